@@ -1,0 +1,1 @@
+//! The part of compio that talks to the kernel: operations, backends, completions

@@ -1,0 +1,1 @@
+//! The single-threaded task executor of compio

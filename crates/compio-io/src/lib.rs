@@ -1,0 +1,1 @@
+//! Owned-buffer traits and completion-based I/O traits of compio

@@ -1,0 +1,1 @@
+//! The attribute macros of compio: main and test

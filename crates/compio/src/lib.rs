@@ -1,0 +1,1 @@
+//! A completion-based, thread-per-core async runtime

@@ -1,0 +1,1 @@
+//! Holds no code: the programs are the files beside this folder.

@@ -1,0 +1,3 @@
+//! What CI and contributors run: `cargo xtask check`, `cargo xtask ci`.
+
+fn main() {}
