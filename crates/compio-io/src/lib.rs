@@ -1,1 +1,34 @@
-//! Owned-buffer traits and completion-based I/O traits of compio
+//! Owned-buffer traits and completion-based I/O traits of compio.
+//!
+//! Completion-based I/O hands a buffer to the kernel and gets it back with the
+//! result. So a buffer is *owned* by the operation while it runs, and every
+//! operation returns it, whether it succeeded or not:
+//!
+//! - [`buf`]: what may be handed over ([`buf::IoBuf`], [`buf::IoBufMut`] and
+//!   their vectored kin), windows into it, and [`buf::BufResult`], the pair that
+//!   comes back.
+//! - [`io`]: the traits of readers and writers that take such buffers, adapters
+//!   over them, and implementations for memory.
+//!
+//! There is no operating system and no runtime in this crate: a reader that
+//! talks to a kernel lives with its driver, and any executor can poll the
+//! futures here. They need not be `Send`.
+//!
+//! ```
+//! use compio_io::buf::IoBuf;
+//! use compio_io::io::AsyncReadExt;
+//!
+//! # pollster::block_on(async {
+//! let mut source: &[u8] = b"owned buffers come and go";
+//! let (result, word) = source.read_exact(Vec::with_capacity(16).slice(..5)).await;
+//! result.unwrap();
+//! assert_eq!(&word[..], b"owned");
+//! # });
+//! ```
+//!
+//! # Features
+//!
+//! - `bytes`: buffer traits for `bytes::Bytes` and `bytes::BytesMut`.
+
+pub mod buf;
+pub mod io;

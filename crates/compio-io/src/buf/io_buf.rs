@@ -1,0 +1,212 @@
+//! [`IoBuf`] and [`IoBufMut`]: one contiguous buffer that the kernel may read
+//! or fill. Which types are such buffers stands in `std_impls` and
+//! `bytes_impls`.
+
+use std::{io, mem::MaybeUninit, ops::RangeBounds};
+
+use crate::buf::Slice;
+
+/// A buffer that the kernel may read from.
+///
+/// A buffer has a *length*, the bytes that are initialised, and a *capacity*,
+/// the bytes there is room for; they differ only where the type knows the
+/// difference, as [`Vec`] does.
+///
+/// `slice` takes the buffer by value and therefore, where this trait is
+/// imported, comes before an inherent `slice(&self)` such as that of
+/// `bytes::Bytes`.
+///
+/// # Safety
+///
+/// The driver asks for the address of the bytes, hands it to the kernel, and
+/// returns. The kernel reads there later, while no borrow exists that the
+/// compiler could check: hence the trait is unsafe to implement, and an
+/// implementation that breaks one of these rules makes the kernel read, or
+/// through [`IoBufMut`] write, memory that belongs to somebody else.
+///
+/// From [`as_init`](Self::as_init) until the value is moved, mutated (through
+/// `&mut`, or from inside through a shared reference) or dropped:
+///
+/// 1. The memory stays valid for reads and at the same address, and every
+///    further call gives the same slice.
+/// 2. Nobody writes to it: no other handle, no other thread.
+/// 3. Being leaked is no exception: if the place where the value sits is never
+///    dropped, the memory stays valid for ever. (A buffer lent by a thread's
+///    arena, which dies with the thread, breaks this.)
+///
+/// Moving the value may change the address: of a buffer on the heap it
+/// doesn't, of an array it does. So the driver asks only once the value has
+/// reached the place where it stays for as long as the kernel works.
+///
+/// 4. [`buf_len`](Self::buf_len) is the length of that slice, and
+///    [`buf_capacity`](Self::buf_capacity) is not less. Neither changes without
+///    mutation; moving the value does not alter them either.
+pub unsafe trait IoBuf: 'static {
+    /// The initialised bytes.
+    fn as_init(&self) -> &[u8];
+
+    /// How many bytes are initialised.
+    fn buf_len(&self) -> usize {
+        self.as_init().len()
+    }
+
+    /// How many bytes there is room for, the initialised ones included.
+    ///
+    /// A type that can only be read from has room for what it holds. One that
+    /// implements [`IoBufMut`] gives the length of its
+    /// [`as_uninit`](IoBufMut::as_uninit).
+    ///
+    /// ```
+    /// use compio_io::buf::IoBuf;
+    ///
+    /// let mut buffer = [0u8; 16];
+    /// assert_eq!((buffer.buf_len(), buffer.buf_capacity()), (16, 16));
+    /// assert_eq!("text".buf_capacity(), 4);
+    /// ```
+    fn buf_capacity(&self) -> usize {
+        self.buf_len()
+    }
+
+    /// Narrows the buffer to a window; the bytes outside are not touched.
+    ///
+    /// The window begins within the initialised bytes, so that filling it never
+    /// leaves a gap; it may reach into the capacity. A write sends those of its
+    /// bytes that are initialised.
+    ///
+    /// # Panics
+    ///
+    /// If the range begins behind the initialised bytes, ends behind the
+    /// capacity, or ends before it begins.
+    ///
+    /// ```
+    /// use compio_io::buf::{IntoInner, IoBuf};
+    /// use compio_io::io::AsyncRead;
+    ///
+    /// # pollster::block_on(async {
+    /// let mut source: &[u8] = b"xyz";
+    /// let (read, window) = source.read(b"abcdef".to_vec().slice(1..3)).await;
+    /// assert_eq!(read.unwrap(), 2);
+    /// assert_eq!(window.into_inner(), b"axydef");
+    /// # });
+    /// ```
+    fn slice(self, range: impl RangeBounds<usize>) -> Slice<Self>
+    where
+        Self: Sized,
+    {
+        Slice::new(self, range)
+    }
+}
+
+/// A buffer that the kernel may fill.
+///
+/// A read fills the buffer from its start, over its whole capacity, and sets its
+/// length to the bytes read: a [`Vec`] of length 300 that took a read of 50 has
+/// length 50 afterwards. A buffer of fixed size (`[u8; N]`, `Box<[u8]>`) keeps
+/// its length. To read behind what is there, see
+/// [`append`](crate::io::AsyncReadExt::append), or narrow the buffer by
+/// [`slice`](IoBuf::slice).
+///
+/// # Safety
+///
+/// All of [`IoBuf`]'s contract, and from [`as_uninit`](Self::as_uninit) until
+/// the value is moved, touched or dropped:
+///
+/// 1. The memory stays valid for reads and writes and at the same address.
+/// 2. The value is the only way to it: nobody else reads or writes there.
+/// 3. The slice begins where [`as_init`](IoBuf::as_init) begins, and its length
+///    is [`buf_capacity`](IoBuf::buf_capacity).
+/// 4. After [`set_init(len)`](Self::set_init), `as_init` gives at least the
+///    first `len` bytes of it, with what was written there, and the capacity is
+///    as before.
+/// 5. Neither method writes to those bytes.
+pub unsafe trait IoBufMut: IoBuf {
+    /// The whole capacity, from the start.
+    ///
+    /// Whoever only has bytes to put there is better served by the safe
+    /// [`init_from`](Self::init_from) and [`init_with`](Self::init_with).
+    ///
+    /// # Safety
+    ///
+    /// Bytes that are initialised must stay so: the caller does not write
+    /// [`MaybeUninit::uninit`] into the slice. (The buffer would still take
+    /// them for initialised and show them by [`as_init`](IoBuf::as_init).)
+    unsafe fn as_uninit(&mut self) -> &mut [MaybeUninit<u8>];
+
+    /// Notes that the first `len` bytes are initialised, and makes the length
+    /// `len` where the type has a length.
+    ///
+    /// A [`Slice`] only ever lengthens the buffer that it is a window of.
+    ///
+    /// # Safety
+    ///
+    /// The first `len` bytes are initialised, and `len` is no more than the
+    /// capacity.
+    unsafe fn set_init(&mut self, len: usize);
+
+    /// Fills the buffer from its start with as much of `bytes` as there is room
+    /// for, sets its length to that, and returns it.
+    ///
+    /// ```
+    /// use compio_io::buf::IoBufMut;
+    ///
+    /// let mut buffer = Vec::with_capacity(8);
+    /// assert_eq!(buffer.init_from(b"abc"), 3);
+    /// assert_eq!(buffer, b"abc");
+    /// assert_eq!([0; 2].init_from(b"abc"), 2);
+    /// ```
+    fn init_from(&mut self, bytes: &[u8]) -> usize {
+        // SAFETY: only initialised bytes are written to it.
+        let room = unsafe { self.as_uninit() };
+        let len = room.len().min(bytes.len());
+        room[..len].write_copy_of_slice(&bytes[..len]);
+        // SAFETY: the line above initialised as many.
+        unsafe { self.set_init(len) };
+        len
+    }
+
+    /// Lets `fill` write into the whole capacity, then sets the length to the
+    /// bytes that it says it wrote. For readers that are built on a blocking
+    /// `read(&mut [u8])`.
+    ///
+    /// `fill` sees initialised bytes only, so what lies behind the length is
+    /// zeroed first: prefer a buffer that is initialised already if that cost
+    /// matters.
+    ///
+    /// # Errors
+    ///
+    /// Those of `fill`; the length stays then.
+    ///
+    /// # Panics
+    ///
+    /// If `fill` says that it wrote more than there is room for.
+    ///
+    /// ```
+    /// use std::io::Read;
+    ///
+    /// use compio_io::buf::IoBufMut;
+    ///
+    /// let mut buffer = Vec::with_capacity(8);
+    /// let read = buffer.init_with(|room| (&b"abc"[..]).read(room)).unwrap();
+    /// assert_eq!(read, 3);
+    /// assert_eq!(buffer, b"abc");
+    /// ```
+    fn init_with(&mut self, fill: impl FnOnce(&mut [u8]) -> io::Result<usize>) -> io::Result<usize>
+    where
+        Self: Sized,
+    {
+        let initialised = self.buf_len();
+        // SAFETY: only initialised bytes are written to it.
+        let room = unsafe { self.as_uninit() };
+        room[initialised..].fill(MaybeUninit::new(0));
+        // SAFETY: what was not initialised has just been zeroed.
+        let len = fill(unsafe { room.assume_init_mut() })?;
+        assert!(
+            len <= room.len(),
+            "{len} bytes claimed to be written into room for {}",
+            room.len()
+        );
+        // SAFETY: the whole room is initialised, and `len` lies within.
+        unsafe { self.set_init(len) };
+        Ok(len)
+    }
+}

@@ -1,0 +1,140 @@
+//! [`Slice`]: a window into one buffer.
+
+use std::{
+    mem::MaybeUninit,
+    ops::{Bound, Deref, RangeBounds},
+};
+
+use crate::buf::{IntoInner, IoBuf, IoBufMut};
+
+/// A window into a buffer: an operation neither reads nor writes outside it.
+///
+/// Made by [`IoBuf::slice`]. It derefs to those of its bytes that are
+/// initialised. A read into the window sets the buffer's length to the end of
+/// what was read if the buffer was shorter, and never shortens it. So the number
+/// of bytes read is what the operation returned, not the window's length.
+///
+/// The buffer can be looked at, not mutated, until
+/// [`into_inner`](IntoInner::into_inner): shortening it would leave a gap of
+/// uninitialised bytes before the window.
+///
+/// ```
+/// use compio_io::buf::{IntoInner, IoBuf, IoBufMut};
+///
+/// let mut buffer = Vec::with_capacity(16);
+/// buffer.extend_from_slice(b"abc");
+/// let mut window = buffer.slice(1..10);
+/// assert_eq!(&window[..], b"bc");
+/// assert_eq!(window.buf_capacity(), 9);
+/// window.init_from(b"xyz");
+/// assert_eq!(window.into_inner(), b"axyz");
+/// ```
+#[derive(Debug)]
+pub struct Slice<B> {
+    inner: B,
+    // begin <= inner.buf_len() and begin <= end <= inner.buf_capacity().
+    begin: usize,
+    end: usize,
+}
+
+impl<B: IoBuf> Slice<B> {
+    pub(crate) fn new(inner: B, range: impl RangeBounds<usize>) -> Self {
+        let (len, capacity) = (inner.buf_len(), inner.buf_capacity());
+        let begin = match range.start_bound() {
+            Bound::Included(&begin) => begin,
+            Bound::Excluded(&before) => before
+                .checked_add(1)
+                .expect("slice begins behind usize::MAX"),
+            Bound::Unbounded => 0,
+        };
+        let end = match range.end_bound() {
+            Bound::Included(&last) => last.checked_add(1).expect("slice ends behind usize::MAX"),
+            Bound::Excluded(&end) => end,
+            Bound::Unbounded => capacity,
+        };
+        assert!(begin <= end, "slice begins at {begin} but ends at {end}");
+        assert!(
+            begin <= len,
+            "slice begins at {begin}, behind the {len} initialised bytes"
+        );
+        assert!(
+            end <= capacity,
+            "slice ends at {end}, behind the capacity of {capacity}"
+        );
+        Self { inner, begin, end }
+    }
+}
+
+impl<B> Slice<B> {
+    /// Where the window begins, in bytes from the buffer's start.
+    pub fn begin(&self) -> usize {
+        self.begin
+    }
+
+    /// Where the window ends, in bytes from the buffer's start. Of the bytes
+    /// before, the last may be uninitialised.
+    pub fn end(&self) -> usize {
+        self.end
+    }
+
+    /// The whole buffer.
+    pub fn as_inner(&self) -> &B {
+        &self.inner
+    }
+}
+
+impl<B> IntoInner for Slice<B> {
+    type Inner = B;
+
+    fn into_inner(self) -> B {
+        self.inner
+    }
+}
+
+impl<B: IoBuf> Deref for Slice<B> {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        self.as_init()
+    }
+}
+
+impl<B: IoBuf> AsRef<[u8]> for Slice<B> {
+    fn as_ref(&self) -> &[u8] {
+        self.as_init()
+    }
+}
+
+// SAFETY: a part of the inner buffer, which keeps the contract, chosen by two
+// numbers that never change; the capacity given is that part of the inner one.
+unsafe impl<B: IoBuf> IoBuf for Slice<B> {
+    fn as_init(&self) -> &[u8] {
+        let init = self.inner.as_init();
+        &init[self.begin..self.end.min(init.len())]
+    }
+
+    fn buf_capacity(&self) -> usize {
+        self.end - self.begin
+    }
+}
+
+// SAFETY: as above; both slices begin `begin` bytes into the inner ones, and
+// the window ends within the inner capacity. `set_init` never shortens the inner
+// buffer, so the window's beginning stays within the initialised bytes.
+unsafe impl<B: IoBufMut> IoBufMut for Slice<B> {
+    unsafe fn as_uninit(&mut self) -> &mut [MaybeUninit<u8>] {
+        // SAFETY: our caller promises the same.
+        let room = unsafe { self.inner.as_uninit() };
+        &mut room[self.begin..self.end]
+    }
+
+    unsafe fn set_init(&mut self, len: usize) {
+        let before = self.inner.buf_len();
+        // Cheap, and without it a buffer whose length changes behind our back
+        // would turn a gap into "initialised" bytes.
+        assert!(self.begin <= before, "the buffer shrank inside its slice");
+        // SAFETY: `begin` bytes are initialised as asserted, the next `len` as
+        // our caller promises; and `before` bytes are in any case.
+        unsafe { self.inner.set_init(before.max(self.begin + len)) };
+    }
+}

@@ -1,0 +1,102 @@
+//! [`IoVectoredBuf`] and [`IoVectoredBufMut`]: many buffers that one operation
+//! gathers from or scatters over. Which types they are stands in
+//! `vectored_impls`.
+
+use std::mem::MaybeUninit;
+
+/// Buffers that the kernel may gather from, one after the other.
+///
+/// Implemented for `Vec<B>`, `Box<[B]>` and `[B; N]` of one kind of buffer, and
+/// for tuples of up to four kinds. How many buffers one operation takes is
+/// limited by the platform (`IOV_MAX`, often 1024); an operation over more is
+/// short.
+///
+/// ```
+/// use compio_io::buf::IoVectoredBuf;
+///
+/// let message = ("head", vec![b' '], b"body");
+/// assert_eq!(message.total_len(), 9);
+/// assert_eq!(message.slices().collect::<Vec<_>>().concat(), b"head body");
+/// ```
+///
+/// # Safety
+///
+/// Each slice of [`slices`](Self::slices) keeps the contract of
+/// [`IoBuf`](crate::buf::IoBuf): from the call until the value is moved, mutated
+/// or dropped, the memory stays valid and at the same address, nobody writes to
+/// it, being leaked is no exception, and every further call gives the same
+/// slices in the same order.
+pub unsafe trait IoVectoredBuf: 'static {
+    /// The initialised bytes of each buffer, in order, empty ones included.
+    fn slices(&self) -> impl Iterator<Item = &[u8]>;
+
+    /// How many bytes are initialised in all the buffers together.
+    fn total_len(&self) -> usize {
+        self.slices().map(<[u8]>::len).sum()
+    }
+}
+
+/// Buffers that the kernel may scatter over, one after the other.
+///
+/// A read fills the first buffer over its whole capacity, then the next, and
+/// sets the length of each to the bytes it took: of those not reached to zero,
+/// unless they are of fixed size or windows ([`Slice`](crate::buf::Slice)).
+///
+/// # Safety
+///
+/// All of [`IoVectoredBuf`]'s contract, and each slice of
+/// [`uninit_slices`](Self::uninit_slices) keeps that of
+/// [`IoBufMut`](crate::buf::IoBufMut): until the value is moved, touched or
+/// dropped the memory stays valid for reads and writes, at the same address and
+/// reachable only through the value. There are as many slices as `slices` gives,
+/// in the same order, and each begins where its initialised part does. After
+/// [`set_init(total)`](Self::set_init), `slices` gives at least the bytes that
+/// were filled, and the capacities are as before.
+pub unsafe trait IoVectoredBufMut: IoVectoredBuf {
+    /// The whole capacity of each buffer, in order, empty ones included.
+    ///
+    /// # Safety
+    ///
+    /// Bytes that are initialised must stay so: the caller does not write
+    /// [`MaybeUninit::uninit`] into the slices.
+    unsafe fn uninit_slices(&mut self) -> impl Iterator<Item = &mut [MaybeUninit<u8>]>;
+
+    /// Notes that the first `total` bytes are initialised, counted over the
+    /// capacities in order, and gives each buffer its share as its length.
+    ///
+    /// # Safety
+    ///
+    /// Those bytes are initialised, and `total` is no more than the capacities
+    /// together.
+    unsafe fn set_init(&mut self, total: usize);
+
+    /// How many bytes there is room for in all the buffers together.
+    fn total_capacity(&mut self) -> usize {
+        // SAFETY: nothing is written.
+        unsafe { self.uninit_slices() }.map(|room| room.len()).sum()
+    }
+
+    /// Fills the buffers in order with as much of `bytes` as there is room for,
+    /// sets their lengths, and returns how much it was.
+    ///
+    /// ```
+    /// use compio_io::buf::IoVectoredBufMut;
+    ///
+    /// let mut buffers = ([0; 2], Vec::with_capacity(8));
+    /// assert_eq!(buffers.init_from(b"abcde"), 5);
+    /// assert_eq!(buffers, (*b"ab", b"cde".to_vec()));
+    /// ```
+    fn init_from(&mut self, bytes: &[u8]) -> usize {
+        let mut rest = bytes;
+        // SAFETY: only initialised bytes are written.
+        for room in unsafe { self.uninit_slices() } {
+            let (now, later) = rest.split_at(room.len().min(rest.len()));
+            room[..now.len()].write_copy_of_slice(now);
+            rest = later;
+        }
+        let total = bytes.len() - rest.len();
+        // SAFETY: the loop initialised as many, in order and without a gap.
+        unsafe { self.set_init(total) };
+        total
+    }
+}

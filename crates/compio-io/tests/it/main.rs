@@ -1,0 +1,1 @@
+//! Public behaviour of `compio-io`, one module per topic.
