@@ -1,0 +1,286 @@
+//! A hand-written io_uring loop with nothing above it: the limit that the ratios refer to.
+//!
+//! No futures, no wakers, no allocation per operation: a completion's user data is the index of
+//! what it belongs to. The operations, their sizes and their order are those of the runtimes:
+//! receive, then send what was received, then receive again; no multishot, no registered buffers.
+
+use std::{
+    fs::File,
+    io,
+    net::TcpListener,
+    os::{
+        fd::{AsRawFd, OwnedFd},
+        unix::net::UnixStream,
+    },
+    path::Path,
+    process,
+};
+
+use io_uring::{IoUring, opcode, squeue::Entry, types::Fd};
+
+use super::Contender;
+use crate::{
+    cost::{Cost, Meter},
+    rows::{
+        Load,
+        echo::{self, Listening},
+        file::{BLOCK, Places},
+        pairs,
+    },
+};
+
+/// See the module.
+pub const CONTENDER: Contender = Contender {
+    name: "raw",
+    setting: "a bare io_uring loop; SINGLE_ISSUER, DEFER_TASKRUN, registered ring",
+    echo: Some(echo),
+    pairs: Some(pairs),
+    file: Some(file),
+    nop: Some(nop),
+    spawn: None,
+    turns: None,
+    sleep: None,
+};
+
+/// Enough for the widest row, so that a push never finds the queue full.
+const ENTRIES: u32 = 1024;
+/// `IORING_RECVSEND_POLL_FIRST`: wait for data before the first attempt. A gain of 5 % in a pair,
+/// where the next message cannot be there yet; a loss of 3 % at 500 clients, where it often is.
+const POLL_FIRST: u16 = 1;
+
+fn echo(load: Load, listening: Listening<'_>) -> io::Result<Cost> {
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    listening(listener.local_addr()?)?;
+    let mut sockets = Vec::with_capacity(load.width);
+    for _ in 0..load.width {
+        let (stream, _) = listener.accept()?;
+        sockets.push(Socket::answering(stream.into(), echo::BUFFER, 0));
+    }
+    let meter = Meter::start()?;
+    exchange(&mut sockets)?;
+    meter.stop()
+}
+
+fn pairs(load: Load) -> io::Result<Cost> {
+    let mut sockets = Vec::with_capacity(2 * load.width);
+    let meter = Meter::start()?;
+    for _ in 0..load.width {
+        let (near, far) = UnixStream::pair()?;
+        sockets.push(Socket::asking(near.into(), load.each()));
+        sockets.push(Socket::answering(far.into(), pairs::BUFFER, POLL_FIRST));
+    }
+    exchange(&mut sockets)?;
+    meter.stop()
+}
+
+fn file(load: Load, path: &Path) -> io::Result<Cost> {
+    let file = File::open(path)?;
+    let mut readers: Vec<_> = (0..load.width)
+        .map(|index| Reader::new(index, load.each()))
+        .collect();
+    let meter = Meter::start()?;
+    let first = readers
+        .iter_mut()
+        .filter_map(|reader| reader.read(&file))
+        .collect();
+    // SAFETY: `file` and the readers' blocks outlive the call; each block has one read at a time.
+    unsafe {
+        run(1, first, |index, length| {
+            assert_eq!(length, BLOCK);
+            readers[index].read(&file)
+        })?;
+    }
+    meter.stop()
+}
+
+fn nop(load: Load) -> io::Result<Cost> {
+    let mut left = load.count - load.width;
+    let first = (0..load.width).map(|_| opcode::Nop::new().build());
+    let meter = Meter::start()?;
+    // SAFETY: a NOP touches no memory.
+    unsafe {
+        run(load.width, first.collect(), |_, _| {
+            left = left.checked_sub(1)?;
+            Some(opcode::Nop::new().build())
+        })?;
+    }
+    meter.stop()
+}
+
+/// Runs `first`, and whatever `land` answers to each completion, until nothing is in flight.
+///
+/// `land` gets the index of the first operation that its one goes back to, and its result. Waits
+/// for `batch` completions at a time.
+///
+/// # Safety
+///
+/// The descriptors and buffers of every operation stay valid until this returns. (It returns only
+/// with nothing in flight; where it cannot go on, it ends the process.)
+unsafe fn run(
+    batch: usize,
+    first: Vec<Entry>,
+    mut land: impl FnMut(usize, usize) -> Option<Entry>,
+) -> io::Result<()> {
+    let mut ring: IoUring = IoUring::builder()
+        .setup_single_issuer()
+        .setup_defer_taskrun()
+        .setup_taskrun_flag()
+        .setup_submit_all()
+        .setup_no_sqarray()
+        .setup_cqsize(4 * ENTRIES)
+        .build(ENTRIES)?;
+    let (mut submitter, mut submissions, mut completions) = ring.split();
+    submitter.register_ring_fd()?;
+
+    let mut in_flight = first.len();
+    for (index, entry) in first.into_iter().enumerate() {
+        let entry = entry.user_data(index as u64);
+        // SAFETY: the caller's promise.
+        unsafe { submissions.push(&entry) }.expect("no row is wider than the queue");
+    }
+    while in_flight > 0 {
+        submissions.sync();
+        if let Err(error) = submitter.submit_and_wait(batch.min(in_flight)) {
+            end(&error);
+        }
+        completions.sync();
+        for completion in &mut completions {
+            let Ok(result) = usize::try_from(completion.result()) else {
+                end(&io::Error::from_raw_os_error(-completion.result()));
+            };
+            in_flight -= 1;
+            if let Some(entry) = land(completion.user_data() as usize, result) {
+                let entry = entry.user_data(completion.user_data());
+                // SAFETY: the caller's promise.
+                unsafe { submissions.push(&entry) }.expect("one goes in for one that came out");
+                in_flight += 1;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Ends the process, because the kernel may still write to memory that unwinding would free.
+fn end(error: &io::Error) -> ! {
+    eprintln!("raw: {error}");
+    process::exit(1);
+}
+
+/// Lets every socket do its part until all are done.
+fn exchange(sockets: &mut [Socket]) -> io::Result<()> {
+    let first = sockets.iter_mut().map(Socket::start).collect();
+    // SAFETY: the sockets and their buffers outlive the call; each has one operation at a time.
+    unsafe { run(1, first, |index, length| sockets[index].land(length)) }
+}
+
+/// A socket and its place in the exchange.
+struct Socket {
+    /// None once it is done, which closes it.
+    descriptor: Option<OwnedFd>,
+    buffer: Vec<u8>,
+    /// The operation under way.
+    sending: bool,
+    /// Messages still to send unasked; none for a socket that only answers.
+    to_ask: usize,
+    asks: bool,
+    /// Flags of its receives, in the field that io_uring names so.
+    priority: u16,
+}
+
+impl Socket {
+    /// One that gives back what arrives.
+    fn answering(descriptor: OwnedFd, room: usize, priority: u16) -> Self {
+        Self {
+            priority,
+            descriptor: Some(descriptor),
+            buffer: vec![0; room],
+            sending: false,
+            to_ask: 0,
+            asks: false,
+        }
+    }
+
+    /// One that sends a message, waits until it comes back, and so on.
+    fn asking(descriptor: OwnedFd, times: usize) -> Self {
+        Self {
+            priority: POLL_FIRST,
+            descriptor: Some(descriptor),
+            buffer: vec![0; pairs::BUFFER],
+            sending: false,
+            to_ask: times,
+            asks: true,
+        }
+    }
+
+    fn start(&mut self) -> Entry {
+        if self.asks {
+            self.to_ask -= 1;
+            self.send(pairs::MESSAGE)
+        } else {
+            self.receive()
+        }
+    }
+
+    fn land(&mut self, length: usize) -> Option<Entry> {
+        if self.sending {
+            return Some(self.receive());
+        }
+        if length == 0 {
+            self.descriptor = None;
+            return None;
+        }
+        if self.asks {
+            assert_eq!(length, pairs::MESSAGE);
+            let Some(left) = self.to_ask.checked_sub(1) else {
+                self.descriptor = None;
+                return None;
+            };
+            self.to_ask = left;
+        }
+        Some(self.send(length))
+    }
+
+    fn receive(&mut self) -> Entry {
+        self.sending = false;
+        let room = self.buffer.len() as u32;
+        opcode::Recv::new(self.descriptor(), self.buffer.as_mut_ptr(), room)
+            .ioprio(self.priority)
+            .build()
+    }
+
+    fn send(&mut self, length: usize) -> Entry {
+        self.sending = true;
+        opcode::Send::new(self.descriptor(), self.buffer.as_ptr(), length as u32).build()
+    }
+
+    fn descriptor(&self) -> Fd {
+        let open = self.descriptor.as_ref();
+        Fd(open
+            .expect("a socket that is done asks nothing")
+            .as_raw_fd())
+    }
+}
+
+/// One task of the file row.
+struct Reader {
+    block: Vec<u8>,
+    places: Places,
+    left: usize,
+}
+
+impl Reader {
+    fn new(index: usize, times: usize) -> Self {
+        Self {
+            block: vec![0; BLOCK],
+            places: Places::new(index),
+            left: times,
+        }
+    }
+
+    fn read(&mut self, file: &File) -> Option<Entry> {
+        self.left = self.left.checked_sub(1)?;
+        let descriptor = Fd(file.as_raw_fd());
+        let read = opcode::Read::new(descriptor, self.block.as_mut_ptr(), BLOCK as u32);
+        Some(read.offset(self.places.next()).build())
+    }
+}

@@ -1,0 +1,80 @@
+//! Measures compio beside a raw io_uring loop and other runtimes.
+//!
+//! ```text
+//! cargo run --release -- all            every row, interleaved; a table and a plot
+//! cargo run --release -- row echo       one row
+//! ```
+//!
+//! [`session`] starts one process per case, contender and round (the `worker` command), so that
+//! nothing of one runtime lingers while another is measured. In a worker, a [`rows`] entry has a
+//! [`contenders`] entry do the work; [`client`] is the load of the echo row, a process too.
+//! [`report`] makes the table and the plot.
+
+mod client;
+mod command;
+mod contenders;
+mod cost;
+mod place;
+mod report;
+mod rows;
+mod session;
+
+use std::{fs, io, process::ExitCode, thread, time::Duration};
+
+use command::{Command, Session};
+
+/// No single process takes longer, unless a runtime hangs.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+fn main() -> ExitCode {
+    let done = match command::parse() {
+        Ok(command) => carry_out(command),
+        Err(error) => {
+            eprintln!("{error}\n\n{}", command::USAGE);
+            return ExitCode::from(2);
+        }
+    };
+    if let Err(error) = done {
+        eprintln!("bench: {error}");
+        return ExitCode::FAILURE;
+    }
+    ExitCode::SUCCESS
+}
+
+fn carry_out(command: Command) -> io::Result<()> {
+    match command {
+        Command::Help => println!("{}", command::USAGE),
+        Command::Measure(session) => measure(&session)?,
+        Command::Work {
+            row,
+            contender,
+            load,
+        } => {
+            give_up_after(PATIENCE);
+            place::pin(place::SERVER_CORE)?;
+            let values = (row.run)(contender, load)?;
+            println!("{}", session::line(&values));
+        }
+        Command::Ask { address, load } => {
+            give_up_after(PATIENCE);
+            place::pin(place::CLIENT_CORE)?;
+            client::run(address, load)?;
+        }
+    }
+    Ok(())
+}
+
+fn measure(session: &Session) -> io::Result<()> {
+    fs::create_dir_all(&session.out)?;
+    let results = session::measure(session)?;
+    report::write(&results, &session.out)
+}
+
+/// Ends this process if it has not ended by then.
+fn give_up_after(patience: Duration) {
+    thread::spawn(move || {
+        thread::sleep(patience);
+        eprintln!("not done after {} s", patience.as_secs());
+        std::process::exit(1);
+    });
+}

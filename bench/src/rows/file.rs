@@ -1,0 +1,65 @@
+//! Random reads of a file that the page cache holds, so that the path to the kernel is what costs.
+
+use std::io::{self, Write};
+
+use tempfile::NamedTempFile;
+
+use super::{Column, Load, Numbers, Row};
+use crate::contenders::Contender;
+
+/// Bytes of a read.
+pub const BLOCK: usize = 4096;
+const BLOCKS: u64 = 16 * 1024;
+
+/// See the module.
+pub const ROW: Row = Row {
+    name: "file",
+    about: "4 KiB reads at random places of a cached 64 MiB file.",
+    width_name: "tasks",
+    widths: &[1, 32],
+    count: |_| 32 * 12_000,
+    columns: &[
+        Column {
+            name: "CPU per read",
+            unit: "ns",
+        },
+        Column {
+            name: "wall per read",
+            unit: "ns",
+        },
+    ],
+    has: |contender| contender.file.is_some(),
+    run,
+};
+
+fn run(contender: &Contender, load: Load) -> io::Result<Vec<f64>> {
+    let read = contender.file.expect("asked only of those who have it");
+    let file = cached_file()?;
+    let cost = read(load, file.path())?;
+    Ok(vec![load.nanos(cost.cpu), load.nanos(cost.wall)])
+}
+
+/// The places that one task reads at.
+pub struct Places(Numbers);
+
+impl Places {
+    /// The places of task `index`.
+    pub fn new(index: usize) -> Self {
+        Self(Numbers::new(index))
+    }
+
+    /// The next place, in bytes from the file's start.
+    pub fn next(&mut self) -> u64 {
+        self.0.below(BLOCKS) * BLOCK as u64
+    }
+}
+
+/// A file whose pages are all in memory, because they have just been written.
+fn cached_file() -> io::Result<NamedTempFile> {
+    let mut file = NamedTempFile::new()?;
+    let megabyte = vec![0xA5; 1 << 20];
+    for _ in 0..(BLOCKS * BLOCK as u64) >> 20 {
+        file.write_all(&megabyte)?;
+    }
+    Ok(file)
+}

@@ -1,0 +1,36 @@
+//! Operations that do nothing: what a runtime adds to each, apart from what the kernel does.
+//!
+//! Only a ring has such an operation, so only the raw loop and compio take part. What compio adds
+//! in user space is the difference of their CPU times.
+
+use std::io;
+
+use super::{Column, Load, Row};
+use crate::contenders::Contender;
+
+/// See the module.
+pub const ROW: Row = Row {
+    name: "nop",
+    about: "Ring operations that do nothing, a batch at a time.",
+    width_name: "operations",
+    widths: &[64],
+    count: |_| 64 * 300_000,
+    columns: &[
+        Column {
+            name: "CPU per operation",
+            unit: "ns",
+        },
+        Column {
+            name: "of it in user space, about",
+            unit: "ns",
+        },
+    ],
+    has: |contender| contender.nop.is_some(),
+    run,
+};
+
+fn run(contender: &Contender, load: Load) -> io::Result<Vec<f64>> {
+    let nop = contender.nop.expect("asked only of those who have it");
+    let cost = nop(load)?;
+    Ok(vec![load.nanos(cost.cpu), load.nanos(cost.user)])
+}

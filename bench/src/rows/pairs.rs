@@ -1,0 +1,41 @@
+//! Socket pairs with both ends on one thread: no second core, no client, little noise.
+//!
+//! Each pair is two tasks: one sends a message and waits for it to come back, the other gives back
+//! what arrives until the first closes.
+
+use std::io;
+
+use super::{Column, Load, Row};
+use crate::contenders::Contender;
+
+/// Bytes of a message.
+pub const MESSAGE: usize = 128;
+/// Bytes that each end has room for.
+pub const BUFFER: usize = 4096;
+
+/// See the module.
+pub const ROW: Row = Row {
+    name: "pairs",
+    about: "Unix socket pairs, 128 B to and fro, both ends on one thread.",
+    width_name: "pairs",
+    widths: &[64],
+    count: |_| 64 * 6_000,
+    columns: &[
+        Column {
+            name: "CPU per round trip",
+            unit: "µs",
+        },
+        Column {
+            name: "wall per round trip",
+            unit: "µs",
+        },
+    ],
+    has: |contender| contender.pairs.is_some(),
+    run,
+};
+
+fn run(contender: &Contender, load: Load) -> io::Result<Vec<f64>> {
+    let exchange = contender.pairs.expect("asked only of those who have it");
+    let cost = exchange(load)?;
+    Ok(vec![load.micros(cost.cpu), load.micros(cost.wall)])
+}

@@ -1,0 +1,48 @@
+//! Many tasks asleep at once: what a timer costs to set, to expire and to wake its task.
+
+use std::{io, time::Duration};
+
+use super::{Column, Load, Numbers, Row};
+use crate::contenders::Contender;
+
+/// See the module.
+pub const ROW: Row = Row {
+    name: "sleep",
+    about: "Tasks that sleep 1 to 100 ms, over and over.",
+    width_name: "tasks",
+    widths: &[10_000],
+    count: |_| 10_000 * 20,
+    columns: &[
+        Column {
+            name: "CPU per sleep",
+            unit: "ns",
+        },
+        Column {
+            name: "wall of the run",
+            unit: "ms",
+        },
+    ],
+    has: |contender| contender.sleep.is_some(),
+    run,
+};
+
+fn run(contender: &Contender, load: Load) -> io::Result<Vec<f64>> {
+    let sleep = contender.sleep.expect("asked only of those who have it");
+    let cost = sleep(load)?;
+    Ok(vec![
+        load.nanos(cost.cpu),
+        cost.wall.as_micros() as f64 / 1e3,
+    ])
+}
+
+/// One of the tasks: sleeps `times` times.
+pub async fn task<Sleep: Future<Output = ()>>(
+    index: usize,
+    times: usize,
+    sleep: impl Fn(Duration) -> Sleep,
+) {
+    let mut numbers = Numbers::new(index);
+    for _ in 0..times {
+        sleep(Duration::from_millis(1 + numbers.below(100))).await;
+    }
+}

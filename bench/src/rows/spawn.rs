@@ -1,0 +1,65 @@
+//! Tasks that do nothing but give back a number, spawned and awaited.
+
+use std::{hint::black_box, io};
+
+use super::{Column, Load, Row};
+use crate::{
+    contenders::Contender,
+    cost::{Cost, Meter},
+};
+
+/// See the module.
+pub const ROW: Row = Row {
+    name: "spawn",
+    about: "Spawn that many tasks, then await them all; again and again.",
+    width_name: "tasks",
+    widths: &[1, 1_000],
+    count: |width| if width == 1 { 2_000_000 } else { 4_000_000 },
+    columns: &[
+        Column {
+            name: "CPU per task",
+            unit: "ns",
+        },
+        Column {
+            name: "wall per task",
+            unit: "ns",
+        },
+    ],
+    has: |contender| contender.spawn.is_some(),
+    run,
+};
+
+fn run(contender: &Contender, load: Load) -> io::Result<Vec<f64>> {
+    let spawn = contender.spawn.expect("asked only of those who have it");
+    let cost = spawn(load)?;
+    Ok(vec![load.nanos(cost.cpu), load.nanos(cost.wall)])
+}
+
+/// Spawns and joins with `spawn`, whose handles yield what `number` makes the task's number.
+pub async fn spawn_and_join<Handle: Future>(
+    load: Load,
+    spawn: impl Fn(usize) -> Handle,
+    number: impl Fn(Handle::Output) -> usize,
+) -> io::Result<Cost> {
+    let mut handles = Vec::with_capacity(load.width);
+    let mut sum = 0;
+    let meter = Meter::start()?;
+    for _ in 0..load.each() {
+        if load.width == 1 {
+            sum += number(spawn(1).await);
+        } else {
+            handles.extend((0..load.width).map(|_| spawn(1)));
+            for handle in handles.drain(..) {
+                sum += number(handle.await);
+            }
+        }
+    }
+    let cost = meter.stop()?;
+    assert_eq!(sum, load.count, "every task ran once");
+    Ok(cost)
+}
+
+/// The task.
+pub async fn task(number: usize) -> usize {
+    black_box(number)
+}

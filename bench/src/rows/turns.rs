@@ -1,0 +1,60 @@
+//! Two tasks that give way to each other: what a wake and a turn of the run queue cost.
+//!
+//! Every contender runs the same future, which wakes itself and gives way once. The runtimes' own
+//! `yield_now` would not compare: tokio's also looks at its I/O driver, monoio has none.
+
+use std::{
+    future::poll_fn,
+    io,
+    task::{Context, Poll},
+};
+
+use super::{Column, Load, Row};
+use crate::contenders::Contender;
+
+/// See the module.
+pub const ROW: Row = Row {
+    name: "yield",
+    about: "Two tasks that yield to each other.",
+    width_name: "tasks",
+    widths: &[2],
+    count: |_| 10_000_000,
+    columns: &[
+        Column {
+            name: "CPU per yield",
+            unit: "ns",
+        },
+        Column {
+            name: "wall per yield",
+            unit: "ns",
+        },
+    ],
+    has: |contender| contender.turns.is_some(),
+    run,
+};
+
+fn run(contender: &Contender, load: Load) -> io::Result<Vec<f64>> {
+    let turns = contender.turns.expect("asked only of those who have it");
+    let cost = turns(load)?;
+    Ok(vec![load.nanos(cost.cpu), load.nanos(cost.wall)])
+}
+
+/// One of the tasks: yields `times` times.
+pub async fn task(times: usize) {
+    for _ in 0..times {
+        yield_once().await;
+    }
+}
+
+async fn yield_once() {
+    let mut yielded = false;
+    poll_fn(|context: &mut Context<'_>| {
+        if yielded {
+            return Poll::Ready(());
+        }
+        yielded = true;
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
+}

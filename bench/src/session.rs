@@ -1,0 +1,131 @@
+//! A session: every case, every contender, round after round.
+//!
+//! The contenders of a case run one right after the other, and their ratios are taken within that
+//! round: on a shared machine, speed drifts over minutes, but seconds apart it is nearly the same.
+
+use std::{
+    env,
+    io::{self, Write},
+    process::{Command, Stdio},
+};
+
+use crate::{
+    command::Session,
+    contenders::Contender,
+    rows::{Case, Load},
+};
+
+/// All that a session measured.
+pub struct Results {
+    /// One entry per case, in the order of the report.
+    pub cases: Vec<CaseResults>,
+    /// How many rounds there were.
+    pub rounds: usize,
+    /// Whether the runs were too short to quote.
+    pub quick: bool,
+}
+
+/// What was measured at one case.
+pub struct CaseResults {
+    /// The case.
+    pub case: Case,
+    /// Those who took part.
+    pub entries: Vec<Entry>,
+}
+
+/// One contender at one case.
+pub struct Entry {
+    /// Who.
+    pub contender: &'static Contender,
+    /// By round, one value per column of the row.
+    pub rounds: Vec<Vec<f64>>,
+    /// Why it has no (more) values.
+    pub failure: Option<String>,
+}
+
+/// Measures what the session asks for.
+pub fn measure(session: &Session) -> io::Result<Results> {
+    let mut cases: Vec<_> = session
+        .cases
+        .iter()
+        .map(|&case| open(session, case))
+        .collect();
+    for round in 1..=session.rounds {
+        for results in &mut cases {
+            let case = results.case;
+            eprint!("round {round}/{}, {}:", session.rounds, case.title());
+            for entry in &mut results.entries {
+                if entry.failure.is_some() {
+                    continue;
+                }
+                eprint!(" {}", entry.contender.name);
+                io::stderr().flush()?;
+                match work(entry.contender, case, session.shorten)? {
+                    Ok(values) => {
+                        eprint!(" {:.1}", values[0]);
+                        entry.rounds.push(values);
+                    }
+                    Err(failure) => {
+                        eprint!(" failed ({failure})");
+                        entry.failure = Some(failure);
+                    }
+                }
+            }
+            eprintln!();
+        }
+    }
+    Ok(Results {
+        cases,
+        rounds: session.rounds,
+        quick: session.shorten > 1,
+    })
+}
+
+/// The line that a worker prints.
+pub fn line(values: &[f64]) -> String {
+    let words: Vec<_> = values.iter().map(f64::to_string).collect();
+    words.join(" ")
+}
+
+fn open(session: &Session, case: Case) -> CaseResults {
+    let has = |contender: &&&'static Contender| (case.row.has)(contender);
+    let entry = |&contender: &&'static Contender| Entry {
+        contender,
+        rounds: Vec::new(),
+        failure: None,
+    };
+    CaseResults {
+        case,
+        entries: session.contenders.iter().filter(has).map(entry).collect(),
+    }
+}
+
+/// Has a worker run the case once; the inner error is the worker's own.
+fn work(contender: &Contender, case: Case, shorten: usize) -> io::Result<Result<Vec<f64>, String>> {
+    let Case { row, width } = case;
+    let load = Load {
+        width,
+        count: (row.count)(width) / shorten,
+    };
+    // Still a multiple of the width.
+    let count = load.each() * width;
+    let output = Command::new(env::current_exe()?)
+        .args(["worker", "--row", row.name, "--contender", contender.name])
+        .args([&format!("--{}", row.width_name), &width.to_string()])
+        .args(["--count", &count.to_string()])
+        .stdin(Stdio::null())
+        .output()?;
+    let said = String::from_utf8_lossy(&output.stdout);
+    let values: Option<Vec<f64>> = said
+        .split_whitespace()
+        .map(|word| word.parse().ok())
+        .collect();
+    Ok(match values {
+        Some(values) if output.status.success() && values.len() == row.columns.len() => Ok(values),
+        _ => {
+            let complaint = String::from_utf8_lossy(&output.stderr);
+            let last = complaint.lines().rev().find(|line| !line.is_empty());
+            Err(last.map_or_else(|| output.status.to_string(), str::to_owned))
+        }
+    })
+}
