@@ -1,1 +1,86 @@
-//! Completion-based I/O traits.
+//! Completion-based I/O: traits of readers and writers that take owned buffers,
+//! adapters over them, and implementations for memory.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `read`, `write` | [`AsyncRead`], [`AsyncWrite`] and, at a position, [`AsyncReadAt`], [`AsyncWriteAt`] |
+//! | `read_ext`, `write_ext` | [`AsyncReadExt`], [`AsyncWriteExt`]: loops over those |
+//! | `at_ext` | [`AsyncReadAtExt`], [`AsyncWriteAtExt`]: the same at a position |
+//! | `buf_read` | [`AsyncBufRead`], [`AsyncBufReadExt`]: readers that own their buffer |
+//! | `take` | [`Take`] |
+//! | `memory` | slices, vectors and cursors as readers and writers |
+//! | `forward` | `&mut T`, `Box<T>`, `&T`, `Rc<T>`, `Arc<T>` |
+//!
+//! # Reads and the buffer's length
+//!
+//! A read fills the buffer from its start over its whole capacity and sets its
+//! length to the bytes read. To append, or to read a part, say so:
+//! [`append`](AsyncReadExt::append),
+//! [`read_to_end`](AsyncReadExt::read_to_end),
+//! [`slice`](crate::buf::IoBuf::slice).
+//!
+//! # Cancellation
+//!
+//! Dropping a future of this module cancels the operation under way, if there is
+//! one. The buffer travels with the operation and is gone then. Whether bytes
+//! are lost with it is for the reader or writer to say: the kernel may have
+//! dropped between two operations as well; what the finished ones moved is not
+//! taken back. Each method says what that means for it.
+
+mod at_ext;
+mod buf_read;
+mod forward;
+mod memory;
+mod read;
+mod read_ext;
+mod take;
+mod write;
+mod write_ext;
+
+pub use at_ext::{AsyncReadAtExt, AsyncWriteAtExt};
+pub use buf_read::{AsyncBufRead, AsyncBufReadExt};
+pub use read::{AsyncRead, AsyncReadAt};
+pub use read_ext::AsyncReadExt;
+pub use take::Take;
+pub use write::{AsyncWrite, AsyncWriteAt};
+pub use write_ext::AsyncWriteExt;
+
+use std::io;
+
+use crate::buf::IoBufMut;
+
+/// What is buffered unless told otherwise, and the
+/// least room that is made for a read that appends, in bytes.
+const BUFFER_LEN: usize = 8 * 1024;
+
+/// Makes the length of `buf` the `len` bytes that were read into its start.
+///
+/// What a reader says is checked here, because a reader needs no `unsafe` to
+/// say something wrong.
+fn settle<B: IoBufMut>(buf: &mut B, len: usize) {
+    let initialised = buf.buf_len();
+    assert!(
+        len <= initialised,
+        "a reader claims {len} bytes but initialised {initialised}"
+    );
+    // SAFETY: the first `initialised` bytes are, and `len` is no more.
+    unsafe { buf.set_init(len) };
+}
+
+/// The error of a reader that ends before the buffer is full.
+fn unexpected_eof() -> io::Error {
+    io::Error::new(io::ErrorKind::UnexpectedEof, "failed to fill whole buffer")
+}
+
+/// The error of a writer that takes nothing more.
+fn write_zero() -> io::Error {
+    io::Error::new(io::ErrorKind::WriteZero, "failed to write whole buffer")
+}
+
+/// The error of bytes that were to become a string.
+fn invalid_utf8() -> io::Error {
+    io::Error::new(
+        io::ErrorKind::InvalidData,
+        "stream did not contain valid UTF-8",
+    )
+}

@@ -1,0 +1,153 @@
+//! [`AsyncReadAtExt`] and [`AsyncWriteAtExt`]: loops over reads and writes at a
+//! position.
+
+use std::io;
+
+use crate::{
+    buf::{BufResult, IntoInner, IoBuf, IoBufMut},
+    io::{AsyncReadAt, AsyncWriteAt, BUFFER_LEN, settle, unexpected_eof, write_zero},
+};
+
+/// The position of the next operation.
+fn behind(pos: u64, done: usize) -> u64 {
+    pos.checked_add(done as u64)
+        .expect("position behind u64::MAX")
+}
+
+/// Methods of every [`AsyncReadAt`].
+pub trait AsyncReadAtExt: AsyncReadAt {
+    /// Fills the whole capacity of `buf`, from its start, beginning `pos` bytes
+    /// into the source.
+    ///
+    /// For a given number of bytes, give it a window: `buf.slice(..n)`. An
+    /// interrupted read is repeated.
+    ///
+    /// # Errors
+    ///
+    /// [`UnexpectedEof`](io::ErrorKind::UnexpectedEof) if the source ends
+    /// before, else those of the source. `buf` holds what was read until then:
+    /// its length is set to it, unless it is of fixed size or a window.
+    ///
+    /// # Panics
+    ///
+    /// If the position passes [`u64::MAX`].
+    ///
+    /// # Cancellation
+    ///
+    /// Dropping the future loses the buffer, nothing else: the bytes can be read
+    /// again.
+    ///
+    /// ```
+    /// use compio_io::io::AsyncReadAtExt;
+    ///
+    /// # pollster::block_on(async {
+    /// let (result, buffer) = b"abcdef".read_exact_at([0; 3], 2).await;
+    /// result.unwrap();
+    /// assert_eq!(&buffer, b"cde");
+    /// # });
+    /// ```
+    async fn read_exact_at<B: IoBufMut>(&self, mut buf: B, pos: u64) -> BufResult<(), B> {
+        let mut filled = 0;
+        let result = loop {
+            if filled >= buf.buf_capacity() {
+                break Ok(());
+            }
+            let (read, window) = self.read_at(buf.slice(filled..), behind(pos, filled)).await;
+            buf = window.into_inner();
+            match read {
+                Ok(0) => break Err(unexpected_eof()),
+                Ok(n) => filled += n,
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) => break Err(e),
+            }
+        };
+        settle(&mut buf, filled);
+        (result, buf)
+    }
+
+    /// Reads from `pos` to the end of the source, behind the bytes that `buf`
+    /// holds, and returns how many bytes were added.
+    ///
+    /// Interrupted reads are repeated. The last read returns zero, so a vector
+    /// with room for one byte more than there is needs not grow.
+    ///
+    /// # Errors
+    ///
+    /// Those of the source; `buf` holds what it held and what was read until
+    /// then.
+    ///
+    /// # Panics
+    ///
+    /// If the position passes [`u64::MAX`].
+    ///
+    /// # Cancellation
+    ///
+    /// Dropping the future loses the buffer with what it held; what was read can
+    /// be read again.
+    ///
+    /// ```
+    /// use compio_io::io::AsyncReadAtExt;
+    ///
+    /// # pollster::block_on(async {
+    /// let (read, buffer) = b"abcdef".read_to_end_at(b"> ".to_vec(), 4).await;
+    /// assert_eq!((read.unwrap(), &buffer[..]), (2, &b"> ef"[..]));
+    /// # });
+    /// ```
+    async fn read_to_end_at(&self, mut buf: Vec<u8>, pos: u64) -> BufResult<usize, Vec<u8>> {
+        let mut total = 0;
+        loop {
+            let len = buf.len();
+            if len == buf.capacity() {
+                buf.reserve(BUFFER_LEN);
+            }
+            let (read, window) = self.read_at(buf.slice(len..), behind(pos, total)).await;
+            buf = window.into_inner();
+            match read {
+                Ok(0) => return (Ok(total), buf),
+                Ok(n) => total += n,
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) => return (Err(e), buf),
+            }
+        }
+    }
+}
+
+impl<R: AsyncReadAt + ?Sized> AsyncReadAtExt for R {}
+
+/// Methods of every [`AsyncWriteAt`].
+pub trait AsyncWriteAtExt: AsyncWriteAt {
+    /// Writes all the initialised bytes of `buf`, beginning `pos` bytes into the
+    /// sink. An interrupted write is repeated.
+    ///
+    /// # Errors
+    ///
+    /// [`WriteZero`](io::ErrorKind::WriteZero) if the sink takes no more, else
+    /// those of the sink. `buf` is as it was; how much of it was written is not
+    /// known.
+    ///
+    /// # Panics
+    ///
+    /// If the position passes [`u64::MAX`].
+    ///
+    /// # Cancellation
+    ///
+    /// Dropping the future loses the buffer; some or all of it may have been
+    /// written. Writing the same bytes there again is harmless.
+    async fn write_all_at<B: IoBuf>(&self, mut buf: B, pos: u64) -> BufResult<(), B> {
+        let mut written = 0;
+        while written < buf.buf_len() {
+            let window = buf.slice(written..);
+            let (result, window) = self.write_at(window, behind(pos, written)).await;
+            buf = window.into_inner();
+            match result {
+                Ok(0) => return (Err(write_zero()), buf),
+                Ok(n) => written += n,
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) => return (Err(e), buf),
+            }
+        }
+        (Ok(()), buf)
+    }
+}
+
+impl<W: AsyncWriteAt + ?Sized> AsyncWriteAtExt for W {}

@@ -1,0 +1,121 @@
+//! [`AsyncBufRead`] and [`AsyncBufReadExt`]: readers that own a buffer and lend
+//! it out.
+
+use std::io;
+
+use crate::{
+    buf::BufResult,
+    io::{AsyncRead, invalid_utf8},
+};
+
+/// A reader with a buffer of its own.
+pub trait AsyncBufRead: AsyncRead {
+    /// The bytes that are buffered; reads some if there are none.
+    ///
+    /// An empty slice means that the source has ended. Bytes that are not
+    /// [consumed](Self::consume) are given again by the next call.
+    ///
+    /// # Errors
+    ///
+    /// Those of the source.
+    ///
+    /// # Cancellation
+    ///
+    /// Only a call that finds nothing buffered waits. Dropping it loses what its
+    /// read had already taken from the source, if the source says that a read
+    /// can lose bytes, and nothing that was buffered. The reader can be used as
+    /// before.
+    async fn fill_buf(&mut self) -> io::Result<&[u8]>;
+
+    /// Notes that `len` of the buffered bytes were used.
+    ///
+    /// # Panics
+    ///
+    /// An implementation may panic if `len` is more than the last
+    /// [`fill_buf`](Self::fill_buf) gave.
+    fn consume(&mut self, len: usize);
+}
+
+/// Methods of every [`AsyncBufRead`].
+pub trait AsyncBufReadExt: AsyncBufRead {
+    /// Reads until the byte `delimiter` or the end, behind the bytes that `buf`
+    /// holds. The delimiter is taken along. Returns how many bytes were added;
+    /// zero means that the source has ended.
+    ///
+    /// Interrupted reads are repeated.
+    ///
+    /// # Errors
+    ///
+    /// Those of the source; `buf` holds what it held and what was read until
+    /// then.
+    ///
+    /// # Cancellation
+    ///
+    /// Dropping the future loses the vector and what was read into it.
+    ///
+    /// ```
+    /// use compio_io::io::AsyncBufReadExt;
+    ///
+    /// # pollster::block_on(async {
+    /// let mut source: &[u8] = b"key=value";
+    /// let (read, key) = source.read_until(b'=', Vec::new()).await;
+    /// assert_eq!((read.unwrap(), &key[..]), (4, &b"key="[..]));
+    /// # });
+    /// ```
+    async fn read_until(&mut self, delimiter: u8, mut buf: Vec<u8>) -> BufResult<usize, Vec<u8>> {
+        let mut total = 0;
+        loop {
+            let bytes = match self.fill_buf().await {
+                Ok(bytes) => bytes,
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
+                Err(e) => return (Err(e), buf),
+            };
+            let found = bytes.iter().position(|&byte| byte == delimiter);
+            let len = found.map_or(bytes.len(), |index| index + 1);
+            buf.extend_from_slice(&bytes[..len]);
+            self.consume(len);
+            total += len;
+            if found.is_some() || len == 0 {
+                return (Ok(total), buf);
+            }
+        }
+    }
+
+    /// Reads a line, with its `\n` if there is one, behind what `buf` holds.
+    /// Returns how many bytes were added; zero means that the source has ended.
+    ///
+    /// # Errors
+    ///
+    /// - [`InvalidData`](io::ErrorKind::InvalidData) if the line isn't UTF-8. The
+    ///   line is lost, `buf` holds what it held.
+    /// - Those of the source; `buf` holds what it held and, if it is UTF-8, what
+    ///   was read until then.
+    ///
+    /// # Cancellation
+    ///
+    /// As of [`read_until`](Self::read_until).
+    ///
+    /// ```
+    /// use compio_io::io::AsyncBufReadExt;
+    ///
+    /// # pollster::block_on(async {
+    /// let mut source: &[u8] = b"one\ntwo";
+    /// let (_, line) = source.read_line(String::new()).await;
+    /// assert_eq!(line, "one\n");
+    /// let (_, line) = source.read_line(String::new()).await;
+    /// assert_eq!(line, "two");
+    /// # });
+    /// ```
+    async fn read_line(&mut self, mut buf: String) -> BufResult<usize, String> {
+        let (read, line) = self.read_until(b'\n', Vec::new()).await;
+        match str::from_utf8(&line) {
+            Ok(text) => {
+                buf.push_str(text);
+                (read, buf)
+            }
+            Err(_) => (read.and_then(|_| Err(invalid_utf8())), buf),
+        }
+    }
+}
+
+impl<R: AsyncBufRead + ?Sized> AsyncBufReadExt for R {}

@@ -1,0 +1,94 @@
+//! Pointers to readers and writers are readers and writers.
+//!
+//! Reads and writes at a position take `&self`, so shared pointers do there;
+//! the others need `&mut`.
+
+use std::{io, rc::Rc, sync::Arc};
+
+use crate::{
+    buf::{BufResult, IoBuf, IoBufMut, IoVectoredBuf, IoVectoredBufMut},
+    io::{AsyncBufRead, AsyncRead, AsyncReadAt, AsyncWrite, AsyncWriteAt},
+};
+
+macro_rules! forward_unique {
+    ($($pointer:ty),*) => {$(
+        impl<T: AsyncRead + ?Sized> AsyncRead for $pointer {
+            async fn read<B: IoBufMut>(&mut self, buf: B) -> BufResult<usize, B> {
+                (**self).read(buf).await
+            }
+
+            async fn read_vectored<V: IoVectoredBufMut>(
+                &mut self,
+                buf: V,
+            ) -> BufResult<usize, V> {
+                (**self).read_vectored(buf).await
+            }
+        }
+
+        impl<T: AsyncBufRead + ?Sized> AsyncBufRead for $pointer {
+            async fn fill_buf(&mut self) -> io::Result<&[u8]> {
+                (**self).fill_buf().await
+            }
+
+            fn consume(&mut self, len: usize) {
+                (**self).consume(len);
+            }
+        }
+
+        impl<T: AsyncWrite + ?Sized> AsyncWrite for $pointer {
+            async fn write<B: IoBuf>(&mut self, buf: B) -> BufResult<usize, B> {
+                (**self).write(buf).await
+            }
+
+            async fn write_vectored<V: IoVectoredBuf>(
+                &mut self,
+                buf: V,
+            ) -> BufResult<usize, V> {
+                (**self).write_vectored(buf).await
+            }
+
+            async fn flush(&mut self) -> io::Result<()> {
+                (**self).flush().await
+            }
+
+            async fn shutdown(&mut self) -> io::Result<()> {
+                (**self).shutdown().await
+            }
+        }
+    )*};
+}
+
+macro_rules! forward_shared {
+    ($($pointer:ty),*) => {$(
+        impl<T: AsyncReadAt + ?Sized> AsyncReadAt for $pointer {
+            async fn read_at<B: IoBufMut>(&self, buf: B, pos: u64) -> BufResult<usize, B> {
+                (**self).read_at(buf, pos).await
+            }
+
+            async fn read_vectored_at<V: IoVectoredBufMut>(
+                &self,
+                buf: V,
+                pos: u64,
+            ) -> BufResult<usize, V> {
+                (**self).read_vectored_at(buf, pos).await
+            }
+        }
+
+        impl<T: AsyncWriteAt + ?Sized> AsyncWriteAt for $pointer {
+            async fn write_at<B: IoBuf>(&self, buf: B, pos: u64) -> BufResult<usize, B> {
+                (**self).write_at(buf, pos).await
+            }
+
+            async fn write_vectored_at<V: IoVectoredBuf>(
+                &self,
+                buf: V,
+                pos: u64,
+            ) -> BufResult<usize, V> {
+                (**self).write_vectored_at(buf, pos).await
+            }
+        }
+    )*};
+}
+
+forward_unique!(&mut T, Box<T>);
+forward_shared!(&T, &mut T, Box<T>, Rc<T>, Arc<T>);

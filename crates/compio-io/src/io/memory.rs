@@ -1,0 +1,160 @@
+//! Memory as source and sink: slices, vectors, cursors. Nothing here waits, so
+//! there is nothing to cancel and no byte is ever lost.
+//!
+//! Positions and growth are those of the standard library's `Read` and `Write`.
+
+use std::io::{self, Cursor, Write};
+
+use crate::{
+    buf::{BufResult, IoBuf, IoBufMut, IoVectoredBuf, IoVectoredBufMut},
+    io::{AsyncBufRead, AsyncRead, AsyncReadAt, AsyncWrite},
+};
+
+/// The bytes of `source` from `pos` on; none behind its end.
+fn from_position(source: &[u8], pos: u64) -> &[u8] {
+    let begin = usize::try_from(pos).unwrap_or(usize::MAX);
+    source.get(begin..).unwrap_or_default()
+}
+
+/// What is left of a cursor.
+fn remaining<T: AsRef<[u8]>>(cursor: &Cursor<T>) -> &[u8] {
+    from_position(cursor.get_ref().as_ref(), cursor.position())
+}
+
+/// Reads the first bytes of the slice and moves its start behind them.
+impl AsyncRead for &[u8] {
+    async fn read<B: IoBufMut>(&mut self, mut buf: B) -> BufResult<usize, B> {
+        let len = buf.init_from(self);
+        *self = &self[len..];
+        (Ok(len), buf)
+    }
+
+    async fn read_vectored<V: IoVectoredBufMut>(&mut self, mut buf: V) -> BufResult<usize, V> {
+        let len = buf.init_from(self);
+        *self = &self[len..];
+        (Ok(len), buf)
+    }
+}
+
+impl AsyncBufRead for &[u8] {
+    async fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        Ok(self)
+    }
+
+    fn consume(&mut self, len: usize) {
+        *self = &self[len..];
+    }
+}
+
+/// Reads from the cursor's position and moves it.
+impl<T: AsRef<[u8]>> AsyncRead for Cursor<T> {
+    async fn read<B: IoBufMut>(&mut self, mut buf: B) -> BufResult<usize, B> {
+        let len = buf.init_from(remaining(self));
+        self.set_position(self.position() + len as u64);
+        (Ok(len), buf)
+    }
+
+    async fn read_vectored<V: IoVectoredBufMut>(&mut self, mut buf: V) -> BufResult<usize, V> {
+        let len = buf.init_from(remaining(self));
+        self.set_position(self.position() + len as u64);
+        (Ok(len), buf)
+    }
+}
+
+impl<T: AsRef<[u8]>> AsyncBufRead for Cursor<T> {
+    async fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        Ok(remaining(self))
+    }
+
+    fn consume(&mut self, len: usize) {
+        self.set_position(self.position() + len as u64);
+    }
+}
+
+impl AsyncReadAt for [u8] {
+    async fn read_at<B: IoBufMut>(&self, mut buf: B, pos: u64) -> BufResult<usize, B> {
+        (Ok(buf.init_from(from_position(self, pos))), buf)
+    }
+
+    async fn read_vectored_at<V: IoVectoredBufMut>(
+        &self,
+        mut buf: V,
+        pos: u64,
+    ) -> BufResult<usize, V> {
+        (Ok(buf.init_from(from_position(self, pos))), buf)
+    }
+}
+
+/// Owners of bytes, which read as the bytes do.
+macro_rules! read_at_as_slice {
+    ($([$($generics:tt)*] $owner:ty),*) => {$(
+        impl<$($generics)*> AsyncReadAt for $owner {
+            async fn read_at<B: IoBufMut>(&self, buf: B, pos: u64) -> BufResult<usize, B> {
+                self.as_slice().read_at(buf, pos).await
+            }
+
+            async fn read_vectored_at<V: IoVectoredBufMut>(
+                &self,
+                buf: V,
+                pos: u64,
+            ) -> BufResult<usize, V> {
+                self.as_slice().read_vectored_at(buf, pos).await
+            }
+        }
+    )*};
+}
+
+read_at_as_slice!([] Vec<u8>, [const N: usize] [u8; N]);
+
+/// Writes slice after slice until the sink takes only a part of one.
+fn gather<V: IoVectoredBuf>(sink: &mut impl Write, buf: &V) -> io::Result<usize> {
+    let mut total = 0;
+    for slice in buf.slices() {
+        match sink.write(slice) {
+            Ok(len) => {
+                total += len;
+                if len < slice.len() {
+                    break;
+                }
+            }
+            // The bytes before are written, so this is a short write.
+            Err(_) if total > 0 => break,
+            Err(e) => return Err(e),
+        }
+    }
+    Ok(total)
+}
+
+/// What can be written without waiting.
+macro_rules! write_as_std {
+    ($($(#[$doc:meta])* $sink:ty),* $(,)?) => {$(
+        $(#[$doc])*
+        impl AsyncWrite for $sink {
+            async fn write<B: IoBuf>(&mut self, buf: B) -> BufResult<usize, B> {
+                (Write::write(self, buf.as_init()), buf)
+            }
+
+            async fn write_vectored<V: IoVectoredBuf>(&mut self, buf: V) -> BufResult<usize, V> {
+                (gather(self, &buf), buf)
+            }
+
+            async fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+
+            async fn shutdown(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+    )*};
+}
+
+write_as_std! {
+    /// Appends, and grows the vector.
+    Vec<u8>,
+    /// Overwrites from the cursor's position, and grows the vector; a gap before
+    /// the position is zeroed.
+    Cursor<Vec<u8>>,
+    /// Overwrites from the cursor's position, up to the end of the slice.
+    Cursor<&mut [u8]>,
+}

@@ -1,0 +1,144 @@
+//! [`AsyncRead`] and [`AsyncReadAt`]: one operation that reads. Loops over it
+//! are in `read_ext` and `at_ext`.
+
+use crate::buf::{BufResult, BufResultExt, FirstRoom, IntoInner, IoBufMut, IoVectoredBufMut};
+
+/// A source of bytes.
+///
+/// # For implementers
+///
+/// Whoever has no kernel to fill the buffer fills it by
+/// [`init_from`](IoBufMut::init_from) or [`init_with`](IoBufMut::init_with),
+/// which are safe. On success the buffer that comes back is the one that went
+/// in, with its length set to the number returned; on failure its length is as
+/// it was.
+///
+/// ```
+/// use compio_io::buf::{BufResult, IoBufMut};
+/// use compio_io::io::AsyncRead;
+///
+/// /// Zeros, for ever.
+/// struct Zeros;
+///
+/// impl AsyncRead for Zeros {
+///     async fn read<B: IoBufMut>(&mut self, mut buf: B) -> BufResult<usize, B> {
+///         let result = buf.init_with(|room| {
+///             room.fill(0);
+///             Ok(room.len())
+///         });
+///         (result, buf)
+///     }
+/// }
+///
+/// let (read, buffer) = pollster::block_on(Zeros.read([1; 3]));
+/// assert_eq!((read.unwrap(), buffer), (3, [0; 3]));
+/// ```
+pub trait AsyncRead {
+    /// Reads up to the capacity of `buf` into it, from its start, sets its
+    /// length to the bytes read and returns how many these are.
+    ///
+    /// Zero means that the source has ended, or that the buffer has no room.
+    ///
+    /// # Errors
+    ///
+    /// Those of the source. `buf` keeps its length then.
+    ///
+    /// # Cancellation
+    ///
+    /// Dropping the future cancels the operation; the buffer is lost. Bytes are
+    /// lost too if the operation had finished by then: implementations say
+    /// whether that can happen.
+    ///
+    /// ```
+    /// use compio_io::io::AsyncRead;
+    ///
+    /// # pollster::block_on(async {
+    /// let mut source: &[u8] = b"abcdef";
+    /// let (read, buffer) = source.read([0; 4]).await;
+    /// assert_eq!((read.unwrap(), &buffer), (4, b"abcd"));
+    /// # });
+    /// ```
+    async fn read<B: IoBufMut>(&mut self, buf: B) -> BufResult<usize, B>;
+
+    /// Reads into many buffers, one after the other, sets their lengths and
+    /// returns the bytes read in all.
+    ///
+    /// Unless overridden, it reads into the first buffer with any room, as one
+    /// short read; the lengths of the others become zero as of every buffer that
+    /// a vectored read does not reach.
+    ///
+    /// # Errors
+    ///
+    /// Those of the source. The buffers keep their lengths then.
+    ///
+    /// # Cancellation
+    ///
+    /// As of [`read`](Self::read).
+    ///
+    /// ```
+    /// use compio_io::io::AsyncRead;
+    ///
+    /// # pollster::block_on(async {
+    /// let mut source: &[u8] = b"abcdef";
+    /// let (read, (head, body)) = source
+    ///     .read_vectored(([0; 2], Vec::with_capacity(8)))
+    ///     .await;
+    /// assert_eq!(read.unwrap(), 6);
+    /// assert_eq!((&head, &body[..]), (b"ab", &b"cdef"[..]));
+    /// # });
+    /// ```
+    async fn read_vectored<V: IoVectoredBufMut>(&mut self, buf: V) -> BufResult<usize, V> {
+        self.read(FirstRoom::new(buf))
+            .await
+            .map_buf(IntoInner::into_inner)
+    }
+}
+
+/// A source of bytes that can be read at any position, and by several
+/// operations at once.
+pub trait AsyncReadAt {
+    /// Reads up to the capacity of `buf` into it, from its start, beginning
+    /// `pos` bytes into the source. Sets the length of `buf` to the bytes read
+    /// and returns how many these are.
+    ///
+    /// Zero means that the source ends at `pos` or before, or that the buffer
+    /// has no room.
+    ///
+    /// # Errors
+    ///
+    /// Those of the source. `buf` keeps its length then.
+    ///
+    /// # Cancellation
+    ///
+    /// Dropping the future cancels the operation; the buffer is lost, and
+    /// nothing else: the bytes can be read again.
+    ///
+    /// ```
+    /// use compio_io::io::AsyncReadAt;
+    ///
+    /// # pollster::block_on(async {
+    /// let (read, buffer) = b"abcdef".read_at(Vec::with_capacity(8), 2).await;
+    /// assert_eq!((read.unwrap(), &buffer[..]), (4, &b"cdef"[..]));
+    /// # });
+    /// ```
+    async fn read_at<B: IoBufMut>(&self, buf: B, pos: u64) -> BufResult<usize, B>;
+
+    /// Reads into many buffers, one after the other, beginning `pos` bytes into
+    /// the source. Sets their lengths and returns the bytes read in all.
+    ///
+    /// Unless overridden, it reads into the first buffer with any room, as one
+    /// short read.
+    ///
+    /// # Errors
+    ///
+    /// Those of the source. The buffers keep their lengths then.
+    ///
+    /// # Cancellation
+    ///
+    /// As of [`read_at`](Self::read_at).
+    async fn read_vectored_at<V: IoVectoredBufMut>(&self, buf: V, pos: u64) -> BufResult<usize, V> {
+        self.read_at(FirstRoom::new(buf), pos)
+            .await
+            .map_buf(IntoInner::into_inner)
+    }
+}

@@ -1,0 +1,226 @@
+//! [`AsyncReadExt`]: loops over [`AsyncRead::read`]. Those over reads at a
+//! position are in `at_ext`.
+
+use std::io;
+
+use crate::{
+    buf::{BufResult, BufResultExt, IntoInner, IoBuf, IoBufMut},
+    io::{AsyncRead, BUFFER_LEN, Take, invalid_utf8, settle, unexpected_eof},
+};
+
+/// How much `read_to_end` asks for where the vector is exactly full: the source
+/// has probably ended, and growing the vector would be for nothing.
+const PROBE_LEN: usize = 32;
+
+/// Methods of every [`AsyncRead`].
+pub trait AsyncReadExt: AsyncRead {
+    /// Fills the whole capacity of `buf`, from its start.
+    ///
+    /// For a given number of bytes, give it a window: `buf.slice(..n)`. (The
+    /// capacity of a vector can be more than was asked for.) An interrupted read
+    /// is repeated.
+    ///
+    /// # Errors
+    ///
+    /// [`UnexpectedEof`](io::ErrorKind::UnexpectedEof) if the source ends
+    /// before, else those of the source. `buf` holds what was read until then:
+    /// its length is set to it, unless it is of fixed size or a window.
+    ///
+    /// # Cancellation
+    ///
+    /// Dropping the future loses the buffer and what was read into it.
+    ///
+    /// ```
+    /// use std::io::ErrorKind;
+    ///
+    /// use compio_io::buf::IoBuf;
+    /// use compio_io::io::AsyncReadExt;
+    ///
+    /// # pollster::block_on(async {
+    /// let mut source: &[u8] = b"abcdef";
+    /// let (result, buffer) = source.read_exact(Vec::with_capacity(64).slice(..4)).await;
+    /// result.unwrap();
+    /// assert_eq!(&buffer[..], b"abcd");
+    ///
+    /// let (result, _) = source.read_exact([0; 4]).await;
+    /// assert_eq!(result.unwrap_err().kind(), ErrorKind::UnexpectedEof);
+    /// # });
+    /// ```
+    async fn read_exact<B: IoBufMut>(&mut self, mut buf: B) -> BufResult<(), B> {
+        let mut filled = 0;
+        let result = loop {
+            if filled >= buf.buf_capacity() {
+                break Ok(());
+            }
+            let (read, window) = self.read(buf.slice(filled..)).await;
+            buf = window.into_inner();
+            match read {
+                Ok(0) => break Err(unexpected_eof()),
+                Ok(n) => filled += n,
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) => break Err(e),
+            }
+        };
+        settle(&mut buf, filled);
+        (result, buf)
+    }
+
+    /// Reads once, behind the bytes that `buf` holds, and returns how many bytes
+    /// were added.
+    ///
+    /// If the vector is full, room is made for 8 KiB at least.
+    ///
+    /// # Errors
+    ///
+    /// Those of the source; `buf` holds what it held.
+    ///
+    /// # Cancellation
+    ///
+    /// As of [`read`](AsyncRead::read); what `buf` held is lost with it.
+    ///
+    /// ```
+    /// use compio_io::io::AsyncReadExt;
+    ///
+    /// # pollster::block_on(async {
+    /// let mut source: &[u8] = b"def";
+    /// let (read, buffer) = source.append(b"abc".to_vec()).await;
+    /// assert_eq!((read.unwrap(), &buffer[..]), (3, &b"abcdef"[..]));
+    /// # });
+    /// ```
+    async fn append(&mut self, mut buf: Vec<u8>) -> BufResult<usize, Vec<u8>> {
+        let len = buf.len();
+        if len == buf.capacity() {
+            buf.reserve(BUFFER_LEN);
+        }
+        self.read(buf.slice(len..))
+            .await
+            .map_buf(IntoInner::into_inner)
+    }
+
+    /// Reads to the end of the source, behind the bytes that `buf` holds, and
+    /// returns how many bytes were added.
+    ///
+    /// Interrupted reads are repeated. A vector whose capacity is just what the
+    /// source holds is not grown.
+    ///
+    /// # Errors
+    ///
+    /// Those of the source; `buf` holds what it held and what was read until
+    /// then.
+    ///
+    /// # Cancellation
+    ///
+    /// Dropping the future loses the buffer and what was read into it. A loop
+    /// over [`append`](Self::append) keeps the vector between the reads.
+    ///
+    /// ```
+    /// use compio_io::io::AsyncReadExt;
+    ///
+    /// # pollster::block_on(async {
+    /// let mut source: &[u8] = b"def";
+    /// let (read, buffer) = source.read_to_end(b"abc".to_vec()).await;
+    /// assert_eq!((read.unwrap(), &buffer[..]), (3, &b"abcdef"[..]));
+    /// # });
+    /// ```
+    async fn read_to_end(&mut self, mut buf: Vec<u8>) -> BufResult<usize, Vec<u8>> {
+        let given = buf.capacity();
+        let mut total = 0;
+        loop {
+            let read = if buf.len() == given && buf.capacity() == given && given > 0 {
+                let (read, probe) = self.read([0; PROBE_LEN]).await;
+                if let Ok(n) = read {
+                    buf.extend_from_slice(&probe[..n]);
+                }
+                read
+            } else {
+                let (read, grown) = self.append(buf).await;
+                buf = grown;
+                read
+            };
+            match read {
+                Ok(0) => return (Ok(total), buf),
+                Ok(n) => total += n,
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) => return (Err(e), buf),
+            }
+        }
+    }
+
+    /// Reads to the end of the source, behind what `buf` holds, and returns how
+    /// many bytes were added.
+    ///
+    /// # Errors
+    ///
+    /// - [`InvalidData`](io::ErrorKind::InvalidData) if the source isn't UTF-8.
+    ///   `buf` holds what it held, and what was read is lost: to keep it, use
+    ///   [`read_to_end`](Self::read_to_end).
+    /// - Those of the source. `buf` holds what it held and, if it is UTF-8, what
+    ///   was read until then.
+    ///
+    /// # Cancellation
+    ///
+    /// As of [`read_to_end`](Self::read_to_end).
+    ///
+    /// ```
+    /// use compio_io::io::AsyncReadExt;
+    ///
+    /// # pollster::block_on(async {
+    /// let mut source: &[u8] = "löss".as_bytes();
+    /// let (read, text) = source.read_to_string(String::new()).await;
+    /// assert_eq!((read.unwrap(), &text[..]), (5, "löss"));
+    /// # });
+    /// ```
+    async fn read_to_string(&mut self, buf: String) -> BufResult<usize, String> {
+        let before = buf.len();
+        let (read, bytes) = self.read_to_end(buf.into_bytes()).await;
+        match String::from_utf8(bytes) {
+            Ok(text) => (read, text),
+            Err(e) => {
+                let mut bytes = e.into_bytes();
+                bytes.truncate(before);
+                // Empty only if the reader swapped the vector for another one.
+                let text = String::from_utf8(bytes).unwrap_or_default();
+                (read.and_then(|_| Err(invalid_utf8())), text)
+            }
+        }
+    }
+
+    /// Borrows the reader, for adapters that take it by value.
+    ///
+    /// ```
+    /// use compio_io::io::AsyncReadExt;
+    ///
+    /// # pollster::block_on(async {
+    /// let mut source: &[u8] = b"headbody";
+    /// let (_, head) = source.by_ref().take(4).read_to_end(Vec::new()).await;
+    /// let (_, body) = source.read_to_end(Vec::new()).await;
+    /// assert_eq!((&head[..], &body[..]), (&b"head"[..], &b"body"[..]));
+    /// # });
+    /// ```
+    fn by_ref(&mut self) -> &mut Self
+    where
+        Self: Sized,
+    {
+        self
+    }
+
+    /// Wraps the reader so that it ends after `limit` bytes.
+    ///
+    /// ```
+    /// use compio_io::io::AsyncReadExt;
+    ///
+    /// # pollster::block_on(async {
+    /// let mut source = (&b"abcdef"[..]).take(4);
+    /// let (_, buffer) = source.read_to_end(Vec::new()).await;
+    /// assert_eq!(buffer, b"abcd");
+    /// # });
+    /// ```
+    fn take(self, limit: u64) -> Take<Self>
+    where
+        Self: Sized,
+    {
+        Take::new(self, limit)
+    }
+}
+
+impl<R: AsyncRead + ?Sized> AsyncReadExt for R {}
