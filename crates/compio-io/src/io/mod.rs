@@ -7,6 +7,7 @@
 //! | `read_ext`, `write_ext` | [`AsyncReadExt`], [`AsyncWriteExt`]: loops over those |
 //! | `at_ext` | [`AsyncReadAtExt`], [`AsyncWriteAtExt`]: the same at a position |
 //! | `buf_read` | [`AsyncBufRead`], [`AsyncBufReadExt`]: readers that own their buffer |
+//! | `buf_reader`, `buf_writer` | [`BufReader`], [`BufWriter`] |
 //! | `take` | [`Take`] |
 //! | `memory` | slices, vectors and cursors as readers and writers |
 //! | `forward` | `&mut T`, `Box<T>`, `&T`, `Rc<T>`, `Arc<T>` |
@@ -24,11 +25,14 @@
 //! Dropping a future of this module cancels the operation under way, if there is
 //! one. The buffer travels with the operation and is gone then. Whether bytes
 //! are lost with it is for the reader or writer to say: the kernel may have
+//! finished just before. The loops (`read_exact`, `write_all`, …) can be
 //! dropped between two operations as well; what the finished ones moved is not
 //! taken back. Each method says what that means for it.
 
 mod at_ext;
 mod buf_read;
+mod buf_reader;
+mod buf_writer;
 mod forward;
 mod memory;
 mod read;
@@ -39,6 +43,8 @@ mod write_ext;
 
 pub use at_ext::{AsyncReadAtExt, AsyncWriteAtExt};
 pub use buf_read::{AsyncBufRead, AsyncBufReadExt};
+pub use buf_reader::BufReader;
+pub use buf_writer::BufWriter;
 pub use read::{AsyncRead, AsyncReadAt};
 pub use read_ext::AsyncReadExt;
 pub use take::Take;
@@ -49,7 +55,7 @@ use std::io;
 
 use crate::buf::IoBufMut;
 
-/// What is buffered unless told otherwise, and the
+/// What [`BufReader`] and [`BufWriter`] buffer unless told otherwise, and the
 /// least room that is made for a read that appends, in bytes.
 const BUFFER_LEN: usize = 8 * 1024;
 

@@ -1,0 +1,214 @@
+//! [`BufWriter`]: a writer with a buffer before it.
+
+use std::{fmt, io, mem};
+
+use crate::{
+    buf::{BufResult, IntoInner, IoBuf, IoVectoredBuf},
+    io::{AsyncWrite, BUFFER_LEN, write_zero},
+};
+
+/// Gathers small writes, so that many of them cost few operations.
+///
+/// Writes of at least the buffer's capacity go past the buffer once it is empty.
+/// Nothing is written on drop, as a drop cannot wait: call
+/// [`flush`](AsyncWrite::flush) before.
+///
+/// # Errors
+///
+/// A failed operation of the writer below keeps the bytes that were not yet
+/// written. The next write or flush tries them again.
+///
+/// # Cancellation
+///
+/// While the buffer is being written, by `flush`, `shutdown` or a write that
+/// finds it full, it travels with the operation. If the future is dropped then,
+/// **all bytes that were [buffered](Self::buffer) are lost**, and some first part
+/// of them may have been written. The `BufWriter` goes on with a new, empty
+/// buffer; what is written later follows a gap. So drop a pending `flush` only
+/// if the stream is given up. A write that only buffers does not wait and cannot
+/// be caught midway.
+///
+/// ```
+/// use compio_io::io::{AsyncWrite, AsyncWriteExt, BufWriter};
+///
+/// # pollster::block_on(async {
+/// let mut writer = BufWriter::new(Vec::new());
+/// for word in ["few ", "bytes"] {
+///     writer.write_all(word).await.0?;
+/// }
+/// assert!(writer.get_ref().is_empty());
+/// writer.flush().await?;
+/// assert_eq!(writer.into_inner(), b"few bytes");
+/// # std::io::Result::Ok(())
+/// # }).unwrap();
+/// ```
+pub struct BufWriter<W> {
+    writer: W,
+    // Without capacity until the first write, and again if a dropped flush took
+    // it.
+    buf: Vec<u8>,
+    // written <= buf.len()
+    written: usize,
+    capacity: usize,
+}
+
+impl<W> BufWriter<W> {
+    /// With a buffer of 8 KiB.
+    pub fn new(writer: W) -> Self {
+        Self::with_capacity(BUFFER_LEN, writer)
+    }
+
+    /// With a buffer of `capacity` bytes, allocated at the first write that is
+    /// buffered.
+    pub fn with_capacity(capacity: usize, writer: W) -> Self {
+        Self {
+            writer,
+            buf: Vec::new(),
+            written: 0,
+            capacity,
+        }
+    }
+
+    /// The bytes that are buffered and not yet written.
+    pub fn buffer(&self) -> &[u8] {
+        &self.buf[self.written..]
+    }
+
+    /// How many bytes the buffer holds at most.
+    pub fn capacity(&self) -> usize {
+        self.capacity
+    }
+
+    /// The writer.
+    pub fn get_ref(&self) -> &W {
+        &self.writer
+    }
+
+    /// The writer. What is written to it directly overtakes what is buffered.
+    pub fn get_mut(&mut self) -> &mut W {
+        &mut self.writer
+    }
+
+    /// Unwraps the writer; what is [buffered](Self::buffer) is lost. Flush
+    /// before, or use [`into_parts`](Self::into_parts).
+    pub fn into_inner(self) -> W {
+        self.writer
+    }
+
+    /// Unwraps the writer, and the bytes that are buffered and not yet written.
+    ///
+    /// ```
+    /// use compio_io::io::{AsyncWriteExt, BufWriter};
+    ///
+    /// # pollster::block_on(async {
+    /// let mut writer = BufWriter::new(Vec::new());
+    /// writer.write_all("abc").await.0.unwrap();
+    /// assert_eq!(writer.into_parts(), (vec![], b"abc".to_vec()));
+    /// # });
+    /// ```
+    pub fn into_parts(mut self) -> (W, Vec<u8>) {
+        self.buf.drain(..self.written);
+        (self.writer, self.buf)
+    }
+
+    /// Buffers some bytes, for which there is room.
+    fn gather<'a>(&mut self, slices: impl Iterator<Item = &'a [u8]>) {
+        if self.buf.capacity() < self.capacity {
+            self.buf.reserve_exact(self.capacity - self.buf.len());
+        }
+        slices.for_each(|slice| self.buf.extend_from_slice(slice));
+    }
+}
+
+impl<W: AsyncWrite> BufWriter<W> {
+    /// Writes what is buffered.
+    async fn flush_buf(&mut self) -> io::Result<()> {
+        while !self.buffer().is_empty() {
+            // From here to the write's end the buffer is not ours: a drop in
+            // between has to find the writer with none.
+            let written = mem::take(&mut self.written);
+            let window = mem::take(&mut self.buf).slice(written..);
+            let (result, window) = self.writer.write(window).await;
+            let remaining = window.len();
+            self.buf = window.into_inner();
+            self.written = written;
+            match result {
+                Ok(0) => return Err(write_zero()),
+                Ok(len) => {
+                    assert!(
+                        len <= remaining,
+                        "a writer claims {len} of {remaining} bytes"
+                    );
+                    self.written += len;
+                }
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) => return Err(e),
+            }
+        }
+        self.buf.clear();
+        self.written = 0;
+        Ok(())
+    }
+
+    /// Makes room for `len` bytes and tells whether they are to be buffered.
+    async fn make_room(&mut self, len: usize) -> io::Result<bool> {
+        if len > self.capacity - self.buf.len().min(self.capacity) {
+            self.flush_buf().await?;
+        }
+        Ok(len < self.capacity)
+    }
+}
+
+impl<W> IntoInner for BufWriter<W> {
+    type Inner = W;
+
+    fn into_inner(self) -> W {
+        self.writer
+    }
+}
+
+impl<W: fmt::Debug> fmt::Debug for BufWriter<W> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BufWriter")
+            .field("writer", &self.writer)
+            .field("buffered", &self.buffer().len())
+            .field("capacity", &self.capacity)
+            .finish()
+    }
+}
+
+impl<W: AsyncWrite> AsyncWrite for BufWriter<W> {
+    async fn write<B: IoBuf>(&mut self, buf: B) -> BufResult<usize, B> {
+        let len = buf.buf_len();
+        match self.make_room(len).await {
+            Ok(true) => {
+                self.gather(std::iter::once(buf.as_init()));
+                (Ok(len), buf)
+            }
+            Ok(false) => self.writer.write(buf).await,
+            Err(e) => (Err(e), buf),
+        }
+    }
+
+    async fn write_vectored<V: IoVectoredBuf>(&mut self, buf: V) -> BufResult<usize, V> {
+        let len = buf.total_len();
+        match self.make_room(len).await {
+            Ok(true) => {
+                self.gather(buf.slices());
+                (Ok(len), buf)
+            }
+            Ok(false) => self.writer.write_vectored(buf).await,
+            Err(e) => (Err(e), buf),
+        }
+    }
+
+    async fn flush(&mut self) -> io::Result<()> {
+        self.flush_buf().await?;
+        self.writer.flush().await
+    }
+
+    async fn shutdown(&mut self) -> io::Result<()> {
+        self.flush_buf().await?;
+        self.writer.shutdown().await
+    }
+}
