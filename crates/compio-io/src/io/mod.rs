@@ -9,6 +9,7 @@
 //! | `buf_read` | [`AsyncBufRead`], [`AsyncBufReadExt`]: readers that own their buffer |
 //! | `buf_reader`, `buf_writer` | [`BufReader`], [`BufWriter`] |
 //! | `take` | [`Take`] |
+//! | `copy` | [`copy`] |
 //! | `memory` | slices, vectors and cursors as readers and writers |
 //! | `forward` | `&mut T`, `Box<T>`, `&T`, `Rc<T>`, `Arc<T>` |
 //!
@@ -25,7 +26,7 @@
 //! Dropping a future of this module cancels the operation under way, if there is
 //! one. The buffer travels with the operation and is gone then. Whether bytes
 //! are lost with it is for the reader or writer to say: the kernel may have
-//! finished just before. The loops (`read_exact`, `write_all`, …) can be
+//! finished just before. The loops (`read_exact`, `write_all`, `copy` …) can be
 //! dropped between two operations as well; what the finished ones moved is not
 //! taken back. Each method says what that means for it.
 
@@ -33,6 +34,7 @@ mod at_ext;
 mod buf_read;
 mod buf_reader;
 mod buf_writer;
+mod copy;
 mod forward;
 mod memory;
 mod read;
@@ -45,6 +47,7 @@ pub use at_ext::{AsyncReadAtExt, AsyncWriteAtExt};
 pub use buf_read::{AsyncBufRead, AsyncBufReadExt};
 pub use buf_reader::BufReader;
 pub use buf_writer::BufWriter;
+pub use copy::copy;
 pub use read::{AsyncRead, AsyncReadAt};
 pub use read_ext::AsyncReadExt;
 pub use take::Take;
