@@ -1,0 +1,215 @@
+//! What executor and tasks share, and the way a task goes from its turn to its end.
+//!
+//! Nothing here is borrowed while user code runs: all state is in cells, read and written by value,
+//! and consistent before each call of a poll, a destructor or a waker.
+
+use std::task::{Context, Waker};
+
+use crate::{
+    inbox::Inbox,
+    panics::caught,
+    queues::{LiveList, ReadyQueue},
+    sync::{Cell, Ordering},
+    task::{TaskPtr, header::state, waker},
+    thread::ThreadNumber,
+};
+
+/// Kept alive by the executor, and by every task of which a waker was ever cloned (M5).
+///
+/// The last of them may go on a foreign thread. By then the lists are empty.
+pub(crate) struct Core {
+    pub(crate) home: ThreadNumber,
+    pub(crate) ready: ReadyQueue,
+    live: LiveList,
+    /// While tasks are being cleared away, new ones are cancelled at once.
+    clearing: Cell<bool>,
+    pub(crate) inbox: Inbox,
+}
+
+impl Core {
+    pub(crate) fn new(unpark: Waker) -> Self {
+        Self {
+            home: ThreadNumber::current(),
+            ready: ReadyQueue::new(),
+            live: LiveList::new(),
+            clearing: Cell::new(false),
+            inbox: Inbox::new(unpark),
+        }
+    }
+
+    pub(crate) fn task_count(&self) -> usize {
+        self.live.len()
+    }
+
+    #[inline]
+    pub(crate) fn has_ready(&self) -> bool {
+        !self.ready.is_empty() || !self.inbox.is_empty()
+    }
+
+    /// Takes in a task that was just allocated.
+    #[inline]
+    pub(crate) fn admit(&self, task: TaskPtr) {
+        // SAFETY: the task is new: it lives (EXECUTOR), is Waiting, and a member of nothing.
+        unsafe {
+            self.live.push(task);
+            if self.clearing.get() {
+                self.cancel(task);
+            } else {
+                task.schedule();
+            }
+        }
+    }
+
+    /// The next task to run, once more from the inbox if there is none here.
+    #[inline]
+    pub(crate) fn next(&self) -> Option<TaskPtr> {
+        self.ready.pop().or_else(|| {
+            self.drain_inbox();
+            self.ready.pop()
+        })
+    }
+
+    /// Moves what other threads woke to the ready queue.
+    pub(crate) fn drain_inbox(&self) {
+        if self.inbox.is_empty() {
+            return;
+        }
+        for task in self.inbox.take() {
+            // SAFETY: the entry's reference (M2), and we are at home (M1).
+            unsafe {
+                let header = task.header();
+                // A complete task is never woken again: see `finish`.
+                if !header.is(state::COMPLETE) {
+                    // AcqRel, pairs with the swap in `schedule_remotely`. Release: we are done with
+                    // `inbox_next`. Acquire: the poll that follows sees what the wakers' callers wrote.
+                    // It takes a swap, and must come before the poll: a wake that came too late to be
+                    // seen by the swap finds `queued` false, and pushes again.
+                    header.queued.swap(false, Ordering::AcqRel);
+                    task.schedule();
+                }
+                task.release();
+            }
+        }
+    }
+
+    /// Gives a task its turn.
+    ///
+    /// # Safety
+    /// Home thread; the task was just popped from the ready queue (M7).
+    #[inline]
+    pub(crate) unsafe fn run(&self, task: TaskPtr) {
+        // SAFETY: M7, so it lives; M3: not Running before, Running until the poll is over.
+        unsafe {
+            let header = task.header();
+            let before = header.state.get();
+            debug_assert_eq!(
+                before & (state::SCHEDULED | state::RUNNING | state::COMPLETE),
+                state::SCHEDULED
+            );
+            if before & state::ABORTED != 0 {
+                return self.cancel(task);
+            }
+            header
+                .state
+                .set((before & !state::SCHEDULED) | state::RUNNING);
+
+            let waker = waker::lend(task);
+            if (header.vtable.poll)(task, &mut Context::from_waker(&waker)) {
+                self.live.remove(task);
+                return self.finish(task);
+            }
+
+            let after = header.state.get() & !state::RUNNING;
+            header.state.set(after);
+            if after & state::ABORTED != 0 {
+                self.cancel(task);
+            } else if after & state::SCHEDULED != 0 {
+                self.ready.push(task);
+            }
+        }
+    }
+
+    /// Drops a task's future.
+    ///
+    /// # Safety
+    /// Home thread; the task is live (M8), neither Running nor in the ready queue.
+    #[cold]
+    unsafe fn cancel(&self, task: TaskPtr) {
+        // SAFETY: M8, so it lives; M3: Running until the future is gone.
+        unsafe {
+            self.live.remove(task);
+            let header = task.header();
+            // Running: wakes and aborts by the destructor only leave a mark.
+            header.state.set(header.state.get() | state::RUNNING);
+            (header.vtable.cancel)(task);
+            self.finish(task);
+        }
+    }
+
+    /// Ends a task whose output has taken the future's place.
+    ///
+    /// # Safety
+    /// Home thread; the task is Running, in no list, and its stage holds the output.
+    #[inline]
+    unsafe fn finish(&self, task: TaskPtr) {
+        // SAFETY: it lives by EXECUTOR (M2), which is given up last. M4: OUTPUT is set, and cleared
+        // again only with nobody there to take it.
+        unsafe {
+            let header = task.header();
+            let handle = header.state.get() & state::HANDLE;
+            // From here on wakes from other threads do nothing. Relaxed: nobody who finds it set
+            // relies on anything, because no poll follows.
+            header.queued.store(true, Ordering::Relaxed);
+
+            if handle == 0 {
+                header.state.set(state::COMPLETE | state::EXECUTOR);
+                (header.vtable.drop_output)(task);
+                return task.release_home(state::EXECUTOR);
+            }
+            header
+                .state
+                .set(state::COMPLETE | state::OUTPUT | state::EXECUTOR | handle);
+            let join_waker = header.join_waker.take();
+            task.release_home(state::EXECUTOR);
+            if let Some(join_waker) = join_waker {
+                wake(join_waker);
+            }
+        }
+    }
+
+    /// Cancels all tasks, except those that are being polled further up this stack: these end with
+    /// their poll.
+    pub(crate) fn clear(&self) {
+        let clearing = self.clearing.replace(true);
+        // All leave the ready queue, and being SCHEDULED none comes back.
+        self.ready.clear();
+        self.live.mark(state::SCHEDULED | state::ABORTED);
+        while let Some(task) = self.live.first_idle() {
+            // SAFETY: a member (M8), idle, and the ready queue holds none of the marked.
+            unsafe { self.cancel(task) };
+        }
+        self.drain_inbox();
+        self.clearing.set(clearing);
+    }
+
+    /// Cancels all tasks for good. The executor is going, so none is being polled.
+    pub(crate) fn close(&self) {
+        self.clearing.set(true);
+        self.clear();
+        debug_assert_eq!(self.task_count(), 0);
+        for task in self.inbox.close() {
+            // SAFETY: the entry's reference. The task is Complete: `queued` stays as it is.
+            unsafe { task.release() };
+        }
+    }
+}
+
+/// Wakes whoever waits for a task's end. A foreign waker's panic must not stop the others' end.
+#[inline]
+fn wake(join_waker: Waker) {
+    if waker::is_ours(&join_waker) {
+        join_waker.wake();
+    } else {
+        caught(|| join_waker.wake());
+    }
+}

@@ -1,0 +1,137 @@
+//! The public executor.
+
+use std::{fmt, task::Waker};
+
+use crate::{core::Core, join::JoinHandle, sync::Arc, task::typed};
+
+/// Runs tasks on the thread that made it.
+///
+/// It does not wait for anything: whoever owns it calls [`tick`](Self::tick) in a loop, and parks the
+/// thread while nothing is ready. Tasks need not be `Send`; neither is the executor.
+///
+/// Tasks run first in, first out. One that is woken while it runs goes to the back.
+///
+/// # Example
+///
+/// ```
+/// use std::{task::{Context, Poll, Waker}, pin::pin};
+/// use compio_executor::Executor;
+///
+/// let executor = Executor::new(Waker::noop().clone());
+/// let mut answer = pin!(executor.spawn(async { 6 * 7 }));
+/// while executor.tick(64).has_ready {}
+///
+/// let mut cx = Context::from_waker(Waker::noop());
+/// let Poll::Ready(answer) = answer.as_mut().poll(&mut cx) else { unreachable!() };
+/// assert_eq!(answer.unwrap(), 42);
+/// ```
+pub struct Executor {
+    core: Arc<Core>,
+}
+
+/// What a [tick](Executor::tick) did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tick {
+    /// How many tasks had their turn.
+    pub polled: usize,
+    /// Whether there are tasks left that are ready, as [`Executor::has_ready`] tells.
+    pub has_ready: bool,
+}
+
+impl Executor {
+    /// Makes an executor without tasks, at home on this thread.
+    ///
+    /// `unpark` is woken on the thread of whoever wakes a task from another thread than this, after the
+    /// task was put into the inbox, if the inbox was empty. It is to be cheap and must not block. It may
+    /// also be dropped on another thread, if a waker of a task outlives the executor there.
+    #[must_use]
+    pub fn new(unpark: Waker) -> Self {
+        #[allow(
+            clippy::arc_with_non_send_sync,
+            reason = "wakers on other threads keep it alive, and reach only its inbox"
+        )]
+        let core = Arc::new(Core::new(unpark));
+        Self { core }
+    }
+
+    /// Makes a task of a future. It is polled for the first time by the next [`tick`](Self::tick) that
+    /// gets to it.
+    ///
+    /// A panic of the future, in its `poll` or in its destructor, is caught and reported by the handle.
+    ///
+    /// While the executor [clears](Self::clear) its tasks away (so if this is called by the destructor
+    /// of a task's future), the future is dropped at once, and the handle reports a cancelled task.
+    #[inline]
+    pub fn spawn<F: Future + 'static>(&self, future: F) -> JoinHandle<F::Output> {
+        let task = typed::allocate(&self.core, future);
+        // SAFETY: the task is new, its HANDLE is set and this is the only handle; `F::Output` is its
+        // output's type.
+        let handle = unsafe { JoinHandle::new(task) };
+        self.core.admit(task);
+        handle
+    }
+
+    /// Gives at most `budget` ready tasks their turn.
+    ///
+    /// Tasks that were woken from other threads are looked for at the beginning, and again when no other
+    /// is ready. No panic of a task comes out of here.
+    ///
+    /// May be called from within a task, which then won't be polled by the inner call.
+    pub fn tick(&self, budget: usize) -> Tick {
+        self.core.drain_inbox();
+        let mut polled = 0;
+        while polled < budget
+            && let Some(task) = self.core.next()
+        {
+            // SAFETY: at home, for `Executor` is not `Sync`; just popped.
+            unsafe { self.core.run(task) };
+            polled += 1;
+        }
+        Tick {
+            polled,
+            has_ready: self.has_ready(),
+        }
+    }
+
+    /// Whether a task waits for its turn. Costs two loads.
+    ///
+    /// Before parking the thread, ask this. An `unpark` that always leaves a token, which the next park
+    /// takes, as `std::thread::Thread::unpark` does, needs no more. One that skips the token unless a
+    /// flag says "parked" needs a `SeqCst` fence on both sides: here between setting the flag and asking,
+    /// there before reading the flag.
+    #[inline]
+    #[must_use]
+    pub fn has_ready(&self) -> bool {
+        self.core.has_ready()
+    }
+
+    /// The number of tasks that have not ended.
+    #[must_use]
+    pub fn task_count(&self) -> usize {
+        self.core.task_count()
+    }
+
+    /// Ends all tasks now: drops their futures, oldest first, on this thread. Their handles report them
+    /// as cancelled. Dropping the executor does the same.
+    ///
+    /// If this is called from within a task, that task itself is only aborted: its future is dropped when
+    /// the running poll has returned [`Pending`](std::task::Poll::Pending).
+    pub fn clear(&self) {
+        self.core.clear();
+    }
+}
+
+impl Drop for Executor {
+    fn drop(&mut self) {
+        self.core.close();
+    }
+}
+
+impl fmt::Debug for Executor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Executor")
+            .field("task_count", &self.task_count())
+            .field("has_ready", &self.has_ready())
+            .finish()
+    }
+}

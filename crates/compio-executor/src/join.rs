@@ -1,0 +1,151 @@
+//! The handle by which one waits for a task's end.
+
+use std::{
+    fmt,
+    marker::PhantomData,
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use crate::{
+    join_error::JoinError,
+    panics::drop_caught,
+    task::{Header, TaskPtr, header::state, typed},
+};
+
+/// Waits for the end of a task, and yields its output.
+///
+/// Dropping it detaches the task, which goes on; its output is then dropped as soon as it is there. A
+/// destructor that panics, of an output that nobody takes, is caught.
+///
+/// It is not `Send`: what a task yields stays on the task's thread.
+///
+/// # Cancellation
+///
+/// Awaiting `&mut handle` and giving up loses nothing. Once the output was yielded, polling again panics.
+///
+/// # Example
+///
+/// ```
+/// use std::task::Waker;
+/// use compio_executor::Executor;
+///
+/// let executor = Executor::new(Waker::noop().clone());
+/// let first = executor.spawn(async { 20 });
+/// let second = executor.spawn(async { first.await.unwrap() + 22 });
+/// let third = executor.spawn(std::future::pending::<()>());
+/// third.abort();
+/// while executor.tick(64).has_ready {}
+/// assert!(second.is_finished() && third.is_finished());
+/// ```
+pub struct JoinHandle<T> {
+    task: TaskPtr,
+    // It owns an output, and is neither `Send` nor `Sync` (M1).
+    _output: PhantomData<(T, *mut Header)>,
+}
+
+// The output lies in the task, not in the handle.
+impl<T> Unpin for JoinHandle<T> {}
+
+impl<T> JoinHandle<T> {
+    /// # Safety
+    /// `task` has HANDLE set, no other handle, and yields a `T`.
+    #[inline]
+    pub(crate) unsafe fn new(task: TaskPtr) -> Self {
+        Self {
+            task,
+            _output: PhantomData,
+        }
+    }
+
+    #[inline]
+    fn header(&self) -> &Header {
+        // SAFETY: M2 by HANDLE.
+        unsafe { self.task.header() }
+    }
+
+    /// Whether the task has ended, in whichever way.
+    #[must_use]
+    pub fn is_finished(&self) -> bool {
+        self.header().is(state::COMPLETE)
+    }
+
+    /// Asks the task to end. Its future is dropped when its turn comes, and the handle then reports
+    /// [cancelled](JoinError::is_cancelled).
+    ///
+    /// A task that has ended already is not affected. One that aborts itself ends when it next returns
+    /// `Pending`; if it returns `Ready` first, its output counts.
+    pub fn abort(&self) {
+        let header = self.header();
+        if header.is(state::COMPLETE) {
+            return;
+        }
+        header.state.set(header.state.get() | state::ABORTED);
+        // SAFETY: M2 by HANDLE, M1 because a handle is not `Send`.
+        unsafe { self.task.schedule() };
+    }
+
+    /// Takes the output, if it is there (M4).
+    fn take(&mut self) -> Option<Result<T, JoinError>> {
+        let header = self.header();
+        let state = header.state.get();
+        if state & state::OUTPUT == 0 {
+            return None;
+        }
+        header.state.set(state & !state::OUTPUT);
+        // SAFETY: M1 because a handle is not `Send`; M4, OUTPUT was set; the task yields a `T`.
+        Some(unsafe { typed::take_output(self.task) })
+    }
+}
+
+impl<T> Future for JoinHandle<T> {
+    type Output = Result<T, JoinError>;
+
+    #[inline]
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        if !self.is_finished() {
+            let waker = &self.header().join_waker;
+            let registered = waker.take();
+            if let Some(registered) =
+                registered.filter(|registered| registered.will_wake(cx.waker()))
+            {
+                waker.set(Some(registered));
+                return Poll::Pending;
+            }
+            // Cloning and dropping a waker runs code of others, which might end the task: look again.
+            let cloned = cx.waker().clone();
+            if !self.is_finished() {
+                self.header().join_waker.set(Some(cloned));
+                return Poll::Pending;
+            }
+        }
+        Poll::Ready(
+            self.take()
+                .expect("a JoinHandle was polled after it was ready"),
+        )
+    }
+}
+
+impl<T> Drop for JoinHandle<T> {
+    #[inline]
+    fn drop(&mut self) {
+        if let Some(waker) = self.header().join_waker.take() {
+            drop_caught(waker);
+        }
+        // After the waker, whose destructor might have ended the task.
+        if let Some(output) = self.take() {
+            drop_caught(output);
+        }
+        // SAFETY: M1 because a handle is not `Send`. Output and waker are gone: only a poll of this
+        // handle registers one.
+        unsafe { self.task.release_home(state::HANDLE) };
+    }
+}
+
+impl<T> fmt::Debug for JoinHandle<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("JoinHandle")
+            .field("is_finished", &self.is_finished())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,112 @@
+//! Why a task yielded no output.
+
+use std::{any::Any, fmt};
+
+/// Why a task yielded no output: it was cancelled, or it panicked.
+///
+/// # Example
+///
+/// ```
+/// use std::{pin::pin, task::{Context, Poll, Waker}};
+/// use compio_executor::Executor;
+///
+/// let executor = Executor::new(Waker::noop().clone());
+/// let mut handle = pin!(executor.spawn(std::future::pending::<()>()));
+/// handle.abort();
+/// executor.tick(64);
+///
+/// let Poll::Ready(Err(error)) = handle.as_mut().poll(&mut Context::from_waker(Waker::noop())) else {
+///     unreachable!()
+/// };
+/// assert!(error.is_cancelled());
+/// assert_eq!(error.to_string(), "task was cancelled");
+/// ```
+pub struct JoinError(Cause);
+
+enum Cause {
+    Cancelled,
+    Panic(Box<dyn Any + Send>),
+}
+
+// SAFETY: not by the memory rules, but because a `&JoinError` gives no access to a payload, except to
+// its type, and to its value if that is a `&str` or a `String`, which are `Sync`.
+unsafe impl Sync for JoinError {}
+
+impl JoinError {
+    pub(crate) fn cancelled() -> Self {
+        Self(Cause::Cancelled)
+    }
+
+    pub(crate) fn panic(payload: Box<dyn Any + Send>) -> Self {
+        Self(Cause::Panic(payload))
+    }
+
+    /// Whether the task was aborted, or its executor went away.
+    #[must_use]
+    pub fn is_cancelled(&self) -> bool {
+        matches!(self.0, Cause::Cancelled)
+    }
+
+    /// Whether the task's future panicked, while it was polled or while it was dropped.
+    #[must_use]
+    pub fn is_panic(&self) -> bool {
+        matches!(self.0, Cause::Panic(_))
+    }
+
+    /// The panic's payload, for [`std::panic::resume_unwind`].
+    ///
+    /// # Panics
+    ///
+    /// If the task did not panic, but was cancelled.
+    #[must_use]
+    #[track_caller]
+    pub fn into_panic(self) -> Box<dyn Any + Send> {
+        self.try_into_panic().expect("the task did not panic")
+    }
+
+    /// The panic's payload.
+    ///
+    /// # Errors
+    ///
+    /// The error itself, if the task did not panic, but was cancelled.
+    pub fn try_into_panic(self) -> Result<Box<dyn Any + Send>, Self> {
+        match self.0 {
+            Cause::Panic(payload) => Ok(payload),
+            Cause::Cancelled => Err(self),
+        }
+    }
+
+    /// What was panicked with, if it is text.
+    fn message(payload: &(dyn Any + Send)) -> Option<&str> {
+        payload
+            .downcast_ref::<&'static str>()
+            .copied()
+            .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
+    }
+}
+
+impl fmt::Display for JoinError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Cause::Cancelled => f.write_str("task was cancelled"),
+            Cause::Panic(payload) => match Self::message(&**payload) {
+                Some(message) => write!(f, "task panicked: {message}"),
+                None => f.write_str("task panicked"),
+            },
+        }
+    }
+}
+
+impl fmt::Debug for JoinError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Cause::Cancelled => f.write_str("JoinError::Cancelled"),
+            Cause::Panic(payload) => match Self::message(&**payload) {
+                Some(message) => write!(f, "JoinError::Panic({message:?})"),
+                None => f.write_str("JoinError::Panic(..)"),
+            },
+        }
+    }
+}
+
+impl std::error::Error for JoinError {}

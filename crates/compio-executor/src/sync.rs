@@ -1,0 +1,22 @@
+//! Where atomics and cells come from: std, or the model checker loom under `--cfg loom`.
+//!
+//! Loom's `Cell` reports every access that is not ordered after the previous one, so the model tests
+//! also check that what belongs to the home thread stays there.
+
+#[cfg(not(loom))]
+pub(crate) use std::{
+    cell::Cell,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering, fence},
+    },
+};
+
+#[cfg(loom)]
+pub(crate) use loom::{
+    cell::Cell,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering, fence},
+    },
+};

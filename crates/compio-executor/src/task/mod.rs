@@ -1,0 +1,69 @@
+//! A task: one heap allocation that holds header, future and, later, the output.
+//!
+//! - [`header`]: what a task of any type has, and the transitions of its state
+//! - [`typed`]: what depends on the future's type, behind a vtable
+//! - [`waker`]: the `Waker` that points to a task
+//!
+//! Who calls: [`core`](crate::core) runs and ends tasks, [`join`](crate::join) reads what they leave.
+//!
+//! # States
+//!
+//! ```text
+//!          spawn                                      (flags beside the state)
+//!            |
+//!            v       1              3
+//!        Waiting ---------> Ready -------> Running    SCHEDULED: is in the ready queue, or, while
+//!            ^   <----------  ^               |                  Running, shall go back there
+//!            |    (never)     |               |       ABORTED:   the future is to be dropped when
+//!            |                +---- 4a -------+                  its turn comes
+//!            +--------------------- 4b -------+       EXECUTOR:  the executor has not let go of it
+//!                                             |       HANDLE:    a `JoinHandle` exists
+//!                                             5       OUTPUT:    an output waits to be taken
+//!                                             v
+//!                                         Complete -- 6 --> freed
+//! ```
+//!
+//! 1. wake or abort: push on the ready queue (spawning does so at once)
+//! 3. the executor pops it
+//! 4. poll returned `Pending`; 4a if it was woken meanwhile, 4b if not
+//! 5. poll returned `Ready` or panicked; or the task was aborted, and the future is dropped instead
+//!    of polled (directly after a `Pending`, if it was aborted while running)
+//! 6. the executor, the handle, every waker and every inbox entry have let go
+//!
+//! Beside all this, and from any thread: `queued` says that the task is in the inbox. A task may be
+//! in the inbox in any state.
+//!
+//! # Memory rules
+//!
+//! Every `SAFETY:` comment of this crate cites one.
+//!
+//! - **M1 home.** State, links of the ready queue and of the list of live tasks, the join waker and
+//!   the stage (future or output) are touched on the home thread only. `Executor` and `JoinHandle`
+//!   are `!Send`; a waker looks at `home` first.
+//! - **M2 life.** The memory lives while `refs` > 0. The home thread holds one reference in all while
+//!   EXECUTOR or HANDLE is set; each waker and each inbox entry holds one. A waker that is lent to
+//!   a poll holds none: the executor's lasts until the poll is over.
+//! - **M3 future.** The stage holds the future until Complete, and EXECUTOR is set that long. The
+//!   future is polled and dropped in Running only, so never from within itself, and dropped at home.
+//! - **M4 output.** The stage holds an output exactly while OUTPUT is set. Whoever clears OUTPUT
+//!   takes or drops it.
+//! - **M5 core.** `core` may be dereferenced at home while the task is not Complete (the executor ends
+//!   all tasks before it goes), and anywhere by the holder of a waker: the first waker cloned leases
+//!   the core until the task is freed; and that first clone comes from a waker lent to a poll, during
+//!   which the executor lives.
+//! - **M6 inbox link.** Who turns `queued` from false to true owns `inbox_next`, and hands it over
+//!   with the entry; the home thread turns `queued` back after it has read the link.
+//! - **M7 ready queue.** Members are SCHEDULED, each is there once, and none is Running or Complete.
+//!   So an entry needs no reference: EXECUTOR is set (M2, M3).
+//! - **M8 live tasks.** The list holds every task that is not Complete, except one whose future is
+//!   just being dropped unpolled.
+//!
+//! When the last reference goes on a foreign thread, only memory is freed there: the home thread gave
+//! up its own reference, so by M3 the future is gone, by M4 (the handle drops what it leaves) the
+//! output, and with the handle or at completion the join waker.
+
+pub(crate) mod header;
+pub(crate) mod typed;
+pub(crate) mod waker;
+
+pub(crate) use header::{Header, TaskPtr};

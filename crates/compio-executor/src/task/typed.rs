@@ -1,0 +1,174 @@
+//! What depends on the type of a task's future, behind one static table per type.
+//!
+//! All user code of a task runs here, and no panic leaves: see [`poll`] and [`cancel`].
+
+use std::{
+    any::Any,
+    cell::UnsafeCell,
+    mem::{ManuallyDrop, needs_drop, offset_of},
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use crate::{
+    core::Core,
+    join_error::JoinError,
+    panics::{discard, drop_caught},
+    sync::Arc,
+    task::{Header, TaskPtr},
+};
+
+pub(crate) struct VTable {
+    /// Polls; on `true` the future is gone, and an output is there.
+    pub(crate) poll: unsafe fn(TaskPtr, &mut Context<'_>) -> bool,
+    /// Drops the future unpolled; an output is there.
+    pub(crate) cancel: unsafe fn(TaskPtr),
+    /// Drops the output.
+    pub(crate) drop_output: unsafe fn(TaskPtr),
+    /// Frees the memory, and drops nothing.
+    pub(crate) free: unsafe fn(TaskPtr),
+    /// Where the output is, a `Result<F::Output, JoinError>`, in bytes from the header.
+    output_offset: usize,
+}
+
+#[repr(C)]
+struct Task<F: Future> {
+    header: Header,
+    stage: UnsafeCell<Stage<F>>,
+}
+
+/// The future, then the output in its place; the header's state knows which (M3, M4).
+#[repr(C)]
+union Stage<F: Future> {
+    future: ManuallyDrop<F>,
+    output: ManuallyDrop<Result<F::Output, JoinError>>,
+}
+
+/// Where the future's type meets the table made for it.
+struct TableOf<F>(F);
+
+impl<F: Future> TableOf<F> {
+    const TABLE: VTable = VTable {
+        poll: poll::<F>,
+        cancel: cancel::<F>,
+        drop_output: drop_output::<F>,
+        free: free::<F>,
+        output_offset: offset_of!(Task<F>, stage),
+    };
+}
+
+/// A new task, waiting, held by its executor and its handle.
+#[inline]
+pub(crate) fn allocate<F: Future + 'static>(core: &Arc<Core>, future: F) -> TaskPtr {
+    let task = Box::new(Task {
+        header: Header::new(core, &TableOf::<F>::TABLE),
+        stage: UnsafeCell::new(Stage {
+            future: ManuallyDrop::new(future),
+        }),
+    });
+    // SAFETY: `repr(C)`, the header comes first; the pointer may reach the whole box.
+    unsafe { TaskPtr::new(Box::into_raw(task).cast()) }
+}
+
+/// Moves the output out of a task.
+///
+/// # Safety
+/// Home thread (M1). The caller has just cleared OUTPUT (M4). `T` is the output of its future.
+#[inline]
+pub(crate) unsafe fn take_output<T>(task: TaskPtr) -> Result<T, JoinError> {
+    // SAFETY: M2 for the header; the offset is that of this very task's stage, whose fields all
+    // begin at its beginning (`repr(C)`), and M4 says that an output is there.
+    unsafe {
+        let offset = task.header().vtable.output_offset;
+        task.as_ptr()
+            .byte_add(offset)
+            .cast::<Result<T, JoinError>>()
+            .read()
+    }
+}
+
+/// # Safety
+/// `task` is a living `Task<F>` (M2).
+#[inline]
+unsafe fn stage<F: Future>(task: TaskPtr) -> *mut Stage<F> {
+    let task: *mut Task<F> = task.as_ptr().cast();
+    // SAFETY: M2; no reference to the stage is made.
+    unsafe { UnsafeCell::raw_get(&raw const (*task).stage) }
+}
+
+/// # Safety
+/// Home thread (M1); Running, and the future is there (M3).
+unsafe fn poll<F: Future>(task: TaskPtr, cx: &mut Context<'_>) -> bool {
+    // SAFETY: M2.
+    let stage = unsafe { stage::<F>(task) };
+    let polled = catch_unwind(AssertUnwindSafe(|| {
+        // SAFETY: M3: it is there, only the one who set Running touches it, and it stays in its
+        // place until it is dropped there.
+        let future: &mut F = unsafe { &mut (*stage).future };
+        // SAFETY: as above.
+        unsafe { Pin::new_unchecked(future) }.poll(cx)
+    }));
+    let output = match polled {
+        Ok(Poll::Pending) => return false,
+        Ok(Poll::Ready(output)) => Ok(output),
+        Err(payload) => Err(JoinError::panic(payload)),
+    };
+    // SAFETY: the caller's promise.
+    unsafe { replace_future(stage, output) };
+    true
+}
+
+/// # Safety
+/// Home thread (M1); Running, and the future is there (M3).
+unsafe fn cancel<F: Future>(task: TaskPtr) {
+    // SAFETY: the caller's promise.
+    unsafe { replace_future(stage::<F>(task), Err(JoinError::cancelled())) };
+}
+
+/// Drops the future and puts the output in its place.
+///
+/// If the destructor panics, that is the output, unless the poll had panicked before.
+///
+/// # Safety
+/// The future is there (M3), and nobody else touches the stage.
+unsafe fn replace_future<F: Future>(
+    stage: *mut Stage<F>,
+    mut output: Result<F::Output, JoinError>,
+) {
+    if needs_drop::<F>() {
+        // SAFETY: it is there, and never touched again, not even if its destructor panics.
+        let dropped = catch_unwind(AssertUnwindSafe(|| unsafe {
+            ManuallyDrop::drop(&mut (*stage).future);
+        }));
+        if let Err(payload) = dropped {
+            output = report(output, payload);
+        }
+    }
+    // SAFETY: nothing is left in the stage, which is large enough and aligned, being a union.
+    unsafe { (&raw mut (*stage).output).write(ManuallyDrop::new(output)) };
+}
+
+#[cold]
+fn report<T>(output: Result<T, JoinError>, payload: Box<dyn Any + Send>) -> Result<T, JoinError> {
+    if output.as_ref().is_err_and(JoinError::is_panic) {
+        discard(payload);
+        return output;
+    }
+    drop_caught(output);
+    Err(JoinError::panic(payload))
+}
+
+/// # Safety
+/// Home thread (M1). The caller has just cleared OUTPUT (M4).
+unsafe fn drop_output<F: Future>(task: TaskPtr) {
+    // SAFETY: M4; it is never touched again, not even if its destructor panics.
+    drop_caught(unsafe { take_output::<F::Output>(task) });
+}
+
+/// # Safety
+/// No reference is left (M2), and future and output are gone.
+unsafe fn free<F: Future>(task: TaskPtr) {
+    // SAFETY: it came from a box, and is nobody's but ours (M2). The stage, a union, drops nothing.
+    drop(unsafe { Box::<Task<F>>::from_raw(task.as_ptr().cast()) });
+}

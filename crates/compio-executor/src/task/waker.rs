@@ -1,0 +1,72 @@
+//! The `Waker` of a task: a counted pointer to its header.
+
+use std::{
+    mem::ManuallyDrop,
+    ptr,
+    task::{RawWaker, RawWakerVTable, Waker},
+};
+
+use crate::task::TaskPtr;
+
+// A static: its address tells our wakers from others.
+static VTABLE: RawWakerVTable = RawWakerVTable::new(clone, wake, wake_by_ref, drop);
+
+/// A waker to be lent to one poll: it holds no reference.
+///
+/// # Safety
+/// The task lives, and so does its executor, as long as the answer is used (M2, M5).
+#[inline]
+pub(crate) unsafe fn lend(task: TaskPtr) -> ManuallyDrop<Waker> {
+    // SAFETY: the functions of the table keep the contract of `RawWaker`: `TaskPtr` is only touched
+    // from other threads where the memory rules allow it. It is never dropped, for it holds nothing.
+    ManuallyDrop::new(unsafe { Waker::from_raw(RawWaker::new(task.as_ptr().cast(), &VTABLE)) })
+}
+
+/// Whether waking it runs no code but ours.
+#[inline]
+pub(crate) fn is_ours(waker: &Waker) -> bool {
+    ptr::eq(waker.vtable(), &VTABLE)
+}
+
+/// # Safety
+/// `data` is of a waker made by [`lend`], or cloned from one.
+#[inline]
+unsafe fn task_of(data: *const ()) -> TaskPtr {
+    // SAFETY: that is what `lend` put there.
+    unsafe { TaskPtr::new(data.cast_mut().cast()) }
+}
+
+unsafe fn clone(data: *const ()) -> RawWaker {
+    // SAFETY: called by a waker, so M2 and M5 hold.
+    unsafe {
+        let task = task_of(data);
+        task.lease_core();
+        task.retain();
+    }
+    RawWaker::new(data, &VTABLE)
+}
+
+unsafe fn wake(data: *const ()) {
+    // SAFETY: the waker's reference ends here.
+    unsafe {
+        wake_by_ref(data);
+        task_of(data).release();
+    }
+}
+
+unsafe fn wake_by_ref(data: *const ()) {
+    // SAFETY: called by a waker, so M2 and M5 hold; M1 by the comparison.
+    unsafe {
+        let task = task_of(data);
+        if task.header().home.is_current() {
+            task.schedule();
+        } else {
+            task.schedule_remotely();
+        }
+    }
+}
+
+unsafe fn drop(data: *const ()) {
+    // SAFETY: the waker's reference ends here.
+    unsafe { task_of(data).release() };
+}

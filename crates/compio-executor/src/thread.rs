@@ -1,0 +1,83 @@
+//! Which thread is this? Numbers that are never reused, readable from any destructor.
+//!
+//! `std::thread::current().id()` will not do: it may allocate, and it is not to be had while the
+//! thread's locals are being destroyed, which is when runtimes kept in a thread local die.
+
+use std::{
+    cell::Cell,
+    sync::{Mutex, PoisonError},
+};
+
+/// The number of a thread. Zero, a thread that was never asked for its number, is nobody's home.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ThreadNumber(u64);
+
+const UNASSIGNED: ThreadNumber = ThreadNumber(0);
+
+// Without a destructor, so that other thread locals' destructors can still read it.
+#[cfg(not(loom))]
+thread_local! {
+    static NUMBER: Cell<ThreadNumber> = const { Cell::new(UNASSIGNED) };
+}
+
+// Loom runs all threads of a model on one thread of the system.
+#[cfg(loom)]
+loom::thread_local! {
+    static NUMBER: Cell<ThreadNumber> = Cell::new(UNASSIGNED);
+}
+
+impl ThreadNumber {
+    /// This thread's number, assigned on first use.
+    pub(crate) fn current() -> Self {
+        NUMBER
+            .try_with(|number| {
+                if number.get() == UNASSIGNED {
+                    number.set(Self::fresh());
+                }
+                number.get()
+            })
+            // A platform that emulates thread locals has taken ours away already. A number that no
+            // thread answers to is safe: every wake then takes the remote way.
+            .unwrap_or_else(|_| Self::fresh())
+    }
+
+    /// Whether this is the current thread. `false` is always a safe answer.
+    #[inline]
+    pub(crate) fn is_current(self) -> bool {
+        NUMBER
+            .try_with(Cell::get)
+            .is_ok_and(|number| number == self)
+    }
+
+    fn fresh() -> Self {
+        // A mutex, because not every platform has 64-bit atomics, and a thread comes here once.
+        static LAST: Mutex<u64> = Mutex::new(0);
+        let mut last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
+        *last = last.checked_add(1).expect("out of thread numbers");
+        Self(*last)
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::ThreadNumber;
+
+    #[test]
+    fn a_number_belongs_to_one_thread() {
+        let here = ThreadNumber::current();
+        assert_eq!(here, ThreadNumber::current());
+        assert!(here.is_current());
+        let there = std::thread::spawn(move || {
+            assert!(!here.is_current());
+            ThreadNumber::current()
+        });
+        assert_ne!(here, there.join().unwrap());
+    }
+
+    #[test]
+    fn no_thread_answers_to_unassigned() {
+        std::thread::spawn(|| assert!(!ThreadNumber::current().eq(&super::UNASSIGNED)))
+            .join()
+            .unwrap();
+    }
+}

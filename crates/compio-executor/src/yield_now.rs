@@ -1,0 +1,54 @@
+//! Letting the others go first.
+
+use std::{
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+/// Lets every other task that is ready have its turn first.
+///
+/// # Example
+///
+/// ```
+/// use std::{cell::RefCell, rc::Rc, task::Waker};
+/// use compio_executor::{Executor, yield_now};
+///
+/// let executor = Executor::new(Waker::noop().clone());
+/// let said = Rc::new(RefCell::new(Vec::new()));
+/// for name in ["ping", "pong"] {
+///     let said = said.clone();
+///     drop(executor.spawn(async move {
+///         for _ in 0..2 {
+///             said.borrow_mut().push(name);
+///             yield_now().await;
+///         }
+///     }));
+/// }
+/// while executor.tick(64).has_ready {}
+/// assert_eq!(*said.borrow(), ["ping", "pong", "ping", "pong"]);
+/// ```
+#[inline]
+pub fn yield_now() -> YieldNow {
+    YieldNow { yielded: false }
+}
+
+/// The future of [`yield_now`].
+#[derive(Debug)]
+#[must_use = "futures do nothing unless awaited"]
+pub struct YieldNow {
+    yielded: bool,
+}
+
+impl Future for YieldNow {
+    type Output = ();
+
+    #[inline]
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        if self.yielded {
+            return Poll::Ready(());
+        }
+        self.yielded = true;
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+}
