@@ -1,1 +1,31 @@
-//! The part of compio that talks to the kernel: operations, backends, completions
+//! The part of compio that talks to the kernel.
+//!
+//! An operation ([`op`]) says what it asks as a plain [`request`], flies while the kernel has it,
+//! and says at its end what the answer means. There are two ways to use a [`Driver`]:
+//!
+//! - [`Driver::submit`] makes a future of an operation. A runtime polls it, and calls
+//!   [`Driver::turn`] when there is nothing else to do.
+//! - [`Poller::push`] and [`Poller::poll`] need no futures at all.
+//!
+//! The driver knows wakers, but no tasks.
+
+mod driver;
+mod fd;
+mod flight;
+mod notify;
+pub mod op;
+mod operation;
+mod pool;
+pub mod request;
+mod spin;
+mod submit;
+mod sys;
+
+pub use driver::{Backend, BackendKind, Driver, DriverBuilder, Entry, Poller};
+pub use fd::{OwnsFd, SharedFd};
+pub use operation::{Operation, Owned};
+pub use pool::Pool;
+pub use socket2::SockAddr;
+pub use spin::{SPIN_MAX, SpinPolicy};
+pub use submit::Submit;
+pub use sys::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};

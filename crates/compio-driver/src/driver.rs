@@ -1,0 +1,547 @@
+//! The driver: one backend, the arena of its flights, and whoever waits for them.
+//!
+//! Everything that runs code of a user (wakers, destructors, [`Operation::finish`]) runs here,
+//! after the backend and the arena have been left.
+
+use std::{
+    cell::{Cell, RefCell},
+    collections::VecDeque,
+    fmt, io, mem,
+    panic::{self, AssertUnwindSafe},
+    rc::Rc,
+    sync::Arc,
+    task::Waker,
+    time::{Duration, Instant},
+};
+
+use crate::{
+    flight::{Abandoned, Flights, Key, Landing, to_result},
+    notify::Notifier,
+    operation::{Operation, Owned},
+    pool::{Desk, Job, Pool},
+    request::{Answer, Request, Work},
+    spin::{Spin, SpinPolicy},
+    submit::Submit,
+    sys::{self, AsRawFd, Launch, RawFd},
+};
+
+/// Hands operations to the kernel and takes their answers.
+///
+/// A driver belongs to the thread that made it. It needs no executor: see [`Poller`]. Dropping it
+/// cancels what is under way and waits for the kernel's last word about it, at most for
+/// [`DriverBuilder::shutdown_timeout`].
+pub struct Driver {
+    inner: Rc<Inner>,
+}
+
+/// How a [`Driver`] is made.
+#[derive(Debug, Clone)]
+pub struct DriverBuilder {
+    entries: u32,
+    spin: SpinPolicy,
+    pool: Option<Pool>,
+    shutdown_timeout: Duration,
+}
+
+/// A kernel interface that this crate can drive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum BackendKind {
+    /// Linux's io_uring.
+    IoUring,
+}
+
+/// Which backend runs, and why.
+#[derive(Debug, Clone)]
+pub struct Backend {
+    kind: BackendKind,
+    why: String,
+}
+
+/// The low-level door: operations that stay with their caller, and a number that tells them apart.
+///
+/// ```
+/// use compio_driver::{Driver, Poller, op::Nop};
+///
+/// # fn main() -> std::io::Result<()> {
+/// let driver = Driver::new()?;
+/// let mut op = Nop::new();
+/// // SAFETY: `op` stays in place until its entry has come.
+/// unsafe { driver.push(&mut op, 7)? };
+/// let entry = driver.poll_one(None)?;
+/// assert_eq!(entry.user_data(), 7);
+/// assert_eq!(entry.into_result()?, 0);
+/// # Ok(())
+/// # }
+/// ```
+pub trait Poller {
+    /// Makes a descriptor known to the driver. Descriptors are attached by their first operation
+    /// where that is needed at all; doing it early only makes an error appear early.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the system has against it.
+    fn attach(&self, fd: RawFd) -> io::Result<()>;
+
+    /// Begins an operation that stays where it is. When it is over, an [`Entry`] with `user_data`
+    /// comes out of [`poll`](Self::poll).
+    ///
+    /// # Errors
+    ///
+    /// The driver has been shut down, or there is no thread for blocking work: nothing was begun,
+    /// no entry will come. What the kernel has against the operation comes as its entry.
+    ///
+    /// # Safety
+    ///
+    /// Until the entry has come, the operation is neither moved nor dropped nor looked at, its
+    /// descriptors stay open, and the driver is not leaked. Dropping the driver waits for the
+    /// operation; where that fails after the shutdown timeout, the operation must be leaked.
+    unsafe fn push<O: Operation>(&self, op: &mut O, user_data: usize) -> io::Result<()>;
+
+    /// Asks the kernel to give up the operations that were pushed with this number. Their entries
+    /// still come: with the error `ECANCELED`, or with what happened first. Does nothing if there
+    /// are none.
+    fn cancel(&self, user_data: usize);
+
+    /// Waits until something is over, at most for `timeout` (`None`: for ever; zero: not at all),
+    /// appends all entries that are there, and returns their number. Also submits what was pushed.
+    ///
+    /// # Errors
+    ///
+    /// [`TimedOut`](io::ErrorKind::TimedOut), if none came; or what the system has against waiting.
+    fn poll(
+        &self,
+        timeout: Option<Duration>,
+        entries: &mut impl Extend<Entry>,
+    ) -> io::Result<usize>;
+
+    /// As [`poll`](Self::poll), for one entry. Others that are there stay for the next call.
+    ///
+    /// # Errors
+    ///
+    /// As for [`poll`](Self::poll).
+    fn poll_one(&self, timeout: Option<Duration>) -> io::Result<Entry>;
+}
+
+/// The end of a pushed operation.
+#[derive(Debug)]
+pub struct Entry {
+    user_data: usize,
+    answer: Answer,
+}
+
+impl Entry {
+    /// The number that the operation was pushed with.
+    pub fn user_data(&self) -> usize {
+        self.user_data
+    }
+
+    /// What came out.
+    ///
+    /// # Errors
+    ///
+    /// The operation's own, as the system gives it.
+    pub fn into_result(self) -> io::Result<usize> {
+        to_result(self.answer)
+    }
+}
+
+impl DriverBuilder {
+    /// The defaults: 256 submission entries, adaptive spinning, the process's pool, and 5 seconds
+    /// for shutting down.
+    pub fn new() -> Self {
+        Self {
+            entries: 256,
+            spin: SpinPolicy::default(),
+            pool: None,
+            shutdown_timeout: Duration::from_secs(5),
+        }
+    }
+
+    /// How many operations can be handed over at once; more are handed over in several calls. The
+    /// kernel rounds up to a power of two and clamps.
+    pub fn entries(mut self, entries: u32) -> Self {
+        self.entries = entries.max(1);
+        self
+    }
+
+    /// Whether the thread looks for news before it sleeps.
+    pub fn spin(mut self, policy: SpinPolicy) -> Self {
+        self.spin = policy;
+        self
+    }
+
+    /// The threads for blocking work, instead of those that all drivers share.
+    pub fn pool(mut self, pool: Pool) -> Self {
+        self.pool = Some(pool);
+        self
+    }
+
+    /// How long the driver's drop waits for operations that are slow to give up. Past that their
+    /// memory is leaked, never freed.
+    pub fn shutdown_timeout(mut self, timeout: Duration) -> Self {
+        self.shutdown_timeout = timeout;
+        self
+    }
+
+    /// Makes the driver, for this thread.
+    ///
+    /// # Errors
+    ///
+    /// The kernel has no io_uring or refuses it ([`Unsupported`](io::ErrorKind::Unsupported),
+    /// [`PermissionDenied`](io::ErrorKind::PermissionDenied)), or has no descriptors or no memory
+    /// left; the message names the limit.
+    pub fn build(self) -> io::Result<Driver> {
+        let notifier = Arc::new(Notifier::new()?);
+        let backend = sys::Backend::new(self.entries, Spin::new(self.spin))?;
+        let inner = Inner {
+            flights: Flights::new(),
+            backend: RefCell::new(backend),
+            desk: Arc::new(Desk::new(Arc::clone(&notifier))),
+            notifier,
+            pool: self.pool.unwrap_or_else(Pool::global),
+            entries: RefCell::default(),
+            aftermath: Cell::default(),
+            laid_down: Cell::default(),
+            closed: Cell::new(false),
+            shutdown_timeout: self.shutdown_timeout,
+        };
+        Ok(Driver {
+            inner: Rc::new(inner),
+        })
+    }
+}
+
+impl Default for DriverBuilder {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Driver {
+    /// A driver with the defaults of [`DriverBuilder`].
+    ///
+    /// # Errors
+    ///
+    /// As [`DriverBuilder::build`].
+    pub fn new() -> io::Result<Self> {
+        DriverBuilder::new().build()
+    }
+
+    /// Which backend runs, and why.
+    pub fn backend(&self) -> Backend {
+        Backend {
+            kind: BackendKind::IoUring,
+            why: format!(
+                "this kernel permits it ({})",
+                self.inner.backend.borrow().flavour()
+            ),
+        }
+    }
+
+    /// An operation to be awaited on this thread. Nothing happens before its first poll.
+    pub fn submit<O: Owned>(&self, operation: O) -> Submit<O> {
+        Submit::new(Rc::clone(&self.inner), operation)
+    }
+
+    /// One turn: submits what is pending, sleeps at most for `timeout` (`None`: for ever; zero:
+    /// not at all) if there is no news, and wakes whoever waits for what has come. May return
+    /// early, and with nothing done.
+    ///
+    /// # Errors
+    ///
+    /// What the system has against waiting.
+    pub fn turn(&self, timeout: Option<Duration>) -> io::Result<()> {
+        self.inner.turn(timeout)
+    }
+
+    /// A waker that ends the sleep of [`turn`](Self::turn) and [`Poller::poll`]: from any thread,
+    /// at any time, and with a system call only if the driver's thread sleeps.
+    pub fn waker(&self) -> Waker {
+        self.inner.notifier.waker()
+    }
+
+    /// How many operations the kernel has not answered yet.
+    pub fn in_flight(&self) -> usize {
+        self.inner.flights.airborne()
+    }
+}
+
+impl Poller for Driver {
+    fn attach(&self, _fd: RawFd) -> io::Result<()> {
+        Ok(())
+    }
+
+    unsafe fn push<O: Operation>(&self, op: &mut O, user_data: usize) -> io::Result<()> {
+        let request = op.request();
+        if self.inner.closed.get() {
+            return Err(closed());
+        }
+        let key = self.inner.flights.board_callers(user_data);
+        // SAFETY: the operation stays in place, by this function's contract.
+        let launched = unsafe { self.inner.launch(key, &request) };
+        if let Some(answer) = launched {
+            self.inner.land(key, answer);
+        }
+        Ok(())
+    }
+
+    fn cancel(&self, user_data: usize) {
+        for key in self.inner.flights.keys_airborne(Some(user_data)) {
+            self.inner.cancel(key);
+        }
+    }
+
+    fn poll(
+        &self,
+        timeout: Option<Duration>,
+        entries: &mut impl Extend<Entry>,
+    ) -> io::Result<usize> {
+        let first = self.poll_one(timeout)?;
+        let rest = mem::take(&mut *self.inner.entries.borrow_mut());
+        let count = 1 + rest.len();
+        entries.extend([first]);
+        entries.extend(rest);
+        Ok(count)
+    }
+
+    fn poll_one(&self, timeout: Option<Duration>) -> io::Result<Entry> {
+        let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+        let mut left = timeout;
+        loop {
+            if let Some(entry) = self.inner.entries.borrow_mut().pop_front() {
+                return Ok(entry);
+            }
+            if self.inner.flights.airborne() == 0 && timeout.is_none() {
+                return Err(io::Error::new(
+                    io::ErrorKind::InvalidInput,
+                    "waiting for ever with nothing in flight",
+                ));
+            }
+            self.inner.turn(left)?;
+            let Some(deadline) = deadline else { continue };
+            left = Some(deadline.saturating_duration_since(Instant::now()));
+            if left == Some(Duration::ZERO) {
+                let entry = self.inner.entries.borrow_mut().pop_front();
+                return entry.ok_or_else(|| io::ErrorKind::TimedOut.into());
+            }
+        }
+    }
+}
+
+impl AsRawFd for Driver {
+    /// The backend's own descriptor: readable when [`turn`](Driver::turn) has something to do.
+    fn as_raw_fd(&self) -> RawFd {
+        self.inner.backend.borrow().as_raw_fd()
+    }
+}
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        self.inner.shut_down();
+    }
+}
+
+impl fmt::Debug for Driver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Driver")
+            .field("backend", &self.backend())
+            .field("in_flight", &self.in_flight())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Backend {
+    /// Which one.
+    pub fn kind(&self) -> BackendKind {
+        self.kind
+    }
+
+    /// Why this one, in words.
+    pub fn why(&self) -> &str {
+        &self.why
+    }
+}
+
+impl fmt::Display for Backend {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.kind, self.why)
+    }
+}
+
+impl fmt::Display for BackendKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::IoUring => "io-uring",
+        })
+    }
+}
+
+/// What the driver and the futures of its operations share.
+pub(crate) struct Inner {
+    pub(crate) flights: Flights,
+    backend: RefCell<sys::Backend>,
+    desk: Arc<Desk>,
+    notifier: Arc<Notifier>,
+    pool: Pool,
+    /// Ended operations of callers who have not come for them yet.
+    entries: RefCell<VecDeque<Entry>>,
+    /// Empty between turns; kept for its memory.
+    aftermath: Cell<Aftermath>,
+    /// Likewise.
+    laid_down: Cell<Vec<(Key, Answer)>>,
+    closed: Cell<bool>,
+    shutdown_timeout: Duration,
+}
+
+impl Inner {
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.get()
+    }
+
+    /// Hands a boarded operation's request over; an answer that is there at once is not landed.
+    ///
+    /// # Safety
+    ///
+    /// What the request points to stays valid until the flight has landed.
+    pub(crate) unsafe fn launch(&self, key: Key, request: &Request) -> Option<Answer> {
+        // SAFETY: passed on from this function.
+        let launched = unsafe { self.backend.borrow_mut().launch(key, request) };
+        match launched {
+            Launch::InFlight => None,
+            Launch::Answered(answer) => Some(answer),
+            Launch::Work(work) => self.dispatch(key, work),
+        }
+    }
+
+    fn dispatch(&self, key: Key, work: Work) -> Option<Answer> {
+        self.flights.mark_work(key);
+        let job = Job {
+            key,
+            work,
+            desk: Arc::clone(&self.desk),
+        };
+        let error = self.pool.dispatch(job).err()?;
+        Some(Err(error.raw_os_error().unwrap_or(sys::EAGAIN)))
+    }
+
+    /// Asks for the end of a flight that may be in the backend's hands or in the pool's.
+    pub(crate) fn cancel(&self, key: Key) {
+        if !self.flights.is_work(key) {
+            self.backend.borrow_mut().cancel(key);
+        } else if self.pool.withdraw(key, &self.desk) {
+            self.desk.put(key, Err(sys::ECANCELED));
+        }
+    }
+
+    pub(crate) fn turn(&self, timeout: Option<Duration>) -> io::Result<()> {
+        // Whoever notified may have pushed something that only the caller can see: no sleep.
+        let timeout = if self.notifier.take() {
+            Some(Duration::ZERO)
+        } else {
+            timeout
+        };
+        let mut aftermath = self.aftermath.take();
+        let waited = self.backend.borrow_mut().wait(
+            timeout,
+            &self.notifier,
+            &mut |key, answer| self.note(key, answer, &mut aftermath),
+        );
+        self.collect(&mut aftermath);
+        self.settle(aftermath);
+        waited
+    }
+
+    /// Takes what other threads have laid down.
+    fn collect(&self, aftermath: &mut Aftermath) {
+        let mut laid_down = self.laid_down.take();
+        self.desk.take(&mut laid_down);
+        for (key, answer) in laid_down.drain(..) {
+            self.note(key, answer, aftermath);
+        }
+        self.laid_down.set(laid_down);
+    }
+
+    fn note(&self, key: Key, answer: Answer, aftermath: &mut Aftermath) {
+        match self.flights.land(key, answer) {
+            Landing::Quiet => {}
+            Landing::Wake(waker) => aftermath.wakers.push(waker),
+            Landing::Tell(user_data, answer) => {
+                let entry = Entry { user_data, answer };
+                self.entries.borrow_mut().push_back(entry);
+            }
+            Landing::Bury(key) => aftermath.orphans.push(key),
+        }
+    }
+
+    /// Lands a flight that was answered at its launch.
+    pub(crate) fn land(&self, key: Key, answer: Answer) {
+        let mut aftermath = self.aftermath.take();
+        self.note(key, answer, &mut aftermath);
+        self.settle(aftermath);
+    }
+
+    /// Wakes and buries. A waker that panics keeps no other from being woken; its panic goes on
+    /// when all is done. A destructor that panics has been reported by the panic hook, and there
+    /// is nobody whom it would concern.
+    fn settle(&self, mut aftermath: Aftermath) {
+        let mut panicked = None;
+        for waker in aftermath.wakers.drain(..) {
+            if let Err(panic) = panic::catch_unwind(AssertUnwindSafe(|| waker.wake())) {
+                panicked = Some(panic);
+            }
+        }
+        for key in aftermath.orphans.drain(..) {
+            self.bury(key);
+        }
+        self.aftermath.set(aftermath);
+        if let Some(panic) = panicked {
+            panic::resume_unwind(panic);
+        }
+    }
+
+    fn bury(&self, key: Key) {
+        if let Err(panic) = panic::catch_unwind(AssertUnwindSafe(|| self.flights.bury(key))) {
+            // The payload's destructor is a user's, too.
+            mem::forget(panic);
+        }
+    }
+
+    /// Nobody waits for the flight any more.
+    pub(crate) fn abandon(&self, key: Key) {
+        match self.flights.abandon(key) {
+            Abandoned::Cancel(owner) => {
+                self.cancel(key);
+                drop(owner);
+            }
+            Abandoned::Bury => self.bury(key),
+        }
+    }
+
+    /// Cancels everything and reaps to the last answer, or to the deadline.
+    fn shut_down(&self) {
+        self.closed.set(true);
+        for key in self.flights.keys_airborne(None) {
+            self.cancel(key);
+        }
+        let began = Instant::now();
+        while self.flights.airborne() > 0 {
+            let left = self.shutdown_timeout.saturating_sub(began.elapsed());
+            let turned = panic::catch_unwind(AssertUnwindSafe(|| self.turn(Some(left))));
+            if left.is_zero() || matches!(turned, Ok(Err(_))) {
+                break;
+            }
+        }
+    }
+}
+
+/// What remains to be done after landings, with nothing borrowed.
+#[derive(Default)]
+struct Aftermath {
+    wakers: Vec<Waker>,
+    orphans: Vec<Key>,
+}
+
+pub(crate) fn closed() -> io::Error {
+    io::Error::other("the runtime of this operation has been shut down")
+}

@@ -1,0 +1,548 @@
+//! Operations in the kernel's hands.
+//!
+//! A flight is one operation under way. It sits in a cell of the arena together with whoever waits
+//! for it, from its boarding until the kernel's final answer has been taken or thrown away:
+//!
+//! ```text
+//!  free --board--> Airborne --land--> Landed --take--> free
+//!                     |                  |
+//!                  abandon            abandon ---------+
+//!                     v                                v
+//!                  Orphaned --land--> Condemned --bury--> free
+//! ```
+//!
+//! An abandoned operation has nobody who waits for it any more. Its memory stays, the kernel may
+//! still write to it; when its answer has come, it is finished like any other (which closes a
+//! descriptor that it may have opened) and its output is dropped.
+//!
+//! # The rules of this memory
+//!
+//! 1. Cells never move and are never given back to the allocator while a flight is in the air.
+//!    Pages are freed with the arena, and leaked if then anything still flies.
+//! 2. Only the final answer ends a flight: a cell becomes free by `take` or `bury`, and both
+//!    require that it has landed.
+//! 3. A key names one flight for ever: it carries the cell's generation, which grows when the cell
+//!    becomes free.
+//! 4. While a flight is in the air nobody forms a reference to its operation. The header beside it
+//!    belongs to the driver's thread alone.
+//! 5. No code of a user (a waker, a destructor, `finish`) runs in here: what must run is handed
+//!    out, with every borrow ended.
+//!
+//! Only this file frees memory that a kernel may touch.
+
+use std::{
+    alloc::{self, Layout},
+    cell::{Cell, RefCell},
+    fmt, mem,
+    ptr::{self, NonNull},
+    task::Waker,
+};
+
+use crate::{
+    operation::Operation,
+    request::{Answer, Request},
+};
+
+/// Names one flight of one driver: the cell's index and its generation.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Key {
+    index: u32,
+    generation: u32,
+}
+
+impl Key {
+    pub(crate) fn to_bits(self) -> u64 {
+        u64::from(self.generation) << 32 | u64::from(self.index)
+    }
+
+    pub(crate) fn from_bits(bits: u64) -> Self {
+        Self {
+            index: bits as u32,
+            generation: (bits >> 32) as u32,
+        }
+    }
+}
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "#{}.{}", self.index, self.generation)
+    }
+}
+
+/// Who waits for a flight.
+pub(crate) enum Owner {
+    /// Nobody, or not yet.
+    Nobody,
+    /// A task, or whatever else stands behind a waker.
+    Waiter(Waker),
+    /// The caller of the low-level driver, who is told this number.
+    Caller(usize),
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum State {
+    Free,
+    Airborne,
+    Landed,
+    Orphaned,
+    Condemned,
+}
+
+/// The beginning of a cell; the operation's storage lies behind it.
+#[repr(C)]
+struct Header {
+    owner: Owner,
+    /// Finishes the operation in the storage and drops its output.
+    discard: unsafe fn(*mut u8, Answer),
+    answer: Answer,
+    generation: u32,
+    index: u32,
+    next_free: u32,
+    state: State,
+    /// Whether the pool has it, and not the kernel.
+    is_work: bool,
+}
+
+/// The two sizes of cells, in bytes. Two cache lines carry a read or a send with its buffer; the
+/// large ones carry addresses, message headers and attributes. What is larger still is boxed.
+const STRIDES: [usize; 2] = [128, 576];
+const CELL_ALIGN: usize = 64;
+const STORAGE_ALIGN: usize = 8;
+const CELLS_PER_PAGE: u32 = 64;
+/// The end of a list of free cells.
+const NONE: u32 = u32::MAX;
+
+const fn storage_of(class: usize) -> usize {
+    STRIDES[class] - size_of::<Header>()
+}
+
+/// Where an operation of type `O` is kept.
+const fn class_of<O>() -> Option<usize> {
+    if align_of::<O>() > STORAGE_ALIGN {
+        None
+    } else if size_of::<O>() <= storage_of(0) {
+        Some(0)
+    } else if size_of::<O>() <= storage_of(1) {
+        Some(1)
+    } else {
+        None
+    }
+}
+
+struct Page {
+    base: NonNull<u8>,
+    class: usize,
+}
+
+/// The arena. Belongs to one thread.
+pub(crate) struct Flights {
+    pages: RefCell<Vec<Page>>,
+    /// The first free cell of each size.
+    free: [Cell<u32>; 2],
+    airborne: Cell<usize>,
+}
+
+/// What is to be done about a landing once no state is borrowed any more.
+pub(crate) enum Landing {
+    /// Nothing: nobody waits yet.
+    Quiet,
+    Wake(Waker),
+    /// The caller is to be told; the flight is over.
+    Tell(usize, Answer),
+    /// To be buried: see [`Flights::bury`].
+    Bury(Key),
+}
+
+impl Flights {
+    pub(crate) fn new() -> Self {
+        Self {
+            pages: RefCell::default(),
+            free: [Cell::new(NONE), Cell::new(NONE)],
+            airborne: Cell::new(0),
+        }
+    }
+
+    /// How many flights the kernel has not answered.
+    pub(crate) fn airborne(&self) -> usize {
+        self.airborne.get()
+    }
+
+    /// Gives the operation its place and asks it for its request.
+    pub(crate) fn board<O: Operation>(&self, operation: O) -> (Key, Request) {
+        match class_of::<O>() {
+            Some(class) => {
+                let (header, storage) = self.occupy(class, discard_inline::<O>);
+                let operation_at = storage.cast::<O>();
+                // SAFETY: the storage is large and aligned enough for an `O` (`class_of`), unused
+                // (rule 2) and ours alone until the request is launched.
+                let request = unsafe {
+                    operation_at.write(operation);
+                    (*operation_at).request()
+                };
+                // SAFETY: `occupy` gave a valid header.
+                (unsafe { key_of(header) }, request)
+            }
+            None => {
+                let (header, storage) = self.occupy(0, discard_boxed::<O>);
+                let operation = Box::into_raw(Box::new(operation));
+                // SAFETY: the storage holds a pointer; the box is ours until `take` or `bury`.
+                let request = unsafe {
+                    storage.cast::<*mut O>().write(operation);
+                    (*operation).request()
+                };
+                // SAFETY: `occupy` gave a valid header.
+                (unsafe { key_of(header) }, request)
+            }
+        }
+    }
+
+    /// Takes a cell for an operation that stays where its caller has it.
+    pub(crate) fn board_callers(&self, user_data: usize) -> Key {
+        let (header, _) = self.occupy(0, discard_nothing);
+        // SAFETY: `occupy` gave a valid header, of which no reference is held.
+        unsafe {
+            (*header).owner = Owner::Caller(user_data);
+            key_of(header)
+        }
+    }
+
+    /// Says who waits now. Returns who did before, to be dropped outside.
+    pub(crate) fn set_waiter(&self, key: Key, waker: Waker) -> Owner {
+        let header = self.header(key);
+        // SAFETY: a live header (rule 3), used on this thread only (rule 4).
+        unsafe { mem::replace(&mut (*header).owner, Owner::Waiter(waker)) }
+    }
+
+    /// Whether the flight's waiter would be woken by `waker` already.
+    pub(crate) fn is_waiter(&self, key: Key, waker: &Waker) -> bool {
+        let header = self.header(key);
+        // SAFETY: as in `set_waiter`. `will_wake` runs no code of the waker's maker.
+        match unsafe { &(*header).owner } {
+            Owner::Waiter(known) => known.will_wake(waker),
+            Owner::Nobody | Owner::Caller(_) => false,
+        }
+    }
+
+    /// The flight goes to the pool of threads, not to the kernel.
+    pub(crate) fn mark_work(&self, key: Key) {
+        // SAFETY: as in `set_waiter`.
+        unsafe { (*self.header(key)).is_work = true };
+    }
+
+    /// Whether the pool of threads has the flight.
+    pub(crate) fn is_work(&self, key: Key) -> bool {
+        // SAFETY: as in `set_waiter`.
+        unsafe { (*self.header(key)).is_work }
+    }
+
+    /// The kernel's final answer has come.
+    pub(crate) fn land(&self, key: Key, answer: Answer) -> Landing {
+        let header = self.header(key);
+        self.airborne.set(self.airborne.get() - 1);
+        // SAFETY: as in `set_waiter`.
+        unsafe {
+            (*header).answer = answer;
+            match (*header).state {
+                State::Airborne => {
+                    (*header).state = State::Landed;
+                    match mem::replace(&mut (*header).owner, Owner::Nobody) {
+                        Owner::Nobody => Landing::Quiet,
+                        Owner::Waiter(waker) => Landing::Wake(waker),
+                        Owner::Caller(user_data) => {
+                            self.vacate(header);
+                            Landing::Tell(user_data, answer)
+                        }
+                    }
+                }
+                State::Orphaned => {
+                    (*header).state = State::Condemned;
+                    Landing::Bury(key)
+                }
+                State::Free | State::Landed | State::Condemned => {
+                    unreachable!("{key:?} was answered twice")
+                }
+            }
+        }
+    }
+
+    /// Takes the operation and its answer, if it has landed; its cell is free then.
+    ///
+    /// # Safety
+    ///
+    /// The flight was boarded with an `O`, and neither taken nor abandoned since.
+    pub(crate) unsafe fn take<O: Operation>(&self, key: Key) -> Option<(O, Answer)> {
+        let header = self.header(key);
+        // SAFETY: a live header; the operation is an `O` by this function's contract, and the
+        // kernel is done with it (rule 2).
+        unsafe {
+            if (*header).state != State::Landed {
+                return None;
+            }
+            let answer = (*header).answer;
+            let storage = storage_behind(header);
+            let operation = match class_of::<O>() {
+                Some(_) => storage.cast::<O>().read(),
+                None => *Box::from_raw(storage.cast::<*mut O>().read()),
+            };
+            self.vacate(header);
+            Some((operation, answer))
+        }
+    }
+
+    /// Nobody waits any more. Says what is to be done now.
+    pub(crate) fn abandon(&self, key: Key) -> Abandoned {
+        let header = self.header(key);
+        // SAFETY: as in `set_waiter`.
+        unsafe {
+            match (*header).state {
+                State::Airborne => {
+                    (*header).state = State::Orphaned;
+                    Abandoned::Cancel(mem::replace(&mut (*header).owner, Owner::Nobody))
+                }
+                State::Landed => {
+                    (*header).state = State::Condemned;
+                    Abandoned::Bury
+                }
+                State::Free | State::Orphaned | State::Condemned => {
+                    unreachable!("{key:?} was abandoned twice")
+                }
+            }
+        }
+    }
+
+    /// Finishes a landed orphan and drops its output. Runs its code, with nothing borrowed.
+    pub(crate) fn bury(&self, key: Key) {
+        let header = self.header(key);
+        /// The cell becomes free even if the destructor panics.
+        struct Vacate<'a>(&'a Flights, *mut Header);
+        impl Drop for Vacate<'_> {
+            fn drop(&mut self) {
+                // SAFETY: the header of the landed flight below; its operation is gone.
+                unsafe { self.0.vacate(self.1) };
+            }
+        }
+        // SAFETY: as in `take`; `discard` was made for the type that was boarded. Its code may
+        // come back to this arena: nothing is borrowed here, and this cell is not free yet.
+        unsafe {
+            assert_eq!((*header).state, State::Condemned);
+            let vacate = Vacate(self, header);
+            ((*header).discard)(storage_behind(header), (*header).answer);
+            drop(vacate);
+        }
+    }
+
+    /// The keys of all flights in the air, or of those that `user_data`'s caller waits for.
+    pub(crate) fn keys_airborne(&self, user_data: Option<usize>) -> Vec<Key> {
+        let mut keys = Vec::new();
+        for page in self.pages.borrow().iter() {
+            for slot in 0..CELLS_PER_PAGE {
+                let header = page.header(slot);
+                // SAFETY: every cell of a page has an initialised header.
+                unsafe {
+                    let flies = matches!((*header).state, State::Airborne | State::Orphaned);
+                    let wanted = match (user_data, &(*header).owner) {
+                        (None, _) => true,
+                        (Some(wanted), Owner::Caller(owner)) => wanted == *owner,
+                        (Some(_), Owner::Nobody | Owner::Waiter(_)) => false,
+                    };
+                    if flies && wanted {
+                        keys.push(key_of(header));
+                    }
+                }
+            }
+        }
+        keys
+    }
+
+    /// Takes a free cell, and marks it as being in the air.
+    fn occupy(&self, class: usize, discard: unsafe fn(*mut u8, Answer)) -> (*mut Header, *mut u8) {
+        if self.free[class].get() == NONE {
+            self.add_page(class);
+        }
+        let header = self.header_at(self.free[class].get());
+        // SAFETY: a free cell's header.
+        unsafe {
+            debug_assert_eq!((*header).state, State::Free);
+            self.free[class].set((*header).next_free);
+            (*header).state = State::Airborne;
+            (*header).discard = discard;
+            (*header).is_work = false;
+            self.airborne.set(self.airborne.get() + 1);
+            (header, storage_behind(header))
+        }
+    }
+
+    /// # Safety
+    ///
+    /// The header of a flight that has landed, whose operation has been moved out or dropped.
+    unsafe fn vacate(&self, header: *mut Header) {
+        // SAFETY: by this function's contract.
+        unsafe {
+            let index = (*header).index;
+            let class = self.pages.borrow()[(index / CELLS_PER_PAGE) as usize].class;
+            (*header).state = State::Free;
+            // The largest generation is left out: it would make the user data of the backends' own
+            // completions.
+            (*header).generation = ((*header).generation + 1) % u32::MAX;
+            (*header).next_free = self.free[class].get();
+            self.free[class].set(index);
+        }
+    }
+
+    fn add_page(&self, class: usize) {
+        let mut pages = self.pages.borrow_mut();
+        let page = Page::new(class);
+        let first = pages.len() as u32 * CELLS_PER_PAGE;
+        for slot in 0..CELLS_PER_PAGE {
+            let is_last = slot + 1 == CELLS_PER_PAGE;
+            let header = Header {
+                owner: Owner::Nobody,
+                discard: discard_nothing,
+                answer: Ok(0),
+                generation: 0,
+                index: first + slot,
+                next_free: if is_last {
+                    self.free[class].get()
+                } else {
+                    first + slot + 1
+                },
+                state: State::Free,
+                is_work: false,
+            };
+            // SAFETY: fresh memory of the page.
+            unsafe { page.header(slot).write(header) };
+        }
+        self.free[class].set(first);
+        pages.push(page);
+    }
+
+    /// The header of a live flight.
+    fn header(&self, key: Key) -> *mut Header {
+        let header = self.header_at(key.index);
+        // SAFETY: cells in `pages` have initialised headers.
+        let generation = unsafe { (*header).generation };
+        assert_eq!(generation, key.generation, "{key:?} is no more");
+        header
+    }
+
+    fn header_at(&self, index: u32) -> *mut Header {
+        self.pages.borrow()[(index / CELLS_PER_PAGE) as usize].header(index % CELLS_PER_PAGE)
+    }
+}
+
+/// What is to be done about an abandoned flight.
+pub(crate) enum Abandoned {
+    /// The kernel is to be told; and this is to be dropped.
+    Cancel(Owner),
+    /// It has landed already, and is to be buried.
+    Bury,
+}
+
+impl Drop for Flights {
+    fn drop(&mut self) {
+        if self.airborne.get() != 0 {
+            // Rule 1: the kernel may still write there.
+            return;
+        }
+        for page in self.pages.get_mut().drain(..) {
+            // SAFETY: nothing flies; who waits for a landed flight keeps this arena alive, so none
+            // is left.
+            unsafe { page.free() };
+        }
+    }
+}
+
+impl Page {
+    fn layout(class: usize) -> Layout {
+        Layout::from_size_align(STRIDES[class] * CELLS_PER_PAGE as usize, CELL_ALIGN)
+            .expect("constant sizes")
+    }
+
+    fn new(class: usize) -> Self {
+        let layout = Self::layout(class);
+        // SAFETY: the layout's size is not zero.
+        let base = unsafe { alloc::alloc(layout) };
+        let Some(base) = NonNull::new(base) else {
+            alloc::handle_alloc_error(layout)
+        };
+        Self { base, class }
+    }
+
+    fn header(&self, slot: u32) -> *mut Header {
+        debug_assert!(slot < CELLS_PER_PAGE);
+        // SAFETY: the slot is inside the page.
+        unsafe {
+            self.base
+                .as_ptr()
+                .add(slot as usize * STRIDES[self.class])
+                .cast()
+        }
+    }
+
+    /// # Safety
+    ///
+    /// No cell is occupied.
+    unsafe fn free(self) {
+        for slot in 0..CELLS_PER_PAGE {
+            // SAFETY: initialised by `add_page`.
+            unsafe { ptr::drop_in_place(self.header(slot)) };
+        }
+        // SAFETY: allocated with this layout.
+        unsafe { alloc::dealloc(self.base.as_ptr(), Self::layout(self.class)) };
+    }
+}
+
+/// # Safety
+///
+/// An initialised header.
+unsafe fn key_of(header: *mut Header) -> Key {
+    // SAFETY: by this function's contract.
+    unsafe {
+        Key {
+            index: (*header).index,
+            generation: (*header).generation,
+        }
+    }
+}
+
+/// # Safety
+///
+/// A header inside a page.
+unsafe fn storage_behind(header: *mut Header) -> *mut u8 {
+    // SAFETY: each cell is longer than its header.
+    unsafe { header.add(1).cast() }
+}
+
+/// # Safety
+///
+/// The storage holds an `O` that has landed with this answer.
+unsafe fn discard_inline<O: Operation>(storage: *mut u8, answer: Answer) {
+    // SAFETY: by this function's contract; the cell is not used again until it is vacated.
+    let operation = unsafe { storage.cast::<O>().read() };
+    drop(operation.finish(to_result(answer)));
+}
+
+/// # Safety
+///
+/// The storage holds a pointer to a boxed `O` that has landed with this answer.
+unsafe fn discard_boxed<O: Operation>(storage: *mut u8, answer: Answer) {
+    // SAFETY: by this function's contract.
+    let operation = unsafe { Box::from_raw(storage.cast::<*mut O>().read()) };
+    drop(operation.finish(to_result(answer)));
+}
+
+/// # Safety
+///
+/// None.
+unsafe fn discard_nothing(_: *mut u8, _: Answer) {}
+
+pub(crate) fn to_result(answer: Answer) -> std::io::Result<usize> {
+    answer
+        .map(|value| value as usize)
+        .map_err(std::io::Error::from_raw_os_error)
+}
+
+const _: () = assert!(size_of::<Header>() <= 56 && size_of::<Header>() % STORAGE_ALIGN == 0);
+
+#[cfg(test)]
+mod tests;

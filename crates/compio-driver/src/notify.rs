@@ -1,0 +1,109 @@
+//! Waking a driver's thread from any other: one atomic, and a system call only if it sleeps.
+//!
+//! ```text
+//!           park                 (the driver's thread: park, unpark, take)
+//! Running ------> Parked         (any thread: notify)
+//!    |  ^------------|
+//!    |     unpark    |
+//!    | notify        | notify, and the event is signalled
+//!    v               v
+//! Notified <---------+
+//!    (unpark or take: back to Running)
+//! ```
+//!
+//! `Notified` is sticky: a `park` after it fails, so that what was pushed before the `notify` is
+//! looked at before the thread sleeps. No wake can be lost between the look and the sleep.
+
+use std::{
+    io,
+    os::fd::{AsRawFd, RawFd},
+    sync::{
+        Arc,
+        atomic::{
+            AtomicU8,
+            Ordering::{AcqRel, Acquire, Relaxed},
+        },
+    },
+    task::{Wake, Waker},
+};
+
+use crate::sys::Event;
+
+const RUNNING: u8 = 0;
+const PARKED: u8 = 1;
+const NOTIFIED: u8 = 2;
+
+/// Ends the sleep of one driver, from any thread and at any time, also after the driver's death.
+#[derive(Debug)]
+pub(crate) struct Notifier {
+    state: AtomicU8,
+    event: Event,
+}
+
+impl Notifier {
+    pub(crate) fn new() -> io::Result<Self> {
+        Ok(Self {
+            state: AtomicU8::new(RUNNING),
+            event: Event::new()?,
+        })
+    }
+
+    pub(crate) fn notify(&self) {
+        // AcqRel: releases what the caller has pushed to `take`, `park` and `unpark`.
+        if self.state.swap(NOTIFIED, AcqRel) == PARKED {
+            self.event.signal();
+        }
+    }
+
+    /// Whether there is something for [`take`](Self::take). Only a hint.
+    pub(crate) fn is_notified(&self) -> bool {
+        self.state.load(Relaxed) == NOTIFIED
+    }
+
+    /// Takes the notification, if there is one: what was pushed before it can be seen now.
+    pub(crate) fn take(&self) -> bool {
+        // AcqRel: acquires from `notify`.
+        self.is_notified() && self.state.swap(RUNNING, AcqRel) == NOTIFIED
+    }
+
+    /// Announces that the thread is about to sleep. Fails, and leaves the notification, if there
+    /// is one: then it must not sleep.
+    pub(crate) fn park(&self) -> bool {
+        // Acquire on failure: pairs with `notify`.
+        self.state
+            .compare_exchange(RUNNING, PARKED, AcqRel, Acquire)
+            .is_ok()
+    }
+
+    /// The thread has slept; a notification that came meanwhile stays to be taken.
+    pub(crate) fn unpark(&self) {
+        let _ = self
+            .state
+            .compare_exchange(PARKED, RUNNING, AcqRel, Acquire);
+    }
+
+    /// The event has done its work.
+    pub(crate) fn reset(&self) {
+        self.event.reset();
+    }
+
+    pub(crate) fn waker(self: &Arc<Self>) -> Waker {
+        Waker::from(Arc::clone(self))
+    }
+}
+
+impl Wake for Notifier {
+    fn wake(self: Arc<Self>) {
+        self.notify();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.notify();
+    }
+}
+
+impl AsRawFd for Notifier {
+    fn as_raw_fd(&self) -> RawFd {
+        self.event.as_raw_fd()
+    }
+}

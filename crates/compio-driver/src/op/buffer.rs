@@ -1,0 +1,112 @@
+//! From buffers to the places that requests name.
+
+use compio_io::buf::{IntoInner, IoBuf, IoBufMut, IoVectoredBuf, IoVectoredBufMut};
+
+use crate::request::{RawSlice, Span, Spans};
+
+/// The buffer of a read that was pushed to a driver, as the kernel left it: the bytes are there,
+/// but its length is still the old one. The entry tells how many bytes came.
+#[derive(Debug)]
+pub struct Filled<B>(pub(super) B);
+
+impl<B: IoBufMut> Filled<B> {
+    /// The buffer with its length set.
+    ///
+    /// # Safety
+    ///
+    /// The operation's entry said that `len` bytes were read.
+    pub unsafe fn assume_len(mut self, len: usize) -> B {
+        // SAFETY: by this function's contract.
+        unsafe { self.0.set_init(len) };
+        self.0
+    }
+}
+
+impl<B> IntoInner for Filled<B> {
+    type Inner = B;
+
+    /// The buffer, its length untouched.
+    fn into_inner(self) -> B {
+        self.0
+    }
+}
+
+/// The initialised part: what is to be written.
+pub(super) fn readable(buffer: &impl IoBuf) -> Span {
+    let bytes = buffer.as_init();
+    Span::new(bytes.as_ptr().cast_mut(), bytes.len())
+}
+
+/// The whole room: where is to be read into.
+pub(super) fn writable(buffer: &mut impl IoBufMut) -> Span {
+    // SAFETY: the room is only handed to the kernel, which never makes bytes uninitialised.
+    let room = unsafe { buffer.as_uninit() };
+    Span::new(room.as_mut_ptr().cast(), room.len())
+}
+
+/// How many buffers a kernel takes at once; the rest makes the transfer a short one.
+const SLICES_MAX: usize = 1024;
+
+/// How many stay inside the operation.
+const INLINE: usize = 4;
+
+/// The places of a vectored transfer's buffers: inside the operation if they are few, so that the
+/// spans are valid for as long as the operation stays in place.
+#[derive(Debug)]
+pub(super) struct Slices {
+    inline: [RawSlice; INLINE],
+    many: Vec<RawSlice>,
+}
+
+impl Slices {
+    pub(super) fn new() -> Self {
+        Self {
+            inline: [RawSlice::new(std::ptr::null_mut(), 0); INLINE],
+            many: Vec::new(),
+        }
+    }
+
+    /// The initialised parts: what is to be written.
+    pub(super) fn readable(&mut self, buffers: &impl IoVectoredBuf) -> Spans {
+        self.fill(
+            buffers
+                .slices()
+                .map(|bytes| RawSlice::new(bytes.as_ptr().cast_mut(), bytes.len())),
+        )
+    }
+
+    /// The whole rooms: where is to be read into.
+    pub(super) fn writable(&mut self, buffers: &mut impl IoVectoredBufMut) -> Spans {
+        // SAFETY: the rooms are only handed to the kernel, which never makes bytes uninitialised.
+        let rooms = unsafe { buffers.uninit_slices() };
+        self.fill(rooms.map(|room| RawSlice::new(room.as_mut_ptr().cast(), room.len())))
+    }
+
+    /// A single place.
+    pub(super) fn one(&mut self, span: Span) -> Spans {
+        self.fill([RawSlice::new(span.start, span.len as usize)].into_iter())
+    }
+
+    fn fill(&mut self, slices: impl Iterator<Item = RawSlice>) -> Spans {
+        let mut count = 0;
+        for slice in slices.filter(|slice| !slice.is_empty()).take(SLICES_MAX) {
+            if count < INLINE {
+                self.inline[count] = slice;
+            } else {
+                if count == INLINE {
+                    self.many.extend(self.inline);
+                }
+                self.many.push(slice);
+            }
+            count += 1;
+        }
+        Spans {
+            first: if count <= INLINE {
+                self.inline.as_ptr()
+            } else {
+                self.many.as_ptr()
+            },
+            count: count as u32,
+        }
+    }
+}

@@ -1,0 +1,444 @@
+//! Operations of files, and of everything that is read and written like one.
+
+use std::{ffi::CString, fmt, io};
+
+use compio_io::buf::{BufResult, IntoInner, IoBuf, IoBufMut, IoVectoredBuf, IoVectoredBufMut};
+
+use super::buffer::{Filled, Slices, readable, writable};
+use crate::{
+    fd::{OwnsFd, SharedFd},
+    operation::{Operation, Owned},
+    request::{self, File, Position, Request},
+    sys::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd, RawFd},
+};
+
+/// Reads into a buffer, from its start over its whole capacity.
+#[derive(Debug)]
+pub struct ReadAt<B, F = SharedFd> {
+    fd: F,
+    position: Position,
+    buffer: B,
+}
+
+impl<B: IoBufMut, F> ReadAt<B, F> {
+    /// Reads `offset` bytes from the beginning of a file.
+    pub fn new(fd: F, offset: u64, buffer: B) -> Self {
+        Self {
+            fd,
+            position: Position::At(offset),
+            buffer,
+        }
+    }
+
+    /// Reads where the descriptor's own cursor stands, and moves it: the only way for pipes,
+    /// terminals and sockets.
+    pub fn at_cursor(fd: F, buffer: B) -> Self {
+        Self {
+            fd,
+            position: Position::Cursor,
+            buffer,
+        }
+    }
+}
+
+// SAFETY: the request points to the buffer, which is owned, and stays in place by `IoBuf`'s
+// contract.
+unsafe impl<B: IoBufMut, F: AsRawFd + 'static> Operation for ReadAt<B, F> {
+    type Output = BufResult<usize, B>;
+
+    fn request(&mut self) -> Request {
+        Request::File(File::Read {
+            fd: self.fd.as_raw_fd(),
+            span: writable(&mut self.buffer),
+            position: self.position,
+        })
+    }
+
+    fn finish(self, answer: io::Result<usize>) -> Self::Output {
+        let mut buffer = self.buffer;
+        if let Ok(len) = answer {
+            // SAFETY: the kernel has written that many bytes.
+            unsafe { buffer.set_init(len) };
+        }
+        (answer, buffer)
+    }
+}
+
+// SAFETY: the descriptor is owned by what the operation holds.
+unsafe impl<B: IoBufMut, F: OwnsFd> Owned for ReadAt<B, F> {}
+
+impl<B, F> IntoInner for ReadAt<B, F> {
+    type Inner = Filled<B>;
+
+    fn into_inner(self) -> Filled<B> {
+        Filled(self.buffer)
+    }
+}
+
+/// Writes the initialised part of a buffer.
+#[derive(Debug)]
+pub struct WriteAt<B, F = SharedFd> {
+    fd: F,
+    position: Position,
+    buffer: B,
+}
+
+impl<B: IoBuf, F> WriteAt<B, F> {
+    /// Writes `offset` bytes from the beginning of a file.
+    pub fn new(fd: F, offset: u64, buffer: B) -> Self {
+        Self {
+            fd,
+            position: Position::At(offset),
+            buffer,
+        }
+    }
+
+    /// Writes where the descriptor's own cursor stands, and moves it: the only way for pipes,
+    /// terminals and sockets.
+    pub fn at_cursor(fd: F, buffer: B) -> Self {
+        Self {
+            fd,
+            position: Position::Cursor,
+            buffer,
+        }
+    }
+}
+
+// SAFETY: as for `ReadAt`; the kernel only reads.
+unsafe impl<B: IoBuf, F: AsRawFd + 'static> Operation for WriteAt<B, F> {
+    type Output = BufResult<usize, B>;
+
+    fn request(&mut self) -> Request {
+        Request::File(File::Write {
+            fd: self.fd.as_raw_fd(),
+            span: readable(&self.buffer),
+            position: self.position,
+        })
+    }
+
+    fn finish(self, answer: io::Result<usize>) -> Self::Output {
+        (answer, self.buffer)
+    }
+}
+
+// SAFETY: the descriptor is owned by what the operation holds.
+unsafe impl<B: IoBuf, F: OwnsFd> Owned for WriteAt<B, F> {}
+
+impl<B, F> IntoInner for WriteAt<B, F> {
+    type Inner = B;
+
+    fn into_inner(self) -> B {
+        self.buffer
+    }
+}
+
+/// Reads into several buffers, one after the other.
+#[derive(Debug)]
+pub struct ReadVectoredAt<V, F = SharedFd> {
+    fd: F,
+    position: Position,
+    buffers: V,
+    slices: Slices,
+}
+
+impl<V: IoVectoredBufMut, F> ReadVectoredAt<V, F> {
+    /// Reads `offset` bytes from the beginning of a file.
+    pub fn new(fd: F, offset: u64, buffers: V) -> Self {
+        Self {
+            fd,
+            position: Position::At(offset),
+            buffers,
+            slices: Slices::new(),
+        }
+    }
+
+    /// Reads where the descriptor's own cursor stands, and moves it.
+    pub fn at_cursor(fd: F, buffers: V) -> Self {
+        Self {
+            fd,
+            position: Position::Cursor,
+            buffers,
+            slices: Slices::new(),
+        }
+    }
+}
+
+// SAFETY: the request points to the slices, which are in the operation or owned by it, and they to
+// the buffers, which are owned.
+unsafe impl<V: IoVectoredBufMut, F: AsRawFd + 'static> Operation for ReadVectoredAt<V, F> {
+    type Output = BufResult<usize, V>;
+
+    fn request(&mut self) -> Request {
+        Request::File(File::ReadVectored {
+            fd: self.fd.as_raw_fd(),
+            spans: self.slices.writable(&mut self.buffers),
+            position: self.position,
+        })
+    }
+
+    fn finish(self, answer: io::Result<usize>) -> Self::Output {
+        let mut buffers = self.buffers;
+        if let Ok(len) = answer {
+            // SAFETY: the kernel has written that many bytes, in the buffers' order.
+            unsafe { buffers.set_init(len) };
+        }
+        (answer, buffers)
+    }
+}
+
+// SAFETY: the descriptor is owned by what the operation holds.
+unsafe impl<V: IoVectoredBufMut, F: OwnsFd> Owned for ReadVectoredAt<V, F> {}
+
+/// Writes the initialised parts of several buffers, one after the other.
+#[derive(Debug)]
+pub struct WriteVectoredAt<V, F = SharedFd> {
+    fd: F,
+    position: Position,
+    buffers: V,
+    slices: Slices,
+}
+
+impl<V: IoVectoredBuf, F> WriteVectoredAt<V, F> {
+    /// Writes `offset` bytes from the beginning of a file.
+    pub fn new(fd: F, offset: u64, buffers: V) -> Self {
+        Self {
+            fd,
+            position: Position::At(offset),
+            buffers,
+            slices: Slices::new(),
+        }
+    }
+
+    /// Writes where the descriptor's own cursor stands, and moves it.
+    pub fn at_cursor(fd: F, buffers: V) -> Self {
+        Self {
+            fd,
+            position: Position::Cursor,
+            buffers,
+            slices: Slices::new(),
+        }
+    }
+}
+
+// SAFETY: as for `ReadVectoredAt`; the kernel only reads.
+unsafe impl<V: IoVectoredBuf, F: AsRawFd + 'static> Operation for WriteVectoredAt<V, F> {
+    type Output = BufResult<usize, V>;
+
+    fn request(&mut self) -> Request {
+        Request::File(File::WriteVectored {
+            fd: self.fd.as_raw_fd(),
+            spans: self.slices.readable(&self.buffers),
+            position: self.position,
+        })
+    }
+
+    fn finish(self, answer: io::Result<usize>) -> Self::Output {
+        (answer, self.buffers)
+    }
+}
+
+// SAFETY: the descriptor is owned by what the operation holds.
+unsafe impl<V: IoVectoredBuf, F: OwnsFd> Owned for WriteVectoredAt<V, F> {}
+
+/// Makes what was written durable.
+#[derive(Debug)]
+pub struct Sync<F = SharedFd> {
+    fd: F,
+    data_only: bool,
+}
+
+impl<F> Sync<F> {
+    /// Content and attributes: `fsync`.
+    pub fn all(fd: F) -> Self {
+        Self {
+            fd,
+            data_only: false,
+        }
+    }
+
+    /// The content, and the attributes that are needed to find it: `fdatasync`.
+    pub fn data(fd: F) -> Self {
+        Self {
+            fd,
+            data_only: true,
+        }
+    }
+}
+
+// SAFETY: the request points to nothing.
+unsafe impl<F: AsRawFd + 'static> Operation for Sync<F> {
+    type Output = io::Result<()>;
+
+    fn request(&mut self) -> Request {
+        Request::File(File::Sync {
+            fd: self.fd.as_raw_fd(),
+            data_only: self.data_only,
+        })
+    }
+
+    fn finish(self, answer: io::Result<usize>) -> Self::Output {
+        answer.map(drop)
+    }
+}
+
+// SAFETY: the descriptor is owned by what the operation holds.
+unsafe impl<F: OwnsFd> Owned for Sync<F> {}
+
+/// Opens a file by name. What it gives is closed on exec.
+#[derive(Debug)]
+pub struct Open {
+    path: CString,
+    flags: i32,
+    mode: u32,
+}
+
+impl Open {
+    /// Opens `path`, from the current directory if it is relative, with the system's `O_` flags
+    /// and the permission bits of a file that is created.
+    pub fn new(path: CString, flags: i32, mode: u32) -> Self {
+        Self { path, flags, mode }
+    }
+}
+
+// SAFETY: the request points to the path, on the heap and owned.
+unsafe impl Operation for Open {
+    type Output = io::Result<OwnedFd>;
+
+    fn request(&mut self) -> Request {
+        Request::File(File::Open {
+            dir: request::CURRENT_DIR,
+            path: self.path.as_ptr(),
+            flags: self.flags,
+            mode: self.mode,
+        })
+    }
+
+    fn finish(self, answer: io::Result<usize>) -> Self::Output {
+        // SAFETY: the answer is a new descriptor that nobody else knows.
+        answer.map(|fd| unsafe { OwnedFd::from_raw_fd(fd as RawFd) })
+    }
+}
+
+// SAFETY: no descriptor is named but that of the current directory.
+unsafe impl Owned for Open {}
+
+/// Closes a descriptor, and reports what the system has to say at that.
+///
+/// The descriptor is closed in any case: by the operation, or by its drop if it never ran.
+#[derive(Debug)]
+pub struct Close(OwnedFd);
+
+impl Close {
+    /// Closes `fd`.
+    pub fn new(fd: OwnedFd) -> Self {
+        Self(fd)
+    }
+}
+
+// SAFETY: the request points to nothing.
+unsafe impl Operation for Close {
+    type Output = io::Result<()>;
+
+    fn request(&mut self) -> Request {
+        Request::File(File::Close {
+            fd: self.0.as_raw_fd(),
+        })
+    }
+
+    fn finish(self, answer: io::Result<usize>) -> Self::Output {
+        if !answer.as_ref().is_err_and(request::did_not_run) {
+            // The number is no longer ours, even if the close reported an error.
+            let _ = self.0.into_raw_fd();
+        }
+        answer.map(drop)
+    }
+}
+
+// SAFETY: the descriptor is owned.
+unsafe impl Owned for Close {}
+
+/// Asks for the attributes of an open file.
+pub struct StatFd<F = SharedFd> {
+    fd: F,
+    into: request::Stat,
+}
+
+impl<F> StatFd<F> {
+    /// Asks for the attributes of `fd`.
+    pub fn new(fd: F) -> Self {
+        Self {
+            fd,
+            into: request::Stat::zeroed(),
+        }
+    }
+}
+
+// SAFETY: the request points into the operation.
+unsafe impl<F: AsRawFd + 'static> Operation for StatFd<F> {
+    type Output = io::Result<request::Stat>;
+
+    fn request(&mut self) -> Request {
+        Request::File(File::StatFd {
+            fd: self.fd.as_raw_fd(),
+            into: &raw mut self.into,
+        })
+    }
+
+    fn finish(self, answer: io::Result<usize>) -> Self::Output {
+        answer.map(|_| self.into)
+    }
+}
+
+// SAFETY: the descriptor is owned by what the operation holds.
+unsafe impl<F: OwnsFd> Owned for StatFd<F> {}
+
+impl<F: fmt::Debug> fmt::Debug for StatFd<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("StatFd").field(&self.fd).finish()
+    }
+}
+
+/// Asks for the attributes of a file by name.
+pub struct Stat {
+    path: CString,
+    follow: bool,
+    into: request::Stat,
+}
+
+impl Stat {
+    /// Asks for the attributes of what `path` names; of a symbolic link's target if `follow`.
+    pub fn new(path: CString, follow: bool) -> Self {
+        Self {
+            path,
+            follow,
+            into: request::Stat::zeroed(),
+        }
+    }
+}
+
+// SAFETY: the request points to the path, on the heap and owned, and into the operation.
+unsafe impl Operation for Stat {
+    type Output = io::Result<request::Stat>;
+
+    fn request(&mut self) -> Request {
+        Request::File(File::Stat {
+            dir: request::CURRENT_DIR,
+            path: self.path.as_ptr(),
+            follow: self.follow,
+            into: &raw mut self.into,
+        })
+    }
+
+    fn finish(self, answer: io::Result<usize>) -> Self::Output {
+        answer.map(|_| self.into)
+    }
+}
+
+// SAFETY: no descriptor is named but that of the current directory.
+unsafe impl Owned for Stat {}
+
+impl fmt::Debug for Stat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Stat").field(&self.path).finish()
+    }
+}

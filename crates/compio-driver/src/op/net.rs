@@ -1,0 +1,505 @@
+//! Operations of sockets.
+
+use std::{io, net};
+
+use compio_io::buf::{BufResult, IntoInner, IoBuf, IoBufMut, IoVectoredBuf, IoVectoredBufMut};
+use socket2::SockAddr;
+
+use super::buffer::{Filled, Slices, readable, writable};
+use crate::{
+    fd::{OwnsFd, SharedFd},
+    operation::{Operation, Owned},
+    request::{Message, Net, PeerAddress, Request},
+    sys::{self, AsRawFd, FromRawFd, OwnedFd, RawFd},
+};
+
+/// Makes a socket. It is closed on exec.
+#[derive(Debug)]
+pub struct Socket {
+    domain: i32,
+    kind: i32,
+    protocol: i32,
+}
+
+impl Socket {
+    /// A socket of the system's `AF_`, `SOCK_` and `IPPROTO_` numbers.
+    pub fn new(domain: i32, kind: i32, protocol: i32) -> Self {
+        Self {
+            domain,
+            kind,
+            protocol,
+        }
+    }
+}
+
+// SAFETY: the request points to nothing.
+unsafe impl Operation for Socket {
+    type Output = io::Result<OwnedFd>;
+
+    fn request(&mut self) -> Request {
+        Request::Net(Net::Socket {
+            domain: self.domain,
+            kind: self.kind,
+            protocol: self.protocol,
+        })
+    }
+
+    fn finish(self, answer: io::Result<usize>) -> Self::Output {
+        answer.map(own)
+    }
+}
+
+// SAFETY: no descriptor is named.
+unsafe impl Owned for Socket {}
+
+/// Connects a socket.
+#[derive(Debug)]
+pub struct Connect<F = SharedFd> {
+    fd: F,
+    address: SockAddr,
+}
+
+impl<F> Connect<F> {
+    /// Connects `fd` to `address`.
+    pub fn new(fd: F, address: SockAddr) -> Self {
+        Self { fd, address }
+    }
+}
+
+// SAFETY: the request points to the address in the operation.
+unsafe impl<F: AsRawFd + 'static> Operation for Connect<F> {
+    type Output = io::Result<()>;
+
+    fn request(&mut self) -> Request {
+        Request::Net(Net::Connect {
+            fd: self.fd.as_raw_fd(),
+            address: self.address.as_ptr(),
+            len: self.address.len() as u32,
+        })
+    }
+
+    fn finish(self, answer: io::Result<usize>) -> Self::Output {
+        answer.map(drop)
+    }
+}
+
+// SAFETY: the descriptor is owned by what the operation holds.
+unsafe impl<F: OwnsFd> Owned for Connect<F> {}
+
+/// Accepts a connection. Its socket is closed on exec.
+#[derive(Debug)]
+pub struct Accept<F = SharedFd> {
+    fd: F,
+    peer: PeerAddress,
+}
+
+impl<F> Accept<F> {
+    /// Accepts from the listening socket `fd`.
+    pub fn new(fd: F) -> Self {
+        Self {
+            fd,
+            peer: PeerAddress::new(),
+        }
+    }
+}
+
+// SAFETY: the request points into the operation.
+unsafe impl<F: AsRawFd + 'static> Operation for Accept<F> {
+    type Output = io::Result<(OwnedFd, SockAddr)>;
+
+    fn request(&mut self) -> Request {
+        Request::Net(Net::Accept {
+            fd: self.fd.as_raw_fd(),
+            peer: &raw mut self.peer,
+        })
+    }
+
+    fn finish(self, answer: io::Result<usize>) -> Self::Output {
+        answer.map(|fd| (own(fd), self.peer.to_sock_addr()))
+    }
+}
+
+// SAFETY: the descriptor is owned by what the operation holds.
+unsafe impl<F: OwnsFd> Owned for Accept<F> {}
+
+/// Receives into a buffer, from its start over its whole capacity.
+#[derive(Debug)]
+pub struct Recv<B, F = SharedFd> {
+    fd: F,
+    buffer: B,
+    flags: i32,
+}
+
+impl<B: IoBufMut, F> Recv<B, F> {
+    /// Receives with the system's `MSG_` flags.
+    pub fn new(fd: F, buffer: B, flags: i32) -> Self {
+        Self { fd, buffer, flags }
+    }
+}
+
+// SAFETY: the request points to the buffer, which is owned.
+unsafe impl<B: IoBufMut, F: AsRawFd + 'static> Operation for Recv<B, F> {
+    type Output = BufResult<usize, B>;
+
+    fn request(&mut self) -> Request {
+        Request::Net(Net::Recv {
+            fd: self.fd.as_raw_fd(),
+            span: writable(&mut self.buffer),
+            flags: self.flags,
+        })
+    }
+
+    fn finish(self, answer: io::Result<usize>) -> Self::Output {
+        let mut buffer = self.buffer;
+        if let Ok(len) = answer {
+            // SAFETY: the kernel has written that many bytes.
+            unsafe { buffer.set_init(len) };
+        }
+        (answer, buffer)
+    }
+}
+
+// SAFETY: the descriptor is owned by what the operation holds.
+unsafe impl<B: IoBufMut, F: OwnsFd> Owned for Recv<B, F> {}
+
+impl<B, F> IntoInner for Recv<B, F> {
+    type Inner = Filled<B>;
+
+    fn into_inner(self) -> Filled<B> {
+        Filled(self.buffer)
+    }
+}
+
+/// Sends the initialised part of a buffer.
+#[derive(Debug)]
+pub struct Send<B, F = SharedFd> {
+    fd: F,
+    buffer: B,
+    flags: i32,
+}
+
+impl<B: IoBuf, F> Send<B, F> {
+    /// Sends with the system's `MSG_` flags. A closed peer is an error, never a signal.
+    pub fn new(fd: F, buffer: B, flags: i32) -> Self {
+        Self { fd, buffer, flags }
+    }
+}
+
+// SAFETY: the request points to the buffer, which is owned.
+unsafe impl<B: IoBuf, F: AsRawFd + 'static> Operation for Send<B, F> {
+    type Output = BufResult<usize, B>;
+
+    fn request(&mut self) -> Request {
+        Request::Net(Net::Send {
+            fd: self.fd.as_raw_fd(),
+            span: readable(&self.buffer),
+            flags: self.flags,
+        })
+    }
+
+    fn finish(self, answer: io::Result<usize>) -> Self::Output {
+        (answer, self.buffer)
+    }
+}
+
+// SAFETY: the descriptor is owned by what the operation holds.
+unsafe impl<B: IoBuf, F: OwnsFd> Owned for Send<B, F> {}
+
+impl<B, F> IntoInner for Send<B, F> {
+    type Inner = B;
+
+    fn into_inner(self) -> B {
+        self.buffer
+    }
+}
+
+/// Receives a datagram and its sender's address.
+#[derive(Debug)]
+pub struct RecvFrom<B, F = SharedFd> {
+    fd: F,
+    buffer: B,
+    flags: i32,
+    slices: Slices,
+    message: Message,
+}
+
+impl<B: IoBufMut, F> RecvFrom<B, F> {
+    /// Receives with the system's `MSG_` flags. What does not fit into the buffer is lost.
+    pub fn new(fd: F, buffer: B, flags: i32) -> Self {
+        Self {
+            fd,
+            buffer,
+            flags,
+            slices: Slices::new(),
+            message: Message::new(),
+        }
+    }
+}
+
+// SAFETY: the request points to message and slices in the operation, and these to the buffer,
+// which is owned.
+unsafe impl<B: IoBufMut, F: AsRawFd + 'static> Operation for RecvFrom<B, F> {
+    /// Bytes received, and the sender's address if the socket's kind has any.
+    type Output = BufResult<(usize, Option<SockAddr>), B>;
+
+    fn request(&mut self) -> Request {
+        let spans = self.slices.one(writable(&mut self.buffer));
+        self.message.request_address();
+        self.message.point_at(spans.first, spans.count as usize);
+        Request::Net(Net::RecvMsg {
+            fd: self.fd.as_raw_fd(),
+            message: &raw mut self.message,
+            flags: self.flags,
+        })
+    }
+
+    fn finish(self, answer: io::Result<usize>) -> Self::Output {
+        let mut buffer = self.buffer;
+        let received = answer.map(|len| {
+            // SAFETY: the kernel has written that many bytes.
+            unsafe { buffer.set_init(len) };
+            (len, self.message.address())
+        });
+        (received, buffer)
+    }
+}
+
+// SAFETY: the descriptor is owned by what the operation holds.
+unsafe impl<B: IoBufMut, F: OwnsFd> Owned for RecvFrom<B, F> {}
+
+/// Sends a datagram to an address.
+#[derive(Debug)]
+pub struct SendTo<B, F = SharedFd> {
+    fd: F,
+    buffer: B,
+    address: SockAddr,
+    flags: i32,
+    slices: Slices,
+    message: Message,
+}
+
+impl<B: IoBuf, F> SendTo<B, F> {
+    /// Sends with the system's `MSG_` flags.
+    pub fn new(fd: F, buffer: B, address: SockAddr, flags: i32) -> Self {
+        Self {
+            fd,
+            buffer,
+            address,
+            flags,
+            slices: Slices::new(),
+            message: Message::new(),
+        }
+    }
+}
+
+// SAFETY: as for `RecvFrom`; the kernel only reads.
+unsafe impl<B: IoBuf, F: AsRawFd + 'static> Operation for SendTo<B, F> {
+    type Output = BufResult<usize, B>;
+
+    fn request(&mut self) -> Request {
+        let spans = self.slices.one(readable(&self.buffer));
+        self.message.set_address(&self.address);
+        self.message.point_at(spans.first, spans.count as usize);
+        Request::Net(Net::SendMsg {
+            fd: self.fd.as_raw_fd(),
+            message: &raw const self.message,
+            flags: self.flags,
+        })
+    }
+
+    fn finish(self, answer: io::Result<usize>) -> Self::Output {
+        (answer, self.buffer)
+    }
+}
+
+// SAFETY: the descriptor is owned by what the operation holds.
+unsafe impl<B: IoBuf, F: OwnsFd> Owned for SendTo<B, F> {}
+
+/// What came with the bytes that [`RecvMsg`] received.
+#[derive(Debug, Clone)]
+pub struct Received {
+    /// Bytes received.
+    pub len: usize,
+    /// Bytes of ancillary data received.
+    pub control_len: usize,
+    /// The sender's address, if the socket's kind has any.
+    pub address: Option<SockAddr>,
+    /// The system's `MSG_` flags, such as that of a truncated message.
+    pub flags: i32,
+}
+
+/// Receives into several buffers, with ancillary data and the sender's address.
+#[derive(Debug)]
+pub struct RecvMsg<V, C = [u8; 0], F = SharedFd> {
+    fd: F,
+    buffers: V,
+    control: C,
+    flags: i32,
+    slices: Slices,
+    message: Message,
+}
+
+impl<V: IoVectoredBufMut, C: IoBufMut, F> RecvMsg<V, C, F> {
+    /// Receives with the system's `MSG_` flags; ancillary data goes to `control`. Descriptors in
+    /// it are closed on exec.
+    pub fn new(fd: F, buffers: V, control: C, flags: i32) -> Self {
+        Self {
+            fd,
+            buffers,
+            control,
+            flags,
+            slices: Slices::new(),
+            message: Message::new(),
+        }
+    }
+}
+
+// SAFETY: the request points to message and slices in the operation, and these to the buffers and
+// the control buffer, which are owned.
+unsafe impl<V, C, F> Operation for RecvMsg<V, C, F>
+where
+    V: IoVectoredBufMut,
+    C: IoBufMut,
+    F: AsRawFd + 'static,
+{
+    type Output = BufResult<Received, (V, C)>;
+
+    fn request(&mut self) -> Request {
+        let spans = self.slices.writable(&mut self.buffers);
+        let control = writable(&mut self.control);
+        self.message.request_address();
+        self.message
+            .set_control(control.start, control.len as usize);
+        self.message.point_at(spans.first, spans.count as usize);
+        Request::Net(Net::RecvMsg {
+            fd: self.fd.as_raw_fd(),
+            message: &raw mut self.message,
+            flags: self.flags,
+        })
+    }
+
+    fn finish(self, answer: io::Result<usize>) -> Self::Output {
+        let (mut buffers, mut control) = (self.buffers, self.control);
+        let received = answer.map(|len| {
+            let control_len = self.message.control_len();
+            // SAFETY: the kernel has written that many bytes to each.
+            unsafe {
+                buffers.set_init(len);
+                control.set_init(control_len);
+            }
+            Received {
+                len,
+                control_len,
+                address: self.message.address(),
+                flags: self.message.flags(),
+            }
+        });
+        (received, (buffers, control))
+    }
+}
+
+// SAFETY: the descriptor is owned by what the operation holds.
+unsafe impl<V: IoVectoredBufMut, C: IoBufMut, F: OwnsFd> Owned for RecvMsg<V, C, F> {}
+
+/// Sends several buffers as one message, with ancillary data.
+#[derive(Debug)]
+pub struct SendMsg<V, C = [u8; 0], F = SharedFd> {
+    fd: F,
+    buffers: V,
+    control: C,
+    address: Option<SockAddr>,
+    flags: i32,
+    slices: Slices,
+    message: Message,
+}
+
+impl<V: IoVectoredBuf, C: IoBuf, F> SendMsg<V, C, F> {
+    /// Sends with the system's `MSG_` flags and the ancillary data in `control`, to `address` or
+    /// to the connected peer.
+    pub fn new(fd: F, buffers: V, control: C, address: Option<SockAddr>, flags: i32) -> Self {
+        Self {
+            fd,
+            buffers,
+            control,
+            address,
+            flags,
+            slices: Slices::new(),
+            message: Message::new(),
+        }
+    }
+}
+
+// SAFETY: as for `RecvMsg`; the kernel only reads.
+unsafe impl<V, C, F> Operation for SendMsg<V, C, F>
+where
+    V: IoVectoredBuf,
+    C: IoBuf,
+    F: AsRawFd + 'static,
+{
+    type Output = BufResult<usize, (V, C)>;
+
+    fn request(&mut self) -> Request {
+        let spans = self.slices.readable(&self.buffers);
+        let control = readable(&self.control);
+        if let Some(address) = &self.address {
+            self.message.set_address(address);
+        }
+        self.message
+            .set_control(control.start, control.len as usize);
+        self.message.point_at(spans.first, spans.count as usize);
+        Request::Net(Net::SendMsg {
+            fd: self.fd.as_raw_fd(),
+            message: &raw const self.message,
+            flags: self.flags,
+        })
+    }
+
+    fn finish(self, answer: io::Result<usize>) -> Self::Output {
+        (answer, (self.buffers, self.control))
+    }
+}
+
+// SAFETY: the descriptor is owned by what the operation holds.
+unsafe impl<V: IoVectoredBuf, C: IoBuf, F: OwnsFd> Owned for SendMsg<V, C, F> {}
+
+/// Closes one or both directions of a connection.
+#[derive(Debug)]
+pub struct Shutdown<F = SharedFd> {
+    fd: F,
+    how: net::Shutdown,
+}
+
+impl<F> Shutdown<F> {
+    /// Closes the direction that `how` says.
+    pub fn new(fd: F, how: net::Shutdown) -> Self {
+        Self { fd, how }
+    }
+}
+
+// SAFETY: the request points to nothing.
+unsafe impl<F: AsRawFd + 'static> Operation for Shutdown<F> {
+    type Output = io::Result<()>;
+
+    fn request(&mut self) -> Request {
+        Request::Net(Net::Shutdown {
+            fd: self.fd.as_raw_fd(),
+            how: match self.how {
+                net::Shutdown::Read => sys::SHUT_RD,
+                net::Shutdown::Write => sys::SHUT_WR,
+                net::Shutdown::Both => sys::SHUT_RDWR,
+            },
+        })
+    }
+
+    fn finish(self, answer: io::Result<usize>) -> Self::Output {
+        answer.map(drop)
+    }
+}
+
+// SAFETY: the descriptor is owned by what the operation holds.
+unsafe impl<F: OwnsFd> Owned for Shutdown<F> {}
+
+fn own(fd: usize) -> OwnedFd {
+    // SAFETY: the answer is a new descriptor that nobody else knows.
+    unsafe { OwnedFd::from_raw_fd(fd as RawFd) }
+}

@@ -1,0 +1,44 @@
+//! What an operation is.
+
+use std::io;
+
+use crate::request::Request;
+
+/// Something to be asked of a kernel: it owns what the kernel needs meanwhile, says *what* it asks,
+/// and what the answer means. How it is asked is the backend's business.
+///
+/// The operations of this crate are in [`op`](crate::op). Others can be defined outside, with the
+/// existing requests or with [`Request::Raw`].
+///
+/// # Safety
+///
+/// - Memory that the request points to lies in the operation itself or is owned by it, and stays
+///   valid and in place from [`request`](Self::request) until the operation is moved, dropped or
+///   finished. The operation is not moved in between. It may be leaked.
+/// - That memory may be written to by the kernel, or by another thread in the case of
+///   [`Request::Work`]; nothing else refers to it.
+/// - What the request hands out to another thread may be used there.
+/// - [`finish`](Self::finish) trusts the answer: it may rely on it to be one to the request.
+pub unsafe trait Operation: 'static {
+    /// What comes out: typically an [`io::Result`], and the buffer.
+    type Output: 'static;
+
+    /// Says what is asked. Called once, when the operation has reached its place.
+    fn request(&mut self) -> Request;
+
+    /// Says what the answer means. Where the operation was abandoned, its output is dropped: a
+    /// descriptor in it is closed by that.
+    fn finish(self, answer: io::Result<usize>) -> Self::Output;
+}
+
+/// An operation that keeps the descriptors in its request open for as long as it lives, and can
+/// therefore be submitted by safe code.
+///
+/// Operations on a bare [`RawFd`](crate::RawFd) are not: somebody may close the descriptor while
+/// they wait, and another file may get its number. They go by
+/// [`Poller::push`](crate::Poller::push).
+///
+/// # Safety
+///
+/// See above: each descriptor in the request is owned, or shared in ownership, by the operation.
+pub unsafe trait Owned: Operation {}

@@ -1,0 +1,197 @@
+//! Threads for blocking work: what no kernel does asynchronously.
+//!
+//! A pool grows up to its limit while there is work and nobody idle, queues the rest, and shrinks
+//! when threads have had nothing to do for a while. Handing work over never blocks. One pool can
+//! serve many drivers; by default, one serves all drivers of a process.
+
+use std::{
+    collections::VecDeque,
+    io, mem,
+    sync::{
+        Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError,
+        atomic::{
+            AtomicBool,
+            Ordering::{AcqRel, Relaxed, Release},
+        },
+    },
+    thread,
+    time::Duration,
+};
+
+use crate::{
+    flight::Key,
+    notify::Notifier,
+    request::{Answer, Work},
+};
+
+/// How long an idle thread waits for more.
+const KEEP_ALIVE: Duration = Duration::from_secs(10);
+
+/// The default limit of threads.
+const THREADS_MAX: usize = 256;
+
+/// A pool of threads for blocking work. Clones are handles of the same pool.
+#[derive(Debug, Clone)]
+pub struct Pool(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    threads_max: usize,
+    state: Mutex<State>,
+    work_came: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    queue: VecDeque<Job>,
+    threads: usize,
+    idle: usize,
+}
+
+/// One piece of work, and where its end is reported.
+#[derive(Debug)]
+pub(crate) struct Job {
+    pub(crate) key: Key,
+    pub(crate) work: Work,
+    pub(crate) desk: Arc<Desk>,
+}
+
+// SAFETY: `work.data` is memory of an operation in flight: it stays valid until the job's answer
+// has been landed, and the operation allows that it is used on this thread (`Operation`, third
+// rule).
+unsafe impl Send for Job {}
+
+impl Pool {
+    /// A pool of at most `threads_max` threads, which start when they are needed.
+    ///
+    /// # Panics
+    ///
+    /// If `threads_max` is zero.
+    pub fn new(threads_max: usize) -> Self {
+        assert!(threads_max > 0, "a pool needs at least one thread");
+        Self(Arc::new(Shared {
+            threads_max,
+            state: Mutex::default(),
+            work_came: Condvar::new(),
+        }))
+    }
+
+    /// The pool that drivers of this process share unless they are given another.
+    pub fn global() -> Self {
+        static GLOBAL: OnceLock<Pool> = OnceLock::new();
+        GLOBAL.get_or_init(|| Self::new(THREADS_MAX)).clone()
+    }
+
+    /// Queues the job. Fails only if there is no thread and none can be started: then it will not
+    /// run.
+    pub(crate) fn dispatch(&self, job: Job) -> io::Result<()> {
+        let mut state = self.0.lock();
+        state.queue.push_back(job);
+        if state.idle >= state.queue.len() {
+            drop(state);
+            self.0.work_came.notify_one();
+            return Ok(());
+        }
+        if state.threads >= self.0.threads_max {
+            return Ok(());
+        }
+        let shared = Arc::clone(&self.0);
+        let started = thread::Builder::new()
+            .name("compio-blocking".into())
+            .spawn(move || shared.run());
+        match started {
+            Ok(_) => state.threads += 1,
+            // Those that are there will come to it.
+            Err(_) if state.threads > 0 => {}
+            Err(error) => {
+                state.queue.pop_back();
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes a job back that no thread has begun. It will not run.
+    pub(crate) fn withdraw(&self, key: Key, desk: &Arc<Desk>) -> bool {
+        let mut state = self.0.lock();
+        let place = state
+            .queue
+            .iter()
+            .position(|job| job.key == key && Arc::ptr_eq(&job.desk, desk));
+        place.is_some_and(|place| state.queue.remove(place).is_some())
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // No user code runs under the lock: a poisoned one is as good as any.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The life of one thread.
+    fn run(&self) {
+        let mut state = self.lock();
+        loop {
+            if let Some(job) = state.queue.pop_front() {
+                drop(state);
+                // SAFETY: each job is run once, on one thread; its data is valid, see `Job`. By
+                // `Request::Work`'s contract `run` does not unwind.
+                unsafe { (job.work.run)(job.work.data) };
+                job.desk.put(job.key, Ok(0));
+                drop(job);
+                state = self.lock();
+                continue;
+            }
+            state.idle += 1;
+            let (guard, waited) = self
+                .work_came
+                .wait_timeout(state, KEEP_ALIVE)
+                .unwrap_or_else(PoisonError::into_inner);
+            state = guard;
+            state.idle -= 1;
+            if waited.timed_out() && state.queue.is_empty() {
+                state.threads -= 1;
+                return;
+            }
+        }
+    }
+}
+
+/// Where other threads lay down answers for one driver.
+#[derive(Debug)]
+pub(crate) struct Desk {
+    answers: Mutex<Vec<(Key, Answer)>>,
+    filled: AtomicBool,
+    notifier: Arc<Notifier>,
+}
+
+impl Desk {
+    pub(crate) fn new(notifier: Arc<Notifier>) -> Self {
+        Self {
+            answers: Mutex::default(),
+            filled: AtomicBool::new(false),
+            notifier,
+        }
+    }
+
+    pub(crate) fn put(&self, key: Key, answer: Answer) {
+        self.lock().push((key, answer));
+        // Release: pairs with the swap in `take`.
+        self.filled.store(true, Release);
+        self.notifier.notify();
+    }
+
+    /// Exchanges what was laid down for the empty `into`.
+    pub(crate) fn take(&self, into: &mut Vec<(Key, Answer)>) {
+        debug_assert!(into.is_empty());
+        // Relaxed: a hint; who sees nothing here comes again, since `put` notifies afterwards.
+        // AcqRel: pairs with the store in `put`.
+        if self.filled.load(Relaxed) && self.filled.swap(false, AcqRel) {
+            mem::swap(&mut *self.lock(), into);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<(Key, Answer)>> {
+        self.answers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,231 @@
+//! What is asked of the kernel, as plain data: the one language that operations and backends
+//! share.
+//!
+//! A request borrows nothing by type. It names descriptors and memory by number and address, and
+//! whoever builds it ([`Operation::request`](crate::Operation::request)) promises that both stay
+//! valid until the final completion. Every backend has one table from these variants to what its
+//! kernel understands; nothing here says how that is done.
+
+use std::ffi::{c_char, c_int};
+
+use socket2::SockAddrStorage;
+
+pub use crate::sys::{Message, PeerAddress, RawEntry, RawFd, RawSlice, Stat};
+
+/// The longest transfer that a kernel does at once (Linux's own bound). A longer buffer is filled
+/// or written in part, as a short read or write.
+pub const TRANSFER_MAX: usize = 0x7fff_f000;
+
+/// A buffer's place: never longer than [`TRANSFER_MAX`].
+#[derive(Debug, Clone, Copy)]
+pub struct Span {
+    /// Where it begins.
+    pub start: *mut u8,
+    /// How many bytes.
+    pub len: u32,
+}
+
+impl Span {
+    /// The first [`TRANSFER_MAX`] of `len` bytes at `start`.
+    pub fn new(start: *mut u8, len: usize) -> Self {
+        Self {
+            start,
+            len: len.min(TRANSFER_MAX) as u32,
+        }
+    }
+}
+
+/// The buffers of a vectored transfer.
+#[derive(Debug, Clone, Copy)]
+pub struct Spans {
+    /// The first of the slices, which lie one behind the other.
+    pub first: *const RawSlice,
+    /// How many.
+    pub count: u32,
+}
+
+/// Where in a file a transfer takes place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Position {
+    /// At the file's own cursor, which moves. The only one that pipes and terminals have.
+    Cursor,
+    /// That many bytes from the beginning; the cursor stays.
+    At(u64),
+}
+
+/// What is asked.
+#[derive(Debug, Clone, Copy)]
+pub enum Request {
+    /// Nothing, answered by 0.
+    Nop,
+    /// Of a file or anything else that is read and written.
+    File(File),
+    /// Of a socket.
+    Net(Net),
+    /// Of a pipe.
+    Pipe(Pipe),
+    /// To say when a descriptor is ready.
+    Poll(Poll),
+    /// To run a piece of blocking code on another thread.
+    Work(Work),
+    /// In the backend's own words. The kernel must answer it with one completion.
+    Raw(*const RawEntry),
+}
+
+/// Requests of files.
+#[derive(Debug, Clone, Copy)]
+#[expect(missing_docs, reason = "the fields say by name what they are")]
+pub enum File {
+    /// Answer: bytes read, 0 at the end.
+    Read {
+        fd: RawFd,
+        span: Span,
+        position: Position,
+    },
+    /// Answer: bytes written.
+    Write {
+        fd: RawFd,
+        span: Span,
+        position: Position,
+    },
+    /// Answer: bytes read, 0 at the end.
+    ReadVectored {
+        fd: RawFd,
+        spans: Spans,
+        position: Position,
+    },
+    /// Answer: bytes written.
+    WriteVectored {
+        fd: RawFd,
+        spans: Spans,
+        position: Position,
+    },
+    /// Make the content durable, and the attributes too unless `data_only`. Answer: 0.
+    Sync { fd: RawFd, data_only: bool },
+    /// Answer: the new descriptor, closed on exec.
+    Open {
+        dir: RawFd,
+        path: *const c_char,
+        flags: c_int,
+        mode: u32,
+    },
+    /// Answer: 0. The descriptor is gone whatever the answer, unless that is "cancelled".
+    Close { fd: RawFd },
+    /// The attributes of what `path` names. Answer: 0.
+    Stat {
+        dir: RawFd,
+        path: *const c_char,
+        follow: bool,
+        into: *mut Stat,
+    },
+    /// The attributes of an open file. Answer: 0.
+    StatFd { fd: RawFd, into: *mut Stat },
+}
+
+/// Requests of sockets.
+#[derive(Debug, Clone, Copy)]
+#[expect(missing_docs, reason = "the fields say by name what they are")]
+pub enum Net {
+    /// Answer: the new descriptor, closed on exec.
+    Socket {
+        domain: c_int,
+        kind: c_int,
+        protocol: c_int,
+    },
+    /// Answer: 0.
+    Connect {
+        fd: RawFd,
+        address: *const SockAddrStorage,
+        len: u32,
+    },
+    /// Answer: the new descriptor, closed on exec; its peer's address is in `peer`.
+    Accept { fd: RawFd, peer: *mut PeerAddress },
+    /// Answer: bytes received, 0 when the peer has shut down.
+    Recv {
+        fd: RawFd,
+        span: Span,
+        flags: c_int,
+    },
+    /// Answer: bytes sent. A closed peer is an error, never a signal.
+    Send {
+        fd: RawFd,
+        span: Span,
+        flags: c_int,
+    },
+    /// Answer: bytes received; address, ancillary data and flags are in `message`.
+    RecvMsg {
+        fd: RawFd,
+        message: *mut Message,
+        flags: c_int,
+    },
+    /// Answer: bytes sent.
+    SendMsg {
+        fd: RawFd,
+        message: *const Message,
+        flags: c_int,
+    },
+    /// Answer: 0.
+    Shutdown { fd: RawFd, how: c_int },
+}
+
+/// Requests of pipes.
+#[derive(Debug, Clone, Copy)]
+#[expect(missing_docs, reason = "the fields say by name what they are")]
+pub enum Pipe {
+    /// Move bytes between two descriptors of which one is a pipe. Answer: bytes moved.
+    Splice {
+        from: RawFd,
+        from_position: Position,
+        to: RawFd,
+        to_position: Position,
+        len: u32,
+    },
+}
+
+/// Requests of readiness.
+#[derive(Debug, Clone, Copy)]
+#[expect(missing_docs, reason = "the fields say by name what they are")]
+pub enum Poll {
+    /// Answer: the `poll(2)` bits that became true.
+    Once { fd: RawFd, events: u32 },
+}
+
+/// Blocking code, type-erased. `run(data)` is called once, on another thread.
+#[derive(Debug, Clone, Copy)]
+pub struct Work {
+    /// What `run` is given: memory inside the operation.
+    pub data: *mut (),
+    /// The code.
+    pub run: unsafe fn(*mut ()),
+}
+
+
+/// Stands for the current directory where a request wants the descriptor of one.
+pub const CURRENT_DIR: RawFd = crate::sys::CURRENT_DIR;
+
+/// Whether this error says that a request was given up before it did anything.
+pub(crate) fn did_not_run(error: &std::io::Error) -> bool {
+    error.raw_os_error() == Some(crate::sys::ECANCELED) || error.raw_os_error().is_none()
+}
+
+/// What comes back: a number whose meaning the request tells, or the system's error code.
+pub type Answer = Result<u32, i32>;
+
+/// The `poll(2)` bits, the same on every unix.
+pub(crate) mod ready {
+    pub(crate) const IN: u32 = 0x001;
+    pub(crate) const PRI: u32 = 0x002;
+    pub(crate) const OUT: u32 = 0x004;
+    pub(crate) const ERR: u32 = 0x008;
+    pub(crate) const HUP: u32 = 0x010;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_fits_a_cache_line() {
+        assert!(size_of::<Request>() <= 48, "{}", size_of::<Request>());
+    }
+}

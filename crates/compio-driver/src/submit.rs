@@ -1,0 +1,112 @@
+//! An operation as a future.
+
+use std::{
+    fmt,
+    future::Future,
+    pin::Pin,
+    rc::Rc,
+    task::{Context, Poll},
+};
+
+use crate::{
+    driver::{Inner, closed},
+    flight::{Key, to_result},
+    operation::Operation,
+};
+
+/// The future of an operation, made by [`Driver::submit`](crate::Driver::submit).
+///
+/// # Cancellation
+///
+/// Dropping it before its first poll drops the operation: nothing was begun. Dropping it later
+/// asks the kernel to give the operation up and returns at once; buffer and descriptors stay where
+/// they are until the kernel has answered. The operation may still succeed then: its output is
+/// dropped. [`cancel`](Self::cancel) instead of a drop loses nothing.
+#[must_use = "futures do nothing unless awaited"]
+pub struct Submit<O: Operation> {
+    driver: Rc<Inner>,
+    state: State<O>,
+}
+
+enum State<O> {
+    Grounded(O),
+    Airborne(Key),
+    Done,
+}
+
+/// The operation is moved to its cell before it is used in place: nothing in here is pinned.
+impl<O: Operation> Unpin for Submit<O> {}
+
+impl<O: Operation> Submit<O> {
+    pub(crate) fn new(driver: Rc<Inner>, operation: O) -> Self {
+        Self {
+            driver,
+            state: State::Grounded(operation),
+        }
+    }
+
+    /// Asks the kernel to give the operation up. It must still be awaited, and hands out its
+    /// buffer then, with the error `ECANCELED` or with what happened first. An operation that was
+    /// never polled is not affected.
+    pub fn cancel(&self) {
+        if let State::Airborne(key) = self.state {
+            self.driver.cancel(key);
+        }
+    }
+}
+
+impl<O: Operation> Future for Submit<O> {
+    type Output = O::Output;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<O::Output> {
+        let this = &mut *self;
+        let key = match std::mem::replace(&mut this.state, State::Done) {
+            State::Grounded(operation) if this.driver.is_closed() => {
+                return Poll::Ready(operation.finish(Err(closed())));
+            }
+            State::Grounded(operation) => {
+                let (key, request) = this.driver.flights.board(operation);
+                this.state = State::Airborne(key);
+                // SAFETY: the operation sits in its cell until the flight has landed.
+                if let Some(answer) = unsafe { this.driver.launch(key, &request) } {
+                    this.driver.flights.land(key, answer);
+                }
+                key
+            }
+            State::Airborne(key) => {
+                this.state = State::Airborne(key);
+                key
+            }
+            State::Done => panic!("polled after completion"),
+        };
+        // SAFETY: boarded with an `O` above; the state says that it was neither taken nor
+        // abandoned.
+        if let Some((operation, answer)) = unsafe { this.driver.flights.take::<O>(key) } {
+            this.state = State::Done;
+            return Poll::Ready(operation.finish(to_result(answer)));
+        }
+        if !this.driver.flights.is_waiter(key, cx.waker()) {
+            drop(this.driver.flights.set_waiter(key, cx.waker().clone()));
+        }
+        Poll::Pending
+    }
+}
+
+impl<O: Operation> Drop for Submit<O> {
+    fn drop(&mut self) {
+        if let State::Airborne(key) = self.state {
+            self.driver.abandon(key);
+        }
+    }
+}
+
+impl<O: Operation> fmt::Debug for Submit<O> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state: &dyn fmt::Debug = match &self.state {
+            State::Grounded(_) => &"not begun",
+            State::Airborne(key) => key,
+            State::Done => &"done",
+        };
+        f.debug_tuple("Submit").field(state).finish()
+    }
+}

@@ -1,0 +1,38 @@
+//! The kernels, one folder each, and the only platform switch of this crate.
+//!
+//! # The contract of a backend
+//!
+//! A backend turns a [`Request`](crate::request::Request) into whatever its kernel understands and
+//! answers it once. It knows keys, not operations, and wakes nobody.
+//!
+//! - `launch(key, request)` either answers at once or makes sure that an answer to `key` comes out
+//!   of a later `wait`. It never waits for room: what does not fit is kept and goes out first on
+//!   the next occasion.
+//! - **One request, one final answer**, also when it is cancelled, when it fails, and when the
+//!   kernel reports about it several times.
+//! - `cancel(key)` is a wish. It returns at once, it is never lost, and the target's own answer
+//!   still comes: `ECANCELED`, or whatever happened first.
+//! - Before the answer, everything that the request asked to be filled in has been filled in.
+//! - `wait(timeout, ..)` submits what is pending, sleeps at most that long if there is nothing to
+//!   report, and reports every answer that is there. It calls back for each, with no user code
+//!   behind the callback.
+//! - While it sleeps, a [`Notifier`](crate::notify::Notifier) on any thread ends the sleep.
+//! - Descriptors and memory of a request stay valid until its final answer was reported: the
+//!   arena of flights sees to it.
+
+#[cfg(unix)]
+mod unix;
+#[cfg(target_os = "linux")]
+mod uring;
+
+#[cfg(unix)]
+pub(crate) use unix::{CURRENT_DIR, EAGAIN, ECANCELED, Event, SHUT_RD, SHUT_RDWR, SHUT_WR};
+#[cfg(unix)]
+pub use unix::{
+    AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, Message, OwnedFd, PeerAddress, RawFd,
+    RawSlice, Stat,
+};
+#[cfg(target_os = "linux")]
+pub use uring::RawEntry;
+#[cfg(target_os = "linux")]
+pub(crate) use uring::{Launch, Uring as Backend};

@@ -1,0 +1,214 @@
+//! Each request as the plain system call that it stands for. It may block; whether it may be made
+//! on this thread is the caller's decision.
+
+use std::ptr;
+
+use super::types::{Message, PeerAddress, RawSlice};
+use crate::request::{Answer, File, Net, Pipe, Poll, Position, Request, Stat};
+
+/// Makes the call, again when a signal interrupts it.
+///
+/// # Safety
+///
+/// The request's descriptors and memory are valid until this returns.
+pub(crate) unsafe fn call(request: &Request) -> Answer {
+    loop {
+        // SAFETY: passed on from this function.
+        let answer = unsafe { once(request) };
+        // A connect that was interrupted goes on by itself; asking again would say so.
+        let again = !matches!(request, Request::Net(Net::Connect { .. }));
+        if answer != Err(libc::EINTR) || !again {
+            return answer;
+        }
+    }
+}
+
+/// # Safety
+///
+/// As [`call`].
+unsafe fn once(request: &Request) -> Answer {
+    // SAFETY: the request's pointers are valid by the contract of `call`.
+    unsafe {
+        match *request {
+            Request::Nop => Ok(0),
+            Request::File(ref file) => file_call(file),
+            Request::Net(ref net) => net_call(net),
+            Request::Pipe(ref pipe) => pipe_call(pipe),
+            Request::Poll(Poll::Once { fd, events }) => {
+                let mut entry = libc::pollfd {
+                    fd,
+                    events: events as i16,
+                    revents: 0,
+                };
+                answer(libc::poll(&raw mut entry, 1, -1))?;
+                Ok(entry.revents as u16 as u32)
+            }
+            Request::Work(work) => {
+                (work.run)(work.data);
+                Ok(0)
+            }
+            Request::Raw(_) => Err(libc::EOPNOTSUPP),
+        }
+    }
+}
+
+/// # Safety
+///
+/// As [`call`].
+unsafe fn file_call(file: &File) -> Answer {
+    // SAFETY: the request's pointers are valid by the contract of `call`.
+    unsafe {
+        match *file {
+            File::Read { fd, span, position } => {
+                let (start, len) = (span.start.cast(), span.len as usize);
+                bytes(match position {
+                    Position::Cursor => libc::read(fd, start, len),
+                    Position::At(at) => libc::pread(fd, start, len, at as _),
+                })
+            }
+            File::Write { fd, span, position } => {
+                let (start, len) = (span.start.cast_const().cast(), span.len as usize);
+                bytes(match position {
+                    Position::Cursor => libc::write(fd, start, len),
+                    Position::At(at) => libc::pwrite(fd, start, len, at as _),
+                })
+            }
+            File::ReadVectored {
+                fd,
+                spans,
+                position,
+            } => {
+                let (first, count) = (RawSlice::as_iovec(spans.first), spans.count as _);
+                bytes(match position {
+                    Position::Cursor => libc::readv(fd, first, count),
+                    Position::At(at) => libc::preadv(fd, first, count, at as _),
+                })
+            }
+            File::WriteVectored {
+                fd,
+                spans,
+                position,
+            } => {
+                let (first, count) = (RawSlice::as_iovec(spans.first), spans.count as _);
+                bytes(match position {
+                    Position::Cursor => libc::writev(fd, first, count),
+                    Position::At(at) => libc::pwritev(fd, first, count, at as _),
+                })
+            }
+            File::Sync { fd, data_only } => answer(if data_only {
+                libc::fdatasync(fd)
+            } else {
+                libc::fsync(fd)
+            }),
+            File::Open {
+                dir,
+                path,
+                flags,
+                mode,
+            } => answer(libc::openat(dir, path, flags | libc::O_CLOEXEC, mode)),
+            // The descriptor is gone even if a signal came: asking again might close another.
+            File::Close { fd } => answer(libc::close(fd)).or_else(|code| match code {
+                libc::EINTR => Ok(0),
+                code => Err(code),
+            }),
+            File::Stat {
+                dir,
+                path,
+                follow,
+                into,
+            } => {
+                let flags = if follow { 0 } else { libc::AT_SYMLINK_NOFOLLOW };
+                answer(libc::statx(dir, path, flags, Stat::MASK, into.cast()))
+            }
+            File::StatFd { fd, into } => answer(libc::statx(
+                fd,
+                c"".as_ptr(),
+                libc::AT_EMPTY_PATH,
+                Stat::MASK,
+                into.cast(),
+            )),
+        }
+    }
+}
+
+/// # Safety
+///
+/// As [`call`].
+unsafe fn net_call(net: &Net) -> Answer {
+    // SAFETY: the request's pointers are valid by the contract of `call`.
+    unsafe {
+        match *net {
+            Net::Socket {
+                domain,
+                kind,
+                protocol,
+            } => answer(libc::socket(domain, kind | libc::SOCK_CLOEXEC, protocol)),
+            Net::Connect { fd, address, len } => answer(libc::connect(fd, address.cast(), len)),
+            Net::Accept { fd, peer } => {
+                let (address, len) = PeerAddress::as_parts(peer);
+                answer(libc::accept4(fd, address, len, libc::SOCK_CLOEXEC))
+            }
+            Net::Recv { fd, span, flags } => {
+                bytes(libc::recv(fd, span.start.cast(), span.len as usize, flags))
+            }
+            Net::Send { fd, span, flags } => bytes(libc::send(
+                fd,
+                span.start.cast_const().cast(),
+                span.len as usize,
+                flags | libc::MSG_NOSIGNAL,
+            )),
+            Net::RecvMsg { fd, message, flags } => bytes(libc::recvmsg(
+                fd,
+                Message::as_msghdr(message),
+                flags | libc::MSG_CMSG_CLOEXEC,
+            )),
+            Net::SendMsg { fd, message, flags } => bytes(libc::sendmsg(
+                fd,
+                Message::as_msghdr(message.cast_mut()),
+                flags | libc::MSG_NOSIGNAL,
+            )),
+            Net::Shutdown { fd, how } => answer(libc::shutdown(fd, how)),
+        }
+    }
+}
+
+/// # Safety
+///
+/// As [`call`].
+unsafe fn pipe_call(pipe: &Pipe) -> Answer {
+    match *pipe {
+        Pipe::Splice {
+            from,
+            from_position,
+            to,
+            to_position,
+            len,
+        } => {
+            let (mut from_at, mut to_at) = (0_i64, 0_i64);
+            let place = |position, at: *mut i64| match position {
+                Position::Cursor => ptr::null_mut(),
+                Position::At(offset) => {
+                    // SAFETY: `at` is one of the two locals above.
+                    unsafe { *at = offset as i64 };
+                    at
+                }
+            };
+            let from_at = place(from_position, &raw mut from_at);
+            let to_at = place(to_position, &raw mut to_at);
+            // SAFETY: the offsets are null or locals that outlive the call.
+            bytes(unsafe { libc::splice(from, from_at, to, to_at, len as usize, 0) })
+        }
+    }
+}
+
+fn answer(result: i32) -> Answer {
+    u32::try_from(result).map_err(|_| last_error())
+}
+
+fn bytes(result: isize) -> Answer {
+    u32::try_from(result).map_err(|_| last_error())
+}
+
+fn last_error() -> i32 {
+    std::io::Error::last_os_error().raw_os_error().unwrap_or(libc::EIO)
+}

@@ -1,0 +1,17 @@
+//! What every unix shares: the types that requests point at, and each request as the plain,
+//! blocking system call that it stands for.
+
+mod call;
+mod event;
+mod stat;
+mod types;
+
+pub(crate) use call::call;
+pub(crate) use event::Event;
+pub(crate) use libc::{
+    AT_FDCWD as CURRENT_DIR, EAGAIN, ECANCELED, SHUT_RD, SHUT_RDWR, SHUT_WR,
+};
+pub use stat::Stat;
+pub use types::{
+    AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, Message, OwnedFd, PeerAddress, RawFd, RawSlice,
+};

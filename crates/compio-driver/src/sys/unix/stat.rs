@@ -1,0 +1,98 @@
+//! A file's attributes, as `statx` gives them.
+
+use std::{
+    fmt, mem,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+/// The attributes of a file. A time that the file system does not keep is `None`.
+#[derive(Clone, Copy)]
+#[repr(transparent)]
+pub struct Stat(libc::statx);
+
+impl Stat {
+    pub(crate) fn zeroed() -> Self {
+        // SAFETY: a plain C struct of integers.
+        Self(unsafe { mem::zeroed() })
+    }
+
+    /// Which attributes are asked for.
+    pub(crate) const MASK: u32 = libc::STATX_BASIC_STATS | libc::STATX_BTIME;
+
+    /// Size in bytes.
+    pub fn size(&self) -> u64 {
+        self.0.stx_size
+    }
+
+    /// Type and permission bits, as `st_mode` has them.
+    pub fn mode(&self) -> u32 {
+        self.0.stx_mode.into()
+    }
+
+    /// Number of hard links.
+    pub fn nlink(&self) -> u64 {
+        self.0.stx_nlink.into()
+    }
+
+    /// The owner's user id.
+    pub fn uid(&self) -> u32 {
+        self.0.stx_uid
+    }
+
+    /// The owner's group id.
+    pub fn gid(&self) -> u32 {
+        self.0.stx_gid
+    }
+
+    /// Inode number.
+    pub fn ino(&self) -> u64 {
+        self.0.stx_ino
+    }
+
+    /// The device that the file is on.
+    pub fn dev(&self) -> u64 {
+        libc::makedev(self.0.stx_dev_major, self.0.stx_dev_minor)
+    }
+
+    /// Blocks of 512 bytes that the file occupies.
+    pub fn blocks(&self) -> u64 {
+        self.0.stx_blocks
+    }
+
+    /// Time of the last change of the content.
+    pub fn modified(&self) -> Option<SystemTime> {
+        self.time(libc::STATX_MTIME, &self.0.stx_mtime)
+    }
+
+    /// Time of the last read, as far as the mount keeps it.
+    pub fn accessed(&self) -> Option<SystemTime> {
+        self.time(libc::STATX_ATIME, &self.0.stx_atime)
+    }
+
+    /// Time of birth.
+    pub fn created(&self) -> Option<SystemTime> {
+        self.time(libc::STATX_BTIME, &self.0.stx_btime)
+    }
+
+    fn time(&self, bit: u32, time: &libc::statx_timestamp) -> Option<SystemTime> {
+        if self.0.stx_mask & bit == 0 {
+            return None;
+        }
+        let whole = Duration::from_secs(time.tv_sec.unsigned_abs());
+        let base = if time.tv_sec >= 0 {
+            UNIX_EPOCH.checked_add(whole)
+        } else {
+            UNIX_EPOCH.checked_sub(whole)
+        };
+        base?.checked_add(Duration::from_nanos(time.tv_nsec.into()))
+    }
+}
+
+impl fmt::Debug for Stat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Stat")
+            .field("size", &self.size())
+            .field("mode", &format_args!("{:o}", self.mode()))
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,203 @@
+//! The unix shapes of what a request points at: a slice of memory, a message header, a file's
+//! attributes. They live in operations, beside the buffers, and are filled in by kernels.
+
+use std::{fmt, mem, ptr};
+
+use socket2::SockAddr;
+
+pub use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
+
+/// A part of memory that the kernel may read or write: `iovec` by another name.
+#[derive(Clone, Copy)]
+#[repr(transparent)]
+pub struct RawSlice(libc::iovec);
+
+impl RawSlice {
+    /// `len` bytes from `start`.
+    pub fn new(start: *mut u8, len: usize) -> Self {
+        Self(libc::iovec {
+            iov_base: start.cast(),
+            iov_len: len,
+        })
+    }
+
+    /// Where the slice begins.
+    pub fn start(&self) -> *mut u8 {
+        self.0.iov_base.cast()
+    }
+
+    /// How many bytes it has.
+    pub fn len(&self) -> usize {
+        self.0.iov_len
+    }
+
+    /// Whether it has no bytes.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    pub(crate) fn as_iovec(slices: *const Self) -> *const libc::iovec {
+        slices.cast()
+    }
+}
+
+impl fmt::Debug for RawSlice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} bytes", self.len())
+    }
+}
+
+/// What goes with the bytes of a datagram or message: the peer's address and ancillary data.
+///
+/// Lives inside the operation, which asks the kernel to read or fill it by a
+/// [`Net::RecvMsg`](crate::request::Net::RecvMsg) or
+/// [`Net::SendMsg`](crate::request::Net::SendMsg).
+pub struct Message {
+    header: libc::msghdr,
+    address: libc::sockaddr_storage,
+}
+
+impl Message {
+    /// A message with neither address nor ancillary data.
+    pub fn new() -> Self {
+        // SAFETY: both are plain C structs for which all zeroes mean "nothing".
+        unsafe { mem::zeroed() }
+    }
+
+    /// Names the receiver of a message to be sent.
+    pub fn set_address(&mut self, address: &SockAddr) {
+        let len = (address.len() as usize).min(mem::size_of_val(&self.address));
+        // SAFETY: both sides are at least `len` bytes long and do not overlap.
+        unsafe {
+            ptr::copy_nonoverlapping(
+                address.as_ptr().cast::<u8>(),
+                (&raw mut self.address).cast::<u8>(),
+                len,
+            );
+        }
+        self.header.msg_namelen = len as _;
+    }
+
+    /// Asks for the sender's address of a message to be received.
+    pub fn request_address(&mut self) {
+        self.header.msg_namelen = mem::size_of_val(&self.address) as _;
+    }
+
+    /// Names the memory that holds, or shall receive, the ancillary data.
+    pub fn set_control(&mut self, start: *mut u8, len: usize) {
+        self.header.msg_control = start.cast();
+        self.header.msg_controllen = len as _;
+    }
+
+    /// Names the bytes, and completes the pointers into this message itself: the last thing to be
+    /// called, at the message's final address.
+    pub fn point_at(&mut self, slices: *const RawSlice, count: usize) {
+        self.header.msg_iov = RawSlice::as_iovec(slices).cast_mut();
+        self.header.msg_iovlen = count as _;
+        self.header.msg_name = if self.header.msg_namelen == 0 {
+            ptr::null_mut()
+        } else {
+            (&raw mut self.address).cast()
+        };
+    }
+
+    /// The address that a receive wrote, if it wrote any.
+    pub fn address(&self) -> Option<SockAddr> {
+        let len = self.header.msg_namelen as usize;
+        if len == 0 || len > mem::size_of_val(&self.address) {
+            return None;
+        }
+        let mut storage = socket2::SockAddrStorage::zeroed();
+        // SAFETY: `SockAddrStorage` is as large as `sockaddr_storage`; the kernel wrote `len`
+        // bytes of an address there.
+        unsafe {
+            ptr::copy_nonoverlapping(
+                (&raw const self.address).cast::<u8>(),
+                (&raw mut storage).cast::<u8>(),
+                len,
+            );
+            Some(SockAddr::new(storage, len as _))
+        }
+    }
+
+    /// How many bytes of ancillary data a receive wrote.
+    pub fn control_len(&self) -> usize {
+        self.header.msg_controllen as usize
+    }
+
+    /// The flags that a receive reported, such as `MSG_TRUNC`.
+    pub fn flags(&self) -> i32 {
+        self.header.msg_flags
+    }
+
+    pub(crate) fn as_msghdr(message: *mut Self) -> *mut libc::msghdr {
+        // SAFETY: only computes the field's address; the caller's pointer is valid by the
+        // contract of `Request`.
+        unsafe { &raw mut (*message).header }
+    }
+}
+
+impl Default for Message {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for Message {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Message")
+            .field("address", &self.address())
+            .field("control_len", &self.control_len())
+            .field("flags", &self.flags())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Room for the address that an accept reports.
+pub struct PeerAddress {
+    storage: libc::sockaddr_storage,
+    len: libc::socklen_t,
+}
+
+impl PeerAddress {
+    /// Room, with no address in it yet.
+    pub fn new() -> Self {
+        Self {
+            // SAFETY: a plain C struct for which all zeroes mean "no address".
+            storage: unsafe { mem::zeroed() },
+            len: mem::size_of::<libc::sockaddr_storage>() as _,
+        }
+    }
+
+    /// The address that was written.
+    pub fn to_sock_addr(&self) -> SockAddr {
+        let mut storage = socket2::SockAddrStorage::zeroed();
+        let len = (self.len as usize).min(mem::size_of_val(&self.storage));
+        // SAFETY: as in `Message::address`.
+        unsafe {
+            ptr::copy_nonoverlapping(
+                (&raw const self.storage).cast::<u8>(),
+                (&raw mut storage).cast::<u8>(),
+                len,
+            );
+            SockAddr::new(storage, len as _)
+        }
+    }
+
+    pub(crate) fn as_parts(peer: *mut Self) -> (*mut libc::sockaddr, *mut libc::socklen_t) {
+        // SAFETY: only computes the fields' addresses, as in `Message::as_msghdr`.
+        unsafe { ((&raw mut (*peer).storage).cast(), &raw mut (*peer).len) }
+    }
+}
+
+impl Default for PeerAddress {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for PeerAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.to_sock_addr().fmt(f)
+    }
+}

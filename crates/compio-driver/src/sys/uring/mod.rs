@@ -1,0 +1,235 @@
+//! The io_uring backend: one ring per driver, entered as seldom as possible.
+
+mod encode;
+mod probe;
+mod setup;
+
+use std::{
+    collections::VecDeque,
+    io,
+    os::fd::{AsRawFd, RawFd},
+    time::Duration,
+};
+
+pub use io_uring::squeue::Entry as RawEntry;
+use io_uring::{EnterFlags, IoUring, cqueue, opcode, types};
+
+use self::encode::Encoded;
+use crate::{
+    flight::Key,
+    notify::Notifier,
+    request::{Answer, Request, Work, ready},
+    spin::Spin,
+};
+
+/// User data of completions that belong to no flight. A key's generation is never this large.
+const CANCEL: u64 = u64::MAX;
+const EVENT: u64 = u64::MAX - 1;
+
+/// What became of a request at its launch.
+pub(crate) enum Launch {
+    /// The answer comes out of a later wait.
+    InFlight,
+    /// Here it is.
+    Answered(Answer),
+    /// The caller shall give it to the pool.
+    Work(Work),
+}
+
+pub(crate) struct Uring {
+    ring: IoUring,
+    flavour: &'static str,
+    /// Entries that found the submission queue full. They go out first, in order.
+    backlog: VecDeque<RawEntry>,
+    /// Whether a poll of the notifier's event is in the kernel's hands.
+    event_armed: bool,
+    /// [`EnterFlags::NO_IOWAIT`], where it is known: an idle ring is no disk that we wait for.
+    enter_flags: EnterFlags,
+    spin: Spin,
+}
+
+impl Uring {
+    pub(crate) fn new(entries: u32, spin: Spin) -> io::Result<Self> {
+        let setup::Setup { ring, flavour } = setup::set_up(entries)?;
+        probe::check(&ring)?;
+        let mut enter_flags = EnterFlags::empty();
+        if ring.params().is_feature_no_iowait() {
+            enter_flags |= EnterFlags::NO_IOWAIT;
+        }
+        Ok(Self {
+            ring,
+            flavour,
+            backlog: VecDeque::new(),
+            event_armed: false,
+            enter_flags,
+            spin,
+        })
+    }
+
+    pub(crate) fn flavour(&self) -> &'static str {
+        self.flavour
+    }
+
+    /// # Safety
+    ///
+    /// What the request points to stays valid until the answer to `key` has been reported.
+    pub(crate) unsafe fn launch(&mut self, key: Key, request: &Request) -> Launch {
+        // SAFETY: passed on from this function.
+        match unsafe { encode::encode(request) } {
+            Encoded::Entry(entry) => {
+                self.push(entry.user_data(key.to_bits()));
+                Launch::InFlight
+            }
+            // SAFETY: passed on from this function.
+            Encoded::Call => Launch::Answered(unsafe { super::unix::call(request) }),
+            Encoded::Work(work) => Launch::Work(work),
+        }
+    }
+
+    pub(crate) fn cancel(&mut self, key: Key) {
+        self.push(
+            opcode::AsyncCancel::new(key.to_bits())
+                .build()
+                .user_data(CANCEL),
+        );
+    }
+
+    /// Submits, sleeps for at most `timeout` (`None`: as long as it takes) if there is nothing to
+    /// report, and reports all that is there.
+    pub(crate) fn wait(
+        &mut self,
+        timeout: Option<Duration>,
+        notifier: &Notifier,
+        land: &mut dyn FnMut(Key, Answer),
+    ) -> io::Result<()> {
+        self.refill();
+        let may_sleep = timeout != Some(Duration::ZERO) && self.ring.completion().is_empty();
+        if may_sleep {
+            self.sleep(timeout, notifier)?;
+        } else {
+            self.enter_if_needed()?;
+        }
+        self.reap(notifier, land);
+        Ok(())
+    }
+
+    fn push(&mut self, entry: RawEntry) {
+        if self.backlog.is_empty() && self.try_push(&entry) {
+            return;
+        }
+        // Full: hand over what is there, and if the kernel takes nothing now, keep the rest.
+        self.backlog.push_back(entry);
+        if self.enter(0, None).is_ok() {
+            self.refill();
+        }
+    }
+
+    fn try_push(&mut self, entry: &RawEntry) -> bool {
+        // SAFETY: what the entry points to stays valid until its completion, by the contract of
+        // `launch`; our own entries (cancel, event) point to nothing.
+        unsafe { self.ring.submission().push(entry) }.is_ok()
+    }
+
+    fn refill(&mut self) {
+        while let Some(entry) = self.backlog.pop_front() {
+            if !self.try_push(&entry) {
+                self.backlog.push_front(entry);
+                break;
+            }
+        }
+    }
+
+    /// Looking at the shared memory costs nothing; the system call is for what it cannot do.
+    fn enter_if_needed(&mut self) -> io::Result<()> {
+        let queue = self.ring.submission();
+        if !queue.is_empty() || queue.taskrun() || queue.cq_overflow() {
+            drop(queue);
+            self.enter(0, None)?;
+        }
+        Ok(())
+    }
+
+    fn sleep(&mut self, timeout: Option<Duration>, notifier: &Notifier) -> io::Result<()> {
+        let mut watch = self.spin.start(timeout);
+        if watch.may_spin() {
+            self.enter_if_needed()?;
+            while watch.spin() {
+                if !self.ring.completion().is_empty() {
+                    self.spin.learn(&watch);
+                    return Ok(());
+                }
+                if notifier.is_notified() || self.ring.submission().taskrun() {
+                    self.spin.learn(&watch);
+                    return self.enter_if_needed();
+                }
+            }
+        }
+        if !self.event_armed {
+            let entry = opcode::PollAdd::new(types::Fd(notifier.as_raw_fd()), ready::IN)
+                .build()
+                .user_data(EVENT);
+            self.push(entry);
+            self.event_armed = true;
+        }
+        // With a backlog the event may not be armed yet: no sleep before it is.
+        if !self.backlog.is_empty() || !notifier.park() {
+            return self.enter_if_needed();
+        }
+        let result = self.enter(1, timeout.map(|timeout| watch.remaining(timeout)));
+        notifier.unpark();
+        self.spin.learn(&watch);
+        result
+    }
+
+    /// Submits everything and waits for `want` completions.
+    fn enter(&mut self, want: u32, timeout: Option<Duration>) -> io::Result<()> {
+        let pending = self.ring.submission().len() as u32;
+        let mut flags = self.enter_flags | EnterFlags::GETEVENTS;
+        let timespec = timeout.map(types::Timespec::from);
+        let args = timespec.as_ref().map(|timespec| {
+            flags |= EnterFlags::EXT_ARG;
+            types::SubmitArgs::new().timespec(timespec)
+        });
+        // SAFETY: the argument is what EXT_ARG announces, and outlives the call; the memory behind
+        // the entries is valid by the contract of `launch`.
+        let entered = unsafe {
+            self.ring
+                .submitter()
+                .enter(pending, want, flags.bits(), args.as_ref())
+        };
+        match entered {
+            Ok(_) => Ok(()),
+            Err(error) => match error.raw_os_error() {
+                // A signal, the end of the timeout, a completion queue that wants reaping, no
+                // memory for a request just now: the caller reaps and comes again.
+                Some(libc::EINTR | libc::ETIME | libc::EBUSY | libc::EAGAIN) => Ok(()),
+                Some(_) | None => Err(error),
+            },
+        }
+    }
+
+    fn reap(&mut self, notifier: &Notifier, land: &mut dyn FnMut(Key, Answer)) {
+        for completion in self.ring.completion() {
+            match completion.user_data() {
+                // The target's own completion is what counts.
+                CANCEL => {}
+                EVENT => {
+                    self.event_armed = false;
+                    notifier.reset();
+                }
+                key if !cqueue::more(completion.flags()) => {
+                    let result = completion.result();
+                    let answer = u32::try_from(result).map_err(|_| -result);
+                    land(Key::from_bits(key), answer);
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+impl AsRawFd for Uring {
+    fn as_raw_fd(&self) -> RawFd {
+        self.ring.as_raw_fd()
+    }
+}

@@ -1,0 +1,73 @@
+//! Setting a ring up: the best flags that this kernel takes, one step down on each refusal.
+
+use std::io;
+
+use io_uring::{Builder, IoUring, squeue, cqueue};
+
+/// A ring, and how it was set up.
+pub(super) struct Setup {
+    pub(super) ring: IoUring,
+    /// In words, for whoever asks which backend runs and why.
+    pub(super) flavour: &'static str,
+}
+
+type RingBuilder = Builder<squeue::Entry, cqueue::Entry>;
+
+/// The ladder: from what Linux 6.13 takes down to what 5.6 takes.
+const LADDER: [(&str, fn(&mut RingBuilder)); 4] = [
+    ("single issuer, deferred task work, no index array", |b| {
+        deferred(b);
+        b.setup_no_sqarray();
+    }),
+    ("single issuer, deferred task work", deferred),
+    ("cooperative task work", |b| {
+        b.setup_coop_taskrun().setup_taskrun_flag().setup_submit_all();
+    }),
+    ("no flags", |_| {}),
+];
+
+fn deferred(builder: &mut RingBuilder) {
+    builder
+        .setup_single_issuer()
+        .setup_defer_taskrun()
+        .setup_taskrun_flag()
+        .setup_submit_all();
+}
+
+/// Makes a ring with room for `entries` submissions and eight times as many completions.
+pub(super) fn set_up(entries: u32) -> io::Result<Setup> {
+    let mut refusal = None;
+    for (flavour, flags) in LADDER {
+        let mut builder = IoUring::builder();
+        builder
+            .dontfork()
+            .setup_clamp()
+            .setup_cqsize(entries.saturating_mul(8));
+        flags(&mut builder);
+        match builder.build(entries) {
+            Ok(ring) => {
+                return Ok(Setup { ring, flavour });
+            }
+            Err(error) if error.raw_os_error() == Some(libc::EINVAL) => refusal = Some(error),
+            Err(error) => return Err(explain(error)),
+        }
+    }
+    Err(refusal.unwrap_or_else(|| io::ErrorKind::Unsupported.into()))
+}
+
+/// Says what a refusal means and what can be done about it; the error's kind stays.
+fn explain(error: io::Error) -> io::Error {
+    let advice = match error.raw_os_error() {
+        Some(libc::ENOSYS) => "this kernel has no io_uring",
+        Some(libc::EPERM) => {
+            "io_uring is not permitted here (sysctl kernel.io_uring_disabled, or a seccomp filter)"
+        }
+        Some(libc::ENOMEM) => {
+            "no memory for the rings: raise the limit of locked memory (ulimit -l)"
+        }
+        Some(libc::EMFILE) => "too many open files: raise the limit (ulimit -n)",
+        Some(libc::ENFILE) => "too many open files in the system (sysctl fs.file-max)",
+        Some(_) | None => return error,
+    };
+    io::Error::new(error.kind(), format!("{advice}: {error}"))
+}

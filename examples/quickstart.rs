@@ -1,0 +1,3 @@
+//! Reads a file and prints it.
+
+fn main() {}

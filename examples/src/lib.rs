@@ -1,1 +1,0 @@
-//! Holds no code: the programs are the files beside this folder.
