@@ -4,7 +4,7 @@
 //! - [`Executor`] runs tasks on the thread that made it. They need not be `Send`.
 //! - [`JoinHandle`] waits for a task's end; [`JoinError`] says why there was no output.
 //! - [`MainWaker`] is for the loop's own future, which is no task. Its example is a whole `block_on`.
-//! - [`yield_now`] lets other tasks go first.
+//! - [`yield_now()`] lets other tasks go first.
 //!
 //! What threads have to do with it: only wakers cross them. A future and its output are polled, taken and
 //! dropped at home, on the executor's thread, whatever happens to wakers elsewhere, and however long they
@@ -42,3 +42,6 @@ pub use self::{
     main_waker::MainWaker,
     yield_now::{YieldNow, yield_now},
 };
+
+#[cfg(all(test, loom))]
+mod model;

@@ -2,6 +2,7 @@
 
 use std::{
     fmt,
+    marker::PhantomData,
     sync::Arc,
     task::{Wake, Waker},
 };
@@ -53,6 +54,8 @@ pub struct MainWaker {
     flags: Arc<Flags>,
     // The same `Arc` once more.
     waker: Waker,
+    // Not `Send`, nor `Sync`: it belongs to the home thread.
+    _home: PhantomData<*mut Flags>,
 }
 
 /// Two flags, for a plain store by the home thread would hide what another thread has written.
@@ -65,7 +68,7 @@ struct Flags {
 }
 
 // SAFETY: `woken_here` is touched on the home thread only: `Flags::wake_by_ref` compares, `MainWaker` is
-// not `Send`. (A rule of this file: nothing of a task is involved.)
+// neither `Send` nor `Sync`. (A rule of this file: nothing of a task is involved.)
 unsafe impl Send for Flags {}
 // SAFETY: as above.
 unsafe impl Sync for Flags {}
@@ -102,6 +105,7 @@ impl MainWaker {
         Self {
             waker: Waker::from(flags.clone()),
             flags,
+            _home: PhantomData,
         }
     }
 

@@ -1,0 +1,13 @@
+//! The executor as its users see it, by scenario.
+#![cfg(not(loom))]
+
+mod abort;
+mod allocation;
+mod death;
+mod fairness;
+mod join;
+mod main_waker;
+mod panics;
+mod reentrancy;
+mod remote;
+mod support;
