@@ -51,6 +51,18 @@ fn wakes_at_home_do_not_unpark() {
 }
 
 #[test]
+fn wakes_of_ended_tasks_do_not_unpark() {
+    let unpark = Count::new();
+    let executor = Executor::new(unpark.waker());
+    let (handle, waker, _) = waiting_task(&executor);
+    handle.abort();
+    run(&executor);
+    thread::spawn(move || waker.wake()).join().unwrap();
+    assert_eq!(unpark.get(), 0);
+    assert!(!executor.has_ready());
+}
+
+#[test]
 fn a_waker_lent_to_a_poll_is_used_and_cloned_on_another_thread() {
     let executor = executor();
     let mut polls = 0;
