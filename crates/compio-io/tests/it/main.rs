@@ -1,1 +1,14 @@
 //! Public behaviour of `compio-io`, one module per topic.
+
+mod buffered_read;
+mod buffered_write;
+mod buffers;
+mod copying;
+mod kernel;
+mod memory;
+mod positioned;
+mod reading;
+mod script;
+mod slices;
+mod vectored;
+mod writing;
