@@ -261,6 +261,20 @@ impl Driver {
         self.inner.notifier.waker()
     }
 
+    /// Hands what is pending to the kernel and makes sure that from now on a wake from another
+    /// thread, too, makes the driver's descriptor readable: for an outer loop that is about to wait
+    /// for it. Returns false if [`turn`](Self::turn) has something to do already.
+    pub fn prepare_to_sleep(&self) -> bool {
+        let mut backend = self.inner.backend.borrow_mut();
+        backend.prepare_to_sleep(&self.inner.notifier)
+    }
+
+    /// Ends all operations, as dropping the driver does: cancels them and waits for the kernel's
+    /// last word, at most for the shutdown timeout. Later ones are refused.
+    pub fn shut_down(&self) {
+        self.inner.shut_down();
+    }
+
     /// How many operations the kernel has not answered yet.
     pub fn in_flight(&self) -> usize {
         self.inner.flights.airborne()
@@ -435,6 +449,8 @@ impl Inner {
     }
 
     pub(crate) fn turn(&self, timeout: Option<Duration>) -> io::Result<()> {
+        // Whoever slept for us (see `prepare_to_sleep`) has woken.
+        self.notifier.unpark();
         // Whoever notified may have pushed something that only the caller can see: no sleep.
         let timeout = if self.notifier.take() {
             Some(Duration::ZERO)
@@ -442,11 +458,12 @@ impl Inner {
             timeout
         };
         let mut aftermath = self.aftermath.take();
-        let waited = self.backend.borrow_mut().wait(
-            timeout,
-            &self.notifier,
-            &mut |key, answer| self.note(key, answer, &mut aftermath),
-        );
+        let waited = self
+            .backend
+            .borrow_mut()
+            .wait(timeout, &self.notifier, &mut |key, answer| {
+                self.note(key, answer, &mut aftermath)
+            });
         self.collect(&mut aftermath);
         self.settle(aftermath);
         waited

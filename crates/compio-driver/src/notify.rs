@@ -77,6 +77,10 @@ impl Notifier {
 
     /// The thread has slept; a notification that came meanwhile stays to be taken.
     pub(crate) fn unpark(&self) {
+        // Relaxed: PARKED is written by this thread only.
+        if self.state.load(Relaxed) != PARKED {
+            return;
+        }
         let _ = self
             .state
             .compare_exchange(PARKED, RUNNING, AcqRel, Acquire);

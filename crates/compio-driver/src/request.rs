@@ -141,17 +141,9 @@ pub enum Net {
     /// Answer: the new descriptor, closed on exec; its peer's address is in `peer`.
     Accept { fd: RawFd, peer: *mut PeerAddress },
     /// Answer: bytes received, 0 when the peer has shut down.
-    Recv {
-        fd: RawFd,
-        span: Span,
-        flags: c_int,
-    },
+    Recv { fd: RawFd, span: Span, flags: c_int },
     /// Answer: bytes sent. A closed peer is an error, never a signal.
-    Send {
-        fd: RawFd,
-        span: Span,
-        flags: c_int,
-    },
+    Send { fd: RawFd, span: Span, flags: c_int },
     /// Answer: bytes received; address, ancillary data and flags are in `message`.
     RecvMsg {
         fd: RawFd,
@@ -198,7 +190,6 @@ pub struct Work {
     /// The code.
     pub run: unsafe fn(*mut ()),
 }
-
 
 /// Stands for the current directory where a request wants the descriptor of one.
 pub const CURRENT_DIR: RawFd = crate::sys::CURRENT_DIR;

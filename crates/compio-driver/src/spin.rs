@@ -6,10 +6,7 @@
 
 use std::{
     hint,
-    sync::atomic::{
-        AtomicUsize,
-        Ordering::Relaxed,
-    },
+    sync::atomic::{AtomicUsize, Ordering::Relaxed},
     thread,
     time::{Duration, Instant},
 };

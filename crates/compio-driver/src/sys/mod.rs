@@ -26,12 +26,12 @@ mod unix;
 mod uring;
 
 #[cfg(unix)]
-pub(crate) use unix::{CURRENT_DIR, EAGAIN, ECANCELED, Event, SHUT_RD, SHUT_RDWR, SHUT_WR};
-#[cfg(unix)]
 pub use unix::{
     AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, Message, OwnedFd, PeerAddress, RawFd,
     RawSlice, Stat,
 };
+#[cfg(unix)]
+pub(crate) use unix::{CURRENT_DIR, EAGAIN, ECANCELED, Event, SHUT_RD, SHUT_RDWR, SHUT_WR};
 #[cfg(target_os = "linux")]
 pub use uring::RawEntry;
 #[cfg(target_os = "linux")]

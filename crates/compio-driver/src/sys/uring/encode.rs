@@ -7,8 +7,8 @@ use io_uring::{
 };
 
 use crate::{
-    request::{File, Message, Net, Pipe, Poll, Position, RawSlice, Request, Span, Stat, Work},
     request::PeerAddress,
+    request::{File, Message, Net, Pipe, Poll, Position, RawSlice, Request, Span, Stat, Work},
 };
 
 /// What is to be done with a request.

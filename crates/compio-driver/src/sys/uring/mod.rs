@@ -164,6 +164,17 @@ impl Uring {
                 }
             }
         }
+        if !self.park(notifier) {
+            return self.enter_if_needed();
+        }
+        let result = self.enter(1, timeout.map(|timeout| watch.remaining(timeout)));
+        notifier.unpark();
+        self.spin.learn(&watch);
+        result
+    }
+
+    /// Announces a sleep, which the notifier's event will end. False if there may be none.
+    fn park(&mut self, notifier: &Notifier) -> bool {
         if !self.event_armed {
             let entry = opcode::PollAdd::new(types::Fd(notifier.as_raw_fd()), ready::IN)
                 .build()
@@ -171,14 +182,21 @@ impl Uring {
             self.push(entry);
             self.event_armed = true;
         }
-        // With a backlog the event may not be armed yet: no sleep before it is.
-        if !self.backlog.is_empty() || !notifier.park() {
-            return self.enter_if_needed();
+        // With a backlog the event may not be armed yet.
+        self.backlog.is_empty() && notifier.park()
+    }
+
+    /// For a sleep outside of [`wait`](Self::wait), on this backend's descriptor. False if there
+    /// is something to do already.
+    pub(crate) fn prepare_to_sleep(&mut self, notifier: &Notifier) -> bool {
+        self.refill();
+        let parked = self.park(notifier);
+        let entered = self.enter_if_needed().is_ok();
+        if parked && entered && self.ring.completion().is_empty() {
+            return true;
         }
-        let result = self.enter(1, timeout.map(|timeout| watch.remaining(timeout)));
         notifier.unpark();
-        self.spin.learn(&watch);
-        result
+        false
     }
 
     /// Submits everything and waits for `want` completions.

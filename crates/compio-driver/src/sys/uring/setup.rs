@@ -2,7 +2,7 @@
 
 use std::io;
 
-use io_uring::{Builder, IoUring, squeue, cqueue};
+use io_uring::{Builder, IoUring, cqueue, squeue};
 
 /// A ring, and how it was set up.
 pub(super) struct Setup {
@@ -21,7 +21,9 @@ const LADDER: [(&str, fn(&mut RingBuilder)); 4] = [
     }),
     ("single issuer, deferred task work", deferred),
     ("cooperative task work", |b| {
-        b.setup_coop_taskrun().setup_taskrun_flag().setup_submit_all();
+        b.setup_coop_taskrun()
+            .setup_taskrun_flag()
+            .setup_submit_all();
     }),
     ("no flags", |_| {}),
 ];
