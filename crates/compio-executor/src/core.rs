@@ -172,7 +172,9 @@ impl Core {
             let join_waker = header.join_waker.take();
             task.release_home(state::EXECUTOR);
             if let Some(join_waker) = join_waker {
-                wake(join_waker);
+                // Others' code, even if the waker is one of ours: it may belong to a task elsewhere, and
+                // call that one's `unpark`. A panic must not keep other tasks from ending.
+                caught(|| join_waker.wake());
             }
         }
     }
@@ -192,24 +194,13 @@ impl Core {
         self.clearing.set(clearing);
     }
 
-    /// Cancels all tasks for good. The executor is going, so none is being polled.
+    /// Cancels all tasks for good, and refuses remote wakes from then on.
     pub(crate) fn close(&self) {
         self.clearing.set(true);
         self.clear();
-        debug_assert_eq!(self.task_count(), 0);
         for task in self.inbox.close() {
             // SAFETY: the entry's reference. The task is Complete: `queued` stays as it is.
             unsafe { task.release() };
         }
-    }
-}
-
-/// Wakes whoever waits for a task's end. A foreign waker's panic must not stop the others' end.
-#[inline]
-fn wake(join_waker: Waker) {
-    if waker::is_ours(&join_waker) {
-        join_waker.wake();
-    } else {
-        caught(|| join_waker.wake());
     }
 }

@@ -81,9 +81,9 @@ impl Wake for Flags {
     fn wake_by_ref(self: &Arc<Self>) {
         if self.home.is_current() {
             self.woken_here.set(true);
-        // AcqRel, pairs with the swap in `take_woken`. Release: the future finds what was written
-        // before the wake, even if the flag was set already. Acquire: only for symmetry's sake.
-        } else if !self.woken_elsewhere.swap(true, Ordering::AcqRel) {
+        // Release: pairs with the swap in `take_woken`; the future finds what was written before the
+        // wake, even if the flag was set already.
+        } else if !self.woken_elsewhere.swap(true, Ordering::Release) {
             self.unpark.wake_by_ref();
         }
     }
@@ -121,10 +121,10 @@ impl MainWaker {
     pub fn take_woken(&self) -> bool {
         let here = self.flags.woken_here.replace(false);
         // Relaxed: a mere guess that spares the swap; the flag stays set for the next time.
-        // AcqRel, pairs with the swap in `wake_by_ref`. Acquire: the poll that follows sees what was
-        // written before the wake. It takes a swap, for a wake that found the flag set has to be seen.
+        // Acquire: pairs with the swap in `wake_by_ref`; the poll that follows sees what was written
+        // before the wake. It takes a swap, for a wake that found the flag set has to be seen.
         let elsewhere = self.flags.woken_elsewhere.load(Ordering::Relaxed)
-            && self.flags.woken_elsewhere.swap(false, Ordering::AcqRel);
+            && self.flags.woken_elsewhere.swap(false, Ordering::Acquire);
         here || elsewhere
     }
 

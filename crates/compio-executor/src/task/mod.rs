@@ -48,7 +48,7 @@
 //! - **M4 output.** The stage holds an output exactly while OUTPUT is set. Whoever clears OUTPUT
 //!   takes or drops it.
 //! - **M5 core.** `core` may be dereferenced at home while the task is not Complete (the executor ends
-//!   all tasks before it goes), and anywhere by the holder of a waker: the first waker cloned leases
+//!   all tasks before it goes, or leaves the core behind), and anywhere by the holder of a waker: the first waker cloned leases
 //!   the core until the task is freed; and that first clone comes from a waker lent to a poll, during
 //!   which the executor lives.
 //! - **M6 inbox link.** Who turns `queued` from false to true owns `inbox_next`, and hands it over

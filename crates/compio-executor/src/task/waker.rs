@@ -2,13 +2,12 @@
 
 use std::{
     mem::ManuallyDrop,
-    ptr,
     task::{RawWaker, RawWakerVTable, Waker},
 };
 
 use crate::task::TaskPtr;
 
-// A static: its address tells our wakers from others.
+// A static: `Waker::will_wake` compares its address.
 static VTABLE: RawWakerVTable = RawWakerVTable::new(clone, wake, wake_by_ref, drop);
 
 /// A waker to be lent to one poll: it holds no reference.
@@ -20,12 +19,6 @@ pub(crate) unsafe fn lend(task: TaskPtr) -> ManuallyDrop<Waker> {
     // SAFETY: the functions of the table keep the contract of `RawWaker`: `TaskPtr` is only touched
     // from other threads where the memory rules allow it. It is never dropped, for it holds nothing.
     ManuallyDrop::new(unsafe { Waker::from_raw(RawWaker::new(task.as_ptr().cast(), &VTABLE)) })
-}
-
-/// Whether waking it runs no code but ours.
-#[inline]
-pub(crate) fn is_ours(waker: &Waker) -> bool {
-    ptr::eq(waker.vtable(), &VTABLE)
 }
 
 /// # Safety

@@ -161,3 +161,32 @@ fn wakes_race_with_the_executors_death() {
             .for_each(|thread| thread.join().unwrap());
     }
 }
+
+#[test]
+fn a_task_exits_the_process_and_takes_the_executor_with_it() {
+    const CHILD: &str = "COMPIO_EXECUTOR_TEST_EXIT";
+    thread_local! {
+        static EXECUTOR: Executor = executor();
+    }
+    if std::env::var_os(CHILD).is_some() {
+        // Run by the child, in which some platforms now destroy this thread's locals.
+        EXECUTOR.with(|executor| {
+            let (_waiting, waker, _) = waiting_task(executor);
+            drop(executor.spawn(async move {
+                let _waker = waker;
+                std::process::exit(7);
+            }));
+            run(executor);
+        });
+    }
+    let status = std::process::Command::new(std::env::current_exe().unwrap())
+        .args([
+            "--exact",
+            "death::a_task_exits_the_process_and_takes_the_executor_with_it",
+        ])
+        .env(CHILD, "1")
+        .stdout(std::process::Stdio::null())
+        .status()
+        .unwrap();
+    assert_eq!(status.code(), Some(7));
+}

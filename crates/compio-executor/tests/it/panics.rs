@@ -10,10 +10,10 @@ use std::{
     task::{Context, Poll, Wake, Waker},
 };
 
-use compio_executor::JoinHandle;
+use compio_executor::{Executor, JoinHandle};
 
 use crate::support::{
-    Probe, bomb, check_cancelled, check_panicked, executor, quiet_panic, result, run,
+    Probe, bomb, check_cancelled, check_panicked, executor, quiet_panic, result, run, waiting_task,
 };
 
 #[test]
@@ -197,6 +197,48 @@ fn of_a_foreign_waker_is_caught() {
     result(first).unwrap();
     check_cancelled(second);
     assert_eq!(result(third).unwrap(), 3);
+}
+
+#[test]
+fn of_another_executors_unpark_is_caught() {
+    struct Angry;
+    impl Wake for Angry {
+        fn wake(self: Arc<Self>) {
+            quiet_panic("unpark");
+        }
+    }
+    // A task of an executor elsewhere waits, so to speak, for two tasks here.
+    let (sender, receiver) = std::sync::mpsc::channel();
+    let (done, wait) = std::sync::mpsc::channel::<()>();
+    let thread = std::thread::spawn(move || {
+        let executor = Executor::new(Waker::from(Arc::new(Angry)));
+        for _ in 0..2 {
+            let (_, waker, _) = waiting_task(&executor);
+            sender.send(waker).unwrap();
+        }
+        wait.recv().unwrap_err();
+    });
+    let executor = executor();
+    let drops = Rc::new(Cell::new(0));
+    let handles = receiver.iter().take(2).map(|waker| {
+        let probe = Probe::new(&drops);
+        let mut handle = executor.spawn(async move {
+            let _probe = probe;
+            pending::<()>().await
+        });
+        assert!(
+            pin!(&mut handle)
+                .poll(&mut Context::from_waker(&waker))
+                .is_pending()
+        );
+        handle
+    });
+    let handles: Vec<_> = handles.collect();
+    drop(executor);
+    assert_eq!(drops.get(), 2);
+    handles.into_iter().for_each(check_cancelled);
+    drop(done);
+    thread.join().unwrap();
 }
 
 #[test]
