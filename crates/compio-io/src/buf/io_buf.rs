@@ -16,11 +16,40 @@ use crate::buf::Slice;
 /// imported, comes before an inherent `slice(&self)` such as that of
 /// `bytes::Bytes`.
 ///
+/// ```
+/// use compio_io::buf::{IoBuf, IoBufMut};
+///
+/// /// A page on the heap.
+/// struct Page(Box<[u8; 4096]>);
+///
+/// // SAFETY: the page's only owner is the box, which gives the same bytes until
+/// // it is dropped.
+/// unsafe impl IoBuf for Page {
+///     fn as_init(&self) -> &[u8] {
+///         self.0.as_init()
+///     }
+/// }
+///
+/// // SAFETY: as above; the bytes are always initialised, the length is fixed.
+/// unsafe impl IoBufMut for Page {
+///     unsafe fn as_uninit(&mut self) -> &mut [std::mem::MaybeUninit<u8>] {
+///         // SAFETY: the caller promises the same.
+///         unsafe { self.0.as_uninit() }
+///     }
+///
+///     unsafe fn set_init(&mut self, _len: usize) {}
+/// }
+///
+/// let mut page = Page(Box::new([0; 4096]));
+/// assert_eq!(page.init_from(b"abc"), 3);
+/// assert_eq!(page.as_init()[..4], *b"abc\0");
+/// ```
+///
 /// # Safety
 ///
-/// The driver asks for the address of the bytes, hands it to the kernel, and
-/// returns. The kernel reads there later, while no borrow exists that the
-/// compiler could check: hence the trait is unsafe to implement, and an
+/// The driver asks for the address of the bytes, hands it to the kernel, or to a
+/// thread that stands in for it, and returns. The bytes are read later, while no
+/// borrow exists that the compiler could check: hence the trait is unsafe to implement, and an
 /// implementation that breaks one of these rules makes the kernel read, or
 /// through [`IoBufMut`] write, memory that belongs to somebody else.
 ///

@@ -9,6 +9,18 @@ use crate::{
 };
 
 /// A reader with a buffer of its own.
+///
+/// ```
+/// use compio_io::io::AsyncBufRead;
+///
+/// # pollster::block_on(async {
+/// let mut source: &[u8] = b"  text";
+/// let blanks = source.fill_buf().await?.iter().take_while(|&&b| b == b' ').count();
+/// source.consume(blanks);
+/// assert_eq!(source.fill_buf().await?, b"text");
+/// # std::io::Result::Ok(())
+/// # }).unwrap();
+/// ```
 pub trait AsyncBufRead: AsyncRead {
     /// The bytes that are buffered; reads some if there are none.
     ///

@@ -80,6 +80,16 @@ impl<R> BufReader<R> {
     }
 }
 
+impl<R: AsyncRead> BufReader<R> {
+    /// What to copy into so much room. For none there is no reason to wait.
+    async fn bytes_for(&mut self, room: usize) -> io::Result<&[u8]> {
+        if room == 0 {
+            return Ok(&[]);
+        }
+        self.fill_buf().await
+    }
+}
+
 impl<R> IntoInner for BufReader<R> {
     type Inner = R;
 
@@ -104,12 +114,7 @@ impl<R: AsyncRead> AsyncRead for BufReader<R> {
         if self.buffer().is_empty() && room >= self.capacity {
             return self.reader.read(buf).await;
         }
-        // A read into no room is no reason to wait.
-        let bytes = match if room == 0 {
-            Ok(&[][..])
-        } else {
-            self.fill_buf().await
-        } {
+        let bytes = match self.bytes_for(room).await {
             Ok(bytes) => bytes,
             Err(e) => return (Err(e), buf),
         };
@@ -123,11 +128,7 @@ impl<R: AsyncRead> AsyncRead for BufReader<R> {
         if self.buffer().is_empty() && room >= self.capacity {
             return self.reader.read_vectored(buf).await;
         }
-        let bytes = match if room == 0 {
-            Ok(&[][..])
-        } else {
-            self.fill_buf().await
-        } {
+        let bytes = match self.bytes_for(room).await {
             Ok(bytes) => bytes,
             Err(e) => return (Err(e), buf),
         };

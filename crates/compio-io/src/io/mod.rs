@@ -9,7 +9,7 @@
 //! | `buf_read` | [`AsyncBufRead`], [`AsyncBufReadExt`]: readers that own their buffer |
 //! | `buf_reader`, `buf_writer` | [`BufReader`], [`BufWriter`] |
 //! | `take` | [`Take`] |
-//! | `copy` | [`copy`] |
+//! | `copy` | [`copy()`] |
 //! | `memory` | slices, vectors and cursors as readers and writers |
 //! | `forward` | `&mut T`, `Box<T>`, `&T`, `Rc<T>`, `Arc<T>` |
 //!

@@ -12,6 +12,17 @@ use crate::{
 ///
 /// Nothing behind the limit is taken out of the reader. Vectored reads fill the
 /// first buffer only.
+///
+/// ```
+/// use compio_io::io::{AsyncRead, AsyncReadExt};
+///
+/// # pollster::block_on(async {
+/// let mut head = (&b"headbody"[..]).take(4);
+/// let (_, bytes) = head.read(Vec::with_capacity(64)).await;
+/// assert_eq!((&bytes[..], head.limit()), (&b"head"[..], 0));
+/// assert_eq!(head.into_inner(), b"body");
+/// # });
+/// ```
 #[derive(Debug)]
 pub struct Take<R> {
     reader: R,

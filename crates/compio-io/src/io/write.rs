@@ -6,6 +6,40 @@ use std::io;
 use crate::buf::{BufResult, BufResultExt, FirstBytes, IntoInner, IoBuf, IoVectoredBuf};
 
 /// A sink of bytes.
+///
+/// # For implementers
+///
+/// The bytes to write are [`buf.as_init()`](IoBuf::as_init). The buffer that
+/// comes back is the one that went in, whether the write succeeded or not.
+///
+/// ```
+/// use std::io;
+///
+/// use compio_io::buf::{BufResult, IoBuf};
+/// use compio_io::io::{AsyncWrite, AsyncWriteExt};
+///
+/// /// Counts what it is given.
+/// struct Count(usize);
+///
+/// impl AsyncWrite for Count {
+///     async fn write<B: IoBuf>(&mut self, buf: B) -> BufResult<usize, B> {
+///         self.0 += buf.buf_len();
+///         (Ok(buf.buf_len()), buf)
+///     }
+///
+///     async fn flush(&mut self) -> io::Result<()> {
+///         Ok(())
+///     }
+///
+///     async fn shutdown(&mut self) -> io::Result<()> {
+///         Ok(())
+///     }
+/// }
+///
+/// let mut count = Count(0);
+/// pollster::block_on(count.write_vectored_all(["ab", "cde"])).0.unwrap();
+/// assert_eq!(count.0, 5);
+/// ```
 pub trait AsyncWrite {
     /// Writes the initialised bytes of `buf`, or the first of them, and returns
     /// how many were written.
@@ -46,6 +80,16 @@ pub trait AsyncWrite {
     /// # Cancellation
     ///
     /// As of [`write`](Self::write).
+    ///
+    /// ```
+    /// use compio_io::io::AsyncWrite;
+    ///
+    /// # pollster::block_on(async {
+    /// let mut sink = Vec::new();
+    /// let (written, _) = sink.write_vectored(("head ", b"body".to_vec())).await;
+    /// assert_eq!((written.unwrap(), &sink[..]), (9, &b"head body"[..]));
+    /// # });
+    /// ```
     async fn write_vectored<V: IoVectoredBuf>(&mut self, buf: V) -> BufResult<usize, V> {
         self.write(FirstBytes::new(buf))
             .await
@@ -78,6 +122,35 @@ pub trait AsyncWrite {
 
 /// A sink of bytes that can be written at any position, and by several
 /// operations at once.
+///
+/// ```
+/// use std::cell::RefCell;
+///
+/// use compio_io::buf::{BufResult, IoBuf};
+/// use compio_io::io::{AsyncWriteAt, AsyncWriteAtExt};
+///
+/// /// A block of memory of fixed size.
+/// struct Block(RefCell<[u8; 8]>);
+///
+/// impl AsyncWriteAt for Block {
+///     async fn write_at<B: IoBuf>(&self, buf: B, pos: u64) -> BufResult<usize, B> {
+///         let mut block = self.0.borrow_mut();
+///         let room = block.get_mut(pos as usize..).unwrap_or_default();
+///         let len = room.len().min(buf.buf_len());
+///         room[..len].copy_from_slice(&buf.as_init()[..len]);
+///         (Ok(len), buf)
+///     }
+/// }
+///
+/// # pollster::block_on(async {
+/// let block = Block(RefCell::new(*b"________"));
+/// let (result, _) = block.write_all_at("abc", 4).await;
+/// result.unwrap();
+/// assert_eq!(&*block.0.borrow(), b"____abc_");
+/// let (result, _) = block.write_all_at("abc", 6).await;
+/// assert_eq!(result.unwrap_err().kind(), std::io::ErrorKind::WriteZero);
+/// # });
+/// ```
 pub trait AsyncWriteAt {
     /// Writes the initialised bytes of `buf`, or the first of them, beginning
     /// `pos` bytes into the sink, and returns how many were written.
