@@ -238,28 +238,28 @@ impl Flights {
     /// The kernel's final answer has come.
     pub(crate) fn land(&self, key: Key, answer: Answer) -> Landing {
         let header = self.header(key);
-        self.airborne.set(self.airborne.get() - 1);
         // SAFETY: as in `set_waiter`.
         unsafe {
-            (*header).answer = answer;
-            match (*header).state {
-                State::Airborne => {
-                    (*header).state = State::Landed;
-                    match mem::replace(&mut (*header).owner, Owner::Nobody) {
-                        Owner::Nobody => Landing::Quiet,
-                        Owner::Waiter(waker) => Landing::Wake(waker),
-                        Owner::Caller(user_data) => {
-                            self.vacate(header);
-                            Landing::Tell(user_data, answer)
-                        }
-                    }
-                }
-                State::Orphaned => {
-                    (*header).state = State::Condemned;
-                    Landing::Bury(key)
-                }
+            // Before anything is changed: a second answer must not be counted.
+            let landed = match (*header).state {
+                State::Airborne => State::Landed,
+                State::Orphaned => State::Condemned,
                 State::Free | State::Landed | State::Condemned => {
                     unreachable!("{key:?} was answered twice")
+                }
+            };
+            self.airborne.set(self.airborne.get() - 1);
+            (*header).state = landed;
+            (*header).answer = answer;
+            if landed == State::Condemned {
+                return Landing::Bury(key);
+            }
+            match mem::replace(&mut (*header).owner, Owner::Nobody) {
+                Owner::Nobody => Landing::Quiet,
+                Owner::Waiter(waker) => Landing::Wake(waker),
+                Owner::Caller(user_data) => {
+                    self.vacate(header);
+                    Landing::Tell(user_data, answer)
                 }
             }
         }
