@@ -33,7 +33,9 @@
 use std::{
     alloc::{self, Layout},
     cell::{Cell, RefCell},
-    fmt, mem,
+    fmt,
+    marker::PhantomData,
+    mem,
     ptr::{self, NonNull},
     task::Waker,
 };
@@ -169,31 +171,34 @@ impl Flights {
 
     /// Gives the operation its place and asks it for its request.
     pub(crate) fn board<O: Operation>(&self, operation: O) -> (Key, Request) {
-        match class_of::<O>() {
-            Some(class) => {
-                let (header, storage) = self.occupy(class, discard_inline::<O>);
-                let operation_at = storage.cast::<O>();
-                // SAFETY: the storage is large and aligned enough for an `O` (`class_of`), unused
-                // (rule 2) and ours alone until the request is launched.
-                let request = unsafe {
+        // SAFETY: the storage is large and aligned enough for an `O` (`class_of`) or a pointer,
+        // and unused (rule 2); `occupy` gave a valid header.
+        let (key, operation_at) = unsafe {
+            match class_of::<O>() {
+                Some(class) => {
+                    let (header, storage) = self.occupy(class, discard_inline::<O>);
+                    let operation_at = storage.cast::<O>();
                     operation_at.write(operation);
-                    (*operation_at).request()
-                };
-                // SAFETY: `occupy` gave a valid header.
-                (unsafe { key_of(header) }, request)
+                    (key_of(header), operation_at)
+                }
+                None => {
+                    let (header, storage) = self.occupy(0, discard_boxed::<O>);
+                    let operation_at = Box::into_raw(Box::new(operation));
+                    storage.cast::<*mut O>().write(operation_at);
+                    (key_of(header), operation_at)
+                }
             }
-            None => {
-                let (header, storage) = self.occupy(0, discard_boxed::<O>);
-                let operation = Box::into_raw(Box::new(operation));
-                // SAFETY: the storage holds a pointer; the box is ours until `take` or `bury`.
-                let request = unsafe {
-                    storage.cast::<*mut O>().write(operation);
-                    (*operation).request()
-                };
-                // SAFETY: `occupy` gave a valid header.
-                (unsafe { key_of(header) }, request)
-            }
-        }
+        };
+        let grounding = Grounding::<O> {
+            flights: self,
+            key,
+            operation: PhantomData,
+        };
+        // SAFETY: just written, and ours alone until the request is launched; the box is not
+        // touched before `take` or `bury`.
+        let request = unsafe { (*operation_at).request() };
+        mem::forget(grounding);
+        (key, request)
     }
 
     /// Takes a cell for an operation that stays where its caller has it.
@@ -427,6 +432,21 @@ impl Flights {
 
     fn header_at(&self, index: u32) -> *mut Header {
         self.pages.borrow()[(index / CELLS_PER_PAGE) as usize].header(index % CELLS_PER_PAGE)
+    }
+}
+
+/// Ends the flight of an operation that panicked when it was asked: no kernel knows of it.
+struct Grounding<'a, O: Operation> {
+    flights: &'a Flights,
+    key: Key,
+    operation: PhantomData<O>,
+}
+
+impl<O: Operation> Drop for Grounding<'_, O> {
+    fn drop(&mut self) {
+        let _quiet = self.flights.land(self.key, Ok(0));
+        // SAFETY: boarded with an `O`, and nobody else has the key.
+        drop(unsafe { self.flights.take::<O>(self.key) });
     }
 }
 

@@ -400,6 +400,40 @@ fn a_destructor_that_panics_frees_its_cell() {
     land_quietly(&flights, next, Ok(0));
 }
 
+/// An operation that panics when it is asked, as one with a faulty buffer does.
+struct Faulty<T>(Parcel<T>);
+
+// SAFETY: there is no request.
+unsafe impl<T: 'static> Operation for Faulty<T> {
+    type Output = ();
+
+    fn request(&mut self) -> Request {
+        panic!("a buffer that panics");
+    }
+
+    fn finish(self, _: io::Result<usize>) {}
+}
+
+fn check_faulty<T: 'static>(cargo: T) {
+    let flights = Flights::new();
+    let (operation, log) = parcel(cargo);
+    catch_unwind(AssertUnwindSafe(|| board(&flights, Faulty(operation)))).unwrap_err();
+    assert_eq!((flights.airborne(), log.dropped()), (0, 1));
+    let next = board(&flights, op::Nop::new());
+    assert_eq!(
+        (next.index, next.generation),
+        (0, 1),
+        "the cell is used again"
+    );
+    land_quietly(&flights, next, Ok(0));
+}
+
+#[test]
+fn an_operation_that_panics_when_asked_never_flew() {
+    check_faulty([0_u8; 8]);
+    check_faulty([0_u8; 4096]);
+}
+
 struct CountingWaker;
 
 impl Wake for CountingWaker {
