@@ -44,6 +44,8 @@ pub const CONTENDER: Contender = Contender {
 
 /// Enough for the widest row, so that a push never finds the queue full.
 const ENTRIES: u32 = 1024;
+/// `IORING_ENTER_GETEVENTS`: run deferred work.
+const GET_EVENTS: u32 = 1;
 /// `IORING_RECVSEND_POLL_FIRST`: wait for data before the first attempt. A gain of 5 % in a pair,
 /// where the next message cannot be there yet; a loss of 3 % at 500 clients, where it often is.
 const POLL_FIRST: u16 = 1;
@@ -143,7 +145,21 @@ unsafe fn run(
         if let Err(error) = submitter.submit_and_wait(batch.min(in_flight)) {
             end(&error);
         }
+        // One enter runs 20 pieces of deferred work. Fetch the rest before answering any: small
+        // batches cost 5 %. Stop when nothing more lands: the flag may stay set with no work behind.
+        let mut landed = 0;
         completions.sync();
+        submissions.sync();
+        while submissions.taskrun() && completions.len() > landed {
+            landed = completions.len();
+            // SAFETY: no argument is passed, so there is none to be valid.
+            let entered = unsafe { submitter.enter::<()>(0, 0, GET_EVENTS, None) };
+            if let Err(error) = entered {
+                end(&error);
+            }
+            completions.sync();
+            submissions.sync();
+        }
         for completion in &mut completions {
             let Ok(result) = usize::try_from(completion.result()) else {
                 end(&io::Error::from_raw_os_error(-completion.result()));
