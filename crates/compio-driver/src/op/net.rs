@@ -1,6 +1,6 @@
 //! Operations of sockets.
 
-use std::{io, net};
+use std::{io, mem::MaybeUninit, net};
 
 use compio_io::buf::{BufResult, IntoInner, IoBuf, IoBufMut, IoVectoredBuf, IoVectoredBufMut};
 use socket2::SockAddr;
@@ -131,8 +131,9 @@ pub struct Recv<B, F = SharedFd> {
 }
 
 impl<B: IoBufMut, F> Recv<B, F> {
-    /// Receives with the system's `MSG_` flags.
+    /// Receives with the system's `MSG_` flags, of which `MSG_TRUNC` has no effect.
     pub fn new(fd: F, buffer: B, flags: i32) -> Self {
+        let flags = truthful(flags);
         Self { fd, buffer, flags }
     }
 }
@@ -224,12 +225,13 @@ pub struct RecvFrom<B, F = SharedFd> {
 }
 
 impl<B: IoBufMut, F> RecvFrom<B, F> {
-    /// Receives with the system's `MSG_` flags. What does not fit into the buffer is lost.
+    /// Receives with the system's `MSG_` flags, of which `MSG_TRUNC` has no effect. What does not
+    /// fit into the buffer is lost.
     pub fn new(fd: F, buffer: B, flags: i32) -> Self {
         Self {
             fd,
             buffer,
-            flags,
+            flags: truthful(flags),
             slices: Slices::new(),
             message: Message::new(),
         }
@@ -340,14 +342,15 @@ pub struct RecvMsg<V, C = [u8; 0], F = SharedFd> {
 }
 
 impl<V: IoVectoredBufMut, C: IoBufMut, F> RecvMsg<V, C, F> {
-    /// Receives with the system's `MSG_` flags; ancillary data goes to `control`. Descriptors in
-    /// it are closed on exec.
+    /// Receives with the system's `MSG_` flags, of which `MSG_TRUNC` has no effect: whether
+    /// something was cut off stands in [`Received::flags`]. Ancillary data goes to `control`.
+    /// Descriptors in it are closed on exec.
     pub fn new(fd: F, buffers: V, control: C, flags: i32) -> Self {
         Self {
             fd,
             buffers,
             control,
-            flags,
+            flags: truthful(flags),
             slices: Slices::new(),
             message: Message::new(),
         }
@@ -366,6 +369,11 @@ where
 
     fn request(&mut self) -> Request {
         let spans = self.slices.writable(&mut self.buffers);
+        let initialised = self.control.buf_len();
+        // SAFETY: only initialised bytes are written to it.
+        let room = unsafe { self.control.as_uninit() };
+        // The kernel counts the padding between two pieces, but does not write it.
+        room[initialised..].fill(MaybeUninit::new(0));
         let control = writable(&mut self.control);
         self.message.request_address();
         self.message
@@ -498,6 +506,12 @@ unsafe impl<F: AsRawFd + 'static> Operation for Shutdown<F> {
 
 // SAFETY: the descriptor is owned by what the operation holds.
 unsafe impl<F: OwnsFd> Owned for Shutdown<F> {}
+
+/// The flags of a receive without the one that makes the system's answer no measure of what it has
+/// written: a cut datagram's full length, or that of bytes which a stream has thrown away.
+fn truthful(flags: i32) -> i32 {
+    flags & !sys::MSG_TRUNC
+}
 
 fn own(fd: usize) -> OwnedFd {
     // SAFETY: the answer is a new descriptor that nobody else knows.

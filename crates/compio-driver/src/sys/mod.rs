@@ -31,7 +31,9 @@ pub use unix::{
     RawSlice, Stat,
 };
 #[cfg(unix)]
-pub(crate) use unix::{CURRENT_DIR, EAGAIN, ECANCELED, Event, SHUT_RD, SHUT_RDWR, SHUT_WR};
+pub(crate) use unix::{
+    CURRENT_DIR, EAGAIN, ECANCELED, Event, MSG_TRUNC, SHUT_RD, SHUT_RDWR, SHUT_WR,
+};
 #[cfg(target_os = "linux")]
 pub use uring::RawEntry;
 #[cfg(target_os = "linux")]

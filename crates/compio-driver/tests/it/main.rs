@@ -2,6 +2,7 @@
 
 mod abandon;
 mod futures;
+mod net;
 mod notify;
 mod pool;
 mod pushed;

@@ -1,15 +1,21 @@
-//! What the tests share: a minimal executor, and counting of open descriptors.
+//! What the tests share: a minimal executor, and a few pairs of descriptors.
 
 use std::{
+    fmt::Debug,
     future::Future,
     io,
-    os::fd::OwnedFd,
-    pin::pin,
-    task::{Context, Poll},
-    time::Duration,
+    os::{fd::OwnedFd, unix::net::UnixStream},
+    pin::{Pin, pin},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+    task::{Context, Poll, Wake, Waker},
+    time::{Duration, Instant},
 };
 
-use compio_driver::{Driver, DriverBuilder, FromRawFd, SharedFd};
+use compio_driver::{Driver, DriverBuilder, SharedFd};
+use compio_io::buf::BufResult;
 
 /// Long enough for anything that is going to happen at all.
 pub(crate) const LONG: Duration = Duration::from_secs(20);
@@ -25,8 +31,17 @@ pub(crate) fn tiny_driver() -> Driver {
 
 /// Polls the future once.
 pub(crate) fn poll_once<F: Future + Unpin>(driver: &Driver, future: &mut F) -> Poll<F::Output> {
-    let waker = driver.waker();
-    std::pin::Pin::new(future).poll(&mut Context::from_waker(&waker))
+    poll_with(future, &driver.waker())
+}
+
+/// Polls the future once, with this waker.
+pub(crate) fn poll_with<F: Future + Unpin>(future: &mut F, waker: &Waker) -> Poll<F::Output> {
+    Pin::new(future).poll(&mut Context::from_waker(waker))
+}
+
+/// Polls the future for the first time, and expects it to wait.
+pub(crate) fn begin<F: Future + Unpin>(driver: &Driver, future: &mut F) {
+    assert!(poll_once(driver, future).is_pending(), "it should wait");
 }
 
 /// Runs the future to its end.
@@ -34,31 +49,77 @@ pub(crate) fn run<F: Future>(driver: &Driver, future: F) -> F::Output {
     let waker = driver.waker();
     let mut context = Context::from_waker(&waker);
     let mut future = pin!(future);
+    let began = Instant::now();
     loop {
         if let Poll::Ready(output) = future.as_mut().poll(&mut context) {
             return output;
         }
         driver.turn(Some(LONG)).expect("a turn");
+        assert!(began.elapsed() < LONG, "this takes too long");
+    }
+}
+
+/// Turns until the condition holds.
+pub(crate) fn turn_until(driver: &Driver, condition: impl Fn() -> bool) {
+    let began = Instant::now();
+    while !condition() {
+        driver.turn(Some(LONG)).expect("a turn");
+        assert!(began.elapsed() < LONG, "this takes too long");
     }
 }
 
 /// Turns until the kernel has answered everything.
 pub(crate) fn drain(driver: &Driver) {
-    while driver.in_flight() > 0 {
-        driver.turn(Some(LONG)).expect("a turn");
-    }
+    turn_until(driver, || driver.in_flight() == 0);
 }
 
 pub(crate) fn pipe() -> (SharedFd, SharedFd) {
     let (read, write) = io::pipe().expect("a pipe");
-    (
-        SharedFd::from(OwnedFd::from(read)),
-        SharedFd::from(OwnedFd::from(write)),
-    )
+    (share(read), share(write))
 }
 
-/// The number of a descriptor, which the caller closes.
-pub(crate) fn own(fd: i32) -> OwnedFd {
-    // SAFETY: the tests pass numbers of descriptors that they just received.
-    unsafe { OwnedFd::from_raw_fd(fd) }
+/// Two connected stream sockets.
+pub(crate) fn sockets() -> (SharedFd, SharedFd) {
+    let (one, other) = UnixStream::pair().expect("a pair of sockets");
+    (share(one), share(other))
+}
+
+pub(crate) fn share(fd: impl Into<OwnedFd>) -> SharedFd {
+    SharedFd::from(fd.into())
+}
+
+/// The operation failed with this error of the system.
+#[track_caller]
+pub(crate) fn check_error<T: Debug>(result: io::Result<T>, code: i32) {
+    let error = result.expect_err("it should fail");
+    assert_eq!(error.raw_os_error(), Some(code), "{error}");
+}
+
+/// The operation failed with this error, and gave back the buffer as it was.
+#[track_caller]
+pub(crate) fn check_returned<T: Debug>(result: BufResult<T, Vec<u8>>, code: i32, buffer: &[u8]) {
+    check_error(result.0, code);
+    assert_eq!(result.1, buffer);
+}
+
+/// Counts how often it is woken.
+#[derive(Default)]
+pub(crate) struct Bell(AtomicUsize);
+
+impl Bell {
+    pub(crate) fn new() -> (Arc<Self>, Waker) {
+        let bell = Arc::new(Self::default());
+        let waker = Waker::from(Arc::clone(&bell));
+        (bell, waker)
+    }
+
+    pub(crate) fn rings(&self) -> usize {
+        self.0.load(Relaxed)
+    }
+}
+
+impl Wake for Bell {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Relaxed);
+    }
 }

@@ -8,7 +8,9 @@ mod types;
 
 pub(crate) use call::call;
 pub(crate) use event::Event;
-pub(crate) use libc::{AT_FDCWD as CURRENT_DIR, EAGAIN, ECANCELED, SHUT_RD, SHUT_RDWR, SHUT_WR};
+pub(crate) use libc::{
+    AT_FDCWD as CURRENT_DIR, EAGAIN, ECANCELED, MSG_TRUNC, SHUT_RD, SHUT_RDWR, SHUT_WR,
+};
 pub use stat::Stat;
 pub use types::{
     AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, Message, OwnedFd, PeerAddress, RawFd, RawSlice,

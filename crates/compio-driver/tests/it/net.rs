@@ -1,0 +1,370 @@
+//! Sockets: success, failure and the end of each operation.
+
+use std::{
+    io::{Read, Write},
+    mem,
+    net::{Shutdown as Direction, TcpListener, TcpStream, UdpSocket},
+    os::{fd::OwnedFd, unix::net::UnixStream},
+    ptr,
+};
+
+use compio_driver::{
+    AsRawFd, Driver, FromRawFd, SharedFd, SockAddr,
+    op::{Accept, Connect, Recv, RecvFrom, RecvMsg, Send, SendMsg, SendTo, Shutdown, Socket},
+};
+
+use crate::support::{check_error, check_returned, driver, pipe, run, share, sockets};
+
+fn tcp_socket(driver: &Driver) -> SharedFd {
+    let socket = Socket::new(libc::AF_INET, libc::SOCK_STREAM, 0);
+    SharedFd::from(run(driver, driver.submit(socket)).expect("a socket"))
+}
+
+fn listener() -> (SharedFd, SockAddr) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    (share(listener), SockAddr::from(address))
+}
+
+/// Two UDP sockets and their addresses.
+fn datagram_sockets() -> [(SharedFd, SockAddr); 2] {
+    [(); 2].map(|()| {
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let address = socket.local_addr().unwrap();
+        (share(socket), SockAddr::from(address))
+    })
+}
+
+#[test]
+fn a_connection_is_made_accepted_and_used() {
+    let driver = driver();
+    let (listener, address) = listener();
+    let client = tcp_socket(&driver);
+    run(
+        &driver,
+        driver.submit(Connect::new(client.clone(), address)),
+    )
+    .unwrap();
+    let (server, peer) = run(&driver, driver.submit(Accept::new(listener))).unwrap();
+    let server = share(server);
+    let local = TcpStream::from(client.try_unwrap().unwrap());
+    assert_eq!(peer.as_socket(), Some(local.local_addr().unwrap()));
+
+    let client = share(local);
+    let (sent, buffer) = run(&driver, driver.submit(Send::new(client, "hello", 0)));
+    assert_eq!((sent.unwrap(), buffer), (5, "hello"));
+    let recv = Recv::new(server, Vec::with_capacity(64), 0);
+    let (received, buffer) = run(&driver, driver.submit(recv));
+    assert_eq!((received.unwrap(), &buffer[..]), (5, &b"hello"[..]));
+}
+
+#[test]
+fn a_connection_is_refused() {
+    let driver = driver();
+    let (listener, address) = listener();
+    drop(listener);
+    let connect = Connect::new(tcp_socket(&driver), address);
+    check_error(run(&driver, driver.submit(connect)), libc::ECONNREFUSED);
+}
+
+#[test]
+fn a_socket_of_no_known_family_fails() {
+    let driver = driver();
+    let socket = Socket::new(9999, libc::SOCK_STREAM, 0);
+    check_error(run(&driver, driver.submit(socket)), libc::EAFNOSUPPORT);
+}
+
+#[test]
+fn accepting_from_a_socket_that_does_not_listen_fails() {
+    let driver = driver();
+    let accept = Accept::new(tcp_socket(&driver));
+    check_error(run(&driver, driver.submit(accept)), libc::EINVAL);
+}
+
+#[test]
+fn a_recv_fills_the_buffer_from_its_start() {
+    let driver = driver();
+    let (one, other) = sockets();
+    run(&driver, driver.submit(Send::new(other, "new", 0)))
+        .0
+        .unwrap();
+    let recv = Recv::new(one, b"old content".to_vec(), 0);
+    let (received, buffer) = run(&driver, driver.submit(recv));
+    assert_eq!((received.unwrap(), &buffer[..]), (3, &b"new"[..]));
+}
+
+#[test]
+fn a_recv_tells_the_end_by_zero() {
+    let driver = driver();
+    let (one, other) = sockets();
+    drop(other);
+    let recv = Recv::new(one, b"old".to_vec(), 0);
+    let (received, buffer) = run(&driver, driver.submit(recv));
+    assert_eq!((received.unwrap(), buffer.len()), (0, 0));
+}
+
+#[test]
+fn nothing_is_sent_and_received() {
+    let driver = driver();
+    let (one, other) = sockets();
+    let (sent, _) = run(&driver, driver.submit(Send::new(other.clone(), "", 0)));
+    assert_eq!(sent.unwrap(), 0);
+    run(&driver, driver.submit(Send::new(other, "x", 0)))
+        .0
+        .unwrap();
+    let recv = Recv::new(one, Vec::new(), 0);
+    assert_eq!(run(&driver, driver.submit(recv)).0.unwrap(), 0);
+}
+
+#[test]
+fn a_recv_that_peeks_takes_nothing_away() {
+    let driver = driver();
+    let (one, other) = sockets();
+    run(&driver, driver.submit(Send::new(other, "abc", 0)))
+        .0
+        .unwrap();
+    for flags in [libc::MSG_PEEK, 0] {
+        let recv = Recv::new(one.clone(), Vec::with_capacity(8), flags);
+        assert_eq!(run(&driver, driver.submit(recv)).1, b"abc");
+    }
+}
+
+#[test]
+fn what_is_no_socket_gives_the_buffer_back() {
+    let driver = driver();
+    let (read, write) = pipe();
+    let text = b"text".to_vec();
+    let address = SockAddr::from(std::net::SocketAddr::from(([127, 0, 0, 1], 9)));
+
+    let recv = Recv::new(read.clone(), text.clone(), 0);
+    let send = Send::new(write.clone(), text.clone(), 0);
+    let recv_from = RecvFrom::new(read.clone(), text.clone(), 0);
+    let send_to = SendTo::new(write.clone(), text.clone(), address, 0);
+    check_returned(run(&driver, driver.submit(recv)), libc::ENOTSOCK, &text);
+    check_returned(run(&driver, driver.submit(send)), libc::ENOTSOCK, &text);
+    let (received, buffer) = run(&driver, driver.submit(recv_from));
+    check_returned((received, buffer), libc::ENOTSOCK, &text);
+    check_returned(run(&driver, driver.submit(send_to)), libc::ENOTSOCK, &text);
+
+    let recv_msg = RecvMsg::new(read, [text.clone(), text.clone()], text.clone(), 0);
+    let (received, (buffers, control)) = run(&driver, driver.submit(recv_msg));
+    check_error(received, libc::ENOTSOCK);
+    assert_eq!(
+        (buffers, control),
+        ([text.clone(), text.clone()], text.clone())
+    );
+    let send_msg = SendMsg::new(write, [text.clone(), text.clone()], [], None, 0);
+    let (sent, (buffers, _)) = run(&driver, driver.submit(send_msg));
+    check_error(sent, libc::ENOTSOCK);
+    assert_eq!(buffers, [text.clone(), text]);
+}
+
+#[test]
+fn a_send_to_a_closed_peer_is_an_error_and_no_signal() {
+    let driver = driver();
+    let (one, other) = sockets();
+    drop(other);
+    let text = b"text".to_vec();
+    let send = Send::new(one.clone(), text.clone(), 0);
+    check_returned(run(&driver, driver.submit(send)), libc::EPIPE, &text);
+    let send = SendMsg::new(one, [text.clone()], [], None, 0);
+    check_error(run(&driver, driver.submit(send)).0, libc::EPIPE);
+}
+
+#[test]
+fn a_datagram_carries_its_senders_address() {
+    let driver = driver();
+    let [(one, one_address), (other, other_address)] = datagram_sockets();
+    let send = SendTo::new(one, b"hello".to_vec(), other_address, 0);
+    assert_eq!(run(&driver, driver.submit(send)).0.unwrap(), 5);
+    let recv = RecvFrom::new(other, Vec::with_capacity(64), 0);
+    let (received, buffer) = run(&driver, driver.submit(recv));
+    let (len, address) = received.unwrap();
+    assert_eq!((len, &buffer[..]), (5, &b"hello"[..]));
+    assert_eq!(address.unwrap().as_socket(), one_address.as_socket());
+}
+
+#[test]
+fn an_empty_datagram_arrives() {
+    let driver = driver();
+    let [(one, _), (other, address)] = datagram_sockets();
+    let send = SendTo::new(one, "", address, 0);
+    assert_eq!(run(&driver, driver.submit(send)).0.unwrap(), 0);
+    let recv = RecvFrom::new(other, Vec::new(), 0);
+    let (len, address) = run(&driver, driver.submit(recv)).0.unwrap();
+    assert_eq!(len, 0);
+    assert!(address.is_some());
+}
+
+#[test]
+fn a_stream_has_no_senders_address() {
+    let driver = driver();
+    let (one, other) = sockets();
+    run(&driver, driver.submit(Send::new(other, "abc", 0)))
+        .0
+        .unwrap();
+    let recv = RecvFrom::new(one, Vec::with_capacity(8), 0);
+    let (len, address) = run(&driver, driver.submit(recv)).0.unwrap();
+    assert_eq!((len, address.is_none()), (3, true));
+}
+
+/// The system can be asked for the length that a datagram had. It is more than there are bytes in
+/// the buffer, which must not believe it.
+#[test]
+fn a_truncated_datagram_never_overstates_the_buffer() {
+    let driver = driver();
+    let [(one, _), (other, address)] = datagram_sockets();
+    for _ in 0..3 {
+        let send = SendTo::new(one.clone(), b"0123456789".to_vec(), address.clone(), 0);
+        run(&driver, driver.submit(send)).0.unwrap();
+    }
+    let recv = Recv::new(other.clone(), Vec::with_capacity(4), libc::MSG_TRUNC);
+    let buffer = run(&driver, driver.submit(recv)).1;
+    assert_eq!((&buffer[..], buffer.capacity()), (&b"0123"[..], 4));
+    let recv = RecvFrom::new(other.clone(), Vec::with_capacity(4), libc::MSG_TRUNC);
+    let buffer = run(&driver, driver.submit(recv)).1;
+    assert_eq!((&buffer[..], buffer.capacity()), (&b"0123"[..], 4));
+    let room = [Vec::with_capacity(3), Vec::with_capacity(1)];
+    let recv = RecvMsg::new(other, room, [], libc::MSG_TRUNC);
+    let (received, (buffers, _)) = run(&driver, driver.submit(recv));
+    assert_eq!(buffers, [b"012".to_vec(), b"3".to_vec()]);
+    assert_ne!(received.unwrap().flags & libc::MSG_TRUNC, 0, "and says so");
+}
+
+/// A stream discards what it is asked to truncate: nothing is written to the buffer.
+#[test]
+fn a_truncated_stream_never_shows_bytes_that_nobody_wrote() {
+    let driver = driver();
+    let (listener, address) = listener();
+    let mut client = TcpStream::connect(address.as_socket().unwrap()).unwrap();
+    let (server, _) = run(&driver, driver.submit(Accept::new(listener))).unwrap();
+    client.write_all(b"0123456789").unwrap();
+    let mut untouched = b"----------".to_vec();
+    untouched.clear();
+    let recv = Recv::new(share(server), untouched, libc::MSG_TRUNC);
+    let (received, buffer) = run(&driver, driver.submit(recv));
+    assert_eq!(received.unwrap(), buffer.len());
+    assert_eq!(buffer, b"0123456789"[..buffer.len()]);
+}
+
+#[test]
+fn a_message_gathers_and_scatters() {
+    let driver = driver();
+    let [(one, one_address), (other, other_address)] = datagram_sockets();
+    let send = SendMsg::new(one, ["ab", "", "cde"], [], Some(other_address), 0);
+    assert_eq!(run(&driver, driver.submit(send)).0.unwrap(), 5);
+    let room = [Vec::with_capacity(1), Vec::with_capacity(8)];
+    let recv = RecvMsg::new(other, room, [], 0);
+    let (received, (buffers, _)) = run(&driver, driver.submit(recv));
+    let received = received.unwrap();
+    assert_eq!((received.len, received.control_len), (5, 0));
+    assert_eq!(received.flags & libc::MSG_TRUNC, 0);
+    assert_eq!(
+        received.address.unwrap().as_socket(),
+        one_address.as_socket()
+    );
+    assert_eq!(buffers, [b"a".to_vec(), b"bcde".to_vec()]);
+}
+
+/// The ancillary data that sends a descriptor.
+fn rights(fd: i32) -> Vec<u8> {
+    // SAFETY: pure computation.
+    let mut control = vec![0; unsafe { libc::CMSG_SPACE(4) } as usize];
+    let header = libc::cmsghdr {
+        // SAFETY: pure computation.
+        cmsg_len: unsafe { libc::CMSG_LEN(4) } as _,
+        cmsg_level: libc::SOL_SOCKET,
+        cmsg_type: libc::SCM_RIGHTS,
+    };
+    // SAFETY: the header fits, and is plain data.
+    unsafe {
+        control
+            .as_mut_ptr()
+            .cast::<libc::cmsghdr>()
+            .write_unaligned(header)
+    };
+    let behind = mem::size_of::<libc::cmsghdr>();
+    control[behind..behind + 4].copy_from_slice(&fd.to_ne_bytes());
+    control
+}
+
+#[test]
+fn a_descriptor_travels_and_is_closed_on_exec() {
+    let driver = driver();
+    let (one, other) = sockets();
+    let (mut reader, writer) = UnixStream::pair().unwrap();
+    let send = SendMsg::new(one, ["x"], rights(writer.as_raw_fd()), None, 0);
+    run(&driver, driver.submit(send)).0.unwrap();
+    drop(writer);
+
+    // What was in the room before must not show.
+    let mut room = vec![0xff; 64];
+    room.clear();
+    let recv = RecvMsg::new(other, [Vec::with_capacity(8)], room, 0);
+    let (received, (_, control)) = run(&driver, driver.submit(recv));
+    assert_eq!(received.unwrap().control_len, control.len());
+    // SAFETY: the kernel put a descriptor there, which nobody else owns.
+    let mut sent = unsafe {
+        let at = control.as_ptr().add(mem::size_of::<libc::cmsghdr>());
+        let fd = ptr::read_unaligned(at.cast::<i32>());
+        UnixStream::from(OwnedFd::from_raw_fd(fd))
+    };
+    // SAFETY: no pointers are passed.
+    let flags = unsafe { libc::fcntl(sent.as_raw_fd(), libc::F_GETFD) };
+    assert_ne!(flags & libc::FD_CLOEXEC, 0);
+
+    sent.write_all(b"through").unwrap();
+    drop(sent);
+    let mut text = String::new();
+    reader.read_to_string(&mut text).unwrap();
+    assert_eq!(text, "through");
+    assert!(
+        control[mem::size_of::<libc::cmsghdr>() + 4..]
+            .iter()
+            .all(|byte| *byte == 0),
+        "padding that the kernel does not write"
+    );
+}
+
+#[test]
+fn new_sockets_are_closed_on_exec() {
+    let driver = driver();
+    let (listener, address) = listener();
+    let client = tcp_socket(&driver);
+    run(
+        &driver,
+        driver.submit(Connect::new(client.clone(), address)),
+    )
+    .unwrap();
+    let (server, _) = run(&driver, driver.submit(Accept::new(listener))).unwrap();
+    for fd in [client.as_raw_fd(), server.as_raw_fd()] {
+        // SAFETY: no pointers are passed.
+        let flags = unsafe { libc::fcntl(fd, libc::F_GETFD) };
+        assert_ne!(flags & libc::FD_CLOEXEC, 0);
+    }
+}
+
+#[test]
+fn a_shutdown_is_the_end_for_the_peer() {
+    let driver = driver();
+    let (one, other) = sockets();
+    run(
+        &driver,
+        driver.submit(Shutdown::new(one.clone(), Direction::Write)),
+    )
+    .unwrap();
+    let recv = Recv::new(other.clone(), vec![0; 8], 0);
+    assert_eq!(run(&driver, driver.submit(recv)).0.unwrap(), 0);
+    run(&driver, driver.submit(Send::new(other, "abc", 0)))
+        .0
+        .unwrap();
+    let recv = Recv::new(one, vec![0; 8], 0);
+    assert_eq!(run(&driver, driver.submit(recv)).0.unwrap(), 3, "half open");
+}
+
+#[test]
+fn a_shutdown_of_no_connection_fails() {
+    let driver = driver();
+    let shutdown = Shutdown::new(tcp_socket(&driver), Direction::Both);
+    check_error(run(&driver, driver.submit(shutdown)), libc::ENOTCONN);
+}
