@@ -45,10 +45,10 @@ impl Spread {
         Self::of(entry.rounds.iter().map(|values| values[column]))
     }
 
-    /// Of the first column's ratios to the baseline, round by round.
-    fn ratio(entry: &Entry, baseline: &Entry) -> Option<Self> {
+    /// Of a column's ratios to the baseline, round by round.
+    fn ratio(entry: &Entry, baseline: &Entry, column: usize) -> Option<Self> {
         let rounds = entry.rounds.iter().zip(&baseline.rounds);
-        Self::of(rounds.map(|(own, base)| own[0] / base[0]))
+        Self::of(rounds.map(|(own, base)| own[column] / base[column]))
     }
 }
 

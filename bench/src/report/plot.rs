@@ -65,7 +65,7 @@ fn panel(text: &mut String, results: &CaseResults, top: f64) -> fmt::Result {
     let worst = results
         .entries
         .iter()
-        .filter_map(|entry| Some(Spread::ratio(entry, baseline)?.max))
+        .filter_map(|entry| Some(Spread::ratio(entry, baseline, 0)?.max))
         .fold(1.0, f64::max);
     let at = |ratio: f64| LEFT + (RIGHT - LEFT) * ratio / worst;
     let bars = top + TITLE_HEIGHT - 6.0;
@@ -98,7 +98,7 @@ fn bar(
     let name = entry.contender.name;
     let (middle, foot) = (top + BAR_PITCH / 2.0, top + BAR_PITCH / 2.0 + 4.0);
     writeln!(text, r#"<text x="{MARGIN}" y="{foot:.1}">{name}</text>"#)?;
-    let ratio = Spread::ratio(entry, baseline);
+    let ratio = Spread::ratio(entry, baseline, 0);
     let value = Spread::column(entry, 0);
     let (Some(ratio), Some(value)) = (ratio, value) else {
         return writeln!(text, r#"<text x="{LEFT}" y="{foot:.1}">failed</text>"#);
@@ -112,7 +112,7 @@ fn bar(
         text,
         r#"<rect class="{class}" x="{LEFT}" y="{:.1}" width="{:.1}" height="{BAR_HEIGHT}"/>
 <line class="line" x1="{:.1}" x2="{:.1}" y1="{middle:.1}" y2="{middle:.1}"/>
-<text x="{:.1}" y="{foot:.1}">{} {unit} · {:.2}</text>"#,
+<text x="{:.1}" y="{foot:.1}">{} {unit} · {:.2} ×</text>"#,
         middle - BAR_HEIGHT / 2.0,
         at(ratio.median) - LEFT,
         at(ratio.min),

@@ -5,6 +5,7 @@ use std::fmt::{self, Write};
 use super::{Spread, baseline, short};
 use crate::{
     place,
+    rows::Column,
     session::{CaseResults, Entry, Results},
 };
 
@@ -51,19 +52,25 @@ fn table(text: &mut String, results: &CaseResults) -> fmt::Result {
     let Some(baseline) = baseline(results) else {
         return Ok(());
     };
-    let row = results.case.row;
-    writeln!(text, "\n## {}\n\n{}\n", results.case.title(), row.about)?;
-    write!(text, "| |")?;
-    for (index, column) in row.columns.iter().enumerate() {
-        let unit = if column.unit.is_empty() { "" } else { ", " };
-        write!(text, " {}{unit}{} |", column.name, column.unit)?;
+    let columns = results.case.row.columns;
+    writeln!(
+        text,
+        "\n## {}\n\n{}\n",
+        results.case.title(),
+        results.case.row.about
+    )?;
+    write!(text, "| × = of {} |", baseline.contender.name)?;
+    for (index, Column { name, unit }) in columns.iter().enumerate() {
+        let comma = if unit.is_empty() { "" } else { ", " };
         if index == 0 {
-            write!(text, " min–max | × {} (min–max) |", baseline.contender.name)?;
+            write!(text, " {name}{comma}{unit} | min–max | × | min–max |")?;
+        } else {
+            write!(text, " {name}{comma}{unit} (×) |")?;
         }
     }
-    writeln!(text, "\n|---|{}", "--:|".repeat(row.columns.len() + 2))?;
+    writeln!(text, "\n|---|{}", "--:|".repeat(columns.len() + 3))?;
     for entry in &results.entries {
-        line(text, entry, baseline, row.columns.len())?;
+        line(text, entry, baseline, columns.len())?;
     }
     Ok(())
 }
@@ -71,22 +78,22 @@ fn table(text: &mut String, results: &CaseResults) -> fmt::Result {
 fn line(text: &mut String, entry: &Entry, baseline: &Entry, columns: usize) -> fmt::Result {
     write!(text, "| {} |", entry.contender.name)?;
     if let Some(failure) = &entry.failure {
-        return writeln!(text, " failed: {failure} |{}", " |".repeat(columns + 1));
+        return writeln!(text, " failed: {failure} |{}", " |".repeat(columns + 2));
     }
     for column in 0..columns {
-        let Some(spread) = Spread::column(entry, column) else {
-            write!(text, " |")?;
+        let value = Spread::column(entry, column);
+        let ratio = Spread::ratio(entry, baseline, column);
+        let (Some(value), Some(ratio)) = (value, ratio) else {
+            write!(text, " – |{}", if column == 0 { " | | |" } else { "" })?;
             continue;
         };
-        write!(text, " {} |", short(spread.median))?;
+        let median = short(value.median);
         if column == 0 {
-            write!(text, " {}–{} |", short(spread.min), short(spread.max))?;
-            match Spread::ratio(entry, baseline) {
-                Some(Spread { min, median, max }) => {
-                    write!(text, " **{median:.2}** ({min:.2}–{max:.2}) |")?;
-                }
-                None => write!(text, " |")?,
-            }
+            let (min, max) = (short(value.min), short(value.max));
+            write!(text, " {median} | {min}–{max} | **{:.2}** |", ratio.median)?;
+            write!(text, " {:.2}–{:.2} |", ratio.min, ratio.max)?;
+        } else {
+            write!(text, " {median} ({:.2}) |", ratio.median)?;
         }
     }
     writeln!(text)
