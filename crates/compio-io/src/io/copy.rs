@@ -2,10 +2,7 @@
 
 use std::io;
 
-use crate::{
-    buf::{IntoInner, IoBuf},
-    io::{AsyncRead, AsyncWrite, AsyncWriteExt},
-};
+use crate::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 
 /// How much is read at once, in bytes.
 const COPY_LEN: usize = 64 * 1024;
@@ -54,8 +51,9 @@ where
             Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
             Err(e) => return Err(e),
         };
-        let (result, window) = writer.write_all(buf.slice(..len)).await;
-        buf = window.into_inner();
+        // The read made the buffer as long as what it read.
+        let (result, written) = writer.write_all(buf).await;
+        buf = written;
         result?;
         copied += len as u64;
     }

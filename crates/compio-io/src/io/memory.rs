@@ -106,23 +106,10 @@ macro_rules! read_at_as_slice {
 
 read_at_as_slice!([] Vec<u8>, [const N: usize] [u8; N]);
 
-/// Writes slice after slice until the sink takes only a part of one.
+/// Writes slice after slice. A sink that takes only a part of one is full, and
+/// takes nothing of the next.
 fn gather<V: IoVectoredBuf>(sink: &mut impl Write, buf: &V) -> io::Result<usize> {
-    let mut total = 0;
-    for slice in buf.slices() {
-        match sink.write(slice) {
-            Ok(len) => {
-                total += len;
-                if len < slice.len() {
-                    break;
-                }
-            }
-            // The bytes before are written, so this is a short write.
-            Err(_) if total > 0 => break,
-            Err(e) => return Err(e),
-        }
-    }
-    Ok(total)
+    buf.slices().map(|slice| sink.write(slice)).sum()
 }
 
 /// What can be written without waiting.
