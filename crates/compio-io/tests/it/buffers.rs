@@ -16,9 +16,11 @@ fn check_readable<B: IoBuf>(buf: B, content: &[u8]) {
 /// `after` is the content once two bytes, `xy`, were read.
 fn check_fillable<B: IoBufMut>(mut buf: B, after: &[u8]) {
     let (start, capacity) = (buf.as_init().as_ptr(), buf.buf_capacity());
+    let before = buf.as_init().to_vec();
     // SAFETY: nothing is written.
     let room = unsafe { buf.as_uninit() };
     assert_eq!((room.as_ptr().cast(), room.len()), (start, capacity));
+    assert_eq!(buf.as_init(), before);
     assert_eq!(buf.init_from(b"xy"), 2);
     assert_eq!(buf.as_init(), after);
     assert_eq!(buf.buf_capacity(), capacity);

@@ -196,6 +196,13 @@ fn take_of_a_buffered_reader_shows_no_more_than_the_limit() {
 }
 
 #[test]
+fn take_at_its_limit_does_not_wait() {
+    let mut taken = BufReader::new(Scripted::new(b"abc", &[Step::Hang])).take(0);
+    assert_eq!(poll_once(taken.read([0; 4])).unwrap().0.unwrap(), 0);
+    assert_eq!(poll_once(taken.fill_buf()).unwrap().unwrap(), b"");
+}
+
+#[test]
 fn dropped_read_leaves_the_reader_usable() {
     let mut source = Scripted::new(b"abcdef", &[Step::Move(2), Step::Hang]);
     assert!(poll_once(source.read_exact([0; 6])).is_none());
