@@ -156,11 +156,12 @@ fn encode_pipe(pipe: &Pipe) -> Entry {
     }
 }
 
-/// The kernel takes "minus one" for the file's own cursor.
+/// The kernel takes "minus one" for the file's own cursor. An offset which looks like that becomes
+/// the one before, which is as impossible and gets the same error.
 fn offset(position: Position) -> u64 {
     match position {
         Position::Cursor => u64::MAX,
-        Position::At(offset) => offset,
+        Position::At(offset) => offset.min(u64::MAX - 1),
     }
 }
 

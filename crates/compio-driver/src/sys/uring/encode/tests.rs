@@ -153,6 +153,16 @@ fn reads_and_writes() {
 }
 
 #[test]
+fn no_offset_is_taken_for_the_cursor() {
+    let read = File::Read {
+        fd: 3,
+        span: Span::new(ptr::null_mut(), 0),
+        position: Position::At(u64::MAX),
+    };
+    check(Request::File(read), &[], expect!["READ fd=3 off=-2"]);
+}
+
+#[test]
 fn vectored_reads_and_writes() {
     let slices = [RawSlice::new(ptr::null_mut(), 0); 3];
     let places = [place(&raw const slices, "slices")];
