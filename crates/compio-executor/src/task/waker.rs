@@ -40,10 +40,10 @@ unsafe fn clone(data: *const ()) -> RawWaker {
 }
 
 unsafe fn wake(data: *const ()) {
-    // SAFETY: the waker's reference ends here.
+    // SAFETY: the waker's reference ends here; with the scope, for `unpark` might panic.
     unsafe {
+        let _reference = Waker::from_raw(RawWaker::new(data, &VTABLE));
         wake_by_ref(data);
-        task_of(data).release();
     }
 }
 

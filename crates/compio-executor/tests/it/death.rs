@@ -14,7 +14,7 @@ use std::{
 
 use compio_executor::Executor;
 
-use crate::support::{Count, Probe, check_cancelled, executor, run, waiting_task};
+use crate::support::{Count, Probe, ROUNDS, check_cancelled, executor, run, waiting_task};
 
 #[test]
 fn futures_are_dropped_with_the_executor_though_wakers_remain() {
@@ -134,7 +134,7 @@ fn an_executor_in_a_thread_local_dies_with_its_thread() {
 
 #[test]
 fn wakes_race_with_the_executors_death() {
-    for _ in 0..200 {
+    for _ in 0..ROUNDS {
         let executor = executor();
         let (handle, waker, _) = waiting_task(&executor);
         let start = Arc::new(Barrier::new(3));
@@ -163,6 +163,7 @@ fn wakes_race_with_the_executors_death() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "starts a process")]
 fn a_task_exits_the_process_and_takes_the_executor_with_it() {
     const CHILD: &str = "COMPIO_EXECUTOR_TEST_EXIT";
     thread_local! {

@@ -14,7 +14,7 @@ use std::{
 
 use compio_executor::{Executor, JoinHandle};
 
-use crate::support::{Count, block_on, executor, run, unpark_here, waiting_task};
+use crate::support::{Count, ROUNDS, block_on, executor, run, unpark_here, waiting_task};
 
 #[test]
 fn unpark_is_called_for_the_first_of_a_batch() {
@@ -92,7 +92,7 @@ fn a_waker_lent_to_a_poll_is_used_and_cloned_on_another_thread() {
 
 #[test]
 fn the_last_reference_goes_elsewhere() {
-    for _ in 0..200 {
+    for _ in 0..ROUNDS {
         let executor = executor();
         let (handle, waker, _) = waiting_task(&executor);
         handle.abort();
@@ -143,7 +143,7 @@ impl Counter {
 fn no_wake_is_lost_while_parking() {
     const TASKS: usize = 8;
     const THREADS: usize = 4;
-    const WAKES: usize = 5_000;
+    const WAKES: usize = 25 * ROUNDS;
 
     let unpark = unpark_here();
     let executor = Executor::new(unpark.clone());
@@ -184,7 +184,7 @@ fn no_wake_is_lost_while_parking() {
 
 #[test]
 fn two_executors_wake_each_other_thousands_of_times() {
-    const ROUNDS: usize = 5_000;
+    const GOALS: usize = 25 * ROUNDS;
 
     let counters: Arc<[Counter; 2]> = Arc::default();
     let player = |own: usize| {
@@ -193,7 +193,7 @@ fn two_executors_wake_each_other_thousands_of_times() {
             let unpark = unpark_here();
             let executor = Executor::new(unpark.clone());
             let handle = executor.spawn(async move {
-                for round in 1..=ROUNDS {
+                for round in 1..=GOALS {
                     if own == 0 {
                         counters[1].raise();
                         counters[0].reach(round).await;
@@ -220,16 +220,16 @@ fn the_main_future_is_woken_from_elsewhere_while_parked() {
     let counter = Arc::new(Counter::default());
     let thread = thread::spawn({
         let counter = counter.clone();
-        move || (0..1_000).for_each(|_| counter.raise())
+        move || (0..5 * ROUNDS).for_each(|_| counter.raise())
     });
-    block_on(&executor, unpark, counter.reach(1_000));
+    block_on(&executor, unpark, counter.reach(5 * ROUNDS));
     thread.join().unwrap();
 }
 
 #[test]
 fn what_was_written_before_a_wake_is_seen_by_the_poll() {
     let executor = executor();
-    for _ in 0..300 {
+    for _ in 0..ROUNDS {
         let written = Arc::new(AtomicBool::new(false));
         let seen = Rc::new(Cell::new(false));
         let slot: Rc<Cell<Option<Waker>>> = Rc::default();

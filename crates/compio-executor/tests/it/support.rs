@@ -16,6 +16,9 @@ use std::{
 
 use compio_executor::{Executor, JoinError, JoinHandle, MainWaker};
 
+/// How often to try what depends on chance.
+pub(crate) const ROUNDS: usize = if cfg!(miri) { 2 } else { 200 };
+
 /// An executor that nobody on another thread wakes.
 pub(crate) fn executor() -> Executor {
     Executor::new(Waker::noop().clone())
