@@ -9,26 +9,25 @@
 //! # States
 //!
 //! ```text
-//!          spawn                                      (flags beside the state)
-//!            |
-//!            v       1              3
-//!        Waiting ---------> Ready -------> Running    SCHEDULED: is in the ready queue, or, while
-//!            ^   <----------  ^               |                  Running, shall go back there
-//!            |    (never)     |               |       ABORTED:   the future is to be dropped when
-//!            |                +---- 4a -------+                  its turn comes
-//!            +--------------------- 4b -------+       EXECUTOR:  the executor has not let go of it
-//!                                             |       HANDLE:    a `JoinHandle` exists
-//!                                             5       OUTPUT:    an output waits to be taken
-//!                                             v
-//!                                         Complete -- 6 --> freed
+//!         spawn                                   Flags beside the state:
+//!           |
+//!           v       1            2                SCHEDULED  Ready; or Running, and to go back there
+//!        Waiting ------> Ready ------> Running    ABORTED    the future is to be dropped, not polled
+//!           ^              ^            | | |     EXECUTOR   the executor has not let go of it
+//!           |              +---- 3a ----+ | |     HANDLE     a `JoinHandle` exists
+//!           +------------------- 3b ------+ |     OUTPUT     an output waits to be taken
+//!                                           4
+//!                                           v
+//!                                       Complete -- 5 --> freed
 //! ```
 //!
-//! 1. wake or abort: push on the ready queue (spawning does so at once)
-//! 3. the executor pops it
-//! 4. poll returned `Pending`; 4a if it was woken meanwhile, 4b if not
-//! 5. poll returned `Ready` or panicked; or the task was aborted, and the future is dropped instead
-//!    of polled (directly after a `Pending`, if it was aborted while running)
-//! 6. the executor, the handle, every waker and every inbox entry have let go
+//! 1. wake or abort: push on the ready queue; spawning does so at once
+//! 2. the executor pops it
+//! 3. poll returned `Pending`; 3a if it was woken meanwhile, 3b if not
+//! 4. poll returned `Ready` or panicked; or the task was aborted, and the future is dropped instead
+//!    of polled, or directly after the `Pending` if it was aborted while being polled. Clearing the
+//!    executor takes Waiting and Ready tasks this way, too
+//! 5. the executor, the handle, every waker and every inbox entry have let go
 //!
 //! Beside all this, and from any thread: `queued` says that the task is in the inbox. A task may be
 //! in the inbox in any state.
@@ -48,9 +47,9 @@
 //! - **M4 output.** The stage holds an output exactly while OUTPUT is set. Whoever clears OUTPUT
 //!   takes or drops it.
 //! - **M5 core.** `core` may be dereferenced at home while the task is not Complete (the executor ends
-//!   all tasks before it goes, or leaves the core behind), and anywhere by the holder of a waker: the first waker cloned leases
-//!   the core until the task is freed; and that first clone comes from a waker lent to a poll, during
-//!   which the executor lives.
+//!   all tasks before it goes, or leaves the core behind), and anywhere by the holder of a waker: the
+//!   first waker cloned leases the core until the task is freed; and that first clone comes from a
+//!   waker lent to a poll, during which the executor lives.
 //! - **M6 inbox link.** Who turns `queued` from false to true owns `inbox_next`, and hands it over
 //!   with the entry; the home thread turns `queued` back after it has read the link.
 //! - **M7 ready queue.** Members are SCHEDULED, each is there once, and none is Running or Complete.
