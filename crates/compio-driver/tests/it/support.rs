@@ -1,11 +1,14 @@
 //! What the tests share: a minimal executor, and a few pairs of descriptors.
 
 use std::{
+    cell::Cell,
     fmt::Debug,
     future::Future,
     io,
+    mem::MaybeUninit,
     os::{fd::OwnedFd, unix::net::UnixStream},
     pin::{Pin, pin},
+    rc::Rc,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering::Relaxed},
@@ -15,7 +18,7 @@ use std::{
 };
 
 use compio_driver::{Driver, DriverBuilder, SharedFd};
-use compio_io::buf::BufResult;
+use compio_io::buf::{BufResult, IoBuf, IoBufMut};
 
 /// Long enough for anything that is going to happen at all.
 pub(crate) const LONG: Duration = Duration::from_secs(20);
@@ -121,5 +124,51 @@ impl Bell {
 impl Wake for Bell {
     fn wake(self: Arc<Self>) {
         self.0.fetch_add(1, Relaxed);
+    }
+}
+
+/// A buffer that says when it is dropped.
+#[derive(Debug)]
+pub(crate) struct Canary {
+    bytes: Vec<u8>,
+    deaths: Rc<Cell<usize>>,
+}
+
+impl Canary {
+    pub(crate) fn new(deaths: &Rc<Cell<usize>>) -> Self {
+        Self {
+            bytes: Vec::with_capacity(64),
+            deaths: Rc::clone(deaths),
+        }
+    }
+}
+
+impl Drop for Canary {
+    fn drop(&mut self) {
+        self.deaths.set(self.deaths.get() + 1);
+    }
+}
+
+// SAFETY: the vector's contract is this type's.
+unsafe impl IoBuf for Canary {
+    fn as_init(&self) -> &[u8] {
+        self.bytes.as_init()
+    }
+
+    fn buf_capacity(&self) -> usize {
+        self.bytes.buf_capacity()
+    }
+}
+
+// SAFETY: the vector's contract is this type's.
+unsafe impl IoBufMut for Canary {
+    unsafe fn as_uninit(&mut self) -> &mut [MaybeUninit<u8>] {
+        // SAFETY: passed on from this function.
+        unsafe { self.bytes.as_uninit() }
+    }
+
+    unsafe fn set_init(&mut self, len: usize) {
+        // SAFETY: passed on from this function.
+        unsafe { self.bytes.set_init(len) };
     }
 }
