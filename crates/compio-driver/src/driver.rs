@@ -505,7 +505,8 @@ impl Inner {
         let mut panicked = None;
         for waker in aftermath.wakers.drain(..) {
             if let Err(panic) = panic::catch_unwind(AssertUnwindSafe(|| waker.wake())) {
-                panicked = Some(panic);
+                // Only one can go on. The others' destructors are a user's, and may panic, too.
+                mem::forget(panicked.replace(panic));
             }
         }
         for key in aftermath.orphans.drain(..) {
@@ -545,8 +546,11 @@ impl Inner {
         while self.flights.airborne() > 0 {
             let left = self.shutdown_timeout.saturating_sub(began.elapsed());
             let turned = panic::catch_unwind(AssertUnwindSafe(|| self.turn(Some(left))));
-            if left.is_zero() || matches!(turned, Ok(Err(_))) {
-                break;
+            match turned {
+                Ok(Ok(())) if !left.is_zero() => {}
+                Ok(_) => break,
+                // As in `settle`.
+                Err(panic) => mem::forget(panic),
             }
         }
     }

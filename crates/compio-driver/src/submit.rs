@@ -79,16 +79,24 @@ impl<O: Operation> Future for Submit<O> {
             }
             State::Done => panic!("polled after completion"),
         };
-        // SAFETY: boarded with an `O` above; the state says that it was neither taken nor
-        // abandoned.
-        if let Some((operation, answer)) = unsafe { this.driver.flights.take::<O>(key) } {
-            this.state = State::Done;
-            return Poll::Ready(operation.finish(to_result(answer)));
+        let mut waker = None;
+        loop {
+            // SAFETY: boarded with an `O` above; the state says that it was neither taken nor
+            // abandoned.
+            if let Some((operation, answer)) = unsafe { this.driver.flights.take::<O>(key) } {
+                this.state = State::Done;
+                return Poll::Ready(operation.finish(to_result(answer)));
+            }
+            if let Some(waker) = waker.take() {
+                drop(this.driver.flights.set_waiter(key, waker));
+                return Poll::Pending;
+            }
+            if this.driver.flights.is_waiter(key, cx.waker()) {
+                return Poll::Pending;
+            }
+            // The code of the waker's maker: it may turn the driver, so look once more.
+            waker = Some(cx.waker().clone());
         }
-        if !this.driver.flights.is_waiter(key, cx.waker()) {
-            drop(this.driver.flights.set_waiter(key, cx.waker().clone()));
-        }
-        Poll::Pending
     }
 }
 

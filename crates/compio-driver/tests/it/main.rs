@@ -9,6 +9,7 @@ mod overflow;
 mod pool;
 mod pushed;
 mod readiness;
+mod reentrancy;
 mod shutdown;
 mod support;
 

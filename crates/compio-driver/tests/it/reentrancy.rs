@@ -1,0 +1,361 @@
+//! Code of users that the driver runs, and that comes back to the driver or panics: wakers,
+//! destructors, buffers.
+
+use std::{
+    cell::{Cell, RefCell},
+    io,
+    mem::MaybeUninit,
+    panic::{AssertUnwindSafe, catch_unwind, panic_any},
+    rc::Rc,
+    sync::Arc,
+    task::{RawWaker, RawWakerVTable, Wake, Waker},
+    time::Duration,
+};
+
+use compio_driver::{
+    Driver, Operation, Owned, Submit,
+    op::{Nop, ReadAt},
+    request::Request,
+};
+use compio_io::buf::{IoBuf, IoBufMut};
+
+use crate::support::{Bell, Canary, begin, drain, driver, pipe, poll_with, run, turn_until};
+
+thread_local! {
+    /// The driver of this test's thread, for code that gets no argument.
+    static HERE: RefCell<Option<Rc<Driver>>> = const { RefCell::new(None) };
+    static FUTURES: RefCell<Vec<Submit<Nop>>> = const { RefCell::new(Vec::new()) };
+    static CALLS: Cell<usize> = const { Cell::new(0) };
+}
+
+fn here() -> Rc<Driver> {
+    HERE.with_borrow_mut(|here| Rc::clone(here.get_or_insert_with(|| Rc::new(driver()))))
+}
+
+/// A waker that does this.
+struct Do(fn());
+
+impl Wake for Do {
+    fn wake(self: Arc<Self>) {
+        CALLS.set(CALLS.get() + 1);
+        self.0();
+    }
+}
+
+fn doing(what: fn()) -> Waker {
+    Waker::from(Arc::new(Do(what)))
+}
+
+/// Several operations end in one turn; the first waker woken does `what`. All the others are
+/// woken, and the driver goes on.
+fn check_waker(what: fn()) {
+    let driver = here();
+    let (bell, bell_waker) = Bell::new();
+    let mut nops: Vec<_> = (0..3).map(|_| driver.submit(Nop::new())).collect();
+    assert!(poll_with(&mut nops[0], &doing(what)).is_pending());
+    assert!(poll_with(&mut nops[1], &bell_waker).is_pending());
+    assert!(poll_with(&mut nops[2], &bell_waker).is_pending());
+    let turned = catch_unwind(AssertUnwindSafe(|| {
+        turn_until(&driver, || driver.in_flight() == 0);
+    }));
+    assert_eq!((CALLS.get(), bell.rings()), (1, 2));
+    if let Err(panic) = turned {
+        assert_eq!(panic.downcast_ref(), Some(&"a waker"));
+    }
+    for nop in nops {
+        assert_eq!(run(&driver, nop).unwrap(), 0);
+    }
+}
+
+#[test]
+fn a_waker_may_turn_the_driver() {
+    check_waker(|| here().turn(Some(Duration::ZERO)).unwrap());
+}
+
+#[test]
+fn a_waker_may_run_an_operation() {
+    check_waker(|| assert_eq!(run(&here(), here().submit(Nop::new())).unwrap(), 0));
+}
+
+#[test]
+fn a_waker_may_begin_and_drop_operations() {
+    check_waker(|| {
+        let mut nops: Vec<_> = (0..200).map(|_| here().submit(Nop::new())).collect();
+        nops.iter_mut().for_each(|nop| begin(&here(), nop));
+    });
+}
+
+#[test]
+fn a_waker_may_panic() {
+    check_waker(|| panic_any("a waker"));
+}
+
+#[test]
+fn a_waker_may_drop_futures_that_ended_beside_it() {
+    let driver = here();
+    let mut first = driver.submit(Nop::new());
+    assert!(poll_with(&mut first, &doing(|| FUTURES.take().clear())).is_pending());
+    let mut others: Vec<_> = (0..3).map(|_| driver.submit(Nop::new())).collect();
+    others.iter_mut().for_each(|nop| begin(&driver, nop));
+    FUTURES.set(others);
+    drain(&driver);
+    assert_eq!(CALLS.get(), 1);
+    assert_eq!(run(&driver, first).unwrap(), 0);
+}
+
+#[test]
+fn a_waker_may_shut_the_driver_down() {
+    let driver = here();
+    let (reader, _writer) = pipe();
+    let deaths = Rc::default();
+    let mut read = driver.submit(ReadAt::at_cursor(reader, Canary::new(&deaths)));
+    begin(&driver, &mut read);
+    let mut nop = driver.submit(Nop::new());
+    assert!(poll_with(&mut nop, &doing(|| here().shut_down())).is_pending());
+    drain(&driver);
+    assert_eq!(CALLS.get(), 1);
+    assert_eq!(run(&driver, nop).unwrap(), 0);
+    drop(read);
+    assert_eq!(deaths.get(), 1);
+}
+
+/// What two wakers throw cannot both go on; what is left behind has a destructor, too.
+#[test]
+fn wakers_may_panic_with_something_that_panics_when_dropped() {
+    struct Bomb;
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            panic!("a bomb");
+        }
+    }
+
+    let driver = driver();
+    let (bell, bell_waker) = Bell::new();
+    let deaths = Rc::default();
+    let (reader, writer) = pipe();
+    let mut orphan = driver.submit(ReadAt::at_cursor(reader, Canary::new(&deaths)));
+    begin(&driver, &mut orphan);
+    let mut nops: Vec<_> = (0..3).map(|_| driver.submit(Nop::new())).collect();
+    for nop in &mut nops[..2] {
+        assert!(poll_with(nop, &doing(|| panic_any(Bomb))).is_pending());
+    }
+    assert!(poll_with(&mut nops[2], &bell_waker).is_pending());
+    drop((orphan, writer));
+    let panic = catch_unwind(AssertUnwindSafe(|| drain(&driver))).unwrap_err();
+    assert!(panic.is::<Bomb>());
+    std::mem::forget(panic);
+    drain(&driver);
+    assert_eq!((bell.rings(), deaths.get()), (1, 1));
+}
+
+#[test]
+fn a_driver_may_die_while_its_wakers_panic() {
+    struct Bomb;
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            panic!("a bomb");
+        }
+    }
+
+    let driver = driver();
+    let (reader, _writer) = pipe();
+    let deaths = Rc::default();
+    let mut reads: Vec<_> = (0..2)
+        .map(|_| driver.submit(ReadAt::at_cursor(reader.clone(), Canary::new(&deaths))))
+        .collect();
+    for read in &mut reads {
+        assert!(poll_with(read, &doing(|| panic_any(Bomb))).is_pending());
+    }
+    drop(driver);
+    drop(reads);
+    assert_eq!((CALLS.get(), deaths.get()), (2, 2));
+}
+
+/// An operation whose output does this when it is dropped.
+struct Then(fn());
+
+struct Doing(fn());
+
+impl Drop for Doing {
+    fn drop(&mut self) {
+        CALLS.set(CALLS.get() + 1);
+        self.0();
+    }
+}
+
+// SAFETY: the request points to nothing.
+unsafe impl Operation for Then {
+    type Output = Doing;
+
+    fn request(&mut self) -> Request {
+        Request::Nop
+    }
+
+    fn finish(self, _: io::Result<usize>) -> Doing {
+        Doing(self.0)
+    }
+}
+
+// SAFETY: no descriptor is named.
+unsafe impl Owned for Then {}
+
+/// Abandoned operations of which the first does `what` at its burial. The driver goes on.
+fn check_destructor(what: fn()) {
+    let driver = here();
+    let mut in_the_air: Vec<_> = [what, || (), || ()]
+        .map(|then| driver.submit(Then(then)))
+        .into();
+    for then in &mut in_the_air {
+        assert!(poll_with(then, Waker::noop()).is_pending());
+    }
+    drop(in_the_air);
+    drain(&driver);
+    assert_eq!(CALLS.get(), 3);
+
+    let mut landed = driver.submit(Then(what));
+    assert!(poll_with(&mut landed, Waker::noop()).is_pending());
+    drain(&driver);
+    drop(landed);
+    assert_eq!(CALLS.get(), 4);
+    assert_eq!(run(&driver, driver.submit(Nop::new())).unwrap(), 0);
+}
+
+#[test]
+fn a_destructor_may_turn_the_driver() {
+    check_destructor(|| here().turn(Some(Duration::ZERO)).unwrap());
+}
+
+#[test]
+fn a_destructor_may_run_an_operation() {
+    check_destructor(|| assert_eq!(run(&here(), here().submit(Nop::new())).unwrap(), 0));
+}
+
+#[test]
+fn a_destructor_may_panic() {
+    check_destructor(|| panic!("a destructor"));
+}
+
+#[test]
+fn a_destructor_may_shut_the_driver_down() {
+    let driver = here();
+    let mut then = driver.submit(Then(|| here().shut_down()));
+    assert!(poll_with(&mut then, Waker::noop()).is_pending());
+    drop(then);
+    drain(&driver);
+    assert_eq!(CALLS.get(), 1);
+}
+
+/// A waker whose clone turns the driver: the operation may end between the look and the note.
+#[test]
+fn a_wake_is_not_lost_while_the_waker_is_cloned() {
+    unsafe fn clone(data: *const ()) -> RawWaker {
+        here().turn(Some(Duration::ZERO)).unwrap();
+        RawWaker::new(data, &VTABLE)
+    }
+    unsafe fn wake(_: *const ()) {
+        CALLS.set(CALLS.get() + 1);
+    }
+    static VTABLE: RawWakerVTable = RawWakerVTable::new(clone, wake, wake, |_| {});
+    // SAFETY: the functions use nothing of the data.
+    let waker = unsafe { Waker::from_raw(RawWaker::new(std::ptr::null(), &VTABLE)) };
+
+    let driver = here();
+    let mut nop = driver.submit(Nop::new());
+    let is_ready = poll_with(&mut nop, &waker).is_ready();
+    drain(&driver);
+    assert!(is_ready || CALLS.get() == 1, "nobody would poll again");
+}
+
+/// A buffer that does this when it is asked where it lies.
+struct Asked(Vec<u8>, fn());
+
+// SAFETY: the vector's contract is this type's.
+unsafe impl IoBuf for Asked {
+    fn as_init(&self) -> &[u8] {
+        &self.0
+    }
+
+    fn buf_capacity(&self) -> usize {
+        self.0.capacity()
+    }
+}
+
+// SAFETY: the vector's contract is this type's.
+unsafe impl IoBufMut for Asked {
+    unsafe fn as_uninit(&mut self) -> &mut [MaybeUninit<u8>] {
+        self.1();
+        // SAFETY: passed on from this function.
+        unsafe { self.0.as_uninit() }
+    }
+
+    unsafe fn set_init(&mut self, len: usize) {
+        // SAFETY: passed on from this function.
+        unsafe { self.0.set_init(len) };
+    }
+}
+
+#[test]
+fn a_buffer_may_use_the_driver() {
+    let driver = here();
+    let (reader, writer) = pipe();
+    drop(writer);
+    let buffer = Asked(Vec::with_capacity(8), || {
+        assert_eq!(run(&here(), here().submit(Nop::new())).unwrap(), 0);
+    });
+    let read = driver.submit(ReadAt::at_cursor(reader, buffer));
+    assert_eq!(run(&driver, read).0.unwrap(), 0);
+}
+
+#[test]
+fn a_buffer_that_panics_leaves_nothing_behind() {
+    let driver = driver();
+    let (reader, _writer) = pipe();
+    let buffer = Asked(Vec::with_capacity(8), || panic!("a buffer"));
+    let mut read = driver.submit(ReadAt::at_cursor(reader.clone(), buffer));
+    catch_unwind(AssertUnwindSafe(|| {
+        poll_with(&mut read, Waker::noop()).is_ready()
+    }))
+    .unwrap_err();
+    assert_eq!(driver.in_flight(), 0);
+    reader.try_unwrap().expect("the operation is gone");
+    drop(read);
+    driver.turn(Some(Duration::ZERO)).unwrap();
+}
+
+#[test]
+fn a_finish_that_panics_leaves_nothing_behind() {
+    struct Faulty(Rc<()>);
+    // SAFETY: the request points to nothing.
+    unsafe impl Operation for Faulty {
+        type Output = ();
+
+        fn request(&mut self) -> Request {
+            Request::Nop
+        }
+
+        fn finish(self, _: io::Result<usize>) {
+            panic!("a finish");
+        }
+    }
+    // SAFETY: no descriptor is named.
+    unsafe impl Owned for Faulty {}
+
+    let driver = driver();
+    let count = Rc::new(());
+    let (mut awaited, mut dropped) = (
+        driver.submit(Faulty(Rc::clone(&count))),
+        driver.submit(Faulty(Rc::clone(&count))),
+    );
+    assert!(poll_with(&mut awaited, Waker::noop()).is_pending());
+    assert!(poll_with(&mut dropped, Waker::noop()).is_pending());
+    drop(dropped);
+    drain(&driver);
+    catch_unwind(AssertUnwindSafe(|| {
+        poll_with(&mut awaited, Waker::noop()).is_ready()
+    }))
+    .unwrap_err();
+    assert_eq!((Rc::strong_count(&count), driver.in_flight()), (1, 0));
+    driver.turn(Some(Duration::ZERO)).unwrap();
+    let nop = driver.submit(Nop::new());
+    assert_eq!(run(&driver, nop).unwrap(), 0);
+}
