@@ -6,6 +6,8 @@ use compio::{
     fs::File,
     io::{AsyncRead, AsyncWriteExt},
     net::{TcpListener, UnixStream},
+    op::Nop,
+    runtime::submit,
     task::{JoinHandle, block_on},
 };
 
@@ -27,7 +29,7 @@ pub const CONTENDER: Contender = Contender {
     echo: Some(echo),
     pairs: Some(pairs),
     file: Some(file),
-    nop: None,
+    nop: Some(nop),
     spawn: Some(spawn),
     turns: Some(turns),
     sleep: Some(sleep),
@@ -110,9 +112,26 @@ async fn read(file: Rc<File>, index: usize, times: usize) -> io::Result<()> {
     Ok(())
 }
 
+fn nop(load: Load) -> io::Result<Cost> {
+    block_on(async {
+        let meter = Meter::start()?;
+        let task = |_| compio::task::spawn(do_nothing(load.each()));
+        join((0..load.width).map(task).collect()).await?;
+        meter.stop()
+    })
+}
+
+async fn do_nothing(times: usize) -> io::Result<()> {
+    for _ in 0..times {
+        submit(Nop::new()).await?;
+    }
+    Ok(())
+}
+
 fn spawn(load: Load) -> io::Result<Cost> {
+    let number = |joined: Result<usize, _>| joined.expect("the task does not panic");
     let start = |number| compio::task::spawn(spawn::task(number));
-    block_on(spawn::spawn_and_join(load, start, |number| number))
+    block_on(spawn::spawn_and_join(load, start, number))
 }
 
 fn turns(load: Load) -> io::Result<Cost> {
@@ -120,7 +139,7 @@ fn turns(load: Load) -> io::Result<Cost> {
         let meter = Meter::start()?;
         let task = |_| compio::task::spawn(turns::task(load.each()));
         for task in (0..load.width).map(task).collect::<Vec<_>>() {
-            task.await;
+            task.await.map_err(io::Error::other)?;
         }
         meter.stop()
     })
@@ -132,7 +151,7 @@ fn sleep(load: Load) -> io::Result<Cost> {
         let sleep = compio::time::sleep;
         let task = |index| compio::task::spawn(sleep::task(index, load.each(), sleep));
         for task in (0..load.width).map(task).collect::<Vec<_>>() {
-            task.await;
+            task.await.map_err(io::Error::other)?;
         }
         meter.stop()
     })
@@ -140,7 +159,7 @@ fn sleep(load: Load) -> io::Result<Cost> {
 
 async fn join(tasks: Vec<JoinHandle<io::Result<()>>>) -> io::Result<()> {
     for task in tasks {
-        task.await?;
+        task.await.map_err(io::Error::other)??;
     }
     Ok(())
 }
