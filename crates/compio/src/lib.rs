@@ -1,1 +1,99 @@
-//! A completion-based, thread-per-core async runtime
+//! A completion-based, thread-per-core async runtime.
+//!
+//! A program hands a buffer to the kernel and gets it back with the result. Everything that a task
+//! does stays on the thread that it was spawned on.
+//!
+//! # Quick start
+//!
+//! With the `runtime` feature, which is there by default, the high-level API performs I/O on files
+//! and sockets.
+//!
+//! ```rust
+//! use compio::{fs::File, task::block_on};
+//!
+//! let buffer = block_on(async {
+//!     let file = File::open("Cargo.toml").unwrap();
+//!     let (read, buffer) = file.read_at(Vec::with_capacity(1024), 0).await;
+//!     let read = read.unwrap();
+//!     assert_eq!(read, buffer.len());
+//!     String::from_utf8(buffer).unwrap()
+//! });
+//! println!("{}", buffer);
+//! ```
+//!
+//! The low-level driver can be used by hand, too.
+//!
+//! ```rust
+//! use compio::{
+//!     buf::IntoInner,
+//!     driver::{AsRawFd, Driver, Poller},
+//!     fs::File,
+//!     op::ReadAt,
+//! };
+//!
+//! let driver = Driver::new().unwrap();
+//! let file = File::open("Cargo.toml").unwrap();
+//! // Attach the `RawFd` to driver first.
+//! driver.attach(file.as_raw_fd()).unwrap();
+//!
+//! // Create operation and push it to the driver.
+//! let mut op = ReadAt::new(file.as_raw_fd(), 0, Vec::with_capacity(4096));
+//! unsafe { driver.push(&mut op, 0) }.unwrap();
+//!
+//! // Poll the driver and wait for IO completed.
+//! let entry = driver.poll_one(None).unwrap();
+//! assert_eq!(entry.user_data(), 0);
+//!
+//! // Resize the buffer by return value.
+//! let n = entry.into_result().unwrap();
+//! let mut buffer = op.into_inner().into_inner();
+//! unsafe {
+//!     buffer.set_len(n);
+//! }
+//!
+//! println!("{}", String::from_utf8(buffer).unwrap());
+//! ```
+//!
+//! # Buffers and results
+//!
+//! The kernel reads and writes buffers while the program goes on, so an operation owns its buffer
+//! and gives it back at the end, also when it failed: operations return a
+//! [`BufResult`](buf::BufResult), a tuple of result and buffer. A read fills the buffer from its
+//! start over its whole capacity and sets its length; [`slice`](buf::IoBuf::slice) chooses a part.
+//!
+//! # Cancellation
+//!
+//! Dropping the future of an operation cancels it. That never blocks, frees nothing early and
+//! leaks nothing; what an operation that succeeds all the same means is said at each.
+//!
+//! # Features
+//!
+//! | feature | default | what it adds |
+//! |---|---|---|
+//! | `runtime` | yes | `task`, `runtime` |
+//! | `fs` | yes | `fs` |
+//! | `net` | yes | `net` |
+//! | `time` | yes | `time` |
+//! | `macros` | yes | `#[compio::main]`, `#[compio::test]` |
+//! | `bytes` | no | `bytes::Bytes` and `BytesMut` as buffers |
+//!
+//! Without any there are [`driver`], [`op`], [`buf`] and [`io`].
+
+pub use compio_driver as driver;
+pub use compio_driver::op;
+pub use compio_io::{buf, io};
+#[cfg(feature = "macros")]
+pub use compio_macros::{main, test};
+
+#[cfg(feature = "fs")]
+pub mod fs;
+#[cfg(feature = "net")]
+pub mod net;
+#[cfg(feature = "runtime")]
+pub mod runtime;
+#[cfg(feature = "fs")]
+mod sys;
+#[cfg(feature = "runtime")]
+pub mod task;
+#[cfg(feature = "time")]
+pub mod time;

@@ -1,1 +1,267 @@
-//! TODO
+//! Waking a driver from other threads.
+
+use std::{
+    mem::MaybeUninit,
+    sync::{
+        Arc,
+        atomic::{
+            AtomicBool, AtomicUsize,
+            Ordering::{Acquire, Relaxed, Release},
+        },
+        mpsc,
+    },
+    task::Waker,
+    thread,
+    time::{Duration, Instant},
+};
+
+use compio_driver::{
+    AsRawFd, Driver, DriverBuilder, Poller, SpinPolicy,
+    op::{Blocking, ReadAt},
+};
+
+use crate::support::{LONG, begin, drain, driver, pipe, poll_once, turn_until};
+
+/// The wakes of every policy must be safe.
+const POLICIES: [SpinPolicy; 3] = [SpinPolicy::Off, SpinPolicy::Adaptive, SpinPolicy::Always];
+
+fn driver_with(policy: SpinPolicy) -> Driver {
+    DriverBuilder::new().spin(policy).build().unwrap()
+}
+
+#[test]
+fn a_wake_before_the_sleep_is_not_lost() {
+    for policy in POLICIES {
+        let driver = driver_with(policy);
+        driver.waker().wake();
+        let began = Instant::now();
+        driver.turn(Some(LONG)).unwrap();
+        assert!(began.elapsed() < LONG, "it slept");
+    }
+}
+
+#[test]
+fn a_wake_from_another_thread_ends_the_sleep() {
+    for policy in POLICIES {
+        let driver = driver_with(policy);
+        let flag = Arc::new(AtomicBool::new(false));
+        for _ in 0..500 {
+            flag.store(false, Relaxed);
+            let (waker, setter) = (driver.waker(), Arc::clone(&flag));
+            let thread = thread::spawn(move || {
+                setter.store(true, Release);
+                waker.wake();
+            });
+            turn_until(&driver, || flag.load(Acquire));
+            thread.join().unwrap();
+        }
+    }
+}
+
+/// Each waits for the other, some thousand times: one lost wake, and both sleep on.
+fn check_ping_pong(policy: SpinPolicy, rounds: usize) {
+    let count = Arc::new(AtomicUsize::new(0));
+    let (give, take) = mpsc::channel();
+    let (give_back, take_back) = mpsc::channel();
+    let play = move |driver: &Driver, count: &AtomicUsize, parity: usize, other: Waker| {
+        for round in (parity..rounds).step_by(2) {
+            turn_until(driver, || count.load(Acquire) == round);
+            count.store(round + 1, Release);
+            other.wake_by_ref();
+        }
+    };
+    let other_count = Arc::clone(&count);
+    let thread = thread::spawn(move || {
+        let driver = driver_with(policy);
+        give.send(driver.waker()).unwrap();
+        let waker = take_back.recv().unwrap();
+        play(&driver, &other_count, 1, waker);
+    });
+    let driver = driver_with(policy);
+    give_back.send(driver.waker()).unwrap();
+    play(&driver, &count, 0, take.recv().unwrap());
+    thread.join().unwrap();
+    assert_eq!(count.load(Relaxed), rounds);
+}
+
+#[test]
+fn two_sleeping_drivers_wake_each_other_thousands_of_times() {
+    check_ping_pong(SpinPolicy::Off, 10_000);
+}
+
+#[test]
+fn two_spinning_drivers_wake_each_other_thousands_of_times() {
+    check_ping_pong(SpinPolicy::Adaptive, 10_000);
+    check_ping_pong(SpinPolicy::Always, 10_000);
+}
+
+#[test]
+fn many_threads_wake_one_driver() {
+    let driver = driver_with(SpinPolicy::Off);
+    let count = Arc::new(AtomicUsize::new(0));
+    let threads: Vec<_> = (0..8)
+        .map(|_| {
+            let (waker, count) = (driver.waker(), Arc::clone(&count));
+            thread::spawn(move || {
+                for _ in 0..1000 {
+                    count.fetch_add(1, Release);
+                    waker.wake_by_ref();
+                }
+            })
+        })
+        .collect();
+    turn_until(&driver, || count.load(Acquire) == 8000);
+    threads
+        .into_iter()
+        .for_each(|thread| thread.join().unwrap());
+}
+
+#[test]
+fn a_waker_outlives_its_driver() {
+    let driver = driver();
+    let waker = driver.waker();
+    let other = waker.clone();
+    assert!(other.will_wake(&waker));
+    drop(driver);
+    waker.wake_by_ref();
+    thread::spawn(move || other.wake()).join().unwrap();
+    waker.wake();
+}
+
+#[test]
+fn a_wake_does_not_end_an_operation() {
+    let driver = driver();
+    let (reader, _writer) = pipe();
+    let mut read = driver.submit(ReadAt::at_cursor(reader, vec![0; 8]));
+    begin(&driver, &mut read);
+    for _ in 0..10 {
+        driver.waker().wake();
+        driver.turn(Some(LONG)).unwrap();
+        assert!(poll_once(&driver, &mut read).is_pending());
+    }
+    drop(read);
+    drain(&driver);
+}
+
+/// Whether the descriptor becomes readable.
+fn is_readable(driver: &Driver, timeout: Duration) -> bool {
+    let mut entry = libc::pollfd {
+        fd: driver.as_raw_fd(),
+        events: libc::POLLIN,
+        revents: 0,
+    };
+    // SAFETY: one entry is passed.
+    unsafe { libc::poll(&raw mut entry, 1, timeout.as_millis() as i32) == 1 }
+}
+
+#[test]
+fn an_outer_loop_is_woken_by_other_threads() {
+    let driver = driver_with(SpinPolicy::Off);
+    for _ in 0..500 {
+        let waker = driver.waker();
+        while !driver.prepare_to_sleep() {
+            driver.turn(Some(Duration::ZERO)).unwrap();
+        }
+        let thread = thread::spawn(move || waker.wake());
+        assert!(is_readable(&driver, LONG));
+        driver.turn(Some(Duration::ZERO)).unwrap();
+        thread.join().unwrap();
+    }
+}
+
+#[test]
+fn an_outer_loop_sees_blocking_work_and_completions() {
+    let driver = driver();
+    let (reader, writer) = pipe();
+    let mut read = driver.submit(ReadAt::at_cursor(reader, vec![0; 8]));
+    begin(&driver, &mut read);
+    let (release, released) = mpsc::channel::<()>();
+    let mut work = driver.submit(Blocking::new(move || released.recv().unwrap()));
+    begin(&driver, &mut work);
+    while !driver.prepare_to_sleep() {
+        driver.turn(Some(Duration::ZERO)).unwrap();
+    }
+    assert!(!is_readable(&driver, Duration::ZERO));
+    release.send(()).unwrap();
+    assert!(is_readable(&driver, LONG));
+    while poll_once(&driver, &mut work).is_pending() {
+        driver.turn(Some(Duration::ZERO)).unwrap();
+    }
+
+    while !driver.prepare_to_sleep() {
+        driver.turn(Some(Duration::ZERO)).unwrap();
+    }
+    drop(writer);
+    assert!(is_readable(&driver, LONG));
+    while poll_once(&driver, &mut read).is_pending() {
+        driver.turn(Some(Duration::ZERO)).unwrap();
+    }
+}
+
+#[test]
+fn a_driver_that_was_woken_does_not_let_the_outer_loop_sleep() {
+    let driver = driver();
+    driver.waker().wake();
+    assert!(!driver.prepare_to_sleep());
+    driver.turn(Some(LONG)).unwrap();
+    driver.turn(Some(Duration::ZERO)).unwrap();
+    assert!(driver.prepare_to_sleep());
+}
+
+/// The processor time of this thread.
+fn processor_time() -> Duration {
+    let mut usage = MaybeUninit::<libc::rusage>::zeroed();
+    // SAFETY: the system fills in the struct.
+    let usage = unsafe {
+        assert_eq!(libc::getrusage(libc::RUSAGE_THREAD, usage.as_mut_ptr()), 0);
+        usage.assume_init()
+    };
+    let time = |time: libc::timeval| Duration::new(time.tv_sec as u64, time.tv_usec as u32 * 1000);
+    time(usage.ru_utime) + time(usage.ru_stime)
+}
+
+/// Waits for a pipe until `timeout` is over or another thread writes to it after a fifth of a
+/// second, and does so for next to nothing.
+fn check_idle(policy: SpinPolicy, timeout: Duration) {
+    let driver = driver_with(policy);
+    let (reader, writer) = std::io::pipe().unwrap();
+    let mut op = ReadAt::at_cursor(reader.as_raw_fd(), vec![0; 8]);
+    // SAFETY: the operation and its descriptor stay here until the entry has come.
+    unsafe { driver.push(&mut op, 0) }.unwrap();
+    let writing = thread::spawn(move || {
+        thread::sleep(Duration::from_millis(200));
+        drop(writer);
+    });
+    let before = processor_time();
+    driver
+        .poll_one(Some(timeout))
+        .unwrap()
+        .into_result()
+        .unwrap();
+    let used = processor_time() - before;
+    assert!(
+        used < Duration::from_millis(50),
+        "{policy:?} {timeout:?}: {used:?}"
+    );
+    writing.join().unwrap();
+}
+
+#[test]
+fn an_idle_driver_uses_no_processor() {
+    for policy in POLICIES {
+        check_idle(policy, LONG);
+    }
+}
+
+/// Neither does one that has more time than the kernel can count.
+#[test]
+fn a_very_long_timeout_is_no_short_one() {
+    for timeout in [
+        Duration::from_secs(1 << 33),
+        Duration::from_secs(9_223_372_036),
+        Duration::from_secs(i64::MAX as u64),
+        Duration::MAX,
+    ] {
+        check_idle(SpinPolicy::Off, timeout);
+    }
+}

@@ -1,0 +1,296 @@
+//! An open file.
+
+use std::{io, path::Path};
+
+use compio_driver::{
+    AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd, SharedFd,
+    op::{Close, ReadAt, ReadVectoredAt, StatFd, Sync, WriteAt, WriteVectoredAt},
+};
+use compio_io::{
+    buf::{BufResult, IoBuf, IoBufMut, IoVectoredBuf, IoVectoredBufMut},
+    io::{AsyncReadAt, AsyncWriteAt},
+};
+
+use super::{Metadata, OpenOptions};
+use crate::runtime;
+
+/// An open file. Clones are handles of the same open file.
+///
+/// It belongs to its thread; [`into_std`](Self::into_std) takes it elsewhere. When the last handle
+/// and the last operation are gone, it is closed.
+///
+/// # Cancellation
+///
+/// A read that is dropped reads nothing that could be missed: the next one names its position
+/// again. A write that is dropped may have written nothing, a part, or all.
+///
+/// ```
+/// use compio::fs::File;
+///
+/// # fn main() -> std::io::Result<()> {
+/// # let dir = tempfile::tempdir()?;
+/// # let path = dir.path().join("greeting");
+/// compio::task::block_on(async {
+///     let file = File::create(&path)?;
+///     let (written, buffer) = file.write_at("hello", 0).await;
+///     assert_eq!(&buffer[..written?], "hello");
+///     file.sync_all().await?;
+///     file.close().await?;
+///
+///     let file = File::open(&path)?;
+///     let (read, buffer) = file.read_at(Vec::with_capacity(100), 1).await;
+///     assert_eq!(read?, 4);
+///     assert_eq!(buffer, b"ello");
+///     # Ok(())
+/// })
+/// # }
+/// ```
+#[derive(Debug, Clone)]
+pub struct File {
+    fd: SharedFd,
+}
+
+impl File {
+    /// Opens a file for reading, on this thread and at once.
+    ///
+    /// # Errors
+    ///
+    /// As [`std::fs::File::open`].
+    pub fn open(path: impl AsRef<Path>) -> io::Result<Self> {
+        OpenOptions::new().read(true).open(path)
+    }
+
+    /// Opens a file for writing, on this thread and at once; it is created if it is missing and
+    /// emptied if not.
+    ///
+    /// # Errors
+    ///
+    /// As [`std::fs::File::create`].
+    pub fn create(path: impl AsRef<Path>) -> io::Result<Self> {
+        OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .open(path)
+    }
+
+    /// As [`open`](Self::open), through the kernel's queue: a slow disk keeps no other task
+    /// waiting.
+    ///
+    /// # Cancellation
+    ///
+    /// See [`OpenOptions::open_async`].
+    ///
+    /// # Errors
+    ///
+    /// As for [`open`](Self::open).
+    pub async fn open_async(path: impl AsRef<Path>) -> io::Result<Self> {
+        OpenOptions::new().read(true).open_async(path).await
+    }
+
+    /// As [`create`](Self::create), through the kernel's queue.
+    ///
+    /// # Cancellation
+    ///
+    /// See [`OpenOptions::open_async`].
+    ///
+    /// # Errors
+    ///
+    /// As for [`create`](Self::create).
+    pub async fn create_async(path: impl AsRef<Path>) -> io::Result<Self> {
+        OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .open_async(path)
+            .await
+    }
+
+    /// Takes over a file of std's.
+    pub fn from_std(file: std::fs::File) -> Self {
+        Self {
+            fd: OwnedFd::from(file).into(),
+        }
+    }
+
+    /// Gives the file to std, which can take it to another thread.
+    ///
+    /// # Errors
+    ///
+    /// This file, if there are other handles of it or operations under way.
+    pub fn into_std(self) -> Result<std::fs::File, Self> {
+        match self.fd.try_unwrap() {
+            Ok(fd) => Ok(fd.into()),
+            Err(fd) => Err(Self { fd }),
+        }
+    }
+
+    /// Reads at `offset` bytes from the beginning, into `buffer` from its start over its whole
+    /// capacity. Returns the number of bytes; 0 at the end of the file.
+    ///
+    /// # Cancellation
+    ///
+    /// See [`File`].
+    ///
+    /// # Errors
+    ///
+    /// The system's, with the buffer.
+    pub async fn read_at<B: IoBufMut>(&self, buffer: B, offset: u64) -> BufResult<usize, B> {
+        runtime::submit(ReadAt::new(self.fd.clone(), offset, buffer)).await
+    }
+
+    /// As [`read_at`](Self::read_at), into several buffers one after the other.
+    ///
+    /// # Cancellation
+    ///
+    /// See [`File`].
+    ///
+    /// # Errors
+    ///
+    /// The system's, with the buffers.
+    pub async fn read_vectored_at<V: IoVectoredBufMut>(
+        &self,
+        buffers: V,
+        offset: u64,
+    ) -> BufResult<usize, V> {
+        runtime::submit(ReadVectoredAt::new(self.fd.clone(), offset, buffers)).await
+    }
+
+    /// Writes `buffer` at `offset` bytes from the beginning. Returns the number of bytes, which
+    /// may be less than all.
+    ///
+    /// # Cancellation
+    ///
+    /// See [`File`].
+    ///
+    /// # Errors
+    ///
+    /// The system's, with the buffer.
+    pub async fn write_at<B: IoBuf>(&self, buffer: B, offset: u64) -> BufResult<usize, B> {
+        runtime::submit(WriteAt::new(self.fd.clone(), offset, buffer)).await
+    }
+
+    /// As [`write_at`](Self::write_at), out of several buffers one after the other.
+    ///
+    /// # Cancellation
+    ///
+    /// See [`File`].
+    ///
+    /// # Errors
+    ///
+    /// The system's, with the buffers.
+    pub async fn write_vectored_at<V: IoVectoredBuf>(
+        &self,
+        buffers: V,
+        offset: u64,
+    ) -> BufResult<usize, V> {
+        runtime::submit(WriteVectoredAt::new(self.fd.clone(), offset, buffers)).await
+    }
+
+    /// Waits until content and attributes are on the disk.
+    ///
+    /// # Cancellation
+    ///
+    /// The system may go on with it.
+    ///
+    /// # Errors
+    ///
+    /// The system's.
+    pub async fn sync_all(&self) -> io::Result<()> {
+        runtime::submit(Sync::all(self.fd.clone())).await
+    }
+
+    /// Waits until the content is on the disk, with as much of the attributes as it takes to read
+    /// it back.
+    ///
+    /// # Cancellation
+    ///
+    /// The system may go on with it.
+    ///
+    /// # Errors
+    ///
+    /// The system's.
+    pub async fn sync_data(&self) -> io::Result<()> {
+        runtime::submit(Sync::data(self.fd.clone())).await
+    }
+
+    /// Asks for the file's attributes.
+    ///
+    /// # Cancellation
+    ///
+    /// Has no effect on the file.
+    ///
+    /// # Errors
+    ///
+    /// The system's.
+    pub async fn metadata(&self) -> io::Result<Metadata> {
+        runtime::submit(StatFd::new(self.fd.clone()))
+            .await
+            .map(Metadata)
+    }
+
+    /// Closes the file and says what the system thought of that. A drop closes it, too, silently.
+    ///
+    /// If there are other handles of the file or operations under way, it stays open until these
+    /// are gone.
+    ///
+    /// # Cancellation
+    ///
+    /// The file is closed in any case.
+    ///
+    /// # Errors
+    ///
+    /// The system's. The file is closed all the same.
+    pub async fn close(self) -> io::Result<()> {
+        match self.fd.try_unwrap() {
+            Ok(fd) => runtime::submit(Close::new(fd)).await,
+            Err(_) => Ok(()),
+        }
+    }
+}
+
+impl AsyncReadAt for File {
+    async fn read_at<B: IoBufMut>(&self, buffer: B, offset: u64) -> BufResult<usize, B> {
+        File::read_at(self, buffer, offset).await
+    }
+
+    async fn read_vectored_at<V: IoVectoredBufMut>(
+        &self,
+        buffers: V,
+        offset: u64,
+    ) -> BufResult<usize, V> {
+        File::read_vectored_at(self, buffers, offset).await
+    }
+}
+
+impl AsyncWriteAt for File {
+    async fn write_at<B: IoBuf>(&self, buffer: B, offset: u64) -> BufResult<usize, B> {
+        File::write_at(self, buffer, offset).await
+    }
+
+    async fn write_vectored_at<V: IoVectoredBuf>(
+        &self,
+        buffers: V,
+        offset: u64,
+    ) -> BufResult<usize, V> {
+        File::write_vectored_at(self, buffers, offset).await
+    }
+}
+
+impl AsFd for File {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+impl AsRawFd for File {
+    fn as_raw_fd(&self) -> RawFd {
+        self.fd.as_raw_fd()
+    }
+}
+
+impl From<std::fs::File> for File {
+    fn from(file: std::fs::File) -> Self {
+        Self::from_std(file)
+    }
+}

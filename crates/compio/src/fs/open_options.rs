@@ -1,0 +1,142 @@
+//! How a file is opened.
+
+use std::{io, os::unix::fs::OpenOptionsExt, path::Path};
+
+use compio_driver::op::Open;
+
+use super::File;
+use crate::{runtime, sys};
+
+/// How a file is opened: [`std::fs::OpenOptions`], with the same rules.
+///
+/// ```
+/// use compio::fs::OpenOptions;
+///
+/// # fn main() -> std::io::Result<()> {
+/// # let dir = tempfile::tempdir()?;
+/// # let path = dir.path().join("new");
+/// compio::task::block_on(async {
+///     let file = OpenOptions::new().write(true).create_new(true).open(&path)?;
+///     let (written, _) = file.write_at("hello", 0).await;
+///     assert_eq!(written?, 5);
+///     # Ok(())
+/// })
+/// # }
+/// ```
+#[derive(Debug, Clone)]
+pub struct OpenOptions {
+    pub(crate) read: bool,
+    pub(crate) write: bool,
+    pub(crate) append: bool,
+    pub(crate) truncate: bool,
+    pub(crate) create: bool,
+    pub(crate) create_new: bool,
+    pub(crate) mode: u32,
+    pub(crate) custom_flags: i32,
+}
+
+impl OpenOptions {
+    /// Nothing is allowed yet.
+    pub fn new() -> Self {
+        Self {
+            read: false,
+            write: false,
+            append: false,
+            truncate: false,
+            create: false,
+            create_new: false,
+            mode: 0o666,
+            custom_flags: 0,
+        }
+    }
+
+    /// Allows reading.
+    pub fn read(&mut self, read: bool) -> &mut Self {
+        self.read = read;
+        self
+    }
+
+    /// Allows writing.
+    pub fn write(&mut self, write: bool) -> &mut Self {
+        self.write = write;
+        self
+    }
+
+    /// Allows writing, always behind the end: the position of a write is ignored then.
+    pub fn append(&mut self, append: bool) -> &mut Self {
+        self.append = append;
+        self
+    }
+
+    /// Makes the file empty.
+    pub fn truncate(&mut self, truncate: bool) -> &mut Self {
+        self.truncate = truncate;
+        self
+    }
+
+    /// Creates the file if it is missing.
+    pub fn create(&mut self, create: bool) -> &mut Self {
+        self.create = create;
+        self
+    }
+
+    /// Creates the file, which must be missing.
+    pub fn create_new(&mut self, create_new: bool) -> &mut Self {
+        self.create_new = create_new;
+        self
+    }
+
+    /// The permission bits of a file that is created, before the umask. 0o666 by default.
+    pub fn mode(&mut self, mode: u32) -> &mut Self {
+        self.mode = mode;
+        self
+    }
+
+    /// More of the system's `O_` flags.
+    pub fn custom_flags(&mut self, flags: i32) -> &mut Self {
+        self.custom_flags = flags;
+        self
+    }
+
+    /// Opens the file, on this thread and at once.
+    ///
+    /// # Errors
+    ///
+    /// As [`std::fs::OpenOptions::open`].
+    pub fn open(&self, path: impl AsRef<Path>) -> io::Result<File> {
+        std::fs::OpenOptions::new()
+            .read(self.read)
+            .write(self.write)
+            .append(self.append)
+            .truncate(self.truncate)
+            .create(self.create)
+            .create_new(self.create_new)
+            .mode(self.mode)
+            .custom_flags(self.custom_flags)
+            .open(path)
+            .map(File::from_std)
+    }
+
+    /// Opens the file through the kernel's queue, so that a slow disk or network keeps no other
+    /// task waiting.
+    ///
+    /// # Cancellation
+    ///
+    /// A file that is opened all the same is closed again; one that is created all the same stays.
+    ///
+    /// # Errors
+    ///
+    /// As for [`open`](Self::open).
+    pub async fn open_async(&self, path: impl AsRef<Path>) -> io::Result<File> {
+        let flags = sys::open_flags(self)?;
+        let path = sys::path_to_c(path.as_ref())?;
+        let fd = runtime::submit(Open::new(path, flags, self.mode)).await?;
+        Ok(File::from_std(fd.into()))
+    }
+}
+
+impl Default for OpenOptions {
+    fn default() -> Self {
+        Self::new()
+    }
+}

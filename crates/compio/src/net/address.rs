@@ -1,0 +1,127 @@
+//! From names to addresses.
+
+use std::{
+    io,
+    net::{self, IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6},
+};
+
+use crate::task::spawn_blocking;
+
+/// What stands for socket addresses, as [`std::net::ToSocketAddrs`]. A host name is looked up on
+/// another thread, so that no task waits for it.
+pub trait ToSocketAddrs: sealed::Lookup {}
+
+impl<T: sealed::Lookup + ?Sized> ToSocketAddrs for T {}
+
+pub(super) mod sealed {
+    use std::net::SocketAddr;
+
+    /// What is known without asking anybody.
+    #[derive(Debug)]
+    pub enum Target {
+        Known(Vec<SocketAddr>),
+        /// To be asked for, as `host:port`.
+        Name(String),
+    }
+
+    pub trait Lookup {
+        fn target(&self) -> Target;
+    }
+}
+
+use sealed::{Lookup, Target};
+
+/// All addresses of the target, in the resolver's order.
+pub(super) async fn resolve(address: &(impl ToSocketAddrs + ?Sized)) -> io::Result<Vec<SocketAddr>> {
+    match address.target() {
+        Target::Known(addresses) => Ok(addresses),
+        Target::Name(name) => {
+            let found = spawn_blocking(move || {
+                net::ToSocketAddrs::to_socket_addrs(&name).map(Iterator::collect)
+            });
+            found.await.map_err(io::Error::other)?
+        }
+    }
+}
+
+/// Tries each address in turn; the last error counts.
+pub(super) async fn each<T>(
+    address: &(impl ToSocketAddrs + ?Sized),
+    mut attempt: impl AsyncFnMut(SocketAddr) -> io::Result<T>,
+) -> io::Result<T> {
+    let mut last_error = None;
+    for address in resolve(address).await? {
+        match attempt(address).await {
+            Ok(value) => return Ok(value),
+            Err(error) => last_error = Some(error),
+        }
+    }
+    Err(last_error.unwrap_or_else(|| {
+        io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "could not resolve to any addresses",
+        )
+    }))
+}
+
+macro_rules! known {
+    ($($type:ty),* $(,)?) => {$(
+        impl Lookup for $type {
+            fn target(&self) -> Target {
+                Target::Known(vec![SocketAddr::from(*self)])
+            }
+        }
+    )*};
+}
+
+known!(
+    SocketAddr,
+    SocketAddrV4,
+    SocketAddrV6,
+    (IpAddr, u16),
+    (Ipv4Addr, u16),
+    (Ipv6Addr, u16),
+);
+
+impl Lookup for [SocketAddr] {
+    fn target(&self) -> Target {
+        Target::Known(self.to_vec())
+    }
+}
+
+impl Lookup for str {
+    fn target(&self) -> Target {
+        match self.parse() {
+            Ok(address) => Target::Known(vec![address]),
+            Err(_) => Target::Name(self.into()),
+        }
+    }
+}
+
+impl Lookup for String {
+    fn target(&self) -> Target {
+        self.as_str().target()
+    }
+}
+
+impl Lookup for (&str, u16) {
+    fn target(&self) -> Target {
+        let (host, port) = *self;
+        match host.parse::<IpAddr>() {
+            Ok(ip) => Target::Known(vec![SocketAddr::new(ip, port)]),
+            Err(_) => Target::Name(format!("{host}:{port}")),
+        }
+    }
+}
+
+impl Lookup for (String, u16) {
+    fn target(&self) -> Target {
+        (self.0.as_str(), self.1).target()
+    }
+}
+
+impl<T: Lookup + ?Sized> Lookup for &T {
+    fn target(&self) -> Target {
+        (**self).target()
+    }
+}

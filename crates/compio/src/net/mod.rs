@@ -1,0 +1,29 @@
+//! Sockets.
+//!
+//! Streams are read and written by the traits of [`io`](crate::io), through a reference, too: one
+//! task can read while another writes. They belong to their thread; `into_std` and `from_std` take
+//! them to another.
+//!
+//! # Cancellation
+//!
+//! A receive or an accept that is dropped before it completed takes nothing: the bytes stay in the
+//! socket, the connection in the queue. If it completes all the same, between the drop and the
+//! kernel's last word, its bytes are lost, and its connection is closed. A send that is dropped may
+//! have sent nothing, a part, or all.
+
+mod address;
+mod socket;
+mod split;
+mod tcp;
+mod udp;
+mod unix;
+
+pub use std::net::Shutdown;
+
+pub use self::{
+    address::ToSocketAddrs,
+    split::{OwnedReadHalf, OwnedWriteHalf, ReadHalf, ReuniteError, WriteHalf},
+    tcp::{TcpListener, TcpStream},
+    udp::UdpSocket,
+    unix::{UnixListener, UnixStream},
+};

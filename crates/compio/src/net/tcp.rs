@@ -1,0 +1,206 @@
+//! TCP.
+
+use std::{io, net::SocketAddr, time::Duration};
+
+use compio_driver::{AsFd, AsRawFd, BorrowedFd, RawFd};
+use compio_io::{
+    buf::{BufResult, IoBuf, IoBufMut, IoVectoredBuf, IoVectoredBufMut},
+    io::{AsyncRead, AsyncWrite},
+};
+use socket2::{Domain, Protocol, Type};
+
+use super::{
+    OwnedReadHalf, OwnedWriteHalf, ReadHalf, ToSocketAddrs, WriteHalf,
+    address::each,
+    socket::{BACKLOG, Socket, descriptor, internet, stream},
+    split::ShutDown,
+};
+
+/// A socket that accepts TCP connections.
+///
+/// ```
+/// use compio::{
+///     io::{AsyncReadExt, AsyncWriteExt},
+///     net::{TcpListener, TcpStream},
+/// };
+///
+/// # fn main() -> std::io::Result<()> {
+/// compio::task::block_on(async {
+///     let listener = TcpListener::bind("127.0.0.1:0").await?;
+///     let mut client = TcpStream::connect(listener.local_addr()?).await?;
+///     let (mut server, _) = listener.accept().await?;
+///
+///     let (result, _) = client.write_all("hello").await;
+///     result?;
+///     let (result, buffer) = server.read_exact([0; 5]).await;
+///     result?;
+///     assert_eq!(&buffer, b"hello");
+///     # Ok(())
+/// })
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct TcpListener {
+    socket: Socket,
+}
+
+impl TcpListener {
+    /// Listens at the first of the addresses that can be had. Port 0 lets the system choose. As
+    /// with std, a port that was in use a moment ago can be had again at once.
+    ///
+    /// # Cancellation
+    ///
+    /// Nothing is bound.
+    ///
+    /// # Errors
+    ///
+    /// That of the last address; [`InvalidInput`](io::ErrorKind::InvalidInput) if there is none.
+    pub async fn bind(address: impl ToSocketAddrs) -> io::Result<Self> {
+        each(&address, async |address| {
+            let socket = tcp_socket(address)?;
+            socket.options().set_reuse_address(true)?;
+            socket.options().bind(&address.into())?;
+            socket.options().listen(BACKLOG)?;
+            Ok(Self { socket })
+        })
+        .await
+    }
+
+    /// Takes a connection, or waits for one.
+    ///
+    /// # Cancellation
+    ///
+    /// A connection that has not been accepted stays in the queue. One that is accepted all the
+    /// same, between the drop of the future and the kernel's last word, is closed.
+    ///
+    /// # Errors
+    ///
+    /// The system's. Many concern only one connection or the moment (`ECONNABORTED`, `EMFILE`): a
+    /// server goes on after them.
+    pub async fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
+        let (socket, address) = self.socket.accept().await?;
+        Ok((TcpStream { socket }, internet(address)?))
+    }
+
+    /// Where it listens.
+    ///
+    /// # Errors
+    ///
+    /// The system's.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        internet(self.socket.options().local_addr()?)
+    }
+
+    /// Takes over a listener of std's, which may come from another thread.
+    ///
+    /// # Errors
+    ///
+    /// The system's.
+    pub fn from_std(listener: std::net::TcpListener) -> io::Result<Self> {
+        Socket::adopt(listener.into()).map(|socket| Self { socket })
+    }
+
+    /// Gives the listener to std, which can take it to another thread. It blocks.
+    ///
+    /// # Errors
+    ///
+    /// This listener, if there are operations under way.
+    pub fn into_std(self) -> Result<std::net::TcpListener, Self> {
+        match self.socket.into_fd() {
+            Ok(fd) => Ok(fd.into()),
+            Err(socket) => Err(Self { socket }),
+        }
+    }
+}
+
+descriptor!(TcpListener);
+
+/// A TCP connection. See [`net`](crate::net) about cancellation.
+#[derive(Debug)]
+pub struct TcpStream {
+    socket: Socket,
+}
+
+impl TcpStream {
+    /// Connects to the first of the addresses that answers.
+    ///
+    /// # Cancellation
+    ///
+    /// The attempt is given up, and a connection that has come about is closed.
+    ///
+    /// # Errors
+    ///
+    /// That of the last address; [`InvalidInput`](io::ErrorKind::InvalidInput) if there is none.
+    pub async fn connect(address: impl ToSocketAddrs) -> io::Result<Self> {
+        each(&address, async |address| {
+            let socket = tcp_socket(address)?;
+            socket.connect(address.into()).await?;
+            Ok(Self { socket })
+        })
+        .await
+    }
+
+    /// This end's address.
+    ///
+    /// # Errors
+    ///
+    /// The system's.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        internet(self.socket.options().local_addr()?)
+    }
+
+    /// The other end's address.
+    ///
+    /// # Errors
+    ///
+    /// The system's.
+    pub fn peer_addr(&self) -> io::Result<SocketAddr> {
+        internet(self.socket.options().peer_addr()?)
+    }
+
+    /// Whether small packets are sent at once.
+    ///
+    /// # Errors
+    ///
+    /// The system's.
+    pub fn nodelay(&self) -> io::Result<bool> {
+        self.socket.options().tcp_nodelay()
+    }
+
+    /// Sends small packets at once, instead of waiting whether more comes.
+    ///
+    /// # Errors
+    ///
+    /// The system's.
+    pub fn set_nodelay(&self, nodelay: bool) -> io::Result<()> {
+        self.socket.options().set_tcp_nodelay(nodelay)
+    }
+
+    /// How long a close waits for unsent data.
+    ///
+    /// # Errors
+    ///
+    /// The system's.
+    pub fn linger(&self) -> io::Result<Option<Duration>> {
+        self.socket.options().linger()
+    }
+
+    /// Chooses how long a close waits for unsent data. Zero resets the connection.
+    ///
+    /// # Errors
+    ///
+    /// The system's.
+    pub fn set_linger(&self, linger: Option<Duration>) -> io::Result<()> {
+        self.socket.options().set_linger(linger)
+    }
+}
+
+stream!(TcpStream, std::net::TcpStream);
+
+fn tcp_socket(address: SocketAddr) -> io::Result<Socket> {
+    Socket::new(
+        Domain::for_address(address),
+        Type::STREAM,
+        Some(Protocol::TCP),
+    )
+}

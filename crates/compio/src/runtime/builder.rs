@@ -1,0 +1,65 @@
+//! A runtime's settings.
+
+use std::{io, rc::Rc, time::Duration};
+
+use compio_driver::{DriverBuilder, Pool, SpinPolicy};
+
+use super::{Inner, Runtime};
+
+/// How a [`Runtime`] is made.
+///
+/// ```
+/// use compio::{driver::SpinPolicy, runtime::RuntimeBuilder};
+///
+/// # fn main() -> std::io::Result<()> {
+/// let runtime = RuntimeBuilder::new().spin(SpinPolicy::Off).build()?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone, Default)]
+pub struct RuntimeBuilder {
+    driver: DriverBuilder,
+}
+
+impl RuntimeBuilder {
+    /// The defaults, which suit most programs: see [`DriverBuilder::new`].
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// How many operations can be handed to the kernel at once.
+    pub fn entries(mut self, entries: u32) -> Self {
+        self.driver = self.driver.entries(entries);
+        self
+    }
+
+    /// Whether the thread looks for news before it sleeps.
+    pub fn spin(mut self, policy: SpinPolicy) -> Self {
+        self.driver = self.driver.spin(policy);
+        self
+    }
+
+    /// The threads for blocking work, instead of those that all runtimes share.
+    pub fn pool(mut self, pool: Pool) -> Self {
+        self.driver = self.driver.pool(pool);
+        self
+    }
+
+    /// How long the runtime's drop waits for operations that are slow to give up. Past that their
+    /// memory is leaked, never freed. 5 seconds by default.
+    pub fn shutdown_timeout(mut self, timeout: Duration) -> Self {
+        self.driver = self.driver.shutdown_timeout(timeout);
+        self
+    }
+
+    /// Makes the runtime, for this thread.
+    ///
+    /// # Errors
+    ///
+    /// As [`DriverBuilder::build`]: no usable kernel interface, or no descriptors or memory left.
+    pub fn build(self) -> io::Result<Runtime> {
+        Ok(Runtime {
+            inner: Rc::new(Inner::new(self.driver.build()?)),
+        })
+    }
+}

@@ -1,0 +1,224 @@
+//! The runtime: where driver, executor and timers meet.
+//!
+//! [`task::block_on`](crate::task::block_on) and its like use this thread's runtime, which needs no
+//! mention. [`Runtime`] is the explicit way: with settings, with several on one thread, or embedded
+//! in another event loop.
+
+mod builder;
+mod current;
+mod timers;
+mod turn;
+
+use std::{
+    cell::{Cell, RefCell},
+    fmt, io,
+    rc::Rc,
+    time::Duration,
+};
+
+use compio_driver::{AsRawFd, Backend, Driver, Owned, RawFd, Submit};
+use compio_executor::{Executor, JoinHandle, MainWaker};
+
+pub use self::builder::RuntimeBuilder;
+pub(crate) use self::current::current;
+#[cfg(feature = "time")]
+pub(crate) use self::timers::TimerKey;
+use self::{current::Entered, timers::Timers};
+
+/// Runs tasks on the thread that made it.
+///
+/// Dropping it drops all its tasks, cancels what they had under way, and waits for the kernel's
+/// last word about that, at most for [`RuntimeBuilder::shutdown_timeout`].
+///
+/// ```
+/// use compio::runtime::Runtime;
+///
+/// # fn main() -> std::io::Result<()> {
+/// let runtime = Runtime::new()?;
+/// println!("{}", runtime.backend());
+/// let answer = runtime.block_on(async { 6 * 7 });
+/// assert_eq!(answer, 42);
+/// # Ok(())
+/// # }
+/// ```
+pub struct Runtime {
+    inner: Rc<Inner>,
+}
+
+impl Runtime {
+    /// A runtime with the defaults of [`RuntimeBuilder`].
+    ///
+    /// # Errors
+    ///
+    /// As [`RuntimeBuilder::build`].
+    pub fn new() -> io::Result<Self> {
+        RuntimeBuilder::new().build()
+    }
+
+    /// The settings, to be changed before [`build`](RuntimeBuilder::build).
+    pub fn builder() -> RuntimeBuilder {
+        RuntimeBuilder::new()
+    }
+
+    /// Which backend talks to the kernel, and why this one.
+    pub fn backend(&self) -> Backend {
+        self.inner.driver.backend()
+    }
+
+    /// Runs a future to its end, and the runtime's tasks meanwhile. Tasks that have not ended by
+    /// then are kept.
+    ///
+    /// # Panics
+    ///
+    /// Within a task or another `block_on` of this runtime; if the kernel refuses to wait; and if
+    /// the future panics.
+    pub fn block_on<F: Future>(&self, future: F) -> F::Output {
+        self.inner.block_on(future)
+    }
+
+    /// Begins a task. It runs in the runtime's `block_on`, or [`run`](Self::run).
+    pub fn spawn<F: Future + 'static>(&self, future: F) -> JoinHandle<F::Output> {
+        self.inner.spawn(future)
+    }
+
+    /// Calls `code` with this runtime as the thread's current one, which spawns, sleeps and
+    /// operations use.
+    pub fn enter<T>(&self, code: impl FnOnce() -> T) -> T {
+        let _entered = Entered::new(&self.inner);
+        code()
+    }
+
+    /// Runs tasks that are ready, without waiting, until none is or a fair share has had its
+    /// turn. Returns whether some still are. For embedding in another event loop:
+    ///
+    /// ```
+    /// # use std::{cell::Cell, rc::Rc, time::Duration};
+    /// # use compio::runtime::Runtime;
+    /// # fn main() -> std::io::Result<()> {
+    /// # let runtime = Runtime::new()?;
+    /// # let done = Rc::new(Cell::new(false));
+    /// # let finished = done.clone();
+    /// # runtime.spawn(async move {
+    /// #     compio::time::sleep(Duration::from_millis(1)).await;
+    /// #     finished.set(true);
+    /// # });
+    /// while !done.get() {
+    ///     if !runtime.run() {
+    ///         // A loop of one's own would wait here, at most for `runtime.current_timeout()`,
+    ///         // until `runtime.as_raw_fd()` or one of its own descriptors is readable; and then:
+    ///         runtime.poll(runtime.current_timeout())?;
+    ///     }
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// Within a task or `block_on` of this runtime.
+    pub fn run(&self) -> bool {
+        self.inner.run()
+    }
+
+    /// Takes what the kernel has to report, and expires timers, which makes tasks ready for
+    /// [`run`](Self::run). Waits for news if there is none: at most for `timeout` (`None`: for
+    /// ever; zero: not at all), and may return early.
+    ///
+    /// # Errors
+    ///
+    /// What the system has against waiting.
+    pub fn poll(&self, timeout: Option<Duration>) -> io::Result<()> {
+        self.inner.poll(timeout)
+    }
+
+    /// How long there is nothing to do unless the kernel reports something: zero if tasks are
+    /// ready, the time to the next timer, or `None` if there is none.
+    ///
+    /// To be asked right before an outer event loop waits for the runtime's descriptor: it hands
+    /// what is pending to the kernel, and from then on a wake from another thread makes the
+    /// descriptor readable.
+    pub fn current_timeout(&self) -> Option<Duration> {
+        self.inner.current_timeout()
+    }
+}
+
+impl AsRawFd for Runtime {
+    /// A descriptor that is readable when [`poll`](Self::poll) has something to do: see
+    /// [`current_timeout`](Self::current_timeout).
+    fn as_raw_fd(&self) -> RawFd {
+        self.inner.driver.as_raw_fd()
+    }
+}
+
+impl Drop for Runtime {
+    fn drop(&mut self) {
+        self.inner.shut_down();
+    }
+}
+
+impl fmt::Debug for Runtime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Runtime")
+            .field("backend", &self.backend())
+            .field("tasks", &self.inner.executor.task_count())
+            .field("in_flight", &self.inner.driver.in_flight())
+            .finish()
+    }
+}
+
+/// An operation on this thread's runtime, as a future. Nothing happens before its first poll.
+///
+/// The operations of [`op`](crate::op) are what the rest of this crate is made of; others can be
+/// defined outside.
+///
+/// # Panics
+///
+/// If the thread's runtime cannot be made.
+///
+/// ```
+/// use compio::{op::Nop, runtime::submit};
+///
+/// compio::task::block_on(async {
+///     assert_eq!(submit(Nop::new()).await.unwrap(), 0);
+/// });
+/// ```
+pub fn submit<O: Owned>(operation: O) -> Submit<O> {
+    current().driver.submit(operation)
+}
+
+/// Which backend this thread's runtime talks to the kernel with, and why this one.
+///
+/// # Panics
+///
+/// If the thread's runtime cannot be made.
+pub fn backend() -> Backend {
+    current().driver.backend()
+}
+
+/// What a runtime and whoever is inside it share.
+pub(crate) struct Inner {
+    // Tasks go first: what they drop cancels operations and timers.
+    executor: Executor,
+    main: MainWaker,
+    timers: RefCell<Timers>,
+    driver: Driver,
+    /// Whether the loop runs: it cannot run inside itself.
+    running: Cell<bool>,
+}
+
+impl Inner {
+    fn new(driver: Driver) -> Self {
+        let waker = driver.waker();
+        Self {
+            executor: Executor::new(waker.clone()),
+            main: MainWaker::new(waker),
+            timers: RefCell::default(),
+            driver,
+            running: Cell::new(false),
+        }
+    }
+
+    pub(crate) fn spawn<F: Future + 'static>(&self, future: F) -> JoinHandle<F::Output> {
+        self.executor.spawn(future)
+    }
+}

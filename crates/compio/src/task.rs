@@ -1,0 +1,80 @@
+//! Tasks, on this thread's runtime.
+//!
+//! A task runs on the thread that it was spawned on, and need not be `Send`. The functions here
+//! use the [runtime](crate::runtime::Runtime) that has been entered, or else one of the thread's
+//! own that is made on first use and ends with the thread.
+
+pub use compio_executor::{JoinError, JoinHandle, YieldNow, yield_now};
+use compio_driver::op::Blocking;
+
+use crate::runtime;
+
+/// Runs a future to its end on this thread, and with it all tasks that were spawned here.
+///
+/// Tasks that have not ended when the future has are kept, and go on in the next `block_on` of
+/// this thread.
+///
+/// # Panics
+///
+/// If the thread's runtime cannot be made, within a task or another `block_on` of the same
+/// runtime, and if the future panics.
+///
+/// ```
+/// let answer = compio::task::block_on(async { 6 * 7 });
+/// assert_eq!(answer, 42);
+/// ```
+pub fn block_on<F: Future>(future: F) -> F::Output {
+    runtime::current().block_on(future)
+}
+
+/// Begins a task on this thread's runtime. Dropping the handle lets it go on by itself.
+///
+/// # Panics
+///
+/// If the thread's runtime cannot be made.
+///
+/// ```
+/// compio::task::block_on(async {
+///     let task = compio::task::spawn(async { 6 * 7 });
+///     assert_eq!(task.await.unwrap(), 42);
+/// });
+/// ```
+pub fn spawn<F: Future + 'static>(future: F) -> JoinHandle<F::Output> {
+    runtime::current().spawn(future)
+}
+
+/// Runs blocking code on another thread, out of a pool that queues when it is full. Dropping the
+/// handle lets it go on by itself.
+///
+/// A panic of the code is reported by the handle.
+///
+/// # Cancellation
+///
+/// [`abort`](JoinHandle::abort) prevents code that has not begun from running; it does not stop
+/// code that has.
+///
+/// # Panics
+///
+/// If the thread's runtime cannot be made.
+///
+/// ```
+/// compio::task::block_on(async {
+///     let sum = compio::task::spawn_blocking(|| (1..=10).sum::<u32>());
+///     assert_eq!(sum.await.unwrap(), 55);
+/// });
+/// ```
+pub fn spawn_blocking<F, T>(code: F) -> JoinHandle<T>
+where
+    F: FnOnce() -> T + Send + 'static,
+    T: Send + 'static,
+{
+    let work = runtime::submit(Blocking::new(code));
+    spawn(async move {
+        match work.await {
+            Ok(Ok(output)) => output,
+            // The hook has reported it on the other thread: the handle shall, too.
+            Ok(Err(panic)) => std::panic::resume_unwind(panic),
+            Err(error) => panic!("the blocking code could not be run: {error}"),
+        }
+    })
+}

@@ -1,0 +1,113 @@
+//! Waiting for a point in time.
+
+use std::{
+    future::Future,
+    pin::Pin,
+    rc::Rc,
+    task::{Context, Poll},
+};
+
+use super::{Duration, Instant, after};
+use crate::runtime::{self, Inner, TimerKey};
+
+/// Waits for `duration`, counted from this call.
+///
+/// # Cancellation
+///
+/// Dropping the future takes the timer back.
+///
+/// ```
+/// use std::time::{Duration, Instant};
+///
+/// compio::task::block_on(async {
+///     let begin = Instant::now();
+///     compio::time::sleep(Duration::from_millis(10)).await;
+///     assert!(begin.elapsed() >= Duration::from_millis(10));
+/// });
+/// ```
+pub fn sleep(duration: Duration) -> Sleep {
+    sleep_until(after(duration))
+}
+
+/// Waits until `deadline`; not at all if it has passed.
+///
+/// # Cancellation
+///
+/// Dropping the future takes the timer back.
+pub fn sleep_until(deadline: Instant) -> Sleep {
+    Sleep {
+        deadline,
+        timer: None,
+    }
+}
+
+/// The future of [`sleep`] and [`sleep_until`].
+///
+/// # Panics
+///
+/// When it is polled first, if the thread's runtime cannot be made.
+#[must_use = "futures do nothing unless awaited"]
+pub struct Sleep {
+    deadline: Instant,
+    /// Once it has been polled in vain: the runtime whose timer it is.
+    timer: Option<(Rc<Inner>, TimerKey)>,
+}
+
+impl Sleep {
+    /// When it ends.
+    pub fn deadline(&self) -> Instant {
+        self.deadline
+    }
+
+    /// Whether the deadline has passed.
+    pub fn is_elapsed(&self) -> bool {
+        self.deadline <= Instant::now()
+    }
+
+    /// Moves the deadline.
+    pub fn reset(&mut self, deadline: Instant) {
+        self.take_back();
+        self.deadline = deadline;
+    }
+
+    fn take_back(&mut self) {
+        if let Some((runtime, key)) = self.timer.take() {
+            runtime.clear_timer(key);
+        }
+    }
+}
+
+impl Future for Sleep {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        if let Some((runtime, key)) = &self.timer {
+            if runtime.renew_timer(*key, cx.waker()) {
+                return Poll::Pending;
+            }
+            self.timer = None;
+        }
+        // A runtime that was shut down takes its timers back unfired: the clock decides.
+        if self.is_elapsed() {
+            return Poll::Ready(());
+        }
+        let runtime = runtime::current();
+        let key = runtime.set_timer(self.deadline, cx.waker().clone());
+        self.timer = Some((runtime, key));
+        Poll::Pending
+    }
+}
+
+impl Drop for Sleep {
+    fn drop(&mut self) {
+        self.take_back();
+    }
+}
+
+impl std::fmt::Debug for Sleep {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Sleep")
+            .field("deadline", &self.deadline)
+            .finish_non_exhaustive()
+    }
+}
