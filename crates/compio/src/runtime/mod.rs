@@ -102,8 +102,12 @@ impl Runtime {
     /// #     compio::time::sleep(Duration::from_millis(1)).await;
     /// #     finished.set(true);
     /// # });
-    /// while !done.get() {
-    ///     if !runtime.run() {
+    /// loop {
+    ///     let more = runtime.run();
+    ///     if done.get() {
+    ///         break;
+    ///     }
+    ///     if !more {
     ///         // A loop of one's own would wait here, at most for `runtime.current_timeout()`,
     ///         // until `runtime.as_raw_fd()` or one of its own descriptors is readable; and then:
     ///         runtime.poll(runtime.current_timeout())?;
