@@ -91,7 +91,7 @@ pub mod fs;
 pub mod net;
 #[cfg(feature = "runtime")]
 pub mod runtime;
-#[cfg(feature = "fs")]
+#[cfg(any(feature = "fs", feature = "net"))]
 mod sys;
 #[cfg(feature = "runtime")]
 pub mod task;

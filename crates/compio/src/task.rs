@@ -4,8 +4,8 @@
 //! use the [runtime](crate::runtime::Runtime) that has been entered, or else one of the thread's
 //! own that is made on first use and ends with the thread.
 
-pub use compio_executor::{JoinError, JoinHandle, YieldNow, yield_now};
 use compio_driver::op::Blocking;
+pub use compio_executor::{JoinError, JoinHandle, YieldNow, yield_now};
 
 use crate::runtime;
 

@@ -32,7 +32,9 @@ pub(super) mod sealed {
 use sealed::{Lookup, Target};
 
 /// All addresses of the target, in the resolver's order.
-pub(super) async fn resolve(address: &(impl ToSocketAddrs + ?Sized)) -> io::Result<Vec<SocketAddr>> {
+pub(super) async fn resolve(
+    address: &(impl ToSocketAddrs + ?Sized),
+) -> io::Result<Vec<SocketAddr>> {
     match address.target() {
         Target::Known(addresses) => Ok(addresses),
         Target::Name(name) => {

@@ -114,9 +114,9 @@ impl AsRawFd for Socket {
 
 /// The internet address that the kernel wrote.
 pub(super) fn internet(address: SockAddr) -> io::Result<std::net::SocketAddr> {
-    address.as_socket().ok_or_else(|| {
-        io::Error::new(io::ErrorKind::InvalidInput, "not an internet address")
-    })
+    address
+        .as_socket()
+        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "not an internet address"))
 }
 
 /// What is the same for every stream socket: reading, writing, halves, descriptors.

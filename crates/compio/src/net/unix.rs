@@ -14,6 +14,7 @@ use super::{
     socket::{BACKLOG, Socket, descriptor, stream},
     split::ShutDown,
 };
+use crate::sys;
 
 /// A Unix socket that accepts connections.
 ///
@@ -162,9 +163,12 @@ impl UnixStream {
 
 stream!(UnixStream, std::os::unix::net::UnixStream);
 
-/// The Unix address that the kernel wrote.
+/// The Unix address that the kernel wrote: a path, an abstract name, or none.
 fn local(address: SockAddr) -> io::Result<SocketAddr> {
-    address
-        .as_unix()
-        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "not a Unix address"))
+    if let Some(name) = address.as_abstract_namespace() {
+        return sys::abstract_address(name);
+    }
+    // The empty path makes an unnamed address.
+    let path = address.as_pathname().unwrap_or(Path::new(""));
+    SocketAddr::from_pathname(path)
 }

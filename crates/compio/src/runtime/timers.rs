@@ -9,13 +9,7 @@
     expect(dead_code, reason = "only `time` sets timers")
 )]
 
-use std::{
-    cmp::Reverse,
-    collections::BinaryHeap,
-    mem,
-    task::Waker,
-    time::Instant,
-};
+use std::{cmp::Reverse, collections::BinaryHeap, mem, task::Waker, time::Instant};
 
 use slab::Slab;
 

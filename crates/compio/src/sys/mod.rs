@@ -1,7 +1,11 @@
 //! The platform switch of this crate: what std and the driver do not give under one name.
 
-#[cfg(unix)]
-mod unix;
+#[cfg(all(feature = "fs", unix))]
+mod file;
+#[cfg(all(feature = "net", target_os = "linux"))]
+mod linux;
 
-#[cfg(unix)]
-pub(crate) use unix::{is_dir, is_file, is_symlink, open_flags, path_to_c};
+#[cfg(all(feature = "fs", unix))]
+pub(crate) use file::{is_dir, is_file, is_symlink, open_flags, path_to_c};
+#[cfg(all(feature = "net", target_os = "linux"))]
+pub(crate) use linux::abstract_address;

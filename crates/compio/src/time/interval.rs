@@ -86,7 +86,8 @@ impl Interval {
             MissedTickBehavior::Skip => {
                 let late = now.duration_since(due).as_nanos() % self.period.as_nanos();
                 // A remainder is shorter than the period, which is a `Duration`.
-                let late = Duration::new((late / 1_000_000_000) as u64, (late % 1_000_000_000) as u32);
+                let late =
+                    Duration::new((late / 1_000_000_000) as u64, (late % 1_000_000_000) as u32);
                 now.checked_add(self.period - late)
             }
         };

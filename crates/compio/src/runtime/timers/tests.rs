@@ -1,9 +1,7 @@
 //! The heap against a naive model.
 
 use std::{
-    sync::{
-        Arc, Mutex,
-    },
+    sync::{Arc, Mutex},
     task::{Wake, Waker},
     time::{Duration, Instant},
 };

@@ -1,4 +1,4 @@
-//! Names and numbers that every unix has.
+//! What unix calls the options and kinds of files.
 
 use std::{ffi::CString, io, os::unix::ffi::OsStrExt, path::Path};
 
