@@ -26,6 +26,10 @@ use crate::{
 const CANCEL: u64 = u64::MAX;
 const EVENT: u64 = u64::MAX - 1;
 
+/// The longest sleep. A kernel adds the time of day to a timeout in nanoseconds: where that sum
+/// overflows, it does not sleep at all.
+const SLEEP_MAX: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
 /// What became of a request at its launch.
 pub(crate) enum Launch {
     /// The answer comes out of a later wait.
@@ -203,7 +207,7 @@ impl Uring {
     fn enter(&mut self, want: u32, timeout: Option<Duration>) -> io::Result<()> {
         let pending = self.ring.submission().len() as u32;
         let mut flags = self.enter_flags | EnterFlags::GETEVENTS;
-        let timespec = timeout.map(types::Timespec::from);
+        let timespec = timeout.map(|timeout| types::Timespec::from(timeout.min(SLEEP_MAX)));
         let args = timespec.as_ref().map(|timespec| {
             flags |= EnterFlags::EXT_ARG;
             types::SubmitArgs::new().timespec(timespec)
