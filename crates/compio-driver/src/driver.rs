@@ -6,7 +6,7 @@
 use std::{
     cell::{Cell, RefCell},
     collections::VecDeque,
-    fmt, io, mem,
+    fmt, io, iter, mem,
     panic::{self, AssertUnwindSafe},
     rc::Rc,
     sync::Arc,
@@ -312,10 +312,10 @@ impl Poller for Driver {
         entries: &mut impl Extend<Entry>,
     ) -> io::Result<usize> {
         let first = self.poll_one(timeout)?;
-        let rest = mem::take(&mut *self.inner.entries.borrow_mut());
-        let count = 1 + rest.len();
-        entries.extend([first]);
-        entries.extend(rest);
+        // One by one: the queue keeps its memory, and no entry is lost if `extend` panics.
+        let rest = iter::from_fn(|| self.inner.entries.borrow_mut().pop_front());
+        let mut count = 0;
+        entries.extend(iter::once(first).chain(rest).inspect(|_| count += 1));
         Ok(count)
     }
 

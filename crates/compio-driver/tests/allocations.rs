@@ -1,0 +1,237 @@
+//! In the steady state an operation costs no heap allocation.
+
+use std::{
+    alloc::{GlobalAlloc, Layout, System},
+    cell::Cell,
+    ffi::CString,
+    io::{Seek, SeekFrom, Write},
+    net::UdpSocket,
+    os::{fd::OwnedFd, unix::net::UnixStream},
+    pin::pin,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use compio_driver::{
+    AsRawFd, Driver, Owned, Poller, SharedFd, SockAddr,
+    op::{
+        Blocking, Nop, PollOnce, ReadAt, Readiness, Recv, RecvFrom, RecvMsg, Send, SendMsg, SendTo,
+        Stat, WriteAt, WriteVectoredAt,
+    },
+};
+
+/// Counts the allocations of each thread.
+struct Counting;
+
+thread_local! {
+    static COUNT: Cell<usize> = const { Cell::new(0) };
+}
+
+fn count() {
+    // A thread that ends may allocate after its locals are gone.
+    let _ = COUNT.try_with(|count| count.set(count.get() + 1));
+}
+
+// SAFETY: all calls go to the system's allocator.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        count();
+        // SAFETY: passed on from this function.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, place: *mut u8, layout: Layout) {
+        // SAFETY: passed on from this function.
+        unsafe { System.dealloc(place, layout) };
+    }
+
+    unsafe fn realloc(&self, place: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        count();
+        // SAFETY: passed on from this function.
+        unsafe { System.realloc(place, layout, size) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// Does it some times until everything that is kept has been allocated, and then counts.
+#[track_caller]
+fn check(mut once: impl FnMut()) {
+    for _ in 0..100 {
+        once();
+    }
+    let before = COUNT.get();
+    for _ in 0..1000 {
+        once();
+    }
+    assert_eq!(COUNT.get() - before, 0, "allocations in 1000 rounds");
+}
+
+fn run<O: Owned>(driver: &Driver, operation: O) -> O::Output {
+    let waker = driver.waker();
+    let mut context = Context::from_waker(&waker);
+    let mut submit = pin!(driver.submit(operation));
+    loop {
+        if let Poll::Ready(output) = submit.as_mut().poll(&mut context) {
+            return output;
+        }
+        driver.turn(None).unwrap();
+    }
+}
+
+fn share(fd: impl Into<OwnedFd>) -> SharedFd {
+    SharedFd::from(fd.into())
+}
+
+/// Runs an operation on what the last one gave back.
+fn reuse<T>(slot: &mut Option<T>, once: impl FnOnce(T) -> T) {
+    *slot = Some(once(slot.take().unwrap()));
+}
+
+#[test]
+fn the_counter_counts() {
+    let before = COUNT.get();
+    drop(std::hint::black_box(Box::new(1)));
+    assert_eq!(COUNT.get() - before, 1);
+}
+
+#[test]
+fn doing_nothing() {
+    let driver = Driver::new().unwrap();
+    check(|| assert_eq!(run(&driver, Nop::new()).unwrap(), 0));
+}
+
+#[test]
+fn reading_and_writing_a_file() {
+    let driver = Driver::new().unwrap();
+    let fd = share(tempfile::tempfile().unwrap());
+    let mut buffer = Some(vec![7_u8; 64]);
+    check(|| {
+        reuse(&mut buffer, |buffer| {
+            let (len, buffer) = run(&driver, WriteAt::new(fd.clone(), 0, buffer));
+            assert_eq!(len.unwrap(), 64);
+            let (len, buffer) = run(&driver, ReadAt::new(fd.clone(), 0, buffer));
+            assert_eq!(len.unwrap(), 64);
+            buffer
+        });
+    });
+}
+
+#[test]
+fn writing_a_few_buffers_at_once() {
+    let driver = Driver::new().unwrap();
+    let fd = share(tempfile::tempfile().unwrap());
+    check(|| {
+        let write = WriteVectoredAt::new(fd.clone(), 0, ["a", "b", "c", "d"]);
+        assert_eq!(run(&driver, write).0.unwrap(), 4);
+    });
+}
+
+#[test]
+fn sending_and_receiving() {
+    let driver = Driver::new().unwrap();
+    let (one, other) = UnixStream::pair().unwrap();
+    let (one, other) = (share(one), share(other));
+    let mut buffer = Some(vec![7_u8; 64]);
+    check(|| {
+        reuse(&mut buffer, |buffer| {
+            let (len, buffer) = run(&driver, Send::new(one.clone(), buffer, 0));
+            assert_eq!(len.unwrap(), 64);
+            let (len, buffer) = run(&driver, Recv::new(other.clone(), buffer, 0));
+            assert_eq!(len.unwrap(), 64);
+            buffer
+        });
+    });
+}
+
+#[test]
+fn sending_and_receiving_datagrams_with_addresses() {
+    let driver = Driver::new().unwrap();
+    let [one, other] = [(); 2].map(|()| UdpSocket::bind("127.0.0.1:0").unwrap());
+    let address = SockAddr::from(other.local_addr().unwrap());
+    let (one, other) = (share(one), share(other));
+    let mut buffer = Some(vec![7_u8; 64]);
+    check(|| {
+        reuse(&mut buffer, |buffer| {
+            let send = SendTo::new(one.clone(), buffer, address.clone(), 0);
+            let (_, buffer) = run(&driver, send);
+            let (received, buffer) = run(&driver, RecvFrom::new(other.clone(), buffer, 0));
+            assert_eq!(received.unwrap().0, 64);
+            let address = Some(address.clone());
+            let send = SendMsg::new(one.clone(), [buffer], [], address, 0);
+            let (_, (buffers, _)) = run(&driver, send);
+            let recv = RecvMsg::new(other.clone(), buffers, [0; 0], 0);
+            let (received, ([buffer], _)) = run(&driver, recv);
+            assert_eq!(received.unwrap().len, 64);
+            buffer
+        });
+    });
+}
+
+#[test]
+fn waiting_and_giving_up() {
+    let driver = Driver::new().unwrap();
+    let (reader, _writer) = UnixStream::pair().unwrap();
+    let reader = share(reader);
+    let waker = driver.waker();
+    check(|| {
+        let mut poll = driver.submit(PollOnce::new(reader.clone(), Readiness::READABLE));
+        let poll_pinned = std::pin::Pin::new(&mut poll);
+        assert!(
+            poll_pinned
+                .poll(&mut Context::from_waker(&waker))
+                .is_pending()
+        );
+        drop(poll);
+        while driver.in_flight() > 0 {
+            driver.turn(None).unwrap();
+        }
+    });
+}
+
+#[test]
+fn blocking_work() {
+    let driver = Driver::new().unwrap();
+    check(|| assert_eq!(run(&driver, Blocking::new(|| 7)).unwrap().unwrap(), 7));
+}
+
+#[test]
+fn the_low_level_door() {
+    let driver = Driver::new().unwrap();
+    let mut file = tempfile::tempfile().unwrap();
+    file.write_all(b"content").unwrap();
+    file.seek(SeekFrom::Start(0)).unwrap();
+    let mut entries = Vec::with_capacity(8);
+    let mut buffers = Some([(); 8].map(|()| vec![0; 8]));
+    check(|| {
+        reuse(&mut buffers, |buffers| {
+            let mut ops = buffers.map(|buffer| ReadAt::new(file.as_raw_fd(), 0, buffer));
+            for (number, op) in ops.iter_mut().enumerate() {
+                // SAFETY: the operations stay here until all entries have come.
+                unsafe { driver.push(op, number) }.unwrap();
+            }
+            entries.clear();
+            while entries.len() < ops.len() {
+                driver
+                    .poll(Some(Duration::from_secs(20)), &mut entries)
+                    .unwrap();
+            }
+            // SAFETY: as many bytes as the file has were read.
+            ops.map(|op| unsafe { compio_io::buf::IntoInner::into_inner(op).assume_len(7) })
+        });
+    });
+}
+
+/// The path is the caller's one allocation; the operation adds none.
+#[test]
+fn attributes_by_name() {
+    let driver = Driver::new().unwrap();
+    check(|| {
+        let before = COUNT.get();
+        let path = CString::new("/").unwrap();
+        let own = COUNT.get() - before;
+        run(&driver, Stat::new(path, true)).unwrap();
+        COUNT.set(COUNT.get() - own);
+    });
+}
