@@ -67,7 +67,7 @@ async fn copy(source: File, target: File) -> io::Result<u32> {
         let Some(chunk) = flying.pop_front() else {
             break;
         };
-        let (buffer, part) = chunk.await.map_err(io::Error::other)??;
+        let (buffer, part) = chunk.await??;
         checksum.combine(&part);
         progress.inc(buffer.len() as u64);
         // Those behind a short one have found the end as well.

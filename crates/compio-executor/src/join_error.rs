@@ -1,6 +1,6 @@
 //! Why a task yielded no output.
 
-use std::{any::Any, fmt};
+use std::{any::Any, fmt, io};
 
 /// Why a task yielded no output: it was cancelled, or it panicked.
 ///
@@ -82,6 +82,13 @@ impl JoinError {
             .downcast_ref::<&'static str>()
             .copied()
             .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
+    }
+}
+
+/// So that `?` works on a joined task where I/O is done.
+impl From<JoinError> for io::Error {
+    fn from(error: JoinError) -> Self {
+        io::Error::other(error)
     }
 }
 

@@ -41,7 +41,7 @@ pub(super) async fn resolve(
             let found = spawn_blocking(move || {
                 net::ToSocketAddrs::to_socket_addrs(&name).map(Iterator::collect)
             });
-            found.await.map_err(io::Error::other)?
+            found.await?
         }
     }
 }
