@@ -68,6 +68,7 @@ impl Spin {
             began: (self.policy == SpinPolicy::Adaptive || !budget.is_zero() || timeout.is_some())
                 .then(Instant::now),
             budget: budget.min(timeout.unwrap_or(Duration::MAX)),
+            timeout,
             looks: 0,
         }
     }
@@ -78,7 +79,9 @@ impl Spin {
             return;
         }
         let waited = watch.elapsed();
-        self.budget = if waited <= SPIN_MAX {
+        // What ends with the timeout would not have come sooner for being looked for.
+        let timed_out = watch.timeout.is_some_and(|timeout| waited >= timeout);
+        self.budget = if waited <= SPIN_MAX && !timed_out {
             self.budget.max(waited * 2).min(SPIN_MAX)
         } else {
             self.budget / 2
@@ -100,6 +103,7 @@ impl Drop for Spin {
 pub(crate) struct Watch {
     began: Option<Instant>,
     budget: Duration,
+    timeout: Option<Duration>,
     looks: u32,
 }
 

@@ -162,9 +162,18 @@ impl Uring {
                     self.spin.learn(&watch);
                     return Ok(());
                 }
-                if notifier.is_notified() || self.ring.submission().taskrun() {
+                if notifier.is_notified() {
                     self.spin.learn(&watch);
                     return self.enter_if_needed();
+                }
+                if self.ring.submission().taskrun() {
+                    self.enter(0, None)?;
+                    if !self.ring.completion().is_empty() {
+                        self.spin.learn(&watch);
+                        return Ok(());
+                    }
+                    // The flag can stay up with nothing behind it: it alone keeps nobody awake.
+                    break;
                 }
             }
         }
