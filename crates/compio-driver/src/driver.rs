@@ -4,6 +4,7 @@
 //! after the backend and the arena have been left.
 
 use std::{
+    any::Any,
     cell::{Cell, RefCell},
     collections::VecDeque,
     fmt, io, iter, mem,
@@ -505,8 +506,8 @@ impl Inner {
         let mut panicked = None;
         for waker in aftermath.wakers.drain(..) {
             if let Err(panic) = panic::catch_unwind(AssertUnwindSafe(|| waker.wake())) {
-                // Only one can go on. The others' destructors are a user's, and may panic, too.
-                mem::forget(panicked.replace(panic));
+                // Only one can go on.
+                panicked.replace(panic).map(discard);
             }
         }
         for key in aftermath.orphans.drain(..) {
@@ -519,10 +520,8 @@ impl Inner {
     }
 
     fn bury(&self, key: Key) {
-        if let Err(panic) = panic::catch_unwind(AssertUnwindSafe(|| self.flights.bury(key))) {
-            // The payload's destructor is a user's, too.
-            mem::forget(panic);
-        }
+        let buried = panic::catch_unwind(AssertUnwindSafe(|| self.flights.bury(key)));
+        buried.unwrap_or_else(discard);
     }
 
     /// Nobody waits for the flight any more.
@@ -549,8 +548,7 @@ impl Inner {
             match turned {
                 Ok(Ok(())) if !left.is_zero() => {}
                 Ok(_) => break,
-                // As in `settle`.
-                Err(panic) => mem::forget(panic),
+                Err(panic) => discard(panic),
             }
         }
     }
@@ -561,6 +559,14 @@ impl Inner {
 struct Aftermath {
     wakers: Vec<Waker>,
     orphans: Vec<Key>,
+}
+
+/// Drops what somebody has panicked with. Its destructor is a user's, too: what that panics with
+/// is leaked.
+fn discard(panic: Box<dyn Any + Send>) {
+    if let Err(another) = panic::catch_unwind(AssertUnwindSafe(|| drop(panic))) {
+        mem::forget(another);
+    }
 }
 
 pub(crate) fn closed() -> io::Error {
