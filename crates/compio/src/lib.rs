@@ -97,3 +97,8 @@ mod sys;
 pub mod task;
 #[cfg(feature = "time")]
 pub mod time;
+
+/// The README's examples run, too.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+mod readme {}

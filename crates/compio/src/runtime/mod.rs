@@ -216,7 +216,7 @@ impl Inner {
         Self {
             executor: Executor::new(waker.clone()),
             main: MainWaker::new(waker),
-            timers: RefCell::default(),
+            timers: RefCell::new(Timers::new()),
             driver,
             running: Cell::new(false),
         }

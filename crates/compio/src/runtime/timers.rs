@@ -3,13 +3,22 @@
 //! Timers are set far more often than they fire, so that taking one back must be cheap: its waker
 //! goes, its deadline stays in the heap until it comes up or until more than half of the heap is
 //! such dead wood.
+//!
+//! A timer fires at the next full grain of time behind its deadline, so that many of them share one
+//! wake of the thread. The grain is a small part of how long the timer runs.
 
 #![cfg_attr(
     not(feature = "time"),
     expect(dead_code, reason = "only `time` sets timers")
 )]
 
-use std::{cmp::Reverse, collections::BinaryHeap, mem, task::Waker, time::Instant};
+use std::{
+    cmp::Reverse,
+    collections::BinaryHeap,
+    mem,
+    task::Waker,
+    time::{Duration, Instant},
+};
 
 use slab::Slab;
 
@@ -17,6 +26,12 @@ use super::Inner;
 
 /// Dead wood that is not worth a sweep.
 const DEAD_FREE: usize = 64;
+
+/// The coarsest grain, as a power of two in nanoseconds: about a millisecond.
+const GRAIN_MAX_BITS: u32 = 20;
+
+/// A timer may fire later by this part of its time, as a power of two: a sixteenth.
+const GRAIN_PART_BITS: u32 = 4;
 
 /// Names one timer for ever.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -26,9 +41,14 @@ pub(crate) struct TimerKey {
     slot: usize,
 }
 
-#[derive(Debug, Default)]
+/// Nanoseconds since the timers' epoch.
+type Nanos = u64;
+
+#[derive(Debug)]
 pub(crate) struct Timers {
-    deadlines: BinaryHeap<Reverse<(Instant, TimerKey)>>,
+    epoch: Instant,
+    /// When each fires, and its deadline, which decides the order of those that fire together.
+    deadlines: BinaryHeap<Reverse<(Nanos, Nanos, TimerKey)>>,
     live: Slab<(u64, Waker)>,
     next_number: u64,
     /// Empty; kept for its memory.
@@ -36,16 +56,28 @@ pub(crate) struct Timers {
 }
 
 impl Timers {
+    pub(crate) fn new() -> Self {
+        Self {
+            epoch: Instant::now(),
+            deadlines: BinaryHeap::new(),
+            live: Slab::new(),
+            next_number: 0,
+            spare: Vec::new(),
+        }
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.live.is_empty()
     }
 
-    pub(crate) fn insert(&mut self, deadline: Instant, waker: Waker) -> TimerKey {
+    pub(crate) fn insert(&mut self, deadline: Instant, now: Instant, waker: Waker) -> TimerKey {
         let number = self.next_number;
         self.next_number += 1;
         let slot = self.live.insert((number, waker));
         let key = TimerKey { number, slot };
-        self.deadlines.push(Reverse((deadline, key)));
+        let (deadline, now) = (self.nanos(deadline), self.nanos(now));
+        let fires = round_up(deadline, grain_bits(deadline.saturating_sub(now)));
+        self.deadlines.push(Reverse((fires, deadline, key)));
         key
     }
 
@@ -70,29 +102,35 @@ impl Timers {
         if self.deadlines.len() > 2 * self.live.len() + DEAD_FREE {
             let live = &self.live;
             self.deadlines
-                .retain(|Reverse((_, key))| is_live(live, *key));
+                .retain(|Reverse((_, _, key))| is_live(live, *key));
         }
         Some(waker)
     }
 
-    /// When the next timer is to fire.
-    pub(crate) fn next_deadline(&mut self) -> Option<Instant> {
+    /// When the next timer fires.
+    pub(crate) fn next(&mut self) -> Option<Instant> {
+        let fires = self.next_nanos()?;
+        self.epoch.checked_add(Duration::from_nanos(fires))
+    }
+
+    fn next_nanos(&mut self) -> Option<Nanos> {
         loop {
-            let Reverse((deadline, key)) = *self.deadlines.peek()?;
+            let Reverse((fires, _, key)) = *self.deadlines.peek()?;
             if is_live(&self.live, key) {
-                return Some(deadline);
+                return Some(fires);
             }
             self.deadlines.pop();
         }
     }
 
-    /// The wakers of all timers that are due, in the order of their deadlines. They have fired.
+    /// The wakers of all timers that are due, in order. They have fired.
     pub(crate) fn take_due(&mut self, now: Instant) -> Vec<Waker> {
+        let now = self.nanos(now);
         let mut due = mem::take(&mut self.spare);
-        while let Some(deadline) = self.next_deadline()
-            && deadline <= now
+        while let Some(fires) = self.next_nanos()
+            && fires <= now
         {
-            if let Some(Reverse((_, key))) = self.deadlines.pop() {
+            if let Some(Reverse((_, _, key))) = self.deadlines.pop() {
                 due.push(self.live.remove(key.slot).1);
             }
         }
@@ -110,13 +148,31 @@ impl Timers {
         self.deadlines.clear();
         mem::take(&mut self.live)
     }
+
+    /// What lies before the epoch is due anyway; what lies 500 years behind it never is.
+    fn nanos(&self, instant: Instant) -> Nanos {
+        let since = instant.saturating_duration_since(self.epoch);
+        Nanos::try_from(since.as_nanos()).unwrap_or(Nanos::MAX)
+    }
+}
+
+/// The grain of a timer that runs this long.
+fn grain_bits(run: Nanos) -> u32 {
+    run.checked_ilog2()
+        .map_or(0, |bits| bits.saturating_sub(GRAIN_PART_BITS))
+        .min(GRAIN_MAX_BITS)
+}
+
+fn round_up(time: Nanos, bits: u32) -> Nanos {
+    let rest = (1 << bits) - 1;
+    time.saturating_add(rest) & !rest
 }
 
 /// Timers as `time` uses them: no waker is cloned or dropped while they are borrowed.
 impl Inner {
     /// Wakes `waker` at `deadline`, unless it is taken back.
-    pub(crate) fn set_timer(&self, deadline: Instant, waker: Waker) -> TimerKey {
-        self.timers.borrow_mut().insert(deadline, waker)
+    pub(crate) fn set_timer(&self, deadline: Instant, now: Instant, waker: Waker) -> TimerKey {
+        self.timers.borrow_mut().insert(deadline, now, waker)
     }
 
     /// Whether the timer has yet to fire; then it shall wake this waker.

@@ -71,7 +71,7 @@ impl Inner {
     }
 
     fn time_to_next_timer(&self) -> Option<Duration> {
-        let deadline = self.timers.borrow_mut().next_deadline()?;
+        let deadline = self.timers.borrow_mut().next()?;
         Some(deadline.saturating_duration_since(Instant::now()))
     }
 

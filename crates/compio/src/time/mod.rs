@@ -1,8 +1,9 @@
 //! Sleeps, timeouts and intervals.
 //!
 //! Times are [`std::time`]'s. The kernel hears of no timer but by how long a thread sleeps, so that
-//! setting one and taking it back are cheap; one fires with the precision of such a sleep, some
-//! 50 µs after its deadline on Linux, and later if a task does not yield.
+//! setting one and taking it back are cheap. A timer never fires early. It fires later by up to a
+//! sixteenth of its time and at most by a millisecond, so that many share one wake of the thread;
+//! and then with the precision of a sleep, some 50 µs on Linux, or when a busy task yields.
 
 mod interval;
 mod sleep;

@@ -88,11 +88,12 @@ impl Future for Sleep {
             self.timer = None;
         }
         // A runtime that was shut down takes its timers back unfired: the clock decides.
-        if self.is_elapsed() {
+        let now = Instant::now();
+        if self.deadline <= now {
             return Poll::Ready(());
         }
         let runtime = runtime::current();
-        let key = runtime.set_timer(self.deadline, cx.waker().clone());
+        let key = runtime.set_timer(self.deadline, now, cx.waker().clone());
         self.timer = Some((runtime, key));
         Poll::Pending
     }
