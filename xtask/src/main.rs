@@ -1,3 +1,184 @@
-//! What CI and contributors run: `cargo xtask check`, `cargo xtask ci`.
+//! What CI and contributors run: `cargo xtask check` every day, `cargo xtask ci` before a push,
+//! `cargo xtask STEP` for one step alone.
+//!
+//! Here: the table of steps, and the loop over those that were asked for. What a step does lies
+//! in `steps`, how a command is run in `run`, what the workspace consists of in `workspace`.
 
-fn main() {}
+mod run;
+mod steps;
+mod workspace;
+
+use std::{
+    env,
+    process::ExitCode,
+    time::{Duration, Instant},
+};
+
+use crate::run::{Action, Run};
+
+/// One thing to verify.
+struct Step {
+    name: &'static str,
+    about: &'static str,
+    run: Action,
+    /// Whether `check` runs it as well: quick, and worth knowing before every commit.
+    daily: bool,
+}
+
+/// In the order in which `ci` runs them: what fails often and fast comes first.
+#[rustfmt::skip]
+const STEPS: &[Step] = &[
+    Step { name: "fmt", daily: true, run: steps::fmt,
+           about: "the formatting" },
+    Step { name: "clippy", daily: true, run: steps::clippy,
+           about: "lints denied, with all features and without the default ones" },
+    Step { name: "doc", daily: false, run: steps::doc,
+           about: "the documentation, warnings denied, public and private" },
+    Step { name: "test", daily: true, run: steps::test,
+           about: "all tests and doctests, as the README says" },
+    Step { name: "features", daily: false, run: steps::features::run,
+           about: "each crate with no feature, with each alone, with all" },
+    Step { name: "examples", daily: false, run: steps::examples::run,
+           about: "the examples on real input, against programs that are not ours" },
+    Step { name: "asan", daily: false, run: steps::asan,
+           about: "the tests under AddressSanitizer, leaks included (nightly)" },
+    Step { name: "loom", daily: false, run: steps::loom,
+           about: "task states and inbox in every order of threads" },
+    Step { name: "bench-build", daily: false, run: steps::bench_build,
+           about: "bench/: formatting, lints, and one row that runs" },
+];
+
+/// What became of a step.
+struct Report {
+    step: &'static Step,
+    verdict: Verdict,
+    took: Duration,
+}
+
+#[derive(PartialEq)]
+enum Verdict {
+    Passed,
+    /// In whole or in part: the reasons are printed at the end.
+    Skipped,
+    Failed,
+}
+
+fn main() -> ExitCode {
+    let names: Vec<String> = env::args().skip(1).collect();
+    let steps = match chosen(&names) {
+        Ok(steps) if steps.is_empty() => {
+            print!("{}", usage());
+            return ExitCode::SUCCESS;
+        }
+        Ok(steps) => steps,
+        Err(unknown) => {
+            eprint!("there is no step `{unknown}`\n\n{}", usage());
+            return ExitCode::from(2);
+        }
+    };
+    match Run::new() {
+        Ok(run) => run_steps(run, &steps),
+        Err(error) => {
+            eprintln!("xtask: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The steps that the command line names; none if it asks for help.
+fn chosen(names: &[String]) -> Result<Vec<&'static Step>, &str> {
+    let mut steps = Vec::new();
+    for name in names {
+        match name.as_str() {
+            "help" | "-h" | "--help" => return Ok(Vec::new()),
+            "ci" => steps.extend(STEPS),
+            "check" => steps.extend(STEPS.iter().filter(|step| step.daily)),
+            name => steps.push(STEPS.iter().find(|step| step.name == name).ok_or(name)?),
+        }
+    }
+    Ok(steps)
+}
+
+fn usage() -> String {
+    let daily: Vec<_> = STEPS.iter().filter(|s| s.daily).map(|s| s.name).collect();
+    let mut usage = format!(
+        "usage: cargo xtask NAME...\n\n  {:<12} every day: {}\n  {:<12} all steps, in this order\n\n",
+        "check",
+        daily.join(", "),
+        "ci"
+    );
+    for step in STEPS {
+        usage += &format!("  {:<12} {}\n", step.name, step.about);
+    }
+    usage
+}
+
+/// Runs the steps up to the first that fails, and sums up.
+fn run_steps(mut run: Run, steps: &[&'static Step]) -> ExitCode {
+    println!("{}", run.surroundings());
+    let mut reports = Vec::new();
+    for step in steps {
+        println!("\n=== {}: {}", step.name, step.about);
+        let skips_before = run.skips().len();
+        let start = Instant::now();
+        let outcome = (step.run)(&mut run);
+        let took = start.elapsed();
+        let verdict = match outcome {
+            Ok(()) if run.skips().len() == skips_before => Verdict::Passed,
+            Ok(()) => Verdict::Skipped,
+            Err(error) => {
+                println!("\n!!! {} failed: {error}", step.name);
+                Verdict::Failed
+            }
+        };
+        println!("--- {}: {:.1} s", step.name, took.as_secs_f64());
+        let failed = verdict == Verdict::Failed;
+        reports.push(Report {
+            step,
+            verdict,
+            took,
+        });
+        if failed {
+            break;
+        }
+    }
+    summarize(&run, &reports, steps.len())
+}
+
+fn summarize(run: &Run, reports: &[Report], asked: usize) -> ExitCode {
+    println!("\n{:<12} {:>8}", "step", "seconds");
+    for Report {
+        step,
+        verdict,
+        took,
+    } in reports
+    {
+        let remark = match verdict {
+            Verdict::Passed => "",
+            Verdict::Skipped => "  skipped, at least in part: see below",
+            Verdict::Failed => "  FAILED",
+        };
+        println!("{:<12} {:>8.1}{remark}", step.name, took.as_secs_f64());
+    }
+    let total: Duration = reports.iter().map(|report| report.took).sum();
+    println!("{:<12} {:>8.1}", "all", total.as_secs_f64());
+    if reports.len() < asked {
+        println!("not run after the failure: {} steps", asked - reports.len());
+    }
+
+    let count = |verdict| reports.iter().filter(|r| r.verdict == verdict).count();
+    let (passed, failed) = (count(Verdict::Passed), count(Verdict::Failed));
+    println!(
+        "\nsteps: {passed} passed, {failed} failed, {} skipped",
+        asked - passed - failed
+    );
+    // Last, so that nobody overlooks it.
+    for skip in run.skips() {
+        println!("SKIPPED {skip}");
+    }
+    if failed == 0 {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
+}

@@ -1,0 +1,77 @@
+"""Visits the example `echo`: several connections at once, each with 1 MiB in pieces of all sizes,
+some that leave without a word, and one that comes after all that."""
+
+import random
+import socket
+import struct
+import sys
+import threading
+
+CONNECTIONS = 8
+BYTES = 1 << 20
+TIMEOUT_S = 30
+
+
+def connect(address):
+    host, port = address.rsplit(":", 1)
+    return socket.create_connection((host, int(port)), timeout=TIMEOUT_S)
+
+
+def leave_abruptly(connection):
+    """Closes with a reset instead of a farewell."""
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    connection.close()
+
+
+def send_pieces(connection, message, random):
+    sent = 0
+    while sent < len(message):
+        size = random.choice([1, 7, 100, 4096, 65536, 200_000])
+        connection.sendall(message[sent : sent + size])
+        sent += size
+    # The answer's end has to follow from this.
+    connection.shutdown(socket.SHUT_WR)
+
+
+def compare(address, seed):
+    """Sends and receives at once: a server that waits for all of it would be found out."""
+    rng = random.Random(seed)
+    message = rng.randbytes(BYTES)
+    with connect(address) as connection:
+        sender = threading.Thread(target=send_pieces, args=(connection, message, rng))
+        sender.start()
+        answer = bytearray()
+        while part := connection.recv(65536):
+            answer += part
+        sender.join()
+    if answer != message:
+        raise SystemExit(f"connection {seed}: {len(answer)} bytes came back, and others")
+
+
+def main(address):
+    failures = []
+
+    def visit(seed):
+        try:
+            compare(address, seed)
+        except (OSError, SystemExit) as error:
+            failures.append(error)
+
+    # One says nothing all the while: nobody may have to wait for it.
+    with connect(address):
+        visitors = [threading.Thread(target=visit, args=(n,)) for n in range(CONNECTIONS)]
+        for visitor in visitors:
+            visitor.start()
+        for _ in range(4):
+            rude = connect(address)
+            rude.sendall(bytes(100_000))
+            leave_abruptly(rude)
+        for visitor in visitors:
+            visitor.join()
+        visit(CONNECTIONS)
+    if failures:
+        raise SystemExit(f"echo: {failures}")
+    print(f"{CONNECTIONS} connections of {BYTES} bytes, and one after them: all came back")
+
+
+main(sys.argv[1])

@@ -1,0 +1,79 @@
+//! What each step does. Those of a few command lines are here, the others in a file of their
+//! name. The order and the descriptions are in `main`.
+
+pub(crate) mod examples;
+pub(crate) mod features;
+
+use crate::run::{Outcome, Run};
+
+/// Whose tests run under AddressSanitizer: every crate with `unsafe` code.
+const UNSAFE: &str = "-p compio-io -p compio-driver -p compio-executor -p compio";
+
+pub(crate) fn fmt(run: &mut Run) -> Outcome {
+    run.cargo("fmt --all --check").run()
+}
+
+pub(crate) fn clippy(run: &mut Run) -> Outcome {
+    run.cargo("clippy --workspace --all-targets --all-features -- -D warnings")
+        .run()?;
+    // With `--workspace` the default features would come back by way of the examples.
+    run.cargo("clippy")
+        .words(UNSAFE)
+        .words("--all-targets --no-default-features -- -D warnings")
+        .run()
+}
+
+pub(crate) fn doc(run: &mut Run) -> Outcome {
+    // As users get it, where a link to something private is an error; then for ourselves.
+    for audience in ["", "--document-private-items"] {
+        run.cargo("doc --workspace --no-deps --all-features")
+            .words(audience)
+            .variable("RUSTDOCFLAGS", "-D warnings")
+            .run()?;
+    }
+    Ok(())
+}
+
+pub(crate) fn test(run: &mut Run) -> Outcome {
+    run.cargo("test --workspace").run()
+}
+
+pub(crate) fn asan(run: &mut Run) -> Outcome {
+    let nightly = run.cargo("+nightly --version").quiet().is_some();
+    let why_not = "no nightly toolchain: `rustup toolchain install nightly`";
+    if !run.require(nightly, "asan", why_not)? {
+        return Ok(());
+    }
+    let target = host(run)?;
+    // With a target named, build scripts and macros are spared the flags.
+    run.cargo("+nightly test --tests")
+        .words(UNSAFE)
+        .arguments(["--target", &target])
+        .arguments(run.own_target("asan"))
+        .variable("RUSTFLAGS", "-Zsanitizer=address")
+        .variable("ASAN_OPTIONS", "detect_leaks=1")
+        .run()
+}
+
+pub(crate) fn loom(run: &mut Run) -> Outcome {
+    run.cargo("test -p compio-executor --lib --release")
+        .arguments(run.own_target("loom"))
+        .variable("RUSTFLAGS", "--cfg loom")
+        .run()
+}
+
+pub(crate) fn bench_build(run: &mut Run) -> Outcome {
+    let bench = |words| run.cargo(words).folder("bench");
+    bench("fmt --check").run()?;
+    bench("clippy --all-targets -- -D warnings").run()?;
+    // Whether it runs, not how fast: figures from a busy machine say nothing.
+    bench("run --release -- row nop --quick --out")
+        .path(&run.scratch("bench")?)
+        .run()
+}
+
+/// The triple of this machine.
+fn host(run: &Run) -> Outcome<String> {
+    let tuple = run.program("rustc").words("--print host-tuple").quiet();
+    tuple.ok_or("rustc does not say which machine this is".into())
+}

@@ -1,0 +1,52 @@
+//! The examples, run as a user would: on real input, servers against clients that are not ours
+//! (`peers/*.py`). An example without a check is an error, so that none stays untried.
+
+mod copy;
+mod files;
+mod servers;
+
+use std::{path::PathBuf, time::Duration};
+
+use crate::run::{Action, Line, Outcome, Run};
+
+/// For each example, what shows that it works.
+const CHECKS: &[(&str, Action)] = &[
+    ("quickstart", files::quickstart),
+    ("driver", files::driver),
+    ("copy", copy::run),
+    ("echo", servers::echo),
+    ("chat", servers::chat),
+];
+
+/// How long a program may take that normally needs a second or two.
+const LIMIT: Duration = Duration::from_secs(120);
+
+pub(crate) fn run(run: &mut Run) -> Outcome {
+    for example in run.workspace().examples() {
+        if CHECKS.iter().all(|(name, _)| *name != example) {
+            return Err(format!("the example {example} has no check in {}", file!()));
+        }
+    }
+    run.cargo("build --release --examples").run()?;
+    for (name, check) in CHECKS {
+        println!("--- {name}");
+        check(run).map_err(|error| format!("example {name}: {error}"))?;
+    }
+    Ok(())
+}
+
+/// An example that has been built. Not by `cargo run`, which would stand between us and it.
+fn example(run: &Run, name: &str) -> Line {
+    let built: PathBuf = run.workspace().target().join("release/examples").join(name);
+    run.program(built)
+}
+
+/// A program for Python, from `peers/`; none if there is no Python.
+fn peer(run: &mut Run, name: &str, what: &str) -> Outcome<Option<Line>> {
+    let python = run.program("python3").words("--version").quiet().is_some();
+    let there = run.require(python, what, "python3 is not installed")?;
+    let line = run
+        .program("python3")
+        .arguments([format!("xtask/peers/{name}.py")]);
+    Ok(there.then_some(line))
+}

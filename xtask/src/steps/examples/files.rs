@@ -1,0 +1,56 @@
+//! The two examples that print Cargo.toml, and how quickstart says which backend ran.
+
+use std::fs;
+
+use super::{LIMIT, example};
+use crate::run::{Outcome, Run};
+
+/// What quickstart's buffer holds.
+const QUICKSTART_BYTES: usize = 1024;
+
+/// What the driver example's buffer holds.
+const DRIVER_BYTES: usize = 4096;
+
+/// By the words of the README, which build it as well.
+pub(crate) fn quickstart(run: &mut Run) -> Outcome {
+    let line = run.cargo("run --release --example quickstart");
+    let printed = line.print_within(LIMIT)?;
+    let rest = printed
+        .stdout
+        .strip_prefix(&manifest(run, QUICKSTART_BYTES)?)
+        .ok_or(format!("it does not print Cargo.toml:\n{}", printed.stdout))?;
+    print!("{}", rest.trim_start());
+    let names_backend = ["io-uring", "poll", "iocp"]
+        .iter()
+        .any(|name| rest.contains(name));
+    if printed.status.success() && names_backend {
+        Ok(())
+    } else {
+        let text = format!("{rest}\n{}", printed.stderr);
+        Err(format!(
+            "{}, or no backend is named:\n{text}",
+            printed.status
+        ))
+    }
+}
+
+pub(crate) fn driver(run: &mut Run) -> Outcome {
+    let printed = example(run, "driver").print_within(LIMIT)?;
+    if printed.status.success() && printed.stdout == manifest(run, DRIVER_BYTES)? {
+        Ok(())
+    } else {
+        let text = printed.stdout + &printed.stderr;
+        Err(format!(
+            "{}, or not Cargo.toml's text:\n{text}",
+            printed.status
+        ))
+    }
+}
+
+/// What printing the start of Cargo.toml gives.
+fn manifest(run: &Run, limit: usize) -> Outcome<String> {
+    let path = run.workspace().root().join("Cargo.toml");
+    let text = fs::read(path).map_err(|error| format!("Cargo.toml: {error}"))?;
+    let start = String::from_utf8_lossy(&text[..text.len().min(limit)]);
+    Ok(format!("{start}\n"))
+}

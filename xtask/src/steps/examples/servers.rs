@@ -1,0 +1,90 @@
+//! The examples that serve: started on a port of the system's choice, visited by a client in
+//! Python, and then still there.
+
+use std::{
+    io::{BufRead, BufReader},
+    process::Child,
+    sync::mpsc,
+    thread,
+    time::Duration,
+};
+
+use super::{LIMIT, example, peer};
+use crate::run::{Outcome, Run};
+
+/// How long a server may take to start listening.
+const START_LIMIT: Duration = Duration::from_secs(20);
+
+pub(crate) fn echo(run: &mut Run) -> Outcome {
+    visit(run, "echo")
+}
+
+pub(crate) fn chat(run: &mut Run) -> Outcome {
+    visit(run, "chat")
+}
+
+/// Starts the server, sends it the client of the same name, and sees that it has survived that.
+fn visit(run: &mut Run, name: &'static str) -> Outcome {
+    let Some(client) = peer(run, name, &format!("the example {name}"))? else {
+        return Ok(());
+    };
+    let mut server = Server::start(run, name)?;
+    client.arguments([&server.address]).run_within(LIMIT)?;
+    server.is_alive()
+}
+
+/// A server that runs until this is dropped.
+struct Server {
+    child: Child,
+    /// Where it listens.
+    address: String,
+}
+
+impl Server {
+    fn start(run: &Run, name: &'static str) -> Outcome<Self> {
+        let mut child = example(run, name).words("127.0.0.1:0").start()?;
+        let stdout = child.stdout.take();
+        // From here on, dropping ends it.
+        let mut server = Self {
+            child,
+            address: String::new(),
+        };
+        let (sender, first) = mpsc::channel();
+        thread::spawn(move || {
+            // To the end: a full pipe would stop the server.
+            for line in stdout
+                .into_iter()
+                .flat_map(|pipe| BufReader::new(pipe).lines())
+            {
+                let Ok(line) = line else { break };
+                println!("{name}: {line}");
+                // Only the first one is waited for.
+                let _ = sender.send(line);
+            }
+        });
+        let line = first
+            .recv_timeout(START_LIMIT)
+            .map_err(|_| "the server has not said where it listens".to_owned())?;
+        server.address = line
+            .strip_prefix("listening on ")
+            .ok_or(format!("not `listening on ADDRESS` but `{line}`"))?
+            .to_owned();
+        Ok(server)
+    }
+
+    fn is_alive(&mut self) -> Outcome {
+        match self.child.try_wait() {
+            Ok(None) => Ok(()),
+            Ok(Some(status)) => Err(format!("the server has ended: {status}")),
+            Err(error) => Err(format!("the server: {error}")),
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // If it has ended by itself, there is nothing to kill.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

@@ -1,0 +1,38 @@
+//! Each published crate with no feature, with each alone, with all: whether the library builds
+//! without a warning, and with all of them whether its tests pass. The features are read from
+//! the manifests.
+
+use crate::{
+    run::{Outcome, Run},
+    workspace::Package,
+};
+
+pub(crate) fn run(run: &mut Run) -> Outcome {
+    for package in run.workspace().crates() {
+        for choice in choices(package) {
+            // The library alone: what tests depend on may switch features on.
+            run.cargo("clippy --lib -p")
+                .arguments([&package.name])
+                .words(&choice)
+                .words("-- -D warnings")
+                .run()?;
+        }
+    }
+    run.cargo("test --workspace --all-features").run()
+}
+
+/// The choices of features to build with, as words for cargo.
+fn choices(package: &Package) -> Vec<String> {
+    let none = "--no-default-features".to_owned();
+    let each = package
+        .features
+        .iter()
+        .map(|f| format!("{none} --features {f}"));
+    let mut choices = vec![none.clone()];
+    choices.extend(each);
+    // With none or one, that was all.
+    if package.features.len() > 1 {
+        choices.push("--all-features".into());
+    }
+    choices
+}

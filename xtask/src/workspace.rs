@@ -1,0 +1,108 @@
+//! What the workspace consists of, as `cargo metadata` tells: so that a new crate, feature or
+//! example is covered without a word here.
+
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use serde_json::Value;
+
+use crate::run::Outcome;
+
+/// The members of the workspace, and where things lie.
+pub(crate) struct Workspace {
+    root: PathBuf,
+    target: PathBuf,
+    packages: Vec<Package>,
+}
+
+/// One member.
+pub(crate) struct Package {
+    pub(crate) name: String,
+    pub(crate) features: Vec<String>,
+    pub(crate) examples: Vec<String>,
+    folder: PathBuf,
+}
+
+impl Workspace {
+    /// Asks cargo.
+    pub(crate) fn load() -> Outcome<Self> {
+        let output = Command::new("cargo")
+            .args(["metadata", "--no-deps", "--format-version", "1"])
+            .output()
+            .map_err(|error| format!("cargo metadata: {error}"))?;
+        if !output.status.success() {
+            return Err(String::from_utf8_lossy(&output.stderr).into_owned());
+        }
+        let metadata = serde_json::from_slice(&output.stdout);
+        let metadata: Value = metadata.map_err(|error| format!("cargo metadata: {error}"))?;
+        Self::read(&metadata).ok_or("cargo metadata prints something unknown".into())
+    }
+
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    pub(crate) fn target(&self) -> &Path {
+        &self.target
+    }
+
+    /// What is published: the packages under `crates/`.
+    pub(crate) fn crates(&self) -> impl Iterator<Item = &Package> {
+        let crates = self.root.join("crates");
+        self.packages
+            .iter()
+            .filter(move |package| package.folder.starts_with(&crates))
+    }
+
+    pub(crate) fn examples(&self) -> impl Iterator<Item = &str> {
+        self.packages
+            .iter()
+            .flat_map(|package| package.examples.iter().map(String::as_str))
+    }
+
+    fn read(metadata: &Value) -> Option<Self> {
+        let packages = metadata["packages"].as_array()?;
+        Some(Self {
+            root: metadata["workspace_root"].as_str()?.into(),
+            target: metadata["target_directory"].as_str()?.into(),
+            packages: packages.iter().map(Package::read).collect::<Option<_>>()?,
+        })
+    }
+}
+
+impl Package {
+    fn read(package: &Value) -> Option<Self> {
+        let is_example = |target: &&Value| target["kind"][0] == "example";
+        let name = |target: &Value| target["name"].as_str().map(str::to_owned);
+        let targets = package["targets"].as_array()?;
+        Some(Self {
+            name: name(package)?,
+            features: package["features"].as_object()?.keys().cloned().collect(),
+            examples: targets
+                .iter()
+                .filter(is_example)
+                .map(name)
+                .collect::<Option<_>>()?,
+            folder: Path::new(package["manifest_path"].as_str()?)
+                .parent()?
+                .into(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Workspace;
+
+    #[test]
+    fn this_workspace_has_the_crate_with_its_features_and_the_examples() {
+        let workspace = Workspace::load().unwrap();
+        let compio = workspace.crates().find(|package| package.name == "compio");
+        let features = &compio.unwrap().features;
+        assert!(features.contains(&"runtime".into()) && features.contains(&"default".into()));
+        assert!(workspace.examples().any(|example| example == "quickstart"));
+        assert!(workspace.crates().all(|package| package.name != "xtask"));
+    }
+}
