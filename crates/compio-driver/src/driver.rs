@@ -345,9 +345,10 @@ impl Poller for Driver {
 }
 
 impl AsRawFd for Driver {
-    /// The backend's own descriptor: readable when [`turn`](Driver::turn) has something to do.
+    /// For an outer loop: once [`prepare_to_sleep`](Driver::prepare_to_sleep) has returned true,
+    /// this becomes readable when [`turn`](Driver::turn) has something to do.
     fn as_raw_fd(&self) -> RawFd {
-        self.inner.backend.borrow().as_raw_fd()
+        self.inner.notifier.as_raw_fd()
     }
 }
 

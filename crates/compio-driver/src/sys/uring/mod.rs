@@ -4,12 +4,7 @@ mod encode;
 mod probe;
 mod setup;
 
-use std::{
-    collections::VecDeque,
-    io,
-    os::fd::{AsRawFd, RawFd},
-    time::Duration,
-};
+use std::{collections::VecDeque, io, os::fd::AsRawFd, time::Duration};
 
 pub use io_uring::squeue::Entry as RawEntry;
 use io_uring::{EnterFlags, IoUring, cqueue, opcode, types};
@@ -47,6 +42,8 @@ pub(crate) struct Uring {
     backlog: VecDeque<RawEntry>,
     /// Whether a poll of the notifier's event is in the kernel's hands.
     event_armed: bool,
+    /// Whether completions signal the notifier's event, for a sleep outside of this backend.
+    signals_event: bool,
     /// [`EnterFlags::NO_IOWAIT`], where it is known: an idle ring is no disk that we wait for.
     enter_flags: EnterFlags,
     spin: Spin,
@@ -65,6 +62,7 @@ impl Uring {
             flavour,
             backlog: VecDeque::new(),
             event_armed: false,
+            signals_event: false,
             enter_flags,
             spin,
         })
@@ -199,11 +197,20 @@ impl Uring {
         self.backlog.is_empty() && notifier.park()
     }
 
-    /// For a sleep outside of [`wait`](Self::wait), on this backend's descriptor. False if there
-    /// is something to do already.
+    /// For a sleep outside of [`wait`](Self::wait), on the notifier's event. False if there is
+    /// something to do already.
+    ///
+    /// The ring's own descriptor would not do: where task work is deferred, it becomes readable
+    /// without waking those who wait for it. So completions signal the event, from now on.
     pub(crate) fn prepare_to_sleep(&mut self, notifier: &Notifier) -> bool {
+        if !self.signals_event {
+            let registered = self.ring.submitter().register_eventfd(notifier.as_raw_fd());
+            self.signals_event = registered.is_ok();
+        }
         self.refill();
-        let parked = self.park(notifier);
+        // Before the last look: what is signalled after it makes the event readable again.
+        notifier.reset();
+        let parked = self.signals_event && self.backlog.is_empty() && notifier.park();
         let entered = self.enter_if_needed().is_ok();
         if parked && entered && self.ring.completion().is_empty() {
             return true;
@@ -256,11 +263,5 @@ impl Uring {
                 _ => {}
             }
         }
-    }
-}
-
-impl AsRawFd for Uring {
-    fn as_raw_fd(&self) -> RawFd {
-        self.ring.as_raw_fd()
     }
 }
