@@ -115,8 +115,9 @@ fn the_smallest_and_the_largest_queues_work() {
         for _ in 0..3 {
             let mut nops: Vec<_> = (0..100).map(|_| driver.submit(Nop::new())).collect();
             nops.iter_mut().for_each(|nop| begin(&driver, nop));
-            nops.into_iter()
-                .for_each(|nop| drop(run(&driver, nop).unwrap()));
+            for nop in nops {
+                assert_eq!(run(&driver, nop).unwrap(), 0);
+            }
         }
     }
 }

@@ -320,7 +320,9 @@ fn a_buffer_that_panics_leaves_nothing_behind() {
 
 #[test]
 fn a_finish_that_panics_leaves_nothing_behind() {
-    struct Faulty(Rc<()>);
+    struct Faulty {
+        _count: Rc<()>,
+    }
     // SAFETY: the request points to nothing.
     unsafe impl Operation for Faulty {
         type Output = ();
@@ -338,10 +340,11 @@ fn a_finish_that_panics_leaves_nothing_behind() {
 
     let driver = driver();
     let count = Rc::new(());
-    let (mut awaited, mut dropped) = (
-        driver.submit(Faulty(Rc::clone(&count))),
-        driver.submit(Faulty(Rc::clone(&count))),
-    );
+    let faulty = || {
+        let _count = Rc::clone(&count);
+        driver.submit(Faulty { _count })
+    };
+    let (mut awaited, mut dropped) = (faulty(), faulty());
     assert!(poll_with(&mut awaited, Waker::noop()).is_pending());
     assert!(poll_with(&mut dropped, Waker::noop()).is_pending());
     drop(dropped);
