@@ -508,7 +508,9 @@ impl Inner {
         for waker in aftermath.wakers.drain(..) {
             if let Err(panic) = panic::catch_unwind(AssertUnwindSafe(|| waker.wake())) {
                 // Only one can go on.
-                panicked.replace(panic).map(discard);
+                if let Some(earlier) = panicked.replace(panic) {
+                    discard(earlier);
+                }
             }
         }
         for key in aftermath.orphans.drain(..) {

@@ -562,7 +562,8 @@ pub(crate) fn to_result(answer: Answer) -> std::io::Result<usize> {
         .map_err(std::io::Error::from_raw_os_error)
 }
 
-const _: () = assert!(size_of::<Header>() <= 56 && size_of::<Header>() % STORAGE_ALIGN == 0);
+const _: () =
+    assert!(size_of::<Header>() <= 56 && size_of::<Header>().is_multiple_of(STORAGE_ALIGN));
 
 #[cfg(test)]
 mod tests;

@@ -97,6 +97,13 @@ unsafe fn take<O: Operation>(flights: &Flights, key: Key) -> (O, Answer) {
     unsafe { flights.take::<O>(key) }.expect("landed")
 }
 
+/// Ends the flight of a `Nop`.
+fn end(flights: &Flights, key: Key) {
+    land_quietly(flights, key, Ok(0));
+    // SAFETY: boarded with this type.
+    let _ = unsafe { take::<op::Nop>(flights, key) };
+}
+
 fn check_round_trip<T: Copy + PartialEq + std::fmt::Debug + 'static>(
     class: Option<usize>,
     cargo: T,
@@ -110,10 +117,8 @@ fn check_round_trip<T: Copy + PartialEq + std::fmt::Debug + 'static>(
     assert_eq!(place % align_of::<Parcel<T>>(), 0);
 
     // SAFETY: boarded with this type.
-    assert!(
-        unsafe { flights.take::<Parcel<T>>(key) }.is_none(),
-        "it flies"
-    );
+    let early = unsafe { flights.take::<Parcel<T>>(key) };
+    assert!(early.is_none(), "it flies");
     land_quietly(&flights, key, Ok(7));
     assert_eq!(flights.airborne(), 0);
     // SAFETY: boarded with this type, and not taken yet.
@@ -231,9 +236,7 @@ fn a_boxed_orphan_is_dropped_once() {
 /// A key whose flight is over, while the next one sits in the same cell.
 fn stale_key(flights: &Flights) -> Key {
     let stale = board(flights, op::Nop::new());
-    land_quietly(flights, stale, Ok(0));
-    // SAFETY: boarded with this type.
-    drop(unsafe { take::<op::Nop>(flights, stale) });
+    end(flights, stale);
     let fresh = board(flights, op::Nop::new());
     assert_eq!(
         (fresh.index, fresh.generation),
@@ -261,7 +264,7 @@ fn a_stale_key_is_refused_everywhere() {
     check_refused("bury", |flights, key| flights.bury(key));
     check_refused("take", |flights, key| {
         // SAFETY: refused before anything is read.
-        drop(unsafe { flights.take::<op::Nop>(key) });
+        let _ = unsafe { flights.take::<op::Nop>(key) };
     });
     check_refused("set_waiter", |flights, key| {
         drop(flights.set_waiter(key, Waker::noop().clone()));
@@ -297,9 +300,7 @@ fn no_key_looks_like_the_backends_own_completions() {
         generation: u32::MAX - 1,
         ..key
     };
-    land_quietly(&flights, last, Ok(0));
-    // SAFETY: boarded with this type.
-    drop(unsafe { take::<op::Nop>(&flights, last) });
+    end(&flights, last);
     assert_eq!(board(&flights, op::Nop::new()).generation, 0);
     land_quietly(
         &flights,
@@ -319,9 +320,7 @@ fn cells_are_used_again() {
             .map(|_| board(&flights, op::Nop::new()))
             .collect();
         for key in keys {
-            land_quietly(&flights, key, Ok(0));
-            // SAFETY: boarded with this type.
-            drop(unsafe { take::<op::Nop>(&flights, key) });
+            end(&flights, key);
         }
     }
     assert_eq!(flights.pages.borrow().len(), 1);

@@ -74,7 +74,7 @@ unsafe impl<F: AsRawFd + 'static> Operation for Connect<F> {
         Request::Net(Net::Connect {
             fd: self.fd.as_raw_fd(),
             address: self.address.as_ptr(),
-            len: self.address.len() as u32,
+            len: self.address.len() as _,
         })
     }
 

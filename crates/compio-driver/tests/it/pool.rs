@@ -124,7 +124,7 @@ fn a_pool_grows_while_there_is_work() {
     let mut works: Vec<_> = (0..4)
         .map(|_| {
             let barrier = Arc::clone(&barrier);
-            driver.submit(Blocking::new(move || drop(barrier.wait())))
+            driver.submit(Blocking::new(move || barrier.wait().is_leader()))
         })
         .collect();
     works.iter_mut().for_each(|work| begin(&driver, work));

@@ -4,11 +4,11 @@ use std::{io, io::Write, time::Duration};
 
 use compio_driver::{
     AsRawFd, Poller,
-    op::{Nop, ReadAt},
+    op::{Nop, ReadAt, Recv, Send, Shutdown, WriteAt},
 };
 use compio_io::buf::IntoInner;
 
-use crate::support::{driver, pipe, tiny_driver};
+use crate::support::{LONG, check_error, driver, pipe, sockets, tiny_driver};
 
 #[test]
 fn a_file_is_read_as_the_description_says() {
@@ -32,9 +32,9 @@ fn a_file_is_read_as_the_description_says() {
 #[test]
 fn more_operations_than_the_queues_hold_all_end() {
     let driver = tiny_driver();
-    let mut ops = vec![Nop::new(); 1000];
+    let mut ops = [Nop::new(); 1000];
     for (number, op) in ops.iter_mut().enumerate() {
-        // SAFETY: the vector is not touched until all entries have come.
+        // SAFETY: the operations stay here until all entries have come.
         unsafe { driver.push(op, number) }.unwrap();
     }
     let mut entries = Vec::new();
@@ -72,4 +72,114 @@ fn cancelling_an_unknown_number_does_nothing() {
     let driver = driver();
     driver.cancel(99);
     assert_eq!(driver.in_flight(), 0);
+}
+
+#[test]
+fn sockets_and_pipes_are_pushed_too() {
+    let driver = driver();
+    let (one, other) = sockets();
+    let mut send = Send::new(one.as_raw_fd(), b"hello".to_vec(), 0);
+    let mut shutdown = Shutdown::new(one.as_raw_fd(), std::net::Shutdown::Write);
+    let mut recv = Recv::new(other.as_raw_fd(), Vec::with_capacity(64), 0);
+    // SAFETY: each operation stays here until its entry has come.
+    unsafe {
+        driver.push(&mut send, 1).unwrap();
+        assert_eq!(driver.poll_one(None).unwrap().into_result().unwrap(), 5);
+        driver.push(&mut shutdown, 2).unwrap();
+        assert_eq!(driver.poll_one(None).unwrap().user_data(), 2);
+        driver.push(&mut recv, 3).unwrap();
+    }
+    assert_eq!(send.into_inner(), b"hello");
+    let n = driver.poll_one(None).unwrap().into_result().unwrap();
+    // SAFETY: the entry said so.
+    assert_eq!(unsafe { recv.into_inner().assume_len(n) }, b"hello");
+}
+
+#[test]
+fn a_failed_operation_is_an_entry_and_keeps_its_buffer() {
+    let driver = driver();
+    let (reader, writer) = pipe();
+    let mut read = ReadAt::at_cursor(writer.as_raw_fd(), b"old".to_vec());
+    let mut write = WriteAt::at_cursor(reader.as_raw_fd(), b"old".to_vec());
+    // SAFETY: both stay here until their entries have come.
+    unsafe {
+        driver.push(&mut read, 1).unwrap();
+        driver.push(&mut write, 1).unwrap();
+    }
+    for _ in 0..2 {
+        check_error(driver.poll_one(None).unwrap().into_result(), libc::EBADF);
+    }
+    assert_eq!(read.into_inner().into_inner(), b"old");
+    assert_eq!(write.into_inner(), b"old");
+}
+
+#[test]
+fn all_operations_of_a_number_are_cancelled_and_no_other() {
+    let driver = driver();
+    let (reader, writer) = pipe();
+    let mut ops = [(); 30].map(|()| ReadAt::at_cursor(reader.as_raw_fd(), vec![0; 1]));
+    for (number, op) in ops.iter_mut().enumerate() {
+        // SAFETY: the operations stay here until their entries have come.
+        unsafe { driver.push(op, number % 3) }.unwrap();
+    }
+    driver.cancel(1);
+    for _ in 0..10 {
+        let entry = driver.poll_one(None).unwrap();
+        assert_eq!(entry.user_data(), 1);
+        check_error(entry.into_result(), libc::ECANCELED);
+    }
+    assert_eq!(driver.in_flight(), 20);
+    drop(writer);
+    let mut entries = Vec::new();
+    while entries.len() < 20 {
+        driver.poll(Some(LONG), &mut entries).unwrap();
+    }
+    for entry in entries {
+        assert_ne!(entry.user_data(), 1);
+        assert_eq!(entry.into_result().unwrap(), 0);
+    }
+}
+
+#[test]
+fn one_entry_is_taken_and_the_others_wait() {
+    let driver = driver();
+    let mut ops = [Nop::new(); 3];
+    for (number, op) in ops.iter_mut().enumerate() {
+        // SAFETY: the operations stay here until their entries have come.
+        unsafe { driver.push(op, number) }.unwrap();
+    }
+    driver.poll_one(None).unwrap();
+    assert_eq!(driver.in_flight(), 0);
+    let mut entries = Vec::new();
+    assert_eq!(
+        driver
+            .poll(Some(std::time::Duration::ZERO), &mut entries)
+            .unwrap(),
+        2
+    );
+    assert_eq!(entries.len(), 2);
+}
+
+#[test]
+fn looking_without_waiting_finds_nothing_or_all() {
+    let driver = driver();
+    let mut entries: Vec<compio_driver::Entry> = Vec::new();
+    let error = driver.poll(Some(Duration::ZERO), &mut entries).unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+    let mut nop = Nop::new();
+    // SAFETY: the operation stays here until its entry has come.
+    unsafe { driver.push(&mut nop, 5) }.unwrap();
+    assert_eq!(driver.poll(Some(Duration::ZERO), &mut entries).unwrap(), 1);
+}
+
+#[test]
+fn futures_and_pushed_operations_share_a_driver() {
+    let driver = driver();
+    let mut future = driver.submit(Nop::new());
+    assert!(crate::support::poll_once(&driver, &mut future).is_pending());
+    let mut nop = Nop::new();
+    // SAFETY: the operation stays here until its entry has come.
+    unsafe { driver.push(&mut nop, 5) }.unwrap();
+    assert_eq!(driver.poll_one(None).unwrap().user_data(), 5);
+    assert!(crate::support::poll_once(&driver, &mut future).is_ready());
 }

@@ -117,7 +117,7 @@ fn even_an_impatient_driver_takes_the_answers_that_are_there() {
 fn a_patient_driver_may_wait_for_ever() {
     let builder = DriverBuilder::new().shutdown_timeout(Duration::MAX);
     let driver = builder.build().unwrap();
-    let mut work = driver.submit(Blocking::new(|| thread::yield_now()));
+    let mut work = driver.submit(Blocking::new(thread::yield_now));
     begin(&driver, &mut work);
     drop(driver);
 }

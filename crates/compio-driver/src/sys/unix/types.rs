@@ -122,7 +122,7 @@ impl Message {
 
     /// How many bytes of ancillary data a receive wrote.
     pub fn control_len(&self) -> usize {
-        self.header.msg_controllen as usize
+        self.header.msg_controllen as _
     }
 
     /// The flags that a receive reported, such as `MSG_TRUNC`.

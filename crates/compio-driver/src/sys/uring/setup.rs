@@ -13,8 +13,11 @@ pub(super) struct Setup {
 
 type RingBuilder = Builder<squeue::Entry, cqueue::Entry>;
 
+/// What to try, in words and in flags.
+type Rung = (&'static str, fn(&mut RingBuilder));
+
 /// The ladder: from what Linux 6.13 takes down to what 5.6 takes.
-const LADDER: [(&str, fn(&mut RingBuilder)); 4] = [
+const LADDER: [Rung; 4] = [
     ("single issuer, deferred task work, no index array", |b| {
         deferred(b);
         b.setup_no_sqarray();
