@@ -266,6 +266,8 @@ impl Driver {
     /// thread, too, makes the driver's descriptor readable: for an outer loop that is about to wait
     /// for it. Returns false if [`turn`](Self::turn) has something to do already.
     pub fn prepare_to_sleep(&self) -> bool {
+        // The sleep announced before this one is over, if there was one.
+        self.inner.notifier.unpark();
         let mut backend = self.inner.backend.borrow_mut();
         backend.prepare_to_sleep(&self.inner.notifier)
     }
