@@ -89,8 +89,8 @@ pub trait Poller {
     ///
     /// # Errors
     ///
-    /// The driver has been shut down, or there is no thread for blocking work: nothing was begun,
-    /// no entry will come. What the kernel has against the operation comes as its entry.
+    /// The driver has been shut down: nothing was begun, no entry will come. What the kernel has
+    /// against the operation, or that there is no thread for blocking work, comes as its entry.
     ///
     /// # Safety
     ///
@@ -256,8 +256,9 @@ impl Driver {
         self.inner.turn(timeout)
     }
 
-    /// A waker that ends the sleep of [`turn`](Self::turn) and [`Poller::poll`]: from any thread,
-    /// at any time, and with a system call only if the driver's thread sleeps.
+    /// A waker that ends the sleep of [`turn`](Self::turn): from any thread, at any time, and with
+    /// a system call only if the driver's thread sleeps. [`Poller::poll`] wakes, too, but goes on
+    /// waiting for an entry.
     pub fn waker(&self) -> Waker {
         self.inner.notifier.waker()
     }
@@ -276,6 +277,13 @@ impl Driver {
     /// last word, at most for the shutdown timeout. Later ones are refused.
     pub fn shut_down(&self) {
         self.inner.shut_down();
+    }
+
+    /// How many calls of `io_uring_enter` this driver has made: for tests and measurements of how
+    /// many operations go with one.
+    #[doc(hidden)]
+    pub fn enters(&self) -> u64 {
+        self.inner.backend.borrow().enters()
     }
 
     /// How many operations the kernel has not answered yet.

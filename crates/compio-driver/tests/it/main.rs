@@ -1,6 +1,7 @@
 //! The driver, through its public doors, against the real kernel.
 
 mod abandon;
+mod batching;
 mod fs;
 mod futures;
 mod net;

@@ -47,6 +47,8 @@ pub(crate) struct Uring {
     /// [`EnterFlags::NO_IOWAIT`], where it is known: an idle ring is no disk that we wait for.
     enter_flags: EnterFlags,
     spin: Spin,
+    /// How often the kernel was entered.
+    enters: u64,
 }
 
 impl Uring {
@@ -65,11 +67,16 @@ impl Uring {
             signals_event: false,
             enter_flags,
             spin,
+            enters: 0,
         })
     }
 
     pub(crate) fn flavour(&self) -> &'static str {
         self.flavour
+    }
+
+    pub(crate) fn enters(&self) -> u64 {
+        self.enters
     }
 
     /// # Safety
@@ -221,6 +228,7 @@ impl Uring {
 
     /// Submits everything and waits for `want` completions.
     fn enter(&mut self, want: u32, timeout: Option<Duration>) -> io::Result<()> {
+        self.enters += 1;
         let pending = self.ring.submission().len() as u32;
         let mut flags = self.enter_flags | EnterFlags::GETEVENTS;
         let timespec = timeout.map(|timeout| types::Timespec::from(timeout.min(SLEEP_MAX)));
