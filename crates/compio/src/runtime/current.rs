@@ -1,27 +1,37 @@
 //! Which runtime is this thread's.
 
 use std::{
-    cell::{OnceCell, RefCell},
-    mem,
+    cell::{Cell, OnceCell},
+    mem::ManuallyDrop,
     rc::Rc,
 };
 
 use super::{Inner, Runtime};
 
 thread_local! {
-    /// The one that has been entered.
-    static ENTERED: RefCell<Option<Rc<Inner>>> = const { RefCell::new(None) };
+    /// The one that has been entered. Without a destructor, so that it can be had until the thread's
+    /// very end: whoever enters has left by then.
+    static ENTERED: Cell<Option<ManuallyDrop<Rc<Inner>>>> = const { Cell::new(None) };
     /// The thread's own, which is made on first use and ends with the thread.
     static OWN: OnceCell<Runtime> = const { OnceCell::new() };
 }
 
 /// The runtime that has been entered, or the thread's own.
 pub(crate) fn current() -> Rc<Inner> {
-    ENTERED
-        .try_with(|entered| entered.borrow().clone())
-        .ok()
-        .flatten()
-        .unwrap_or_else(own)
+    entered().unwrap_or_else(own)
+}
+
+/// Whether another runtime than this one has been entered.
+#[cfg(feature = "time")]
+pub(crate) fn is_foreign(runtime: &Rc<Inner>) -> bool {
+    entered().is_some_and(|entered| !Rc::ptr_eq(&entered, runtime))
+}
+
+fn entered() -> Option<Rc<Inner>> {
+    let inner = exchange(None)?;
+    let clone = Rc::clone(&inner);
+    exchange(Some(inner));
+    Some(clone)
 }
 
 fn own() -> Rc<Inner> {
@@ -56,10 +66,8 @@ impl Drop for Entered {
     }
 }
 
-/// While the thread ends there may be nothing to exchange: then no runtime is current.
 fn exchange(inner: Option<Rc<Inner>>) -> Option<Rc<Inner>> {
     ENTERED
-        .try_with(|entered| mem::replace(&mut *entered.borrow_mut(), inner))
-        .ok()
-        .flatten()
+        .replace(inner.map(ManuallyDrop::new))
+        .map(ManuallyDrop::into_inner)
 }

@@ -21,9 +21,9 @@ use compio_executor::{Executor, JoinHandle, MainWaker};
 
 pub use self::builder::RuntimeBuilder;
 pub(crate) use self::current::current;
-#[cfg(feature = "time")]
-pub(crate) use self::timers::TimerKey;
 use self::{current::Entered, timers::Timers};
+#[cfg(feature = "time")]
+pub(crate) use self::{current::is_foreign, timers::TimerKey};
 
 /// Runs tasks on the thread that made it.
 ///
@@ -103,15 +103,14 @@ impl Runtime {
     /// #     finished.set(true);
     /// # });
     /// loop {
-    ///     let more = runtime.run();
+    ///     runtime.run();
     ///     if done.get() {
     ///         break;
     ///     }
-    ///     if !more {
-    ///         // A loop of one's own would wait here, at most for `runtime.current_timeout()`,
-    ///         // until `runtime.as_raw_fd()` or one of its own descriptors is readable; and then:
-    ///         runtime.poll(runtime.current_timeout())?;
-    ///     }
+    ///     // A loop of one's own would wait here, at most for `runtime.current_timeout()`, until
+    ///     // `runtime.as_raw_fd()` or one of its own descriptors is readable; and then poll for
+    ///     // no time at all. It polls even while tasks are ready, or they could starve the others.
+    ///     runtime.poll(runtime.current_timeout())?;
     /// }
     /// # Ok(())
     /// # }

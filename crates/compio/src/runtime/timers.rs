@@ -87,11 +87,12 @@ impl Timers {
         (*number == key.number).then_some(waker)
     }
 
-    /// Exchanges the waker; returns the one to be dropped.
-    pub(crate) fn replace(&mut self, key: TimerKey, waker: Waker) -> Waker {
+    /// Exchanges the waker; returns the one to be dropped, which is the given one if the timer has
+    /// fired or been taken back.
+    pub(crate) fn replace(&mut self, key: TimerKey, waker: Waker) -> Result<Waker, Waker> {
         match self.live.get_mut(key.slot) {
-            Some((number, known)) if *number == key.number => mem::replace(known, waker),
-            Some(_) | None => waker,
+            Some((number, known)) if *number == key.number => Ok(mem::replace(known, waker)),
+            Some(_) | None => Err(waker),
         }
     }
 
@@ -181,18 +182,18 @@ impl Inner {
             None => return false,
             Some(known) => known.will_wake(waker),
         };
-        if !known {
-            // Cloned and dropped outside: both run code of the waker's maker.
-            let waker = waker.clone();
-            let old = self.timers.borrow_mut().replace(key, waker);
-            drop(old);
+        if known {
+            return true;
         }
-        true
+        // Cloned and dropped outside: both run code of the waker's maker, which may fire the timer.
+        let waker = waker.clone();
+        let replaced = self.timers.borrow_mut().replace(key, waker);
+        replaced.is_ok()
     }
 
-    pub(crate) fn clear_timer(&self, key: TimerKey) {
-        let waker = self.timers.borrow_mut().remove(key);
-        drop(waker);
+    /// Takes a timer back; returns its waker, unless it has fired.
+    pub(crate) fn take_timer(&self, key: TimerKey) -> Option<Waker> {
+        self.timers.borrow_mut().remove(key)
     }
 }
 

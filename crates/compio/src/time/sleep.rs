@@ -4,7 +4,7 @@ use std::{
     future::Future,
     pin::Pin,
     rc::Rc,
-    task::{Context, Poll},
+    task::{Context, Poll, Waker},
 };
 
 use super::{Duration, Instant, after};
@@ -64,16 +64,20 @@ impl Sleep {
         self.deadline <= Instant::now()
     }
 
-    /// Moves the deadline.
+    /// Moves the deadline. Who waits for the old one is woken at the new one.
     pub fn reset(&mut self, deadline: Instant) {
-        self.take_back();
         self.deadline = deadline;
+        if let Some((runtime, waker)) = self.take_back() {
+            let key = runtime.set_timer(deadline, Instant::now(), waker);
+            self.timer = Some((runtime, key));
+        }
     }
 
-    fn take_back(&mut self) {
-        if let Some((runtime, key)) = self.timer.take() {
-            runtime.clear_timer(key);
-        }
+    /// Gives up the timer; returns who waited for it, unless it has fired.
+    fn take_back(&mut self) -> Option<(Rc<Inner>, Waker)> {
+        let (runtime, key) = self.timer.take()?;
+        let waker = runtime.take_timer(key)?;
+        Some((runtime, waker))
     }
 }
 
@@ -82,10 +86,12 @@ impl Future for Sleep {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         if let Some((runtime, key)) = &self.timer {
-            if runtime.renew_timer(*key, cx.waker()) {
+            // Nobody may run the runtime that it was polled on before.
+            let stays = !runtime::is_foreign(runtime);
+            if stays && runtime.renew_timer(*key, cx.waker()) {
                 return Poll::Pending;
             }
-            self.timer = None;
+            self.take_back();
         }
         // A runtime that was shut down takes its timers back unfired: the clock decides.
         let now = Instant::now();

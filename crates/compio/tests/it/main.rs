@@ -1,0 +1,23 @@
+//! The runtime, files and sockets, as a user meets them, against the real kernel.
+
+mod cancel;
+mod embedding;
+mod fairness;
+mod fs;
+mod interval;
+mod macros;
+mod nesting;
+mod net;
+mod open_options;
+mod reentrancy;
+mod shutdown;
+mod support;
+mod task;
+mod time;
+mod wakes;
+
+/// What is leaked on purpose, by name of the test, for builds with a leak detector: it asks here.
+#[unsafe(no_mangle)]
+extern "C" fn __lsan_default_suppressions() -> *const std::ffi::c_char {
+    c"leak:a_forgotten_future\nleak:past_its_timeout".as_ptr()
+}

@@ -1,0 +1,155 @@
+//! Several runtimes, and runtimes within runtimes.
+
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    thread,
+    time::Duration,
+};
+
+use compio::{
+    runtime::{Runtime, submit},
+    task::{block_on, spawn, yield_now},
+    time::sleep,
+};
+
+use crate::support::{Flag, begin, run};
+
+fn panics(code: impl FnOnce()) -> bool {
+    catch_unwind(AssertUnwindSafe(code)).is_err()
+}
+
+#[test]
+fn a_block_on_within_itself_panics_and_the_outer_one_goes_on() {
+    let answer = run(async {
+        assert!(panics(|| block_on(async {})));
+        let within_a_task = spawn(async { panics(|| block_on(async {})) });
+        assert!(within_a_task.await.unwrap());
+        sleep(Duration::from_millis(1)).await;
+        42
+    });
+    assert_eq!(answer, 42);
+}
+
+#[test]
+fn run_within_block_on_panics() {
+    let runtime = Runtime::new().unwrap();
+    runtime.block_on(async {
+        assert!(panics(|| {
+            runtime.run();
+        }));
+    });
+}
+
+#[test]
+fn after_a_panic_of_its_future_a_runtime_works_as_before() {
+    let runtime = Runtime::new().unwrap();
+    let task = runtime.spawn(async {
+        sleep(Duration::from_millis(1)).await;
+        42
+    });
+    assert!(panics(|| runtime.block_on(async { panic!("on purpose") })));
+    assert_eq!(runtime.block_on(task).unwrap(), 42);
+}
+
+#[test]
+fn two_runtimes_on_one_thread_keep_their_tasks_apart() {
+    let (one, other) = (Runtime::new().unwrap(), Runtime::new().unwrap());
+    let of_one = one.spawn(async { "one" });
+    let of_other = other.spawn(async { "other" });
+    assert_eq!(one.block_on(of_one).unwrap(), "one");
+    assert!(!of_other.is_finished());
+    assert_eq!(other.block_on(of_other).unwrap(), "other");
+}
+
+#[test]
+fn a_runtime_within_another_is_the_current_one_only_there() {
+    let (outer, inner) = (Runtime::new().unwrap(), Runtime::new().unwrap());
+    outer.block_on(async {
+        let of_inner = inner.block_on(async {
+            submit(compio::op::Nop::new()).await.unwrap();
+            spawn(std::future::pending::<()>())
+        });
+        let of_outer = spawn(async { 42 });
+        assert_eq!(of_outer.await.unwrap(), 42);
+        assert!(!of_inner.is_finished());
+    });
+}
+
+#[test]
+fn what_is_spawned_while_a_runtime_is_entered_belongs_to_it() {
+    let (one, other) = (Runtime::new().unwrap(), Runtime::new().unwrap());
+    let (of_one, of_other) = one.enter(|| {
+        let of_other = other.enter(|| spawn(async { 2 }));
+        (spawn(async { 1 }), of_other)
+    });
+    assert_eq!(one.block_on(of_one).unwrap(), 1);
+    assert_eq!(other.block_on(of_other).unwrap(), 2);
+}
+
+#[test]
+fn tasks_that_have_not_ended_go_on_in_the_next_block_on() {
+    let flag = Flag::default();
+    let raiser = flag.clone();
+    let task = block_on(async {
+        let task = spawn(async move { flag.taken().await });
+        yield_now().await;
+        task
+    });
+    assert!(!task.is_finished());
+    raiser.raise();
+    run(task).unwrap();
+}
+
+#[test]
+fn each_thread_has_a_runtime_of_its_own() {
+    let threads: Vec<_> = (0..8)
+        .map(|number| {
+            thread::spawn(move || {
+                run(async {
+                    let task = spawn(async move {
+                        sleep(Duration::from_millis(1)).await;
+                        number
+                    });
+                    task.await.unwrap()
+                })
+            })
+        })
+        .collect();
+    for (number, thread) in threads.into_iter().enumerate() {
+        assert_eq!(thread.join().unwrap(), number);
+    }
+}
+
+#[test]
+fn a_sleep_that_moves_to_another_runtime_ends_there() {
+    let (one, other) = (Runtime::new().unwrap(), Runtime::new().unwrap());
+    let mut nap = sleep(Duration::from_millis(10));
+    one.block_on(begin(&mut nap));
+    // Nobody runs `one` any more.
+    let deadline = nap.deadline();
+    other.block_on(async {
+        let ended = crate::support::select(nap, sleep(crate::support::LONG)).await;
+        assert_eq!(ended, crate::support::First::Left(()));
+    });
+    assert!(deadline <= std::time::Instant::now());
+}
+
+#[test]
+fn an_operation_that_moves_to_another_runtime_ends_with_its_own() {
+    let one = Runtime::new().unwrap();
+    let mut operation = one.enter(|| submit(compio::op::Nop::new()));
+    one.block_on(begin(&mut operation));
+    drop(one);
+    let other = Runtime::new().unwrap();
+    // The kernel may have answered in time.
+    let _answer = other.block_on(operation);
+}
+
+#[test]
+fn the_backend_says_what_it_is_and_why() {
+    let runtime = Runtime::builder().entries(8).build().unwrap();
+    let backend = runtime.backend();
+    assert!(!backend.why().is_empty());
+    let current = runtime.block_on(async { compio::runtime::backend() });
+    assert_eq!(current.kind(), backend.kind());
+}

@@ -1,0 +1,226 @@
+//! What the tests share.
+
+use std::{
+    cell::Cell,
+    fmt::Debug,
+    future::{Future, poll_fn},
+    io,
+    mem::MaybeUninit,
+    pin::pin,
+    rc::Rc,
+    sync::{Arc, Mutex},
+    task::{Poll, Wake, Waker},
+    time::Duration,
+};
+
+use compio::{
+    buf::{BufResult, IoBuf, IoBufMut},
+    net::{TcpListener, TcpStream},
+    task::block_on,
+    time::timeout,
+};
+
+/// Long enough for anything that is going to happen at all.
+pub(crate) const LONG: Duration = Duration::from_secs(20);
+
+/// Runs a test's body, which must not wait for ever.
+pub(crate) fn run<F: Future>(body: F) -> F::Output {
+    block_on(bounded(body))
+}
+
+/// The future's output, which must not keep us waiting for ever.
+pub(crate) async fn bounded<F: Future>(future: F) -> F::Output {
+    timeout(LONG, future).await.expect("this takes too long")
+}
+
+/// Which of two futures was first.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum First<A, B> {
+    Left(A),
+    Right(B),
+}
+
+/// Waits for one of two futures, the left one if both are ready, and drops the other.
+pub(crate) async fn select<A: Future, B: Future>(left: A, right: B) -> First<A::Output, B::Output> {
+    let (mut left, mut right) = (pin!(left), pin!(right));
+    poll_fn(|cx| {
+        if let Poll::Ready(output) = left.as_mut().poll(cx) {
+            return Poll::Ready(First::Left(output));
+        }
+        right.as_mut().poll(cx).map(First::Right)
+    })
+    .await
+}
+
+/// Polls the future once, and expects it to wait.
+pub(crate) async fn begin<F: Future + Unpin>(future: &mut F) {
+    let mut future = pin!(future);
+    poll_fn(|cx| {
+        assert!(future.as_mut().poll(cx).is_pending(), "it should wait");
+        Poll::Ready(())
+    })
+    .await;
+}
+
+/// Two connected ends of a TCP connection.
+pub(crate) async fn tcp_pair() -> (TcpStream, TcpStream) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a listener");
+    let address = listener.local_addr().expect("its address");
+    let client = TcpStream::connect(address).await.expect("a connection");
+    let (server, peer) = listener.accept().await.expect("its other end");
+    assert_eq!(peer, client.local_addr().expect("an address"));
+    (client, server)
+}
+
+/// The operation failed with this kind of error.
+#[track_caller]
+pub(crate) fn check_kind<T: Debug>(result: io::Result<T>, kind: io::ErrorKind) {
+    let error = result.expect_err("it should fail");
+    assert_eq!(error.kind(), kind, "{error}");
+}
+
+/// The operation failed with this error of the system.
+#[track_caller]
+pub(crate) fn check_code<T: Debug>(result: io::Result<T>, code: i32) {
+    let error = result.expect_err("it should fail");
+    assert_eq!(error.raw_os_error(), Some(code), "{error}");
+}
+
+/// The operation failed with this kind of error, and gave back the buffer as it was.
+#[track_caller]
+pub(crate) fn check_returned<T: Debug>(
+    (result, buffer): BufResult<T, Vec<u8>>,
+    kind: io::ErrorKind,
+    expected: &[u8],
+) {
+    check_kind(result, kind);
+    assert_eq!(buffer, expected);
+}
+
+/// Bytes that show where they belong.
+pub(crate) fn pattern(len: usize) -> Vec<u8> {
+    (0..len).map(|index| (index * 31 % 251) as u8).collect()
+}
+
+/// Counts the drops of whatever holds it.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Deaths(Rc<Cell<usize>>);
+
+impl Deaths {
+    pub(crate) fn count(&self) -> usize {
+        self.0.get()
+    }
+
+    /// Something whose drop counts.
+    pub(crate) fn guard(&self) -> impl Sized + use<> {
+        let deaths = self.clone();
+        on_drop(move || deaths.0.set(deaths.0.get() + 1))
+    }
+}
+
+/// Runs code when it is dropped.
+pub(crate) fn on_drop<F: FnOnce()>(code: F) -> impl Sized {
+    OnDrop(Some(code))
+}
+
+struct OnDrop<F: FnOnce()>(Option<F>);
+
+impl<F: FnOnce()> Drop for OnDrop<F> {
+    fn drop(&mut self) {
+        if let Some(code) = self.0.take() {
+            code();
+        }
+    }
+}
+
+/// A buffer that says when it is dropped.
+#[derive(Debug)]
+pub(crate) struct Canary {
+    bytes: Vec<u8>,
+    deaths: Rc<Cell<usize>>,
+}
+
+impl Canary {
+    pub(crate) fn new(deaths: &Deaths) -> Self {
+        Self {
+            bytes: Vec::with_capacity(64),
+            deaths: Rc::clone(&deaths.0),
+        }
+    }
+}
+
+impl Drop for Canary {
+    fn drop(&mut self) {
+        self.deaths.set(self.deaths.get() + 1);
+    }
+}
+
+// SAFETY: the vector's contract is this type's.
+unsafe impl IoBuf for Canary {
+    fn as_init(&self) -> &[u8] {
+        self.bytes.as_init()
+    }
+
+    fn buf_capacity(&self) -> usize {
+        self.bytes.buf_capacity()
+    }
+}
+
+// SAFETY: the vector's contract is this type's.
+unsafe impl IoBufMut for Canary {
+    unsafe fn as_uninit(&mut self) -> &mut [MaybeUninit<u8>] {
+        // SAFETY: passed on from this function.
+        unsafe { self.bytes.as_uninit() }
+    }
+
+    unsafe fn set_init(&mut self, len: usize) {
+        // SAFETY: passed on from this function.
+        unsafe { self.bytes.set_init(len) };
+    }
+}
+
+/// Something that one thread raises and another awaits.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Flag(Arc<Mutex<(bool, Option<Waker>)>>);
+
+impl Flag {
+    /// Raises it, and wakes whoever awaits it.
+    pub(crate) fn raise(&self) {
+        let waker = {
+            let mut state = self.0.lock().expect("a lock");
+            state.0 = true;
+            state.1.take()
+        };
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    pub(crate) fn is_raised(&self) -> bool {
+        self.0.lock().expect("a lock").0
+    }
+
+    /// Waits until it is raised, and takes it down again.
+    pub(crate) async fn taken(&self) {
+        poll_fn(|cx| {
+            let mut state = self.0.lock().expect("a lock");
+            if std::mem::take(&mut state.0) {
+                return Poll::Ready(());
+            }
+            state.1 = Some(cx.waker().clone());
+            Poll::Pending
+        })
+        .await;
+    }
+}
+
+/// A waker that runs code.
+pub(crate) fn waker(code: impl Fn() + Send + Sync + 'static) -> Waker {
+    struct Call<F>(F);
+    impl<F: Fn() + Send + Sync + 'static> Wake for Call<F> {
+        fn wake(self: Arc<Self>) {
+            (self.0)();
+        }
+    }
+    Waker::from(Arc::new(Call(code)))
+}

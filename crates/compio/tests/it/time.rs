@@ -1,0 +1,283 @@
+//! Sleeps and timeouts.
+
+use std::{
+    cell::RefCell,
+    io,
+    pin::pin,
+    rc::Rc,
+    task::{Context, Waker},
+    time::{Duration, Instant},
+};
+
+use compio::{
+    io::{AsyncRead, AsyncWriteExt},
+    runtime::{Runtime, submit},
+    task::{block_on, spawn, yield_now},
+    time::{Elapsed, sleep, sleep_until, timeout, timeout_at},
+};
+
+use crate::support::{First, Flag, begin, check_kind, on_drop, run, select, tcp_pair, waker};
+
+#[test]
+fn sleeps_end_in_the_order_of_their_deadlines() {
+    run(async {
+        let order = Rc::new(RefCell::new(Vec::new()));
+        let start = Instant::now();
+        let tasks: Vec<_> = [30, 10, 20, 0, 15]
+            .into_iter()
+            .map(|ms| {
+                let order = order.clone();
+                spawn(async move {
+                    sleep_until(start + Duration::from_millis(ms)).await;
+                    order.borrow_mut().push(ms);
+                    assert!(start.elapsed() >= Duration::from_millis(ms));
+                })
+            })
+            .collect();
+        for task in tasks {
+            task.await.unwrap();
+        }
+        assert_eq!(*order.borrow(), [0, 10, 15, 20, 30]);
+    });
+}
+
+#[test]
+fn sleeps_with_equal_deadlines_end_in_the_order_of_their_first_polls() {
+    run(async {
+        let order = Rc::new(RefCell::new(Vec::new()));
+        let deadline = Instant::now() + Duration::from_millis(10);
+        let tasks: Vec<_> = (0..20)
+            .map(|number| {
+                let order = order.clone();
+                spawn(async move {
+                    sleep_until(deadline).await;
+                    order.borrow_mut().push(number);
+                })
+            })
+            .collect();
+        for task in tasks {
+            task.await.unwrap();
+        }
+        assert!(order.borrow().is_sorted());
+    });
+}
+
+#[test]
+fn a_sleep_of_nothing_ends_at_its_first_poll() {
+    let mut cx = Context::from_waker(Waker::noop());
+    assert!(pin!(sleep(Duration::ZERO)).poll(&mut cx).is_ready());
+    let past = Instant::now() - Duration::from_secs(1);
+    assert!(pin!(sleep_until(past)).poll(&mut cx).is_ready());
+}
+
+#[test]
+fn a_sleep_for_ever_keeps_nobody_awake_and_can_be_dropped() {
+    for ever in [
+        Duration::MAX,
+        Duration::from_secs(i64::MAX as u64 / 2),
+        Duration::from_secs(86_400 * 365 * 300),
+    ] {
+        run(async {
+            let short = sleep(Duration::from_millis(1));
+            assert_eq!(select(sleep(ever), short).await, First::Right(()));
+        });
+    }
+}
+
+#[test]
+fn a_sleep_that_is_dropped_wakes_nobody() {
+    let runtime = Runtime::new().unwrap();
+    let woken = Flag::default();
+    let mark = woken.clone();
+    let bell = waker(move || mark.raise());
+    runtime.enter(|| {
+        let mut nap = sleep(Duration::from_millis(1));
+        assert!(
+            pin!(&mut nap)
+                .poll(&mut Context::from_waker(&bell))
+                .is_pending()
+        );
+    });
+    runtime.block_on(sleep(Duration::from_millis(5)));
+    assert!(!woken.is_raised());
+    assert_eq!(runtime.current_timeout(), None);
+}
+
+#[test]
+fn a_reset_moves_a_sleep_that_somebody_waits_for() {
+    run(async {
+        let nap = Rc::new(RefCell::new(sleep(Duration::from_secs(86_400))));
+        let waiting = nap.clone();
+        let waiter = spawn(std::future::poll_fn(move |cx| {
+            pin!(&mut *waiting.borrow_mut()).poll(cx)
+        }));
+        yield_now().await;
+        nap.borrow_mut()
+            .reset(Instant::now() + Duration::from_millis(1));
+        waiter.await.unwrap();
+    });
+}
+
+#[test]
+fn a_reset_puts_off_a_sleep_that_has_ended() {
+    run(async {
+        let mut nap = sleep(Duration::ZERO);
+        (&mut nap).await;
+        let deadline = Instant::now() + Duration::from_millis(5);
+        nap.reset(deadline);
+        assert_eq!(nap.deadline(), deadline);
+        assert!(!nap.is_elapsed() || deadline <= Instant::now());
+        nap.await;
+        assert!(deadline <= Instant::now());
+    });
+}
+
+#[test]
+fn a_timer_whose_waker_panics_keeps_no_other_from_firing() {
+    let runtime = Runtime::new().unwrap();
+    let deadline = Instant::now() + Duration::from_millis(1);
+    let woken = Flag::default();
+    let mark = woken.clone();
+    let (bad, good) = (waker(|| panic!("on purpose")), waker(move || mark.raise()));
+    let (mut first, mut second) = (sleep_until(deadline), sleep_until(deadline));
+    runtime.enter(|| {
+        assert!(
+            pin!(&mut first)
+                .poll(&mut Context::from_waker(&bad))
+                .is_pending()
+        );
+        assert!(
+            pin!(&mut second)
+                .poll(&mut Context::from_waker(&good))
+                .is_pending()
+        );
+    });
+    let mut panicked = false;
+    while runtime.current_timeout().is_some() {
+        let poll = std::panic::AssertUnwindSafe(|| runtime.poll(runtime.current_timeout()));
+        match std::panic::catch_unwind(poll) {
+            Ok(polled) => polled.unwrap(),
+            Err(_) => panicked = true,
+        }
+    }
+    assert!(woken.is_raised());
+    assert!(panicked, "the panic goes on when all is done");
+}
+
+#[test]
+fn a_sleep_may_outlive_its_runtime() {
+    let mut nap = sleep(Duration::from_millis(10));
+    let runtime = Runtime::new().unwrap();
+    runtime.block_on(begin(&mut nap));
+    drop(runtime);
+    let deadline = nap.deadline();
+    run(nap);
+    assert!(deadline <= Instant::now());
+}
+
+#[test]
+fn the_death_of_its_runtime_wakes_who_waits_for_a_sleep() {
+    let runtime = Runtime::new().unwrap();
+    let woken = Flag::default();
+    let mark = woken.clone();
+    let bell = waker(move || mark.raise());
+    let mut nap = sleep(Duration::from_secs(86_400));
+    runtime.enter(|| {
+        assert!(
+            pin!(&mut nap)
+                .poll(&mut Context::from_waker(&bell))
+                .is_pending()
+        );
+    });
+    drop(runtime);
+    assert!(woken.is_raised());
+}
+
+#[test]
+fn an_output_that_is_ready_wins_over_a_time_that_is_up() {
+    run(async {
+        assert_eq!(timeout(Duration::ZERO, async { 42 }).await, Ok(42));
+        let past = Instant::now() - Duration::from_secs(1);
+        assert_eq!(timeout_at(past, async { 42 }).await, Ok(42));
+    });
+}
+
+#[test]
+fn a_timeout_ends_what_takes_too_long() {
+    run(async {
+        let dropped = Flag::default();
+        let mark = dropped.clone();
+        let guard = on_drop(move || mark.raise());
+        let start = Instant::now();
+        let late = timeout(Duration::from_millis(5), async move {
+            let _guard = guard;
+            std::future::pending::<()>().await;
+        });
+        let elapsed: Elapsed = late.await.unwrap_err();
+        assert!(start.elapsed() >= Duration::from_millis(5));
+        assert!(dropped.is_raised());
+        assert_eq!(io::Error::from(elapsed).kind(), io::ErrorKind::TimedOut);
+    });
+}
+
+#[test]
+fn a_read_whose_time_is_up_takes_nothing_from_the_socket() {
+    run(async {
+        let (mut client, mut server) = tcp_pair().await;
+        let read = server.read(Vec::with_capacity(8));
+        assert!(timeout(Duration::from_millis(5), read).await.is_err());
+        client.write_all("hello").await.0.unwrap();
+        let (read, buffer) = server.read(Vec::with_capacity(8)).await;
+        assert_eq!((read.unwrap(), &buffer[..]), (5, &b"hello"[..]));
+    });
+}
+
+#[test]
+fn a_read_that_is_cancelled_in_time_gives_its_buffer_back() {
+    use compio::{driver::SharedFd, op::Recv};
+    let (ours, theirs) = std::os::unix::net::UnixStream::pair().unwrap();
+    let fd = SharedFd::from(std::os::fd::OwnedFd::from(ours));
+    run(async {
+        let mut read = submit(Recv::new(fd, Vec::with_capacity(77), 0));
+        let up = match select(&mut read, sleep(Duration::from_millis(5))).await {
+            First::Left(_) => false,
+            First::Right(()) => true,
+        };
+        assert!(up);
+        read.cancel();
+        let (result, buffer) = read.await;
+        check_kind(result.map_err(|error| io::Error::from(error.kind())), {
+            io::Error::from_raw_os_error(libc::ECANCELED).kind()
+        });
+        assert!(buffer.is_empty() && buffer.capacity() >= 77);
+    });
+    drop(theirs);
+}
+
+#[test]
+fn what_a_timeout_holds_can_be_gone_on_with() {
+    run(async {
+        let mut late = timeout(Duration::ZERO, Box::pin(sleep(Duration::from_millis(5))));
+        assert!((&mut late).await.is_err());
+        late.into_inner().await;
+    });
+}
+
+#[test]
+fn thousands_of_sleeps_all_end() {
+    block_on(async {
+        let start = Instant::now();
+        let tasks: Vec<_> = (0..10_000_u64)
+            .map(|number| {
+                let deadline = start + Duration::from_micros(number * 7919 % 20_000);
+                spawn(async move {
+                    sleep_until(deadline).await;
+                    assert!(deadline <= Instant::now());
+                })
+            })
+            .collect();
+        for task in tasks {
+            task.await.unwrap();
+        }
+    });
+}
