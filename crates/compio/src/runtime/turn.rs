@@ -1,7 +1,9 @@
 //! The loop: run what is ready, submit, wait, land what has come, wake.
 
 use std::{
-    io,
+    any::Any,
+    io, mem,
+    panic::{self, AssertUnwindSafe},
     pin::pin,
     rc::Rc,
     task::{Context, Poll, Waker},
@@ -35,7 +37,7 @@ impl Inner {
             } else {
                 Some(Duration::ZERO)
             };
-            if let Err(error) = self.poll(timeout) {
+            if let Err(error) = self.turn(timeout) {
                 panic!("the kernel refuses to wait: {error}");
             }
         }
@@ -47,7 +49,13 @@ impl Inner {
         self.executor.tick(TASKS_PER_TURN).has_ready
     }
 
-    pub(super) fn poll(&self, timeout: Option<Duration>) -> io::Result<()> {
+    pub(super) fn poll(self: &Rc<Self>, timeout: Option<Duration>) -> io::Result<()> {
+        // What is woken or dropped here finds its own runtime.
+        let _entered = Entered::new(self);
+        self.turn(timeout)
+    }
+
+    fn turn(&self, timeout: Option<Duration>) -> io::Result<()> {
         self.driver.turn(timeout)?;
         self.expire_timers();
         Ok(())
@@ -61,13 +69,17 @@ impl Inner {
     }
 
     pub(super) fn shut_down(self: &Rc<Self>) {
-        // Destructors of tasks find their own runtime, not a new one.
-        let entered = Entered::new(self);
+        // Whatever is dropped here finds its own runtime, not a new one.
+        let _entered = Entered::new(self);
         self.executor.clear();
-        drop(entered);
-        let wakers = self.timers.borrow_mut().clear();
-        drop(wakers);
+        // Not fired, but over: who is woken looks at the clock.
+        let timers = self.timers.borrow_mut().clear();
+        let panicked = wake_all(timers.into_iter().map(|(_, (_, waker))| waker));
+        // The panic hook has reported it, and a destructor is to panic nowhere.
+        panicked.map(discard);
         self.driver.shut_down();
+        // What wakers and destructors have spawned meanwhile: it may hold this runtime itself.
+        self.executor.clear();
     }
 
     fn time_to_next_timer(&self) -> Option<Duration> {
@@ -81,10 +93,11 @@ impl Inner {
         }
         let now = Instant::now();
         let mut due: Vec<Waker> = self.timers.borrow_mut().take_due(now);
-        for waker in due.drain(..) {
-            waker.wake();
-        }
+        let panicked = wake_all(due.drain(..));
         self.timers.borrow_mut().give_back(due);
+        if let Some(panic) = panicked {
+            panic::resume_unwind(panic);
+        }
     }
 
     fn start(&self) -> Running<'_> {
@@ -93,6 +106,27 @@ impl Inner {
             "a runtime cannot run inside itself: await instead of blocking"
         );
         Running(self)
+    }
+}
+
+/// Wakes them all. One that panics keeps no other from being woken; its panic is to go on when all
+/// is done.
+fn wake_all(wakers: impl Iterator<Item = Waker>) -> Option<Box<dyn Any + Send>> {
+    let mut panicked = None;
+    for waker in wakers {
+        if let Err(panic) = panic::catch_unwind(AssertUnwindSafe(|| waker.wake())) {
+            // Only one can go on.
+            panicked.replace(panic).map(discard);
+        }
+    }
+    panicked
+}
+
+/// Drops what somebody has panicked with. Its destructor is a user's, too: what that panics with
+/// is leaked.
+fn discard(panic: Box<dyn Any + Send>) {
+    if let Err(second) = panic::catch_unwind(AssertUnwindSafe(|| drop(panic))) {
+        mem::forget(second);
     }
 }
 
