@@ -4,6 +4,11 @@
 //! use the [runtime](crate::runtime::Runtime) that has been entered, or else one of the thread's
 //! own that is made on first use and ends with the thread.
 
+use std::{
+    pin::Pin,
+    task::{Context, Poll, Waker},
+};
+
 use compio_driver::op::Blocking;
 pub use compio_executor::{JoinError, JoinHandle, YieldNow, yield_now};
 
@@ -43,8 +48,8 @@ pub fn spawn<F: Future + 'static>(future: F) -> JoinHandle<F::Output> {
     runtime::current().spawn(future)
 }
 
-/// Runs blocking code on another thread, out of a pool that queues when it is full. Dropping the
-/// handle lets it go on by itself.
+/// Runs blocking code on another thread, out of a pool that queues when it is full: it need not be
+/// awaited to begin. Dropping the handle lets it go on by itself.
 ///
 /// A panic of the code is reported by the handle.
 ///
@@ -68,9 +73,15 @@ where
     F: FnOnce() -> T + Send + 'static,
     T: Send + 'static,
 {
-    let work = runtime::submit(Blocking::new(code));
+    let mut work = runtime::submit(Blocking::new(code));
+    // Polled once, so that it begins now and not at the task's first turn.
+    let begun = Pin::new(&mut work).poll(&mut Context::from_waker(Waker::noop()));
     spawn(async move {
-        match work.await {
+        let result = match begun {
+            Poll::Ready(result) => result,
+            Poll::Pending => work.await,
+        };
+        match result {
             Ok(Ok(output)) => output,
             // The hook has reported it on the other thread: the handle shall, too.
             Ok(Err(panic)) => std::panic::resume_unwind(panic),
