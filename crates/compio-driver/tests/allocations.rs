@@ -13,7 +13,7 @@ use std::{
 };
 
 use compio_driver::{
-    AsRawFd, Driver, Owned, Poller, SharedFd, SockAddr,
+    AsRawFd, Driver, DriverBuilder, Owned, Poller, Pool, SharedFd, SockAddr,
     op::{
         Blocking, Nop, PollOnce, ReadAt, Readiness, Recv, RecvFrom, RecvMsg, Send, SendMsg, SendTo,
         Stat, WriteAt, WriteVectoredAt,
@@ -192,7 +192,9 @@ fn waiting_and_giving_up() {
 
 #[test]
 fn blocking_work() {
-    let driver = Driver::new().unwrap();
+    // One thread: starting another one allocates.
+    let builder = DriverBuilder::new().pool(Pool::new(1));
+    let driver = builder.build().unwrap();
     check(|| assert_eq!(run(&driver, Blocking::new(|| 7)).unwrap().unwrap(), 7));
 }
 

@@ -2,6 +2,7 @@
 
 use std::{
     cell::{Cell, RefCell},
+    ffi::CString,
     io::{Read, Write},
     net::{TcpListener, UdpSocket},
     os::{fd::OwnedFd, unix::net::UnixStream},
@@ -12,7 +13,7 @@ use std::{
 
 use compio_driver::{
     AsFd, Driver, SharedFd, SockAddr, Submit,
-    op::{Accept, Blocking, Connect, ReadAt, Recv, RecvFrom, RecvMsg},
+    op::{Accept, Blocking, Connect, Open, Position, ReadAt, Recv, RecvFrom, RecvMsg, Splice},
 };
 
 use crate::support::{Canary, begin, drain, driver, pipe, run, share, sockets};
@@ -252,4 +253,27 @@ fn a_forgotten_future_is_leaked_and_nothing_else() {
     std::mem::forget(read);
     drop(driver);
     assert_eq!(deaths.get(), 0);
+}
+
+/// These wait on a thread of the kernel, which must be interrupted.
+#[test]
+fn what_blocks_inside_the_kernel_is_given_up() {
+    let driver = driver();
+    let folder = tempfile::tempdir().unwrap();
+    let name = folder.path().join("fifo");
+    let name = CString::new(name.to_str().unwrap()).unwrap();
+    // SAFETY: a string that ends.
+    assert_eq!(unsafe { libc::mkfifo(name.as_ptr(), 0o600) }, 0);
+    let mut open = driver.submit(Open::new(name, libc::O_RDONLY, 0));
+    begin(&driver, &mut open);
+    let (from, _writer) = pipe();
+    let (_reader, to) = pipe();
+    let (cursor, len) = (Position::Cursor, 64);
+    let mut splice = driver.submit(Splice::new(from, cursor, to, cursor, len));
+    begin(&driver, &mut splice);
+    driver
+        .turn(Some(std::time::Duration::from_millis(1)))
+        .unwrap();
+    drop((open, splice));
+    drain(&driver);
 }

@@ -11,11 +11,17 @@ mod pool;
 mod pushed;
 mod readiness;
 mod reentrancy;
+mod refusals;
 mod shutdown;
 mod support;
 
 /// What is leaked on purpose, by name of the test, for builds with a leak detector: it asks here.
 #[unsafe(no_mangle)]
 extern "C" fn __lsan_default_suppressions() -> *const std::ffi::c_char {
-    c"leak:a_forgotten_future_is_leaked\nleak:past_its_timeout_a_driver_leaks".as_ptr()
+    c"leak:a_forgotten_future_is_leaked
+leak:past_its_timeout_a_driver_leaks
+leak:locked_out_a_driver
+leak:a_driver_that_is_locked_out
+leak:a_kernel_that_is_always_busy"
+        .as_ptr()
 }

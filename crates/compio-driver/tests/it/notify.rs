@@ -17,10 +17,10 @@ use std::{
 
 use compio_driver::{
     AsRawFd, Driver, DriverBuilder, Poller, SpinPolicy,
-    op::{Blocking, ReadAt},
+    op::{Blocking, Nop, ReadAt},
 };
 
-use crate::support::{LONG, begin, drain, driver, pipe, poll_once, turn_until};
+use crate::support::{LONG, begin, drain, driver, pipe, poll_once, run, turn_until};
 
 /// The wakes of every policy must be safe.
 const POLICIES: [SpinPolicy; 3] = [SpinPolicy::Off, SpinPolicy::Adaptive, SpinPolicy::Always];
@@ -196,6 +196,25 @@ fn an_outer_loop_sees_blocking_work_and_completions() {
     while poll_once(&driver, &mut read).is_pending() {
         driver.turn(Some(Duration::ZERO)).unwrap();
     }
+}
+
+/// Who has lent its event to an outer loop can still sleep by itself.
+#[test]
+fn a_driver_of_an_outer_loop_sleeps_as_well() {
+    let driver = driver_with(SpinPolicy::Off);
+    for _ in 0..10 {
+        let nop = driver.submit(Nop::new());
+        run(&driver, nop).unwrap();
+        while !driver.prepare_to_sleep() {
+            driver.turn(Some(Duration::ZERO)).unwrap();
+        }
+    }
+    let (before, began) = (driver.enters(), Instant::now());
+    while began.elapsed() < Duration::from_millis(50) {
+        driver.turn(Some(Duration::from_millis(50))).unwrap();
+    }
+    let count = driver.enters() - before;
+    assert!(count <= 10, "{count}");
 }
 
 #[test]
