@@ -124,6 +124,11 @@ impl OpenOptions {
     ///
     /// A file that is opened all the same is closed again; one that is created all the same stays.
     ///
+    /// # Platform differences
+    ///
+    /// Linux's io_uring does not wait for the other end of a FIFO, unless the file may be created or
+    /// truncated: a reader is there at once, a writer without a reader fails with `ENXIO`.
+    ///
     /// # Errors
     ///
     /// As for [`open`](Self::open).

@@ -1,0 +1,308 @@
+//! Wakers and destructors that come back to the runtime, also when it or its thread is ending.
+
+use std::{
+    cell::{Cell, OnceCell, RefCell},
+    pin::pin,
+    process::Command,
+    rc::Rc,
+    task::{Context, Waker},
+    thread,
+    time::Duration,
+};
+
+use compio::{
+    io::AsyncRead,
+    net::UnixStream,
+    op::Nop,
+    runtime::{Runtime, submit},
+    task::{JoinHandle, block_on, spawn, yield_now},
+    time::{Sleep, sleep},
+};
+
+use crate::support::{Deaths, Flag, on_drop, run};
+
+/// A destructor that does all that destructors had better not do.
+fn meddler(deaths: &Deaths) -> impl Sized + use<> {
+    let guard = deaths.guard();
+    on_drop(move || {
+        let mut cx = Context::from_waker(Waker::noop());
+        drop(spawn(async move {
+            let _guard = guard;
+            sleep(Duration::from_secs(1_000)).await;
+        }));
+        // Begun, and given up.
+        let _ = pin!(sleep(Duration::from_secs(1_000))).poll(&mut cx);
+        let _ = pin!(submit(Nop::new())).poll(&mut cx);
+        let (mut one, _other) = UnixStream::pair().expect("a pair");
+        let _ = pin!(one.read(Vec::with_capacity(8))).poll(&mut cx);
+    })
+}
+
+async fn hold<T>(what: T) {
+    let _held = what;
+    std::future::pending::<()>().await;
+}
+
+#[test]
+fn a_destructor_meddles_with_a_runtime_that_runs() {
+    let deaths = Deaths::default();
+    let runtime = Runtime::new().unwrap();
+    runtime.block_on(async {
+        let task = spawn(hold(meddler(&deaths)));
+        yield_now().await;
+        task.abort();
+        assert!(task.await.unwrap_err().is_cancelled());
+    });
+    drop(runtime);
+    assert_eq!(deaths.count(), 1);
+}
+
+#[test]
+fn a_destructor_meddles_with_a_runtime_that_is_dropped() {
+    let deaths = Deaths::default();
+    let runtime = Runtime::new().unwrap();
+    drop(runtime.spawn(hold(meddler(&deaths))));
+    runtime.run();
+    drop(runtime);
+    assert_eq!(deaths.count(), 1);
+}
+
+#[test]
+fn a_destructor_of_a_buffer_meddles_with_a_runtime_that_is_dropped() {
+    /// Nothing to read into, but a destructor.
+    struct Meddling<T>(T);
+    // SAFETY: an empty buffer.
+    unsafe impl<T: 'static> compio::buf::IoBuf for Meddling<T> {
+        fn as_init(&self) -> &[u8] {
+            assert!(size_of_val(&self.0) > 0);
+            b"x"
+        }
+    }
+    let deaths = Deaths::default();
+    let runtime = Runtime::new().unwrap();
+    let (mut ours, theirs) = UnixStream::pair().unwrap();
+    runtime.block_on(async {
+        // Until the socket takes no more.
+        for _ in 0..64 {
+            let write = compio::io::AsyncWrite::write(&mut ours, vec![0; 1 << 20]);
+            let given_up = compio::time::timeout(Duration::from_millis(2), write).await;
+            if given_up.is_err() {
+                break;
+            }
+        }
+        let buffer = Meddling(meddler(&deaths));
+        drop(spawn(async move {
+            compio::io::AsyncWrite::write(&mut ours, buffer).await.0
+        }));
+        yield_now().await;
+    });
+    drop(runtime);
+    assert_eq!(deaths.count(), 1);
+    drop(theirs);
+}
+
+#[test]
+fn a_destructor_blocks_on_the_runtime_that_is_dropped() {
+    let runtime = Runtime::new().unwrap();
+    let slept = Flag::default();
+    let mark = slept.clone();
+    let sleeper = on_drop(move || {
+        block_on(sleep(Duration::from_millis(1)));
+        mark.raise();
+    });
+    drop(runtime.spawn(hold(sleeper)));
+    runtime.run();
+    drop(runtime);
+    assert!(slept.is_raised());
+}
+
+#[test]
+fn a_destructor_meddles_while_its_thread_ends() {
+    let counted = thread::spawn(|| {
+        let deaths = Deaths::default();
+        let counted = Flag::default();
+        let (mark, at_the_end) = (counted.clone(), deaths.clone());
+        block_on(async {
+            drop(spawn(hold(meddler(&deaths))));
+            let checker = on_drop(move || {
+                if at_the_end.count() == 1 {
+                    mark.raise();
+                }
+            });
+            drop(spawn(hold(checker)));
+            yield_now().await;
+        });
+        counted
+    })
+    .join()
+    .unwrap();
+    assert!(counted.is_raised());
+}
+
+thread_local! {
+    static KEPT: RefCell<Vec<Box<dyn std::any::Any>>> = const { RefCell::new(Vec::new()) };
+    static EXPLICIT: OnceCell<Runtime> = const { OnceCell::new() };
+}
+
+/// On a thread of its own, keeps what `make` makes until the thread's end, in a thread local that
+/// dies before the thread's own runtime or after it.
+fn check_kept(make: impl Fn() -> Box<dyn std::any::Any> + Send + Sync + 'static) {
+    let make = std::sync::Arc::new(make);
+    for runtime_first in [true, false] {
+        let make = make.clone();
+        let thread = thread::spawn(move || {
+            if runtime_first {
+                block_on(async {});
+            }
+            KEPT.with_borrow(Vec::len);
+            let kept = make();
+            KEPT.with_borrow_mut(|all| all.push(kept));
+        });
+        thread.join().expect("a quiet end");
+    }
+}
+
+#[test]
+fn a_thread_local_keeps_a_sleep_to_the_end() {
+    check_kept(|| {
+        let mut nap = sleep(Duration::from_secs(1_000));
+        block_on(crate::support::begin(&mut nap));
+        Box::new(nap)
+    });
+}
+
+#[test]
+fn a_thread_local_keeps_a_handle_to_the_end() {
+    check_kept(|| Box::new(spawn(std::future::pending::<()>())));
+}
+
+#[test]
+fn a_thread_local_keeps_a_socket_to_the_end() {
+    check_kept(|| Box::new(UnixStream::pair().unwrap()));
+}
+
+#[test]
+fn a_thread_local_keeps_an_operation_in_flight_to_the_end() {
+    check_kept(|| {
+        let (mut ours, theirs) = UnixStream::pair().unwrap();
+        let mut read = Box::pin(async move { ours.read(Vec::with_capacity(8)).await });
+        block_on(crate::support::begin(&mut read));
+        block_on(yield_now());
+        Box::new((read, theirs))
+    });
+}
+
+#[test]
+fn a_thread_local_keeps_a_runtime_to_the_end() {
+    check_kept(|| {
+        let runtime = Runtime::new().unwrap();
+        let deaths = Deaths::default();
+        drop(runtime.spawn(hold(meddler(&deaths))));
+        runtime.run();
+        Box::new(runtime)
+    });
+}
+
+#[test]
+fn an_explicit_runtime_runs_while_its_thread_ends() {
+    let done = thread::spawn(|| {
+        let done = Flag::default();
+        let mark = done.clone();
+        // Dies after the thread's own runtime.
+        EXPLICIT.with(|runtime| runtime.set(Runtime::new().unwrap()).unwrap());
+        KEPT.with_borrow_mut(|all| {
+            all.push(Box::new(on_drop(move || {
+                let runtime = Runtime::new().unwrap();
+                let answer = runtime.block_on(async {
+                    sleep(Duration::from_millis(1)).await;
+                    spawn(async { 42 }).await.unwrap()
+                });
+                if answer == 42 {
+                    mark.raise();
+                }
+            })))
+        });
+        block_on(sleep(Duration::from_millis(1)));
+        done
+    })
+    .join()
+    .unwrap();
+    assert!(done.is_raised());
+}
+
+#[test]
+fn a_waker_of_a_timer_sets_and_drops_timers() {
+    let runtime = Runtime::new().unwrap();
+    let fired = Flag::default();
+    let mark = fired.clone();
+    let bell = crate::support::waker(move || {
+        let mut cx = Context::from_waker(Waker::noop());
+        for _ in 0..200 {
+            let _ = pin!(sleep(Duration::from_secs(1))).poll(&mut cx);
+        }
+        drop(spawn(sleep(Duration::from_millis(1))));
+        mark.raise();
+    });
+    runtime.block_on(async {
+        let mut nap = sleep(Duration::from_millis(1));
+        assert!(
+            pin!(&mut nap)
+                .poll(&mut Context::from_waker(&bell))
+                .is_pending()
+        );
+        fired.taken().await;
+        drop(nap);
+        sleep(Duration::from_millis(3)).await;
+    });
+}
+
+#[test]
+fn a_task_drops_its_own_handle_and_its_neighbours() {
+    run(async {
+        type Handles = Rc<RefCell<Vec<JoinHandle<()>>>>;
+        let handles: Handles = Rc::default();
+        let all = handles.clone();
+        let cleared = Rc::new(Cell::new(false));
+        let mark = cleared.clone();
+        handles.borrow_mut().push(spawn(async move {
+            let taken = std::mem::take(&mut *all.borrow_mut());
+            for handle in &taken {
+                handle.abort();
+            }
+            drop(taken);
+            mark.set(true);
+        }));
+        handles.borrow_mut().push(spawn(std::future::pending()));
+        yield_now().await;
+        yield_now().await;
+        assert!(cleared.get());
+    });
+}
+
+#[test]
+#[ignore = "run by the test below, in a process of its own"]
+fn exits_in_a_task() {
+    let deaths = Deaths::default();
+    block_on(async {
+        let mut nap: Sleep = sleep(Duration::from_secs(1_000));
+        crate::support::begin(&mut nap).await;
+        let (mut ours, _theirs) = UnixStream::pair().unwrap();
+        drop(spawn(async move { ours.read(Vec::with_capacity(8)).await }));
+        drop(spawn(hold(meddler(&deaths))));
+        yield_now().await;
+        let exits = spawn(async { std::process::exit(42) });
+        exits.await.unwrap();
+    });
+}
+
+#[test]
+fn a_task_that_exits_the_process_gives_it_its_code() {
+    let status = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "reentrancy::exits_in_a_task", "--ignored"])
+        .args(["--test-threads", "1"])
+        .env("ASAN_OPTIONS", "detect_leaks=0")
+        .output()
+        .unwrap()
+        .status;
+    assert_eq!(status.code(), Some(42), "{status}");
+}

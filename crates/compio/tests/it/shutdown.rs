@@ -1,0 +1,250 @@
+//! Runtimes that are dropped with all kinds of things under way.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::SeqCst},
+        mpsc,
+    },
+    thread,
+    time::Duration,
+};
+
+use compio::{
+    driver::{AsRawFd, Pool},
+    fs::File,
+    io::AsyncRead,
+    net::{TcpListener, TcpStream, UdpSocket, UnixStream},
+    runtime::Runtime,
+    task::{spawn, spawn_blocking, yield_now},
+    time::sleep,
+};
+
+use crate::support::{Canary, Deaths, LONG, on_drop, tcp_pair};
+
+#[test]
+fn a_runtime_is_dropped_with_receives_in_flight() {
+    let deaths = Deaths::default();
+    let runtime = Runtime::new().unwrap();
+    let peers = runtime.block_on(async {
+        let mut peers = Vec::new();
+        for _ in 0..100 {
+            let (mut ours, theirs) = UnixStream::pair().unwrap();
+            let buffer = Canary::new(&deaths);
+            drop(spawn(async move { ours.read(buffer).await }));
+            peers.push(theirs.into_std().unwrap());
+        }
+        yield_now().await;
+        peers
+    });
+    drop(runtime);
+    assert_eq!(deaths.count(), 100);
+    for mut peer in peers {
+        // All descriptors of the other ends are closed.
+        assert_eq!(std::io::Read::read(&mut peer, &mut [0]).unwrap(), 0);
+    }
+}
+
+#[test]
+fn a_runtime_is_dropped_with_reads_of_a_pipe_in_flight() {
+    let deaths = Deaths::default();
+    let runtime = Runtime::new().unwrap();
+    let (reader, mut writer) = std::io::pipe().unwrap();
+    let reader = File::from_std(std::os::fd::OwnedFd::from(reader).into());
+    for _ in 0..10 {
+        let (reader, buffer) = (reader.clone(), Canary::new(&deaths));
+        drop(runtime.spawn(async move { reader.read_at(buffer, 0).await }));
+    }
+    drop(reader);
+    runtime.block_on(sleep(Duration::from_millis(1)));
+    drop(runtime);
+    assert_eq!(deaths.count(), 10);
+    let error = std::io::Write::write(&mut writer, b"x").unwrap_err();
+    assert_eq!(error.kind(), std::io::ErrorKind::BrokenPipe);
+}
+
+#[test]
+fn a_runtime_is_dropped_with_accepts_and_datagrams_awaited() {
+    let runtime = Runtime::new().unwrap();
+    let address = runtime.block_on(async {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        drop(spawn(async move { listener.accept().await.map(drop) }));
+        drop(spawn(async move { socket.recv_from(vec![0; 64]).await.1 }));
+        yield_now().await;
+        yield_now().await;
+        address
+    });
+    drop(runtime);
+    let refused = std::net::TcpStream::connect(address).unwrap_err();
+    assert_eq!(refused.kind(), std::io::ErrorKind::ConnectionRefused);
+}
+
+#[test]
+fn a_runtime_is_dropped_with_the_opening_of_a_fifo_in_flight() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("fifo");
+    let c_path = std::ffi::CString::new(path.as_os_str().as_encoded_bytes()).unwrap();
+    // SAFETY: a string that ends with a zero.
+    assert_eq!(unsafe { libc::mkfifo(c_path.as_ptr(), 0o600) }, 0);
+    let runtime = Runtime::new().unwrap();
+    // It waits for a reader.
+    let open = runtime.spawn(File::create_async(path));
+    runtime.block_on(sleep(Duration::from_millis(5)));
+    assert!(!open.is_finished());
+    drop(runtime);
+    assert!(open.is_finished());
+}
+
+#[test]
+fn a_runtime_is_dropped_with_timers_set() {
+    let deaths = Deaths::default();
+    let runtime = Runtime::new().unwrap();
+    for seconds in 0..100 {
+        let guard = deaths.guard();
+        drop(runtime.spawn(async move {
+            let _guard = guard;
+            sleep(Duration::from_secs(seconds + 1_000)).await;
+        }));
+    }
+    runtime.block_on(yield_now());
+    drop(runtime);
+    assert_eq!(deaths.count(), 100);
+}
+
+#[test]
+fn a_runtime_is_dropped_with_operations_that_were_never_submitted() {
+    let deaths = Deaths::default();
+    let runtime = Runtime::builder().entries(4).build().unwrap();
+    let (ours, _theirs) = runtime.enter(UnixStream::pair).unwrap();
+    let ours = std::rc::Rc::new(ours);
+    for _ in 0..100 {
+        let (ours, buffer) = (ours.clone(), Canary::new(&deaths));
+        drop(runtime.spawn(async move { (&*ours).read(buffer).await }));
+    }
+    runtime.run();
+    drop(runtime);
+    assert_eq!(deaths.count(), 100);
+}
+
+#[test]
+fn the_drop_of_a_runtime_waits_for_blocking_work_under_way() {
+    let runtime = Runtime::new().unwrap();
+    let (begun, begins) = mpsc::channel();
+    let ended = Arc::new(AtomicBool::new(false));
+    let mark = ended.clone();
+    runtime.enter(|| {
+        drop(spawn_blocking(move || {
+            begun.send(()).unwrap();
+            thread::sleep(Duration::from_millis(20));
+            mark.store(true, SeqCst);
+        }));
+    });
+    begins.recv_timeout(LONG).unwrap();
+    drop(runtime);
+    assert!(ended.load(SeqCst));
+}
+
+#[test]
+fn the_drop_of_a_runtime_takes_back_blocking_work_in_the_queue() {
+    let pool = Pool::new(1);
+    let runtime = Runtime::builder().pool(pool.clone()).build().unwrap();
+    let other = Runtime::builder().pool(pool).build().unwrap();
+    let (release, blocked) = mpsc::channel::<()>();
+    let (begun, begins) = mpsc::channel();
+    let first = other.enter(|| {
+        spawn_blocking(move || {
+            begun.send(()).unwrap();
+            blocked.recv_timeout(LONG)
+        })
+    });
+    begins.recv_timeout(LONG).unwrap();
+    let ran = Arc::new(AtomicBool::new(false));
+    let mark = ran.clone();
+    runtime.enter(|| drop(spawn_blocking(move || mark.store(true, SeqCst))));
+    drop(runtime);
+    assert_eq!(Arc::strong_count(&ran), 1);
+    release.send(()).unwrap();
+    other.block_on(first).unwrap().unwrap();
+    assert!(!ran.load(SeqCst));
+}
+
+#[test]
+fn past_its_timeout_a_runtime_leaves_its_blocking_work_behind() {
+    let runtime = Runtime::builder()
+        .shutdown_timeout(Duration::ZERO)
+        .build()
+        .unwrap();
+    let (begun, begins) = mpsc::channel();
+    let (release, blocked) = mpsc::channel::<()>();
+    let (end, ended) = mpsc::channel();
+    let past_its_timeout = move || {
+        begun.send(()).unwrap();
+        blocked.recv_timeout(LONG).unwrap();
+        end.send(vec![42; 1000]).unwrap();
+    };
+    runtime.enter(|| drop(spawn_blocking(past_its_timeout)));
+    begins.recv_timeout(LONG).unwrap();
+    drop(runtime);
+    // It uses memory that the runtime has left to it.
+    release.send(()).unwrap();
+    assert_eq!(ended.recv_timeout(LONG).unwrap(), vec![42; 1000]);
+}
+
+#[test]
+fn a_thread_that_ends_drops_its_own_runtime() {
+    let (mut peer, dropped) = thread::spawn(|| {
+        let dropped = crate::support::Flag::default();
+        let mark = dropped.clone();
+        let guard = on_drop(move || mark.raise());
+        let peer = compio::task::block_on(async {
+            let (mut ours, theirs) = UnixStream::pair().unwrap();
+            drop(spawn(async move {
+                let _guard = guard;
+                ours.read(Vec::with_capacity(8)).await
+            }));
+            yield_now().await;
+            theirs.into_std().unwrap()
+        });
+        (peer, dropped)
+    })
+    .join()
+    .unwrap();
+    assert!(dropped.is_raised());
+    assert_eq!(std::io::Read::read(&mut peer, &mut [0]).unwrap(), 0);
+}
+
+#[test]
+fn objects_outlive_the_runtime_that_used_them() {
+    let (client, mut server) = Runtime::new().unwrap().block_on(tcp_pair());
+    crate::support::run(async move {
+        drop(client);
+        let (read, _) = server.read(Vec::with_capacity(8)).await;
+        assert_eq!(read.unwrap(), 0);
+        assert!(server.as_raw_fd() >= 0);
+    });
+}
+
+#[test]
+fn an_operation_on_a_dead_runtime_fails_and_gives_its_buffer_back() {
+    let runtime = Runtime::new().unwrap();
+    let file = File::open("/dev/zero").unwrap();
+    let fd = compio::driver::SharedFd::from(std::os::fd::OwnedFd::from(file.into_std().unwrap()));
+    let read = compio::op::ReadAt::new(fd, 0, Vec::with_capacity(77));
+    let read = runtime.enter(|| compio::runtime::submit(read));
+    drop(runtime);
+    let (result, buffer) = crate::support::run(read);
+    assert!(result.is_err());
+    assert!(buffer.is_empty() && buffer.capacity() >= 77);
+}
+
+#[test]
+fn a_connection_under_way_is_given_up() {
+    let runtime = Runtime::new().unwrap();
+    // Nobody answers there (RFC 5737), or the system says at once that nobody can.
+    let connect = runtime.spawn(TcpStream::connect("192.0.2.1:9"));
+    runtime.block_on(sleep(Duration::from_millis(2)));
+    drop(runtime);
+    assert!(connect.is_finished());
+}
