@@ -1,0 +1,150 @@
+//! Pool, desk and arena without a kernel, so that Miri can watch who touches what.
+
+use std::{
+    sync::{Arc, mpsc},
+    thread,
+};
+
+use super::{Desk, Job, Pool};
+use crate::{
+    flight::{Abandoned, Flights, Key, Landing},
+    notify::Notifier,
+    op::Blocking,
+    operation::Operation,
+    request::{Answer, Request},
+};
+
+/// What a driver has for blocking work.
+struct Home {
+    flights: Flights,
+    pool: Pool,
+    desk: Arc<Desk>,
+    notifier: Arc<Notifier>,
+}
+
+impl Home {
+    fn new(threads: usize) -> Self {
+        let notifier = Arc::new(Notifier::new().unwrap());
+        Self {
+            flights: Flights::new(),
+            pool: Pool::new(threads),
+            desk: Arc::new(Desk::new(Arc::clone(&notifier))),
+            notifier,
+        }
+    }
+
+    fn begin<O: Operation>(&self, operation: O) -> Key {
+        let (key, request) = self.flights.board(operation);
+        let Request::Work(work) = request else {
+            panic!("not work");
+        };
+        self.flights.mark_work(key);
+        let desk = Arc::clone(&self.desk);
+        self.pool.dispatch(Job { key, work, desk }).unwrap();
+        key
+    }
+
+    /// The next answers, as a driver that never sleeps would look for them.
+    fn answers(&self) -> Vec<(Key, Answer)> {
+        let mut answers = Vec::new();
+        while answers.is_empty() {
+            if self.notifier.take() {
+                self.desk.take(&mut answers);
+            }
+            thread::yield_now();
+        }
+        answers
+    }
+
+    fn land_one(&self, key: Key) -> Landing {
+        let answers = self.answers();
+        assert_eq!(answers, [(key, Ok(0))]);
+        self.flights.land(key, Ok(0))
+    }
+}
+
+/// Names the type of an operation that cannot be written down.
+fn take<O: Operation>(home: &Home, key: Key, _like: impl FnOnce() -> O) -> O {
+    // SAFETY: the callers begin what they say here.
+    unsafe { home.flights.take::<O>(key) }.expect("landed").0
+}
+
+#[test]
+fn a_thread_fills_the_operation_in_its_cell() {
+    let home = Home::new(1);
+    for number in 0..10 {
+        let make = move || Blocking::new(move || vec![number; 8]);
+        let key = home.begin(make());
+        assert!(matches!(home.land_one(key), Landing::Quiet));
+        let result = take(&home, key, make).finish(Ok(0)).unwrap().unwrap();
+        assert_eq!(result, [number; 8]);
+    }
+}
+
+#[test]
+fn a_thread_fills_the_operation_after_it_was_abandoned() {
+    let home = Home::new(1);
+    let (begun, has_begun) = mpsc::channel();
+    let (release, released) = mpsc::channel::<()>();
+    let key = home.begin(Blocking::new(move || {
+        begun.send(()).unwrap();
+        released.recv().unwrap();
+        vec![7; 8]
+    }));
+    has_begun.recv().unwrap();
+    // The header changes while the thread has the operation beside it.
+    assert!(matches!(home.flights.abandon(key), Abandoned::Cancel(_)));
+    assert!(!home.pool.withdraw(key, &home.desk));
+    release.send(()).unwrap();
+    assert!(matches!(home.land_one(key), Landing::Bury(_)));
+    home.flights.bury(key);
+}
+
+#[test]
+fn a_waiting_job_is_withdrawn_once() {
+    let home = Home::new(1);
+    let (release, released) = mpsc::channel::<()>();
+    let first = home.begin(Blocking::new(move || released.recv().unwrap()));
+    let make = || Blocking::new(|| ());
+    let second = home.begin(make());
+    let other_desk = Arc::new(Desk::new(Arc::clone(&home.notifier)));
+    assert!(!home.pool.withdraw(second, &other_desk), "another driver's");
+    assert!(home.pool.withdraw(second, &home.desk));
+    assert!(!home.pool.withdraw(second, &home.desk));
+    assert!(matches!(home.flights.land(second, Err(1)), Landing::Quiet));
+    drop(take(&home, second, make));
+
+    release.send(()).unwrap();
+    assert!(matches!(home.flights.abandon(first), Abandoned::Cancel(_)));
+    assert!(matches!(home.land_one(first), Landing::Bury(_)));
+    home.flights.bury(first);
+}
+
+#[test]
+fn many_threads_lay_down_their_answers() {
+    const JOBS: usize = 30;
+    let home = Home::new(3);
+    for number in 0..JOBS {
+        home.begin(Blocking::new(move || number));
+    }
+    let mut answered = 0;
+    while answered < JOBS {
+        for (key, answer) in home.answers() {
+            home.flights.land(key, answer);
+            assert!(matches!(home.flights.abandon(key), Abandoned::Bury));
+            home.flights.bury(key);
+            answered += 1;
+        }
+    }
+    assert_eq!(home.flights.airborne(), 0);
+}
+
+#[test]
+fn a_panic_stays_in_the_operation() {
+    let home = Home::new(1);
+    let make = || Blocking::new(|| -> () { panic!("in the work") });
+    let key = home.begin(make());
+    assert!(matches!(home.land_one(key), Landing::Quiet));
+    let panic = take(&home, key, make).finish(Ok(0)).unwrap().unwrap_err();
+    assert_eq!(panic.downcast_ref(), Some(&"in the work"));
+}
