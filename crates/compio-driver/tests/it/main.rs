@@ -9,6 +9,7 @@ mod notify;
 mod overflow;
 mod pool;
 mod pushed;
+mod random;
 mod readiness;
 mod reentrancy;
 mod refusals;

@@ -1,0 +1,202 @@
+//! Everything at once, in orders that nobody would think of; the same ones in every run.
+
+use std::{
+    cell::Cell,
+    io::{self, Read, Write},
+    os::{fd::OwnedFd, unix::net::UnixStream},
+    rc::Rc,
+    task::Poll,
+    time::Duration,
+};
+
+use compio_driver::{
+    Driver, SharedFd, Submit,
+    op::{Blocking, Nop, ReadAt},
+};
+
+use crate::support::{Canary, drain, driver, poll_once, tiny_driver};
+
+/// Marsaglia's xorshift.
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self, sides: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 % sides as u64) as usize
+    }
+}
+
+/// Blocking work.
+type Work = Blocking<fn() -> u8, u8>;
+
+/// What a player does besides reading, writing and cancelling.
+#[derive(Clone, Copy, PartialEq)]
+enum Manners {
+    /// Awaits everything that was begun.
+    Patient,
+    /// Drops futures as it likes.
+    Careless,
+}
+
+struct Game {
+    driver: Driver,
+    dice: Dice,
+    wires: Vec<(SharedFd, UnixStream)>,
+    reads: Vec<Submit<ReadAt<Canary>>>,
+    works: Vec<Submit<Work>>,
+    begun: usize,
+    deaths: Rc<Cell<usize>>,
+    written: usize,
+    read: usize,
+}
+
+impl Game {
+    fn new(driver: Driver, seed: u64) -> Self {
+        let wires = (0..4).map(|_| {
+            let (near, far) = UnixStream::pair().unwrap();
+            (SharedFd::from(OwnedFd::from(near)), far)
+        });
+        Self {
+            driver,
+            dice: Dice(seed),
+            wires: wires.collect(),
+            reads: Vec::new(),
+            works: Vec::new(),
+            begun: 0,
+            deaths: Rc::default(),
+            written: 0,
+            read: 0,
+        }
+    }
+
+    fn step(&mut self, manners: Manners) {
+        match self.dice.roll(12) {
+            0..=2 => {
+                let wire = self.dice.roll(self.wires.len());
+                let buffer = Canary::new(&self.deaths);
+                let read = ReadAt::at_cursor(self.wires[wire].0.clone(), buffer);
+                self.begun += 1;
+                self.reads.push(self.driver.submit(read));
+                self.poll_read(self.reads.len() - 1);
+            }
+            3..=4 => {
+                let wire = self.dice.roll(self.wires.len());
+                let len = 1 + self.dice.roll(100);
+                self.wires[wire].1.write_all(&vec![7; len]).unwrap();
+                self.written += len;
+            }
+            5..=6 if !self.reads.is_empty() => {
+                let which = self.dice.roll(self.reads.len());
+                self.poll_read(which);
+            }
+            7 if !self.reads.is_empty() => {
+                let which = self.dice.roll(self.reads.len());
+                self.reads[which].cancel();
+            }
+            8 if !self.reads.is_empty() && manners == Manners::Careless => {
+                let which = self.dice.roll(self.reads.len());
+                drop(self.reads.swap_remove(which));
+            }
+            9 => {
+                let mut nop = self.driver.submit(Nop::new());
+                assert!(poll_once(&self.driver, &mut nop).is_pending());
+                let code: fn() -> u8 = || 7;
+                let mut work = self.driver.submit(Blocking::new(code));
+                assert!(poll_once(&self.driver, &mut work).is_pending());
+                self.works.push(work);
+                if self.works.len() > 10 {
+                    let which = self.dice.roll(self.works.len());
+                    drop(self.works.swap_remove(which));
+                }
+            }
+            10 => {
+                self.driver.waker().wake();
+                self.driver.prepare_to_sleep();
+            }
+            _ => self.driver.turn(Some(Duration::ZERO)).unwrap(),
+        }
+    }
+
+    fn poll_read(&mut self, which: usize) {
+        if let Poll::Ready((len, _buffer)) = poll_once(&self.driver, &mut self.reads[which]) {
+            match len {
+                Ok(len) => self.read += len,
+                Err(error) => assert_eq!(error.raw_os_error(), Some(libc::ECANCELED)),
+            }
+            drop(self.reads.swap_remove(which));
+        }
+    }
+
+    /// What is still on the wires.
+    fn rest(&self) -> usize {
+        let mut rest = 0;
+        for (near, _) in &self.wires {
+            let near = compio_driver::AsFd::as_fd(near).try_clone_to_owned();
+            let mut near = UnixStream::from(near.unwrap());
+            near.set_nonblocking(true).unwrap();
+            loop {
+                match near.read(&mut [0; 4096]) {
+                    Ok(len) => rest += len,
+                    Err(error) => {
+                        assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
+                        break;
+                    }
+                }
+            }
+        }
+        rest
+    }
+}
+
+#[test]
+fn no_byte_is_lost_by_whoever_awaits_what_he_cancels() {
+    for seed in 1..=20 {
+        let mut game = Game::new(tiny_driver(), seed);
+        for _ in 0..2000 {
+            game.step(Manners::Patient);
+        }
+        game.reads.iter().for_each(Submit::cancel);
+        drain(&game.driver);
+        while !game.reads.is_empty() {
+            game.poll_read(0);
+        }
+        assert_eq!(game.read + game.rest(), game.written, "seed {seed}");
+        assert_eq!(game.deaths.get(), game.begun);
+    }
+}
+
+#[test]
+fn no_buffer_is_lost_by_the_careless() {
+    for seed in 1..=20 {
+        let mut game = Game::new(driver(), seed);
+        for _ in 0..2000 {
+            game.step(Manners::Careless);
+        }
+        game.reads.clear();
+        drain(&game.driver);
+        assert_eq!(game.deaths.get(), game.begun, "seed {seed}");
+        for (near, _) in game.wires {
+            near.try_unwrap().expect("no operation has it any more");
+        }
+    }
+}
+
+#[test]
+fn no_buffer_is_lost_when_the_driver_dies_first() {
+    for seed in 1..=20 {
+        let mut game = Game::new(tiny_driver(), seed);
+        for _ in 0..500 {
+            game.step(Manners::Careless);
+        }
+        drop(game.driver);
+        assert_eq!(
+            game.deaths.get() + game.reads.len(),
+            game.begun,
+            "seed {seed}"
+        );
+        game.reads.clear();
+        assert_eq!(game.deaths.get(), game.begun);
+    }
+}
