@@ -431,6 +431,10 @@ impl Inner {
     ///
     /// What the request points to stays valid until the flight has landed.
     pub(crate) unsafe fn launch(&self, key: Key, request: &Request) -> Option<Answer> {
+        // A buffer that was asked where it lies may have shut the driver down.
+        if self.closed.get() {
+            return Some(Err(sys::ECANCELED));
+        }
         // SAFETY: passed on from this function.
         let launched = unsafe { self.backend.borrow_mut().launch(key, request) };
         match launched {

@@ -84,6 +84,8 @@ pub(crate) enum Owner {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum State {
     Free,
+    /// Being asked for its request, which may run a user's code: no backend knows of it yet.
+    Boarding,
     Airborne,
     Landed,
     Orphaned,
@@ -173,19 +175,19 @@ impl Flights {
     pub(crate) fn board<O: Operation>(&self, operation: O) -> (Key, Request) {
         // SAFETY: the storage is large and aligned enough for an `O` (`class_of`) or a pointer,
         // and unused (rule 2); `occupy` gave a valid header.
-        let (key, operation_at) = unsafe {
+        let (header, key, operation_at) = unsafe {
             match class_of::<O>() {
                 Some(class) => {
                     let (header, storage) = self.occupy(class, discard_inline::<O>);
                     let operation_at = storage.cast::<O>();
                     operation_at.write(operation);
-                    (key_of(header), operation_at)
+                    (header, key_of(header), operation_at)
                 }
                 None => {
                     let (header, storage) = self.occupy(0, discard_boxed::<O>);
                     let operation_at = Box::into_raw(Box::new(operation));
                     storage.cast::<*mut O>().write(operation_at);
-                    (key_of(header), operation_at)
+                    (header, key_of(header), operation_at)
                 }
             }
         };
@@ -198,12 +200,14 @@ impl Flights {
         // touched before `take` or `bury`.
         let request = unsafe { (*operation_at).request() };
         mem::forget(grounding);
+        self.take_off(header);
         (key, request)
     }
 
     /// Takes a cell for an operation that stays where its caller has it.
     pub(crate) fn board_callers(&self, user_data: usize) -> Key {
         let (header, _) = self.occupy(0, discard_nothing);
+        self.take_off(header);
         // SAFETY: `occupy` gave a valid header, of which no reference is held.
         unsafe {
             (*header).owner = Owner::Caller(user_data);
@@ -249,7 +253,7 @@ impl Flights {
             let landed = match (*header).state {
                 State::Airborne => State::Landed,
                 State::Orphaned => State::Condemned,
-                State::Free | State::Landed | State::Condemned => {
+                State::Free | State::Boarding | State::Landed | State::Condemned => {
                     unreachable!("{key:?} was answered twice")
                 }
             };
@@ -308,7 +312,7 @@ impl Flights {
                     (*header).state = State::Condemned;
                     Abandoned::Bury
                 }
-                State::Free | State::Orphaned | State::Condemned => {
+                State::Free | State::Boarding | State::Orphaned | State::Condemned => {
                     unreachable!("{key:?} was abandoned twice")
                 }
             }
@@ -359,7 +363,7 @@ impl Flights {
         keys
     }
 
-    /// Takes a free cell, and marks it as being in the air.
+    /// Takes a free cell.
     fn occupy(&self, class: usize, discard: unsafe fn(*mut u8, Answer)) -> (*mut Header, *mut u8) {
         if self.free[class].get() == NONE {
             self.add_page(class);
@@ -369,12 +373,18 @@ impl Flights {
         unsafe {
             debug_assert_eq!((*header).state, State::Free);
             self.free[class].set((*header).next_free);
-            (*header).state = State::Airborne;
+            (*header).state = State::Boarding;
             (*header).discard = discard;
             (*header).is_work = false;
-            self.airborne.set(self.airborne.get() + 1);
             (header, storage_behind(header))
         }
+    }
+
+    /// From now on the flight counts, and will be answered.
+    fn take_off(&self, header: *mut Header) {
+        self.airborne.set(self.airborne.get() + 1);
+        // SAFETY: as in `set_waiter`.
+        unsafe { (*header).state = State::Airborne };
     }
 
     /// # Safety
@@ -444,9 +454,12 @@ struct Grounding<'a, O: Operation> {
 
 impl<O: Operation> Drop for Grounding<'_, O> {
     fn drop(&mut self) {
-        let _quiet = self.flights.land(self.key, Ok(0));
         // SAFETY: boarded with an `O`, and nobody else has the key.
-        drop(unsafe { self.flights.take::<O>(self.key) });
+        let operation = unsafe {
+            (*self.flights.header(self.key)).state = State::Landed;
+            self.flights.take::<O>(self.key)
+        };
+        drop(operation);
     }
 }
 

@@ -8,7 +8,7 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind, panic_any},
     rc::Rc,
     sync::Arc,
-    task::{RawWaker, RawWakerVTable, Wake, Waker},
+    task::{Poll, RawWaker, RawWakerVTable, Wake, Waker},
     time::Duration,
 };
 
@@ -19,7 +19,9 @@ use compio_driver::{
 };
 use compio_io::buf::{IoBuf, IoBufMut};
 
-use crate::support::{Bell, Canary, begin, drain, driver, pipe, poll_with, run, turn_until};
+use crate::support::{
+    Bell, Canary, begin, check_error, drain, driver, pipe, poll_with, run, turn_until,
+};
 
 thread_local! {
     /// The driver of this test's thread, for code that gets no argument.
@@ -300,6 +302,23 @@ fn a_buffer_may_use_the_driver() {
     });
     let read = driver.submit(ReadAt::at_cursor(reader, buffer));
     assert_eq!(run(&driver, read).0.unwrap(), 0);
+}
+
+#[test]
+fn a_buffer_may_shut_the_driver_down() {
+    let driver = here();
+    let (reader, _writer) = pipe();
+    let buffer = Asked(Vec::with_capacity(8), || {
+        here().shut_down();
+        assert_eq!(here().in_flight(), 0);
+        CALLS.set(1);
+    });
+    let mut read = driver.submit(ReadAt::at_cursor(reader, buffer));
+    let Poll::Ready((len, _)) = poll_with(&mut read, Waker::noop()) else {
+        panic!("it was begun");
+    };
+    check_error(len, libc::ECANCELED);
+    assert_eq!((CALLS.get(), driver.in_flight()), (1, 0));
 }
 
 #[test]
