@@ -2,7 +2,7 @@
 
 use proc_macro::TokenStream;
 use quote::quote;
-use syn::{ItemFn, parse_macro_input};
+use syn::{AttrStyle, ItemFn, parse_macro_input};
 
 /// Makes an async `main` the program's: its body runs on the main thread's runtime.
 ///
@@ -22,6 +22,18 @@ use syn::{ItemFn, parse_macro_input};
 /// #[compio::main]
 /// fn main() {}
 /// ```
+///
+/// ```compile_fail
+/// #[compio::main]
+/// async fn main(arguments: Vec<String>) {}
+/// ```
+///
+/// So are arguments of the attribute itself:
+///
+/// ```compile_fail
+/// #[compio::main(threads = 4)]
+/// async fn main() {}
+/// ```
 #[proc_macro_attribute]
 pub fn main(arguments: TokenStream, item: TokenStream) -> TokenStream {
     let function = parse_macro_input!(item as ItemFn);
@@ -37,6 +49,13 @@ pub fn main(arguments: TokenStream, item: TokenStream) -> TokenStream {
 ///     let answer = compio::task::spawn(async { 6 * 7 });
 ///     assert_eq!(answer.await.unwrap(), 42);
 /// }
+/// ```
+///
+/// A function that is not async is refused:
+///
+/// ```compile_fail
+/// #[compio::test]
+/// fn nothing_waits() {}
 /// ```
 #[proc_macro_attribute]
 pub fn test(arguments: TokenStream, item: TokenStream) -> TokenStream {
@@ -70,6 +89,10 @@ fn expand(
     };
     if let Some(refusal) = refusal {
         return refusal.to_compile_error().into();
+    }
+    // Those that stood inside of the body stand before it now, which means the same.
+    for attribute in &mut function.attrs {
+        attribute.style = AttrStyle::Outer;
     }
     let ItemFn {
         attrs,
