@@ -22,6 +22,8 @@ pub(super) mod sealed {
         Known(Vec<SocketAddr>),
         /// To be asked for, as `host:port`.
         Name(String),
+        /// To be asked for.
+        HostAndPort(String, u16),
     }
 
     pub trait Lookup {
@@ -37,13 +39,14 @@ pub(super) async fn resolve(
 ) -> io::Result<Vec<SocketAddr>> {
     match address.target() {
         Target::Known(addresses) => Ok(addresses),
-        Target::Name(name) => {
-            let found = spawn_blocking(move || {
-                net::ToSocketAddrs::to_socket_addrs(&name).map(Iterator::collect)
-            });
-            found.await?
-        }
+        Target::Name(name) => look_up(name).await,
+        Target::HostAndPort(host, port) => look_up((host, port)).await,
     }
+}
+
+async fn look_up(target: impl net::ToSocketAddrs + Send + 'static) -> io::Result<Vec<SocketAddr>> {
+    let found = spawn_blocking(move || target.to_socket_addrs().map(Iterator::collect));
+    found.await?
 }
 
 /// Tries each address in turn; the last error counts.
@@ -111,7 +114,7 @@ impl Lookup for (&str, u16) {
         let (host, port) = *self;
         match host.parse::<IpAddr>() {
             Ok(ip) => Target::Known(vec![SocketAddr::new(ip, port)]),
-            Err(_) => Target::Name(format!("{host}:{port}")),
+            Err(_) => Target::HostAndPort(host.into(), port),
         }
     }
 }

@@ -1,1 +1,8 @@
+//! Sockets.
 
+mod address;
+mod split;
+mod streams;
+mod tcp;
+mod udp;
+mod unix;
