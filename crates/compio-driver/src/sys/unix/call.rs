@@ -214,3 +214,6 @@ fn last_error() -> i32 {
         .raw_os_error()
         .unwrap_or(libc::EIO)
 }
+
+#[cfg(test)]
+mod tests;
