@@ -31,8 +31,8 @@ pub const SPIN_MAX: Duration = Duration::from_micros(50);
 /// Below this a budget is none: one look costs about as much.
 const SPIN_MIN: Duration = Duration::from_micros(1);
 
-/// How many adaptive spinners there are in this process.
-static SPINNERS: AtomicUsize = AtomicUsize::new(0);
+/// How many drivers there are in this process.
+static DRIVERS: AtomicUsize = AtomicUsize::new(0);
 
 pub(crate) struct Spin {
     policy: SpinPolicy,
@@ -43,7 +43,7 @@ pub(crate) struct Spin {
 impl Spin {
     pub(crate) fn new(policy: SpinPolicy) -> Self {
         // Relaxed: only a count.
-        SPINNERS.fetch_add(1, Relaxed);
+        DRIVERS.fetch_add(1, Relaxed);
         Self {
             policy,
             budget: match policy {
@@ -57,7 +57,7 @@ impl Spin {
     /// A wait begins.
     pub(crate) fn start(&self, timeout: Option<Duration>) -> Watch {
         // Relaxed: only a count.
-        let crowded = SPINNERS.load(Relaxed) > self.processors;
+        let crowded = DRIVERS.load(Relaxed) > self.processors;
         let budget = match self.policy {
             SpinPolicy::Off => Duration::ZERO,
             SpinPolicy::Adaptive if crowded => Duration::ZERO,
@@ -95,7 +95,7 @@ impl Spin {
 impl Drop for Spin {
     fn drop(&mut self) {
         // Relaxed: only a count.
-        SPINNERS.fetch_sub(1, Relaxed);
+        DRIVERS.fetch_sub(1, Relaxed);
     }
 }
 

@@ -17,6 +17,8 @@
 //!   report, and reports every answer that is there. It calls back for each, with no user code
 //!   behind the callback.
 //! - While it sleeps, a [`Notifier`](crate::notify::Notifier) on any thread ends the sleep.
+//! - `prepare_to_sleep` is for a sleep elsewhere: once it has said yes, the notifier's event becomes
+//!   readable when there is something to report, or when the notifier is notified.
 //! - Descriptors and memory of a request stay valid until its final answer was reported: the
 //!   arena of flights sees to it.
 
