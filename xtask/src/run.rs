@@ -19,6 +19,9 @@ pub(crate) type Outcome<T = ()> = Result<T, String>;
 /// What a step does, or a part of it.
 pub(crate) type Action = fn(&mut Run) -> Outcome;
 
+/// What a command may take on CI, where nobody sees a test that hangs. As `timeout` reads it.
+const LIMIT: &str = "30m";
+
 /// What all steps of one call share.
 pub(crate) struct Run {
     workspace: Workspace,
@@ -53,6 +56,7 @@ impl Run {
             variables: Vec::new(),
             folder: PathBuf::new(),
             root: self.workspace.root().to_owned(),
+            on_ci: self.on_ci,
         }
     }
 
@@ -122,6 +126,7 @@ impl Run {
 }
 
 /// A command line, as one would type it in the workspace's root.
+#[derive(Clone)]
 pub(crate) struct Line {
     program: PathBuf,
     arguments: Vec<String>,
@@ -129,6 +134,7 @@ pub(crate) struct Line {
     /// Relative to the root.
     folder: PathBuf,
     root: PathBuf,
+    on_ci: bool,
 }
 
 /// What a program printed and how it ended.
@@ -168,7 +174,13 @@ impl Line {
     /// Runs it with this terminal's output; it must succeed.
     pub(crate) fn run(self) -> Outcome {
         self.announce();
-        let status = self.command().status().map_err(|e| self.failed(&e))?;
+        let line = if self.on_ci {
+            self.limited()
+        } else {
+            self.clone()
+        };
+        let status = line.command().status();
+        let status = status.map_err(|e| self.failed(&e))?;
         self.must_succeed(status)
     }
 
@@ -215,6 +227,14 @@ impl Line {
         let stdout = String::from_utf8(output.stdout).ok()?;
         let line = stdout.lines().next()?.to_owned();
         output.status.success().then_some(line)
+    }
+
+    /// The same, ended after `LIMIT` with all that it has started.
+    fn limited(&self) -> Self {
+        let mut limited = self.clone();
+        limited.program = "timeout".into();
+        limited.arguments = vec!["--verbose".into(), "--kill-after=10".into(), LIMIT.into()];
+        limited.path(&self.program).arguments(&self.arguments)
     }
 
     fn announce(&self) {
