@@ -1,0 +1,267 @@
+//! In the steady state no operation allocates.
+
+use std::{
+    alloc::{GlobalAlloc, Layout, System},
+    cell::{Cell, RefCell},
+    future::poll_fn,
+    rc::Rc,
+    task::{Poll, Waker},
+    time::Duration,
+};
+
+use compio::{
+    fs::File,
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
+    net::{TcpListener, TcpStream, UdpSocket, UnixStream},
+    task::{block_on, spawn, yield_now},
+    time::{interval, sleep, timeout},
+};
+
+/// Counts what each thread allocates.
+struct Counting;
+
+thread_local! {
+    static COUNT: Cell<usize> = const { Cell::new(0) };
+}
+
+fn count() {
+    COUNT.set(COUNT.get() + 1);
+}
+
+// SAFETY: all is passed on to the system's allocator.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        count();
+        // SAFETY: passed on from this function.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        count();
+        // SAFETY: passed on from this function.
+        unsafe { System.alloc_zeroed(layout) }
+    }
+
+    unsafe fn realloc(&self, memory: *mut u8, layout: Layout, len: usize) -> *mut u8 {
+        count();
+        // SAFETY: passed on from this function.
+        unsafe { System.realloc(memory, layout, len) }
+    }
+
+    unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
+        // SAFETY: passed on from this function.
+        unsafe { System.dealloc(memory, layout) };
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+const WARM_UP: usize = 200;
+const ROUNDS: usize = 2_000;
+
+/// Does something again and again, and counts when it has got used to it.
+async fn check(mut round: impl AsyncFnMut()) {
+    for _ in 0..WARM_UP {
+        round().await;
+    }
+    let before = COUNT.get();
+    for _ in 0..ROUNDS {
+        round().await;
+    }
+    assert_eq!(COUNT.get() - before, 0, "allocations in {ROUNDS} rounds");
+}
+
+async fn tcp_pair() -> (TcpStream, TcpStream) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let client = TcpStream::connect(listener.local_addr().unwrap())
+        .await
+        .unwrap();
+    let (server, _) = listener.accept().await.unwrap();
+    (client, server)
+}
+
+/// Sends everything back, until the end.
+async fn echo(mut server: TcpStream) {
+    let mut buffer = Vec::with_capacity(64);
+    loop {
+        let read;
+        (read, buffer) = server.read(buffer).await;
+        if read.unwrap() == 0 {
+            return;
+        }
+        let written;
+        (written, buffer) = server.write_all(buffer).await;
+        written.unwrap();
+    }
+}
+
+/// Keeps a buffer between the rounds.
+fn kept<B>(buffer: B) -> impl Fn(Option<B>) -> Option<B> {
+    let place = RefCell::new(Some(buffer));
+    move |back| std::mem::replace(&mut *place.borrow_mut(), back)
+}
+
+#[test]
+fn an_echo_over_tcp() {
+    block_on(async {
+        let (mut client, server) = tcp_pair().await;
+        let server = spawn(echo(server));
+        let buffer = kept(b"hello".to_vec());
+        check(async || {
+            let (written, bytes) = client.write_all(buffer(None).unwrap()).await;
+            written.unwrap();
+            let (read, bytes) = client.read_exact(bytes).await;
+            read.unwrap();
+            buffer(Some(bytes));
+        })
+        .await;
+        drop(client);
+        server.await.unwrap();
+    });
+}
+
+#[test]
+fn an_echo_over_owned_halves() {
+    block_on(async {
+        let (client, server) = tcp_pair().await;
+        let server = spawn(echo(server));
+        let (mut reader, mut writer) = client.into_split();
+        let buffer = kept(b"hello".to_vec());
+        check(async || {
+            let (written, bytes) = writer.write_all(buffer(None).unwrap()).await;
+            written.unwrap();
+            let (read, bytes) = reader.read_exact(bytes).await;
+            read.unwrap();
+            buffer(Some(bytes));
+        })
+        .await;
+        drop((reader, writer));
+        server.await.unwrap();
+    });
+}
+
+#[test]
+fn datagrams() {
+    block_on(async {
+        let one = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let other = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        one.connect(other.local_addr().unwrap()).await.unwrap();
+        let buffer = kept(b"hello".to_vec());
+        check(async || {
+            let (sent, bytes) = one.send(buffer(None).unwrap()).await;
+            sent.unwrap();
+            let (received, bytes) = other.recv_from(bytes).await;
+            received.unwrap();
+            buffer(Some(bytes));
+        })
+        .await;
+    });
+}
+
+#[test]
+fn vectored_reads_and_writes_of_a_stream() {
+    block_on(async {
+        let (mut one, mut other) = UnixStream::pair().unwrap();
+        let buffers = kept([b"hello".to_vec(), b"world".to_vec()]);
+        check(async || {
+            let (written, bytes) = one.write_vectored(buffers(None).unwrap()).await;
+            written.unwrap();
+            let (read, bytes) = other.read_vectored(bytes).await;
+            read.unwrap();
+            buffers(Some(bytes));
+        })
+        .await;
+    });
+}
+
+#[test]
+fn reads_and_writes_of_a_file() {
+    block_on(async {
+        let file = File::from_std(tempfile::tempfile().unwrap());
+        let buffer = kept(vec![7; 4096]);
+        check(async || {
+            let (written, bytes) = file.write_at(buffer(None).unwrap(), 0).await;
+            written.unwrap();
+            let (read, bytes) = file.read_at(bytes, 0).await;
+            read.unwrap();
+            buffer(Some(bytes));
+        })
+        .await;
+    });
+}
+
+#[test]
+fn attributes_and_syncs_of_a_file() {
+    block_on(async {
+        let file = File::open("/dev/null").unwrap();
+        check(async || {
+            file.metadata().await.unwrap();
+        })
+        .await;
+    });
+}
+
+#[test]
+fn sleeps_and_timeouts() {
+    block_on(async {
+        let mut ticks = interval(Duration::from_micros(20));
+        check(async || {
+            sleep(Duration::from_micros(10)).await;
+            ticks.tick().await;
+            timeout(Duration::from_secs(60), yield_now()).await.unwrap();
+            let never = timeout(Duration::from_micros(10), std::future::pending::<()>());
+            never.await.unwrap_err();
+        })
+        .await;
+    });
+}
+
+#[test]
+fn reads_that_are_given_up() {
+    block_on(async {
+        let (one, _other) = UnixStream::pair().unwrap();
+        // The kernel's answer is waited for, or the cells of the dropped would pile up.
+        check(async || {
+            let mut reader = &one;
+            let read = timeout(Duration::ZERO, reader.read([0; 16]));
+            assert!(read.await.is_err());
+            sleep(Duration::from_micros(20)).await;
+        })
+        .await;
+    });
+}
+
+#[test]
+fn wakes_of_tasks_by_each_other() {
+    /// Whose turn it is, and who waits for it.
+    #[derive(Default)]
+    struct Turn(Cell<bool>, RefCell<Option<Waker>>);
+    impl Turn {
+        async fn taken(&self, whose: bool) {
+            poll_fn(|cx| {
+                if self.0.get() == whose {
+                    return Poll::Ready(());
+                }
+                self.1.replace(Some(cx.waker().clone()));
+                Poll::Pending
+            })
+            .await;
+            self.0.set(!whose);
+            if let Some(waker) = self.1.take() {
+                waker.wake();
+            }
+        }
+    }
+    block_on(async {
+        let turn = Rc::new(Turn::default());
+        let there = turn.clone();
+        let other = spawn(async move {
+            loop {
+                there.taken(true).await;
+            }
+        });
+        check(async || turn.taken(false).await).await;
+        other.abort();
+    });
+}

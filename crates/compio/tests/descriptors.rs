@@ -1,0 +1,415 @@
+//! No descriptor is lost, in a process that has no others.
+//!
+//! The tests run one after the other: they count all descriptors of the process.
+
+use std::{
+    fs, io, mem,
+    pin::pin,
+    process::Command,
+    sync::{Mutex, PoisonError},
+    task::{Context, Waker},
+    thread,
+    time::{Duration, Instant},
+};
+
+use compio::{
+    fs::File,
+    io::{AsyncRead, AsyncReadExt, AsyncWrite},
+    net::{TcpListener, TcpStream, UdpSocket, UnixListener, UnixStream},
+    runtime::Runtime,
+    task::{block_on, spawn, yield_now},
+    time::{sleep, timeout},
+};
+
+/// Long enough for anything that is going to happen at all.
+const LONG: Duration = Duration::from_secs(20);
+
+fn open_now() -> usize {
+    fs::read_dir("/proc/self/fd").expect("the list").count()
+}
+
+fn take_turn() -> impl Sized {
+    static ONE_BY_ONE: Mutex<()> = Mutex::new(());
+    ONE_BY_ONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Runs the scenario on a thread of its own, and counts around it.
+fn check(scenario: impl FnOnce() + Send + 'static) {
+    let _turn = take_turn();
+    let before = open_now();
+    thread::spawn(scenario).join().expect("no panic");
+    // The thread's own runtime is gone, too.
+    assert_eq!(open_now(), before);
+}
+
+/// Waits for the kernel's last word about what was dropped.
+async fn settle(expected: usize) {
+    let began = Instant::now();
+    while open_now() != expected && began.elapsed() < LONG {
+        sleep(Duration::from_millis(1)).await;
+    }
+    assert_eq!(open_now(), expected);
+}
+
+/// Begins the operation, and leaves it after one look.
+fn begin<F: Future>(future: F) -> std::pin::Pin<Box<F>> {
+    let mut future = Box::pin(future);
+    let mut cx = Context::from_waker(Waker::noop());
+    assert!(future.as_mut().poll(&mut cx).is_pending(), "it should wait");
+    future
+}
+
+#[test]
+fn accepts_given_up_before_a_connection_came() {
+    check(|| {
+        block_on(async {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let before = open_now();
+            for _ in 0..100 {
+                assert!(timeout(Duration::ZERO, listener.accept()).await.is_err());
+            }
+            settle(before).await;
+        });
+    });
+}
+
+#[test]
+fn accepts_given_up_while_connections_come() {
+    check(|| {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let clients = thread::spawn(move || {
+            for _ in 0..300 {
+                drop(std::net::TcpStream::connect(address).unwrap());
+            }
+        });
+        block_on(async {
+            let listener = TcpListener::from_std(listener).unwrap();
+            while !clients.is_finished() {
+                let accept = timeout(Duration::from_micros(50), listener.accept());
+                drop(accept.await.map(Result::unwrap));
+            }
+            clients.join().unwrap();
+        });
+    });
+}
+
+#[test]
+fn accepts_that_completed_and_were_never_polled_again() {
+    check(|| {
+        block_on(async {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let address = listener.local_addr().unwrap();
+            let before = open_now();
+            for _ in 0..50 {
+                let accept = begin(listener.accept());
+                yield_now().await;
+                let mut client = TcpStream::connect(address).await.unwrap();
+                // Its completion is there, for nobody.
+                sleep(Duration::from_micros(100)).await;
+                drop(accept);
+                // Closed at once, so that the peer knows.
+                assert_eq!(client.read([0; 1]).await.0.unwrap(), 0);
+            }
+            settle(before).await;
+        });
+    });
+}
+
+#[test]
+fn accepts_cancelled_with_their_connection_already_there() {
+    check(|| {
+        block_on(async {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let address = listener.local_addr().unwrap();
+            for _ in 0..50 {
+                let accept = begin(listener.accept());
+                yield_now().await;
+                // Connected behind the runtime's back: the completion is not seen before the drop.
+                let client = std::net::TcpStream::connect(address).unwrap();
+                drop(accept);
+                drop(client);
+            }
+            // What no accept took is still in the queue.
+            while timeout(Duration::from_millis(1), listener.accept())
+                .await
+                .is_ok()
+            {}
+        });
+    });
+}
+
+#[test]
+fn opens_given_up_at_any_moment() {
+    check(|| {
+        block_on(async {
+            let before = open_now();
+            for round in 0..200 {
+                let open = begin(File::open_async("/proc/self/status"));
+                for _ in 0..round % 3 {
+                    yield_now().await;
+                }
+                drop(open);
+            }
+            settle(before).await;
+        });
+    });
+}
+
+#[test]
+fn connects_given_up_at_any_moment() {
+    check(|| {
+        block_on(async {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let address = listener.local_addr().unwrap();
+            let before = open_now();
+            for round in 0..200 {
+                let connect = begin(TcpStream::connect(address));
+                for _ in 0..round % 3 {
+                    yield_now().await;
+                }
+                drop(connect);
+            }
+            settle(before).await;
+        });
+    });
+}
+
+#[test]
+fn a_close_given_up_closes_all_the_same() {
+    check(|| {
+        block_on(async {
+            let before = open_now();
+            for round in 0..100 {
+                let file = File::open("/proc/self/status").unwrap();
+                let close = file.close();
+                if round % 3 > 0 {
+                    let close = begin(close);
+                    if round % 3 > 1 {
+                        yield_now().await;
+                    }
+                    drop(close);
+                }
+            }
+            settle(before).await;
+        });
+    });
+}
+
+#[test]
+fn streams_halves_and_clones() {
+    check(|| {
+        block_on(async {
+            let before = open_now();
+            for _ in 0..20 {
+                let (one, other) = UnixStream::pair().unwrap();
+                let (reader, writer) = one.into_split();
+                let (other_reader, other_writer) = other.into_split();
+                drop(reader);
+                writer.forget();
+                drop(other_reader.reunite(other_writer).unwrap());
+                let file = File::open("/dev/null").unwrap();
+                drop((file.clone(), file));
+                drop(UdpSocket::bind("127.0.0.1:0").await.unwrap());
+                UnixStream::connect("/nowhere").await.unwrap_err();
+                TcpStream::connect("192.0.2.1").await.unwrap_err();
+                TcpListener::bind("192.0.2.1:0").await.unwrap_err();
+            }
+            assert_eq!(open_now(), before);
+        });
+    });
+}
+
+#[test]
+fn runtimes_that_come_and_go_with_operations_in_flight() {
+    check(|| {
+        let before = open_now();
+        for _ in 0..20 {
+            let runtime = Runtime::new().unwrap();
+            runtime.block_on(async {
+                let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+                let (mut one, _other) = UnixStream::pair().unwrap();
+                drop(spawn(async move { listener.accept().await.map(drop) }));
+                drop(spawn(async move { one.read([0; 64]).await.0 }));
+                yield_now().await;
+            });
+            // Announces a sleep in an outer loop, too.
+            runtime.current_timeout();
+            drop(runtime);
+            assert_eq!(open_now(), before);
+        }
+    });
+}
+
+#[test]
+fn a_forgotten_read_keeps_its_descriptor_and_its_driver() {
+    let _turn = take_turn();
+    let before = open_now();
+    thread::spawn(|| {
+        block_on(async {
+            let (mut one, other) = UnixStream::pair().unwrap();
+            let mut one_again = one.dup();
+            mem::forget(begin(async move { one.read([0; 8]).await.0 }));
+            yield_now().await;
+            drop(other);
+            // The forgotten one has taken the end; it is there for all.
+            assert_eq!(one_again.read([0; 8]).await.0.unwrap(), 0);
+        });
+    })
+    .join()
+    .unwrap();
+    // The socket, and the ring and the event that the forgotten future belongs to.
+    assert_eq!(open_now(), before + 3);
+}
+
+/// Another handle of the same socket, by `dup`.
+trait Dup {
+    fn dup(&self) -> Self;
+}
+
+impl Dup for UnixStream {
+    fn dup(&self) -> Self {
+        use std::os::fd::AsFd;
+        let fd = self.as_fd().try_clone_to_owned().expect("a descriptor");
+        Self::from_std(fd.into()).expect("a stream")
+    }
+}
+
+#[test]
+fn children_inherit_nothing() {
+    check(|| {
+        block_on(async {
+            let dir = tempfile::tempdir().unwrap();
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let address = listener.local_addr().unwrap();
+            let client = TcpStream::connect(address).await.unwrap();
+            let accepted = listener.accept().await.unwrap();
+            let unix = UnixListener::bind(dir.path().join("socket")).unwrap();
+            let kept = (
+                File::open("/dev/null").unwrap(),
+                File::open_async("/dev/null").await.unwrap(),
+                UdpSocket::bind("127.0.0.1:0").await.unwrap(),
+                UnixStream::pair().unwrap(),
+            );
+            let child = Command::new("ls")
+                .args(["-l", "/proc/self/fd"])
+                .output()
+                .unwrap();
+            let list = String::from_utf8(child.stdout).unwrap();
+            for inherited in ["socket:", "io_uring", "eventfd"] {
+                assert!(!list.contains(inherited), "{list}");
+            }
+            drop((client, accepted, unix, kept));
+        });
+    });
+}
+
+/// Leaves few descriptors for as long as this lives.
+struct Scarcity {
+    _fillers: Vec<fs::File>,
+    before: libc::rlimit,
+}
+
+impl Scarcity {
+    /// Leaves room for so many more.
+    fn leave(more: usize) -> Self {
+        let mut before = libc::rlimit {
+            rlim_cur: 0,
+            rlim_max: 0,
+        };
+        // SAFETY: both calls get a struct that outlives them.
+        unsafe {
+            assert_eq!(libc::getrlimit(libc::RLIMIT_NOFILE, &mut before), 0);
+            let limit = libc::rlimit {
+                rlim_cur: 100,
+                rlim_max: before.rlim_max,
+            };
+            assert_eq!(libc::setrlimit(libc::RLIMIT_NOFILE, &limit), 0);
+        }
+        let mut fillers: Vec<_> = std::iter::from_fn(|| fs::File::open("/dev/null").ok()).collect();
+        fillers.truncate(fillers.len() - more);
+        Self {
+            _fillers: fillers,
+            before,
+        }
+    }
+}
+
+impl Drop for Scarcity {
+    fn drop(&mut self) {
+        // SAFETY: as in `leave`.
+        unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &self.before) };
+    }
+}
+
+#[test]
+fn a_server_goes_on_after_running_out_of_descriptors() {
+    check(|| {
+        block_on(async {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let address = listener.local_addr().unwrap();
+            let mut clients = Vec::new();
+            for _ in 0..8 {
+                clients.push(TcpStream::connect(address).await.unwrap());
+            }
+            let mut accepted = Vec::new();
+            let scarcity = Scarcity::leave(4);
+            let error = loop {
+                match listener.accept().await {
+                    Ok((server, _)) => accepted.push(server),
+                    Err(error) => break error,
+                }
+            };
+            assert_eq!(error.raw_os_error(), Some(libc::EMFILE));
+            assert!(accepted.len() < 8);
+            let open = File::open_async("/dev/null").await.unwrap_err();
+            assert_eq!(open.raw_os_error(), Some(libc::EMFILE));
+            let connect = TcpStream::connect(address).await.unwrap_err();
+            assert_eq!(connect.raw_os_error(), Some(libc::EMFILE));
+            drop(scarcity);
+            while accepted.len() < 8 {
+                accepted.push(listener.accept().await.unwrap().0);
+            }
+            for (client, server) in clients.iter_mut().zip(&mut accepted) {
+                client.write("x").await.0.unwrap();
+                server.read_exact([0; 1]).await.0.unwrap();
+            }
+        });
+    });
+}
+
+#[test]
+fn a_runtime_without_descriptors_is_a_clear_error() {
+    check(|| {
+        for room in 0..3 {
+            let scarcity = Scarcity::leave(room);
+            let made = Runtime::new();
+            drop(scarcity);
+            if let Err(error) = &made {
+                assert_eq!(error.kind(), emfile().kind(), "{error}");
+            }
+            assert!(room > 0 || made.is_err());
+        }
+    });
+}
+
+fn emfile() -> io::Error {
+    io::Error::from_raw_os_error(libc::EMFILE)
+}
+
+#[test]
+fn timers_and_blocking_work_need_none() {
+    check(|| {
+        block_on(async {
+            sleep(Duration::from_millis(1)).await;
+            let before = open_now();
+            let mut naps: Vec<_> = (0..100).map(|_| sleep(LONG)).collect();
+            let mut cx = Context::from_waker(Waker::noop());
+            for nap in &mut naps {
+                assert!(pin!(nap).poll(&mut cx).is_pending());
+            }
+            compio::task::spawn_blocking(|| {}).await.unwrap();
+            assert_eq!(open_now(), before);
+        });
+    });
+}
