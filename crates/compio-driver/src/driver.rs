@@ -20,7 +20,7 @@ use crate::{
     notify::Notifier,
     operation::{Operation, Owned},
     pool::{Desk, Job, Pool},
-    request::{Answer, Request, Work},
+    request::{Answer, Request},
     spin::{Spin, SpinPolicy},
     submit::Submit,
     sys::{self, AsRawFd, Launch, RawFd},
@@ -38,6 +38,7 @@ pub struct Driver {
 /// How a [`Driver`] is made.
 #[derive(Debug, Clone)]
 pub struct DriverBuilder {
+    backend: Option<BackendKind>,
     entries: u32,
     spin: SpinPolicy,
     pool: Option<Pool>,
@@ -50,6 +51,8 @@ pub struct DriverBuilder {
 pub enum BackendKind {
     /// Linux's io_uring.
     IoUring,
+    /// Readiness (epoll, kqueue, event ports), and threads for what has none.
+    Poll,
 }
 
 /// Which backend runs, and why.
@@ -152,11 +155,19 @@ impl DriverBuilder {
     /// for shutting down.
     pub fn new() -> Self {
         Self {
+            backend: None,
             entries: 256,
             spin: SpinPolicy::default(),
             pool: None,
             shutdown_timeout: Duration::from_secs(5),
         }
+    }
+
+    /// Forces a backend. Without that, the environment variable `COMPIO_BACKEND` does (`io-uring`
+    /// or `poll`); and without that, it is the best one that the kernel allows.
+    pub fn backend(mut self, kind: BackendKind) -> Self {
+        self.backend = Some(kind);
+        self
     }
 
     /// How many operations can be handed over at once; more are handed over in several calls. The
@@ -193,11 +204,16 @@ impl DriverBuilder {
     /// [`PermissionDenied`](io::ErrorKind::PermissionDenied)), or has no descriptors or no memory
     /// left; the message names the limit.
     pub fn build(self) -> io::Result<Driver> {
-        let notifier = Arc::new(Notifier::new()?);
-        let backend = sys::Backend::new(self.entries, Spin::new(self.spin))?;
+        let wanted = match self.backend {
+            Some(kind) => Some(kind),
+            None => BackendKind::from_env()?,
+        };
+        let (backend, event, why) = sys::choose(wanted, self.entries, Spin::new(self.spin))?;
+        let notifier = Arc::new(Notifier::new(event));
         let inner = Inner {
             flights: Flights::new(),
             backend: RefCell::new(backend),
+            why,
             desk: Arc::new(Desk::new(Arc::clone(&notifier))),
             notifier,
             pool: self.pool.unwrap_or_else(Pool::global),
@@ -232,11 +248,8 @@ impl Driver {
     /// Which backend runs, and why.
     pub fn backend(&self) -> Backend {
         Backend {
-            kind: BackendKind::IoUring,
-            why: format!(
-                "this kernel permits it ({})",
-                self.inner.backend.borrow().flavour()
-            ),
+            kind: self.inner.backend.borrow().kind(),
+            why: self.inner.why.clone(),
         }
     }
 
@@ -358,7 +371,7 @@ impl AsRawFd for Driver {
     /// For an outer loop: once [`prepare_to_sleep`](Driver::prepare_to_sleep) has returned true,
     /// this becomes readable when [`turn`](Driver::turn) has something to do.
     fn as_raw_fd(&self) -> RawFd {
-        self.inner.notifier.as_raw_fd()
+        self.inner.backend.borrow().as_raw_fd()
     }
 }
 
@@ -395,10 +408,32 @@ impl fmt::Display for Backend {
     }
 }
 
+impl BackendKind {
+    /// What `COMPIO_BACKEND` asks for, if it is set.
+    fn from_env() -> io::Result<Option<Self>> {
+        let Some(name) = std::env::var_os("COMPIO_BACKEND") else {
+            return Ok(None);
+        };
+        match name.to_str() {
+            Some("") => Ok(None),
+            Some("io-uring") => Ok(Some(Self::IoUring)),
+            Some("poll") => Ok(Some(Self::Poll)),
+            Some(_) | None => Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                format!(
+                    "COMPIO_BACKEND is {}: it must be io-uring or poll",
+                    name.display()
+                ),
+            )),
+        }
+    }
+}
+
 impl fmt::Display for BackendKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::IoUring => "io-uring",
+            Self::Poll => "poll",
         })
     }
 }
@@ -407,6 +442,7 @@ impl fmt::Display for BackendKind {
 pub(crate) struct Inner {
     pub(crate) flights: Flights,
     backend: RefCell<sys::Backend>,
+    why: String,
     desk: Arc<Desk>,
     notifier: Arc<Notifier>,
     pool: Pool,
@@ -440,15 +476,15 @@ impl Inner {
         match launched {
             Launch::InFlight => None,
             Launch::Answered(answer) => Some(answer),
-            Launch::Work(work) => self.dispatch(key, work),
+            Launch::Pool => self.dispatch(key, *request),
         }
     }
 
-    fn dispatch(&self, key: Key, work: Work) -> Option<Answer> {
+    fn dispatch(&self, key: Key, request: Request) -> Option<Answer> {
         self.flights.mark_work(key);
         let job = Job {
             key,
-            work,
+            request,
             desk: Arc::clone(&self.desk),
         };
         let error = self.pool.dispatch(job).err()?;

@@ -57,6 +57,12 @@ impl Key {
         u64::from(self.generation) << 32 | u64::from(self.index)
     }
 
+    /// The cell's index: flights in the air at the same time have different ones, and they are
+    /// small numbers.
+    pub(crate) fn index(self) -> u32 {
+        self.index
+    }
+
     pub(crate) fn from_bits(bits: u64) -> Self {
         Self {
             index: bits as u32,

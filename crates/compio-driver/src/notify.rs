@@ -15,8 +15,6 @@
 //! looked at before the thread sleeps. No wake can be lost between the look and the sleep.
 
 use std::{
-    io,
-    os::fd::{AsRawFd, RawFd},
     sync::{
         Arc,
         atomic::{
@@ -41,11 +39,11 @@ pub(crate) struct Notifier {
 }
 
 impl Notifier {
-    pub(crate) fn new() -> io::Result<Self> {
-        Ok(Self {
+    pub(crate) fn new(event: Event) -> Self {
+        Self {
             state: AtomicU8::new(RUNNING),
-            event: Event::new()?,
-        })
+            event,
+        }
     }
 
     pub(crate) fn notify(&self) {
@@ -86,11 +84,6 @@ impl Notifier {
             .compare_exchange(PARKED, RUNNING, AcqRel, Acquire);
     }
 
-    /// The event has done its work.
-    pub(crate) fn reset(&self) {
-        self.event.reset();
-    }
-
     pub(crate) fn waker(self: &Arc<Self>) -> Waker {
         Waker::from(Arc::clone(self))
     }
@@ -103,11 +96,5 @@ impl Wake for Notifier {
 
     fn wake_by_ref(self: &Arc<Self>) {
         self.notify();
-    }
-}
-
-impl AsRawFd for Notifier {
-    fn as_raw_fd(&self) -> RawFd {
-        self.event.as_raw_fd()
     }
 }

@@ -21,7 +21,8 @@ use std::{
 use crate::{
     flight::Key,
     notify::Notifier,
-    request::{Answer, Work},
+    request::{Answer, Request},
+    sys,
 };
 
 /// How long an idle thread waits for more.
@@ -52,13 +53,13 @@ struct State {
 #[derive(Debug)]
 pub(crate) struct Job {
     pub(crate) key: Key,
-    pub(crate) work: Work,
+    pub(crate) request: Request,
     pub(crate) desk: Arc<Desk>,
 }
 
-// SAFETY: `work.data` is memory of an operation in flight: it stays valid until the job's answer
-// has been landed, and the operation allows that it is used on this thread (`Operation`, third
-// rule).
+// SAFETY: the request points to memory of an operation in flight: it stays valid until the job's
+// answer has been landed. A kernel may be asked on any thread, and a `Request::Work` allows that it
+// is used there (`Operation`, third rule).
 unsafe impl Send for Job {}
 
 impl Pool {
@@ -134,10 +135,9 @@ impl Shared {
         loop {
             if let Some(job) = state.queue.pop_front() {
                 drop(state);
-                // SAFETY: each job is run once, on one thread; its data is valid, see `Job`. By
-                // `Request::Work`'s contract `run` does not unwind.
-                unsafe { (job.work.run)(job.work.data) };
-                job.desk.put(job.key, Ok(0));
+                // SAFETY: each job is run once, on one thread; its memory is valid, see `Job`.
+                let answer = unsafe { sys::call(&job.request) };
+                job.desk.put(job.key, answer);
                 drop(job);
                 state = self.lock();
                 continue;

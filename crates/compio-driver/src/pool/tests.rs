@@ -11,7 +11,8 @@ use crate::{
     notify::Notifier,
     op::Blocking,
     operation::Operation,
-    request::{Answer, Request},
+    request::Answer,
+    sys::Event,
 };
 
 /// What a driver has for blocking work.
@@ -24,7 +25,7 @@ struct Home {
 
 impl Home {
     fn new(threads: usize) -> Self {
-        let notifier = Arc::new(Notifier::new().unwrap());
+        let notifier = Arc::new(Notifier::new(Event::of_nobody().unwrap()));
         Self {
             flights: Flights::new(),
             pool: Pool::new(threads),
@@ -35,12 +36,9 @@ impl Home {
 
     fn begin<O: Operation>(&self, operation: O) -> Key {
         let (key, request) = self.flights.board(operation);
-        let Request::Work(work) = request else {
-            panic!("not work");
-        };
         self.flights.mark_work(key);
         let desk = Arc::clone(&self.desk);
-        self.pool.dispatch(Job { key, work, desk }).unwrap();
+        self.pool.dispatch(Job { key, request, desk }).unwrap();
         key
     }
 

@@ -22,11 +22,25 @@
 //! - Descriptors and memory of a request stay valid until its final answer was reported: the
 //!   arena of flights sees to it.
 
+use crate::request::Answer;
+
+#[cfg(target_os = "linux")]
+mod linux;
+#[cfg(unix)]
+mod poll;
+#[cfg(unix)]
+mod poller;
 #[cfg(unix)]
 mod unix;
 #[cfg(target_os = "linux")]
 mod uring;
 
+#[cfg(target_os = "linux")]
+pub(crate) use linux::{Backend, Event, choose};
+#[cfg(target_os = "linux")]
+use poller::epoll::{Events, Poller};
+#[cfg(all(unix, not(target_os = "linux")))]
+use poller::portable::{Events, Poller};
 #[cfg(unix)]
 pub use unix::{
     AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, Message, OwnedFd, PeerAddress, RawFd,
@@ -34,9 +48,17 @@ pub use unix::{
 };
 #[cfg(unix)]
 pub(crate) use unix::{
-    CURRENT_DIR, EAGAIN, ECANCELED, Event, MSG_TRUNC, SHUT_RD, SHUT_RDWR, SHUT_WR,
+    CURRENT_DIR, EAGAIN, ECANCELED, MSG_TRUNC, SHUT_RD, SHUT_RDWR, SHUT_WR, call,
 };
 #[cfg(target_os = "linux")]
 pub use uring::RawEntry;
-#[cfg(target_os = "linux")]
-pub(crate) use uring::{Launch, Uring as Backend};
+
+/// What became of a request at its launch.
+pub(crate) enum Launch {
+    /// The answer comes out of a later wait.
+    InFlight,
+    /// Here it is.
+    Answered(Answer),
+    /// The caller shall give it to the pool, whose threads may block.
+    Pool,
+}

@@ -195,8 +195,10 @@ unsafe fn pipe_call(pipe: &Pipe) -> Answer {
             };
             let from_at = place(from_position, &raw mut from_at);
             let to_at = place(to_position, &raw mut to_at);
+            // The backends see to it that this is not the place to wait.
+            let flags = libc::SPLICE_F_NONBLOCK;
             // SAFETY: the offsets are null or locals that outlive the call.
-            bytes(unsafe { libc::splice(from, from_at, to, to_at, len as usize, 0) })
+            bytes(unsafe { libc::splice(from, from_at, to, to_at, len as usize, flags) })
         }
     }
 }
@@ -209,7 +211,7 @@ fn bytes(result: isize) -> Answer {
     u32::try_from(result).map_err(|_| last_error())
 }
 
-fn last_error() -> i32 {
+pub(crate) fn last_error() -> i32 {
     std::io::Error::last_os_error()
         .raw_os_error()
         .unwrap_or(libc::EIO)

@@ -3,11 +3,12 @@
 
 mod call;
 mod event;
+pub(crate) mod nowait;
 mod stat;
 mod types;
 
-pub(crate) use call::call;
-pub(crate) use event::Event;
+pub(crate) use call::{call, last_error};
+pub(crate) use event::EventFd;
 pub(crate) use libc::{
     AT_FDCWD as CURRENT_DIR, EAGAIN, ECANCELED, MSG_TRUNC, SHUT_RD, SHUT_RDWR, SHUT_WR,
 };

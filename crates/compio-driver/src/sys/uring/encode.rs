@@ -8,7 +8,7 @@ use io_uring::{
 
 use crate::{
     request::PeerAddress,
-    request::{File, Message, Net, Pipe, Poll, Position, RawSlice, Request, Span, Stat, Work},
+    request::{File, Message, Net, Pipe, Poll, Position, RawSlice, Request, Span, Stat},
 };
 
 /// What is to be done with a request.
@@ -18,7 +18,7 @@ pub(super) enum Encoded {
     /// A plain call on this thread is faster than what the ring would do, and does not block.
     Call,
     /// It runs on the pool of threads.
-    Work(Work),
+    Work,
 }
 
 /// The entry's user data is left to the caller.
@@ -34,7 +34,7 @@ pub(super) unsafe fn encode(request: &Request) -> Encoded {
         Request::Net(ref net) => encode_net(net),
         Request::Pipe(ref pipe) => encode_pipe(pipe),
         Request::Poll(Poll::Once { fd, events }) => opcode::PollAdd::new(Fd(fd), events).build(),
-        Request::Work(work) => return Encoded::Work(work),
+        Request::Work(_) => return Encoded::Work,
         // SAFETY: valid by this function's contract.
         Request::Raw(entry) => unsafe { (*entry).clone() },
     })

@@ -4,16 +4,23 @@ mod encode;
 mod probe;
 mod setup;
 
-use std::{collections::VecDeque, io, os::fd::AsRawFd, time::Duration};
+use std::{
+    collections::VecDeque,
+    io,
+    os::fd::{AsRawFd, RawFd},
+    sync::Arc,
+    time::Duration,
+};
 
 pub use io_uring::squeue::Entry as RawEntry;
 use io_uring::{EnterFlags, IoUring, cqueue, opcode, types};
 
-use self::encode::Encoded;
+use self::{encode::Encoded, probe::Probed};
+use super::{Launch, unix::EventFd};
 use crate::{
     flight::Key,
     notify::Notifier,
-    request::{Answer, Request, Work, ready},
+    request::{Answer, Net, Request, ready},
     spin::Spin,
 };
 
@@ -25,24 +32,18 @@ const EVENT: u64 = u64::MAX - 1;
 /// overflows, it does not sleep at all.
 const SLEEP_MAX: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
-/// What became of a request at its launch.
-pub(crate) enum Launch {
-    /// The answer comes out of a later wait.
-    InFlight,
-    /// Here it is.
-    Answered(Answer),
-    /// The caller shall give it to the pool.
-    Work(Work),
-}
-
 pub(crate) struct Uring {
     ring: IoUring,
     flavour: &'static str,
     /// Entries that found the submission queue full. They go out first, in order.
     backlog: VecDeque<RawEntry>,
-    /// Whether a poll of the notifier's event is in the kernel's hands.
+    /// What this kernel can do.
+    probed: Probed,
+    /// Ends a sleep.
+    event: Arc<EventFd>,
+    /// Whether a poll of the event is in the kernel's hands.
     event_armed: bool,
-    /// Whether completions signal the notifier's event, for a sleep outside of this backend.
+    /// Whether completions signal the event, for a sleep outside of this backend.
     signals_event: bool,
     /// [`EnterFlags::NO_IOWAIT`], where it is known: an idle ring is no disk that we wait for.
     enter_flags: EnterFlags,
@@ -54,7 +55,7 @@ pub(crate) struct Uring {
 impl Uring {
     pub(crate) fn new(entries: u32, spin: Spin) -> io::Result<Self> {
         let setup::Setup { ring, flavour } = setup::set_up(entries)?;
-        probe::check(&ring)?;
+        let probed = Probed::ask(&ring)?;
         let mut enter_flags = EnterFlags::empty();
         if ring.params().is_feature_no_iowait() {
             enter_flags |= EnterFlags::NO_IOWAIT;
@@ -63,6 +64,8 @@ impl Uring {
             ring,
             flavour,
             backlog: VecDeque::new(),
+            probed,
+            event: Arc::new(EventFd::new()?),
             event_armed: false,
             signals_event: false,
             enter_flags,
@@ -79,19 +82,30 @@ impl Uring {
         self.enters
     }
 
+    /// What ends a sleep of this backend.
+    pub(crate) fn event(&self) -> Arc<EventFd> {
+        Arc::clone(&self.event)
+    }
+
     /// # Safety
     ///
     /// What the request points to stays valid until the answer to `key` has been reported.
     pub(crate) unsafe fn launch(&mut self, key: Key, request: &Request) -> Launch {
         // SAFETY: passed on from this function.
         match unsafe { encode::encode(request) } {
-            Encoded::Entry(entry) => {
+            Encoded::Entry(entry) if self.probed.knows(&entry) => {
                 self.push(entry.user_data(key.to_bits()));
                 Launch::InFlight
             }
+            // An older kernel: the plain call does the same. This one never waits.
+            Encoded::Entry(_) if !matches!(request, Request::Net(Net::Socket { .. })) => {
+                Launch::Pool
+            }
             // SAFETY: passed on from this function.
-            Encoded::Call => Launch::Answered(unsafe { super::unix::call(request) }),
-            Encoded::Work(work) => Launch::Work(work),
+            Encoded::Entry(_) | Encoded::Call => {
+                Launch::Answered(unsafe { super::unix::call(request) })
+            }
+            Encoded::Work => Launch::Pool,
         }
     }
 
@@ -118,7 +132,7 @@ impl Uring {
         } else {
             self.enter_if_needed()?;
         }
-        self.reap(notifier, land);
+        self.reap(land);
         Ok(())
     }
 
@@ -194,7 +208,7 @@ impl Uring {
     /// Announces a sleep, which the notifier's event will end. False if there may be none.
     fn park(&mut self, notifier: &Notifier) -> bool {
         if !self.event_armed {
-            let entry = opcode::PollAdd::new(types::Fd(notifier.as_raw_fd()), ready::IN)
+            let entry = opcode::PollAdd::new(types::Fd(self.event.as_raw_fd()), ready::IN)
                 .build()
                 .user_data(EVENT);
             self.push(entry);
@@ -204,19 +218,19 @@ impl Uring {
         self.backlog.is_empty() && notifier.park()
     }
 
-    /// For a sleep outside of [`wait`](Self::wait), on the notifier's event. False if there is
+    /// For a sleep outside of [`wait`](Self::wait), on this backend's event. False if there is
     /// something to do already.
     ///
     /// The ring's own descriptor would not do: where task work is deferred, it becomes readable
     /// without waking those who wait for it. So completions signal the event, from now on.
     pub(crate) fn prepare_to_sleep(&mut self, notifier: &Notifier) -> bool {
         if !self.signals_event {
-            let registered = self.ring.submitter().register_eventfd(notifier.as_raw_fd());
+            let registered = self.ring.submitter().register_eventfd(self.event.as_raw_fd());
             self.signals_event = registered.is_ok();
         }
         self.refill();
         // Before the last look: what is signalled after it makes the event readable again.
-        notifier.reset();
+        self.event.reset();
         let parked = self.signals_event && self.backlog.is_empty() && notifier.park();
         let entered = self.enter_if_needed().is_ok();
         if parked && entered && self.ring.completion().is_empty() {
@@ -254,14 +268,14 @@ impl Uring {
         }
     }
 
-    fn reap(&mut self, notifier: &Notifier, land: &mut dyn FnMut(Key, Answer)) {
+    fn reap(&mut self, land: &mut dyn FnMut(Key, Answer)) {
         for completion in self.ring.completion() {
             match completion.user_data() {
                 // The target's own completion is what counts.
                 CANCEL => {}
                 EVENT => {
                     self.event_armed = false;
-                    notifier.reset();
+                    self.event.reset();
                 }
                 key if !cqueue::more(completion.flags()) => {
                     let result = completion.result();
@@ -271,5 +285,11 @@ impl Uring {
                 _ => {}
             }
         }
+    }
+}
+
+impl AsRawFd for Uring {
+    fn as_raw_fd(&self) -> RawFd {
+        self.event.as_raw_fd()
     }
 }

@@ -1,50 +1,105 @@
-//! Asking the kernel whether it knows the operations that this crate uses.
+//! Asking the kernel which operations it knows.
 
-use std::io;
+use std::{env, io};
 
-use io_uring::{IoUring, Probe, opcode};
+use io_uring::{IoUring, Probe, opcode, squeue::Entry};
 
-/// What no program of ours can do without. All are in Linux 5.19.
-const NEEDED: [(&str, u8); 18] = [
+/// What nothing works without, and no plain call can stand in for.
+const NEEDED: [(&str, u8); 13] = [
     ("NOP", opcode::Nop::CODE),
     ("READ", opcode::Read::CODE),
     ("WRITE", opcode::Write::CODE),
     ("READV", opcode::Readv::CODE),
     ("WRITEV", opcode::Writev::CODE),
-    ("FSYNC", opcode::Fsync::CODE),
-    ("OPENAT", opcode::OpenAt::CODE),
-    ("CLOSE", opcode::Close::CODE),
-    ("STATX", opcode::Statx::CODE),
-    ("SOCKET", opcode::Socket::CODE),
     ("CONNECT", opcode::Connect::CODE),
     ("ACCEPT", opcode::Accept::CODE),
     ("RECV", opcode::Recv::CODE),
     ("SEND", opcode::Send::CODE),
     ("RECVMSG", opcode::RecvMsg::CODE),
     ("SENDMSG", opcode::SendMsg::CODE),
-    ("SPLICE", opcode::Splice::CODE),
     ("POLL_ADD", opcode::PollAdd::CODE),
+    ("ASYNC_CANCEL", opcode::AsyncCancel::CODE),
 ];
 
-/// Refuses a kernel that lacks an operation or a property that correctness rests on.
-pub(super) fn check(ring: &IoUring) -> io::Result<()> {
-    let params = ring.params();
-    let missing = |what: &str| {
-        Err(io::Error::new(
-            io::ErrorKind::Unsupported,
-            format!("this kernel's io_uring lacks {what}"),
-        ))
-    };
-    if !params.is_feature_nodrop() {
-        return missing("lossless completions (NODROP)");
+/// What a plain call on another thread does as well.
+const REPLACEABLE: [(&str, u8); 6] = [
+    ("FSYNC", opcode::Fsync::CODE),
+    ("OPENAT", opcode::OpenAt::CODE),
+    ("CLOSE", opcode::Close::CODE),
+    ("STATX", opcode::Statx::CODE),
+    ("SOCKET", opcode::Socket::CODE),
+    ("SPLICE", opcode::Splice::CODE),
+];
+
+/// Names of replaceable operations that shall not be used, separated by commas: for tests, and for
+/// whoever has a kernel in which one of them is broken.
+const WITHOUT: &str = "COMPIO_URING_WITHOUT";
+
+/// The answers, a bit for each opcode.
+pub(super) struct Probed {
+    known: u128,
+}
+
+impl Probed {
+    /// Refuses a kernel that lacks an operation or a property that correctness rests on.
+    pub(super) fn ask(ring: &IoUring) -> io::Result<Self> {
+        let params = ring.params();
+        if !params.is_feature_nodrop() {
+            return Err(missing("lossless completions (NODROP)"));
+        }
+        if !params.is_feature_ext_arg() {
+            return Err(missing("waiting with a timeout (EXT_ARG)"));
+        }
+        let mut probe = Probe::new();
+        ring.submitter().register_probe(&mut probe)?;
+        let known = (0..128)
+            .filter(|code| probe.is_supported(*code))
+            .fold(0, |known, code| known | 1 << code);
+        let mut probed = Self { known };
+        if let Some((name, _)) = NEEDED.iter().find(|(_, code)| !probed.has(*code)) {
+            return Err(missing(name));
+        }
+        if let Ok(names) = env::var(WITHOUT) {
+            probed.forget(&names)?;
+        }
+        Ok(probed)
     }
-    if !params.is_feature_ext_arg() {
-        return missing("waiting with a timeout (EXT_ARG)");
+
+    /// Whether the kernel knows the entry's operation.
+    pub(super) fn knows(&self, entry: &Entry) -> bool {
+        self.has(entry.get_opcode() as u8)
     }
-    let mut probe = Probe::new();
-    ring.submitter().register_probe(&mut probe)?;
-    match NEEDED.iter().find(|(_, code)| !probe.is_supported(*code)) {
-        Some((name, _)) => missing(name),
-        None => Ok(()),
+
+    fn has(&self, code: u8) -> bool {
+        1_u128
+            .checked_shl(code.into())
+            .is_some_and(|bit| self.known & bit != 0)
     }
+
+    fn forget(&mut self, names: &str) -> io::Result<()> {
+        for name in names
+            .split(',')
+            .map(str::trim)
+            .filter(|name| !name.is_empty())
+        {
+            let known = REPLACEABLE
+                .iter()
+                .find(|(known, _)| known.eq_ignore_ascii_case(name));
+            let Some((_, code)) = known else {
+                return Err(io::Error::other(format!(
+                    "{WITHOUT} names {name}, which is none of {}",
+                    REPLACEABLE.map(|(name, _)| name).join(", ")
+                )));
+            };
+            self.known &= !(1 << code);
+        }
+        Ok(())
+    }
+}
+
+fn missing(what: &str) -> io::Error {
+    io::Error::new(
+        io::ErrorKind::Unsupported,
+        format!("this kernel's io_uring lacks {what}"),
+    )
 }

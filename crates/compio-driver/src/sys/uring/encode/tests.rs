@@ -27,7 +27,7 @@ fn check(request: Request, places: &[Place], expected: Expect) {
     let shown = match unsafe { encode(&request) } {
         Encoded::Entry(entry) => show(&entry, places),
         Encoded::Call => "a plain call".to_owned(),
-        Encoded::Work(_) => "work for the pool".to_owned(),
+        Encoded::Work => "work for the pool".to_owned(),
     };
     expected.assert_eq(&shown);
 }

@@ -1,0 +1,168 @@
+//! The two backends of Linux behind one type, and which of them is taken.
+
+use std::{
+    io,
+    os::fd::{AsRawFd, RawFd},
+    sync::Arc,
+    time::Duration,
+};
+
+use super::{Launch, Poller, poll::Readiness, unix::EventFd, uring::Uring};
+use crate::{
+    driver::BackendKind,
+    flight::Key,
+    notify::Notifier,
+    request::{Answer, Request},
+    spin::Spin,
+};
+
+pub(crate) enum Backend {
+    Uring(Uring),
+    Poll(Readiness),
+}
+
+/// What ends a backend's sleep.
+#[derive(Debug)]
+pub(crate) enum Event {
+    Fd(Arc<EventFd>),
+    Poller(Arc<Poller>),
+}
+
+/// Makes the backend that is asked for, or the best one that this kernel allows; and says why.
+///
+/// A kernel that lacks io_uring or refuses it is one reason to fall back. To be out of memory or
+/// descriptors is none: that is an error which says so.
+pub(crate) fn choose(
+    wanted: Option<BackendKind>,
+    entries: u32,
+    spin: Spin,
+) -> io::Result<(Backend, Event, String)> {
+    match wanted {
+        Some(BackendKind::IoUring) => match uring(entries, spin) {
+            Ok((backend, event, flavour)) => {
+                Ok((backend, event, format!("it was asked for ({flavour})")))
+            }
+            Err(error) => Err(io::Error::new(
+                error.kind(),
+                format!(
+                    "the io-uring backend was asked for, but {error}; \
+                     without a wish, or with `poll`, the readiness backend runs here"
+                ),
+            )),
+        },
+        Some(BackendKind::Poll) => readiness("it was asked for".into()),
+        None => match uring(entries, spin) {
+            Ok((backend, event, flavour)) => Ok((
+                backend,
+                event,
+                format!("this kernel permits it ({flavour})"),
+            )),
+            Err(error) if is_refusal(&error) => readiness(error.to_string()),
+            Err(error) => Err(error),
+        },
+    }
+}
+
+fn uring(entries: u32, spin: Spin) -> io::Result<(Backend, Event, &'static str)> {
+    let uring = Uring::new(entries, spin)?;
+    let event = Event::Fd(uring.event());
+    let flavour = uring.flavour();
+    Ok((Backend::Uring(uring), event, flavour))
+}
+
+fn readiness(why: String) -> io::Result<(Backend, Event, String)> {
+    let readiness = Readiness::new()?;
+    let event = Event::Poller(readiness.poller());
+    Ok((Backend::Poll(readiness), event, why))
+}
+
+/// Whether the kernel said no, rather than "not now".
+fn is_refusal(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::Unsupported | io::ErrorKind::PermissionDenied | io::ErrorKind::InvalidInput
+    )
+}
+
+impl Event {
+    /// An event that no backend listens to.
+    #[cfg(test)]
+    pub(crate) fn of_nobody() -> io::Result<Self> {
+        Ok(Self::Fd(Arc::new(EventFd::new()?)))
+    }
+
+    /// Ends the sleep. Callable from any thread, and never blocking.
+    pub(crate) fn signal(&self) {
+        match self {
+            Self::Fd(event) => event.signal(),
+            Self::Poller(poller) => poller.notify(),
+        }
+    }
+}
+
+impl Backend {
+    pub(crate) fn kind(&self) -> BackendKind {
+        match self {
+            Self::Uring(_) => BackendKind::IoUring,
+            Self::Poll(_) => BackendKind::Poll,
+        }
+    }
+
+    /// How often the kernel was entered to submit or wait.
+    pub(crate) fn enters(&self) -> u64 {
+        match self {
+            Self::Uring(uring) => uring.enters(),
+            Self::Poll(readiness) => readiness.waits(),
+        }
+    }
+
+    /// # Safety
+    ///
+    /// What the request points to stays valid until the answer to `key` has been reported.
+    #[inline]
+    pub(crate) unsafe fn launch(&mut self, key: Key, request: &Request) -> Launch {
+        // SAFETY: passed on from this function.
+        unsafe {
+            match self {
+                Self::Uring(uring) => uring.launch(key, request),
+                Self::Poll(readiness) => readiness.launch(key, request),
+            }
+        }
+    }
+
+    pub(crate) fn cancel(&mut self, key: Key) {
+        match self {
+            Self::Uring(uring) => uring.cancel(key),
+            Self::Poll(readiness) => readiness.cancel(key),
+        }
+    }
+
+    #[inline]
+    pub(crate) fn wait(
+        &mut self,
+        timeout: Option<Duration>,
+        notifier: &Notifier,
+        land: &mut dyn FnMut(Key, Answer),
+    ) -> io::Result<()> {
+        match self {
+            Self::Uring(uring) => uring.wait(timeout, notifier, land),
+            Self::Poll(readiness) => readiness.wait(timeout, notifier, land),
+        }
+    }
+
+    pub(crate) fn prepare_to_sleep(&mut self, notifier: &Notifier) -> bool {
+        match self {
+            Self::Uring(uring) => uring.prepare_to_sleep(notifier),
+            Self::Poll(readiness) => readiness.prepare_to_sleep(notifier),
+        }
+    }
+}
+
+impl AsRawFd for Backend {
+    fn as_raw_fd(&self) -> RawFd {
+        match self {
+            Self::Uring(uring) => uring.as_raw_fd(),
+            Self::Poll(readiness) => readiness.as_raw_fd(),
+        }
+    }
+}

@@ -1,0 +1,268 @@
+//! The readiness backend: each request is tried first, and waits for its descriptor to become ready
+//! only if the kernel says "not now". What no readiness is known for, as regular files, goes to the
+//! pool of threads.
+//!
+//! Whoever waits for the same direction of the same descriptor is served in order.
+//!
+//! The poller knows descriptors by number, and numbers are used again. Of one that a
+//! [`SharedFd`](crate::SharedFd) holds it is asked for every change, once for that
+//! [life](crate::fd::life_of) of the number. Of any other it is asked for one event at a time, while
+//! somebody waits for it and so keeps it open. Nothing has to be undone when a descriptor is closed:
+//! an event that belonged to a former one of the same number does nothing but look in vain.
+
+mod attempt;
+mod queues;
+
+use std::{
+    collections::VecDeque,
+    io,
+    os::fd::{AsRawFd, RawFd},
+    sync::Arc,
+    time::Duration,
+};
+
+use self::{
+    attempt::{Plan, attempt, is_stream, plan, resume, splice_waits_for},
+    queues::{Direction, Queues},
+};
+use super::{Events, Launch, Poller};
+use crate::{
+    fd::life_of,
+    flight::Key,
+    notify::Notifier,
+    request::{Answer, Request},
+};
+
+/// How many requests are answered at their launch before somebody else has a turn.
+const INSTANT_MAX: u32 = 64;
+
+/// How many events are taken at once.
+const EVENTS_MAX: usize = 256;
+
+pub(crate) struct Readiness {
+    poller: Arc<Poller>,
+    /// Lent out while its events are served.
+    events: Option<Events>,
+    queues: Queues,
+    /// Answers to be reported by the next wait.
+    answered: VecDeque<(Key, Answer)>,
+    instant_left: u32,
+    /// How often the poller was waited for.
+    waits: u64,
+}
+
+impl Readiness {
+    pub(crate) fn new() -> io::Result<Self> {
+        Ok(Self {
+            poller: Arc::new(Poller::new()?),
+            events: Some(Events::new(EVENTS_MAX)),
+            queues: Queues::default(),
+            answered: VecDeque::new(),
+            instant_left: INSTANT_MAX,
+            waits: 0,
+        })
+    }
+
+    /// What ends a sleep of this backend.
+    pub(crate) fn poller(&self) -> Arc<Poller> {
+        Arc::clone(&self.poller)
+    }
+
+    pub(crate) fn waits(&self) -> u64 {
+        self.waits
+    }
+
+    /// # Safety
+    ///
+    /// What the request points to stays valid until the answer to `key` has been reported.
+    pub(crate) unsafe fn launch(&mut self, key: Key, request: &Request) -> Launch {
+        if matches!(request, Request::Nop) {
+            // Its point is to take the whole way.
+            self.answered.push_back((key, Ok(0)));
+            return Launch::InFlight;
+        }
+        // SAFETY: passed on from this function.
+        let (fd, direction) = match unsafe { plan(request) } {
+            Plan::Answered(answer) => return self.answer(key, answer),
+            Plan::Pool => return Launch::Pool,
+            Plan::Wait(fd, direction) => (fd, direction),
+        };
+        if !self.queues.is_crowded(fd, direction, life_of(fd)) {
+            // SAFETY: passed on from this function.
+            if let Some(answer) = unsafe { attempt(request) } {
+                self.queues.set_drained(fd, direction, request, answer);
+                return self.answer(key, answer);
+            }
+        }
+        self.queues.push(fd, direction, key, *request);
+        match self.arm(fd) {
+            Ok(()) => Launch::InFlight,
+            Err(error) => {
+                self.queues.remove(key);
+                // A descriptor without readiness, such as a regular file.
+                if error.raw_os_error() == Some(libc::EPERM) {
+                    return Launch::Pool;
+                }
+                Launch::Answered(Err(error.raw_os_error().unwrap_or(libc::EIO)))
+            }
+        }
+    }
+
+    pub(crate) fn cancel(&mut self, key: Key) {
+        if self.queues.remove(key) {
+            self.answered.push_back((key, Err(libc::ECANCELED)));
+        }
+    }
+
+    /// Sleeps for at most `timeout` (`None`: as long as it takes) if there is nothing to report,
+    /// and reports all that is there.
+    pub(crate) fn wait(
+        &mut self,
+        timeout: Option<Duration>,
+        notifier: &Notifier,
+        land: &mut dyn FnMut(Key, Answer),
+    ) -> io::Result<()> {
+        self.instant_left = INSTANT_MAX;
+        let sleeps = timeout != Some(Duration::ZERO) && self.answered.is_empty() && notifier.park();
+        let waited = if sleeps {
+            let waited = self.poll(timeout);
+            notifier.unpark();
+            waited
+        } else if self.queues.is_empty() {
+            Ok(())
+        } else {
+            self.poll(Some(Duration::ZERO))
+        };
+        self.serve_all();
+        for (key, answer) in self.answered.drain(..) {
+            land(key, answer);
+        }
+        waited
+    }
+
+    /// For a sleep outside of [`wait`](Self::wait), on this backend's descriptor. False if there
+    /// is something to do already.
+    pub(crate) fn prepare_to_sleep(&mut self, notifier: &Notifier) -> bool {
+        self.answered.is_empty() && notifier.park()
+    }
+
+    fn answer(&mut self, key: Key, answer: Answer) -> Launch {
+        if self.instant_left > 0 {
+            self.instant_left -= 1;
+            return Launch::Answered(answer);
+        }
+        self.answered.push_back((key, answer));
+        Launch::InFlight
+    }
+
+    fn poll(&mut self, timeout: Option<Duration>) -> io::Result<()> {
+        self.waits += 1;
+        match &mut self.events {
+            Some(events) => self.poller.wait(events, timeout),
+            None => Ok(()),
+        }
+    }
+
+    /// Tries again whatever waits for what has become ready.
+    fn serve_all(&mut self) {
+        let Some(events) = self.events.take() else {
+            return;
+        };
+        for happening in events.iter() {
+            let fd = happening.fd;
+            self.unsubscribe_if_stale(fd);
+            self.queues.note(&happening);
+            if happening.is_readable {
+                self.serve(fd, Direction::Read);
+            }
+            if happening.is_writable {
+                self.serve(fd, Direction::Write);
+            }
+            self.serve(fd, Direction::Either);
+            if let Err(error) = self.arm(fd) {
+                let code = error.raw_os_error().unwrap_or(libc::EIO);
+                self.fail(fd, code);
+            }
+        }
+        self.events = Some(events);
+    }
+
+    fn serve(&mut self, fd: RawFd, direction: Direction) {
+        while let Some((key, request)) = self.queues.first(fd, direction) {
+            // SAFETY: the request has not been answered: its memory and descriptors are valid, by
+            // the contract of `launch`.
+            let Some(answer) = (unsafe { resume(&request) }) else {
+                if self.moves_on(fd, direction, key, &request) {
+                    continue;
+                }
+                return;
+            };
+            self.queues.remove(key);
+            self.queues.set_drained(fd, direction, &request, answer);
+            self.answered.push_back((key, answer));
+        }
+    }
+
+    /// A splice that has something to move now may have to wait for its other end.
+    fn moves_on(&mut self, fd: RawFd, direction: Direction, key: Key, request: &Request) -> bool {
+        let Request::Pipe(pipe) = request else {
+            return false;
+        };
+        let other = splice_waits_for(pipe);
+        if other == (fd, direction) {
+            return false;
+        }
+        self.queues.remove(key);
+        self.queues.push(other.0, other.1, key, *request);
+        if let Err(error) = self.arm(other.0) {
+            self.queues.remove(key);
+            let code = error.raw_os_error().unwrap_or(libc::EIO);
+            self.answered.push_back((key, Err(code)));
+        }
+        true
+    }
+
+    /// Answers everybody who waits for this descriptor: there is no hearing of it any more.
+    fn fail(&mut self, fd: RawFd, code: i32) {
+        for direction in Direction::ALL {
+            while let Some((key, _)) = self.queues.first(fd, direction) {
+                self.queues.remove(key);
+                self.answered.push_back((key, Err(code)));
+            }
+        }
+    }
+
+    /// Sees to it that the poller tells of what somebody waits for.
+    fn arm(&mut self, fd: RawFd) -> io::Result<()> {
+        let life = life_of(fd);
+        if self.queues.is_subscribed(fd, life) {
+            return Ok(());
+        }
+        let Some(arming) = self.queues.arming(fd) else {
+            return Ok(());
+        };
+        if life.is_some() && self.poller.subscribe(fd, arming.is_known)? {
+            self.queues.set_subscribed(fd, life, is_stream(fd));
+            return Ok(());
+        }
+        self.poller
+            .once(fd, arming.read, arming.write, arming.is_known)?;
+        self.queues.set_armed(fd);
+        Ok(())
+    }
+
+    /// A subscribed descriptor may have gone elsewhere without being closed: no more of it.
+    fn unsubscribe_if_stale(&mut self, fd: RawFd) {
+        let life = life_of(fd);
+        if self.queues.is_stale(fd, life) {
+            self.poller.forget(fd);
+            self.queues.forget(fd);
+        }
+    }
+}
+
+impl AsRawFd for Readiness {
+    fn as_raw_fd(&self) -> RawFd {
+        self.poller.as_raw_fd()
+    }
+}

@@ -1,0 +1,264 @@
+//! Who waits for which descriptor: a queue for each direction, in order of arrival.
+//!
+//! Waiting requests lie in a table by their cell's index, and are linked from there, so that none
+//! of them costs an allocation, and a cancel finds its target at once.
+
+use std::os::fd::RawFd;
+
+use crate::{
+    flight::Key,
+    request::{Answer, Net, Request},
+    sys::poller::Happening,
+};
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Direction {
+    Read,
+    Write,
+    /// Whichever comes first.
+    Either,
+}
+
+impl Direction {
+    pub(super) const ALL: [Self; 3] = [Self::Read, Self::Write, Self::Either];
+}
+
+/// The end of a queue.
+const NONE: u32 = u32::MAX;
+
+#[derive(Default)]
+pub(super) struct Queues {
+    /// By descriptor number.
+    files: Vec<Watch>,
+    /// By cell index.
+    waits: Vec<Option<Wait>>,
+    waiting: usize,
+}
+
+/// One descriptor number.
+#[derive(Clone, Copy)]
+struct Watch {
+    lanes: [Lane; 3],
+    /// Whether the poller has heard of a descriptor with this number.
+    is_known: bool,
+    /// In which life of the descriptor the poller was asked for all its events, once for all.
+    subscribed: Option<u32>,
+    /// Whether it is a stream, in that life: only a stream's short transfer took all there was.
+    is_stream: bool,
+    /// Whether the end of it has been announced: a short transfer says nothing then.
+    is_ending: bool,
+}
+
+/// One direction of a descriptor.
+#[derive(Clone, Copy)]
+struct Lane {
+    first: u32,
+    last: u32,
+    is_armed: bool,
+    /// The last transfer took all there was: a try would be in vain.
+    is_drained: bool,
+}
+
+struct Wait {
+    key: Key,
+    request: Request,
+    fd: RawFd,
+    direction: Direction,
+    next: u32,
+}
+
+/// What is to be asked of the poller.
+#[derive(Clone, Copy)]
+pub(super) struct Arming {
+    pub(super) read: bool,
+    pub(super) write: bool,
+    pub(super) is_known: bool,
+}
+
+impl Queues {
+    pub(super) fn is_empty(&self) -> bool {
+        self.waiting == 0
+    }
+
+    /// Whether a newcomer has to wait without a try: others do, or there is nothing to be had.
+    pub(super) fn is_crowded(&self, fd: RawFd, direction: Direction, life: Option<u32>) -> bool {
+        self.files.get(fd as usize).is_some_and(|watch| {
+            let lane = watch.lanes[direction as usize];
+            lane.first != NONE || lane.is_drained && life.is_some() && watch.subscribed == life
+        })
+    }
+
+    pub(super) fn push(&mut self, fd: RawFd, direction: Direction, key: Key, request: Request) {
+        let index = key.index();
+        if self.waits.len() <= index as usize {
+            self.waits.resize_with(index as usize + 1, || None);
+        }
+        self.waits[index as usize] = Some(Wait {
+            key,
+            request,
+            fd,
+            direction,
+            next: NONE,
+        });
+        self.waiting += 1;
+        let lane = self.lane(fd, direction);
+        let last = std::mem::replace(&mut lane.last, index);
+        if last == NONE {
+            lane.first = index;
+        } else if let Some(wait) = &mut self.waits[last as usize] {
+            wait.next = index;
+        }
+    }
+
+    /// Who has waited longest.
+    pub(super) fn first(&self, fd: RawFd, direction: Direction) -> Option<(Key, Request)> {
+        let lane = self.files.get(fd as usize)?.lanes[direction as usize];
+        let wait = self.waits.get(lane.first as usize)?.as_ref()?;
+        Some((wait.key, wait.request))
+    }
+
+    /// Takes somebody out of the queue. False if the key does not wait.
+    pub(super) fn remove(&mut self, key: Key) -> bool {
+        let index = key.index();
+        let Some(Some(wait)) = self.waits.get(index as usize) else {
+            return false;
+        };
+        if wait.key != key {
+            return false;
+        }
+        let (fd, direction, next) = (wait.fd, wait.direction, wait.next);
+        let before = self.before(fd, direction, index);
+        self.waits[index as usize] = None;
+        self.waiting -= 1;
+        if let Some(wait) = before.and_then(|before| self.waits[before as usize].as_mut()) {
+            wait.next = next;
+        }
+        let lane = self.lane(fd, direction);
+        if lane.first == index {
+            lane.first = next;
+        }
+        if lane.last == index {
+            lane.last = before.unwrap_or(NONE);
+        }
+        if lane.first == NONE {
+            // The descriptor may be closed now, and its number be used for another.
+            lane.is_armed = false;
+        }
+        true
+    }
+
+    /// Who waits right before `index`, if anybody does.
+    fn before(&self, fd: RawFd, direction: Direction, index: u32) -> Option<u32> {
+        let mut before = None;
+        let mut at = self.files[fd as usize].lanes[direction as usize].first;
+        while at != index {
+            before = Some(at);
+            at = self.waits[at as usize].as_ref()?.next;
+        }
+        before
+    }
+
+    /// Whether the poller tells of every change of the descriptor in this life of it.
+    pub(super) fn is_subscribed(&self, fd: RawFd, life: Option<u32>) -> bool {
+        life.is_some()
+            && self
+                .files
+                .get(fd as usize)
+                .is_some_and(|watch| watch.subscribed == life)
+    }
+
+    /// Whether a subscription is left from an earlier life of the number.
+    pub(super) fn is_stale(&self, fd: RawFd, life: Option<u32>) -> bool {
+        self.files
+            .get(fd as usize)
+            .is_some_and(|watch| watch.subscribed.is_some() && watch.subscribed != life)
+    }
+
+    /// The poller knows the number no more.
+    pub(super) fn forget(&mut self, fd: RawFd) {
+        let watch = &mut self.files[fd as usize];
+        watch.is_known = false;
+        watch.subscribed = None;
+    }
+
+    /// The poller has been asked for every change of the descriptor in this life of it.
+    pub(super) fn set_subscribed(&mut self, fd: RawFd, life: Option<u32>, is_stream: bool) {
+        let watch = &mut self.files[fd as usize];
+        watch.is_known = true;
+        watch.subscribed = life;
+        watch.is_stream = is_stream;
+        watch.is_ending = false;
+    }
+
+    /// A transfer in this direction has ended; a short one of a stream has taken all there was.
+    pub(super) fn set_drained(
+        &mut self,
+        fd: RawFd,
+        direction: Direction,
+        request: &Request,
+        answer: Answer,
+    ) {
+        let is_drained = matches!(
+            (request, answer),
+            (Request::Net(Net::Recv { span, .. }), Ok(len)) if 0 < len && len < span.len
+        );
+        // Of a number that was never waited for, nothing is known.
+        if let Some(watch) = self.files.get_mut(fd as usize) {
+            watch.lanes[direction as usize].is_drained =
+                is_drained && watch.is_stream && !watch.is_ending;
+        }
+    }
+
+    /// The poller tells of something. What it was asked for once it has given.
+    pub(super) fn note(&mut self, happening: &Happening) {
+        for direction in Direction::ALL {
+            let lane = self.lane(happening.fd, direction);
+            lane.is_armed = false;
+            lane.is_drained = false;
+        }
+        // Once for all: nothing comes after the end.
+        self.files[happening.fd as usize].is_ending |= happening.is_ending;
+    }
+
+    /// What is to be asked for, unless it has been, or nobody waits.
+    pub(super) fn arming(&self, fd: RawFd) -> Option<Arming> {
+        let watch = self.files.get(fd as usize)?;
+        let [read, write, either] = watch.lanes.map(|lane| lane.first != NONE);
+        let is_missing = |lane: &Lane| lane.first != NONE && !lane.is_armed;
+        watch.lanes.iter().any(is_missing).then_some(Arming {
+            read: read || either,
+            write: write || either,
+            is_known: watch.is_known,
+        })
+    }
+
+    /// The poller has been asked for all that somebody waits for.
+    pub(super) fn set_armed(&mut self, fd: RawFd) {
+        let watch = &mut self.files[fd as usize];
+        watch.is_known = true;
+        for lane in &mut watch.lanes {
+            lane.is_armed = lane.first != NONE;
+        }
+    }
+
+    fn lane(&mut self, fd: RawFd, direction: Direction) -> &mut Lane {
+        const NOBODY: Lane = Lane {
+            first: NONE,
+            last: NONE,
+            is_armed: false,
+            is_drained: false,
+        };
+        let place = fd as usize;
+        if self.files.len() <= place {
+            let watch = Watch {
+                lanes: [NOBODY; 3],
+                is_known: false,
+                subscribed: None,
+                is_stream: false,
+                is_ending: false,
+            };
+            self.files.resize(place + 1, watch);
+        }
+        &mut self.files[place].lanes[direction as usize]
+    }
+}

@@ -1,0 +1,23 @@
+//! What tells of descriptors that become ready.
+//!
+//! On Linux this is epoll by itself, since the backend's speed there rests on two things that the
+//! portable interface does not give: whether a peer has finished, and waits of a single system
+//! call. Everywhere else it is the `polling` crate.
+
+#[cfg(target_os = "linux")]
+pub(super) mod epoll;
+#[cfg(not(target_os = "linux"))]
+pub(super) mod portable;
+
+use std::os::fd::RawFd;
+
+/// Something that happened to a descriptor. It is a hint: the descriptor may have been closed, and
+/// its number be another's.
+pub(crate) struct Happening {
+    pub(crate) fd: RawFd,
+    pub(crate) is_readable: bool,
+    pub(crate) is_writable: bool,
+    /// Whether the peer has finished, or an error has come: there may be no other word of this
+    /// descriptor.
+    pub(crate) is_ending: bool,
+}
