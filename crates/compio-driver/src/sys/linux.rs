@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use super::{Launch, Poller, poll::Readiness, unix::EventFd, uring::Uring};
+use super::{Launch, Poller, dialect::EventFd, poll::Readiness, uring::Uring};
 use crate::{
     driver::BackendKind,
     flight::Key,

@@ -24,6 +24,14 @@
 
 use crate::request::Answer;
 
+#[cfg(all(unix, not(target_os = "linux")))]
+mod bsd;
+#[cfg(all(unix, not(target_os = "linux")))]
+#[path = "dialect/bsd/mod.rs"]
+mod dialect;
+#[cfg(target_os = "linux")]
+#[path = "dialect/linux/mod.rs"]
+mod dialect;
 #[cfg(target_os = "linux")]
 mod linux;
 #[cfg(unix)]
@@ -35,6 +43,12 @@ mod unix;
 #[cfg(target_os = "linux")]
 mod uring;
 
+#[cfg(all(unix, not(target_os = "linux")))]
+pub use bsd::RawEntry;
+#[cfg(all(unix, not(target_os = "linux")))]
+pub(crate) use bsd::{Backend, Event, choose};
+#[cfg(unix)]
+pub use dialect::Stat;
 #[cfg(target_os = "linux")]
 pub(crate) use linux::{Backend, Event, choose};
 #[cfg(target_os = "linux")]
@@ -44,7 +58,7 @@ use poller::portable::{Events, Poller};
 #[cfg(unix)]
 pub use unix::{
     AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, Message, OwnedFd, PeerAddress, RawFd,
-    RawSlice, Stat,
+    RawSlice,
 };
 #[cfg(unix)]
 pub(crate) use unix::{

@@ -45,13 +45,16 @@ fn invalid_input() -> io::Error {
 }
 
 pub(crate) fn is_file(mode: u32) -> bool {
-    mode & libc::S_IFMT == libc::S_IFREG
+    mode & KIND == libc::S_IFREG as u32
 }
 
 pub(crate) fn is_dir(mode: u32) -> bool {
-    mode & libc::S_IFMT == libc::S_IFDIR
+    mode & KIND == libc::S_IFDIR as u32
 }
 
 pub(crate) fn is_symlink(mode: u32) -> bool {
-    mode & libc::S_IFMT == libc::S_IFLNK
+    mode & KIND == libc::S_IFLNK as u32
 }
+
+/// The bits of a mode that say what kind of file it is. Their type differs between systems.
+const KIND: u32 = libc::S_IFMT as u32;

@@ -5,7 +5,10 @@ use std::{mem, os::fd::RawFd};
 use super::queues::Direction;
 use crate::{
     request::{Answer, File, Net, Pipe, Poll, Position, RawSlice, Request, Span, ready},
-    sys::unix::{call, last_error, nowait},
+    sys::{
+        dialect::nowait,
+        unix::{call, last_error},
+    },
 };
 
 /// How a request is answered.

@@ -9,7 +9,7 @@ use std::{
 };
 
 use super::Happening;
-use crate::sys::unix::EventFd;
+use crate::sys::dialect::EventFd;
 
 /// The notifier's place among descriptors, which are never that large.
 const NOTIFIED: u64 = u64::MAX;

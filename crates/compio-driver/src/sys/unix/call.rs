@@ -1,10 +1,11 @@
 //! Each request as the plain system call that it stands for. It may block; whether it may be made
 //! on this thread is the caller's decision.
 
-use std::ptr;
-
 use super::types::{Message, PeerAddress, RawSlice};
-use crate::request::{Answer, File, Net, Pipe, Poll, Position, Request, Stat};
+use crate::{
+    request::{Answer, File, Net, Pipe, Poll, Position, Request},
+    sys::dialect,
+};
 
 /// Makes the call, again when a signal interrupts it.
 ///
@@ -95,17 +96,25 @@ unsafe fn file_call(file: &File) -> Answer {
                     Position::At(at) => libc::pwritev(fd, first, count, at as _),
                 })
             }
-            File::Sync { fd, data_only } => answer(if data_only {
-                libc::fdatasync(fd)
-            } else {
-                libc::fsync(fd)
-            }),
+            File::Sync {
+                fd,
+                data_only: true,
+            } => dialect::sync_data(fd),
+            File::Sync {
+                fd,
+                data_only: false,
+            } => answer(libc::fsync(fd)),
             File::Open {
                 dir,
                 path,
                 flags,
                 mode,
-            } => answer(libc::openat(dir, path, flags | libc::O_CLOEXEC, mode)),
+            } => answer(libc::openat(
+                dir,
+                path,
+                flags | libc::O_CLOEXEC,
+                mode as libc::c_uint
+            )),
             // The descriptor is gone even if a signal came: asking again might close another.
             File::Close { fd } => answer(libc::close(fd)).or_else(|code| match code {
                 libc::EINTR => Ok(0),
@@ -116,17 +125,8 @@ unsafe fn file_call(file: &File) -> Answer {
                 path,
                 follow,
                 into,
-            } => {
-                let flags = if follow { 0 } else { libc::AT_SYMLINK_NOFOLLOW };
-                answer(libc::statx(dir, path, flags, Stat::MASK, into.cast()))
-            }
-            File::StatFd { fd, into } => answer(libc::statx(
-                fd,
-                c"".as_ptr(),
-                libc::AT_EMPTY_PATH,
-                Stat::MASK,
-                into.cast(),
-            )),
+            } => dialect::stat(dir, path, follow, into),
+            File::StatFd { fd, into } => dialect::stat_fd(fd, into),
         }
     }
 }
@@ -142,11 +142,11 @@ unsafe fn net_call(net: &Net) -> Answer {
                 domain,
                 kind,
                 protocol,
-            } => answer(libc::socket(domain, kind | libc::SOCK_CLOEXEC, protocol)),
+            } => dialect::socket(domain, kind, protocol),
             Net::Connect { fd, address, len } => answer(libc::connect(fd, address.cast(), len)),
             Net::Accept { fd, peer } => {
                 let (address, len) = PeerAddress::as_parts(peer);
-                answer(libc::accept4(fd, address, len, libc::SOCK_CLOEXEC))
+                dialect::accept(fd, address, len)
             }
             Net::Recv { fd, span, flags } => {
                 bytes(libc::recv(fd, span.start.cast(), span.len as usize, flags))
@@ -155,27 +155,24 @@ unsafe fn net_call(net: &Net) -> Answer {
                 fd,
                 span.start.cast_const().cast(),
                 span.len as usize,
-                flags | libc::MSG_NOSIGNAL,
+                flags | dialect::SEND,
             )),
             Net::RecvMsg { fd, message, flags } => bytes(libc::recvmsg(
                 fd,
                 Message::as_msghdr(message),
-                flags | libc::MSG_CMSG_CLOEXEC,
+                flags | dialect::RECEIVE,
             )),
             Net::SendMsg { fd, message, flags } => bytes(libc::sendmsg(
                 fd,
                 Message::as_msghdr(message.cast_mut()),
-                flags | libc::MSG_NOSIGNAL,
+                flags | dialect::SEND,
             )),
             Net::Shutdown { fd, how } => answer(libc::shutdown(fd, how)),
         }
     }
 }
 
-/// # Safety
-///
-/// As [`call`].
-unsafe fn pipe_call(pipe: &Pipe) -> Answer {
+fn pipe_call(pipe: &Pipe) -> Answer {
     match *pipe {
         Pipe::Splice {
             from,
@@ -183,27 +180,11 @@ unsafe fn pipe_call(pipe: &Pipe) -> Answer {
             to,
             to_position,
             len,
-        } => {
-            let (mut from_at, mut to_at) = (0_i64, 0_i64);
-            let place = |position, at: *mut i64| match position {
-                Position::Cursor => ptr::null_mut(),
-                Position::At(offset) => {
-                    // SAFETY: `at` is one of the two locals above.
-                    unsafe { *at = offset as i64 };
-                    at
-                }
-            };
-            let from_at = place(from_position, &raw mut from_at);
-            let to_at = place(to_position, &raw mut to_at);
-            // The backends see to it that this is not the place to wait.
-            let flags = libc::SPLICE_F_NONBLOCK;
-            // SAFETY: the offsets are null or locals that outlive the call.
-            bytes(unsafe { libc::splice(from, from_at, to, to_at, len as usize, flags) })
-        }
+        } => dialect::splice(from, from_position, to, to_position, len),
     }
 }
 
-fn answer(result: i32) -> Answer {
+pub(crate) fn answer(result: i32) -> Answer {
     u32::try_from(result).map_err(|_| last_error())
 }
 

@@ -16,7 +16,7 @@ pub use io_uring::squeue::Entry as RawEntry;
 use io_uring::{EnterFlags, IoUring, cqueue, opcode, types};
 
 use self::{encode::Encoded, probe::Probed};
-use super::{Launch, unix::EventFd};
+use super::{Launch, dialect::EventFd};
 use crate::{
     flight::Key,
     notify::Notifier,

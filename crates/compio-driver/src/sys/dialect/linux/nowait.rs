@@ -1,12 +1,15 @@
 //! Transfers that take what is there at once, or say EAGAIN: Linux's `preadv2` and `pwritev2`.
 
-use crate::request::{Answer, File, Position, RawSlice, Span};
+use crate::{
+    request::{Answer, File, Position, RawSlice, Span},
+    sys::unix::last_error,
+};
 
 /// Reads all that a positioned read would, if it is in memory. EAGAIN if a part is not.
 ///
 /// # Safety
 ///
-/// As [`call`](super::call).
+/// As [`call`](crate::sys::call).
 pub(crate) unsafe fn read_fully(file: &File) -> Answer {
     // SAFETY: passed on from this function.
     let first = unsafe { transfer(file) }?;
@@ -39,7 +42,7 @@ pub(crate) unsafe fn read_fully(file: &File) -> Answer {
 ///
 /// # Safety
 ///
-/// As [`call`](super::call).
+/// As [`call`](crate::sys::call).
 pub(crate) unsafe fn transfer(file: &File) -> Answer {
     let one = |span: Span| RawSlice::new(span.start, span.len as usize);
     let slice;
@@ -78,5 +81,5 @@ pub(crate) unsafe fn transfer(file: &File) -> Answer {
             libc::pwritev2(fd, first, count, offset, libc::RWF_NOWAIT)
         }
     };
-    u32::try_from(done).map_err(|_| super::call::last_error())
+    u32::try_from(done).map_err(|_| last_error())
 }

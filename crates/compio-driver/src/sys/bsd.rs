@@ -1,0 +1,104 @@
+//! The one backend of macOS and the BSDs.
+
+use std::{
+    io,
+    os::fd::{AsRawFd, RawFd},
+    sync::Arc,
+    time::Duration,
+};
+
+use super::{Launch, Poller, poll::Readiness};
+use crate::{
+    driver::BackendKind,
+    flight::Key,
+    notify::Notifier,
+    request::{Answer, Request},
+    spin::Spin,
+};
+
+/// An operation in a backend's own words: there are none here.
+#[derive(Debug, Clone)]
+pub enum RawEntry {}
+
+pub(crate) struct Backend(Readiness);
+
+/// What ends the backend's sleep.
+#[derive(Debug)]
+pub(crate) struct Event(Arc<Poller>);
+
+/// Makes the backend; and says why this one.
+pub(crate) fn choose(
+    wanted: Option<BackendKind>,
+    _entries: u32,
+    _spin: Spin,
+) -> io::Result<(Backend, Event, String)> {
+    let why = match wanted {
+        Some(BackendKind::IoUring) => {
+            return Err(io::Error::new(
+                io::ErrorKind::Unsupported,
+                "the io-uring backend was asked for, which only Linux has; \
+                 without a wish, or with `poll`, the readiness backend runs here",
+            ));
+        }
+        Some(BackendKind::Poll) => "it was asked for",
+        None => "it is the one for this system",
+    };
+    let readiness = Readiness::new()?;
+    let event = Event(readiness.poller());
+    Ok((Backend(readiness), event, why.into()))
+}
+
+impl Event {
+    /// An event that no backend listens to.
+    #[cfg(test)]
+    pub(crate) fn of_nobody() -> io::Result<Self> {
+        Ok(Self(Arc::new(Poller::new()?)))
+    }
+
+    /// Ends the sleep. Callable from any thread, and never blocking.
+    pub(crate) fn signal(&self) {
+        self.0.notify();
+    }
+}
+
+impl Backend {
+    pub(crate) fn kind(&self) -> BackendKind {
+        BackendKind::Poll
+    }
+
+    /// How often the kernel was entered to wait.
+    pub(crate) fn enters(&self) -> u64 {
+        self.0.waits()
+    }
+
+    /// # Safety
+    ///
+    /// What the request points to stays valid until the answer to `key` has been reported.
+    pub(crate) unsafe fn launch(&mut self, key: Key, request: &Request) -> Launch {
+        // SAFETY: passed on from this function.
+        unsafe { self.0.launch(key, request) }
+    }
+
+    pub(crate) fn cancel(&mut self, key: Key) {
+        self.0.cancel(key);
+    }
+
+    pub(crate) fn wait(
+        &mut self,
+        timeout: Option<Duration>,
+        notifier: &Notifier,
+        land: &mut dyn FnMut(Key, Answer),
+    ) -> io::Result<()> {
+        self.0.wait(timeout, notifier, land)
+    }
+
+    pub(crate) fn prepare_to_sleep(&mut self, notifier: &Notifier) -> bool {
+        self.0.prepare_to_sleep(notifier)
+    }
+}
+
+impl AsRawFd for Backend {
+    fn as_raw_fd(&self) -> RawFd {
+        self.0.as_raw_fd()
+    }
+}

@@ -1,0 +1,100 @@
+//! What Linux calls by names of its own, or has alone.
+
+mod event;
+pub(crate) mod nowait;
+mod stat;
+
+use std::{
+    ffi::{c_char, c_int},
+    os::fd::RawFd,
+    ptr,
+};
+
+pub(crate) use self::event::EventFd;
+pub use self::stat::Stat;
+use crate::{
+    request::{Answer, Position},
+    sys::unix::{answer, last_error},
+};
+
+/// A closed peer is an error, never a signal.
+pub(crate) const SEND: c_int = libc::MSG_NOSIGNAL;
+
+/// Received descriptors are closed on exec.
+pub(crate) const RECEIVE: c_int = libc::MSG_CMSG_CLOEXEC;
+
+pub(crate) fn socket(domain: c_int, kind: c_int, protocol: c_int) -> Answer {
+    // SAFETY: no pointers are passed.
+    answer(unsafe { libc::socket(domain, kind | libc::SOCK_CLOEXEC, protocol) })
+}
+
+/// # Safety
+///
+/// `address` has room for `len` bytes.
+pub(crate) unsafe fn accept(
+    fd: RawFd,
+    address: *mut libc::sockaddr,
+    len: *mut libc::socklen_t,
+) -> Answer {
+    // SAFETY: by this function's contract.
+    answer(unsafe { libc::accept4(fd, address, len, libc::SOCK_CLOEXEC) })
+}
+
+pub(crate) fn sync_data(fd: RawFd) -> Answer {
+    // SAFETY: no pointers are passed.
+    answer(unsafe { libc::fdatasync(fd) })
+}
+
+/// # Safety
+///
+/// `path` is a C string, `into` a place for the attributes.
+pub(crate) unsafe fn stat(
+    dir: RawFd,
+    path: *const c_char,
+    follow: bool,
+    into: *mut Stat,
+) -> Answer {
+    let flags = if follow { 0 } else { libc::AT_SYMLINK_NOFOLLOW };
+    // SAFETY: by this function's contract; `Stat` is a `statx`.
+    answer(unsafe { libc::statx(dir, path, flags, Stat::MASK, into.cast()) })
+}
+
+/// # Safety
+///
+/// `into` is a place for the attributes.
+pub(crate) unsafe fn stat_fd(fd: RawFd, into: *mut Stat) -> Answer {
+    // SAFETY: by this function's contract; `Stat` is a `statx`.
+    answer(unsafe {
+        libc::statx(
+            fd,
+            c"".as_ptr(),
+            libc::AT_EMPTY_PATH,
+            Stat::MASK,
+            into.cast(),
+        )
+    })
+}
+
+/// Moves what can be moved at once: the backends see to it that this is not the place to wait.
+pub(crate) fn splice(
+    from: RawFd,
+    from_position: Position,
+    to: RawFd,
+    to_position: Position,
+    len: u32,
+) -> Answer {
+    let (mut from_at, mut to_at) = (0_i64, 0_i64);
+    let place = |position, at: &mut i64| match position {
+        Position::Cursor => ptr::null_mut(),
+        Position::At(offset) => {
+            *at = offset as i64;
+            &raw mut *at
+        }
+    };
+    let from_at = place(from_position, &mut from_at);
+    let to_at = place(to_position, &mut to_at);
+    let flags = libc::SPLICE_F_NONBLOCK;
+    // SAFETY: the offsets are null or locals that outlive the call.
+    let moved = unsafe { libc::splice(from, from_at, to, to_at, len as usize, flags) };
+    u32::try_from(moved).map_err(|_| last_error())
+}
