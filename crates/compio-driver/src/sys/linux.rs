@@ -16,6 +16,10 @@ use crate::{
     spin::Spin,
 };
 
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there is one for each driver, and the common one is the large one"
+)]
 pub(crate) enum Backend {
     Uring(Uring),
     Poll(Readiness),

@@ -57,8 +57,7 @@ use poller::epoll::{Events, Poller};
 use poller::portable::{Events, Poller};
 #[cfg(unix)]
 pub use unix::{
-    AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, Message, OwnedFd, PeerAddress, RawFd,
-    RawSlice,
+    AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, Message, OwnedFd, PeerAddress, RawFd, RawSlice,
 };
 #[cfg(unix)]
 pub(crate) use unix::{

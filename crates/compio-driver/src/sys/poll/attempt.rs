@@ -134,9 +134,10 @@ unsafe fn attempt_net(net: &Net) -> Option<Answer> {
     }
     // The answer of a Unix socket whose listener has no room is EAGAIN: there is nothing that
     // could be waited for, it goes to the caller.
-    let not_now = match net {
-        Net::Connect { .. } => libc::EINPROGRESS,
-        _ => libc::EAGAIN,
+    let not_now = if matches!(net, Net::Connect { .. }) {
+        libc::EINPROGRESS
+    } else {
+        libc::EAGAIN
     };
     // SAFETY: passed on from this function.
     unless(not_now, unsafe { call(&Request::Net(net)) })
@@ -157,8 +158,12 @@ unsafe fn attempt_at_cursor(file: &File) -> Option<Answer> {
     let (fd, events) = match *file {
         File::Read { fd, .. } | File::ReadVectored { fd, .. } => (fd, ready::IN),
         File::Write { fd, .. } | File::WriteVectored { fd, .. } => (fd, ready::OUT),
+        File::Sync { .. }
+        | File::Open { .. }
+        | File::Close { .. }
+        | File::Stat { .. }
         // SAFETY: passed on from this function.
-        _ => return Some(unsafe { call(&Request::File(*file)) }),
+        | File::StatFd { .. } => return Some(unsafe { call(&Request::File(*file)) }),
     };
     // A regular file is always ready, and makes its caller wait all the same: the poller refuses
     // it, and it goes to the pool.
@@ -197,7 +202,14 @@ unsafe fn clipped(file: &File) -> File {
                 position,
             }
         }
-        other => other,
+        File::Read { .. }
+        | File::ReadVectored { .. }
+        | File::WriteVectored { .. }
+        | File::Sync { .. }
+        | File::Open { .. }
+        | File::Close { .. }
+        | File::Stat { .. }
+        | File::StatFd { .. } => *file,
     }
 }
 

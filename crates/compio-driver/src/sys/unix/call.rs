@@ -113,7 +113,7 @@ unsafe fn file_call(file: &File) -> Answer {
                 dir,
                 path,
                 flags | libc::O_CLOEXEC,
-                mode as libc::c_uint
+                mode as libc::c_uint,
             )),
             // The descriptor is gone even if a signal came: asking again might close another.
             File::Close { fd } => answer(libc::close(fd)).or_else(|code| match code {

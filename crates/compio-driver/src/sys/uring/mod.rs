@@ -225,7 +225,10 @@ impl Uring {
     /// without waking those who wait for it. So completions signal the event, from now on.
     pub(crate) fn prepare_to_sleep(&mut self, notifier: &Notifier) -> bool {
         if !self.signals_event {
-            let registered = self.ring.submitter().register_eventfd(self.event.as_raw_fd());
+            let registered = self
+                .ring
+                .submitter()
+                .register_eventfd(self.event.as_raw_fd());
             self.signals_event = registered.is_ok();
         }
         self.refill();

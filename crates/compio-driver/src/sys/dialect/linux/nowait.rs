@@ -65,7 +65,11 @@ pub(crate) unsafe fn transfer(file: &File) -> Answer {
             spans,
             position,
         } => (fd, spans.first, spans.count, position, false),
-        _ => return Err(libc::EOPNOTSUPP),
+        File::Sync { .. }
+        | File::Open { .. }
+        | File::Close { .. }
+        | File::Stat { .. }
+        | File::StatFd { .. } => return Err(libc::EOPNOTSUPP),
     };
     let offset = match position {
         Position::Cursor => -1,
