@@ -101,8 +101,10 @@ impl Uring {
             Encoded::Entry(_) if !matches!(request, Request::Net(Net::Socket { .. })) => {
                 Launch::Pool
             }
-            // SAFETY: passed on from this function.
             Encoded::Entry(_) | Encoded::Call => {
+                // What was begun before shall not be overtaken.
+                let _ = self.enter_if_needed();
+                // SAFETY: passed on from this function.
                 Launch::Answered(unsafe { super::unix::call(request) })
             }
             Encoded::Work => Launch::Pool,
