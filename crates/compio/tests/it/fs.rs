@@ -161,7 +161,7 @@ fn a_full_disk_says_so_and_the_buffer_comes_back() {
         let full = OpenOptions::new().write(true).open("/dev/full").unwrap();
         let written = full.write_at(b"hello".to_vec(), 0).await;
         check_returned(written, io::ErrorKind::StorageFull, b"hello");
-        let (written, buffer) = (&full).write_all_at(b"hello".to_vec(), 0).await;
+        let (written, buffer) = full.write_all_at(b"hello".to_vec(), 0).await;
         check_kind(written, io::ErrorKind::StorageFull);
         assert_eq!(buffer, b"hello");
         let (written, _) = full

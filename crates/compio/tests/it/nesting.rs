@@ -65,13 +65,14 @@ fn two_runtimes_on_one_thread_keep_their_tasks_apart() {
 fn a_runtime_within_another_is_the_current_one_only_there() {
     let (outer, inner) = (Runtime::new().unwrap(), Runtime::new().unwrap());
     outer.block_on(async {
-        let of_inner = inner.block_on(async {
+        let mut of_inner = None;
+        inner.block_on(async {
             submit(compio::op::Nop::new()).await.unwrap();
-            spawn(std::future::pending::<()>())
+            of_inner = Some(spawn(std::future::pending::<()>()));
         });
         let of_outer = spawn(async { 42 });
         assert_eq!(of_outer.await.unwrap(), 42);
-        assert!(!of_inner.is_finished());
+        assert!(!of_inner.unwrap().is_finished());
     });
 }
 
@@ -90,11 +91,12 @@ fn what_is_spawned_while_a_runtime_is_entered_belongs_to_it() {
 fn tasks_that_have_not_ended_go_on_in_the_next_block_on() {
     let flag = Flag::default();
     let raiser = flag.clone();
-    let task = block_on(async {
-        let task = spawn(async move { flag.taken().await });
+    let mut task = None;
+    block_on(async {
+        task = Some(spawn(async move { flag.taken().await }));
         yield_now().await;
-        task
     });
+    let task = task.unwrap();
     assert!(!task.is_finished());
     raiser.raise();
     run(task).unwrap();
