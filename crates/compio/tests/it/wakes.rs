@@ -163,7 +163,6 @@ fn a_handle_awaited_elsewhere_on_the_thread_is_woken() {
             .poll(&mut Context::from_waker(&bell))
             .is_pending()
     );
-    one.block_on(compio::time::sleep(Duration::from_millis(5)));
-    other.block_on(bounded(woken.taken()));
+    one.block_on(bounded(woken.taken()));
     other.block_on(bounded(task)).unwrap();
 }
