@@ -237,6 +237,25 @@ fn a_read_whose_time_is_up_takes_nothing_from_the_socket() {
 }
 
 #[test]
+fn a_success_that_comes_late_but_before_anybody_looked_wins() {
+    run(async {
+        let (mut client, mut server) = tcp_pair().await;
+        let read = timeout(Duration::from_millis(1), server.read(Vec::with_capacity(8)));
+        let busy = async {
+            client.write_all("hello").await.0.unwrap();
+            // Neither the bytes nor the end of the time are noticed meanwhile.
+            std::thread::sleep(Duration::from_millis(5));
+            std::future::pending::<()>().await;
+        };
+        let First::Right(read) = select(busy, read).await else {
+            unreachable!("busy for ever")
+        };
+        let (read, buffer) = read.expect("it is there when one looks");
+        assert_eq!((read.unwrap(), &buffer[..]), (5, &b"hello"[..]));
+    });
+}
+
+#[test]
 fn a_read_that_is_cancelled_in_time_gives_its_buffer_back() {
     use compio::{driver::SharedFd, op::Recv};
     let (ours, theirs) = std::os::unix::net::UnixStream::pair().unwrap();
