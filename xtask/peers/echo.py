@@ -45,7 +45,7 @@ def compare(address, seed):
             answer += part
         sender.join()
     if answer != message:
-        raise SystemExit(f"connection {seed}: {len(answer)} bytes came back, and others")
+        raise SystemExit(f"connection {seed}: {len(answer)} bytes came back, not those that went")
 
 
 def main(address):
@@ -70,7 +70,7 @@ def main(address):
             visitor.join()
         visit(CONNECTIONS)
     if failures:
-        raise SystemExit(f"echo: {failures}")
+        raise SystemExit("\n".join(map(str, failures)))
     print(f"{CONNECTIONS} connections of {BYTES} bytes, and one after them: all came back")
 
 

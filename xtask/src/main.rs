@@ -37,7 +37,7 @@ const STEPS: &[Step] = &[
     Step { name: "test", daily: true, run: steps::test,
            about: "all tests and doctests, as the README says" },
     Step { name: "features", daily: false, run: steps::features::run,
-           about: "each crate with no feature, with each alone, with all" },
+           about: "each crate with no feature, with each alone, with all: lints and tests" },
     Step { name: "examples", daily: false, run: steps::examples::run,
            about: "the examples on real input, against programs that are not ours" },
     Step { name: "asan", daily: false, run: steps::asan,

@@ -113,7 +113,7 @@ impl Run {
                 .map_or("?", str::trim),
             locked.unwrap_or("?"),
             says(self.program("rustc").words("--version")),
-            says(self.program("rustc").words("+nightly --version")),
+            says(self.cargo("+nightly --version")),
             says(self.program("python3").words("--version")),
         )
     }

@@ -51,7 +51,8 @@ pub(crate) fn asan(run: &mut Run) -> Outcome {
         .arguments(["--target", &target])
         .arguments(run.own_target("asan"))
         .variable("RUSTFLAGS", "-Zsanitizer=address")
-        .variable("ASAN_OPTIONS", "detect_leaks=1")
+        // The C compiler brings addr2line along; LLVM's own reader of traces may be missing.
+        .variable("ASAN_OPTIONS", "detect_leaks=1:allow_addr2line=1")
         .run()
 }
 

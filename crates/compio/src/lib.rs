@@ -5,10 +5,10 @@
 //!
 //! # Quick start
 //!
-//! With the `runtime` feature, which is there by default, the high-level API performs I/O on files
-//! and sockets.
+//! The high-level API performs I/O on files and sockets. Its features are there by default.
 //!
-//! ```rust
+#![cfg_attr(feature = "fs", doc = "```rust")]
+#![cfg_attr(not(feature = "fs"), doc = "```rust,ignore")]
 //! use compio::{fs::File, task::block_on};
 //!
 //! let buffer = block_on(async {
@@ -23,7 +23,8 @@
 //!
 //! The low-level driver can be used by hand, too.
 //!
-//! ```rust
+#![cfg_attr(feature = "fs", doc = "```rust")]
+#![cfg_attr(not(feature = "fs"), doc = "```rust,ignore")]
 //! use compio::{
 //!     buf::IntoInner,
 //!     driver::{AsRawFd, Driver, Poller},
@@ -99,6 +100,6 @@ pub mod task;
 pub mod time;
 
 /// The README's examples run, too.
-#[cfg(doctest)]
+#[cfg(all(doctest, feature = "fs"))]
 #[doc = include_str!("../../../README.md")]
 mod readme {}

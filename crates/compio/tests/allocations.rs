@@ -146,13 +146,18 @@ fn datagrams() {
     block_on(async {
         let one = UdpSocket::bind("127.0.0.1:0").await.unwrap();
         let other = UdpSocket::bind("127.0.0.1:0").await.unwrap();
-        one.connect(other.local_addr().unwrap()).await.unwrap();
+        other.connect(one.local_addr().unwrap()).await.unwrap();
+        let address = other.local_addr().unwrap();
         let buffer = kept(b"hello".to_vec());
         check(async || {
-            let (sent, bytes) = one.send(buffer(None).unwrap()).await;
+            let (sent, bytes) = one.send_to(buffer(None).unwrap(), address).await;
             sent.unwrap();
             let (received, bytes) = other.recv_from(bytes).await;
-            received.unwrap();
+            assert_eq!(received.unwrap().0, 5);
+            let (sent, bytes) = other.send(bytes).await;
+            sent.unwrap();
+            let (received, bytes) = one.recv(bytes).await;
+            assert_eq!(received.unwrap(), 5);
             buffer(Some(bytes));
         })
         .await;

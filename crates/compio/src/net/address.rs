@@ -3,9 +3,12 @@
 use std::{
     io,
     net::{self, IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6},
+    slice,
 };
 
-use crate::task::spawn_blocking;
+use compio_driver::op::Blocking;
+
+use crate::runtime::submit;
 
 /// What stands for socket addresses, as [`std::net::ToSocketAddrs`]. A host name is looked up on
 /// another thread, so that no task waits for it.
@@ -19,7 +22,9 @@ pub(super) mod sealed {
     /// What is known without asking anybody.
     #[derive(Debug)]
     pub enum Target {
-        Known(Vec<SocketAddr>),
+        /// The common case, which costs no memory.
+        One(SocketAddr),
+        Several(Vec<SocketAddr>),
         /// To be asked for, as `host:port`.
         Name(String),
         /// To be asked for.
@@ -33,20 +38,40 @@ pub(super) mod sealed {
 
 use sealed::{Lookup, Target};
 
+/// What a target came to.
+pub(super) enum Addresses {
+    One(SocketAddr),
+    Several(Vec<SocketAddr>),
+}
+
+impl Addresses {
+    pub(super) fn as_slice(&self) -> &[SocketAddr] {
+        match self {
+            Self::One(address) => slice::from_ref(address),
+            Self::Several(addresses) => addresses,
+        }
+    }
+}
+
 /// All addresses of the target, in the resolver's order.
-pub(super) async fn resolve(
-    address: &(impl ToSocketAddrs + ?Sized),
-) -> io::Result<Vec<SocketAddr>> {
+pub(super) async fn resolve(address: &(impl ToSocketAddrs + ?Sized)) -> io::Result<Addresses> {
     match address.target() {
-        Target::Known(addresses) => Ok(addresses),
+        Target::One(address) => Ok(Addresses::One(address)),
+        Target::Several(addresses) => Ok(Addresses::Several(addresses)),
         Target::Name(name) => look_up(name).await,
         Target::HostAndPort(host, port) => look_up((host, port)).await,
     }
 }
 
-async fn look_up(target: impl net::ToSocketAddrs + Send + 'static) -> io::Result<Vec<SocketAddr>> {
-    let found = spawn_blocking(move || target.to_socket_addrs().map(Iterator::collect));
-    found.await?
+async fn look_up(target: impl net::ToSocketAddrs + Send + 'static) -> io::Result<Addresses> {
+    // Not a task: who gives up takes the lookup out of the queue.
+    let found = submit(Blocking::new(move || {
+        target.to_socket_addrs().map(Iterator::collect)
+    }));
+    match found.await? {
+        Ok(found) => found.map(Addresses::Several),
+        Err(panic) => std::panic::resume_unwind(panic),
+    }
 }
 
 /// Tries each address in turn; the last error counts.
@@ -55,8 +80,8 @@ pub(super) async fn each<T>(
     mut attempt: impl AsyncFnMut(SocketAddr) -> io::Result<T>,
 ) -> io::Result<T> {
     let mut last_error = None;
-    for address in resolve(address).await? {
-        match attempt(address).await {
+    for address in resolve(address).await?.as_slice() {
+        match attempt(*address).await {
             Ok(value) => return Ok(value),
             Err(error) => last_error = Some(error),
         }
@@ -73,7 +98,7 @@ macro_rules! known {
     ($($type:ty),* $(,)?) => {$(
         impl Lookup for $type {
             fn target(&self) -> Target {
-                Target::Known(vec![SocketAddr::from(*self)])
+                Target::One(SocketAddr::from(*self))
             }
         }
     )*};
@@ -90,14 +115,14 @@ known!(
 
 impl Lookup for [SocketAddr] {
     fn target(&self) -> Target {
-        Target::Known(self.to_vec())
+        Target::Several(self.to_vec())
     }
 }
 
 impl Lookup for str {
     fn target(&self) -> Target {
         match self.parse() {
-            Ok(address) => Target::Known(vec![address]),
+            Ok(address) => Target::One(address),
             Err(_) => Target::Name(self.into()),
         }
     }
@@ -113,7 +138,7 @@ impl Lookup for (&str, u16) {
     fn target(&self) -> Target {
         let (host, port) = *self;
         match host.parse::<IpAddr>() {
-            Ok(ip) => Target::Known(vec![SocketAddr::new(ip, port)]),
+            Ok(ip) => Target::One(SocketAddr::new(ip, port)),
             Err(_) => Target::HostAndPort(host.into(), port),
         }
     }

@@ -11,7 +11,8 @@ use socket2::{Domain, Protocol, SockRef, Type};
 
 use crate::runtime::submit;
 
-/// How many connections may wait to be accepted: what std asks for.
+/// How many connections may wait to be accepted. The kernel caps it at `somaxconn`, of which this is
+/// the default.
 pub(super) const BACKLOG: i32 = 4096;
 
 /// A socket of any kind. Clones are handles of the same socket.

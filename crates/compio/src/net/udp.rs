@@ -118,7 +118,7 @@ impl UdpSocket {
         target: impl ToSocketAddrs,
     ) -> BufResult<usize, B> {
         let address = match resolve(&target).await {
-            Ok(addresses) => addresses.first().copied(),
+            Ok(addresses) => addresses.as_slice().first().copied(),
             Err(error) => return (Err(error), buffer),
         };
         match address {

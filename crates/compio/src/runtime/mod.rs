@@ -92,14 +92,14 @@ impl Runtime {
     /// turn. Returns whether some still are. For embedding in another event loop:
     ///
     /// ```
-    /// # use std::{cell::Cell, rc::Rc, time::Duration};
+    /// # use std::{cell::Cell, rc::Rc};
     /// # use compio::runtime::Runtime;
     /// # fn main() -> std::io::Result<()> {
     /// # let runtime = Runtime::new()?;
     /// # let done = Rc::new(Cell::new(false));
     /// # let finished = done.clone();
     /// # runtime.spawn(async move {
-    /// #     compio::time::sleep(Duration::from_millis(1)).await;
+    /// #     compio::task::yield_now().await;
     /// #     finished.set(true);
     /// # });
     /// loop {

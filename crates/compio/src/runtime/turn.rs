@@ -74,9 +74,11 @@ impl Inner {
         self.executor.clear();
         // Not fired, but over: who is woken looks at the clock.
         let timers = self.timers.borrow_mut().clear();
-        let panicked = wake_all(timers.into_iter().map(|(_, (_, waker))| waker));
-        // The panic hook has reported it, and a destructor is to panic nowhere.
-        panicked.map(discard);
+        let wakers = timers.into_iter().map(|(_, (_, waker))| waker);
+        if let Some(panic) = wake_all(wakers) {
+            // The panic hook has reported it, and a destructor is to panic nowhere.
+            discard(panic);
+        }
         self.driver.shut_down();
         // What wakers and destructors have spawned meanwhile: it may hold this runtime itself.
         self.executor.clear();
@@ -114,9 +116,11 @@ impl Inner {
 fn wake_all(wakers: impl Iterator<Item = Waker>) -> Option<Box<dyn Any + Send>> {
     let mut panicked = None;
     for waker in wakers {
-        if let Err(panic) = panic::catch_unwind(AssertUnwindSafe(|| waker.wake())) {
+        if let Err(panic) = panic::catch_unwind(AssertUnwindSafe(|| waker.wake()))
+            && let Some(earlier) = panicked.replace(panic)
+        {
             // Only one can go on.
-            panicked.replace(panic).map(discard);
+            discard(earlier);
         }
     }
     panicked

@@ -186,13 +186,14 @@ fn what_a_waker_spawns_during_poll_belongs_to_the_runtime() {
         let mark = mark.clone();
         drop(spawn(async move { mark.raise() }));
     });
-    let mut nap = sleep(Duration::from_millis(1));
+    let mut nap = sleep(LONG);
     runtime.enter(|| {
         assert!(
             pin!(&mut nap)
                 .poll(&mut Context::from_waker(&waker))
                 .is_pending()
         );
+        nap.reset(Instant::now() + Duration::from_millis(1));
     });
     while !nap.is_elapsed() {
         runtime.poll(runtime.current_timeout()).unwrap();

@@ -156,12 +156,25 @@ fn a_buffer_of_more_than_4_gib_is_not_truncated_to_its_lower_bits() {
 }
 
 #[test]
+fn a_write_of_more_than_4_gib_is_not_truncated_to_its_lower_bits() {
+    run(async {
+        let null = OpenOptions::new().write(true).open("/dev/null").unwrap();
+        // Zeros that nobody touches.
+        let (written, buffer) = null.write_at(vec![0; (1 << 32) + 5], 0).await;
+        assert!(written.unwrap() > 1 << 30);
+        assert_eq!(buffer.len(), (1 << 32) + 5);
+        let (written, _) = null.write_all_at(buffer, 0).await;
+        written.unwrap();
+    });
+}
+
+#[test]
 fn a_full_disk_says_so_and_the_buffer_comes_back() {
     run(async {
         let full = OpenOptions::new().write(true).open("/dev/full").unwrap();
         let written = full.write_at(b"hello".to_vec(), 0).await;
         check_returned(written, io::ErrorKind::StorageFull, b"hello");
-        let (written, buffer) = (&full).write_all_at(b"hello".to_vec(), 0).await;
+        let (written, buffer) = full.write_all_at(b"hello".to_vec(), 0).await;
         check_kind(written, io::ErrorKind::StorageFull);
         assert_eq!(buffer, b"hello");
         let (written, _) = full

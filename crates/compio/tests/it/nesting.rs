@@ -3,7 +3,7 @@
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use compio::{
@@ -12,7 +12,7 @@ use compio::{
     time::sleep,
 };
 
-use crate::support::{Flag, begin, run};
+use crate::support::{First, Flag, LONG, begin, run, select};
 
 fn panics(code: impl FnOnce()) -> bool {
     catch_unwind(AssertUnwindSafe(code)).is_err()
@@ -65,13 +65,14 @@ fn two_runtimes_on_one_thread_keep_their_tasks_apart() {
 fn a_runtime_within_another_is_the_current_one_only_there() {
     let (outer, inner) = (Runtime::new().unwrap(), Runtime::new().unwrap());
     outer.block_on(async {
-        let of_inner = inner.block_on(async {
+        let mut of_inner = None;
+        inner.block_on(async {
             submit(compio::op::Nop::new()).await.unwrap();
-            spawn(std::future::pending::<()>())
+            of_inner = Some(spawn(std::future::pending::<()>()));
         });
         let of_outer = spawn(async { 42 });
         assert_eq!(of_outer.await.unwrap(), 42);
-        assert!(!of_inner.is_finished());
+        assert!(!of_inner.unwrap().is_finished());
     });
 }
 
@@ -90,11 +91,12 @@ fn what_is_spawned_while_a_runtime_is_entered_belongs_to_it() {
 fn tasks_that_have_not_ended_go_on_in_the_next_block_on() {
     let flag = Flag::default();
     let raiser = flag.clone();
-    let task = block_on(async {
-        let task = spawn(async move { flag.taken().await });
+    let mut task = None;
+    block_on(async {
+        task = Some(spawn(async move { flag.taken().await }));
         yield_now().await;
-        task
     });
+    let task = task.unwrap();
     assert!(!task.is_finished());
     raiser.raise();
     run(task).unwrap();
@@ -123,15 +125,16 @@ fn each_thread_has_a_runtime_of_its_own() {
 #[test]
 fn a_sleep_that_moves_to_another_runtime_ends_there() {
     let (one, other) = (Runtime::new().unwrap(), Runtime::new().unwrap());
-    let mut nap = sleep(Duration::from_millis(10));
+    let mut nap = sleep(LONG);
     one.block_on(begin(&mut nap));
     // Nobody runs `one` any more.
-    let deadline = nap.deadline();
+    let deadline = Instant::now() + Duration::from_millis(5);
+    nap.reset(deadline);
     other.block_on(async {
-        let ended = crate::support::select(nap, sleep(crate::support::LONG)).await;
-        assert_eq!(ended, crate::support::First::Left(()));
+        let ended = select(nap, sleep(LONG)).await;
+        assert_eq!(ended, First::Left(()));
     });
-    assert!(deadline <= std::time::Instant::now());
+    assert!(deadline <= Instant::now());
 }
 
 #[test]

@@ -19,7 +19,7 @@ use compio::{
     time::{Sleep, sleep},
 };
 
-use crate::support::{Deaths, Flag, on_drop, run};
+use crate::support::{Deaths, Flag, LONG, on_drop, run};
 
 /// A destructor that does all that destructors had better not do.
 fn meddler(deaths: &Deaths) -> impl Sized + use<> {
@@ -244,12 +244,13 @@ fn a_waker_of_a_timer_sets_and_drops_timers() {
         mark.raise();
     });
     runtime.block_on(async {
-        let mut nap = sleep(Duration::from_millis(1));
+        let mut nap = sleep(LONG);
         assert!(
             pin!(&mut nap)
                 .poll(&mut Context::from_waker(&bell))
                 .is_pending()
         );
+        nap.reset(std::time::Instant::now() + Duration::from_millis(1));
         fired.taken().await;
         drop(nap);
         sleep(Duration::from_millis(3)).await;

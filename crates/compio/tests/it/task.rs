@@ -103,9 +103,9 @@ fn a_panic_is_reported_by_the_handle_and_the_others_go_on() {
         let other = spawn(async { sleep(Duration::from_millis(1)).await });
         let task = spawn(async {
             sleep(Duration::ZERO).await;
-            panic!("on purpose")
+            panic!("on purpose");
         });
-        let error: compio::task::JoinError = task.await.map(|()| ()).unwrap_err();
+        let error = task.await.unwrap_err();
         assert_eq!(error.into_panic().downcast_ref(), Some(&"on purpose"));
         other.await.unwrap();
     });
@@ -169,7 +169,7 @@ fn blocking_work_whose_handle_is_dropped_goes_on() {
 fn a_panic_in_blocking_work_is_reported_by_the_handle() {
     run(async {
         let work = spawn_blocking(|| panic!("on purpose"));
-        let error = work.await.map(|()| ()).unwrap_err();
+        let error = work.await.unwrap_err();
         assert_eq!(error.into_panic().downcast_ref(), Some(&"on purpose"));
         assert_eq!(spawn_blocking(|| 42).await.unwrap(), 42);
     });

@@ -16,7 +16,7 @@ use compio::{
     time::{Elapsed, sleep, sleep_until, timeout, timeout_at},
 };
 
-use crate::support::{First, Flag, begin, check_kind, on_drop, run, select, tcp_pair, waker};
+use crate::support::{First, Flag, LONG, begin, check_kind, on_drop, run, select, tcp_pair, waker};
 
 #[test]
 fn sleeps_end_in_the_order_of_their_deadlines() {
@@ -91,12 +91,13 @@ fn a_sleep_that_is_dropped_wakes_nobody() {
     let mark = woken.clone();
     let bell = waker(move || mark.raise());
     runtime.enter(|| {
-        let mut nap = sleep(Duration::from_millis(1));
+        let mut nap = sleep(LONG);
         assert!(
             pin!(&mut nap)
                 .poll(&mut Context::from_waker(&bell))
                 .is_pending()
         );
+        nap.reset(Instant::now() + Duration::from_millis(1));
     });
     runtime.block_on(sleep(Duration::from_millis(5)));
     assert!(!woken.is_raised());
@@ -135,11 +136,10 @@ fn a_reset_puts_off_a_sleep_that_has_ended() {
 #[test]
 fn a_timer_whose_waker_panics_keeps_no_other_from_firing() {
     let runtime = Runtime::new().unwrap();
-    let deadline = Instant::now() + Duration::from_millis(1);
     let woken = Flag::default();
     let mark = woken.clone();
     let (bad, good) = (waker(|| panic!("on purpose")), waker(move || mark.raise()));
-    let (mut first, mut second) = (sleep_until(deadline), sleep_until(deadline));
+    let (mut first, mut second) = (sleep(LONG), sleep(LONG));
     runtime.enter(|| {
         assert!(
             pin!(&mut first)
@@ -151,6 +151,9 @@ fn a_timer_whose_waker_panics_keeps_no_other_from_firing() {
                 .poll(&mut Context::from_waker(&good))
                 .is_pending()
         );
+        let deadline = Instant::now() + Duration::from_millis(1);
+        first.reset(deadline);
+        second.reset(deadline);
     });
     let mut panicked = false;
     while runtime.current_timeout().is_some() {
@@ -166,11 +169,12 @@ fn a_timer_whose_waker_panics_keeps_no_other_from_firing() {
 
 #[test]
 fn a_sleep_may_outlive_its_runtime() {
-    let mut nap = sleep(Duration::from_millis(10));
+    let mut nap = sleep(LONG);
     let runtime = Runtime::new().unwrap();
     runtime.block_on(begin(&mut nap));
     drop(runtime);
-    let deadline = nap.deadline();
+    let deadline = Instant::now() + Duration::from_millis(5);
+    nap.reset(deadline);
     run(nap);
     assert!(deadline <= Instant::now());
 }
@@ -228,6 +232,25 @@ fn a_read_whose_time_is_up_takes_nothing_from_the_socket() {
         assert!(timeout(Duration::from_millis(5), read).await.is_err());
         client.write_all("hello").await.0.unwrap();
         let (read, buffer) = server.read(Vec::with_capacity(8)).await;
+        assert_eq!((read.unwrap(), &buffer[..]), (5, &b"hello"[..]));
+    });
+}
+
+#[test]
+fn a_success_that_comes_late_but_before_anybody_looked_wins() {
+    run(async {
+        let (mut client, mut server) = tcp_pair().await;
+        let read = timeout(Duration::from_millis(1), server.read(Vec::with_capacity(8)));
+        let busy = async {
+            client.write_all("hello").await.0.unwrap();
+            // Neither the bytes nor the end of the time are noticed meanwhile.
+            std::thread::sleep(Duration::from_millis(5));
+            std::future::pending::<()>().await;
+        };
+        let First::Right(read) = select(busy, read).await else {
+            unreachable!("busy for ever")
+        };
+        let (read, buffer) = read.expect("it is there when one looks");
         assert_eq!((read.unwrap(), &buffer[..]), (5, &b"hello"[..]));
     });
 }

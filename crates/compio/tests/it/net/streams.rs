@@ -12,42 +12,34 @@ use crate::support::{check_kind, check_returned, pattern, run, tcp_pair};
 
 /// One test for a pair of TCP streams and for one of Unix streams.
 macro_rules! on_both {
-    ($($name:ident: $body:expr;)*) => {
+    ($($name:ident: $body:ident;)*) => {
         mod tcp {
             $(#[test]
             fn $name() {
-                crate::support::run(async { $body(crate::support::tcp_pair().await).await });
+                crate::support::run(async { super::$body(crate::support::tcp_pair().await).await });
             })*
         }
         mod unix {
             $(#[test]
             fn $name() {
                 let pair = || compio::net::UnixStream::pair().unwrap();
-                crate::support::run(async { $body(pair()).await });
+                crate::support::run(async { super::$body(pair()).await });
             })*
         }
     };
 }
 
-#[expect(
-    clippy::wildcard_imports,
-    reason = "the tests of two modules, from one list"
-)]
-mod both {
-    use super::*;
-
-    on_both! {
-        what_is_written_is_read: super::echo;
-        the_end_is_read_again_and_again: super::end;
-        one_direction_is_shut_down_and_the_other_goes_on: super::half_close;
-        empty_buffers_end_at_once: super::empty;
-        vectored_reads_and_writes_go_through_the_buffers_in_turn: super::vectored;
-        a_shutdown_ends_a_read_under_way: super::shut_down_under_a_read;
-        a_write_without_a_reader_fails_without_a_signal: super::broken_pipe;
-        read_exact_at_the_end_fails_and_the_buffer_comes_back: super::short;
-        huge_transfers_go_both_ways_at_once: super::huge;
-        references_are_readers_and_writers: super::references;
-    }
+on_both! {
+    what_is_written_is_read: echo;
+    the_end_is_read_again_and_again: end;
+    one_direction_is_shut_down_and_the_other_goes_on: half_close;
+    empty_buffers_end_at_once: empty;
+    vectored_reads_and_writes_go_through_the_buffers_in_turn: vectored;
+    a_shutdown_ends_a_read_under_way: shut_down_under_a_read;
+    a_write_without_a_reader_fails_without_a_signal: broken_pipe;
+    read_exact_at_the_end_fails_and_the_buffer_comes_back: short;
+    huge_transfers_go_both_ways_at_once: huge;
+    references_are_readers_and_writers: references;
 }
 
 async fn echo<S: AsyncRead + AsyncWrite + 'static>((mut client, mut server): (S, S)) {
