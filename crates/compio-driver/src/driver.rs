@@ -51,6 +51,8 @@ pub struct DriverBuilder {
 pub enum BackendKind {
     /// Linux's io_uring.
     IoUring,
+    /// Windows' completion ports.
+    Iocp,
     /// Readiness (epoll, kqueue, event ports), and threads for what has none.
     Poll,
 }
@@ -163,8 +165,8 @@ impl DriverBuilder {
         }
     }
 
-    /// Forces a backend. Without that, the environment variable `COMPIO_BACKEND` does (`io-uring`
-    /// or `poll`); and without that, it is the best one that the kernel allows.
+    /// Forces a backend. Without that, the environment variable `COMPIO_BACKEND` does (`io-uring`,
+    /// `iocp` or `poll`); and without that, it is the best one that the kernel allows.
     pub fn backend(mut self, kind: BackendKind) -> Self {
         self.backend = Some(kind);
         self
@@ -417,11 +419,12 @@ impl BackendKind {
         match name.to_str() {
             Some("") => Ok(None),
             Some("io-uring") => Ok(Some(Self::IoUring)),
+            Some("iocp") => Ok(Some(Self::Iocp)),
             Some("poll") => Ok(Some(Self::Poll)),
             Some(_) | None => Err(io::Error::new(
                 io::ErrorKind::InvalidInput,
                 format!(
-                    "COMPIO_BACKEND is {}: it must be io-uring or poll",
+                    "COMPIO_BACKEND is {}: it must be io-uring, iocp or poll",
                     name.display()
                 ),
             )),
@@ -433,6 +436,7 @@ impl fmt::Display for BackendKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::IoUring => "io-uring",
+            Self::Iocp => "iocp",
             Self::Poll => "poll",
         })
     }

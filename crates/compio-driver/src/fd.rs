@@ -1,8 +1,8 @@
 //! Descriptors with several owners on one thread.
 
-use std::{cell::RefCell, rc::Rc};
+use std::rc::Rc;
 
-use crate::sys::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use crate::sys::{AsFd, AsRawFd, BorrowedFd, Life, OwnedFd, RawFd};
 
 /// A descriptor that is closed when its last owner is gone: the object that it belongs to, or the
 /// last operation that the kernel has not yet answered.
@@ -14,7 +14,7 @@ pub struct SharedFd(Rc<Shared>);
 /// The fields' order is that of their drops.
 #[derive(Debug)]
 struct Shared {
-    life: Life,
+    _life: Life,
     fd: OwnedFd,
 }
 
@@ -25,63 +25,17 @@ impl SharedFd {
     ///
     /// Others own it, too: this handle is returned.
     pub fn try_unwrap(self) -> Result<OwnedFd, Self> {
-        let Shared { life, fd } = Rc::try_unwrap(self.0).map_err(Self)?;
-        drop(life);
-        Ok(fd)
+        Ok(Rc::try_unwrap(self.0).map_err(Self)?.fd)
     }
 }
 
 impl From<OwnedFd> for SharedFd {
     fn from(fd: OwnedFd) -> Self {
         Self(Rc::new(Shared {
-            life: Life::begin(fd.as_raw_fd()),
+            _life: Life::begin(fd.as_raw_fd()),
             fd,
         }))
     }
-}
-
-/// The time for which a descriptor's number is held by a [`SharedFd`] of this thread. A backend
-/// that has registered it need not ask whether it is still the same.
-#[derive(Debug)]
-struct Life(RawFd);
-
-thread_local! {
-    /// By number: odd while it is held, and different for each life.
-    static LIVES: RefCell<Vec<u32>> = const { RefCell::new(Vec::new()) };
-}
-
-impl Life {
-    fn begin(fd: RawFd) -> Self {
-        turn_over(fd);
-        Self(fd)
-    }
-}
-
-impl Drop for Life {
-    fn drop(&mut self) {
-        turn_over(self.0);
-    }
-}
-
-fn turn_over(fd: RawFd) {
-    let place = fd as usize;
-    // While the thread ends there is nobody left who asks.
-    let _ = LIVES.try_with(|lives| {
-        let mut lives = lives.borrow_mut();
-        if lives.len() <= place {
-            lives.resize(place + 1, 0);
-        }
-        lives[place] = lives[place].wrapping_add(1);
-    });
-}
-
-/// Names the life of the [`SharedFd`] of this thread that holds the number now, if there is one.
-pub(crate) fn life_of(fd: RawFd) -> Option<u32> {
-    LIVES
-        .try_with(|lives| lives.borrow().get(fd as usize).copied())
-        .ok()
-        .flatten()
-        .filter(|life| !life.is_multiple_of(2))
 }
 
 impl AsFd for SharedFd {

@@ -2,7 +2,7 @@
 
 use compio_io::buf::{IntoInner, IoBuf, IoBufMut, IoVectoredBuf, IoVectoredBufMut};
 
-use crate::request::{RawSlice, Span, Spans};
+use crate::request::{RawSlice, Span, Spans, TRANSFER_MAX};
 
 /// The buffer of a read that was pushed to a driver, as the kernel left it: the bytes are there,
 /// but its length is still the old one. The entry tells how many bytes came.
@@ -71,7 +71,7 @@ impl Slices {
         self.fill(
             buffers
                 .slices()
-                .map(|bytes| RawSlice::new(bytes.as_ptr().cast_mut(), bytes.len())),
+                .map(|bytes| (bytes.as_ptr().cast_mut(), bytes.len())),
         )
     }
 
@@ -79,17 +79,25 @@ impl Slices {
     pub(super) fn writable(&mut self, buffers: &mut impl IoVectoredBufMut) -> Spans {
         // SAFETY: the rooms are only handed to the kernel, which never makes bytes uninitialised.
         let rooms = unsafe { buffers.uninit_slices() };
-        self.fill(rooms.map(|room| RawSlice::new(room.as_mut_ptr().cast(), room.len())))
+        self.fill(rooms.map(|room| (room.as_mut_ptr().cast(), room.len())))
     }
 
     /// A single place.
     pub(super) fn one(&mut self, span: Span) -> Spans {
-        self.fill([RawSlice::new(span.start, span.len as usize)].into_iter())
+        self.fill([(span.start, span.len as usize)].into_iter())
     }
 
-    fn fill(&mut self, slices: impl Iterator<Item = RawSlice>) -> Spans {
+    fn fill(&mut self, places: impl Iterator<Item = (*mut u8, usize)>) -> Spans {
         let mut count = 0;
-        for slice in slices.filter(|slice| !slice.is_empty()).take(SLICES_MAX) {
+        // Not every kernel bounds the whole by itself, and some have 32 bits for a length. What is
+        // cut must be the last.
+        let mut left = TRANSFER_MAX;
+        for (start, len) in places.filter(|&(_, len)| len > 0).take(SLICES_MAX) {
+            if left == 0 {
+                break;
+            }
+            let slice = RawSlice::new(start, len.min(left));
+            left -= slice.len();
             if count < INLINE {
                 self.inline[count] = slice;
             } else {

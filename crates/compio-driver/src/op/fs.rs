@@ -1,6 +1,6 @@
 //! Operations of files, and of everything that is read and written like one.
 
-use std::{ffi::CString, fmt, io};
+use std::{fmt, io};
 
 use compio_io::buf::{BufResult, IntoInner, IoBuf, IoBufMut, IoVectoredBuf, IoVectoredBufMut};
 
@@ -8,8 +8,8 @@ use super::buffer::{Filled, Slices, readable, writable};
 use crate::{
     fd::{OwnsFd, SharedFd},
     operation::{Operation, Owned},
-    request::{self, File, Position, Request},
-    sys::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd, RawFd},
+    request::{self, File, NativePath, OpenFlags, Position, Request},
+    sys::{self, AsRawFd, IntoRawFd, OwnedFd},
 };
 
 /// Reads into a buffer, from its start over its whole capacity.
@@ -287,15 +287,20 @@ unsafe impl<F: OwnsFd> Owned for Sync<F> {}
 /// Opens a file by name. What it gives is closed on exec.
 #[derive(Debug)]
 pub struct Open {
-    path: CString,
-    flags: i32,
+    path: NativePath,
+    flags: OpenFlags,
     mode: u32,
 }
 
 impl Open {
     /// Opens `path`, from the current directory if it is relative, with the system's `O_` flags
     /// and the permission bits of a file that is created.
-    pub fn new(path: CString, flags: i32, mode: u32) -> Self {
+    ///
+    /// # Platform differences
+    ///
+    /// On Windows, the flags are what `CreateFileW` wants to know, and `mode` has the
+    /// `FILE_ATTRIBUTE_` bits of a file that is created.
+    pub fn new(path: NativePath, flags: OpenFlags, mode: u32) -> Self {
         Self { path, flags, mode }
     }
 }
@@ -315,7 +320,7 @@ unsafe impl Operation for Open {
 
     fn finish(self, answer: io::Result<usize>) -> Self::Output {
         // SAFETY: the answer is a new descriptor that nobody else knows.
-        answer.map(|fd| unsafe { OwnedFd::from_raw_fd(fd as RawFd) })
+        answer.map(|fd| unsafe { sys::own_file(fd) })
     }
 }
 
@@ -400,14 +405,14 @@ impl<F: fmt::Debug> fmt::Debug for StatFd<F> {
 
 /// Asks for the attributes of a file by name.
 pub struct Stat {
-    path: CString,
+    path: NativePath,
     follow: bool,
     into: request::Stat,
 }
 
 impl Stat {
     /// Asks for the attributes of what `path` names; of a symbolic link's target if `follow`.
-    pub fn new(path: CString, follow: bool) -> Self {
+    pub fn new(path: NativePath, follow: bool) -> Self {
         Self {
             path,
             follow,

@@ -10,7 +10,7 @@ use crate::{
     fd::{OwnsFd, SharedFd},
     operation::{Operation, Owned},
     request::{Message, Net, PeerAddress, Request},
-    sys::{self, AsRawFd, FromRawFd, OwnedFd, RawFd},
+    sys::{self, AsRawFd, OwnedFd},
 };
 
 /// Makes a socket. It is closed on exec.
@@ -515,5 +515,5 @@ fn truthful(flags: i32) -> i32 {
 
 fn own(fd: usize) -> OwnedFd {
     // SAFETY: the answer is a new descriptor that nobody else knows.
-    unsafe { OwnedFd::from_raw_fd(fd as RawFd) }
+    unsafe { sys::own_socket(fd) }
 }

@@ -33,11 +33,13 @@ pub(crate) fn choose(
     _spin: Spin,
 ) -> io::Result<(Backend, Event, String)> {
     let why = match wanted {
-        Some(BackendKind::IoUring) => {
+        Some(kind @ (BackendKind::IoUring | BackendKind::Iocp)) => {
             return Err(io::Error::new(
                 io::ErrorKind::Unsupported,
-                "the io-uring backend was asked for, which only Linux has; \
-                 without a wish, or with `poll`, the readiness backend runs here",
+                format!(
+                    "the {kind} backend was asked for, which this system does not have; \
+                     without a wish, or with `poll`, the readiness backend runs here"
+                ),
             ));
         }
         Some(BackendKind::Poll) => "it was asked for",

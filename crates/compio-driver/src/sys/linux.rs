@@ -55,6 +55,10 @@ pub(crate) fn choose(
             )),
         },
         Some(BackendKind::Poll) => readiness("it was asked for".into()),
+        Some(BackendKind::Iocp) => Err(io::Error::new(
+            io::ErrorKind::Unsupported,
+            "the iocp backend was asked for, which only Windows has",
+        )),
         None => match uring(entries, spin) {
             Ok((backend, event, flavour)) => Ok((
                 backend,

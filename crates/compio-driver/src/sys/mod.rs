@@ -32,6 +32,8 @@ mod dialect;
 #[cfg(target_os = "linux")]
 #[path = "dialect/linux/mod.rs"]
 mod dialect;
+#[cfg(windows)]
+mod iocp;
 #[cfg(target_os = "linux")]
 mod linux;
 #[cfg(unix)]
@@ -42,6 +44,8 @@ mod poller;
 mod unix;
 #[cfg(target_os = "linux")]
 mod uring;
+#[cfg(windows)]
+mod windows;
 
 #[cfg(all(unix, not(target_os = "linux")))]
 pub use bsd::RawEntry;
@@ -49,6 +53,10 @@ pub use bsd::RawEntry;
 pub(crate) use bsd::{Backend, Event, choose};
 #[cfg(unix)]
 pub use dialect::Stat;
+#[cfg(windows)]
+pub use iocp::RawEntry;
+#[cfg(windows)]
+pub(crate) use iocp::{Backend, Event, choose};
 #[cfg(target_os = "linux")]
 pub(crate) use linux::{Backend, Event, choose};
 #[cfg(target_os = "linux")]
@@ -57,14 +65,26 @@ use poller::epoll::{Events, Poller};
 use poller::portable::{Events, Poller};
 #[cfg(unix)]
 pub use unix::{
-    AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, Message, OwnedFd, PeerAddress, RawFd, RawSlice,
+    AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, Message, NativePath, OpenFlags, OwnedFd,
+    PathUnit, PeerAddress, RawFd, RawSlice,
 };
 #[cfg(unix)]
 pub(crate) use unix::{
-    CURRENT_DIR, EAGAIN, ECANCELED, MSG_TRUNC, SHUT_RD, SHUT_RDWR, SHUT_WR, call,
+    CURRENT_DIR, EAGAIN, ECANCELED, Life, MSG_TRUNC, SHUT_RD, SHUT_RDWR, SHUT_WR, call, own_file,
+    own_socket,
 };
 #[cfg(target_os = "linux")]
 pub use uring::RawEntry;
+#[cfg(windows)]
+pub use windows::{
+    AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, Message, NativePath, OpenFlags, OwnedFd,
+    PathUnit, PeerAddress, RawFd, RawSlice, Stat,
+};
+#[cfg(windows)]
+pub(crate) use windows::{
+    CURRENT_DIR, EAGAIN, ECANCELED, Life, MSG_TRUNC, SHUT_RD, SHUT_RDWR, SHUT_WR, call, own_file,
+    own_socket,
+};
 
 /// What became of a request at its launch.
 pub(crate) enum Launch {

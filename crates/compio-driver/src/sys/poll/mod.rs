@@ -6,7 +6,7 @@
 //!
 //! The poller knows descriptors by number, and numbers are used again. Of one that a
 //! [`SharedFd`](crate::SharedFd) holds it is asked for every change, once for that
-//! [life](crate::fd::life_of) of the number. Of any other it is asked for one event at a time, while
+//! [life](crate::sys::unix::life_of) of the number. Of any other it is asked for one event at a time, while
 //! somebody waits for it and so keeps it open. Nothing has to be undone when a descriptor is closed:
 //! an event that belonged to a former one of the same number does nothing but look in vain.
 
@@ -27,10 +27,10 @@ use self::{
 };
 use super::{Events, Launch, Poller};
 use crate::{
-    fd::life_of,
     flight::Key,
     notify::Notifier,
     request::{Answer, Request},
+    sys::unix::life_of,
 };
 
 /// How many requests are answered at their launch before somebody else has a turn.

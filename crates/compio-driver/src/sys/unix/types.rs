@@ -1,11 +1,33 @@
 //! The unix shapes of what a request points at: a slice of memory, a message header, a file's
 //! attributes. They live in operations, beside the buffers, and are filled in by kernels.
 
-use std::{fmt, mem, ptr};
+use std::{
+    ffi::{CString, c_char, c_int},
+    fmt, mem, ptr,
+};
 
 use socket2::SockAddr;
 
 pub use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
+
+/// A path as the system's calls want it: with a NUL at its end.
+pub type NativePath = CString;
+
+/// What a [`NativePath`] consists of.
+pub type PathUnit = c_char;
+
+/// How a file is opened: the system's `O_` flags.
+pub type OpenFlags = c_int;
+
+/// The descriptor that a request was answered with.
+///
+/// # Safety
+///
+/// It is new, and nobody else knows it.
+pub(crate) unsafe fn own(answer: usize) -> OwnedFd {
+    // SAFETY: by this function's contract.
+    unsafe { OwnedFd::from_raw_fd(answer as RawFd) }
+}
 
 /// A part of memory that the kernel may read or write: `iovec` by another name.
 #[derive(Clone, Copy)]

@@ -1,0 +1,31 @@
+//! What Windows has in the place of unix's descriptors, and the types that requests point at; and
+//! each request as the plain, blocking call that it stands for. The backend is not here.
+
+mod call;
+mod fd;
+mod fs;
+mod net;
+
+use std::ffi::c_int;
+
+use windows_sys::Win32::{
+    Foundation::{ERROR_NO_SYSTEM_RESOURCES, ERROR_OPERATION_ABORTED},
+    Networking::WinSock,
+};
+
+pub(crate) use call::call;
+pub use fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
+pub(crate) use fd::{CURRENT_DIR, Life, own_file, own_socket};
+pub use fs::{NativePath, OpenFlags, PathUnit, Stat};
+pub use net::{Message, PeerAddress, RawSlice};
+pub(crate) use windows_sys::Win32::Networking::WinSock::{
+    SD_BOTH as SHUT_RDWR, SD_RECEIVE as SHUT_RD, SD_SEND as SHUT_WR,
+};
+
+/// What a request is answered with that was given up.
+pub(crate) const ECANCELED: i32 = ERROR_OPERATION_ABORTED as i32;
+
+/// There is not enough of something, for now.
+pub(crate) const EAGAIN: i32 = ERROR_NO_SYSTEM_RESOURCES as i32;
+
+pub(crate) const MSG_TRUNC: c_int = WinSock::MSG_TRUNC as c_int;

@@ -1,0 +1,184 @@
+//! The shapes of what a socket's request points at: a slice of memory, a message header, room for
+//! an address. They live in operations, beside the buffers, and are filled in by the kernel.
+
+use std::{fmt, mem, ptr};
+
+use socket2::SockAddr;
+use windows_sys::Win32::Networking::WinSock::{SOCKADDR_STORAGE, WSABUF, WSAMSG};
+
+/// A part of memory that the kernel may read or write: `WSABUF` by another name.
+#[derive(Clone, Copy)]
+#[repr(transparent)]
+pub struct RawSlice(WSABUF);
+
+impl RawSlice {
+    /// `len` bytes from `start`; of more than a `u32` can count, as many as it can.
+    pub fn new(start: *mut u8, len: usize) -> Self {
+        Self(WSABUF {
+            len: u32::try_from(len).unwrap_or(u32::MAX),
+            buf: start,
+        })
+    }
+
+    /// Where the slice begins.
+    pub fn start(&self) -> *mut u8 {
+        self.0.buf
+    }
+
+    /// How many bytes it has.
+    pub fn len(&self) -> usize {
+        self.0.len as usize
+    }
+
+    /// Whether it has no bytes.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+impl fmt::Debug for RawSlice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} bytes", self.len())
+    }
+}
+
+/// What goes with the bytes of a datagram or message: the peer's address and ancillary data.
+///
+/// Lives inside the operation, which asks the kernel to read or fill it by a
+/// [`Net::RecvMsg`](crate::request::Net::RecvMsg) or
+/// [`Net::SendMsg`](crate::request::Net::SendMsg).
+pub struct Message {
+    header: WSAMSG,
+    address: SOCKADDR_STORAGE,
+}
+
+impl Message {
+    /// A message with neither address nor ancillary data.
+    pub fn new() -> Self {
+        // SAFETY: both are plain C structs for which all zeroes mean "nothing".
+        unsafe { mem::zeroed() }
+    }
+
+    /// Names the receiver of a message to be sent.
+    pub fn set_address(&mut self, address: &SockAddr) {
+        let len = (address.len() as usize).min(mem::size_of_val(&self.address));
+        // SAFETY: both sides are at least `len` bytes long and do not overlap.
+        unsafe {
+            ptr::copy_nonoverlapping(
+                address.as_ptr().cast::<u8>(),
+                (&raw mut self.address).cast::<u8>(),
+                len,
+            );
+        }
+        self.header.namelen = len as i32;
+    }
+
+    /// Asks for the sender's address of a message to be received.
+    pub fn request_address(&mut self) {
+        self.header.namelen = mem::size_of_val(&self.address) as i32;
+    }
+
+    /// Names the memory that holds, or shall receive, the ancillary data.
+    pub fn set_control(&mut self, start: *mut u8, len: usize) {
+        self.header.Control = RawSlice::new(start, len).0;
+    }
+
+    /// Names the bytes, and completes the pointers into this message itself: the last thing to be
+    /// called, at the message's final address.
+    pub fn point_at(&mut self, slices: *const RawSlice, count: usize) {
+        // `RawSlice` is a `WSABUF`.
+        self.header.lpBuffers = slices.cast_mut().cast();
+        self.header.dwBufferCount = count as u32;
+        self.header.name = if self.header.namelen == 0 {
+            ptr::null_mut()
+        } else {
+            (&raw mut self.address).cast()
+        };
+    }
+
+    /// The address that a receive wrote, if it wrote any.
+    pub fn address(&self) -> Option<SockAddr> {
+        let len = usize::try_from(self.header.namelen).ok()?;
+        if len == 0 || len > mem::size_of_val(&self.address) {
+            return None;
+        }
+        Some(to_sock_addr(&self.address, len))
+    }
+
+    /// How many bytes of ancillary data a receive wrote.
+    pub fn control_len(&self) -> usize {
+        self.header.Control.len as usize
+    }
+
+    /// The flags that a receive reported, such as `MSG_TRUNC`.
+    pub fn flags(&self) -> i32 {
+        self.header.dwFlags as i32
+    }
+}
+
+impl Default for Message {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for Message {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Message")
+            .field("address", &self.address())
+            .field("control_len", &self.control_len())
+            .field("flags", &self.flags())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Room for the address that an accept reports.
+pub struct PeerAddress {
+    storage: SOCKADDR_STORAGE,
+    len: i32,
+}
+
+impl PeerAddress {
+    /// Room, with no address in it yet.
+    pub fn new() -> Self {
+        Self {
+            // SAFETY: a plain C struct for which all zeroes mean "no address".
+            storage: unsafe { mem::zeroed() },
+            len: mem::size_of::<SOCKADDR_STORAGE>() as i32,
+        }
+    }
+
+    /// The address that was written.
+    pub fn to_sock_addr(&self) -> SockAddr {
+        let len = usize::try_from(self.len).unwrap_or(0);
+        to_sock_addr(&self.storage, len.min(mem::size_of_val(&self.storage)))
+    }
+}
+
+impl Default for PeerAddress {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for PeerAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.to_sock_addr().fmt(f)
+    }
+}
+
+/// The first `len` bytes of `address`, which has them.
+fn to_sock_addr(address: &SOCKADDR_STORAGE, len: usize) -> SockAddr {
+    let mut storage = socket2::SockAddrStorage::zeroed();
+    assert!(len <= mem::size_of_val(address) && len <= mem::size_of_val(&storage));
+    // SAFETY: both sides are at least `len` bytes long and do not overlap. What is not an address
+    // of the kernel's is all zeroes, which is none of a known family.
+    unsafe {
+        ptr::copy_nonoverlapping(
+            (&raw const *address).cast::<u8>(),
+            (&raw mut storage).cast::<u8>(),
+            len,
+        );
+        SockAddr::new(storage, len as _)
+    }
+}
