@@ -8,7 +8,7 @@ use crate::sys;
 
 /// The attributes of a file, as [`std::fs::Metadata`] has them.
 #[derive(Debug, Clone)]
-pub struct Metadata(pub(super) Attributes);
+pub struct Metadata(pub(crate) Attributes);
 
 #[expect(
     clippy::len_without_is_empty,
@@ -22,22 +22,17 @@ impl Metadata {
 
     /// Whether it is a regular file.
     pub fn is_file(&self) -> bool {
-        sys::is_file(self.0.mode())
+        sys::is_file(&self.0)
     }
 
     /// Whether it is a directory.
     pub fn is_dir(&self) -> bool {
-        sys::is_dir(self.0.mode())
+        sys::is_dir(&self.0)
     }
 
     /// Whether it is a symbolic link.
     pub fn is_symlink(&self) -> bool {
-        sys::is_symlink(self.0.mode())
-    }
-
-    /// Type and permission bits.
-    pub fn mode(&self) -> u32 {
-        self.0.mode()
+        sys::is_symlink(&self.0)
     }
 
     /// Time of the last change of the content.

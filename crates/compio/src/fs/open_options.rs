@@ -1,13 +1,12 @@
 //! How a file is opened.
 
-use std::{io, os::unix::fs::OpenOptionsExt, path::Path};
-
-use compio_driver::op::Open;
+use std::{fs, io, path::Path};
 
 use super::File;
-use crate::{runtime, sys};
+use crate::sys::{self, SystemOptions};
 
-/// How a file is opened: [`std::fs::OpenOptions`], with the same rules.
+/// How a file is opened: [`std::fs::OpenOptions`], with the same rules, and the methods that std
+/// has in the system's `OpenOptionsExt`.
 ///
 /// ```
 /// use compio::fs::OpenOptions;
@@ -31,8 +30,7 @@ pub struct OpenOptions {
     pub(crate) truncate: bool,
     pub(crate) create: bool,
     pub(crate) create_new: bool,
-    pub(crate) mode: u32,
-    pub(crate) custom_flags: i32,
+    pub(crate) system: SystemOptions,
 }
 
 impl OpenOptions {
@@ -45,8 +43,7 @@ impl OpenOptions {
             truncate: false,
             create: false,
             create_new: false,
-            mode: 0o666,
-            custom_flags: 0,
+            system: SystemOptions::default(),
         }
     }
 
@@ -86,35 +83,13 @@ impl OpenOptions {
         self
     }
 
-    /// The permission bits of a file that is created, before the umask. 0o666 by default.
-    pub fn mode(&mut self, mode: u32) -> &mut Self {
-        self.mode = mode;
-        self
-    }
-
-    /// More of the system's `O_` flags.
-    pub fn custom_flags(&mut self, flags: i32) -> &mut Self {
-        self.custom_flags = flags;
-        self
-    }
-
     /// Opens the file, on this thread and at once.
     ///
     /// # Errors
     ///
     /// As [`std::fs::OpenOptions::open`].
     pub fn open(&self, path: impl AsRef<Path>) -> io::Result<File> {
-        std::fs::OpenOptions::new()
-            .read(self.read)
-            .write(self.write)
-            .append(self.append)
-            .truncate(self.truncate)
-            .create(self.create)
-            .create_new(self.create_new)
-            .mode(self.mode)
-            .custom_flags(self.custom_flags)
-            .open(path)
-            .map(File::from_std)
+        sys::open(self, path.as_ref()).map(File::from_std)
     }
 
     /// Opens the file through the kernel's queue, so that a slow disk or network keeps no other
@@ -127,16 +102,28 @@ impl OpenOptions {
     /// # Platform differences
     ///
     /// Linux's io_uring does not wait for the other end of a FIFO, unless the file may be created or
-    /// truncated: a reader is there at once, a writer without a reader fails with `ENXIO`.
+    /// truncated: a reader is there at once, a writer without a reader fails with `ENXIO`. Windows
+    /// opens files on another thread.
     ///
     /// # Errors
     ///
     /// As for [`open`](Self::open).
     pub async fn open_async(&self, path: impl AsRef<Path>) -> io::Result<File> {
-        let flags = sys::open_flags(self)?;
-        let path = sys::path_to_c(path.as_ref())?;
-        let fd = runtime::submit(Open::new(path, flags, self.mode)).await?;
-        Ok(File::from_std(fd.into()))
+        let file = sys::open_async(self, path.as_ref()).await?;
+        Ok(File::from_std(file))
+    }
+
+    /// What std knows on every system.
+    pub(crate) fn to_std(&self) -> fs::OpenOptions {
+        let mut options = fs::OpenOptions::new();
+        options
+            .read(self.read)
+            .write(self.write)
+            .append(self.append)
+            .truncate(self.truncate)
+            .create(self.create)
+            .create_new(self.create_new);
+        options
     }
 }
 

@@ -12,7 +12,7 @@
 //! have sent nothing, a part, or all.
 
 mod address;
-mod socket;
+pub(crate) mod socket;
 mod split;
 mod tcp;
 mod udp;
@@ -25,5 +25,5 @@ pub use self::{
     split::{OwnedReadHalf, OwnedWriteHalf, ReadHalf, ReuniteError, WriteHalf},
     tcp::{TcpListener, TcpStream},
     udp::UdpSocket,
-    unix::{UnixListener, UnixStream},
+    unix::{UnixListener, UnixSocketAddr, UnixStream},
 };

@@ -17,7 +17,7 @@ pub(super) const BACKLOG: i32 = 4096;
 
 /// A socket of any kind. Clones are handles of the same socket.
 #[derive(Debug, Clone)]
-pub(super) struct Socket {
+pub(crate) struct Socket {
     fd: SharedFd,
 }
 
@@ -28,19 +28,8 @@ impl Socket {
         Ok(OwnedFd::from(socket).into())
     }
 
-    /// Takes over a socket that may have been made by others, in whatever mode they left it: the
-    /// kernel shall wait, not refuse.
-    pub(super) fn adopt(fd: OwnedFd) -> io::Result<Self> {
-        SockRef::from(&fd).set_nonblocking(false)?;
-        Ok(fd.into())
-    }
-
-    pub(super) fn into_fd(self) -> Result<OwnedFd, Self> {
-        self.fd.try_unwrap().map_err(|fd| Self { fd })
-    }
-
     pub(super) fn options(&self) -> SockRef<'_> {
-        SockRef::from(&self.fd)
+        SockRef::from(self)
     }
 
     pub(super) async fn connect(&self, address: SockAddr) -> io::Result<()> {
@@ -95,6 +84,28 @@ impl Socket {
     }
 }
 
+/// Between descriptors and what is made of them: `from_std` and `into_std` of all types.
+pub(crate) trait Adopt: Sized {
+    /// Takes over a socket that may have been made by others, in whatever mode they left it: the
+    /// kernel shall wait, not refuse.
+    fn adopt(fd: OwnedFd) -> io::Result<Self>;
+
+    /// Fails if there are other handles or operations under way.
+    fn into_fd(self) -> Result<OwnedFd, Self>;
+}
+
+impl Adopt for Socket {
+    fn adopt(fd: OwnedFd) -> io::Result<Self> {
+        let socket = Self::from(fd);
+        socket.options().set_nonblocking(false)?;
+        Ok(socket)
+    }
+
+    fn into_fd(self) -> Result<OwnedFd, Self> {
+        self.fd.try_unwrap().map_err(|fd| Self { fd })
+    }
+}
+
 impl From<OwnedFd> for Socket {
     fn from(fd: OwnedFd) -> Self {
         Self { fd: fd.into() }
@@ -122,29 +133,8 @@ pub(super) fn internet(address: SockAddr) -> io::Result<std::net::SocketAddr> {
 
 /// What is the same for every stream socket: reading, writing, halves, descriptors.
 macro_rules! stream {
-    ($stream:ident, $std:ty) => {
+    ($stream:ident) => {
         impl $stream {
-            /// Takes over a stream of std's, which may come from another thread.
-            ///
-            /// # Errors
-            ///
-            /// The system's, if it is no socket.
-            pub fn from_std(stream: $std) -> io::Result<Self> {
-                Socket::adopt(stream.into()).map(|socket| Self { socket })
-            }
-
-            /// Gives the stream to std, which can take it to another thread. It blocks.
-            ///
-            /// # Errors
-            ///
-            /// This stream, if there are other handles of it or operations under way.
-            pub fn into_std(self) -> Result<$std, Self> {
-                match self.socket.into_fd() {
-                    Ok(fd) => Ok(fd.into()),
-                    Err(socket) => Err(Self { socket }),
-                }
-            }
-
             /// Looks at it as a reading and a writing half.
             pub fn split(&mut self) -> (ReadHalf<'_, Self>, WriteHalf<'_, Self>) {
                 (ReadHalf(self), WriteHalf(self))
@@ -255,6 +245,16 @@ macro_rules! stream {
 /// What is the same for everything that is a socket.
 macro_rules! descriptor {
     ($type:ident) => {
+        impl Adopt for $type {
+            fn adopt(fd: OwnedFd) -> io::Result<Self> {
+                Socket::adopt(fd).map(|socket| Self { socket })
+            }
+
+            fn into_fd(self) -> Result<OwnedFd, Self> {
+                self.socket.into_fd().map_err(|socket| Self { socket })
+            }
+        }
+
         impl AsFd for $type {
             fn as_fd(&self) -> BorrowedFd<'_> {
                 self.socket.as_fd()

@@ -2,7 +2,7 @@
 
 use std::{io, net::SocketAddr, time::Duration};
 
-use compio_driver::{AsFd, AsRawFd, BorrowedFd, RawFd};
+use compio_driver::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use compio_io::{
     buf::{BufResult, IoBuf, IoBufMut, IoVectoredBuf, IoVectoredBufMut},
     io::{AsyncRead, AsyncWrite},
@@ -12,7 +12,7 @@ use socket2::{Domain, Protocol, Type};
 use super::{
     OwnedReadHalf, OwnedWriteHalf, ReadHalf, ToSocketAddrs, WriteHalf,
     address::each,
-    socket::{BACKLOG, Socket, descriptor, internet, stream},
+    socket::{Adopt, BACKLOG, Socket, descriptor, internet, stream},
     split::ShutDown,
 };
 
@@ -97,7 +97,7 @@ impl TcpListener {
     ///
     /// The system's.
     pub fn from_std(listener: std::net::TcpListener) -> io::Result<Self> {
-        Socket::adopt(listener.into()).map(|socket| Self { socket })
+        Self::adopt(listener.into())
     }
 
     /// Gives the listener to std, which can take it to another thread. It blocks.
@@ -106,10 +106,7 @@ impl TcpListener {
     ///
     /// This listener, if there are operations under way.
     pub fn into_std(self) -> Result<std::net::TcpListener, Self> {
-        match self.socket.into_fd() {
-            Ok(fd) => Ok(fd.into()),
-            Err(socket) => Err(Self { socket }),
-        }
+        self.into_fd().map(Into::into)
     }
 }
 
@@ -138,6 +135,24 @@ impl TcpStream {
             Ok(Self { socket })
         })
         .await
+    }
+
+    /// Takes over a stream of std's, which may come from another thread.
+    ///
+    /// # Errors
+    ///
+    /// The system's, if it is no socket.
+    pub fn from_std(stream: std::net::TcpStream) -> io::Result<Self> {
+        Self::adopt(stream.into())
+    }
+
+    /// Gives the stream to std, which can take it to another thread. It blocks.
+    ///
+    /// # Errors
+    ///
+    /// This stream, if there are other handles of it or operations under way.
+    pub fn into_std(self) -> Result<std::net::TcpStream, Self> {
+        self.into_fd().map(Into::into)
     }
 
     /// This end's address.
@@ -195,7 +210,7 @@ impl TcpStream {
     }
 }
 
-stream!(TcpStream, std::net::TcpStream);
+stream!(TcpStream);
 
 fn tcp_socket(address: SocketAddr) -> io::Result<Socket> {
     Socket::new(

@@ -5,14 +5,14 @@ use std::{
     net::{Ipv4Addr, Ipv6Addr, SocketAddr},
 };
 
-use compio_driver::{AsFd, AsRawFd, BorrowedFd, RawFd};
+use compio_driver::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use compio_io::buf::{BufResult, IoBuf, IoBufMut};
 use socket2::{Domain, Protocol, Type};
 
 use super::{
     ToSocketAddrs,
     address::{each, resolve},
-    socket::{Socket, descriptor, internet},
+    socket::{Adopt, Socket, descriptor, internet},
 };
 
 /// A UDP socket. See [`net`](crate::net) about cancellation; a datagram is received or sent as a
@@ -200,7 +200,7 @@ impl UdpSocket {
     ///
     /// The system's.
     pub fn from_std(socket: std::net::UdpSocket) -> io::Result<Self> {
-        Socket::adopt(socket.into()).map(|socket| Self { socket })
+        Self::adopt(socket.into())
     }
 
     /// Gives the socket to std, which can take it to another thread. It blocks.
@@ -209,10 +209,7 @@ impl UdpSocket {
     ///
     /// This socket, if there are operations under way.
     pub fn into_std(self) -> Result<std::net::UdpSocket, Self> {
-        match self.socket.into_fd() {
-            Ok(fd) => Ok(fd.into()),
-            Err(socket) => Err(Self { socket }),
-        }
+        self.into_fd().map(Into::into)
     }
 }
 

@@ -1,22 +1,27 @@
 //! Unix domain sockets.
 
-use std::{io, os::unix::net::SocketAddr, path::Path};
+use std::{io, path::Path};
 
 use compio_driver::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd, SockAddr};
 use compio_io::{
     buf::{BufResult, IoBuf, IoBufMut, IoVectoredBuf, IoVectoredBufMut},
     io::{AsyncRead, AsyncWrite},
 };
-use socket2::{Domain, Type};
+use socket2::Type;
 
 use super::{
     OwnedReadHalf, OwnedWriteHalf, ReadHalf, WriteHalf,
-    socket::{BACKLOG, Socket, descriptor, stream},
+    socket::{Adopt, BACKLOG, Socket, descriptor, stream},
     split::ShutDown,
 };
 use crate::sys;
+pub use crate::sys::UnixSocketAddr;
 
 /// A Unix socket that accepts connections.
+///
+/// # Platform differences
+///
+/// Not on Windows: to bind one there is [`Unsupported`](io::ErrorKind::Unsupported).
 ///
 /// ```
 /// use compio::{
@@ -53,7 +58,7 @@ impl UnixListener {
     ///
     /// The system's; [`InvalidInput`](io::ErrorKind::InvalidInput) if the path is too long.
     pub fn bind(path: impl AsRef<Path>) -> io::Result<Self> {
-        let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+        let socket = Socket::new(sys::unix_domain()?, Type::STREAM, None)?;
         socket.options().bind(&SockAddr::unix(path)?)?;
         socket.options().listen(BACKLOG)?;
         Ok(Self { socket })
@@ -68,9 +73,9 @@ impl UnixListener {
     /// # Errors
     ///
     /// As for [`TcpListener::accept`](super::TcpListener::accept).
-    pub async fn accept(&self) -> io::Result<(UnixStream, SocketAddr)> {
+    pub async fn accept(&self) -> io::Result<(UnixStream, UnixSocketAddr)> {
         let (socket, address) = self.socket.accept().await?;
-        Ok((UnixStream { socket }, local(address)?))
+        Ok((UnixStream { socket }, sys::unix_address(address)?))
     }
 
     /// Where it listens.
@@ -78,35 +83,18 @@ impl UnixListener {
     /// # Errors
     ///
     /// The system's.
-    pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        local(self.socket.options().local_addr()?)
-    }
-
-    /// Takes over a listener of std's, which may come from another thread.
-    ///
-    /// # Errors
-    ///
-    /// The system's.
-    pub fn from_std(listener: std::os::unix::net::UnixListener) -> io::Result<Self> {
-        Socket::adopt(listener.into()).map(|socket| Self { socket })
-    }
-
-    /// Gives the listener to std, which can take it to another thread. It blocks.
-    ///
-    /// # Errors
-    ///
-    /// This listener, if there are operations under way.
-    pub fn into_std(self) -> Result<std::os::unix::net::UnixListener, Self> {
-        match self.socket.into_fd() {
-            Ok(fd) => Ok(fd.into()),
-            Err(socket) => Err(Self { socket }),
-        }
+    pub fn local_addr(&self) -> io::Result<UnixSocketAddr> {
+        sys::unix_address(self.socket.options().local_addr()?)
     }
 }
 
 descriptor!(UnixListener);
 
 /// A connection of Unix sockets. See [`net`](crate::net) about cancellation.
+///
+/// # Platform differences
+///
+/// Not on Windows: to connect one there is [`Unsupported`](io::ErrorKind::Unsupported).
 #[derive(Debug)]
 pub struct UnixStream {
     socket: Socket,
@@ -124,22 +112,9 @@ impl UnixStream {
     /// The system's; [`InvalidInput`](io::ErrorKind::InvalidInput) if the path is too long.
     pub async fn connect(path: impl AsRef<Path>) -> io::Result<Self> {
         let address = SockAddr::unix(path)?;
-        let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+        let socket = Socket::new(sys::unix_domain()?, Type::STREAM, None)?;
         socket.connect(address).await?;
         Ok(Self { socket })
-    }
-
-    /// Two that are connected to each other.
-    ///
-    /// # Errors
-    ///
-    /// The system's.
-    pub fn pair() -> io::Result<(Self, Self)> {
-        let (one, other) = socket2::Socket::pair(Domain::UNIX, Type::STREAM, None)?;
-        let stream = |socket| Self {
-            socket: OwnedFd::from(socket).into(),
-        };
-        Ok((stream(one), stream(other)))
     }
 
     /// This end's address.
@@ -147,8 +122,8 @@ impl UnixStream {
     /// # Errors
     ///
     /// The system's.
-    pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        local(self.socket.options().local_addr()?)
+    pub fn local_addr(&self) -> io::Result<UnixSocketAddr> {
+        sys::unix_address(self.socket.options().local_addr()?)
     }
 
     /// The other end's address.
@@ -156,19 +131,9 @@ impl UnixStream {
     /// # Errors
     ///
     /// The system's.
-    pub fn peer_addr(&self) -> io::Result<SocketAddr> {
-        local(self.socket.options().peer_addr()?)
+    pub fn peer_addr(&self) -> io::Result<UnixSocketAddr> {
+        sys::unix_address(self.socket.options().peer_addr()?)
     }
 }
 
-stream!(UnixStream, std::os::unix::net::UnixStream);
-
-/// The Unix address that the kernel wrote: a path, an abstract name, or none.
-fn local(address: SockAddr) -> io::Result<SocketAddr> {
-    if let Some(name) = address.as_abstract_namespace() {
-        return sys::abstract_address(name);
-    }
-    // The empty path makes an unnamed address.
-    let path = address.as_pathname().unwrap_or(Path::new(""));
-    SocketAddr::from_pathname(path)
-}
+stream!(UnixStream);

@@ -1,15 +1,30 @@
-//! The platform switch of this crate: what std and the driver do not give under one name.
+//! The platform switch of this crate: what std and the driver do not give under one name, and the
+//! methods that only one kind of system has.
+//!
+//! Each system has an `fs` and a `net` with the same words in it.
 
 #[cfg(all(feature = "net", unix, not(target_os = "linux")))]
-mod bsd;
-#[cfg(all(feature = "fs", unix))]
-mod file;
+#[path = "unix/bsd.rs"]
+mod dialect;
 #[cfg(all(feature = "net", target_os = "linux"))]
-mod linux;
+#[path = "unix/linux.rs"]
+mod dialect;
+#[cfg(all(feature = "fs", unix))]
+#[path = "unix/fs.rs"]
+mod fs;
+#[cfg(all(feature = "fs", windows))]
+#[path = "windows/fs.rs"]
+mod fs;
+#[cfg(all(feature = "net", unix))]
+#[path = "unix/net.rs"]
+mod net;
+#[cfg(all(feature = "net", windows))]
+#[path = "windows/net.rs"]
+mod net;
 
-#[cfg(all(feature = "net", unix, not(target_os = "linux")))]
-pub(crate) use bsd::abstract_address;
-#[cfg(all(feature = "fs", unix))]
-pub(crate) use file::{is_dir, is_file, is_symlink, open_flags, path_to_c};
-#[cfg(all(feature = "net", target_os = "linux"))]
-pub(crate) use linux::abstract_address;
+#[cfg(feature = "fs")]
+pub(crate) use fs::{SystemOptions, is_dir, is_file, is_symlink, open, open_async};
+#[cfg(feature = "net")]
+pub use net::UnixSocketAddr;
+#[cfg(feature = "net")]
+pub(crate) use net::{unix_address, unix_domain};

@@ -1,0 +1,84 @@
+//! Unix sockets as std has them.
+
+use std::{
+    io,
+    os::unix::net::{self, SocketAddr},
+    path::Path,
+};
+
+use compio_driver::{OwnedFd, SockAddr};
+use socket2::{Domain, Socket, Type};
+
+use super::dialect::abstract_address;
+use crate::net::{UnixListener, UnixStream, socket::Adopt};
+
+/// The address of a Unix socket: std's on unix.
+pub type UnixSocketAddr = SocketAddr;
+
+/// The domain of Unix sockets.
+pub(crate) fn unix_domain() -> io::Result<Domain> {
+    Ok(Domain::UNIX)
+}
+
+/// The Unix address that the kernel wrote: a path, an abstract name, or none.
+pub(crate) fn unix_address(address: SockAddr) -> io::Result<UnixSocketAddr> {
+    if let Some(name) = address.as_abstract_namespace() {
+        return abstract_address(name);
+    }
+    // The empty path makes an unnamed address.
+    let path = address.as_pathname().unwrap_or(Path::new(""));
+    SocketAddr::from_pathname(path)
+}
+
+/// On unix.
+impl UnixListener {
+    /// Takes over a listener of std's, which may come from another thread.
+    ///
+    /// # Errors
+    ///
+    /// The system's.
+    pub fn from_std(listener: net::UnixListener) -> io::Result<Self> {
+        Self::adopt(listener.into())
+    }
+
+    /// Gives the listener to std, which can take it to another thread. It blocks.
+    ///
+    /// # Errors
+    ///
+    /// This listener, if there are operations under way.
+    pub fn into_std(self) -> Result<net::UnixListener, Self> {
+        self.into_fd().map(Into::into)
+    }
+}
+
+/// On unix.
+impl UnixStream {
+    /// Two that are connected to each other.
+    ///
+    /// # Errors
+    ///
+    /// The system's.
+    pub fn pair() -> io::Result<(Self, Self)> {
+        let (one, other) = Socket::pair(Domain::UNIX, Type::STREAM, None)?;
+        let stream = |socket| Self::adopt(OwnedFd::from(socket));
+        Ok((stream(one)?, stream(other)?))
+    }
+
+    /// Takes over a stream of std's, which may come from another thread.
+    ///
+    /// # Errors
+    ///
+    /// The system's, if it is no socket.
+    pub fn from_std(stream: net::UnixStream) -> io::Result<Self> {
+        Self::adopt(stream.into())
+    }
+
+    /// Gives the stream to std, which can take it to another thread. It blocks.
+    ///
+    /// # Errors
+    ///
+    /// This stream, if there are other handles of it or operations under way.
+    pub fn into_std(self) -> Result<net::UnixStream, Self> {
+        self.into_fd().map(Into::into)
+    }
+}
