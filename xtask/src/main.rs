@@ -38,6 +38,8 @@ const STEPS: &[Step] = &[
            about: "all tests and doctests, as the README says" },
     Step { name: "features", daily: false, run: steps::features::run,
            about: "each crate with no feature, with each alone, with all: lints and tests" },
+    Step { name: "check-targets", daily: false, run: steps::targets::run,
+           about: "the published crates type-check for macOS, FreeBSD, Windows and arm64" },
     Step { name: "examples", daily: false, run: steps::examples::run,
            about: "the examples on real input, against programs that are not ours" },
     Step { name: "asan", daily: false, run: steps::asan,
@@ -102,13 +104,13 @@ fn chosen(names: &[String]) -> Result<Vec<&'static Step>, &str> {
 fn usage() -> String {
     let daily: Vec<_> = STEPS.iter().filter(|s| s.daily).map(|s| s.name).collect();
     let mut usage = format!(
-        "usage: cargo xtask NAME...\n\n  {:<12} every day: {}\n  {:<12} all steps, in this order\n\n",
+        "usage: cargo xtask NAME...\n\n  {:<13} every day: {}\n  {:<13} all steps, in this order\n\n",
         "check",
         daily.join(", "),
         "ci"
     );
     for step in STEPS {
-        usage += &format!("  {:<12} {}\n", step.name, step.about);
+        usage += &format!("  {:<13} {}\n", step.name, step.about);
     }
     usage
 }
@@ -146,7 +148,7 @@ fn run_steps(mut run: Run, steps: &[&'static Step]) -> ExitCode {
 }
 
 fn summarize(run: &Run, reports: &[Report], asked: usize) -> ExitCode {
-    println!("\n{:<12} {:>8}", "step", "seconds");
+    println!("\n{:<13} {:>8}", "step", "seconds");
     for Report {
         step,
         verdict,
@@ -158,10 +160,10 @@ fn summarize(run: &Run, reports: &[Report], asked: usize) -> ExitCode {
             Verdict::Skipped => "  skipped, at least in part: see below",
             Verdict::Failed => "  FAILED",
         };
-        println!("{:<12} {:>8.1}{remark}", step.name, took.as_secs_f64());
+        println!("{:<13} {:>8.1}{remark}", step.name, took.as_secs_f64());
     }
     let total: Duration = reports.iter().map(|report| report.took).sum();
-    println!("{:<12} {:>8.1}", "all", total.as_secs_f64());
+    println!("{:<13} {:>8.1}", "all", total.as_secs_f64());
     if reports.len() < asked {
         println!("not run after the failure: {} steps", asked - reports.len());
     }

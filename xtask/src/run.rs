@@ -88,6 +88,11 @@ impl Run {
         Ok(there)
     }
 
+    /// Whether things may be installed, and none be skipped.
+    pub(crate) fn on_ci(&self) -> bool {
+        self.on_ci
+    }
+
     pub(crate) fn skips(&self) -> &[String] {
         &self.skips
     }

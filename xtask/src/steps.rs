@@ -3,6 +3,7 @@
 
 pub(crate) mod examples;
 pub(crate) mod features;
+pub(crate) mod targets;
 
 use crate::run::{Outcome, Run};
 

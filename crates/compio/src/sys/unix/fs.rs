@@ -111,16 +111,18 @@ fn invalid_input() -> io::Error {
 }
 
 pub(crate) fn is_file(attributes: &Attributes) -> bool {
-    attributes.mode() & KIND == libc::S_IFREG as u32
+    kind(attributes) == libc::S_IFREG
 }
 
 pub(crate) fn is_dir(attributes: &Attributes) -> bool {
-    attributes.mode() & KIND == libc::S_IFDIR as u32
+    kind(attributes) == libc::S_IFDIR
 }
 
 pub(crate) fn is_symlink(attributes: &Attributes) -> bool {
-    attributes.mode() & KIND == libc::S_IFLNK as u32
+    kind(attributes) == libc::S_IFLNK
 }
 
 /// The bits of a mode that say what kind of file it is. Their type differs between systems.
-const KIND: u32 = libc::S_IFMT as u32;
+fn kind(attributes: &Attributes) -> libc::mode_t {
+    attributes.mode() as libc::mode_t & libc::S_IFMT
+}
