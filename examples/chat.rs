@@ -99,8 +99,7 @@ impl Room {
     fn tell(&self, except: SocketAddr, line: &str) {
         let line = Rc::<str>::from(line);
         self.0.borrow_mut().retain(|peer, sender| {
-            *peer == except
-                || !matches!(sender.try_send(line.clone()), Err(TrySendError::Full(_)))
+            *peer == except || !matches!(sender.try_send(line.clone()), Err(TrySendError::Full(_)))
         });
     }
 }
