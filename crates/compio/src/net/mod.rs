@@ -1,8 +1,9 @@
 //! Sockets.
 //!
 //! Streams are read and written by the traits of [`io`](crate::io), through a reference, too: one
-//! task can read while another writes. They belong to their thread; `into_std` and `from_std` take
-//! them to another.
+//! task can read while another writes. `shutdown` is the trait's, as with Tokio: it ends the writing
+//! direction. They belong to their thread; `into_std` and `from_std` take them to another. Options that
+//! have no method here can be set through `socket2::SockRef::from(&socket)`.
 //!
 //! # Cancellation
 //!
@@ -17,8 +18,6 @@ mod split;
 mod tcp;
 mod udp;
 mod unix;
-
-pub use std::net::Shutdown;
 
 pub use self::{
     address::ToSocketAddrs,

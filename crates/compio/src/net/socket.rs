@@ -155,15 +155,6 @@ macro_rules! stream {
                 };
                 (reader, writer)
             }
-
-            /// Closes one or both directions, at once. A receive that waits for the peer ends.
-            ///
-            /// # Errors
-            ///
-            /// The system's.
-            pub fn shutdown(&self, how: std::net::Shutdown) -> io::Result<()> {
-                self.socket.options().shutdown(how)
-            }
         }
 
         /// See [`net`](crate::net) about cancellation.
@@ -234,7 +225,7 @@ macro_rules! stream {
             }
 
             async fn shutdown(&mut self) -> io::Result<()> {
-                AsyncWrite::shutdown(&mut &*self).await
+                (&*self).shutdown().await
             }
         }
 

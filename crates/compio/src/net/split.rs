@@ -151,7 +151,7 @@ where
 
     async fn shutdown(&mut self) -> io::Result<()> {
         let mut stream = self.0;
-        AsyncWrite::shutdown(&mut stream).await
+        stream.shutdown().await
     }
 }
 

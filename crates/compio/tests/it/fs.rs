@@ -96,6 +96,19 @@ fn vectored_reads_and_writes_go_through_the_buffers_in_turn() {
 }
 
 #[test]
+fn of_more_buffers_than_the_kernel_takes_it_takes_the_first() {
+    run(async {
+        let file = scratch(b"");
+        let (written, _) = file.write_vectored_at(vec![b"x"; 3000], 0).await;
+        assert_eq!(written.unwrap(), 1024);
+        let room: Vec<_> = (0..3000).map(|_| Vec::with_capacity(1)).collect();
+        let (read, buffers) = file.read_vectored_at(room, 0).await;
+        assert_eq!(read.unwrap(), 1024);
+        assert_eq!(buffers.concat(), [b'x'; 1024]);
+    });
+}
+
+#[test]
 fn offsets_may_lie_beyond_4_gib() {
     run(async {
         let file = scratch(b"");

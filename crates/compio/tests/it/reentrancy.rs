@@ -5,9 +5,9 @@ use std::{
     pin::pin,
     process::Command,
     rc::Rc,
-    task::{Context, Waker},
+    task::{Context, RawWaker, RawWakerVTable, Waker},
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use compio::{
@@ -250,10 +250,45 @@ fn a_waker_of_a_timer_sets_and_drops_timers() {
                 .poll(&mut Context::from_waker(&bell))
                 .is_pending()
         );
-        nap.reset(std::time::Instant::now() + Duration::from_millis(1));
+        nap.reset(Instant::now() + Duration::from_millis(1));
         fired.taken().await;
         drop(nap);
         sleep(Duration::from_millis(3)).await;
+    });
+}
+
+thread_local! {
+    static ON_CLONE: RefCell<Option<Rc<Runtime>>> = const { RefCell::new(None) };
+}
+
+/// A waker whose clone turns the runtime.
+fn turning_waker() -> Waker {
+    fn clone(_: *const ()) -> RawWaker {
+        let runtime = ON_CLONE.take().expect("a runtime");
+        runtime.poll(Some(Duration::ZERO)).expect("a turn");
+        RawWaker::new(std::ptr::null(), Waker::noop().vtable())
+    }
+    static TABLE: RawWakerVTable = RawWakerVTable::new(clone, |_| {}, |_| {}, |_| {});
+    // SAFETY: there is no data, and none of the functions uses any.
+    unsafe { Waker::from_raw(RawWaker::new(std::ptr::null(), &TABLE)) }
+}
+
+#[test]
+fn a_timer_that_fires_while_its_waker_is_cloned_is_not_lost() {
+    let runtime = Rc::new(Runtime::new().unwrap());
+    runtime.enter(|| {
+        let mut nap = sleep(LONG);
+        let mut cx = Context::from_waker(Waker::noop());
+        assert!(pin!(&mut nap).poll(&mut cx).is_pending());
+        nap.reset(Instant::now() + Duration::from_millis(1));
+        thread::sleep(Duration::from_millis(3));
+        ON_CLONE.set(Some(runtime.clone()));
+        let waker = turning_waker();
+        assert!(
+            pin!(&mut nap)
+                .poll(&mut Context::from_waker(&waker))
+                .is_ready()
+        );
     });
 }
 

@@ -1,6 +1,6 @@
 //! What is the same for TCP and Unix streams, tested on both.
 
-use std::{io, net::Shutdown};
+use std::{io, net::Shutdown, os::fd::AsFd};
 
 use compio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
@@ -78,7 +78,7 @@ async fn end<S: AsyncRead + AsyncWrite>((client, mut server): (S, S)) {
 
 async fn half_close<S: AsyncRead + AsyncWrite>((mut client, mut server): (S, S)) {
     client.write_all("question").await.0.unwrap();
-    AsyncWrite::shutdown(&mut client).await.unwrap();
+    client.shutdown().await.unwrap();
     let (read, question) = server.read_to_end(Vec::new()).await;
     assert_eq!((read.unwrap(), &question[..]), (8, &b"question"[..]));
     server.write_all("answer").await.0.unwrap();
@@ -119,14 +119,16 @@ async fn vectored<S: AsyncRead + AsyncWrite>((mut client, mut server): (S, S)) {
 
 async fn shut_down_under_a_read<S>((client, server): (S, S))
 where
-    S: Streams + 'static,
+    S: AsFd + 'static,
     for<'s> &'s S: AsyncRead,
 {
     let server = std::rc::Rc::new(server);
     let reader = server.clone();
     let read = spawn(async move { (&*reader).read(Vec::with_capacity(8)).await.0 });
     yield_now().await;
-    server.shut_down(Shutdown::Both);
+    socket2::SockRef::from(&*server)
+        .shutdown(Shutdown::Both)
+        .unwrap();
     assert_eq!(read.await.unwrap().unwrap(), 0);
     drop(client);
 }
@@ -188,23 +190,6 @@ where
     assert_eq!(&buffer, b"hello");
     (&client).shutdown().await.unwrap();
     assert_eq!((&server).read([0; 1]).await.0.unwrap(), 0);
-}
-
-/// The inherent method that both have.
-trait Streams {
-    fn shut_down(&self, how: Shutdown);
-}
-
-impl Streams for TcpStream {
-    fn shut_down(&self, how: Shutdown) {
-        self.shutdown(how).unwrap();
-    }
-}
-
-impl Streams for UnixStream {
-    fn shut_down(&self, how: Shutdown) {
-        self.shutdown(how).unwrap();
-    }
 }
 
 #[test]
