@@ -13,6 +13,7 @@ mod random;
 mod readiness;
 mod reentrancy;
 mod refusals;
+mod selection;
 mod shutdown;
 mod support;
 
