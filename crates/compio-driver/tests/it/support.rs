@@ -6,6 +6,7 @@ use std::{
     future::Future,
     io,
     mem::MaybeUninit,
+    net::{TcpListener, TcpStream},
     os::{fd::OwnedFd, unix::net::UnixStream},
     pin::{Pin, pin},
     rc::Rc,
@@ -49,6 +50,34 @@ pub(crate) fn uring() -> Option<DriverBuilder> {
 pub(crate) fn readiness() -> Driver {
     let builder = DriverBuilder::new().backend(BackendKind::Poll);
     builder.build().expect("a driver")
+}
+
+/// A driver of each backend that there is.
+pub(crate) fn each_backend() -> impl Iterator<Item = Driver> {
+    let ring = uring().map(|builder| builder.build().expect("a driver"));
+    std::iter::once(readiness()).chain(ring)
+}
+
+/// Runs the test on a thread of its own, and fails if that is blocked.
+#[track_caller]
+pub(crate) fn unblocked(test: impl FnOnce() + Send + 'static) {
+    let thread = std::thread::spawn(test);
+    let began = Instant::now();
+    while !thread.is_finished() {
+        assert!(began.elapsed() < LONG, "the thread is blocked");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    if let Err(panic) = thread.join() {
+        std::panic::resume_unwind(panic);
+    }
+}
+
+/// Two connected TCP sockets.
+pub(crate) fn tcp() -> (TcpStream, TcpStream) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a listener");
+    let address = listener.local_addr().expect("its address");
+    let one = TcpStream::connect(address).expect("a connection");
+    (one, listener.accept().expect("the same connection").0)
 }
 
 /// Polls the future once.

@@ -33,7 +33,7 @@ unsafe fn once(request: &Request) -> Answer {
             Request::Nop => Ok(0),
             Request::File(ref file) => file_call(file),
             Request::Net(ref net) => net_call(net),
-            Request::Pipe(ref pipe) => pipe_call(pipe),
+            Request::Pipe(ref pipe) => splice(pipe, 0),
             Request::Poll(Poll::Once { fd, events }) => {
                 let mut entry = libc::pollfd {
                     fd,
@@ -172,10 +172,12 @@ unsafe fn net_call(net: &Net) -> Answer {
     }
 }
 
+/// Splices with these `SPLICE_F_` flags.
+///
 /// # Safety
 ///
 /// As [`call`].
-unsafe fn pipe_call(pipe: &Pipe) -> Answer {
+pub(crate) unsafe fn splice(pipe: &Pipe, flags: u32) -> Answer {
     match *pipe {
         Pipe::Splice {
             from,
@@ -195,8 +197,6 @@ unsafe fn pipe_call(pipe: &Pipe) -> Answer {
             };
             let from_at = place(from_position, &raw mut from_at);
             let to_at = place(to_position, &raw mut to_at);
-            // The backends see to it that this is not the place to wait.
-            let flags = libc::SPLICE_F_NONBLOCK;
             // SAFETY: the offsets are null or locals that outlive the call.
             bytes(unsafe { libc::splice(from, from_at, to, to_at, len as usize, flags) })
         }

@@ -7,7 +7,7 @@ pub(crate) mod nowait;
 mod stat;
 mod types;
 
-pub(crate) use call::{call, last_error};
+pub(crate) use call::{call, last_error, splice};
 pub(crate) use event::EventFd;
 pub(crate) use libc::{
     AT_FDCWD as CURRENT_DIR, EAGAIN, ECANCELED, MSG_TRUNC, SHUT_RD, SHUT_RDWR, SHUT_WR,
