@@ -211,6 +211,8 @@ pub(crate) mod ready {
     pub(crate) const OUT: u32 = 0x004;
     pub(crate) const ERR: u32 = 0x008;
     pub(crate) const HUP: u32 = 0x010;
+    /// There is no such descriptor.
+    pub(crate) const NVAL: u32 = 0x020;
 }
 
 #[cfg(test)]

@@ -80,6 +80,11 @@ fn run<O: Owned>(driver: &Driver, operation: O) -> O::Output {
     }
 }
 
+/// A driver with a pool of one thread: where there may be more, one may start at any time.
+fn driver_with_a_thread() -> Driver {
+    DriverBuilder::new().pool(Pool::new(1)).build().unwrap()
+}
+
 fn share(fd: impl Into<OwnedFd>) -> SharedFd {
     SharedFd::from(fd.into())
 }
@@ -104,7 +109,7 @@ fn doing_nothing() {
 
 #[test]
 fn reading_and_writing_a_file() {
-    let driver = Driver::new().unwrap();
+    let driver = driver_with_a_thread();
     let fd = share(tempfile::tempfile().unwrap());
     let mut buffer = Some(vec![7_u8; 64]);
     check(|| {
@@ -120,7 +125,7 @@ fn reading_and_writing_a_file() {
 
 #[test]
 fn writing_a_few_buffers_at_once() {
-    let driver = Driver::new().unwrap();
+    let driver = driver_with_a_thread();
     let fd = share(tempfile::tempfile().unwrap());
     check(|| {
         let write = WriteVectoredAt::new(fd.clone(), 0, ["a", "b", "c", "d"]);
@@ -228,7 +233,7 @@ fn the_low_level_door() {
 /// The path is the caller's one allocation; the operation adds none.
 #[test]
 fn attributes_by_name() {
-    let driver = Driver::new().unwrap();
+    let driver = driver_with_a_thread();
     check(|| {
         let before = COUNT.get();
         let path = CString::new("/").unwrap();

@@ -5,6 +5,7 @@
 
 use std::{
     collections::BTreeSet,
+    env,
     ffi::CString,
     fs,
     future::Future,
@@ -18,7 +19,7 @@ use std::{
 };
 
 use compio_driver::{
-    AsRawFd, Driver, DriverBuilder, Owned, SharedFd, Submit,
+    AsRawFd, BackendKind, Driver, DriverBuilder, Owned, SharedFd, Submit,
     op::{Accept, Close, Nop, Open, ReadAt, Socket},
 };
 
@@ -66,30 +67,38 @@ fn drain(driver: &Driver) {
     }
 }
 
+/// Begins an operation. With a backend that tries before it waits, or without this operation of
+/// io_uring, it may be over at once: then nothing is left to be given up.
+fn begin<O: Owned>(driver: &Driver, operation: O) -> Option<Submit<O>> {
+    let mut submit = driver.submit(operation);
+    if poll(&mut submit).is_pending() {
+        return Some(submit);
+    }
+    let tries = driver.backend().kind() == BackendKind::Poll;
+    assert!(tries || env::var_os("COMPIO_URING_WITHOUT").is_some());
+    None
+}
+
 /// An operation that opens something, given up at every moment.
 fn check_given_up<O: Owned>(make: impl Fn() -> O) {
     check(|driver| {
         for _ in 0..20 {
             drop(driver.submit(make()));
 
-            let mut queued = driver.submit(make());
-            assert!(poll(&mut queued).is_pending());
-            drop(queued);
+            drop(begin(driver, make()));
             drain(driver);
 
-            let mut submitted = driver.submit(make());
-            assert!(poll(&mut submitted).is_pending());
+            let submitted = begin(driver, make());
             driver.turn(Some(Duration::ZERO)).unwrap();
             drop(submitted);
             drain(driver);
 
-            let mut cancelled = driver.submit(make());
-            assert!(poll(&mut cancelled).is_pending());
-            cancelled.cancel();
-            drop(run(driver, cancelled));
+            if let Some(cancelled) = begin(driver, make()) {
+                cancelled.cancel();
+                drop(run(driver, cancelled));
+            }
 
-            let mut completed = driver.submit(make());
-            assert!(poll(&mut completed).is_pending());
+            let completed = begin(driver, make());
             drain(driver);
             drop(completed);
         }
@@ -188,10 +197,9 @@ fn a_driver_that_dies_closes_what_was_in_flight() {
         let reader = SharedFd::from(OwnedFd::from(reader));
         let mut read = driver.submit(ReadAt::at_cursor(reader, vec![0; 8]));
         let mut accepts = [(); 3].map(|()| driver.submit(Accept::new(fd.clone())));
-        let mut socket = driver.submit(Socket::new(libc::AF_INET, libc::SOCK_STREAM, 0));
+        let socket = begin(&driver, Socket::new(libc::AF_INET, libc::SOCK_STREAM, 0));
         assert!(poll(&mut read).is_pending());
         assert!(accepts.iter_mut().all(|accept| poll(accept).is_pending()));
-        assert!(poll(&mut socket).is_pending());
         let _client = TcpStream::connect(address).unwrap();
         let [kept, dropped, _also_kept] = accepts;
         drop(dropped);

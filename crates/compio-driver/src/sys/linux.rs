@@ -7,7 +7,12 @@ use std::{
     time::Duration,
 };
 
-use super::{Launch, Poller, dialect::EventFd, poll::Readiness, uring::Uring};
+use super::{
+    Launch, Poller,
+    dialect::EventFd,
+    poll::Readiness,
+    uring::{Uring, explain},
+};
 use crate::{
     driver::BackendKind,
     flight::Key,
@@ -79,7 +84,7 @@ fn uring(entries: u32, spin: Spin) -> io::Result<(Backend, Event, &'static str)>
 }
 
 fn readiness(why: String) -> io::Result<(Backend, Event, String)> {
-    let readiness = Readiness::new()?;
+    let readiness = Readiness::new().map_err(explain)?;
     let event = Event::Poller(readiness.poller());
     Ok((Backend::Poll(readiness), event, why))
 }

@@ -7,7 +7,7 @@ use compio_driver::{
     op::{Nop, ReadAt},
 };
 
-use crate::support::{driver, pipe, poll_with, share, turn_until};
+use crate::support::{driver, pipe, poll_with, share, turn_until, uring};
 
 /// Begins all, turns until all have ended, and tells how often the kernel was entered.
 fn enters<O: Owned>(driver: &Driver, operations: impl IntoIterator<Item = O>) -> u64 {
@@ -30,7 +30,9 @@ fn beginning_an_operation_enters_nothing() {
 
 #[test]
 fn many_operations_go_with_one_enter() {
-    let driver = driver();
+    assert!(enters(&driver(), [Nop::new(); 200]) <= 1);
+    let Some(builder) = uring() else { return };
+    let driver = builder.build().unwrap();
     assert_eq!(enters(&driver, [Nop::new(); 200]), 1);
     let file = tempfile::tempfile().unwrap();
     file.set_len(4096).unwrap();
@@ -41,7 +43,8 @@ fn many_operations_go_with_one_enter() {
 
 #[test]
 fn more_than_the_queue_holds_go_with_as_few_as_can_be() {
-    let driver = DriverBuilder::new().entries(64).build().unwrap();
+    let Some(builder) = uring() else { return };
+    let driver = builder.entries(64).build().unwrap();
     let count = enters(&driver, [Nop::new(); 640]);
     assert!((10..=13).contains(&count), "{count}");
 }

@@ -2,10 +2,13 @@
 
 mod abandon;
 mod batching;
+mod blocking_mode;
+mod edges;
 mod fs;
 mod futures;
 mod net;
 mod notify;
+mod numbers;
 mod overflow;
 mod pool;
 mod pushed;
@@ -13,8 +16,11 @@ mod random;
 mod readiness;
 mod reentrancy;
 mod refusals;
+mod selection;
 mod shutdown;
 mod support;
+mod turns;
+mod waiters;
 
 /// What is leaked on purpose, by name of the test, for builds with a leak detector: it asks here.
 #[unsafe(no_mangle)]

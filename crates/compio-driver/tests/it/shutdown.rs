@@ -7,7 +7,7 @@ use compio_driver::{
     op::{Accept, Blocking, Close, Nop, PollOnce, ReadAt, Readiness, WriteAt},
 };
 
-use crate::support::{Canary, begin, check_returned, driver, pipe, poll_once, share};
+use crate::support::{Canary, begin, check_returned, driver, pipe, poll_once, share, start};
 
 fn waiting_reads(
     driver: &Driver,
@@ -152,7 +152,7 @@ fn writes_that_were_queued_are_done_or_not_done() {
         let driver = driver();
         let (reader, writer) = pipe();
         let mut write = driver.submit(WriteAt::at_cursor(writer, vec![7; 100]));
-        begin(&driver, &mut write);
+        start(&driver, &mut write);
         drop(write);
         drop(driver);
         let mut bytes = Vec::new();

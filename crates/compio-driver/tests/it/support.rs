@@ -6,6 +6,7 @@ use std::{
     future::Future,
     io,
     mem::MaybeUninit,
+    net::{TcpListener, TcpStream},
     os::{fd::OwnedFd, unix::net::UnixStream},
     pin::{Pin, pin},
     rc::Rc,
@@ -17,7 +18,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use compio_driver::{Driver, DriverBuilder, SharedFd};
+use compio_driver::{BackendKind, Driver, DriverBuilder, SharedFd};
 use compio_io::buf::{BufResult, IoBuf, IoBufMut};
 
 /// Long enough for anything that is going to happen at all.
@@ -30,6 +31,53 @@ pub(crate) fn driver() -> Driver {
 /// A driver whose submission queue holds four entries.
 pub(crate) fn tiny_driver() -> Driver {
     DriverBuilder::new().entries(4).build().expect("a driver")
+}
+
+/// The builder of drivers with io_uring, whatever the environment wishes; none where the kernel
+/// refuses it.
+pub(crate) fn uring() -> Option<DriverBuilder> {
+    let builder = DriverBuilder::new().backend(BackendKind::IoUring);
+    match builder.clone().build() {
+        Ok(_) => Some(builder),
+        Err(error) => {
+            eprintln!("not tested here: {error}");
+            None
+        }
+    }
+}
+
+/// A driver with the readiness backend, whatever the environment wishes.
+pub(crate) fn readiness() -> Driver {
+    let builder = DriverBuilder::new().backend(BackendKind::Poll);
+    builder.build().expect("a driver")
+}
+
+/// A driver of each backend that there is.
+pub(crate) fn each_backend() -> impl Iterator<Item = Driver> {
+    let ring = uring().map(|builder| builder.build().expect("a driver"));
+    std::iter::once(readiness()).chain(ring)
+}
+
+/// Runs the test on a thread of its own, and fails if that is blocked.
+#[track_caller]
+pub(crate) fn unblocked(test: impl FnOnce() + Send + 'static) {
+    let thread = std::thread::spawn(test);
+    let began = Instant::now();
+    while !thread.is_finished() {
+        assert!(began.elapsed() < LONG, "the thread is blocked");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    if let Err(panic) = thread.join() {
+        std::panic::resume_unwind(panic);
+    }
+}
+
+/// Two connected TCP sockets.
+pub(crate) fn tcp() -> (TcpStream, TcpStream) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a listener");
+    let address = listener.local_addr().expect("its address");
+    let one = TcpStream::connect(address).expect("a connection");
+    (one, listener.accept().expect("the same connection").0)
 }
 
 /// Polls the future once.
@@ -45,6 +93,19 @@ pub(crate) fn poll_with<F: Future + Unpin>(future: &mut F, waker: &Waker) -> Pol
 /// Polls the future for the first time, and expects it to wait.
 pub(crate) fn begin<F: Future + Unpin>(driver: &Driver, future: &mut F) {
     assert!(poll_once(driver, future).is_pending(), "it should wait");
+}
+
+/// Polls the future for the first time. What need not wait is over then, with a backend that tries
+/// before it waits.
+pub(crate) fn start<F: Future + Unpin>(driver: &Driver, future: &mut F) -> Option<F::Output> {
+    match poll_once(driver, future) {
+        Poll::Ready(output) => {
+            let kind = driver.backend().kind();
+            assert_eq!(kind, BackendKind::Poll, "a ring answers later");
+            Some(output)
+        }
+        Poll::Pending => None,
+    }
 }
 
 /// Runs the future to its end.
@@ -89,6 +150,42 @@ pub(crate) fn sockets() -> (SharedFd, SharedFd) {
 
 pub(crate) fn share(fd: impl Into<OwnedFd>) -> SharedFd {
     SharedFd::from(fd.into())
+}
+
+/// From now on this system call of this thread fails with this error.
+pub(crate) fn refuse(call: libc::c_long, error: i32) {
+    let step = |code: u32, if_true, if_false, value: u32| libc::sock_filter {
+        code: code as u16,
+        jt: if_true,
+        jf: if_false,
+        k: value,
+    };
+    let number_at = std::mem::offset_of!(libc::seccomp_data, nr) as u32;
+    let mut steps = [
+        step(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, 0, number_at),
+        step(
+            libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K,
+            0,
+            1,
+            call as u32,
+        ),
+        step(libc::BPF_RET, 0, 0, libc::SECCOMP_RET_ERRNO | error as u32),
+        step(libc::BPF_RET, 0, 0, libc::SECCOMP_RET_ALLOW),
+    ];
+    let program = libc::sock_fprog {
+        len: steps.len() as u16,
+        filter: steps.as_mut_ptr(),
+    };
+    // SAFETY: the program outlives the call, which copies it.
+    let refused = unsafe {
+        libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+        libc::prctl(
+            libc::PR_SET_SECCOMP,
+            libc::SECCOMP_MODE_FILTER,
+            &raw const program,
+        )
+    };
+    assert_eq!(refused, 0, "{}", io::Error::last_os_error());
 }
 
 /// The operation failed with this error of the system.

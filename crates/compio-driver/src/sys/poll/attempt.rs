@@ -7,11 +7,12 @@ use crate::{
     request::{Answer, File, Net, Pipe, Poll, Position, RawSlice, Request, Span, ready},
     sys::{
         dialect::nowait,
-        unix::{call, last_error},
+        unix::{call, last_error, splice},
     },
 };
 
 /// How a request is answered.
+#[derive(Clone, Copy)]
 pub(super) enum Plan {
     /// Here is the answer: nothing had to be waited for.
     Answered(Answer),
@@ -19,6 +20,28 @@ pub(super) enum Plan {
     Pool,
     /// By an attempt, when this direction of this descriptor is ready.
     Wait(RawFd, Direction),
+}
+
+/// Receives with one of these flags do not ask for the bytes that others wait for.
+const BESIDE_THE_BYTES: i32 = libc::MSG_OOB | libc::MSG_ERRQUEUE;
+
+/// Which events may end the wait of a request that waits aside, besides errors.
+pub(super) fn asks_for(request: &Request) -> u32 {
+    match *request {
+        Request::Poll(Poll::Once { events, .. }) => events & (ready::IN | ready::PRI | ready::OUT),
+        Request::Net(Net::Connect { .. }) => ready::OUT,
+        Request::Net(Net::Recv { flags, .. } | Net::RecvMsg { flags, .. })
+            if flags & libc::MSG_OOB != 0 =>
+        {
+            ready::PRI
+        }
+        Request::Nop
+        | Request::File(_)
+        | Request::Net(_)
+        | Request::Pipe(_)
+        | Request::Work(_)
+        | Request::Raw(_) => 0,
+    }
 }
 
 /// # Safety
@@ -29,7 +52,7 @@ pub(super) unsafe fn plan(request: &Request) -> Plan {
         Request::Nop => Plan::Answered(Ok(0)),
         Request::Work(_) => Plan::Pool,
         Request::Raw(_) => Plan::Answered(Err(libc::EOPNOTSUPP)),
-        Request::Poll(Poll::Once { fd, events }) => Plan::Wait(fd, direction_of(events)),
+        Request::Poll(Poll::Once { fd, .. }) => Plan::Wait(fd, Direction::Aside),
         Request::Pipe(ref pipe) => {
             let (fd, direction) = splice_waits_for(pipe);
             Plan::Wait(fd, direction)
@@ -39,12 +62,25 @@ pub(super) unsafe fn plan(request: &Request) -> Plan {
         Request::Net(ref net) => match *net {
             // SAFETY: passed on from this function; neither of them waits.
             Net::Socket { .. } | Net::Shutdown { .. } => Plan::Answered(unsafe { call(request) }),
+            Net::Recv { flags, .. }
+            | Net::RecvMsg { flags, .. }
+            | Net::Send { flags, .. }
+            | Net::SendMsg { flags, .. }
+                if flags & libc::MSG_DONTWAIT != 0 =>
+            {
+                // SAFETY: likewise.
+                Plan::Answered(unsafe { call(request) })
+            }
+            Net::Recv { fd, flags, .. } | Net::RecvMsg { fd, flags, .. }
+                if flags & BESIDE_THE_BYTES != 0 =>
+            {
+                Plan::Wait(fd, Direction::Aside)
+            }
             Net::Accept { fd, .. } | Net::Recv { fd, .. } | Net::RecvMsg { fd, .. } => {
                 Plan::Wait(fd, Direction::Read)
             }
-            Net::Connect { fd, .. } | Net::Send { fd, .. } | Net::SendMsg { fd, .. } => {
-                Plan::Wait(fd, Direction::Write)
-            }
+            Net::Connect { fd, .. } => Plan::Wait(fd, Direction::Aside),
+            Net::Send { fd, .. } | Net::SendMsg { fd, .. } => Plan::Wait(fd, Direction::Write),
         },
     }
 }
@@ -78,24 +114,35 @@ unsafe fn plan_file(file: &File) -> Plan {
     }
 }
 
-/// Tries a request that may have to wait; `None` if it has to.
+/// What came of an attempt.
+#[derive(Clone, Copy)]
+pub(super) enum Outcome {
+    Answered(Answer),
+    /// The descriptor has to become ready first.
+    NotNow,
+    /// It may block, ready or not.
+    Pool,
+}
+
+/// Tries a request that may have to wait.
 ///
 /// # Safety
 ///
 /// As [`call`].
-pub(super) unsafe fn attempt(request: &Request) -> Option<Answer> {
+pub(super) unsafe fn attempt(request: &Request) -> Outcome {
     // SAFETY: passed on from this function.
     unsafe {
         match *request {
             Request::Net(ref net) => attempt_net(net),
             Request::File(ref file) => attempt_at_cursor(file),
             Request::Poll(Poll::Once { fd, events }) => match ready_now(fd, events) {
-                0 => None,
-                bits => Some(Ok(bits)),
+                0 if fd < 0 => Outcome::Answered(Err(libc::EBADF)),
+                0 => Outcome::NotNow,
+                bits if bits & ready::NVAL != 0 => Outcome::Answered(Err(libc::EBADF)),
+                bits => Outcome::Answered(Ok(bits)),
             },
-            // Asked for without blocking by `call` already.
-            Request::Pipe(_) => unless(libc::EAGAIN, call(request)),
-            Request::Nop | Request::Work(_) | Request::Raw(_) => Some(call(request)),
+            Request::Pipe(ref pipe) => attempt_splice(pipe),
+            Request::Nop | Request::Work(_) | Request::Raw(_) => Outcome::Answered(call(request)),
         }
     }
 }
@@ -106,41 +153,69 @@ pub(super) unsafe fn attempt(request: &Request) -> Option<Answer> {
 ///
 /// As [`call`].
 pub(super) unsafe fn resume(request: &Request) -> Option<Answer> {
-    if let Request::Net(Net::Connect { fd, .. }) = *request {
-        // It was begun: now there is its outcome.
-        return (ready_now(fd, ready::OUT) != 0).then(|| outcome(fd));
-    }
     // SAFETY: passed on from this function.
-    unsafe { attempt(request) }
+    match unsafe { attempt(request) } {
+        // It was begun, and this is how it has ended. To ask for that by the call itself, rather
+        // than for the socket's last error, leaves the socket as a call that waits would.
+        Outcome::Answered(answer) if matches!(request, Request::Net(Net::Connect { .. })) => {
+            match answer {
+                Err(libc::EALREADY) => None,
+                Err(libc::EISCONN) => Some(Ok(0)),
+                answer => Some(answer),
+            }
+        }
+        Outcome::Answered(answer) => Some(answer),
+        Outcome::NotNow => None,
+        // What goes to the pool goes there at its launch. But a descriptor is shared with others,
+        // who may change what it is asked for.
+        // SAFETY: likewise.
+        Outcome::Pool => Some(unsafe { call(request) }),
+    }
 }
 
 /// # Safety
 ///
 /// As [`call`].
-unsafe fn attempt_net(net: &Net) -> Option<Answer> {
+unsafe fn attempt_net(net: &Net) -> Outcome {
     let mut net = *net;
     match &mut net {
         Net::Recv { flags, .. }
         | Net::Send { flags, .. }
         | Net::RecvMsg { flags, .. }
         | Net::SendMsg { flags, .. } => *flags |= libc::MSG_DONTWAIT,
-        Net::Accept { fd, .. } | Net::Connect { fd, .. } => {
-            // They have no such flag.
+        Net::Accept { fd, .. } => {
+            // It has no such flag.
             if let Err(code) = set_nonblocking(*fd) {
-                return Some(Err(code));
+                return Outcome::Answered(Err(code));
             }
         }
+        // SAFETY: passed on from this function.
+        Net::Connect { fd, .. } => return unsafe { begin_to_connect(*fd, &net) },
         Net::Socket { .. } | Net::Shutdown { .. } => {}
+    }
+    // SAFETY: passed on from this function.
+    unless(libc::EAGAIN, unsafe { call(&Request::Net(net)) })
+}
+
+/// Leaves the socket in the mode that it had.
+///
+/// # Safety
+///
+/// As [`call`].
+unsafe fn begin_to_connect(fd: RawFd, connect: &Net) -> Outcome {
+    let mode = match set_nonblocking(fd) {
+        Ok(mode) => mode,
+        Err(code) => return Outcome::Answered(Err(code)),
+    };
+    // SAFETY: passed on from this function.
+    let answer = unsafe { call(&Request::Net(*connect)) };
+    if mode & libc::O_NONBLOCK == 0 {
+        // SAFETY: no pointers are passed. It has just worked the other way.
+        unsafe { libc::fcntl(fd, libc::F_SETFL, mode) };
     }
     // The answer of a Unix socket whose listener has no room is EAGAIN: there is nothing that
     // could be waited for, it goes to the caller.
-    let not_now = if matches!(net, Net::Connect { .. }) {
-        libc::EINPROGRESS
-    } else {
-        libc::EAGAIN
-    };
-    // SAFETY: passed on from this function.
-    unless(not_now, unsafe { call(&Request::Net(net)) })
+    unless(libc::EINPROGRESS, answer)
 }
 
 /// Reads or writes at the cursor: a pipe, a terminal, a socket, or a file after all.
@@ -148,13 +223,7 @@ unsafe fn attempt_net(net: &Net) -> Option<Answer> {
 /// # Safety
 ///
 /// As [`call`].
-unsafe fn attempt_at_cursor(file: &File) -> Option<Answer> {
-    // SAFETY: passed on from this function.
-    match unsafe { nowait::transfer(file) } {
-        Err(libc::EOPNOTSUPP | libc::ENOSYS | libc::EINVAL) => {}
-        answer => return unless(libc::EAGAIN, answer),
-    }
-    // Whoever does not know how not to wait is asked before.
+unsafe fn attempt_at_cursor(file: &File) -> Outcome {
     let (fd, events) = match *file {
         File::Read { fd, .. } | File::ReadVectored { fd, .. } => (fd, ready::IN),
         File::Write { fd, .. } | File::WriteVectored { fd, .. } => (fd, ready::OUT),
@@ -162,18 +231,47 @@ unsafe fn attempt_at_cursor(file: &File) -> Option<Answer> {
         | File::Open { .. }
         | File::Close { .. }
         | File::Stat { .. }
-        // SAFETY: passed on from this function.
-        | File::StatFd { .. } => return Some(unsafe { call(&Request::File(*file)) }),
+        | File::StatFd { .. } => return Outcome::Pool,
     };
-    // A regular file is always ready, and makes its caller wait all the same: the poller refuses
-    // it, and it goes to the pool.
-    if is_regular(fd) || ready_now(fd, events) == 0 {
-        return None;
+    // SAFETY: passed on from this function.
+    match unsafe { nowait::transfer(file) } {
+        Err(libc::EOPNOTSUPP | libc::ENOSYS | libc::EINVAL) => {}
+        // Said of regular files by mistake, see `nowait`.
+        Ok(0) if events == ready::IN && kind_of(fd) == libc::S_IFREG => return Outcome::Pool,
+        answer => return unless(libc::EAGAIN, answer),
+    }
+    match kind_of(fd) {
+        // Always ready, and makes its caller wait all the same.
+        libc::S_IFREG => return Outcome::Pool,
+        // A terminal is ready to be written to when it has room for a little, nobody knows how
+        // much.
+        libc::S_IFCHR if events == ready::OUT && !is_nonblocking(fd) => return Outcome::Pool,
+        _ => {}
+    }
+    // Whoever does not know how not to wait is asked before.
+    if !is_nonblocking(fd) && ready_now(fd, events) == 0 {
+        return Outcome::NotNow;
     }
     // SAFETY: passed on from this function.
     let file = unsafe { clipped(file) };
     // SAFETY: likewise.
     unless(libc::EAGAIN, unsafe { call(&Request::File(file)) })
+}
+fn attempt_splice(pipe: &Pipe) -> Outcome {
+    let Pipe::Splice { from, to, .. } = *pipe;
+    for (fd, events) in [(from, ready::IN), (to, ready::OUT)] {
+        // Only pipes can be told not to wait: anything else goes by its own mode.
+        match kind_of(fd) {
+            libc::S_IFSOCK => {
+                if let Err(code) = set_nonblocking(fd) {
+                    return Outcome::Answered(Err(code));
+                }
+            }
+            libc::S_IFCHR if ready_now(fd, events) == 0 => return Outcome::NotNow,
+            _ => {}
+        }
+    }
+    unless(libc::EAGAIN, splice(pipe, false))
 }
 
 /// A write so short that a descriptor which is ready for one takes it without waiting.
@@ -223,17 +321,6 @@ pub(super) fn splice_waits_for(pipe: &Pipe) -> (RawFd, Direction) {
     }
 }
 
-fn direction_of(events: u32) -> Direction {
-    match (
-        events & (ready::IN | ready::PRI) != 0,
-        events & ready::OUT != 0,
-    ) {
-        (true, true) => Direction::Either,
-        (false, true) => Direction::Write,
-        (_, false) => Direction::Read,
-    }
-}
-
 /// Which of the events are there, and errors in any case; none if the descriptor is unknown.
 fn ready_now(fd: RawFd, events: u32) -> u32 {
     let mut entry = libc::pollfd {
@@ -250,63 +337,50 @@ fn ready_now(fd: RawFd, events: u32) -> u32 {
     }
 }
 
-fn is_regular(fd: RawFd) -> bool {
+/// The `S_IF` bits of what the descriptor is; none if it is nothing.
+fn kind_of(fd: RawFd) -> libc::mode_t {
     // SAFETY: `stat` is a plain C struct, which the call fills in.
     unsafe {
         let mut stat: libc::stat = mem::zeroed();
-        libc::fstat(fd, &raw mut stat) == 0 && stat.st_mode & libc::S_IFMT == libc::S_IFREG
+        if libc::fstat(fd, &raw mut stat) == 0 {
+            stat.st_mode & libc::S_IFMT
+        } else {
+            0
+        }
     }
 }
 
-/// How a connection attempt has ended.
-fn outcome(fd: RawFd) -> Answer {
-    match option(fd, libc::SO_ERROR)? {
-        0 => Ok(0),
-        code => Err(code),
-    }
-}
-
-/// Whether it is a socket without borders between messages.
-pub(super) fn is_stream(fd: RawFd) -> bool {
-    option(fd, libc::SO_TYPE) == Ok(libc::SOCK_STREAM)
-}
-
-fn option(fd: RawFd, name: i32) -> Result<i32, i32> {
-    let mut value = 0;
-    let mut len = size_of::<i32>() as libc::socklen_t;
-    // SAFETY: `len` bytes at `value`, both outlive the call.
-    let asked = unsafe {
-        libc::getsockopt(
-            fd,
-            libc::SOL_SOCKET,
-            name,
-            (&raw mut value).cast(),
-            &raw mut len,
-        )
-    };
-    if asked == 0 {
-        Ok(value)
-    } else {
-        Err(last_error())
-    }
-}
-
-fn set_nonblocking(fd: RawFd) -> Result<(), i32> {
+/// The file's status flags.
+fn mode_of(fd: RawFd) -> Result<i32, i32> {
     // SAFETY: no pointers are passed.
-    unsafe {
-        let flags = libc::fcntl(fd, libc::F_GETFL);
-        if flags < 0 {
-            return Err(last_error());
-        }
-        if flags & libc::O_NONBLOCK == 0
-            && libc::fcntl(fd, libc::F_SETFL, flags | libc::O_NONBLOCK) < 0
-        {
+    let mode = unsafe { libc::fcntl(fd, libc::F_GETFL) };
+    if mode < 0 {
+        return Err(last_error());
+    }
+    Ok(mode)
+}
+
+fn is_nonblocking(fd: RawFd) -> bool {
+    mode_of(fd).is_ok_and(|mode| mode & libc::O_NONBLOCK != 0)
+}
+
+/// Returns the flags of before.
+fn set_nonblocking(fd: RawFd) -> Result<i32, i32> {
+    let mode = mode_of(fd)?;
+    if mode & libc::O_NONBLOCK == 0 {
+        // SAFETY: no pointers are passed.
+        let set = unsafe { libc::fcntl(fd, libc::F_SETFL, mode | libc::O_NONBLOCK) };
+        if set < 0 {
             return Err(last_error());
         }
     }
-    Ok(())
+    Ok(mode)
 }
 
-fn unless(not_now: i32, answer: Answer) -> Option<Answer> {
-    (answer != Err(not_now)).then_some(answer)
+fn unless(not_now: i32, answer: Answer) -> Outcome {
+    if answer == Err(not_now) {
+        Outcome::NotNow
+    } else {
+        Outcome::Answered(answer)
+    }
 }

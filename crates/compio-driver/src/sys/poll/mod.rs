@@ -22,7 +22,7 @@ use std::{
 };
 
 use self::{
-    attempt::{Plan, attempt, is_stream, plan, resume, splice_waits_for},
+    attempt::{Outcome, Plan, attempt, plan, resume, splice_waits_for},
     queues::{Direction, Queues},
 };
 use super::{Events, Launch, Poller};
@@ -47,6 +47,9 @@ pub(crate) struct Readiness {
     /// Answers to be reported by the next wait.
     answered: VecDeque<(Key, Answer)>,
     instant_left: u32,
+    /// Whether somebody else may wait for the poller's own descriptor: it stays readable until it
+    /// has been asked what there is.
+    is_watched: bool,
     /// How often the poller was waited for.
     waits: u64,
 }
@@ -59,6 +62,7 @@ impl Readiness {
             queues: Queues::default(),
             answered: VecDeque::new(),
             instant_left: INSTANT_MAX,
+            is_watched: false,
             waits: 0,
         })
     }
@@ -82,16 +86,24 @@ impl Readiness {
             return Launch::InFlight;
         }
         // SAFETY: passed on from this function.
-        let (fd, direction) = match unsafe { plan(request) } {
+        let (mut fd, mut direction) = match unsafe { plan(request) } {
             Plan::Answered(answer) => return self.answer(key, answer),
             Plan::Pool => return Launch::Pool,
             Plan::Wait(fd, direction) => (fd, direction),
         };
         if !self.queues.is_crowded(fd, direction, life_of(fd)) {
             // SAFETY: passed on from this function.
-            if let Some(answer) = unsafe { attempt(request) } {
-                self.queues.set_drained(fd, direction, request, answer);
-                return self.answer(key, answer);
+            match unsafe { attempt(request) } {
+                Outcome::Answered(answer) => {
+                    self.queues.set_drained(fd, direction, request, answer);
+                    return self.answer(key, answer);
+                }
+                Outcome::NotNow => {}
+                Outcome::Pool => return Launch::Pool,
+            }
+            if let Request::Pipe(pipe) = request {
+                // As it is after the attempt, and may have been otherwise before.
+                (fd, direction) = splice_waits_for(pipe);
             }
         }
         self.queues.push(fd, direction, key, *request);
@@ -128,12 +140,11 @@ impl Readiness {
             let waited = self.poll(timeout);
             notifier.unpark();
             waited
-        } else if self.queues.is_empty() {
+        } else if self.queues.is_empty() && !self.is_watched {
             Ok(())
         } else {
             self.poll(Some(Duration::ZERO))
         };
-        self.serve_all();
         for (key, answer) in self.answered.drain(..) {
             land(key, answer);
         }
@@ -143,7 +154,8 @@ impl Readiness {
     /// For a sleep outside of [`wait`](Self::wait), on this backend's descriptor. False if there
     /// is something to do already.
     pub(crate) fn prepare_to_sleep(&mut self, notifier: &Notifier) -> bool {
-        self.answered.is_empty() && notifier.park()
+        self.is_watched = self.answered.is_empty() && notifier.park();
+        self.is_watched
     }
 
     fn answer(&mut self, key: Key, answer: Answer) -> Launch {
@@ -155,36 +167,33 @@ impl Readiness {
         Launch::InFlight
     }
 
+    /// Asks what has become ready, and tries again whatever waits for that.
     fn poll(&mut self, timeout: Option<Duration>) -> io::Result<()> {
         self.waits += 1;
-        match &mut self.events {
-            Some(events) => self.poller.wait(events, timeout),
-            None => Ok(()),
-        }
-    }
-
-    /// Tries again whatever waits for what has become ready.
-    fn serve_all(&mut self) {
-        let Some(events) = self.events.take() else {
-            return;
+        self.is_watched = false;
+        let Some(mut events) = self.events.take() else {
+            return Ok(());
         };
+        let waited = self.poller.wait(&mut events, timeout);
         for happening in events.iter() {
             let fd = happening.fd;
             self.unsubscribe_if_stale(fd);
             self.queues.note(&happening);
+            // Before somebody takes what these want to hear of.
+            self.serve_aside(fd);
             if happening.is_readable {
                 self.serve(fd, Direction::Read);
             }
             if happening.is_writable {
                 self.serve(fd, Direction::Write);
             }
-            self.serve(fd, Direction::Either);
             if let Err(error) = self.arm(fd) {
                 let code = error.raw_os_error().unwrap_or(libc::EIO);
                 self.fail(fd, code);
             }
         }
         self.events = Some(events);
+        waited
     }
 
     fn serve(&mut self, fd: RawFd, direction: Direction) {
@@ -200,6 +209,19 @@ impl Readiness {
             self.queues.remove(key);
             self.queues.set_drained(fd, direction, &request, answer);
             self.answered.push_back((key, answer));
+        }
+    }
+
+    /// None of them is in another's way.
+    fn serve_aside(&mut self, fd: RawFd) {
+        let mut next = self.queues.first(fd, Direction::Aside);
+        while let Some((key, request)) = next {
+            next = self.queues.after(key);
+            // SAFETY: as in `serve`.
+            if let Some(answer) = unsafe { resume(&request) } {
+                self.queues.remove(key);
+                self.answered.push_back((key, answer));
+            }
         }
     }
 
@@ -242,11 +264,11 @@ impl Readiness {
             return Ok(());
         };
         if life.is_some() && self.poller.subscribe(fd, arming.is_known)? {
-            self.queues.set_subscribed(fd, life, is_stream(fd));
+            let is_plain = self.poller.is_plain(fd);
+            self.queues.set_subscribed(fd, life, is_plain);
             return Ok(());
         }
-        self.poller
-            .once(fd, arming.read, arming.write, arming.is_known)?;
+        self.poller.once(fd, arming.events, arming.is_known)?;
         self.queues.set_armed(fd);
         Ok(())
     }

@@ -5,9 +5,10 @@
 
 use std::os::fd::RawFd;
 
+use super::attempt::asks_for;
 use crate::{
     flight::Key,
-    request::{Answer, Net, Request},
+    request::{Answer, Net, Request, ready},
     sys::poller::Happening,
 };
 
@@ -15,12 +16,13 @@ use crate::{
 pub(super) enum Direction {
     Read,
     Write,
-    /// Whichever comes first.
-    Either,
+    /// Beside the line: those who take nothing that others wait for. Each of them is asked for on
+    /// its own.
+    Aside,
 }
 
 impl Direction {
-    pub(super) const ALL: [Self; 3] = [Self::Read, Self::Write, Self::Either];
+    pub(super) const ALL: [Self; 3] = [Self::Read, Self::Write, Self::Aside];
 }
 
 /// The end of a queue.
@@ -43,10 +45,10 @@ struct Watch {
     is_known: bool,
     /// In which life of the descriptor the poller was asked for all its events, once for all.
     subscribed: Option<u32>,
-    /// Whether it is a stream, in that life: only a stream's short transfer took all there was.
-    is_stream: bool,
-    /// Whether the end of it has been announced: a short transfer says nothing then.
-    is_ending: bool,
+    /// Whether a short receive took all there was, in that life.
+    is_plain: bool,
+    /// Whether more may lie behind a short receive all the same, such as the end.
+    may_hide: bool,
 }
 
 /// One direction of a descriptor.
@@ -70,8 +72,8 @@ struct Wait {
 /// What is to be asked of the poller.
 #[derive(Clone, Copy)]
 pub(super) struct Arming {
-    pub(super) read: bool,
-    pub(super) write: bool,
+    /// The `poll(2)` bits.
+    pub(super) events: u32,
     pub(super) is_known: bool,
 }
 
@@ -82,6 +84,9 @@ impl Queues {
 
     /// Whether a newcomer has to wait without a try: others do, or there is nothing to be had.
     pub(super) fn is_crowded(&self, fd: RawFd, direction: Direction, life: Option<u32>) -> bool {
+        if direction == Direction::Aside {
+            return false;
+        }
         self.files.get(fd as usize).is_some_and(|watch| {
             let lane = watch.lanes[direction as usize];
             lane.first != NONE || lane.is_drained && life.is_some() && watch.subscribed == life
@@ -102,6 +107,8 @@ impl Queues {
         });
         self.waiting += 1;
         let lane = self.lane(fd, direction);
+        // Whoever is aside may ask for something else than those before.
+        lane.is_armed &= direction != Direction::Aside;
         let last = std::mem::replace(&mut lane.last, index);
         if last == NONE {
             lane.first = index;
@@ -114,6 +121,13 @@ impl Queues {
     pub(super) fn first(&self, fd: RawFd, direction: Direction) -> Option<(Key, Request)> {
         let lane = self.files.get(fd as usize)?.lanes[direction as usize];
         let wait = self.waits.get(lane.first as usize)?.as_ref()?;
+        Some((wait.key, wait.request))
+    }
+
+    /// Who comes after somebody who waits.
+    pub(super) fn after(&self, key: Key) -> Option<(Key, Request)> {
+        let wait = self.waits.get(key.index() as usize)?.as_ref()?;
+        let wait = self.waits.get(wait.next as usize)?.as_ref()?;
         Some((wait.key, wait.request))
     }
 
@@ -182,15 +196,16 @@ impl Queues {
     }
 
     /// The poller has been asked for every change of the descriptor in this life of it.
-    pub(super) fn set_subscribed(&mut self, fd: RawFd, life: Option<u32>, is_stream: bool) {
+    pub(super) fn set_subscribed(&mut self, fd: RawFd, life: Option<u32>, is_plain: bool) {
         let watch = &mut self.files[fd as usize];
         watch.is_known = true;
         watch.subscribed = life;
-        watch.is_stream = is_stream;
-        watch.is_ending = false;
+        watch.is_plain = is_plain;
+        watch.may_hide = false;
     }
 
-    /// A transfer in this direction has ended; a short one of a stream has taken all there was.
+    /// A transfer in this direction has ended; a short receive has taken all there was, unless it
+    /// was a special one.
     pub(super) fn set_drained(
         &mut self,
         fd: RawFd,
@@ -200,12 +215,12 @@ impl Queues {
     ) {
         let is_drained = matches!(
             (request, answer),
-            (Request::Net(Net::Recv { span, .. }), Ok(len)) if 0 < len && len < span.len
+            (Request::Net(Net::Recv { span, flags: 0, .. }), Ok(len)) if 0 < len && len < span.len
         );
         // Of a number that was never waited for, nothing is known.
         if let Some(watch) = self.files.get_mut(fd as usize) {
             watch.lanes[direction as usize].is_drained =
-                is_drained && watch.is_stream && !watch.is_ending;
+                is_drained && watch.is_plain && !watch.may_hide;
         }
     }
 
@@ -217,17 +232,29 @@ impl Queues {
             lane.is_drained = false;
         }
         // Once for all: nothing comes after the end.
-        self.files[happening.fd as usize].is_ending |= happening.is_ending;
+        self.files[happening.fd as usize].may_hide |= happening.may_hide;
     }
 
     /// What is to be asked for, unless it has been, or nobody waits.
     pub(super) fn arming(&self, fd: RawFd) -> Option<Arming> {
         let watch = self.files.get(fd as usize)?;
-        let [read, write, either] = watch.lanes.map(|lane| lane.first != NONE);
         let is_missing = |lane: &Lane| lane.first != NONE && !lane.is_armed;
-        watch.lanes.iter().any(is_missing).then_some(Arming {
-            read: read || either,
-            write: write || either,
+        if !watch.lanes.iter().any(is_missing) {
+            return None;
+        }
+        let mut events = 0;
+        for (direction, in_line) in [(Direction::Read, ready::IN), (Direction::Write, ready::OUT)] {
+            if watch.lanes[direction as usize].first != NONE {
+                events |= in_line;
+            }
+        }
+        let mut aside = self.first(fd, Direction::Aside);
+        while let Some((key, request)) = aside {
+            events |= asks_for(&request);
+            aside = self.after(key);
+        }
+        Some(Arming {
+            events,
             is_known: watch.is_known,
         })
     }
@@ -254,8 +281,8 @@ impl Queues {
                 lanes: [NOBODY; 3],
                 is_known: false,
                 subscribed: None,
-                is_stream: false,
-                is_ending: false,
+                is_plain: false,
+                may_hide: false,
             };
             self.files.resize(place + 1, watch);
         }

@@ -15,6 +15,8 @@ use crate::sys::dialect::EventFd;
 const NOTIFIED: u64 = u64::MAX;
 
 const READ: u32 = (libc::EPOLLIN | libc::EPOLLPRI | libc::EPOLLRDHUP) as u32;
+/// Receives end where the peer has finished, and before a byte that is urgent.
+const HIDING: u32 = (libc::EPOLLPRI | libc::EPOLLRDHUP) as u32;
 const WRITE: u32 = libc::EPOLLOUT as u32;
 /// Reported without being asked for.
 const ANYWAY: u32 = (libc::EPOLLHUP | libc::EPOLLERR) as u32;
@@ -62,17 +64,21 @@ impl Poller {
             .map(|()| true)
     }
 
-    /// Asks for one event of a descriptor.
-    pub(crate) fn once(
-        &self,
-        fd: RawFd,
-        read: bool,
-        write: bool,
-        is_known: bool,
-    ) -> io::Result<()> {
-        let read = if read { READ } else { 0 };
-        let write = if write { WRITE } else { 0 };
-        self.ask(fd, read | write | libc::EPOLLONESHOT as u32, is_known)
+    /// Asks for one of these events of a descriptor, by their `poll(2)` bits, which are epoll's too.
+    pub(crate) fn once(&self, fd: RawFd, events: u32, is_known: bool) -> io::Result<()> {
+        self.ask(fd, events | libc::EPOLLONESHOT as u32, is_known)
+    }
+
+    /// Whether a short receive of the descriptor has taken all there was, unless an event says that
+    /// it [may hide](Happening::may_hide) something. So it is with TCP; other sockets end a receive
+    /// between two messages or senders.
+    pub(crate) fn is_plain(&self, fd: RawFd) -> bool {
+        option(fd, libc::SO_PROTOCOL) == Some(libc::IPPROTO_TCP)
+            && option(fd, libc::SO_TYPE) == Some(libc::SOCK_STREAM)
+            && matches!(
+                option(fd, libc::SO_DOMAIN),
+                Some(libc::AF_INET | libc::AF_INET6)
+            )
     }
 
     /// Asks for nothing more.
@@ -87,7 +93,10 @@ impl Poller {
         let count = match timeout {
             Some(timeout) if !timeout.is_zero() && self.has_pwait2.load(Relaxed) => {
                 match self.wait_precisely(events, timeout) {
-                    Err(error) if error.raw_os_error() == Some(libc::ENOSYS) => {
+                    // A filter of system calls that was made before this one says EPERM.
+                    Err(error)
+                        if matches!(error.raw_os_error(), Some(libc::ENOSYS | libc::EPERM)) =>
+                    {
                         // Relaxed: only spares later calls.
                         self.has_pwait2.store(false, Relaxed);
                         self.wait_millis(events, Some(timeout))
@@ -181,6 +190,23 @@ impl Poller {
     }
 }
 
+/// A number that the system knows about a socket; none of anything else.
+fn option(fd: RawFd, name: i32) -> Option<i32> {
+    let mut value = 0;
+    let mut len = size_of::<i32>() as libc::socklen_t;
+    // SAFETY: `len` bytes at `value`, both outlive the call.
+    let asked = unsafe {
+        libc::getsockopt(
+            fd,
+            libc::SOL_SOCKET,
+            name,
+            (&raw mut value).cast(),
+            &raw mut len,
+        )
+    };
+    (asked == 0).then_some(value)
+}
+
 impl AsRawFd for Poller {
     fn as_raw_fd(&self) -> RawFd {
         self.epoll.as_raw_fd()
@@ -202,7 +228,7 @@ impl Events {
                 fd: data as RawFd,
                 is_readable: flags & (READ | ANYWAY) != 0,
                 is_writable: flags & (WRITE | ANYWAY) != 0,
-                is_ending: flags & (libc::EPOLLRDHUP as u32 | ANYWAY) != 0,
+                may_hide: flags & (HIDING | ANYWAY) != 0,
             })
         })
     }

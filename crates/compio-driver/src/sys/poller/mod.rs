@@ -17,7 +17,7 @@ pub(crate) struct Happening {
     pub(crate) fd: RawFd,
     pub(crate) is_readable: bool,
     pub(crate) is_writable: bool,
-    /// Whether the peer has finished, or an error has come: there may be no other word of this
-    /// descriptor.
-    pub(crate) is_ending: bool,
+    /// Whether more may lie behind a short receive from now on: the peer has finished, an error has
+    /// come, or an urgent byte. There may be no other word of it.
+    pub(crate) may_hide: bool,
 }

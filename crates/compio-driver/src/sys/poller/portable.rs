@@ -10,6 +10,7 @@ use std::{
 use polling::{Event, PollMode};
 
 use super::Happening;
+use crate::request::ready;
 
 /// A poller of the system's.
 #[derive(Debug)]
@@ -33,16 +34,17 @@ impl Poller {
         Ok(true)
     }
 
-    /// Asks for one event of a descriptor.
-    pub(crate) fn once(
-        &self,
-        fd: RawFd,
-        read: bool,
-        write: bool,
-        is_known: bool,
-    ) -> io::Result<()> {
-        let event = Event::new(fd as usize, read, write);
+    /// Asks for one of these events of a descriptor, by their `poll(2)` bits.
+    pub(crate) fn once(&self, fd: RawFd, events: u32, is_known: bool) -> io::Result<()> {
+        let (read, write) = (events & ready::IN != 0, events & ready::OUT != 0);
+        let mut event = Event::new(fd as usize, read, write);
+        event.set_priority(events & ready::PRI != 0);
         self.ask(fd, event, PollMode::Oneshot, is_known)
+    }
+
+    /// Whether a short receive of the descriptor has taken all there was. Not known here.
+    pub(crate) fn is_plain(&self, _fd: RawFd) -> bool {
+        false
     }
 
     /// Asks for nothing more.
@@ -105,10 +107,10 @@ impl Events {
     pub(crate) fn iter(&self) -> impl Iterator<Item = Happening> {
         self.0.iter().map(|event| Happening {
             fd: event.key as RawFd,
-            is_readable: event.readable,
+            is_readable: event.readable || event.is_priority(),
             is_writable: event.writable,
             // Not known here.
-            is_ending: true,
+            may_hide: true,
         })
     }
 }

@@ -34,7 +34,7 @@ unsafe fn once(request: &Request) -> Answer {
             Request::Nop => Ok(0),
             Request::File(ref file) => file_call(file),
             Request::Net(ref net) => net_call(net),
-            Request::Pipe(ref pipe) => pipe_call(pipe),
+            Request::Pipe(ref pipe) => splice(pipe, true),
             Request::Poll(Poll::Once { fd, events }) => {
                 let mut entry = libc::pollfd {
                     fd,
@@ -172,7 +172,8 @@ unsafe fn net_call(net: &Net) -> Answer {
     }
 }
 
-fn pipe_call(pipe: &Pipe) -> Answer {
+/// Splices; `waits` until something can be moved, or says EAGAIN.
+pub(crate) fn splice(pipe: &Pipe, waits: bool) -> Answer {
     match *pipe {
         Pipe::Splice {
             from,
@@ -180,7 +181,7 @@ fn pipe_call(pipe: &Pipe) -> Answer {
             to,
             to_position,
             len,
-        } => dialect::splice(from, from_position, to, to_position, len),
+        } => dialect::splice(from, from_position, to, to_position, len, waits),
     }
 }
 

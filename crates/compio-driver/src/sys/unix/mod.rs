@@ -5,7 +5,7 @@ mod call;
 mod life;
 mod types;
 
-pub(crate) use call::{answer, call, last_error};
+pub(crate) use call::{answer, call, last_error, splice};
 pub(crate) use libc::{
     AT_FDCWD as CURRENT_DIR, EAGAIN, ECANCELED, MSG_TRUNC, SHUT_RD, SHUT_RDWR, SHUT_WR,
 };

@@ -14,6 +14,7 @@ use std::{
 
 pub use io_uring::squeue::Entry as RawEntry;
 use io_uring::{EnterFlags, IoUring, cqueue, opcode, types};
+pub(super) use setup::explain;
 
 use self::{encode::Encoded, probe::Probed};
 use super::{Launch, dialect::EventFd};
@@ -55,7 +56,7 @@ pub(crate) struct Uring {
 impl Uring {
     pub(crate) fn new(entries: u32, spin: Spin) -> io::Result<Self> {
         let setup::Setup { ring, flavour } = setup::set_up(entries)?;
-        let probed = Probed::ask(&ring)?;
+        let probed = Probed::ask(&ring).map_err(explain)?;
         let mut enter_flags = EnterFlags::empty();
         if ring.params().is_feature_no_iowait() {
             enter_flags |= EnterFlags::NO_IOWAIT;
@@ -65,7 +66,7 @@ impl Uring {
             flavour,
             backlog: VecDeque::new(),
             probed,
-            event: Arc::new(EventFd::new()?),
+            event: Arc::new(EventFd::new().map_err(explain)?),
             event_armed: false,
             signals_event: false,
             enter_flags,

@@ -57,16 +57,17 @@ pub(super) fn set_up(entries: u32) -> io::Result<Setup> {
             Err(error) => return Err(explain(error)),
         }
     }
-    Err(refusal.unwrap_or_else(|| io::ErrorKind::Unsupported.into()))
+    Err(refusal.map_or_else(|| io::ErrorKind::Unsupported.into(), explain))
 }
 
 /// Says what a refusal means and what can be done about it; the error's kind stays.
-fn explain(error: io::Error) -> io::Error {
+pub(crate) fn explain(error: io::Error) -> io::Error {
     let advice = match error.raw_os_error() {
         Some(libc::ENOSYS) => "this kernel has no io_uring",
-        Some(libc::EPERM) => {
+        Some(libc::EPERM | libc::EACCES) => {
             "io_uring is not permitted here (sysctl kernel.io_uring_disabled, or a seccomp filter)"
         }
+        Some(libc::EINVAL) => "this kernel's io_uring is too old",
         Some(libc::ENOMEM) => {
             "no memory for the rings: raise the limit of locked memory (ulimit -l)"
         }

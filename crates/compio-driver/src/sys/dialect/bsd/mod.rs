@@ -96,6 +96,6 @@ pub(crate) unsafe fn stat_fd(fd: RawFd, into: *mut Stat) -> Answer {
 }
 
 /// Only Linux has it.
-pub(crate) fn splice(_: RawFd, _: Position, _: RawFd, _: Position, _: u32) -> Answer {
+pub(crate) fn splice(_: RawFd, _: Position, _: RawFd, _: Position, _: u32, _: bool) -> Answer {
     Err(libc::EOPNOTSUPP)
 }

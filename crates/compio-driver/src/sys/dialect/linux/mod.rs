@@ -75,13 +75,14 @@ pub(crate) unsafe fn stat_fd(fd: RawFd, into: *mut Stat) -> Answer {
     })
 }
 
-/// Moves what can be moved at once: the backends see to it that this is not the place to wait.
+/// Moves what is there; `waits` until something is, or says EAGAIN.
 pub(crate) fn splice(
     from: RawFd,
     from_position: Position,
     to: RawFd,
     to_position: Position,
     len: u32,
+    waits: bool,
 ) -> Answer {
     let (mut from_at, mut to_at) = (0_i64, 0_i64);
     let place = |position, at: &mut i64| match position {
@@ -93,7 +94,7 @@ pub(crate) fn splice(
     };
     let from_at = place(from_position, &mut from_at);
     let to_at = place(to_position, &mut to_at);
-    let flags = libc::SPLICE_F_NONBLOCK;
+    let flags = if waits { 0 } else { libc::SPLICE_F_NONBLOCK };
     // SAFETY: the offsets are null or locals that outlive the call.
     let moved = unsafe { libc::splice(from, from_at, to, to_at, len as usize, flags) };
     u32::try_from(moved).map_err(|_| last_error())
