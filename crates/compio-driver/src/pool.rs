@@ -137,9 +137,13 @@ impl Shared {
                 drop(state);
                 // SAFETY: each job is run once, on one thread; its memory is valid, see `Job`.
                 let answer = unsafe { sys::call(&job.request) };
+                // As good as idle already: who hears of this end and has more to do at once needs no
+                // other thread.
+                self.lock().idle += 1;
                 job.desk.put(job.key, answer);
                 drop(job);
                 state = self.lock();
+                state.idle -= 1;
                 continue;
             }
             state.idle += 1;

@@ -172,7 +172,7 @@ fn the_builder_knows_better_than_the_environment() {
 fn an_unknown_wish_is_an_error() {
     for name in ["epoll", "io_uring", "POLL", " poll"] {
         let said = ask(&[("COMPIO_BACKEND", name)]);
-        check(&said, &["InvalidInput: ", name, "io-uring or poll"]);
+        check(&said, &["InvalidInput: ", name, "io-uring, iocp or poll"]);
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::{io, rc::Rc, time::Duration};
 
-use compio_driver::{DriverBuilder, Pool, SpinPolicy};
+use compio_driver::{BackendKind, DriverBuilder, Pool, SpinPolicy};
 
 use super::{Inner, Runtime};
 
@@ -25,6 +25,14 @@ impl RuntimeBuilder {
     /// The defaults, which suit most programs: see [`DriverBuilder::new`].
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Forces a backend. Without that, the environment variable `COMPIO_BACKEND` does (`io-uring` or
+    /// `poll`); and without that, it is the best one that the kernel allows. See
+    /// [`Runtime::backend`].
+    pub fn backend(mut self, kind: BackendKind) -> Self {
+        self.driver = self.driver.backend(kind);
+        self
     }
 
     /// How many operations can be handed to the kernel at once.

@@ -40,9 +40,9 @@ fn a_dropped_read_keeps_its_buffer_until_the_kernel_has_answered() {
 #[test]
 fn a_dropped_read_writes_to_nobody_elses_memory() {
     run(async {
-        let (mut ours, theirs) = UnixStream::pair().unwrap();
-        let mut theirs = theirs.into_std().unwrap();
         for round in 0..200 {
+            let (mut ours, theirs) = UnixStream::pair().unwrap();
+            let mut theirs = theirs.into_std().unwrap();
             let mut read = Box::pin(ours.read(Vec::with_capacity(512)));
             begin(&mut read).await;
             yield_now().await;

@@ -18,6 +18,8 @@ pub(super) enum Plan {
     Answered(Answer),
     /// By a thread that it may block.
     Pool,
+    /// As this: a pipe or a socket has no positions, and is read and written at its cursor.
+    Instead(File),
     /// By an attempt, when this direction of this descriptor is ready.
     Wait(RawFd, Direction),
 }
@@ -97,12 +99,14 @@ unsafe fn plan_file(file: &File) -> Plan {
             // SAFETY: passed on from this function.
             Position::At(_) => match unsafe { nowait::read_fully(file) } {
                 Err(libc::EAGAIN | libc::EOPNOTSUPP | libc::ENOSYS) => Plan::Pool,
+                Err(libc::ESPIPE) => Plan::Instead(at_cursor(file)),
                 answer => Plan::Answered(answer),
             },
         },
         File::Write { fd, position, .. } | File::WriteVectored { fd, position, .. } => {
             match position {
                 Position::Cursor => Plan::Wait(fd, Direction::Write),
+                Position::At(_) if has_no_positions(fd) => Plan::Instead(at_cursor(file)),
                 Position::At(_) => Plan::Pool,
             }
         }
@@ -122,6 +126,27 @@ pub(super) enum Outcome {
     NotNow,
     /// It may block, ready or not.
     Pool,
+}
+
+/// The same transfer at the cursor.
+fn at_cursor(file: &File) -> File {
+    let mut file = *file;
+    match &mut file {
+        File::Read { position, .. }
+        | File::Write { position, .. }
+        | File::ReadVectored { position, .. }
+        | File::WriteVectored { position, .. } => *position = Position::Cursor,
+        File::Sync { .. }
+        | File::Open { .. }
+        | File::Close { .. }
+        | File::Stat { .. }
+        | File::StatFd { .. } => {}
+    }
+    file
+}
+
+fn has_no_positions(fd: RawFd) -> bool {
+    matches!(kind_of(fd), libc::S_IFIFO | libc::S_IFSOCK)
 }
 
 /// Tries a request that may have to wait.

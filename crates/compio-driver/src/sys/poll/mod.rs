@@ -89,6 +89,8 @@ impl Readiness {
         let (mut fd, mut direction) = match unsafe { plan(request) } {
             Plan::Answered(answer) => return self.answer(key, answer),
             Plan::Pool => return Launch::Pool,
+            // SAFETY: the same memory and descriptor.
+            Plan::Instead(file) => return unsafe { self.launch(key, &Request::File(file)) },
             Plan::Wait(fd, direction) => (fd, direction),
         };
         if !self.queues.is_crowded(fd, direction, life_of(fd)) {
