@@ -21,6 +21,10 @@ use crate::{
     spin::Spin,
 };
 
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there is one of it for each driver, and it is used all the time"
+)]
 pub(crate) enum Backend {
     Uring(Uring),
     Poll(Readiness),

@@ -8,7 +8,7 @@ use crate::request::{Answer, File, Position, RawFd, RawSlice, Span};
 ///
 /// # Safety
 ///
-/// As [`call`](super::call).
+/// As [`call`](super::call()).
 pub(crate) unsafe fn read_fully(file: &File) -> Answer {
     // SAFETY: passed on from this function.
     let answer = unsafe { transfer(file) }?;
@@ -23,7 +23,13 @@ pub(crate) unsafe fn read_fully(file: &File) -> Answer {
             let slices = unsafe { slice::from_raw_parts(spans.first, spans.count as usize) };
             (fd, position, slices.iter().map(RawSlice::len).sum())
         }
-        _ => return Ok(answer),
+        File::Write { .. }
+        | File::WriteVectored { .. }
+        | File::Sync { .. }
+        | File::Open { .. }
+        | File::Close { .. }
+        | File::Stat { .. }
+        | File::StatFd { .. } => return Ok(answer),
     };
     let Position::At(offset) = position else {
         return Ok(answer);
@@ -53,7 +59,7 @@ fn is_end(fd: RawFd, offset: u64) -> bool {
 ///
 /// # Safety
 ///
-/// As [`call`](super::call).
+/// As [`call`](super::call()).
 pub(crate) unsafe fn transfer(file: &File) -> Answer {
     let one = |span: Span| RawSlice::new(span.start, span.len as usize);
     let slice;
@@ -76,7 +82,11 @@ pub(crate) unsafe fn transfer(file: &File) -> Answer {
             spans,
             position,
         } => (fd, spans.first, spans.count, position, false),
-        _ => return Err(libc::EOPNOTSUPP),
+        File::Sync { .. }
+        | File::Open { .. }
+        | File::Close { .. }
+        | File::Stat { .. }
+        | File::StatFd { .. } => return Err(libc::EOPNOTSUPP),
     };
     let offset = match position {
         Position::Cursor => -1,

@@ -102,8 +102,8 @@ impl Uring {
             Encoded::Entry(_) if !matches!(request, Request::Net(Net::Socket { .. })) => {
                 Launch::Pool
             }
-            // SAFETY: passed on from this function.
             Encoded::Entry(_) | Encoded::Call => {
+                // SAFETY: passed on from this function.
                 Launch::Answered(unsafe { super::unix::call(request) })
             }
             Encoded::Work => Launch::Pool,
