@@ -4,7 +4,10 @@ use std::{
     ffi::CString,
     fs::File,
     io::{Read, Seek, SeekFrom, Write},
-    os::unix::{ffi::OsStrExt, fs::FileExt, fs::MetadataExt},
+    os::unix::{
+        ffi::OsStrExt,
+        fs::{FileExt, MetadataExt, OpenOptionsExt},
+    },
     path::Path,
     time::UNIX_EPOCH,
 };
@@ -16,7 +19,7 @@ use compio_driver::{
 use compio_io::buf::{IntoInner, IoBuf};
 
 use crate::support::{
-    check_error, check_returned, driver, each_backend, pipe, readiness, run, share, start,
+    begin, check_error, check_returned, driver, each_backend, pipe, readiness, run, share, start,
 };
 
 /// A file without a name that holds `content`, its cursor at the start.
@@ -359,6 +362,29 @@ fn what_is_in_memory_is_read_at_once() {
     forget_from(&file, 0);
     let read = ReadAt::new(fd, 8000, Vec::with_capacity(8192));
     assert_eq!(run(&driver, driver.submit(read)).0.unwrap(), 192);
+}
+
+/// What goes past the memory is never there at once, and whoever asks for it waits for the disk.
+#[test]
+fn a_direct_read_is_made_elsewhere() {
+    let driver = readiness();
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), [7; 8192]).unwrap();
+    let mut options = File::options();
+    let direct = options.read(true).custom_flags(libc::O_DIRECT);
+    // Not every file system has that.
+    let Ok(direct) = direct.open(file.path()) else {
+        return;
+    };
+    let fd = share(direct);
+    let mut read = driver.submit(ReadAt::new(fd, 0, Vec::with_capacity(4096)));
+    begin(&driver, &mut read);
+    // Its buffer is not aligned as it has to be, as a rule.
+    let (len, _) = run(&driver, read);
+    assert!(len.map_or_else(
+        |error| error.raw_os_error() == Some(libc::EINVAL),
+        |len| len == 4096
+    ));
 }
 
 #[test]

@@ -10,6 +10,12 @@ use crate::request::{Answer, File, Position, RawFd, RawSlice, Span};
 ///
 /// As [`call`](super::call()).
 pub(crate) unsafe fn read_fully(file: &File) -> Answer {
+    if let File::Read { fd, .. } | File::ReadVectored { fd, .. } = *file
+        && is_direct(fd)
+    {
+        // It is never in memory: the call would wait for the disk all the same.
+        return Err(libc::EAGAIN);
+    }
     // SAFETY: passed on from this function.
     let answer = unsafe { transfer(file) }?;
     let (fd, position, wanted) = match *file {
@@ -42,6 +48,13 @@ pub(crate) unsafe fn read_fully(file: &File) -> Answer {
     } else {
         Err(libc::EAGAIN)
     }
+}
+
+/// Whether reads go past the memory.
+fn is_direct(fd: RawFd) -> bool {
+    // SAFETY: no pointers are passed.
+    let mode = unsafe { libc::fcntl(fd, libc::F_GETFL) };
+    mode >= 0 && mode & libc::O_DIRECT != 0
 }
 
 /// Whether a regular file ends here, or before.
