@@ -4,7 +4,10 @@ use std::{
     ffi::CString,
     fs::File,
     io::{Read, Seek, SeekFrom, Write},
-    os::unix::{ffi::OsStrExt, fs::MetadataExt},
+    os::unix::{
+        ffi::OsStrExt,
+        fs::{FileExt, MetadataExt, OpenOptionsExt},
+    },
     path::Path,
     time::UNIX_EPOCH,
 };
@@ -15,7 +18,9 @@ use compio_driver::{
 };
 use compio_io::buf::{IntoInner, IoBuf};
 
-use crate::support::{check_error, check_returned, driver, pipe, run, share};
+use crate::support::{
+    begin, check_error, check_returned, driver, each_backend, pipe, readiness, run, share, start,
+};
 
 /// A file without a name that holds `content`, its cursor at the start.
 fn file(content: &str) -> (File, SharedFd) {
@@ -285,4 +290,117 @@ fn attributes_of_no_file_fail() {
         run(&driver, driver.submit(Stat::new(below, true))),
         libc::ENOTDIR,
     );
+}
+
+/// Puts the file to disk and out of memory, from this offset on.
+fn forget_from(file: &std::fs::File, offset: i64) {
+    file.sync_all().unwrap();
+    // SAFETY: no pointers are passed.
+    let forgotten =
+        unsafe { libc::posix_fadvise(file.as_raw_fd(), offset, 0, libc::POSIX_FADV_DONTNEED) };
+    assert_eq!(forgotten, 0);
+}
+
+/// In memory, on disk, and in part: a read gives what a plain one gives.
+#[test]
+fn reads_are_as_long_as_plain_ones() {
+    const LEN: usize = 1 << 20;
+    let mut file = tempfile::tempfile().unwrap();
+    let content: Vec<u8> = (0..LEN).map(|at| (at / 4096) as u8).collect();
+    file.write_all(&content).unwrap();
+    let fd = share(file.try_clone().unwrap());
+    for driver in each_backend() {
+        for in_memory in [0, 4096, 300_000, LEN] {
+            for (offset, len) in [
+                (0, LEN),
+                (0, 4096),
+                (2000, 8192),
+                (250_000, 100_000),
+                (LEN - 10, 10),
+                (LEN - 10, 11),
+                (LEN - 10, 100_000),
+                (LEN, 1),
+                (LEN + 5000, 5000),
+                (5, 0),
+            ] {
+                forget_from(&file, 0);
+                let mut warm = vec![0; in_memory];
+                file.read_exact_at(&mut warm, 0).unwrap();
+                let rest = &content[offset.min(LEN)..];
+                let wanted = &rest[..len.min(rest.len())];
+
+                let read = ReadAt::new(fd.clone(), offset as u64, Vec::with_capacity(len));
+                let (count, buffer) = run(&driver, driver.submit(read));
+                assert_eq!(count.unwrap(), wanted.len(), "{in_memory} {offset} {len}");
+                assert!(buffer == wanted);
+
+                forget_from(&file, in_memory as i64);
+                let room = [
+                    Vec::with_capacity(len / 2),
+                    Vec::with_capacity(len - len / 2),
+                ];
+                let read = ReadVectoredAt::new(fd.clone(), offset as u64, room);
+                let (count, buffers) = run(&driver, driver.submit(read));
+                assert_eq!(count.unwrap(), wanted.len(), "{in_memory} {offset} {len}");
+                assert!(buffers.concat() == wanted);
+            }
+        }
+    }
+}
+
+#[test]
+fn what_is_in_memory_is_read_at_once() {
+    let driver = readiness();
+    let mut file = tempfile::tempfile().unwrap();
+    file.write_all(&[7; 8192]).unwrap();
+    let fd = share(file.try_clone().unwrap());
+    let mut read = driver.submit(ReadAt::new(fd.clone(), 0, Vec::with_capacity(8192)));
+    let at_once = start(&driver, &mut read);
+    // Not every file system knows how not to wait.
+    let (len, buffer) = at_once.unwrap_or_else(|| run(&driver, &mut read));
+    assert_eq!((len.unwrap(), buffer), (8192, vec![7; 8192]));
+    forget_from(&file, 0);
+    let read = ReadAt::new(fd, 8000, Vec::with_capacity(8192));
+    assert_eq!(run(&driver, driver.submit(read)).0.unwrap(), 192);
+}
+
+/// What goes past the memory is never there at once, and whoever asks for it waits for the disk.
+#[test]
+fn a_direct_read_is_made_elsewhere() {
+    let driver = readiness();
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), [7; 8192]).unwrap();
+    let mut options = File::options();
+    let direct = options.read(true).custom_flags(libc::O_DIRECT);
+    // Not every file system has that.
+    let Ok(direct) = direct.open(file.path()) else {
+        return;
+    };
+    let fd = share(direct);
+    let mut read = driver.submit(ReadAt::new(fd, 0, Vec::with_capacity(4096)));
+    begin(&driver, &mut read);
+    // Its buffer is not aligned as it has to be, as a rule.
+    let (len, _) = run(&driver, read);
+    assert!(len.map_or_else(
+        |error| error.raw_os_error() == Some(libc::EINVAL),
+        |len| len == 4096
+    ));
+}
+
+#[test]
+fn a_file_is_read_and_written_at_its_cursor() {
+    for driver in each_backend() {
+        let mut file = tempfile::tempfile().unwrap();
+        let fd = share(file.try_clone().unwrap());
+        for text in ["one, ", "two, ", "three"] {
+            let write = WriteAt::at_cursor(fd.clone(), text);
+            run(&driver, driver.submit(write)).0.unwrap();
+        }
+        file.seek(SeekFrom::Start(0)).unwrap();
+        forget_from(&file, 0);
+        for text in [&b"one, "[..], b"two, ", b"three", b"", b""] {
+            let read = ReadAt::at_cursor(fd.clone(), Vec::with_capacity(5));
+            assert_eq!(run(&driver, driver.submit(read)).1, text);
+        }
+    }
 }

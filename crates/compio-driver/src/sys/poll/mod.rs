@@ -113,11 +113,15 @@ impl Readiness {
             Ok(()) => Launch::InFlight,
             Err(error) => {
                 self.queues.remove(key);
-                // A descriptor without readiness, such as a regular file.
-                if error.raw_os_error() == Some(libc::EPERM) {
-                    return Launch::Pool;
+                match error.raw_os_error() {
+                    // A descriptor without readiness, such as a regular file. What it is not ready
+                    // for at once it never will be.
+                    Some(libc::EPERM) if matches!(request, Request::Poll(_)) => {
+                        Launch::Answered(Err(libc::EINVAL))
+                    }
+                    Some(libc::EPERM) => Launch::Pool,
+                    code => Launch::Answered(Err(code.unwrap_or(libc::EIO))),
                 }
-                Launch::Answered(Err(error.raw_os_error().unwrap_or(libc::EIO)))
             }
         }
     }

@@ -289,3 +289,6 @@ impl Queues {
         &mut self.files[place].lanes[direction as usize]
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -11,8 +11,14 @@ use crate::{
 ///
 /// # Safety
 ///
-/// As [`call`](crate::sys::call).
+/// As [`call`](crate::sys::call()).
 pub(crate) unsafe fn read_fully(file: &File) -> Answer {
+    if let File::Read { fd, .. } | File::ReadVectored { fd, .. } = *file
+        && is_direct(fd)
+    {
+        // It is never in memory: the call would wait for the disk all the same.
+        return Err(libc::EAGAIN);
+    }
     // SAFETY: passed on from this function.
     let answer = unsafe { transfer(file) }?;
     let (fd, position, wanted) = match *file {
@@ -47,6 +53,13 @@ pub(crate) unsafe fn read_fully(file: &File) -> Answer {
     }
 }
 
+/// Whether reads go past the memory.
+fn is_direct(fd: RawFd) -> bool {
+    // SAFETY: no pointers are passed.
+    let mode = unsafe { libc::fcntl(fd, libc::F_GETFL) };
+    mode >= 0 && mode & libc::O_DIRECT != 0
+}
+
 /// Whether a regular file ends here, or before.
 fn is_end(fd: RawFd, offset: u64) -> bool {
     // SAFETY: `stat` is a plain C struct, which the call fills in.
@@ -62,7 +75,7 @@ fn is_end(fd: RawFd, offset: u64) -> bool {
 ///
 /// # Safety
 ///
-/// As [`call`](crate::sys::call).
+/// As [`call`](crate::sys::call()).
 pub(crate) unsafe fn transfer(file: &File) -> Answer {
     let one = |span: Span| RawSlice::new(span.start, span.len as usize);
     let slice;
