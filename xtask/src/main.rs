@@ -36,6 +36,8 @@ const STEPS: &[Step] = &[
            about: "the documentation, warnings denied, public and private" },
     Step { name: "test", daily: true, run: steps::test,
            about: "all tests and doctests, as the README says" },
+    Step { name: "backends", daily: false, run: steps::backends::run,
+           about: "the tests on the readiness backend, and with io_uring refused or incomplete" },
     Step { name: "features", daily: false, run: steps::features::run,
            about: "each crate with no feature, with each alone, with all: lints and tests" },
     Step { name: "check-targets", daily: false, run: steps::targets::run,

@@ -82,10 +82,15 @@ impl Run {
             return Err(format!("{what} must not be skipped on CI: {why_not}"));
         }
         if !there {
-            println!("SKIPPED {what}: {why_not}");
-            self.skips.push(format!("{what}: {why_not}"));
+            self.skip(what, why_not);
         }
         Ok(there)
+    }
+
+    /// Says, now and at the end, what is not verified here.
+    pub(crate) fn skip(&mut self, what: &str, why: &str) {
+        println!("SKIPPED {what}: {why}");
+        self.skips.push(format!("{what}: {why}"));
     }
 
     /// Whether things may be installed, and none be skipped.

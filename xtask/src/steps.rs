@@ -1,6 +1,7 @@
 //! What each step does. Those of a few command lines are here, the others in a file of their
 //! name. The order and the descriptions are in `main`.
 
+pub(crate) mod backends;
 pub(crate) mod examples;
 pub(crate) mod features;
 pub(crate) mod targets;
@@ -46,14 +47,19 @@ pub(crate) fn asan(run: &mut Run) -> Outcome {
         return Ok(());
     }
     let target = host(run)?;
-    // With a target named, build scripts and macros are spared the flags.
-    run.cargo("+nightly test --tests")
-        .words(UNSAFE)
-        .arguments(["--target", &target])
-        .arguments(run.own_target("asan"))
-        .variable("RUSTFLAGS", "-Zsanitizer=address")
-        // The C compiler brings addr2line along; LLVM's own reader of traces may be missing.
-        .variable("ASAN_OPTIONS", "detect_leaks=1:allow_addr2line=1")
+    let sanitized = |tests| {
+        // With a target named, build scripts and macros are spared the flags.
+        run.cargo("+nightly test --tests")
+            .words(tests)
+            .arguments(["--target", &target])
+            .arguments(run.own_target("asan"))
+            .variable("RUSTFLAGS", "-Zsanitizer=address")
+            // The C compiler brings addr2line along; LLVM's own reader of traces may be missing.
+            .variable("ASAN_OPTIONS", "detect_leaks=1:allow_addr2line=1")
+    };
+    sanitized(UNSAFE).run()?;
+    sanitized(backends::CRATES)
+        .variable("COMPIO_BACKEND", "poll")
         .run()
 }
 

@@ -1,0 +1,54 @@
+//! The tests on each backend, and where the kernel refuses io_uring or parts of it.
+
+use std::{fs, path::Path};
+
+use crate::run::{Outcome, Run};
+
+/// What touches a kernel.
+pub(super) const CRATES: &str = "-p compio-driver -p compio";
+
+/// What an older kernel's io_uring may lack, and what a plain call does as well.
+const REPLACEABLE: &str = "OPENAT,CLOSE,STATX,FSYNC,SOCKET,SPLICE";
+
+/// Who may set up a ring: 0 everybody, 2 nobody.
+const DISABLED: &str = "/proc/sys/kernel/io_uring_disabled";
+
+pub(crate) fn run(run: &mut Run) -> Outcome {
+    let test = |words| run.cargo("test").words(CRATES).words(words);
+    // `test` runs on io_uring, if that is there.
+    test("").variable("COMPIO_BACKEND", "poll").run()?;
+    test("--tests")
+        .variable("COMPIO_URING_WITHOUT", REPLACEABLE)
+        .run()?;
+    refused(run)
+}
+
+/// With io_uring really refused, for everybody on this machine while it lasts.
+fn refused(run: &mut Run) -> Outcome {
+    let before = fs::read_to_string(DISABLED);
+    let permitted = before.as_deref().is_ok_and(|before| before.trim() == "0")
+        && fs::write(DISABLED, "0").is_ok();
+    if !permitted {
+        // Nothing that only CI would miss: the driver's tests refuse it by seccomp as well.
+        run.skip(
+            "backends: io_uring refused by the sysctl",
+            "it cannot be set here (not root, an older kernel, or refused already)",
+        );
+        return Ok(());
+    }
+    let _restore = Restore(Path::new(DISABLED), "0");
+    println!("$ sysctl kernel.io_uring_disabled=2    # and 0 again afterwards");
+    fs::write(DISABLED, "2").map_err(|error| format!("{DISABLED}: {error}"))?;
+    run.cargo("test -p compio --tests").run()
+}
+
+/// Writes a file back at the end, whatever that is.
+struct Restore(&'static Path, &'static str);
+
+impl Drop for Restore {
+    fn drop(&mut self) {
+        if let Err(error) = fs::write(self.0, self.1) {
+            eprintln!("{} could not be restored: {error}", self.0.display());
+        }
+    }
+}
