@@ -476,7 +476,7 @@ impl Inner {
         match launched {
             Launch::InFlight => None,
             Launch::Answered(answer) => Some(answer),
-            Launch::Pool => self.dispatch(key, *request),
+            Launch::Pool(request) => self.dispatch(key, request),
         }
     }
 

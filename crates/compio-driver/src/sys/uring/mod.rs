@@ -100,13 +100,13 @@ impl Uring {
             }
             // An older kernel: the plain call does the same. This one never waits.
             Encoded::Entry(_) if !matches!(request, Request::Net(Net::Socket { .. })) => {
-                Launch::Pool
+                Launch::Pool(*request)
             }
             Encoded::Entry(_) | Encoded::Call => {
                 // SAFETY: passed on from this function.
                 Launch::Answered(unsafe { super::unix::call(request) })
             }
-            Encoded::Work => Launch::Pool,
+            Encoded::Work => Launch::Pool(*request),
         }
     }
 
