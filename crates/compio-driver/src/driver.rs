@@ -480,7 +480,7 @@ impl Inner {
         match launched {
             Launch::InFlight => None,
             Launch::Answered(answer) => Some(answer),
-            Launch::Pool => self.dispatch(key, *request),
+            Launch::Pool(request) => self.dispatch(key, request),
         }
     }
 

@@ -2,7 +2,7 @@
 //!
 //! # The contract of a backend
 //!
-//! A backend turns a [`Request`](crate::request::Request) into whatever its kernel understands and
+//! A backend turns a [`Request`] into whatever its kernel understands and
 //! answers it once. It knows keys, not operations, and wakes nobody.
 //!
 //! - `launch(key, request)` either answers at once or makes sure that an answer to `key` comes out
@@ -22,7 +22,7 @@
 //! - Descriptors and memory of a request stay valid until its final answer was reported: the
 //!   arena of flights sees to it.
 
-use crate::request::Answer;
+use crate::request::{Answer, Request};
 
 #[cfg(all(unix, not(target_os = "linux")))]
 mod bsd;
@@ -92,6 +92,6 @@ pub(crate) enum Launch {
     InFlight,
     /// Here it is.
     Answered(Answer),
-    /// The caller shall give it to the pool, whose threads may block.
-    Pool,
+    /// The caller shall give this to the pool, whose threads may block.
+    Pool(Request),
 }

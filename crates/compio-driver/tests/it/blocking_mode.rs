@@ -13,7 +13,7 @@ use std::{
 
 use compio_driver::{
     AsFd, AsRawFd, Driver, SharedFd, SockAddr,
-    op::{Accept, Connect, Position, ReadAt, Recv, Send, Splice, WriteAt, WriteVectoredAt},
+    op::{Accept, Connect, Open, Position, ReadAt, Recv, Send, Splice, WriteAt, WriteVectoredAt},
 };
 
 use crate::support::{
@@ -514,6 +514,58 @@ fn nobody_reads_from_a_socket_at_its_cursor_too_early() {
             assert_eq!(run(&driver, read).1, b"one");
             far.write_all(b"two").unwrap();
             assert_eq!(run(&driver, recv).1, b"two");
+        }
+    });
+}
+
+/// A stream has no positions: those that are named are passed over.
+#[test]
+fn positions_of_a_stream_are_nothing() {
+    unblocked(|| {
+        for driver in each_backend() {
+            let (reader, writer) = pipe();
+            let mut read = driver.submit(ReadAt::new(reader, 77, Vec::with_capacity(8)));
+            begin(&driver, &mut read);
+            driver.turn(Some(Duration::from_millis(1))).unwrap();
+            begin(&driver, &mut read);
+            let write = driver.submit(WriteAt::new(writer, 99, "hello"));
+            assert_eq!(run(&driver, write).0.unwrap(), 5);
+            assert_eq!(run(&driver, read).1, b"hello");
+
+            let (mut outside, inside) = terminal();
+            let inside = share(inside);
+            let write = driver.submit(WriteAt::new(inside.clone(), 99, "hello"));
+            assert_eq!(run(&driver, write).0.unwrap(), 5);
+            outside.read_exact(&mut [0; 5]).unwrap();
+            outside.write_all(b"hello").unwrap();
+            let read = driver.submit(ReadAt::new(inside, 77, Vec::with_capacity(8)));
+            assert_eq!(run(&driver, read).1, b"hello");
+        }
+    });
+}
+
+#[test]
+fn a_fifo_is_opened_without_its_other_end() {
+    unblocked(|| {
+        for driver in each_backend() {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("fifo");
+            let name = std::ffi::CString::new(path.to_str().unwrap()).unwrap();
+            // SAFETY: a string that ends.
+            assert_eq!(unsafe { libc::mkfifo(name.as_ptr(), 0o600) }, 0);
+            let writer = Open::new(name.clone(), libc::O_WRONLY, 0);
+            check_error(run(&driver, driver.submit(writer)), libc::ENXIO);
+            let reader = driver.submit(Open::new(name.clone(), libc::O_RDONLY, 0));
+            let reader = run(&driver, reader).unwrap();
+            assert!(!is_nonblocking(&reader));
+            let append = libc::O_WRONLY | libc::O_APPEND;
+            let writer = driver.submit(Open::new(name, append, 0));
+            let writer = run(&driver, writer).unwrap();
+            assert!(!is_nonblocking(&writer));
+            fs::File::from(writer).write_all(b"x").unwrap();
+            let mut text = String::new();
+            fs::File::from(reader).read_to_string(&mut text).unwrap();
+            assert_eq!(text, "x");
         }
     });
 }

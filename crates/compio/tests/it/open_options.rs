@@ -6,11 +6,7 @@ use std::{
     path::Path,
 };
 
-use compio::{
-    driver::BackendKind,
-    fs::{File, OpenOptions},
-    runtime::Runtime,
-};
+use compio::fs::{File, OpenOptions};
 
 use crate::support::{check_code, check_kind, run};
 
@@ -198,13 +194,7 @@ fn names_need_not_be_utf_8_nor_short() {
 
 #[test]
 fn a_fifo_is_opened_without_waiting_for_its_other_end() {
-    // So does the ring; a thread waits, as std does.
-    let runtime = Runtime::builder().backend(BackendKind::IoUring).build();
-    let Ok(runtime) = runtime else { return };
-    if std::env::var_os("COMPIO_URING_WITHOUT").is_some() {
-        return;
-    }
-    runtime.block_on(async {
+    run(async {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("fifo");
         let c_path = std::ffi::CString::new(path.as_os_str().as_bytes()).unwrap();

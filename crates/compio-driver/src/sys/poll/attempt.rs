@@ -6,7 +6,7 @@ use super::queues::Direction;
 use crate::{
     request::{Answer, File, Net, Pipe, Poll, Position, RawSlice, Request, Span, ready},
     sys::{
-        dialect::nowait,
+        dialect::{self, nowait},
         unix::{call, last_error, splice},
     },
 };
@@ -18,14 +18,12 @@ pub(super) enum Plan {
     Answered(Answer),
     /// By a thread that it may block.
     Pool,
-    /// As this: a pipe or a socket has no positions, and is read and written at its cursor.
-    Instead(File),
     /// By an attempt, when this direction of this descriptor is ready.
     Wait(RawFd, Direction),
 }
 
 /// Receives with one of these flags do not ask for the bytes that others wait for.
-const BESIDE_THE_BYTES: i32 = libc::MSG_OOB | libc::MSG_ERRQUEUE;
+const BESIDE_THE_BYTES: i32 = libc::MSG_OOB | dialect::ERROR_QUEUE;
 
 /// Which events may end the wait of a request that waits aside, besides errors.
 pub(super) fn asks_for(request: &Request) -> u32 {
@@ -46,10 +44,13 @@ pub(super) fn asks_for(request: &Request) -> u32 {
     }
 }
 
+/// A stream has no positions: what names one is meant for the cursor, as io_uring has it. This is
+/// then what is asked.
+///
 /// # Safety
 ///
 /// As [`call`].
-pub(super) unsafe fn plan(request: &Request) -> Plan {
+pub(super) unsafe fn plan(request: &mut Request) -> Plan {
     match *request {
         Request::Nop => Plan::Answered(Ok(0)),
         Request::Work(_) => Plan::Pool,
@@ -60,7 +61,7 @@ pub(super) unsafe fn plan(request: &Request) -> Plan {
             Plan::Wait(fd, direction)
         }
         // SAFETY: passed on from this function.
-        Request::File(ref file) => unsafe { plan_file(file) },
+        Request::File(ref mut file) => unsafe { plan_file(file) },
         Request::Net(ref net) => match *net {
             // SAFETY: passed on from this function; neither of them waits.
             Net::Socket { .. } | Net::Shutdown { .. } => Plan::Answered(unsafe { call(request) }),
@@ -90,24 +91,30 @@ pub(super) unsafe fn plan(request: &Request) -> Plan {
 /// # Safety
 ///
 /// As [`call`].
-unsafe fn plan_file(file: &File) -> Plan {
-    match *file {
-        File::Read { fd, position, .. } | File::ReadVectored { fd, position, .. } => match position
-        {
-            Position::Cursor => Plan::Wait(fd, Direction::Read),
+unsafe fn plan_file(file: &mut File) -> Plan {
+    match file {
+        File::Read { fd, position, .. } | File::ReadVectored { fd, position, .. } => {
+            if *position == Position::Cursor {
+                return Plan::Wait(*fd, Direction::Read);
+            }
             // What is in memory already needs no thread.
             // SAFETY: passed on from this function.
-            Position::At(_) => match unsafe { nowait::read_fully(file) } {
+            match unsafe { nowait::read_fully(file) } {
+                Err(libc::ESPIPE) => move_to_cursor(file),
+                Err(libc::EAGAIN | libc::EOPNOTSUPP | libc::ENOSYS) if is_stream(file) => {
+                    move_to_cursor(file)
+                }
                 Err(libc::EAGAIN | libc::EOPNOTSUPP | libc::ENOSYS) => Plan::Pool,
-                Err(libc::ESPIPE) => Plan::Instead(at_cursor(file)),
                 answer => Plan::Answered(answer),
-            },
-        },
+            }
+        }
         File::Write { fd, position, .. } | File::WriteVectored { fd, position, .. } => {
-            match position {
-                Position::Cursor => Plan::Wait(fd, Direction::Write),
-                Position::At(_) if has_no_positions(fd) => Plan::Instead(at_cursor(file)),
-                Position::At(_) => Plan::Pool,
+            if *position == Position::Cursor {
+                Plan::Wait(*fd, Direction::Write)
+            } else if is_stream(file) {
+                move_to_cursor(file)
+            } else {
+                Plan::Pool
             }
         }
         File::Sync { .. }
@@ -118,6 +125,42 @@ unsafe fn plan_file(file: &File) -> Plan {
     }
 }
 
+/// Whether what is transferred to or from has no positions.
+fn is_stream(file: &File) -> bool {
+    let (File::Read { fd, .. }
+    | File::ReadVectored { fd, .. }
+    | File::Write { fd, .. }
+    | File::WriteVectored { fd, .. }) = *file
+    else {
+        return false;
+    };
+    // SAFETY: no pointers are passed.
+    let place = unsafe { libc::lseek(fd, 0, libc::SEEK_CUR) };
+    place < 0 && last_error() == libc::ESPIPE
+}
+
+fn move_to_cursor(file: &mut File) -> Plan {
+    let (fd, direction, position) = match file {
+        File::Read { fd, position, .. } | File::ReadVectored { fd, position, .. } => {
+            (*fd, Direction::Read, position)
+        }
+        File::Write { fd, position, .. } | File::WriteVectored { fd, position, .. } => {
+            (*fd, Direction::Write, position)
+        }
+        File::Sync { .. }
+        | File::Open { .. }
+        | File::Close { .. }
+        | File::Stat { .. }
+        | File::StatFd { .. } => return Plan::Pool,
+    };
+    // One that no file can have is an error of a stream, too.
+    if matches!(*position, Position::At(offset) if i64::try_from(offset).is_err()) {
+        return Plan::Answered(Err(libc::EINVAL));
+    }
+    *position = Position::Cursor;
+    Plan::Wait(fd, direction)
+}
+
 /// What came of an attempt.
 #[derive(Clone, Copy)]
 pub(super) enum Outcome {
@@ -126,27 +169,6 @@ pub(super) enum Outcome {
     NotNow,
     /// It may block, ready or not.
     Pool,
-}
-
-/// The same transfer at the cursor.
-fn at_cursor(file: &File) -> File {
-    let mut file = *file;
-    match &mut file {
-        File::Read { position, .. }
-        | File::Write { position, .. }
-        | File::ReadVectored { position, .. }
-        | File::WriteVectored { position, .. } => *position = Position::Cursor,
-        File::Sync { .. }
-        | File::Open { .. }
-        | File::Close { .. }
-        | File::Stat { .. }
-        | File::StatFd { .. } => {}
-    }
-    file
-}
-
-fn has_no_positions(fd: RawFd) -> bool {
-    matches!(kind_of(fd), libc::S_IFIFO | libc::S_IFSOCK)
 }
 
 /// Tries a request that may have to wait.

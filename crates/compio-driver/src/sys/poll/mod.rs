@@ -85,30 +85,29 @@ impl Readiness {
             self.answered.push_back((key, Ok(0)));
             return Launch::InFlight;
         }
+        let mut request = *request;
         // SAFETY: passed on from this function.
-        let (mut fd, mut direction) = match unsafe { plan(request) } {
+        let (mut fd, mut direction) = match unsafe { plan(&mut request) } {
             Plan::Answered(answer) => return self.answer(key, answer),
-            Plan::Pool => return Launch::Pool,
-            // SAFETY: the same memory and descriptor.
-            Plan::Instead(file) => return unsafe { self.launch(key, &Request::File(file)) },
+            Plan::Pool => return Launch::Pool(request),
             Plan::Wait(fd, direction) => (fd, direction),
         };
         if !self.queues.is_crowded(fd, direction, life_of(fd)) {
             // SAFETY: passed on from this function.
-            match unsafe { attempt(request) } {
+            match unsafe { attempt(&request) } {
                 Outcome::Answered(answer) => {
-                    self.queues.set_drained(fd, direction, request, answer);
+                    self.queues.set_drained(fd, direction, &request, answer);
                     return self.answer(key, answer);
                 }
                 Outcome::NotNow => {}
-                Outcome::Pool => return Launch::Pool,
+                Outcome::Pool => return Launch::Pool(request),
             }
-            if let Request::Pipe(pipe) = request {
+            if let Request::Pipe(pipe) = &request {
                 // As it is after the attempt, and may have been otherwise before.
                 (fd, direction) = splice_waits_for(pipe);
             }
         }
-        self.queues.push(fd, direction, key, *request);
+        self.queues.push(fd, direction, key, request);
         match self.arm(fd) {
             Ok(()) => Launch::InFlight,
             Err(error) => {
@@ -119,7 +118,7 @@ impl Readiness {
                     Some(libc::EPERM) if matches!(request, Request::Poll(_)) => {
                         Launch::Answered(Err(libc::EINVAL))
                     }
-                    Some(libc::EPERM) => Launch::Pool,
+                    Some(libc::EPERM) => Launch::Pool(request),
                     code => Launch::Answered(Err(code.unwrap_or(libc::EIO))),
                 }
             }

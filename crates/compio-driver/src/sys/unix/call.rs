@@ -1,7 +1,9 @@
 //! Each request as the plain system call that it stands for. It may block; whether it may be made
 //! on this thread is the caller's decision.
 
-use super::types::{Message, PeerAddress, RawSlice};
+use std::ffi::c_char;
+
+use super::types::{Message, PeerAddress, RawFd, RawSlice};
 use crate::{
     request::{Answer, File, Net, Pipe, Poll, Position, Request},
     sys::dialect,
@@ -109,12 +111,7 @@ unsafe fn file_call(file: &File) -> Answer {
                 path,
                 flags,
                 mode,
-            } => answer(libc::openat(
-                dir,
-                path,
-                flags | libc::O_CLOEXEC,
-                mode as libc::c_uint,
-            )),
+            } => open(dir, path, flags | libc::O_CLOEXEC, mode),
             // The descriptor is gone even if a signal came: asking again might close another.
             File::Close { fd } => answer(libc::close(fd)).or_else(|code| match code {
                 libc::EINTR => Ok(0),
@@ -129,6 +126,27 @@ unsafe fn file_call(file: &File) -> Answer {
             File::StatFd { fd, into } => dialect::stat_fd(fd, into),
         }
     }
+}
+
+/// Opens without waiting for a named pipe's other end, as io_uring does: nobody could end that wait.
+///
+/// # Safety
+///
+/// As [`call`].
+unsafe fn open(dir: RawFd, path: *const c_char, flags: i32, mode: u32) -> Answer {
+    // SAFETY: the path is valid by this function's contract.
+    let fd = match answer(unsafe { libc::openat(dir, path, flags | libc::O_NONBLOCK, mode) }) {
+        // It is lent to somebody who has to give it back first.
+        // SAFETY: likewise.
+        Err(libc::EAGAIN) => return answer(unsafe { libc::openat(dir, path, flags, mode) }),
+        opened => opened?,
+    };
+    if flags & (libc::O_NONBLOCK | dialect::PATH_ONLY) == 0 {
+        // SAFETY: no pointers are passed. Of these flags only those are looked at that an open
+        // file can change.
+        unsafe { libc::fcntl(fd as i32, libc::F_SETFL, flags) };
+    }
+    Ok(fd)
 }
 
 /// # Safety

@@ -100,7 +100,7 @@ impl Uring {
             }
             // An older kernel: the plain call does the same. This one never waits.
             Encoded::Entry(_) if !matches!(request, Request::Net(Net::Socket { .. })) => {
-                Launch::Pool
+                Launch::Pool(*request)
             }
             Encoded::Entry(_) | Encoded::Call => {
                 // What was begun before shall not be overtaken.
@@ -108,7 +108,7 @@ impl Uring {
                 // SAFETY: passed on from this function.
                 Launch::Answered(unsafe { super::unix::call(request) })
             }
-            Encoded::Work => Launch::Pool,
+            Encoded::Work => Launch::Pool(*request),
         }
     }
 

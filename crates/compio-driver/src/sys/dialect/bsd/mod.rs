@@ -20,6 +20,12 @@ pub(crate) const SEND: c_int = 0;
 /// Not known everywhere: received descriptors may outlive an exec here.
 pub(crate) const RECEIVE: c_int = 0;
 
+/// Receives what went wrong, instead of bytes.
+pub(crate) const ERROR_QUEUE: c_int = 0;
+
+/// Opens a name, and not the file behind it.
+pub(crate) const PATH_ONLY: c_int = 0;
+
 pub(crate) fn socket(domain: c_int, kind: c_int, protocol: c_int) -> Answer {
     // SAFETY: no pointers are passed.
     prepare(unsafe { libc::socket(domain, kind, protocol) })

@@ -23,6 +23,12 @@ pub(crate) const SEND: c_int = libc::MSG_NOSIGNAL;
 /// Received descriptors are closed on exec.
 pub(crate) const RECEIVE: c_int = libc::MSG_CMSG_CLOEXEC;
 
+/// Receives what went wrong, instead of bytes.
+pub(crate) const ERROR_QUEUE: c_int = libc::MSG_ERRQUEUE;
+
+/// Opens a name, and not the file behind it.
+pub(crate) const PATH_ONLY: c_int = libc::O_PATH;
+
 pub(crate) fn socket(domain: c_int, kind: c_int, protocol: c_int) -> Answer {
     // SAFETY: no pointers are passed.
     answer(unsafe { libc::socket(domain, kind | libc::SOCK_CLOEXEC, protocol) })
