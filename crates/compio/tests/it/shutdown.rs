@@ -11,7 +11,7 @@ use std::{
 };
 
 use compio::{
-    driver::{AsRawFd, Pool},
+    driver::{AsRawFd, BackendKind, Pool},
     fs::File,
     io::AsyncRead,
     net::{TcpListener, TcpStream, UdpSocket, UnixStream},
@@ -89,10 +89,12 @@ fn a_runtime_is_dropped_with_the_opening_of_a_fifo_in_flight() {
     // SAFETY: a string that ends with a zero.
     assert_eq!(unsafe { libc::mkfifo(c_path.as_ptr(), 0o600) }, 0);
     let runtime = Runtime::new().unwrap();
-    // It waits for a reader.
+    // A ring that creates files waits for a reader; the plain call says that there is none.
+    let by_ring = runtime.backend().kind() == BackendKind::IoUring
+        && std::env::var_os("COMPIO_URING_WITHOUT").is_none();
     let open = runtime.spawn(File::create_async(path));
     runtime.block_on(sleep(Duration::from_millis(5)));
-    assert!(!open.is_finished());
+    assert_eq!(!open.is_finished(), by_ring);
     drop(runtime);
     assert!(open.is_finished());
 }
