@@ -202,9 +202,10 @@ impl DriverBuilder {
     ///
     /// # Errors
     ///
-    /// The kernel has no io_uring or refuses it ([`Unsupported`](io::ErrorKind::Unsupported),
-    /// [`PermissionDenied`](io::ErrorKind::PermissionDenied)), or has no descriptors or no memory
-    /// left; the message names the limit.
+    /// There are no descriptors or there is no memory left: the message names the limit. A backend
+    /// is forced that the kernel lacks or refuses ([`Unsupported`](io::ErrorKind::Unsupported),
+    /// [`PermissionDenied`](io::ErrorKind::PermissionDenied)); or `COMPIO_BACKEND` names none
+    /// ([`InvalidInput`](io::ErrorKind::InvalidInput)).
     pub fn build(self) -> io::Result<Driver> {
         let wanted = match self.backend {
             Some(kind) => Some(kind),
@@ -294,8 +295,8 @@ impl Driver {
         self.inner.shut_down();
     }
 
-    /// How many calls of `io_uring_enter` this driver has made: for tests and measurements of how
-    /// many operations go with one.
+    /// How many calls of `io_uring_enter` this driver has made, or how often it has asked what is
+    /// ready: for tests and measurements of how many operations go with one.
     #[doc(hidden)]
     pub fn enters(&self) -> u64 {
         self.inner.backend.borrow().enters()

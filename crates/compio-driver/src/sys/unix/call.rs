@@ -128,13 +128,18 @@ unsafe fn file_call(file: &File) -> Answer {
     }
 }
 
-/// Opens without waiting for a named pipe's other end, as io_uring does: nobody could end that wait.
+/// Opens without waiting for a named pipe's other end, since nobody could end that wait: as io_uring
+/// does, and as there only where nothing is created or truncated.
 ///
 /// # Safety
 ///
 /// As [`call`].
 unsafe fn open(dir: RawFd, path: *const c_char, flags: i32, mode: u32) -> Answer {
-    // SAFETY: the path is valid by this function's contract.
+    if flags & (libc::O_CREAT | libc::O_TRUNC) != 0 {
+        // SAFETY: the path is valid by this function's contract.
+        return answer(unsafe { libc::openat(dir, path, flags, mode) });
+    }
+    // SAFETY: likewise.
     let fd = match answer(unsafe { libc::openat(dir, path, flags | libc::O_NONBLOCK, mode) }) {
         // It is lent to somebody who has to give it back first.
         // SAFETY: likewise.
