@@ -1,6 +1,6 @@
 //! compio, of this checkout.
 
-use std::{io, path::Path, rc::Rc};
+use std::{hint::black_box, io, path::Path, rc::Rc};
 
 use compio::{
     fs::File,
@@ -31,6 +31,7 @@ pub const CONTENDER: Contender = Contender {
     file: Some(file),
     nop: Some(nop),
     spawn: Some(spawn),
+    blocking: Some(blocking),
     turns: Some(turns),
     sleep: Some(sleep),
 };
@@ -131,6 +132,12 @@ async fn do_nothing(times: usize) -> io::Result<()> {
 fn spawn(load: Load) -> io::Result<Cost> {
     let number = |joined: Result<usize, _>| joined.expect("the task does not panic");
     let start = |number| compio::task::spawn(spawn::task(number));
+    block_on(spawn::spawn_and_join(load, start, number))
+}
+
+fn blocking(load: Load) -> io::Result<Cost> {
+    let number = |joined: Result<usize, _>| joined.expect("the work does not panic");
+    let start = |number| compio::task::spawn_blocking(move || black_box(number));
     block_on(spawn::spawn_and_join(load, start, number))
 }
 

@@ -43,6 +43,8 @@ pub struct Contender {
     pub nop: Option<fn(Load) -> io::Result<Cost>>,
     /// See [`crate::rows::spawn`].
     pub spawn: Option<fn(Load) -> io::Result<Cost>>,
+    /// See [`crate::rows::blocking`].
+    pub blocking: Option<fn(Load) -> io::Result<Cost>>,
     /// See [`crate::rows::turns`].
     pub turns: Option<fn(Load) -> io::Result<Cost>>,
     /// See [`crate::rows::sleep`].

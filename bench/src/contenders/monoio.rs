@@ -30,6 +30,7 @@ pub const CONTENDER: Contender = Contender {
     file: Some(file),
     nop: None,
     spawn: Some(spawn),
+    blocking: None,
     turns: Some(turns),
     sleep: Some(sleep),
 };

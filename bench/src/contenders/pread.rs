@@ -20,6 +20,7 @@ pub const CONTENDER: Contender = Contender {
     file: Some(file),
     nop: None,
     spawn: None,
+    blocking: None,
     turns: None,
     sleep: None,
 };

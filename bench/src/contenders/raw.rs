@@ -38,6 +38,7 @@ pub const CONTENDER: Contender = Contender {
     file: Some(file),
     nop: Some(nop),
     spawn: None,
+    blocking: None,
     turns: None,
     sleep: None,
 };

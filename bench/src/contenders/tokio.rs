@@ -1,6 +1,6 @@
 //! tokio on its current-thread scheduler.
 
-use std::{io, os::unix::fs::FileExt, path::Path, sync::Arc};
+use std::{hint::black_box, io, os::unix::fs::FileExt, path::Path, sync::Arc};
 
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -30,6 +30,7 @@ pub const CONTENDER: Contender = Contender {
     file: Some(file),
     nop: None,
     spawn: Some(spawn),
+    blocking: Some(blocking),
     turns: Some(turns),
     sleep: Some(sleep),
 };
@@ -125,6 +126,12 @@ async fn read(file: Arc<std::fs::File>, index: usize, times: usize) -> io::Resul
 fn spawn(load: Load) -> io::Result<Cost> {
     let number = |joined: Result<usize, _>| joined.expect("the task does not panic");
     let start = |number| tokio::spawn(spawn::task(number));
+    runtime()?.block_on(spawn::spawn_and_join(load, start, number))
+}
+
+fn blocking(load: Load) -> io::Result<Cost> {
+    let number = |joined: Result<usize, _>| joined.expect("the work does not panic");
+    let start = |number| tokio::task::spawn_blocking(move || black_box(number));
     runtime()?.block_on(spawn::spawn_and_join(load, start, number))
 }
 

@@ -8,6 +8,7 @@ use std::{io, time::Duration};
 
 use crate::contenders::Contender;
 
+pub mod blocking;
 pub mod echo;
 pub mod file;
 pub mod nop;
@@ -17,12 +18,13 @@ pub mod spawn;
 pub mod turns;
 
 /// Every row, in the order of the report.
-pub const ROWS: [&Row; 7] = [
+pub const ROWS: [&Row; 8] = [
     &echo::ROW,
     &pairs::ROW,
     &file::ROW,
     &nop::ROW,
     &spawn::ROW,
+    &blocking::ROW,
     &turns::ROW,
     &sleep::ROW,
 ];

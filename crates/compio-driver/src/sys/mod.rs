@@ -38,7 +38,11 @@ mod iocp;
 mod linux;
 #[cfg(unix)]
 mod poll;
-#[cfg(unix)]
+#[cfg(target_os = "linux")]
+#[path = "poller/epoll.rs"]
+mod poller;
+#[cfg(all(unix, not(target_os = "linux")))]
+#[path = "poller/portable.rs"]
 mod poller;
 #[cfg(unix)]
 mod unix;
@@ -59,10 +63,8 @@ pub use iocp::RawEntry;
 pub(crate) use iocp::{Backend, Event, choose};
 #[cfg(target_os = "linux")]
 pub(crate) use linux::{Backend, Event, choose};
-#[cfg(target_os = "linux")]
-use poller::epoll::{Events, Poller};
-#[cfg(all(unix, not(target_os = "linux")))]
-use poller::portable::{Events, Poller};
+#[cfg(unix)]
+use poller::{Events, Poller};
 #[cfg(unix)]
 pub use unix::{
     AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, Message, NativePath, OpenFlags, OwnedFd,

@@ -36,8 +36,20 @@ use crate::{
 /// How many requests are answered at their launch before somebody else has a turn.
 const INSTANT_MAX: u32 = 64;
 
-/// How many events are taken at once.
-const EVENTS_MAX: usize = 256;
+/// How many events are taken at once: few enough that what a task does with its bytes follows their
+/// receive while both are still in the processor's cache.
+const EVENTS_MAX: usize = 64;
+
+/// Something that happened to a descriptor. It is a hint: the descriptor may have been closed, and
+/// its number be another's.
+pub(crate) struct Happening {
+    pub(crate) fd: RawFd,
+    pub(crate) is_readable: bool,
+    pub(crate) is_writable: bool,
+    /// Whether more may lie behind a short receive from now on: the peer has finished, an error has
+    /// come, or an urgent byte. There may be no other word of it.
+    pub(crate) may_hide: bool,
+}
 
 pub(crate) struct Readiness {
     poller: Arc<Poller>,

@@ -9,7 +9,7 @@ use super::attempt::asks_for;
 use crate::{
     flight::Key,
     request::{Answer, Net, Request, ready},
-    sys::poller::Happening,
+    sys::poll::Happening,
 };
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

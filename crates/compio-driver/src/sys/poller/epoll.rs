@@ -1,4 +1,6 @@
-//! Epoll: one system call a wait, and word of a peer that has finished.
+//! What tells of descriptors that become ready: epoll by itself, since the backend's speed rests on two
+//! things that the portable interface does not give. Waits are one system call each, and a peer that
+//! has finished is told of.
 
 use std::{
     io,
@@ -8,8 +10,7 @@ use std::{
     time::Duration,
 };
 
-use super::Happening;
-use crate::sys::dialect::EventFd;
+use crate::sys::{dialect::EventFd, poll::Happening};
 
 /// The notifier's place among descriptors, which are never that large.
 const NOTIFIED: u64 = u64::MAX;

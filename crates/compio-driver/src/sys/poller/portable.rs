@@ -1,4 +1,4 @@
-//! The `polling` crate: kqueue, event ports, poll.
+//! What tells of descriptors that become ready: the `polling` crate, over kqueue, event ports or poll.
 
 use std::{
     io,
@@ -9,7 +9,8 @@ use std::{
 
 use polling::{Event, PollMode};
 
-use super::Happening;
+use crate::sys::poll::Happening;
+
 use crate::request::ready;
 
 /// A poller of the system's.

@@ -8,7 +8,7 @@ use super::{Direction, Queues};
 use crate::{
     flight::Key,
     request::{Poll, Request, Span, ready},
-    sys::poller::Happening,
+    sys::poll::Happening,
 };
 
 const FDS: i32 = 3;

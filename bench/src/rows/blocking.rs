@@ -1,0 +1,34 @@
+//! Work that blocks, handed to another thread and awaited: what a read costs beside the read itself
+//! where the kernel does none asynchronously.
+
+use std::io;
+
+use super::{Column, Load, Row};
+use crate::contenders::Contender;
+
+/// See the module.
+pub const ROW: Row = Row {
+    name: "blocking",
+    about: "Hand that many pieces of work to the pool of threads, then await them all; again and again.",
+    width_name: "pieces",
+    widths: &[1, 32],
+    count: |width| if width == 1 { 100_000 } else { 320_000 },
+    columns: &[
+        Column {
+            name: "CPU per piece",
+            unit: "ns",
+        },
+        Column {
+            name: "wall per piece",
+            unit: "ns",
+        },
+    ],
+    has: |contender| contender.blocking.is_some(),
+    run,
+};
+
+fn run(contender: &Contender, load: Load) -> io::Result<Vec<f64>> {
+    let blocking = contender.blocking.expect("asked only of those who have it");
+    let cost = blocking(load)?;
+    Ok(vec![load.nanos(cost.cpu), load.nanos(cost.wall)])
+}
