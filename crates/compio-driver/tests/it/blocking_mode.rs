@@ -477,7 +477,7 @@ fn a_connect_beside_others_connects() {
 }
 
 #[test]
-fn a_unix_listener_without_room_tells_so_at_once() {
+fn a_unix_listener_without_room_is_waited_for() {
     unblocked(|| {
         let driver = readiness();
         let folder = tempfile::tempdir().unwrap();
@@ -486,17 +486,23 @@ fn a_unix_listener_without_room_tells_so_at_once() {
             socket2::Socket::new(socket2::Domain::UNIX, socket2::Type::STREAM, None).unwrap();
         listener.bind(&address).unwrap();
         listener.listen(0).unwrap();
-        let mut kept = Vec::new();
-        let error = loop {
-            let fd = socket(socket2::Domain::UNIX);
-            let connect = Connect::new(fd.clone(), address.clone());
-            match run(&driver, driver.submit(connect)) {
-                Ok(()) => kept.push(fd),
-                Err(error) => break error,
-            }
-            assert!(kept.len() < 10);
-        };
-        assert_eq!(error.raw_os_error(), Some(libc::EAGAIN));
+        let connect =
+            || driver.submit(Connect::new(socket(socket2::Domain::UNIX), address.clone()));
+        run(&driver, connect()).unwrap();
+
+        let mut given_up = connect();
+        begin(&driver, &mut given_up);
+        let mut waits = connect();
+        begin(&driver, &mut waits);
+        driver.turn(Some(Duration::from_millis(5))).unwrap();
+        begin(&driver, &mut waits);
+        given_up.cancel();
+        assert_eq!(
+            run(&driver, given_up).unwrap_err().raw_os_error(),
+            Some(libc::ECANCELED)
+        );
+        drop(listener.accept().unwrap());
+        run(&driver, waits).unwrap();
     });
 }
 

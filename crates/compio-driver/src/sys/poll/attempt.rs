@@ -260,8 +260,8 @@ unsafe fn begin_to_connect(fd: RawFd, connect: &Net) -> Outcome {
         // SAFETY: no pointers are passed. It has just worked the other way.
         unsafe { libc::fcntl(fd, libc::F_SETFL, mode) };
     }
-    // The answer of a Unix socket whose listener has no room is EAGAIN: there is nothing that
-    // could be waited for, it goes to the caller.
+    // The answer of a Unix socket whose listener has no room is EAGAIN: there is no event that
+    // could be waited for, and the backend tries it again.
     unless(libc::EINPROGRESS, answer)
 }
 

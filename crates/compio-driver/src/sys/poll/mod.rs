@@ -29,12 +29,15 @@ use super::{Events, Launch, Poller};
 use crate::{
     flight::Key,
     notify::Notifier,
-    request::{Answer, Request},
+    request::{Answer, Net, Request},
     sys::unix::life_of,
 };
 
 /// How many requests are answered at their launch before somebody else has a turn.
 const INSTANT_MAX: u32 = 64;
+
+/// How often a Unix listener without room is tried again.
+const KNOCK_EVERY: Duration = Duration::from_millis(1);
 
 /// How many events are taken at once: few enough that what a task does with its bytes follows their
 /// receive while both are still in the processor's cache.
@@ -58,6 +61,8 @@ pub(crate) struct Readiness {
     queues: Queues,
     /// Answers to be reported by the next wait.
     answered: VecDeque<(Key, Answer)>,
+    /// Connects to Unix listeners that had no room: nothing tells when they have.
+    knocking: Vec<(Key, Request)>,
     instant_left: u32,
     /// Whether somebody else may wait for the poller's own descriptor: it stays readable until it
     /// has been asked what there is.
@@ -73,6 +78,7 @@ impl Readiness {
             events: Some(Events::new(EVENTS_MAX)),
             queues: Queues::default(),
             answered: VecDeque::new(),
+            knocking: Vec::new(),
             instant_left: INSTANT_MAX,
             is_watched: false,
             waits: 0,
@@ -107,6 +113,10 @@ impl Readiness {
         if !self.queues.is_crowded(fd, direction, life_of(fd)) {
             // SAFETY: passed on from this function.
             match unsafe { attempt(&request) } {
+                Outcome::Answered(Err(libc::EAGAIN)) if is_connect(&request) => {
+                    self.knocking.push((key, request));
+                    return Launch::InFlight;
+                }
                 Outcome::Answered(answer) => {
                     self.queues.set_drained(fd, direction, &request, answer);
                     return self.answer(key, answer);
@@ -138,7 +148,11 @@ impl Readiness {
     }
 
     pub(crate) fn cancel(&mut self, key: Key) {
-        if self.queues.remove(key) {
+        let knocks = self.knocking.iter().position(|(other, _)| *other == key);
+        if let Some(place) = knocks {
+            self.knocking.swap_remove(place);
+        }
+        if knocks.is_some() || self.queues.remove(key) {
             self.answered.push_back((key, Err(libc::ECANCELED)));
         }
     }
@@ -152,6 +166,11 @@ impl Readiness {
         land: &mut dyn FnMut(Key, Answer),
     ) -> io::Result<()> {
         self.instant_left = INSTANT_MAX;
+        let timeout = if self.knocking.is_empty() {
+            timeout
+        } else {
+            Some(timeout.map_or(KNOCK_EVERY, |timeout| timeout.min(KNOCK_EVERY)))
+        };
         let sleeps = timeout != Some(Duration::ZERO) && self.answered.is_empty() && notifier.park();
         let waited = if sleeps {
             let waited = self.poll(timeout);
@@ -162,16 +181,36 @@ impl Readiness {
         } else {
             self.poll(Some(Duration::ZERO))
         };
+        self.knock();
         for (key, answer) in self.answered.drain(..) {
             land(key, answer);
         }
         waited
     }
 
+    /// Tries again what only time can help.
+    fn knock(&mut self) {
+        let Self {
+            knocking, answered, ..
+        } = self;
+        knocking.retain(|(key, request)| {
+            // SAFETY: the request has not been answered: its memory and descriptors are valid, by
+            // the contract of `launch`.
+            let Outcome::Answered(answer) = (unsafe { attempt(request) }) else {
+                return true;
+            };
+            let still = answer == Err(libc::EAGAIN);
+            if !still {
+                answered.push_back((*key, answer));
+            }
+            still
+        });
+    }
+
     /// For a sleep outside of [`wait`](Self::wait), on this backend's descriptor. False if there
     /// is something to do already.
     pub(crate) fn prepare_to_sleep(&mut self, notifier: &Notifier) -> bool {
-        self.is_watched = self.answered.is_empty() && notifier.park();
+        self.is_watched = self.answered.is_empty() && self.knocking.is_empty() && notifier.park();
         self.is_watched
     }
 
@@ -298,6 +337,10 @@ impl Readiness {
             self.queues.forget(fd);
         }
     }
+}
+
+fn is_connect(request: &Request) -> bool {
+    matches!(request, Request::Net(Net::Connect { .. }))
 }
 
 impl AsRawFd for Readiness {
