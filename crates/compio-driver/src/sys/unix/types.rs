@@ -129,17 +129,7 @@ impl Message {
         if len == 0 || len > mem::size_of_val(&self.address) {
             return None;
         }
-        let mut storage = socket2::SockAddrStorage::zeroed();
-        // SAFETY: `SockAddrStorage` is as large as `sockaddr_storage`; the kernel wrote `len`
-        // bytes of an address there.
-        unsafe {
-            ptr::copy_nonoverlapping(
-                (&raw const self.address).cast::<u8>(),
-                (&raw mut storage).cast::<u8>(),
-                len,
-            );
-            Some(SockAddr::new(storage, len as _))
-        }
+        Some(to_sock_addr(&self.address, len))
     }
 
     /// How many bytes of ancillary data a receive wrote.
@@ -193,17 +183,8 @@ impl PeerAddress {
 
     /// The address that was written.
     pub fn to_sock_addr(&self) -> SockAddr {
-        let mut storage = socket2::SockAddrStorage::zeroed();
         let len = (self.len as usize).min(mem::size_of_val(&self.storage));
-        // SAFETY: as in `Message::address`.
-        unsafe {
-            ptr::copy_nonoverlapping(
-                (&raw const self.storage).cast::<u8>(),
-                (&raw mut storage).cast::<u8>(),
-                len,
-            );
-            SockAddr::new(storage, len as _)
-        }
+        to_sock_addr(&self.storage, len)
     }
 
     pub(crate) fn as_parts(peer: *mut Self) -> (*mut libc::sockaddr, *mut libc::socklen_t) {
@@ -221,5 +202,21 @@ impl Default for PeerAddress {
 impl fmt::Debug for PeerAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.to_sock_addr().fmt(f)
+    }
+}
+
+/// The first `len` bytes as an address; there are no more than that.
+fn to_sock_addr(storage: &libc::sockaddr_storage, len: usize) -> SockAddr {
+    let mut copy = socket2::SockAddrStorage::zeroed();
+    debug_assert!(len <= size_of_val(storage));
+    // SAFETY: `SockAddrStorage` is as large as `sockaddr_storage`, and `len` is no more; the kernel
+    // wrote an address of that length there.
+    unsafe {
+        ptr::copy_nonoverlapping(
+            (&raw const *storage).cast::<u8>(),
+            (&raw mut copy).cast::<u8>(),
+            len,
+        );
+        SockAddr::new(copy, len as _)
     }
 }
