@@ -10,7 +10,11 @@
 //! of the call's end: by a packet, by the call's own success where packets are skipped then, or by
 //! its error. A cancel is a wish: what is cancelled is told of, too. Only then is the flight
 //! answered, and its cell may be used again.
+//!
+//! A packet says where to look, and no more: others' calls make some, too, and some come late. What
+//! it points at must be a scratch of ours, and what was asked there must be over.
 
+mod cells;
 mod extensions;
 mod handles;
 mod port;
@@ -35,6 +39,7 @@ use windows_sys::Win32::{
 };
 
 use self::{
+    cells::Cells,
     handles::{Handles, Route},
     port::{Port, Subject},
     scratch::Ask,
@@ -65,9 +70,10 @@ const KNOCK_EVERY: Duration = Duration::from_millis(1);
 pub(crate) struct Backend {
     port: Arc<Port>,
     handles: Handles,
+    cells: Cells,
     /// Room for what the port gives.
     packets: Box<[OVERLAPPED_ENTRY]>,
-    /// How many calls the port will tell of.
+    /// How many flights will be answered after a packet.
     expected: usize,
     /// Answers to be reported by the next wait.
     answered: VecDeque<(Key, Answer)>,
@@ -110,6 +116,7 @@ pub(crate) fn choose(
     let backend = Backend {
         port,
         handles: Handles::default(),
+        cells: Cells::default(),
         packets: vec![no_packet; PACKETS_MAX].into(),
         expected: 0,
         answered: VecDeque::new(),
@@ -182,6 +189,7 @@ impl Backend {
     ) -> Launch {
         // SAFETY: passed on from this function; the flight has not begun.
         unsafe {
+            self.cells.add(scratch);
             if let Some((fd, is_transfer)) = subject_of(request) {
                 return self.launch_overlapped(key, request, fd, is_transfer, scratch);
             }
@@ -430,11 +438,17 @@ impl Backend {
                     continue;
                 }
                 let scratch: *mut Scratch = packet.lpOverlapped.cast();
-                // SAFETY: packets about anything else come from calls and waits that were begun
-                // here. Their scratch is kept until they are answered, which is now.
-                let answer = unsafe { (*scratch).finish() };
-                // SAFETY: likewise.
-                let key = unsafe { (*scratch).key };
+                if !self.cells.contain(scratch) {
+                    continue;
+                }
+                // SAFETY: the scratch of a cell, which is there for as long as the driver. It is
+                // finished if what was asked is over: nobody but this thread uses it then.
+                let (key, answer) = unsafe {
+                    if !Scratch::is_over(scratch) {
+                        continue;
+                    }
+                    ((*scratch).key, (*scratch).finish())
+                };
                 self.expected -= 1;
                 self.answered.push_back((key, answer));
             }

@@ -5,10 +5,11 @@ use std::{
     mem,
     os::windows::io::{AsRawSocket, IntoRawSocket, OwnedSocket},
     ptr,
+    sync::atomic::{AtomicUsize, Ordering::Acquire},
 };
 
 use windows_sys::Win32::{
-    Foundation::{ERROR_BROKEN_PIPE, ERROR_HANDLE_EOF, ERROR_MORE_DATA},
+    Foundation::{ERROR_BROKEN_PIPE, ERROR_HANDLE_EOF, ERROR_MORE_DATA, STATUS_PENDING},
     Networking::WinSock::{
         MSG_TRUNC, SO_UPDATE_ACCEPT_CONTEXT, SO_UPDATE_CONNECT_CONTEXT, SOCKADDR, SOCKADDR_STORAGE,
         SOCKET, SOL_SOCKET, WSAEMSGSIZE, WSAESHUTDOWN, WSAGetOverlappedResult, setsockopt,
@@ -53,6 +54,8 @@ pub(crate) struct Scratch {
     pub(super) room: Option<Box<AcceptRoom>>,
     /// Where something has to be waited for.
     pub(super) wait: Option<Wait>,
+    /// Whether the backend has seen this scratch before.
+    pub(super) is_known: bool,
 }
 
 /// What has been asked, as far as the end has to know.
@@ -103,6 +106,7 @@ impl Scratch {
             ask: Ask::Nothing,
             room: None,
             wait: None,
+            is_known: false,
         }
     }
 
@@ -118,6 +122,38 @@ impl Scratch {
     pub(super) fn clear(&mut self) {
         self.ask = Ask::Nothing;
         self.wait = None;
+    }
+
+    /// Whether the end of what has been asked has come. A packet alone does not say so: a call that
+    /// returns with a warning is over, and a packet comes nevertheless, when the cell may be in use
+    /// again.
+    ///
+    /// # Safety
+    ///
+    /// The scratch is valid. A call may be under way.
+    pub(super) unsafe fn is_over(this: *mut Self) -> bool {
+        // SAFETY: by this function's contract. While a call is under way nothing of its OVERLAPPED
+        // is looked at but this number, which is aligned and lives as long.
+        unsafe {
+            match (*this).ask {
+                Ask::Nothing => false,
+                Ask::Nop => true,
+                Ask::Signal => (*this).wait.as_ref().is_some_and(Wait::has_fired),
+                Ask::Read
+                | Ask::Write
+                | Ask::Recv
+                | Ask::Send
+                | Ask::RecvMsg { .. }
+                | Ask::Connect
+                | Ask::Accept { .. }
+                | Ask::Readable { .. }
+                | Ask::Raw => {
+                    let status = AtomicUsize::from_ptr(&raw mut (*this).overlapped.Internal);
+                    // Acquire: pairs with the system's store, behind what it has filled in.
+                    status.load(Acquire) != STATUS_PENDING as usize
+                }
+            }
+        }
     }
 
     /// Says how a call that is over has ended, after which nothing of it is left.
