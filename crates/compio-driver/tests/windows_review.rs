@@ -213,7 +213,6 @@ fn read(fd: &SharedFd, room: usize) -> ReadAt<Vec<u8>> {
 // What ends at once.
 
 #[test]
-#[ignore = "fails yet"]
 fn a_pipe_whose_writer_is_gone_is_at_its_end() {
     let driver = driver();
     let (server, client) = byte_pipe();
@@ -248,7 +247,6 @@ fn a_file_is_read_to_its_end_and_not_beyond() {
 }
 
 #[test]
-#[ignore = "fails yet"]
 fn a_direction_that_this_side_has_shut_down_is_at_its_end() {
     let driver = driver();
     let (one, _other) = tcp();
@@ -261,7 +259,6 @@ fn a_direction_that_this_side_has_shut_down_is_at_its_end() {
 
 /// Whether it is there already or comes later.
 #[test]
-#[ignore = "fails yet"]
 fn a_datagram_that_is_too_long_is_cut() {
     let driver = driver();
     let (one, other) = udp();

@@ -294,8 +294,12 @@ impl Backend {
                 }
             };
             match begun {
-                Begun::Over(answer) => {
+                Begun::Over(Ok(value)) => {
                     (*scratch).clear();
+                    return self.answer(key, Ok(value));
+                }
+                Begun::Over(Err(code)) => {
+                    let answer = (*scratch).fail(code);
                     return self.answer(key, answer);
                 }
                 Begun::Success if known.route != Route::Packet => {

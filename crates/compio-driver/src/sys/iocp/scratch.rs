@@ -162,40 +162,74 @@ impl Scratch {
     ///
     /// The call is over, and what was asked to be filled in is still there.
     pub(super) unsafe fn finish(&mut self) -> Answer {
+        let outcome = match self.ask {
+            Ask::Nothing | Ask::Nop | Ask::Signal => Outcome {
+                bytes: 0,
+                result: Ok(0),
+            },
+            Ask::Read
+            | Ask::Write
+            | Ask::Recv
+            | Ask::Send
+            | Ask::RecvMsg { .. }
+            | Ask::Connect
+            | Ask::Accept { .. }
+            | Ask::Readable { .. }
+            | Ask::Raw => self.outcome(),
+        };
+        // SAFETY: passed on from this function.
+        unsafe { self.conclude(outcome) }
+    }
+
+    /// As [`finish`](Self::finish), of a call that has returned with this error: it means the same
+    /// as one that is told of later.
+    ///
+    /// # Safety
+    ///
+    /// As [`finish`](Self::finish).
+    pub(super) unsafe fn fail(&mut self, code: i32) -> Answer {
+        let outcome = Outcome {
+            // Where something was cut off, the system has said how much is there.
+            bytes: self.overlapped.InternalHigh as u32,
+            result: Err(code),
+        };
+        // SAFETY: passed on from this function.
+        unsafe { self.conclude(outcome) }
+    }
+
+    /// # Safety
+    ///
+    /// As [`finish`](Self::finish).
+    unsafe fn conclude(&mut self, outcome: Outcome) -> Answer {
         let ask = mem::replace(&mut self.ask, Ask::Nothing);
         self.wait = None;
+        let Outcome { bytes, result } = outcome;
         match ask {
-            Ask::Nothing | Ask::Nop => Ok(0),
+            Ask::Nothing | Ask::Nop | Ask::Raw | Ask::Write | Ask::Send => result,
             Ask::Signal => Ok(ready::IN),
-            Ask::Raw => self.outcome().result,
-            Ask::Write | Ask::Send => self.outcome().result,
-            Ask::Read => {
-                let Outcome { bytes, result } = self.outcome();
-                result.or_else(|code| match code as u32 {
-                    ERROR_HANDLE_EOF | ERROR_BROKEN_PIPE => Ok(0),
-                    // The rest of the message is read next.
-                    ERROR_MORE_DATA => Ok(bytes),
-                    _ => Err(code),
-                })
-            }
-            Ask::Recv => {
-                let Outcome { bytes, result } = self.outcome();
-                received(bytes, result).0
-            }
+            Ask::Read => result.or_else(|code| match code as u32 {
+                ERROR_HANDLE_EOF | ERROR_BROKEN_PIPE => Ok(0),
+                // The rest of the message is read next.
+                ERROR_MORE_DATA => Ok(bytes),
+                _ => Err(code),
+            }),
+            Ask::Recv => received(bytes, result).0,
             // SAFETY: the message is still there, by this function's contract.
-            Ask::RecvMsg { message, call } => unsafe { self.finish_recv_msg(message, call) },
+            Ask::RecvMsg { message, call } => unsafe {
+                self.finish_recv_msg(message, call, received(bytes, result))
+            },
             Ask::Connect => {
-                self.outcome().result?;
+                result?;
                 update_context(as_socket(self.fd), SO_UPDATE_CONNECT_CONTEXT, None)?;
                 Ok(0)
             }
             Ask::Accept { peer, socket } => {
-                self.outcome().result?;
+                result?;
                 // SAFETY: likewise.
                 unsafe { self.finish_accept(socket, peer) }
             }
             Ask::Readable { events } => {
-                match self.outcome().result {
+                match result {
                     Err(code) if code == crate::sys::ECANCELED => Err(code),
                     // An error is something to be received, too; and so was what somebody else has
                     // received meanwhile.
@@ -211,9 +245,12 @@ impl Scratch {
     /// # Safety
     ///
     /// The message is there.
-    unsafe fn finish_recv_msg(&mut self, message: *mut Message, call: RecvCall) -> Answer {
-        let Outcome { bytes, result } = self.outcome();
-        let (answer, is_cut) = received(bytes, result);
+    unsafe fn finish_recv_msg(
+        &mut self,
+        message: *mut Message,
+        call: RecvCall,
+        (answer, is_cut): (Answer, bool),
+    ) -> Answer {
         // SAFETY: by this function's contract.
         unsafe {
             let header = &mut *Message::as_wsamsg(message);
