@@ -707,7 +707,6 @@ fn is_signalled(driver: &Driver) -> bool {
 
 /// An outer loop asks with no time to wait. What has woken it must not wake it for ever.
 #[test]
-#[ignore = "fails yet"]
 fn a_wake_from_outside_wakes_once() {
     let driver = driver();
     driver.turn(Some(Duration::ZERO)).unwrap();

@@ -75,6 +75,8 @@ pub(crate) struct Backend {
     packets: Box<[OVERLAPPED_ENTRY]>,
     /// How many flights will be answered after a packet.
     expected: usize,
+    /// Whether somebody else waits for the port: what has woken him is still there.
+    is_watched: bool,
     /// Answers to be reported by the next wait.
     answered: VecDeque<(Key, Answer)>,
     /// Waits for readiness that no call tells of: the socket, and the bits.
@@ -119,6 +121,7 @@ pub(crate) fn choose(
         cells: Cells::default(),
         packets: vec![no_packet; PACKETS_MAX].into(),
         expected: 0,
+        is_watched: false,
         answered: VecDeque::new(),
         knocking: Vec::new(),
         instant_left: INSTANT_MAX,
@@ -387,7 +390,7 @@ impl Backend {
         };
         let waited = if timeout != Some(Duration::ZERO) && self.answered.is_empty() {
             self.sleep(timeout, notifier)
-        } else if self.expected > 0 {
+        } else if self.expected > 0 || self.is_watched {
             self.take(Some(Duration::ZERO))
         } else {
             Ok(())
@@ -433,6 +436,7 @@ impl Backend {
 
     /// Takes all packets that are there, and waits for the first.
     fn take(&mut self, mut timeout: Option<Duration>) -> io::Result<()> {
+        self.is_watched = false;
         loop {
             self.takes += 1;
             let count = self.port.take(&mut self.packets, timeout)?;
@@ -481,7 +485,8 @@ impl Backend {
 
     /// For a sleep outside of [`wait`](Self::wait). False if there is something to do already.
     pub(crate) fn prepare_to_sleep(&mut self, notifier: &Notifier) -> bool {
-        self.answered.is_empty() && self.knocking.is_empty() && notifier.park()
+        self.is_watched = self.answered.is_empty() && self.knocking.is_empty() && notifier.park();
+        self.is_watched
     }
 
     fn answer(&mut self, key: Key, answer: Answer) -> Launch {
