@@ -341,7 +341,6 @@ fn the_rest_of_a_message_is_read_next() {
 
 /// As unix's `read` has it.
 #[test]
-#[ignore = "fails yet"]
 fn nothing_is_read_at_once() {
     let driver = driver();
     let (server, client) = byte_pipe();
