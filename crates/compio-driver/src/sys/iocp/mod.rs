@@ -330,10 +330,13 @@ impl Backend {
         // SAFETY: by this function's contract.
         unsafe {
             CancelIoEx(as_handle((*scratch).fd), &raw const (*scratch).overlapped);
-            (*scratch).wait_for_end();
-            (*scratch).clear();
+            Scratch::wait_for_end(scratch);
+            match (*scratch).finish() {
+                Err(ECANCELED) => Err(code),
+                // It came first, and must not be lost.
+                answer => answer,
+            }
         }
-        Err(code)
     }
 
     /// # Safety

@@ -299,10 +299,18 @@ impl Scratch {
     }
 
     /// Waits for the end of a call that has an event.
-    pub(super) fn wait_for_end(&mut self) {
+    ///
+    /// # Safety
+    ///
+    /// The scratch is that of a call under way.
+    pub(super) unsafe fn wait_for_end(this: *mut Self) {
         let mut bytes = 0;
-        // SAFETY: the OVERLAPPED is that of a call on this handle.
-        unsafe { GetOverlappedResult(as_handle(self.fd), &self.overlapped, &mut bytes, 1) };
+        // SAFETY: the OVERLAPPED is that of a call on this handle. No reference to it is made: the
+        // system writes there meanwhile.
+        unsafe {
+            let overlapped = &raw const (*this).overlapped;
+            GetOverlappedResult(as_handle((*this).fd), overlapped, &mut bytes, 1);
+        }
     }
 
     /// What the system says of the call.
