@@ -155,10 +155,10 @@ impl Event {
         Ok(Self(Arc::new(Port::new()?)))
     }
 
-    /// Ends the sleep. Callable from any thread, and never blocking.
+    /// Ends the sleep. Callable from any thread.
     pub(crate) fn signal(&self) {
-        // It fails where the system is out of memory: there is nobody to tell.
-        let _ = self.0.post(Subject::Wake, ptr::null_mut());
+        // Nobody would come again for a wake that is lost.
+        self.0.post_surely(Subject::Wake, ptr::null_mut());
     }
 }
 

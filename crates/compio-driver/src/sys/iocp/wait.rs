@@ -11,8 +11,6 @@ use std::{
             Ordering::{Acquire, Release},
         },
     },
-    thread,
-    time::Duration,
 };
 
 use windows_sys::Win32::{
@@ -134,12 +132,5 @@ unsafe extern "system" fn fire(context: *mut c_void, _timed_out: bool) {
     let shared = unsafe { &*context.cast::<Shared>() };
     // Release: pairs with the load in `has_fired`.
     shared.has_fired.store(true, Release);
-    // There is nobody to tell that the system is out of memory: it may have some in a moment.
-    while shared
-        .port
-        .post(Subject::Signal, shared.overlapped)
-        .is_err()
-    {
-        thread::sleep(Duration::from_millis(1));
-    }
+    shared.port.post_surely(Subject::Signal, shared.overlapped);
 }
