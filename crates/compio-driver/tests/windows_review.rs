@@ -922,3 +922,168 @@ fn a_raw_call_that_returns_with_a_warning_is_answered_once() {
     }
     drain(&driver);
 }
+
+// All at once.
+
+/// The next of a row of numbers that look random.
+fn next(state: &mut u64) -> u64 {
+    *state ^= *state << 13;
+    *state ^= *state >> 7;
+    *state ^= *state << 17;
+    *state
+}
+
+/// How many bytes are left, asked by another driver.
+fn count_to_the_end(fd: &SharedFd) -> u64 {
+    let driver = driver();
+    let mut count = 0;
+    loop {
+        let (result, _) = run(&driver, driver.submit(recv(fd, 1)));
+        match result.unwrap() {
+            0 => return count,
+            len => count += len as u64,
+        }
+    }
+}
+
+/// A socket by two handles, datagrams, an event: operations are begun, cancelled, dropped and
+/// awaited in any order. Each byte that was sent arrives once, or was lost with a dropped receive.
+#[test]
+fn any_order_of_beginnings_and_ends_works() {
+    for seed in 1..=8_u64 {
+        let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let driver = driver();
+        let (one, other) = tcp();
+        let fds = [share(one.try_clone().unwrap()), share(one)];
+        let (udp_one, udp_other) = udp();
+        let datagrams = share(udp_other);
+        let event = event();
+        let waited = share(event.try_clone().unwrap());
+        let mut receiving = Vec::new();
+        let mut cutting = Vec::new();
+        let mut waiting = Vec::new();
+        let mut sent = 0_u64;
+        let mut received = 0_u64;
+        let mut dropped = 0_u64;
+        for _ in 0..300 {
+            match next(&mut state) % 12 {
+                0..=2 => {
+                    let fd = &fds[(next(&mut state) % 2) as usize];
+                    let mut each = driver.submit(recv(fd, 1));
+                    match poll_once(&driver, &mut each) {
+                        Poll::Ready((result, _)) => received += result.unwrap() as u64,
+                        Poll::Pending => receiving.push(each),
+                    }
+                }
+                3 | 4 => {
+                    (&other).write_all(b"x").unwrap();
+                    sent += 1;
+                }
+                5 => {
+                    let mut each = driver.submit(recv(&datagrams, 2));
+                    if poll_once(&driver, &mut each).is_pending() {
+                        cutting.push(each);
+                    }
+                }
+                6 => drop(udp_one.send(b"long").unwrap()),
+                7 => {
+                    let poll = PollOnce::new(waited.clone(), Readiness::READABLE);
+                    let mut each = driver.submit(poll);
+                    if poll_once(&driver, &mut each).is_pending() {
+                        waiting.push(each);
+                    }
+                }
+                8 if !receiving.is_empty() => {
+                    let place = next(&mut state) as usize % receiving.len();
+                    receiving[place].cancel();
+                }
+                9 if !receiving.is_empty() => {
+                    let place = next(&mut state) as usize % receiving.len();
+                    drop(receiving.swap_remove(place));
+                    dropped += 1;
+                }
+                10 => {
+                    waiting.truncate(waiting.len() / 2);
+                    cutting.truncate(cutting.len() / 2);
+                }
+                _ => driver.turn(Some(Duration::from_millis(1))).unwrap(),
+            }
+            let mut still = Vec::new();
+            for mut each in receiving {
+                match poll_once(&driver, &mut each) {
+                    Poll::Ready((Ok(len), _)) => received += len as u64,
+                    Poll::Ready((Err(error), _)) => check_cancelled::<()>(Err(error)),
+                    Poll::Pending => still.push(each),
+                }
+            }
+            receiving = still;
+            cutting.retain_mut(|each| match poll_once(&driver, each) {
+                Poll::Ready((result, buffer)) => {
+                    assert_eq!((result.unwrap(), &buffer[..]), (2, &b"lo"[..]));
+                    false
+                }
+                Poll::Pending => true,
+            });
+        }
+        assert!(received <= sent, "with seed {seed}");
+        signal(&event);
+        for each in waiting.drain(..) {
+            run(&driver, each).unwrap();
+        }
+        for each in &receiving {
+            each.cancel();
+        }
+        for each in receiving.drain(..) {
+            if let (Ok(len), _) = run(&driver, each) {
+                received += len as u64;
+            }
+        }
+        drop(cutting);
+        drain(&driver);
+        drop(driver);
+        other.shutdown(Direction::Write).unwrap();
+        received += count_to_the_end(&fds[0]);
+        assert!(
+            received <= sent && sent - received <= dropped,
+            "with seed {seed}: {sent} sent, {received} received, {dropped} dropped"
+        );
+    }
+}
+
+/// Wakes from another thread while packets of all kinds come: none is lost.
+#[test]
+fn no_wake_is_lost_among_packets() {
+    let driver = driver();
+    let (one, other) = tcp();
+    let one = share(one);
+    let wakes = Arc::new(AtomicUsize::new(0));
+    let waker = driver.waker();
+    let thread = thread::spawn({
+        let wakes = Arc::clone(&wakes);
+        move || {
+            for round in 0..300_u64 {
+                wakes.fetch_add(1, Relaxed);
+                waker.wake_by_ref();
+                if round % 3 == 0 {
+                    (&other).write_all(b"x").unwrap();
+                }
+                if round % 7 == 0 {
+                    thread::sleep(Duration::from_millis(1));
+                }
+            }
+        }
+    });
+    let began = Instant::now();
+    let mut receiving = driver.submit(recv(&one, 1));
+    let mut bytes = 0;
+    while wakes.load(Relaxed) < 300 || bytes < 100 {
+        if let Poll::Ready((result, _)) = poll_once(&driver, &mut receiving) {
+            bytes += result.unwrap();
+            receiving = driver.submit(recv(&one, 1));
+            continue;
+        }
+        driver.turn(Some(LONG)).unwrap();
+        assert!(began.elapsed() < LONG, "it was not woken");
+    }
+    thread.join().unwrap();
+}
