@@ -150,6 +150,10 @@ unsafe fn read(
     kind: Kind,
     scratch: *mut Scratch,
 ) -> Begun {
+    if span.len == 0 {
+        // The system would wait for something to come.
+        return Begun::Over(Ok(0));
+    }
     // SAFETY: passed on from this function.
     unsafe {
         if let RawFd::Socket(socket) = fd {
@@ -170,7 +174,7 @@ unsafe fn read(
         match Begun::new(returned != 0) {
             // A part of a pipe's message. It is neither success nor an error, and is told of.
             Begun::Over(Err(code)) if code == ERROR_MORE_DATA as i32 => Begun::Pending,
-            begun => begun,
+            begun @ (Begun::Success | Begun::Pending | Begun::Over(_)) => begun,
         }
     }
 }
