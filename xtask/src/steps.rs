@@ -2,8 +2,10 @@
 //! name. The order and the descriptions are in `main`.
 
 pub(crate) mod backends;
+mod debian;
 pub(crate) mod examples;
 pub(crate) mod features;
+mod library;
 pub(crate) mod targets;
 
 use crate::run::{Outcome, Run};
