@@ -28,7 +28,7 @@ use std::{
 };
 
 use compio_driver::{
-    AsRawFd, Driver, DriverBuilder, Operation, Owned, OwnedFd, RawFd, SharedFd, SockAddr,
+    AsRawFd, Driver, DriverBuilder, Operation, Owned, OwnedFd, Poller, RawFd, SharedFd, SockAddr,
     SpinPolicy, Submit,
     op::{
         Accept, Connect, Nop, PollOnce, ReadAt, ReadVectoredAt, Readiness, Recv, RecvFrom, RecvMsg,
@@ -395,6 +395,44 @@ fn empty_slices_first_are_passed_over() {
 
 /// A child's output is read by std with overlapped calls of its own. The pipe's other handle was
 /// attached to a driver, whose port is told of them.
+#[test]
+fn a_vectored_datagram_is_whole() {
+    let driver = driver();
+    let (one, other) = udp();
+    other.set_read_timeout(Some(LONG)).unwrap();
+    let (one, parts) = (share(one), [b"he".to_vec(), Vec::new(), b"llo".to_vec()]);
+    let write = WriteVectoredAt::new(one.clone(), 0, parts);
+    assert_eq!(run(&driver, driver.submit(write)).0.unwrap(), 5);
+    let mut datagram = [0; 10];
+    let len = other.recv(&mut datagram).unwrap();
+    assert_eq!(&datagram[..len], b"hello");
+    other.send(b"world").unwrap();
+    let rooms = [Vec::with_capacity(2), Vec::with_capacity(10)];
+    let read = ReadVectoredAt::new(one, 0, rooms);
+    let (len, parts) = run(&driver, driver.submit(read));
+    assert_eq!(
+        (len.unwrap(), parts),
+        (5, [b"wo".to_vec(), b"rld".to_vec()])
+    );
+}
+
+#[test]
+fn a_bare_number_that_was_attached_by_hand_can_be_cancelled() {
+    let driver = driver();
+    let (server, _client) = byte_pipe();
+    let fd = OwnedFd::from(server);
+    driver.attach(fd.as_raw_fd()).unwrap();
+    for number in 0..2 {
+        let mut read = ReadAt::new(fd.as_raw_fd(), 0, Vec::<u8>::with_capacity(10));
+        // SAFETY: it stays in place until its entry has come, and the handle stays open.
+        unsafe { driver.push(&mut read, number).unwrap() };
+        driver.cancel(number);
+        let entry = driver.poll_one(Some(LONG)).unwrap();
+        assert_eq!(entry.user_data(), number);
+        check_cancelled(entry.into_result());
+    }
+}
+
 #[test]
 fn packets_of_somebody_elses_calls_are_ignored() {
     let driver = driver();

@@ -174,10 +174,8 @@ impl Backend {
 
     /// Attaches the handle to the port for the rest of its life.
     pub(crate) fn attach(&mut self, fd: RawFd) -> io::Result<()> {
-        match self.handles.attach(fd, true, &self.port) {
-            Ok(_) => Ok(()),
-            Err(code) => Err(io::Error::from_raw_os_error(code)),
-        }
+        let attached = self.handles.attach_by_hand(fd, &self.port);
+        attached.map_err(io::Error::from_raw_os_error)
     }
 
     /// # Safety

@@ -32,8 +32,9 @@ impl RawSlice {
         self.0.len as usize
     }
 
-    pub(crate) fn as_wsabuf(&self) -> *const WSABUF {
-        &raw const self.0
+    /// For the calls that take a list.
+    pub(crate) fn as_wsabufs(first: *const Self) -> *const WSABUF {
+        first.cast()
     }
 
     /// Whether it has no bytes.
