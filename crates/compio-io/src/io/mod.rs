@@ -8,8 +8,9 @@
 //! | `at_ext` | [`AsyncReadAtExt`], [`AsyncWriteAtExt`]: the same at a position |
 //! | `buf_read` | [`AsyncBufRead`], [`AsyncBufReadExt`]: readers that own their buffer |
 //! | `buf_reader`, `buf_writer` | [`BufReader`], [`BufWriter`] |
-//! | `take` | [`Take`] |
+//! | `take`, `chain` | [`Take`], [`Chain`] |
 //! | `copy` | [`copy()`] |
+//! | `void` | [`empty`], [`sink`], [`repeat`] |
 //! | `memory` | slices, vectors and cursors as readers and writers |
 //! | `forward` | `&mut T`, `Box<T>`, `&T`, `Rc<T>`, `Arc<T>` |
 //!
@@ -34,12 +35,14 @@ mod at_ext;
 mod buf_read;
 mod buf_reader;
 mod buf_writer;
+mod chain;
 mod copy;
 mod forward;
 mod memory;
 mod read;
 mod read_ext;
 mod take;
+mod void;
 mod write;
 mod write_ext;
 
@@ -47,10 +50,12 @@ pub use at_ext::{AsyncReadAtExt, AsyncWriteAtExt};
 pub use buf_read::{AsyncBufRead, AsyncBufReadExt};
 pub use buf_reader::BufReader;
 pub use buf_writer::BufWriter;
+pub use chain::Chain;
 pub use copy::copy;
 pub use read::{AsyncRead, AsyncReadAt};
 pub use read_ext::AsyncReadExt;
 pub use take::Take;
+pub use void::{Empty, Repeat, Sink, empty, repeat, sink};
 pub use write::{AsyncWrite, AsyncWriteAt};
 pub use write_ext::AsyncWriteExt;
 

@@ -6,6 +6,7 @@ mod buffers;
 mod copying;
 mod kernel;
 mod memory;
+mod numbers;
 mod positioned;
 mod reading;
 mod script;
