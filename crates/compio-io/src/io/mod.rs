@@ -7,6 +7,7 @@
 //! | `read_ext`, `write_ext` | [`AsyncReadExt`], [`AsyncWriteExt`]: loops over those |
 //! | `at_ext` | [`AsyncReadAtExt`], [`AsyncWriteAtExt`]: the same at a position |
 //! | `buf_read` | [`AsyncBufRead`], [`AsyncBufReadExt`]: readers that own their buffer |
+//! | `lines` | [`Lines`], [`Split`]: what such readers fall into |
 //! | `buf_reader`, `buf_writer` | [`BufReader`], [`BufWriter`] |
 //! | `take`, `chain` | [`Take`], [`Chain`] |
 //! | `copy` | [`copy()`] |
@@ -38,6 +39,7 @@ mod buf_writer;
 mod chain;
 mod copy;
 mod forward;
+mod lines;
 mod memory;
 mod read;
 mod read_ext;
@@ -52,6 +54,7 @@ pub use buf_reader::BufReader;
 pub use buf_writer::BufWriter;
 pub use chain::Chain;
 pub use copy::copy;
+pub use lines::{Lines, Split};
 pub use read::{AsyncRead, AsyncReadAt};
 pub use read_ext::AsyncReadExt;
 pub use take::Take;

@@ -5,6 +5,7 @@ mod buffered_write;
 mod buffers;
 mod copying;
 mod kernel;
+mod lines;
 mod memory;
 mod numbers;
 mod positioned;
