@@ -1,10 +1,14 @@
 //! [`BufWriter`]: a writer with a buffer before it.
 
-use std::{fmt, io, mem};
+use std::{
+    fmt,
+    io::{self, SeekFrom},
+    mem,
+};
 
 use crate::{
     buf::{BufResult, IntoInner, IoBuf, IoVectoredBuf},
-    io::{AsyncWrite, BUFFER_LEN, write_zero},
+    io::{AsyncSeek, AsyncWrite, BUFFER_LEN, write_zero},
 };
 
 /// Gathers small writes, so that many of them cost few operations.
@@ -210,5 +214,13 @@ impl<W: AsyncWrite> AsyncWrite for BufWriter<W> {
     async fn shutdown(&mut self) -> io::Result<()> {
         self.flush_buf().await?;
         self.writer.shutdown().await
+    }
+}
+
+impl<W: AsyncWrite + AsyncSeek> AsyncSeek for BufWriter<W> {
+    /// Writes what is buffered first: it belongs to the old position.
+    async fn seek(&mut self, pos: SeekFrom) -> io::Result<u64> {
+        self.flush_buf().await?;
+        self.writer.seek(pos).await
     }
 }

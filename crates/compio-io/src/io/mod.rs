@@ -8,6 +8,8 @@
 //! | `at_ext` | [`AsyncReadAtExt`], [`AsyncWriteAtExt`]: the same at a position |
 //! | `buf_read` | [`AsyncBufRead`], [`AsyncBufReadExt`]: readers that own their buffer |
 //! | `lines` | [`Lines`], [`Split`]: what such readers fall into |
+//! | `seek` | [`AsyncSeek`], [`AsyncSize`] |
+//! | `cursor` | [`Cursor`]: a position for what is read and written at any |
 //! | `buf_reader`, `buf_writer` | [`BufReader`], [`BufWriter`] |
 //! | `take`, `chain` | [`Take`], [`Chain`] |
 //! | `copy` | [`copy()`] |
@@ -38,11 +40,13 @@ mod buf_reader;
 mod buf_writer;
 mod chain;
 mod copy;
+mod cursor;
 mod forward;
 mod lines;
 mod memory;
 mod read;
 mod read_ext;
+mod seek;
 mod take;
 mod void;
 mod write;
@@ -54,9 +58,11 @@ pub use buf_reader::BufReader;
 pub use buf_writer::BufWriter;
 pub use chain::Chain;
 pub use copy::copy;
+pub use cursor::Cursor;
 pub use lines::{Lines, Split};
 pub use read::{AsyncRead, AsyncReadAt};
 pub use read_ext::AsyncReadExt;
+pub use seek::{AsyncSeek, AsyncSize};
 pub use take::Take;
 pub use void::{Empty, Repeat, Sink, empty, repeat, sink};
 pub use write::{AsyncWrite, AsyncWriteAt};

@@ -11,6 +11,7 @@ mod numbers;
 mod positioned;
 mod reading;
 mod script;
+mod seeking;
 mod slices;
 mod vectored;
 mod writing;
