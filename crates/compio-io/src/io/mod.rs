@@ -12,7 +12,9 @@
 //! | `cursor` | [`Cursor`]: a position for what is read and written at any |
 //! | `buf_reader`, `buf_writer` | [`BufReader`], [`BufWriter`] |
 //! | `take`, `chain` | [`Take`], [`Chain`] |
+//! | `join` | [`join()`], [`split`]: halves and wholes |
 //! | `copy` | [`copy()`] |
+//! | `duplex` | [`duplex()`]: two connected streams in memory |
 //! | `void` | [`empty`], [`sink`], [`repeat`] |
 //! | `memory` | slices, vectors and cursors as readers and writers |
 //! | `forward` | `&mut T`, `Box<T>`, `&T`, `Rc<T>`, `Arc<T>` |
@@ -41,7 +43,9 @@ mod buf_writer;
 mod chain;
 mod copy;
 mod cursor;
+mod duplex;
 mod forward;
+mod join;
 mod lines;
 mod memory;
 mod read;
@@ -59,6 +63,8 @@ pub use buf_writer::BufWriter;
 pub use chain::Chain;
 pub use copy::copy;
 pub use cursor::Cursor;
+pub use duplex::{DuplexStream, duplex};
+pub use join::{Join, ReadHalf, WriteHalf, join, split};
 pub use lines::{Lines, Split};
 pub use read::{AsyncRead, AsyncReadAt};
 pub use read_ext::AsyncReadExt;
