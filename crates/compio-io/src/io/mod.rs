@@ -13,7 +13,7 @@
 //! | `buf_reader`, `buf_writer` | [`BufReader`], [`BufWriter`] |
 //! | `take`, `chain` | [`Take`], [`Chain`] |
 //! | `join` | [`join()`], [`split`]: halves and wholes |
-//! | `copy` | [`copy()`] |
+//! | `copy` | [`copy()`], [`copy_buf`], [`copy_bidirectional`] |
 //! | `duplex` | [`duplex()`]: two connected streams in memory |
 //! | `void` | [`empty`], [`sink`], [`repeat`] |
 //! | `memory` | slices, vectors and cursors as readers and writers |
@@ -61,7 +61,7 @@ pub use buf_read::{AsyncBufRead, AsyncBufReadExt};
 pub use buf_reader::BufReader;
 pub use buf_writer::BufWriter;
 pub use chain::Chain;
-pub use copy::copy;
+pub use copy::{copy, copy_bidirectional, copy_buf};
 pub use cursor::Cursor;
 pub use duplex::{DuplexStream, duplex};
 pub use join::{Join, ReadHalf, WriteHalf, join, split};
