@@ -20,7 +20,9 @@ use crate::{
 /// While the buffer is being filled it travels with the operation. If the future
 /// is dropped then, the buffer is lost; it was empty, so the only bytes lost are
 /// those, if any, that the operation took from the reader without having been
-/// asked for the result. The `BufReader` goes on with a new buffer.
+/// asked for the result. The `BufReader` goes on with a new buffer. A
+/// [`PollReader`](crate::io::PollReader) keeps the operation and loses nothing;
+/// it costs an allocation, and wants its reader to be `'static`.
 ///
 /// ```
 /// use compio_io::io::{AsyncBufReadExt, BufReader};

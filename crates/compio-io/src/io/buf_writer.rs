@@ -29,8 +29,9 @@ use crate::{
 /// **all bytes that were [buffered](Self::buffer) are lost**, and some first part
 /// of them may have been written. The `BufWriter` goes on with a new, empty
 /// buffer; what is written later follows a gap. So drop a pending `flush` only
-/// if the stream is given up. A write that only buffers does not wait and cannot
-/// be caught midway.
+/// if the stream is given up, or wrap the `BufWriter` in a
+/// [`PollWriter`](crate::io::PollWriter), whose flush goes on when it is dropped.
+/// A write that only buffers does not wait and cannot be caught midway.
 ///
 /// ```
 /// use compio_io::io::{AsyncWrite, AsyncWriteExt, BufWriter};

@@ -11,6 +11,8 @@
 //! | `seek` | [`AsyncSeek`], [`AsyncSize`] |
 //! | `cursor` | [`Cursor`]: a position for what is read and written at any |
 //! | `buf_reader`, `buf_writer` | [`BufReader`], [`BufWriter`] |
+//! | `poll_reader`, `poll_writer` | [`PollReader`], [`PollWriter`]: operations that outlive their futures |
+//! | `kept` | what those are made of |
 //! | `take`, `chain` | [`Take`], [`Chain`] |
 //! | `join` | [`join()`], [`split`]: halves and wholes |
 //! | `copy` | [`copy()`], [`copy_buf`], [`copy_bidirectional`] |
@@ -35,6 +37,40 @@
 //! finished just before. The loops (`read_exact`, `write_all`, `copy` …) can be
 //! dropped between two operations as well; what the finished ones moved is not
 //! taken back. Each method says what that means for it.
+//!
+//! There are two ways to lose nothing. One is not to drop the future: pin it
+//! outside of the loop and await it by reference, as often as it takes.
+//!
+//! ```
+//! use std::pin::pin;
+//!
+//! use compio_io::io::{AsyncRead, AsyncWriteExt, duplex};
+//! # async fn select<T>(f: impl Future<Output = T>, _tick: ()) -> Option<T> {
+//! #     let mut f = pin!(f);
+//! #     std::future::poll_fn(|cx| match f.as_mut().poll(cx) {
+//! #         std::task::Poll::Ready(value) => std::task::Poll::Ready(Some(value)),
+//! #         std::task::Poll::Pending => std::task::Poll::Ready(None),
+//! #     })
+//! #     .await
+//! # }
+//! # fn tick() {}
+//!
+//! # pollster::block_on(async {
+//! let (mut client, mut server) = duplex(64);
+//! let mut read = pin!(server.read(Vec::with_capacity(64)));
+//! let buffer = loop {
+//!     match select(read.as_mut(), tick()).await {
+//!         Some((result, buffer)) => break result.map(|_| buffer)?,
+//!         None => client.write_all("tick").await.0?,
+//!     }
+//! };
+//! assert_eq!(buffer, b"tick");
+//! # std::io::Result::Ok(())
+//! # }).unwrap();
+//! ```
+//!
+//! The other is a reader or writer that keeps its operation when a future is
+//! dropped: [`PollReader`], [`PollWriter`].
 
 mod at_ext;
 mod buf_read;
@@ -46,8 +82,11 @@ mod cursor;
 mod duplex;
 mod forward;
 mod join;
+mod kept;
 mod lines;
 mod memory;
+mod poll_reader;
+mod poll_writer;
 mod read;
 mod read_ext;
 mod seek;
@@ -66,6 +105,8 @@ pub use cursor::Cursor;
 pub use duplex::{DuplexStream, duplex};
 pub use join::{Join, ReadHalf, WriteHalf, join, split};
 pub use lines::{Lines, Split};
+pub use poll_reader::PollReader;
+pub use poll_writer::PollWriter;
 pub use read::{AsyncRead, AsyncReadAt};
 pub use read_ext::AsyncReadExt;
 pub use seek::{AsyncSeek, AsyncSize};

@@ -10,6 +10,7 @@ mod lines;
 mod memory;
 mod numbers;
 mod parts;
+mod polled;
 mod positioned;
 mod reading;
 mod script;

@@ -189,6 +189,27 @@ pub(crate) fn poll_times<T>(times: usize, future: impl Future<Output = T>) -> Op
     })
 }
 
+/// Drops one future after the other, each once it has been polled, until one is
+/// ready.
+pub(crate) fn impatiently<T>(mut attempt: impl AsyncFnMut() -> T) -> T {
+    for _ in 0..10_000 {
+        if let Some(value) = poll_once(attempt()) {
+            return value;
+        }
+    }
+    panic!("it never gets ready");
+}
+
+/// Scripts that make a reader or writer wait a lot.
+pub(crate) fn hesitation() -> impl Strategy<Value = Vec<Step>> {
+    let step = proptest::prop_oneof![
+        2 => (1usize..20).prop_map(Step::Move),
+        2 => proptest::strategy::Just(Step::Wait),
+        1 => proptest::strategy::Just(Step::Interrupt),
+    ];
+    proptest::collection::vec(step, 0..60)
+}
+
 /// Scripts that a reader or writer survives: short operations and interrupts.
 pub(crate) fn stutter() -> impl Strategy<Value = Vec<Step>> {
     let step = proptest::prop_oneof![
