@@ -28,7 +28,10 @@
 //!
 //! # Features
 //!
+//! None is there by default.
+//!
 //! - `bytes`: buffer traits for `bytes::Bytes` and `bytes::BytesMut`.
+//! - `futures-io`, `tokio`: readers and writers of these, both ways.
 
 pub mod buf;
 pub mod io;

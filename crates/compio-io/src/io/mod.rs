@@ -19,6 +19,7 @@
 //! | `duplex` | [`duplex()`]: two connected streams in memory |
 //! | `void` | [`empty`], [`sink`], [`repeat`] |
 //! | `memory` | slices, vectors and cursors as readers and writers |
+//! | `futures_io`, `tokio_io`, `foreign` | readers and writers of other ecosystems, both ways |
 //! | `forward` | `&mut T`, `Box<T>`, `&T`, `Rc<T>`, `Arc<T>` |
 //!
 //! # Reads and the buffer's length
@@ -80,7 +81,11 @@ mod chain;
 mod copy;
 mod cursor;
 mod duplex;
+#[cfg(any(feature = "futures-io", feature = "tokio"))]
+mod foreign;
 mod forward;
+#[cfg(feature = "futures-io")]
+mod futures_io;
 mod join;
 mod kept;
 mod lines;
@@ -91,6 +96,8 @@ mod read;
 mod read_ext;
 mod seek;
 mod take;
+#[cfg(feature = "tokio")]
+mod tokio_io;
 mod void;
 mod write;
 mod write_ext;
@@ -103,6 +110,8 @@ pub use chain::Chain;
 pub use copy::{copy, copy_bidirectional, copy_buf};
 pub use cursor::Cursor;
 pub use duplex::{DuplexStream, duplex};
+#[cfg(feature = "futures-io")]
+pub use futures_io::FuturesIo;
 pub use join::{Join, ReadHalf, WriteHalf, join, split};
 pub use lines::{Lines, Split};
 pub use poll_reader::PollReader;
@@ -111,6 +120,8 @@ pub use read::{AsyncRead, AsyncReadAt};
 pub use read_ext::AsyncReadExt;
 pub use seek::{AsyncSeek, AsyncSize};
 pub use take::Take;
+#[cfg(feature = "tokio")]
+pub use tokio_io::TokioIo;
 pub use void::{Empty, Repeat, Sink, empty, repeat, sink};
 pub use write::{AsyncWrite, AsyncWriteAt};
 pub use write_ext::AsyncWriteExt;

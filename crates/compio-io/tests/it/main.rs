@@ -5,6 +5,8 @@ mod buffered_write;
 mod buffers;
 mod copying;
 mod duplex;
+#[cfg(feature = "futures-io")]
+mod futures_io;
 mod kernel;
 mod lines;
 mod memory;
@@ -16,5 +18,7 @@ mod reading;
 mod script;
 mod seeking;
 mod slices;
+#[cfg(feature = "tokio")]
+mod tokio_io;
 mod vectored;
 mod writing;
