@@ -71,7 +71,9 @@
 //! ```
 //!
 //! The other is a reader or writer that keeps its operation when a future is
-//! dropped: [`PollReader`], [`PollWriter`].
+//! dropped: [`PollReader`], [`PollWriter`], and what is in
+#![cfg_attr(feature = "framed", doc = "[`framed`](crate::framed).")]
+#![cfg_attr(not(feature = "framed"), doc = "`framed`.")]
 
 mod at_ext;
 mod buf_read;
@@ -87,7 +89,7 @@ mod forward;
 #[cfg(feature = "futures-io")]
 mod futures_io;
 mod join;
-mod kept;
+pub(crate) mod kept;
 mod lines;
 mod memory;
 mod poll_reader;

@@ -3,8 +3,12 @@
 mod buffered_read;
 mod buffered_write;
 mod buffers;
+#[cfg(feature = "framed")]
+mod codecs;
 mod copying;
 mod duplex;
+#[cfg(feature = "framed")]
+mod framed;
 #[cfg(feature = "futures-io")]
 mod futures_io;
 mod kernel;
