@@ -137,9 +137,8 @@ where
 ///
 /// When one side has ended, the other is shut down, and the other direction goes
 /// on. It takes streams that are read and written through shared references at
-/// the same time, as sockets are; two halves can be brought together by
-/// [`join`](crate::io::join). One buffer of 64 KiB goes to and fro in each
-/// direction.
+/// the same time, as sockets are; with two halves of each, it is one [`copy`] for
+/// each direction. One buffer of 64 KiB goes to and fro in each.
 ///
 /// # Errors
 ///

@@ -19,7 +19,7 @@ use crate::{
 /// A reader or writer of `futures-io` as one of this crate.
 ///
 /// For the way back, [`PollReader`] and [`PollWriter`] implement the traits of
-/// `futures-io`, and so does what [`join`](crate::io::join) makes of the two.
+/// `futures-io`, and so does what [`join`](crate::io::join()) makes of the two.
 /// What is not `Unpin` has to be pinned in a box first.
 ///
 /// A read zeroes what its buffer has not initialised yet, at every poll.

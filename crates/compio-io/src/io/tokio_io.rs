@@ -21,7 +21,7 @@ use crate::{
 /// A reader or writer of `tokio::io` as one of this crate.
 ///
 /// For the way back, [`PollReader`] and [`PollWriter`] implement the traits of
-/// `tokio::io`, and so does what [`join`](crate::io::join) makes of the two.
+/// `tokio::io`, and so does what [`join`](crate::io::join()) makes of the two.
 /// What is not `Unpin` has to be pinned in a box first. What needs Tokio's
 /// runtime needs it here, too.
 ///
