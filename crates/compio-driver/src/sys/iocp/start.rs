@@ -170,7 +170,7 @@ unsafe fn read(
         match Begun::new(returned != 0) {
             // A part of a pipe's message. It is neither success nor an error, and is told of.
             Begun::Over(Err(code)) if code == ERROR_MORE_DATA as i32 => Begun::Pending,
-            begun => begun,
+            begun @ (Begun::Success | Begun::Pending | Begun::Over(_)) => begun,
         }
     }
 }
