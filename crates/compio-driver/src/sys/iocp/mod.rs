@@ -11,7 +11,7 @@
 //! its error. A cancel is a wish: what is cancelled is told of, too. Only then is the flight
 //! answered, and its cell may be used again.
 
-mod extensions;
+pub(in crate::sys) mod extensions;
 mod handles;
 mod port;
 mod raw;
@@ -351,7 +351,7 @@ impl Backend {
                 | Ask::Connect
                 | Ask::Accept { .. }
                 | Ask::Readable { .. }
-                | Ask::Raw => {
+                | Ask::Raw(_) => {
                     // What is over already is not found.
                     CancelIoEx(as_handle((*scratch).fd), &raw const (*scratch).overlapped);
                 }

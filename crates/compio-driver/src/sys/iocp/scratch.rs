@@ -16,7 +16,7 @@ use windows_sys::Win32::{
     System::IO::{GetOverlappedResult, OVERLAPPED},
 };
 
-use super::{extensions, wait::Wait};
+use super::{extensions, raw::RawEntry, wait::Wait};
 use crate::{
     flight::Key,
     request::{Answer, Message, PeerAddress, ready},
@@ -78,7 +78,7 @@ pub(super) enum Ask {
     },
     /// That a handle is signalled.
     Signal,
-    Raw,
+    Raw(*const RawEntry),
 }
 
 /// Which call receives a message.
@@ -131,7 +131,12 @@ impl Scratch {
         match ask {
             Ask::Nothing | Ask::Nop => Ok(0),
             Ask::Signal => Ok(ready::IN),
-            Ask::Raw => self.outcome().result,
+            Ask::Raw(entry) => {
+                let Outcome { bytes, result } = self.outcome();
+                // SAFETY: the entry is still there, by this function's contract.
+                unsafe { (*entry).transferred.set(bytes) };
+                result
+            }
             Ask::Write | Ask::Send => self.outcome().result,
             Ask::Read => {
                 let Outcome { bytes, result } = self.outcome();
