@@ -81,7 +81,7 @@
 //! Without any there are [`driver`], [`op`], [`buf`] and [`io`].
 
 pub use compio_driver as driver;
-pub use compio_driver::op;
+pub use compio_driver::{op, os};
 pub use compio_io::{buf, io};
 #[cfg(feature = "macros")]
 pub use compio_macros::{main, test};

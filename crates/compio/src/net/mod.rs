@@ -26,3 +26,4 @@ pub use self::{
     udp::UdpSocket,
     unix::{UnixListener, UnixSocketAddr, UnixStream},
 };
+pub use crate::sys::windows;
