@@ -158,6 +158,10 @@ unsafe fn read(
     kind: Kind,
     scratch: *mut Scratch,
 ) -> Begun {
+    if span.len == 0 {
+        // The system would wait for something to come.
+        return Begun::Over(Ok(0));
+    }
     // SAFETY: passed on from this function.
     unsafe {
         if let RawFd::Socket(socket) = fd {
