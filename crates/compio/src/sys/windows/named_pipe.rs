@@ -352,7 +352,8 @@ impl ClientOptions {
     /// `ERROR_PIPE_BUSY` (231) if all of its instances have a client, which is worth another try
     /// after a moment:
     ///
-    /// ```no_run
+    #[cfg_attr(feature = "time", doc = "```no_run")]
+    #[cfg_attr(not(feature = "time"), doc = "```ignore")]
     /// use std::time::Duration;
     ///
     /// use compio::{net::windows::named_pipe::ClientOptions, time::sleep};

@@ -49,7 +49,7 @@ use crate::{
 ///
 /// ```
 /// use compio_driver::{
-///     Driver,
+///     Driver, SharedFd,
 ///     os::windows::{ChangeKind, DirectoryChanges, ReadDirectoryChanges, open_directory},
 /// };
 /// # use std::{future::Future, path::Path, pin::pin, task::Context};
@@ -69,7 +69,7 @@ use crate::{
 /// # let dir = tempfile::tempdir()?;
 /// # let path = dir.path();
 /// # let driver = Driver::new()?;
-/// let directory = open_directory(path)?.into();
+/// let directory = SharedFd::from(open_directory(path)?);
 /// let changes = ReadDirectoryChanges::new(directory, DirectoryChanges::with_capacity(4096));
 /// # let create = || drop(std::fs::File::create(path.join("new")).unwrap());
 /// // Meanwhile, somebody creates the file `new` there.
