@@ -85,7 +85,7 @@
 //! Without any there are [`driver`], [`op`], [`buf`] and [`io`].
 
 pub use compio_driver as driver;
-pub use compio_driver::op;
+pub use compio_driver::{op, os};
 #[cfg(feature = "framed")]
 pub use compio_io::framed;
 pub use compio_io::{buf, io};
