@@ -6,6 +6,7 @@ mod connect;
 mod control;
 mod directory;
 mod files;
+mod packets;
 mod pipes;
 mod ports;
 mod sockets;
