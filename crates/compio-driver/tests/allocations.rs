@@ -3,21 +3,20 @@
 use std::{
     alloc::{GlobalAlloc, Layout, System},
     cell::Cell,
-    ffi::CString,
     io::{Seek, SeekFrom, Write},
-    net::UdpSocket,
-    os::{fd::OwnedFd, unix::net::UnixStream},
+    net::{TcpListener, TcpStream, UdpSocket},
     pin::pin,
     task::{Context, Poll},
     time::Duration,
 };
 
 use compio_driver::{
-    AsRawFd, Driver, DriverBuilder, Owned, Poller, Pool, SharedFd, SockAddr,
+    AsRawFd, Driver, DriverBuilder, Owned, OwnedFd, Poller, Pool, SharedFd, SockAddr,
     op::{
         Blocking, Nop, PollOnce, ReadAt, Readiness, Recv, RecvFrom, RecvMsg, Send, SendMsg, SendTo,
         Stat, WriteAt, WriteVectoredAt,
     },
+    request::NativePath,
 };
 
 /// Counts the allocations of each thread.
@@ -85,6 +84,13 @@ fn driver_with_a_thread() -> Driver {
     DriverBuilder::new().pool(Pool::new(1)).build().unwrap()
 }
 
+/// Two connected sockets.
+fn sockets() -> (SharedFd, SharedFd) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let one = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    (share(one), share(listener.accept().unwrap().0))
+}
+
 fn share(fd: impl Into<OwnedFd>) -> SharedFd {
     SharedFd::from(fd.into())
 }
@@ -136,8 +142,7 @@ fn writing_a_few_buffers_at_once() {
 #[test]
 fn sending_and_receiving() {
     let driver = Driver::new().unwrap();
-    let (one, other) = UnixStream::pair().unwrap();
-    let (one, other) = (share(one), share(other));
+    let (one, other) = sockets();
     let mut buffer = Some(vec![7_u8; 64]);
     check(|| {
         reuse(&mut buffer, |buffer| {
@@ -177,8 +182,7 @@ fn sending_and_receiving_datagrams_with_addresses() {
 #[test]
 fn waiting_and_giving_up() {
     let driver = Driver::new().unwrap();
-    let (reader, _writer) = UnixStream::pair().unwrap();
-    let reader = share(reader);
+    let (reader, _writer) = sockets();
     let waker = driver.waker();
     check(|| {
         let mut poll = driver.submit(PollOnce::new(reader.clone(), Readiness::READABLE));
@@ -236,7 +240,7 @@ fn attributes_by_name() {
     let driver = driver_with_a_thread();
     check(|| {
         let before = COUNT.get();
-        let path = CString::new("/").unwrap();
+        let path = NativePath::new("/").unwrap();
         let own = COUNT.get() - before;
         run(&driver, Stat::new(path, true)).unwrap();
         COUNT.set(COUNT.get() - own);

