@@ -309,8 +309,8 @@ impl Driver {
 }
 
 impl Poller for Driver {
-    fn attach(&self, _fd: RawFd) -> io::Result<()> {
-        Ok(())
+    fn attach(&self, fd: RawFd) -> io::Result<()> {
+        self.inner.backend.borrow_mut().attach(fd)
     }
 
     unsafe fn push<O: Operation>(&self, op: &mut O, user_data: usize) -> io::Result<()> {
@@ -476,8 +476,9 @@ impl Inner {
         if self.closed.get() {
             return Some(Err(sys::ECANCELED));
         }
-        // SAFETY: passed on from this function.
-        let launched = unsafe { self.backend.borrow_mut().launch(key, request) };
+        let scratch = self.flights.scratch(key);
+        // SAFETY: passed on from this function; the scratch is this flight's.
+        let launched = unsafe { self.backend.borrow_mut().launch(key, request, scratch) };
         match launched {
             Launch::InFlight => None,
             Launch::Answered(answer) => Some(answer),
@@ -499,7 +500,9 @@ impl Inner {
     /// Asks for the end of a flight that may be in the backend's hands or in the pool's.
     pub(crate) fn cancel(&self, key: Key) {
         if !self.flights.is_work(key) {
-            self.backend.borrow_mut().cancel(key);
+            let scratch = self.flights.scratch(key);
+            // SAFETY: the scratch of this flight, which is in the air.
+            unsafe { self.backend.borrow_mut().cancel(key, scratch) };
         } else if self.pool.withdraw(key, &self.desk) {
             self.desk.put(key, Err(sys::ECANCELED));
         }

@@ -43,6 +43,7 @@ use std::{
 use crate::{
     operation::Operation,
     request::{Answer, Request},
+    sys::Scratch,
 };
 
 /// Names one flight of one driver: the cell's index and its generation.
@@ -52,6 +53,7 @@ pub(crate) struct Key {
     generation: u32,
 }
 
+#[allow(dead_code, reason = "not every backend needs numbers")]
 impl Key {
     pub(crate) fn to_bits(self) -> u64 {
         u64::from(self.generation) << 32 | u64::from(self.index)
@@ -101,6 +103,8 @@ enum State {
 /// The beginning of a cell; the operation's storage lies behind it.
 #[repr(C)]
 struct Header {
+    /// The backend's, while the flight is in the air.
+    scratch: Scratch,
     owner: Owner,
     /// Finishes the operation in the storage and drops its output.
     discard: unsafe fn(*mut u8, Answer),
@@ -113,14 +117,19 @@ struct Header {
     is_work: bool,
 }
 
-/// The two sizes of cells, in bytes. Two cache lines carry a read or a send with its buffer; the
-/// large ones carry addresses, message headers and attributes. What is larger still is boxed.
-const STRIDES: [usize; 2] = [128, 576];
+/// The two sizes of cells, in bytes. The small ones carry a read or a send with its buffer, which
+/// takes two cache lines where the backend needs no scratch; the large ones carry addresses,
+/// message headers and attributes. What is larger still is boxed.
+const STRIDES: [usize; 2] = [stride(72), stride(520)];
 const CELL_ALIGN: usize = 64;
 const STORAGE_ALIGN: usize = 8;
 const CELLS_PER_PAGE: u32 = 64;
 /// The end of a list of free cells.
 const NONE: u32 = u32::MAX;
+
+const fn stride(storage: usize) -> usize {
+    (size_of::<Header>() + storage).next_multiple_of(CELL_ALIGN)
+}
 
 const fn storage_of(class: usize) -> usize {
     STRIDES[class] - size_of::<Header>()
@@ -219,6 +228,16 @@ impl Flights {
             (*header).owner = Owner::Caller(user_data);
             key_of(header)
         }
+    }
+
+    /// Where the backend keeps what it must not lose of this flight: valid until the cell is free.
+    pub(crate) fn scratch(&self, key: Key) -> *mut Scratch {
+        if size_of::<Scratch>() == 0 {
+            // Not worth a look at the cell.
+            return ptr::dangling_mut();
+        }
+        // SAFETY: a live header (rule 3).
+        unsafe { &raw mut (*self.header(key)).scratch }
     }
 
     /// Says who waits now. Returns who did before, to be dropped outside.
@@ -417,6 +436,7 @@ impl Flights {
         for slot in 0..CELLS_PER_PAGE {
             let is_last = slot + 1 == CELLS_PER_PAGE;
             let header = Header {
+                scratch: Scratch::default(),
                 owner: Owner::Nobody,
                 discard: discard_nothing,
                 answer: Ok(0),
@@ -581,8 +601,10 @@ pub(crate) fn to_result(answer: Answer) -> std::io::Result<usize> {
         .map_err(std::io::Error::from_raw_os_error)
 }
 
-const _: () =
-    assert!(size_of::<Header>() <= 56 && size_of::<Header>().is_multiple_of(STORAGE_ALIGN));
+const _: () = assert!(
+    size_of::<Header>() - size_of::<Scratch>() <= 56
+        && size_of::<Header>().is_multiple_of(STORAGE_ALIGN)
+);
 
 #[cfg(test)]
 mod tests;

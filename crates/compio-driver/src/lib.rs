@@ -28,4 +28,4 @@ pub use pool::Pool;
 pub use socket2::SockAddr;
 pub use spin::{SPIN_MAX, SpinPolicy};
 pub use submit::Submit;
-pub use sys::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
+pub use sys::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd, os};

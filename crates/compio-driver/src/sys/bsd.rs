@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use super::{Launch, Poller, poll::Readiness};
+use super::{Launch, Poller, Scratch, poll::Readiness};
 use crate::{
     driver::BackendKind,
     flight::Key,
@@ -73,15 +73,23 @@ impl Backend {
         self.0.waits()
     }
 
+    /// Descriptors become known by their first operation.
+    pub(crate) fn attach(&mut self, _: RawFd) -> io::Result<()> {
+        Ok(())
+    }
+
     /// # Safety
     ///
     /// What the request points to stays valid until the answer to `key` has been reported.
-    pub(crate) unsafe fn launch(&mut self, key: Key, request: &Request) -> Launch {
+    pub(crate) unsafe fn launch(&mut self, key: Key, request: &Request, _: *mut Scratch) -> Launch {
         // SAFETY: passed on from this function.
         unsafe { self.0.launch(key, request) }
     }
 
-    pub(crate) fn cancel(&mut self, key: Key) {
+    /// # Safety
+    ///
+    /// None: the scratch is not used.
+    pub(crate) unsafe fn cancel(&mut self, key: Key, _: *mut Scratch) {
         self.0.cancel(key);
     }
 

@@ -8,7 +8,7 @@ use std::{
 };
 
 use super::{
-    Launch, Poller,
+    Launch, Poller, Scratch,
     dialect::EventFd,
     poll::Readiness,
     uring::{Uring, explain},
@@ -129,11 +129,16 @@ impl Backend {
         }
     }
 
+    /// Descriptors become known by their first operation.
+    pub(crate) fn attach(&mut self, _: RawFd) -> io::Result<()> {
+        Ok(())
+    }
+
     /// # Safety
     ///
     /// What the request points to stays valid until the answer to `key` has been reported.
     #[inline]
-    pub(crate) unsafe fn launch(&mut self, key: Key, request: &Request) -> Launch {
+    pub(crate) unsafe fn launch(&mut self, key: Key, request: &Request, _: *mut Scratch) -> Launch {
         // SAFETY: passed on from this function.
         unsafe {
             match self {
@@ -143,7 +148,10 @@ impl Backend {
         }
     }
 
-    pub(crate) fn cancel(&mut self, key: Key) {
+    /// # Safety
+    ///
+    /// None: the scratch is not used.
+    pub(crate) unsafe fn cancel(&mut self, key: Key, _: *mut Scratch) {
         match self {
             Self::Uring(uring) => uring.cancel(key),
             Self::Poll(readiness) => readiness.cancel(key),

@@ -20,7 +20,8 @@
 //! - `prepare_to_sleep` is for a sleep elsewhere: once it has said yes, the notifier's event becomes
 //!   readable when there is something to report, or when the notifier is notified.
 //! - Descriptors and memory of a request stay valid until its final answer was reported: the
-//!   arena of flights sees to it.
+//!   arena of flights sees to it. So does the [`Scratch`] that comes with it: a backend's own
+//!   memory in the cell of the flight, at the same place until then.
 
 use crate::request::{Answer, Request};
 
@@ -60,7 +61,7 @@ pub use dialect::Stat;
 #[cfg(windows)]
 pub use iocp::RawEntry;
 #[cfg(windows)]
-pub(crate) use iocp::{Backend, Event, choose};
+pub(crate) use iocp::{Backend, Event, Scratch, choose};
 #[cfg(target_os = "linux")]
 pub(crate) use linux::{Backend, Event, choose};
 #[cfg(unix)]
@@ -72,8 +73,8 @@ pub use unix::{
 };
 #[cfg(unix)]
 pub(crate) use unix::{
-    CURRENT_DIR, EAGAIN, ECANCELED, Life, MSG_TRUNC, SHUT_RD, SHUT_RDWR, SHUT_WR, call, own_file,
-    own_socket,
+    CURRENT_DIR, EAGAIN, ECANCELED, Life, MSG_TRUNC, SHUT_RD, SHUT_RDWR, SHUT_WR, Scratch, call,
+    own_file, own_socket,
 };
 #[cfg(target_os = "linux")]
 pub use uring::RawEntry;
@@ -87,6 +88,21 @@ pub(crate) use windows::{
     CURRENT_DIR, EAGAIN, ECANCELED, Life, MSG_TRUNC, SHUT_RD, SHUT_RDWR, SHUT_WR, call, own_file,
     own_socket,
 };
+
+/// What only one system has.
+pub mod os {
+    /// Linux.
+    #[cfg(target_os = "linux")]
+    pub mod linux {
+        pub use crate::sys::uring::RawEntry;
+    }
+
+    /// Windows.
+    #[cfg(windows)]
+    pub mod windows {
+        pub use crate::sys::iocp::{Begin, Begun, RawEntry};
+    }
+}
 
 /// What became of a request at its launch.
 pub(crate) enum Launch {

@@ -16,3 +16,7 @@ pub use types::{
 };
 // Files and sockets are numbered alike.
 pub(crate) use types::{own as own_file, own as own_socket};
+
+/// What the backends of unix keep beside an operation: nothing.
+#[derive(Debug, Default)]
+pub(crate) struct Scratch;

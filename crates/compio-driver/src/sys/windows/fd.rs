@@ -79,16 +79,6 @@ pub trait IntoRawFd {
     fn into_raw_fd(self) -> RawFd;
 }
 
-/// Nothing that a backend would have to know about a descriptor's owner.
-#[derive(Debug)]
-pub(crate) struct Life;
-
-impl Life {
-    pub(crate) fn begin(_: RawFd) -> Self {
-        Self
-    }
-}
-
 /// No call takes the handle of a directory beside a path: a path says it all.
 pub(crate) const CURRENT_DIR: RawFd = RawFd::Handle(ptr::null_mut());
 

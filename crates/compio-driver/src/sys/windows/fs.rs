@@ -75,6 +75,16 @@ impl Stat {
         unsafe { mem::zeroed() }
     }
 
+    /// Where the calls write.
+    ///
+    /// # Safety
+    ///
+    /// `this` is valid.
+    pub(crate) unsafe fn as_parts(this: *mut Self) -> (*mut BY_HANDLE_FILE_INFORMATION, *mut u32) {
+        // SAFETY: by this function's contract.
+        unsafe { (&raw mut (*this).information, &raw mut (*this).reparse_tag) }
+    }
+
     /// Size in bytes.
     pub fn size(&self) -> u64 {
         wide(

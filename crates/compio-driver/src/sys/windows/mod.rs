@@ -4,6 +4,7 @@
 mod call;
 mod fd;
 mod fs;
+mod life;
 mod net;
 
 use std::ffi::c_int;
@@ -13,10 +14,11 @@ use windows_sys::Win32::{
     Networking::WinSock,
 };
 
-pub(crate) use call::call;
+pub(crate) use call::{as_handle, as_socket, call, first_span, last_error, new_socket, poll_now};
 pub use fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
-pub(crate) use fd::{CURRENT_DIR, Life, own_file, own_socket};
+pub(crate) use fd::{CURRENT_DIR, own_file, own_socket};
 pub use fs::{NativePath, OpenFlags, PathUnit, Stat};
+pub(crate) use life::{Life, life_of};
 pub use net::{Message, PeerAddress, RawSlice};
 pub(crate) use windows_sys::Win32::Networking::WinSock::{
     SD_BOTH as SHUT_RDWR, SD_RECEIVE as SHUT_RD, SD_SEND as SHUT_WR,

@@ -4,7 +4,9 @@
 use std::{fmt, mem, ptr};
 
 use socket2::SockAddr;
-use windows_sys::Win32::Networking::WinSock::{SOCKADDR_STORAGE, WSABUF, WSAMSG};
+use windows_sys::Win32::Networking::WinSock::{SOCKADDR, SOCKADDR_STORAGE, WSABUF, WSAMSG};
+
+use crate::request::TRANSFER_MAX;
 
 /// A part of memory that the kernel may read or write: `WSABUF` by another name.
 #[derive(Clone, Copy)]
@@ -12,10 +14,10 @@ use windows_sys::Win32::Networking::WinSock::{SOCKADDR_STORAGE, WSABUF, WSAMSG};
 pub struct RawSlice(WSABUF);
 
 impl RawSlice {
-    /// `len` bytes from `start`; of more than a `u32` can count, as many as it can.
+    /// `len` bytes from `start`, and at most [`TRANSFER_MAX`].
     pub fn new(start: *mut u8, len: usize) -> Self {
         Self(WSABUF {
-            len: u32::try_from(len).unwrap_or(u32::MAX),
+            len: len.min(TRANSFER_MAX) as u32,
             buf: start,
         })
     }
@@ -28,6 +30,10 @@ impl RawSlice {
     /// How many bytes it has.
     pub fn len(&self) -> usize {
         self.0.len as usize
+    }
+
+    pub(crate) fn as_wsabuf(&self) -> *const WSABUF {
+        &raw const self.0
     }
 
     /// Whether it has no bytes.
@@ -96,6 +102,16 @@ impl Message {
         };
     }
 
+    /// For the calls that take one.
+    ///
+    /// # Safety
+    ///
+    /// The message is valid.
+    pub(crate) unsafe fn as_wsamsg(this: *mut Self) -> *mut WSAMSG {
+        // SAFETY: by this function's contract.
+        unsafe { &raw mut (*this).header }
+    }
+
     /// The address that a receive wrote, if it wrote any.
     pub fn address(&self) -> Option<SockAddr> {
         let len = usize::try_from(self.header.namelen).ok()?;
@@ -145,6 +161,25 @@ impl PeerAddress {
             // SAFETY: a plain C struct for which all zeroes mean "no address".
             storage: unsafe { mem::zeroed() },
             len: mem::size_of::<SOCKADDR_STORAGE>() as i32,
+        }
+    }
+
+    /// Takes the address that an accept has reported.
+    ///
+    /// # Safety
+    ///
+    /// `this` is valid, and there are `len` bytes at `address`.
+    pub(crate) unsafe fn fill(this: *mut Self, address: *const SOCKADDR, len: i32) {
+        // SAFETY: by this function's contract; no more than there is room for.
+        unsafe {
+            let room = mem::size_of_val(&(*this).storage);
+            let len = usize::try_from(len).unwrap_or(0).min(room);
+            ptr::copy_nonoverlapping(
+                address.cast::<u8>(),
+                (&raw mut (*this).storage).cast::<u8>(),
+                len,
+            );
+            (*this).len = len as i32;
         }
     }
 

@@ -1,0 +1,483 @@
+//! The backend of Windows: overlapped calls, whose ends come to a completion port. Documented calls
+//! only.
+//!
+//! What the system has no overlapped call for (opening, attributes, flushing) goes to the pool of
+//! threads.
+//!
+//! # The life of an OVERLAPPED
+//!
+//! It lies in the cell of the flight, in the [`Scratch`], and stays there until the system has told
+//! of the call's end: by a packet, by the call's own success where packets are skipped then, or by
+//! its error. A cancel is a wish: what is cancelled is told of, too. Only then is the flight
+//! answered, and its cell may be used again.
+
+mod extensions;
+mod handles;
+mod port;
+mod raw;
+mod scratch;
+mod start;
+mod wait;
+
+use std::{
+    collections::VecDeque,
+    io, mem, ptr,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
+
+pub use raw::{Begin, Begun, RawEntry};
+pub(crate) use scratch::Scratch;
+use windows_sys::Win32::{
+    Foundation::ERROR_NOT_SUPPORTED,
+    Networking::WinSock::{WSADATA, WSAStartup},
+    System::IO::{CancelIoEx, OVERLAPPED_ENTRY},
+};
+
+use self::{
+    handles::{Handles, Route},
+    port::{Port, Subject},
+    scratch::Ask,
+    start::{Started, start, subject_of},
+    wait::Wait,
+};
+use super::{
+    AsRawFd, ECANCELED, Launch, RawFd,
+    windows::{as_handle, as_socket, call, poll_now},
+};
+use crate::{
+    driver::BackendKind,
+    flight::Key,
+    notify::Notifier,
+    request::{Answer, Net, Poll, Request},
+    spin::{Spin, Watch},
+};
+
+/// How many requests are answered at their launch before somebody else has a turn.
+const INSTANT_MAX: u32 = 64;
+
+/// How many packets are taken at once.
+const PACKETS_MAX: usize = 64;
+
+/// How often is asked about readiness that no overlapped call tells of.
+const KNOCK_EVERY: Duration = Duration::from_millis(1);
+
+pub(crate) struct Backend {
+    port: Arc<Port>,
+    handles: Handles,
+    /// Room for what the port gives.
+    packets: Box<[OVERLAPPED_ENTRY]>,
+    /// How many calls the port will tell of.
+    expected: usize,
+    /// Answers to be reported by the next wait.
+    answered: VecDeque<(Key, Answer)>,
+    /// Waits for readiness that no call tells of: the socket, and the bits.
+    knocking: Vec<(Key, RawFd, u32)>,
+    instant_left: u32,
+    spin: Spin,
+    /// How often the port was asked.
+    takes: u64,
+}
+
+/// What ends the backend's sleep.
+#[derive(Debug)]
+pub(crate) struct Event(Arc<Port>);
+
+/// Makes the backend; and says why this one.
+pub(crate) fn choose(
+    wanted: Option<BackendKind>,
+    _entries: u32,
+    spin: Spin,
+) -> io::Result<(Backend, Event, String)> {
+    let why = match wanted {
+        Some(kind @ (BackendKind::IoUring | BackendKind::Poll)) => {
+            return Err(io::Error::new(
+                io::ErrorKind::Unsupported,
+                format!(
+                    "the {kind} backend was asked for, which Windows does not have; \
+                     without a wish, or with `iocp`, completion ports serve here"
+                ),
+            ));
+        }
+        Some(BackendKind::Iocp) => "it was asked for",
+        None => "it is the one for this system",
+    };
+    start_winsock()?;
+    let port = Arc::new(Port::new()?);
+    let event = Event(Arc::clone(&port));
+    // SAFETY: a plain C struct for which all zeroes are a value.
+    let no_packet: OVERLAPPED_ENTRY = unsafe { mem::zeroed() };
+    let backend = Backend {
+        port,
+        handles: Handles::default(),
+        packets: vec![no_packet; PACKETS_MAX].into(),
+        expected: 0,
+        answered: VecDeque::new(),
+        knocking: Vec::new(),
+        instant_left: INSTANT_MAX,
+        spin,
+        takes: 0,
+    };
+    Ok((backend, event, why.into()))
+}
+
+/// Once for the process; nobody says when the last socket is gone.
+fn start_winsock() -> io::Result<()> {
+    static STARTED: OnceLock<i32> = OnceLock::new();
+    let code = *STARTED.get_or_init(|| {
+        let version = 0x0202;
+        // SAFETY: a plain C struct, which the call fills in.
+        unsafe {
+            let mut data: WSADATA = mem::zeroed();
+            WSAStartup(version, &mut data)
+        }
+    });
+    match code {
+        0 => Ok(()),
+        code => Err(io::Error::from_raw_os_error(code)),
+    }
+}
+
+impl Event {
+    /// An event that no backend listens to.
+    #[cfg(test)]
+    pub(crate) fn of_nobody() -> io::Result<Self> {
+        Ok(Self(Arc::new(Port::new()?)))
+    }
+
+    /// Ends the sleep. Callable from any thread, and never blocking.
+    pub(crate) fn signal(&self) {
+        // It fails where the system is out of memory: there is nobody to tell.
+        let _ = self.0.post(Subject::Wake, ptr::null_mut());
+    }
+}
+
+impl Backend {
+    pub(crate) fn kind(&self) -> BackendKind {
+        BackendKind::Iocp
+    }
+
+    /// How often the kernel was entered to wait.
+    pub(crate) fn enters(&self) -> u64 {
+        self.takes
+    }
+
+    /// Attaches the handle to the port for the rest of its life.
+    pub(crate) fn attach(&mut self, fd: RawFd) -> io::Result<()> {
+        match self.handles.attach(fd, true, &self.port) {
+            Ok(_) => Ok(()),
+            Err(code) => Err(io::Error::from_raw_os_error(code)),
+        }
+    }
+
+    /// # Safety
+    ///
+    /// What the request points to stays valid until the answer to `key` has been reported, and so
+    /// does the scratch, which belongs to this flight.
+    pub(crate) unsafe fn launch(
+        &mut self,
+        key: Key,
+        request: &Request,
+        scratch: *mut Scratch,
+    ) -> Launch {
+        // SAFETY: passed on from this function; the flight has not begun.
+        unsafe {
+            if let Some((fd, is_transfer)) = subject_of(request) {
+                return self.launch_overlapped(key, request, fd, is_transfer, scratch);
+            }
+            match *request {
+                Request::Nop => self.launch_nop(key, scratch),
+                Request::Poll(Poll::Once { fd, .. }) => self.launch_wait(key, fd, scratch),
+                Request::Net(Net::Socket { .. } | Net::Shutdown { .. }) => {
+                    let answer = call(request);
+                    self.answer(key, answer)
+                }
+                Request::Pipe(_) => Launch::Answered(Err(ERROR_NOT_SUPPORTED as i32)),
+                Request::File(_) | Request::Net(_) | Request::Work(_) | Request::Raw(_) => {
+                    Launch::Pool(*request)
+                }
+            }
+        }
+    }
+
+    /// Its point is to take the whole way.
+    ///
+    /// # Safety
+    ///
+    /// As [`launch`](Self::launch).
+    unsafe fn launch_nop(&mut self, key: Key, scratch: *mut Scratch) -> Launch {
+        // SAFETY: passed on from this function.
+        unsafe {
+            (*scratch).prepare(key, RawFd::Handle(ptr::null_mut()));
+            (*scratch).ask = Ask::Nop;
+            if let Err(code) = self.port.post(Subject::Io, &raw mut (*scratch).overlapped) {
+                (*scratch).clear();
+                return Launch::Answered(Err(code));
+            }
+        }
+        self.expected += 1;
+        Launch::InFlight
+    }
+
+    /// Any handle can be waited for.
+    ///
+    /// # Safety
+    ///
+    /// As [`launch`](Self::launch).
+    unsafe fn launch_wait(&mut self, key: Key, fd: RawFd, scratch: *mut Scratch) -> Launch {
+        // SAFETY: passed on from this function.
+        unsafe {
+            (*scratch).prepare(key, fd);
+            (*scratch).ask = Ask::Signal;
+            let overlapped = &raw mut (*scratch).overlapped;
+            let wait = (*scratch).wait.insert(Wait::new(&self.port, overlapped));
+            if let Err(code) = wait.begin(as_handle(fd)) {
+                (*scratch).clear();
+                return Launch::Answered(Err(code));
+            }
+        }
+        self.expected += 1;
+        Launch::InFlight
+    }
+
+    /// # Safety
+    ///
+    /// As [`launch`](Self::launch).
+    unsafe fn launch_overlapped(
+        &mut self,
+        key: Key,
+        request: &Request,
+        fd: RawFd,
+        is_transfer: bool,
+        scratch: *mut Scratch,
+    ) -> Launch {
+        let mut known = match self.handles.attach(fd, is_transfer, &self.port) {
+            Ok(known) => known,
+            Err(code) => return Launch::Answered(Err(code)),
+        };
+        if known.route == Route::Thread {
+            return Launch::Pool(*request);
+        }
+        // What a call of somebody else's means by "success" is not known: it may be none that a
+        // handle which skips packets skips.
+        if !is_transfer && known.route == Route::PacketUnlessImmediate {
+            known.route = Route::Event;
+        }
+        // SAFETY: passed on from this function; nothing uses the scratch before the call.
+        unsafe {
+            (*scratch).prepare(key, fd);
+            let overlapped = &raw mut (*scratch).overlapped;
+            if known.route == Route::Event {
+                let wait = (*scratch).wait.insert(Wait::new(&self.port, overlapped));
+                match wait.add_event() {
+                    Ok(event) => (*overlapped).hEvent = event,
+                    Err(code) => {
+                        (*scratch).clear();
+                        return Launch::Answered(Err(code));
+                    }
+                }
+            }
+            let begun = match start(request, known, scratch) {
+                Started::Called(begun) => begun,
+                Started::Knock(events) => {
+                    (*scratch).clear();
+                    self.knocking.push((key, fd, events));
+                    return Launch::InFlight;
+                }
+            };
+            match begun {
+                Begun::Over(answer) => {
+                    (*scratch).clear();
+                    return self.answer(key, answer);
+                }
+                Begun::Success if known.route != Route::Packet => {
+                    let answer = (*scratch).finish();
+                    return self.answer(key, answer);
+                }
+                Begun::Success | Begun::Pending => {}
+            }
+            if let Some(wait) = &mut (*scratch).wait
+                && let Err(code) = wait.begin_for_event()
+            {
+                return Launch::Answered(self.call_back(scratch, code));
+            }
+        }
+        self.expected += 1;
+        Launch::InFlight
+    }
+
+    /// Ends a call whose end would not be told of.
+    ///
+    /// # Safety
+    ///
+    /// The scratch is that of a call under way.
+    unsafe fn call_back(&mut self, scratch: *mut Scratch, code: i32) -> Answer {
+        // SAFETY: by this function's contract.
+        unsafe {
+            CancelIoEx(as_handle((*scratch).fd), &raw const (*scratch).overlapped);
+            (*scratch).wait_for_end();
+            (*scratch).clear();
+        }
+        Err(code)
+    }
+
+    /// # Safety
+    ///
+    /// The flight has not been answered, and the scratch is its own.
+    pub(crate) unsafe fn cancel(&mut self, key: Key, scratch: *mut Scratch) {
+        if let Some(place) = self.knocking.iter().position(|knock| knock.0 == key) {
+            self.knocking.swap_remove(place);
+            self.answered.push_back((key, Err(ECANCELED)));
+            return;
+        }
+        // SAFETY: by this function's contract. Of a call under way only its address is used.
+        unsafe {
+            match (*scratch).ask {
+                // Answered, but not reported yet; or on its way here.
+                Ask::Nothing | Ask::Nop => {}
+                Ask::Signal => {
+                    let has_fired = (*scratch).wait.as_mut().is_none_or(Wait::end);
+                    if !has_fired {
+                        (*scratch).clear();
+                        self.expected -= 1;
+                        self.answered.push_back((key, Err(ECANCELED)));
+                    }
+                }
+                Ask::Read
+                | Ask::Write
+                | Ask::Recv
+                | Ask::Send
+                | Ask::RecvMsg { .. }
+                | Ask::Connect
+                | Ask::Accept { .. }
+                | Ask::Readable { .. }
+                | Ask::Raw => {
+                    // What is over already is not found.
+                    CancelIoEx(as_handle((*scratch).fd), &raw const (*scratch).overlapped);
+                }
+            }
+        }
+    }
+
+    /// Sleeps for at most `timeout` (`None`: as long as it takes) if there is nothing to report,
+    /// and reports all that is there.
+    pub(crate) fn wait(
+        &mut self,
+        timeout: Option<Duration>,
+        notifier: &Notifier,
+        land: &mut dyn FnMut(Key, Answer),
+    ) -> io::Result<()> {
+        self.instant_left = INSTANT_MAX;
+        let timeout = if self.knocking.is_empty() {
+            timeout
+        } else {
+            Some(timeout.map_or(KNOCK_EVERY, |timeout| timeout.min(KNOCK_EVERY)))
+        };
+        let waited = if timeout != Some(Duration::ZERO) && self.answered.is_empty() {
+            self.sleep(timeout, notifier)
+        } else if self.expected > 0 {
+            self.take(Some(Duration::ZERO))
+        } else {
+            Ok(())
+        };
+        self.knock();
+        for (key, answer) in self.answered.drain(..) {
+            land(key, answer);
+        }
+        waited
+    }
+
+    fn sleep(&mut self, timeout: Option<Duration>, notifier: &Notifier) -> io::Result<()> {
+        let mut watch = self.spin.start(timeout);
+        let result = self.look_and_sleep(&mut watch, timeout, notifier);
+        self.spin.learn(&watch);
+        result
+    }
+
+    fn look_and_sleep(
+        &mut self,
+        watch: &mut Watch,
+        timeout: Option<Duration>,
+        notifier: &Notifier,
+    ) -> io::Result<()> {
+        if watch.may_spin() {
+            while watch.spin() {
+                if notifier.is_notified() {
+                    return Ok(());
+                }
+                self.take(Some(Duration::ZERO))?;
+                if !self.answered.is_empty() {
+                    return Ok(());
+                }
+            }
+        }
+        if !notifier.park() {
+            return self.take(Some(Duration::ZERO));
+        }
+        let result = self.take(timeout.map(|timeout| watch.remaining(timeout)));
+        notifier.unpark();
+        result
+    }
+
+    /// Takes all packets that are there, and waits for the first.
+    fn take(&mut self, mut timeout: Option<Duration>) -> io::Result<()> {
+        loop {
+            self.takes += 1;
+            let count = self.port.take(&mut self.packets, timeout)?;
+            for place in 0..count {
+                let packet = self.packets[place];
+                if packet.lpCompletionKey == Subject::Wake as usize {
+                    continue;
+                }
+                let scratch: *mut Scratch = packet.lpOverlapped.cast();
+                // SAFETY: packets about anything else come from calls and waits that were begun
+                // here. Their scratch is kept until they are answered, which is now.
+                let answer = unsafe { (*scratch).finish() };
+                // SAFETY: likewise.
+                let key = unsafe { (*scratch).key };
+                self.expected -= 1;
+                self.answered.push_back((key, answer));
+            }
+            if count < self.packets.len() {
+                return Ok(());
+            }
+            timeout = Some(Duration::ZERO);
+        }
+    }
+
+    /// Asks again about readiness that no call tells of.
+    fn knock(&mut self) {
+        let Self {
+            knocking, answered, ..
+        } = self;
+        knocking.retain(
+            |(key, fd, events)| match poll_now(as_socket(*fd), *events) {
+                Ok(0) => true,
+                answer => {
+                    answered.push_back((*key, answer));
+                    false
+                }
+            },
+        );
+    }
+
+    /// For a sleep outside of [`wait`](Self::wait). False if there is something to do already.
+    pub(crate) fn prepare_to_sleep(&mut self, notifier: &Notifier) -> bool {
+        self.answered.is_empty() && self.knocking.is_empty() && notifier.park()
+    }
+
+    fn answer(&mut self, key: Key, answer: Answer) -> Launch {
+        if self.instant_left > 0 {
+            self.instant_left -= 1;
+            return Launch::Answered(answer);
+        }
+        self.answered.push_back((key, answer));
+        Launch::InFlight
+    }
+}
+
+impl AsRawFd for Backend {
+    fn as_raw_fd(&self) -> RawFd {
+        RawFd::Handle(self.port.handle())
+    }
+}

@@ -1,0 +1,64 @@
+//! Overlapped calls that are made elsewhere.
+
+use std::ffi::c_void;
+
+use windows_sys::Win32::Foundation::ERROR_IO_PENDING;
+
+use crate::{
+    request::Answer,
+    sys::{RawFd, windows::last_error},
+};
+
+/// An overlapped call in words of its own: what [`Request::Raw`](crate::request::Request::Raw)
+/// points to on Windows.
+#[derive(Debug, Clone, Copy)]
+pub struct RawEntry {
+    pub(in crate::sys) fd: RawFd,
+    pub(in crate::sys) begin: Begin,
+    pub(in crate::sys) data: *mut (),
+}
+
+/// Makes the call. It is given the handle, the address of the `OVERLAPPED` that the call is to be
+/// made with (its offset is zero), and the data of the [`RawEntry`].
+pub type Begin = unsafe fn(RawFd, *mut c_void, *mut ()) -> Begun;
+
+/// How an overlapped call has returned.
+#[derive(Debug, Clone, Copy)]
+pub enum Begun {
+    /// With success: it is over, or its end is told of later, as the handle has it.
+    Success,
+    /// With `ERROR_IO_PENDING`: its end is told of later.
+    Pending,
+    /// With anything else, which may mean success nevertheless: its end is not told of.
+    Over(Answer),
+}
+
+impl RawEntry {
+    /// A call on `fd`, which `begin` makes, once, with `data`.
+    ///
+    /// `begin` may run on another thread: where the handle belongs to another port, or is not for
+    /// overlapped calls. What it does not answer itself is answered by the number of bytes
+    /// transferred.
+    ///
+    /// # Safety
+    ///
+    /// `begin` makes one call with the `OVERLAPPED` that it is given, does nothing else with it,
+    /// and says truly how the call has returned. The call is the last thing that it does.
+    pub unsafe fn new(fd: RawFd, begin: Begin, data: *mut ()) -> Self {
+        Self { fd, begin, data }
+    }
+}
+
+impl Begun {
+    /// What a call says that returns false, or -1, for an error to be asked for. To be made right
+    /// after the call.
+    pub fn new(succeeded: bool) -> Self {
+        if succeeded {
+            return Self::Success;
+        }
+        match last_error() {
+            code if code == ERROR_IO_PENDING as i32 => Self::Pending,
+            code => Self::Over(Err(code)),
+        }
+    }
+}
