@@ -135,7 +135,8 @@ fn writing_a_few_buffers_at_once() {
     let fd = share(tempfile::tempfile().unwrap());
     check(|| {
         let write = WriteVectoredAt::new(fd.clone(), 0, ["a", "b", "c", "d"]);
-        assert_eq!(run(&driver, write).0.unwrap(), 4);
+        // Not every system takes more than the first.
+        assert!(run(&driver, write).0.unwrap() > 0);
     });
 }
 
@@ -209,7 +210,7 @@ fn blocking_work() {
 
 #[test]
 fn the_low_level_door() {
-    let driver = Driver::new().unwrap();
+    let driver = driver_with_a_thread();
     let mut file = tempfile::tempfile().unwrap();
     file.write_all(b"content").unwrap();
     file.seek(SeekFrom::Start(0)).unwrap();

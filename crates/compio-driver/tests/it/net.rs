@@ -1,8 +1,10 @@
 //! Sockets: success, failure and the end of each operation.
 
 use std::{
-    io::Write,
+    fmt::Debug,
+    io::{self, Write},
     net::{Shutdown as Direction, TcpListener, TcpStream, UdpSocket},
+    time::Duration,
 };
 
 use compio_driver::{
@@ -12,7 +14,7 @@ use compio_driver::{
 use socket2::{Domain, Type};
 
 use crate::support::{
-    MSG_PEEK, MSG_TRUNC, check_error, check_gone, check_returned, code, driver, is_inherited, pipe,
+    MSG_PEEK, MSG_TRUNC, begin, check_error, check_gone, code, driver, is_inherited, on_wine, pipe,
     run, share, sockets,
 };
 
@@ -77,6 +79,10 @@ fn a_socket_of_no_known_family_fails() {
 
 #[test]
 fn accepting_from_a_socket_that_does_not_listen_fails() {
+    if on_wine() {
+        // Which waits for ever.
+        return;
+    }
     let driver = driver();
     let accept = Accept::new(tcp_socket(&driver));
     check_error(run(&driver, driver.submit(accept)), code::NOT_LISTENING);
@@ -130,6 +136,15 @@ fn a_recv_that_peeks_takes_nothing_away() {
     }
 }
 
+/// The call wants a socket.
+#[track_caller]
+fn check_no_socket<T: Debug>(result: io::Result<T>) {
+    let code = result.expect_err("it should fail").raw_os_error();
+    // Wine says in some cases that the handle is not for this.
+    let is_right = code == Some(code::NOT_A_SOCKET);
+    assert!(is_right || on_wine() && code == Some(code::NOT_FOR_THIS));
+}
+
 #[test]
 fn what_is_no_socket_gives_the_buffer_back() {
     let driver = driver();
@@ -141,26 +156,28 @@ fn what_is_no_socket_gives_the_buffer_back() {
     let send = Send::new(write.clone(), text.clone(), 0);
     let recv_from = RecvFrom::new(read.clone(), text.clone(), 0);
     let send_to = SendTo::new(write.clone(), text.clone(), address, 0);
-    check_returned(run(&driver, driver.submit(recv)), code::NOT_A_SOCKET, &text);
-    check_returned(run(&driver, driver.submit(send)), code::NOT_A_SOCKET, &text);
-    let (received, buffer) = run(&driver, driver.submit(recv_from));
-    check_returned((received, buffer), code::NOT_A_SOCKET, &text);
-    check_returned(
+    for (result, buffer) in [
+        run(&driver, driver.submit(recv)),
+        run(&driver, driver.submit(send)),
         run(&driver, driver.submit(send_to)),
-        code::NOT_A_SOCKET,
-        &text,
-    );
+    ] {
+        check_no_socket(result);
+        assert_eq!(buffer, text);
+    }
+    let (received, buffer) = run(&driver, driver.submit(recv_from));
+    check_no_socket(received);
+    assert_eq!(buffer, text);
 
     let recv_msg = RecvMsg::new(read, [text.clone(), text.clone()], text.clone(), 0);
     let (received, (buffers, control)) = run(&driver, driver.submit(recv_msg));
-    check_error(received, code::NOT_A_SOCKET);
+    check_no_socket(received);
     assert_eq!(
         (buffers, control),
         ([text.clone(), text.clone()], text.clone())
     );
     let send_msg = SendMsg::new(write, [text.clone(), text.clone()], [], None, 0);
     let (sent, (buffers, _)) = run(&driver, driver.submit(send_msg));
-    check_error(sent, code::NOT_A_SOCKET);
+    check_no_socket(sent);
     assert_eq!(buffers, [text.clone(), text]);
 }
 
@@ -246,6 +263,29 @@ fn a_truncated_datagram_never_overstates_the_buffer() {
     let (received, (buffers, _)) = run(&driver, driver.submit(recv));
     assert_eq!(buffers, [b"012".to_vec(), b"3".to_vec()]);
     assert_ne!(received.unwrap().flags & MSG_TRUNC, 0, "and says so");
+}
+
+/// Its end may be told in two ways at once, of which the second must not be taken for another's.
+#[test]
+fn a_truncated_datagram_ends_nobody_else() {
+    let driver = driver();
+    let [(one, _), (other, address)] = datagram_sockets();
+    for _ in 0..20 {
+        let send = SendTo::new(one.clone(), "0123456789", address.clone(), 0);
+        run(&driver, driver.submit(send)).0.unwrap();
+        let recv = Recv::new(other.clone(), Vec::with_capacity(4), 0);
+        assert_eq!(run(&driver, driver.submit(recv)).1, b"0123");
+        // In the cell of the one before.
+        let mut next = driver.submit(Recv::new(other.clone(), Vec::with_capacity(16), 0));
+        begin(&driver, &mut next);
+        for _ in 0..3 {
+            driver.turn(Some(Duration::from_millis(1))).unwrap();
+            begin(&driver, &mut next);
+        }
+        let send = SendTo::new(one.clone(), "whole", address.clone(), 0);
+        run(&driver, driver.submit(send)).0.unwrap();
+        assert_eq!(run(&driver, next).1, b"whole");
+    }
 }
 
 /// A stream discards what it is asked to truncate: nothing is written to the buffer.

@@ -23,7 +23,7 @@ pub(crate) mod code {
         EAFNOSUPPORT as NO_SUCH_FAMILY, EBADF as NOT_OPEN_FOR_THIS, ECANCELED as CANCELLED,
         ECONNREFUSED as REFUSED, ECONNRESET as RESET, EINVAL as NO_SUCH_OFFSET,
         EINVAL as NOT_LISTENING, EISCONN as CONNECTED_ALREADY, ENOENT as NOT_FOUND,
-        ENOTCONN as NOT_CONNECTED, ENOTSOCK as NOT_A_SOCKET,
+        ENOTCONN as NOT_CONNECTED, ENOTSOCK as NOT_A_SOCKET, EOPNOTSUPP as NOT_FOR_THIS,
     };
 }
 
@@ -95,6 +95,9 @@ pub(crate) fn file(content: &[u8]) -> (File, SharedFd) {
     (file, fd)
 }
 
+/// How many buffers go into one transfer of a file.
+pub(crate) const BUFFERS_MAX: usize = 1024;
+
 /// Puts the file to disk and out of memory, from this offset on.
 pub(crate) fn forget_from(file: &File, offset: i64) {
     file.sync_all().expect("a disk");
@@ -154,6 +157,11 @@ pub(crate) fn no_descriptors() -> impl Iterator<Item = RawFd> {
 /// Whether the error says that there is no such descriptor.
 pub(crate) fn is_no_descriptor(error: &io::Error) -> bool {
     error.raw_os_error() == Some(libc::EBADF)
+}
+
+/// Whether this is Windows in name only.
+pub(crate) fn on_wine() -> bool {
+    false
 }
 
 /// Whether an outer loop that waits for the driver's descriptor is woken within this time.

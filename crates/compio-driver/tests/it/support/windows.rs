@@ -34,6 +34,7 @@ use windows_sys::Win32::{
         FILE_SHARE_READ, FILE_SHARE_WRITE, OPEN_ALWAYS, OPEN_EXISTING, PIPE_ACCESS_INBOUND,
     },
     System::{
+        LibraryLoader::{GetModuleHandleA, GetProcAddress},
         Pipes::{CreateNamedPipeW, PIPE_REJECT_REMOTE_CLIENTS},
         Threading::{GetCurrentThread, GetThreadTimes, WaitForSingleObject},
     },
@@ -55,6 +56,7 @@ pub(crate) mod code {
     pub(crate) const CONNECTED_ALREADY: i32 = WinSock::WSAEISCONN;
     pub(crate) const NOT_A_SOCKET: i32 = WinSock::WSAENOTSOCK;
     pub(crate) const NOT_CONNECTED: i32 = WinSock::WSAENOTCONN;
+    pub(crate) const NOT_FOR_THIS: i32 = WinSock::WSAEOPNOTSUPP;
     pub(crate) const NOT_FOUND: i32 = ERROR_FILE_NOT_FOUND as i32;
     pub(crate) const NOT_LISTENING: i32 = WinSock::WSAEINVAL;
     pub(crate) const NOT_OPEN_FOR_THIS: i32 = ERROR_ACCESS_DENIED as i32;
@@ -153,6 +155,9 @@ pub(crate) fn file(content: &[u8]) -> (File, SharedFd) {
     (file, share(overlapped.expect("the same file")))
 }
 
+/// How many buffers go into one transfer of a file: no call takes several that are no pages.
+pub(crate) const BUFFERS_MAX: usize = 1;
+
 /// Puts the file to disk. That it be forgotten, nobody can ask for.
 pub(crate) fn forget_from(file: &File, _offset: i64) {
     file.sync_all().expect("a disk");
@@ -226,6 +231,15 @@ pub(crate) fn is_no_descriptor(error: &io::Error) -> bool {
     [ERROR_INVALID_HANDLE as i32, WSAENOTSOCK]
         .map(Some)
         .contains(&error.raw_os_error())
+}
+
+/// Whether this is Windows in name only, and what Wine does otherwise need not be right.
+pub(crate) fn on_wine() -> bool {
+    // SAFETY: both names end with a zero; the module is always loaded.
+    unsafe {
+        let module = GetModuleHandleA(c"ntdll.dll".as_ptr().cast());
+        GetProcAddress(module, c"wine_get_version".as_ptr().cast()).is_some()
+    }
 }
 
 /// Whether an outer loop that waits for the driver's handle is woken within this time.

@@ -1,8 +1,9 @@
-//! Connects that wait for a listener without room. Windows refuses them.
+//! Connects that wait for a listener without room, which Windows refuses, and those that are tried
+//! again with the same socket, which it may refuse.
 
-use std::time::Duration;
+use std::{net::TcpListener, time::Duration};
 
-use compio_driver::op::Connect;
+use compio_driver::{SockAddr, op::Connect};
 
 use crate::{
     blocking_mode::socket,
@@ -72,4 +73,18 @@ fn a_unix_listener_without_room_is_waited_for() {
         drop(listener.accept().unwrap());
         run(&driver, waits).unwrap();
     });
+}
+
+#[test]
+fn a_socket_that_was_refused_may_try_again() {
+    for driver in each_backend() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = SockAddr::from(listener.local_addr().unwrap());
+        drop(listener);
+        let fd = socket(socket2::Domain::IPV4);
+        for _ in 0..2 {
+            let connect = Connect::new(fd.clone(), address.clone());
+            check_error(run(&driver, driver.submit(connect)), code::REFUSED);
+        }
+    }
 }
