@@ -71,6 +71,15 @@ fn warm_up() {
     run(&driver, driver.submit(Blocking::new(|| ())))
         .unwrap()
         .unwrap();
+    drop(driver);
+    // See `settle`.
+    loop {
+        let now = open_now();
+        thread::sleep(Duration::from_millis(5));
+        if open_now() == now {
+            return;
+        }
+    }
 }
 
 fn poll<O: Owned>(submit: &mut Submit<O>) -> Poll<O::Output> {
