@@ -323,6 +323,30 @@ fn a_message_gathers_and_scatters() {
     assert_eq!(buffers, [b"a".to_vec(), b"bcde".to_vec()]);
 }
 
+/// Which is another call on some systems.
+#[test]
+fn a_message_may_have_room_for_more_than_comes() {
+    let driver = driver();
+    let [(one, one_address), (other, address)] = datagram_sockets();
+    for text in ["short", "much longer than the room"] {
+        let send = SendTo::new(one.clone(), text, address.clone(), 0);
+        run(&driver, driver.submit(send)).0.unwrap();
+        let room = [Vec::with_capacity(3), Vec::with_capacity(7)];
+        let recv = RecvMsg::new(other.clone(), room, Vec::with_capacity(64), 0);
+        let (received, (buffers, control)) = run(&driver, driver.submit(recv));
+        let received = received.unwrap();
+        let taken = &text.as_bytes()[..text.len().min(10)];
+        assert_eq!(
+            (received.len, buffers.concat()),
+            (taken.len(), taken.to_vec())
+        );
+        assert_eq!((received.control_len, control.len()), (0, 0));
+        assert_eq!(received.flags & MSG_TRUNC != 0, text.len() > 10);
+        let sender = received.address.unwrap().as_socket();
+        assert_eq!(sender, one_address.as_socket());
+    }
+}
+
 #[test]
 fn new_sockets_are_not_inherited() {
     let driver = driver();

@@ -8,7 +8,9 @@ use compio_driver::{
 };
 use compio_io::buf::IntoInner;
 
-use crate::support::{begin, each_backend, file, run, share, streams, tcp};
+use crate::support::{
+    begin, check_error, code, drain, each_backend, fair_driver, file, run, share, streams, tcp,
+};
 
 /// A receive that waits, and then gets these bytes.
 #[track_caller]
@@ -77,4 +79,41 @@ fn numbers_come_again_as_something_else() {
             assert_eq!(run(&driver, driver.submit(read)).1, b"file");
         }
     }
+}
+
+/// Which on Windows belongs to the first one.
+#[test]
+fn two_drivers_know_the_same_descriptor() {
+    let (one, other) = (fair_driver(), fair_driver());
+    let (near, mut far) = tcp();
+    let near = share(near);
+    for _ in 0..5 {
+        check_recv(&one, &near, &mut far, b"one");
+        check_recv(&other, &near, &mut far, b"other");
+    }
+}
+
+#[test]
+fn a_receive_through_a_second_driver_is_given_up() {
+    let (one, other) = (fair_driver(), fair_driver());
+    let (near, mut far) = tcp();
+    let near = share(near);
+    check_recv(&one, &near, &mut far, b"one");
+    for is_dropped in [false, true] {
+        let mut recv = other.submit(Recv::new(near.clone(), Vec::with_capacity(64), 0));
+        begin(&other, &mut recv);
+        other.turn(Some(Duration::from_millis(1))).unwrap();
+        if is_dropped {
+            drop(recv);
+            drain(&other);
+        } else {
+            recv.cancel();
+            check_error(run(&other, recv).0, code::CANCELLED);
+        }
+        check_recv(&one, &near, &mut far, b"again");
+    }
+    let mut last = other.submit(Recv::new(near, Vec::with_capacity(64), 0));
+    begin(&other, &mut last);
+    drop(other);
+    drop(last);
 }

@@ -100,17 +100,6 @@ fn a_pushed_number_is_used_again() {
     }
 }
 
-#[test]
-fn two_drivers_know_the_same_descriptor() {
-    let (one, other) = (readiness(), readiness());
-    let (near, mut far) = tcp();
-    let near = share(near);
-    for _ in 0..5 {
-        check_recv(&one, &near, &mut far, b"one");
-        check_recv(&other, &near, &mut far, b"other");
-    }
-}
-
 /// Sleeps of a driver that has nothing to be told.
 #[track_caller]
 fn check_quiet(driver: &Driver) {

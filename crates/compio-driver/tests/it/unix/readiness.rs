@@ -1,4 +1,5 @@
-//! Readiness of other kinds, and of other things than sockets: Windows can be asked for neither.
+//! Readiness of other things than sockets, and what a socket tells unasked: Windows knows the one not
+//! at all, and the other only by asking again and again.
 
 use std::{
     io::Write,
@@ -7,9 +8,9 @@ use std::{
     time::Duration,
 };
 
-use compio_driver::op::{PollOnce, Readiness, Recv, WriteAt};
+use compio_driver::op::{PollOnce, Readiness, WriteAt};
 
-use crate::support::{begin, driver, each_backend, pipe, run, share, sockets, tcp};
+use crate::support::{begin, driver, each_backend, pipe, run, share, tcp};
 
 #[test]
 fn a_readable_descriptor_is_ready_at_once() {
@@ -25,29 +26,6 @@ fn a_readable_descriptor_is_ready_at_once() {
 }
 
 #[test]
-fn a_poll_waits_for_what_is_asked() {
-    let driver = driver();
-    let (one, other) = sockets();
-    let mut readable = driver.submit(PollOnce::new(one.clone(), Readiness::READABLE));
-    begin(&driver, &mut readable);
-    let writable = driver.submit(PollOnce::new(one, Readiness::WRITABLE));
-    assert!(
-        run(&driver, writable)
-            .unwrap()
-            .contains(Readiness::WRITABLE)
-    );
-    begin(&driver, &mut readable);
-    run(&driver, driver.submit(WriteAt::at_cursor(other, "x")))
-        .0
-        .unwrap();
-    assert!(
-        run(&driver, readable)
-            .unwrap()
-            .contains(Readiness::READABLE)
-    );
-}
-
-#[test]
 fn a_hang_up_is_reported_unasked() {
     let driver = driver();
     let (read, write) = pipe();
@@ -55,28 +33,6 @@ fn a_hang_up_is_reported_unasked() {
     let poll = PollOnce::new(read, Readiness::PRIORITY);
     let ready = run(&driver, driver.submit(poll)).unwrap();
     assert!(ready.contains(Readiness::HANG_UP));
-}
-
-/// The one waits for what does not come: that must not keep the others waiting.
-#[test]
-fn a_poll_is_in_nobodys_way() {
-    for driver in each_backend() {
-        let (near, mut far) = tcp();
-        let near = share(near);
-        let mut priority = driver.submit(PollOnce::new(near.clone(), Readiness::PRIORITY));
-        begin(&driver, &mut priority);
-        for _ in 0..3 {
-            let mut recv = driver.submit(Recv::new(near.clone(), Vec::with_capacity(8), 0));
-            begin(&driver, &mut recv);
-            driver.turn(Some(Duration::ZERO)).unwrap();
-            far.write_all(b"x").unwrap();
-            assert_eq!(run(&driver, recv).1, b"x");
-        }
-        far.write_all(b"x").unwrap();
-        let readable = PollOnce::new(near.clone(), Readiness::READABLE);
-        assert!(run(&driver, driver.submit(readable)).is_ok());
-        begin(&driver, &mut priority);
-    }
 }
 
 /// What is there all the time must not be reported over and over.
