@@ -82,7 +82,12 @@ pub struct Backend {
 /// ```
 pub trait Poller {
     /// Makes a descriptor known to the driver. Descriptors are attached by their first operation
-    /// where that is needed at all; doing it early only makes an error appear early.
+    /// where that is needed at all; doing it early makes an error appear early.
+    ///
+    /// # Platform differences
+    ///
+    /// On Windows a bare number that is used more than once is served faster if it has been attached:
+    /// what it stands for is then taken to be the same until it is attached again.
     ///
     /// # Errors
     ///
@@ -493,8 +498,9 @@ impl Inner {
             request,
             desk: Arc::clone(&self.desk),
         };
-        let error = self.pool.dispatch(job).err()?;
-        Some(Err(error.raw_os_error().unwrap_or(sys::EAGAIN)))
+        // No thread can be started, for now.
+        self.pool.dispatch(job).err()?;
+        Some(Err(sys::EAGAIN))
     }
 
     /// Asks for the end of a flight that may be in the backend's hands or in the pool's.

@@ -436,7 +436,7 @@ impl Flights {
         for slot in 0..CELLS_PER_PAGE {
             let is_last = slot + 1 == CELLS_PER_PAGE;
             let header = Header {
-                scratch: Scratch::default(),
+                scratch: Scratch::new(),
                 owner: Owner::Nobody,
                 discard: discard_nothing,
                 answer: Ok(0),

@@ -196,9 +196,13 @@ pub struct Work {
 /// Stands for the current directory where a request wants the descriptor of one.
 pub const CURRENT_DIR: RawFd = crate::sys::CURRENT_DIR;
 
-/// Whether this error says that a request was given up before it did anything.
+/// Whether this error says that a request was given up before it did anything, or that there was no
+/// thread for it.
 pub(crate) fn did_not_run(error: &std::io::Error) -> bool {
-    error.raw_os_error() == Some(crate::sys::ECANCELED) || error.raw_os_error().is_none()
+    match error.raw_os_error() {
+        Some(code) => code == crate::sys::ECANCELED || code == crate::sys::EAGAIN,
+        None => true,
+    }
 }
 
 /// What comes back: a number whose meaning the request tells, or the system's error code.

@@ -298,8 +298,7 @@ impl Open {
     ///
     /// # Platform differences
     ///
-    /// On Windows, the flags are what `CreateFileW` wants to know, and `mode` has the
-    /// `FILE_ATTRIBUTE_` bits of a file that is created.
+    /// On Windows, the flags are what `CreateFileW` wants to know, and `mode` means nothing.
     pub fn new(path: NativePath, flags: OpenFlags, mode: u32) -> Self {
         Self { path, flags, mode }
     }

@@ -3,8 +3,8 @@
 //!
 //! A handle is attached to one port for life, by its first operation here, so that an accepted
 //! socket can still move to another thread before it is used. Numbers of handles are used again:
-//! what is remembered of one holds for the [life](life_of) of a [`SharedFd`](crate::SharedFd), and
-//! of a bare number nothing is remembered.
+//! what is remembered of one holds for the [life](life_of) of a [`SharedFd`](crate::SharedFd). Of a
+//! bare number nothing is remembered, unless it was [attached](crate::Poller::attach) by hand.
 
 use std::{collections::HashMap, mem, ptr};
 
@@ -59,6 +59,8 @@ pub(super) struct Known {
 #[derive(Default)]
 pub(super) struct Handles {
     known: HashMap<RawFd, (u64, Known)>,
+    /// Bare numbers that were attached by hand.
+    bare: HashMap<RawFd, Known>,
 }
 
 impl Handles {
@@ -71,7 +73,7 @@ impl Handles {
         port: &Port,
     ) -> Result<Known, i32> {
         let Some(life) = life_of(fd) else {
-            return attach(fd, is_transfer, port);
+            return self.attach_bare(fd, is_transfer, port);
         };
         if let Some((since, known)) = self.known.get(&fd)
             && *since == life
@@ -81,6 +83,26 @@ impl Handles {
         let known = attach(fd, is_transfer, port)?;
         self.known.insert(fd, (life, known));
         Ok(known)
+    }
+
+    /// Attaches by hand: from now on the number stands for this handle.
+    pub(super) fn attach_by_hand(&mut self, fd: RawFd, port: &Port) -> Result<(), i32> {
+        let known = self.attach(fd, true, port)?;
+        self.bare.insert(fd, known);
+        Ok(())
+    }
+
+    fn attach_bare(&mut self, fd: RawFd, is_transfer: bool, port: &Port) -> Result<Known, i32> {
+        let known = attach(fd, is_transfer, port)?;
+        match known.route {
+            // It belongs to a port already. If it was attached by hand, that is this one.
+            Route::Event | Route::Thread => Ok(self.bare.get(&fd).copied().unwrap_or(known)),
+            // It is another than before.
+            Route::Packet | Route::PacketUnlessImmediate => {
+                self.bare.remove(&fd);
+                Ok(known)
+            }
+        }
     }
 }
 

@@ -43,7 +43,10 @@ impl RawEntry {
     /// # Safety
     ///
     /// `begin` makes one call with the `OVERLAPPED` that it is given, does nothing else with it,
-    /// and says truly how the call has returned. The call is the last thing that it does.
+    /// and says truly how the call has returned. The call is the last thing that it does. It does
+    /// not unwind, and does not use the driver, which is busy with it.
+    ///
+    /// Before the call, `begin` may set the offset in the `OVERLAPPED`, but not its event.
     pub unsafe fn new(fd: RawFd, begin: Begin, data: *mut ()) -> Self {
         Self { fd, begin, data }
     }

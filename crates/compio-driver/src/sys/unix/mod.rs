@@ -18,5 +18,11 @@ pub use types::{
 pub(crate) use types::{own as own_file, own as own_socket};
 
 /// What the backends of unix keep beside an operation: nothing.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Scratch;
+
+impl Scratch {
+    pub(crate) fn new() -> Self {
+        Self
+    }
+}

@@ -147,6 +147,10 @@ pub(crate) fn new_socket(domain: i32, kind: i32, protocol: i32) -> Result<SOCKET
 ///
 /// As [`call`].
 unsafe fn read(handle: HANDLE, span: Span, position: Position) -> Answer {
+    if span.len == 0 {
+        // The system would wait for something to come.
+        return Ok(0);
+    }
     let transfer = |bytes: *mut u32, overlapped| {
         // SAFETY: the span is valid by this function's contract; the others are the call's own.
         unsafe { ReadFile(handle, span.start, span.len, bytes, overlapped) }
