@@ -12,7 +12,9 @@ use compio_driver::{
     op::{Recv, RecvFrom, Send},
 };
 
-use crate::support::{MSG_PEEK, begin, check_error, code, each_backend, on_wine, run, share, tcp};
+use crate::support::{
+    MSG_PEEK, begin, check_error, code, each_backend, is_skipped_on_wine, run, share, tcp,
+};
 
 pub(crate) fn recv(driver: &Driver, fd: &SharedFd) -> Vec<u8> {
     let recv = Recv::new(fd.clone(), Vec::with_capacity(64), 0);
@@ -74,8 +76,7 @@ fn leave_unread(driver: &Driver, near: &SharedFd) {
 
 #[test]
 fn a_reset_after_the_bytes_is_told() {
-    if on_wine() {
-        // Which forgets a reset that nobody waits for.
+    if is_skipped_on_wine("it forgets a reset that nobody waits for") {
         return;
     }
     for driver in each_backend() {

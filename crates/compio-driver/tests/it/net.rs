@@ -14,8 +14,8 @@ use compio_driver::{
 use socket2::{Domain, Type};
 
 use crate::support::{
-    MSG_PEEK, MSG_TRUNC, begin, check_error, check_gone, code, driver, is_inherited, on_wine, pipe,
-    run, share, sockets,
+    MSG_PEEK, MSG_TRUNC, begin, check_error, check_gone, code, driver, is_inherited,
+    is_skipped_on_wine, on_wine, pipe, run, share, sockets,
 };
 
 fn tcp_socket(driver: &Driver) -> SharedFd {
@@ -79,8 +79,7 @@ fn a_socket_of_no_known_family_fails() {
 
 #[test]
 fn accepting_from_a_socket_that_does_not_listen_fails() {
-    if on_wine() {
-        // Which waits for ever.
+    if is_skipped_on_wine("it waits for ever") {
         return;
     }
     let driver = driver();

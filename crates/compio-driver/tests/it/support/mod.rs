@@ -35,8 +35,8 @@ pub(crate) use system::refuse;
 pub(crate) use system::{
     BUFFERS_MAX, MSG_PEEK, MSG_TRUNC, NEW_FILE, READ, READ_WRITE_CREATE, Stream, check_attributes,
     check_blocks, code, each_backend, fair_driver, file, forget_from, is_inherited,
-    is_no_descriptor, is_woken, native, no_descriptors, on_wine, pipe, pipe_in, pipe_out,
-    processor_time, streams,
+    is_no_descriptor, is_skipped_on_wine, is_woken, native, no_descriptors, on_wine, pipe, pipe_in,
+    pipe_out, processor_time, streams,
 };
 #[cfg(unix)]
 pub(crate) use system::{readiness, uring};

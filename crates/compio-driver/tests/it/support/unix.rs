@@ -164,6 +164,11 @@ pub(crate) fn on_wine() -> bool {
     false
 }
 
+/// Whether this is Wine, and it cannot run this test.
+pub(crate) fn is_skipped_on_wine(_why: &str) -> bool {
+    false
+}
+
 /// Whether an outer loop that waits for the driver's descriptor is woken within this time.
 pub(crate) fn is_woken(driver: &Driver, timeout: Duration) -> bool {
     let mut entry = libc::pollfd {

@@ -4,7 +4,7 @@ use std::{io, net::SocketAddr, time::Duration};
 
 use compio::{net::UdpSocket, task::spawn, time::timeout};
 
-use crate::support::{check_code, check_kind, code, on_wine, run};
+use crate::support::{check_code, check_kind, code, is_skipped_on_wine, on_wine, run};
 
 async fn bound() -> (UdpSocket, SocketAddr) {
     let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
@@ -63,8 +63,7 @@ fn connected_sockets_hear_each_other_only() {
 
 #[test]
 fn a_peer_that_is_not_there_refuses() {
-    if on_wine() {
-        // Which keeps that from whoever waits.
+    if is_skipped_on_wine("it tells nobody who waits") {
         return;
     }
     run(async {

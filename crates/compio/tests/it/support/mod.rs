@@ -29,8 +29,8 @@ use compio::{
 };
 
 pub(crate) use system::{
-    Access, BUFFERS_MAX, Stream, access, allow_gaps, code, is_readable, odd_name, on_wine, pipe,
-    pipe_in, processor_time, std_streams, streams,
+    Access, BUFFERS_MAX, Stream, access, allow_gaps, code, is_readable, is_skipped_on_wine,
+    odd_name, on_wine, pipe, pipe_in, processor_time, std_streams, streams,
 };
 
 /// Long enough for anything that is going to happen at all.

@@ -85,6 +85,11 @@ pub(crate) fn on_wine() -> bool {
     false
 }
 
+/// Whether this is Wine, and it cannot run this test.
+pub(crate) fn is_skipped_on_wine(_why: &str) -> bool {
+    false
+}
+
 /// Whether the runtime's descriptor is readable, at the latest after this time.
 pub(crate) fn is_readable(runtime: &Runtime, timeout: Duration) -> bool {
     let mut entry = libc::pollfd {

@@ -1,9 +1,11 @@
 //! What Windows has by names of its own.
 
 use std::{
+    env,
     ffi::OsString,
     fs::{self, OpenOptions},
-    io, mem,
+    io::{self, Write},
+    mem,
     net::TcpListener,
     os::windows::{
         ffi::OsStringExt,
@@ -13,6 +15,7 @@ use std::{
     path::Path,
     process, ptr,
     sync::atomic::{AtomicUsize, Ordering::Relaxed},
+    thread,
     time::Duration,
 };
 
@@ -176,6 +179,23 @@ pub(crate) fn on_wine() -> bool {
         let module = GetModuleHandleA(c"ntdll.dll".as_ptr().cast());
         GetProcAddress(module, c"wine_get_version".as_ptr().cast()).is_some()
     }
+}
+
+/// Whether Wine cannot run this test, and so this is not Windows but Wine. That is written down
+/// where whoever runs the tests wants it, so that nobody takes it for tested.
+pub(crate) fn is_skipped_on_wine(why: &str) -> bool {
+    if !on_wine() {
+        return false;
+    }
+    if let Some(path) = env::var_os("COMPIO_SKIPS") {
+        let thread = thread::current();
+        let line = format!("{}: {why}\n", thread.name().unwrap_or("a test"));
+        let skips = OpenOptions::new().append(true).create(true).open(path);
+        skips
+            .and_then(|mut skips| skips.write_all(line.as_bytes()))
+            .expect("a line more");
+    }
+    true
 }
 
 /// Whether the runtime's handle is signalled, at the latest after this time.
