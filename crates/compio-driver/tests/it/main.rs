@@ -15,12 +15,15 @@ mod pushed;
 mod random;
 mod readiness;
 mod reentrancy;
-mod refusals;
 mod selection;
 mod shutdown;
 mod support;
 mod turns;
+#[cfg(unix)]
+mod unix;
 mod waiters;
+#[cfg(windows)]
+mod windows;
 
 /// What is leaked on purpose, by name of the test, for builds with a leak detector: it asks here.
 #[unsafe(no_mangle)]

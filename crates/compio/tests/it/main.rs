@@ -20,7 +20,11 @@ mod shutdown;
 mod support;
 mod task;
 mod time;
+#[cfg(unix)]
+mod unix;
 mod wakes;
+#[cfg(windows)]
+mod windows;
 
 /// What is leaked on purpose, by name of the test, for builds with a leak detector: it asks here.
 #[unsafe(no_mangle)]
