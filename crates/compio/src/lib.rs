@@ -77,11 +77,17 @@
 //! | `time` | yes | `time` |
 //! | `macros` | yes | `#[compio::main]`, `#[compio::test]` |
 //! | `bytes` | no | `bytes::Bytes` and `BytesMut` as buffers |
+//! | `framed` | no | `framed`: frames out of and into streams |
+//! | `serde_json` | no | frames of JSON |
+//! | `futures-io` | no | readers and writers of `futures-io`, both ways |
+//! | `tokio` | no | readers and writers of `tokio::io`, both ways |
 //!
 //! Without any there are [`driver`], [`op`], [`buf`] and [`io`].
 
 pub use compio_driver as driver;
-pub use compio_driver::op;
+pub use compio_driver::{op, os};
+#[cfg(feature = "framed")]
+pub use compio_io::framed;
 pub use compio_io::{buf, io};
 #[cfg(feature = "macros")]
 pub use compio_macros::{main, test};

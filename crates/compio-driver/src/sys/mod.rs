@@ -100,7 +100,18 @@ pub mod os {
     /// Windows.
     #[cfg(windows)]
     pub mod windows {
-        pub use crate::sys::iocp::{Begin, Begun, RawEntry};
+        pub use crate::sys::{
+            iocp::{Begin, Begun, RawEntry},
+            windows::{
+                NamedPipeFlags, NamedPipeInfo, assume_overlapped, create_named_pipe,
+                disconnect_named_pipe, named_pipe_info,
+                op::{
+                    Change, ChangeKind, Changes, ConnectNamedPipe, DeviceIoControl,
+                    DirectoryChanges, DisconnectEx, ReadDirectoryChanges, open_directory,
+                },
+                set_named_pipe_mode,
+            },
+        };
     }
 }
 

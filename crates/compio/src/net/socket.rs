@@ -157,31 +157,43 @@ macro_rules! stream {
             }
         }
 
-        /// See [`net`](crate::net) about cancellation.
-        impl AsyncRead for &$stream {
+        read_write!(
+            $stream,
+            socket,
+            "See [`net`](crate::net) about cancellation."
+        );
+        descriptor!($stream);
+    };
+}
+
+/// Reading and writing, through a reference, too, by the methods of a field.
+macro_rules! read_write {
+    ($type:ident, $field:ident, $about:literal) => {
+        #[doc = $about]
+        impl AsyncRead for &$type {
             async fn read<B: IoBufMut>(&mut self, buffer: B) -> BufResult<usize, B> {
-                self.socket.recv(buffer).await
+                self.$field.recv(buffer).await
             }
 
             async fn read_vectored<V: IoVectoredBufMut>(
                 &mut self,
                 buffers: V,
             ) -> BufResult<usize, V> {
-                self.socket.recv_vectored(buffers).await
+                self.$field.recv_vectored(buffers).await
             }
         }
 
-        /// See [`net`](crate::net) about cancellation.
-        impl AsyncWrite for &$stream {
+        #[doc = $about]
+        impl AsyncWrite for &$type {
             async fn write<B: IoBuf>(&mut self, buffer: B) -> BufResult<usize, B> {
-                self.socket.send(buffer).await
+                self.$field.send(buffer).await
             }
 
             async fn write_vectored<V: IoVectoredBuf>(
                 &mut self,
                 buffers: V,
             ) -> BufResult<usize, V> {
-                self.socket.send_vectored(buffers).await
+                self.$field.send_vectored(buffers).await
             }
 
             async fn flush(&mut self) -> io::Result<()> {
@@ -189,12 +201,12 @@ macro_rules! stream {
             }
 
             async fn shutdown(&mut self) -> io::Result<()> {
-                self.socket.shutdown(std::net::Shutdown::Write).await
+                self.$field.shutdown(std::net::Shutdown::Write).await
             }
         }
 
-        /// See [`net`](crate::net) about cancellation.
-        impl AsyncRead for $stream {
+        #[doc = $about]
+        impl AsyncRead for $type {
             async fn read<B: IoBufMut>(&mut self, buffer: B) -> BufResult<usize, B> {
                 (&*self).read(buffer).await
             }
@@ -207,8 +219,8 @@ macro_rules! stream {
             }
         }
 
-        /// See [`net`](crate::net) about cancellation.
-        impl AsyncWrite for $stream {
+        #[doc = $about]
+        impl AsyncWrite for $type {
             async fn write<B: IoBuf>(&mut self, buffer: B) -> BufResult<usize, B> {
                 (&*self).write(buffer).await
             }
@@ -228,8 +240,6 @@ macro_rules! stream {
                 (&*self).shutdown().await
             }
         }
-
-        descriptor!($stream);
     };
 }
 
@@ -260,4 +270,5 @@ macro_rules! descriptor {
     };
 }
 
+pub(crate) use read_write;
 pub(super) use {descriptor, stream};

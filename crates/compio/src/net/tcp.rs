@@ -12,7 +12,7 @@ use socket2::{Domain, Protocol, Type};
 use super::{
     OwnedReadHalf, OwnedWriteHalf, ReadHalf, ToSocketAddrs, WriteHalf,
     address::each,
-    socket::{Adopt, BACKLOG, Socket, descriptor, internet, stream},
+    socket::{Adopt, BACKLOG, Socket, descriptor, internet, read_write, stream},
     split::ShutDown,
 };
 

@@ -11,7 +11,7 @@ use socket2::Type;
 
 use super::{
     OwnedReadHalf, OwnedWriteHalf, ReadHalf, WriteHalf,
-    socket::{Adopt, BACKLOG, Socket, descriptor, stream},
+    socket::{Adopt, BACKLOG, Socket, descriptor, read_write, stream},
     split::ShutDown,
 };
 use crate::sys;

@@ -22,9 +22,20 @@ mod net;
 #[path = "windows/net.rs"]
 mod net;
 
+#[cfg(all(feature = "net", windows))]
+#[path = "windows/named_pipe.rs"]
+pub mod named_pipe;
+
 #[cfg(feature = "fs")]
 pub(crate) use fs::{SystemOptions, is_dir, is_file, is_symlink, open, open_async};
 #[cfg(feature = "net")]
 pub use net::UnixSocketAddr;
 #[cfg(feature = "net")]
 pub(crate) use net::{unix_address, unix_domain};
+
+/// What only Windows has: named pipes. There is nothing in here elsewhere.
+#[cfg(feature = "net")]
+pub mod windows {
+    #[cfg(windows)]
+    pub use super::named_pipe;
+}

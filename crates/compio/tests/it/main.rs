@@ -6,6 +6,11 @@ mod embedding;
 mod fairness;
 mod fs;
 mod interval;
+#[cfg(feature = "framed")]
+mod io_framed;
+#[cfg(feature = "futures-io")]
+mod io_futures;
+mod io_streams;
 mod macros;
 mod nesting;
 mod net;

@@ -15,7 +15,7 @@
 //! it points at must be a scratch of ours, and what was asked there must be over.
 
 mod cells;
-mod extensions;
+pub(in crate::sys) mod extensions;
 mod handles;
 mod port;
 mod raw;
@@ -367,7 +367,7 @@ impl Backend {
                 | Ask::Connect
                 | Ask::Accept { .. }
                 | Ask::Readable { .. }
-                | Ask::Raw => {
+                | Ask::Raw(_) => {
                     // What is over already is not found.
                     CancelIoEx(as_handle((*scratch).fd), &raw const (*scratch).overlapped);
                 }

@@ -17,7 +17,7 @@ use windows_sys::Win32::{
     System::IO::{GetOverlappedResult, OVERLAPPED},
 };
 
-use super::{extensions, wait::Wait};
+use super::{extensions, raw::RawEntry, wait::Wait};
 use crate::{
     flight::Key,
     request::{Answer, Message, PeerAddress, ready},
@@ -81,7 +81,7 @@ pub(super) enum Ask {
     },
     /// That a handle is signalled.
     Signal,
-    Raw,
+    Raw(*const RawEntry),
 }
 
 /// Which call receives a message.
@@ -147,7 +147,7 @@ impl Scratch {
                 | Ask::Connect
                 | Ask::Accept { .. }
                 | Ask::Readable { .. }
-                | Ask::Raw => {
+                | Ask::Raw(_) => {
                     let status = AtomicUsize::from_ptr(&raw mut (*this).overlapped.Internal);
                     // Acquire: pairs with the system's store, behind what it has filled in.
                     status.load(Acquire) != STATUS_PENDING as usize
@@ -175,7 +175,7 @@ impl Scratch {
             | Ask::Connect
             | Ask::Accept { .. }
             | Ask::Readable { .. }
-            | Ask::Raw => self.outcome(),
+            | Ask::Raw(_) => self.outcome(),
         };
         // SAFETY: passed on from this function.
         unsafe { self.conclude(outcome) }
@@ -205,8 +205,13 @@ impl Scratch {
         self.wait = None;
         let Outcome { bytes, result } = outcome;
         match ask {
-            Ask::Nothing | Ask::Nop | Ask::Raw | Ask::Write | Ask::Send => result,
+            Ask::Nothing | Ask::Nop | Ask::Write | Ask::Send => result,
             Ask::Signal => Ok(ready::IN),
+            Ask::Raw(entry) => {
+                // SAFETY: the entry is still there, by this function's contract.
+                unsafe { (*entry).transferred.set(bytes) };
+                result
+            }
             Ask::Read => result.or_else(|code| match code as u32 {
                 ERROR_HANDLE_EOF | ERROR_BROKEN_PIPE => Ok(0),
                 // The rest of the message is read next.

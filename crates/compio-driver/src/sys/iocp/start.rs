@@ -20,7 +20,7 @@ use windows_sys::Win32::{
 use super::{
     extensions,
     handles::{Kind, Known},
-    raw::Begun,
+    raw::{Begun, RawEntry},
     scratch::{ADDRESS_ROOM, AcceptRoom, Ask, RecvCall, Scratch},
 };
 use crate::{
@@ -29,7 +29,7 @@ use crate::{
     },
     sys::{
         RawFd,
-        windows::{as_handle, as_socket, first_span, last_error, new_socket, poll_now},
+        windows::{as_handle, as_socket, first_span, is_warning, last_error, new_socket, poll_now},
     },
 };
 
@@ -99,16 +99,24 @@ pub(super) unsafe fn start(request: &Request, known: Known, scratch: *mut Scratc
             Request::Poll(Poll::Once { fd, events }) => {
                 start_poll(as_socket(fd), events, known.kind, scratch)
             }
-            Request::Raw(entry) => {
-                (*scratch).ask = Ask::Raw;
-                ((*entry).begin)(
-                    (*entry).fd,
-                    (&raw mut (*scratch).overlapped).cast(),
-                    (*entry).data,
-                )
-                .into()
-            }
+            Request::Raw(entry) => start_raw(entry, scratch).into(),
             Request::Nop | Request::Pipe(_) | Request::Work(_) => failed(WSAEOPNOTSUPP),
+        }
+    }
+}
+
+/// # Safety
+///
+/// As [`start`].
+unsafe fn start_raw(entry: *const RawEntry, scratch: *mut Scratch) -> Begun {
+    // SAFETY: passed on from this function.
+    unsafe {
+        (*scratch).ask = Ask::Raw(entry);
+        let overlapped = &raw mut (*scratch).overlapped;
+        let begun = ((*entry).begin)((*entry).fd, overlapped.cast(), (*entry).data);
+        match begun {
+            Begun::Over(Err(_)) if is_warning(&*overlapped) => Begun::Pending,
+            begun @ (Begun::Success | Begun::Pending | Begun::Over(_)) => begun,
         }
     }
 }

@@ -221,10 +221,12 @@ fn overlapped(
     // The lowest bit says that no port is to be told.
     overlapped.hEvent = event.as_raw_handle().map_addr(|address| address | 1);
     let overlapped = &raw mut overlapped;
-    if let Begun::Over(answer) = begin(overlapped)
-        && answer != Err(ERROR_MORE_DATA as i32)
-    {
-        return (0, answer);
+    if let Begun::Over(answer) = begin(overlapped) {
+        // SAFETY: the call is over, and the OVERLAPPED is this function's own.
+        let is_warning = unsafe { is_warning(&*overlapped) };
+        if !is_warning {
+            return (0, answer);
+        }
     }
     let mut bytes = 0;
     // SAFETY: the OVERLAPPED is that of a call on this handle; it stays until the call is over.
@@ -241,7 +243,9 @@ unsafe fn raw_call(entry: &RawEntry) -> Answer {
         // `call` and of the entry.
         unsafe { (entry.begin)(entry.fd, overlapped.cast(), entry.data) }
     };
-    overlapped(as_handle(entry.fd), 0, begin).1
+    let (bytes, answer) = overlapped(as_handle(entry.fd), 0, begin);
+    entry.transferred.set(bytes);
+    answer
 }
 
 /// # Safety
@@ -374,6 +378,15 @@ pub(crate) fn as_socket(fd: RawFd) -> SOCKET {
         RawFd::Handle(handle) => handle as SOCKET,
         RawFd::Socket(socket) => socket as SOCKET,
     }
+}
+
+/// Whether a call that has returned with an error has nevertheless done a part of what was asked,
+/// such as what fits where there is more. To its caller that is an error; to the system it is the
+/// end of a call, which is told of as any other.
+pub(crate) fn is_warning(overlapped: &OVERLAPPED) -> bool {
+    // A status says in its upper two bits whether it is a success, an information, a warning or an
+    // error. None is written for a call that has not begun.
+    overlapped.Internal as u32 >> 30 == 2
 }
 
 fn done(succeeded: bool) -> Answer {

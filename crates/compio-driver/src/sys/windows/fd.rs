@@ -220,6 +220,31 @@ macro_rules! owners {
     )*};
 }
 
+/// What somebody else owns, by std's name.
+macro_rules! borrowers {
+    ($($variant:ident: $type:ident),* $(,)?) => {$(
+        /// # Panics
+        ///
+        /// If it is the other of the two: a handle is no socket, nor a socket a file.
+        impl<'a> From<BorrowedFd<'a>> for $type<'a> {
+            fn from(fd: BorrowedFd<'a>) -> Self {
+                let BorrowedFd::$variant(borrowed) = fd else {
+                    panic!("{fd:?} is no {}", stringify!($type));
+                };
+                borrowed
+            }
+        }
+
+        impl<'a> From<$type<'a>> for BorrowedFd<'a> {
+            fn from(borrowed: $type<'a>) -> Self {
+                Self::$variant(borrowed)
+            }
+        }
+    )*};
+}
+
+borrowers!(Handle: BorrowedHandle, Socket: BorrowedSocket);
+
 owners!(Handle, as_raw_handle, as_handle, into_raw_handle: File, OwnedHandle);
 owners!(Socket, as_raw_socket, as_socket, into_raw_socket:
     Socket, TcpListener, TcpStream, UdpSocket, OwnedSocket);

@@ -2,18 +2,24 @@
 
 use std::{
     fs, io,
-    os::windows::fs::OpenOptionsExt,
+    os::windows::{
+        fs::OpenOptionsExt,
+        io::{AsHandle, AsRawHandle, BorrowedHandle, RawHandle},
+    },
     panic,
     path::{self, Path},
 };
 
-use compio_driver::op::{Attributes, Blocking};
+use compio_driver::{
+    AsFd,
+    op::{Attributes, Blocking},
+};
 use windows_sys::Win32::Storage::FileSystem::{
     FILE_ATTRIBUTE_DIRECTORY, FILE_ATTRIBUTE_REPARSE_POINT, FILE_FLAG_OVERLAPPED,
 };
 
 use crate::{
-    fs::{Metadata, OpenOptions},
+    fs::{File, Metadata, OpenOptions},
     runtime,
 };
 
@@ -59,6 +65,18 @@ impl Metadata {
     /// The `FILE_ATTRIBUTE_` bits.
     pub fn file_attributes(&self) -> u32 {
         self.0.attributes()
+    }
+}
+
+impl AsHandle for File {
+    fn as_handle(&self) -> BorrowedHandle<'_> {
+        self.as_fd().into()
+    }
+}
+
+impl AsRawHandle for File {
+    fn as_raw_handle(&self) -> RawHandle {
+        self.as_handle().as_raw_handle()
     }
 }
 

@@ -3,23 +3,40 @@
 use std::{
     convert::Infallible,
     io,
-    os::windows::io::{AsSocket, BorrowedSocket},
+    os::windows::io::{AsRawSocket, AsSocket, BorrowedSocket, RawSocket},
     path::Path,
 };
 
-use compio_driver::{AsFd, BorrowedFd, SockAddr};
+use compio_driver::{AsFd, SockAddr};
 use socket2::Domain;
 
-use crate::net::socket::Socket;
+use crate::net::{TcpListener, TcpStream, UdpSocket, UnixListener, UnixStream, socket::Socket};
 
-impl AsSocket for Socket {
-    fn as_socket(&self) -> BorrowedSocket<'_> {
-        match self.as_fd() {
-            BorrowedFd::Socket(socket) => socket,
-            BorrowedFd::Handle(_) => unreachable!("a socket is made of nothing but sockets"),
+/// Sockets by std's names.
+macro_rules! sockets {
+    ($($type:ty),* $(,)?) => {$(
+        impl AsSocket for $type {
+            fn as_socket(&self) -> BorrowedSocket<'_> {
+                self.as_fd().into()
+            }
         }
-    }
+
+        impl AsRawSocket for $type {
+            fn as_raw_socket(&self) -> RawSocket {
+                self.as_socket().as_raw_socket()
+            }
+        }
+    )*};
 }
+
+sockets!(
+    Socket,
+    TcpListener,
+    TcpStream,
+    UdpSocket,
+    UnixListener,
+    UnixStream
+);
 
 /// The address of a Unix socket: there is none on Windows.
 #[derive(Debug, Clone)]

@@ -1,8 +1,6 @@
 //! What is easily got wrong with completion ports: who posts packets, which calls end at once and
 //! how, what a cancel hits, and what outlives what.
 
-#![cfg(windows)]
-
 use std::{
     ffi::{OsStr, c_void},
     fs::File,
@@ -145,7 +143,7 @@ fn udp() -> (UdpSocket, UdpSocket) {
 fn pipe(mode: u32) -> (OwnedHandle, File) {
     static COUNT: AtomicUsize = AtomicUsize::new(0);
     let name = format!(
-        r"\\.\pipe\compio-review-{}-{}",
+        r"\\.\pipe\compio-packets-{}-{}",
         std::process::id(),
         COUNT.fetch_add(1, Relaxed)
     );
