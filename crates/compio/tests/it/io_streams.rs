@@ -8,11 +8,10 @@ use compio::{
         AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader, Cursor,
         PollReader, PollWriter, copy_bidirectional, copy_buf, split,
     },
-    net::UnixStream,
     task::{spawn, yield_now},
 };
 
-use crate::support::{First, pattern, run, select, tcp_pair};
+use crate::support::{First, pattern, run, select, streams, tcp_pair};
 
 #[test]
 fn a_file_is_copied_from_start_to_end() {
@@ -40,7 +39,7 @@ fn a_file_is_copied_from_start_to_end() {
 fn a_relay_goes_both_ways_until_both_have_ended() {
     run(async {
         let (mut client, front) = tcp_pair().await;
-        let (back, mut server) = UnixStream::pair().unwrap();
+        let (back, mut server) = streams();
         let relay = spawn(async move { copy_bidirectional(&front, &back).await });
         let echo = spawn(async move {
             let (read, bytes) = server.read_to_end(Vec::new()).await;
