@@ -24,7 +24,7 @@ fn check(runtime: &Runtime, operations: u64, work: impl AsyncFnOnce()) {
 #[test]
 fn busy_connections_share_their_calls() {
     const PAIRS: u64 = 64;
-    const ROUNDS: u64 = 200;
+    const ROUNDS: u64 = 50;
     let runtime = Runtime::new().unwrap();
     check(&runtime, PAIRS * ROUNDS * 4, async || {
         let mut tasks = Vec::new();

@@ -11,7 +11,7 @@ use compio::{
     task::{spawn, yield_now},
 };
 
-use crate::support::{First, pattern, run, select, tcp_pair};
+use crate::support::{First, pattern, run, select, streams, tcp_pair};
 
 #[test]
 fn a_file_is_copied_from_start_to_end() {
@@ -39,7 +39,7 @@ fn a_file_is_copied_from_start_to_end() {
 fn a_relay_goes_both_ways_until_both_have_ended() {
     run(async {
         let (mut client, front) = tcp_pair().await;
-        let (back, mut server) = tcp_pair().await;
+        let (back, mut server) = streams();
         let relay = spawn(async move { copy_bidirectional(&front, &back).await });
         let echo = spawn(async move {
             let (read, bytes) = server.read_to_end(Vec::new()).await;

@@ -41,8 +41,8 @@ pub(crate) use system::{
 #[cfg(unix)]
 pub(crate) use system::{readiness, uring};
 
-/// Long enough for anything that is going to happen at all.
-pub(crate) const LONG: Duration = Duration::from_secs(20);
+/// Long enough for anything that is going to happen at all, on a busy machine and under Wine, too.
+pub(crate) const LONG: Duration = Duration::from_secs(60);
 
 pub(crate) fn driver() -> Driver {
     Driver::new().expect("a driver")
