@@ -160,6 +160,15 @@ pub enum Net {
     },
     /// Answer: 0.
     Shutdown { fd: RawFd, how: c_int },
+    /// Items: descriptors, as for `Accept`, without the peers' addresses. The last answer may be one,
+    /// too.
+    AcceptMulti { fd: RawFd },
+    /// Items: bytes received, in a buffer of this group that the kernel has chosen. Answer: 0 when
+    /// the peer has shut down; that of an item has been said with it.
+    RecvMulti { fd: RawFd, group: u16, flags: c_int },
+    /// The first answer, which may be an item, is that of `Send`. The memory is in use until the
+    /// last.
+    SendZeroCopy { fd: RawFd, span: Span, flags: c_int },
 }
 
 /// Requests of pipes.
@@ -199,6 +208,35 @@ pub const CURRENT_DIR: RawFd = crate::sys::CURRENT_DIR;
 /// Whether this error says that a request was given up before it did anything.
 pub(crate) fn did_not_run(error: &std::io::Error) -> bool {
     error.raw_os_error() == Some(crate::sys::ECANCELED) || error.raw_os_error().is_none()
+}
+
+/// An answer that is not the last, or comes with a buffer.
+#[derive(Debug, Clone, Copy)]
+pub struct Item {
+    /// As for a last one.
+    pub answer: Answer,
+    /// The buffer that was filled, of a group.
+    pub buffer: Option<u16>,
+}
+
+/// What a backend reports of a flight.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Report {
+    /// More will come.
+    Item(Item),
+    /// Nothing more will.
+    Final(Answer),
+}
+
+/// Which requests beyond the ordinary a backend knows.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Extras {
+    /// [`Net::AcceptMulti`].
+    pub(crate) accept_multi: bool,
+    /// [`Net::RecvMulti`].
+    pub(crate) recv_multi: bool,
+    /// [`Net::SendZeroCopy`].
+    pub(crate) send_zero_copy: bool,
 }
 
 /// What comes back: a number whose meaning the request tells, or the system's error code.

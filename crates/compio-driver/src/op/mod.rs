@@ -7,6 +7,7 @@
 mod blocking;
 mod buffer;
 mod fs;
+pub(crate) mod multi;
 mod net;
 mod nop;
 mod pipe;

@@ -18,6 +18,7 @@ mod reentrancy;
 mod refusals;
 mod selection;
 mod shutdown;
+mod streams;
 mod support;
 mod turns;
 mod waiters;

@@ -92,8 +92,8 @@ pub(super) enum RecvCall {
     Msg,
 }
 
-impl Default for Scratch {
-    fn default() -> Self {
+impl Scratch {
+    pub(crate) fn new() -> Self {
         Self {
             // SAFETY: a plain C struct for which all zeroes mean "nothing".
             overlapped: unsafe { mem::zeroed() },
@@ -105,9 +105,7 @@ impl Default for Scratch {
             wait: None,
         }
     }
-}
 
-impl Scratch {
     /// For a new flight.
     pub(super) fn prepare(&mut self, key: Key, fd: RawFd) {
         // SAFETY: a plain C struct for which all zeroes mean "nothing".

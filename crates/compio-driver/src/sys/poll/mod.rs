@@ -29,7 +29,7 @@ use super::{Events, Launch, Poller};
 use crate::{
     flight::Key,
     notify::Notifier,
-    request::{Answer, Net, Request},
+    request::{Answer, Net, Report, Request},
     sys::unix::life_of,
 };
 
@@ -163,7 +163,7 @@ impl Readiness {
         &mut self,
         timeout: Option<Duration>,
         notifier: &Notifier,
-        land: &mut dyn FnMut(Key, Answer),
+        land: &mut dyn FnMut(Key, Report),
     ) -> io::Result<()> {
         self.instant_left = INSTANT_MAX;
         let timeout = if self.knocking.is_empty() {
@@ -183,7 +183,7 @@ impl Readiness {
         };
         self.knock();
         for (key, answer) in self.answered.drain(..) {
-            land(key, answer);
+            land(key, Report::Final(answer));
         }
         waited
     }
