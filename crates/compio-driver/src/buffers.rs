@@ -95,8 +95,10 @@ impl BufferPool {
             handed_out: Cell::new(0),
             waiters: RefCell::default(),
         };
-        // A kernel that refuses is one that does not choose.
-        shared.shelf = shared.driver.add_shelf(count).unwrap_or(None);
+        if shared.driver.extras().recv_multi {
+            // A kernel that refuses is one that does not choose.
+            shared.shelf = shared.driver.add_shelf(count).unwrap_or(None);
+        }
         for id in (0..count).rev() {
             shared.offer(id);
         }

@@ -223,6 +223,7 @@ pub struct Item {
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Report {
     /// More will come.
+    #[allow(dead_code, reason = "not every backend answers several times")]
     Item(Item),
     /// Nothing more will.
     Final(Answer),

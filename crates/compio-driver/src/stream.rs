@@ -212,9 +212,7 @@ impl RecvStream {
     /// Begins to receive. False if there is no buffer: the task is woken when one has come back.
     fn begin(&mut self, cx: &Context<'_>) -> bool {
         let driver = self.pool.driver();
-        if let Some(group) = self.pool.group()
-            && driver.extras().recv_multi
-        {
+        if let Some(group) = self.pool.group() {
             if !self.pool.has_some() {
                 self.pool.wait(cx.waker());
                 return false;
