@@ -505,7 +505,7 @@ pub(crate) struct Inner {
 }
 
 impl Inner {
-    /// Which requests the backend knows that not every one does.
+    /// What the backend can do that not every one can.
     pub(crate) fn extras(&self) -> Extras {
         self.backend.borrow().extras()
     }

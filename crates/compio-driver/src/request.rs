@@ -229,7 +229,7 @@ pub(crate) enum Report {
     Final(Answer),
 }
 
-/// Which requests beyond the ordinary a backend knows.
+/// What a backend can do beyond the ordinary.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Extras {
     /// [`Net::AcceptMulti`].
@@ -238,6 +238,8 @@ pub(crate) struct Extras {
     pub(crate) recv_multi: bool,
     /// [`Net::SendZeroCopy`].
     pub(crate) send_zero_copy: bool,
+    /// To answer a receive with `MSG_DONTWAIT` at its launch.
+    pub(crate) try_at_once: bool,
 }
 
 /// What comes back: a number whose meaning the request tells, or the system's error code.

@@ -221,7 +221,7 @@ impl RecvStream {
             self.state = Receiving::Multi(SubmitMulti::new(Rc::clone(driver), receive));
             return true;
         }
-        if sys::MSG_DONTWAIT.is_none() {
+        if !driver.extras().try_at_once {
             self.state = self.wait();
             return true;
         }

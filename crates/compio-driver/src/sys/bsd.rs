@@ -69,9 +69,9 @@ impl Backend {
         BackendKind::Poll
     }
 
-    /// Which requests it knows that not every backend does.
+    /// What it can do that not every backend can.
     pub(crate) fn extras(&self) -> Extras {
-        Extras::default()
+        self.0.extras()
     }
 
     /// A place for buffers from which the kernel chooses, if it can.

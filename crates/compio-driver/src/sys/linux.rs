@@ -122,11 +122,11 @@ impl Backend {
         }
     }
 
-    /// Which requests it knows that not every backend does.
+    /// What it can do that not every backend can.
     pub(crate) fn extras(&self) -> Extras {
         match self {
             Self::Uring(uring) => uring.extras(),
-            Self::Poll(_) => Extras::default(),
+            Self::Poll(readiness) => readiness.extras(),
         }
     }
 

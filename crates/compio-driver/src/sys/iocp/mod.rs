@@ -158,7 +158,7 @@ impl Backend {
         BackendKind::Iocp
     }
 
-    /// Which requests it knows that not every backend does.
+    /// What it can do that not every backend can.
     pub(crate) fn extras(&self) -> Extras {
         Extras::default()
     }

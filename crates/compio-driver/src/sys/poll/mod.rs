@@ -29,7 +29,7 @@ use super::{Events, Launch, Poller};
 use crate::{
     flight::Key,
     notify::Notifier,
-    request::{Answer, Net, Report, Request},
+    request::{Answer, Extras, Net, Report, Request},
     sys::unix::life_of,
 };
 
@@ -88,6 +88,13 @@ impl Readiness {
     /// What ends a sleep of this backend.
     pub(crate) fn poller(&self) -> Arc<Poller> {
         Arc::clone(&self.poller)
+    }
+
+    pub(crate) fn extras(&self) -> Extras {
+        Extras {
+            try_at_once: true,
+            ..Extras::default()
+        }
     }
 
     pub(crate) fn waits(&self) -> u64 {
