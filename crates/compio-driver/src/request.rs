@@ -70,7 +70,9 @@ pub enum Request {
     Poll(Poll),
     /// To run a piece of blocking code on another thread.
     Work(Work),
-    /// In the backend's own words. The kernel must answer it with one completion.
+    /// In the backend's own words, which [`op`](crate::op) tells more about. The kernel must answer
+    /// it with one completion: an entry of io_uring's has no flags that link it to others, hold
+    /// others up, skip its completion, or make it many.
     Raw(*const RawEntry),
 }
 

@@ -94,6 +94,9 @@ pub mod os {
     /// Linux.
     #[cfg(target_os = "linux")]
     pub mod linux {
+        // What a `RawEntry` is made with: it has to be of this version.
+        pub use io_uring;
+
         pub use crate::sys::uring::RawEntry;
     }
 

@@ -13,6 +13,7 @@ mod overflow;
 mod pool;
 mod pushed;
 mod random;
+mod raw;
 mod readiness;
 mod reentrancy;
 mod refusals;
