@@ -3,6 +3,7 @@
 mod abandon;
 mod batching;
 mod blocking_mode;
+mod cancel_token;
 mod edges;
 mod fs;
 mod futures;
