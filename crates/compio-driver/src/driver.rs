@@ -557,10 +557,6 @@ impl Inner {
         }
     }
 
-    pub(crate) fn is_closed(&self) -> bool {
-        self.closed.get()
-    }
-
     /// Hands a boarded operation's request over; an answer that is there at once is not landed.
     ///
     /// # Safety
