@@ -79,12 +79,15 @@ fn a_spawned_task_and_a_timer_are_no_concern_of_the_token() {
         let (mut client, mut server) = tcp_pair().await;
         let token = CancelToken::new();
         token.cancel();
-        let task = token
-            .run(async move {
+        let mut task = None;
+        token
+            .run(async {
                 sleep(MOMENT).await;
-                task::spawn(async move { client.read(Vec::with_capacity(10)).await })
+                let read = async move { client.read(Vec::with_capacity(10)).await };
+                task = Some(task::spawn(read));
             })
             .await;
+        let task = task.expect("spawned");
         server.write_all("x").await.0.unwrap();
         assert_eq!(task.await.unwrap().0.unwrap(), 1);
     });
