@@ -3,6 +3,7 @@
 mod abandon;
 mod batching;
 mod blocking_mode;
+mod cancel_token;
 mod edges;
 mod fs;
 mod futures;
@@ -13,10 +14,12 @@ mod overflow;
 mod pool;
 mod pushed;
 mod random;
+mod raw;
 mod readiness;
 mod reentrancy;
 mod selection;
 mod shutdown;
+mod streams;
 mod support;
 mod turns;
 #[cfg(unix)]
