@@ -8,13 +8,8 @@ use compio_driver::{
 };
 
 use crate::support::{
-    Bell, begin, check_returned, drain, each_backend, poll_once, run, share, tcp,
+    Bell, begin, check_returned, code, drain, each_backend, poll_once, run, share, tcp,
 };
-
-#[cfg(unix)]
-const ECANCELED: i32 = libc::ECANCELED;
-#[cfg(windows)]
-const ECANCELED: i32 = 995;
 
 /// A receive that waits, begun in the scope of these tokens.
 fn waiting(
@@ -36,7 +31,7 @@ fn what_was_begun_in_the_scope_ends_and_returns_its_buffer() {
         let (receive, _peer) = waiting(&driver, &[&token]);
         token.cancel();
         assert!(token.is_cancelled());
-        check_returned(run(&driver, receive), ECANCELED, b"kept");
+        check_returned(run(&driver, receive), code::CANCELLED, b"kept");
     }
 }
 
@@ -61,7 +56,7 @@ fn scopes_lie_in_each_other() {
             let (outer, inner) = (CancelToken::new(), CancelToken::new());
             let (receive, _peer) = waiting(&driver, &[&outer, &inner]);
             if cancel_outer { &outer } else { &inner }.cancel();
-            check_returned(run(&driver, receive), ECANCELED, b"kept");
+            check_returned(run(&driver, receive), code::CANCELLED, b"kept");
         }
     }
 }
@@ -81,7 +76,7 @@ fn what_happened_first_counts() {
         match read {
             Ok(len) => assert_eq!((len, &buffer[..]), (4, &b"late"[..])),
             Err(error) => {
-                assert_eq!(error.raw_os_error(), Some(ECANCELED));
+                assert_eq!(error.raw_os_error(), Some(code::CANCELLED));
                 assert_eq!(buffer, b"kept");
             }
         }
@@ -100,7 +95,7 @@ fn a_cancelled_token_lets_nothing_begin() {
         let Poll::Ready(result) = poll_once(&driver, &mut send) else {
             panic!("it should be refused at once");
         };
-        check_returned(result, ECANCELED, b"kept");
+        check_returned(result, code::CANCELLED, b"kept");
         drop(scope);
         assert_eq!(driver.in_flight(), 0);
         assert_eq!(run(&driver, driver.submit(Nop::new())).unwrap(), 0);
@@ -120,7 +115,7 @@ fn thousands_may_have_gone_through_a_token() {
         }
         let (receive, _peer) = waiting(&driver, &[&token]);
         token.cancel();
-        check_returned(run(&driver, receive), ECANCELED, b"kept");
+        check_returned(run(&driver, receive), code::CANCELLED, b"kept");
     }
 }
 

@@ -14,7 +14,6 @@ mod overflow;
 mod pool;
 mod pushed;
 mod random;
-mod raw;
 mod readiness;
 mod reentrancy;
 mod selection;
