@@ -16,7 +16,7 @@ use windows_sys::Win32::{
 
 pub(crate) use call::{as_handle, as_socket, call, first_span, last_error, new_socket, poll_now};
 pub use fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
-pub(crate) use fd::{CURRENT_DIR, own_file, own_socket};
+pub(crate) use fd::{CURRENT_DIR, lend_file, own_file, own_socket};
 pub use fs::{NativePath, OpenFlags, PathUnit, Stat};
 pub(crate) use life::{Life, life_of};
 pub use net::{Message, PeerAddress, RawSlice};
