@@ -15,6 +15,12 @@ mod fs;
 #[cfg(all(feature = "fs", windows))]
 #[path = "windows/fs.rs"]
 mod fs;
+#[cfg(all(feature = "fs", unix))]
+#[path = "unix/metadata.rs"]
+mod metadata;
+#[cfg(all(feature = "fs", windows))]
+#[path = "windows/metadata.rs"]
+mod metadata;
 #[cfg(all(feature = "net", unix))]
 #[path = "unix/net.rs"]
 mod net;
@@ -23,8 +29,19 @@ mod net;
 mod net;
 
 #[cfg(feature = "fs")]
-pub(crate) use fs::{SystemOptions, is_dir, is_file, is_symlink, open, open_async};
+pub(crate) use fs::{SystemDirOptions, SystemOptions, duplicate, open, open_async};
+#[cfg(feature = "fs")]
+pub(crate) use metadata::{Attributes, Entry, Kind};
 #[cfg(feature = "net")]
 pub use net::UnixSocketAddr;
 #[cfg(feature = "net")]
 pub(crate) use net::{unix_address, unix_domain};
+
+/// Public names of `fs` that only some systems have.
+#[cfg(feature = "fs")]
+pub(crate) mod fs_here {
+    #[cfg(unix)]
+    pub use super::fs::symlink;
+    #[cfg(windows)]
+    pub use super::fs::{symlink_dir, symlink_file};
+}

@@ -1,16 +1,19 @@
-//! What unix calls the options and kinds of files.
+//! How unix opens and creates files.
 
 use std::{
     ffi::CString,
     fs, io,
-    os::unix::{ffi::OsStrExt, fs::OpenOptionsExt},
+    os::unix::{
+        ffi::OsStrExt,
+        fs::{DirBuilderExt, OpenOptionsExt},
+    },
     path::Path,
 };
 
-use compio_driver::op::{Attributes, Open};
+use compio_driver::{BorrowedFd, OwnedFd, op::Open};
 
 use crate::{
-    fs::{Metadata, OpenOptions},
+    fs::{DirBuilder, File, OpenOptions, off_thread},
     runtime,
 };
 
@@ -45,12 +48,49 @@ impl OpenOptions {
     }
 }
 
-/// On unix.
-impl Metadata {
-    /// Type and permission bits.
-    pub fn mode(&self) -> u32 {
-        self.0.mode()
+/// What can be said about a new directory here alone.
+#[derive(Debug, Clone)]
+pub(crate) struct SystemDirOptions {
+    mode: u32,
+}
+
+impl Default for SystemDirOptions {
+    fn default() -> Self {
+        Self { mode: 0o777 }
     }
+}
+
+impl SystemDirOptions {
+    pub(crate) fn apply(&self, builder: &mut fs::DirBuilder) {
+        builder.mode(self.mode);
+    }
+}
+
+/// On unix.
+impl DirBuilder {
+    /// The permission bits of a directory that is created, before the umask. 0o777 by default.
+    pub fn mode(&mut self, mode: u32) -> &mut Self {
+        self.system.mode = mode;
+        self
+    }
+}
+
+/// Creates a symbolic link: `link` points to `original`, which need not exist.
+///
+/// # Platform differences
+///
+/// Only on unix. Windows has `symlink_file` and `symlink_dir`.
+///
+/// # Cancellation
+///
+/// See [`fs`](crate::fs).
+///
+/// # Errors
+///
+/// As [`std::os::unix::fs::symlink`].
+pub async fn symlink(original: impl AsRef<Path>, link: impl AsRef<Path>) -> io::Result<()> {
+    let (original, link) = (original.as_ref().to_owned(), link.as_ref().to_owned());
+    off_thread(move || std::os::unix::fs::symlink(original, link)).await
 }
 
 /// Opens the file, on this thread and at once.
@@ -68,6 +108,11 @@ pub(crate) async fn open_async(options: &OpenOptions, path: &Path) -> io::Result
     let path = path_to_c(path)?;
     let fd = runtime::submit(Open::new(path, flags, options.system.mode)).await?;
     Ok(fd.into())
+}
+
+/// One more descriptor of the same open file, closed on exec.
+pub(crate) fn duplicate(fd: BorrowedFd<'_>) -> io::Result<fs::File> {
+    fd.try_clone_to_owned().map(Into::into)
 }
 
 /// The `O_` flags for these options, or `EINVAL` where std refuses them, too.
@@ -97,7 +142,8 @@ fn open_flags(options: &OpenOptions) -> io::Result<i32> {
     Ok(libc::O_CLOEXEC | access | creation | options.system.custom_flags & !libc::O_ACCMODE)
 }
 
-fn path_to_c(path: &Path) -> io::Result<CString> {
+/// As the system's calls want it.
+pub(super) fn path_to_c(path: &Path) -> io::Result<CString> {
     CString::new(path.as_os_str().as_bytes()).map_err(|_| {
         io::Error::new(
             io::ErrorKind::InvalidInput,
@@ -110,19 +156,8 @@ fn invalid_input() -> io::Error {
     io::Error::from_raw_os_error(libc::EINVAL)
 }
 
-pub(crate) fn is_file(attributes: &Attributes) -> bool {
-    kind(attributes) == libc::S_IFREG
-}
-
-pub(crate) fn is_dir(attributes: &Attributes) -> bool {
-    kind(attributes) == libc::S_IFDIR
-}
-
-pub(crate) fn is_symlink(attributes: &Attributes) -> bool {
-    kind(attributes) == libc::S_IFLNK
-}
-
-/// The bits of a mode that say what kind of file it is. Their type differs between systems.
-fn kind(attributes: &Attributes) -> libc::mode_t {
-    attributes.mode() as libc::mode_t & libc::S_IFMT
+impl From<OwnedFd> for File {
+    fn from(fd: OwnedFd) -> Self {
+        Self::from_std(fd.into())
+    }
 }

@@ -1,0 +1,9 @@
+//! Files and directories, as a user meets them, against the real system, on every system.
+
+mod content;
+mod entries;
+mod file;
+mod model;
+mod names;
+mod paths;
+mod support;
