@@ -72,7 +72,7 @@
 //! | feature | default | what it adds |
 //! |---|---|---|
 //! | `runtime` | yes | `task`, `runtime` |
-//! | `fs` | yes | `fs` |
+//! | `fs` | yes | `fs`; with it, `time` |
 //! | `net` | yes | `net` |
 //! | `time` | yes | `time` |
 //! | `macros` | yes | `#[compio::main]`, `#[compio::test]` |

@@ -100,7 +100,10 @@ pub mod os {
     /// Windows.
     #[cfg(windows)]
     pub mod windows {
-        pub use crate::sys::iocp::{Begin, Begun, RawEntry};
+        pub use crate::sys::{
+            iocp::{Begin, Begun, RawEntry},
+            windows::{try_lock_file, unlock_file},
+        };
     }
 }
 

@@ -24,13 +24,14 @@
 mod content;
 mod dir_builder;
 mod file;
+mod lock;
 mod metadata;
 mod off_thread;
 mod open_options;
 mod paths;
 mod read_dir;
 
-pub use std::fs::{FileTimes, Permissions};
+pub use std::fs::{FileTimes, Permissions, TryLockError};
 
 pub(crate) use self::off_thread::{off_thread, off_thread_with};
 pub use self::{

@@ -29,7 +29,9 @@ mod net;
 mod net;
 
 #[cfg(feature = "fs")]
-pub(crate) use fs::{SystemDirOptions, SystemOptions, duplicate, open, open_async};
+pub(crate) use fs::{
+    SystemDirOptions, SystemOptions, duplicate, open, open_async, try_lock, unlock,
+};
 #[cfg(feature = "fs")]
 pub(crate) use metadata::{Attributes, Entry, Kind};
 #[cfg(feature = "net")]

@@ -3,6 +3,7 @@
 mod content;
 mod entries;
 mod file;
+mod lock;
 mod model;
 mod names;
 mod paths;

@@ -198,7 +198,7 @@ fn transferred(
 }
 
 /// Makes an overlapped call that no port hears of, and waits for its end.
-fn overlapped(
+pub(super) fn overlapped(
     handle: HANDLE,
     offset: u64,
     begin: impl FnOnce(*mut OVERLAPPED) -> Begun,
@@ -372,7 +372,7 @@ pub(crate) fn as_socket(fd: RawFd) -> SOCKET {
     }
 }
 
-fn done(succeeded: bool) -> Answer {
+pub(super) fn done(succeeded: bool) -> Answer {
     if succeeded { Ok(0) } else { Err(last_error()) }
 }
 

@@ -5,6 +5,7 @@ mod call;
 mod fd;
 mod fs;
 mod life;
+mod lock;
 mod net;
 
 use std::ffi::c_int;
@@ -19,6 +20,7 @@ pub use fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 pub(crate) use fd::{CURRENT_DIR, lend_file, own_file, own_socket};
 pub use fs::{NativePath, OpenFlags, PathUnit, Stat};
 pub(crate) use life::{Life, life_of};
+pub use lock::{try_lock_file, unlock_file};
 pub use net::{Message, PeerAddress, RawSlice};
 pub(crate) use windows_sys::Win32::Networking::WinSock::{
     SD_BOTH as SHUT_RDWR, SD_RECEIVE as SHUT_RD, SD_SEND as SHUT_WR,

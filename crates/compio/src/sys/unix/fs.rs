@@ -2,7 +2,8 @@
 
 use std::{
     ffi::CString,
-    fs, io,
+    fs::{self, TryLockError},
+    io,
     os::unix::{
         ffi::OsStrExt,
         fs::{DirBuilderExt, OpenOptionsExt},
@@ -11,6 +12,10 @@ use std::{
 };
 
 use compio_driver::{BorrowedFd, OwnedFd, op::Open};
+use rustix::{
+    fs::{FlockOperation, flock},
+    io::{Errno, retry_on_intr},
+};
 
 use crate::{
     fs::{DirBuilder, File, OpenOptions, off_thread},
@@ -113,6 +118,25 @@ pub(crate) async fn open_async(options: &OpenOptions, path: &Path) -> io::Result
 /// One more descriptor of the same open file, closed on exec.
 pub(crate) fn duplicate(fd: BorrowedFd<'_>) -> io::Result<fs::File> {
     fd.try_clone_to_owned().map(Into::into)
+}
+
+/// Locks the file, if that is possible at once.
+pub(crate) fn try_lock(file: &File, exclusive: bool) -> Result<(), TryLockError> {
+    let how = if exclusive {
+        FlockOperation::NonBlockingLockExclusive
+    } else {
+        FlockOperation::NonBlockingLockShared
+    };
+    match retry_on_intr(|| flock(file, how)) {
+        Ok(()) => Ok(()),
+        Err(Errno::WOULDBLOCK) => Err(TryLockError::WouldBlock),
+        Err(error) => Err(TryLockError::Error(error.into())),
+    }
+}
+
+/// Gives the lock back.
+pub(crate) fn unlock(file: &File) -> io::Result<()> {
+    retry_on_intr(|| flock(file, FlockOperation::Unlock)).map_err(Into::into)
 }
 
 /// The `O_` flags for these options, or `EINVAL` where std refuses them, too.

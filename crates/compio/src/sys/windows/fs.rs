@@ -1,7 +1,8 @@
 //! How Windows opens and creates files.
 
 use std::{
-    fs, io,
+    fs::{self, TryLockError},
+    io,
     os::windows::{
         fs::OpenOptionsExt,
         io::{AsHandle, AsRawHandle, BorrowedHandle, OwnedHandle, RawHandle},
@@ -9,7 +10,10 @@ use std::{
     path::{self, Path},
 };
 
-use compio_driver::{AsFd, BorrowedFd};
+use compio_driver::{
+    AsFd, BorrowedFd,
+    os::windows::{try_lock_file, unlock_file},
+};
 use windows_sys::Win32::Storage::FileSystem::FILE_FLAG_OVERLAPPED;
 
 use crate::fs::{File, OpenOptions, off_thread};
@@ -125,6 +129,20 @@ pub(crate) fn duplicate(fd: BorrowedFd<'_>) -> io::Result<fs::File> {
         BorrowedFd::Handle(handle) => handle.try_clone_to_owned().map(Into::into),
         BorrowedFd::Socket(_) => Err(io::ErrorKind::InvalidInput.into()),
     }
+}
+
+/// Locks the file, if that is possible at once.
+pub(crate) fn try_lock(file: &File, exclusive: bool) -> Result<(), TryLockError> {
+    match try_lock_file(file.as_handle(), exclusive) {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(TryLockError::WouldBlock),
+        Err(error) => Err(TryLockError::Error(error)),
+    }
+}
+
+/// Gives the lock back.
+pub(crate) fn unlock(file: &File) -> io::Result<()> {
+    unlock_file(file.as_handle())
 }
 
 impl AsHandle for File {
