@@ -27,6 +27,21 @@ mod net;
 #[cfg(all(feature = "net", windows))]
 #[path = "windows/net.rs"]
 mod net;
+#[cfg(all(feature = "fs", unix))]
+#[path = "unix/pipe.rs"]
+mod pipe;
+#[cfg(all(feature = "fs", windows))]
+#[path = "windows/pipe.rs"]
+mod pipe;
+#[cfg(all(feature = "fs", target_os = "linux"))]
+#[path = "unix/splice.rs"]
+mod splice;
+#[cfg(all(feature = "fs", unix))]
+#[path = "unix/stdio.rs"]
+mod stdio;
+#[cfg(all(feature = "fs", windows))]
+#[path = "windows/stdio.rs"]
+mod stdio;
 
 #[cfg(feature = "fs")]
 pub(crate) use fs::{
@@ -38,6 +53,10 @@ pub(crate) use metadata::{Attributes, Entry, Kind};
 pub use net::UnixSocketAddr;
 #[cfg(feature = "net")]
 pub(crate) use net::{unix_address, unix_domain};
+#[cfg(feature = "fs")]
+pub(crate) use pipe::{StdFd, wait_readable, wait_writable};
+#[cfg(feature = "fs")]
+pub(crate) use stdio::{Input, Output, Which};
 
 /// Public names of `fs` that only some systems have.
 #[cfg(feature = "fs")]
@@ -46,4 +65,15 @@ pub(crate) mod fs_here {
     pub use super::fs::symlink;
     #[cfg(windows)]
     pub use super::fs::{symlink_dir, symlink_file};
+}
+
+/// Public names of `pipe` that only some systems have, and what they are called with.
+#[cfg(feature = "fs")]
+pub(crate) mod pipe_here {
+    pub use compio_driver::op::Position;
+
+    #[cfg(unix)]
+    pub use super::pipe::OpenOptions;
+    #[cfg(target_os = "linux")]
+    pub use super::splice::splice;
 }

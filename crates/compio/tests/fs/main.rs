@@ -7,4 +7,5 @@ mod lock;
 mod model;
 mod names;
 mod paths;
+mod pipe;
 mod support;
