@@ -46,5 +46,6 @@ pub use self::{
     },
     read_dir::{DirEntry, ReadDir, read_dir},
 };
-// What only this system has: symbolic links are made in other ways on each.
+// What only this system has: directories' handles, and symbolic links, which are made in other ways
+// on each.
 pub use crate::sys::fs_here::*;

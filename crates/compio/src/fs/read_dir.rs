@@ -12,8 +12,10 @@ use std::{
     task::{Context, Poll},
 };
 
-use super::{FileType, Metadata, off_thread, symlink_metadata};
-use crate::sys::Entry;
+use compio_driver::SharedFd;
+
+use super::{FileType, Metadata, off_thread};
+use crate::sys::{Attributes, Entry};
 
 /// How many entries are read at a time.
 const BATCH: usize = 128;
@@ -49,48 +51,59 @@ const BATCH: usize = 128;
 pub async fn read_dir(path: impl AsRef<Path>) -> io::Result<ReadDir> {
     let root = path.as_ref().to_owned();
     let path = root.clone();
-    let batch = off_thread(move || fs::read_dir(path).map(Box::new).map(next_batch)).await?;
-    let mut entries = ReadDir {
-        root: root.into(),
-        ready: VecDeque::new(),
-        source: Source::Over,
-    };
-    entries.take(batch);
-    Ok(entries)
+    let batch = off_thread(move || {
+        let entries = fs::read_dir(path)?;
+        let entries = entries.map(|entry| entry.map(|entry| Entry::of_std(&entry)));
+        Ok(ReadDir::next_batch(Box::new(entries)))
+    });
+    Ok(ReadDir::new(None, root, batch.await?))
 }
 
 /// What is in a directory, made by [`read_dir`]. The entries are read in batches.
 pub struct ReadDir {
+    /// Where the paths begin, if it is not the current directory.
+    dir: Option<SharedFd>,
     root: Rc<Path>,
     ready: VecDeque<io::Result<Entry>>,
     source: Source,
 }
 
 enum Source {
-    Rests(Box<fs::ReadDir>),
+    Rests(Entries),
     /// A batch is on its way. Not part of the future that waits for it, so that nothing is lost
     /// with that.
     Works(Pin<Box<dyn Future<Output = io::Result<Batch>>>>),
     Over,
 }
 
-struct Batch {
+/// To be read on the pool's threads: each step may block.
+pub(crate) type Entries = Box<dyn Iterator<Item = io::Result<Entry>> + Send>;
+
+pub(crate) struct Batch {
     entries: VecDeque<io::Result<Entry>>,
     /// Where more may come from.
-    rest: Option<Box<fs::ReadDir>>,
-}
-
-fn next_batch(mut dir: Box<fs::ReadDir>) -> Batch {
-    let entries: VecDeque<_> = dir
-        .by_ref()
-        .take(BATCH)
-        .map(|entry| entry.map(|entry| Entry::of_std(&entry)))
-        .collect();
-    let rest = (entries.len() == BATCH).then_some(dir);
-    Batch { entries, rest }
+    rest: Option<Entries>,
 }
 
 impl ReadDir {
+    pub(crate) fn new(dir: Option<SharedFd>, root: PathBuf, first: Batch) -> Self {
+        let mut entries = Self {
+            dir,
+            root: root.into(),
+            ready: VecDeque::new(),
+            source: Source::Over,
+        };
+        entries.take(first);
+        entries
+    }
+
+    /// Reads a batch. May block.
+    pub(crate) fn next_batch(mut source: Entries) -> Batch {
+        let entries: VecDeque<_> = source.by_ref().take(BATCH).collect();
+        let rest = (entries.len() == BATCH).then_some(source);
+        Batch { entries, rest }
+    }
+
     /// The next entry; `None` when there are no more.
     ///
     /// # Cancellation
@@ -112,13 +125,13 @@ impl ReadDir {
     pub fn poll_next_entry(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<DirEntry>>> {
         loop {
             if let Some(entry) = self.ready.pop_front() {
-                let root = Rc::clone(&self.root);
-                return Poll::Ready(entry.map(|entry| Some(DirEntry { root, entry })));
+                let (dir, root) = (self.dir.clone(), Rc::clone(&self.root));
+                return Poll::Ready(entry.map(|entry| Some(DirEntry { dir, root, entry })));
             }
             match std::mem::replace(&mut self.source, Source::Over) {
                 Source::Over => return Poll::Ready(Ok(None)),
-                Source::Rests(dir) => {
-                    let batch = off_thread(move || Ok(next_batch(dir)));
+                Source::Rests(entries) => {
+                    let batch = off_thread(move || Ok(ReadDir::next_batch(entries)));
                     self.source = Source::Works(Box::pin(batch));
                 }
                 Source::Works(mut batch) => match batch.as_mut().poll(cx) {
@@ -146,6 +159,7 @@ impl fmt::Debug for ReadDir {
 
 /// A file in a directory, read by [`ReadDir`].
 pub struct DirEntry {
+    dir: Option<SharedFd>,
     root: Rc<Path>,
     pub(crate) entry: Entry,
 }
@@ -195,7 +209,9 @@ impl DirEntry {
     pub async fn metadata(&self) -> io::Result<Metadata> {
         match self.entry.attributes() {
             Some(attributes) => Ok(Metadata(attributes)),
-            None => symlink_metadata(self.path()).await,
+            None => Attributes::of_at(self.dir.as_ref(), &self.path(), false)
+                .await
+                .map(Metadata),
         }
     }
 }

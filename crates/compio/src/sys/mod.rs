@@ -10,6 +10,9 @@ mod dialect;
 #[path = "unix/linux.rs"]
 mod dialect;
 #[cfg(all(feature = "fs", unix))]
+#[path = "unix/dir.rs"]
+mod dir;
+#[cfg(all(feature = "fs", unix))]
 #[path = "unix/fs.rs"]
 mod fs;
 #[cfg(all(feature = "fs", windows))]
@@ -61,10 +64,10 @@ pub(crate) use stdio::{Input, Output, Which};
 /// Public names of `fs` that only some systems have.
 #[cfg(feature = "fs")]
 pub(crate) mod fs_here {
-    #[cfg(unix)]
-    pub use super::fs::symlink;
     #[cfg(windows)]
     pub use super::fs::{symlink_dir, symlink_file};
+    #[cfg(unix)]
+    pub use super::{dir::Dir, fs::symlink};
 }
 
 /// Public names of `pipe` that only some systems have, and what they are called with.

@@ -1,6 +1,8 @@
 //! Files and directories, as a user meets them, against the real system, on every system.
 
 mod content;
+#[cfg(unix)]
+mod dir;
 mod entries;
 mod file;
 mod lock;

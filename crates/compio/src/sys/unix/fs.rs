@@ -109,9 +109,9 @@ pub(crate) fn open(options: &OpenOptions, path: &Path) -> io::Result<fs::File> {
 
 /// Opens the file through the kernel's queue.
 pub(crate) async fn open_async(options: &OpenOptions, path: &Path) -> io::Result<fs::File> {
-    let flags = open_flags(options)?;
+    let (flags, mode) = open_flags(options)?;
     let path = path_to_c(path)?;
-    let fd = runtime::submit(Open::new(path, flags, options.system.mode)).await?;
+    let fd = runtime::submit(Open::new(path, flags, mode)).await?;
     Ok(fd.into())
 }
 
@@ -139,8 +139,8 @@ pub(crate) fn unlock(file: &File) -> io::Result<()> {
     retry_on_intr(|| flock(file, FlockOperation::Unlock)).map_err(Into::into)
 }
 
-/// The `O_` flags for these options, or `EINVAL` where std refuses them, too.
-fn open_flags(options: &OpenOptions) -> io::Result<i32> {
+/// The `O_` flags and the mode for these options, or `EINVAL` where std refuses them, too.
+pub(super) fn open_flags(options: &OpenOptions) -> io::Result<(i32, u32)> {
     let access = match (options.read, options.write, options.append) {
         (true, false, false) => libc::O_RDONLY,
         (false, true, false) => libc::O_WRONLY,
@@ -163,7 +163,9 @@ fn open_flags(options: &OpenOptions) -> io::Result<i32> {
         (false, true, false) => libc::O_TRUNC,
         (true, true, false) => libc::O_CREAT | libc::O_TRUNC,
     };
-    Ok(libc::O_CLOEXEC | access | creation | options.system.custom_flags & !libc::O_ACCMODE)
+    let custom = options.system.custom_flags & !libc::O_ACCMODE;
+    let flags = libc::O_CLOEXEC | access | creation | custom;
+    Ok((flags, options.system.mode))
 }
 
 /// As the system's calls want it.

@@ -4,7 +4,10 @@ use std::{
     ffi::{OsStr, OsString},
     fs::{self, Permissions},
     io,
-    os::unix::fs::{DirEntryExt, FileTypeExt, PermissionsExt},
+    os::unix::{
+        ffi::OsStrExt,
+        fs::{DirEntryExt, FileTypeExt, PermissionsExt},
+    },
     path::Path,
     time::SystemTime,
 };
@@ -26,8 +29,21 @@ pub(crate) struct Attributes(op::Attributes);
 
 impl Attributes {
     pub(crate) async fn of(path: &Path, follow: bool) -> io::Result<Self> {
-        let asked = Stat::new(path_to_c(path)?, follow);
-        runtime::submit(asked).await.map(Self)
+        Self::of_at(None, path, follow).await
+    }
+
+    /// As [`of`](Self::of), from a directory other than the current one.
+    pub(crate) async fn of_at(
+        dir: Option<&SharedFd>,
+        path: &Path,
+        follow: bool,
+    ) -> io::Result<Self> {
+        let path = path_to_c(path)?;
+        let asked = match dir {
+            Some(dir) => runtime::submit(Stat::at(dir.clone(), path, follow)).await,
+            None => runtime::submit(Stat::new(path, follow)).await,
+        };
+        asked.map(Self)
     }
 
     pub(crate) async fn of_file(fd: &SharedFd) -> io::Result<Self> {
@@ -109,6 +125,17 @@ impl Entry {
         Self {
             name: entry.file_name(),
             kind: entry.file_type().ok().map(Kind::of_std),
+            ino: entry.ino(),
+        }
+    }
+
+    /// What a directory's handle gives.
+    pub(crate) fn of_raw(entry: &rustix::fs::DirEntry) -> Self {
+        use rustix::fs::FileType::Unknown;
+        let kind = entry.file_type();
+        Self {
+            name: OsStr::from_bytes(entry.file_name().to_bytes()).to_owned(),
+            kind: (kind != Unknown).then(|| Kind(kind.as_raw_mode() as libc::mode_t)),
             ino: entry.ino(),
         }
     }

@@ -31,6 +31,11 @@ impl Attributes {
         .map(Self)
     }
 
+    /// As [`of`](Self::of): there are no other directories than the current one.
+    pub(crate) async fn of_at(_: Option<&SharedFd>, path: &Path, follow: bool) -> io::Result<Self> {
+        Self::of(path, follow).await
+    }
+
     pub(crate) async fn of_file(fd: &SharedFd) -> io::Result<Self> {
         off_thread_with(fd, fs::File::metadata).await.map(Self)
     }
