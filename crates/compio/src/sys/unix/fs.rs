@@ -47,6 +47,23 @@ impl OpenOptions {
     }
 
     /// More of the system's `O_` flags.
+    ///
+    /// With `O_DIRECT`, reads and writes go past the system's cache, and most file systems want
+    /// offset, length and address of each to be multiples of a block's size. A window into a larger
+    /// buffer can begin anywhere:
+    ///
+    /// ```
+    /// use compio::buf::{IoBuf, Slice};
+    ///
+    /// /// `len` bytes whose address is a multiple of 4096.
+    /// fn blocks(len: usize) -> Slice<Vec<u8>> {
+    ///     let buffer = vec![0; len + 4096];
+    ///     let start = buffer.as_ptr().align_offset(4096);
+    ///     buffer.slice(start..start + len)
+    /// }
+    ///
+    /// assert_eq!(blocks(8192).as_ptr().addr() % 4096, 0);
+    /// ```
     pub fn custom_flags(&mut self, flags: i32) -> &mut Self {
         self.system.custom_flags = flags;
         self
