@@ -72,7 +72,7 @@
 //! | feature | default | what it adds |
 //! |---|---|---|
 //! | `runtime` | yes | `task`, `runtime` |
-//! | `fs` | yes | `fs` |
+//! | `fs` | yes | `fs`, `pipe`, and the standard streams in `io`; with it, `time` |
 //! | `net` | yes | `net` |
 //! | `time` | yes | `time` |
 //! | `macros` | yes | `#[compio::main]`, `#[compio::test]` |
@@ -86,18 +86,25 @@
 
 pub use compio_driver as driver;
 pub use compio_driver::{op, os};
+pub use compio_io::buf;
 #[cfg(feature = "framed")]
 pub use compio_io::framed;
-pub use compio_io::{buf, io};
 #[cfg(feature = "macros")]
 pub use compio_macros::{main, test};
 
 #[cfg(feature = "fs")]
 pub mod fs;
+pub mod io;
 #[cfg(feature = "net")]
 pub mod net;
+#[cfg(feature = "fs")]
+pub mod pipe;
 #[cfg(feature = "runtime")]
 pub mod runtime;
+#[cfg(feature = "fs")]
+mod stdio;
+#[cfg(feature = "fs")]
+mod stream;
 #[cfg(any(feature = "fs", feature = "net"))]
 mod sys;
 #[cfg(feature = "runtime")]

@@ -86,9 +86,11 @@ mod nop;
 mod pipe;
 mod poll;
 
-pub use blocking::Blocking;
+pub use blocking::{Blocking, BlockingOn};
 pub use buffer::Filled;
-pub use fs::{Close, Open, ReadAt, ReadVectoredAt, Stat, StatFd, Sync, WriteAt, WriteVectoredAt};
+pub use fs::{
+    Close, CurrentDir, Open, ReadAt, ReadVectoredAt, Stat, StatFd, Sync, WriteAt, WriteVectoredAt,
+};
 pub use net::{
     Accept, Connect, Received, Recv, RecvFrom, RecvMsg, Send, SendMsg, SendTo, Shutdown, Socket,
 };

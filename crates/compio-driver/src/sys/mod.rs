@@ -74,7 +74,7 @@ pub use unix::{
 #[cfg(unix)]
 pub(crate) use unix::{
     CURRENT_DIR, EAGAIN, ECANCELED, ENOBUFS, Life, MSG_DONTWAIT, MSG_TRUNC, SHUT_RD, SHUT_RDWR,
-    SHUT_WR, Scratch, call, own_file, own_socket,
+    SHUT_WR, Scratch, call, lend_file, own_file, own_socket,
 };
 #[cfg(target_os = "linux")]
 pub use uring::RawEntry;
@@ -86,7 +86,7 @@ pub use windows::{
 #[cfg(windows)]
 pub(crate) use windows::{
     CURRENT_DIR, EAGAIN, ECANCELED, ENOBUFS, Life, MSG_DONTWAIT, MSG_TRUNC, SHUT_RD, SHUT_RDWR,
-    SHUT_WR, call, own_file, own_socket,
+    SHUT_WR, call, lend_file, own_file, own_socket,
 };
 
 /// What only one system has.
@@ -112,7 +112,7 @@ pub mod os {
                     Change, ChangeKind, Changes, ConnectNamedPipe, DeviceIoControl,
                     DirectoryChanges, DisconnectEx, ReadDirectoryChanges, open_directory,
                 },
-                set_named_pipe_mode,
+                set_named_pipe_mode, try_lock_file, unlock_file,
             },
         };
     }

@@ -5,8 +5,8 @@ use std::{future::ready, io::SeekFrom};
 use compio::{
     fs::File,
     io::{
-        AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader, Cursor,
-        PollReader, PollWriter, copy_bidirectional, copy_buf, split,
+        AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncSeek, AsyncWrite, AsyncWriteExt, BufReader,
+        Cursor, PollReader, PollWriter, copy_bidirectional, copy_buf, split,
     },
     task::{spawn, yield_now},
 };
@@ -24,11 +24,15 @@ fn a_file_is_copied_from_start_to_end() {
         assert_eq!(copy_buf(&mut reader, &mut writer).await.unwrap(), 300_000);
         assert_eq!(writer.position(), 300_000);
         assert!(std::fs::read(&to).unwrap() == pattern(300_000));
+        let end = AsyncSeek::seek(&mut writer, SeekFrom::End(-10))
+            .await
+            .unwrap();
+        assert_eq!(end, 299_990);
         writer.set_position(1);
         writer.write_u32_le(7).await.unwrap();
         assert_eq!(std::fs::read(&to).unwrap()[1..5], [7, 0, 0, 0]);
         let mut memory = std::io::Cursor::new(pattern(10));
-        compio::io::AsyncSeek::seek(&mut memory, SeekFrom::End(-1))
+        AsyncSeek::seek(&mut memory, SeekFrom::End(-1))
             .await
             .unwrap();
         assert_eq!(memory.read_u8().await.unwrap(), pattern(10)[9]);

@@ -205,7 +205,7 @@ fn transferred(
 }
 
 /// Makes an overlapped call that no port hears of, and waits for its end.
-fn overlapped(
+pub(super) fn overlapped(
     handle: HANDLE,
     offset: u64,
     begin: impl FnOnce(*mut OVERLAPPED) -> Begun,
@@ -392,7 +392,7 @@ pub(crate) fn is_warning(overlapped: &OVERLAPPED) -> bool {
     overlapped.Internal as u32 >> 30 == 2
 }
 
-fn done(succeeded: bool) -> Answer {
+pub(super) fn done(succeeded: bool) -> Answer {
     if succeeded { Ok(0) } else { Err(last_error()) }
 }
 

@@ -6,6 +6,7 @@
 
 use std::{
     fs::File,
+    mem::ManuallyDrop,
     net::{TcpListener, TcpStream, UdpSocket},
     os::windows::io::{
         AsHandle, AsRawHandle, AsRawSocket, AsSocket, BorrowedHandle, BorrowedSocket,
@@ -101,6 +102,20 @@ pub(crate) unsafe fn own_file(answer: usize) -> OwnedFd {
 pub(crate) unsafe fn own_socket(answer: usize) -> OwnedFd {
     // SAFETY: by this function's contract.
     OwnedFd::Socket(unsafe { OwnedSocket::from_raw_socket(answer as RawSocket) })
+}
+
+/// A handle as a file of std's, which does not close it.
+///
+/// # Safety
+///
+/// It stays open for as long as the file lives.
+pub(crate) unsafe fn lend_file(fd: RawFd) -> ManuallyDrop<File> {
+    let handle = match fd {
+        RawFd::Handle(handle) => handle,
+        RawFd::Socket(socket) => ptr::without_provenance_mut(socket as usize),
+    };
+    // SAFETY: by this function's contract; whose it is does not matter to what is never dropped.
+    ManuallyDrop::new(unsafe { File::from_raw_handle(handle) })
 }
 
 impl AsRawFd for RawFd {

@@ -5,6 +5,7 @@ mod call;
 mod fd;
 mod fs;
 mod life;
+mod lock;
 mod net;
 pub(super) mod op;
 mod pipe;
@@ -20,10 +21,11 @@ pub(crate) use call::{
     as_handle, as_socket, call, first_span, is_warning, last_error, new_socket, poll_now,
 };
 pub use fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
-pub(crate) use fd::{CURRENT_DIR, own_file, own_socket};
+pub(crate) use fd::{CURRENT_DIR, lend_file, own_file, own_socket};
 pub use fs::{NativePath, OpenFlags, PathUnit, Stat};
 pub use life::assume_overlapped;
 pub(crate) use life::{Life, held};
+pub use lock::{try_lock_file, unlock_file};
 pub use net::{Message, PeerAddress, RawSlice};
 pub use pipe::{
     NamedPipeFlags, NamedPipeInfo, create_named_pipe, disconnect_named_pipe, named_pipe_info,
