@@ -4,10 +4,9 @@
 //! after the backend and the arena have been left.
 
 use std::{
-    any::Any,
     cell::{Cell, RefCell},
     collections::VecDeque,
-    fmt, io, iter, mem,
+    fmt, io, iter,
     panic::{self, AssertUnwindSafe},
     rc::Rc,
     sync::Arc,
@@ -15,13 +14,20 @@ use std::{
     time::{Duration, Instant},
 };
 
+use compio_io::buf::IoBuf;
+
 use crate::{
+    buffers::{BufferPool, Shelf},
+    cancel::{CancelScope, CancelToken},
+    fd::SharedFd,
     flight::{Abandoned, Flights, Key, Landing, to_result},
     notify::Notifier,
     operation::{Operation, Owned},
+    panics::{discard, wake_all},
     pool::{Desk, Job, Pool},
-    request::{Answer, Request},
+    request::{Answer, Extras, Report, Request},
     spin::{Spin, SpinPolicy},
+    stream::{AcceptStream, RecvStream, SendZeroCopyFuture},
     submit::Submit,
     sys::{self, AsRawFd, Launch, RawFd},
 };
@@ -229,6 +235,7 @@ impl DriverBuilder {
             aftermath: Cell::default(),
             laid_down: Cell::default(),
             closed: Cell::new(false),
+            scopes: RefCell::default(),
             shutdown_timeout: self.shutdown_timeout,
         };
         Ok(Driver {
@@ -264,6 +271,40 @@ impl Driver {
     /// An operation to be awaited on this thread. Nothing happens before its first poll.
     pub fn submit<O: Owned>(&self, operation: O) -> Submit<O> {
         Submit::new(Rc::clone(&self.inner), operation)
+    }
+
+    /// The connections of a listening socket, one after the other, with one request for all where the
+    /// kernel can do that.
+    pub fn accept_stream(&self, fd: SharedFd) -> AcceptStream {
+        AcceptStream::new(self.share(), fd)
+    }
+
+    /// The bytes of a stream socket, in buffers of a pool of the same driver, with one request for all
+    /// where the kernel can do that. `flags` are the system's `MSG_` flags.
+    ///
+    /// # Panics
+    ///
+    /// If the pool was made for another driver.
+    pub fn recv_stream(&self, fd: SharedFd, pool: &BufferPool, flags: i32) -> RecvStream {
+        assert!(
+            Rc::ptr_eq(&self.inner, pool.driver()),
+            "the pool of buffers belongs to another driver"
+        );
+        RecvStream::new(fd, pool.clone(), flags)
+    }
+
+    /// Sends the initialised part of a buffer without copying it, where the kernel can do that. It
+    /// has the buffer for longer than it takes to say how much was sent, so that result and buffer
+    /// come one after the other. `flags` are the system's `MSG_` flags.
+    ///
+    /// It pays for large buffers only, and never on loopback.
+    pub fn send_zero_copy<B: IoBuf>(
+        &self,
+        fd: SharedFd,
+        buffer: B,
+        flags: i32,
+    ) -> SendZeroCopyFuture<B> {
+        SendZeroCopyFuture::new(self.share(), fd, buffer, flags)
     }
 
     /// One turn: submits what is pending, sleeps at most for `timeout` (`None`: for ever; zero:
@@ -305,6 +346,20 @@ impl Driver {
     #[doc(hidden)]
     pub fn enters(&self) -> u64 {
         self.inner.backend.borrow().enters()
+    }
+
+    /// From now on, and until the scope is dropped, operations that are polled for the first time are
+    /// those of `token`, too. Scopes are left in the opposite order.
+    pub fn scope(&self, token: &CancelToken) -> CancelScope<'_> {
+        CancelScope::enter(self, token)
+    }
+
+    pub(crate) fn inner(&self) -> &Rc<Inner> {
+        &self.inner
+    }
+
+    pub(crate) fn share(&self) -> Rc<Inner> {
+        Rc::clone(&self.inner)
     }
 
     /// How many operations the kernel has not answered yet.
@@ -463,12 +518,48 @@ pub(crate) struct Inner {
     /// Likewise.
     laid_down: Cell<Vec<(Key, Answer)>>,
     closed: Cell<bool>,
+    /// Whose operations are begun now, from the outside in.
+    scopes: RefCell<Vec<CancelToken>>,
     shutdown_timeout: Duration,
 }
 
 impl Inner {
-    pub(crate) fn is_closed(&self) -> bool {
-        self.closed.get()
+    /// What the backend can do that not every one can.
+    pub(crate) fn extras(&self) -> Extras {
+        self.backend.borrow().extras()
+    }
+
+    /// A place for buffers from which the kernel chooses, if it can.
+    pub(crate) fn add_shelf(&self, count: u16) -> io::Result<Option<Box<dyn Shelf>>> {
+        self.backend.borrow_mut().add_shelf(count)
+    }
+
+    pub(crate) fn remove_shelf(&self, shelf: Box<dyn Shelf>) {
+        self.backend.borrow_mut().remove_shelf(shelf.group());
+    }
+
+    pub(crate) fn enter_scope(&self, token: CancelToken) {
+        self.scopes.borrow_mut().push(token);
+    }
+
+    pub(crate) fn leave_scope(&self) -> Option<CancelToken> {
+        self.scopes.borrow_mut().pop()
+    }
+
+    /// Why an operation is not to be begun, if there is a reason.
+    pub(crate) fn refuses(&self) -> Option<io::Error> {
+        if self.closed.get() {
+            return Some(closed());
+        }
+        let is_cancelled = self.scopes.borrow().iter().any(CancelToken::is_cancelled);
+        is_cancelled.then(|| io::Error::from_raw_os_error(sys::ECANCELED))
+    }
+
+    /// Tells the scopes around of a flight that has begun.
+    pub(crate) fn note_scopes(self: &Rc<Self>, key: Key) {
+        for token in self.scopes.borrow().iter() {
+            token.add(self, key);
+        }
     }
 
     /// Hands a boarded operation's request over; an answer that is there at once is not landed.
@@ -527,8 +618,8 @@ impl Inner {
         let waited = self
             .backend
             .borrow_mut()
-            .wait(timeout, &self.notifier, &mut |key, answer| {
-                self.note(key, answer, &mut aftermath)
+            .wait(timeout, &self.notifier, &mut |key, report| {
+                self.note(key, report, &mut aftermath)
             });
         self.collect(&mut aftermath);
         self.settle(aftermath);
@@ -540,13 +631,17 @@ impl Inner {
         let mut laid_down = self.laid_down.take();
         self.desk.take(&mut laid_down);
         for (key, answer) in laid_down.drain(..) {
-            self.note(key, answer, aftermath);
+            self.note(key, Report::Final(answer), aftermath);
         }
         self.laid_down.set(laid_down);
     }
 
-    fn note(&self, key: Key, answer: Answer, aftermath: &mut Aftermath) {
-        match self.flights.land(key, answer) {
+    fn note(&self, key: Key, report: Report, aftermath: &mut Aftermath) {
+        let landing = match report {
+            Report::Item(item) => self.flights.note(key, item),
+            Report::Final(answer) => self.flights.land(key, answer),
+        };
+        match landing {
             Landing::Quiet => {}
             Landing::Wake(waker) => aftermath.wakers.push(waker),
             Landing::Tell(user_data, answer) => {
@@ -560,7 +655,7 @@ impl Inner {
     /// Lands a flight that was answered at its launch.
     pub(crate) fn land(&self, key: Key, answer: Answer) {
         let mut aftermath = self.aftermath.take();
-        self.note(key, answer, &mut aftermath);
+        self.note(key, Report::Final(answer), &mut aftermath);
         self.settle(aftermath);
     }
 
@@ -568,15 +663,7 @@ impl Inner {
     /// when all is done. A destructor that panics has been reported by the panic hook, and there
     /// is nobody whom it would concern.
     fn settle(&self, mut aftermath: Aftermath) {
-        let mut panicked = None;
-        for waker in aftermath.wakers.drain(..) {
-            if let Err(panic) = panic::catch_unwind(AssertUnwindSafe(|| waker.wake())) {
-                // Only one can go on.
-                if let Some(earlier) = panicked.replace(panic) {
-                    discard(earlier);
-                }
-            }
-        }
+        let panicked = wake_all(aftermath.wakers.drain(..));
         for key in aftermath.orphans.drain(..) {
             self.bury(key);
         }
@@ -626,14 +713,6 @@ impl Inner {
 struct Aftermath {
     wakers: Vec<Waker>,
     orphans: Vec<Key>,
-}
-
-/// Drops what somebody has panicked with. Its destructor is a user's, too: what that panics with
-/// is leaked.
-fn discard(panic: Box<dyn Any + Send>) {
-    if let Err(another) = panic::catch_unwind(AssertUnwindSafe(|| drop(panic))) {
-        mem::forget(another);
-    }
 }
 
 pub(crate) fn closed() -> io::Error {

@@ -23,7 +23,8 @@
 //!    require that it has landed.
 //! 3. A key names one flight for ever: it carries the cell's generation, which grows when the cell
 //!    becomes free.
-//! 4. While a flight is in the air nobody forms a reference to its operation. The header beside it
+//! 4. While a flight is in the air nobody forms a reference to its operation; one that expects
+//!    several answers looks after its own fields by itself ([`Multishot`]). The header beside it
 //!    belongs to the driver's thread alone.
 //! 5. No code of a user (a waker, a destructor, `finish`) runs in here: what must run is handed
 //!    out, with every borrow ended.
@@ -41,8 +42,8 @@ use std::{
 };
 
 use crate::{
-    operation::Operation,
-    request::{Answer, Request},
+    operation::{Multishot, Operation},
+    request::{Answer, Item, Request},
     sys::Scratch,
 };
 
@@ -106,8 +107,7 @@ struct Header {
     /// The backend's, while the flight is in the air.
     scratch: Scratch,
     owner: Owner,
-    /// Finishes the operation in the storage and drops its output.
-    discard: unsafe fn(*mut u8, Answer),
+    kind: &'static Kind,
     answer: Answer,
     generation: u32,
     index: u32,
@@ -115,6 +115,51 @@ struct Header {
     state: State,
     /// Whether the pool has it, and not the kernel.
     is_work: bool,
+}
+
+/// What is known of the type of a cell's operation.
+struct Kind {
+    /// Finishes the operation in the storage and drops its output.
+    discard: unsafe fn(*mut u8, Answer),
+    /// Tells it of an answer that is not its last. None if it expects one only.
+    note: Option<unsafe fn(*mut u8, Item)>,
+}
+
+impl Kind {
+    /// Of a cell without an operation.
+    const NOTHING: &'static Self = &Self {
+        discard: discard_nothing,
+        note: None,
+    };
+}
+
+/// The kinds of a type, in its cell and in a box.
+struct KindsOf<O>(PhantomData<O>);
+
+impl<O: Operation> KindsOf<O> {
+    const SINGLE: [&'static Kind; 2] = [
+        &Kind {
+            discard: discard_inline::<O>,
+            note: None,
+        },
+        &Kind {
+            discard: discard_boxed::<O>,
+            note: None,
+        },
+    ];
+}
+
+impl<O: Multishot> KindsOf<O> {
+    const MULTI: [&'static Kind; 2] = [
+        &Kind {
+            discard: discard_inline::<O>,
+            note: Some(note::<O>),
+        },
+        &Kind {
+            discard: discard_boxed::<O>,
+            note: Some(note::<O>),
+        },
+    ];
 }
 
 /// The two sizes of cells, in bytes. The small ones carry a read or a send with its buffer, which
@@ -186,20 +231,40 @@ impl Flights {
         self.airborne.get()
     }
 
+    /// Whether the flight is one that the kernel has not answered, and has somebody who waits.
+    pub(crate) fn is_airborne(&self, key: Key) -> bool {
+        let header = self.header_at(key.index);
+        // SAFETY: cells in `pages` have initialised headers.
+        unsafe { (*header).generation == key.generation && (*header).state == State::Airborne }
+    }
+
     /// Gives the operation its place and asks it for its request.
     pub(crate) fn board<O: Operation>(&self, operation: O) -> (Key, Request) {
+        self.board_as(operation, KindsOf::<O>::SINGLE)
+    }
+
+    /// The same for an operation that expects several answers.
+    pub(crate) fn board_multi<O: Multishot>(&self, operation: O) -> (Key, Request) {
+        self.board_as(operation, KindsOf::<O>::MULTI)
+    }
+
+    fn board_as<O: Operation>(
+        &self,
+        operation: O,
+        [inline, boxed]: [&'static Kind; 2],
+    ) -> (Key, Request) {
         // SAFETY: the storage is large and aligned enough for an `O` (`class_of`) or a pointer,
         // and unused (rule 2); `occupy` gave a valid header.
         let (header, key, operation_at) = unsafe {
             match class_of::<O>() {
                 Some(class) => {
-                    let (header, storage) = self.occupy(class, discard_inline::<O>);
+                    let (header, storage) = self.occupy(class, inline);
                     let operation_at = storage.cast::<O>();
                     operation_at.write(operation);
                     (header, key_of(header), operation_at)
                 }
                 None => {
-                    let (header, storage) = self.occupy(0, discard_boxed::<O>);
+                    let (header, storage) = self.occupy(0, boxed);
                     let operation_at = Box::into_raw(Box::new(operation));
                     storage.cast::<*mut O>().write(operation_at);
                     (header, key_of(header), operation_at)
@@ -221,7 +286,7 @@ impl Flights {
 
     /// Takes a cell for an operation that stays where its caller has it.
     pub(crate) fn board_callers(&self, user_data: usize) -> Key {
-        let (header, _) = self.occupy(0, discard_nothing);
+        let (header, _) = self.occupy(0, Kind::NOTHING);
         self.take_off(header);
         // SAFETY: `occupy` gave a valid header, of which no reference is held.
         unsafe {
@@ -267,6 +332,33 @@ impl Flights {
     pub(crate) fn is_work(&self, key: Key) -> bool {
         // SAFETY: as in `set_waiter`.
         unsafe { (*self.header(key)).is_work }
+    }
+
+    /// An answer has come that is not the last.
+    pub(crate) fn note(&self, key: Key, item: Item) -> Landing {
+        let header = self.header(key);
+        // SAFETY: as in `set_waiter`. The operation's type is that of its kind.
+        unsafe {
+            let Some(note) = (*header).kind.note else {
+                return Landing::Quiet;
+            };
+            note(storage_behind(header), item);
+            match mem::replace(&mut (*header).owner, Owner::Nobody) {
+                Owner::Waiter(waker) => Landing::Wake(waker),
+                Owner::Nobody | Owner::Caller(_) => Landing::Quiet,
+            }
+        }
+    }
+
+    /// Looks at an operation that expects several answers, while it flies.
+    ///
+    /// # Safety
+    ///
+    /// The flight was boarded with an `O`, and neither taken nor abandoned since.
+    pub(crate) unsafe fn look<O: Multishot>(&self, key: Key) -> Option<O::Item> {
+        let header = self.header(key);
+        // SAFETY: the operation is an `O` by this function's contract, and stays where it is.
+        unsafe { O::next(operation_at::<O>(storage_behind(header))) }
     }
 
     /// The kernel's final answer has come.
@@ -360,7 +452,7 @@ impl Flights {
         unsafe {
             assert_eq!((*header).state, State::Condemned);
             let vacate = Vacate(self, header);
-            ((*header).discard)(storage_behind(header), (*header).answer);
+            ((*header).kind.discard)(storage_behind(header), (*header).answer);
             drop(vacate);
         }
     }
@@ -389,7 +481,7 @@ impl Flights {
     }
 
     /// Takes a free cell.
-    fn occupy(&self, class: usize, discard: unsafe fn(*mut u8, Answer)) -> (*mut Header, *mut u8) {
+    fn occupy(&self, class: usize, kind: &'static Kind) -> (*mut Header, *mut u8) {
         if self.free[class].get() == NONE {
             self.add_page(class);
         }
@@ -399,7 +491,7 @@ impl Flights {
             debug_assert_eq!((*header).state, State::Free);
             self.free[class].set((*header).next_free);
             (*header).state = State::Boarding;
-            (*header).discard = discard;
+            (*header).kind = kind;
             (*header).is_work = false;
             (header, storage_behind(header))
         }
@@ -438,7 +530,7 @@ impl Flights {
             let header = Header {
                 scratch: Scratch::new(),
                 owner: Owner::Nobody,
-                discard: discard_nothing,
+                kind: Kind::NOTHING,
                 answer: Ok(0),
                 generation: 0,
                 index: first + slot,
@@ -572,6 +664,19 @@ unsafe fn storage_behind(header: *mut Header) -> *mut u8 {
     unsafe { header.add(1).cast() }
 }
 
+/// Where the operation is of which this is the storage.
+///
+/// # Safety
+///
+/// The storage holds an `O`, or a pointer to a boxed one.
+unsafe fn operation_at<O>(storage: *mut u8) -> *mut O {
+    match class_of::<O>() {
+        Some(_) => storage.cast::<O>(),
+        // SAFETY: by this function's contract.
+        None => unsafe { storage.cast::<*mut O>().read() },
+    }
+}
+
 /// # Safety
 ///
 /// The storage holds an `O` that has landed with this answer.
@@ -588,6 +693,14 @@ unsafe fn discard_boxed<O: Operation>(storage: *mut u8, answer: Answer) {
     // SAFETY: by this function's contract.
     let operation = unsafe { Box::from_raw(storage.cast::<*mut O>().read()) };
     drop(operation.finish(to_result(answer)));
+}
+
+/// # Safety
+///
+/// The storage is that of an `O`.
+unsafe fn note<O: Multishot>(storage: *mut u8, item: Item) {
+    // SAFETY: by this function's contract; nobody else refers to it.
+    unsafe { O::note(operation_at::<O>(storage), item) };
 }
 
 /// # Safety

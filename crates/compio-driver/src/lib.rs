@@ -9,23 +9,31 @@
 //!
 //! The driver knows wakers, but no tasks.
 
+mod buffers;
+mod cancel;
 mod driver;
 mod fd;
 mod flight;
 mod notify;
 pub mod op;
 mod operation;
+mod panics;
 mod pool;
 pub mod request;
 mod spin;
+mod stream;
 mod submit;
+mod submit_multi;
 mod sys;
 
+pub use buffers::{BufferPool, PooledBuffer};
+pub use cancel::{CancelScope, CancelToken};
 pub use driver::{Backend, BackendKind, Driver, DriverBuilder, Entry, Poller};
 pub use fd::{OwnsFd, SharedFd};
 pub use operation::{Operation, Owned};
 pub use pool::Pool;
 pub use socket2::SockAddr;
 pub use spin::{SPIN_MAX, SpinPolicy};
+pub use stream::{AcceptStream, Loan, RecvStream, SendZeroCopyFuture};
 pub use submit::Submit;
 pub use sys::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd, os};

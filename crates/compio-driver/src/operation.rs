@@ -2,7 +2,7 @@
 
 use std::io;
 
-use crate::request::Request;
+use crate::request::{Item, Request};
 
 /// Something to be asked of a kernel: it owns what the kernel needs meanwhile, says *what* it asks,
 /// and what the answer means. How it is asked is the backend's business.
@@ -42,3 +42,28 @@ pub unsafe trait Operation: 'static {
 ///
 /// See above: each descriptor in the request is owned, or shared in ownership, by the operation.
 pub unsafe trait Owned: Operation {}
+
+/// An operation that the kernel answers several times: every answer but the last is an [`Item`].
+///
+/// # Safety
+///
+/// [`note`](Self::note) and [`next`](Self::next) are called while the kernel may use the memory that
+/// the request names: they leave that alone, run no code but their own, and do not panic.
+pub(crate) unsafe trait Multishot: Operation {
+    /// What comes out before the end.
+    type Item;
+
+    /// Takes an answer that is not the last. What it owns belongs to the operation from now on.
+    ///
+    /// # Safety
+    ///
+    /// `this` is valid, and nothing but the kernel uses it meanwhile.
+    unsafe fn note(this: *mut Self, item: Item);
+
+    /// The next of those that were noted and not handed out.
+    ///
+    /// # Safety
+    ///
+    /// As for [`note`](Self::note).
+    unsafe fn next(this: *mut Self) -> Option<Self::Item>;
+}

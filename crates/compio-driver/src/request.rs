@@ -70,7 +70,9 @@ pub enum Request {
     Poll(Poll),
     /// To run a piece of blocking code on another thread.
     Work(Work),
-    /// In the backend's own words. The kernel must answer it with one completion.
+    /// In the backend's own words, which [`op`](crate::op) tells more about. The kernel must answer
+    /// it with one completion: an entry of io_uring's has no flags that link it to others, hold
+    /// others up, skip its completion, or make it many.
     Raw(*const RawEntry),
 }
 
@@ -160,6 +162,15 @@ pub enum Net {
     },
     /// Answer: 0.
     Shutdown { fd: RawFd, how: c_int },
+    /// Items: descriptors, as for `Accept`, without the peers' addresses. The last answer may be one,
+    /// too.
+    AcceptMulti { fd: RawFd },
+    /// Items: bytes received, in a buffer of this group that the kernel has chosen. Answer: 0 when
+    /// the peer has shut down; that of an item has been said with it.
+    RecvMulti { fd: RawFd, group: u16, flags: c_int },
+    /// The first answer, which may be an item, is that of `Send`. The memory is in use until the
+    /// last.
+    SendZeroCopy { fd: RawFd, span: Span, flags: c_int },
 }
 
 /// Requests of pipes.
@@ -203,6 +214,38 @@ pub(crate) fn did_not_run(error: &std::io::Error) -> bool {
         Some(code) => code == crate::sys::ECANCELED || code == crate::sys::EAGAIN,
         None => true,
     }
+}
+
+/// An answer that is not the last, or comes with a buffer.
+#[derive(Debug, Clone, Copy)]
+pub struct Item {
+    /// As for a last one.
+    pub answer: Answer,
+    /// The buffer that was filled, of a group.
+    pub buffer: Option<u16>,
+}
+
+/// What a backend reports of a flight.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Report {
+    /// More will come.
+    #[allow(dead_code, reason = "not every backend answers several times")]
+    Item(Item),
+    /// Nothing more will.
+    Final(Answer),
+}
+
+/// What a backend can do beyond the ordinary.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Extras {
+    /// [`Net::AcceptMulti`].
+    pub(crate) accept_multi: bool,
+    /// [`Net::RecvMulti`].
+    pub(crate) recv_multi: bool,
+    /// [`Net::SendZeroCopy`].
+    pub(crate) send_zero_copy: bool,
+    /// To answer a receive with `MSG_DONTWAIT` at its launch.
+    pub(crate) try_at_once: bool,
 }
 
 /// What comes back: a number whose meaning the request tells, or the system's error code.

@@ -9,10 +9,11 @@ use std::{
 
 use super::{Launch, Poller, Scratch, poll::Readiness};
 use crate::{
+    buffers::Shelf,
     driver::BackendKind,
     flight::Key,
     notify::Notifier,
-    request::{Answer, Request},
+    request::{Extras, Report, Request},
     spin::Spin,
 };
 
@@ -68,6 +69,19 @@ impl Backend {
         BackendKind::Poll
     }
 
+    /// What it can do that not every backend can.
+    pub(crate) fn extras(&self) -> Extras {
+        self.0.extras()
+    }
+
+    /// A place for buffers from which the kernel chooses, if it can.
+    pub(crate) fn add_shelf(&mut self, _count: u16) -> io::Result<Option<Box<dyn Shelf>>> {
+        Ok(None)
+    }
+
+    /// No request names the group any more.
+    pub(crate) fn remove_shelf(&mut self, _group: u16) {}
+
     /// How often the kernel was entered to wait.
     pub(crate) fn enters(&self) -> u64 {
         self.0.waits()
@@ -97,7 +111,7 @@ impl Backend {
         &mut self,
         timeout: Option<Duration>,
         notifier: &Notifier,
-        land: &mut dyn FnMut(Key, Answer),
+        land: &mut dyn FnMut(Key, Report),
     ) -> io::Result<()> {
         self.0.wait(timeout, notifier, land)
     }

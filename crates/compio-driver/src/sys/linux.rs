@@ -14,10 +14,11 @@ use super::{
     uring::{Uring, explain},
 };
 use crate::{
+    buffers::Shelf,
     driver::BackendKind,
     flight::Key,
     notify::Notifier,
-    request::{Answer, Request},
+    request::{Extras, Report, Request},
     spin::Spin,
 };
 
@@ -121,6 +122,30 @@ impl Backend {
         }
     }
 
+    /// What it can do that not every backend can.
+    pub(crate) fn extras(&self) -> Extras {
+        match self {
+            Self::Uring(uring) => uring.extras(),
+            Self::Poll(readiness) => readiness.extras(),
+        }
+    }
+
+    /// A place for buffers from which the kernel chooses, if it can.
+    pub(crate) fn add_shelf(&mut self, count: u16) -> io::Result<Option<Box<dyn Shelf>>> {
+        match self {
+            Self::Uring(uring) => uring.add_shelf(count).map(Some),
+            Self::Poll(_) => Ok(None),
+        }
+    }
+
+    /// No request names the group any more.
+    pub(crate) fn remove_shelf(&mut self, group: u16) {
+        match self {
+            Self::Uring(uring) => uring.remove_shelf(group),
+            Self::Poll(_) => {}
+        }
+    }
+
     /// How often the kernel was entered to submit or wait.
     pub(crate) fn enters(&self) -> u64 {
         match self {
@@ -163,7 +188,7 @@ impl Backend {
         &mut self,
         timeout: Option<Duration>,
         notifier: &Notifier,
-        land: &mut dyn FnMut(Key, Answer),
+        land: &mut dyn FnMut(Key, Report),
     ) -> io::Result<()> {
         match self {
             Self::Uring(uring) => uring.wait(timeout, notifier, land),

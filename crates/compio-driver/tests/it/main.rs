@@ -3,6 +3,7 @@
 mod abandon;
 mod batching;
 mod blocking_mode;
+mod cancel_token;
 mod edges;
 mod fs;
 mod futures;
@@ -17,6 +18,7 @@ mod readiness;
 mod reentrancy;
 mod selection;
 mod shutdown;
+mod streams;
 mod support;
 mod turns;
 #[cfg(unix)]

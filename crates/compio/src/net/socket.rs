@@ -28,7 +28,7 @@ impl Socket {
         Ok(OwnedFd::from(socket).into())
     }
 
-    pub(super) fn options(&self) -> SockRef<'_> {
+    pub(crate) fn options(&self) -> SockRef<'_> {
         SockRef::from(self)
     }
 

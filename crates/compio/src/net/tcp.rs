@@ -15,6 +15,7 @@ use super::{
     socket::{Adopt, BACKLOG, Socket, descriptor, internet, read_write, stream},
     split::ShutDown,
 };
+use crate::sys;
 
 /// A socket that accepts TCP connections.
 ///
@@ -58,7 +59,7 @@ impl TcpListener {
     pub async fn bind(address: impl ToSocketAddrs) -> io::Result<Self> {
         each(&address, async |address| {
             let socket = tcp_socket(address)?;
-            socket.options().set_reuse_address(true)?;
+            sys::reuse_old_ports(&socket)?;
             socket.options().bind(&address.into())?;
             socket.options().listen(BACKLOG)?;
             Ok(Self { socket })

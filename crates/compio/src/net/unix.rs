@@ -30,6 +30,9 @@ pub use crate::sys::UnixSocketAddr;
 /// };
 ///
 /// # fn main() -> std::io::Result<()> {
+/// # if cfg!(windows) {
+/// #     return Ok(());
+/// # }
 /// # let dir = tempfile::tempdir()?;
 /// # let path = dir.path().join("socket");
 /// compio::task::block_on(async {

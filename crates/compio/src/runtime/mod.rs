@@ -5,6 +5,7 @@
 //! in another event loop.
 
 mod builder;
+mod cancel;
 mod current;
 mod timers;
 mod turn;
@@ -19,8 +20,11 @@ use std::{
 use compio_driver::{AsRawFd, Backend, Driver, Owned, RawFd, Submit};
 use compio_executor::{Executor, JoinHandle, MainWaker};
 
-pub use self::builder::RuntimeBuilder;
 pub(crate) use self::current::current;
+pub use self::{
+    builder::RuntimeBuilder,
+    cancel::{CancelToken, RunCancellable},
+};
 use self::{current::Entered, timers::Timers};
 #[cfg(feature = "time")]
 pub(crate) use self::{current::is_foreign, timers::TimerKey};

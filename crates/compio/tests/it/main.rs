@@ -1,6 +1,7 @@
 //! The runtime, files and sockets, as a user meets them, against the real kernel.
 
 mod cancel;
+mod cancel_token;
 mod economy;
 mod embedding;
 mod fairness;

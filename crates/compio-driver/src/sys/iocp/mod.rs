@@ -51,10 +51,11 @@ use super::{
     windows::{as_handle, as_socket, call, poll_now},
 };
 use crate::{
+    buffers::Shelf,
     driver::BackendKind,
     flight::Key,
     notify::Notifier,
-    request::{Answer, Net, Poll, Request},
+    request::{Answer, Extras, Poll, Report, Request},
     spin::{Spin, Watch},
 };
 
@@ -167,6 +168,19 @@ impl Backend {
         BackendKind::Iocp
     }
 
+    /// What it can do that not every backend can.
+    pub(crate) fn extras(&self) -> Extras {
+        Extras::default()
+    }
+
+    /// A place for buffers from which the kernel chooses, if it can.
+    pub(crate) fn add_shelf(&mut self, _count: u16) -> io::Result<Option<Box<dyn Shelf>>> {
+        Ok(None)
+    }
+
+    /// No request names the group any more.
+    pub(crate) fn remove_shelf(&mut self, _group: u16) {}
+
     /// How often the kernel was entered to wait.
     pub(crate) fn enters(&self) -> u64 {
         self.takes
@@ -197,14 +211,12 @@ impl Backend {
             match *request {
                 Request::Nop => self.launch_nop(key, scratch),
                 Request::Poll(Poll::Once { fd, .. }) => self.launch_wait(key, fd, scratch),
-                Request::Net(Net::Socket { .. } | Net::Shutdown { .. }) => {
+                Request::Net(_) => {
                     let answer = call(request);
                     self.answer(key, answer)
                 }
                 Request::Pipe(_) => Launch::Answered(Err(ERROR_NOT_SUPPORTED as i32)),
-                Request::File(_) | Request::Net(_) | Request::Work(_) | Request::Raw(_) => {
-                    Launch::Pool(*request)
-                }
+                Request::File(_) | Request::Work(_) | Request::Raw(_) => Launch::Pool(*request),
             }
         }
     }
@@ -381,7 +393,7 @@ impl Backend {
         &mut self,
         timeout: Option<Duration>,
         notifier: &Notifier,
-        land: &mut dyn FnMut(Key, Answer),
+        land: &mut dyn FnMut(Key, Report),
     ) -> io::Result<()> {
         self.instant_left = INSTANT_MAX;
         let timeout = if self.knocking.is_empty() {
@@ -398,7 +410,7 @@ impl Backend {
         };
         self.knock();
         for (key, answer) in self.answered.drain(..) {
-            land(key, answer);
+            land(key, Report::Final(answer));
         }
         waited
     }

@@ -72,7 +72,11 @@ pub(super) fn subject_of(request: &Request) -> Option<(RawFd, bool)> {
             | Net::Send { fd, .. }
             | Net::RecvMsg { fd, .. }
             | Net::SendMsg { fd, .. } => Some((fd, true)),
-            Net::Socket { .. } | Net::Shutdown { .. } => None,
+            Net::Socket { .. }
+            | Net::Shutdown { .. }
+            | Net::AcceptMulti { .. }
+            | Net::RecvMulti { .. }
+            | Net::SendZeroCopy { .. } => None,
         },
         Request::Poll(Poll::Once { fd, .. }) => match fd {
             RawFd::Socket(_) => Some((fd, true)),
@@ -279,7 +283,11 @@ unsafe fn start_net(net: &Net, kind: Kind, scratch: *mut Scratch) -> Started {
             Net::SendMsg { fd, message, flags } => {
                 send_msg(as_socket(fd), message, flags as u32, kind, scratch)
             }
-            Net::Socket { .. } | Net::Shutdown { .. } => Begun::Over(Err(WSAEOPNOTSUPP)),
+            Net::Socket { .. }
+            | Net::Shutdown { .. }
+            | Net::AcceptMulti { .. }
+            | Net::RecvMulti { .. }
+            | Net::SendZeroCopy { .. } => Begun::Over(Err(WSAEOPNOTSUPP)),
         }
         .into()
     }

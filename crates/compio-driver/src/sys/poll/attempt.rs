@@ -83,6 +83,10 @@ pub(super) unsafe fn plan(request: &mut Request) -> Plan {
                 Plan::Wait(fd, Direction::Read)
             }
             Net::Connect { fd, .. } => Plan::Wait(fd, Direction::Aside),
+            // Not in this backend's words: see `Extras`.
+            Net::AcceptMulti { .. } | Net::RecvMulti { .. } | Net::SendZeroCopy { .. } => {
+                Plan::Answered(Err(libc::EOPNOTSUPP))
+            }
             Net::Send { fd, .. } | Net::SendMsg { fd, .. } => Plan::Wait(fd, Direction::Write),
         },
     }
@@ -238,7 +242,11 @@ unsafe fn attempt_net(net: &Net) -> Outcome {
         }
         // SAFETY: passed on from this function.
         Net::Connect { fd, .. } => return unsafe { begin_to_connect(*fd, &net) },
-        Net::Socket { .. } | Net::Shutdown { .. } => {}
+        Net::Socket { .. }
+        | Net::Shutdown { .. }
+        | Net::AcceptMulti { .. }
+        | Net::RecvMulti { .. }
+        | Net::SendZeroCopy { .. } => {}
     }
     // SAFETY: passed on from this function.
     unless(libc::EAGAIN, unsafe { call(&Request::Net(net)) })

@@ -29,7 +29,7 @@ use super::{Events, Launch, Poller};
 use crate::{
     flight::Key,
     notify::Notifier,
-    request::{Answer, Net, Request},
+    request::{Answer, Extras, Net, Report, Request},
     sys::unix::life_of,
 };
 
@@ -88,6 +88,13 @@ impl Readiness {
     /// What ends a sleep of this backend.
     pub(crate) fn poller(&self) -> Arc<Poller> {
         Arc::clone(&self.poller)
+    }
+
+    pub(crate) fn extras(&self) -> Extras {
+        Extras {
+            try_at_once: true,
+            ..Extras::default()
+        }
     }
 
     pub(crate) fn waits(&self) -> u64 {
@@ -163,7 +170,7 @@ impl Readiness {
         &mut self,
         timeout: Option<Duration>,
         notifier: &Notifier,
-        land: &mut dyn FnMut(Key, Answer),
+        land: &mut dyn FnMut(Key, Report),
     ) -> io::Result<()> {
         self.instant_left = INSTANT_MAX;
         let timeout = if self.knocking.is_empty() {
@@ -183,7 +190,7 @@ impl Readiness {
         };
         self.knock();
         for (key, answer) in self.answered.drain(..) {
-            land(key, answer);
+            land(key, Report::Final(answer));
         }
         waited
     }

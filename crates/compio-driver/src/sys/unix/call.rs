@@ -191,6 +191,9 @@ unsafe fn net_call(net: &Net) -> Answer {
                 flags | dialect::SEND,
             )),
             Net::Shutdown { fd, how } => answer(libc::shutdown(fd, how)),
+            Net::AcceptMulti { .. } | Net::RecvMulti { .. } | Net::SendZeroCopy { .. } => {
+                Err(libc::EOPNOTSUPP)
+            }
         }
     }
 }

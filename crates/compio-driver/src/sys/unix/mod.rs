@@ -7,7 +7,7 @@ mod types;
 
 pub(crate) use call::{answer, call, last_error, splice};
 pub(crate) use libc::{
-    AT_FDCWD as CURRENT_DIR, EAGAIN, ECANCELED, MSG_TRUNC, SHUT_RD, SHUT_RDWR, SHUT_WR,
+    AT_FDCWD as CURRENT_DIR, EAGAIN, ECANCELED, ENOBUFS, MSG_TRUNC, SHUT_RD, SHUT_RDWR, SHUT_WR,
 };
 pub(crate) use life::{Life, life_of};
 pub use types::{
@@ -16,6 +16,9 @@ pub use types::{
 };
 // Files and sockets are numbered alike.
 pub(crate) use types::{own as own_file, own as own_socket};
+
+/// A receive or send that is not to wait.
+pub(crate) const MSG_DONTWAIT: Option<i32> = Some(libc::MSG_DONTWAIT);
 
 /// What the backends of unix keep beside an operation: nothing.
 #[derive(Debug)]

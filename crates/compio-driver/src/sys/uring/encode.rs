@@ -133,6 +133,19 @@ fn encode_net(net: &Net) -> Entry {
                 .flags((flags | libc::MSG_NOSIGNAL) as u32)
                 .build()
         }
+        Net::AcceptMulti { fd } => opcode::AcceptMulti::new(Fd(fd))
+            .flags(libc::SOCK_CLOEXEC)
+            .build(),
+        Net::RecvMulti { fd, group, flags } => {
+            opcode::RecvMulti::new(Fd(fd), group).flags(flags).build()
+        }
+        Net::SendZeroCopy {
+            fd,
+            span: Span { start, len },
+            flags,
+        } => opcode::SendZc::new(Fd(fd), start, len)
+            .flags(flags | libc::MSG_NOSIGNAL)
+            .build(),
         Net::Shutdown { fd, how } => opcode::Shutdown::new(Fd(fd), how).build(),
     }
 }

@@ -3,6 +3,7 @@
 mod encode;
 mod probe;
 mod setup;
+mod shelf;
 
 use std::{
     collections::VecDeque,
@@ -16,12 +17,13 @@ pub use io_uring::squeue::Entry as RawEntry;
 use io_uring::{EnterFlags, IoUring, cqueue, opcode, types};
 pub(super) use setup::explain;
 
-use self::{encode::Encoded, probe::Probed};
+use self::{encode::Encoded, probe::Probed, shelf::Ring};
 use super::{Launch, dialect::EventFd};
 use crate::{
+    buffers::Shelf,
     flight::Key,
     notify::Notifier,
-    request::{Answer, Net, Request, ready},
+    request::{Extras, Item, Net, Report, Request, ready},
     spin::Spin,
 };
 
@@ -49,6 +51,8 @@ pub(crate) struct Uring {
     /// [`EnterFlags::NO_IOWAIT`], where it is known: an idle ring is no disk that we wait for.
     enter_flags: EnterFlags,
     spin: Spin,
+    /// Names the next pool of buffers.
+    next_group: u16,
     /// How often the kernel was entered.
     enters: u64,
 }
@@ -71,12 +75,31 @@ impl Uring {
             signals_event: false,
             enter_flags,
             spin,
+            next_group: 0,
             enters: 0,
         })
     }
 
     pub(crate) fn flavour(&self) -> &'static str {
         self.flavour
+    }
+
+    pub(crate) fn extras(&self) -> Extras {
+        self.probed.extras()
+    }
+
+    pub(crate) fn add_shelf(&mut self, count: u16) -> io::Result<Box<dyn Shelf>> {
+        let group = self.next_group;
+        let shelf = Ring::new(group, count);
+        // SAFETY: the memory is freed after it has been unregistered.
+        unsafe { shelf.register(&self.ring.submitter())? };
+        self.next_group = group.wrapping_add(1);
+        Ok(Box::new(shelf))
+    }
+
+    pub(crate) fn remove_shelf(&mut self, group: u16) {
+        // It was registered: there is nothing else that could be wrong.
+        let _ = self.ring.submitter().unregister_buf_ring(group);
     }
 
     pub(crate) fn enters(&self) -> u64 {
@@ -126,7 +149,7 @@ impl Uring {
         &mut self,
         timeout: Option<Duration>,
         notifier: &Notifier,
-        land: &mut dyn FnMut(Key, Answer),
+        land: &mut dyn FnMut(Key, Report),
     ) -> io::Result<()> {
         self.refill();
         let may_sleep = timeout != Some(Duration::ZERO) && self.ring.completion().is_empty();
@@ -274,7 +297,7 @@ impl Uring {
         }
     }
 
-    fn reap(&mut self, land: &mut dyn FnMut(Key, Answer)) {
+    fn reap(&mut self, land: &mut dyn FnMut(Key, Report)) {
         for completion in self.ring.completion() {
             match completion.user_data() {
                 // The target's own completion is what counts.
@@ -283,12 +306,19 @@ impl Uring {
                     self.event_armed = false;
                     self.event.reset();
                 }
-                key if !cqueue::more(completion.flags()) => {
+                key => {
+                    let key = Key::from_bits(key);
                     let result = completion.result();
                     let answer = u32::try_from(result).map_err(|_| -result);
-                    land(Key::from_bits(key), answer);
+                    let flags = completion.flags();
+                    let (more, buffer) = (cqueue::more(flags), cqueue::buffer_select(flags));
+                    if more || buffer.is_some() {
+                        land(key, Report::Item(Item { answer, buffer }));
+                    }
+                    if !more {
+                        land(key, Report::Final(answer));
+                    }
                 }
-                _ => {}
             }
         }
     }

@@ -4,6 +4,8 @@ use std::{env, io};
 
 use io_uring::{IoUring, Probe, opcode, squeue::Entry};
 
+use crate::request::Extras;
+
 /// What nothing works without, and no plain call can stand in for.
 const NEEDED: [(&str, u8); 13] = [
     ("NOP", opcode::Nop::CODE),
@@ -21,14 +23,15 @@ const NEEDED: [(&str, u8); 13] = [
     ("ASYNC_CANCEL", opcode::AsyncCancel::CODE),
 ];
 
-/// What a plain call on another thread does as well.
-const REPLACEABLE: [(&str, u8); 6] = [
+/// What can be done otherwise: by a plain call, most of them on another thread.
+const REPLACEABLE: [(&str, u8); 7] = [
     ("FSYNC", opcode::Fsync::CODE),
     ("OPENAT", opcode::OpenAt::CODE),
     ("CLOSE", opcode::Close::CODE),
     ("STATX", opcode::Statx::CODE),
     ("SOCKET", opcode::Socket::CODE),
     ("SPLICE", opcode::Splice::CODE),
+    ("SEND_ZC", opcode::SendZc::CODE),
 ];
 
 /// Names of replaceable operations that shall not be used, separated by commas: for tests, and for
@@ -68,6 +71,17 @@ impl Probed {
     /// Whether the kernel knows the entry's operation.
     pub(super) fn knows(&self, entry: &Entry) -> bool {
         self.has(entry.get_opcode() as u8)
+    }
+
+    /// A kernel does not say whether it answers several times: it does since the version that brought
+    /// these operations, 5.19 for accepting and 6.0 for receiving.
+    pub(super) fn extras(&self) -> Extras {
+        Extras {
+            accept_multi: self.has(opcode::Socket::CODE),
+            recv_multi: self.has(opcode::SendZc::CODE),
+            send_zero_copy: self.has(opcode::SendZc::CODE),
+            try_at_once: false,
+        }
     }
 
     fn has(&self, code: u8) -> bool {

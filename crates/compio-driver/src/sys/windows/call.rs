@@ -128,7 +128,10 @@ unsafe fn net_call(net: &Net) -> Answer {
         | Net::Recv { .. }
         | Net::Send { .. }
         | Net::RecvMsg { .. }
-        | Net::SendMsg { .. } => Err(WSAEOPNOTSUPP),
+        | Net::SendMsg { .. }
+        | Net::AcceptMulti { .. }
+        | Net::RecvMulti { .. }
+        | Net::SendZeroCopy { .. } => Err(WSAEOPNOTSUPP),
     }
 }
 

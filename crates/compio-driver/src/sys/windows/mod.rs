@@ -39,4 +39,10 @@ pub(crate) const ECANCELED: i32 = ERROR_OPERATION_ABORTED as i32;
 /// There is not enough of something, for now.
 pub(crate) const EAGAIN: i32 = ERROR_NO_SYSTEM_RESOURCES as i32;
 
+/// The kernel has no buffers left to choose from.
+pub(crate) const ENOBUFS: i32 = WinSock::WSAENOBUFS;
+
+/// There is no such flag.
+pub(crate) const MSG_DONTWAIT: Option<i32> = None;
+
 pub(crate) const MSG_TRUNC: c_int = WinSock::MSG_TRUNC as c_int;

@@ -7,6 +7,7 @@ mod fs;
 mod net;
 mod numbers;
 mod outer_driver;
+mod raw;
 mod readiness;
 #[cfg(target_os = "linux")]
 mod refusals;

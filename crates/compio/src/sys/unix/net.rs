@@ -10,10 +10,18 @@ use compio_driver::{OwnedFd, SockAddr};
 use socket2::{Domain, Socket, Type};
 
 use super::dialect::abstract_address;
-use crate::net::{UnixListener, UnixStream, socket::Adopt};
+use crate::net::{
+    UnixListener, UnixStream,
+    socket::{self, Adopt},
+};
 
 /// The address of a Unix socket: std's on unix.
 pub type UnixSocketAddr = SocketAddr;
+
+/// Lets a listener have a port that connections of a moment ago have used.
+pub(crate) fn reuse_old_ports(socket: &socket::Socket) -> io::Result<()> {
+    socket.options().set_reuse_address(true)
+}
 
 /// The domain of Unix sockets.
 pub(crate) fn unix_domain() -> io::Result<Domain> {

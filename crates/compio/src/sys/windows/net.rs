@@ -54,6 +54,12 @@ impl UnixSocketAddr {
     }
 }
 
+/// Nothing: a listener may have such a port here in any case, and the option of that name would let
+/// it have one that is in use.
+pub(crate) fn reuse_old_ports(_: &Socket) -> io::Result<()> {
+    Ok(())
+}
+
 /// The domain of Unix sockets: none.
 pub(crate) fn unix_domain() -> io::Result<Domain> {
     Err(io::Error::new(

@@ -1,0 +1,290 @@
+//! A pool of buffers that are chosen when the bytes are there: connections that wait hold none.
+
+use std::{
+    alloc::{self, Layout},
+    cell::{Cell, RefCell},
+    fmt, io,
+    mem::MaybeUninit,
+    ops::{Deref, DerefMut},
+    ptr::NonNull,
+    rc::Rc,
+    slice,
+    task::Waker,
+};
+
+use compio_io::buf::{IoBuf, IoBufMut};
+
+use crate::{
+    driver::{Driver, Inner},
+    panics::{discard, wake_all},
+};
+
+/// Buffers of one size, shared by all who receive through it on this thread. Clones are handles of
+/// the same pool.
+///
+/// Where the kernel can, it chooses a buffer itself when bytes have come (io_uring's provided
+/// buffers); elsewhere one is taken when the socket is readable. Either way a connection that waits
+/// holds none, and `count × size` bytes bound the memory, however many connections there are. When
+/// all are handed out, receives wait until one comes back.
+#[derive(Clone)]
+pub struct BufferPool(Rc<Shared>);
+
+/// The kernel's end of a pool, where it chooses the buffers.
+pub(crate) trait Shelf {
+    /// What requests call it.
+    fn group(&self) -> u16;
+
+    /// Offers a buffer to the kernel.
+    ///
+    /// # Safety
+    ///
+    /// There are `len` bytes at `start`, which nobody else uses until the kernel has handed them
+    /// out by this number, or the shelf is no more.
+    unsafe fn put(&self, id: u16, start: *mut u8, len: u32);
+}
+
+struct Shared {
+    driver: Rc<Inner>,
+    memory: NonNull<u8>,
+    layout: Layout,
+    size: u32,
+    count: u16,
+    shelf: Option<Box<dyn Shelf>>,
+    /// Where there is no shelf: the buffers that nobody has.
+    free: RefCell<Vec<u16>>,
+    /// How many are handed out.
+    handed_out: Cell<u16>,
+    /// Who waits for one to come back.
+    waiters: RefCell<Vec<Waker>>,
+}
+
+/// The largest number of buffers, which is the kernel's.
+const COUNT_MAX: u16 = 1 << 15;
+
+impl BufferPool {
+    /// A pool of `count` buffers of `size` bytes each, for the driver's thread. The count is rounded
+    /// up to a power of two.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidInput`](io::ErrorKind::InvalidInput), if count or size is zero, there are more than
+    /// 32,768 buffers, or the whole is more than an address space holds.
+    pub fn new(driver: &Driver, count: u16, size: u32) -> io::Result<Self> {
+        let invalid = || io::Error::new(io::ErrorKind::InvalidInput, "no such pool of buffers");
+        if count == 0 || count > COUNT_MAX || size == 0 {
+            return Err(invalid());
+        }
+        let count = count.next_power_of_two();
+        let len = usize::from(count).checked_mul(size as usize);
+        let layout = len.and_then(|len| Layout::from_size_align(len, 64).ok());
+        let layout = layout.ok_or_else(invalid)?;
+        // SAFETY: the layout's size is not zero.
+        let memory = unsafe { alloc::alloc(layout) };
+        let Some(memory) = NonNull::new(memory) else {
+            alloc::handle_alloc_error(layout)
+        };
+        let driver = driver.share();
+        let mut shared = Shared {
+            shelf: None,
+            driver,
+            memory,
+            layout,
+            size,
+            count,
+            free: RefCell::default(),
+            handed_out: Cell::new(0),
+            waiters: RefCell::default(),
+        };
+        if shared.driver.extras().recv_multi {
+            // A kernel that refuses is one that does not choose.
+            shared.shelf = shared.driver.add_shelf(count).unwrap_or(None);
+        }
+        for id in (0..count).rev() {
+            shared.offer(id);
+        }
+        Ok(Self(Rc::new(shared)))
+    }
+
+    /// The number of buffers.
+    pub fn count(&self) -> usize {
+        self.0.count.into()
+    }
+
+    /// The size of each, in bytes.
+    pub fn buffer_size(&self) -> usize {
+        self.0.size as usize
+    }
+
+    /// How many of them are handed out.
+    pub fn handed_out(&self) -> usize {
+        self.0.handed_out.get().into()
+    }
+
+    pub(crate) fn driver(&self) -> &Rc<Inner> {
+        &self.0.driver
+    }
+
+    /// What requests call the pool, if the kernel chooses its buffers.
+    pub(crate) fn group(&self) -> Option<u16> {
+        self.0.shelf.as_ref().map(|shelf| shelf.group())
+    }
+
+    /// A buffer, if there is one, where the kernel does not choose.
+    pub(crate) fn take(&self) -> Option<PooledBuffer> {
+        let id = self.0.free.borrow_mut().pop()?;
+        // SAFETY: nobody has it.
+        Some(unsafe { self.adopt(id, 0) })
+    }
+
+    /// Whether a receive may find a buffer.
+    pub(crate) fn has_some(&self) -> bool {
+        self.0.handed_out.get() < self.0.count
+    }
+
+    /// To be woken when a buffer comes back.
+    pub(crate) fn wait(&self, waker: &Waker) {
+        let is_known = self
+            .0
+            .waiters
+            .borrow()
+            .iter()
+            .any(|one| one.will_wake(waker));
+        if !is_known {
+            let waker = waker.clone();
+            self.0.waiters.borrow_mut().push(waker);
+        }
+    }
+
+    /// The buffer that the kernel has filled, or that was taken.
+    ///
+    /// # Safety
+    ///
+    /// Nobody else has it, and its first `len` bytes are initialised.
+    pub(crate) unsafe fn adopt(&self, id: u16, len: u32) -> PooledBuffer {
+        self.0.handed_out.set(self.0.handed_out.get() + 1);
+        PooledBuffer {
+            pool: self.clone(),
+            id,
+            len,
+        }
+    }
+}
+
+impl Shared {
+    fn place(&self, id: u16) -> *mut u8 {
+        // SAFETY: there are `count` buffers.
+        unsafe {
+            self.memory
+                .as_ptr()
+                .add(usize::from(id) * self.size as usize)
+        }
+    }
+
+    /// Nobody has it any more.
+    fn offer(&self, id: u16) {
+        match &self.shelf {
+            // SAFETY: the memory is freed after the shelf; nobody has the buffer.
+            Some(shelf) => unsafe { shelf.put(id, self.place(id), self.size) },
+            None => self.free.borrow_mut().push(id),
+        }
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        // Receives that are under way hold the pool: there are none.
+        if let Some(shelf) = self.shelf.take() {
+            self.driver.remove_shelf(shelf);
+        }
+        // SAFETY: allocated with this layout; no kernel and no buffer refers to it.
+        unsafe { alloc::dealloc(self.memory.as_ptr(), self.layout) };
+    }
+}
+
+impl fmt::Debug for BufferPool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BufferPool")
+            .field("count", &self.count())
+            .field("buffer_size", &self.buffer_size())
+            .field("handed_out", &self.handed_out())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Bytes that were received into a buffer of a [`BufferPool`], to which its drop gives it back.
+pub struct PooledBuffer {
+    pool: BufferPool,
+    id: u16,
+    len: u32,
+}
+
+impl PooledBuffer {
+    fn start(&self) -> *mut u8 {
+        self.pool.0.place(self.id)
+    }
+}
+
+impl Drop for PooledBuffer {
+    fn drop(&mut self) {
+        let shared = &self.pool.0;
+        shared.handed_out.set(shared.handed_out.get() - 1);
+        shared.offer(self.id);
+        // Woken with nothing borrowed. All of them: one may have gone away.
+        if let Some(panic) = wake_all(shared.waiters.take().into_iter()) {
+            // The panic hook has reported it, and a destructor is to panic nowhere.
+            discard(panic);
+        }
+    }
+}
+
+impl Deref for PooledBuffer {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        // SAFETY: initialised to that length, and ours alone.
+        unsafe { slice::from_raw_parts(self.start(), self.len as usize) }
+    }
+}
+
+impl DerefMut for PooledBuffer {
+    fn deref_mut(&mut self) -> &mut [u8] {
+        // SAFETY: as in `deref`.
+        unsafe { slice::from_raw_parts_mut(self.start(), self.len as usize) }
+    }
+}
+
+impl AsRef<[u8]> for PooledBuffer {
+    fn as_ref(&self) -> &[u8] {
+        self
+    }
+}
+
+impl fmt::Debug for PooledBuffer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "PooledBuffer({} bytes)", self.len)
+    }
+}
+
+// SAFETY: the memory is the pool's: it does not move with this handle, and stays for as long.
+unsafe impl IoBuf for PooledBuffer {
+    fn as_init(&self) -> &[u8] {
+        self
+    }
+
+    fn buf_capacity(&self) -> usize {
+        self.pool.buffer_size()
+    }
+}
+
+// SAFETY: as for `IoBuf`; the room is the whole buffer.
+unsafe impl IoBufMut for PooledBuffer {
+    unsafe fn as_uninit(&mut self) -> &mut [MaybeUninit<u8>] {
+        // SAFETY: the buffer's own memory, which is ours alone.
+        unsafe { slice::from_raw_parts_mut(self.start().cast(), self.pool.buffer_size()) }
+    }
+
+    unsafe fn set_init(&mut self, len: usize) {
+        debug_assert!(len <= self.pool.buffer_size());
+        self.len = len as u32;
+    }
+}

@@ -1,0 +1,187 @@
+//! Operations that the kernel answers several times. They are polled by the streams of
+//! `stream.rs`.
+
+use std::{collections::VecDeque, io};
+
+use compio_io::buf::IoBuf;
+
+use super::buffer::readable;
+use crate::{
+    buffers::{BufferPool, PooledBuffer},
+    fd::{OwnsFd, SharedFd},
+    flight::to_result,
+    operation::{Multishot, Operation},
+    request::{Item, Net, Request},
+    sys::{self, AsRawFd, OwnedFd},
+};
+
+/// Accepts connections until it is given up or fails.
+pub(crate) struct AcceptMulti<F> {
+    fd: F,
+    accepted: VecDeque<OwnedFd>,
+}
+
+impl<F> AcceptMulti<F> {
+    pub(crate) fn new(fd: F) -> Self {
+        Self {
+            fd,
+            accepted: VecDeque::new(),
+        }
+    }
+}
+
+// SAFETY: the request points to nothing.
+unsafe impl<F: OwnsFd> Operation for AcceptMulti<F> {
+    /// The last connection, or why there are no more.
+    type Output = io::Result<OwnedFd>;
+
+    fn request(&mut self) -> Request {
+        Request::Net(Net::AcceptMulti {
+            fd: self.fd.as_raw_fd(),
+        })
+    }
+
+    fn finish(self, answer: io::Result<usize>) -> Self::Output {
+        // SAFETY: the answer is a new descriptor that nobody else knows.
+        answer.map(|fd| unsafe { sys::own_socket(fd) })
+    }
+}
+
+// SAFETY: the request points to nothing; a queue runs no code of others.
+unsafe impl<F: OwnsFd> Multishot for AcceptMulti<F> {
+    type Item = OwnedFd;
+
+    unsafe fn note(this: *mut Self, item: Item) {
+        if let Ok(fd) = item.answer {
+            // SAFETY: by this function's contract; the answer is a new descriptor.
+            unsafe { (*this).accepted.push_back(sys::own_socket(fd as usize)) };
+        }
+    }
+
+    unsafe fn next(this: *mut Self) -> Option<OwnedFd> {
+        // SAFETY: by this function's contract.
+        unsafe { (*this).accepted.pop_front() }
+    }
+}
+
+/// Receives from a stream until its end, into buffers of a pool.
+pub(crate) struct RecvMulti<F> {
+    fd: F,
+    pool: BufferPool,
+    group: u16,
+    flags: i32,
+    received: VecDeque<PooledBuffer>,
+}
+
+impl<F> RecvMulti<F> {
+    /// `group` is what requests call the pool.
+    pub(crate) fn new(fd: F, pool: BufferPool, group: u16, flags: i32) -> Self {
+        Self {
+            fd,
+            pool,
+            group,
+            flags,
+            received: VecDeque::new(),
+        }
+    }
+}
+
+// SAFETY: the request points to nothing; the pool, which the kernel writes to, is held.
+unsafe impl<F: OwnsFd> Operation for RecvMulti<F> {
+    /// 0 at the end of the stream.
+    type Output = io::Result<usize>;
+
+    fn request(&mut self) -> Request {
+        Request::Net(Net::RecvMulti {
+            fd: self.fd.as_raw_fd(),
+            group: self.group,
+            flags: self.flags,
+        })
+    }
+
+    fn finish(self, answer: io::Result<usize>) -> Self::Output {
+        answer
+    }
+}
+
+// SAFETY: the request points to nothing; a queue runs no code of others, and nothing is dropped.
+unsafe impl<F: OwnsFd> Multishot for RecvMulti<F> {
+    type Item = PooledBuffer;
+
+    unsafe fn note(this: *mut Self, item: Item) {
+        if let Some(id) = item.buffer {
+            // SAFETY: by this function's contract; the kernel has handed the buffer out with so
+            // many bytes in it.
+            unsafe {
+                let buffer = (*this).pool.adopt(id, item.answer.unwrap_or(0));
+                (*this).received.push_back(buffer);
+            }
+        }
+    }
+
+    unsafe fn next(this: *mut Self) -> Option<PooledBuffer> {
+        // SAFETY: by this function's contract.
+        unsafe { (*this).received.pop_front() }
+    }
+}
+
+/// Sends without copying: the kernel has the buffer for longer than it takes to say how much went.
+pub(crate) struct SendZeroCopy<B> {
+    /// Until the first answer: a connection is not to stay open for the sake of the second, which may
+    /// wait for a peer that does not read.
+    fd: Option<SharedFd>,
+    buffer: B,
+    flags: i32,
+    /// What the kernel said first.
+    sent: Option<io::Result<usize>>,
+}
+
+impl<B: IoBuf> SendZeroCopy<B> {
+    pub(crate) fn new(fd: SharedFd, buffer: B, flags: i32) -> Self {
+        Self {
+            fd: Some(fd),
+            buffer,
+            flags,
+            sent: None,
+        }
+    }
+}
+
+// SAFETY: the request points to the buffer, which is owned.
+unsafe impl<B: IoBuf> Operation for SendZeroCopy<B> {
+    /// The result too, where the buffer came back at once.
+    type Output = (io::Result<usize>, B);
+
+    fn request(&mut self) -> Request {
+        let fd = self.fd.as_ref().expect("not begun yet");
+        Request::Net(Net::SendZeroCopy {
+            fd: fd.as_raw_fd(),
+            span: readable(&self.buffer),
+            flags: self.flags,
+        })
+    }
+
+    fn finish(self, answer: io::Result<usize>) -> Self::Output {
+        (answer, self.buffer)
+    }
+}
+
+// SAFETY: only the fields beside the buffer are used while the kernel has that; a descriptor that is
+// closed runs no code of others.
+unsafe impl<B: IoBuf> Multishot for SendZeroCopy<B> {
+    type Item = io::Result<usize>;
+
+    unsafe fn note(this: *mut Self, item: Item) {
+        // SAFETY: by this function's contract; the buffer is not touched.
+        unsafe {
+            (*this).sent = Some(to_result(item.answer));
+            (*this).fd = None;
+        }
+    }
+
+    unsafe fn next(this: *mut Self) -> Option<io::Result<usize>> {
+        // SAFETY: by this function's contract; of the operation only this field is used.
+        let sent = unsafe { &mut (*this).sent };
+        sent.take()
+    }
+}

@@ -1,0 +1,372 @@
+//! Operations that go on by themselves: accepting connections, and receiving into a pool of
+//! buffers; and sends that give their buffer back later.
+//!
+//! Where the kernel answers one request several times, that is used; elsewhere the request is made
+//! again for each answer. What comes out is the same.
+
+use std::{
+    fmt,
+    future::Future,
+    io,
+    pin::Pin,
+    rc::Rc,
+    task::{Context, Poll, ready},
+};
+
+use compio_io::buf::IoBuf;
+
+use crate::{
+    buffers::{BufferPool, PooledBuffer},
+    driver::Inner,
+    fd::SharedFd,
+    op::{
+        Accept, PollOnce, Readiness, Recv, Send,
+        multi::{AcceptMulti, RecvMulti, SendZeroCopy},
+    },
+    submit::Submit,
+    submit_multi::{Next, SubmitMulti},
+    sys::{self, OwnedFd},
+};
+
+/// The connections of a listening socket, one after the other. Made by [`Driver::accept_stream`].
+///
+/// # Cancellation
+///
+/// Between two connections nothing is lost by not polling it. Dropping it closes the connections
+/// that were accepted and not taken yet.
+pub struct AcceptStream {
+    driver: Rc<Inner>,
+    fd: SharedFd,
+    state: Accepting,
+}
+
+enum Accepting {
+    Idle,
+    Multi(SubmitMulti<AcceptMulti<SharedFd>>),
+    Single(Submit<Accept>),
+}
+
+impl AcceptStream {
+    pub(crate) fn new(driver: Rc<Inner>, fd: SharedFd) -> Self {
+        Self {
+            driver,
+            fd,
+            state: Accepting::Idle,
+        }
+    }
+
+    /// The next connection. An error concerns one connection or the moment, and does not end the
+    /// stream.
+    pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<OwnedFd>> {
+        loop {
+            let accepted = match &mut self.state {
+                Accepting::Idle => {
+                    self.state = self.accept();
+                    continue;
+                }
+                Accepting::Multi(accept) => match ready!(accept.poll_next(cx)) {
+                    Next::Item(fd) => return Poll::Ready(Ok(fd)),
+                    Next::End(last) => last,
+                },
+                Accepting::Single(accept) => ready!(Pin::new(accept).poll(cx)).map(|(fd, _)| fd),
+            };
+            self.state = Accepting::Idle;
+            return Poll::Ready(accepted);
+        }
+    }
+
+    fn accept(&self) -> Accepting {
+        let fd = self.fd.clone();
+        if self.driver.extras().accept_multi {
+            let operation = AcceptMulti::new(fd);
+            Accepting::Multi(SubmitMulti::new(Rc::clone(&self.driver), operation))
+        } else {
+            Accepting::Single(Submit::new(Rc::clone(&self.driver), Accept::new(fd)))
+        }
+    }
+}
+
+impl fmt::Debug for AcceptStream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("AcceptStream").field(&self.fd).finish()
+    }
+}
+
+/// The bytes of a stream socket, in the order of their coming, in buffers of a pool. Made by
+/// [`Driver::recv_stream`].
+///
+/// # Cancellation
+///
+/// Between two buffers nothing is lost by not polling it. Dropping it loses what was received and
+/// not taken; [`cancel`](Self::cancel) loses nothing.
+pub struct RecvStream {
+    fd: SharedFd,
+    pool: BufferPool,
+    flags: i32,
+    state: Receiving,
+    is_cancelled: bool,
+}
+
+enum Receiving {
+    Idle,
+    /// The kernel chooses the buffers.
+    Multi(SubmitMulti<RecvMulti<SharedFd>>),
+    /// No buffer is held.
+    Waiting(Submit<PollOnce>),
+    Single(Submit<Recv<PooledBuffer>>),
+    Ended,
+}
+
+impl RecvStream {
+    pub(crate) fn new(fd: SharedFd, pool: BufferPool, flags: i32) -> Self {
+        Self {
+            fd,
+            pool,
+            flags,
+            state: Receiving::Idle,
+            is_cancelled: false,
+        }
+    }
+
+    /// Asks for the end. What has been received by then still comes, and after it `None`.
+    pub fn cancel(&mut self) {
+        self.is_cancelled = true;
+        match &self.state {
+            Receiving::Idle => self.state = Receiving::Ended,
+            Receiving::Multi(receive) => receive.cancel(),
+            Receiving::Waiting(wait) => wait.cancel(),
+            Receiving::Single(receive) => receive.cancel(),
+            Receiving::Ended => {}
+        }
+    }
+
+    /// The next bytes; `None` at the end of the stream. An error does not end it: the next poll
+    /// tries again.
+    ///
+    /// When all buffers of the pool are handed out, it waits until one has come back.
+    pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<io::Result<PooledBuffer>>> {
+        loop {
+            match &mut self.state {
+                Receiving::Idle => {
+                    if self.is_cancelled {
+                        self.state = Receiving::Ended;
+                        continue;
+                    }
+                    if !self.begin(cx) {
+                        return Poll::Pending;
+                    }
+                }
+                Receiving::Multi(receive) => {
+                    let answer = match ready!(receive.poll_next(cx)) {
+                        // A buffer that the kernel has chosen for nothing goes back.
+                        Next::Item(buffer) if buffer.is_empty() => continue,
+                        Next::Item(buffer) => return Poll::Ready(Some(Ok(buffer))),
+                        Next::End(answer) => answer,
+                    };
+                    self.state = Receiving::Idle;
+                    match answer {
+                        Ok(0) => self.state = Receiving::Ended,
+                        // Its bytes have come with an item.
+                        Ok(_) => {}
+                        Err(error) if is_out_of_buffers(&error) => {}
+                        Err(error) if self.was_called_off(&error) => {}
+                        Err(error) => return Poll::Ready(Some(Err(error))),
+                    }
+                }
+                Receiving::Waiting(wait) => {
+                    let readiness = ready!(Pin::new(wait).poll(cx));
+                    match readiness {
+                        Err(error) if self.was_called_off(&error) => self.state = Receiving::Idle,
+                        Err(error) => {
+                            self.state = Receiving::Idle;
+                            return Poll::Ready(Some(Err(error)));
+                        }
+                        Ok(_) => {
+                            let Some(buffer) = self.buffer(cx) else {
+                                // Asked again when there is one: it may have changed.
+                                self.state = Receiving::Idle;
+                                return Poll::Pending;
+                            };
+                            self.state = self.receive(buffer);
+                        }
+                    }
+                }
+                Receiving::Single(receive) => {
+                    let (result, buffer) = ready!(Pin::new(receive).poll(cx));
+                    self.state = Receiving::Idle;
+                    match result {
+                        Ok(0) => self.state = Receiving::Ended,
+                        Ok(_) => return Poll::Ready(Some(Ok(buffer))),
+                        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                            self.state = self.wait();
+                        }
+                        Err(error) if self.was_called_off(&error) => {}
+                        Err(error) => return Poll::Ready(Some(Err(error))),
+                    }
+                }
+                Receiving::Ended => return Poll::Ready(None),
+            }
+        }
+    }
+
+    /// Begins to receive. False if there is no buffer: the task is woken when one has come back.
+    fn begin(&mut self, cx: &Context<'_>) -> bool {
+        let driver = self.pool.driver();
+        if let Some(group) = self.pool.group() {
+            if !self.pool.has_some() {
+                self.pool.wait(cx.waker());
+                return false;
+            }
+            let receive = RecvMulti::new(self.fd.clone(), self.pool.clone(), group, self.flags);
+            self.state = Receiving::Multi(SubmitMulti::new(Rc::clone(driver), receive));
+            return true;
+        }
+        if !driver.extras().try_at_once {
+            self.state = self.wait();
+            return true;
+        }
+        let Some(buffer) = self.buffer(cx) else {
+            return false;
+        };
+        self.state = self.receive(buffer);
+        true
+    }
+
+    fn buffer(&self, cx: &Context<'_>) -> Option<PooledBuffer> {
+        let buffer = self.pool.take();
+        if buffer.is_none() {
+            self.pool.wait(cx.waker());
+        }
+        buffer
+    }
+
+    fn receive(&self, buffer: PooledBuffer) -> Receiving {
+        let flags = self.flags | sys::MSG_DONTWAIT.unwrap_or(0);
+        let receive = Recv::new(self.fd.clone(), buffer, flags);
+        Receiving::Single(Submit::new(Rc::clone(self.pool.driver()), receive))
+    }
+
+    fn wait(&self) -> Receiving {
+        let wait = PollOnce::new(self.fd.clone(), Readiness::READABLE);
+        Receiving::Waiting(Submit::new(Rc::clone(self.pool.driver()), wait))
+    }
+
+    /// Whether the error is the echo of [`cancel`](Self::cancel).
+    fn was_called_off(&self, error: &io::Error) -> bool {
+        self.is_cancelled && error.raw_os_error() == Some(sys::ECANCELED)
+    }
+}
+
+fn is_out_of_buffers(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(sys::ENOBUFS)
+}
+
+impl fmt::Debug for RecvStream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RecvStream")
+            .field("fd", &self.fd)
+            .field("pool", &self.pool)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A send that need not copy. Made by [`Driver::send_zero_copy`]. Its output is how much was sent,
+/// and the buffer, on loan until the kernel has done with it.
+///
+/// # Cancellation
+///
+/// As for [`Send`]: a part may have been sent. The buffer is dropped when the kernel has done with
+/// it, which may be when the peer has read, or is gone.
+pub struct SendZeroCopyFuture<B: IoBuf>(Sending<B>);
+
+enum Sending<B: IoBuf> {
+    Multi(Option<SubmitMulti<SendZeroCopy<B>>>),
+    Single(Submit<Send<B>>),
+}
+
+/// A buffer that the kernel still reads; awaited, it comes back: at the latest when the peer has
+/// acknowledged or read all that was sent of it, or is gone.
+///
+/// # Cancellation
+///
+/// Dropping it drops the buffer, as soon as the kernel has done with it.
+#[must_use = "dropping it drops the buffer"]
+pub struct Loan<B: IoBuf>(Lent<B>);
+
+enum Lent<B: IoBuf> {
+    Out(SubmitMulti<SendZeroCopy<B>>),
+    Back(Option<B>),
+}
+
+impl<B: IoBuf> SendZeroCopyFuture<B> {
+    pub(crate) fn new(driver: Rc<Inner>, fd: SharedFd, buffer: B, flags: i32) -> Self {
+        Self(if driver.extras().send_zero_copy {
+            let operation = SendZeroCopy::new(fd, buffer, flags);
+            Sending::Multi(Some(SubmitMulti::new(driver, operation)))
+        } else {
+            Sending::Single(Submit::new(driver, Send::new(fd, buffer, flags)))
+        })
+    }
+}
+
+/// The operation is in its cell once it has been begun: nothing in here is pinned.
+impl<B: IoBuf> Unpin for SendZeroCopyFuture<B> {}
+
+impl<B: IoBuf> Future for SendZeroCopyFuture<B> {
+    type Output = (io::Result<usize>, Loan<B>);
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        match &mut self.0 {
+            Sending::Single(send) => {
+                let (sent, buffer) = ready!(Pin::new(send).poll(cx));
+                Poll::Ready((sent, Loan(Lent::Back(Some(buffer)))))
+            }
+            Sending::Multi(place) => {
+                let send = place.as_mut().expect("polled after completion");
+                let next = ready!(send.poll_next(cx));
+                let send = place.take();
+                Poll::Ready(match next {
+                    Next::Item(sent) => {
+                        let send = send.expect("it has just been polled");
+                        (sent, Loan(Lent::Out(send)))
+                    }
+                    Next::End((sent, buffer)) => (sent, Loan(Lent::Back(Some(buffer)))),
+                })
+            }
+        }
+    }
+}
+
+/// As for [`SendZeroCopyFuture`].
+impl<B: IoBuf> Unpin for Loan<B> {}
+
+impl<B: IoBuf> Future for Loan<B> {
+    type Output = B;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<B> {
+        loop {
+            match &mut self.0 {
+                Lent::Back(buffer) => {
+                    return Poll::Ready(buffer.take().expect("polled after completion"));
+                }
+                Lent::Out(send) => {
+                    if let Next::End((_, buffer)) = ready!(send.poll_next(cx)) {
+                        self.0 = Lent::Back(Some(buffer));
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl<B: IoBuf> fmt::Debug for SendZeroCopyFuture<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SendZeroCopyFuture")
+    }
+}
+
+impl<B: IoBuf> fmt::Debug for Loan<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Loan")
+    }
+}

@@ -1,0 +1,391 @@
+//! Accepting and receiving that goes on by itself, and sends that give their buffer back later.
+
+use std::{
+    future::poll_fn,
+    io::{ErrorKind, Read, Write},
+    net::{Shutdown, TcpListener, TcpStream},
+    task::Poll,
+    thread,
+};
+
+use compio_driver::{
+    AcceptStream, BufferPool, Driver, OwnedFd, PooledBuffer, RecvStream,
+    op::{Nop, Recv},
+};
+
+use crate::support::{LONG, drain, each_backend, poll_once, run, share, skip_on_wine, tcp};
+
+async fn accept(stream: &mut AcceptStream) -> std::io::Result<OwnedFd> {
+    poll_fn(|cx| stream.poll_next(cx)).await
+}
+
+async fn receive(stream: &mut RecvStream) -> Option<std::io::Result<PooledBuffer>> {
+    poll_fn(|cx| stream.poll_next(cx)).await
+}
+
+/// Polls it once, and expects it to wait.
+fn expect_wait(driver: &Driver, stream: &mut RecvStream) {
+    let first = run(
+        driver,
+        poll_fn(|cx| Poll::Ready(stream.poll_next(cx).is_pending())),
+    );
+    assert!(first, "it should wait");
+}
+
+/// Everything up to the end.
+async fn collect(stream: &mut RecvStream) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    while let Some(buffer) = receive(stream).await {
+        bytes.extend_from_slice(&buffer.expect("bytes"));
+    }
+    bytes
+}
+
+fn pattern(len: usize) -> Vec<u8> {
+    (0..len).map(|index| (index * 31 % 251) as u8).collect()
+}
+
+#[test]
+fn connections_come_one_after_the_other() {
+    for driver in each_backend() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut stream = driver.accept_stream(share(listener));
+        // Before anything is asked, while it waits, and several at once.
+        for round in 0..3_u8 {
+            let mut clients: Vec<_> = (0..5_u8)
+                .map(|_| TcpStream::connect(address).unwrap())
+                .collect();
+            for (index, client) in clients.iter_mut().enumerate() {
+                client.write_all(&[round, index as u8]).unwrap();
+            }
+            for index in 0..5 {
+                let mut server = TcpStream::from(run(&driver, accept(&mut stream)).unwrap());
+                let mut bytes = [0; 2];
+                server.read_exact(&mut bytes).unwrap();
+                assert_eq!(bytes, [round, index], "{:?}", driver.backend());
+            }
+        }
+    }
+}
+
+#[test]
+fn a_connection_that_nobody_took_is_closed_with_the_stream() {
+    for driver in each_backend() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut stream = driver.accept_stream(share(listener));
+        let mut clients: Vec<_> = (0..4)
+            .map(|_| TcpStream::connect(address).unwrap())
+            .collect();
+        drop(run(&driver, accept(&mut stream)).unwrap());
+        drop(stream);
+        drain(&driver);
+        for client in &mut clients {
+            client.set_read_timeout(Some(LONG)).unwrap();
+            let read = client.read(&mut [0; 1]);
+            let kind = read.as_ref().map_err(|error| error.kind());
+            assert!(
+                matches!(kind, Ok(0) | Err(ErrorKind::ConnectionReset)),
+                "{read:?}, {:?}",
+                driver.backend()
+            );
+        }
+    }
+}
+
+#[test]
+fn bytes_come_in_order_up_to_the_end() {
+    for driver in each_backend() {
+        let (mut peer, socket) = tcp();
+        let pool = BufferPool::new(&driver, 4, 1000).unwrap();
+        let mut stream = driver.recv_stream(share(socket), &pool, 0);
+        let sent = pattern(300_000);
+        let expected = sent.clone();
+        let writer = thread::spawn(move || {
+            for (index, chunk) in sent.chunks(7001).enumerate() {
+                peer.write_all(chunk).unwrap();
+                if index % 5 == 0 {
+                    thread::yield_now();
+                }
+            }
+        });
+        let got = run(&driver, collect(&mut stream));
+        writer.join().unwrap();
+        assert_eq!(got.len(), expected.len(), "{:?}", driver.backend());
+        assert!(got == expected, "{:?}", driver.backend());
+        assert!(
+            run(&driver, receive(&mut stream)).is_none(),
+            "the end stays"
+        );
+        assert_eq!(pool.handed_out(), 0);
+    }
+}
+
+#[test]
+fn without_a_buffer_the_bytes_wait() {
+    for driver in each_backend() {
+        let (mut peer, socket) = tcp();
+        let pool = BufferPool::new(&driver, 2, 10).unwrap();
+        let mut stream = driver.recv_stream(share(socket), &pool, 0);
+        let sent = pattern(95);
+        peer.write_all(&sent).unwrap();
+        peer.shutdown(Shutdown::Write).unwrap();
+        let mut held = Vec::new();
+        let mut got = Vec::new();
+        for _ in 0..2 {
+            let buffer = run(&driver, receive(&mut stream)).unwrap().unwrap();
+            got.extend_from_slice(&buffer);
+            held.push(buffer);
+        }
+        assert_eq!(pool.handed_out(), 2);
+        // The kernel may first have to find out that there is none.
+        for _ in 0..3 {
+            expect_wait(&driver, &mut stream);
+            run(&driver, driver.submit(Nop::new())).unwrap();
+        }
+        drop(held);
+        got.extend(run(&driver, collect(&mut stream)));
+        assert!(got == sent, "{:?}", driver.backend());
+    }
+}
+
+#[test]
+fn who_waits_holds_no_buffer() {
+    for driver in each_backend() {
+        let pool = BufferPool::new(&driver, 1, 64).unwrap();
+        let (mut peers, mut streams): (Vec<_>, Vec<_>) = (0..50)
+            .map(|_| {
+                let (peer, socket) = tcp();
+                (peer, driver.recv_stream(share(socket), &pool, 0))
+            })
+            .unzip();
+        for stream in &mut streams {
+            expect_wait(&driver, stream);
+        }
+        for (index, (peer, stream)) in peers.iter_mut().zip(&mut streams).enumerate().rev() {
+            peer.write_all(&[index as u8; 3]).unwrap();
+            let buffer = run(&driver, receive(stream)).unwrap().unwrap();
+            assert_eq!(&*buffer, [index as u8; 3], "{:?}", driver.backend());
+        }
+    }
+}
+
+#[test]
+fn a_cancel_loses_no_byte() {
+    for driver in each_backend() {
+        for wait_first in [false, true] {
+            let (mut peer, socket) = tcp();
+            let socket = share(socket);
+            let pool = BufferPool::new(&driver, 4, 16).unwrap();
+            let mut stream = driver.recv_stream(socket.clone(), &pool, 0);
+            if wait_first {
+                expect_wait(&driver, &mut stream);
+            }
+            let sent = pattern(40);
+            peer.write_all(&sent).unwrap();
+            let mut got = run(&driver, receive(&mut stream))
+                .unwrap()
+                .unwrap()
+                .to_vec();
+            stream.cancel();
+            got.extend(run(&driver, collect(&mut stream)));
+            while got.len() < sent.len() {
+                let buffer = Vec::with_capacity(100);
+                let (read, buffer) =
+                    run(&driver, driver.submit(Recv::new(socket.clone(), buffer, 0)));
+                assert_ne!(read.unwrap(), 0);
+                got.extend(buffer);
+            }
+            assert!(got == sent, "{:?}", driver.backend());
+        }
+    }
+}
+
+#[test]
+fn a_cancelled_stream_that_waits_ends() {
+    for driver in each_backend() {
+        let (_peer, socket) = tcp();
+        let pool = BufferPool::new(&driver, 1, 16).unwrap();
+        let mut stream = driver.recv_stream(share(socket), &pool, 0);
+        expect_wait(&driver, &mut stream);
+        stream.cancel();
+        assert!(run(&driver, receive(&mut stream)).is_none());
+        let (_peer, socket) = tcp();
+        let mut stream = driver.recv_stream(share(socket), &pool, 0);
+        stream.cancel();
+        assert!(
+            run(&driver, receive(&mut stream)).is_none(),
+            "before it began"
+        );
+    }
+}
+
+#[test]
+fn a_dropped_stream_gives_everything_back() {
+    for driver in each_backend() {
+        let (mut peer, socket) = tcp();
+        let pool = BufferPool::new(&driver, 8, 16).unwrap();
+        let mut stream = driver.recv_stream(share(socket), &pool, 0);
+        peer.write_all(&pattern(100)).unwrap();
+        drop(run(&driver, receive(&mut stream)).unwrap().unwrap());
+        drop(stream);
+        drain(&driver);
+        assert_eq!(pool.handed_out(), 0, "{:?}", driver.backend());
+    }
+}
+
+#[test]
+fn a_reset_is_an_error() {
+    if skip_on_wine("a receive of no bytes takes the error of a reset away") {
+        return;
+    }
+    for driver in each_backend() {
+        let (peer, socket) = tcp();
+        let pool = BufferPool::new(&driver, 1, 16).unwrap();
+        let mut stream = driver.recv_stream(share(socket), &pool, 0);
+        expect_wait(&driver, &mut stream);
+        socket2::SockRef::from(&peer)
+            .set_linger(Some(std::time::Duration::ZERO))
+            .unwrap();
+        drop(peer);
+        let error = run(&driver, receive(&mut stream)).unwrap().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::ConnectionReset);
+    }
+}
+
+#[test]
+fn a_buffer_outlives_stream_and_driver() {
+    for driver in each_backend() {
+        let (mut peer, socket) = tcp();
+        let pool = BufferPool::new(&driver, 1, 16).unwrap();
+        let mut stream = driver.recv_stream(share(socket), &pool, 0);
+        peer.write_all(b"still here").unwrap();
+        let buffer = run(&driver, receive(&mut stream)).unwrap().unwrap();
+        drop(stream);
+        drop(driver);
+        drop(pool);
+        assert_eq!(&*buffer, b"still here");
+    }
+}
+
+#[test]
+fn a_received_buffer_can_be_sent() {
+    for driver in each_backend() {
+        let (mut peer, socket) = tcp();
+        let socket = share(socket);
+        let pool = BufferPool::new(&driver, 2, 16).unwrap();
+        let mut stream = driver.recv_stream(socket.clone(), &pool, 0);
+        peer.write_all(b"ping").unwrap();
+        let buffer = run(&driver, receive(&mut stream)).unwrap().unwrap();
+        let send = compio_driver::op::Send::new(socket, buffer, 0);
+        let (sent, buffer) = run(&driver, driver.submit(send));
+        assert_eq!((sent.unwrap(), &*buffer), (4, &b"ping"[..]));
+        let mut echo = [0; 4];
+        peer.read_exact(&mut echo).unwrap();
+        assert_eq!(&echo, b"ping");
+    }
+}
+
+#[test]
+#[should_panic(expected = "belongs to another driver")]
+fn a_pool_serves_its_own_driver_only() {
+    let (one, other) = (Driver::new().unwrap(), Driver::new().unwrap());
+    let pool = BufferPool::new(&one, 1, 16).unwrap();
+    let (_peer, socket) = tcp();
+    let _ = other.recv_stream(share(socket), &pool, 0);
+}
+
+#[test]
+fn impossible_pools_are_refused() {
+    let driver = Driver::new().unwrap();
+    for (count, size) in [(0, 10), (10, 0), (u16::MAX, 10)] {
+        let error = BufferPool::new(&driver, count, size).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidInput);
+    }
+    assert_eq!(BufferPool::new(&driver, 3, 10).unwrap().count(), 4);
+}
+
+#[test]
+fn a_driver_that_has_been_shut_down_refuses() {
+    for driver in each_backend() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut connections = driver.accept_stream(share(listener));
+        let (_peer, socket) = tcp();
+        let pool = BufferPool::new(&driver, 1, 16).unwrap();
+        let mut bytes = driver.recv_stream(share(socket), &pool, 0);
+        driver.shut_down();
+        run(&driver, async {
+            assert!(accept(&mut connections).await.is_err());
+            assert!(receive(&mut bytes).await.unwrap().is_err());
+        });
+    }
+}
+
+#[test]
+fn a_buffer_that_is_sent_without_copying_comes_back() {
+    for driver in each_backend() {
+        let (mut peer, socket) = tcp();
+        let sent = pattern(100_000);
+        let reader = thread::spawn(move || {
+            let mut got = Vec::new();
+            peer.read_to_end(&mut got).unwrap();
+            got
+        });
+        let socket = share(socket);
+        let mut rest = sent.clone();
+        while !rest.is_empty() {
+            let (count, loan) = run(&driver, driver.send_zero_copy(socket.clone(), rest, 0));
+            rest = run(&driver, loan);
+            rest.drain(..count.unwrap());
+        }
+        drop(socket);
+        assert!(reader.join().unwrap() == sent, "{:?}", driver.backend());
+    }
+}
+
+#[test]
+fn a_loan_can_be_dropped() {
+    for driver in each_backend() {
+        let (mut peer, socket) = tcp();
+        let (sent, loan) = run(
+            &driver,
+            driver.send_zero_copy(share(socket), pattern(5000), 0),
+        );
+        drop(loan);
+        let mut got = vec![0; sent.unwrap()];
+        peer.read_exact(&mut got).unwrap();
+        assert!(pattern(5000).starts_with(&got));
+        drain(&driver);
+    }
+}
+
+#[test]
+fn a_send_without_a_peer_fails_and_returns_the_buffer() {
+    for driver in each_backend() {
+        let (peer, socket) = tcp();
+        socket2::SockRef::from(&socket)
+            .shutdown(Shutdown::Write)
+            .unwrap();
+        let (sent, loan) = run(
+            &driver,
+            driver.send_zero_copy(share(socket), pattern(10), 0),
+        );
+        sent.unwrap_err();
+        assert_eq!(run(&driver, loan), pattern(10));
+        drop(peer);
+    }
+}
+
+#[test]
+fn a_dropped_send_without_copying_leaves_nothing_behind() {
+    for driver in each_backend() {
+        let (peer, socket) = tcp();
+        let mut send = driver.send_zero_copy(share(socket), pattern(10_000_000), 0);
+        let _ = poll_once(&driver, &mut send);
+        drop(send);
+        // As long as it may read what was sent, the kernel may have it in our buffer alone.
+        drop(peer);
+        drain(&driver);
+    }
+}
