@@ -13,7 +13,7 @@ use compio_driver::{
     op::{Nop, Recv},
 };
 
-use crate::support::{LONG, drain, each_backend, poll_once, run, share, skip_on_wine, tcp};
+use crate::support::{LONG, drain, each_backend, is_skipped_on_wine, poll_once, run, share, tcp};
 
 async fn accept(stream: &mut AcceptStream) -> std::io::Result<OwnedFd> {
     poll_fn(|cx| stream.poll_next(cx)).await
@@ -237,7 +237,7 @@ fn a_dropped_stream_gives_everything_back() {
 
 #[test]
 fn a_reset_is_an_error() {
-    if skip_on_wine("a receive of no bytes takes the error of a reset away") {
+    if is_skipped_on_wine("a receive of no bytes takes the error of a reset away") {
         return;
     }
     for driver in each_backend() {
