@@ -75,6 +75,7 @@
 //! | `fs` | yes | `fs`, `pipe`, and the standard streams in `io`; with it, `time` |
 //! | `net` | yes | `net` |
 //! | `time` | yes | `time` |
+//! | `event` | yes | `event` |
 //! | `macros` | yes | `#[compio::main]`, `#[compio::test]` |
 //! | `bytes` | no | `bytes::Bytes` and `BytesMut` as buffers |
 //! | `framed` | no | `framed`: frames out of and into streams |
@@ -92,6 +93,8 @@ pub use compio_io::framed;
 #[cfg(feature = "macros")]
 pub use compio_macros::{main, test};
 
+#[cfg(feature = "event")]
+pub mod event;
 #[cfg(feature = "fs")]
 pub mod fs;
 pub mod io;
