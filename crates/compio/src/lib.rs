@@ -75,6 +75,7 @@
 //! | `fs` | yes | `fs`, `pipe`, and the standard streams in `io`; with it, `time` |
 //! | `net` | yes | `net` |
 //! | `time` | yes | `time` |
+//! | `process` | yes | `process` |
 //! | `event` | yes | `event` |
 //! | `macros` | yes | `#[compio::main]`, `#[compio::test]` |
 //! | `bytes` | no | `bytes::Bytes` and `BytesMut` as buffers |
@@ -102,13 +103,15 @@ pub mod io;
 pub mod net;
 #[cfg(feature = "fs")]
 pub mod pipe;
+#[cfg(feature = "process")]
+pub mod process;
 #[cfg(feature = "runtime")]
 pub mod runtime;
 #[cfg(feature = "fs")]
 mod stdio;
 #[cfg(feature = "fs")]
 mod stream;
-#[cfg(any(feature = "fs", feature = "net"))]
+#[cfg(any(feature = "fs", feature = "net", feature = "process"))]
 mod sys;
 #[cfg(feature = "runtime")]
 pub mod task;

@@ -1,7 +1,7 @@
 //! The platform switch of this crate: what std and the driver do not give under one name, and the
 //! methods that only one kind of system has.
 //!
-//! Each system has an `fs` and a `net` with the same words in it.
+//! Each system has an `fs`, a `net` and a `process` with the same words in it.
 
 #[cfg(all(feature = "net", unix, not(target_os = "linux")))]
 #[path = "unix/bsd.rs"]
@@ -12,6 +12,12 @@ mod dialect;
 #[cfg(all(feature = "fs", unix))]
 #[path = "unix/dir.rs"]
 mod dir;
+#[cfg(all(feature = "process", unix, not(target_os = "linux")))]
+#[path = "unix/exit_kqueue.rs"]
+mod exit_event;
+#[cfg(all(feature = "process", target_os = "linux"))]
+#[path = "unix/exit_pidfd.rs"]
+mod exit_event;
 #[cfg(all(feature = "fs", unix))]
 #[path = "unix/fs.rs"]
 mod fs;
@@ -36,6 +42,12 @@ mod pipe;
 #[cfg(all(feature = "fs", windows))]
 #[path = "windows/pipe.rs"]
 mod pipe;
+#[cfg(all(feature = "process", unix))]
+#[path = "unix/process.rs"]
+mod process;
+#[cfg(all(feature = "process", windows))]
+#[path = "windows/process.rs"]
+mod process;
 #[cfg(all(feature = "fs", target_os = "linux"))]
 #[path = "unix/splice.rs"]
 mod splice;
@@ -64,6 +76,11 @@ pub(crate) use net::{reuse_old_ports, unix_address, unix_domain};
 pub(crate) use pipe::{StdFd, wait_readable, wait_writable};
 #[cfg(feature = "fs")]
 pub(crate) use stdio::{Input, Output, Which};
+
+#[cfg(feature = "process")]
+pub(crate) use process::{
+    Exit, abandon, duplicate_pipe, own, stdio_to_read, stdio_to_write, sweep,
+};
 
 /// What only Windows has: named pipes. There is nothing in here elsewhere.
 #[cfg(feature = "net")]
