@@ -76,6 +76,7 @@
 //! | `net` | yes | `net` |
 //! | `time` | yes | `time` |
 //! | `process` | yes | `process` |
+//! | `signal` | yes | `signal` |
 //! | `event` | yes | `event` |
 //! | `macros` | yes | `#[compio::main]`, `#[compio::test]` |
 //! | `bytes` | no | `bytes::Bytes` and `BytesMut` as buffers |
@@ -107,11 +108,18 @@ pub mod pipe;
 pub mod process;
 #[cfg(feature = "runtime")]
 pub mod runtime;
+#[cfg(feature = "signal")]
+pub mod signal;
 #[cfg(feature = "fs")]
 mod stdio;
 #[cfg(feature = "fs")]
 mod stream;
-#[cfg(any(feature = "fs", feature = "net", feature = "process"))]
+#[cfg(any(
+    feature = "fs",
+    feature = "net",
+    feature = "process",
+    feature = "signal"
+))]
 mod sys;
 #[cfg(feature = "runtime")]
 pub mod task;
