@@ -29,7 +29,7 @@ mod sys;
 pub use buffers::{BufferPool, PooledBuffer};
 pub use cancel::{CancelScope, CancelToken};
 pub use driver::{Backend, BackendKind, Driver, DriverBuilder, Entry, Poller};
-pub use fd::{OwnsFd, SharedFd};
+pub use fd::{HeldFd, OwnsFd, SharedFd};
 pub use operation::{Operation, Owned};
 pub use pool::Pool;
 pub use socket2::SockAddr;

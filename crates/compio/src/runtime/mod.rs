@@ -4,6 +4,7 @@
 //! mention. [`Runtime`] is the explicit way: with settings, with several on one thread, or embedded
 //! in another event loop.
 
+mod async_fd;
 mod builder;
 mod cancel;
 mod current;
@@ -22,6 +23,7 @@ use compio_executor::{Executor, JoinHandle, MainWaker};
 
 pub(crate) use self::current::current;
 pub use self::{
+    async_fd::AsyncFd,
     builder::RuntimeBuilder,
     cancel::{CancelToken, RunCancellable},
 };

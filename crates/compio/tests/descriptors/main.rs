@@ -79,12 +79,6 @@ async fn use_all() {
     File::open_async(program()).await.unwrap();
     compio::task::spawn_blocking(|| {}).await.unwrap();
     TcpStream::connect("localhost:1").await.unwrap_err();
-    // Until the kernel has answered what was given up, and the pool has let go.
-    let mut before = 0;
-    while open_now() != before {
-        before = open_now();
-        sleep(Duration::from_millis(5)).await;
-    }
 }
 
 fn warm_up() {
@@ -92,10 +86,12 @@ fn warm_up() {
         .join()
         .expect("no panic");
     // See `check`.
-    let mut before = 0;
-    while open_now() != before {
-        before = open_now();
+    loop {
+        let count = open_now();
         thread::sleep(Duration::from_millis(5));
+        if open_now() == count {
+            return;
+        }
     }
 }
 
