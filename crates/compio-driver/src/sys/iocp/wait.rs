@@ -19,7 +19,7 @@ use windows_sys::Win32::{
         IO::OVERLAPPED,
         Threading::{
             CreateEventW, INFINITE, RegisterWaitForSingleObject, UnregisterWaitEx,
-            WT_EXECUTEINWAITTHREAD, WT_EXECUTEONLYONCE,
+            WT_EXECUTEONLYONCE,
         },
     },
 };
@@ -81,6 +81,8 @@ impl Wait {
 
     /// Begins to wait for `handle`, which stays open meanwhile.
     pub(super) fn begin(&mut self, handle: HANDLE) -> Result<(), i32> {
+        // Not in the waiting thread itself, which would be quicker: Wine 8 crashes if such a wait is
+        // ended while it fires.
         // SAFETY: what is shared stays in its box until the wait has been unregistered.
         let registered = unsafe {
             RegisterWaitForSingleObject(
@@ -89,7 +91,7 @@ impl Wait {
                 Some(fire),
                 (&raw const *self.shared).cast(),
                 INFINITE,
-                WT_EXECUTEONLYONCE | WT_EXECUTEINWAITTHREAD,
+                WT_EXECUTEONLYONCE,
             )
         };
         if registered == 0 {
