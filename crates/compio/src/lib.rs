@@ -77,6 +77,7 @@
 //! | `time` | yes | `time` |
 //! | `macros` | yes | `#[compio::main]`, `#[compio::test]` |
 //! | `bytes` | no | `bytes::Bytes` and `BytesMut` as buffers |
+//! | `stream` | no | `futures_core::Stream` for what comes one after the other |
 //!
 //! Without any there are [`driver`], [`op`], [`buf`] and [`io`].
 

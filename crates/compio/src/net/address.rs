@@ -53,6 +53,38 @@ impl Addresses {
     }
 }
 
+/// Looks a host up on another thread: all its addresses, in the resolver's order.
+///
+/// ```
+/// use compio::net::lookup_host;
+///
+/// # fn main() -> std::io::Result<()> {
+/// compio::task::block_on(async {
+///     for address in lookup_host("localhost:80").await? {
+///         println!("{address}");
+///     }
+///     # Ok(())
+/// })
+/// # }
+/// ```
+///
+/// # Cancellation
+///
+/// A lookup that has begun goes on, for nobody.
+///
+/// # Errors
+///
+/// The resolver's; [`InvalidInput`](io::ErrorKind::InvalidInput) if a string has no port.
+pub async fn lookup_host<T: ToSocketAddrs>(
+    host: T,
+) -> io::Result<impl Iterator<Item = SocketAddr> + use<T>> {
+    Ok(match resolve(&host).await? {
+        Addresses::One(address) => vec![address],
+        Addresses::Several(addresses) => addresses,
+    }
+    .into_iter())
+}
+
 /// All addresses of the target, in the resolver's order.
 pub(super) async fn resolve(address: &(impl ToSocketAddrs + ?Sized)) -> io::Result<Addresses> {
     match address.target() {

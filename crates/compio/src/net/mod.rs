@@ -13,16 +13,25 @@
 //! have sent nothing, a part, or all.
 
 mod address;
+mod options;
 pub(crate) mod socket;
 mod split;
+mod streams;
 mod tcp;
+mod tcp_socket;
 mod udp;
 mod unix;
 
+pub use compio_driver::{Loan, PooledBuffer};
+pub use socket2::TcpKeepalive;
+
 pub use self::{
-    address::ToSocketAddrs,
+    address::{ToSocketAddrs, lookup_host},
     split::{OwnedReadHalf, OwnedWriteHalf, ReadHalf, ReuniteError, WriteHalf},
+    streams::{Incoming, RecvStream},
     tcp::{TcpListener, TcpStream},
+    tcp_socket::TcpSocket,
     udp::UdpSocket,
     unix::{UnixListener, UnixSocketAddr, UnixStream},
 };
+pub use crate::runtime::BufferPool;

@@ -12,7 +12,8 @@ use socket2::{Domain, Protocol, Type};
 use super::{
     ToSocketAddrs,
     address::{each, resolve},
-    socket::{Adopt, Socket, descriptor, internet},
+    options::{internet_options, options},
+    socket::{Adopt, Socket, descriptor, internet, std_type},
 };
 
 /// A UDP socket. See [`net`](crate::net) about cancellation; a datagram is received or sent as a
@@ -36,7 +37,7 @@ use super::{
 /// ```
 #[derive(Debug)]
 pub struct UdpSocket {
-    socket: Socket,
+    pub(crate) socket: Socket,
 }
 
 impl UdpSocket {
@@ -214,3 +215,6 @@ impl UdpSocket {
 }
 
 descriptor!(UdpSocket);
+std_type!(UdpSocket, std::net::UdpSocket);
+options!(UdpSocket);
+internet_options!(UdpSocket);

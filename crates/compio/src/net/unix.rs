@@ -2,7 +2,7 @@
 
 use std::{io, path::Path};
 
-use compio_driver::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd, SockAddr};
+use compio_driver::{AsFd, AsRawFd, BorrowedFd, Loan, OwnedFd, RawFd, SockAddr};
 use compio_io::{
     buf::{BufResult, IoBuf, IoBufMut, IoVectoredBuf, IoVectoredBufMut},
     io::{AsyncRead, AsyncWrite},
@@ -10,12 +10,13 @@ use compio_io::{
 use socket2::Type;
 
 use super::{
-    OwnedReadHalf, OwnedWriteHalf, ReadHalf, WriteHalf,
-    socket::{Adopt, BACKLOG, Socket, descriptor, stream},
+    Incoming, OwnedReadHalf, OwnedWriteHalf, ReadHalf, RecvStream, WriteHalf,
+    options::options,
+    socket::{Adopt, BACKLOG, Socket, descriptor, half, reading_half, stream, writing_half},
     split::ShutDown,
 };
-use crate::sys;
 pub use crate::sys::UnixSocketAddr;
+use crate::{runtime::BufferPool, sys};
 
 /// A Unix socket that accepts connections.
 ///
@@ -48,7 +49,7 @@ pub use crate::sys::UnixSocketAddr;
 /// ```
 #[derive(Debug)]
 pub struct UnixListener {
-    socket: Socket,
+    pub(crate) socket: Socket,
 }
 
 impl UnixListener {
@@ -78,6 +79,12 @@ impl UnixListener {
         Ok((UnixStream { socket }, sys::unix_address(address)?))
     }
 
+    /// The connections, one after the other, as
+    /// [`TcpListener::incoming`](super::TcpListener::incoming).
+    pub fn incoming(&self) -> Incoming<UnixStream> {
+        Incoming::new(&self.socket, |fd| UnixStream { socket: fd.into() })
+    }
+
     /// Where it listens.
     ///
     /// # Errors
@@ -89,6 +96,7 @@ impl UnixListener {
 }
 
 descriptor!(UnixListener);
+options!(UnixListener);
 
 /// A connection of Unix sockets. See [`net`](crate::net) about cancellation.
 ///
@@ -97,7 +105,7 @@ descriptor!(UnixListener);
 /// Not on Windows: to connect one there is [`Unsupported`](io::ErrorKind::Unsupported).
 #[derive(Debug)]
 pub struct UnixStream {
-    socket: Socket,
+    pub(crate) socket: Socket,
 }
 
 impl UnixStream {
@@ -136,4 +144,5 @@ impl UnixStream {
     }
 }
 
-stream!(UnixStream);
+stream!(UnixStream, UnixSocketAddr);
+options!(UnixStream);

@@ -4,6 +4,7 @@
 //! mention. [`Runtime`] is the explicit way: with settings, with several on one thread, or embedded
 //! in another event loop.
 
+mod buffers;
 mod builder;
 mod current;
 mod timers;
@@ -16,11 +17,12 @@ use std::{
     time::Duration,
 };
 
+pub use compio_driver::PooledBuffer;
 use compio_driver::{AsRawFd, Backend, Driver, Owned, RawFd, Submit};
 use compio_executor::{Executor, JoinHandle, MainWaker};
 
-pub use self::builder::RuntimeBuilder;
 pub(crate) use self::current::current;
+pub use self::{buffers::BufferPool, builder::RuntimeBuilder};
 use self::{current::Entered, timers::Timers};
 #[cfg(feature = "time")]
 pub(crate) use self::{current::is_foreign, timers::TimerKey};
@@ -203,6 +205,16 @@ pub fn submit<O: Owned>(operation: O) -> Submit<O> {
 /// If the thread's runtime cannot be made.
 pub fn backend() -> Backend {
     current().driver.backend()
+}
+
+/// Something that only this thread's driver can make.
+///
+/// # Panics
+///
+/// If the thread's runtime cannot be made.
+#[cfg(feature = "net")]
+pub(crate) fn with_driver<T>(make: impl FnOnce(&Driver) -> T) -> T {
+    make(&current().driver)
 }
 
 /// What a runtime and whoever is inside it share.

@@ -27,4 +27,4 @@ pub(crate) use fs::{SystemOptions, is_dir, is_file, is_symlink, open, open_async
 #[cfg(feature = "net")]
 pub use net::UnixSocketAddr;
 #[cfg(feature = "net")]
-pub(crate) use net::{unix_address, unix_domain};
+pub(crate) use net::{MSG_PEEK, reuse_old_ports, unix_address, unix_domain};

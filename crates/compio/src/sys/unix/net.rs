@@ -10,10 +10,20 @@ use compio_driver::{OwnedFd, SockAddr};
 use socket2::{Domain, Socket, Type};
 
 use super::dialect::abstract_address;
-use crate::net::{UnixListener, UnixStream, socket::Adopt};
+use crate::net::{
+    TcpListener, TcpSocket, TcpStream, UdpSocket, UnixListener, UnixStream,
+    socket::{self, Adopt, std_type},
+};
 
 /// The address of a Unix socket: std's on unix.
 pub type UnixSocketAddr = SocketAddr;
+
+pub(crate) use libc::MSG_PEEK;
+
+/// Lets a listener have a port that connections of a moment ago have used.
+pub(crate) fn reuse_old_ports(socket: &socket::Socket) -> io::Result<()> {
+    socket.options().set_reuse_address(true)
+}
 
 /// The domain of Unix sockets.
 pub(crate) fn unix_domain() -> io::Result<Domain> {
@@ -28,6 +38,28 @@ pub(crate) fn unix_address(address: SockAddr) -> io::Result<UnixSocketAddr> {
     // The empty path makes an unnamed address.
     let path = address.as_pathname().unwrap_or(Path::new(""));
     SocketAddr::from_pathname(path)
+}
+
+/// On unix.
+impl TcpSocket {
+    /// Whether several sockets may be bound to the same address.
+    ///
+    /// # Errors
+    ///
+    /// The system's.
+    pub fn reuseport(&self) -> io::Result<bool> {
+        self.socket.options().reuse_port()
+    }
+
+    /// Chooses whether several sockets of the same user may be bound to the same address, if all of
+    /// them have chosen that. Linux then distributes connections among them.
+    ///
+    /// # Errors
+    ///
+    /// The system's.
+    pub fn set_reuseport(&self, reuseport: bool) -> io::Result<()> {
+        self.socket.options().set_reuse_port(reuseport)
+    }
 }
 
 /// On unix.
@@ -82,3 +114,40 @@ impl UnixStream {
         self.into_fd().map(Into::into)
     }
 }
+
+std_type!(UnixListener, net::UnixListener);
+std_type!(UnixStream, net::UnixStream);
+
+/// A descriptor that is taken over may be in whatever mode others left it.
+macro_rules! descriptors {
+    ($($type:ident),* $(,)?) => {$(
+        /// On unix.
+        impl TryFrom<OwnedFd> for $type {
+            type Error = io::Error;
+
+            /// Takes the descriptor over. Whether it is a socket of this kind is not looked at.
+            fn try_from(fd: OwnedFd) -> io::Result<Self> {
+                Self::adopt(fd)
+            }
+        }
+
+        /// On unix.
+        impl TryFrom<$type> for OwnedFd {
+            type Error = $type;
+
+            /// Fails if there are other handles of it or operations under way.
+            fn try_from(socket: $type) -> Result<Self, $type> {
+                socket.into_fd()
+            }
+        }
+    )*};
+}
+
+descriptors!(
+    TcpListener,
+    TcpSocket,
+    TcpStream,
+    UdpSocket,
+    UnixListener,
+    UnixStream
+);

@@ -3,14 +3,25 @@
 use std::{
     convert::Infallible,
     io,
-    os::windows::io::{AsSocket, BorrowedSocket},
+    os::windows::io::{AsRawSocket, AsSocket, BorrowedSocket, OwnedSocket, RawSocket},
     path::Path,
 };
 
-use compio_driver::{AsFd, BorrowedFd, SockAddr};
+use compio_driver::{AsFd, BorrowedFd, OwnedFd, SockAddr};
 use socket2::Domain;
 
-use crate::net::socket::Socket;
+use crate::net::{
+    TcpListener, TcpSocket, TcpStream, UdpSocket, UnixListener, UnixStream,
+    socket::{Adopt, Socket},
+};
+
+pub(crate) use windows_sys::Win32::Networking::WinSock::MSG_PEEK;
+
+/// A port of a moment ago can be had again without asking, as std's listeners do. To ask would
+/// permit to take one away that is in use.
+pub(crate) fn reuse_old_ports(_: &Socket) -> io::Result<()> {
+    Ok(())
+}
 
 impl AsSocket for Socket {
     fn as_socket(&self) -> BorrowedSocket<'_> {
@@ -20,6 +31,53 @@ impl AsSocket for Socket {
         }
     }
 }
+
+macro_rules! sockets {
+    ($($type:ident),* $(,)?) => {$(
+        /// On Windows.
+        impl AsSocket for $type {
+            fn as_socket(&self) -> BorrowedSocket<'_> {
+                self.socket.as_socket()
+            }
+        }
+
+        /// On Windows.
+        impl AsRawSocket for $type {
+            fn as_raw_socket(&self) -> RawSocket {
+                self.as_socket().as_raw_socket()
+            }
+        }
+
+        /// On Windows.
+        impl TryFrom<OwnedSocket> for $type {
+            type Error = io::Error;
+
+            /// Takes the socket over. Whether it is one of this kind is not looked at.
+            fn try_from(socket: OwnedSocket) -> io::Result<Self> {
+                Self::adopt(OwnedFd::from(socket))
+            }
+        }
+
+        /// On Windows.
+        impl TryFrom<$type> for OwnedSocket {
+            type Error = $type;
+
+            /// Fails if there are other handles of it or operations under way.
+            fn try_from(socket: $type) -> Result<Self, $type> {
+                socket.into_fd().map(Into::into)
+            }
+        }
+    )*};
+}
+
+sockets!(
+    TcpListener,
+    TcpSocket,
+    TcpStream,
+    UdpSocket,
+    UnixListener,
+    UnixStream
+);
 
 /// The address of a Unix socket: there is none on Windows.
 #[derive(Debug, Clone)]

@@ -1,0 +1,15 @@
+//! Sockets, on every system: TCP, UDP, Unix sockets, names, and what goes on by itself.
+
+mod connect;
+mod descriptors;
+#[cfg(unix)]
+mod foreign;
+mod halves;
+mod incoming;
+mod lookup;
+mod options;
+mod recv_stream;
+mod support;
+mod tcp_socket;
+mod transfer;
+mod zero_copy;
