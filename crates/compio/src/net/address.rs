@@ -106,6 +106,16 @@ async fn look_up(target: impl net::ToSocketAddrs + Send + 'static) -> io::Result
     }
 }
 
+/// The first address.
+pub(super) async fn first(address: &(impl ToSocketAddrs + ?Sized)) -> io::Result<SocketAddr> {
+    let addresses = resolve(address).await?;
+    addresses
+        .as_slice()
+        .first()
+        .copied()
+        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "no addresses to send to"))
+}
+
 /// Tries each address in turn; the last error counts.
 pub(super) async fn each<T>(
     address: &(impl ToSocketAddrs + ?Sized),

@@ -82,6 +82,35 @@ macro_rules! internet_options {
     };
 }
 
+/// Options of packets that sockets set before they send.
+macro_rules! service_options {
+    ($type:ident) => {
+        impl $type {
+            /// How the network is asked to treat its IPv4 packets (`IP_TOS`).
+            ///
+            /// # Errors
+            ///
+            /// The system's.
+            pub fn tos_v4(&self) -> io::Result<u32> {
+                self.socket.options().tos_v4()
+            }
+
+            /// Asks the network how to treat its IPv4 packets (`IP_TOS`).
+            ///
+            /// # Platform differences
+            ///
+            /// Windows ignores it as a rule.
+            ///
+            /// # Errors
+            ///
+            /// The system's.
+            pub fn set_tos_v4(&self, tos: u32) -> io::Result<()> {
+                self.socket.options().set_tos_v4(tos)
+            }
+        }
+    };
+}
+
 /// Options of TCP connections, also of those to come.
 macro_rules! tcp_options {
     ($type:ident) => {
@@ -160,4 +189,4 @@ macro_rules! tcp_options {
     };
 }
 
-pub(super) use {internet_options, options, tcp_options};
+pub(super) use {internet_options, options, service_options, tcp_options};

@@ -83,8 +83,19 @@ impl Socket {
     pub(crate) async fn recv_from<B: IoBufMut>(
         &self,
         buffer: B,
+        flags: i32,
     ) -> BufResult<(usize, Option<SockAddr>), B> {
-        submit(RecvFrom::new(self.fd.clone(), buffer, 0)).await
+        submit(RecvFrom::new(self.fd.clone(), buffer, flags)).await
+    }
+
+    pub(crate) async fn recv_from_vectored<V: IoVectoredBufMut>(
+        &self,
+        buffers: V,
+    ) -> BufResult<(usize, Option<SockAddr>), V> {
+        let message = RecvMsg::new(self.fd.clone(), buffers, [0; 0], 0);
+        let (received, (buffers, _)) = submit(message).await;
+        let received = received.map(|received| (received.len, received.address));
+        (received, buffers)
     }
 
     pub(crate) async fn send_to<B: IoBuf>(
@@ -93,6 +104,16 @@ impl Socket {
         address: SockAddr,
     ) -> BufResult<usize, B> {
         submit(SendTo::new(self.fd.clone(), buffer, address, 0)).await
+    }
+
+    pub(crate) async fn send_to_vectored<V: IoVectoredBuf>(
+        &self,
+        buffers: V,
+        address: SockAddr,
+    ) -> BufResult<usize, V> {
+        let message = SendMsg::new(self.fd.clone(), buffers, [0; 0], Some(address), 0);
+        let (sent, (buffers, _)) = submit(message).await;
+        (sent, buffers)
     }
 
     pub(crate) async fn shutdown(&self, how: std::net::Shutdown) -> io::Result<()> {
@@ -138,6 +159,14 @@ impl AsRawFd for Socket {
     fn as_raw_fd(&self) -> RawFd {
         self.fd.as_raw_fd()
     }
+}
+
+/// A datagram's length and the internet address of its sender.
+pub(super) fn from_internet(
+    (len, sender): (usize, Option<SockAddr>),
+) -> io::Result<(usize, std::net::SocketAddr)> {
+    let sender = sender.ok_or_else(|| io::Error::other("a datagram without a sender"))?;
+    Ok((len, internet(sender)?))
 }
 
 /// The internet address that the kernel wrote.

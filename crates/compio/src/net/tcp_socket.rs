@@ -7,7 +7,7 @@ use socket2::{Domain, Protocol, TcpKeepalive, Type};
 
 use super::{
     TcpListener, TcpStream,
-    options::{internet_options, options, tcp_options},
+    options::{internet_options, options, service_options, tcp_options},
     socket::{Adopt, Socket, descriptor, internet},
 };
 
@@ -143,4 +143,5 @@ impl TcpSocket {
 descriptor!(TcpSocket);
 options!(TcpSocket);
 internet_options!(TcpSocket);
+service_options!(TcpSocket);
 tcp_options!(TcpSocket);

@@ -12,4 +12,5 @@ mod recv_stream;
 mod support;
 mod tcp_socket;
 mod transfer;
+mod udp;
 mod zero_copy;
