@@ -10,6 +10,7 @@
 //! The driver knows wakers, but no tasks.
 
 mod buffers;
+mod credentials;
 mod driver;
 mod fd;
 mod flight;
@@ -26,6 +27,7 @@ mod submit_multi;
 mod sys;
 
 pub use buffers::{BufferPool, PooledBuffer};
+pub use credentials::{UCred, peer_credentials};
 pub use driver::{Backend, BackendKind, Driver, DriverBuilder, Entry, Poller};
 pub use fd::{OwnsFd, SharedFd};
 pub use operation::{Operation, Owned};

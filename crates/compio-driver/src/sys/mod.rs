@@ -58,6 +58,8 @@ pub use bsd::RawEntry;
 pub(crate) use bsd::{Backend, Event, choose};
 #[cfg(unix)]
 pub use dialect::Stat;
+#[cfg(unix)]
+pub(crate) use dialect::peer_credentials;
 #[cfg(windows)]
 pub use iocp::RawEntry;
 #[cfg(windows)]
@@ -86,7 +88,7 @@ pub use windows::{
 #[cfg(windows)]
 pub(crate) use windows::{
     CURRENT_DIR, EAGAIN, ECANCELED, ENOBUFS, Life, MSG_DONTWAIT, MSG_TRUNC, SHUT_RD, SHUT_RDWR,
-    SHUT_WR, call, own_file, own_socket,
+    SHUT_WR, call, own_file, own_socket, peer_credentials,
 };
 
 /// What only one system has.

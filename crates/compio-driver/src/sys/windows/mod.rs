@@ -19,6 +19,7 @@ pub use fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 pub(crate) use fd::{CURRENT_DIR, own_file, own_socket};
 pub use fs::{NativePath, OpenFlags, PathUnit, Stat};
 pub(crate) use life::{Life, life_of};
+pub(crate) use net::peer_credentials;
 pub use net::{Message, PeerAddress, RawSlice};
 pub(crate) use windows_sys::Win32::Networking::WinSock::{
     SD_BOTH as SHUT_RDWR, SD_RECEIVE as SHUT_RD, SD_SEND as SHUT_WR,

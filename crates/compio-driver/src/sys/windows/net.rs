@@ -1,12 +1,13 @@
 //! The shapes of what a socket's request points at: a slice of memory, a message header, room for
 //! an address. They live in operations, beside the buffers, and are filled in by the kernel.
 
-use std::{fmt, mem, ptr};
+use std::{fmt, io, mem, ptr};
 
 use socket2::SockAddr;
 use windows_sys::Win32::Networking::WinSock::{SOCKADDR, SOCKADDR_STORAGE, WSABUF, WSAMSG};
 
-use crate::request::TRANSFER_MAX;
+use super::fd::BorrowedFd;
+use crate::{credentials::UCred, request::TRANSFER_MAX};
 
 /// A part of memory that the kernel may read or write: `WSABUF` by another name.
 #[derive(Clone, Copy)]
@@ -216,4 +217,9 @@ fn to_sock_addr(address: &SOCKADDR_STORAGE, len: usize) -> SockAddr {
         );
         SockAddr::new(storage, len as _)
     }
+}
+
+/// There are no Unix sockets.
+pub(crate) fn peer_credentials(_: BorrowedFd<'_>) -> io::Result<UCred> {
+    Err(io::ErrorKind::Unsupported.into())
 }

@@ -5,11 +5,13 @@ mod stat;
 
 use std::{
     ffi::{c_char, c_int},
-    os::fd::RawFd,
+    io,
+    os::fd::{AsRawFd, BorrowedFd, RawFd},
 };
 
 pub use self::stat::Stat;
 use crate::{
+    credentials::UCred,
     request::{Answer, Position},
     sys::unix::{answer, last_error},
 };
@@ -104,4 +106,17 @@ pub(crate) unsafe fn stat_fd(fd: RawFd, into: *mut Stat) -> Answer {
 /// Only Linux has it.
 pub(crate) fn splice(_: RawFd, _: Position, _: RawFd, _: Position, _: u32, _: bool) -> Answer {
     Err(libc::EOPNOTSUPP)
+}
+
+pub(crate) fn peer_credentials(socket: BorrowedFd<'_>) -> io::Result<UCred> {
+    let (mut uid, mut gid) = (0, 0);
+    // SAFETY: both numbers outlive the call.
+    if unsafe { libc::getpeereid(socket.as_raw_fd(), &raw mut uid, &raw mut gid) } < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(UCred {
+        uid,
+        gid,
+        pid: None,
+    })
 }
