@@ -21,8 +21,9 @@ mod tcp;
 mod tcp_socket;
 mod udp;
 mod unix;
+mod unix_datagram;
 
-pub use compio_driver::{Loan, PooledBuffer};
+pub use compio_driver::{Loan, PooledBuffer, UCred};
 pub use socket2::TcpKeepalive;
 
 pub use self::{
@@ -33,5 +34,6 @@ pub use self::{
     tcp_socket::TcpSocket,
     udp::UdpSocket,
     unix::{UnixListener, UnixSocketAddr, UnixStream},
+    unix_datagram::UnixDatagram,
 };
 pub use crate::runtime::BufferPool;

@@ -2,7 +2,9 @@
 
 use std::{io, path::Path};
 
-use compio_driver::{AsFd, AsRawFd, BorrowedFd, Loan, OwnedFd, RawFd, SockAddr};
+use compio_driver::{
+    AsFd, AsRawFd, BorrowedFd, Loan, OwnedFd, RawFd, SockAddr, UCred, peer_credentials,
+};
 use compio_io::{
     buf::{BufResult, IoBuf, IoBufMut, IoVectoredBuf, IoVectoredBufMut},
     io::{AsyncRead, AsyncWrite},
@@ -53,14 +55,29 @@ pub struct UnixListener {
 }
 
 impl UnixListener {
-    /// Listens at a path, which must not exist. It stays when the listener is dropped.
+    /// Listens at a path, which must not exist. It stays when the listener is dropped. On Linux, one
+    /// that begins with a NUL is an abstract name.
     ///
     /// # Errors
     ///
-    /// The system's; [`InvalidInput`](io::ErrorKind::InvalidInput) if the path is too long.
+    /// The system's; [`InvalidInput`](io::ErrorKind::InvalidInput) if the path is too long or has a
+    /// NUL inside.
     pub fn bind(path: impl AsRef<Path>) -> io::Result<Self> {
+        Self::listen(&sys::path_address(path.as_ref())?)
+    }
+
+    /// Listens at an address, which on Linux may be an abstract name.
+    ///
+    /// # Errors
+    ///
+    /// The system's.
+    pub fn bind_addr(address: &UnixSocketAddr) -> io::Result<Self> {
+        Self::listen(&sys::native_address(address)?)
+    }
+
+    fn listen(address: &SockAddr) -> io::Result<Self> {
         let socket = Socket::new(sys::unix_domain()?, Type::STREAM, None)?;
-        socket.options().bind(&SockAddr::unix(path)?)?;
+        socket.options().bind(address)?;
         socket.options().listen(BACKLOG)?;
         Ok(Self { socket })
     }
@@ -109,7 +126,7 @@ pub struct UnixStream {
 }
 
 impl UnixStream {
-    /// Connects to a listener's path.
+    /// Connects to a listener's path. On Linux, one that begins with a NUL is an abstract name.
     ///
     /// # Cancellation
     ///
@@ -117,12 +134,52 @@ impl UnixStream {
     ///
     /// # Errors
     ///
-    /// The system's; [`InvalidInput`](io::ErrorKind::InvalidInput) if the path is too long.
+    /// The system's; [`InvalidInput`](io::ErrorKind::InvalidInput) if the path is too long or has a
+    /// NUL inside.
     pub async fn connect(path: impl AsRef<Path>) -> io::Result<Self> {
-        let address = SockAddr::unix(path)?;
+        Self::connect_to(sys::path_address(path.as_ref())?).await
+    }
+
+    /// Connects to a listener's address, which on Linux may be an abstract name.
+    ///
+    /// # Cancellation
+    ///
+    /// As for [`connect`](Self::connect).
+    ///
+    /// # Errors
+    ///
+    /// The system's.
+    pub async fn connect_addr(address: &UnixSocketAddr) -> io::Result<Self> {
+        Self::connect_to(sys::native_address(address)?).await
+    }
+
+    async fn connect_to(address: SockAddr) -> io::Result<Self> {
         let socket = Socket::new(sys::unix_domain()?, Type::STREAM, None)?;
         socket.connect(address).await?;
         Ok(Self { socket })
+    }
+
+    /// Whom the process runs as that has the other end: that has connected it, or called
+    /// `listen`, or made the pair.
+    ///
+    /// ```
+    /// # #[cfg(unix)]
+    /// # fn main() -> std::io::Result<()> {
+    /// use compio::net::UnixStream;
+    ///
+    /// let (one, _other) = UnixStream::pair()?;
+    /// println!("the user {}", one.peer_cred()?.uid());
+    /// # Ok(())
+    /// # }
+    /// # #[cfg(windows)]
+    /// # fn main() {}
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// The system's.
+    pub fn peer_cred(&self) -> io::Result<UCred> {
+        peer_credentials(self)
     }
 
     /// This end's address.

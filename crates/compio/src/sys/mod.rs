@@ -27,4 +27,7 @@ pub(crate) use fs::{SystemOptions, is_dir, is_file, is_symlink, open, open_async
 #[cfg(feature = "net")]
 pub use net::UnixSocketAddr;
 #[cfg(feature = "net")]
-pub(crate) use net::{MSG_PEEK, reuse_old_ports, unix_address, unix_domain};
+pub(crate) use net::{
+    MSG_PEEK, native_address, path_address, reuse_old_ports, sender_address, unix_address,
+    unix_domain,
+};

@@ -69,3 +69,20 @@ fn options_without_a_method_are_set_by_socket2() {
         assert!(options.out_of_band_inline().unwrap());
     });
 }
+
+#[cfg(windows)]
+#[test]
+fn there_are_no_unix_sockets_on_windows() {
+    use std::io::ErrorKind;
+
+    use compio::net::{UnixDatagram, UnixListener, UnixStream};
+
+    use crate::support::check_kind;
+
+    run(async {
+        check_kind(UnixListener::bind("socket"), ErrorKind::Unsupported);
+        check_kind(UnixStream::connect("socket").await, ErrorKind::Unsupported);
+        check_kind(UnixDatagram::bind("socket"), ErrorKind::Unsupported);
+        check_kind(UnixDatagram::unbound(), ErrorKind::Unsupported);
+    });
+}

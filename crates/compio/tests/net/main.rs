@@ -13,4 +13,8 @@ mod support;
 mod tcp_socket;
 mod transfer;
 mod udp;
+#[cfg(unix)]
+mod unix;
+#[cfg(unix)]
+mod unix_datagram;
 mod zero_copy;

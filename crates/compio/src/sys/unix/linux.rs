@@ -5,11 +5,19 @@ use std::{
     os::{linux::net::SocketAddrExt, unix::net::SocketAddr},
 };
 
-use crate::net::{TcpSocket, TcpStream, UdpSocket};
+use crate::net::{TcpSocket, TcpStream, UdpSocket, UnixDatagram, UnixStream};
+
+/// Whether Unix sockets have names outside of the file system.
+pub(crate) const ABSTRACT_NAMES: bool = true;
 
 /// The address of a Unix socket that has a name outside of the file system.
 pub(crate) fn abstract_address(name: &[u8]) -> io::Result<SocketAddr> {
     SocketAddr::from_abstract_name(name)
+}
+
+/// The name outside of the file system, if the address is one.
+pub(crate) fn abstract_name(address: &SocketAddr) -> Option<&[u8]> {
+    address.as_abstract_name()
 }
 
 /// On Linux.
@@ -61,3 +69,32 @@ macro_rules! devices {
 
 devices!(TcpSocket);
 devices!(UdpSocket);
+
+macro_rules! credentials {
+    ($type:ident) => {
+        /// On Linux.
+        impl $type {
+            /// Whether messages are received with the credentials of who sent them
+            /// (`SO_PASSCRED`).
+            ///
+            /// # Errors
+            ///
+            /// The system's.
+            pub fn passcred(&self) -> io::Result<bool> {
+                self.socket.options().passcred()
+            }
+
+            /// Asks for the credentials of who sends a message, beside it (`SO_PASSCRED`).
+            ///
+            /// # Errors
+            ///
+            /// The system's.
+            pub fn set_passcred(&self, passcred: bool) -> io::Result<()> {
+                self.socket.options().set_passcred(passcred)
+            }
+        }
+    };
+}
+
+credentials!(UnixDatagram);
+credentials!(UnixStream);

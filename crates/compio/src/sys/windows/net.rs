@@ -11,7 +11,7 @@ use compio_driver::{AsFd, BorrowedFd, OwnedFd, SockAddr};
 use socket2::Domain;
 
 use crate::net::{
-    TcpListener, TcpSocket, TcpStream, UdpSocket, UnixListener, UnixStream,
+    TcpListener, TcpSocket, TcpStream, UdpSocket, UnixDatagram, UnixListener, UnixStream,
     socket::{Adopt, Socket},
 };
 
@@ -75,6 +75,7 @@ sockets!(
     TcpSocket,
     TcpStream,
     UdpSocket,
+    UnixDatagram,
     UnixListener,
     UnixStream
 );
@@ -97,13 +98,32 @@ impl UnixSocketAddr {
 
 /// The domain of Unix sockets: none.
 pub(crate) fn unix_domain() -> io::Result<Domain> {
-    Err(io::Error::new(
+    Err(unsupported())
+}
+
+fn unsupported() -> io::Error {
+    io::Error::new(
         io::ErrorKind::Unsupported,
         "there are no Unix sockets on Windows",
-    ))
+    )
+}
+
+/// The address of a Unix socket at a path.
+pub(crate) fn path_address(_: &Path) -> io::Result<SockAddr> {
+    Err(unsupported())
+}
+
+/// The address as calls want it.
+pub(crate) fn native_address(address: &UnixSocketAddr) -> io::Result<SockAddr> {
+    match address.0 {}
+}
+
+/// The Unix address of a datagram's sender.
+pub(crate) fn sender_address(_: Option<SockAddr>) -> io::Result<UnixSocketAddr> {
+    Err(unsupported())
 }
 
 /// The Unix address that the kernel wrote.
 pub(crate) fn unix_address(_: SockAddr) -> io::Result<UnixSocketAddr> {
-    Err(io::ErrorKind::Unsupported.into())
+    Err(unsupported())
 }
