@@ -9,6 +9,7 @@
 //!
 //! The driver knows wakers, but no tasks.
 
+pub mod ancillary;
 mod buffers;
 mod credentials;
 mod driver;

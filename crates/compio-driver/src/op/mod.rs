@@ -17,7 +17,8 @@ pub use blocking::Blocking;
 pub use buffer::Filled;
 pub use fs::{Close, Open, ReadAt, ReadVectoredAt, Stat, StatFd, Sync, WriteAt, WriteVectoredAt};
 pub use net::{
-    Accept, Connect, Received, Recv, RecvFrom, RecvMsg, Send, SendMsg, SendTo, Shutdown, Socket,
+    Accept, Connect, Received, Recv, RecvAncillary, RecvFrom, RecvMsg, Send, SendMsg, SendTo,
+    Shutdown, Socket,
 };
 pub use nop::Nop;
 pub use pipe::Splice;

@@ -75,8 +75,8 @@ pub use unix::{
 };
 #[cfg(unix)]
 pub(crate) use unix::{
-    CURRENT_DIR, EAGAIN, ECANCELED, ENOBUFS, Life, MSG_DONTWAIT, MSG_TRUNC, SHUT_RD, SHUT_RDWR,
-    SHUT_WR, Scratch, call, own_file, own_socket,
+    CURRENT_DIR, EAGAIN, ECANCELED, ENOBUFS, Life, MSG_CTRUNC, MSG_DONTWAIT, MSG_TRUNC, SHUT_RD,
+    SHUT_RDWR, SHUT_WR, Scratch, call, control, own_file, own_socket, set_option,
 };
 #[cfg(target_os = "linux")]
 pub use uring::RawEntry;
@@ -87,8 +87,8 @@ pub use windows::{
 };
 #[cfg(windows)]
 pub(crate) use windows::{
-    CURRENT_DIR, EAGAIN, ECANCELED, ENOBUFS, Life, MSG_DONTWAIT, MSG_TRUNC, SHUT_RD, SHUT_RDWR,
-    SHUT_WR, call, own_file, own_socket, peer_credentials,
+    CURRENT_DIR, EAGAIN, ECANCELED, ENOBUFS, Life, MSG_CTRUNC, MSG_DONTWAIT, MSG_TRUNC, SHUT_RD,
+    SHUT_RDWR, SHUT_WR, call, control, own_file, own_socket, peer_credentials, set_option,
 };
 
 /// What only one system has.

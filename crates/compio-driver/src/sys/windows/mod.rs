@@ -2,6 +2,7 @@
 //! each request as the plain, blocking call that it stands for. The backend is not here.
 
 mod call;
+pub(crate) mod control;
 mod fd;
 mod fs;
 mod life;
@@ -19,8 +20,8 @@ pub use fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 pub(crate) use fd::{CURRENT_DIR, own_file, own_socket};
 pub use fs::{NativePath, OpenFlags, PathUnit, Stat};
 pub(crate) use life::{Life, life_of};
-pub(crate) use net::peer_credentials;
 pub use net::{Message, PeerAddress, RawSlice};
+pub(crate) use net::{peer_credentials, set_option};
 pub(crate) use windows_sys::Win32::Networking::WinSock::{
     SD_BOTH as SHUT_RDWR, SD_RECEIVE as SHUT_RD, SD_SEND as SHUT_WR,
 };
@@ -38,3 +39,5 @@ pub(crate) const ENOBUFS: i32 = WinSock::WSAENOBUFS;
 pub(crate) const MSG_DONTWAIT: Option<i32> = None;
 
 pub(crate) const MSG_TRUNC: c_int = WinSock::MSG_TRUNC as c_int;
+
+pub(crate) const MSG_CTRUNC: c_int = WinSock::MSG_CTRUNC as c_int;

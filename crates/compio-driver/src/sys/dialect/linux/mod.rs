@@ -1,5 +1,6 @@
 //! What Linux calls by names of its own, or has alone.
 
+pub(crate) mod control;
 mod event;
 pub(crate) mod nowait;
 mod stat;
@@ -7,7 +8,7 @@ mod stat;
 use std::{
     ffi::{c_char, c_int},
     io, mem,
-    os::fd::{AsRawFd, BorrowedFd, RawFd},
+    os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd},
     ptr,
 };
 
@@ -107,6 +108,9 @@ pub(crate) fn splice(
     let moved = unsafe { libc::splice(from, from_at, to, to_at, len as usize, flags) };
     u32::try_from(moved).map_err(|_| last_error())
 }
+
+/// They are already: see [`RECEIVE`].
+pub(crate) fn close_received_on_exec(_: &OwnedFd) {}
 
 pub(crate) fn peer_credentials(socket: BorrowedFd<'_>) -> io::Result<UCred> {
     // SAFETY: a plain C struct of numbers.
