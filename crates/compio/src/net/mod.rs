@@ -13,6 +13,7 @@
 //! have sent nothing, a part, or all.
 
 mod address;
+mod message;
 mod options;
 pub(crate) mod socket;
 mod split;
@@ -23,11 +24,15 @@ mod udp;
 mod unix;
 mod unix_datagram;
 
-pub use compio_driver::{Loan, PooledBuffer, UCred};
+pub use compio_driver::{
+    Loan, PooledBuffer, UCred,
+    ancillary::{AncillaryData, PacketInfo, SocketAncillary},
+};
 pub use socket2::TcpKeepalive;
 
 pub use self::{
     address::{ToSocketAddrs, lookup_host},
+    message::ReceivedMessage,
     split::{OwnedReadHalf, OwnedWriteHalf, ReadHalf, ReuniteError, WriteHalf},
     streams::{Incoming, RecvStream},
     tcp::{TcpListener, TcpStream},

@@ -4,11 +4,16 @@ use std::io;
 
 use compio_driver::{
     AsFd, AsRawFd, BorrowedFd, Loan, OwnedFd, RawFd, SharedFd, SockAddr,
-    op::{Accept, Connect, Recv, RecvFrom, RecvMsg, Send, SendMsg, SendTo, Shutdown},
+    ancillary::SocketAncillary,
+    op::{
+        Accept, Connect, Received, Recv, RecvAncillary, RecvFrom, RecvMsg, Send, SendMsg, SendTo,
+        Shutdown,
+    },
 };
 use compio_io::buf::{BufResult, IoBuf, IoBufMut, IoVectoredBuf, IoVectoredBufMut};
 use socket2::{Domain, Protocol, SockRef, Type};
 
+use super::ReceivedMessage;
 use crate::{
     runtime::{submit, with_driver},
     sys,
@@ -116,6 +121,30 @@ impl Socket {
         (sent, buffers)
     }
 
+    pub(crate) async fn recv_msg<V: IoVectoredBufMut>(
+        &self,
+        buffers: V,
+        ancillary: SocketAncillary,
+    ) -> BufResult<Received, (V, SocketAncillary)> {
+        submit(RecvAncillary::new(self.fd.clone(), buffers, ancillary, 0)).await
+    }
+
+    pub(crate) async fn send_msg<V: IoVectoredBuf>(
+        &self,
+        buffers: V,
+        ancillary: SocketAncillary,
+        address: Option<SockAddr>,
+    ) -> BufResult<usize, (V, SocketAncillary)> {
+        submit(SendMsg::new(
+            self.fd.clone(),
+            buffers,
+            ancillary,
+            address,
+            0,
+        ))
+        .await
+    }
+
     pub(crate) async fn shutdown(&self, how: std::net::Shutdown) -> io::Result<()> {
         submit(Shutdown::new(self.fd.clone(), how)).await
     }
@@ -161,12 +190,28 @@ impl AsRawFd for Socket {
     }
 }
 
+/// What a datagram was received with, its sender's address read by `read`.
+pub(super) fn message<A>(
+    received: Received,
+    read: impl FnOnce(Option<SockAddr>) -> io::Result<A>,
+) -> io::Result<ReceivedMessage<A>> {
+    Ok(ReceivedMessage {
+        len: received.len,
+        address: read(received.address)?,
+        truncated: received.flags & sys::MSG_TRUNC != 0,
+    })
+}
+
 /// A datagram's length and the internet address of its sender.
 pub(super) fn from_internet(
     (len, sender): (usize, Option<SockAddr>),
 ) -> io::Result<(usize, std::net::SocketAddr)> {
-    let sender = sender.ok_or_else(|| io::Error::other("a datagram without a sender"))?;
-    Ok((len, internet(sender)?))
+    Ok((len, internet_sender(sender)?))
+}
+
+/// The internet address of a datagram's sender.
+pub(super) fn internet_sender(sender: Option<SockAddr>) -> io::Result<std::net::SocketAddr> {
+    internet(sender.ok_or_else(|| io::Error::other("a datagram without a sender"))?)
 }
 
 /// The internet address that the kernel wrote.

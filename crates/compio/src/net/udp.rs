@@ -5,15 +5,20 @@ use std::{
     net::{Ipv4Addr, Ipv6Addr, SocketAddr},
 };
 
-use compio_driver::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use compio_driver::{
+    AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd,
+    ancillary::{self, SocketAncillary},
+};
 use compio_io::buf::{BufResult, IoBuf, IoBufMut, IoVectoredBuf, IoVectoredBufMut};
 use socket2::{Domain, Protocol, Type};
 
 use super::{
-    ToSocketAddrs,
+    ReceivedMessage, ToSocketAddrs,
     address::{each, first},
     options::{internet_options, options, service_options},
-    socket::{Adopt, Socket, descriptor, from_internet, internet, std_type},
+    socket::{
+        Adopt, Socket, descriptor, from_internet, internet, internet_sender, message, std_type,
+    },
 };
 use crate::sys;
 
@@ -232,6 +237,137 @@ impl UdpSocket {
     pub async fn peek_from<B: IoBufMut>(&self, buffer: B) -> BufResult<(usize, SocketAddr), B> {
         let (received, buffer) = self.socket.recv_from(buffer, sys::MSG_PEEK).await;
         (received.and_then(from_internet), buffer)
+    }
+
+    /// Sends several buffers as one datagram to the connected peer, with ancillary data. With a
+    /// [`SegmentSize`](super::AncillaryData::SegmentSize) in it, as several of that size.
+    ///
+    /// ```
+    /// use compio::net::{AncillaryData, SocketAncillary, UdpSocket};
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// compio::task::block_on(async {
+    ///     let server = UdpSocket::bind("127.0.0.1:0").await?;
+    ///     let client = UdpSocket::bind("127.0.0.1:0").await?;
+    ///     # if cfg!(windows) { return Ok(()); }
+    ///     server.set_recv_packet_info(true)?;
+    ///     client.connect(server.local_addr()?).await?;
+    ///     let (sent, _) = client.send_msg(["hello"], SocketAncillary::new()).await;
+    ///     assert_eq!(sent?, 5);
+    ///
+    ///     let room = SocketAncillary::with_capacity(SocketAncillary::space(20));
+    ///     let (received, (_, ancillary)) = server.recv_msg([[0; 100]], room).await;
+    ///     println!("from {}", received?.address);
+    ///     for data in ancillary.messages() {
+    ///         if let AncillaryData::PacketInfo(info) = data {
+    ///             println!("to {}", info.address);
+    ///         }
+    ///     }
+    ///     # Ok(())
+    /// })
+    /// # }
+    /// ```
+    ///
+    /// # Cancellation
+    ///
+    /// The datagram may have been sent or not.
+    ///
+    /// # Errors
+    ///
+    /// The system's, with the buffers.
+    pub async fn send_msg<V: IoVectoredBuf>(
+        &self,
+        buffers: V,
+        ancillary: SocketAncillary,
+    ) -> BufResult<usize, (V, SocketAncillary)> {
+        self.socket.send_msg(buffers, ancillary, None).await
+    }
+
+    /// Sends several buffers as one datagram, with ancillary data, to the first address that `target`
+    /// stands for: see [`send_msg`](Self::send_msg).
+    ///
+    /// # Cancellation
+    ///
+    /// The datagram may have been sent or not.
+    ///
+    /// # Errors
+    ///
+    /// The system's, with the buffers.
+    pub async fn send_msg_to<V: IoVectoredBuf>(
+        &self,
+        buffers: V,
+        ancillary: SocketAncillary,
+        target: impl ToSocketAddrs,
+    ) -> BufResult<usize, (V, SocketAncillary)> {
+        match first(&target).await {
+            Ok(address) => {
+                let address = Some(address.into());
+                self.socket.send_msg(buffers, ancillary, address).await
+            }
+            Err(error) => (Err(error), (buffers, ancillary)),
+        }
+    }
+
+    /// Receives a datagram into several buffers, one after the other, with ancillary data, for which
+    /// `ancillary` has the room. What was in it is dropped. What does not fit is lost, and said to
+    /// be.
+    ///
+    /// # Cancellation
+    ///
+    /// See [`net`](crate::net).
+    ///
+    /// # Errors
+    ///
+    /// The system's, with the buffers.
+    pub async fn recv_msg<V: IoVectoredBufMut>(
+        &self,
+        buffers: V,
+        ancillary: SocketAncillary,
+    ) -> BufResult<ReceivedMessage<SocketAddr>, (V, SocketAncillary)> {
+        let (received, back) = self.socket.recv_msg(buffers, ancillary).await;
+        (
+            received.and_then(|received| message(received, internet_sender)),
+            back,
+        )
+    }
+
+    /// Asks for what datagrams came to, beside them: see
+    /// [`AncillaryData::PacketInfo`](super::AncillaryData::PacketInfo).
+    ///
+    /// # Errors
+    ///
+    /// The system's; [`Unsupported`](io::ErrorKind::Unsupported) for IPv4 on macOS and FreeBSD.
+    pub fn set_recv_packet_info(&self, on: bool) -> io::Result<()> {
+        ancillary::set_recv_packet_info(self, self.local_addr()?.is_ipv6(), on)
+    }
+
+    /// Asks for the type of service of IPv4 datagrams, beside them: see [`AncillaryData::Tos`](super::AncillaryData::Tos).
+    ///
+    /// # Errors
+    ///
+    /// The system's.
+    pub fn set_recv_tos_v4(&self, on: bool) -> io::Result<()> {
+        self.socket.options().set_recv_tos_v4(on)
+    }
+
+    /// Asks for the traffic class of IPv6 datagrams, beside them: see
+    /// [`AncillaryData::TrafficClass`](super::AncillaryData::TrafficClass).
+    ///
+    /// # Errors
+    ///
+    /// The system's.
+    pub fn set_recv_tclass_v6(&self, on: bool) -> io::Result<()> {
+        self.socket.options().set_recv_tclass_v6(on)
+    }
+
+    /// Lets the system hand out several datagrams of the same sender as one buffer, with their
+    /// length beside it: see [`AncillaryData::SegmentSize`](super::AncillaryData::SegmentSize). The buffer should have room for 64 KiB.
+    ///
+    /// # Errors
+    ///
+    /// The system's; [`Unsupported`](io::ErrorKind::Unsupported) on macOS and FreeBSD.
+    pub fn set_gro(&self, on: bool) -> io::Result<()> {
+        ancillary::set_gro(self, on)
     }
 
     /// Where it is bound.

@@ -3,7 +3,8 @@
 use std::{io, path::Path};
 
 use compio_driver::{
-    AsFd, AsRawFd, BorrowedFd, Loan, OwnedFd, RawFd, SockAddr, UCred, peer_credentials,
+    AsFd, AsRawFd, BorrowedFd, Loan, OwnedFd, RawFd, SockAddr, UCred, ancillary::SocketAncillary,
+    peer_credentials,
 };
 use compio_io::{
     buf::{BufResult, IoBuf, IoBufMut, IoVectoredBuf, IoVectoredBufMut},
@@ -157,6 +158,72 @@ impl UnixStream {
         let socket = Socket::new(sys::unix_domain()?, Type::STREAM, None)?;
         socket.connect(address).await?;
         Ok(Self { socket })
+    }
+
+    /// Writes several buffers, with descriptors and other ancillary data. It goes with the first
+    /// byte, so that of a short write only the bytes are left to be written.
+    ///
+    /// ```
+    /// # #[cfg(unix)]
+    /// # fn main() -> std::io::Result<()> {
+    /// use std::fs::File;
+    ///
+    /// use compio::net::{SocketAncillary, UnixStream};
+    ///
+    /// compio::task::block_on(async {
+    ///     let (one, other) = UnixStream::pair()?;
+    ///     let mut ancillary = SocketAncillary::new();
+    ///     ancillary.add_descriptors([File::open("Cargo.toml")?.into()])?;
+    ///     let (sent, _) = one.send_msg(["here it is"], ancillary).await;
+    ///     assert_eq!(sent?, 10);
+    ///
+    ///     let room = SocketAncillary::with_capacity(SocketAncillary::space(4));
+    ///     let (received, (_, mut ancillary)) = other.recv_msg([[0; 10]], room).await;
+    ///     assert_eq!(received?, 10);
+    ///     let file = File::from(ancillary.take_descriptors().remove(0));
+    ///     assert!(file.metadata()?.is_file());
+    ///     # Ok(())
+    /// })
+    /// # }
+    /// # #[cfg(windows)]
+    /// # fn main() {}
+    /// ```
+    ///
+    /// # Cancellation
+    ///
+    /// A part may have been written.
+    ///
+    /// # Errors
+    ///
+    /// The system's, with the buffers.
+    pub async fn send_msg<V: IoVectoredBuf>(
+        &self,
+        buffers: V,
+        ancillary: SocketAncillary,
+    ) -> BufResult<usize, (V, SocketAncillary)> {
+        self.socket.send_msg(buffers, ancillary, None).await
+    }
+
+    /// Reads into several buffers, with descriptors and other ancillary data, for which `ancillary`
+    /// has the room. What was in it is dropped. Data that does not fit is lost, and said to be;
+    /// descriptors among it are closed. A read never goes beyond bytes that came with descriptors.
+    ///
+    /// Whoever reads by other means loses the ancillary data that comes with the bytes.
+    ///
+    /// # Cancellation
+    ///
+    /// See [`net`](crate::net). Descriptors that come all the same are closed.
+    ///
+    /// # Errors
+    ///
+    /// The system's, with the buffers.
+    pub async fn recv_msg<V: IoVectoredBufMut>(
+        &self,
+        buffers: V,
+        ancillary: SocketAncillary,
+    ) -> BufResult<usize, (V, SocketAncillary)> {
+        let (received, back) = self.socket.recv_msg(buffers, ancillary).await;
+        (received.map(|received| received.len), back)
     }
 
     /// Whom the process runs as that has the other end: that has connected it, or called

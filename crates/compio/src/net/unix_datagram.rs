@@ -2,14 +2,16 @@
 
 use std::{io, net::Shutdown, path::Path};
 
-use compio_driver::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd, SockAddr};
+use compio_driver::{
+    AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd, SockAddr, ancillary::SocketAncillary,
+};
 use compio_io::buf::{BufResult, IoBuf, IoBufMut, IoVectoredBuf, IoVectoredBufMut};
 use socket2::Type;
 
 use super::{
-    UnixSocketAddr,
+    ReceivedMessage, UnixSocketAddr,
     options::options,
-    socket::{Adopt, Socket, descriptor},
+    socket::{Adopt, Socket, descriptor, message},
 };
 use crate::sys;
 
@@ -210,6 +212,73 @@ impl UnixDatagram {
     pub async fn recv_from<B: IoBufMut>(&self, buffer: B) -> BufResult<(usize, UnixSocketAddr), B> {
         let (received, buffer) = self.socket.recv_from(buffer, 0).await;
         (received.and_then(from_unix), buffer)
+    }
+
+    /// Sends several buffers as one datagram to the connected peer, with descriptors and other
+    /// ancillary data.
+    ///
+    /// # Cancellation
+    ///
+    /// The datagram may have been sent or not.
+    ///
+    /// # Errors
+    ///
+    /// The system's, with the buffers.
+    pub async fn send_msg<V: IoVectoredBuf>(
+        &self,
+        buffers: V,
+        ancillary: SocketAncillary,
+    ) -> BufResult<usize, (V, SocketAncillary)> {
+        self.socket.send_msg(buffers, ancillary, None).await
+    }
+
+    /// Sends several buffers as one datagram to the socket at an address, with descriptors and other
+    /// ancillary data.
+    ///
+    /// # Cancellation
+    ///
+    /// The datagram may have been sent or not.
+    ///
+    /// # Errors
+    ///
+    /// The system's, with the buffers.
+    pub async fn send_msg_to_addr<V: IoVectoredBuf>(
+        &self,
+        buffers: V,
+        ancillary: SocketAncillary,
+        address: &UnixSocketAddr,
+    ) -> BufResult<usize, (V, SocketAncillary)> {
+        match sys::native_address(address) {
+            Ok(address) => {
+                self.socket
+                    .send_msg(buffers, ancillary, Some(address))
+                    .await
+            }
+            Err(error) => (Err(error), (buffers, ancillary)),
+        }
+    }
+
+    /// Receives a datagram into several buffers, one after the other, with descriptors and other
+    /// ancillary data, for which `ancillary` has the room. What was in it is dropped. What does not
+    /// fit is lost, and said to be; descriptors among it are closed.
+    ///
+    /// # Cancellation
+    ///
+    /// See [`net`](crate::net). Descriptors that come all the same are closed.
+    ///
+    /// # Errors
+    ///
+    /// The system's, with the buffers.
+    pub async fn recv_msg<V: IoVectoredBufMut>(
+        &self,
+        buffers: V,
+        ancillary: SocketAncillary,
+    ) -> BufResult<ReceivedMessage<UnixSocketAddr>, (V, SocketAncillary)> {
+        let (received, back) = self.socket.recv_msg(buffers, ancillary).await;
+        (
+            received.and_then(|received| message(received, sys::sender_address)),
+            back,
+        )
     }
 
     /// Looks at the next datagram, or as much of it as fits: the next receive gets the same.

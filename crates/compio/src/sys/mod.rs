@@ -28,6 +28,6 @@ pub(crate) use fs::{SystemOptions, is_dir, is_file, is_symlink, open, open_async
 pub use net::UnixSocketAddr;
 #[cfg(feature = "net")]
 pub(crate) use net::{
-    MSG_PEEK, native_address, path_address, reuse_old_ports, sender_address, unix_address,
-    unix_domain,
+    MSG_PEEK, MSG_TRUNC, native_address, path_address, reuse_old_ports, sender_address,
+    unix_address, unix_domain,
 };

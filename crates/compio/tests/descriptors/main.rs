@@ -2,6 +2,7 @@
 //!
 //! The tests run one after the other: they count all descriptors of the process.
 
+mod passed;
 mod scarcity;
 
 use std::{

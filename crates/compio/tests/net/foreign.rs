@@ -119,3 +119,42 @@ fn curl_fetches_a_page() {
         assert_eq!(output.unwrap().stdout, b"hello");
     });
 }
+
+#[test]
+fn python_passes_a_file_and_gets_one() {
+    use std::{
+        fs::File,
+        io::{Read, Seek, SeekFrom},
+    };
+
+    use compio::net::{SocketAncillary, UnixListener};
+    run(async {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("socket");
+        let listener = UnixListener::bind(&path).unwrap();
+        let script = "
+import os, socket, sys, tempfile
+s = socket.socket(socket.AF_UNIX); s.connect(sys.argv[1])
+f = tempfile.TemporaryFile(); f.write(b'from python'); f.flush()
+socket.send_fds(s, [b'x'], [f.fileno()])
+data, fds, flags, _ = socket.recv_fds(s, 10, 4)
+os.write(fds[0], b' and back')
+s.send(b'y')
+";
+        let mut python = python(script, &[path.to_str().unwrap().into()]);
+        let (server, _) = listener.accept().await.unwrap();
+        let room = SocketAncillary::with_capacity(SocketAncillary::space(4));
+        let (received, (_, ancillary)) = server.recv_msg([[0; 10]], room).await;
+        assert_eq!(received.unwrap(), 1);
+        assert_eq!(ancillary.descriptors().len(), 1);
+        let (sent, (_, mut ancillary)) = server.send_msg(["x"], ancillary).await;
+        sent.unwrap();
+        (&server).read_exact([0; 1]).await.0.unwrap();
+        let mut file = File::from(ancillary.take_descriptors().remove(0));
+        let mut content = String::new();
+        file.seek(SeekFrom::Start(0)).unwrap();
+        file.read_to_string(&mut content).unwrap();
+        assert_eq!(content, "from python and back");
+        assert!(python.wait().unwrap().success());
+    });
+}

@@ -1,5 +1,6 @@
 //! Sockets, on every system: TCP, UDP, Unix sockets, names, and what goes on by itself.
 
+mod ancillary;
 mod connect;
 mod descriptors;
 #[cfg(unix)]
@@ -8,6 +9,8 @@ mod halves;
 mod incoming;
 mod lookup;
 mod options;
+#[cfg(unix)]
+mod passing;
 mod recv_stream;
 mod support;
 mod tcp_socket;

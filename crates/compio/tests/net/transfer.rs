@@ -58,7 +58,7 @@ fn nothing_is_sent_and_received_at_once() {
 fn much_more_than_fits_arrives_whole() {
     run(async {
         let (mut client, mut server) = tcp_pair().await;
-        client.set_send_buffer_size(10_000).unwrap();
+        client.set_send_buffer_size(100_000).unwrap();
         let writer = spawn(async move {
             client.write_all(pattern(8 << 20)).await.0.unwrap();
         });

@@ -17,6 +17,8 @@ use crate::net::{
 
 pub(crate) use windows_sys::Win32::Networking::WinSock::MSG_PEEK;
 
+pub(crate) const MSG_TRUNC: i32 = windows_sys::Win32::Networking::WinSock::MSG_TRUNC as i32;
+
 /// A port of a moment ago can be had again without asking, as std's listeners do. To ask would
 /// permit to take one away that is in use.
 pub(crate) fn reuse_old_ports(_: &Socket) -> io::Result<()> {
