@@ -42,6 +42,8 @@ const STEPS: &[Step] = &[
            about: "each crate with no feature, with each alone, with all: lints and tests" },
     Step { name: "check-targets", daily: false, run: steps::targets::run,
            about: "the published crates type-check for macOS, FreeBSD, Windows and arm64" },
+    Step { name: "windows-test", daily: false, run: steps::windows::run,
+           about: "all tests on Windows, by Wine; no undocumented call in what is built" },
     Step { name: "examples", daily: false, run: steps::examples::run,
            about: "the examples on real input, against programs that are not ours" },
     Step { name: "asan", daily: false, run: steps::asan,

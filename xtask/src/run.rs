@@ -184,14 +184,20 @@ impl Line {
     /// Runs it with this terminal's output; it must succeed.
     pub(crate) fn run(self) -> Outcome {
         self.announce();
-        let line = if self.on_ci {
-            self.limited()
-        } else {
-            self.clone()
-        };
-        let status = line.command().status();
+        let status = self.limited_on_ci().command().status();
         let status = status.map_err(|e| self.failed(&e))?;
         self.must_succeed(status)
+    }
+
+    /// Runs it and hands over its standard output, which a program is meant to read; it must
+    /// succeed.
+    pub(crate) fn stdout(self) -> Outcome<String> {
+        self.announce();
+        let mut command = self.limited_on_ci().command();
+        let output = command.stderr(Stdio::inherit()).output();
+        let output = output.map_err(|e| self.failed(&e))?;
+        self.must_succeed(output.status)?;
+        String::from_utf8(output.stdout).map_err(|e| self.failed(&e))
     }
 
     /// The same, within a time: for programs that may wait for something that never comes.
@@ -239,9 +245,12 @@ impl Line {
         output.status.success().then_some(line)
     }
 
-    /// The same, ended after `LIMIT` with all that it has started.
-    fn limited(&self) -> Self {
+    /// The same, but on CI ended after `LIMIT` with all that it has started.
+    fn limited_on_ci(&self) -> Self {
         let mut limited = self.clone();
+        if !self.on_ci {
+            return limited;
+        }
         limited.program = "timeout".into();
         limited.arguments = vec!["--verbose".into(), "--kill-after=10".into(), LIMIT.into()];
         limited.path(&self.program).arguments(&self.arguments)

@@ -2,9 +2,12 @@
 //! name. The order and the descriptions are in `main`.
 
 pub(crate) mod backends;
+mod debian;
 pub(crate) mod examples;
 pub(crate) mod features;
+mod library;
 pub(crate) mod targets;
+pub(crate) mod windows;
 
 use crate::run::{Outcome, Run};
 
@@ -12,7 +15,8 @@ use crate::run::{Outcome, Run};
 const UNSAFE: &str = "-p compio-io -p compio-driver -p compio-executor -p compio";
 
 pub(crate) fn fmt(run: &mut Run) -> Outcome {
-    run.cargo("fmt --all --check").run()
+    run.cargo("fmt --all --check").run()?;
+    run.cargo("fmt --check").folder("xtask/wine/samples").run()
 }
 
 pub(crate) fn clippy(run: &mut Run) -> Outcome {

@@ -22,7 +22,7 @@ pub(crate) struct Package {
     pub(crate) name: String,
     pub(crate) features: Vec<String>,
     pub(crate) examples: Vec<String>,
-    folder: PathBuf,
+    pub(crate) folder: PathBuf,
 }
 
 impl Workspace {

@@ -3,7 +3,7 @@
 use std::{hint::black_box, io, path::Path, rc::Rc};
 
 use compio::{
-    fs::File,
+    fs::{self, File},
     io::{AsyncRead, AsyncWriteExt},
     net::{TcpListener, UnixStream},
     op::Nop,
@@ -18,6 +18,7 @@ use crate::{
         Load,
         echo::{self, Listening},
         file::{BLOCK, Places},
+        names::name,
         pairs, sleep, spawn, turns,
     },
 };
@@ -29,6 +30,8 @@ pub const CONTENDER: Contender = Contender {
     echo: Some(echo),
     pairs: Some(pairs),
     file: Some(file),
+    metadata: Some(metadata),
+    rename: Some(rename),
     nop: Some(nop),
     spawn: Some(spawn),
     blocking: Some(blocking),
@@ -111,6 +114,44 @@ async fn read(file: Rc<File>, index: usize, times: usize) -> io::Result<()> {
         block = read;
     }
     Ok(())
+}
+
+fn metadata(load: Load, dir: &Path) -> io::Result<Cost> {
+    let ask = |index| {
+        let path = name(dir, index, 0);
+        async move {
+            for _ in 0..load.each() {
+                fs::metadata(&path).await?;
+            }
+            Ok(())
+        }
+    };
+    by_tasks(load, ask)
+}
+
+fn rename(load: Load, dir: &Path) -> io::Result<Cost> {
+    let rename = |index| {
+        let names = [name(dir, index, 0), name(dir, index, 1)];
+        async move {
+            for times in 0..load.each() {
+                fs::rename(&names[times % 2], &names[(times + 1) % 2]).await?;
+            }
+            Ok(())
+        }
+    };
+    by_tasks(load, rename)
+}
+
+fn by_tasks<F: Future<Output = io::Result<()>> + 'static>(
+    load: Load,
+    task: impl Fn(usize) -> F,
+) -> io::Result<Cost> {
+    block_on(async {
+        let meter = Meter::start()?;
+        let tasks = (0..load.width).map(|index| compio::task::spawn(task(index)));
+        join(tasks.collect()).await?;
+        meter.stop()
+    })
 }
 
 fn nop(load: Load) -> io::Result<Cost> {

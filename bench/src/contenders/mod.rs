@@ -39,6 +39,10 @@ pub struct Contender {
     pub pairs: Option<fn(Load) -> io::Result<Cost>>,
     /// See [`crate::rows::file`].
     pub file: Option<fn(Load, &Path) -> io::Result<Cost>>,
+    /// See [`crate::rows::names`].
+    pub metadata: Option<fn(Load, &Path) -> io::Result<Cost>>,
+    /// See [`crate::rows::names`].
+    pub rename: Option<fn(Load, &Path) -> io::Result<Cost>>,
     /// See [`crate::rows::nop`].
     pub nop: Option<fn(Load) -> io::Result<Cost>>,
     /// See [`crate::rows::spawn`].

@@ -28,6 +28,8 @@ pub const CONTENDER: Contender = Contender {
     echo: Some(echo),
     pairs: Some(pairs),
     file: Some(file),
+    metadata: None,
+    rename: None,
     nop: None,
     spawn: Some(spawn),
     blocking: None,

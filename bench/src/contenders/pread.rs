@@ -1,6 +1,11 @@
-//! The plain system call, for the one row where nothing is simpler.
+//! The plain system call, for the rows where nothing is simpler.
 
-use std::{fs::File, io, os::unix::fs::FileExt, path::Path};
+use std::{
+    fs::{self, File},
+    io,
+    os::unix::fs::FileExt,
+    path::Path,
+};
 
 use super::Contender;
 use crate::{
@@ -8,16 +13,19 @@ use crate::{
     rows::{
         Load,
         file::{BLOCK, Places},
+        names::name,
     },
 };
 
 /// See the module.
 pub const CONTENDER: Contender = Contender {
     name: "pread",
-    setting: "one pread(2) after the other",
+    setting: "one plain system call after the other",
     echo: None,
     pairs: None,
     file: Some(file),
+    metadata: Some(metadata),
+    rename: Some(rename),
     nop: None,
     spawn: None,
     blocking: None,
@@ -33,6 +41,28 @@ fn file(load: Load, path: &Path) -> io::Result<Cost> {
         let mut places = Places::new(index);
         for _ in 0..load.each() {
             file.read_exact_at(&mut block, places.next())?;
+        }
+    }
+    meter.stop()
+}
+
+fn metadata(load: Load, dir: &Path) -> io::Result<Cost> {
+    let meter = Meter::start()?;
+    for index in 0..load.width {
+        let path = name(dir, index, 0);
+        for _ in 0..load.each() {
+            fs::metadata(&path)?;
+        }
+    }
+    meter.stop()
+}
+
+fn rename(load: Load, dir: &Path) -> io::Result<Cost> {
+    let meter = Meter::start()?;
+    for index in 0..load.width {
+        let names = [name(dir, index, 0), name(dir, index, 1)];
+        for times in 0..load.each() {
+            fs::rename(&names[times % 2], &names[(times + 1) % 2])?;
         }
     }
     meter.stop()

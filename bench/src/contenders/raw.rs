@@ -5,14 +5,15 @@
 //! receive, then send what was received, then receive again; no multishot, no registered buffers.
 
 use std::{
+    ffi::CString,
     fs::File,
-    io,
+    io, mem,
     net::TcpListener,
     os::{
         fd::{AsRawFd, OwnedFd},
-        unix::net::UnixStream,
+        unix::{ffi::OsStringExt, net::UnixStream},
     },
-    path::Path,
+    path::{Path, PathBuf},
     process,
 };
 
@@ -25,6 +26,7 @@ use crate::{
         Load,
         echo::{self, Listening},
         file::{BLOCK, Places},
+        names::name,
         pairs,
     },
 };
@@ -36,6 +38,8 @@ pub const CONTENDER: Contender = Contender {
     echo: Some(echo),
     pairs: Some(pairs),
     file: Some(file),
+    metadata: Some(metadata),
+    rename: Some(rename),
     nop: Some(nop),
     spawn: None,
     blocking: None,
@@ -94,6 +98,55 @@ fn file(load: Load, path: &Path) -> io::Result<Cost> {
         })?;
     }
     meter.stop()
+}
+
+fn metadata(load: Load, dir: &Path) -> io::Result<Cost> {
+    let paths = c_names(load, dir);
+    // SAFETY: plain C structs of integers.
+    let mut rooms: Vec<libc::statx> = unsafe { vec![mem::zeroed(); load.width] };
+    let mut left = load.count - load.width;
+    let mut ask = |index: usize| {
+        let [path, _] = &paths[index];
+        let room = (&raw mut rooms[index]).cast();
+        opcode::Statx::new(Fd(libc::AT_FDCWD), path.as_ptr(), room)
+            .mask(libc::STATX_BASIC_STATS | libc::STATX_BTIME)
+            .build()
+    };
+    let meter = Meter::start()?;
+    let first = (0..load.width).map(&mut ask).collect();
+    // SAFETY: paths and rooms outlive the call; each room is used by one call at a time.
+    unsafe {
+        run(1, first, |index, _| {
+            left = left.checked_sub(1)?;
+            Some(ask(index))
+        })?;
+    }
+    meter.stop()
+}
+
+fn rename(load: Load, dir: &Path) -> io::Result<Cost> {
+    let paths = c_names(load, dir);
+    let mut times = vec![0; load.width];
+    let mut rename = |index: usize| {
+        let (from, to) = (times[index] % 2, (times[index] + 1) % 2);
+        times[index] += 1;
+        let here = Fd(libc::AT_FDCWD);
+        (times[index] <= load.each()).then(|| {
+            let [from, to] = [&paths[index][from], &paths[index][to]];
+            opcode::RenameAt::new(here, from.as_ptr(), here, to.as_ptr()).build()
+        })
+    };
+    let meter = Meter::start()?;
+    let first = (0..load.width).filter_map(&mut rename).collect();
+    // SAFETY: the paths outlive the call.
+    unsafe { run(1, first, |index, _| rename(index))? };
+    meter.stop()
+}
+
+fn c_names(load: Load, dir: &Path) -> Vec<[CString; 2]> {
+    let to_c = |path: PathBuf| CString::new(path.into_os_string().into_vec());
+    let names = |index| [0, 1].map(|times| to_c(name(dir, index, times)).expect("no NUL"));
+    (0..load.width).map(names).collect()
 }
 
 fn nop(load: Load) -> io::Result<Cost> {

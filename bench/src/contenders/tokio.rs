@@ -3,6 +3,7 @@
 use std::{hint::black_box, io, os::unix::fs::FileExt, path::Path, sync::Arc};
 
 use tokio::{
+    fs,
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream, UnixStream},
     runtime::{Builder, Runtime},
@@ -16,6 +17,7 @@ use crate::{
         Load,
         echo::{self, Listening},
         file::{BLOCK, Places},
+        names::name,
         pairs, sleep, spawn, turns,
     },
 };
@@ -28,6 +30,8 @@ pub const CONTENDER: Contender = Contender {
     echo: Some(echo),
     pairs: Some(pairs),
     file: Some(file),
+    metadata: Some(metadata),
+    rename: Some(rename),
     nop: None,
     spawn: Some(spawn),
     blocking: Some(blocking),
@@ -121,6 +125,44 @@ async fn read(file: Arc<std::fs::File>, index: usize, times: usize) -> io::Resul
         block = tokio::task::spawn_blocking(read).await??;
     }
     Ok(())
+}
+
+fn metadata(load: Load, dir: &Path) -> io::Result<Cost> {
+    let ask = |index| {
+        let path = name(dir, index, 0);
+        async move {
+            for _ in 0..load.each() {
+                fs::metadata(&path).await?;
+            }
+            Ok(())
+        }
+    };
+    by_tasks(load, ask)
+}
+
+fn rename(load: Load, dir: &Path) -> io::Result<Cost> {
+    let rename = |index| {
+        let names = [name(dir, index, 0), name(dir, index, 1)];
+        async move {
+            for times in 0..load.each() {
+                fs::rename(&names[times % 2], &names[(times + 1) % 2]).await?;
+            }
+            Ok(())
+        }
+    };
+    by_tasks(load, rename)
+}
+
+fn by_tasks<F: Future<Output = io::Result<()>> + Send + 'static>(
+    load: Load,
+    task: impl Fn(usize) -> F,
+) -> io::Result<Cost> {
+    runtime()?.block_on(async {
+        let meter = Meter::start()?;
+        let tasks = (0..load.width).map(|index| tokio::spawn(task(index)));
+        join(tasks.collect()).await?;
+        meter.stop()
+    })
 }
 
 fn spawn(load: Load) -> io::Result<Cost> {

@@ -11,6 +11,7 @@ use crate::contenders::Contender;
 pub mod blocking;
 pub mod echo;
 pub mod file;
+pub mod names;
 pub mod nop;
 pub mod pairs;
 pub mod sleep;
@@ -18,10 +19,12 @@ pub mod spawn;
 pub mod turns;
 
 /// Every row, in the order of the report.
-pub const ROWS: [&Row; 8] = [
+pub const ROWS: [&Row; 10] = [
     &echo::ROW,
     &pairs::ROW,
     &file::ROW,
+    &names::METADATA,
+    &names::RENAME,
     &nop::ROW,
     &spawn::ROW,
     &blocking::ROW,

@@ -18,6 +18,7 @@ use compio_io::buf::IoBuf;
 
 use crate::{
     buffers::{BufferPool, Shelf},
+    cancel::{CancelScope, CancelToken},
     fd::SharedFd,
     flight::{Abandoned, Flights, Key, Landing, to_result},
     notify::Notifier,
@@ -87,7 +88,12 @@ pub struct Backend {
 /// ```
 pub trait Poller {
     /// Makes a descriptor known to the driver. Descriptors are attached by their first operation
-    /// where that is needed at all; doing it early only makes an error appear early.
+    /// where that is needed at all; doing it early makes an error appear early.
+    ///
+    /// # Platform differences
+    ///
+    /// On Windows a bare number that is used more than once is served faster if it has been attached:
+    /// what it stands for is then taken to be the same until it is attached again.
     ///
     /// # Errors
     ///
@@ -229,6 +235,7 @@ impl DriverBuilder {
             aftermath: Cell::default(),
             laid_down: Cell::default(),
             closed: Cell::new(false),
+            scopes: RefCell::default(),
             shutdown_timeout: self.shutdown_timeout,
         };
         Ok(Driver {
@@ -339,6 +346,16 @@ impl Driver {
     #[doc(hidden)]
     pub fn enters(&self) -> u64 {
         self.inner.backend.borrow().enters()
+    }
+
+    /// From now on, and until the scope is dropped, operations that are polled for the first time are
+    /// those of `token`, too. Scopes are left in the opposite order.
+    pub fn scope(&self, token: &CancelToken) -> CancelScope<'_> {
+        CancelScope::enter(self, token)
+    }
+
+    pub(crate) fn inner(&self) -> &Rc<Inner> {
+        &self.inner
     }
 
     pub(crate) fn share(&self) -> Rc<Inner> {
@@ -501,6 +518,8 @@ pub(crate) struct Inner {
     /// Likewise.
     laid_down: Cell<Vec<(Key, Answer)>>,
     closed: Cell<bool>,
+    /// Whose operations are begun now, from the outside in.
+    scopes: RefCell<Vec<CancelToken>>,
     shutdown_timeout: Duration,
 }
 
@@ -519,8 +538,28 @@ impl Inner {
         self.backend.borrow_mut().remove_shelf(shelf.group());
     }
 
-    pub(crate) fn is_closed(&self) -> bool {
-        self.closed.get()
+    pub(crate) fn enter_scope(&self, token: CancelToken) {
+        self.scopes.borrow_mut().push(token);
+    }
+
+    pub(crate) fn leave_scope(&self) -> Option<CancelToken> {
+        self.scopes.borrow_mut().pop()
+    }
+
+    /// Why an operation is not to be begun, if there is a reason.
+    pub(crate) fn refuses(&self) -> Option<io::Error> {
+        if self.closed.get() {
+            return Some(closed());
+        }
+        let is_cancelled = self.scopes.borrow().iter().any(CancelToken::is_cancelled);
+        is_cancelled.then(|| io::Error::from_raw_os_error(sys::ECANCELED))
+    }
+
+    /// Tells the scopes around of a flight that has begun.
+    pub(crate) fn note_scopes(self: &Rc<Self>, key: Key) {
+        for token in self.scopes.borrow().iter() {
+            token.add(self, key);
+        }
     }
 
     /// Hands a boarded operation's request over; an answer that is there at once is not landed.
@@ -550,8 +589,9 @@ impl Inner {
             request,
             desk: Arc::clone(&self.desk),
         };
-        let error = self.pool.dispatch(job).err()?;
-        Some(Err(error.raw_os_error().unwrap_or(sys::EAGAIN)))
+        // No thread can be started, for now.
+        self.pool.dispatch(job).err()?;
+        Some(Err(sys::EAGAIN))
     }
 
     /// Asks for the end of a flight that may be in the backend's hands or in the pool's.

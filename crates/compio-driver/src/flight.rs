@@ -231,6 +231,13 @@ impl Flights {
         self.airborne.get()
     }
 
+    /// Whether the flight is one that the kernel has not answered, and has somebody who waits.
+    pub(crate) fn is_airborne(&self, key: Key) -> bool {
+        let header = self.header_at(key.index);
+        // SAFETY: cells in `pages` have initialised headers.
+        unsafe { (*header).generation == key.generation && (*header).state == State::Airborne }
+    }
+
     /// Gives the operation its place and asks it for its request.
     pub(crate) fn board<O: Operation>(&self, operation: O) -> (Key, Request) {
         self.board_as(operation, KindsOf::<O>::SINGLE)

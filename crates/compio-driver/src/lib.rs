@@ -11,6 +11,7 @@
 
 pub mod ancillary;
 mod buffers;
+mod cancel;
 mod credentials;
 mod driver;
 mod fd;
@@ -28,6 +29,7 @@ mod submit_multi;
 mod sys;
 
 pub use buffers::{BufferPool, PooledBuffer};
+pub use cancel::{CancelScope, CancelToken};
 pub use credentials::{UCred, peer_credentials};
 pub use driver::{Backend, BackendKind, Driver, DriverBuilder, Entry, Poller};
 pub use fd::{OwnsFd, SharedFd};

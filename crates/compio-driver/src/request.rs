@@ -70,7 +70,9 @@ pub enum Request {
     Poll(Poll),
     /// To run a piece of blocking code on another thread.
     Work(Work),
-    /// In the backend's own words. The kernel must answer it with one completion.
+    /// In the backend's own words, which [`op`](crate::op) tells more about. The kernel must answer
+    /// it with one completion: an entry of io_uring's has no flags that link it to others, hold
+    /// others up, skip its completion, or make it many.
     Raw(*const RawEntry),
 }
 
@@ -205,9 +207,13 @@ pub struct Work {
 /// Stands for the current directory where a request wants the descriptor of one.
 pub const CURRENT_DIR: RawFd = crate::sys::CURRENT_DIR;
 
-/// Whether this error says that a request was given up before it did anything.
+/// Whether this error says that a request was given up before it did anything, or that there was no
+/// thread for it.
 pub(crate) fn did_not_run(error: &std::io::Error) -> bool {
-    error.raw_os_error() == Some(crate::sys::ECANCELED) || error.raw_os_error().is_none()
+    match error.raw_os_error() {
+        Some(code) => code == crate::sys::ECANCELED || code == crate::sys::EAGAIN,
+        None => true,
+    }
 }
 
 /// An answer that is not the last, or comes with a buffer.

@@ -9,7 +9,7 @@ use std::{
 };
 
 use crate::{
-    driver::{Inner, closed},
+    driver::Inner,
     flight::{Key, to_result},
     operation::Operation,
 };
@@ -61,12 +61,13 @@ impl<O: Operation> Future for Submit<O> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<O::Output> {
         let this = &mut *self;
         let key = match std::mem::replace(&mut this.state, State::Done) {
-            State::Grounded(operation) if this.driver.is_closed() => {
-                return Poll::Ready(operation.finish(Err(closed())));
-            }
             State::Grounded(operation) => {
+                if let Some(error) = this.driver.refuses() {
+                    return Poll::Ready(operation.finish(Err(error)));
+                }
                 let (key, request) = this.driver.flights.board(operation);
                 this.state = State::Airborne(key);
+                this.driver.note_scopes(key);
                 // SAFETY: the operation sits in its cell until the flight has landed.
                 if let Some(answer) = unsafe { this.driver.launch(key, &request) } {
                     this.driver.flights.land(key, answer);

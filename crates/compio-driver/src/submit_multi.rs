@@ -7,7 +7,7 @@ use std::{
 };
 
 use crate::{
-    driver::{Inner, closed},
+    driver::Inner,
     flight::{Key, to_result},
     operation::Multishot,
 };
@@ -52,12 +52,13 @@ impl<O: Multishot> SubmitMulti<O> {
 
     pub(crate) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Next<O>> {
         let key = match mem::replace(&mut self.state, State::Done) {
-            State::Grounded(operation) if self.driver.is_closed() => {
-                return Poll::Ready(Next::End(operation.finish(Err(closed()))));
-            }
             State::Grounded(operation) => {
+                if let Some(error) = self.driver.refuses() {
+                    return Poll::Ready(Next::End(operation.finish(Err(error))));
+                }
                 let (key, request) = self.driver.flights.board_multi(operation);
                 self.state = State::Airborne(key);
+                self.driver.note_scopes(key);
                 // SAFETY: the operation sits in its cell until the flight has landed.
                 if let Some(answer) = unsafe { self.driver.launch(key, &request) } {
                     self.driver.flights.land(key, answer);

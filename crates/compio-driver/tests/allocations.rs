@@ -3,21 +3,20 @@
 use std::{
     alloc::{GlobalAlloc, Layout, System},
     cell::Cell,
-    ffi::CString,
-    io::{Seek, SeekFrom, Write},
-    net::UdpSocket,
-    os::{fd::OwnedFd, unix::net::UnixStream},
+    io::Write,
+    net::{TcpListener, TcpStream, UdpSocket},
     pin::pin,
     task::{Context, Poll},
     time::Duration,
 };
 
 use compio_driver::{
-    AsRawFd, Driver, DriverBuilder, Owned, Poller, Pool, SharedFd, SockAddr,
+    AsRawFd, Driver, DriverBuilder, Owned, OwnedFd, Poller, Pool, SharedFd, SockAddr,
     op::{
         Blocking, Nop, PollOnce, ReadAt, Readiness, Recv, RecvFrom, RecvMsg, Send, SendMsg, SendTo,
         Stat, WriteAt, WriteVectoredAt,
     },
+    request::NativePath,
 };
 
 /// Counts the allocations of each thread.
@@ -85,6 +84,18 @@ fn driver_with_a_thread() -> Driver {
     DriverBuilder::new().pool(Pool::new(1)).build().unwrap()
 }
 
+/// Two connected sockets.
+fn tcp() -> (TcpStream, TcpStream) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let one = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    (one, listener.accept().unwrap().0)
+}
+
+fn sockets() -> (SharedFd, SharedFd) {
+    let (one, other) = tcp();
+    (share(one), share(other))
+}
+
 fn share(fd: impl Into<OwnedFd>) -> SharedFd {
     SharedFd::from(fd.into())
 }
@@ -129,15 +140,15 @@ fn writing_a_few_buffers_at_once() {
     let fd = share(tempfile::tempfile().unwrap());
     check(|| {
         let write = WriteVectoredAt::new(fd.clone(), 0, ["a", "b", "c", "d"]);
-        assert_eq!(run(&driver, write).0.unwrap(), 4);
+        // Not every system takes more than the first.
+        assert!(run(&driver, write).0.unwrap() > 0);
     });
 }
 
 #[test]
 fn sending_and_receiving() {
     let driver = Driver::new().unwrap();
-    let (one, other) = UnixStream::pair().unwrap();
-    let (one, other) = (share(one), share(other));
+    let (one, other) = sockets();
     let mut buffer = Some(vec![7_u8; 64]);
     check(|| {
         reuse(&mut buffer, |buffer| {
@@ -177,8 +188,7 @@ fn sending_and_receiving_datagrams_with_addresses() {
 #[test]
 fn waiting_and_giving_up() {
     let driver = Driver::new().unwrap();
-    let (reader, _writer) = UnixStream::pair().unwrap();
-    let reader = share(reader);
+    let (reader, _writer) = sockets();
     let waker = driver.waker();
     check(|| {
         let mut poll = driver.submit(PollOnce::new(reader.clone(), Readiness::READABLE));
@@ -206,14 +216,14 @@ fn blocking_work() {
 #[test]
 fn the_low_level_door() {
     let driver = Driver::new().unwrap();
-    let mut file = tempfile::tempfile().unwrap();
-    file.write_all(b"content").unwrap();
-    file.seek(SeekFrom::Start(0)).unwrap();
+    let (near, mut far) = tcp();
+    driver.attach(near.as_raw_fd()).unwrap();
     let mut entries = Vec::with_capacity(8);
-    let mut buffers = Some([(); 8].map(|()| vec![0; 8]));
+    let mut buffers = Some([(); 8].map(|()| vec![0; 1]));
     check(|| {
+        far.write_all(b"contents").unwrap();
         reuse(&mut buffers, |buffers| {
-            let mut ops = buffers.map(|buffer| ReadAt::new(file.as_raw_fd(), 0, buffer));
+            let mut ops = buffers.map(|buffer| Recv::new(near.as_raw_fd(), buffer, 0));
             for (number, op) in ops.iter_mut().enumerate() {
                 // SAFETY: the operations stay here until all entries have come.
                 unsafe { driver.push(op, number) }.unwrap();
@@ -224,8 +234,8 @@ fn the_low_level_door() {
                     .poll(Some(Duration::from_secs(20)), &mut entries)
                     .unwrap();
             }
-            // SAFETY: as many bytes as the file has were read.
-            ops.map(|op| unsafe { compio_io::buf::IntoInner::into_inner(op).assume_len(7) })
+            // SAFETY: there is a byte for each.
+            ops.map(|op| unsafe { compio_io::buf::IntoInner::into_inner(op).assume_len(1) })
         });
     });
 }
@@ -236,7 +246,7 @@ fn attributes_by_name() {
     let driver = driver_with_a_thread();
     check(|| {
         let before = COUNT.get();
-        let path = CString::new("/").unwrap();
+        let path = NativePath::new("/").unwrap();
         let own = COUNT.get() - before;
         run(&driver, Stat::new(path, true)).unwrap();
         COUNT.set(COUNT.get() - own);

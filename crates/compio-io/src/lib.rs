@@ -9,6 +9,7 @@
 //!   comes back.
 //! - [`io`]: the traits of readers and writers that take such buffers, adapters
 //!   over them, and implementations for memory.
+//! - `framed`: frames out of and into them, by a codec.
 //!
 //! There is no operating system and no runtime in this crate: a reader that
 //! talks to a kernel lives with its driver, and any executor can poll the
@@ -28,7 +29,14 @@
 //!
 //! # Features
 //!
+//! None is there by default.
+//!
 //! - `bytes`: buffer traits for `bytes::Bytes` and `bytes::BytesMut`.
+//! - `framed`: the module `framed`, frames out of and into streams.
+//! - `serde_json`: frames of JSON in it.
+//! - `futures-io`, `tokio`: readers and writers of these, both ways.
 
 pub mod buf;
+#[cfg(feature = "framed")]
+pub mod framed;
 pub mod io;

@@ -72,27 +72,40 @@
 //! | feature | default | what it adds |
 //! |---|---|---|
 //! | `runtime` | yes | `task`, `runtime` |
-//! | `fs` | yes | `fs` |
+//! | `fs` | yes | `fs`, `pipe`, and the standard streams in `io`; with it, `time` |
 //! | `net` | yes | `net` |
 //! | `time` | yes | `time` |
 //! | `macros` | yes | `#[compio::main]`, `#[compio::test]` |
 //! | `bytes` | no | `bytes::Bytes` and `BytesMut` as buffers |
+//! | `framed` | no | `framed`: frames out of and into streams |
+//! | `serde_json` | no | frames of JSON |
+//! | `futures-io` | no | readers and writers of `futures-io`, both ways |
+//! | `tokio` | no | readers and writers of `tokio::io`, both ways |
 //! | `stream` | no | `futures_core::Stream` for what comes one after the other |
 //!
 //! Without any there are [`driver`], [`op`], [`buf`] and [`io`].
 
 pub use compio_driver as driver;
-pub use compio_driver::op;
-pub use compio_io::{buf, io};
+pub use compio_driver::{op, os};
+pub use compio_io::buf;
+#[cfg(feature = "framed")]
+pub use compio_io::framed;
 #[cfg(feature = "macros")]
 pub use compio_macros::{main, test};
 
 #[cfg(feature = "fs")]
 pub mod fs;
+pub mod io;
 #[cfg(feature = "net")]
 pub mod net;
+#[cfg(feature = "fs")]
+pub mod pipe;
 #[cfg(feature = "runtime")]
 pub mod runtime;
+#[cfg(feature = "fs")]
+mod stdio;
+#[cfg(feature = "fs")]
+mod stream;
 #[cfg(any(feature = "fs", feature = "net"))]
 mod sys;
 #[cfg(feature = "runtime")]

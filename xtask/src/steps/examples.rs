@@ -13,6 +13,7 @@ use crate::run::{Action, Line, Outcome, Run};
 const CHECKS: &[(&str, Action)] = &[
     ("quickstart", files::quickstart),
     ("driver", files::driver),
+    ("watch", files::watch),
     ("copy", copy::run),
     ("echo", servers::echo),
     ("chat", servers::chat),

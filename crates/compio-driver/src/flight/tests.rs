@@ -17,6 +17,7 @@ use crate::{
     op,
     operation::Operation,
     request::{Answer, Request},
+    sys::Scratch,
 };
 
 /// What happened to an operation.
@@ -192,8 +193,10 @@ fn where_the_operations_sit() {
     assert_eq!(class_of::<op::RecvMsg<[Buffer; 2], Buffer>>(), Some(1));
     assert_eq!(class_of::<op::SendMsg<[Buffer; 2], Buffer>>(), Some(1));
     assert_eq!(class_of::<op::ReadVectoredAt<[Buffer; 2]>>(), Some(1));
-    assert_eq!(class_of::<op::StatFd>(), Some(1));
-    assert_eq!(STRIDES[0], 2 * CELL_ALIGN);
+    // Not every system knows as much of a file as Linux does.
+    assert!(class_of::<op::StatFd>().is_some());
+    let with_scratch = 2 * CELL_ALIGN + size_of::<Scratch>();
+    assert_eq!(STRIDES[0], with_scratch.next_multiple_of(CELL_ALIGN));
 }
 
 #[test]

@@ -9,7 +9,7 @@ use crate::{
     fd::{OwnsFd, SharedFd},
     operation::{Operation, Owned},
     request::{self, File, NativePath, OpenFlags, Position, Request},
-    sys::{self, AsRawFd, IntoRawFd, OwnedFd},
+    sys::{self, AsRawFd, IntoRawFd, OwnedFd, RawFd},
 };
 
 /// Reads into a buffer, from its start over its whole capacity.
@@ -284,9 +284,24 @@ unsafe impl<F: AsRawFd + 'static> Operation for Sync<F> {
 // SAFETY: the descriptor is owned by what the operation holds.
 unsafe impl<F: OwnsFd> Owned for Sync<F> {}
 
+/// Stands for the process's current directory where an operation wants to know in which directory
+/// a relative path begins.
+#[derive(Debug, Clone, Copy)]
+pub struct CurrentDir;
+
+impl AsRawFd for CurrentDir {
+    fn as_raw_fd(&self) -> RawFd {
+        request::CURRENT_DIR
+    }
+}
+
+// SAFETY: the number is no descriptor's, and so none that could be closed.
+unsafe impl OwnsFd for CurrentDir {}
+
 /// Opens a file by name. What it gives is closed on exec.
 #[derive(Debug)]
-pub struct Open {
+pub struct Open<D = CurrentDir> {
+    dir: D,
     path: NativePath,
     flags: OpenFlags,
     mode: u32,
@@ -298,20 +313,35 @@ impl Open {
     ///
     /// # Platform differences
     ///
-    /// On Windows, the flags are what `CreateFileW` wants to know, and `mode` has the
-    /// `FILE_ATTRIBUTE_` bits of a file that is created.
+    /// On Windows, the flags are what `CreateFileW` wants to know, and `mode` means nothing.
     pub fn new(path: NativePath, flags: OpenFlags, mode: u32) -> Self {
-        Self { path, flags, mode }
+        Self::at(CurrentDir, path, flags, mode)
+    }
+}
+
+impl<D> Open<D> {
+    /// As [`new`](Open::new), from the directory `dir` if `path` is relative.
+    ///
+    /// # Platform differences
+    ///
+    /// Windows has only the current directory: others are an error there.
+    pub fn at(dir: D, path: NativePath, flags: OpenFlags, mode: u32) -> Self {
+        Self {
+            dir,
+            path,
+            flags,
+            mode,
+        }
     }
 }
 
 // SAFETY: the request points to the path, on the heap and owned.
-unsafe impl Operation for Open {
+unsafe impl<D: AsRawFd + 'static> Operation for Open<D> {
     type Output = io::Result<OwnedFd>;
 
     fn request(&mut self) -> Request {
         Request::File(File::Open {
-            dir: request::CURRENT_DIR,
+            dir: self.dir.as_raw_fd(),
             path: self.path.as_ptr(),
             flags: self.flags,
             mode: self.mode,
@@ -324,8 +354,8 @@ unsafe impl Operation for Open {
     }
 }
 
-// SAFETY: no descriptor is named but that of the current directory.
-unsafe impl Owned for Open {}
+// SAFETY: the directory is owned by what the operation holds.
+unsafe impl<D: OwnsFd> Owned for Open<D> {}
 
 /// Closes a descriptor, and reports what the system has to say at that.
 ///
@@ -404,16 +434,30 @@ impl<F: fmt::Debug> fmt::Debug for StatFd<F> {
 }
 
 /// Asks for the attributes of a file by name.
-pub struct Stat {
+pub struct Stat<D = CurrentDir> {
+    dir: D,
     path: NativePath,
     follow: bool,
     into: request::Stat,
 }
 
 impl Stat {
-    /// Asks for the attributes of what `path` names; of a symbolic link's target if `follow`.
+    /// Asks for the attributes of what `path` names, from the current directory if it is relative;
+    /// of a symbolic link's target if `follow`.
     pub fn new(path: NativePath, follow: bool) -> Self {
+        Self::at(CurrentDir, path, follow)
+    }
+}
+
+impl<D> Stat<D> {
+    /// As [`new`](Stat::new), from the directory `dir` if `path` is relative.
+    ///
+    /// # Platform differences
+    ///
+    /// As of [`Open::at`].
+    pub fn at(dir: D, path: NativePath, follow: bool) -> Self {
         Self {
+            dir,
             path,
             follow,
             into: request::Stat::zeroed(),
@@ -422,12 +466,12 @@ impl Stat {
 }
 
 // SAFETY: the request points to the path, on the heap and owned, and into the operation.
-unsafe impl Operation for Stat {
+unsafe impl<D: AsRawFd + 'static> Operation for Stat<D> {
     type Output = io::Result<request::Stat>;
 
     fn request(&mut self) -> Request {
         Request::File(File::Stat {
-            dir: request::CURRENT_DIR,
+            dir: self.dir.as_raw_fd(),
             path: self.path.as_ptr(),
             follow: self.follow,
             into: &raw mut self.into,
@@ -439,11 +483,14 @@ unsafe impl Operation for Stat {
     }
 }
 
-// SAFETY: no descriptor is named but that of the current directory.
-unsafe impl Owned for Stat {}
+// SAFETY: the directory is owned by what the operation holds.
+unsafe impl<D: OwnsFd> Owned for Stat<D> {}
 
-impl fmt::Debug for Stat {
+impl<D: fmt::Debug> fmt::Debug for Stat<D> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Stat").field(&self.path).finish()
+        f.debug_struct("Stat")
+            .field("dir", &self.dir)
+            .field("path", &self.path)
+            .finish_non_exhaustive()
     }
 }

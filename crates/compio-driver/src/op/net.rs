@@ -510,6 +510,10 @@ where
 unsafe impl<V: IoVectoredBuf, C: IoBuf, F: OwnsFd> Owned for SendMsg<V, C, F> {}
 
 /// Closes one or both directions of a connection.
+///
+/// # Platform differences
+///
+/// A receive that waits already is at its end on unix. On Windows it goes on waiting for the peer.
 #[derive(Debug)]
 pub struct Shutdown<F = SharedFd> {
     fd: F,

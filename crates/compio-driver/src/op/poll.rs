@@ -40,6 +40,12 @@ impl BitOr for Readiness {
 }
 
 /// Waits until a descriptor is ready, once.
+///
+/// # Platform differences
+///
+/// On Windows, only sockets have readiness. Any other handle is waited for until it is signalled,
+/// and is `READABLE` then, whatever was asked: events, processes, consoles and their like. The
+/// state of a file or pipe means nothing, and a mutex ends the program.
 #[derive(Debug)]
 pub struct PollOnce<F = SharedFd> {
     fd: F,

@@ -76,7 +76,7 @@ pub use unix::{
 #[cfg(unix)]
 pub(crate) use unix::{
     CURRENT_DIR, EAGAIN, ECANCELED, ENOBUFS, Life, MSG_CTRUNC, MSG_DONTWAIT, MSG_TRUNC, SHUT_RD,
-    SHUT_RDWR, SHUT_WR, Scratch, call, control, own_file, own_socket, set_option,
+    SHUT_RDWR, SHUT_WR, Scratch, call, control, lend_file, own_file, own_socket, set_option,
 };
 #[cfg(target_os = "linux")]
 pub use uring::RawEntry;
@@ -88,7 +88,8 @@ pub use windows::{
 #[cfg(windows)]
 pub(crate) use windows::{
     CURRENT_DIR, EAGAIN, ECANCELED, ENOBUFS, Life, MSG_CTRUNC, MSG_DONTWAIT, MSG_TRUNC, SHUT_RD,
-    SHUT_RDWR, SHUT_WR, call, control, own_file, own_socket, peer_credentials, set_option,
+    SHUT_RDWR, SHUT_WR, call, control, lend_file, own_file, own_socket, peer_credentials,
+    set_option,
 };
 
 /// What only one system has.
@@ -96,13 +97,27 @@ pub mod os {
     /// Linux.
     #[cfg(target_os = "linux")]
     pub mod linux {
+        // What a `RawEntry` is made with: it has to be of this version.
+        pub use io_uring;
+
         pub use crate::sys::uring::RawEntry;
     }
 
     /// Windows.
     #[cfg(windows)]
     pub mod windows {
-        pub use crate::sys::iocp::{Begin, Begun, RawEntry};
+        pub use crate::sys::{
+            iocp::{Begin, Begun, RawEntry},
+            windows::{
+                NamedPipeFlags, NamedPipeInfo, assume_overlapped, create_named_pipe,
+                disconnect_named_pipe, named_pipe_info,
+                op::{
+                    Change, ChangeKind, Changes, ConnectNamedPipe, DeviceIoControl,
+                    DirectoryChanges, DisconnectEx, ReadDirectoryChanges, open_directory,
+                },
+                set_named_pipe_mode, try_lock_file, unlock_file,
+            },
+        };
     }
 }
 

@@ -12,7 +12,7 @@ use compio_driver::{
 };
 
 use crate::support::{
-    Bell, begin, check_error, check_returned, drain, driver, pipe, poll_once, poll_with, run,
+    Bell, begin, check_error, check_returned, code, drain, driver, pipe, poll_once, poll_with, run,
     start, turn_until,
 };
 
@@ -73,7 +73,7 @@ fn a_cancelled_operation_gives_its_buffer_back() {
     begin(&driver, &mut read);
     read.cancel();
     read.cancel();
-    check_returned(run(&driver, read), libc::ECANCELED, b"old");
+    check_returned(run(&driver, read), code::CANCELLED, b"old");
 }
 
 #[test]
@@ -117,7 +117,7 @@ fn a_cancel_at_the_same_moment_loses_no_byte() {
         match len {
             Ok(len) => assert_eq!((len, &buffer[..]), (3, &b"new"[..])),
             Err(error) => {
-                check_error::<()>(Err(error), libc::ECANCELED);
+                check_error::<()>(Err(error), code::CANCELLED);
                 assert_eq!(run(&driver, read(&driver, &reader)).1, b"new");
             }
         }
@@ -187,7 +187,7 @@ fn after_the_shut_down_nothing_begins() {
     let Poll::Ready(ended) = poll_once(&driver, &mut begun) else {
         panic!("it has ended");
     };
-    check_returned(ended, libc::ECANCELED, b"old");
+    check_returned(ended, code::CANCELLED, b"old");
     let Poll::Ready((len, buffer)) = poll_once(&driver, &mut new) else {
         panic!("it is refused");
     };

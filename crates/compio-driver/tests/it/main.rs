@@ -3,6 +3,7 @@
 mod abandon;
 mod batching;
 mod blocking_mode;
+mod cancel_token;
 mod edges;
 mod fs;
 mod futures;
@@ -15,13 +16,16 @@ mod pushed;
 mod random;
 mod readiness;
 mod reentrancy;
-mod refusals;
 mod selection;
 mod shutdown;
 mod streams;
 mod support;
 mod turns;
+#[cfg(unix)]
+mod unix;
 mod waiters;
+#[cfg(windows)]
+mod windows;
 
 /// What is leaked on purpose, by name of the test, for builds with a leak detector: it asks here.
 #[unsafe(no_mangle)]

@@ -1,22 +1,25 @@
 //! Sockets: success, failure and the end of each operation.
 
 use std::{
-    io::{Read, Write},
-    mem,
+    fmt::Debug,
+    io::{self, Write},
     net::{Shutdown as Direction, TcpListener, TcpStream, UdpSocket},
-    os::{fd::OwnedFd, unix::net::UnixStream},
-    ptr,
+    time::Duration,
 };
 
 use compio_driver::{
-    AsRawFd, Driver, FromRawFd, SharedFd, SockAddr,
+    Driver, SharedFd, SockAddr,
     op::{Accept, Connect, Recv, RecvFrom, RecvMsg, Send, SendMsg, SendTo, Shutdown, Socket},
 };
+use socket2::{Domain, Type};
 
-use crate::support::{check_error, check_returned, driver, pipe, run, share, sockets};
+use crate::support::{
+    MSG_PEEK, MSG_TRUNC, begin, check_error, check_gone, code, driver, is_inherited,
+    is_skipped_on_wine, on_wine, pipe, run, share, sockets,
+};
 
 fn tcp_socket(driver: &Driver) -> SharedFd {
-    let socket = Socket::new(libc::AF_INET, libc::SOCK_STREAM, 0);
+    let socket = Socket::new(Domain::IPV4.into(), Type::STREAM.into(), 0);
     SharedFd::from(run(driver, driver.submit(socket)).expect("a socket"))
 }
 
@@ -64,21 +67,24 @@ fn a_connection_is_refused() {
     let (listener, address) = listener();
     drop(listener);
     let connect = Connect::new(tcp_socket(&driver), address);
-    check_error(run(&driver, driver.submit(connect)), libc::ECONNREFUSED);
+    check_error(run(&driver, driver.submit(connect)), code::REFUSED);
 }
 
 #[test]
 fn a_socket_of_no_known_family_fails() {
     let driver = driver();
-    let socket = Socket::new(9999, libc::SOCK_STREAM, 0);
-    check_error(run(&driver, driver.submit(socket)), libc::EAFNOSUPPORT);
+    let socket = Socket::new(9999, Type::STREAM.into(), 0);
+    check_error(run(&driver, driver.submit(socket)), code::NO_SUCH_FAMILY);
 }
 
 #[test]
 fn accepting_from_a_socket_that_does_not_listen_fails() {
+    if is_skipped_on_wine("it waits for ever") {
+        return;
+    }
     let driver = driver();
     let accept = Accept::new(tcp_socket(&driver));
-    check_error(run(&driver, driver.submit(accept)), libc::EINVAL);
+    check_error(run(&driver, driver.submit(accept)), code::NOT_LISTENING);
 }
 
 #[test]
@@ -123,10 +129,19 @@ fn a_recv_that_peeks_takes_nothing_away() {
     run(&driver, driver.submit(Send::new(other, "abc", 0)))
         .0
         .unwrap();
-    for flags in [libc::MSG_PEEK, 0] {
+    for flags in [MSG_PEEK, 0] {
         let recv = Recv::new(one.clone(), Vec::with_capacity(8), flags);
         assert_eq!(run(&driver, driver.submit(recv)).1, b"abc");
     }
+}
+
+/// The call wants a socket.
+#[track_caller]
+fn check_no_socket<T: Debug>(result: io::Result<T>) {
+    let code = result.expect_err("it should fail").raw_os_error();
+    // Wine says in some cases that the handle is not for this.
+    let is_right = code == Some(code::NOT_A_SOCKET);
+    assert!(is_right || on_wine() && code == Some(code::NOT_FOR_THIS));
 }
 
 #[test]
@@ -140,22 +155,28 @@ fn what_is_no_socket_gives_the_buffer_back() {
     let send = Send::new(write.clone(), text.clone(), 0);
     let recv_from = RecvFrom::new(read.clone(), text.clone(), 0);
     let send_to = SendTo::new(write.clone(), text.clone(), address, 0);
-    check_returned(run(&driver, driver.submit(recv)), libc::ENOTSOCK, &text);
-    check_returned(run(&driver, driver.submit(send)), libc::ENOTSOCK, &text);
+    for (result, buffer) in [
+        run(&driver, driver.submit(recv)),
+        run(&driver, driver.submit(send)),
+        run(&driver, driver.submit(send_to)),
+    ] {
+        check_no_socket(result);
+        assert_eq!(buffer, text);
+    }
     let (received, buffer) = run(&driver, driver.submit(recv_from));
-    check_returned((received, buffer), libc::ENOTSOCK, &text);
-    check_returned(run(&driver, driver.submit(send_to)), libc::ENOTSOCK, &text);
+    check_no_socket(received);
+    assert_eq!(buffer, text);
 
     let recv_msg = RecvMsg::new(read, [text.clone(), text.clone()], text.clone(), 0);
     let (received, (buffers, control)) = run(&driver, driver.submit(recv_msg));
-    check_error(received, libc::ENOTSOCK);
+    check_no_socket(received);
     assert_eq!(
         (buffers, control),
         ([text.clone(), text.clone()], text.clone())
     );
     let send_msg = SendMsg::new(write, [text.clone(), text.clone()], [], None, 0);
     let (sent, (buffers, _)) = run(&driver, driver.submit(send_msg));
-    check_error(sent, libc::ENOTSOCK);
+    check_no_socket(sent);
     assert_eq!(buffers, [text.clone(), text]);
 }
 
@@ -165,10 +186,22 @@ fn a_send_to_a_closed_peer_is_an_error_and_no_signal() {
     let (one, other) = sockets();
     drop(other);
     let text = b"text".to_vec();
-    let send = Send::new(one.clone(), text.clone(), 0);
-    check_returned(run(&driver, driver.submit(send)), libc::EPIPE, &text);
+    // With some kinds of sockets it takes a few until the peer has said that it is gone.
+    let error = loop {
+        let (sent, buffer) = run(
+            &driver,
+            driver.submit(Send::new(one.clone(), text.clone(), 0)),
+        );
+        assert_eq!(buffer, text);
+        if let Err(error) = sent {
+            break error;
+        }
+    };
+    check_gone(error.kind());
     let send = SendMsg::new(one, [text.clone()], [], None, 0);
-    check_error(run(&driver, driver.submit(send)).0, libc::EPIPE);
+    let (sent, (buffers, _)) = run(&driver, driver.submit(send));
+    check_gone(sent.unwrap_err().kind());
+    assert_eq!(buffers, [text]);
 }
 
 #[test]
@@ -218,17 +251,40 @@ fn a_truncated_datagram_never_overstates_the_buffer() {
         let send = SendTo::new(one.clone(), b"0123456789".to_vec(), address.clone(), 0);
         run(&driver, driver.submit(send)).0.unwrap();
     }
-    let recv = Recv::new(other.clone(), Vec::with_capacity(4), libc::MSG_TRUNC);
+    let recv = Recv::new(other.clone(), Vec::with_capacity(4), MSG_TRUNC);
     let buffer = run(&driver, driver.submit(recv)).1;
     assert_eq!((&buffer[..], buffer.capacity()), (&b"0123"[..], 4));
-    let recv = RecvFrom::new(other.clone(), Vec::with_capacity(4), libc::MSG_TRUNC);
+    let recv = RecvFrom::new(other.clone(), Vec::with_capacity(4), MSG_TRUNC);
     let buffer = run(&driver, driver.submit(recv)).1;
     assert_eq!((&buffer[..], buffer.capacity()), (&b"0123"[..], 4));
     let room = [Vec::with_capacity(3), Vec::with_capacity(1)];
-    let recv = RecvMsg::new(other, room, [], libc::MSG_TRUNC);
+    let recv = RecvMsg::new(other, room, [], MSG_TRUNC);
     let (received, (buffers, _)) = run(&driver, driver.submit(recv));
     assert_eq!(buffers, [b"012".to_vec(), b"3".to_vec()]);
-    assert_ne!(received.unwrap().flags & libc::MSG_TRUNC, 0, "and says so");
+    assert_ne!(received.unwrap().flags & MSG_TRUNC, 0, "and says so");
+}
+
+/// Its end may be told in two ways at once, of which the second must not be taken for another's.
+#[test]
+fn a_truncated_datagram_ends_nobody_else() {
+    let driver = driver();
+    let [(one, _), (other, address)] = datagram_sockets();
+    for _ in 0..20 {
+        let send = SendTo::new(one.clone(), "0123456789", address.clone(), 0);
+        run(&driver, driver.submit(send)).0.unwrap();
+        let recv = Recv::new(other.clone(), Vec::with_capacity(4), 0);
+        assert_eq!(run(&driver, driver.submit(recv)).1, b"0123");
+        // In the cell of the one before.
+        let mut next = driver.submit(Recv::new(other.clone(), Vec::with_capacity(16), 0));
+        begin(&driver, &mut next);
+        for _ in 0..3 {
+            driver.turn(Some(Duration::from_millis(1))).unwrap();
+            begin(&driver, &mut next);
+        }
+        let send = SendTo::new(one.clone(), "whole", address.clone(), 0);
+        run(&driver, driver.submit(send)).0.unwrap();
+        assert_eq!(run(&driver, next).1, b"whole");
+    }
 }
 
 /// A stream discards what it is asked to truncate: nothing is written to the buffer.
@@ -241,7 +297,7 @@ fn a_truncated_stream_never_shows_bytes_that_nobody_wrote() {
     client.write_all(b"0123456789").unwrap();
     let mut untouched = b"----------".to_vec();
     untouched.clear();
-    let recv = Recv::new(share(server), untouched, libc::MSG_TRUNC);
+    let recv = Recv::new(share(server), untouched, MSG_TRUNC);
     let (received, buffer) = run(&driver, driver.submit(recv));
     assert_eq!(received.unwrap(), buffer.len());
     assert_eq!(buffer, b"0123456789"[..buffer.len()]);
@@ -258,7 +314,7 @@ fn a_message_gathers_and_scatters() {
     let (received, (buffers, _)) = run(&driver, driver.submit(recv));
     let received = received.unwrap();
     assert_eq!((received.len, received.control_len), (5, 0));
-    assert_eq!(received.flags & libc::MSG_TRUNC, 0);
+    assert_eq!(received.flags & MSG_TRUNC, 0);
     assert_eq!(
         received.address.unwrap().as_socket(),
         one_address.as_socket()
@@ -266,68 +322,32 @@ fn a_message_gathers_and_scatters() {
     assert_eq!(buffers, [b"a".to_vec(), b"bcde".to_vec()]);
 }
 
-/// The ancillary data that sends a descriptor.
-fn rights(fd: i32) -> Vec<u8> {
-    // SAFETY: pure computation.
-    let mut control = vec![0; unsafe { libc::CMSG_SPACE(4) } as usize];
-    let header = libc::cmsghdr {
-        // SAFETY: pure computation.
-        cmsg_len: unsafe { libc::CMSG_LEN(4) } as _,
-        cmsg_level: libc::SOL_SOCKET,
-        cmsg_type: libc::SCM_RIGHTS,
-    };
-    // SAFETY: the header fits, and is plain data.
-    unsafe {
-        control
-            .as_mut_ptr()
-            .cast::<libc::cmsghdr>()
-            .write_unaligned(header)
-    };
-    let behind = mem::size_of::<libc::cmsghdr>();
-    control[behind..behind + 4].copy_from_slice(&fd.to_ne_bytes());
-    control
-}
-
+/// Which is another call on some systems.
 #[test]
-fn a_descriptor_travels_and_is_closed_on_exec() {
+fn a_message_may_have_room_for_more_than_comes() {
     let driver = driver();
-    let (one, other) = sockets();
-    let (mut reader, writer) = UnixStream::pair().unwrap();
-    let send = SendMsg::new(one, ["x"], rights(writer.as_raw_fd()), None, 0);
-    run(&driver, driver.submit(send)).0.unwrap();
-    drop(writer);
-
-    // What was in the room before must not show.
-    let mut room = vec![0xff; 64];
-    room.clear();
-    let recv = RecvMsg::new(other, [Vec::with_capacity(8)], room, 0);
-    let (received, (_, control)) = run(&driver, driver.submit(recv));
-    assert_eq!(received.unwrap().control_len, control.len());
-    // SAFETY: the kernel put a descriptor there, which nobody else owns.
-    let mut sent = unsafe {
-        let at = control.as_ptr().add(mem::size_of::<libc::cmsghdr>());
-        let fd = ptr::read_unaligned(at.cast::<i32>());
-        UnixStream::from(OwnedFd::from_raw_fd(fd))
-    };
-    // SAFETY: no pointers are passed.
-    let flags = unsafe { libc::fcntl(sent.as_raw_fd(), libc::F_GETFD) };
-    assert_ne!(flags & libc::FD_CLOEXEC, 0);
-
-    sent.write_all(b"through").unwrap();
-    drop(sent);
-    let mut text = String::new();
-    reader.read_to_string(&mut text).unwrap();
-    assert_eq!(text, "through");
-    assert!(
-        control[mem::size_of::<libc::cmsghdr>() + 4..]
-            .iter()
-            .all(|byte| *byte == 0),
-        "padding that the kernel does not write"
-    );
+    let [(one, one_address), (other, address)] = datagram_sockets();
+    for text in ["short", "much longer than the room"] {
+        let send = SendTo::new(one.clone(), text, address.clone(), 0);
+        run(&driver, driver.submit(send)).0.unwrap();
+        let room = [Vec::with_capacity(3), Vec::with_capacity(7)];
+        let recv = RecvMsg::new(other.clone(), room, Vec::with_capacity(64), 0);
+        let (received, (buffers, control)) = run(&driver, driver.submit(recv));
+        let received = received.unwrap();
+        let taken = &text.as_bytes()[..text.len().min(10)];
+        assert_eq!(
+            (received.len, buffers.concat()),
+            (taken.len(), taken.to_vec())
+        );
+        assert_eq!((received.control_len, control.len()), (0, 0));
+        assert_eq!(received.flags & MSG_TRUNC != 0, text.len() > 10);
+        let sender = received.address.unwrap().as_socket();
+        assert_eq!(sender, one_address.as_socket());
+    }
 }
 
 #[test]
-fn new_sockets_are_closed_on_exec() {
+fn new_sockets_are_not_inherited() {
     let driver = driver();
     let (listener, address) = listener();
     let client = tcp_socket(&driver);
@@ -337,11 +357,8 @@ fn new_sockets_are_closed_on_exec() {
     )
     .unwrap();
     let (server, _) = run(&driver, driver.submit(Accept::new(listener))).unwrap();
-    for fd in [client.as_raw_fd(), server.as_raw_fd()] {
-        // SAFETY: no pointers are passed.
-        let flags = unsafe { libc::fcntl(fd, libc::F_GETFD) };
-        assert_ne!(flags & libc::FD_CLOEXEC, 0);
-    }
+    assert!(!is_inherited(&client));
+    assert!(!is_inherited(&server));
 }
 
 #[test]
@@ -366,5 +383,5 @@ fn a_shutdown_is_the_end_for_the_peer() {
 fn a_shutdown_of_no_connection_fails() {
     let driver = driver();
     let shutdown = Shutdown::new(tcp_socket(&driver), Direction::Both);
-    check_error(run(&driver, driver.submit(shutdown)), libc::ENOTCONN);
+    check_error(run(&driver, driver.submit(shutdown)), code::NOT_CONNECTED);
 }

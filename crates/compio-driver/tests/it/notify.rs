@@ -1,7 +1,6 @@
 //! Waking a driver from other threads.
 
 use std::{
-    mem::MaybeUninit,
     sync::{
         Arc,
         atomic::{
@@ -20,7 +19,9 @@ use compio_driver::{
     op::{Blocking, Nop, ReadAt},
 };
 
-use crate::support::{LONG, begin, drain, driver, pipe, poll_once, run, turn_until};
+use crate::support::{
+    LONG, begin, drain, driver, is_woken, pipe, pipe_in, poll_once, processor_time, run, turn_until,
+};
 
 /// The wakes of every policy must be safe.
 const POLICIES: [SpinPolicy; 3] = [SpinPolicy::Off, SpinPolicy::Adaptive, SpinPolicy::Always];
@@ -143,17 +144,6 @@ fn a_wake_does_not_end_an_operation() {
     drain(&driver);
 }
 
-/// Whether the descriptor becomes readable.
-fn is_readable(driver: &Driver, timeout: Duration) -> bool {
-    let mut entry = libc::pollfd {
-        fd: driver.as_raw_fd(),
-        events: libc::POLLIN,
-        revents: 0,
-    };
-    // SAFETY: one entry is passed.
-    unsafe { libc::poll(&raw mut entry, 1, timeout.as_millis() as i32) == 1 }
-}
-
 #[test]
 fn an_outer_loop_is_woken_by_other_threads() {
     let driver = driver_with(SpinPolicy::Off);
@@ -163,7 +153,7 @@ fn an_outer_loop_is_woken_by_other_threads() {
             driver.turn(Some(Duration::ZERO)).unwrap();
         }
         let thread = thread::spawn(move || waker.wake());
-        assert!(is_readable(&driver, LONG));
+        assert!(is_woken(&driver, LONG));
         driver.turn(Some(Duration::ZERO)).unwrap();
         thread.join().unwrap();
     }
@@ -181,9 +171,9 @@ fn an_outer_loop_sees_blocking_work_and_completions() {
     while !driver.prepare_to_sleep() {
         driver.turn(Some(Duration::ZERO)).unwrap();
     }
-    assert!(!is_readable(&driver, Duration::ZERO));
+    assert!(!is_woken(&driver, Duration::ZERO));
     release.send(()).unwrap();
-    assert!(is_readable(&driver, LONG));
+    assert!(is_woken(&driver, LONG));
     while poll_once(&driver, &mut work).is_pending() {
         driver.turn(Some(Duration::ZERO)).unwrap();
     }
@@ -192,7 +182,7 @@ fn an_outer_loop_sees_blocking_work_and_completions() {
         driver.turn(Some(Duration::ZERO)).unwrap();
     }
     drop(writer);
-    assert!(is_readable(&driver, LONG));
+    assert!(is_woken(&driver, LONG));
     while poll_once(&driver, &mut read).is_pending() {
         driver.turn(Some(Duration::ZERO)).unwrap();
     }
@@ -227,23 +217,11 @@ fn a_driver_that_was_woken_does_not_let_the_outer_loop_sleep() {
     assert!(driver.prepare_to_sleep());
 }
 
-/// The processor time of this thread.
-fn processor_time() -> Duration {
-    let mut usage = MaybeUninit::<libc::rusage>::zeroed();
-    // SAFETY: the system fills in the struct.
-    let usage = unsafe {
-        assert_eq!(libc::getrusage(libc::RUSAGE_THREAD, usage.as_mut_ptr()), 0);
-        usage.assume_init()
-    };
-    let time = |time: libc::timeval| Duration::new(time.tv_sec as u64, time.tv_usec as u32 * 1000);
-    time(usage.ru_utime) + time(usage.ru_stime)
-}
-
 /// Waits for a pipe until `timeout` is over or another thread writes to it after a fifth of a
 /// second, and does so for next to nothing.
 fn check_idle(policy: SpinPolicy, timeout: Duration) {
     let driver = driver_with(policy);
-    let (reader, writer) = std::io::pipe().unwrap();
+    let (reader, writer) = pipe_in();
     let mut op = ReadAt::at_cursor(reader.as_raw_fd(), vec![0; 8]);
     // SAFETY: the operation and its descriptor stay here until the entry has come.
     unsafe { driver.push(&mut op, 0) }.unwrap();

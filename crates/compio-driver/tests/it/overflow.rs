@@ -7,7 +7,7 @@ use compio_driver::{
     op::{Nop, PollOnce, ReadAt, Readiness},
 };
 
-use crate::support::{Canary, begin, drain, pipe, run, tiny_driver};
+use crate::support::{Canary, begin, check_error, code, drain, pipe, run, sockets, tiny_driver};
 
 /// Many times what the queues of a tiny driver hold.
 const MANY: usize = 500;
@@ -46,10 +46,10 @@ fn hundreds_of_completions_wait_for_the_first_look() {
 #[test]
 fn hundreds_of_operations_end_at_the_same_moment() {
     let driver = tiny_driver();
-    let (reader, writer) = pipe();
-    let polls = waiting_polls(&driver, &reader);
+    let (near, far) = sockets();
+    let polls = waiting_polls(&driver, &near);
     driver.turn(Some(std::time::Duration::ZERO)).unwrap();
-    drop(writer);
+    drop(far);
     for poll in polls {
         run(&driver, poll).unwrap();
     }
@@ -77,7 +77,7 @@ fn hundreds_of_wishes_come_at_once_and_again() {
     }
     for read in reads {
         let (len, _) = run(&driver, read);
-        assert_eq!(len.unwrap_err().raw_os_error(), Some(libc::ECANCELED));
+        check_error(len, code::CANCELLED);
     }
 }
 
@@ -96,10 +96,10 @@ fn a_driver_dies_with_more_in_flight_than_its_queues_hold() {
 #[test]
 fn a_wake_comes_through_full_queues() {
     let driver = tiny_driver();
-    let (reader, writer) = pipe();
-    let polls = waiting_polls(&driver, &reader);
+    let (near, far) = sockets();
+    let polls = waiting_polls(&driver, &near);
     let waker = driver.waker();
-    drop(writer);
+    drop(far);
     std::thread::spawn(move || waker.wake()).join().unwrap();
     for poll in polls {
         run(&driver, poll).unwrap();

@@ -18,7 +18,7 @@ use compio_driver::{
     op::{Blocking, Nop},
 };
 
-use crate::support::{LONG, begin, check_error, drain, driver, run};
+use crate::support::{LONG, begin, check_error, code, drain, driver, run};
 
 /// A driver whose blocking work has one thread.
 fn narrow_driver() -> Driver {
@@ -154,7 +154,7 @@ fn work_that_waits_is_cancelled_and_dropped_at_home() {
     cancelled.cancel();
     cancelled.cancel();
     drop(dropped);
-    check_error(run(&driver, cancelled), libc::ECANCELED);
+    check_error(run(&driver, cancelled), code::CANCELLED);
     release.send(()).unwrap();
     run(&driver, first).unwrap().unwrap();
     drain(&driver);
@@ -219,7 +219,7 @@ fn two_drivers_share_a_pool_and_take_only_their_own_answers() {
     let mut again = other.submit(Blocking::new(|| "again"));
     begin(&other, &mut again);
     again.cancel();
-    check_error(run(&other, again), libc::ECANCELED);
+    check_error(run(&other, again), code::CANCELLED);
     release.send(()).unwrap();
     assert_eq!(run(&other, of_other).unwrap().unwrap(), "other");
     assert_eq!(run(&one, of_one).unwrap().unwrap(), "one");
@@ -241,7 +241,7 @@ fn pushed_work_runs_and_is_cancelled() {
     driver.cancel(2);
     let entry = driver.poll_one(None).unwrap();
     assert_eq!(entry.user_data(), 2);
-    check_error(entry.into_result(), libc::ECANCELED);
+    check_error(entry.into_result(), code::CANCELLED);
     release.send(()).unwrap();
     let entry = driver.poll_one(None).unwrap();
     assert_eq!(entry.user_data(), 1);

@@ -3,7 +3,6 @@
 use std::{
     cell::Cell,
     io::{self, Read, Write},
-    os::{fd::OwnedFd, unix::net::UnixStream},
     rc::Rc,
     task::Poll,
     time::Duration,
@@ -14,7 +13,9 @@ use compio_driver::{
     op::{Blocking, Nop, ReadAt},
 };
 
-use crate::support::{Canary, drain, driver, poll_once, tiny_driver};
+use crate::support::{
+    Canary, Stream, check_error, code, drain, driver, poll_once, share, streams, tiny_driver,
+};
 
 /// Marsaglia's xorshift.
 struct Dice(u64);
@@ -40,10 +41,27 @@ enum Manners {
     Careless,
 }
 
+struct Wire {
+    /// The driver's end.
+    near: SharedFd,
+    /// The same end, to look what has been left there.
+    rest: Stream,
+    far: Stream,
+}
+
+impl Wire {
+    fn new() -> Self {
+        let (near, far) = streams();
+        let rest = near.try_clone().unwrap();
+        let near = share(near);
+        Self { near, rest, far }
+    }
+}
+
 struct Game {
     driver: Driver,
     dice: Dice,
-    wires: Vec<(SharedFd, UnixStream)>,
+    wires: Vec<Wire>,
     reads: Vec<Submit<ReadAt<Canary>>>,
     works: Vec<Submit<Work>>,
     begun: usize,
@@ -54,14 +72,10 @@ struct Game {
 
 impl Game {
     fn new(driver: Driver, seed: u64) -> Self {
-        let wires = (0..4).map(|_| {
-            let (near, far) = UnixStream::pair().unwrap();
-            (SharedFd::from(OwnedFd::from(near)), far)
-        });
         Self {
             driver,
             dice: Dice(seed),
-            wires: wires.collect(),
+            wires: (0..4).map(|_| Wire::new()).collect(),
             reads: Vec::new(),
             works: Vec::new(),
             begun: 0,
@@ -76,7 +90,7 @@ impl Game {
             0..=2 => {
                 let wire = self.dice.roll(self.wires.len());
                 let buffer = Canary::new(&self.deaths);
-                let read = ReadAt::at_cursor(self.wires[wire].0.clone(), buffer);
+                let read = ReadAt::at_cursor(self.wires[wire].near.clone(), buffer);
                 self.begun += 1;
                 self.reads.push(self.driver.submit(read));
                 self.poll_read(self.reads.len() - 1);
@@ -84,7 +98,7 @@ impl Game {
             3..=4 => {
                 let wire = self.dice.roll(self.wires.len());
                 let len = 1 + self.dice.roll(100);
-                self.wires[wire].1.write_all(&vec![7; len]).unwrap();
+                self.wires[wire].far.write_all(&vec![7; len]).unwrap();
                 self.written += len;
             }
             5..=6 if !self.reads.is_empty() => {
@@ -123,7 +137,7 @@ impl Game {
         if let Poll::Ready((len, _buffer)) = poll_once(&self.driver, &mut self.reads[which]) {
             match len {
                 Ok(len) => self.read += len,
-                Err(error) => assert_eq!(error.raw_os_error(), Some(libc::ECANCELED)),
+                Err(error) => check_error::<()>(Err(error), code::CANCELLED),
             }
             drop(self.reads.swap_remove(which));
         }
@@ -132,12 +146,10 @@ impl Game {
     /// What is still on the wires.
     fn rest(&self) -> usize {
         let mut rest = 0;
-        for (near, _) in &self.wires {
-            let near = compio_driver::AsFd::as_fd(near).try_clone_to_owned();
-            let mut near = UnixStream::from(near.unwrap());
-            near.set_nonblocking(true).unwrap();
+        for wire in &self.wires {
+            wire.rest.set_nonblocking(true).unwrap();
             loop {
-                match near.read(&mut [0; 4096]) {
+                match (&wire.rest).read(&mut [0; 4096]) {
                     Ok(len) => rest += len,
                     Err(error) => {
                         assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
@@ -177,8 +189,10 @@ fn no_buffer_is_lost_by_the_careless() {
         game.reads.clear();
         drain(&game.driver);
         assert_eq!(game.deaths.get(), game.begun, "seed {seed}");
-        for (near, _) in game.wires {
-            near.try_unwrap().expect("no operation has it any more");
+        for wire in game.wires {
+            wire.near
+                .try_unwrap()
+                .expect("no operation has it any more");
         }
     }
 }

@@ -1,25 +1,74 @@
-//! Readiness and splicing: the operations between two descriptors or about one.
+//! Waiting for what a socket is ready for, without doing it.
 
-use std::io::{Read, Seek, SeekFrom, Write};
+use std::{io::Write, time::Duration};
 
-use compio_driver::{
-    SharedFd,
-    op::{PollOnce, Position, ReadAt, Readiness, Splice, WriteAt},
+use compio_driver::op::{PollOnce, Readiness, Recv, Send};
+
+use crate::support::{
+    begin, check_error, code, drain, driver, each_backend, run, share, sockets, tcp,
 };
-
-use crate::support::{begin, check_error, driver, pipe, run, share, sockets};
 
 #[test]
 fn a_readable_descriptor_is_ready_at_once() {
-    let driver = driver();
-    let (read, write) = pipe();
-    run(&driver, driver.submit(WriteAt::at_cursor(write, "x")))
-        .0
-        .unwrap();
-    let poll = PollOnce::new(read, Readiness::READABLE | Readiness::PRIORITY);
-    let ready = run(&driver, driver.submit(poll)).unwrap();
-    assert!(ready.contains(Readiness::READABLE));
-    assert!(!ready.contains(Readiness::PRIORITY));
+    for driver in each_backend() {
+        let (one, other) = sockets();
+        let send = driver.submit(Send::new(other, "x", 0));
+        run(&driver, send).0.unwrap();
+        let poll = PollOnce::new(one.clone(), Readiness::READABLE);
+        let ready = run(&driver, driver.submit(poll)).unwrap();
+        assert!(ready.contains(Readiness::READABLE));
+        let recv = Recv::new(one, Vec::with_capacity(8), 0);
+        assert_eq!(run(&driver, driver.submit(recv)).1, b"x");
+    }
+}
+
+#[test]
+fn a_poll_waits_for_the_first_byte() {
+    for driver in each_backend() {
+        let (one, other) = sockets();
+        let mut poll = driver.submit(PollOnce::new(one, Readiness::READABLE));
+        begin(&driver, &mut poll);
+        driver.turn(Some(Duration::from_millis(1))).unwrap();
+        begin(&driver, &mut poll);
+        run(&driver, driver.submit(Send::new(other, "x", 0)))
+            .0
+            .unwrap();
+        let ready = run(&driver, poll).unwrap();
+        assert!(ready.contains(Readiness::READABLE));
+    }
+}
+
+#[test]
+fn the_end_is_something_to_read() {
+    for driver in each_backend() {
+        let (one, other) = sockets();
+        let mut poll = driver.submit(PollOnce::new(one, Readiness::READABLE));
+        begin(&driver, &mut poll);
+        drop(other);
+        let ready = run(&driver, poll).unwrap();
+        assert!(ready.contains(Readiness::READABLE));
+    }
+}
+
+#[test]
+fn a_poll_that_is_given_up_takes_nothing() {
+    for driver in each_backend() {
+        let (one, other) = sockets();
+        let mut cancelled = driver.submit(PollOnce::new(one.clone(), Readiness::READABLE));
+        begin(&driver, &mut cancelled);
+        let mut dropped = driver.submit(PollOnce::new(one.clone(), Readiness::READABLE));
+        begin(&driver, &mut dropped);
+        driver.turn(Some(Duration::ZERO)).unwrap();
+        drop(dropped);
+        cancelled.cancel();
+        check_error(run(&driver, cancelled), code::CANCELLED);
+        drain(&driver);
+        run(&driver, driver.submit(Send::new(other, "x", 0)))
+            .0
+            .unwrap();
+        let recv = Recv::new(one, Vec::with_capacity(8), 0);
+        assert_eq!(run(&driver, driver.submit(recv)).1, b"x");
+    }
 }
 
 #[test]
@@ -35,7 +84,7 @@ fn a_poll_waits_for_what_is_asked() {
             .contains(Readiness::WRITABLE)
     );
     begin(&driver, &mut readable);
-    run(&driver, driver.submit(WriteAt::at_cursor(other, "x")))
+    run(&driver, driver.submit(Send::new(other, "x", 0)))
         .0
         .unwrap();
     assert!(
@@ -45,81 +94,24 @@ fn a_poll_waits_for_what_is_asked() {
     );
 }
 
+/// The one waits for what does not come: that must not keep the others waiting.
 #[test]
-fn a_hang_up_is_reported_unasked() {
-    let driver = driver();
-    let (read, write) = pipe();
-    drop(write);
-    let poll = PollOnce::new(read, Readiness::PRIORITY);
-    let ready = run(&driver, driver.submit(poll)).unwrap();
-    assert!(ready.contains(Readiness::HANG_UP));
-}
-
-fn file(content: &str) -> (std::fs::File, SharedFd) {
-    let mut file = tempfile::tempfile().unwrap();
-    file.write_all(content.as_bytes()).unwrap();
-    let fd = share(file.try_clone().unwrap());
-    (file, fd)
-}
-
-#[test]
-fn a_splice_moves_bytes_from_a_file_to_a_file() {
-    let driver = driver();
-    let (_, from) = file("0123456789");
-    let (mut into, to) = file("----------");
-    let (read, write) = pipe();
-    let fill = Splice::new(from, Position::At(2), write, Position::Cursor, 5);
-    assert_eq!(run(&driver, driver.submit(fill)).unwrap(), 5);
-    let empty = Splice::new(read, Position::Cursor, to, Position::At(3), 100);
-    assert_eq!(run(&driver, driver.submit(empty)).unwrap(), 5);
-    let mut text = String::new();
-    into.seek(SeekFrom::Start(0)).unwrap();
-    into.read_to_string(&mut text).unwrap();
-    assert_eq!(text, "---23456--");
-}
-
-#[test]
-fn a_splice_tells_the_end_by_zero() {
-    let driver = driver();
-    let (_, from) = file("abc");
-    let (_read, write) = pipe();
-    let splice = Splice::new(from, Position::At(3), write, Position::Cursor, 5);
-    assert_eq!(run(&driver, driver.submit(splice)).unwrap(), 0);
-}
-
-#[test]
-fn a_splice_of_nothing_moves_nothing() {
-    let driver = driver();
-    let (_, from) = file("abc");
-    let (_read, write) = pipe();
-    let splice = Splice::new(from, Position::At(0), write, Position::Cursor, 0);
-    assert_eq!(run(&driver, driver.submit(splice)).unwrap(), 0);
-}
-
-#[test]
-fn a_splice_without_a_pipe_fails() {
-    let driver = driver();
-    let ((_, from), (_, to)) = (file("abc"), file(""));
-    let splice = Splice::new(from, Position::At(0), to, Position::At(0), 3);
-    check_error(run(&driver, driver.submit(splice)), libc::EINVAL);
-}
-
-#[test]
-fn a_splice_at_a_pipes_offset_fails() {
-    let driver = driver();
-    let ((_, from), (read, write)) = (file("abc"), pipe());
-    let splice = Splice::new(from, Position::At(0), write, Position::At(0), 3);
-    check_error(run(&driver, driver.submit(splice)), libc::ESPIPE);
-    // Nothing has come through: the writing end is closed, and here is the end already.
-    let rest = driver.submit(ReadAt::at_cursor(read, vec![0; 8]));
-    assert_eq!(run(&driver, rest).0.unwrap(), 0);
-}
-
-#[test]
-fn a_splice_from_the_last_offset_is_none_from_the_cursor() {
-    let driver = driver();
-    let ((mut from, fd), (_read, write)) = (file("abc"), pipe());
-    from.seek(SeekFrom::Start(0)).unwrap();
-    let splice = Splice::new(fd, Position::At(u64::MAX), write, Position::Cursor, 3);
-    check_error(run(&driver, driver.submit(splice)), libc::EINVAL);
+fn a_poll_is_in_nobodys_way() {
+    for driver in each_backend() {
+        let (near, mut far) = tcp();
+        let near = share(near);
+        let mut priority = driver.submit(PollOnce::new(near.clone(), Readiness::PRIORITY));
+        begin(&driver, &mut priority);
+        for _ in 0..3 {
+            let mut recv = driver.submit(Recv::new(near.clone(), Vec::with_capacity(8), 0));
+            begin(&driver, &mut recv);
+            driver.turn(Some(Duration::ZERO)).unwrap();
+            far.write_all(b"x").unwrap();
+            assert_eq!(run(&driver, recv).1, b"x");
+        }
+        far.write_all(b"x").unwrap();
+        let readable = PollOnce::new(near.clone(), Readiness::READABLE);
+        assert!(run(&driver, driver.submit(readable)).is_ok());
+        begin(&driver, &mut priority);
+    }
 }

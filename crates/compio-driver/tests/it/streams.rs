@@ -13,7 +13,7 @@ use compio_driver::{
     op::{Nop, Recv},
 };
 
-use crate::support::{LONG, drain, each_backend, poll_once, run, share, tcp};
+use crate::support::{LONG, drain, each_backend, is_skipped_on_wine, poll_once, run, share, tcp};
 
 async fn accept(stream: &mut AcceptStream) -> std::io::Result<OwnedFd> {
     poll_fn(|cx| stream.poll_next(cx)).await
@@ -237,6 +237,9 @@ fn a_dropped_stream_gives_everything_back() {
 
 #[test]
 fn a_reset_is_an_error() {
+    if is_skipped_on_wine("a receive of no bytes takes the error of a reset away") {
+        return;
+    }
     for driver in each_backend() {
         let (peer, socket) = tcp();
         let pool = BufferPool::new(&driver, 1, 16).unwrap();

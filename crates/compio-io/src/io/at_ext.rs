@@ -4,7 +4,7 @@
 use std::io;
 
 use crate::{
-    buf::{BufResult, IntoInner, IoBuf, IoBufMut},
+    buf::{BufResult, IntoInner, IoBuf, IoBufMut, IoVectoredBuf, VectoredSlice},
     io::{AsyncReadAt, AsyncWriteAt, BUFFER_LEN, settle, unexpected_eof, write_zero},
 };
 
@@ -133,12 +133,48 @@ pub trait AsyncWriteAtExt: AsyncWriteAt {
     ///
     /// Dropping the future loses the buffer; some or all of it may have been
     /// written. Writing the same bytes there again is harmless.
+    ///
+    /// For an example, see [`AsyncWriteAt`].
     async fn write_all_at<B: IoBuf>(&self, mut buf: B, pos: u64) -> BufResult<(), B> {
         let mut written = 0;
         while written < buf.buf_len() {
             let window = buf.slice(written..);
             let (result, window) = self.write_at(window, behind(pos, written)).await;
             buf = window.into_inner();
+            match result {
+                Ok(0) => return (Err(write_zero()), buf),
+                Ok(n) => written += n,
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) => return (Err(e), buf),
+            }
+        }
+        (Ok(()), buf)
+    }
+
+    /// Writes all the initialised bytes of many buffers, one after the other,
+    /// beginning `pos` bytes into the sink. An interrupted write is repeated.
+    ///
+    /// # Errors
+    ///
+    /// As of [`write_all_at`](Self::write_all_at).
+    ///
+    /// # Panics
+    ///
+    /// If the position passes [`u64::MAX`].
+    ///
+    /// # Cancellation
+    ///
+    /// As of [`write_all_at`](Self::write_all_at).
+    async fn write_vectored_all_at<V: IoVectoredBuf>(
+        &self,
+        mut buf: V,
+        pos: u64,
+    ) -> BufResult<(), V> {
+        let mut written = 0;
+        while written < buf.total_len() {
+            let rest = VectoredSlice::new(buf, written);
+            let (result, rest) = self.write_vectored_at(rest, behind(pos, written)).await;
+            buf = rest.into_inner();
             match result {
                 Ok(0) => return (Err(write_zero()), buf),
                 Ok(n) => written += n,

@@ -5,7 +5,7 @@ use std::io;
 
 use crate::{
     buf::BufResult,
-    io::{AsyncRead, invalid_utf8},
+    io::{AsyncRead, Lines, Split, invalid_utf8},
 };
 
 /// A reader with a buffer of its own.
@@ -127,6 +127,90 @@ pub trait AsyncBufReadExt: AsyncBufRead {
             }
             Err(_) => (read.and_then(|_| Err(invalid_utf8())), buf),
         }
+    }
+
+    /// Skips everything up to the byte `delimiter`, and that, or up to the end.
+    /// Returns how many bytes were skipped.
+    ///
+    /// Interrupted reads are repeated.
+    ///
+    /// # Errors
+    ///
+    /// Those of the source; what was skipped until then stays so.
+    ///
+    /// # Cancellation
+    ///
+    /// What was skipped until then stays so.
+    ///
+    /// ```
+    /// use compio_io::io::AsyncBufReadExt;
+    ///
+    /// # pollster::block_on(async {
+    /// let mut source: &[u8] = b"# comment\ntext";
+    /// assert_eq!(source.skip_until(b'\n').await.unwrap(), 10);
+    /// assert_eq!(source, b"text");
+    /// # });
+    /// ```
+    async fn skip_until(&mut self, delimiter: u8) -> io::Result<usize> {
+        let mut total = 0;
+        loop {
+            let bytes = match self.fill_buf().await {
+                Ok(bytes) => bytes,
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
+                Err(e) => return Err(e),
+            };
+            let found = bytes.iter().position(|&byte| byte == delimiter);
+            let len = found.map_or(bytes.len(), |index| index + 1);
+            self.consume(len);
+            total += len;
+            if found.is_some() || len == 0 {
+                return Ok(total);
+            }
+        }
+    }
+
+    /// The lines of this reader, without what ends them.
+    ///
+    /// ```
+    /// use compio_io::io::{AsyncBufReadExt, BufReader};
+    ///
+    /// # pollster::block_on(async {
+    /// let mut lines = BufReader::new(&b"one\ntwo\n"[..]).lines();
+    /// let mut lengths = Vec::new();
+    /// while let Some(line) = lines.next_line().await? {
+    ///     lengths.push(line.len());
+    /// }
+    /// assert_eq!(lengths, [3, 3]);
+    /// # std::io::Result::Ok(())
+    /// # }).unwrap();
+    /// ```
+    fn lines(self) -> Lines<Self>
+    where
+        Self: Sized,
+    {
+        Lines::new(self)
+    }
+
+    /// The parts of this reader between the bytes `delimiter`.
+    ///
+    /// ```
+    /// use compio_io::io::{AsyncBufReadExt, BufReader};
+    ///
+    /// # pollster::block_on(async {
+    /// let mut parts = BufReader::new(&b"a;;b"[..]).split(b';');
+    /// let mut all = Vec::new();
+    /// while let Some(part) = parts.next_segment().await? {
+    ///     all.push(part);
+    /// }
+    /// assert_eq!(all, [&b"a"[..], b"", b"b"]);
+    /// # std::io::Result::Ok(())
+    /// # }).unwrap();
+    /// ```
+    fn split(self, delimiter: u8) -> Split<Self>
+    where
+        Self: Sized,
+    {
+        Split::new(self, delimiter)
     }
 }
 

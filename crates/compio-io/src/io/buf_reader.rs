@@ -1,10 +1,14 @@
 //! [`BufReader`]: a reader with a buffer before it.
 
-use std::{fmt, io, mem};
+use std::{
+    fmt,
+    io::{self, SeekFrom},
+    mem,
+};
 
 use crate::{
     buf::{BufResult, IntoInner, IoBufMut, IoVectoredBufMut},
-    io::{AsyncBufRead, AsyncRead, BUFFER_LEN},
+    io::{AsyncBufRead, AsyncRead, AsyncSeek, BUFFER_LEN},
 };
 
 /// Reads ahead, so that many small reads cost few operations.
@@ -16,7 +20,9 @@ use crate::{
 /// While the buffer is being filled it travels with the operation. If the future
 /// is dropped then, the buffer is lost; it was empty, so the only bytes lost are
 /// those, if any, that the operation took from the reader without having been
-/// asked for the result. The `BufReader` goes on with a new buffer.
+/// asked for the result. The `BufReader` goes on with a new buffer. A
+/// [`PollReader`](crate::io::PollReader) keeps the operation and loses nothing;
+/// it costs an allocation, and wants its reader to be `'static`.
 ///
 /// ```
 /// use compio_io::io::{AsyncBufReadExt, BufReader};
@@ -77,6 +83,10 @@ impl<R> BufReader<R> {
     /// Unwraps the reader; what is [buffered](Self::buffer) is lost.
     pub fn into_inner(self) -> R {
         self.reader
+    }
+
+    fn consume_all(&mut self) {
+        self.consumed = self.buf.len();
     }
 }
 
@@ -164,5 +174,39 @@ impl<R: AsyncRead> AsyncBufRead for BufReader<R> {
             "{len} of {buffered} buffered bytes consumed"
         );
         self.consumed += len;
+    }
+}
+
+impl<R: AsyncSeek> AsyncSeek for BufReader<R> {
+    /// Forgets what is buffered, as the reader may stand somewhere else
+    /// afterwards.
+    async fn seek(&mut self, pos: SeekFrom) -> io::Result<u64> {
+        let ahead = i64::try_from(self.buffer().len()).unwrap_or(i64::MAX);
+        let pos = match pos {
+            SeekFrom::Current(offset) => match offset.checked_sub(ahead) {
+                Some(offset) => SeekFrom::Current(offset),
+                None => {
+                    self.reader.seek(SeekFrom::Current(-ahead)).await?;
+                    self.consume_all();
+                    SeekFrom::Current(offset)
+                }
+            },
+            SeekFrom::Start(_) | SeekFrom::End(_) => pos,
+        };
+        let position = self.reader.seek(pos).await?;
+        self.consume_all();
+        Ok(position)
+    }
+
+    /// Keeps what is buffered.
+    async fn stream_position(&mut self) -> io::Result<u64> {
+        let ahead = self.buffer().len() as u64;
+        let position = self.reader.stream_position().await?;
+        position.checked_sub(ahead).ok_or_else(|| {
+            io::Error::new(
+                io::ErrorKind::InvalidData,
+                "the reader stands before what was read from it",
+            )
+        })
     }
 }

@@ -1,10 +1,14 @@
 //! [`BufWriter`]: a writer with a buffer before it.
 
-use std::{fmt, io, mem};
+use std::{
+    fmt,
+    io::{self, SeekFrom},
+    mem,
+};
 
 use crate::{
     buf::{BufResult, IntoInner, IoBuf, IoVectoredBuf},
-    io::{AsyncWrite, BUFFER_LEN, write_zero},
+    io::{AsyncSeek, AsyncWrite, BUFFER_LEN, write_zero},
 };
 
 /// Gathers small writes, so that many of them cost few operations.
@@ -25,8 +29,9 @@ use crate::{
 /// **all bytes that were [buffered](Self::buffer) are lost**, and some first part
 /// of them may have been written. The `BufWriter` goes on with a new, empty
 /// buffer; what is written later follows a gap. So drop a pending `flush` only
-/// if the stream is given up. A write that only buffers does not wait and cannot
-/// be caught midway.
+/// if the stream is given up, or wrap the `BufWriter` in a
+/// [`PollWriter`](crate::io::PollWriter), whose flush goes on when it is dropped.
+/// A write that only buffers does not wait and cannot be caught midway.
 ///
 /// ```
 /// use compio_io::io::{AsyncWrite, AsyncWriteExt, BufWriter};
@@ -210,5 +215,13 @@ impl<W: AsyncWrite> AsyncWrite for BufWriter<W> {
     async fn shutdown(&mut self) -> io::Result<()> {
         self.flush_buf().await?;
         self.writer.shutdown().await
+    }
+}
+
+impl<W: AsyncWrite + AsyncSeek> AsyncSeek for BufWriter<W> {
+    /// Writes what is buffered first: it belongs to the old position.
+    async fn seek(&mut self, pos: SeekFrom) -> io::Result<u64> {
+        self.flush_buf().await?;
+        self.writer.seek(pos).await
     }
 }

@@ -1,8 +1,17 @@
-//! [`copy`]: from a reader to a writer.
+//! [`copy`], [`copy_buf`], [`copy_bidirectional`]: from a reader to a writer, and
+//! between two streams.
 
-use std::io;
+use std::{
+    future::poll_fn,
+    io,
+    pin::{Pin, pin},
+    task::{Context, Poll},
+};
 
-use crate::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use crate::{
+    buf::{IntoInner, IoBuf},
+    io::{AsyncBufRead, AsyncRead, AsyncWrite, AsyncWriteExt, write_zero},
+};
 
 /// How much is read at once, in bytes.
 const COPY_LEN: usize = 64 * 1024;
@@ -57,4 +66,146 @@ where
         result?;
         copied += len as u64;
     }
+}
+
+/// Copies what `reader` has, to its end, to `writer`, and returns how many bytes
+/// that was.
+///
+/// As [`copy`], out of the reader's own buffer: what it has buffered goes out in
+/// one write, and only what was written is taken from it. The writer is not
+/// flushed.
+///
+/// # Errors
+///
+/// Those of the reader and of the writer, and
+/// [`WriteZero`](io::ErrorKind::WriteZero) if the writer takes no more. The
+/// reader keeps what was not written.
+///
+/// # Cancellation
+///
+/// The reader keeps what was not written, and what was being written when the
+/// future was dropped: of that, some first part may have been written all the
+/// same. What the reader loses of a dropped read is lost.
+///
+/// ```
+/// use compio_io::io::{BufReader, copy_buf};
+///
+/// # pollster::block_on(async {
+/// let mut sink = Vec::new();
+/// let copied = copy_buf(&mut BufReader::new(&b"abc"[..]), &mut sink).await?;
+/// assert_eq!((copied, &sink[..]), (3, &b"abc"[..]));
+/// # std::io::Result::Ok(())
+/// # }).unwrap();
+/// ```
+pub async fn copy_buf<R, W>(reader: &mut R, writer: &mut W) -> io::Result<u64>
+where
+    R: AsyncBufRead + ?Sized,
+    W: AsyncWrite + ?Sized,
+{
+    // The reader's buffer is lent to us, not given; the writer wants its own.
+    let mut buf = Vec::new();
+    let mut copied = 0;
+    loop {
+        let bytes = match reader.fill_buf().await {
+            Ok([]) => return Ok(copied),
+            Ok(bytes) => bytes,
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
+            Err(e) => return Err(e),
+        };
+        buf.clear();
+        buf.extend_from_slice(&bytes[..bytes.len().min(COPY_LEN)]);
+        let mut begin = 0;
+        while begin < buf.len() {
+            let (written, window) = writer.write(buf.slice(begin..)).await;
+            buf = window.into_inner();
+            match written {
+                Ok(0) => return Err(write_zero()),
+                Ok(len) => {
+                    reader.consume(len);
+                    copied += len as u64;
+                    begin += len;
+                }
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) => return Err(e),
+            }
+        }
+    }
+}
+
+/// Copies from `a` to `b` and from `b` to `a` at once, until both have ended.
+/// Returns how many bytes went to `b` and how many to `a`.
+///
+/// When one side has ended, the other is shut down, and the other direction goes
+/// on. It takes streams that are read and written through shared references at
+/// the same time, as sockets are; with two halves of each, it is one [`copy`] for
+/// each direction. One buffer of 64 KiB goes to and fro in each.
+///
+/// # Errors
+///
+/// The first of either direction, which ends the other one too. Up to 64 KiB
+/// each way may have been read and not been written.
+///
+/// # Cancellation
+///
+/// As of [`copy`], each way.
+///
+/// ```
+/// use compio_io::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt, copy_bidirectional, duplex};
+///
+/// # pollster::block_on(async {
+/// let (mut client, front) = duplex(64);
+/// let (back, mut server) = duplex(64);
+/// client.write_all("question").await.0?;
+/// client.shutdown().await?;
+/// server.write_all("answer").await.0?;
+/// server.shutdown().await?;
+/// assert_eq!(copy_bidirectional(&front, &back).await?, (8, 6));
+/// assert_eq!(client.read_to_end(Vec::new()).await.1, b"answer");
+/// assert_eq!(server.read_to_end(Vec::new()).await.1, b"question");
+/// # std::io::Result::Ok(())
+/// # }).unwrap();
+/// ```
+pub async fn copy_bidirectional<A, B>(a: &A, b: &B) -> io::Result<(u64, u64)>
+where
+    for<'s> &'s A: AsyncRead + AsyncWrite,
+    for<'s> &'s B: AsyncRead + AsyncWrite,
+{
+    let mut there = pin!(copy_and_shut_down(a, b));
+    let mut back = pin!(copy_and_shut_down(b, a));
+    let (mut to_b, mut to_a) = (None, None);
+    poll_fn(|cx| {
+        // Both, so that each has this task's waker.
+        advance(there.as_mut(), &mut to_b, cx)?;
+        advance(back.as_mut(), &mut to_a, cx)?;
+        match (to_b, to_a) {
+            (Some(to_b), Some(to_a)) => Poll::Ready(Ok((to_b, to_a))),
+            (None, _) | (_, None) => Poll::Pending,
+        }
+    })
+    .await
+}
+
+/// One direction.
+async fn copy_and_shut_down<R, W>(mut reader: R, mut writer: W) -> io::Result<u64>
+where
+    R: AsyncRead,
+    W: AsyncWrite,
+{
+    let copied = copy(&mut reader, &mut writer).await?;
+    writer.shutdown().await?;
+    Ok(copied)
+}
+
+/// Polls one direction unless it is done already.
+fn advance(
+    direction: Pin<&mut impl Future<Output = io::Result<u64>>>,
+    done: &mut Option<u64>,
+    cx: &mut Context<'_>,
+) -> io::Result<()> {
+    if done.is_none()
+        && let Poll::Ready(copied) = direction.poll(cx)
+    {
+        *done = Some(copied?);
+    }
+    Ok(())
 }

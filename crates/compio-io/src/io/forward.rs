@@ -3,11 +3,15 @@
 //! Reads and writes at a position take `&self`, so shared pointers do there;
 //! the others need `&mut`.
 
-use std::{io, rc::Rc, sync::Arc};
+use std::{
+    io::{self, SeekFrom},
+    rc::Rc,
+    sync::Arc,
+};
 
 use crate::{
     buf::{BufResult, IoBuf, IoBufMut, IoVectoredBuf, IoVectoredBufMut},
-    io::{AsyncBufRead, AsyncRead, AsyncReadAt, AsyncWrite, AsyncWriteAt},
+    io::{AsyncBufRead, AsyncRead, AsyncReadAt, AsyncSeek, AsyncSize, AsyncWrite, AsyncWriteAt},
 };
 
 macro_rules! forward_unique {
@@ -55,6 +59,20 @@ macro_rules! forward_unique {
                 (**self).shutdown().await
             }
         }
+
+        impl<T: AsyncSeek + ?Sized> AsyncSeek for $pointer {
+            async fn seek(&mut self, pos: SeekFrom) -> io::Result<u64> {
+                (**self).seek(pos).await
+            }
+
+            async fn rewind(&mut self) -> io::Result<()> {
+                (**self).rewind().await
+            }
+
+            async fn stream_position(&mut self) -> io::Result<u64> {
+                (**self).stream_position().await
+            }
+        }
     )*};
 }
 
@@ -85,6 +103,12 @@ macro_rules! forward_shared {
                 pos: u64,
             ) -> BufResult<usize, V> {
                 (**self).write_vectored_at(buf, pos).await
+            }
+        }
+
+        impl<T: AsyncSize + ?Sized> AsyncSize for $pointer {
+            async fn size(&self) -> io::Result<u64> {
+                (**self).size().await
             }
         }
     )*};

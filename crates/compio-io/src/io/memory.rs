@@ -3,11 +3,11 @@
 //!
 //! Positions and growth are those of the standard library's `Read` and `Write`.
 
-use std::io::{self, Cursor, Write};
+use std::io::{self, Cursor, Seek, SeekFrom, Write};
 
 use crate::{
     buf::{BufResult, IoBuf, IoBufMut, IoVectoredBuf, IoVectoredBufMut},
-    io::{AsyncBufRead, AsyncRead, AsyncReadAt, AsyncWrite},
+    io::{AsyncBufRead, AsyncRead, AsyncReadAt, AsyncSeek, AsyncSize, AsyncWrite},
 };
 
 /// The bytes of `source` from `pos` on; none behind its end.
@@ -71,6 +71,19 @@ impl<T: AsRef<[u8]>> AsyncBufRead for Cursor<T> {
     }
 }
 
+/// Moves as the standard library's cursor does.
+impl<T: AsRef<[u8]>> AsyncSeek for Cursor<T> {
+    async fn seek(&mut self, pos: SeekFrom) -> io::Result<u64> {
+        Seek::seek(self, pos)
+    }
+}
+
+impl AsyncSize for [u8] {
+    async fn size(&self) -> io::Result<u64> {
+        Ok(self.len() as u64)
+    }
+}
+
 impl AsyncReadAt for [u8] {
     async fn read_at<B: IoBufMut>(&self, mut buf: B, pos: u64) -> BufResult<usize, B> {
         (Ok(buf.init_from(from_position(self, pos))), buf)
@@ -88,6 +101,12 @@ impl AsyncReadAt for [u8] {
 /// Owners of bytes, which read as the bytes do.
 macro_rules! read_at_as_slice {
     ($([$($generics:tt)*] $owner:ty),*) => {$(
+        impl<$($generics)*> AsyncSize for $owner {
+            async fn size(&self) -> io::Result<u64> {
+                self.as_slice().size().await
+            }
+        }
+
         impl<$($generics)*> AsyncReadAt for $owner {
             async fn read_at<B: IoBufMut>(&self, buf: B, pos: u64) -> BufResult<usize, B> {
                 self.as_slice().read_at(buf, pos).await
@@ -144,4 +163,8 @@ write_as_std! {
     Cursor<Vec<u8>>,
     /// Overwrites from the cursor's position, up to the end of the slice.
     Cursor<&mut [u8]>,
+    /// Overwrites from the cursor's position, up to the end of the slice.
+    Cursor<Box<[u8]>>,
+    /// Overwrites the first bytes of the slice and moves its start behind them.
+    &mut [u8],
 }

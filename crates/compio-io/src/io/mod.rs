@@ -7,10 +7,19 @@
 //! | `read_ext`, `write_ext` | [`AsyncReadExt`], [`AsyncWriteExt`]: loops over those |
 //! | `at_ext` | [`AsyncReadAtExt`], [`AsyncWriteAtExt`]: the same at a position |
 //! | `buf_read` | [`AsyncBufRead`], [`AsyncBufReadExt`]: readers that own their buffer |
+//! | `lines` | [`Lines`], [`Split`]: what such readers fall into |
+//! | `seek` | [`AsyncSeek`], [`AsyncSize`] |
+//! | `cursor` | [`Cursor`]: a position for what is read and written at any |
 //! | `buf_reader`, `buf_writer` | [`BufReader`], [`BufWriter`] |
-//! | `take` | [`Take`] |
-//! | `copy` | [`copy()`] |
+//! | `poll_reader`, `poll_writer` | [`PollReader`], [`PollWriter`]: operations that outlive their futures |
+//! | `kept` | what those are made of |
+//! | `take`, `chain` | [`Take`], [`Chain`] |
+//! | `join` | [`join()`], [`split`]: halves and wholes |
+//! | `copy` | [`copy()`], [`copy_buf`], [`copy_bidirectional`] |
+//! | `duplex` | [`duplex()`]: two connected streams in memory |
+//! | `void` | [`empty`], [`sink`], [`repeat`] |
 //! | `memory` | slices, vectors and cursors as readers and writers |
+//! | `futures_io`, `tokio_io`, `foreign` | readers and writers of other ecosystems, both ways |
 //! | `forward` | `&mut T`, `Box<T>`, `&T`, `Rc<T>`, `Arc<T>` |
 //!
 //! # Reads and the buffer's length
@@ -29,17 +38,69 @@
 //! finished just before. The loops (`read_exact`, `write_all`, `copy` …) can be
 //! dropped between two operations as well; what the finished ones moved is not
 //! taken back. Each method says what that means for it.
+//!
+//! There are two ways to lose nothing. One is not to drop the future: pin it
+//! outside of the loop and await it by reference, as often as it takes.
+//!
+//! ```
+//! use std::pin::pin;
+//!
+//! use compio_io::io::{AsyncRead, AsyncWriteExt, duplex};
+//! # async fn select<T>(f: impl Future<Output = T>, _tick: ()) -> Option<T> {
+//! #     let mut f = pin!(f);
+//! #     std::future::poll_fn(|cx| match f.as_mut().poll(cx) {
+//! #         std::task::Poll::Ready(value) => std::task::Poll::Ready(Some(value)),
+//! #         std::task::Poll::Pending => std::task::Poll::Ready(None),
+//! #     })
+//! #     .await
+//! # }
+//! # fn tick() {}
+//!
+//! # pollster::block_on(async {
+//! let (mut client, mut server) = duplex(64);
+//! let mut read = pin!(server.read(Vec::with_capacity(64)));
+//! let buffer = loop {
+//!     match select(read.as_mut(), tick()).await {
+//!         Some((result, buffer)) => break result.map(|_| buffer)?,
+//!         None => client.write_all("tick").await.0?,
+//!     }
+//! };
+//! assert_eq!(buffer, b"tick");
+//! # std::io::Result::Ok(())
+//! # }).unwrap();
+//! ```
+//!
+//! The other is a reader or writer that keeps its operation when a future is
+//! dropped: [`PollReader`], [`PollWriter`], and what is in
+#![cfg_attr(feature = "framed", doc = "[`framed`](crate::framed).")]
+#![cfg_attr(not(feature = "framed"), doc = "`framed`.")]
 
 mod at_ext;
 mod buf_read;
 mod buf_reader;
 mod buf_writer;
+mod chain;
 mod copy;
+mod cursor;
+mod duplex;
+#[cfg(any(feature = "futures-io", feature = "tokio"))]
+mod foreign;
 mod forward;
+#[cfg(feature = "futures-io")]
+mod futures_io;
+mod join;
+pub(crate) mod kept;
+mod lines;
 mod memory;
+mod poll_reader;
+mod poll_writer;
 mod read;
 mod read_ext;
+mod seek;
 mod take;
+#[cfg(feature = "tokio")]
+mod tokio_io;
+mod void;
 mod write;
 mod write_ext;
 
@@ -47,10 +108,23 @@ pub use at_ext::{AsyncReadAtExt, AsyncWriteAtExt};
 pub use buf_read::{AsyncBufRead, AsyncBufReadExt};
 pub use buf_reader::BufReader;
 pub use buf_writer::BufWriter;
-pub use copy::copy;
+pub use chain::Chain;
+pub use copy::{copy, copy_bidirectional, copy_buf};
+pub use cursor::Cursor;
+pub use duplex::{DuplexStream, duplex};
+#[cfg(feature = "futures-io")]
+pub use futures_io::FuturesIo;
+pub use join::{Join, ReadHalf, WriteHalf, join, split};
+pub use lines::{Lines, Split};
+pub use poll_reader::PollReader;
+pub use poll_writer::PollWriter;
 pub use read::{AsyncRead, AsyncReadAt};
 pub use read_ext::AsyncReadExt;
+pub use seek::{AsyncSeek, AsyncSize};
 pub use take::Take;
+#[cfg(feature = "tokio")]
+pub use tokio_io::TokioIo;
+pub use void::{Empty, Repeat, Sink, empty, repeat, sink};
 pub use write::{AsyncWrite, AsyncWriteAt};
 pub use write_ext::AsyncWriteExt;
 

@@ -5,12 +5,45 @@ use std::io;
 
 use crate::{
     buf::{BufResult, BufResultExt, IntoInner, IoBuf, IoBufMut},
-    io::{AsyncRead, BUFFER_LEN, Take, invalid_utf8, settle, unexpected_eof},
+    io::{AsyncRead, BUFFER_LEN, Chain, Take, invalid_utf8, settle, unexpected_eof},
 };
 
 /// How much `read_to_end` asks for where the vector is exactly full: the source
 /// has probably ended, and growing the vector would be for nothing.
 const PROBE_LEN: usize = 32;
+
+/// One method for each number and each order of its bytes.
+macro_rules! read_numbers {
+    ($($name:ident $number:ident $order:literal $from:ident $to:ident;)*) => {$(
+        #[doc = concat!("Reads ", $order, " `", stringify!($number), "`.")]
+        ///
+        /// Interrupted reads are repeated.
+        ///
+        /// # Errors
+        ///
+        /// [`UnexpectedEof`](io::ErrorKind::UnexpectedEof) if the source ends
+        /// before, else those of the source. What was read until then is lost.
+        ///
+        /// # Cancellation
+        ///
+        /// As of [`read_exact`](Self::read_exact): what was read of the number
+        /// is lost.
+        ///
+        /// ```
+        /// use compio_io::io::AsyncReadExt;
+        ///
+        /// # pollster::block_on(async {
+        #[doc = concat!("let bytes = (42 as ", stringify!($number), ").", stringify!($to), "();")]
+        #[doc = concat!("assert_eq!((&bytes[..]).", stringify!($name), "().await?, 42 as ", stringify!($number), ");")]
+        /// # std::io::Result::Ok(())
+        /// # }).unwrap();
+        /// ```
+        async fn $name(&mut self) -> io::Result<$number> {
+            let (result, bytes) = self.read_exact([0; size_of::<$number>()]).await;
+            result.map(|()| $number::$from(bytes))
+        }
+    )*};
+}
 
 /// Methods of every [`AsyncRead`].
 pub trait AsyncReadExt: AsyncRead {
@@ -185,6 +218,31 @@ pub trait AsyncReadExt: AsyncRead {
         }
     }
 
+    read_numbers! {
+        read_u8 u8 "a" from_be_bytes to_be_bytes;
+        read_i8 i8 "an" from_be_bytes to_be_bytes;
+        read_u16 u16 "a big-endian" from_be_bytes to_be_bytes;
+        read_i16 i16 "a big-endian" from_be_bytes to_be_bytes;
+        read_u32 u32 "a big-endian" from_be_bytes to_be_bytes;
+        read_i32 i32 "a big-endian" from_be_bytes to_be_bytes;
+        read_u64 u64 "a big-endian" from_be_bytes to_be_bytes;
+        read_i64 i64 "a big-endian" from_be_bytes to_be_bytes;
+        read_u128 u128 "a big-endian" from_be_bytes to_be_bytes;
+        read_i128 i128 "a big-endian" from_be_bytes to_be_bytes;
+        read_f32 f32 "a big-endian" from_be_bytes to_be_bytes;
+        read_f64 f64 "a big-endian" from_be_bytes to_be_bytes;
+        read_u16_le u16 "a little-endian" from_le_bytes to_le_bytes;
+        read_i16_le i16 "a little-endian" from_le_bytes to_le_bytes;
+        read_u32_le u32 "a little-endian" from_le_bytes to_le_bytes;
+        read_i32_le i32 "a little-endian" from_le_bytes to_le_bytes;
+        read_u64_le u64 "a little-endian" from_le_bytes to_le_bytes;
+        read_i64_le i64 "a little-endian" from_le_bytes to_le_bytes;
+        read_u128_le u128 "a little-endian" from_le_bytes to_le_bytes;
+        read_i128_le i128 "a little-endian" from_le_bytes to_le_bytes;
+        read_f32_le f32 "a little-endian" from_le_bytes to_le_bytes;
+        read_f64_le f64 "a little-endian" from_le_bytes to_le_bytes;
+    }
+
     /// Borrows the reader, for adapters that take it by value.
     ///
     /// ```
@@ -202,6 +260,24 @@ pub trait AsyncReadExt: AsyncRead {
         Self: Sized,
     {
         self
+    }
+
+    /// Reads this source to its end, then `next`.
+    ///
+    /// ```
+    /// use compio_io::io::AsyncReadExt;
+    ///
+    /// # pollster::block_on(async {
+    /// let mut source = (&b"head "[..]).chain(&b"body"[..]);
+    /// let (_, buffer) = source.read_to_end(Vec::new()).await;
+    /// assert_eq!(buffer, b"head body");
+    /// # });
+    /// ```
+    fn chain<R: AsyncRead>(self, next: R) -> Chain<Self, R>
+    where
+        Self: Sized,
+    {
+        Chain::new(self, next)
     }
 
     /// Wraps the reader so that it ends after `limit` bytes.

@@ -8,6 +8,38 @@ use crate::{
     io::{AsyncWrite, write_zero},
 };
 
+/// One method for each number and each order of its bytes.
+macro_rules! write_numbers {
+    ($($name:ident $number:ident $order:literal $to:ident;)*) => {$(
+        #[doc = concat!("Writes ", $order, " `", stringify!($number), "`.")]
+        ///
+        /// Interrupted writes are repeated.
+        ///
+        /// # Errors
+        ///
+        /// As of [`write_all`](Self::write_all). Some first bytes of the number
+        /// may have been written.
+        ///
+        /// # Cancellation
+        ///
+        /// Some first bytes of the number, or all, may have been written.
+        ///
+        /// ```
+        /// use compio_io::io::AsyncWriteExt;
+        ///
+        /// # pollster::block_on(async {
+        /// let mut sink = Vec::new();
+        #[doc = concat!("sink.", stringify!($name), "(42 as ", stringify!($number), ").await?;")]
+        #[doc = concat!("assert_eq!(sink, (42 as ", stringify!($number), ").", stringify!($to), "());")]
+        /// # std::io::Result::Ok(())
+        /// # }).unwrap();
+        /// ```
+        async fn $name(&mut self, number: $number) -> io::Result<()> {
+            self.write_all(number.$to()).await.0
+        }
+    )*};
+}
+
 /// Methods of every [`AsyncWrite`].
 pub trait AsyncWriteExt: AsyncWrite {
     /// Writes all the initialised bytes of `buf`. An interrupted write is
@@ -83,6 +115,31 @@ pub trait AsyncWriteExt: AsyncWrite {
             }
         }
         (Ok(()), buf)
+    }
+
+    write_numbers! {
+        write_u8 u8 "a" to_be_bytes;
+        write_i8 i8 "an" to_be_bytes;
+        write_u16 u16 "a big-endian" to_be_bytes;
+        write_i16 i16 "a big-endian" to_be_bytes;
+        write_u32 u32 "a big-endian" to_be_bytes;
+        write_i32 i32 "a big-endian" to_be_bytes;
+        write_u64 u64 "a big-endian" to_be_bytes;
+        write_i64 i64 "a big-endian" to_be_bytes;
+        write_u128 u128 "a big-endian" to_be_bytes;
+        write_i128 i128 "a big-endian" to_be_bytes;
+        write_f32 f32 "a big-endian" to_be_bytes;
+        write_f64 f64 "a big-endian" to_be_bytes;
+        write_u16_le u16 "a little-endian" to_le_bytes;
+        write_i16_le i16 "a little-endian" to_le_bytes;
+        write_u32_le u32 "a little-endian" to_le_bytes;
+        write_i32_le i32 "a little-endian" to_le_bytes;
+        write_u64_le u64 "a little-endian" to_le_bytes;
+        write_i64_le i64 "a little-endian" to_le_bytes;
+        write_u128_le u128 "a little-endian" to_le_bytes;
+        write_i128_le i128 "a little-endian" to_le_bytes;
+        write_f32_le f32 "a little-endian" to_le_bytes;
+        write_f64_le f64 "a little-endian" to_le_bytes;
     }
 }
 

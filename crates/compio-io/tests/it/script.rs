@@ -4,6 +4,7 @@
 use std::{
     cell::RefCell,
     collections::VecDeque,
+    future::poll_fn,
     io,
     pin::pin,
     task::{Context, Poll, Waker},
@@ -26,6 +27,8 @@ pub(crate) enum Step {
     Fail,
     /// Never completes.
     Hang,
+    /// Is not ready yet when polled first, then does the next step.
+    Wait,
 }
 
 /// A source, or a sink, and the script of its operations.
@@ -58,13 +61,19 @@ impl Scripted {
 
     /// How many bytes the next operation moves at most.
     async fn step(&self) -> io::Result<usize> {
-        let step = self.steps.borrow_mut().pop_front();
-        match step {
-            Some(Step::Move(len)) => Ok(len),
-            Some(Step::Interrupt) => Err(io::ErrorKind::Interrupted.into()),
-            Some(Step::Fail) => Err(io::ErrorKind::ConnectionReset.into()),
-            Some(Step::Hang) => std::future::pending().await,
-            None => Ok(usize::MAX),
+        loop {
+            let step = self.steps.borrow_mut().pop_front();
+            return match step {
+                Some(Step::Move(len)) => Ok(len),
+                Some(Step::Interrupt) => Err(io::ErrorKind::Interrupted.into()),
+                Some(Step::Fail) => Err(io::ErrorKind::ConnectionReset.into()),
+                Some(Step::Hang) => std::future::pending().await,
+                Some(Step::Wait) => {
+                    wait_once().await;
+                    continue;
+                }
+                None => Ok(usize::MAX),
+            };
         }
     }
 }
@@ -155,6 +164,50 @@ pub(crate) fn poll_once<T>(future: impl Future<Output = T>) -> Option<T> {
         Poll::Ready(value) => Some(value),
         Poll::Pending => None,
     }
+}
+
+/// Is ready at the second poll.
+async fn wait_once() {
+    let mut waited = false;
+    poll_fn(|cx| {
+        if std::mem::replace(&mut waited, true) {
+            return Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
+}
+
+/// Polls a future so many times at most and drops it.
+pub(crate) fn poll_times<T>(times: usize, future: impl Future<Output = T>) -> Option<T> {
+    let mut future = pin!(future);
+    let mut cx = Context::from_waker(Waker::noop());
+    (0..times).find_map(|_| match future.as_mut().poll(&mut cx) {
+        Poll::Ready(value) => Some(value),
+        Poll::Pending => None,
+    })
+}
+
+/// Drops one future after the other, each once it has been polled, until one is
+/// ready.
+pub(crate) fn impatiently<T>(mut attempt: impl AsyncFnMut() -> T) -> T {
+    for _ in 0..10_000 {
+        if let Some(value) = poll_once(attempt()) {
+            return value;
+        }
+    }
+    panic!("it never gets ready");
+}
+
+/// Scripts that make a reader or writer wait a lot.
+pub(crate) fn hesitation() -> impl Strategy<Value = Vec<Step>> {
+    let step = proptest::prop_oneof![
+        2 => (1usize..20).prop_map(Step::Move),
+        2 => proptest::strategy::Just(Step::Wait),
+        1 => proptest::strategy::Just(Step::Interrupt),
+    ];
+    proptest::collection::vec(step, 0..60)
 }
 
 /// Scripts that a reader or writer survives: short operations and interrupts.

@@ -190,7 +190,7 @@ proptest! {
             .collect();
         // SAFETY: nothing is written.
         let rooms = unsafe { windows.uninit_slices() }.map(|room| room.len());
-        prop_assert_eq!(rooms.sum::<usize>(), windows.iter().map(IoBuf::buf_capacity).sum());
+        prop_assert_eq!(rooms.sum::<usize>(), windows.iter().map(IoBuf::buf_capacity).sum::<usize>());
         windows.init_from(&payload);
         let after: Vec<_> = windows.into_iter().map(|w| w.into_inner().into_vec()).collect();
         prop_assert_eq!(after, model);

@@ -1,18 +1,26 @@
 //! An open file.
 
-use std::{io, path::Path};
+use std::{
+    fs::{self, FileTimes, Permissions},
+    io,
+    path::Path,
+    time::SystemTime,
+};
 
 use compio_driver::{
     AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd, SharedFd,
-    op::{Close, ReadAt, ReadVectoredAt, StatFd, Sync, WriteAt, WriteVectoredAt},
+    op::{Close, ReadAt, ReadVectoredAt, Sync, WriteAt, WriteVectoredAt},
 };
 use compio_io::{
     buf::{BufResult, IoBuf, IoBufMut, IoVectoredBuf, IoVectoredBufMut},
-    io::{AsyncReadAt, AsyncWriteAt},
+    io::{AsyncReadAt, AsyncSize, AsyncWriteAt},
 };
 
-use super::{Metadata, OpenOptions};
-use crate::runtime;
+use super::{Metadata, OpenOptions, off_thread_with};
+use crate::{
+    runtime,
+    sys::{Attributes, duplicate},
+};
 
 /// An open file. Clones are handles of the same open file.
 ///
@@ -106,8 +114,32 @@ impl File {
             .await
     }
 
+    /// Creates a file, on this thread and at once, and opens it for reading and writing. It must be
+    /// missing.
+    ///
+    /// # Errors
+    ///
+    /// As [`std::fs::File::create_new`].
+    pub fn create_new(path: impl AsRef<Path>) -> io::Result<Self> {
+        OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create_new(true)
+            .open(path)
+    }
+
+    /// How to open a file in other ways: the same as [`OpenOptions::new`].
+    pub fn options() -> OpenOptions {
+        OpenOptions::new()
+    }
+
     /// Takes over a file of std's.
-    pub fn from_std(file: std::fs::File) -> Self {
+    ///
+    /// # Platform differences
+    ///
+    /// On Windows, files that were not opened with `FILE_FLAG_OVERLAPPED`, or were used by another
+    /// thread's runtime, are read and written by the pool of threads.
+    pub fn from_std(file: fs::File) -> Self {
         Self {
             fd: OwnedFd::from(file).into(),
         }
@@ -118,7 +150,7 @@ impl File {
     /// # Errors
     ///
     /// This file, if there are other handles of it or operations under way.
-    pub fn into_std(self) -> Result<std::fs::File, Self> {
+    pub fn into_std(self) -> Result<fs::File, Self> {
         match self.fd.try_unwrap() {
             Ok(fd) => Ok(fd.into()),
             Err(fd) => Err(Self { fd }),
@@ -224,9 +256,88 @@ impl File {
     ///
     /// The system's.
     pub async fn metadata(&self) -> io::Result<Metadata> {
-        runtime::submit(StatFd::new(self.fd.clone()))
-            .await
-            .map(Metadata)
+        Attributes::of_file(&self.fd).await.map(Metadata)
+    }
+
+    /// Makes the file `size` bytes long: what is behind is cut off, what is missing reads as zeros.
+    ///
+    /// # Cancellation
+    ///
+    /// See [`fs`](crate::fs).
+    ///
+    /// # Errors
+    ///
+    /// As [`std::fs::File::set_len`].
+    pub async fn set_len(&self, size: u64) -> io::Result<()> {
+        off_thread_with(&self.fd, move |file| file.set_len(size)).await
+    }
+
+    /// Says who may do what with the file. Those who have opened it already are not concerned.
+    ///
+    /// # Cancellation
+    ///
+    /// See [`fs`](crate::fs).
+    ///
+    /// # Errors
+    ///
+    /// As [`std::fs::File::set_permissions`].
+    pub async fn set_permissions(&self, permissions: Permissions) -> io::Result<()> {
+        off_thread_with(&self.fd, move |file| file.set_permissions(permissions)).await
+    }
+
+    /// Sets the times of the last read and the last change.
+    ///
+    /// # Cancellation
+    ///
+    /// See [`fs`](crate::fs).
+    ///
+    /// # Errors
+    ///
+    /// As [`std::fs::File::set_times`].
+    pub async fn set_times(&self, times: FileTimes) -> io::Result<()> {
+        off_thread_with(&self.fd, move |file| file.set_times(times)).await
+    }
+
+    /// Sets the time of the last change.
+    ///
+    /// # Cancellation
+    ///
+    /// See [`fs`](crate::fs).
+    ///
+    /// # Errors
+    ///
+    /// As [`std::fs::File::set_modified`].
+    pub async fn set_modified(&self, time: SystemTime) -> io::Result<()> {
+        self.set_times(FileTimes::new().set_modified(time)).await
+    }
+
+    /// One more descriptor of the same open file: position, locks and access rights are shared. A
+    /// clone of this handle shares the descriptor, too, and costs nothing; a duplicate can be
+    /// [closed](Self::close), or taken to [another thread](Self::into_std), by itself.
+    ///
+    /// # Platform differences
+    ///
+    /// Windows ties an open file to the first runtime that reads or writes it: duplicates made after
+    /// that, and those on other threads, are read and written by the pool of threads.
+    ///
+    /// # Errors
+    ///
+    /// As [`std::fs::File::try_clone`].
+    ///
+    /// ```
+    /// use compio::fs::File;
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// let file = File::open("Cargo.toml")?;
+    /// let duplicate = file.try_clone()?.into_std().expect("the only handle");
+    /// std::thread::spawn(move || duplicate.metadata())
+    ///     .join()
+    ///     .unwrap()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn try_clone(&self) -> io::Result<Self> {
+        duplicate(self.as_fd()).map(Self::from_std)
     }
 
     /// Closes the file and says what the system thought of that. A drop closes it, too, silently.
@@ -277,6 +388,13 @@ impl AsyncWriteAt for File {
     }
 }
 
+/// What a [`Cursor`](crate::io::Cursor) needs to seek from the end.
+impl AsyncSize for File {
+    async fn size(&self) -> io::Result<u64> {
+        Ok(self.metadata().await?.len())
+    }
+}
+
 impl AsFd for File {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
@@ -289,8 +407,8 @@ impl AsRawFd for File {
     }
 }
 
-impl From<std::fs::File> for File {
-    fn from(file: std::fs::File) -> Self {
+impl From<fs::File> for File {
+    fn from(file: fs::File) -> Self {
         Self::from_std(file)
     }
 }

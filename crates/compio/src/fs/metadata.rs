@@ -1,13 +1,23 @@
 //! What a file system knows about a file.
 
-use std::{io, time::SystemTime};
+use std::{fmt, fs::Permissions, io, time::SystemTime};
 
-use compio_driver::op::Attributes;
+use crate::sys::{Attributes, Kind};
 
-use crate::sys;
-
-/// The attributes of a file, as [`std::fs::Metadata`] has them.
-#[derive(Debug, Clone)]
+/// The attributes of a file, as [`std::fs::Metadata`] has them, and the methods that std has in the
+/// system's `MetadataExt`.
+///
+/// ```
+/// # fn main() -> std::io::Result<()> {
+/// compio::task::block_on(async {
+///     let attributes = compio::fs::metadata("Cargo.toml").await?;
+///     assert!(attributes.is_file() && attributes.len() > 0);
+///     assert!(!attributes.permissions().readonly());
+///     # Ok(())
+/// })
+/// # }
+/// ```
+#[derive(Clone)]
 pub struct Metadata(pub(crate) Attributes);
 
 #[expect(
@@ -20,19 +30,29 @@ impl Metadata {
         self.0.size()
     }
 
+    /// What kind of file it is.
+    pub fn file_type(&self) -> FileType {
+        FileType(self.0.kind())
+    }
+
     /// Whether it is a regular file.
     pub fn is_file(&self) -> bool {
-        sys::is_file(&self.0)
+        self.0.kind().is_file()
     }
 
     /// Whether it is a directory.
     pub fn is_dir(&self) -> bool {
-        sys::is_dir(&self.0)
+        self.0.kind().is_dir()
     }
 
     /// Whether it is a symbolic link.
     pub fn is_symlink(&self) -> bool {
-        sys::is_symlink(&self.0)
+        self.0.kind().is_symlink()
+    }
+
+    /// Who may do what with it.
+    pub fn permissions(&self) -> Permissions {
+        self.0.permissions()
     }
 
     /// Time of the last change of the content.
@@ -41,7 +61,7 @@ impl Metadata {
     ///
     /// [`Unsupported`](io::ErrorKind::Unsupported), if the file system does not keep it.
     pub fn modified(&self) -> io::Result<SystemTime> {
-        kept(self.0.modified())
+        self.0.modified()
     }
 
     /// Time of the last read.
@@ -50,7 +70,7 @@ impl Metadata {
     ///
     /// As for [`modified`](Self::modified).
     pub fn accessed(&self) -> io::Result<SystemTime> {
-        kept(self.0.accessed())
+        self.0.accessed()
     }
 
     /// Time of birth.
@@ -59,10 +79,51 @@ impl Metadata {
     ///
     /// As for [`modified`](Self::modified).
     pub fn created(&self) -> io::Result<SystemTime> {
-        kept(self.0.created())
+        self.0.created()
     }
 }
 
-fn kept(time: Option<SystemTime>) -> io::Result<SystemTime> {
-    time.ok_or_else(|| io::ErrorKind::Unsupported.into())
+impl fmt::Debug for Metadata {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Metadata")
+            .field("file_type", &self.file_type())
+            .field("permissions", &self.permissions())
+            .field("len", &self.len())
+            .field("modified", &self.modified().ok())
+            .field("accessed", &self.accessed().ok())
+            .field("created", &self.created().ok())
+            .finish_non_exhaustive()
+    }
+}
+
+/// What kind of file it is, as [`std::fs::FileType`]. At most one of the three is true: there are
+/// other kinds, too.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct FileType(pub(crate) Kind);
+
+impl FileType {
+    /// Whether it is a directory.
+    pub fn is_dir(&self) -> bool {
+        self.0.is_dir()
+    }
+
+    /// Whether it is a regular file.
+    pub fn is_file(&self) -> bool {
+        self.0.is_file()
+    }
+
+    /// Whether it is a symbolic link.
+    pub fn is_symlink(&self) -> bool {
+        self.0.is_symlink()
+    }
+}
+
+impl fmt::Debug for FileType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FileType")
+            .field("is_file", &self.is_file())
+            .field("is_dir", &self.is_dir())
+            .field("is_symlink", &self.is_symlink())
+            .finish_non_exhaustive()
+    }
 }

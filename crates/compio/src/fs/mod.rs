@@ -1,9 +1,51 @@
-//! Files.
+//! Files and directories.
 //!
-//! Reads and writes are positioned and take `&self`: any number may be under way on one file.
+//! Names, arguments and errors are those of [`std::fs`], and what this module does not say is said
+//! there.
+//!
+//! Reads and writes of a [`File`] are positioned and take `&self`: any number may be under way on one
+//! file.
+//!
+//! | | where it is done |
+//! |---|---|
+//! | [`File`]: reads, writes, sync, metadata; [`OpenOptions::open_async`]; [`metadata`]; [`read`], [`write`](write()), [`append`] | by the kernel's queue, where it has one |
+//! | [`File::open`], [`OpenOptions::open`], [`File::try_clone`] | on this thread, at once |
+//! | all else | on the pool of threads |
+//!
+//! A relative path is looked up from the current directory of the process at the time when a thread,
+//! or the kernel, comes to it.
+//!
+//! # Cancellation
+//!
+//! What has not been begun yet when its future is dropped is not done. What has been begun goes on to
+//! its end, without anybody to hear of it: a file may have been created, renamed or removed all the
+//! same.
 
+mod content;
+mod dir_builder;
 mod file;
+mod lock;
 mod metadata;
+mod off_thread;
 mod open_options;
+mod paths;
+mod read_dir;
 
-pub use self::{file::File, metadata::Metadata, open_options::OpenOptions};
+pub use std::fs::{FileTimes, Permissions, TryLockError};
+
+pub(crate) use self::off_thread::{off_thread, off_thread_with};
+pub use self::{
+    content::{append, read, read_to_string, write},
+    dir_builder::DirBuilder,
+    file::File,
+    metadata::{FileType, Metadata},
+    open_options::OpenOptions,
+    paths::{
+        canonicalize, copy, create_dir, create_dir_all, hard_link, metadata, read_link, remove_dir,
+        remove_dir_all, remove_file, rename, set_permissions, symlink_metadata, try_exists,
+    },
+    read_dir::{DirEntry, ReadDir, read_dir},
+};
+// What only this system has: directories' handles, and symbolic links, which are made in other ways
+// on each.
+pub use crate::sys::fs_here::*;

@@ -3,7 +3,8 @@
 //! Streams are read and written by the traits of [`io`](crate::io), through a reference, too: one
 //! task can read while another writes. `shutdown` is the trait's, as with Tokio: it ends the writing
 //! direction. They belong to their thread; `into_std` and `from_std` take them to another. Options that
-//! have no method here can be set through `socket2::SockRef::from(&socket)`.
+//! have no method here can be set through `socket2::SockRef::from(&socket)`. Named pipes are in
+//! [`windows`].
 //!
 //! # Cancellation
 //!
@@ -41,4 +42,4 @@ pub use self::{
     unix::{UnixListener, UnixSocketAddr, UnixStream},
     unix_datagram::UnixDatagram,
 };
-pub use crate::runtime::BufferPool;
+pub use crate::{runtime::BufferPool, sys::windows};

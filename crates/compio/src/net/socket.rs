@@ -303,31 +303,43 @@ macro_rules! stream {
         writing_half!(WriteHalf<'_, $stream>);
         writing_half!(OwnedWriteHalf<$stream>);
 
-        /// See [`net`](crate::net) about cancellation.
-        impl AsyncRead for &$stream {
+        read_write!(
+            $stream,
+            socket,
+            "See [`net`](crate::net) about cancellation."
+        );
+        descriptor!($stream);
+    };
+}
+
+/// Reading and writing, through a reference, too, by the methods of a field.
+macro_rules! read_write {
+    ($type:ident, $field:ident, $about:literal) => {
+        #[doc = $about]
+        impl AsyncRead for &$type {
             async fn read<B: IoBufMut>(&mut self, buffer: B) -> BufResult<usize, B> {
-                self.socket.recv(buffer).await
+                self.$field.recv(buffer).await
             }
 
             async fn read_vectored<V: IoVectoredBufMut>(
                 &mut self,
                 buffers: V,
             ) -> BufResult<usize, V> {
-                self.socket.recv_vectored(buffers).await
+                self.$field.recv_vectored(buffers).await
             }
         }
 
-        /// See [`net`](crate::net) about cancellation.
-        impl AsyncWrite for &$stream {
+        #[doc = $about]
+        impl AsyncWrite for &$type {
             async fn write<B: IoBuf>(&mut self, buffer: B) -> BufResult<usize, B> {
-                self.socket.send(buffer).await
+                self.$field.send(buffer).await
             }
 
             async fn write_vectored<V: IoVectoredBuf>(
                 &mut self,
                 buffers: V,
             ) -> BufResult<usize, V> {
-                self.socket.send_vectored(buffers).await
+                self.$field.send_vectored(buffers).await
             }
 
             async fn flush(&mut self) -> io::Result<()> {
@@ -335,12 +347,12 @@ macro_rules! stream {
             }
 
             async fn shutdown(&mut self) -> io::Result<()> {
-                self.socket.shutdown(std::net::Shutdown::Write).await
+                self.$field.shutdown(std::net::Shutdown::Write).await
             }
         }
 
-        /// See [`net`](crate::net) about cancellation.
-        impl AsyncRead for $stream {
+        #[doc = $about]
+        impl AsyncRead for $type {
             async fn read<B: IoBufMut>(&mut self, buffer: B) -> BufResult<usize, B> {
                 (&*self).read(buffer).await
             }
@@ -353,8 +365,8 @@ macro_rules! stream {
             }
         }
 
-        /// See [`net`](crate::net) about cancellation.
-        impl AsyncWrite for $stream {
+        #[doc = $about]
+        impl AsyncWrite for $type {
             async fn write<B: IoBuf>(&mut self, buffer: B) -> BufResult<usize, B> {
                 (&*self).write(buffer).await
             }
@@ -374,8 +386,6 @@ macro_rules! stream {
                 (&*self).shutdown().await
             }
         }
-
-        descriptor!($stream);
     };
 }
 
@@ -501,5 +511,5 @@ macro_rules! std_type {
     };
 }
 
-pub(crate) use std_type;
 pub(super) use {descriptor, half, reading_half, stream, writing_half};
+pub(crate) use {read_write, std_type};

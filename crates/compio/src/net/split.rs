@@ -12,11 +12,11 @@ use super::socket::Socket;
 
 /// The reading half of a stream, made by `split`.
 #[derive(Debug)]
-pub struct ReadHalf<'a, S>(pub(super) &'a S);
+pub struct ReadHalf<'a, S>(pub(crate) &'a S);
 
 /// The writing half of a stream, made by `split`.
 #[derive(Debug)]
-pub struct WriteHalf<'a, S>(pub(super) &'a S);
+pub struct WriteHalf<'a, S>(pub(crate) &'a S);
 
 /// The reading half of a stream, made by `into_split`.
 #[derive(Debug)]

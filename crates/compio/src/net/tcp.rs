@@ -14,8 +14,8 @@ use super::{
     address::each,
     options::{internet_options, options, tcp_options},
     socket::{
-        Adopt, BACKLOG, Socket, descriptor, half, internet, reading_half, std_type, stream,
-        writing_half,
+        Adopt, BACKLOG, Socket, descriptor, half, internet, read_write, reading_half, std_type,
+        stream, writing_half,
     },
     split::ShutDown,
 };

@@ -15,7 +15,9 @@ use socket2::Type;
 use super::{
     Incoming, OwnedReadHalf, OwnedWriteHalf, ReadHalf, RecvStream, WriteHalf,
     options::options,
-    socket::{Adopt, BACKLOG, Socket, descriptor, half, reading_half, stream, writing_half},
+    socket::{
+        Adopt, BACKLOG, Socket, descriptor, half, read_write, reading_half, stream, writing_half,
+    },
     split::ShutDown,
 };
 pub use crate::sys::UnixSocketAddr;
@@ -34,6 +36,9 @@ use crate::{runtime::BufferPool, sys};
 /// };
 ///
 /// # fn main() -> std::io::Result<()> {
+/// # if cfg!(windows) {
+/// #     return Ok(());
+/// # }
 /// # let dir = tempfile::tempdir()?;
 /// # let path = dir.path().join("socket");
 /// compio::task::block_on(async {

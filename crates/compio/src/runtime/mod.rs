@@ -6,6 +6,7 @@
 
 mod buffers;
 mod builder;
+mod cancel;
 mod current;
 mod timers;
 mod turn;
@@ -22,7 +23,11 @@ use compio_driver::{AsRawFd, Backend, Driver, Owned, RawFd, Submit};
 use compio_executor::{Executor, JoinHandle, MainWaker};
 
 pub(crate) use self::current::current;
-pub use self::{buffers::BufferPool, builder::RuntimeBuilder};
+pub use self::{
+    buffers::BufferPool,
+    builder::RuntimeBuilder,
+    cancel::{CancelToken, RunCancellable},
+};
 use self::{current::Entered, timers::Timers};
 #[cfg(feature = "time")]
 pub(crate) use self::{current::is_foreign, timers::TimerKey};

@@ -10,20 +10,52 @@ mod dialect;
 #[path = "unix/linux.rs"]
 mod dialect;
 #[cfg(all(feature = "fs", unix))]
+#[path = "unix/dir.rs"]
+mod dir;
+#[cfg(all(feature = "fs", unix))]
 #[path = "unix/fs.rs"]
 mod fs;
 #[cfg(all(feature = "fs", windows))]
 #[path = "windows/fs.rs"]
 mod fs;
+#[cfg(all(feature = "fs", unix))]
+#[path = "unix/metadata.rs"]
+mod metadata;
+#[cfg(all(feature = "fs", windows))]
+#[path = "windows/metadata.rs"]
+mod metadata;
 #[cfg(all(feature = "net", unix))]
 #[path = "unix/net.rs"]
 mod net;
 #[cfg(all(feature = "net", windows))]
 #[path = "windows/net.rs"]
 mod net;
+#[cfg(all(feature = "fs", unix))]
+#[path = "unix/pipe.rs"]
+mod pipe;
+#[cfg(all(feature = "fs", windows))]
+#[path = "windows/pipe.rs"]
+mod pipe;
+#[cfg(all(feature = "fs", target_os = "linux"))]
+#[path = "unix/splice.rs"]
+mod splice;
+#[cfg(all(feature = "fs", unix))]
+#[path = "unix/stdio.rs"]
+mod stdio;
+#[cfg(all(feature = "fs", windows))]
+#[path = "windows/stdio.rs"]
+mod stdio;
+
+#[cfg(all(feature = "net", windows))]
+#[path = "windows/named_pipe.rs"]
+pub mod named_pipe;
 
 #[cfg(feature = "fs")]
-pub(crate) use fs::{SystemOptions, is_dir, is_file, is_symlink, open, open_async};
+pub(crate) use fs::{
+    SystemDirOptions, SystemOptions, duplicate, open, open_async, try_lock, unlock,
+};
+#[cfg(feature = "fs")]
+pub(crate) use metadata::{Attributes, Entry, Kind};
 #[cfg(feature = "net")]
 pub use net::UnixSocketAddr;
 #[cfg(feature = "net")]
@@ -31,3 +63,34 @@ pub(crate) use net::{
     MSG_PEEK, MSG_TRUNC, native_address, path_address, reuse_old_ports, sender_address,
     unix_address, unix_domain,
 };
+#[cfg(feature = "fs")]
+pub(crate) use pipe::{StdFd, wait_readable, wait_writable};
+#[cfg(feature = "fs")]
+pub(crate) use stdio::{Input, Output, Which};
+
+/// What only Windows has: named pipes. There is nothing in here elsewhere.
+#[cfg(feature = "net")]
+pub mod windows {
+    #[cfg(windows)]
+    pub use super::named_pipe;
+}
+
+/// Public names of `fs` that only some systems have.
+#[cfg(feature = "fs")]
+pub(crate) mod fs_here {
+    #[cfg(windows)]
+    pub use super::fs::{symlink_dir, symlink_file};
+    #[cfg(unix)]
+    pub use super::{dir::Dir, fs::symlink};
+}
+
+/// Public names of `pipe` that only some systems have, and what they are called with.
+#[cfg(feature = "fs")]
+pub(crate) mod pipe_here {
+    pub use compio_driver::op::Position;
+
+    #[cfg(unix)]
+    pub use super::pipe::OpenOptions;
+    #[cfg(target_os = "linux")]
+    pub use super::splice::splice;
+}

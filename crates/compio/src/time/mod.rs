@@ -14,7 +14,7 @@ pub use std::time::{Duration, Instant};
 pub use self::{
     interval::{Interval, MissedTickBehavior, interval, interval_at},
     sleep::{Sleep, sleep, sleep_until},
-    timeout::{Elapsed, Timeout, timeout, timeout_at},
+    timeout::{CancelAfter, Elapsed, Timeout, cancel_after, timeout, timeout_at},
 };
 
 /// Where a deadline lies beyond what an [`Instant`] can say: that is never.

@@ -12,6 +12,7 @@ use std::{
 use pin_project_lite::pin_project;
 
 use super::{Duration, Instant, Sleep, after, sleep_until};
+use crate::runtime::{CancelToken, RunCancellable};
 
 /// Gives a future `duration`, counted from this call.
 ///
@@ -24,7 +25,8 @@ use super::{Duration, Instant, Sleep, after, sleep_until};
 /// # Cancellation
 ///
 /// When the time is up, the future is kept until the timeout itself is dropped, which cancels it:
-/// what an operation does that is cancelled but succeeds all the same is said at each operation.
+/// what an operation does that is cancelled but succeeds all the same is said at each operation. So
+/// a late success is lost, with the buffer; [`cancel_after`] loses neither.
 ///
 /// ```
 /// use std::{future, time::Duration};
@@ -101,5 +103,82 @@ impl Error for Elapsed {}
 impl From<Elapsed> for io::Error {
     fn from(_: Elapsed) -> Self {
         io::ErrorKind::TimedOut.into()
+    }
+}
+
+/// Gives a future `duration`, counted from this call, and loses nothing of it: when the time is up,
+/// the operations that it waits for are given up as by a
+/// [`CancelToken`](crate::runtime::CancelToken), and it goes on to its end with what comes of them:
+/// the error `ECANCELED`, or a late success; and the buffer in any case.
+///
+/// Only operations are given up. A future that waits for something else than these takes as long as
+/// it takes.
+///
+/// # Cancellation
+///
+/// Dropping it drops the future, which cancels as without a limit.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use compio::{
+///     io::{AsyncRead, AsyncWriteExt},
+///     net::{TcpListener, TcpStream},
+///     time::cancel_after,
+/// };
+///
+/// # fn main() -> std::io::Result<()> {
+/// compio::task::block_on(async {
+///     let listener = TcpListener::bind("127.0.0.1:0").await?;
+///     let mut client = TcpStream::connect(listener.local_addr()?).await?;
+///     let (mut server, _) = listener.accept().await?;
+///
+///     let patience = Duration::from_millis(1);
+///     let (read, buffer) = cancel_after(patience, client.read(Vec::with_capacity(100))).await;
+///     assert!(read.is_err());
+///
+///     // Nothing that comes later is missed, and the buffer serves again.
+///     server.write_all("hello").await.0?;
+///     let (read, buffer) = client.read(buffer).await;
+///     assert_eq!((read?, &buffer[..]), (5, &b"hello"[..]));
+///     # Ok(())
+/// })
+/// # }
+/// ```
+pub fn cancel_after<F: IntoFuture>(duration: Duration, future: F) -> CancelAfter<F::IntoFuture> {
+    let token = CancelToken::new();
+    CancelAfter {
+        future: token.run(future),
+        token,
+        sleep: sleep_until(after(duration)),
+    }
+}
+
+pin_project! {
+    /// The future of [`cancel_after`].
+    #[must_use = "futures do nothing unless awaited"]
+    #[derive(Debug)]
+    pub struct CancelAfter<F> {
+        #[pin]
+        future: RunCancellable<F>,
+        token: CancelToken,
+        sleep: Sleep,
+    }
+}
+
+impl<F: Future> Future for CancelAfter<F> {
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        let mut this = self.project();
+        if let Poll::Ready(output) = this.future.as_mut().poll(cx) {
+            return Poll::Ready(output);
+        }
+        if this.token.is_cancelled() || Pin::new(this.sleep).poll(cx).is_pending() {
+            return Poll::Pending;
+        }
+        this.token.cancel();
+        // What is not begun any more is refused at once.
+        this.future.poll(cx)
     }
 }

@@ -1,7 +1,6 @@
 //! A runtime within somebody else's event loop.
 
 use std::{
-    os::fd::AsRawFd,
     pin::pin,
     task::{Context, Poll, Waker},
     thread,
@@ -10,25 +9,12 @@ use std::{
 
 use compio::{
     io::AsyncRead,
-    net::UnixStream,
     runtime::Runtime,
     task::{JoinHandle, spawn, spawn_blocking},
     time::sleep,
 };
 
-use crate::support::{Flag, LONG};
-
-/// Whether the runtime's descriptor is readable, at the latest after this time.
-fn readable(runtime: &Runtime, timeout: Duration) -> bool {
-    let mut entry = libc::pollfd {
-        fd: runtime.as_raw_fd(),
-        events: libc::POLLIN,
-        revents: 0,
-    };
-    let timeout = timeout.as_micros().div_ceil(1000).try_into().unwrap();
-    // SAFETY: one entry, which outlives the call.
-    unsafe { libc::poll(&mut entry, 1, timeout) > 0 }
-}
+use crate::support::{Flag, LONG, is_readable, streams};
 
 /// An outer loop that relies on the descriptor and on `current_timeout` alone.
 fn drive<T>(runtime: &Runtime, task: JoinHandle<T>) -> T {
@@ -40,8 +26,8 @@ fn drive<T>(runtime: &Runtime, task: JoinHandle<T>) -> T {
             return output.expect("no panic");
         }
         match runtime.current_timeout() {
-            Some(timeout) => drop(readable(runtime, timeout)),
-            None => assert!(readable(runtime, LONG), "nothing makes it readable"),
+            Some(timeout) => drop(is_readable(runtime, timeout)),
+            None => assert!(is_readable(runtime, LONG), "nothing makes it readable"),
         }
         runtime.poll(Some(Duration::ZERO)).unwrap();
     }
@@ -59,7 +45,7 @@ fn a_timer_wakes_the_outer_loop() {
 #[test]
 fn a_socket_wakes_the_outer_loop() {
     let runtime = Runtime::new().unwrap();
-    let (mut ours, theirs) = UnixStream::pair().unwrap();
+    let (mut ours, theirs) = streams();
     let theirs = theirs.into_std().unwrap();
     let task = runtime.spawn(async move { ours.read(Vec::with_capacity(8)).await.1 });
     let writer = thread::spawn(move || {
@@ -137,7 +123,7 @@ fn a_wake_after_current_timeout_is_seen_without_a_sleep() {
     assert_eq!(runtime.current_timeout(), None);
     thread::spawn(move || flag.raise()).join().unwrap();
     assert_eq!(runtime.current_timeout(), Some(Duration::ZERO));
-    assert!(readable(&runtime, LONG));
+    assert!(is_readable(&runtime, LONG));
     runtime.block_on(task).unwrap();
 }
 

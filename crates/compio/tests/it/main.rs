@@ -1,11 +1,17 @@
 //! The runtime, files and sockets, as a user meets them, against the real kernel.
 
 mod cancel;
+mod cancel_token;
 mod economy;
 mod embedding;
 mod fairness;
 mod fs;
 mod interval;
+#[cfg(feature = "framed")]
+mod io_framed;
+#[cfg(feature = "futures-io")]
+mod io_futures;
+mod io_streams;
 mod macros;
 mod nesting;
 mod net;
@@ -15,7 +21,11 @@ mod shutdown;
 mod support;
 mod task;
 mod time;
+#[cfg(unix)]
+mod unix;
 mod wakes;
+#[cfg(windows)]
+mod windows;
 
 /// What is leaked on purpose, by name of the test, for builds with a leak detector: it asks here.
 #[unsafe(no_mangle)]

@@ -12,14 +12,13 @@ use std::{
 
 use compio::{
     io::AsyncRead,
-    net::UnixStream,
     op::Nop,
     runtime::{Runtime, submit},
     task::{JoinHandle, block_on, spawn, yield_now},
     time::{Sleep, sleep},
 };
 
-use crate::support::{Deaths, Flag, LONG, on_drop, run};
+use crate::support::{Deaths, Flag, LONG, on_drop, run, streams};
 
 /// A destructor that does all that destructors had better not do.
 fn meddler(deaths: &Deaths) -> impl Sized + use<> {
@@ -33,7 +32,7 @@ fn meddler(deaths: &Deaths) -> impl Sized + use<> {
         // Begun, and given up.
         let _ = pin!(sleep(Duration::from_secs(1_000))).poll(&mut cx);
         let _ = pin!(submit(Nop::new())).poll(&mut cx);
-        let (mut one, _other) = UnixStream::pair().expect("a pair");
+        let (mut one, _other) = streams();
         let _ = pin!(one.read(Vec::with_capacity(8))).poll(&mut cx);
     })
 }
@@ -80,7 +79,7 @@ fn a_destructor_of_a_buffer_meddles_with_a_runtime_that_is_dropped() {
     }
     let deaths = Deaths::default();
     let runtime = Runtime::new().unwrap();
-    let (mut ours, theirs) = UnixStream::pair().unwrap();
+    let (mut ours, theirs) = streams();
     runtime.block_on(async {
         // Until the socket takes no more.
         for _ in 0..64 {
@@ -178,13 +177,13 @@ fn a_thread_local_keeps_a_handle_to_the_end() {
 
 #[test]
 fn a_thread_local_keeps_a_socket_to_the_end() {
-    check_kept(|| Box::new(UnixStream::pair().unwrap()));
+    check_kept(|| Box::new(streams()));
 }
 
 #[test]
 fn a_thread_local_keeps_an_operation_in_flight_to_the_end() {
     check_kept(|| {
-        let (mut ours, theirs) = UnixStream::pair().unwrap();
+        let (mut ours, theirs) = streams();
         let mut read = Box::pin(async move { ours.read(Vec::with_capacity(8)).await });
         block_on(crate::support::begin(&mut read));
         block_on(yield_now());
@@ -322,7 +321,7 @@ fn exits_in_a_task() {
     block_on(async {
         let mut nap: Sleep = sleep(Duration::from_secs(1_000));
         crate::support::begin(&mut nap).await;
-        let (mut ours, _theirs) = UnixStream::pair().unwrap();
+        let (mut ours, _theirs) = streams();
         drop(spawn(async move { ours.read(Vec::with_capacity(8)).await }));
         drop(spawn(hold(meddler(&deaths))));
         yield_now().await;

@@ -11,16 +11,15 @@ use std::{
 };
 
 use compio::{
-    driver::{AsRawFd, BackendKind, Pool},
-    fs::File,
+    driver::Pool,
     io::AsyncRead,
-    net::{TcpListener, TcpStream, UdpSocket, UnixStream},
+    net::{TcpListener, UdpSocket},
     runtime::Runtime,
     task::{spawn, spawn_blocking, yield_now},
     time::sleep,
 };
 
-use crate::support::{Canary, Deaths, LONG, on_drop, tcp_pair};
+use crate::support::{Canary, Deaths, LONG, on_drop, pipe_in, scratch, streams, tcp_pair};
 
 #[test]
 fn a_runtime_is_dropped_with_receives_in_flight() {
@@ -29,7 +28,7 @@ fn a_runtime_is_dropped_with_receives_in_flight() {
     let peers = runtime.block_on(async {
         let mut peers = Vec::new();
         for _ in 0..100 {
-            let (mut ours, theirs) = UnixStream::pair().unwrap();
+            let (mut ours, theirs) = streams();
             let buffer = Canary::new(&deaths);
             drop(spawn(async move { ours.read(buffer).await }));
             peers.push(theirs.into_std().unwrap());
@@ -49,8 +48,7 @@ fn a_runtime_is_dropped_with_receives_in_flight() {
 fn a_runtime_is_dropped_with_reads_of_a_pipe_in_flight() {
     let deaths = Deaths::default();
     let runtime = Runtime::new().unwrap();
-    let (reader, mut writer) = std::io::pipe().unwrap();
-    let reader = File::from_std(std::os::fd::OwnedFd::from(reader).into());
+    let (reader, mut writer) = pipe_in();
     for _ in 0..10 {
         let (reader, buffer) = (reader.clone(), Canary::new(&deaths));
         drop(runtime.spawn(async move { reader.read_at(buffer, 0).await }));
@@ -82,27 +80,6 @@ fn a_runtime_is_dropped_with_accepts_and_datagrams_awaited() {
 }
 
 #[test]
-fn a_runtime_is_dropped_with_the_opening_of_a_fifo_in_flight() {
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("fifo");
-    let c_path = std::ffi::CString::new(path.as_os_str().as_encoded_bytes()).unwrap();
-    // SAFETY: a string that ends with a zero.
-    assert_eq!(unsafe { libc::mkfifo(c_path.as_ptr(), 0o600) }, 0);
-    let runtime = Runtime::new().unwrap();
-    // A thread that waits for a reader cannot be called back; the ring can.
-    if runtime.backend().kind() != BackendKind::IoUring
-        || std::env::var_os("COMPIO_URING_WITHOUT").is_some()
-    {
-        return;
-    }
-    let open = runtime.spawn(File::create_async(path));
-    runtime.block_on(sleep(Duration::from_millis(5)));
-    assert!(!open.is_finished());
-    drop(runtime);
-    assert!(open.is_finished());
-}
-
-#[test]
 fn a_runtime_is_dropped_with_timers_set() {
     let deaths = Deaths::default();
     let runtime = Runtime::new().unwrap();
@@ -122,7 +99,7 @@ fn a_runtime_is_dropped_with_timers_set() {
 fn a_runtime_is_dropped_with_operations_that_were_never_submitted() {
     let deaths = Deaths::default();
     let runtime = Runtime::builder().entries(4).build().unwrap();
-    let (ours, _theirs) = runtime.enter(UnixStream::pair).unwrap();
+    let (ours, _theirs) = runtime.enter(streams);
     let ours = std::rc::Rc::new(ours);
     for _ in 0..100 {
         let (ours, buffer) = (ours.clone(), Canary::new(&deaths));
@@ -204,7 +181,7 @@ fn a_thread_that_ends_drops_its_own_runtime() {
         let mark = dropped.clone();
         let guard = on_drop(move || mark.raise());
         let peer = compio::task::block_on(async {
-            let (mut ours, theirs) = UnixStream::pair().unwrap();
+            let (mut ours, theirs) = streams();
             drop(spawn(async move {
                 let _guard = guard;
                 ours.read(Vec::with_capacity(8)).await
@@ -227,38 +204,18 @@ fn objects_outlive_the_runtime_that_used_them() {
         drop(client);
         let (read, _) = server.read(Vec::with_capacity(8)).await;
         assert_eq!(read.unwrap(), 0);
-        assert!(server.as_raw_fd() >= 0);
     });
 }
 
 #[test]
 fn an_operation_on_a_dead_runtime_fails_and_gives_its_buffer_back() {
     let runtime = Runtime::new().unwrap();
-    let file = File::open("/dev/zero").unwrap();
-    let fd = compio::driver::SharedFd::from(std::os::fd::OwnedFd::from(file.into_std().unwrap()));
+    let file = scratch(b"content").into_std().unwrap();
+    let fd = compio::driver::SharedFd::from(compio::driver::OwnedFd::from(file));
     let read = compio::op::ReadAt::new(fd, 0, Vec::with_capacity(77));
     let read = runtime.enter(|| compio::runtime::submit(read));
     drop(runtime);
     let (result, buffer) = crate::support::run(read);
     assert!(result.is_err());
     assert!(buffer.is_empty() && buffer.capacity() >= 77);
-}
-
-#[test]
-fn a_connection_under_way_is_given_up() {
-    // Room for one that nobody accepts: the next one waits.
-    let listener =
-        socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
-    let loopback = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
-    listener.bind(&loopback.into()).unwrap();
-    listener.listen(0).unwrap();
-    let address = listener.local_addr().unwrap().as_socket().unwrap();
-    let _first = std::net::TcpStream::connect(address).unwrap();
-
-    let runtime = Runtime::new().unwrap();
-    let connect = runtime.spawn(TcpStream::connect(address));
-    runtime.block_on(sleep(Duration::from_millis(2)));
-    assert!(!connect.is_finished());
-    drop(runtime);
-    assert!(connect.is_finished());
 }

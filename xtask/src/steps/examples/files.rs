@@ -1,4 +1,5 @@
-//! The two examples that print Cargo.toml, and how quickstart says which backend ran.
+//! The two examples that print Cargo.toml, and how quickstart says which backend ran; and the one
+//! that only says where it would run.
 
 use std::fs;
 
@@ -44,6 +45,16 @@ pub(crate) fn driver(run: &mut Run) -> Outcome {
             "{}, or not Cargo.toml's text:\n{text}",
             printed.status
         ))
+    }
+}
+
+/// What it does is Windows' alone; that it says so is for the others.
+pub(crate) fn watch(run: &mut Run) -> Outcome {
+    let printed = example(run, "watch").print_within(LIMIT)?;
+    if printed.status.success() && printed.stderr.contains("for Windows") {
+        Ok(())
+    } else {
+        Err(format!("{}: {}", printed.status, printed.stderr))
     }
 }
 

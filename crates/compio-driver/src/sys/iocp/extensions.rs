@@ -4,9 +4,10 @@ use std::{mem, ptr, sync::OnceLock};
 
 use windows_sys::{
     Win32::Networking::WinSock::{
-        LPFN_ACCEPTEX, LPFN_CONNECTEX, LPFN_GETACCEPTEXSOCKADDRS, LPFN_WSARECVMSG,
-        SIO_GET_EXTENSION_FUNCTION_POINTER, SOCKET, WSAEOPNOTSUPP, WSAID_ACCEPTEX, WSAID_CONNECTEX,
-        WSAID_GETACCEPTEXSOCKADDRS, WSAID_WSARECVMSG, WSAIoctl,
+        LPFN_ACCEPTEX, LPFN_CONNECTEX, LPFN_DISCONNECTEX, LPFN_GETACCEPTEXSOCKADDRS,
+        LPFN_WSARECVMSG, SIO_GET_EXTENSION_FUNCTION_POINTER, SOCKET, WSAEOPNOTSUPP, WSAID_ACCEPTEX,
+        WSAID_CONNECTEX, WSAID_DISCONNECTEX, WSAID_GETACCEPTEXSOCKADDRS, WSAID_WSARECVMSG,
+        WSAIoctl,
     },
     core::GUID,
 };
@@ -17,7 +18,7 @@ use crate::sys::windows::last_error;
 /// that come with the system have one.
 macro_rules! extension {
     ($name:ident, $guid:ident, $call:ty) => {
-        pub(super) fn $name(socket: SOCKET) -> Result<<$call as Call>::Function, i32> {
+        pub(in crate::sys) fn $name(socket: SOCKET) -> Result<<$call as Call>::Function, i32> {
             static FOUND: OnceLock<<$call as Call>::Function> = OnceLock::new();
             if let Some(found) = FOUND.get() {
                 return Ok(*found);
@@ -36,10 +37,11 @@ extension!(
     LPFN_GETACCEPTEXSOCKADDRS
 );
 extension!(connect_ex, WSAID_CONNECTEX, LPFN_CONNECTEX);
+extension!(disconnect_ex, WSAID_DISCONNECTEX, LPFN_DISCONNECTEX);
 extension!(recv_msg, WSAID_WSARECVMSG, LPFN_WSARECVMSG);
 
 /// The pointer in an optional one.
-pub(super) trait Call: Default {
+pub(in crate::sys) trait Call: Default {
     type Function: Copy;
     fn function(self) -> Option<Self::Function>;
 }

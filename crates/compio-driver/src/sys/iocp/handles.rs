@@ -3,8 +3,8 @@
 //!
 //! A handle is attached to one port for life, by its first operation here, so that an accepted
 //! socket can still move to another thread before it is used. Numbers of handles are used again:
-//! what is remembered of one holds for the [life](life_of) of a [`SharedFd`](crate::SharedFd), and
-//! of a bare number nothing is remembered.
+//! what is remembered of one holds for the [life](held) of a [`SharedFd`](crate::SharedFd). Of a
+//! bare number nothing is remembered, unless it was [attached](crate::Poller::attach) by hand.
 
 use std::{collections::HashMap, mem, ptr};
 
@@ -23,7 +23,7 @@ use windows_sys::Win32::{
 use super::port::Port;
 use crate::sys::{
     RawFd,
-    windows::{last_error, life_of},
+    windows::{held, last_error},
 };
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,10 +43,11 @@ pub(super) enum Route {
     Packet,
     /// By a packet, unless the call returns with success.
     PacketUnlessImmediate,
-    /// By an event: the socket belongs to another port, or to this one already.
+    /// By an event: the handle is for overlapped calls, and belongs to another port, or to this one
+    /// already.
     Event,
-    /// Not at all: the handle is not for overlapped calls, or belongs to another port. A thread
-    /// has to wait.
+    /// Not at all, as far as is known: the handle is not for overlapped calls, or belongs to another
+    /// port. A thread has to wait.
     Thread,
 }
 
@@ -59,6 +60,8 @@ pub(super) struct Known {
 #[derive(Default)]
 pub(super) struct Handles {
     known: HashMap<RawFd, (u64, Known)>,
+    /// Bare numbers that were attached by hand.
+    bare: HashMap<RawFd, Known>,
 }
 
 impl Handles {
@@ -70,17 +73,41 @@ impl Handles {
         is_transfer: bool,
         port: &Port,
     ) -> Result<Known, i32> {
-        let Some(life) = life_of(fd) else {
-            return attach(fd, is_transfer, port);
+        let Some(held) = held(fd) else {
+            return self.attach_bare(fd, is_transfer, port);
         };
         if let Some((since, known)) = self.known.get(&fd)
-            && *since == life
+            && *since == held.life
         {
             return Ok(*known);
         }
-        let known = attach(fd, is_transfer, port)?;
-        self.known.insert(fd, (life, known));
+        let mut known = attach(fd, is_transfer, port)?;
+        // It belongs to another port, then.
+        if known.route == Route::Thread && held.is_overlapped {
+            known.route = Route::Event;
+        }
+        self.known.insert(fd, (held.life, known));
         Ok(known)
+    }
+
+    /// Attaches by hand: from now on the number stands for this handle.
+    pub(super) fn attach_by_hand(&mut self, fd: RawFd, port: &Port) -> Result<(), i32> {
+        let known = self.attach(fd, true, port)?;
+        self.bare.insert(fd, known);
+        Ok(())
+    }
+
+    fn attach_bare(&mut self, fd: RawFd, is_transfer: bool, port: &Port) -> Result<Known, i32> {
+        let known = attach(fd, is_transfer, port)?;
+        match known.route {
+            // It belongs to a port already. If it was attached by hand, that is this one.
+            Route::Event | Route::Thread => Ok(self.bare.get(&fd).copied().unwrap_or(known)),
+            // It is another than before.
+            Route::Packet | Route::PacketUnlessImmediate => {
+                self.bare.remove(&fd);
+                Ok(known)
+            }
+        }
     }
 }
 

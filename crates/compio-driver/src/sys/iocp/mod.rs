@@ -10,8 +10,12 @@
 //! of the call's end: by a packet, by the call's own success where packets are skipped then, or by
 //! its error. A cancel is a wish: what is cancelled is told of, too. Only then is the flight
 //! answered, and its cell may be used again.
+//!
+//! A packet says where to look, and no more: others' calls make some, too, and some come late. What
+//! it points at must be a scratch of ours, and what was asked there must be over.
 
-mod extensions;
+mod cells;
+pub(in crate::sys) mod extensions;
 mod handles;
 mod port;
 mod raw;
@@ -35,6 +39,7 @@ use windows_sys::Win32::{
 };
 
 use self::{
+    cells::Cells,
     handles::{Handles, Route},
     port::{Port, Subject},
     scratch::Ask,
@@ -66,10 +71,13 @@ const KNOCK_EVERY: Duration = Duration::from_millis(1);
 pub(crate) struct Backend {
     port: Arc<Port>,
     handles: Handles,
+    cells: Cells,
     /// Room for what the port gives.
     packets: Box<[OVERLAPPED_ENTRY]>,
-    /// How many calls the port will tell of.
+    /// How many flights will be answered after a packet.
     expected: usize,
+    /// Whether somebody else waits for the port: what has woken him is still there.
+    is_watched: bool,
     /// Answers to be reported by the next wait.
     answered: VecDeque<(Key, Answer)>,
     /// Waits for readiness that no call tells of: the socket, and the bits.
@@ -111,8 +119,10 @@ pub(crate) fn choose(
     let backend = Backend {
         port,
         handles: Handles::default(),
+        cells: Cells::default(),
         packets: vec![no_packet; PACKETS_MAX].into(),
         expected: 0,
+        is_watched: false,
         answered: VecDeque::new(),
         knocking: Vec::new(),
         instant_left: INSTANT_MAX,
@@ -146,10 +156,10 @@ impl Event {
         Ok(Self(Arc::new(Port::new()?)))
     }
 
-    /// Ends the sleep. Callable from any thread, and never blocking.
+    /// Ends the sleep. Callable from any thread.
     pub(crate) fn signal(&self) {
-        // It fails where the system is out of memory: there is nobody to tell.
-        let _ = self.0.post(Subject::Wake, ptr::null_mut());
+        // Nobody would come again for a wake that is lost.
+        self.0.post_surely(Subject::Wake, ptr::null_mut());
     }
 }
 
@@ -178,10 +188,8 @@ impl Backend {
 
     /// Attaches the handle to the port for the rest of its life.
     pub(crate) fn attach(&mut self, fd: RawFd) -> io::Result<()> {
-        match self.handles.attach(fd, true, &self.port) {
-            Ok(_) => Ok(()),
-            Err(code) => Err(io::Error::from_raw_os_error(code)),
-        }
+        let attached = self.handles.attach_by_hand(fd, &self.port);
+        attached.map_err(io::Error::from_raw_os_error)
     }
 
     /// # Safety
@@ -196,6 +204,7 @@ impl Backend {
     ) -> Launch {
         // SAFETY: passed on from this function; the flight has not begun.
         unsafe {
+            self.cells.add(scratch);
             if let Some((fd, is_transfer)) = subject_of(request) {
                 return self.launch_overlapped(key, request, fd, is_transfer, scratch);
             }
@@ -298,8 +307,12 @@ impl Backend {
                 }
             };
             match begun {
-                Begun::Over(answer) => {
+                Begun::Over(Ok(value)) => {
                     (*scratch).clear();
+                    return self.answer(key, Ok(value));
+                }
+                Begun::Over(Err(code)) => {
+                    let answer = (*scratch).fail(code);
                     return self.answer(key, answer);
                 }
                 Begun::Success if known.route != Route::Packet => {
@@ -327,10 +340,13 @@ impl Backend {
         // SAFETY: by this function's contract.
         unsafe {
             CancelIoEx(as_handle((*scratch).fd), &raw const (*scratch).overlapped);
-            (*scratch).wait_for_end();
-            (*scratch).clear();
+            Scratch::wait_for_end(scratch);
+            match (*scratch).finish() {
+                Err(ECANCELED) => Err(code),
+                // It came first, and must not be lost.
+                answer => answer,
+            }
         }
-        Err(code)
     }
 
     /// # Safety
@@ -363,7 +379,7 @@ impl Backend {
                 | Ask::Connect
                 | Ask::Accept { .. }
                 | Ask::Readable { .. }
-                | Ask::Raw => {
+                | Ask::Raw(_) => {
                     // What is over already is not found.
                     CancelIoEx(as_handle((*scratch).fd), &raw const (*scratch).overlapped);
                 }
@@ -387,7 +403,7 @@ impl Backend {
         };
         let waited = if timeout != Some(Duration::ZERO) && self.answered.is_empty() {
             self.sleep(timeout, notifier)
-        } else if self.expected > 0 {
+        } else if self.expected > 0 || self.is_watched {
             self.take(Some(Duration::ZERO))
         } else {
             Ok(())
@@ -433,6 +449,7 @@ impl Backend {
 
     /// Takes all packets that are there, and waits for the first.
     fn take(&mut self, mut timeout: Option<Duration>) -> io::Result<()> {
+        self.is_watched = false;
         loop {
             self.takes += 1;
             let count = self.port.take(&mut self.packets, timeout)?;
@@ -442,11 +459,17 @@ impl Backend {
                     continue;
                 }
                 let scratch: *mut Scratch = packet.lpOverlapped.cast();
-                // SAFETY: packets about anything else come from calls and waits that were begun
-                // here. Their scratch is kept until they are answered, which is now.
-                let answer = unsafe { (*scratch).finish() };
-                // SAFETY: likewise.
-                let key = unsafe { (*scratch).key };
+                if !self.cells.contain(scratch) {
+                    continue;
+                }
+                // SAFETY: the scratch of a cell, which is there for as long as the driver. It is
+                // finished if what was asked is over: nobody but this thread uses it then.
+                let (key, answer) = unsafe {
+                    if !Scratch::is_over(scratch) {
+                        continue;
+                    }
+                    ((*scratch).key, (*scratch).finish())
+                };
                 self.expected -= 1;
                 self.answered.push_back((key, answer));
             }
@@ -475,7 +498,8 @@ impl Backend {
 
     /// For a sleep outside of [`wait`](Self::wait). False if there is something to do already.
     pub(crate) fn prepare_to_sleep(&mut self, notifier: &Notifier) -> bool {
-        self.answered.is_empty() && self.knocking.is_empty() && notifier.park()
+        self.is_watched = self.answered.is_empty() && self.knocking.is_empty() && notifier.park();
+        self.is_watched
     }
 
     fn answer(&mut self, key: Key, answer: Answer) -> Launch {

@@ -3,7 +3,7 @@
 use std::{
     io,
     os::windows::io::{AsRawHandle, FromRawHandle, OwnedHandle},
-    ptr,
+    ptr, thread,
     time::Duration,
 };
 
@@ -70,6 +70,14 @@ impl Port {
             return Err(last_error());
         }
         Ok(())
+    }
+
+    /// Queues a packet, for somebody who would wait for ever without it. Where the system is out of
+    /// memory there is nobody to tell, and it may have some in a moment.
+    pub(super) fn post_surely(&self, subject: Subject, overlapped: *mut OVERLAPPED) {
+        while self.post(subject, overlapped).is_err() {
+            thread::sleep(Duration::from_millis(1));
+        }
     }
 
     /// Takes packets, and waits for the first of them. Returns how many came.

@@ -1,6 +1,6 @@
 //! Overlapped calls that are made elsewhere.
 
-use std::ffi::c_void;
+use std::{cell::Cell, ffi::c_void};
 
 use windows_sys::Win32::Foundation::ERROR_IO_PENDING;
 
@@ -11,11 +11,13 @@ use crate::{
 
 /// An overlapped call in words of its own: what [`Request::Raw`](crate::request::Request::Raw)
 /// points to on Windows.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct RawEntry {
     pub(in crate::sys) fd: RawFd,
     pub(in crate::sys) begin: Begin,
     pub(in crate::sys) data: *mut (),
+    /// Written before the answer is reported.
+    pub(in crate::sys) transferred: Cell<u32>,
 }
 
 /// Makes the call. It is given the handle, the address of the `OVERLAPPED` that the call is to be
@@ -29,7 +31,8 @@ pub enum Begun {
     Success,
     /// With `ERROR_IO_PENDING`: its end is told of later.
     Pending,
-    /// With anything else, which may mean success nevertheless: its end is not told of.
+    /// With anything else, which may mean success nevertheless: its end is not told of. (That of a
+    /// warning is, such as `ERROR_MORE_DATA`; the backend sees to that.)
     Over(Answer),
 }
 
@@ -43,9 +46,23 @@ impl RawEntry {
     /// # Safety
     ///
     /// `begin` makes one call with the `OVERLAPPED` that it is given, does nothing else with it,
-    /// and says truly how the call has returned. The call is the last thing that it does.
+    /// and says truly how the call has returned. The call is the last thing that it does. It does
+    /// not unwind, and does not use the driver, which is busy with it.
+    ///
+    /// Before the call, `begin` may set the offset in the `OVERLAPPED`, but not its event.
     pub unsafe fn new(fd: RawFd, begin: Begin, data: *mut ()) -> Self {
-        Self { fd, begin, data }
+        Self {
+            fd,
+            begin,
+            data,
+            transferred: Cell::new(0),
+        }
+    }
+
+    /// How many bytes the call has transferred, once it is over. One that has failed may have
+    /// transferred some, too: what fits, where its error says that there is more.
+    pub fn transferred(&self) -> usize {
+        self.transferred.get() as usize
     }
 }
 

@@ -5,10 +5,11 @@ use std::{
     mem,
     os::windows::io::{AsRawSocket, IntoRawSocket, OwnedSocket},
     ptr,
+    sync::atomic::{AtomicUsize, Ordering::Acquire},
 };
 
 use windows_sys::Win32::{
-    Foundation::{ERROR_BROKEN_PIPE, ERROR_HANDLE_EOF, ERROR_MORE_DATA},
+    Foundation::{ERROR_BROKEN_PIPE, ERROR_HANDLE_EOF, ERROR_MORE_DATA, STATUS_PENDING},
     Networking::WinSock::{
         MSG_TRUNC, SO_UPDATE_ACCEPT_CONTEXT, SO_UPDATE_CONNECT_CONTEXT, SOCKADDR, SOCKADDR_STORAGE,
         SOCKET, SOL_SOCKET, WSAEMSGSIZE, WSAESHUTDOWN, WSAGetOverlappedResult, setsockopt,
@@ -16,7 +17,7 @@ use windows_sys::Win32::{
     System::IO::{GetOverlappedResult, OVERLAPPED},
 };
 
-use super::{extensions, wait::Wait};
+use super::{extensions, raw::RawEntry, wait::Wait};
 use crate::{
     flight::Key,
     request::{Answer, Message, PeerAddress, ready},
@@ -53,6 +54,8 @@ pub(crate) struct Scratch {
     pub(super) room: Option<Box<AcceptRoom>>,
     /// Where something has to be waited for.
     pub(super) wait: Option<Wait>,
+    /// Whether the backend has seen this scratch before.
+    pub(super) is_known: bool,
 }
 
 /// What has been asked, as far as the end has to know.
@@ -78,7 +81,7 @@ pub(super) enum Ask {
     },
     /// That a handle is signalled.
     Signal,
-    Raw,
+    Raw(*const RawEntry),
 }
 
 /// Which call receives a message.
@@ -103,6 +106,7 @@ impl Scratch {
             ask: Ask::Nothing,
             room: None,
             wait: None,
+            is_known: false,
         }
     }
 
@@ -120,46 +124,117 @@ impl Scratch {
         self.wait = None;
     }
 
+    /// Whether the end of what has been asked has come. A packet alone does not say so: a call that
+    /// returns with a warning is over, and a packet comes nevertheless, when the cell may be in use
+    /// again.
+    ///
+    /// # Safety
+    ///
+    /// The scratch is valid. A call may be under way.
+    pub(super) unsafe fn is_over(this: *mut Self) -> bool {
+        // SAFETY: by this function's contract. While a call is under way nothing of its OVERLAPPED
+        // is looked at but this number, which is aligned and lives as long.
+        unsafe {
+            match (*this).ask {
+                Ask::Nothing => false,
+                Ask::Nop => true,
+                Ask::Signal => (*this).wait.as_ref().is_some_and(Wait::has_fired),
+                Ask::Read
+                | Ask::Write
+                | Ask::Recv
+                | Ask::Send
+                | Ask::RecvMsg { .. }
+                | Ask::Connect
+                | Ask::Accept { .. }
+                | Ask::Readable { .. }
+                | Ask::Raw(_) => {
+                    let status = AtomicUsize::from_ptr(&raw mut (*this).overlapped.Internal);
+                    // Acquire: pairs with the system's store, behind what it has filled in.
+                    status.load(Acquire) != STATUS_PENDING as usize
+                }
+            }
+        }
+    }
+
     /// Says how a call that is over has ended, after which nothing of it is left.
     ///
     /// # Safety
     ///
     /// The call is over, and what was asked to be filled in is still there.
     pub(super) unsafe fn finish(&mut self) -> Answer {
+        let outcome = match self.ask {
+            Ask::Nothing | Ask::Nop | Ask::Signal => Outcome {
+                bytes: 0,
+                result: Ok(0),
+            },
+            Ask::Read
+            | Ask::Write
+            | Ask::Recv
+            | Ask::Send
+            | Ask::RecvMsg { .. }
+            | Ask::Connect
+            | Ask::Accept { .. }
+            | Ask::Readable { .. }
+            | Ask::Raw(_) => self.outcome(),
+        };
+        // SAFETY: passed on from this function.
+        unsafe { self.conclude(outcome) }
+    }
+
+    /// As [`finish`](Self::finish), of a call that has returned with this error: it means the same
+    /// as one that is told of later.
+    ///
+    /// # Safety
+    ///
+    /// As [`finish`](Self::finish).
+    pub(super) unsafe fn fail(&mut self, code: i32) -> Answer {
+        let outcome = Outcome {
+            // Where something was cut off, the system has said how much is there.
+            bytes: self.overlapped.InternalHigh as u32,
+            result: Err(code),
+        };
+        // SAFETY: passed on from this function.
+        unsafe { self.conclude(outcome) }
+    }
+
+    /// # Safety
+    ///
+    /// As [`finish`](Self::finish).
+    unsafe fn conclude(&mut self, outcome: Outcome) -> Answer {
         let ask = mem::replace(&mut self.ask, Ask::Nothing);
         self.wait = None;
+        let Outcome { bytes, result } = outcome;
         match ask {
-            Ask::Nothing | Ask::Nop => Ok(0),
+            Ask::Nothing | Ask::Nop | Ask::Write | Ask::Send => result,
             Ask::Signal => Ok(ready::IN),
-            Ask::Raw => self.outcome().result,
-            Ask::Write | Ask::Send => self.outcome().result,
-            Ask::Read => {
-                let Outcome { bytes, result } = self.outcome();
-                result.or_else(|code| match code as u32 {
-                    ERROR_HANDLE_EOF | ERROR_BROKEN_PIPE => Ok(0),
-                    // The rest of the message is read next.
-                    ERROR_MORE_DATA => Ok(bytes),
-                    _ => Err(code),
-                })
+            Ask::Raw(entry) => {
+                // SAFETY: the entry is still there, by this function's contract.
+                unsafe { (*entry).transferred.set(bytes) };
+                result
             }
-            Ask::Recv => {
-                let Outcome { bytes, result } = self.outcome();
-                received(bytes, result).0
-            }
+            Ask::Read => result.or_else(|code| match code as u32 {
+                ERROR_HANDLE_EOF | ERROR_BROKEN_PIPE => Ok(0),
+                // The rest of the message is read next.
+                ERROR_MORE_DATA => Ok(bytes),
+                _ => Err(code),
+            }),
+            Ask::Recv => received(bytes, result).0,
             // SAFETY: the message is still there, by this function's contract.
-            Ask::RecvMsg { message, call } => unsafe { self.finish_recv_msg(message, call) },
+            Ask::RecvMsg { message, call } => unsafe {
+                self.finish_recv_msg(message, call, received(bytes, result))
+            },
             Ask::Connect => {
-                self.outcome().result?;
+                result?;
                 update_context(as_socket(self.fd), SO_UPDATE_CONNECT_CONTEXT, None)?;
                 Ok(0)
             }
             Ask::Accept { peer, socket } => {
-                self.outcome().result?;
+                result?;
                 // SAFETY: likewise.
                 unsafe { self.finish_accept(socket, peer) }
             }
             Ask::Readable { events } => {
-                match self.outcome().result {
+                match result {
                     Err(code) if code == crate::sys::ECANCELED => Err(code),
                     // An error is something to be received, too; and so was what somebody else has
                     // received meanwhile.
@@ -175,9 +250,12 @@ impl Scratch {
     /// # Safety
     ///
     /// The message is there.
-    unsafe fn finish_recv_msg(&mut self, message: *mut Message, call: RecvCall) -> Answer {
-        let Outcome { bytes, result } = self.outcome();
-        let (answer, is_cut) = received(bytes, result);
+    unsafe fn finish_recv_msg(
+        &mut self,
+        message: *mut Message,
+        call: RecvCall,
+        (answer, is_cut): (Answer, bool),
+    ) -> Answer {
         // SAFETY: by this function's contract.
         unsafe {
             let header = &mut *Message::as_wsamsg(message);
@@ -226,10 +304,18 @@ impl Scratch {
     }
 
     /// Waits for the end of a call that has an event.
-    pub(super) fn wait_for_end(&mut self) {
+    ///
+    /// # Safety
+    ///
+    /// The scratch is that of a call under way.
+    pub(super) unsafe fn wait_for_end(this: *mut Self) {
         let mut bytes = 0;
-        // SAFETY: the OVERLAPPED is that of a call on this handle.
-        unsafe { GetOverlappedResult(as_handle(self.fd), &self.overlapped, &mut bytes, 1) };
+        // SAFETY: the OVERLAPPED is that of a call on this handle. No reference to it is made: the
+        // system writes there meanwhile.
+        unsafe {
+            let overlapped = &raw const (*this).overlapped;
+            GetOverlappedResult(as_handle((*this).fd), overlapped, &mut bytes, 1);
+        }
     }
 
     /// What the system says of the call.

@@ -20,14 +20,16 @@ use windows_sys::Win32::{
 use super::{
     extensions,
     handles::{Kind, Known},
-    raw::Begun,
+    raw::{Begun, RawEntry},
     scratch::{ADDRESS_ROOM, AcceptRoom, Ask, RecvCall, Scratch},
 };
 use crate::{
-    request::{File, Message, Net, PeerAddress, Poll, Position, RawSlice, Request, Span, ready},
+    request::{
+        File, Message, Net, PeerAddress, Poll, Position, RawSlice, Request, Span, Spans, ready,
+    },
     sys::{
         RawFd,
-        windows::{as_handle, as_socket, first_span, last_error, new_socket, poll_now},
+        windows::{as_handle, as_socket, first_span, is_warning, last_error, new_socket, poll_now},
     },
 };
 
@@ -101,16 +103,24 @@ pub(super) unsafe fn start(request: &Request, known: Known, scratch: *mut Scratc
             Request::Poll(Poll::Once { fd, events }) => {
                 start_poll(as_socket(fd), events, known.kind, scratch)
             }
-            Request::Raw(entry) => {
-                (*scratch).ask = Ask::Raw;
-                ((*entry).begin)(
-                    (*entry).fd,
-                    (&raw mut (*scratch).overlapped).cast(),
-                    (*entry).data,
-                )
-                .into()
-            }
+            Request::Raw(entry) => start_raw(entry, scratch).into(),
             Request::Nop | Request::Pipe(_) | Request::Work(_) => failed(WSAEOPNOTSUPP),
+        }
+    }
+}
+
+/// # Safety
+///
+/// As [`start`].
+unsafe fn start_raw(entry: *const RawEntry, scratch: *mut Scratch) -> Begun {
+    // SAFETY: passed on from this function.
+    unsafe {
+        (*scratch).ask = Ask::Raw(entry);
+        let overlapped = &raw mut (*scratch).overlapped;
+        let begun = ((*entry).begin)((*entry).fd, overlapped.cast(), (*entry).data);
+        match begun {
+            Begun::Over(Err(_)) if is_warning(&*overlapped) => Begun::Pending,
+            begun @ (Begun::Success | Begun::Pending | Begun::Over(_)) => begun,
         }
     }
 }
@@ -124,7 +134,17 @@ unsafe fn start_file(file: &File, kind: Kind, scratch: *mut Scratch) -> Begun {
         match *file {
             File::Read { fd, span, position } => read(fd, span, position, kind, scratch),
             File::Write { fd, span, position } => write(fd, span, position, kind, scratch),
-            // No call scatters or gathers but whole pages.
+            File::ReadVectored {
+                fd: RawFd::Socket(socket),
+                spans,
+                ..
+            } if first_span(spans).len > 0 => recv(socket as SOCKET, spans, 0, scratch),
+            File::WriteVectored {
+                fd: RawFd::Socket(socket),
+                spans,
+                ..
+            } => send(socket as SOCKET, spans, 0, scratch),
+            // Of handles, no call scatters or gathers but whole pages.
             File::ReadVectored {
                 fd,
                 spans,
@@ -154,10 +174,14 @@ unsafe fn read(
     kind: Kind,
     scratch: *mut Scratch,
 ) -> Begun {
+    if span.len == 0 {
+        // The system would wait for something to come.
+        return Begun::Over(Ok(0));
+    }
     // SAFETY: passed on from this function.
     unsafe {
         if let RawFd::Socket(socket) = fd {
-            return recv(socket as SOCKET, span, 0, scratch);
+            return recv_one(socket as SOCKET, span, 0, scratch);
         }
         let overlapped = match place(position, kind, scratch) {
             Ok(overlapped) => overlapped,
@@ -174,7 +198,7 @@ unsafe fn read(
         match Begun::new(returned != 0) {
             // A part of a pipe's message. It is neither success nor an error, and is told of.
             Begun::Over(Err(code)) if code == ERROR_MORE_DATA as i32 => Begun::Pending,
-            begun => begun,
+            begun @ (Begun::Success | Begun::Pending | Begun::Over(_)) => begun,
         }
     }
 }
@@ -192,7 +216,7 @@ unsafe fn write(
     // SAFETY: passed on from this function.
     unsafe {
         if let RawFd::Socket(socket) = fd {
-            return send(socket as SOCKET, span, 0, scratch);
+            return send_one(socket as SOCKET, span, 0, scratch);
         }
         let overlapped = match place(position, kind, scratch) {
             Ok(overlapped) => overlapped,
@@ -251,8 +275,8 @@ unsafe fn start_net(net: &Net, kind: Kind, scratch: *mut Scratch) -> Started {
                 begin_to_connect(as_socket(fd), address, len, kind, scratch)
             }
             Net::Accept { fd, peer } => accept(as_socket(fd), peer, kind, scratch),
-            Net::Recv { fd, span, flags } => recv(as_socket(fd), span, flags as u32, scratch),
-            Net::Send { fd, span, flags } => send(as_socket(fd), span, flags as u32, scratch),
+            Net::Recv { fd, span, flags } => recv_one(as_socket(fd), span, flags as u32, scratch),
+            Net::Send { fd, span, flags } => send_one(as_socket(fd), span, flags as u32, scratch),
             Net::RecvMsg { fd, message, flags } => {
                 recv_msg(as_socket(fd), message, flags as u32, kind, scratch)
             }
@@ -272,16 +296,41 @@ unsafe fn start_net(net: &Net, kind: Kind, scratch: *mut Scratch) -> Started {
 /// # Safety
 ///
 /// As [`start`].
-unsafe fn recv(socket: SOCKET, span: Span, flags: u32, scratch: *mut Scratch) -> Begun {
-    let buffer = RawSlice::new(span.start, span.len as usize);
-    // SAFETY: passed on from this function. The list of buffers is read by the call alone.
+unsafe fn recv_one(socket: SOCKET, span: Span, flags: u32, scratch: *mut Scratch) -> Begun {
+    let slice = RawSlice::new(span.start, span.len as usize);
+    // SAFETY: passed on from this function.
+    unsafe { recv(socket, only(&slice), flags, scratch) }
+}
+
+/// # Safety
+///
+/// As [`start`].
+unsafe fn send_one(socket: SOCKET, span: Span, flags: u32, scratch: *mut Scratch) -> Begun {
+    let slice = RawSlice::new(span.start, span.len as usize);
+    // SAFETY: passed on from this function.
+    unsafe { send(socket, only(&slice), flags, scratch) }
+}
+
+/// The list of one slice.
+fn only(slice: &RawSlice) -> Spans {
+    Spans {
+        first: slice,
+        count: 1,
+    }
+}
+
+/// # Safety
+///
+/// As [`start`]. The list itself is read by the call alone.
+unsafe fn recv(socket: SOCKET, spans: Spans, flags: u32, scratch: *mut Scratch) -> Begun {
+    // SAFETY: passed on from this function.
     unsafe {
         (*scratch).ask = Ask::Recv;
         (*scratch).flags = flags;
         let returned = WSARecv(
             socket,
-            buffer.as_wsabuf(),
-            1,
+            RawSlice::as_wsabufs(spans.first),
+            spans.count,
             ptr::null_mut(),
             &raw mut (*scratch).flags,
             &raw mut (*scratch).overlapped,
@@ -293,16 +342,15 @@ unsafe fn recv(socket: SOCKET, span: Span, flags: u32, scratch: *mut Scratch) ->
 
 /// # Safety
 ///
-/// As [`start`].
-unsafe fn send(socket: SOCKET, span: Span, flags: u32, scratch: *mut Scratch) -> Begun {
-    let buffer = RawSlice::new(span.start, span.len as usize);
-    // SAFETY: as in `recv`.
+/// As [`recv`].
+unsafe fn send(socket: SOCKET, spans: Spans, flags: u32, scratch: *mut Scratch) -> Begun {
+    // SAFETY: passed on from this function.
     unsafe {
         (*scratch).ask = Ask::Send;
         let returned = WSASend(
             socket,
-            buffer.as_wsabuf(),
-            1,
+            RawSlice::as_wsabufs(spans.first),
+            spans.count,
             ptr::null_mut(),
             flags,
             &raw mut (*scratch).overlapped,
@@ -546,7 +594,7 @@ unsafe fn start_poll(socket: SOCKET, events: u32, kind: Kind, scratch: *mut Scra
     // A datagram would be gone.
     let flags = if is_stream(kind) { 0 } else { MSG_PEEK as u32 };
     // SAFETY: passed on from this function.
-    let begun = unsafe { recv(socket, nothing, flags, scratch) };
+    let begun = unsafe { recv_one(socket, nothing, flags, scratch) };
     if matches!(begun, Begun::Over(Err(WSAENOTCONN | WSAEINVAL))) {
         // One that listens, or is not connected yet.
         return Started::Knock(events);

@@ -11,8 +11,6 @@ use std::{
             Ordering::{Acquire, Release},
         },
     },
-    thread,
-    time::Duration,
 };
 
 use windows_sys::Win32::{
@@ -108,6 +106,11 @@ impl Wait {
             // SAFETY: registered, and not unregistered before.
             unsafe { UnregisterWaitEx(registered, INVALID_HANDLE_VALUE) };
         }
+        self.has_fired()
+    }
+
+    /// Whether the packet is on its way, or has come.
+    pub(super) fn has_fired(&self) -> bool {
         // Acquire: pairs with the store in `fire`.
         self.shared.has_fired.load(Acquire)
     }
@@ -127,14 +130,7 @@ impl Drop for Wait {
 unsafe extern "system" fn fire(context: *mut c_void, _timed_out: bool) {
     // SAFETY: by this function's contract; nobody else writes to it.
     let shared = unsafe { &*context.cast::<Shared>() };
-    // Release: pairs with the load in `end`.
+    // Release: pairs with the load in `has_fired`.
     shared.has_fired.store(true, Release);
-    // There is nobody to tell that the system is out of memory: it may have some in a moment.
-    while shared
-        .port
-        .post(Subject::Signal, shared.overlapped)
-        .is_err()
-    {
-        thread::sleep(Duration::from_millis(1));
-    }
+    shared.port.post_surely(Subject::Signal, shared.overlapped);
 }

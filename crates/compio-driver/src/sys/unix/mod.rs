@@ -17,7 +17,7 @@ pub use types::{
     PathUnit, PeerAddress, RawFd, RawSlice,
 };
 // Files and sockets are numbered alike.
-pub(crate) use types::{own as own_file, own as own_socket};
+pub(crate) use types::{lend_file, own as own_file, own as own_socket};
 
 /// A receive or send that is not to wait.
 pub(crate) const MSG_DONTWAIT: Option<i32> = Some(libc::MSG_DONTWAIT);

@@ -3,7 +3,10 @@
 
 use std::{
     ffi::{CString, c_char, c_int},
-    fmt, mem, ptr,
+    fmt,
+    fs::File,
+    mem::{self, ManuallyDrop},
+    ptr,
 };
 
 use socket2::SockAddr;
@@ -27,6 +30,16 @@ pub type OpenFlags = c_int;
 pub(crate) unsafe fn own(answer: usize) -> OwnedFd {
     // SAFETY: by this function's contract.
     unsafe { OwnedFd::from_raw_fd(answer as RawFd) }
+}
+
+/// A descriptor as a file of std's, which does not close it.
+///
+/// # Safety
+///
+/// It stays open for as long as the file lives.
+pub(crate) unsafe fn lend_file(fd: RawFd) -> ManuallyDrop<File> {
+    // SAFETY: by this function's contract; whose it is does not matter to what is never dropped.
+    ManuallyDrop::new(unsafe { File::from_raw_fd(fd) })
 }
 
 /// A part of memory that the kernel may read or write: `iovec` by another name.

@@ -150,6 +150,10 @@ pub(crate) fn new_socket(domain: i32, kind: i32, protocol: i32) -> Result<SOCKET
 ///
 /// As [`call`].
 unsafe fn read(handle: HANDLE, span: Span, position: Position) -> Answer {
+    if span.len == 0 {
+        // The system would wait for something to come.
+        return Ok(0);
+    }
     let transfer = |bytes: *mut u32, overlapped| {
         // SAFETY: the span is valid by this function's contract; the others are the call's own.
         unsafe { ReadFile(handle, span.start, span.len, bytes, overlapped) }
@@ -201,7 +205,7 @@ fn transferred(
 }
 
 /// Makes an overlapped call that no port hears of, and waits for its end.
-fn overlapped(
+pub(super) fn overlapped(
     handle: HANDLE,
     offset: u64,
     begin: impl FnOnce(*mut OVERLAPPED) -> Begun,
@@ -220,10 +224,12 @@ fn overlapped(
     // The lowest bit says that no port is to be told.
     overlapped.hEvent = event.as_raw_handle().map_addr(|address| address | 1);
     let overlapped = &raw mut overlapped;
-    if let Begun::Over(answer) = begin(overlapped)
-        && answer != Err(ERROR_MORE_DATA as i32)
-    {
-        return (0, answer);
+    if let Begun::Over(answer) = begin(overlapped) {
+        // SAFETY: the call is over, and the OVERLAPPED is this function's own.
+        let is_warning = unsafe { is_warning(&*overlapped) };
+        if !is_warning {
+            return (0, answer);
+        }
     }
     let mut bytes = 0;
     // SAFETY: the OVERLAPPED is that of a call on this handle; it stays until the call is over.
@@ -240,7 +246,9 @@ unsafe fn raw_call(entry: &RawEntry) -> Answer {
         // `call` and of the entry.
         unsafe { (entry.begin)(entry.fd, overlapped.cast(), entry.data) }
     };
-    overlapped(as_handle(entry.fd), 0, begin).1
+    let (bytes, answer) = overlapped(as_handle(entry.fd), 0, begin);
+    entry.transferred.set(bytes);
+    answer
 }
 
 /// # Safety
@@ -375,7 +383,16 @@ pub(crate) fn as_socket(fd: RawFd) -> SOCKET {
     }
 }
 
-fn done(succeeded: bool) -> Answer {
+/// Whether a call that has returned with an error has nevertheless done a part of what was asked,
+/// such as what fits where there is more. To its caller that is an error; to the system it is the
+/// end of a call, which is told of as any other.
+pub(crate) fn is_warning(overlapped: &OVERLAPPED) -> bool {
+    // A status says in its upper two bits whether it is a success, an information, a warning or an
+    // error. None is written for a call that has not begun.
+    overlapped.Internal as u32 >> 30 == 2
+}
+
+pub(super) fn done(succeeded: bool) -> Answer {
     if succeeded { Ok(0) } else { Err(last_error()) }
 }
 

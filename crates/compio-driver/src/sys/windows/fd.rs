@@ -6,6 +6,7 @@
 
 use std::{
     fs::File,
+    mem::ManuallyDrop,
     net::{TcpListener, TcpStream, UdpSocket},
     os::windows::io::{
         AsHandle, AsRawHandle, AsRawSocket, AsSocket, BorrowedHandle, BorrowedSocket,
@@ -101,6 +102,20 @@ pub(crate) unsafe fn own_file(answer: usize) -> OwnedFd {
 pub(crate) unsafe fn own_socket(answer: usize) -> OwnedFd {
     // SAFETY: by this function's contract.
     OwnedFd::Socket(unsafe { OwnedSocket::from_raw_socket(answer as RawSocket) })
+}
+
+/// A handle as a file of std's, which does not close it.
+///
+/// # Safety
+///
+/// It stays open for as long as the file lives.
+pub(crate) unsafe fn lend_file(fd: RawFd) -> ManuallyDrop<File> {
+    let handle = match fd {
+        RawFd::Handle(handle) => handle,
+        RawFd::Socket(socket) => ptr::without_provenance_mut(socket as usize),
+    };
+    // SAFETY: by this function's contract; whose it is does not matter to what is never dropped.
+    ManuallyDrop::new(unsafe { File::from_raw_handle(handle) })
 }
 
 impl AsRawFd for RawFd {
@@ -219,6 +234,31 @@ macro_rules! owners {
         }
     )*};
 }
+
+/// What somebody else owns, by std's name.
+macro_rules! borrowers {
+    ($($variant:ident: $type:ident),* $(,)?) => {$(
+        /// # Panics
+        ///
+        /// If it is the other of the two: a handle is no socket, nor a socket a file.
+        impl<'a> From<BorrowedFd<'a>> for $type<'a> {
+            fn from(fd: BorrowedFd<'a>) -> Self {
+                let BorrowedFd::$variant(borrowed) = fd else {
+                    panic!("{fd:?} is no {}", stringify!($type));
+                };
+                borrowed
+            }
+        }
+
+        impl<'a> From<$type<'a>> for BorrowedFd<'a> {
+            fn from(borrowed: $type<'a>) -> Self {
+                Self::$variant(borrowed)
+            }
+        }
+    )*};
+}
+
+borrowers!(Handle: BorrowedHandle, Socket: BorrowedSocket);
 
 owners!(Handle, as_raw_handle, as_handle, into_raw_handle: File, OwnedHandle);
 owners!(Socket, as_raw_socket, as_socket, into_raw_socket:

@@ -6,7 +6,10 @@ pub(crate) mod control;
 mod fd;
 mod fs;
 mod life;
+mod lock;
 mod net;
+pub(super) mod op;
+mod pipe;
 
 use std::ffi::c_int;
 
@@ -15,13 +18,21 @@ use windows_sys::Win32::{
     Networking::WinSock,
 };
 
-pub(crate) use call::{as_handle, as_socket, call, first_span, last_error, new_socket, poll_now};
+pub(crate) use call::{
+    as_handle, as_socket, call, first_span, is_warning, last_error, new_socket, poll_now,
+};
 pub use fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
-pub(crate) use fd::{CURRENT_DIR, own_file, own_socket};
+pub(crate) use fd::{CURRENT_DIR, lend_file, own_file, own_socket};
 pub use fs::{NativePath, OpenFlags, PathUnit, Stat};
-pub(crate) use life::{Life, life_of};
+pub use life::assume_overlapped;
+pub(crate) use life::{Life, held};
+pub use lock::{try_lock_file, unlock_file};
 pub use net::{Message, PeerAddress, RawSlice};
 pub(crate) use net::{peer_credentials, set_option};
+pub use pipe::{
+    NamedPipeFlags, NamedPipeInfo, create_named_pipe, disconnect_named_pipe, named_pipe_info,
+    set_named_pipe_mode,
+};
 pub(crate) use windows_sys::Win32::Networking::WinSock::{
     SD_BOTH as SHUT_RDWR, SD_RECEIVE as SHUT_RD, SD_SEND as SHUT_WR,
 };

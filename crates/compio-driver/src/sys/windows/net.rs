@@ -38,8 +38,9 @@ impl RawSlice {
         self.0.len as usize
     }
 
-    pub(crate) fn as_wsabuf(&self) -> *const WSABUF {
-        &raw const self.0
+    /// For the calls that take a list.
+    pub(crate) fn as_wsabufs(first: *const Self) -> *const WSABUF {
+        first.cast()
     }
 
     /// Whether it has no bytes.
@@ -62,12 +63,14 @@ impl fmt::Debug for RawSlice {
 pub struct Message {
     header: WSAMSG,
     address: SOCKADDR_STORAGE,
+    /// A buffer with no bytes.
+    nothing: WSABUF,
 }
 
 impl Message {
     /// A message with neither address nor ancillary data.
     pub fn new() -> Self {
-        // SAFETY: both are plain C structs for which all zeroes mean "nothing".
+        // SAFETY: all are plain C structs for which all zeroes mean "nothing".
         unsafe { mem::zeroed() }
     }
 
@@ -98,9 +101,12 @@ impl Message {
     /// Names the bytes, and completes the pointers into this message itself: the last thing to be
     /// called, at the message's final address.
     pub fn point_at(&mut self, slices: *const RawSlice, count: usize) {
-        // `RawSlice` is a `WSABUF`.
-        self.header.lpBuffers = slices.cast_mut().cast();
-        self.header.dwBufferCount = count as u32;
+        // `RawSlice` is a `WSABUF`. No call is known to take a list without any.
+        self.header.lpBuffers = match count {
+            0 => &raw mut self.nothing,
+            _ => slices.cast_mut().cast(),
+        };
+        self.header.dwBufferCount = count.max(1) as u32;
         self.header.name = if self.header.namelen == 0 {
             ptr::null_mut()
         } else {

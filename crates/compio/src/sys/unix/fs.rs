@@ -1,16 +1,24 @@
-//! What unix calls the options and kinds of files.
+//! How unix opens and creates files.
 
 use std::{
     ffi::CString,
-    fs, io,
-    os::unix::{ffi::OsStrExt, fs::OpenOptionsExt},
+    fs::{self, TryLockError},
+    io,
+    os::unix::{
+        ffi::OsStrExt,
+        fs::{DirBuilderExt, OpenOptionsExt},
+    },
     path::Path,
 };
 
-use compio_driver::op::{Attributes, Open};
+use compio_driver::{BorrowedFd, OwnedFd, op::Open};
+use rustix::{
+    fs::{FlockOperation, flock},
+    io::{Errno, retry_on_intr},
+};
 
 use crate::{
-    fs::{Metadata, OpenOptions},
+    fs::{DirBuilder, File, OpenOptions, off_thread},
     runtime,
 };
 
@@ -39,18 +47,72 @@ impl OpenOptions {
     }
 
     /// More of the system's `O_` flags.
+    ///
+    /// With `O_DIRECT`, reads and writes go past the system's cache, and most file systems want
+    /// offset, length and address of each to be multiples of a block's size. A window into a larger
+    /// buffer can begin anywhere:
+    ///
+    /// ```
+    /// use compio::buf::{IoBuf, Slice};
+    ///
+    /// /// `len` bytes whose address is a multiple of 4096.
+    /// fn blocks(len: usize) -> Slice<Vec<u8>> {
+    ///     let buffer = vec![0; len + 4096];
+    ///     let start = buffer.as_ptr().align_offset(4096);
+    ///     buffer.slice(start..start + len)
+    /// }
+    ///
+    /// assert_eq!(blocks(8192).as_ptr().addr() % 4096, 0);
+    /// ```
     pub fn custom_flags(&mut self, flags: i32) -> &mut Self {
         self.system.custom_flags = flags;
         self
     }
 }
 
-/// On unix.
-impl Metadata {
-    /// Type and permission bits.
-    pub fn mode(&self) -> u32 {
-        self.0.mode()
+/// What can be said about a new directory here alone.
+#[derive(Debug, Clone)]
+pub(crate) struct SystemDirOptions {
+    mode: u32,
+}
+
+impl Default for SystemDirOptions {
+    fn default() -> Self {
+        Self { mode: 0o777 }
     }
+}
+
+impl SystemDirOptions {
+    pub(crate) fn apply(&self, builder: &mut fs::DirBuilder) {
+        builder.mode(self.mode);
+    }
+}
+
+/// On unix.
+impl DirBuilder {
+    /// The permission bits of a directory that is created, before the umask. 0o777 by default.
+    pub fn mode(&mut self, mode: u32) -> &mut Self {
+        self.system.mode = mode;
+        self
+    }
+}
+
+/// Creates a symbolic link: `link` points to `original`, which need not exist.
+///
+/// # Platform differences
+///
+/// Only on unix. Windows has `symlink_file` and `symlink_dir`.
+///
+/// # Cancellation
+///
+/// See [`fs`](crate::fs).
+///
+/// # Errors
+///
+/// As [`std::os::unix::fs::symlink`].
+pub async fn symlink(original: impl AsRef<Path>, link: impl AsRef<Path>) -> io::Result<()> {
+    let (original, link) = (original.as_ref().to_owned(), link.as_ref().to_owned());
+    off_thread(move || std::os::unix::fs::symlink(original, link)).await
 }
 
 /// Opens the file, on this thread and at once.
@@ -64,14 +126,38 @@ pub(crate) fn open(options: &OpenOptions, path: &Path) -> io::Result<fs::File> {
 
 /// Opens the file through the kernel's queue.
 pub(crate) async fn open_async(options: &OpenOptions, path: &Path) -> io::Result<fs::File> {
-    let flags = open_flags(options)?;
+    let (flags, mode) = open_flags(options)?;
     let path = path_to_c(path)?;
-    let fd = runtime::submit(Open::new(path, flags, options.system.mode)).await?;
+    let fd = runtime::submit(Open::new(path, flags, mode)).await?;
     Ok(fd.into())
 }
 
-/// The `O_` flags for these options, or `EINVAL` where std refuses them, too.
-fn open_flags(options: &OpenOptions) -> io::Result<i32> {
+/// One more descriptor of the same open file, closed on exec.
+pub(crate) fn duplicate(fd: BorrowedFd<'_>) -> io::Result<fs::File> {
+    fd.try_clone_to_owned().map(Into::into)
+}
+
+/// Locks the file, if that is possible at once.
+pub(crate) fn try_lock(file: &File, exclusive: bool) -> Result<(), TryLockError> {
+    let how = if exclusive {
+        FlockOperation::NonBlockingLockExclusive
+    } else {
+        FlockOperation::NonBlockingLockShared
+    };
+    match retry_on_intr(|| flock(file, how)) {
+        Ok(()) => Ok(()),
+        Err(Errno::WOULDBLOCK) => Err(TryLockError::WouldBlock),
+        Err(error) => Err(TryLockError::Error(error.into())),
+    }
+}
+
+/// Gives the lock back.
+pub(crate) fn unlock(file: &File) -> io::Result<()> {
+    retry_on_intr(|| flock(file, FlockOperation::Unlock)).map_err(Into::into)
+}
+
+/// The `O_` flags and the mode for these options, or `EINVAL` where std refuses them, too.
+pub(super) fn open_flags(options: &OpenOptions) -> io::Result<(i32, u32)> {
     let access = match (options.read, options.write, options.append) {
         (true, false, false) => libc::O_RDONLY,
         (false, true, false) => libc::O_WRONLY,
@@ -94,10 +180,13 @@ fn open_flags(options: &OpenOptions) -> io::Result<i32> {
         (false, true, false) => libc::O_TRUNC,
         (true, true, false) => libc::O_CREAT | libc::O_TRUNC,
     };
-    Ok(libc::O_CLOEXEC | access | creation | options.system.custom_flags & !libc::O_ACCMODE)
+    let custom = options.system.custom_flags & !libc::O_ACCMODE;
+    let flags = libc::O_CLOEXEC | access | creation | custom;
+    Ok((flags, options.system.mode))
 }
 
-fn path_to_c(path: &Path) -> io::Result<CString> {
+/// As the system's calls want it.
+pub(super) fn path_to_c(path: &Path) -> io::Result<CString> {
     CString::new(path.as_os_str().as_bytes()).map_err(|_| {
         io::Error::new(
             io::ErrorKind::InvalidInput,
@@ -110,19 +199,8 @@ fn invalid_input() -> io::Error {
     io::Error::from_raw_os_error(libc::EINVAL)
 }
 
-pub(crate) fn is_file(attributes: &Attributes) -> bool {
-    kind(attributes) == libc::S_IFREG
-}
-
-pub(crate) fn is_dir(attributes: &Attributes) -> bool {
-    kind(attributes) == libc::S_IFDIR
-}
-
-pub(crate) fn is_symlink(attributes: &Attributes) -> bool {
-    kind(attributes) == libc::S_IFLNK
-}
-
-/// The bits of a mode that say what kind of file it is. Their type differs between systems.
-fn kind(attributes: &Attributes) -> libc::mode_t {
-    attributes.mode() as libc::mode_t & libc::S_IFMT
+impl From<OwnedFd> for File {
+    fn from(fd: OwnedFd) -> Self {
+        Self::from_std(fd.into())
+    }
 }

@@ -1,21 +1,22 @@
-//! What Windows calls the options and kinds of files.
+//! How Windows opens and creates files.
 
 use std::{
-    fs, io,
-    os::windows::fs::OpenOptionsExt,
-    panic,
+    fs::{self, TryLockError},
+    io,
+    os::windows::{
+        fs::OpenOptionsExt,
+        io::{AsHandle, AsRawHandle, BorrowedHandle, OwnedHandle, RawHandle},
+    },
     path::{self, Path},
 };
 
-use compio_driver::op::{Attributes, Blocking};
-use windows_sys::Win32::Storage::FileSystem::{
-    FILE_ATTRIBUTE_DIRECTORY, FILE_ATTRIBUTE_REPARSE_POINT, FILE_FLAG_OVERLAPPED,
+use compio_driver::{
+    AsFd, BorrowedFd,
+    os::windows::{try_lock_file, unlock_file},
 };
+use windows_sys::Win32::Storage::FileSystem::FILE_FLAG_OVERLAPPED;
 
-use crate::{
-    fs::{Metadata, OpenOptions},
-    runtime,
-};
+use crate::fs::{File, OpenOptions, off_thread};
 
 /// What can be said about the opening of a file here alone.
 #[derive(Debug, Clone, Default)]
@@ -54,12 +55,48 @@ impl OpenOptions {
     }
 }
 
-/// On Windows.
-impl Metadata {
-    /// The `FILE_ATTRIBUTE_` bits.
-    pub fn file_attributes(&self) -> u32 {
-        self.0.attributes()
-    }
+/// What can be said about a new directory here alone: nothing.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct SystemDirOptions;
+
+impl SystemDirOptions {
+    pub(crate) fn apply(&self, _: &mut fs::DirBuilder) {}
+}
+
+/// Creates a symbolic link to a file: `link` points to `original`, which need not exist.
+///
+/// # Platform differences
+///
+/// Only on Windows, where it takes a privilege or the developer mode. Unix has `symlink`.
+///
+/// # Cancellation
+///
+/// See [`fs`](crate::fs).
+///
+/// # Errors
+///
+/// As [`std::os::windows::fs::symlink_file`].
+pub async fn symlink_file(original: impl AsRef<Path>, link: impl AsRef<Path>) -> io::Result<()> {
+    let (original, link) = (original.as_ref().to_owned(), link.as_ref().to_owned());
+    off_thread(move || std::os::windows::fs::symlink_file(original, link)).await
+}
+
+/// Creates a symbolic link to a directory: `link` points to `original`, which need not exist.
+///
+/// # Platform differences
+///
+/// As of [`symlink_file`].
+///
+/// # Cancellation
+///
+/// See [`fs`](crate::fs).
+///
+/// # Errors
+///
+/// As [`std::os::windows::fs::symlink_dir`].
+pub async fn symlink_dir(original: impl AsRef<Path>, link: impl AsRef<Path>) -> io::Result<()> {
+    let (original, link) = (original.as_ref().to_owned(), link.as_ref().to_owned());
+    off_thread(move || std::os::windows::fs::symlink_dir(original, link)).await
 }
 
 /// Opens the file, on this thread and at once.
@@ -80,28 +117,51 @@ pub(crate) fn open(options: &OpenOptions, path: &Path) -> io::Result<fs::File> {
 /// Opens the file on another thread: there is no call that would not block.
 pub(crate) async fn open_async(options: &OpenOptions, path: &Path) -> io::Result<fs::File> {
     let options = options.clone();
-    // The current directory is the process's, and may be another when a thread comes to it.
-    let path = path::absolute(path)?;
-    match runtime::submit(Blocking::new(move || open(&options, &path))).await? {
-        Ok(opened) => opened,
-        Err(panic) => panic::resume_unwind(panic),
+    // The current directory is the process's, and may be another when a thread comes to it. What
+    // cannot be made absolute has an error of its own.
+    let path = path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    off_thread(move || open(&options, &path)).await
+}
+
+/// One more handle of the same open file, which no child process inherits.
+pub(crate) fn duplicate(fd: BorrowedFd<'_>) -> io::Result<fs::File> {
+    match fd {
+        BorrowedFd::Handle(handle) => handle.try_clone_to_owned().map(Into::into),
+        BorrowedFd::Socket(_) => Err(io::ErrorKind::InvalidInput.into()),
     }
 }
 
-pub(crate) fn is_file(attributes: &Attributes) -> bool {
-    !is_symlink(attributes) && !has(attributes, FILE_ATTRIBUTE_DIRECTORY)
+/// Locks the file, if that is possible at once.
+pub(crate) fn try_lock(file: &File, exclusive: bool) -> Result<(), TryLockError> {
+    match try_lock_file(file.as_handle(), exclusive) {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(TryLockError::WouldBlock),
+        Err(error) => Err(TryLockError::Error(error)),
+    }
 }
 
-pub(crate) fn is_dir(attributes: &Attributes) -> bool {
-    !is_symlink(attributes) && has(attributes, FILE_ATTRIBUTE_DIRECTORY)
+/// Gives the lock back.
+pub(crate) fn unlock(file: &File) -> io::Result<()> {
+    unlock_file(file.as_handle())
 }
 
-/// What stands for another file by name: symbolic links, and the mount points of directories.
-pub(crate) fn is_symlink(attributes: &Attributes) -> bool {
-    const NAME_SURROGATE: u32 = 0x2000_0000;
-    has(attributes, FILE_ATTRIBUTE_REPARSE_POINT) && attributes.reparse_tag() & NAME_SURROGATE != 0
+impl AsHandle for File {
+    fn as_handle(&self) -> BorrowedHandle<'_> {
+        match self.as_fd() {
+            BorrowedFd::Handle(handle) => handle,
+            BorrowedFd::Socket(_) => unreachable!("a file is made of nothing but handles"),
+        }
+    }
 }
 
-fn has(attributes: &Attributes, bit: u32) -> bool {
-    attributes.attributes() & bit != 0
+impl AsRawHandle for File {
+    fn as_raw_handle(&self) -> RawHandle {
+        self.as_handle().as_raw_handle()
+    }
+}
+
+impl From<OwnedHandle> for File {
+    fn from(handle: OwnedHandle) -> Self {
+        Self::from_std(handle.into())
+    }
 }

@@ -7,7 +7,7 @@ use std::{
     path::Path,
 };
 
-use compio_driver::{AsFd, BorrowedFd, OwnedFd, SockAddr};
+use compio_driver::{AsFd, OwnedFd, SockAddr};
 use socket2::Domain;
 
 use crate::net::{
@@ -19,38 +19,21 @@ pub(crate) use windows_sys::Win32::Networking::WinSock::MSG_PEEK;
 
 pub(crate) const MSG_TRUNC: i32 = windows_sys::Win32::Networking::WinSock::MSG_TRUNC as i32;
 
-/// A port of a moment ago can be had again without asking, as std's listeners do. To ask would
-/// permit to take one away that is in use.
-pub(crate) fn reuse_old_ports(_: &Socket) -> io::Result<()> {
-    Ok(())
-}
-
-impl AsSocket for Socket {
-    fn as_socket(&self) -> BorrowedSocket<'_> {
-        match self.as_fd() {
-            BorrowedFd::Socket(socket) => socket,
-            BorrowedFd::Handle(_) => unreachable!("a socket is made of nothing but sockets"),
-        }
-    }
-}
-
+/// Sockets by std's names.
 macro_rules! sockets {
-    ($($type:ident),* $(,)?) => {$(
-        /// On Windows.
+    ($($type:ty),* $(,)?) => {$(
         impl AsSocket for $type {
             fn as_socket(&self) -> BorrowedSocket<'_> {
-                self.socket.as_socket()
+                self.as_fd().into()
             }
         }
 
-        /// On Windows.
         impl AsRawSocket for $type {
             fn as_raw_socket(&self) -> RawSocket {
                 self.as_socket().as_raw_socket()
             }
         }
 
-        /// On Windows.
         impl TryFrom<OwnedSocket> for $type {
             type Error = io::Error;
 
@@ -60,7 +43,6 @@ macro_rules! sockets {
             }
         }
 
-        /// On Windows.
         impl TryFrom<$type> for OwnedSocket {
             type Error = $type;
 
@@ -73,6 +55,7 @@ macro_rules! sockets {
 }
 
 sockets!(
+    Socket,
     TcpListener,
     TcpSocket,
     TcpStream,
@@ -96,6 +79,12 @@ impl UnixSocketAddr {
     pub fn is_unnamed(&self) -> bool {
         match self.0 {}
     }
+}
+
+/// Nothing: a listener may have such a port here in any case, and the option of that name would let
+/// it have one that is in use.
+pub(crate) fn reuse_old_ports(_: &Socket) -> io::Result<()> {
+    Ok(())
 }
 
 /// The domain of Unix sockets: none.

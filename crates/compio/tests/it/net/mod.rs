@@ -1,8 +1,10 @@
 //! Sockets.
 
+#[macro_use]
+mod streams;
 mod address;
 mod split;
-mod streams;
 mod tcp;
 mod udp;
+#[cfg(unix)]
 mod unix;

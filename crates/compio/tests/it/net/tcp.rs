@@ -5,11 +5,11 @@ use std::{io, net::SocketAddr, time::Duration};
 use compio::{
     io::{AsyncRead, AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
-    task::spawn,
+    task::{spawn, yield_now},
     time::timeout,
 };
 
-use crate::support::{check_code, check_kind, run, tcp_pair};
+use crate::support::{check_code, check_kind, code, is_skipped_on_wine, run, tcp_pair};
 
 /// An address of this machine where nobody listens.
 async fn deserted() -> SocketAddr {
@@ -21,7 +21,7 @@ async fn deserted() -> SocketAddr {
 fn a_connection_that_nobody_wants_is_refused() {
     run(async {
         let refused = TcpStream::connect(deserted().await).await;
-        check_code(refused, libc::ECONNREFUSED);
+        check_code(refused, code::REFUSED);
     });
 }
 
@@ -42,7 +42,7 @@ fn the_last_error_counts_if_no_address_answers() {
         // Nobody routes this one.
         let unroutable = SocketAddr::from(([255, 255, 255, 255], 1));
         let addresses = [unroutable, deserted().await];
-        check_code(TcpStream::connect(&addresses[..]).await, libc::ECONNREFUSED);
+        check_code(TcpStream::connect(&addresses[..]).await, code::REFUSED);
         let none: &[SocketAddr] = &[];
         check_kind(TcpStream::connect(none).await, io::ErrorKind::InvalidInput);
         check_kind(TcpListener::bind(none).await, io::ErrorKind::InvalidInput);
@@ -54,7 +54,7 @@ fn a_port_in_use_cannot_be_had() {
     run(async {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let taken = TcpListener::bind(listener.local_addr().unwrap()).await;
-        check_code(taken, libc::EADDRINUSE);
+        check_code(taken, code::IN_USE);
     });
 }
 
@@ -77,7 +77,7 @@ fn a_port_of_a_moment_ago_can_be_had_again() {
 fn an_address_of_another_machine_cannot_be_had() {
     run(async {
         let other = TcpListener::bind("192.0.2.1:0").await;
-        check_code(other, libc::EADDRNOTAVAIL);
+        check_code(other, code::NOT_OURS);
     });
 }
 
@@ -113,9 +113,10 @@ fn a_reset_by_the_peer_is_an_error_and_the_buffer_comes_back() {
         let (client, mut server) = tcp_pair().await;
         let read = spawn(async move {
             let (read, buffer) = server.read(b"stale".to_vec()).await;
-            check_code(read, libc::ECONNRESET);
+            check_code(read, code::RESET);
             assert_eq!(buffer, b"stale");
         });
+        yield_now().await;
         client.set_linger(Some(Duration::ZERO)).unwrap();
         assert_eq!(client.linger().unwrap(), Some(Duration::ZERO));
         drop(client);
@@ -198,7 +199,7 @@ fn a_listener_goes_to_std_and_back() {
         let listener = TcpListener::from_std(listener).unwrap();
         let address = listener.local_addr().unwrap();
         let accept = spawn(async move { listener.accept().await.unwrap().1 });
-        compio::task::yield_now().await;
+        yield_now().await;
         let client = TcpStream::connect(address).await.unwrap();
         assert_eq!(accept.await.unwrap(), client.local_addr().unwrap());
     });
@@ -207,10 +208,13 @@ fn a_listener_goes_to_std_and_back() {
 #[test]
 fn what_is_not_connected_has_no_peer() {
     run(async {
-        use std::os::fd::OwnedFd;
+        use compio::driver::OwnedFd;
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let stream = TcpStream::from_std(OwnedFd::from(listener).into()).unwrap();
         check_kind(stream.peer_addr(), io::ErrorKind::NotConnected);
+        if is_skipped_on_wine("it reads a listener for ever") {
+            return;
+        }
         let (read, buffer) = (&stream).read(b"stale".to_vec()).await;
         check_kind(read, io::ErrorKind::NotConnected);
         assert_eq!(buffer, b"stale");

@@ -4,7 +4,7 @@ use std::{io, net::SocketAddr, time::Duration};
 
 use compio::{net::UdpSocket, task::spawn, time::timeout};
 
-use crate::support::{check_code, check_kind, run};
+use crate::support::{check_code, check_kind, code, is_skipped_on_wine, on_wine, run};
 
 async fn bound() -> (UdpSocket, SocketAddr) {
     let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
@@ -63,6 +63,9 @@ fn connected_sockets_hear_each_other_only() {
 
 #[test]
 fn a_peer_that_is_not_there_refuses() {
+    if is_skipped_on_wine("it tells nobody who waits") {
+        return;
+    }
     run(async {
         let (one, _) = bound().await;
         let (gone, address) = bound().await;
@@ -70,7 +73,12 @@ fn a_peer_that_is_not_there_refuses() {
         one.connect(address).await.unwrap();
         one.send("anybody there?").await.0.unwrap();
         let (received, buffer) = one.recv(b"stale".to_vec()).await;
-        check_code(received, libc::ECONNREFUSED);
+        // Which of them depends on the system.
+        let kinds = [
+            io::ErrorKind::ConnectionRefused,
+            io::ErrorKind::ConnectionReset,
+        ];
+        assert!(kinds.contains(&received.unwrap_err().kind()));
         assert_eq!(buffer, b"stale");
     });
 }
@@ -80,7 +88,7 @@ fn a_datagram_that_is_too_long_is_not_sent_and_comes_back() {
     run(async {
         let ((one, _), (_other, to)) = (bound().await, bound().await);
         let (sent, buffer) = one.send_to(vec![1; 100_000], to).await;
-        check_code(sent, libc::EMSGSIZE);
+        check_code(sent, code::TOO_LONG);
         assert_eq!(buffer, vec![1; 100_000]);
     });
 }
@@ -90,7 +98,8 @@ fn who_is_not_connected_has_nobody_to_send_to() {
     run(async {
         let (one, _) = bound().await;
         let (sent, buffer) = one.send(b"hello".to_vec()).await;
-        check_code(sent, libc::EDESTADDRREQ);
+        let code = sent.unwrap_err().raw_os_error();
+        assert!(code == Some(code::NO_RECEIVER) || on_wine(), "{code:?}");
         assert_eq!(buffer, b"hello");
         check_kind(one.peer_addr(), io::ErrorKind::NotConnected);
         let none: &[SocketAddr] = &[];
@@ -167,7 +176,7 @@ fn ipv6_works_as_ipv4_does() {
 fn a_port_in_use_cannot_be_had() {
     run(async {
         let (_one, address) = bound().await;
-        check_code(UdpSocket::bind(address).await, libc::EADDRINUSE);
+        check_code(UdpSocket::bind(address).await, code::IN_USE);
     });
 }
 
@@ -176,7 +185,8 @@ fn broadcasts_need_permission() {
     run(async {
         let (one, _) = bound().await;
         let everybody = SocketAddr::from(([255, 255, 255, 255], 9));
-        check_code(one.send_to("x", everybody).await.0, libc::EACCES);
+        let (sent, _) = one.send_to("x", everybody).await;
+        check_kind(sent, io::ErrorKind::PermissionDenied);
         one.set_broadcast(true).unwrap();
         let (sent, _) = one.send_to("x", everybody).await;
         // There may be no way out, but nothing forbids it any more.

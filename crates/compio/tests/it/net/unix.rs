@@ -2,20 +2,23 @@
 
 use std::{
     io,
+    net::Shutdown,
     os::{
-        fd::OwnedFd,
+        fd::{AsFd, OwnedFd},
         linux::net::SocketAddrExt,
         unix::{ffi::OsStrExt, net as std_net},
     },
 };
 
 use compio::{
-    io::{AsyncReadExt, AsyncWriteExt},
+    io::{AsyncRead, AsyncReadExt, AsyncWriteExt},
     net::{UnixListener, UnixStream},
-    task::spawn,
+    task::{spawn, yield_now},
 };
 
-use crate::support::{check_code, check_kind, run};
+use crate::support::{check_code, check_kind, run, tcp_pair};
+
+tests_of_a_pair!(UnixStream::pair().unwrap());
 
 #[test]
 fn a_listener_at_a_path_is_connected_to() {
@@ -141,4 +144,27 @@ fn what_is_no_socket_is_not_taken_for_one() {
         let error = stream.local_addr().unwrap_err();
         assert_eq!(error.raw_os_error(), Some(libc::ENOTSOCK));
     }
+}
+
+/// As on TCP here. On Windows the read goes on, until the other side has something to say.
+async fn shut_down_under_a_read<S>((client, server): (S, S))
+where
+    S: AsFd + 'static,
+    for<'s> &'s S: AsyncRead,
+{
+    let server = std::rc::Rc::new(server);
+    let reader = server.clone();
+    let read = spawn(async move { (&*reader).read(Vec::with_capacity(8)).await.0 });
+    yield_now().await;
+    socket2::SockRef::from(&*server)
+        .shutdown(Shutdown::Both)
+        .unwrap();
+    assert_eq!(read.await.unwrap().unwrap(), 0);
+    drop(client);
+}
+
+#[test]
+fn a_shutdown_ends_a_read_under_way() {
+    run(async { shut_down_under_a_read(UnixStream::pair().unwrap()).await });
+    run(async { shut_down_under_a_read(tcp_pair().await).await });
 }

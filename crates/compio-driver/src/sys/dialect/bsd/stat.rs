@@ -51,6 +51,31 @@ impl Stat {
         self.0.st_dev as u64
     }
 
+    /// Of a device file, the device that it stands for.
+    pub fn rdev(&self) -> u64 {
+        self.0.st_rdev as u64
+    }
+
+    /// The size of a block for efficient reads and writes, in bytes.
+    pub fn blksize(&self) -> u64 {
+        self.0.st_blksize as u64
+    }
+
+    /// Seconds since 1970 and nanoseconds of the last read.
+    pub fn atime(&self) -> (i64, i64) {
+        (self.0.st_atime, self.0.st_atime_nsec)
+    }
+
+    /// Seconds since 1970 and nanoseconds of the last change of the content.
+    pub fn mtime(&self) -> (i64, i64) {
+        (self.0.st_mtime, self.0.st_mtime_nsec)
+    }
+
+    /// Seconds since 1970 and nanoseconds of the last change of content or attributes.
+    pub fn ctime(&self) -> (i64, i64) {
+        (self.0.st_ctime, self.0.st_ctime_nsec)
+    }
+
     /// Blocks of 512 bytes that the file occupies.
     pub fn blocks(&self) -> u64 {
         self.0.st_blocks as u64

@@ -54,6 +54,31 @@ impl Stat {
         libc::makedev(self.0.stx_dev_major, self.0.stx_dev_minor)
     }
 
+    /// Of a device file, the device that it stands for.
+    pub fn rdev(&self) -> u64 {
+        libc::makedev(self.0.stx_rdev_major, self.0.stx_rdev_minor)
+    }
+
+    /// The size of a block for efficient reads and writes, in bytes.
+    pub fn blksize(&self) -> u64 {
+        self.0.stx_blksize.into()
+    }
+
+    /// Seconds since 1970 and nanoseconds of the last read.
+    pub fn atime(&self) -> (i64, i64) {
+        parts(&self.0.stx_atime)
+    }
+
+    /// Seconds since 1970 and nanoseconds of the last change of the content.
+    pub fn mtime(&self) -> (i64, i64) {
+        parts(&self.0.stx_mtime)
+    }
+
+    /// Seconds since 1970 and nanoseconds of the last change of content or attributes.
+    pub fn ctime(&self) -> (i64, i64) {
+        parts(&self.0.stx_ctime)
+    }
+
     /// Blocks of 512 bytes that the file occupies.
     pub fn blocks(&self) -> u64 {
         self.0.stx_blocks
@@ -86,6 +111,10 @@ impl Stat {
         };
         base?.checked_add(Duration::from_nanos(time.tv_nsec.into()))
     }
+}
+
+fn parts(time: &libc::statx_timestamp) -> (i64, i64) {
+    (time.tv_sec, time.tv_nsec.into())
 }
 
 impl fmt::Debug for Stat {

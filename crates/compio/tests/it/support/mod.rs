@@ -1,10 +1,17 @@
-//! What the tests share.
+//! What the tests share. What each system has by another name is in a file of its own.
+
+#[cfg(unix)]
+#[path = "unix.rs"]
+mod system;
+#[cfg(windows)]
+#[path = "windows.rs"]
+mod system;
 
 use std::{
     cell::Cell,
     fmt::Debug,
     future::{Future, poll_fn},
-    io,
+    io::{self, Write},
     mem::MaybeUninit,
     pin::pin,
     rc::Rc,
@@ -14,14 +21,20 @@ use std::{
 };
 
 use compio::{
-    buf::{BufResult, IoBuf, IoBufMut},
+    buf::{IoBuf, IoBufMut},
+    fs::{File, OpenOptions},
     net::{TcpListener, TcpStream},
     task::block_on,
     time::timeout,
 };
 
-/// Long enough for anything that is going to happen at all.
-pub(crate) const LONG: Duration = Duration::from_secs(20);
+pub(crate) use system::{
+    Access, BUFFERS_MAX, Stream, access, allow_gaps, code, is_readable, is_skipped_on_wine,
+    odd_name, on_wine, pipe, pipe_in, processor_time, std_streams, streams,
+};
+
+/// Long enough for anything that is going to happen at all, on a busy machine and under Wine, too.
+pub(crate) const LONG: Duration = Duration::from_secs(60);
 
 /// Runs a test's body, which must not wait for ever.
 pub(crate) fn run<F: Future>(body: F) -> F::Output {
@@ -72,6 +85,15 @@ pub(crate) async fn tcp_pair() -> (TcpStream, TcpStream) {
     (client, server)
 }
 
+/// A file with this content, open for reading and writing, that is gone when it is closed.
+pub(crate) fn scratch(content: &[u8]) -> File {
+    let mut named = tempfile::NamedTempFile::new().expect("a file");
+    named.write_all(content).expect("room for it");
+    let mut options = OpenOptions::new();
+    let file = options.read(true).write(true).open(named.path());
+    file.expect("the same file")
+}
+
 /// The operation failed with this kind of error.
 #[track_caller]
 pub(crate) fn check_kind<T: Debug>(result: io::Result<T>, kind: io::ErrorKind) {
@@ -84,17 +106,6 @@ pub(crate) fn check_kind<T: Debug>(result: io::Result<T>, kind: io::ErrorKind) {
 pub(crate) fn check_code<T: Debug>(result: io::Result<T>, code: i32) {
     let error = result.expect_err("it should fail");
     assert_eq!(error.raw_os_error(), Some(code), "{error}");
-}
-
-/// The operation failed with this kind of error, and gave back the buffer as it was.
-#[track_caller]
-pub(crate) fn check_returned<T: Debug>(
-    (result, buffer): BufResult<T, Vec<u8>>,
-    kind: io::ErrorKind,
-    expected: &[u8],
-) {
-    check_kind(result, kind);
-    assert_eq!(buffer, expected);
 }
 
 /// Bytes that show where they belong.

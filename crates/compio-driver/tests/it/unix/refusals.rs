@@ -4,7 +4,8 @@
 
 use std::{
     cell::Cell,
-    os::unix::thread::JoinHandleExt,
+    io::Write,
+    os::unix::{net::UnixStream, thread::JoinHandleExt},
     rc::Rc,
     sync::{
         Arc,
@@ -12,16 +13,17 @@ use std::{
     },
     task::Waker,
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use compio_driver::{
     Driver, DriverBuilder,
-    op::{Nop, ReadAt},
+    op::{Nop, ReadAt, Recv},
 };
 
 use crate::support::{
-    Canary, begin, check_error, pipe, poll_once, poll_with, refuse, run, turn_until, uring,
+    Canary, begin, check_error, pipe, poll_once, poll_with, readiness, refuse, run, share, tcp,
+    turn_until, uring,
 };
 
 #[test]
@@ -108,4 +110,67 @@ fn a_storm_of_signals_ends_nothing() {
         thread::yield_now();
     }
     victim.join().unwrap();
+}
+
+/// Which filters of system calls deny in either way.
+#[test]
+fn a_kernel_without_precise_sleeps_sleeps_long_enough() {
+    for error in [libc::ENOSYS, libc::EPERM] {
+        thread::spawn(move || {
+            refuse(libc::SYS_epoll_pwait2, error);
+            let driver = readiness();
+            for pause in [Duration::from_micros(100), Duration::from_millis(20)] {
+                let began = Instant::now();
+                driver.turn(Some(pause)).unwrap();
+                assert!(began.elapsed() >= pause);
+            }
+        })
+        .join()
+        .unwrap();
+    }
+}
+
+/// The limit of watched descriptors, or the memory for it, is used up.
+#[test]
+fn a_kernel_that_watches_nothing_more_says_so() {
+    for error in [libc::ENOSPC, libc::ENOMEM] {
+        thread::spawn(move || {
+            let driver = readiness();
+            let (near, mut far) = tcp();
+            let near = share(near);
+            refuse(libc::SYS_epoll_ctl, error);
+            let recv = Recv::new(near.clone(), Vec::with_capacity(8), 0);
+            check_error(run(&driver, driver.submit(recv)).0, error);
+            assert_eq!(driver.in_flight(), 0);
+            // What is there needs no watch.
+            far.write_all(b"x").unwrap();
+            let recv = Recv::new(near, Vec::with_capacity(8), 0);
+            turn_until(&driver, || driver.in_flight() == 0);
+            thread::sleep(Duration::from_millis(1));
+            assert_eq!(run(&driver, driver.submit(recv)).1, b"x");
+        })
+        .join()
+        .unwrap();
+    }
+}
+
+#[test]
+fn a_kernel_without_reads_that_never_wait_reads_by_other_means() {
+    for error in [libc::EOPNOTSUPP, libc::ENOSYS] {
+        thread::spawn(move || {
+            refuse(libc::SYS_preadv2, error);
+            let driver = readiness();
+            let mut file = tempfile::tempfile().unwrap();
+            file.write_all(b"file").unwrap();
+            let read = ReadAt::new(share(file), 1, Vec::with_capacity(8));
+            assert_eq!(run(&driver, driver.submit(read)).1, b"ile");
+            let (near, mut far) = UnixStream::pair().unwrap();
+            let mut read = driver.submit(ReadAt::at_cursor(share(near), Vec::with_capacity(8)));
+            begin(&driver, &mut read);
+            far.write_all(b"x").unwrap();
+            assert_eq!(run(&driver, read).1, b"x");
+        })
+        .join()
+        .unwrap();
+    }
 }

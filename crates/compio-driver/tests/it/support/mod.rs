@@ -1,14 +1,23 @@
-//! What the tests share: a minimal executor, and a few pairs of descriptors.
+//! What the tests share: a minimal executor, and a few pairs of descriptors. What each system has
+//! by another name is in a file of its own.
+
+#[cfg(unix)]
+#[path = "unix.rs"]
+mod system;
+#[cfg(windows)]
+#[path = "windows.rs"]
+mod system;
 
 use std::{
     cell::Cell,
+    env,
     fmt::Debug,
     future::Future,
     io,
     mem::MaybeUninit,
     net::{TcpListener, TcpStream},
-    os::{fd::OwnedFd, unix::net::UnixStream},
     pin::{Pin, pin},
+    process::Command,
     rc::Rc,
     sync::{
         Arc,
@@ -18,11 +27,22 @@ use std::{
     time::{Duration, Instant},
 };
 
-use compio_driver::{BackendKind, Driver, DriverBuilder, SharedFd};
+use compio_driver::{BackendKind, Driver, DriverBuilder, OwnedFd, SharedFd};
 use compio_io::buf::{BufResult, IoBuf, IoBufMut};
 
-/// Long enough for anything that is going to happen at all.
-pub(crate) const LONG: Duration = Duration::from_secs(20);
+#[cfg(target_os = "linux")]
+pub(crate) use system::refuse;
+pub(crate) use system::{
+    BUFFERS_MAX, MSG_PEEK, MSG_TRUNC, NEW_FILE, READ, READ_WRITE_CREATE, Stream, check_attributes,
+    check_blocks, code, each_backend, fair_driver, file, forget_from, is_inherited,
+    is_no_descriptor, is_skipped_on_wine, is_woken, native, no_descriptors, on_wine, pipe, pipe_in,
+    pipe_out, processor_time, streams,
+};
+#[cfg(unix)]
+pub(crate) use system::{readiness, uring};
+
+/// Long enough for anything that is going to happen at all, on a busy machine and under Wine, too.
+pub(crate) const LONG: Duration = Duration::from_secs(60);
 
 pub(crate) fn driver() -> Driver {
     Driver::new().expect("a driver")
@@ -33,29 +53,18 @@ pub(crate) fn tiny_driver() -> Driver {
     DriverBuilder::new().entries(4).build().expect("a driver")
 }
 
-/// The builder of drivers with io_uring, whatever the environment wishes; none where the kernel
-/// refuses it.
-pub(crate) fn uring() -> Option<DriverBuilder> {
-    let builder = DriverBuilder::new().backend(BackendKind::IoUring);
-    match builder.clone().build() {
-        Ok(_) => Some(builder),
-        Err(error) => {
-            eprintln!("not tested here: {error}");
-            None
-        }
-    }
-}
-
-/// A driver with the readiness backend, whatever the environment wishes.
-pub(crate) fn readiness() -> Driver {
-    let builder = DriverBuilder::new().backend(BackendKind::Poll);
-    builder.build().expect("a driver")
-}
-
-/// A driver of each backend that there is.
-pub(crate) fn each_backend() -> impl Iterator<Item = Driver> {
-    let ring = uring().map(|builder| builder.build().expect("a driver"));
-    std::iter::once(readiness()).chain(ring)
+/// What a child says that runs this test, and in this environment.
+pub(crate) fn ask(test: &str, environment: &[(&str, &str)]) -> String {
+    let output = Command::new(env::current_exe().expect("this program"))
+        .args(["--ignored", "--exact", "--nocapture", test])
+        .env_remove("COMPIO_BACKEND")
+        .env_remove("COMPIO_URING_WITHOUT")
+        .envs(environment.iter().copied())
+        .output()
+        .expect("a child");
+    let said = String::from_utf8(output.stdout).expect("a text");
+    let line = said.lines().find_map(|line| line.split_once("SAYS "));
+    line.expect("it says something").1.to_owned()
 }
 
 /// Runs the test on a thread of its own, and fails if that is blocked.
@@ -101,7 +110,7 @@ pub(crate) fn start<F: Future + Unpin>(driver: &Driver, future: &mut F) -> Optio
     match poll_once(driver, future) {
         Poll::Ready(output) => {
             let kind = driver.backend().kind();
-            assert_eq!(kind, BackendKind::Poll, "a ring answers later");
+            assert_ne!(kind, BackendKind::IoUring, "a ring answers later");
             Some(output)
         }
         Poll::Pending => None,
@@ -137,14 +146,9 @@ pub(crate) fn drain(driver: &Driver) {
     turn_until(driver, || driver.in_flight() == 0);
 }
 
-pub(crate) fn pipe() -> (SharedFd, SharedFd) {
-    let (read, write) = io::pipe().expect("a pipe");
-    (share(read), share(write))
-}
-
 /// Two connected stream sockets.
 pub(crate) fn sockets() -> (SharedFd, SharedFd) {
-    let (one, other) = UnixStream::pair().expect("a pair of sockets");
+    let (one, other) = streams();
     (share(one), share(other))
 }
 
@@ -152,47 +156,29 @@ pub(crate) fn share(fd: impl Into<OwnedFd>) -> SharedFd {
     SharedFd::from(fd.into())
 }
 
-/// From now on this system call of this thread fails with this error.
-pub(crate) fn refuse(call: libc::c_long, error: i32) {
-    let step = |code: u32, if_true, if_false, value: u32| libc::sock_filter {
-        code: code as u16,
-        jt: if_true,
-        jf: if_false,
-        k: value,
-    };
-    let number_at = std::mem::offset_of!(libc::seccomp_data, nr) as u32;
-    let mut steps = [
-        step(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, 0, number_at),
-        step(
-            libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K,
-            0,
-            1,
-            call as u32,
-        ),
-        step(libc::BPF_RET, 0, 0, libc::SECCOMP_RET_ERRNO | error as u32),
-        step(libc::BPF_RET, 0, 0, libc::SECCOMP_RET_ALLOW),
-    ];
-    let program = libc::sock_fprog {
-        len: steps.len() as u16,
-        filter: steps.as_mut_ptr(),
-    };
-    // SAFETY: the program outlives the call, which copies it.
-    let refused = unsafe {
-        libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-        libc::prctl(
-            libc::PR_SET_SECCOMP,
-            libc::SECCOMP_MODE_FILTER,
-            &raw const program,
-        )
-    };
-    assert_eq!(refused, 0, "{}", io::Error::last_os_error());
-}
-
 /// The operation failed with this error of the system.
 #[track_caller]
 pub(crate) fn check_error<T: Debug>(result: io::Result<T>, code: i32) {
     let error = result.expect_err("it should fail");
     assert_eq!(error.raw_os_error(), Some(code), "{error}");
+}
+
+/// The operation failed with this kind of error.
+#[track_caller]
+pub(crate) fn check_kind<T: Debug>(result: io::Result<T>, kind: io::ErrorKind) {
+    let error = result.expect_err("it should fail");
+    assert_eq!(error.kind(), kind, "{error}");
+}
+
+/// The other end is no more.
+#[track_caller]
+pub(crate) fn check_gone(error: io::ErrorKind) {
+    let kinds = [
+        io::ErrorKind::BrokenPipe,
+        io::ErrorKind::ConnectionReset,
+        io::ErrorKind::ConnectionAborted,
+    ];
+    assert!(kinds.contains(&error), "{error}");
 }
 
 /// The operation failed with this error, and gave back the buffer as it was.

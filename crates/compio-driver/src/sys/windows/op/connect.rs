@@ -1,0 +1,79 @@
+//! Waiting for the client of a named pipe.
+
+use std::{ffi::c_void, io, ptr};
+
+use windows_sys::Win32::{
+    Foundation::{ERROR_NO_DATA, ERROR_PIPE_CONNECTED},
+    System::Pipes,
+};
+
+use crate::{
+    fd::{OwnsFd, SharedFd},
+    operation::{Operation, Owned},
+    request::Request,
+    sys::{
+        AsRawFd, RawFd,
+        iocp::{Begun, RawEntry},
+        windows::as_handle,
+    },
+};
+
+/// Waits until a client has opened this instance of a named pipe.
+///
+/// A client that was there before is success, and so is one that has gone already: what it has
+/// written can be read, and then the end.
+///
+/// # Cancellation
+///
+/// A client that connects all the same stays connected: the next wait finds it.
+///
+/// # Errors
+///
+/// The system's. To wait for the next client, the instance has to be
+/// [disconnected](super::super::disconnect_named_pipe) from the one before.
+#[derive(Debug)]
+pub struct ConnectNamedPipe<F = SharedFd> {
+    fd: F,
+    entry: Option<RawEntry>,
+}
+
+impl<F> ConnectNamedPipe<F> {
+    /// Waits for a client of `fd`, the server's end.
+    pub fn new(fd: F) -> Self {
+        Self { fd, entry: None }
+    }
+}
+
+// SAFETY: the request points to the entry, which lies in the operation and has no data.
+unsafe impl<F: AsRawFd + 'static> Operation for ConnectNamedPipe<F> {
+    type Output = io::Result<()>;
+
+    fn request(&mut self) -> Request {
+        // SAFETY: `begin` makes one call and says how it has returned.
+        let entry = unsafe { RawEntry::new(self.fd.as_raw_fd(), begin, ptr::null_mut()) };
+        Request::Raw(self.entry.insert(entry))
+    }
+
+    fn finish(self, answer: io::Result<usize>) -> Self::Output {
+        answer.map(drop)
+    }
+}
+
+// SAFETY: the descriptor is owned by what the operation holds.
+unsafe impl<F: OwnsFd> Owned for ConnectNamedPipe<F> {}
+
+/// # Safety
+///
+/// As a [`Begin`](crate::sys::iocp::Begin) is called.
+unsafe fn begin(fd: RawFd, overlapped: *mut c_void, _data: *mut ()) -> Begun {
+    // SAFETY: the OVERLAPPED stays until the call is over, by this function's contract.
+    let connected = unsafe { Pipes::ConnectNamedPipe(as_handle(fd), overlapped.cast()) };
+    match Begun::new(connected != 0) {
+        Begun::Over(Err(code))
+            if code == ERROR_PIPE_CONNECTED as i32 || code == ERROR_NO_DATA as i32 =>
+        {
+            Begun::Over(Ok(0))
+        }
+        begun @ (Begun::Success | Begun::Pending | Begun::Over(_)) => begun,
+    }
+}

@@ -1,0 +1,183 @@
+//! Giving up without losing anything.
+
+use std::{cell::Cell, future::poll_fn, io::Write, rc::Rc, task::Poll};
+
+use compio_driver::{
+    CancelToken, Driver,
+    op::{Blocking, Nop, Recv, Send},
+};
+
+use crate::support::{
+    Bell, begin, check_returned, code, drain, each_backend, poll_once, run, share, tcp,
+};
+
+/// A receive that waits, begun in the scope of these tokens.
+fn waiting(
+    driver: &Driver,
+    tokens: &[&CancelToken],
+) -> (compio_driver::Submit<Recv<Vec<u8>>>, std::net::TcpStream) {
+    let (peer, socket) = tcp();
+    let mut receive = driver.submit(Recv::new(share(socket), b"kept".to_vec(), 0));
+    let scopes: Vec<_> = tokens.iter().map(|token| driver.scope(token)).collect();
+    begin(driver, &mut receive);
+    drop(scopes);
+    (receive, peer)
+}
+
+#[test]
+fn what_was_begun_in_the_scope_ends_and_returns_its_buffer() {
+    for driver in each_backend() {
+        let token = CancelToken::new();
+        let (receive, _peer) = waiting(&driver, &[&token]);
+        token.cancel();
+        assert!(token.is_cancelled());
+        check_returned(run(&driver, receive), code::CANCELLED, b"kept");
+    }
+}
+
+#[test]
+fn what_was_begun_elsewhere_goes_on() {
+    for driver in each_backend() {
+        let token = CancelToken::new();
+        let (before, mut peer) = waiting(&driver, &[]);
+        let (other, mut other_peer) = waiting(&driver, &[&CancelToken::new()]);
+        token.cancel();
+        peer.write_all(b"one").unwrap();
+        other_peer.write_all(b"two").unwrap();
+        assert_eq!(run(&driver, before).1, b"one");
+        assert_eq!(run(&driver, other).1, b"two");
+    }
+}
+
+#[test]
+fn scopes_lie_in_each_other() {
+    for driver in each_backend() {
+        for cancel_outer in [false, true] {
+            let (outer, inner) = (CancelToken::new(), CancelToken::new());
+            let (receive, _peer) = waiting(&driver, &[&outer, &inner]);
+            if cancel_outer { &outer } else { &inner }.cancel();
+            check_returned(run(&driver, receive), code::CANCELLED, b"kept");
+        }
+    }
+}
+
+#[test]
+fn what_happened_first_counts() {
+    for driver in each_backend() {
+        let token = CancelToken::new();
+        let (receive, mut peer) = waiting(&driver, &[&token]);
+        peer.write_all(b"late").unwrap();
+        // Whoever waits for another operation has the first one's answer, too.
+        let (second, mut second_peer) = waiting(&driver, &[]);
+        second_peer.write_all(b"x").unwrap();
+        run(&driver, second).0.unwrap();
+        token.cancel();
+        let (read, buffer) = run(&driver, receive);
+        match read {
+            Ok(len) => assert_eq!((len, &buffer[..]), (4, &b"late"[..])),
+            Err(error) => {
+                assert_eq!(error.raw_os_error(), Some(code::CANCELLED));
+                assert_eq!(buffer, b"kept");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_cancelled_token_lets_nothing_begin() {
+    for driver in each_backend() {
+        let token = CancelToken::new();
+        token.cancel();
+        token.cancel();
+        let (_peer, socket) = tcp();
+        let mut send = driver.submit(Send::new(share(socket), b"kept".to_vec(), 0));
+        let scope = driver.scope(&token);
+        let Poll::Ready(result) = poll_once(&driver, &mut send) else {
+            panic!("it should be refused at once");
+        };
+        check_returned(result, code::CANCELLED, b"kept");
+        drop(scope);
+        assert_eq!(driver.in_flight(), 0);
+        assert_eq!(run(&driver, driver.submit(Nop::new())).unwrap(), 0);
+    }
+}
+
+#[test]
+fn thousands_may_have_gone_through_a_token() {
+    for driver in each_backend() {
+        let token = CancelToken::new();
+        for _ in 0..2000 {
+            let mut nop = driver.submit(Nop::new());
+            let scope = driver.scope(&token);
+            assert!(poll_once(&driver, &mut nop).is_pending());
+            drop(scope);
+            run(&driver, nop).unwrap();
+        }
+        let (receive, _peer) = waiting(&driver, &[&token]);
+        token.cancel();
+        check_returned(run(&driver, receive), code::CANCELLED, b"kept");
+    }
+}
+
+#[test]
+fn dropped_futures_and_drivers_are_no_concern() {
+    for driver in each_backend() {
+        let token = CancelToken::new();
+        let (receive, _peer) = waiting(&driver, &[&token]);
+        drop(receive);
+        drain(&driver);
+        let (_receive, _peer) = waiting(&driver, &[&token]);
+        drop(driver);
+        token.cancel();
+    }
+}
+
+#[test]
+fn blocking_work_that_has_not_begun_is_given_up() {
+    for driver in each_backend() {
+        let token = CancelToken::new();
+        let ran = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+        let flag = ran.clone();
+        token.cancel();
+        let mut work = driver.submit(Blocking::new(move || {
+            flag.store(true, std::sync::atomic::Ordering::Relaxed);
+        }));
+        let _scope = driver.scope(&token);
+        assert!(matches!(poll_once(&driver, &mut work), Poll::Ready(Err(_))));
+        assert!(!ran.load(std::sync::atomic::Ordering::Relaxed));
+    }
+}
+
+#[test]
+fn whoever_waits_for_the_cancel_is_woken() {
+    let token = CancelToken::new();
+    let (bell, waker) = Bell::new();
+    assert!(!token.poll_cancelled(&waker));
+    assert!(!token.poll_cancelled(&waker));
+    assert_eq!(bell.rings(), 0);
+    token.clone().cancel();
+    assert_eq!(bell.rings(), 1);
+    assert!(token.poll_cancelled(&waker));
+}
+
+#[test]
+fn a_waker_may_use_the_token_again() {
+    let driver = Driver::new().unwrap();
+    let token = CancelToken::new();
+    let seen = Rc::new(Cell::new(false));
+    let noted = Rc::clone(&seen);
+    let handle = token.clone();
+    let future = poll_fn(move |cx| {
+        if handle.poll_cancelled(cx.waker()) {
+            handle.cancel();
+            noted.set(true);
+            return Poll::Ready(());
+        }
+        Poll::Pending
+    });
+    let mut future = Box::pin(future);
+    assert!(poll_once(&driver, &mut future).is_pending());
+    token.cancel();
+    run(&driver, future);
+    assert!(seen.get());
+}

@@ -1,0 +1,230 @@
+//! The descriptors, codes and backends of unix.
+
+use std::{
+    fs::{File, Metadata},
+    io::{self, Seek, SeekFrom, Write},
+    iter, mem,
+    os::unix::{ffi::OsStrExt, fs::MetadataExt, net::UnixStream},
+    path::Path,
+    time::Duration,
+};
+
+use compio_driver::{
+    AsRawFd, BackendKind, Driver, DriverBuilder, RawFd, SharedFd,
+    op::Attributes,
+    request::{NativePath, OpenFlags},
+};
+
+use super::share;
+
+/// What a call says that fails. Elsewhere one number of these may be two.
+pub(crate) mod code {
+    pub(crate) use libc::{
+        EAFNOSUPPORT as NO_SUCH_FAMILY, EBADF as NOT_OPEN_FOR_THIS, ECANCELED as CANCELLED,
+        ECONNREFUSED as REFUSED, ECONNRESET as RESET, EINVAL as NO_SUCH_OFFSET,
+        EINVAL as NOT_LISTENING, EISCONN as CONNECTED_ALREADY, ENOENT as NOT_FOUND,
+        ENOTCONN as NOT_CONNECTED, ENOTSOCK as NOT_A_SOCKET, EOPNOTSUPP as NOT_FOR_THIS,
+    };
+}
+
+pub(crate) use libc::{MSG_PEEK, MSG_TRUNC};
+
+/// The builder of drivers with io_uring, whatever the environment wishes; none where the kernel
+/// refuses it.
+pub(crate) fn uring() -> Option<DriverBuilder> {
+    let builder = DriverBuilder::new().backend(BackendKind::IoUring);
+    match builder.clone().build() {
+        Ok(_) => Some(builder),
+        Err(error) => {
+            eprintln!("not tested here: {error}");
+            None
+        }
+    }
+}
+
+/// A driver with the readiness backend, whatever the environment wishes.
+pub(crate) fn readiness() -> Driver {
+    let builder = DriverBuilder::new().backend(BackendKind::Poll);
+    builder.build().expect("a driver")
+}
+
+/// A driver of each backend that there is.
+pub(crate) fn each_backend() -> impl Iterator<Item = Driver> {
+    let ring = uring().map(|builder| builder.build().expect("a driver"));
+    iter::once(readiness()).chain(ring)
+}
+
+/// A driver that serves those who wait for one descriptor in the order in which they came. A ring
+/// may serve any of them.
+pub(crate) fn fair_driver() -> Driver {
+    readiness()
+}
+
+/// One end of a connection on this machine, for a test's own use.
+pub(crate) type Stream = UnixStream;
+
+/// Two connected stream sockets.
+pub(crate) fn streams() -> (Stream, Stream) {
+    UnixStream::pair().expect("a pair of sockets")
+}
+
+/// The reading and the writing end of a pipe.
+pub(crate) fn pipe() -> (SharedFd, SharedFd) {
+    let (reader, writer) = io::pipe().expect("a pipe");
+    (share(reader), share(writer))
+}
+
+/// A pipe that the driver reads and the test writes.
+pub(crate) fn pipe_in() -> (SharedFd, File) {
+    let (reader, writer) = io::pipe().expect("a pipe");
+    (share(reader), std::os::fd::OwnedFd::from(writer).into())
+}
+
+/// A pipe that the driver writes and the test reads.
+pub(crate) fn pipe_out() -> (File, SharedFd) {
+    let (reader, writer) = io::pipe().expect("a pipe");
+    (std::os::fd::OwnedFd::from(reader).into(), share(writer))
+}
+
+/// A file without a name that holds `content`, for the test and for the driver.
+pub(crate) fn file(content: &[u8]) -> (File, SharedFd) {
+    let mut file = tempfile::tempfile().expect("a file");
+    file.write_all(content).expect("room");
+    file.seek(SeekFrom::Start(0)).expect("a position");
+    let fd = share(file.try_clone().expect("a descriptor"));
+    (file, fd)
+}
+
+/// How many buffers go into one transfer of a file.
+pub(crate) const BUFFERS_MAX: usize = 1024;
+
+/// Puts the file to disk and out of memory, from this offset on.
+pub(crate) fn forget_from(file: &File, offset: i64) {
+    file.sync_all().expect("a disk");
+    // SAFETY: no pointers are passed.
+    let forgotten =
+        unsafe { libc::posix_fadvise(file.as_raw_fd(), offset, 0, libc::POSIX_FADV_DONTNEED) };
+    assert_eq!(forgotten, 0);
+}
+
+/// The path as requests want it.
+pub(crate) fn native(path: impl AsRef<Path>) -> NativePath {
+    NativePath::new(path.as_ref().as_os_str().as_bytes()).expect("no zero in it")
+}
+
+/// To open a file that is there for reading.
+pub(crate) const READ: OpenFlags = libc::O_RDONLY;
+
+/// To open a file for reading and writing, and to create it if it is not there.
+pub(crate) const READ_WRITE_CREATE: OpenFlags = libc::O_CREAT | libc::O_RDWR;
+
+/// What a file that is created may be used for, and by whom.
+pub(crate) const NEW_FILE: u32 = 0o600;
+
+/// The attributes are what std says.
+#[track_caller]
+pub(crate) fn check_attributes(attributes: &Attributes, expected: &Metadata) {
+    assert_eq!(attributes.mode(), expected.mode());
+    assert_eq!(attributes.ino(), expected.ino());
+    assert_eq!(attributes.dev(), expected.dev());
+    assert_eq!(attributes.nlink(), expected.nlink());
+    assert_eq!(attributes.uid(), expected.uid());
+    assert_eq!(attributes.gid(), expected.gid());
+    assert_eq!(attributes.blocks(), expected.blocks());
+}
+
+/// Whether a child would have the descriptor, too.
+pub(crate) fn is_inherited(fd: &impl AsRawFd) -> bool {
+    // SAFETY: no pointers are passed.
+    let flags = unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_GETFD) };
+    assert!(flags >= 0);
+    flags & libc::FD_CLOEXEC == 0
+}
+
+/// It blocks whoever reads it by a plain call, as it did before the driver had it.
+#[track_caller]
+pub(crate) fn check_blocks(fd: &impl AsRawFd) {
+    // SAFETY: no pointers are passed.
+    let mode = unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_GETFL) };
+    assert!(mode >= 0 && mode & libc::O_NONBLOCK == 0);
+}
+
+/// Numbers that no open descriptor has.
+pub(crate) fn no_descriptors() -> impl Iterator<Item = RawFd> {
+    [-1, 1_000_000, i32::MAX, i32::MIN].into_iter()
+}
+
+/// Whether the error says that there is no such descriptor.
+pub(crate) fn is_no_descriptor(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(libc::EBADF)
+}
+
+/// Whether this is Windows in name only.
+pub(crate) fn on_wine() -> bool {
+    false
+}
+
+/// Whether this is Wine, and it cannot run this test.
+pub(crate) fn is_skipped_on_wine(_why: &str) -> bool {
+    false
+}
+
+/// Whether an outer loop that waits for the driver's descriptor is woken within this time.
+pub(crate) fn is_woken(driver: &Driver, timeout: Duration) -> bool {
+    let mut entry = libc::pollfd {
+        fd: driver.as_raw_fd(),
+        events: libc::POLLIN,
+        revents: 0,
+    };
+    // SAFETY: one entry, which outlives the call.
+    let count = unsafe { libc::poll(&raw mut entry, 1, timeout.as_millis() as i32) };
+    assert!(count >= 0, "{}", io::Error::last_os_error());
+    count > 0
+}
+
+/// The processor time of this thread.
+pub(crate) fn processor_time() -> Duration {
+    // SAFETY: `time` is plain data that the call fills in.
+    unsafe {
+        let mut time: libc::timespec = mem::zeroed();
+        libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &raw mut time);
+        Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
+    }
+}
+
+/// From now on this system call of this thread fails with this error.
+#[cfg(target_os = "linux")]
+pub(crate) fn refuse(call: libc::c_long, error: i32) {
+    let step = |code: u32, if_true, if_false, value: u32| libc::sock_filter {
+        code: code as u16,
+        jt: if_true,
+        jf: if_false,
+        k: value,
+    };
+    let number_at = mem::offset_of!(libc::seccomp_data, nr) as u32;
+    let mut steps = [
+        step(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, 0, number_at),
+        step(
+            libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K,
+            0,
+            1,
+            call as u32,
+        ),
+        step(libc::BPF_RET, 0, 0, libc::SECCOMP_RET_ERRNO | error as u32),
+        step(libc::BPF_RET, 0, 0, libc::SECCOMP_RET_ALLOW),
+    ];
+    let program = libc::sock_fprog {
+        len: steps.len() as u16,
+        filter: steps.as_mut_ptr(),
+    };
+    // SAFETY: the program outlives the call, which copies it.
+    let refused = unsafe {
+        libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+        libc::prctl(
+            libc::PR_SET_SECCOMP,
+            libc::SECCOMP_MODE_FILTER,
+            &raw const program,
+        )
+    };
+    assert_eq!(refused, 0, "{}", io::Error::last_os_error());
+}

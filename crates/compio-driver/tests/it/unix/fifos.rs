@@ -1,0 +1,139 @@
+//! Pipes with a name, as unix has them: Linux does not know there how not to wait, and to open one
+//! may take for ever.
+
+use std::{
+    ffi::CString,
+    fs,
+    io::{Read, Write},
+};
+
+use compio_driver::op::{Open, WriteVectoredAt};
+
+use crate::{
+    blocking_mode::{check_empty, check_full},
+    support::{
+        begin, check_blocks, check_error, drain, driver, each_backend, readiness, run, share,
+        start, unblocked, uring,
+    },
+    unix::is_done_without,
+};
+
+fn make_fifo(folder: &tempfile::TempDir) -> CString {
+    let name = folder.path().join("fifo");
+    let name = CString::new(name.to_str().unwrap()).unwrap();
+    // SAFETY: a string that ends.
+    assert_eq!(unsafe { libc::mkfifo(name.as_ptr(), 0o600) }, 0);
+    name
+}
+
+/// Its two ends.
+fn fifo() -> (fs::File, fs::File) {
+    let folder = tempfile::tempdir().unwrap();
+    make_fifo(&folder);
+    let path = folder.path().join("fifo");
+    // Whoever has both ends waits for nobody.
+    let both = fs::OpenOptions::new().read(true).write(true).open(&path);
+    let reader = fs::File::open(&path).unwrap();
+    let writer = fs::OpenOptions::new().write(true).open(&path).unwrap();
+    drop(both);
+    (reader, writer)
+}
+
+#[test]
+fn a_full_fifo() {
+    unblocked(|| {
+        let (reader, writer) = fifo();
+        check_full(share(writer), reader);
+    });
+}
+
+#[test]
+fn a_vectored_write_to_a_full_fifo() {
+    unblocked(|| {
+        let driver = readiness();
+        let (mut reader, writer) = fifo();
+        let writer = share(writer);
+        let mut written = 0;
+        loop {
+            let bytes = [vec![7_u8; 5000], vec![7_u8; 5000]];
+            let mut write = driver.submit(WriteVectoredAt::at_cursor(writer.clone(), bytes));
+            match start(&driver, &mut write) {
+                Some((len, _)) => written += len.unwrap(),
+                None => break,
+            }
+        }
+        drain(&driver);
+        drop(writer);
+        let mut all = Vec::new();
+        reader.read_to_end(&mut all).unwrap();
+        assert_eq!(all.len(), written);
+    });
+}
+
+#[test]
+fn an_empty_fifo() {
+    unblocked(|| {
+        for driver in each_backend() {
+            let (reader, writer) = fifo();
+            check_empty(&driver, share(reader), writer);
+        }
+    });
+}
+
+#[test]
+fn a_fifo_is_opened_without_its_other_end() {
+    unblocked(|| {
+        for driver in each_backend() {
+            let folder = tempfile::tempdir().unwrap();
+            let name = make_fifo(&folder);
+            let writer = Open::new(name.clone(), libc::O_WRONLY, 0);
+            check_error(run(&driver, driver.submit(writer)), libc::ENXIO);
+            let reader = driver.submit(Open::new(name.clone(), libc::O_RDONLY, 0));
+            let reader = run(&driver, reader).unwrap();
+            check_blocks(&reader);
+            let append = libc::O_WRONLY | libc::O_APPEND;
+            let writer = driver.submit(Open::new(name, append, 0));
+            let writer = run(&driver, writer).unwrap();
+            check_blocks(&writer);
+            fs::File::from(writer).write_all(b"x").unwrap();
+            let mut text = String::new();
+            fs::File::from(reader).read_to_string(&mut text).unwrap();
+            assert_eq!(text, "x");
+        }
+    });
+}
+
+/// It waits on a thread of the kernel, which must be interrupted.
+#[test]
+fn what_blocks_inside_the_kernel_is_given_up() {
+    let Some(builder) = uring() else { return };
+    if is_done_without("OPENAT") {
+        return;
+    }
+    let driver = builder.build().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let mut open = driver.submit(Open::new(make_fifo(&folder), libc::O_RDONLY, 0));
+    begin(&driver, &mut open);
+    driver
+        .turn(Some(std::time::Duration::from_millis(1)))
+        .unwrap();
+    drop(open);
+    drain(&driver);
+}
+
+/// A thread of ours cannot be interrupted: what it opens in the end is closed.
+#[test]
+fn what_blocks_on_another_thread_ends_in_its_own_time() {
+    let driver = driver();
+    let folder = tempfile::tempdir().unwrap();
+    let name = make_fifo(&folder);
+    let mut open = driver.submit(Open::new(name.clone(), libc::O_RDONLY, 0));
+    begin(&driver, &mut open);
+    driver
+        .turn(Some(std::time::Duration::from_millis(1)))
+        .unwrap();
+    drop(open);
+    // Both ends: this one waits for nobody, and lets the other one go.
+    let _both = run(&driver, driver.submit(Open::new(name, libc::O_RDWR, 0))).unwrap();
+    drain(&driver);
+}

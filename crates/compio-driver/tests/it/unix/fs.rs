@@ -1,0 +1,97 @@
+//! Files with modes, links and pipes among them, and what the kernel keeps in its memory.
+
+use std::{
+    fs::File,
+    os::unix::fs::{MetadataExt, OpenOptionsExt},
+};
+
+use compio_driver::op::{Open, ReadAt, Stat, StatFd, Sync};
+
+use crate::support::{
+    READ_WRITE_CREATE, begin, check_error, driver, file, forget_from, native, pipe, readiness, run,
+    share, start,
+};
+
+#[test]
+fn sync_works_on_files_only() {
+    let driver = driver();
+    let (read_end, _write_end) = pipe();
+    let sync = driver.submit(Sync::all(read_end));
+    check_error(run(&driver, sync), libc::EINVAL);
+}
+
+#[test]
+fn a_created_file_has_its_mode() {
+    let driver = driver();
+    let folder = tempfile::tempdir().unwrap();
+    let name = native(folder.path().join("new"));
+    let create = driver.submit(Open::new(name, READ_WRITE_CREATE, 0o640));
+    let file = File::from(run(&driver, create).unwrap());
+    let mode = file.metadata().unwrap().mode();
+    assert_eq!(mode & 0o777 & !0o640, 0, "{mode:o}");
+}
+
+#[test]
+fn a_link_is_followed_only_if_asked() {
+    let driver = driver();
+    let folder = tempfile::tempdir().unwrap();
+    let link = folder.path().join("link");
+    std::os::unix::fs::symlink("nowhere", &link).unwrap();
+    let link = native(link);
+    let itself = run(&driver, driver.submit(Stat::new(link.clone(), false))).unwrap();
+    assert_eq!(itself.mode() & libc::S_IFMT, libc::S_IFLNK);
+    check_error(
+        run(&driver, driver.submit(Stat::new(link, true))),
+        libc::ENOENT,
+    );
+}
+
+#[test]
+fn attributes_of_no_file_fail() {
+    let driver = driver();
+    let (reader, _writer) = pipe();
+    let attributes = run(&driver, driver.submit(StatFd::new(reader))).unwrap();
+    assert_eq!(attributes.mode() & libc::S_IFMT, libc::S_IFIFO);
+    let below = native("/dev/null/below");
+    check_error(
+        run(&driver, driver.submit(Stat::new(below, true))),
+        libc::ENOTDIR,
+    );
+}
+
+#[test]
+fn what_is_in_memory_is_read_at_once() {
+    let driver = readiness();
+    let (file, fd) = file(&[7; 8192]);
+    let mut read = driver.submit(ReadAt::new(fd.clone(), 0, Vec::with_capacity(8192)));
+    let at_once = start(&driver, &mut read);
+    // Not every file system knows how not to wait.
+    let (len, buffer) = at_once.unwrap_or_else(|| run(&driver, &mut read));
+    assert_eq!((len.unwrap(), buffer), (8192, vec![7; 8192]));
+    forget_from(&file, 0);
+    let read = ReadAt::new(fd, 8000, Vec::with_capacity(8192));
+    assert_eq!(run(&driver, driver.submit(read)).0.unwrap(), 192);
+}
+
+/// What goes past the memory is never there at once, and whoever asks for it waits for the disk.
+#[test]
+fn a_direct_read_is_made_elsewhere() {
+    let driver = readiness();
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), [7; 8192]).unwrap();
+    let mut options = File::options();
+    let direct = options.read(true).custom_flags(libc::O_DIRECT);
+    // Not every file system has that.
+    let Ok(direct) = direct.open(file.path()) else {
+        return;
+    };
+    let fd = share(direct);
+    let mut read = driver.submit(ReadAt::new(fd, 0, Vec::with_capacity(4096)));
+    begin(&driver, &mut read);
+    // Its buffer is not aligned as it has to be, as a rule.
+    let (len, _) = run(&driver, read);
+    assert!(len.map_or_else(
+        |error| error.raw_os_error() == Some(libc::EINVAL),
+        |len| len == 4096
+    ));
+}

@@ -1,0 +1,25 @@
+//! What only unix has, or Linux: each file says what that is.
+
+mod connects;
+mod edges;
+mod fifos;
+mod fs;
+mod net;
+mod numbers;
+mod outer_driver;
+mod raw;
+mod readiness;
+#[cfg(target_os = "linux")]
+mod refusals;
+#[cfg(target_os = "linux")]
+mod ring;
+#[cfg(target_os = "linux")]
+mod selection;
+mod splices;
+mod terminals;
+
+/// Whether a ring shall do without this operation. Then a thread of ours does it, which cannot be
+/// interrupted.
+pub(crate) fn is_done_without(name: &str) -> bool {
+    std::env::var("COMPIO_URING_WITHOUT").is_ok_and(|names| names.contains(name))
+}

@@ -1,0 +1,183 @@
+//! Which backend is taken, and what is said about it.
+//!
+//! The environment belongs to the whole process, and a filter of system calls is there to stay: each
+//! question is put to a child.
+
+use std::env;
+
+use compio_driver::{BackendKind, DriverBuilder, op::Nop};
+
+use crate::support::{self, refuse, run, uring};
+
+/// Tells a child which error io_uring shall be refused with.
+const REFUSAL: &str = "TEST_REFUSAL";
+
+/// Tells a child which backend it shall ask its builder for.
+const WISH: &str = "TEST_WISH";
+
+/// Tells a child how many descriptors it may have.
+const DESCRIPTORS: &str = "TEST_DESCRIPTORS";
+
+/// What a child says that was started in this environment.
+fn ask(environment: &[(&str, &str)]) -> String {
+    support::ask("unix::selection::a_child", environment)
+}
+
+#[test]
+#[ignore = "the child that the others ask"]
+fn a_child() {
+    if let Ok(code) = env::var(REFUSAL) {
+        refuse(libc::SYS_io_uring_setup, code.parse().unwrap());
+    }
+    let mut builder = DriverBuilder::new();
+    if let Ok(wish) = env::var(WISH) {
+        builder = builder.backend(match &wish[..] {
+            "poll" => BackendKind::Poll,
+            _ => BackendKind::IoUring,
+        });
+    }
+    if let Ok(count) = env::var(DESCRIPTORS) {
+        limit_descriptors(count.parse().unwrap());
+    }
+    match builder.build() {
+        Ok(driver) => {
+            assert_eq!(run(&driver, driver.submit(Nop::new())).unwrap(), 0);
+            println!("\nSAYS {}", driver.backend());
+        }
+        Err(error) => println!("\nSAYS {:?}: {error}", error.kind()),
+    }
+}
+
+fn limit_descriptors(count: u64) {
+    let limit = libc::rlimit {
+        rlim_cur: count,
+        rlim_max: count,
+    };
+    // SAFETY: the limit outlives the call.
+    let limited = unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) };
+    assert_eq!(limited, 0);
+}
+
+/// All of these parts are in what was said.
+#[track_caller]
+fn check(said: &str, parts: &[&str]) {
+    for part in parts {
+        assert!(said.contains(part), "{part:?} is not in {said:?}");
+    }
+}
+
+fn refused_with(code: i32, environment: &[(&str, &str)]) -> String {
+    let code = code.to_string();
+    let mut environment = environment.to_vec();
+    environment.push((REFUSAL, &code));
+    ask(&environment)
+}
+
+#[test]
+fn the_best_backend_is_taken() {
+    if uring().is_some() {
+        check(&ask(&[]), &["io-uring: this kernel permits it"]);
+        check(&ask(&[("COMPIO_BACKEND", "")]), &["io-uring: this"]);
+    }
+}
+
+#[test]
+fn a_kernel_that_refuses_is_no_obstacle() {
+    for (code, reason) in [
+        (libc::ENOSYS, "poll: this kernel has no io_uring"),
+        (libc::EPERM, "poll: io_uring is not permitted here"),
+        (libc::EACCES, "poll: io_uring is not permitted here"),
+        (libc::EINVAL, "poll: this kernel's io_uring is too old"),
+    ] {
+        check(&refused_with(code, &[]), &[reason]);
+    }
+}
+
+#[test]
+fn a_lack_of_resources_is_an_error_that_names_the_limit() {
+    for (code, advice) in [
+        (libc::ENOMEM, "ulimit -l"),
+        (libc::EMFILE, "ulimit -n"),
+        (libc::ENFILE, "fs.file-max"),
+    ] {
+        let said = refused_with(code, &[]);
+        check(&said, &[advice]);
+        assert!(!said.starts_with("poll"), "{said}");
+    }
+    check(&refused_with(libc::ENOMEM, &[]), &["OutOfMemory: "]);
+}
+
+/// There is no second backend for want of descriptors: that would be too little as well.
+#[test]
+fn no_descriptor_is_left() {
+    let said = ask(&[(DESCRIPTORS, "3")]);
+    check(&said, &["ulimit -n"]);
+    let said = ask(&[(DESCRIPTORS, "3"), (WISH, "poll")]);
+    check(&said, &["ulimit -n"]);
+    if uring().is_some() {
+        // Enough for the ring, but not for what ends its sleep.
+        let said = ask(&[(DESCRIPTORS, "4")]);
+        check(&said, &["ulimit -n"]);
+    }
+}
+
+#[test]
+fn a_wish_that_cannot_be_granted_is_an_error_that_helps() {
+    for wish in [("COMPIO_BACKEND", "io-uring"), (WISH, "io-uring")] {
+        for code in [libc::EPERM, libc::ENOSYS] {
+            let said = refused_with(code, &[wish]);
+            check(&said, &["the io-uring backend was asked for", "`poll`"]);
+        }
+        check(&refused_with(libc::EPERM, &[wish]), &["PermissionDenied: "]);
+        check(&refused_with(libc::ENOSYS, &[wish]), &["Unsupported: "]);
+    }
+}
+
+#[test]
+fn a_wish_is_granted() {
+    for wish in [("COMPIO_BACKEND", "poll"), (WISH, "poll")] {
+        check(&ask(&[wish]), &["poll: it was asked for"]);
+        // Nobody asks for a ring then.
+        check(
+            &refused_with(libc::ENOMEM, &[wish]),
+            &["poll: it was asked for"],
+        );
+    }
+    if uring().is_some() {
+        for wish in [("COMPIO_BACKEND", "io-uring"), (WISH, "io-uring")] {
+            check(&ask(&[wish]), &["io-uring: it was asked for"]);
+        }
+    }
+}
+
+#[test]
+fn the_builder_knows_better_than_the_environment() {
+    let said = ask(&[("COMPIO_BACKEND", "io-uring"), (WISH, "poll")]);
+    check(&said, &["poll: it was asked for"]);
+    // It is not even looked at.
+    let said = ask(&[("COMPIO_BACKEND", "what?"), (WISH, "poll")]);
+    check(&said, &["poll: it was asked for"]);
+}
+
+#[test]
+fn an_unknown_wish_is_an_error() {
+    for name in ["epoll", "io_uring", "POLL", " poll"] {
+        let said = ask(&[("COMPIO_BACKEND", name)]);
+        check(&said, &["InvalidInput: ", name, "io-uring, iocp or poll"]);
+    }
+}
+
+#[test]
+fn single_operations_of_a_ring_can_be_done_without() {
+    if uring().is_none() {
+        return;
+    }
+    let without = |names| ask(&[("COMPIO_URING_WITHOUT", names)]);
+    check(&without("OPENAT, splice,,STATX"), &["io-uring: "]);
+    // A mistake in there is no reason to take another backend in silence.
+    for names in ["READ", "OPENAT,WHAT"] {
+        let said = without(names);
+        check(&said, &["COMPIO_URING_WITHOUT names", "FSYNC"]);
+        assert!(!said.starts_with("poll"), "{said}");
+    }
+}

@@ -1,0 +1,95 @@
+//! Terminals: they say that they are ready for a write and block in the midst of it.
+
+use std::{
+    fs,
+    io::{Read, Write},
+    os::fd::FromRawFd,
+    time::Duration,
+};
+
+use compio_driver::op::{ReadAt, WriteAt};
+
+use crate::support::{
+    begin, check_blocks, check_error, code, drain, each_backend, readiness, run, share, start,
+    unblocked,
+};
+
+/// The two sides of a terminal.
+fn terminal() -> (fs::File, fs::File) {
+    let (mut outside, mut inside) = (0, 0);
+    let (name, settings, size) = (
+        std::ptr::null_mut(),
+        std::ptr::null_mut::<libc::termios>(),
+        std::ptr::null_mut::<libc::winsize>(),
+    );
+    // SAFETY: both numbers outlive the call; the rest is not wanted. The descriptors are new.
+    unsafe {
+        let opened = libc::openpty(&raw mut outside, &raw mut inside, name, settings, size);
+        assert_eq!(opened, 0);
+        let mut settings = std::mem::zeroed();
+        libc::tcgetattr(inside, &raw mut settings);
+        libc::cfmakeraw(&raw mut settings);
+        libc::tcsetattr(inside, libc::TCSANOW, &raw const settings);
+        (
+            fs::File::from_raw_fd(outside),
+            fs::File::from_raw_fd(inside),
+        )
+    }
+}
+
+#[test]
+fn an_empty_terminal() {
+    unblocked(|| {
+        for driver in each_backend() {
+            let (mut outside, inside) = terminal();
+            let inside = share(inside);
+            let mut read = driver.submit(ReadAt::at_cursor(inside.clone(), vec![0; 8]));
+            begin(&driver, &mut read);
+            driver.turn(Some(Duration::from_millis(1))).unwrap();
+            read.cancel();
+            check_error(run(&driver, read).0, code::CANCELLED);
+            let mut read = driver.submit(ReadAt::at_cursor(inside.clone(), vec![0; 8]));
+            begin(&driver, &mut read);
+            outside.write_all(b"x").unwrap();
+            assert_eq!(run(&driver, read).1, b"x");
+            check_blocks(&inside);
+        }
+    });
+}
+
+/// It says that it is ready for a write and blocks in the midst of it.
+#[test]
+fn a_full_terminal() {
+    unblocked(|| {
+        let driver = readiness();
+        let (outside, inside) = terminal();
+        let inside = share(inside);
+        let mut writes: Vec<_> = (0..20)
+            .map(|_| driver.submit(WriteAt::at_cursor(inside.clone(), vec![b'x'; 3000])))
+            .collect();
+        for write in &mut writes {
+            start(&driver, write);
+        }
+        driver.turn(Some(Duration::from_millis(5))).unwrap();
+        // The thread was here all the time.
+        drop(outside);
+        drain(&driver);
+    });
+}
+
+/// As any stream, it has no positions.
+#[test]
+fn positions_of_a_terminal_are_nothing() {
+    unblocked(|| {
+        for driver in each_backend() {
+            let (mut outside, inside) = terminal();
+            let inside = share(inside);
+            let write = driver.submit(WriteAt::new(inside.clone(), 99, "hello"));
+            assert_eq!(run(&driver, write).0.unwrap(), 5);
+            outside.read_exact(&mut [0; 5]).unwrap();
+            outside.write_all(b"hello").unwrap();
+            let read = driver.submit(ReadAt::new(inside, 77, Vec::with_capacity(8)));
+            assert_eq!(run(&driver, read).1, b"hello");
+        }
+    });
+}

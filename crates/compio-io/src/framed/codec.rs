@@ -1,0 +1,159 @@
+//! [`Decoder`] and [`Encoder`]: what a frame is, and [`CodecError`], what goes
+//! wrong in the codecs of this module.
+
+use std::{error::Error, fmt, io};
+
+use bytes::BytesMut;
+
+/// Takes frames out of a buffer.
+///
+/// ```
+/// use bytes::{Buf, BytesMut};
+/// use compio_io::framed::{Decoder, FramedRead};
+///
+/// /// Frames of one byte, which must not be zero.
+/// struct Bytes;
+///
+/// impl Decoder for Bytes {
+///     type Item = u8;
+///     type Error = std::io::Error;
+///
+///     fn decode(&mut self, src: &mut BytesMut) -> std::io::Result<Option<u8>> {
+///         match src.try_get_u8() {
+///             Ok(0) => Err(std::io::ErrorKind::InvalidData.into()),
+///             Ok(byte) => Ok(Some(byte)),
+///             Err(_) => Ok(None),
+///         }
+///     }
+/// }
+///
+/// # pollster::block_on(async {
+/// let mut frames = FramedRead::new(&b"a\0b"[..], Bytes);
+/// assert_eq!(frames.next().await.unwrap().unwrap(), b'a');
+/// assert!(frames.next().await.unwrap().is_err());
+/// # });
+/// ```
+pub trait Decoder {
+    /// A frame.
+    type Item;
+
+    /// What can be wrong with a frame. Errors of the reader become one, too.
+    type Error: From<io::Error>;
+
+    /// Takes the first frame out of `src`, or none if it isn't there as a whole.
+    ///
+    /// Called again with the bytes that were left and more behind them, and
+    /// after each frame until there is none. It may reserve room for what is
+    /// still to come; how much is to be bounded by the codec.
+    ///
+    /// # Errors
+    ///
+    /// The codec's. It says what is still in `src` then.
+    fn decode(&mut self, src: &mut BytesMut) -> Result<Option<Self::Item>, Self::Error>;
+
+    /// The same where nothing more will come, called until there is no frame
+    /// left. Unless overridden, bytes that make no frame are an error.
+    ///
+    /// # Errors
+    ///
+    /// The codec's.
+    fn decode_eof(&mut self, src: &mut BytesMut) -> Result<Option<Self::Item>, Self::Error> {
+        match self.decode(src)? {
+            None if !src.is_empty() => Err(io::Error::new(
+                io::ErrorKind::UnexpectedEof,
+                "the stream ends within a frame",
+            )
+            .into()),
+            frame => Ok(frame),
+        }
+    }
+}
+
+/// Puts frames into a buffer.
+///
+/// ```
+/// use bytes::{BufMut, BytesMut};
+/// use compio_io::framed::{Encoder, FramedWrite};
+///
+/// /// A frame is a number.
+/// struct Numbers;
+///
+/// impl Encoder<u16> for Numbers {
+///     type Error = std::io::Error;
+///
+///     fn encode(&mut self, item: u16, dst: &mut BytesMut) -> std::io::Result<()> {
+///         dst.put_u16(item);
+///         Ok(())
+///     }
+/// }
+///
+/// # pollster::block_on(async {
+/// let mut frames = FramedWrite::new(Vec::new(), Numbers);
+/// frames.send(0x6162).await?;
+/// assert_eq!(frames.get_ref().unwrap(), b"ab");
+/// # std::io::Result::Ok(())
+/// # }).unwrap();
+/// ```
+pub trait Encoder<Item> {
+    /// What can be wrong with a frame. Errors of the writer become one, too.
+    type Error: From<io::Error>;
+
+    /// Puts a frame behind what `dst` holds.
+    ///
+    /// # Errors
+    ///
+    /// The codec's. What it has put there is taken away again.
+    fn encode(&mut self, item: Item, dst: &mut BytesMut) -> Result<(), Self::Error>;
+}
+
+/// What goes wrong in the codecs of this module.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum CodecError {
+    /// A frame is longer than the codec allows, or than it can say.
+    TooLong,
+    /// A frame gives a length that cannot be.
+    Length,
+    /// A line is not UTF-8.
+    Utf8,
+    /// The reader or writer failed, or ended within a frame.
+    Io(io::Error),
+}
+
+impl fmt::Display for CodecError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TooLong => f.write_str("the frame is too long"),
+            Self::Length => f.write_str("the length of the frame cannot be"),
+            Self::Utf8 => f.write_str("the line is not UTF-8"),
+            Self::Io(e) => e.fmt(f),
+        }
+    }
+}
+
+impl Error for CodecError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Io(e) => e.source(),
+            Self::TooLong | Self::Length | Self::Utf8 => None,
+        }
+    }
+}
+
+impl From<io::Error> for CodecError {
+    fn from(e: io::Error) -> Self {
+        Self::Io(e)
+    }
+}
+
+/// What is wrong with a frame becomes [`InvalidData`](io::ErrorKind::InvalidData).
+impl From<CodecError> for io::Error {
+    fn from(e: CodecError) -> Self {
+        match e {
+            CodecError::Io(e) => e,
+            e @ (CodecError::TooLong | CodecError::Length | CodecError::Utf8) => {
+                io::Error::new(io::ErrorKind::InvalidData, e)
+            }
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! Frames: messages out of and into streams of bytes, by a codec.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `codec` | [`Decoder`], [`Encoder`], [`CodecError`] |
+//! | `read` | [`FramedRead`]: the frames of a reader |
+//! | `write` | [`FramedWrite`]: frames into a writer |
+//! | `both` | [`Framed`]: both with one codec |
+//! | `lines`, `delimiter` | [`LinesCodec`], [`AnyDelimiterCodec`], on what `segments` finds |
+//! | `length` | [`LengthDelimitedCodec`] |
+//! | `bytes` | [`BytesCodec`] |
+#![cfg_attr(feature = "serde_json", doc = "| `json` | [`JsonCodec`] |")]
+//!
+//! Codecs are those of tokio-util by shape: a method that takes a frame out of a
+//! `BytesMut`, one that puts a frame into a `BytesMut`. Such a codec moves here by
+//! a changed `use`, and frames leave the buffer without a copy. What reads and
+//! writes is a `Stream` and a `Sink` for the combinators of the futures crates,
+//! and has `next`, `send`, `feed`, `flush` and `close` of its own, so that none of
+//! these crates is needed.
+//!
+//! It differs in one thing: [`Framed`] takes a reader and a writer, where
+//! tokio-util takes one stream. A read that waits owns its reader, and while one
+//! waits frames are to be sent. [`split`](crate::io::split) and the sockets'
+//! `into_split` make two halves of a stream.
+//!
+//! # Cancellation
+//!
+//! The read that is under way and its buffer stay in the [`FramedRead`] when the
+//! future of a `next` is dropped; the next `next` waits for the same read. So
+//! `next` may stand in a `select!`: no byte and no frame is lost. What writes is
+//! kept in the same way. Both want their reader and writer to be `'static` for
+//! that.
+//!
+//! ```
+//! use compio_io::framed::{Framed, LinesCodec};
+//! use compio_io::io::{duplex, split};
+//!
+//! # pollster::block_on(async {
+//! let [mut client, mut server] = <[_; 2]>::from(duplex(64)).map(|stream| {
+//!     let (reader, writer) = split(stream);
+//!     Framed::new(reader, writer, LinesCodec::new())
+//! });
+//! client.send("question").await?;
+//! assert_eq!(server.next().await.unwrap()?, "question");
+//! server.send("answer").await?;
+//! assert_eq!(client.next().await.unwrap()?, "answer");
+//! client.close().await?;
+//! assert!(server.next().await.is_none());
+//! # Result::<(), compio_io::framed::CodecError>::Ok(())
+//! # }).unwrap();
+//! ```
+
+mod both;
+mod bytes;
+mod codec;
+mod delimiter;
+#[cfg(feature = "serde_json")]
+mod json;
+mod length;
+mod lines;
+mod read;
+mod segments;
+mod write;
+
+pub use both::Framed;
+pub use bytes::BytesCodec;
+pub use codec::{CodecError, Decoder, Encoder};
+pub use delimiter::AnyDelimiterCodec;
+#[cfg(feature = "serde_json")]
+pub use json::{JsonCodec, JsonError};
+pub use length::LengthDelimitedCodec;
+pub use lines::LinesCodec;
+pub use read::FramedRead;
+pub use write::FramedWrite;

@@ -1,0 +1,74 @@
+//! [`Segments`]: what lies between delimiters, for the codecs of lines and of
+//! other delimiters.
+
+use bytes::{Buf, BytesMut};
+
+use crate::framed::CodecError;
+
+/// Where the search for the next delimiter stands.
+#[derive(Clone, Debug)]
+pub(super) struct Segments {
+    len_max: usize,
+    // So many bytes of the buffer hold no delimiter.
+    searched: usize,
+    // The segment was too long, its end has not been seen.
+    skipping: bool,
+}
+
+impl Segments {
+    pub(super) fn new(len_max: usize) -> Self {
+        Self {
+            len_max,
+            searched: 0,
+            skipping: false,
+        }
+    }
+
+    pub(super) fn len_max(&self) -> usize {
+        self.len_max
+    }
+
+    /// The next segment without its delimiter, which is taken out as well.
+    ///
+    /// What is longer than the limit is an error, once, and is skipped by the
+    /// calls that follow.
+    pub(super) fn next(
+        &mut self,
+        src: &mut BytesMut,
+        ends: impl Fn(u8) -> bool,
+    ) -> Result<Option<BytesMut>, CodecError> {
+        if self.skipping {
+            let Some(end) = src.iter().position(|&byte| ends(byte)) else {
+                src.clear();
+                return Ok(None);
+            };
+            src.advance(end + 1);
+            self.skipping = false;
+        }
+        // A segment as long as allowed has its delimiter just behind.
+        let bound = src.len().min(self.len_max.saturating_add(1));
+        let begin = self.searched.min(bound);
+        let found = src[begin..bound].iter().position(|&byte| ends(byte));
+        self.searched = 0;
+        if let Some(offset) = found {
+            let segment = src.split_to(begin + offset);
+            src.advance(1);
+            Ok(Some(segment))
+        } else if src.len() > self.len_max {
+            self.skipping = true;
+            Err(CodecError::TooLong)
+        } else {
+            self.searched = bound;
+            Ok(None)
+        }
+    }
+
+    /// What is left where nothing more will come, after [`next`](Self::next) has
+    /// found nothing.
+    pub(super) fn last(&mut self, src: &mut BytesMut) -> Option<BytesMut> {
+        self.searched = 0;
+        // What was being skipped is gone already.
+        self.skipping = false;
+        (!src.is_empty()).then(|| src.split())
+    }
+}

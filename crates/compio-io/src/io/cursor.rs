@@ -1,0 +1,139 @@
+//! [`Cursor`]: a position for what is read and written at any.
+
+use std::io::{self, SeekFrom};
+
+use crate::{
+    buf::{BufResult, IntoInner, IoBuf, IoBufMut, IoVectoredBuf, IoVectoredBufMut},
+    io::{AsyncRead, AsyncReadAt, AsyncSeek, AsyncSize, AsyncWrite, AsyncWriteAt, seek::target},
+};
+
+/// Reads and writes something positioned, such as a file, from start to end.
+///
+/// It is to [`AsyncReadAt`] and [`AsyncWriteAt`] what [`std::io::Cursor`], which
+/// is a reader here as well, is to memory. Several cursors over clones of one
+/// file have a position each.
+///
+/// # Errors
+///
+/// Operations that fail leave the position. One that would move it behind
+/// [`u64::MAX`] fails with [`InvalidInput`](io::ErrorKind::InvalidInput).
+///
+/// # Cancellation
+///
+/// The position moves when an operation has finished. A read that is dropped
+/// loses the buffer only; a write may have been done in part, and the next one
+/// overwrites it.
+///
+/// ```
+/// use std::io::SeekFrom;
+///
+/// use compio_io::io::{AsyncReadExt, AsyncSeek, Cursor};
+///
+/// # pollster::block_on(async {
+/// let mut source = Cursor::new(b"abcdef");
+/// source.seek(SeekFrom::Current(4)).await?;
+/// assert_eq!(source.read_to_end(Vec::new()).await.1, b"ef");
+/// assert_eq!(source.position(), 6);
+/// # std::io::Result::Ok(())
+/// # }).unwrap();
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Cursor<F> {
+    inner: F,
+    position: u64,
+}
+
+impl<F> Cursor<F> {
+    /// At the start.
+    pub fn new(inner: F) -> Self {
+        Self { inner, position: 0 }
+    }
+
+    /// Where the next operation begins, in bytes from the start.
+    pub fn position(&self) -> u64 {
+        self.position
+    }
+
+    /// Sets where the next operation begins, in bytes from the start.
+    pub fn set_position(&mut self, position: u64) {
+        self.position = position;
+    }
+
+    /// What is read and written.
+    pub fn get_ref(&self) -> &F {
+        &self.inner
+    }
+
+    /// What is read and written.
+    pub fn get_mut(&mut self) -> &mut F {
+        &mut self.inner
+    }
+
+    /// Unwraps what is read and written.
+    pub fn into_inner(self) -> F {
+        self.inner
+    }
+
+    /// Moves the position behind what an operation did.
+    fn advance<B>(&mut self, (result, buf): BufResult<usize, B>) -> BufResult<usize, B> {
+        let moved = result.and_then(|len| {
+            // A longer step than an `i64` has no memory to come from.
+            self.position = target(self.position, i64::try_from(len).unwrap_or(i64::MAX))?;
+            Ok(len)
+        });
+        (moved, buf)
+    }
+}
+
+impl<F> IntoInner for Cursor<F> {
+    type Inner = F;
+
+    fn into_inner(self) -> F {
+        self.inner
+    }
+}
+
+impl<F: AsyncReadAt> AsyncRead for Cursor<F> {
+    async fn read<B: IoBufMut>(&mut self, buf: B) -> BufResult<usize, B> {
+        let done = self.inner.read_at(buf, self.position).await;
+        self.advance(done)
+    }
+
+    async fn read_vectored<V: IoVectoredBufMut>(&mut self, buf: V) -> BufResult<usize, V> {
+        let done = self.inner.read_vectored_at(buf, self.position).await;
+        self.advance(done)
+    }
+}
+
+impl<F: AsyncWriteAt> AsyncWrite for Cursor<F> {
+    async fn write<B: IoBuf>(&mut self, buf: B) -> BufResult<usize, B> {
+        let done = self.inner.write_at(buf, self.position).await;
+        self.advance(done)
+    }
+
+    async fn write_vectored<V: IoVectoredBuf>(&mut self, buf: V) -> BufResult<usize, V> {
+        let done = self.inner.write_vectored_at(buf, self.position).await;
+        self.advance(done)
+    }
+
+    /// Nothing is buffered here: does nothing.
+    async fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
+    /// Nobody is waiting for the end: does nothing.
+    async fn shutdown(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<F: AsyncSize> AsyncSeek for Cursor<F> {
+    async fn seek(&mut self, pos: SeekFrom) -> io::Result<u64> {
+        self.position = match pos {
+            SeekFrom::Start(position) => position,
+            SeekFrom::Current(offset) => target(self.position, offset)?,
+            SeekFrom::End(offset) => target(self.inner.size().await?, offset)?,
+        };
+        Ok(self.position)
+    }
+}

@@ -1,0 +1,249 @@
+//! [`duplex`]: two connected streams in memory.
+
+use std::{
+    cell::RefCell,
+    collections::VecDeque,
+    fmt,
+    future::poll_fn,
+    io, mem,
+    rc::Rc,
+    task::{Context, Poll, Waker},
+};
+
+use crate::{
+    buf::{BufResult, IoBuf, IoBufMut, IoVectoredBuf, IoVectoredBufMut},
+    io::{AsyncRead, AsyncWrite, settle},
+};
+
+/// One of two connected streams in memory. Made by [`duplex`].
+///
+/// It is read and written through shared references as well, as sockets are.
+/// When it is dropped, the other end reads what is left and then the end, and
+/// its writes fail.
+///
+/// It needs no runtime, and stays on its thread.
+///
+/// # Cancellation
+///
+/// A read or write that is dropped has moved nothing.
+pub struct DuplexStream {
+    incoming: Rc<Pipe>,
+    outgoing: Rc<Pipe>,
+}
+
+/// Two streams, each of which reads what is written to the other.
+///
+/// Each direction holds `max_buf_size` bytes at most (none at all counts as
+/// one); a write that finds it full waits until something is read.
+///
+/// ```
+/// use compio_io::io::{AsyncReadExt, AsyncWriteExt, duplex};
+///
+/// # pollster::block_on(async {
+/// let (mut client, mut server) = duplex(64);
+/// client.write_all("hello").await.0?;
+/// drop(client);
+/// assert_eq!(server.read_to_end(Vec::new()).await.1, b"hello");
+/// let (written, _) = server.write_all("too late").await;
+/// assert_eq!(written.unwrap_err().kind(), std::io::ErrorKind::BrokenPipe);
+/// # std::io::Result::Ok(())
+/// # }).unwrap();
+/// ```
+pub fn duplex(max_buf_size: usize) -> (DuplexStream, DuplexStream) {
+    let (there, back) = (
+        Rc::new(Pipe::new(max_buf_size)),
+        Rc::new(Pipe::new(max_buf_size)),
+    );
+    let left = DuplexStream {
+        incoming: Rc::clone(&back),
+        outgoing: Rc::clone(&there),
+    };
+    let right = DuplexStream {
+        incoming: there,
+        outgoing: back,
+    };
+    (left, right)
+}
+
+impl fmt::Debug for DuplexStream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DuplexStream")
+            .field("readable", &self.incoming.state.borrow().bytes.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Drop for DuplexStream {
+    fn drop(&mut self) {
+        self.incoming.change(|state| state.reader_gone = true);
+        self.outgoing.change(|state| state.ended = true);
+    }
+}
+
+impl AsyncRead for &DuplexStream {
+    async fn read<B: IoBufMut>(&mut self, mut buf: B) -> BufResult<usize, B> {
+        if buf.buf_capacity() == 0 {
+            return (Ok(0), buf);
+        }
+        let len = self.incoming.take(|bytes| buf.init_from(bytes)).await;
+        settle(&mut buf, len);
+        (Ok(len), buf)
+    }
+
+    async fn read_vectored<V: IoVectoredBufMut>(&mut self, mut buf: V) -> BufResult<usize, V> {
+        if buf.total_capacity() == 0 {
+            return (Ok(0), buf);
+        }
+        let len = self.incoming.take(|bytes| buf.init_from(bytes)).await;
+        if len == 0 {
+            buf.init_from(&[]);
+        }
+        (Ok(len), buf)
+    }
+}
+
+impl AsyncWrite for &DuplexStream {
+    async fn write<B: IoBuf>(&mut self, buf: B) -> BufResult<usize, B> {
+        let written = self.outgoing.put(std::iter::once(buf.as_init())).await;
+        (written, buf)
+    }
+
+    async fn write_vectored<V: IoVectoredBuf>(&mut self, buf: V) -> BufResult<usize, V> {
+        let slices: Vec<&[u8]> = buf.slices().collect();
+        let written = self.outgoing.put(slices.into_iter()).await;
+        (written, buf)
+    }
+
+    /// What is written can be read at once: does nothing.
+    async fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
+    async fn shutdown(&mut self) -> io::Result<()> {
+        self.outgoing.change(|state| state.ended = true);
+        Ok(())
+    }
+}
+
+impl AsyncRead for DuplexStream {
+    async fn read<B: IoBufMut>(&mut self, buf: B) -> BufResult<usize, B> {
+        (&*self).read(buf).await
+    }
+
+    async fn read_vectored<V: IoVectoredBufMut>(&mut self, buf: V) -> BufResult<usize, V> {
+        (&*self).read_vectored(buf).await
+    }
+}
+
+impl AsyncWrite for DuplexStream {
+    async fn write<B: IoBuf>(&mut self, buf: B) -> BufResult<usize, B> {
+        (&*self).write(buf).await
+    }
+
+    async fn write_vectored<V: IoVectoredBuf>(&mut self, buf: V) -> BufResult<usize, V> {
+        (&*self).write_vectored(buf).await
+    }
+
+    async fn flush(&mut self) -> io::Result<()> {
+        (&*self).flush().await
+    }
+
+    async fn shutdown(&mut self) -> io::Result<()> {
+        (&*self).shutdown().await
+    }
+}
+
+/// One direction.
+struct Pipe {
+    state: RefCell<State>,
+    capacity: usize,
+}
+
+#[derive(Default)]
+struct State {
+    bytes: VecDeque<u8>,
+    // Nothing more will be written.
+    ended: bool,
+    reader_gone: bool,
+    // Of readers that found nothing and writers that found no room.
+    waiting: Vec<Waker>,
+}
+
+impl Pipe {
+    fn new(capacity: usize) -> Self {
+        Self {
+            state: RefCell::default(),
+            capacity: capacity.max(1),
+        }
+    }
+
+    /// Changes the state and wakes everybody, who then look again. They are
+    /// woken when nothing is borrowed any more.
+    fn change<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
+        let (value, waiting) = {
+            let mut state = self.state.borrow_mut();
+            let value = change(&mut state);
+            (value, mem::take(&mut state.waiting))
+        };
+        waiting.into_iter().for_each(Waker::wake);
+        value
+    }
+
+    fn wait<T>(&self, cx: &Context<'_>) -> Poll<T> {
+        let mut state = self.state.borrow_mut();
+        if !state
+            .waiting
+            .iter()
+            .any(|waker| waker.will_wake(cx.waker()))
+        {
+            state.waiting.push(cx.waker().clone());
+        }
+        Poll::Pending
+    }
+
+    /// Waits for bytes, of which `copy` takes the first; zero at the end.
+    async fn take(&self, mut copy: impl FnMut(&[u8]) -> usize) -> usize {
+        poll_fn(|cx| {
+            let (empty, ended) = {
+                let state = self.state.borrow();
+                (state.bytes.is_empty(), state.ended)
+            };
+            if empty {
+                return if ended { Poll::Ready(0) } else { self.wait(cx) };
+            }
+            Poll::Ready(self.change(|state| {
+                let len = copy(state.bytes.make_contiguous());
+                state.bytes.drain(..len);
+                len
+            }))
+        })
+        .await
+    }
+
+    /// Waits for room, and puts there what fits. Nothing fits everywhere.
+    async fn put<'a>(&self, slices: impl Iterator<Item = &'a [u8]> + Clone) -> io::Result<usize> {
+        let wanted: usize = slices.clone().map(<[u8]>::len).sum();
+        poll_fn(|cx| {
+            let room = {
+                let state = self.state.borrow();
+                if state.ended || state.reader_gone {
+                    return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
+                }
+                self.capacity - state.bytes.len()
+            };
+            if wanted == 0 {
+                return Poll::Ready(Ok(0));
+            }
+            if room == 0 {
+                return self.wait(cx);
+            }
+            let len = wanted.min(room);
+            self.change(|state| {
+                let bytes = slices.clone().flatten().take(len);
+                state.bytes.extend(bytes);
+            });
+            Poll::Ready(Ok(len))
+        })
+        .await
+    }
+}

@@ -1,0 +1,51 @@
+//! What the adapters of `futures_io` and `tokio_io` share: how readers and
+//! writers that borrow buffers for one poll look through owned buffers.
+
+use std::{
+    io::{self, IoSlice},
+    task::Poll,
+};
+
+use crate::buf::{IoBufMut, IoVectoredBuf};
+
+/// How many buffers one vectored write takes, as `IOV_MAX` often is.
+const SLICES_MAX: usize = 1024;
+
+/// Lets `poll` write into the whole capacity of `buf`, and sets its length if
+/// that is ready.
+pub(super) fn poll_into<B: IoBufMut>(
+    buf: &mut B,
+    poll: impl FnOnce(&mut [u8]) -> Poll<io::Result<usize>>,
+) -> Poll<io::Result<usize>> {
+    let mut pending = false;
+    let read = buf.init_with(|room| match poll(room) {
+        Poll::Ready(read) => read,
+        Poll::Pending => {
+            pending = true;
+            // Any error leaves the length alone; nobody sees this one.
+            Err(io::ErrorKind::WouldBlock.into())
+        }
+    });
+    if pending {
+        Poll::Pending
+    } else {
+        Poll::Ready(read)
+    }
+}
+
+/// The buffers as the standard library lends them.
+pub(super) fn io_slices<V: IoVectoredBuf>(buf: &V) -> Vec<IoSlice<'_>> {
+    let filled = buf.slices().filter(|slice| !slice.is_empty());
+    filled.take(SLICES_MAX).map(IoSlice::new).collect()
+}
+
+/// What a reader has buffered, of which it just said that there is some.
+///
+/// Asking twice is the way around a borrow that only one branch of the first
+/// asking needs.
+pub(super) fn buffered(poll: Poll<io::Result<&[u8]>>) -> io::Result<&[u8]> {
+    match poll {
+        Poll::Ready(bytes) => bytes,
+        Poll::Pending => panic!("a reader forgot what it had buffered"),
+    }
+}

@@ -1,0 +1,230 @@
+//! Readers and writers of the crate `futures-io`, both ways; under the feature
+//! `futures-io`. The same for Tokio is in `tokio_io`.
+
+use std::{
+    future::poll_fn,
+    io::{self, IoSlice},
+    pin::Pin,
+    task::{Context, Poll, Waker, ready},
+};
+
+use crate::{
+    buf::{BufResult, IoBuf, IoBufMut, IoVectoredBuf},
+    io::{
+        AsyncBufRead, AsyncRead, AsyncWrite, Join, PollReader, PollWriter,
+        foreign::{buffered, io_slices, poll_into},
+    },
+};
+
+/// A reader or writer of `futures-io` as one of this crate.
+///
+/// For the way back, [`PollReader`] and [`PollWriter`] implement the traits of
+/// `futures-io`, and so does what [`join`](crate::io::join()) makes of the two.
+/// What is not `Unpin` has to be pinned in a box first.
+///
+/// A read zeroes what its buffer has not initialised yet, at every poll.
+///
+/// # Cancellation
+///
+/// These readers and writers own no buffer while they wait: a read or write that
+/// is dropped has moved nothing.
+///
+/// ```
+/// use compio_io::io::{AsyncReadExt, FuturesIo};
+///
+/// # pollster::block_on(async {
+/// let theirs = futures_util::io::Cursor::new(b"abc");
+/// let (_, buffer) = FuturesIo::new(theirs).read_to_end(Vec::new()).await;
+/// assert_eq!(buffer, b"abc");
+/// # });
+/// ```
+#[derive(Clone, Debug)]
+pub struct FuturesIo<T>(T);
+
+impl<T> FuturesIo<T> {
+    /// Wraps a reader or writer.
+    pub fn new(inner: T) -> Self {
+        Self(inner)
+    }
+
+    /// The reader or writer.
+    pub fn get_ref(&self) -> &T {
+        &self.0
+    }
+
+    /// The reader or writer.
+    pub fn get_mut(&mut self) -> &mut T {
+        &mut self.0
+    }
+
+    /// Unwraps the reader or writer.
+    pub fn into_inner(self) -> T {
+        self.0
+    }
+}
+
+impl<T: ::futures_io::AsyncRead + Unpin> AsyncRead for FuturesIo<T> {
+    async fn read<B: IoBufMut>(&mut self, mut buf: B) -> BufResult<usize, B> {
+        let read =
+            poll_fn(|cx| poll_into(&mut buf, |room| Pin::new(&mut self.0).poll_read(cx, room)))
+                .await;
+        (read, buf)
+    }
+}
+
+impl<T: ::futures_io::AsyncBufRead + Unpin> AsyncBufRead for FuturesIo<T> {
+    async fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        let filled = poll_fn(|cx| {
+            let bytes = ready!(Pin::new(&mut self.0).poll_fill_buf(cx))?;
+            Poll::Ready(io::Result::Ok(!bytes.is_empty()))
+        });
+        // At the end, asking again would wait again.
+        if filled.await? {
+            let mut cx = Context::from_waker(Waker::noop());
+            buffered(Pin::new(&mut self.0).poll_fill_buf(&mut cx))
+        } else {
+            Ok(&[])
+        }
+    }
+
+    fn consume(&mut self, len: usize) {
+        Pin::new(&mut self.0).consume(len);
+    }
+}
+
+impl<T: ::futures_io::AsyncWrite + Unpin> AsyncWrite for FuturesIo<T> {
+    async fn write<B: IoBuf>(&mut self, buf: B) -> BufResult<usize, B> {
+        let written = poll_fn(|cx| Pin::new(&mut self.0).poll_write(cx, buf.as_init())).await;
+        (written, buf)
+    }
+
+    async fn write_vectored<V: IoVectoredBuf>(&mut self, buf: V) -> BufResult<usize, V> {
+        let slices = io_slices(&buf);
+        let written = poll_fn(|cx| Pin::new(&mut self.0).poll_write_vectored(cx, &slices)).await;
+        drop(slices);
+        (written, buf)
+    }
+
+    async fn flush(&mut self) -> io::Result<()> {
+        poll_fn(|cx| Pin::new(&mut self.0).poll_flush(cx)).await
+    }
+
+    async fn shutdown(&mut self) -> io::Result<()> {
+        poll_fn(|cx| Pin::new(&mut self.0).poll_close(cx)).await
+    }
+}
+
+/// A poll that is not repeated leaves its read under way; the next one goes on
+/// with it.
+impl<R> ::futures_io::AsyncRead for PollReader<R> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        room: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        if room.is_empty() {
+            return Poll::Ready(Ok(0));
+        }
+        let this = self.get_mut();
+        let bytes = ready!(this.poll_fill_buf(cx))?;
+        let len = bytes.len().min(room.len());
+        room[..len].copy_from_slice(&bytes[..len]);
+        this.consume(len);
+        Poll::Ready(Ok(len))
+    }
+}
+
+impl<R> ::futures_io::AsyncBufRead for PollReader<R> {
+    fn poll_fill_buf(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<&[u8]>> {
+        PollReader::poll_fill_buf(self.get_mut(), cx)
+    }
+
+    fn consume(self: Pin<&mut Self>, len: usize) {
+        PollReader::consume(self.get_mut(), len);
+    }
+}
+
+/// A write reports what was taken. If that fails later, the next call says so.
+impl<W> ::futures_io::AsyncWrite for PollWriter<W> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        PollWriter::poll_write(self.get_mut(), cx, bytes)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        PollWriter::poll_gather(self.get_mut(), cx, slices.iter().map(|slice| &**slice))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        PollWriter::poll_flush(self.get_mut(), cx)
+    }
+
+    fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        PollWriter::poll_shutdown(self.get_mut(), cx)
+    }
+}
+
+impl<R, W> ::futures_io::AsyncRead for Join<R, W>
+where
+    R: ::futures_io::AsyncRead + Unpin,
+    W: Unpin,
+{
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        room: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(self.get_mut().reader_mut()).poll_read(cx, room)
+    }
+}
+
+impl<R, W> ::futures_io::AsyncBufRead for Join<R, W>
+where
+    R: ::futures_io::AsyncBufRead + Unpin,
+    W: Unpin,
+{
+    fn poll_fill_buf(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<&[u8]>> {
+        Pin::new(self.get_mut().reader_mut()).poll_fill_buf(cx)
+    }
+
+    fn consume(self: Pin<&mut Self>, len: usize) {
+        Pin::new(self.get_mut().reader_mut()).consume(len);
+    }
+}
+
+impl<R, W> ::futures_io::AsyncWrite for Join<R, W>
+where
+    R: Unpin,
+    W: ::futures_io::AsyncWrite + Unpin,
+{
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(self.get_mut().writer_mut()).poll_write(cx, bytes)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(self.get_mut().writer_mut()).poll_write_vectored(cx, slices)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(self.get_mut().writer_mut()).poll_flush(cx)
+    }
+
+    fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(self.get_mut().writer_mut()).poll_close(cx)
+    }
+}

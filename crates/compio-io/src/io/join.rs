@@ -1,0 +1,201 @@
+//! [`join`] and [`split`]: a stream out of a reader and a writer, and two halves
+//! out of a stream.
+//!
+//! There is no split of a stream that is read and written through `&mut` only. A
+//! lock would have to be held for as long as a read waits, so that nothing could
+//! be written until the other side has spoken.
+
+use std::{io, rc::Rc};
+
+use crate::{
+    buf::{BufResult, IoBuf, IoBufMut, IoVectoredBuf, IoVectoredBufMut},
+    io::{AsyncBufRead, AsyncRead, AsyncWrite},
+};
+
+/// A reader and a writer as one stream. Made by [`join`].
+#[derive(Clone, Debug)]
+pub struct Join<R, W> {
+    reader: R,
+    writer: W,
+}
+
+/// Brings a reader and a writer together as one stream.
+///
+/// ```
+/// use compio_io::io::{AsyncReadExt, AsyncWriteExt, join};
+///
+/// # pollster::block_on(async {
+/// let mut stream = join(&b"question"[..], Vec::new());
+/// let (_, question) = stream.read_to_end(Vec::new()).await;
+/// stream.write_all("answer").await.0?;
+/// assert_eq!(question, b"question");
+/// assert_eq!(stream.into_inner().1, b"answer");
+/// # std::io::Result::Ok(())
+/// # }).unwrap();
+/// ```
+pub fn join<R, W>(reader: R, writer: W) -> Join<R, W> {
+    Join { reader, writer }
+}
+
+impl<R, W> Join<R, W> {
+    /// The reader.
+    pub fn reader(&self) -> &R {
+        &self.reader
+    }
+
+    /// The reader.
+    pub fn reader_mut(&mut self) -> &mut R {
+        &mut self.reader
+    }
+
+    /// The writer.
+    pub fn writer(&self) -> &W {
+        &self.writer
+    }
+
+    /// The writer.
+    pub fn writer_mut(&mut self) -> &mut W {
+        &mut self.writer
+    }
+
+    /// Takes both apart again.
+    pub fn into_inner(self) -> (R, W) {
+        (self.reader, self.writer)
+    }
+}
+
+impl<R: AsyncRead, W> AsyncRead for Join<R, W> {
+    async fn read<B: IoBufMut>(&mut self, buf: B) -> BufResult<usize, B> {
+        self.reader.read(buf).await
+    }
+
+    async fn read_vectored<V: IoVectoredBufMut>(&mut self, buf: V) -> BufResult<usize, V> {
+        self.reader.read_vectored(buf).await
+    }
+}
+
+impl<R: AsyncBufRead, W> AsyncBufRead for Join<R, W> {
+    async fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        self.reader.fill_buf().await
+    }
+
+    fn consume(&mut self, len: usize) {
+        self.reader.consume(len);
+    }
+}
+
+impl<R, W: AsyncWrite> AsyncWrite for Join<R, W> {
+    async fn write<B: IoBuf>(&mut self, buf: B) -> BufResult<usize, B> {
+        self.writer.write(buf).await
+    }
+
+    async fn write_vectored<V: IoVectoredBuf>(&mut self, buf: V) -> BufResult<usize, V> {
+        self.writer.write_vectored(buf).await
+    }
+
+    async fn flush(&mut self) -> io::Result<()> {
+        self.writer.flush().await
+    }
+
+    async fn shutdown(&mut self) -> io::Result<()> {
+        self.writer.shutdown().await
+    }
+}
+
+/// The half that reads. Made by [`split`].
+#[derive(Debug)]
+pub struct ReadHalf<S>(Rc<S>);
+
+/// The half that writes. Made by [`split`].
+#[derive(Debug)]
+pub struct WriteHalf<S>(Rc<S>);
+
+/// Splits a stream into a half that reads and a half that writes, which can be
+/// used at the same time, on one thread.
+///
+/// It takes streams that are read and written through shared references, as
+/// sockets are. Dropping a half does nothing until the other is dropped, too;
+/// [`shutdown`](AsyncWrite::shutdown) ends the direction.
+///
+/// ```
+/// use compio_io::io::{AsyncReadExt, AsyncWriteExt, duplex, split};
+///
+/// # pollster::block_on(async {
+/// let (stream, mut other) = duplex(64);
+/// let (mut reader, mut writer) = split(stream);
+/// writer.write_all("hello").await.0?;
+/// other.write_all("world").await.0?;
+/// assert_eq!(reader.read_exact([0; 5]).await.1, *b"world");
+/// reader.unsplit(writer).expect("two halves of one stream");
+/// # std::io::Result::Ok(())
+/// # }).unwrap();
+/// ```
+pub fn split<S>(stream: S) -> (ReadHalf<S>, WriteHalf<S>)
+where
+    for<'s> &'s S: AsyncRead + AsyncWrite,
+{
+    let stream = Rc::new(stream);
+    (ReadHalf(Rc::clone(&stream)), WriteHalf(stream))
+}
+
+impl<S> ReadHalf<S> {
+    /// The stream that this is a half of.
+    pub fn get_ref(&self) -> &S {
+        &self.0
+    }
+
+    /// Puts the halves together again.
+    ///
+    /// # Errors
+    ///
+    /// Both halves, if they are not of the same stream.
+    pub fn unsplit(self, other: WriteHalf<S>) -> Result<S, (Self, WriteHalf<S>)> {
+        if !Rc::ptr_eq(&self.0, &other.0) {
+            return Err((self, other));
+        }
+        drop(other);
+        // Each stream has two handles, and one is left.
+        Ok(Rc::into_inner(self.0).expect("a third half"))
+    }
+}
+
+impl<S> WriteHalf<S> {
+    /// The stream that this is a half of.
+    pub fn get_ref(&self) -> &S {
+        &self.0
+    }
+}
+
+impl<S> AsyncRead for ReadHalf<S>
+where
+    for<'s> &'s S: AsyncRead,
+{
+    async fn read<B: IoBufMut>(&mut self, buf: B) -> BufResult<usize, B> {
+        (&*self.0).read(buf).await
+    }
+
+    async fn read_vectored<V: IoVectoredBufMut>(&mut self, buf: V) -> BufResult<usize, V> {
+        (&*self.0).read_vectored(buf).await
+    }
+}
+
+impl<S> AsyncWrite for WriteHalf<S>
+where
+    for<'s> &'s S: AsyncWrite,
+{
+    async fn write<B: IoBuf>(&mut self, buf: B) -> BufResult<usize, B> {
+        (&*self.0).write(buf).await
+    }
+
+    async fn write_vectored<V: IoVectoredBuf>(&mut self, buf: V) -> BufResult<usize, V> {
+        (&*self.0).write_vectored(buf).await
+    }
+
+    async fn flush(&mut self) -> io::Result<()> {
+        (&*self.0).flush().await
+    }
+
+    async fn shutdown(&mut self) -> io::Result<()> {
+        (&*self.0).shutdown().await
+    }
+}

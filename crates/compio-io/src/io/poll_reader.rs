@@ -1,0 +1,212 @@
+//! [`PollReader`]: a reader whose reads survive the futures that wait for them.
+
+use std::{
+    fmt,
+    future::poll_fn,
+    io,
+    task::{Context, Poll, ready},
+};
+
+use crate::{
+    buf::{BufResult, IoBufMut, IoVectoredBufMut},
+    io::{AsyncBufRead, AsyncRead, BUFFER_LEN, kept::Reading},
+};
+
+/// A buffered reader that loses nothing when a future is dropped.
+///
+/// A read of a completion-based reader owns its buffer, so that dropping its
+/// future drops the buffer and, with bad luck, bytes that had arrived. Here the
+/// read and its buffer stay in the `PollReader`; dropping a future only means to
+/// wait no longer. Whoever reads next waits for the same read. So reads may stand
+/// in a `select!`, and everything that a [`Lines`](crate::io::Lines) or a `Take`
+/// over it has not given out is still there.
+///
+/// For the same reason it can be polled, by hand
+/// ([`poll_fill_buf`](Self::poll_fill_buf)) or as a reader of other ecosystems:
+/// with the features `futures-io` and `tokio` it implements their `AsyncRead` and
+/// `AsyncBufRead`.
+///
+/// It costs one allocation and a copy out of the buffer; a
+/// [`BufReader`](crate::io::BufReader) does without where no read is dropped.
+///
+/// # Cancellation
+///
+/// Nothing is lost by dropping a future of this type. Dropping the `PollReader`
+/// cancels the read that is under way.
+///
+/// ```
+/// use std::pin::pin;
+/// use std::task::{Context, Waker};
+///
+/// use compio_io::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, PollReader, duplex};
+///
+/// # pollster::block_on(async {
+/// let (mut client, server) = duplex(64);
+/// let mut reader = PollReader::new(server);
+/// let mut cx = Context::from_waker(Waker::noop());
+/// assert!(pin!(reader.read([0; 5])).poll(&mut cx).is_pending());
+/// // That future is gone, the read goes on.
+/// assert!(reader.get_ref().is_none());
+/// client.write_all("hello").await.0?;
+/// assert_eq!(reader.read_exact([0; 5]).await.1, *b"hello");
+/// # std::io::Result::Ok(())
+/// # }).unwrap();
+/// ```
+pub struct PollReader<R> {
+    reading: Reading<R, Vec<u8>>,
+    // Of the buffer; it has its meaning while no read is under way.
+    consumed: usize,
+    capacity: usize,
+}
+
+impl<R: AsyncRead + 'static> PollReader<R> {
+    /// With a buffer of 8 KiB.
+    pub fn new(reader: R) -> Self {
+        Self::with_capacity(BUFFER_LEN, reader)
+    }
+
+    /// With a buffer of `capacity` bytes, allocated at the first read. None at
+    /// all counts as one byte.
+    pub fn with_capacity(capacity: usize, reader: R) -> Self {
+        Self {
+            reading: Reading::new(reader, Vec::new()),
+            consumed: 0,
+            capacity: capacity.max(1),
+        }
+    }
+}
+
+impl<R> PollReader<R> {
+    /// The bytes that are buffered. Does not read.
+    pub fn buffer(&self) -> &[u8] {
+        let buf = self.reading.home().map(|(_, buf)| &buf[self.consumed..]);
+        buf.unwrap_or_default()
+    }
+
+    /// How many bytes the buffer holds at most.
+    pub fn capacity(&self) -> usize {
+        self.capacity
+    }
+
+    /// The reader, or none while a read is under way.
+    pub fn get_ref(&self) -> Option<&R> {
+        self.reading.home().map(|(reader, _)| reader)
+    }
+
+    /// The reader, or none while a read is under way. What is buffered was read
+    /// from it already.
+    pub fn get_mut(&mut self) -> Option<&mut R> {
+        self.reading.home_mut().map(|(reader, _)| reader)
+    }
+
+    /// Unwraps the reader, and the bytes that are buffered.
+    ///
+    /// # Errors
+    ///
+    /// This `PollReader`, if a read is under way.
+    pub fn into_parts(self) -> Result<(R, Vec<u8>), Self> {
+        let Self {
+            reading,
+            consumed,
+            capacity,
+        } = self;
+        match reading.into_home() {
+            Ok((reader, mut buf)) => {
+                buf.drain(..consumed);
+                Ok((reader, buf))
+            }
+            Err(reading) => Err(Self {
+                reading,
+                consumed,
+                capacity,
+            }),
+        }
+    }
+
+    /// The bytes that are buffered; reads some if there are none, and goes on
+    /// with a read that is under way.
+    ///
+    /// An empty slice means that the source has ended. Interrupted reads are
+    /// repeated. The last waker that was given is woken.
+    ///
+    /// # Errors
+    ///
+    /// Those of the source.
+    pub fn poll_fill_buf(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<&[u8]>> {
+        if self.buffer().is_empty() {
+            self.consumed = 0;
+            let capacity = self.capacity;
+            ready!(self.reading.poll(cx, |buf| {
+                buf.clear();
+                buf.reserve_exact(capacity);
+            }))?;
+        }
+        Poll::Ready(Ok(self.buffer()))
+    }
+
+    /// Notes that `len` of the buffered bytes were used.
+    ///
+    /// # Panics
+    ///
+    /// If `len` is more than is buffered.
+    pub fn consume(&mut self, len: usize) {
+        let buffered = self.buffer().len();
+        assert!(
+            len <= buffered,
+            "{len} of {buffered} buffered bytes consumed"
+        );
+        self.consumed += len;
+    }
+
+    /// Waits for bytes and lets `copy` take the first of them.
+    async fn read_by(&mut self, copy: impl FnOnce(&[u8]) -> usize) -> io::Result<usize> {
+        let len = copy(self.fill_buf().await?);
+        self.consume(len);
+        Ok(len)
+    }
+}
+
+// The reader is pinned only while it is inside of an operation, which is boxed.
+impl<R> Unpin for PollReader<R> {}
+
+impl<R: fmt::Debug> fmt::Debug for PollReader<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PollReader")
+            .field("reader", &self.get_ref())
+            .field("buffered", &self.buffer().len())
+            .field("capacity", &self.capacity)
+            .finish()
+    }
+}
+
+impl<R> AsyncRead for PollReader<R> {
+    async fn read<B: IoBufMut>(&mut self, mut buf: B) -> BufResult<usize, B> {
+        if buf.buf_capacity() == 0 {
+            return (Ok(0), buf);
+        }
+        let read = self.read_by(|bytes| buf.init_from(bytes)).await;
+        (read, buf)
+    }
+
+    async fn read_vectored<V: IoVectoredBufMut>(&mut self, mut buf: V) -> BufResult<usize, V> {
+        if buf.total_capacity() == 0 {
+            return (Ok(0), buf);
+        }
+        let read = self.read_by(|bytes| buf.init_from(bytes)).await;
+        (read, buf)
+    }
+}
+
+impl<R> AsyncBufRead for PollReader<R> {
+    /// # Cancellation
+    ///
+    /// Nothing is lost: the read goes on.
+    async fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        poll_fn(|cx| self.poll_fill_buf(cx).map_ok(drop)).await?;
+        Ok(self.buffer())
+    }
+
+    fn consume(&mut self, len: usize) {
+        PollReader::consume(self, len);
+    }
+}

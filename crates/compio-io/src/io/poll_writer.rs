@@ -1,0 +1,193 @@
+//! [`PollWriter`]: a writer whose writes survive the futures that wait for them.
+
+use std::{
+    fmt,
+    future::poll_fn,
+    io,
+    iter::once,
+    task::{Context, Poll, ready},
+};
+
+use crate::{
+    buf::{BufResult, IoBuf, IoVectoredBuf},
+    io::{AsyncWrite, kept::Writing},
+};
+
+/// How much one write takes at most unless told otherwise, in bytes.
+const CAPACITY: usize = 64 * 1024;
+
+/// A writer that can be polled, and that neither loses nor repeats a byte when a
+/// future is dropped.
+///
+/// A write copies bytes and begins to write all of them at once, in one operation
+/// that stays in the `PollWriter`; how many it copied is what it returns. The next
+/// write, flush or shutdown waits for that operation first. So:
+///
+/// - a write that is dropped while it waits has taken nothing;
+/// - the error of an operation that goes on after its write has returned is that
+///   of the next call;
+/// - only after a [`flush`](AsyncWrite::flush) all has been passed on. Without
+///   one, the rest of a write that the writer below took in part may stay here.
+///
+/// With the features `futures-io` and `tokio` it implements their `AsyncWrite`.
+///
+/// # Errors
+///
+/// After an error of the writer below, some first part of what was under way has
+/// been written, and the rest is lost: give the stream up.
+///
+/// # Cancellation
+///
+/// A write that is dropped has taken nothing. A flush or shutdown that is dropped
+/// goes on, and the next call waits for it. Dropping the `PollWriter` cancels
+/// what is under way.
+///
+/// ```
+/// use compio_io::io::{AsyncWrite, AsyncWriteExt, PollWriter};
+///
+/// # pollster::block_on(async {
+/// let mut writer = PollWriter::new(Vec::new());
+/// writer.write_all("abc").await.0?;
+/// writer.flush().await?;
+/// assert_eq!(writer.into_inner().unwrap(), b"abc");
+/// # std::io::Result::Ok(())
+/// # }).unwrap();
+/// ```
+pub struct PollWriter<W> {
+    writing: Writing<W, Vec<u8>>,
+    capacity: usize,
+}
+
+impl<W: AsyncWrite + 'static> PollWriter<W> {
+    /// Taking 64 KiB in one write.
+    pub fn new(writer: W) -> Self {
+        Self::with_capacity(CAPACITY, writer)
+    }
+
+    /// Taking `capacity` bytes in one write. None at all counts as one byte.
+    pub fn with_capacity(capacity: usize, writer: W) -> Self {
+        Self {
+            writing: Writing::new(writer),
+            capacity: capacity.max(1),
+        }
+    }
+}
+
+impl<W> PollWriter<W> {
+    /// How many bytes one write takes at most.
+    pub fn capacity(&self) -> usize {
+        self.capacity
+    }
+
+    /// The writer, or none while an operation is under way.
+    pub fn get_ref(&self) -> Option<&W> {
+        self.writing.home()
+    }
+
+    /// The writer, or none while an operation is under way.
+    pub fn get_mut(&mut self) -> Option<&mut W> {
+        self.writing.home_mut()
+    }
+
+    /// Unwraps the writer. After a flush, nothing is under way.
+    ///
+    /// # Errors
+    ///
+    /// This `PollWriter`, if an operation is under way.
+    pub fn into_inner(self) -> Result<W, Self> {
+        let Self { writing, capacity } = self;
+        writing
+            .into_home()
+            .map_err(|writing| Self { writing, capacity })
+    }
+
+    /// Waits for what is under way, then takes the first of `bytes` and begins to
+    /// write them. Returns how many were taken: more than none, unless there are
+    /// none.
+    ///
+    /// # Errors
+    ///
+    /// Those of the writer, for these bytes or for those before. None of `bytes`
+    /// is taken then, though some may have been written.
+    pub fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.poll_gather(cx, once(bytes))
+    }
+
+    /// As [`poll_write`](Self::poll_write), for many slices, one after the other.
+    ///
+    /// # Errors
+    ///
+    /// As of [`poll_write`](Self::poll_write).
+    pub fn poll_gather<'a>(
+        &mut self,
+        cx: &mut Context<'_>,
+        slices: impl Iterator<Item = &'a [u8]>,
+    ) -> Poll<io::Result<usize>> {
+        ready!(self.writing.poll(cx))?;
+        let mut buf = self.writing.take_spare().unwrap_or_default();
+        buf.clear();
+        for slice in slices {
+            let room = self.capacity - buf.len();
+            buf.extend_from_slice(&slice[..slice.len().min(room)]);
+        }
+        let len = buf.len();
+        if len > 0 {
+            self.writing.write(buf);
+            // It begins when it is polled. What fails at once is ours to tell.
+            if let Poll::Ready(result) = self.writing.poll(cx) {
+                result?;
+            }
+        }
+        Poll::Ready(Ok(len))
+    }
+
+    /// Waits until everything has been written, and flushes the writer below.
+    ///
+    /// # Errors
+    ///
+    /// Those of the writer, for the flush or for the write before.
+    pub fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.writing.poll_flush(cx)
+    }
+
+    /// Waits until everything has been written, and shuts the writer below down.
+    ///
+    /// # Errors
+    ///
+    /// Those of the writer, for the shutdown or for the write before.
+    pub fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.writing.poll_shut_down(cx)
+    }
+}
+
+// The writer is pinned only while it is inside of an operation, which is boxed.
+impl<W> Unpin for PollWriter<W> {}
+
+impl<W: fmt::Debug> fmt::Debug for PollWriter<W> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PollWriter")
+            .field("writer", &self.get_ref())
+            .field("capacity", &self.capacity)
+            .finish()
+    }
+}
+
+impl<W> AsyncWrite for PollWriter<W> {
+    async fn write<B: IoBuf>(&mut self, buf: B) -> BufResult<usize, B> {
+        let written = poll_fn(|cx| self.poll_write(cx, buf.as_init())).await;
+        (written, buf)
+    }
+
+    async fn write_vectored<V: IoVectoredBuf>(&mut self, buf: V) -> BufResult<usize, V> {
+        let written = poll_fn(|cx| self.poll_gather(cx, buf.slices())).await;
+        (written, buf)
+    }
+
+    async fn flush(&mut self) -> io::Result<()> {
+        poll_fn(|cx| self.poll_flush(cx)).await
+    }
+
+    async fn shutdown(&mut self) -> io::Result<()> {
+        poll_fn(|cx| self.poll_shutdown(cx)).await
+    }
+}

@@ -1,0 +1,95 @@
+//! [`AsyncSeek`]: readers and writers with a position, and [`AsyncSize`], what
+//! it takes to seek from the end. The positions of `Cursor` are in `cursor`.
+
+use std::io::{self, SeekFrom};
+
+/// A reader or writer whose position can be moved.
+///
+/// ```
+/// use std::io::{Cursor, SeekFrom};
+///
+/// use compio_io::io::{AsyncReadExt, AsyncSeek};
+///
+/// # pollster::block_on(async {
+/// let mut source = Cursor::new(b"abcdef");
+/// assert_eq!(source.seek(SeekFrom::End(-2)).await?, 4);
+/// assert_eq!(source.read_u8().await?, b'e');
+/// # std::io::Result::Ok(())
+/// # }).unwrap();
+/// ```
+pub trait AsyncSeek {
+    /// Moves the position and returns it, in bytes from the start.
+    ///
+    /// It may lie behind the end: reads there read nothing, what a write does
+    /// is for the implementation to say.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidInput`](io::ErrorKind::InvalidInput) if the position would be
+    /// negative or more than [`u64::MAX`], and those of finding the end. The
+    /// position stays then.
+    ///
+    /// # Cancellation
+    ///
+    /// The position stays.
+    async fn seek(&mut self, pos: SeekFrom) -> io::Result<u64>;
+
+    /// Moves the position to the start.
+    ///
+    /// # Errors
+    ///
+    /// As of [`seek`](Self::seek).
+    ///
+    /// # Cancellation
+    ///
+    /// As of [`seek`](Self::seek).
+    async fn rewind(&mut self) -> io::Result<()> {
+        self.seek(SeekFrom::Start(0)).await.map(drop)
+    }
+
+    /// The position, in bytes from the start.
+    ///
+    /// # Errors
+    ///
+    /// As of [`seek`](Self::seek).
+    ///
+    /// # Cancellation
+    ///
+    /// Has no effect.
+    async fn stream_position(&mut self) -> io::Result<u64> {
+        self.seek(SeekFrom::Current(0)).await
+    }
+}
+
+/// What knows its size. [`Cursor`](crate::io::Cursor) asks for it to seek from
+/// the end.
+///
+/// ```
+/// use compio_io::io::AsyncSize;
+///
+/// # pollster::block_on(async {
+/// assert_eq!(b"abc".size().await.unwrap(), 3);
+/// # });
+/// ```
+pub trait AsyncSize {
+    /// How many bytes there are, now.
+    ///
+    /// # Errors
+    ///
+    /// The system's.
+    ///
+    /// # Cancellation
+    ///
+    /// Has no effect.
+    async fn size(&self) -> io::Result<u64>;
+}
+
+/// Where `pos` leads to from `current` in something of a given size.
+pub(crate) fn target(base: u64, offset: i64) -> io::Result<u64> {
+    base.checked_add_signed(offset).ok_or_else(|| {
+        io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "invalid seek to a negative or overflowing position",
+        )
+    })
+}

@@ -1,0 +1,168 @@
+//! `duplex`.
+
+use std::{io::ErrorKind, pin::pin};
+
+use compio_io::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, duplex};
+use pollster::block_on;
+use proptest::{collection::vec, prop_assert, prop_assert_eq, proptest};
+
+use crate::script::{bytes, config, poll_once, poll_times, vec_of};
+
+/// Writes at one end what is read at the other.
+async fn both<A, B>(write: impl Future<Output = A>, read: impl Future<Output = B>) -> (A, B) {
+    let (mut write, mut read) = (pin!(write), pin!(read));
+    let (mut written, mut seen) = (None, None);
+    std::future::poll_fn(|cx| {
+        if written.is_none()
+            && let std::task::Poll::Ready(value) = write.as_mut().poll(cx)
+        {
+            written = Some(value);
+        }
+        if seen.is_none()
+            && let std::task::Poll::Ready(value) = read.as_mut().poll(cx)
+        {
+            seen = Some(value);
+        }
+        match (written.take(), seen.take()) {
+            (Some(a), Some(b)) => std::task::Poll::Ready((a, b)),
+            (a, b) => {
+                (written, seen) = (a, b);
+                std::task::Poll::Pending
+            }
+        }
+    })
+    .await
+}
+
+#[test]
+fn full_pipe_takes_a_part_and_then_waits_for_the_reader() {
+    let (mut left, mut right) = duplex(4);
+    assert_eq!(block_on(left.write("abcdef")).0.unwrap(), 4);
+    assert!(poll_once(left.write("ef")).is_none());
+    assert_eq!(block_on(right.read([0; 3])).1, *b"abc");
+    assert_eq!(
+        block_on(left.write_vectored(["", "e", "fghi"])).0.unwrap(),
+        3
+    );
+    assert_eq!(block_on(right.read(vec_of(b"", 8))).1, b"defg");
+}
+
+#[test]
+fn empty_pipe_waits_for_the_writer() {
+    let (mut left, mut right) = duplex(4);
+    assert!(poll_once(right.read([0; 3])).is_none());
+    let (_, (read, buffer)) = block_on(both(left.write("ab"), right.read([0; 3])));
+    assert_eq!((read.unwrap(), &buffer), (2, b"ab\0"));
+}
+
+#[test]
+fn directions_do_not_wait_for_each_other() {
+    let (left, right) = duplex(4);
+    let mut waiting = pin!(async { (&left).read([0; 2]).await });
+    assert!(poll_once(waiting.as_mut()).is_none());
+    block_on((&left).write_all("ab")).0.unwrap();
+    block_on((&right).write_all("cd")).0.unwrap();
+    assert_eq!(block_on(waiting).1, *b"cd");
+    assert_eq!(block_on((&right).read([0; 2])).1, *b"ab");
+}
+
+#[test]
+fn end_comes_after_what_is_left() {
+    let (mut left, mut right) = duplex(8);
+    block_on(left.write_all("abc")).0.unwrap();
+    drop(left);
+    assert_eq!(block_on(right.read([0; 2])).1, *b"ab");
+    let (read, buffer) = block_on(right.read_to_end(vec_of(b"> ", 8)));
+    assert_eq!((read.unwrap(), &buffer[..]), (1, &b"> c"[..]));
+    assert_eq!(block_on(right.read(b"old".to_vec())).1, b"");
+    let (read, buffers) = block_on(right.read_vectored([b"old".to_vec()]));
+    assert_eq!((read.unwrap(), &buffers[0][..]), (0, &b""[..]));
+}
+
+#[test]
+fn shutdown_ends_one_direction() {
+    let (mut left, mut right) = duplex(8);
+    block_on(left.shutdown()).unwrap();
+    assert_eq!(block_on(right.read([0; 2])).0.unwrap(), 0);
+    assert_eq!(
+        block_on(left.write("a")).0.unwrap_err().kind(),
+        ErrorKind::BrokenPipe
+    );
+    block_on(right.write_all("abc")).0.unwrap();
+    block_on(right.flush()).unwrap();
+    assert_eq!(block_on(left.read_vectored([[0; 2]; 2])).0.unwrap(), 3);
+}
+
+#[test]
+fn dropped_reader_breaks_the_pipe_and_wakes_the_writer() {
+    let (mut left, right) = duplex(2);
+    block_on(left.write_all("ab")).0.unwrap();
+    let mut write = pin!(left.write("c"));
+    assert!(poll_once(write.as_mut()).is_none());
+    let ((written, buffer), ()) = block_on(both(write, async { drop(right) }));
+    assert_eq!(
+        (written.unwrap_err().kind(), buffer),
+        (ErrorKind::BrokenPipe, "c")
+    );
+}
+
+#[test]
+fn empty_buffers_do_not_wait() {
+    let (mut left, mut right) = duplex(0);
+    assert_eq!(poll_once(right.read([0; 0])).unwrap().0.unwrap(), 0);
+    assert_eq!(
+        poll_once(right.read_vectored([[0; 0]])).unwrap().0.unwrap(),
+        0
+    );
+    assert_eq!(block_on(left.write("a")).0.unwrap(), 1);
+    assert_eq!(poll_once(left.write("")).unwrap().0.unwrap(), 0);
+    assert_eq!(poll_once(left.write_vectored([""])).unwrap().0.unwrap(), 0);
+    assert!(poll_once(left.write("b")).is_none());
+    assert_eq!(format!("{right:?}"), "DuplexStream { readable: 1, .. }");
+}
+
+#[test]
+fn dropped_operations_move_nothing() {
+    let (mut left, mut right) = duplex(2);
+    for polls in 0..4 {
+        assert!(poll_times(polls, right.read([0; 1])).is_none());
+    }
+    block_on(left.write_all("ab")).0.unwrap();
+    for polls in 0..4 {
+        assert!(poll_times(polls, left.write("x")).is_none());
+    }
+    drop(left);
+    assert_eq!(block_on(right.read_to_end(Vec::new())).1, b"ab");
+}
+
+proptest! {
+    #![proptest_config(config())]
+
+    #[test]
+    fn everything_arrives_in_order(
+        writes in vec(bytes(30), 0..12),
+        capacity in 0usize..20,
+        room in 1usize..20,
+    ) {
+        let (left, mut right) = duplex(capacity);
+        let send = async |mut stream: DuplexStream| {
+            for write in &writes {
+                stream.write_all(write.clone()).await.0.unwrap();
+            }
+        };
+        let receive = async {
+            let mut seen = Vec::new();
+            loop {
+                let (read, buffer) = right.read(Vec::with_capacity(room)).await;
+                assert_eq!(read.unwrap(), buffer.len());
+                if buffer.is_empty() {
+                    return seen;
+                }
+                seen.extend(buffer);
+            }
+        };
+        let ((), seen) = block_on(both(send(left), receive));
+        prop_assert!(seen.len() == writes.iter().map(Vec::len).sum::<usize>());
+        prop_assert_eq!(seen, writes.concat());
+    }
+}

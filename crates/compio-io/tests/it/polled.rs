@@ -1,0 +1,304 @@
+//! `PollReader` and `PollWriter`: no byte is lost or repeated, whenever a future
+//! is dropped.
+
+use std::{
+    io::ErrorKind,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    task::{Context, Poll, Wake, Waker},
+};
+
+use compio_io::io::{
+    AsyncBufRead, AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, PollReader,
+    PollWriter, duplex, empty,
+};
+use pollster::block_on;
+use proptest::{collection::vec, prop_assert_eq, proptest};
+
+use crate::script::{
+    Scripted, Step, bytes, config, hesitation, impatiently, poll_once, poll_times, vec_of,
+};
+
+fn cx() -> Context<'static> {
+    Context::from_waker(Waker::noop())
+}
+
+#[test]
+fn dropped_read_goes_on() {
+    let mut reader = PollReader::new(Scripted::new(b"abcdef", &[Step::Wait, Step::Move(4)]));
+    assert!(poll_once(reader.read([0; 2])).is_none());
+    assert!(reader.get_ref().is_none() && reader.get_mut().is_none());
+    assert_eq!(reader.buffer(), b"");
+    assert_eq!(poll_once(reader.read([0; 2])).unwrap().1, *b"ab");
+    assert_eq!(
+        (reader.buffer(), reader.get_ref().unwrap().operations),
+        (&b"cd"[..], 1)
+    );
+}
+
+#[test]
+fn whoever_comes_next_goes_on_with_the_read() {
+    let script = [Step::Wait, Step::Wait, Step::Wait, Step::Move(6)];
+    let mut reader = PollReader::new(Scripted::new(b"ab\ncd\n", &script));
+    assert!(poll_once(reader.fill_buf()).is_none());
+    assert!(poll_once(reader.read_vectored([[0; 2]])).is_none());
+    assert!(poll_once(reader.read_line(String::new())).is_none());
+    let mut lines = reader.lines();
+    assert_eq!(block_on(lines.next_line()).unwrap().unwrap(), "ab");
+    assert_eq!(block_on(lines.next_line()).unwrap().unwrap(), "cd");
+    assert_eq!(block_on(lines.next_line()).unwrap(), None);
+}
+
+#[test]
+fn failures_are_passed_on_once_and_interrupts_are_not() {
+    let script = [Step::Wait, Step::Interrupt, Step::Fail];
+    let mut reader = PollReader::new(Scripted::new(b"abc", &script));
+    assert!(poll_once(reader.fill_buf()).is_none());
+    let (read, buffer) = block_on(reader.read(vec_of(b"old", 8)));
+    assert_eq!(
+        (read.unwrap_err().kind(), &buffer[..]),
+        (ErrorKind::ConnectionReset, &b"old"[..])
+    );
+    assert_eq!(block_on(reader.fill_buf()).unwrap(), b"abc");
+}
+
+#[test]
+fn reading_into_no_room_does_not_wait() {
+    let mut reader = PollReader::with_capacity(0, Scripted::new(b"abc", &[Step::Hang]));
+    assert_eq!(reader.capacity(), 1);
+    assert_eq!(poll_once(reader.read([0; 0])).unwrap().0.unwrap(), 0);
+    assert_eq!(
+        poll_once(reader.read_vectored([[0; 0]]))
+            .unwrap()
+            .0
+            .unwrap(),
+        0
+    );
+}
+
+#[test]
+fn end_is_read_again() {
+    let mut reader = PollReader::new(&b""[..]);
+    for _ in 0..3 {
+        assert_eq!(block_on(reader.fill_buf()).unwrap(), b"");
+        assert_eq!(block_on(reader.read(b"old".to_vec())).1, b"");
+    }
+}
+
+#[test]
+fn parts_of_a_reader() {
+    let mut reader = PollReader::new(Scripted::new(b"abcdef", &[Step::Move(3), Step::Wait]));
+    assert_eq!(block_on(reader.read([0; 1])).1, *b"a");
+    let (source, buffered) = reader.into_parts().unwrap();
+    assert_eq!((source.unread(), &buffered[..]), (&b"def"[..], &b"bc"[..]));
+    let mut reader = PollReader::with_capacity(16, source);
+    assert!(poll_once(reader.fill_buf()).is_none());
+    assert_eq!(
+        format!("{reader:?}"),
+        "PollReader { reader: None, buffered: 0, capacity: 16 }"
+    );
+    let mut reader = reader.into_parts().unwrap_err();
+    assert_eq!(block_on(reader.read_to_end(Vec::new())).1, b"def");
+}
+
+#[test]
+#[should_panic(expected = "4 of 3 buffered bytes consumed")]
+fn consuming_more_than_there_is_panics() {
+    let mut reader = PollReader::new(&b"abc"[..]);
+    block_on(reader.fill_buf()).unwrap();
+    AsyncBufRead::consume(&mut reader, 4);
+}
+
+struct Count(AtomicUsize);
+
+impl Wake for Count {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+#[test]
+fn the_last_waker_is_woken() {
+    let (mut client, server) = duplex(8);
+    let mut reader = PollReader::new(server);
+    let wakers = [0; 3].map(|_| Arc::new(Count(AtomicUsize::new(0))));
+    for waker in &wakers {
+        let waker = Waker::from(Arc::clone(waker));
+        assert!(
+            reader
+                .poll_fill_buf(&mut Context::from_waker(&waker))
+                .is_pending()
+        );
+    }
+    block_on(client.write_all("abc")).0.unwrap();
+    assert_eq!(wakers[2].0.load(Ordering::Relaxed), 1);
+    assert_eq!(block_on(reader.fill_buf()).unwrap(), b"abc");
+}
+
+#[test]
+fn write_returns_before_it_has_been_done() {
+    let mut writer = PollWriter::new(Scripted::sink(&[Step::Wait, Step::Move(2), Step::Wait]));
+    assert_eq!(poll_once(writer.write("abcd")).unwrap().0.unwrap(), 4);
+    assert!(writer.get_ref().is_none() && writer.get_mut().is_none());
+    let mut writer = writer.into_inner().unwrap_err();
+    // The next one waits for it and, being dropped, has taken nothing.
+    assert!(poll_once(writer.write("lost")).is_none());
+    assert_eq!(
+        block_on(writer.write_vectored(["ef", "", "g"])).0.unwrap(),
+        3
+    );
+    block_on(writer.flush()).unwrap();
+    assert_eq!(writer.into_inner().unwrap().bytes, b"abcdefg");
+}
+
+#[test]
+fn a_write_takes_no_more_than_the_capacity() {
+    let mut writer = PollWriter::with_capacity(3, Scripted::sink(&[]));
+    assert_eq!(block_on(writer.write("abcd")).0.unwrap(), 3);
+    assert_eq!(
+        block_on(writer.write_vectored(["de", "fg", "h"]))
+            .0
+            .unwrap(),
+        3
+    );
+    assert_eq!(PollWriter::with_capacity(0, Vec::new()).capacity(), 1);
+    assert_eq!(writer.get_mut().unwrap().bytes, b"abcdef");
+}
+
+#[test]
+fn writing_nothing_costs_no_operation() {
+    let mut writer = PollWriter::new(Scripted::sink(&[Step::Fail]));
+    assert_eq!(block_on(writer.write("")).0.unwrap(), 0);
+    assert_eq!(block_on(writer.write_vectored(["", ""])).0.unwrap(), 0);
+    assert_eq!(writer.get_ref().unwrap().operations, 0);
+}
+
+#[test]
+fn error_at_once_is_the_writes_own() {
+    let mut writer = PollWriter::new(Scripted::sink(&[Step::Fail]));
+    let (written, buffer) = block_on(writer.write("abc"));
+    assert_eq!(
+        (written.unwrap_err().kind(), buffer),
+        (ErrorKind::ConnectionReset, "abc")
+    );
+    block_on(writer.flush()).unwrap();
+}
+
+#[test]
+fn later_error_is_that_of_the_next_call() {
+    for call in 0..3 {
+        let mut writer = PollWriter::new(Scripted::sink(&[Step::Wait, Step::Fail]));
+        assert!(poll_once(writer.write("abc")).unwrap().0.is_ok());
+        let error = match call {
+            0 => block_on(writer.write("x")).0.unwrap_err(),
+            1 => block_on(writer.flush()).unwrap_err(),
+            _ => block_on(writer.shutdown()).unwrap_err(),
+        };
+        assert_eq!(error.kind(), ErrorKind::ConnectionReset);
+        // Only once.
+        block_on(writer.flush()).unwrap();
+    }
+}
+
+#[test]
+fn full_sink_is_an_error() {
+    let mut writer = PollWriter::new(Scripted::sink(&[Step::Move(1), Step::Move(0)]));
+    assert_eq!(
+        block_on(writer.write("abc")).0.unwrap_err().kind(),
+        ErrorKind::WriteZero
+    );
+}
+
+#[test]
+fn flush_and_shutdown_wait_for_all_and_happen_once() {
+    let mut writer = PollWriter::new(Scripted::sink(&[Step::Wait, Step::Move(1), Step::Wait]));
+    assert!(poll_once(writer.write("abc")).unwrap().0.is_ok());
+    assert!(writer.poll_flush(&mut cx()).is_pending());
+    assert!(matches!(writer.poll_flush(&mut cx()), Poll::Ready(Ok(()))));
+    assert!(matches!(writer.poll_flush(&mut cx()), Poll::Ready(Ok(()))));
+    block_on(writer.shutdown()).unwrap();
+    block_on(writer.shutdown()).unwrap();
+    assert_eq!(
+        format!("{:?}", PollWriter::new(empty())),
+        "PollWriter { writer: Some(Empty), capacity: 65536 }"
+    );
+    let sink = writer.into_inner().unwrap();
+    assert_eq!(
+        (&sink.bytes[..], sink.flushed, sink.shut_down),
+        (&b"abc"[..], 1, 1)
+    );
+}
+
+#[test]
+fn dropped_at_every_poll_nothing_is_lost() {
+    let script = [
+        Step::Wait,
+        Step::Move(2),
+        Step::Wait,
+        Step::Wait,
+        Step::Move(3),
+    ]
+    .repeat(4);
+    for polls in 0..20 {
+        let mut reader = PollReader::with_capacity(4, Scripted::new(b"abcdefghijkl", &script));
+        let mut first = Vec::new();
+        poll_times(polls, async {
+            loop {
+                let (read, byte) = reader.read([0; 1]).await;
+                if read.unwrap() == 0 {
+                    break;
+                }
+                first.extend(byte);
+            }
+        });
+        let (_, all) = block_on(reader.read_to_end(first));
+        assert_eq!(all, b"abcdefghijkl");
+    }
+}
+
+proptest! {
+    #![proptest_config(config())]
+
+    #[test]
+    fn impatient_reads_lose_nothing(
+        content in bytes(200),
+        steps in hesitation(),
+        capacity in 0usize..40,
+        room in 1usize..40,
+    ) {
+        let mut reader = PollReader::with_capacity(capacity, Scripted::new(&content, &steps));
+        let mut seen = Vec::new();
+        loop {
+            let (read, buffer) = impatiently(async || reader.read(vec_of(b"", room)).await);
+            prop_assert_eq!(read.unwrap(), buffer.len());
+            if buffer.is_empty() {
+                break;
+            }
+            seen.extend(buffer);
+        }
+        prop_assert_eq!(seen, content);
+    }
+
+    #[test]
+    fn impatient_writes_lose_and_repeat_nothing(
+        content in bytes(200),
+        steps in hesitation(),
+        capacity in 0usize..40,
+        sizes in vec(1usize..30, 1..20),
+    ) {
+        let mut writer = PollWriter::with_capacity(capacity, Scripted::sink(&steps));
+        let (mut begin, mut sizes) = (0, sizes.iter().cycle());
+        while begin < content.len() {
+            let end = content.len().min(begin + sizes.next().unwrap());
+            let part = &content[begin..end];
+            let written = impatiently(async || writer.write(part.to_vec()).await.0);
+            begin += written.unwrap();
+        }
+        impatiently(async || writer.flush().await).unwrap();
+        impatiently(async || writer.shutdown().await).unwrap();
+        let sink = writer.into_inner().unwrap();
+        prop_assert_eq!((sink.bytes, sink.shut_down), (content, 1));
+    }
+}

@@ -1,0 +1,121 @@
+//! Whole files at once.
+
+use std::{fs, io, path::Path};
+
+use compio_io::{
+    buf::{BufResult, IoBuf},
+    io::{AsyncReadAtExt, AsyncWriteAtExt},
+};
+
+use super::{File, OpenOptions};
+use crate::sys;
+
+/// Reads a file to its end.
+///
+/// ```
+/// # fn main() -> std::io::Result<()> {
+/// compio::task::block_on(async {
+///     let manifest = compio::fs::read("Cargo.toml").await?;
+///     assert!(manifest.starts_with(b"[package]"));
+///     # Ok(())
+/// })
+/// # }
+/// ```
+///
+/// # Platform differences
+///
+/// Of a named pipe without a writer, see [`OpenOptions::open_async`].
+///
+/// # Cancellation
+///
+/// Has no effect on the file.
+///
+/// # Errors
+///
+/// As [`std::fs::read`].
+pub async fn read(path: impl AsRef<Path>) -> io::Result<Vec<u8>> {
+    let mut options = OpenOptions::new();
+    options.read(true);
+    let file = sys::open_async(&options, path.as_ref()).await?;
+    let mut bytes = Vec::new();
+    bytes.try_reserve_exact(room_for(&file))?;
+    let (read, bytes) = File::from_std(file).read_to_end_at(bytes, 0).await;
+    read.map(|_| bytes)
+}
+
+/// How many bytes will probably come, and one more, so that the end is found without more room. A
+/// file that has just been opened has its attributes in memory.
+fn room_for(file: &fs::File) -> usize {
+    let len = file.metadata().map_or(0, |attributes| attributes.len());
+    usize::try_from(len)
+        .ok()
+        .and_then(|len| len.checked_add(1))
+        .unwrap_or(usize::MAX)
+}
+
+/// Reads a file of UTF-8 to its end.
+///
+/// # Cancellation
+///
+/// Has no effect on the file.
+///
+/// # Errors
+///
+/// As [`std::fs::read_to_string`]: [`InvalidData`](io::ErrorKind::InvalidData), if it is something
+/// else.
+pub async fn read_to_string(path: impl AsRef<Path>) -> io::Result<String> {
+    String::from_utf8(read(path).await?).map_err(|_| {
+        io::Error::new(
+            io::ErrorKind::InvalidData,
+            "stream did not contain valid UTF-8",
+        )
+    })
+}
+
+/// Makes `contents` the content of a file, which is created if it is missing and emptied if not.
+///
+/// ```
+/// # fn main() -> std::io::Result<()> {
+/// # let dir = tempfile::tempdir()?;
+/// # let path = dir.path().join("greeting");
+/// compio::task::block_on(async {
+///     compio::fs::write(&path, "hello").await.0?;
+///     compio::fs::append(&path, vec![b'!']).await.0?;
+///     assert_eq!(compio::fs::read_to_string(&path).await?, "hello!");
+///     # Ok(())
+/// })
+/// # }
+/// ```
+///
+/// # Cancellation
+///
+/// The file may have been created, emptied, or written in part.
+///
+/// # Errors
+///
+/// As [`std::fs::write`], with the buffer.
+pub async fn write<B: IoBuf>(path: impl AsRef<Path>, contents: B) -> BufResult<(), B> {
+    match File::create_async(path).await {
+        Ok(file) => file.write_all_at(contents, 0).await,
+        Err(error) => (Err(error), contents),
+    }
+}
+
+/// Adds `contents` to the end of a file, which is created if it is missing. Who adds to it at the
+/// same time is not overwritten.
+///
+/// # Cancellation
+///
+/// The file may have been created, or a part may have been added.
+///
+/// # Errors
+///
+/// As [`OpenOptions::open`] with `append` and `create`, and as a write; with the buffer.
+pub async fn append<B: IoBuf>(path: impl AsRef<Path>, contents: B) -> BufResult<(), B> {
+    let mut options = OpenOptions::new();
+    options.append(true).create(true);
+    match options.open_async(path).await {
+        Ok(file) => file.write_all_at(contents, 0).await,
+        Err(error) => (Err(error), contents),
+    }
+}

@@ -1,0 +1,58 @@
+//! How a directory is created.
+
+use std::{fs, io, path::Path};
+
+use super::off_thread;
+use crate::sys::SystemDirOptions;
+
+/// How a directory is created: [`std::fs::DirBuilder`], and the methods that std has in the system's
+/// `DirBuilderExt`.
+///
+/// ```
+/// use compio::fs::DirBuilder;
+///
+/// # fn main() -> std::io::Result<()> {
+/// # let dir = tempfile::tempdir()?;
+/// # let path = dir.path().join("a/b/c");
+/// compio::task::block_on(async {
+///     DirBuilder::new().recursive(true).create(&path).await?;
+///     assert!(compio::fs::metadata(&path).await?.is_dir());
+///     # Ok(())
+/// })
+/// # }
+/// ```
+#[derive(Debug, Clone, Default)]
+pub struct DirBuilder {
+    recursive: bool,
+    pub(crate) system: SystemDirOptions,
+}
+
+impl DirBuilder {
+    /// Creates one directory, for all.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Also creates what is missing above it. It is no error then if it exists.
+    pub fn recursive(&mut self, recursive: bool) -> &mut Self {
+        self.recursive = recursive;
+        self
+    }
+
+    /// Creates the directory.
+    ///
+    /// # Cancellation
+    ///
+    /// See [`fs`](crate::fs).
+    ///
+    /// # Errors
+    ///
+    /// As [`std::fs::DirBuilder::create`].
+    pub async fn create(&self, path: impl AsRef<Path>) -> io::Result<()> {
+        let mut builder = fs::DirBuilder::new();
+        builder.recursive(self.recursive);
+        self.system.apply(&mut builder);
+        let path = path.as_ref().to_owned();
+        off_thread(move || builder.create(path)).await
+    }
+}

@@ -1,0 +1,115 @@
+//! Locks of whole files.
+//!
+//! A wait for a lock is a row of attempts. No kernel waits for one asynchronously, and a thread that
+//! waits cannot be called back: it would take the lock for a future that is gone, and the threads of
+//! a pool that all wait for a lock would keep its owner from ever giving it back.
+
+use std::{fs::TryLockError, io, time::Duration};
+
+use super::File;
+use crate::{sys, time::sleep};
+
+/// Between the first two attempts.
+const PAUSE_MIN: Duration = Duration::from_millis(1);
+
+/// Between later ones: as long as the wait has been, but no longer than this.
+const PAUSE_MAX: Duration = Duration::from_millis(50);
+
+/// Locks, which [`std::fs::File`] describes. They belong to the open file, and so to all clones and
+/// duplicates of it. They end when it is closed at the latest.
+impl File {
+    /// Waits until nobody else has the file locked, and locks it.
+    ///
+    /// The lock is tried again and again, at most 50 ms apart. Nothing is said about who gets it if
+    /// several wait.
+    ///
+    /// # Cancellation
+    ///
+    /// The file is not locked.
+    ///
+    /// # Platform differences
+    ///
+    /// On Windows a lock keeps others from reading and writing, too; elsewhere it concerns only those
+    /// who ask for it. On network file systems each attempt may take a trip to the server, during
+    /// which the thread is blocked.
+    ///
+    /// # Errors
+    ///
+    /// As [`std::fs::File::lock`].
+    ///
+    /// ```
+    /// use compio::fs::File;
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// # let dir = tempfile::tempdir()?;
+    /// # let path = dir.path().join("file");
+    /// compio::task::block_on(async {
+    ///     let file = File::create(&path)?;
+    ///     file.lock().await?;
+    ///     assert!(File::open(&path)?.try_lock_shared().is_err());
+    ///     file.unlock()?;
+    ///     # Ok(())
+    /// })
+    /// # }
+    /// ```
+    pub async fn lock(&self) -> io::Result<()> {
+        wait_for(|| self.try_lock()).await
+    }
+
+    /// As [`lock`](Self::lock), but others may share the lock.
+    ///
+    /// # Cancellation
+    ///
+    /// The file is not locked.
+    ///
+    /// # Errors
+    ///
+    /// As [`std::fs::File::lock_shared`].
+    pub async fn lock_shared(&self) -> io::Result<()> {
+        wait_for(|| self.try_lock_shared()).await
+    }
+
+    /// Locks the file, if nobody else has it locked.
+    ///
+    /// # Errors
+    ///
+    /// As [`std::fs::File::try_lock`].
+    pub fn try_lock(&self) -> Result<(), TryLockError> {
+        sys::try_lock(self, true)
+    }
+
+    /// As [`try_lock`](Self::try_lock), but others may share the lock.
+    ///
+    /// # Errors
+    ///
+    /// As [`std::fs::File::try_lock_shared`].
+    pub fn try_lock_shared(&self) -> Result<(), TryLockError> {
+        sys::try_lock(self, false)
+    }
+
+    /// Gives the lock back.
+    ///
+    /// # Platform differences
+    ///
+    /// It is an error on Windows if there is none.
+    ///
+    /// # Errors
+    ///
+    /// As [`std::fs::File::unlock`].
+    pub fn unlock(&self) -> io::Result<()> {
+        sys::unlock(self)
+    }
+}
+
+async fn wait_for(attempt: impl Fn() -> Result<(), TryLockError>) -> io::Result<()> {
+    let mut pause = PAUSE_MIN;
+    loop {
+        match attempt() {
+            Ok(()) => return Ok(()),
+            Err(TryLockError::Error(error)) => return Err(error),
+            Err(TryLockError::WouldBlock) => {}
+        }
+        sleep(pause).await;
+        pause = (2 * pause).min(PAUSE_MAX);
+    }
+}

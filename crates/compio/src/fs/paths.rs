@@ -1,0 +1,211 @@
+//! What is done to files and directories by name.
+
+use std::{
+    fs::{self, Permissions},
+    io,
+    path::{Path, PathBuf},
+};
+
+use super::{Metadata, off_thread};
+use crate::sys::Attributes;
+
+/// Asks for the attributes of a file; of its target if it is a symbolic link.
+///
+/// # Cancellation
+///
+/// See [`fs`](crate::fs).
+///
+/// # Errors
+///
+/// As [`std::fs::metadata`].
+pub async fn metadata(path: impl AsRef<Path>) -> io::Result<Metadata> {
+    Attributes::of(path.as_ref(), true).await.map(Metadata)
+}
+
+/// Asks for the attributes of a file, a symbolic link being one of its own.
+///
+/// # Cancellation
+///
+/// See [`fs`](crate::fs).
+///
+/// # Errors
+///
+/// As [`std::fs::symlink_metadata`].
+pub async fn symlink_metadata(path: impl AsRef<Path>) -> io::Result<Metadata> {
+    Attributes::of(path.as_ref(), false).await.map(Metadata)
+}
+
+/// Whether there is a file of this name; a symbolic link's target, if it is one.
+///
+/// # Cancellation
+///
+/// See [`fs`](crate::fs).
+///
+/// # Errors
+///
+/// As [`std::fs::exists`]: if that cannot be known.
+#[doc(alias = "exists")]
+pub async fn try_exists(path: impl AsRef<Path>) -> io::Result<bool> {
+    match metadata(path).await {
+        Ok(_) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Says who may do what with a file; with its target, if it is a symbolic link.
+///
+/// # Cancellation
+///
+/// See [`fs`](crate::fs).
+///
+/// # Errors
+///
+/// As [`std::fs::set_permissions`].
+pub async fn set_permissions(path: impl AsRef<Path>, permissions: Permissions) -> io::Result<()> {
+    let path = path.as_ref().to_owned();
+    off_thread(move || fs::set_permissions(path, permissions)).await
+}
+
+/// Copies a file's content and permissions, and returns the number of bytes. What was at `to` is
+/// overwritten. The system does it by itself where it can: on Linux without reading the bytes.
+///
+/// To copy on your own terms, [`open`](super::File::open) both.
+///
+/// # Cancellation
+///
+/// See [`fs`](crate::fs).
+///
+/// # Errors
+///
+/// As [`std::fs::copy`].
+pub async fn copy(from: impl AsRef<Path>, to: impl AsRef<Path>) -> io::Result<u64> {
+    let (from, to) = (from.as_ref().to_owned(), to.as_ref().to_owned());
+    off_thread(move || fs::copy(from, to)).await
+}
+
+/// Gives a file or directory another name, on the same file system. A file of that name is replaced.
+///
+/// # Cancellation
+///
+/// See [`fs`](crate::fs).
+///
+/// # Errors
+///
+/// As [`std::fs::rename`].
+pub async fn rename(from: impl AsRef<Path>, to: impl AsRef<Path>) -> io::Result<()> {
+    let (from, to) = (from.as_ref().to_owned(), to.as_ref().to_owned());
+    off_thread(move || fs::rename(from, to)).await
+}
+
+/// Gives a file one more name, on the same file system.
+///
+/// # Cancellation
+///
+/// See [`fs`](crate::fs).
+///
+/// # Errors
+///
+/// As [`std::fs::hard_link`].
+pub async fn hard_link(original: impl AsRef<Path>, link: impl AsRef<Path>) -> io::Result<()> {
+    let (original, link) = (original.as_ref().to_owned(), link.as_ref().to_owned());
+    off_thread(move || fs::hard_link(original, link)).await
+}
+
+/// The path that a symbolic link points to.
+///
+/// # Cancellation
+///
+/// See [`fs`](crate::fs).
+///
+/// # Errors
+///
+/// As [`std::fs::read_link`].
+pub async fn read_link(path: impl AsRef<Path>) -> io::Result<PathBuf> {
+    let path = path.as_ref().to_owned();
+    off_thread(move || fs::read_link(path)).await
+}
+
+/// The absolute path of a file, without symbolic links in it.
+///
+/// # Cancellation
+///
+/// See [`fs`](crate::fs).
+///
+/// # Errors
+///
+/// As [`std::fs::canonicalize`].
+pub async fn canonicalize(path: impl AsRef<Path>) -> io::Result<PathBuf> {
+    let path = path.as_ref().to_owned();
+    off_thread(move || fs::canonicalize(path)).await
+}
+
+/// Creates a directory. [`DirBuilder`](super::DirBuilder) can say more about it.
+///
+/// # Cancellation
+///
+/// See [`fs`](crate::fs).
+///
+/// # Errors
+///
+/// As [`std::fs::create_dir`].
+pub async fn create_dir(path: impl AsRef<Path>) -> io::Result<()> {
+    let path = path.as_ref().to_owned();
+    off_thread(move || fs::create_dir(path)).await
+}
+
+/// Creates a directory and those above it, as far as they are missing.
+///
+/// # Cancellation
+///
+/// See [`fs`](crate::fs).
+///
+/// # Errors
+///
+/// As [`std::fs::create_dir_all`].
+pub async fn create_dir_all(path: impl AsRef<Path>) -> io::Result<()> {
+    let path = path.as_ref().to_owned();
+    off_thread(move || fs::create_dir_all(path)).await
+}
+
+/// Removes a file, or a symbolic link. Where it is open, it stays until it is closed.
+///
+/// # Cancellation
+///
+/// See [`fs`](crate::fs).
+///
+/// # Errors
+///
+/// As [`std::fs::remove_file`].
+pub async fn remove_file(path: impl AsRef<Path>) -> io::Result<()> {
+    let path = path.as_ref().to_owned();
+    off_thread(move || fs::remove_file(path)).await
+}
+
+/// Removes an empty directory.
+///
+/// # Cancellation
+///
+/// See [`fs`](crate::fs).
+///
+/// # Errors
+///
+/// As [`std::fs::remove_dir`].
+pub async fn remove_dir(path: impl AsRef<Path>) -> io::Result<()> {
+    let path = path.as_ref().to_owned();
+    off_thread(move || fs::remove_dir(path)).await
+}
+
+/// Removes a directory with all that is in it. Symbolic links are removed, not followed.
+///
+/// # Cancellation
+///
+/// See [`fs`](crate::fs).
+///
+/// # Errors
+///
+/// As [`std::fs::remove_dir_all`].
+pub async fn remove_dir_all(path: impl AsRef<Path>) -> io::Result<()> {
+    let path = path.as_ref().to_owned();
+    off_thread(move || fs::remove_dir_all(path)).await
+}

@@ -1,0 +1,223 @@
+//! Reading directories.
+
+use std::{
+    collections::VecDeque,
+    ffi::OsString,
+    fmt, fs,
+    future::poll_fn,
+    io,
+    path::{Path, PathBuf},
+    pin::Pin,
+    rc::Rc,
+    task::{Context, Poll},
+};
+
+use compio_driver::SharedFd;
+
+use super::{FileType, Metadata, off_thread};
+use crate::sys::{Attributes, Entry};
+
+/// How many entries are read at a time.
+const BATCH: usize = 128;
+
+/// Reads a directory: what is in it, but for itself and its parent, in the system's order. Whether
+/// files that come and go meanwhile are among them is not said.
+///
+/// ```
+/// use compio::fs;
+///
+/// # fn main() -> std::io::Result<()> {
+/// # let dir = tempfile::tempdir()?;
+/// # let path = dir.path();
+/// compio::task::block_on(async {
+///     fs::write(path.join("a"), "hello").await.0?;
+///     let mut entries = fs::read_dir(path).await?;
+///     while let Some(entry) = entries.next_entry().await? {
+///         assert_eq!(entry.file_name(), "a");
+///         assert!(entry.file_type().await?.is_file());
+///     }
+///     # Ok(())
+/// })
+/// # }
+/// ```
+///
+/// # Cancellation
+///
+/// See [`fs`](crate::fs).
+///
+/// # Errors
+///
+/// As [`std::fs::read_dir`].
+pub async fn read_dir(path: impl AsRef<Path>) -> io::Result<ReadDir> {
+    let root = path.as_ref().to_owned();
+    let path = root.clone();
+    let batch = off_thread(move || {
+        let entries = fs::read_dir(path)?;
+        let entries = entries.map(|entry| entry.map(|entry| Entry::of_std(&entry)));
+        Ok(ReadDir::next_batch(Box::new(entries)))
+    });
+    Ok(ReadDir::new(None, root, batch.await?))
+}
+
+/// What is in a directory, made by [`read_dir`]. The entries are read in batches.
+pub struct ReadDir {
+    /// Where the paths begin, if it is not the current directory.
+    dir: Option<SharedFd>,
+    root: Rc<Path>,
+    ready: VecDeque<io::Result<Entry>>,
+    source: Source,
+}
+
+enum Source {
+    Rests(Entries),
+    /// A batch is on its way. Not part of the future that waits for it, so that nothing is lost
+    /// with that.
+    Works(Pin<Box<dyn Future<Output = io::Result<Batch>>>>),
+    Over,
+}
+
+/// To be read on the pool's threads: each step may block.
+pub(crate) type Entries = Box<dyn Iterator<Item = io::Result<Entry>> + Send>;
+
+pub(crate) struct Batch {
+    entries: VecDeque<io::Result<Entry>>,
+    /// Where more may come from.
+    rest: Option<Entries>,
+}
+
+impl ReadDir {
+    pub(crate) fn new(dir: Option<SharedFd>, root: PathBuf, first: Batch) -> Self {
+        let mut entries = Self {
+            dir,
+            root: root.into(),
+            ready: VecDeque::new(),
+            source: Source::Over,
+        };
+        entries.take(first);
+        entries
+    }
+
+    /// Reads a batch. May block.
+    pub(crate) fn next_batch(mut source: Entries) -> Batch {
+        let entries: VecDeque<_> = source.by_ref().take(BATCH).collect();
+        let rest = (entries.len() == BATCH).then_some(source);
+        Batch { entries, rest }
+    }
+
+    /// The next entry; `None` when there are no more.
+    ///
+    /// # Cancellation
+    ///
+    /// No entry is lost.
+    ///
+    /// # Errors
+    ///
+    /// The system's. Others may follow.
+    pub async fn next_entry(&mut self) -> io::Result<Option<DirEntry>> {
+        poll_fn(|cx| self.poll_next_entry(cx)).await
+    }
+
+    /// As [`next_entry`](Self::next_entry), for those who write their own futures and streams.
+    ///
+    /// # Errors
+    ///
+    /// As for [`next_entry`](Self::next_entry).
+    pub fn poll_next_entry(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<DirEntry>>> {
+        loop {
+            if let Some(entry) = self.ready.pop_front() {
+                let (dir, root) = (self.dir.clone(), Rc::clone(&self.root));
+                return Poll::Ready(entry.map(|entry| Some(DirEntry { dir, root, entry })));
+            }
+            match std::mem::replace(&mut self.source, Source::Over) {
+                Source::Over => return Poll::Ready(Ok(None)),
+                Source::Rests(entries) => {
+                    let batch = off_thread(move || Ok(ReadDir::next_batch(entries)));
+                    self.source = Source::Works(Box::pin(batch));
+                }
+                Source::Works(mut batch) => match batch.as_mut().poll(cx) {
+                    Poll::Ready(batch) => self.take(batch?),
+                    Poll::Pending => {
+                        self.source = Source::Works(batch);
+                        return Poll::Pending;
+                    }
+                },
+            }
+        }
+    }
+
+    fn take(&mut self, batch: Batch) {
+        self.ready = batch.entries;
+        self.source = batch.rest.map_or(Source::Over, Source::Rests);
+    }
+}
+
+impl fmt::Debug for ReadDir {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("ReadDir").field(&self.root).finish()
+    }
+}
+
+/// A file in a directory, read by [`ReadDir`].
+pub struct DirEntry {
+    dir: Option<SharedFd>,
+    root: Rc<Path>,
+    pub(crate) entry: Entry,
+}
+
+impl DirEntry {
+    /// The file's path: that of the directory as it was given to [`read_dir`], and the name.
+    pub fn path(&self) -> PathBuf {
+        self.root.join(self.entry.name())
+    }
+
+    /// The file's name in the directory.
+    pub fn file_name(&self) -> OsString {
+        self.entry.name().to_owned()
+    }
+
+    /// What kind of file it is, a symbolic link being one of its own. Known from the directory, on
+    /// most file systems.
+    ///
+    /// # Cancellation
+    ///
+    /// Has no effect on the file.
+    ///
+    /// # Errors
+    ///
+    /// As for [`metadata`](Self::metadata), where the directory does not say it.
+    pub async fn file_type(&self) -> io::Result<FileType> {
+        match self.entry.kind() {
+            Some(kind) => Ok(FileType(kind)),
+            None => Ok(self.metadata().await?.file_type()),
+        }
+    }
+
+    /// The attributes of the file, a symbolic link being one of its own.
+    ///
+    /// # Platform differences
+    ///
+    /// On Windows they are known from the directory, as they were when it was read. Elsewhere the
+    /// file is asked, by its path.
+    ///
+    /// # Cancellation
+    ///
+    /// Has no effect on the file.
+    ///
+    /// # Errors
+    ///
+    /// The system's: the file may be gone.
+    pub async fn metadata(&self) -> io::Result<Metadata> {
+        match self.entry.attributes() {
+            Some(attributes) => Ok(Metadata(attributes)),
+            None => Attributes::of_at(self.dir.as_ref(), &self.path(), false)
+                .await
+                .map(Metadata),
+        }
+    }
+}
+
+impl fmt::Debug for DirEntry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("DirEntry").field(&self.path()).finish()
+    }
+}

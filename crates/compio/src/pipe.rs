@@ -1,0 +1,198 @@
+//! Pipes: bytes go in at one end and come out at the other, in order.
+//!
+//! [`pipe()`] makes one without a name, as [`std::io::pipe`] does. Those with a name in the file
+//! system are opened by `OpenOptions`, where there are any: on unix. The named pipes of Windows are
+//! something else, and not in here. On Linux, `splice` moves bytes between a pipe and anything else.
+//!
+//! # Reading and writing
+//!
+//! The ends are read and written by the traits of [`io`](crate::io), through a reference, too. A
+//! read of 0 bytes is the end: all writing ends are closed. A write fails with
+//! [`BrokenPipe`](io::ErrorKind::BrokenPipe) when all reading ends are. An end is closed by its drop
+//! alone: `flush` and `shutdown` do nothing.
+//!
+//! # Cancellation
+//!
+//! A read that is dropped before it completed takes nothing. If it completes all the same, between
+//! the drop and the system's last word, its bytes are lost. A write that is dropped may have written
+//! nothing, a part, or all.
+//!
+//! # Platform differences
+//!
+//! On Windows, the pool of threads reads and writes. What is under way there cannot be given up: the
+//! bytes of a dropped read are lost when they come, and a runtime that is dropped meanwhile waits for
+//! its shutdown timeout.
+//!
+//! ```
+//! use compio::{
+//!     io::{AsyncReadExt, AsyncWriteExt},
+//!     pipe::pipe,
+//! };
+//!
+//! # fn main() -> std::io::Result<()> {
+//! compio::task::block_on(async {
+//!     let (mut reader, mut writer) = pipe()?;
+//!     writer.write_all("hello").await.0?;
+//!     drop(writer);
+//!     let (read, bytes) = reader.read_to_end(Vec::new()).await;
+//!     assert_eq!((read?, &bytes[..]), (5, &b"hello"[..]));
+//!     # Ok(())
+//! })
+//! # }
+//! ```
+
+use std::{fs::File, io};
+
+use compio_driver::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd, SharedFd};
+use compio_io::{
+    buf::{BufResult, IoBuf, IoBufMut, IoVectoredBuf, IoVectoredBufMut},
+    io::{AsyncRead, AsyncWrite},
+};
+
+// What only this system has: pipes with names, and splices.
+pub use crate::sys::pipe_here::*;
+use crate::{
+    stream::{read, read_vectored, write, write_vectored},
+    sys::{StdFd, duplicate},
+};
+
+/// A new pipe without a name. No child process inherits the ends, unless it is given one by
+/// [`into_std`](PipeReader::into_std).
+///
+/// # Errors
+///
+/// As [`std::io::pipe`].
+pub fn pipe() -> io::Result<(PipeReader, PipeWriter)> {
+    let (reader, writer) = io::pipe()?;
+    Ok((reader.into(), writer.into()))
+}
+
+/// The end of a pipe where bytes come out.
+#[derive(Debug)]
+#[doc(alias = "Receiver")]
+pub struct PipeReader {
+    fd: SharedFd,
+}
+
+/// The end of a pipe where bytes go in.
+#[derive(Debug)]
+#[doc(alias = "Sender")]
+pub struct PipeWriter {
+    fd: SharedFd,
+}
+
+impl AsyncRead for &PipeReader {
+    async fn read<B: IoBufMut>(&mut self, buffer: B) -> BufResult<usize, B> {
+        read(&self.fd, buffer).await
+    }
+
+    async fn read_vectored<V: IoVectoredBufMut>(&mut self, buffers: V) -> BufResult<usize, V> {
+        read_vectored(&self.fd, buffers).await
+    }
+}
+
+impl AsyncRead for PipeReader {
+    async fn read<B: IoBufMut>(&mut self, buffer: B) -> BufResult<usize, B> {
+        (&*self).read(buffer).await
+    }
+
+    async fn read_vectored<V: IoVectoredBufMut>(&mut self, buffers: V) -> BufResult<usize, V> {
+        (&*self).read_vectored(buffers).await
+    }
+}
+
+impl AsyncWrite for &PipeWriter {
+    async fn write<B: IoBuf>(&mut self, buffer: B) -> BufResult<usize, B> {
+        write(&self.fd, buffer).await
+    }
+
+    async fn write_vectored<V: IoVectoredBuf>(&mut self, buffers: V) -> BufResult<usize, V> {
+        write_vectored(&self.fd, buffers).await
+    }
+
+    async fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
+    async fn shutdown(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl AsyncWrite for PipeWriter {
+    async fn write<B: IoBuf>(&mut self, buffer: B) -> BufResult<usize, B> {
+        (&*self).write(buffer).await
+    }
+
+    async fn write_vectored<V: IoVectoredBuf>(&mut self, buffers: V) -> BufResult<usize, V> {
+        (&*self).write_vectored(buffers).await
+    }
+
+    async fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
+    async fn shutdown(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// What is the same for both ends.
+macro_rules! end {
+    ($end:ident) => {
+        impl $end {
+            /// Takes over an end of std's, which may come from another thread.
+            pub fn from_std(end: io::$end) -> Self {
+                Self {
+                    fd: OwnedFd::from(File::from(StdFd::from(end))).into(),
+                }
+            }
+
+            /// Gives the end to std, which can take it to another thread or hand it to a child
+            /// process.
+            ///
+            /// # Errors
+            ///
+            /// This end, if there are operations under way.
+            pub fn into_std(self) -> Result<io::$end, Self> {
+                match self.fd.try_unwrap() {
+                    Ok(fd) => Ok(StdFd::from(File::from(fd)).into()),
+                    Err(fd) => Err(Self { fd }),
+                }
+            }
+
+            /// One more descriptor of the same end.
+            ///
+            /// # Errors
+            ///
+            /// The system's.
+            pub fn try_clone(&self) -> io::Result<Self> {
+                let duplicate = OwnedFd::from(duplicate(self.as_fd())?);
+                Ok(Self {
+                    fd: duplicate.into(),
+                })
+            }
+        }
+
+        impl AsFd for $end {
+            fn as_fd(&self) -> BorrowedFd<'_> {
+                self.fd.as_fd()
+            }
+        }
+
+        impl AsRawFd for $end {
+            fn as_raw_fd(&self) -> RawFd {
+                self.fd.as_raw_fd()
+            }
+        }
+
+        impl From<io::$end> for $end {
+            fn from(end: io::$end) -> Self {
+                Self::from_std(end)
+            }
+        }
+    };
+}
+
+end!(PipeReader);
+end!(PipeWriter);

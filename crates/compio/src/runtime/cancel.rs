@@ -1,0 +1,117 @@
+//! Giving up without losing anything.
+
+use std::{
+    future::{Future, IntoFuture, poll_fn},
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use pin_project_lite::pin_project;
+
+use super::current;
+
+/// Gives up what a future is about, and loses nothing of it: the operations that it waits for end
+/// soon, with the error `ECANCELED` or with what happened first, and hand out their buffers.
+///
+/// Dropping a future instead is simpler and often right; but what an operation holds is lost by it,
+/// and bytes that it has received in the last moment, too.
+///
+/// The token concerns the operations that are begun while its [`run`](Self::run) polls a future:
+/// not tasks that the future spawns, nor timers. Clones are handles of the same token, which stays
+/// on its thread.
+///
+/// ```
+/// use compio::{
+///     io::AsyncRead,
+///     net::{TcpListener, TcpStream},
+///     runtime::CancelToken,
+///     task,
+/// };
+///
+/// # fn main() -> std::io::Result<()> {
+/// compio::task::block_on(async {
+///     let listener = TcpListener::bind("127.0.0.1:0").await?;
+///     let mut silent = TcpStream::connect(listener.local_addr()?).await?;
+///
+///     let token = CancelToken::new();
+///     let canceller = token.clone();
+///     task::spawn(async move { canceller.cancel() });
+///
+///     let (read, buffer) = token.run(silent.read(Vec::with_capacity(1000))).await;
+///     assert!(read.is_err());
+///     assert_eq!(buffer.capacity(), 1000);
+///     # Ok(())
+/// })
+/// # }
+/// ```
+#[derive(Debug, Clone, Default)]
+pub struct CancelToken(compio_driver::CancelToken);
+
+impl CancelToken {
+    /// A token that has not been cancelled.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Gives up. Returns at once: whoever runs with this token hears of it by the results of its
+    /// operations. From now on none is begun with it.
+    pub fn cancel(&self) {
+        self.0.cancel();
+    }
+
+    /// Whether [`cancel`](Self::cancel) has been called.
+    pub fn is_cancelled(&self) -> bool {
+        self.0.is_cancelled()
+    }
+
+    /// Waits until [`cancel`](Self::cancel) is called.
+    ///
+    /// # Cancellation
+    ///
+    /// Has no effect.
+    pub async fn cancelled(&self) {
+        poll_fn(|cx| {
+            if self.0.poll_cancelled(cx.waker()) {
+                Poll::Ready(())
+            } else {
+                Poll::Pending
+            }
+        })
+        .await;
+    }
+
+    /// Runs a future whose operations the token gives up. It goes on to its end in any case, and
+    /// its output comes out.
+    ///
+    /// # Cancellation
+    ///
+    /// Dropping it drops the future, which cancels as without a token.
+    pub fn run<F: IntoFuture>(&self, future: F) -> RunCancellable<F::IntoFuture> {
+        RunCancellable {
+            token: self.clone(),
+            future: future.into_future(),
+        }
+    }
+}
+
+pin_project! {
+    /// The future of [`CancelToken::run`].
+    #[must_use = "futures do nothing unless awaited"]
+    #[derive(Debug)]
+    pub struct RunCancellable<F> {
+        token: CancelToken,
+        #[pin]
+        future: F,
+    }
+}
+
+impl<F: Future> Future for RunCancellable<F> {
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        let this = self.project();
+        let runtime = current();
+        let _scope = runtime.driver.scope(&this.token.0);
+        this.future.poll(cx)
+    }
+}

@@ -1,0 +1,382 @@
+//! A directory's handle, from which paths begin.
+
+use std::{
+    ffi::OsString,
+    io,
+    os::unix::ffi::OsStringExt,
+    path::{Path, PathBuf},
+};
+
+use compio_driver::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd, SharedFd, op::Open};
+use rustix::fs::{AtFlags, Mode, linkat, mkdirat, readlinkat, renameat, symlinkat, unlinkat};
+
+use super::{
+    fs::{open_flags, path_to_c},
+    metadata::{Attributes, Entry},
+};
+use crate::{
+    fs::{File, Metadata, OpenOptions, ReadDir, off_thread_with},
+    runtime,
+};
+
+/// An open directory, from which relative paths begin: it stays the same when it or those above it
+/// are renamed or replaced, where a path would lead elsewhere. Clones are handles of the same open
+/// directory.
+///
+/// Absolute paths, and those with `..` in them, lead out of it: it is no prison.
+///
+/// # Platform differences
+///
+/// Only on unix: the calls of Windows know no such thing.
+///
+/// ```
+/// use compio::fs::Dir;
+///
+/// # fn main() -> std::io::Result<()> {
+/// # let scratch = tempfile::tempdir()?;
+/// # let path = scratch.path();
+/// compio::task::block_on(async {
+///     let dir = Dir::open(path).await?;
+///     dir.create_dir("new").await?;
+///     let new = dir.open_dir("new").await?;
+///     dir.rename("new", &dir, "old").await?;
+///     let file = new.create("file").await?;
+///     file.write_at("hello", 0).await.0?;
+///     assert_eq!(dir.metadata("old/file").await?.len(), 5);
+///     # Ok(())
+/// })
+/// # }
+/// ```
+///
+/// # Cancellation
+///
+/// See [`fs`](crate::fs).
+#[derive(Debug, Clone)]
+pub struct Dir {
+    fd: SharedFd,
+}
+
+impl Dir {
+    /// Opens a directory.
+    ///
+    /// # Cancellation
+    ///
+    /// Has no effect on the directory.
+    ///
+    /// # Errors
+    ///
+    /// The system's: [`NotADirectory`](io::ErrorKind::NotADirectory), if it is none.
+    pub async fn open(path: impl AsRef<Path>) -> io::Result<Self> {
+        let opened = Open::new(path_to_c(path.as_ref())?, DIRECTORY, 0);
+        let fd = runtime::submit(opened).await?.into();
+        Ok(Self { fd })
+    }
+
+    /// Opens a directory below this one.
+    ///
+    /// # Cancellation
+    ///
+    /// Has no effect on the directory.
+    ///
+    /// # Errors
+    ///
+    /// As for [`open`](Self::open).
+    pub async fn open_dir(&self, path: impl AsRef<Path>) -> io::Result<Self> {
+        let path = path_to_c(path.as_ref())?;
+        let opened = Open::at(self.fd.clone(), path, DIRECTORY, 0);
+        let fd = runtime::submit(opened).await?.into();
+        Ok(Self { fd })
+    }
+
+    /// Opens a file for reading.
+    ///
+    /// # Cancellation
+    ///
+    /// See [`OpenOptions::open_async`].
+    ///
+    /// # Errors
+    ///
+    /// The system's.
+    pub async fn open_file(&self, path: impl AsRef<Path>) -> io::Result<File> {
+        self.open_file_with(path, OpenOptions::new().read(true))
+            .await
+    }
+
+    /// Opens a file for writing; it is created if it is missing and emptied if not.
+    ///
+    /// # Cancellation
+    ///
+    /// See [`OpenOptions::open_async`].
+    ///
+    /// # Errors
+    ///
+    /// The system's.
+    pub async fn create(&self, path: impl AsRef<Path>) -> io::Result<File> {
+        let mut options = OpenOptions::new();
+        options.write(true).create(true).truncate(true);
+        self.open_file_with(path, &options).await
+    }
+
+    /// Opens a file in another way.
+    ///
+    /// # Cancellation
+    ///
+    /// See [`OpenOptions::open_async`].
+    ///
+    /// # Errors
+    ///
+    /// As for [`OpenOptions::open`].
+    pub async fn open_file_with(
+        &self,
+        path: impl AsRef<Path>,
+        options: &OpenOptions,
+    ) -> io::Result<File> {
+        let (flags, mode) = open_flags(options)?;
+        let opened = Open::at(self.fd.clone(), path_to_c(path.as_ref())?, flags, mode);
+        runtime::submit(opened).await.map(File::from)
+    }
+
+    /// As [`fs::metadata`](crate::fs::metadata()).
+    ///
+    /// # Cancellation
+    ///
+    /// Has no effect on the file.
+    ///
+    /// # Errors
+    ///
+    /// The system's.
+    pub async fn metadata(&self, path: impl AsRef<Path>) -> io::Result<Metadata> {
+        let asked = Attributes::of_at(Some(&self.fd), path.as_ref(), true);
+        asked.await.map(Metadata)
+    }
+
+    /// As [`fs::symlink_metadata`](crate::fs::symlink_metadata()).
+    ///
+    /// # Cancellation
+    ///
+    /// Has no effect on the file.
+    ///
+    /// # Errors
+    ///
+    /// The system's.
+    pub async fn symlink_metadata(&self, path: impl AsRef<Path>) -> io::Result<Metadata> {
+        let asked = Attributes::of_at(Some(&self.fd), path.as_ref(), false);
+        asked.await.map(Metadata)
+    }
+
+    /// As [`fs::try_exists`](crate::fs::try_exists()).
+    ///
+    /// # Cancellation
+    ///
+    /// Has no effect on the file.
+    ///
+    /// # Errors
+    ///
+    /// The system's: if that cannot be known.
+    pub async fn try_exists(&self, path: impl AsRef<Path>) -> io::Result<bool> {
+        match self.metadata(path).await {
+            Ok(_) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The attributes of the directory itself.
+    ///
+    /// # Cancellation
+    ///
+    /// Has no effect on the directory.
+    ///
+    /// # Errors
+    ///
+    /// The system's.
+    pub async fn dir_metadata(&self) -> io::Result<Metadata> {
+        Attributes::of_file(&self.fd).await.map(Metadata)
+    }
+
+    /// Reads the directory. The paths of its entries are their names.
+    ///
+    /// # Cancellation
+    ///
+    /// Has no effect on the directory.
+    ///
+    /// # Errors
+    ///
+    /// The system's.
+    pub async fn read_dir(&self) -> io::Result<ReadDir> {
+        let first = off_thread_with(&self.fd, |dir| {
+            let entries = rustix::fs::Dir::read_from(dir)?.filter_map(|entry| match entry {
+                Ok(entry) if matches!(entry.file_name().to_bytes(), b"." | b"..") => None,
+                Ok(entry) => Some(Ok(Entry::of_raw(&entry))),
+                Err(error) => Some(Err(error.into())),
+            });
+            Ok(ReadDir::next_batch(Box::new(entries)))
+        });
+        let dir = Some(self.fd.clone());
+        Ok(ReadDir::new(dir, PathBuf::new(), first.await?))
+    }
+
+    /// As [`fs::create_dir`](crate::fs::create_dir()).
+    ///
+    /// # Cancellation
+    ///
+    /// See [`fs`](crate::fs).
+    ///
+    /// # Errors
+    ///
+    /// The system's.
+    pub async fn create_dir(&self, path: impl AsRef<Path>) -> io::Result<()> {
+        let path = path_to_c(path.as_ref())?;
+        off_thread_with(&self.fd, move |dir| {
+            Ok(mkdirat(dir, path, Mode::from_raw_mode(0o777))?)
+        })
+        .await
+    }
+
+    /// As [`fs::remove_file`](crate::fs::remove_file()).
+    ///
+    /// # Cancellation
+    ///
+    /// See [`fs`](crate::fs).
+    ///
+    /// # Errors
+    ///
+    /// The system's.
+    pub async fn remove_file(&self, path: impl AsRef<Path>) -> io::Result<()> {
+        let path = path_to_c(path.as_ref())?;
+        off_thread_with(&self.fd, move |dir| {
+            Ok(unlinkat(dir, path, AtFlags::empty())?)
+        })
+        .await
+    }
+
+    /// As [`fs::remove_dir`](crate::fs::remove_dir()).
+    ///
+    /// # Cancellation
+    ///
+    /// See [`fs`](crate::fs).
+    ///
+    /// # Errors
+    ///
+    /// The system's.
+    pub async fn remove_dir(&self, path: impl AsRef<Path>) -> io::Result<()> {
+        let path = path_to_c(path.as_ref())?;
+        off_thread_with(&self.fd, move |dir| {
+            Ok(unlinkat(dir, path, AtFlags::REMOVEDIR)?)
+        })
+        .await
+    }
+
+    /// As [`fs::rename`](crate::fs::rename()), from this directory to `to_dir`, which may be the same.
+    ///
+    /// # Cancellation
+    ///
+    /// See [`fs`](crate::fs).
+    ///
+    /// # Errors
+    ///
+    /// The system's.
+    pub async fn rename(
+        &self,
+        from: impl AsRef<Path>,
+        to_dir: &Dir,
+        to: impl AsRef<Path>,
+    ) -> io::Result<()> {
+        let (from, to) = (path_to_c(from.as_ref())?, path_to_c(to.as_ref())?);
+        let to_dir = to_dir.as_fd().try_clone_to_owned()?;
+        off_thread_with(&self.fd, move |dir| Ok(renameat(dir, from, to_dir, to)?)).await
+    }
+
+    /// As [`fs::hard_link`](crate::fs::hard_link()): the file gets the name `link` in `link_dir`, which
+    /// may be this directory.
+    ///
+    /// # Cancellation
+    ///
+    /// See [`fs`](crate::fs).
+    ///
+    /// # Errors
+    ///
+    /// The system's.
+    pub async fn hard_link(
+        &self,
+        original: impl AsRef<Path>,
+        link_dir: &Dir,
+        link: impl AsRef<Path>,
+    ) -> io::Result<()> {
+        let (original, link) = (path_to_c(original.as_ref())?, path_to_c(link.as_ref())?);
+        let link_dir = link_dir.as_fd().try_clone_to_owned()?;
+        off_thread_with(&self.fd, move |dir| {
+            Ok(linkat(dir, original, link_dir, link, AtFlags::empty())?)
+        })
+        .await
+    }
+
+    /// As [`fs::symlink`](crate::fs::symlink()): `link`, in this directory, points to `original`.
+    ///
+    /// # Cancellation
+    ///
+    /// See [`fs`](crate::fs).
+    ///
+    /// # Errors
+    ///
+    /// The system's.
+    pub async fn symlink(
+        &self,
+        original: impl AsRef<Path>,
+        link: impl AsRef<Path>,
+    ) -> io::Result<()> {
+        let (original, link) = (path_to_c(original.as_ref())?, path_to_c(link.as_ref())?);
+        off_thread_with(&self.fd, move |dir| Ok(symlinkat(original, dir, link)?)).await
+    }
+
+    /// As [`fs::read_link`](crate::fs::read_link()).
+    ///
+    /// # Cancellation
+    ///
+    /// Has no effect on the link.
+    ///
+    /// # Errors
+    ///
+    /// The system's.
+    pub async fn read_link(&self, path: impl AsRef<Path>) -> io::Result<PathBuf> {
+        let path = path_to_c(path.as_ref())?;
+        off_thread_with(&self.fd, move |dir| {
+            let target = readlinkat(dir, path, Vec::new())?;
+            Ok(OsString::from_vec(target.into_bytes()).into())
+        })
+        .await
+    }
+
+    /// Waits until what was created, renamed and removed in this directory is on the disk.
+    ///
+    /// # Cancellation
+    ///
+    /// The system may go on with it.
+    ///
+    /// # Errors
+    ///
+    /// The system's.
+    pub async fn sync_all(&self) -> io::Result<()> {
+        runtime::submit(compio_driver::op::Sync::all(self.fd.clone())).await
+    }
+}
+
+const DIRECTORY: i32 = libc::O_RDONLY | libc::O_DIRECTORY | libc::O_CLOEXEC;
+
+impl AsFd for Dir {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+impl AsRawFd for Dir {
+    fn as_raw_fd(&self) -> RawFd {
+        self.fd.as_raw_fd()
+    }
+}
+
+impl From<OwnedFd> for Dir {
+    fn from(fd: OwnedFd) -> Self {
+        Self { fd: fd.into() }
+    }
+}

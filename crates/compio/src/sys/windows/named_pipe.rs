@@ -1,0 +1,569 @@
+//! Named pipes: the way in which programs of one Windows machine talk to each other.
+//!
+//! A server creates an instance of a pipe, [waits](NamedPipeServer::connect) for its client and has
+//! then a connection to that one client. For the next client it creates another instance, before it
+//! serves the first: otherwise a client may find no pipe at all in between.
+//!
+//! ```
+//! use compio::{
+//!     io::{AsyncReadExt, AsyncWriteExt},
+//!     net::windows::named_pipe::{ClientOptions, NamedPipeServer, ServerOptions},
+//!     task,
+//! };
+//!
+//! async fn serve(mut pipe: NamedPipeServer) -> std::io::Result<()> {
+//!     let (result, buffer) = pipe.read_exact([0; 5]).await;
+//!     result?;
+//!     pipe.write_all(buffer).await.0
+//! }
+//!
+//! # fn main() -> std::io::Result<()> {
+//! # let name = format!(r"\\.\pipe\compio-docs-{}", std::process::id());
+//! compio::task::block_on(async {
+//! #   let server_name = name.clone();
+//!     // let name = r"\\.\pipe\my-service";
+//!     let mut pipe = ServerOptions::new().first_pipe_instance(true).create(&name)?;
+//!     let server = task::spawn(async move {
+//! #       let name = server_name;
+//!         loop {
+//!             pipe.connect().await?;
+//!             let next = ServerOptions::new().create(&name)?;
+//!             task::spawn(serve(std::mem::replace(&mut pipe, next)));
+//!         }
+//! #       #[allow(unreachable_code)]
+//! #       Ok::<(), std::io::Error>(())
+//!     });
+//!
+//!     let mut client = ClientOptions::new().open(&name)?;
+//!     client.write_all("hello").await.0?;
+//!     let (result, buffer) = client.read_exact([0; 5]).await;
+//!     result?;
+//!     assert_eq!(&buffer, b"hello");
+//! #   server.abort();
+//!     # Ok(())
+//! })
+//! # }
+//! ```
+//!
+//! # Reading and writing
+//!
+//! Both ends are read and written by the traits of [`io`](crate::io), through a reference, too. A
+//! pipe has no directions that could be shut down one by one: `shutdown` and `flush` do nothing.
+//!
+//! A read of 0 bytes is the end: the other end is closed. Or the other end has written 0 bytes,
+//! which is an empty message in a pipe of messages, and can be told from the end in no other pipe. A
+//! write to an end that is closed fails with [`BrokenPipe`](io::ErrorKind::BrokenPipe).
+//!
+//! In a pipe of [messages](PipeMode::Message) a read takes one, and of one that is longer than the
+//! buffer's capacity the first part: the next read goes on with it.
+//!
+//! # Cancellation
+//!
+//! A read that is dropped before it completed takes nothing. If it completes all the same, between
+//! the drop and the system's last word, its bytes are lost. A write that is dropped may have written
+//! nothing, a part, or all.
+//!
+//! # Threads
+//!
+//! An end belongs to its thread; [`into_handle`](NamedPipeServer::into_handle) takes it to another.
+//! Windows sends word of it for life to the thread that has used it first, so that another has to do
+//! more for each operation: a server that spreads its connections over threads creates and connects
+//! each instance where it is served.
+
+use std::{
+    fs, io,
+    os::windows::{
+        fs::OpenOptionsExt,
+        io::{AsHandle, AsRawHandle, BorrowedHandle, OwnedHandle, RawHandle},
+    },
+    path::Path,
+};
+
+use compio_driver::{
+    AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd, SharedFd,
+    op::{ReadAt, ReadVectoredAt, WriteAt, WriteVectoredAt},
+    os::windows::{
+        ConnectNamedPipe, NamedPipeFlags, assume_overlapped, create_named_pipe,
+        disconnect_named_pipe, named_pipe_info, set_named_pipe_mode,
+    },
+    request::NativePath,
+};
+use compio_io::{
+    buf::{BufResult, IoBuf, IoBufMut, IoVectoredBuf, IoVectoredBufMut},
+    io::{AsyncRead, AsyncWrite},
+};
+use windows_sys::Win32::{
+    Foundation::GENERIC_READ,
+    Storage::FileSystem::{
+        FILE_FLAG_FIRST_PIPE_INSTANCE, FILE_FLAG_OVERLAPPED, FILE_WRITE_ATTRIBUTES,
+        PIPE_ACCESS_INBOUND, PIPE_ACCESS_OUTBOUND, SECURITY_IDENTIFICATION,
+    },
+    System::Pipes::{
+        PIPE_READMODE_BYTE, PIPE_READMODE_MESSAGE, PIPE_REJECT_REMOTE_CLIENTS, PIPE_SERVER_END,
+        PIPE_TYPE_BYTE, PIPE_TYPE_MESSAGE, PIPE_UNLIMITED_INSTANCES,
+    },
+};
+
+use crate::{
+    net::{ReadHalf, WriteHalf, socket::read_write},
+    runtime::submit,
+};
+
+/// The server's end of a named pipe: one instance, for one client at a time. See the
+/// [module](self) about reading, writing and cancellation.
+#[derive(Debug)]
+pub struct NamedPipeServer {
+    pipe: Pipe,
+}
+
+impl NamedPipeServer {
+    /// Waits for a client.
+    ///
+    /// It returns at once if one is there already, or has been there and gone: what that has
+    /// written can be read. So for the next client the instance has to be
+    /// [disconnected](Self::disconnect) first.
+    ///
+    /// # Cancellation
+    ///
+    /// A client that connects all the same stays connected, and the next call returns at once.
+    ///
+    /// # Errors
+    ///
+    /// The system's.
+    pub async fn connect(&self) -> io::Result<()> {
+        submit(ConnectNamedPipe::new(self.pipe.fd.clone())).await
+    }
+
+    /// Sends the client away. The instance can be [connected](Self::connect) again.
+    ///
+    /// What the client has not read is lost, unlike with a drop, and its reads fail
+    /// (`ERROR_PIPE_NOT_CONNECTED`). So do reads and writes of this end that are under way.
+    ///
+    /// # Errors
+    ///
+    /// The system's.
+    pub fn disconnect(&self) -> io::Result<()> {
+        disconnect_named_pipe(self.as_handle())
+    }
+}
+
+/// The client's end of a named pipe. See the [module](self) about reading, writing and
+/// cancellation.
+#[derive(Debug)]
+pub struct NamedPipeClient {
+    pipe: Pipe,
+}
+
+/// How the server's end of a named pipe is created: [`create`](Self::create) does that.
+///
+/// ```
+/// use compio::net::windows::named_pipe::{PipeEnd, PipeMode, ServerOptions};
+///
+/// # fn main() -> std::io::Result<()> {
+/// # let name = format!(r"\\.\pipe\compio-docs-options-{}", std::process::id());
+/// let server = ServerOptions::new()
+///     .first_pipe_instance(true)
+///     .pipe_mode(PipeMode::Message)
+///     .max_instances(3)
+///     .create(&name)?;
+/// let info = server.info()?;
+/// assert_eq!(info.end, PipeEnd::Server);
+/// assert_eq!(info.mode, PipeMode::Message);
+/// assert_eq!(info.max_instances, 3);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone)]
+pub struct ServerOptions {
+    pipe_mode: PipeMode,
+    access_inbound: bool,
+    access_outbound: bool,
+    first_pipe_instance: bool,
+    reject_remote_clients: bool,
+    max_instances: u32,
+    out_buffer_size: u32,
+    in_buffer_size: u32,
+}
+
+impl ServerOptions {
+    /// A pipe of bytes in both directions, with buffers of 64 KiB, as many instances as there is
+    /// memory for, and no clients from other machines.
+    pub fn new() -> Self {
+        Self {
+            pipe_mode: PipeMode::Byte,
+            access_inbound: true,
+            access_outbound: true,
+            first_pipe_instance: false,
+            reject_remote_clients: true,
+            max_instances: PIPE_UNLIMITED_INSTANCES,
+            out_buffer_size: 64 * 1024,
+            in_buffer_size: 64 * 1024,
+        }
+    }
+
+    /// Whether it is a pipe of bytes or of messages, which this end also reads as such. The same for
+    /// all instances.
+    pub fn pipe_mode(&mut self, mode: PipeMode) -> &mut Self {
+        self.pipe_mode = mode;
+        self
+    }
+
+    /// Whether the client may write, and the server read. The same for all instances.
+    pub fn access_inbound(&mut self, allowed: bool) -> &mut Self {
+        self.access_inbound = allowed;
+        self
+    }
+
+    /// Whether the server may write, and the client read. The same for all instances.
+    pub fn access_outbound(&mut self, allowed: bool) -> &mut Self {
+        self.access_outbound = allowed;
+        self
+    }
+
+    /// Creates the first instance or none: nobody else has a pipe of this name, then.
+    pub fn first_pipe_instance(&mut self, first: bool) -> &mut Self {
+        self.first_pipe_instance = first;
+        self
+    }
+
+    /// Whether clients from other machines are refused, which they are unless this is called.
+    pub fn reject_remote_clients(&mut self, reject: bool) -> &mut Self {
+        self.reject_remote_clients = reject;
+        self
+    }
+
+    /// How many instances the pipe may have at a time. The same for all instances.
+    ///
+    /// # Panics
+    ///
+    /// Unless it is 1 to 254.
+    pub fn max_instances(&mut self, instances: usize) -> &mut Self {
+        let limit = PIPE_UNLIMITED_INSTANCES as usize;
+        assert!(
+            (1..limit).contains(&instances),
+            "a pipe can be limited to 1 to 254 instances, not {instances}"
+        );
+        self.max_instances = instances as u32;
+        self
+    }
+
+    /// How many bytes the server can write before the client has read any. The system takes it for
+    /// a hint.
+    pub fn out_buffer_size(&mut self, bytes: u32) -> &mut Self {
+        self.out_buffer_size = bytes;
+        self
+    }
+
+    /// How many bytes the client can write before the server has read any. The system takes it for
+    /// a hint.
+    pub fn in_buffer_size(&mut self, bytes: u32) -> &mut Self {
+        self.in_buffer_size = bytes;
+        self
+    }
+
+    /// Creates an instance of the pipe of this name, which is like `\\.\pipe\name`. Clients can open
+    /// it from now on. No child process inherits it.
+    ///
+    /// # Errors
+    ///
+    /// The system's: [`PermissionDenied`](io::ErrorKind::PermissionDenied) if it should be the first
+    /// and is not, or the pipe is somebody else's; `ERROR_PIPE_BUSY` if there are as many instances
+    /// as there may be; [`InvalidInput`](io::ErrorKind::InvalidInput) if there is a NUL in the name,
+    /// or if neither end may write.
+    pub fn create(&self, name: impl AsRef<Path>) -> io::Result<NamedPipeServer> {
+        if !self.access_inbound && !self.access_outbound {
+            let why = "a pipe that neither end may write";
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
+        }
+        let flag = |is_set, flag| if is_set { flag } else { 0 };
+        let flags = NamedPipeFlags {
+            open: flag(self.access_inbound, PIPE_ACCESS_INBOUND)
+                | flag(self.access_outbound, PIPE_ACCESS_OUTBOUND)
+                | flag(self.first_pipe_instance, FILE_FLAG_FIRST_PIPE_INSTANCE),
+            mode: self.pipe_mode.of_pipe()
+                | self.pipe_mode.of_reads()
+                | flag(self.reject_remote_clients, PIPE_REJECT_REMOTE_CLIENTS),
+            instances_max: self.max_instances,
+            out_buffer: self.out_buffer_size,
+            in_buffer: self.in_buffer_size,
+        };
+        create_named_pipe(&NativePath::new(name)?, flags).map(Into::into)
+    }
+}
+
+impl Default for ServerOptions {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// How the client's end of a named pipe is opened: [`open`](Self::open) does that.
+#[derive(Debug, Clone)]
+pub struct ClientOptions {
+    read: bool,
+    write: bool,
+    security_qos_flags: u32,
+    pipe_mode: PipeMode,
+}
+
+impl ClientOptions {
+    /// To read and to write, bytes. The server learns who the client is, and cannot act in its
+    /// name.
+    pub fn new() -> Self {
+        Self {
+            read: true,
+            write: true,
+            security_qos_flags: SECURITY_IDENTIFICATION,
+            pipe_mode: PipeMode::Byte,
+        }
+    }
+
+    /// Whether to read. The server must allow it.
+    pub fn read(&mut self, read: bool) -> &mut Self {
+        self.read = read;
+        self
+    }
+
+    /// Whether to write. The server must allow it.
+    pub fn write(&mut self, write: bool) -> &mut Self {
+        self.write = write;
+        self
+    }
+
+    /// What the server may do in the client's name: one of the system's `SECURITY_` flags, such as
+    /// `SECURITY_IMPERSONATION`.
+    pub fn security_qos_flags(&mut self, flags: u32) -> &mut Self {
+        self.security_qos_flags = flags;
+        self
+    }
+
+    /// Whether messages or bytes are read. The pipe must be one of messages for the former.
+    pub fn pipe_mode(&mut self, mode: PipeMode) -> &mut Self {
+        self.pipe_mode = mode;
+        self
+    }
+
+    /// Opens the pipe of this name, which is like `\\.\pipe\name`, or `\\server\pipe\name` of another
+    /// machine.
+    ///
+    /// # Errors
+    ///
+    /// The system's: [`NotFound`](io::ErrorKind::NotFound) if there is no pipe of this name;
+    /// `ERROR_PIPE_BUSY` (231) if all of its instances have a client, which is worth another try
+    /// after a moment:
+    ///
+    #[cfg_attr(feature = "time", doc = "```no_run")]
+    #[cfg_attr(not(feature = "time"), doc = "```ignore")]
+    /// use std::time::Duration;
+    ///
+    /// use compio::{net::windows::named_pipe::ClientOptions, time::sleep};
+    ///
+    /// const ERROR_PIPE_BUSY: i32 = 231;
+    ///
+    /// # async fn open() -> std::io::Result<()> {
+    /// let client = loop {
+    ///     match ClientOptions::new().open(r"\\.\pipe\my-service") {
+    ///         Err(error) if error.raw_os_error() == Some(ERROR_PIPE_BUSY) => {
+    ///             sleep(Duration::from_millis(50)).await;
+    ///         }
+    ///         opened => break opened?,
+    ///     }
+    /// };
+    /// # drop(client);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn open(&self, name: impl AsRef<Path>) -> io::Result<NamedPipeClient> {
+        let mut options = fs::OpenOptions::new();
+        options
+            .read(self.read)
+            .write(self.write)
+            .share_mode(0)
+            .security_qos_flags(self.security_qos_flags)
+            .custom_flags(FILE_FLAG_OVERLAPPED);
+        let reads_messages = self.pipe_mode == PipeMode::Message;
+        if reads_messages && !self.write {
+            // Whoever may write may say how is read, too.
+            options.access_mode(GENERIC_READ | FILE_WRITE_ATTRIBUTES);
+        }
+        let client = NamedPipeClient::from(OwnedHandle::from(options.open(name)?));
+        if reads_messages {
+            set_named_pipe_mode(client.as_handle(), self.pipe_mode.of_reads())?;
+        }
+        Ok(client)
+    }
+}
+
+impl Default for ClientOptions {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Whether a pipe is one of bytes or of messages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum PipeMode {
+    /// What is written is a stream of bytes.
+    Byte,
+    /// What is written at once is read at once.
+    Message,
+}
+
+impl PipeMode {
+    fn of_pipe(self) -> u32 {
+        match self {
+            Self::Byte => PIPE_TYPE_BYTE,
+            Self::Message => PIPE_TYPE_MESSAGE,
+        }
+    }
+
+    fn of_reads(self) -> u32 {
+        match self {
+            Self::Byte => PIPE_READMODE_BYTE,
+            Self::Message => PIPE_READMODE_MESSAGE,
+        }
+    }
+}
+
+/// An end of a pipe.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum PipeEnd {
+    /// The client's.
+    Client,
+    /// The server's.
+    Server,
+}
+
+/// What is known of an end of a pipe.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PipeInfo {
+    /// Whether the pipe is one of bytes or of messages, however it is read.
+    pub mode: PipeMode,
+    /// Which end.
+    pub end: PipeEnd,
+    /// How many instances the pipe may have; 255 stands for as many as there is memory for.
+    pub max_instances: u32,
+    /// In bytes, for what this end writes.
+    pub out_buffer_size: u32,
+    /// In bytes, for what this end reads.
+    pub in_buffer_size: u32,
+}
+
+/// What both ends are.
+#[derive(Debug)]
+struct Pipe {
+    fd: SharedFd,
+}
+
+impl Pipe {
+    async fn recv<B: IoBufMut>(&self, buffer: B) -> BufResult<usize, B> {
+        submit(ReadAt::at_cursor(self.fd.clone(), buffer)).await
+    }
+
+    async fn recv_vectored<V: IoVectoredBufMut>(&self, buffers: V) -> BufResult<usize, V> {
+        submit(ReadVectoredAt::at_cursor(self.fd.clone(), buffers)).await
+    }
+
+    async fn send<B: IoBuf>(&self, buffer: B) -> BufResult<usize, B> {
+        submit(WriteAt::at_cursor(self.fd.clone(), buffer)).await
+    }
+
+    async fn send_vectored<V: IoVectoredBuf>(&self, buffers: V) -> BufResult<usize, V> {
+        submit(WriteVectoredAt::at_cursor(self.fd.clone(), buffers)).await
+    }
+
+    /// A pipe is closed as a whole.
+    async fn shutdown(&self, _how: std::net::Shutdown) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// What is the same for both ends.
+macro_rules! end {
+    ($end:ident) => {
+        impl $end {
+            /// Says what is known of this end.
+            ///
+            /// # Errors
+            ///
+            /// The system's.
+            pub fn info(&self) -> io::Result<PipeInfo> {
+                let info = named_pipe_info(self.as_handle())?;
+                Ok(PipeInfo {
+                    mode: if info.flags & PIPE_TYPE_MESSAGE != 0 {
+                        PipeMode::Message
+                    } else {
+                        PipeMode::Byte
+                    },
+                    end: if info.flags & PIPE_SERVER_END != 0 {
+                        PipeEnd::Server
+                    } else {
+                        PipeEnd::Client
+                    },
+                    max_instances: info.instances_max,
+                    out_buffer_size: info.out_buffer,
+                    in_buffer_size: info.in_buffer,
+                })
+            }
+
+            /// Looks at it as a reading and a writing half.
+            pub fn split(&mut self) -> (ReadHalf<'_, Self>, WriteHalf<'_, Self>) {
+                (ReadHalf(self), WriteHalf(self))
+            }
+
+            /// Gives the handle away, which can go to another thread.
+            ///
+            /// # Errors
+            ///
+            /// This end, if there are operations under way.
+            pub fn into_handle(self) -> Result<OwnedHandle, Self> {
+                match self.pipe.fd.try_unwrap() {
+                    Ok(fd) => Ok(fd.into()),
+                    Err(fd) => Err(Self { pipe: Pipe { fd } }),
+                }
+            }
+        }
+
+        /// Takes over an end of a pipe, which may come from another thread. It must have been
+        /// opened with `FILE_FLAG_OVERLAPPED`: otherwise it may block the whole thread.
+        impl From<OwnedHandle> for $end {
+            fn from(handle: OwnedHandle) -> Self {
+                let fd = SharedFd::from(OwnedFd::from(handle));
+                assume_overlapped(&fd);
+                Self { pipe: Pipe { fd } }
+            }
+        }
+
+        impl AsFd for $end {
+            fn as_fd(&self) -> BorrowedFd<'_> {
+                self.pipe.fd.as_fd()
+            }
+        }
+
+        impl AsRawFd for $end {
+            fn as_raw_fd(&self) -> RawFd {
+                self.pipe.fd.as_raw_fd()
+            }
+        }
+
+        impl AsHandle for $end {
+            fn as_handle(&self) -> BorrowedHandle<'_> {
+                self.as_fd().into()
+            }
+        }
+
+        impl AsRawHandle for $end {
+            fn as_raw_handle(&self) -> RawHandle {
+                self.as_handle().as_raw_handle()
+            }
+        }
+
+        read_write!($end, pipe, "See the [module](self) about cancellation.");
+    };
+}
+
+end!(NamedPipeServer);
+end!(NamedPipeClient);

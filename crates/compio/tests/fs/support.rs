@@ -1,0 +1,116 @@
+//! What the tests share.
+
+use std::{
+    fmt::Debug,
+    future::{Future, poll_fn},
+    io,
+    path::{Path, PathBuf},
+    pin::pin,
+    task::Poll,
+    time::Duration,
+};
+
+use compio::{task::block_on, time::timeout};
+use tempfile::TempDir;
+
+/// Long enough for anything that is going to happen at all.
+pub(crate) const LONG: Duration = Duration::from_secs(60);
+
+/// Runs a test's body, which must not wait for ever.
+pub(crate) fn run<F: Future>(body: F) -> F::Output {
+    block_on(async { timeout(LONG, body).await.expect("this takes too long") })
+}
+
+/// A directory that is gone with the test.
+pub(crate) fn scratch() -> TempDir {
+    tempfile::tempdir().expect("a directory")
+}
+
+/// A file in a directory.
+pub(crate) fn put(dir: &TempDir, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
+    let path = dir.path().join(name);
+    std::fs::write(&path, content).expect("a file");
+    path
+}
+
+/// Drops the future after each number of polls that leaves it pending, until it has come to its end.
+/// `make` makes it anew each time.
+pub(crate) async fn dropped_everywhere<F: Future>(mut make: impl FnMut() -> F) -> F::Output {
+    for polls in 0.. {
+        let mut future = pin!(make());
+        let mut left = polls;
+        let ended = poll_fn(|cx| {
+            if left == 0 {
+                return Poll::Ready(None);
+            }
+            left -= 1;
+            future.as_mut().poll(cx).map(Some)
+        })
+        .await;
+        if let Some(output) = ended {
+            return output;
+        }
+    }
+    unreachable!("it ends some day")
+}
+
+/// Both failed, with the same error.
+#[track_caller]
+pub(crate) fn check_same_error<T: Debug, U: Debug>(ours: io::Result<T>, stds: io::Result<U>) {
+    let (ours, stds) = (ours.expect_err("ours"), stds.expect_err("std's"));
+    assert_eq!(ours.kind(), stds.kind(), "{ours} is not {stds}");
+    assert_eq!(ours.raw_os_error(), stds.raw_os_error(), "{ours}: {stds}");
+}
+
+/// Both succeeded or both failed, with the same.
+#[track_caller]
+pub(crate) fn check_same<T: Debug + PartialEq>(ours: io::Result<T>, stds: io::Result<T>) {
+    match (ours, stds) {
+        (Ok(ours), Ok(stds)) => assert_eq!(ours, stds),
+        (ours, stds) => check_same_error(ours, stds),
+    }
+}
+
+/// The operation failed with this kind of error.
+#[track_caller]
+pub(crate) fn check_kind<T: Debug>(result: io::Result<T>, kind: io::ErrorKind) {
+    let error = result.expect_err("it should fail");
+    assert_eq!(error.kind(), kind, "{error}");
+}
+
+/// Bytes that show where they belong.
+pub(crate) fn pattern(len: usize) -> Vec<u8> {
+    (0..len).map(|index| (index * 31 % 251) as u8).collect()
+}
+
+/// A symbolic link to a file.
+pub(crate) async fn link_to_file(original: &Path, link: &Path) -> io::Result<()> {
+    #[cfg(unix)]
+    return compio::fs::symlink(original, link).await;
+    #[cfg(windows)]
+    return compio::fs::symlink_file(original, link).await;
+}
+
+/// A symbolic link to a directory.
+pub(crate) async fn link_to_dir(original: &Path, link: &Path) -> io::Result<()> {
+    #[cfg(unix)]
+    return compio::fs::symlink(original, link).await;
+    #[cfg(windows)]
+    return compio::fs::symlink_dir(original, link).await;
+}
+
+/// A symbolic link to a file, made by std.
+pub(crate) fn std_link_to_file(original: &Path, link: &Path) -> io::Result<()> {
+    #[cfg(unix)]
+    return std::os::unix::fs::symlink(original, link);
+    #[cfg(windows)]
+    return std::os::windows::fs::symlink_file(original, link);
+}
+
+/// Whether symbolic links can be made here: Windows wants a privilege for it.
+pub(crate) fn has_links() -> bool {
+    let dir = scratch();
+    let link = dir.path().join("link");
+    let made = std_link_to_file(Path::new("nothing"), &link);
+    made.is_ok() && link.is_symlink()
+}

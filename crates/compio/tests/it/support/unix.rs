@@ -1,0 +1,113 @@
+//! What unix has by names of its own.
+
+use std::{
+    ffi::{OsStr, OsString},
+    fs, io, mem,
+    os::{
+        fd::{AsRawFd, OwnedFd},
+        unix::ffi::OsStrExt,
+    },
+    path::Path,
+    time::Duration,
+};
+
+use compio::{fs::File, runtime::Runtime};
+
+pub(crate) use compio::net::UnixStream as Stream;
+pub(crate) use std::os::unix::net::UnixStream as StdStream;
+
+/// What a call says that fails.
+pub(crate) mod code {
+    pub(crate) use libc::{
+        EADDRINUSE as IN_USE, EADDRNOTAVAIL as NOT_OURS, EBADF as NOT_OPEN_FOR_THIS,
+        ECANCELED as CANCELLED, ECONNREFUSED as REFUSED, ECONNRESET as RESET,
+        EDESTADDRREQ as NO_RECEIVER, EMSGSIZE as TOO_LONG, EPIPE as SHUT_DOWN,
+    };
+}
+
+/// How many buffers go into one transfer of a file.
+pub(crate) const BUFFERS_MAX: usize = 1024;
+
+/// Two connected ends, for no test in particular.
+pub(crate) fn streams() -> (Stream, Stream) {
+    Stream::pair().expect("a pair of sockets")
+}
+
+/// The same, as std has them.
+pub(crate) fn std_streams() -> (StdStream, StdStream) {
+    StdStream::pair().expect("a pair of sockets")
+}
+
+/// A pipe that we read, and its other end.
+pub(crate) fn pipe_in() -> (File, fs::File) {
+    let (reader, writer) = io::pipe().expect("a pipe");
+    let reader = File::from_std(OwnedFd::from(reader).into());
+    (reader, OwnedFd::from(writer).into())
+}
+
+/// A pipe that we read and write.
+pub(crate) fn pipe() -> (File, File) {
+    let (reader, writer) = pipe_in();
+    (reader, File::from_std(writer))
+}
+
+/// Every file may have gaps here.
+pub(crate) fn allow_gaps(_file: &File) {}
+
+/// A name that is no UTF-8.
+pub(crate) fn odd_name() -> OsString {
+    OsStr::from_bytes(b"\xff\xfe name \x80").to_owned()
+}
+
+/// What an open file may be used for.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Access {
+    flags: i32,
+    close_on_exec: i32,
+}
+
+pub(crate) fn access(file: &fs::File, _path: &Path) -> Access {
+    // SAFETY: an open descriptor; no memory is involved.
+    let (flags, fd_flags) = unsafe {
+        (
+            libc::fcntl(file.as_raw_fd(), libc::F_GETFL),
+            libc::fcntl(file.as_raw_fd(), libc::F_GETFD),
+        )
+    };
+    Access {
+        flags: flags & (libc::O_ACCMODE | libc::O_APPEND | libc::O_NONBLOCK),
+        close_on_exec: fd_flags,
+    }
+}
+
+/// Whether this is Windows in name only.
+pub(crate) fn on_wine() -> bool {
+    false
+}
+
+/// Whether this is Wine, and it cannot run this test.
+pub(crate) fn is_skipped_on_wine(_why: &str) -> bool {
+    false
+}
+
+/// Whether the runtime's descriptor is readable, at the latest after this time.
+pub(crate) fn is_readable(runtime: &Runtime, timeout: Duration) -> bool {
+    let mut entry = libc::pollfd {
+        fd: runtime.as_raw_fd(),
+        events: libc::POLLIN,
+        revents: 0,
+    };
+    let timeout_ms = timeout.as_micros().div_ceil(1000).try_into().unwrap();
+    // SAFETY: one entry, which outlives the call.
+    unsafe { libc::poll(&mut entry, 1, timeout_ms) > 0 }
+}
+
+/// What this thread has used of a processor.
+pub(crate) fn processor_time() -> Duration {
+    // SAFETY: `time` is plain data that the call fills in.
+    unsafe {
+        let mut time: libc::timespec = mem::zeroed();
+        libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &raw mut time);
+        Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
+    }
+}

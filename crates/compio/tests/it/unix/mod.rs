@@ -1,0 +1,5 @@
+//! What only unix has: each file says what that is.
+
+mod fs;
+mod open_options;
+mod shutdown;

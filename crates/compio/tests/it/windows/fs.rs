@@ -1,0 +1,60 @@
+//! Directories, which want a flag of their own, and what may be done with a file by its handle.
+
+use std::{fs, io};
+
+use compio::fs::{File, OpenOptions};
+use windows_sys::Win32::Storage::FileSystem::{
+    FILE_ATTRIBUTE_DIRECTORY, FILE_ATTRIBUTE_HIDDEN, FILE_FLAG_BACKUP_SEMANTICS,
+};
+
+use crate::{
+    fs::check_metadata,
+    support::{check_code, check_kind, code, run, scratch},
+};
+
+#[test]
+fn a_directory_is_opened_by_a_flag_and_not_read() {
+    run(async {
+        let dir = tempfile::tempdir().unwrap();
+        check_kind(
+            File::open_async(dir.path()).await,
+            io::ErrorKind::PermissionDenied,
+        );
+        let mut options = OpenOptions::new();
+        options.read(true).custom_flags(FILE_FLAG_BACKUP_SEMANTICS);
+        let opened = options.open_async(dir.path()).await.unwrap();
+        let metadata = opened.metadata().await.unwrap();
+        assert!(metadata.is_dir() && !metadata.is_file());
+        assert_ne!(metadata.file_attributes() & FILE_ATTRIBUTE_DIRECTORY, 0);
+        check_metadata(&metadata, &fs::metadata(dir.path()).unwrap());
+        let (read, _) = opened.read_at(Vec::with_capacity(4), 0).await;
+        read.unwrap_err();
+    });
+}
+
+#[test]
+fn attributes_are_kept() {
+    run(async {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("hidden");
+        let mut options = OpenOptions::new();
+        options.write(true).create_new(true);
+        let hidden = options.attributes(FILE_ATTRIBUTE_HIDDEN).open(&path);
+        let metadata = hidden.unwrap().metadata().await.unwrap();
+        let expected =
+            std::os::windows::fs::MetadataExt::file_attributes(&fs::metadata(&path).unwrap());
+        assert_eq!(metadata.file_attributes(), expected);
+    });
+}
+
+#[test]
+fn only_a_writer_syncs() {
+    run(async {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("file");
+        fs::write(&path, "content").unwrap();
+        let reader = File::open(&path).unwrap();
+        check_code(reader.sync_all().await, code::NOT_OPEN_FOR_THIS);
+        scratch(b"content").sync_all().await.unwrap();
+    });
+}

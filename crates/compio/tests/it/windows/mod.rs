@@ -1,0 +1,4 @@
+//! What only Windows has: each file says what that is.
+
+mod fs;
+mod open_options;

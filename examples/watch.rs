@@ -1,0 +1,37 @@
+//! Watches a directory and all below it, and prints what changes.
+//!
+//! `cargo run --example watch -- DIRECTORY`, on Windows: by `ReadDirectoryChangesW`, an overlapped
+//! call like any other.
+
+#[cfg(windows)]
+#[compio::main]
+async fn main() -> std::io::Result<()> {
+    use compio::{
+        driver::SharedFd,
+        os::windows::{DirectoryChanges, ReadDirectoryChanges, open_directory},
+        runtime::submit,
+    };
+
+    let path = std::env::args_os().nth(1).unwrap_or(".".into());
+    let directory = SharedFd::from(open_directory(&path)?);
+    println!("watching {}", path.display());
+    let mut changes = DirectoryChanges::with_capacity(16 * 1024);
+    loop {
+        // What changes before the next round is kept by the system, as far as there is room.
+        let watch = ReadDirectoryChanges::new(directory.clone(), changes).recursive(true);
+        let result;
+        (result, changes) = submit(watch).await;
+        result?;
+        if changes.were_lost() {
+            println!("too much at once: look for yourself");
+        }
+        for change in &changes {
+            println!("{:?} {}", change.kind, change.path.display());
+        }
+    }
+}
+
+#[cfg(not(windows))]
+fn main() {
+    eprintln!("this example is for Windows");
+}
