@@ -28,7 +28,8 @@ use crate::{
     sys::{self, OwnedFd},
 };
 
-/// The connections of a listening socket, one after the other. Made by [`Driver::accept_stream`].
+/// The connections of a listening socket, one after the other. Made by
+/// [`Driver::accept_stream`](crate::Driver::accept_stream).
 ///
 /// # Cancellation
 ///
@@ -93,7 +94,7 @@ impl fmt::Debug for AcceptStream {
 }
 
 /// The bytes of a stream socket, in the order of their coming, in buffers of a pool. Made by
-/// [`Driver::recv_stream`].
+/// [`Driver::recv_stream`](crate::Driver::recv_stream).
 ///
 /// # Cancellation
 ///
@@ -270,8 +271,9 @@ impl fmt::Debug for RecvStream {
     }
 }
 
-/// A send that need not copy. Made by [`Driver::send_zero_copy`]. Its output is how much was sent,
-/// and the buffer, on loan until the kernel has done with it.
+/// A send that need not copy. Made by
+/// [`Driver::send_zero_copy`](crate::Driver::send_zero_copy). Its output is how much was sent, and the
+/// buffer, on loan until the kernel has done with it.
 ///
 /// # Cancellation
 ///
