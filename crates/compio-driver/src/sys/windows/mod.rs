@@ -46,6 +46,9 @@ pub(crate) const EAGAIN: i32 = ERROR_NO_SYSTEM_RESOURCES as i32;
 /// The kernel has no buffers left to choose from.
 pub(crate) const ENOBUFS: i32 = WinSock::WSAENOBUFS;
 
+/// The socket cannot.
+pub(crate) const EOPNOTSUPP: i32 = WinSock::WSAEOPNOTSUPP;
+
 /// There is no such flag.
 pub(crate) const MSG_DONTWAIT: Option<i32> = None;
 
