@@ -9,8 +9,10 @@
 //!
 //! The driver knows wakers, but no tasks.
 
+pub mod ancillary;
 mod buffers;
 mod cancel;
+mod credentials;
 mod driver;
 mod fd;
 mod flight;
@@ -28,6 +30,7 @@ mod sys;
 
 pub use buffers::{BufferPool, PooledBuffer};
 pub use cancel::{CancelScope, CancelToken};
+pub use credentials::{UCred, peer_credentials};
 pub use driver::{Backend, BackendKind, Driver, DriverBuilder, Entry, Poller};
 pub use fd::{HeldFd, OwnsFd, SharedFd};
 pub use operation::{Operation, Owned};

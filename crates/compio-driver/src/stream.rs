@@ -7,7 +7,7 @@
 use std::{
     fmt,
     future::Future,
-    io,
+    io, mem,
     pin::Pin,
     rc::Rc,
     task::{Context, Poll, ready},
@@ -28,7 +28,8 @@ use crate::{
     sys::{self, OwnedFd},
 };
 
-/// The connections of a listening socket, one after the other. Made by [`Driver::accept_stream`].
+/// The connections of a listening socket, one after the other. Made by
+/// [`Driver::accept_stream`](crate::Driver::accept_stream).
 ///
 /// # Cancellation
 ///
@@ -93,7 +94,7 @@ impl fmt::Debug for AcceptStream {
 }
 
 /// The bytes of a stream socket, in the order of their coming, in buffers of a pool. Made by
-/// [`Driver::recv_stream`].
+/// [`Driver::recv_stream`](crate::Driver::recv_stream).
 ///
 /// # Cancellation
 ///
@@ -257,6 +258,11 @@ impl RecvStream {
     }
 }
 
+/// Whether the socket's kind is to blame, such as a Unix socket's for a send without copying.
+fn is_unsupported(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(sys::EOPNOTSUPP)
+}
+
 fn is_out_of_buffers(error: &io::Error) -> bool {
     error.raw_os_error() == Some(sys::ENOBUFS)
 }
@@ -270,18 +276,27 @@ impl fmt::Debug for RecvStream {
     }
 }
 
-/// A send that need not copy. Made by [`Driver::send_zero_copy`]. Its output is how much was sent,
-/// and the buffer, on loan until the kernel has done with it.
+/// A send that need not copy. Made by
+/// [`Driver::send_zero_copy`](crate::Driver::send_zero_copy). Its output is how much was sent, and the
+/// buffer, on loan until the kernel has done with it.
 ///
 /// # Cancellation
 ///
 /// As for [`Send`]: a part may have been sent. The buffer is dropped when the kernel has done with
 /// it, which may be when the peer has read, or is gone.
-pub struct SendZeroCopyFuture<B: IoBuf>(Sending<B>);
+pub struct SendZeroCopyFuture<B: IoBuf> {
+    driver: Rc<Inner>,
+    fd: SharedFd,
+    flags: i32,
+    state: Sending<B>,
+}
 
 enum Sending<B: IoBuf> {
-    Multi(Option<SubmitMulti<SendZeroCopy<B>>>),
+    Multi(SubmitMulti<SendZeroCopy<B>>),
+    /// The kernel cannot with this socket, and is about to give the buffer back.
+    Refused(SubmitMulti<SendZeroCopy<B>>),
     Single(Submit<Send<B>>),
+    Done,
 }
 
 /// A buffer that the kernel still reads; awaited, it comes back: at the latest when the peer has
@@ -300,12 +315,26 @@ enum Lent<B: IoBuf> {
 
 impl<B: IoBuf> SendZeroCopyFuture<B> {
     pub(crate) fn new(driver: Rc<Inner>, fd: SharedFd, buffer: B, flags: i32) -> Self {
-        Self(if driver.extras().send_zero_copy {
-            let operation = SendZeroCopy::new(fd, buffer, flags);
-            Sending::Multi(Some(SubmitMulti::new(driver, operation)))
+        let state = if driver.extras().send_zero_copy {
+            let operation = SendZeroCopy::new(fd.clone(), buffer, flags);
+            Sending::Multi(SubmitMulti::new(Rc::clone(&driver), operation))
         } else {
-            Sending::Single(Submit::new(driver, Send::new(fd, buffer, flags)))
-        })
+            Sending::Single(Submit::new(
+                Rc::clone(&driver),
+                Send::new(fd.clone(), buffer, flags),
+            ))
+        };
+        Self {
+            driver,
+            fd,
+            flags,
+            state,
+        }
+    }
+
+    fn send_plainly(&self, buffer: B) -> Sending<B> {
+        let send = Send::new(self.fd.clone(), buffer, self.flags);
+        Sending::Single(Submit::new(Rc::clone(&self.driver), send))
     }
 }
 
@@ -316,22 +345,37 @@ impl<B: IoBuf> Future for SendZeroCopyFuture<B> {
     type Output = (io::Result<usize>, Loan<B>);
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        match &mut self.0 {
-            Sending::Single(send) => {
-                let (sent, buffer) = ready!(Pin::new(send).poll(cx));
-                Poll::Ready((sent, Loan(Lent::Back(Some(buffer)))))
-            }
-            Sending::Multi(place) => {
-                let send = place.as_mut().expect("polled after completion");
-                let next = ready!(send.poll_next(cx));
-                let send = place.take();
-                Poll::Ready(match next {
-                    Next::Item(sent) => {
-                        let send = send.expect("it has just been polled");
-                        (sent, Loan(Lent::Out(send)))
+        loop {
+            match &mut self.state {
+                Sending::Multi(send) => {
+                    let next = ready!(send.poll_next(cx));
+                    let Sending::Multi(send) = mem::replace(&mut self.state, Sending::Done) else {
+                        unreachable!("it has just been polled");
+                    };
+                    match next {
+                        Next::Item(Err(error)) if is_unsupported(&error) => {
+                            self.state = Sending::Refused(send);
+                        }
+                        Next::Item(sent) => return Poll::Ready((sent, Loan(Lent::Out(send)))),
+                        Next::End((Err(error), buffer)) if is_unsupported(&error) => {
+                            self.state = self.send_plainly(buffer);
+                        }
+                        Next::End((sent, buffer)) => {
+                            return Poll::Ready((sent, Loan(Lent::Back(Some(buffer)))));
+                        }
                     }
-                    Next::End((sent, buffer)) => (sent, Loan(Lent::Back(Some(buffer)))),
-                })
+                }
+                Sending::Refused(send) => {
+                    if let Next::End((_, buffer)) = ready!(send.poll_next(cx)) {
+                        self.state = self.send_plainly(buffer);
+                    }
+                }
+                Sending::Single(send) => {
+                    let (sent, buffer) = ready!(Pin::new(send).poll(cx));
+                    self.state = Sending::Done;
+                    return Poll::Ready((sent, Loan(Lent::Back(Some(buffer)))));
+                }
+                Sending::Done => panic!("polled after completion"),
             }
         }
     }

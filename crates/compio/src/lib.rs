@@ -84,6 +84,7 @@
 //! | `serde_json` | no | frames of JSON |
 //! | `futures-io` | no | readers and writers of `futures-io`, both ways |
 //! | `tokio` | no | readers and writers of `tokio::io`, both ways |
+//! | `stream` | no | `futures_core::Stream` for what comes one after the other |
 //!
 //! Without any there are [`driver`], [`op`], [`buf`] and [`io`].
 

@@ -92,7 +92,8 @@ pub use fs::{
     Close, CurrentDir, Open, ReadAt, ReadVectoredAt, Stat, StatFd, Sync, WriteAt, WriteVectoredAt,
 };
 pub use net::{
-    Accept, Connect, Received, Recv, RecvFrom, RecvMsg, Send, SendMsg, SendTo, Shutdown, Socket,
+    Accept, Connect, Received, Recv, RecvAncillary, RecvFrom, RecvMsg, Send, SendMsg, SendTo,
+    Shutdown, Socket,
 };
 pub use nop::Nop;
 pub use pipe::Splice;

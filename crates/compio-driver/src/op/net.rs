@@ -7,6 +7,7 @@ use socket2::SockAddr;
 
 use super::buffer::{Filled, Slices, readable, writable};
 use crate::{
+    ancillary::SocketAncillary,
     fd::{OwnsFd, SharedFd},
     operation::{Operation, Owned},
     request::{Message, Net, PeerAddress, Request},
@@ -408,6 +409,44 @@ where
 
 // SAFETY: the descriptor is owned by what the operation holds.
 unsafe impl<V: IoVectoredBufMut, C: IoBufMut, F: OwnsFd> Owned for RecvMsg<V, C, F> {}
+
+/// Receives into several buffers, with ancillary data that can be taken apart, and the sender's
+/// address. Descriptors that come and that nobody takes are closed.
+#[derive(Debug)]
+pub struct RecvAncillary<V, F = SharedFd>(RecvMsg<V, Vec<u8>, F>);
+
+impl<V: IoVectoredBufMut, F> RecvAncillary<V, F> {
+    /// Receives with the system's `MSG_` flags, of which `MSG_TRUNC` has no effect. What was in
+    /// `ancillary` is dropped; its capacity is what there is room for.
+    pub fn new(fd: F, buffers: V, ancillary: SocketAncillary, flags: i32) -> Self {
+        Self(RecvMsg::new(fd, buffers, ancillary.into_room(), flags))
+    }
+}
+
+// SAFETY: it is that of the other, which is in it.
+unsafe impl<V: IoVectoredBufMut, F: OwnsFd> Operation for RecvAncillary<V, F> {
+    type Output = BufResult<Received, (V, SocketAncillary)>;
+
+    fn request(&mut self) -> Request {
+        self.0.request()
+    }
+
+    fn finish(self, answer: io::Result<usize>) -> Self::Output {
+        let (received, (buffers, control)) = self.0.finish(answer);
+        let ancillary = match &received {
+            Ok(received) => {
+                let is_truncated = received.flags & sys::MSG_CTRUNC != 0;
+                // SAFETY: the kernel has just written it in answer to this receive.
+                unsafe { SocketAncillary::adopt(control, is_truncated) }
+            }
+            Err(_) => SocketAncillary::with_capacity(control.capacity()),
+        };
+        (received, (buffers, ancillary))
+    }
+}
+
+// SAFETY: the descriptor is owned by what the operation holds.
+unsafe impl<V: IoVectoredBufMut, F: OwnsFd> Owned for RecvAncillary<V, F> {}
 
 /// Sends several buffers as one message, with ancillary data.
 #[derive(Debug)]

@@ -377,6 +377,20 @@ fn a_send_without_a_peer_fails_and_returns_the_buffer() {
     }
 }
 
+#[cfg(unix)]
+#[test]
+fn a_socket_that_cannot_is_sent_to_plainly() {
+    for driver in each_backend() {
+        let (mut peer, socket) = std::os::unix::net::UnixStream::pair().unwrap();
+        let send = driver.send_zero_copy(share(socket), pattern(100), 0);
+        let (sent, loan) = run(&driver, send);
+        assert_eq!(sent.unwrap(), 100, "{:?}", driver.backend());
+        let mut got = vec![0; 100];
+        peer.read_exact(&mut got).unwrap();
+        assert_eq!(got, run(&driver, loan));
+    }
+}
+
 #[test]
 fn a_dropped_send_without_copying_leaves_nothing_behind() {
     for driver in each_backend() {

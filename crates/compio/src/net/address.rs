@@ -53,6 +53,38 @@ impl Addresses {
     }
 }
 
+/// Looks a host up on another thread: all its addresses, in the resolver's order.
+///
+/// ```
+/// use compio::net::lookup_host;
+///
+/// # fn main() -> std::io::Result<()> {
+/// compio::task::block_on(async {
+///     for address in lookup_host("localhost:80").await? {
+///         println!("{address}");
+///     }
+///     # Ok(())
+/// })
+/// # }
+/// ```
+///
+/// # Cancellation
+///
+/// A lookup that has begun goes on, for nobody.
+///
+/// # Errors
+///
+/// The resolver's; [`InvalidInput`](io::ErrorKind::InvalidInput) if a string has no port.
+pub async fn lookup_host<T: ToSocketAddrs>(
+    host: T,
+) -> io::Result<impl Iterator<Item = SocketAddr> + use<T>> {
+    Ok(match resolve(&host).await? {
+        Addresses::One(address) => vec![address],
+        Addresses::Several(addresses) => addresses,
+    }
+    .into_iter())
+}
+
 /// All addresses of the target, in the resolver's order.
 pub(super) async fn resolve(address: &(impl ToSocketAddrs + ?Sized)) -> io::Result<Addresses> {
     match address.target() {
@@ -72,6 +104,16 @@ async fn look_up(target: impl net::ToSocketAddrs + Send + 'static) -> io::Result
         Ok(found) => found.map(Addresses::Several),
         Err(panic) => std::panic::resume_unwind(panic),
     }
+}
+
+/// The first address.
+pub(super) async fn first(address: &(impl ToSocketAddrs + ?Sized)) -> io::Result<SocketAddr> {
+    let addresses = resolve(address).await?;
+    addresses
+        .as_slice()
+        .first()
+        .copied()
+        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "no addresses to send to"))
 }
 
 /// Tries each address in turn; the last error counts.

@@ -14,17 +14,32 @@
 //! have sent nothing, a part, or all.
 
 mod address;
+mod message;
+mod options;
 pub(crate) mod socket;
 mod split;
+mod streams;
 mod tcp;
+mod tcp_socket;
 mod udp;
 mod unix;
+mod unix_datagram;
+
+pub use compio_driver::{
+    Loan, PooledBuffer, UCred,
+    ancillary::{AncillaryData, PacketInfo, SocketAncillary},
+};
+pub use socket2::TcpKeepalive;
 
 pub use self::{
-    address::ToSocketAddrs,
+    address::{ToSocketAddrs, lookup_host},
+    message::ReceivedMessage,
     split::{OwnedReadHalf, OwnedWriteHalf, ReadHalf, ReuniteError, WriteHalf},
+    streams::{Incoming, RecvStream},
     tcp::{TcpListener, TcpStream},
+    tcp_socket::TcpSocket,
     udp::UdpSocket,
     unix::{UnixListener, UnixSocketAddr, UnixStream},
+    unix_datagram::UnixDatagram,
 };
-pub use crate::sys::windows;
+pub use crate::{runtime::BufferPool, sys::windows};

@@ -3,13 +3,21 @@
 use std::io;
 
 use compio_driver::{
-    AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd, SharedFd, SockAddr,
-    op::{Accept, Connect, Recv, RecvFrom, RecvMsg, Send, SendMsg, SendTo, Shutdown},
+    AsFd, AsRawFd, BorrowedFd, Loan, OwnedFd, RawFd, SharedFd, SockAddr,
+    ancillary::SocketAncillary,
+    op::{
+        Accept, Connect, Received, Recv, RecvAncillary, RecvFrom, RecvMsg, Send, SendMsg, SendTo,
+        Shutdown,
+    },
 };
 use compio_io::buf::{BufResult, IoBuf, IoBufMut, IoVectoredBuf, IoVectoredBufMut};
 use socket2::{Domain, Protocol, SockRef, Type};
 
-use crate::runtime::submit;
+use super::ReceivedMessage;
+use crate::{
+    runtime::{submit, with_driver},
+    sys,
+};
 
 /// How many connections may wait to be accepted. The kernel caps it at `somaxconn`, of which this is
 /// the default.
@@ -22,7 +30,7 @@ pub(crate) struct Socket {
 }
 
 impl Socket {
-    pub(super) fn new(domain: Domain, kind: Type, protocol: Option<Protocol>) -> io::Result<Self> {
+    pub(crate) fn new(domain: Domain, kind: Type, protocol: Option<Protocol>) -> io::Result<Self> {
         // A plain call: it never waits.
         let socket = socket2::Socket::new(domain, kind, protocol)?;
         Ok(OwnedFd::from(socket).into())
@@ -32,20 +40,29 @@ impl Socket {
         SockRef::from(self)
     }
 
-    pub(super) async fn connect(&self, address: SockAddr) -> io::Result<()> {
+    pub(crate) async fn connect(&self, address: SockAddr) -> io::Result<()> {
         submit(Connect::new(self.fd.clone(), address)).await
     }
 
-    pub(super) async fn accept(&self) -> io::Result<(Self, SockAddr)> {
+    pub(crate) async fn accept(&self) -> io::Result<(Self, SockAddr)> {
         let (fd, address) = submit(Accept::new(self.fd.clone())).await?;
         Ok((fd.into(), address))
     }
 
-    pub(super) async fn recv<B: IoBufMut>(&self, buffer: B) -> BufResult<usize, B> {
+    /// A handle for what lives on its own.
+    pub(crate) fn handle(&self) -> SharedFd {
+        self.fd.clone()
+    }
+
+    pub(crate) async fn recv<B: IoBufMut>(&self, buffer: B) -> BufResult<usize, B> {
         submit(Recv::new(self.fd.clone(), buffer, 0)).await
     }
 
-    pub(super) async fn recv_vectored<V: IoVectoredBufMut>(
+    pub(crate) async fn peek<B: IoBufMut>(&self, buffer: B) -> BufResult<usize, B> {
+        submit(Recv::new(self.fd.clone(), buffer, sys::MSG_PEEK)).await
+    }
+
+    pub(crate) async fn recv_vectored<V: IoVectoredBufMut>(
         &self,
         buffers: V,
     ) -> BufResult<usize, V> {
@@ -54,24 +71,39 @@ impl Socket {
         (received.map(|received| received.len), buffers)
     }
 
-    pub(super) async fn send<B: IoBuf>(&self, buffer: B) -> BufResult<usize, B> {
+    pub(crate) async fn send<B: IoBuf>(&self, buffer: B) -> BufResult<usize, B> {
         submit(Send::new(self.fd.clone(), buffer, 0)).await
     }
 
-    pub(super) async fn send_vectored<V: IoVectoredBuf>(&self, buffers: V) -> BufResult<usize, V> {
+    pub(crate) async fn send_zero_copy<B: IoBuf>(&self, buffer: B) -> BufResult<usize, Loan<B>> {
+        with_driver(|driver| driver.send_zero_copy(self.fd.clone(), buffer, 0)).await
+    }
+
+    pub(crate) async fn send_vectored<V: IoVectoredBuf>(&self, buffers: V) -> BufResult<usize, V> {
         let message = SendMsg::new(self.fd.clone(), buffers, [0; 0], None, 0);
         let (sent, (buffers, _)) = submit(message).await;
         (sent, buffers)
     }
 
-    pub(super) async fn recv_from<B: IoBufMut>(
+    pub(crate) async fn recv_from<B: IoBufMut>(
         &self,
         buffer: B,
+        flags: i32,
     ) -> BufResult<(usize, Option<SockAddr>), B> {
-        submit(RecvFrom::new(self.fd.clone(), buffer, 0)).await
+        submit(RecvFrom::new(self.fd.clone(), buffer, flags)).await
     }
 
-    pub(super) async fn send_to<B: IoBuf>(
+    pub(crate) async fn recv_from_vectored<V: IoVectoredBufMut>(
+        &self,
+        buffers: V,
+    ) -> BufResult<(usize, Option<SockAddr>), V> {
+        let message = RecvMsg::new(self.fd.clone(), buffers, [0; 0], 0);
+        let (received, (buffers, _)) = submit(message).await;
+        let received = received.map(|received| (received.len, received.address));
+        (received, buffers)
+    }
+
+    pub(crate) async fn send_to<B: IoBuf>(
         &self,
         buffer: B,
         address: SockAddr,
@@ -79,7 +111,41 @@ impl Socket {
         submit(SendTo::new(self.fd.clone(), buffer, address, 0)).await
     }
 
-    pub(super) async fn shutdown(&self, how: std::net::Shutdown) -> io::Result<()> {
+    pub(crate) async fn send_to_vectored<V: IoVectoredBuf>(
+        &self,
+        buffers: V,
+        address: SockAddr,
+    ) -> BufResult<usize, V> {
+        let message = SendMsg::new(self.fd.clone(), buffers, [0; 0], Some(address), 0);
+        let (sent, (buffers, _)) = submit(message).await;
+        (sent, buffers)
+    }
+
+    pub(crate) async fn recv_msg<V: IoVectoredBufMut>(
+        &self,
+        buffers: V,
+        ancillary: SocketAncillary,
+    ) -> BufResult<Received, (V, SocketAncillary)> {
+        submit(RecvAncillary::new(self.fd.clone(), buffers, ancillary, 0)).await
+    }
+
+    pub(crate) async fn send_msg<V: IoVectoredBuf>(
+        &self,
+        buffers: V,
+        ancillary: SocketAncillary,
+        address: Option<SockAddr>,
+    ) -> BufResult<usize, (V, SocketAncillary)> {
+        submit(SendMsg::new(
+            self.fd.clone(),
+            buffers,
+            ancillary,
+            address,
+            0,
+        ))
+        .await
+    }
+
+    pub(crate) async fn shutdown(&self, how: std::net::Shutdown) -> io::Result<()> {
         submit(Shutdown::new(self.fd.clone(), how)).await
     }
 }
@@ -124,8 +190,32 @@ impl AsRawFd for Socket {
     }
 }
 
+/// What a datagram was received with, its sender's address read by `read`.
+pub(super) fn message<A>(
+    received: Received,
+    read: impl FnOnce(Option<SockAddr>) -> io::Result<A>,
+) -> io::Result<ReceivedMessage<A>> {
+    Ok(ReceivedMessage {
+        len: received.len,
+        address: read(received.address)?,
+        truncated: received.flags & sys::MSG_TRUNC != 0,
+    })
+}
+
+/// A datagram's length and the internet address of its sender.
+pub(super) fn from_internet(
+    (len, sender): (usize, Option<SockAddr>),
+) -> io::Result<(usize, std::net::SocketAddr)> {
+    Ok((len, internet_sender(sender)?))
+}
+
+/// The internet address of a datagram's sender.
+pub(super) fn internet_sender(sender: Option<SockAddr>) -> io::Result<std::net::SocketAddr> {
+    internet(sender.ok_or_else(|| io::Error::other("a datagram without a sender"))?)
+}
+
 /// The internet address that the kernel wrote.
-pub(super) fn internet(address: SockAddr) -> io::Result<std::net::SocketAddr> {
+pub(crate) fn internet(address: SockAddr) -> io::Result<std::net::SocketAddr> {
     address
         .as_socket()
         .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "not an internet address"))
@@ -133,8 +223,55 @@ pub(super) fn internet(address: SockAddr) -> io::Result<std::net::SocketAddr> {
 
 /// What is the same for every stream socket: reading, writing, halves, descriptors.
 macro_rules! stream {
-    ($stream:ident) => {
+    ($stream:ident, $address:ty) => {
         impl $stream {
+            /// Receives without taking: the next receive gets the same bytes. Waits until there is
+            /// one; 0 means that the peer has shut down.
+            ///
+            /// # Cancellation
+            ///
+            /// Nothing is lost.
+            ///
+            /// # Errors
+            ///
+            /// The system's, with the buffer.
+            pub async fn peek<B: IoBufMut>(&self, buffer: B) -> BufResult<usize, B> {
+                self.socket.peek(buffer).await
+            }
+
+            /// Receives by itself until the peer has shut down, into buffers of a pool.
+            ///
+            /// # Panics
+            ///
+            /// If the pool was made for another runtime.
+            pub fn recv_stream(&self, pool: &BufferPool) -> RecvStream {
+                RecvStream::new(&self.socket, pool)
+            }
+
+            /// Sends without copying, where the kernel can do that. It has the buffer for longer
+            /// than it takes to say how much was sent: until the peer has acknowledged or read that,
+            /// or is gone. So result and buffer come one after the other: the [`Loan`] is awaited
+            /// when the buffer is wanted.
+            ///
+            /// It pays for large buffers and real networks; on the loopback, kernels copy.
+            ///
+            /// # Platform differences
+            ///
+            /// Only io_uring can. Elsewhere, and for sockets that cannot, this is a write, and the
+            /// loan over at once.
+            ///
+            /// # Cancellation
+            ///
+            /// Nothing, a part or all may have been sent. The buffer is dropped when the kernel has
+            /// done with it.
+            ///
+            /// # Errors
+            ///
+            /// The system's, with the buffer.
+            pub async fn send_zero_copy<B: IoBuf>(&self, buffer: B) -> BufResult<usize, Loan<B>> {
+                self.socket.send_zero_copy(buffer).await
+            }
+
             /// Looks at it as a reading and a writing half.
             pub fn split(&mut self) -> (ReadHalf<'_, Self>, WriteHalf<'_, Self>) {
                 (ReadHalf(self), WriteHalf(self))
@@ -156,6 +293,15 @@ macro_rules! stream {
                 (reader, writer)
             }
         }
+
+        half!(ReadHalf<'_, $stream>, $address);
+        half!(WriteHalf<'_, $stream>, $address);
+        half!(OwnedReadHalf<$stream>, $address);
+        half!(OwnedWriteHalf<$stream>, $address);
+        reading_half!(ReadHalf<'_, $stream>);
+        reading_half!(OwnedReadHalf<$stream>);
+        writing_half!(WriteHalf<'_, $stream>);
+        writing_half!(OwnedWriteHalf<$stream>);
 
         read_write!(
             $stream,
@@ -243,6 +389,78 @@ macro_rules! read_write {
     };
 }
 
+/// What both halves of a stream know.
+macro_rules! half {
+    ($half:ty, $address:ty) => {
+        impl $half {
+            /// This end's address.
+            ///
+            /// # Errors
+            ///
+            /// The system's.
+            pub fn local_addr(&self) -> io::Result<$address> {
+                self.as_stream().local_addr()
+            }
+
+            /// The other end's address.
+            ///
+            /// # Errors
+            ///
+            /// The system's.
+            pub fn peer_addr(&self) -> io::Result<$address> {
+                self.as_stream().peer_addr()
+            }
+        }
+    };
+}
+
+macro_rules! reading_half {
+    ($half:ty) => {
+        impl $half {
+            /// Receives without taking, as the stream's `peek`.
+            ///
+            /// # Cancellation
+            ///
+            /// Nothing is lost.
+            ///
+            /// # Errors
+            ///
+            /// The system's, with the buffer.
+            pub async fn peek<B: IoBufMut>(&self, buffer: B) -> BufResult<usize, B> {
+                self.as_stream().peek(buffer).await
+            }
+
+            /// Receives by itself, as the stream's `recv_stream`.
+            ///
+            /// # Panics
+            ///
+            /// If the pool was made for another runtime.
+            pub fn recv_stream(&self, pool: &BufferPool) -> RecvStream {
+                self.as_stream().recv_stream(pool)
+            }
+        }
+    };
+}
+
+macro_rules! writing_half {
+    ($half:ty) => {
+        impl $half {
+            /// Sends without copying, as the stream's `send_zero_copy`.
+            ///
+            /// # Cancellation
+            ///
+            /// Nothing, a part or all may have been sent.
+            ///
+            /// # Errors
+            ///
+            /// The system's, with the buffer.
+            pub async fn send_zero_copy<B: IoBuf>(&self, buffer: B) -> BufResult<usize, Loan<B>> {
+                self.as_stream().send_zero_copy(buffer).await
+            }
+        }
+    };
+}
+
 /// What is the same for everything that is a socket.
 macro_rules! descriptor {
     ($type:ident) => {
@@ -270,5 +488,28 @@ macro_rules! descriptor {
     };
 }
 
-pub(crate) use read_write;
-pub(super) use {descriptor, stream};
+/// From and to std's type of the same name.
+macro_rules! std_type {
+    ($type:ident, $std:ty) => {
+        /// As `from_std`.
+        impl TryFrom<$std> for $type {
+            type Error = io::Error;
+
+            fn try_from(socket: $std) -> io::Result<Self> {
+                Self::from_std(socket)
+            }
+        }
+
+        /// As `into_std`.
+        impl TryFrom<$type> for $std {
+            type Error = $type;
+
+            fn try_from(socket: $type) -> Result<Self, $type> {
+                socket.into_std()
+            }
+        }
+    };
+}
+
+pub(super) use {descriptor, half, reading_half, stream, writing_half};
+pub(crate) use {read_write, std_type};

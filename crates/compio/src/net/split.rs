@@ -45,6 +45,20 @@ impl Drop for ShutDown {
     }
 }
 
+impl<'a, S> ReadHalf<'a, S> {
+    /// The stream that this is a half of.
+    pub fn as_stream(&self) -> &'a S {
+        self.0
+    }
+}
+
+impl<'a, S> WriteHalf<'a, S> {
+    /// The stream that this is a half of.
+    pub fn as_stream(&self) -> &'a S {
+        self.0
+    }
+}
+
 impl<S: AsRawFd> OwnedReadHalf<S> {
     /// Puts the halves together again.
     ///
@@ -101,6 +115,23 @@ impl<S> fmt::Display for ReuniteError<S> {
 }
 
 impl<S: fmt::Debug> Error for ReuniteError<S> {}
+
+macro_rules! as_stream {
+    ($($half:ty),* $(,)?) => {$(
+        impl<S> AsRef<S> for $half {
+            fn as_ref(&self) -> &S {
+                self.as_stream()
+            }
+        }
+    )*};
+}
+
+as_stream!(
+    ReadHalf<'_, S>,
+    WriteHalf<'_, S>,
+    OwnedReadHalf<S>,
+    OwnedWriteHalf<S>
+);
 
 impl<S> AsyncRead for ReadHalf<'_, S>
 where

@@ -2,20 +2,24 @@
 
 use std::{io, net::SocketAddr, time::Duration};
 
-use compio_driver::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use compio_driver::{AsFd, AsRawFd, BorrowedFd, Loan, OwnedFd, RawFd};
 use compio_io::{
     buf::{BufResult, IoBuf, IoBufMut, IoVectoredBuf, IoVectoredBufMut},
     io::{AsyncRead, AsyncWrite},
 };
-use socket2::{Domain, Protocol, Type};
+use socket2::{Domain, Protocol, TcpKeepalive, Type};
 
 use super::{
-    OwnedReadHalf, OwnedWriteHalf, ReadHalf, ToSocketAddrs, WriteHalf,
+    Incoming, OwnedReadHalf, OwnedWriteHalf, ReadHalf, RecvStream, ToSocketAddrs, WriteHalf,
     address::each,
-    socket::{Adopt, BACKLOG, Socket, descriptor, internet, read_write, stream},
+    options::{internet_options, options, tcp_options},
+    socket::{
+        Adopt, BACKLOG, Socket, descriptor, half, internet, read_write, reading_half, std_type,
+        stream, writing_half,
+    },
     split::ShutDown,
 };
-use crate::sys;
+use crate::{runtime::BufferPool, sys};
 
 /// A socket that accepts TCP connections.
 ///
@@ -42,7 +46,7 @@ use crate::sys;
 /// ```
 #[derive(Debug)]
 pub struct TcpListener {
-    socket: Socket,
+    pub(crate) socket: Socket,
 }
 
 impl TcpListener {
@@ -83,6 +87,35 @@ impl TcpListener {
         Ok((TcpStream { socket }, internet(address)?))
     }
 
+    /// The connections, one after the other: where the kernel can accept several by one request, it
+    /// does. What [`accept`](Self::accept) says in addition, the peer's address, is
+    /// [`TcpStream::peer_addr`].
+    ///
+    /// ```
+    /// use compio::{
+    ///     io::AsyncWriteExt,
+    ///     net::{TcpListener, TcpStream},
+    ///     task,
+    /// };
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// task::block_on(async {
+    ///     let listener = TcpListener::bind("127.0.0.1:0").await?;
+    ///     # let client = TcpStream::connect(listener.local_addr()?).await?;
+    ///     let mut incoming = listener.incoming();
+    ///     while let Some(stream) = incoming.next().await {
+    ///         let mut stream = stream?;
+    ///         task::spawn(async move { stream.write_all("hello").await.0 });
+    ///         # break;
+    ///     }
+    ///     # Ok(())
+    /// })
+    /// # }
+    /// ```
+    pub fn incoming(&self) -> Incoming<TcpStream> {
+        Incoming::new(&self.socket, |fd| TcpStream { socket: fd.into() })
+    }
+
     /// Where it listens.
     ///
     /// # Errors
@@ -112,11 +145,14 @@ impl TcpListener {
 }
 
 descriptor!(TcpListener);
+std_type!(TcpListener, std::net::TcpListener);
+options!(TcpListener);
+internet_options!(TcpListener);
 
 /// A TCP connection. See [`net`](crate::net) about cancellation.
 #[derive(Debug)]
 pub struct TcpStream {
-    socket: Socket,
+    pub(crate) socket: Socket,
 }
 
 impl TcpStream {
@@ -136,6 +172,31 @@ impl TcpStream {
             Ok(Self { socket })
         })
         .await
+    }
+
+    /// Connects to this address, and gives up after a time.
+    ///
+    /// # Cancellation
+    ///
+    /// As for [`connect`](Self::connect).
+    ///
+    /// # Errors
+    ///
+    /// [`TimedOut`](io::ErrorKind::TimedOut) when the time is up;
+    /// [`InvalidInput`](io::ErrorKind::InvalidInput) if it is zero; else the system's.
+    #[cfg(feature = "time")]
+    pub async fn connect_timeout(address: &SocketAddr, timeout: Duration) -> io::Result<Self> {
+        if timeout.is_zero() {
+            let error = "cannot connect in no time";
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, error));
+        }
+        match crate::time::timeout(timeout, Self::connect(*address)).await {
+            Ok(connected) => connected,
+            Err(_) => Err(io::Error::new(
+                io::ErrorKind::TimedOut,
+                "the connection has timed out",
+            )),
+        }
     }
 
     /// Takes over a stream of std's, which may come from another thread.
@@ -173,47 +234,15 @@ impl TcpStream {
     pub fn peer_addr(&self) -> io::Result<SocketAddr> {
         internet(self.socket.options().peer_addr()?)
     }
-
-    /// Whether small packets are sent at once.
-    ///
-    /// # Errors
-    ///
-    /// The system's.
-    pub fn nodelay(&self) -> io::Result<bool> {
-        self.socket.options().tcp_nodelay()
-    }
-
-    /// Sends small packets at once, instead of waiting whether more comes.
-    ///
-    /// # Errors
-    ///
-    /// The system's.
-    pub fn set_nodelay(&self, nodelay: bool) -> io::Result<()> {
-        self.socket.options().set_tcp_nodelay(nodelay)
-    }
-
-    /// How long a close waits for unsent data.
-    ///
-    /// # Errors
-    ///
-    /// The system's.
-    pub fn linger(&self) -> io::Result<Option<Duration>> {
-        self.socket.options().linger()
-    }
-
-    /// Chooses how long a close waits for unsent data. Zero resets the connection.
-    ///
-    /// # Errors
-    ///
-    /// The system's.
-    pub fn set_linger(&self, linger: Option<Duration>) -> io::Result<()> {
-        self.socket.options().set_linger(linger)
-    }
 }
 
-stream!(TcpStream);
+stream!(TcpStream, SocketAddr);
+std_type!(TcpStream, std::net::TcpStream);
+options!(TcpStream);
+internet_options!(TcpStream);
+tcp_options!(TcpStream);
 
-fn tcp_socket(address: SocketAddr) -> io::Result<Socket> {
+pub(super) fn tcp_socket(address: SocketAddr) -> io::Result<Socket> {
     Socket::new(
         Domain::for_address(address),
         Type::STREAM,

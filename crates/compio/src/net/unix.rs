@@ -2,7 +2,10 @@
 
 use std::{io, path::Path};
 
-use compio_driver::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd, SockAddr};
+use compio_driver::{
+    AsFd, AsRawFd, BorrowedFd, Loan, OwnedFd, RawFd, SockAddr, UCred, ancillary::SocketAncillary,
+    peer_credentials,
+};
 use compio_io::{
     buf::{BufResult, IoBuf, IoBufMut, IoVectoredBuf, IoVectoredBufMut},
     io::{AsyncRead, AsyncWrite},
@@ -10,12 +13,15 @@ use compio_io::{
 use socket2::Type;
 
 use super::{
-    OwnedReadHalf, OwnedWriteHalf, ReadHalf, WriteHalf,
-    socket::{Adopt, BACKLOG, Socket, descriptor, read_write, stream},
+    Incoming, OwnedReadHalf, OwnedWriteHalf, ReadHalf, RecvStream, WriteHalf,
+    options::options,
+    socket::{
+        Adopt, BACKLOG, Socket, descriptor, half, read_write, reading_half, stream, writing_half,
+    },
     split::ShutDown,
 };
-use crate::sys;
 pub use crate::sys::UnixSocketAddr;
+use crate::{runtime::BufferPool, sys};
 
 /// A Unix socket that accepts connections.
 ///
@@ -51,18 +57,33 @@ pub use crate::sys::UnixSocketAddr;
 /// ```
 #[derive(Debug)]
 pub struct UnixListener {
-    socket: Socket,
+    pub(crate) socket: Socket,
 }
 
 impl UnixListener {
-    /// Listens at a path, which must not exist. It stays when the listener is dropped.
+    /// Listens at a path, which must not exist. It stays when the listener is dropped. On Linux, one
+    /// that begins with a NUL is an abstract name.
     ///
     /// # Errors
     ///
-    /// The system's; [`InvalidInput`](io::ErrorKind::InvalidInput) if the path is too long.
+    /// The system's; [`InvalidInput`](io::ErrorKind::InvalidInput) if the path is too long or has a
+    /// NUL inside.
     pub fn bind(path: impl AsRef<Path>) -> io::Result<Self> {
+        Self::listen(&sys::path_address(path.as_ref())?)
+    }
+
+    /// Listens at an address, which on Linux may be an abstract name.
+    ///
+    /// # Errors
+    ///
+    /// The system's.
+    pub fn bind_addr(address: &UnixSocketAddr) -> io::Result<Self> {
+        Self::listen(&sys::native_address(address)?)
+    }
+
+    fn listen(address: &SockAddr) -> io::Result<Self> {
         let socket = Socket::new(sys::unix_domain()?, Type::STREAM, None)?;
-        socket.options().bind(&SockAddr::unix(path)?)?;
+        socket.options().bind(address)?;
         socket.options().listen(BACKLOG)?;
         Ok(Self { socket })
     }
@@ -81,6 +102,12 @@ impl UnixListener {
         Ok((UnixStream { socket }, sys::unix_address(address)?))
     }
 
+    /// The connections, one after the other, as
+    /// [`TcpListener::incoming`](super::TcpListener::incoming).
+    pub fn incoming(&self) -> Incoming<UnixStream> {
+        Incoming::new(&self.socket, |fd| UnixStream { socket: fd.into() })
+    }
+
     /// Where it listens.
     ///
     /// # Errors
@@ -92,6 +119,7 @@ impl UnixListener {
 }
 
 descriptor!(UnixListener);
+options!(UnixListener);
 
 /// A connection of Unix sockets. See [`net`](crate::net) about cancellation.
 ///
@@ -100,11 +128,11 @@ descriptor!(UnixListener);
 /// Not on Windows: to connect one there is [`Unsupported`](io::ErrorKind::Unsupported).
 #[derive(Debug)]
 pub struct UnixStream {
-    socket: Socket,
+    pub(crate) socket: Socket,
 }
 
 impl UnixStream {
-    /// Connects to a listener's path.
+    /// Connects to a listener's path. On Linux, one that begins with a NUL is an abstract name.
     ///
     /// # Cancellation
     ///
@@ -112,12 +140,118 @@ impl UnixStream {
     ///
     /// # Errors
     ///
-    /// The system's; [`InvalidInput`](io::ErrorKind::InvalidInput) if the path is too long.
+    /// The system's; [`InvalidInput`](io::ErrorKind::InvalidInput) if the path is too long or has a
+    /// NUL inside.
     pub async fn connect(path: impl AsRef<Path>) -> io::Result<Self> {
-        let address = SockAddr::unix(path)?;
+        Self::connect_to(sys::path_address(path.as_ref())?).await
+    }
+
+    /// Connects to a listener's address, which on Linux may be an abstract name.
+    ///
+    /// # Cancellation
+    ///
+    /// As for [`connect`](Self::connect).
+    ///
+    /// # Errors
+    ///
+    /// The system's.
+    pub async fn connect_addr(address: &UnixSocketAddr) -> io::Result<Self> {
+        Self::connect_to(sys::native_address(address)?).await
+    }
+
+    async fn connect_to(address: SockAddr) -> io::Result<Self> {
         let socket = Socket::new(sys::unix_domain()?, Type::STREAM, None)?;
         socket.connect(address).await?;
         Ok(Self { socket })
+    }
+
+    /// Writes several buffers, with descriptors and other ancillary data. It goes with the first
+    /// byte, so that of a short write only the bytes are left to be written.
+    ///
+    /// ```
+    /// # #[cfg(unix)]
+    /// # fn main() -> std::io::Result<()> {
+    /// use std::fs::File;
+    ///
+    /// use compio::net::{SocketAncillary, UnixStream};
+    ///
+    /// compio::task::block_on(async {
+    ///     let (one, other) = UnixStream::pair()?;
+    ///     let mut ancillary = SocketAncillary::new();
+    ///     ancillary.add_descriptors([File::open("Cargo.toml")?.into()])?;
+    ///     let (sent, _) = one.send_msg(["here it is"], ancillary).await;
+    ///     assert_eq!(sent?, 10);
+    ///
+    ///     let room = SocketAncillary::with_capacity(SocketAncillary::space(4));
+    ///     let (received, (_, mut ancillary)) = other.recv_msg([[0; 10]], room).await;
+    ///     assert_eq!(received?, 10);
+    ///     let file = File::from(ancillary.take_descriptors().remove(0));
+    ///     assert!(file.metadata()?.is_file());
+    ///     # Ok(())
+    /// })
+    /// # }
+    /// # #[cfg(windows)]
+    /// # fn main() {}
+    /// ```
+    ///
+    /// # Cancellation
+    ///
+    /// A part may have been written.
+    ///
+    /// # Errors
+    ///
+    /// The system's, with the buffers.
+    pub async fn send_msg<V: IoVectoredBuf>(
+        &self,
+        buffers: V,
+        ancillary: SocketAncillary,
+    ) -> BufResult<usize, (V, SocketAncillary)> {
+        self.socket.send_msg(buffers, ancillary, None).await
+    }
+
+    /// Reads into several buffers, with descriptors and other ancillary data, for which `ancillary`
+    /// has the room. What was in it is dropped. Data that does not fit is lost, and said to be;
+    /// descriptors among it are closed. A read never goes beyond bytes that came with descriptors.
+    ///
+    /// Whoever reads by other means loses the ancillary data that comes with the bytes.
+    ///
+    /// # Cancellation
+    ///
+    /// See [`net`](crate::net). Descriptors that come all the same are closed.
+    ///
+    /// # Errors
+    ///
+    /// The system's, with the buffers.
+    pub async fn recv_msg<V: IoVectoredBufMut>(
+        &self,
+        buffers: V,
+        ancillary: SocketAncillary,
+    ) -> BufResult<usize, (V, SocketAncillary)> {
+        let (received, back) = self.socket.recv_msg(buffers, ancillary).await;
+        (received.map(|received| received.len), back)
+    }
+
+    /// Whom the process runs as that has the other end: that has connected it, or called
+    /// `listen`, or made the pair.
+    ///
+    /// ```
+    /// # #[cfg(unix)]
+    /// # fn main() -> std::io::Result<()> {
+    /// use compio::net::UnixStream;
+    ///
+    /// let (one, _other) = UnixStream::pair()?;
+    /// println!("the user {}", one.peer_cred()?.uid());
+    /// # Ok(())
+    /// # }
+    /// # #[cfg(windows)]
+    /// # fn main() {}
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// The system's.
+    pub fn peer_cred(&self) -> io::Result<UCred> {
+        peer_credentials(self)
     }
 
     /// This end's address.
@@ -139,4 +273,5 @@ impl UnixStream {
     }
 }
 
-stream!(UnixStream);
+stream!(UnixStream, UnixSocketAddr);
+options!(UnixStream);

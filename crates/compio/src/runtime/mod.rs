@@ -5,6 +5,7 @@
 //! in another event loop.
 
 mod async_fd;
+mod buffers;
 mod builder;
 mod cancel;
 mod current;
@@ -18,12 +19,14 @@ use std::{
     time::Duration,
 };
 
+pub use compio_driver::PooledBuffer;
 use compio_driver::{AsRawFd, Backend, Driver, Owned, RawFd, Submit};
 use compio_executor::{Executor, JoinHandle, MainWaker};
 
 pub(crate) use self::current::current;
 pub use self::{
     async_fd::AsyncFd,
+    buffers::BufferPool,
     builder::RuntimeBuilder,
     cancel::{CancelToken, RunCancellable},
 };
@@ -209,6 +212,16 @@ pub fn submit<O: Owned>(operation: O) -> Submit<O> {
 /// If the thread's runtime cannot be made.
 pub fn backend() -> Backend {
     current().driver.backend()
+}
+
+/// Something that only this thread's driver can make.
+///
+/// # Panics
+///
+/// If the thread's runtime cannot be made.
+#[cfg(feature = "net")]
+pub(crate) fn with_driver<T>(make: impl FnOnce(&Driver) -> T) -> T {
+    make(&current().driver)
 }
 
 /// What a runtime and whoever is inside it share.

@@ -84,7 +84,10 @@ pub(crate) use metadata::{Attributes, Entry, Kind};
 #[cfg(feature = "net")]
 pub use net::UnixSocketAddr;
 #[cfg(feature = "net")]
-pub(crate) use net::{reuse_old_ports, unix_address, unix_domain};
+pub(crate) use net::{
+    MSG_PEEK, MSG_TRUNC, native_address, path_address, reuse_old_ports, sender_address,
+    unix_address, unix_domain,
+};
 #[cfg(feature = "fs")]
 pub(crate) use pipe::{StdFd, wait_readable, wait_writable};
 #[cfg(feature = "fs")]

@@ -3,6 +3,8 @@
 //! The tests run one after the other: they count all descriptors of the process.
 
 #[cfg(unix)]
+mod passed;
+#[cfg(unix)]
 mod scarcity;
 #[cfg(unix)]
 #[path = "unix.rs"]

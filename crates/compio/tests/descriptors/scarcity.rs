@@ -87,6 +87,41 @@ fn a_server_goes_on_after_running_out_of_descriptors() {
 }
 
 #[test]
+fn incoming_connections_go_on_after_running_out_of_descriptors() {
+    check(|| {
+        block_on(async {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let address = listener.local_addr().unwrap();
+            let mut clients = Vec::new();
+            for _ in 0..8 {
+                clients.push(TcpStream::connect(address).await.unwrap());
+            }
+            let mut incoming = listener.incoming();
+            let mut accepted = Vec::new();
+            let scarcity = Scarcity::leave(4);
+            let error = loop {
+                match incoming.next().await.unwrap() {
+                    Ok(server) => accepted.push(server),
+                    Err(error) => break error,
+                }
+            };
+            assert_eq!(error.raw_os_error(), Some(libc::EMFILE));
+            assert_eq!(accepted.len(), 4);
+            let again = incoming.next().await.unwrap().unwrap_err();
+            assert_eq!(again.raw_os_error(), Some(libc::EMFILE));
+            drop(scarcity);
+            while accepted.len() < 8 {
+                accepted.push(incoming.next().await.unwrap().unwrap());
+            }
+            for (client, server) in clients.iter_mut().zip(&mut accepted) {
+                client.write("x").await.0.unwrap();
+                server.read_exact([0; 1]).await.0.unwrap();
+            }
+        });
+    });
+}
+
+#[test]
 fn a_runtime_without_descriptors_is_a_clear_error() {
     check(|| {
         for room in 0..3 {

@@ -1,7 +1,11 @@
 //! Each request as the plain system call that it stands for. It may block; whether it may be made
 //! on this thread is the caller's decision.
 
-use std::ffi::c_char;
+use std::{
+    ffi::{c_char, c_int},
+    io,
+    os::fd::{AsRawFd, BorrowedFd},
+};
 
 use super::types::{Message, PeerAddress, RawFd, RawSlice};
 use crate::{
@@ -209,6 +213,29 @@ pub(crate) fn splice(pipe: &Pipe, waits: bool) -> Answer {
             len,
         } => dialect::splice(from, from_position, to, to_position, len, waits),
     }
+}
+
+/// Sets an option of a socket whose value is a number.
+pub(crate) fn set_option(
+    socket: BorrowedFd<'_>,
+    level: c_int,
+    name: c_int,
+    value: c_int,
+) -> io::Result<()> {
+    // SAFETY: the value is as long as is said, and outlives the call.
+    let result = unsafe {
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            level,
+            name,
+            (&raw const value).cast(),
+            size_of_val(&value) as libc::socklen_t,
+        )
+    };
+    if result < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(())
 }
 
 pub(crate) fn answer(result: i32) -> Answer {

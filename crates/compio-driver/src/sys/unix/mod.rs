@@ -2,12 +2,14 @@
 //! blocking system call that it stands for.
 
 mod call;
+pub(crate) mod control;
 mod life;
 mod types;
 
-pub(crate) use call::{answer, call, last_error, splice};
+pub(crate) use call::{answer, call, last_error, set_option, splice};
 pub(crate) use libc::{
-    AT_FDCWD as CURRENT_DIR, EAGAIN, ECANCELED, ENOBUFS, MSG_TRUNC, SHUT_RD, SHUT_RDWR, SHUT_WR,
+    AT_FDCWD as CURRENT_DIR, EAGAIN, ECANCELED, ENOBUFS, EOPNOTSUPP, MSG_CTRUNC, MSG_TRUNC,
+    SHUT_RD, SHUT_RDWR, SHUT_WR,
 };
 pub(crate) use life::{Life, life_of};
 pub use types::{

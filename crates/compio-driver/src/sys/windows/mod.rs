@@ -2,6 +2,7 @@
 //! each request as the plain, blocking call that it stands for. The backend is not here.
 
 mod call;
+pub(crate) mod control;
 mod fd;
 mod fs;
 mod life;
@@ -27,6 +28,7 @@ pub use life::assume_overlapped;
 pub(crate) use life::{Life, held};
 pub use lock::{try_lock_file, unlock_file};
 pub use net::{Message, PeerAddress, RawSlice};
+pub(crate) use net::{peer_credentials, set_option};
 pub use pipe::{
     NamedPipeFlags, NamedPipeInfo, create_named_pipe, disconnect_named_pipe, named_pipe_info,
     set_named_pipe_mode,
@@ -44,7 +46,12 @@ pub(crate) const EAGAIN: i32 = ERROR_NO_SYSTEM_RESOURCES as i32;
 /// The kernel has no buffers left to choose from.
 pub(crate) const ENOBUFS: i32 = WinSock::WSAENOBUFS;
 
+/// The socket cannot.
+pub(crate) const EOPNOTSUPP: i32 = WinSock::WSAEOPNOTSUPP;
+
 /// There is no such flag.
 pub(crate) const MSG_DONTWAIT: Option<i32> = None;
 
 pub(crate) const MSG_TRUNC: c_int = WinSock::MSG_TRUNC as c_int;
+
+pub(crate) const MSG_CTRUNC: c_int = WinSock::MSG_CTRUNC as c_int;

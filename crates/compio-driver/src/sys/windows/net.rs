@@ -1,12 +1,18 @@
 //! The shapes of what a socket's request points at: a slice of memory, a message header, room for
 //! an address. They live in operations, beside the buffers, and are filled in by the kernel.
 
-use std::{fmt, mem, ptr};
+use std::{fmt, io, mem, ptr};
 
 use socket2::SockAddr;
-use windows_sys::Win32::Networking::WinSock::{SOCKADDR, SOCKADDR_STORAGE, WSABUF, WSAMSG};
+use windows_sys::Win32::Networking::WinSock::{
+    SOCKADDR, SOCKADDR_STORAGE, WSABUF, WSAMSG, setsockopt,
+};
 
-use crate::request::TRANSFER_MAX;
+use super::{
+    call::as_socket,
+    fd::{AsRawFd, BorrowedFd},
+};
+use crate::{credentials::UCred, request::TRANSFER_MAX};
 
 /// A part of memory that the kernel may read or write: `WSABUF` by another name.
 #[derive(Clone, Copy)]
@@ -221,5 +227,26 @@ fn to_sock_addr(address: &SOCKADDR_STORAGE, len: usize) -> SockAddr {
             len,
         );
         SockAddr::new(storage, len as _)
+    }
+}
+
+/// There are no Unix sockets.
+pub(crate) fn peer_credentials(_: BorrowedFd<'_>) -> io::Result<UCred> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+/// Sets an option of a socket whose value is a number.
+pub(crate) fn set_option(
+    socket: BorrowedFd<'_>,
+    level: i32,
+    name: i32,
+    value: i32,
+) -> io::Result<()> {
+    let socket = as_socket(socket.as_raw_fd());
+    let value = value.to_ne_bytes();
+    // SAFETY: the value is as long as is said, and outlives the call.
+    match unsafe { setsockopt(socket, level, name, value.as_ptr(), value.len() as i32) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
     }
 }

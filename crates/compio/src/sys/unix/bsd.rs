@@ -6,3 +6,11 @@ use std::{io, os::unix::net::SocketAddr};
 pub(crate) fn abstract_address(_: &[u8]) -> io::Result<SocketAddr> {
     Err(io::ErrorKind::Unsupported.into())
 }
+
+/// Whether Unix sockets have names outside of the file system.
+pub(crate) const ABSTRACT_NAMES: bool = false;
+
+/// The name outside of the file system, if the address is one.
+pub(crate) fn abstract_name(_: &SocketAddr) -> Option<&[u8]> {
+    None
+}

@@ -3,14 +3,21 @@
 use std::{
     convert::Infallible,
     io,
-    os::windows::io::{AsRawSocket, AsSocket, BorrowedSocket, RawSocket},
+    os::windows::io::{AsRawSocket, AsSocket, BorrowedSocket, OwnedSocket, RawSocket},
     path::Path,
 };
 
-use compio_driver::{AsFd, SockAddr};
+use compio_driver::{AsFd, OwnedFd, SockAddr};
 use socket2::Domain;
 
-use crate::net::{TcpListener, TcpStream, UdpSocket, UnixListener, UnixStream, socket::Socket};
+use crate::net::{
+    TcpListener, TcpSocket, TcpStream, UdpSocket, UnixDatagram, UnixListener, UnixStream,
+    socket::{Adopt, Socket},
+};
+
+pub(crate) use windows_sys::Win32::Networking::WinSock::MSG_PEEK;
+
+pub(crate) const MSG_TRUNC: i32 = windows_sys::Win32::Networking::WinSock::MSG_TRUNC as i32;
 
 /// Sockets by std's names.
 macro_rules! sockets {
@@ -26,14 +33,34 @@ macro_rules! sockets {
                 self.as_socket().as_raw_socket()
             }
         }
+
+        impl TryFrom<OwnedSocket> for $type {
+            type Error = io::Error;
+
+            /// Takes the socket over. Whether it is one of this kind is not looked at.
+            fn try_from(socket: OwnedSocket) -> io::Result<Self> {
+                Self::adopt(OwnedFd::from(socket))
+            }
+        }
+
+        impl TryFrom<$type> for OwnedSocket {
+            type Error = $type;
+
+            /// Fails if there are other handles of it or operations under way.
+            fn try_from(socket: $type) -> Result<Self, $type> {
+                socket.into_fd().map(Into::into)
+            }
+        }
     )*};
 }
 
 sockets!(
     Socket,
     TcpListener,
+    TcpSocket,
     TcpStream,
     UdpSocket,
+    UnixDatagram,
     UnixListener,
     UnixStream
 );
@@ -62,13 +89,32 @@ pub(crate) fn reuse_old_ports(_: &Socket) -> io::Result<()> {
 
 /// The domain of Unix sockets: none.
 pub(crate) fn unix_domain() -> io::Result<Domain> {
-    Err(io::Error::new(
+    Err(unsupported())
+}
+
+fn unsupported() -> io::Error {
+    io::Error::new(
         io::ErrorKind::Unsupported,
         "there are no Unix sockets on Windows",
-    ))
+    )
+}
+
+/// The address of a Unix socket at a path.
+pub(crate) fn path_address(_: &Path) -> io::Result<SockAddr> {
+    Err(unsupported())
+}
+
+/// The address as calls want it.
+pub(crate) fn native_address(address: &UnixSocketAddr) -> io::Result<SockAddr> {
+    match address.0 {}
+}
+
+/// The Unix address of a datagram's sender.
+pub(crate) fn sender_address(_: Option<SockAddr>) -> io::Result<UnixSocketAddr> {
+    Err(unsupported())
 }
 
 /// The Unix address that the kernel wrote.
 pub(crate) fn unix_address(_: SockAddr) -> io::Result<UnixSocketAddr> {
-    Err(io::ErrorKind::Unsupported.into())
+    Err(unsupported())
 }

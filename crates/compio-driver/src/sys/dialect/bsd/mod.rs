@@ -1,15 +1,18 @@
 //! What macOS and the BSDs do by other means than Linux, or not at all.
 
+pub(crate) mod control;
 pub(crate) mod nowait;
 mod stat;
 
 use std::{
     ffi::{c_char, c_int},
-    os::fd::RawFd,
+    io,
+    os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd},
 };
 
 pub use self::stat::Stat;
 use crate::{
+    credentials::UCred,
     request::{Answer, Position},
     sys::unix::{answer, last_error},
 };
@@ -17,7 +20,7 @@ use crate::{
 /// A socket says once for all that a closed peer is no signal: see [`prepare`].
 pub(crate) const SEND: c_int = 0;
 
-/// Not known everywhere: received descriptors may outlive an exec here.
+/// Not known everywhere: see [`close_received_on_exec`].
 pub(crate) const RECEIVE: c_int = 0;
 
 /// Receives what went wrong, instead of bytes.
@@ -104,4 +107,23 @@ pub(crate) unsafe fn stat_fd(fd: RawFd, into: *mut Stat) -> Answer {
 /// Only Linux has it.
 pub(crate) fn splice(_: RawFd, _: Position, _: RawFd, _: Position, _: u32, _: bool) -> Answer {
     Err(libc::EOPNOTSUPP)
+}
+
+/// A process that is begun between the receive and this gets the descriptor all the same.
+pub(crate) fn close_received_on_exec(fd: &OwnedFd) {
+    // SAFETY: no pointers are passed.
+    unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_SETFD, libc::FD_CLOEXEC) };
+}
+
+pub(crate) fn peer_credentials(socket: BorrowedFd<'_>) -> io::Result<UCred> {
+    let (mut uid, mut gid) = (0, 0);
+    // SAFETY: both numbers outlive the call.
+    if unsafe { libc::getpeereid(socket.as_raw_fd(), &raw mut uid, &raw mut gid) } < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(UCred {
+        uid,
+        gid,
+        pid: None,
+    })
 }

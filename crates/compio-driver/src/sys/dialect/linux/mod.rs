@@ -1,18 +1,21 @@
 //! What Linux calls by names of its own, or has alone.
 
+pub(crate) mod control;
 mod event;
 pub(crate) mod nowait;
 mod stat;
 
 use std::{
     ffi::{c_char, c_int},
-    os::fd::RawFd,
+    io, mem,
+    os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd},
     ptr,
 };
 
 pub(crate) use self::event::EventFd;
 pub use self::stat::Stat;
 use crate::{
+    credentials::UCred,
     request::{Answer, Position},
     sys::unix::{answer, last_error},
 };
@@ -104,4 +107,32 @@ pub(crate) fn splice(
     // SAFETY: the offsets are null or locals that outlive the call.
     let moved = unsafe { libc::splice(from, from_at, to, to_at, len as usize, flags) };
     u32::try_from(moved).map_err(|_| last_error())
+}
+
+/// They are already: see [`RECEIVE`].
+pub(crate) fn close_received_on_exec(_: &OwnedFd) {}
+
+pub(crate) fn peer_credentials(socket: BorrowedFd<'_>) -> io::Result<UCred> {
+    // SAFETY: a plain C struct of numbers.
+    let mut credentials: libc::ucred = unsafe { mem::zeroed() };
+    let mut len = size_of_val(&credentials) as libc::socklen_t;
+    // SAFETY: the option's value is at most `len` bytes long, and both outlive the call.
+    let result = unsafe {
+        libc::getsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_PEERCRED,
+            (&raw mut credentials).cast(),
+            &raw mut len,
+        )
+    };
+    if result < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(UCred {
+        uid: credentials.uid,
+        gid: credentials.gid,
+        // There is none if the peer's is of another namespace.
+        pid: (credentials.pid > 0).then_some(credentials.pid),
+    })
 }

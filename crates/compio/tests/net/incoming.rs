@@ -1,0 +1,119 @@
+//! Connections, one after the other.
+
+use std::{future::poll_fn, pin::pin, time::Duration};
+
+use compio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    task::spawn,
+    time::timeout,
+};
+
+use crate::support::{give_up, listener, run};
+
+#[test]
+fn connections_come_in_their_order() {
+    run(async {
+        let (listener, address) = listener().await;
+        let mut incoming = listener.incoming();
+        for _ in 0..3 {
+            let mut clients = Vec::new();
+            for _ in 0..5 {
+                clients.push(TcpStream::connect(address).await.unwrap());
+            }
+            for client in &mut clients {
+                let mut server = incoming.next().await.unwrap().unwrap();
+                assert_eq!(server.peer_addr().unwrap(), client.local_addr().unwrap());
+                server.write_all("hello").await.0.unwrap();
+                client.read_exact([0; 5]).await.0.unwrap();
+            }
+        }
+    });
+}
+
+#[test]
+fn a_server_in_a_task_takes_connections_until_it_is_dropped() {
+    run(async {
+        let (listener, address) = listener().await;
+        let server = spawn(async move {
+            let mut incoming = listener.incoming();
+            while let Some(stream) = incoming.next().await {
+                let mut stream = stream.unwrap();
+                spawn(async move { stream.write_all("hello").await.0 });
+            }
+        });
+        for _ in 0..10 {
+            let mut client = TcpStream::connect(address).await.unwrap();
+            client.read_exact([0; 5]).await.0.unwrap();
+        }
+        server.abort();
+        assert!(server.await.unwrap_err().is_cancelled());
+        // Nobody has the port any more.
+        compio::net::TcpListener::bind(address).await.unwrap();
+    });
+}
+
+#[test]
+fn a_next_that_is_given_up_loses_nothing() {
+    run(async {
+        let (listener, address) = listener().await;
+        let mut incoming = listener.incoming();
+        for _ in 0..20 {
+            give_up(incoming.next()).await;
+            let client = TcpStream::connect(address).await.unwrap();
+            let server = incoming.next().await.unwrap().unwrap();
+            assert_eq!(server.peer_addr().unwrap(), client.local_addr().unwrap());
+        }
+    });
+}
+
+#[test]
+fn who_was_not_taken_is_hung_up_on() {
+    run(async {
+        let (listener, address) = listener().await;
+        let mut incoming = listener.incoming();
+        give_up(incoming.next()).await;
+        let mut clients = Vec::new();
+        for _ in 0..4 {
+            clients.push(TcpStream::connect(address).await.unwrap());
+        }
+        drop(incoming.next().await.unwrap().unwrap());
+        drop((incoming, listener));
+        for mut client in clients {
+            // Closed, or reset.
+            assert!(!matches!(client.read([0; 1]).await.0, Ok(1..)));
+        }
+    });
+}
+
+#[test]
+fn a_listener_accepts_by_itself_once_nobody_goes_through_the_stream() {
+    run(async {
+        let (listener, address) = listener().await;
+        let mut incoming = listener.incoming();
+        give_up(incoming.next()).await;
+        drop(incoming);
+        // One that comes while the kernel is being told may be hung up on.
+        loop {
+            let client = TcpStream::connect(address).await.unwrap();
+            if let Ok(accepted) = timeout(Duration::from_millis(500), listener.accept()).await {
+                assert_eq!(accepted.unwrap().1, client.local_addr().unwrap());
+                break;
+            }
+        }
+    });
+}
+
+#[cfg(feature = "stream")]
+#[test]
+fn connections_are_a_stream() {
+    use futures_core::Stream;
+    run(async {
+        let (listener, address) = listener().await;
+        let mut incoming = pin!(listener.incoming());
+        let client = TcpStream::connect(address).await.unwrap();
+        let server = poll_fn(|cx| incoming.as_mut().poll_next(cx)).await;
+        let server = server.unwrap().unwrap();
+        assert_eq!(server.peer_addr().unwrap(), client.local_addr().unwrap());
+    });
+}

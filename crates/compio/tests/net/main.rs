@@ -1,0 +1,23 @@
+//! Sockets, on every system: TCP, UDP, Unix sockets, names, and what goes on by itself.
+
+mod ancillary;
+mod connect;
+mod descriptors;
+#[cfg(unix)]
+mod foreign;
+mod halves;
+mod incoming;
+mod lookup;
+mod options;
+#[cfg(unix)]
+mod passing;
+mod recv_stream;
+mod support;
+mod tcp_socket;
+mod transfer;
+mod udp;
+#[cfg(unix)]
+mod unix;
+#[cfg(unix)]
+mod unix_datagram;
+mod zero_copy;

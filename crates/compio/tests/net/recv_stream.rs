@@ -1,0 +1,182 @@
+//! Receiving by itself, into buffers of a pool.
+
+use std::rc::Rc;
+
+use compio::{
+    io::{AsyncReadExt, AsyncWrite, AsyncWriteExt},
+    net::{BufferPool, RecvStream, TcpStream},
+    runtime::Runtime,
+    task::spawn,
+};
+
+use crate::support::{give_up, listener, pattern, run, tcp_pair};
+
+/// Everything up to the end.
+async fn collect(stream: &mut RecvStream) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    while let Some(buffer) = stream.next().await {
+        bytes.extend_from_slice(&buffer.expect("bytes"));
+    }
+    bytes
+}
+
+#[test]
+fn bytes_come_in_order_up_to_the_end() {
+    run(async {
+        let (mut client, server) = tcp_pair().await;
+        let pool = BufferPool::new(4, 1000).unwrap();
+        let mut stream = server.recv_stream(&pool);
+        let writer = spawn(async move {
+            client.write_all(pattern(300_000)).await.0.unwrap();
+            client.shutdown().await.unwrap();
+            // It is not ended by the end of the other direction.
+            let (read, buffer) = client.read_exact([0; 3]).await;
+            read.unwrap();
+            assert_eq!(&buffer, b"bye");
+        });
+        let got = collect(&mut stream).await;
+        assert!(got == pattern(300_000));
+        assert!(stream.next().await.is_none(), "the end stays");
+        assert_eq!(pool.handed_out(), 0);
+        (&server).write_all("bye").await.0.unwrap();
+        writer.await.unwrap();
+    });
+}
+
+#[test]
+fn a_cancel_leaves_the_other_bytes_to_the_next_receive() {
+    run(async {
+        let (mut client, mut server) = tcp_pair().await;
+        let pool = BufferPool::new(4, 16).unwrap();
+        let mut stream = server.recv_stream(&pool);
+        give_up(stream.next()).await;
+        client.write_all(pattern(1000)).await.0.unwrap();
+        client.shutdown().await.unwrap();
+        let mut got = stream.next().await.unwrap().unwrap().to_vec();
+        stream.cancel();
+        got.extend(collect(&mut stream).await);
+        drop(stream);
+        server
+            .read_to_end(Vec::new())
+            .await
+            .1
+            .drain(..)
+            .for_each(|byte| got.push(byte));
+        assert!(got == pattern(1000), "{} bytes", got.len());
+    });
+}
+
+#[test]
+fn many_connections_share_few_buffers() {
+    run(async {
+        let (listener, address) = listener().await;
+        let pool = BufferPool::new(2, 512).unwrap();
+        let mut connections = Vec::new();
+        for _ in 0..30 {
+            let client = TcpStream::connect(address).await.unwrap();
+            let (server, _) = listener.accept().await.unwrap();
+            let mut stream = server.recv_stream(&pool);
+            give_up(stream.next()).await;
+            connections.push((client, stream));
+        }
+        assert_eq!(pool.handed_out(), 0, "who waits holds none");
+        let mut tasks = Vec::new();
+        for (index, (mut client, mut stream)) in connections.into_iter().enumerate() {
+            let index = index as u8;
+            tasks.push(spawn(async move {
+                client.write_all(vec![index; 5000]).await.0.unwrap();
+            }));
+            tasks.push(spawn(async move {
+                assert_eq!(collect(&mut stream).await, vec![index; 5000]);
+            }));
+        }
+        for task in tasks {
+            task.await.unwrap();
+        }
+        assert_eq!(pool.handed_out(), 0);
+    });
+}
+
+#[test]
+fn an_echo_sends_the_buffer_that_it_received() {
+    run(async {
+        let (client, server) = tcp_pair().await;
+        let pool = BufferPool::new(8, 4096).unwrap();
+        let echo = spawn(async move {
+            let (reader, mut writer) = server.into_split();
+            let mut stream = reader.recv_stream(&pool);
+            while let Some(buffer) = stream.next().await {
+                writer.write_all(buffer.unwrap()).await.0.unwrap();
+            }
+        });
+        let (mut reader, mut writer) = client.into_split();
+        let sender = spawn(async move {
+            writer.write_all(pattern(1 << 20)).await.0.unwrap();
+        });
+        let (read, got) = reader.read_to_end(Vec::new()).await;
+        read.unwrap();
+        assert!(got == pattern(1 << 20));
+        echo.await.unwrap();
+        sender.await.unwrap();
+    });
+}
+
+/// Wine forgets the error while it waits for readiness, and then tells of an end. Windows does not.
+#[cfg(not(windows))]
+#[test]
+fn a_reset_is_an_error() {
+    run(async {
+        let (client, server) = tcp_pair().await;
+        let pool = BufferPool::new(1, 16).unwrap();
+        let mut stream = server.recv_stream(&pool);
+        give_up(stream.next()).await;
+        client.set_linger(Some(std::time::Duration::ZERO)).unwrap();
+        drop(client);
+        let error = stream.next().await.unwrap().unwrap_err();
+        assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
+    });
+}
+
+#[test]
+fn without_a_buffer_the_bytes_wait_in_the_socket() {
+    run(async {
+        let (mut client, server) = tcp_pair().await;
+        let pool = BufferPool::new(1, 10).unwrap();
+        let mut stream = server.recv_stream(&pool);
+        client.write_all(pattern(20)).await.0.unwrap();
+        client.shutdown().await.unwrap();
+        let held = stream.next().await.unwrap().unwrap();
+        give_up(stream.next()).await;
+        assert_eq!(pool.handed_out(), 1);
+        let mut got = held.to_vec();
+        let waiter = spawn(async move {
+            let rest = collect(&mut stream).await;
+            (stream, rest)
+        });
+        compio::task::yield_now().await;
+        drop(held);
+        got.extend(waiter.await.unwrap().1);
+        assert_eq!(got, pattern(20));
+    });
+}
+
+#[test]
+fn a_pool_of_another_runtime_is_refused() {
+    let pool = Rc::new(BufferPool::new(1, 16).unwrap());
+    let runtime = Runtime::new().unwrap();
+    let refused = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        runtime.block_on(async {
+            let (client, _server) = tcp_pair().await;
+            client.recv_stream(&pool)
+        })
+    }));
+    assert!(refused.is_err());
+}
+
+#[test]
+fn impossible_pools_are_refused() {
+    for (count, size) in [(0, 10), (10, 0), (u16::MAX, 10)] {
+        let error = BufferPool::new(count, size).unwrap_err();
+        assert_eq!(error.kind(), std::io::ErrorKind::InvalidInput);
+    }
+}

@@ -1,0 +1,67 @@
+//! What the tests share.
+
+use std::{
+    fmt::Debug,
+    future::{Future, poll_fn},
+    io,
+    net::SocketAddr,
+    pin::pin,
+    task::Poll,
+    time::Duration,
+};
+
+use compio::{
+    net::{TcpListener, TcpStream},
+    task::block_on,
+    time::timeout,
+};
+
+/// Long enough for anything that is going to happen at all.
+pub(crate) const LONG: Duration = Duration::from_secs(30);
+
+/// Runs a test's body, which must not wait for ever.
+pub(crate) fn run<F: Future>(body: F) -> F::Output {
+    block_on(async { timeout(LONG, body).await.expect("this takes too long") })
+}
+
+/// Polls the future once, expects it to wait, and drops it.
+pub(crate) async fn give_up<F: Future>(future: F) {
+    let mut future = pin!(future);
+    poll_fn(|cx| {
+        assert!(future.as_mut().poll(cx).is_pending(), "it should wait");
+        Poll::Ready(())
+    })
+    .await;
+}
+
+/// A listener of its own port.
+pub(crate) async fn listener() -> (TcpListener, SocketAddr) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a listener");
+    let address = listener.local_addr().expect("its address");
+    (listener, address)
+}
+
+/// An address of this machine where nobody listens.
+pub(crate) async fn deserted() -> SocketAddr {
+    listener().await.1
+}
+
+/// Two connected ends of a TCP connection.
+pub(crate) async fn tcp_pair() -> (TcpStream, TcpStream) {
+    let (listener, address) = listener().await;
+    let client = TcpStream::connect(address).await.expect("a connection");
+    let (server, _) = listener.accept().await.expect("its other end");
+    (client, server)
+}
+
+/// The operation failed with this kind of error.
+#[track_caller]
+pub(crate) fn check_kind<T: Debug>(result: io::Result<T>, kind: io::ErrorKind) {
+    let error = result.expect_err("it should fail");
+    assert_eq!(error.kind(), kind, "{error}");
+}
+
+/// Bytes that show where they belong.
+pub(crate) fn pattern(len: usize) -> Vec<u8> {
+    (0..len).map(|index| (index * 31 % 251) as u8).collect()
+}
