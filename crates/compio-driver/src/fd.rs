@@ -1,6 +1,6 @@
 //! Descriptors with several owners on one thread.
 
-use std::rc::Rc;
+use std::{fmt, rc::Rc};
 
 use crate::sys::{AsFd, AsRawFd, BorrowedFd, Life, OwnedFd, RawFd};
 
@@ -50,6 +50,62 @@ impl AsRawFd for SharedFd {
     }
 }
 
+/// Anything that has a descriptor, kept untouched for as long as operations need the descriptor.
+/// Clones are handles of the same.
+pub struct HeldFd<T> {
+    fd: RawFd,
+    owner: Rc<T>,
+}
+
+impl<T: AsFd + 'static> HeldFd<T> {
+    /// Takes it over, and asks it for its descriptor, once.
+    pub fn new(owner: T) -> Self {
+        let owner = Rc::new(owner);
+        Self {
+            fd: owner.as_fd().as_raw_fd(),
+            owner,
+        }
+    }
+}
+
+impl<T> HeldFd<T> {
+    /// What has the descriptor.
+    pub fn get_ref(&self) -> &T {
+        &self.owner
+    }
+
+    /// Gives it back, if nobody else holds it.
+    ///
+    /// # Errors
+    ///
+    /// Others hold it, too: this handle is returned.
+    pub fn try_unwrap(self) -> Result<T, Self> {
+        let fd = self.fd;
+        Rc::try_unwrap(self.owner).map_err(|owner| Self { fd, owner })
+    }
+}
+
+impl<T> Clone for HeldFd<T> {
+    fn clone(&self) -> Self {
+        Self {
+            fd: self.fd,
+            owner: Rc::clone(&self.owner),
+        }
+    }
+}
+
+impl<T: fmt::Debug> fmt::Debug for HeldFd<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("HeldFd").field(&self.owner).finish()
+    }
+}
+
+impl<T> AsRawFd for HeldFd<T> {
+    fn as_raw_fd(&self) -> RawFd {
+        self.fd
+    }
+}
+
 /// Keeps a descriptor open for as long as it lives.
 ///
 /// # Safety
@@ -62,6 +118,9 @@ pub unsafe trait OwnsFd: AsRawFd + 'static {}
 unsafe impl OwnsFd for SharedFd {}
 // SAFETY: closed by its drop.
 unsafe impl OwnsFd for OwnedFd {}
+// SAFETY: by the contract of `AsFd` the descriptor is open for as long as its owner is borrowed. It
+// is shared, and neither moved nor given away mutably, until the last handle is gone.
+unsafe impl<T: AsFd + 'static> OwnsFd for HeldFd<T> {}
 // SAFETY: a shared reference to an owner closes nothing, and the owner lives as long.
 unsafe impl<T: OwnsFd> OwnsFd for Rc<T> {}
 // SAFETY: as for `Rc`.

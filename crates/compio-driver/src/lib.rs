@@ -32,7 +32,7 @@ pub use buffers::{BufferPool, PooledBuffer};
 pub use cancel::{CancelScope, CancelToken};
 pub use credentials::{UCred, peer_credentials};
 pub use driver::{Backend, BackendKind, Driver, DriverBuilder, Entry, Poller};
-pub use fd::{OwnsFd, SharedFd};
+pub use fd::{HeldFd, OwnsFd, SharedFd};
 pub use operation::{Operation, Owned};
 pub use pool::Pool;
 pub use socket2::SockAddr;

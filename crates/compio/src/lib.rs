@@ -75,6 +75,9 @@
 //! | `fs` | yes | `fs`, `pipe`, and the standard streams in `io`; with it, `time` |
 //! | `net` | yes | `net` |
 //! | `time` | yes | `time` |
+//! | `process` | yes | `process` |
+//! | `signal` | yes | `signal` |
+//! | `event` | yes | `event` |
 //! | `macros` | yes | `#[compio::main]`, `#[compio::test]` |
 //! | `bytes` | no | `bytes::Bytes` and `BytesMut` as buffers |
 //! | `framed` | no | `framed`: frames out of and into streams |
@@ -93,6 +96,8 @@ pub use compio_io::framed;
 #[cfg(feature = "macros")]
 pub use compio_macros::{main, test};
 
+#[cfg(feature = "event")]
+pub mod event;
 #[cfg(feature = "fs")]
 pub mod fs;
 pub mod io;
@@ -100,13 +105,22 @@ pub mod io;
 pub mod net;
 #[cfg(feature = "fs")]
 pub mod pipe;
+#[cfg(feature = "process")]
+pub mod process;
 #[cfg(feature = "runtime")]
 pub mod runtime;
+#[cfg(feature = "signal")]
+pub mod signal;
 #[cfg(feature = "fs")]
 mod stdio;
 #[cfg(feature = "fs")]
 mod stream;
-#[cfg(any(feature = "fs", feature = "net"))]
+#[cfg(any(
+    feature = "fs",
+    feature = "net",
+    feature = "process",
+    feature = "signal"
+))]
 mod sys;
 #[cfg(feature = "runtime")]
 pub mod task;

@@ -3,6 +3,7 @@
 
 mod copy;
 mod files;
+mod processes;
 mod servers;
 
 use std::{path::PathBuf, time::Duration};
@@ -17,6 +18,10 @@ const CHECKS: &[(&str, Action)] = &[
     ("copy", copy::run),
     ("echo", servers::echo),
     ("chat", servers::chat),
+    ("serve", servers::serve),
+    ("supervise", processes::supervise),
+    ("tail", processes::tail),
+    ("count", processes::count),
 ];
 
 /// How long a program may take that normally needs a second or two.

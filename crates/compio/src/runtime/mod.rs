@@ -4,6 +4,7 @@
 //! mention. [`Runtime`] is the explicit way: with settings, with several on one thread, or embedded
 //! in another event loop.
 
+mod async_fd;
 mod buffers;
 mod builder;
 mod cancel;
@@ -24,6 +25,7 @@ use compio_executor::{Executor, JoinHandle, MainWaker};
 
 pub(crate) use self::current::current;
 pub use self::{
+    async_fd::AsyncFd,
     buffers::BufferPool,
     builder::RuntimeBuilder,
     cancel::{CancelToken, RunCancellable},

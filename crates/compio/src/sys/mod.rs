@@ -1,7 +1,14 @@
 //! The platform switch of this crate: what std and the driver do not give under one name, and the
 //! methods that only one kind of system has.
 //!
-//! Each system has an `fs` and a `net` with the same words in it.
+//! Each system has an `fs`, a `net`, a `process` and a `signal` with the same words in it.
+
+#[cfg(all(feature = "signal", unix, not(target_os = "linux")))]
+#[path = "unix/socket_bell.rs"]
+mod bell;
+#[cfg(all(feature = "signal", target_os = "linux"))]
+#[path = "unix/event_bell.rs"]
+mod bell;
 
 #[cfg(all(feature = "net", unix, not(target_os = "linux")))]
 #[path = "unix/bsd.rs"]
@@ -12,6 +19,12 @@ mod dialect;
 #[cfg(all(feature = "fs", unix))]
 #[path = "unix/dir.rs"]
 mod dir;
+#[cfg(all(feature = "process", unix, not(target_os = "linux")))]
+#[path = "unix/exit_kqueue.rs"]
+mod exit_event;
+#[cfg(all(feature = "process", target_os = "linux"))]
+#[path = "unix/exit_pidfd.rs"]
+mod exit_event;
 #[cfg(all(feature = "fs", unix))]
 #[path = "unix/fs.rs"]
 mod fs;
@@ -36,6 +49,18 @@ mod pipe;
 #[cfg(all(feature = "fs", windows))]
 #[path = "windows/pipe.rs"]
 mod pipe;
+#[cfg(all(feature = "process", unix))]
+#[path = "unix/process.rs"]
+mod process;
+#[cfg(all(feature = "process", windows))]
+#[path = "windows/process.rs"]
+mod process;
+#[cfg(all(feature = "signal", unix))]
+#[path = "unix/signal.rs"]
+mod signal;
+#[cfg(all(feature = "signal", windows))]
+#[path = "windows/signal.rs"]
+mod signal;
 #[cfg(all(feature = "fs", target_os = "linux"))]
 #[path = "unix/splice.rs"]
 mod splice;
@@ -68,6 +93,13 @@ pub(crate) use pipe::{StdFd, wait_readable, wait_writable};
 #[cfg(feature = "fs")]
 pub(crate) use stdio::{Input, Output, Which};
 
+#[cfg(feature = "process")]
+pub(crate) use process::{
+    Exit, abandon, duplicate_pipe, own, stdio_to_read, stdio_to_write, sweep,
+};
+#[cfg(feature = "signal")]
+pub(crate) use signal::wait_for_ctrl_c;
+
 /// What only Windows has: named pipes. There is nothing in here elsewhere.
 #[cfg(feature = "net")]
 pub mod windows {
@@ -93,4 +125,23 @@ pub(crate) mod pipe_here {
     pub use super::pipe::OpenOptions;
     #[cfg(target_os = "linux")]
     pub use super::splice::splice;
+}
+
+/// What only one kind of system tells a process.
+#[cfg(feature = "signal")]
+pub(crate) mod signals {
+    /// Unix's signals. There is nothing in here elsewhere.
+    pub mod unix {
+        #[cfg(unix)]
+        pub use crate::sys::signal::{Signal, SignalKind, signal};
+    }
+
+    /// The events of Windows' console. There is nothing in here elsewhere.
+    pub mod windows {
+        #[cfg(windows)]
+        pub use crate::sys::signal::{
+            CtrlBreak, CtrlC, CtrlClose, CtrlLogoff, CtrlShutdown, ctrl_break, ctrl_c, ctrl_close,
+            ctrl_logoff, ctrl_shutdown,
+        };
+    }
 }

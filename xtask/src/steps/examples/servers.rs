@@ -2,7 +2,9 @@
 //! Python, and then still there.
 
 use std::{
+    fs,
     io::{BufRead, BufReader},
+    path::Path,
     process::Child,
     sync::mpsc,
     thread,
@@ -16,20 +18,38 @@ use crate::run::{Outcome, Run};
 const START_LIMIT: Duration = Duration::from_secs(20);
 
 pub(crate) fn echo(run: &mut Run) -> Outcome {
-    visit(run, "echo")
+    visit(run, "echo", None)
 }
 
 pub(crate) fn chat(run: &mut Run) -> Outcome {
-    visit(run, "chat")
+    visit(run, "chat", None)
 }
 
-/// Starts the server, sends it the client of the same name, and sees that it has survived that.
-fn visit(run: &mut Run, name: &'static str) -> Outcome {
+pub(crate) fn serve(run: &mut Run) -> Outcome {
+    let folder = run.scratch("serve")?;
+    let files = [
+        ("empty", 0),
+        ("large", 5_000_000),
+        ("sub/one byte & <more>.txt", 1),
+    ];
+    fs::create_dir_all(folder.join("sub")).map_err(|error| error.to_string())?;
+    for (name, len) in files {
+        let bytes: Vec<u8> = (0..len).map(|index| (index % 251) as u8).collect();
+        fs::write(folder.join(name), bytes).map_err(|error| format!("{name}: {error}"))?;
+    }
+    visit(run, "serve", Some(&folder))
+}
+
+/// Starts the server, perhaps for a folder, sends it the client of the same name, and sees that it
+/// has survived that.
+fn visit(run: &mut Run, name: &'static str, folder: Option<&Path>) -> Outcome {
     let Some(client) = peer(run, name, &format!("the example {name}"))? else {
         return Ok(());
     };
-    let mut server = Server::start(run, name)?;
-    client.arguments([&server.address]).run_within(LIMIT)?;
+    let mut server = Server::start(run, name, folder)?;
+    let folder = folder.into_iter().map(Path::display);
+    let client = client.arguments([&server.address]).arguments(folder);
+    client.run_within(LIMIT)?;
     server.is_alive()
 }
 
@@ -41,8 +61,10 @@ struct Server {
 }
 
 impl Server {
-    fn start(run: &Run, name: &'static str) -> Outcome<Self> {
-        let mut child = example(run, name).words("127.0.0.1:0").start()?;
+    fn start(run: &Run, name: &'static str, folder: Option<&Path>) -> Outcome<Self> {
+        let folder = folder.into_iter().map(Path::display);
+        let line = example(run, name).arguments(folder).words("127.0.0.1:0");
+        let mut child = line.start()?;
         let stdout = child.stdout.take();
         // From here on, dropping ends it.
         let mut server = Self {

@@ -1,0 +1,210 @@
+//! A process that runs.
+
+use std::{
+    future::poll_fn,
+    io,
+    pin::pin,
+    process::{self, ExitStatus, Output},
+    task::Poll,
+};
+
+use compio_io::io::{AsyncRead, AsyncReadExt};
+
+use super::{ChildStderr, ChildStdin, ChildStdout};
+use crate::sys::{self, Exit};
+
+/// A process that was started by [`Command::spawn`](super::Command::spawn).
+///
+/// Dropping it lets the process go on, and closes what is left of its pipes; see
+/// [`Command::kill_on_drop`](super::Command::kill_on_drop) for the other way, and [the
+/// module](super#who-waits-for-a-child) about zombies.
+#[derive(Debug)]
+pub struct Child {
+    /// What writes to its input, if that is a pipe.
+    pub stdin: Option<ChildStdin>,
+    /// What reads its output, if that is a pipe.
+    pub stdout: Option<ChildStdout>,
+    /// What reads its messages, if that is a pipe.
+    pub stderr: Option<ChildStderr>,
+    pub(crate) process: Process,
+    exit: Exit,
+}
+
+impl Child {
+    pub(super) fn new(mut std: process::Child, kill_on_drop: bool) -> Self {
+        Self {
+            stdin: std.stdin.take().map(ChildStdin::from_std),
+            stdout: std.stdout.take().map(ChildStdout::from_std),
+            stderr: std.stderr.take().map(ChildStderr::from_std),
+            process: Process {
+                std: Some(std),
+                has_ended: false,
+                kill_on_drop,
+            },
+            exit: Exit::default(),
+        }
+    }
+
+    /// The process's number; none when it has been waited for, since the number may be another's
+    /// then.
+    pub fn id(&self) -> Option<u32> {
+        self.process.running().map(process::Child::id)
+    }
+
+    /// Kills the process, without waiting for its end. That a process has ended by itself is no
+    /// error.
+    ///
+    /// # Errors
+    ///
+    /// The system's: [`PermissionDenied`](io::ErrorKind::PermissionDenied) if the process belongs
+    /// to somebody else by now.
+    pub fn start_kill(&mut self) -> io::Result<()> {
+        self.process.std().kill()
+    }
+
+    /// Kills the process, and waits for its end.
+    ///
+    /// # Cancellation
+    ///
+    /// The process has been killed, and can be waited for again.
+    ///
+    /// # Errors
+    ///
+    /// As of [`start_kill`](Self::start_kill) and [`wait`](Self::wait).
+    pub async fn kill(&mut self) -> io::Result<()> {
+        self.start_kill()?;
+        self.wait().await?;
+        Ok(())
+    }
+
+    /// How the process has ended, if it has. [`stdin`](Self::stdin) is left as it is.
+    ///
+    /// # Errors
+    ///
+    /// The system's.
+    pub fn try_wait(&mut self) -> io::Result<Option<ExitStatus>> {
+        let status = self.process.std().try_wait()?;
+        self.process.has_ended |= status.is_some();
+        Ok(status)
+    }
+
+    /// Waits for the end of the process, after closing [`stdin`](Self::stdin), so that the process
+    /// does not wait for input meanwhile. Of a process that has ended it always says the same.
+    ///
+    /// A process whose output nobody reads may wait for that for ever.
+    ///
+    /// # Cancellation
+    ///
+    /// Nothing is lost: the process goes on, and can be waited for again.
+    ///
+    /// # Errors
+    ///
+    /// The system's.
+    pub async fn wait(&mut self) -> io::Result<ExitStatus> {
+        drop(self.stdin.take());
+        let status = self.exit.wait(self.process.std()).await?;
+        self.process.has_ended = true;
+        sys::sweep();
+        Ok(status)
+    }
+
+    /// Waits for the end of the process, after closing [`stdin`](Self::stdin), and reads meanwhile
+    /// all that it writes to pipes which have not been taken: both at once, so that it can write as
+    /// much as it likes to either.
+    ///
+    /// A pipe ends when all who write to it have closed it: a process that lives on in the
+    /// background keeps this waiting.
+    ///
+    /// # Cancellation
+    ///
+    /// The child is dropped, and with it what was read. To keep both, take the pipes and read them
+    /// yourself.
+    ///
+    /// # Errors
+    ///
+    /// The system's. The child is dropped then, too.
+    pub async fn wait_with_output(mut self) -> io::Result<Output> {
+        drop(self.stdin.take());
+        let (stdout, stderr) =
+            both(read_all(self.stdout.take()), read_all(self.stderr.take())).await;
+        let (stdout, stderr) = (stdout?, stderr?);
+        let status = self.wait().await?;
+        Ok(Output {
+            status,
+            stdout,
+            stderr,
+        })
+    }
+}
+
+/// The process itself, apart from its pipes, so that these can be moved out of the child.
+#[derive(Debug)]
+pub(crate) struct Process {
+    /// As long as this lives.
+    std: Option<process::Child>,
+    /// Whether it has been waited for.
+    has_ended: bool,
+    kill_on_drop: bool,
+}
+
+impl Process {
+    /// None when it has been waited for.
+    pub(crate) fn running(&self) -> Option<&process::Child> {
+        self.std.as_ref().filter(|_| !self.has_ended)
+    }
+
+    fn std(&mut self) -> &mut process::Child {
+        self.std
+            .as_mut()
+            .expect("it goes only when this is dropped")
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        if let Some(mut std) = self.std.take()
+            && !self.has_ended
+        {
+            // Best effort: there is nobody to tell.
+            let is_killed = self.kill_on_drop && std.kill().is_ok();
+            sys::abandon(std, is_killed);
+        }
+    }
+}
+
+/// All that comes out of a pipe, if there is one.
+async fn read_all(pipe: Option<impl AsyncRead>) -> io::Result<Vec<u8>> {
+    match pipe {
+        Some(mut pipe) => {
+            let (read, bytes) = pipe.read_to_end(Vec::new()).await;
+            read.map(|_| bytes)
+        }
+        None => Ok(Vec::new()),
+    }
+}
+
+/// The outputs of two futures that run side by side.
+async fn both<A: Future, B: Future>(a: A, b: B) -> (A::Output, B::Output) {
+    let (mut a, mut b) = (pin!(a), pin!(b));
+    let (mut of_a, mut of_b) = (None, None);
+    poll_fn(|cx| {
+        if of_a.is_none()
+            && let Poll::Ready(output) = a.as_mut().poll(cx)
+        {
+            of_a = Some(output);
+        }
+        if of_b.is_none()
+            && let Poll::Ready(output) = b.as_mut().poll(cx)
+        {
+            of_b = Some(output);
+        }
+        match (of_a.take(), of_b.take()) {
+            (Some(of_a), Some(of_b)) => Poll::Ready((of_a, of_b)),
+            some => {
+                (of_a, of_b) = some;
+                Poll::Pending
+            }
+        }
+    })
+    .await
+}

@@ -1,0 +1,190 @@
+//! The pipes between a process and its child.
+
+use std::{
+    io,
+    process::{self, Stdio},
+};
+
+use compio_driver::{
+    AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd, SharedFd,
+    op::{ReadAt, ReadVectoredAt, WriteAt, WriteVectoredAt},
+};
+use compio_io::{
+    buf::{BufResult, IoBuf, IoBufMut, IoVectoredBuf, IoVectoredBufMut},
+    io::{AsyncRead, AsyncWrite},
+};
+
+use crate::{runtime::submit, sys};
+
+/// What writes to the input of a child. Dropping it, or `shutdown`, closes the pipe: the child
+/// reads to the end.
+///
+/// # Cancellation
+///
+/// A write that is dropped may have written nothing, a part, or all. Only when the kernel has given
+/// it up can the pipe be closed.
+///
+/// # Errors
+///
+/// [`BrokenPipe`](io::ErrorKind::BrokenPipe) when the child reads no more, or after `shutdown`.
+#[derive(Debug)]
+pub struct ChildStdin {
+    /// Until it is shut down.
+    fd: Option<SharedFd>,
+}
+
+/// What reads the output of a child.
+///
+/// # Cancellation
+///
+/// A read that is dropped before it completed takes nothing: the bytes stay in the pipe. If it
+/// completes all the same, between the drop and the kernel's last word, they are lost.
+#[derive(Debug)]
+pub struct ChildStdout {
+    fd: SharedFd,
+}
+
+/// What reads the messages of a child.
+///
+/// # Cancellation
+///
+/// As of [`ChildStdout`].
+#[derive(Debug)]
+pub struct ChildStderr {
+    fd: SharedFd,
+}
+
+impl ChildStdin {
+    /// Takes over a pipe of std's.
+    pub fn from_std(pipe: process::ChildStdin) -> Self {
+        Self {
+            fd: Some(sys::own(pipe).into()),
+        }
+    }
+
+    pub(crate) fn into_fd(self) -> io::Result<OwnedFd> {
+        unshare(self.fd.ok_or(io::ErrorKind::BrokenPipe)?)
+    }
+
+    fn fd(&self) -> io::Result<SharedFd> {
+        self.fd.clone().ok_or(io::ErrorKind::BrokenPipe.into())
+    }
+}
+
+/// To lend it to another process as its output.
+impl TryFrom<ChildStdin> for Stdio {
+    type Error = io::Error;
+
+    fn try_from(pipe: ChildStdin) -> io::Result<Self> {
+        pipe.into_fd().map(sys::stdio_to_write)
+    }
+}
+
+/// # Panics
+///
+/// After `shutdown`, which has closed it.
+impl AsFd for ChildStdin {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd
+            .as_ref()
+            .expect("the pipe has been shut down")
+            .as_fd()
+    }
+}
+
+/// # Panics
+///
+/// After `shutdown`, which has closed it.
+impl AsRawFd for ChildStdin {
+    fn as_raw_fd(&self) -> RawFd {
+        self.as_fd().as_raw_fd()
+    }
+}
+
+/// See [`ChildStdin`] about cancellation.
+impl AsyncWrite for ChildStdin {
+    async fn write<B: IoBuf>(&mut self, buffer: B) -> BufResult<usize, B> {
+        match self.fd() {
+            Ok(fd) => submit(WriteAt::at_cursor(fd, buffer)).await,
+            Err(error) => (Err(error), buffer),
+        }
+    }
+
+    async fn write_vectored<V: IoVectoredBuf>(&mut self, buffers: V) -> BufResult<usize, V> {
+        match self.fd() {
+            Ok(fd) => submit(WriteVectoredAt::at_cursor(fd, buffers)).await,
+            Err(error) => (Err(error), buffers),
+        }
+    }
+
+    async fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
+    async fn shutdown(&mut self) -> io::Result<()> {
+        self.fd = None;
+        Ok(())
+    }
+}
+
+/// What is the same for both that are read.
+macro_rules! reader {
+    ($reader:ident) => {
+        impl $reader {
+            /// Takes over a pipe of std's.
+            pub fn from_std(pipe: process::$reader) -> Self {
+                Self {
+                    fd: sys::own(pipe).into(),
+                }
+            }
+
+            pub(crate) fn into_fd(self) -> io::Result<OwnedFd> {
+                unshare(self.fd)
+            }
+        }
+
+        /// To lend it to another process as its input.
+        impl TryFrom<$reader> for Stdio {
+            type Error = io::Error;
+
+            fn try_from(pipe: $reader) -> io::Result<Self> {
+                pipe.into_fd().map(sys::stdio_to_read)
+            }
+        }
+
+        impl AsFd for $reader {
+            fn as_fd(&self) -> BorrowedFd<'_> {
+                self.fd.as_fd()
+            }
+        }
+
+        impl AsRawFd for $reader {
+            fn as_raw_fd(&self) -> RawFd {
+                self.fd.as_raw_fd()
+            }
+        }
+
+        /// See the type about cancellation.
+        impl AsyncRead for $reader {
+            async fn read<B: IoBufMut>(&mut self, buffer: B) -> BufResult<usize, B> {
+                submit(ReadAt::at_cursor(self.fd.clone(), buffer)).await
+            }
+
+            async fn read_vectored<V: IoVectoredBufMut>(
+                &mut self,
+                buffers: V,
+            ) -> BufResult<usize, V> {
+                submit(ReadVectoredAt::at_cursor(self.fd.clone(), buffers)).await
+            }
+        }
+    };
+}
+
+reader!(ChildStdout);
+reader!(ChildStderr);
+
+/// The descriptor alone; another one for the same pipe, if operations that were given up still have
+/// this one.
+fn unshare(fd: SharedFd) -> io::Result<OwnedFd> {
+    fd.try_unwrap().or_else(|fd| sys::duplicate_pipe(&fd))
+}

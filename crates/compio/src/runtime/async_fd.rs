@@ -1,0 +1,197 @@
+//! Readiness of descriptors that this crate has no type for.
+
+use std::io;
+
+use compio_driver::{
+    AsFd, AsRawFd, BorrowedFd, HeldFd, RawFd,
+    op::{PollOnce, Readiness},
+};
+
+use super::submit;
+
+/// Anything that has a descriptor, to be awaited until it is ready: an inotify, a device, the
+/// socket of a C library.
+///
+/// It says when to try; the trying is the caller's, by the descriptor's own calls. Readiness is
+/// what it is when it is asked for, as `poll(2)` says it: nothing is remembered, and nothing has to
+/// be cleared. If the descriptor is ready, there is no wait.
+///
+/// Where it is not certain that a call which follows will not block (others read from the same
+/// descriptor, or it wants to write more than there is room for), the descriptor has to be in
+/// non-blocking mode. This type never changes the mode, since that is shared with all who have the
+/// same open file, other processes included.
+///
+/// Any number may wait at once, for either direction; all of them go on when it is ready.
+///
+/// ```
+/// # #[cfg(unix)]
+/// # fn main() -> std::io::Result<()> {
+/// use std::{
+///     io::{Read, Write},
+///     os::unix::net::UnixStream,
+/// };
+///
+/// use compio::runtime::AsyncFd;
+///
+/// let (mut one, other) = UnixStream::pair()?;
+/// other.set_nonblocking(true)?;
+/// compio::task::block_on(async {
+///     let other = AsyncFd::new(other)?;
+///     one.write_all(b"hello")?;
+///
+///     let mut buffer = [0; 16];
+///     let len = other.read_with(|mut other| other.read(&mut buffer)).await?;
+///     assert_eq!(&buffer[..len], b"hello");
+///     # std::io::Result::Ok(())
+/// })
+/// # }
+/// # #[cfg(windows)]
+/// # fn main() {}
+/// ```
+///
+/// # Platform differences
+///
+/// A regular file is always ready. On Windows there are two kinds of descriptors:
+///
+/// - a socket is waited for as elsewhere. To become readable is told by the system, to become
+///   writable is asked for once a millisecond, since no documented call tells it;
+/// - a handle is waited for until it is *signalled*, whatever the direction: an event, a process, a
+///   thread, a timer. The wait takes what a wait takes: it resets an auto-reset event, and
+///   decrements a semaphore, and such a wait that is given up may have done so. Files and pipes are
+///   not for this.
+#[derive(Debug)]
+pub struct AsyncFd<T> {
+    fd: HeldFd<T>,
+}
+
+impl<T: AsFd + 'static> AsyncFd<T> {
+    /// Takes over what has the descriptor. The descriptor is asked for once, here.
+    ///
+    /// # Errors
+    ///
+    /// None so far: a descriptor that cannot be waited for is refused by the wait.
+    pub fn new(inner: T) -> io::Result<Self> {
+        Ok(Self {
+            fd: HeldFd::new(inner),
+        })
+    }
+
+    /// Waits until there is something to read: also the end, or an error.
+    ///
+    /// # Cancellation
+    ///
+    /// Nothing is lost: readiness stays as it is.
+    ///
+    /// # Errors
+    ///
+    /// The system's. An error *of the descriptor* is none here: it is ready, and the call that
+    /// follows tells.
+    pub async fn readable(&self) -> io::Result<()> {
+        self.ready(Readiness::READABLE).await.map(drop)
+    }
+
+    /// Waits until there is room to write, or an error.
+    ///
+    /// # Cancellation
+    ///
+    /// As of [`readable`](Self::readable).
+    ///
+    /// # Errors
+    ///
+    /// As of [`readable`](Self::readable).
+    pub async fn writable(&self) -> io::Result<()> {
+        self.ready(Readiness::WRITABLE).await.map(drop)
+    }
+
+    /// Waits until it is ready for any of `interest`, and says for what. Errors and hang-ups are
+    /// waited for in any case.
+    ///
+    /// # Cancellation
+    ///
+    /// As of [`readable`](Self::readable).
+    ///
+    /// # Errors
+    ///
+    /// As of [`readable`](Self::readable).
+    pub async fn ready(&self, interest: Readiness) -> io::Result<Readiness> {
+        submit(PollOnce::new(self.fd.clone(), interest)).await
+    }
+
+    /// Waits until there is something to read, and calls `code`, which reads; again, if it says
+    /// [`WouldBlock`](io::ErrorKind::WouldBlock) because somebody else was faster.
+    ///
+    /// # Cancellation
+    ///
+    /// As of [`readable`](Self::readable): `code` is not under way between two polls.
+    ///
+    /// # Errors
+    ///
+    /// As of [`readable`](Self::readable), and those of `code`.
+    pub async fn read_with<R>(&self, code: impl FnMut(&T) -> io::Result<R>) -> io::Result<R> {
+        self.async_io(Readiness::READABLE, code).await
+    }
+
+    /// As [`read_with`](Self::read_with), for code that writes.
+    ///
+    /// # Cancellation
+    ///
+    /// As of [`readable`](Self::readable).
+    ///
+    /// # Errors
+    ///
+    /// As of [`readable`](Self::readable), and those of `code`.
+    pub async fn write_with<R>(&self, code: impl FnMut(&T) -> io::Result<R>) -> io::Result<R> {
+        self.async_io(Readiness::WRITABLE, code).await
+    }
+
+    /// As [`read_with`](Self::read_with), for code that needs any readiness of `interest`.
+    ///
+    /// # Cancellation
+    ///
+    /// As of [`readable`](Self::readable).
+    ///
+    /// # Errors
+    ///
+    /// As of [`readable`](Self::readable), and those of `code`.
+    pub async fn async_io<R>(
+        &self,
+        interest: Readiness,
+        mut code: impl FnMut(&T) -> io::Result<R>,
+    ) -> io::Result<R> {
+        loop {
+            self.ready(interest).await?;
+            match code(self.get_ref()) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                result => return result,
+            }
+        }
+    }
+}
+
+impl<T> AsyncFd<T> {
+    /// What has the descriptor.
+    pub fn get_ref(&self) -> &T {
+        self.fd.get_ref()
+    }
+
+    /// Gives back what has the descriptor.
+    ///
+    /// # Errors
+    ///
+    /// This, if there are waits under way, such as those that were just given up.
+    pub fn into_inner(self) -> Result<T, Self> {
+        self.fd.try_unwrap().map_err(|fd| Self { fd })
+    }
+}
+
+impl<T: AsFd> AsFd for AsyncFd<T> {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.get_ref().as_fd()
+    }
+}
+
+impl<T> AsRawFd for AsyncFd<T> {
+    fn as_raw_fd(&self) -> RawFd {
+        self.fd.as_raw_fd()
+    }
+}

@@ -1,0 +1,238 @@
+//! The events of Windows' console.
+//!
+//! The system calls the handler on a thread that it starts for each event: locks and wakers may be
+//! used there.
+
+use std::{
+    io, mem,
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    thread,
+};
+
+use windows_sys::{
+    Win32::System::Console::{
+        CTRL_BREAK_EVENT, CTRL_C_EVENT, CTRL_CLOSE_EVENT, CTRL_LOGOFF_EVENT, CTRL_SHUTDOWN_EVENT,
+        SetConsoleCtrlHandler,
+    },
+    core::BOOL,
+};
+
+use crate::event::{Event, EventHandle};
+
+/// Who listens to what.
+static LISTENERS: Mutex<Vec<Entry>> = Mutex::new(Vec::new());
+
+struct Entry {
+    kind: u32,
+    number: u64,
+    handle: EventHandle,
+}
+
+/// What each listener is made of.
+#[derive(Debug)]
+struct Listener {
+    number: u64,
+    event: Event,
+}
+
+impl Listener {
+    fn new(kind: u32) -> io::Result<Self> {
+        install()?;
+        static NUMBER: AtomicU64 = AtomicU64::new(0);
+        let listener = Self {
+            // Relaxed: it only has to be another one each time.
+            number: NUMBER.fetch_add(1, Relaxed),
+            event: Event::new(),
+        };
+        listeners().push(Entry {
+            kind,
+            number: listener.number,
+            handle: listener.event.handle(),
+        });
+        Ok(listener)
+    }
+
+    async fn recv(&self) {
+        self.event.wait().await;
+        self.event.reset();
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        listeners().retain(|entry| entry.number != self.number);
+    }
+}
+
+/// Installs the handler, once.
+fn install() -> io::Result<()> {
+    static IS_INSTALLED: Mutex<bool> = Mutex::new(false);
+    let mut is_installed = IS_INSTALLED.lock().unwrap_or_else(PoisonError::into_inner);
+    if mem::replace(&mut *is_installed, true) {
+        return Ok(());
+    }
+    // SAFETY: the handler is a function for the life of the process.
+    if unsafe { SetConsoleCtrlHandler(Some(handle), 1) } == 0 {
+        *is_installed = false;
+        return Err(io::Error::last_os_error());
+    }
+    Ok(())
+}
+
+/// Returns whether the event has been dealt with: if not, what does so by default ends the process.
+unsafe extern "system" fn handle(kind: u32) -> BOOL {
+    let handles: Vec<EventHandle> = listeners()
+        .iter()
+        .filter(|entry| entry.kind == kind)
+        .map(|entry| entry.handle.clone())
+        .collect();
+    for handle in &handles {
+        handle.notify();
+    }
+    if handles.is_empty() {
+        return 0;
+    }
+    if matches!(
+        kind,
+        CTRL_CLOSE_EVENT | CTRL_LOGOFF_EVENT | CTRL_SHUTDOWN_EVENT
+    ) {
+        // With the return the process would end.
+        loop {
+            thread::park();
+        }
+    }
+    1
+}
+
+/// What is in there is in order, whatever has panicked.
+fn listeners() -> MutexGuard<'static, Vec<Entry>> {
+    LISTENERS.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+macro_rules! listener {
+    ($(#[$doc:meta])* $type:ident, $(#[$function_doc:meta])* $function:ident = $kind:ident) => {
+        $(#[$doc])*
+        ///
+        /// Events that come while nobody awaits [`recv`](Self::recv) are kept; several are told as
+        /// one.
+        #[derive(Debug)]
+        pub struct $type(Listener);
+
+        impl $type {
+            /// Waits for the next event, which may have come before. It is always there.
+            ///
+            /// # Cancellation
+            ///
+            /// No event is lost.
+            pub async fn recv(&mut self) -> Option<()> {
+                self.0.recv().await;
+                Some(())
+            }
+        }
+
+        $(#[$function_doc])*
+        ///
+        /// As long as anybody listens, the event does not end the process by itself. Any number may
+        /// listen, on any thread.
+        ///
+        /// # Errors
+        ///
+        /// The system's.
+        pub fn $function() -> io::Result<$type> {
+            Listener::new($kind).map($type)
+        }
+    };
+}
+
+listener! {
+    /// Listens to Ctrl-C; made by [`ctrl_c`].
+    CtrlC,
+    /// Listens to Ctrl-C from now on.
+    ctrl_c = CTRL_C_EVENT
+}
+listener! {
+    /// Listens to Ctrl-Break; made by [`ctrl_break`].
+    CtrlBreak,
+    /// Listens to Ctrl-Break from now on.
+    ctrl_break = CTRL_BREAK_EVENT
+}
+listener! {
+    /// Listens to the closing of the console's window; made by [`ctrl_close`].
+    CtrlClose,
+    /// Listens to the closing of the console's window from now on. The system ends the process some
+    /// five seconds later, if it has not ended by itself.
+    ctrl_close = CTRL_CLOSE_EVENT
+}
+listener! {
+    /// Listens to the end of the user's session; made by [`ctrl_logoff`].
+    CtrlLogoff,
+    /// Listens to the end of the user's session from now on, which only services are told of. The
+    /// system ends the process some five seconds later, if it has not ended by itself.
+    ctrl_logoff = CTRL_LOGOFF_EVENT
+}
+listener! {
+    /// Listens to the system's shutdown; made by [`ctrl_shutdown`].
+    CtrlShutdown,
+    /// Listens to the system's shutdown from now on, which only services are told of. The system
+    /// ends the process some twenty seconds later, if it has not ended by itself.
+    ctrl_shutdown = CTRL_SHUTDOWN_EVENT
+}
+
+/// Waits for Ctrl-C.
+pub(crate) async fn wait_for_ctrl_c() -> io::Result<()> {
+    ctrl_c()?.0.recv().await;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::task::{Context, Poll, Waker};
+
+    use super::*;
+
+    /// What the system does: calls the handler, on a thread of its own.
+    fn call_handler(kind: u32) -> thread::JoinHandle<BOOL> {
+        // SAFETY: it only looks at the number.
+        thread::spawn(move || unsafe { handle(kind) })
+    }
+
+    fn is_told(listener: &Listener) -> bool {
+        let recv = std::pin::pin!(listener.recv());
+        recv.poll(&mut Context::from_waker(Waker::noop())) == Poll::Ready(())
+    }
+
+    #[test]
+    fn an_event_that_nobody_listens_to_is_left_to_others() {
+        drop(ctrl_logoff().unwrap());
+        assert_eq!(call_handler(CTRL_LOGOFF_EVENT).join().unwrap(), 0);
+    }
+
+    #[test]
+    fn all_who_listen_to_the_event_are_told_once() {
+        let (one, two, other) = (
+            ctrl_break().unwrap(),
+            ctrl_break().unwrap(),
+            ctrl_c().unwrap(),
+        );
+        for _ in 0..3 {
+            assert_eq!(call_handler(CTRL_BREAK_EVENT).join().unwrap(), 1);
+        }
+        assert!(is_told(&one.0) && is_told(&two.0));
+        assert!(!is_told(&one.0) && !is_told(&two.0) && !is_told(&other.0));
+    }
+
+    #[test]
+    fn the_handler_does_not_return_from_the_end() {
+        let (close, shutdown) = (ctrl_close().unwrap(), ctrl_shutdown().unwrap());
+        let threads = [CTRL_CLOSE_EVENT, CTRL_SHUTDOWN_EVENT].map(call_handler);
+        while !(close.0.event.is_set() && shutdown.0.event.is_set()) {
+            thread::yield_now();
+        }
+        assert!(is_told(&close.0) && is_told(&shutdown.0));
+        // They last as long as the process.
+        assert!(threads.iter().all(|thread| !thread.is_finished()));
+    }
+}

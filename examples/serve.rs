@@ -1,0 +1,350 @@
+//! Serves a folder by HTTP: files, listings of directories, and nothing outside of it but what
+//! symbolic links in it lead to.
+//!
+//! `cargo run --release --example serve -- FOLDER 127.0.0.1:8000`, and then for instance
+//! `curl http://127.0.0.1:8000/`. An address with a slash in it is the path of a Unix socket:
+//! `curl --unix-socket PATH http://localhost/`.
+
+use std::{
+    env,
+    error::Error,
+    fmt::Write as _,
+    io,
+    path::{Component, Path},
+    rc::Rc,
+    time::Duration,
+};
+
+use compio::{
+    buf::{IntoInner, IoBuf},
+    fs::{self, File},
+    io::{AsyncRead, AsyncWrite, AsyncWriteExt},
+    net::{TcpListener, UnixListener},
+    task,
+    time::{sleep, timeout},
+};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+
+/// The longest head of a request, in bytes.
+const HEAD_MAX: usize = 16 * 1024;
+
+/// What is read of a file at once.
+const CHUNK: usize = 64 * 1024;
+
+/// How long a client may think about its next request.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// What is escaped in a link.
+const LINK: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'/')
+    .remove(b'-')
+    .remove(b'_')
+    .remove(b'.')
+    .remove(b'~');
+
+#[compio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let arguments: Vec<_> = env::args().skip(1).collect();
+    let [root, address] = arguments.as_slice() else {
+        return Err("usage: serve FOLDER ADDRESS".into());
+    };
+    let root: Rc<Path> = fs::canonicalize(root).await?.into();
+    if address.contains('/') {
+        let listener = UnixListener::bind(address)?;
+        println!("listening on {address}");
+        loop {
+            let stream = listener.accept().await.map(|(stream, _)| stream);
+            welcome(stream, &root).await;
+        }
+    }
+    let listener = TcpListener::bind(address).await?;
+    println!("listening on {}", listener.local_addr()?);
+    loop {
+        let stream = listener.accept().await.map(|(stream, _)| stream);
+        welcome(stream, &root).await;
+    }
+}
+
+/// Gives a connection a task of its own.
+async fn welcome<S: AsyncRead + AsyncWrite + 'static>(stream: io::Result<S>, root: &Rc<Path>) {
+    match stream {
+        Ok(stream) => {
+            let root = Rc::clone(root);
+            task::spawn(async move {
+                if let Err(error) = converse(stream, &root).await {
+                    eprintln!("{error}");
+                }
+            });
+        }
+        // One connection failed, or there are too many: the others go on.
+        Err(error) => {
+            eprintln!("accept: {error}");
+            sleep(Duration::from_millis(50)).await;
+        }
+    }
+}
+
+/// Answers the requests of one client until it leaves, falls silent, or says something strange.
+async fn converse<S: AsyncRead + AsyncWrite>(mut stream: S, root: &Path) -> io::Result<()> {
+    let mut received = Vec::with_capacity(HEAD_MAX);
+    loop {
+        let Ok(request) = timeout(PATIENCE, next_request(&mut stream, &mut received)).await else {
+            return Ok(());
+        };
+        let Some(request) = request? else {
+            return Ok(());
+        };
+        let answer = match &request.target {
+            Ok(target) => find(root, target)
+                .await
+                .unwrap_or_else(|e| Answer::from(&e)),
+            Err(status) => Answer::status(status),
+        };
+        send(&mut stream, answer, &request).await?;
+        if !request.keep_alive {
+            return stream.shutdown().await;
+        }
+    }
+}
+
+/// What a client asks.
+struct Request {
+    /// The path, or what is wrong with the request.
+    target: Result<String, &'static str>,
+    wants_body: bool,
+    keep_alive: bool,
+}
+
+/// The next request, of which nothing stays behind in `received`; none if the client has left.
+async fn next_request<S: AsyncRead>(
+    stream: &mut S,
+    received: &mut Vec<u8>,
+) -> io::Result<Option<Request>> {
+    loop {
+        if let Some((request, len)) = parse(received) {
+            received.drain(..len);
+            return Ok(Some(request));
+        }
+        // Behind what is there already; the buffer comes back in any case.
+        let begin = received.len();
+        let room = std::mem::take(received).slice(begin..);
+        let (read, room) = stream.read(room).await;
+        *received = room.into_inner();
+        if read? == 0 {
+            return Ok(None);
+        }
+    }
+}
+
+/// The request at the beginning of the bytes, and how long it is; none if it is not complete.
+fn parse(bytes: &[u8]) -> Option<(Request, usize)> {
+    let refusal = |status| Request {
+        target: Err(status),
+        wants_body: true,
+        keep_alive: false,
+    };
+    let mut headers = [httparse::EMPTY_HEADER; 64];
+    let mut head = httparse::Request::new(&mut headers);
+    let len = match head.parse(bytes) {
+        Ok(httparse::Status::Complete(len)) => len,
+        Ok(httparse::Status::Partial) if bytes.len() < HEAD_MAX => return None,
+        Ok(httparse::Status::Partial) => {
+            return Some((refusal("431 Request Header Fields Too Large"), bytes.len()));
+        }
+        Err(_) => return Some((refusal("400 Bad Request"), bytes.len())),
+    };
+    let header = |name: &str| {
+        let found = head
+            .headers
+            .iter()
+            .find(|h| h.name.eq_ignore_ascii_case(name));
+        found.map_or(&b""[..], |header| header.value)
+    };
+    let (method, target) = (head.method?, head.path?);
+    let has_body = !header("content-length").is_empty() || !header("transfer-encoding").is_empty();
+    if !matches!(method, "GET" | "HEAD") || has_body {
+        return Some((refusal("405 Method Not Allowed"), len));
+    }
+    let connection = header("connection");
+    let keep_alive = match head.version {
+        Some(1) => !connection.eq_ignore_ascii_case(b"close"),
+        _ => connection.eq_ignore_ascii_case(b"keep-alive"),
+    };
+    let request = Request {
+        target: Ok(target.to_owned()),
+        wants_body: method == "GET",
+        keep_alive,
+    };
+    Some((request, len))
+}
+
+/// What is sent back.
+struct Answer {
+    status: &'static str,
+    /// A line of the head, or none.
+    header: String,
+    content: Content,
+}
+
+enum Content {
+    Text(String),
+    File(File, u64),
+}
+
+impl Answer {
+    fn status(status: &'static str) -> Self {
+        Self {
+            status,
+            header: "Content-Type: text/plain\r\n".into(),
+            content: Content::Text(format!("{status}\n")),
+        }
+    }
+}
+
+impl From<&io::Error> for Answer {
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "std has many kinds, and the client need not know them"
+    )]
+    fn from(error: &io::Error) -> Self {
+        Self::status(match error.kind() {
+            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => "404 Not Found",
+            io::ErrorKind::PermissionDenied => "403 Forbidden",
+            io::ErrorKind::InvalidFilename | io::ErrorKind::InvalidInput => "400 Bad Request",
+            _ => "500 Internal Server Error",
+        })
+    }
+}
+
+/// What lies at the target, which is a path and perhaps a query.
+async fn find(root: &Path, target: &str) -> io::Result<Answer> {
+    let path = target.split(['?', '#']).next().unwrap_or_default();
+    let path = percent_decode_str(path)
+        .decode_utf8()
+        .map_err(|_| io::ErrorKind::InvalidInput)?;
+    let relative = Path::new(path.trim_start_matches('/'));
+    // Neither up nor to another root.
+    let is_plain = |component| matches!(component, Component::Normal(_));
+    if !relative.components().all(is_plain) {
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
+    let mut found = root.join(relative);
+    if fs::metadata(&found).await?.is_dir() {
+        if !path.ends_with('/') {
+            // So that links in it lead where they should.
+            return Ok(Answer {
+                header: format!("Location: {}/\r\n", utf8_percent_encode(&path, LINK)),
+                ..Answer::status("301 Moved Permanently")
+            });
+        }
+        let index = found.join("index.html");
+        if !fs::try_exists(&index).await? {
+            return list(&found, &path).await;
+        }
+        found = index;
+    }
+    let file = File::open_async(&found).await?;
+    let metadata = file.metadata().await?;
+    if !metadata.is_file() {
+        return Err(io::ErrorKind::PermissionDenied.into());
+    }
+    Ok(Answer {
+        status: "200 OK",
+        header: format!("Content-Type: {}\r\n", kind_of(&found)),
+        content: Content::File(file, metadata.len()),
+    })
+}
+
+async fn list(folder: &Path, path: &str) -> io::Result<Answer> {
+    let mut names = Vec::new();
+    let mut entries = fs::read_dir(folder).await?;
+    while let Some(entry) = entries.next_entry().await? {
+        let slash = if entry.file_type().await?.is_dir() {
+            "/"
+        } else {
+            ""
+        };
+        names.push(format!("{}{slash}", entry.file_name().to_string_lossy()));
+    }
+    names.sort();
+    let title = escape(path);
+    let mut page = format!("<!doctype html><title>{title}</title><h1>{title}</h1><ul>\n");
+    for name in names {
+        let link = utf8_percent_encode(&name, LINK);
+        // Writing to a string cannot fail.
+        let _ = writeln!(page, "<li><a href=\"./{link}\">{}</a>", escape(&name));
+    }
+    page += "</ul>\n";
+    Ok(Answer {
+        status: "200 OK",
+        header: "Content-Type: text/html; charset=utf-8\r\n".into(),
+        content: Content::Text(page),
+    })
+}
+
+async fn send<S: AsyncWrite>(stream: &mut S, answer: Answer, request: &Request) -> io::Result<()> {
+    let len = match &answer.content {
+        Content::Text(text) => text.len() as u64,
+        Content::File(_, len) => *len,
+    };
+    let connection = if request.keep_alive {
+        "keep-alive"
+    } else {
+        "close"
+    };
+    let mut head = format!(
+        "HTTP/1.1 {}\r\nContent-Length: {len}\r\nConnection: {connection}\r\n{}\r\n",
+        answer.status, answer.header
+    );
+    match answer.content {
+        _ if !request.wants_body => stream.write_all(head).await.0,
+        Content::Text(text) => {
+            head += &text;
+            stream.write_all(head).await.0
+        }
+        Content::File(file, len) => {
+            stream.write_all(head).await.0?;
+            send_file(stream, &file, len).await
+        }
+    }
+}
+
+/// Sends so many bytes of a file, by one buffer that goes to and fro.
+async fn send_file<S: AsyncWrite>(stream: &mut S, file: &File, len: u64) -> io::Result<()> {
+    let mut buffer = Vec::with_capacity(CHUNK);
+    let mut sent = 0;
+    while sent < len {
+        let read;
+        (read, buffer) = file.read_at(buffer, sent).await;
+        if read? == 0 {
+            // It has become shorter: only a broken connection can tell that now.
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        buffer.truncate(usize::try_from(len - sent).unwrap_or(usize::MAX));
+        sent += buffer.len() as u64;
+        let written;
+        (written, buffer) = stream.write_all(buffer).await;
+        written?;
+    }
+    Ok(())
+}
+
+fn kind_of(path: &Path) -> &'static str {
+    match path.extension().and_then(|extension| extension.to_str()) {
+        Some("html" | "htm") => "text/html; charset=utf-8",
+        Some("txt" | "md" | "rs" | "toml") => "text/plain; charset=utf-8",
+        Some("css") => "text/css",
+        Some("js") => "text/javascript",
+        Some("json") => "application/json",
+        Some("svg") => "image/svg+xml",
+        Some("png") => "image/png",
+        Some("jpg" | "jpeg") => "image/jpeg",
+        _ => "application/octet-stream",
+    }
+}
+
+/// Text as HTML wants it.
+fn escape(text: &str) -> String {
+    let text = text.replace('&', "&amp;").replace('<', "&lt;");
+    text.replace('>', "&gt;").replace('"', "&quot;")
+}
