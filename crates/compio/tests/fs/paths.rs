@@ -35,7 +35,8 @@ fn attributes_are_stds() {
 fn what_only_unix_knows_is_stds_too() {
     use std::os::unix::fs::MetadataExt;
     run(async {
-        for path in ["Cargo.toml", "/", "/dev/null", "/tmp"] {
+        // None that others change meanwhile.
+        for path in ["Cargo.toml", "src", "/dev/null", "/usr"] {
             let ours = fs::metadata(path).await.unwrap();
             let stds = stds::metadata(path).unwrap();
             assert_eq!(ours.dev(), stds.dev(), "{path}");
