@@ -280,7 +280,8 @@ impl Driver {
     }
 
     /// The bytes of a stream socket, in buffers of a pool of the same driver, with one request for all
-    /// where the kernel can do that. `flags` are the system's `MSG_` flags.
+    /// where the kernel can do that. `flags` are the system's `MSG_` flags, of which `MSG_DONTWAIT`,
+    /// `MSG_TRUNC` and `MSG_WAITALL` have no effect.
     ///
     /// # Panics
     ///

@@ -119,10 +119,12 @@ enum Receiving {
 
 impl RecvStream {
     pub(crate) fn new(fd: SharedFd, pool: BufferPool, flags: i32) -> Self {
+        // When it waits, and for what, is its own business: the kernel's answers differ here.
+        let waiting = sys::MSG_WAITALL | sys::MSG_DONTWAIT.unwrap_or(0);
         Self {
             fd,
             pool,
-            flags,
+            flags: flags & !waiting,
             state: Receiving::Idle,
             is_cancelled: false,
         }

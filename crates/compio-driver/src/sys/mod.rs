@@ -73,8 +73,8 @@ pub use unix::{
 };
 #[cfg(unix)]
 pub(crate) use unix::{
-    CURRENT_DIR, EAGAIN, ECANCELED, ENOBUFS, Life, MSG_DONTWAIT, MSG_TRUNC, SHUT_RD, SHUT_RDWR,
-    SHUT_WR, Scratch, call, lend_file, own_file, own_socket,
+    CURRENT_DIR, EAGAIN, ECANCELED, ENOBUFS, Life, MSG_DONTWAIT, MSG_TRUNC, MSG_WAITALL, SHUT_RD,
+    SHUT_RDWR, SHUT_WR, Scratch, call, lend_file, own_file, own_socket,
 };
 #[cfg(target_os = "linux")]
 pub use uring::RawEntry;
@@ -85,8 +85,8 @@ pub use windows::{
 };
 #[cfg(windows)]
 pub(crate) use windows::{
-    CURRENT_DIR, EAGAIN, ECANCELED, ENOBUFS, Life, MSG_DONTWAIT, MSG_TRUNC, SHUT_RD, SHUT_RDWR,
-    SHUT_WR, call, lend_file, own_file, own_socket,
+    CURRENT_DIR, EAGAIN, ECANCELED, ENOBUFS, Life, MSG_DONTWAIT, MSG_TRUNC, MSG_WAITALL, SHUT_RD,
+    SHUT_RDWR, SHUT_WR, call, lend_file, own_file, own_socket,
 };
 
 /// What only one system has.

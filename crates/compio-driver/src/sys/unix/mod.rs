@@ -7,7 +7,8 @@ mod types;
 
 pub(crate) use call::{answer, call, last_error, splice};
 pub(crate) use libc::{
-    AT_FDCWD as CURRENT_DIR, EAGAIN, ECANCELED, ENOBUFS, MSG_TRUNC, SHUT_RD, SHUT_RDWR, SHUT_WR,
+    AT_FDCWD as CURRENT_DIR, EAGAIN, ECANCELED, ENOBUFS, MSG_TRUNC, MSG_WAITALL, SHUT_RD,
+    SHUT_RDWR, SHUT_WR,
 };
 pub(crate) use life::{Life, life_of};
 pub use types::{

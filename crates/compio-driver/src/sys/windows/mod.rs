@@ -48,3 +48,6 @@ pub(crate) const ENOBUFS: i32 = WinSock::WSAENOBUFS;
 pub(crate) const MSG_DONTWAIT: Option<i32> = None;
 
 pub(crate) const MSG_TRUNC: c_int = WinSock::MSG_TRUNC as c_int;
+
+/// A receive that is to fill its buffer.
+pub(crate) const MSG_WAITALL: c_int = WinSock::MSG_WAITALL;
