@@ -7,7 +7,7 @@
 use std::{
     fmt,
     future::Future,
-    io,
+    io, mem,
     pin::Pin,
     rc::Rc,
     task::{Context, Poll, ready},
@@ -282,12 +282,35 @@ impl fmt::Debug for RecvStream {
 pub struct SendZeroCopyFuture<B: IoBuf>(Sending<B>);
 
 enum Sending<B: IoBuf> {
-    Multi(Option<SubmitMulti<SendZeroCopy<B>>>),
+    Multi {
+        send: SubmitMulti<SendZeroCopy<B>>,
+        copying: Copying,
+        /// Whether it was refused, and only the buffer is waited for.
+        is_refused: bool,
+    },
     Single(Submit<Send<B>>),
+    Done,
+}
+
+/// How to send what can only be copied.
+struct Copying {
+    driver: Rc<Inner>,
+    fd: SharedFd,
+    flags: i32,
+}
+
+impl Copying {
+    fn send<B: IoBuf>(&self, buffer: B) -> Submit<Send<B>> {
+        let send = Send::new(self.fd.clone(), buffer, self.flags);
+        Submit::new(Rc::clone(&self.driver), send)
+    }
 }
 
 /// A buffer that the kernel still reads; awaited, it comes back: at the latest when the peer has
 /// acknowledged or read all that was sent of it, or is gone.
+///
+/// A driver that is dropped meanwhile waits for that, at most for its shutdown timeout, and leaks the
+/// buffer then.
 ///
 /// # Cancellation
 ///
@@ -302,11 +325,16 @@ enum Lent<B: IoBuf> {
 
 impl<B: IoBuf> SendZeroCopyFuture<B> {
     pub(crate) fn new(driver: Rc<Inner>, fd: SharedFd, buffer: B, flags: i32) -> Self {
-        Self(if driver.extras().send_zero_copy {
-            let operation = SendZeroCopy::new(fd, buffer, flags);
-            Sending::Multi(Some(SubmitMulti::new(driver, operation)))
+        let copying = Copying { driver, fd, flags };
+        Self(if copying.driver.extras().send_zero_copy {
+            let operation = SendZeroCopy::new(copying.fd.clone(), buffer, flags);
+            Sending::Multi {
+                send: SubmitMulti::new(Rc::clone(&copying.driver), operation),
+                copying,
+                is_refused: false,
+            }
         } else {
-            Sending::Single(Submit::new(driver, Send::new(fd, buffer, flags)))
+            Sending::Single(copying.send(buffer))
         })
     }
 }
@@ -318,25 +346,46 @@ impl<B: IoBuf> Future for SendZeroCopyFuture<B> {
     type Output = (io::Result<usize>, Loan<B>);
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        match &mut self.0 {
-            Sending::Single(send) => {
-                let (sent, buffer) = ready!(Pin::new(send).poll(cx));
-                Poll::Ready((sent, Loan(Lent::Back(Some(buffer)))))
-            }
-            Sending::Multi(place) => {
-                let send = place.as_mut().expect("polled after completion");
-                let next = ready!(send.poll_next(cx));
-                let send = place.take();
-                Poll::Ready(match next {
-                    Next::Item(sent) => {
-                        let send = send.expect("it has just been polled");
-                        (sent, Loan(Lent::Out(send)))
+        loop {
+            let (sent, lent) = match &mut self.0 {
+                Sending::Single(send) => {
+                    let (sent, buffer) = ready!(Pin::new(send).poll(cx));
+                    (sent, Lent::Back(Some(buffer)))
+                }
+                Sending::Multi {
+                    send,
+                    copying,
+                    is_refused,
+                } => match ready!(send.poll_next(cx)) {
+                    Next::Item(Err(error)) if wants_a_copy(&error) => {
+                        *is_refused = true;
+                        continue;
                     }
-                    Next::End((sent, buffer)) => (sent, Loan(Lent::Back(Some(buffer)))),
-                })
-            }
+                    Next::Item(sent) => match mem::replace(&mut self.0, Sending::Done) {
+                        Sending::Multi { send, .. } => (sent, Lent::Out(send)),
+                        Sending::Single(_) | Sending::Done => unreachable!("just polled"),
+                    },
+                    Next::End((sent, buffer)) => {
+                        if *is_refused || sent.as_ref().is_err_and(wants_a_copy) {
+                            self.0 = Sending::Single(copying.send(buffer));
+                            continue;
+                        }
+                        (sent, Lent::Back(Some(buffer)))
+                    }
+                },
+                Sending::Done => panic!("polled after completion"),
+            };
+            self.0 = Sending::Done;
+            return Poll::Ready((sent, Loan(lent)));
         }
     }
+}
+
+/// Whether a send failed, with nothing sent, that would have to copy: the socket's kind knows no other
+/// way, or too much memory is locked for others already.
+fn wants_a_copy(error: &io::Error) -> bool {
+    let kinds = [io::ErrorKind::Unsupported, io::ErrorKind::OutOfMemory];
+    kinds.contains(&error.kind()) || is_out_of_buffers(error)
 }
 
 /// As for [`SendZeroCopyFuture`].

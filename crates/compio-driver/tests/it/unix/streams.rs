@@ -1,10 +1,16 @@
 //! What only the sockets and flags of unix bring about.
 
-use std::{future::poll_fn, io::Write, net::UdpSocket, thread, time::Duration};
+use std::{
+    future::poll_fn,
+    io::{Read, Write},
+    net::UdpSocket,
+    thread,
+    time::Duration,
+};
 
 use compio_driver::{BufferPool, PooledBuffer, RecvStream};
 
-use crate::support::{each_backend, run, share, tcp};
+use crate::support::{each_backend, run, share, streams, tcp};
 
 async fn receive(stream: &mut RecvStream) -> Option<std::io::Result<PooledBuffer>> {
     poll_fn(|cx| stream.poll_next(cx)).await
@@ -46,5 +52,19 @@ fn flags_about_waiting_change_nothing() {
             assert_eq!(&*buffer.unwrap(), b"late", "{:?}", driver.backend());
             writer.join().unwrap();
         }
+    }
+}
+
+#[test]
+fn a_socket_that_always_copies_sends_all_the_same() {
+    for driver in each_backend() {
+        let (near, mut far) = streams();
+        let send = driver.send_zero_copy(share(near), b"hello".to_vec(), 0);
+        let (sent, loan) = run(&driver, send);
+        assert_eq!(sent.unwrap(), 5, "{:?}", driver.backend());
+        assert_eq!(run(&driver, loan), b"hello");
+        let mut got = Vec::new();
+        far.read_to_end(&mut got).unwrap();
+        assert_eq!(got, b"hello");
     }
 }
