@@ -103,19 +103,22 @@ impl fmt::Debug for CancelToken {
 /// While this lives, operations that are begun belong to the scope. Made by [`Driver::scope`].
 #[derive(Debug)]
 #[must_use = "the scope ends when this is dropped"]
-pub struct CancelScope<'a>(&'a Driver);
+pub struct CancelScope<'a> {
+    driver: &'a Driver,
+    place: usize,
+}
 
 impl<'a> CancelScope<'a> {
     pub(crate) fn enter(driver: &'a Driver, token: &CancelToken) -> Self {
-        driver.inner().enter_scope(token.clone());
-        Self(driver)
+        let place = driver.inner().enter_scope(token.clone());
+        Self { driver, place }
     }
 }
 
 impl Drop for CancelScope<'_> {
     fn drop(&mut self) {
-        // Its destructor only frees: it runs with nothing borrowed all the same.
-        let left = self.0.inner().leave_scope();
+        // The token's destructor may drop wakers: it runs with nothing borrowed.
+        let left = self.driver.inner().leave_scope(self.place);
         drop(left);
     }
 }
