@@ -18,7 +18,7 @@ use compio_io::buf::IoBuf;
 
 use crate::{
     buffers::{BufferPool, Shelf},
-    cancel::{CancelScope, CancelToken},
+    cancel::{CancelScope, CancelToken, Cancelled},
     fd::SharedFd,
     flight::{Abandoned, Flights, Key, Landing, to_result},
     notify::Notifier,
@@ -567,6 +567,16 @@ impl Inner {
     fn is_cancelled(&self) -> bool {
         let scopes = self.scopes.borrow();
         scopes.iter().flatten().any(CancelToken::is_cancelled)
+    }
+
+    /// The cancels of the scopes around, to be waited for.
+    pub(crate) fn cancels(&self) -> Vec<Cancelled> {
+        let scopes = self.scopes.borrow();
+        scopes
+            .iter()
+            .flatten()
+            .map(CancelToken::cancelled)
+            .collect()
     }
 
     /// As [`launch`](Self::launch), for a flight that belongs to the scopes around.

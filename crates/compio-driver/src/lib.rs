@@ -25,9 +25,10 @@ mod stream;
 mod submit;
 mod submit_multi;
 mod sys;
+mod waiters;
 
 pub use buffers::{BufferPool, PooledBuffer};
-pub use cancel::{CancelScope, CancelToken};
+pub use cancel::{CancelScope, CancelToken, Cancelled};
 pub use driver::{Backend, BackendKind, Driver, DriverBuilder, Entry, Poller};
 pub use fd::{OwnsFd, SharedFd};
 pub use operation::{Operation, Owned};

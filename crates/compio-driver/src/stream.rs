@@ -17,6 +17,7 @@ use compio_io::buf::IoBuf;
 
 use crate::{
     buffers::{BufferPool, PooledBuffer},
+    cancel::Cancelled,
     driver::Inner,
     fd::SharedFd,
     op::{
@@ -26,6 +27,7 @@ use crate::{
     submit::Submit,
     submit_multi::{Next, SubmitMulti},
     sys::{self, OwnedFd},
+    waiters::Waiter,
 };
 
 /// The connections of a listening socket, one after the other. Made by [`Driver::accept_stream`].
@@ -105,6 +107,9 @@ pub struct RecvStream {
     flags: i32,
     state: Receiving,
     is_cancelled: bool,
+    /// Wait for a buffer to come back, and for the tokens around to be cancelled meanwhile.
+    waiter: Waiter,
+    cancels: Vec<Cancelled>,
 }
 
 enum Receiving {
@@ -127,6 +132,8 @@ impl RecvStream {
             flags: flags & !waiting,
             state: Receiving::Idle,
             is_cancelled: false,
+            waiter: Waiter::default(),
+            cancels: Vec::new(),
         }
     }
 
@@ -154,9 +161,12 @@ impl RecvStream {
                         self.state = Receiving::Ended;
                         continue;
                     }
-                    if !self.begin(cx) {
-                        return Poll::Pending;
+                    if !self.finds_buffer(cx) {
+                        let refused = self.pool.driver().refuses();
+                        return refused
+                            .map_or(Poll::Pending, |error| Poll::Ready(Some(Err(error))));
                     }
+                    self.state = self.begin();
                 }
                 Receiving::Multi(receive) => {
                     let answer = match ready!(receive.poll_next(cx)) {
@@ -183,14 +193,7 @@ impl RecvStream {
                             self.state = Receiving::Idle;
                             return Poll::Ready(Some(Err(error)));
                         }
-                        Ok(_) => {
-                            let Some(buffer) = self.buffer(cx) else {
-                                // Asked again when there is one: it may have changed.
-                                self.state = Receiving::Idle;
-                                return Poll::Pending;
-                            };
-                            self.state = self.receive(buffer);
-                        }
+                        Ok(_) => self.state = self.try_now(),
                     }
                 }
                 Receiving::Single(receive) => {
@@ -211,35 +214,36 @@ impl RecvStream {
         }
     }
 
-    /// Begins to receive. False if there is no buffer: the task is woken when one has come back.
-    fn begin(&mut self, cx: &Context<'_>) -> bool {
-        let driver = self.pool.driver();
-        if let Some(group) = self.pool.group() {
-            if !self.pool.has_some() {
-                self.pool.wait(cx.waker());
-                return false;
-            }
-            let receive = RecvMulti::new(self.fd.clone(), self.pool.clone(), group, self.flags);
-            self.state = Receiving::Multi(SubmitMulti::new(Rc::clone(driver), receive));
+    /// Whether there is a buffer. If not, the task is woken when one has come back.
+    fn finds_buffer(&mut self, cx: &mut Context<'_>) -> bool {
+        if self.pool.has_some() {
             return true;
         }
-        if !driver.extras().try_at_once {
-            self.state = self.wait();
-            return true;
+        self.pool.wait(&mut self.waiter, cx.waker());
+        self.cancels = self.pool.driver().cancels();
+        for cancel in &mut self.cancels {
+            // Whether it has come already is asked for afterwards.
+            let _ = Pin::new(cancel).poll(cx);
         }
-        let Some(buffer) = self.buffer(cx) else {
-            return false;
-        };
-        self.state = self.receive(buffer);
-        true
+        self.pool.has_some()
     }
 
-    fn buffer(&self, cx: &Context<'_>) -> Option<PooledBuffer> {
-        let buffer = self.pool.take();
-        if buffer.is_none() {
-            self.pool.wait(cx.waker());
+    fn begin(&self) -> Receiving {
+        let driver = self.pool.driver();
+        if let Some(group) = self.pool.group() {
+            let receive = RecvMulti::new(self.fd.clone(), self.pool.clone(), group, self.flags);
+            Receiving::Multi(SubmitMulti::new(Rc::clone(driver), receive))
+        } else if driver.extras().try_at_once {
+            self.try_now()
+        } else {
+            self.wait()
         }
-        buffer
+    }
+
+    /// Receives what is there, if there is a buffer for it.
+    fn try_now(&self) -> Receiving {
+        let buffer = self.pool.take();
+        buffer.map_or(Receiving::Idle, |buffer| self.receive(buffer))
     }
 
     fn receive(&self, buffer: PooledBuffer) -> Receiving {

@@ -1,6 +1,6 @@
 //! Giving up without losing anything.
 
-use std::{cell::Cell, future::poll_fn, io::Write, mem::MaybeUninit, rc::Rc, task::Poll};
+use std::{cell::Cell, io::Write, mem::MaybeUninit, rc::Rc, sync::Arc, task::Poll};
 
 use compio_driver::{
     CancelToken, Driver,
@@ -9,7 +9,7 @@ use compio_driver::{
 use compio_io::buf::{IoBuf, IoBufMut};
 
 use crate::support::{
-    Bell, begin, check_returned, code, drain, each_backend, poll_once, run, share, tcp,
+    Bell, begin, check_returned, code, drain, each_backend, poll_once, poll_with, run, share, tcp,
 };
 
 /// A receive that waits, begun in the scope of these tokens.
@@ -153,12 +153,39 @@ fn blocking_work_that_has_not_begun_is_given_up() {
 fn whoever_waits_for_the_cancel_is_woken() {
     let token = CancelToken::new();
     let (bell, waker) = Bell::new();
-    assert!(!token.poll_cancelled(&waker));
-    assert!(!token.poll_cancelled(&waker));
+    let mut cancelled = token.cancelled();
+    assert!(poll_with(&mut cancelled, &waker).is_pending());
+    assert!(poll_with(&mut cancelled, &waker).is_pending());
     assert_eq!(bell.rings(), 0);
     token.clone().cancel();
     assert_eq!(bell.rings(), 1);
-    assert!(token.poll_cancelled(&waker));
+    assert!(poll_with(&mut cancelled, &waker).is_ready());
+}
+
+#[test]
+fn whoever_waits_no_more_leaves_nothing_behind() {
+    let token = CancelToken::new();
+    let (bell, waker) = Bell::new();
+    for _ in 0..1000 {
+        let mut cancelled = token.cancelled();
+        assert!(poll_with(&mut cancelled, &waker).is_pending());
+    }
+    drop(waker);
+    assert_eq!(Arc::strong_count(&bell), 1);
+    token.cancel();
+    assert_eq!(bell.rings(), 0);
+}
+
+#[test]
+fn the_last_waker_is_the_one_that_is_woken() {
+    let token = CancelToken::new();
+    let (first, first_waker) = Bell::new();
+    let (last, last_waker) = Bell::new();
+    let mut cancelled = token.cancelled();
+    assert!(poll_with(&mut cancelled, &first_waker).is_pending());
+    assert!(poll_with(&mut cancelled, &last_waker).is_pending());
+    token.cancel();
+    assert_eq!((first.rings(), last.rings()), (0, 1));
 }
 
 #[test]
@@ -168,15 +195,11 @@ fn a_waker_may_use_the_token_again() {
     let seen = Rc::new(Cell::new(false));
     let noted = Rc::clone(&seen);
     let handle = token.clone();
-    let future = poll_fn(move |cx| {
-        if handle.poll_cancelled(cx.waker()) {
-            handle.cancel();
-            noted.set(true);
-            return Poll::Ready(());
-        }
-        Poll::Pending
+    let mut future = Box::pin(async move {
+        handle.cancelled().await;
+        handle.cancel();
+        noted.set(true);
     });
-    let mut future = Box::pin(future);
     assert!(poll_once(&driver, &mut future).is_pending());
     token.cancel();
     run(&driver, future);
