@@ -16,7 +16,8 @@ use compio_io::buf::{IoBuf, IoBufMut};
 
 use crate::{
     driver::{Driver, Inner},
-    panics::{discard, wake_all},
+    panics::discard,
+    waiters::{Waiter, Waiters},
 };
 
 /// Buffers of one size, shared by all who receive through it on this thread. Clones are handles of
@@ -55,7 +56,7 @@ struct Shared {
     /// How many are handed out.
     handed_out: Cell<u16>,
     /// Who waits for one to come back.
-    waiters: RefCell<Vec<Waker>>,
+    waiters: Waiters,
 }
 
 /// The largest number of buffers, which is the kernel's.
@@ -93,7 +94,7 @@ impl BufferPool {
             count,
             free: RefCell::default(),
             handed_out: Cell::new(0),
-            waiters: RefCell::default(),
+            waiters: Waiters::default(),
         };
         if shared.driver.extras().recv_multi {
             // A kernel that refuses is one that does not choose.
@@ -141,18 +142,9 @@ impl BufferPool {
         self.0.handed_out.get() < self.0.count
     }
 
-    /// To be woken when a buffer comes back.
-    pub(crate) fn wait(&self, waker: &Waker) {
-        let is_known = self
-            .0
-            .waiters
-            .borrow()
-            .iter()
-            .any(|one| one.will_wake(waker));
-        if !is_known {
-            let waker = waker.clone();
-            self.0.waiters.borrow_mut().push(waker);
-        }
+    /// To be woken when a buffer comes back. One may have done so when this returns.
+    pub(crate) fn wait(&self, waiter: &mut Waiter, waker: &Waker) {
+        self.0.waiters.list(waiter, waker);
     }
 
     /// The buffer that the kernel has filled, or that was taken.
@@ -230,7 +222,7 @@ impl Drop for PooledBuffer {
         shared.handed_out.set(shared.handed_out.get() - 1);
         shared.offer(self.id);
         // Woken with nothing borrowed. All of them: one may have gone away.
-        if let Some(panic) = wake_all(shared.waiters.take().into_iter()) {
+        if let Some(panic) = shared.waiters.wake() {
             // The panic hook has reported it, and a destructor is to panic nowhere.
             discard(panic);
         }

@@ -3,14 +3,17 @@
 use std::{
     cell::{Cell, RefCell},
     fmt,
+    future::Future,
+    pin::Pin,
     rc::{Rc, Weak},
-    task::Waker,
+    task::{Context, Poll},
 };
 
 use crate::{
     driver::{Driver, Inner},
     flight::Key,
-    panics::{discard, wake_all},
+    panics::discard,
+    waiters::{Waiter, Waiters, sweep},
 };
 
 /// Gives up the operations of its scopes, which end soon and hand out their buffers: with the error
@@ -27,11 +30,8 @@ struct Shared {
     is_cancelled: Cell<bool>,
     /// What was begun. Those that are over are swept out from time to time.
     flights: RefCell<Vec<(Weak<Inner>, Key)>>,
-    waiters: RefCell<Vec<Waker>>,
+    waiters: Waiters,
 }
-
-/// Below this a list is not worth a sweep.
-const SWEEP_MIN: usize = 16;
 
 impl CancelToken {
     /// A token that has not been cancelled.
@@ -51,7 +51,7 @@ impl CancelToken {
                 driver.cancel(key);
             }
         }
-        if let Some(panic) = wake_all(self.0.waiters.take().into_iter()) {
+        if let Some(panic) = self.0.waiters.wake() {
             discard(panic);
         }
     }
@@ -61,33 +61,21 @@ impl CancelToken {
         self.0.is_cancelled.get()
     }
 
-    /// Whether it has been cancelled; if not, `waker` is woken when it is.
-    pub fn poll_cancelled(&self, waker: &Waker) -> bool {
-        if self.is_cancelled() {
-            return true;
+    /// Waits until it is cancelled.
+    pub fn cancelled(&self) -> Cancelled {
+        Cancelled {
+            token: self.clone(),
+            waiter: Waiter::default(),
         }
-        let is_known = self
-            .0
-            .waiters
-            .borrow()
-            .iter()
-            .any(|one| one.will_wake(waker));
-        if !is_known {
-            let waker = waker.clone();
-            self.0.waiters.borrow_mut().push(waker);
-        }
-        self.is_cancelled()
     }
 
     /// From now on the flight is one of this token's.
     pub(crate) fn add(&self, driver: &Rc<Inner>, key: Key) {
         let mut flights = self.0.flights.borrow_mut();
-        if flights.len() >= SWEEP_MIN && flights.len() == flights.capacity() {
-            flights.retain(|(driver, key)| {
-                let driver = driver.upgrade();
-                driver.is_some_and(|driver| driver.flights.is_airborne(*key))
-            });
-        }
+        sweep(&mut flights, |(driver, key)| {
+            let driver = driver.upgrade();
+            driver.is_none_or(|driver| !driver.flights.is_airborne(*key))
+        });
         flights.push((Rc::downgrade(driver), key));
     }
 }
@@ -100,22 +88,59 @@ impl fmt::Debug for CancelToken {
     }
 }
 
+/// The future of [`CancelToken::cancelled`].
+///
+/// # Cancellation
+///
+/// Has no effect.
+#[must_use = "futures do nothing unless awaited"]
+pub struct Cancelled {
+    token: CancelToken,
+    waiter: Waiter,
+}
+
+impl Future for Cancelled {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let Self { token, waiter } = &mut *self;
+        if !token.is_cancelled() {
+            token.0.waiters.list(waiter, cx.waker());
+        }
+        // The waker's clone is code of its maker: it may have cancelled.
+        if token.is_cancelled() {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
+        }
+    }
+}
+
+impl fmt::Debug for Cancelled {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Cancelled").field(&self.token).finish()
+    }
+}
+
 /// While this lives, operations that are begun belong to the scope. Made by [`Driver::scope`].
 #[derive(Debug)]
 #[must_use = "the scope ends when this is dropped"]
-pub struct CancelScope<'a>(&'a Driver);
+pub struct CancelScope<'a> {
+    driver: &'a Driver,
+    place: usize,
+}
 
 impl<'a> CancelScope<'a> {
     pub(crate) fn enter(driver: &'a Driver, token: &CancelToken) -> Self {
-        driver.inner().enter_scope(token.clone());
-        Self(driver)
+        let place = driver.inner().enter_scope(token.clone());
+        Self { driver, place }
     }
 }
 
 impl Drop for CancelScope<'_> {
     fn drop(&mut self) {
-        // Its destructor only frees: it runs with nothing borrowed all the same.
-        let left = self.0.inner().leave_scope();
+        // The token's destructor may drop wakers: it runs with nothing borrowed.
+        let left = self.driver.inner().leave_scope(self.place);
         drop(left);
     }
 }

@@ -18,7 +18,7 @@ use compio_io::buf::IoBuf;
 
 use crate::{
     buffers::{BufferPool, Shelf},
-    cancel::{CancelScope, CancelToken},
+    cancel::{CancelScope, CancelToken, Cancelled},
     fd::SharedFd,
     flight::{Abandoned, Flights, Key, Landing, to_result},
     notify::Notifier,
@@ -280,7 +280,8 @@ impl Driver {
     }
 
     /// The bytes of a stream socket, in buffers of a pool of the same driver, with one request for all
-    /// where the kernel can do that. `flags` are the system's `MSG_` flags.
+    /// where the kernel can do that. `flags` are the system's `MSG_` flags, of which `MSG_DONTWAIT`,
+    /// `MSG_TRUNC` and `MSG_WAITALL` have no effect.
     ///
     /// # Panics
     ///
@@ -349,7 +350,7 @@ impl Driver {
     }
 
     /// From now on, and until the scope is dropped, operations that are polled for the first time are
-    /// those of `token`, too. Scopes are left in the opposite order.
+    /// those of `token`, too. A scope that is forgotten is never left.
     pub fn scope(&self, token: &CancelToken) -> CancelScope<'_> {
         CancelScope::enter(self, token)
     }
@@ -518,8 +519,9 @@ pub(crate) struct Inner {
     /// Likewise.
     laid_down: Cell<Vec<(Key, Answer)>>,
     closed: Cell<bool>,
-    /// Whose operations are begun now, from the outside in.
-    scopes: RefCell<Vec<CancelToken>>,
+    /// Whose operations are begun now, from the outside in; nobody's where a scope was left before
+    /// those in it. The last is somebody's.
+    scopes: RefCell<Vec<Option<CancelToken>>>,
     shutdown_timeout: Duration,
 }
 
@@ -538,12 +540,18 @@ impl Inner {
         self.backend.borrow_mut().remove_shelf(shelf.group());
     }
 
-    pub(crate) fn enter_scope(&self, token: CancelToken) {
-        self.scopes.borrow_mut().push(token);
+    /// Returns the scope's place.
+    pub(crate) fn enter_scope(&self, token: CancelToken) -> usize {
+        let mut scopes = self.scopes.borrow_mut();
+        scopes.push(Some(token));
+        scopes.len() - 1
     }
 
-    pub(crate) fn leave_scope(&self) -> Option<CancelToken> {
-        self.scopes.borrow_mut().pop()
+    pub(crate) fn leave_scope(&self, place: usize) -> Option<CancelToken> {
+        let mut scopes = self.scopes.borrow_mut();
+        let left = scopes[place].take();
+        while scopes.pop_if(|scope| scope.is_none()).is_some() {}
+        left
     }
 
     /// Why an operation is not to be begun, if there is a reason.
@@ -551,15 +559,41 @@ impl Inner {
         if self.closed.get() {
             return Some(closed());
         }
-        let is_cancelled = self.scopes.borrow().iter().any(CancelToken::is_cancelled);
-        is_cancelled.then(|| io::Error::from_raw_os_error(sys::ECANCELED))
+        self.is_cancelled()
+            .then(|| io::Error::from_raw_os_error(sys::ECANCELED))
     }
 
-    /// Tells the scopes around of a flight that has begun.
-    pub(crate) fn note_scopes(self: &Rc<Self>, key: Key) {
-        for token in self.scopes.borrow().iter() {
+    /// Whether a token of the scopes around has been cancelled.
+    fn is_cancelled(&self) -> bool {
+        let scopes = self.scopes.borrow();
+        scopes.iter().flatten().any(CancelToken::is_cancelled)
+    }
+
+    /// The cancels of the scopes around, to be waited for.
+    pub(crate) fn cancels(&self) -> Vec<Cancelled> {
+        let scopes = self.scopes.borrow();
+        scopes
+            .iter()
+            .flatten()
+            .map(CancelToken::cancelled)
+            .collect()
+    }
+
+    /// As [`launch`](Self::launch), for a flight that belongs to the scopes around.
+    ///
+    /// # Safety
+    ///
+    /// As for `launch`.
+    pub(crate) unsafe fn begin(self: &Rc<Self>, key: Key, request: &Request) -> Option<Answer> {
+        // A buffer that was asked where it lies may have cancelled a token.
+        if self.is_cancelled() {
+            return Some(Err(sys::ECANCELED));
+        }
+        for token in self.scopes.borrow().iter().flatten() {
             token.add(self, key);
         }
+        // SAFETY: passed on from this function.
+        unsafe { self.launch(key, request) }
     }
 
     /// Hands a boarded operation's request over; an answer that is there at once is not landed.

@@ -27,9 +27,10 @@ mod stream;
 mod submit;
 mod submit_multi;
 mod sys;
+mod waiters;
 
 pub use buffers::{BufferPool, PooledBuffer};
-pub use cancel::{CancelScope, CancelToken};
+pub use cancel::{CancelScope, CancelToken, Cancelled};
 pub use credentials::{UCred, peer_credentials};
 pub use driver::{Backend, BackendKind, Driver, DriverBuilder, Entry, Poller};
 pub use fd::{HeldFd, OwnsFd, SharedFd};

@@ -17,6 +17,7 @@ use compio_io::buf::IoBuf;
 
 use crate::{
     buffers::{BufferPool, PooledBuffer},
+    cancel::Cancelled,
     driver::Inner,
     fd::SharedFd,
     op::{
@@ -26,6 +27,7 @@ use crate::{
     submit::Submit,
     submit_multi::{Next, SubmitMulti},
     sys::{self, OwnedFd},
+    waiters::Waiter,
 };
 
 /// The connections of a listening socket, one after the other. Made by
@@ -106,6 +108,9 @@ pub struct RecvStream {
     flags: i32,
     state: Receiving,
     is_cancelled: bool,
+    /// Wait for a buffer to come back, and for the tokens around to be cancelled meanwhile.
+    waiter: Waiter,
+    cancels: Vec<Cancelled>,
 }
 
 enum Receiving {
@@ -120,12 +125,16 @@ enum Receiving {
 
 impl RecvStream {
     pub(crate) fn new(fd: SharedFd, pool: BufferPool, flags: i32) -> Self {
+        // When it waits, and for what, is its own business: the kernel's answers differ here.
+        let waiting = sys::MSG_WAITALL | sys::MSG_DONTWAIT.unwrap_or(0);
         Self {
             fd,
             pool,
-            flags,
+            flags: flags & !waiting,
             state: Receiving::Idle,
             is_cancelled: false,
+            waiter: Waiter::default(),
+            cancels: Vec::new(),
         }
     }
 
@@ -153,9 +162,12 @@ impl RecvStream {
                         self.state = Receiving::Ended;
                         continue;
                     }
-                    if !self.begin(cx) {
-                        return Poll::Pending;
+                    if !self.finds_buffer(cx) {
+                        let refused = self.pool.driver().refuses();
+                        return refused
+                            .map_or(Poll::Pending, |error| Poll::Ready(Some(Err(error))));
                     }
+                    self.state = self.begin();
                 }
                 Receiving::Multi(receive) => {
                     let answer = match ready!(receive.poll_next(cx)) {
@@ -182,14 +194,7 @@ impl RecvStream {
                             self.state = Receiving::Idle;
                             return Poll::Ready(Some(Err(error)));
                         }
-                        Ok(_) => {
-                            let Some(buffer) = self.buffer(cx) else {
-                                // Asked again when there is one: it may have changed.
-                                self.state = Receiving::Idle;
-                                return Poll::Pending;
-                            };
-                            self.state = self.receive(buffer);
-                        }
+                        Ok(_) => self.state = self.try_now(),
                     }
                 }
                 Receiving::Single(receive) => {
@@ -210,35 +215,36 @@ impl RecvStream {
         }
     }
 
-    /// Begins to receive. False if there is no buffer: the task is woken when one has come back.
-    fn begin(&mut self, cx: &Context<'_>) -> bool {
-        let driver = self.pool.driver();
-        if let Some(group) = self.pool.group() {
-            if !self.pool.has_some() {
-                self.pool.wait(cx.waker());
-                return false;
-            }
-            let receive = RecvMulti::new(self.fd.clone(), self.pool.clone(), group, self.flags);
-            self.state = Receiving::Multi(SubmitMulti::new(Rc::clone(driver), receive));
+    /// Whether there is a buffer. If not, the task is woken when one has come back.
+    fn finds_buffer(&mut self, cx: &mut Context<'_>) -> bool {
+        if self.pool.has_some() {
             return true;
         }
-        if !driver.extras().try_at_once {
-            self.state = self.wait();
-            return true;
+        self.pool.wait(&mut self.waiter, cx.waker());
+        self.cancels = self.pool.driver().cancels();
+        for cancel in &mut self.cancels {
+            // Whether it has come already is asked for afterwards.
+            let _ = Pin::new(cancel).poll(cx);
         }
-        let Some(buffer) = self.buffer(cx) else {
-            return false;
-        };
-        self.state = self.receive(buffer);
-        true
+        self.pool.has_some()
     }
 
-    fn buffer(&self, cx: &Context<'_>) -> Option<PooledBuffer> {
-        let buffer = self.pool.take();
-        if buffer.is_none() {
-            self.pool.wait(cx.waker());
+    fn begin(&self) -> Receiving {
+        let driver = self.pool.driver();
+        if let Some(group) = self.pool.group() {
+            let receive = RecvMulti::new(self.fd.clone(), self.pool.clone(), group, self.flags);
+            Receiving::Multi(SubmitMulti::new(Rc::clone(driver), receive))
+        } else if driver.extras().try_at_once {
+            self.try_now()
+        } else {
+            self.wait()
         }
-        buffer
+    }
+
+    /// Receives what is there, if there is a buffer for it.
+    fn try_now(&self) -> Receiving {
+        let buffer = self.pool.take();
+        buffer.map_or(Receiving::Idle, |buffer| self.receive(buffer))
     }
 
     fn receive(&self, buffer: PooledBuffer) -> Receiving {
@@ -256,11 +262,6 @@ impl RecvStream {
     fn was_called_off(&self, error: &io::Error) -> bool {
         self.is_cancelled && error.raw_os_error() == Some(sys::ECANCELED)
     }
-}
-
-/// Whether the socket's kind is to blame, such as a Unix socket's for a send without copying.
-fn is_unsupported(error: &io::Error) -> bool {
-    error.raw_os_error() == Some(sys::EOPNOTSUPP)
 }
 
 fn is_out_of_buffers(error: &io::Error) -> bool {
@@ -301,6 +302,9 @@ enum Sending<B: IoBuf> {
 
 /// A buffer that the kernel still reads; awaited, it comes back: at the latest when the peer has
 /// acknowledged or read all that was sent of it, or is gone.
+///
+/// A driver that is dropped meanwhile waits for that, at most for its shutdown timeout, and leaks the
+/// buffer then.
 ///
 /// # Cancellation
 ///
@@ -353,11 +357,11 @@ impl<B: IoBuf> Future for SendZeroCopyFuture<B> {
                         unreachable!("it has just been polled");
                     };
                     match next {
-                        Next::Item(Err(error)) if is_unsupported(&error) => {
+                        Next::Item(Err(error)) if wants_a_copy(&error) => {
                             self.state = Sending::Refused(send);
                         }
                         Next::Item(sent) => return Poll::Ready((sent, Loan(Lent::Out(send)))),
-                        Next::End((Err(error), buffer)) if is_unsupported(&error) => {
+                        Next::End((Err(error), buffer)) if wants_a_copy(&error) => {
                             self.state = self.send_plainly(buffer);
                         }
                         Next::End((sent, buffer)) => {
@@ -379,6 +383,13 @@ impl<B: IoBuf> Future for SendZeroCopyFuture<B> {
             }
         }
     }
+}
+
+/// Whether a send failed, with nothing sent, that would have to copy: the socket's kind knows no other
+/// way, or too much memory is locked for others already.
+fn wants_a_copy(error: &io::Error) -> bool {
+    let kinds = [io::ErrorKind::Unsupported, io::ErrorKind::OutOfMemory];
+    kinds.contains(&error.kind()) || is_out_of_buffers(error)
 }
 
 /// As for [`SendZeroCopyFuture`].

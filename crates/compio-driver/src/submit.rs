@@ -67,9 +67,8 @@ impl<O: Operation> Future for Submit<O> {
                 }
                 let (key, request) = this.driver.flights.board(operation);
                 this.state = State::Airborne(key);
-                this.driver.note_scopes(key);
                 // SAFETY: the operation sits in its cell until the flight has landed.
-                if let Some(answer) = unsafe { this.driver.launch(key, &request) } {
+                if let Some(answer) = unsafe { this.driver.begin(key, &request) } {
                     this.driver.flights.land(key, answer);
                 }
                 key

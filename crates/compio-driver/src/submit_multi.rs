@@ -58,9 +58,8 @@ impl<O: Multishot> SubmitMulti<O> {
                 }
                 let (key, request) = self.driver.flights.board_multi(operation);
                 self.state = State::Airborne(key);
-                self.driver.note_scopes(key);
                 // SAFETY: the operation sits in its cell until the flight has landed.
-                if let Some(answer) = unsafe { self.driver.launch(key, &request) } {
+                if let Some(answer) = unsafe { self.driver.begin(key, &request) } {
                     self.driver.flights.land(key, answer);
                 }
                 key

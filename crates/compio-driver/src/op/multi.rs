@@ -5,7 +5,7 @@ use std::{collections::VecDeque, io};
 
 use compio_io::buf::IoBuf;
 
-use super::buffer::readable;
+use super::{buffer::readable, net::truthful};
 use crate::{
     buffers::{BufferPool, PooledBuffer},
     fd::{OwnsFd, SharedFd},
@@ -80,7 +80,8 @@ impl<F> RecvMulti<F> {
             fd,
             pool,
             group,
-            flags,
+            // Or a buffer could be said to hold more than was written to it.
+            flags: truthful(flags),
             received: VecDeque::new(),
         }
     }

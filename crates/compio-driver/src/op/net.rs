@@ -552,7 +552,7 @@ unsafe impl<F: OwnsFd> Owned for Shutdown<F> {}
 
 /// The flags of a receive without the one that makes the system's answer no measure of what it has
 /// written: a cut datagram's full length, or that of bytes which a stream has thrown away.
-fn truthful(flags: i32) -> i32 {
+pub(super) fn truthful(flags: i32) -> i32 {
     flags & !sys::MSG_TRUNC
 }
 

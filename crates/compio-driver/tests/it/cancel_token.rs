@@ -1,14 +1,15 @@
 //! Giving up without losing anything.
 
-use std::{cell::Cell, future::poll_fn, io::Write, rc::Rc, task::Poll};
+use std::{cell::Cell, io::Write, mem::MaybeUninit, rc::Rc, sync::Arc, task::Poll};
 
 use compio_driver::{
     CancelToken, Driver,
     op::{Blocking, Nop, Recv, Send},
 };
+use compio_io::buf::{IoBuf, IoBufMut};
 
 use crate::support::{
-    Bell, begin, check_returned, code, drain, each_backend, poll_once, run, share, tcp,
+    Bell, begin, check_returned, code, drain, each_backend, poll_once, poll_with, run, share, tcp,
 };
 
 /// A receive that waits, begun in the scope of these tokens.
@@ -152,12 +153,39 @@ fn blocking_work_that_has_not_begun_is_given_up() {
 fn whoever_waits_for_the_cancel_is_woken() {
     let token = CancelToken::new();
     let (bell, waker) = Bell::new();
-    assert!(!token.poll_cancelled(&waker));
-    assert!(!token.poll_cancelled(&waker));
+    let mut cancelled = token.cancelled();
+    assert!(poll_with(&mut cancelled, &waker).is_pending());
+    assert!(poll_with(&mut cancelled, &waker).is_pending());
     assert_eq!(bell.rings(), 0);
     token.clone().cancel();
     assert_eq!(bell.rings(), 1);
-    assert!(token.poll_cancelled(&waker));
+    assert!(poll_with(&mut cancelled, &waker).is_ready());
+}
+
+#[test]
+fn whoever_waits_no_more_leaves_nothing_behind() {
+    let token = CancelToken::new();
+    let (bell, waker) = Bell::new();
+    for _ in 0..1000 {
+        let mut cancelled = token.cancelled();
+        assert!(poll_with(&mut cancelled, &waker).is_pending());
+    }
+    drop(waker);
+    assert_eq!(Arc::strong_count(&bell), 1);
+    token.cancel();
+    assert_eq!(bell.rings(), 0);
+}
+
+#[test]
+fn the_last_waker_is_the_one_that_is_woken() {
+    let token = CancelToken::new();
+    let (first, first_waker) = Bell::new();
+    let (last, last_waker) = Bell::new();
+    let mut cancelled = token.cancelled();
+    assert!(poll_with(&mut cancelled, &first_waker).is_pending());
+    assert!(poll_with(&mut cancelled, &last_waker).is_pending());
+    token.cancel();
+    assert_eq!((first.rings(), last.rings()), (0, 1));
 }
 
 #[test]
@@ -167,17 +195,80 @@ fn a_waker_may_use_the_token_again() {
     let seen = Rc::new(Cell::new(false));
     let noted = Rc::clone(&seen);
     let handle = token.clone();
-    let future = poll_fn(move |cx| {
-        if handle.poll_cancelled(cx.waker()) {
-            handle.cancel();
-            noted.set(true);
-            return Poll::Ready(());
-        }
-        Poll::Pending
+    let mut future = Box::pin(async move {
+        handle.cancelled().await;
+        handle.cancel();
+        noted.set(true);
     });
-    let mut future = Box::pin(future);
     assert!(poll_once(&driver, &mut future).is_pending());
     token.cancel();
     run(&driver, future);
     assert!(seen.get());
+}
+
+#[test]
+fn scopes_may_be_left_in_any_order() {
+    for driver in each_backend() {
+        let (outer, inner) = (CancelToken::new(), CancelToken::new());
+        let outer_scope = driver.scope(&outer);
+        let inner_scope = driver.scope(&inner);
+        drop(outer_scope);
+        let (mut of_the_inner, _peer) = waiting(&driver, &[]);
+        drop(inner_scope);
+        let (of_nobody, mut peer) = waiting(&driver, &[]);
+        outer.cancel();
+        run(&driver, driver.submit(Nop::new())).unwrap();
+        assert!(poll_once(&driver, &mut of_the_inner).is_pending());
+        inner.cancel();
+        check_returned(run(&driver, of_the_inner), code::CANCELLED, b"kept");
+        peer.write_all(b"came").unwrap();
+        assert_eq!(run(&driver, of_nobody).1, b"came");
+    }
+}
+
+/// A buffer that cancels when it is asked where it lies.
+struct Trap(CancelToken, Vec<u8>);
+
+// SAFETY: the vector's contract is this type's.
+unsafe impl IoBuf for Trap {
+    fn as_init(&self) -> &[u8] {
+        self.1.as_init()
+    }
+
+    fn buf_capacity(&self) -> usize {
+        self.1.buf_capacity()
+    }
+}
+
+// SAFETY: the vector's contract is this type's.
+unsafe impl IoBufMut for Trap {
+    unsafe fn as_uninit(&mut self) -> &mut [MaybeUninit<u8>] {
+        self.0.cancel();
+        // SAFETY: passed on from this function.
+        unsafe { self.1.as_uninit() }
+    }
+
+    unsafe fn set_init(&mut self, len: usize) {
+        // SAFETY: passed on from this function.
+        unsafe { self.1.set_init(len) };
+    }
+}
+
+#[test]
+fn a_buffer_may_cancel_what_it_is_lent_to() {
+    for driver in each_backend() {
+        let token = CancelToken::new();
+        let (_peer, socket) = tcp();
+        let buffer = Trap(token.clone(), b"kept".to_vec());
+        let mut receive = driver.submit(Recv::new(share(socket), buffer, 0));
+        let scope = driver.scope(&token);
+        let first = poll_once(&driver, &mut receive);
+        drop(scope);
+        let (result, buffer) = match first {
+            Poll::Ready(result) => result,
+            Poll::Pending => run(&driver, receive),
+        };
+        check_returned((result, buffer.1), code::CANCELLED, b"kept");
+        assert_eq!(driver.in_flight(), 0);
+    }
 }

@@ -1,19 +1,25 @@
 //! Accepting and receiving that goes on by itself, and sends that give their buffer back later.
 
 use std::{
+    cell::Cell,
     future::poll_fn,
     io::{ErrorKind, Read, Write},
     net::{Shutdown, TcpListener, TcpStream},
-    task::Poll,
+    sync::Arc,
+    task::{Context, Poll, RawWaker, RawWakerVTable, Waker},
     thread,
+    time::Duration,
 };
 
 use compio_driver::{
-    AcceptStream, BufferPool, Driver, OwnedFd, PooledBuffer, RecvStream,
+    AcceptStream, BufferPool, CancelToken, Driver, OwnedFd, PooledBuffer, RecvStream,
     op::{Nop, Recv},
 };
 
-use crate::support::{LONG, drain, each_backend, is_skipped_on_wine, poll_once, run, share, tcp};
+use crate::support::{
+    Bell, LONG, code, drain, each_backend, is_skipped_on_wine, poll_once, poll_with, run, share,
+    tcp,
+};
 
 async fn accept(stream: &mut AcceptStream) -> std::io::Result<OwnedFd> {
     poll_fn(|cx| stream.poll_next(cx)).await
@@ -246,7 +252,7 @@ fn a_reset_is_an_error() {
         let mut stream = driver.recv_stream(share(socket), &pool, 0);
         expect_wait(&driver, &mut stream);
         socket2::SockRef::from(&peer)
-            .set_linger(Some(std::time::Duration::ZERO))
+            .set_linger(Some(Duration::ZERO))
             .unwrap();
         drop(peer);
         let error = run(&driver, receive(&mut stream)).unwrap().unwrap_err();
@@ -401,5 +407,100 @@ fn a_dropped_send_without_copying_leaves_nothing_behind() {
         // As long as it may read what was sent, the kernel may have it in our buffer alone.
         drop(peer);
         drain(&driver);
+    }
+}
+
+/// A pool whose only buffer is handed out, and what keeps it so.
+fn exhausted(driver: &Driver) -> (BufferPool, PooledBuffer) {
+    let (mut peer, socket) = tcp();
+    let pool = BufferPool::new(driver, 1, 16).unwrap();
+    let mut stream = driver.recv_stream(share(socket), &pool, 0);
+    peer.write_all(b"x").unwrap();
+    let buffer = run(driver, receive(&mut stream)).unwrap().unwrap();
+    (pool, buffer)
+}
+
+#[test]
+fn who_waits_for_a_buffer_can_be_given_up() {
+    for driver in each_backend() {
+        let (pool, buffer) = exhausted(&driver);
+        let (_peer, socket) = tcp();
+        let mut stream = driver.recv_stream(share(socket), &pool, 0);
+        let token = CancelToken::new();
+        let (bell, waker) = Bell::new();
+        let mut next = Box::pin(receive(&mut stream));
+        let scope = driver.scope(&token);
+        // The kernel may first have to find out that there is none.
+        for _ in 0..3 {
+            assert!(poll_with(&mut next, &waker).is_pending());
+            drop(driver.turn(Some(Duration::ZERO)));
+        }
+        token.cancel();
+        assert_ne!(bell.rings(), 0);
+        let Poll::Ready(Some(Err(error))) = poll_with(&mut next, &waker) else {
+            panic!("it should be refused");
+        };
+        assert_eq!(error.raw_os_error(), Some(code::CANCELLED));
+        drop(scope);
+        drop(next);
+        driver.shut_down();
+        assert!(run(&driver, receive(&mut stream)).unwrap().is_err());
+        drop(buffer);
+    }
+}
+
+#[test]
+fn who_no_longer_waits_for_a_buffer_is_forgotten() {
+    for driver in each_backend() {
+        let (pool, buffer) = exhausted(&driver);
+        let (bell, waker) = Bell::new();
+        for _ in 0..100 {
+            let (_peer, socket) = tcp();
+            let mut stream = driver.recv_stream(share(socket), &pool, 0);
+            assert!(poll_with(&mut Box::pin(receive(&mut stream)), &waker).is_pending());
+        }
+        drop(waker);
+        assert_eq!(Arc::strong_count(&bell), 1);
+        drop(buffer);
+        assert_eq!(bell.rings(), 0);
+    }
+}
+
+thread_local! {
+    static RETURNS: Cell<Option<PooledBuffer>> = const { Cell::new(None) };
+}
+
+/// A waker whose clone gives back what lies in `RETURNS`.
+fn returning() -> Waker {
+    unsafe fn clone(data: *const ()) -> RawWaker {
+        drop(RETURNS.take());
+        RawWaker::new(data, &VTABLE)
+    }
+    unsafe fn nothing(_: *const ()) {}
+    static VTABLE: RawWakerVTable = RawWakerVTable::new(clone, nothing, nothing, nothing);
+    // SAFETY: there is no data.
+    unsafe { Waker::from_raw(RawWaker::new(std::ptr::null(), &VTABLE)) }
+}
+
+#[test]
+fn a_buffer_that_comes_back_while_the_waker_is_cloned_is_seen() {
+    for driver in each_backend() {
+        let (pool, buffer) = exhausted(&driver);
+        let (mut peer, socket) = tcp();
+        peer.write_all(b"there").unwrap();
+        let mut stream = driver.recv_stream(share(socket), &pool, 0);
+        RETURNS.set(Some(buffer));
+        let waker = returning();
+        // Nobody wakes anybody: what waits for a buffer here waits for ever.
+        for _ in 0..10 {
+            let mut context = Context::from_waker(&waker);
+            if let Poll::Ready(got) = stream.poll_next(&mut context) {
+                assert_eq!(&*got.unwrap().unwrap(), b"there");
+                break;
+            }
+            assert_ne!(driver.in_flight(), 0, "{:?}", driver.backend());
+            driver.turn(Some(LONG)).unwrap();
+        }
+        assert_eq!(pool.handed_out(), 0);
     }
 }

@@ -1,7 +1,7 @@
 //! Giving up without losing anything.
 
 use std::{
-    future::{Future, IntoFuture, poll_fn},
+    future::{Future, IntoFuture},
     pin::Pin,
     task::{Context, Poll},
 };
@@ -70,14 +70,7 @@ impl CancelToken {
     ///
     /// Has no effect.
     pub async fn cancelled(&self) {
-        poll_fn(|cx| {
-            if self.0.poll_cancelled(cx.waker()) {
-                Poll::Ready(())
-            } else {
-                Poll::Pending
-            }
-        })
-        .await;
+        self.0.cancelled().await;
     }
 
     /// Runs a future whose operations the token gives up. It goes on to its end in any case, and

@@ -8,7 +8,7 @@ mod types;
 
 pub(crate) use call::{answer, call, last_error, set_option, splice};
 pub(crate) use libc::{
-    AT_FDCWD as CURRENT_DIR, EAGAIN, ECANCELED, ENOBUFS, EOPNOTSUPP, MSG_CTRUNC, MSG_TRUNC,
+    AT_FDCWD as CURRENT_DIR, EAGAIN, ECANCELED, ENOBUFS, MSG_CTRUNC, MSG_TRUNC, MSG_WAITALL,
     SHUT_RD, SHUT_RDWR, SHUT_WR,
 };
 pub(crate) use life::{Life, life_of};

@@ -46,12 +46,11 @@ pub(crate) const EAGAIN: i32 = ERROR_NO_SYSTEM_RESOURCES as i32;
 /// The kernel has no buffers left to choose from.
 pub(crate) const ENOBUFS: i32 = WinSock::WSAENOBUFS;
 
-/// The socket cannot.
-pub(crate) const EOPNOTSUPP: i32 = WinSock::WSAEOPNOTSUPP;
-
 /// There is no such flag.
 pub(crate) const MSG_DONTWAIT: Option<i32> = None;
 
 pub(crate) const MSG_TRUNC: c_int = WinSock::MSG_TRUNC as c_int;
 
 pub(crate) const MSG_CTRUNC: c_int = WinSock::MSG_CTRUNC as c_int;
+/// A receive that is to fill its buffer.
+pub(crate) const MSG_WAITALL: c_int = WinSock::MSG_WAITALL;

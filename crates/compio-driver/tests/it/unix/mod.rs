@@ -16,6 +16,7 @@ mod ring;
 #[cfg(target_os = "linux")]
 mod selection;
 mod splices;
+mod streams;
 mod terminals;
 
 /// Whether a ring shall do without this operation. Then a thread of ours does it, which cannot be

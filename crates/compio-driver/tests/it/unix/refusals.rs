@@ -174,3 +174,44 @@ fn a_kernel_without_reads_that_never_wait_reads_by_other_means() {
         .unwrap();
     }
 }
+
+/// Each waits for its peer with its memory locked, of which nobody but root has much.
+#[test]
+fn sends_that_would_lock_too_much_memory_copy() {
+    thread::spawn(|| {
+        lock_as_others_do();
+        let Some(builder) = uring() else { return };
+        let driver = builder.build().unwrap();
+        let sends: Vec<_> = (0..6)
+            .map(|_| {
+                let (peer, socket) = tcp();
+                let send = driver.send_zero_copy(share(socket), vec![7; 4_000_000], 0);
+                let (sent, loan) = run(&driver, send);
+                assert_ne!(sent.unwrap(), 0);
+                (peer, loan)
+            })
+            .collect();
+        for (peer, loan) in sends {
+            drop(peer);
+            assert_eq!(run(&driver, loan).len(), 4_000_000);
+        }
+    })
+    .join()
+    .unwrap();
+}
+
+/// From now on this thread may not lock more memory than others.
+fn lock_as_others_do() {
+    const VERSION: u32 = 0x2008_0522;
+    const IPC_LOCK: u32 = 14;
+    let header = [VERSION, 0];
+    let mut sets = [0_u32; 6];
+    // SAFETY: header and sets are as large as this version has them, and outlive the calls.
+    let results = unsafe {
+        let got = libc::syscall(libc::SYS_capget, header.as_ptr(), sets.as_mut_ptr());
+        sets[0] &= !(1 << IPC_LOCK);
+        let set = libc::syscall(libc::SYS_capset, header.as_ptr(), sets.as_ptr());
+        (got, set)
+    };
+    assert_eq!(results, (0, 0));
+}
