@@ -656,6 +656,12 @@ impl Inner {
                 self.note(key, report, &mut aftermath)
             });
         self.collect(&mut aftermath);
+        for key in aftermath.not_found.drain(..) {
+            // Only now: its answer may have come behind the news that it was not found.
+            if self.flights.flies(key) {
+                self.cancel(key);
+            }
+        }
         self.settle(aftermath);
         waited
     }
@@ -674,6 +680,10 @@ impl Inner {
         let landing = match report {
             Report::Item(item) => self.flights.note(key, item),
             Report::Final(answer) => self.flights.land(key, answer),
+            Report::NotFound => {
+                aftermath.not_found.push(key);
+                return;
+            }
         };
         match landing {
             Landing::Quiet => {}
@@ -747,6 +757,8 @@ impl Inner {
 struct Aftermath {
     wakers: Vec<Waker>,
     orphans: Vec<Key>,
+    /// What was to be cancelled and was not found.
+    not_found: Vec<Key>,
 }
 
 pub(crate) fn closed() -> io::Error {

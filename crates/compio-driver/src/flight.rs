@@ -238,6 +238,16 @@ impl Flights {
         unsafe { (*header).generation == key.generation && (*header).state == State::Airborne }
     }
 
+    /// Whether the kernel has not answered the flight.
+    pub(crate) fn flies(&self, key: Key) -> bool {
+        let header = self.header_at(key.index);
+        // SAFETY: cells in `pages` have initialised headers.
+        unsafe {
+            let flies = matches!((*header).state, State::Airborne | State::Orphaned);
+            flies && (*header).generation == key.generation
+        }
+    }
+
     /// Gives the operation its place and asks it for its request.
     pub(crate) fn board<O: Operation>(&self, operation: O) -> (Key, Request) {
         self.board_as(operation, KindsOf::<O>::SINGLE)
@@ -513,9 +523,8 @@ impl Flights {
             let index = (*header).index;
             let class = self.pages.borrow()[(index / CELLS_PER_PAGE) as usize].class;
             (*header).state = State::Free;
-            // The largest generation is left out: it would make the user data of the backends' own
-            // completions.
-            (*header).generation = ((*header).generation + 1) % u32::MAX;
+            // The highest bit is the backends'.
+            (*header).generation = ((*header).generation + 1) % (1 << 31);
             (*header).next_free = self.free[class].get();
             self.free[class].set(index);
         }

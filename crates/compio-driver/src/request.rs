@@ -233,6 +233,10 @@ pub(crate) enum Report {
     Item(Item),
     /// Nothing more will.
     Final(Answer),
+    /// It was to be cancelled, and was between two places where the kernel looks. If it flies still,
+    /// it has to be cancelled again.
+    #[allow(dead_code, reason = "not every backend hands cancels over")]
+    NotFound,
 }
 
 /// What a backend can do beyond the ordinary.

@@ -27,9 +27,10 @@ use crate::{
     spin::Spin,
 };
 
-/// User data of completions that belong to no flight. A key's generation is never this large.
-const CANCEL: u64 = u64::MAX;
-const EVENT: u64 = u64::MAX - 1;
+/// User data that belongs to no flight: a key does not use the highest bit.
+const EVENT: u64 = u64::MAX;
+/// Beside a key: what came of the wish to cancel it.
+const CANCEL: u64 = 1 << 63;
 
 /// The longest sleep. A kernel adds the time of day to a timeout in nanoseconds: where that sum
 /// overflows, it does not sleep at all.
@@ -139,7 +140,7 @@ impl Uring {
         self.push(
             opcode::AsyncCancel::new(key.to_bits())
                 .build()
-                .user_data(CANCEL),
+                .user_data(CANCEL | key.to_bits()),
         );
     }
 
@@ -300,11 +301,16 @@ impl Uring {
     fn reap(&mut self, land: &mut dyn FnMut(Key, Report)) {
         for completion in self.ring.completion() {
             match completion.user_data() {
-                // The target's own completion is what counts.
-                CANCEL => {}
                 EVENT => {
                     self.event_armed = false;
                     self.event.reset();
+                }
+                // The target's own completion is what counts. One that was not found may be on its
+                // way to the kernel's worker threads, and would wait there for ever.
+                cancelled if cancelled & CANCEL != 0 => {
+                    if completion.result() == -libc::ENOENT {
+                        land(Key::from_bits(cancelled & !CANCEL), Report::NotFound);
+                    }
                 }
                 key => {
                     let key = Key::from_bits(key);

@@ -1,5 +1,6 @@
 //! What only unix has, or Linux: each file says what that is.
 
+mod backlog;
 mod connects;
 mod edges;
 mod fifos;
