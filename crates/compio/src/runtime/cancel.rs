@@ -20,7 +20,8 @@ use super::current;
 /// not tasks that the future spawns, nor timers. Clones are handles of the same token, which stays
 /// on its thread.
 ///
-/// ```
+#[cfg_attr(feature = "net", doc = "```")]
+#[cfg_attr(not(feature = "net"), doc = "```ignore")]
 /// use compio::{
 ///     io::AsyncRead,
 ///     net::{TcpListener, TcpStream},

@@ -118,7 +118,8 @@ impl From<Elapsed> for io::Error {
 ///
 /// Dropping it drops the future, which cancels as without a limit.
 ///
-/// ```
+#[cfg_attr(feature = "net", doc = "```")]
+#[cfg_attr(not(feature = "net"), doc = "```ignore")]
 /// use std::time::Duration;
 ///
 /// use compio::{

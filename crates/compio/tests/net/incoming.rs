@@ -1,6 +1,6 @@
 //! Connections, one after the other.
 
-use std::{future::poll_fn, pin::pin, time::Duration};
+use std::time::Duration;
 
 use compio::{
     io::{AsyncRead, AsyncReadExt, AsyncWriteExt},
@@ -107,7 +107,10 @@ fn a_listener_accepts_by_itself_once_nobody_goes_through_the_stream() {
 #[cfg(feature = "stream")]
 #[test]
 fn connections_are_a_stream() {
+    use std::{future::poll_fn, pin::pin};
+
     use futures_core::Stream;
+
     run(async {
         let (listener, address) = listener().await;
         let mut incoming = pin!(listener.incoming());
