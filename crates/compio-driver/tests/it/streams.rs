@@ -452,6 +452,28 @@ fn who_no_longer_waits_for_a_buffer_is_forgotten() {
     }
 }
 
+#[test]
+fn a_stream_that_is_not_asked_leaves_buffers_to_others() {
+    for driver in each_backend() {
+        let pool = BufferPool::new(&driver, 256, 64).unwrap();
+        let (mut peer, socket) = tcp();
+        let mut greedy = driver.recv_stream(share(socket), &pool, 0);
+        expect_wait(&driver, &mut greedy);
+        let sent = pattern(64 * 1000);
+        for chunk in sent.chunks(64 * 50) {
+            peer.write_all(chunk).unwrap();
+            run(&driver, driver.submit(Nop::new())).unwrap();
+        }
+        let (mut other_peer, socket) = tcp();
+        let mut modest = driver.recv_stream(share(socket), &pool, 0);
+        other_peer.write_all(b"mine").unwrap();
+        let got = run(&driver, receive(&mut modest)).unwrap().unwrap();
+        assert_eq!(&*got, b"mine", "{:?}", driver.backend());
+        drop(peer);
+        assert!(run(&driver, collect(&mut greedy)) == sent);
+    }
+}
+
 thread_local! {
     static RETURNS: Cell<Option<PooledBuffer>> = const { Cell::new(None) };
 }
