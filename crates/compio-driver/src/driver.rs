@@ -678,7 +678,13 @@ impl Inner {
 
     fn note(&self, key: Key, report: Report, aftermath: &mut Aftermath) {
         let landing = match report {
-            Report::Item(item) => self.flights.note(key, item),
+            Report::Item(item) => {
+                let (landing, is_enough) = self.flights.note(key, item);
+                if is_enough {
+                    aftermath.enough.push(key);
+                }
+                landing
+            }
             Report::Final(answer) => self.flights.land(key, answer),
             Report::NotFound => {
                 aftermath.not_found.push(key);
@@ -703,10 +709,15 @@ impl Inner {
         self.settle(aftermath);
     }
 
-    /// Wakes and buries. A waker that panics keeps no other from being woken; its panic goes on
+    /// Cancels, wakes and buries. A waker that panics keeps no other from being woken; its panic goes on
     /// when all is done. A destructor that panics has been reported by the panic hook, and there
     /// is nobody whom it would concern.
     fn settle(&self, mut aftermath: Aftermath) {
+        for key in aftermath.enough.drain(..) {
+            if self.flights.is_airborne(key) {
+                self.cancel(key);
+            }
+        }
         let panicked = wake_all(aftermath.wakers.drain(..));
         for key in aftermath.orphans.drain(..) {
             self.bury(key);
@@ -759,6 +770,8 @@ struct Aftermath {
     orphans: Vec<Key>,
     /// What was to be cancelled and was not found.
     not_found: Vec<Key>,
+    /// What has answered often enough.
+    enough: Vec<Key>,
 }
 
 pub(crate) fn closed() -> io::Error {

@@ -121,8 +121,9 @@ struct Header {
 struct Kind {
     /// Finishes the operation in the storage and drops its output.
     discard: unsafe fn(*mut u8, Answer),
-    /// Tells it of an answer that is not its last. None if it expects one only.
-    note: Option<unsafe fn(*mut u8, Item)>,
+    /// Tells it of an answer that is not its last, and asks whether that is enough. None if it
+    /// expects one only.
+    note: Option<unsafe fn(*mut u8, Item) -> bool>,
 }
 
 impl Kind {
@@ -344,19 +345,20 @@ impl Flights {
         unsafe { (*self.header(key)).is_work }
     }
 
-    /// An answer has come that is not the last.
-    pub(crate) fn note(&self, key: Key, item: Item) -> Landing {
+    /// An answer has come that is not the last. Returns also whether the flight has enough of them.
+    pub(crate) fn note(&self, key: Key, item: Item) -> (Landing, bool) {
         let header = self.header(key);
         // SAFETY: as in `set_waiter`. The operation's type is that of its kind.
         unsafe {
             let Some(note) = (*header).kind.note else {
-                return Landing::Quiet;
+                return (Landing::Quiet, false);
             };
-            note(storage_behind(header), item);
-            match mem::replace(&mut (*header).owner, Owner::Nobody) {
+            let is_enough = note(storage_behind(header), item);
+            let landing = match mem::replace(&mut (*header).owner, Owner::Nobody) {
                 Owner::Waiter(waker) => Landing::Wake(waker),
                 Owner::Nobody | Owner::Caller(_) => Landing::Quiet,
-            }
+            };
+            (landing, is_enough)
         }
     }
 
@@ -707,9 +709,9 @@ unsafe fn discard_boxed<O: Operation>(storage: *mut u8, answer: Answer) {
 /// # Safety
 ///
 /// The storage is that of an `O`.
-unsafe fn note<O: Multishot>(storage: *mut u8, item: Item) {
+unsafe fn note<O: Multishot>(storage: *mut u8, item: Item) -> bool {
     // SAFETY: by this function's contract; nobody else refers to it.
-    unsafe { O::note(operation_at::<O>(storage), item) };
+    unsafe { O::note(operation_at::<O>(storage), item) }
 }
 
 /// # Safety

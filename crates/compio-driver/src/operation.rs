@@ -54,11 +54,12 @@ pub(crate) unsafe trait Multishot: Operation {
     type Item;
 
     /// Takes an answer that is not the last. What it owns belongs to the operation from now on.
+    /// Returns whether that is enough for now: then the operation is to be given up.
     ///
     /// # Safety
     ///
     /// `this` is valid, and nothing but the kernel uses it meanwhile.
-    unsafe fn note(this: *mut Self, item: Item);
+    unsafe fn note(this: *mut Self, item: Item) -> bool;
 
     /// The next of those that were noted and not handed out.
     ///

@@ -33,6 +33,9 @@ use crate::{
 /// The connections of a listening socket, one after the other. Made by
 /// [`Driver::accept_stream`](crate::Driver::accept_stream).
 ///
+/// Where one request brings many, some are accepted before they are asked for: all that wait at that
+/// moment, but no more once there are a few dozen.
+///
 /// # Cancellation
 ///
 /// Between two connections nothing is lost by not polling it. Dropping it closes the connections
@@ -69,12 +72,16 @@ impl AcceptStream {
                 }
                 Accepting::Multi(accept) => match ready!(accept.poll_next(cx)) {
                     Next::Item(fd) => return Poll::Ready(Ok(fd)),
-                    Next::End(last) => last,
+                    Next::End(last) => last.transpose(),
                 },
-                Accepting::Single(accept) => ready!(Pin::new(accept).poll(cx)).map(|(fd, _)| fd),
+                Accepting::Single(accept) => {
+                    Some(ready!(Pin::new(accept).poll(cx)).map(|(fd, _)| fd))
+                }
             };
             self.state = Accepting::Idle;
-            return Poll::Ready(accepted);
+            if let Some(accepted) = accepted {
+                return Poll::Ready(accepted);
+            }
         }
     }
 
@@ -102,6 +109,9 @@ impl fmt::Debug for AcceptStream {
 ///
 /// Between two buffers nothing is lost by not polling it. Dropping it loses what was received and
 /// not taken; [`cancel`](Self::cancel) loses nothing.
+///
+/// One that is not polled any more may have received into a few dozen of the pool's buffers, which
+/// others have to do without.
 pub struct RecvStream {
     fd: SharedFd,
     pool: BufferPool,
@@ -178,7 +188,7 @@ impl RecvStream {
                     };
                     self.state = Receiving::Idle;
                     match answer {
-                        Ok(0) => self.state = Receiving::Ended,
+                        Ok(Some(0)) => self.state = Receiving::Ended,
                         // Its bytes have come with an item.
                         Ok(_) => {}
                         Err(error) if is_out_of_buffers(&error) => {}

@@ -15,10 +15,16 @@ use crate::{
     sys::{self, AsRawFd, OwnedFd},
 };
 
+/// How many answers may have come that nobody has asked for: whoever asks no more is not to use up
+/// descriptors or buffers that others want. It is not exact, since the kernel answers in bursts.
+const AHEAD_MAX: usize = 32;
+
 /// Accepts connections until it is given up or fails.
 pub(crate) struct AcceptMulti<F> {
     fd: F,
     accepted: VecDeque<OwnedFd>,
+    /// Whether it was given up for that reason.
+    had_enough: bool,
 }
 
 impl<F> AcceptMulti<F> {
@@ -26,14 +32,15 @@ impl<F> AcceptMulti<F> {
         Self {
             fd,
             accepted: VecDeque::new(),
+            had_enough: false,
         }
     }
 }
 
 // SAFETY: the request points to nothing.
 unsafe impl<F: OwnsFd> Operation for AcceptMulti<F> {
-    /// The last connection, or why there are no more.
-    type Output = io::Result<OwnedFd>;
+    /// The last connection, or why there are no more; or None, if there were enough for now.
+    type Output = io::Result<Option<OwnedFd>>;
 
     fn request(&mut self) -> Request {
         Request::Net(Net::AcceptMulti {
@@ -43,7 +50,8 @@ unsafe impl<F: OwnsFd> Operation for AcceptMulti<F> {
 
     fn finish(self, answer: io::Result<usize>) -> Self::Output {
         // SAFETY: the answer is a new descriptor that nobody else knows.
-        answer.map(|fd| unsafe { sys::own_socket(fd) })
+        let last = answer.map(|fd| Some(unsafe { sys::own_socket(fd) }));
+        unless_enough(self.had_enough, last)
     }
 }
 
@@ -51,11 +59,16 @@ unsafe impl<F: OwnsFd> Operation for AcceptMulti<F> {
 unsafe impl<F: OwnsFd> Multishot for AcceptMulti<F> {
     type Item = OwnedFd;
 
-    unsafe fn note(this: *mut Self, item: Item) {
-        if let Ok(fd) = item.answer {
-            // SAFETY: by this function's contract; the answer is a new descriptor.
-            unsafe { (*this).accepted.push_back(sys::own_socket(fd as usize)) };
-        }
+    unsafe fn note(this: *mut Self, item: Item) -> bool {
+        // SAFETY: by this function's contract; the kernel uses nothing of the operation.
+        let this = unsafe { &mut *this };
+        let Ok(fd) = item.answer else { return false };
+        // SAFETY: the answer is a new descriptor.
+        this.accepted
+            .push_back(unsafe { sys::own_socket(fd as usize) });
+        let is_enough = this.accepted.len() == AHEAD_MAX;
+        this.had_enough |= is_enough;
+        is_enough
     }
 
     unsafe fn next(this: *mut Self) -> Option<OwnedFd> {
@@ -71,6 +84,8 @@ pub(crate) struct RecvMulti<F> {
     group: u16,
     flags: i32,
     received: VecDeque<PooledBuffer>,
+    /// As for [`AcceptMulti`].
+    had_enough: bool,
 }
 
 impl<F> RecvMulti<F> {
@@ -83,14 +98,15 @@ impl<F> RecvMulti<F> {
             // Or a buffer could be said to hold more than was written to it.
             flags: truthful(flags),
             received: VecDeque::new(),
+            had_enough: false,
         }
     }
 }
 
 // SAFETY: the request points to nothing; the pool, which the kernel writes to, is held.
 unsafe impl<F: OwnsFd> Operation for RecvMulti<F> {
-    /// 0 at the end of the stream.
-    type Output = io::Result<usize>;
+    /// 0 at the end of the stream; None, if there was enough for now.
+    type Output = io::Result<Option<usize>>;
 
     fn request(&mut self) -> Request {
         Request::Net(Net::RecvMulti {
@@ -101,7 +117,7 @@ unsafe impl<F: OwnsFd> Operation for RecvMulti<F> {
     }
 
     fn finish(self, answer: io::Result<usize>) -> Self::Output {
-        answer
+        unless_enough(self.had_enough, answer.map(Some))
     }
 }
 
@@ -109,20 +125,29 @@ unsafe impl<F: OwnsFd> Operation for RecvMulti<F> {
 unsafe impl<F: OwnsFd> Multishot for RecvMulti<F> {
     type Item = PooledBuffer;
 
-    unsafe fn note(this: *mut Self, item: Item) {
-        if let Some(id) = item.buffer {
-            // SAFETY: by this function's contract; the kernel has handed the buffer out with so
-            // many bytes in it.
-            unsafe {
-                let buffer = (*this).pool.adopt(id, item.answer.unwrap_or(0));
-                (*this).received.push_back(buffer);
-            }
-        }
+    unsafe fn note(this: *mut Self, item: Item) -> bool {
+        // SAFETY: by this function's contract; the kernel uses nothing of the operation.
+        let this = unsafe { &mut *this };
+        let Some(id) = item.buffer else { return false };
+        // SAFETY: the kernel has handed the buffer out with so many bytes in it.
+        let buffer = unsafe { this.pool.adopt(id, item.answer.unwrap_or(0)) };
+        this.received.push_back(buffer);
+        let is_enough = this.received.len() == AHEAD_MAX;
+        this.had_enough |= is_enough;
+        is_enough
     }
 
     unsafe fn next(this: *mut Self) -> Option<PooledBuffer> {
         // SAFETY: by this function's contract.
         unsafe { (*this).received.pop_front() }
+    }
+}
+
+/// The end of what was given up because there was enough is none.
+fn unless_enough<T>(had_enough: bool, last: io::Result<Option<T>>) -> io::Result<Option<T>> {
+    match last {
+        Err(error) if had_enough && error.raw_os_error() == Some(sys::ECANCELED) => Ok(None),
+        last => last,
     }
 }
 
@@ -172,12 +197,13 @@ unsafe impl<B: IoBuf> Operation for SendZeroCopy<B> {
 unsafe impl<B: IoBuf> Multishot for SendZeroCopy<B> {
     type Item = io::Result<usize>;
 
-    unsafe fn note(this: *mut Self, item: Item) {
+    unsafe fn note(this: *mut Self, item: Item) -> bool {
         // SAFETY: by this function's contract; the buffer is not touched.
         unsafe {
             (*this).sent = Some(to_result(item.answer));
             (*this).fd = None;
         }
+        false
     }
 
     unsafe fn next(this: *mut Self) -> Option<io::Result<usize>> {

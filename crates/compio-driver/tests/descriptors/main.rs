@@ -10,6 +10,9 @@ mod system;
 #[path = "windows.rs"]
 mod system;
 
+#[cfg(unix)]
+mod streams;
+
 use std::{
     env,
     fs::File,

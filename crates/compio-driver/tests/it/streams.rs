@@ -466,6 +466,56 @@ fn who_no_longer_waits_for_a_buffer_is_forgotten() {
     }
 }
 
+#[test]
+fn a_stream_that_is_not_asked_leaves_buffers_to_others() {
+    for driver in each_backend() {
+        let pool = BufferPool::new(&driver, 256, 64).unwrap();
+        let (mut peer, socket) = tcp();
+        let mut greedy = driver.recv_stream(share(socket), &pool, 0);
+        expect_wait(&driver, &mut greedy);
+        let sent = pattern(64 * 1000);
+        for chunk in sent.chunks(64 * 50) {
+            peer.write_all(chunk).unwrap();
+            run(&driver, driver.submit(Nop::new())).unwrap();
+        }
+        let (mut other_peer, socket) = tcp();
+        let mut modest = driver.recv_stream(share(socket), &pool, 0);
+        other_peer.write_all(b"mine").unwrap();
+        let got = run(&driver, receive(&mut modest)).unwrap().unwrap();
+        assert_eq!(&*got, b"mine", "{:?}", driver.backend());
+        drop(peer);
+        assert!(run(&driver, collect(&mut greedy)) == sent);
+    }
+}
+
+/// How many requests are left in the kernel's hands when the pool's first bytes have come.
+fn left_behind(driver: &Driver, pool: &BufferPool) -> usize {
+    let (mut peer, socket) = tcp();
+    let mut stream = driver.recv_stream(share(socket), pool, 0);
+    peer.write_all(b"x").unwrap();
+    assert_eq!(&*run(driver, receive(&mut stream)).unwrap().unwrap(), b"x");
+    let left = driver.in_flight();
+    drop(stream);
+    drain(driver);
+    left
+}
+
+#[test]
+fn more_pools_come_and_go_than_there_are_names() {
+    for driver in each_backend() {
+        let first = BufferPool::new(&driver, 1, 16).unwrap();
+        let expected = left_behind(&driver, &first);
+        for _ in 0..(1 << 16) - 2 {
+            BufferPool::new(&driver, 1, 16).unwrap();
+        }
+        let last = [(); 3].map(|()| BufferPool::new(&driver, 1, 16).unwrap());
+        for pool in &last {
+            assert_eq!(left_behind(&driver, pool), expected);
+        }
+        assert_eq!(left_behind(&driver, &first), expected);
+    }
+}
+
 thread_local! {
     static RETURNS: Cell<Option<PooledBuffer>> = const { Cell::new(None) };
 }

@@ -90,12 +90,20 @@ impl Uring {
     }
 
     pub(crate) fn add_shelf(&mut self, count: u16) -> io::Result<Box<dyn Shelf>> {
-        let group = self.next_group;
-        let shelf = Ring::new(group, count);
-        // SAFETY: the memory is freed after it has been unregistered.
-        unsafe { shelf.register(&self.ring.submitter())? };
-        self.next_group = group.wrapping_add(1);
-        Ok(Box::new(shelf))
+        let mut names_left = 1 << u16::BITS;
+        loop {
+            let group = self.next_group;
+            self.next_group = group.wrapping_add(1);
+            names_left -= 1;
+            let shelf = Ring::new(group, count);
+            // SAFETY: the memory is freed after it has been unregistered.
+            match unsafe { shelf.register(&self.ring.submitter()) } {
+                Ok(()) => return Ok(Box::new(shelf)),
+                // A pool has it that is older than the numbers' new beginning.
+                Err(error) if names_left > 0 && error.raw_os_error() == Some(libc::EEXIST) => {}
+                Err(error) => return Err(error),
+            }
+        }
     }
 
     pub(crate) fn remove_shelf(&mut self, group: u16) {
