@@ -319,15 +319,17 @@ fn heavy_transfers_under_a_storm_of_signals() {
                 thread::yield_now();
             }
         });
+        let is_over = Arc::clone(&over);
         let hearing = spawn(async move {
             let mut heard = 0;
-            while timeout(Duration::from_millis(200), signal.recv())
-                .await
-                .is_ok()
-            {
-                heard += 1;
+            // Until it is over and silent.
+            loop {
+                match timeout(Duration::from_millis(200), signal.recv()).await {
+                    Ok(_) => heard += 1,
+                    Err(_) if is_over.load(SeqCst) => return heard,
+                    Err(_) => {}
+                }
             }
-            heard
         });
 
         let (mut one, mut other) = UnixStream::pair().unwrap();
