@@ -30,7 +30,7 @@ use crate::{
     waiters::Waiter,
 };
 
-/// The connections of a listening socket, one after the other. Made by [`Driver::accept_stream`].
+/// The connections of a listening socket, one after the other. Made by [`Driver::accept_stream`](crate::Driver::accept_stream).
 ///
 /// Where one request brings many, some are accepted before they are asked for: all that wait at that
 /// moment, but no more once there are a few dozen.
@@ -102,7 +102,7 @@ impl fmt::Debug for AcceptStream {
 }
 
 /// The bytes of a stream socket, in the order of their coming, in buffers of a pool. Made by
-/// [`Driver::recv_stream`].
+/// [`Driver::recv_stream`](crate::Driver::recv_stream).
 ///
 /// # Cancellation
 ///
@@ -286,7 +286,7 @@ impl fmt::Debug for RecvStream {
     }
 }
 
-/// A send that need not copy. Made by [`Driver::send_zero_copy`]. Its output is how much was sent,
+/// A send that need not copy. Made by [`Driver::send_zero_copy`](crate::Driver::send_zero_copy). Its output is how much was sent,
 /// and the buffer, on loan until the kernel has done with it.
 ///
 /// # Cancellation
