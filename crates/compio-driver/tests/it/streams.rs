@@ -554,3 +554,62 @@ fn a_buffer_that_comes_back_while_the_waker_is_cloned_is_seen() {
         assert_eq!(pool.handed_out(), 0);
     }
 }
+
+#[test]
+fn a_pool_may_die_with_its_thread() {
+    thread_local! {
+        static LEFT: Cell<Option<(BufferPool, PooledBuffer)>> = const { Cell::new(None) };
+        static RIGHT: Cell<Option<(RecvStream, Driver, PooledBuffer)>> = const { Cell::new(None) };
+    }
+    for left_first in [false, true] {
+        thread::spawn(move || {
+            for driver in each_backend() {
+                let (mut peer, socket) = tcp();
+                let pool = BufferPool::new(&driver, 4, 16).unwrap();
+                let mut stream = driver.recv_stream(share(socket), &pool, 0);
+                let mut one = || {
+                    peer.write_all(b"bytes").unwrap();
+                    run(&driver, receive(&mut stream)).unwrap().unwrap()
+                };
+                let buffers = (one(), one());
+                expect_wait(&driver, &mut stream);
+                // The destructors run in the order of their first uses.
+                if left_first {
+                    LEFT.set(Some((pool, buffers.0)));
+                    RIGHT.set(Some((stream, driver, buffers.1)));
+                } else {
+                    RIGHT.set(Some((stream, driver, buffers.1)));
+                    LEFT.set(Some((pool, buffers.0)));
+                }
+            }
+        })
+        .join()
+        .unwrap();
+    }
+}
+
+#[test]
+fn the_largest_pool_goes_round() {
+    const COUNT: usize = 1 << 15;
+    for driver in each_backend() {
+        let pool = BufferPool::new(&driver, COUNT as u16, 1).unwrap();
+        let (mut peer, socket) = tcp();
+        let mut stream = driver.recv_stream(share(socket), &pool, 0);
+        let sent = pattern(2 * COUNT + 100);
+        let bytes = sent.clone();
+        let writer = thread::spawn(move || peer.write_all(&bytes).unwrap());
+        let mut got = Vec::new();
+        for _ in 0..2 {
+            let mut held = Vec::new();
+            while held.len() < COUNT {
+                held.push(run(&driver, receive(&mut stream)).unwrap().unwrap());
+            }
+            assert_eq!(pool.handed_out(), COUNT);
+            expect_wait(&driver, &mut stream);
+            held.iter().for_each(|buffer| got.extend_from_slice(buffer));
+        }
+        got.extend(run(&driver, collect(&mut stream)));
+        writer.join().unwrap();
+        assert!(got == sent, "{:?}", driver.backend());
+    }
+}

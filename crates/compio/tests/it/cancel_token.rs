@@ -1,11 +1,14 @@
 //! Giving up without losing anything.
 
-use std::{io::Write, time::Duration};
+use std::{
+    io::{Read, Write},
+    time::Duration,
+};
 
 use compio::{
-    io::{AsyncRead, AsyncReadExt, AsyncWriteExt},
+    io::{AsyncBufRead, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader, BufWriter},
     net::{TcpListener, TcpStream},
-    runtime::CancelToken,
+    runtime::{CancelToken, Runtime},
     task,
     time::{cancel_after, sleep},
 };
@@ -150,4 +153,126 @@ proptest! {
             assert!(got == sent, "{} of {} bytes", got.len(), sent.len());
         });
     }
+}
+
+#[test]
+fn a_buffered_writer_goes_on_where_it_was_given_up() {
+    run(async {
+        let (client, server) = tcp_pair().await;
+        let sent = pattern(12_000_000);
+        let mut server = server.into_std().unwrap();
+        let (begin, begins) = std::sync::mpsc::channel();
+        let reader = std::thread::spawn(move || {
+            begins.recv().unwrap();
+            let mut got = Vec::new();
+            let mut room = vec![0; 100_000];
+            loop {
+                std::thread::sleep(MOMENT);
+                match server.read(&mut room).unwrap() {
+                    0 => return got,
+                    len => got.extend_from_slice(&room[..len]),
+                }
+            }
+        });
+        // More than fits between the two: nothing is read before something was given up.
+        let mut writer = BufWriter::with_capacity(20_000, client);
+        for chunk in sent.chunks(7000) {
+            let mut chunk = chunk.to_vec();
+            // What is refused has not been taken.
+            loop {
+                let result;
+                (result, chunk) = cancel_after(MOMENT / 2, writer.write(chunk)).await;
+                if result.is_ok() {
+                    break;
+                }
+                let _ = begin.send(());
+            }
+        }
+        while cancel_after(MOMENT, writer.flush()).await.is_err() {}
+        drop(writer);
+        let got = reader.join().unwrap();
+        assert!(got == sent, "{} of {} bytes", got.len(), sent.len());
+    });
+}
+
+#[test]
+fn a_buffered_reader_goes_on_where_it_was_given_up() {
+    run(async {
+        let (client, server) = tcp_pair().await;
+        let mut server = server.into_std().unwrap();
+        let writer = std::thread::spawn(move || {
+            for line in 0..100 {
+                server.write_all(format!("line {line}").as_bytes()).unwrap();
+                std::thread::sleep(MOMENT);
+                server.write_all(b"\n").unwrap();
+            }
+        });
+        let mut reader = BufReader::new(client);
+        let mut got = Vec::new();
+        loop {
+            let result = cancel_after(MOMENT / 4, reader.fill_buf())
+                .await
+                .map(<[u8]>::to_vec);
+            match result {
+                Ok(bytes) if bytes.is_empty() => break,
+                Ok(bytes) => {
+                    reader.consume(bytes.len());
+                    got.extend(bytes);
+                }
+                Err(_) => {}
+            }
+        }
+        writer.join().unwrap();
+        let expected: String = (0..100).map(|line| format!("line {line}\n")).collect();
+        assert_eq!(String::from_utf8(got).unwrap(), expected);
+    });
+}
+
+#[test]
+fn no_time_at_all_is_enough_for_what_is_there() {
+    run(async {
+        let (mut client, server) = tcp_pair().await;
+        for _ in 0..100 {
+            let (result, buffer) = cancel_after(Duration::ZERO, client.read(vec![1; 3])).await;
+            result.unwrap_err();
+            assert_eq!(buffer, [1; 3]);
+        }
+        assert_eq!(cancel_after(Duration::ZERO, async { 7 }).await, 7);
+        drop(server);
+    });
+}
+
+#[test]
+fn a_future_may_cancel_itself() {
+    run(async {
+        let (mut client, _server) = tcp_pair().await;
+        let token = CancelToken::new();
+        let handle = token.clone();
+        let (result, buffer) = token
+            .run(async move {
+                handle.cancel();
+                handle.cancelled().await;
+                client.read(vec![1; 3]).await
+            })
+            .await;
+        result.unwrap_err();
+        assert_eq!(buffer, [1; 3]);
+    });
+}
+
+#[test]
+fn another_runtime_inside_is_no_concern_of_the_token() {
+    run(async {
+        let token = CancelToken::new();
+        token.cancel();
+        let read = token.run(async {
+            let runtime = Runtime::new().unwrap();
+            runtime.block_on(async {
+                let (mut client, mut server) = tcp_pair().await;
+                server.write_all("x").await.0.unwrap();
+                client.read(Vec::with_capacity(10)).await.0.unwrap()
+            })
+        });
+        assert_eq!(read.await, 1);
+    });
 }
