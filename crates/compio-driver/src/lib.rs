@@ -9,6 +9,7 @@
 //!
 //! The driver knows wakers, but no tasks.
 
+mod accepting;
 pub mod ancillary;
 mod buffers;
 mod cancel;
@@ -29,6 +30,7 @@ mod submit_multi;
 mod sys;
 mod waiters;
 
+pub use accepting::{AcceptOne, Acceptor};
 pub use buffers::{BufferPool, PooledBuffer};
 pub use cancel::{CancelScope, CancelToken, Cancelled};
 pub use credentials::{UCred, peer_credentials};
@@ -36,6 +38,7 @@ pub use driver::{Backend, BackendKind, Driver, DriverBuilder, Entry, Poller};
 pub use fd::{HeldFd, OwnsFd, SharedFd};
 pub use operation::{Operation, Owned};
 pub use pool::Pool;
+pub use request::is_cancelled;
 pub use socket2::SockAddr;
 pub use spin::{SPIN_MAX, SpinPolicy};
 pub use stream::{AcceptStream, Loan, RecvStream, SendZeroCopyFuture};

@@ -207,6 +207,17 @@ pub struct Work {
 /// Stands for the current directory where a request wants the descriptor of one.
 pub const CURRENT_DIR: RawFd = crate::sys::CURRENT_DIR;
 
+/// Whether this is the error of an operation that was given up: `ECANCELED` on unix,
+/// `ERROR_OPERATION_ABORTED` on Windows, which std has no kind for.
+///
+/// ```
+/// let error = std::io::Error::other("something else");
+/// assert!(!compio_driver::is_cancelled(&error));
+/// ```
+pub fn is_cancelled(error: &std::io::Error) -> bool {
+    error.raw_os_error() == Some(crate::sys::ECANCELED)
+}
+
 /// Whether this error says that a request was given up before it did anything, or that there was no
 /// thread for it.
 pub(crate) fn did_not_run(error: &std::io::Error) -> bool {

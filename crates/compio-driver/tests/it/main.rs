@@ -1,6 +1,7 @@
 //! The driver, through its public doors, against the real kernel.
 
 mod abandon;
+mod accepting;
 mod batching;
 mod blocking_mode;
 mod cancel_token;

@@ -70,6 +70,11 @@ use crate::buf::Slice;
 /// 4. [`buf_len`](Self::buf_len) is the length of that slice, and
 ///    [`buf_capacity`](Self::buf_capacity) is not less. Neither changes without
 ///    mutation; moving the value does not alter them either.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no buffer that an operation can own",
+    label = "an operation takes its buffer by value",
+    note = "pass an owned buffer (`Vec<u8>`, `[u8; N]`, `String`, `&'static [u8]`, …): it comes back with the result, as in `let (result, buffer) = file.read_at(buffer, 0).await;`"
+)]
 pub unsafe trait IoBuf: 'static {
     /// The initialised bytes.
     fn as_init(&self) -> &[u8];
@@ -148,6 +153,11 @@ pub unsafe trait IoBuf: 'static {
 ///    first `len` bytes of it, with what was written there, and the capacity is
 ///    as before.
 /// 5. Neither method writes to those bytes.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no buffer that an operation can own and fill",
+    label = "an operation takes its buffer by value",
+    note = "pass an owned buffer (`Vec<u8>`, `[u8; N]`, …): it comes back with the result, as in `let (result, buffer) = stream.read(buffer).await;`"
+)]
 pub unsafe trait IoBufMut: IoBuf {
     /// The whole capacity, from the start.
     ///

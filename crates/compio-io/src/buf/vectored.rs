@@ -26,6 +26,11 @@ use std::mem::MaybeUninit;
 /// or dropped, the memory stays valid and at the same address, nobody writes to
 /// it, being leaked is no exception, and every further call gives the same
 /// slices in the same order.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no list of buffers that an operation can own",
+    label = "an operation takes its buffers by value",
+    note = "pass owned buffers, as a `Vec`, an array or a tuple of them: one alone goes as `(buffer,)`"
+)]
 pub unsafe trait IoVectoredBuf: 'static {
     /// The initialised bytes of each buffer, in order, empty ones included.
     fn slices(&self) -> impl Iterator<Item = &[u8]>;
@@ -52,6 +57,11 @@ pub unsafe trait IoVectoredBuf: 'static {
 /// in the same order, and each begins where its initialised part does. After
 /// [`set_init(total)`](Self::set_init), `slices` gives at least the bytes that
 /// were filled, and the capacities are as before.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no list of buffers that an operation can own",
+    label = "an operation takes its buffers by value",
+    note = "pass owned buffers, as a `Vec`, an array or a tuple of them: one alone goes as `(buffer,)`"
+)]
 pub unsafe trait IoVectoredBufMut: IoVectoredBuf {
     /// The whole capacity of each buffer, in order, empty ones included.
     ///

@@ -49,6 +49,9 @@ pub trait AsyncRead {
     /// lost too if the operation had finished by then: implementations say
     /// whether that can happen.
     ///
+    /// A buffer without capacity, such as `Vec::new()`, has no room for a byte:
+    /// the answer is 0 then, too, and not the end.
+    ///
     /// ```
     /// use compio_io::io::AsyncRead;
     ///

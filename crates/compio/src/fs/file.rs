@@ -24,6 +24,9 @@ use crate::{
 
 /// An open file. Clones are handles of the same open file.
 ///
+/// It has no position of its own: reads and writes name theirs, and a
+/// [`Cursor`](crate::io::Cursor) keeps one.
+///
 /// It belongs to its thread; [`into_std`](Self::into_std) takes it elsewhere. When the last handle
 /// and the last operation are gone, it is closed.
 ///
@@ -59,7 +62,8 @@ pub struct File {
 }
 
 impl File {
-    /// Opens a file for reading, on this thread and at once.
+    /// Opens a file for reading, on this thread and at once: [`open_async`](Self::open_async) is the
+    /// one to be awaited.
     ///
     /// # Errors
     ///

@@ -8,10 +8,13 @@
 //!
 //! # Cancellation
 //!
-//! A receive or an accept that is dropped before it completed takes nothing: the bytes stay in the
-//! socket, the connection in the queue. If it completes all the same, between the drop and the
-//! kernel's last word, its bytes are lost, and its connection is closed. A send that is dropped may
-//! have sent nothing, a part, or all.
+//! A receive that is dropped before it completed takes nothing: the bytes stay in the socket. If it
+//! has completed and was not polled since, or completes between the drop and the kernel's last word,
+//! its bytes or its datagram are lost with its buffer. That is what a `select` does to the branches that
+//! it drops: give it a future that it only borrows, an [`io::PollReader`](crate::io::PollReader) or
+//! frames, or stop waiting by [`cancel_after`](crate::time::cancel_after) or a
+//! [`CancelToken`](crate::runtime::CancelToken), which lose nothing. An accept that is dropped loses no
+//! connection. A send that is dropped may have sent nothing, a part, or all.
 
 mod address;
 mod message;

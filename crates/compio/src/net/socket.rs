@@ -3,11 +3,10 @@
 use std::io;
 
 use compio_driver::{
-    AsFd, AsRawFd, BorrowedFd, Loan, OwnedFd, RawFd, SharedFd, SockAddr,
+    Acceptor, AsFd, AsRawFd, BorrowedFd, Loan, OwnedFd, RawFd, SharedFd, SockAddr,
     ancillary::SocketAncillary,
     op::{
-        Accept, Connect, Received, Recv, RecvAncillary, RecvFrom, RecvMsg, Send, SendMsg, SendTo,
-        Shutdown,
+        Connect, Received, Recv, RecvAncillary, RecvFrom, RecvMsg, Send, SendMsg, SendTo, Shutdown,
     },
 };
 use compio_io::buf::{BufResult, IoBuf, IoBufMut, IoVectoredBuf, IoVectoredBufMut};
@@ -44,8 +43,9 @@ impl Socket {
         submit(Connect::new(self.fd.clone(), address)).await
     }
 
-    pub(crate) async fn accept(&self) -> io::Result<(Self, SockAddr)> {
-        let (fd, address) = submit(Accept::new(self.fd.clone())).await?;
+    pub(crate) async fn accept(&self, acceptor: &Acceptor) -> io::Result<(Self, SockAddr)> {
+        let accept = with_driver(|driver| acceptor.accept(driver, &self.fd));
+        let (fd, address) = accept.await?;
         Ok((fd.into(), address))
     }
 
@@ -463,14 +463,20 @@ macro_rules! writing_half {
 
 /// What is the same for everything that is a socket.
 macro_rules! descriptor {
-    ($type:ident) => {
+    // What it has beside its socket begins empty.
+    ($type:ident $(, $other:ident)*) => {
         impl Adopt for $type {
             fn adopt(fd: OwnedFd) -> io::Result<Self> {
-                Socket::adopt(fd).map(|socket| Self { socket })
+                let socket = Socket::adopt(fd)?;
+                Ok(Self {
+                    socket,
+                    $($other: Default::default(),)*
+                })
             }
 
             fn into_fd(self) -> Result<OwnedFd, Self> {
-                self.socket.into_fd().map_err(|socket| Self { socket })
+                let Self { socket $(, $other)* } = self;
+                socket.into_fd().map_err(|socket| Self { socket $(, $other)* })
             }
         }
 

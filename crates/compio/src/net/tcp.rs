@@ -2,7 +2,7 @@
 
 use std::{io, net::SocketAddr, time::Duration};
 
-use compio_driver::{AsFd, AsRawFd, BorrowedFd, Loan, OwnedFd, RawFd};
+use compio_driver::{Acceptor, AsFd, AsRawFd, BorrowedFd, Loan, OwnedFd, RawFd};
 use compio_io::{
     buf::{BufResult, IoBuf, IoBufMut, IoVectoredBuf, IoVectoredBufMut},
     io::{AsyncRead, AsyncWrite},
@@ -47,6 +47,7 @@ use crate::{runtime::BufferPool, sys};
 #[derive(Debug)]
 pub struct TcpListener {
     pub(crate) socket: Socket,
+    pub(crate) acceptor: Acceptor,
 }
 
 impl TcpListener {
@@ -66,7 +67,10 @@ impl TcpListener {
             sys::reuse_old_ports(&socket)?;
             socket.options().bind(&address.into())?;
             socket.options().listen(BACKLOG)?;
-            Ok(Self { socket })
+            Ok(Self {
+                socket,
+                acceptor: Acceptor::new(),
+            })
         })
         .await
     }
@@ -75,15 +79,15 @@ impl TcpListener {
     ///
     /// # Cancellation
     ///
-    /// A connection that has not been accepted stays in the queue. One that is accepted all the
-    /// same, between the drop of the future and the kernel's last word, is closed.
+    /// No connection is lost: one that was accepted for a future which was dropped meanwhile, as by
+    /// a `select`, is the next one that is handed out.
     ///
     /// # Errors
     ///
     /// The system's. Many concern only one connection or the moment (`ECONNABORTED`, `EMFILE`): a
     /// server goes on after them.
     pub async fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
-        let (socket, address) = self.socket.accept().await?;
+        let (socket, address) = self.socket.accept(&self.acceptor).await?;
         Ok((TcpStream { socket }, internet(address)?))
     }
 
@@ -144,7 +148,7 @@ impl TcpListener {
     }
 }
 
-descriptor!(TcpListener);
+descriptor!(TcpListener, acceptor);
 std_type!(TcpListener, std::net::TcpListener);
 options!(TcpListener);
 internet_options!(TcpListener);

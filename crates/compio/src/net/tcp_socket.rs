@@ -2,7 +2,7 @@
 
 use std::{io, net::SocketAddr, time::Duration};
 
-use compio_driver::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use compio_driver::{Acceptor, AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use socket2::{Domain, Protocol, TcpKeepalive, Type};
 
 use super::{
@@ -119,6 +119,7 @@ impl TcpSocket {
         let backlog = i32::try_from(backlog).unwrap_or(i32::MAX);
         self.socket.options().listen(backlog)?;
         Ok(TcpListener {
+            acceptor: Acceptor::new(),
             socket: self.socket,
         })
     }

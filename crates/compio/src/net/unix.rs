@@ -3,8 +3,8 @@
 use std::{io, path::Path};
 
 use compio_driver::{
-    AsFd, AsRawFd, BorrowedFd, Loan, OwnedFd, RawFd, SockAddr, UCred, ancillary::SocketAncillary,
-    peer_credentials,
+    Acceptor, AsFd, AsRawFd, BorrowedFd, Loan, OwnedFd, RawFd, SockAddr, UCred,
+    ancillary::SocketAncillary, peer_credentials,
 };
 use compio_io::{
     buf::{BufResult, IoBuf, IoBufMut, IoVectoredBuf, IoVectoredBufMut},
@@ -58,6 +58,7 @@ use crate::{runtime::BufferPool, sys};
 #[derive(Debug)]
 pub struct UnixListener {
     pub(crate) socket: Socket,
+    pub(crate) acceptor: Acceptor,
 }
 
 impl UnixListener {
@@ -85,7 +86,10 @@ impl UnixListener {
         let socket = Socket::new(sys::unix_domain()?, Type::STREAM, None)?;
         socket.options().bind(address)?;
         socket.options().listen(BACKLOG)?;
-        Ok(Self { socket })
+        Ok(Self {
+            socket,
+            acceptor: Acceptor::new(),
+        })
     }
 
     /// Takes a connection, or waits for one.
@@ -98,7 +102,7 @@ impl UnixListener {
     ///
     /// As for [`TcpListener::accept`](super::TcpListener::accept).
     pub async fn accept(&self) -> io::Result<(UnixStream, UnixSocketAddr)> {
-        let (socket, address) = self.socket.accept().await?;
+        let (socket, address) = self.socket.accept(&self.acceptor).await?;
         Ok((UnixStream { socket }, sys::unix_address(address)?))
     }
 
@@ -118,7 +122,7 @@ impl UnixListener {
     }
 }
 
-descriptor!(UnixListener);
+descriptor!(UnixListener, acceptor);
 options!(UnixListener);
 
 /// A connection of Unix sockets. See [`net`](crate::net) about cancellation.

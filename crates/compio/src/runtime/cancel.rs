@@ -11,7 +11,8 @@ use pin_project_lite::pin_project;
 use super::current;
 
 /// Gives up what a future is about, and loses nothing of it: the operations that it waits for end
-/// soon, with the error `ECANCELED` or with what happened first, and hand out their buffers.
+/// soon, with an error that [`is_cancelled`](super::is_cancelled) knows or with what happened first,
+/// and hand out their buffers.
 ///
 /// Dropping a future instead is simpler and often right; but what an operation holds is lost by it,
 /// and bytes that it has received in the last moment, too.
@@ -25,7 +26,7 @@ use super::current;
 /// use compio::{
 ///     io::AsyncRead,
 ///     net::{TcpListener, TcpStream},
-///     runtime::CancelToken,
+///     runtime::{CancelToken, is_cancelled},
 ///     task,
 /// };
 ///
@@ -39,7 +40,7 @@ use super::current;
 ///     task::spawn(async move { canceller.cancel() });
 ///
 ///     let (read, buffer) = token.run(silent.read(Vec::with_capacity(1000))).await;
-///     assert!(read.is_err());
+///     assert!(is_cancelled(&read.unwrap_err()));
 ///     assert_eq!(buffer.capacity(), 1000);
 ///     # Ok(())
 /// })

@@ -23,6 +23,8 @@ pub use compio_driver::PooledBuffer;
 use compio_driver::{AsRawFd, Backend, Driver, Owned, RawFd, Submit};
 use compio_executor::{Executor, JoinHandle, MainWaker};
 
+pub use compio_driver::is_cancelled;
+
 pub(crate) use self::current::current;
 pub use self::{
     async_fd::AsyncFd,

@@ -109,7 +109,8 @@ impl From<Elapsed> for io::Error {
 /// Gives a future `duration`, counted from this call, and loses nothing of it: when the time is up,
 /// the operations that it waits for are given up as by a
 /// [`CancelToken`], and it goes on to its end with what comes of them:
-/// the error `ECANCELED`, or a late success; and the buffer in any case.
+/// an error that [`is_cancelled`](crate::runtime::is_cancelled) knows, or a late success; and the
+/// buffer in any case.
 ///
 /// Only operations are given up. A future that waits for something else than these takes as long as
 /// it takes.

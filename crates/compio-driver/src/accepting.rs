@@ -1,0 +1,164 @@
+//! Accepting a connection in such a way that none is lost with the future that waited for it.
+//!
+//! A future is dropped when something else was quicker, and by then the kernel may have accepted a
+//! connection for it. That goes to whoever asks next.
+
+use std::{
+    cell::RefCell,
+    collections::VecDeque,
+    fmt,
+    future::Future,
+    io,
+    pin::Pin,
+    rc::Rc,
+    task::{Context, Poll},
+};
+
+use socket2::SockAddr;
+
+use crate::{
+    driver::Driver,
+    fd::SharedFd,
+    op::Accept,
+    operation::{Operation, Owned},
+    panics::discard,
+    request::Request,
+    submit::Submit,
+    sys::OwnedFd,
+    waiters::{Waiter, Waiters},
+};
+
+/// Accepts from one listening socket. Clones are handles of the same acceptor.
+#[derive(Clone, Default)]
+pub struct Acceptor(Rc<Kept>);
+
+/// Connections that were accepted for somebody who had gone away.
+#[derive(Default)]
+struct Kept {
+    connections: RefCell<VecDeque<(OwnedFd, SockAddr)>>,
+    waiters: Waiters,
+}
+
+impl Acceptor {
+    /// One that has accepted nothing yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Takes a connection of `fd`, or waits for one. The socket is the same each time.
+    pub fn accept(&self, driver: &Driver, fd: &SharedFd) -> AcceptOne {
+        AcceptOne {
+            operation: driver.submit(AcceptKept {
+                accept: Accept::new(fd.clone()),
+                kept: Rc::clone(&self.0),
+            }),
+            kept: Rc::clone(&self.0),
+            waiter: Waiter::default(),
+        }
+    }
+}
+
+impl fmt::Debug for Acceptor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Acceptor")
+    }
+}
+
+/// The future of [`Acceptor::accept`].
+///
+/// # Cancellation
+///
+/// No connection is lost: one that was accepted all the same is the next one that the acceptor
+/// hands out, to whoever waits already, too.
+#[must_use = "futures do nothing unless awaited"]
+pub struct AcceptOne {
+    operation: Submit<AcceptKept>,
+    kept: Rc<Kept>,
+    waiter: Waiter,
+}
+
+impl Future for AcceptOne {
+    type Output = io::Result<(OwnedFd, SockAddr)>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = &mut *self;
+        if let Some(connection) = this.kept.take() {
+            return Poll::Ready(Ok(connection));
+        }
+        if let Poll::Ready(accepted) = Pin::new(&mut this.operation).poll(cx) {
+            return Poll::Ready(accepted.map(Accepted::into_inner));
+        }
+        this.kept.waiters.list(&mut this.waiter, cx.waker());
+        // The code of the waker's maker: it may have dropped another future.
+        match this.kept.take() {
+            Some(connection) => Poll::Ready(Ok(connection)),
+            None => Poll::Pending,
+        }
+    }
+}
+
+impl fmt::Debug for AcceptOne {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("AcceptOne").field(&self.operation).finish()
+    }
+}
+
+impl Kept {
+    fn take(&self) -> Option<(OwnedFd, SockAddr)> {
+        self.connections.borrow_mut().pop_front()
+    }
+
+    fn put(&self, connection: (OwnedFd, SockAddr)) {
+        self.connections.borrow_mut().push_back(connection);
+        if let Some(panic) = self.waiters.wake() {
+            // The panic hook has reported it, and a destructor is to panic nowhere.
+            discard(panic);
+        }
+    }
+}
+
+/// An accept whose connection goes back if nobody takes it.
+struct AcceptKept {
+    accept: Accept,
+    kept: Rc<Kept>,
+}
+
+// SAFETY: the request is that of the operation inside, which does not move in here.
+unsafe impl Operation for AcceptKept {
+    type Output = io::Result<Accepted>;
+
+    fn request(&mut self) -> Request {
+        self.accept.request()
+    }
+
+    fn finish(self, answer: io::Result<usize>) -> Self::Output {
+        let connection = self.accept.finish(answer)?;
+        Ok(Accepted {
+            connection: Some(connection),
+            kept: self.kept,
+        })
+    }
+}
+
+// SAFETY: that of the operation inside.
+unsafe impl Owned for AcceptKept {}
+
+/// What has been accepted. If it is dropped, somebody else shall have it.
+struct Accepted {
+    connection: Option<(OwnedFd, SockAddr)>,
+    kept: Rc<Kept>,
+}
+
+impl Accepted {
+    fn into_inner(mut self) -> (OwnedFd, SockAddr) {
+        self.connection.take().expect("taken once")
+    }
+}
+
+impl Drop for Accepted {
+    fn drop(&mut self) {
+        if let Some(connection) = self.connection.take() {
+            self.kept.put(connection);
+        }
+    }
+}
