@@ -316,7 +316,8 @@ fn heavy_transfers_under_a_storm_of_signals() {
             while !is_over.load(SeqCst) {
                 // SAFETY: the thread lives until this one has been joined.
                 unsafe { libc::pthread_kill(us as libc::pthread_t, kind.as_raw_value()) };
-                thread::yield_now();
+                // A storm, but one that lets the thread do something, too.
+                thread::sleep(Duration::from_micros(50));
             }
         });
         let is_over = Arc::clone(&over);
