@@ -14,8 +14,8 @@ use compio_driver::{
 };
 
 use crate::support::{
-    begin, check_blocks, check_error, code, each_backend, fair_driver, pipe, pipe_in, pipe_out,
-    run, share, start, streams, tcp, unblocked,
+    begin, check_blocks, check_error, code, deserted, each_backend, fair_driver, pipe, pipe_in,
+    pipe_out, run, share, start, streams, tcp, unblocked,
 };
 
 /// Writes to the end that is tested, at the cursor, much more than it has room for.
@@ -141,9 +141,7 @@ fn a_connect_leaves_the_mode_as_it_was() {
 #[test]
 fn a_connect_to_nobody_is_refused() {
     for driver in each_backend() {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = SockAddr::from(listener.local_addr().unwrap());
-        drop(listener);
+        let address = deserted();
         let fd = socket(socket2::Domain::IPV4);
         let connect = Connect::new(fd.clone(), address.clone());
         check_error(run(&driver, driver.submit(connect)), code::REFUSED);

@@ -14,7 +14,7 @@ use compio_driver::{
 use socket2::{Domain, Type};
 
 use crate::support::{
-    MSG_PEEK, MSG_TRUNC, begin, check_error, check_gone, code, driver, is_inherited,
+    MSG_PEEK, MSG_TRUNC, begin, check_error, check_gone, code, deserted, driver, is_inherited,
     is_skipped_on_wine, on_wine, pipe, run, share, sockets,
 };
 
@@ -64,9 +64,7 @@ fn a_connection_is_made_accepted_and_used() {
 #[test]
 fn a_connection_is_refused() {
     let driver = driver();
-    let (listener, address) = listener();
-    drop(listener);
-    let connect = Connect::new(tcp_socket(&driver), address);
+    let connect = Connect::new(tcp_socket(&driver), deserted());
     check_error(run(&driver, driver.submit(connect)), code::REFUSED);
 }
 

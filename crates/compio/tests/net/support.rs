@@ -43,7 +43,13 @@ pub(crate) async fn listener() -> (TcpListener, SocketAddr) {
 
 /// An address of this machine where nobody listens.
 pub(crate) async fn deserted() -> SocketAddr {
-    listener().await.1
+    // Bound, so that nobody else gets it, but not listening; for the rest of the process's life.
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    let any = SocketAddr::from(([127, 0, 0, 1], 0));
+    socket.bind(&any.into()).unwrap();
+    let address = socket.local_addr().unwrap().as_socket().unwrap();
+    std::mem::forget(socket);
+    address
 }
 
 /// Two connected ends of a TCP connection.

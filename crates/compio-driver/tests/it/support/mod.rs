@@ -27,7 +27,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use compio_driver::{BackendKind, Driver, DriverBuilder, OwnedFd, SharedFd};
+use compio_driver::{BackendKind, Driver, DriverBuilder, OwnedFd, SharedFd, SockAddr};
 use compio_io::buf::{BufResult, IoBuf, IoBufMut};
 
 #[cfg(target_os = "linux")]
@@ -79,6 +79,17 @@ pub(crate) fn unblocked(test: impl FnOnce() + Send + 'static) {
     if let Err(panic) = thread.join() {
         std::panic::resume_unwind(panic);
     }
+}
+
+/// An address where nobody listens: bound, so that nobody else gets it, for the rest of the process's
+/// life.
+pub(crate) fn deserted() -> SockAddr {
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    let any = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
+    socket.bind(&any.into()).unwrap();
+    let address = socket.local_addr().unwrap();
+    std::mem::forget(socket);
+    address
 }
 
 /// Two connected TCP sockets.

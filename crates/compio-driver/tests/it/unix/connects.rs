@@ -1,14 +1,15 @@
 //! Connects that wait for a listener without room, which Windows refuses, and those that are tried
 //! again with the same socket, which it may refuse.
 
-use std::{net::TcpListener, time::Duration};
+use std::time::Duration;
 
-use compio_driver::{SockAddr, op::Connect};
+use compio_driver::op::Connect;
 
 use crate::{
     blocking_mode::socket,
     support::{
-        begin, check_error, code, drain, each_backend, poll_once, readiness, run, unblocked,
+        begin, check_error, code, deserted, drain, each_backend, poll_once, readiness, run,
+        unblocked,
     },
 };
 
@@ -78,9 +79,7 @@ fn a_unix_listener_without_room_is_waited_for() {
 #[test]
 fn a_socket_that_was_refused_may_try_again() {
     for driver in each_backend() {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = SockAddr::from(listener.local_addr().unwrap());
-        drop(listener);
+        let address = deserted();
         let fd = socket(socket2::Domain::IPV4);
         for _ in 0..2 {
             let connect = Connect::new(fd.clone(), address.clone());

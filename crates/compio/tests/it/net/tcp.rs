@@ -13,8 +13,13 @@ use crate::support::{check_code, check_kind, code, is_skipped_on_wine, run, tcp_
 
 /// An address of this machine where nobody listens.
 async fn deserted() -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    listener.local_addr().unwrap()
+    // Bound, so that nobody else gets it, but not listening; for the rest of the process's life.
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    let any = SocketAddr::from(([127, 0, 0, 1], 0));
+    socket.bind(&any.into()).unwrap();
+    let address = socket.local_addr().unwrap().as_socket().unwrap();
+    std::mem::forget(socket);
+    address
 }
 
 #[test]
