@@ -5,12 +5,12 @@ use std::{
     future::Future,
     pin::Pin,
     rc::Rc,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 
 use crate::{
     driver::Inner,
-    flight::{Key, to_result},
+    flight::{Flights, Key, to_result},
     operation::Operation,
 };
 
@@ -79,24 +79,37 @@ impl<O: Operation> Future for Submit<O> {
             }
             State::Done => panic!("polled after completion"),
         };
-        let mut waker = None;
-        loop {
-            // SAFETY: boarded with an `O` above; the state says that it was neither taken nor
-            // abandoned.
-            if let Some((operation, answer)) = unsafe { this.driver.flights.take::<O>(key) } {
-                this.state = State::Done;
-                return Poll::Ready(operation.finish(to_result(answer)));
-            }
-            if let Some(waker) = waker.take() {
-                drop(this.driver.flights.set_waiter(key, waker));
-                return Poll::Pending;
-            }
-            if this.driver.flights.is_waiter(key, cx.waker()) {
-                return Poll::Pending;
-            }
-            // The code of the waker's maker: it may turn the driver, so look once more.
-            waker = Some(cx.waker().clone());
+        let flights = &this.driver.flights;
+        // SAFETY: boarded with an `O` above; the state says that it was neither taken nor abandoned.
+        let take = || unsafe { flights.take::<O>(key) };
+        let (operation, answer) = ready!(find_or_wait(flights, key, cx, take));
+        this.state = State::Done;
+        Poll::Ready(operation.finish(to_result(answer)))
+    }
+}
+
+/// What `look` finds of a flight. If that is nothing, the task is woken when there may be something.
+#[inline]
+pub(crate) fn find_or_wait<T>(
+    flights: &Flights,
+    key: Key,
+    cx: &Context<'_>,
+    mut look: impl FnMut() -> Option<T>,
+) -> Poll<T> {
+    let mut waker = None;
+    loop {
+        if let Some(found) = look() {
+            return Poll::Ready(found);
         }
+        if let Some(waker) = waker.take() {
+            drop(flights.set_waiter(key, waker));
+            return Poll::Pending;
+        }
+        if flights.is_waiter(key, cx.waker()) {
+            return Poll::Pending;
+        }
+        // The code of the waker's maker: it may turn the driver, so look once more.
+        waker = Some(cx.waker().clone());
     }
 }
 

@@ -3,13 +3,15 @@
 use std::{
     mem,
     rc::Rc,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 
 use crate::{
     driver::Inner,
     flight::{Key, to_result},
     operation::Multishot,
+    request::Answer,
+    submit::find_or_wait,
 };
 
 /// The end that polls it. Dropping it gives the operation up, as with
@@ -70,29 +72,30 @@ impl<O: Multishot> SubmitMulti<O> {
             }
             State::Done => panic!("polled after completion"),
         };
-        let mut waker = None;
-        loop {
+        /// What is found of the flight.
+        enum Found<O: Multishot> {
+            Item(O::Item),
+            End(O, Answer),
+        }
+        let flights = &self.driver.flights;
+        let look = || {
             // SAFETY: boarded with an `O` above; the state says that it was neither taken nor
             // abandoned.
             unsafe {
-                if let Some(item) = self.driver.flights.look::<O>(key) {
-                    return Poll::Ready(Next::Item(item));
+                if let Some(item) = flights.look::<O>(key) {
+                    return Some(Found::Item(item));
                 }
-                if let Some((operation, answer)) = self.driver.flights.take::<O>(key) {
-                    self.state = State::Done;
-                    return Poll::Ready(Next::End(operation.finish(to_result(answer))));
-                }
+                let (operation, answer) = flights.take::<O>(key)?;
+                Some(Found::End(operation, answer))
             }
-            if let Some(waker) = waker.take() {
-                drop(self.driver.flights.set_waiter(key, waker));
-                return Poll::Pending;
+        };
+        Poll::Ready(match ready!(find_or_wait(flights, key, cx, look)) {
+            Found::Item(item) => Next::Item(item),
+            Found::End(operation, answer) => {
+                self.state = State::Done;
+                Next::End(operation.finish(to_result(answer)))
             }
-            if self.driver.flights.is_waiter(key, cx.waker()) {
-                return Poll::Pending;
-            }
-            // The code of the waker's maker: it may turn the driver, so look once more.
-            waker = Some(cx.waker().clone());
-        }
+        })
     }
 }
 

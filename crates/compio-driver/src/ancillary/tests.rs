@@ -1,3 +1,5 @@
+//! Taking ancillary data apart, whatever the kernel or a program has written there.
+
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use proptest::prelude::{any, prop_assert_eq, proptest};

@@ -1,3 +1,5 @@
+//! The layout of control messages.
+
 use std::{mem, ptr};
 
 use super::{DATA_OFFSET, header, parse_header};
