@@ -101,6 +101,13 @@ enum State {
     Condemned,
 }
 
+impl State {
+    /// Whether the kernel has not answered.
+    fn flies(self) -> bool {
+        matches!(self, Self::Airborne | Self::Orphaned)
+    }
+}
+
 /// The beginning of a cell; the operation's storage lies behind it.
 #[repr(C)]
 struct Header {
@@ -234,19 +241,19 @@ impl Flights {
 
     /// Whether the flight is one that the kernel has not answered, and has somebody who waits.
     pub(crate) fn is_airborne(&self, key: Key) -> bool {
-        let header = self.header_at(key.index);
-        // SAFETY: cells in `pages` have initialised headers.
-        unsafe { (*header).generation == key.generation && (*header).state == State::Airborne }
+        self.state_of(key) == Some(State::Airborne)
     }
 
     /// Whether the kernel has not answered the flight.
     pub(crate) fn flies(&self, key: Key) -> bool {
+        self.state_of(key).is_some_and(State::flies)
+    }
+
+    /// The state of a flight that may be no more.
+    fn state_of(&self, key: Key) -> Option<State> {
         let header = self.header_at(key.index);
         // SAFETY: cells in `pages` have initialised headers.
-        unsafe {
-            let flies = matches!((*header).state, State::Airborne | State::Orphaned);
-            flies && (*header).generation == key.generation
-        }
+        unsafe { ((*header).generation == key.generation).then_some((*header).state) }
     }
 
     /// Gives the operation its place and asks it for its request.
@@ -477,7 +484,7 @@ impl Flights {
                 let header = page.header(slot);
                 // SAFETY: every cell of a page has an initialised header.
                 unsafe {
-                    let flies = matches!((*header).state, State::Airborne | State::Orphaned);
+                    let flies = (*header).state.flies();
                     let wanted = match (user_data, &(*header).owner) {
                         (None, _) => true,
                         (Some(wanted), Owner::Caller(owner)) => wanted == *owner,

@@ -221,10 +221,8 @@ pub fn is_cancelled(error: &std::io::Error) -> bool {
 /// Whether this error says that a request was given up before it did anything, or that there was no
 /// thread for it.
 pub(crate) fn did_not_run(error: &std::io::Error) -> bool {
-    match error.raw_os_error() {
-        Some(code) => code == crate::sys::ECANCELED || code == crate::sys::EAGAIN,
-        None => true,
-    }
+    let code = error.raw_os_error();
+    is_cancelled(error) || code.is_none_or(|code| code == crate::sys::EAGAIN)
 }
 
 /// An answer that is not the last, or comes with a buffer.

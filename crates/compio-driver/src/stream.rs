@@ -24,6 +24,7 @@ use crate::{
         Accept, PollOnce, Readiness, Recv, Send,
         multi::{AcceptMulti, RecvMulti, SendZeroCopy},
     },
+    request::is_cancelled,
     submit::Submit,
     submit_multi::{Next, SubmitMulti},
     sys::{self, OwnedFd},
@@ -270,7 +271,7 @@ impl RecvStream {
 
     /// Whether the error is the echo of [`cancel`](Self::cancel).
     fn was_called_off(&self, error: &io::Error) -> bool {
-        self.is_cancelled && error.raw_os_error() == Some(sys::ECANCELED)
+        self.is_cancelled && is_cancelled(error)
     }
 }
 
