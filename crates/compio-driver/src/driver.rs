@@ -379,7 +379,7 @@ impl Poller for Driver {
         if self.inner.closed.get() {
             return Err(closed());
         }
-        let key = self.inner.flights.board_callers(user_data);
+        let key = self.inner.flights.board_callers(request, user_data);
         // SAFETY: the operation stays in place, by this function's contract.
         let launched = unsafe { self.inner.launch(key, &request) };
         if let Some(answer) = launched {
@@ -630,6 +630,7 @@ impl Inner {
 
     /// Asks for the end of a flight that may be in the backend's hands or in the pool's.
     pub(crate) fn cancel(&self, key: Key) {
+        self.flights.mark_given_up(key);
         if !self.flights.is_work(key) {
             let scratch = self.flights.scratch(key);
             // SAFETY: the scratch of this flight, which is in the air.
@@ -686,6 +687,13 @@ impl Inner {
                 landing
             }
             Report::Final(answer) => self.flights.land(key, answer),
+            Report::GivenUp if self.flights.is_given_up(key) => {
+                self.flights.land(key, Err(sys::ECANCELED))
+            }
+            Report::GivenUp => {
+                aftermath.given_up.push(key);
+                return;
+            }
             Report::NotFound => {
                 aftermath.not_found.push(key);
                 return;
@@ -713,6 +721,9 @@ impl Inner {
     /// when all is done. A destructor that panics has been reported by the panic hook, and there
     /// is nobody whom it would concern.
     fn settle(&self, mut aftermath: Aftermath) {
+        for key in aftermath.given_up.drain(..) {
+            self.do_again(key);
+        }
         for key in aftermath.enough.drain(..) {
             if self.flights.is_airborne(key) {
                 self.cancel(key);
@@ -725,6 +736,29 @@ impl Inner {
         self.aftermath.set(aftermath);
         if let Some(panic) = panicked {
             panic::resume_unwind(panic);
+        }
+    }
+
+    /// Does what the kernel has given up of its own accord: by the pool if it is something that
+    /// blocks only for a while, and else in the same way as before.
+    fn do_again(&self, key: Key) {
+        let asked = panic::catch_unwind(AssertUnwindSafe(|| self.flights.ask_again(key)));
+        let answer = match asked {
+            Err(panic) => {
+                discard(panic);
+                Some(Err(sys::ECANCELED))
+            }
+            // Its code may have given it up, or shut the driver down.
+            Ok(_) if self.flights.is_given_up(key) || self.closed.get() => {
+                Some(Err(sys::ECANCELED))
+            }
+            Ok(Request::Raw(_)) => Some(Err(sys::ECANCELED)),
+            Ok(request @ Request::File(_)) => self.dispatch(key, request),
+            // SAFETY: the operation is where it was when it was launched for the first time.
+            Ok(request) => unsafe { self.launch(key, &request) },
+        };
+        if let Some(answer) = answer {
+            self.land(key, answer);
         }
     }
 
@@ -768,6 +802,8 @@ impl Inner {
 struct Aftermath {
     wakers: Vec<Waker>,
     orphans: Vec<Key>,
+    /// What was given up although nobody had asked for that.
+    given_up: Vec<Key>,
     /// What was to be cancelled and was not found.
     not_found: Vec<Key>,
     /// What has answered often enough.

@@ -122,6 +122,8 @@ struct Header {
     state: State,
     /// Whether the pool has it, and not the kernel.
     is_work: bool,
+    /// Whether somebody has asked for its end.
+    is_given_up: bool,
 }
 
 /// What is known of the type of a cell's operation.
@@ -131,13 +133,16 @@ struct Kind {
     /// Tells it of an answer that is not its last, and asks whether that is enough. None if it
     /// expects one only.
     note: Option<unsafe fn(*mut u8, Item) -> bool>,
+    /// Asks it for its request once more.
+    again: unsafe fn(*mut u8) -> Request,
 }
 
 impl Kind {
-    /// Of a cell without an operation.
-    const NOTHING: &'static Self = &Self {
+    /// Of a cell with the request of an operation that is elsewhere.
+    const CALLERS: &'static Self = &Self {
         discard: discard_nothing,
         note: None,
+        again: again_callers,
     };
 }
 
@@ -149,10 +154,12 @@ impl<O: Operation> KindsOf<O> {
         &Kind {
             discard: discard_inline::<O>,
             note: None,
+            again: again::<O>,
         },
         &Kind {
             discard: discard_boxed::<O>,
             note: None,
+            again: again::<O>,
         },
     ];
 }
@@ -162,10 +169,12 @@ impl<O: Multishot> KindsOf<O> {
         &Kind {
             discard: discard_inline::<O>,
             note: Some(note::<O>),
+            again: again::<O>,
         },
         &Kind {
             discard: discard_boxed::<O>,
             note: Some(note::<O>),
+            again: again::<O>,
         },
     ];
 }
@@ -303,11 +312,13 @@ impl Flights {
     }
 
     /// Takes a cell for an operation that stays where its caller has it.
-    pub(crate) fn board_callers(&self, user_data: usize) -> Key {
-        let (header, _) = self.occupy(0, Kind::NOTHING);
+    pub(crate) fn board_callers(&self, request: Request, user_data: usize) -> Key {
+        let (header, storage) = self.occupy(0, Kind::CALLERS);
         self.take_off(header);
-        // SAFETY: `occupy` gave a valid header, of which no reference is held.
+        // SAFETY: `occupy` gave a valid header, of which no reference is held, and storage that is
+        // large enough for a request.
         unsafe {
+            storage.cast::<Request>().write(request);
             (*header).owner = Owner::Caller(user_data);
             key_of(header)
         }
@@ -350,6 +361,27 @@ impl Flights {
     pub(crate) fn is_work(&self, key: Key) -> bool {
         // SAFETY: as in `set_waiter`.
         unsafe { (*self.header(key)).is_work }
+    }
+
+    /// Somebody asks for the flight's end.
+    pub(crate) fn mark_given_up(&self, key: Key) {
+        // SAFETY: as in `set_waiter`.
+        unsafe { (*self.header(key)).is_given_up = true };
+    }
+
+    /// Whether somebody has asked for the flight's end.
+    pub(crate) fn is_given_up(&self, key: Key) -> bool {
+        // SAFETY: as in `set_waiter`.
+        unsafe { (*self.header(key)).is_given_up }
+    }
+
+    /// Asks an operation once more for its request, while neither kernel nor pool has it. Runs its
+    /// code, with nothing borrowed.
+    pub(crate) fn ask_again(&self, key: Key) -> Request {
+        let header = self.header(key);
+        // SAFETY: the flight is in the air, so that its operation is where it has been; `again` was
+        // made for its type. It is the kernel's no more, and nobody else refers to it.
+        unsafe { ((*header).kind.again)(storage_behind(header)) }
     }
 
     /// An answer has come that is not the last. Returns also whether the flight has enough of them.
@@ -512,6 +544,7 @@ impl Flights {
             (*header).state = State::Boarding;
             (*header).kind = kind;
             (*header).is_work = false;
+            (*header).is_given_up = false;
             (header, storage_behind(header))
         }
     }
@@ -548,7 +581,7 @@ impl Flights {
             let header = Header {
                 scratch: Scratch::new(),
                 owner: Owner::Nobody,
-                kind: Kind::NOTHING,
+                kind: Kind::CALLERS,
                 answer: Ok(0),
                 generation: 0,
                 index: first + slot,
@@ -559,6 +592,7 @@ impl Flights {
                 },
                 state: State::Free,
                 is_work: false,
+                is_given_up: false,
             };
             // SAFETY: fresh memory of the page.
             unsafe { page.header(slot).write(header) };
@@ -723,6 +757,22 @@ unsafe fn note<O: Multishot>(storage: *mut u8, item: Item) -> bool {
 
 /// # Safety
 ///
+/// The storage is that of an `O`, to which nobody else refers.
+unsafe fn again<O: Operation>(storage: *mut u8) -> Request {
+    // SAFETY: by this function's contract.
+    unsafe { (*operation_at::<O>(storage)).request() }
+}
+
+/// # Safety
+///
+/// The storage is that of an operation which is its caller's.
+unsafe fn again_callers(storage: *mut u8) -> Request {
+    // SAFETY: by this function's contract; `board_callers` wrote it.
+    unsafe { storage.cast::<Request>().read() }
+}
+
+/// # Safety
+///
 /// None.
 unsafe fn discard_nothing(_: *mut u8, _: Answer) {}
 
@@ -735,6 +785,8 @@ pub(crate) fn to_result(answer: Answer) -> std::io::Result<usize> {
 const _: () = assert!(
     size_of::<Header>() - size_of::<Scratch>() <= 56
         && size_of::<Header>().is_multiple_of(STORAGE_ALIGN)
+        && size_of::<Request>() <= storage_of(0)
+        && align_of::<Request>() <= STORAGE_ALIGN
 );
 
 #[cfg(test)]

@@ -23,7 +23,8 @@ pub unsafe trait Operation: 'static {
     /// What comes out: typically an [`io::Result`], and the buffer.
     type Output: 'static;
 
-    /// Says what is asked. Called once, when the operation has reached its place.
+    /// Says what is asked. Called when the operation has reached its place; and once more at the same
+    /// place if the kernel gave the request up although nobody had asked for that.
     fn request(&mut self) -> Request;
 
     /// Says what the answer means. Where the operation was abandoned, its output is dropped: a

@@ -242,6 +242,10 @@ pub(crate) enum Report {
     Item(Item),
     /// Nothing more will.
     Final(Answer),
+    /// Nothing more will, and nothing has been done: it was given up, because it was to be cancelled
+    /// or because the kernel lacked the means. In the latter case it has to be done all the same.
+    #[allow(dead_code, reason = "not every backend lacks the means")]
+    GivenUp,
     /// It was to be cancelled, and was between two places where the kernel looks. If it flies still,
     /// it has to be cancelled again.
     #[allow(dead_code, reason = "not every backend hands cancels over")]

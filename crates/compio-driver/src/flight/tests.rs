@@ -459,7 +459,7 @@ fn the_arena_keeps_one_waker_and_hands_it_out_at_landing() {
 #[test]
 fn a_callers_flight_is_over_when_it_lands() {
     let flights = Flights::new();
-    let key = flights.board_callers(42);
+    let key = flights.board_callers(Request::Nop, 42);
     assert!(flights.keys_airborne(Some(42)) == [key]);
     assert!(flights.keys_airborne(Some(43)).is_empty());
     assert!(matches!(

@@ -329,7 +329,11 @@ impl Uring {
                     if more || buffer.is_some() {
                         land(key, Report::Item(Item { answer, buffer }));
                     }
-                    if !more {
+                    if !more && answer == Err(libc::ECANCELED) {
+                        // Nobody need have asked: so ends what waits for a thread of the kernel's
+                        // that cannot be started, be it for a limit or for signals.
+                        land(key, Report::GivenUp);
+                    } else if !more {
                         land(key, Report::Final(answer));
                     }
                 }

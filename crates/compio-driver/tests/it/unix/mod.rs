@@ -19,6 +19,7 @@ mod selection;
 mod splices;
 mod streams;
 mod terminals;
+mod threadless;
 
 /// Whether a ring shall do without this operation. Then a thread of ours does it, which cannot be
 /// interrupted.

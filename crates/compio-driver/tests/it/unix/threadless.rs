@@ -1,0 +1,65 @@
+//! Where no thread can be started, neither by us nor by the kernel for us.
+
+use std::io::Read;
+
+use compio_driver::{
+    Driver, DriverBuilder, Poller, Pool,
+    op::{Blocking, Sync, WriteAt},
+};
+
+use crate::support::{LONG, ask, file, run};
+
+/// From now on this process starts no threads.
+fn start_no_threads() {
+    let none = libc::rlimit {
+        rlim_cur: 0,
+        rlim_max: 0,
+    };
+    // SAFETY: the structure outlives the call; the others take numbers only. Nobody is to 65534.
+    unsafe {
+        assert_eq!(libc::setrlimit(libc::RLIMIT_NPROC, &none), 0);
+        // The limit is not for root.
+        if libc::geteuid() == 0 {
+            assert_eq!(libc::setresuid(65_534, 65_534, 65_534), 0);
+        }
+    }
+    assert!(std::thread::Builder::new().spawn(|| ()).is_err());
+}
+
+/// With a thread of its own that has been started.
+fn driver() -> Driver {
+    let pool = Pool::new(1);
+    let driver = DriverBuilder::new().pool(pool).build().unwrap();
+    let work = Blocking::new(|| ());
+    run(&driver, driver.submit(work)).unwrap().unwrap();
+    driver
+}
+
+#[test]
+#[ignore = "run by `files_are_written_without_new_threads` in a process of its own"]
+fn write_without_new_threads() {
+    let driver = driver();
+    let (mut std, fd) = file(b"");
+    start_no_threads();
+    // In the kernel both would wait for a thread.
+    let write = WriteAt::new(fd.clone(), 0, b"there it is");
+    let (written, _) = run(&driver, driver.submit(write));
+    assert_eq!(written.unwrap(), 11);
+    let mut sync = Sync::all(fd);
+    // SAFETY: both are in place until the entry has come.
+    unsafe { driver.push(&mut sync, 5).unwrap() };
+    let entry = driver.poll_one(Some(LONG)).unwrap();
+    assert_eq!(entry.user_data(), 5);
+    assert_eq!(entry.into_result().unwrap(), 0);
+    let mut content = String::new();
+    std.read_to_string(&mut content).unwrap();
+    println!("SAYS {content}");
+}
+
+#[test]
+fn files_are_written_without_new_threads() {
+    let test = "unix::threadless::write_without_new_threads";
+    for backend in ["", "poll"] {
+        assert_eq!(ask(test, &[("COMPIO_BACKEND", backend)]), "there it is");
+    }
+}
