@@ -2,7 +2,8 @@
 //!
 //! Sleeping and being woken costs some 20 µs; where news tends to come sooner, looking for it is
 //! cheaper. The budget is what recent waits would have needed, and falls to nothing where they
-//! were long: an idle program sleeps.
+//! were long: an idle program sleeps. Where others want the processor, looking is no use either: it
+//! eats up what the scheduler grants this thread, and whoever is waited for may stand behind it.
 
 use std::{
     hint,
@@ -18,7 +19,7 @@ pub enum SpinPolicy {
     Off,
     /// It looks for as long as recent waits took, if that was short, and at most
     /// [`SPIN_MAX`]; and not at all where more drivers live in this process than it has
-    /// processors.
+    /// processors, or where others have just wanted the processor.
     #[default]
     Adaptive,
     /// It looks for [`SPIN_MAX`], each time.
@@ -31,6 +32,16 @@ pub const SPIN_MAX: Duration = Duration::from_micros(50);
 /// Below this a budget is none: one look costs about as much.
 const SPIN_MIN: Duration = Duration::from_micros(1);
 
+/// A gap of this length between two looks was no look: the thread was not running.
+const GAP: Duration = Duration::from_micros(100);
+
+/// How long a thread sleeps at once after it was kept from looking by others: this long at first, and
+/// twice as long each time that it was too short.
+const REST: Duration = Duration::from_millis(100);
+
+/// The longest rest.
+const REST_MAX: Duration = Duration::from_secs(5);
+
 /// How many drivers there are in this process.
 static DRIVERS: AtomicUsize = AtomicUsize::new(0);
 
@@ -38,6 +49,10 @@ pub(crate) struct Spin {
     policy: SpinPolicy,
     budget: Duration,
     processors: usize,
+    /// Until then others want the processor.
+    rest_until: Option<Instant>,
+    /// How long the last rest was.
+    rest: Duration,
 }
 
 impl Spin {
@@ -51,25 +66,30 @@ impl Spin {
                 SpinPolicy::Always => SPIN_MAX,
             },
             processors: thread::available_parallelism().map_or(1, usize::from),
+            rest_until: None,
+            rest: Duration::ZERO,
         }
     }
 
     /// A wait begins.
     pub(crate) fn start(&self, timeout: Option<Duration>) -> Watch {
+        // An untimed wait that will not spin and learns nothing needs no clock.
+        let began = (self.policy != SpinPolicy::Off || timeout.is_some()).then(Instant::now);
         // Relaxed: only a count.
-        let crowded = DRIVERS.load(Relaxed) > self.processors;
+        let is_crowded = DRIVERS.load(Relaxed) > self.processors || self.rest_until > began;
         let budget = match self.policy {
             SpinPolicy::Off => Duration::ZERO,
-            SpinPolicy::Adaptive if crowded => Duration::ZERO,
+            SpinPolicy::Adaptive if is_crowded => Duration::ZERO,
             SpinPolicy::Adaptive | SpinPolicy::Always => self.budget,
         };
         Watch {
-            // An untimed wait that will not spin and learns nothing needs no clock.
-            began: (self.policy == SpinPolicy::Adaptive || !budget.is_zero() || timeout.is_some())
-                .then(Instant::now),
+            began,
             budget: budget.min(timeout.unwrap_or(Duration::MAX)),
             timeout,
             looks: 0,
+            seen: None,
+            was_kept: false,
+            is_over: false,
         }
     }
 
@@ -79,6 +99,10 @@ impl Spin {
             return;
         }
         let waited = watch.elapsed();
+        if watch.was_kept_until(waited) {
+            self.rest(watch, waited);
+            return;
+        }
         // What ends with the timeout would not have come sooner for being looked for.
         let timed_out = watch.timeout.is_some_and(|timeout| waited >= timeout);
         self.budget = if waited <= SPIN_MAX && !timed_out {
@@ -89,6 +113,19 @@ impl Spin {
         if self.budget < SPIN_MIN {
             self.budget = Duration::ZERO;
         }
+    }
+
+    #[cold]
+    fn rest(&mut self, watch: &Watch, waited: Duration) {
+        let Some(began) = watch.began else { return };
+        let is_soon = self.rest_until.is_some_and(|end| began < end + self.rest);
+        self.rest = if is_soon {
+            (self.rest * 2).min(REST_MAX)
+        } else {
+            REST
+        };
+        self.rest_until = Some(began + waited + self.rest);
+        self.budget = Duration::ZERO;
     }
 }
 
@@ -105,6 +142,12 @@ pub(crate) struct Watch {
     budget: Duration,
     timeout: Option<Duration>,
     looks: u32,
+    /// When the clock was read last, while looking.
+    seen: Option<Duration>,
+    /// Whether others had the processor between two looks.
+    was_kept: bool,
+    /// Whether there are no more looks.
+    is_over: bool,
 }
 
 impl Watch {
@@ -116,7 +159,26 @@ impl Watch {
     pub(crate) fn spin(&mut self) -> bool {
         hint::spin_loop();
         self.looks = self.looks.wrapping_add(1);
-        !self.looks.is_multiple_of(16) || self.elapsed() < self.budget
+        if !self.looks.is_multiple_of(16) && self.looks != 1 {
+            return true;
+        }
+        let elapsed = self.elapsed();
+        self.was_kept = self.was_kept_until(elapsed);
+        self.seen = Some(elapsed);
+        self.is_over = self.was_kept || elapsed >= self.budget;
+        !self.is_over
+    }
+
+    /// Something else than the end of the budget ends the looking.
+    #[allow(dead_code, reason = "not every backend has another reason")]
+    pub(crate) fn stop(&mut self) {
+        self.is_over = true;
+    }
+
+    /// Whether others had the processor, if the clock says this and the last look was just now.
+    fn was_kept_until(&self, elapsed: Duration) -> bool {
+        let gap = self.seen.map_or(Duration::ZERO, |seen| elapsed - seen);
+        self.was_kept || (!self.is_over && gap > GAP)
     }
 
     /// What is left of `timeout` for the sleep.
@@ -129,5 +191,55 @@ impl Watch {
 
     fn elapsed(&self) -> Duration {
         self.began.map_or(Duration::ZERO, |began| began.elapsed())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A spin with the largest budget.
+    fn eager() -> Spin {
+        let mut spin = Spin::new(SpinPolicy::Adaptive);
+        // As many drivers as other tests have: this one is not crowded.
+        spin.processors = usize::MAX;
+        spin.budget = SPIN_MAX;
+        spin
+    }
+
+    /// A wait that began so long ago, and saw the clock for the last time after `seen`.
+    fn watch(spin: &Spin, ago: Duration, seen: Duration) -> Watch {
+        let mut watch = spin.start(None);
+        watch.began = Some(Instant::now() - ago);
+        watch.seen = Some(seen);
+        watch
+    }
+
+    #[test]
+    fn whoever_was_kept_from_looking_rests_longer_each_time() {
+        let mut spin = eager();
+        for rest in [100, 200, 400, 800, 1600, 3200, 5000, 5000] {
+            let kept = watch(&spin, GAP * 3, GAP);
+            spin.learn(&kept);
+            assert_eq!(spin.rest, Duration::from_millis(rest));
+            spin.budget = SPIN_MAX;
+            assert!(!spin.start(None).may_spin());
+        }
+        // Long afterwards it is as if there had been none.
+        spin.rest_until = Some(Instant::now() - REST_MAX * 2);
+        assert!(spin.start(None).may_spin());
+        let kept = watch(&spin, GAP * 3, GAP);
+        spin.learn(&kept);
+        assert_eq!(spin.rest, REST);
+    }
+
+    #[test]
+    fn a_sleep_is_no_gap_between_looks() {
+        let mut spin = eager();
+        let mut slept = watch(&spin, SPIN_MAX * 100, GAP);
+        slept.stop();
+        spin.learn(&slept);
+        assert_eq!(spin.rest, Duration::ZERO);
+        assert_eq!(spin.budget, SPIN_MAX / 2);
     }
 }

@@ -227,6 +227,7 @@ impl Uring {
                         return Ok(());
                     }
                     // The flag can stay up with nothing behind it: it alone keeps nobody awake.
+                    watch.stop();
                     break;
                 }
             }
