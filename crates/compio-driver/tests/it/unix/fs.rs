@@ -5,11 +5,14 @@ use std::{
     os::unix::fs::{MetadataExt, OpenOptionsExt},
 };
 
-use compio_driver::op::{Open, ReadAt, Stat, StatFd, Sync};
+use compio_driver::{
+    Driver,
+    op::{Open, ReadAt, Stat, StatFd, Sync},
+};
 
 use crate::support::{
-    READ_WRITE_CREATE, begin, check_error, driver, file, forget_from, native, pipe, readiness, run,
-    share, start,
+    READ_WRITE_CREATE, begin, check_error, driver, each_backend, file, forget_from, native, pipe,
+    readiness, run, share, start,
 };
 
 #[test]
@@ -76,7 +79,12 @@ fn what_is_in_memory_is_read_at_once() {
 /// What goes past the memory is never there at once, and whoever asks for it waits for the disk.
 #[test]
 fn a_direct_read_is_made_elsewhere() {
-    let driver = readiness();
+    for driver in each_backend() {
+        check_direct(&driver);
+    }
+}
+
+fn check_direct(driver: &Driver) {
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), [7; 8192]).unwrap();
     let mut options = File::options();
@@ -87,9 +95,9 @@ fn a_direct_read_is_made_elsewhere() {
     };
     let fd = share(direct);
     let mut read = driver.submit(ReadAt::new(fd, 0, Vec::with_capacity(4096)));
-    begin(&driver, &mut read);
+    begin(driver, &mut read);
     // Its buffer is not aligned as it has to be, as a rule.
-    let (len, _) = run(&driver, read);
+    let (len, _) = run(driver, read);
     assert!(len.map_or_else(
         |error| error.raw_os_error() == Some(libc::EINVAL),
         |len| len == 4096

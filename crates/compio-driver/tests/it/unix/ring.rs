@@ -1,10 +1,10 @@
 //! What only a ring does: everything that was begun goes with one call of the kernel.
 
-use compio_driver::op::{Nop, ReadAt};
+use compio_driver::op::{Nop, ReadAt, WriteAt};
 
 use crate::{
     batching::enters,
-    support::{share, uring},
+    support::{file, pipe, run, start, uring},
 };
 
 #[test]
@@ -12,10 +12,10 @@ fn many_operations_go_with_one_enter() {
     let Some(builder) = uring() else { return };
     let driver = builder.build().unwrap();
     assert_eq!(enters(&driver, [Nop::new(); 200]), 1);
-    let file = tempfile::tempfile().unwrap();
-    file.set_len(4096).unwrap();
-    let fd = share(file);
-    let reads = (0..200).map(|_| ReadAt::new(fd.clone(), 0, vec![0; 64]));
+    let (reader, writer) = pipe();
+    let (written, _) = run(&driver, driver.submit(WriteAt::at_cursor(writer, [1; 200])));
+    assert_eq!(written.unwrap(), 200);
+    let reads = (0..200).map(|_| ReadAt::at_cursor(reader.clone(), vec![0; 1]));
     assert_eq!(enters(&driver, reads), 1);
 }
 
@@ -25,4 +25,26 @@ fn more_than_the_queue_holds_go_with_as_few_as_can_be() {
     let driver = builder.entries(64).build().unwrap();
     let count = enters(&driver, [Nop::new(); 640]);
     assert!((10..=13).contains(&count), "{count}");
+}
+
+/// What is in memory is read without the ring; but a few times only, before others have their turn.
+#[test]
+fn reads_of_what_is_in_memory_are_answered_at_once() {
+    let Some(builder) = uring() else { return };
+    let driver = builder.build().unwrap();
+    let (_file, fd) = file(b"0123456789");
+    let read = || driver.submit(ReadAt::new(fd.clone(), 3, vec![0; 4]));
+    let mut at_once = 0;
+    let waiting = loop {
+        let mut read = read();
+        match start(&driver, &mut read) {
+            Some((read, buffer)) => assert_eq!((read.unwrap(), &buffer[..]), (4, &b"3456"[..])),
+            None => break read,
+        }
+        at_once += 1;
+    };
+    assert!((1..100).contains(&at_once), "{at_once}");
+    assert_eq!(run(&driver, waiting).1, b"3456");
+    // And now again.
+    assert!(start(&driver, &mut read()).is_some());
 }

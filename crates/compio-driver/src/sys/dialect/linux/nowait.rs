@@ -53,6 +53,20 @@ pub(crate) unsafe fn read_fully(file: &File) -> Answer {
     }
 }
 
+/// Whether this reads, and says where.
+pub(crate) fn is_positioned_read(file: &File) -> bool {
+    matches!(
+        file,
+        File::Read {
+            position: Position::At(_),
+            ..
+        } | File::ReadVectored {
+            position: Position::At(_),
+            ..
+        }
+    )
+}
+
 /// Whether reads go past the memory.
 fn is_direct(fd: RawFd) -> bool {
     // SAFETY: no pointers are passed.
