@@ -236,6 +236,7 @@ impl DriverBuilder {
             laid_down: Cell::default(),
             closed: Cell::new(false),
             scopes: RefCell::default(),
+            is_plain: Cell::new(true),
             shutdown_timeout: self.shutdown_timeout,
         };
         Ok(Driver {
@@ -361,6 +362,13 @@ impl Driver {
 
     pub(crate) fn share(&self) -> Rc<Inner> {
         Rc::clone(&self.inner)
+    }
+
+    /// Whether [`turn`](Self::turn) could do nothing but sleep: nothing is in flight, and nobody has
+    /// used the [waker](Self::waker). Asks no kernel.
+    #[inline]
+    pub fn is_idle(&self) -> bool {
+        self.in_flight() == 0 && !self.inner.notifier.is_notified()
     }
 
     /// How many operations the kernel has not answered yet.
@@ -515,13 +523,15 @@ pub(crate) struct Inner {
     /// Ended operations of callers who have not come for them yet.
     entries: RefCell<VecDeque<Entry>>,
     /// Empty between turns; kept for its memory.
-    aftermath: Cell<Aftermath>,
+    aftermath: Cell<Option<Box<Aftermath>>>,
     /// Likewise.
     laid_down: Cell<Vec<(Key, Answer)>>,
     closed: Cell<bool>,
     /// Whose operations are begun now, from the outside in; nobody's where a scope was left before
     /// those in it. The last is somebody's.
     scopes: RefCell<Vec<Option<CancelToken>>>,
+    /// Neither closed nor in a scope: what begins needs no second look.
+    is_plain: Cell<bool>,
     shutdown_timeout: Duration,
 }
 
@@ -544,6 +554,7 @@ impl Inner {
     pub(crate) fn enter_scope(&self, token: CancelToken) -> usize {
         let mut scopes = self.scopes.borrow_mut();
         scopes.push(Some(token));
+        self.is_plain.set(false);
         scopes.len() - 1
     }
 
@@ -551,11 +562,21 @@ impl Inner {
         let mut scopes = self.scopes.borrow_mut();
         let left = scopes[place].take();
         while scopes.pop_if(|scope| scope.is_none()).is_some() {}
+        self.is_plain.set(scopes.is_empty() && !self.closed.get());
         left
     }
 
     /// Why an operation is not to be begun, if there is a reason.
+    #[inline]
     pub(crate) fn refuses(&self) -> Option<io::Error> {
+        if self.is_plain.get() {
+            return None;
+        }
+        self.refuses_now()
+    }
+
+    #[cold]
+    fn refuses_now(&self) -> Option<io::Error> {
         if self.closed.get() {
             return Some(closed());
         }
@@ -585,12 +606,14 @@ impl Inner {
     ///
     /// As for `launch`.
     pub(crate) unsafe fn begin(self: &Rc<Self>, key: Key, request: &Request) -> Option<Answer> {
-        // A buffer that was asked where it lies may have cancelled a token.
-        if self.is_cancelled() {
-            return Some(Err(sys::ECANCELED));
-        }
-        for token in self.scopes.borrow().iter().flatten() {
-            token.add(self, key);
+        if !self.is_plain.get() {
+            // A buffer that was asked where it lies may have cancelled a token.
+            if self.is_cancelled() {
+                return Some(Err(sys::ECANCELED));
+            }
+            for token in self.scopes.borrow().iter().flatten() {
+                token.add(self, key);
+            }
         }
         // SAFETY: passed on from this function.
         unsafe { self.launch(key, request) }
@@ -649,7 +672,7 @@ impl Inner {
         } else {
             timeout
         };
-        let mut aftermath = self.aftermath.take();
+        let mut aftermath = self.aftermath.take().unwrap_or_default();
         let waited = self
             .backend
             .borrow_mut()
@@ -657,6 +680,10 @@ impl Inner {
                 self.note(key, report, &mut aftermath)
             });
         self.collect(&mut aftermath);
+        if aftermath.is_empty() {
+            self.aftermath.set(Some(aftermath));
+            return waited;
+        }
         for key in aftermath.not_found.drain(..) {
             // Only now: its answer may have come behind the news that it was not found.
             if self.flights.flies(key) {
@@ -669,6 +696,9 @@ impl Inner {
 
     /// Takes what other threads have laid down.
     fn collect(&self, aftermath: &mut Aftermath) {
+        if !self.desk.may_be_filled() {
+            return;
+        }
         let mut laid_down = self.laid_down.take();
         self.desk.take(&mut laid_down);
         for (key, answer) in laid_down.drain(..) {
@@ -712,7 +742,7 @@ impl Inner {
 
     /// Lands a flight that was answered at its launch.
     pub(crate) fn land(&self, key: Key, answer: Answer) {
-        let mut aftermath = self.aftermath.take();
+        let mut aftermath = self.aftermath.take().unwrap_or_default();
         self.note(key, Report::Final(answer), &mut aftermath);
         self.settle(aftermath);
     }
@@ -720,7 +750,7 @@ impl Inner {
     /// Cancels, wakes and buries. A waker that panics keeps no other from being woken; its panic goes on
     /// when all is done. A destructor that panics has been reported by the panic hook, and there
     /// is nobody whom it would concern.
-    fn settle(&self, mut aftermath: Aftermath) {
+    fn settle(&self, mut aftermath: Box<Aftermath>) {
         for key in aftermath.given_up.drain(..) {
             self.do_again(key);
         }
@@ -733,7 +763,7 @@ impl Inner {
         for key in aftermath.orphans.drain(..) {
             self.bury(key);
         }
-        self.aftermath.set(aftermath);
+        self.aftermath.set(Some(aftermath));
         if let Some(panic) = panicked {
             panic::resume_unwind(panic);
         }
@@ -781,6 +811,7 @@ impl Inner {
     /// Cancels everything and reaps to the last answer, or to the deadline.
     fn shut_down(&self) {
         self.closed.set(true);
+        self.is_plain.set(false);
         for key in self.flights.keys_airborne(None) {
             self.cancel(key);
         }
@@ -808,6 +839,23 @@ struct Aftermath {
     not_found: Vec<Key>,
     /// What has answered often enough.
     enough: Vec<Key>,
+}
+
+impl Aftermath {
+    fn is_empty(&self) -> bool {
+        let Self {
+            wakers,
+            orphans,
+            given_up,
+            not_found,
+            enough,
+        } = self;
+        wakers.is_empty()
+            && orphans.is_empty()
+            && given_up.is_empty()
+            && not_found.is_empty()
+            && enough.is_empty()
+    }
 }
 
 pub(crate) fn closed() -> io::Error {

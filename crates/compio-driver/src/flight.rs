@@ -33,7 +33,7 @@
 
 use std::{
     alloc::{self, Layout},
-    cell::{Cell, RefCell},
+    cell::{Cell, UnsafeCell},
     fmt,
     marker::PhantomData,
     mem,
@@ -119,6 +119,8 @@ struct Header {
     generation: u32,
     index: u32,
     next_free: u32,
+    /// Which of the sizes the cell has.
+    class: u8,
     state: State,
     /// Whether the pool has it, and not the kernel.
     is_work: bool,
@@ -212,12 +214,13 @@ const fn class_of<O>() -> Option<usize> {
 
 struct Page {
     base: NonNull<u8>,
-    class: usize,
+    stride: usize,
 }
 
 /// The arena. Belongs to one thread.
 pub(crate) struct Flights {
-    pages: RefCell<Vec<Page>>,
+    /// Looked at by short borrows, under which no code but this file's runs.
+    pages: UnsafeCell<Vec<Page>>,
     /// The first free cell of each size.
     free: [Cell<u32>; 2],
     airborne: Cell<usize>,
@@ -237,7 +240,7 @@ pub(crate) enum Landing {
 impl Flights {
     pub(crate) fn new() -> Self {
         Self {
-            pages: RefCell::default(),
+            pages: UnsafeCell::default(),
             free: [Cell::new(NONE), Cell::new(NONE)],
             airborne: Cell::new(0),
         }
@@ -511,7 +514,7 @@ impl Flights {
     /// The keys of all flights in the air, or of those that `user_data`'s caller waits for.
     pub(crate) fn keys_airborne(&self, user_data: Option<usize>) -> Vec<Key> {
         let mut keys = Vec::new();
-        for page in self.pages.borrow().iter() {
+        for page in self.pages() {
             for slot in 0..CELLS_PER_PAGE {
                 let header = page.header(slot);
                 // SAFETY: every cell of a page has an initialised header.
@@ -563,7 +566,7 @@ impl Flights {
         // SAFETY: by this function's contract.
         unsafe {
             let index = (*header).index;
-            let class = self.pages.borrow()[(index / CELLS_PER_PAGE) as usize].class;
+            let class = usize::from((*header).class);
             (*header).state = State::Free;
             // The highest bit is the backends'.
             (*header).generation = ((*header).generation + 1) % (1 << 31);
@@ -573,9 +576,8 @@ impl Flights {
     }
 
     fn add_page(&self, class: usize) {
-        let mut pages = self.pages.borrow_mut();
         let page = Page::new(class);
-        let first = pages.len() as u32 * CELLS_PER_PAGE;
+        let first = self.pages().len() as u32 * CELLS_PER_PAGE;
         for slot in 0..CELLS_PER_PAGE {
             let is_last = slot + 1 == CELLS_PER_PAGE;
             let header = Header {
@@ -590,6 +592,7 @@ impl Flights {
                 } else {
                     first + slot + 1
                 },
+                class: class as u8,
                 state: State::Free,
                 is_work: false,
                 is_given_up: false,
@@ -598,10 +601,17 @@ impl Flights {
             unsafe { page.header(slot).write(header) };
         }
         self.free[class].set(first);
-        pages.push(page);
+        // SAFETY: no other borrow: each of them ends in the function that begins it.
+        unsafe { (*self.pages.get()).push(page) };
+    }
+
+    fn pages(&self) -> &[Page] {
+        // SAFETY: a page is added by `add_page` only, which is not called during a borrow.
+        unsafe { &*self.pages.get() }
     }
 
     /// The header of a live flight.
+    #[inline]
     fn header(&self, key: Key) -> *mut Header {
         let header = self.header_at(key.index);
         // SAFETY: cells in `pages` have initialised headers.
@@ -610,8 +620,9 @@ impl Flights {
         header
     }
 
+    #[inline]
     fn header_at(&self, index: u32) -> *mut Header {
-        self.pages.borrow()[(index / CELLS_PER_PAGE) as usize].header(index % CELLS_PER_PAGE)
+        self.pages()[(index / CELLS_PER_PAGE) as usize].header(index % CELLS_PER_PAGE)
     }
 }
 
@@ -656,30 +667,28 @@ impl Drop for Flights {
 }
 
 impl Page {
-    fn layout(class: usize) -> Layout {
-        Layout::from_size_align(STRIDES[class] * CELLS_PER_PAGE as usize, CELL_ALIGN)
+    fn layout(stride: usize) -> Layout {
+        Layout::from_size_align(stride * CELLS_PER_PAGE as usize, CELL_ALIGN)
             .expect("constant sizes")
     }
 
     fn new(class: usize) -> Self {
-        let layout = Self::layout(class);
+        let layout = Self::layout(STRIDES[class]);
         // SAFETY: the layout's size is not zero.
         let base = unsafe { alloc::alloc(layout) };
         let Some(base) = NonNull::new(base) else {
             alloc::handle_alloc_error(layout)
         };
-        Self { base, class }
+        Self {
+            base,
+            stride: STRIDES[class],
+        }
     }
 
     fn header(&self, slot: u32) -> *mut Header {
         debug_assert!(slot < CELLS_PER_PAGE);
         // SAFETY: the slot is inside the page.
-        unsafe {
-            self.base
-                .as_ptr()
-                .add(slot as usize * STRIDES[self.class])
-                .cast()
-        }
+        unsafe { self.base.as_ptr().add(slot as usize * self.stride).cast() }
     }
 
     /// # Safety
@@ -691,7 +700,7 @@ impl Page {
             unsafe { ptr::drop_in_place(self.header(slot)) };
         }
         // SAFETY: allocated with this layout.
-        unsafe { alloc::dealloc(self.base.as_ptr(), Self::layout(self.class)) };
+        unsafe { alloc::dealloc(self.base.as_ptr(), Self::layout(self.stride)) };
     }
 }
 

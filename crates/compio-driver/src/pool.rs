@@ -185,12 +185,17 @@ impl Desk {
         self.notifier.notify();
     }
 
+    /// Whether there is something for [`take`](Self::take). Only a hint.
+    pub(crate) fn may_be_filled(&self) -> bool {
+        // Relaxed: who sees nothing here comes again, since `put` notifies afterwards.
+        self.filled.load(Relaxed)
+    }
+
     /// Exchanges what was laid down for the empty `into`.
     pub(crate) fn take(&self, into: &mut Vec<(Key, Answer)>) {
         debug_assert!(into.is_empty());
-        // Relaxed: a hint; who sees nothing here comes again, since `put` notifies afterwards.
         // AcqRel: pairs with the store in `put`.
-        if self.filled.load(Relaxed) && self.filled.swap(false, AcqRel) {
+        if self.may_be_filled() && self.filled.swap(false, AcqRel) {
             mem::swap(&mut *self.lock(), into);
         }
     }

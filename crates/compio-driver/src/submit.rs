@@ -60,29 +60,36 @@ impl<O: Operation> Future for Submit<O> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<O::Output> {
         let this = &mut *self;
-        let key = match std::mem::replace(&mut this.state, State::Done) {
+        let driver = &*this.driver;
+        let (key, is_new) = match std::mem::replace(&mut this.state, State::Done) {
             State::Grounded(operation) => {
-                if let Some(error) = this.driver.refuses() {
+                if let Some(error) = driver.refuses() {
                     return Poll::Ready(operation.finish(Err(error)));
                 }
-                let (key, request) = this.driver.flights.board(operation);
+                let (key, request) = driver.flights.board(operation);
                 this.state = State::Airborne(key);
                 // SAFETY: the operation sits in its cell until the flight has landed.
-                if let Some(answer) = unsafe { this.driver.begin(key, &request) } {
-                    this.driver.flights.land(key, answer);
+                let answer = unsafe { this.driver.begin(key, &request) };
+                if let Some(answer) = answer {
+                    driver.flights.land(key, answer);
                 }
-                key
+                (key, answer.is_none())
             }
             State::Airborne(key) => {
                 this.state = State::Airborne(key);
-                key
+                (key, false)
             }
             State::Done => panic!("polled after completion"),
         };
-        let flights = &this.driver.flights;
+        let flights = &driver.flights;
         // SAFETY: boarded with an `O` above; the state says that it was neither taken nor abandoned.
         let take = || unsafe { flights.take::<O>(key) };
-        let (operation, answer) = ready!(find_or_wait(flights, key, cx, take));
+        let found = if is_new {
+            wait(flights, key, cx, take)
+        } else {
+            find_or_wait(flights, key, cx, take)
+        };
+        let (operation, answer) = ready!(found);
         this.state = State::Done;
         Poll::Ready(operation.finish(to_result(answer)))
     }
@@ -96,21 +103,31 @@ pub(crate) fn find_or_wait<T>(
     cx: &Context<'_>,
     mut look: impl FnMut() -> Option<T>,
 ) -> Poll<T> {
-    let mut waker = None;
-    loop {
-        if let Some(found) = look() {
-            return Poll::Ready(found);
-        }
-        if let Some(waker) = waker.take() {
-            drop(flights.set_waiter(key, waker));
-            return Poll::Pending;
-        }
-        if flights.is_waiter(key, cx.waker()) {
-            return Poll::Pending;
-        }
-        // The code of the waker's maker: it may turn the driver, so look once more.
-        waker = Some(cx.waker().clone());
+    if let Some(found) = look() {
+        return Poll::Ready(found);
     }
+    if flights.is_waiter(key, cx.waker()) {
+        return Poll::Pending;
+    }
+    wait(flights, key, cx, look)
+}
+
+/// The same for a flight of which there was nothing to be found so far, and for which somebody else
+/// or nobody waited.
+#[inline]
+fn wait<T>(
+    flights: &Flights,
+    key: Key,
+    cx: &Context<'_>,
+    mut look: impl FnMut() -> Option<T>,
+) -> Poll<T> {
+    let waker = cx.waker().clone();
+    // That was the code of the waker's maker: it may have turned the driver.
+    if let Some(found) = look() {
+        return Poll::Ready(found);
+    }
+    drop(flights.set_waiter(key, waker));
+    Poll::Pending
 }
 
 impl<O: Operation> Drop for Submit<O> {

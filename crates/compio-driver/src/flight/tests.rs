@@ -326,7 +326,7 @@ fn cells_are_used_again() {
             end(&flights, key);
         }
     }
-    assert_eq!(flights.pages.borrow().len(), 1);
+    assert_eq!(flights.pages().len(), 1);
 }
 
 #[test]
@@ -338,7 +338,7 @@ fn cells_never_move() {
             (board(&flights, operation), log)
         })
         .collect();
-    assert_eq!(flights.pages.borrow().len(), 20);
+    assert_eq!(flights.pages().len(), 20);
     for (key, log) in &boarded {
         // SAFETY: a live header.
         let place = unsafe { storage_behind(flights.header(*key)) };
@@ -476,14 +476,14 @@ fn an_arena_that_dies_with_something_in_the_air_frees_nothing() {
     let key = board(&flights, operation);
     // SAFETY: a live header.
     let place = unsafe { storage_behind(flights.header(key)) };
-    let Page { base, class } = flights.pages.borrow()[0];
+    let Page { base, stride } = flights.pages()[0];
     drop(flights);
     assert_eq!(log.dropped(), 0);
 
     // SAFETY: the page was left to the kernel, whose part this test plays: all is still there.
     unsafe {
         drop(place.cast::<Parcel<[u8; 8]>>().read());
-        Page { base, class }.free();
+        Page { base, stride }.free();
     }
     assert_eq!(log.dropped(), 1);
 }

@@ -12,8 +12,8 @@ use std::{
 
 use super::{Inner, current::Entered};
 
-/// How many tasks have their turn before the kernel is looked at again.
-const TASKS_PER_TURN: usize = 64;
+/// How many polls there are before the kernel is looked at again.
+const POLLS_PER_TURN: usize = 64;
 
 impl Inner {
     pub(crate) fn block_on<F: Future>(self: &Rc<Self>, future: F) -> F::Output {
@@ -23,16 +23,23 @@ impl Inner {
         let mut context = Context::from_waker(self.main.waker());
         // The flag may be left from a future before this one: the first poll is due in any case.
         let mut due = true;
+        let mut polls_left = POLLS_PER_TURN;
         loop {
             if self.main.take_woken() || due {
                 due = false;
+                polls_left -= 1;
                 if let Poll::Ready(output) = future.as_mut().poll(&mut context) {
                     return output;
                 }
             }
-            self.executor.tick(TASKS_PER_TURN);
-            let idle = !self.main.is_woken() && !self.executor.has_ready();
-            let timeout = if idle {
+            let tick = self.executor.tick(polls_left);
+            polls_left -= tick.polled;
+            let is_idle = !self.main.is_woken() && !tick.has_ready;
+            if !is_idle && polls_left > 0 && self.driver.is_idle() {
+                continue;
+            }
+            polls_left = POLLS_PER_TURN;
+            let timeout = if is_idle {
                 self.time_to_next_timer()
             } else {
                 Some(Duration::ZERO)
@@ -46,7 +53,7 @@ impl Inner {
     pub(super) fn run(self: &Rc<Self>) -> bool {
         let _running = self.start();
         let _entered = Entered::new(self);
-        self.executor.tick(TASKS_PER_TURN).has_ready
+        self.executor.tick(POLLS_PER_TURN).has_ready
     }
 
     pub(super) fn poll(self: &Rc<Self>, timeout: Option<Duration>) -> io::Result<()> {
