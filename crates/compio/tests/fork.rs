@@ -11,7 +11,10 @@ use std::{
     },
     panic::{AssertUnwindSafe, catch_unwind},
     process::{Command, ExitStatus},
-    sync::{Mutex, PoisonError},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
     thread,
     time::{Duration, Instant},
 };
@@ -28,6 +31,15 @@ use compio::{
 /// Long enough for anything that is going to happen at all.
 const LONG: Duration = Duration::from_secs(60);
 
+/// Whether this is a child. What a leak detector would find there belongs to the parent's threads.
+static IS_CHILD: AtomicBool = AtomicBool::new(false);
+
+/// For builds with a leak detector: it asks here at the end.
+#[unsafe(no_mangle)]
+extern "C" fn __lsan_is_turned_off() -> i32 {
+    IS_CHILD.load(Relaxed).into()
+}
+
 fn take_turn() -> impl Sized {
     static ONE_BY_ONE: Mutex<()> = Mutex::new(());
     ONE_BY_ONE.lock().unwrap_or_else(PoisonError::into_inner)
@@ -41,6 +53,7 @@ fn fork(code: impl FnOnce() -> i32) -> ExitStatus {
     let child = unsafe { libc::fork() };
     assert!(child >= 0, "{}", io::Error::last_os_error());
     if child == 0 {
+        IS_CHILD.store(true, Relaxed);
         let code = catch_unwind(AssertUnwindSafe(code)).unwrap_or(101);
         // SAFETY: it does not return.
         unsafe { libc::_exit(code) };
