@@ -6,8 +6,9 @@
 use std::{
     cell::{Cell, RefCell},
     collections::VecDeque,
-    fmt, io, iter,
+    fmt, io, iter, mem,
     panic::{self, AssertUnwindSafe},
+    process,
     rc::Rc,
     sync::Arc,
     task::Waker,
@@ -37,6 +38,9 @@ use crate::{
 /// A driver belongs to the thread that made it. It needs no executor: see [`Poller`]. Dropping it
 /// cancels what is under way and waits for the kernel's last word about it, at most for
 /// [`DriverBuilder::shutdown_timeout`].
+///
+/// A child that `fork` has made must not use its parent's drivers; one that is dropped there does
+/// nothing.
 pub struct Driver {
     inner: Rc<Inner>,
 }
@@ -238,6 +242,7 @@ impl DriverBuilder {
             scopes: RefCell::default(),
             is_plain: Cell::new(true),
             shutdown_timeout: self.shutdown_timeout,
+            process: process::id(),
         };
         Ok(Driver {
             inner: Rc::new(inner),
@@ -449,7 +454,12 @@ impl AsRawFd for Driver {
 
 impl Drop for Driver {
     fn drop(&mut self) {
-        self.inner.shut_down();
+        if self.inner.process == process::id() {
+            self.inner.shut_down();
+        } else {
+            // In a child, by `fork`: nothing in here is its own.
+            mem::forget(self.share());
+        }
     }
 }
 
@@ -533,6 +543,8 @@ pub(crate) struct Inner {
     /// Neither closed nor in a scope: what begins needs no second look.
     is_plain: Cell<bool>,
     shutdown_timeout: Duration,
+    /// The process that made it.
+    process: u32,
 }
 
 impl Inner {

@@ -1,12 +1,11 @@
 //! Futures that are dropped, or worse, while the kernel has their operation.
 
 use std::{
-    cell::{Cell, RefCell},
+    cell::Cell,
     io::{Read, Write},
     net::{TcpListener, UdpSocket},
     rc::Rc,
     sync::mpsc,
-    thread,
     time::Instant,
 };
 
@@ -214,38 +213,6 @@ fn a_stale_cancel_hits_nobody_else() {
         let (len, buffer) = run(&driver, next);
         assert_eq!((len.unwrap(), &buffer[..]), (1, &b"b"[..]));
     }
-}
-
-#[test]
-fn a_future_may_be_dropped_in_a_thread_locals_destructor() {
-    thread_local! {
-        static LATE: RefCell<Option<(Submit<ReadAt<Canary>>, Driver)>> =
-            const { RefCell::new(None) };
-    }
-    thread::spawn(|| {
-        let driver = driver();
-        let (reader, _writer) = pipe();
-        let read = waiting_read(&driver, &reader, &Rc::default());
-        LATE.set(Some((read, driver)));
-    })
-    .join()
-    .unwrap();
-}
-
-#[test]
-fn a_driver_may_be_dropped_before_its_futures_in_a_thread_locals_destructor() {
-    thread_local! {
-        static LATE: RefCell<Option<(Driver, Submit<ReadAt<Canary>>)>> =
-            const { RefCell::new(None) };
-    }
-    thread::spawn(|| {
-        let driver = driver();
-        let (reader, _writer) = pipe();
-        let read = waiting_read(&driver, &reader, &Rc::default());
-        LATE.set(Some((driver, read)));
-    })
-    .join()
-    .unwrap();
 }
 
 /// The leak is what was asked for; the driver's end must not hang nor free anything.

@@ -1,10 +1,6 @@
 //! Operations as futures: polling, waking, and cancelling without losing anything.
 
-use std::{
-    panic::{AssertUnwindSafe, catch_unwind},
-    sync::Arc,
-    task::Poll,
-};
+use std::{sync::Arc, task::Poll};
 
 use compio_driver::{
     Driver, SharedFd, Submit,
@@ -41,20 +37,6 @@ macro_rules! assert_stays_on_its_thread {
 }
 
 assert_stays_on_its_thread!(Driver, Submit<Nop>, SharedFd);
-
-#[test]
-fn never_polled_it_does_nothing() {
-    let driver = driver();
-    let (reader, writer) = pipe();
-    let written = driver.submit(WriteAt::at_cursor(writer.clone(), "x"));
-    written.cancel();
-    driver.turn(Some(std::time::Duration::ZERO)).unwrap();
-    assert_eq!(driver.in_flight(), 0);
-    drop(written);
-    drop(writer.try_unwrap().expect("the operation is gone"));
-    let (len, _) = run(&driver, read(&driver, &reader));
-    assert_eq!(len.unwrap(), 0, "nothing had been written");
-}
 
 #[test]
 #[should_panic(expected = "polled after completion")]
@@ -193,22 +175,4 @@ fn after_the_shut_down_nothing_begins() {
     };
     assert!(len.unwrap_err().to_string().contains("shut down"));
     assert_eq!(buffer, b"old");
-}
-
-#[test]
-fn a_panic_elsewhere_leaves_the_driver_alone() {
-    let driver = driver();
-    let (reader, writer) = pipe();
-    let mut kept = read(&driver, &reader);
-    begin(&driver, &mut kept);
-    catch_unwind(AssertUnwindSafe(|| {
-        let (other, _end) = pipe();
-        let mut dropped_while_unwinding = read(&driver, &other);
-        begin(&driver, &mut dropped_while_unwinding);
-        panic!("elsewhere");
-    }))
-    .unwrap_err();
-    write(&driver, &writer, "new");
-    assert_eq!(run(&driver, kept).1, b"new");
-    drain(&driver);
 }

@@ -1,133 +1,26 @@
 //! Waking a driver from other threads.
 
 use std::{
-    sync::{
-        Arc,
-        atomic::{
-            AtomicBool, AtomicUsize,
-            Ordering::{Acquire, Relaxed, Release},
-        },
-        mpsc,
-    },
-    task::Waker,
+    sync::mpsc,
     thread,
     time::{Duration, Instant},
 };
 
 use compio_driver::{
-    AsRawFd, Driver, DriverBuilder, Poller, SpinPolicy,
+    AsRawFd, Poller, SpinPolicy,
     op::{Blocking, Nop, ReadAt},
 };
 
-use crate::support::{
-    LONG, begin, drain, driver, is_woken, pipe, pipe_in, poll_once, processor_time, run, turn_until,
+use crate::{
+    soundness::wakes::driver_with,
+    support::{
+        LONG, begin, drain, driver, is_woken, pipe, pipe_in, poll_once, processor_time, run,
+    },
 };
 
 /// The wakes of every policy must be safe.
-const POLICIES: [SpinPolicy; 3] = [SpinPolicy::Off, SpinPolicy::Adaptive, SpinPolicy::Always];
-
-fn driver_with(policy: SpinPolicy) -> Driver {
-    DriverBuilder::new().spin(policy).build().unwrap()
-}
-
-#[test]
-fn a_wake_before_the_sleep_is_not_lost() {
-    for policy in POLICIES {
-        let driver = driver_with(policy);
-        driver.waker().wake();
-        let began = Instant::now();
-        driver.turn(Some(LONG)).unwrap();
-        assert!(began.elapsed() < LONG, "it slept");
-    }
-}
-
-#[test]
-fn a_wake_from_another_thread_ends_the_sleep() {
-    for policy in POLICIES {
-        let driver = driver_with(policy);
-        let flag = Arc::new(AtomicBool::new(false));
-        for _ in 0..500 {
-            flag.store(false, Relaxed);
-            let (waker, setter) = (driver.waker(), Arc::clone(&flag));
-            let thread = thread::spawn(move || {
-                setter.store(true, Release);
-                waker.wake();
-            });
-            turn_until(&driver, || flag.load(Acquire));
-            thread.join().unwrap();
-        }
-    }
-}
-
-/// Each waits for the other, some thousand times: one lost wake, and both sleep on.
-fn check_ping_pong(policy: SpinPolicy, rounds: usize) {
-    let count = Arc::new(AtomicUsize::new(0));
-    let (give, take) = mpsc::channel();
-    let (give_back, take_back) = mpsc::channel();
-    let play = move |driver: &Driver, count: &AtomicUsize, parity: usize, other: Waker| {
-        for round in (parity..rounds).step_by(2) {
-            turn_until(driver, || count.load(Acquire) == round);
-            count.store(round + 1, Release);
-            other.wake_by_ref();
-        }
-    };
-    let other_count = Arc::clone(&count);
-    let thread = thread::spawn(move || {
-        let driver = driver_with(policy);
-        give.send(driver.waker()).unwrap();
-        let waker = take_back.recv().unwrap();
-        play(&driver, &other_count, 1, waker);
-    });
-    let driver = driver_with(policy);
-    give_back.send(driver.waker()).unwrap();
-    play(&driver, &count, 0, take.recv().unwrap());
-    thread.join().unwrap();
-    assert_eq!(count.load(Relaxed), rounds);
-}
-
-#[test]
-fn two_sleeping_drivers_wake_each_other_thousands_of_times() {
-    check_ping_pong(SpinPolicy::Off, 10_000);
-}
-
-#[test]
-fn two_spinning_drivers_wake_each_other_thousands_of_times() {
-    check_ping_pong(SpinPolicy::Adaptive, 10_000);
-    check_ping_pong(SpinPolicy::Always, 10_000);
-}
-
-#[test]
-fn many_threads_wake_one_driver() {
-    let driver = driver_with(SpinPolicy::Off);
-    let count = Arc::new(AtomicUsize::new(0));
-    let threads: Vec<_> = (0..8)
-        .map(|_| {
-            let (waker, count) = (driver.waker(), Arc::clone(&count));
-            thread::spawn(move || {
-                for _ in 0..1000 {
-                    count.fetch_add(1, Release);
-                    waker.wake_by_ref();
-                }
-            })
-        })
-        .collect();
-    turn_until(&driver, || count.load(Acquire) == 8000);
-    threads
-        .into_iter()
-        .for_each(|thread| thread.join().unwrap());
-}
-
-#[test]
-fn a_waker_outlives_its_driver() {
-    let driver = driver();
-    let waker = driver.waker();
-    let other = waker.clone();
-    assert!(other.will_wake(&waker));
-    drop(driver);
-    waker.wake_by_ref();
-    thread::spawn(move || other.wake()).join().unwrap();
-    waker.wake();
-}
+pub(crate) const POLICIES: [SpinPolicy; 3] =
+    [SpinPolicy::Off, SpinPolicy::Adaptive, SpinPolicy::Always];
 
 #[test]
 fn a_wake_does_not_end_an_operation() {

@@ -1,12 +1,10 @@
 //! Waiting for what a socket is ready for, without doing it.
 
-use std::{io::Write, time::Duration};
+use std::time::Duration;
 
 use compio_driver::op::{PollOnce, Readiness, Recv, Send};
 
-use crate::support::{
-    begin, check_error, code, drain, driver, each_backend, run, share, sockets, tcp,
-};
+use crate::support::{begin, check_error, code, drain, driver, each_backend, run, sockets};
 
 #[test]
 fn a_readable_descriptor_is_ready_at_once() {
@@ -92,26 +90,4 @@ fn a_poll_waits_for_what_is_asked() {
             .unwrap()
             .contains(Readiness::READABLE)
     );
-}
-
-/// The one waits for what does not come: that must not keep the others waiting.
-#[test]
-fn a_poll_is_in_nobodys_way() {
-    for driver in each_backend() {
-        let (near, mut far) = tcp();
-        let near = share(near);
-        let mut priority = driver.submit(PollOnce::new(near.clone(), Readiness::PRIORITY));
-        begin(&driver, &mut priority);
-        for _ in 0..3 {
-            let mut recv = driver.submit(Recv::new(near.clone(), Vec::with_capacity(8), 0));
-            begin(&driver, &mut recv);
-            driver.turn(Some(Duration::ZERO)).unwrap();
-            far.write_all(b"x").unwrap();
-            assert_eq!(run(&driver, recv).1, b"x");
-        }
-        far.write_all(b"x").unwrap();
-        let readable = PollOnce::new(near.clone(), Readiness::READABLE);
-        assert!(run(&driver, driver.submit(readable)).is_ok());
-        begin(&driver, &mut priority);
-    }
 }

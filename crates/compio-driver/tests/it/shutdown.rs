@@ -132,20 +132,6 @@ fn shutting_down_twice_is_once() {
     assert_eq!(driver.in_flight(), 0);
 }
 
-#[test]
-fn a_driver_dies_while_a_panic_unwinds() {
-    let deaths = Rc::<Cell<usize>>::default();
-    let counted = Rc::clone(&deaths);
-    std::panic::catch_unwind(std::panic::AssertUnwindSafe(move || {
-        let (reader, _writer) = pipe();
-        let driver = driver();
-        let _reads = waiting_reads(&driver, &reader, &counted);
-        panic!("elsewhere");
-    }))
-    .unwrap_err();
-    assert_eq!(deaths.get(), 3);
-}
-
 /// What was asked for before the end may still happen, but never in part of a buffer that is gone.
 #[test]
 fn writes_that_were_queued_are_done_or_not_done() {

@@ -17,8 +17,8 @@ use compio_driver::{
 };
 
 use crate::support::{
-    LONG, begin, check_error, code, drain, each_backend, is_woken, pipe, poll_once, processor_time,
-    run, share, sockets, streams, tcp, unblocked,
+    LONG, begin, check_error, code, each_backend, is_woken, pipe, poll_once, processor_time, run,
+    share, sockets, streams, tcp, unblocked,
 };
 
 /// An outer loop comes to rest: after a few rounds it sleeps.
@@ -85,32 +85,6 @@ fn an_outer_loop_sleeps_on_though_something_is_ready() {
         for _ in 0..3 {
             far.write_all(b"unread").unwrap();
             check_rest(&driver);
-        }
-    }
-}
-
-#[test]
-fn a_batch_larger_than_the_room_for_it() {
-    for driver in each_backend() {
-        let pairs: Vec<_> = (0..300).map(|_| streams()).collect();
-        let (near, mut far): (Vec<_>, Vec<_>) = pairs.into_iter().unzip();
-        let near: Vec<_> = near.into_iter().map(share).collect();
-        for _ in 0..3 {
-            let mut waits: Vec<_> = near
-                .iter()
-                .map(|fd| driver.submit(Recv::new(fd.clone(), Vec::with_capacity(8), 0)))
-                .collect();
-            for wait in &mut waits {
-                begin(&driver, wait);
-            }
-            driver.turn(Some(Duration::ZERO)).unwrap();
-            for far in &mut far {
-                far.write_all(b"x").unwrap();
-            }
-            drain(&driver);
-            for wait in waits {
-                assert_eq!(run(&driver, wait).1, b"x");
-            }
         }
     }
 }

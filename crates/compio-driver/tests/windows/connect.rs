@@ -89,7 +89,7 @@ fn a_wait_that_is_cancelled_says_so_and_the_next_one_finds_the_client() {
 }
 
 #[test]
-fn a_wait_that_is_dropped_ends_and_the_next_one_finds_the_client() {
+fn s23_a_wait_that_is_dropped_ends_and_the_next_one_finds_the_client() {
     let (driver, name) = (driver(), name());
     let server = share(server(&name, Mode::Byte));
     let mut connect = driver.submit(ConnectNamedPipe::new(server.clone()));
@@ -101,7 +101,7 @@ fn a_wait_that_is_dropped_ends_and_the_next_one_finds_the_client() {
 }
 
 #[test]
-fn with_its_last_owner_and_wait_the_pipe_is_gone() {
+fn s23_with_its_last_owner_and_wait_the_pipe_is_gone() {
     let (driver, name) = (driver(), name());
     let server = share(server(&name, Mode::Byte));
     let mut connect = driver.submit(ConnectNamedPipe::new(server));
@@ -114,7 +114,7 @@ fn with_its_last_owner_and_wait_the_pipe_is_gone() {
 }
 
 #[test]
-fn a_driver_that_is_dropped_takes_its_waits_along() {
+fn s23_a_driver_that_is_dropped_takes_its_waits_along() {
     let (driver, name) = (driver(), name());
     let server = server(&name, Mode::Byte);
     assert!(server.as_handle().try_clone_to_owned().is_ok());

@@ -133,7 +133,7 @@ fn too_many_changes_are_lost_and_that_is_told() {
 }
 
 #[test]
-fn a_pending_watch_is_cancelled_and_gives_back_its_memory() {
+fn s23_a_pending_watch_is_cancelled_and_gives_back_its_memory() {
     let driver = driver();
     let (dir, directory) = folder();
     let mut changed = driver.submit(watch(&directory));
@@ -153,7 +153,7 @@ fn a_pending_watch_is_cancelled_and_gives_back_its_memory() {
 }
 
 #[test]
-fn a_pending_watch_that_is_dropped_ends() {
+fn s23_a_pending_watch_that_is_dropped_ends() {
     let driver = driver();
     let (dir, directory) = folder();
     let mut changed = driver.submit(watch(&directory));
@@ -165,7 +165,7 @@ fn a_pending_watch_that_is_dropped_ends() {
 }
 
 #[test]
-fn a_driver_that_is_dropped_takes_its_watches_along() {
+fn s23_a_driver_that_is_dropped_takes_its_watches_along() {
     let driver = driver();
     let (dir, directory) = folder();
     let mut changed = driver.submit(watch(&directory));

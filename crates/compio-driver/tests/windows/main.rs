@@ -10,4 +10,5 @@ mod packets;
 mod pipes;
 mod ports;
 mod sockets;
+mod soundness;
 mod support;

@@ -432,7 +432,7 @@ fn a_bare_number_that_was_attached_by_hand_can_be_cancelled() {
 }
 
 #[test]
-fn packets_of_somebody_elses_calls_are_ignored() {
+fn s23_packets_of_somebody_elses_calls_are_ignored() {
     let driver = driver();
     let child = Command::new("cmd")
         .args(["/c", "echo one& echo two 1>&2"])
@@ -458,7 +458,7 @@ fn packets_of_somebody_elses_calls_are_ignored() {
 
 /// As above, with a call that certainly makes a packet.
 #[test]
-fn a_packet_with_an_unknown_overlapped_is_ignored() {
+fn s23_a_packet_with_an_unknown_overlapped_is_ignored() {
     let driver = driver();
     let (server, mut client) = byte_pipe();
     let theirs = server.try_clone().unwrap();
@@ -551,7 +551,7 @@ fn a_socket_goes_from_driver_to_driver_and_back() {
 
 /// A number that is used again stands for another object.
 #[test]
-fn a_number_that_is_used_again_is_attached_again() {
+fn s23_a_number_that_is_used_again_is_attached_again() {
     let driver = driver();
     for round in 0..50 {
         let (one, other) = tcp();
@@ -572,7 +572,7 @@ fn a_number_that_is_used_again_is_attached_again() {
 // What a cancel hits.
 
 #[test]
-fn a_cancel_hits_its_own_operation_only() {
+fn s23_a_cancel_hits_its_own_operation_only() {
     let driver = driver();
     let (one, other) = tcp();
     let copy = share(one.try_clone().unwrap());
@@ -595,7 +595,7 @@ fn a_cancel_hits_its_own_operation_only() {
 
 /// It has been answered, but not reported.
 #[test]
-fn a_cancel_of_what_is_over_does_nothing() {
+fn s23_a_cancel_of_what_is_over_does_nothing() {
     let driver = driver();
     let (one, other) = tcp();
     let one = share(one);
@@ -624,7 +624,7 @@ fn a_cancel_of_what_is_over_does_nothing() {
 }
 
 #[test]
-fn a_cancelled_wait_races_with_its_signal() {
+fn s23_a_cancelled_wait_races_with_its_signal() {
     let driver = driver();
     let mut signalled = 0;
     for round in 0..200_u32 {
@@ -667,7 +667,7 @@ fn a_cancelled_wait_races_with_its_signal() {
 }
 
 #[test]
-fn a_cancelled_accept_leaves_the_listener_usable() {
+fn s23_a_cancelled_accept_leaves_the_listener_usable() {
     let driver = driver();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -692,7 +692,7 @@ fn a_cancelled_accept_leaves_the_listener_usable() {
 
 /// Its memory and its operations are leaked; what comes late hits nobody.
 #[test]
-fn past_its_timeout_a_driver_leaks() {
+fn s23_past_its_timeout_a_driver_leaks() {
     let (server, mut client) = byte_pipe();
     let builder = DriverBuilder::new().shutdown_timeout(Duration::ZERO);
     for _ in 0..20 {
@@ -715,7 +715,7 @@ fn past_its_timeout_a_driver_leaks() {
 }
 
 #[test]
-fn a_forgotten_future_is_reaped_at_the_end() {
+fn s23_a_forgotten_future_is_reaped_at_the_end() {
     let (one, _other) = tcp();
     let began = Instant::now();
     let driver = driver();
@@ -790,7 +790,7 @@ impl Wake for Count {
 
 /// Many that need not wait: everybody has a turn, and nothing is answered twice.
 #[test]
-fn instant_answers_past_the_limit_come_with_the_next_turn() {
+fn s23_instant_answers_past_the_limit_come_with_the_next_turn() {
     let driver = driver();
     let (one, _other) = udp();
     let one = share(one);
@@ -930,7 +930,7 @@ unsafe impl Owned for RawRead {}
 
 /// Its error is a warning, of which a packet tells nevertheless.
 #[test]
-fn a_raw_call_that_returns_with_a_warning_is_answered_once() {
+fn s23_a_raw_call_that_returns_with_a_warning_is_answered_once() {
     let driver = driver();
     let (server, mut client) = message_pipe();
     let copy = share(server.try_clone().unwrap());
@@ -985,7 +985,7 @@ fn count_to_the_end(fd: &SharedFd) -> u64 {
 /// A socket by two handles, datagrams, an event: operations are begun, cancelled, dropped and
 /// awaited in any order. Each byte that was sent arrives once, or was lost with a dropped receive.
 #[test]
-fn any_order_of_beginnings_and_ends_works() {
+fn s23_any_order_of_beginnings_and_ends_works() {
     for seed in 1..=8_u64 {
         let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15);
         let driver = driver();

@@ -39,7 +39,7 @@ fn a_writer_that_is_gone_is_the_end() {
 }
 
 #[test]
-fn a_pending_read_is_cancelled_and_gives_back_its_buffer() {
+fn s23_a_pending_read_is_cancelled_and_gives_back_its_buffer() {
     let driver = driver();
     let (server, mut client) = pair(Mode::Byte);
     let mut buffer = Vec::with_capacity(64);
@@ -55,7 +55,7 @@ fn a_pending_read_is_cancelled_and_gives_back_its_buffer() {
 }
 
 #[test]
-fn a_pending_read_that_is_dropped_keeps_its_buffer_until_its_end() {
+fn s23_a_pending_read_that_is_dropped_keeps_its_buffer_until_its_end() {
     let driver = driver();
     let (server, _client) = pair(Mode::Byte);
     let deaths = Rc::new(Cell::new(0));
@@ -68,7 +68,7 @@ fn a_pending_read_that_is_dropped_keeps_its_buffer_until_its_end() {
 }
 
 #[test]
-fn with_its_last_owner_and_read_the_pipe_is_closed() {
+fn s23_with_its_last_owner_and_read_the_pipe_is_closed() {
     let driver = driver();
     let (server, mut client) = pair(Mode::Byte);
     let mut read = driver.submit(ReadAt::at_cursor(server, Vec::<u8>::with_capacity(64)));
@@ -143,7 +143,7 @@ fn reads_and_writes_of_both_ends_go_on_at_once() {
 }
 
 #[test]
-fn a_write_waits_for_room_and_can_be_cancelled() {
+fn s23_a_write_waits_for_room_and_can_be_cancelled() {
     let driver = driver();
     let (server, mut client) = pair(Mode::Byte);
     // More than the pipe's buffer, which the system may stretch.

@@ -70,6 +70,19 @@ use crate::buf::Slice;
 /// 4. [`buf_len`](Self::buf_len) is the length of that slice, and
 ///    [`buf_capacity`](Self::buf_capacity) is not less. Neither changes without
 ///    mutation; moving the value does not alter them either.
+///
+/// Safe code cannot implement it, and so cannot break these rules:
+///
+/// ```compile_fail,E0200
+/// /// Other bytes with each call.
+/// struct Wild(std::cell::Cell<&'static [u8]>);
+///
+/// impl compio_io::buf::IoBuf for Wild {
+///     fn as_init(&self) -> &[u8] {
+///         self.0.replace(b"a")
+///     }
+/// }
+/// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is no buffer that an operation can own",
     label = "an operation takes its buffer by value",
@@ -153,6 +166,27 @@ pub unsafe trait IoBuf: 'static {
 ///    first `len` bytes of it, with what was written there, and the capacity is
 ///    as before.
 /// 5. Neither method writes to those bytes.
+///
+/// Safe code cannot implement it:
+///
+/// ```compile_fail,E0200
+/// # use std::mem::MaybeUninit;
+/// struct Wild(Vec<u8>);
+/// # // SAFETY: the vector's contract is this type's.
+/// # unsafe impl compio_io::buf::IoBuf for Wild {
+/// #     fn as_init(&self) -> &[u8] { &self.0 }
+/// # }
+///
+/// impl compio_io::buf::IoBufMut for Wild {
+///     unsafe fn as_uninit(&mut self) -> &mut [MaybeUninit<u8>] {
+///         &mut []
+///     }
+///
+///     unsafe fn set_init(&mut self, len: usize) {
+///         self.0.resize(len, 0);
+///     }
+/// }
+/// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is no buffer that an operation can own and fill",
     label = "an operation takes its buffer by value",

@@ -25,7 +25,17 @@ use std::mem::MaybeUninit;
 /// [`IoBuf`](crate::buf::IoBuf): from the call until the value is moved, mutated
 /// or dropped, the memory stays valid and at the same address, nobody writes to
 /// it, being leaked is no exception, and every further call gives the same
-/// slices in the same order.
+/// slices in the same order. Safe code cannot implement it:
+///
+/// ```compile_fail,E0200
+/// struct Wild;
+///
+/// impl compio_io::buf::IoVectoredBuf for Wild {
+///     fn slices(&self) -> impl Iterator<Item = &[u8]> {
+///         std::iter::empty()
+///     }
+/// }
+/// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is no list of buffers that an operation can own",
     label = "an operation takes its buffers by value",
@@ -56,7 +66,24 @@ pub unsafe trait IoVectoredBuf: 'static {
 /// reachable only through the value. There are as many slices as `slices` gives,
 /// in the same order, and each begins where its initialised part does. After
 /// [`set_init(total)`](Self::set_init), `slices` gives at least the bytes that
-/// were filled, and the capacities are as before.
+/// were filled, and the capacities are as before. Safe code cannot implement it:
+///
+/// ```compile_fail,E0200
+/// # use std::mem::MaybeUninit;
+/// struct Wild;
+/// # // SAFETY: there are no bytes.
+/// # unsafe impl compio_io::buf::IoVectoredBuf for Wild {
+/// #     fn slices(&self) -> impl Iterator<Item = &[u8]> { std::iter::empty() }
+/// # }
+///
+/// impl compio_io::buf::IoVectoredBufMut for Wild {
+///     unsafe fn uninit_slices(&mut self) -> impl Iterator<Item = &mut [MaybeUninit<u8>]> {
+///         std::iter::empty()
+///     }
+///
+///     unsafe fn set_init(&mut self, _total: usize) {}
+/// }
+/// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is no list of buffers that an operation can own",
     label = "an operation takes its buffers by value",

@@ -115,7 +115,7 @@ fn init_with_failing_keeps_the_length() {
 
 #[test]
 #[should_panic(expected = "6 bytes claimed to be written into room for 5")]
-fn init_with_claiming_too_much_panics() {
+fn s21_init_with_claiming_too_much_panics() {
     let _ = vec_of(b"abc", 5).init_with(|_| Ok(6));
 }
 

@@ -76,25 +76,25 @@ impl AsyncRead for Liar {
 
 #[test]
 #[should_panic(expected = "a reader claims 4 bytes but initialised 1")]
-fn read_exact_does_not_believe_a_lying_reader() {
+fn s21_read_exact_does_not_believe_a_lying_reader() {
     let _ = block_on(Liar(4).read_exact(vec_of(b"", 4)));
 }
 
 #[test]
 #[should_panic(expected = "slice begins at 2, behind the 1 initialised bytes")]
-fn read_exact_does_not_slice_for_a_lying_reader() {
+fn s21_read_exact_does_not_slice_for_a_lying_reader() {
     let _ = block_on(Liar(2).read_exact(vec_of(b"", 4)));
 }
 
 #[test]
 #[should_panic(expected = "a reader claims 3 bytes but initialised 1")]
-fn take_does_not_believe_a_lying_reader() {
+fn s21_take_does_not_believe_a_lying_reader() {
     let _ = block_on(Liar(3).take(3).read(vec_of(b"", 4)));
 }
 
 #[test]
 #[should_panic(expected = "a reader claims more bytes than it had room for")]
-fn take_does_not_count_below_zero() {
+fn s21_take_does_not_count_below_zero() {
     let _ = block_on(Liar(4).take(3).read(vec_of(b"", 4)));
 }
 

@@ -14,7 +14,7 @@ mod turn;
 
 use std::{
     cell::{Cell, RefCell},
-    fmt, io,
+    fmt, io, mem, process,
     rc::Rc,
     time::Duration,
 };
@@ -52,6 +52,22 @@ pub(crate) use self::{current::is_foreign, timers::TimerKey};
 /// # Ok(())
 /// # }
 /// ```
+///
+/// # Threads and processes
+///
+/// It stays on the thread that made it, and so does what belongs to it: tasks, handles, sockets,
+/// operations. The compiler sees to that:
+///
+/// ```compile_fail,E0277
+/// let runtime = compio::runtime::Runtime::new().unwrap();
+/// std::thread::spawn(move || runtime.block_on(async {}));
+/// ```
+///
+/// A child that `fork` has made has no part in its parent's runtimes. It may become another program,
+/// as by [`process::Command`](crate::process::Command), end, or make runtimes of its own, with a
+/// [`Pool`](compio_driver::Pool) of its own; the parent does not notice. A runtime that is dropped
+/// there does nothing. To use one there is a mistake: with io_uring it ends the child, whose memory
+/// has no part of the ring; with the readiness backend, parent and child take each other's events.
 pub struct Runtime {
     inner: Rc<Inner>,
 }
@@ -173,7 +189,12 @@ impl AsRawFd for Runtime {
 
 impl Drop for Runtime {
     fn drop(&mut self) {
-        self.inner.shut_down();
+        if self.inner.process == process::id() {
+            self.inner.shut_down();
+        } else {
+            // In a child, by `fork`: nothing in here is its own.
+            mem::forget(Rc::clone(&self.inner));
+        }
     }
 }
 
@@ -235,6 +256,8 @@ pub(crate) struct Inner {
     driver: Driver,
     /// Whether the loop runs: it cannot run inside itself.
     running: Cell<bool>,
+    /// The process that made it.
+    process: u32,
 }
 
 impl Inner {
@@ -246,6 +269,7 @@ impl Inner {
             timers: RefCell::new(Timers::new()),
             driver,
             running: Cell::new(false),
+            process: process::id(),
         }
     }
 

@@ -89,7 +89,7 @@ fn writable_when_there_is_room() {
 }
 
 #[test]
-fn several_wait_for_each_direction() {
+fn s24_several_wait_for_each_direction() {
     run(async {
         let (fd, mut other) = pair();
         let len = fill(&fd);

@@ -53,7 +53,7 @@ fn a_pipe_without_a_reader() {
 }
 
 #[test]
-fn a_regular_file_is_always_ready() {
+fn s24_a_regular_file_is_always_ready() {
     run(async {
         let file = AsyncFd::new(tempfile::tempfile().unwrap()).unwrap();
         file.readable().await.unwrap();

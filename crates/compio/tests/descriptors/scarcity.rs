@@ -51,7 +51,7 @@ impl Drop for Scarcity {
 }
 
 #[test]
-fn a_server_goes_on_after_running_out_of_descriptors() {
+fn s26_a_server_goes_on_after_running_out_of_descriptors() {
     check(|| {
         block_on(async {
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -87,7 +87,7 @@ fn a_server_goes_on_after_running_out_of_descriptors() {
 }
 
 #[test]
-fn incoming_connections_go_on_after_running_out_of_descriptors() {
+fn s26_incoming_connections_go_on_after_running_out_of_descriptors() {
     check(|| {
         block_on(async {
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -122,7 +122,7 @@ fn incoming_connections_go_on_after_running_out_of_descriptors() {
 }
 
 #[test]
-fn a_runtime_without_descriptors_is_a_clear_error() {
+fn s26_a_runtime_without_descriptors_is_a_clear_error() {
     check(|| {
         for room in 0..3 {
             let scarcity = Scarcity::leave(room);

@@ -16,14 +16,13 @@ mod macros;
 mod nesting;
 mod net;
 mod open_options;
-mod reentrancy;
 mod shutdown;
+mod soundness;
 mod support;
 mod task;
 mod time;
 #[cfg(unix)]
 mod unix;
-mod wakes;
 #[cfg(windows)]
 mod windows;
 

@@ -41,17 +41,6 @@ fn run_within_block_on_panics() {
 }
 
 #[test]
-fn after_a_panic_of_its_future_a_runtime_works_as_before() {
-    let runtime = Runtime::new().unwrap();
-    let task = runtime.spawn(async {
-        sleep(Duration::from_millis(1)).await;
-        42
-    });
-    assert!(panics(|| runtime.block_on(async { panic!("on purpose") })));
-    assert_eq!(runtime.block_on(task).unwrap(), 42);
-}
-
-#[test]
 fn two_runtimes_on_one_thread_keep_their_tasks_apart() {
     let (one, other) = (Runtime::new().unwrap(), Runtime::new().unwrap());
     let of_one = one.spawn(async { "one" });

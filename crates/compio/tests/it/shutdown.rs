@@ -1,25 +1,16 @@
 //! Runtimes that are dropped with all kinds of things under way.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering::SeqCst},
-        mpsc,
-    },
-    thread,
-    time::Duration,
-};
+use std::{thread, time::Duration};
 
 use compio::{
-    driver::Pool,
     io::AsyncRead,
     net::{TcpListener, UdpSocket},
     runtime::Runtime,
-    task::{spawn, spawn_blocking, yield_now},
+    task::{spawn, yield_now},
     time::sleep,
 };
 
-use crate::support::{Canary, Deaths, LONG, on_drop, pipe_in, scratch, streams, tcp_pair};
+use crate::support::{Canary, Deaths, on_drop, pipe_in, scratch, streams, tcp_pair};
 
 #[test]
 fn a_runtime_is_dropped_with_receives_in_flight() {
@@ -108,70 +99,6 @@ fn a_runtime_is_dropped_with_operations_that_were_never_submitted() {
     runtime.run();
     drop(runtime);
     assert_eq!(deaths.count(), 100);
-}
-
-#[test]
-fn the_drop_of_a_runtime_waits_for_blocking_work_under_way() {
-    let runtime = Runtime::new().unwrap();
-    let (begun, begins) = mpsc::channel();
-    let ended = Arc::new(AtomicBool::new(false));
-    let mark = ended.clone();
-    runtime.enter(|| {
-        drop(spawn_blocking(move || {
-            begun.send(()).unwrap();
-            thread::sleep(Duration::from_millis(20));
-            mark.store(true, SeqCst);
-        }));
-    });
-    begins.recv_timeout(LONG).unwrap();
-    drop(runtime);
-    assert!(ended.load(SeqCst));
-}
-
-#[test]
-fn the_drop_of_a_runtime_takes_back_blocking_work_in_the_queue() {
-    let pool = Pool::new(1);
-    let runtime = Runtime::builder().pool(pool.clone()).build().unwrap();
-    let other = Runtime::builder().pool(pool).build().unwrap();
-    let (release, blocked) = mpsc::channel::<()>();
-    let (begun, begins) = mpsc::channel();
-    let first = other.enter(|| {
-        spawn_blocking(move || {
-            begun.send(()).unwrap();
-            blocked.recv_timeout(LONG)
-        })
-    });
-    begins.recv_timeout(LONG).unwrap();
-    let ran = Arc::new(AtomicBool::new(false));
-    let mark = ran.clone();
-    runtime.enter(|| drop(spawn_blocking(move || mark.store(true, SeqCst))));
-    drop(runtime);
-    assert_eq!(Arc::strong_count(&ran), 1);
-    release.send(()).unwrap();
-    other.block_on(first).unwrap().unwrap();
-    assert!(!ran.load(SeqCst));
-}
-
-#[test]
-fn past_its_timeout_a_runtime_leaves_its_blocking_work_behind() {
-    let runtime = Runtime::builder()
-        .shutdown_timeout(Duration::ZERO)
-        .build()
-        .unwrap();
-    let (begun, begins) = mpsc::channel();
-    let (release, blocked) = mpsc::channel::<()>();
-    let (end, ended) = mpsc::channel();
-    let past_its_timeout = move || {
-        begun.send(()).unwrap();
-        blocked.recv_timeout(LONG).unwrap();
-        end.send(vec![42; 1000]).unwrap();
-    };
-    runtime.enter(|| drop(spawn_blocking(past_its_timeout)));
-    begins.recv_timeout(LONG).unwrap();
-    drop(runtime);
-    // It uses memory that the runtime has left to it.
-    release.send(()).unwrap();
-    assert_eq!(ended.recv_timeout(LONG).unwrap(), vec![42; 1000]);
 }
 
 #[test]

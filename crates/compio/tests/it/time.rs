@@ -138,40 +138,6 @@ fn a_reset_puts_off_a_sleep_that_has_ended() {
 }
 
 #[test]
-fn a_timer_whose_waker_panics_keeps_no_other_from_firing() {
-    let runtime = Runtime::new().unwrap();
-    let woken = Flag::default();
-    let mark = woken.clone();
-    let (bad, good) = (waker(|| panic!("on purpose")), waker(move || mark.raise()));
-    let (mut first, mut second) = (sleep(LONG), sleep(LONG));
-    runtime.enter(|| {
-        assert!(
-            pin!(&mut first)
-                .poll(&mut Context::from_waker(&bad))
-                .is_pending()
-        );
-        assert!(
-            pin!(&mut second)
-                .poll(&mut Context::from_waker(&good))
-                .is_pending()
-        );
-        let deadline = Instant::now() + Duration::from_millis(1);
-        first.reset(deadline);
-        second.reset(deadline);
-    });
-    let mut panicked = false;
-    while runtime.current_timeout().is_some() {
-        let poll = std::panic::AssertUnwindSafe(|| runtime.poll(runtime.current_timeout()));
-        match std::panic::catch_unwind(poll) {
-            Ok(polled) => polled.unwrap(),
-            Err(_) => panicked = true,
-        }
-    }
-    assert!(woken.is_raised());
-    assert!(panicked, "the panic goes on when all is done");
-}
-
-#[test]
 fn a_sleep_may_outlive_its_runtime() {
     let mut nap = sleep(LONG);
     let runtime = Runtime::new().unwrap();

@@ -67,7 +67,7 @@ fn a_cancel_leaves_the_other_bytes_to_the_next_receive() {
 }
 
 #[test]
-fn many_connections_share_few_buffers() {
+fn s20_many_connections_share_few_buffers() {
     run(async {
         let (listener, address) = listener().await;
         let pool = BufferPool::new(2, 512).unwrap();
@@ -138,7 +138,7 @@ fn a_reset_is_an_error() {
 }
 
 #[test]
-fn without_a_buffer_the_bytes_wait_in_the_socket() {
+fn s20_without_a_buffer_the_bytes_wait_in_the_socket() {
     run(async {
         let (mut client, server) = tcp_pair().await;
         let pool = BufferPool::new(1, 10).unwrap();

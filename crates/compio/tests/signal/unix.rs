@@ -60,7 +60,7 @@ async fn is_silent(signal: &mut Signal) -> bool {
 }
 
 #[test]
-fn raised_while_it_is_awaited() {
+fn s28_raised_while_it_is_awaited() {
     run(async {
         let mut signal = listen(SignalKind::user_defined1());
         for _ in 0..100 {
@@ -74,7 +74,7 @@ fn raised_while_it_is_awaited() {
 }
 
 #[test]
-fn raised_between_two_awaits() {
+fn s28_raised_between_two_awaits() {
     run(async {
         let mut signal = listen(SignalKind::user_defined2());
         raise(SignalKind::user_defined2());
@@ -87,7 +87,7 @@ fn raised_between_two_awaits() {
 }
 
 #[test]
-fn raised_while_a_wait_is_given_up() {
+fn s28_raised_while_a_wait_is_given_up() {
     run(async {
         let kind = own(1);
         let mut signal = listen(kind);
@@ -110,7 +110,7 @@ fn raised_while_a_wait_is_given_up() {
 }
 
 #[test]
-fn raised_by_another_thread_a_thousand_times() {
+fn s28_raised_by_another_thread_a_thousand_times() {
     run(async {
         let kind = own(2);
         let mut signal = listen(kind);
@@ -132,7 +132,7 @@ fn raised_by_another_thread_a_thousand_times() {
 }
 
 #[test]
-fn several_at_once_are_one() {
+fn s28_several_at_once_are_one() {
     run(async {
         let kind = own(4);
         let mut signal = listen(kind);
@@ -175,7 +175,7 @@ fn many_listeners_on_many_threads() {
 }
 
 #[test]
-fn listeners_that_come_and_go_while_it_is_raised() {
+fn s28_listeners_that_come_and_go_while_it_is_raised() {
     run(async {
         let kind = own(6);
         let mut stays = listen(kind);
@@ -197,7 +197,7 @@ fn listeners_that_come_and_go_while_it_is_raised() {
 }
 
 #[test]
-fn without_listeners_it_still_does_nothing() {
+fn s28_without_listeners_it_still_does_nothing() {
     run(async {
         drop(listen(SignalKind::terminate()));
         raise_here(SignalKind::terminate());
@@ -209,7 +209,7 @@ fn without_listeners_it_still_does_nothing() {
 }
 
 #[test]
-fn one_that_this_thread_blocks_comes_later() {
+fn s28_one_that_this_thread_blocks_comes_later() {
     run(async {
         let kind = own(7);
         let mut signal = listen(kind);
@@ -228,7 +228,7 @@ fn one_that_this_thread_blocks_comes_later() {
 }
 
 #[test]
-fn a_forked_childs_signals_are_its_own() {
+fn s28_a_forked_childs_signals_are_its_own() {
     run(async {
         let kind = own(8);
         let mut signal = listen(kind);
@@ -247,7 +247,7 @@ fn a_forked_childs_signals_are_its_own() {
 }
 
 #[test]
-fn a_listener_outlives_a_runtime() {
+fn s28_a_listener_outlives_a_runtime() {
     let kind = own(9);
     let mut signal = listen(kind);
     let runtime = Runtime::new().unwrap();
@@ -276,7 +276,7 @@ fn the_end_of_a_child() {
 }
 
 #[test]
-fn ctrl_c_twice() {
+fn s28_ctrl_c_twice() {
     run(async {
         for _ in 0..2 {
             let mut waiting = pin!(ctrl_c());
@@ -304,7 +304,7 @@ fn a_child_does_not_inherit_the_handler() {
 
 /// Storms of signals interrupt system calls wherever they can be.
 #[test]
-fn heavy_transfers_under_a_storm_of_signals() {
+fn s15_heavy_transfers_under_a_storm_of_signals() {
     run(async {
         let kind = own(10);
         let mut signal = listen(kind);

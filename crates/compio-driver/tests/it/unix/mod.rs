@@ -6,16 +6,14 @@ mod edges;
 mod fifos;
 mod fs;
 mod net;
-mod numbers;
+pub(crate) mod numbers;
 mod outer_driver;
 mod raw;
 mod readiness;
 #[cfg(target_os = "linux")]
-mod refusals;
-#[cfg(target_os = "linux")]
 mod ring;
 #[cfg(target_os = "linux")]
-mod selection;
+pub(crate) mod selection;
 mod splices;
 mod streams;
 mod terminals;

@@ -1,16 +1,11 @@
 //! Readiness of other things than sockets, and what a socket tells unasked: Windows knows the one not
 //! at all, and the other only by asking again and again.
 
-use std::{
-    io::Write,
-    os::{fd::OwnedFd, unix::net::UnixStream},
-    rc::Rc,
-    time::Duration,
-};
+use std::{os::unix::net::UnixStream, time::Duration};
 
 use compio_driver::op::{PollOnce, Readiness, WriteAt};
 
-use crate::support::{begin, driver, each_backend, pipe, run, share, tcp};
+use crate::support::{begin, driver, each_backend, pipe, run, share};
 
 #[test]
 fn a_readable_descriptor_is_ready_at_once() {
@@ -33,31 +28,6 @@ fn a_hang_up_is_reported_unasked() {
     let poll = PollOnce::new(read, Readiness::PRIORITY);
     let ready = run(&driver, driver.submit(poll)).unwrap();
     assert!(ready.contains(Readiness::HANG_UP));
-}
-
-/// What is there all the time must not be reported over and over.
-#[test]
-fn a_poll_for_something_else_does_not_wait_busily() {
-    for driver in each_backend() {
-        let (near, mut far) = tcp();
-        far.write_all(b"x").unwrap();
-        let near = Rc::new(OwnedFd::from(near));
-        let interests = [Readiness::PRIORITY, Readiness::HANG_UP, Readiness::ERROR];
-        let mut polls: Vec<_> = interests
-            .map(|interest| driver.submit(PollOnce::new(near.clone(), interest)))
-            .into();
-        for poll in &mut polls {
-            begin(&driver, poll);
-        }
-        driver.turn(Some(Duration::from_millis(1))).unwrap();
-        let before = driver.enters();
-        driver.turn(Some(Duration::from_millis(20))).unwrap();
-        driver.turn(Some(Duration::from_millis(20))).unwrap();
-        assert!(driver.enters() - before <= 4, "it waits busily");
-        for poll in &mut polls {
-            begin(&driver, poll);
-        }
-    }
 }
 
 #[test]
@@ -88,30 +58,4 @@ fn a_reader_that_leaves_is_told_to_who_polls_the_writer() {
         let ready = run(&driver, driver.submit(poll)).unwrap();
         assert!(ready.contains(Readiness::ERROR));
     }
-}
-
-#[test]
-fn a_regular_file_is_always_ready() {
-    for driver in each_backend() {
-        let file = share(tempfile::tempfile().unwrap());
-        for interest in [Readiness::READABLE, Readiness::WRITABLE] {
-            let poll = PollOnce::new(file.clone(), interest);
-            let ready = run(&driver, driver.submit(poll)).unwrap();
-            assert!(ready.contains(interest));
-        }
-    }
-}
-
-/// And never has anything exceptional.
-#[test]
-fn a_regular_file_is_not_waited_for() {
-    let mut answers = Vec::new();
-    for driver in each_backend() {
-        let file = share(tempfile::tempfile().unwrap());
-        let poll = PollOnce::new(file, Readiness::PRIORITY);
-        let error = run(&driver, driver.submit(poll)).unwrap_err();
-        answers.push(error.raw_os_error());
-    }
-    answers.dedup();
-    assert_eq!(answers.len(), 1, "{answers:?}");
 }

@@ -13,13 +13,13 @@ use crate::support::{self, refuse, run, uring};
 const REFUSAL: &str = "TEST_REFUSAL";
 
 /// Tells a child which backend it shall ask its builder for.
-const WISH: &str = "TEST_WISH";
+pub(crate) const WISH: &str = "TEST_WISH";
 
 /// Tells a child how many descriptors it may have.
-const DESCRIPTORS: &str = "TEST_DESCRIPTORS";
+pub(crate) const DESCRIPTORS: &str = "TEST_DESCRIPTORS";
 
 /// What a child says that was started in this environment.
-fn ask(environment: &[(&str, &str)]) -> String {
+pub(crate) fn ask(environment: &[(&str, &str)]) -> String {
     support::ask("unix::selection::a_child", environment)
 }
 
@@ -60,13 +60,13 @@ fn limit_descriptors(count: u64) {
 
 /// All of these parts are in what was said.
 #[track_caller]
-fn check(said: &str, parts: &[&str]) {
+pub(crate) fn check(said: &str, parts: &[&str]) {
     for part in parts {
         assert!(said.contains(part), "{part:?} is not in {said:?}");
     }
 }
 
-fn refused_with(code: i32, environment: &[(&str, &str)]) -> String {
+pub(crate) fn refused_with(code: i32, environment: &[(&str, &str)]) -> String {
     let code = code.to_string();
     let mut environment = environment.to_vec();
     environment.push((REFUSAL, &code));
@@ -78,46 +78,6 @@ fn the_best_backend_is_taken() {
     if uring().is_some() {
         check(&ask(&[]), &["io-uring: this kernel permits it"]);
         check(&ask(&[("COMPIO_BACKEND", "")]), &["io-uring: this"]);
-    }
-}
-
-#[test]
-fn a_kernel_that_refuses_is_no_obstacle() {
-    for (code, reason) in [
-        (libc::ENOSYS, "poll: this kernel has no io_uring"),
-        (libc::EPERM, "poll: io_uring is not permitted here"),
-        (libc::EACCES, "poll: io_uring is not permitted here"),
-        (libc::EINVAL, "poll: this kernel's io_uring is too old"),
-    ] {
-        check(&refused_with(code, &[]), &[reason]);
-    }
-}
-
-#[test]
-fn a_lack_of_resources_is_an_error_that_names_the_limit() {
-    for (code, advice) in [
-        (libc::ENOMEM, "ulimit -l"),
-        (libc::EMFILE, "ulimit -n"),
-        (libc::ENFILE, "fs.file-max"),
-    ] {
-        let said = refused_with(code, &[]);
-        check(&said, &[advice]);
-        assert!(!said.starts_with("poll"), "{said}");
-    }
-    check(&refused_with(libc::ENOMEM, &[]), &["OutOfMemory: "]);
-}
-
-/// There is no second backend for want of descriptors: that would be too little as well.
-#[test]
-fn no_descriptor_is_left() {
-    let said = ask(&[(DESCRIPTORS, "3")]);
-    check(&said, &["ulimit -n"]);
-    let said = ask(&[(DESCRIPTORS, "3"), (WISH, "poll")]);
-    check(&said, &["ulimit -n"]);
-    if uring().is_some() {
-        // Enough for the ring, but not for what ends its sleep.
-        let said = ask(&[(DESCRIPTORS, "4")]);
-        check(&said, &["ulimit -n"]);
     }
 }
 
@@ -164,20 +124,5 @@ fn an_unknown_wish_is_an_error() {
     for name in ["epoll", "io_uring", "POLL", " poll"] {
         let said = ask(&[("COMPIO_BACKEND", name)]);
         check(&said, &["InvalidInput: ", name, "io-uring, iocp or poll"]);
-    }
-}
-
-#[test]
-fn single_operations_of_a_ring_can_be_done_without() {
-    if uring().is_none() {
-        return;
-    }
-    let without = |names| ask(&[("COMPIO_URING_WITHOUT", names)]);
-    check(&without("OPENAT, splice,,STATX"), &["io-uring: "]);
-    // A mistake in there is no reason to take another backend in silence.
-    for names in ["READ", "OPENAT,WHAT"] {
-        let said = without(names);
-        check(&said, &["COMPIO_URING_WITHOUT names", "FSYNC"]);
-        assert!(!said.starts_with("poll"), "{said}");
     }
 }

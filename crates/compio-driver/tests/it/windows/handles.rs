@@ -87,7 +87,7 @@ fn set(event: &OwnedHandle) {
 }
 
 #[test]
-fn a_handle_is_waited_for_until_it_is_signalled() {
+fn s23_a_handle_is_waited_for_until_it_is_signalled() {
     let driver = driver();
     let event = event();
     let fd = share(event.try_clone().unwrap());
@@ -117,7 +117,7 @@ fn drain_but(driver: &compio_driver::Driver, count: usize) {
 
 /// The system's thread may be about to tell of it.
 #[test]
-fn a_wait_is_given_up_while_its_handle_is_signalled() {
+fn s23_a_wait_is_given_up_while_its_handle_is_signalled() {
     let driver = driver();
     for _ in 0..100 {
         let event = event();
@@ -135,7 +135,7 @@ fn a_wait_is_given_up_while_its_handle_is_signalled() {
 }
 
 #[test]
-fn a_driver_dies_with_waits_for_handles() {
+fn s23_a_driver_dies_with_waits_for_handles() {
     let driver = driver();
     let event = event();
     let fd = share(event.try_clone().unwrap());

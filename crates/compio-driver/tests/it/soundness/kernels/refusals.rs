@@ -27,7 +27,7 @@ use crate::support::{
 };
 
 #[test]
-fn a_driver_that_is_locked_out_says_so_and_dies() {
+fn s26_a_driver_that_is_locked_out_says_so_and_dies() {
     thread::spawn(|| {
         let Some(builder) = uring() else { return };
         let driver = builder.build().unwrap();
@@ -55,7 +55,7 @@ fn locked_out_a_driver_leaks(driver: Driver) {
 }
 
 #[test]
-fn a_kernel_that_is_always_busy_keeps_no_driver_alive() {
+fn s15_a_kernel_that_is_always_busy_keeps_no_driver_alive() {
     for error in [libc::EAGAIN, libc::EBUSY, libc::EINTR] {
         thread::spawn(move || {
             let Some(builder) = uring() else { return };
@@ -79,7 +79,7 @@ fn a_kernel_that_is_always_busy_keeps_no_driver_alive() {
 extern "C" fn ignore(_: libc::c_int) {}
 
 #[test]
-fn a_storm_of_signals_ends_nothing() {
+fn s15_a_storm_of_signals_ends_nothing() {
     let has_ended = Arc::new(AtomicBool::new(false));
     let ended = Arc::clone(&has_ended);
     // SAFETY: the handler does nothing; the struct is plain data.
@@ -114,7 +114,7 @@ fn a_storm_of_signals_ends_nothing() {
 
 /// Which filters of system calls deny in either way.
 #[test]
-fn a_kernel_without_precise_sleeps_sleeps_long_enough() {
+fn s26_a_kernel_without_precise_sleeps_sleeps_long_enough() {
     for error in [libc::ENOSYS, libc::EPERM] {
         thread::spawn(move || {
             refuse(libc::SYS_epoll_pwait2, error);
@@ -132,7 +132,7 @@ fn a_kernel_without_precise_sleeps_sleeps_long_enough() {
 
 /// The limit of watched descriptors, or the memory for it, is used up.
 #[test]
-fn a_kernel_that_watches_nothing_more_says_so() {
+fn s26_a_kernel_that_watches_nothing_more_says_so() {
     for error in [libc::ENOSPC, libc::ENOMEM] {
         thread::spawn(move || {
             let driver = readiness();
@@ -155,7 +155,7 @@ fn a_kernel_that_watches_nothing_more_says_so() {
 }
 
 #[test]
-fn a_kernel_without_reads_that_never_wait_reads_by_other_means() {
+fn s26_a_kernel_without_reads_that_never_wait_reads_by_other_means() {
     for error in [libc::EOPNOTSUPP, libc::ENOSYS] {
         thread::spawn(move || {
             refuse(libc::SYS_preadv2, error);
@@ -177,7 +177,7 @@ fn a_kernel_without_reads_that_never_wait_reads_by_other_means() {
 
 /// Each waits for its peer with its memory locked, of which nobody but root has much.
 #[test]
-fn sends_that_would_lock_too_much_memory_copy() {
+fn s26_sends_that_would_lock_too_much_memory_copy() {
     thread::spawn(|| {
         lock_as_others_do();
         let Some(builder) = uring() else { return };

@@ -70,17 +70,17 @@ fn check_waker(what: fn()) {
 }
 
 #[test]
-fn a_waker_may_turn_the_driver() {
+fn s27_a_waker_may_turn_the_driver() {
     check_waker(|| here().turn(Some(Duration::ZERO)).unwrap());
 }
 
 #[test]
-fn a_waker_may_run_an_operation() {
+fn s27_a_waker_may_run_an_operation() {
     check_waker(|| assert_eq!(run(&here(), here().submit(Nop::new())).unwrap(), 0));
 }
 
 #[test]
-fn a_waker_may_begin_and_drop_operations() {
+fn s27_a_waker_may_begin_and_drop_operations() {
     check_waker(|| {
         let mut nops: Vec<_> = (0..200).map(|_| here().submit(Nop::new())).collect();
         nops.iter_mut().for_each(|nop| begin(&here(), nop));
@@ -88,12 +88,12 @@ fn a_waker_may_begin_and_drop_operations() {
 }
 
 #[test]
-fn a_waker_may_panic() {
+fn s19_a_waker_may_panic() {
     check_waker(|| panic_any("a waker"));
 }
 
 #[test]
-fn a_waker_may_drop_futures_that_ended_beside_it() {
+fn s27_a_waker_may_drop_futures_that_ended_beside_it() {
     let driver = here();
     let mut first = driver.submit(Nop::new());
     assert!(poll_with(&mut first, &doing(|| FUTURES.take().clear())).is_pending());
@@ -106,7 +106,7 @@ fn a_waker_may_drop_futures_that_ended_beside_it() {
 }
 
 #[test]
-fn a_waker_may_shut_the_driver_down() {
+fn s27_a_waker_may_shut_the_driver_down() {
     let driver = here();
     let (reader, _writer) = pipe();
     let deaths = Rc::default();
@@ -133,7 +133,7 @@ impl Drop for Bomb {
 
 /// What two wakers throw cannot both go on; what is left behind has a destructor, too.
 #[test]
-fn wakers_may_panic_with_something_that_panics_when_dropped() {
+fn s19_wakers_may_panic_with_something_that_panics_when_dropped() {
     let driver = driver();
     let (bell, bell_waker) = Bell::new();
     let deaths = Rc::default();
@@ -154,7 +154,7 @@ fn wakers_may_panic_with_something_that_panics_when_dropped() {
 }
 
 #[test]
-fn a_driver_may_die_while_its_wakers_panic() {
+fn s19_a_driver_may_die_while_its_wakers_panic() {
     let driver = driver();
     let (reader, _writer) = pipe();
     let deaths = Rc::default();
@@ -219,22 +219,22 @@ fn check_destructor(what: fn()) {
 }
 
 #[test]
-fn a_destructor_may_turn_the_driver() {
+fn s27_a_destructor_may_turn_the_driver() {
     check_destructor(|| here().turn(Some(Duration::ZERO)).unwrap());
 }
 
 #[test]
-fn a_destructor_may_run_an_operation() {
+fn s27_a_destructor_may_run_an_operation() {
     check_destructor(|| assert_eq!(run(&here(), here().submit(Nop::new())).unwrap(), 0));
 }
 
 #[test]
-fn a_destructor_may_panic() {
+fn s19_a_destructor_may_panic() {
     check_destructor(|| panic!("a destructor"));
 }
 
 #[test]
-fn a_destructor_may_shut_the_driver_down() {
+fn s27_a_destructor_may_shut_the_driver_down() {
     let driver = here();
     let mut then = driver.submit(Then(|| here().shut_down()));
     assert!(poll_with(&mut then, Waker::noop()).is_pending());
@@ -245,7 +245,7 @@ fn a_destructor_may_shut_the_driver_down() {
 
 /// A waker whose clone turns the driver: the operation may end between the look and the note.
 #[test]
-fn a_wake_is_not_lost_while_the_waker_is_cloned() {
+fn s27_a_wake_is_not_lost_while_the_waker_is_cloned() {
     unsafe fn clone(data: *const ()) -> RawWaker {
         here().turn(Some(Duration::ZERO)).unwrap();
         RawWaker::new(data, &VTABLE)
@@ -293,7 +293,7 @@ unsafe impl IoBufMut for Asked {
 }
 
 #[test]
-fn a_buffer_may_use_the_driver() {
+fn s27_a_buffer_may_use_the_driver() {
     let driver = here();
     let (reader, writer) = pipe();
     drop(writer);
@@ -305,7 +305,7 @@ fn a_buffer_may_use_the_driver() {
 }
 
 #[test]
-fn a_buffer_may_shut_the_driver_down() {
+fn s27_a_buffer_may_shut_the_driver_down() {
     let driver = here();
     let (reader, _writer) = pipe();
     let buffer = Asked(Vec::with_capacity(8), || {
@@ -322,7 +322,7 @@ fn a_buffer_may_shut_the_driver_down() {
 }
 
 #[test]
-fn a_buffer_that_panics_leaves_nothing_behind() {
+fn s19_a_buffer_that_panics_leaves_nothing_behind() {
     let driver = driver();
     let (reader, _writer) = pipe();
     let buffer = Asked(Vec::with_capacity(8), || panic!("a buffer"));
@@ -338,7 +338,7 @@ fn a_buffer_that_panics_leaves_nothing_behind() {
 }
 
 #[test]
-fn a_finish_that_panics_leaves_nothing_behind() {
+fn s19_a_finish_that_panics_leaves_nothing_behind() {
     struct Faulty {
         _count: Rc<()>,
     }

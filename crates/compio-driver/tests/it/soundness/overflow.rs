@@ -33,7 +33,7 @@ fn waiting_reads(
 }
 
 #[test]
-fn hundreds_of_completions_wait_for_the_first_look() {
+fn s15_hundreds_of_completions_wait_for_the_first_look() {
     let driver = tiny_driver();
     let mut nops: Vec<_> = (0..MANY).map(|_| driver.submit(Nop::new())).collect();
     nops.iter_mut().for_each(|nop| begin(&driver, nop));
@@ -44,7 +44,7 @@ fn hundreds_of_completions_wait_for_the_first_look() {
 }
 
 #[test]
-fn hundreds_of_operations_end_at_the_same_moment() {
+fn s15_hundreds_of_operations_end_at_the_same_moment() {
     let driver = tiny_driver();
     let (near, far) = sockets();
     let polls = waiting_polls(&driver, &near);
@@ -56,7 +56,7 @@ fn hundreds_of_operations_end_at_the_same_moment() {
 }
 
 #[test]
-fn hundreds_of_cancels_find_the_queue_full() {
+fn s15_hundreds_of_cancels_find_the_queue_full() {
     let driver = tiny_driver();
     let (reader, _writer) = pipe();
     let deaths = Rc::default();
@@ -67,7 +67,7 @@ fn hundreds_of_cancels_find_the_queue_full() {
 }
 
 #[test]
-fn hundreds_of_wishes_come_at_once_and_again() {
+fn s15_hundreds_of_wishes_come_at_once_and_again() {
     let driver = tiny_driver();
     let (reader, _writer) = pipe();
     let deaths = Rc::default();
@@ -82,7 +82,7 @@ fn hundreds_of_wishes_come_at_once_and_again() {
 }
 
 #[test]
-fn a_driver_dies_with_more_in_flight_than_its_queues_hold() {
+fn s15_a_driver_dies_with_more_in_flight_than_its_queues_hold() {
     let driver = tiny_driver();
     let (reader, _writer) = pipe();
     let deaths = Rc::default();
@@ -94,7 +94,7 @@ fn a_driver_dies_with_more_in_flight_than_its_queues_hold() {
 }
 
 #[test]
-fn a_wake_comes_through_full_queues() {
+fn s15_a_wake_comes_through_full_queues() {
     let driver = tiny_driver();
     let (near, far) = sockets();
     let polls = waiting_polls(&driver, &near);
@@ -108,7 +108,7 @@ fn a_wake_comes_through_full_queues() {
 }
 
 #[test]
-fn the_smallest_and_the_largest_queues_work() {
+fn s15_the_smallest_and_the_largest_queues_work() {
     for entries in [0, 1, 2, u32::MAX] {
         let driver = compio_driver::DriverBuilder::new().entries(entries);
         let driver = driver.build().expect("a driver");

@@ -1,7 +1,8 @@
-//! Wakers and destructors that come back to the runtime, also when it or its thread is ending.
+//! Wakers and destructors that come back to the runtime, also when it or its thread is ending
+//! (scenario 27): nothing is borrowed while they run.
 
 use std::{
-    cell::{Cell, OnceCell, RefCell},
+    cell::{Cell, RefCell},
     pin::pin,
     process::Command,
     rc::Rc,
@@ -21,7 +22,7 @@ use compio::{
 use crate::support::{Deaths, Flag, LONG, on_drop, run, streams};
 
 /// A destructor that does all that destructors had better not do.
-fn meddler(deaths: &Deaths) -> impl Sized + use<> {
+pub(super) fn meddler(deaths: &Deaths) -> impl Sized + use<> {
     let guard = deaths.guard();
     on_drop(move || {
         let mut cx = Context::from_waker(Waker::noop());
@@ -37,13 +38,13 @@ fn meddler(deaths: &Deaths) -> impl Sized + use<> {
     })
 }
 
-async fn hold<T>(what: T) {
+pub(super) async fn hold<T>(what: T) {
     let _held = what;
     std::future::pending::<()>().await;
 }
 
 #[test]
-fn a_destructor_meddles_with_a_runtime_that_runs() {
+fn s27_a_destructor_meddles_with_a_runtime_that_runs() {
     let deaths = Deaths::default();
     let runtime = Runtime::new().unwrap();
     runtime.block_on(async {
@@ -57,7 +58,7 @@ fn a_destructor_meddles_with_a_runtime_that_runs() {
 }
 
 #[test]
-fn a_destructor_meddles_with_a_runtime_that_is_dropped() {
+fn s27_a_destructor_meddles_with_a_runtime_that_is_dropped() {
     let deaths = Deaths::default();
     let runtime = Runtime::new().unwrap();
     drop(runtime.spawn(hold(meddler(&deaths))));
@@ -67,7 +68,7 @@ fn a_destructor_meddles_with_a_runtime_that_is_dropped() {
 }
 
 #[test]
-fn a_destructor_of_a_buffer_meddles_with_a_runtime_that_is_dropped() {
+fn s27_a_destructor_of_a_buffer_meddles_with_a_runtime_that_is_dropped() {
     /// Nothing to read into, but a destructor.
     struct Meddling<T>(T);
     // SAFETY: an empty buffer.
@@ -101,7 +102,7 @@ fn a_destructor_of_a_buffer_meddles_with_a_runtime_that_is_dropped() {
 }
 
 #[test]
-fn a_destructor_blocks_on_the_runtime_that_is_dropped() {
+fn s27_a_destructor_blocks_on_the_runtime_that_is_dropped() {
     let runtime = Runtime::new().unwrap();
     let slept = Flag::default();
     let mark = slept.clone();
@@ -116,121 +117,7 @@ fn a_destructor_blocks_on_the_runtime_that_is_dropped() {
 }
 
 #[test]
-fn a_destructor_meddles_while_its_thread_ends() {
-    let counted = thread::spawn(|| {
-        let deaths = Deaths::default();
-        let counted = Flag::default();
-        let (mark, at_the_end) = (counted.clone(), deaths.clone());
-        block_on(async {
-            drop(spawn(hold(meddler(&deaths))));
-            let checker = on_drop(move || {
-                if at_the_end.count() == 1 {
-                    mark.raise();
-                }
-            });
-            drop(spawn(hold(checker)));
-            yield_now().await;
-        });
-        counted
-    })
-    .join()
-    .unwrap();
-    assert!(counted.is_raised());
-}
-
-thread_local! {
-    static KEPT: RefCell<Vec<Box<dyn std::any::Any>>> = const { RefCell::new(Vec::new()) };
-    static EXPLICIT: OnceCell<Runtime> = const { OnceCell::new() };
-}
-
-/// On a thread of its own, keeps what `make` makes until the thread's end, in a thread local that
-/// dies before the thread's own runtime or after it.
-fn check_kept(make: impl Fn() -> Box<dyn std::any::Any> + Send + Sync + 'static) {
-    let make = std::sync::Arc::new(make);
-    for runtime_first in [true, false] {
-        let make = make.clone();
-        let thread = thread::spawn(move || {
-            if runtime_first {
-                block_on(async {});
-            }
-            KEPT.with_borrow(Vec::len);
-            let kept = make();
-            KEPT.with_borrow_mut(|all| all.push(kept));
-        });
-        thread.join().expect("a quiet end");
-    }
-}
-
-#[test]
-fn a_thread_local_keeps_a_sleep_to_the_end() {
-    check_kept(|| {
-        let mut nap = sleep(Duration::from_secs(1_000));
-        block_on(crate::support::begin(&mut nap));
-        Box::new(nap)
-    });
-}
-
-#[test]
-fn a_thread_local_keeps_a_handle_to_the_end() {
-    check_kept(|| Box::new(spawn(std::future::pending::<()>())));
-}
-
-#[test]
-fn a_thread_local_keeps_a_socket_to_the_end() {
-    check_kept(|| Box::new(streams()));
-}
-
-#[test]
-fn a_thread_local_keeps_an_operation_in_flight_to_the_end() {
-    check_kept(|| {
-        let (mut ours, theirs) = streams();
-        let mut read = Box::pin(async move { ours.read(Vec::with_capacity(8)).await });
-        block_on(crate::support::begin(&mut read));
-        block_on(yield_now());
-        Box::new((read, theirs))
-    });
-}
-
-#[test]
-fn a_thread_local_keeps_a_runtime_to_the_end() {
-    check_kept(|| {
-        let runtime = Runtime::new().unwrap();
-        let deaths = Deaths::default();
-        drop(runtime.spawn(hold(meddler(&deaths))));
-        runtime.run();
-        Box::new(runtime)
-    });
-}
-
-#[test]
-fn an_explicit_runtime_runs_while_its_thread_ends() {
-    let done = thread::spawn(|| {
-        let done = Flag::default();
-        let mark = done.clone();
-        // Dies after the thread's own runtime.
-        EXPLICIT.with(|runtime| runtime.set(Runtime::new().unwrap()).unwrap());
-        KEPT.with_borrow_mut(|all| {
-            all.push(Box::new(on_drop(move || {
-                let runtime = Runtime::new().unwrap();
-                let answer = runtime.block_on(async {
-                    sleep(Duration::from_millis(1)).await;
-                    spawn(async { 42 }).await.unwrap()
-                });
-                if answer == 42 {
-                    mark.raise();
-                }
-            })))
-        });
-        block_on(sleep(Duration::from_millis(1)));
-        done
-    })
-    .join()
-    .unwrap();
-    assert!(done.is_raised());
-}
-
-#[test]
-fn a_waker_of_a_timer_sets_and_drops_timers() {
+fn s27_a_waker_of_a_timer_sets_and_drops_timers() {
     let runtime = Runtime::new().unwrap();
     let fired = Flag::default();
     let mark = fired.clone();
@@ -273,7 +160,7 @@ fn turning_waker() -> Waker {
 }
 
 #[test]
-fn a_timer_that_fires_while_its_waker_is_cloned_is_not_lost() {
+fn s27_a_timer_that_fires_while_its_waker_is_cloned_is_not_lost() {
     let runtime = Rc::new(Runtime::new().unwrap());
     runtime.enter(|| {
         let mut nap = sleep(LONG);
@@ -292,7 +179,7 @@ fn a_timer_that_fires_while_its_waker_is_cloned_is_not_lost() {
 }
 
 #[test]
-fn a_task_drops_its_own_handle_and_its_neighbours() {
+fn s27_a_task_drops_its_own_handle_and_its_neighbours() {
     run(async {
         type Handles = Rc<RefCell<Vec<JoinHandle<()>>>>;
         let handles: Handles = Rc::default();
@@ -331,9 +218,13 @@ fn exits_in_a_task() {
 }
 
 #[test]
-fn a_task_that_exits_the_process_gives_it_its_code() {
+fn s16_a_task_that_exits_the_process_gives_it_its_code() {
     let status = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "reentrancy::exits_in_a_task", "--ignored"])
+        .args([
+            "--exact",
+            "soundness::reentrancy::exits_in_a_task",
+            "--ignored",
+        ])
         .args(["--test-threads", "1"])
         .env("ASAN_OPTIONS", "detect_leaks=0")
         .output()

@@ -1,0 +1,10 @@
+//! Kernels that refuse, interrupt and overflow, and what only unix knows of readiness: each file says
+//! which ones.
+
+mod readiness;
+#[cfg(target_os = "linux")]
+mod refusals;
+#[cfg(target_os = "linux")]
+mod selection;
+#[cfg(target_os = "linux")]
+mod storms;

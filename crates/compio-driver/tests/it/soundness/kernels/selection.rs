@@ -1,0 +1,61 @@
+//! Kernels that refuse io_uring, lack some of it, or have no more of something (scenario 26).
+
+use crate::{
+    support::uring,
+    unix::selection::{DESCRIPTORS, WISH, ask, check, refused_with},
+};
+
+#[test]
+fn s26_a_kernel_that_refuses_is_no_obstacle() {
+    for (code, reason) in [
+        (libc::ENOSYS, "poll: this kernel has no io_uring"),
+        (libc::EPERM, "poll: io_uring is not permitted here"),
+        (libc::EACCES, "poll: io_uring is not permitted here"),
+        (libc::EINVAL, "poll: this kernel's io_uring is too old"),
+    ] {
+        check(&refused_with(code, &[]), &[reason]);
+    }
+}
+
+#[test]
+fn s26_a_lack_of_resources_is_an_error_that_names_the_limit() {
+    for (code, advice) in [
+        (libc::ENOMEM, "ulimit -l"),
+        (libc::EMFILE, "ulimit -n"),
+        (libc::ENFILE, "fs.file-max"),
+    ] {
+        let said = refused_with(code, &[]);
+        check(&said, &[advice]);
+        assert!(!said.starts_with("poll"), "{said}");
+    }
+    check(&refused_with(libc::ENOMEM, &[]), &["OutOfMemory: "]);
+}
+
+/// There is no second backend for want of descriptors: that would be too little as well.
+#[test]
+fn s26_no_descriptor_is_left() {
+    let said = ask(&[(DESCRIPTORS, "3")]);
+    check(&said, &["ulimit -n"]);
+    let said = ask(&[(DESCRIPTORS, "3"), (WISH, "poll")]);
+    check(&said, &["ulimit -n"]);
+    if uring().is_some() {
+        // Enough for the ring, but not for what ends its sleep.
+        let said = ask(&[(DESCRIPTORS, "4")]);
+        check(&said, &["ulimit -n"]);
+    }
+}
+
+#[test]
+fn s26_single_operations_of_a_ring_can_be_done_without() {
+    if uring().is_none() {
+        return;
+    }
+    let without = |names| ask(&[("COMPIO_URING_WITHOUT", names)]);
+    check(&without("OPENAT, splice,,STATX"), &["io-uring: "]);
+    // A mistake in there is no reason to take another backend in silence.
+    for names in ["READ", "OPENAT,WHAT"] {
+        let said = without(names);
+        check(&said, &["COMPIO_URING_WITHOUT names", "FSYNC"]);
+        assert!(!said.starts_with("poll"), "{said}");
+    }
+}

@@ -1,0 +1,267 @@
+//! Storms: kernels that say "not now" or "interrupted" most of the time, and bursts that the queues
+//! cannot hold (scenario 15).
+
+use std::{
+    cell::Cell,
+    fs, io, mem,
+    os::{
+        fd::{AsRawFd, FromRawFd, OwnedFd},
+        unix::net::UnixStream,
+    },
+    rc::Rc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+        mpsc,
+    },
+    thread,
+};
+
+use compio_driver::{
+    BackendKind, Driver, DriverBuilder, Pool, Submit,
+    op::{Blocking, Nop, ReadAt, Recv, Send},
+};
+
+use crate::support::{self, Canary, begin, check_error, drain, run, share, tiny_driver, uring};
+
+// The kernel's own numbers, which libc does not have.
+const NOTIF_RECV: libc::c_ulong = 0xc050_2100;
+const NOTIF_SEND: libc::c_ulong = 0xc018_2101;
+
+/// From now on another thread decides about these system calls of this one: most of them fail, with
+/// one of the errors after the other.
+fn listen(calls: &[libc::c_long]) -> OwnedFd {
+    let step = |code: u32, if_true: usize, if_false, value: u32| libc::sock_filter {
+        code: code as u16,
+        jt: if_true as u8,
+        jf: if_false,
+        k: value,
+    };
+    let number_at = mem::offset_of!(libc::seccomp_data, nr) as u32;
+    let mut steps = vec![step(
+        libc::BPF_LD | libc::BPF_W | libc::BPF_ABS,
+        0,
+        0,
+        number_at,
+    )];
+    for (index, call) in calls.iter().enumerate() {
+        // Over the calls that follow, and what lets the others pass.
+        let ahead = calls.len() - index;
+        let compare = libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K;
+        steps.push(step(compare, ahead, 0, *call as u32));
+    }
+    steps.push(step(libc::BPF_RET, 0, 0, libc::SECCOMP_RET_ALLOW));
+    steps.push(step(libc::BPF_RET, 0, 0, libc::SECCOMP_RET_USER_NOTIF));
+    let program = libc::sock_fprog {
+        len: steps.len() as u16,
+        filter: steps.as_mut_ptr(),
+    };
+    // SAFETY: the program outlives the call, which copies it. The descriptor is new.
+    unsafe {
+        libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+        let listener = libc::syscall(
+            libc::SYS_seccomp,
+            libc::SECCOMP_SET_MODE_FILTER,
+            libc::SECCOMP_FILTER_FLAG_NEW_LISTENER,
+            &raw const program,
+        );
+        assert!(listener >= 0, "{}", io::Error::last_os_error());
+        OwnedFd::from_raw_fd(listener as i32)
+    }
+}
+
+/// Answers until it is over: of each run of `errors.len() + 1` calls, the last one is let through.
+fn decide(listener: &OwnedFd, errors: &[i32], over: &AtomicBool) -> usize {
+    let mut count = 0;
+    loop {
+        let mut entry = libc::pollfd {
+            fd: listener.as_raw_fd(),
+            events: libc::POLLIN,
+            revents: 0,
+        };
+        // SAFETY: the structs outlive the calls; those that the kernel reads are zeroed first.
+        unsafe {
+            if libc::poll(&raw mut entry, 1, 5) == 0 {
+                if over.load(Relaxed) {
+                    return count;
+                }
+                continue;
+            }
+            let mut call: libc::seccomp_notif = mem::zeroed();
+            if libc::ioctl(listener.as_raw_fd(), NOTIF_RECV, &raw mut call) != 0 {
+                if over.load(Relaxed) {
+                    return count;
+                }
+                continue;
+            }
+            let mut answer: libc::seccomp_notif_resp = mem::zeroed();
+            answer.id = call.id;
+            match errors.get(count % (errors.len() + 1)) {
+                Some(error) => answer.error = -error,
+                None => answer.flags = libc::SECCOMP_USER_NOTIF_FLAG_CONTINUE as u32,
+            }
+            libc::ioctl(listener.as_raw_fd(), NOTIF_SEND, &raw mut answer);
+        }
+        count += 1;
+    }
+}
+
+/// Runs the scenario on a thread of its own, most of whose calls of `calls` fail with `errors`.
+fn in_a_storm(
+    calls: &'static [libc::c_long],
+    errors: &'static [i32],
+    scenario: impl FnOnce() + std::marker::Send + 'static,
+) {
+    let (give, take) = mpsc::channel::<OwnedFd>();
+    let over = Arc::new(AtomicBool::new(false));
+    let is_over = Arc::clone(&over);
+    // Before the other thread: it must be spared itself.
+    let judge = thread::spawn(move || {
+        let listener = take.recv().unwrap();
+        decide(&listener, errors, &is_over)
+    });
+    let victim = thread::spawn(move || {
+        give.send(listen(calls)).unwrap();
+        scenario();
+    });
+    let ended = victim.join();
+    over.store(true, Relaxed);
+    let count = judge.join().unwrap();
+    if let Err(panic) = ended {
+        std::panic::resume_unwind(panic);
+    }
+    assert!(count > 100, "no storm: {count} calls");
+}
+
+/// With threads of its own: those that are started in a storm live in it.
+fn own_pool(builder: DriverBuilder) -> Driver {
+    let driver = builder.entries(4).pool(Pool::new(2)).build();
+    driver.expect("a driver")
+}
+
+/// Operations that end, are cancelled, or are dropped, many more than the queues hold.
+fn check_operations(driver: &Driver) {
+    let deaths = Rc::<Cell<usize>>::default();
+    for round in 1..=3 {
+        let (mut waits, peers): (Vec<_>, Vec<_>) = (0..60)
+            .map(|_| {
+                let (near, far) = UnixStream::pair().unwrap();
+                let recv = Recv::new(share(near), Canary::new(&deaths), 0);
+                (driver.submit(recv), share(far))
+            })
+            .unzip();
+        waits.iter_mut().for_each(|wait| begin(driver, wait));
+        let mut nops: Vec<_> = (0..60).map(|_| driver.submit(Nop::new())).collect();
+        nops.iter_mut().for_each(|nop| begin(driver, nop));
+        // The queues are full when these wishes come.
+        waits.truncate(40);
+        let served = waits.split_off(20);
+        waits.iter().for_each(Submit::cancel);
+        for nop in nops {
+            assert_eq!(run(driver, nop).unwrap(), 0);
+        }
+        let work = driver.submit(Blocking::new(|| 7));
+        assert_eq!(run(driver, work).unwrap().unwrap(), 7);
+        for wait in waits {
+            check_error(run(driver, wait).0, libc::ECANCELED);
+        }
+        for (wait, peer) in served.into_iter().zip(&peers[20..]) {
+            let send = driver.submit(Send::new(peer.clone(), "x", 0));
+            assert_eq!(run(driver, send).0.unwrap(), 1);
+            assert_eq!(run(driver, wait).0.unwrap(), 1);
+        }
+        drain(driver);
+        assert_eq!(deaths.get(), 60 * round);
+    }
+}
+
+/// What the kernel says when it has no memory for a request just now, when completions wait to be
+/// taken first, and when a signal has come.
+#[test]
+fn s15_a_ring_survives_a_storm_of_refused_enters() {
+    let Some(builder) = uring() else { return };
+    let errors = &[libc::EBUSY, libc::EAGAIN, libc::EINTR, libc::EBUSY];
+    in_a_storm(&[libc::SYS_io_uring_enter], errors, || {
+        check_operations(&own_pool(builder));
+    });
+}
+
+#[test]
+fn s15_readiness_survives_a_storm_of_interruptions() {
+    let calls = &[
+        libc::SYS_epoll_pwait,
+        libc::SYS_epoll_pwait2,
+        libc::SYS_recvfrom,
+        libc::SYS_sendto,
+        libc::SYS_recvmsg,
+        libc::SYS_sendmsg,
+    ];
+    in_a_storm(calls, &[libc::EINTR, libc::EINTR], || {
+        let builder = DriverBuilder::new().backend(BackendKind::Poll);
+        check_operations(&own_pool(builder));
+    });
+}
+
+/// A driver that dies in a storm still takes the kernel's last word about everything.
+#[test]
+fn s15_a_ring_dies_in_a_storm_and_leaks_nothing() {
+    let Some(builder) = uring() else { return };
+    let errors = &[libc::EBUSY, libc::EAGAIN, libc::EINTR];
+    in_a_storm(&[libc::SYS_io_uring_enter], errors, move || {
+        for _ in 0..10 {
+            let deaths = Rc::<Cell<usize>>::default();
+            let driver = own_pool(builder.clone());
+            let (reader, _writer) = support::pipe();
+            let mut reads: Vec<_> = (0..60)
+                .map(|_| driver.submit(ReadAt::at_cursor(reader.clone(), Canary::new(&deaths))))
+                .collect();
+            reads.iter_mut().for_each(|read| begin(&driver, read));
+            drop(driver);
+            drop(reads);
+            assert_eq!(deaths.get(), 60);
+        }
+    });
+}
+
+/// A child, which has one ring only, and says what the kernel keeps for it beside its queue.
+#[test]
+#[ignore = "the child that the next one asks"]
+fn a_child() {
+    let driver = tiny_driver();
+    let mut nops: Vec<_> = (0..500).map(|_| driver.submit(Nop::new())).collect();
+    nops.iter_mut().for_each(|nop| begin(&driver, nop));
+    let ring = fs::read_dir("/proc/self/fd").unwrap().find_map(|entry| {
+        let path = entry.unwrap().path();
+        let target = fs::read_link(&path).ok()?;
+        let is_ring = target.to_string_lossy().contains("io_uring");
+        is_ring.then(|| path.file_name().unwrap().to_owned())
+    });
+    let info = std::path::Path::new("/proc/self/fdinfo").join(ring.expect("a ring"));
+    let info = fs::read_to_string(info).unwrap();
+    let (_, beside) = info.split_once("CqOverflowList:").unwrap_or_default();
+    let beside = beside
+        .lines()
+        .filter(|line| line.contains("user_data"))
+        .count();
+    for nop in nops {
+        assert_eq!(run(&driver, nop).unwrap(), 0);
+    }
+    assert_eq!(driver.in_flight(), 0);
+    println!("\nSAYS {beside} beside the queue, and all came");
+}
+
+/// That the other tests of this scenario see what they are about.
+#[test]
+fn s15_a_burst_does_overflow_the_completion_queue_and_nothing_is_lost() {
+    if uring().is_none() {
+        return;
+    }
+    let said = support::ask(
+        "soundness::kernels::storms::a_child",
+        &[("COMPIO_BACKEND", "io-uring")],
+    );
+    let (count, rest) = said.split_once(' ').unwrap();
+    assert_eq!(rest, "beside the queue, and all came");
+    assert_ne!(count, "0");
+    println!("{said}");
+}

@@ -1,0 +1,229 @@
+//! Children that `fork` makes of this process, and threads that leave their runtimes behind
+//! (scenario 25). The tests run one after the other: a child has all descriptors of the process.
+
+#![cfg(unix)]
+
+use std::{
+    io::{self, Read, Write},
+    os::unix::{
+        net::UnixStream as StdStream,
+        process::{CommandExt, ExitStatusExt},
+    },
+    panic::{AssertUnwindSafe, catch_unwind},
+    process::{Command, ExitStatus},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use compio::{
+    driver::Pool,
+    io::{AsyncRead, AsyncReadExt, AsyncWriteExt},
+    net::UnixStream,
+    runtime::Runtime,
+    task::{spawn, spawn_blocking, yield_now},
+    time::{sleep, timeout},
+};
+
+/// Long enough for anything that is going to happen at all.
+const LONG: Duration = Duration::from_secs(60);
+
+/// Whether this is a child. What a leak detector would find there belongs to the parent's threads.
+static IS_CHILD: AtomicBool = AtomicBool::new(false);
+
+/// For builds with a leak detector: it asks here at the end.
+#[unsafe(no_mangle)]
+extern "C" fn __lsan_is_turned_off() -> i32 {
+    IS_CHILD.load(Relaxed).into()
+}
+
+fn take_turn() -> impl Sized {
+    static ONE_BY_ONE: Mutex<()> = Mutex::new(());
+    ONE_BY_ONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Runs `code` in a child, which ends with what it returns, and by nothing else: no destructor of
+/// this thread's runs there.
+fn fork(code: impl FnOnce() -> i32) -> ExitStatus {
+    // SAFETY: the child uses what the allocator and the system allow after a fork, and leaves by
+    // `_exit`.
+    let child = unsafe { libc::fork() };
+    assert!(child >= 0, "{}", io::Error::last_os_error());
+    if child == 0 {
+        IS_CHILD.store(true, Relaxed);
+        let code = catch_unwind(AssertUnwindSafe(code)).unwrap_or(101);
+        // SAFETY: it does not return.
+        unsafe { libc::_exit(code) };
+    }
+    wait(child)
+}
+
+/// How the child has ended. One that does not end is no child of ours for long.
+fn wait(child: libc::pid_t) -> ExitStatus {
+    let began = Instant::now();
+    let mut status = 0;
+    loop {
+        // SAFETY: the status outlives the call.
+        match unsafe { libc::waitpid(child, &mut status, libc::WNOHANG) } {
+            0 if began.elapsed() > LONG => {
+                // SAFETY: no pointers are passed, and the child has not been waited for.
+                unsafe { libc::kill(child, libc::SIGKILL) };
+            }
+            0 => thread::sleep(Duration::from_millis(1)),
+            ended => {
+                assert_eq!(ended, child);
+                return ExitStatus::from_raw(status);
+            }
+        }
+    }
+}
+
+/// A runtime of its own, with a pool of its own: the threads of another one are not in this process.
+fn runtime() -> Runtime {
+    Runtime::builder()
+        .pool(Pool::new(2))
+        .build()
+        .expect("a runtime")
+}
+
+/// A bit of everything.
+async fn use_all() {
+    let (mut one, mut other) = UnixStream::pair().unwrap();
+    let echo = spawn(async move {
+        let (_, bytes) = other.read_exact([0; 4]).await;
+        other.write_all(bytes).await.0.unwrap();
+        other
+    });
+    one.write_all("ping").await.0.unwrap();
+    assert_eq!(&one.read_exact([0; 4]).await.1, b"ping");
+    let other = echo.await.unwrap();
+    sleep(Duration::from_millis(1)).await;
+    assert_eq!(spawn_blocking(|| 42).await.unwrap(), 42);
+    let in_vain = timeout(Duration::from_millis(1), one.read([0; 4])).await;
+    assert!(in_vain.is_err());
+    drop(other);
+    assert_eq!(one.read([0; 4]).await.0.unwrap(), 0);
+}
+
+/// With a read, a timer and blocking work under way in the parent, makes a child that runs `code`
+/// with the parent's runtime; what was under way ends as if nothing had been.
+fn check_parent(code: impl FnOnce(&Runtime) -> i32) -> ExitStatus {
+    let _turn = take_turn();
+    let runtime = runtime();
+    let (ours, mut theirs) = StdStream::pair().unwrap();
+    let mut ours = runtime.enter(|| UnixStream::from_std(ours).unwrap());
+    let (mut read_now, ready_peer) = runtime.enter(|| UnixStream::pair().unwrap());
+    let reading = runtime.spawn(async move { ours.read(Vec::with_capacity(8)).await.1 });
+    let napping = runtime.spawn(sleep(Duration::from_millis(30)));
+    let (release, blocked) = std::sync::mpsc::channel::<()>();
+    let working = runtime.enter(|| spawn_blocking(move || blocked.recv_timeout(LONG)));
+    runtime.block_on(async {
+        for _ in 0..3 {
+            yield_now().await;
+        }
+        sleep(Duration::from_millis(1)).await;
+    });
+    drop(runtime.spawn(async move { read_now.read([0; 8]).await.0 }));
+    runtime.run();
+
+    let status = fork(|| code(&runtime));
+
+    theirs.write_all(b"still").unwrap();
+    release.send(()).unwrap();
+    runtime.block_on(async {
+        let rest = async {
+            assert_eq!(reading.await.unwrap(), b"still");
+            napping.await.unwrap();
+            working.await.unwrap().unwrap();
+            use_all().await;
+        };
+        timeout(LONG, rest).await.expect("the parent goes on");
+    });
+    drop((runtime, ready_peer));
+    assert_eq!(theirs.read(&mut [0; 8]).unwrap(), 0);
+    status
+}
+
+#[test]
+fn s25_a_child_that_ends_leaves_its_parents_operations_alone() {
+    let status = check_parent(|_| 7);
+    assert_eq!(status.code(), Some(7));
+}
+
+#[test]
+fn s25_a_child_that_becomes_another_program_leaves_its_parents_operations_alone() {
+    let status = check_parent(|_| {
+        let _never = Command::new("true").exec();
+        1
+    });
+    assert_eq!(status.code(), Some(0));
+}
+
+#[test]
+fn s25_a_child_makes_a_runtime_of_its_own() {
+    let status = check_parent(|_| {
+        runtime().block_on(use_all());
+        0
+    });
+    assert_eq!(status.code(), Some(0));
+}
+
+/// It ends as C programs do, which runs the destructors of the thread's locals: its own runtime is one
+/// of them, with all that is under way there.
+#[test]
+fn s25_a_child_that_exits_leaves_its_threads_runtime_to_the_parent() {
+    let _turn = take_turn();
+    let status = thread::spawn(|| {
+        let (mut ours, theirs) = UnixStream::pair().unwrap();
+        let reading = spawn(async move { ours.read(Vec::with_capacity(8)).await.1 });
+        compio::task::block_on(sleep(Duration::from_millis(1)));
+        // SAFETY: nothing of the child's is used after it.
+        let status = fork(|| unsafe { libc::exit(3) });
+        compio::task::block_on(async {
+            (&theirs).write_all("still").await.0.unwrap();
+            let read = timeout(LONG, reading).await.expect("the parent goes on");
+            assert_eq!(read.unwrap(), b"still");
+            use_all().await;
+        });
+        status
+    })
+    .join()
+    .unwrap();
+    assert_eq!(status.code(), Some(3), "{status}");
+}
+
+#[test]
+fn s25_a_runtime_and_a_driver_that_a_child_drops_are_still_the_parents() {
+    let driver = compio::driver::Driver::new().unwrap();
+    let status = check_parent(|runtime| {
+        // SAFETY: the originals are not used again in this process, which ends by `_exit`.
+        unsafe {
+            drop(std::ptr::read(runtime));
+            drop(std::ptr::read(&driver));
+        }
+        0
+    });
+    assert_eq!(status.code(), Some(0), "{status}");
+    driver.turn(Some(Duration::ZERO)).unwrap();
+}
+
+/// A ring's memory is not inherited: the mistake is the child's end, and not the parent's.
+#[test]
+fn s25_a_child_that_uses_its_parents_ring_ends_and_disturbs_nobody() {
+    let kind = runtime().backend().kind();
+    if kind != compio::driver::BackendKind::IoUring {
+        return;
+    }
+    let status = check_parent(|runtime| {
+        // The kernel is looked at in between.
+        runtime.block_on(async {
+            yield_now().await;
+            yield_now().await;
+        });
+        0
+    });
+    assert!(!status.success(), "{status}");
+}
