@@ -86,7 +86,7 @@ impl Measure {
     fn now() -> Self {
         Self {
             descriptors: entries("/proc/self/fd"),
-            threads: entries("/proc/self/task"),
+            threads: threads(),
             children: children(),
             live: LIVE.load(Relaxed),
             resident: resident(),
@@ -149,6 +149,16 @@ fn sweep(pool: &Pool) {
 
 fn entries(list: &str) -> usize {
     fs::read_dir(list).expect("the list").count()
+}
+
+/// How many threads there are. A ring's workers are the kernel's: they come and go as it likes.
+fn threads() -> usize {
+    let threads = fs::read_dir("/proc/self/task").expect("the list");
+    let names = threads.filter_map(|entry| {
+        let path = entry.ok()?.path().join("comm");
+        fs::read_to_string(path).ok()
+    });
+    names.filter(|name| !name.starts_with("iou-wrk")).count()
 }
 
 /// How many children there are, zombies included.
