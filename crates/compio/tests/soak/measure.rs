@@ -66,7 +66,8 @@ pub(crate) struct Measure {
 }
 
 impl Measure {
-    /// When nothing changes any more: a thread that has ended may still be about to let go.
+    /// When nothing changes any more: a thread that has ended may still be about to let go, and the one
+    /// that waits for killed children ends when it has them all.
     pub(crate) fn settled(pool: &Pool) -> Self {
         let began = Instant::now();
         sweep(pool);
@@ -77,7 +78,12 @@ impl Measure {
             thread::sleep(Duration::from_millis(2));
             let now = Self::now();
             let is_same = last.without_resident() == now.without_resident();
-            unchanged = if is_same { unchanged + 1 } else { 0 };
+            let is_reaping = thread_names().any(|name| name.starts_with("compio-reaper"));
+            unchanged = if is_same && !is_reaping {
+                unchanged + 1
+            } else {
+                0
+            };
             last = now;
         }
         last
@@ -104,7 +110,12 @@ impl Measure {
     #[track_caller]
     pub(crate) fn must_be(&self, before: &Self, slack: isize) {
         let counts = |measure: &Self| (measure.descriptors, measure.threads, measure.children);
-        assert_eq!(counts(self), counts(before), "{self} after {before}");
+        let names: Vec<_> = thread_names().collect();
+        assert_eq!(
+            counts(self),
+            counts(before),
+            "{self} after {before}: {names:?}"
+        );
         let left = self.live - before.live;
         assert!(
             left <= slack,
@@ -153,12 +164,17 @@ fn entries(list: &str) -> usize {
 
 /// How many threads there are. A ring's workers are the kernel's: they come and go as it likes.
 fn threads() -> usize {
+    thread_names()
+        .filter(|name| !name.starts_with("iou-wrk"))
+        .count()
+}
+
+fn thread_names() -> impl Iterator<Item = String> {
     let threads = fs::read_dir("/proc/self/task").expect("the list");
-    let names = threads.filter_map(|entry| {
+    threads.filter_map(|entry| {
         let path = entry.ok()?.path().join("comm");
         fs::read_to_string(path).ok()
-    });
-    names.filter(|name| !name.starts_with("iou-wrk")).count()
+    })
 }
 
 /// How many children there are, zombies included.
