@@ -81,9 +81,8 @@ fn nothing_is_left_of_thousands_of_connections() {
         Random::new(seed),
         Some(Duration::from_secs(seconds.unwrap_or(0))),
     );
-    let after = Measure::settled(&pool);
+    let after = Measure::back_to(&before, SLACK_OF_ALL, &pool);
     println!("before: {before}\nafter:  {after}\n{whole:?}");
-    after.must_be(&before, SLACK_OF_ALL);
     if seconds.is_some() {
         let grown = after.resident - before.resident;
         assert!(grown < RESIDENT_SLACK, "{grown} bytes more are resident");
@@ -100,12 +99,14 @@ fn soak(pool: &Pool, bell: &Bell, mut random: Random, time: Option<Duration>) ->
     let mut usual = None;
     for wave in 1.. {
         whole += surge(&servers, pool, &mut random);
-        let measure = Measure::settled(pool);
-        match &usual {
-            None if wave == WAVES_TO_WARM_UP => usual = Some(measure),
-            None => {}
-            Some(usual) => measure.must_be(usual, SLACK_OF_A_WAVE),
-        }
+        usual = match usual {
+            Some(usual) if wave > WAVES_TO_WARM_UP => {
+                Measure::back_to(&usual, SLACK_OF_A_WAVE, pool);
+                Some(usual)
+            }
+            Some(last) => Some(Measure::settled(pool).with_threads_at_most_of(&last)),
+            None => Some(Measure::settled(pool)),
+        };
         let is_enough = match time {
             Some(time) => wave >= WAVES_MIN && began.elapsed() >= time,
             None => wave >= WAVES_TO_WARM_UP,
