@@ -314,7 +314,7 @@ impl House {
             let mut service = None;
             let served = serve(stream, &guest.0, &mut service);
             if timeout(LONG, served).await.is_err() {
-                let failure = format!("a connection hangs: {service:?}");
+                let failure = format!("a connection hangs: {service:?}, {:?}", guest.0.buffers);
                 guest.0.failures.borrow_mut().push(failure);
             }
         }));
