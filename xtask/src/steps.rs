@@ -9,6 +9,8 @@ mod library;
 pub(crate) mod targets;
 pub(crate) mod windows;
 
+use std::env;
+
 use crate::run::{Outcome, Run};
 
 /// Whose tests run under AddressSanitizer: every crate with `unsafe` code.
@@ -42,6 +44,19 @@ pub(crate) fn doc(run: &mut Run) -> Outcome {
 
 pub(crate) fn test(run: &mut Run) -> Outcome {
     run.cargo("test --workspace").run()
+}
+
+/// On each backend, in a build that is as fast as it gets: `test` has a short one already. Three minutes
+/// in all; `COMPIO_SOAK_SECONDS` says otherwise, for each backend.
+pub(crate) fn soak(run: &mut Run) -> Outcome {
+    let usual = if run.on_ci() { "35" } else { "90" };
+    let seconds = env::var("COMPIO_SOAK_SECONDS").unwrap_or(usual.into());
+    let soak = run
+        .cargo("test --release -p compio --test soak -- --nocapture")
+        .variable("COMPIO_SOAK_SECONDS", &seconds);
+    // On io_uring, if that is there.
+    soak.clone().run()?;
+    soak.variable("COMPIO_BACKEND", "poll").run()
 }
 
 pub(crate) fn asan(run: &mut Run) -> Outcome {

@@ -189,6 +189,11 @@ impl DriverBuilder {
 
     /// How many operations can be handed over at once; more are handed over in several calls. The
     /// kernel rounds up to a power of two and clamps.
+    ///
+    /// # Platform differences
+    ///
+    /// Newer kernels of Linux count the memory of a ring as locked (`ulimit -l`) unless the process may
+    /// lock as much as it likes: some 60 kilobytes for 256 entries, for each driver of a user.
     pub fn entries(mut self, entries: u32) -> Self {
         self.entries = entries.max(1);
         self

@@ -32,6 +32,9 @@ const KEEP_ALIVE: Duration = Duration::from_secs(10);
 const THREADS_MAX: usize = 256;
 
 /// A pool of threads for blocking work. Clones are handles of the same pool.
+///
+/// Its queue has no limit of its own: what waits in it are operations in flight, each of which somebody
+/// has begun and can give up.
 #[derive(Debug, Clone)]
 pub struct Pool(Arc<Shared>);
 

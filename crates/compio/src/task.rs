@@ -51,7 +51,11 @@ pub fn spawn<F: Future + 'static>(future: F) -> JoinHandle<F::Output> {
 /// Runs blocking code on another thread, out of a pool that queues when it is full: it need not be
 /// awaited to begin. Dropping the handle lets it go on by itself.
 ///
-/// A panic of the code is reported by the handle.
+/// The handle reports a panic of the code; and as a panic, too, that there is no thread for it and none
+/// can be started (`ulimit -u`).
+///
+/// The queue has no limit. What waits in it costs some hundred bytes and what the code has captured: who
+/// begins more work than the threads do should await what was begun before.
 ///
 /// # Cancellation
 ///

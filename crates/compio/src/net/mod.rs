@@ -15,10 +15,26 @@
 //! frames, or stop waiting by [`cancel_after`](crate::time::cancel_after) or a
 //! [`CancelToken`](crate::runtime::CancelToken), which lose nothing. An accept that is dropped loses no
 //! connection. A send that is dropped may have sent nothing, a part, or all.
+//!
+//! # Peers that are silent, slow, or too many
+//!
+//! Nothing gives up by itself: whoever waits for a peer that may be gone does so within a
+//! [`timeout`](crate::time::timeout) or [`cancel_after`](crate::time::cancel_after), or has the system
+//! ask the peer ([`TcpStream::set_tcp_keepalive`]). What they can cost is bounded:
+//!
+//! - A connection that waits costs its buffer and about a kilobyte for its task, socket and operation;
+//!   one that receives by a [`BufferPool`] has no buffer while it waits.
+//! - When a peer does not read, the system's buffers fill up, and then a write waits, with no memory
+//!   but its buffer. What [`send_zero_copy`](TcpStream::send_zero_copy) has on loan is no more than
+//!   the system's buffers hold.
+//! - What is received before it is asked for is in the buffers of a pool: see [`RecvStream`].
+//! - Connections that nobody accepts are in the system's queue, which has a limit; about those that
+//!   are accepted before they are asked for see [`Incoming`] and [`TcpListener::accept`].
 
 mod address;
 mod message;
 mod options;
+mod scarcity;
 pub(crate) mod socket;
 mod split;
 mod streams;

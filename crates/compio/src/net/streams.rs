@@ -1,10 +1,15 @@
 //! What goes on by itself: the connections of a listener, the bytes of a connection.
 
-use std::{fmt, future::poll_fn, io};
+use std::{
+    fmt,
+    future::poll_fn,
+    io,
+    task::{Context, Poll},
+};
 
 use compio_driver::{self as driver, AcceptStream, OwnedFd, PooledBuffer};
 
-use super::socket::Socket;
+use super::{scarcity::Pause, socket::Socket};
 use crate::runtime::{BufferPool, with_driver};
 
 /// The connections of a listener, one after the other. Made by
@@ -12,6 +17,10 @@ use crate::runtime::{BufferPool, with_driver};
 /// [`UnixListener::incoming`](super::UnixListener::incoming).
 ///
 /// It is a handle of the listening socket, which stays open for as long as this lives.
+///
+/// Where one request brings many connections (io_uring), some are accepted before they are asked for.
+/// While nobody asks, these are the ones that wait in the kernel's queue when the stream is polled for
+/// the first time, and then a few dozen; all others stay in the queue.
 ///
 /// With the feature `stream` it is a `futures_core::Stream`, too.
 ///
@@ -21,6 +30,7 @@ use crate::runtime::{BufferPool, with_driver};
 /// closes the connections that the kernel has accepted and nobody has taken.
 pub struct Incoming<S> {
     connections: AcceptStream,
+    pause: Pause,
     adopt: fn(OwnedFd) -> S,
 }
 
@@ -28,6 +38,7 @@ impl<S> Incoming<S> {
     pub(super) fn new(listener: &Socket, adopt: fn(OwnedFd) -> S) -> Self {
         Self {
             connections: with_driver(|driver| driver.accept_stream(listener.handle())),
+            pause: Pause::default(),
             adopt,
         }
     }
@@ -37,14 +48,21 @@ impl<S> Incoming<S> {
     /// # Errors
     ///
     /// The system's. They concern only one connection or the moment (`ECONNABORTED`, `EMFILE`), and
-    /// the next call tries again: a server goes on after them, perhaps with a pause.
+    /// the next call tries again: a server goes on after them. Where there was no descriptor or no
+    /// memory for a connection, the next call waits for 10 milliseconds before, so that a server
+    /// which goes on at once does not spin.
     ///
     /// # Cancellation
     ///
     /// Nothing is lost.
     pub async fn next(&mut self) -> Option<io::Result<S>> {
-        let connection = poll_fn(|cx| self.connections.poll_next(cx)).await;
-        Some(connection.map(self.adopt))
+        Some(poll_fn(|cx| self.poll_connection(cx)).await)
+    }
+
+    fn poll_connection(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<S>> {
+        let connections = &mut self.connections;
+        let connection = self.pause.poll_pass(cx, |cx| connections.poll_next(cx));
+        connection.map_ok(self.adopt)
     }
 }
 
@@ -60,6 +78,10 @@ impl<S> fmt::Debug for Incoming<S> {
 ///
 /// It is a handle of the socket, which stays open for as long as this lives. Whoever receives by
 /// other means meanwhile takes bytes out of the middle.
+///
+/// While nobody asks, it may receive into a few dozen of the pool's buffers, or all if there are fewer,
+/// which others then have to do without; all other bytes stay in the socket, and when that is full the
+/// peer waits.
 ///
 /// With the feature `stream` it is a `futures_core::Stream`, too.
 ///
@@ -117,9 +139,7 @@ mod futures {
         type Item = io::Result<S>;
 
         fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-            let this = self.get_mut();
-            let connection = this.connections.poll_next(cx);
-            connection.map(|connection| Some(connection.map(this.adopt)))
+            self.get_mut().poll_connection(cx).map(Some)
         }
     }
 

@@ -13,6 +13,7 @@ use super::{
     Incoming, OwnedReadHalf, OwnedWriteHalf, ReadHalf, RecvStream, ToSocketAddrs, WriteHalf,
     address::each,
     options::{internet_options, options, tcp_options},
+    scarcity::Scarcity,
     socket::{
         Adopt, BACKLOG, Socket, descriptor, half, internet, read_write, reading_half, std_type,
         stream, writing_half,
@@ -48,6 +49,7 @@ use crate::{runtime::BufferPool, sys};
 pub struct TcpListener {
     pub(crate) socket: Socket,
     pub(crate) acceptor: Acceptor,
+    scarcity: Scarcity,
 }
 
 impl TcpListener {
@@ -67,12 +69,18 @@ impl TcpListener {
             sys::reuse_old_ports(&socket)?;
             socket.options().bind(&address.into())?;
             socket.options().listen(BACKLOG)?;
-            Ok(Self {
-                socket,
-                acceptor: Acceptor::new(),
-            })
+            Ok(Self::new(socket))
         })
         .await
+    }
+
+    /// Of a socket that listens.
+    pub(super) fn new(socket: Socket) -> Self {
+        Self {
+            socket,
+            acceptor: Acceptor::new(),
+            scarcity: Scarcity::default(),
+        }
     }
 
     /// Takes a connection, or waits for one.
@@ -80,14 +88,18 @@ impl TcpListener {
     /// # Cancellation
     ///
     /// No connection is lost: one that was accepted for a future which was dropped meanwhile, as by
-    /// a `select`, is the next one that is handed out.
+    /// a `select`, is the next one that is handed out. So no more are kept than futures were waiting
+    /// at once.
     ///
     /// # Errors
     ///
     /// The system's. Many concern only one connection or the moment (`ECONNABORTED`, `EMFILE`): a
-    /// server goes on after them.
+    /// server goes on after them. Where there was no descriptor or no memory for a connection, that
+    /// stays in the kernel's queue, and the next accept begins 10 milliseconds later: a server that
+    /// goes on at once does not spin.
     pub async fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
-        let (socket, address) = self.socket.accept(&self.acceptor).await?;
+        let accept = self.socket.accept(&self.acceptor);
+        let (socket, address) = self.scarcity.pass(accept).await?;
         Ok((TcpStream { socket }, internet(address)?))
     }
 
@@ -148,7 +160,7 @@ impl TcpListener {
     }
 }
 
-descriptor!(TcpListener, acceptor);
+descriptor!(TcpListener, acceptor, scarcity);
 std_type!(TcpListener, std::net::TcpListener);
 options!(TcpListener);
 internet_options!(TcpListener);
@@ -188,7 +200,6 @@ impl TcpStream {
     ///
     /// [`TimedOut`](io::ErrorKind::TimedOut) when the time is up;
     /// [`InvalidInput`](io::ErrorKind::InvalidInput) if it is zero; else the system's.
-    #[cfg(feature = "time")]
     pub async fn connect_timeout(address: &SocketAddr, timeout: Duration) -> io::Result<Self> {
         if timeout.is_zero() {
             let error = "cannot connect in no time";

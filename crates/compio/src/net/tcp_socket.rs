@@ -2,7 +2,7 @@
 
 use std::{io, net::SocketAddr, time::Duration};
 
-use compio_driver::{Acceptor, AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use compio_driver::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use socket2::{Domain, Protocol, TcpKeepalive, Type};
 
 use super::{
@@ -118,10 +118,7 @@ impl TcpSocket {
     pub fn listen(self, backlog: u32) -> io::Result<TcpListener> {
         let backlog = i32::try_from(backlog).unwrap_or(i32::MAX);
         self.socket.options().listen(backlog)?;
-        Ok(TcpListener {
-            acceptor: Acceptor::new(),
-            socket: self.socket,
-        })
+        Ok(TcpListener::new(self.socket))
     }
 
     /// Connects.

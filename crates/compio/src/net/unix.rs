@@ -15,6 +15,7 @@ use socket2::Type;
 use super::{
     Incoming, OwnedReadHalf, OwnedWriteHalf, ReadHalf, RecvStream, WriteHalf,
     options::options,
+    scarcity::Scarcity,
     socket::{
         Adopt, BACKLOG, Socket, descriptor, half, read_write, reading_half, stream, writing_half,
     },
@@ -59,6 +60,7 @@ use crate::{runtime::BufferPool, sys};
 pub struct UnixListener {
     pub(crate) socket: Socket,
     pub(crate) acceptor: Acceptor,
+    scarcity: Scarcity,
 }
 
 impl UnixListener {
@@ -89,6 +91,7 @@ impl UnixListener {
         Ok(Self {
             socket,
             acceptor: Acceptor::new(),
+            scarcity: Scarcity::default(),
         })
     }
 
@@ -102,7 +105,8 @@ impl UnixListener {
     ///
     /// As for [`TcpListener::accept`](super::TcpListener::accept).
     pub async fn accept(&self) -> io::Result<(UnixStream, UnixSocketAddr)> {
-        let (socket, address) = self.socket.accept(&self.acceptor).await?;
+        let accept = self.socket.accept(&self.acceptor);
+        let (socket, address) = self.scarcity.pass(accept).await?;
         Ok((UnixStream { socket }, sys::unix_address(address)?))
     }
 
@@ -122,7 +126,7 @@ impl UnixListener {
     }
 }
 
-descriptor!(UnixListener, acceptor);
+descriptor!(UnixListener, acceptor, scarcity);
 options!(UnixListener);
 
 /// A connection of Unix sockets. See [`net`](crate::net) about cancellation.

@@ -35,7 +35,8 @@ impl RuntimeBuilder {
         self
     }
 
-    /// How many operations can be handed to the kernel at once.
+    /// How many operations can be handed to the kernel at once: see [`DriverBuilder::entries`], also
+    /// about the memory that this takes.
     pub fn entries(mut self, entries: u32) -> Self {
         self.driver = self.driver.entries(entries);
         self

@@ -24,6 +24,9 @@ pub type UnixSocketAddr = SocketAddr;
 
 pub(crate) use libc::{MSG_PEEK, MSG_TRUNC};
 
+/// What a call says for which there are no descriptors, or no memory, just now.
+pub(crate) const SCARCITY: [i32; 4] = [libc::EMFILE, libc::ENFILE, libc::ENOBUFS, libc::ENOMEM];
+
 /// Lets a listener have a port that connections of a moment ago have used.
 pub(crate) fn reuse_old_ports(socket: &socket::Socket) -> io::Result<()> {
     socket.options().set_reuse_address(true)

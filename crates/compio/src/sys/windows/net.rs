@@ -9,6 +9,7 @@ use std::{
 
 use compio_driver::{AsFd, OwnedFd, SockAddr};
 use socket2::Domain;
+use windows_sys::Win32::Networking::WinSock::{WSAEMFILE, WSAENOBUFS};
 
 use crate::net::{
     TcpListener, TcpSocket, TcpStream, UdpSocket, UnixDatagram, UnixListener, UnixStream,
@@ -18,6 +19,9 @@ use crate::net::{
 pub(crate) use windows_sys::Win32::Networking::WinSock::MSG_PEEK;
 
 pub(crate) const MSG_TRUNC: i32 = windows_sys::Win32::Networking::WinSock::MSG_TRUNC as i32;
+
+/// What a call says for which there are no sockets, or no memory, just now.
+pub(crate) const SCARCITY: [i32; 2] = [WSAEMFILE, WSAENOBUFS];
 
 /// Sockets by std's names.
 macro_rules! sockets {

@@ -1,0 +1,69 @@
+//! The pause after an accept for which there was no descriptor, or no memory.
+//!
+//! The connection is still in the kernel's queue, so that the next accept would fail as fast: a
+//! server that goes on after each error would do nothing else.
+
+use std::{
+    cell::Cell,
+    future::Future,
+    io,
+    pin::Pin,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use crate::{
+    sys,
+    time::{Instant, Sleep, sleep, sleep_until},
+};
+
+/// Short enough for whoever waits to be accepted, and long enough to do something else meanwhile.
+const PAUSE: Duration = Duration::from_millis(10);
+
+/// What a listener remembers for all who accept from it.
+#[derive(Debug, Default)]
+pub(super) struct Scarcity {
+    until: Cell<Option<Instant>>,
+}
+
+impl Scarcity {
+    /// Accepts, after the pause if there is one.
+    pub(super) async fn pass<T>(
+        &self,
+        accept: impl Future<Output = io::Result<T>>,
+    ) -> io::Result<T> {
+        if let Some(until) = self.until.get() {
+            sleep_until(until).await;
+        }
+        let accepted = accept.await;
+        let until = is_scarcity(&accepted).then(|| Instant::now() + PAUSE);
+        self.until.set(until);
+        accepted
+    }
+}
+
+/// The same, for one who accepts again and again.
+#[derive(Debug, Default)]
+pub(super) struct Pause(Option<Sleep>);
+
+impl Pause {
+    /// Polls for the next connection, after the pause if there is one.
+    pub(super) fn poll_pass<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        mut poll: impl FnMut(&mut Context<'_>) -> Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
+        if let Some(pause) = &mut self.0 {
+            ready!(Pin::new(pause).poll(cx));
+            self.0 = None;
+        }
+        let accepted = ready!(poll(cx));
+        self.0 = is_scarcity(&accepted).then(|| sleep(PAUSE));
+        Poll::Ready(accepted)
+    }
+}
+
+fn is_scarcity<T>(accepted: &io::Result<T>) -> bool {
+    let code = accepted.as_ref().err().and_then(io::Error::raw_os_error);
+    code.is_some_and(|code| sys::SCARCITY.contains(&code))
+}

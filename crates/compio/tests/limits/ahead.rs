@@ -1,0 +1,175 @@
+//! What comes before it is asked for: how far that goes.
+
+use std::{
+    future::poll_fn,
+    io::Write,
+    net::TcpStream as StdStream,
+    pin::{Pin, pin},
+    task::Poll,
+    time::Duration,
+};
+
+use compio::{
+    runtime::{BufferPool, Runtime},
+    task::yield_now,
+    time::{sleep, timeout},
+};
+
+use crate::support::{
+    alone, bounded, connection, descriptors, in_flight, listener, live, wait_until,
+    want_descriptors,
+};
+
+/// "A few dozen": as many as are enough, and what the kernel does before it hears of that.
+const DOZENS: usize = 64;
+
+/// Polls the future once, and expects it to wait.
+async fn begin<F: Future>(mut future: Pin<&mut F>) {
+    poll_fn(|cx| {
+        assert!(future.as_mut().poll(cx).is_pending());
+        Poll::Ready(())
+    })
+    .await;
+}
+
+/// Time for whatever goes on by itself.
+async fn let_it_go_on() {
+    for _ in 0..10 {
+        sleep(Duration::from_millis(1)).await;
+        yield_now().await;
+    }
+}
+
+#[test]
+fn connections_that_nobody_asks_for_stay_in_the_kernels_queue() {
+    const PEERS: usize = 300;
+    alone(|| {
+        want_descriptors(3 * PEERS as u64);
+        let runtime = Runtime::new().expect("a runtime");
+        runtime.block_on(async {
+            let (listener, address) = listener().await;
+            let mut incoming = listener.incoming();
+            begin(pin!(incoming.next())).await;
+            let_it_go_on().await;
+            let before = descriptors();
+            let mut peers = Vec::new();
+            for _ in 0..PEERS {
+                peers.push(StdStream::connect(address).expect("room in the queue"));
+                yield_now().await;
+                sleep(Duration::from_micros(100)).await;
+            }
+            let_it_go_on().await;
+            let accepted = descriptors() - before - PEERS;
+            assert!(accepted <= DOZENS, "{accepted} that nobody has asked for");
+            // They are there when they are asked for.
+            for _ in 0..PEERS {
+                let next = bounded(incoming.next()).await.expect("there is always one");
+                drop(next.expect("a connection"));
+            }
+        });
+    });
+}
+
+/// All that wait at the beginning may come at once; but then no more.
+#[test]
+fn connections_that_wait_may_come_all_at_once_but_then_no_more() {
+    const WAITING: usize = 200;
+    const LATER: usize = 300;
+    alone(|| {
+        want_descriptors(3 * (WAITING + LATER) as u64);
+        let runtime = Runtime::new().expect("a runtime");
+        runtime.block_on(async {
+            let (listener, address) = listener().await;
+            let before = descriptors();
+            let connect = || StdStream::connect(address).expect("room in the queue");
+            let mut peers: Vec<_> = (0..WAITING).map(|_| connect()).collect();
+            let mut incoming = listener.incoming();
+            let mut served = vec![bounded(incoming.next()).await];
+            let_it_go_on().await;
+            for _ in 0..LATER {
+                peers.push(connect());
+                sleep(Duration::from_micros(100)).await;
+            }
+            let_it_go_on().await;
+            let accepted = descriptors() - before - peers.len();
+            assert!(accepted <= WAITING + DOZENS, "{accepted} were accepted");
+            while served.len() < WAITING + LATER {
+                served.push(bounded(incoming.next()).await);
+            }
+            assert!(served.iter().all(|next| matches!(next, Some(Ok(_)))));
+        });
+    });
+}
+
+/// One that was accepted for a future that has gone away is kept for the next. There cannot be more
+/// of them than there were futures.
+#[test]
+fn no_more_connections_are_kept_than_futures_have_waited() {
+    const FUTURES: usize = 20;
+    const PEERS: usize = 100;
+    alone(|| {
+        let runtime = Runtime::new().expect("a runtime");
+        runtime.block_on(async {
+            let (listener, address) = listener().await;
+            let before = descriptors();
+            let mut peers = Vec::new();
+            for _ in 0..PEERS / FUTURES {
+                let mut accepts: Vec<_> =
+                    (0..FUTURES).map(|_| Box::pin(listener.accept())).collect();
+                // Those that find a kept one are ready.
+                for accept in &mut accepts {
+                    let polled = poll_fn(|cx| Poll::Ready(accept.as_mut().poll(cx)));
+                    drop(polled.await);
+                }
+                let connect = |_| StdStream::connect(address).expect("room in the queue");
+                peers.extend((0..FUTURES).map(connect));
+                drop(accepts);
+                let_it_go_on().await;
+                let kept = descriptors() - before - peers.len();
+                assert!(kept <= FUTURES, "{kept} are kept");
+            }
+            while timeout(Duration::from_millis(20), listener.accept())
+                .await
+                .is_ok()
+            {}
+            drop(peers);
+        });
+        wait_until(&runtime, || in_flight(&runtime) == 0);
+    });
+}
+
+#[test]
+fn bytes_that_nobody_asks_for_stay_in_their_socket() {
+    const BUFFERS: u16 = 16;
+    alone(|| {
+        let runtime = Runtime::new().expect("a runtime");
+        let (near, mut far) = connection();
+        far.set_nonblocking(true).expect("a mode");
+        runtime.block_on(async {
+            let pool = BufferPool::new(BUFFERS, 4096).expect("a pool");
+            let mut received = near.recv_stream(&pool);
+            begin(pin!(received.next())).await;
+            let_it_go_on().await;
+            let before = live();
+            // Until the peer can send no more, again and again.
+            let mut sent = 0;
+            for _ in 0..20 {
+                while let Ok(written) = far.write(&[7; 10_000]) {
+                    sent += written;
+                }
+                let_it_go_on().await;
+            }
+            let grown = live() - before;
+            assert!(grown < 16 * 1024, "{grown} bytes beside those of the pool");
+            assert!(pool.handed_out() <= usize::from(BUFFERS));
+            drop(far);
+            let mut came = 0;
+            while let Some(buffer) = bounded(received.next()).await {
+                came += buffer.expect("no error").len();
+            }
+            assert_eq!(came, sent);
+            assert_eq!(pool.handed_out(), 0);
+        });
+        wait_until(&runtime, || in_flight(&runtime) == 0);
+    });
+}

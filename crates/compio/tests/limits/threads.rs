@@ -1,0 +1,113 @@
+//! No threads can be started, or few are to be; and what waits for one meanwhile.
+
+use std::{
+    io,
+    sync::{
+        Arc, Barrier,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+};
+
+use compio::{
+    driver::{Pool, op::Blocking},
+    fs::File,
+    runtime::{Runtime, submit},
+    task::{block_on, spawn_blocking, yield_now},
+};
+
+use crate::support::{
+    alone, become_nobody, bounded, check_exchange, connection, in_flight, limit, live,
+};
+
+async fn run_elsewhere() -> io::Result<i32> {
+    let ran = bounded(submit(Blocking::new(|| 42))).await?;
+    Ok(ran.expect("no panic"))
+}
+
+#[test]
+fn without_a_thread_blocking_work_is_an_error_and_all_else_goes_on() {
+    alone(|| {
+        if !become_nobody() {
+            return;
+        }
+        let before = limit(libc::RLIMIT_NPROC, 0);
+        block_on(async {
+            let error = run_elsewhere().await.unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::WouldBlock, "{error}");
+            // The handle says the same.
+            assert!(spawn_blocking(|| 42).await.unwrap_err().is_panic());
+            let (mut near, mut far) = connection();
+            check_exchange(&mut near, &mut far).await;
+            // The kernel may want a thread of its own, or we do.
+            match bounded(File::open_async("/dev/null")).await {
+                Ok(file) => bounded(file.write_at(vec![1; 10], 0))
+                    .await
+                    .0
+                    .map(drop)
+                    .unwrap_or_default(),
+                Err(error) => assert_eq!(error.kind(), io::ErrorKind::WouldBlock, "{error}"),
+            }
+            // As soon as there may be one, there is.
+            limit(libc::RLIMIT_NPROC, before);
+            assert_eq!(run_elsewhere().await.unwrap(), 42);
+        });
+    });
+}
+
+#[test]
+fn with_one_thread_all_work_is_done_by_it() {
+    alone(|| {
+        if !become_nobody() {
+            return;
+        }
+        block_on(async {
+            assert_eq!(run_elsewhere().await.unwrap(), 42);
+            limit(libc::RLIMIT_NPROC, 0);
+            let works: Vec<_> = (0..100).map(|n| spawn_blocking(move || n)).collect();
+            for (n, work) in works.into_iter().enumerate() {
+                assert_eq!(bounded(work).await.unwrap(), n);
+            }
+        });
+    });
+}
+
+/// The pool's queue has no limit of its own: what waits in it is an operation in flight, and costs
+/// what such a one costs.
+#[test]
+fn work_that_waits_for_a_thread_costs_little_and_goes_when_it_is_given_up() {
+    const WORKS: usize = 10_000;
+    alone(|| {
+        let runtime = Runtime::builder().pool(Pool::new(1)).build().unwrap();
+        let ran = Arc::new(AtomicUsize::new(0));
+        let gate = Arc::new(Barrier::new(2));
+        runtime.block_on(async {
+            let passed = Arc::clone(&gate);
+            let first = spawn_blocking(move || passed.wait().is_leader());
+            let before = live();
+            let mut works = Vec::with_capacity(WORKS);
+            for _ in 0..WORKS {
+                let ran = Arc::clone(&ran);
+                works.push(spawn_blocking(move || ran.fetch_add(1, Relaxed)));
+            }
+            assert_eq!(in_flight(&runtime), 1 + WORKS);
+            let each = (live() - before) / WORKS as isize;
+            assert!(each < 1024, "{each} bytes for one that waits");
+            // Every second one is given up.
+            for (n, work) in works.iter().enumerate() {
+                if n % 2 == 0 {
+                    work.abort();
+                }
+            }
+            while in_flight(&runtime) > 1 + WORKS / 2 {
+                yield_now().await;
+            }
+            gate.wait();
+            bounded(first).await.unwrap();
+            for (n, work) in works.into_iter().enumerate() {
+                assert_eq!(bounded(work).await.is_err(), n % 2 == 0);
+            }
+        });
+        assert_eq!(ran.load(Relaxed), WORKS / 2);
+        assert_eq!(in_flight(&runtime), 0);
+    });
+}

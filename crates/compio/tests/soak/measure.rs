@@ -1,0 +1,213 @@
+//! What a process has: descriptors, threads, children, memory.
+
+use std::{
+    alloc::{GlobalAlloc, Layout, System},
+    fmt, fs, process,
+    sync::{
+        Arc, Barrier,
+        atomic::{AtomicIsize, Ordering::Relaxed},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use compio::{driver::Pool, process::Command, runtime::Runtime, task::spawn_blocking};
+
+use crate::{LONG, POOL};
+
+/// Counts the bytes that are allocated and not freed.
+struct Counting;
+
+static LIVE: AtomicIsize = AtomicIsize::new(0);
+
+fn count(bytes: usize, sign: isize) {
+    LIVE.fetch_add(sign * bytes as isize, Relaxed);
+}
+
+// SAFETY: all is passed on to the system's allocator.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        count(layout.size(), 1);
+        // SAFETY: passed on from this function.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        count(layout.size(), 1);
+        // SAFETY: passed on from this function.
+        unsafe { System.alloc_zeroed(layout) }
+    }
+
+    unsafe fn realloc(&self, memory: *mut u8, layout: Layout, len: usize) -> *mut u8 {
+        count(len, 1);
+        count(layout.size(), -1);
+        // SAFETY: passed on from this function.
+        unsafe { System.realloc(memory, layout, len) }
+    }
+
+    unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
+        count(layout.size(), -1);
+        // SAFETY: passed on from this function.
+        unsafe { System.dealloc(memory, layout) };
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// What the process has at a moment.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Measure {
+    descriptors: usize,
+    threads: usize,
+    children: usize,
+    live: isize,
+    pub(crate) resident: isize,
+}
+
+impl Measure {
+    /// When nothing changes any more: a thread that has ended may still be about to let go, and the one
+    /// that waits for killed children ends when it has them all.
+    pub(crate) fn settled(pool: &Pool) -> Self {
+        let began = Instant::now();
+        sweep(pool);
+        let mut last = Self::now();
+        let mut unchanged = 0;
+        while unchanged < 3 {
+            assert!(began.elapsed() < LONG, "it never settles: {last}");
+            thread::sleep(Duration::from_millis(2));
+            let now = Self::now();
+            let is_same = last.without_resident() == now.without_resident();
+            let is_reaping = thread_names().any(|name| name.starts_with("compio-reaper"));
+            unchanged = if is_same && !is_reaping {
+                unchanged + 1
+            } else {
+                0
+            };
+            last = now;
+        }
+        last
+    }
+
+    fn now() -> Self {
+        Self {
+            descriptors: entries("/proc/self/fd"),
+            threads: threads(),
+            children: children(),
+            live: LIVE.load(Relaxed),
+            resident: resident(),
+        }
+    }
+
+    fn without_resident(&self) -> Self {
+        Self {
+            resident: 0,
+            ..self.clone()
+        }
+    }
+
+    /// Nothing has been left since `before`, or nothing is after a while: a thread that has been begun
+    /// and not run yet has no name to tell it by. Memory may differ by the slack.
+    #[track_caller]
+    pub(crate) fn back_to(before: &Self, slack: isize, pool: &Pool) -> Self {
+        let began = Instant::now();
+        loop {
+            let now = Self::settled(pool);
+            let left = now.live - before.live;
+            if now.counts() == before.counts() && left <= slack {
+                return now;
+            }
+            if began.elapsed() > LONG / 4 {
+                let names: Vec<_> = thread_names().collect();
+                panic!("{left} bytes are left: {now} after {before}, with {names:?}");
+            }
+        }
+    }
+
+    fn counts(&self) -> [usize; 3] {
+        [self.descriptors, self.threads, self.children]
+    }
+
+    /// The same, with no more threads than there were in the other.
+    pub(crate) fn with_threads_at_most_of(mut self, other: &Self) -> Self {
+        self.threads = self.threads.min(other.threads);
+        self
+    }
+}
+
+impl fmt::Display for Measure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} descriptors, {} threads, {} children, {} bytes live, {} kB resident",
+            self.descriptors,
+            self.threads,
+            self.children,
+            self.live,
+            self.resident / 1024
+        )
+    }
+}
+
+/// Reaps the children that were dropped, and sees to it that all threads of the pool are there: one
+/// that is idle for long ends.
+fn sweep(pool: &Pool) {
+    let runtime = Runtime::builder().pool(pool.clone()).build();
+    runtime.expect("a runtime").block_on(async {
+        let status = Command::new("true").status().await;
+        assert!(status.expect("a program").success());
+        let all = Arc::new(Barrier::new(POOL));
+        let works: Vec<_> = (0..POOL)
+            .map(|_| {
+                let all = Arc::clone(&all);
+                spawn_blocking(move || all.wait().is_leader())
+            })
+            .collect();
+        for work in works {
+            work.await.expect("work that ends");
+        }
+    });
+}
+
+fn entries(list: &str) -> usize {
+    fs::read_dir(list).expect("the list").count()
+}
+
+/// How many threads there are. A ring's workers are the kernel's: they come and go as it likes.
+fn threads() -> usize {
+    thread_names()
+        .filter(|name| !name.starts_with("iou-wrk"))
+        .count()
+}
+
+fn thread_names() -> impl Iterator<Item = String> {
+    let threads = fs::read_dir("/proc/self/task").expect("the list");
+    threads.filter_map(|entry| {
+        let path = entry.ok()?.path().join("comm");
+        fs::read_to_string(path).ok()
+    })
+}
+
+/// How many children there are, zombies included.
+fn children() -> usize {
+    let us = process::id().to_string();
+    let stats = fs::read_dir("/proc")
+        .expect("the list")
+        .filter_map(|entry| {
+            let path = entry.ok()?.path().join("stat");
+            fs::read_to_string(path).ok()
+        });
+    let is_ours = |stat: &String| {
+        // The name may have anything in it.
+        let fields = stat.rsplit_once(") ");
+        fields.is_some_and(|(_, fields)| fields.split(' ').nth(1) == Some(&us))
+    };
+    stats.filter(is_ours).count()
+}
+
+/// The bytes that the process has in memory.
+fn resident() -> isize {
+    let pages = fs::read_to_string("/proc/self/statm").expect("the sizes");
+    let pages = pages.split(' ').nth(1).expect("the second of them");
+    pages.parse::<isize>().expect("a number") * 4096
+}
