@@ -19,6 +19,7 @@ mod readiness;
 mod reentrancy;
 mod selection;
 mod shutdown;
+mod soundness;
 mod streams;
 mod support;
 mod turns;
