@@ -17,7 +17,7 @@ mod nesting;
 mod net;
 mod open_options;
 mod reentrancy;
-mod shutdown;
+mod soundness;
 mod support;
 mod task;
 mod time;
