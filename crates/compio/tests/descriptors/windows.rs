@@ -43,17 +43,21 @@ fn is_inherited(handle: &impl AsRawFd) -> bool {
 }
 
 #[test]
-fn children_inherit_nothing() {
+fn s03_children_inherit_nothing() {
     check(|| {
         block_on(async {
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
             let address = listener.local_addr().unwrap();
             let client = TcpStream::connect(address).await.unwrap();
             let (accepted, _) = listener.accept().await.unwrap();
+            let mut incoming = listener.incoming();
+            let _other = TcpStream::connect(address).await.unwrap();
+            let streamed = incoming.next().await.unwrap().unwrap();
             let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
             let opened = File::open(program()).unwrap();
             let opened_async = File::open_async(program()).await.unwrap();
             assert!(!is_inherited(&listener) && !is_inherited(&client));
+            assert!(!is_inherited(&streamed));
             assert!(!is_inherited(&accepted) && !is_inherited(&socket));
             assert!(!is_inherited(&opened) && !is_inherited(&opened_async));
         });

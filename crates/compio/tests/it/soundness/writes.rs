@@ -15,8 +15,18 @@ use crate::support::{pattern, run, streams, tcp_pair};
 /// Long enough for an operation to begin.
 const MOMENT: Duration = Duration::from_millis(1);
 
-/// How long the writes are. A few of them are more than fits between two sockets.
-const LEN: usize = 1 << 20;
+/// How long the writes are. Some of them are more than fits between two sockets.
+const LEN: usize = 400_000;
+
+/// Most come as a whole: to go through single bytes takes long where nothing is optimised.
+const BLOCK: usize = 500;
+
+fn add(runs: &mut Vec<(u8, usize)>, byte: u8, count: usize) {
+    match runs.last_mut() {
+        Some((last, len)) if *last == byte => *len += count,
+        _ => runs.push((byte, count)),
+    }
+}
 
 /// Reads slowly until the end, on another thread, and says how often each byte came in one go.
 fn runs_of(peer: TcpStream) -> std::thread::JoinHandle<Vec<(u8, usize)>> {
@@ -29,10 +39,11 @@ fn runs_of(peer: TcpStream) -> std::thread::JoinHandle<Vec<(u8, usize)>> {
             if len == 0 {
                 return runs;
             }
-            for part in room[..len].chunk_by(|one, next| one == next) {
-                match runs.last_mut() {
-                    Some((byte, len)) if *byte == part[0] => *len += part.len(),
-                    _ => runs.push((part[0], part.len())),
+            for block in room[..len].chunks(BLOCK) {
+                if *block == [block[0]; BLOCK][..block.len()] {
+                    add(&mut runs, block[0], block.len());
+                } else {
+                    block.iter().for_each(|byte| add(&mut runs, *byte, 1));
                 }
             }
             std::thread::yield_now();
@@ -119,7 +130,7 @@ fn s05_writes_at_once_do_not_mix() {
         let reader = runs_of(server);
         let client = Rc::new(client);
         let mut expected = Vec::new();
-        for round in 0..20 {
+        for round in 0..10 {
             let bytes: [u8; 4] = std::array::from_fn(|index| round * 4 + index as u8);
             let writes = bytes.map(|byte| {
                 let client = Rc::clone(&client);
