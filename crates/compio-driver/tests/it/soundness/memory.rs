@@ -111,9 +111,9 @@ fn s07_a_forgotten_future_is_leaked_and_nothing_else() {
         for driver in each_backend() {
             let (reader, _writer) = pipe();
             let deaths = Rc::default();
-            let s07_a_forgotten_future = waiting_read(&driver, &reader, &deaths);
+            let forgotten = waiting_read(&driver, &reader, &deaths);
             driver.turn(Some(Duration::ZERO)).unwrap();
-            std::mem::forget(s07_a_forgotten_future);
+            std::mem::forget(forgotten);
             drop(driver);
             assert_eq!(deaths.get(), 0);
         }
