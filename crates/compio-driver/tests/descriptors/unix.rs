@@ -33,6 +33,11 @@ pub(super) fn open_now() -> Descriptors {
         .collect()
 }
 
+/// Whether none has been lost, and none has been closed that was somebody else's.
+pub(super) fn is_as_before(now: &Descriptors, before: &Descriptors) -> bool {
+    now == before
+}
+
 /// What can always be opened, and how.
 pub(super) fn null() -> (NativePath, OpenFlags) {
     (CString::new("/dev/null").unwrap(), libc::O_RDONLY)

@@ -19,6 +19,11 @@ pub(super) fn open_now() -> usize {
     fs::read_dir("/proc/self/fd").expect("the list").count()
 }
 
+/// Whether none has been lost, and none has been closed that was somebody else's.
+pub(super) fn is_count(now: usize, expected: usize) -> bool {
+    now == expected
+}
+
 /// The descriptors that a child has, as `ls` lists them.
 fn inherited() -> String {
     let mut command = Command::new("ls");

@@ -25,6 +25,12 @@ pub(super) fn open_now() -> usize {
         .count()
 }
 
+/// Whether none has been lost. There may be fewer: a thread has handles, and those of the pool end when
+/// they have been idle for some seconds.
+pub(super) fn is_count(now: usize, expected: usize) -> bool {
+    now <= expected
+}
+
 /// The flags of a handle, if there is such a one.
 fn flags_of(handle: HANDLE) -> Option<u32> {
     let mut flags = 0;
