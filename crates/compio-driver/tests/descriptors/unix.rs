@@ -1,16 +1,27 @@
 //! Descriptors as Linux lists them.
 
 use std::{
-    collections::BTreeSet, ffi::CString, fs, net::TcpStream, process::Command, time::Duration,
+    collections::BTreeSet,
+    ffi::CString,
+    fs,
+    future::Future,
+    io::Write,
+    net::TcpStream,
+    os::unix::net::UnixStream,
+    pin::Pin,
+    process::Command,
+    task::{Context, Poll, Waker},
+    time::Duration,
 };
 
 use compio_driver::{
-    AsRawFd,
-    op::{Accept, Open, Recv},
+    Acceptor, AsRawFd, Driver, OwnedFd, SharedFd,
+    ancillary::SocketAncillary,
+    op::{Accept, Open, Recv, RecvAncillary, SendMsg},
     request::{NativePath, OpenFlags},
 };
 
-use super::{check, drain, listener, poll, run, silent, tcp_socket};
+use super::{LONG, check, drain, listener, poll, run, silent, tcp_socket};
 
 /// The numbers of all open descriptors, that of the listing itself among them.
 pub(super) type Descriptors = BTreeSet<String>;
@@ -22,6 +33,11 @@ pub(super) fn open_now() -> Descriptors {
         .collect()
 }
 
+/// Whether none has been lost, and none has been closed that was somebody else's.
+pub(super) fn is_as_before(now: &Descriptors, before: &Descriptors) -> bool {
+    now == before
+}
+
 /// What can always be opened, and how.
 pub(super) fn null() -> (NativePath, OpenFlags) {
     (CString::new("/dev/null").unwrap(), libc::O_RDONLY)
@@ -29,20 +45,54 @@ pub(super) fn null() -> (NativePath, OpenFlags) {
 
 /// Closing gives a number free for others: it must not happen while the kernel may still use it.
 #[test]
-fn a_number_is_not_used_again_under_an_operation() {
+fn s11_a_number_is_not_used_again_under_an_operation() {
     check(|driver| {
-        let (reader, _writer) = silent();
-        let number = reader.as_raw_fd();
-        let mut read = driver.submit(Recv::new(reader, vec![0; 8], 0));
-        assert!(poll(&mut read).is_pending());
-        driver.turn(Some(Duration::ZERO)).unwrap();
-        drop(read);
-        let others: Vec<_> = (0..8)
-            .map(|_| fs::File::open("/dev/null").unwrap())
-            .collect();
-        assert!(others.iter().all(|other| other.as_raw_fd() != number));
-        drain(driver);
-        assert_eq!(fs::File::open("/dev/null").unwrap().as_raw_fd(), number);
+        for is_submitted in [false, true] {
+            let (reader, _writer) = silent();
+            let number = reader.as_raw_fd();
+            let mut read = driver.submit(Recv::new(reader, vec![0; 8], 0));
+            assert!(poll(&mut read).is_pending());
+            if is_submitted {
+                driver.turn(Some(Duration::ZERO)).unwrap();
+            }
+            drop(read);
+            let others: Vec<_> = (0..8)
+                .map(|_| fs::File::open("/dev/null").unwrap())
+                .collect();
+            assert!(others.iter().all(|other| other.as_raw_fd() != number));
+            drain(driver);
+            assert_eq!(fs::File::open("/dev/null").unwrap().as_raw_fd(), number);
+        }
+    });
+}
+
+/// The same number again, for something else, as soon as it can be had.
+#[test]
+fn s11_a_number_that_is_opened_again_is_the_new_ones_alone() {
+    check(|driver| {
+        for round in 0..20 {
+            let (near, mut far) = UnixStream::pair().unwrap();
+            let number = near.as_raw_fd();
+            let near = SharedFd::from(OwnedFd::from(near));
+            let mut old = driver.submit(Recv::new(near, vec![0; 8], 0));
+            assert!(poll(&mut old).is_pending());
+            if round % 2 == 0 {
+                driver.turn(Some(Duration::ZERO)).unwrap();
+            }
+            if round % 4 < 2 {
+                far.write_all(b"old").unwrap();
+            }
+            drop(old);
+            drain(driver);
+            let (near, mut new_far) = UnixStream::pair().unwrap();
+            assert_eq!(near.as_raw_fd(), number);
+            let near = SharedFd::from(OwnedFd::from(near));
+            let mut new = driver.submit(Recv::new(near, Vec::with_capacity(8), 0));
+            assert!(poll(&mut new).is_pending());
+            far.write_all(b"old").unwrap_err();
+            new_far.write_all(b"new").unwrap();
+            assert_eq!(run(driver, new).1, b"new");
+        }
     });
 }
 
@@ -52,21 +102,64 @@ fn inherited() -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
+/// A connection of a stream, one of an acceptor, and one that was given up by its future.
+fn accepted(driver: &Driver) -> [OwnedFd; 3] {
+    let (fd, listener) = listener();
+    let address = listener.local_addr().unwrap();
+    let _clients = [(); 3].map(|()| TcpStream::connect(address).unwrap());
+    let acceptor = Acceptor::new();
+    let mut given_up = acceptor.accept(driver, &fd);
+    drop(Pin::new(&mut given_up).poll(&mut Context::from_waker(Waker::noop())));
+    drain(driver);
+    drop(given_up);
+    let mut next = acceptor.accept(driver, &fd);
+    let (kept, _) = await_now(driver, |context| Pin::new(&mut next).poll(context)).unwrap();
+    let mut stream = driver.accept_stream(fd.clone());
+    let streamed = await_now(driver, |context| stream.poll_next(context)).unwrap();
+    drop(stream);
+    drain(driver);
+    let _client = TcpStream::connect(address).unwrap();
+    let (plain, _) = run(driver, driver.submit(Accept::new(fd))).unwrap();
+    [kept, streamed, plain]
+}
+
+fn await_now<T>(driver: &Driver, mut poll: impl FnMut(&mut Context<'_>) -> Poll<T>) -> T {
+    loop {
+        if let Poll::Ready(output) = poll(&mut Context::from_waker(Waker::noop())) {
+            return output;
+        }
+        driver.turn(Some(LONG)).unwrap();
+    }
+}
+
+/// A descriptor that came with a message.
+fn passed(driver: &Driver) -> Vec<OwnedFd> {
+    let (near, far) = UnixStream::pair().unwrap();
+    let [near, far] = [near, far].map(|end| SharedFd::from(OwnedFd::from(end)));
+    let mut ancillary = SocketAncillary::new();
+    let null = fs::File::open("/dev/null").unwrap();
+    ancillary.add_descriptors([OwnedFd::from(null)]).unwrap();
+    let send = SendMsg::new(near, [b"x".to_vec()], ancillary, None, 0);
+    run(driver, driver.submit(send)).0.unwrap();
+    let room = SocketAncillary::with_capacity(SocketAncillary::space(16));
+    let receive = RecvAncillary::new(far, [vec![0; 1]], room, 0);
+    let (_, (_, mut came)) = run(driver, driver.submit(receive));
+    came.take_descriptors()
+}
+
 #[test]
-fn a_child_inherits_nothing() {
+fn s03_a_child_inherits_nothing() {
     let mut without = String::new();
     check(|driver| {
         if without.is_empty() {
             without = inherited();
         }
-        let (fd, listener) = listener();
-        let _client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let (name, flags) = null();
-        let open = driver.submit(Open::new(name, flags, 0));
-        let socket = driver.submit(tcp_socket());
-        let _opened = run(driver, open).unwrap();
-        let _accepted = run(driver, driver.submit(Accept::new(fd))).unwrap();
-        let _socket = run(driver, socket).unwrap();
+        let _opened = run(driver, driver.submit(Open::new(name, flags, 0))).unwrap();
+        let _socket = run(driver, driver.submit(tcp_socket())).unwrap();
+        let _accepted = accepted(driver);
+        let passed = passed(driver);
+        assert_eq!(passed.len(), 1);
         assert_eq!(inherited(), without);
     });
 }

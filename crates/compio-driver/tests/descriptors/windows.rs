@@ -28,6 +28,12 @@ fn is_open(number: usize) -> bool {
     unsafe { GetHandleInformation(ptr::without_provenance_mut(number), &raw mut flags) != 0 }
 }
 
+/// Whether none has been lost. There may be fewer: a thread has handles, and those of the pool end when
+/// they have been idle for some seconds.
+pub(super) fn is_as_before(now: &Descriptors, before: &Descriptors) -> bool {
+    now.is_subset(before)
+}
+
 /// What can always be opened, and how.
 pub(super) fn null() -> (NativePath, OpenFlags) {
     let flags = OpenFlags {

@@ -10,61 +10,28 @@ use compio_driver::{Acceptor, Driver, OwnedFd, SharedFd};
 
 use crate::support::{Bell, drain, each_backend, poll_once, poll_with, run, share, turn_until};
 
-fn listener() -> (SharedFd, std::net::SocketAddr) {
+pub(crate) fn listener() -> (SharedFd, std::net::SocketAddr) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     (share(listener), address)
 }
 
 /// Connects, and says who it is.
-fn client(address: std::net::SocketAddr, name: u8) -> TcpStream {
+pub(crate) fn client(address: std::net::SocketAddr, name: u8) -> TcpStream {
     let mut client = TcpStream::connect(address).unwrap();
     client.write_all(&[name]).unwrap();
     client
 }
 
 /// Whose connection it is.
-fn name_of(fd: OwnedFd) -> u8 {
+pub(crate) fn name_of(fd: OwnedFd) -> u8 {
     let mut name = [0];
     TcpStream::from(fd).read_exact(&mut name).unwrap();
     name[0]
 }
 
-fn next(driver: &Driver, acceptor: &Acceptor, fd: &SharedFd) -> u8 {
+pub(crate) fn next(driver: &Driver, acceptor: &Acceptor, fd: &SharedFd) -> u8 {
     name_of(run(driver, acceptor.accept(driver, fd)).unwrap().0)
-}
-
-#[test]
-fn what_came_for_a_dropped_future_is_the_next_ones() {
-    for driver in each_backend() {
-        let (fd, address) = listener();
-        let acceptor = Acceptor::new();
-        let mut forgotten = acceptor.accept(&driver, &fd);
-        assert!(poll_once(&driver, &mut forgotten).is_pending());
-        let _client = client(address, 7);
-        // It has its connection, which it is not asked for.
-        turn_until(&driver, || driver.in_flight() == 0);
-        drop(forgotten);
-        assert_eq!(next(&driver, &acceptor, &fd), 7, "{:?}", driver.backend());
-    }
-}
-
-#[test]
-fn what_comes_after_the_drop_is_not_lost_either() {
-    for driver in each_backend() {
-        for round in 0..50 {
-            let (fd, address) = listener();
-            let acceptor = Acceptor::new();
-            let mut forgotten = acceptor.accept(&driver, &fd);
-            assert!(poll_once(&driver, &mut forgotten).is_pending());
-            driver.turn(Some(std::time::Duration::ZERO)).unwrap();
-            // Both happen before the kernel is looked at again.
-            let _client = client(address, round);
-            drop(forgotten);
-            drain(&driver);
-            assert_eq!(next(&driver, &acceptor, &fd), round);
-        }
-    }
 }
 
 #[test]
@@ -115,20 +82,5 @@ fn no_connection_is_lost_in_a_storm_of_drops() {
         drain(&driver);
         names.sort_unstable();
         assert!(names.iter().copied().eq(0..60), "{:?}", driver.backend());
-    }
-}
-
-#[test]
-fn what_nobody_wants_is_closed_with_the_acceptor() {
-    for driver in each_backend() {
-        let (fd, address) = listener();
-        let acceptor = Acceptor::new();
-        let mut forgotten = acceptor.accept(&driver, &fd);
-        assert!(poll_once(&driver, &mut forgotten).is_pending());
-        let mut client = TcpStream::connect(address).unwrap();
-        turn_until(&driver, || driver.in_flight() == 0);
-        drop(forgotten);
-        drop(acceptor);
-        assert_eq!(client.read(&mut [0; 1]).unwrap(), 0);
     }
 }

@@ -1,6 +1,5 @@
 //! The driver, through its public doors, against the real kernel.
 
-mod abandon;
 mod accepting;
 mod batching;
 mod blocking_mode;
@@ -30,7 +29,7 @@ mod windows;
 /// What is leaked on purpose, by name of the test, for builds with a leak detector: it asks here.
 #[unsafe(no_mangle)]
 extern "C" fn __lsan_default_suppressions() -> *const std::ffi::c_char {
-    c"leak:a_forgotten_future_is_leaked
+    c"leak:a_forgotten_future
 leak:past_its_timeout_a_driver_leaks
 leak:locked_out_a_driver
 leak:a_driver_that_is_locked_out

@@ -4,7 +4,7 @@ use std::{
     cell::Cell,
     future::poll_fn,
     io::{ErrorKind, Read, Write},
-    net::{Shutdown, TcpListener, TcpStream},
+    net::{TcpListener, TcpStream},
     sync::Arc,
     task::{Context, Poll, RawWaker, RawWakerVTable, Waker},
     thread,
@@ -17,8 +17,7 @@ use compio_driver::{
 };
 
 use crate::support::{
-    Bell, LONG, code, drain, each_backend, is_skipped_on_wine, poll_once, poll_with, run, share,
-    tcp,
+    Bell, LONG, code, drain, each_backend, is_skipped_on_wine, poll_with, run, share, tcp,
 };
 
 pub(crate) async fn accept(stream: &mut AcceptStream) -> std::io::Result<OwnedFd> {
@@ -71,31 +70,6 @@ fn connections_come_one_after_the_other() {
                 server.read_exact(&mut bytes).unwrap();
                 assert_eq!(bytes, [round, index], "{:?}", driver.backend());
             }
-        }
-    }
-}
-
-#[test]
-fn a_connection_that_nobody_took_is_closed_with_the_stream() {
-    for driver in each_backend() {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = listener.local_addr().unwrap();
-        let mut stream = driver.accept_stream(share(listener));
-        let mut clients: Vec<_> = (0..4)
-            .map(|_| TcpStream::connect(address).unwrap())
-            .collect();
-        drop(run(&driver, accept(&mut stream)).unwrap());
-        drop(stream);
-        drain(&driver);
-        for client in &mut clients {
-            client.set_read_timeout(Some(LONG)).unwrap();
-            let read = client.read(&mut [0; 1]);
-            let kind = read.as_ref().map_err(|error| error.kind());
-            assert!(
-                matches!(kind, Ok(0) | Err(ErrorKind::ConnectionReset)),
-                "{read:?}, {:?}",
-                driver.backend()
-            );
         }
     }
 }
@@ -268,88 +242,6 @@ fn a_driver_that_has_been_shut_down_refuses() {
             assert!(accept(&mut connections).await.is_err());
             assert!(receive(&mut bytes).await.unwrap().is_err());
         });
-    }
-}
-
-#[test]
-fn a_buffer_that_is_sent_without_copying_comes_back() {
-    for driver in each_backend() {
-        let (mut peer, socket) = tcp();
-        let sent = pattern(100_000);
-        let reader = thread::spawn(move || {
-            let mut got = Vec::new();
-            peer.read_to_end(&mut got).unwrap();
-            got
-        });
-        let socket = share(socket);
-        let mut rest = sent.clone();
-        while !rest.is_empty() {
-            let (count, loan) = run(&driver, driver.send_zero_copy(socket.clone(), rest, 0));
-            rest = run(&driver, loan);
-            rest.drain(..count.unwrap());
-        }
-        drop(socket);
-        assert!(reader.join().unwrap() == sent, "{:?}", driver.backend());
-    }
-}
-
-#[test]
-fn a_loan_can_be_dropped() {
-    for driver in each_backend() {
-        let (mut peer, socket) = tcp();
-        let (sent, loan) = run(
-            &driver,
-            driver.send_zero_copy(share(socket), pattern(5000), 0),
-        );
-        drop(loan);
-        let mut got = vec![0; sent.unwrap()];
-        peer.read_exact(&mut got).unwrap();
-        assert!(pattern(5000).starts_with(&got));
-        drain(&driver);
-    }
-}
-
-#[test]
-fn a_send_without_a_peer_fails_and_returns_the_buffer() {
-    for driver in each_backend() {
-        let (peer, socket) = tcp();
-        socket2::SockRef::from(&socket)
-            .shutdown(Shutdown::Write)
-            .unwrap();
-        let (sent, loan) = run(
-            &driver,
-            driver.send_zero_copy(share(socket), pattern(10), 0),
-        );
-        sent.unwrap_err();
-        assert_eq!(run(&driver, loan), pattern(10));
-        drop(peer);
-    }
-}
-
-#[cfg(unix)]
-#[test]
-fn a_socket_that_cannot_is_sent_to_plainly() {
-    for driver in each_backend() {
-        let (mut peer, socket) = std::os::unix::net::UnixStream::pair().unwrap();
-        let send = driver.send_zero_copy(share(socket), pattern(100), 0);
-        let (sent, loan) = run(&driver, send);
-        assert_eq!(sent.unwrap(), 100, "{:?}", driver.backend());
-        let mut got = vec![0; 100];
-        peer.read_exact(&mut got).unwrap();
-        assert_eq!(got, run(&driver, loan));
-    }
-}
-
-#[test]
-fn a_dropped_send_without_copying_leaves_nothing_behind() {
-    for driver in each_backend() {
-        let (peer, socket) = tcp();
-        let mut send = driver.send_zero_copy(share(socket), pattern(10_000_000), 0);
-        let _ = poll_once(&driver, &mut send);
-        drop(send);
-        // As long as it may read what was sent, the kernel may have it in our buffer alone.
-        drop(peer);
-        drain(&driver);
     }
 }
 

@@ -1,10 +1,13 @@
 //! Sockets.
 //!
 //! Streams are read and written by the traits of [`io`](crate::io), through a reference, too: one
-//! task can read while another writes. `shutdown` is the trait's, as with Tokio: it ends the writing
-//! direction. They belong to their thread; `into_std` and `from_std` take them to another. Options that
-//! have no method here can be set through `socket2::SockRef::from(&socket)`. Named pipes are in
-//! [`windows`].
+//! task can read while another writes. Several writes at once do not mix: the bytes of each stay
+//! together, as many as it says to have written. In which order they come is not said, so that
+//! `write_all`, which is several writes, is for one task at a time. `shutdown` is the trait's, as with
+//! Tokio: it ends the writing direction.
+//!
+//! They belong to their thread; `into_std` and `from_std` take them to another. Options that have no
+//! method here can be set through `socket2::SockRef::from(&socket)`. Named pipes are in [`windows`].
 //!
 //! # Cancellation
 //!
@@ -15,6 +18,10 @@
 //! frames, or stop waiting by [`cancel_after`](crate::time::cancel_after) or a
 //! [`CancelToken`](crate::runtime::CancelToken), which lose nothing. An accept that is dropped loses no
 //! connection. A send that is dropped may have sent nothing, a part, or all.
+//!
+//! Of a stream's dropped write, some first part of the buffer is sent once and in one piece, or nothing.
+//! It may still be under way when the next one begins, and come behind it. Whoever wants to go on writing
+//! cancels it instead: its result says how much was sent.
 //!
 //! # Peers that are silent, slow, or too many
 //!

@@ -59,7 +59,7 @@ fn those_that_a_plain_read_passes_over() {
 }
 
 #[test]
-fn those_that_come_for_a_receive_that_was_given_up() {
+fn s02_descriptors_that_come_for_a_receive_that_was_given_up() {
     check(|| {
         block_on(async {
             let (one, other) = UnixDatagram::pair().unwrap();

@@ -16,7 +16,6 @@ mod macros;
 mod nesting;
 mod net;
 mod open_options;
-mod shutdown;
 mod soundness;
 mod support;
 mod task;

@@ -1,14 +1,23 @@
-//! The ways in which a completion runtime loses data, memory or descriptors, one test each, named
-//! after the scenario's number in `docs/soundness.md`.
+//! The ways in which a completion runtime loses data, memory or descriptors: one test or more for each,
+//! named after its number in `docs/soundness.md`. What counts all descriptors of a process is in the
+//! binary `descriptors`.
 
+mod descriptors;
 #[cfg(unix)]
 mod kernels;
+mod memory;
 mod outside;
 mod overflow;
 mod panics;
 pub(crate) mod pool;
 mod provided;
 mod readiness;
+mod receives;
 mod reentrancy;
+mod reuse;
+mod shutdown;
+#[cfg(unix)]
+mod unix;
 mod unpolled;
 pub(crate) mod wakes;
+mod writes;

@@ -27,7 +27,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use compio_driver::{Driver, DriverBuilder, OwnedFd, SharedFd, SockAddr};
+use compio_driver::{Driver, DriverBuilder, OwnedFd, SharedFd, SockAddr, Submit, op::ReadAt};
 use compio_io::buf::{BufResult, IoBuf, IoBufMut};
 
 #[cfg(target_os = "linux")]
@@ -153,6 +153,17 @@ pub(crate) fn drain(driver: &Driver) {
     turn_until(driver, || driver.in_flight() == 0);
 }
 
+/// A read that has begun and waits.
+pub(crate) fn waiting_read(
+    driver: &Driver,
+    fd: &SharedFd,
+    deaths: &Rc<Cell<usize>>,
+) -> Submit<ReadAt<Canary>> {
+    let mut read = driver.submit(ReadAt::at_cursor(fd.clone(), Canary::new(deaths)));
+    begin(driver, &mut read);
+    read
+}
+
 /// Two connected stream sockets.
 pub(crate) fn sockets() -> (SharedFd, SharedFd) {
     let (one, other) = streams();
@@ -226,10 +237,12 @@ pub(crate) struct Canary {
 
 impl Canary {
     pub(crate) fn new(deaths: &Rc<Cell<usize>>) -> Self {
-        Self {
-            bytes: Vec::with_capacity(64),
-            deaths: Rc::clone(deaths),
-        }
+        Self::holding(Vec::with_capacity(64), deaths)
+    }
+
+    pub(crate) fn holding(bytes: Vec<u8>, deaths: &Rc<Cell<usize>>) -> Self {
+        let deaths = Rc::clone(deaths);
+        Self { bytes, deaths }
     }
 }
 

@@ -12,13 +12,11 @@ use compio_driver::op::{Open, WriteVectoredAt};
 use crate::{
     blocking_mode::{check_empty, check_full},
     support::{
-        begin, check_blocks, check_error, drain, driver, each_backend, readiness, run, share,
-        start, unblocked, uring,
+        check_blocks, check_error, drain, each_backend, readiness, run, share, start, unblocked,
     },
-    unix::is_done_without,
 };
 
-fn make_fifo(folder: &tempfile::TempDir) -> CString {
+pub(crate) fn make_fifo(folder: &tempfile::TempDir) -> CString {
     let name = folder.path().join("fifo");
     let name = CString::new(name.to_str().unwrap()).unwrap();
     // SAFETY: a string that ends.
@@ -101,39 +99,4 @@ fn a_fifo_is_opened_without_its_other_end() {
             assert_eq!(text, "x");
         }
     });
-}
-
-/// It waits on a thread of the kernel, which must be interrupted.
-#[test]
-fn what_blocks_inside_the_kernel_is_given_up() {
-    let Some(builder) = uring() else { return };
-    if is_done_without("OPENAT") {
-        return;
-    }
-    let driver = builder.build().unwrap();
-    let folder = tempfile::tempdir().unwrap();
-    let mut open = driver.submit(Open::new(make_fifo(&folder), libc::O_RDONLY, 0));
-    begin(&driver, &mut open);
-    driver
-        .turn(Some(std::time::Duration::from_millis(1)))
-        .unwrap();
-    drop(open);
-    drain(&driver);
-}
-
-/// A thread of ours cannot be interrupted: what it opens in the end is closed.
-#[test]
-fn what_blocks_on_another_thread_ends_in_its_own_time() {
-    let driver = driver();
-    let folder = tempfile::tempdir().unwrap();
-    let name = make_fifo(&folder);
-    let mut open = driver.submit(Open::new(name.clone(), libc::O_RDONLY, 0));
-    begin(&driver, &mut open);
-    driver
-        .turn(Some(std::time::Duration::from_millis(1)))
-        .unwrap();
-    drop(open);
-    // Both ends: this one waits for nobody, and lets the other one go.
-    let _both = run(&driver, driver.submit(Open::new(name, libc::O_RDWR, 0))).unwrap();
-    drain(&driver);
 }

@@ -3,7 +3,7 @@
 mod backlog;
 mod connects;
 mod edges;
-mod fifos;
+pub(crate) mod fifos;
 mod fs;
 mod net;
 pub(crate) mod numbers;

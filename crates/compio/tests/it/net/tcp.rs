@@ -6,7 +6,6 @@ use compio::{
     io::{AsyncRead, AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
     task::{spawn, yield_now},
-    time::timeout,
 };
 
 use crate::support::{check_code, check_kind, code, is_skipped_on_wine, run, tcp_pair};
@@ -153,25 +152,6 @@ fn connections_wait_in_the_queue_until_they_are_accepted() {
             let (_server, peer) = listener.accept().await.unwrap();
             assert_eq!(peer, client.local_addr().unwrap());
         }
-    });
-}
-
-#[test]
-fn an_accept_that_is_given_up_leaves_the_connection_to_the_next() {
-    run(async {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        for _ in 0..20 {
-            assert!(
-                timeout(Duration::from_millis(1), listener.accept())
-                    .await
-                    .is_err()
-            );
-        }
-        let client = TcpStream::connect(listener.local_addr().unwrap())
-            .await
-            .unwrap();
-        let (_server, peer) = listener.accept().await.unwrap();
-        assert_eq!(peer, client.local_addr().unwrap());
     });
 }
 

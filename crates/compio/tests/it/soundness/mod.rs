@@ -1,11 +1,20 @@
-//! The ways in which a completion runtime loses data, memory or descriptors, one test each, named
-//! after the scenario's number in `docs/soundness.md`.
+//! The ways in which a completion runtime loses data, memory or descriptors: one test or more for each,
+//! named after its number in `docs/soundness.md`. What counts all descriptors of a process is in the
+//! binary `descriptors`.
 
 mod bursts;
+mod descriptors;
 mod home;
+mod memory;
 mod outside;
 mod panics;
 mod pool;
+mod receives;
 mod reentrancy;
+mod reuse;
+mod shutdown;
+#[cfg(unix)]
+mod unix;
 mod unpolled;
 mod wakes;
+mod writes;

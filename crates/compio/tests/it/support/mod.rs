@@ -24,7 +24,7 @@ use compio::{
     buf::{IoBuf, IoBufMut},
     fs::{File, OpenOptions},
     net::{TcpListener, TcpStream},
-    task::block_on,
+    task::{block_on, yield_now},
     time::timeout,
 };
 
@@ -188,6 +188,14 @@ unsafe impl IoBufMut for Canary {
         // SAFETY: passed on from this function.
         unsafe { self.bytes.set_init(len) };
     }
+}
+
+/// Turns until so many have died.
+pub(crate) async fn until(deaths: &Deaths, count: usize) {
+    while deaths.count() < count {
+        yield_now().await;
+    }
+    assert_eq!(deaths.count(), count);
 }
 
 /// Something that one thread raises and another awaits.

@@ -2,4 +2,3 @@
 
 mod fs;
 mod open_options;
-mod shutdown;

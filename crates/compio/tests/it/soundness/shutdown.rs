@@ -1,6 +1,6 @@
-//! Runtimes that are dropped with all kinds of things under way.
+//! 9 and 10: runtimes that are dropped with all kinds of things under way.
 
-use std::{thread, time::Duration};
+use std::{rc::Rc, thread, time::Duration};
 
 use compio::{
     io::AsyncRead,
@@ -10,10 +10,12 @@ use compio::{
     time::sleep,
 };
 
-use crate::support::{Canary, Deaths, on_drop, pipe_in, scratch, streams, tcp_pair};
+use crate::support::{
+    Canary, Deaths, begin, on_drop, pipe_in, run, scratch, streams, tcp_pair, until,
+};
 
 #[test]
-fn a_runtime_is_dropped_with_receives_in_flight() {
+fn s09_a_runtime_is_dropped_with_receives_in_flight() {
     let deaths = Deaths::default();
     let runtime = Runtime::new().unwrap();
     let peers = runtime.block_on(async {
@@ -36,7 +38,7 @@ fn a_runtime_is_dropped_with_receives_in_flight() {
 }
 
 #[test]
-fn a_runtime_is_dropped_with_reads_of_a_pipe_in_flight() {
+fn s09_a_runtime_is_dropped_with_reads_of_a_pipe_in_flight() {
     let deaths = Deaths::default();
     let runtime = Runtime::new().unwrap();
     let (reader, mut writer) = pipe_in();
@@ -53,7 +55,7 @@ fn a_runtime_is_dropped_with_reads_of_a_pipe_in_flight() {
 }
 
 #[test]
-fn a_runtime_is_dropped_with_accepts_and_datagrams_awaited() {
+fn s09_a_runtime_is_dropped_with_accepts_and_datagrams_awaited() {
     let runtime = Runtime::new().unwrap();
     let address = runtime.block_on(async {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -71,7 +73,7 @@ fn a_runtime_is_dropped_with_accepts_and_datagrams_awaited() {
 }
 
 #[test]
-fn a_runtime_is_dropped_with_timers_set() {
+fn s09_a_runtime_is_dropped_with_timers_set() {
     let deaths = Deaths::default();
     let runtime = Runtime::new().unwrap();
     for seconds in 0..100 {
@@ -87,11 +89,11 @@ fn a_runtime_is_dropped_with_timers_set() {
 }
 
 #[test]
-fn a_runtime_is_dropped_with_operations_that_were_never_submitted() {
+fn s10_a_runtime_is_dropped_with_operations_that_were_never_submitted() {
     let deaths = Deaths::default();
     let runtime = Runtime::builder().entries(4).build().unwrap();
     let (ours, _theirs) = runtime.enter(streams);
-    let ours = std::rc::Rc::new(ours);
+    let ours = Rc::new(ours);
     for _ in 0..100 {
         let (ours, buffer) = (ours.clone(), Canary::new(&deaths));
         drop(runtime.spawn(async move { (&*ours).read(buffer).await }));
@@ -102,7 +104,7 @@ fn a_runtime_is_dropped_with_operations_that_were_never_submitted() {
 }
 
 #[test]
-fn a_thread_that_ends_drops_its_own_runtime() {
+fn s09_a_thread_that_ends_drops_its_own_runtime() {
     let (mut peer, dropped) = thread::spawn(|| {
         let dropped = crate::support::Flag::default();
         let mark = dropped.clone();
@@ -125,7 +127,7 @@ fn a_thread_that_ends_drops_its_own_runtime() {
 }
 
 #[test]
-fn objects_outlive_the_runtime_that_used_them() {
+fn s09_objects_outlive_the_runtime_that_used_them() {
     let (client, mut server) = Runtime::new().unwrap().block_on(tcp_pair());
     crate::support::run(async move {
         drop(client);
@@ -135,7 +137,7 @@ fn objects_outlive_the_runtime_that_used_them() {
 }
 
 #[test]
-fn an_operation_on_a_dead_runtime_fails_and_gives_its_buffer_back() {
+fn s09_an_operation_on_a_dead_runtime_fails_and_gives_its_buffer_back() {
     let runtime = Runtime::new().unwrap();
     let file = scratch(b"content").into_std().unwrap();
     let fd = compio::driver::SharedFd::from(compio::driver::OwnedFd::from(file));
@@ -145,4 +147,23 @@ fn an_operation_on_a_dead_runtime_fails_and_gives_its_buffer_back() {
     let (result, buffer) = crate::support::run(read);
     assert!(result.is_err());
     assert!(buffer.is_empty() && buffer.capacity() >= 77);
+}
+
+#[test]
+fn s10_operations_dropped_in_the_queue_free_their_buffers() {
+    run(async {
+        let deaths = Deaths::default();
+        let (ours, _theirs) = streams();
+        let ours = Rc::new(ours);
+        let mut reads = Vec::new();
+        for _ in 0..1_000 {
+            let (ours, buffer) = (ours.clone(), Canary::new(&deaths));
+            let mut read = Box::pin(async move { (&*ours).read(buffer).await });
+            begin(&mut read).await;
+            reads.push(read);
+        }
+        // Within one turn: most have never been submitted.
+        drop(reads);
+        until(&deaths, 1_000).await;
+    });
 }

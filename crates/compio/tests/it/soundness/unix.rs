@@ -1,0 +1,133 @@
+//! 1, 8 and 9, with what is on unix alone: sockets with a path, the other end of a FIFO, a listener
+//! without room.
+
+use std::{path::PathBuf, time::Duration};
+
+use compio::{
+    driver::BackendKind,
+    fs::File,
+    io::AsyncReadExt,
+    net::{TcpStream, UnixListener},
+    runtime::Runtime,
+    time::sleep,
+};
+
+use crate::support::{Canary, Deaths, First, begin, run, select};
+
+fn make_fifo(dir: &tempfile::TempDir) -> PathBuf {
+    let path = dir.path().join("fifo");
+    let c_path = std::ffi::CString::new(path.as_os_str().as_encoded_bytes()).unwrap();
+    // SAFETY: a string that ends with a zero.
+    assert_eq!(unsafe { libc::mkfifo(c_path.as_ptr(), 0o600) }, 0);
+    path
+}
+
+/// Its two ends.
+fn fifo(dir: &tempfile::TempDir) -> (File, std::fs::File) {
+    let path = make_fifo(dir);
+    // Whoever has both ends waits for nobody.
+    let both = std::fs::File::options().read(true).write(true).open(&path);
+    let reader = File::open(&path).unwrap();
+    let writer = std::fs::File::options().write(true).open(&path).unwrap();
+    drop(both);
+    (reader, writer)
+}
+
+#[test]
+fn s08_dropping_the_opening_of_a_fifo_blocks_nobody() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = make_fifo(&dir);
+    run(async {
+        // It waits for a reader.
+        let mut open = Box::pin(File::create_async(&path));
+        begin(&mut open).await;
+        sleep(Duration::from_millis(1)).await;
+        drop(open);
+        // We are here while it may be blocked. This one lets it go.
+        drop(std::fs::File::options().read(true).write(true).open(&path));
+    });
+}
+
+#[test]
+fn s09_a_runtime_is_dropped_with_reads_of_a_fifo_in_flight() {
+    let dir = tempfile::tempdir().unwrap();
+    let (reader, mut writer) = fifo(&dir);
+    let deaths = Deaths::default();
+    let runtime = Runtime::new().unwrap();
+    for _ in 0..10 {
+        let (reader, buffer) = (reader.clone(), Canary::new(&deaths));
+        drop(runtime.spawn(async move { reader.read_at(buffer, 0).await }));
+    }
+    drop(reader);
+    runtime.block_on(sleep(Duration::from_millis(1)));
+    assert_eq!(deaths.count(), 0);
+    drop(runtime);
+    assert_eq!(deaths.count(), 10);
+    let error = std::io::Write::write(&mut writer, b"x").unwrap_err();
+    assert_eq!(error.kind(), std::io::ErrorKind::BrokenPipe);
+}
+
+#[test]
+fn s01_accepts_of_a_unix_listener_in_a_select_lose_no_connection() {
+    run(async {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("socket");
+        let listener = UnixListener::bind(&path).unwrap();
+        let clients: Vec<_> = (0..60_u8)
+            .map(|name| {
+                let mut client = std::os::unix::net::UnixStream::connect(&path).unwrap();
+                std::io::Write::write_all(&mut client, &[name]).unwrap();
+                client
+            })
+            .collect();
+        let mut names = Vec::new();
+        let mut patience = 0;
+        while names.len() < clients.len() {
+            patience = (patience + 1) % 4;
+            let timer = sleep(Duration::from_micros(20 * patience));
+            if let First::Left(accepted) = select(listener.accept(), timer).await {
+                let (mut server, _) = accepted.unwrap();
+                names.extend(server.read_exact([0]).await.1);
+            }
+        }
+        names.sort_unstable();
+        assert!(names.into_iter().eq(0..60));
+    });
+}
+
+#[test]
+fn s09_a_runtime_is_dropped_with_the_opening_of_a_fifo_in_flight() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = make_fifo(&dir);
+    let runtime = Runtime::new().unwrap();
+    // A thread that waits for a reader cannot be called back; the ring can.
+    if runtime.backend().kind() != BackendKind::IoUring
+        || std::env::var_os("COMPIO_URING_WITHOUT").is_some()
+    {
+        return;
+    }
+    let open = runtime.spawn(File::create_async(path));
+    runtime.block_on(sleep(Duration::from_millis(5)));
+    assert!(!open.is_finished());
+    drop(runtime);
+    assert!(open.is_finished());
+}
+
+#[test]
+fn s09_a_runtime_is_dropped_with_a_connection_under_way() {
+    // Room for one that nobody accepts: the next one waits.
+    let listener =
+        socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    let loopback = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
+    listener.bind(&loopback.into()).unwrap();
+    listener.listen(0).unwrap();
+    let address = listener.local_addr().unwrap().as_socket().unwrap();
+    let _first = std::net::TcpStream::connect(address).unwrap();
+
+    let runtime = Runtime::new().unwrap();
+    let connect = runtime.spawn(TcpStream::connect(address));
+    runtime.block_on(sleep(Duration::from_millis(2)));
+    assert!(!connect.is_finished());
+    drop(runtime);
+    assert!(connect.is_finished());
+}
