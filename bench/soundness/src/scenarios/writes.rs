@@ -3,7 +3,7 @@
 use std::{io::Read, thread, time::Duration};
 
 use crate::{
-    common::{connected, pattern, poll_once, report, run, stage, within},
+    common::{connected, pattern, pause, poll_once, report, run, stage, within},
     contenders::Contender,
 };
 
@@ -64,7 +64,8 @@ pub fn small<C: Contender>() {
             ready += usize::from(poll_once(&mut write).await.is_ready());
         }
         // Bytes that wait for an acknowledgement come within 40 ms.
-        let patience = Some(Duration::from_millis(100));
+        pause::<C>(100).await;
+        let patience = Some(Duration::from_millis(20));
         peer.set_read_timeout(patience).expect("not zero");
         let mut received = Vec::new();
         // It ends with the silence.
