@@ -10,7 +10,7 @@ use std::{
 };
 
 /// After this a process is killed, and is said to hang. Longer than what some wait at their end by default.
-pub const DEADLINE: Duration = Duration::from_secs(8);
+pub const DEADLINE: Duration = Duration::from_secs(12);
 
 /// Runs it, and says what was seen.
 pub fn attempt(scenario: usize, contender: usize) -> String {

@@ -139,11 +139,13 @@ macro_rules! contender {
             }
 
             fn open(path: &Path) -> Local<'static, io::Result<File>> {
-                local(File::open_async(path.to_owned()))
+                let path = path.to_owned();
+                local(async { File::open_async(path).await })
             }
 
             fn create(path: &Path) -> Local<'static, io::Result<File>> {
-                local(File::create_async(path.to_owned()))
+                let path = path.to_owned();
+                local(async { File::create_async(path).await })
             }
 
             fn file_fd(file: &File) -> RawFd {

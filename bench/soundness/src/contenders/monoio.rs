@@ -150,11 +150,13 @@ impl Contender for Monoio {
     }
 
     fn open(path: &Path) -> Local<'static, io::Result<File>> {
-        local(File::open(path.to_owned()))
+        let path = path.to_owned();
+        local(async { File::open(path).await })
     }
 
     fn create(path: &Path) -> Local<'static, io::Result<File>> {
-        local(File::create(path.to_owned()))
+        let path = path.to_owned();
+        local(async { File::create(path).await })
     }
 
     fn file_fd(file: &File) -> RawFd {

@@ -142,11 +142,13 @@ impl Contender for RegistryCompio {
     }
 
     fn open(path: &Path) -> Local<'static, io::Result<File>> {
-        local(File::open(path.to_owned()))
+        let path = path.to_owned();
+        local(async { File::open(path).await })
     }
 
     fn create(path: &Path) -> Local<'static, io::Result<File>> {
-        local(File::create(path.to_owned()))
+        let path = path.to_owned();
+        local(async { File::create(path).await })
     }
 
     fn file_fd(file: &File) -> RawFd {

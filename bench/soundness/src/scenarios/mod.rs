@@ -86,7 +86,7 @@ scenarios! {
     "exact-cancel", "the same, given up by the API that is made for it", reads::exact_cancelled;
     "buffered-before", "a buffered reader's `fill_buf` dropped after its bytes had come, before the runtime looked; 30 times 100 bytes", reads::buffered_before;
     "buffered-unpolled", "the same, after the runtime saw it", reads::buffered_unpolled;
-    "write-large", "`write_all` of 16 MiB to a peer that does not read, dropped after 20 ms; then 4 bytes more", writes::large;
+    "write-large", "`write_all` of 16 MiB to a peer that does not read, dropped after 20 ms; then 4 bytes more; once", writes::large;
     "write-small", "a write of 10 bytes dropped after its first poll; 20 times", writes::small;
     "drop-socket", "dropping a read of a silent socket: how long the thread is blocked (worst of 5)", drops::socket;
     "drop-fifo-read", "the same of a FIFO without data, read as a file", drops::fifo_read;
