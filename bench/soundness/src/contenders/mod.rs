@@ -1,0 +1,117 @@
+//! The contenders: one file each. An adapter says how a runtime's own documentation does a thing, and no
+//! more; what has no such API returns `None`.
+
+use std::{io, net::SocketAddr, os::fd::RawFd, path::Path, pin::Pin, time::Duration};
+
+mod compio;
+mod glommio;
+mod monoio;
+mod registry_compio;
+mod tokio;
+mod tokio_uring;
+
+pub use self::{
+    compio::{Poll, Uring},
+    glommio::Glommio,
+    monoio::Monoio,
+    registry_compio::RegistryCompio,
+    tokio::Tokio,
+    tokio_uring::TokioUring,
+};
+
+/// A boxed future: dropping the box drops the future.
+pub type Local<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
+
+/// A result, and the buffer.
+pub type Buffered = (io::Result<usize>, Vec<u8>);
+
+/// Looks at a join handle, on another thread.
+pub type Handle = Box<dyn FnOnce() -> String + Send>;
+
+/// A runtime, by its documented API.
+pub trait Contender: 'static {
+    /// What runs futures.
+    type Runtime;
+    /// A TCP listener.
+    type Listener: 'static;
+    /// A TCP stream.
+    type Stream: 'static;
+    /// A stream with a buffer in front.
+    type Reader: 'static;
+    /// A file.
+    type File: 'static;
+
+    /// How dropping a read is documented, where it is; for the table's foot.
+    const DOCUMENTED: &'static str;
+
+    /// Makes a runtime with what its documentation recommends.
+    fn runtime() -> io::Result<Self::Runtime>;
+    /// Runs a future to its end.
+    fn block_on<T>(runtime: &mut Self::Runtime, main: impl Future<Output = T>) -> T;
+    /// The timer.
+    fn sleep(duration: Duration) -> Local<'static, ()>;
+    /// Begins a task that goes on by itself.
+    fn detach(task: impl Future<Output = ()> + 'static);
+    /// Begins a task; what its join handle says.
+    fn join(task: impl Future<Output = ()> + 'static) -> Local<'static, Result<(), String>>;
+    /// Begins a task that never ends; its join handle, if that may go to another thread.
+    fn pending_handle() -> Option<Handle>;
+    /// Begins blocking work on another thread.
+    fn blocking(work: impl FnOnce() + Send + 'static) -> Local<'static, ()>;
+
+    /// Listens on some port of the loopback.
+    fn listen() -> Local<'static, io::Result<(Self::Listener, SocketAddr)>>;
+    /// Accepts.
+    fn accept(listener: &Self::Listener) -> Local<'_, io::Result<Self::Stream>>;
+    /// The same, given up after a while by a means that is made for it, without dropping the accept.
+    fn accept_for(
+        listener: &Self::Listener,
+        patience: Duration,
+    ) -> Option<Local<'_, io::Result<Self::Stream>>>;
+    /// The stream's descriptor.
+    fn fd(stream: &Self::Stream) -> RawFd;
+    /// Reads into the buffer's whole capacity.
+    fn read(stream: &mut Self::Stream, buffer: Vec<u8>) -> Local<'_, Buffered>;
+    /// The same, given up after a while by a means that is made for it, without dropping the read. The
+    /// buffer then has what was read.
+    fn read_for(
+        stream: &mut Self::Stream,
+        buffer: Vec<u8>,
+        patience: Duration,
+    ) -> Option<Local<'_, Buffered>>;
+    /// Fills the buffer's whole capacity.
+    fn read_exact(stream: &mut Self::Stream, buffer: Vec<u8>) -> Local<'_, Buffered>;
+    /// The same, given up as in [`read_for`](Self::read_for).
+    fn read_exact_for(
+        stream: &mut Self::Stream,
+        buffer: Vec<u8>,
+        patience: Duration,
+    ) -> Option<Local<'_, Buffered>>;
+    /// Writes some.
+    fn write(stream: &mut Self::Stream, buffer: Vec<u8>) -> Local<'_, io::Result<usize>>;
+    /// Writes all.
+    fn write_all(stream: &mut Self::Stream, buffer: Vec<u8>) -> Local<'_, io::Result<()>>;
+
+    /// Puts a buffer in front of a stream.
+    fn reader(stream: Self::Stream) -> Option<Self::Reader>;
+    /// Waits for bytes in that buffer, and takes them out.
+    fn fill(reader: &mut Self::Reader) -> Local<'_, io::Result<Vec<u8>>>;
+
+    /// Opens a file to read.
+    fn open(path: &Path) -> Local<'static, io::Result<Self::File>>;
+    /// Opens a file to write, and creates it if it is not there.
+    fn create(path: &Path) -> Local<'static, io::Result<Self::File>>;
+    /// The file's descriptor.
+    fn file_fd(file: &Self::File) -> RawFd;
+    /// Reads from the start of a file.
+    fn read_file(file: &mut Self::File, buffer: Vec<u8>) -> Local<'_, Buffered>;
+}
+
+/// Polls a join handle once, and says what it said.
+fn look_at<F: Future + Unpin>(mut handle: F, say: impl FnOnce(F::Output) -> String) -> String {
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    match Pin::new(&mut handle).poll(&mut context) {
+        std::task::Poll::Ready(output) => say(output),
+        std::task::Poll::Pending => "pending for ever".into(),
+    }
+}
