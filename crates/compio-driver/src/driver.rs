@@ -244,6 +244,7 @@ impl DriverBuilder {
             aftermath: Cell::default(),
             laid_down: Cell::default(),
             closed: Cell::new(false),
+            shut_down_at: Cell::new(None),
             scopes: RefCell::default(),
             is_plain: Cell::new(true),
             shutdown_timeout: self.shutdown_timeout,
@@ -542,6 +543,8 @@ pub(crate) struct Inner {
     /// Likewise.
     laid_down: Cell<Vec<(Key, Answer)>>,
     closed: Cell<bool>,
+    /// When that began.
+    shut_down_at: Cell<Option<Instant>>,
     /// Whose operations are begun now, from the outside in; nobody's where a scope was left before
     /// those in it. The last is somebody's.
     scopes: RefCell<Vec<Option<CancelToken>>>,
@@ -825,14 +828,16 @@ impl Inner {
         }
     }
 
-    /// Cancels everything and reaps to the last answer, or to the deadline.
+    /// Cancels everything and reaps to the last answer, or to the deadline, which is that of the first
+    /// call.
     fn shut_down(&self) {
         self.closed.set(true);
         self.is_plain.set(false);
         for key in self.flights.keys_airborne(None) {
             self.cancel(key);
         }
-        let began = Instant::now();
+        let began = self.shut_down_at.get().unwrap_or_else(Instant::now);
+        self.shut_down_at.set(Some(began));
         while self.flights.airborne() > 0 {
             let left = self.shutdown_timeout.saturating_sub(began.elapsed());
             let turned = panic::catch_unwind(AssertUnwindSafe(|| self.turn(Some(left))));

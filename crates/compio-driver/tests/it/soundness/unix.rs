@@ -1,8 +1,12 @@
 //! 8 and 13, with what is on unix alone: FIFOs, and sockets that copy always.
 
-use std::{io::Read, time::Duration};
+use std::{io::Read, sync::mpsc, time::Duration};
 
-use compio_driver::{op::Open, request::OpenFlags};
+use compio_driver::{
+    DriverBuilder,
+    op::{Blocking, Open},
+    request::OpenFlags,
+};
 
 use crate::{
     support::{begin, drain, each_backend, run, share, streams, unblocked, uring},
@@ -60,5 +64,29 @@ fn s13_a_socket_that_cannot_is_sent_to_plainly() {
         let mut got = vec![0; 100];
         peer.read_exact(&mut got).unwrap();
         assert_eq!(got, run(&driver, loan));
+    }
+}
+
+/// A runtime shuts its driver down, and then drops it.
+#[test]
+fn s09_a_driver_waits_once_for_what_does_not_end() {
+    for kind in each_backend().map(|driver| driver.backend().kind()) {
+        let builder = DriverBuilder::new().backend(kind);
+        let builder = builder.shutdown_timeout(Duration::from_millis(5));
+        let driver = builder.build().unwrap();
+        let (release, released) = mpsc::channel::<()>();
+        let (started, has_started) = mpsc::channel();
+        let mut work = driver.submit(Blocking::new(move || {
+            started.send(()).unwrap();
+            released.recv()
+        }));
+        begin(&driver, &mut work);
+        has_started.recv().unwrap();
+        driver.shut_down();
+        assert_eq!(driver.in_flight(), 1);
+        let before = driver.enters();
+        driver.shut_down();
+        assert_eq!(driver.enters(), before, "it has slept again");
+        release.send(()).unwrap();
     }
 }
