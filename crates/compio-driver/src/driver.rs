@@ -804,7 +804,10 @@ impl Inner {
                 Some(Err(sys::ECANCELED))
             }
             Ok(Request::Raw(_)) => Some(Err(sys::ECANCELED)),
-            Ok(request @ Request::File(_)) => self.dispatch(key, request),
+            // A thread that waits for somebody else could not be called back.
+            Ok(request @ Request::File(file)) if !sys::waits_for_others(&file) => {
+                self.dispatch(key, request)
+            }
             // SAFETY: the operation is where it was when it was launched for the first time.
             Ok(request) => unsafe { self.launch(key, &request) },
         }

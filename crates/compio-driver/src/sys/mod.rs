@@ -77,7 +77,7 @@ pub use unix::{
 pub(crate) use unix::{
     CURRENT_DIR, EAGAIN, ECANCELED, ENOBUFS, Life, MSG_CTRUNC, MSG_DONTWAIT, MSG_TRUNC,
     MSG_WAITALL, SHUT_RD, SHUT_RDWR, SHUT_WR, Scratch, call, control, lend_file, own_file,
-    own_socket, set_option,
+    own_socket, set_option, waits_for_others,
 };
 #[cfg(target_os = "linux")]
 pub use uring::RawEntry;
@@ -90,7 +90,7 @@ pub use windows::{
 pub(crate) use windows::{
     CURRENT_DIR, EAGAIN, ECANCELED, ENOBUFS, Life, MSG_CTRUNC, MSG_DONTWAIT, MSG_TRUNC,
     MSG_WAITALL, SHUT_RD, SHUT_RDWR, SHUT_WR, call, control, lend_file, own_file, own_socket,
-    peer_credentials, set_option,
+    peer_credentials, set_option, waits_for_others,
 };
 
 /// What only one system has.
