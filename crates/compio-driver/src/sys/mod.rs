@@ -45,6 +45,8 @@ mod poller;
 #[cfg(all(unix, not(target_os = "linux")))]
 #[path = "poller/portable.rs"]
 mod poller;
+#[cfg(all(test, target_os = "linux"))]
+pub(crate) mod sim;
 #[cfg(unix)]
 mod unix;
 #[cfg(target_os = "linux")]
@@ -65,9 +67,13 @@ pub use iocp::RawEntry;
 #[cfg(windows)]
 pub(crate) use iocp::{Backend, Event, Scratch, choose};
 #[cfg(target_os = "linux")]
-pub(crate) use linux::{Backend, Event, choose};
+pub(crate) use linux::Event;
+#[cfg(all(not(test), target_os = "linux"))]
+pub(crate) use linux::{Backend, choose};
 #[cfg(unix)]
 use poller::{Events, Poller};
+#[cfg(all(test, target_os = "linux"))]
+pub(crate) use sim::{Backend, choose};
 #[cfg(unix)]
 pub use unix::{
     AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, Message, NativePath, OpenFlags, OwnedFd,
