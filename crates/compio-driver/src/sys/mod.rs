@@ -33,6 +33,8 @@ mod dialect;
 #[cfg(target_os = "linux")]
 #[path = "dialect/linux/mod.rs"]
 mod dialect;
+#[cfg(all(test, target_os = "linux"))]
+mod faults;
 #[cfg(windows)]
 mod iocp;
 #[cfg(target_os = "linux")]
