@@ -38,6 +38,8 @@ const STEPS: &[Step] = &[
            about: "all tests and doctests, as the README says" },
     Step { name: "backends", daily: false, run: steps::backends::run,
            about: "the tests on the readiness backend, and with io_uring refused or incomplete" },
+    Step { name: "programs", daily: false, run: steps::programs,
+           about: "thousands of random programs on a kernel in memory, and on real ones with faults" },
     Step { name: "features", daily: false, run: steps::features::run,
            about: "each crate with no feature, with each alone, with all: lints and tests" },
     Step { name: "check-targets", daily: false, run: steps::targets::run,

@@ -59,6 +59,16 @@ pub(crate) fn soak(run: &mut Run) -> Outcome {
     soak.variable("COMPIO_BACKEND", "poll").run()
 }
 
+pub(crate) fn programs(run: &mut Run) -> Outcome {
+    let seeds = |tests, count| {
+        run.cargo("test -p compio-driver --lib --")
+            .words(tests)
+            .variable("COMPIO_SEEDS", count)
+    };
+    seeds("sim::programs", "2500").run()?;
+    seeds("faults", "2000").run()
+}
+
 pub(crate) fn asan(run: &mut Run) -> Outcome {
     let nightly = run.cargo("+nightly --version").quiet().is_some();
     let why_not = "no nightly toolchain: `rustup toolchain install nightly`";

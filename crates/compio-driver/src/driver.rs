@@ -771,8 +771,11 @@ impl Inner {
     /// when all is done. A destructor that panics has been reported by the panic hook, and there
     /// is nobody whom it would concern.
     fn settle(&self, mut aftermath: Box<Aftermath>) {
-        for key in aftermath.given_up.drain(..) {
-            self.do_again(key);
+        while let Some(key) = aftermath.given_up.pop() {
+            // Landed with the others: a waker that panics is not to keep them from being woken.
+            if let Some(answer) = self.do_again(key) {
+                self.note(key, Report::Final(answer), &mut aftermath);
+            }
         }
         for key in aftermath.enough.drain(..) {
             if self.flights.is_airborne(key) {
@@ -790,10 +793,11 @@ impl Inner {
     }
 
     /// Does what the kernel has given up of its own accord: by the pool if it is something that
-    /// blocks only for a while, and else in the same way as before.
-    fn do_again(&self, key: Key) {
+    /// blocks only for a while, and else in the same way as before. An answer that is there at once is
+    /// not landed.
+    fn do_again(&self, key: Key) -> Option<Answer> {
         let asked = panic::catch_unwind(AssertUnwindSafe(|| self.flights.ask_again(key)));
-        let answer = match asked {
+        match asked {
             Err(panic) => {
                 discard(panic);
                 Some(Err(sys::ECANCELED))
@@ -803,12 +807,12 @@ impl Inner {
                 Some(Err(sys::ECANCELED))
             }
             Ok(Request::Raw(_)) => Some(Err(sys::ECANCELED)),
-            Ok(request @ Request::File(_)) => self.dispatch(key, request),
+            // A thread that waits for somebody else could not be called back.
+            Ok(request @ Request::File(file)) if !sys::waits_for_others(&file) => {
+                self.dispatch(key, request)
+            }
             // SAFETY: the operation is where it was when it was launched for the first time.
             Ok(request) => unsafe { self.launch(key, &request) },
-        };
-        if let Some(answer) = answer {
-            self.land(key, answer);
         }
     }
 

@@ -209,4 +209,7 @@ impl Desk {
 }
 
 #[cfg(test)]
+#[allow(dead_code, reason = "the kernel in memory is not on every system")]
+mod by_hand;
+#[cfg(test)]
 mod tests;

@@ -33,6 +33,8 @@ mod dialect;
 #[cfg(target_os = "linux")]
 #[path = "dialect/linux/mod.rs"]
 mod dialect;
+#[cfg(all(test, target_os = "linux"))]
+mod faults;
 #[cfg(windows)]
 mod iocp;
 #[cfg(target_os = "linux")]
@@ -45,6 +47,8 @@ mod poller;
 #[cfg(all(unix, not(target_os = "linux")))]
 #[path = "poller/portable.rs"]
 mod poller;
+#[cfg(all(test, target_os = "linux"))]
+pub(crate) mod sim;
 #[cfg(unix)]
 mod unix;
 #[cfg(target_os = "linux")]
@@ -65,9 +69,13 @@ pub use iocp::RawEntry;
 #[cfg(windows)]
 pub(crate) use iocp::{Backend, Event, Scratch, choose};
 #[cfg(target_os = "linux")]
-pub(crate) use linux::{Backend, Event, choose};
+pub(crate) use linux::Event;
+#[cfg(all(not(test), target_os = "linux"))]
+pub(crate) use linux::{Backend, choose};
 #[cfg(unix)]
 use poller::{Events, Poller};
+#[cfg(all(test, target_os = "linux"))]
+pub(crate) use sim::{Backend, choose};
 #[cfg(unix)]
 pub use unix::{
     AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, Message, NativePath, OpenFlags, OwnedFd,
@@ -77,7 +85,7 @@ pub use unix::{
 pub(crate) use unix::{
     CURRENT_DIR, EAGAIN, ECANCELED, ENOBUFS, Life, MSG_CTRUNC, MSG_DONTWAIT, MSG_TRUNC,
     MSG_WAITALL, SHUT_RD, SHUT_RDWR, SHUT_WR, Scratch, call, control, lend_file, own_file,
-    own_socket, set_option,
+    own_socket, set_option, waits_for_others,
 };
 #[cfg(target_os = "linux")]
 pub use uring::RawEntry;
@@ -90,7 +98,7 @@ pub use windows::{
 pub(crate) use windows::{
     CURRENT_DIR, EAGAIN, ECANCELED, ENOBUFS, Life, MSG_CTRUNC, MSG_DONTWAIT, MSG_TRUNC,
     MSG_WAITALL, SHUT_RD, SHUT_RDWR, SHUT_WR, call, control, lend_file, own_file, own_socket,
-    peer_credentials, set_option,
+    peer_credentials, set_option, waits_for_others,
 };
 
 /// What only one system has.

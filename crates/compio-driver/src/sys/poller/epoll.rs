@@ -10,6 +10,8 @@ use std::{
     time::Duration,
 };
 
+#[cfg(test)]
+use crate::sys::faults;
 use crate::sys::{dialect::EventFd, poll::Happening};
 
 /// The notifier's place among descriptors, which are never that large.
@@ -91,29 +93,34 @@ impl Poller {
     /// Waits until something happens or somebody notifies, at most for `timeout`.
     pub(crate) fn wait(&self, events: &mut Events, timeout: Option<Duration>) -> io::Result<()> {
         events.count = 0;
-        let count = match timeout {
-            Some(timeout) if !timeout.is_zero() && self.has_pwait2.load(Relaxed) => {
-                match self.wait_precisely(events, timeout) {
-                    // A filter of system calls that was made before this one says EPERM.
-                    Err(error)
-                        if matches!(error.raw_os_error(), Some(libc::ENOSYS | libc::EPERM)) =>
-                    {
-                        // Relaxed: only spares later calls.
-                        self.has_pwait2.store(false, Relaxed);
-                        self.wait_millis(events, Some(timeout))
-                    }
-                    waited => waited,
-                }
-            }
-            _ => self.wait_millis(events, timeout),
-        };
-        match count {
+        match self.count(events, timeout) {
             Ok(count) => events.count = count,
             // A signal: the caller comes again.
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
         }
         Ok(())
+    }
+
+    fn count(&self, events: &mut Events, timeout: Option<Duration>) -> io::Result<usize> {
+        #[cfg(test)]
+        if let Some(error) = faults::refusal(&[libc::EINTR]) {
+            return Err(error);
+        }
+        let Some(timeout) = timeout else {
+            return self.wait_millis(events, None);
+        };
+        if !timeout.is_zero() && self.has_pwait2.load(Relaxed) {
+            match self.wait_precisely(events, timeout) {
+                // A filter of system calls that was made before this one says EPERM.
+                Err(error) if matches!(error.raw_os_error(), Some(libc::ENOSYS | libc::EPERM)) => {
+                    // Relaxed: only spares later calls.
+                    self.has_pwait2.store(false, Relaxed);
+                }
+                waited => return waited,
+            }
+        }
+        self.wait_millis(events, Some(timeout))
     }
 
     /// Ends a wait, or the next one. From any thread.
@@ -132,7 +139,7 @@ impl Poller {
                 libc::SYS_epoll_pwait2,
                 self.epoll.as_raw_fd(),
                 events.room.as_mut_ptr(),
-                events.room.len() as i32,
+                events.room() as i32,
                 &raw const timeout,
                 ptr::null::<libc::sigset_t>(),
                 0_usize,
@@ -154,7 +161,7 @@ impl Poller {
             libc::epoll_wait(
                 self.epoll.as_raw_fd(),
                 events.room.as_mut_ptr(),
-                events.room.len() as i32,
+                events.room() as i32,
                 timeout,
             )
         };
@@ -222,9 +229,19 @@ impl Events {
         }
     }
 
+    /// How many fit.
+    fn room(&self) -> usize {
+        let room = self.room.len();
+        #[cfg(test)]
+        let room = faults::room(room);
+        room
+    }
+
     pub(crate) fn iter(&self) -> impl Iterator<Item = Happening> {
         self.room[..self.count].iter().filter_map(|event| {
             let (flags, data) = (event.events, event.u64);
+            #[cfg(test)]
+            let flags = flags | faults::misled((libc::EPOLLIN | libc::EPOLLOUT) as u32);
             (data != NOTIFIED).then_some(Happening {
                 fd: data as RawFd,
                 is_readable: flags & (READ | ANYWAY) != 0,

@@ -3,7 +3,7 @@
 
 use std::{
     ffi::{c_char, c_int},
-    io,
+    io, mem,
     os::fd::{AsRawFd, BorrowedFd},
 };
 
@@ -28,6 +28,27 @@ pub(crate) unsafe fn call(request: &Request) -> Answer {
             return answer;
         }
     }
+}
+
+/// Whether the call may have to wait for what somebody else does: reads and writes of pipes, sockets
+/// and terminals do, but no other requests of files.
+pub(crate) fn waits_for_others(file: &File) -> bool {
+    let (File::Read { fd, .. }
+    | File::ReadVectored { fd, .. }
+    | File::Write { fd, .. }
+    | File::WriteVectored { fd, .. }) = *file
+    else {
+        return false;
+    };
+    // SAFETY: `stat` is a plain C struct, which the call fills in.
+    let kind = unsafe {
+        let mut stat: libc::stat = mem::zeroed();
+        match libc::fstat(fd, &raw mut stat) {
+            0 => stat.st_mode & libc::S_IFMT,
+            _ => return false,
+        }
+    };
+    !matches!(kind, libc::S_IFREG | libc::S_IFDIR | libc::S_IFBLK)
 }
 
 /// # Safety

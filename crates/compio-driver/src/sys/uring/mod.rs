@@ -19,6 +19,8 @@ use io_uring::{EnterFlags, IoUring, cqueue, opcode, types};
 pub(super) use setup::explain;
 
 use self::{encode::Encoded, luck::Luck, probe::Probed, shelf::Ring};
+#[cfg(test)]
+use super::faults;
 use super::{
     Launch,
     dialect::{EventFd, nowait},
@@ -219,6 +221,10 @@ impl Uring {
     }
 
     fn try_push(&mut self, entry: &RawEntry) -> bool {
+        #[cfg(test)]
+        if faults::is_full() {
+            return false;
+        }
         // SAFETY: what the entry points to stays valid until its completion, by the contract of
         // `launch`; our own entries (cancel, event) point to nothing.
         unsafe { self.ring.submission().push(entry) }.is_ok()
@@ -325,6 +331,10 @@ impl Uring {
             flags |= EnterFlags::EXT_ARG;
             types::SubmitArgs::new().timespec(timespec)
         });
+        #[cfg(test)]
+        if let Some(error) = faults::refusal(&[libc::EINTR, libc::EAGAIN, libc::EBUSY]) {
+            return forgive(error);
+        }
         // SAFETY: the argument is what EXT_ARG announces, and outlives the call; the memory behind
         // the entries is valid by the contract of `launch`.
         let entered = unsafe {
@@ -332,19 +342,14 @@ impl Uring {
                 .submitter()
                 .enter(pending, want, flags.bits(), args.as_ref())
         };
-        match entered {
-            Ok(_) => Ok(()),
-            Err(error) => match error.raw_os_error() {
-                // A signal, the end of the timeout, a completion queue that wants reaping, no
-                // memory for a request just now: the caller reaps and comes again.
-                Some(libc::EINTR | libc::ETIME | libc::EBUSY | libc::EAGAIN) => Ok(()),
-                Some(_) | None => Err(error),
-            },
-        }
+        entered.map(drop).or_else(forgive)
     }
 
     fn reap(&mut self, land: &mut dyn FnMut(Key, Report)) {
-        for completion in self.ring.completion() {
+        let completions = self.ring.completion();
+        #[cfg(test)]
+        let completions = completions.take(faults::room(usize::MAX));
+        for completion in completions {
             match completion.user_data() {
                 EVENT => {
                     self.event_armed = false;
@@ -376,6 +381,15 @@ impl Uring {
                 }
             }
         }
+    }
+}
+
+/// A signal, the end of the timeout, a completion queue that wants reaping, no memory for a request
+/// just now: the caller reaps and comes again.
+fn forgive(error: io::Error) -> io::Result<()> {
+    match error.raw_os_error() {
+        Some(libc::EINTR | libc::ETIME | libc::EBUSY | libc::EAGAIN) => Ok(()),
+        Some(_) | None => Err(error),
     }
 }
 

@@ -42,12 +42,12 @@ fn deferred(builder: &mut RingBuilder) {
 /// Makes a ring with room for `entries` submissions and eight times as many completions.
 pub(super) fn set_up(entries: u32) -> io::Result<Setup> {
     let mut refusal = None;
+    let completions = entries.saturating_mul(8);
+    #[cfg(test)]
+    let completions = crate::sys::faults::room(completions).max(entries);
     for (flavour, flags) in LADDER {
         let mut builder = IoUring::builder();
-        builder
-            .dontfork()
-            .setup_clamp()
-            .setup_cqsize(entries.saturating_mul(8));
+        builder.dontfork().setup_clamp().setup_cqsize(completions);
         flags(&mut builder);
         match builder.build(entries) {
             Ok(ring) => {

@@ -65,6 +65,12 @@ pub(crate) unsafe fn call(request: &Request) -> Answer {
     }
 }
 
+/// Whether the call may have to wait for what somebody else does. Nobody has to know: no backend here
+/// gives up what it was not asked to.
+pub(crate) fn waits_for_others(_: &File) -> bool {
+    false
+}
+
 /// # Safety
 ///
 /// As [`call`].

@@ -1,0 +1,181 @@
+//! The memory that a request names, as a kernel uses it: by bare addresses.
+
+use crate::{
+    request::{File, Net, RawSlice, Request, Span},
+    sys::Message,
+};
+
+/// One piece of it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Place {
+    pub(super) start: *mut u8,
+    pub(super) len: usize,
+}
+
+/// What a request lets the kernel do with its memory.
+#[derive(Debug, Clone)]
+pub(super) enum Memory {
+    Nothing,
+    /// To be filled.
+    Filled(Vec<Place>),
+    /// To be read. What is sent goes on from its first byte, one by one.
+    Read(Vec<Place>),
+}
+
+impl Memory {
+    /// # Safety
+    ///
+    /// The request's memory is valid.
+    pub(super) unsafe fn of(request: &Request) -> Self {
+        match *request {
+            Request::File(file) => match file {
+                File::Read { span, .. } => Self::Filled(vec![span.into()]),
+                File::Write { span, .. } => Self::Read(vec![span.into()]),
+                // SAFETY: passed on from this function.
+                File::ReadVectored { spans, .. } => unsafe {
+                    Self::Filled(places(spans.first, spans.count as usize))
+                },
+                // SAFETY: likewise.
+                File::WriteVectored { spans, .. } => unsafe {
+                    Self::Read(places(spans.first, spans.count as usize))
+                },
+                File::Sync { .. }
+                | File::Open { .. }
+                | File::Close { .. }
+                | File::Stat { .. }
+                | File::StatFd { .. } => Self::Nothing,
+            },
+            Request::Net(net) => match net {
+                Net::Recv { span, .. } => Self::Filled(vec![span.into()]),
+                Net::Send { span, .. } | Net::SendZeroCopy { span, .. } => {
+                    Self::Read(vec![span.into()])
+                }
+                // SAFETY: likewise.
+                Net::RecvMsg { message, .. } => unsafe { Self::Filled(slices(message)) },
+                // SAFETY: likewise.
+                Net::SendMsg { message, .. } => unsafe { Self::Read(slices(message.cast_mut())) },
+                Net::Socket { .. }
+                | Net::Connect { .. }
+                | Net::Accept { .. }
+                | Net::Shutdown { .. }
+                | Net::AcceptMulti { .. }
+                | Net::RecvMulti { .. } => Self::Nothing,
+            },
+            Request::Nop
+            | Request::Pipe(_)
+            | Request::Poll(_)
+            | Request::Work(_)
+            | Request::Raw(_) => Self::Nothing,
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        match self {
+            Self::Nothing => 0,
+            Self::Filled(places) | Self::Read(places) => places.iter().map(|place| place.len).sum(),
+        }
+    }
+
+    /// What tells it from others at the same time.
+    pub(super) fn address(&self) -> usize {
+        match self {
+            Self::Filled(places) | Self::Read(places) => {
+                places.first().map_or(0, |place| place.start.addr())
+            }
+            Self::Nothing => 0,
+        }
+    }
+
+    /// Uses it, as a kernel does that is in the middle of it: writes anywhere, or looks whether what
+    /// is read is still the same.
+    ///
+    /// # Safety
+    ///
+    /// It is valid.
+    pub(super) unsafe fn touch(&self, noise: u8) {
+        match self {
+            Self::Nothing => {}
+            Self::Filled(places) => {
+                for place in places {
+                    // SAFETY: by this function's contract.
+                    unsafe { place.start.write_bytes(noise, place.len) };
+                }
+            }
+            // SAFETY: likewise.
+            Self::Read(_) => drop(unsafe { self.read(self.len()) }),
+        }
+    }
+
+    /// # Safety
+    ///
+    /// It is valid.
+    pub(super) unsafe fn fill(&self, bytes: &[u8]) {
+        let Self::Filled(places) = self else {
+            panic!("there is nothing to be filled")
+        };
+        let mut rest = bytes;
+        for place in places {
+            let (now, later) = rest.split_at(place.len.min(rest.len()));
+            // SAFETY: by this function's contract, and no longer than the place.
+            unsafe { place.start.copy_from(now.as_ptr(), now.len()) };
+            rest = later;
+        }
+        assert!(rest.is_empty(), "more bytes than room");
+    }
+
+    /// # Safety
+    ///
+    /// It is valid.
+    pub(super) unsafe fn read(&self, len: usize) -> Vec<u8> {
+        let Self::Read(places) = self else {
+            panic!("there is nothing to be read")
+        };
+        let mut bytes = Vec::new();
+        for place in places {
+            let now = place.len.min(len - bytes.len());
+            for offset in 0..now {
+                // SAFETY: by this function's contract, and inside of the place.
+                bytes.push(unsafe { place.start.add(offset).read() });
+            }
+        }
+        let steps = bytes.windows(2);
+        let is_intact = steps.clone().all(|pair| pair[0].wrapping_add(1) == pair[1]);
+        assert!(is_intact, "a buffer was changed while it was sent");
+        bytes
+    }
+}
+
+impl From<Span> for Place {
+    fn from(span: Span) -> Self {
+        Self {
+            start: span.start,
+            len: span.len as usize,
+        }
+    }
+}
+
+/// # Safety
+///
+/// There are so many slices.
+unsafe fn places(first: *const RawSlice, count: usize) -> Vec<Place> {
+    let place = |which| {
+        // SAFETY: by this function's contract.
+        let slice = unsafe { *first.add(which) };
+        Place {
+            start: slice.start(),
+            len: slice.len(),
+        }
+    };
+    (0..count).map(place).collect()
+}
+
+/// # Safety
+///
+/// The message is valid, and so are its slices.
+unsafe fn slices(message: *mut Message) -> Vec<Place> {
+    // SAFETY: by this function's contract.
+    unsafe {
+        let header = Message::as_msghdr(message);
+        places((*header).msg_iov.cast_const().cast(), (*header).msg_iovlen)
+    }
+}
