@@ -69,8 +69,15 @@ pub trait AsyncWriteExt: AsyncWrite {
     async fn write_all<B: IoBuf>(&mut self, mut buf: B) -> BufResult<(), B> {
         let mut written = 0;
         while written < buf.buf_len() {
-            let (result, window) = self.write(buf.slice(written..)).await;
-            buf = window.into_inner();
+            let result;
+            if written == 0 {
+                // As a rule this is all: no window.
+                (result, buf) = self.write(buf).await;
+            } else {
+                let window;
+                (result, window) = self.write(buf.slice(written..)).await;
+                buf = window.into_inner();
+            }
             match result {
                 Ok(0) => return (Err(write_zero()), buf),
                 Ok(n) => written += n,
