@@ -554,6 +554,11 @@ impl Inner {
         left
     }
 
+    /// Whether it has been shut down, or is about to be.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.get()
+    }
+
     /// Why an operation is not to be begun, if there is a reason.
     pub(crate) fn refuses(&self) -> Option<io::Error> {
         if self.closed.get() {

@@ -182,7 +182,9 @@ impl<O: Multishot> KindsOf<O> {
 /// The two sizes of cells, in bytes. The small ones carry a read or a send with its buffer, which
 /// takes two cache lines where the backend needs no scratch; the large ones carry addresses,
 /// message headers and attributes. What is larger still is boxed.
-const STRIDES: [usize; 2] = [stride(72), stride(520)];
+const STRIDES: [usize; 2] = [stride(SMALL), stride(520)];
+/// The largest operation that a small cell carries for certain.
+pub(crate) const SMALL: usize = 72;
 const CELL_ALIGN: usize = 64;
 const STORAGE_ALIGN: usize = 8;
 const CELLS_PER_PAGE: u32 = 64;

@@ -16,6 +16,7 @@ mod pool;
 mod pushed;
 mod random;
 mod readiness;
+mod receiving;
 mod reentrancy;
 mod selection;
 mod shutdown;

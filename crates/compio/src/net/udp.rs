@@ -20,7 +20,6 @@ use super::{
         Adopt, Socket, descriptor, from_internet, internet, internet_sender, message, std_type,
     },
 };
-use crate::sys;
 
 /// A UDP socket. See [`net`](crate::net) about cancellation; a datagram is received or sent as a
 /// whole or not at all.
@@ -202,7 +201,7 @@ impl UdpSocket {
     ///
     /// The system's, with the buffer.
     pub async fn recv_from<B: IoBufMut>(&self, buffer: B) -> BufResult<(usize, SocketAddr), B> {
-        let (received, buffer) = self.socket.recv_from(buffer, 0).await;
+        let (received, buffer) = self.socket.recv_from(buffer).await;
         (received.and_then(from_internet), buffer)
     }
 
@@ -235,7 +234,7 @@ impl UdpSocket {
     ///
     /// The system's, with the buffer.
     pub async fn peek_from<B: IoBufMut>(&self, buffer: B) -> BufResult<(usize, SocketAddr), B> {
-        let (received, buffer) = self.socket.recv_from(buffer, sys::MSG_PEEK).await;
+        let (received, buffer) = self.socket.peek_from(buffer).await;
         (received.and_then(from_internet), buffer)
     }
 

@@ -210,7 +210,7 @@ impl UnixDatagram {
     ///
     /// The system's, with the buffer.
     pub async fn recv_from<B: IoBufMut>(&self, buffer: B) -> BufResult<(usize, UnixSocketAddr), B> {
-        let (received, buffer) = self.socket.recv_from(buffer, 0).await;
+        let (received, buffer) = self.socket.recv_from(buffer).await;
         (received.and_then(from_unix), buffer)
     }
 
@@ -304,7 +304,7 @@ impl UnixDatagram {
     ///
     /// The system's, with the buffer.
     pub async fn peek_from<B: IoBufMut>(&self, buffer: B) -> BufResult<(usize, UnixSocketAddr), B> {
-        let (received, buffer) = self.socket.recv_from(buffer, sys::MSG_PEEK).await;
+        let (received, buffer) = self.socket.peek_from(buffer).await;
         (received.and_then(from_unix), buffer)
     }
 

@@ -85,8 +85,8 @@ pub(crate) use metadata::{Attributes, Entry, Kind};
 pub use net::UnixSocketAddr;
 #[cfg(feature = "net")]
 pub(crate) use net::{
-    MSG_PEEK, MSG_TRUNC, native_address, path_address, reuse_old_ports, sender_address,
-    unix_address, unix_domain,
+    MSG_TRUNC, native_address, path_address, reuse_old_ports, sender_address, unix_address,
+    unix_domain,
 };
 #[cfg(feature = "fs")]
 pub(crate) use pipe::{StdFd, wait_readable, wait_writable};

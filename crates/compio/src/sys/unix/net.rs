@@ -22,7 +22,7 @@ use crate::net::{
 /// The address of a Unix socket: std's on unix.
 pub type UnixSocketAddr = SocketAddr;
 
-pub(crate) use libc::{MSG_PEEK, MSG_TRUNC};
+pub(crate) use libc::MSG_TRUNC;
 
 /// Lets a listener have a port that connections of a moment ago have used.
 pub(crate) fn reuse_old_ports(socket: &socket::Socket) -> io::Result<()> {

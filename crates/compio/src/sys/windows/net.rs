@@ -15,8 +15,6 @@ use crate::net::{
     socket::{Adopt, Socket},
 };
 
-pub(crate) use windows_sys::Win32::Networking::WinSock::MSG_PEEK;
-
 pub(crate) const MSG_TRUNC: i32 = windows_sys::Win32::Networking::WinSock::MSG_TRUNC as i32;
 
 /// Sockets by std's names.
