@@ -297,7 +297,7 @@ pub(crate) struct Leftovers {
 
 /// What one of them has left.
 pub(crate) enum Left {
-    Arrival(Arrival),
+    Arrival(Box<Arrival>),
     Error(io::Error),
 }
 
@@ -495,7 +495,7 @@ impl Place<'_> {
             ancillary: about.ancillary,
             flags: about.flags,
         };
-        self.leftovers.put(Left::Arrival(arrival));
+        self.leftovers.put(Left::Arrival(Box::new(arrival)));
     }
 
     /// An error. Those that are the moment's or the call's would not be true of the next one.

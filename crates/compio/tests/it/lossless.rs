@@ -324,12 +324,12 @@ proptest! {
             let mut lines = BufReader::with_capacity(50, client).lines();
             let mut got = Vec::new();
             for &(giving, _) in plan.steps.iter().cycle() {
-                match give_up(giving, lines.next_line()).await {
-                    Some(line) => match line.unwrap() {
-                        Some(line) => got.push(line),
-                        None => break,
-                    },
-                    None => {}
+                let Some(line) = give_up(giving, lines.next_line()).await else {
+                    continue;
+                };
+                match line.unwrap() {
+                    Some(line) => got.push(line),
+                    None => break,
                 }
             }
             assert_eq!(got, text);
