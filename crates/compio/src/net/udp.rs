@@ -100,7 +100,7 @@ impl UdpSocket {
     ///
     /// # Cancellation
     ///
-    /// See [`net`](crate::net).
+    /// Nothing is lost: see [`net`](crate::net).
     ///
     /// # Errors
     ///
@@ -127,7 +127,7 @@ impl UdpSocket {
     ///
     /// # Cancellation
     ///
-    /// See [`net`](crate::net).
+    /// Nothing is lost: see [`net`](crate::net).
     ///
     /// # Errors
     ///
@@ -195,7 +195,7 @@ impl UdpSocket {
     ///
     /// # Cancellation
     ///
-    /// See [`net`](crate::net).
+    /// Nothing is lost: see [`net`](crate::net).
     ///
     /// # Errors
     ///
@@ -210,7 +210,7 @@ impl UdpSocket {
     ///
     /// # Cancellation
     ///
-    /// See [`net`](crate::net).
+    /// Nothing is lost: see [`net`](crate::net).
     ///
     /// # Errors
     ///
@@ -313,7 +313,7 @@ impl UdpSocket {
     ///
     /// # Cancellation
     ///
-    /// See [`net`](crate::net).
+    /// Nothing is lost: see [`net`](crate::net).
     ///
     /// # Errors
     ///
@@ -516,7 +516,8 @@ impl UdpSocket {
     ///
     /// # Errors
     ///
-    /// This socket, if there are operations under way.
+    /// This socket, if there are operations under way, or if a datagram came for
+    /// a receive that was dropped and nobody has received it.
     pub fn into_std(self) -> Result<std::net::UdpSocket, Self> {
         self.into_fd().map(Into::into)
     }

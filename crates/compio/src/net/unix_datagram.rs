@@ -178,7 +178,7 @@ impl UnixDatagram {
     ///
     /// # Cancellation
     ///
-    /// See [`net`](crate::net).
+    /// Nothing is lost: see [`net`](crate::net).
     ///
     /// # Errors
     ///
@@ -191,7 +191,7 @@ impl UnixDatagram {
     ///
     /// # Cancellation
     ///
-    /// See [`net`](crate::net).
+    /// Nothing is lost: see [`net`](crate::net).
     ///
     /// # Errors
     ///
@@ -204,7 +204,7 @@ impl UnixDatagram {
     ///
     /// # Cancellation
     ///
-    /// See [`net`](crate::net).
+    /// Nothing is lost: see [`net`](crate::net).
     ///
     /// # Errors
     ///
@@ -264,7 +264,9 @@ impl UnixDatagram {
     ///
     /// # Cancellation
     ///
-    /// See [`net`](crate::net). Descriptors that come all the same are closed.
+    /// Nothing is lost: see [`net`](crate::net). A datagram and descriptors that come all the same are
+    /// those of the next `recv_msg`, in the `SocketAncillary` that they came into. If something else
+    /// receives the datagram, the descriptors are closed.
     ///
     /// # Errors
     ///

@@ -40,8 +40,8 @@ pub struct ChildStdin {
 ///
 /// # Cancellation
 ///
-/// A read that is dropped before it completed takes nothing: the bytes stay in the pipe. If it
-/// completes all the same, between the drop and the kernel's last word, they are lost.
+/// A read that is dropped loses nothing: bytes that come all the same are those of the next read. Only
+/// if the pipe is lent to another process instead (`TryFrom` for [`Stdio`]) they are missing there.
 #[derive(Debug)]
 pub struct ChildStdout {
     fd: SharedFd,

@@ -144,7 +144,8 @@ impl UnixStream {
     ///
     /// # Errors
     ///
-    /// This stream, if there are other handles of it or operations under way.
+    /// This stream, if there are other handles of it, or operations under way, or if bytes came for a
+    /// read that was dropped and nobody has read them.
     pub fn into_std(self) -> Result<net::UnixStream, Self> {
         self.into_fd().map(Into::into)
     }
@@ -176,7 +177,8 @@ impl UnixDatagram {
     ///
     /// # Errors
     ///
-    /// This socket, if there are operations under way.
+    /// This socket, if there are operations under way, or if a datagram came for
+    /// a receive that was dropped and nobody has received it.
     pub fn into_std(self) -> Result<net::UnixDatagram, Self> {
         self.into_fd().map(Into::into)
     }
@@ -203,7 +205,7 @@ macro_rules! descriptors {
         impl TryFrom<$type> for OwnedFd {
             type Error = $type;
 
-            /// Fails if there are other handles of it or operations under way.
+            /// Fails as `into_std` does.
             fn try_from(socket: $type) -> Result<Self, $type> {
                 socket.into_fd()
             }

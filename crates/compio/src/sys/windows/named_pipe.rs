@@ -59,9 +59,9 @@
 //!
 //! # Cancellation
 //!
-//! A read that is dropped before it completed takes nothing. If it completes all the same, between
-//! the drop and the system's last word, its bytes are lost. A write that is dropped may have written
-//! nothing, a part, or all.
+//! A read that is dropped loses nothing: bytes that come all the same are those of the next read. A
+//! write that is dropped may have written nothing, a part, or all; one that a
+//! [`CancelToken`](crate::runtime::CancelToken) gives up says how much.
 //!
 //! # Threads
 //!
@@ -521,7 +521,8 @@ macro_rules! end {
             ///
             /// # Errors
             ///
-            /// This end, if there are operations under way.
+            /// This end, if there are operations under way, or if bytes came for a
+            /// read that was dropped and nobody has read them.
             pub fn into_handle(self) -> Result<OwnedHandle, Self> {
                 match self.pipe.fd.try_unwrap() {
                     Ok(fd) => Ok(fd.into()),

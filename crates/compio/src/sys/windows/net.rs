@@ -44,7 +44,8 @@ macro_rules! sockets {
         impl TryFrom<$type> for OwnedSocket {
             type Error = $type;
 
-            /// Fails if there are other handles of it or operations under way.
+            /// Fails if there are other handles of it, operations under way, or bytes that came
+            /// for a receive that was dropped.
             fn try_from(socket: $type) -> Result<Self, $type> {
                 socket.into_fd().map(Into::into)
             }

@@ -1,5 +1,6 @@
 //! What only unix has: each file says what that is.
 
 mod fs;
+mod lossless;
 mod open_options;
 mod shutdown;
