@@ -560,6 +560,7 @@ impl Inner {
     }
 
     /// Why an operation is not to be begun, if there is a reason.
+    #[inline]
     pub(crate) fn refuses(&self) -> Option<io::Error> {
         if self.closed.get() {
             return Some(closed());
@@ -569,6 +570,7 @@ impl Inner {
     }
 
     /// Whether a token of the scopes around has been cancelled.
+    #[inline]
     fn is_cancelled(&self) -> bool {
         let scopes = self.scopes.borrow();
         scopes.iter().flatten().any(CancelToken::is_cancelled)

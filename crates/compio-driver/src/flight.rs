@@ -449,6 +449,7 @@ impl Flights {
     /// # Safety
     ///
     /// The flight was boarded with an `O`, and neither taken nor abandoned since.
+    #[inline]
     pub(crate) unsafe fn take<O: Operation>(&self, key: Key) -> Option<(O, Answer)> {
         let header = self.header(key);
         // SAFETY: a live header; the operation is an `O` by this function's contract, and the
@@ -561,6 +562,7 @@ impl Flights {
     /// # Safety
     ///
     /// The header of a flight that has landed, whose operation has been moved out or dropped.
+    #[inline]
     unsafe fn vacate(&self, header: *mut Header) {
         // SAFETY: by this function's contract.
         unsafe {
@@ -604,6 +606,7 @@ impl Flights {
     }
 
     /// The header of a live flight.
+    #[inline]
     fn header(&self, key: Key) -> *mut Header {
         let header = self.header_at(key.index);
         // SAFETY: cells in `pages` have initialised headers.
@@ -612,6 +615,7 @@ impl Flights {
         header
     }
 
+    #[inline]
     fn header_at(&self, index: u32) -> *mut Header {
         self.pages.borrow()[(index / CELLS_PER_PAGE) as usize].header(index % CELLS_PER_PAGE)
     }

@@ -43,7 +43,7 @@ use crate::{
     },
     operation::{Multishot, Operation, Owned},
     panics::discard,
-    request::{Item, Request},
+    request::{Item, Request, is_cancelled},
     submit::Submit,
     sys::{self, AsFd, AsRawFd, RawFd},
     waiters::{Waiter, Waiters},
@@ -510,7 +510,8 @@ impl Place<'_> {
             io::ErrorKind::NetworkUnreachable,
             io::ErrorKind::TimedOut,
         ];
-        if said_once.contains(&error.kind()) {
+        // Windows has one kind for what has timed out and what was given up.
+        if said_once.contains(&error.kind()) && !is_cancelled(&error) {
             self.leftovers.put(Left::Error(error));
         }
     }
@@ -735,6 +736,7 @@ unsafe impl<O: Leaves> Operation for Guarded<O> {
         self.operation.request()
     }
 
+    #[inline]
     fn finish(self, answer: io::Result<usize>) -> Arrived<O> {
         let Self { operation, fd, way } = self;
         let mut arrived = Arrived {
@@ -774,6 +776,7 @@ pub(crate) struct Arrived<O: Leaves> {
 }
 
 impl<O: Leaves> Arrived<O> {
+    #[inline]
     pub(crate) fn into_inner(mut self) -> O::Output {
         self.is_taken = true;
         self.output.take().expect("finished")

@@ -194,9 +194,15 @@ fn a_pipe_loses_nothing_either() {
             driver.read_vectored(&fd, [room(2), room(9)]),
             || send(b"two"),
         );
-        let (read, buffers) = run(&driver, driver.read_vectored(&fd, [room(1), room(9)]));
-        assert_eq!(read.unwrap(), 3);
-        assert_eq!(buffers, [b"t".to_vec(), b"wo".to_vec()]);
+        // Not every system fills more than one buffer of a pipe's at once.
+        let mut got = Vec::new();
+        while got.len() < 3 {
+            let read = driver.read_vectored(&fd, [room(1), room(9)]);
+            let (read, buffers) = run(&driver, read);
+            assert_eq!(read.unwrap(), buffers.concat().len());
+            got.extend(buffers.concat());
+        }
+        assert_eq!(got, b"two");
         // An end is not always said twice.
         let mut read = driver.read(&fd, room(8));
         begin(&driver, &mut read);
