@@ -6,7 +6,7 @@ use std::{
     fmt, io,
     mem::MaybeUninit,
     ops::{Deref, DerefMut},
-    ptr::NonNull,
+    ptr::{self, NonNull},
     rc::Rc,
     slice,
     task::Waker,
@@ -61,6 +61,9 @@ struct Shared {
 
 /// The largest number of buffers, which is the kernel's.
 const COUNT_MAX: u16 = 1 << 15;
+
+/// The number of those that are not the pool's.
+const BESIDE: u16 = u16::MAX;
 
 impl BufferPool {
     /// A pool of `count` buffers of `size` bytes each, for the driver's thread. The count is rounded
@@ -156,9 +159,25 @@ impl BufferPool {
         self.0.handed_out.set(self.0.handed_out.get() + 1);
         PooledBuffer {
             pool: self.clone(),
+            start: self.0.place(id),
             id,
             len,
         }
+    }
+
+    /// A buffer with as much of `bytes` as there is room for, which looks like the pool's and is not:
+    /// for bytes that have come without one.
+    pub(crate) fn beside(&self, bytes: &[u8]) -> PooledBuffer {
+        let memory = Box::<[u8]>::new_uninit_slice(self.buffer_size());
+        let memory = Box::into_raw(memory);
+        let mut buffer = PooledBuffer {
+            pool: self.clone(),
+            start: memory.cast(),
+            id: BESIDE,
+            len: 0,
+        };
+        buffer.init_from(bytes);
+        buffer
     }
 }
 
@@ -206,19 +225,23 @@ impl fmt::Debug for BufferPool {
 /// Bytes that were received into a buffer of a [`BufferPool`], to which its drop gives it back.
 pub struct PooledBuffer {
     pool: BufferPool,
+    start: *mut u8,
     id: u16,
     len: u32,
-}
-
-impl PooledBuffer {
-    fn start(&self) -> *mut u8 {
-        self.pool.0.place(self.id)
-    }
 }
 
 impl Drop for PooledBuffer {
     fn drop(&mut self) {
         let shared = &self.pool.0;
+        if self.id == BESIDE {
+            let memory = ptr::slice_from_raw_parts_mut(
+                self.start.cast::<MaybeUninit<u8>>(),
+                self.pool.buffer_size(),
+            );
+            // SAFETY: it was made of a box of that length.
+            drop(unsafe { Box::from_raw(memory) });
+            return;
+        }
         shared.handed_out.set(shared.handed_out.get() - 1);
         shared.offer(self.id);
         // Woken with nothing borrowed. All of them: one may have gone away.
@@ -234,14 +257,14 @@ impl Deref for PooledBuffer {
 
     fn deref(&self) -> &[u8] {
         // SAFETY: initialised to that length, and ours alone.
-        unsafe { slice::from_raw_parts(self.start(), self.len as usize) }
+        unsafe { slice::from_raw_parts(self.start, self.len as usize) }
     }
 }
 
 impl DerefMut for PooledBuffer {
     fn deref_mut(&mut self) -> &mut [u8] {
         // SAFETY: as in `deref`.
-        unsafe { slice::from_raw_parts_mut(self.start(), self.len as usize) }
+        unsafe { slice::from_raw_parts_mut(self.start, self.len as usize) }
     }
 }
 
@@ -257,7 +280,7 @@ impl fmt::Debug for PooledBuffer {
     }
 }
 
-// SAFETY: the memory is the pool's: it does not move with this handle, and stays for as long.
+// SAFETY: the memory is the pool's, or its own: it does not move with this handle, and stays for as long.
 unsafe impl IoBuf for PooledBuffer {
     fn as_init(&self) -> &[u8] {
         self
@@ -272,7 +295,7 @@ unsafe impl IoBuf for PooledBuffer {
 unsafe impl IoBufMut for PooledBuffer {
     unsafe fn as_uninit(&mut self) -> &mut [MaybeUninit<u8>] {
         // SAFETY: the buffer's own memory, which is ours alone.
-        unsafe { slice::from_raw_parts_mut(self.start().cast(), self.pool.buffer_size()) }
+        unsafe { slice::from_raw_parts_mut(self.start.cast(), self.pool.buffer_size()) }
     }
 
     unsafe fn set_init(&mut self, len: usize) {

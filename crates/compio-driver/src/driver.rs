@@ -586,6 +586,11 @@ impl Inner {
         left
     }
 
+    /// Whether it has been shut down, or is about to be.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.get()
+    }
+
     /// Why an operation is not to be begun, if there is a reason.
     #[inline]
     pub(crate) fn refuses(&self) -> Option<io::Error> {
@@ -605,6 +610,7 @@ impl Inner {
     }
 
     /// Whether a token of the scopes around has been cancelled.
+    #[inline]
     fn is_cancelled(&self) -> bool {
         let scopes = self.scopes.borrow();
         scopes.iter().flatten().any(CancelToken::is_cancelled)

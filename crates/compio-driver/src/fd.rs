@@ -1,8 +1,11 @@
 //! Descriptors with several owners on one thread.
 
-use std::{fmt, rc::Rc};
+use std::{cell::OnceCell, fmt, rc::Rc};
 
-use crate::sys::{AsFd, AsRawFd, BorrowedFd, Life, OwnedFd, RawFd};
+use crate::{
+    receiving::Leftovers,
+    sys::{AsFd, AsRawFd, BorrowedFd, Life, OwnedFd, RawFd},
+};
 
 /// A descriptor that is closed when its last owner is gone: the object that it belongs to, or the
 /// last operation that the kernel has not yet answered.
@@ -16,6 +19,8 @@ pub struct SharedFd(Rc<Shared>);
 struct Shared {
     _life: Life,
     fd: OwnedFd,
+    /// From the first receive on that was dropped while it was under way.
+    leftovers: OnceCell<Box<Leftovers>>,
 }
 
 impl SharedFd {
@@ -23,9 +28,32 @@ impl SharedFd {
     ///
     /// # Errors
     ///
-    /// Others own it, too: this handle is returned.
+    /// Others own it, too; or something is left of a receive that was dropped, and would be lost: this
+    /// handle is returned.
     pub fn try_unwrap(self) -> Result<OwnedFd, Self> {
+        if self.leftovers().is_some_and(Leftovers::has_some) {
+            return Err(self);
+        }
         Ok(Rc::try_unwrap(self.0).map_err(Self)?.fd)
+    }
+
+    /// Drops what is left of receives that were dropped: it belongs to a connection that is no more,
+    /// where the descriptor serves another one.
+    pub fn forget_leftovers(&self) {
+        if let Some(leftovers) = self.leftovers() {
+            leftovers.forget();
+        }
+    }
+
+    /// What was received for nobody, if that has ever been possible.
+    #[inline]
+    pub(crate) fn leftovers(&self) -> Option<&Leftovers> {
+        self.0.leftovers.get().map(|leftovers| &**leftovers)
+    }
+
+    /// The place for it.
+    pub(crate) fn leftovers_or_new(&self) -> &Leftovers {
+        self.0.leftovers.get_or_init(Box::default)
     }
 }
 
@@ -34,6 +62,7 @@ impl From<OwnedFd> for SharedFd {
         Self(Rc::new(Shared {
             _life: Life::begin(fd.as_raw_fd()),
             fd,
+            leftovers: OnceCell::new(),
         }))
     }
 }

@@ -184,7 +184,9 @@ impl<O: Multishot> KindsOf<O> {
 /// The two sizes of cells, in bytes. The small ones carry a read or a send with its buffer, which
 /// takes two cache lines where the backend needs no scratch; the large ones carry addresses,
 /// message headers and attributes. What is larger still is boxed.
-const STRIDES: [usize; 2] = [stride(72), stride(520)];
+const STRIDES: [usize; 2] = [stride(SMALL), stride(520)];
+/// The largest operation that a small cell carries for certain.
+pub(crate) const SMALL: usize = 72;
 const CELL_ALIGN: usize = 64;
 const STORAGE_ALIGN: usize = 8;
 const CELLS_PER_PAGE: u32 = 64;
@@ -450,6 +452,7 @@ impl Flights {
     /// # Safety
     ///
     /// The flight was boarded with an `O`, and neither taken nor abandoned since.
+    #[inline]
     pub(crate) unsafe fn take<O: Operation>(&self, key: Key) -> Option<(O, Answer)> {
         let header = self.header(key);
         // SAFETY: a live header; the operation is an `O` by this function's contract, and the
@@ -562,6 +565,7 @@ impl Flights {
     /// # Safety
     ///
     /// The header of a flight that has landed, whose operation has been moved out or dropped.
+    #[inline]
     unsafe fn vacate(&self, header: *mut Header) {
         // SAFETY: by this function's contract.
         unsafe {

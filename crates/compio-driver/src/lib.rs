@@ -22,6 +22,7 @@ pub mod op;
 mod operation;
 mod panics;
 mod pool;
+mod receiving;
 pub mod request;
 mod spin;
 mod stream;

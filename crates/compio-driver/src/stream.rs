@@ -24,6 +24,7 @@ use crate::{
         Accept, PollOnce, Readiness, Recv, Send,
         multi::{AcceptMulti, RecvMulti, SendZeroCopy},
     },
+    receiving::{Guarded, LentFd, Receive, Settling, Way},
     request::is_cancelled,
     submit::Submit,
     submit_multi::{Next, SubmitMulti},
@@ -108,8 +109,9 @@ impl fmt::Debug for AcceptStream {
 ///
 /// # Cancellation
 ///
-/// Between two buffers nothing is lost by not polling it. Dropping it loses what was received and
-/// not taken; [`cancel`](Self::cancel) loses nothing.
+/// Nothing is lost: what was received and not taken when it is dropped is received by the next receive
+/// of [`Driver`](crate::Driver) from this descriptor, or the next `RecvStream`. After a
+/// [`cancel`](Self::cancel) it comes out of this one.
 ///
 /// One that is not polled any more may have received into a few dozen of the pool's buffers, which
 /// others have to do without.
@@ -122,15 +124,17 @@ pub struct RecvStream {
     /// Wait for a buffer to come back, and for the tokens around to be cancelled meanwhile.
     waiter: Waiter,
     cancels: Vec<Cancelled>,
+    /// Waits for what came of receives that were dropped.
+    settling: Settling,
 }
 
 enum Receiving {
     Idle,
     /// The kernel chooses the buffers.
-    Multi(SubmitMulti<RecvMulti<SharedFd>>),
+    Multi(SubmitMulti<Guarded<RecvMulti<LentFd>>>),
     /// No buffer is held.
     Waiting(Submit<PollOnce>),
-    Single(Submit<Recv<PooledBuffer>>),
+    Single(Receive<SharedFd, Recv<PooledBuffer, LentFd>>),
     Ended,
 }
 
@@ -146,6 +150,7 @@ impl RecvStream {
             is_cancelled: false,
             waiter: Waiter::default(),
             cancels: Vec::new(),
+            settling: Settling::default(),
         }
     }
 
@@ -173,6 +178,14 @@ impl RecvStream {
                         self.state = Receiving::Ended;
                         continue;
                     }
+                    match ready!(self.poll_leftovers(cx)) {
+                        Some(Ok(None)) => {
+                            self.state = Receiving::Ended;
+                            continue;
+                        }
+                        Some(left) => return Poll::Ready(left.transpose()),
+                        None => {}
+                    }
                     if !self.finds_buffer(cx) {
                         let refused = self.pool.driver().refuses();
                         return refused
@@ -185,7 +198,8 @@ impl RecvStream {
                         // A buffer that the kernel has chosen for nothing goes back.
                         Next::Item(buffer) if buffer.is_empty() => continue,
                         Next::Item(buffer) => return Poll::Ready(Some(Ok(buffer))),
-                        Next::End(answer) => answer,
+                        // All items have been handed out before.
+                        Next::End(arrived) => arrived.into_inner().0,
                     };
                     self.state = Receiving::Idle;
                     match answer {
@@ -226,6 +240,24 @@ impl RecvStream {
         }
     }
 
+    /// What receives that were dropped have left, none at their end; nothing if they have left nothing.
+    fn poll_leftovers(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<io::Result<Option<PooledBuffer>>>> {
+        let Some(leftovers) = self.fd.leftovers() else {
+            return Poll::Ready(None);
+        };
+        let driver = self.pool.driver();
+        if leftovers.are_in_doubt() && driver.refuses().is_none() {
+            ready!(self.settling.poll(driver, leftovers, cx));
+        }
+        if let Some(error) = driver.refuses() {
+            return Poll::Ready(Some(Err(error)));
+        }
+        Poll::Ready(leftovers.next_pooled(&self.pool))
+    }
+
     /// Whether there is a buffer. If not, the task is woken when one has come back.
     fn finds_buffer(&mut self, cx: &mut Context<'_>) -> bool {
         if self.pool.has_some() {
@@ -243,7 +275,8 @@ impl RecvStream {
     fn begin(&self) -> Receiving {
         let driver = self.pool.driver();
         if let Some(group) = self.pool.group() {
-            let receive = RecvMulti::new(self.fd.clone(), self.pool.clone(), group, self.flags);
+            let receive = |fd| RecvMulti::new(fd, self.pool.clone(), group, self.flags);
+            let receive = Guarded::new(self.fd.clone(), receive, Way::Take);
             Receiving::Multi(SubmitMulti::new(Rc::clone(driver), receive))
         } else if driver.extras().try_at_once {
             self.try_now()
@@ -260,8 +293,9 @@ impl RecvStream {
 
     fn receive(&self, buffer: PooledBuffer) -> Receiving {
         let flags = self.flags | sys::MSG_DONTWAIT.unwrap_or(0);
-        let receive = Recv::new(self.fd.clone(), buffer, flags);
-        Receiving::Single(Submit::new(Rc::clone(self.pool.driver()), receive))
+        let driver = Rc::clone(self.pool.driver());
+        let receive = |fd| Recv::new(fd, buffer, flags);
+        Receiving::Single(Receive::by(driver, self.fd.clone(), receive, Way::Take))
     }
 
     fn wait(&self) -> Receiving {
@@ -272,6 +306,17 @@ impl RecvStream {
     /// Whether the error is the echo of [`cancel`](Self::cancel).
     fn was_called_off(&self, error: &io::Error) -> bool {
         self.is_cancelled && is_cancelled(error)
+    }
+}
+
+impl Drop for RecvStream {
+    fn drop(&mut self) {
+        if let Receiving::Multi(receive) = &self.state
+            && receive.is_airborne()
+        {
+            let leftovers = self.fd.leftovers_or_new();
+            leftovers.expect_one(self.pool.driver());
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 use std::{
     fmt,
     future::Future,
+    mem,
     pin::Pin,
     rc::Rc,
     task::{Context, Poll, ready},
@@ -21,7 +22,8 @@ use crate::{
 /// Dropping it before its first poll drops the operation: nothing was begun. Dropping it later
 /// asks the kernel to give the operation up and returns at once; buffer and descriptors stay where
 /// they are until the kernel has answered. The operation may still succeed then: its output is
-/// dropped. [`cancel`](Self::cancel) instead of a drop loses nothing.
+/// dropped. [`cancel`](Self::cancel) instead of a drop loses nothing, nor do the receives that
+/// [`Driver::receive`](crate::Driver::receive) and its like make.
 #[must_use = "futures do nothing unless awaited"]
 pub struct Submit<O: Operation> {
     driver: Rc<Inner>,
@@ -53,6 +55,31 @@ impl<O: Operation> Submit<O> {
             self.driver.cancel(key);
         }
     }
+
+    pub(crate) fn driver(&self) -> &Rc<Inner> {
+        &self.driver
+    }
+
+    /// Whether nothing was begun yet.
+    pub(crate) fn is_grounded(&self) -> bool {
+        matches!(self.state, State::Grounded(_))
+    }
+
+    /// Whether it was begun, and its output was not handed out.
+    pub(crate) fn is_airborne(&self) -> bool {
+        matches!(self.state, State::Airborne(_))
+    }
+
+    /// The operation, which is not to be begun. None if it was.
+    pub(crate) fn recall(&mut self) -> Option<O> {
+        match mem::replace(&mut self.state, State::Done) {
+            State::Grounded(operation) => Some(operation),
+            state @ (State::Airborne(_) | State::Done) => {
+                self.state = state;
+                None
+            }
+        }
+    }
 }
 
 impl<O: Operation> Future for Submit<O> {
@@ -61,7 +88,7 @@ impl<O: Operation> Future for Submit<O> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<O::Output> {
         let this = &mut *self;
         let driver = &*this.driver;
-        let (key, is_new) = match std::mem::replace(&mut this.state, State::Done) {
+        let (key, is_new) = match mem::replace(&mut this.state, State::Done) {
             State::Grounded(operation) => {
                 if let Some(error) = driver.refuses() {
                     return Poll::Ready(operation.finish(Err(error)));

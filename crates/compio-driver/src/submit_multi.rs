@@ -15,7 +15,8 @@ use crate::{
 };
 
 /// The end that polls it. Dropping it gives the operation up, as with
-/// [`Submit`](crate::Submit); what was noted and not handed out is dropped.
+/// [`Submit`](crate::Submit); what was noted and not handed out is the
+/// output's affair.
 pub(crate) struct SubmitMulti<O: Multishot> {
     driver: Rc<Inner>,
     state: State<O>,
@@ -50,6 +51,11 @@ impl<O: Multishot> SubmitMulti<O> {
         if let State::Airborne(key) = self.state {
             self.driver.cancel(key);
         }
+    }
+
+    /// Whether it was begun, and is not over.
+    pub(crate) fn is_airborne(&self) -> bool {
+        matches!(self.state, State::Airborne(_))
     }
 
     pub(crate) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Next<O>> {

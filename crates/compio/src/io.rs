@@ -7,7 +7,11 @@
 //! # Cancellation
 //!
 //! Dropping a future cancels the operation under way, and the buffer is lost. Whether bytes are lost
-//! with it is said by each reader and writer.
+//! with it is said by each reader and writer: reads of the sockets, pipes and standard streams of this
+//! crate lose none, and neither does what only passes them on, such as a [`BufReader`]. Loops that
+//! gather in the caller's buffer, such as `read_exact` or `read_line`, lose with it what they have
+//! gathered: [`lines`](AsyncBufReadExt::lines) and frames gather by themselves, and a
+//! [`CancelToken`](crate::runtime::CancelToken) hands the buffer back.
 
 // A crate of its own so that it can be had without a kernel; for users it is this module.
 pub use compio_io::io::*;

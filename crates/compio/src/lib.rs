@@ -65,7 +65,8 @@
 //! # Cancellation
 //!
 //! Dropping the future of an operation cancels it. That never blocks, frees nothing early and
-//! leaks nothing; what an operation that succeeds all the same means is said at each.
+//! leaks nothing; what an operation that succeeds all the same means is said at each. Bytes that were
+//! received, and connections that were accepted, are not lost: the next receive or accept has them.
 //!
 //! # Features
 //!

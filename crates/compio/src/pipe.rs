@@ -13,15 +13,16 @@
 //!
 //! # Cancellation
 //!
-//! A read that is dropped before it completed takes nothing. If it completes all the same, between
-//! the drop and the system's last word, its bytes are lost. A write that is dropped may have written
-//! nothing, a part, or all.
+//! A read that is dropped loses nothing: bytes that come all the same are those of the next read of the
+//! same `PipeReader`. A [`try_clone`](PipeReader::try_clone) of it does not have them, nor a splice.
+//! A write that is dropped may have written nothing, a part, or all; one that a
+//! [`CancelToken`](crate::runtime::CancelToken) gives up says how much.
 //!
 //! # Platform differences
 //!
 //! On Windows, the pool of threads reads and writes. What is under way there cannot be given up: the
-//! bytes of a dropped read are lost when they come, and a runtime that is dropped meanwhile waits for
-//! its shutdown timeout.
+//! next read waits until bytes have come for the dropped one, and has them then; and a runtime that is
+//! dropped meanwhile waits for its shutdown timeout.
 //!
 //! ```
 //! use compio::{
@@ -153,7 +154,8 @@ macro_rules! end {
             ///
             /// # Errors
             ///
-            /// This end, if there are operations under way.
+            /// This end, if there are operations under way, or if bytes came for a
+            /// read that was dropped and nobody has read them.
             pub fn into_std(self) -> Result<io::$end, Self> {
                 match self.fd.try_unwrap() {
                     Ok(fd) => Ok(StdFd::from(File::from(fd)).into()),

@@ -29,13 +29,14 @@ use crate::sys::{Input, Output, Which};
 ///
 /// # Cancellation
 ///
-/// A read that is dropped before it completed takes nothing. If it completes all the same, between
-/// the drop and the system's last word, its bytes are lost.
+/// Nothing is lost: bytes that come for a read which was dropped are those of the next read of the same
+/// [`Stdin`], and are dropped with it.
 ///
 /// # Platform differences
 ///
 /// On Windows a thread reads, by way of std's handle, which makes UTF-8 of what is typed in a
-/// console. It goes on waiting when a read is dropped; what it gets is kept for the next read.
+/// console. It goes on waiting when a read is dropped; what it gets is kept for the next read, of any
+/// `Stdin`.
 pub fn stdin() -> Stdin {
     Stdin {
         input: Input::new(),

@@ -10,7 +10,7 @@ use crate::{
     buffers::{BufferPool, PooledBuffer},
     fd::{OwnsFd, SharedFd},
     flight::to_result,
-    operation::{Multishot, Operation},
+    operation::{Multishot, Operation, Owned},
     request::{Item, Net, Request},
     sys::{self, AsRawFd, OwnedFd},
 };
@@ -105,8 +105,8 @@ impl<F> RecvMulti<F> {
 
 // SAFETY: the request points to nothing; the pool, which the kernel writes to, is held.
 unsafe impl<F: OwnsFd> Operation for RecvMulti<F> {
-    /// 0 at the end of the stream; None, if there was enough for now.
-    type Output = io::Result<Option<usize>>;
+    /// 0 at the end of the stream; None, if there was enough for now. And what nobody has taken.
+    type Output = (io::Result<Option<usize>>, VecDeque<PooledBuffer>);
 
     fn request(&mut self) -> Request {
         Request::Net(Net::RecvMulti {
@@ -117,9 +117,13 @@ unsafe impl<F: OwnsFd> Operation for RecvMulti<F> {
     }
 
     fn finish(self, answer: io::Result<usize>) -> Self::Output {
-        unless_enough(self.had_enough, answer.map(Some))
+        let last = unless_enough(self.had_enough, answer.map(Some));
+        (last, self.received)
     }
 }
+
+// SAFETY: the descriptor is owned by what the operation holds.
+unsafe impl<F: OwnsFd> Owned for RecvMulti<F> {}
 
 // SAFETY: the request points to nothing; a queue runs no code of others, and nothing is dropped.
 unsafe impl<F: OwnsFd> Multishot for RecvMulti<F> {

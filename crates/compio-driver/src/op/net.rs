@@ -319,7 +319,7 @@ unsafe impl<B: IoBuf, F: AsRawFd + 'static> Operation for SendTo<B, F> {
 unsafe impl<B: IoBuf, F: OwnsFd> Owned for SendTo<B, F> {}
 
 /// What came with the bytes that [`RecvMsg`] received.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Received {
     /// Bytes received.
     pub len: usize,

@@ -83,9 +83,9 @@ pub use unix::{
 };
 #[cfg(unix)]
 pub(crate) use unix::{
-    CURRENT_DIR, EAGAIN, ECANCELED, ENOBUFS, Life, MSG_CTRUNC, MSG_DONTWAIT, MSG_TRUNC,
-    MSG_WAITALL, SHUT_RD, SHUT_RDWR, SHUT_WR, Scratch, call, control, lend_file, own_file,
-    own_socket, set_option, waits_for_others,
+    CURRENT_DIR, EAGAIN, ECANCELED, ENOBUFS, Life, MSG_CTRUNC, MSG_DONTWAIT, MSG_PEEK, MSG_TRUNC,
+    MSG_WAITALL, SHUT_RD, SHUT_RDWR, SHUT_WR, Scratch, as_sock_ref, call, control, lend_file,
+    own_file, own_socket, set_option, waits_for_others,
 };
 #[cfg(target_os = "linux")]
 pub use uring::RawEntry;
@@ -96,9 +96,9 @@ pub use windows::{
 };
 #[cfg(windows)]
 pub(crate) use windows::{
-    CURRENT_DIR, EAGAIN, ECANCELED, ENOBUFS, Life, MSG_CTRUNC, MSG_DONTWAIT, MSG_TRUNC,
-    MSG_WAITALL, SHUT_RD, SHUT_RDWR, SHUT_WR, call, control, lend_file, own_file, own_socket,
-    peer_credentials, set_option, waits_for_others,
+    CURRENT_DIR, EAGAIN, ECANCELED, ENOBUFS, Life, MSG_CTRUNC, MSG_DONTWAIT, MSG_PEEK, MSG_TRUNC,
+    MSG_WAITALL, SHUT_RD, SHUT_RDWR, SHUT_WR, as_sock_ref, call, control, lend_file, own_file,
+    own_socket, peer_credentials, set_option, waits_for_others,
 };
 
 /// What only one system has.

@@ -14,6 +14,7 @@ mod pool;
 mod pushed;
 mod random;
 mod readiness;
+mod receiving;
 mod selection;
 mod shutdown;
 mod soundness;

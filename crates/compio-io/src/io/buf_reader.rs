@@ -18,11 +18,11 @@ use crate::{
 /// # Cancellation
 ///
 /// While the buffer is being filled it travels with the operation. If the future
-/// is dropped then, the buffer is lost; it was empty, so the only bytes lost are
-/// those, if any, that the operation took from the reader without having been
-/// asked for the result. The `BufReader` goes on with a new buffer. A
-/// [`PollReader`](crate::io::PollReader) keeps the operation and loses nothing;
-/// it costs an allocation, and wants its reader to be `'static`.
+/// is dropped then, the buffer is lost; it was empty, so that bytes are lost only
+/// if the reader says that a dropped read of it can lose some. The `BufReader`
+/// goes on with a new buffer. A [`PollReader`](crate::io::PollReader) keeps the
+/// operation and loses nothing of any reader; it costs an allocation, and wants
+/// its reader to be `'static`.
 ///
 /// ```
 /// use compio_io::io::{AsyncBufReadExt, BufReader};

@@ -15,7 +15,8 @@ use crate::{
 /// A buffered reader that loses nothing when a future is dropped.
 ///
 /// A read of a completion-based reader owns its buffer, so that dropping its
-/// future drops the buffer and, with bad luck, bytes that had arrived. Here the
+/// future drops the buffer and, unless the reader keeps them for the next read,
+/// bytes that had arrived. Here the
 /// read and its buffer stay in the `PollReader`; dropping a future only means to
 /// wait no longer. Whoever reads next waits for the same read. So reads may stand
 /// in a `select!`, and everything that a [`Lines`](crate::io::Lines) or a `Take`

@@ -33,7 +33,9 @@ use crate::{
 /// # Cancellation
 ///
 /// A read that is dropped reads nothing that could be missed: the next one names its position
-/// again. A write that is dropped may have written nothing, a part, or all.
+/// again. A write that is dropped may have written nothing, a part, or all. That is so of what has
+/// positions: a pipe or a terminal that was opened as a file loses what came for a dropped read, and is
+/// better read as a [`PipeReader`](crate::pipe::PipeReader).
 ///
 /// ```
 /// use compio::fs::File;

@@ -11,17 +11,33 @@
 //!
 //! # Cancellation
 //!
-//! A receive that is dropped before it completed takes nothing: the bytes stay in the socket. If it
-//! has completed and was not polled since, or completes between the drop and the kernel's last word,
-//! its bytes or its datagram are lost with its buffer. That is what a `select` does to the branches that
-//! it drops: give it a future that it only borrows, an [`io::PollReader`](crate::io::PollReader) or
-//! frames, or stop waiting by [`cancel_after`](crate::time::cancel_after) or a
-//! [`CancelToken`](crate::runtime::CancelToken), which lose nothing. An accept that is dropped loses no
-//! connection. A send that is dropped may have sent nothing, a part, or all.
+//! Dropping a future, as a `select` or a [`timeout`](crate::time::timeout) does, loses its buffer, and
+//! of what came from the peer nothing:
 //!
-//! Of a stream's dropped write, some first part of the buffer is sent once and in one piece, or nothing.
-//! It may still be under way when the next one begins, and come behind it. Whoever wants to go on writing
-//! cancels it instead: its result says how much was sent.
+//! - **Receives.** Bytes that have come for a receive which was dropped are kept beside the socket, and
+//!   are the next ones that it receives, in order; of datagrams, whole ones with their senders; with the
+//!   descriptors and other ancillary data that came with them, if the next receive asks for such. So is
+//!   an error that the system says once, such as a reset. All handles of the socket share them: halves,
+//!   peeks, a [`RecvStream`]. While the kernel has not yet answered for a receive that was dropped, the
+//!   next one waits for that, which is a turn of the loop.
+//! - **Accepts.** A connection that was accepted is the next one that is handed out.
+//! - **Sends.** Nothing, a part, or all may have been sent; never anything twice, and nothing of a later
+//!   send before it, if that is begun when the kernel has given this one up. A datagram is sent or not.
+//!   Nobody can say how much it was, since the result is dropped: a stream on which a write was dropped in
+//!   the middle of a message is good for nothing more.
+//!
+//! What is in the buffers of a caller, such as the first half of a
+//! [`read_exact`](crate::io::AsyncReadExt::read_exact), is lost with them; and so is the result of a
+//! send. To get back result *and* buffer, stop waiting by a
+//! [`CancelToken`](crate::runtime::CancelToken) or [`cancel_after`](crate::time::cancel_after)
+//! instead of dropping.
+//!
+//! What is kept has limits. A datagram is cut to the buffer of the receive that was dropped, and its
+//! sender is known if that asked for it, or the socket is connected; if not, only a `recv` gets it. A
+//! receive that waits already, while another one of the same socket is dropped, goes on waiting for
+//! what comes from outside. The descriptor itself, used by other means ([`AsFd`](crate::driver::AsFd),
+//! a duplicate, a splice), does not have what is kept; `into_std` fails as long as there is any. What
+//! is kept when the last handle goes is dropped.
 //!
 //! # Peers that are silent, slow, or too many
 //!

@@ -5,9 +5,7 @@ use std::io;
 use compio_driver::{
     Acceptor, AsFd, AsRawFd, BorrowedFd, Loan, OwnedFd, RawFd, SharedFd, SockAddr,
     ancillary::SocketAncillary,
-    op::{
-        Connect, Received, Recv, RecvAncillary, RecvFrom, RecvMsg, Send, SendMsg, SendTo, Shutdown,
-    },
+    op::{Connect, Received, Send, SendMsg, SendTo, Shutdown},
 };
 use compio_io::buf::{BufResult, IoBuf, IoBufMut, IoVectoredBuf, IoVectoredBufMut};
 use socket2::{Domain, Protocol, SockRef, Type};
@@ -55,19 +53,19 @@ impl Socket {
     }
 
     pub(crate) async fn recv<B: IoBufMut>(&self, buffer: B) -> BufResult<usize, B> {
-        submit(Recv::new(self.fd.clone(), buffer, 0)).await
+        with_driver(|driver| driver.receive(&self.fd, buffer)).await
     }
 
     pub(crate) async fn peek<B: IoBufMut>(&self, buffer: B) -> BufResult<usize, B> {
-        submit(Recv::new(self.fd.clone(), buffer, sys::MSG_PEEK)).await
+        with_driver(|driver| driver.peek(&self.fd, buffer)).await
     }
 
     pub(crate) async fn recv_vectored<V: IoVectoredBufMut>(
         &self,
         buffers: V,
     ) -> BufResult<usize, V> {
-        let message = RecvMsg::new(self.fd.clone(), buffers, [0; 0], 0);
-        let (received, (buffers, _)) = submit(message).await;
+        let receive = with_driver(|driver| driver.receive_vectored(&self.fd, buffers));
+        let (received, (buffers, _)) = receive.await;
         (received.map(|received| received.len), buffers)
     }
 
@@ -88,17 +86,23 @@ impl Socket {
     pub(crate) async fn recv_from<B: IoBufMut>(
         &self,
         buffer: B,
-        flags: i32,
     ) -> BufResult<(usize, Option<SockAddr>), B> {
-        submit(RecvFrom::new(self.fd.clone(), buffer, flags)).await
+        with_driver(|driver| driver.receive_from(&self.fd, buffer)).await
+    }
+
+    pub(crate) async fn peek_from<B: IoBufMut>(
+        &self,
+        buffer: B,
+    ) -> BufResult<(usize, Option<SockAddr>), B> {
+        with_driver(|driver| driver.peek_from(&self.fd, buffer)).await
     }
 
     pub(crate) async fn recv_from_vectored<V: IoVectoredBufMut>(
         &self,
         buffers: V,
     ) -> BufResult<(usize, Option<SockAddr>), V> {
-        let message = RecvMsg::new(self.fd.clone(), buffers, [0; 0], 0);
-        let (received, (buffers, _)) = submit(message).await;
+        let receive = with_driver(|driver| driver.receive_vectored(&self.fd, buffers));
+        let (received, (buffers, _)) = receive.await;
         let received = received.map(|received| (received.len, received.address));
         (received, buffers)
     }
@@ -126,7 +130,7 @@ impl Socket {
         buffers: V,
         ancillary: SocketAncillary,
     ) -> BufResult<Received, (V, SocketAncillary)> {
-        submit(RecvAncillary::new(self.fd.clone(), buffers, ancillary, 0)).await
+        with_driver(|driver| driver.receive_ancillary(&self.fd, buffers, ancillary)).await
     }
 
     pub(crate) async fn send_msg<V: IoVectoredBuf>(

@@ -88,8 +88,9 @@ impl<S> fmt::Debug for Incoming<S> {
 /// # Cancellation
 ///
 /// A dropped future of [`next`](Self::next) loses nothing: the next call goes on. Dropping the
-/// `RecvStream` loses what the kernel has received and nobody has taken;
-/// [`cancel`](Self::cancel) is the way that loses nothing.
+/// `RecvStream` neither: what the kernel has received and nobody has taken is received by whoever
+/// receives next, when the kernel has given the request up. After a [`cancel`](Self::cancel) it comes
+/// out of this one.
 #[derive(Debug)]
 pub struct RecvStream(driver::RecvStream);
 

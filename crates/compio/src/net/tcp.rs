@@ -227,7 +227,8 @@ impl TcpStream {
     ///
     /// # Errors
     ///
-    /// This stream, if there are other handles of it or operations under way.
+    /// This stream, if there are other handles of it, or operations under way, or if bytes came for a
+    /// read that was dropped and nobody has read them.
     pub fn into_std(self) -> Result<std::net::TcpStream, Self> {
         self.into_fd().map(Into::into)
     }

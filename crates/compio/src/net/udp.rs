@@ -20,7 +20,6 @@ use super::{
         Adopt, Socket, descriptor, from_internet, internet, internet_sender, message, std_type,
     },
 };
-use crate::sys;
 
 /// A UDP socket. See [`net`](crate::net) about cancellation; a datagram is received or sent as a
 /// whole or not at all.
@@ -101,7 +100,7 @@ impl UdpSocket {
     ///
     /// # Cancellation
     ///
-    /// See [`net`](crate::net).
+    /// Nothing is lost: see [`net`](crate::net).
     ///
     /// # Errors
     ///
@@ -128,7 +127,7 @@ impl UdpSocket {
     ///
     /// # Cancellation
     ///
-    /// See [`net`](crate::net).
+    /// Nothing is lost: see [`net`](crate::net).
     ///
     /// # Errors
     ///
@@ -196,13 +195,13 @@ impl UdpSocket {
     ///
     /// # Cancellation
     ///
-    /// See [`net`](crate::net).
+    /// Nothing is lost: see [`net`](crate::net).
     ///
     /// # Errors
     ///
     /// The system's, with the buffer.
     pub async fn recv_from<B: IoBufMut>(&self, buffer: B) -> BufResult<(usize, SocketAddr), B> {
-        let (received, buffer) = self.socket.recv_from(buffer, 0).await;
+        let (received, buffer) = self.socket.recv_from(buffer).await;
         (received.and_then(from_internet), buffer)
     }
 
@@ -211,7 +210,7 @@ impl UdpSocket {
     ///
     /// # Cancellation
     ///
-    /// See [`net`](crate::net).
+    /// Nothing is lost: see [`net`](crate::net).
     ///
     /// # Errors
     ///
@@ -235,7 +234,7 @@ impl UdpSocket {
     ///
     /// The system's, with the buffer.
     pub async fn peek_from<B: IoBufMut>(&self, buffer: B) -> BufResult<(usize, SocketAddr), B> {
-        let (received, buffer) = self.socket.recv_from(buffer, sys::MSG_PEEK).await;
+        let (received, buffer) = self.socket.peek_from(buffer).await;
         (received.and_then(from_internet), buffer)
     }
 
@@ -314,7 +313,7 @@ impl UdpSocket {
     ///
     /// # Cancellation
     ///
-    /// See [`net`](crate::net).
+    /// Nothing is lost: see [`net`](crate::net).
     ///
     /// # Errors
     ///
@@ -517,7 +516,8 @@ impl UdpSocket {
     ///
     /// # Errors
     ///
-    /// This socket, if there are operations under way.
+    /// This socket, if there are operations under way, or if a datagram came for
+    /// a receive that was dropped and nobody has received it.
     pub fn into_std(self) -> Result<std::net::UdpSocket, Self> {
         self.into_fd().map(Into::into)
     }

@@ -225,7 +225,9 @@ impl UnixStream {
     ///
     /// # Cancellation
     ///
-    /// See [`net`](crate::net). Descriptors that come all the same are closed.
+    /// Nothing is lost: see [`net`](crate::net). Bytes and descriptors that come all the same are
+    /// those of the next `recv_msg`, in the `SocketAncillary` that they came into. If something else
+    /// receives the bytes, the descriptors are closed.
     ///
     /// # Errors
     ///

@@ -178,7 +178,7 @@ impl UnixDatagram {
     ///
     /// # Cancellation
     ///
-    /// See [`net`](crate::net).
+    /// Nothing is lost: see [`net`](crate::net).
     ///
     /// # Errors
     ///
@@ -191,7 +191,7 @@ impl UnixDatagram {
     ///
     /// # Cancellation
     ///
-    /// See [`net`](crate::net).
+    /// Nothing is lost: see [`net`](crate::net).
     ///
     /// # Errors
     ///
@@ -204,13 +204,13 @@ impl UnixDatagram {
     ///
     /// # Cancellation
     ///
-    /// See [`net`](crate::net).
+    /// Nothing is lost: see [`net`](crate::net).
     ///
     /// # Errors
     ///
     /// The system's, with the buffer.
     pub async fn recv_from<B: IoBufMut>(&self, buffer: B) -> BufResult<(usize, UnixSocketAddr), B> {
-        let (received, buffer) = self.socket.recv_from(buffer, 0).await;
+        let (received, buffer) = self.socket.recv_from(buffer).await;
         (received.and_then(from_unix), buffer)
     }
 
@@ -264,7 +264,9 @@ impl UnixDatagram {
     ///
     /// # Cancellation
     ///
-    /// See [`net`](crate::net). Descriptors that come all the same are closed.
+    /// Nothing is lost: see [`net`](crate::net). A datagram and descriptors that come all the same are
+    /// those of the next `recv_msg`, in the `SocketAncillary` that they came into. If something else
+    /// receives the datagram, the descriptors are closed.
     ///
     /// # Errors
     ///
@@ -304,7 +306,7 @@ impl UnixDatagram {
     ///
     /// The system's, with the buffer.
     pub async fn peek_from<B: IoBufMut>(&self, buffer: B) -> BufResult<(usize, UnixSocketAddr), B> {
-        let (received, buffer) = self.socket.recv_from(buffer, sys::MSG_PEEK).await;
+        let (received, buffer) = self.socket.peek_from(buffer).await;
         (received.and_then(from_unix), buffer)
     }
 

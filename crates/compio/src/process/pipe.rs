@@ -7,14 +7,17 @@ use std::{
 
 use compio_driver::{
     AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd, SharedFd,
-    op::{ReadAt, ReadVectoredAt, WriteAt, WriteVectoredAt},
+    op::{WriteAt, WriteVectoredAt},
 };
 use compio_io::{
     buf::{BufResult, IoBuf, IoBufMut, IoVectoredBuf, IoVectoredBufMut},
     io::{AsyncRead, AsyncWrite},
 };
 
-use crate::{runtime::submit, sys};
+use crate::{
+    runtime::{submit, with_driver},
+    sys,
+};
 
 /// What writes to the input of a child. Dropping it, or `shutdown`, closes the pipe: the child
 /// reads to the end.
@@ -37,8 +40,8 @@ pub struct ChildStdin {
 ///
 /// # Cancellation
 ///
-/// A read that is dropped before it completed takes nothing: the bytes stay in the pipe. If it
-/// completes all the same, between the drop and the kernel's last word, they are lost.
+/// A read that is dropped loses nothing: bytes that come all the same are those of the next read. Only
+/// if the pipe is lent to another process instead (`TryFrom` for [`Stdio`]) they are missing there.
 #[derive(Debug)]
 pub struct ChildStdout {
     fd: SharedFd,
@@ -167,14 +170,14 @@ macro_rules! reader {
         /// See the type about cancellation.
         impl AsyncRead for $reader {
             async fn read<B: IoBufMut>(&mut self, buffer: B) -> BufResult<usize, B> {
-                submit(ReadAt::at_cursor(self.fd.clone(), buffer)).await
+                with_driver(|driver| driver.read(&self.fd, buffer)).await
             }
 
             async fn read_vectored<V: IoVectoredBufMut>(
                 &mut self,
                 buffers: V,
             ) -> BufResult<usize, V> {
-                submit(ReadVectoredAt::at_cursor(self.fd.clone(), buffers)).await
+                with_driver(|driver| driver.read_vectored(&self.fd, buffers)).await
             }
         }
     };

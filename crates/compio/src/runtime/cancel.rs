@@ -14,8 +14,9 @@ use super::current;
 /// soon, with an error that [`is_cancelled`](super::is_cancelled) knows or with what happened first,
 /// and hand out their buffers.
 ///
-/// Dropping a future instead is simpler and often right; but what an operation holds is lost by it,
-/// and bytes that it has received in the last moment, too.
+/// Dropping a future instead is simpler and often right: bytes that a read of a socket or pipe has
+/// received in the last moment are those of the next read. But the buffer is lost by it, with what a
+/// loop has put there, and nobody learns how much a write has written.
 ///
 /// The token concerns the operations that are begun while its [`run`](Self::run) polls a future:
 /// not tasks that the future spawns, nor timers. Clones are handles of the same token, which stays

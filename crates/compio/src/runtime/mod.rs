@@ -242,7 +242,7 @@ pub fn backend() -> Backend {
 /// # Panics
 ///
 /// If the thread's runtime cannot be made.
-#[cfg(feature = "net")]
+#[cfg(any(feature = "fs", feature = "net", feature = "process"))]
 pub(crate) fn with_driver<T>(make: impl FnOnce(&Driver) -> T) -> T {
     make(&current().driver)
 }

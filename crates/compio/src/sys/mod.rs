@@ -85,7 +85,7 @@ pub(crate) use metadata::{Attributes, Entry, Kind};
 pub use net::UnixSocketAddr;
 #[cfg(feature = "net")]
 pub(crate) use net::{
-    MSG_PEEK, MSG_TRUNC, SCARCITY, native_address, path_address, reuse_old_ports, sender_address,
+    MSG_TRUNC, SCARCITY, native_address, path_address, reuse_old_ports, sender_address,
     unix_address, unix_domain,
 };
 #[cfg(feature = "fs")]

@@ -25,8 +25,10 @@ use crate::runtime::{CancelToken, RunCancellable};
 /// # Cancellation
 ///
 /// When the time is up, the future is kept until the timeout itself is dropped, which cancels it:
-/// what an operation does that is cancelled but succeeds all the same is said at each operation. So
-/// a late success is lost, with the buffer; [`cancel_after`] loses neither.
+/// what an operation does that is cancelled but succeeds all the same is said at each operation. Reads
+/// of sockets, pipes and what stands on them lose no bytes, and accepts no connection: the next one has
+/// them. The buffer is lost, with whatever a loop had read into it, and the result of a write;
+/// [`cancel_after`] loses nothing at all.
 ///
 /// ```
 /// use std::{future, time::Duration};

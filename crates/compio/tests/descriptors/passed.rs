@@ -64,15 +64,29 @@ fn s02_descriptors_that_come_for_a_receive_that_was_given_up() {
         block_on(async {
             let (one, other) = UnixDatagram::pair().unwrap();
             let before = open_now();
-            for _ in 0..20 {
+            for round in 0..20 {
                 let receive = begin(other.recv_msg([[0; 1]], room(4)));
                 yield_now().await;
                 one.send_msg(["x"], carrying(3)).await.0.unwrap();
                 // Its completion is there, for nobody.
                 sleep(Duration::from_micros(200)).await;
                 drop(receive);
+                if round % 2 == 0 {
+                    // The next one has them, and closes them with what it has received.
+                    other.recv_msg([[0; 1]], room(4)).await.0.unwrap();
+                } else {
+                    // What comes without room for them closes them.
+                    assert_eq!(other.recv([0; 1]).await.0.unwrap(), 1);
+                }
             }
             settle(before).await;
+            // What nobody takes goes with the socket.
+            let receive = begin(other.recv_msg([[0; 1]], room(4)));
+            yield_now().await;
+            one.send_msg(["x"], carrying(3)).await.0.unwrap();
+            drop(receive);
+            drop((one, other));
+            settle(before - 2).await;
         });
     });
 }

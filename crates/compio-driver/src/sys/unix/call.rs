@@ -7,6 +7,8 @@ use std::{
     os::fd::{AsRawFd, BorrowedFd},
 };
 
+use socket2::SockRef;
+
 use super::types::{Message, PeerAddress, RawFd, RawSlice};
 use crate::{
     request::{Answer, File, Net, Pipe, Poll, Position, Request},
@@ -234,6 +236,11 @@ pub(crate) fn splice(pipe: &Pipe, waits: bool) -> Answer {
             len,
         } => dialect::splice(from, from_position, to, to_position, len, waits),
     }
+}
+
+/// The descriptor as a socket, whose calls fail if it is none.
+pub(crate) fn as_sock_ref<'a>(fd: &'a BorrowedFd<'_>) -> Option<SockRef<'a>> {
+    Some(SockRef::from(fd))
 }
 
 /// Sets an option of a socket whose value is a number.

@@ -29,7 +29,7 @@ pub use life::assume_overlapped;
 pub(crate) use life::{Life, held};
 pub use lock::{try_lock_file, unlock_file};
 pub use net::{Message, PeerAddress, RawSlice};
-pub(crate) use net::{peer_credentials, set_option};
+pub(crate) use net::{as_sock_ref, peer_credentials, set_option};
 pub use pipe::{
     NamedPipeFlags, NamedPipeInfo, create_named_pipe, disconnect_named_pipe, named_pipe_info,
     set_named_pipe_mode,
@@ -55,3 +55,6 @@ pub(crate) const MSG_TRUNC: c_int = WinSock::MSG_TRUNC as c_int;
 pub(crate) const MSG_CTRUNC: c_int = WinSock::MSG_CTRUNC as c_int;
 /// A receive that is to fill its buffer.
 pub(crate) const MSG_WAITALL: c_int = WinSock::MSG_WAITALL;
+
+/// A receive that does not take.
+pub(crate) const MSG_PEEK: c_int = WinSock::MSG_PEEK;

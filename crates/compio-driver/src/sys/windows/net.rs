@@ -3,7 +3,7 @@
 
 use std::{fmt, io, mem, ptr};
 
-use socket2::SockAddr;
+use socket2::{SockAddr, SockRef};
 use windows_sys::Win32::Networking::WinSock::{
     SOCKADDR, SOCKADDR_STORAGE, WSABUF, WSAMSG, setsockopt,
 };
@@ -233,6 +233,14 @@ fn to_sock_addr(address: &SOCKADDR_STORAGE, len: usize) -> SockAddr {
 /// There are no Unix sockets.
 pub(crate) fn peer_credentials(_: BorrowedFd<'_>) -> io::Result<UCred> {
     Err(io::ErrorKind::Unsupported.into())
+}
+
+/// The descriptor as a socket, if it is one.
+pub(crate) fn as_sock_ref<'a>(fd: &'a BorrowedFd<'_>) -> Option<SockRef<'a>> {
+    match fd {
+        BorrowedFd::Handle(_) => None,
+        BorrowedFd::Socket(socket) => Some(SockRef::from(socket)),
+    }
 }
 
 /// Sets an option of a socket whose value is a number.

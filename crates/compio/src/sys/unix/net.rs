@@ -22,7 +22,7 @@ use crate::net::{
 /// The address of a Unix socket: std's on unix.
 pub type UnixSocketAddr = SocketAddr;
 
-pub(crate) use libc::{MSG_PEEK, MSG_TRUNC};
+pub(crate) use libc::MSG_TRUNC;
 
 /// What a call says for which there are no descriptors, or no memory, just now.
 pub(crate) const SCARCITY: [i32; 4] = [libc::EMFILE, libc::ENFILE, libc::ENOBUFS, libc::ENOMEM];
@@ -147,7 +147,8 @@ impl UnixStream {
     ///
     /// # Errors
     ///
-    /// This stream, if there are other handles of it or operations under way.
+    /// This stream, if there are other handles of it, or operations under way, or if bytes came for a
+    /// read that was dropped and nobody has read them.
     pub fn into_std(self) -> Result<net::UnixStream, Self> {
         self.into_fd().map(Into::into)
     }
@@ -179,7 +180,8 @@ impl UnixDatagram {
     ///
     /// # Errors
     ///
-    /// This socket, if there are operations under way.
+    /// This socket, if there are operations under way, or if a datagram came for
+    /// a receive that was dropped and nobody has received it.
     pub fn into_std(self) -> Result<net::UnixDatagram, Self> {
         self.into_fd().map(Into::into)
     }
@@ -206,7 +208,7 @@ macro_rules! descriptors {
         impl TryFrom<$type> for OwnedFd {
             type Error = $type;
 
-            /// Fails if there are other handles of it or operations under way.
+            /// Fails as `into_std` does.
             fn try_from(socket: $type) -> Result<Self, $type> {
                 socket.into_fd()
             }

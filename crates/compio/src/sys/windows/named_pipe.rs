@@ -59,9 +59,9 @@
 //!
 //! # Cancellation
 //!
-//! A read that is dropped before it completed takes nothing. If it completes all the same, between
-//! the drop and the system's last word, its bytes are lost. A write that is dropped may have written
-//! nothing, a part, or all.
+//! A read that is dropped loses nothing: bytes that come all the same are those of the next read. A
+//! write that is dropped may have written nothing, a part, or all; one that a
+//! [`CancelToken`](crate::runtime::CancelToken) gives up says how much.
 //!
 //! # Threads
 //!
@@ -81,7 +81,7 @@ use std::{
 
 use compio_driver::{
     AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd, SharedFd,
-    op::{ReadAt, ReadVectoredAt, WriteAt, WriteVectoredAt},
+    op::{WriteAt, WriteVectoredAt},
     os::windows::{
         ConnectNamedPipe, NamedPipeFlags, assume_overlapped, create_named_pipe,
         disconnect_named_pipe, named_pipe_info, set_named_pipe_mode,
@@ -106,7 +106,7 @@ use windows_sys::Win32::{
 
 use crate::{
     net::{ReadHalf, WriteHalf, socket::read_write},
-    runtime::submit,
+    runtime::{submit, with_driver},
 };
 
 /// The server's end of a named pipe: one instance, for one client at a time. See the
@@ -137,13 +137,16 @@ impl NamedPipeServer {
     /// Sends the client away. The instance can be [connected](Self::connect) again.
     ///
     /// What the client has not read is lost, unlike with a drop, and its reads fail
-    /// (`ERROR_PIPE_NOT_CONNECTED`). So do reads and writes of this end that are under way.
+    /// (`ERROR_PIPE_NOT_CONNECTED`). So do reads and writes of this end that are under way. What was
+    /// read from it for a read that was dropped is dropped, too.
     ///
     /// # Errors
     ///
     /// The system's.
     pub fn disconnect(&self) -> io::Result<()> {
-        disconnect_named_pipe(self.as_handle())
+        disconnect_named_pipe(self.as_handle())?;
+        self.pipe.fd.forget_leftovers();
+        Ok(())
     }
 }
 
@@ -460,11 +463,11 @@ struct Pipe {
 
 impl Pipe {
     async fn recv<B: IoBufMut>(&self, buffer: B) -> BufResult<usize, B> {
-        submit(ReadAt::at_cursor(self.fd.clone(), buffer)).await
+        with_driver(|driver| driver.read(&self.fd, buffer)).await
     }
 
     async fn recv_vectored<V: IoVectoredBufMut>(&self, buffers: V) -> BufResult<usize, V> {
-        submit(ReadVectoredAt::at_cursor(self.fd.clone(), buffers)).await
+        with_driver(|driver| driver.read_vectored(&self.fd, buffers)).await
     }
 
     async fn send<B: IoBuf>(&self, buffer: B) -> BufResult<usize, B> {
@@ -518,7 +521,8 @@ macro_rules! end {
             ///
             /// # Errors
             ///
-            /// This end, if there are operations under way.
+            /// This end, if there are operations under way, or if bytes came for a
+            /// read that was dropped and nobody has read them.
             pub fn into_handle(self) -> Result<OwnedHandle, Self> {
                 match self.pipe.fd.try_unwrap() {
                     Ok(fd) => Ok(fd.into()),

@@ -16,8 +16,6 @@ use crate::net::{
     socket::{Adopt, Socket},
 };
 
-pub(crate) use windows_sys::Win32::Networking::WinSock::MSG_PEEK;
-
 pub(crate) const MSG_TRUNC: i32 = windows_sys::Win32::Networking::WinSock::MSG_TRUNC as i32;
 
 /// What a call says for which there are no sockets, or no memory, just now.
@@ -50,7 +48,8 @@ macro_rules! sockets {
         impl TryFrom<$type> for OwnedSocket {
             type Error = $type;
 
-            /// Fails if there are other handles of it or operations under way.
+            /// Fails if there are other handles of it, operations under way, or bytes that came
+            /// for a receive that was dropped.
             fn try_from(socket: $type) -> Result<Self, $type> {
                 socket.into_fd().map(Into::into)
             }

@@ -1,4 +1,5 @@
 //! What only unix has: each file says what that is.
 
 mod fs;
+mod lossless;
 mod open_options;
