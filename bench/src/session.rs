@@ -4,14 +4,18 @@
 //! round: on a shared machine, speed drifts over minutes, but seconds apart it is nearly the same.
 
 use std::{
-    env,
+    env, fs,
     io::{self, Write},
+    path::Path,
     process::{Command, Stdio},
 };
+
+use tempfile::TempDir;
 
 use crate::{
     command::Session,
     contenders::Contender,
+    place,
     rows::{Case, Load},
 };
 
@@ -50,6 +54,8 @@ pub fn measure(session: &Session) -> io::Result<Results> {
         .iter()
         .map(|&case| open(session, case))
         .collect();
+    // Beside the results, for that is a disk more likely than where temporary files go.
+    let scratch = TempDir::new_in(fs::canonicalize(&session.out)?)?;
     for round in 1..=session.rounds {
         for results in &mut cases {
             let case = results.case;
@@ -60,7 +66,7 @@ pub fn measure(session: &Session) -> io::Result<Results> {
                 }
                 eprint!(" {}", entry.contender.name);
                 io::stderr().flush()?;
-                match work(entry.contender, case, session.shorten)? {
+                match work(entry.contender, case, session, scratch.path())? {
                     Ok(values) => {
                         eprint!(" {:.1}", values[0]);
                         entry.rounds.push(values);
@@ -101,18 +107,26 @@ fn open(session: &Session, case: Case) -> CaseResults {
 }
 
 /// Has a worker run the case once; the inner error is the worker's own.
-fn work(contender: &Contender, case: Case, shorten: usize) -> io::Result<Result<Vec<f64>, String>> {
+fn work(
+    contender: &Contender,
+    case: Case,
+    session: &Session,
+    scratch: &Path,
+) -> io::Result<Result<Vec<f64>, String>> {
+    let shorten = session.shorten;
     let Case { row, width } = case;
+    let shorten = if row.shortens { shorten } else { 1 };
     let load = Load {
         width,
         count: (row.count)(width) / shorten,
     };
-    // Still a multiple of the width.
-    let count = load.each() * width;
+    // A multiple of the width.
+    let count = load.each().max(1) * width;
     let output = Command::new(env::current_exe()?)
         .args(["worker", "--row", row.name, "--contender", contender.name])
         .args([&format!("--{}", row.width_name), &width.to_string()])
         .args(["--count", &count.to_string()])
+        .env(place::SCRATCH, scratch)
         .stdin(Stdio::null())
         .output()?;
     let said = String::from_utf8_lossy(&output.stdout);

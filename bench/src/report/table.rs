@@ -4,6 +4,7 @@ use std::fmt::{self, Write};
 
 use super::{Spread, baseline, short};
 use crate::{
+    contenders::Contender,
     place,
     rows::Column,
     session::{CaseResults, Entry, Results},
@@ -35,7 +36,7 @@ fn write(text: &mut String, results: &Results) -> fmt::Result {
     }
     writeln!(text, "\n| contender | version | setting |\n|---|---|---|")?;
     for contender in crate::contenders::CONTENDERS {
-        let version = version(contender.name).unwrap_or("–");
+        let version = version(contender).unwrap_or("–");
         writeln!(
             text,
             "| {} | {version} | {} |",
@@ -100,15 +101,13 @@ fn line(text: &mut String, entry: &Entry, baseline: &Entry, columns: usize) -> f
 }
 
 /// The version of a package, as locked.
-fn version(package: &str) -> Option<&'static str> {
-    let package = if package == "raw" {
-        "io-uring"
-    } else {
-        package
-    };
+fn version(contender: &Contender) -> Option<&'static str> {
+    let package = contender.package?;
     let versions = LOCK
         .split("[[package]]")
         .filter(|entry| entry.contains(&format!("\nname = \"{package}\"\n")))
+        // This checkout's own packages have no source, the registry's have one.
+        .filter(|entry| entry.contains("\nsource = ") == (contender.name != "compio"))
         .filter_map(|entry| entry.split("version = \"").nth(1)?.split('"').next());
     // Packages are sorted by version: the last is the newest, which is ours.
     versions.last()
