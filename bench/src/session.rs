@@ -35,6 +35,8 @@ pub struct CaseResults {
     pub case: Case,
     /// Those who took part.
     pub entries: Vec<Entry>,
+    /// Those who do not have the row and say why.
+    pub lacking: Vec<&'static Contender>,
 }
 
 /// One contender at one case.
@@ -100,9 +102,12 @@ fn open(session: &Session, case: Case) -> CaseResults {
         rounds: Vec::new(),
         failure: None,
     };
+    let lacks = |contender: &&'static Contender| contender.why_not(case.row).is_some();
+    let contenders = session.contenders.iter();
     CaseResults {
         case,
-        entries: session.contenders.iter().filter(has).map(entry).collect(),
+        entries: contenders.clone().filter(has).map(entry).collect(),
+        lacking: contenders.copied().filter(lacks).collect(),
     }
 }
 

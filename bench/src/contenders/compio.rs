@@ -22,6 +22,7 @@ use crate::{
         disk::{self, aligned_block, open_direct, open_to_write},
         echo::{self, Listening, ListeningThere},
         file::{BLOCK, Places},
+        idle,
         names::name,
         pairs,
         scale::{self, Tasks, Timers},
@@ -126,11 +127,8 @@ async fn give_back(mut stream: impl AsyncRead + AsyncWriteExt) -> io::Result<()>
     }
 }
 
-/// Buffers of the pool: far fewer than connections, as only those that are busy have one.
-const POOL: u16 = 64;
-
 fn echo_pooled(load: Load, listening: Listening<'_>) -> io::Result<Cost> {
-    let pool = block_on(async { BufferPool::new(POOL, echo::BUFFER as u32) })?;
+    let pool = block_on(async { BufferPool::new(idle::POOL, echo::BUFFER as u32) })?;
     serve(load, listening, |stream| {
         give_back_pooled(stream, pool.clone())
     })

@@ -15,7 +15,7 @@ use monoio::{
     buf::IoBufMut,
     fs::{self, File},
     io::{AsyncReadRent, AsyncWriteRentExt},
-    net::{TcpListener, TcpStream, UnixListener, UnixStream, udp::UdpSocket},
+    net::{ListenerOpts, TcpListener, TcpStream, UnixListener, UnixStream, udp::UdpSocket},
     task::JoinHandle,
     time,
 };
@@ -109,8 +109,10 @@ fn echo(load: Load, listening: Listening<'_>) -> io::Result<Cost> {
 }
 
 fn unix(load: Load, path: &Path, listening: ListeningThere<'_>) -> io::Result<Cost> {
+    // By default it asks for SO_REUSEPORT, which newer kernels refuse here.
+    let options = ListenerOpts::new().reuse_port(false);
     block_on(async {
-        let listener = UnixListener::bind(path)?;
+        let listener = UnixListener::bind_with_config(path, &options)?;
         listening()?;
         let mut connections = Vec::with_capacity(load.width);
         for _ in 0..load.width {

@@ -42,6 +42,7 @@ use crate::{
         disk::{self, aligned_block, open_direct, open_to_write},
         echo::{self, Listening, ListeningThere},
         file::{BLOCK, Places},
+        idle,
         names::name,
         pairs,
         wake::{self, Parked},
@@ -97,7 +98,7 @@ fn echo(load: Load, listening: Listening<'_>) -> io::Result<Cost> {
 /// goes back when its content has been sent.
 fn echo_pooled(load: Load, listening: Listening<'_>) -> io::Result<Cost> {
     const GROUP: u16 = 0;
-    const BUFFERS: u16 = 64;
+    const BUFFERS: u16 = idle::POOL;
     let listener = TcpListener::bind("127.0.0.1:0")?;
     listening(listener.local_addr()?)?;
     let streams =

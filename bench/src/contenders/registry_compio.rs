@@ -1,6 +1,6 @@
 //! compio 0.19, of the registry, by its documented API.
 
-use std::{hint::black_box, io, os::unix::net, path::Path, rc::Rc, sync::Arc};
+use std::{hint::black_box, io, num::NonZero, os::unix::net, path::Path, rc::Rc, sync::Arc};
 
 use registry_compio::{
     BufResult,
@@ -22,6 +22,7 @@ use crate::{
         disk::{self, aligned_block, name_of},
         echo::{self, Listening, ListeningThere},
         file::{BLOCK, Places},
+        idle,
         names::name,
         pairs,
         scale::{self, Tasks, Timers},
@@ -63,18 +64,26 @@ pub const CONTENDER: Contender = Contender {
 };
 
 fn block_on<Main: Future>(main: Main) -> io::Result<Main::Output> {
+    Ok(start(&ring())?.block_on(main))
+}
+
+fn start(ring: &ProactorBuilder) -> io::Result<Runtime> {
+    Runtime::builder().with_proactor(ring.clone()).build()
+}
+
+fn ring() -> ProactorBuilder {
     let mut ring = ProactorBuilder::new();
     ring.coop_taskrun(true).taskrun_flag(true);
-    let runtime = Runtime::builder().with_proactor(ring).build()?;
-    Ok(runtime.block_on(main))
+    ring
 }
 
 fn serve<F: Future<Output = io::Result<()>> + 'static>(
+    ring: &ProactorBuilder,
     load: Load,
     listening: Listening<'_>,
     connection: impl Fn(TcpStream) -> F,
 ) -> io::Result<Cost> {
-    block_on(async {
+    start(ring)?.block_on(async {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         listening(listener.local_addr()?)?;
         let mut connections = Vec::with_capacity(load.width);
@@ -85,11 +94,11 @@ fn serve<F: Future<Output = io::Result<()>> + 'static>(
         let meter = Meter::start()?;
         join(connections).await?;
         meter.stop()
-    })?
+    })
 }
 
 fn echo(load: Load, listening: Listening<'_>) -> io::Result<Cost> {
-    serve(load, listening, give_back)
+    serve(&ring(), load, listening, give_back)
 }
 
 fn unix(load: Load, path: &Path, listening: ListeningThere<'_>) -> io::Result<Cost> {
@@ -135,7 +144,11 @@ async fn give_back(mut stream: impl AsyncRead + AsyncWriteExt) -> io::Result<()>
 }
 
 fn echo_pooled(load: Load, listening: Listening<'_>) -> io::Result<Cost> {
-    serve(load, listening, give_back_pooled)
+    let mut ring = ring();
+    let count = NonZero::new(idle::POOL).expect("a pool has buffers");
+    ring.buffer_pool_size(count)
+        .buffer_pool_buffer_len(echo::BUFFER);
+    serve(&ring, load, listening, give_back_pooled)
 }
 
 async fn give_back_pooled(mut stream: TcpStream) -> io::Result<()> {

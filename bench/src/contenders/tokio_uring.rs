@@ -17,7 +17,7 @@ use tokio::{
 use tokio_uring::{
     buf::BoundedBuf,
     fs::{self, File},
-    net::{TcpListener, TcpStream, UdpSocket, UnixListener, UnixStream},
+    net::{TcpListener, TcpStream, UdpSocket, UnixStream},
 };
 
 use super::Contender;
@@ -104,11 +104,13 @@ fn echo(load: Load, listening: Listening<'_>) -> io::Result<Cost> {
 
 fn unix(load: Load, path: &Path, listening: ListeningThere<'_>) -> io::Result<Cost> {
     block_on(async {
-        let listener = UnixListener::bind(path)?;
+        // Its own listener asks for SO_REUSEPORT, which newer kernels refuse here.
+        let listener = net::UnixListener::bind(path)?;
         listening()?;
         let mut connections = Vec::with_capacity(load.width);
         for _ in 0..load.width {
-            let stream = listener.accept().await?;
+            let (stream, _) = listener.accept()?;
+            let stream = UnixStream::from_std(stream);
             connections.push(tokio_uring::spawn(give_back_unix(stream)));
         }
         let meter = Meter::start()?;

@@ -46,6 +46,10 @@ const COLUMNS: &[Column] = &[
     Column::new("kernel's per connection", "B"),
 ];
 
+/// Buffers of a pool, of [`echo::BUFFER`](super::echo::BUFFER) bytes each: far fewer than
+/// connections, for only those that are busy have one.
+pub const POOL: u16 = 256;
+
 /// For allocations and frees that are still going on.
 const SETTLE: Duration = Duration::from_millis(100);
 

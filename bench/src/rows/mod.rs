@@ -70,6 +70,8 @@ pub struct Row {
     /// Those of them that the plot shows. Rows that show none are about the growth with the width:
     /// they have a plot of their own.
     pub shown: &'static [usize],
+    /// How many of the columns that plot shows, one picture each.
+    pub drawn: usize,
     /// How many operations make a run of a third of a second or so at a given width.
     pub count: fn(width: usize) -> usize,
     /// Whether a quick session does a tenth of them.
@@ -91,6 +93,7 @@ impl Row {
             width_name,
             widths: &[],
             shown: &[],
+            drawn: 1,
             count: |width| width,
             shortens: true,
             columns: &[],

@@ -48,6 +48,7 @@ pub const TIMERS: Row = Row {
     about: "That many timers at once. First set an hour ahead, then taken back; then as many tasks \
             that sleep until nearly the same moment, from when all are asleep until all have ended.",
     widths: SCALE,
+    drawn: 3,
     count: |width| width.max(100_000),
     shortens: false,
     columns: &[

@@ -7,6 +7,7 @@
 use std::{
     io,
     pin::Pin,
+    process,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::SeqCst},
@@ -91,6 +92,9 @@ pub const PING_PONG: Row = Row {
 
 /// How long the parked target sleeps before each wake: more than a runtime may spin.
 pub const PAUSE: Duration = Duration::from_micros(300);
+
+/// A task that has not run for so long after its wake never will.
+const STARVED: Duration = Duration::from_secs(5);
 
 /// A task of any of the rows. They go to whatever spawns them, so they are boxed: the cost of a
 /// box is not in what is measured.
@@ -247,6 +251,11 @@ fn wake_running(load: Load, targets: &[Arc<Target>]) -> io::Result<Running> {
         for target in targets {
             while target.ran.load(SeqCst) < times {
                 std::hint::spin_loop();
+                if start.elapsed() > STARVED {
+                    // The runtime cannot be asked to end.
+                    eprintln!("a task woken by another thread does not run beside a busy one");
+                    process::exit(1);
+                }
             }
         }
         total.seen += start.elapsed();
