@@ -313,11 +313,7 @@ fn wake_parked(load: Load) -> io::Result<Parked> {
 }
 
 fn wake_running(load: Load) -> io::Result<Running> {
-    block_on(wake::running(
-        load,
-        |task| compio::task::spawn(task),
-        joined,
-    ))
+    block_on(wake::running(load, compio::task::spawn, joined))
 }
 
 fn ping_pong(load: Load) -> io::Result<Cost> {

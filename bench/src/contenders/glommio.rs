@@ -298,11 +298,7 @@ fn wake_parked(load: Load) -> io::Result<Parked> {
 }
 
 fn wake_running(load: Load) -> io::Result<Running> {
-    block_on(wake::running(
-        load,
-        |task| glommio::spawn_local(task),
-        joined,
-    ))?
+    block_on(wake::running(load, glommio::spawn_local, joined))?
 }
 
 fn ping_pong(load: Load) -> io::Result<Cost> {

@@ -336,7 +336,7 @@ fn wake_parked(load: Load) -> io::Result<Parked> {
 }
 
 fn wake_running(load: Load) -> io::Result<Running> {
-    block_on(wake::running(load, |task| monoio::spawn(task), joined))?
+    block_on(wake::running(load, monoio::spawn, joined))?
 }
 
 fn ping_pong(load: Load) -> io::Result<Cost> {

@@ -334,7 +334,7 @@ fn wake_parked(load: Load) -> io::Result<Parked> {
 }
 
 fn wake_running(load: Load) -> io::Result<Running> {
-    block_on(wake::running(load, |task| runtime::spawn(task), joined))?
+    block_on(wake::running(load, runtime::spawn, joined))?
 }
 
 fn ping_pong(load: Load) -> io::Result<Cost> {

@@ -314,7 +314,7 @@ fn wake_parked(load: Load) -> io::Result<Parked> {
 }
 
 fn wake_running(load: Load) -> io::Result<Running> {
-    runtime()?.block_on(wake::running(load, |task| tokio::spawn(task), joined))
+    runtime()?.block_on(wake::running(load, tokio::spawn, joined))
 }
 
 fn ping_pong(load: Load) -> io::Result<Cost> {

@@ -328,7 +328,7 @@ fn wake_parked(load: Load) -> io::Result<Parked> {
 }
 
 fn wake_running(load: Load) -> io::Result<Running> {
-    block_on(wake::running(load, |task| tokio_uring::spawn(task), joined))
+    block_on(wake::running(load, tokio_uring::spawn, joined))
 }
 
 fn ping_pong(load: Load) -> io::Result<Cost> {
