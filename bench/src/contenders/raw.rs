@@ -125,19 +125,27 @@ fn echo_pooled(load: Load, listening: Listening<'_>) -> io::Result<Cost> {
         let length = echo::BUFFER as i32;
         opcode::ProvideBuffers::new(buffer_at(buffer), length, count, GROUP, buffer).build()
     };
-    // The buffers first; the index behind the connections' is theirs.
-    let mut first: Vec<_> = streams.iter().flatten().map(receive).collect();
-    first.push(provide(0, BUFFERS));
+    // The buffers first; their index is the one behind the connections'.
+    let mut first = vec![(load.width, provide(0, BUFFERS))];
+    first.extend(streams.iter().flatten().map(receive).enumerate());
     let meter = Meter::start()?;
     // SAFETY: `room` and the streams outlive the call. A buffer is the kernel's from its being
     // provided until a receive answers with it, then a send's, then it is provided again.
     unsafe {
-        run_all(1, first, |index, length, flags, next| {
+        run_all(1, first, |index, result, flags, next| {
             let Some(stream) = streams.get(index).and_then(Option::as_ref) else {
                 return;
             };
+            if result == -libc::ENOBUFS {
+                // What is being sent will give its buffers back.
+                next.push((index, receive(stream)));
+                return;
+            }
+            let Ok(length) = usize::try_from(result) else {
+                end(&io::Error::from_raw_os_error(-result));
+            };
             if let Some(buffer) = sending[index].take() {
-                next.push((streams.len(), provide(buffer, 1)));
+                next.push((load.width, provide(buffer, 1)));
                 next.push((index, receive(stream)));
             } else if length == 0 {
                 streams[index] = None;
@@ -455,22 +463,26 @@ unsafe fn run(
 ) -> io::Result<()> {
     // SAFETY: the caller's promise.
     unsafe {
+        let first = first.into_iter().enumerate().collect();
         run_all(batch, first, |index, result, _, next| {
+            let Ok(result) = usize::try_from(result) else {
+                end(&io::Error::from_raw_os_error(-result));
+            };
             next.extend(land(index, result).map(|entry| (index, entry)));
         })
     }
 }
 
-/// As [`run`], but `land` also gets the completion's flags, and may answer with any number of
-/// operations, each with the index that it goes by.
+/// As [`run`], but every operation has the index that it goes by beside it; `land` also gets errors
+/// and the completion's flags, and may answer with any number of operations.
 ///
 /// # Safety
 ///
 /// As for [`run`].
 unsafe fn run_all(
     batch: usize,
-    first: Vec<Entry>,
-    mut land: impl FnMut(usize, usize, u32, &mut Vec<(usize, Entry)>),
+    mut next: Vec<(usize, Entry)>,
+    mut land: impl FnMut(usize, i32, u32, &mut Vec<(usize, Entry)>),
 ) -> io::Result<()> {
     let mut ring: IoUring = IoUring::builder()
         .setup_single_issuer()
@@ -484,7 +496,6 @@ unsafe fn run_all(
     submitter.register_ring_fd()?;
 
     let mut in_flight = 0;
-    let mut next: Vec<(usize, Entry)> = first.into_iter().enumerate().collect();
     loop {
         for (index, entry) in next.drain(..) {
             let entry = entry.user_data(index as u64);
@@ -522,12 +533,9 @@ unsafe fn run_all(
             submissions.sync();
         }
         for completion in &mut completions {
-            let Ok(result) = usize::try_from(completion.result()) else {
-                end(&io::Error::from_raw_os_error(-completion.result()));
-            };
             in_flight -= 1;
             let index = completion.user_data() as usize;
-            land(index, result, completion.flags(), &mut next);
+            land(index, completion.result(), completion.flags(), &mut next);
         }
     }
 }

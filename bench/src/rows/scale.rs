@@ -6,10 +6,10 @@ use std::{
     io,
     pin::Pin,
     sync::{
-        Arc,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicUsize, Ordering::Relaxed},
     },
-    task::Poll,
+    task::{Poll, Waker},
     time::{Duration, Instant},
 };
 
@@ -72,6 +72,9 @@ const SCALE: &[usize] = &[1, 100, 10_000, 1_000_000];
 const TURNS: usize = 8;
 /// So many timers are set in a row, then the task yields: a runtime may limit what one poll does.
 const RUN: usize = 64;
+/// How far ahead timers are set: long enough for all of their tasks to fall asleep before.
+const LEAD_MIN: Duration = Duration::from_millis(2);
+const LEAD_EACH: Duration = Duration::from_nanos(1_500);
 /// Moments that timers expire at, if that takes few of them.
 const EXPIRIES: usize = 20;
 
@@ -173,20 +176,24 @@ async fn expire<Handle: Future>(
     let times = (10_000 / load.width).clamp(1, EXPIRIES);
     let mut cpu = Duration::ZERO;
     let mut handles = Vec::with_capacity(load.width);
-    for _ in 0..times {
-        let moment = Arc::new(Moment::after(load.width));
+    let mut lead = LEAD_MIN + LEAD_EACH * load.width as u32;
+    let mut done = 0;
+    while done < times {
+        let moment = Arc::new(Moment::after(lead, load.width));
         handles.extend((0..load.width).map(|index| spawn(moment.clone(), index)));
-        while moment.asleep.load(Relaxed) < load.width {
-            yield_once().await;
-        }
-        if Instant::now() > moment.first {
-            return Err(io::Error::other("timers expired before all were set"));
-        }
+        moment.all_asleep().await;
+        let late = Instant::now() > moment.first;
         let meter = Meter::start()?;
         for handle in handles.drain(..) {
             joined(handle.await);
         }
+        if late {
+            // Some expired before all were set. Once more, with more time.
+            lead *= 2;
+            continue;
+        }
         cpu += meter.stop()?.cpu;
+        done += 1;
     }
     Ok(cpu.as_nanos() as f64 / (times * load.width) as f64)
 }
@@ -194,16 +201,18 @@ async fn expire<Handle: Future>(
 /// When the timers expire.
 pub struct Moment {
     first: Instant,
-    asleep: AtomicUsize,
+    /// Tasks that have yet to fall asleep.
+    awake: AtomicUsize,
+    /// Who waits for the last of them.
+    waker: Mutex<Option<Waker>>,
 }
 
 impl Moment {
-    /// Late enough for so many tasks to fall asleep before it.
-    fn after(tasks: usize) -> Self {
-        let lead = Duration::from_millis(2) + Duration::from_nanos(1_500 * tasks as u64);
+    fn after(lead: Duration, tasks: usize) -> Self {
         Self {
             first: Instant::now() + lead,
-            asleep: AtomicUsize::new(0),
+            awake: AtomicUsize::new(tasks),
+            waker: Mutex::default(),
         }
     }
 
@@ -215,9 +224,29 @@ impl Moment {
     ) {
         let later = Duration::from_micros(Numbers::new(index).below(20_000));
         let until = self.first + later;
-        // Nothing runs between this and the first poll of the sleep.
-        self.asleep.fetch_add(1, Relaxed);
+        // Nothing else runs on this thread between this and the first poll of the sleep.
+        if self.awake.fetch_sub(1, Relaxed) == 1
+            && let Some(waker) = self.waker().take()
+        {
+            waker.wake();
+        }
         sleep(until.saturating_duration_since(Instant::now())).await;
+    }
+
+    /// Not by yielding until they are: some runtimes let a task that wakes itself go first.
+    async fn all_asleep(&self) {
+        poll_fn(|context| {
+            if self.awake.load(Relaxed) == 0 {
+                return Poll::Ready(());
+            }
+            *self.waker() = Some(context.waker().clone());
+            Poll::Pending
+        })
+        .await;
+    }
+
+    fn waker(&self) -> MutexGuard<'_, Option<Waker>> {
+        self.waker.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
