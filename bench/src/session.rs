@@ -143,8 +143,20 @@ fn work(
         Some(values) if output.status.success() && values.len() == row.columns.len() => Ok(values),
         _ => {
             let complaint = String::from_utf8_lossy(&output.stderr);
-            let last = complaint.lines().rev().find(|line| !line.is_empty());
-            Err(last.map_or_else(|| output.status.to_string(), str::to_owned))
+            Err(reason(&complaint).map_or_else(|| output.status.to_string(), str::to_owned))
         }
     })
+}
+
+/// What a worker that failed said last; of a panic, what it was about.
+fn reason(complaint: &str) -> Option<&str> {
+    const LENGTH_MAX: usize = 100;
+    let mut lines = complaint.lines();
+    let panic = lines.by_ref().find(|line| line.contains("panicked at"));
+    let reason = match panic {
+        Some(_) => lines.next(),
+        None => complaint.lines().rev().find(|line| !line.is_empty()),
+    }?;
+    let end = reason.char_indices().nth(LENGTH_MAX);
+    Some(&reason[..end.map_or(reason.len(), |(end, _)| end)])
 }

@@ -15,7 +15,7 @@ const MARGIN: f64 = 12.0;
 const LEGEND_HEIGHT: f64 = 22.0;
 /// In a panel, where the axes are.
 const LEFT: f64 = MARGIN + 46.0;
-const RIGHT: f64 = PANEL_WIDTH - 16.0;
+const RIGHT: f64 = PANEL_WIDTH - 34.0;
 const TOP: f64 = 40.0;
 const BOTTOM: f64 = PANEL_HEIGHT - 30.0;
 

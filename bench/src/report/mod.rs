@@ -3,7 +3,10 @@
 
 use std::{fmt::Write as _, fs, io, path::Path};
 
-use crate::session::{CaseResults, Entry, Results};
+use crate::{
+    rows::grouped,
+    session::{CaseResults, Entry, Results},
+};
 
 mod growth;
 mod plot;
@@ -73,15 +76,11 @@ fn short(value: f64) -> String {
     };
     let digits = format!("{value:.decimals$}");
     let (whole, rest) = digits.split_at(digits.find('.').unwrap_or(digits.len()));
-    let mut grouped = String::new();
-    for (index, digit) in whole.chars().enumerate() {
-        let behind = whole.len() - index;
-        if index > 0 && behind.is_multiple_of(3) && digit.is_ascii_digit() {
-            grouped.push(',');
-        }
-        grouped.push(digit);
+    match whole.parse() {
+        Ok(whole) => grouped(whole) + rest,
+        // Below zero, which some differences are.
+        Err(_) => digits,
     }
-    grouped + rest
 }
 
 fn values(results: &Results) -> String {

@@ -131,8 +131,7 @@ fn growth(text: &mut String, results: &Results, row: &Row) -> fmt::Result {
     for (column, &Column { name, unit }) in row.columns.iter().enumerate() {
         write!(text, "\n| {name}{}{unit} |", comma(unit))?;
         for results in &cases {
-            let width = results.case.width;
-            write!(text, " {} {} | min–max |", grouped(width), row.width_name)?;
+            write!(text, " {} | min–max |", results.case.extent())?;
         }
         writeln!(text, "\n|---|{}", "--:|--:|".repeat(cases.len()))?;
         for (index, entry) in cases[0].entries.iter().enumerate() {
@@ -174,11 +173,6 @@ fn notes<'a>(
 
 fn comma(unit: &str) -> &'static str {
     if unit.is_empty() { "" } else { ", " }
-}
-
-fn grouped(number: usize) -> String {
-    let text = short(number as f64);
-    text.split('.').next().unwrap_or_default().into()
 }
 
 /// The version of a package, as locked.

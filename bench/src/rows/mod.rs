@@ -194,16 +194,30 @@ impl Case {
 
     /// What readers see: `echo, 50 connections`.
     pub fn title(self) -> String {
-        let Row {
-            name, width_name, ..
-        } = *self.row;
-        let plural = if self.width == 1 {
-            width_name.trim_end_matches('s')
-        } else {
-            width_name
-        };
-        format!("{name}, {} {plural}", self.width)
+        format!("{}, {}", self.row.name, self.extent())
     }
+
+    /// The width, with what it counts: `50 connections`.
+    pub fn extent(self) -> String {
+        let name = self.row.width_name;
+        match self.width {
+            1 => format!("1 {}", name.trim_end_matches('s')),
+            width => format!("{} {name}", grouped(width)),
+        }
+    }
+}
+
+/// A number with its thousands apart.
+pub fn grouped(number: usize) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
 }
 
 /// Finds a row by name.
