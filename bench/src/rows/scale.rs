@@ -3,6 +3,7 @@
 
 use std::{
     future::poll_fn,
+    hint::black_box,
     io,
     pin::Pin,
     sync::{
@@ -19,7 +20,7 @@ use super::{
     timeout::HOUR,
     turns::{self, yield_once},
 };
-use crate::cost::Meter;
+use crate::cost::{Meter, thread_cpu};
 
 /// See the module.
 pub const TASKS: Row = Row {
@@ -52,8 +53,8 @@ pub const TIMERS: Row = Row {
     count: |width| width.max(100_000),
     shortens: false,
     columns: &[
-        Column::new("to set", "ns"),
-        Column::new("to take back", "ns"),
+        Column::new("CPU to set", "ns"),
+        Column::new("CPU to take back", "ns"),
         Column::new("CPU to expire, wake and end its task", "ns"),
     ],
     has: |contender| contender.scale_timers.is_some(),
@@ -138,7 +139,7 @@ pub async fn timers<Sleep: Future<Output = ()>, Handle: Future>(
         let mut sleeps = Vec::with_capacity(load.width);
         while sleeps.len() < load.width {
             let run = RUN.min(load.width - sleeps.len());
-            let start = Instant::now();
+            let start = thread_cpu();
             for _ in 0..run {
                 let later = Duration::from_millis(numbers.below(1 << 20));
                 sleeps.push(sleep(HOUR + later));
@@ -148,12 +149,12 @@ pub async fn timers<Sleep: Future<Output = ()>, Handle: Future>(
                 let sleep = unsafe { Pin::new_unchecked(sleep) };
                 assert!(poll_once(sleep).await.is_pending(), "not within the hour");
             }
-            set += start.elapsed().saturating_sub(clock);
+            set += (thread_cpu() - start).saturating_sub(clock);
             yield_once().await;
         }
-        let start = Instant::now();
+        let start = thread_cpu();
         drop(sleeps);
-        back += start.elapsed().saturating_sub(clock);
+        back += (thread_cpu() - start).saturating_sub(clock);
     }
     let expire = expire(load, spawn, joined).await?;
     Ok(Timers {
@@ -250,11 +251,12 @@ impl Moment {
     }
 }
 
+/// What reading the clock adds to a piece of work between two readings.
 fn cost_of_clock() -> Duration {
     const TIMES: u32 = 1_000;
-    let start = Instant::now();
+    let start = thread_cpu();
     for _ in 0..TIMES {
-        std::hint::black_box(Instant::now());
+        black_box(thread_cpu());
     }
-    start.elapsed() / TIMES
+    (thread_cpu() - start) / TIMES
 }
