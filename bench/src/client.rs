@@ -1,4 +1,4 @@
-//! The load client of the echo row: one and the same program whoever serves.
+//! The load client of the rows with a server: one and the same program whoever serves.
 //!
 //! A closed loop: every connection sends a request, waits for the whole reply, and sends the next,
 //! until a fixed number of requests has been answered. It is a process of its own, so that its CPU
@@ -8,15 +8,18 @@
 
 use std::{
     env,
-    io::{self, Read, Write},
-    net::{self, SocketAddr},
-    process::{Child, Command, Stdio},
+    io::{self, BufRead, BufReader, Read, Write},
+    net,
+    process::{Child, ChildStdin, ChildStdout, Command, Stdio},
     thread,
     time::{Duration, Instant},
 };
 
 use hdrhistogram::Histogram;
-use mio::{Events, Interest, Poll, Token, net::TcpStream};
+use mio::{
+    Events, Interest, Poll, Token,
+    net::{TcpStream, UdpSocket, UnixStream},
+};
 
 use crate::{
     PATIENCE,
@@ -27,6 +30,57 @@ use crate::{
 const WARM_UP_SHARE: usize = 10;
 /// Time for the server to accept the last connection before the first request.
 const SETTLE: Duration = Duration::from_millis(50);
+/// After so many connections the server gets the time to accept them: its backlog is finite, and a
+/// connection that finds it full tries again after a second.
+const CONNECTIONS_IN_A_ROW: usize = 64;
+const BREATH: Duration = Duration::from_millis(2);
+
+/// What the client does.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Manner {
+    /// Over TCP, every connection asks at once.
+    Echo,
+    /// Over TCP, one connection asks at a time.
+    EchoInTurn,
+    /// Over Unix sockets.
+    EchoUnix,
+    /// Over UDP.
+    EchoUdp,
+    /// Connects, waits for the end, and connects again.
+    Accept,
+    /// One request on each connection; then it says so and waits for the end of its input.
+    FallSilent,
+}
+
+const MANNERS: [(&str, Manner); 6] = [
+    ("echo", Manner::Echo),
+    ("echo-in-turn", Manner::EchoInTurn),
+    ("echo-unix", Manner::EchoUnix),
+    ("echo-udp", Manner::EchoUdp),
+    ("accept", Manner::Accept),
+    ("fall-silent", Manner::FallSilent),
+];
+
+impl Manner {
+    /// By its name on the command line.
+    pub fn find(name: &str) -> Option<Self> {
+        let (_, manner) = MANNERS.iter().find(|(known, _)| *known == name)?;
+        Some(*manner)
+    }
+
+    fn name(self) -> &'static str {
+        let named = MANNERS.iter().find(|(_, manner)| *manner == self);
+        named.expect("all are listed").0
+    }
+}
+
+/// A client at work.
+pub struct Client {
+    process: Child,
+    /// Open until it may end.
+    input: Option<ChildStdin>,
+    output: BufReader<ChildStdout>,
+}
 
 /// What the client saw.
 pub struct Answered {
@@ -38,28 +92,45 @@ pub struct Answered {
     pub p99: f64,
 }
 
-/// Starts the client as a process of its own.
-pub fn start(address: SocketAddr, load: Load) -> io::Result<Child> {
-    assert!(address.ip().is_loopback(), "the client stays on loopback");
-    Command::new(env::current_exe()?)
-        .args(["client", "--address", &address.to_string()])
+/// Starts the client as a process of its own. The address is that of a socket, or a path.
+pub fn start(manner: Manner, address: &str, load: Load) -> io::Result<Client> {
+    let mut process = Command::new(env::current_exe()?)
+        .args(["client", "--manner", manner.name(), "--address", address])
         .args(["--connections", &load.width.to_string()])
         .args(["--count", &load.count.to_string()])
-        .stdin(Stdio::null())
+        .stdin(Stdio::piped())
         .stdout(Stdio::piped())
-        .spawn()
+        .spawn()?;
+    let output = process.stdout.take().expect("it is piped");
+    Ok(Client {
+        input: process.stdin.take(),
+        output: BufReader::new(output),
+        process,
+    })
 }
 
-/// Waits for the client's end and reads what it saw.
-pub fn finish(client: Child) -> io::Result<Answered> {
-    let output = client.wait_with_output()?;
-    let line = String::from_utf8_lossy(&output.stdout);
+/// Waits until every connection of a client that falls silent has had its answer.
+pub fn wait_for_silence(client: &mut Client) -> io::Result<()> {
+    let mut line = String::new();
+    client.output.read_line(&mut line)?;
+    match line.as_str() {
+        "silent\n" => Ok(()),
+        _ => Err(io::Error::other("the client failed")),
+    }
+}
+
+/// Lets the client end, waits for that and reads what it saw.
+pub fn finish(mut client: Client) -> io::Result<Answered> {
+    client.input = None;
+    let mut line = String::new();
+    client.output.read_to_string(&mut line)?;
+    let status = client.process.wait()?;
     let values: Vec<f64> = line
         .split_whitespace()
         .map_while(|word| word.parse().ok())
         .collect();
     match values[..] {
-        [per_second, p50, p99] if output.status.success() => Ok(Answered {
+        [per_second, p50, p99] if status.success() => Ok(Answered {
             per_second,
             p50,
             p99,
@@ -69,28 +140,46 @@ pub fn finish(client: Child) -> io::Result<Answered> {
 }
 
 /// The client's process: asks until `load.count` requests are answered and prints what it saw.
-pub fn run(address: SocketAddr, load: Load) -> io::Result<()> {
+pub fn run(manner: Manner, address: &str, load: Load) -> io::Result<()> {
+    let started = Instant::now();
+    let answered = match manner {
+        Manner::Accept => come_and_go(address, load)?,
+        _ => exchange(manner, address, load, started)?,
+    };
+    println!("{} {} {}", answered.per_second, answered.p50, answered.p99);
+    Ok(())
+}
+
+fn exchange(
+    manner: Manner,
+    address: &str,
+    load: Load,
+    mut started: Instant,
+) -> io::Result<Answered> {
     let mut poll = Poll::new()?;
-    let mut connections = connect(&poll, address, load.width)?;
+    let mut connections = connect(&poll, manner, address, load.width)?;
     thread::sleep(SETTLE);
 
+    let at_once = match manner {
+        Manner::EchoInTurn => 1,
+        Manner::FallSilent => CONNECTIONS_IN_A_ROW.min(load.width),
+        _ => load.width,
+    };
     let warm_up = load.count / WARM_UP_SHARE;
-    let mut asked = 0;
     let mut answered = 0;
     let longest = PATIENCE.as_nanos() as u64;
     let mut latencies = Histogram::<u64>::new_with_max(longest, 3).map_err(io::Error::other)?;
-    let mut started = Instant::now();
-    for connection in &mut connections {
+    for connection in &mut connections[..at_once] {
         connection.ask()?;
-        asked += 1;
     }
+    let mut asked = at_once;
 
-    let mut events = Events::with_capacity(load.width);
+    let mut events = Events::with_capacity(load.width.min(1024));
     while answered < load.count {
         poll.poll(&mut events, None)?;
         for event in &events {
-            let connection = &mut connections[event.token().0];
-            let Some(latency) = connection.hear()? else {
+            let index = event.token().0;
+            let Some(latency) = connections[index].hear()? else {
                 continue;
             };
             answered += 1;
@@ -100,26 +189,39 @@ pub fn run(address: SocketAddr, load: Load) -> io::Result<()> {
                 latencies.saturating_record(latency.as_nanos() as u64);
             }
             if asked < load.count {
-                connection.ask()?;
+                // With all of them at once, the same one again.
+                connections[(index + at_once) % load.width].ask()?;
                 asked += 1;
             }
         }
     }
 
     let per_second = (load.count - warm_up) as f64 / started.elapsed().as_secs_f64();
+    if manner == Manner::FallSilent {
+        println!("silent");
+        io::stdout().flush()?;
+        io::stdin().read_to_end(&mut Vec::new())?;
+    }
     let micros = |quantile| latencies.value_at_quantile(quantile) as f64 / 1e3;
-    println!("{per_second} {} {}", micros(0.5), micros(0.99));
-    Ok(())
+    Ok(Answered {
+        per_second,
+        p50: micros(0.5),
+        p99: micros(0.99),
+    })
 }
 
-fn connect(poll: &Poll, address: SocketAddr, connections: usize) -> io::Result<Vec<Connection>> {
+fn connect(
+    poll: &Poll,
+    manner: Manner,
+    address: &str,
+    connections: usize,
+) -> io::Result<Vec<Connection>> {
     let connect = |index| {
-        let stream = net::TcpStream::connect(address)?;
-        stream.set_nonblocking(true)?;
-        let mut stream = TcpStream::from_std(stream);
-        let interest = Interest::READABLE;
-        poll.registry()
-            .register(&mut stream, Token(index), interest)?;
+        if index % CONNECTIONS_IN_A_ROW == CONNECTIONS_IN_A_ROW - 1 {
+            thread::sleep(BREATH);
+        }
+        let mut stream = Stream::connect(manner, address)?;
+        stream.register(poll, Token(index))?;
         Ok(Connection {
             stream,
             asked: Instant::now(),
@@ -129,8 +231,66 @@ fn connect(poll: &Poll, address: SocketAddr, connections: usize) -> io::Result<V
     (0..connections).map(connect).collect()
 }
 
+/// The client of the accept row. One attempt at a time is as if it blocked; several overlap.
+fn come_and_go(address: &str, load: Load) -> io::Result<Answered> {
+    let mut poll = Poll::new()?;
+    let address = address.parse().map_err(io::Error::other)?;
+    let attempt = |poll: &Poll, index| {
+        let mut stream = TcpStream::connect(address)?;
+        poll.registry()
+            .register(&mut stream, Token(index), Interest::READABLE)?;
+        io::Result::Ok((stream, Instant::now()))
+    };
+    let started = Instant::now();
+    let mut latencies =
+        Histogram::<u64>::new_with_max(PATIENCE.as_nanos() as u64, 3).map_err(io::Error::other)?;
+    let mut attempts = (0..load.width)
+        .map(|index| attempt(&poll, index))
+        .collect::<io::Result<Vec<_>>>()?;
+    let mut begun = load.width;
+    let mut ended = 0;
+    let mut events = Events::with_capacity(load.width);
+    while ended < load.count {
+        poll.poll(&mut events, None)?;
+        for event in &events {
+            let index = event.token().0;
+            let (stream, since) = &mut attempts[index];
+            match stream.read(&mut [0]) {
+                Ok(0) => {}
+                Ok(_) => return Err(io::Error::other("the server had something to say")),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
+                Err(error) => return Err(error),
+            }
+            latencies.saturating_record(since.elapsed().as_nanos() as u64);
+            ended += 1;
+            // Both ends have closed by then; with a reset, no port waits for stragglers.
+            reset_on_close(stream)?;
+            if begun < load.count {
+                attempts[index] = attempt(&poll, index)?;
+                begun += 1;
+            }
+        }
+    }
+    let per_second = load.count as f64 / started.elapsed().as_secs_f64();
+    let micros = |quantile| latencies.value_at_quantile(quantile) as f64 / 1e3;
+    Ok(Answered {
+        per_second,
+        p50: micros(0.5),
+        p99: micros(0.99),
+    })
+}
+
+fn reset_on_close(stream: &TcpStream) -> io::Result<()> {
+    let at_once = libc::linger {
+        l_onoff: 1,
+        l_linger: 0,
+    };
+    nix::sys::socket::setsockopt(stream, nix::sys::socket::sockopt::Linger, &at_once)?;
+    Ok(())
+}
+
 struct Connection {
-    stream: TcpStream,
+    stream: Stream,
     /// When the outstanding request was sent.
     asked: Instant,
     /// How much of its reply has arrived.
@@ -142,7 +302,9 @@ impl Connection {
         self.asked = Instant::now();
         self.heard = 0;
         // So small a message always fits into the empty send buffer.
-        self.stream.write_all(&[b'x'; MESSAGE])
+        let sent = self.stream.send(&[b'x'; MESSAGE])?;
+        assert_eq!(sent, MESSAGE, "all of it");
+        Ok(())
     }
 
     /// Takes what has arrived; gives the latency once the reply is whole. Not reading on until the
@@ -153,7 +315,7 @@ impl Connection {
             return Ok(None);
         }
         let mut buffer = [0; MESSAGE];
-        match self.stream.read(&mut buffer[self.heard..]) {
+        match self.stream.receive(&mut buffer[self.heard..]) {
             Ok(0) => Err(io::ErrorKind::UnexpectedEof.into()),
             Ok(length) => {
                 self.heard += length;
@@ -162,6 +324,61 @@ impl Connection {
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
             Err(error) => Err(error),
+        }
+    }
+}
+
+enum Stream {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+    Udp(UdpSocket),
+}
+
+impl Stream {
+    /// Connects and waits until it is.
+    fn connect(manner: Manner, address: &str) -> io::Result<Self> {
+        Ok(match manner {
+            Manner::EchoUnix => {
+                let stream = std::os::unix::net::UnixStream::connect(address)?;
+                stream.set_nonblocking(true)?;
+                Self::Unix(UnixStream::from_std(stream))
+            }
+            Manner::EchoUdp => {
+                let socket = net::UdpSocket::bind("127.0.0.1:0")?;
+                socket.connect(address)?;
+                socket.set_nonblocking(true)?;
+                Self::Udp(UdpSocket::from_std(socket))
+            }
+            _ => {
+                let stream = net::TcpStream::connect(address)?;
+                stream.set_nonblocking(true)?;
+                Self::Tcp(TcpStream::from_std(stream))
+            }
+        })
+    }
+
+    fn register(&mut self, poll: &Poll, token: Token) -> io::Result<()> {
+        let (registry, interest) = (poll.registry(), Interest::READABLE);
+        match self {
+            Self::Tcp(stream) => registry.register(stream, token, interest),
+            Self::Unix(stream) => registry.register(stream, token, interest),
+            Self::Udp(socket) => registry.register(socket, token, interest),
+        }
+    }
+
+    fn send(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Tcp(stream) => stream.write(bytes),
+            Self::Unix(stream) => stream.write(bytes),
+            Self::Udp(socket) => socket.send(bytes),
+        }
+    }
+
+    fn receive(&mut self, room: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Tcp(stream) => stream.read(room),
+            Self::Unix(stream) => stream.read(room),
+            Self::Udp(socket) => socket.recv(room),
         }
     }
 }

@@ -1,10 +1,11 @@
 //! The command line.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::path::PathBuf;
 
 use lexopt::{Arg, Error, Parser, ValueExt};
 
 use crate::{
+    client::Manner,
     contenders::{self, Contender},
     rows::{self, Case, Load, Row},
 };
@@ -14,7 +15,8 @@ pub const USAGE: &str = "\
 Measures compio beside a raw io_uring loop and other runtimes.
 
 usage: bench all [options]         every row
-       bench row NAME [options]    one row: echo, pairs, file, nop, spawn, yield, sleep
+       bench row NAME [options]    one row
+       bench rows                  what rows there are
 
 options:
   --rounds N        runs of each contender at each case (7)
@@ -26,6 +28,8 @@ options:
 pub enum Command {
     /// Print how to use this.
     Help,
+    /// Print what rows there are.
+    Rows,
     /// Measure and report.
     Measure(Session),
     /// Be a worker: one contender at one case, once. (Not for people.)
@@ -39,8 +43,10 @@ pub enum Command {
     },
     /// Be the load client. (Not for people.)
     Ask {
-        /// The server.
-        address: SocketAddr,
+        /// In what manner.
+        manner: Manner,
+        /// The server: an address or a path.
+        address: String,
         /// How much to ask.
         load: Load,
     },
@@ -71,6 +77,7 @@ pub fn parse() -> Result<Command, Error> {
                 let row = rows::find(&name).ok_or_else(|| format!("there is no row {name}"))?;
                 session(parser, &[row])
             }
+            "rows" => Ok(Command::Rows),
             "worker" => worker(parser),
             "client" => client(parser),
             other => Err(format!("there is no command {other}").into()),
@@ -142,18 +149,21 @@ fn worker(mut parser: Parser) -> Result<Command, Error> {
 }
 
 fn client(mut parser: Parser) -> Result<Command, Error> {
+    let mut manner = None;
     let mut address = None;
     let mut width = 0;
     let mut count = 0;
     while let Some(argument) = parser.next()? {
         match argument {
-            Arg::Long("address") => address = Some(parser.value()?.parse()?),
+            Arg::Long("manner") => manner = Manner::find(&parser.value()?.string()?),
+            Arg::Long("address") => address = Some(parser.value()?.string()?),
             Arg::Long("connections") => width = parser.value()?.parse()?,
             Arg::Long("count") => count = parser.value()?.parse()?,
             other => return Err(other.unexpected()),
         }
     }
     Ok(Command::Ask {
+        manner: manner.ok_or("--manner is missing or unknown")?,
         address: address.ok_or("--address is missing")?,
         load: load(width, count)?,
     })

@@ -7,7 +7,7 @@
 //!
 //! [`session`] starts one process per case, contender and round (the `worker` command), so that
 //! nothing of one runtime lingers while another is measured. In a worker, a [`rows`] entry has a
-//! [`contenders`] entry do the work; [`client`] is the load of the echo row, a process too.
+//! [`contenders`] entry do the work; [`client`] is the load of the rows with a server, a process too.
 //! [`report`] makes the table and the plot.
 
 mod client;
@@ -44,6 +44,11 @@ fn main() -> ExitCode {
 fn carry_out(command: Command) -> io::Result<()> {
     match command {
         Command::Help => println!("{}", command::USAGE),
+        Command::Rows => {
+            for row in rows::ROWS {
+                println!("{:24} {}", row.name, row.about);
+            }
+        }
         Command::Measure(session) => measure(&session)?,
         Command::Work {
             row,
@@ -51,14 +56,20 @@ fn carry_out(command: Command) -> io::Result<()> {
             load,
         } => {
             give_up_after(PATIENCE);
+            place::raise_limits()?;
             place::pin(place::SERVER_CORE)?;
             let values = (row.run)(contender, load)?;
             println!("{}", session::line(&values));
         }
-        Command::Ask { address, load } => {
+        Command::Ask {
+            manner,
+            address,
+            load,
+        } => {
             give_up_after(PATIENCE);
+            place::raise_limits()?;
             place::pin(place::CLIENT_CORE)?;
-            client::run(address, load)?;
+            client::run(manner, &address, load)?;
         }
     }
     Ok(())

@@ -1,10 +1,13 @@
 //! Which core runs what, and what machine this is.
 
-use std::{fs, io, thread};
+use std::{env, fs, io, path::PathBuf, thread};
 
 use nix::{
     sched::{CpuSet, sched_setaffinity},
-    sys::utsname::uname,
+    sys::{
+        resource::{Resource, getrlimit, setrlimit},
+        utsname::uname,
+    },
     unistd::Pid,
 };
 
@@ -19,6 +22,27 @@ pub fn pin(core: usize) -> io::Result<()> {
     cores.set(core)?;
     sched_setaffinity(Pid::from_raw(0), &cores)?;
     Ok(())
+}
+
+/// Allows this process as many open files as it may ever have.
+pub fn raise_limits() -> io::Result<()> {
+    let (_, most) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    setrlimit(Resource::RLIMIT_NOFILE, most, most)?;
+    Ok(())
+}
+
+/// How many files a process may have open.
+pub fn open_files_max() -> usize {
+    let most = getrlimit(Resource::RLIMIT_NOFILE).map_or(1024, |(_, most)| most);
+    usize::try_from(most).unwrap_or(usize::MAX)
+}
+
+/// The variable that tells workers where the files are that have to be on a disk.
+pub const SCRATCH: &str = "BENCH_SCRATCH";
+
+/// Where files are that have to be on a disk.
+pub fn scratch() -> PathBuf {
+    env::var_os(SCRATCH).map_or_else(|| ".".into(), PathBuf::from)
 }
 
 /// The machine in one line.

@@ -4,14 +4,18 @@
 //! round: on a shared machine, speed drifts over minutes, but seconds apart it is nearly the same.
 
 use std::{
-    env,
+    env, fs,
     io::{self, Write},
+    path::Path,
     process::{Command, Stdio},
 };
+
+use tempfile::TempDir;
 
 use crate::{
     command::Session,
     contenders::Contender,
+    place,
     rows::{Case, Load},
 };
 
@@ -31,6 +35,8 @@ pub struct CaseResults {
     pub case: Case,
     /// Those who took part.
     pub entries: Vec<Entry>,
+    /// Those who do not have the row and say why.
+    pub lacking: Vec<&'static Contender>,
 }
 
 /// One contender at one case.
@@ -50,6 +56,8 @@ pub fn measure(session: &Session) -> io::Result<Results> {
         .iter()
         .map(|&case| open(session, case))
         .collect();
+    // Beside the results, for that is a disk more likely than where temporary files go.
+    let scratch = TempDir::new_in(fs::canonicalize(&session.out)?)?;
     for round in 1..=session.rounds {
         for results in &mut cases {
             let case = results.case;
@@ -60,7 +68,7 @@ pub fn measure(session: &Session) -> io::Result<Results> {
                 }
                 eprint!(" {}", entry.contender.name);
                 io::stderr().flush()?;
-                match work(entry.contender, case, session.shorten)? {
+                match work(entry.contender, case, session, scratch.path())? {
                     Ok(values) => {
                         eprint!(" {:.1}", values[0]);
                         entry.rounds.push(values);
@@ -94,25 +102,36 @@ fn open(session: &Session, case: Case) -> CaseResults {
         rounds: Vec::new(),
         failure: None,
     };
+    let lacks = |contender: &&'static Contender| contender.why_not(case.row).is_some();
+    let contenders = session.contenders.iter();
     CaseResults {
         case,
-        entries: session.contenders.iter().filter(has).map(entry).collect(),
+        entries: contenders.clone().filter(has).map(entry).collect(),
+        lacking: contenders.copied().filter(lacks).collect(),
     }
 }
 
 /// Has a worker run the case once; the inner error is the worker's own.
-fn work(contender: &Contender, case: Case, shorten: usize) -> io::Result<Result<Vec<f64>, String>> {
+fn work(
+    contender: &Contender,
+    case: Case,
+    session: &Session,
+    scratch: &Path,
+) -> io::Result<Result<Vec<f64>, String>> {
+    let shorten = session.shorten;
     let Case { row, width } = case;
+    let shorten = if row.shortens { shorten } else { 1 };
     let load = Load {
         width,
         count: (row.count)(width) / shorten,
     };
-    // Still a multiple of the width.
-    let count = load.each() * width;
+    // A multiple of the width.
+    let count = load.each().max(1) * width;
     let output = Command::new(env::current_exe()?)
         .args(["worker", "--row", row.name, "--contender", contender.name])
         .args([&format!("--{}", row.width_name), &width.to_string()])
         .args(["--count", &count.to_string()])
+        .env(place::SCRATCH, scratch)
         .stdin(Stdio::null())
         .output()?;
     let said = String::from_utf8_lossy(&output.stdout);
@@ -124,8 +143,20 @@ fn work(contender: &Contender, case: Case, shorten: usize) -> io::Result<Result<
         Some(values) if output.status.success() && values.len() == row.columns.len() => Ok(values),
         _ => {
             let complaint = String::from_utf8_lossy(&output.stderr);
-            let last = complaint.lines().rev().find(|line| !line.is_empty());
-            Err(last.map_or_else(|| output.status.to_string(), str::to_owned))
+            Err(reason(&complaint).map_or_else(|| output.status.to_string(), str::to_owned))
         }
     })
+}
+
+/// What a worker that failed said last; of a panic, what it was about.
+fn reason(complaint: &str) -> Option<&str> {
+    const LENGTH_MAX: usize = 100;
+    let mut lines = complaint.lines();
+    let panic = lines.by_ref().find(|line| line.contains("panicked at"));
+    let reason = match panic {
+        Some(_) => lines.next(),
+        None => complaint.lines().rev().find(|line| !line.is_empty()),
+    }?;
+    let end = reason.char_indices().nth(LENGTH_MAX);
+    Some(&reason[..end.map_or(reason.len(), |(end, _)| end)])
 }

@@ -1,52 +1,80 @@
 //! compio, of this checkout.
 
-use std::{hint::black_box, io, path::Path, rc::Rc};
+use std::{hint::black_box, io, path::Path, rc::Rc, sync::Arc};
 
 use compio::{
+    buf::{IntoInner, IoBuf},
     fs::{self, File},
     io::{AsyncRead, AsyncWriteExt},
-    net::{TcpListener, UnixStream},
+    net::{TcpListener, TcpStream, UdpSocket, UnixListener, UnixStream},
     op::Nop,
-    runtime::submit,
-    task::{JoinHandle, block_on},
+    runtime::{BufferPool, submit},
+    task::{JoinError, JoinHandle, block_on, spawn_blocking},
+    time,
 };
 
 use super::Contender;
 use crate::{
     cost::{Cost, Meter},
+    place,
     rows::{
-        Load,
-        echo::{self, Listening},
+        self, Load,
+        disk::{self, aligned_block, open_direct, open_to_write},
+        echo::{self, Listening, ListeningThere},
         file::{BLOCK, Places},
+        idle,
         names::name,
-        pairs, sleep, spawn, turns,
+        pairs,
+        scale::{self, Tasks, Timers},
+        sleep, spawn,
+        timeout::{self, HOUR},
+        turns,
+        wake::{self, Parked, Running},
     },
 };
 
 /// See the module.
 pub const CONTENDER: Contender = Contender {
     name: "compio",
+    package: Some("compio"),
     setting: "this checkout, as it comes",
+    lacks: &[],
     echo: Some(echo),
+    echo_pooled: Some(echo_pooled),
+    unix: Some(unix),
+    udp: Some(udp),
+    accept: Some(accept),
     pairs: Some(pairs),
     file: Some(file),
+    direct: Some(direct),
+    fsync: Some(fsync),
     metadata: Some(metadata),
     rename: Some(rename),
     nop: Some(nop),
     spawn: Some(spawn),
-    blocking: Some(blocking),
     turns: Some(turns),
+    blocking: Some(blocking),
     sleep: Some(sleep),
+    timeout: Some(timeout),
+    wake_parked: Some(wake_parked),
+    wake_running: Some(wake_running),
+    ping_pong: Some(ping_pong),
+    scale_tasks: Some(scale_tasks),
+    scale_timers: Some(scale_timers),
 };
 
-fn echo(load: Load, listening: Listening<'_>) -> io::Result<Cost> {
+fn serve<F: Future<Output = io::Result<()>> + 'static>(
+    load: Load,
+    listening: Listening<'_>,
+    connection: impl Fn(TcpStream) -> F,
+) -> io::Result<Cost> {
     block_on(async {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         listening(listener.local_addr()?)?;
         let mut connections = Vec::with_capacity(load.width);
         for _ in 0..load.width {
             let (stream, _) = listener.accept().await?;
-            connections.push(compio::task::spawn(give_back(stream, echo::BUFFER)));
+            connections.push(compio::task::spawn(connection(stream)));
         }
         let meter = Meter::start()?;
         join(connections).await?;
@@ -54,8 +82,40 @@ fn echo(load: Load, listening: Listening<'_>) -> io::Result<Cost> {
     })
 }
 
-async fn give_back(mut stream: impl AsyncRead + AsyncWriteExt, room: usize) -> io::Result<()> {
-    let mut buffer = Vec::with_capacity(room);
+fn echo(load: Load, listening: Listening<'_>) -> io::Result<Cost> {
+    serve(load, listening, give_back)
+}
+
+fn unix(load: Load, path: &Path, listening: ListeningThere<'_>) -> io::Result<Cost> {
+    block_on(async {
+        let listener = UnixListener::bind(path)?;
+        listening()?;
+        let mut connections = Vec::with_capacity(load.width);
+        for _ in 0..load.width {
+            let (stream, _) = listener.accept().await?;
+            connections.push(compio::task::spawn(give_back(stream)));
+        }
+        let meter = Meter::start()?;
+        join(connections).await?;
+        meter.stop()
+    })
+}
+
+fn accept(load: Load, listening: Listening<'_>) -> io::Result<Cost> {
+    block_on(async {
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        listening(listener.local_addr()?)?;
+        let meter = Meter::start()?;
+        for _ in 0..load.count {
+            let (stream, _) = listener.accept().await?;
+            drop(stream);
+        }
+        meter.stop()
+    })
+}
+
+async fn give_back(mut stream: impl AsyncRead + AsyncWriteExt) -> io::Result<()> {
+    let mut buffer = Vec::with_capacity(echo::BUFFER);
     loop {
         let (length, read) = stream.read(buffer).await;
         if length? == 0 {
@@ -67,6 +127,39 @@ async fn give_back(mut stream: impl AsyncRead + AsyncWriteExt, room: usize) -> i
     }
 }
 
+fn echo_pooled(load: Load, listening: Listening<'_>) -> io::Result<Cost> {
+    let pool = block_on(async { BufferPool::new(idle::POOL, echo::BUFFER as u32) })?;
+    serve(load, listening, |stream| {
+        give_back_pooled(stream, pool.clone())
+    })
+}
+
+async fn give_back_pooled(mut stream: TcpStream, pool: BufferPool) -> io::Result<()> {
+    let mut arriving = stream.recv_stream(&pool);
+    while let Some(buffer) = arriving.next().await {
+        let (result, _) = stream.write_all(buffer?).await;
+        result?;
+    }
+    Ok(())
+}
+
+fn udp(load: Load, listening: Listening<'_>) -> io::Result<Cost> {
+    block_on(async {
+        let socket = UdpSocket::bind("127.0.0.1:0").await?;
+        listening(socket.local_addr()?)?;
+        let mut buffer = Vec::with_capacity(echo::BUFFER);
+        let meter = Meter::start()?;
+        for _ in 0..load.count {
+            let (received, read) = socket.recv_from(buffer).await;
+            let (_, from) = received?;
+            let (sent, written) = socket.send_to(read, from).await;
+            sent?;
+            buffer = written;
+        }
+        meter.stop()
+    })
+}
+
 fn pairs(load: Load) -> io::Result<Cost> {
     block_on(async {
         let mut ends = Vec::with_capacity(2 * load.width);
@@ -74,7 +167,7 @@ fn pairs(load: Load) -> io::Result<Cost> {
         for _ in 0..load.width {
             let (near, far) = UnixStream::pair()?;
             ends.push(compio::task::spawn(ask(near, load.each())));
-            ends.push(compio::task::spawn(give_back(far, pairs::BUFFER)));
+            ends.push(compio::task::spawn(give_back(far)));
         }
         join(ends).await?;
         meter.stop()
@@ -95,14 +188,8 @@ async fn ask(mut stream: UnixStream, times: usize) -> io::Result<()> {
 }
 
 fn file(load: Load, path: &Path) -> io::Result<Cost> {
-    block_on(async {
-        let file = Rc::new(File::open(path)?);
-        let meter = Meter::start()?;
-        let reader = |index| compio::task::spawn(read(file.clone(), index, load.each()));
-        let readers = (0..load.width).map(reader).collect();
-        join(readers).await?;
-        meter.stop()
-    })
+    let file = Rc::new(File::open(path)?);
+    by_tasks(load, |index| read(file.clone(), index, load.each()))
 }
 
 async fn read(file: Rc<File>, index: usize, times: usize) -> io::Result<()> {
@@ -116,8 +203,42 @@ async fn read(file: Rc<File>, index: usize, times: usize) -> io::Result<()> {
     Ok(())
 }
 
+fn direct(load: Load, path: &Path) -> io::Result<Cost> {
+    let file = Rc::new(File::from_std(open_direct(path)?));
+    by_tasks(load, |index| read_direct(file.clone(), index, load.each()))
+}
+
+async fn read_direct(file: Rc<File>, index: usize, times: usize) -> io::Result<()> {
+    let mut places = Places::new(index);
+    let (mut block, begin) = aligned_block();
+    for _ in 0..times {
+        let part = block.slice(begin..begin + BLOCK);
+        let (length, read) = file.read_at(part, places.next()).await;
+        assert_eq!(length?, BLOCK);
+        block = read.into_inner();
+    }
+    Ok(())
+}
+
+fn fsync(load: Load, dir: &Path) -> io::Result<Cost> {
+    by_tasks(load, |index| {
+        let file = open_to_write(dir, index).map(File::from_std);
+        async move {
+            let file = file?;
+            let mut block = vec![b'x'; BLOCK];
+            for times in 0..load.each() {
+                let (length, written) = file.write_at(block, disk::place_of(times)).await;
+                assert_eq!(length?, BLOCK);
+                file.sync_data().await?;
+                block = written;
+            }
+            Ok(())
+        }
+    })
+}
+
 fn metadata(load: Load, dir: &Path) -> io::Result<Cost> {
-    let ask = |index| {
+    by_tasks(load, |index| {
         let path = name(dir, index, 0);
         async move {
             for _ in 0..load.each() {
@@ -125,12 +246,11 @@ fn metadata(load: Load, dir: &Path) -> io::Result<Cost> {
             }
             Ok(())
         }
-    };
-    by_tasks(load, ask)
+    })
 }
 
 fn rename(load: Load, dir: &Path) -> io::Result<Cost> {
-    let rename = |index| {
+    by_tasks(load, |index| {
         let names = [name(dir, index, 0), name(dir, index, 1)];
         async move {
             for times in 0..load.each() {
@@ -138,8 +258,7 @@ fn rename(load: Load, dir: &Path) -> io::Result<Cost> {
             }
             Ok(())
         }
-    };
-    by_tasks(load, rename)
+    })
 }
 
 fn by_tasks<F: Future<Output = io::Result<()>> + 'static>(
@@ -155,59 +274,75 @@ fn by_tasks<F: Future<Output = io::Result<()>> + 'static>(
 }
 
 fn nop(load: Load) -> io::Result<Cost> {
-    block_on(async {
-        let meter = Meter::start()?;
-        let task = |_| compio::task::spawn(do_nothing(load.each()));
-        join((0..load.width).map(task).collect()).await?;
-        meter.stop()
+    by_tasks(load, |_| async move {
+        for _ in 0..load.each() {
+            submit(Nop::new()).await?;
+        }
+        Ok(())
     })
-}
-
-async fn do_nothing(times: usize) -> io::Result<()> {
-    for _ in 0..times {
-        submit(Nop::new()).await?;
-    }
-    Ok(())
 }
 
 fn spawn(load: Load) -> io::Result<Cost> {
-    let number = |joined: Result<usize, _>| joined.expect("the task does not panic");
     let start = |number| compio::task::spawn(spawn::task(number));
-    block_on(spawn::spawn_and_join(load, start, number))
+    block_on(spawn::spawn_and_join(load, start, joined))
 }
 
 fn blocking(load: Load) -> io::Result<Cost> {
-    let number = |joined: Result<usize, _>| joined.expect("the work does not panic");
-    let start = |number| compio::task::spawn_blocking(move || black_box(number));
-    block_on(spawn::spawn_and_join(load, start, number))
+    let start = |number| spawn_blocking(move || black_box(number));
+    block_on(spawn::spawn_and_join(load, start, joined))
 }
 
 fn turns(load: Load) -> io::Result<Cost> {
-    block_on(async {
-        let meter = Meter::start()?;
-        let task = |_| compio::task::spawn(turns::task(load.each()));
-        for task in (0..load.width).map(task).collect::<Vec<_>>() {
-            task.await.map_err(io::Error::other)?;
-        }
-        meter.stop()
-    })
+    let start = |_| compio::task::spawn(turns::task(load.each()));
+    block_on(rows::tasks(load, start, joined))
 }
 
 fn sleep(load: Load) -> io::Result<Cost> {
-    block_on(async {
-        let meter = Meter::start()?;
-        let sleep = compio::time::sleep;
-        let task = |index| compio::task::spawn(sleep::task(index, load.each(), sleep));
-        for task in (0..load.width).map(task).collect::<Vec<_>>() {
-            task.await.map_err(io::Error::other)?;
-        }
-        meter.stop()
-    })
+    let start = |index| compio::task::spawn(sleep::task(index, load.each(), time::sleep));
+    block_on(rows::tasks(load, start, joined))
+}
+
+fn timeout(load: Load) -> io::Result<Cost> {
+    let timeout = || time::timeout(HOUR, turns::yield_once());
+    let start = |_| compio::task::spawn(timeout::task(load.each(), timeout));
+    block_on(rows::tasks(load, start, joined))
+}
+
+fn wake_parked(load: Load) -> io::Result<Parked> {
+    wake::parked(load, |task| run_task(place::SERVER_CORE, task))
+}
+
+fn wake_running(load: Load) -> io::Result<Running> {
+    block_on(wake::running(load, compio::task::spawn, joined))
+}
+
+fn ping_pong(load: Load) -> io::Result<Cost> {
+    wake::ping_pong(load, run_task)
+}
+
+fn run_task(_: usize, task: wake::Task) -> io::Result<()> {
+    block_on(async { joined(compio::task::spawn(task).await) });
+    Ok(())
+}
+
+fn scale_tasks(load: Load) -> io::Result<Tasks> {
+    let start = || compio::task::spawn(scale::task());
+    block_on(scale::tasks(load, start, joined))
+}
+
+fn scale_timers(load: Load) -> io::Result<Timers> {
+    let start =
+        |moment: Arc<scale::Moment>, index| compio::task::spawn(moment.pass(index, time::sleep));
+    block_on(scale::timers(load, time::sleep, start, joined))
+}
+
+fn joined<T>(result: Result<T, JoinError>) -> T {
+    result.expect("the task does not panic")
 }
 
 async fn join(tasks: Vec<JoinHandle<io::Result<()>>>) -> io::Result<()> {
     for task in tasks {
-        task.await.map_err(io::Error::other)??;
+        joined(task.await)?;
     }
     Ok(())
 }

@@ -1,21 +1,31 @@
 //! The contenders: one file each, all with the same list of functions.
 //!
 //! To add one: a file that holds a [`Contender`], and a line in [`CONTENDERS`]. Each gets the
-//! settings that its own documentation recommends, and nothing beyond.
+//! settings that its own documentation recommends, and nothing beyond. A row that one does not have
+//! is in its [`lacks`](Contender::lacks), with the reason.
 
 use std::{io, path::Path};
 
 use crate::{
     cost::Cost,
-    rows::{Load, echo::Listening},
+    rows::{
+        Load, Row,
+        disk::OnDisk,
+        echo::{Serve, ServeUnix},
+        scale::{Tasks, Timers},
+        wake::{Parked, Running},
+    },
 };
 
 #[cfg(feature = "this")]
 mod compio;
+mod glommio;
 mod monoio;
-mod pread;
+mod plain;
 mod raw;
+mod registry_compio;
 mod tokio;
+mod tokio_uring;
 
 /// Every contender, in the order of each round. The first that has a row is that row's baseline.
 pub const CONTENDERS: &[&Contender] = &[
@@ -24,35 +34,108 @@ pub const CONTENDERS: &[&Contender] = &[
     &monoio::CONTENDER,
     #[cfg(feature = "this")]
     &compio::CONTENDER,
-    &pread::CONTENDER,
+    &registry_compio::CONTENDER,
+    &glommio::CONTENDER,
+    &tokio_uring::CONTENDER,
+    &plain::CONTENDER,
 ];
 
 /// A runtime, or what stands in for one, and the rows it takes part in.
 pub struct Contender {
     /// How the command line and the report call it.
     pub name: &'static str,
+    /// The package whose version the report gives, and that version if the lock file has several.
+    pub package: Option<&'static str>,
     /// How it was set up, for the report.
     pub setting: &'static str,
+    /// The rows that it does not have, by name, and why. Those that stand in for a runtime have
+    /// the rows where they make sense, and say nothing of the others.
+    pub lacks: &'static [(&'static str, &'static str)],
     /// See [`crate::rows::echo`].
-    pub echo: Option<fn(Load, Listening<'_>) -> io::Result<Cost>>,
+    pub echo: Option<Serve>,
+    /// See [`crate::rows::idle`].
+    pub echo_pooled: Option<Serve>,
+    /// See [`crate::rows::echo`].
+    pub unix: Option<ServeUnix>,
+    /// See [`crate::rows::echo`].
+    pub udp: Option<Serve>,
+    /// See [`crate::rows::accept`].
+    pub accept: Option<Serve>,
     /// See [`crate::rows::pairs`].
-    pub pairs: Option<fn(Load) -> io::Result<Cost>>,
+    pub pairs: Option<Work>,
     /// See [`crate::rows::file`].
-    pub file: Option<fn(Load, &Path) -> io::Result<Cost>>,
+    pub file: Option<OnDisk>,
+    /// See [`crate::rows::disk`].
+    pub direct: Option<OnDisk>,
+    /// See [`crate::rows::disk`].
+    pub fsync: Option<OnDisk>,
     /// See [`crate::rows::names`].
     pub metadata: Option<fn(Load, &Path) -> io::Result<Cost>>,
     /// See [`crate::rows::names`].
     pub rename: Option<fn(Load, &Path) -> io::Result<Cost>>,
     /// See [`crate::rows::nop`].
-    pub nop: Option<fn(Load) -> io::Result<Cost>>,
+    pub nop: Option<Work>,
     /// See [`crate::rows::spawn`].
-    pub spawn: Option<fn(Load) -> io::Result<Cost>>,
-    /// See [`crate::rows::blocking`].
-    pub blocking: Option<fn(Load) -> io::Result<Cost>>,
+    pub spawn: Option<Work>,
     /// See [`crate::rows::turns`].
-    pub turns: Option<fn(Load) -> io::Result<Cost>>,
+    pub turns: Option<Work>,
+    /// See [`crate::rows::blocking`].
+    pub blocking: Option<Work>,
     /// See [`crate::rows::sleep`].
-    pub sleep: Option<fn(Load) -> io::Result<Cost>>,
+    pub sleep: Option<Work>,
+    /// See [`crate::rows::timeout`].
+    pub timeout: Option<Work>,
+    /// See [`crate::rows::wake`].
+    pub wake_parked: Option<fn(Load) -> io::Result<Parked>>,
+    /// See [`crate::rows::wake`].
+    pub wake_running: Option<fn(Load) -> io::Result<Running>>,
+    /// See [`crate::rows::wake`].
+    pub ping_pong: Option<Work>,
+    /// See [`crate::rows::scale`].
+    pub scale_tasks: Option<fn(Load) -> io::Result<Tasks>>,
+    /// See [`crate::rows::scale`].
+    pub scale_timers: Option<fn(Load) -> io::Result<Timers>>,
+}
+
+/// Work that needs nothing from outside.
+pub type Work = fn(Load) -> io::Result<Cost>;
+
+impl Contender {
+    /// One without a row.
+    const NONE: Self = Self {
+        name: "",
+        package: None,
+        setting: "",
+        lacks: &[],
+        echo: None,
+        echo_pooled: None,
+        unix: None,
+        udp: None,
+        accept: None,
+        pairs: None,
+        file: None,
+        direct: None,
+        fsync: None,
+        metadata: None,
+        rename: None,
+        nop: None,
+        spawn: None,
+        turns: None,
+        blocking: None,
+        sleep: None,
+        timeout: None,
+        wake_parked: None,
+        wake_running: None,
+        ping_pong: None,
+        scale_tasks: None,
+        scale_timers: None,
+    };
+
+    /// Why it does not have the row, if it says.
+    pub fn why_not(&self, row: &Row) -> Option<&'static str> {
+        let (_, reason) = self.lacks.iter().find(|(name, _)| *name == row.name)?;
+        Some(reason)
+    }
 }
 
 /// Finds a contender by name.
@@ -61,4 +144,38 @@ pub fn find(name: &str) -> Option<&'static Contender> {
         .iter()
         .copied()
         .find(|contender| contender.name == name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::CONTENDERS;
+    use crate::rows::{self, ROWS};
+
+    #[test]
+    fn a_runtime_has_a_row_or_says_why_not() {
+        for contender in CONTENDERS {
+            let stands_in = matches!(contender.name, "raw" | "plain");
+            for row in ROWS {
+                let excused = contender.why_not(row).is_some();
+                let (name, row_name) = (contender.name, row.name);
+                if (row.has)(contender) {
+                    assert!(!excused, "{name} has {row_name} and says why not");
+                } else {
+                    assert!(
+                        excused || stands_in,
+                        "{name} lacks {row_name} and does not say why"
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn reasons_name_rows_that_exist() {
+        for contender in CONTENDERS {
+            for (name, _) in contender.lacks {
+                assert!(rows::find(name).is_some(), "{}: {name}", contender.name);
+            }
+        }
+    }
 }

@@ -7,48 +7,74 @@
 use std::{
     ffi::CString,
     fs::File,
-    io, mem,
-    net::TcpListener,
+    io::{self, Write},
+    mem,
+    net::{TcpListener, UdpSocket},
     os::{
-        fd::{AsRawFd, OwnedFd},
-        unix::{ffi::OsStringExt, net::UnixStream},
+        fd::{AsRawFd, FromRawFd, OwnedFd},
+        unix::{
+            ffi::OsStringExt,
+            net::{UnixListener, UnixStream},
+        },
     },
     path::{Path, PathBuf},
     process,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::SeqCst},
+    },
+    thread,
+    time::Instant,
 };
 
-use io_uring::{IoUring, opcode, squeue::Entry, types::Fd};
+use io_uring::{
+    IoUring, cqueue, opcode,
+    squeue::{Entry, Flags},
+    types::{Fd, FsyncFlags},
+};
 
 use super::Contender;
 use crate::{
     cost::{Cost, Meter},
+    place,
     rows::{
         Load,
-        echo::{self, Listening},
+        disk::{self, aligned_block, open_direct, open_to_write},
+        echo::{self, Listening, ListeningThere},
         file::{BLOCK, Places},
+        idle,
         names::name,
         pairs,
+        wake::{self, Parked},
     },
 };
 
 /// See the module.
 pub const CONTENDER: Contender = Contender {
     name: "raw",
+    package: Some("io-uring"),
     setting: "a bare io_uring loop; SINGLE_ISSUER, DEFER_TASKRUN, registered ring",
     echo: Some(echo),
+    echo_pooled: Some(echo_pooled),
+    unix: Some(unix),
+    udp: Some(udp),
+    accept: Some(accept),
     pairs: Some(pairs),
     file: Some(file),
+    direct: Some(direct),
+    fsync: Some(fsync),
     metadata: Some(metadata),
     rename: Some(rename),
     nop: Some(nop),
-    spawn: None,
-    blocking: None,
-    turns: None,
-    sleep: None,
+    wake_parked: Some(wake_parked),
+    ping_pong: Some(ping_pong),
+    ..Contender::NONE
 };
 
-/// Enough for the widest row, so that a push never finds the queue full.
+/// Enough for every row but those of 1,000 and 10,000 connections, which are submitted in parts.
 const ENTRIES: u32 = 1024;
+/// Room for the completions of all of them at once.
+const COMPLETIONS: u32 = 16 * 1024;
 /// `IORING_ENTER_GETEVENTS`: run deferred work.
 const GET_EVENTS: u32 = 1;
 /// `IORING_RECVSEND_POLL_FIRST`: wait for data before the first attempt. A gain of 5 % in a pair,
@@ -68,6 +94,151 @@ fn echo(load: Load, listening: Listening<'_>) -> io::Result<Cost> {
     meter.stop()
 }
 
+/// As [`echo`], but each receive takes a buffer of a group that the kernel holds, and the buffer
+/// goes back when its content has been sent.
+fn echo_pooled(load: Load, listening: Listening<'_>) -> io::Result<Cost> {
+    const GROUP: u16 = 0;
+    const BUFFERS: u16 = idle::POOL;
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    listening(listener.local_addr()?)?;
+    let streams =
+        (0..load.width).map(|_| listener.accept().map(|(stream, _)| OwnedFd::from(stream)));
+    let mut streams: Vec<_> = streams
+        .map(|stream| stream.map(Some))
+        .collect::<io::Result<_>>()?;
+    let mut room = vec![0_u8; usize::from(BUFFERS) * echo::BUFFER];
+    let room = room.as_mut_ptr();
+    // The buffer that a connection's content is in, while that is being sent.
+    let mut sending: Vec<Option<u16>> = vec![None; load.width];
+    let receive = |stream: &OwnedFd| {
+        opcode::Recv::new(
+            Fd(stream.as_raw_fd()),
+            std::ptr::null_mut(),
+            echo::BUFFER as u32,
+        )
+        .buf_group(GROUP)
+        .build()
+        .flags(Flags::BUFFER_SELECT)
+    };
+    let buffer_at = |buffer: u16| room.wrapping_add(usize::from(buffer) * echo::BUFFER);
+    let provide = |buffer: u16, count: u16| {
+        let length = echo::BUFFER as i32;
+        opcode::ProvideBuffers::new(buffer_at(buffer), length, count, GROUP, buffer).build()
+    };
+    // The buffers first; their index is the one behind the connections'.
+    let mut first = vec![(load.width, provide(0, BUFFERS))];
+    first.extend(streams.iter().flatten().map(receive).enumerate());
+    let meter = Meter::start()?;
+    // SAFETY: `room` and the streams outlive the call. A buffer is the kernel's from its being
+    // provided until a receive answers with it, then a send's, then it is provided again.
+    unsafe {
+        run_all(1, first, |index, result, flags, next| {
+            let Some(stream) = streams.get(index).and_then(Option::as_ref) else {
+                return;
+            };
+            if result == -libc::ENOBUFS {
+                // What is being sent will give its buffers back.
+                next.push((index, receive(stream)));
+                return;
+            }
+            let Ok(length) = usize::try_from(result) else {
+                end(&io::Error::from_raw_os_error(-result));
+            };
+            if let Some(buffer) = sending[index].take() {
+                next.push((load.width, provide(buffer, 1)));
+                next.push((index, receive(stream)));
+            } else if length == 0 {
+                streams[index] = None;
+            } else {
+                let buffer = cqueue::buffer_select(flags).expect("a receive took one");
+                sending[index] = Some(buffer);
+                let descriptor = Fd(stream.as_raw_fd());
+                let send = opcode::Send::new(descriptor, buffer_at(buffer), length as u32);
+                next.push((index, send.build()));
+            }
+        })?;
+    }
+    meter.stop()
+}
+
+fn unix(load: Load, path: &Path, listening: ListeningThere<'_>) -> io::Result<Cost> {
+    let listener = UnixListener::bind(path)?;
+    listening()?;
+    let mut sockets = Vec::with_capacity(load.width);
+    for _ in 0..load.width {
+        let (stream, _) = listener.accept()?;
+        sockets.push(Socket::answering(stream.into(), echo::BUFFER, 0));
+    }
+    let meter = Meter::start()?;
+    exchange(&mut sockets)?;
+    meter.stop()
+}
+
+fn udp(load: Load, listening: Listening<'_>) -> io::Result<Cost> {
+    let socket = UdpSocket::bind("127.0.0.1:0")?;
+    listening(socket.local_addr()?)?;
+    let descriptor = Fd(socket.as_raw_fd());
+    let mut buffer = vec![0_u8; echo::BUFFER];
+    // SAFETY: plain C structs of integers and pointers, for which zero is a value.
+    let (mut from, mut message): (libc::sockaddr_storage, libc::msghdr) =
+        unsafe { (mem::zeroed(), mem::zeroed()) };
+    let mut part = libc::iovec {
+        iov_base: buffer.as_mut_ptr().cast(),
+        iov_len: buffer.len(),
+    };
+    message.msg_iov = &raw mut part;
+    message.msg_iovlen = 1;
+    message.msg_name = (&raw mut from).cast();
+    message.msg_namelen = mem::size_of_val(&from) as u32;
+    let message = &raw mut message;
+    let part = &raw mut part;
+    let room = buffer.len();
+    let mut sending = false;
+    let mut left = load.count;
+    let meter = Meter::start()?;
+    let first = vec![opcode::RecvMsg::new(descriptor, message).build()];
+    // SAFETY: the header and all that it points to outlive the call, and are touched here only
+    // while no operation is under way.
+    unsafe {
+        run(1, first, |_, length| {
+            sending = !sending;
+            if sending {
+                (*part).iov_len = length;
+                Some(opcode::SendMsg::new(descriptor, message).build())
+            } else {
+                left -= 1;
+                (*part).iov_len = room;
+                (*message).msg_namelen = mem::size_of::<libc::sockaddr_storage>() as u32;
+                (left > 0).then(|| opcode::RecvMsg::new(descriptor, message).build())
+            }
+        })?;
+    }
+    meter.stop()
+}
+
+fn accept(load: Load, listening: Listening<'_>) -> io::Result<Cost> {
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    listening(listener.local_addr()?)?;
+    let descriptor = Fd(listener.as_raw_fd());
+    let accept = || {
+        opcode::Accept::new(descriptor, std::ptr::null_mut(), std::ptr::null_mut())
+            .flags(libc::SOCK_CLOEXEC)
+            .build()
+    };
+    let mut left = load.count;
+    let meter = Meter::start()?;
+    // SAFETY: no memory is passed; the listener outlives the call.
+    unsafe {
+        run(1, vec![accept()], |_, accepted| {
+            // SAFETY: it is the answer of an accept, and nobody else's.
+            drop(OwnedFd::from_raw_fd(accepted as i32));
+            left -= 1;
+            (left > 0).then(accept)
+        })?;
+    }
+    meter.stop()
+}
+
 fn pairs(load: Load) -> io::Result<Cost> {
     let mut sockets = Vec::with_capacity(2 * load.width);
     let meter = Meter::start()?;
@@ -81,23 +252,136 @@ fn pairs(load: Load) -> io::Result<Cost> {
 }
 
 fn file(load: Load, path: &Path) -> io::Result<Cost> {
-    let file = File::open(path)?;
+    read(load, &File::open(path)?)
+}
+
+fn direct(load: Load, path: &Path) -> io::Result<Cost> {
+    read(load, &open_direct(path)?)
+}
+
+fn read(load: Load, file: &File) -> io::Result<Cost> {
     let mut readers: Vec<_> = (0..load.width)
         .map(|index| Reader::new(index, load.each()))
         .collect();
     let meter = Meter::start()?;
     let first = readers
         .iter_mut()
-        .filter_map(|reader| reader.read(&file))
+        .filter_map(|reader| reader.read(file))
         .collect();
     // SAFETY: `file` and the readers' blocks outlive the call; each block has one read at a time.
     unsafe {
         run(1, first, |index, length| {
             assert_eq!(length, BLOCK);
-            readers[index].read(&file)
+            readers[index].read(file)
         })?;
     }
     meter.stop()
+}
+
+fn fsync(load: Load, dir: &Path) -> io::Result<Cost> {
+    let files = (0..load.width).map(|index| open_to_write(dir, index));
+    let files = files.collect::<io::Result<Vec<_>>>()?;
+    let block = [b'x'; BLOCK];
+    // By file: how many operations have ended, two a turn.
+    let mut ended = vec![0; load.width];
+    let write = |index: usize, times| {
+        let descriptor = Fd(files[index].as_raw_fd());
+        let write = opcode::Write::new(descriptor, block.as_ptr(), BLOCK as u32);
+        write.offset(disk::place_of(times)).build()
+    };
+    let meter = Meter::start()?;
+    let first = (0..load.width).map(|index| write(index, 0)).collect();
+    // SAFETY: the files and the block outlive the call; the block is only read.
+    unsafe {
+        run(1, first, |index, _| {
+            ended[index] += 1;
+            if ended[index] % 2 == 1 {
+                let sync = opcode::Fsync::new(Fd(files[index].as_raw_fd()));
+                Some(sync.flags(FsyncFlags::DATASYNC).build())
+            } else {
+                let times = ended[index] / 2;
+                (times < load.each()).then(|| write(index, times))
+            }
+        })?;
+    }
+    meter.stop()
+}
+
+/// A read of an eventfd in the ring, which another thread writes to.
+fn wake_parked(load: Load) -> io::Result<Parked> {
+    let event = Arc::new(event()?);
+    let seen = Arc::new(AtomicUsize::new(0));
+    let waker = thread::spawn({
+        let (event, seen) = (event.clone(), seen.clone());
+        move || wake::wake_parked(load, &seen, || signal(&event))
+    });
+    let mut woken = Vec::with_capacity(load.count);
+    let meter = Meter::start()?;
+    each_signal(&event, load.count, || {
+        woken.push(Instant::now());
+        seen.fetch_add(1, SeqCst);
+    })?;
+    let cost = meter.stop()?;
+    let sent = waker
+        .join()
+        .map_err(|_| io::Error::other("the waking thread panicked"))??;
+    Ok(Parked::new(&sent, &woken, cost))
+}
+
+fn ping_pong(load: Load) -> io::Result<Cost> {
+    let (ping, pong) = (Arc::new(event()?), Arc::new(event()?));
+    let other = thread::spawn({
+        let (ping, pong) = (ping.clone(), pong.clone());
+        move || {
+            place::pin(place::CLIENT_CORE)?;
+            each_signal(&ping, load.count / 2, || signal(&pong))
+        }
+    });
+    let mut left = load.count / 2 - 1;
+    let meter = Meter::start()?;
+    signal(&ping);
+    each_signal(&pong, load.count / 2, || {
+        if left > 0 {
+            left -= 1;
+            signal(&ping);
+        }
+    })?;
+    other
+        .join()
+        .map_err(|_| io::Error::other("the other thread panicked"))??;
+    meter.stop()
+}
+
+fn event() -> io::Result<File> {
+    // SAFETY: no memory is passed.
+    let descriptor = unsafe { libc::eventfd(0, libc::EFD_CLOEXEC) };
+    if descriptor < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: it has just been made, and nobody else has it.
+    Ok(unsafe { File::from_raw_fd(descriptor) })
+}
+
+fn signal(event: &File) {
+    let written = (&mut &*event).write(&1_u64.to_ne_bytes());
+    written.expect("an eventfd takes a signal");
+}
+
+/// Calls `react` at each signal.
+fn each_signal(event: &File, times: usize, mut react: impl FnMut()) -> io::Result<()> {
+    let descriptor = Fd(event.as_raw_fd());
+    let mut count = [0_u8; 8];
+    let room = count.as_mut_ptr();
+    let read = || opcode::Read::new(descriptor, room, 8).build();
+    let mut left = times;
+    // SAFETY: the event and the room for its count outlive the call; one read at a time.
+    unsafe {
+        run(1, vec![read()], |_, _| {
+            react();
+            left -= 1;
+            (left > 0).then(read)
+        })
+    }
 }
 
 fn metadata(load: Load, dir: &Path) -> io::Result<Cost> {
@@ -177,24 +461,58 @@ unsafe fn run(
     first: Vec<Entry>,
     mut land: impl FnMut(usize, usize) -> Option<Entry>,
 ) -> io::Result<()> {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let first = first.into_iter().enumerate().collect();
+        run_all(batch, first, |index, result, _, next| {
+            let Ok(result) = usize::try_from(result) else {
+                end(&io::Error::from_raw_os_error(-result));
+            };
+            next.extend(land(index, result).map(|entry| (index, entry)));
+        })
+    }
+}
+
+/// As [`run`], but every operation has the index that it goes by beside it; `land` also gets errors
+/// and the completion's flags, and may answer with any number of operations.
+///
+/// # Safety
+///
+/// As for [`run`].
+unsafe fn run_all(
+    batch: usize,
+    mut next: Vec<(usize, Entry)>,
+    mut land: impl FnMut(usize, i32, u32, &mut Vec<(usize, Entry)>),
+) -> io::Result<()> {
     let mut ring: IoUring = IoUring::builder()
         .setup_single_issuer()
         .setup_defer_taskrun()
         .setup_taskrun_flag()
         .setup_submit_all()
         .setup_no_sqarray()
-        .setup_cqsize(4 * ENTRIES)
+        .setup_cqsize(COMPLETIONS)
         .build(ENTRIES)?;
     let (mut submitter, mut submissions, mut completions) = ring.split();
     submitter.register_ring_fd()?;
 
-    let mut in_flight = first.len();
-    for (index, entry) in first.into_iter().enumerate() {
-        let entry = entry.user_data(index as u64);
-        // SAFETY: the caller's promise.
-        unsafe { submissions.push(&entry) }.expect("no row is wider than the queue");
-    }
-    while in_flight > 0 {
+    let mut in_flight = 0;
+    loop {
+        for (index, entry) in next.drain(..) {
+            let entry = entry.user_data(index as u64);
+            // SAFETY: the caller's promise.
+            while unsafe { submissions.push(&entry) }.is_err() {
+                // Full, which takes more connections than most rows have.
+                submissions.sync();
+                if let Err(error) = submitter.submit() {
+                    end(&error);
+                }
+                submissions.sync();
+            }
+            in_flight += 1;
+        }
+        if in_flight == 0 {
+            return Ok(());
+        }
         submissions.sync();
         if let Err(error) = submitter.submit_and_wait(batch.min(in_flight)) {
             end(&error);
@@ -215,19 +533,11 @@ unsafe fn run(
             submissions.sync();
         }
         for completion in &mut completions {
-            let Ok(result) = usize::try_from(completion.result()) else {
-                end(&io::Error::from_raw_os_error(-completion.result()));
-            };
             in_flight -= 1;
-            if let Some(entry) = land(completion.user_data() as usize, result) {
-                let entry = entry.user_data(completion.user_data());
-                // SAFETY: the caller's promise.
-                unsafe { submissions.push(&entry) }.expect("one goes in for one that came out");
-                in_flight += 1;
-            }
+            let index = completion.user_data() as usize;
+            land(index, completion.result(), completion.flags(), &mut next);
         }
     }
-    Ok(())
 }
 
 /// Ends the process, because the kernel may still write to memory that unwinding would free.
@@ -331,9 +641,10 @@ impl Socket {
     }
 }
 
-/// One task of the file row.
+/// One task of the rows that read files.
 struct Reader {
-    block: Vec<u8>,
+    /// With the place where its aligned part begins.
+    block: (Vec<u8>, usize),
     places: Places,
     left: usize,
 }
@@ -341,7 +652,7 @@ struct Reader {
 impl Reader {
     fn new(index: usize, times: usize) -> Self {
         Self {
-            block: vec![0; BLOCK],
+            block: aligned_block(),
             places: Places::new(index),
             left: times,
         }
@@ -350,7 +661,9 @@ impl Reader {
     fn read(&mut self, file: &File) -> Option<Entry> {
         self.left = self.left.checked_sub(1)?;
         let descriptor = Fd(file.as_raw_fd());
-        let read = opcode::Read::new(descriptor, self.block.as_mut_ptr(), BLOCK as u32);
+        let (block, begin) = &mut self.block;
+        let block = block[*begin..].as_mut_ptr();
+        let read = opcode::Read::new(descriptor, block, BLOCK as u32);
         Some(read.offset(self.places.next()).build())
     }
 }

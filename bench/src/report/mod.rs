@@ -1,10 +1,16 @@
-//! What a session leaves behind: `table.md`, `plot.svg`, and every single value in `rounds.csv`.
+//! What a session leaves behind: `table.md`, `plot.svg`, `scaling.svg`, and every single value in
+//! `rounds.csv`.
 
 use std::{fmt::Write as _, fs, io, path::Path};
 
-use crate::session::{CaseResults, Entry, Results};
+use crate::{
+    rows::grouped,
+    session::{CaseResults, Entry, Results},
+};
 
+mod growth;
 mod plot;
+mod style;
 mod table;
 
 /// Writes all of it into `out`, and the table to the standard output.
@@ -12,6 +18,9 @@ pub fn write(results: &Results, out: &Path) -> io::Result<()> {
     let table = table::markdown(results);
     fs::write(out.join("table.md"), &table)?;
     fs::write(out.join("plot.svg"), plot::svg(results))?;
+    if let Some(svg) = growth::svg(results) {
+        fs::write(out.join("scaling.svg"), svg)?;
+    }
     fs::write(out.join("rounds.csv"), values(results))?;
     println!("{table}");
     Ok(())
@@ -66,17 +75,17 @@ fn short(value: f64) -> String {
         _ => 0,
     };
     let digits = format!("{value:.decimals$}");
-    let whole = digits.split('.').next().unwrap_or_default();
-    if whole.len() <= 3 {
-        return digits;
+    let (whole, rest) = digits.split_at(digits.find('.').unwrap_or(digits.len()));
+    match whole.parse() {
+        Ok(whole) => grouped(whole) + rest,
+        // Below zero, which some differences are.
+        Err(_) => digits,
     }
-    let (thousands, rest) = whole.split_at(whole.len() - 3);
-    format!("{thousands},{rest}")
 }
 
 fn values(results: &Results) -> String {
     let mut csv = String::from("row,width,contender,round,column,unit,value\n");
-    for CaseResults { case, entries } in &results.cases {
+    for CaseResults { case, entries, .. } in &results.cases {
         for entry in entries {
             for (round, values) in entry.rounds.iter().enumerate() {
                 for (column, value) in case.row.columns.iter().zip(values) {

@@ -3,19 +3,26 @@
 
 use std::fmt::{self, Write};
 
-use super::{Spread, baseline, short};
-use crate::session::{CaseResults, Entry, Results};
+use super::{Spread, baseline, short, style};
+use crate::{
+    rows::Case,
+    session::{CaseResults, Entry, Results},
+};
 
-const WIDTH: f64 = 760.0;
-const MARGIN: f64 = 16.0;
-/// Where bars start: room for the names.
-const LEFT: f64 = 90.0;
+const COLUMNS: usize = 2;
+const PANEL_WIDTH: f64 = 420.0;
+const WIDTH: f64 = PANEL_WIDTH * COLUMNS as f64;
+const MARGIN: f64 = 12.0;
+/// In a panel, where bars start: room for the names.
+const LEFT: f64 = MARGIN + 72.0;
 /// Where the longest bar ends: room for the figures.
-const RIGHT: f64 = WIDTH - 200.0;
-const TITLE_HEIGHT: f64 = 30.0;
-const BAR_PITCH: f64 = 20.0;
-const BAR_HEIGHT: f64 = 13.0;
-const PANEL_GAP: f64 = 14.0;
+const RIGHT: f64 = PANEL_WIDTH - 122.0;
+const TITLE_HEIGHT: f64 = 36.0;
+const BAR_PITCH: f64 = 15.0;
+const BAR_HEIGHT: f64 = 10.0;
+const PANEL_GAP: f64 = 16.0;
+/// Longer bars are cut, so that small differences can be seen beside them.
+const RATIO_MAX: f64 = 3.0;
 
 /// The whole plot.
 pub(super) fn svg(results: &Results) -> String {
@@ -25,30 +32,36 @@ pub(super) fn svg(results: &Results) -> String {
 }
 
 fn write(text: &mut String, results: &Results) -> fmt::Result {
-    let height = 2.0 * MARGIN + results.cases.iter().map(panel_height).sum::<f64>();
-    writeln!(
-        text,
-        r#"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" height="{height}" font-family="sans-serif" font-size="12">
-<style>
-  .ground {{ fill: #fff }} text {{ fill: #333 }} .title {{ font-weight: bold }}
-  .bar {{ fill: #9db4c9 }} .ours {{ fill: #d9722e }} .limit {{ fill: #c9c9c9 }}
-  .line {{ stroke: #333; stroke-width: 1 }} .base {{ stroke: #999; stroke-dasharray: 3 3 }}
-</style>
-<rect class="ground" width="{WIDTH}" height="{height}"/>"#
-    )?;
+    let is_shown = |results: &&CaseResults| {
+        let Case { row, width } = results.case;
+        // Where the limit of open files allows less than the row asks for, it is still its case.
+        row.shown.contains(&width) || row.shown.len() == 1 && row.widths.len() == 1
+    };
+    let shown: Vec<_> = results.cases.iter().filter(is_shown).collect();
+    let lines: Vec<_> = shown.chunks(COLUMNS).collect();
+    let height_of = |line: &[&CaseResults]| {
+        let most = line.iter().map(|results| results.entries.len()).max();
+        TITLE_HEIGHT + most.unwrap_or(0) as f64 * BAR_PITCH + PANEL_GAP
+    };
+    let height = 2.0 * MARGIN + lines.iter().map(|line| height_of(line)).sum::<f64>();
+    style::open(text, WIDTH, height)?;
     let mut top = MARGIN;
-    for case in &results.cases {
-        panel(text, case, top)?;
-        top += panel_height(case);
+    for line in lines {
+        for (index, results) in line.iter().enumerate() {
+            writeln!(
+                text,
+                r#"<g transform="translate({}, {top})">"#,
+                index as f64 * PANEL_WIDTH
+            )?;
+            panel(text, results)?;
+            writeln!(text, "</g>")?;
+        }
+        top += height_of(line);
     }
     writeln!(text, "</svg>")
 }
 
-fn panel_height(results: &CaseResults) -> f64 {
-    TITLE_HEIGHT + results.entries.len() as f64 * BAR_PITCH + PANEL_GAP
-}
-
-fn panel(text: &mut String, results: &CaseResults, top: f64) -> fmt::Result {
+fn panel(text: &mut String, results: &CaseResults) -> fmt::Result {
     let Some(baseline) = baseline(results) else {
         return Ok(());
     };
@@ -56,8 +69,8 @@ fn panel(text: &mut String, results: &CaseResults, top: f64) -> fmt::Result {
     let base = baseline.contender.name;
     writeln!(
         text,
-        r#"<text x="{MARGIN}" y="{}"><tspan class="title">{}</tspan> – {}, × {base}; shorter is better</text>"#,
-        top + 14.0,
+        r#"<text class="title" x="{MARGIN}" y="12">{}</text>
+<text class="faint" x="{MARGIN}" y="26">{}, × of {base}; shorter is better</text>"#,
         results.case.title(),
         headline.name,
     )?;
@@ -66,18 +79,13 @@ fn panel(text: &mut String, results: &CaseResults, top: f64) -> fmt::Result {
         .entries
         .iter()
         .filter_map(|entry| Some(Spread::ratio(entry, baseline, 0)?.max))
-        .fold(1.0, f64::max);
-    let at = |ratio: f64| LEFT + (RIGHT - LEFT) * ratio / worst;
-    let bars = top + TITLE_HEIGHT - 6.0;
+        .fold(1.0, f64::max)
+        .min(RATIO_MAX);
+    let at = |ratio: f64| LEFT + (RIGHT - LEFT) * ratio.clamp(0.0, worst) / worst;
+    let bars = TITLE_HEIGHT - 2.0;
     for (index, entry) in results.entries.iter().enumerate() {
-        bar(
-            text,
-            entry,
-            baseline,
-            bars + index as f64 * BAR_PITCH,
-            at,
-            headline.unit,
-        )?;
+        let top = bars + index as f64 * BAR_PITCH;
+        bar(text, entry, baseline, top, at, headline.unit)?;
     }
     writeln!(
         text,
@@ -100,24 +108,45 @@ fn bar(
     writeln!(text, r#"<text x="{MARGIN}" y="{foot:.1}">{name}</text>"#)?;
     let ratio = Spread::ratio(entry, baseline, 0);
     let value = Spread::column(entry, 0);
-    let (Some(ratio), Some(value)) = (ratio, value) else {
-        return writeln!(text, r#"<text x="{LEFT}" y="{foot:.1}">failed</text>"#);
+    let (Some(ratio), Some(value), None) = (ratio, value, &entry.failure) else {
+        return writeln!(
+            text,
+            r#"<text class="faint" x="{LEFT}" y="{foot:.1}">failed</text>"#
+        );
     };
     let class = match name {
         "compio" => "ours",
-        "raw" | "pread" => "limit",
+        "raw" | "plain" => "limit",
         _ => "bar",
     };
     writeln!(
         text,
-        r#"<rect class="{class}" x="{LEFT}" y="{:.1}" width="{:.1}" height="{BAR_HEIGHT}"/>
-<line class="line" x1="{:.1}" x2="{:.1}" y1="{middle:.1}" y2="{middle:.1}"/>
-<text x="{:.1}" y="{foot:.1}">{} {unit} · {:.2} ×</text>"#,
+        r#"<rect class="{class}" x="{LEFT}" y="{:.1}" width="{:.1}" height="{BAR_HEIGHT}"/>"#,
         middle - BAR_HEIGHT / 2.0,
         at(ratio.median) - LEFT,
-        at(ratio.min),
-        at(ratio.max),
-        RIGHT + 14.0,
+    )?;
+    if at(ratio.max) > at(ratio.min) {
+        let (from, to) = (at(ratio.min), at(ratio.max));
+        let (above, below) = (middle - 3.0, middle + 3.0);
+        writeln!(
+            text,
+            r#"<path class="line" d="M{from:.1} {middle:.1}H{to:.1}M{from:.1} {above:.1}V{below:.1}M{to:.1} {above:.1}V{below:.1}"/>"#
+        )?;
+    }
+    if ratio.median > RATIO_MAX {
+        // Cut: it goes on.
+        let cut = at(ratio.median) - 8.0;
+        let (above, below) = (middle - 7.0, middle + 7.0);
+        writeln!(
+            text,
+            r#"<path class="cut" d="M{cut:.1} {below:.1}L{:.1} {above:.1}"/>"#,
+            cut + 4.0
+        )?;
+    }
+    writeln!(
+        text,
+        r#"<text x="{:.1}" y="{foot:.1}">{} {unit} · {:.2} ×</text>"#,
+        RIGHT + 8.0,
         short(value.median),
         ratio.median,
     )

@@ -4,8 +4,9 @@ use std::fmt::{self, Write};
 
 use super::{Spread, baseline, short};
 use crate::{
+    contenders::Contender,
     place,
-    rows::Column,
+    rows::{Column, Row},
     session::{CaseResults, Entry, Results},
 };
 
@@ -35,15 +36,24 @@ fn write(text: &mut String, results: &Results) -> fmt::Result {
     }
     writeln!(text, "\n| contender | version | setting |\n|---|---|---|")?;
     for contender in crate::contenders::CONTENDERS {
-        let version = version(contender.name).unwrap_or("–");
+        let version = version(contender).unwrap_or("–");
         writeln!(
             text,
             "| {} | {version} | {} |",
             contender.name, contender.setting
         )?;
     }
-    for case in &results.cases {
-        table(text, case)?;
+    for (index, case) in results.cases.iter().enumerate() {
+        let before = index.checked_sub(1).map(|index| &results.cases[index]);
+        let row = case.case.row;
+        if row.shown.is_empty() {
+            // The growth with the width: all widths side by side.
+            if before.is_none_or(|before| before.case.row.name != row.name) {
+                growth(text, results, row)?;
+            }
+        } else {
+            table(text, case)?;
+        }
     }
     Ok(())
 }
@@ -60,8 +70,8 @@ fn table(text: &mut String, results: &CaseResults) -> fmt::Result {
         results.case.row.about
     )?;
     write!(text, "| × = of {} |", baseline.contender.name)?;
-    for (index, Column { name, unit }) in columns.iter().enumerate() {
-        let comma = if unit.is_empty() { "" } else { ", " };
+    for (index, &Column { name, unit }) in columns.iter().enumerate() {
+        let comma = comma(unit);
         if index == 0 {
             write!(text, " {name}{comma}{unit} | min–max | × | min–max |")?;
         } else {
@@ -72,13 +82,24 @@ fn table(text: &mut String, results: &CaseResults) -> fmt::Result {
     for entry in &results.entries {
         line(text, entry, baseline, columns.len())?;
     }
-    Ok(())
+    let lacking = results.lacking.iter();
+    for contender in lacking.clone() {
+        writeln!(
+            text,
+            "| {} | – |{}",
+            contender.name,
+            " |".repeat(columns.len() + 2)
+        )?;
+    }
+    let row = results.case.row;
+    let reasons = lacking.filter_map(|contender| Some((contender.name, contender.why_not(row)?)));
+    notes(text, results.entries.iter(), reasons)
 }
 
 fn line(text: &mut String, entry: &Entry, baseline: &Entry, columns: usize) -> fmt::Result {
     write!(text, "| {} |", entry.contender.name)?;
-    if let Some(failure) = &entry.failure {
-        return writeln!(text, " failed: {failure} |{}", " |".repeat(columns + 2));
+    if entry.failure.is_some() {
+        return writeln!(text, " failed |{}", " |".repeat(columns + 2));
     }
     for column in 0..columns {
         let value = Spread::column(entry, column);
@@ -99,16 +120,69 @@ fn line(text: &mut String, entry: &Entry, baseline: &Entry, columns: usize) -> f
     writeln!(text)
 }
 
+/// One table for all widths of a row, one part for each of its columns.
+fn growth(text: &mut String, results: &Results, row: &Row) -> fmt::Result {
+    let cases: Vec<_> = results
+        .cases
+        .iter()
+        .filter(|results| results.case.row.name == row.name)
+        .collect();
+    writeln!(text, "\n## {}\n\n{}", row.name, row.about)?;
+    for (column, &Column { name, unit }) in row.columns.iter().enumerate() {
+        write!(text, "\n| {name}{}{unit} |", comma(unit))?;
+        for results in &cases {
+            write!(text, " {} | min–max |", results.case.extent())?;
+        }
+        writeln!(text, "\n|---|{}", "--:|--:|".repeat(cases.len()))?;
+        for (index, entry) in cases[0].entries.iter().enumerate() {
+            write!(text, "| {} |", entry.contender.name)?;
+            for results in &cases {
+                let entry = &results.entries[index];
+                match Spread::column(entry, column) {
+                    Some(value) if entry.failure.is_none() => {
+                        let [min, median, max] = [value.min, value.median, value.max].map(short);
+                        write!(text, " {median} | {min}–{max} |")?;
+                    }
+                    _ => write!(text, " failed | |")?,
+                }
+            }
+            writeln!(text)?;
+        }
+    }
+    let lacking = cases[0].lacking.iter();
+    let reasons = lacking.filter_map(|contender| Some((contender.name, contender.why_not(row)?)));
+    notes(text, cases.iter().flat_map(|case| &case.entries), reasons)
+}
+
+/// What failed and what is lacking, and why.
+fn notes<'a>(
+    text: &mut String,
+    entries: impl Iterator<Item = &'a Entry>,
+    reasons: impl Iterator<Item = (&'a str, &'a str)>,
+) -> fmt::Result {
+    let failures = entries.filter_map(|entry| {
+        let failure = entry.failure.as_deref()?;
+        Some((entry.contender.name, failure))
+    });
+    for (index, (name, reason)) in failures.chain(reasons).enumerate() {
+        let start = if index == 0 { "\n" } else { "" };
+        writeln!(text, "{start}- {name}: {reason}")?;
+    }
+    Ok(())
+}
+
+fn comma(unit: &str) -> &'static str {
+    if unit.is_empty() { "" } else { ", " }
+}
+
 /// The version of a package, as locked.
-fn version(package: &str) -> Option<&'static str> {
-    let package = if package == "raw" {
-        "io-uring"
-    } else {
-        package
-    };
+fn version(contender: &Contender) -> Option<&'static str> {
+    let package = contender.package?;
     let versions = LOCK
         .split("[[package]]")
         .filter(|entry| entry.contains(&format!("\nname = \"{package}\"\n")))
+        // This checkout's own packages have no source, the registry's have one.
+        .filter(|entry| entry.contains("\nsource = ") == (contender.name != "compio"))
         .filter_map(|entry| entry.split("version = \"").nth(1)?.split('"').next());
     // Packages are sorted by version: the last is the newest, which is ours.
     versions.last()

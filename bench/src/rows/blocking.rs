@@ -8,23 +8,17 @@ use crate::contenders::Contender;
 
 /// See the module.
 pub const ROW: Row = Row {
-    name: "blocking",
     about: "Hand that many pieces of work to the pool of threads, then await them all; again and again.",
-    width_name: "pieces",
     widths: &[1, 32],
-    count: |width| if width == 1 { 100_000 } else { 320_000 },
+    shown: &[32],
+    count: |width| if width == 1 { 20_000 } else { 64_000 },
     columns: &[
-        Column {
-            name: "CPU per piece",
-            unit: "ns",
-        },
-        Column {
-            name: "wall per piece",
-            unit: "ns",
-        },
+        Column::new("CPU per piece", "ns"),
+        Column::new("wall per piece", "ns"),
     ],
     has: |contender| contender.blocking.is_some(),
     run,
+    ..Row::new("blocking", "pieces")
 };
 
 fn run(contender: &Contender, load: Load) -> io::Result<Vec<f64>> {

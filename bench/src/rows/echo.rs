@@ -1,14 +1,18 @@
-//! TCP echo: the contender serves, the [client](crate::client) asks, on loopback.
+//! Echo: the contender serves, the [client](crate::client) asks, over TCP, Unix sockets and UDP.
 //!
 //! The server accepts `width` connections, starts its [`Meter`](crate::cost::Meter), gives back
-//! whatever arrives on each, and stops the meter when all of them have closed.
+//! whatever arrives on each, and stops the meter when all of them have closed. Over UDP it is a
+//! single socket and a single task, and it ends after `count` datagrams.
 
-use std::{io, net::SocketAddr};
+use std::{io, net::SocketAddr, path::Path};
+
+use tempfile::TempDir;
 
 use super::{Column, Load, Row};
 use crate::{
-    client::{self, Answered},
+    client::{self, Answered, Manner},
     contenders::Contender,
+    cost::Cost,
 };
 
 /// Bytes of a request, and of its reply.
@@ -17,45 +21,116 @@ pub const MESSAGE: usize = 128;
 pub const BUFFER: usize = 4096;
 
 /// See the module.
-pub const ROW: Row = Row {
-    name: "echo",
+pub const TCP: Row = Row {
     about: "TCP on loopback, 128 B a request, one outstanding request per connection; server on \
             core 0, client on core 1.",
-    width_name: "connections",
     widths: &[1, 50, 500],
-    count: |width| if width == 1 { 20_000 } else { 300_000 },
-    columns: &[
-        Column {
-            name: "server CPU per request",
-            unit: "µs",
-        },
-        Column {
-            name: "requests per second",
-            unit: "",
-        },
-        Column {
-            name: "latency p50",
-            unit: "µs",
-        },
-        Column {
-            name: "latency p99",
-            unit: "µs",
-        },
-    ],
+    shown: &[1, 50],
+    count: |width| if width == 1 { 4_000 } else { 50_000 },
+    columns: COLUMNS,
     has: |contender| contender.echo.is_some(),
-    run,
+    run: |contender, load| over_tcp(contender, load, Manner::Echo),
+    ..Row::new("echo", "connections")
 };
+
+/// See the module.
+pub const UNIX: Row = Row {
+    about: "The same over Unix stream sockets.",
+    widths: &[1, 50],
+    shown: &[50],
+    count: |width| if width == 1 { 6_000 } else { 60_000 },
+    columns: COLUMNS,
+    has: |contender| contender.unix.is_some(),
+    run: over_unix,
+    ..Row::new("unix", "connections")
+};
+
+/// See the module.
+pub const UDP: Row = Row {
+    about: "UDP on loopback, 128 B a datagram; that many clients with one outstanding request each, \
+            one socket and one task to answer them all.",
+    widths: &[1, 50],
+    shown: &[50],
+    count: |width| if width == 1 { 4_000 } else { 40_000 },
+    columns: COLUMNS,
+    has: |contender| contender.udp.is_some(),
+    run: over_udp,
+    ..Row::new("udp", "clients")
+};
+
+/// TCP again, for the growth of the cost.
+pub const SCALE_ALL: Row = Row {
+    about: "Echo over TCP, every connection asking at once.",
+    widths: SCALE,
+    count: |width| if width == 1 { 3_000 } else { 20_000 },
+    columns: COLUMNS,
+    has: |contender| contender.echo.is_some(),
+    run: |contender, load| over_tcp(contender, load, Manner::Echo),
+    ..Row::new("scale-connections", "connections")
+};
+
+/// TCP again, for the cost of connections that do nothing meanwhile.
+pub const SCALE_ONE: Row = Row {
+    about: "Echo over TCP, one request at a time, each on the next connection: the others wait.",
+    widths: SCALE,
+    count: |width| if width > 3_000 { 10_000 } else { 3_000 },
+    columns: COLUMNS,
+    has: |contender| contender.echo.is_some(),
+    run: |contender, load| over_tcp(contender, load, Manner::EchoInTurn),
+    ..Row::new("scale-connections-idle", "connections")
+};
+
+const SCALE: &[usize] = &[1, 10, 100, 1_000, 10_000];
+
+const COLUMNS: &[Column] = &[
+    Column::new("server CPU per request", "µs"),
+    Column::new("requests per second", ""),
+    Column::new("latency p50", "µs"),
+    Column::new("latency p99", "µs"),
+];
 
 /// What a contender calls once it listens, with its address.
 pub type Listening<'a> = &'a mut dyn FnMut(SocketAddr) -> io::Result<()>;
+/// What a contender calls once it listens at the path that it was given.
+pub type ListeningThere<'a> = &'a mut dyn FnMut() -> io::Result<()>;
+/// A contender's server.
+pub type Serve = fn(Load, Listening<'_>) -> io::Result<Cost>;
+/// A contender's server of Unix sockets.
+pub type ServeUnix = fn(Load, &Path, ListeningThere<'_>) -> io::Result<Cost>;
 
-fn run(contender: &Contender, load: Load) -> io::Result<Vec<f64>> {
+fn over_tcp(contender: &Contender, load: Load, manner: Manner) -> io::Result<Vec<f64>> {
     let serve = contender.echo.expect("asked only of those who have it");
+    over_ip(serve, load, manner)
+}
+
+fn over_udp(contender: &Contender, load: Load) -> io::Result<Vec<f64>> {
+    let serve = contender.udp.expect("asked only of those who have it");
+    over_ip(serve, load, Manner::EchoUdp)
+}
+
+fn over_ip(serve: Serve, load: Load, manner: Manner) -> io::Result<Vec<f64>> {
     let mut client = None;
     let cost = serve(load, &mut |address| {
-        client = Some(client::start(address, load)?);
+        client = Some(client::start(manner, &address.to_string(), load)?);
         Ok(())
     })?;
+    values(client, &cost, load)
+}
+
+fn over_unix(contender: &Contender, load: Load) -> io::Result<Vec<f64>> {
+    let serve = contender.unix.expect("asked only of those who have it");
+    let dir = TempDir::new()?;
+    let path = dir.path().join("socket");
+    let name = path.to_str().ok_or(io::ErrorKind::InvalidFilename)?;
+    let mut client = None;
+    let cost = serve(load, &path, &mut || {
+        client = Some(client::start(Manner::EchoUnix, name, load)?);
+        Ok(())
+    })?;
+    values(client, &cost, load)
+}
+
+fn values(client: Option<client::Client>, cost: &Cost, load: Load) -> io::Result<Vec<f64>> {
     let client = client.ok_or_else(|| io::Error::other("the server never listened"))?;
     let Answered {
         per_second,

@@ -10,26 +10,22 @@ use crate::contenders::Contender;
 /// Bytes of a read.
 pub const BLOCK: usize = 4096;
 const BLOCKS: u64 = 16 * 1024;
+/// Bytes of the file.
+pub const FILE_SIZE: u64 = BLOCKS * BLOCK as u64;
 
 /// See the module.
 pub const ROW: Row = Row {
-    name: "file",
     about: "4 KiB reads at random places of a cached 64 MiB file.",
-    width_name: "tasks",
     widths: &[1, 32],
-    count: |_| 32 * 12_000,
+    shown: &[1, 32],
+    count: |_| 32 * 3_000,
     columns: &[
-        Column {
-            name: "CPU per read",
-            unit: "ns",
-        },
-        Column {
-            name: "wall per read",
-            unit: "ns",
-        },
+        Column::new("CPU per read", "ns"),
+        Column::new("wall per read", "ns"),
     ],
     has: |contender| contender.file.is_some(),
     run,
+    ..Row::new("file", "tasks")
 };
 
 fn run(contender: &Contender, load: Load) -> io::Result<Vec<f64>> {
@@ -58,7 +54,7 @@ impl Places {
 fn cached_file() -> io::Result<NamedTempFile> {
     let mut file = NamedTempFile::new()?;
     let megabyte = vec![0xA5; 1 << 20];
-    for _ in 0..(BLOCKS * BLOCK as u64) >> 20 {
+    for _ in 0..FILE_SIZE >> 20 {
         file.write_all(&megabyte)?;
     }
     Ok(file)

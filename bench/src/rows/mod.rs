@@ -6,30 +6,55 @@
 
 use std::{io, time::Duration};
 
-use crate::contenders::Contender;
+use crate::{
+    contenders::Contender,
+    cost::{Cost, Meter},
+    place,
+};
 
+pub mod accept;
 pub mod blocking;
+pub mod disk;
 pub mod echo;
 pub mod file;
+pub mod idle;
 pub mod names;
 pub mod nop;
 pub mod pairs;
+pub mod scale;
 pub mod sleep;
 pub mod spawn;
+pub mod timeout;
 pub mod turns;
+pub mod wake;
 
 /// Every row, in the order of the report.
-pub const ROWS: [&Row; 10] = [
-    &echo::ROW,
+pub const ROWS: [&Row; 25] = [
+    &echo::TCP,
+    &echo::UNIX,
+    &echo::UDP,
+    &accept::ROW,
     &pairs::ROW,
+    &idle::OWN,
+    &idle::POOLED,
     &file::ROW,
+    &disk::DIRECT,
+    &disk::FSYNC,
     &names::METADATA,
     &names::RENAME,
     &nop::ROW,
     &spawn::ROW,
-    &blocking::ROW,
     &turns::ROW,
+    &blocking::ROW,
     &sleep::ROW,
+    &timeout::ROW,
+    &wake::PARKED,
+    &wake::RUNNING,
+    &wake::PING_PONG,
+    &echo::SCALE_ALL,
+    &echo::SCALE_ONE,
+    &scale::TASKS,
+    &scale::TIMERS,
 ];
 
 /// One kind of work.
@@ -42,8 +67,15 @@ pub struct Row {
     pub width_name: &'static str,
     /// The widths that are measured.
     pub widths: &'static [usize],
-    /// How many operations make a run of about a second at a given width.
+    /// Those of them that the plot shows. Rows that show none are about the growth with the width:
+    /// they have a plot of their own.
+    pub shown: &'static [usize],
+    /// How many of the columns that plot shows, one picture each.
+    pub drawn: usize,
+    /// How many operations make a run of a third of a second or so at a given width.
     pub count: fn(width: usize) -> usize,
+    /// Whether a quick session does a tenth of them.
+    pub shortens: bool,
     /// What a run yields; the first column is the one that ratios are made of.
     pub columns: &'static [Column],
     /// Whether the contender takes part.
@@ -52,12 +84,58 @@ pub struct Row {
     pub run: fn(&Contender, Load) -> io::Result<Vec<f64>>,
 }
 
+impl Row {
+    /// What rows have in common.
+    const fn new(name: &'static str, width_name: &'static str) -> Self {
+        Self {
+            name,
+            about: "",
+            width_name,
+            widths: &[],
+            shown: &[],
+            drawn: 1,
+            count: |width| width,
+            shortens: true,
+            columns: &[],
+            has: |_| false,
+            run: |_, _| Ok(Vec::new()),
+        }
+    }
+}
+
 /// One measured quantity.
 pub struct Column {
     /// What was measured.
     pub name: &'static str,
     /// In what unit; empty for a plain count.
     pub unit: &'static str,
+}
+
+impl Column {
+    const fn new(name: &'static str, unit: &'static str) -> Self {
+        Self { name, unit }
+    }
+}
+
+/// Runs the work of a row that measures nanoseconds of CPU and of wall time per operation.
+fn one_cost(work: Option<fn(Load) -> io::Result<Cost>>, load: Load) -> io::Result<Vec<f64>> {
+    let work = work.expect("asked only of those who have it");
+    let cost = work(load)?;
+    Ok(vec![load.nanos(cost.cpu), load.nanos(cost.wall)])
+}
+
+/// Starts `width` tasks with `start`, which is given the index of each, and awaits them; `joined`
+/// looks at how one ended.
+pub async fn tasks<Handle: Future>(
+    load: Load,
+    start: impl Fn(usize) -> Handle,
+    joined: impl Fn(Handle::Output),
+) -> io::Result<Cost> {
+    let meter = Meter::start()?;
+    for handle in (0..load.width).map(start).collect::<Vec<_>>() {
+        joined(handle.await);
+    }
+    meter.stop()
 }
 
 /// How much work a run does.
@@ -96,27 +174,50 @@ pub struct Case {
 }
 
 impl Case {
-    /// Every case of the given rows.
+    /// Every case of the given rows that the limit of open files allows, or as much of it.
     pub fn of(rows: &[&'static Row]) -> Vec<Self> {
+        let connections_max = place::open_files_max().saturating_sub(100);
         let cases = |row: &&'static Row| {
             let row = *row;
-            row.widths.iter().map(move |&width| Case { row, width })
+            let most = match row.width_name {
+                "connections" => connections_max,
+                _ => usize::MAX,
+            };
+            let allowed = move |&width: &usize| Case {
+                row,
+                width: width.min(most),
+            };
+            row.widths.iter().map(allowed)
         };
         rows.iter().flat_map(cases).collect()
     }
 
     /// What readers see: `echo, 50 connections`.
     pub fn title(self) -> String {
-        let Row {
-            name, width_name, ..
-        } = *self.row;
-        let plural = if self.width == 1 {
-            width_name.trim_end_matches('s')
-        } else {
-            width_name
-        };
-        format!("{name}, {} {plural}", self.width)
+        format!("{}, {}", self.row.name, self.extent())
     }
+
+    /// The width, with what it counts: `50 connections`.
+    pub fn extent(self) -> String {
+        let name = self.row.width_name;
+        match self.width {
+            1 => format!("1 {}", name.trim_end_matches('s')),
+            width => format!("{} {name}", grouped(width)),
+        }
+    }
+}
+
+/// A number with its thousands apart.
+pub fn grouped(number: usize) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
 }
 
 /// Finds a row by name.

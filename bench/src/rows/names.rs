@@ -14,37 +14,31 @@ use crate::cost::Cost;
 
 /// See the module.
 pub const METADATA: Row = Row {
-    name: "metadata",
     about: "Ask for the attributes of a file by its path.",
-    width_name: "tasks",
     widths: &[1, 32],
-    count: |width| if width == 1 { 100_000 } else { 320_000 },
+    shown: &[32],
+    count: |width| if width == 1 { 20_000 } else { 64_000 },
     columns: COLUMNS,
     has: |contender| contender.metadata.is_some(),
     run: |contender, load| run(contender.metadata, load),
+    ..Row::new("metadata", "tasks")
 };
 
 /// See the module.
 pub const RENAME: Row = Row {
-    name: "rename",
     about: "Give a file another name in the same directory.",
-    width_name: "tasks",
     widths: &[1, 32],
-    count: |width| if width == 1 { 64_000 } else { 160_000 },
+    shown: &[32],
+    count: |width| if width == 1 { 12_000 } else { 32_000 },
     columns: COLUMNS,
     has: |contender| contender.rename.is_some(),
     run: |contender, load| run(contender.rename, load),
+    ..Row::new("rename", "tasks")
 };
 
 const COLUMNS: &[Column] = &[
-    Column {
-        name: "CPU per call",
-        unit: "ns",
-    },
-    Column {
-        name: "wall per call",
-        unit: "ns",
-    },
+    Column::new("CPU per call", "ns"),
+    Column::new("wall per call", "ns"),
 ];
 
 fn run(work: Option<fn(Load, &Path) -> io::Result<Cost>>, load: Load) -> io::Result<Vec<f64>> {

@@ -10,23 +10,17 @@ use crate::contenders::Contender;
 
 /// See the module.
 pub const ROW: Row = Row {
-    name: "nop",
     about: "Ring operations that do nothing, a batch at a time.",
-    width_name: "operations",
     widths: &[64],
-    count: |_| 64 * 300_000,
+    shown: &[64],
+    count: |_| 64 * 60_000,
     columns: &[
-        Column {
-            name: "CPU per operation",
-            unit: "ns",
-        },
-        Column {
-            name: "of it in user space, about",
-            unit: "ns",
-        },
+        Column::new("CPU per operation", "ns"),
+        Column::new("of it in user space, about", "ns"),
     ],
     has: |contender| contender.nop.is_some(),
     run,
+    ..Row::new("nop", "operations")
 };
 
 fn run(contender: &Contender, load: Load) -> io::Result<Vec<f64>> {

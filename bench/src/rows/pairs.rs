@@ -15,23 +15,17 @@ pub const BUFFER: usize = 4096;
 
 /// See the module.
 pub const ROW: Row = Row {
-    name: "pairs",
     about: "Unix socket pairs, 128 B to and fro, both ends on one thread.",
-    width_name: "pairs",
     widths: &[64],
-    count: |_| 64 * 6_000,
+    shown: &[64],
+    count: |_| 64 * 800,
     columns: &[
-        Column {
-            name: "CPU per round trip",
-            unit: "µs",
-        },
-        Column {
-            name: "wall per round trip",
-            unit: "µs",
-        },
+        Column::new("CPU per round trip", "µs"),
+        Column::new("wall per round trip", "µs"),
     ],
     has: |contender| contender.pairs.is_some(),
     run,
+    ..Row::new("pairs", "pairs")
 };
 
 fn run(contender: &Contender, load: Load) -> io::Result<Vec<f64>> {

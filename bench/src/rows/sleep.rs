@@ -7,23 +7,17 @@ use crate::contenders::Contender;
 
 /// See the module.
 pub const ROW: Row = Row {
-    name: "sleep",
     about: "Tasks that sleep 1 to 100 ms, over and over.",
-    width_name: "tasks",
     widths: &[10_000],
-    count: |_| 10_000 * 20,
+    shown: &[10_000],
+    count: |_| 10_000 * 6,
     columns: &[
-        Column {
-            name: "CPU per sleep",
-            unit: "ns",
-        },
-        Column {
-            name: "wall of the run",
-            unit: "ms",
-        },
+        Column::new("CPU per sleep", "ns"),
+        Column::new("wall of the run", "ms"),
     ],
     has: |contender| contender.sleep.is_some(),
     run,
+    ..Row::new("sleep", "tasks")
 };
 
 fn run(contender: &Contender, load: Load) -> io::Result<Vec<f64>> {

@@ -10,23 +10,17 @@ use crate::{
 
 /// See the module.
 pub const ROW: Row = Row {
-    name: "spawn",
     about: "Spawn that many tasks, then await them all; again and again.",
-    width_name: "tasks",
     widths: &[1, 1_000],
-    count: |width| if width == 1 { 2_000_000 } else { 4_000_000 },
+    shown: &[1, 1_000],
+    count: |_| 1_000_000,
     columns: &[
-        Column {
-            name: "CPU per task",
-            unit: "ns",
-        },
-        Column {
-            name: "wall per task",
-            unit: "ns",
-        },
+        Column::new("CPU per task", "ns"),
+        Column::new("wall per task", "ns"),
     ],
     has: |contender| contender.spawn.is_some(),
     run,
+    ..Row::new("spawn", "tasks")
 };
 
 fn run(contender: &Contender, load: Load) -> io::Result<Vec<f64>> {

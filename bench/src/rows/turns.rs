@@ -14,23 +14,17 @@ use crate::contenders::Contender;
 
 /// See the module.
 pub const ROW: Row = Row {
-    name: "yield",
     about: "Two tasks that yield to each other.",
-    width_name: "tasks",
     widths: &[2],
-    count: |_| 10_000_000,
+    shown: &[2],
+    count: |_| 4_000_000,
     columns: &[
-        Column {
-            name: "CPU per yield",
-            unit: "ns",
-        },
-        Column {
-            name: "wall per yield",
-            unit: "ns",
-        },
+        Column::new("CPU per yield", "ns"),
+        Column::new("wall per yield", "ns"),
     ],
     has: |contender| contender.turns.is_some(),
     run,
+    ..Row::new("yield", "tasks")
 };
 
 fn run(contender: &Contender, load: Load) -> io::Result<Vec<f64>> {
@@ -46,7 +40,8 @@ pub async fn task(times: usize) {
     }
 }
 
-async fn yield_once() {
+/// Gives way once.
+pub async fn yield_once() {
     let mut yielded = false;
     poll_fn(|context: &mut Context<'_>| {
         if yielded {

@@ -1,4 +1,4 @@
-//! The plain system call, for the rows where nothing is simpler.
+//! The plain system calls, for the rows where nothing is simpler.
 
 use std::{
     fs::{self, File},
@@ -12,6 +12,7 @@ use crate::{
     cost::{Cost, Meter},
     rows::{
         Load,
+        disk::{self, aligned_block, open_direct, open_to_write},
         file::{BLOCK, Places},
         names::name,
     },
@@ -19,28 +20,46 @@ use crate::{
 
 /// See the module.
 pub const CONTENDER: Contender = Contender {
-    name: "pread",
+    name: "plain",
     setting: "one plain system call after the other",
-    echo: None,
-    pairs: None,
     file: Some(file),
+    direct: Some(direct),
+    fsync: Some(fsync),
     metadata: Some(metadata),
     rename: Some(rename),
-    nop: None,
-    spawn: None,
-    blocking: None,
-    turns: None,
-    sleep: None,
+    ..Contender::NONE
 };
 
 fn file(load: Load, path: &Path) -> io::Result<Cost> {
-    let file = File::open(path)?;
-    let mut block = vec![0; BLOCK];
+    read(load, &File::open(path)?)
+}
+
+fn direct(load: Load, path: &Path) -> io::Result<Cost> {
+    read(load, &open_direct(path)?)
+}
+
+fn read(load: Load, file: &File) -> io::Result<Cost> {
+    let (mut block, begin) = aligned_block();
+    let block = &mut block[begin..begin + BLOCK];
     let meter = Meter::start()?;
     for index in 0..load.width {
         let mut places = Places::new(index);
         for _ in 0..load.each() {
-            file.read_exact_at(&mut block, places.next())?;
+            file.read_exact_at(block, places.next())?;
+        }
+    }
+    meter.stop()
+}
+
+fn fsync(load: Load, dir: &Path) -> io::Result<Cost> {
+    let files = (0..load.width).map(|index| open_to_write(dir, index));
+    let files = files.collect::<io::Result<Vec<_>>>()?;
+    let block = [b'x'; BLOCK];
+    let meter = Meter::start()?;
+    for times in 0..load.each() {
+        for file in &files {
+            file.write_all_at(&block, disk::place_of(times))?;
+            file.sync_data()?;
         }
     }
     meter.stop()

@@ -1,0 +1,262 @@
+//! How cost grows with the number of tasks and of timers. (That of connections is in
+//! [`echo`](super::echo).) A flat line is the aim; what the caches cost, all pay.
+
+use std::{
+    future::poll_fn,
+    hint::black_box,
+    io,
+    pin::Pin,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+    task::{Poll, Waker},
+    time::{Duration, Instant},
+};
+
+use super::{
+    Column, Load, Numbers, Row,
+    idle::resident,
+    timeout::HOUR,
+    turns::{self, yield_once},
+};
+use crate::cost::{Meter, thread_cpu};
+
+/// See the module.
+pub const TASKS: Row = Row {
+    about: "Spawn that many tasks; each wakes itself eight times, so that they run by turns, and \
+            ends; await them all.",
+    widths: SCALE,
+    count: |width| width.max(200_000),
+    shortens: false,
+    columns: &[
+        Column::new("CPU per task: spawn, 8 turns, end, join", "ns"),
+        Column::new("memory per task", "B"),
+    ],
+    has: |contender| contender.scale_tasks.is_some(),
+    run: |contender, load| {
+        let work = contender
+            .scale_tasks
+            .expect("asked only of those who have it");
+        let Tasks { life, memory } = work(load)?;
+        Ok(vec![life, memory])
+    },
+    ..Row::new("scale-tasks", "tasks")
+};
+
+/// See the module.
+pub const TIMERS: Row = Row {
+    about: "That many timers at once. First set an hour ahead, then taken back; then as many tasks \
+            that sleep until nearly the same moment, from when all are asleep until all have ended.",
+    widths: SCALE,
+    drawn: 3,
+    count: |width| width.max(100_000),
+    shortens: false,
+    columns: &[
+        Column::new("CPU to set", "ns"),
+        Column::new("CPU to take back", "ns"),
+        Column::new("CPU to expire, wake and end its task", "ns"),
+    ],
+    has: |contender| contender.scale_timers.is_some(),
+    run: |contender, load| {
+        let work = contender
+            .scale_timers
+            .expect("asked only of those who have it");
+        let Timers { set, back, expire } = work(load)?;
+        Ok(vec![set, back, expire])
+    },
+    ..Row::new("scale-timers", "timers")
+};
+
+const SCALE: &[usize] = &[1, 100, 10_000, 1_000_000];
+/// Turns of each task.
+const TURNS: usize = 8;
+/// So many timers are set in a row, then the task yields: a runtime may limit what one poll does.
+const RUN: usize = 64;
+/// How far ahead timers are set: long enough for all of their tasks to fall asleep before.
+const LEAD_MIN: Duration = Duration::from_millis(2);
+const LEAD_EACH: Duration = Duration::from_nanos(1_500);
+/// Moments that timers expire at, if that takes few of them.
+const EXPIRIES: usize = 20;
+
+/// What the row of tasks measured, in nanoseconds and bytes.
+pub struct Tasks {
+    life: f64,
+    memory: f64,
+}
+
+/// What the row of timers measured, in nanoseconds.
+pub struct Timers {
+    set: f64,
+    back: f64,
+    expire: f64,
+}
+
+/// Spawns tasks with `spawn`, again and again where they are few; `joined` looks at how one ended.
+pub async fn tasks<Handle: Future>(
+    load: Load,
+    spawn: impl Fn() -> Handle,
+    joined: impl Fn(Handle::Output),
+) -> io::Result<Tasks> {
+    let mut handles = Vec::with_capacity(load.width);
+    // Once for the memory.
+    let before = resident()?;
+    handles.extend((0..load.width).map(|_| spawn()));
+    let memory = resident()?.saturating_sub(before);
+    for handle in handles.drain(..) {
+        joined(handle.await);
+    }
+    let meter = Meter::start()?;
+    for _ in 0..load.each() {
+        handles.extend((0..load.width).map(|_| spawn()));
+        for handle in handles.drain(..) {
+            joined(handle.await);
+        }
+    }
+    Ok(Tasks {
+        life: load.nanos(meter.stop()?.cpu),
+        memory: memory as f64 / load.width as f64,
+    })
+}
+
+/// One of the tasks.
+pub async fn task() {
+    turns::task(TURNS).await;
+}
+
+/// Sets timers, takes them back, and lets others expire. `sleep` makes a timer; `spawn` starts a
+/// task that awaits [`Moment::pass`].
+pub async fn timers<Sleep: Future<Output = ()>, Handle: Future>(
+    load: Load,
+    sleep: impl Fn(Duration) -> Sleep,
+    spawn: impl Fn(Arc<Moment>, usize) -> Handle,
+    joined: impl Fn(Handle::Output),
+) -> io::Result<Timers> {
+    let clock = cost_of_clock();
+    let (mut set, mut back) = (Duration::ZERO, Duration::ZERO);
+    let mut numbers = Numbers::new(0);
+    for _ in 0..load.each() {
+        let mut sleeps = Vec::with_capacity(load.width);
+        while sleeps.len() < load.width {
+            let run = RUN.min(load.width - sleeps.len());
+            let start = thread_cpu();
+            for _ in 0..run {
+                let later = Duration::from_millis(numbers.below(1 << 20));
+                sleeps.push(sleep(HOUR + later));
+                let sleep = sleeps.last_mut().expect("just pushed");
+                // SAFETY: the vector has room for all of them from the start, so that its elements
+                // never move, and they are dropped where they are.
+                let sleep = unsafe { Pin::new_unchecked(sleep) };
+                assert!(poll_once(sleep).await.is_pending(), "not within the hour");
+            }
+            set += (thread_cpu() - start).saturating_sub(clock);
+            yield_once().await;
+        }
+        let start = thread_cpu();
+        drop(sleeps);
+        back += (thread_cpu() - start).saturating_sub(clock);
+    }
+    let expire = expire(load, spawn, joined).await?;
+    Ok(Timers {
+        set: load.nanos(set),
+        back: load.nanos(back),
+        expire,
+    })
+}
+
+/// Polls with the waker of this task.
+async fn poll_once<F: Future>(mut future: Pin<&mut F>) -> Poll<F::Output> {
+    poll_fn(|context| Poll::Ready(future.as_mut().poll(context))).await
+}
+
+async fn expire<Handle: Future>(
+    load: Load,
+    spawn: impl Fn(Arc<Moment>, usize) -> Handle,
+    joined: impl Fn(Handle::Output),
+) -> io::Result<f64> {
+    let times = (10_000 / load.width).clamp(1, EXPIRIES);
+    let mut cpu = Duration::ZERO;
+    let mut handles = Vec::with_capacity(load.width);
+    let mut lead = LEAD_MIN + LEAD_EACH * load.width as u32;
+    let mut done = 0;
+    while done < times {
+        let moment = Arc::new(Moment::after(lead, load.width));
+        handles.extend((0..load.width).map(|index| spawn(moment.clone(), index)));
+        moment.all_asleep().await;
+        let late = Instant::now() > moment.first;
+        let meter = Meter::start()?;
+        for handle in handles.drain(..) {
+            joined(handle.await);
+        }
+        if late {
+            // Some expired before all were set. Once more, with more time.
+            lead *= 2;
+            continue;
+        }
+        cpu += meter.stop()?.cpu;
+        done += 1;
+    }
+    Ok(cpu.as_nanos() as f64 / (times * load.width) as f64)
+}
+
+/// When the timers expire.
+pub struct Moment {
+    first: Instant,
+    /// Tasks that have yet to fall asleep.
+    awake: AtomicUsize,
+    /// Who waits for the last of them.
+    waker: Mutex<Option<Waker>>,
+}
+
+impl Moment {
+    fn after(lead: Duration, tasks: usize) -> Self {
+        Self {
+            first: Instant::now() + lead,
+            awake: AtomicUsize::new(tasks),
+            waker: Mutex::default(),
+        }
+    }
+
+    /// One of the tasks: sleeps until the moment, or up to 20 ms longer.
+    pub async fn pass<Sleep: Future>(
+        self: Arc<Self>,
+        index: usize,
+        sleep: impl Fn(Duration) -> Sleep,
+    ) {
+        let later = Duration::from_micros(Numbers::new(index).below(20_000));
+        let until = self.first + later;
+        // Nothing else runs on this thread between this and the first poll of the sleep.
+        if self.awake.fetch_sub(1, Relaxed) == 1
+            && let Some(waker) = self.waker().take()
+        {
+            waker.wake();
+        }
+        sleep(until.saturating_duration_since(Instant::now())).await;
+    }
+
+    /// Not by yielding until they are: some runtimes let a task that wakes itself go first.
+    async fn all_asleep(&self) {
+        poll_fn(|context| {
+            if self.awake.load(Relaxed) == 0 {
+                return Poll::Ready(());
+            }
+            *self.waker() = Some(context.waker().clone());
+            Poll::Pending
+        })
+        .await;
+    }
+
+    fn waker(&self) -> MutexGuard<'_, Option<Waker>> {
+        self.waker.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What reading the clock adds to a piece of work between two readings.
+fn cost_of_clock() -> Duration {
+    const TIMES: u32 = 1_000;
+    let start = thread_cpu();
+    for _ in 0..TIMES {
+        black_box(thread_cpu());
+    }
+    (thread_cpu() - start) / TIMES
+}
