@@ -5,7 +5,9 @@ pub(crate) mod backends;
 mod debian;
 pub(crate) mod examples;
 pub(crate) mod features;
+pub(crate) mod fuzz;
 mod library;
+pub(crate) mod sanitizers;
 pub(crate) mod targets;
 pub(crate) mod windows;
 
@@ -13,7 +15,7 @@ use std::env;
 
 use crate::run::{Outcome, Run};
 
-/// Whose tests run under AddressSanitizer: every crate with `unsafe` code.
+/// Every crate with `unsafe` code.
 const UNSAFE: &str = "-p compio-io -p compio-driver -p compio-executor -p compio";
 
 pub(crate) fn fmt(run: &mut Run) -> Outcome {
@@ -69,34 +71,17 @@ pub(crate) fn programs(run: &mut Run) -> Outcome {
     seeds("faults", "2000").run()
 }
 
-pub(crate) fn asan(run: &mut Run) -> Outcome {
-    let nightly = run.cargo("+nightly --version").quiet().is_some();
-    let why_not = "no nightly toolchain: `rustup toolchain install nightly`";
-    if !run.require(nightly, "asan", why_not)? {
-        return Ok(());
-    }
-    let target = host(run)?;
-    let sanitized = |tests| {
-        // With a target named, build scripts and macros are spared the flags.
-        run.cargo("+nightly test --tests")
-            .words(tests)
-            .arguments(["--target", &target])
-            .arguments(run.own_target("asan"))
-            .variable("RUSTFLAGS", "-Zsanitizer=address")
-            // The C compiler brings addr2line along; LLVM's own reader of traces may be missing.
-            .variable("ASAN_OPTIONS", "detect_leaks=1:allow_addr2line=1")
-    };
-    sanitized(UNSAFE).run()?;
-    sanitized(backends::CRATES)
-        .variable("COMPIO_BACKEND", "poll")
-        .run()
-}
-
 pub(crate) fn loom(run: &mut Run) -> Outcome {
-    run.cargo("test -p compio-executor --lib --release")
-        .arguments(run.own_target("loom"))
-        .variable("RUSTFLAGS", "--cfg loom")
-        .run()
+    let models = |words| {
+        run.cargo("test --lib --release")
+            .words(words)
+            .arguments(run.own_target("loom"))
+            .variable("RUSTFLAGS", "--cfg loom")
+    };
+    // Outside of models loom's atomics do not work: no other test of the driver is run.
+    models("-p compio-executor").run()?;
+    models("-p compio-driver model::").run()?;
+    models("-p compio --no-default-features --features event model::").run()
 }
 
 pub(crate) fn bench_build(run: &mut Run) -> Outcome {

@@ -294,6 +294,20 @@ impl SocketAncillary {
     }
 }
 
+/// For the fuzzer, which is no kernel.
+#[cfg(fuzzing)]
+impl SocketAncillary {
+    /// What was received: any bytes, and descriptors that they do not name.
+    #[doc(hidden)]
+    pub fn made_of(bytes: &[u8], descriptors: Vec<OwnedFd>) -> Self {
+        Self {
+            bytes: bytes.to_vec(),
+            descriptors,
+            is_truncated: false,
+        }
+    }
+}
+
 impl fmt::Debug for SocketAncillary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SocketAncillary")

@@ -17,6 +17,8 @@ mod credentials;
 mod driver;
 mod fd;
 mod flight;
+#[cfg(all(test, loom))]
+mod model;
 mod notify;
 pub mod op;
 mod operation;
@@ -28,6 +30,7 @@ mod spin;
 mod stream;
 mod submit;
 mod submit_multi;
+mod sync;
 mod sys;
 mod waiters;
 

@@ -17,15 +17,12 @@
 use std::{
     sync::{
         Arc,
-        atomic::{
-            AtomicU8,
-            Ordering::{AcqRel, Acquire, Relaxed},
-        },
+        atomic::Ordering::{AcqRel, Acquire, Relaxed},
     },
     task::{Wake, Waker},
 };
 
-use crate::sys::Event;
+use crate::sync::{AtomicU8, Event};
 
 const RUNNING: u8 = 0;
 const PARKED: u8 = 1;
@@ -39,11 +36,16 @@ pub(crate) struct Notifier {
 }
 
 impl Notifier {
-    pub(crate) fn new(event: Event) -> Self {
+    pub(crate) fn new(event: impl Into<Event>) -> Self {
         Self {
             state: AtomicU8::new(RUNNING),
-            event,
+            event: event.into(),
         }
+    }
+
+    #[cfg(all(test, loom))]
+    pub(crate) fn event(&self) -> &Event {
+        &self.event
     }
 
     pub(crate) fn notify(&self) {

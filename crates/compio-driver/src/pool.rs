@@ -8,13 +8,9 @@ use std::{
     collections::VecDeque,
     io, mem,
     sync::{
-        Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError,
-        atomic::{
-            AtomicBool,
-            Ordering::{AcqRel, Relaxed, Release},
-        },
+        Arc, OnceLock, PoisonError,
+        atomic::Ordering::{AcqRel, Relaxed, Release},
     },
-    thread,
     time::Duration,
 };
 
@@ -22,6 +18,7 @@ use crate::{
     flight::Key,
     notify::Notifier,
     request::{Answer, Request},
+    sync::{AtomicBool, Condvar, Mutex, MutexGuard, thread},
     sys,
 };
 
@@ -124,6 +121,17 @@ impl Pool {
             .position(|job| job.key == key && Arc::ptr_eq(&job.desk, desk));
         place.is_some_and(|place| state.queue.remove(place).is_some())
     }
+
+    #[cfg(all(test, loom))]
+    pub(crate) fn threads(&self) -> usize {
+        self.0.lock().threads
+    }
+
+    /// Lets the threads end that have nothing to do: a model is over when all have.
+    #[cfg(all(test, loom))]
+    pub(crate) fn expire(&self) {
+        self.0.work_came.expire(self.0.lock());
+    }
 }
 
 impl Shared {
@@ -208,8 +216,8 @@ impl Desk {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 #[allow(dead_code, reason = "the kernel in memory is not on every system")]
 mod by_hand;
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests;

@@ -53,7 +53,7 @@ pub(crate) fn choose(
 
 impl Event {
     /// An event that no backend listens to.
-    #[cfg(test)]
+    #[cfg(all(test, not(loom)))]
     pub(crate) fn of_nobody() -> io::Result<Self> {
         Ok(Self(Arc::new(Poller::new()?)))
     }

@@ -100,7 +100,7 @@ fn is_refusal(error: &io::Error) -> bool {
 
 impl Event {
     /// An event that no backend listens to.
-    #[cfg(test)]
+    #[cfg(all(test, not(loom)))]
     pub(crate) fn of_nobody() -> io::Result<Self> {
         Ok(Self::Fd(Arc::new(EventFd::new()?)))
     }

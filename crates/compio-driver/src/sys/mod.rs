@@ -33,7 +33,7 @@ mod dialect;
 #[cfg(target_os = "linux")]
 #[path = "dialect/linux/mod.rs"]
 mod dialect;
-#[cfg(all(test, target_os = "linux"))]
+#[cfg(all(test, not(loom), target_os = "linux"))]
 mod faults;
 #[cfg(windows)]
 mod iocp;
@@ -47,7 +47,7 @@ mod poller;
 #[cfg(all(unix, not(target_os = "linux")))]
 #[path = "poller/portable.rs"]
 mod poller;
-#[cfg(all(test, target_os = "linux"))]
+#[cfg(all(test, not(loom), target_os = "linux"))]
 pub(crate) mod sim;
 #[cfg(unix)]
 mod unix;
@@ -70,11 +70,11 @@ pub use iocp::RawEntry;
 pub(crate) use iocp::{Backend, Event, Scratch, choose};
 #[cfg(target_os = "linux")]
 pub(crate) use linux::Event;
-#[cfg(all(not(test), target_os = "linux"))]
+#[cfg(all(any(not(test), loom), target_os = "linux"))]
 pub(crate) use linux::{Backend, choose};
 #[cfg(unix)]
 use poller::{Events, Poller};
-#[cfg(all(test, target_os = "linux"))]
+#[cfg(all(test, not(loom), target_os = "linux"))]
 pub(crate) use sim::{Backend, choose};
 #[cfg(unix)]
 pub use unix::{

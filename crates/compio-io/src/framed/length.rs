@@ -126,8 +126,9 @@ impl LengthDelimitedCodec {
         self
     }
 
-    /// How many bytes a frame has at most. Reading a longer one is an error
-    /// before there is memory for it; sending one is an error.
+    /// How many bytes a frame has at most, with what of the header is not
+    /// [skipped](Self::num_skip). Reading a longer one is an error before there is
+    /// memory for it; sending one is an error.
     #[must_use]
     pub fn max_frame_length(mut self, bytes: usize) -> Self {
         self.len_max = bytes;
@@ -141,6 +142,11 @@ impl LengthDelimitedCodec {
 
     fn skip(&self) -> usize {
         self.skip.unwrap_or(self.field_end())
+    }
+
+    /// How many bytes of the header belong to the frame.
+    fn kept(&self) -> usize {
+        self.field_end().saturating_sub(self.skip())
     }
 
     /// Takes the header out of `src`, if it is there, and returns how long the
@@ -157,7 +163,9 @@ impl LengthDelimitedCodec {
         };
         // Both fit into 128 bits, and so does their sum.
         let len = i128::from(value) + self.adjustment as i128;
-        if len < 0 {
+        // A frame that ends within its own header would have the next begin there; one of no bytes
+        // would come for ever.
+        if len < self.kept() as i128 {
             return Err(CodecError::Length);
         }
         match usize::try_from(len) {
@@ -173,11 +181,11 @@ impl LengthDelimitedCodec {
     fn value(&self, len: usize) -> Result<u64, CodecError> {
         // What is sent is the length field and the frame. Read back, it is
         // without `skip` bytes, as long as the value and the adjustment say.
-        let kept = self.field_len.checked_sub(self.skip());
-        let (0, Some(kept)) = (self.field_offset, kept) else {
+        if self.field_offset > 0 || self.skip() > self.field_len {
             return Err(CodecError::Length);
-        };
-        let value = len as i128 + kept as i128 - self.adjustment as i128;
+        }
+        let len = len.saturating_add(self.kept());
+        let value = len as i128 - self.adjustment as i128;
         if value < 0 {
             return Err(CodecError::Length);
         }
@@ -198,8 +206,9 @@ impl Default for LengthDelimitedCodec {
 /// # Errors
 ///
 /// [`TooLong`](CodecError::TooLong), and [`Length`](CodecError::Length) if the
-/// adjustment makes a length negative. The header stays where it is: where the
-/// next frame begins is not known.
+/// adjustment makes a length negative, or shorter than the part of the header that
+/// belongs to the frame. The header stays where it is: where the next frame begins
+/// is not known.
 impl Decoder for LengthDelimitedCodec {
     type Item = BytesMut;
     type Error = CodecError;

@@ -271,6 +271,35 @@ fn length_below_zero_is_an_error() {
 }
 
 #[test]
+fn frame_that_ends_within_its_header_is_an_error() {
+    // The length counts the header, which is kept. Zero would be a frame for ever.
+    let codec = LengthDelimitedCodec::new()
+        .length_field_length(2)
+        .num_skip(0);
+    check_frames(codec.clone(), b"\0\x02\0\x03a", &[b"\0\x02", b"\0\x03a"]);
+    for header in [b"\0\0", b"\0\x01"] {
+        let mut frames = FramedRead::new(whole(header), codec.clone());
+        let error = block_on(frames.next()).unwrap().unwrap_err();
+        assert!(matches!(error, CodecError::Length));
+    }
+}
+
+#[test]
+fn longest_frame_that_is_sent_with_its_header_can_be_read() {
+    let codec = LengthDelimitedCodec::new()
+        .length_field_length(2)
+        .length_adjustment(2)
+        .num_skip(0)
+        .max_frame_length(5);
+    let sent = encoded(codec.clone(), ["abc"]);
+    check_frames(codec.clone(), &sent, &[b"\0\x03abc"]);
+    assert!(matches!(
+        codec.clone().encode("abcd", &mut BytesMut::new()),
+        Err(CodecError::TooLong)
+    ));
+}
+
+#[test]
 fn end_within_a_frame_is_an_error() {
     for content in [&b"\0\0"[..], b"\0\0\0\x02", b"\0\0\0\x02a"] {
         let mut frames = FramedRead::new(whole(content), LengthDelimitedCodec::new());

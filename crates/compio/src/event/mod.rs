@@ -19,14 +19,19 @@
 //! [`flume`]: https://docs.rs/flume
 //! [`futures-channel`]: https://docs.rs/futures-channel
 
+#[cfg(all(test, loom))]
+mod model;
+mod sync;
+
 use std::{
     fmt, mem,
     pin::Pin,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::PoisonError,
     task::{Context, Poll, Waker},
 };
 
 use slab::Slab;
+use sync::{Arc, Mutex, MutexGuard};
 
 /// Something that happens once, or again after each [`reset`](Self::reset).
 ///

@@ -151,7 +151,7 @@ fn start_winsock() -> io::Result<()> {
 
 impl Event {
     /// An event that no backend listens to.
-    #[cfg(test)]
+    #[cfg(all(test, not(loom)))]
     pub(crate) fn of_nobody() -> io::Result<Self> {
         Ok(Self(Arc::new(Port::new()?)))
     }

@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 use crate::sys::faults;
 use crate::sys::{dialect::EventFd, poll::Happening};
 
@@ -103,7 +103,7 @@ impl Poller {
     }
 
     fn count(&self, events: &mut Events, timeout: Option<Duration>) -> io::Result<usize> {
-        #[cfg(test)]
+        #[cfg(all(test, not(loom)))]
         if let Some(error) = faults::refusal(&[libc::EINTR]) {
             return Err(error);
         }
@@ -232,7 +232,7 @@ impl Events {
     /// How many fit.
     fn room(&self) -> usize {
         let room = self.room.len();
-        #[cfg(test)]
+        #[cfg(all(test, not(loom)))]
         let room = faults::room(room);
         room
     }
@@ -240,7 +240,7 @@ impl Events {
     pub(crate) fn iter(&self) -> impl Iterator<Item = Happening> {
         self.room[..self.count].iter().filter_map(|event| {
             let (flags, data) = (event.events, event.u64);
-            #[cfg(test)]
+            #[cfg(all(test, not(loom)))]
             let flags = flags | faults::misled((libc::EPOLLIN | libc::EPOLLOUT) as u32);
             (data != NOTIFIED).then_some(Happening {
                 fd: data as RawFd,

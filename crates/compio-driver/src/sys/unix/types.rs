@@ -206,6 +206,24 @@ impl PeerAddress {
     }
 }
 
+/// For the fuzzer, which is no kernel.
+#[cfg(fuzzing)]
+impl PeerAddress {
+    /// Room in which these bytes were written; they fit.
+    #[doc(hidden)]
+    pub fn made_of(bytes: &[u8]) -> Self {
+        let mut this = Self::new();
+        assert!(bytes.len() <= mem::size_of_val(&this.storage));
+        // SAFETY: so many bytes fit, as asserted, and any make a struct of numbers.
+        unsafe {
+            let storage = (&raw mut this.storage).cast::<u8>();
+            ptr::copy_nonoverlapping(bytes.as_ptr(), storage, bytes.len());
+        }
+        this.len = bytes.len() as _;
+        this
+    }
+}
+
 impl Default for PeerAddress {
     fn default() -> Self {
         Self::new()

@@ -19,7 +19,7 @@ use io_uring::{EnterFlags, IoUring, cqueue, opcode, types};
 pub(super) use setup::explain;
 
 use self::{encode::Encoded, luck::Luck, probe::Probed, shelf::Ring};
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 use super::faults;
 use super::{
     Launch,
@@ -221,7 +221,7 @@ impl Uring {
     }
 
     fn try_push(&mut self, entry: &RawEntry) -> bool {
-        #[cfg(test)]
+        #[cfg(all(test, not(loom)))]
         if faults::is_full() {
             return false;
         }
@@ -331,7 +331,7 @@ impl Uring {
             flags |= EnterFlags::EXT_ARG;
             types::SubmitArgs::new().timespec(timespec)
         });
-        #[cfg(test)]
+        #[cfg(all(test, not(loom)))]
         if let Some(error) = faults::refusal(&[libc::EINTR, libc::EAGAIN, libc::EBUSY]) {
             return forgive(error);
         }
@@ -347,7 +347,7 @@ impl Uring {
 
     fn reap(&mut self, land: &mut dyn FnMut(Key, Report)) {
         let completions = self.ring.completion();
-        #[cfg(test)]
+        #[cfg(all(test, not(loom)))]
         let completions = completions.take(faults::room(usize::MAX));
         for completion in completions {
             match completion.user_data() {

@@ -43,7 +43,7 @@ fn deferred(builder: &mut RingBuilder) {
 pub(super) fn set_up(entries: u32) -> io::Result<Setup> {
     let mut refusal = None;
     let completions = entries.saturating_mul(8);
-    #[cfg(test)]
+    #[cfg(all(test, not(loom)))]
     let completions = crate::sys::faults::room(completions).max(entries);
     for (flavour, flags) in LADDER {
         let mut builder = IoUring::builder();

@@ -5,15 +5,9 @@
 //! `curl http://127.0.0.1:8000/`. An address with a slash in it is the path of a Unix socket:
 //! `curl --unix-socket PATH http://localhost/`.
 
-use std::{
-    env,
-    error::Error,
-    fmt::Write as _,
-    io,
-    path::{Component, Path},
-    rc::Rc,
-    time::Duration,
-};
+mod request;
+
+use std::{env, error::Error, fmt::Write as _, io, path::Path, rc::Rc, time::Duration};
 
 use compio::{
     buf::{IntoInner, IoBuf},
@@ -23,10 +17,8 @@ use compio::{
     task,
     time::{sleep, timeout},
 };
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
-
-/// The longest head of a request, in bytes.
-const HEAD_MAX: usize = 16 * 1024;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use request::{HEAD_MAX, Request, parse, path_of};
 
 /// What is read of a file at once.
 const CHUNK: usize = 64 * 1024;
@@ -107,14 +99,6 @@ async fn converse<S: AsyncRead + AsyncWrite>(mut stream: S, root: &Path) -> io::
     }
 }
 
-/// What a client asks.
-struct Request {
-    /// The path, or what is wrong with the request.
-    target: Result<String, &'static str>,
-    wants_body: bool,
-    keep_alive: bool,
-}
-
 /// The next request, of which nothing stays behind in `received`; none if the client has left.
 async fn next_request<S: AsyncRead>(
     stream: &mut S,
@@ -134,48 +118,6 @@ async fn next_request<S: AsyncRead>(
             return Ok(None);
         }
     }
-}
-
-/// The request at the beginning of the bytes, and how long it is; none if it is not complete.
-fn parse(bytes: &[u8]) -> Option<(Request, usize)> {
-    let refusal = |status| Request {
-        target: Err(status),
-        wants_body: true,
-        keep_alive: false,
-    };
-    let mut headers = [httparse::EMPTY_HEADER; 64];
-    let mut head = httparse::Request::new(&mut headers);
-    let len = match head.parse(bytes) {
-        Ok(httparse::Status::Complete(len)) => len,
-        Ok(httparse::Status::Partial) if bytes.len() < HEAD_MAX => return None,
-        Ok(httparse::Status::Partial) => {
-            return Some((refusal("431 Request Header Fields Too Large"), bytes.len()));
-        }
-        Err(_) => return Some((refusal("400 Bad Request"), bytes.len())),
-    };
-    let header = |name: &str| {
-        let found = head
-            .headers
-            .iter()
-            .find(|h| h.name.eq_ignore_ascii_case(name));
-        found.map_or(&b""[..], |header| header.value)
-    };
-    let (method, target) = (head.method?, head.path?);
-    let has_body = !header("content-length").is_empty() || !header("transfer-encoding").is_empty();
-    if !matches!(method, "GET" | "HEAD") || has_body {
-        return Some((refusal("405 Method Not Allowed"), len));
-    }
-    let connection = header("connection");
-    let keep_alive = match head.version {
-        Some(1) => !connection.eq_ignore_ascii_case(b"close"),
-        _ => connection.eq_ignore_ascii_case(b"keep-alive"),
-    };
-    let request = Request {
-        target: Ok(target.to_owned()),
-        wants_body: method == "GET",
-        keep_alive,
-    };
-    Some((request, len))
 }
 
 /// What is sent back.
@@ -218,17 +160,8 @@ impl From<&io::Error> for Answer {
 
 /// What lies at the target, which is a path and perhaps a query.
 async fn find(root: &Path, target: &str) -> io::Result<Answer> {
-    let path = target.split(['?', '#']).next().unwrap_or_default();
-    let path = percent_decode_str(path)
-        .decode_utf8()
-        .map_err(|_| io::ErrorKind::InvalidInput)?;
-    let relative = Path::new(path.trim_start_matches('/'));
-    // Neither up nor to another root.
-    let is_plain = |component| matches!(component, Component::Normal(_));
-    if !relative.components().all(is_plain) {
-        return Err(io::ErrorKind::InvalidInput.into());
-    }
-    let mut found = root.join(relative);
+    let path = path_of(target).ok_or(io::ErrorKind::InvalidInput)?;
+    let mut found = root.join(path.trim_start_matches('/'));
     if fs::metadata(&found).await?.is_dir() {
         if !path.ends_with('/') {
             // So that links in it lead where they should.

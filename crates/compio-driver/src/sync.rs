@@ -1,0 +1,123 @@
+//! Where that comes from by which threads meet: std and the system, or the model checker loom under
+//! `--cfg loom`.
+//!
+//! `notify` and `pool` take it from here; nothing else in this crate is touched by two threads.
+//! (Counts and hints apart, which order nothing.)
+
+#[cfg(not(loom))]
+pub(crate) use std::{
+    sync::{
+        Condvar, Mutex, MutexGuard,
+        atomic::{AtomicBool, AtomicU8},
+    },
+    thread,
+};
+
+#[cfg(loom)]
+pub(crate) use loom::{
+    sync::{
+        Mutex, MutexGuard,
+        atomic::{AtomicBool, AtomicU8},
+    },
+    thread,
+};
+
+#[cfg(not(loom))]
+pub(crate) use crate::sys::Event;
+
+#[cfg(loom)]
+pub(crate) use model::{Condvar, Event};
+
+/// What loom lacks.
+#[cfg(loom)]
+mod model {
+    use std::{
+        sync::{
+            LockResult,
+            atomic::{AtomicBool, Ordering::Relaxed},
+        },
+        time::Duration,
+    };
+
+    use loom::sync::{MutexGuard, Notify};
+
+    use crate::sys;
+
+    /// What ends the sleep of a driver's thread. The model's driver sleeps in no kernel.
+    #[derive(Debug)]
+    pub(crate) struct Event {
+        sleep: Notify,
+        event: Option<sys::Event>,
+    }
+
+    impl Event {
+        pub(crate) fn new(event: Option<sys::Event>) -> Self {
+            let sleep = Notify::new();
+            Self { sleep, event }
+        }
+
+        pub(crate) fn signal(&self) {
+            self.sleep.notify();
+            if let Some(event) = &self.event {
+                event.signal();
+            }
+        }
+
+        #[cfg(test)]
+        pub(crate) fn sleep(&self) {
+            self.sleep.wait();
+        }
+    }
+
+    impl From<sys::Event> for Event {
+        fn from(event: sys::Event) -> Self {
+            Self::new(Some(event))
+        }
+    }
+
+    /// With a clock that stands still until the model says that all waits have lasted too long.
+    #[derive(Debug)]
+    pub(crate) struct Condvar {
+        condvar: loom::sync::Condvar,
+        // No part of the model: it is touched under the lock.
+        expired: AtomicBool,
+    }
+
+    pub(crate) struct Waited(bool);
+
+    impl Waited {
+        pub(crate) fn timed_out(&self) -> bool {
+            self.0
+        }
+    }
+
+    impl Condvar {
+        pub(crate) fn new() -> Self {
+            Self {
+                condvar: loom::sync::Condvar::new(),
+                expired: AtomicBool::new(false),
+            }
+        }
+
+        pub(crate) fn notify_one(&self) {
+            self.condvar.notify_one();
+        }
+
+        #[cfg(test)]
+        pub(crate) fn expire<T>(&self, _guard: MutexGuard<'_, T>) {
+            self.expired.store(true, Relaxed);
+            self.condvar.notify_all();
+        }
+
+        pub(crate) fn wait_timeout<'a, T>(
+            &self,
+            mut guard: MutexGuard<'a, T>,
+            _: Duration,
+        ) -> LockResult<(MutexGuard<'a, T>, Waited)> {
+            if !self.expired.load(Relaxed) {
+                guard = self.condvar.wait(guard).unwrap();
+            }
+            Ok((guard, Waited(self.expired.load(Relaxed))))
+        }
+    }
+}

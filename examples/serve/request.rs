@@ -1,0 +1,72 @@
+//! What a client asks, out of the bytes that it has sent. Nothing here reads or waits.
+
+use std::{
+    borrow::Cow,
+    path::{Component, Path},
+};
+
+use percent_encoding::percent_decode_str;
+
+/// The longest head of a request, in bytes.
+pub(crate) const HEAD_MAX: usize = 16 * 1024;
+
+/// What a client asks.
+pub(crate) struct Request {
+    /// The path, or what is wrong with the request.
+    pub(crate) target: Result<String, &'static str>,
+    pub(crate) wants_body: bool,
+    pub(crate) keep_alive: bool,
+}
+
+/// The request at the beginning of the bytes, and how long it is; none if it is not complete.
+pub(crate) fn parse(bytes: &[u8]) -> Option<(Request, usize)> {
+    let refusal = |status| Request {
+        target: Err(status),
+        wants_body: true,
+        keep_alive: false,
+    };
+    let mut headers = [httparse::EMPTY_HEADER; 64];
+    let mut head = httparse::Request::new(&mut headers);
+    let len = match head.parse(bytes) {
+        Ok(httparse::Status::Complete(len)) => len,
+        Ok(httparse::Status::Partial) if bytes.len() < HEAD_MAX => return None,
+        Ok(httparse::Status::Partial) => {
+            return Some((refusal("431 Request Header Fields Too Large"), bytes.len()));
+        }
+        Err(_) => return Some((refusal("400 Bad Request"), bytes.len())),
+    };
+    let header = |name: &str| {
+        let found = head
+            .headers
+            .iter()
+            .find(|h| h.name.eq_ignore_ascii_case(name));
+        found.map_or(&b""[..], |header| header.value)
+    };
+    let (method, target) = (head.method?, head.path?);
+    let has_body = !header("content-length").is_empty() || !header("transfer-encoding").is_empty();
+    if !matches!(method, "GET" | "HEAD") || has_body {
+        return Some((refusal("405 Method Not Allowed"), len));
+    }
+    let connection = header("connection");
+    let keep_alive = match head.version {
+        Some(1) => !connection.eq_ignore_ascii_case(b"close"),
+        _ => connection.eq_ignore_ascii_case(b"keep-alive"),
+    };
+    let request = Request {
+        target: Ok(target.to_owned()),
+        wants_body: method == "GET",
+        keep_alive,
+    };
+    Some((request, len))
+}
+
+/// The path that a target names, below the folder even if it begins with a slash; none if that
+/// leads out of it, or is no text.
+pub(crate) fn path_of(target: &str) -> Option<Cow<'_, str>> {
+    let path = target.split(['?', '#']).next().unwrap_or_default();
+    let path = percent_decode_str(path).decode_utf8().ok()?;
+    let relative = Path::new(path.trim_start_matches('/'));
+    // Neither up nor to another root.
+    let is_plain = |component| matches!(component, Component::Normal(_));
+    relative.components().all(is_plain).then_some(path)
+}

@@ -1,0 +1,201 @@
+//! What the targets share: readers and writers that cut bytes as the fuzzer says, and the frames
+//! that come out of those.
+//!
+//! The targets are in `fuzz_targets/`, one for each thing that takes bytes apart. Each compares it
+//! with something plain: std's reader, or a loop over bytes that are there as a whole.
+
+use std::{collections::VecDeque, future::poll_fn, io, task::Poll};
+
+use bytes::BytesMut;
+use compio_io::{
+    buf::{BufResult, IoBuf, IoBufMut},
+    framed::{Decoder, Encoder, FramedRead, FramedWrite},
+    io::{AsyncRead, AsyncWrite},
+};
+use libfuzzer_sys::arbitrary::{self, Arbitrary};
+use pollster::block_on;
+
+/// What one operation does. After the last step, operations move all that they can.
+#[derive(Arbitrary, Clone, Copy, Debug)]
+pub enum Step {
+    /// Moves so many bytes at most, and one more.
+    Move(u8),
+    /// Fails with `Interrupted`.
+    Interrupt,
+    /// Is not ready when polled first; then comes the next step.
+    Wait,
+}
+
+/// A source or a sink, whose operations go by steps.
+#[derive(Debug)]
+pub struct Stepped {
+    /// What is still to be read, or has been written.
+    pub bytes: VecDeque<u8>,
+    steps: VecDeque<Step>,
+}
+
+impl Stepped {
+    /// Has these bytes to read.
+    pub fn source(bytes: &[u8], steps: &[Step]) -> Self {
+        Self {
+            bytes: bytes.iter().copied().collect(),
+            steps: steps.iter().copied().collect(),
+        }
+    }
+
+    /// Takes what is written.
+    pub fn sink(steps: &[Step]) -> Self {
+        Self::source(&[], steps)
+    }
+
+    /// How many bytes the next operation moves at most.
+    async fn step(&mut self) -> io::Result<usize> {
+        loop {
+            match self.steps.pop_front() {
+                Some(Step::Move(len)) => return Ok(usize::from(len) + 1),
+                Some(Step::Interrupt) => return Err(io::ErrorKind::Interrupted.into()),
+                Some(Step::Wait) => wait_once().await,
+                None => return Ok(usize::MAX),
+            }
+        }
+    }
+}
+
+impl AsyncRead for Stepped {
+    async fn read<B: IoBufMut>(&mut self, mut buf: B) -> BufResult<usize, B> {
+        let len = match self.step().await {
+            Ok(len) => len.min(self.bytes.len()),
+            Err(error) => return (Err(error), buf),
+        };
+        let len = buf.init_from(&self.bytes.make_contiguous()[..len]);
+        self.bytes.drain(..len);
+        (Ok(len), buf)
+    }
+}
+
+impl AsyncWrite for Stepped {
+    async fn write<B: IoBuf>(&mut self, buf: B) -> BufResult<usize, B> {
+        let len = match self.step().await {
+            Ok(len) => len.min(buf.buf_len()),
+            Err(error) => return (Err(error), buf),
+        };
+        self.bytes.extend(&buf.as_init()[..len]);
+        (Ok(len), buf)
+    }
+
+    async fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
+    async fn shutdown(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+async fn wait_once() {
+    let mut has_waited = false;
+    poll_fn(|cx| {
+        if std::mem::replace(&mut has_waited, true) {
+            return Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
+}
+
+/// A decoder that may hold so much memory at most.
+struct Bounded<D> {
+    decoder: D,
+    capacity_max: usize,
+}
+
+impl<D> Bounded<D> {
+    fn check(&self, src: &BytesMut) {
+        assert!(
+            src.capacity() <= self.capacity_max,
+            "room for {} bytes, and {} are allowed",
+            src.capacity(),
+            self.capacity_max
+        );
+    }
+}
+
+impl<D: Decoder> Decoder for Bounded<D> {
+    type Item = D::Item;
+    type Error = D::Error;
+
+    fn decode(&mut self, src: &mut BytesMut) -> Result<Option<D::Item>, D::Error> {
+        let decoded = self.decoder.decode(src);
+        self.check(src);
+        decoded
+    }
+
+    fn decode_eof(&mut self, src: &mut BytesMut) -> Result<Option<D::Item>, D::Error> {
+        let decoded = self.decoder.decode_eof(src);
+        self.check(src);
+        decoded
+    }
+}
+
+/// What a frame and the bytes that are read ahead may take of memory: room grows by doubling.
+pub fn capacity_for(frame_len_max: usize) -> usize {
+    2 * (frame_len_max + 16 * 1024)
+}
+
+/// All that the decoder finds in what is read by steps, errors included. It gets over errors as
+/// often as `errors_max`, within memory of so many bytes.
+pub fn decode<D: Decoder>(
+    decoder: D,
+    bytes: &[u8],
+    steps: &[Step],
+    errors_max: usize,
+    capacity_max: usize,
+) -> Vec<Result<D::Item, D::Error>> {
+    let decoder = Bounded {
+        decoder,
+        capacity_max,
+    };
+    let mut frames = FramedRead::new(Stepped::source(bytes, steps), decoder);
+    let (mut seen, mut errors, mut has_failed) = (Vec::new(), 0, false);
+    loop {
+        match block_on(frames.next()) {
+            Some(frame) => {
+                assert!(!has_failed, "an error is followed by an end");
+                has_failed = frame.is_err();
+                errors += usize::from(has_failed);
+                seen.push(frame);
+                if errors > errors_max {
+                    return seen;
+                }
+            }
+            None if has_failed => has_failed = false,
+            None => return seen,
+        }
+        assert!(seen.len() <= 2 * bytes.len() + 2, "frames out of nothing");
+    }
+}
+
+/// What is written of these frames, and those of them that the encoder took.
+pub fn encode<I: Clone, E: Encoder<I>>(
+    encoder: E,
+    frames: &[I],
+    steps: &[Step],
+) -> (Vec<u8>, Vec<I>) {
+    let mut taken = Vec::new();
+    let mut writer = FramedWrite::new(Stepped::sink(steps), encoder);
+    for frame in frames {
+        let before = writer.write_buffer().clone();
+        // A full buffer is written first; of that nothing fails here.
+        match block_on(writer.feed(frame.clone())) {
+            Ok(()) => taken.push(frame.clone()),
+            Err(_) if writer.write_buffer().is_empty() => {}
+            Err(_) => assert_eq!(*writer.write_buffer(), before, "it was refused"),
+        }
+    }
+    block_on(writer.close()).expect("the sink takes all");
+    let Ok((sink, ..)) = writer.into_parts() else {
+        unreachable!("nothing is under way after a close");
+    };
+    (sink.bytes.into(), taken)
+}

@@ -1,0 +1,83 @@
+//! The tests under AddressSanitizer, with its detector of leaks, and under ThreadSanitizer. Both are
+//! parts of nightly.
+
+use std::path::Path;
+
+use super::{UNSAFE, backends, host};
+use crate::run::{Line, Outcome, Run};
+
+/// What threads meet in, and what crosses them: the executor, the driver without its files and
+/// sockets, events, signals. Whatever moves gigabytes takes minutes here, and shows nothing.
+const THREADS: [&str; 4] = [
+    "-p compio-executor --tests",
+    "-p compio-driver --lib -- pool notify flight waiters",
+    "-p compio-driver --test it -- pool notify turns waiters cancel_token shutdown accepting",
+    "-p compio --test event --test signal",
+];
+
+pub(crate) fn address(run: &mut Run) -> Outcome {
+    if !has_nightly(run, "asan")? {
+        return Ok(());
+    }
+    let target = host(run)?;
+    let sanitized = |tests| {
+        // With a target named, build scripts and macros are spared the flags.
+        run.cargo("+nightly test --tests --all-features")
+            .words(tests)
+            .arguments(["--target", &target])
+            .arguments(run.own_target("asan"))
+            .variable("RUSTFLAGS", "-Zsanitizer=address")
+            // The C compiler brings addr2line along; LLVM's own reader of traces may be missing.
+            .variable("ASAN_OPTIONS", "detect_leaks=1:allow_addr2line=1")
+    };
+    sanitized(UNSAFE).run()?;
+    sanitized(backends::CRATES)
+        .variable("COMPIO_BACKEND", "poll")
+        .run()
+}
+
+pub(crate) fn thread(run: &mut Run) -> Outcome {
+    if !has_nightly(run, "tsan")? {
+        return Ok(());
+    }
+    // Of an uninstrumented library it would see neither locks nor counted pointers: std is built
+    // anew.
+    let root = run
+        .program("rustc")
+        .words("+nightly --print sysroot")
+        .quiet();
+    let source = root.map(|root| Path::new(&root).join("lib/rustlib/src/rust/library"));
+    let why_not = "no source of std: `rustup component add rust-src --toolchain nightly`";
+    if !run.require(
+        source.is_some_and(|source| source.is_dir()),
+        "tsan",
+        why_not,
+    )? {
+        return Ok(());
+    }
+    let target = host(run)?;
+    let sanitized = |tests: &str| -> Line {
+        let (tests, filter) = tests.split_once(" -- ").unwrap_or((tests, ""));
+        run.cargo("+nightly test -Zbuild-std")
+            .words(tests)
+            .arguments(["--target", &target])
+            .arguments(run.own_target("tsan"))
+            .words("--")
+            .words(filter)
+            .variable("RUSTFLAGS", "-Zsanitizer=thread")
+            // Panics are part of the tests, and reading the lines of one takes seconds here.
+            .variable("RUST_BACKTRACE", "0")
+    };
+    for tests in THREADS {
+        sanitized(tests).run()?;
+    }
+    sanitized(THREADS[2])
+        .variable("COMPIO_BACKEND", "poll")
+        .run()
+}
+
+fn has_nightly(run: &mut Run, step: &str) -> Outcome<bool> {
+    let nightly = run.cargo("+nightly --version").quiet().is_some();
+    let why_not = "no nightly toolchain: `rustup toolchain install nightly`";
+    run.require(nightly, step, why_not)
+}
