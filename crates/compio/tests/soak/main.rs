@@ -88,8 +88,8 @@ fn nothing_is_left_of_thousands_of_connections() {
         assert!(grown < RESIDENT_SLACK, "{grown} bytes more are resident");
     }
     assert!(whole.connections > WAVES_MIN * VISITS, "{whole:?}");
-    // A busy machine lets a server lose patience.
-    assert!(whole.answered > whole.asked / 4, "{whole:?}");
+    // On a busy machine impatient servers have gone by the time that they are asked.
+    assert!(whole.answered > whole.asked / 2, "{whole:?}");
 }
 
 /// Lets servers live through waves, at least for the given time; without one, to get used to it.
