@@ -27,6 +27,7 @@ use std::{
 };
 
 use compio::{driver::Pool, runtime::Runtime};
+use rustix::process::{Resource, getrlimit, setrlimit};
 
 use client::Tally;
 use measure::Measure;
@@ -70,6 +71,7 @@ fn nothing_is_left_of_thousands_of_connections() {
     let backend = Runtime::new().expect("a runtime").backend();
     println!("COMPIO_SOAK_SEED={seed}, on {backend}");
 
+    may_have_descriptors();
     let pool = Pool::new(POOL);
     let bell = Bell::new();
     // Threads that come and go leave something in the process, the first time.
@@ -148,6 +150,13 @@ fn surge(servers: &[Server], pool: &Pool, random: &mut Random) -> Tally {
         wave.end();
     }
     tally
+}
+
+/// The servers make room for more than many a process may have without asking.
+fn may_have_descriptors() {
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    setrlimit(Resource::Nofile, limit).expect("a limit that is allowed");
 }
 
 fn variable<T: FromStr>(name: &str) -> Option<T> {
