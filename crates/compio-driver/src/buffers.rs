@@ -16,7 +16,9 @@ use compio_io::buf::{IoBuf, IoBufMut};
 
 use crate::{
     driver::{Driver, Inner},
+    fd::SharedFd,
     panics::discard,
+    sys::{AsRawFd, RawFd},
     waiters::{Waiter, Waiters},
 };
 
@@ -42,6 +44,10 @@ pub(crate) trait Shelf {
     /// There are `len` bytes at `start`, which nobody else uses until the kernel has handed them
     /// out by this number, or the shelf is no more.
     unsafe fn put(&self, id: u16, start: *mut u8, len: u32);
+
+    /// Whether the stream that is received from has ended, whatever lies before its end. A request
+    /// that brings several answers may go on to wait when it has.
+    fn has_ended(&self, fd: RawFd) -> bool;
 }
 
 struct Shared {
@@ -131,6 +137,12 @@ impl BufferPool {
     /// What requests call the pool, if the kernel chooses its buffers.
     pub(crate) fn group(&self) -> Option<u16> {
         self.0.shelf.as_ref().map(|shelf| shelf.group())
+    }
+
+    /// As [`Shelf::has_ended`].
+    pub(crate) fn has_ended(&self, fd: &SharedFd) -> bool {
+        let shelf = self.0.shelf.as_ref();
+        shelf.is_some_and(|shelf| shelf.has_ended(fd.as_raw_fd()))
     }
 
     /// A buffer, if there is one, where the kernel does not choose.

@@ -121,6 +121,10 @@ pub struct RecvStream {
     flags: i32,
     state: Receiving,
     is_cancelled: bool,
+    /// Something has come since the end was looked for.
+    has_come: bool,
+    /// The request under way was given up, to be made again.
+    is_doubtful: bool,
     /// Wait for a buffer to come back, and for the tokens around to be cancelled meanwhile.
     waiter: Waiter,
     cancels: Vec<Cancelled>,
@@ -148,6 +152,8 @@ impl RecvStream {
             flags: flags & !waiting,
             state: Receiving::Idle,
             is_cancelled: false,
+            has_come: false,
+            is_doubtful: false,
             waiter: Waiter::default(),
             cancels: Vec::new(),
             settling: Settling::default(),
@@ -194,19 +200,33 @@ impl RecvStream {
                     self.state = self.begin();
                 }
                 Receiving::Multi(receive) => {
-                    let answer = match ready!(receive.poll_next(cx)) {
+                    let Poll::Ready(next) = receive.poll_next(cx) else {
+                        // The kernel may have overlooked an end that came close behind the bytes.
+                        // A new request would find it.
+                        if mem::take(&mut self.has_come) && self.pool.has_ended(&self.fd) {
+                            self.is_doubtful = true;
+                            receive.cancel();
+                        }
+                        return Poll::Pending;
+                    };
+                    let answer = match next {
                         // A buffer that the kernel has chosen for nothing goes back.
                         Next::Item(buffer) if buffer.is_empty() => continue,
-                        Next::Item(buffer) => return Poll::Ready(Some(Ok(buffer))),
+                        Next::Item(buffer) => {
+                            self.has_come = true;
+                            return Poll::Ready(Some(Ok(buffer)));
+                        }
                         // All items have been handed out before.
                         Next::End(arrived) => arrived.into_inner().0,
                     };
+                    let was_doubtful = mem::take(&mut self.is_doubtful);
                     self.state = Receiving::Idle;
                     match answer {
                         Ok(Some(0)) => self.state = Receiving::Ended,
                         // Its bytes have come with an item.
                         Ok(_) => {}
                         Err(error) if is_out_of_buffers(&error) => {}
+                        Err(error) if was_doubtful && is_cancelled(&error) => {}
                         Err(error) if self.was_called_off(&error) => {}
                         Err(error) => return Poll::Ready(Some(Err(error))),
                     }

@@ -27,6 +27,7 @@ use std::{
 };
 
 use compio::{driver::Pool, runtime::Runtime};
+use rustix::process::{Resource, getrlimit, setrlimit};
 
 use client::Tally;
 use measure::Measure;
@@ -54,8 +55,9 @@ const POOL: usize = 4;
 /// leak of one cell for each wave's connections would be more.
 const SLACK_OF_A_WAVE: isize = 64 * 1024;
 
-/// By how much it may differ when the servers are gone: what the process itself keeps.
-const SLACK_OF_ALL: isize = 8 * 1024;
+/// By how much it may differ when the servers are gone: what the process itself keeps, such as the room
+/// of the pool's queue, which is as long as the machine was busy.
+const SLACK_OF_ALL: isize = 32 * 1024;
 
 /// By how much the process's resident memory may grow in a long soak.
 const RESIDENT_SLACK: isize = 32 * 1024 * 1024;
@@ -70,11 +72,13 @@ fn nothing_is_left_of_thousands_of_connections() {
     let backend = Runtime::new().expect("a runtime").backend();
     println!("COMPIO_SOAK_SEED={seed}, on {backend}");
 
+    may_have_descriptors();
     let pool = Pool::new(POOL);
     let bell = Bell::new();
+    let first = Measure::settled(&pool);
     // Threads that come and go leave something in the process, the first time.
     soak(&pool, &bell, Random::new(seed).fork(), None);
-    let before = Measure::settled(&pool);
+    let before = Measure::settled(&pool).with_threads_at_most_of(&first);
     let whole = soak(
         &pool,
         &bell,
@@ -88,8 +92,8 @@ fn nothing_is_left_of_thousands_of_connections() {
         assert!(grown < RESIDENT_SLACK, "{grown} bytes more are resident");
     }
     assert!(whole.connections > WAVES_MIN * VISITS, "{whole:?}");
-    // A busy machine lets a server lose patience.
-    assert!(whole.answered > whole.asked / 4, "{whole:?}");
+    // On a busy machine impatient servers have gone by the time that they are asked.
+    assert!(whole.answered > whole.asked / 2, "{whole:?}");
 }
 
 /// Lets servers live through waves, at least for the given time; without one, to get used to it.
@@ -148,6 +152,13 @@ fn surge(servers: &[Server], pool: &Pool, random: &mut Random) -> Tally {
         wave.end();
     }
     tally
+}
+
+/// The servers make room for more than many a process may have without asking.
+fn may_have_descriptors() {
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    setrlimit(Resource::Nofile, limit).expect("a limit that is allowed");
 }
 
 fn variable<T: FromStr>(name: &str) -> Option<T> {

@@ -4,6 +4,7 @@ use std::{
     alloc::{self, Layout},
     cell::Cell,
     io,
+    os::fd::RawFd,
     ptr::NonNull,
     sync::atomic::{AtomicU16, Ordering::Release},
 };
@@ -80,6 +81,20 @@ impl Shelf for Ring {
             unsafe { AtomicU16::from_ptr(BufRingEntry::tail(self.entries.as_ptr()).cast_mut()) };
         // Release: the kernel, which acquires it, sees the entry.
         shared.store(self.tail.get(), Release);
+    }
+
+    /// Linux takes one look at what is ready for all that it has been woken by. It receives the bytes,
+    /// and sleeps on, where it knows of no more of them; but an end wakes once only. Newer kernels
+    /// (and some older ones, mended) look again, unless both came before they began to wait.
+    fn has_ended(&self, fd: RawFd) -> bool {
+        let mut entry = libc::pollfd {
+            fd,
+            events: libc::POLLRDHUP,
+            revents: 0,
+        };
+        // SAFETY: one entry, which outlives the call.
+        let count = unsafe { libc::poll(&raw mut entry, 1, 0) };
+        count > 0 && entry.revents & (libc::POLLRDHUP | libc::POLLHUP) != 0
     }
 }
 

@@ -15,7 +15,7 @@ use compio::{
 };
 
 use super::House;
-use crate::random::Random;
+use crate::{LONG, random::Random};
 
 /// What can be asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -116,8 +116,13 @@ pub(super) async fn serve(
     house: &Rc<House>,
     asked_for: &mut Option<Service>,
 ) -> io::Result<()> {
-    let asked = timeout(Duration::from_millis(30), stream.read_exact([0; 1]));
-    // Who says nothing for so long has been served.
+    // Some lose patience: who says nothing for so long has been served.
+    let patience = if house.once_in(4) {
+        Duration::from_millis(30)
+    } else {
+        LONG
+    };
+    let asked = timeout(patience, stream.read_exact([0; 1]));
     let Ok((asked, [number])) = asked.await else {
         return Ok(());
     };
