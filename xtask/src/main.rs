@@ -60,6 +60,8 @@ const STEPS: &[Step] = &[
            about: "whatever takes bytes apart, with bytes that nobody would write (nightly)" },
     Step { name: "bench-build", daily: false, run: steps::bench_build,
            about: "bench/: formatting, lints, and one row that runs" },
+    Step { name: "bench-check", daily: false, run: steps::costs::run,
+           about: "instructions, allocations and enters per operation, beside the committed ones" },
 ];
 
 /// What became of a step.

@@ -2,6 +2,7 @@
 //! name. The order and the descriptions are in `main`.
 
 pub(crate) mod backends;
+pub(crate) mod costs;
 mod debian;
 pub(crate) mod examples;
 pub(crate) mod features;
@@ -86,8 +87,8 @@ pub(crate) fn loom(run: &mut Run) -> Outcome {
 
 pub(crate) fn bench_build(run: &mut Run) -> Outcome {
     let bench = |words| run.cargo(words).folder("bench");
-    bench("fmt --check").run()?;
-    bench("clippy --all-targets -- -D warnings").run()?;
+    bench("fmt -p bench -p costs --check").run()?;
+    bench("clippy -p bench -p costs --all-targets -- -D warnings").run()?;
     // Whether it runs, not how fast: figures from a busy machine say nothing.
     bench("run --release -- row nop --quick --out")
         .path(&run.scratch("bench")?)

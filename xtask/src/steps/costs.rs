@@ -1,0 +1,216 @@
+//! What an operation costs in user space, beside the committed figures: a loss fails. Counted, not
+//! timed, so a busy machine gives the same answer. What is done is in `bench/costs`; here it is run,
+//! divided and compared.
+
+mod figures;
+
+use std::{env, fs, path::PathBuf, time::Duration};
+
+use serde_json::Value;
+
+use self::figures::{Changes, Costs, FILE, Figures, Row, number};
+use super::debian;
+use crate::run::{Line, Outcome, Printed, Run};
+
+/// Writes them instead, if set to `write`.
+const WISH: &str = "COMPIO_COSTS";
+const HOW_TO_WRITE: &str = "`COMPIO_COSTS=write cargo xtask bench-check` writes new figures";
+
+/// A run does this many times the count of the other: what is left after a subtraction is the
+/// operations alone.
+const LONGER: usize = 3;
+
+/// How long one run may take. Under valgrind most need a second.
+const LIMIT: Duration = Duration::from_secs(120);
+
+pub(crate) fn run(run: &mut Run) -> Outcome {
+    if !valgrind(run)? {
+        return Ok(());
+    }
+    let bench = Bench {
+        program: build(run)?,
+        profiles: run.scratch("costs")?,
+    };
+    let now = Figures {
+        tools: tools(run),
+        rows: bench.measure(run)?,
+    };
+    let path = run.workspace().root().join(FILE);
+    let failed = |error| format!("{FILE}: {error}");
+    if env::var(WISH).is_ok_and(|wish| wish == "write") {
+        fs::write(&path, now.print()).map_err(failed)?;
+        println!("{FILE} is written:\n{}", now.print());
+        return Ok(());
+    }
+    let then = Figures::parse(&fs::read_to_string(&path).map_err(failed)?)?;
+    println!("{}", now.table(&then));
+    let same_tools = now.tools == then.tools;
+    if !same_tools {
+        let why = format!(
+            "figures by {}, but this is {}; {HOW_TO_WRITE}",
+            then.tools, now.tools
+        );
+        run.skip("bench-check: instructions are not judged", &why);
+    }
+    let Changes {
+        losses,
+        gains,
+        unknown,
+    } = now.changes(&then, same_tools);
+    if !gains.is_empty() {
+        println!("an operation costs less than it did:\n{gains}{HOW_TO_WRITE}");
+    }
+    if !losses.is_empty() {
+        return Err(format!(
+            "an operation costs more than it did:\n{losses}\
+             `callgrind_annotate {}/CASE.BACKEND` shows where; if it is worth it, {HOW_TO_WRITE}",
+            bench.profiles.display(),
+        ));
+    }
+    if !unknown.is_empty() {
+        return Err(format!(
+            "{FILE} has no figures for:\n{unknown}{HOW_TO_WRITE}"
+        ));
+    }
+    Ok(())
+}
+
+/// Whether there is a valgrind, perhaps by now.
+fn valgrind(run: &mut Run) -> Outcome<bool> {
+    let there = |run: &Run| version(run, "valgrind --version").is_some();
+    if !there(run) {
+        debian::install(run, "valgrind");
+    }
+    let there = there(run);
+    run.require(
+        there,
+        "bench-check",
+        "no valgrind: `apt-get install valgrind`",
+    )
+}
+
+/// All that instructions depend on, but for the code.
+fn tools(run: &Run) -> String {
+    let questions = [
+        "rustc --version",
+        "valgrind --version",
+        "getconf GNU_LIBC_VERSION",
+    ];
+    let answers = questions.map(|line| version(run, line).unwrap_or("?".into()));
+    format!("{}, {}", answers.join(", "), env::consts::ARCH)
+}
+
+fn version(run: &Run, line: &str) -> Option<String> {
+    let (program, words) = line.split_once(' ')?;
+    run.program(program).words(words).quiet()
+}
+
+/// Builds the program as the rest of `bench/` is built, and asks cargo where it is then.
+fn build(run: &Run) -> Outcome<PathBuf> {
+    let messages = run
+        .cargo("build --release -p costs --message-format json-render-diagnostics")
+        .folder("bench")
+        .stdout()?;
+    let built = messages.lines().find_map(|line| {
+        let message: Value = serde_json::from_str(line).ok()?;
+        let is_it = message["target"]["name"] == "costs";
+        is_it.then(|| message["executable"].as_str().map(PathBuf::from))?
+    });
+    built.ok_or("cargo does not say where it has put `costs`".into())
+}
+
+/// The program, and where to leave the profiles of its runs.
+struct Bench {
+    program: PathBuf,
+    profiles: PathBuf,
+}
+
+impl Bench {
+    /// Does every case on every backend of its list that is there.
+    fn measure(&self, run: &mut Run) -> Outcome<Vec<Row>> {
+        let listed = run.program(&self.program).stdout()?;
+        let mut absent = Vec::new();
+        for backend in ["io-uring", "poll"] {
+            let try_it = self.work(run, "nop", 64, backend);
+            if !run.require(
+                try_it.quiet().is_some(),
+                &format!("bench-check: {backend}"),
+                "the kernel does not allow it",
+            )? {
+                absent.push(backend);
+            }
+        }
+        let mut rows = Vec::new();
+        for line in listed.lines() {
+            let words: Vec<&str> = line.split(' ').collect();
+            let [case, count, backends @ ..] = &words[..] else {
+                return Err(format!("`costs` lists something unknown: {line}"));
+            };
+            let count = number(count)?;
+            for backend in backends.iter().filter(|name| !absent.contains(name)) {
+                rows.push(Row {
+                    case: (*case).into(),
+                    backend: (*backend).into(),
+                    costs: self.costs(run, case, count, backend)?,
+                });
+            }
+        }
+        Ok(rows)
+    }
+
+    fn costs(&self, run: &Run, case: &str, count: usize, backend: &str) -> Outcome<Costs> {
+        let counted = |count| {
+            let work = self.work(run, case, count, backend);
+            let [allocations, enters] = own_counts(work)?;
+            let instructions = self.instructions(run, case, count, backend)?;
+            Ok::<_, String>([instructions, allocations, enters])
+        };
+        let (short, long) = (counted(count)?, counted(LONGER * count)?);
+        let operations = ((LONGER - 1) * count) as f64;
+        let each = |index: usize| (long[index] - short[index]) / operations;
+        Ok(Costs {
+            instructions: each(0),
+            allocations: each(1),
+            enters: each(2),
+        })
+    }
+
+    /// Of a whole run. The profile is left, that of the last run of the case.
+    fn instructions(&self, run: &Run, case: &str, count: usize, backend: &str) -> Outcome<f64> {
+        let profile = self.profiles.join(format!("{case}.{backend}"));
+        let line = run
+            .program("valgrind")
+            .words("--tool=callgrind")
+            .arguments([format!("--callgrind-out-file={}", profile.display())])
+            .path(&self.program)
+            .arguments([case, &count.to_string()])
+            .variable("COMPIO_BACKEND", backend);
+        let said = printed(line)?.stderr;
+        let collected = said.lines().find_map(|line| line.split_once("Collected :"));
+        let (_, instructions) = collected.ok_or(format!("callgrind counted nothing:\n{said}"))?;
+        number(instructions)
+    }
+
+    fn work(&self, run: &Run, case: &str, count: usize, backend: &str) -> Line {
+        run.program(&self.program)
+            .arguments([case, &count.to_string()])
+            .variable("COMPIO_BACKEND", backend)
+    }
+}
+
+/// The allocations and enters that the program prints.
+fn own_counts(work: Line) -> Outcome<[f64; 2]> {
+    let text = printed(work)?.stdout;
+    let (allocations, enters) = text
+        .split_once(' ')
+        .ok_or(format!("`costs` prints something unknown: {text}"))?;
+    Ok([number(allocations)?, number(enters)?])
+}
+
+fn printed(line: Line) -> Outcome<Printed> {
+    let printed = line.print_within(LIMIT)?;
+    if printed.status.success() {
+        return Ok(printed);
+    }
+    Err(format!("{}\n{}", printed.status, printed.stderr))
+}
