@@ -97,7 +97,23 @@ fn tools(run: &Run) -> String {
         "getconf GNU_LIBC_VERSION",
     ];
     let answers = questions.map(|line| version(run, line).unwrap_or("?".into()));
-    format!("{}, {}", answers.join(", "), env::consts::ARCH)
+    format!(
+        "{}, {} {}",
+        answers.join(", "),
+        env::consts::ARCH,
+        processor()
+    )
+}
+
+/// Its family and model: the C library chooses by it how memory is copied.
+fn processor() -> String {
+    let told = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let value = |name| {
+        let mut lines = told.lines().filter_map(|line| line.split_once(':'));
+        let found = lines.find(|(key, _)| key.trim() == name);
+        found.map_or("?", |(_, value)| value.trim())
+    };
+    format!("{}/{}", value("cpu family"), value("model"))
 }
 
 fn version(run: &Run, line: &str) -> Option<String> {
