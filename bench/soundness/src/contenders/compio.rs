@@ -159,9 +159,9 @@ macro_rules! contender {
     };
 }
 
-const DOCUMENTED: &str = "a receive that had completed when it was dropped loses its bytes; \
-    `cancel_after` and `CancelToken` lose none; a dropped accept loses no connection; a dropped send may \
-    have sent nothing, a part or all";
+const DOCUMENTED: &str = "what came for a dropped receive or accept is the next one's; \
+`read_exact` loses what it has in its buffer, `cancel_after` and `CancelToken` lose none; a dropped \
+send may have sent nothing, a part or all";
 
 contender!(Uring, BackendKind::IoUring);
 contender!(Poll, BackendKind::Poll);
