@@ -154,7 +154,7 @@ impl EventHandle {
     /// of those who wait, and no foreign code runs meanwhile. For a handler of a unix signal, in
     /// which no lock may be taken and no memory freed, that is too much: see `compio::signal`.
     pub fn notify(&self) {
-        let waiters = {
+        let mut waiters = {
             let mut state = self.shared.lock();
             if mem::replace(&mut state.is_set, true) {
                 return;
@@ -162,8 +162,13 @@ impl EventHandle {
             state.round += 1;
             mem::take(&mut state.waiters)
         };
-        for (_, waker) in waiters {
+        for waker in waiters.drain() {
             waker.wake();
+        }
+        // For its memory; unless somebody waits again, or there is none.
+        let mut state = self.shared.lock();
+        if state.waiters.capacity() == 0 {
+            state.waiters = waiters;
         }
     }
 }
