@@ -30,7 +30,7 @@ use crate::{
     spin::{Spin, SpinPolicy},
     stream::{AcceptStream, RecvStream, SendZeroCopyFuture},
     submit::Submit,
-    sys::{self, AsRawFd, Launch, RawFd},
+    sys::{self, Again, AsRawFd, Launch, RawFd},
 };
 
 /// Hands operations to the kernel and takes their answers.
@@ -798,9 +798,8 @@ impl Inner {
         }
     }
 
-    /// Does what the kernel has given up of its own accord: by the pool if it is something that
-    /// blocks only for a while, and else in the same way as before. An answer that is there at once is
-    /// not landed.
+    /// Does what the kernel has given up of its own accord. An answer that is there at once is not
+    /// landed.
     fn do_again(&self, key: Key) -> Option<Answer> {
         let asked = panic::catch_unwind(AssertUnwindSafe(|| self.flights.ask_again(key)));
         match asked {
@@ -812,13 +811,12 @@ impl Inner {
             Ok(_) if self.flights.is_given_up(key) || self.closed.get() => {
                 Some(Err(sys::ECANCELED))
             }
-            Ok(Request::Raw(_)) => Some(Err(sys::ECANCELED)),
-            // A thread that waits for somebody else could not be called back.
-            Ok(request @ Request::File(file)) if !sys::waits_for_others(&file) => {
-                self.dispatch(key, request)
-            }
-            // SAFETY: the operation is where it was when it was launched for the first time.
-            Ok(request) => unsafe { self.launch(key, &request) },
+            Ok(request) => match sys::again(&request) {
+                Again::Pool(request) => self.dispatch(key, request),
+                // SAFETY: the operation is where it was when it was launched for the first time.
+                Again::Kernel => unsafe { self.launch(key, &request) },
+                Again::Not => Some(Err(sys::ECANCELED)),
+            },
         }
     }
 

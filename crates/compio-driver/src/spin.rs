@@ -177,7 +177,8 @@ impl Watch {
 
     /// Whether others had the processor, if the clock says this and the last look was just now.
     fn was_kept_until(&self, elapsed: Duration) -> bool {
-        let gap = self.seen.map_or(Duration::ZERO, |seen| elapsed - seen);
+        // A clock may go back, where the system or the machine has errors.
+        let gap = elapsed.saturating_sub(self.seen.unwrap_or(elapsed));
         self.was_kept || (!self.is_over && gap > GAP)
     }
 
@@ -241,5 +242,13 @@ mod tests {
         spin.learn(&slept);
         assert_eq!(spin.rest, Duration::ZERO);
         assert_eq!(spin.budget, SPIN_MAX / 2);
+    }
+
+    #[test]
+    fn a_clock_that_goes_back_shows_no_gap() {
+        let mut spin = eager();
+        let watch = watch(&spin, Duration::ZERO, SPIN_MAX * 1000);
+        spin.learn(&watch);
+        assert_eq!(spin.rest, Duration::ZERO);
     }
 }

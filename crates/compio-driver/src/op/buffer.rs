@@ -89,6 +89,8 @@ impl Slices {
 
     fn fill(&mut self, places: impl Iterator<Item = (*mut u8, usize)>) -> Spans {
         let mut count = 0;
+        // There are some already if the operation is asked once more.
+        self.many.clear();
         // Not every kernel bounds the whole by itself, and some have 32 bits for a length. What is
         // cut must be the last.
         let mut left = TRANSFER_MAX;
@@ -115,6 +117,23 @@ impl Slices {
                 self.many.as_ptr()
             },
             count: count as u32,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_is_asked_again_names_each_place_once() {
+        let mut buffers: Vec<Vec<u8>> = (0..6).map(|_| Vec::with_capacity(8)).collect();
+        let mut slices = Slices::new();
+        for _ in 0..2 {
+            let spans = slices.writable(&mut buffers);
+            assert_eq!(spans.count, 6);
+            assert_eq!(slices.many.len(), 6);
+            assert_eq!(spans.first, slices.many.as_ptr());
         }
     }
 }

@@ -84,8 +84,8 @@ pub use unix::{
 #[cfg(unix)]
 pub(crate) use unix::{
     CURRENT_DIR, EAGAIN, ECANCELED, ENOBUFS, Life, MSG_CTRUNC, MSG_DONTWAIT, MSG_PEEK, MSG_TRUNC,
-    MSG_WAITALL, SHUT_RD, SHUT_RDWR, SHUT_WR, Scratch, as_sock_ref, call, control, lend_file,
-    own_file, own_socket, set_option, waits_for_others,
+    MSG_WAITALL, SHUT_RD, SHUT_RDWR, SHUT_WR, Scratch, again, as_sock_ref, call, control,
+    lend_file, own_file, own_socket, set_option,
 };
 #[cfg(target_os = "linux")]
 pub use uring::RawEntry;
@@ -97,8 +97,8 @@ pub use windows::{
 #[cfg(windows)]
 pub(crate) use windows::{
     CURRENT_DIR, EAGAIN, ECANCELED, ENOBUFS, Life, MSG_CTRUNC, MSG_DONTWAIT, MSG_PEEK, MSG_TRUNC,
-    MSG_WAITALL, SHUT_RD, SHUT_RDWR, SHUT_WR, as_sock_ref, call, control, lend_file, own_file,
-    own_socket, peer_credentials, set_option, waits_for_others,
+    MSG_WAITALL, SHUT_RD, SHUT_RDWR, SHUT_WR, again, as_sock_ref, call, control, lend_file,
+    own_file, own_socket, peer_credentials, set_option,
 };
 
 /// What only one system has.
@@ -138,4 +138,16 @@ pub(crate) enum Launch {
     Answered(Answer),
     /// The caller shall give this to the pool, whose threads may block.
     Pool(Request),
+}
+
+/// How a request is done once more that the kernel has given up of its own accord.
+pub(crate) enum Again {
+    /// By the pool: this blocks only for a while.
+    #[allow(dead_code, reason = "not every backend gives up")]
+    Pool(Request),
+    /// As before: it may wait for somebody else, and a thread that does could not be called back.
+    #[allow(dead_code, reason = "not every backend gives up")]
+    Kernel,
+    /// Not at all: that was its answer.
+    Not,
 }

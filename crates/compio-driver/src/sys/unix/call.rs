@@ -12,7 +12,7 @@ use socket2::SockRef;
 use super::types::{Message, PeerAddress, RawFd, RawSlice};
 use crate::{
     request::{Answer, File, Net, Pipe, Poll, Position, Request},
-    sys::dialect,
+    sys::{Again, dialect},
 };
 
 /// Makes the call, again when a signal interrupts it.
@@ -32,25 +32,69 @@ pub(crate) unsafe fn call(request: &Request) -> Answer {
     }
 }
 
-/// Whether the call may have to wait for what somebody else does: reads and writes of pipes, sockets
-/// and terminals do, but no other requests of files.
-pub(crate) fn waits_for_others(file: &File) -> bool {
+/// How a request is to be done again that the kernel has given up unasked.
+pub(crate) fn again(request: &Request) -> Again {
+    match *request {
+        Request::File(ref file) => again_file(file),
+        Request::Pipe(ref pipe) => brief(pipe).map_or(Again::Kernel, Again::Pool),
+        Request::Raw(_) => Again::Not,
+        Request::Nop | Request::Net(_) | Request::Poll(_) | Request::Work(_) => Again::Kernel,
+    }
+}
+
+/// Reads and writes of pipes, sockets and terminals may have to wait for somebody else, but no other
+/// requests of files.
+fn again_file(file: &File) -> Again {
     let (File::Read { fd, .. }
     | File::ReadVectored { fd, .. }
     | File::Write { fd, .. }
     | File::WriteVectored { fd, .. }) = *file
     else {
-        return false;
+        return Again::Pool(Request::File(*file));
     };
     // SAFETY: `stat` is a plain C struct, which the call fills in.
     let kind = unsafe {
         let mut stat: libc::stat = mem::zeroed();
         match libc::fstat(fd, &raw mut stat) {
             0 => stat.st_mode & libc::S_IFMT,
-            _ => return false,
+            _ => libc::S_IFREG,
         }
     };
-    !matches!(kind, libc::S_IFREG | libc::S_IFDIR | libc::S_IFBLK)
+    match kind {
+        // No kind at all: Linux's timers and their like. They need no thread, and a timer says
+        // "cancelled" itself when the clock has been set.
+        0 => Again::Not,
+        libc::S_IFREG | libc::S_IFDIR | libc::S_IFBLK => Again::Pool(Request::File(*file)),
+        _ => Again::Kernel,
+    }
+}
+
+/// So little of a splice that it need not wait for anybody, if that is so now.
+fn brief(pipe: &Pipe) -> Option<Request> {
+    let Pipe::Splice {
+        from,
+        from_position,
+        to,
+        to_position,
+        len,
+    } = *pipe;
+    let is_ready = |fd, events| {
+        let mut entry = libc::pollfd {
+            fd,
+            events,
+            revents: 0,
+        };
+        // SAFETY: one entry is passed, and outlives the call.
+        unsafe { libc::poll(&raw mut entry, 1, 0) == 1 }
+    };
+    let brief = Pipe::Splice {
+        from,
+        from_position,
+        to,
+        to_position,
+        len: len.min(libc::PIPE_BUF as u32),
+    };
+    (is_ready(from, libc::POLLIN) && is_ready(to, libc::POLLOUT)).then_some(Request::Pipe(brief))
 }
 
 /// # Safety

@@ -39,7 +39,10 @@ use super::{
 };
 use crate::{
     request::{Answer, File, Net, Position, Request, Span, Spans, ready},
-    sys::iocp::{Begun, RawEntry},
+    sys::{
+        Again,
+        iocp::{Begun, RawEntry},
+    },
 };
 
 /// Makes the call.
@@ -65,10 +68,9 @@ pub(crate) unsafe fn call(request: &Request) -> Answer {
     }
 }
 
-/// Whether the call may have to wait for what somebody else does. Nobody has to know: no backend here
-/// gives up what it was not asked to.
-pub(crate) fn waits_for_others(_: &File) -> bool {
-    false
+/// How a request is to be done again that the kernel has given up unasked: no backend here gives one up.
+pub(crate) fn again(_: &Request) -> Again {
+    Again::Not
 }
 
 /// # Safety

@@ -19,8 +19,7 @@ use windows_sys::Win32::{
 };
 
 pub(crate) use call::{
-    as_handle, as_socket, call, first_span, is_warning, last_error, new_socket, poll_now,
-    waits_for_others,
+    again, as_handle, as_socket, call, first_span, is_warning, last_error, new_socket, poll_now,
 };
 pub use fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 pub(crate) use fd::{CURRENT_DIR, lend_file, own_file, own_socket};

@@ -1,13 +1,13 @@
 //! Where no thread can be started, neither by us nor by the kernel for us.
 
-use std::io::Read;
+use std::io::{Read, Write};
 
 use compio_driver::{
     Driver, DriverBuilder, Poller, Pool,
-    op::{Blocking, Sync, WriteAt},
+    op::{Blocking, Position, Splice, Sync, WriteAt},
 };
 
-use crate::support::{LONG, ask, file, run};
+use crate::support::{LONG, ask, file, pipe_in, run};
 
 /// From now on this process starts no threads.
 fn start_no_threads() {
@@ -45,12 +45,17 @@ fn write_without_new_threads() {
     let write = WriteAt::new(fd.clone(), 0, b"there it is");
     let (written, _) = run(&driver, driver.submit(write));
     assert_eq!(written.unwrap(), 11);
-    let mut sync = Sync::all(fd);
+    let mut sync = Sync::all(fd.clone());
     // SAFETY: both are in place until the entry has come.
     unsafe { driver.push(&mut sync, 5).unwrap() };
     let entry = driver.poll_one(Some(LONG)).unwrap();
     assert_eq!(entry.user_data(), 5);
     assert_eq!(entry.into_result().unwrap(), 0);
+    // So would this, without end if it waits.
+    let (source, mut sink) = pipe_in();
+    sink.write_all(b"!").unwrap();
+    let splice = Splice::new(source, Position::Cursor, fd.clone(), Position::At(11), 10);
+    assert_eq!(run(&driver, driver.submit(splice)).unwrap(), 1);
     let mut content = String::new();
     std.read_to_string(&mut content).unwrap();
     println!("SAYS {content}");
@@ -60,6 +65,6 @@ fn write_without_new_threads() {
 fn files_are_written_without_new_threads() {
     let test = "unix::threadless::write_without_new_threads";
     for backend in ["", "poll"] {
-        assert_eq!(ask(test, &[("COMPIO_BACKEND", backend)]), "there it is");
+        assert_eq!(ask(test, &[("COMPIO_BACKEND", backend)]), "there it is!");
     }
 }
