@@ -87,8 +87,8 @@ pub(crate) fn loom(run: &mut Run) -> Outcome {
 
 pub(crate) fn bench_build(run: &mut Run) -> Outcome {
     let bench = |words| run.cargo(words).folder("bench");
-    bench("fmt -p bench -p costs --check").run()?;
-    bench("clippy -p bench -p costs --all-targets -- -D warnings").run()?;
+    bench("fmt -p bench -p costs -p soundness --check").run()?;
+    bench("clippy --workspace --all-targets -- -D warnings").run()?;
     // Whether it runs, not how fast: figures from a busy machine say nothing.
     bench("run --release -- row nop --quick --out")
         .path(&run.scratch("bench")?)
