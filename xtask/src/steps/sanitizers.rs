@@ -49,11 +49,9 @@ pub(crate) fn thread(run: &mut Run) -> Outcome {
         .quiet();
     let source = root.map(|root| Path::new(&root).join("lib/rustlib/src/rust/library"));
     let why_not = "no source of std: `rustup component add rust-src --toolchain nightly`";
-    if !run.require(
-        source.is_some_and(|source| source.is_dir()),
-        "tsan",
-        why_not,
-    )? {
+    if !source.is_some_and(|source| source.is_dir()) {
+        // A part of the toolchain that a machine without a way to rustup's server cannot have.
+        run.skip("tsan", why_not);
         return Ok(());
     }
     let target = host(run)?;
