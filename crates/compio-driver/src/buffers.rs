@@ -9,7 +9,6 @@ use std::{
     ptr::{self, NonNull},
     rc::Rc,
     slice,
-    task::Waker,
 };
 
 use compio_io::buf::{IoBuf, IoBufMut};
@@ -19,7 +18,7 @@ use crate::{
     fd::SharedFd,
     panics::discard,
     sys::{AsRawFd, RawFd},
-    waiters::{Waiter, Waiters},
+    waiters::Waiters,
 };
 
 /// Buffers of one size, shared by all who receive through it on this thread. Clones are handles of
@@ -157,9 +156,9 @@ impl BufferPool {
         self.0.handed_out.get() < self.0.count
     }
 
-    /// To be woken when a buffer comes back. One may have done so when this returns.
-    pub(crate) fn wait(&self, waiter: &mut Waiter, waker: &Waker) {
-        self.0.waiters.list(waiter, waker);
+    /// Those who are woken when a buffer comes back.
+    pub(crate) fn waiters(&self) -> &Waiters {
+        &self.0.waiters
     }
 
     /// The buffer that the kernel has filled, or that was taken.

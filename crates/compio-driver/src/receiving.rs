@@ -253,7 +253,8 @@ impl<F: Borrow<SharedFd>, O: Receives> fmt::Debug for Receive<F, O> {
     }
 }
 
-/// Waiting for others to be in doubt no longer, or for a token of the scopes around to be cancelled.
+/// Waiting for something that others bring about, such as not to be in doubt any longer, or for a token
+/// of the scopes around to be cancelled.
 #[derive(Default)]
 pub(crate) struct Settling {
     waiter: Waiter,
@@ -267,17 +268,22 @@ impl Settling {
         leftovers: &Leftovers,
         cx: &mut Context<'_>,
     ) -> Poll<()> {
-        leftovers.waiters.list(&mut self.waiter, cx.waker());
-        self.cancels = driver.cancels();
-        for cancel in &mut self.cancels {
-            // Whether it has come already is asked for afterwards.
-            let _ = Pin::new(cancel).poll(cx);
-        }
+        self.listen(driver, cx, &leftovers.waiters);
         // The code of the waker's maker: it may have turned the driver.
         if leftovers.are_in_doubt() && driver.refuses().is_none() {
             Poll::Pending
         } else {
             Poll::Ready(())
+        }
+    }
+
+    /// The task is woken with these waiters, and by the tokens. Whether it has come to that already is to
+    /// be asked for afterwards.
+    pub(crate) fn listen(&mut self, driver: &Inner, cx: &mut Context<'_>, waiters: &Waiters) {
+        waiters.list(&mut self.waiter, cx.waker());
+        self.cancels = driver.cancels();
+        for cancel in &mut self.cancels {
+            let _ = Pin::new(cancel).poll(cx);
         }
     }
 }

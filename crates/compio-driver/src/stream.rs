@@ -17,7 +17,6 @@ use compio_io::buf::IoBuf;
 
 use crate::{
     buffers::{BufferPool, PooledBuffer},
-    cancel::Cancelled,
     driver::Inner,
     fd::SharedFd,
     op::{
@@ -29,7 +28,6 @@ use crate::{
     submit::Submit,
     submit_multi::{Next, SubmitMulti},
     sys::{self, OwnedFd},
-    waiters::Waiter,
 };
 
 /// The connections of a listening socket, one after the other. Made by
@@ -125,9 +123,8 @@ pub struct RecvStream {
     has_come: bool,
     /// The request under way was given up, to be made again.
     is_doubtful: bool,
-    /// Wait for a buffer to come back, and for the tokens around to be cancelled meanwhile.
-    waiter: Waiter,
-    cancels: Vec<Cancelled>,
+    /// Waits for a buffer to come back.
+    returning: Settling,
     /// Waits for what came of receives that were dropped.
     settling: Settling,
 }
@@ -154,8 +151,7 @@ impl RecvStream {
             is_cancelled: false,
             has_come: false,
             is_doubtful: false,
-            waiter: Waiter::default(),
-            cancels: Vec::new(),
+            returning: Settling::default(),
             settling: Settling::default(),
         }
     }
@@ -283,12 +279,8 @@ impl RecvStream {
         if self.pool.has_some() {
             return true;
         }
-        self.pool.wait(&mut self.waiter, cx.waker());
-        self.cancels = self.pool.driver().cancels();
-        for cancel in &mut self.cancels {
-            // Whether it has come already is asked for afterwards.
-            let _ = Pin::new(cancel).poll(cx);
-        }
+        let driver = self.pool.driver();
+        self.returning.listen(driver, cx, self.pool.waiters());
         self.pool.has_some()
     }
 
