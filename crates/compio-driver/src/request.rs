@@ -37,6 +37,12 @@ impl Span {
     }
 }
 
+impl From<Span> for RawSlice {
+    fn from(span: Span) -> Self {
+        Self::new(span.start, span.len as usize)
+    }
+}
+
 /// The buffers of a vectored transfer.
 #[derive(Debug, Clone, Copy)]
 pub struct Spans {

@@ -82,11 +82,6 @@ impl Slices {
         self.fill(rooms.map(|room| (room.as_mut_ptr().cast(), room.len())))
     }
 
-    /// A single place.
-    pub(super) fn one(&mut self, span: Span) -> Spans {
-        self.fill([(span.start, span.len as usize)].into_iter())
-    }
-
     fn fill(&mut self, places: impl Iterator<Item = (*mut u8, usize)>) -> Spans {
         let mut count = 0;
         // There are some already if the operation is asked once more.

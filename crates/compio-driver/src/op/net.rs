@@ -1,6 +1,6 @@
 //! Operations of sockets.
 
-use std::{io, mem::MaybeUninit, net};
+use std::{io, mem::MaybeUninit, net, ptr};
 
 use compio_io::buf::{BufResult, IntoInner, IoBuf, IoBufMut, IoVectoredBuf, IoVectoredBufMut};
 use socket2::SockAddr;
@@ -10,7 +10,7 @@ use crate::{
     ancillary::SocketAncillary,
     fd::{OwnsFd, SharedFd},
     operation::{Operation, Owned},
-    request::{Message, Net, PeerAddress, Request},
+    request::{Message, Net, PeerAddress, RawSlice, Request},
     sys::{self, AsRawFd, OwnedFd},
 };
 
@@ -221,7 +221,7 @@ pub struct RecvFrom<B, F = SharedFd> {
     fd: F,
     buffer: B,
     flags: i32,
-    slices: Slices,
+    slice: RawSlice,
     message: Message,
 }
 
@@ -233,22 +233,22 @@ impl<B: IoBufMut, F> RecvFrom<B, F> {
             fd,
             buffer,
             flags: truthful(flags),
-            slices: Slices::new(),
+            slice: RawSlice::new(ptr::null_mut(), 0),
             message: Message::new(),
         }
     }
 }
 
-// SAFETY: the request points to message and slices in the operation, and these to the buffer,
+// SAFETY: the request points to message and slice in the operation, and these to the buffer,
 // which is owned.
 unsafe impl<B: IoBufMut, F: AsRawFd + 'static> Operation for RecvFrom<B, F> {
     /// Bytes received, and the sender's address if the socket's kind has any.
     type Output = BufResult<(usize, Option<SockAddr>), B>;
 
     fn request(&mut self) -> Request {
-        let spans = self.slices.one(writable(&mut self.buffer));
+        self.slice = writable(&mut self.buffer).into();
         self.message.request_address();
-        self.message.point_at(spans.first, spans.count as usize);
+        self.message.point_at(&raw const self.slice, 1);
         Request::Net(Net::RecvMsg {
             fd: self.fd.as_raw_fd(),
             message: &raw mut self.message,
@@ -275,22 +275,22 @@ unsafe impl<B: IoBufMut, F: OwnsFd> Owned for RecvFrom<B, F> {}
 pub struct SendTo<B, F = SharedFd> {
     fd: F,
     buffer: B,
-    address: SockAddr,
     flags: i32,
-    slices: Slices,
+    slice: RawSlice,
     message: Message,
 }
 
 impl<B: IoBuf, F> SendTo<B, F> {
     /// Sends with the system's `MSG_` flags.
     pub fn new(fd: F, buffer: B, address: SockAddr, flags: i32) -> Self {
+        let mut message = Message::new();
+        message.set_address(&address);
         Self {
             fd,
             buffer,
-            address,
             flags,
-            slices: Slices::new(),
-            message: Message::new(),
+            slice: RawSlice::new(ptr::null_mut(), 0),
+            message,
         }
     }
 }
@@ -300,9 +300,8 @@ unsafe impl<B: IoBuf, F: AsRawFd + 'static> Operation for SendTo<B, F> {
     type Output = BufResult<usize, B>;
 
     fn request(&mut self) -> Request {
-        let spans = self.slices.one(readable(&self.buffer));
-        self.message.set_address(&self.address);
-        self.message.point_at(spans.first, spans.count as usize);
+        self.slice = readable(&self.buffer).into();
+        self.message.point_at(&raw const self.slice, 1);
         Request::Net(Net::SendMsg {
             fd: self.fd.as_raw_fd(),
             message: &raw const self.message,
