@@ -22,7 +22,8 @@
 //! 2. Only the final answer ends a flight: a cell becomes free by `take` or `bury`, and both
 //!    require that it has landed.
 //! 3. A key names one flight for ever: it carries the cell's generation, which grows when the cell
-//!    becomes free.
+//!    becomes free. A [`Seat`] is a pointer to the cell, of the one who boarded it: it is given up with
+//!    the flight, and not kept longer than the arena.
 //! 4. While a flight is in the air nobody forms a reference to its operation; one that expects
 //!    several answers looks after its own fields by itself ([`Multishot`]). The header beside it
 //!    belongs to the driver's thread alone.
@@ -36,7 +37,7 @@ use std::{
     cell::{Cell, UnsafeCell},
     fmt,
     marker::PhantomData,
-    mem,
+    mem::{self, ManuallyDrop},
     ptr::{self, NonNull},
     task::Waker,
 };
@@ -228,6 +229,99 @@ pub(crate) struct Flights {
     airborne: Cell<usize>,
 }
 
+/// The place of a flight with an `O`, of the one who boarded it (rule 3).
+pub(crate) struct Seat<O> {
+    header: NonNull<Header>,
+    operation: PhantomData<O>,
+}
+
+impl<O: Operation> Seat<O> {
+    /// # Safety
+    ///
+    /// A flight that was boarded with an `O`, and neither taken nor abandoned. The seat is given up with
+    /// it, and not used when the arena is no more.
+    #[inline]
+    unsafe fn new(header: *mut Header) -> Self {
+        Self {
+            // SAFETY: a header inside a page is not null.
+            header: unsafe { NonNull::new_unchecked(header) },
+            operation: PhantomData,
+        }
+    }
+
+    #[inline]
+    fn header(&self) -> *mut Header {
+        self.header.as_ptr()
+    }
+
+    #[inline]
+    pub(crate) fn key(&self) -> Key {
+        // SAFETY: a live header (rule 3).
+        unsafe { key_of(self.header()) }
+    }
+
+    /// Says who waits now. Returns who did before, to be dropped outside.
+    #[inline]
+    pub(crate) fn set_waiter(&self, waker: Waker) -> Owner {
+        // SAFETY: a live header (rule 3), used on this thread only (rule 4).
+        unsafe { mem::replace(&mut (*self.header()).owner, Owner::Waiter(waker)) }
+    }
+
+    /// Whether the flight's waiter would be woken by `waker` already.
+    #[inline]
+    pub(crate) fn is_waiter(&self, waker: &Waker) -> bool {
+        // SAFETY: as in `set_waiter`. `will_wake` runs no code of the waker's maker.
+        match unsafe { &(*self.header()).owner } {
+            Owner::Waiter(known) => known.will_wake(waker),
+            Owner::Nobody | Owner::Caller(_) => false,
+        }
+    }
+
+    /// Whether the kernel's final answer has come.
+    #[inline]
+    pub(crate) fn has_landed(&self) -> bool {
+        // SAFETY: as in `set_waiter`.
+        unsafe { (*self.header()).state == State::Landed }
+    }
+
+    /// Takes the operation and its answer from its arena. The cell is free then.
+    ///
+    /// # Panics
+    ///
+    /// It has not landed.
+    #[inline]
+    pub(crate) fn take(self, flights: &Flights) -> (O, Answer) {
+        assert!(self.has_landed(), "{:?} flies", self.key());
+        let header = self.header();
+        // SAFETY: as in `set_waiter`. It was boarded with an `O`, and the kernel is done with it
+        // (rule 2).
+        unsafe {
+            let answer = (*header).answer;
+            let storage = storage_behind(header);
+            let operation = match class_of::<O>() {
+                Some(_) => storage.cast::<O>().read(),
+                None => *Box::from_raw(storage.cast::<*mut O>().read()),
+            };
+            flights.vacate(header);
+            (operation, answer)
+        }
+    }
+}
+
+impl<O: Multishot> Seat<O> {
+    /// Looks at an operation that expects several answers, while it flies.
+    pub(crate) fn look(&self) -> Option<O::Item> {
+        // SAFETY: a live header (rule 3) of an `O`, which stays where it is.
+        unsafe { O::next(operation_at::<O>(storage_behind(self.header()))) }
+    }
+}
+
+impl<O: Operation> fmt::Debug for Seat<O> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.key().fmt(f)
+    }
+}
+
 /// What is to be done about a landing once no state is borrowed any more.
 pub(crate) enum Landing {
     /// Nothing: nobody waits yet.
@@ -271,59 +365,102 @@ impl Flights {
     }
 
     /// Gives the operation its place and asks it for its request.
+    #[cfg(test)]
     pub(crate) fn board<O: Operation>(&self, operation: O) -> (Key, Request) {
-        self.board_as(operation, KindsOf::<O>::SINGLE)
+        let operation = ManuallyDrop::new(operation);
+        // SAFETY: it is moved out, and not dropped here. The seat is given up: see `seat_of`.
+        let (seat, request) = unsafe { self.board_from(&raw const *operation, || {}) };
+        (seat.key(), request)
+    }
+
+    /// The seat of a flight.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Seat::new`].
+    #[cfg(test)]
+    pub(crate) unsafe fn seat_of<O: Operation>(&self, key: Key) -> Seat<O> {
+        // SAFETY: passed on from this function.
+        unsafe { Seat::new(self.header(key)) }
+    }
+
+    /// The same for one that is moved out of where it is, which `moved` is told at once.
+    ///
+    /// # Safety
+    ///
+    /// It is valid, and not used there any more when `moved` has returned, which does not panic. The
+    /// seat is not used when the arena is no more.
+    #[inline]
+    pub(crate) unsafe fn board_from<O: Operation>(
+        &self,
+        operation: *const O,
+        moved: impl FnOnce(),
+    ) -> (Seat<O>, Request) {
+        // SAFETY: passed on from this function.
+        unsafe { self.board_as(operation, moved, KindsOf::<O>::SINGLE) }
     }
 
     /// The same for an operation that expects several answers.
-    pub(crate) fn board_multi<O: Multishot>(&self, operation: O) -> (Key, Request) {
-        self.board_as(operation, KindsOf::<O>::MULTI)
+    ///
+    /// # Safety
+    ///
+    /// The seat is not used when the arena is no more.
+    pub(crate) unsafe fn board_multi<O: Multishot>(&self, operation: O) -> (Seat<O>, Request) {
+        let operation = ManuallyDrop::new(operation);
+        // SAFETY: it is moved out, and not dropped here; and by this function's contract.
+        unsafe { self.board_as(&raw const *operation, || {}, KindsOf::<O>::MULTI) }
     }
 
-    fn board_as<O: Operation>(
+    /// # Safety
+    ///
+    /// As for `board_from`.
+    #[inline]
+    unsafe fn board_as<O: Operation>(
         &self,
-        operation: O,
+        operation: *const O,
+        moved: impl FnOnce(),
         [inline, boxed]: [&'static Kind; 2],
-    ) -> (Key, Request) {
+    ) -> (Seat<O>, Request) {
         // SAFETY: the storage is large and aligned enough for an `O` (`class_of`) or a pointer,
-        // and unused (rule 2); `occupy` gave a valid header.
-        let (header, key, operation_at) = unsafe {
+        // and unused (rule 2); `occupy` gave a valid header. The operation is valid by this function's
+        // contract, and moved.
+        let (header, operation_at) = unsafe {
             match class_of::<O>() {
                 Some(class) => {
-                    let (header, storage) = self.occupy(class, inline);
-                    let operation_at = storage.cast::<O>();
-                    operation_at.write(operation);
-                    (header, key_of(header), operation_at)
+                    let header = self.occupy(class, inline);
+                    let operation_at = storage_behind(header).cast::<O>();
+                    operation_at.copy_from_nonoverlapping(operation, 1);
+                    (header, operation_at)
                 }
                 None => {
-                    let (header, storage) = self.occupy(0, boxed);
-                    let operation_at = Box::into_raw(Box::new(operation));
-                    storage.cast::<*mut O>().write(operation_at);
-                    (header, key_of(header), operation_at)
+                    let header = self.occupy(0, boxed);
+                    let operation_at = Box::into_raw(Box::new(operation.read()));
+                    storage_behind(header).cast::<*mut O>().write(operation_at);
+                    (header, operation_at)
                 }
             }
         };
-        let grounding = Grounding::<O> {
+        moved();
+        let grounding = Grounding {
             flights: self,
-            key,
-            operation: PhantomData,
+            // SAFETY: boarded just now; and by this function's contract.
+            seat: Some(unsafe { Seat::<O>::new(header) }),
         };
         // SAFETY: just written, and ours alone until the request is launched; the box is not
         // touched before `take` or `bury`.
         let request = unsafe { (*operation_at).request() };
-        mem::forget(grounding);
         self.take_off(header);
-        (key, request)
+        (grounding.succeed(), request)
     }
 
     /// Takes a cell for an operation that stays where its caller has it.
     pub(crate) fn board_callers(&self, request: Request, user_data: usize) -> Key {
-        let (header, storage) = self.occupy(0, Kind::CALLERS);
+        let header = self.occupy(0, Kind::CALLERS);
         self.take_off(header);
         // SAFETY: `occupy` gave a valid header, of which no reference is held, and storage that is
         // large enough for a request.
         unsafe {
-            storage.cast::<Request>().write(request);
+            storage_behind(header).cast::<Request>().write(request);
             (*header).owner = Owner::Caller(user_data);
             key_of(header)
         }
@@ -335,48 +472,31 @@ impl Flights {
             // Not worth a look at the cell.
             return ptr::dangling_mut();
         }
-        // SAFETY: a live header (rule 3).
-        unsafe { &raw mut (*self.header(key)).scratch }
-    }
-
-    /// Says who waits now. Returns who did before, to be dropped outside.
-    pub(crate) fn set_waiter(&self, key: Key, waker: Waker) -> Owner {
-        let header = self.header(key);
         // SAFETY: a live header (rule 3), used on this thread only (rule 4).
-        unsafe { mem::replace(&mut (*header).owner, Owner::Waiter(waker)) }
-    }
-
-    /// Whether the flight's waiter would be woken by `waker` already.
-    pub(crate) fn is_waiter(&self, key: Key, waker: &Waker) -> bool {
-        let header = self.header(key);
-        // SAFETY: as in `set_waiter`. `will_wake` runs no code of the waker's maker.
-        match unsafe { &(*header).owner } {
-            Owner::Waiter(known) => known.will_wake(waker),
-            Owner::Nobody | Owner::Caller(_) => false,
-        }
+        unsafe { &raw mut (*self.header(key)).scratch }
     }
 
     /// The flight goes to the pool of threads, not to the kernel.
     pub(crate) fn mark_work(&self, key: Key) {
-        // SAFETY: as in `set_waiter`.
+        // SAFETY: as in `scratch`.
         unsafe { (*self.header(key)).is_work = true };
     }
 
     /// Whether the pool of threads has the flight.
     pub(crate) fn is_work(&self, key: Key) -> bool {
-        // SAFETY: as in `set_waiter`.
+        // SAFETY: as in `scratch`.
         unsafe { (*self.header(key)).is_work }
     }
 
     /// Somebody asks for the flight's end.
     pub(crate) fn mark_given_up(&self, key: Key) {
-        // SAFETY: as in `set_waiter`.
+        // SAFETY: as in `scratch`.
         unsafe { (*self.header(key)).is_given_up = true };
     }
 
     /// Whether somebody has asked for the flight's end.
     pub(crate) fn is_given_up(&self, key: Key) -> bool {
-        // SAFETY: as in `set_waiter`.
+        // SAFETY: as in `scratch`.
         unsafe { (*self.header(key)).is_given_up }
     }
 
@@ -392,7 +512,7 @@ impl Flights {
     /// An answer has come that is not the last. Returns also whether the flight has enough of them.
     pub(crate) fn note(&self, key: Key, item: Item) -> (Landing, bool) {
         let header = self.header(key);
-        // SAFETY: as in `set_waiter`. The operation's type is that of its kind.
+        // SAFETY: as in `scratch`. The operation's type is that of its kind.
         unsafe {
             let Some(note) = (*header).kind.note else {
                 return (Landing::Quiet, false);
@@ -406,21 +526,11 @@ impl Flights {
         }
     }
 
-    /// Looks at an operation that expects several answers, while it flies.
-    ///
-    /// # Safety
-    ///
-    /// The flight was boarded with an `O`, and neither taken nor abandoned since.
-    pub(crate) unsafe fn look<O: Multishot>(&self, key: Key) -> Option<O::Item> {
-        let header = self.header(key);
-        // SAFETY: the operation is an `O` by this function's contract, and stays where it is.
-        unsafe { O::next(operation_at::<O>(storage_behind(header))) }
-    }
-
     /// The kernel's final answer has come.
+    #[inline]
     pub(crate) fn land(&self, key: Key, answer: Answer) -> Landing {
         let header = self.header(key);
-        // SAFETY: as in `set_waiter`.
+        // SAFETY: as in `scratch`.
         unsafe {
             // Before anything is changed: a second answer must not be counted.
             let landed = match (*header).state {
@@ -447,35 +557,10 @@ impl Flights {
         }
     }
 
-    /// Takes the operation and its answer, if it has landed; its cell is free then.
-    ///
-    /// # Safety
-    ///
-    /// The flight was boarded with an `O`, and neither taken nor abandoned since.
-    #[inline]
-    pub(crate) unsafe fn take<O: Operation>(&self, key: Key) -> Option<(O, Answer)> {
-        let header = self.header(key);
-        // SAFETY: a live header; the operation is an `O` by this function's contract, and the
-        // kernel is done with it (rule 2).
-        unsafe {
-            if (*header).state != State::Landed {
-                return None;
-            }
-            let answer = (*header).answer;
-            let storage = storage_behind(header);
-            let operation = match class_of::<O>() {
-                Some(_) => storage.cast::<O>().read(),
-                None => *Box::from_raw(storage.cast::<*mut O>().read()),
-            };
-            self.vacate(header);
-            Some((operation, answer))
-        }
-    }
-
     /// Nobody waits any more. Says what is to be done now.
     pub(crate) fn abandon(&self, key: Key) -> Abandoned {
         let header = self.header(key);
-        // SAFETY: as in `set_waiter`.
+        // SAFETY: as in `scratch`.
         unsafe {
             match (*header).state {
                 State::Airborne => {
@@ -538,7 +623,8 @@ impl Flights {
     }
 
     /// Takes a free cell.
-    fn occupy(&self, class: usize, kind: &'static Kind) -> (*mut Header, *mut u8) {
+    #[inline]
+    fn occupy(&self, class: usize, kind: &'static Kind) -> *mut Header {
         if self.free[class].get() == NONE {
             self.add_page(class);
         }
@@ -551,14 +637,15 @@ impl Flights {
             (*header).kind = kind;
             (*header).is_work = false;
             (*header).is_given_up = false;
-            (header, storage_behind(header))
+            header
         }
     }
 
     /// From now on the flight counts, and will be answered.
+    #[inline]
     fn take_off(&self, header: *mut Header) {
         self.airborne.set(self.airborne.get() + 1);
-        // SAFETY: as in `set_waiter`.
+        // SAFETY: as in `scratch`.
         unsafe { (*header).state = State::Airborne };
     }
 
@@ -579,6 +666,7 @@ impl Flights {
         }
     }
 
+    #[cold]
     fn add_page(&self, class: usize) {
         let page = Page::new(class);
         let first = self.pages().len() as u32 * CELLS_PER_PAGE;
@@ -633,18 +721,24 @@ impl Flights {
 /// Ends the flight of an operation that panicked when it was asked: no kernel knows of it.
 struct Grounding<'a, O: Operation> {
     flights: &'a Flights,
-    key: Key,
-    operation: PhantomData<O>,
+    seat: Option<Seat<O>>,
+}
+
+impl<O: Operation> Grounding<'_, O> {
+    #[inline]
+    fn succeed(mut self) -> Seat<O> {
+        self.seat.take().expect("until now")
+    }
 }
 
 impl<O: Operation> Drop for Grounding<'_, O> {
+    #[inline]
     fn drop(&mut self) {
-        // SAFETY: boarded with an `O`, and nobody else has the key.
-        let operation = unsafe {
-            (*self.flights.header(self.key)).state = State::Landed;
-            self.flights.take::<O>(self.key)
-        };
-        drop(operation);
+        if let Some(seat) = self.seat.take() {
+            // SAFETY: a live header (rule 3).
+            unsafe { (*seat.header()).state = State::Landed };
+            drop(seat.take(self.flights));
+        }
     }
 }
 

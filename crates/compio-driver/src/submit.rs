@@ -11,7 +11,7 @@ use std::{
 
 use crate::{
     driver::Inner,
-    flight::{Flights, Key, to_result},
+    flight::{Seat, to_result},
     operation::Operation,
 };
 
@@ -32,7 +32,7 @@ pub struct Submit<O: Operation> {
 
 enum State<O> {
     Grounded(O),
-    Airborne(Key),
+    Airborne(Seat<O>),
     Done,
 }
 
@@ -51,8 +51,8 @@ impl<O: Operation> Submit<O> {
     /// buffer then, with the error `ECANCELED` or with what happened first. An operation that was
     /// never polled is not affected.
     pub fn cancel(&self) {
-        if let State::Airborne(key) = self.state {
-            self.driver.cancel(key);
+        if let State::Airborne(seat) = &self.state {
+            self.driver.cancel(seat.key());
         }
     }
 
@@ -87,80 +87,88 @@ impl<O: Operation> Future for Submit<O> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<O::Output> {
         let this = &mut *self;
-        let driver = &*this.driver;
-        let (key, is_new) = match mem::replace(&mut this.state, State::Done) {
+        let driver = &this.driver;
+        let flights = &driver.flights;
+        let state = &raw mut this.state;
+        // SAFETY: it is this future's own, and nothing else of it is used while the operation is.
+        let is_new = match unsafe { &mut *state } {
             State::Grounded(operation) => {
                 if let Some(error) = driver.refuses() {
+                    let operation = this.recall().expect("grounded");
                     return Poll::Ready(operation.finish(Err(error)));
                 }
-                let (key, request) = driver.flights.board(operation);
-                this.state = State::Airborne(key);
+                // SAFETY: once it has been moved out, what was in its place is not dropped. The arena is
+                // the driver's, which is kept.
+                let (seat, request) = unsafe {
+                    let done = || state.write(State::Done);
+                    flights.board_from(operation, done)
+                };
+                let key = seat.key();
+                this.state = State::Airborne(seat);
                 // SAFETY: the operation sits in its cell until the flight has landed.
-                let answer = unsafe { this.driver.begin(key, &request) };
+                let answer = unsafe { driver.begin(key, &request) };
                 if let Some(answer) = answer {
-                    driver.flights.land(key, answer);
+                    flights.land(key, answer);
                 }
-                (key, answer.is_none())
+                answer.is_none()
             }
-            State::Airborne(key) => {
-                this.state = State::Airborne(key);
-                (key, false)
-            }
+            State::Airborne(_) => false,
             State::Done => panic!("polled after completion"),
         };
-        let flights = &driver.flights;
-        // SAFETY: boarded with an `O` above; the state says that it was neither taken nor abandoned.
-        let take = || unsafe { flights.take::<O>(key) };
-        let found = if is_new {
-            wait(flights, key, cx, take)
-        } else {
-            find_or_wait(flights, key, cx, take)
+        let State::Airborne(seat) = &this.state else {
+            unreachable!("begun by now");
         };
-        let (operation, answer) = ready!(found);
-        this.state = State::Done;
+        let look = || seat.has_landed().then_some(());
+        ready!(if is_new {
+            wait(seat, cx, look)
+        } else {
+            find_or_wait(seat, cx, look)
+        });
+        let State::Airborne(seat) = mem::replace(&mut this.state, State::Done) else {
+            unreachable!("begun by now");
+        };
+        let (operation, answer) = seat.take(flights);
         Poll::Ready(operation.finish(to_result(answer)))
     }
 }
 
 /// What `look` finds of a flight. If that is nothing, the task is woken when there may be something.
 #[inline]
-pub(crate) fn find_or_wait<T>(
-    flights: &Flights,
-    key: Key,
+pub(crate) fn find_or_wait<O: Operation, T>(
+    seat: &Seat<O>,
     cx: &Context<'_>,
-    mut look: impl FnMut() -> Option<T>,
+    look: impl Fn() -> Option<T>,
 ) -> Poll<T> {
     if let Some(found) = look() {
         return Poll::Ready(found);
     }
-    if flights.is_waiter(key, cx.waker()) {
+    if seat.is_waiter(cx.waker()) {
         return Poll::Pending;
     }
-    wait(flights, key, cx, look)
+    wait(seat, cx, look)
 }
 
 /// The same for a flight of which there was nothing to be found so far, and for which somebody else
 /// or nobody waited.
 #[inline]
-fn wait<T>(
-    flights: &Flights,
-    key: Key,
+fn wait<O: Operation, T>(
+    seat: &Seat<O>,
     cx: &Context<'_>,
-    mut look: impl FnMut() -> Option<T>,
+    look: impl Fn() -> Option<T>,
 ) -> Poll<T> {
     let waker = cx.waker().clone();
     // That was the code of the waker's maker: it may have turned the driver.
     if let Some(found) = look() {
         return Poll::Ready(found);
     }
-    drop(flights.set_waiter(key, waker));
+    drop(seat.set_waiter(waker));
     Poll::Pending
 }
 
 impl<O: Operation> Drop for Submit<O> {
     fn drop(&mut self) {
-        if let State::Airborne(key) = self.state {
-            self.driver.abandon(key);
+        if let State::Airborne(seat) = &self.state {
+            self.driver.abandon(seat.key());
         }
     }
 }
@@ -169,7 +177,7 @@ impl<O: Operation> fmt::Debug for Submit<O> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state: &dyn fmt::Debug = match &self.state {
             State::Grounded(_) => &"not begun",
-            State::Airborne(key) => key,
+            State::Airborne(seat) => seat,
             State::Done => &"done",
         };
         f.debug_tuple("Submit").field(state).finish()

@@ -8,9 +8,8 @@ use std::{
 
 use crate::{
     driver::Inner,
-    flight::{Key, to_result},
+    flight::{Seat, to_result},
     operation::Multishot,
-    request::Answer,
     submit::find_or_wait,
 };
 
@@ -24,7 +23,7 @@ pub(crate) struct SubmitMulti<O: Multishot> {
 
 enum State<O> {
     Grounded(O),
-    Airborne(Key),
+    Airborne(Seat<O>),
     Done,
 }
 
@@ -48,8 +47,8 @@ impl<O: Multishot> SubmitMulti<O> {
 
     /// Asks the kernel to give the operation up. What it has answered by then still comes.
     pub(crate) fn cancel(&self) {
-        if let State::Airborne(key) = self.state {
-            self.driver.cancel(key);
+        if let State::Airborne(seat) = &self.state {
+            self.driver.cancel(seat.key());
         }
     }
 
@@ -59,56 +58,59 @@ impl<O: Multishot> SubmitMulti<O> {
     }
 
     pub(crate) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Next<O>> {
-        let key = match mem::replace(&mut self.state, State::Done) {
-            State::Grounded(operation) => {
-                if let Some(error) = self.driver.refuses() {
-                    return Poll::Ready(Next::End(operation.finish(Err(error))));
-                }
-                let (key, request) = self.driver.flights.board_multi(operation);
-                self.state = State::Airborne(key);
-                // SAFETY: the operation sits in its cell until the flight has landed.
-                if let Some(answer) = unsafe { self.driver.begin(key, &request) } {
-                    self.driver.flights.land(key, answer);
-                }
-                key
-            }
-            State::Airborne(key) => {
-                self.state = State::Airborne(key);
-                key
-            }
-            State::Done => panic!("polled after completion"),
+        if let State::Grounded(_) = self.state
+            && let Some(error) = self.begin()
+        {
+            return Poll::Ready(error);
+        }
+        let State::Airborne(seat) = &self.state else {
+            panic!("polled after completion");
         };
         /// What is found of the flight.
-        enum Found<O: Multishot> {
-            Item(O::Item),
-            End(O, Answer),
+        enum Found<T> {
+            Item(T),
+            End,
         }
-        let flights = &self.driver.flights;
         let look = || {
-            // SAFETY: boarded with an `O` above; the state says that it was neither taken nor
-            // abandoned.
-            unsafe {
-                if let Some(item) = flights.look::<O>(key) {
-                    return Some(Found::Item(item));
-                }
-                let (operation, answer) = flights.take::<O>(key)?;
-                Some(Found::End(operation, answer))
-            }
+            let item = seat.look().map(Found::Item);
+            item.or_else(|| seat.has_landed().then_some(Found::End))
         };
-        Poll::Ready(match ready!(find_or_wait(flights, key, cx, look)) {
-            Found::Item(item) => Next::Item(item),
-            Found::End(operation, answer) => {
-                self.state = State::Done;
-                Next::End(operation.finish(to_result(answer)))
+        match ready!(find_or_wait(seat, cx, look)) {
+            Found::Item(item) => Poll::Ready(Next::Item(item)),
+            Found::End => {
+                let State::Airborne(seat) = mem::replace(&mut self.state, State::Done) else {
+                    unreachable!("seen above");
+                };
+                let (operation, answer) = seat.take(&self.driver.flights);
+                Poll::Ready(Next::End(operation.finish(to_result(answer))))
             }
-        })
+        }
+    }
+
+    /// Begins what has not been begun; or returns its end, if it is not to be.
+    fn begin(&mut self) -> Option<Next<O>> {
+        let State::Grounded(operation) = mem::replace(&mut self.state, State::Done) else {
+            unreachable!("seen by the caller");
+        };
+        if let Some(error) = self.driver.refuses() {
+            return Some(Next::End(operation.finish(Err(error))));
+        }
+        // SAFETY: the arena is the driver's, which is kept.
+        let (seat, request) = unsafe { self.driver.flights.board_multi(operation) };
+        let key = seat.key();
+        self.state = State::Airborne(seat);
+        // SAFETY: the operation sits in its cell until the flight has landed.
+        if let Some(answer) = unsafe { self.driver.begin(key, &request) } {
+            self.driver.flights.land(key, answer);
+        }
+        None
     }
 }
 
 impl<O: Multishot> Drop for SubmitMulti<O> {
     fn drop(&mut self) {
-        if let State::Airborne(key) = self.state {
-            self.driver.abandon(key);
+        if let State::Airborne(seat) = &self.state {
+            self.driver.abandon(seat.key());
         }
     }
 }

@@ -92,10 +92,10 @@ fn land_orphan(flights: &Flights, key: Key) {
 
 /// # Safety
 ///
-/// As [`Flights::take`].
+/// As [`Flights::seat_of`].
 unsafe fn take<O: Operation>(flights: &Flights, key: Key) -> (O, Answer) {
     // SAFETY: passed on from this function.
-    unsafe { flights.take::<O>(key) }.expect("landed")
+    unsafe { flights.seat_of::<O>(key) }.take(flights)
 }
 
 /// Ends the flight of a `Nop`.
@@ -118,8 +118,8 @@ fn check_round_trip<T: Copy + PartialEq + std::fmt::Debug + 'static>(
     assert_eq!(place % align_of::<Parcel<T>>(), 0);
 
     // SAFETY: boarded with this type.
-    let early = unsafe { flights.take::<Parcel<T>>(key) };
-    assert!(early.is_none(), "it flies");
+    let seat = unsafe { flights.seat_of::<Parcel<T>>(key) };
+    assert!(!seat.has_landed(), "it flies");
     land_quietly(&flights, key, Ok(7));
     assert_eq!(flights.airborne(), 0);
     // SAFETY: boarded with this type, and not taken yet.
@@ -265,12 +265,12 @@ fn a_stale_key_is_refused_everywhere() {
     });
     check_refused("abandon", |flights, key| drop(flights.abandon(key)));
     check_refused("bury", |flights, key| flights.bury(key));
-    check_refused("take", |flights, key| {
-        // SAFETY: refused before anything is read.
-        let _ = unsafe { flights.take::<op::Nop>(key) };
-    });
-    check_refused("set_waiter", |flights, key| {
-        drop(flights.set_waiter(key, Waker::noop().clone()));
+    check_refused("scratch", |flights, key| {
+        if size_of::<Scratch>() == 0 {
+            // Not looked for at all.
+            flights.mark_given_up(key);
+        }
+        flights.scratch(key);
     });
     check_refused("mark_work", |flights, key| flights.mark_work(key));
 }
@@ -448,9 +448,11 @@ fn the_arena_keeps_one_waker_and_hands_it_out_at_landing() {
     let key = board(&flights, op::Nop::new());
     let counter = Arc::new(CountingWaker);
     let waker = Waker::from(Arc::clone(&counter));
-    drop(flights.set_waiter(key, waker.clone()));
-    assert!(!flights.is_waiter(key, Waker::noop()));
-    drop(flights.set_waiter(key, waker));
+    // SAFETY: boarded with this type; the arena lives on.
+    let seat = unsafe { flights.seat_of::<op::Nop>(key) };
+    drop(seat.set_waiter(waker.clone()));
+    assert!(!seat.is_waiter(Waker::noop()));
+    drop(seat.set_waiter(waker));
     assert_eq!(Arc::strong_count(&counter), 2);
     assert!(matches!(flights.land(key, Ok(0)), Landing::Wake(_)));
     assert_eq!(Arc::strong_count(&counter), 1);

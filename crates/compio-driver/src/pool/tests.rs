@@ -64,7 +64,8 @@ impl Home {
 /// Names the type of an operation that cannot be written down.
 fn take<O: Operation>(home: &Home, key: Key, _like: impl FnOnce() -> O) -> O {
     // SAFETY: the callers begin what they say here.
-    unsafe { home.flights.take::<O>(key) }.expect("landed").0
+    let seat = unsafe { home.flights.seat_of::<O>(key) };
+    seat.take(&home.flights).0
 }
 
 #[test]
