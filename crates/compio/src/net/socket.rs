@@ -52,8 +52,13 @@ impl Socket {
         self.fd.clone()
     }
 
-    pub(crate) async fn recv<B: IoBufMut>(&self, buffer: B) -> BufResult<usize, B> {
-        with_driver(|driver| driver.receive(&self.fd, buffer)).await
+    /// Not an `async fn`, which would be one more layer around each receive: to be called in one, so
+    /// that the runtime is the one that polls.
+    pub(crate) fn recv<'a, B: IoBufMut>(
+        &'a self,
+        buffer: B,
+    ) -> impl Future<Output = BufResult<usize, B>> + use<'a, B> {
+        with_driver(|driver| driver.receive(&self.fd, buffer))
     }
 
     pub(crate) async fn peek<B: IoBufMut>(&self, buffer: B) -> BufResult<usize, B> {
@@ -69,8 +74,12 @@ impl Socket {
         (received.map(|received| received.len), buffers)
     }
 
-    pub(crate) async fn send<B: IoBuf>(&self, buffer: B) -> BufResult<usize, B> {
-        submit(Send::new(self.fd.clone(), buffer, 0)).await
+    /// As [`recv`](Self::recv).
+    pub(crate) fn send<B: IoBuf>(
+        &self,
+        buffer: B,
+    ) -> impl Future<Output = BufResult<usize, B>> + use<B> {
+        submit(Send::new(self.fd.clone(), buffer, 0))
     }
 
     pub(crate) async fn send_zero_copy<B: IoBuf>(&self, buffer: B) -> BufResult<usize, Loan<B>> {
