@@ -631,6 +631,7 @@ impl Inner {
     /// # Safety
     ///
     /// As for `launch`.
+    #[inline]
     pub(crate) unsafe fn begin(self: &Rc<Self>, key: Key, request: &Request) -> Option<Answer> {
         if !self.is_plain.get() {
             // A buffer that was asked where it lies may have cancelled a token.
@@ -650,6 +651,7 @@ impl Inner {
     /// # Safety
     ///
     /// What the request points to stays valid until the flight has landed.
+    #[inline]
     pub(crate) unsafe fn launch(&self, key: Key, request: &Request) -> Option<Answer> {
         // A buffer that was asked where it lies may have shut the driver down.
         if self.closed.get() {
@@ -733,6 +735,7 @@ impl Inner {
         self.laid_down.set(laid_down);
     }
 
+    #[inline]
     fn note(&self, key: Key, report: Report, aftermath: &mut Aftermath) {
         let landing = match report {
             Report::Item(item) => {

@@ -71,6 +71,11 @@ impl Spin {
         }
     }
 
+    /// Whether a wait might begin with a look, as far as that can be told without a clock.
+    pub(crate) fn may_look(&self) -> bool {
+        !self.budget.is_zero()
+    }
+
     /// A wait begins.
     pub(crate) fn start(&self, timeout: Option<Duration>) -> Watch {
         // An untimed wait that will not spin and learns nothing needs no clock.

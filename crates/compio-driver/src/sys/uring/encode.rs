@@ -26,6 +26,7 @@ pub(super) enum Encoded {
 /// # Safety
 ///
 /// A [`Request::Raw`] points to a valid entry.
+#[inline]
 pub(super) unsafe fn encode(request: &Request) -> Encoded {
     Encoded::Entry(match *request {
         Request::Nop => opcode::Nop::new().build(),
@@ -95,6 +96,7 @@ fn encode_file(file: &File) -> Entry {
     }
 }
 
+#[inline]
 fn encode_net(net: &Net) -> Entry {
     match *net {
         Net::Socket {

@@ -1,6 +1,7 @@
 //! The io_uring backend: one ring per driver, entered as seldom as possible.
 
 mod encode;
+mod lone;
 mod luck;
 mod probe;
 mod setup;
@@ -18,7 +19,7 @@ pub use io_uring::squeue::Entry as RawEntry;
 use io_uring::{EnterFlags, IoUring, cqueue, opcode, types};
 pub(super) use setup::explain;
 
-use self::{encode::Encoded, luck::Luck, probe::Probed, shelf::Ring};
+use self::{encode::Encoded, lone::Lone, luck::Luck, probe::Probed, shelf::Ring};
 #[cfg(all(test, not(loom)))]
 use super::faults;
 use super::{
@@ -29,7 +30,7 @@ use crate::{
     buffers::Shelf,
     flight::Key,
     notify::Notifier,
-    request::{Answer, Extras, Item, Net, Report, Request, ready},
+    request::{Answer, Extras, File, Item, Net, Report, Request, ready},
     spin::Spin,
 };
 
@@ -59,6 +60,7 @@ pub(crate) struct Uring {
     enter_flags: EnterFlags,
     spin: Spin,
     luck: Luck,
+    lone: Lone,
     /// Names the next pool of buffers.
     next_group: u16,
     /// How often the kernel was entered.
@@ -84,6 +86,7 @@ impl Uring {
             enter_flags,
             spin,
             luck: Luck::new(),
+            lone: Lone::new(),
             next_group: 0,
             enters: 0,
         })
@@ -156,15 +159,37 @@ impl Uring {
         }
     }
 
-    /// A read of what is in memory: the plain call is quicker than the way through the ring.
+    /// What a plain call does quicker than the ring: a read of what is in memory, and what comes alone.
     ///
     /// # Safety
     ///
     /// As for `launch`.
+    #[inline]
     unsafe fn try_at_once(&mut self, request: &Request) -> Option<Answer> {
-        let Request::File(file) = request else {
-            return None;
-        };
+        match request {
+            // SAFETY: passed on from this function.
+            Request::File(file) => unsafe { self.try_read(file) },
+            Request::Net(net) if self.lone.is_likely() && self.has_nothing_to_submit() => {
+                // SAFETY: likewise.
+                unsafe { self.lone.try_at_once(net) }
+            }
+            Request::Net(_)
+            | Request::Nop
+            | Request::Pipe(_)
+            | Request::Poll(_)
+            | Request::Work(_)
+            | Request::Raw(_) => None,
+        }
+    }
+
+    fn has_nothing_to_submit(&mut self) -> bool {
+        self.backlog.is_empty() && self.ring.submission().is_empty()
+    }
+
+    /// # Safety
+    ///
+    /// As for `launch`.
+    unsafe fn try_read(&mut self, file: &File) -> Option<Answer> {
         if !nowait::is_positioned_read(file) || !self.luck.is_with_us() {
             return None;
         }
@@ -205,21 +230,28 @@ impl Uring {
         } else {
             self.enter_if_needed()?;
         }
-        self.reap(land);
+        let landed = self.reap(land);
+        self.lone.renew(landed);
         Ok(())
     }
 
+    #[inline]
     fn push(&mut self, entry: RawEntry) {
-        if self.backlog.is_empty() && self.try_push(&entry) {
-            return;
+        if !self.backlog.is_empty() || !self.try_push(&entry) {
+            self.push_later(entry);
         }
-        // Full: hand over what is there, and if the kernel takes nothing now, keep the rest.
+    }
+
+    /// The queue is full: hands over what is there, and if the kernel takes nothing now, keeps the rest.
+    #[cold]
+    fn push_later(&mut self, entry: RawEntry) {
         self.backlog.push_back(entry);
         if self.enter(0, None).is_ok() {
             self.refill();
         }
     }
 
+    #[inline]
     fn try_push(&mut self, entry: &RawEntry) -> bool {
         #[cfg(all(test, not(loom)))]
         if faults::is_full() {
@@ -250,9 +282,15 @@ impl Uring {
     }
 
     fn sleep(&mut self, timeout: Option<Duration>, notifier: &Notifier) -> io::Result<()> {
+        if self.spin.may_look() {
+            self.enter_if_needed()?;
+            if !self.ring.completion().is_empty() {
+                // Nothing was waited for: no clock is needed.
+                return Ok(());
+            }
+        }
         let mut watch = self.spin.start(timeout);
         if watch.may_spin() {
-            self.enter_if_needed()?;
             while watch.spin() {
                 if !self.ring.completion().is_empty() {
                     self.spin.learn(&watch);
@@ -345,7 +383,9 @@ impl Uring {
         entered.map(drop).or_else(forgive)
     }
 
-    fn reap(&mut self, land: &mut dyn FnMut(Key, Report)) {
+    /// Reports what is there. Returns how many answers that were.
+    fn reap(&mut self, land: &mut dyn FnMut(Key, Report)) -> u32 {
+        let mut landed = 0;
         let completions = self.ring.completion();
         #[cfg(all(test, not(loom)))]
         let completions = completions.take(faults::room(usize::MAX));
@@ -363,6 +403,7 @@ impl Uring {
                     }
                 }
                 key => {
+                    landed += 1;
                     let key = Key::from_bits(key);
                     let result = completion.result();
                     let answer = u32::try_from(result).map_err(|_| -result);
@@ -381,6 +422,7 @@ impl Uring {
                 }
             }
         }
+        landed
     }
 }
 
