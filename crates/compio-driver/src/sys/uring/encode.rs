@@ -1,5 +1,7 @@
 //! The table from requests to submission queue entries: pure, and tested without a kernel.
 
+use std::mem::MaybeUninit;
+
 use io_uring::{
     opcode,
     squeue::Entry,
@@ -13,149 +15,177 @@ use crate::{
 
 /// What is to be done with a request.
 pub(super) enum Encoded {
-    /// This entry says it.
-    Entry(Entry),
+    /// The entry says it.
+    Entry,
     /// A plain call on this thread is faster than what the ring would do, and does not block.
     Call,
     /// It runs on the pool of threads.
     Work,
 }
 
-/// The entry's user data is left to the caller.
+/// Where an entry is made: at its place, for a copy of what was just put together in small parts makes the
+/// processor wait for each of them.
+pub(super) type Slot = MaybeUninit<Entry>;
+
+/// The slot is filled if the answer is that the entry says it. The entry's user data is left to the
+/// caller.
 ///
 /// # Safety
 ///
 /// A [`Request::Raw`] points to a valid entry.
 #[inline]
-pub(super) unsafe fn encode(request: &Request) -> Encoded {
-    Encoded::Entry(match *request {
-        Request::Nop => opcode::Nop::new().build(),
-        Request::File(ref file) => encode_file(file),
+pub(super) unsafe fn encode(request: &Request, slot: &mut Slot) -> Encoded {
+    match *request {
+        Request::Nop => slot.write(opcode::Nop::new().build()),
+        Request::File(ref file) => encode_file(file, slot),
         Request::Net(Net::Shutdown { .. }) => return Encoded::Call,
-        Request::Net(ref net) => encode_net(net),
-        Request::Pipe(ref pipe) => encode_pipe(pipe),
-        Request::Poll(Poll::Once { fd, events }) => opcode::PollAdd::new(Fd(fd), events).build(),
+        Request::Net(ref net) => encode_net(net, slot),
+        Request::Pipe(ref pipe) => encode_pipe(pipe, slot),
+        Request::Poll(Poll::Once { fd, events }) => {
+            slot.write(opcode::PollAdd::new(Fd(fd), events).build())
+        }
         Request::Work(_) => return Encoded::Work,
         // SAFETY: valid by this function's contract.
-        Request::Raw(entry) => unsafe { (*entry).clone() },
-    })
+        Request::Raw(entry) => slot.write(unsafe { (*entry).clone() }),
+    };
+    Encoded::Entry
 }
 
-fn encode_file(file: &File) -> Entry {
+fn encode_file<'a>(file: &File, slot: &'a mut Slot) -> &'a mut Entry {
     match *file {
-        File::Read { fd, span, position } => opcode::Read::new(Fd(fd), span.start, span.len)
-            .offset(offset(position))
-            .build(),
-        File::Write { fd, span, position } => opcode::Write::new(Fd(fd), span.start, span.len)
-            .offset(offset(position))
-            .build(),
+        File::Read { fd, span, position } => slot.write(
+            opcode::Read::new(Fd(fd), span.start, span.len)
+                .offset(offset(position))
+                .build(),
+        ),
+        File::Write { fd, span, position } => slot.write(
+            opcode::Write::new(Fd(fd), span.start, span.len)
+                .offset(offset(position))
+                .build(),
+        ),
         File::ReadVectored {
             fd,
             spans,
             position,
-        } => opcode::Readv::new(Fd(fd), RawSlice::as_iovec(spans.first), spans.count)
-            .offset(offset(position))
-            .build(),
+        } => slot.write(
+            opcode::Readv::new(Fd(fd), RawSlice::as_iovec(spans.first), spans.count)
+                .offset(offset(position))
+                .build(),
+        ),
         File::WriteVectored {
             fd,
             spans,
             position,
-        } => opcode::Writev::new(Fd(fd), RawSlice::as_iovec(spans.first), spans.count)
-            .offset(offset(position))
-            .build(),
-        File::Sync { fd, data_only } => opcode::Fsync::new(Fd(fd))
-            .flags(if data_only {
-                FsyncFlags::DATASYNC
-            } else {
-                FsyncFlags::empty()
-            })
-            .build(),
+        } => slot.write(
+            opcode::Writev::new(Fd(fd), RawSlice::as_iovec(spans.first), spans.count)
+                .offset(offset(position))
+                .build(),
+        ),
+        File::Sync { fd, data_only } => slot.write(
+            opcode::Fsync::new(Fd(fd))
+                .flags(if data_only {
+                    FsyncFlags::DATASYNC
+                } else {
+                    FsyncFlags::empty()
+                })
+                .build(),
+        ),
         File::Open {
             dir,
             path,
             flags,
             mode,
-        } => opcode::OpenAt::new(Fd(dir), path)
-            .flags(flags | libc::O_CLOEXEC)
-            .mode(mode)
-            .build(),
-        File::Close { fd } => opcode::Close::new(Fd(fd)).build(),
+        } => slot.write(
+            opcode::OpenAt::new(Fd(dir), path)
+                .flags(flags | libc::O_CLOEXEC)
+                .mode(mode)
+                .build(),
+        ),
+        File::Close { fd } => slot.write(opcode::Close::new(Fd(fd)).build()),
         File::Stat {
             dir,
             path,
             follow,
             into,
-        } => opcode::Statx::new(Fd(dir), path, into.cast())
-            .flags(if follow { 0 } else { libc::AT_SYMLINK_NOFOLLOW })
-            .mask(Stat::MASK)
-            .build(),
-        File::StatFd { fd, into } => opcode::Statx::new(Fd(fd), c"".as_ptr(), into.cast())
-            .flags(libc::AT_EMPTY_PATH)
-            .mask(Stat::MASK)
-            .build(),
+        } => slot.write(
+            opcode::Statx::new(Fd(dir), path, into.cast())
+                .flags(if follow { 0 } else { libc::AT_SYMLINK_NOFOLLOW })
+                .mask(Stat::MASK)
+                .build(),
+        ),
+        File::StatFd { fd, into } => slot.write(
+            opcode::Statx::new(Fd(fd), c"".as_ptr(), into.cast())
+                .flags(libc::AT_EMPTY_PATH)
+                .mask(Stat::MASK)
+                .build(),
+        ),
     }
 }
 
-#[inline]
-fn encode_net(net: &Net) -> Entry {
+fn encode_net<'a>(net: &Net, slot: &'a mut Slot) -> &'a mut Entry {
     match *net {
         Net::Socket {
             domain,
             kind,
             protocol,
-        } => opcode::Socket::new(domain, kind | libc::SOCK_CLOEXEC, protocol).build(),
+        } => slot.write(opcode::Socket::new(domain, kind | libc::SOCK_CLOEXEC, protocol).build()),
         Net::Connect { fd, address, len } => {
-            opcode::Connect::new(Fd(fd), address.cast(), len).build()
+            slot.write(opcode::Connect::new(Fd(fd), address.cast(), len).build())
         }
         Net::Accept { fd, peer } => {
             let (address, len) = PeerAddress::as_parts(peer);
-            opcode::Accept::new(Fd(fd), address, len)
-                .flags(libc::SOCK_CLOEXEC)
-                .build()
+            let accept = opcode::Accept::new(Fd(fd), address, len);
+            slot.write(accept.flags(libc::SOCK_CLOEXEC).build())
         }
         Net::Recv {
             fd,
             span: Span { start, len },
             flags,
-        } => opcode::Recv::new(Fd(fd), start, len).flags(flags).build(),
+        } => slot.write(opcode::Recv::new(Fd(fd), start, len).flags(flags).build()),
         Net::Send {
             fd,
             span: Span { start, len },
             flags,
-        } => opcode::Send::new(Fd(fd), start, len)
-            .flags(flags | libc::MSG_NOSIGNAL)
-            .build(),
-        Net::RecvMsg { fd, message, flags } => {
+        } => slot.write(
+            opcode::Send::new(Fd(fd), start, len)
+                .flags(flags | libc::MSG_NOSIGNAL)
+                .build(),
+        ),
+        Net::RecvMsg { fd, message, flags } => slot.write(
             opcode::RecvMsg::new(Fd(fd), Message::as_msghdr(message))
                 .flags((flags | libc::MSG_CMSG_CLOEXEC) as u32)
-                .build()
-        }
-        Net::SendMsg { fd, message, flags } => {
+                .build(),
+        ),
+        Net::SendMsg { fd, message, flags } => slot.write(
             opcode::SendMsg::new(Fd(fd), Message::as_msghdr(message.cast_mut()))
                 .flags((flags | libc::MSG_NOSIGNAL) as u32)
-                .build()
-        }
-        Net::AcceptMulti { fd } => opcode::AcceptMulti::new(Fd(fd))
-            .flags(libc::SOCK_CLOEXEC)
-            .build(),
+                .build(),
+        ),
+        Net::AcceptMulti { fd } => slot.write(
+            opcode::AcceptMulti::new(Fd(fd))
+                .flags(libc::SOCK_CLOEXEC)
+                .build(),
+        ),
         Net::RecvMulti { fd, group, flags } => {
             let entry = opcode::RecvMulti::new(Fd(fd), group).flags(flags).build();
             #[cfg(all(test, not(loom)))]
             let entry = late::perhaps(entry);
-            entry
+            slot.write(entry)
         }
         Net::SendZeroCopy {
             fd,
             span: Span { start, len },
             flags,
-        } => opcode::SendZc::new(Fd(fd), start, len)
-            .flags(flags | libc::MSG_NOSIGNAL)
-            .build(),
-        Net::Shutdown { fd, how } => opcode::Shutdown::new(Fd(fd), how).build(),
+        } => slot.write(
+            opcode::SendZc::new(Fd(fd), start, len)
+                .flags(flags | libc::MSG_NOSIGNAL)
+                .build(),
+        ),
+        Net::Shutdown { fd, how } => slot.write(opcode::Shutdown::new(Fd(fd), how).build()),
     }
 }
 
-fn encode_pipe(pipe: &Pipe) -> Entry {
+fn encode_pipe<'a>(pipe: &Pipe, slot: &'a mut Slot) -> &'a mut Entry {
     match *pipe {
         Pipe::Splice {
             from,
@@ -163,14 +193,16 @@ fn encode_pipe(pipe: &Pipe) -> Entry {
             to,
             to_position,
             len,
-        } => opcode::Splice::new(
-            Fd(from),
-            offset(from_position) as i64,
-            Fd(to),
-            offset(to_position) as i64,
-            len,
-        )
-        .build(),
+        } => slot.write(
+            opcode::Splice::new(
+                Fd(from),
+                offset(from_position) as i64,
+                Fd(to),
+                offset(to_position) as i64,
+                len,
+            )
+            .build(),
+        ),
     }
 }
 

@@ -8,7 +8,6 @@ mod setup;
 mod shelf;
 
 use std::{
-    collections::VecDeque,
     io,
     os::fd::{AsRawFd, RawFd},
     sync::Arc,
@@ -46,8 +45,10 @@ const SLEEP_MAX: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 pub(crate) struct Uring {
     ring: IoUring,
     flavour: &'static str,
-    /// Entries that found the submission queue full. They go out first, in order.
-    backlog: VecDeque<RawEntry>,
+    /// Entries that the next call hands over, or the ones after it, in order.
+    pending: Vec<RawEntry>,
+    /// How many of them the queue has room for.
+    entries: usize,
     /// What this kernel can do.
     probed: Probed,
     /// Ends a sleep.
@@ -75,10 +76,12 @@ impl Uring {
         if ring.params().is_feature_no_iowait() {
             enter_flags |= EnterFlags::NO_IOWAIT;
         }
+        let entries = ring.params().sq_entries() as usize;
         Ok(Self {
             ring,
             flavour,
-            backlog: VecDeque::new(),
+            pending: Vec::with_capacity(entries),
+            entries,
             probed,
             event: Arc::new(EventFd::new().map_err(explain)?),
             event_armed: false,
@@ -139,24 +142,43 @@ impl Uring {
         if let Some(answer) = unsafe { self.try_at_once(request) } {
             return Launch::Answered(answer);
         }
+        self.pending.reserve(1);
+        let slot = &mut self.pending.spare_capacity_mut()[0];
         // SAFETY: passed on from this function.
-        match unsafe { encode::encode(request) } {
-            Encoded::Entry(entry) if self.probed.knows(&entry) => {
-                self.push(entry.user_data(key.to_bits()));
-                Launch::InFlight
-            }
-            // An older kernel: the plain call does the same. This one never waits.
-            Encoded::Entry(_) if !matches!(request, Request::Net(Net::Socket { .. })) => {
-                Launch::Pool(*request)
-            }
-            Encoded::Entry(_) | Encoded::Call => {
-                // What was begun before shall not be overtaken.
-                let _ = self.enter_if_needed();
-                // SAFETY: passed on from this function.
-                Launch::Answered(unsafe { super::unix::call(request) })
-            }
-            Encoded::Work => Launch::Pool(*request),
+        match unsafe { encode::encode(request, slot) } {
+            Encoded::Entry => {}
+            // SAFETY: likewise.
+            Encoded::Call => return unsafe { self.call(request) },
+            Encoded::Work => return Launch::Pool(*request),
         }
+        // SAFETY: the slot is filled.
+        let entry = unsafe { slot.assume_init_mut() };
+        entry.set_user_data(key.to_bits());
+        if self.probed.knows(entry) {
+            // SAFETY: the slot is behind the others, and filled.
+            unsafe { self.pending.set_len(self.pending.len() + 1) };
+            self.make_room();
+            Launch::InFlight
+        } else if matches!(request, Request::Net(Net::Socket { .. })) {
+            // SAFETY: passed on from this function.
+            unsafe { self.call(request) }
+        } else {
+            // An older kernel: the plain call does the same.
+            Launch::Pool(*request)
+        }
+    }
+
+    /// Answers a request that never waits.
+    ///
+    /// # Safety
+    ///
+    /// As for `launch`.
+    #[cold]
+    unsafe fn call(&mut self, request: &Request) -> Launch {
+        // What was begun before shall not be overtaken.
+        let _ = self.enter_if_needed();
+        // SAFETY: passed on from this function.
+        Launch::Answered(unsafe { super::unix::call(request) })
     }
 
     /// What a plain call does quicker than the ring: a read of what is in memory, and what comes alone.
@@ -183,7 +205,7 @@ impl Uring {
     }
 
     fn has_nothing_to_submit(&mut self) -> bool {
-        self.backlog.is_empty() && self.ring.submission().is_empty()
+        self.pending.is_empty() && self.ring.submission().is_empty()
     }
 
     /// # Safety
@@ -223,7 +245,6 @@ impl Uring {
         land: &mut dyn FnMut(Key, Report),
     ) -> io::Result<()> {
         self.luck.renew();
-        self.refill();
         let may_sleep = timeout != Some(Duration::ZERO) && self.ring.completion().is_empty();
         if may_sleep {
             self.sleep(timeout, notifier)?;
@@ -235,47 +256,44 @@ impl Uring {
         Ok(())
     }
 
-    #[inline]
     fn push(&mut self, entry: RawEntry) {
-        if !self.backlog.is_empty() || !self.try_push(&entry) {
-            self.push_later(entry);
-        }
+        self.pending.push(entry);
+        self.make_room();
     }
 
-    /// The queue is full: hands over what is there, and if the kernel takes nothing now, keeps the rest.
-    #[cold]
-    fn push_later(&mut self, entry: RawEntry) {
-        self.backlog.push_back(entry);
-        if self.enter(0, None).is_ok() {
-            self.refill();
-        }
-    }
-
+    /// Hands over what is pending, once there is enough to fill the queue.
     #[inline]
-    fn try_push(&mut self, entry: &RawEntry) -> bool {
-        #[cfg(all(test, not(loom)))]
-        if faults::is_full() {
-            return false;
+    fn make_room(&mut self) {
+        if self.pending.len() >= self.entries {
+            // What the kernel does not take now stays.
+            let _ = self.enter(0, None);
         }
-        // SAFETY: what the entry points to stays valid until its completion, by the contract of
-        // `launch`; our own entries (cancel, event) point to nothing.
-        unsafe { self.ring.submission().push(entry) }.is_ok()
     }
 
+    /// Moves what is pending to the queue, as far as there is room.
     fn refill(&mut self) {
-        while let Some(entry) = self.backlog.pop_front() {
-            if !self.try_push(&entry) {
-                self.backlog.push_front(entry);
-                break;
-            }
+        if self.pending.is_empty() {
+            return;
+        }
+        let mut queue = self.ring.submission();
+        let room = queue.capacity() - queue.len();
+        #[cfg(all(test, not(loom)))]
+        let room = if faults::is_full() { 0 } else { room };
+        let count = self.pending.len().min(room);
+        // SAFETY: what the entries point to stays valid until their completion, by the contract of
+        // `launch`; our own entries (cancel, event) point to nothing.
+        let pushed = unsafe { queue.push_multiple(&self.pending[..count]) };
+        if pushed.is_ok() {
+            self.pending.drain(..count);
         }
     }
 
     /// Looking at the shared memory costs nothing; the system call is for what it cannot do.
     fn enter_if_needed(&mut self) -> io::Result<()> {
         let queue = self.ring.submission();
-        if !queue.is_empty() || queue.taskrun() || queue.cq_overflow() {
-            drop(queue);
+        let is_needed = !queue.is_empty() || queue.taskrun() || queue.cq_overflow();
+        drop(queue);
+        if is_needed || !self.pending.is_empty() {
             self.enter(0, None)?;
         }
         Ok(())
@@ -330,8 +348,9 @@ impl Uring {
             self.push(entry);
             self.event_armed = true;
         }
-        // With a backlog the event may not be armed yet.
-        self.backlog.is_empty() && notifier.park()
+        // While something is pending the event may not be armed yet.
+        self.refill();
+        self.pending.is_empty() && notifier.park()
     }
 
     /// For a sleep outside of [`wait`](Self::wait), on this backend's event. False if there is
@@ -350,7 +369,7 @@ impl Uring {
         self.refill();
         // Before the last look: what is signalled after it makes the event readable again.
         self.event.reset();
-        let parked = self.signals_event && self.backlog.is_empty() && notifier.park();
+        let parked = self.signals_event && self.pending.is_empty() && notifier.park();
         let entered = self.enter_if_needed().is_ok();
         if parked && entered && self.ring.completion().is_empty() {
             return true;
@@ -362,7 +381,8 @@ impl Uring {
     /// Submits everything and waits for `want` completions.
     fn enter(&mut self, want: u32, timeout: Option<Duration>) -> io::Result<()> {
         self.enters += 1;
-        let pending = self.ring.submission().len() as u32;
+        self.refill();
+        let submitted = self.ring.submission().len() as u32;
         let mut flags = self.enter_flags | EnterFlags::GETEVENTS;
         let timespec = timeout.map(|timeout| types::Timespec::from(timeout.min(SLEEP_MAX)));
         let args = timespec.as_ref().map(|timespec| {
@@ -378,7 +398,7 @@ impl Uring {
         let entered = unsafe {
             self.ring
                 .submitter()
-                .enter(pending, want, flags.bits(), args.as_ref())
+                .enter(submitted, want, flags.bits(), args.as_ref())
         };
         entered.map(drop).or_else(forgive)
     }

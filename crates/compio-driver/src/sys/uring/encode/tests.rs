@@ -9,7 +9,7 @@ use expect_test::{Expect, expect};
 use io_uring::{opcode, squeue::Entry};
 use socket2::SockAddrStorage;
 
-use super::{Encoded, encode};
+use super::{Encoded, Slot, encode};
 use crate::request::{
     CURRENT_DIR, File, Message, Net, PeerAddress, Pipe, Poll, Position, RawSlice, Request, Span,
     Spans, Stat, Work,
@@ -22,10 +22,24 @@ fn place<T>(at: *const T, name: &'static str) -> Place {
     (at.addr(), size_of::<T>(), name)
 }
 
+/// # Safety
+///
+/// As [`encode`].
+unsafe fn entry_of(request: &Request) -> Entry {
+    let mut slot = Slot::uninit();
+    // SAFETY: passed on from this function; the slot is filled.
+    unsafe {
+        assert!(matches!(encode(request, &mut slot), Encoded::Entry));
+        slot.assume_init()
+    }
+}
+
 fn check(request: Request, places: &[Place], expected: Expect) {
+    let mut slot = Slot::uninit();
     // SAFETY: no raw entry is checked by this function.
-    let shown = match unsafe { encode(&request) } {
-        Encoded::Entry(entry) => show(&entry, places),
+    let shown = match unsafe { encode(&request, &mut slot) } {
+        // SAFETY: the slot is filled.
+        Encoded::Entry => show(unsafe { slot.assume_init_ref() }, places),
         Encoded::Call => "a plain call".to_owned(),
         Encoded::Work => "work for the pool".to_owned(),
     };
@@ -286,9 +300,7 @@ fn stat_of_a_descriptor() {
     let request = Request::File(File::StatFd { fd: 3, into });
     // The empty path is a constant of the table: where it lies is its own affair.
     // SAFETY: no raw entry.
-    let Encoded::Entry(entry) = (unsafe { encode(&request) }) else {
-        panic!("not an entry");
-    };
+    let entry = unsafe { entry_of(&request) };
     // SAFETY: the address field of `io_uring_sqe`, as in `show`.
     let path = unsafe { ptr::from_ref(&entry).cast::<u64>().add(2).read() } as usize;
     check(
@@ -443,8 +455,6 @@ fn a_raw_entry_goes_as_it_is() {
         .offset(7)
         .build();
     // SAFETY: the entry is valid until `encode` returns.
-    let Encoded::Entry(entry) = (unsafe { encode(&Request::Raw(&raw const raw)) }) else {
-        panic!("not an entry");
-    };
+    let entry = unsafe { entry_of(&Request::Raw(&raw const raw)) };
     assert_eq!(show(&entry, &[]), show(&raw, &[]));
 }
