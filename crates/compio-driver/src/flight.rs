@@ -527,7 +527,8 @@ impl Flights {
     }
 
     /// The kernel's final answer has come.
-    #[inline]
+    // Always: what it returns is put together in parts, and read as a whole at once.
+    #[inline(always)]
     pub(crate) fn land(&self, key: Key, answer: Answer) -> Landing {
         let header = self.header(key);
         // SAFETY: as in `scratch`.
