@@ -367,28 +367,28 @@ macro_rules! read_write {
         #[doc = $about]
         impl AsyncRead for $type {
             async fn read<B: IoBufMut>(&mut self, buffer: B) -> BufResult<usize, B> {
-                (&*self).read(buffer).await
+                self.$field.recv(buffer).await
             }
 
             async fn read_vectored<V: IoVectoredBufMut>(
                 &mut self,
                 buffers: V,
             ) -> BufResult<usize, V> {
-                (&*self).read_vectored(buffers).await
+                self.$field.recv_vectored(buffers).await
             }
         }
 
         #[doc = $about]
         impl AsyncWrite for $type {
             async fn write<B: IoBuf>(&mut self, buffer: B) -> BufResult<usize, B> {
-                (&*self).write(buffer).await
+                self.$field.send(buffer).await
             }
 
             async fn write_vectored<V: IoVectoredBuf>(
                 &mut self,
                 buffers: V,
             ) -> BufResult<usize, V> {
-                (&*self).write_vectored(buffers).await
+                self.$field.send_vectored(buffers).await
             }
 
             async fn flush(&mut self) -> io::Result<()> {
