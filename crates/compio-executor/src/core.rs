@@ -70,10 +70,15 @@ impl Core {
     }
 
     /// Moves what other threads woke to the ready queue.
+    #[inline]
     pub(crate) fn drain_inbox(&self) {
-        if self.inbox.is_empty() {
-            return;
+        if !self.inbox.is_empty() {
+            self.drain_full_inbox();
         }
+    }
+
+    #[cold]
+    fn drain_full_inbox(&self) {
         for task in self.inbox.take() {
             // SAFETY: the entry's reference (M2), and we are at home (M1).
             unsafe {

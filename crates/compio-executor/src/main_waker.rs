@@ -74,10 +74,20 @@ struct Flags {
 }
 
 impl Flags {
+    #[inline]
     fn count(&self) -> Count<'_> {
         Count {
             shared: &self.refs,
             local: &self.refs_at_home,
+        }
+    }
+
+    #[cold]
+    fn wake_from_elsewhere(&self) {
+        // Release: pairs with the swap in `take_woken`; the future finds what was written before the
+        // wake, even if the flag was set already.
+        if !self.woken_elsewhere.swap(true, Ordering::Release) {
+            self.unpark.wake_by_ref();
         }
     }
 }
@@ -106,10 +116,17 @@ unsafe fn clone(data: *const ()) -> RawWaker {
 }
 
 unsafe fn wake(data: *const ()) {
-    // SAFETY: the waker's reference ends here; with the scope, for `unpark` might panic.
+    // SAFETY: called by a waker, whose reference ends here.
     unsafe {
-        let _reference = Waker::from_raw(RawWaker::new(data, &VTABLE));
-        wake_by_ref(data);
+        let flags = flags(data);
+        if flags.home.is_current() {
+            flags.woken_here.set(true);
+            drop_at_home(data);
+        } else {
+            // With the scope, for `unpark` might panic.
+            let _reference = Waker::from_raw(RawWaker::new(data, &VTABLE));
+            flags.wake_from_elsewhere();
+        }
     }
 }
 
@@ -118,25 +135,32 @@ unsafe fn wake_by_ref(data: *const ()) {
     let flags = unsafe { flags(data) };
     if flags.home.is_current() {
         flags.woken_here.set(true);
-    // Release: pairs with the swap in `take_woken`; the future finds what was written before the
-    // wake, even if the flag was set already.
-    } else if !flags.woken_elsewhere.swap(true, Ordering::Release) {
-        flags.unpark.wake_by_ref();
+    } else {
+        flags.wake_from_elsewhere();
     }
 }
 
 unsafe fn drop_waker(data: *const ()) {
     // SAFETY: called by a waker, whose reference ends here.
-    let flags = unsafe { flags(data) };
-    let is_last = if flags.home.is_current() {
-        // SAFETY: at home.
-        unsafe { flags.count().remove_at_home() }
-    } else {
-        flags.count().remove()
-    };
-    if is_last {
-        // SAFETY: that was the last reference.
-        unsafe { free(data) };
+    unsafe {
+        let flags = flags(data);
+        if flags.home.is_current() {
+            drop_at_home(data);
+        } else if flags.count().remove() {
+            free(data);
+        }
+    }
+}
+
+/// # Safety
+/// Home thread; a waker's reference ends here.
+#[inline]
+unsafe fn drop_at_home(data: *const ()) {
+    // SAFETY: the caller's promise; `free`: that was the last reference.
+    unsafe {
+        if flags(data).count().remove_at_home() {
+            free(data);
+        }
     }
 }
 

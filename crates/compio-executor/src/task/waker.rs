@@ -47,10 +47,19 @@ unsafe fn wake(data: *const ()) {
             task.schedule();
             task.release_at_home();
         } else {
-            // With the scope, for `unpark` might panic.
-            let _reference = Waker::from_raw(RawWaker::new(data, &VTABLE));
-            task.schedule_remotely();
+            wake_elsewhere(task);
         }
+    }
+}
+
+/// # Safety
+/// As for [`TaskPtr::schedule_remotely`]; the caller's reference ends here.
+#[cold]
+unsafe fn wake_elsewhere(task: TaskPtr) {
+    // SAFETY: the caller's promise. With the scope, for `unpark` might panic.
+    unsafe {
+        let _reference = Waker::from_raw(RawWaker::new(task.as_ptr().cast(), &VTABLE));
+        task.schedule_remotely();
     }
 }
 
