@@ -1,6 +1,7 @@
 //! What every task has, whatever its future: reference count, state, links.
 
 use std::{
+    alloc::dealloc,
     ptr::{NonNull, null_mut},
     task::Waker,
 };
@@ -270,21 +271,23 @@ impl TaskPtr {
 
     /// # Safety
     /// The last reference has gone, and this comes after everything done with the others.
-    #[cold]
     unsafe fn free(self) {
-        // SAFETY: the memory lives until the end of this function, and nobody else reaches it.
+        // SAFETY: the memory lives until it is given back, and nobody else reaches it.
         let header = unsafe { self.header() };
         // Looked at by the model tests in any case: loom then knows that all was ordered before.
         if cfg!(any(debug_assertions, loom)) {
             let state = header.state.get() & !state::ABORTED;
             assert_eq!(state, state::COMPLETE, "a task is freed empty");
+            assert!(header.join_waker.take().is_none(), "a task is freed empty");
             header.inbox_next.set(null_mut());
         }
         let core = header.core.as_ptr();
+        let layout = header.vtable.layout;
         // Relaxed: see `lease_core_first`.
         let leased = header.leased.load(Ordering::Relaxed);
-        // SAFETY: no reference is left, and the stage is empty (end of the memory rules).
-        unsafe { (header.vtable.free)(self) };
+        // SAFETY: it came from a box, and no reference is left. Nothing is left in it that is to be
+        // dropped, neither in the stage nor a join waker (end of the memory rules).
+        unsafe { dealloc(self.as_ptr().cast(), layout) };
         if leased {
             // SAFETY: pairs with the increment in `lease_core_first`.
             unsafe { Arc::decrement_strong_count(core) };
