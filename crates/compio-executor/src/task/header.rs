@@ -205,7 +205,7 @@ impl TaskPtr {
         // SAFETY: M2, M1.
         if unsafe { self.header().count().remove_at_home() } {
             // SAFETY: that was the last reference.
-            unsafe { self.free() };
+            unsafe { self.free_rarely() };
         }
     }
 
@@ -217,7 +217,7 @@ impl TaskPtr {
         // SAFETY: M2.
         if unsafe { self.header() }.count().remove() {
             // SAFETY: that was the last reference.
-            unsafe { self.free() };
+            unsafe { self.free_rarely() };
         }
     }
 
@@ -267,6 +267,16 @@ impl TaskPtr {
             // SAFETY: the pointer comes from an `Arc`, which is alive by M5.
             unsafe { Arc::increment_strong_count(header.core.as_ptr()) };
         }
+    }
+
+    /// [`free`](Self::free) for wakers, which seldom go last.
+    ///
+    /// # Safety
+    /// As there.
+    #[cold]
+    unsafe fn free_rarely(self) {
+        // SAFETY: the caller's promise.
+        unsafe { self.free() };
     }
 
     /// # Safety
