@@ -70,10 +70,15 @@ impl Core {
     }
 
     /// Moves what other threads woke to the ready queue.
+    #[inline]
     pub(crate) fn drain_inbox(&self) {
-        if self.inbox.is_empty() {
-            return;
+        if !self.inbox.is_empty() {
+            self.drain_full_inbox();
         }
+    }
+
+    #[cold]
+    fn drain_full_inbox(&self) {
         for task in self.inbox.take() {
             // SAFETY: the entry's reference (M2), and we are at home (M1).
             unsafe {
@@ -87,7 +92,7 @@ impl Core {
                     header.queued.swap(false, Ordering::AcqRel);
                     task.schedule();
                 }
-                task.release();
+                task.release_at_home();
             }
         }
     }
@@ -164,13 +169,13 @@ impl Core {
             if handle == 0 {
                 header.state.set(state::COMPLETE | state::EXECUTOR);
                 (header.vtable.drop_output)(task);
-                return task.release_home(state::EXECUTOR);
+                return task.leave_home(state::EXECUTOR);
             }
             header
                 .state
                 .set(state::COMPLETE | state::OUTPUT | state::EXECUTOR | handle);
             let join_waker = header.join_waker.take();
-            task.release_home(state::EXECUTOR);
+            task.leave_home(state::EXECUTOR);
             if let Some(join_waker) = join_waker {
                 // Others' code, even if the waker is one of ours: it may belong to a task elsewhere, and
                 // call that one's `unpark`. A panic must not keep other tasks from ending.
@@ -199,8 +204,8 @@ impl Core {
         self.clearing.set(true);
         self.clear();
         for task in self.inbox.close() {
-            // SAFETY: the entry's reference. The task is Complete: `queued` stays as it is.
-            unsafe { task.release() };
+            // SAFETY: the entry's reference, at home. The task is Complete: `queued` stays as it is.
+            unsafe { task.release_at_home() };
         }
     }
 }

@@ -138,7 +138,7 @@ impl<T> Drop for JoinHandle<T> {
         }
         // SAFETY: M1 because a handle is not `Send`. Output and waker are gone: only a poll of this
         // handle registers one.
-        unsafe { self.task.release_home(state::HANDLE) };
+        unsafe { self.task.leave_home(state::HANDLE) };
     }
 }
 

@@ -19,10 +19,12 @@
 //! task/        the task itself: states and memory rules (mod.rs), header, typed part, waker
 //! queues.rs    ready queue and list of live tasks, for the home thread
 //! inbox.rs     what other threads push to
+//! count.rs     references, counted without atomics at home
 //! thread.rs    which thread is home;  panics.rs: destructors that panic;  sync.rs: std or loom
 //! ```
 
 mod core;
+mod count;
 mod executor;
 mod inbox;
 mod join;

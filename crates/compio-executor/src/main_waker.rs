@@ -2,12 +2,13 @@
 
 use std::{
     fmt,
-    marker::PhantomData,
-    sync::Arc,
-    task::{Wake, Waker},
+    mem::ManuallyDrop,
+    ptr::NonNull,
+    task::{RawWaker, RawWakerVTable, Waker},
 };
 
 use crate::{
+    count::{Count, Local, Shared},
     sync::{AtomicBool, Cell, Ordering},
     thread::ThreadNumber,
 };
@@ -51,42 +52,124 @@ use crate::{
 /// assert_eq!(block_on(&executor, unpark, task).unwrap(), 42);
 /// ```
 pub struct MainWaker {
-    flags: Arc<Flags>,
-    // The same `Arc` once more.
-    waker: Waker,
     // Not `Send`, nor `Sync`: it belongs to the home thread.
-    _home: PhantomData<*mut Flags>,
+    flags: NonNull<Flags>,
+    /// Lent: it holds no reference.
+    waker: ManuallyDrop<Waker>,
 }
 
 /// Two flags, for a plain store by the home thread would hide what another thread has written.
+///
+/// They live while the `MainWaker` does, which is all the time that the home thread is there, or a clone
+/// of its waker. (A rule of this file, to which its `SAFETY:` comments refer as "life". The other is
+/// "home": `woken_here` and `refs_at_home` are the home thread's.)
 struct Flags {
-    home: ThreadNumber,
+    refs: Shared,
+    refs_at_home: Local,
+    woken_elsewhere: AtomicBool,
     /// The home thread's.
     woken_here: Cell<bool>,
-    woken_elsewhere: AtomicBool,
+    home: ThreadNumber,
     unpark: Waker,
 }
 
-// SAFETY: `woken_here` is touched on the home thread only: `Flags::wake_by_ref` compares, `MainWaker` is
-// neither `Send` nor `Sync`. (A rule of this file: nothing of a task is involved.)
-unsafe impl Send for Flags {}
-// SAFETY: as above.
-unsafe impl Sync for Flags {}
-
-impl Wake for Flags {
-    fn wake(self: Arc<Self>) {
-        self.wake_by_ref();
+impl Flags {
+    #[inline]
+    fn count(&self) -> Count<'_> {
+        Count {
+            shared: &self.refs,
+            local: &self.refs_at_home,
+        }
     }
 
-    fn wake_by_ref(self: &Arc<Self>) {
-        if self.home.is_current() {
-            self.woken_here.set(true);
+    #[cold]
+    fn wake_from_elsewhere(&self) {
         // Release: pairs with the swap in `take_woken`; the future finds what was written before the
         // wake, even if the flag was set already.
-        } else if !self.woken_elsewhere.swap(true, Ordering::Release) {
+        if !self.woken_elsewhere.swap(true, Ordering::Release) {
             self.unpark.wake_by_ref();
         }
     }
+}
+
+// A static: `Waker::will_wake` compares its address.
+static VTABLE: RawWakerVTable = RawWakerVTable::new(clone, wake, wake_by_ref, drop_waker);
+
+/// # Safety
+/// `data` is a waker's with [`VTABLE`], which lives as long as the answer is used.
+#[inline]
+unsafe fn flags<'a>(data: *const ()) -> &'a Flags {
+    // SAFETY: life; nobody makes a `&mut Flags` before they are freed.
+    unsafe { &*data.cast() }
+}
+
+unsafe fn clone(data: *const ()) -> RawWaker {
+    // SAFETY: called by a waker.
+    let flags = unsafe { flags(data) };
+    if flags.home.is_current() {
+        // SAFETY: at home.
+        unsafe { flags.count().add_at_home() };
+    } else {
+        flags.count().add();
+    }
+    RawWaker::new(data, &VTABLE)
+}
+
+unsafe fn wake(data: *const ()) {
+    // SAFETY: called by a waker, whose reference ends here.
+    unsafe {
+        let flags = flags(data);
+        if flags.home.is_current() {
+            flags.woken_here.set(true);
+            drop_at_home(data);
+        } else {
+            // With the scope, for `unpark` might panic.
+            let _reference = Waker::from_raw(RawWaker::new(data, &VTABLE));
+            flags.wake_from_elsewhere();
+        }
+    }
+}
+
+unsafe fn wake_by_ref(data: *const ()) {
+    // SAFETY: called by a waker.
+    let flags = unsafe { flags(data) };
+    if flags.home.is_current() {
+        flags.woken_here.set(true);
+    } else {
+        flags.wake_from_elsewhere();
+    }
+}
+
+unsafe fn drop_waker(data: *const ()) {
+    // SAFETY: called by a waker, whose reference ends here.
+    unsafe {
+        let flags = flags(data);
+        if flags.home.is_current() {
+            drop_at_home(data);
+        } else if flags.count().remove() {
+            free(data);
+        }
+    }
+}
+
+/// # Safety
+/// Home thread; a waker's reference ends here.
+#[inline]
+unsafe fn drop_at_home(data: *const ()) {
+    // SAFETY: the caller's promise; `free`: that was the last reference.
+    unsafe {
+        if flags(data).count().remove_at_home() {
+            free(data);
+        }
+    }
+}
+
+/// # Safety
+/// No reference is left, and the `MainWaker` is gone.
+#[cold]
+unsafe fn free(data: *const ()) {
+    // SAFETY: it came from a box, and is nobody's but ours.
+    drop(unsafe { Box::<Flags>::from_raw(data.cast_mut().cast()) });
 }
 
 impl MainWaker {
@@ -96,17 +179,27 @@ impl MainWaker {
     /// block; it may be dropped on another thread.
     #[must_use]
     pub fn new(unpark: Waker) -> Self {
-        let flags = Arc::new(Flags {
-            home: ThreadNumber::current(),
-            woken_here: Cell::new(true),
+        let flags = NonNull::from(Box::leak(Box::new(Flags {
+            refs: Shared::new(),
+            refs_at_home: Local::new(),
             woken_elsewhere: AtomicBool::new(false),
+            woken_here: Cell::new(true),
+            home: ThreadNumber::current(),
             unpark,
-        });
+        })));
+        // SAFETY: the functions of the table keep the contract of `RawWaker`: what is the home thread's
+        // they touch there only. It is lent, and never dropped.
+        let waker = unsafe { Waker::from_raw(RawWaker::new(flags.as_ptr().cast(), &VTABLE)) };
         Self {
-            waker: Waker::from(flags.clone()),
             flags,
-            _home: PhantomData,
+            waker: ManuallyDrop::new(waker),
         }
+    }
+
+    #[inline]
+    fn flags(&self) -> &Flags {
+        // SAFETY: life.
+        unsafe { self.flags.as_ref() }
     }
 
     /// The waker to poll with. Costs nothing.
@@ -119,12 +212,13 @@ impl MainWaker {
     /// Whether the waker was woken since this was last asked. To be called before the poll.
     #[inline]
     pub fn take_woken(&self) -> bool {
-        let here = self.flags.woken_here.replace(false);
+        let flags = self.flags();
+        let here = flags.woken_here.replace(false);
         // Relaxed: a mere guess that spares the swap; the flag stays set for the next time.
         // Acquire: pairs with the swap in `wake_by_ref`; the poll that follows sees what was written
         // before the wake. It takes a swap, for a wake that found the flag set has to be seen.
-        let elsewhere = self.flags.woken_elsewhere.load(Ordering::Relaxed)
-            && self.flags.woken_elsewhere.swap(false, Ordering::Acquire);
+        let elsewhere = flags.woken_elsewhere.load(Ordering::Relaxed)
+            && flags.woken_elsewhere.swap(false, Ordering::Acquire);
         here || elsewhere
     }
 
@@ -134,7 +228,17 @@ impl MainWaker {
     #[must_use]
     pub fn is_woken(&self) -> bool {
         // Acquire, so that a loop which polls this reads nothing older afterwards.
-        self.flags.woken_here.get() || self.flags.woken_elsewhere.load(Ordering::Acquire)
+        self.flags().woken_here.get() || self.flags().woken_elsewhere.load(Ordering::Acquire)
+    }
+}
+
+impl Drop for MainWaker {
+    fn drop(&mut self) {
+        // SAFETY: at home, since it is not `Send`, and once.
+        if unsafe { self.flags().count().leave() } {
+            // SAFETY: there are no references.
+            unsafe { free(self.flags.as_ptr().cast()) };
+        }
     }
 }
 

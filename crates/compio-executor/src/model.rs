@@ -17,13 +17,19 @@ use loom::{
     alloc::Track,
     cell::Cell,
     sync::{
-        Arc, Notify,
-        atomic::{AtomicUsize, Ordering::Relaxed},
+        Arc, Mutex, Notify,
+        atomic::{
+            AtomicUsize,
+            Ordering::{Acquire, Relaxed, Release},
+        },
     },
     thread,
 };
 
-use crate::{Executor, JoinHandle, MainWaker};
+use crate::{
+    Executor, JoinHandle, MainWaker,
+    count::{Count, Local, Shared},
+};
 
 /// Where a thread parks. (Loom's own `unpark` also ends a `join`, and so will not do.)
 #[derive(Clone)]
@@ -277,6 +283,212 @@ fn a_waker_is_cloned_elsewhere_while_the_task_ends() {
     });
 }
 
+#[test]
+fn wakers_of_home_go_elsewhere_while_the_task_ends() {
+    check(|| {
+        let executor = Executor::new(Waker::noop().clone());
+        let count = Arc::new(AtomicUsize::new(0));
+        let (handle, waker) = waiting_task(&executor, &count, 1);
+        // More than the home thread's part of the count holds, here and there.
+        let wakers = [waker.clone(), waker.clone(), waker.clone()];
+        let thread = thread::spawn(move || drop(wakers));
+        waker.wake_by_ref();
+        executor.clear();
+        drop(handle);
+        drop(waker);
+        thread.join().unwrap();
+    });
+}
+
+#[test]
+fn wakers_of_elsewhere_go_at_home_while_the_task_ends() {
+    check(|| {
+        let executor = Executor::new(Waker::noop().clone());
+        let count = Arc::new(AtomicUsize::new(0));
+        let (handle, waker) = waiting_task(&executor, &count, 1);
+        let slot = Arc::new(Mutex::new(None));
+        let thread = thread::spawn({
+            let slot = slot.clone();
+            move || {
+                *slot.lock().unwrap() = Some(waker.clone());
+                waker.wake();
+            }
+        });
+        drop(slot.lock().unwrap().take());
+        executor.clear();
+        drop(slot.lock().unwrap().take());
+        drop(handle);
+        drop(slot.lock().unwrap().take());
+        thread.join().unwrap();
+        drop(slot.lock().unwrap().take());
+    });
+}
+
+/// Something counted. Loom sees to it that who frees it comes after all that have touched it.
+struct Counted {
+    shared: Shared,
+    local: Local,
+    freed: Cell<bool>,
+}
+
+// SAFETY: `local` is touched at home only; that `freed` is ordered is what the models are to show.
+unsafe impl Send for Counted {}
+// SAFETY: as above.
+unsafe impl Sync for Counted {}
+
+impl Counted {
+    fn new() -> Arc<Self> {
+        Arc::new(Self {
+            shared: Shared::new(),
+            local: Local::new(),
+            freed: Cell::new(false),
+        })
+    }
+
+    fn count(&self) -> Count<'_> {
+        assert!(!self.freed.get(), "not while there is a reference");
+        Count {
+            shared: &self.shared,
+            local: &self.local,
+        }
+    }
+
+    fn add_at_home(&self) {
+        // SAFETY: the models call it on their first thread.
+        unsafe { self.count().add_at_home() }
+    }
+
+    fn remove_at_home(&self) {
+        // SAFETY: as above.
+        if unsafe { self.count().remove_at_home() } {
+            self.freed.set(true);
+        }
+    }
+
+    fn remove(&self) {
+        if self.count().remove() {
+            self.freed.set(true);
+        }
+    }
+
+    fn leave(&self) {
+        // SAFETY: as above, and once.
+        if unsafe { self.count().leave() } {
+            self.freed.set(true);
+        }
+    }
+}
+
+/// One reference is given to another thread, and home leaves. It is to be freed in the end, once.
+fn check_count(home: fn(&Counted), elsewhere: fn(&Counted)) {
+    check(move || {
+        let counted = Counted::new();
+        counted.add_at_home();
+        let thread = thread::spawn({
+            let counted = counted.clone();
+            move || elsewhere(&counted)
+        });
+        home(&counted);
+        thread.join().unwrap();
+        assert!(counted.freed.get());
+    });
+}
+
+#[test]
+fn home_leaves_while_the_last_reference_goes() {
+    check_count(Counted::leave, Counted::remove);
+}
+
+#[test]
+fn home_leaves_with_a_reference_of_its_own() {
+    check_count(
+        |counted| {
+            counted.add_at_home();
+            counted.leave();
+            // From here on it is as everybody else.
+            counted.add_at_home();
+            counted.remove_at_home();
+            counted.remove_at_home();
+        },
+        |counted| {
+            counted.count().add();
+            counted.remove();
+            counted.remove();
+        },
+    );
+}
+
+#[test]
+fn home_takes_the_way_of_others() {
+    check_count(
+        |counted| {
+            counted.add_at_home();
+            counted.count().add();
+            counted.remove();
+            counted.remove();
+            counted.leave();
+        },
+        |counted| {
+            counted.count().add();
+            counted.remove();
+            counted.remove();
+        },
+    );
+}
+
+#[test]
+fn home_settles_while_references_come_and_go() {
+    check_count(
+        |counted| {
+            for _ in 0..3 {
+                counted.add_at_home();
+            }
+            for _ in 0..3 {
+                counted.remove_at_home();
+            }
+            counted.leave();
+        },
+        |counted| {
+            counted.count().add();
+            counted.remove();
+            counted.remove();
+        },
+    );
+}
+
+#[test]
+fn home_settles_what_was_made_elsewhere() {
+    check(|| {
+        let counted = Counted::new();
+        counted.add_at_home();
+        let given = Arc::new(AtomicUsize::new(0));
+        let thread = thread::spawn({
+            let (counted, given) = (counted.clone(), given.clone());
+            move || {
+                for _ in 0..4 {
+                    counted.count().add();
+                    given.fetch_add(1, Release);
+                }
+                counted.remove();
+            }
+        });
+        let mut taken = 0;
+        for _ in 0..3 {
+            while taken < given.load(Acquire) {
+                counted.remove_at_home();
+                taken += 1;
+            }
+        }
+        counted.leave();
+        thread.join().unwrap();
+        while taken < 4 {
+            counted.remove_at_home();
+            taken += 1;
+        }
+        assert!(counted.freed.get());
+    });
+}
+
 /// The first two clones of a waker ever, made at once on two threads that the poll waits for.
 #[test]
 fn two_threads_lease_the_core() {
@@ -338,6 +550,31 @@ fn a_wake_of_the_main_future_is_not_lost() {
         }
         join(threads);
     });
+}
+
+#[test]
+fn the_main_waker_goes_while_others_wake_it() {
+    check(|| {
+        let unpark = Arc::new(());
+        let main = MainWaker::new(Waker::from(StdArc::new(Held(unpark.clone()))));
+        let (here, there) = (main.waker().clone(), main.waker().clone());
+        let thread = thread::spawn(move || {
+            there.clone().wake();
+            there.wake();
+        });
+        here.wake_by_ref();
+        drop(main);
+        here.wake();
+        thread.join().unwrap();
+        assert_eq!(Arc::strong_count(&unpark), 1);
+    });
+}
+
+/// A waker of which loom sees whether it was dropped.
+struct Held(#[expect(dead_code, reason = "it is only dropped")] Arc<()>);
+
+impl Wake for Held {
+    fn wake(self: StdArc<Self>) {}
 }
 
 #[test]

@@ -8,7 +8,7 @@ pub(crate) use std::{
     cell::Cell,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicPtr, AtomicU32, Ordering},
     },
 };
 
@@ -17,6 +17,6 @@ pub(crate) use loom::{
     cell::Cell,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicPtr, AtomicU32, Ordering},
     },
 };

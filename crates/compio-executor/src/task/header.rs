@@ -1,14 +1,15 @@
 //! What every task has, whatever its future: reference count, state, links.
 
 use std::{
-    process::abort,
+    alloc::dealloc,
     ptr::{NonNull, null_mut},
     task::Waker,
 };
 
 use crate::{
     core::Core,
-    sync::{Arc, AtomicBool, AtomicUsize, Cell, Ordering},
+    count::{Count, Local, Shared},
+    sync::{Arc, AtomicBool, Cell, Ordering},
     task::typed::VTable,
     thread::ThreadNumber,
 };
@@ -25,12 +26,9 @@ pub(crate) mod state {
     pub(crate) const HANDLE: u8 = 1 << 6;
 }
 
-/// As in std's `Arc`: beyond this many references somebody leaks them, and an overflow is near.
-const REFS_MAX: usize = isize::MAX as usize;
-
 pub(crate) struct Header {
     // Written by any thread.
-    refs: AtomicUsize,
+    refs: Shared,
     pub(crate) queued: AtomicBool,
     leased: AtomicBool,
     // M6: owned by whoever set `queued`.
@@ -43,6 +41,7 @@ pub(crate) struct Header {
 
     // M1: the home thread's.
     pub(crate) state: Cell<u8>,
+    refs_at_home: Local,
     pub(crate) ready_next: Cell<Option<TaskPtr>>,
     pub(crate) live_previous: Cell<Option<TaskPtr>>,
     pub(crate) live_next: Cell<Option<TaskPtr>>,
@@ -51,9 +50,10 @@ pub(crate) struct Header {
 
 impl Header {
     /// A task at home on this thread, held by executor and handle, in no queue.
+    #[inline]
     pub(crate) fn new(core: &Arc<Core>, vtable: &'static VTable) -> Self {
         Self {
-            refs: AtomicUsize::new(1),
+            refs: Shared::new(),
             queued: AtomicBool::new(false),
             leased: AtomicBool::new(false),
             inbox_next: Cell::new(null_mut()),
@@ -62,6 +62,7 @@ impl Header {
             core: NonNull::new(Arc::as_ptr(core).cast_mut()).expect("an Arc is never null"),
             vtable,
             state: Cell::new(state::EXECUTOR | state::HANDLE),
+            refs_at_home: Local::new(),
             ready_next: Cell::new(None),
             live_previous: Cell::new(None),
             live_next: Cell::new(None),
@@ -72,6 +73,14 @@ impl Header {
     #[inline]
     pub(crate) fn is(&self, bit: u8) -> bool {
         self.state.get() & bit != 0
+    }
+
+    #[inline]
+    fn count(&self) -> Count<'_> {
+        Count {
+            shared: &self.refs,
+            local: &self.refs_at_home,
+        }
     }
 }
 
@@ -145,33 +154,31 @@ impl TaskPtr {
         }
         // The entry's own reference. Not the waker's: the waker has to keep the core alive until
         // `push` has called `unpark`.
-        // SAFETY: M2.
-        unsafe { self.retain() };
+        header.count().add();
         // SAFETY: M5 by the waker; M6, `queued` was false.
         if !unsafe { self.core().inbox.push(self) } {
             // SAFETY: the reference from above.
-            unsafe { self.release() };
+            unsafe { self.release_elsewhere() };
         }
     }
 
-    /// Adds a reference.
+    /// Adds a reference, which is of a waker that is cloned here.
     ///
     /// # Safety
     /// The task lives (M2).
     #[inline]
     pub(crate) unsafe fn retain(self) {
-        // Relaxed: a reference is made from a reference, so nothing is learnt or told by it.
         // SAFETY: M2.
-        if unsafe { self.header() }
-            .refs
-            .fetch_add(1, Ordering::Relaxed)
-            > REFS_MAX
-        {
-            abort();
+        let header = unsafe { self.header() };
+        if header.home.is_current() {
+            // SAFETY: M1.
+            unsafe { header.count().add_at_home() };
+        } else {
+            header.count().add();
         }
     }
 
-    /// Gives up a reference that a waker or an inbox entry held; frees the task if it was the last.
+    /// Gives up the reference of a waker; frees the task if it was the last.
     ///
     /// # Safety
     /// The reference was the caller's, who does not touch the task again. The home thread may not
@@ -179,25 +186,48 @@ impl TaskPtr {
     #[inline]
     pub(crate) unsafe fn release(self) {
         // SAFETY: M2.
-        let refs = unsafe { &self.header().refs };
-        // Release: pairs with the loads here and in `release_home`; whoever frees comes after all that
-        // was done with the other references.
-        if refs.fetch_sub(1, Ordering::Release) == 1 {
-            // Acquire: pairs with the `fetch_sub` of the others. (A fence would do as well, but thread
-            // sanitizers do not see those.)
-            refs.load(Ordering::Acquire);
-            // SAFETY: that was the last reference.
-            unsafe { self.free() };
+        let header = unsafe { self.header() };
+        if header.home.is_current() {
+            // SAFETY: M1, and the caller's promise.
+            unsafe { self.release_at_home() };
+        } else {
+            // SAFETY: the caller's promise.
+            unsafe { self.release_elsewhere() };
         }
     }
 
-    /// Clears EXECUTOR or HANDLE; with the second of them goes the home thread's reference.
+    /// Gives up a reference that a waker or an inbox entry held; frees the task if it was the last.
+    ///
+    /// # Safety
+    /// Home thread; as for [`release`](Self::release).
+    #[inline]
+    pub(crate) unsafe fn release_at_home(self) {
+        // SAFETY: M2, M1.
+        if unsafe { self.header().count().remove_at_home() } {
+            // SAFETY: that was the last reference.
+            unsafe { self.free_rarely() };
+        }
+    }
+
+    /// The same on any thread.
+    ///
+    /// # Safety
+    /// As for [`release`](Self::release).
+    unsafe fn release_elsewhere(self) {
+        // SAFETY: M2.
+        if unsafe { self.header() }.count().remove() {
+            // SAFETY: that was the last reference.
+            unsafe { self.free_rarely() };
+        }
+    }
+
+    /// Clears EXECUTOR or HANDLE; with the second of them the home thread leaves.
     ///
     /// # Safety
     /// Home thread (M1); `bit` is set, and the caller does not touch the task again on its behalf.
     /// With EXECUTOR the task is Complete (M3); with HANDLE, output (M4) and join waker are gone.
     #[inline]
-    pub(crate) unsafe fn release_home(self, bit: u8) {
+    pub(crate) unsafe fn leave_home(self, bit: u8) {
         // SAFETY: M2.
         let header = unsafe { self.header() };
         let state = header.state.get() & !bit;
@@ -205,14 +235,10 @@ impl TaskPtr {
         if state & (state::EXECUTOR | state::HANDLE) != 0 {
             return;
         }
-        // No other reference: nobody is there who could make one, so no counting down is needed.
-        // Acquire: pairs with the `fetch_sub` in `release`.
-        if header.refs.load(Ordering::Acquire) == 1 {
-            // SAFETY: ours is the last reference.
+        // SAFETY: M1; these bits are never set again.
+        if unsafe { header.count().leave() } {
+            // SAFETY: there are no references.
             unsafe { self.free() };
-        } else {
-            // SAFETY: the home thread's reference, which is gone with its last bit.
-            unsafe { self.release() };
         }
     }
 
@@ -243,67 +269,38 @@ impl TaskPtr {
         }
     }
 
+    /// [`free`](Self::free) for wakers, which seldom go last.
+    ///
+    /// # Safety
+    /// As there.
+    #[cold]
+    unsafe fn free_rarely(self) {
+        // SAFETY: the caller's promise.
+        unsafe { self.free() };
+    }
+
     /// # Safety
     /// The last reference has gone, and this comes after everything done with the others.
-    #[cold]
     unsafe fn free(self) {
-        // SAFETY: the memory lives until the end of this function, and nobody else reaches it.
+        // SAFETY: the memory lives until it is given back, and nobody else reaches it.
         let header = unsafe { self.header() };
         // Looked at by the model tests in any case: loom then knows that all was ordered before.
         if cfg!(any(debug_assertions, loom)) {
             let state = header.state.get() & !state::ABORTED;
             assert_eq!(state, state::COMPLETE, "a task is freed empty");
+            assert!(header.join_waker.take().is_none(), "a task is freed empty");
             header.inbox_next.set(null_mut());
         }
         let core = header.core.as_ptr();
+        let layout = header.vtable.layout;
         // Relaxed: see `lease_core_first`.
         let leased = header.leased.load(Ordering::Relaxed);
-        // SAFETY: no reference is left, and the stage is empty (end of the memory rules).
-        unsafe { (header.vtable.free)(self) };
+        // SAFETY: it came from a box, and no reference is left. Nothing is left in it that is to be
+        // dropped, neither in the stage nor a join waker (end of the memory rules).
+        unsafe { dealloc(self.as_ptr().cast(), layout) };
         if leased {
             // SAFETY: pairs with the increment in `lease_core_first`.
             unsafe { Arc::decrement_strong_count(core) };
         }
-    }
-}
-
-#[cfg(all(test, not(loom)))]
-mod tests {
-    use std::{
-        env,
-        process::{Command, Stdio},
-        sync::Arc,
-        task::Waker,
-    };
-
-    use super::{Ordering, REFS_MAX};
-    use crate::{core::Core, task::typed};
-
-    #[test]
-    #[cfg_attr(miri, ignore = "starts a process")]
-    fn too_many_references_abort_the_process() {
-        const CHILD: &str = "COMPIO_EXECUTOR_TEST_TOO_MANY_REFERENCES";
-        if env::var_os(CHILD).is_some() {
-            #[allow(clippy::arc_with_non_send_sync, reason = "as in `Executor::new`")]
-            let core = Arc::new(Core::new(Waker::noop().clone()));
-            let task = typed::allocate(&core, async {});
-            // SAFETY: the task lives. It is never freed.
-            unsafe {
-                task.header().refs.store(REFS_MAX + 1, Ordering::Relaxed);
-                task.retain();
-            }
-            return;
-        }
-        let status = Command::new(env::current_exe().unwrap())
-            .args([
-                "--exact",
-                "task::header::tests::too_many_references_abort_the_process",
-            ])
-            .env(CHILD, "1")
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .status()
-            .unwrap();
-        assert!(!status.success());
     }
 }

@@ -36,12 +36,14 @@
 //!
 //! Every `SAFETY:` comment of this crate cites one.
 //!
-//! - **M1 home.** State, links of the ready queue and of the list of live tasks, the join waker and
-//!   the stage (future or output) are touched on the home thread only. `Executor` and `JoinHandle`
-//!   are `!Send`; a waker looks at `home` first.
-//! - **M2 life.** The memory lives while `refs` > 0. The home thread holds one reference in all while
-//!   EXECUTOR or HANDLE is set; each waker and each inbox entry holds one. A waker that is lent to
-//!   a poll holds none: the executor's lasts until the poll is over.
+//! - **M1 home.** State, home's part of the reference count, links of the ready queue and of the list
+//!   of live tasks, the join waker and the stage (future or output) are touched on the home thread only.
+//!   `Executor` and `JoinHandle` are `!Send`; a waker looks at `home` first. The answer "not at home" is
+//!   always safe.
+//! - **M2 life.** The memory lives while EXECUTOR or HANDLE is set, and while there is a reference: each
+//!   waker and each inbox entry holds one. A waker that is lent to a poll holds none: EXECUTOR lasts
+//!   until the poll is over. References are [counted](crate::count) in two parts, without atomics at
+//!   home; the home thread leaves the count with the second of the two bits.
 //! - **M3 future.** The stage holds the future until Complete, and EXECUTOR is set that long. The
 //!   future is polled and dropped in Running only, so never from within itself, and dropped at home.
 //! - **M4 output.** The stage holds an output exactly while OUTPUT is set. Whoever clears OUTPUT
@@ -57,9 +59,9 @@
 //! - **M8 live tasks.** The list holds every task that is not Complete, except one whose future is
 //!   just being dropped unpolled.
 //!
-//! When the last reference goes on a foreign thread, only memory is freed there: the home thread gave
-//! up its own reference, so by M3 the future is gone, by M4 (the handle drops what it leaves) the
-//! output, and with the handle or at completion the join waker.
+//! When the last reference goes on a foreign thread, only memory is freed there: the home thread has
+//! left, so by M3 the future is gone, by M4 (the handle drops what it leaves) the output, and with the
+//! handle or at completion the join waker.
 
 pub(crate) mod header;
 pub(crate) mod typed;

@@ -3,6 +3,7 @@
 //! All user code of a task runs here, and no panic leaves: see [`poll`] and [`cancel`].
 
 use std::{
+    alloc::Layout,
     any::Any,
     cell::UnsafeCell,
     mem::{ManuallyDrop, needs_drop, offset_of},
@@ -26,8 +27,8 @@ pub(crate) struct VTable {
     pub(crate) cancel: unsafe fn(TaskPtr),
     /// Drops the output.
     pub(crate) drop_output: unsafe fn(TaskPtr),
-    /// Frees the memory, and drops nothing.
-    pub(crate) free: unsafe fn(TaskPtr),
+    /// Of the whole task, whose memory comes from a box.
+    pub(crate) layout: Layout,
     /// Where the output is, a `Result<F::Output, JoinError>`, in bytes from the header.
     output_offset: usize,
 }
@@ -53,7 +54,7 @@ impl<F: Future> TableOf<F> {
         poll: poll::<F>,
         cancel: cancel::<F>,
         drop_output: drop_output::<F>,
-        free: free::<F>,
+        layout: Layout::new::<Task<F>>(),
         output_offset: offset_of!(Task<F>, stage),
     };
 }
@@ -164,11 +165,4 @@ fn report<T>(output: Result<T, JoinError>, payload: Box<dyn Any + Send>) -> Resu
 unsafe fn drop_output<F: Future>(task: TaskPtr) {
     // SAFETY: M4; it is never touched again, not even if its destructor panics.
     drop_caught(unsafe { take_output::<F::Output>(task) });
-}
-
-/// # Safety
-/// No reference is left (M2), and future and output are gone.
-unsafe fn free<F: Future>(task: TaskPtr) {
-    // SAFETY: it came from a box, and is nobody's but ours (M2). The stage, a union, drops nothing.
-    drop(unsafe { Box::<Task<F>>::from_raw(task.as_ptr().cast()) });
 }

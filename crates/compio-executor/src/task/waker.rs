@@ -40,10 +40,26 @@ unsafe fn clone(data: *const ()) -> RawWaker {
 }
 
 unsafe fn wake(data: *const ()) {
-    // SAFETY: the waker's reference ends here; with the scope, for `unpark` might panic.
+    // SAFETY: called by a waker, so M2 and M5 hold; M1 by the comparison. The reference ends here.
     unsafe {
-        let _reference = Waker::from_raw(RawWaker::new(data, &VTABLE));
-        wake_by_ref(data);
+        let task = task_of(data);
+        if task.header().home.is_current() {
+            task.schedule();
+            task.release_at_home();
+        } else {
+            wake_elsewhere(task);
+        }
+    }
+}
+
+/// # Safety
+/// As for [`TaskPtr::schedule_remotely`]; the caller's reference ends here.
+#[cold]
+unsafe fn wake_elsewhere(task: TaskPtr) {
+    // SAFETY: the caller's promise. With the scope, for `unpark` might panic.
+    unsafe {
+        let _reference = Waker::from_raw(RawWaker::new(task.as_ptr().cast(), &VTABLE));
+        task.schedule_remotely();
     }
 }
 

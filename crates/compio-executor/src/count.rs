@@ -1,0 +1,288 @@
+//! A count of references to something that has a home thread, which pays for an atomic
+//! read-modify-write elsewhere only.
+//!
+//! It is kept in two parts, and their sum counts: references that come and go at home are counted in
+//! a plain cell, the others in an atomic. Either part alone may be "wrong", even below zero: what was
+//! cloned here may be dropped there. So while the home thread is there, it keeps the atomic part above
+//! zero by a bias, and nothing is freed; when it leaves it puts the cell's part and the bias into the
+//! atomic one, and from then on that counts alone.
+//!
+//! ```text
+//!        home thread there                        left
+//!   shared + local - BIAS references ---leave---> shared references, freed at zero
+//!     ^                 |
+//!     +----- settle ----+   when `local` is full: shared += local, local = 0
+//! ```
+//!
+//! That the home thread takes the way of the others, because it cannot tell where it is, does no harm.
+//!
+//! Who calls: the task's header, and the main waker.
+
+use std::process::abort;
+
+use crate::sync::{AtomicU32, Cell, Ordering};
+
+/// More than `local` ever lacks: the shared part stays above zero while the home thread is there.
+const BIAS: u32 = 1 << 8;
+/// As in std's `Arc`: beyond this many references somebody leaks them, and an overflow is near.
+const SHARED_MAX: u32 = i32::MAX as u32;
+/// How far `local` goes to either side. (In the models a short way, for them to come to its end.)
+const LOCAL_MAX: i8 = if cfg!(loom) { 2 } else { 126 };
+/// In `local`: the home thread has left.
+const LEFT: i8 = i8::MIN;
+
+/// The part that any thread writes.
+#[derive(Debug)]
+pub(crate) struct Shared(AtomicU32);
+
+/// The part that the home thread writes, and nobody else reads.
+#[derive(Debug)]
+pub(crate) struct Local(Cell<i8>);
+
+impl Shared {
+    /// No reference, and the home thread there.
+    pub(crate) fn new() -> Self {
+        Self(AtomicU32::new(BIAS))
+    }
+}
+
+impl Local {
+    pub(crate) fn new() -> Self {
+        Self(Cell::new(0))
+    }
+}
+
+/// Both parts. They are apart, for that makes whatever holds them smaller.
+#[derive(Clone, Copy)]
+pub(crate) struct Count<'a> {
+    pub(crate) shared: &'a Shared,
+    pub(crate) local: &'a Local,
+}
+
+impl Count<'_> {
+    /// Counts a reference that is made of another one, or lent while the home thread is there.
+    #[inline]
+    pub(crate) fn add(self) {
+        // Relaxed: a reference is made from a reference, so nothing is learnt or told by it.
+        if self.shared.0.fetch_add(1, Ordering::Relaxed) > SHARED_MAX {
+            abort();
+        }
+    }
+
+    /// The same on the home thread.
+    ///
+    /// # Safety
+    /// This is the home thread.
+    #[inline]
+    pub(crate) unsafe fn add_at_home(self) {
+        let local = self.local.0.get();
+        if !(-LOCAL_MAX..LOCAL_MAX).contains(&local) {
+            return self.settle_and_add();
+        }
+        self.local.0.set(local + 1);
+    }
+
+    #[cold]
+    fn settle_and_add(self) {
+        self.settle();
+        self.add();
+    }
+
+    /// Gives up a reference. On `true` it was the last, the home thread has left, and all that was
+    /// done with the others comes before.
+    #[inline]
+    #[must_use]
+    pub(crate) fn remove(self) -> bool {
+        // Release: pairs with the loads in `is_last` and `leave`; whoever frees comes after all that was
+        // done with the other references.
+        self.shared.0.fetch_sub(1, Ordering::Release) == 1 && self.is_last()
+    }
+
+    /// The same on the home thread.
+    ///
+    /// # Safety
+    /// This is the home thread.
+    #[inline]
+    #[must_use]
+    pub(crate) unsafe fn remove_at_home(self) -> bool {
+        let local = self.local.0.get();
+        if !(1 - LOCAL_MAX..=LOCAL_MAX).contains(&local) {
+            return self.settle_and_remove();
+        }
+        self.local.0.set(local - 1);
+        // Nothing is freed while the home thread is there.
+        false
+    }
+
+    #[cold]
+    fn settle_and_remove(self) -> bool {
+        self.settle();
+        self.remove()
+    }
+
+    /// The home thread goes. On `true` there are no references, nor will there be, and all that was
+    /// done with them comes before.
+    ///
+    /// # Safety
+    /// This is the home thread, for the first time. It does not touch what is counted again, except by
+    /// a reference that it has.
+    #[inline]
+    #[must_use]
+    pub(crate) unsafe fn leave(self) -> bool {
+        let rest = i32::from(self.local.0.get()).wrapping_sub_unsigned(BIAS);
+        // None: nobody is there who could make one, so no counting down is needed. An older value than
+        // the newest will do: what was done here and what is seen of the others is all that led to it.
+        // Acquire: pairs with the `fetch_sub` in `remove`.
+        if self.shared.0.load(Ordering::Acquire) == rest.wrapping_neg().cast_unsigned() {
+            return true;
+        }
+        self.leave_to_others(rest)
+    }
+
+    #[cold]
+    fn leave_to_others(self, rest: i32) -> bool {
+        // Before the count goes down: after that it may be freed.
+        self.local.0.set(LEFT);
+        // Release: as in `remove`, for the references that were given up here.
+        let rest = rest.cast_unsigned();
+        let shared = self.shared.0.fetch_add(rest, Ordering::Release);
+        shared.wrapping_add(rest) == 0 && self.is_last()
+    }
+
+    /// Empties `local`, unless the home thread has left.
+    fn settle(self) {
+        let local = self.local.0.get();
+        if local == LEFT {
+            return;
+        }
+        // Relaxed: these references are told of by `leave`. Never zero, for `BIAS` is in it.
+        let shared = self
+            .shared
+            .0
+            .fetch_add(i32::from(local).cast_unsigned(), Ordering::Relaxed);
+        if shared > SHARED_MAX {
+            abort();
+        }
+        self.local.0.set(0);
+    }
+
+    #[inline]
+    fn is_last(self) -> bool {
+        // Acquire: pairs with the `fetch_sub` of the others. (A fence would do as well, but thread
+        // sanitizers do not see those.)
+        self.shared.0.load(Ordering::Acquire);
+        true
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use std::{
+        env,
+        process::{Command, Stdio},
+    };
+
+    use super::{AtomicU32, Cell, Count, LOCAL_MAX, Local, SHARED_MAX, Shared};
+
+    /// Names this program, if it is to be the one that aborts.
+    const CHILD: &str = "COMPIO_EXECUTOR_TEST_TOO_MANY_REFERENCES";
+
+    fn check_aborts(test: &str, add: impl FnOnce(Count<'_>), shared: u32, local: i8) {
+        if env::var_os(CHILD).is_some() {
+            add(Count {
+                shared: &Shared(AtomicU32::new(shared)),
+                local: &Local(Cell::new(local)),
+            });
+            return;
+        }
+        let status = Command::new(env::current_exe().unwrap())
+            .args(["--exact", &format!("count::tests::{test}")])
+            .env(CHILD, "1")
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .status()
+            .unwrap();
+        assert!(!status.success());
+    }
+
+    #[test]
+    #[cfg_attr(miri, ignore = "starts a process")]
+    fn too_many_references_abort_the_process() {
+        check_aborts(
+            "too_many_references_abort_the_process",
+            |count| count.add(),
+            SHARED_MAX + 1,
+            0,
+        );
+    }
+
+    #[test]
+    #[cfg_attr(miri, ignore = "starts a process")]
+    fn too_many_references_at_home_abort_the_process() {
+        check_aborts(
+            "too_many_references_at_home_abort_the_process",
+            // SAFETY: no other thread is there.
+            |count| unsafe { count.add_at_home() },
+            SHARED_MAX + 1,
+            LOCAL_MAX,
+        );
+    }
+
+    /// Adds and removes, here (`+`, `-`) and as if elsewhere (`>`, `<`), with the home thread leaving
+    /// at `|`. The last, and no other, has to free.
+    fn check(steps: &str) {
+        let (shared, local) = (Shared::new(), Local::new());
+        let count = Count {
+            shared: &shared,
+            local: &local,
+        };
+        for (at, step) in steps.char_indices() {
+            // SAFETY: no other thread is there.
+            let is_last = unsafe {
+                match step {
+                    '+' => {
+                        count.add_at_home();
+                        false
+                    }
+                    '-' => count.remove_at_home(),
+                    '>' => {
+                        count.add();
+                        false
+                    }
+                    '<' => count.remove(),
+                    '|' => count.leave(),
+                    _ => unreachable!(),
+                }
+            };
+            assert_eq!(is_last, at + 1 == steps.len(), "step {at} of {steps}");
+        }
+    }
+
+    #[test]
+    fn the_last_frees() {
+        check("|");
+        check("+-|");
+        check("+|-");
+        check("+|<");
+        check("+<|");
+        check(">-|");
+        check(">|-");
+        check("+><-|");
+        check("+>|<-");
+        check("+|+<-");
+        check("+|>-<");
+    }
+
+    #[test]
+    fn more_than_the_cell_holds() {
+        for many in [125, 126, 127, 128, 252, 253, 254, 1000] {
+            for (add, remove) in [("+", "-"), ("+", "<"), (">", "-"), (">", "<")] {
+                let (adds, removes) = (add.repeat(many), remove.repeat(many));
+                check(&format!("{adds}{removes}|"));
+                check(&format!("{adds}|{removes}"));
+                check(&format!("{}|", [add, remove].concat().repeat(many)));
+                check(&format!("+{}|-", [add, remove].concat().repeat(many)));
+            }
+        }
+    }
+}
