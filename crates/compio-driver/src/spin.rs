@@ -7,10 +7,10 @@
 
 use std::{
     hint,
-    sync::atomic::{AtomicUsize, Ordering::Relaxed},
-    thread,
     time::{Duration, Instant},
 };
+
+use crate::crowd::Place;
 
 /// Whether a thread with nothing to do looks for news before it sleeps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -18,8 +18,8 @@ pub enum SpinPolicy {
     /// It sleeps at once.
     Off,
     /// It looks for as long as recent waits took, if that was short, and at most
-    /// [`SPIN_MAX`]; and not at all where more drivers live in this process than it has
-    /// processors, or where others have just wanted the processor.
+    /// [`SPIN_MAX`]; and not at all where more drivers live in this process than there are
+    /// processors for them, or where others have just wanted the processor.
     #[default]
     Adaptive,
     /// It looks for [`SPIN_MAX`], each time.
@@ -42,13 +42,10 @@ const REST: Duration = Duration::from_millis(100);
 /// The longest rest.
 const REST_MAX: Duration = Duration::from_secs(5);
 
-/// How many drivers there are in this process.
-static DRIVERS: AtomicUsize = AtomicUsize::new(0);
-
 pub(crate) struct Spin {
     policy: SpinPolicy,
     budget: Duration,
-    processors: usize,
+    place: Place,
     /// Until then others want the processor.
     rest_until: Option<Instant>,
     /// How long the last rest was.
@@ -57,15 +54,13 @@ pub(crate) struct Spin {
 
 impl Spin {
     pub(crate) fn new(policy: SpinPolicy) -> Self {
-        // Relaxed: only a count.
-        DRIVERS.fetch_add(1, Relaxed);
         Self {
             policy,
             budget: match policy {
                 SpinPolicy::Off | SpinPolicy::Adaptive => Duration::ZERO,
                 SpinPolicy::Always => SPIN_MAX,
             },
-            processors: thread::available_parallelism().map_or(1, usize::from),
+            place: Place::take(),
             rest_until: None,
             rest: Duration::ZERO,
         }
@@ -77,14 +72,14 @@ impl Spin {
     }
 
     /// A wait begins.
-    pub(crate) fn start(&self, timeout: Option<Duration>) -> Watch {
+    pub(crate) fn start(&mut self, timeout: Option<Duration>) -> Watch {
         // An untimed wait that will not spin and learns nothing needs no clock.
         let began = (self.policy != SpinPolicy::Off || timeout.is_some()).then(Instant::now);
-        // Relaxed: only a count.
-        let is_crowded = DRIVERS.load(Relaxed) > self.processors || self.rest_until > began;
         let budget = match self.policy {
             SpinPolicy::Off => Duration::ZERO,
-            SpinPolicy::Adaptive if is_crowded => Duration::ZERO,
+            SpinPolicy::Adaptive if self.rest_until > began || self.place.is_crowded() => {
+                Duration::ZERO
+            }
             SpinPolicy::Adaptive | SpinPolicy::Always => self.budget,
         };
         Watch {
@@ -131,13 +126,6 @@ impl Spin {
         };
         self.rest_until = Some(began + waited + self.rest);
         self.budget = Duration::ZERO;
-    }
-}
-
-impl Drop for Spin {
-    fn drop(&mut self) {
-        // Relaxed: only a count.
-        DRIVERS.fetch_sub(1, Relaxed);
     }
 }
 
@@ -208,13 +196,13 @@ mod tests {
     fn eager() -> Spin {
         let mut spin = Spin::new(SpinPolicy::Adaptive);
         // As many drivers as other tests have: this one is not crowded.
-        spin.processors = usize::MAX;
+        spin.place = Place::roomy();
         spin.budget = SPIN_MAX;
         spin
     }
 
     /// A wait that began so long ago, and saw the clock for the last time after `seen`.
-    fn watch(spin: &Spin, ago: Duration, seen: Duration) -> Watch {
+    fn watch(spin: &mut Spin, ago: Duration, seen: Duration) -> Watch {
         let mut watch = spin.start(None);
         watch.began = Some(Instant::now() - ago);
         watch.seen = Some(seen);
@@ -225,7 +213,7 @@ mod tests {
     fn whoever_was_kept_from_looking_rests_longer_each_time() {
         let mut spin = eager();
         for rest in [100, 200, 400, 800, 1600, 3200, 5000, 5000] {
-            let kept = watch(&spin, GAP * 3, GAP);
+            let kept = watch(&mut spin, GAP * 3, GAP);
             spin.learn(&kept);
             assert_eq!(spin.rest, Duration::from_millis(rest));
             spin.budget = SPIN_MAX;
@@ -234,7 +222,7 @@ mod tests {
         // Long afterwards it is as if there had been none.
         spin.rest_until = Some(Instant::now() - REST_MAX * 2);
         assert!(spin.start(None).may_spin());
-        let kept = watch(&spin, GAP * 3, GAP);
+        let kept = watch(&mut spin, GAP * 3, GAP);
         spin.learn(&kept);
         assert_eq!(spin.rest, REST);
     }
@@ -242,7 +230,7 @@ mod tests {
     #[test]
     fn a_sleep_is_no_gap_between_looks() {
         let mut spin = eager();
-        let mut slept = watch(&spin, SPIN_MAX * 100, GAP);
+        let mut slept = watch(&mut spin, SPIN_MAX * 100, GAP);
         slept.stop();
         spin.learn(&slept);
         assert_eq!(spin.rest, Duration::ZERO);
@@ -252,7 +240,7 @@ mod tests {
     #[test]
     fn a_clock_that_goes_back_shows_no_gap() {
         let mut spin = eager();
-        let watch = watch(&spin, Duration::ZERO, SPIN_MAX * 1000);
+        let watch = watch(&mut spin, Duration::ZERO, SPIN_MAX * 1000);
         spin.learn(&watch);
         assert_eq!(spin.rest, Duration::ZERO);
     }
