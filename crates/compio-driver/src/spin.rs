@@ -54,8 +54,11 @@ const SPIN_MIN: Duration = Duration::from_micros(1);
 /// A gap of this length between two looks was no look: the thread was not running.
 const GAP: Duration = Duration::from_micros(100);
 
-/// How long a thread sleeps at once after it was kept from looking by others: this long at first, and
-/// twice as long each time that it was too short.
+/// How long a thread sleeps at once after it was kept from looking by others. Once is an accident.
+const REST_MIN: Duration = Duration::from_millis(10);
+
+/// How long it does if it is kept again soon: this long at first, and twice as long each time that it
+/// was too short.
 const REST: Duration = Duration::from_millis(100);
 
 /// The longest rest.
@@ -187,11 +190,12 @@ impl Spin {
     #[cold]
     fn rest(&mut self, watch: &Watch, waited: Duration) {
         let Some(began) = watch.began else { return };
-        let is_soon = self.rest_until.is_some_and(|end| began < end + self.rest);
+        let soon = self.rest.max(REST);
+        let is_soon = self.rest_until.is_some_and(|end| began < end + soon);
         self.rest = if is_soon {
-            (self.rest * 2).min(REST_MAX)
+            (self.rest * 2).clamp(REST, REST_MAX)
         } else {
-            REST
+            REST_MIN
         };
         self.rest_until = Some(began + waited + self.rest);
         self.budget = Duration::ZERO;
@@ -291,7 +295,7 @@ mod tests {
     #[test]
     fn whoever_was_kept_from_looking_rests_longer_each_time() {
         let mut spin = eager();
-        for rest in [100, 200, 400, 800, 1600, 3200, 5000, 5000] {
+        for rest in [10, 100, 200, 400, 800, 1600, 3200, 5000, 5000] {
             let kept = watch(&mut spin, GAP * 3, GAP);
             spin.learn(&kept);
             assert_eq!(spin.rest, Duration::from_millis(rest));
@@ -303,7 +307,7 @@ mod tests {
         assert!(spin.start(None).may_spin());
         let kept = watch(&mut spin, GAP * 3, GAP);
         spin.learn(&kept);
-        assert_eq!(spin.rest, REST);
+        assert_eq!(spin.rest, REST_MIN);
     }
 
     #[test]
