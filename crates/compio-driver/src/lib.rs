@@ -14,6 +14,7 @@ pub mod ancillary;
 mod buffers;
 mod cancel;
 mod credentials;
+mod crowd;
 mod driver;
 mod fd;
 mod flight;

@@ -1,16 +1,20 @@
 //! How long a thread looks for news before it sleeps.
 //!
 //! Sleeping and being woken costs some 20 µs; where news tends to come sooner, looking for it is
-//! cheaper. The budget is what recent waits would have needed, and falls to nothing where they
-//! were long: an idle program sleeps. Where others want the processor, looking is no use either: it
+//! cheaper. The budget is what recent looking would have needed, and falls to nothing where it was
+//! in vain: an idle program sleeps. Where others want the processor, looking is no use either: it
 //! eats up what the scheduler grants this thread, and whoever is waited for may stand behind it.
+//!
+//! Two that wait for each other and both sleep wait long: for two wake-ups. Neither can tell from its
+//! waits that they would be short if it looked. So it tries now and then, and less often each time
+//! that it was in vain: see [`Spin::learn`].
 
 use std::{
-    hint,
-    sync::atomic::{AtomicUsize, Ordering::Relaxed},
-    thread,
+    hint, mem,
     time::{Duration, Instant},
 };
+
+use crate::crowd::Place;
 
 /// Whether a thread with nothing to do looks for news before it sleeps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -18,8 +22,8 @@ pub enum SpinPolicy {
     /// It sleeps at once.
     Off,
     /// It looks for as long as recent waits took, if that was short, and at most
-    /// [`SPIN_MAX`]; and not at all where more drivers live in this process than it has
-    /// processors, or where others have just wanted the processor.
+    /// [`SPIN_MAX`]; and not at all where more drivers live in this process than there are
+    /// processors for them, or where others have just wanted the processor.
     #[default]
     Adaptive,
     /// It looks for [`SPIN_MAX`], each time.
@@ -29,26 +33,47 @@ pub enum SpinPolicy {
 /// The longest that a thread looks for news before it sleeps.
 pub const SPIN_MAX: Duration = Duration::from_micros(50);
 
+/// Of waits up to this length it may be that they were short had the thread looked for news, and not
+/// slept: its own wake-up is part of them, and so may be another's, which slept as well.
+const DOUBTFUL_MAX: Duration = SPIN_MAX.saturating_mul(4);
+
+/// How long a thread must have waited in such waits, since it last tried whether looking helps, to try
+/// it once more.
+const TRY_EVERY: Duration = Duration::from_millis(5);
+
+/// How long it must have waited since a try, in such waits or shorter ones, if that has failed: this
+/// long after the first one, and twice as long after each that follows.
+const TRY_AGAIN: Duration = Duration::from_micros(100);
+
+/// More failures in a row than this count no more: it is tried every 0.8 s of such waits.
+const FAILURES_MAX: u32 = 14;
+
 /// Below this a budget is none: one look costs about as much.
 const SPIN_MIN: Duration = Duration::from_micros(1);
 
 /// A gap of this length between two looks was no look: the thread was not running.
 const GAP: Duration = Duration::from_micros(100);
 
-/// How long a thread sleeps at once after it was kept from looking by others: this long at first, and
-/// twice as long each time that it was too short.
+/// How long a thread sleeps at once after it was kept from looking by others. Once is an accident.
+const REST_MIN: Duration = Duration::from_millis(10);
+
+/// How long it does if it is kept again soon: this long at first, and twice as long each time that it
+/// was too short.
 const REST: Duration = Duration::from_millis(100);
 
 /// The longest rest.
 const REST_MAX: Duration = Duration::from_secs(5);
 
-/// How many drivers there are in this process.
-static DRIVERS: AtomicUsize = AtomicUsize::new(0);
-
 pub(crate) struct Spin {
     policy: SpinPolicy,
     budget: Duration,
-    processors: usize,
+    /// How long to look in the next wait, if more than the budget, to see whether that helps.
+    trial: Duration,
+    /// How long the thread has waited since the last trial.
+    waited: Duration,
+    /// How many trials in a row were in vain.
+    failures: u32,
+    place: Place,
     /// Until then others want the processor.
     rest_until: Option<Instant>,
     /// How long the last rest was.
@@ -57,15 +82,16 @@ pub(crate) struct Spin {
 
 impl Spin {
     pub(crate) fn new(policy: SpinPolicy) -> Self {
-        // Relaxed: only a count.
-        DRIVERS.fetch_add(1, Relaxed);
         Self {
             policy,
             budget: match policy {
                 SpinPolicy::Off | SpinPolicy::Adaptive => Duration::ZERO,
                 SpinPolicy::Always => SPIN_MAX,
             },
-            processors: thread::available_parallelism().map_or(1, usize::from),
+            trial: Duration::ZERO,
+            waited: Duration::ZERO,
+            failures: 0,
+            place: Place::take(),
             rest_until: None,
             rest: Duration::ZERO,
         }
@@ -73,23 +99,25 @@ impl Spin {
 
     /// Whether a wait might begin with a look, as far as that can be told without a clock.
     pub(crate) fn may_look(&self) -> bool {
-        !self.budget.is_zero()
+        !self.budget.max(self.trial).is_zero()
     }
 
     /// A wait begins.
-    pub(crate) fn start(&self, timeout: Option<Duration>) -> Watch {
+    pub(crate) fn start(&mut self, timeout: Option<Duration>) -> Watch {
         // An untimed wait that will not spin and learns nothing needs no clock.
         let began = (self.policy != SpinPolicy::Off || timeout.is_some()).then(Instant::now);
-        // Relaxed: only a count.
-        let is_crowded = DRIVERS.load(Relaxed) > self.processors || self.rest_until > began;
+        let trial = mem::take(&mut self.trial);
+        let is_barred = self.rest_until > began || self.place.is_crowded();
         let budget = match self.policy {
             SpinPolicy::Off => Duration::ZERO,
-            SpinPolicy::Adaptive if is_crowded => Duration::ZERO,
-            SpinPolicy::Adaptive | SpinPolicy::Always => self.budget,
+            SpinPolicy::Adaptive if is_barred => Duration::ZERO,
+            SpinPolicy::Adaptive | SpinPolicy::Always => self.budget.max(trial),
         };
         Watch {
             began,
             budget: budget.min(timeout.unwrap_or(Duration::MAX)),
+            is_trial: budget > self.budget,
+            is_barred,
             timeout,
             looks: 0,
             seen: None,
@@ -98,46 +126,80 @@ impl Spin {
         }
     }
 
-    /// The wait is over. A short one asks for a budget of twice its length, a long one halves it.
+    /// The wait is over. What was found by looking confirms the budget; what was not halves it.
+    ///
+    /// A wait that was slept through says little about what looking would have done. The sleep itself
+    /// may have made it long; or short, if whoever was waited for needed this thread's processor. So
+    /// it asks only for a trial. The first is free; after a failure a program has to wait the longer
+    /// for the next one, in short waits or doubtful ones alone, the more have failed. One that gains
+    /// nothing by looking loses less than 1 ms in its first second of such waits, and 0.1 ms in each
+    /// that follows; one whose waits are longer loses nothing.
     pub(crate) fn learn(&mut self, watch: &Watch) {
         if self.policy != SpinPolicy::Adaptive {
             return;
         }
-        let waited = watch.elapsed();
+        self.learn_from(watch, watch.elapsed());
+    }
+
+    fn learn_from(&mut self, watch: &Watch, waited: Duration) {
         if watch.was_kept_until(waited) {
             self.rest(watch, waited);
             return;
         }
-        // What ends with the timeout would not have come sooner for being looked for.
-        let timed_out = watch.timeout.is_some_and(|timeout| waited >= timeout);
-        self.budget = if waited <= SPIN_MAX && !timed_out {
-            self.budget.max(waited * 2).min(SPIN_MAX)
-        } else {
-            self.budget / 2
-        };
+        if watch.has_found() {
+            self.budget = watch.budget.max(waited * 2).min(SPIN_MAX);
+            self.failures = 0;
+            self.waited = Duration::ZERO;
+            return;
+        }
+        self.budget /= 2;
         if self.budget < SPIN_MIN {
             self.budget = Duration::ZERO;
+        }
+        self.note_failure(watch);
+        // What ends with the timeout would not have come sooner for being looked for.
+        let timed_out = watch.timeout.is_some_and(|timeout| waited >= timeout);
+        if !timed_out && !watch.is_barred && waited <= DOUBTFUL_MAX {
+            self.waited += waited;
+            if self.waited >= self.price(waited) {
+                self.waited = Duration::ZERO;
+                self.trial = (waited * 2).clamp(SPIN_MIN, SPIN_MAX);
+            }
+        }
+    }
+
+    /// How long the thread must have waited for a trial, if it has just waited so long.
+    fn price(&self, waited: Duration) -> Duration {
+        let again = match self.failures {
+            0 => Duration::ZERO,
+            failures => TRY_AGAIN * (1 << (failures - 1)),
+        };
+        if waited <= SPIN_MAX {
+            again
+        } else {
+            again.max(TRY_EVERY)
+        }
+    }
+
+    fn note_failure(&mut self, watch: &Watch) {
+        if watch.is_trial {
+            self.failures = (self.failures + 1).min(FAILURES_MAX);
         }
     }
 
     #[cold]
     fn rest(&mut self, watch: &Watch, waited: Duration) {
         let Some(began) = watch.began else { return };
-        let is_soon = self.rest_until.is_some_and(|end| began < end + self.rest);
+        let soon = self.rest.max(REST);
+        let is_soon = self.rest_until.is_some_and(|end| began < end + soon);
         self.rest = if is_soon {
-            (self.rest * 2).min(REST_MAX)
+            (self.rest * 2).clamp(REST, REST_MAX)
         } else {
-            REST
+            REST_MIN
         };
         self.rest_until = Some(began + waited + self.rest);
         self.budget = Duration::ZERO;
-    }
-}
-
-impl Drop for Spin {
-    fn drop(&mut self) {
-        // Relaxed: only a count.
-        DRIVERS.fetch_sub(1, Relaxed);
+        self.note_failure(watch);
     }
 }
 
@@ -145,6 +207,10 @@ impl Drop for Spin {
 pub(crate) struct Watch {
     began: Option<Instant>,
     budget: Duration,
+    /// Whether the budget is more than what earlier waits have earned.
+    is_trial: bool,
+    /// Whether others need the processor.
+    is_barred: bool,
     timeout: Option<Duration>,
     looks: u32,
     /// When the clock was read last, while looking.
@@ -172,6 +238,11 @@ impl Watch {
         self.seen = Some(elapsed);
         self.is_over = self.was_kept || elapsed >= self.budget;
         !self.is_over
+    }
+
+    /// Whether the wait has ended while the thread was looking.
+    fn has_found(&self) -> bool {
+        self.looks > 0 && !self.is_over
     }
 
     /// Something else than the end of the budget ends the looking.
@@ -208,13 +279,13 @@ mod tests {
     fn eager() -> Spin {
         let mut spin = Spin::new(SpinPolicy::Adaptive);
         // As many drivers as other tests have: this one is not crowded.
-        spin.processors = usize::MAX;
+        spin.place = Place::roomy();
         spin.budget = SPIN_MAX;
         spin
     }
 
     /// A wait that began so long ago, and saw the clock for the last time after `seen`.
-    fn watch(spin: &Spin, ago: Duration, seen: Duration) -> Watch {
+    fn watch(spin: &mut Spin, ago: Duration, seen: Duration) -> Watch {
         let mut watch = spin.start(None);
         watch.began = Some(Instant::now() - ago);
         watch.seen = Some(seen);
@@ -224,8 +295,8 @@ mod tests {
     #[test]
     fn whoever_was_kept_from_looking_rests_longer_each_time() {
         let mut spin = eager();
-        for rest in [100, 200, 400, 800, 1600, 3200, 5000, 5000] {
-            let kept = watch(&spin, GAP * 3, GAP);
+        for rest in [10, 100, 200, 400, 800, 1600, 3200, 5000, 5000] {
+            let kept = watch(&mut spin, GAP * 3, GAP);
             spin.learn(&kept);
             assert_eq!(spin.rest, Duration::from_millis(rest));
             spin.budget = SPIN_MAX;
@@ -234,15 +305,15 @@ mod tests {
         // Long afterwards it is as if there had been none.
         spin.rest_until = Some(Instant::now() - REST_MAX * 2);
         assert!(spin.start(None).may_spin());
-        let kept = watch(&spin, GAP * 3, GAP);
+        let kept = watch(&mut spin, GAP * 3, GAP);
         spin.learn(&kept);
-        assert_eq!(spin.rest, REST);
+        assert_eq!(spin.rest, REST_MIN);
     }
 
     #[test]
     fn a_sleep_is_no_gap_between_looks() {
         let mut spin = eager();
-        let mut slept = watch(&spin, SPIN_MAX * 100, GAP);
+        let mut slept = watch(&mut spin, SPIN_MAX * 100, GAP);
         slept.stop();
         spin.learn(&slept);
         assert_eq!(spin.rest, Duration::ZERO);
@@ -252,8 +323,129 @@ mod tests {
     #[test]
     fn a_clock_that_goes_back_shows_no_gap() {
         let mut spin = eager();
-        let watch = watch(&spin, Duration::ZERO, SPIN_MAX * 1000);
+        let watch = watch(&mut spin, Duration::ZERO, SPIN_MAX * 1000);
         spin.learn(&watch);
         assert_eq!(spin.rest, Duration::ZERO);
+    }
+
+    /// One wait of a thread that finds news so soon if it looks, and so late if it sleeps, where it
+    /// is known how long it has looked before. How long it has looked and waited.
+    fn wait(
+        spin: &mut Spin,
+        by_looking: Duration,
+        by_sleeping: impl Fn(Duration) -> Duration,
+    ) -> (Duration, Duration) {
+        let mut watch = spin.start(None);
+        watch.looks = u32::from(watch.may_spin());
+        watch.is_over = by_looking >= watch.budget;
+        let looked = by_looking.min(watch.budget);
+        let waited = if watch.is_over {
+            by_sleeping(looked)
+        } else {
+            by_looking
+        };
+        spin.learn_from(&watch, waited);
+        (looked, waited)
+    }
+
+    /// How long a new thread looks in so many seconds of such waits.
+    fn looks_in_vain(seconds: u64, by_sleeping: impl Fn(Duration) -> Duration) -> Duration {
+        let mut spin = eager();
+        spin.budget = Duration::ZERO;
+        let (mut looked, mut waited) = (Duration::ZERO, Duration::ZERO);
+        while waited < Duration::from_secs(seconds) {
+            let this = wait(&mut spin, Duration::MAX, &by_sleeping);
+            looked += this.0;
+            waited += this.1;
+        }
+        looked
+    }
+
+    const fn micros(micros: u64) -> Duration {
+        Duration::from_micros(micros)
+    }
+
+    #[test]
+    fn looking_is_found_to_help_where_both_sides_sleep() {
+        let mut spin = eager();
+        spin.budget = Duration::ZERO;
+        let mut waits = || wait(&mut spin, micros(20), |_| micros(65)).1;
+        let slow = (0..1000).take_while(|_| waits() == micros(65)).count();
+        assert_eq!(slow as u128, TRY_EVERY.as_micros().div_ceil(65));
+        for _ in 0..1000 {
+            assert_eq!(waits(), micros(20));
+        }
+    }
+
+    #[test]
+    fn looking_is_tried_at_once_where_the_sleep_was_short() {
+        let mut spin = eager();
+        spin.budget = Duration::ZERO;
+        assert_eq!(wait(&mut spin, micros(15), |_| micros(20)).1, micros(20));
+        assert_eq!(wait(&mut spin, micros(15), |_| micros(20)).1, micros(15));
+    }
+
+    #[test]
+    fn what_never_helps_is_tried_ever_more_seldom() {
+        for length in [10, 51, 65, 200] {
+            let always_late = |looked: Duration| looked.max(micros(length));
+            assert!(looks_in_vain(1, always_late) < micros(1000), "{length} µs");
+        }
+        assert!(looks_in_vain(11, |_| micros(65)) < micros(2000));
+    }
+
+    #[test]
+    fn who_needs_this_processor_is_not_kept_away() {
+        // The news comes 2 µs after the processor is given up.
+        assert!(looks_in_vain(1, |looked| looked + micros(2)) < micros(1000));
+    }
+
+    #[test]
+    fn what_has_helped_and_ceases_to_is_given_up() {
+        let mut spin = eager();
+        wait(&mut spin, micros(20), |_| micros(65));
+        let looked: Duration = (0..100)
+            .map(|_| wait(&mut spin, Duration::MAX, |_| micros(1000)).0)
+            .sum();
+        assert!(looked < SPIN_MAX * 2);
+        assert!(!spin.start(None).may_spin());
+    }
+
+    #[test]
+    fn nothing_is_tried_in_long_waits_or_for_timers() {
+        assert_eq!(looks_in_vain(10, |_| micros(201)), Duration::ZERO);
+        let mut spin = eager();
+        spin.budget = Duration::ZERO;
+        for timeout in [10, 65, 200, 1000].map(micros) {
+            for _ in 0..1000 {
+                let watch = spin.start(Some(timeout));
+                assert!(!watch.may_spin());
+                spin.learn_from(&watch, timeout);
+            }
+        }
+    }
+
+    #[test]
+    fn nothing_is_tried_in_a_rest() {
+        let mut spin = eager();
+        let kept = watch(&mut spin, GAP * 3, GAP);
+        spin.learn(&kept);
+        spin.rest_until = Some(Instant::now() + REST_MAX * 100);
+        for _ in 0..1000 {
+            let (looked, _) = wait(&mut spin, Duration::ZERO, |_| micros(65));
+            assert_eq!(looked, Duration::ZERO);
+            assert!(!spin.may_look());
+        }
+    }
+
+    #[test]
+    fn nothing_is_tried_by_who_shall_not_look() {
+        let mut spin = Spin::new(SpinPolicy::Off);
+        for _ in 0..1000 {
+            let slept = spin.start(None);
+            assert!(!slept.may_spin());
+            spin.learn(&slept);
+            assert!(!spin.may_look());
+        }
     }
 }

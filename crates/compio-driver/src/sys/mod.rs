@@ -63,7 +63,7 @@ pub(crate) use bsd::{Backend, Event, choose};
 #[cfg(unix)]
 pub use dialect::Stat;
 #[cfg(unix)]
-pub(crate) use dialect::peer_credentials;
+pub(crate) use dialect::{peer_credentials, processors_of_this_thread};
 #[cfg(windows)]
 pub use iocp::RawEntry;
 #[cfg(windows)]
@@ -98,7 +98,7 @@ pub use windows::{
 pub(crate) use windows::{
     CURRENT_DIR, EAGAIN, ECANCELED, ENOBUFS, Life, MSG_CTRUNC, MSG_DONTWAIT, MSG_PEEK, MSG_TRUNC,
     MSG_WAITALL, SHUT_RD, SHUT_RDWR, SHUT_WR, again, as_sock_ref, call, control, lend_file,
-    own_file, own_socket, peer_credentials, set_option,
+    own_file, own_socket, peer_credentials, processors_of_this_thread, set_option,
 };
 
 /// What only one system has.

@@ -37,6 +37,13 @@ pub(crate) use windows_sys::Win32::Networking::WinSock::{
     SD_BOTH as SHUT_RDWR, SD_RECEIVE as SHUT_RD, SD_SEND as SHUT_WR,
 };
 
+use crate::crowd::Processors;
+
+/// Where this thread may run, if that can be told.
+pub(crate) fn processors_of_this_thread() -> Option<Processors> {
+    None
+}
+
 /// What a request is answered with that was given up.
 pub(crate) const ECANCELED: i32 = ERROR_OPERATION_ABORTED as i32;
 

@@ -13,9 +13,15 @@ use std::{
 pub use self::stat::Stat;
 use crate::{
     credentials::UCred,
+    crowd::Processors,
     request::{Answer, Position},
     sys::unix::{answer, last_error},
 };
+
+/// Where this thread may run, if that can be told.
+pub(crate) fn processors_of_this_thread() -> Option<Processors> {
+    None
+}
 
 /// A socket says once for all that a closed peer is no signal: see [`prepare`].
 pub(crate) const SEND: c_int = 0;

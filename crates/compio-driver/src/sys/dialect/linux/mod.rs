@@ -16,9 +16,20 @@ pub(crate) use self::event::EventFd;
 pub use self::stat::Stat;
 use crate::{
     credentials::UCred,
+    crowd::Processors,
     request::{Answer, Position},
     sys::unix::{answer, last_error},
 };
+
+/// Where this thread may run, if that can be told.
+pub(crate) fn processors_of_this_thread() -> Option<Processors> {
+    let mut processors = Processors::default();
+    // SAFETY: as many bytes as that are written to the set, which is made of whole `c_ulong`s.
+    let result = unsafe {
+        libc::sched_getaffinity(0, size_of::<Processors>(), (&raw mut processors).cast())
+    };
+    (result == 0).then_some(processors)
+}
 
 /// A closed peer is an error, never a signal.
 pub(crate) const SEND: c_int = libc::MSG_NOSIGNAL;
