@@ -85,6 +85,7 @@ impl<O: Operation> Submit<O> {
 impl<O: Operation> Future for Submit<O> {
     type Output = O::Output;
 
+    #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<O::Output> {
         let this = &mut *self;
         let driver = &this.driver;
