@@ -24,7 +24,12 @@ pub(crate) fn current() -> Rc<Inner> {
 /// Whether another runtime than this one has been entered.
 #[cfg(feature = "time")]
 pub(crate) fn is_foreign(runtime: &Rc<Inner>) -> bool {
-    entered().is_some_and(|entered| !Rc::ptr_eq(&entered, runtime))
+    let Some(entered) = exchange(None) else {
+        return false;
+    };
+    let is_foreign = !Rc::ptr_eq(&entered, runtime);
+    exchange(Some(entered));
+    is_foreign
 }
 
 fn entered() -> Option<Rc<Inner>> {

@@ -1,172 +1,127 @@
-//! The timers of one runtime: a heap of deadlines, beside the wakers that they concern.
+//! The timers of one runtime.
 //!
-//! Timers are set far more often than they fire, so that taking one back must be cheap: its waker
-//! goes, its deadline stays in the heap until it comes up or until more than half of the heap is
-//! such dead wood.
+//! Timers are set far more often than they fire: both to set one and to take it back is cheap, see
+//! [`Wheels`].
 //!
-//! A timer fires at the next full grain of time behind its deadline, so that many of them share one
-//! wake of the thread. The grain is a small part of how long the timer runs.
+//! A timer fires when its deadline has passed and the thread is awake. For the thread sleeps on by a
+//! small part of a timer's time, if other timers are due by then: many share one wake.
 
 #![cfg_attr(
     not(feature = "time"),
     expect(dead_code, reason = "only `time` sets timers")
 )]
 
+mod wheel;
+
 use std::{
-    cmp::Reverse,
-    collections::BinaryHeap,
     mem,
     task::Waker,
     time::{Duration, Instant},
 };
 
-use slab::Slab;
-
+pub(crate) use self::wheel::TimerKey;
+use self::wheel::{Nanos, Wheels};
 use super::Inner;
 
-/// Dead wood that is not worth a sweep.
-const DEAD_FREE: usize = 64;
+/// A timer may fire so much behind its deadline, in nanoseconds: about a millisecond.
+const LATE_MAX: u32 = 1 << 20;
 
-/// The coarsest grain, as a power of two in nanoseconds: about a millisecond.
-const GRAIN_MAX_BITS: u32 = 20;
+/// And by this part of its time.
+const LATE_PART: u64 = 16;
 
-/// A timer may fire later by this part of its time, as a power of two: a sixteenth.
-const GRAIN_PART_BITS: u32 = 4;
-
-/// Names one timer for ever.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct TimerKey {
-    /// Grows with each timer: among equal deadlines, the older fires first.
-    number: u64,
-    slot: usize,
-}
-
-/// Nanoseconds since the timers' epoch.
-type Nanos = u64;
+/// A list of wakers that was emptied keeps memory for so many.
+const KEPT: usize = 1024;
 
 #[derive(Debug)]
 pub(crate) struct Timers {
     epoch: Instant,
-    /// When each fires, and its deadline, which decides the order of those that fire together.
-    deadlines: BinaryHeap<Reverse<(Nanos, Nanos, TimerKey)>>,
-    live: Slab<(u64, Waker)>,
-    next_number: u64,
+    /// When the clock was read last to see what is due.
+    seen: Instant,
+    wheels: Wheels,
     /// Empty; kept for its memory.
-    spare: Vec<Waker>,
+    wakers: Vec<Waker>,
 }
 
 impl Timers {
     pub(crate) fn new() -> Self {
+        let epoch = Instant::now();
         Self {
-            epoch: Instant::now(),
-            deadlines: BinaryHeap::new(),
-            live: Slab::new(),
-            next_number: 0,
-            spare: Vec::new(),
+            epoch,
+            seen: epoch,
+            wheels: Wheels::new(),
+            wakers: Vec::new(),
         }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.live.is_empty()
+        self.wheels.is_empty()
     }
 
     pub(crate) fn insert(&mut self, deadline: Instant, now: Instant, waker: Waker) -> TimerKey {
-        let number = self.next_number;
-        self.next_number += 1;
-        let slot = self.live.insert((number, waker));
-        let key = TimerKey { number, slot };
         let (deadline, now) = (self.nanos(deadline), self.nanos(now));
-        let fires = round_up(deadline, grain_bits(deadline.saturating_sub(now)));
-        self.deadlines.push(Reverse((fires, deadline, key)));
-        key
+        let late_max = late_max(deadline.saturating_sub(now));
+        self.wheels.insert(deadline, late_max, waker)
     }
 
     /// The waker of a timer that has neither fired nor been taken back.
     pub(crate) fn get(&self, key: TimerKey) -> Option<&Waker> {
-        let (number, waker) = self.live.get(key.slot)?;
-        (*number == key.number).then_some(waker)
+        self.wheels.get(key)
     }
 
     /// Exchanges the waker; returns the one to be dropped, which is the given one if the timer has
     /// fired or been taken back.
     pub(crate) fn replace(&mut self, key: TimerKey, waker: Waker) -> Result<Waker, Waker> {
-        match self.live.get_mut(key.slot) {
-            Some((number, known)) if *number == key.number => Ok(mem::replace(known, waker)),
-            Some(_) | None => Err(waker),
+        match self.wheels.get_mut(key) {
+            Some(known) => Ok(mem::replace(known, waker)),
+            None => Err(waker),
         }
     }
 
     /// Takes a timer back; returns its waker, unless it has fired.
     pub(crate) fn remove(&mut self, key: TimerKey) -> Option<Waker> {
-        self.get(key)?;
-        let (_, waker) = self.live.remove(key.slot);
-        if self.deadlines.len() > 2 * self.live.len() + DEAD_FREE {
-            let live = &self.live;
-            self.deadlines
-                .retain(|Reverse((_, _, key))| is_live(live, *key));
-        }
-        Some(waker)
+        self.wheels.remove(key)
     }
 
-    /// When the next timer fires.
+    /// When to look for due timers again.
     pub(crate) fn next(&mut self) -> Option<Instant> {
-        let fires = self.next_nanos()?;
-        self.epoch.checked_add(Duration::from_nanos(fires))
-    }
-
-    fn next_nanos(&mut self) -> Option<Nanos> {
-        loop {
-            let Reverse((fires, _, key)) = *self.deadlines.peek()?;
-            if is_live(&self.live, key) {
-                return Some(fires);
-            }
-            self.deadlines.pop();
-        }
+        let next = self.wheels.next()?;
+        self.epoch.checked_add(Duration::from_nanos(next))
     }
 
     /// The wakers of all timers that are due, in order. They have fired.
     pub(crate) fn take_due(&mut self, now: Instant) -> Vec<Waker> {
-        let now = self.nanos(now);
-        let mut due = mem::take(&mut self.spare);
-        while let Some(fires) = self.next_nanos()
-            && fires <= now
-        {
-            if let Some(Reverse((_, _, key))) = self.deadlines.pop() {
-                due.push(self.live.remove(key.slot).1);
-            }
-        }
-        due
+        self.seen = now;
+        let mut wakers = mem::take(&mut self.wakers);
+        self.wheels.take(self.nanos(now), &mut wakers);
+        wakers
     }
 
     /// Takes back the emptied list of [`take_due`](Self::take_due).
-    pub(crate) fn give_back(&mut self, list: Vec<Waker>) {
+    pub(crate) fn give_back(&mut self, mut list: Vec<Waker>) {
         debug_assert!(list.is_empty());
-        self.spare = list;
+        list.shrink_to(KEPT);
+        self.wakers = list;
     }
 
     /// Takes all timers back; returns their wakers.
-    pub(crate) fn clear(&mut self) -> Slab<(u64, Waker)> {
-        self.deadlines.clear();
-        mem::take(&mut self.live)
+    pub(crate) fn clear(&mut self) -> impl Iterator<Item = Waker> + use<> {
+        self.wheels.clear()
     }
 
     /// What lies before the epoch is due anyway; what lies 500 years behind it never is.
     fn nanos(&self, instant: Instant) -> Nanos {
         let since = instant.saturating_duration_since(self.epoch);
-        Nanos::try_from(since.as_nanos()).unwrap_or(Nanos::MAX)
+        since
+            .as_secs()
+            .checked_mul(1_000_000_000)
+            .and_then(|nanos| nanos.checked_add(since.subsec_nanos().into()))
+            .unwrap_or(Nanos::MAX)
     }
 }
 
-/// The grain of a timer that runs this long.
-fn grain_bits(run: Nanos) -> u32 {
-    run.checked_ilog2()
-        .map_or(0, |bits| bits.saturating_sub(GRAIN_PART_BITS))
-        .min(GRAIN_MAX_BITS)
-}
-
-fn round_up(time: Nanos, bits: u32) -> Nanos {
-    let rest = (1 << bits) - 1;
-    time.saturating_add(rest) & !rest
+/// How late a timer may fire that runs this long.
+fn late_max(run: Nanos) -> u32 {
+    u32::try_from(run / LATE_PART).map_or(LATE_MAX, |part| part.min(LATE_MAX))
 }
 
 /// Timers as `time` uses them: no waker is cloned or dropped while they are borrowed.
@@ -191,15 +146,15 @@ impl Inner {
         replaced.is_ok()
     }
 
+    /// Whether the clock has been seen to be there: false says nothing.
+    pub(crate) fn has_seen(&self, deadline: Instant) -> bool {
+        deadline <= self.timers.borrow().seen
+    }
+
     /// Takes a timer back; returns its waker, unless it has fired.
     pub(crate) fn take_timer(&self, key: TimerKey) -> Option<Waker> {
         self.timers.borrow_mut().remove(key)
     }
-}
-
-fn is_live(live: &Slab<(u64, Waker)>, key: TimerKey) -> bool {
-    live.get(key.slot)
-        .is_some_and(|(number, _)| *number == key.number)
 }
 
 #[cfg(test)]

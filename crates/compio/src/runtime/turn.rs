@@ -80,8 +80,7 @@ impl Inner {
         let _entered = Entered::new(self);
         self.executor.clear();
         // Not fired, but over: who is woken looks at the clock.
-        let timers = self.timers.borrow_mut().clear();
-        let wakers = timers.into_iter().map(|(_, (_, waker))| waker);
+        let wakers = self.timers.borrow_mut().clear();
         if let Some(panic) = wake_all(wakers) {
             // The panic hook has reported it, and a destructor is to panic nowhere.
             discard(panic);

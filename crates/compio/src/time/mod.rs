@@ -1,9 +1,10 @@
 //! Sleeps, timeouts and intervals.
 //!
 //! Times are [`std::time`]'s. The kernel hears of no timer but by how long a thread sleeps, so that
-//! setting one and taking it back are cheap. A timer never fires early. It fires later by up to a
-//! sixteenth of its time and at most by a millisecond, so that many share one wake of the thread;
-//! and then with the precision of a sleep, some 50 µs on Linux, or when a busy task yields.
+//! setting one and taking it back are cheap. A timer never fires early. It fires with the
+//! precision of a sleep, some 50 µs on Linux, or when a busy task yields; and later where others are
+//! due soon behind it: by up to a sixteenth of its time and at most by a millisecond, so that many
+//! share one wake of the thread.
 
 mod interval;
 mod sleep;

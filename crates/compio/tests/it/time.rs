@@ -13,7 +13,7 @@ use compio::{
     io::{AsyncRead, AsyncWriteExt},
     runtime::{Runtime, submit},
     task::{block_on, spawn, yield_now},
-    time::{Elapsed, sleep, sleep_until, timeout, timeout_at},
+    time::{Elapsed, Sleep, sleep, sleep_until, timeout, timeout_at},
 };
 
 use crate::support::{
@@ -106,6 +106,42 @@ fn a_sleep_that_is_dropped_wakes_nobody() {
     runtime.block_on(sleep(Duration::from_millis(5)));
     assert!(!woken.is_raised());
     assert_eq!(runtime.current_timeout(), None);
+}
+
+#[test]
+fn a_waker_may_take_timers_back_and_set_others() {
+    thread_local! {
+        static NAPS: RefCell<Vec<Sleep>> = const { RefCell::new(Vec::new()) };
+    }
+    fn set(deadline: Instant, bell: &Waker) {
+        let mut nap = sleep(LONG);
+        let polled = pin!(&mut nap).poll(&mut Context::from_waker(bell));
+        assert!(polled.is_pending());
+        nap.reset(deadline);
+        NAPS.with_borrow_mut(|naps| naps.push(nap));
+    }
+    let runtime = Runtime::new().unwrap();
+    let woken = Flag::default();
+    let mark = woken.clone();
+    let last = waker(move || mark.raise());
+    // Takes back what is due with it, what is not, and what the one before it has set.
+    let bell = waker(move || {
+        drop(NAPS.take());
+        set(Instant::now() + Duration::from_millis(1), &last);
+    });
+    runtime.enter(|| {
+        let deadline = Instant::now() + Duration::from_millis(1);
+        (0..10).for_each(|_| set(deadline, &bell));
+        set(
+            Instant::now() + LONG,
+            &waker(|| panic!("it was taken back")),
+        );
+    });
+    while runtime.current_timeout().is_some() {
+        runtime.poll(runtime.current_timeout()).unwrap();
+    }
+    assert!(woken.is_raised());
+    drop(NAPS.take());
 }
 
 #[test]

@@ -1,0 +1,407 @@
+//! Points in time with a waker each, in wheels of 64 slots: a slot of one wheel is as long as all
+//! slots of the one below it.
+//!
+//! An entry lies in the wheel of the highest digit in which its time differs from the present, at
+//! that digit. So the next entries are in the first slot in use of the lowest wheel in use. As time
+//! comes to a slot, its entries that are not due yet go to lower wheels: each is moved a few times,
+//! however many there are.
+//!
+//! A slot is a list through its entries, so that they need no memory but their own. What is taken
+//! back loses its waker and stays in its list, as dead wood, until one comes by, or until there is
+//! more of it than of what is alive.
+
+use std::{iter, mem, task::Waker};
+
+use slab::Slab;
+
+/// Nanoseconds since the timers' epoch.
+pub(super) type Nanos = u64;
+
+/// Names one entry for ever.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct TimerKey {
+    /// Grows with each entry: among equal deadlines, the older is due first.
+    number: u64,
+    place: u32,
+}
+
+/// Slots of a wheel, as a power of two.
+const SLOT_BITS: u32 = 6;
+const SLOTS: usize = 1 << SLOT_BITS;
+
+/// What the lowest wheel lacks: with it, a slot of one wheel is 2^20 ns, which is about as long as
+/// what one wake of the thread serves.
+const SKEW: u32 = 4;
+
+/// Enough for all bits.
+const WHEELS: usize = (u64::BITS + SKEW).div_ceil(SLOT_BITS) as usize;
+
+/// A slot of more entries, of a wheel above this one, is not looked through: it is a wait of 67 ms
+/// and more.
+const SEARCHED: usize = 64;
+const SEARCHED_WHEEL: usize = 4;
+
+/// Dead wood that is not worth a sweep.
+const DEAD_FREE: usize = 64;
+
+/// A list of due entries that was emptied keeps memory for so many.
+const KEPT: usize = 1024;
+
+/// The end of a list.
+const END: u32 = u32::MAX;
+
+#[derive(Debug)]
+struct Entry {
+    /// From when on it is due.
+    deadline: Nanos,
+    number: u64,
+    /// None once it was taken back.
+    waker: Option<Waker>,
+    /// How late it may be taken.
+    late_max: u32,
+    /// The next one in its slot.
+    next: u32,
+}
+
+impl Entry {
+    fn limit(&self) -> Nanos {
+        self.deadline.saturating_add(self.late_max.into())
+    }
+}
+
+/// When the thread shall look again.
+#[derive(Debug, Clone, Copy)]
+struct Wake {
+    /// The deadline of an entry.
+    at: Nanos,
+    /// The number of that entry.
+    number: u64,
+    /// No entry may be taken later than that, which is not before `at`.
+    limit: Nanos,
+}
+
+#[derive(Debug)]
+pub(super) struct Wheels {
+    /// All entries that lie before it have been taken.
+    present: Nanos,
+    /// Which slots are in use: a bit each.
+    used: [u64; WHEELS],
+    /// The first entry of each slot in use.
+    heads: [[u32; SLOTS]; WHEELS],
+    entries: Slab<Entry>,
+    /// How many entries are dead wood.
+    dead: usize,
+    next_number: u64,
+    /// The next wake, while it is known. Its entry is alive.
+    wake: Option<Wake>,
+    /// Empty; kept for its memory. Deadline, number and place.
+    due: Vec<(Nanos, u64, u32)>,
+}
+
+impl Wheels {
+    pub(super) fn new() -> Self {
+        Self {
+            present: 0,
+            used: [0; WHEELS],
+            heads: [[END; SLOTS]; WHEELS],
+            entries: Slab::new(),
+            dead: 0,
+            next_number: 0,
+            wake: None,
+            due: Vec::new(),
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.entries.len() == self.dead
+    }
+
+    pub(super) fn insert(&mut self, deadline: Nanos, late_max: u32, waker: Waker) -> TimerKey {
+        let number = self.next_number;
+        self.next_number += 1;
+        let is_first = self.entries.is_empty();
+        if self.entries.capacity() == 0 {
+            // All that few timers ever need: how much dead wood there is at a time is a matter of luck.
+            self.entries.reserve(2 * DEAD_FREE);
+        }
+        let place = self.entries.insert(Entry {
+            deadline,
+            number,
+            waker: Some(waker),
+            late_max,
+            next: END,
+        });
+        let place = u32::try_from(place).expect("there is no memory for 2^32 timers");
+        self.link(place);
+        self.hasten(
+            is_first,
+            number,
+            deadline,
+            deadline.saturating_add(late_max.into()),
+        );
+        TimerKey { number, place }
+    }
+
+    /// There is a new entry; see what it does to the next wake.
+    fn hasten(&mut self, is_first: bool, number: u64, deadline: Nanos, limit: Nanos) {
+        self.wake = match self.wake {
+            None if is_first => Some(Wake {
+                at: deadline,
+                number,
+                limit,
+            }),
+            // It may take less than all that the wake was to serve.
+            Some(wake) if limit < wake.limit => None,
+            Some(wake) if deadline > wake.at && deadline <= wake.limit => Some(Wake {
+                at: deadline,
+                number,
+                ..wake
+            }),
+            known => known,
+        };
+    }
+
+    /// The waker of an entry that has neither been taken nor taken back.
+    pub(super) fn get(&self, key: TimerKey) -> Option<&Waker> {
+        let entry = self.entries.get(key.place as usize)?;
+        entry.waker.as_ref().filter(|_| entry.number == key.number)
+    }
+
+    pub(super) fn get_mut(&mut self, key: TimerKey) -> Option<&mut Waker> {
+        let entry = self.entries.get_mut(key.place as usize)?;
+        entry.waker.as_mut().filter(|_| entry.number == key.number)
+    }
+
+    /// Takes an entry back; returns its waker, unless it has been taken.
+    pub(super) fn remove(&mut self, key: TimerKey) -> Option<Waker> {
+        let entry = self.entries.get_mut(key.place as usize)?;
+        if entry.number != key.number {
+            return None;
+        }
+        let waker = entry.waker.take()?;
+        self.dead += 1;
+        if self.wake.is_some_and(|wake| wake.number == key.number) {
+            self.wake = None;
+        }
+        // Also a good part of the memory, all of which a sweep goes through.
+        let alive = self.entries.len() - self.dead;
+        if self.dead > (alive + DEAD_FREE).max(self.entries.capacity() / 4) {
+            self.sweep();
+        }
+        Some(waker)
+    }
+
+    /// Drops all dead wood. Goes through the memory, not through the lists: these are made anew.
+    fn sweep(&mut self) {
+        self.used = [0; WHEELS];
+        self.entries.retain(|_, entry| entry.waker.is_some());
+        self.dead = 0;
+        let (present, used, heads) = (self.present, &mut self.used, &mut self.heads);
+        for (place, entry) in &mut self.entries {
+            // It was a `u32` when it came.
+            entry.next = push(present, used, heads, entry.deadline, place as u32);
+        }
+    }
+
+    /// When to look again so that no entry is taken too late: at the last deadline that comes before
+    /// any entry must have been taken, for then one look serves the most. Or before that, where it
+    /// would take long to find; then [`take`](Self::take) brings it on.
+    pub(super) fn next(&mut self) -> Option<Nanos> {
+        if self.is_empty() {
+            return None;
+        }
+        if let Some(wake) = self.wake {
+            return Some(wake.at);
+        }
+        let mut limit = Nanos::MAX;
+        // The first slot that is not looked through.
+        let mut end = None;
+        for (wheel, index, start) in SlotsInUse::of(self) {
+            if start > limit {
+                break;
+            }
+            if wheel > SEARCHED_WHEEL && self.places(wheel, index).nth(SEARCHED).is_some() {
+                limit = start;
+                end = Some((wheel, index, start));
+                break;
+            }
+            self.prune(wheel, index);
+            let limits = self.slot(wheel, index).map(|entry| entry.limit());
+            limit = limits.fold(limit, Nanos::min);
+        }
+        // What was set too late is where the present is.
+        let limit = limit.max(self.present);
+        let last = SlotsInUse::of(self)
+            .take_while(|slot| slot.2 <= limit && Some(*slot) != end)
+            .flat_map(|(wheel, index, _)| self.slot(wheel, index))
+            .filter(|entry| entry.deadline <= limit)
+            .map(|entry| (entry.deadline, entry.number))
+            .max();
+        let Some((at, number)) = last else {
+            return end.map(|(_, _, start)| start);
+        };
+        self.wake = Some(Wake { at, number, limit });
+        Some(at)
+    }
+
+    /// Moves the wakers of what is due at `now` to `list`, in the order of their deadlines.
+    pub(super) fn take(&mut self, now: Nanos, list: &mut Vec<Waker>) {
+        while let Some((wheel, index, start)) = SlotsInUse::of(self).next()
+            && start <= now
+        {
+            self.present = start;
+            self.used[wheel] &= !(1 << index);
+            let mut place = self.heads[wheel][index];
+            while place != END {
+                let entry = &self.entries[place as usize];
+                let next = entry.next;
+                if entry.waker.is_none() {
+                    self.bury(place);
+                } else if entry.deadline <= now {
+                    self.due.push((entry.deadline, entry.number, place));
+                } else {
+                    self.link(place);
+                }
+                place = next;
+            }
+        }
+        // No clock goes back; a caller's might.
+        self.present = self.present.max(now);
+        if self.wake.is_some_and(|wake| wake.at <= now) {
+            self.wake = None;
+        }
+        self.due.sort_unstable();
+        for (_, _, place) in self.due.drain(..) {
+            list.extend(self.entries.remove(place as usize).waker);
+        }
+        self.due.shrink_to(KEPT);
+    }
+
+    /// Takes all entries back; returns their wakers.
+    pub(super) fn clear(&mut self) -> impl Iterator<Item = Waker> + use<> {
+        self.used = [0; WHEELS];
+        self.dead = 0;
+        self.wake = None;
+        let entries = mem::take(&mut self.entries);
+        entries.into_iter().filter_map(|(_, entry)| entry.waker)
+    }
+
+    /// Puts an entry where it belongs now.
+    fn link(&mut self, place: u32) {
+        let entry = &mut self.entries[place as usize];
+        let (used, heads) = (&mut self.used, &mut self.heads);
+        entry.next = push(self.present, used, heads, entry.deadline, place);
+    }
+
+    /// Drops the dead wood of a slot.
+    fn prune(&mut self, wheel: usize, index: usize) {
+        let mut place = self.heads[wheel][index];
+        let mut head = END;
+        while place != END {
+            let entry = &mut self.entries[place as usize];
+            let next = entry.next;
+            if entry.waker.is_none() {
+                self.bury(place);
+            } else {
+                // Its order is of no matter.
+                entry.next = head;
+                head = place;
+            }
+            place = next;
+        }
+        self.heads[wheel][index] = head;
+        if head == END {
+            self.used[wheel] &= !(1 << index);
+        }
+    }
+
+    /// Drops dead wood that is in no list any more.
+    fn bury(&mut self, place: u32) {
+        self.entries.remove(place as usize);
+        self.dead -= 1;
+    }
+
+    fn slot(&self, wheel: usize, index: usize) -> impl Iterator<Item = &Entry> {
+        self.places(wheel, index)
+            .map(|place| &self.entries[place as usize])
+    }
+
+    fn places(&self, wheel: usize, index: usize) -> impl Iterator<Item = u32> {
+        let is_used = self.used[wheel] >> index & 1 == 1;
+        let mut place = if is_used {
+            self.heads[wheel][index]
+        } else {
+            END
+        };
+        iter::from_fn(move || {
+            let this = place;
+            place = self.entries.get(this as usize)?.next;
+            Some(this)
+        })
+    }
+
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.entries.len()
+    }
+}
+
+/// Makes an entry the first of the slot where it belongs; returns the one behind it.
+fn push(
+    present: Nanos,
+    used: &mut [u64; WHEELS],
+    heads: &mut [[u32; SLOTS]; WHEELS],
+    deadline: Nanos,
+    place: u32,
+) -> u32 {
+    let deadline = deadline.max(present);
+    let wheel = (deadline ^ present)
+        .checked_ilog2()
+        .map_or(0, |bit| (bit + SKEW) / SLOT_BITS) as usize;
+    let index = (deadline >> shift(wheel)) as usize % SLOTS;
+    let is_used = used[wheel] >> index & 1 == 1;
+    used[wheel] |= 1 << index;
+    let behind = mem::replace(&mut heads[wheel][index], place);
+    if is_used { behind } else { END }
+}
+
+/// The slots in use, in the order of time: wheel, index and begin of each.
+struct SlotsInUse {
+    present: Nanos,
+    used: [u64; WHEELS],
+    wheel: usize,
+}
+
+impl SlotsInUse {
+    fn of(wheels: &Wheels) -> Self {
+        Self {
+            present: wheels.present,
+            used: wheels.used,
+            wheel: 0,
+        }
+    }
+}
+
+impl Iterator for SlotsInUse {
+    type Item = (usize, usize, Nanos);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        while *self.used.get(self.wheel)? == 0 {
+            self.wheel += 1;
+        }
+        let used = &mut self.used[self.wheel];
+        let index = used.trailing_zeros();
+        *used &= *used - 1;
+        let low = shift(self.wheel);
+        let high = low + SLOT_BITS;
+        // What all entries of this wheel have in common with the present.
+        let common = self.present.checked_shr(high).unwrap_or(0);
+        let common = common.checked_shl(high).unwrap_or(0);
+        Some((self.wheel, index as usize, common | u64::from(index) << low))
+    }
+}
+
+/// The lowest bit of a wheel's digit.
+fn shift(wheel: usize) -> u32 {
+    (wheel as u32 * SLOT_BITS).saturating_sub(SKEW)
+}
