@@ -102,8 +102,13 @@ unsafe fn plan_file(file: &mut File) -> Plan {
                 return Plan::Wait(*fd, Direction::Read);
             }
             // What is in memory already needs no thread.
-            // SAFETY: passed on from this function.
-            match unsafe { nowait::read_fully(file) } {
+            let answer = if nowait::may_be_in_memory(file) {
+                // SAFETY: passed on from this function.
+                unsafe { nowait::read_fully(file) }
+            } else {
+                Err(libc::EAGAIN)
+            };
+            match answer {
                 Err(libc::ESPIPE) => move_to_cursor(file),
                 Err(libc::EAGAIN | libc::EOPNOTSUPP | libc::ENOSYS) if is_stream(file) => {
                     move_to_cursor(file)

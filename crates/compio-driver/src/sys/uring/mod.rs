@@ -212,7 +212,7 @@ impl Uring {
     ///
     /// As for `launch`.
     unsafe fn try_read(&mut self, file: &File) -> Option<Answer> {
-        if !nowait::is_positioned_read(file) || !self.luck.is_with_us() {
+        if !nowait::may_be_in_memory(file) || !self.luck.is_with_us() {
             return None;
         }
         // SAFETY: passed on from this function.
@@ -222,7 +222,7 @@ impl Uring {
                 None
             }
             answer => {
-                self.luck.has_held();
+                self.luck.has_held(answer.unwrap_or(0));
                 Some(answer)
             }
         }
