@@ -37,6 +37,7 @@ pub(super) fn asks_for(request: &Request) -> u32 {
         }
         Request::Nop
         | Request::File(_)
+        | Request::Names(_)
         | Request::Net(_)
         | Request::Pipe(_)
         | Request::Work(_)
@@ -53,7 +54,7 @@ pub(super) fn asks_for(request: &Request) -> u32 {
 pub(super) unsafe fn plan(request: &mut Request) -> Plan {
     match *request {
         Request::Nop => Plan::Answered(Ok(0)),
-        Request::Work(_) => Plan::Pool,
+        Request::Work(_) | Request::Names(_) => Plan::Pool,
         Request::Raw(_) => Plan::Answered(Err(libc::EOPNOTSUPP)),
         Request::Poll(Poll::Once { fd, .. }) => Plan::Wait(fd, Direction::Aside),
         Request::Pipe(ref pipe) => {
@@ -198,6 +199,7 @@ pub(super) unsafe fn attempt(request: &Request) -> Outcome {
                 bits => Outcome::Answered(Ok(bits)),
             },
             Request::Pipe(ref pipe) => attempt_splice(pipe),
+            Request::Names(_) => Outcome::Pool,
             Request::Nop | Request::Work(_) | Request::Raw(_) => Outcome::Answered(call(request)),
         }
     }

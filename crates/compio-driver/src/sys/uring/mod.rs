@@ -196,6 +196,7 @@ impl Uring {
                 unsafe { self.lone.try_at_once(net) }
             }
             Request::Net(_)
+            | Request::Names(_)
             | Request::Nop
             | Request::Pipe(_)
             | Request::Poll(_)
