@@ -2,7 +2,7 @@
 //!
 //! What is in memory is read quicker by a plain call; what is not has cost a call for nothing. So each
 //! failure is followed by reads that are not tried, more of them each time. And a task whose reads all
-//! come at once lets nobody else have a turn: there are only a few between two looks at the kernel.
+//! come at once lets nobody else have a turn: there are only so many bytes between two looks at the kernel.
 
 /// How many bytes may be read at once between two looks at the kernel: some 30 µs of a processor.
 pub(super) const BYTES: u32 = 64 * BLOCK;
