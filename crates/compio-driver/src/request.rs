@@ -68,6 +68,8 @@ pub enum Request {
     Nop,
     /// Of a file or anything else that is read and written.
     File(File),
+    /// Of names in directories.
+    Names(Names),
     /// Of a socket.
     Net(Net),
     /// Of a pipe.
@@ -130,6 +132,27 @@ pub enum File {
     },
     /// The attributes of an open file. Answer: 0.
     StatFd { fd: RawFd, into: *mut Stat },
+}
+
+/// Requests of names in directories. Relative paths begin in the current one. Each answer: 0.
+#[derive(Debug, Clone, Copy)]
+#[expect(missing_docs, reason = "the fields say by name what they are")]
+pub enum Names {
+    /// What was at `to` is replaced.
+    Rename {
+        from: *const PathUnit,
+        to: *const PathUnit,
+    },
+    /// Of an empty directory, or of what is none.
+    Remove { path: *const PathUnit, is_dir: bool },
+    /// Create a directory.
+    MakeDir { path: *const PathUnit, mode: u32 },
+    /// A link that is not symbolic is one more name.
+    Link {
+        original: *const PathUnit,
+        link: *const PathUnit,
+        is_symbolic: bool,
+    },
 }
 
 /// Requests of sockets.

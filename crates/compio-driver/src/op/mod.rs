@@ -85,6 +85,7 @@ mod blocking;
 mod buffer;
 mod fs;
 pub(crate) mod multi;
+mod names;
 mod net;
 mod nop;
 mod pipe;
@@ -95,6 +96,7 @@ pub use buffer::Filled;
 pub use fs::{
     Close, CurrentDir, Open, ReadAt, ReadVectoredAt, Stat, StatFd, Sync, WriteAt, WriteVectoredAt,
 };
+pub use names::{Link, MakeDir, Remove, Rename};
 pub use net::{
     Accept, Connect, Received, Recv, RecvAncillary, RecvFrom, RecvMsg, Send, SendMsg, SendTo,
     Shutdown, Socket,

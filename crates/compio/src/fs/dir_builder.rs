@@ -49,8 +49,11 @@ impl DirBuilder {
     ///
     /// As [`std::fs::DirBuilder::create`].
     pub async fn create(&self, path: impl AsRef<Path>) -> io::Result<()> {
+        if !self.recursive {
+            return self.system.create(path.as_ref()).await;
+        }
         let mut builder = fs::DirBuilder::new();
-        builder.recursive(self.recursive);
+        builder.recursive(true);
         self.system.apply(&mut builder);
         let path = path.as_ref().to_owned();
         off_thread(move || builder.create(path)).await

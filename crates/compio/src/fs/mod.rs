@@ -8,7 +8,7 @@
 //!
 //! | | where it is done |
 //! |---|---|
-//! | [`File`]: reads, writes, sync, metadata; [`OpenOptions::open_async`]; [`metadata()`]; [`read`], [`write`](write()), [`append`] | by the kernel's queue, where it has one |
+//! | [`File`]: reads, writes, sync, metadata; [`OpenOptions::open_async`]; [`metadata()`]; [`read`], [`write`](write()), [`append`]; [`rename`], [`hard_link`], `symlink`, [`create_dir`], [`remove_file`], [`remove_dir`] | by the kernel's queue, where it has one |
 //! | [`File::open`], [`OpenOptions::open`], [`File::try_clone`] | on this thread, at once |
 //! | all else | on the pool of threads |
 //!

@@ -6,8 +6,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{Metadata, off_thread};
-use crate::sys::Attributes;
+use super::{DirBuilder, Metadata, off_thread};
+use crate::sys::{self, Attributes};
 
 /// Asks for the attributes of a file; of its target if it is a symbolic link.
 ///
@@ -94,8 +94,7 @@ pub async fn copy(from: impl AsRef<Path>, to: impl AsRef<Path>) -> io::Result<u6
 ///
 /// As [`std::fs::rename`].
 pub async fn rename(from: impl AsRef<Path>, to: impl AsRef<Path>) -> io::Result<()> {
-    let (from, to) = (from.as_ref().to_owned(), to.as_ref().to_owned());
-    off_thread(move || fs::rename(from, to)).await
+    sys::rename(from.as_ref(), to.as_ref()).await
 }
 
 /// Gives a file one more name, on the same file system.
@@ -108,8 +107,7 @@ pub async fn rename(from: impl AsRef<Path>, to: impl AsRef<Path>) -> io::Result<
 ///
 /// As [`std::fs::hard_link`].
 pub async fn hard_link(original: impl AsRef<Path>, link: impl AsRef<Path>) -> io::Result<()> {
-    let (original, link) = (original.as_ref().to_owned(), link.as_ref().to_owned());
-    off_thread(move || fs::hard_link(original, link)).await
+    sys::hard_link(original.as_ref(), link.as_ref()).await
 }
 
 /// The path that a symbolic link points to.
@@ -150,8 +148,7 @@ pub async fn canonicalize(path: impl AsRef<Path>) -> io::Result<PathBuf> {
 ///
 /// As [`std::fs::create_dir`].
 pub async fn create_dir(path: impl AsRef<Path>) -> io::Result<()> {
-    let path = path.as_ref().to_owned();
-    off_thread(move || fs::create_dir(path)).await
+    DirBuilder::new().create(path).await
 }
 
 /// Creates a directory and those above it, as far as they are missing.
@@ -178,8 +175,7 @@ pub async fn create_dir_all(path: impl AsRef<Path>) -> io::Result<()> {
 ///
 /// As [`std::fs::remove_file`].
 pub async fn remove_file(path: impl AsRef<Path>) -> io::Result<()> {
-    let path = path.as_ref().to_owned();
-    off_thread(move || fs::remove_file(path)).await
+    sys::remove_file(path.as_ref()).await
 }
 
 /// Removes an empty directory.
@@ -192,8 +188,7 @@ pub async fn remove_file(path: impl AsRef<Path>) -> io::Result<()> {
 ///
 /// As [`std::fs::remove_dir`].
 pub async fn remove_dir(path: impl AsRef<Path>) -> io::Result<()> {
-    let path = path.as_ref().to_owned();
-    off_thread(move || fs::remove_dir(path)).await
+    sys::remove_dir(path.as_ref()).await
 }
 
 /// Removes a directory with all that is in it. Symbolic links are removed, not followed.

@@ -77,7 +77,8 @@ pub mod named_pipe;
 
 #[cfg(feature = "fs")]
 pub(crate) use fs::{
-    SystemDirOptions, SystemOptions, duplicate, open, open_async, try_lock, unlock,
+    SystemDirOptions, SystemOptions, duplicate, hard_link, open, open_async, remove_dir,
+    remove_file, rename, try_lock, unlock,
 };
 #[cfg(feature = "fs")]
 pub(crate) use metadata::{Attributes, Entry, Kind};

@@ -215,7 +215,9 @@ impl Backend {
                     let answer = call(request);
                     self.answer(key, answer)
                 }
-                Request::Pipe(_) => Launch::Answered(Err(ERROR_NOT_SUPPORTED as i32)),
+                Request::Names(_) | Request::Pipe(_) => {
+                    Launch::Answered(Err(ERROR_NOT_SUPPORTED as i32))
+                }
                 Request::File(_) | Request::Work(_) | Request::Raw(_) => Launch::Pool(*request),
             }
         }

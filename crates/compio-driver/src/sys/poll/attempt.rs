@@ -37,6 +37,7 @@ pub(super) fn asks_for(request: &Request) -> u32 {
         }
         Request::Nop
         | Request::File(_)
+        | Request::Names(_)
         | Request::Net(_)
         | Request::Pipe(_)
         | Request::Work(_)
@@ -53,7 +54,7 @@ pub(super) fn asks_for(request: &Request) -> u32 {
 pub(super) unsafe fn plan(request: &mut Request) -> Plan {
     match *request {
         Request::Nop => Plan::Answered(Ok(0)),
-        Request::Work(_) => Plan::Pool,
+        Request::Work(_) | Request::Names(_) => Plan::Pool,
         Request::Raw(_) => Plan::Answered(Err(libc::EOPNOTSUPP)),
         Request::Poll(Poll::Once { fd, .. }) => Plan::Wait(fd, Direction::Aside),
         Request::Pipe(ref pipe) => {
@@ -102,8 +103,13 @@ unsafe fn plan_file(file: &mut File) -> Plan {
                 return Plan::Wait(*fd, Direction::Read);
             }
             // What is in memory already needs no thread.
-            // SAFETY: passed on from this function.
-            match unsafe { nowait::read_fully(file) } {
+            let answer = if nowait::may_be_in_memory(file) {
+                // SAFETY: passed on from this function.
+                unsafe { nowait::read_fully(file) }
+            } else {
+                Err(libc::EAGAIN)
+            };
+            match answer {
                 Err(libc::ESPIPE) => move_to_cursor(file),
                 Err(libc::EAGAIN | libc::EOPNOTSUPP | libc::ENOSYS) if is_stream(file) => {
                     move_to_cursor(file)
@@ -193,6 +199,7 @@ pub(super) unsafe fn attempt(request: &Request) -> Outcome {
                 bits => Outcome::Answered(Ok(bits)),
             },
             Request::Pipe(ref pipe) => attempt_splice(pipe),
+            Request::Names(_) => Outcome::Pool,
             Request::Nop | Request::Work(_) | Request::Raw(_) => Outcome::Answered(call(request)),
         }
     }

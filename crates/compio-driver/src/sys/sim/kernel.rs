@@ -312,6 +312,7 @@ impl Kernel {
             Request::Work(_) => self.dice.percent(80),
             Request::Nop => self.dice.percent(10),
             Request::File(_)
+            | Request::Names(_)
             | Request::Net(_)
             | Request::Pipe(_)
             | Request::Poll(_)
@@ -551,6 +552,7 @@ impl Kernel {
                 }
                 File::Open { .. } => self.hand_out(flight, std::ptr::null_mut()),
             },
+            Request::Names(_) => self.end(flight, Ok(0), Effect::Nothing),
             Request::Net(net) => match net {
                 Net::Recv { .. } | Net::RecvMsg { .. } => self.receive(flight, thing),
                 Net::Send { .. } | Net::SendMsg { .. } => self.send(flight, thing),
@@ -613,6 +615,7 @@ impl Kernel {
             }
             Request::Nop
             | Request::File(_)
+            | Request::Names(_)
             | Request::Net(_)
             | Request::Pipe(_)
             | Request::Poll(_)
@@ -882,6 +885,10 @@ fn descriptor_of(request: &Request) -> Option<RawFd> {
             Net::Socket { .. } => None,
         },
         Request::Poll(Poll::Once { fd, .. }) => Some(fd),
-        Request::Nop | Request::Pipe(_) | Request::Work(_) | Request::Raw(_) => None,
+        Request::Nop
+        | Request::Names(_)
+        | Request::Pipe(_)
+        | Request::Work(_)
+        | Request::Raw(_) => None,
     }
 }

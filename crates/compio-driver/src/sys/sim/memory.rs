@@ -62,6 +62,7 @@ impl Memory {
                 | Net::RecvMulti { .. } => Self::Nothing,
             },
             Request::Nop
+            | Request::Names(_)
             | Request::Pipe(_)
             | Request::Poll(_)
             | Request::Work(_)

@@ -11,7 +11,7 @@ use socket2::SockRef;
 
 use super::types::{Message, PeerAddress, RawFd, RawSlice};
 use crate::{
-    request::{Answer, File, Net, Pipe, Poll, Position, Request},
+    request::{Answer, File, Names, Net, Pipe, Poll, Position, Request},
     sys::{Again, dialect},
 };
 
@@ -37,6 +37,7 @@ pub(crate) fn again(request: &Request) -> Again {
     match *request {
         Request::File(ref file) => again_file(file),
         Request::Pipe(ref pipe) => brief(pipe).map_or(Again::Kernel, Again::Pool),
+        Request::Names(_) => Again::Pool(*request),
         Request::Raw(_) => Again::Not,
         Request::Nop | Request::Net(_) | Request::Poll(_) | Request::Work(_) => Again::Kernel,
     }
@@ -106,6 +107,7 @@ unsafe fn once(request: &Request) -> Answer {
         match *request {
             Request::Nop => Ok(0),
             Request::File(ref file) => file_call(file),
+            Request::Names(ref names) => names_call(names),
             Request::Net(ref net) => net_call(net),
             Request::Pipe(ref pipe) => splice(pipe, true),
             Request::Poll(Poll::Once { fd, events }) => {
@@ -197,6 +199,33 @@ unsafe fn file_call(file: &File) -> Answer {
             File::StatFd { fd, into } => dialect::stat_fd(fd, into),
         }
     }
+}
+
+/// # Safety
+///
+/// As [`call`].
+unsafe fn names_call(names: &Names) -> Answer {
+    const HERE: RawFd = libc::AT_FDCWD;
+    // SAFETY: the paths are valid by the contract of `call`.
+    answer(unsafe {
+        match *names {
+            Names::Rename { from, to } => libc::renameat(HERE, from, HERE, to),
+            Names::Remove { path, is_dir } => {
+                libc::unlinkat(HERE, path, if is_dir { libc::AT_REMOVEDIR } else { 0 })
+            }
+            Names::MakeDir { path, mode } => libc::mkdirat(HERE, path, mode as libc::mode_t),
+            Names::Link {
+                original,
+                link,
+                is_symbolic: false,
+            } => libc::linkat(HERE, original, HERE, link, 0),
+            Names::Link {
+                original,
+                link,
+                is_symbolic: true,
+            } => libc::symlinkat(original, HERE, link),
+        }
+    })
 }
 
 /// Opens without waiting for a named pipe's other end, since nobody could end that wait: as io_uring

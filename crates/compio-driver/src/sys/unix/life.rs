@@ -11,8 +11,16 @@ use super::types::RawFd;
 pub(crate) struct Life(RawFd);
 
 thread_local! {
-    /// By number: odd while it is held, and different for each life.
-    static LIVES: RefCell<Vec<u32>> = const { RefCell::new(Vec::new()) };
+    /// By number.
+    static LIVES: RefCell<Vec<Entry>> = const { RefCell::new(Vec::new()) };
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Entry {
+    /// Odd while the number is held, and different for each life.
+    life: u32,
+    /// What has been found out in this life.
+    note: u8,
 }
 
 impl Life {
@@ -34,9 +42,12 @@ fn turn_over(fd: RawFd) {
     let _ = LIVES.try_with(|lives| {
         let mut lives = lives.borrow_mut();
         if lives.len() <= place {
-            lives.resize(place + 1, 0);
+            lives.resize(place + 1, Entry::default());
         }
-        lives[place] = lives[place].wrapping_add(1);
+        lives[place] = Entry {
+            life: lives[place].life.wrapping_add(1),
+            note: 0,
+        };
     });
 }
 
@@ -44,8 +55,22 @@ fn turn_over(fd: RawFd) {
 /// if there is one.
 pub(crate) fn life_of(fd: RawFd) -> Option<u32> {
     LIVES
-        .try_with(|lives| lives.borrow().get(fd as usize).copied())
+        .try_with(|lives| lives.borrow().get(fd as usize).map(|entry| entry.life))
         .ok()
         .flatten()
         .filter(|life| !life.is_multiple_of(2))
+}
+
+/// Looks at what has been noted about the number in the life that it has now, if it has one: 0 at its
+/// beginning.
+#[allow(dead_code, reason = "not every system has something to note")]
+pub(crate) fn with_note<T>(fd: RawFd, look: impl FnOnce(&mut u8) -> T) -> Option<T> {
+    LIVES
+        .try_with(|lives| {
+            let mut lives = lives.borrow_mut();
+            let entry = lives.get_mut(fd as usize)?;
+            (!entry.life.is_multiple_of(2)).then(|| look(&mut entry.note))
+        })
+        .ok()
+        .flatten()
 }

@@ -10,7 +10,9 @@ use io_uring::{
 
 use crate::{
     request::PeerAddress,
-    request::{File, Message, Net, Pipe, Poll, Position, RawSlice, Request, Span, Stat},
+    request::{
+        CURRENT_DIR, File, Message, Names, Net, Pipe, Poll, Position, RawSlice, Request, Span, Stat,
+    },
 };
 
 /// What is to be done with a request.
@@ -38,6 +40,7 @@ pub(super) unsafe fn encode(request: &Request, slot: &mut Slot) -> Encoded {
     match *request {
         Request::Nop => slot.write(opcode::Nop::new().build()),
         Request::File(ref file) => encode_file(file, slot),
+        Request::Names(ref names) => encode_names(names, slot),
         Request::Net(Net::Shutdown { .. }) => return Encoded::Call,
         Request::Net(ref net) => encode_net(net, slot),
         Request::Pipe(ref pipe) => encode_pipe(pipe, slot),
@@ -119,6 +122,33 @@ fn encode_file<'a>(file: &File, slot: &'a mut Slot) -> &'a mut Entry {
                 .mask(Stat::MASK)
                 .build(),
         ),
+    }
+}
+
+fn encode_names<'a>(names: &Names, slot: &'a mut Slot) -> &'a mut Entry {
+    let here = Fd(CURRENT_DIR);
+    match *names {
+        Names::Rename { from, to } => {
+            slot.write(opcode::RenameAt::new(here, from, here, to).build())
+        }
+        Names::Remove { path, is_dir } => slot.write(
+            opcode::UnlinkAt::new(here, path)
+                .flags(if is_dir { libc::AT_REMOVEDIR } else { 0 })
+                .build(),
+        ),
+        Names::MakeDir { path, mode } => {
+            slot.write(opcode::MkDirAt::new(here, path).mode(mode).build())
+        }
+        Names::Link {
+            original,
+            link,
+            is_symbolic: false,
+        } => slot.write(opcode::LinkAt::new(here, original, here, link).build()),
+        Names::Link {
+            original,
+            link,
+            is_symbolic: true,
+        } => slot.write(opcode::SymlinkAt::new(here, original, link).build()),
     }
 }
 

@@ -5,11 +5,14 @@
 //! each all the same, and more work in the kernel. So a transfer is tried at once if nothing else waits
 //! for the next call, and the last one has brought no more than one answer.
 
-use super::luck::Luck;
+use super::luck::{BYTES, Luck};
 use crate::{
     request::{Answer, Net, Request},
     sys::unix::call,
 };
+
+/// What a transfer counts for, however long it is: there are eight between two looks at the kernel.
+const COST: u32 = BYTES / 8;
 
 pub(super) struct Lone {
     /// How many answers the last look at the kernel has brought.
@@ -79,7 +82,7 @@ impl Lone {
                 None
             }
             answer => {
-                luck.has_held();
+                luck.has_held(COST);
                 Some(answer)
             }
         }

@@ -2,16 +2,19 @@
 //!
 //! What is in memory is read quicker by a plain call; what is not has cost a call for nothing. So each
 //! failure is followed by reads that are not tried, more of them each time. And a task whose reads all
-//! come at once lets nobody else have a turn: there are only a few between two looks at the kernel.
+//! come at once lets nobody else have a turn: there are only so many bytes between two looks at the kernel.
 
-/// How many reads may be answered at once between two looks at the kernel.
-const TRIES: u32 = 8;
+/// How many bytes may be read at once between two looks at the kernel: some 30 µs of a processor.
+pub(super) const BYTES: u32 = 64 * BLOCK;
+
+/// A shorter read counts as if it were that long.
+const BLOCK: u32 = 4096;
 
 /// The most reads that are not tried after a failure.
 const SKIPS_MAX: u32 = 256;
 
 pub(super) struct Luck {
-    tries_left: u32,
+    bytes_left: u32,
     /// How many reads are not to be tried.
     skips_left: u32,
     /// How many there were to be after the last failure.
@@ -21,7 +24,7 @@ pub(super) struct Luck {
 impl Luck {
     pub(super) fn new() -> Self {
         Self {
-            tries_left: TRIES,
+            bytes_left: BYTES,
             skips_left: 0,
             skips: 0,
         }
@@ -29,27 +32,29 @@ impl Luck {
 
     /// The kernel is looked at.
     pub(super) fn renew(&mut self) {
-        self.tries_left = TRIES;
+        self.bytes_left = BYTES;
     }
 
     /// Whether a read is to be tried.
     pub(super) fn is_with_us(&mut self) -> bool {
-        if self.tries_left == 0 {
+        if self.bytes_left == 0 {
             return false;
         }
         if self.skips_left > 0 {
             self.skips_left -= 1;
             return false;
         }
-        self.tries_left -= 1;
         true
     }
 
-    pub(super) fn has_held(&mut self) {
+    /// So many bytes have been read.
+    pub(super) fn has_held(&mut self, bytes: u32) {
+        self.bytes_left = self.bytes_left.saturating_sub(bytes.max(BLOCK));
         self.skips = 0;
     }
 
     pub(super) fn has_failed(&mut self) {
+        self.bytes_left = self.bytes_left.saturating_sub(BLOCK);
         self.skips = (self.skips * 2).clamp(1, SKIPS_MAX);
         self.skips_left = self.skips;
     }
@@ -62,10 +67,16 @@ mod tests {
     #[test]
     fn a_task_gets_only_so_much_at_once() {
         let mut luck = Luck::new();
-        for _ in 0..3 {
-            for _ in 0..TRIES {
+        for (bytes, times) in [
+            (0, 64),
+            (1, 64),
+            (BLOCK, 64),
+            (2 * BLOCK, 32),
+            (u32::MAX, 1),
+        ] {
+            for _ in 0..times {
                 assert!(luck.is_with_us());
-                luck.has_held();
+                luck.has_held(bytes);
             }
             assert!(!luck.is_with_us());
             luck.renew();
@@ -86,7 +97,7 @@ mod tests {
         assert!((40..60).contains(&tried), "{tried}");
         // One that holds is followed by another try.
         while !luck.is_with_us() {}
-        luck.has_held();
+        luck.has_held(1);
         assert!(luck.is_with_us());
     }
 }

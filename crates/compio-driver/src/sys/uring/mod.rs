@@ -201,6 +201,7 @@ impl Uring {
                 unsafe { self.lone.try_at_once(net) }
             }
             Request::Net(_)
+            | Request::Names(_)
             | Request::Nop
             | Request::Pipe(_)
             | Request::Poll(_)
@@ -217,7 +218,7 @@ impl Uring {
     ///
     /// As for `launch`.
     unsafe fn try_read(&mut self, file: &File) -> Option<Answer> {
-        if !nowait::is_positioned_read(file) || !self.luck.is_with_us() {
+        if !nowait::may_be_in_memory(file) || !self.luck.is_with_us() {
             return None;
         }
         // SAFETY: passed on from this function.
@@ -227,7 +228,7 @@ impl Uring {
                 None
             }
             answer => {
-                self.luck.has_held();
+                self.luck.has_held(answer.unwrap_or(0));
                 Some(answer)
             }
         }

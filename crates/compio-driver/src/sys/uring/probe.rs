@@ -24,11 +24,16 @@ const NEEDED: [(&str, u8); 13] = [
 ];
 
 /// What can be done otherwise: by a plain call, most of them on another thread.
-const REPLACEABLE: [(&str, u8); 7] = [
+const REPLACEABLE: [(&str, u8); 12] = [
     ("FSYNC", opcode::Fsync::CODE),
     ("OPENAT", opcode::OpenAt::CODE),
     ("CLOSE", opcode::Close::CODE),
     ("STATX", opcode::Statx::CODE),
+    ("RENAMEAT", opcode::RenameAt::CODE),
+    ("UNLINKAT", opcode::UnlinkAt::CODE),
+    ("MKDIRAT", opcode::MkDirAt::CODE),
+    ("LINKAT", opcode::LinkAt::CODE),
+    ("SYMLINKAT", opcode::SymlinkAt::CODE),
     ("SOCKET", opcode::Socket::CODE),
     ("SPLICE", opcode::Splice::CODE),
     ("SEND_ZC", opcode::SendZc::CODE),

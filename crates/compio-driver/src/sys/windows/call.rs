@@ -62,7 +62,7 @@ pub(crate) unsafe fn call(request: &Request) -> Answer {
                 Ok(0)
             }
             Request::Poll(_) => Err(WSAEOPNOTSUPP),
-            Request::Pipe(_) => Err(ERROR_NOT_SUPPORTED as i32),
+            Request::Names(_) | Request::Pipe(_) => Err(ERROR_NOT_SUPPORTED as i32),
             Request::Raw(entry) => raw_call(&*entry),
         }
     }

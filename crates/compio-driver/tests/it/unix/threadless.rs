@@ -4,10 +4,10 @@ use std::io::{Read, Write};
 
 use compio_driver::{
     Driver, DriverBuilder, Poller, Pool,
-    op::{Blocking, Position, Splice, Sync, WriteAt},
+    op::{Blocking, MakeDir, Position, Remove, Rename, Splice, Sync, WriteAt},
 };
 
-use crate::support::{LONG, ask, file, pipe_in, run};
+use crate::support::{LONG, ask, file, native, pipe_in, run};
 
 /// From now on this process starts no threads.
 fn start_no_threads() {
@@ -56,9 +56,19 @@ fn write_without_new_threads() {
     sink.write_all(b"!").unwrap();
     let splice = Splice::new(source, Position::Cursor, fd.clone(), Position::At(11), 10);
     assert_eq!(run(&driver, driver.submit(splice)).unwrap(), 1);
+    make_and_remove_a_directory(&driver);
     let mut content = String::new();
     std.read_to_string(&mut content).unwrap();
     println!("SAYS {content}");
+}
+
+/// Where anybody may.
+fn make_and_remove_a_directory(driver: &Driver) {
+    let name = std::env::temp_dir().join(format!("threadless-{}", std::process::id()));
+    let [one, other] = ["one", "other"].map(|end| native(name.with_extension(end)));
+    run(driver, driver.submit(MakeDir::new(one.clone(), 0o700))).unwrap();
+    run(driver, driver.submit(Rename::new(one, other.clone()))).unwrap();
+    run(driver, driver.submit(Remove::dir(other))).unwrap();
 }
 
 #[test]

@@ -11,14 +11,17 @@ use std::{
     path::Path,
 };
 
-use compio_driver::{BorrowedFd, OwnedFd, op::Open};
+use compio_driver::{
+    BorrowedFd, OwnedFd,
+    op::{Link, MakeDir, Open, Remove, Rename},
+};
 use rustix::{
     fs::{FlockOperation, flock},
     io::{Errno, retry_on_intr},
 };
 
 use crate::{
-    fs::{DirBuilder, File, OpenOptions, off_thread},
+    fs::{DirBuilder, File, OpenOptions},
     runtime,
 };
 
@@ -86,6 +89,11 @@ impl SystemDirOptions {
     pub(crate) fn apply(&self, builder: &mut fs::DirBuilder) {
         builder.mode(self.mode);
     }
+
+    /// Creates one directory through the kernel's queue.
+    pub(crate) async fn create(&self, path: &Path) -> io::Result<()> {
+        runtime::submit(MakeDir::new(path_to_c(path)?, self.mode)).await
+    }
 }
 
 /// On unix.
@@ -111,8 +119,28 @@ impl DirBuilder {
 ///
 /// As [`std::os::unix::fs::symlink`].
 pub async fn symlink(original: impl AsRef<Path>, link: impl AsRef<Path>) -> io::Result<()> {
-    let (original, link) = (original.as_ref().to_owned(), link.as_ref().to_owned());
-    off_thread(move || std::os::unix::fs::symlink(original, link)).await
+    let (original, link) = (path_to_c(original.as_ref())?, path_to_c(link.as_ref())?);
+    runtime::submit(Link::symbolic(original, link)).await
+}
+
+/// Gives a file another name through the kernel's queue.
+pub(crate) async fn rename(from: &Path, to: &Path) -> io::Result<()> {
+    runtime::submit(Rename::new(path_to_c(from)?, path_to_c(to)?)).await
+}
+
+/// Gives a file one more name through the kernel's queue.
+pub(crate) async fn hard_link(original: &Path, link: &Path) -> io::Result<()> {
+    runtime::submit(Link::hard(path_to_c(original)?, path_to_c(link)?)).await
+}
+
+/// Removes a file through the kernel's queue.
+pub(crate) async fn remove_file(path: &Path) -> io::Result<()> {
+    runtime::submit(Remove::file(path_to_c(path)?)).await
+}
+
+/// Removes an empty directory through the kernel's queue.
+pub(crate) async fn remove_dir(path: &Path) -> io::Result<()> {
+    runtime::submit(Remove::dir(path_to_c(path)?)).await
 }
 
 /// Opens the file, on this thread and at once.

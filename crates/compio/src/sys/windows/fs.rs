@@ -61,6 +61,36 @@ pub(crate) struct SystemDirOptions;
 
 impl SystemDirOptions {
     pub(crate) fn apply(&self, _: &mut fs::DirBuilder) {}
+
+    /// Creates one directory.
+    pub(crate) async fn create(&self, path: &Path) -> io::Result<()> {
+        let path = path.to_owned();
+        off_thread(move || fs::create_dir(path)).await
+    }
+}
+
+/// Gives a file another name.
+pub(crate) async fn rename(from: &Path, to: &Path) -> io::Result<()> {
+    let (from, to) = (from.to_owned(), to.to_owned());
+    off_thread(move || fs::rename(from, to)).await
+}
+
+/// Gives a file one more name.
+pub(crate) async fn hard_link(original: &Path, link: &Path) -> io::Result<()> {
+    let (original, link) = (original.to_owned(), link.to_owned());
+    off_thread(move || fs::hard_link(original, link)).await
+}
+
+/// Removes a file.
+pub(crate) async fn remove_file(path: &Path) -> io::Result<()> {
+    let path = path.to_owned();
+    off_thread(move || fs::remove_file(path)).await
+}
+
+/// Removes an empty directory.
+pub(crate) async fn remove_dir(path: &Path) -> io::Result<()> {
+    let path = path.to_owned();
+    off_thread(move || fs::remove_dir(path)).await
 }
 
 /// Creates a symbolic link to a file: `link` points to `original`, which need not exist.

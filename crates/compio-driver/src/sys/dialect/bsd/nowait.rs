@@ -2,6 +2,10 @@
 
 use crate::request::{Answer, File};
 
+pub(crate) fn may_be_in_memory(_: &File) -> bool {
+    false
+}
+
 /// # Safety
 ///
 /// None.

@@ -4,8 +4,41 @@ use std::{mem, slice};
 
 use crate::{
     request::{Answer, File, Position, RawFd, RawSlice, Span},
-    sys::unix::last_error,
+    sys::unix::{last_error, with_note},
 };
+
+/// In the note about a descriptor: how many reads believe what it says. The file can be changed at
+/// any time (`F_SETFL`), and nobody tells.
+const TRUST: u8 = 0b0111_1111;
+
+/// In the note about a descriptor: reads go past the memory.
+const DIRECT: u8 = 0b1000_0000;
+
+/// Whether this reads, says where, and may find that in memory. Where reads go past the memory, a
+/// call that is told not to wait would wait for the disk all the same.
+pub(crate) fn may_be_in_memory(file: &File) -> bool {
+    match *file {
+        File::Read {
+            fd,
+            position: Position::At(_),
+            ..
+        }
+        | File::ReadVectored {
+            fd,
+            position: Position::At(_),
+            ..
+        } => !is_direct(fd),
+        File::Read { .. }
+        | File::ReadVectored { .. }
+        | File::Write { .. }
+        | File::WriteVectored { .. }
+        | File::Sync { .. }
+        | File::Open { .. }
+        | File::Close { .. }
+        | File::Stat { .. }
+        | File::StatFd { .. } => false,
+    }
+}
 
 /// Reads all that a positioned read would, if it is in memory. EAGAIN if a part is not.
 ///
@@ -13,12 +46,6 @@ use crate::{
 ///
 /// As [`call`](crate::sys::call()).
 pub(crate) unsafe fn read_fully(file: &File) -> Answer {
-    if let File::Read { fd, .. } | File::ReadVectored { fd, .. } = *file
-        && is_direct(fd)
-    {
-        // It is never in memory: the call would wait for the disk all the same.
-        return Err(libc::EAGAIN);
-    }
     // SAFETY: passed on from this function.
     let answer = unsafe { transfer(file) }?;
     let (fd, position, wanted) = match *file {
@@ -53,28 +80,29 @@ pub(crate) unsafe fn read_fully(file: &File) -> Answer {
     }
 }
 
-/// Whether this reads, and says where.
-pub(crate) fn is_positioned_read(file: &File) -> bool {
-    matches!(
-        file,
-        File::Read {
-            position: Position::At(_),
-            ..
-        } | File::ReadVectored {
-            position: Position::At(_),
-            ..
+/// Whether reads go past the memory. To ask costs a call, so that the answer is kept with the
+/// number's life, where that is known.
+fn is_direct(fd: RawFd) -> bool {
+    let known = with_note(fd, |note| {
+        if *note & TRUST == 0 {
+            let direct = if ask_whether_direct(fd) { DIRECT } else { 0 };
+            *note = direct | TRUST;
         }
-    )
+        *note -= 1;
+        *note & DIRECT != 0
+    });
+    known.unwrap_or_else(|| ask_whether_direct(fd))
 }
 
-/// Whether reads go past the memory.
-fn is_direct(fd: RawFd) -> bool {
+#[cold]
+fn ask_whether_direct(fd: RawFd) -> bool {
     // SAFETY: no pointers are passed.
     let mode = unsafe { libc::fcntl(fd, libc::F_GETFL) };
     mode >= 0 && mode & libc::O_DIRECT != 0
 }
 
 /// Whether a regular file ends here, or before.
+#[cold]
 fn is_end(fd: RawFd, offset: u64) -> bool {
     // SAFETY: `stat` is a plain C struct, which the call fills in.
     unsafe {
@@ -90,6 +118,7 @@ fn is_end(fd: RawFd, offset: u64) -> bool {
 /// # Safety
 ///
 /// As [`call`](crate::sys::call()).
+#[inline]
 pub(crate) unsafe fn transfer(file: &File) -> Answer {
     let one = |span: Span| RawSlice::new(span.start, span.len as usize);
     let slice;
@@ -133,4 +162,69 @@ pub(crate) unsafe fn transfer(file: &File) -> Answer {
         }
     };
     u32::try_from(done).map_err(|_| last_error())
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use std::{
+        io,
+        os::fd::{AsRawFd, OwnedFd},
+        ptr,
+    };
+
+    use super::*;
+    use crate::fd::SharedFd;
+
+    /// A pipe's end: of these, too, it can be said that reads go past the memory.
+    fn pipe() -> OwnedFd {
+        io::pipe().unwrap().0.into()
+    }
+
+    fn set_direct(fd: &impl AsRawFd, direct: bool) {
+        let mode = if direct { libc::O_DIRECT } else { 0 };
+        // SAFETY: no pointers are passed.
+        let set = unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_SETFL, mode) };
+        assert_eq!(set, 0);
+    }
+
+    /// Whether a read is tried.
+    fn is_tried(fd: &impl AsRawFd) -> bool {
+        may_be_in_memory(&File::Read {
+            fd: fd.as_raw_fd(),
+            span: Span::new(ptr::null_mut(), 0),
+            position: Position::At(0),
+        })
+    }
+
+    #[test]
+    fn what_is_known_of_a_number_is_of_one_life() {
+        let mut fd = pipe();
+        for direct in [true, false, true] {
+            set_direct(&fd, direct);
+            let shared = SharedFd::from(fd);
+            for _ in 0..1000 {
+                assert_eq!(is_tried(&shared), !direct);
+            }
+            fd = shared.try_unwrap().unwrap();
+        }
+    }
+
+    #[test]
+    fn a_change_is_noticed_soon() {
+        let fd = SharedFd::from(pipe());
+        for direct in [false, true, false] {
+            set_direct(&fd, direct);
+            let soon = (0..=TRUST).any(|_| is_tried(&fd) != direct);
+            assert!(soon, "{direct}");
+        }
+    }
+
+    #[test]
+    fn a_number_without_a_life_is_asked_each_time() {
+        let fd = pipe();
+        for direct in [true, false, true] {
+            set_direct(&fd, direct);
+            assert_eq!(is_tried(&fd), !direct);
+        }
+    }
 }

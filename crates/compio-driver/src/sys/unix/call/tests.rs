@@ -2,7 +2,7 @@
 
 use std::{
     ffi::CString,
-    io,
+    fs, io,
     net::{TcpListener, UdpSocket},
     os::{fd::OwnedFd, unix::net::UnixStream},
 };
@@ -101,6 +101,38 @@ fn names() {
         libc::ENOTDIR,
     );
     check_error(done(op::Stat::new(absent, false)), libc::ENOTDIR);
+}
+
+#[test]
+fn directories() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| {
+        let path = dir.path().join(name).into_os_string().into_encoded_bytes();
+        CString::new(path).unwrap()
+    };
+    let names = || {
+        let entries = dir.path().read_dir().unwrap();
+        let name = |entry: io::Result<fs::DirEntry>| entry.unwrap().file_name();
+        let mut names: Vec<_> = entries.map(name).collect();
+        names.sort();
+        names
+    };
+    done(op::MakeDir::new(path("a"), 0o700)).unwrap();
+    done(op::Rename::new(path("a"), path("b"))).unwrap();
+    done(op::Link::symbolic(path("b"), path("c"))).unwrap();
+    done(op::Link::hard(path("c"), path("d"))).unwrap();
+    assert_eq!(names(), ["b", "c", "d"]);
+    assert_eq!(
+        dir.path().join("d").read_link().unwrap(),
+        dir.path().join("b")
+    );
+    check_error(done(op::Remove::file(path("a"))), libc::ENOENT);
+    check_error(done(op::Remove::dir(path("c"))), libc::ENOTDIR);
+    done(op::Remove::file(path("c"))).unwrap();
+    done(op::Remove::file(path("d"))).unwrap();
+    done(op::Remove::dir(path("b"))).unwrap();
+    check_error(done(op::MakeDir::new(path("a/b"), 0o700)), libc::ENOENT);
+    assert!(names().is_empty());
 }
 
 #[test]

@@ -11,8 +11,8 @@ use socket2::SockAddrStorage;
 
 use super::{Encoded, Slot, encode};
 use crate::request::{
-    CURRENT_DIR, File, Message, Net, PeerAddress, Pipe, Poll, Position, RawSlice, Request, Span,
-    Spans, Stat, Work,
+    CURRENT_DIR, File, Message, Names, Net, PeerAddress, Pipe, Poll, Position, RawSlice, Request,
+    Span, Spans, Stat, Work,
 };
 
 /// A piece of memory with a name: address, length, name.
@@ -103,6 +103,11 @@ fn opcode_name(code: u8) -> String {
         (opcode::OpenAt::CODE, "OPENAT"),
         (opcode::Close::CODE, "CLOSE"),
         (opcode::Statx::CODE, "STATX"),
+        (opcode::RenameAt::CODE, "RENAMEAT"),
+        (opcode::UnlinkAt::CODE, "UNLINKAT"),
+        (opcode::MkDirAt::CODE, "MKDIRAT"),
+        (opcode::LinkAt::CODE, "LINKAT"),
+        (opcode::SymlinkAt::CODE, "SYMLINKAT"),
         (opcode::Socket::CODE, "SOCKET"),
         (opcode::Connect::CODE, "CONNECT"),
         (opcode::Accept::CODE, "ACCEPT"),
@@ -291,6 +296,44 @@ fn stat() {
         &places,
         expect!["STATX fd=-100 off=stat addr=path len=4095 flags=0x100"],
     );
+}
+
+#[test]
+fn names() {
+    let (one, other) = (c"one", c"other");
+    let places = [
+        (one.as_ptr().addr(), 4, "one"),
+        (other.as_ptr().addr(), 6, "other"),
+    ];
+    let check = |names, expected| check(Request::Names(names), &places, expected);
+    let (from, to) = (one.as_ptr(), other.as_ptr());
+    check(
+        Names::Rename { from, to },
+        expect!["RENAMEAT fd=-100 off=other addr=one len=4294967196"],
+    );
+    let remove = |is_dir| Names::Remove { path: from, is_dir };
+    check(remove(false), expect!["UNLINKAT fd=-100 addr=one"]);
+    check(
+        remove(true),
+        expect!["UNLINKAT fd=-100 addr=one flags=0x200"],
+    );
+    check(
+        Names::MakeDir {
+            path: from,
+            mode: 0o750,
+        },
+        expect!["MKDIRAT fd=-100 addr=one len=488"],
+    );
+    let link = |is_symbolic| Names::Link {
+        original: from,
+        link: to,
+        is_symbolic,
+    };
+    check(
+        link(false),
+        expect!["LINKAT fd=-100 off=other addr=one len=4294967196"],
+    );
+    check(link(true), expect!["SYMLINKAT fd=-100 off=other addr=one"]);
 }
 
 #[test]
