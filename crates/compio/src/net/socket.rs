@@ -12,7 +12,7 @@ use socket2::{Domain, Protocol, SockRef, Type};
 
 use super::ReceivedMessage;
 use crate::{
-    runtime::{submit, with_driver},
+    runtime::{at_first_poll, submit, with_driver},
     sys,
 };
 
@@ -52,12 +52,12 @@ impl Socket {
         self.fd.clone()
     }
 
-    pub(crate) async fn recv<B: IoBufMut>(&self, buffer: B) -> BufResult<usize, B> {
-        with_driver(|driver| driver.receive(&self.fd, buffer)).await
+    pub(crate) fn recv<B: IoBufMut>(&self, buffer: B) -> impl Future<Output = BufResult<usize, B>> {
+        at_first_poll(|| with_driver(|driver| driver.receive(&self.fd, buffer)))
     }
 
-    pub(crate) async fn peek<B: IoBufMut>(&self, buffer: B) -> BufResult<usize, B> {
-        with_driver(|driver| driver.peek(&self.fd, buffer)).await
+    pub(crate) fn peek<B: IoBufMut>(&self, buffer: B) -> impl Future<Output = BufResult<usize, B>> {
+        at_first_poll(|| with_driver(|driver| driver.peek(&self.fd, buffer)))
     }
 
     pub(crate) async fn recv_vectored<V: IoVectoredBufMut>(
@@ -69,8 +69,8 @@ impl Socket {
         (received.map(|received| received.len), buffers)
     }
 
-    pub(crate) async fn send<B: IoBuf>(&self, buffer: B) -> BufResult<usize, B> {
-        submit(Send::new(self.fd.clone(), buffer, 0)).await
+    pub(crate) fn send<B: IoBuf>(&self, buffer: B) -> impl Future<Output = BufResult<usize, B>> {
+        at_first_poll(|| submit(Send::new(self.fd.clone(), buffer, 0)))
     }
 
     pub(crate) async fn send_zero_copy<B: IoBuf>(&self, buffer: B) -> BufResult<usize, Loan<B>> {
@@ -321,29 +321,35 @@ macro_rules! read_write {
     ($type:ident, $field:ident, $about:literal) => {
         #[doc = $about]
         impl AsyncRead for &$type {
-            async fn read<B: IoBufMut>(&mut self, buffer: B) -> BufResult<usize, B> {
-                self.$field.recv(buffer).await
+            fn read<B: IoBufMut>(
+                &mut self,
+                buffer: B,
+            ) -> impl Future<Output = BufResult<usize, B>> {
+                self.$field.recv(buffer)
             }
 
-            async fn read_vectored<V: IoVectoredBufMut>(
+            fn read_vectored<V: IoVectoredBufMut>(
                 &mut self,
                 buffers: V,
-            ) -> BufResult<usize, V> {
-                self.$field.recv_vectored(buffers).await
+            ) -> impl Future<Output = BufResult<usize, V>> {
+                self.$field.recv_vectored(buffers)
             }
         }
 
         #[doc = $about]
         impl AsyncWrite for &$type {
-            async fn write<B: IoBuf>(&mut self, buffer: B) -> BufResult<usize, B> {
-                self.$field.send(buffer).await
+            fn write<B: IoBuf>(
+                &mut self,
+                buffer: B,
+            ) -> impl Future<Output = BufResult<usize, B>> {
+                self.$field.send(buffer)
             }
 
-            async fn write_vectored<V: IoVectoredBuf>(
+            fn write_vectored<V: IoVectoredBuf>(
                 &mut self,
                 buffers: V,
-            ) -> BufResult<usize, V> {
-                self.$field.send_vectored(buffers).await
+            ) -> impl Future<Output = BufResult<usize, V>> {
+                self.$field.send_vectored(buffers)
             }
 
             async fn flush(&mut self) -> io::Result<()> {
@@ -357,29 +363,35 @@ macro_rules! read_write {
 
         #[doc = $about]
         impl AsyncRead for $type {
-            async fn read<B: IoBufMut>(&mut self, buffer: B) -> BufResult<usize, B> {
-                (&*self).read(buffer).await
+            fn read<B: IoBufMut>(
+                &mut self,
+                buffer: B,
+            ) -> impl Future<Output = BufResult<usize, B>> {
+                self.$field.recv(buffer)
             }
 
-            async fn read_vectored<V: IoVectoredBufMut>(
+            fn read_vectored<V: IoVectoredBufMut>(
                 &mut self,
                 buffers: V,
-            ) -> BufResult<usize, V> {
-                (&*self).read_vectored(buffers).await
+            ) -> impl Future<Output = BufResult<usize, V>> {
+                self.$field.recv_vectored(buffers)
             }
         }
 
         #[doc = $about]
         impl AsyncWrite for $type {
-            async fn write<B: IoBuf>(&mut self, buffer: B) -> BufResult<usize, B> {
-                (&*self).write(buffer).await
+            fn write<B: IoBuf>(
+                &mut self,
+                buffer: B,
+            ) -> impl Future<Output = BufResult<usize, B>> {
+                self.$field.send(buffer)
             }
 
-            async fn write_vectored<V: IoVectoredBuf>(
+            fn write_vectored<V: IoVectoredBuf>(
                 &mut self,
                 buffers: V,
-            ) -> BufResult<usize, V> {
-                (&*self).write_vectored(buffers).await
+            ) -> impl Future<Output = BufResult<usize, V>> {
+                self.$field.send_vectored(buffers)
             }
 
             async fn flush(&mut self) -> io::Result<()> {
