@@ -1,6 +1,8 @@
 //! An operation with several answers, under way.
 
 use std::{
+    fmt,
+    marker::PhantomData,
     mem,
     rc::Rc,
     task::{Context, Poll, ready},
@@ -9,8 +11,8 @@ use std::{
 use crate::{
     driver::Inner,
     flight::{Key, to_result},
-    operation::Multishot,
-    request::Answer,
+    operation::{Multishot, Operation},
+    request::{Answer, Request},
     submit::find_or_wait,
 };
 
@@ -24,7 +26,7 @@ pub(crate) struct SubmitMulti<O: Multishot> {
 
 enum State<O> {
     Grounded(O),
-    Airborne(Key),
+    Airborne(Flying<O>),
     Done,
 }
 
@@ -46,69 +48,115 @@ impl<O: Multishot> SubmitMulti<O> {
         }
     }
 
-    /// Asks the kernel to give the operation up. What it has answered by then still comes.
-    pub(crate) fn cancel(&self) {
-        if let State::Airborne(key) = self.state {
-            self.driver.cancel(key);
-        }
-    }
-
-    /// Whether it was begun, and is not over.
-    pub(crate) fn is_airborne(&self) -> bool {
-        matches!(self.state, State::Airborne(_))
-    }
-
     pub(crate) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Next<O>> {
-        let key = match mem::replace(&mut self.state, State::Done) {
-            State::Grounded(operation) => {
-                if let Some(error) = self.driver.refuses() {
-                    return Poll::Ready(Next::End(operation.finish(Err(error))));
-                }
-                let (key, request) = self.driver.flights.board_multi(operation);
-                self.state = State::Airborne(key);
-                // SAFETY: the operation sits in its cell until the flight has landed.
-                if let Some(answer) = unsafe { self.driver.begin(key, &request) } {
-                    self.driver.flights.land(key, answer);
-                }
-                key
+        if matches!(self.state, State::Grounded(_))
+            && let State::Grounded(operation) = mem::replace(&mut self.state, State::Done)
+        {
+            if let Some(error) = self.driver.refuses() {
+                return Poll::Ready(Next::End(operation.finish(Err(error))));
             }
-            State::Airborne(key) => {
-                self.state = State::Airborne(key);
-                key
-            }
-            State::Done => panic!("polled after completion"),
-        };
-        /// What is found of the flight.
-        enum Found<O: Multishot> {
-            Item(O::Item),
-            End(O, Answer),
+            let (flying, request) = Flying::board_multi(&self.driver, operation);
+            self.state = State::Airborne(flying);
+            self.launch(&request);
         }
-        let flights = &self.driver.flights;
-        let look = || {
-            // SAFETY: boarded with an `O` above; the state says that it was neither taken nor
-            // abandoned.
-            unsafe {
-                if let Some(item) = flights.look::<O>(key) {
-                    return Some(Found::Item(item));
-                }
-                let (operation, answer) = flights.take::<O>(key)?;
-                Some(Found::End(operation, answer))
-            }
+        let State::Airborne(flying) = &mut self.state else {
+            panic!("polled after completion")
         };
-        Poll::Ready(match ready!(find_or_wait(flights, key, cx, look)) {
-            Found::Item(item) => Next::Item(item),
-            Found::End(operation, answer) => {
-                self.state = State::Done;
-                Next::End(operation.finish(to_result(answer)))
-            }
-        })
+        let next = ready!(flying.poll_next(&self.driver, cx));
+        if matches!(next, Next::End(_)) {
+            self.state = State::Done;
+        }
+        Poll::Ready(next)
+    }
+
+    fn launch(&self, request: &Request) {
+        if let State::Airborne(flying) = &self.state {
+            flying.launch(&self.driver, request);
+        }
     }
 }
 
 impl<O: Multishot> Drop for SubmitMulti<O> {
     fn drop(&mut self) {
-        if let State::Airborne(key) = self.state {
-            self.driver.abandon(key);
+        if let State::Airborne(flying) = mem::replace(&mut self.state, State::Done) {
+            flying.abandon(&self.driver);
         }
+    }
+}
+
+/// A flight with an `O`, for those who know the driver anyway. Nothing happens when it is dropped:
+/// unless its end has come, it is to be [abandoned](Self::abandon).
+pub(crate) struct Flying<O>(Key, PhantomData<fn() -> O>);
+
+impl<O: Operation> Flying<O> {
+    /// Gives the operation its place. Its request is to be [launched](Self::launch).
+    pub(crate) fn board(driver: &Inner, operation: O) -> (Self, Request) {
+        let (key, request) = driver.flights.board(operation);
+        (Self(key, PhantomData), request)
+    }
+
+    /// `request` is what came of boarding.
+    pub(crate) fn launch(&self, driver: &Rc<Inner>, request: &Request) {
+        // SAFETY: the operation sits in its cell until the flight has landed.
+        if let Some(answer) = unsafe { driver.begin(self.0, request) } {
+            driver.flights.land(self.0, answer);
+        }
+    }
+
+    /// Asks the kernel to give the operation up. What it has answered by then still comes.
+    pub(crate) fn cancel(&self, driver: &Inner) {
+        driver.cancel(self.0);
+    }
+
+    /// The end of one that has one answer only. It is not to be polled afterwards.
+    pub(crate) fn poll(&mut self, driver: &Inner, cx: &mut Context<'_>) -> Poll<O::Output> {
+        let flights = &driver.flights;
+        // SAFETY: boarded with an `O`, and not abandoned. Once it has been taken, the key names no
+        // flight any more, which is noticed.
+        let take = || unsafe { flights.take::<O>(self.0) };
+        let (operation, answer) = ready!(find_or_wait(flights, self.0, cx, take));
+        Poll::Ready(operation.finish(to_result(answer)))
+    }
+
+    pub(crate) fn abandon(self, driver: &Inner) {
+        driver.abandon(self.0);
+    }
+}
+
+impl<O: Multishot> Flying<O> {
+    /// As [`board`](Self::board), for an operation that expects several answers.
+    pub(crate) fn board_multi(driver: &Inner, operation: O) -> (Self, Request) {
+        let (key, request) = driver.flights.board_multi(operation);
+        (Self(key, PhantomData), request)
+    }
+
+    /// What comes next. It is not to be polled after the end.
+    pub(crate) fn poll_next(&mut self, driver: &Inner, cx: &mut Context<'_>) -> Poll<Next<O>> {
+        /// What is found of the flight.
+        enum Found<O: Multishot> {
+            Item(O::Item),
+            End(O, Answer),
+        }
+        let flights = &driver.flights;
+        let look = || {
+            // SAFETY: as in `poll`.
+            unsafe {
+                if let Some(item) = flights.look::<O>(self.0) {
+                    return Some(Found::Item(item));
+                }
+                let (operation, answer) = flights.take::<O>(self.0)?;
+                Some(Found::End(operation, answer))
+            }
+        };
+        Poll::Ready(match ready!(find_or_wait(flights, self.0, cx, look)) {
+            Found::Item(item) => Next::Item(item),
+            Found::End(operation, answer) => Next::End(operation.finish(to_result(answer))),
+        })
+    }
+}
+
+impl<O> fmt::Debug for Flying<O> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Flying").field(&self.0).finish()
     }
 }

@@ -338,10 +338,7 @@ macro_rules! read_write {
 
         #[doc = $about]
         impl AsyncWrite for &$type {
-            fn write<B: IoBuf>(
-                &mut self,
-                buffer: B,
-            ) -> impl Future<Output = BufResult<usize, B>> {
+            fn write<B: IoBuf>(&mut self, buffer: B) -> impl Future<Output = BufResult<usize, B>> {
                 self.$field.send(buffer)
             }
 
@@ -380,10 +377,7 @@ macro_rules! read_write {
 
         #[doc = $about]
         impl AsyncWrite for $type {
-            fn write<B: IoBuf>(
-                &mut self,
-                buffer: B,
-            ) -> impl Future<Output = BufResult<usize, B>> {
+            fn write<B: IoBuf>(&mut self, buffer: B) -> impl Future<Output = BufResult<usize, B>> {
                 self.$field.send(buffer)
             }
 

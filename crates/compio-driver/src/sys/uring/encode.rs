@@ -30,7 +30,7 @@ pub(super) unsafe fn encode(request: &Request) -> Encoded {
     Encoded::Entry(match *request {
         Request::Nop => opcode::Nop::new().build(),
         Request::File(ref file) => encode_file(file),
-        Request::Net(Net::Shutdown { .. }) => return Encoded::Call,
+        Request::Net(Net::Shutdown { .. } | Net::RecvPooled { .. }) => return Encoded::Call,
         Request::Net(ref net) => encode_net(net),
         Request::Pipe(ref pipe) => encode_pipe(pipe),
         Request::Poll(Poll::Once { fd, events }) => opcode::PollAdd::new(Fd(fd), events).build(),
@@ -150,6 +150,7 @@ fn encode_net(net: &Net) -> Entry {
             .flags(flags | libc::MSG_NOSIGNAL)
             .build(),
         Net::Shutdown { fd, how } => opcode::Shutdown::new(Fd(fd), how).build(),
+        Net::RecvPooled { .. } => unreachable!("answered by a call: see `encode`"),
     }
 }
 
