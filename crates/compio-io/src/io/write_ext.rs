@@ -4,7 +4,7 @@
 use std::io;
 
 use crate::{
-    buf::{BufResult, IntoInner, IoBuf, IoVectoredBuf, VectoredSlice},
+    buf::{BufResult, IntoInner, IoBuf, IoVectoredBuf, Rest, VectoredSlice},
     io::{AsyncWrite, write_zero},
 };
 
@@ -69,20 +69,19 @@ pub trait AsyncWriteExt: AsyncWrite {
     fn write_all<B: IoBuf>(&mut self, mut buf: B) -> impl Future<Output = BufResult<(), B>> {
         // Not an `async fn`, which would have room for the buffer twice.
         async move {
-            let mut written = 0;
-            while written < buf.buf_len() {
+            let mut begin = 0;
+            while begin < buf.buf_len() {
                 let result;
-                if written == 0 {
+                if begin == 0 {
                     // As a rule this is all: no window.
                     (result, buf) = self.write(buf).await;
                 } else {
-                    let window;
-                    (result, window) = self.write(buf.slice(written..)).await;
-                    buf = window.into_inner();
+                    let rest = Rest { inner: buf, begin };
+                    (result, Rest { inner: buf, begin }) = self.write(rest).await;
                 }
                 match result {
                     Ok(0) => return (Err(write_zero()), buf),
-                    Ok(n) => written += n,
+                    Ok(n) => begin += n,
                     Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
                     Err(e) => return (Err(e), buf),
                 }
