@@ -41,10 +41,11 @@ impl Socket {
         submit(Connect::new(self.fd.clone(), address)).await
     }
 
-    pub(crate) async fn accept(&self, acceptor: &Acceptor) -> io::Result<(Self, SockAddr)> {
-        let accept = with_driver(|driver| acceptor.accept(driver, &self.fd));
-        let (fd, address) = accept.await?;
-        Ok((fd.into(), address))
+    pub(crate) fn accept(
+        &self,
+        acceptor: &Acceptor,
+    ) -> impl Future<Output = io::Result<(OwnedFd, SockAddr)>> {
+        at_first_poll(|| with_driver(|driver| acceptor.accept(driver, &self.fd)))
     }
 
     /// A handle for what lives on its own.
