@@ -124,6 +124,8 @@ pub struct RecvStream {
     rest: Option<Box<Rest>>,
 }
 
+const _: () = assert!(size_of::<RecvStream>() <= 40);
+
 enum Receiving {
     Idle,
     /// The kernel chooses the buffers.
