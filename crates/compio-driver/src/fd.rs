@@ -66,6 +66,17 @@ impl SharedFd {
         unsafe { self.0.as_ref() }
     }
 
+    /// Apart from `drop`, which is in many places.
+    ///
+    /// # Safety
+    ///
+    /// The last owner is gone.
+    #[inline(never)]
+    unsafe fn close(shared: NonNull<Shared>) {
+        // SAFETY: made of a box by `from`, and nobody else's by this function's contract.
+        drop(unsafe { Box::from_raw(shared.as_ptr()) });
+    }
+
     /// What was received for nobody, if that has ever been possible.
     #[inline]
     pub(crate) fn leftovers(&self) -> Option<&Leftovers> {
@@ -99,8 +110,8 @@ impl Drop for SharedFd {
             owners.set(owners.get() - 1);
             return;
         }
-        // SAFETY: made of a box by `from`; this was the last owner.
-        drop(unsafe { Box::from_raw(self.0.as_ptr()) });
+        // SAFETY: this was the last owner.
+        unsafe { Self::close(self.0) };
     }
 }
 
