@@ -4,14 +4,14 @@
 //! connection for it. That goes to whoever asks next.
 
 use std::{
-    cell::RefCell,
+    cell::{Cell, RefCell},
     collections::VecDeque,
     fmt,
     future::Future,
     io,
     pin::Pin,
     rc::Rc,
-    task::{Context, Poll},
+    task::{Context, Poll, Waker},
 };
 
 use socket2::SockAddr;
@@ -21,7 +21,7 @@ use crate::{
     fd::SharedFd,
     op::Accept,
     operation::{Operation, Owned},
-    panics::discard,
+    panics::{discard, wake_all},
     request::Request,
     submit::Submit,
     sys::OwnedFd,
@@ -32,10 +32,15 @@ use crate::{
 #[derive(Clone, Default)]
 pub struct Acceptor(Rc<Kept>);
 
-/// Connections that were accepted for somebody who had gone away.
+/// Connections that were accepted for somebody who had gone away, and who waits for them.
 #[derive(Default)]
 struct Kept {
     connections: RefCell<VecDeque<(OwnedFd, SockAddr)>>,
+    /// Whether somebody has the place of the first, who needs no allocation: as a rule nobody else
+    /// waits.
+    has_first: Cell<bool>,
+    first: RefCell<Option<Waker>>,
+    /// All others.
     waiters: Waiters,
 }
 
@@ -53,7 +58,7 @@ impl Acceptor {
                 kept: Rc::clone(&self.0),
             }),
             kept: Rc::clone(&self.0),
-            waiter: Waiter::default(),
+            waits: Waits::Not,
         }
     }
 }
@@ -74,7 +79,14 @@ impl fmt::Debug for Acceptor {
 pub struct AcceptOne {
     operation: Submit<AcceptKept>,
     kept: Rc<Kept>,
-    waiter: Waiter,
+    waits: Waits,
+}
+
+/// Where it waits for what others leave.
+enum Waits {
+    Not,
+    First,
+    Listed(Waiter),
 }
 
 impl Future for AcceptOne {
@@ -88,11 +100,22 @@ impl Future for AcceptOne {
         if let Poll::Ready(accepted) = Pin::new(&mut this.operation).poll(cx) {
             return Poll::Ready(accepted.map(Accepted::into_inner));
         }
-        this.kept.waiters.list(&mut this.waiter, cx.waker());
+        this.kept.list(&mut this.waits, cx.waker());
         // The code of the waker's maker: it may have dropped another future.
         match this.kept.take() {
             Some(connection) => Poll::Ready(Ok(connection)),
             None => Poll::Pending,
+        }
+    }
+}
+
+impl Drop for AcceptOne {
+    fn drop(&mut self) {
+        if matches!(self.waits, Waits::First) {
+            let waker = self.kept.first.take();
+            self.kept.has_first.set(false);
+            // With nothing borrowed: that is the code of the waker's maker.
+            drop(waker);
         }
     }
 }
@@ -110,9 +133,33 @@ impl Kept {
 
     fn put(&self, connection: (OwnedFd, SockAddr)) {
         self.connections.borrow_mut().push_back(connection);
-        if let Some(panic) = self.waiters.wake() {
-            // The panic hook has reported it, and a destructor is to panic nowhere.
-            discard(panic);
+        let first = self.first.take();
+        // The panic hook has reported it, and a destructor is to panic nowhere.
+        [wake_all(first.into_iter()), self.waiters.wake()]
+            .into_iter()
+            .flatten()
+            .for_each(discard);
+    }
+
+    /// From now on whoever waits there is woken by this waker.
+    fn list(&self, waits: &mut Waits, waker: &Waker) {
+        if matches!(waits, Waits::Not) {
+            *waits = if self.has_first.replace(true) {
+                Waits::Listed(Waiter::default())
+            } else {
+                Waits::First
+            };
+        }
+        if let Waits::Listed(waiter) = waits {
+            return self.waiters.list(waiter, waker);
+        }
+        let first = self.first.borrow();
+        let is_known = first.as_ref().is_some_and(|known| known.will_wake(waker));
+        drop(first);
+        if !is_known {
+            // Cloned and dropped with nothing borrowed: both run code of the waker's maker.
+            let before = self.first.replace(Some(waker.clone()));
+            drop(before);
         }
     }
 }

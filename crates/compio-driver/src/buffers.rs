@@ -17,6 +17,7 @@ use crate::{
     driver::{Driver, Inner},
     fd::SharedFd,
     panics::discard,
+    request::Span,
     sys::{AsRawFd, RawFd},
     waiters::Waiters,
 };
@@ -51,17 +52,36 @@ pub(crate) trait Shelf {
 
 struct Shared {
     driver: Rc<Inner>,
-    memory: NonNull<u8>,
-    layout: Layout,
-    size: u32,
-    count: u16,
+    stock: Stock,
     shelf: Option<Box<dyn Shelf>>,
-    /// Where there is no shelf: the buffers that nobody has.
-    free: RefCell<Vec<u16>>,
     /// How many are handed out.
     handed_out: Cell<u16>,
     /// Who waits for one to come back.
     waiters: Waiters,
+}
+
+/// The buffers themselves.
+struct Stock {
+    memory: NonNull<u8>,
+    layout: Layout,
+    size: u32,
+    /// One for each buffer: they do not move.
+    slots: Box<[Slot]>,
+    /// Where there is no shelf: the buffers that nobody has.
+    free: RefCell<Vec<u16>>,
+}
+
+/// What is known of a buffer.
+struct Slot {
+    start: *mut u8,
+    /// Which of its pool, or [`BESIDE`].
+    id: u16,
+    /// Of the bytes that are initialised, while it is handed out.
+    len: Cell<u32>,
+    /// While it is handed out.
+    pool: Cell<Option<BufferPool>>,
+    /// Who comes behind it, in a [`Chain`].
+    next: Cell<Option<PooledBuffer>>,
 }
 
 /// The largest number of buffers, which is the kernel's.
@@ -87,20 +107,10 @@ impl BufferPool {
         let len = usize::from(count).checked_mul(size as usize);
         let layout = len.and_then(|len| Layout::from_size_align(len, 64).ok());
         let layout = layout.ok_or_else(invalid)?;
-        // SAFETY: the layout's size is not zero.
-        let memory = unsafe { alloc::alloc(layout) };
-        let Some(memory) = NonNull::new(memory) else {
-            alloc::handle_alloc_error(layout)
-        };
-        let driver = driver.share();
         let mut shared = Shared {
+            driver: driver.share(),
+            stock: Stock::new(layout, count, size),
             shelf: None,
-            driver,
-            memory,
-            layout,
-            size,
-            count,
-            free: RefCell::default(),
             handed_out: Cell::new(0),
             waiters: Waiters::default(),
         };
@@ -116,12 +126,12 @@ impl BufferPool {
 
     /// The number of buffers.
     pub fn count(&self) -> usize {
-        self.0.count.into()
+        self.0.stock.slots.len()
     }
 
     /// The size of each, in bytes.
     pub fn buffer_size(&self) -> usize {
-        self.0.size as usize
+        self.0.stock.size as usize
     }
 
     /// How many of them are handed out.
@@ -146,14 +156,17 @@ impl BufferPool {
 
     /// A buffer, if there is one, where the kernel does not choose.
     pub(crate) fn take(&self) -> Option<PooledBuffer> {
-        let id = self.0.free.borrow_mut().pop()?;
+        let id = self.0.stock.free.borrow_mut().pop()?;
         // SAFETY: nobody has it.
         Some(unsafe { self.adopt(id, 0) })
     }
 
-    /// Whether a receive may find a buffer.
+    /// Whether there are buffers that nobody has.
     pub(crate) fn has_some(&self) -> bool {
-        self.0.handed_out.get() < self.0.count
+        match self.0.shelf {
+            Some(_) => self.handed_out() < self.count(),
+            None => !self.0.stock.free.borrow().is_empty(),
+        }
     }
 
     /// Those who are woken when a buffer comes back.
@@ -168,46 +181,36 @@ impl BufferPool {
     /// Nobody else has it, and its first `len` bytes are initialised.
     pub(crate) unsafe fn adopt(&self, id: u16, len: u32) -> PooledBuffer {
         self.0.handed_out.set(self.0.handed_out.get() + 1);
-        PooledBuffer {
-            pool: self.clone(),
-            start: self.0.place(id),
-            id,
-            len,
-        }
+        let slot = &self.0.stock.slots[usize::from(id)];
+        slot.len.set(len);
+        slot.pool.set(Some(self.clone()));
+        PooledBuffer(NonNull::from(slot))
     }
 
     /// A buffer with as much of `bytes` as there is room for, which looks like the pool's and is not:
     /// for bytes that have come without one.
     pub(crate) fn beside(&self, bytes: &[u8]) -> PooledBuffer {
         let memory = Box::<[u8]>::new_uninit_slice(self.buffer_size());
-        let memory = Box::into_raw(memory);
-        let mut buffer = PooledBuffer {
-            pool: self.clone(),
-            start: memory.cast(),
-            id: BESIDE,
-            len: 0,
-        };
+        let slot = Slot::new(Box::into_raw(memory).cast(), BESIDE);
+        slot.pool.set(Some(self.clone()));
+        let slot = Box::into_raw(Box::new(slot));
+        // SAFETY: a box is never null.
+        let mut buffer = PooledBuffer(unsafe { NonNull::new_unchecked(slot) });
         buffer.init_from(bytes);
         buffer
     }
 }
 
 impl Shared {
-    fn place(&self, id: u16) -> *mut u8 {
-        // SAFETY: there are `count` buffers.
-        unsafe {
-            self.memory
-                .as_ptr()
-                .add(usize::from(id) * self.size as usize)
-        }
-    }
-
     /// Nobody has it any more.
     fn offer(&self, id: u16) {
         match &self.shelf {
-            // SAFETY: the memory is freed after the shelf; nobody has the buffer.
-            Some(shelf) => unsafe { shelf.put(id, self.place(id), self.size) },
-            None => self.free.borrow_mut().push(id),
+            Some(shelf) => {
+                let Span { start, len } = self.stock.span(id);
+                // SAFETY: the memory is freed after the shelf; nobody has the buffer.
+                unsafe { shelf.put(id, start, len) };
+            }
+            None => self.stock.free.borrow_mut().push(id),
         }
     }
 }
@@ -218,8 +221,105 @@ impl Drop for Shared {
         if let Some(shelf) = self.shelf.take() {
             self.driver.remove_shelf(shelf);
         }
+    }
+}
+
+impl Stock {
+    /// The layout is that of `count` buffers of `size` bytes.
+    fn new(layout: Layout, count: u16, size: u32) -> Self {
+        // SAFETY: the layout's size is not zero.
+        let memory = unsafe { alloc::alloc(layout) };
+        let Some(memory) = NonNull::new(memory) else {
+            alloc::handle_alloc_error(layout)
+        };
+        let slot = |id| {
+            let place = usize::from(id) * size as usize;
+            // SAFETY: there are `count` buffers.
+            Slot::new(unsafe { memory.as_ptr().add(place) }, id)
+        };
+        Self {
+            memory,
+            layout,
+            size,
+            slots: (0..count).map(slot).collect(),
+            free: RefCell::default(),
+        }
+    }
+
+    fn span(&self, id: u16) -> Span {
+        Span::new(self.slots[usize::from(id)].start, self.size as usize)
+    }
+}
+
+impl Drop for Stock {
+    fn drop(&mut self) {
         // SAFETY: allocated with this layout; no kernel and no buffer refers to it.
         unsafe { alloc::dealloc(self.memory.as_ptr(), self.layout) };
+    }
+}
+
+impl Slot {
+    fn new(start: *mut u8, id: u16) -> Self {
+        Self {
+            start,
+            id,
+            len: Cell::new(0),
+            pool: Cell::new(None),
+            next: Cell::new(None),
+        }
+    }
+}
+
+/// The choice of a buffer by a backend that receives by itself, at the moment when there is something
+/// to receive. It lies in the operation.
+#[derive(Debug)]
+pub struct Choice {
+    /// Of the pool that the operation holds.
+    stock: NonNull<Stock>,
+    chosen: Option<u16>,
+}
+
+impl Choice {
+    pub(crate) fn of(pool: &BufferPool) -> Self {
+        Self {
+            stock: NonNull::from(&pool.0.stock),
+            chosen: None,
+        }
+    }
+
+    /// What was chosen, by its number in the pool.
+    pub(crate) fn chosen(&self) -> Option<u16> {
+        self.chosen
+    }
+
+    /// Chooses a buffer, if there is one.
+    ///
+    /// # Safety
+    ///
+    /// The operation is in the backend's hands, which has not chosen yet.
+    #[allow(dead_code, reason = "not every backend chooses")]
+    pub(crate) unsafe fn choose(this: *mut Self) -> Option<Span> {
+        // SAFETY: by this function's contract the operation is in place, and it holds the pool.
+        unsafe {
+            let stock = (*this).stock.as_ref();
+            let id = stock.free.borrow_mut().pop()?;
+            (*this).chosen = Some(id);
+            Some(stock.span(id))
+        }
+    }
+
+    /// There was nothing to put into it.
+    ///
+    /// # Safety
+    ///
+    /// The operation is in the backend's hands.
+    #[allow(dead_code, reason = "not every backend chooses")]
+    pub(crate) unsafe fn put_back(this: *mut Self) {
+        // SAFETY: as in `choose`.
+        unsafe {
+            let stock = (*this).stock.as_ref();
+            stock.free.borrow_mut().extend((*this).chosen.take());
+        }
     }
 }
 
@@ -234,27 +334,44 @@ impl fmt::Debug for BufferPool {
 }
 
 /// Bytes that were received into a buffer of a [`BufferPool`], to which its drop gives it back.
-pub struct PooledBuffer {
-    pool: BufferPool,
-    start: *mut u8,
-    id: u16,
-    len: u32,
+// A pointer: connections that wait have room for it, more than once.
+pub struct PooledBuffer(NonNull<Slot>);
+
+impl PooledBuffer {
+    #[inline]
+    fn slot(&self) -> &Slot {
+        // SAFETY: it lies in the pool, of which it holds a handle while this is there, or was boxed
+        // for this.
+        unsafe { self.0.as_ref() }
+    }
+
+    fn pool_size(&self) -> usize {
+        let pool = self.slot().pool.take();
+        let size = pool.as_ref().map_or(0, BufferPool::buffer_size);
+        self.slot().pool.set(pool);
+        size
+    }
 }
 
 impl Drop for PooledBuffer {
     fn drop(&mut self) {
-        let shared = &self.pool.0;
-        if self.id == BESIDE {
-            let memory = ptr::slice_from_raw_parts_mut(
-                self.start.cast::<MaybeUninit<u8>>(),
-                self.pool.buffer_size(),
-            );
-            // SAFETY: it was made of a box of that length.
-            drop(unsafe { Box::from_raw(memory) });
+        let Slot { start, id, .. } = *self.slot();
+        let Some(pool) = self.slot().pool.take() else {
+            unreachable!("it is handed out")
+        };
+        if id == BESIDE {
+            let memory =
+                ptr::slice_from_raw_parts_mut(start.cast::<MaybeUninit<u8>>(), pool.buffer_size());
+            // SAFETY: both were made of boxes by `beside`, that of the bytes with this length.
+            unsafe {
+                drop(Box::from_raw(memory));
+                drop(Box::from_raw(self.0.as_ptr()));
+            }
             return;
         }
+        let shared = &pool.0;
         shared.handed_out.set(shared.handed_out.get() - 1);
-        shared.offer(self.id);
+        shared.offer(id);
         // Woken with nothing borrowed. All of them: one may have gone away.
         if let Some(panic) = shared.waiters.wake() {
             // The panic hook has reported it, and a destructor is to panic nowhere.
@@ -263,19 +380,65 @@ impl Drop for PooledBuffer {
     }
 }
 
+/// Buffers that have been handed out, one behind the other.
+#[derive(Default)]
+pub(crate) struct Chain {
+    first: Option<PooledBuffer>,
+    /// Of the last buffer, if there is one.
+    last: Option<NonNull<Slot>>,
+    len: u32,
+}
+
+impl Chain {
+    pub(crate) fn len(&self) -> usize {
+        self.len as usize
+    }
+
+    #[inline]
+    pub(crate) fn push(&mut self, buffer: PooledBuffer) {
+        self.len += 1;
+        match self.last.replace(buffer.0) {
+            // SAFETY: the buffer is in this chain, and so has its slot.
+            Some(last) => unsafe { last.as_ref() }.next.set(Some(buffer)),
+            None => self.first = Some(buffer),
+        }
+    }
+
+    #[inline]
+    pub(crate) fn pop(&mut self) -> Option<PooledBuffer> {
+        let buffer = self.first.take()?;
+        self.len -= 1;
+        self.first = buffer.slot().next.take();
+        if self.first.is_none() {
+            self.last = None;
+        }
+        Some(buffer)
+    }
+}
+
+impl Drop for Chain {
+    fn drop(&mut self) {
+        while self.pop().is_some() {}
+    }
+}
+
 impl Deref for PooledBuffer {
     type Target = [u8];
 
+    #[inline]
     fn deref(&self) -> &[u8] {
+        let slot = self.slot();
         // SAFETY: initialised to that length, and ours alone.
-        unsafe { slice::from_raw_parts(self.start, self.len as usize) }
+        unsafe { slice::from_raw_parts(slot.start, slot.len.get() as usize) }
     }
 }
 
 impl DerefMut for PooledBuffer {
+    #[inline]
     fn deref_mut(&mut self) -> &mut [u8] {
+        let slot = self.slot();
         // SAFETY: as in `deref`.
-        unsafe { slice::from_raw_parts_mut(self.start, self.len as usize) }
+        unsafe { slice::from_raw_parts_mut(slot.start, slot.len.get() as usize) }
     }
 }
 
@@ -287,7 +450,7 @@ impl AsRef<[u8]> for PooledBuffer {
 
 impl fmt::Debug for PooledBuffer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "PooledBuffer({} bytes)", self.len)
+        write!(f, "PooledBuffer({} bytes)", self.len())
     }
 }
 
@@ -298,7 +461,7 @@ unsafe impl IoBuf for PooledBuffer {
     }
 
     fn buf_capacity(&self) -> usize {
-        self.pool.buffer_size()
+        self.pool_size()
     }
 }
 
@@ -306,11 +469,11 @@ unsafe impl IoBuf for PooledBuffer {
 unsafe impl IoBufMut for PooledBuffer {
     unsafe fn as_uninit(&mut self) -> &mut [MaybeUninit<u8>] {
         // SAFETY: the buffer's own memory, which is ours alone.
-        unsafe { slice::from_raw_parts_mut(self.start.cast(), self.pool.buffer_size()) }
+        unsafe { slice::from_raw_parts_mut(self.slot().start.cast(), self.pool_size()) }
     }
 
     unsafe fn set_init(&mut self, len: usize) {
-        debug_assert!(len <= self.pool.buffer_size());
-        self.len = len as u32;
+        debug_assert!(len <= self.pool_size());
+        self.slot().len.set(len as u32);
     }
 }

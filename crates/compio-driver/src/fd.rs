@@ -1,6 +1,13 @@
 //! Descriptors with several owners on one thread.
 
-use std::{cell::OnceCell, fmt, rc::Rc};
+use std::{
+    cell::{Cell, OnceCell},
+    fmt,
+    mem::ManuallyDrop,
+    process::abort,
+    ptr::NonNull,
+    rc::Rc,
+};
 
 use crate::{
     receiving::Leftovers,
@@ -11,14 +18,16 @@ use crate::{
 /// last operation that the kernel has not yet answered.
 ///
 /// It stays on its thread, so that taking part costs no atomic operation.
-#[derive(Debug, Clone)]
-pub struct SharedFd(Rc<Shared>);
+// As an `Rc`, but with a count that lies in the room beside the descriptor: each connection has one.
+pub struct SharedFd(NonNull<Shared>);
 
 /// The fields' order is that of their drops.
 #[derive(Debug)]
 struct Shared {
     _life: Life,
     fd: OwnedFd,
+    /// How many there are.
+    owners: Cell<u32>,
     /// From the first receive on that was dropped while it was under way.
     leftovers: OnceCell<Box<Leftovers>>,
 }
@@ -34,7 +43,13 @@ impl SharedFd {
         if self.leftovers().is_some_and(Leftovers::has_some) {
             return Err(self);
         }
-        Ok(Rc::try_unwrap(self.0).map_err(Self)?.fd)
+        if self.shared().owners.get() > 1 {
+            return Err(self);
+        }
+        let this = ManuallyDrop::new(self);
+        // SAFETY: made of a box by `from`; this is the only owner, which is not dropped.
+        let shared = unsafe { Box::from_raw(this.0.as_ptr()) };
+        Ok(shared.fd)
     }
 
     /// Drops what is left of receives that were dropped: it belongs to a connection that is no more,
@@ -45,37 +60,89 @@ impl SharedFd {
         }
     }
 
+    #[inline]
+    fn shared(&self) -> &Shared {
+        // SAFETY: made of a box by `from`, which is there until its last owner is dropped.
+        unsafe { self.0.as_ref() }
+    }
+
+    /// Apart from `drop`, which is in many places.
+    ///
+    /// # Safety
+    ///
+    /// The last owner is gone.
+    #[inline(never)]
+    unsafe fn close(shared: NonNull<Shared>) {
+        // SAFETY: made of a box by `from`, and nobody else's by this function's contract.
+        drop(unsafe { Box::from_raw(shared.as_ptr()) });
+    }
+
     /// What was received for nobody, if that has ever been possible.
     #[inline]
     pub(crate) fn leftovers(&self) -> Option<&Leftovers> {
-        self.0.leftovers.get().map(|leftovers| &**leftovers)
+        self.shared().leftovers.get().map(|leftovers| &**leftovers)
     }
 
     /// The place for it.
     pub(crate) fn leftovers_or_new(&self) -> &Leftovers {
-        self.0.leftovers.get_or_init(Box::default)
+        self.shared().leftovers.get_or_init(Box::default)
+    }
+}
+
+impl Clone for SharedFd {
+    #[inline]
+    fn clone(&self) -> Self {
+        let owners = &self.shared().owners;
+        match owners.get().checked_add(1) {
+            Some(more) => owners.set(more),
+            // Somebody leaks them.
+            None => abort(),
+        }
+        Self(self.0)
+    }
+}
+
+impl Drop for SharedFd {
+    #[inline]
+    fn drop(&mut self) {
+        let owners = &self.shared().owners;
+        if owners.get() > 1 {
+            owners.set(owners.get() - 1);
+            return;
+        }
+        // SAFETY: this was the last owner.
+        unsafe { Self::close(self.0) };
     }
 }
 
 impl From<OwnedFd> for SharedFd {
     fn from(fd: OwnedFd) -> Self {
-        Self(Rc::new(Shared {
+        let shared = Box::new(Shared {
             _life: Life::begin(fd.as_raw_fd()),
             fd,
+            owners: Cell::new(1),
             leftovers: OnceCell::new(),
-        }))
+        });
+        Self(NonNull::from(Box::leak(shared)))
     }
 }
 
 impl AsFd for SharedFd {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.fd.as_fd()
+        self.shared().fd.as_fd()
     }
 }
 
 impl AsRawFd for SharedFd {
+    #[inline]
     fn as_raw_fd(&self) -> RawFd {
-        self.0.fd.as_raw_fd()
+        self.shared().fd.as_raw_fd()
+    }
+}
+
+impl fmt::Debug for SharedFd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("SharedFd").field(self.shared()).finish()
     }
 }
 

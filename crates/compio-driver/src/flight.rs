@@ -365,22 +365,24 @@ impl Flights {
     }
 
     /// Gives the operation its place and asks it for its request.
-    #[cfg(test)]
-    pub(crate) fn board<O: Operation>(&self, operation: O) -> (Key, Request) {
-        let operation = ManuallyDrop::new(operation);
-        // SAFETY: it is moved out, and not dropped here. The seat is given up: see `seat_of`.
-        let (seat, request) = unsafe { self.board_from(&raw const *operation, || {}) };
-        (seat.key(), request)
-    }
-
-    /// The seat of a flight.
     ///
     /// # Safety
     ///
-    /// As for [`Seat::new`].
-    #[cfg(test)]
+    /// The seat is not used when the arena is no more.
+    pub(crate) unsafe fn board<O: Operation>(&self, operation: O) -> (Seat<O>, Request) {
+        let operation = ManuallyDrop::new(operation);
+        // SAFETY: it is moved out, and not dropped here; and by this function's contract.
+        unsafe { self.board_from(&raw const *operation, || {}) }
+    }
+
+    /// The seat of a flight. Panics if it has been taken.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Seat::new`], but that it may have been taken.
+    #[inline]
     pub(crate) unsafe fn seat_of<O: Operation>(&self, key: Key) -> Seat<O> {
-        // SAFETY: passed on from this function.
+        // SAFETY: by this function's contract; `header` notices what is no more.
         unsafe { Seat::new(self.header(key)) }
     }
 

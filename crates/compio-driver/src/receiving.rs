@@ -39,7 +39,8 @@ use crate::{
     fd::{OwnsFd, SharedFd},
     flight::SMALL,
     op::{
-        ReadAt, ReadVectoredAt, Received, Recv, RecvAncillary, RecvFrom, RecvMsg, multi::RecvMulti,
+        ReadAt, ReadVectoredAt, Received, Recv, RecvAncillary, RecvFrom, RecvMsg,
+        multi::{RecvMulti, RecvPooled},
     },
     operation::{Multishot, Operation, Owned},
     panics::discard,
@@ -703,13 +704,21 @@ impl<V: IoVectoredBufMut> Receives for RecvAncillary<V, LentFd> {
 
 impl Leaves for RecvMulti<LentFd> {
     fn leave((result, received): &mut Self::Output, place: &Place<'_>) {
-        for buffer in received.drain(..) {
+        while let Some(buffer) = received.pop() {
             if !buffer.is_empty() {
                 place.put(buffer.to_vec(), About::default());
             }
         }
         // The bytes of a last answer have come with an item.
         take(result, place);
+    }
+}
+
+impl Leaves for RecvPooled<LentFd> {
+    fn leave(output: &mut Self::Output, place: &Place<'_>) {
+        if let Some(buffer) = take(output, place).flatten() {
+            place.put(buffer.to_vec(), About::default());
+        }
     }
 }
 

@@ -10,6 +10,7 @@ use std::ffi::c_int;
 
 use socket2::SockAddrStorage;
 
+pub use crate::buffers::Choice;
 pub use crate::sys::{
     Message, NativePath, OpenFlags, PathUnit, PeerAddress, RawEntry, RawFd, RawSlice, Stat,
 };
@@ -197,6 +198,14 @@ pub enum Net {
     /// Items: bytes received, in a buffer of this group that the kernel has chosen. Answer: 0 when
     /// the peer has shut down; that of an item has been said with it.
     RecvMulti { fd: RawFd, group: u16, flags: c_int },
+    /// Answer: bytes received, into a buffer of `room` bytes that is chosen when there are some; none
+    /// is, and the answer 0, when the peer has shut down.
+    RecvPooled {
+        fd: RawFd,
+        choice: *mut Choice,
+        room: u32,
+        flags: c_int,
+    },
     /// The first answer, which may be an item, is that of `Send`. The memory is in use until the
     /// last.
     SendZeroCopy { fd: RawFd, span: Span, flags: c_int },
@@ -290,8 +299,8 @@ pub(crate) struct Extras {
     pub(crate) recv_multi: bool,
     /// [`Net::SendZeroCopy`].
     pub(crate) send_zero_copy: bool,
-    /// To answer a receive with `MSG_DONTWAIT` at its launch.
-    pub(crate) try_at_once: bool,
+    /// [`Net::RecvPooled`].
+    pub(crate) recv_pooled: bool,
 }
 
 /// What comes back: a number whose meaning the request tells, or the system's error code.

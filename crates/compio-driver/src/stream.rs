@@ -8,6 +8,7 @@ use std::{
     fmt,
     future::Future,
     io, mem,
+    ops::ControlFlow,
     pin::Pin,
     rc::Rc,
     task::{Context, Poll, ready},
@@ -21,12 +22,12 @@ use crate::{
     fd::SharedFd,
     op::{
         Accept, PollOnce, Readiness, Recv, Send,
-        multi::{AcceptMulti, RecvMulti, SendZeroCopy},
+        multi::{AcceptMulti, RecvMulti, RecvPooled, SendZeroCopy},
     },
     receiving::{Guarded, LentFd, Receive, Settling, Way},
-    request::is_cancelled,
+    request::{Request, is_cancelled},
     submit::Submit,
-    submit_multi::{Next, SubmitMulti},
+    submit_multi::{Flying, Next, SubmitMulti},
     sys::{self, OwnedFd},
 };
 
@@ -113,46 +114,71 @@ impl fmt::Debug for AcceptStream {
 ///
 /// One that is not polled any more may have received into a few dozen of the pool's buffers, which
 /// others have to do without.
+// Connections that wait pay for each byte of it.
 pub struct RecvStream {
     fd: SharedFd,
     pool: BufferPool,
-    flags: i32,
     state: Receiving,
     is_cancelled: bool,
-    /// Something has come since the end was looked for.
-    has_come: bool,
-    /// The request under way was given up, to be made again.
-    is_doubtful: bool,
+    /// What few need.
+    rest: Option<Box<Rest>>,
+}
+
+const _: () = assert!(size_of::<RecvStream>() <= 40);
+
+enum Receiving {
+    Idle,
+    /// The kernel chooses the buffers.
+    Multi {
+        receive: Flying<Guarded<RecvMulti<LentFd>>>,
+        /// Something has come since the end was looked for.
+        has_come: bool,
+        /// It was given up, to be made again.
+        is_doubtful: bool,
+    },
+    /// The backend chooses the buffer.
+    Pooled(Flying<Guarded<RecvPooled<LentFd>>>),
+    /// We choose it: see [`Rest`].
+    ByHand,
+    Ended,
+}
+
+#[derive(Default)]
+struct Rest {
+    flags: i32,
+    by_hand: ByHand,
     /// Waits for a buffer to come back.
     returning: Settling,
     /// Waits for what came of receives that were dropped.
     settling: Settling,
 }
 
-enum Receiving {
+#[derive(Default)]
+enum ByHand {
+    #[default]
     Idle,
-    /// The kernel chooses the buffers.
-    Multi(SubmitMulti<Guarded<RecvMulti<LentFd>>>),
     /// No buffer is held.
     Waiting(Submit<PollOnce>),
     Single(Receive<SharedFd, Recv<PooledBuffer, LentFd>>),
-    Ended,
 }
 
 impl RecvStream {
     pub(crate) fn new(fd: SharedFd, pool: BufferPool, flags: i32) -> Self {
         // When it waits, and for what, is its own business: the kernel's answers differ here.
         let waiting = sys::MSG_WAITALL | sys::MSG_DONTWAIT.unwrap_or(0);
+        let flags = flags & !waiting;
+        let rest = || {
+            Box::new(Rest {
+                flags,
+                ..Rest::default()
+            })
+        };
         Self {
             fd,
             pool,
-            flags: flags & !waiting,
             state: Receiving::Idle,
             is_cancelled: false,
-            has_come: false,
-            is_doubtful: false,
-            returning: Settling::default(),
-            settling: Settling::default(),
+            rest: (flags != 0).then(rest),
         }
     }
 
@@ -161,9 +187,13 @@ impl RecvStream {
         self.is_cancelled = true;
         match &self.state {
             Receiving::Idle => self.state = Receiving::Ended,
-            Receiving::Multi(receive) => receive.cancel(),
-            Receiving::Waiting(wait) => wait.cancel(),
-            Receiving::Single(receive) => receive.cancel(),
+            Receiving::Multi { receive, .. } => receive.cancel(self.pool.driver()),
+            Receiving::Pooled(receive) => receive.cancel(self.pool.driver()),
+            Receiving::ByHand => match self.rest.as_deref().map(|rest| &rest.by_hand) {
+                Some(ByHand::Waiting(wait)) => wait.cancel(),
+                Some(ByHand::Single(receive)) => receive.cancel(),
+                Some(ByHand::Idle) | None => {}
+            },
             Receiving::Ended => {}
         }
     }
@@ -174,86 +204,101 @@ impl RecvStream {
     /// When all buffers of the pool are handed out, it waits until one has come back.
     pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<io::Result<PooledBuffer>>> {
         loop {
-            match &mut self.state {
-                Receiving::Idle => {
-                    if self.is_cancelled {
-                        self.state = Receiving::Ended;
-                        continue;
-                    }
-                    match ready!(self.poll_leftovers(cx)) {
-                        Some(Ok(None)) => {
-                            self.state = Receiving::Ended;
-                            continue;
-                        }
-                        Some(left) => return Poll::Ready(left.transpose()),
-                        None => {}
-                    }
-                    if !self.finds_buffer(cx) {
-                        let refused = self.pool.driver().refuses();
-                        return refused
-                            .map_or(Poll::Pending, |error| Poll::Ready(Some(Err(error))));
-                    }
-                    self.state = self.begin();
-                }
-                Receiving::Multi(receive) => {
-                    let Poll::Ready(next) = receive.poll_next(cx) else {
+            let driver = self.pool.driver();
+            let answer = match &mut self.state {
+                Receiving::Idle => match ready!(self.poll_begin(cx)) {
+                    ControlFlow::Continue(()) => continue,
+                    ControlFlow::Break(next) => return Poll::Ready(next),
+                },
+                Receiving::Multi {
+                    receive,
+                    has_come,
+                    is_doubtful,
+                } => {
+                    let Poll::Ready(next) = receive.poll_next(driver, cx) else {
                         // The kernel may have overlooked an end that came close behind the bytes.
                         // A new request would find it.
-                        if mem::take(&mut self.has_come) && self.pool.has_ended(&self.fd) {
-                            self.is_doubtful = true;
-                            receive.cancel();
+                        if mem::take(has_come) && self.pool.has_ended(&self.fd) {
+                            *is_doubtful = true;
+                            receive.cancel(driver);
                         }
                         return Poll::Pending;
                     };
-                    let answer = match next {
+                    match next {
                         // A buffer that the kernel has chosen for nothing goes back.
                         Next::Item(buffer) if buffer.is_empty() => continue,
                         Next::Item(buffer) => {
-                            self.has_come = true;
+                            *has_come = true;
                             return Poll::Ready(Some(Ok(buffer)));
                         }
-                        // All items have been handed out before.
-                        Next::End(arrived) => arrived.into_inner().0,
-                    };
-                    let was_doubtful = mem::take(&mut self.is_doubtful);
-                    self.state = Receiving::Idle;
-                    match answer {
-                        Ok(Some(0)) => self.state = Receiving::Ended,
-                        // Its bytes have come with an item.
-                        Ok(_) => {}
-                        Err(error) if is_out_of_buffers(&error) => {}
-                        Err(error) if was_doubtful && is_cancelled(&error) => {}
-                        Err(error) if self.was_called_off(&error) => {}
-                        Err(error) => return Poll::Ready(Some(Err(error))),
-                    }
-                }
-                Receiving::Waiting(wait) => {
-                    let readiness = ready!(Pin::new(wait).poll(cx));
-                    match readiness {
-                        Err(error) if self.was_called_off(&error) => self.state = Receiving::Idle,
-                        Err(error) => {
+                        Next::End(arrived) => {
+                            let is_doubtful = *is_doubtful;
                             self.state = Receiving::Idle;
-                            return Poll::Ready(Some(Err(error)));
+                            // All items have been handed out before, and the bytes of the last
+                            // answer have come with one.
+                            match arrived.into_inner().0 {
+                                Ok(Some(0)) => Ok(None),
+                                Ok(_) => continue,
+                                Err(error) if is_doubtful && is_cancelled(&error) => continue,
+                                Err(error) if is_out_of_buffers(&error) => continue,
+                                Err(error) => Err(error),
+                            }
                         }
-                        Ok(_) => self.state = self.try_now(),
                     }
                 }
-                Receiving::Single(receive) => {
-                    let (result, buffer) = ready!(Pin::new(receive).poll(cx));
+                Receiving::Pooled(receive) => {
+                    let arrived = ready!(receive.poll(driver, cx));
                     self.state = Receiving::Idle;
-                    match result {
-                        Ok(0) => self.state = Receiving::Ended,
-                        Ok(_) => return Poll::Ready(Some(Ok(buffer))),
-                        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                            self.state = self.wait();
-                        }
-                        Err(error) if self.was_called_off(&error) => {}
-                        Err(error) => return Poll::Ready(Some(Err(error))),
+                    match arrived.into_inner() {
+                        Err(error) if is_out_of_buffers(&error) => continue,
+                        answer => answer,
+                    }
+                }
+                Receiving::ByHand => {
+                    let arrived = ready!(self.poll_by_hand(cx));
+                    self.state = Receiving::Idle;
+                    match arrived {
+                        None => continue,
+                        Some(Ok((0, _))) => Ok(None),
+                        Some(received) => received.map(|(_, buffer)| Some(buffer)),
                     }
                 }
                 Receiving::Ended => return Poll::Ready(None),
+            };
+            match answer {
+                Ok(Some(buffer)) => return Poll::Ready(Some(Ok(buffer))),
+                Ok(None) => self.state = Receiving::Ended,
+                Err(error) if self.was_called_off(&error) => {}
+                Err(error) => return Poll::Ready(Some(Err(error))),
             }
         }
+    }
+    /// Begins to receive, unless there is something to be handed out first.
+    fn poll_begin(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<ControlFlow<Option<io::Result<PooledBuffer>>>> {
+        if self.is_cancelled {
+            self.state = Receiving::Ended;
+            return Poll::Ready(ControlFlow::Continue(()));
+        }
+        match ready!(self.poll_leftovers(cx)) {
+            Some(Ok(None)) => {
+                self.state = Receiving::Ended;
+                return Poll::Ready(ControlFlow::Continue(()));
+            }
+            Some(left) => return Poll::Ready(ControlFlow::Break(left.transpose())),
+            None => {}
+        }
+        let has_buffer = self.finds_buffer(cx);
+        if let Some(error) = self.pool.driver().refuses() {
+            return Poll::Ready(ControlFlow::Break(Some(Err(error))));
+        }
+        if !has_buffer {
+            return Poll::Pending;
+        }
+        self.begin();
+        Poll::Ready(ControlFlow::Continue(()))
     }
 
     /// What receives that were dropped have left, none at their end; nothing if they have left nothing.
@@ -266,7 +311,8 @@ impl RecvStream {
         };
         let driver = self.pool.driver();
         if leftovers.are_in_doubt() && driver.refuses().is_none() {
-            ready!(self.settling.poll(driver, leftovers, cx));
+            let rest = self.rest.get_or_insert_default();
+            ready!(rest.settling.poll(driver, leftovers, cx));
         }
         if let Some(error) = driver.refuses() {
             return Poll::Ready(Some(Err(error)));
@@ -279,40 +325,85 @@ impl RecvStream {
         if self.pool.has_some() {
             return true;
         }
+        let rest = self.rest.get_or_insert_default();
         let driver = self.pool.driver();
-        self.returning.listen(driver, cx, self.pool.waiters());
+        rest.returning.listen(driver, cx, self.pool.waiters());
         self.pool.has_some()
     }
 
-    fn begin(&self) -> Receiving {
-        let driver = self.pool.driver();
-        if let Some(group) = self.pool.group() {
-            let receive = |fd| RecvMulti::new(fd, self.pool.clone(), group, self.flags);
-            let receive = Guarded::new(self.fd.clone(), receive, Way::Take);
-            Receiving::Multi(SubmitMulti::new(Rc::clone(driver), receive))
-        } else if driver.extras().try_at_once {
-            self.try_now()
+    fn begin(&mut self) {
+        let flags = self.rest.as_ref().map_or(0, |rest| rest.flags);
+        let Self { fd, pool, .. } = &*self;
+        let driver = pool.driver();
+        if let Some(group) = pool.group() {
+            let receive = |fd| RecvMulti::new(fd, pool.clone(), group, flags);
+            let receive = Guarded::new(fd.clone(), receive, Way::Take);
+            let (receive, request) = Flying::board_multi(driver, receive);
+            self.state = Receiving::Multi {
+                receive,
+                has_come: false,
+                is_doubtful: false,
+            };
+            self.launch(&request);
+        } else if driver.extras().recv_pooled {
+            let receive = |fd| RecvPooled::new(fd, pool.clone(), flags);
+            let receive = Guarded::new(fd.clone(), receive, Way::Take);
+            let (receive, request) = Flying::board(driver, receive);
+            self.state = Receiving::Pooled(receive);
+            self.launch(&request);
         } else {
-            self.wait()
+            let wait = ByHand::wait(fd, pool);
+            self.rest.get_or_insert_default().by_hand = wait;
+            self.state = Receiving::ByHand;
+            return;
+        }
+        if flags == 0 {
+            // Nothing of it is waited for now.
+            self.rest = None;
         }
     }
 
-    /// Receives what is there, if there is a buffer for it.
-    fn try_now(&self) -> Receiving {
-        let buffer = self.pool.take();
-        buffer.map_or(Receiving::Idle, |buffer| self.receive(buffer))
+    /// Hands over what was boarded just now.
+    fn launch(&self, request: &Request) {
+        let driver = self.pool.driver();
+        match &self.state {
+            Receiving::Multi { receive, .. } => receive.launch(driver, request),
+            Receiving::Pooled(receive) => receive.launch(driver, request),
+            Receiving::Idle | Receiving::ByHand | Receiving::Ended => {}
+        }
     }
 
-    fn receive(&self, buffer: PooledBuffer) -> Receiving {
-        let flags = self.flags | sys::MSG_DONTWAIT.unwrap_or(0);
-        let driver = Rc::clone(self.pool.driver());
-        let receive = |fd| Recv::new(fd, buffer, flags);
-        Receiving::Single(Receive::by(driver, self.fd.clone(), receive, Way::Take))
-    }
-
-    fn wait(&self) -> Receiving {
-        let wait = PollOnce::new(self.fd.clone(), Readiness::READABLE);
-        Receiving::Waiting(Submit::new(Rc::clone(self.pool.driver()), wait))
+    /// Waits, then receives what there is; nothing, if there is no buffer for it.
+    fn poll_by_hand(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<io::Result<(usize, PooledBuffer)>>> {
+        let rest = self.rest.get_or_insert_default();
+        loop {
+            match &mut rest.by_hand {
+                ByHand::Idle => return Poll::Ready(None),
+                ByHand::Waiting(wait) => {
+                    let readiness = ready!(Pin::new(wait).poll(cx));
+                    rest.by_hand = ByHand::Idle;
+                    if let Err(error) = readiness {
+                        return Poll::Ready(Some(Err(error)));
+                    }
+                    if let Some(buffer) = self.pool.take() {
+                        rest.by_hand = ByHand::receive(&self.fd, &self.pool, buffer, rest.flags);
+                    }
+                }
+                ByHand::Single(receive) => {
+                    let (result, buffer) = ready!(Pin::new(receive).poll(cx));
+                    rest.by_hand = ByHand::Idle;
+                    match result {
+                        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                            rest.by_hand = ByHand::wait(&self.fd, &self.pool);
+                        }
+                        result => return Poll::Ready(Some(result.map(|len| (len, buffer)))),
+                    }
+                }
+            }
+        }
     }
 
     /// Whether the error is the echo of [`cancel`](Self::cancel).
@@ -323,12 +414,35 @@ impl RecvStream {
 
 impl Drop for RecvStream {
     fn drop(&mut self) {
-        if let Receiving::Multi(receive) = &self.state
-            && receive.is_airborne()
-        {
-            let leftovers = self.fd.leftovers_or_new();
-            leftovers.expect_one(self.pool.driver());
+        let driver = self.pool.driver();
+        // Before it is abandoned, which may bring its end at once.
+        let expect_one = || self.fd.leftovers_or_new().expect_one(driver);
+        match mem::replace(&mut self.state, Receiving::Ended) {
+            Receiving::Multi { receive, .. } => {
+                expect_one();
+                receive.abandon(driver);
+            }
+            Receiving::Pooled(receive) => {
+                expect_one();
+                receive.abandon(driver);
+            }
+            Receiving::Idle | Receiving::ByHand | Receiving::Ended => {}
         }
+    }
+}
+
+impl ByHand {
+    fn wait(fd: &SharedFd, pool: &BufferPool) -> Self {
+        let wait = PollOnce::new(fd.clone(), Readiness::READABLE);
+        Self::Waiting(Submit::new(Rc::clone(pool.driver()), wait))
+    }
+
+    /// Receives what is there.
+    fn receive(fd: &SharedFd, pool: &BufferPool, buffer: PooledBuffer, flags: i32) -> Self {
+        let flags = flags | sys::MSG_DONTWAIT.unwrap_or(0);
+        let driver = Rc::clone(pool.driver());
+        let receive = |fd| Recv::new(fd, buffer, flags);
+        Self::Single(Receive::by(driver, fd.clone(), receive, Way::Take))
     }
 }
 

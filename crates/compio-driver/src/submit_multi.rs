@@ -1,6 +1,8 @@
 //! An operation with several answers, under way.
 
 use std::{
+    fmt,
+    marker::PhantomData,
     mem,
     rc::Rc,
     task::{Context, Poll, ready},
@@ -8,8 +10,9 @@ use std::{
 
 use crate::{
     driver::Inner,
-    flight::{Seat, to_result},
-    operation::Multishot,
+    flight::{Key, Seat, to_result},
+    operation::{Multishot, Operation},
+    request::Request,
     submit::find_or_wait,
 };
 
@@ -23,7 +26,7 @@ pub(crate) struct SubmitMulti<O: Multishot> {
 
 enum State<O> {
     Grounded(O),
-    Airborne(Seat<O>),
+    Airborne(Flying<O>),
     Done,
 }
 
@@ -45,72 +48,118 @@ impl<O: Multishot> SubmitMulti<O> {
         }
     }
 
-    /// Asks the kernel to give the operation up. What it has answered by then still comes.
-    pub(crate) fn cancel(&self) {
-        if let State::Airborne(seat) = &self.state {
-            self.driver.cancel(seat.key());
-        }
-    }
-
-    /// Whether it was begun, and is not over.
-    pub(crate) fn is_airborne(&self) -> bool {
-        matches!(self.state, State::Airborne(_))
-    }
-
     pub(crate) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Next<O>> {
-        if let State::Grounded(_) = self.state
-            && let Some(error) = self.begin()
+        if matches!(self.state, State::Grounded(_))
+            && let State::Grounded(operation) = mem::replace(&mut self.state, State::Done)
         {
-            return Poll::Ready(error);
-        }
-        let State::Airborne(seat) = &self.state else {
-            panic!("polled after completion");
-        };
-        /// What is found of the flight.
-        enum Found<T> {
-            Item(T),
-            End,
-        }
-        let look = || {
-            let item = seat.look().map(Found::Item);
-            item.or_else(|| seat.has_landed().then_some(Found::End))
-        };
-        match ready!(find_or_wait(seat, cx, look)) {
-            Found::Item(item) => Poll::Ready(Next::Item(item)),
-            Found::End => {
-                let State::Airborne(seat) = mem::replace(&mut self.state, State::Done) else {
-                    unreachable!("seen above");
-                };
-                let (operation, answer) = seat.take(&self.driver.flights);
-                Poll::Ready(Next::End(operation.finish(to_result(answer))))
+            if let Some(error) = self.driver.refuses() {
+                return Poll::Ready(Next::End(operation.finish(Err(error))));
             }
+            let (flying, request) = Flying::board_multi(&self.driver, operation);
+            self.state = State::Airborne(flying);
+            self.launch(&request);
         }
+        let State::Airborne(flying) = &mut self.state else {
+            panic!("polled after completion")
+        };
+        let next = ready!(flying.poll_next(&self.driver, cx));
+        if matches!(next, Next::End(_)) {
+            self.state = State::Done;
+        }
+        Poll::Ready(next)
     }
 
-    /// Begins what has not been begun; or returns its end, if it is not to be.
-    fn begin(&mut self) -> Option<Next<O>> {
-        let State::Grounded(operation) = mem::replace(&mut self.state, State::Done) else {
-            unreachable!("seen by the caller");
-        };
-        if let Some(error) = self.driver.refuses() {
-            return Some(Next::End(operation.finish(Err(error))));
+    fn launch(&self, request: &Request) {
+        if let State::Airborne(flying) = &self.state {
+            flying.launch(&self.driver, request);
         }
-        // SAFETY: the arena is the driver's, which is kept.
-        let (seat, request) = unsafe { self.driver.flights.board_multi(operation) };
-        let key = seat.key();
-        self.state = State::Airborne(seat);
-        // SAFETY: the operation sits in its cell until the flight has landed.
-        if let Some(answer) = unsafe { self.driver.begin(key, &request) } {
-            self.driver.flights.land(key, answer);
-        }
-        None
     }
 }
 
 impl<O: Multishot> Drop for SubmitMulti<O> {
     fn drop(&mut self) {
-        if let State::Airborne(seat) = &self.state {
-            self.driver.abandon(seat.key());
+        if let State::Airborne(flying) = mem::replace(&mut self.state, State::Done) {
+            flying.abandon(&self.driver);
         }
+    }
+}
+
+/// A flight with an `O`, for those who know the driver anyway. Nothing happens when it is dropped:
+/// unless its end has come, it is to be [abandoned](Self::abandon).
+pub(crate) struct Flying<O>(Key, PhantomData<fn() -> O>);
+
+impl<O: Operation> Flying<O> {
+    /// Gives the operation its place. Its request is to be [launched](Self::launch).
+    pub(crate) fn board(driver: &Inner, operation: O) -> (Self, Request) {
+        // SAFETY: the seat is given up here.
+        let (seat, request) = unsafe { driver.flights.board(operation) };
+        (Self(seat.key(), PhantomData), request)
+    }
+
+    fn seat(&self, driver: &Inner) -> Seat<O> {
+        // SAFETY: boarded with an `O`, and not abandoned. Once it has been taken, the key names no
+        // flight any more, which is noticed.
+        unsafe { driver.flights.seat_of(self.0) }
+    }
+
+    /// `request` is what came of boarding.
+    pub(crate) fn launch(&self, driver: &Rc<Inner>, request: &Request) {
+        // SAFETY: the operation sits in its cell until the flight has landed.
+        if let Some(answer) = unsafe { driver.begin(self.0, request) } {
+            driver.flights.land(self.0, answer);
+        }
+    }
+
+    /// Asks the kernel to give the operation up. What it has answered by then still comes.
+    pub(crate) fn cancel(&self, driver: &Inner) {
+        driver.cancel(self.0);
+    }
+
+    /// The end of one that has one answer only. It is not to be polled afterwards.
+    pub(crate) fn poll(&mut self, driver: &Inner, cx: &mut Context<'_>) -> Poll<O::Output> {
+        let seat = self.seat(driver);
+        ready!(find_or_wait(&seat, cx, || seat.has_landed().then_some(())));
+        let (operation, answer) = seat.take(&driver.flights);
+        Poll::Ready(operation.finish(to_result(answer)))
+    }
+
+    pub(crate) fn abandon(self, driver: &Inner) {
+        driver.abandon(self.0);
+    }
+}
+
+impl<O: Multishot> Flying<O> {
+    /// As [`board`](Self::board), for an operation that expects several answers.
+    pub(crate) fn board_multi(driver: &Inner, operation: O) -> (Self, Request) {
+        // SAFETY: the seat is given up here.
+        let (seat, request) = unsafe { driver.flights.board_multi(operation) };
+        (Self(seat.key(), PhantomData), request)
+    }
+
+    /// What comes next. It is not to be polled after the end.
+    pub(crate) fn poll_next(&mut self, driver: &Inner, cx: &mut Context<'_>) -> Poll<Next<O>> {
+        /// What is found of the flight.
+        enum Found<T> {
+            Item(T),
+            End,
+        }
+        let seat = self.seat(driver);
+        let look = || {
+            let item = seat.look().map(Found::Item);
+            item.or_else(|| seat.has_landed().then_some(Found::End))
+        };
+        Poll::Ready(match ready!(find_or_wait(&seat, cx, look)) {
+            Found::Item(item) => Next::Item(item),
+            Found::End => {
+                let (operation, answer) = seat.take(&driver.flights);
+                Next::End(operation.finish(to_result(answer)))
+            }
+        })
+    }
+}
+
+impl<O> fmt::Debug for Flying<O> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Flying").field(&self.0).finish()
     }
 }

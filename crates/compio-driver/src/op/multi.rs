@@ -1,5 +1,5 @@
-//! Operations that the kernel answers several times. They are polled by the streams of
-//! `stream.rs`.
+//! Operations that the kernel answers several times, and a receive that chooses its buffer late. They
+//! are polled by the streams of `stream.rs`.
 
 use std::{collections::VecDeque, io};
 
@@ -7,7 +7,7 @@ use compio_io::buf::IoBuf;
 
 use super::{buffer::readable, net::truthful};
 use crate::{
-    buffers::{BufferPool, PooledBuffer},
+    buffers::{BufferPool, Chain, Choice, PooledBuffer},
     fd::{OwnsFd, SharedFd},
     flight::to_result,
     operation::{Multishot, Operation, Owned},
@@ -83,7 +83,7 @@ pub(crate) struct RecvMulti<F> {
     pool: BufferPool,
     group: u16,
     flags: i32,
-    received: VecDeque<PooledBuffer>,
+    received: Chain,
     /// As for [`AcceptMulti`].
     had_enough: bool,
 }
@@ -97,7 +97,7 @@ impl<F> RecvMulti<F> {
             group,
             // Or a buffer could be said to hold more than was written to it.
             flags: truthful(flags),
-            received: VecDeque::new(),
+            received: Chain::default(),
             had_enough: false,
         }
     }
@@ -106,7 +106,7 @@ impl<F> RecvMulti<F> {
 // SAFETY: the request points to nothing; the pool, which the kernel writes to, is held.
 unsafe impl<F: OwnsFd> Operation for RecvMulti<F> {
     /// 0 at the end of the stream; None, if there was enough for now. And what nobody has taken.
-    type Output = (io::Result<Option<usize>>, VecDeque<PooledBuffer>);
+    type Output = (io::Result<Option<usize>>, Chain);
 
     fn request(&mut self) -> Request {
         Request::Net(Net::RecvMulti {
@@ -135,7 +135,7 @@ unsafe impl<F: OwnsFd> Multishot for RecvMulti<F> {
         let Some(id) = item.buffer else { return false };
         // SAFETY: the kernel has handed the buffer out with so many bytes in it.
         let buffer = unsafe { this.pool.adopt(id, item.answer.unwrap_or(0)) };
-        this.received.push_back(buffer);
+        this.received.push(buffer);
         let is_enough = this.received.len() == AHEAD_MAX;
         this.had_enough |= is_enough;
         is_enough
@@ -143,9 +143,56 @@ unsafe impl<F: OwnsFd> Multishot for RecvMulti<F> {
 
     unsafe fn next(this: *mut Self) -> Option<PooledBuffer> {
         // SAFETY: by this function's contract.
-        unsafe { (*this).received.pop_front() }
+        unsafe { (*this).received.pop() }
     }
 }
+
+/// Receives from a stream, into a buffer of a pool that is chosen when there is something to receive.
+pub(crate) struct RecvPooled<F> {
+    fd: F,
+    pool: BufferPool,
+    flags: i32,
+    choice: Choice,
+}
+
+impl<F> RecvPooled<F> {
+    pub(crate) fn new(fd: F, pool: BufferPool, flags: i32) -> Self {
+        Self {
+            fd,
+            choice: Choice::of(&pool),
+            pool,
+            // As for [`RecvMulti`].
+            flags: truthful(flags),
+        }
+    }
+}
+
+// SAFETY: the request points into the operation, which stays in place, to a choice of the pool that it
+// holds.
+unsafe impl<F: OwnsFd> Operation for RecvPooled<F> {
+    /// No buffer at the end of the stream.
+    type Output = io::Result<Option<PooledBuffer>>;
+
+    fn request(&mut self) -> Request {
+        Request::Net(Net::RecvPooled {
+            fd: self.fd.as_raw_fd(),
+            choice: &raw mut self.choice,
+            room: self.pool.buffer_size() as u32,
+            flags: self.flags,
+        })
+    }
+
+    fn finish(self, answer: io::Result<usize>) -> Self::Output {
+        let len = answer.as_ref().map_or(0, |len| *len as u32);
+        // SAFETY: the backend has chosen it for this, with so many bytes in it.
+        let adopt = |id| unsafe { self.pool.adopt(id, len) };
+        let buffer = self.choice.chosen().map(adopt);
+        answer.map(|_| buffer)
+    }
+}
+
+// SAFETY: the descriptor is owned by what the operation holds.
+unsafe impl<F: OwnsFd> Owned for RecvPooled<F> {}
 
 /// The end of what was given up because there was enough is none.
 fn unless_enough<T>(had_enough: bool, last: io::Result<Option<T>>) -> io::Result<Option<T>> {

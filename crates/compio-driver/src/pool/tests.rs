@@ -35,7 +35,9 @@ impl Home {
     }
 
     fn begin<O: Operation>(&self, operation: O) -> Key {
-        let (key, request) = self.flights.board(operation);
+        // SAFETY: the seat is given up: see `take`.
+        let (seat, request) = unsafe { self.flights.board(operation) };
+        let key = seat.key();
         self.flights.mark_work(key);
         let desk = Arc::clone(&self.desk);
         self.pool.dispatch(Job { key, request, desk }).unwrap();

@@ -61,6 +61,34 @@ fn whoever_waits_already_is_woken() {
 }
 
 #[test]
+fn whoever_came_later_is_woken_too() {
+    for driver in each_backend() {
+        let (fd, address) = listener();
+        let acceptor = Acceptor::new();
+        let mut first = acceptor.accept(&driver, &fd);
+        assert!(poll_once(&driver, &mut first).is_pending());
+        let mut second = acceptor.accept(&driver, &fd);
+        assert!(poll_once(&driver, &mut second).is_pending());
+        let _client = client(address, 1);
+        assert_eq!(name_of(run(&driver, first).unwrap().0), 1);
+        // The first one's place is free again.
+        let mut third = acceptor.accept(&driver, &fd);
+        let (bell, waker) = Bell::new();
+        assert!(poll_with(&mut third, &waker).is_pending());
+        let _client = client(address, 2);
+        turn_until(&driver, || driver.in_flight() == 1);
+        drop(second);
+        assert!(bell.rings() > 0, "it was not told");
+        match poll_with(&mut third, &waker) {
+            Poll::Ready(accepted) => assert_eq!(name_of(accepted.unwrap().0), 2),
+            Poll::Pending => panic!("it was told of nothing"),
+        }
+        drop(third);
+        drain(&driver);
+    }
+}
+
+#[test]
 fn no_connection_is_lost_in_a_storm_of_drops() {
     for driver in each_backend() {
         let (fd, address) = listener();

@@ -29,6 +29,7 @@ mod vectored_slice;
 pub use into_inner::IntoInner;
 pub use io_buf::{IoBuf, IoBufMut};
 pub use result::{BufResult, BufResultExt};
+pub(crate) use slice::Rest;
 pub use slice::Slice;
 pub use vectored::{IoVectoredBuf, IoVectoredBufMut};
 pub(crate) use vectored_first::{FirstBytes, FirstRoom};

@@ -138,3 +138,24 @@ unsafe impl<B: IoBufMut> IoBufMut for Slice<B> {
         unsafe { self.inner.set_init(before.max(self.begin + len)) };
     }
 }
+
+/// What of a buffer lies behind its first `begin` initialised bytes: as a
+/// [`Slice`], with one number less for whoever keeps many.
+pub(crate) struct Rest<B> {
+    pub(crate) inner: B,
+    pub(crate) begin: usize,
+}
+
+// SAFETY: a part of the inner buffer, which keeps the contract, chosen by a
+// number that does not change while this is lent.
+unsafe impl<B: IoBuf> IoBuf for Rest<B> {
+    #[inline]
+    fn as_init(&self) -> &[u8] {
+        &self.inner.as_init()[self.begin..]
+    }
+
+    #[inline]
+    fn buf_capacity(&self) -> usize {
+        self.inner.buf_capacity() - self.begin
+    }
+}

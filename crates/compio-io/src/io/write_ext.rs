@@ -4,7 +4,7 @@
 use std::io;
 
 use crate::{
-    buf::{BufResult, IntoInner, IoBuf, IoVectoredBuf, VectoredSlice},
+    buf::{BufResult, IntoInner, IoBuf, IoVectoredBuf, Rest, VectoredSlice},
     io::{AsyncWrite, write_zero},
 };
 
@@ -66,26 +66,28 @@ pub trait AsyncWriteExt: AsyncWrite {
     /// assert_eq!(sink, b"abc");
     /// # });
     /// ```
-    async fn write_all<B: IoBuf>(&mut self, mut buf: B) -> BufResult<(), B> {
-        let mut written = 0;
-        while written < buf.buf_len() {
-            let result;
-            if written == 0 {
-                // As a rule this is all: no window.
-                (result, buf) = self.write(buf).await;
-            } else {
-                let window;
-                (result, window) = self.write(buf.slice(written..)).await;
-                buf = window.into_inner();
+    fn write_all<B: IoBuf>(&mut self, mut buf: B) -> impl Future<Output = BufResult<(), B>> {
+        // Not an `async fn`, which would have room for the buffer twice.
+        async move {
+            let mut begin = 0;
+            while begin < buf.buf_len() {
+                let result;
+                if begin == 0 {
+                    // As a rule this is all: no window.
+                    (result, buf) = self.write(buf).await;
+                } else {
+                    let rest = Rest { inner: buf, begin };
+                    (result, Rest { inner: buf, begin }) = self.write(rest).await;
+                }
+                match result {
+                    Ok(0) => return (Err(write_zero()), buf),
+                    Ok(n) => begin += n,
+                    Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                    Err(e) => return (Err(e), buf),
+                }
             }
-            match result {
-                Ok(0) => return (Err(write_zero()), buf),
-                Ok(n) => written += n,
-                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                Err(e) => return (Err(e), buf),
-            }
+            (Ok(()), buf)
         }
-        (Ok(()), buf)
     }
 
     /// Writes all the initialised bytes of many buffers, one after the other. An

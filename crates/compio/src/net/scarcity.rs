@@ -27,18 +27,17 @@ pub(super) struct Scarcity {
 }
 
 impl Scarcity {
-    /// Accepts, after the pause if there is one.
-    pub(super) async fn pass<T>(
-        &self,
-        accept: impl Future<Output = io::Result<T>>,
-    ) -> io::Result<T> {
+    /// The pause, if there is one, before an accept.
+    pub(super) async fn wait(&self) {
         if let Some(until) = self.until.get() {
             sleep_until(until).await;
         }
-        let accepted = accept.await;
-        let until = is_scarcity(&accepted).then(|| Instant::now() + PAUSE);
+    }
+
+    /// What came of that.
+    pub(super) fn note<T>(&self, accepted: &io::Result<T>) {
+        let until = is_scarcity(accepted).then(|| Instant::now() + PAUSE);
         self.until.set(until);
-        accepted
     }
 }
 

@@ -12,7 +12,7 @@ use socket2::{Domain, Protocol, SockRef, Type};
 
 use super::ReceivedMessage;
 use crate::{
-    runtime::{submit, with_driver},
+    runtime::{at_first_poll, submit, with_driver},
     sys,
 };
 
@@ -41,10 +41,11 @@ impl Socket {
         submit(Connect::new(self.fd.clone(), address)).await
     }
 
-    pub(crate) async fn accept(&self, acceptor: &Acceptor) -> io::Result<(Self, SockAddr)> {
-        let accept = with_driver(|driver| acceptor.accept(driver, &self.fd));
-        let (fd, address) = accept.await?;
-        Ok((fd.into(), address))
+    pub(crate) fn accept(
+        &self,
+        acceptor: &Acceptor,
+    ) -> impl Future<Output = io::Result<(OwnedFd, SockAddr)>> {
+        at_first_poll(|| with_driver(|driver| acceptor.accept(driver, &self.fd)))
     }
 
     /// A handle for what lives on its own.
@@ -52,17 +53,12 @@ impl Socket {
         self.fd.clone()
     }
 
-    /// Not an `async fn`, which would be one more layer around each receive: to be called in one, so
-    /// that the runtime is the one that polls.
-    pub(crate) fn recv<'a, B: IoBufMut>(
-        &'a self,
-        buffer: B,
-    ) -> impl Future<Output = BufResult<usize, B>> + use<'a, B> {
-        with_driver(|driver| driver.receive(&self.fd, buffer))
+    pub(crate) fn recv<B: IoBufMut>(&self, buffer: B) -> impl Future<Output = BufResult<usize, B>> {
+        at_first_poll(|| with_driver(|driver| driver.receive(&self.fd, buffer)))
     }
 
-    pub(crate) async fn peek<B: IoBufMut>(&self, buffer: B) -> BufResult<usize, B> {
-        with_driver(|driver| driver.peek(&self.fd, buffer)).await
+    pub(crate) fn peek<B: IoBufMut>(&self, buffer: B) -> impl Future<Output = BufResult<usize, B>> {
+        at_first_poll(|| with_driver(|driver| driver.peek(&self.fd, buffer)))
     }
 
     pub(crate) async fn recv_vectored<V: IoVectoredBufMut>(
@@ -74,12 +70,8 @@ impl Socket {
         (received.map(|received| received.len), buffers)
     }
 
-    /// As [`recv`](Self::recv).
-    pub(crate) fn send<B: IoBuf>(
-        &self,
-        buffer: B,
-    ) -> impl Future<Output = BufResult<usize, B>> + use<B> {
-        submit(Send::new(self.fd.clone(), buffer, 0))
+    pub(crate) fn send<B: IoBuf>(&self, buffer: B) -> impl Future<Output = BufResult<usize, B>> {
+        at_first_poll(|| submit(Send::new(self.fd.clone(), buffer, 0)))
     }
 
     pub(crate) async fn send_zero_copy<B: IoBuf>(&self, buffer: B) -> BufResult<usize, Loan<B>> {
@@ -330,29 +322,32 @@ macro_rules! read_write {
     ($type:ident, $field:ident, $about:literal) => {
         #[doc = $about]
         impl AsyncRead for &$type {
-            async fn read<B: IoBufMut>(&mut self, buffer: B) -> BufResult<usize, B> {
-                self.$field.recv(buffer).await
+            fn read<B: IoBufMut>(
+                &mut self,
+                buffer: B,
+            ) -> impl Future<Output = BufResult<usize, B>> {
+                self.$field.recv(buffer)
             }
 
-            async fn read_vectored<V: IoVectoredBufMut>(
+            fn read_vectored<V: IoVectoredBufMut>(
                 &mut self,
                 buffers: V,
-            ) -> BufResult<usize, V> {
-                self.$field.recv_vectored(buffers).await
+            ) -> impl Future<Output = BufResult<usize, V>> {
+                self.$field.recv_vectored(buffers)
             }
         }
 
         #[doc = $about]
         impl AsyncWrite for &$type {
-            async fn write<B: IoBuf>(&mut self, buffer: B) -> BufResult<usize, B> {
-                self.$field.send(buffer).await
+            fn write<B: IoBuf>(&mut self, buffer: B) -> impl Future<Output = BufResult<usize, B>> {
+                self.$field.send(buffer)
             }
 
-            async fn write_vectored<V: IoVectoredBuf>(
+            fn write_vectored<V: IoVectoredBuf>(
                 &mut self,
                 buffers: V,
-            ) -> BufResult<usize, V> {
-                self.$field.send_vectored(buffers).await
+            ) -> impl Future<Output = BufResult<usize, V>> {
+                self.$field.send_vectored(buffers)
             }
 
             async fn flush(&mut self) -> io::Result<()> {
@@ -366,29 +361,32 @@ macro_rules! read_write {
 
         #[doc = $about]
         impl AsyncRead for $type {
-            async fn read<B: IoBufMut>(&mut self, buffer: B) -> BufResult<usize, B> {
-                self.$field.recv(buffer).await
+            fn read<B: IoBufMut>(
+                &mut self,
+                buffer: B,
+            ) -> impl Future<Output = BufResult<usize, B>> {
+                self.$field.recv(buffer)
             }
 
-            async fn read_vectored<V: IoVectoredBufMut>(
+            fn read_vectored<V: IoVectoredBufMut>(
                 &mut self,
                 buffers: V,
-            ) -> BufResult<usize, V> {
-                self.$field.recv_vectored(buffers).await
+            ) -> impl Future<Output = BufResult<usize, V>> {
+                self.$field.recv_vectored(buffers)
             }
         }
 
         #[doc = $about]
         impl AsyncWrite for $type {
-            async fn write<B: IoBuf>(&mut self, buffer: B) -> BufResult<usize, B> {
-                self.$field.send(buffer).await
+            fn write<B: IoBuf>(&mut self, buffer: B) -> impl Future<Output = BufResult<usize, B>> {
+                self.$field.send(buffer)
             }
 
-            async fn write_vectored<V: IoVectoredBuf>(
+            fn write_vectored<V: IoVectoredBuf>(
                 &mut self,
                 buffers: V,
-            ) -> BufResult<usize, V> {
-                self.$field.send_vectored(buffers).await
+            ) -> impl Future<Output = BufResult<usize, V>> {
+                self.$field.send_vectored(buffers)
             }
 
             async fn flush(&mut self) -> io::Result<()> {

@@ -98,8 +98,11 @@ impl TcpListener {
     /// stays in the kernel's queue, and the next accept begins 10 milliseconds later: a server that
     /// goes on at once does not spin.
     pub async fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
-        let accept = self.socket.accept(&self.acceptor);
-        let (socket, address) = self.scarcity.pass(accept).await?;
+        self.scarcity.wait().await;
+        let accepted = self.socket.accept(&self.acceptor).await;
+        self.scarcity.note(&accepted);
+        let (fd, address) = accepted?;
+        let socket = fd.into();
         Ok((TcpStream { socket }, internet(address)?))
     }
 

@@ -105,8 +105,11 @@ impl UnixListener {
     ///
     /// As for [`TcpListener::accept`](super::TcpListener::accept).
     pub async fn accept(&self) -> io::Result<(UnixStream, UnixSocketAddr)> {
-        let accept = self.socket.accept(&self.acceptor);
-        let (socket, address) = self.scarcity.pass(accept).await?;
+        self.scarcity.wait().await;
+        let accepted = self.socket.accept(&self.acceptor).await;
+        self.scarcity.note(&accepted);
+        let (fd, address) = accepted?;
+        let socket = fd.into();
         Ok((UnixStream { socket }, sys::unix_address(address)?))
     }
 

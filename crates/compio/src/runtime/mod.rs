@@ -5,6 +5,8 @@
 //! in another event loop.
 
 mod async_fd;
+#[cfg(feature = "net")]
+mod at_first_poll;
 mod buffers;
 mod builder;
 mod cancel;
@@ -25,6 +27,8 @@ use compio_executor::{Executor, JoinHandle, MainWaker};
 
 pub use compio_driver::is_cancelled;
 
+#[cfg(feature = "net")]
+pub(crate) use self::at_first_poll::at_first_poll;
 pub(crate) use self::current::current;
 pub use self::{
     async_fd::AsyncFd,

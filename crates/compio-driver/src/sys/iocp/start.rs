@@ -76,6 +76,7 @@ pub(super) fn subject_of(request: &Request) -> Option<(RawFd, bool)> {
             | Net::Shutdown { .. }
             | Net::AcceptMulti { .. }
             | Net::RecvMulti { .. }
+            | Net::RecvPooled { .. }
             | Net::SendZeroCopy { .. } => None,
         },
         Request::Poll(Poll::Once { fd, .. }) => match fd {
@@ -289,6 +290,7 @@ unsafe fn start_net(net: &Net, kind: Kind, scratch: *mut Scratch) -> Started {
             | Net::Shutdown { .. }
             | Net::AcceptMulti { .. }
             | Net::RecvMulti { .. }
+            | Net::RecvPooled { .. }
             | Net::SendZeroCopy { .. } => Begun::Over(Err(WSAEOPNOTSUPP)),
         }
         .into()

@@ -4,7 +4,7 @@ use std::{mem, os::fd::RawFd};
 
 use super::queues::Direction;
 use crate::{
-    request::{Answer, File, Net, Pipe, Poll, Position, RawSlice, Request, Span, ready},
+    request::{Answer, Choice, File, Net, Pipe, Poll, Position, RawSlice, Request, Span, ready},
     sys::{
         dialect::{self, nowait},
         unix::{call, last_error, splice},
@@ -30,11 +30,9 @@ pub(super) fn asks_for(request: &Request) -> u32 {
     match *request {
         Request::Poll(Poll::Once { events, .. }) => events & (ready::IN | ready::PRI | ready::OUT),
         Request::Net(Net::Connect { .. }) => ready::OUT,
-        Request::Net(Net::Recv { flags, .. } | Net::RecvMsg { flags, .. })
-            if flags & libc::MSG_OOB != 0 =>
-        {
-            ready::PRI
-        }
+        Request::Net(
+            Net::Recv { flags, .. } | Net::RecvPooled { flags, .. } | Net::RecvMsg { flags, .. },
+        ) if flags & libc::MSG_OOB != 0 => ready::PRI,
         Request::Nop
         | Request::File(_)
         | Request::Names(_)
@@ -75,14 +73,17 @@ pub(super) unsafe fn plan(request: &mut Request) -> Plan {
                 // SAFETY: likewise.
                 Plan::Answered(unsafe { call(request) })
             }
-            Net::Recv { fd, flags, .. } | Net::RecvMsg { fd, flags, .. }
+            Net::Recv { fd, flags, .. }
+            | Net::RecvPooled { fd, flags, .. }
+            | Net::RecvMsg { fd, flags, .. }
                 if flags & BESIDE_THE_BYTES != 0 =>
             {
                 Plan::Wait(fd, Direction::Aside)
             }
-            Net::Accept { fd, .. } | Net::Recv { fd, .. } | Net::RecvMsg { fd, .. } => {
-                Plan::Wait(fd, Direction::Read)
-            }
+            Net::Accept { fd, .. }
+            | Net::Recv { fd, .. }
+            | Net::RecvPooled { fd, .. }
+            | Net::RecvMsg { fd, .. } => Plan::Wait(fd, Direction::Read),
             Net::Connect { fd, .. } => Plan::Wait(fd, Direction::Aside),
             // Not in this backend's words: see `Extras`.
             Net::AcceptMulti { .. } | Net::RecvMulti { .. } | Net::SendZeroCopy { .. } => {
@@ -249,6 +250,12 @@ unsafe fn attempt_net(net: &Net) -> Outcome {
         }
         // SAFETY: passed on from this function.
         Net::Connect { fd, .. } => return unsafe { begin_to_connect(*fd, &net) },
+        Net::RecvPooled {
+            fd, choice, flags, ..
+        } => {
+            // SAFETY: passed on from this function; nothing was chosen, or it was put back.
+            return unsafe { receive_pooled(*fd, *choice, *flags) };
+        }
         Net::Socket { .. }
         | Net::Shutdown { .. }
         | Net::AcceptMulti { .. }
@@ -257,6 +264,30 @@ unsafe fn attempt_net(net: &Net) -> Outcome {
     }
     // SAFETY: passed on from this function.
     unless(libc::EAGAIN, unsafe { call(&Request::Net(net)) })
+}
+
+/// A buffer is only kept if there was something to be put into it.
+///
+/// # Safety
+///
+/// As [`call`]; nothing has been chosen.
+unsafe fn receive_pooled(fd: RawFd, choice: *mut Choice, flags: i32) -> Outcome {
+    // SAFETY: passed on from this function.
+    let Some(span) = (unsafe { Choice::choose(choice) }) else {
+        return Outcome::Answered(Err(libc::ENOBUFS));
+    };
+    let receive = Net::Recv {
+        fd,
+        span,
+        flags: flags | libc::MSG_DONTWAIT,
+    };
+    // SAFETY: nobody else has the buffer.
+    let answer = unsafe { call(&Request::Net(receive)) };
+    if !matches!(answer, Ok(1..)) {
+        // SAFETY: as above.
+        unsafe { Choice::put_back(choice) };
+    }
+    unless(libc::EAGAIN, answer)
 }
 
 /// Leaves the socket in the mode that it had.

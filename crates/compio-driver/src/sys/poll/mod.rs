@@ -92,7 +92,7 @@ impl Readiness {
 
     pub(crate) fn extras(&self) -> Extras {
         Extras {
-            try_at_once: true,
+            recv_pooled: true,
             ..Extras::default()
         }
     }

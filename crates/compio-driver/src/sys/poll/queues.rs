@@ -213,10 +213,19 @@ impl Queues {
         request: &Request,
         answer: Answer,
     ) {
-        let is_drained = matches!(
-            (request, answer),
-            (Request::Net(Net::Recv { span, flags: 0, .. }), Ok(len)) if 0 < len && len < span.len
-        );
+        let room = match *request {
+            Request::Net(Net::Recv { span, flags: 0, .. }) => span.len,
+            Request::Net(Net::RecvPooled { room, flags: 0, .. }) => room,
+            Request::Nop
+            | Request::File(_)
+            | Request::Names(_)
+            | Request::Net(_)
+            | Request::Pipe(_)
+            | Request::Poll(_)
+            | Request::Work(_)
+            | Request::Raw(_) => 0,
+        };
+        let is_drained = matches!(answer, Ok(len) if 0 < len && len < room);
         // Of a number that was never waited for, nothing is known.
         if let Some(watch) = self.files.get_mut(fd as usize) {
             watch.lanes[direction as usize].is_drained =

@@ -16,7 +16,7 @@ use crate::{
     flight::Key,
     pool::{Job, Pool},
     request::{
-        Answer, Extras, File, Item, Net, Pipe, Poll, Position, Report, Request, Work, ready,
+        Answer, Choice, Extras, File, Item, Net, Pipe, Poll, Position, Report, Request, Work, ready,
     },
     sys::{Launch, PeerAddress},
 };
@@ -165,7 +165,7 @@ impl Temper {
                 accept_multi: multi,
                 recv_multi: multi,
                 send_zero_copy: multi,
-                try_at_once: dice.percent(50),
+                recv_pooled: dice.percent(50),
             },
             answers_at_once: dice.pick(&[0, 0, 30, 90]),
             is_quick: dice.pick(&[5, 30, 80]),
@@ -340,12 +340,8 @@ impl Kernel {
             stage: Stage::Waiting,
             is_to_end: false,
         };
-        let must_not_wait = self.temper.extras.try_at_once && is_not_to_wait(request);
-        if !is_multi(request) && (must_not_wait || self.dice.percent(self.temper.answers_at_once)) {
+        if !is_multi(request) && self.dice.percent(self.temper.answers_at_once) {
             self.attempt(&mut flight);
-            if must_not_wait && !matches!(flight.stage, Stage::Ended) {
-                self.end(&mut flight, Err(EAGAIN), Effect::Nothing);
-            }
         }
         if matches!(flight.stage, Stage::Ended)
             && let Some(post) = self
@@ -568,6 +564,7 @@ impl Kernel {
                 }
                 Net::AcceptMulti { .. } => self.accept_many(flight, thing),
                 Net::RecvMulti { group, .. } => self.receive_many(flight, thing, group),
+                Net::RecvPooled { choice, .. } => self.receive_pooled(flight, thing, choice),
                 Net::SendZeroCopy { .. } => self.send_uncopied(flight, thing),
             },
             Request::Poll(Poll::Once { events, .. }) => {
@@ -710,6 +707,22 @@ impl Kernel {
                 return self.end(flight, Ok(len as u32), Effect::Nothing);
             }
         }
+    }
+
+    fn receive_pooled(&mut self, flight: &mut Flight, thing: usize, choice: *mut Choice) {
+        let Thing { filled, taken, .. } = self.things[thing];
+        if filled == taken {
+            if self.things[thing].is_finished {
+                self.end(flight, Ok(0), Effect::Nothing);
+            }
+            return;
+        }
+        // SAFETY: it has not been answered, by the contract of `launch`, nor has this been chosen.
+        let Some(span) = (unsafe { Choice::choose(choice) }) else {
+            return self.end(flight, Err(ENOBUFS), Effect::Nothing);
+        };
+        flight.memory = Memory::Filled(vec![span.into()]);
+        self.receive(flight, thing);
     }
 
     fn choose(&mut self, group: u16) -> Option<Buffer> {
@@ -881,6 +894,7 @@ fn descriptor_of(request: &Request) -> Option<RawFd> {
             | Net::Shutdown { fd, .. }
             | Net::AcceptMulti { fd }
             | Net::RecvMulti { fd, .. }
+            | Net::RecvPooled { fd, .. }
             | Net::SendZeroCopy { fd, .. } => Some(fd),
             Net::Socket { .. } => None,
         },

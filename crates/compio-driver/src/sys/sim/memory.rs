@@ -59,7 +59,8 @@ impl Memory {
                 | Net::Accept { .. }
                 | Net::Shutdown { .. }
                 | Net::AcceptMulti { .. }
-                | Net::RecvMulti { .. } => Self::Nothing,
+                | Net::RecvMulti { .. }
+                | Net::RecvPooled { .. } => Self::Nothing,
             },
             Request::Nop
             | Request::Names(_)

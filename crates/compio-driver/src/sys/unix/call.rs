@@ -291,9 +291,10 @@ unsafe fn net_call(net: &Net) -> Answer {
                 flags | dialect::SEND,
             )),
             Net::Shutdown { fd, how } => answer(libc::shutdown(fd, how)),
-            Net::AcceptMulti { .. } | Net::RecvMulti { .. } | Net::SendZeroCopy { .. } => {
-                Err(libc::EOPNOTSUPP)
-            }
+            Net::AcceptMulti { .. }
+            | Net::RecvMulti { .. }
+            | Net::RecvPooled { .. }
+            | Net::SendZeroCopy { .. } => Err(libc::EOPNOTSUPP),
         }
     }
 }

@@ -41,7 +41,7 @@ pub(super) unsafe fn encode(request: &Request, slot: &mut Slot) -> Encoded {
         Request::Nop => slot.write(opcode::Nop::new().build()),
         Request::File(ref file) => encode_file(file, slot),
         Request::Names(ref names) => encode_names(names, slot),
-        Request::Net(Net::Shutdown { .. }) => return Encoded::Call,
+        Request::Net(Net::Shutdown { .. } | Net::RecvPooled { .. }) => return Encoded::Call,
         Request::Net(ref net) => encode_net(net, slot),
         Request::Pipe(ref pipe) => encode_pipe(pipe, slot),
         Request::Poll(Poll::Once { fd, events }) => {
@@ -212,6 +212,7 @@ fn encode_net<'a>(net: &Net, slot: &'a mut Slot) -> &'a mut Entry {
                 .build(),
         ),
         Net::Shutdown { fd, how } => slot.write(opcode::Shutdown::new(Fd(fd), how).build()),
+        Net::RecvPooled { .. } => unreachable!("answered by a call: see `encode`"),
     }
 }
 

@@ -11,8 +11,8 @@ use crate::{
     sys::unix::call,
 };
 
-/// What a transfer counts for, however long it is: there are eight between two looks at the kernel.
-const COST: u32 = BYTES / 8;
+/// What a transfer counts for at least: there are 32 of a kind between two looks at the kernel.
+const COST: u32 = BYTES / 32;
 
 pub(super) struct Lone {
     /// How many answers the last look at the kernel has brought.
@@ -69,6 +69,7 @@ impl Lone {
             | Net::Accept { .. }
             | Net::AcceptMulti { .. }
             | Net::RecvMulti { .. }
+            | Net::RecvPooled { .. }
             | Net::SendZeroCopy { .. }
             | Net::Shutdown { .. } => return None,
         };
@@ -82,7 +83,7 @@ impl Lone {
                 None
             }
             answer => {
-                luck.has_held(COST);
+                luck.has_held(answer.unwrap_or(0).max(COST));
                 Some(answer)
             }
         }

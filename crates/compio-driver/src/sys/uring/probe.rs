@@ -85,7 +85,7 @@ impl Probed {
             accept_multi: self.has(opcode::Socket::CODE),
             recv_multi: self.has(opcode::SendZc::CODE),
             send_zero_copy: self.has(opcode::SendZc::CODE),
-            try_at_once: false,
+            recv_pooled: false,
         }
     }
 

@@ -139,6 +139,7 @@ unsafe fn net_call(net: &Net) -> Answer {
         | Net::SendMsg { .. }
         | Net::AcceptMulti { .. }
         | Net::RecvMulti { .. }
+        | Net::RecvPooled { .. }
         | Net::SendZeroCopy { .. } => Err(WSAEOPNOTSUPP),
     }
 }
