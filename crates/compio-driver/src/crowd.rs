@@ -64,6 +64,11 @@ impl Place {
         Self::at([u64::MAX; 16], usize::MAX)
     }
 
+    /// How many processors this driver's thread may use.
+    pub(crate) fn processors(&self) -> usize {
+        self.processors
+    }
+
     /// Whether there are more drivers than processors where this one can run.
     pub(crate) fn is_crowded(&mut self) -> bool {
         // Relaxed: pairs with `note_change`. Whoever sees the change takes the lock, which was held then.

@@ -103,6 +103,15 @@ impl Spin {
         !self.budget.max(self.trial).is_zero()
     }
 
+    /// Whether others can run while this thread looks.
+    #[allow(
+        dead_code,
+        reason = "not every backend has the kernel's threads work for it"
+    )]
+    pub(crate) fn has_processors_to_spare(&self) -> bool {
+        self.place.processors() > 1
+    }
+
     /// A wait begins.
     pub(crate) fn start(&mut self, timeout: Option<Duration>) -> Watch {
         // An untimed wait that will not spin and learns nothing needs no clock.

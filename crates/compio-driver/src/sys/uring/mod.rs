@@ -8,7 +8,7 @@ mod setup;
 mod shelf;
 
 use std::{
-    io,
+    io, mem,
     os::fd::{AsRawFd, RawFd},
     sync::Arc,
     time::Duration,
@@ -63,6 +63,8 @@ pub(crate) struct Uring {
     /// [`EnterFlags::NO_IOWAIT`], where it is known: an idle ring is no disk that we wait for.
     enter_flags: EnterFlags,
     spin: Spin,
+    /// Whether something was begun since the last wait that the kernel gives to a thread of its own.
+    waits_for_thread: bool,
     luck: Luck,
     lone: Lone,
     /// Names the next pool of buffers.
@@ -93,6 +95,7 @@ impl Uring {
             signals_event: false,
             enter_flags,
             spin,
+            waits_for_thread: false,
             luck: Luck::new(),
             lone: Lone::new(),
             next_group: 0,
@@ -162,6 +165,7 @@ impl Uring {
         if self.probed.knows(entry) {
             // SAFETY: the slot is behind the others, and filled.
             unsafe { self.pending.set_len(self.pending.len() + 1) };
+            self.waits_for_thread |= is_done_by_thread(request);
             self.make_room();
             Launch::InFlight
         } else if matches!(request, Request::Net(Net::Socket { .. })) {
@@ -306,7 +310,10 @@ impl Uring {
     }
 
     fn sleep(&mut self, timeout: Option<Duration>, notifier: &Notifier) -> io::Result<()> {
-        if self.spin.may_look() {
+        // A thread of the kernel's would want the processor on which we look for its answer.
+        let may_look =
+            !mem::take(&mut self.waits_for_thread) || self.spin.has_processors_to_spare();
+        if may_look && self.spin.may_look() {
             self.enter_if_needed()?;
             if !self.ring.completion().is_empty() {
                 // Nothing was waited for: no clock is needed.
@@ -314,7 +321,7 @@ impl Uring {
             }
         }
         let mut watch = self.spin.start(timeout);
-        if watch.may_spin() {
+        if may_look && watch.may_spin() {
             while watch.spin() {
                 if !self.ring.completion().is_empty() {
                     self.spin.learn(&watch);
@@ -341,7 +348,9 @@ impl Uring {
         }
         let result = self.enter(1, timeout.map(|timeout| watch.remaining(timeout)));
         notifier.unpark();
-        self.spin.learn(&watch);
+        if may_look {
+            self.spin.learn(&watch);
+        }
         result
     }
 
@@ -453,6 +462,15 @@ impl Uring {
         }
         landed
     }
+}
+
+/// Whether the kernel has a thread of its own do this in any case.
+fn is_done_by_thread(request: &Request) -> bool {
+    matches!(
+        request,
+        Request::Names(_)
+            | Request::File(File::Stat { .. } | File::StatFd { .. } | File::Sync { .. })
+    )
 }
 
 /// A signal, the end of the timeout, a completion queue that wants reaping, no memory for a request
