@@ -55,9 +55,6 @@ pub(crate) struct Uring {
     event: Arc<EventFd>,
     /// Whether a poll of the event is in the kernel's hands.
     event_armed: bool,
-    /// Whether one poll tells of many signals. Linux 5.13 brought that, and with it tags of resources,
-    /// by which it is known.
-    event_stays_armed: bool,
     /// Whether completions signal the event, for a sleep outside of this backend.
     signals_event: bool,
     /// [`EnterFlags::NO_IOWAIT`], where it is known: an idle ring is no disk that we wait for.
@@ -82,7 +79,6 @@ impl Uring {
             enter_flags |= EnterFlags::NO_IOWAIT;
         }
         let entries = ring.params().sq_entries() as usize;
-        let event_stays_armed = ring.params().is_feature_resource_tagging();
         Ok(Self {
             ring,
             flavour,
@@ -91,7 +87,6 @@ impl Uring {
             probed,
             event: Arc::new(EventFd::new().map_err(explain)?),
             event_armed: false,
-            event_stays_armed,
             signals_event: false,
             enter_flags,
             spin,
@@ -358,7 +353,6 @@ impl Uring {
     fn park(&mut self, notifier: &Notifier) -> bool {
         if !self.event_armed {
             let entry = opcode::PollAdd::new(types::Fd(self.event.as_raw_fd()), ready::IN)
-                .multi(self.event_stays_armed)
                 .build()
                 .user_data(EVENT);
             self.push(entry);
@@ -387,7 +381,9 @@ impl Uring {
         self.event.reset();
         let parked = self.signals_event && self.pending.is_empty() && notifier.park();
         let entered = self.enter_if_needed().is_ok();
-        if parked && entered && self.ring.completion().is_empty() {
+        // What the kernel has not taken would wait for the outer loop.
+        let is_over = self.has_nothing_to_submit() && self.ring.completion().is_empty();
+        if parked && entered && is_over {
             return true;
         }
         notifier.unpark();
@@ -427,8 +423,6 @@ impl Uring {
         let completions = completions.take(faults::room(usize::MAX));
         for completion in completions {
             match completion.user_data() {
-                // It tells of the next signal, however many have been counted.
-                EVENT if cqueue::more(completion.flags()) => {}
                 EVENT => {
                     self.event_armed = false;
                     self.event.reset();
