@@ -85,7 +85,8 @@ impl<O: Multishot> Drop for SubmitMulti<O> {
 }
 
 /// A flight with an `O`, for those who know the driver anyway. Nothing happens when it is dropped:
-/// unless its end has come, it is to be [abandoned](Self::abandon).
+/// unless its end has come, it is to be [abandoned](Self::abandon). What flies so is finished by code of
+/// this crate, which does not panic.
 pub(crate) struct Flying<O>(Key, PhantomData<fn() -> O>);
 
 impl<O: Operation> Flying<O> {
