@@ -45,7 +45,7 @@ const TRY_EVERY: Duration = Duration::from_millis(5);
 /// long after the first one, and twice as long after each that follows.
 const TRY_AGAIN: Duration = Duration::from_micros(100);
 
-/// More failures in a row than this count no more: it is tried every 0.8 s of such waits.
+/// More failures than this count no more: it is tried every 0.8 s of such waits.
 const FAILURES_MAX: u32 = 14;
 
 /// Below this a budget is none: one look costs about as much.
@@ -71,7 +71,7 @@ pub(crate) struct Spin {
     trial: Duration,
     /// How long the thread has waited since the last trial.
     waited: Duration,
-    /// How many trials in a row were in vain.
+    /// How many looks were in vain, less those that found something.
     failures: u32,
     place: Place,
     /// Until then others want the processor.
@@ -126,7 +126,6 @@ impl Spin {
         Watch {
             began,
             budget: budget.min(timeout.unwrap_or(Duration::MAX)),
-            is_trial: budget > self.budget,
             is_barred,
             timeout,
             looks: 0,
@@ -158,7 +157,7 @@ impl Spin {
         }
         if watch.has_found() {
             self.budget = watch.budget.max(waited * 2).min(SPIN_MAX);
-            self.failures = 0;
+            self.failures = self.failures.saturating_sub(1);
             self.waited = Duration::ZERO;
             return;
         }
@@ -192,7 +191,7 @@ impl Spin {
     }
 
     fn note_failure(&mut self, watch: &Watch) {
-        if watch.is_trial {
+        if watch.looks > 0 {
             self.failures = (self.failures + 1).min(FAILURES_MAX);
         }
     }
@@ -217,8 +216,6 @@ impl Spin {
 pub(crate) struct Watch {
     began: Option<Instant>,
     budget: Duration,
-    /// Whether the budget is more than what earlier waits have earned.
-    is_trial: bool,
     /// Whether others need the processor.
     is_barred: bool,
     timeout: Option<Duration>,
