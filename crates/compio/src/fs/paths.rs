@@ -138,7 +138,7 @@ pub async fn canonicalize(path: impl AsRef<Path>) -> io::Result<PathBuf> {
     off_thread(move || fs::canonicalize(path)).await
 }
 
-/// Creates a directory. [`DirBuilder`](super::DirBuilder) can say more about it.
+/// Creates a directory. [`DirBuilder`] can say more about it.
 ///
 /// # Cancellation
 ///
