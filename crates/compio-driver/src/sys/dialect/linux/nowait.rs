@@ -152,14 +152,25 @@ pub(crate) unsafe fn transfer(file: &File) -> Answer {
         Position::At(offset) => i64::try_from(offset).map_err(|_| libc::EINVAL)?,
     };
     let (first, count) = (RawSlice::as_iovec(first), count as i32);
+    let number = if reads {
+        libc::SYS_preadv2
+    } else {
+        libc::SYS_pwritev2
+    };
+    // Not by libc's functions, at which a thread could be cancelled: to allow for that takes 10 ns.
     // SAFETY: the slices and what they point to are valid by this function's contract; `slice`
-    // outlives the call.
+    // outlives the call. The kernel takes the offset in two parts, of which a word of 64 bits makes
+    // the second one void.
     let done = unsafe {
-        if reads {
-            libc::preadv2(fd, first, count, offset, libc::RWF_NOWAIT)
-        } else {
-            libc::pwritev2(fd, first, count, offset, libc::RWF_NOWAIT)
-        }
+        libc::syscall(
+            number,
+            libc::c_long::from(fd),
+            first,
+            libc::c_long::from(count),
+            offset as libc::c_long,
+            (offset >> 32) as libc::c_long,
+            libc::c_long::from(libc::RWF_NOWAIT),
+        )
     };
     u32::try_from(done).map_err(|_| last_error())
 }
