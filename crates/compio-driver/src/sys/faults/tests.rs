@@ -290,6 +290,19 @@ impl Program {
     }
 }
 
+/// The driver; none where its kernel's interface is refused.
+fn build(builder: DriverBuilder) -> Option<Driver> {
+    match builder.build() {
+        Ok(driver) => Some(driver),
+        Err(error) => {
+            let kinds = [io::ErrorKind::Unsupported, io::ErrorKind::PermissionDenied];
+            assert!(kinds.contains(&error.kind()), "{error}");
+            eprintln!("not tested: {error}");
+            None
+        }
+    }
+}
+
 fn run_programs(kind: BackendKind) {
     for seed in seeds(PROGRAMS) {
         let mut dice = Dice::new(seed);
@@ -301,13 +314,8 @@ fn run_programs(kind: BackendKind) {
         };
         let _faults = Faults::begin(dice.fork(), chances);
         let builder = DriverBuilder::new().backend(kind).spin(SpinPolicy::Off);
-        let driver = match builder.entries(dice.pick(&[1, 2, 8])).build() {
-            Ok(driver) => driver,
-            Err(error) => {
-                let kinds = [io::ErrorKind::Unsupported, io::ErrorKind::PermissionDenied];
-                assert!(kinds.contains(&error.kind()), "{error}");
-                return eprintln!("not tested: {error}");
-            }
+        let Some(driver) = build(builder.entries(dice.pick(&[1, 2, 8]))) else {
+            return;
         };
         Program::new(driver, dice).run();
     }
@@ -321,4 +329,26 @@ fn a_ring_loses_nothing_by_faults() {
 #[test]
 fn readiness_loses_nothing_by_faults() {
     run_programs(BackendKind::Poll);
+}
+
+#[test]
+fn nobody_sleeps_elsewhere_on_what_the_kernel_has_not_taken() {
+    let Some(driver) = build(DriverBuilder::new().backend(BackendKind::IoUring)) else {
+        return;
+    };
+    let mut context = Context::from_waker(Waker::noop());
+    let mut nop = driver.submit(Nop::new());
+    assert!(Pin::new(&mut nop).poll(&mut context).is_pending());
+    let refuses = Chances {
+        refuses: 100,
+        is_full: 0,
+        is_tiny: 0,
+        misleads: 0,
+    };
+    let faults = Faults::begin(Dice::new(0), refuses);
+    assert!(!driver.prepare_to_sleep());
+    assert!(Pin::new(&mut nop).poll(&mut context).is_pending());
+    drop(faults);
+    driver.turn(Some(Duration::ZERO)).unwrap();
+    assert!(Pin::new(&mut nop).poll(&mut context).is_ready());
 }
