@@ -320,45 +320,10 @@ macro_rules! stream {
 /// Reading and writing, through a reference, too, by the methods of a field.
 macro_rules! read_write {
     ($type:ident, $field:ident, $about:literal) => {
-        #[doc = $about]
-        impl AsyncRead for &$type {
-            fn read<B: IoBufMut>(
-                &mut self,
-                buffer: B,
-            ) -> impl Future<Output = BufResult<usize, B>> {
-                self.$field.recv(buffer)
-            }
-
-            fn read_vectored<V: IoVectoredBufMut>(
-                &mut self,
-                buffers: V,
-            ) -> impl Future<Output = BufResult<usize, V>> {
-                self.$field.recv_vectored(buffers)
-            }
-        }
-
-        #[doc = $about]
-        impl AsyncWrite for &$type {
-            fn write<B: IoBuf>(&mut self, buffer: B) -> impl Future<Output = BufResult<usize, B>> {
-                self.$field.send(buffer)
-            }
-
-            fn write_vectored<V: IoVectoredBuf>(
-                &mut self,
-                buffers: V,
-            ) -> impl Future<Output = BufResult<usize, V>> {
-                self.$field.send_vectored(buffers)
-            }
-
-            async fn flush(&mut self) -> io::Result<()> {
-                Ok(())
-            }
-
-            async fn shutdown(&mut self) -> io::Result<()> {
-                self.$field.shutdown(std::net::Shutdown::Write).await
-            }
-        }
-
+        read_write!(for &$type, $field, $about);
+        read_write!(for $type, $field, $about);
+    };
+    (for $type:ty, $field:ident, $about:literal) => {
         #[doc = $about]
         impl AsyncRead for $type {
             fn read<B: IoBufMut>(
@@ -390,11 +355,11 @@ macro_rules! read_write {
             }
 
             async fn flush(&mut self) -> io::Result<()> {
-                (&*self).flush().await
+                Ok(())
             }
 
             async fn shutdown(&mut self) -> io::Result<()> {
-                (&*self).shutdown().await
+                self.$field.shutdown(std::net::Shutdown::Write).await
             }
         }
     };
