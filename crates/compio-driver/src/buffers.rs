@@ -45,8 +45,8 @@ pub(crate) trait Shelf {
     /// out by this number, or the shelf is no more.
     unsafe fn put(&self, id: u16, start: *mut u8, len: u32);
 
-    /// Whether the stream that is received from has ended, whatever lies before its end. A request
-    /// that brings several answers may go on to wait when it has.
+    /// Whether the stream that is received from has ended, whatever lies before its end; true if the
+    /// kernel does not say. A request that brings several answers may go on to wait when it has.
     fn has_ended(&self, fd: RawFd) -> bool;
 }
 

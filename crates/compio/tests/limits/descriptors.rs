@@ -2,19 +2,23 @@
 //! `tests/descriptors/scarcity.rs`; here is what a server does meanwhile.
 
 use std::{
-    io,
+    io::{self, Write},
     net::{SocketAddr, TcpStream as StdStream},
     os::{linux::net::SocketAddrExt, unix::net::UnixStream as StdUnixStream},
     time::{Duration, Instant},
 };
 
 use compio::{
+    driver::BackendKind,
     net::UnixListener,
+    runtime::{AsyncFd, RuntimeBuilder},
     task::{block_on, spawn, yield_now},
     time::timeout,
 };
 
-use crate::support::{Scarcity, alone, bounded, check_exchange, connection, descriptors, listener};
+use crate::support::{
+    Scarcity, alone, bounded, check_exchange, connection, descriptors, limit, listener,
+};
 
 /// How many peers want to be accepted, and how many can be.
 const PEERS: usize = 20;
@@ -182,5 +186,31 @@ fn nothing_is_lost_by_errors_again_and_again() {
             }
             drop(peers);
         });
+    });
+}
+
+/// With the limit at 0, poll(2) answers EINVAL even for one descriptor (Linux 6.18): a sandbox that
+/// wants no further descriptors sets it so.
+#[test]
+fn s47_readable_with_a_limit_of_no_descriptors_ends() {
+    alone(|| {
+        for kind in [BackendKind::Poll, BackendKind::IoUring] {
+            let Ok(runtime) = RuntimeBuilder::new().backend(kind).build() else {
+                eprintln!("not tested here: {kind:?}");
+                continue;
+            };
+            runtime.block_on(async {
+                let (mut near, mut far) = connection();
+                let (watched, mut other) = StdUnixStream::pair().expect("a pair");
+                let watched = AsyncFd::new(watched).expect("a descriptor");
+                let before = limit(libc::RLIMIT_NOFILE, 0);
+                check_exchange(&mut near, &mut far).await;
+                other.write_all(b"ready").expect("room");
+                if let Err(error) = bounded(watched.readable()).await {
+                    assert_eq!(error.raw_os_error(), Some(libc::EINVAL), "{error}");
+                }
+                limit(libc::RLIMIT_NOFILE, before);
+            });
+        }
     });
 }

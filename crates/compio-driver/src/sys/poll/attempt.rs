@@ -55,10 +55,10 @@ pub(super) unsafe fn plan(request: &mut Request) -> Plan {
         Request::Work(_) | Request::Names(_) => Plan::Pool,
         Request::Raw(_) => Plan::Answered(Err(libc::EOPNOTSUPP)),
         Request::Poll(Poll::Once { fd, .. }) => Plan::Wait(fd, Direction::Aside),
-        Request::Pipe(ref pipe) => {
-            let (fd, direction) = splice_waits_for(pipe);
-            Plan::Wait(fd, direction)
-        }
+        Request::Pipe(ref pipe) => match splice_waits_for(pipe) {
+            Ok((fd, direction)) => Plan::Wait(fd, direction),
+            Err(code) => Plan::Answered(Err(code)),
+        },
         // SAFETY: passed on from this function.
         Request::File(ref mut file) => unsafe { plan_file(file) },
         Request::Net(ref net) => match *net {
@@ -194,10 +194,10 @@ pub(super) unsafe fn attempt(request: &Request) -> Outcome {
             Request::Net(ref net) => attempt_net(net),
             Request::File(ref file) => attempt_at_cursor(file),
             Request::Poll(Poll::Once { fd, events }) => match ready_now(fd, events) {
-                0 if fd < 0 => Outcome::Answered(Err(libc::EBADF)),
-                0 => Outcome::NotNow,
-                bits if bits & ready::NVAL != 0 => Outcome::Answered(Err(libc::EBADF)),
-                bits => Outcome::Answered(Ok(bits)),
+                Ok(0) if fd < 0 => Outcome::Answered(Err(libc::EBADF)),
+                Ok(0) => Outcome::NotNow,
+                Ok(bits) if bits & ready::NVAL != 0 => Outcome::Answered(Err(libc::EBADF)),
+                answer => Outcome::Answered(answer),
             },
             Request::Pipe(ref pipe) => attempt_splice(pipe),
             Request::Names(_) => Outcome::Pool,
@@ -342,8 +342,12 @@ unsafe fn attempt_at_cursor(file: &File) -> Outcome {
         _ => {}
     }
     // Whoever does not know how not to wait is asked before.
-    if !is_nonblocking(fd) && ready_now(fd, events) == 0 {
-        return Outcome::NotNow;
+    if !is_nonblocking(fd) {
+        match ready_now(fd, events) {
+            Ok(0) => return Outcome::NotNow,
+            Ok(_) => {}
+            Err(code) => return Outcome::Answered(Err(code)),
+        }
     }
     // SAFETY: passed on from this function.
     let file = unsafe { clipped(file) };
@@ -360,7 +364,11 @@ fn attempt_splice(pipe: &Pipe) -> Outcome {
                     return Outcome::Answered(Err(code));
                 }
             }
-            libc::S_IFCHR if ready_now(fd, events) == 0 => return Outcome::NotNow,
+            libc::S_IFCHR => match ready_now(fd, events) {
+                Ok(0) => return Outcome::NotNow,
+                Ok(_) => {}
+                Err(code) => return Outcome::Answered(Err(code)),
+            },
             _ => {}
         }
     }
@@ -405,28 +413,35 @@ unsafe fn clipped(file: &File) -> File {
 }
 
 /// Which end of a splice has to become ready first.
-pub(super) fn splice_waits_for(pipe: &Pipe) -> (RawFd, Direction) {
+pub(super) fn splice_waits_for(pipe: &Pipe) -> Result<(RawFd, Direction), i32> {
     let Pipe::Splice { from, to, .. } = *pipe;
-    if ready_now(from, ready::IN) == 0 {
-        (from, Direction::Read)
-    } else {
-        (to, Direction::Write)
-    }
+    Ok(match ready_now(from, ready::IN)? {
+        0 => (from, Direction::Read),
+        _ => (to, Direction::Write),
+    })
 }
 
-/// Which of the events are there, and errors in any case; none if the descriptor is unknown.
-fn ready_now(fd: RawFd, events: u32) -> u32 {
+/// The events of poll(2) that have occurred, `NVAL` for a number that is not open.
+///
+/// The call can fail, and an error is an answer: epoll reports a ready descriptor again and again,
+/// so that "not ready" would be a busy loop. EINVAL: `RLIMIT_NOFILE` is 0 (Linux 6.18 compares the
+/// limit with the number of entries). EPERM and others: a seccomp filter refuses the call. ENOMEM.
+fn ready_now(fd: RawFd, events: u32) -> Answer {
     let mut entry = libc::pollfd {
         fd,
         events: events as i16,
         revents: 0,
     };
-    // SAFETY: one entry, which outlives the call.
-    let count = unsafe { libc::poll(&raw mut entry, 1, 0) };
-    if count > 0 {
-        entry.revents as u16 as u32
-    } else {
-        0
+    loop {
+        // SAFETY: one entry, which outlives the call.
+        let count = unsafe { libc::poll(&raw mut entry, 1, 0) };
+        if count >= 0 {
+            return Ok(entry.revents as u16 as u32);
+        }
+        let code = last_error();
+        if code != libc::EINTR {
+            return Err(code);
+        }
     }
 }
 

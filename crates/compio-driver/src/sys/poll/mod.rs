@@ -133,7 +133,10 @@ impl Readiness {
             }
             if let Request::Pipe(pipe) = &request {
                 // As it is after the attempt, and may have been otherwise before.
-                (fd, direction) = splice_waits_for(pipe);
+                (fd, direction) = match splice_waits_for(pipe) {
+                    Ok(end) => end,
+                    Err(code) => return self.answer(key, Err(code)),
+                };
             }
         }
         self.queues.push(fd, direction, key, request);
@@ -293,10 +296,15 @@ impl Readiness {
         let Request::Pipe(pipe) = request else {
             return false;
         };
-        let other = splice_waits_for(pipe);
-        if other == (fd, direction) {
-            return false;
-        }
+        let other = match splice_waits_for(pipe) {
+            Ok(other) if other == (fd, direction) => return false,
+            Ok(other) => other,
+            Err(code) => {
+                self.queues.remove(key);
+                self.answered.push_back((key, Err(code)));
+                return true;
+            }
+        };
         self.queues.remove(key);
         self.queues.push(other.0, other.1, key, *request);
         if let Err(error) = self.arm(other.0) {

@@ -85,6 +85,7 @@ fn brief(pipe: &Pipe) -> Option<Request> {
             events,
             revents: 0,
         };
+        // A call that fails leaves the splice to the kernel, which waits by itself.
         // SAFETY: one entry is passed, and outlives the call.
         unsafe { libc::poll(&raw mut entry, 1, 0) == 1 }
     };

@@ -94,7 +94,8 @@ impl Shelf for Ring {
         };
         // SAFETY: one entry, which outlives the call.
         let count = unsafe { libc::poll(&raw mut entry, 1, 0) };
-        count > 0 && entry.revents & (libc::POLLRDHUP | libc::POLLHUP) != 0
+        // A call that fails (a seccomp filter, `RLIMIT_NOFILE` 0) rules nothing out.
+        count < 0 || entry.revents & (libc::POLLRDHUP | libc::POLLHUP) != 0
     }
 }
 

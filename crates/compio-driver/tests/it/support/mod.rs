@@ -31,7 +31,7 @@ use compio_driver::{Driver, DriverBuilder, OwnedFd, SharedFd, SockAddr, Submit, 
 use compio_io::buf::{BufResult, IoBuf, IoBufMut};
 
 #[cfg(target_os = "linux")]
-pub(crate) use system::refuse;
+pub(crate) use system::{refuse, refuse_poll};
 pub(crate) use system::{
     BUFFERS_MAX, MSG_PEEK, MSG_TRUNC, NEW_FILE, READ, READ_WRITE_CREATE, Stream, check_attributes,
     check_blocks, code, each_backend, fair_driver, file, forget_from, is_inherited,

@@ -228,3 +228,12 @@ pub(crate) fn refuse(call: libc::c_long, error: i32) {
     };
     assert_eq!(refused, 0, "{}", io::Error::last_os_error());
 }
+
+/// From now on poll(2) fails with this error on this thread. Architectures without the call have
+/// ppoll(2) behind the same function of the C library.
+#[cfg(target_os = "linux")]
+pub(crate) fn refuse_poll(error: i32) {
+    #[cfg(target_arch = "x86_64")]
+    refuse(libc::SYS_poll, error);
+    refuse(libc::SYS_ppoll, error);
+}

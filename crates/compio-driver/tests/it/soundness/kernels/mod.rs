@@ -1,6 +1,8 @@
 //! Kernels that refuse, interrupt and overflow, and what only unix knows of readiness: each file says
 //! which ones.
 
+#[cfg(target_os = "linux")]
+mod polls;
 mod readiness;
 #[cfg(target_os = "linux")]
 mod refusals;
