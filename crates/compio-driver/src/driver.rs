@@ -193,7 +193,9 @@ impl DriverBuilder {
     /// # Platform differences
     ///
     /// Newer kernels of Linux count the memory of a ring as locked (`ulimit -l`) unless the process may
-    /// lock as much as it likes: some 60 kilobytes for 256 entries, for each driver of a user.
+    /// lock as much as it likes: some 60 kilobytes for 256 entries, for each driver of a user. The
+    /// kernel frees the memory of a closed ring asynchronously. [`build`](Self::build) therefore
+    /// repeats an attempt that finds too little, for half a second at most.
     pub fn entries(mut self, entries: u32) -> Self {
         self.entries = entries.max(1);
         self

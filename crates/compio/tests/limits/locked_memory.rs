@@ -1,6 +1,6 @@
 //! Little memory may be locked, as in many containers: rings are accounted there.
 
-use std::io;
+use std::{io, thread};
 
 use compio::{
     driver::BackendKind,
@@ -88,5 +88,73 @@ fn when_it_is_used_up_those_that_are_there_go_on() {
         let survivor = runtimes.first().expect("a half of them");
         wait_until(survivor, || !full || check_made(Runtime::new()).is_some());
         runtimes.iter().for_each(check_works);
+    });
+}
+
+/// The common limit of an ordinary user.
+const COMMON_LIMIT: u64 = 8 << 20;
+
+/// Room for a ring of 256 entries (about 52 KiB), and not for two.
+const LIMIT_OF_ONE: u64 = 96 << 10;
+
+/// Makes runtimes one after the other, and uses the last one.
+fn make_short_lived_runtimes(count: usize, entries: u32) {
+    for round in 1..=count {
+        let runtime = RuntimeBuilder::new().entries(entries).build();
+        let runtime = runtime.unwrap_or_else(|error| panic!("runtime {round}: {error}"));
+        if round == count {
+            check_works(&runtime);
+        }
+    }
+}
+
+#[test]
+fn s46_short_lived_runtimes_under_the_common_limit_are_all_made() {
+    alone(|| {
+        if become_nobody() {
+            limit(libc::RLIMIT_MEMLOCK, COMMON_LIMIT);
+            make_short_lived_runtimes(1000, 256);
+            make_short_lived_runtimes(100, 4096);
+        }
+    });
+}
+
+#[test]
+fn s46_short_lived_runtimes_with_room_for_one_are_all_made() {
+    alone(|| {
+        if become_nobody() {
+            limit(libc::RLIMIT_MEMLOCK, LIMIT_OF_ONE);
+            make_short_lived_runtimes(50, 256);
+        }
+    });
+}
+
+#[test]
+fn s46_short_lived_runtimes_on_several_threads_are_all_made() {
+    alone(|| {
+        if !become_nobody() {
+            return;
+        }
+        limit(libc::RLIMIT_MEMLOCK, COMMON_LIMIT);
+        let threads = [(); 4].map(|()| thread::spawn(|| make_short_lived_runtimes(250, 512)));
+        for thread in threads {
+            thread.join().expect("no panic");
+        }
+    });
+}
+
+/// The kernel takes no ring of this user at all: the error comes soon and names the limit.
+#[test]
+fn s46_runtime_without_locked_memory_reports_the_limit() {
+    alone(|| {
+        if !become_nobody() {
+            return;
+        }
+        limit(libc::RLIMIT_MEMLOCK, 0);
+        match RuntimeBuilder::new().backend(BackendKind::IoUring).build() {
+            // Kernels from 5.12 to 6.13 do not charge a ring to this limit.
+            Ok(runtime) => check_works(&runtime),
+            Err(error) => assert!(error.to_string().contains("ulimit -l"), "{error}"),
+        }
     });
 }

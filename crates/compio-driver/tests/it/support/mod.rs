@@ -30,8 +30,6 @@ use std::{
 use compio_driver::{Driver, DriverBuilder, OwnedFd, SharedFd, SockAddr, Submit, op::ReadAt};
 use compio_io::buf::{BufResult, IoBuf, IoBufMut};
 
-#[cfg(target_os = "linux")]
-pub(crate) use system::{refuse, refuse_poll};
 pub(crate) use system::{
     BUFFERS_MAX, MSG_PEEK, MSG_TRUNC, NEW_FILE, READ, READ_WRITE_CREATE, Stream, check_attributes,
     check_blocks, code, each_backend, fair_driver, file, forget_from, is_inherited,
@@ -40,6 +38,8 @@ pub(crate) use system::{
 };
 #[cfg(unix)]
 pub(crate) use system::{readiness, uring};
+#[cfg(target_os = "linux")]
+pub(crate) use system::{refuse, refuse_poll};
 
 /// Long enough for anything that is going to happen at all, on a busy machine and under Wine, too.
 pub(crate) const LONG: Duration = Duration::from_secs(60);
