@@ -23,9 +23,9 @@
 //! # Who waits for a child
 //!
 //! The end of a process is awaited by the kernel: on Linux by a pidfd, on macOS and the BSDs by a
-//! kqueue, on Windows by the process's handle. There is no handler of `SIGCHLD`, and no thread,
-//! unless the system refuses all of that; then one of the pool's waits for each child that is
-//! awaited.
+//! kqueue, on Windows by the process's handle. There is no handler of `SIGCHLD`, and no thread.
+//! Where the system has no pidfd or kqueue to give (Linux before 5.3, a seccomp filter, no
+//! descriptors left), one thread waits for all awaited children.
 //!
 //! A [`Child`] that is dropped goes on, as with std, unless [`Command::kill_on_drop`] was asked
 //! for. On unix somebody has to ask for the status of a process that has ended: until then it is a

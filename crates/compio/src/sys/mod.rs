@@ -25,6 +25,9 @@ mod exit_event;
 #[cfg(all(feature = "process", target_os = "linux"))]
 #[path = "unix/exit_pidfd.rs"]
 mod exit_event;
+#[cfg(all(feature = "process", unix))]
+#[path = "unix/exit_thread.rs"]
+mod exit_thread;
 #[cfg(all(feature = "fs", unix))]
 #[path = "unix/fs.rs"]
 mod fs;
@@ -43,6 +46,9 @@ mod net;
 #[cfg(all(feature = "net", windows))]
 #[path = "windows/net.rs"]
 mod net;
+#[cfg(all(any(feature = "process", feature = "signal"), unix))]
+#[path = "unix/per_process.rs"]
+mod per_process;
 #[cfg(all(feature = "fs", unix))]
 #[path = "unix/pipe.rs"]
 mod pipe;

@@ -12,3 +12,5 @@ mod support;
 mod unix;
 #[cfg(windows)]
 mod windows;
+#[cfg(target_os = "linux")]
+mod without_pidfd;

@@ -4,7 +4,6 @@ use std::{
     ffi::OsStr,
     io, mem,
     os::unix::process::CommandExt,
-    panic,
     process::{Child, ExitStatus, Stdio},
     sync::{Mutex, MutexGuard, PoisonError},
     thread,
@@ -12,14 +11,11 @@ use std::{
 
 use compio_driver::{
     AsFd, OwnedFd, SharedFd,
-    op::{Blocking, PollOnce, Readiness},
+    op::{PollOnce, Readiness},
 };
-use rustix::{
-    io::retry_on_intr,
-    process::{Pid, WaitId, WaitIdOptions, waitid},
-};
+use rustix::process::Pid;
 
-use super::exit_event::exit_event;
+use super::{exit_event::exit_event, exit_thread::ended};
 use crate::{
     process::{ChildStderr, ChildStdin, ChildStdout, Command},
     runtime::submit,
@@ -134,7 +130,7 @@ impl Exit {
         }
         // There is no such descriptor to be had; or the process has ended, and its status cannot be
         // had yet, because somebody traces it.
-        wait_on_thread(pid_of(process)?).await?;
+        ended(pid_of(process)?).await?;
         process.wait()
     }
 }
@@ -144,16 +140,6 @@ fn pid_of(process: &Child) -> io::Result<Pid> {
         .ok()
         .and_then(Pid::from_raw)
         .ok_or(io::ErrorKind::InvalidInput.into())
-}
-
-/// Waits for the end of the process, and leaves its status where it is: this may be given up.
-async fn wait_on_thread(pid: Pid) -> io::Result<()> {
-    let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
-    let wait = move || retry_on_intr(|| waitid(WaitId::Pid(pid), options).map(drop));
-    match submit(Blocking::new(wait)).await? {
-        Ok(waited) => Ok(waited?),
-        Err(panic) => panic::resume_unwind(panic),
-    }
 }
 
 /// Those that go on, and of which nobody else will ask whether they have ended.

@@ -1,0 +1,148 @@
+//! Children where pidfd_open(2) is refused, as by a seccomp filter or Linux before 5.3 (row 48).
+
+use std::{cell::Cell, mem, pin::pin, process::Stdio, rc::Rc, thread, time::Duration};
+
+use compio::{
+    process::{Child, Command},
+    task::{spawn, spawn_blocking, yield_now},
+    time::timeout,
+};
+
+use crate::{
+    child::command,
+    support::{begin, check_code, run},
+};
+
+/// More than the thread pool has threads.
+const CHILDREN: usize = 300;
+
+/// Runs the test on a thread of its own, which keeps the seccomp filter: there, and on the threads
+/// and in the children that it starts, pidfd_open(2) fails with this error.
+fn without_pidfd(error: i32, test: impl FnOnce() + Send + 'static) {
+    let on_thread = move || {
+        let step = |code: u32, if_false, value: u32| libc::sock_filter {
+            code: code as u16,
+            jt: 0,
+            jf: if_false,
+            k: value,
+        };
+        let number_at = mem::offset_of!(libc::seccomp_data, nr) as u32;
+        let call = libc::SYS_pidfd_open as u32;
+        let mut steps = [
+            step(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, number_at),
+            step(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, 1, call),
+            step(libc::BPF_RET, 0, libc::SECCOMP_RET_ERRNO | error as u32),
+            step(libc::BPF_RET, 0, libc::SECCOMP_RET_ALLOW),
+        ];
+        let program = libc::sock_fprog {
+            len: steps.len() as u16,
+            filter: steps.as_mut_ptr(),
+        };
+        // SAFETY: the program outlives the call, which copies it.
+        unsafe {
+            assert_eq!(libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
+            let (mode, program) = (libc::SECCOMP_MODE_FILTER, &raw const program);
+            assert_eq!(libc::prctl(libc::PR_SET_SECCOMP, mode, program), 0);
+            let refused = libc::syscall(libc::SYS_pidfd_open, libc::getpid(), 0);
+            assert_eq!(refused, -1);
+        }
+        test();
+    };
+    thread::spawn(on_thread).join().unwrap();
+}
+
+/// A child that lives until its input ends.
+fn waiting_child() -> Child {
+    let mut command = Command::new("cat");
+    command.stdin(Stdio::piped()).kill_on_drop(true);
+    command.spawn().unwrap()
+}
+
+#[test]
+fn s48_awaited_children_without_pidfd_leave_the_pool_free() {
+    for error in [libc::ENOSYS, libc::EPERM] {
+        without_pidfd(error, || {
+            run(async {
+                let begun = Rc::<Cell<usize>>::default();
+                let (inputs, waits): (Vec<_>, Vec<_>) = (0..CHILDREN)
+                    .map(|_| {
+                        let mut child = waiting_child();
+                        let (input, begun) = (child.stdin.take(), begun.clone());
+                        let wait = spawn(async move {
+                            let mut wait = pin!(child.wait());
+                            begin(wait.as_mut()).await;
+                            begun.set(begun.get() + 1);
+                            wait.await
+                        });
+                        (input, wait)
+                    })
+                    .unzip();
+                while begun.get() < CHILDREN {
+                    yield_now().await;
+                }
+                assert_eq!(spawn_blocking(|| 5).await.unwrap(), 5);
+                drop(inputs);
+                for wait in waits {
+                    assert!(wait.await.unwrap().unwrap().success());
+                }
+            });
+        });
+    }
+}
+
+#[test]
+fn s48_children_without_pidfd_report_their_codes() {
+    without_pidfd(libc::ENOSYS, || {
+        run(async {
+            let waits: Vec<_> = (0..20)
+                .map(|code| {
+                    let mut command = command(&format!("exit {code}"));
+                    let mut child = command.stdout(Stdio::null()).spawn().unwrap();
+                    spawn(async move { child.wait().await })
+                })
+                .collect();
+            for (code, wait) in waits.into_iter().enumerate() {
+                check_code(wait.await.unwrap().unwrap(), code as i32);
+            }
+        });
+    });
+}
+
+#[test]
+fn s48_dropped_wait_without_pidfd_loses_no_status() {
+    without_pidfd(libc::ENOSYS, || {
+        run(async {
+            let mut child = waiting_child();
+            // `wait` closes the input, and so the child would end.
+            let input = child.stdin.take();
+            for _ in 0..100 {
+                assert!(timeout(Duration::ZERO, child.wait()).await.is_err());
+            }
+            drop(input);
+            assert!(child.wait().await.unwrap().success());
+            assert!(child.wait().await.unwrap().success());
+        });
+    });
+}
+
+/// waitid(2) for any child reports the zombie of other code again and again.
+#[test]
+fn s48_foreign_zombie_without_pidfd_does_not_hide_the_end_of_a_child() {
+    without_pidfd(libc::ENOSYS, || {
+        let mut foreign = std::process::Command::new("true").spawn().unwrap();
+        // SAFETY: `info` is plain data that the call fills in. The status stays.
+        unsafe {
+            let mut info: libc::siginfo_t = mem::zeroed();
+            let options = libc::WEXITED | libc::WNOWAIT;
+            let waited = libc::waitid(libc::P_PID, foreign.id(), &raw mut info, options);
+            assert_eq!(waited, 0);
+        }
+        run(async {
+            for _ in 0..3 {
+                let mut child = waiting_child();
+                assert!(child.wait().await.unwrap().success());
+            }
+        });
+        assert!(foreign.wait().unwrap().success());
+    });
+}
