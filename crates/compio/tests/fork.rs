@@ -227,3 +227,35 @@ fn s25_a_child_that_uses_its_parents_ring_ends_and_disturbs_nobody() {
     });
     assert!(!status.success(), "{status}");
 }
+
+/// The two share no descriptor for their signals.
+#[cfg(feature = "signal")]
+#[test]
+fn s45_forked_child_and_parent_hear_their_own_signals() {
+    use compio::signal::unix::{SignalKind, signal};
+
+    let _turn = take_turn();
+    let mut listener = signal(SignalKind::user_defined1()).unwrap();
+    let is_silent = async |listener: &mut compio::signal::unix::Signal| {
+        timeout(Duration::from_millis(5), listener.recv())
+            .await
+            .is_err()
+    };
+    let ours = runtime();
+    assert!(ours.block_on(is_silent(&mut listener)));
+    let status = fork(|| {
+        let runtime = runtime();
+        let heard = runtime.block_on(async {
+            // SAFETY: no pointers are passed.
+            unsafe { libc::raise(libc::SIGUSR1) };
+            timeout(LONG, listener.recv()).await
+        });
+        if matches!(heard, Ok(Some(()))) { 7 } else { 1 }
+    });
+    assert_eq!(status.code(), Some(7));
+    assert!(ours.block_on(is_silent(&mut listener)));
+    // SAFETY: no pointers are passed.
+    unsafe { libc::raise(libc::SIGUSR1) };
+    let heard = ours.block_on(async { timeout(LONG, listener.recv()).await });
+    assert!(matches!(heard, Ok(Some(()))));
+}

@@ -4,8 +4,9 @@
 //! each signal, and in [`windows`].
 //!
 //! There is no handler before the first listener is made. What it does is all that may be done in
-//! one: it writes to a descriptor, which the listener's runtime waits for; on Windows it runs on a
-//! thread of its own, and signals an [`Event`](crate::event::Event).
+//! one: it writes to a descriptor, which all listeners of the process share, and for which their
+//! runtimes wait; on Windows it runs on a thread of its own, and signals an
+//! [`Event`](crate::event::Event).
 
 use std::io;
 
@@ -35,7 +36,7 @@ pub use crate::sys::signals::{unix, windows};
 ///
 /// # Errors
 ///
-/// The system's, if there are no more descriptors.
+/// On unix `EMFILE` or `ENFILE` if no descriptor is left for the first listener of the process.
 pub async fn ctrl_c() -> io::Result<()> {
     sys::wait_for_ctrl_c().await
 }

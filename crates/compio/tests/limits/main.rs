@@ -8,5 +8,6 @@ mod ahead;
 mod descriptors;
 mod locked_memory;
 mod peers;
+mod signals;
 mod support;
 mod threads;

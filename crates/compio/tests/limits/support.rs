@@ -3,13 +3,16 @@
 use std::{
     alloc::{GlobalAlloc, Layout, System},
     any, env, fs,
+    future::poll_fn,
     io::{self, Read, Write},
     iter, mem,
     net::{TcpListener as StdListener, TcpStream as StdStream},
     os::fd::{AsRawFd, RawFd},
+    pin::Pin,
     process::{self, Command},
     ptr,
     sync::atomic::{AtomicIsize, Ordering::Relaxed},
+    task::Poll,
     time::{Duration, Instant},
 };
 
@@ -192,6 +195,11 @@ pub(crate) fn wait_until(runtime: &Runtime, mut is_so: impl FnMut() -> bool) {
         assert!(began.elapsed() < LONG, "this takes too long: {runtime:?}");
         runtime.block_on(sleep(Duration::from_millis(1)));
     }
+}
+
+/// Polls the future once.
+pub(crate) async fn poll_once<F: Future>(mut future: Pin<&mut F>) -> Poll<F::Output> {
+    poll_fn(|cx| Poll::Ready(future.as_mut().poll(cx))).await
 }
 
 /// The future's output, which must not keep us waiting for ever.

@@ -199,7 +199,9 @@ fn s28_listeners_that_come_and_go_while_it_is_raised() {
 #[test]
 fn s28_without_listeners_it_still_does_nothing() {
     run(async {
-        drop(listen(SignalKind::terminate()));
+        {
+            let _gone = listen(SignalKind::terminate());
+        }
         raise_here(SignalKind::terminate());
         let mut signal = listen(SignalKind::terminate());
         assert!(is_silent(&mut signal).await);

@@ -89,7 +89,8 @@ mod tests {
         };
         thread::scope(|scope| {
             let threads: Vec<_> = (0..8).map(|n| scope.spawn(move || get(n))).collect();
-            let got = threads.into_iter().map(|thread| thread.join().unwrap());
+            let join = |thread: thread::ScopedJoinHandle<'_, usize>| thread.join().unwrap();
+            let got: Vec<_> = threads.into_iter().map(join).collect();
             let stays = ptr::from_ref(VALUE.get().unwrap()).addr();
             assert!(got.into_iter().all(|got| got == stays));
         });

@@ -1,15 +1,41 @@
 //! Unix's signals.
 //!
-//! A listener has a descriptor of its own, which the signal's handler writes to: that is one of the
-//! few things which a handler may do. Nothing is shared between listeners but the handler itself.
+//! A handler may do little: it counts its signal, and writes to the one descriptor that all
+//! listeners of the process share (an eventfd, or a pair of sockets). Each waiting task polls that
+//! descriptor. The first task that sees it readable reads it, and wakes the waiting tasks of all
+//! runtimes; these compare the counts of their signals.
+//!
+//! ```text
+//! handler:  count += 1 ──> write(descriptor)
+//! task:     wait for the event ──> compare the count ──> poll(descriptor)
+//! reader:   read(descriptor) ──> notify the event
+//! ```
+//!
+//! A task waits for the event before it compares the count. So a signal that comes in between is
+//! seen by the comparison, or its write is read later and wakes the task.
 
-use std::{ffi::c_int, fmt, io, os::fd::OwnedFd, process, sync::Arc};
+use std::{
+    ffi::c_int,
+    fmt,
+    future::{Future, poll_fn},
+    io,
+    os::fd::OwnedFd,
+    pin::{Pin, pin},
+    sync::{
+        Arc,
+        atomic::{
+            AtomicBool, AtomicUsize,
+            Ordering::{Acquire, Release},
+        },
+    },
+    task::Poll,
+};
 
 use compio_driver::op::{PollOnce, Readiness};
-use signal_hook_registry::{FORBIDDEN, SigId, register_sigaction, unregister};
+use signal_hook_registry::{FORBIDDEN, register_sigaction};
 
-use super::bell::bell;
-use crate::runtime::submit;
+use super::{bell::bell, per_process::PerProcess};
+use crate::{event::Event, runtime::submit};
 
 /// A kind of signal, by number.
 ///
@@ -116,38 +142,117 @@ impl fmt::Debug for SignalKind {
 ///
 /// [`InvalidInput`](io::ErrorKind::InvalidInput) for a signal that cannot be listened to:
 /// `SIGKILL`, `SIGSTOP`, those that report a fault of the program (`SIGSEGV`, `SIGILL`, `SIGFPE`),
-/// and numbers that are none. Else the system's, if there are no more descriptors.
+/// and numbers that are none. `EMFILE` or `ENFILE` if no descriptor is left for the first listener
+/// of the process; all listeners share it.
 pub fn signal(kind: SignalKind) -> io::Result<Signal> {
-    if FORBIDDEN.contains(&kind.0) {
+    let known = usize::try_from(kind.0).ok().and_then(|n| KINDS.get(n));
+    let Some(known) = known.filter(|_| !FORBIDDEN.contains(&kind.0)) else {
         return Err(io::Error::new(
             io::ErrorKind::InvalidInput,
             format!("signal {} cannot be listened to", kind.0),
         ));
-    }
-    let (ringing, hearing) = bell()?;
-    let listener = process::id();
-    let ring = move |_: &_| {
-        // Between `fork` and `exec` the handler is a child's, too, and so would be the bell.
-        if process::id() == listener {
-            // It fails where it has been rung often enough.
-            let _ = rustix::io::write(&ringing, &1_u64.to_ne_bytes());
-        }
     };
-    // SAFETY: asks for the process's number, and writes to a descriptor that does not block;
-    // neither allocates, locks or panics. The registry keeps `errno`.
-    let action = unsafe { register_sigaction(kind.0, ring)? };
-    Ok(Signal { action, hearing })
+    BELL.get_or_make(Bell::new)?;
+    // Acquire: pairs with the release below.
+    if !known.has_handler.load(Acquire) {
+        let handle = move |_: &_| {
+            // Release: pairs with `Kind::count`.
+            known.count.fetch_add(1, Release);
+            // A forked child that has no listener has no bell either, and leaves the bell of its
+            // parent alone.
+            if let Some(bell) = BELL.get() {
+                bell.ring();
+            }
+        };
+        // SAFETY: an atomic addition, the number of the process, and a write to a descriptor that
+        // does not block and is never closed; none of it allocates, locks or panics. The registry
+        // keeps `errno`.
+        unsafe { register_sigaction(kind.0, handle)? };
+        // Two threads at once register twice: then a signal counts as two, which are reported as
+        // one. Release: another thread that sees the flag has the handler.
+        known.has_handler.store(true, Release);
+    }
+    Ok(Signal {
+        kind,
+        known,
+        seen: known.count(),
+    })
+}
+
+/// More than any system has signals: Linux 64, FreeBSD 128.
+const KINDS_MAX: usize = 129;
+
+/// By the number of the signal.
+static KINDS: [Kind; KINDS_MAX] = [const { Kind::new() }; KINDS_MAX];
+
+/// A signal of the process.
+struct Kind {
+    /// The number of times that it was handled. It wraps around.
+    count: AtomicUsize,
+    has_handler: AtomicBool,
+}
+
+impl Kind {
+    const fn new() -> Self {
+        Self {
+            count: AtomicUsize::new(0),
+            has_handler: AtomicBool::new(false),
+        }
+    }
+
+    fn count(&self) -> usize {
+        // Acquire: pairs with the handler's release.
+        self.count.load(Acquire)
+    }
+}
+
+static BELL: PerProcess<Bell> = PerProcess::new();
+
+/// The descriptor that all listeners of the process share.
+struct Bell {
+    ringing: Arc<OwnedFd>,
+    /// Readable after a signal, until it is read. For a pair of sockets it is the other end.
+    hearing: Arc<OwnedFd>,
+    /// Wakes the waiting tasks of all runtimes.
+    rung: Event,
+}
+
+impl Bell {
+    fn new() -> io::Result<Self> {
+        let (ringing, hearing) = bell()?;
+        Ok(Self {
+            ringing,
+            hearing,
+            rung: Event::new(),
+        })
+    }
+
+    /// For the handler.
+    fn ring(&self) {
+        // EAGAIN: it is readable already.
+        let _ = rustix::io::write(&self.ringing, &1_u64.to_ne_bytes());
+    }
+
+    /// Reads it, and wakes the waiting tasks.
+    fn hear(&self) {
+        // An eventfd gives all in one; a rest in a socket leaves that readable. An error is EAGAIN:
+        // another task has read it, and wakes this one too.
+        let mut bytes = [0; 256];
+        let _ = rustix::io::retry_on_intr(|| rustix::io::read(&self.hearing, &mut bytes));
+        self.rung.handle().notify();
+        self.rung.reset();
+    }
 }
 
 /// Listens to one kind of signal; made by [`signal()`].
 ///
 /// Signals that come while nobody awaits [`recv`](Self::recv) are kept. Several that come before
 /// the next `recv` may be told as one, as the system does it itself.
-#[derive(Debug)]
 pub struct Signal {
-    action: SigId,
-    /// Readable when the signal has come.
-    hearing: Arc<OwnedFd>,
+    kind: SignalKind,
+    known: &'static Kind,
+    /// The count of the signals that have been reported, or came before this listener.
+    seen: usize,
 }
 
 impl Signal {
@@ -160,28 +265,47 @@ impl Signal {
     ///
     /// No signal is lost.
     pub async fn recv(&mut self) -> Option<()> {
-        loop {
-            let poll = PollOnce::new(Arc::clone(&self.hearing), Readiness::READABLE);
-            submit(poll).await.ok()?;
-            if self.take() {
-                return Some(());
-            }
+        while !self.take() {
+            // In a forked child it is another one than for `signal`.
+            let bell = BELL.get_or_make(Bell::new).ok()?;
+            self.changed(bell).await.ok()?;
         }
+        Some(())
     }
 
-    /// Whether the bell was rung.
-    fn take(&self) -> bool {
-        // An eventfd gives all in one; what is left of a socket's is told by the next.
-        let mut bytes = [0; 256];
-        rustix::io::retry_on_intr(|| rustix::io::read(&self.hearing, &mut bytes))
-            .is_ok_and(|len| len > 0)
+    /// Ends when the signal may have come.
+    async fn changed(&self, bell: &Bell) -> io::Result<()> {
+        let mut rung = bell.rung.wait();
+        let poll = PollOnce::new(Arc::clone(&bell.hearing), Readiness::READABLE);
+        let mut poll = pin!(submit(poll));
+        poll_fn(|cx| {
+            // First the place among the waiting tasks, then the count.
+            let is_rung = Pin::new(&mut rung).poll(cx).is_ready();
+            if is_rung || self.known.count() != self.seen {
+                return Poll::Ready(Ok(()));
+            }
+            let Poll::Ready(readable) = poll.as_mut().poll(cx) else {
+                return Poll::Pending;
+            };
+            Poll::Ready(readable.map(|_| bell.hear()))
+        })
+        .await
+    }
+
+    /// Whether the signal has come since it was reported.
+    fn take(&mut self) -> bool {
+        let count = self.known.count();
+        let has_come = count != self.seen;
+        self.seen = count;
+        has_come
     }
 }
 
-impl Drop for Signal {
-    fn drop(&mut self) {
-        // The bell goes with the action, when no handler has it any more.
-        unregister(self.action);
+impl fmt::Debug for Signal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Signal")
+            .field("kind", &self.kind)
+            .finish_non_exhaustive()
     }
 }
 
