@@ -68,13 +68,12 @@ const PAUSES: usize = 9;
 ///
 /// Closing a ring does not free its memory. A kernel worker frees it after an RCU grace period, and
 /// takes it off the user's account of locked memory (`RLIMIT_MEMLOCK`) only then. So a user whose
-/// rings live one at a time can exceed the limit. Kernels up to 5.11 charge that account for a ring.
-/// Kernels from 5.12 charge the memory cgroup instead; from 6.14 they charge both.
+/// rings live one at a time can exceed the limit. Measured on 6.18; liburing's issue 1408 reports
+/// the charge for 6.14. Kernels 5.12 to 6.13 charge the memory cgroup instead, says its manual.
 ///
-/// Measured on 6.18 with two loaded processors, 8 MiB and 1,000 rings on 16 threads: the longest
-/// wait was 125 ms. The pauses double, because a refused attempt makes things worse: it has charged
-/// a part of the ring, which the same worker frees. Attempts at every millisecond on four threads
-/// still failed after 10 s.
+/// Measured on 6.18 with two loaded processors and 8 MiB: with 1,000 rings on 16 threads the longest
+/// wait was 125 ms. The pauses double, because every attempt adds work for the kernel's worker:
+/// attempts at least every 4 ms on four threads waited for up to 44 s.
 fn with_back_off<T>(mut attempt: impl FnMut() -> io::Result<T>) -> io::Result<T> {
     let pauses = iter::successors(Some(FIRST_PAUSE), |pause| Some(*pause * 2));
     for pause in pauses.take(PAUSES) {
