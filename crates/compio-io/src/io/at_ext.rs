@@ -5,7 +5,10 @@ use std::io;
 
 use crate::{
     buf::{BufResult, IntoInner, IoBuf, IoBufMut, IoVectoredBuf, VectoredSlice},
-    io::{AsyncReadAt, AsyncWriteAt, BUFFER_LEN, settle, unexpected_eof, write_zero},
+    io::{
+        AsyncReadAt, AsyncWriteAt, BUFFER_LEN, PROBE_LEN, Room, add, settle, unexpected_eof,
+        write_zero,
+    },
 };
 
 /// The position of the next operation.
@@ -68,8 +71,12 @@ pub trait AsyncReadAtExt: AsyncReadAt {
     /// Reads from `pos` to the end of the source, behind the bytes that `buf`
     /// holds, and returns how many bytes were added.
     ///
-    /// Interrupted reads are repeated. The last read returns zero, so a vector
-    /// with room for one byte more than there is needs not grow.
+    /// Interrupted reads are repeated. A vector whose room is just what the
+    /// source holds is not grown.
+    ///
+    /// The first read asks for 32 bytes or more, whatever the room of `buf`: a
+    /// file of procfs may answer it with all that it has, and answer a read at
+    /// any other position with zero.
     ///
     /// # Errors
     ///
@@ -96,12 +103,25 @@ pub trait AsyncReadAtExt: AsyncReadAt {
     async fn read_to_end_at(&self, mut buf: Vec<u8>, pos: u64) -> BufResult<usize, Vec<u8>> {
         let mut total = 0;
         loop {
-            let len = buf.len();
-            if len == buf.capacity() {
-                buf.reserve(BUFFER_LEN);
-            }
-            let (read, window) = self.read_at(buf.slice(len..), behind(pos, total)).await;
-            buf = window.into_inner();
+            let pos = behind(pos, total);
+            let read = match Room::choose(&mut buf, total) {
+                Room::InPlace => {
+                    let len = buf.len();
+                    let (read, window) = self.read_at(buf.slice(len..), pos).await;
+                    buf = window.into_inner();
+                    read
+                }
+                Room::Probe => {
+                    let (read, probe) = self.read_at([0; PROBE_LEN], pos).await;
+                    add(&mut buf, &probe[..*read.as_ref().unwrap_or(&0)]);
+                    read
+                }
+                Room::First => {
+                    let (read, first) = self.read_at(Vec::with_capacity(BUFFER_LEN), pos).await;
+                    add(&mut buf, &first[..*read.as_ref().unwrap_or(&0)]);
+                    read
+                }
+            };
             match read {
                 Ok(0) => return (Ok(total), buf),
                 Ok(n) => total += n,

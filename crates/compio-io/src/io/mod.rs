@@ -136,6 +136,46 @@ use crate::buf::IoBufMut;
 /// least room that is made for a read that appends, in bytes.
 const BUFFER_LEN: usize = 8 * 1024;
 
+/// How much is asked for where a vector has less room: the source has probably
+/// ended, and growing the vector would be for nothing.
+const PROBE_LEN: usize = 32;
+
+/// Where the next read of a loop to the end of a source puts its bytes.
+enum Room {
+    /// Behind the bytes of the vector itself.
+    InPlace,
+    /// In a small array, until it is known that there are more bytes.
+    Probe,
+    /// In a vector of its own. A file of procfs may answer the first read only,
+    /// which must not be cut to the length of a probe.
+    First,
+}
+
+impl Room {
+    /// The room for the next read into `buf`, to which `total` bytes have been
+    /// added.
+    fn choose(buf: &mut Vec<u8>, total: usize) -> Self {
+        if buf.capacity() == 0 {
+            buf.reserve(BUFFER_LEN);
+        }
+        if buf.capacity() - buf.len() >= PROBE_LEN {
+            Self::InPlace
+        } else if total > 0 {
+            Self::Probe
+        } else {
+            Self::First
+        }
+    }
+}
+
+/// Adds bytes that were read elsewhere, and makes room for those that follow.
+fn add(buf: &mut Vec<u8>, bytes: &[u8]) {
+    if bytes.len() > buf.capacity() - buf.len() {
+        buf.reserve(BUFFER_LEN.max(bytes.len()));
+    }
+    buf.extend_from_slice(bytes);
+}
+
 /// Makes the length of `buf` the `len` bytes that were read into its start.
 ///
 /// What a reader says is checked here, because a reader needs no `unsafe` to

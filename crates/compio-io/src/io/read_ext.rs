@@ -5,12 +5,11 @@ use std::io;
 
 use crate::{
     buf::{BufResult, BufResultExt, IntoInner, IoBuf, IoBufMut},
-    io::{AsyncRead, BUFFER_LEN, Chain, Take, invalid_utf8, settle, unexpected_eof},
+    io::{
+        AsyncRead, BUFFER_LEN, Chain, PROBE_LEN, Room, Take, add, invalid_utf8, settle,
+        unexpected_eof,
+    },
 };
-
-/// How much `read_to_end` asks for where the vector is exactly full: the source
-/// has probably ended, and growing the vector would be for nothing.
-const PROBE_LEN: usize = 32;
 
 /// One method for each number and each order of its bytes.
 macro_rules! read_numbers {
@@ -156,19 +155,24 @@ pub trait AsyncReadExt: AsyncRead {
     /// # });
     /// ```
     async fn read_to_end(&mut self, mut buf: Vec<u8>) -> BufResult<usize, Vec<u8>> {
-        let given = buf.capacity();
         let mut total = 0;
         loop {
-            let read = if buf.len() == given && buf.capacity() == given && given > 0 {
-                let (read, probe) = self.read([0; PROBE_LEN]).await;
-                if let Ok(n) = read {
-                    buf.extend_from_slice(&probe[..n]);
+            let read = match Room::choose(&mut buf, total) {
+                Room::InPlace => {
+                    let (read, grown) = self.append(buf).await;
+                    buf = grown;
+                    read
                 }
-                read
-            } else {
-                let (read, grown) = self.append(buf).await;
-                buf = grown;
-                read
+                Room::Probe => {
+                    let (read, probe) = self.read([0; PROBE_LEN]).await;
+                    add(&mut buf, &probe[..*read.as_ref().unwrap_or(&0)]);
+                    read
+                }
+                Room::First => {
+                    let (read, first) = self.read(Vec::with_capacity(BUFFER_LEN)).await;
+                    add(&mut buf, &first[..*read.as_ref().unwrap_or(&0)]);
+                    read
+                }
             };
             match read {
                 Ok(0) => return (Ok(total), buf),

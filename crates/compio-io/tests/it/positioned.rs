@@ -3,8 +3,8 @@
 use std::{io::ErrorKind, rc::Rc, sync::Arc};
 
 use compio_io::{
-    buf::IoBuf,
-    io::{AsyncReadAt, AsyncReadAtExt, AsyncWriteAt, AsyncWriteAtExt},
+    buf::{BufResult, IoBuf, IoBufMut},
+    io::{AsyncReadAt, AsyncReadAtExt, AsyncReadExt, AsyncWriteAt, AsyncWriteAtExt, Cursor},
 };
 use pollster::block_on;
 use proptest::{prop_assert_eq, proptest};
@@ -41,6 +41,47 @@ fn read_to_end_at_failing_keeps_what_was_read() {
     let (result, buffer) = block_on(file.read_to_end_at(b"> ".to_vec(), 1));
     assert_eq!(result.unwrap_err().kind(), ErrorKind::ConnectionReset);
     assert_eq!(buffer, b"> b");
+}
+
+fn content(len: usize) -> Vec<u8> {
+    (0..len).map(|index| (index % 251) as u8).collect()
+}
+
+/// Answers a read at position 0 only, as files of procfs do.
+struct OneShot(Vec<u8>);
+
+impl AsyncReadAt for OneShot {
+    async fn read_at<B: IoBufMut>(&self, buffer: B, pos: u64) -> BufResult<usize, B> {
+        let content = if pos == 0 { &self.0[..] } else { &[] };
+        content.read_at(buffer, 0).await
+    }
+}
+
+#[test]
+fn read_to_end_at_with_little_room_reads_a_one_shot_source_whole() {
+    for len in [0, 1, 2, 31, 32, 33, 5000] {
+        for capacity in [0, 1, 2, 3, 31] {
+            let source = OneShot(content(len));
+            let (read, buffer) = block_on(source.read_to_end_at(vec_of(b"> ", capacity), 0));
+            assert_eq!(read.unwrap(), len);
+            assert_eq!(buffer, [b"> ", &source.0[..]].concat());
+            let (read, buffer) =
+                block_on(Cursor::new(&source).read_to_end(vec_of(b"> ", capacity)));
+            assert_eq!(read.unwrap(), len);
+            assert_eq!(buffer, [b"> ", &source.0[..]].concat());
+        }
+    }
+}
+
+#[test]
+fn read_to_end_at_does_not_grow_a_vector_that_fits() {
+    for len in [1, 31, 32, 33, 100, 100_000] {
+        let source = content(len);
+        let buffer = Vec::with_capacity(len);
+        let capacity = buffer.capacity();
+        let (read, buffer) = block_on(source.read_to_end_at(buffer, 0));
+        assert_eq!((read.unwrap(), buffer.capacity()), (len, capacity));
+    }
 }
 
 #[test]

@@ -10,6 +10,9 @@ use compio_io::{
 use super::{File, OpenOptions};
 use crate::sys;
 
+/// The room for the read that finds the end. A shorter one would be made into a buffer of its own.
+const END_LEN: usize = 32;
+
 /// Reads a file to its end.
 ///
 /// ```
@@ -43,14 +46,19 @@ pub async fn read(path: impl AsRef<Path>) -> io::Result<Vec<u8>> {
     read.map(|_| bytes)
 }
 
-/// How many bytes will probably come, and one more, so that the end is found without more room. A
-/// file that has just been opened has its attributes in memory.
+/// Room for the size of the file, and for a read at its end. A file that has just been opened has its
+/// attributes in memory.
+///
+/// A size of 0 says nothing: procfs has it for every file. No room is reserved for that, and the read
+/// makes room for 8 KiB.
 fn room_for(file: &fs::File) -> usize {
-    let len = file.metadata().map_or(0, |attributes| attributes.len());
-    usize::try_from(len)
-        .ok()
-        .and_then(|len| len.checked_add(1))
-        .unwrap_or(usize::MAX)
+    match file.metadata().map_or(0, |attributes| attributes.len()) {
+        0 => 0,
+        len => usize::try_from(len)
+            .ok()
+            .and_then(|len| len.checked_add(END_LEN))
+            .unwrap_or(usize::MAX),
+    }
 }
 
 /// Reads a file of UTF-8 to its end.

@@ -17,4 +17,6 @@ mod shutdown;
 mod unix;
 mod unpolled;
 mod wakes;
+#[cfg(target_os = "linux")]
+mod whole_files;
 mod writes;

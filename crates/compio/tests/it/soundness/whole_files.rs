@@ -1,0 +1,276 @@
+//! Files whose size in the metadata is 0 or wrong, read to their end (row 29): procfs and sysfs.
+//!
+//! A handler of `/proc/sys` (`proc_dointvec` and its like) answers a read at offset 0 only: a read at
+//! any other offset is the end of the file. Such a file has to be read in one piece.
+
+use std::{
+    collections::BTreeMap,
+    env, fs,
+    io::{self, Read},
+    path::{Path, PathBuf},
+    process::{self, Command},
+    sync::mpsc::{self, Receiver, Sender},
+    thread,
+    time::Duration,
+};
+
+use compio::{
+    fs::File,
+    io::{AsyncReadAtExt, AsyncReadExt, Cursor},
+};
+
+use crate::support::run;
+
+/// A number and a line break: more than one byte, and served at offset 0 only.
+const NUMBER: &str = "/proc/sys/kernel/pid_max";
+
+/// Six numbers, in more than 32 bytes on any machine with a few files.
+const NUMBERS: &str = "/proc/sys/fs/inode-state";
+
+/// All that one read at offset 0 gives.
+fn in_one_read(path: &str) -> Vec<u8> {
+    let mut buffer = vec![0; 1 << 16];
+    let len = fs::File::open(path).unwrap().read(&mut buffer).unwrap();
+    buffer.truncate(len);
+    buffer
+}
+
+#[test]
+fn s29_procfs_number_is_read_whole() {
+    let expected = in_one_read(NUMBER);
+    assert!(expected.len() > 1, "{expected:?}");
+    run(async {
+        assert_eq!(compio::fs::read(NUMBER).await.unwrap(), expected);
+        let text = compio::fs::read_to_string(NUMBER).await.unwrap();
+        assert_eq!(text.into_bytes(), expected);
+    });
+}
+
+#[test]
+fn s29_small_capacity_does_not_cut_a_procfs_file() {
+    for path in [NUMBER, NUMBERS] {
+        // The numbers of files change all the time, but not their places.
+        let expected = in_one_read(path).split(u8::is_ascii_whitespace).count();
+        run(async {
+            for capacity in [0, 1, 2, 31, 32, 33] {
+                let file = File::open(path).unwrap();
+                let buffer = Vec::with_capacity(capacity);
+                let (read, at_offset) = file.read_to_end_at(buffer, 0).await;
+                assert_eq!(read.unwrap(), at_offset.len());
+                let buffer = Vec::with_capacity(capacity);
+                let (read, at_cursor) = Cursor::new(file).read_to_end(buffer).await;
+                assert_eq!(read.unwrap(), at_cursor.len());
+                if capacity < 32 {
+                    let numbers = at_offset.split(u8::is_ascii_whitespace).count();
+                    assert_eq!(numbers, expected, "{path} {capacity}");
+                    let numbers = at_cursor.split(u8::is_ascii_whitespace).count();
+                    assert_eq!(numbers, expected, "{path} {capacity}");
+                } else {
+                    assert!(at_offset.len() > 1 && at_cursor.len() > 1);
+                }
+            }
+        });
+    }
+}
+
+#[test]
+fn s29_procfs_and_sysfs_files_read_as_with_std() {
+    let test = "soundness::whole_files::compare_procfs_and_sysfs_with_std";
+    // A process of its own: a read that blocks ends with it.
+    let output = Command::new(env::current_exe().unwrap())
+        .args(["--ignored", "--exact", "--nocapture", test])
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    let line = said.lines().find_map(|line| line.split_once("SAYS "));
+    let (_, summary) = line.unwrap_or_else(|| panic!("{said}\n{:?}", output));
+    println!("{summary}");
+    assert!(output.status.success(), "{said}");
+}
+
+/// The most that is read of a file.
+const LEN_MAX: usize = 1 << 20;
+
+/// The most time that a file gets.
+const TIME_MAX: Duration = Duration::from_secs(1);
+
+/// Names of files that a read empties, that have no end, or that wait for events.
+const DENIED: [&str; 7] = [
+    "kmsg",
+    "kcore",
+    "kpagecount",
+    "kpageflags",
+    "kpagecgroup",
+    "trace_pipe",
+    "trace_pipe_raw",
+];
+
+/// Directories whose files belong to a debugger or to other processes.
+fn is_denied(directory: &Path) -> bool {
+    let is_process = directory.parent() == Some(Path::new("/proc"))
+        && directory
+            .file_name()
+            .and_then(|name| name.to_str())
+            .is_some_and(|name| name.bytes().all(|byte| byte.is_ascii_digit()));
+    let is_of_debugger = ["/sys/kernel/debug", "/sys/kernel/tracing"]
+        .map(Path::new)
+        .contains(&directory);
+    // The threads and descriptors of this process come and go.
+    let is_passing = directory.ends_with("task") || directory.ends_with("fdinfo");
+    is_process || is_of_debugger || is_passing
+}
+
+/// A file without an end fails with an error, and takes no memory away from others.
+fn limit_memory() {
+    let limit = libc::rlimit {
+        rlim_cur: 1 << 30,
+        rlim_max: 1 << 30,
+    };
+    // SAFETY: the structure outlives the call.
+    assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_DATA, &limit) }, 0);
+}
+
+/// All regular files below, in the order of their names; symbolic links are not followed.
+fn files_below(root: PathBuf, found: &mut Vec<PathBuf>) {
+    let Ok(entries) = fs::read_dir(root) else {
+        return;
+    };
+    let entries = entries.filter_map(|entry| entry.ok());
+    let entries: BTreeMap<_, _> = entries
+        .filter_map(|entry| Some((entry.path(), entry.file_type().ok()?)))
+        .collect();
+    for (path, kind) in entries {
+        let name = path.file_name().and_then(|name| name.to_str());
+        if kind.is_dir() && !is_denied(&path) {
+            files_below(path, found);
+        } else if kind.is_file() && name.is_some_and(|name| !DENIED.contains(&name)) {
+            found.push(path);
+        }
+    }
+}
+
+/// The content, or the error's number; none if it is too long, or takes too long.
+type Reading = Option<Result<Vec<u8>, Option<i32>>>;
+
+/// A thread that reads one file after the other, and is left behind when a file takes too long.
+struct Reader {
+    read: fn(&Path) -> io::Result<Vec<u8>>,
+    thread: Option<(Sender<PathBuf>, Receiver<io::Result<Vec<u8>>>)>,
+}
+
+impl Reader {
+    fn new(read: fn(&Path) -> io::Result<Vec<u8>>) -> Self {
+        Self { read, thread: None }
+    }
+
+    fn read(&mut self, path: &Path) -> Reading {
+        let (paths, readings) = self.thread.get_or_insert_with(|| {
+            let (sender, paths) = mpsc::channel::<PathBuf>();
+            let (readings, receiver) = mpsc::channel();
+            let read = self.read;
+            thread::spawn(move || {
+                // A reading that comes too late has no receiver.
+                for path in paths {
+                    let _ = readings.send(read(&path));
+                }
+            });
+            (sender, receiver)
+        });
+        paths.send(path.to_owned()).expect("a thread");
+        let Ok(reading) = readings.recv_timeout(TIME_MAX) else {
+            self.thread = None;
+            return None;
+        };
+        match reading {
+            Ok(content) if content.len() >= LEN_MAX => None,
+            reading => Some(reading.map_err(|error| error.raw_os_error())),
+        }
+    }
+}
+
+/// In one piece, as far as the file permits: `fs::read` of std reads 32 bytes first, which cuts a file
+/// that is served at offset 0 only.
+fn in_large_pieces(path: &Path) -> io::Result<Vec<u8>> {
+    // A multiple of 8, which `pagemap` and its like insist on.
+    let mut content = Vec::with_capacity(LEN_MAX);
+    fs::File::open(path)?
+        .take(LEN_MAX as u64)
+        .read_to_end(&mut content)?;
+    Ok(content)
+}
+
+/// The same file, read in three ways.
+struct Readers {
+    whole: Reader,
+    std: Reader,
+    ours: Reader,
+}
+
+enum Comparison {
+    Equal,
+    /// Each reading differs from the one before.
+    Volatile,
+    /// Too long, or too slow.
+    Skipped,
+    Different(Reading, Reading),
+}
+
+/// Compares several times: a file may change between two readings.
+fn compare(path: &Path, readers: &mut Readers) -> Comparison {
+    let is_empty = |reading: &Reading| matches!(reading, Some(Ok(bytes)) if bytes.is_empty());
+    let mut has_changed = false;
+    let mut last = None;
+    for _ in 0..8 {
+        let before = readers.whole.read(path);
+        if before.is_none() {
+            return Comparison::Skipped;
+        }
+        let (std, ours) = (readers.std.read(path), readers.ours.read(path));
+        let after = readers.whole.read(path);
+        if ours == std || ours == before || ours == after {
+            return Comparison::Equal;
+        }
+        // A file that changes has some content still.
+        let has_failed = is_empty(&ours) || !matches!(ours, Some(Ok(_)));
+        has_changed |= before != after && (!has_failed || is_empty(&std));
+        last = Some((std, ours));
+    }
+    let (std, ours) = last.expect("a reading");
+    if has_changed {
+        Comparison::Volatile
+    } else {
+        Comparison::Different(std, ours)
+    }
+}
+
+#[test]
+#[ignore = "run by `s29_procfs_and_sysfs_files_read_as_with_std` in a process of its own"]
+fn compare_procfs_and_sysfs_with_std() {
+    limit_memory();
+    let mut files = Vec::new();
+    for root in ["/proc/self", "/proc", "/sys"] {
+        // The own process by its number, since symbolic links are not followed.
+        files_below(fs::canonicalize(root).unwrap(), &mut files);
+    }
+    let (mut equal, mut volatile, mut skipped) = (0, 0, 0);
+    let mut wrong = Vec::new();
+    let mut readers = Readers {
+        whole: Reader::new(in_large_pieces),
+        std: Reader::new(|path| fs::read(path)),
+        ours: Reader::new(|path| compio::task::block_on(compio::fs::read(path))),
+    };
+    for path in files {
+        match compare(&path, &mut readers) {
+            Comparison::Equal => equal += 1,
+            Comparison::Volatile => volatile += 1,
+            Comparison::Skipped => skipped += 1,
+            Comparison::Different(std, ours) => wrong.push((path, std, ours)),
+        }
+    }
+    println!("SAYS {equal} equal, {volatile} volatile, {skipped} skipped");
+    for (path, std, ours) in &wrong {
+        println!("{}: std {std:?}, compio {ours:?}", path.display());
+    }
+    // Threads may be in the middle of a read.
+    process::exit(i32::from(!wrong.is_empty() || equal < 100));
+}
