@@ -145,6 +145,11 @@ impl Uring {
         if let Some(answer) = unsafe { self.try_at_once(request) } {
             return Launch::Answered(answer);
         }
+        if let Request::File(file) = request
+            && nowait::has_to_wait(file)
+        {
+            return Launch::Pool(*request);
+        }
         self.pending.reserve(1);
         let slot = &mut self.pending.spare_capacity_mut()[0];
         // SAFETY: passed on from this function.

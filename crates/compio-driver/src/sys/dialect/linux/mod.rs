@@ -2,6 +2,7 @@
 
 pub(crate) mod control;
 mod event;
+pub(crate) mod kind;
 pub(crate) mod nowait;
 mod stat;
 

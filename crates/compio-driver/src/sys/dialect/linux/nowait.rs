@@ -2,6 +2,7 @@
 
 use std::{mem, slice};
 
+use super::kind::attributes_in_memory;
 use crate::{
     request::{Answer, File, Position, RawFd, RawSlice, Span},
     sys::unix::{last_error, with_note},
@@ -9,10 +10,43 @@ use crate::{
 
 /// In the note about a descriptor: how many reads believe what it says. The file can be changed at
 /// any time (`F_SETFL`), and nobody tells.
-const TRUST: u8 = 0b0111_1111;
+const TRUST: u8 = 0b0011_1111;
 
 /// In the note about a descriptor: reads go past the memory.
 const DIRECT: u8 = 0b1000_0000;
+
+/// In the note about a descriptor: its reads cannot be told not to wait.
+const WAITS: u8 = 0b0100_0000;
+
+/// Whether this is a positioned read of a regular file without `FMODE_NOWAIT`: of FUSE, procfs, sysfs,
+/// 9p. To be called after [`may_be_in_memory`].
+///
+/// io_uring answers EAGAIN to itself then. If the file has a poll method, it waits for readiness, even
+/// of a regular file: `/proc/bus/input/devices` is never ready, and a read of it never ends (seen on
+/// Linux 6.18). `IOSQE_ASYNC` does not help, for the io-wq worker waits in the same way.
+pub(crate) fn has_to_wait(file: &File) -> bool {
+    match *file {
+        File::Read {
+            fd,
+            position: Position::At(_),
+            ..
+        }
+        | File::ReadVectored {
+            fd,
+            position: Position::At(_),
+            ..
+        } => with_note(fd, |note| *note).unwrap_or_else(|| ask(fd)) & WAITS != 0,
+        File::Read { .. }
+        | File::ReadVectored { .. }
+        | File::Write { .. }
+        | File::WriteVectored { .. }
+        | File::Sync { .. }
+        | File::Open { .. }
+        | File::Close { .. }
+        | File::Stat { .. }
+        | File::StatFd { .. } => false,
+    }
+}
 
 /// Whether this reads, says where, and may find that in memory. Where reads go past the memory, a
 /// call that is told not to wait would wait for the disk all the same.
@@ -80,25 +114,47 @@ pub(crate) unsafe fn read_fully(file: &File) -> Answer {
     }
 }
 
-/// Whether reads go past the memory. To ask costs a call, so that the answer is kept with the
-/// number's life, where that is known.
+/// Whether reads go past the memory.
 fn is_direct(fd: RawFd) -> bool {
+    note_of(fd) & DIRECT != 0
+}
+
+/// The note about a descriptor. To ask costs two calls, so that the answer is kept with the number's
+/// life, where that is known.
+fn note_of(fd: RawFd) -> u8 {
     let known = with_note(fd, |note| {
         if *note & TRUST == 0 {
-            let direct = if ask_whether_direct(fd) { DIRECT } else { 0 };
-            *note = direct | TRUST;
+            *note = ask(fd) | TRUST;
         }
         *note -= 1;
-        *note & DIRECT != 0
+        *note
     });
-    known.unwrap_or_else(|| ask_whether_direct(fd))
+    known.unwrap_or_else(|| ask(fd))
 }
 
 #[cold]
-fn ask_whether_direct(fd: RawFd) -> bool {
+fn ask(fd: RawFd) -> u8 {
     // SAFETY: no pointers are passed.
     let mode = unsafe { libc::fcntl(fd, libc::F_GETFL) };
-    mode >= 0 && mode & libc::O_DIRECT != 0
+    if mode >= 0 && mode & libc::O_DIRECT != 0 {
+        return DIRECT;
+    }
+    // Behind the end of any file: the answer depends on the flag alone.
+    let mut byte = 0_u8;
+    let read = File::Read {
+        fd,
+        span: Span::new(&raw mut byte, 1),
+        position: Position::At(i64::MAX as u64 - 1),
+    };
+    // SAFETY: the byte outlives the call.
+    match unsafe { transfer(&read) } {
+        Err(libc::EOPNOTSUPP) if is_regular(fd) => WAITS,
+        Ok(_) | Err(_) => 0,
+    }
+}
+
+fn is_regular(fd: RawFd) -> bool {
+    attributes_in_memory(fd).is_some_and(|kind| kind.mode & libc::S_IFMT == libc::S_IFREG)
 }
 
 /// Whether a regular file ends here, or before.
