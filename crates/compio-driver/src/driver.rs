@@ -665,16 +665,17 @@ impl Inner {
         match launched {
             Launch::InFlight => None,
             Launch::Answered(answer) => Some(answer),
-            Launch::Pool(request) => self.dispatch(key, request),
+            Launch::Pool(request) => self.dispatch(key, request, false),
         }
     }
 
-    fn dispatch(&self, key: Key, request: Request) -> Option<Answer> {
+    fn dispatch(&self, key: Key, request: Request, is_repeated: bool) -> Option<Answer> {
         self.flights.mark_work(key);
         let job = Job {
             key,
             request,
             desk: Arc::clone(&self.desk),
+            is_repeated,
         };
         // No thread can be started, for now.
         self.pool.dispatch(job).err()?;
@@ -817,7 +818,7 @@ impl Inner {
                 Some(Err(sys::ECANCELED))
             }
             Ok(request) => match sys::again(&request) {
-                Again::Pool(request) => self.dispatch(key, request),
+                Again::Pool(request) => self.dispatch(key, request, true),
                 // SAFETY: the operation is where it was when it was launched for the first time.
                 Again::Kernel => unsafe { self.launch(key, &request) },
                 Again::Not => Some(Err(sys::ECANCELED)),

@@ -67,6 +67,7 @@ impl Home {
             key: Key::from_bits(number),
             request: Request::Nop,
             desk: Arc::clone(&self.desk),
+            is_repeated: false,
         }
     }
 }

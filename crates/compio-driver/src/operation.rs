@@ -24,7 +24,7 @@ pub unsafe trait Operation: 'static {
     type Output: 'static;
 
     /// Says what is asked. Called when the operation has reached its place; and once more at the same
-    /// place if the kernel gave the request up although nobody had asked for that.
+    /// place if the kernel dropped the request unasked and it may be executed again.
     fn request(&mut self) -> Request;
 
     /// Says what the answer means. Where the operation was abandoned, its output is dropped: a

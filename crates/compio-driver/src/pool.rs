@@ -55,6 +55,24 @@ pub(crate) struct Job {
     pub(crate) key: Key,
     pub(crate) request: Request,
     pub(crate) desk: Arc<Desk>,
+    /// The kernel has dropped the request, or has executed it already.
+    pub(crate) is_repeated: bool,
+}
+
+impl Job {
+    /// # Safety
+    ///
+    /// The job is run once, and its request is valid until this returns.
+    unsafe fn execute(&self) -> Answer {
+        // SAFETY: passed on from this function.
+        unsafe {
+            if self.is_repeated {
+                sys::repeat(&self.request)
+            } else {
+                sys::call(&self.request)
+            }
+        }
+    }
 }
 
 // SAFETY: the request points to memory of an operation in flight: it stays valid until the job's
@@ -147,7 +165,7 @@ impl Shared {
             if let Some(job) = state.queue.pop_front() {
                 drop(state);
                 // SAFETY: each job is run once, on one thread; its memory is valid, see `Job`.
-                let answer = unsafe { sys::call(&job.request) };
+                let answer = unsafe { job.execute() };
                 // As good as idle already: who hears of this end and has more to do at once needs no
                 // other thread.
                 self.lock().idle += 1;

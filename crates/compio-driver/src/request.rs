@@ -122,8 +122,6 @@ pub enum File {
         flags: OpenFlags,
         mode: u32,
     },
-    /// Answer: 0. The descriptor is gone whatever the answer, unless that is "cancelled".
-    Close { fd: RawFd },
     /// The attributes of what `path` names. Answer: 0.
     Stat {
         dir: RawFd,
@@ -256,13 +254,6 @@ pub fn is_cancelled(error: &std::io::Error) -> bool {
     error.raw_os_error() == Some(crate::sys::ECANCELED)
 }
 
-/// Whether this error says that a request was given up before it did anything, or that there was no
-/// thread for it.
-pub(crate) fn did_not_run(error: &std::io::Error) -> bool {
-    let code = error.raw_os_error();
-    is_cancelled(error) || code.is_none_or(|code| code == crate::sys::EAGAIN)
-}
-
 /// An answer that is not the last, or comes with a buffer.
 #[derive(Debug, Clone, Copy)]
 pub struct Item {
@@ -280,8 +271,8 @@ pub(crate) enum Report {
     Item(Item),
     /// Nothing more will.
     Final(Answer),
-    /// Nothing more will, and nothing has been done: it was given up, because it was to be cancelled
-    /// or because the kernel lacked the means. In the latter case it has to be done all the same.
+    /// Nothing more will. It was cancelled on request; or the kernel dropped it for want of a thread;
+    /// or the file itself has answered so. In the second case it has to be done all the same.
     #[allow(dead_code, reason = "not every backend lacks the means")]
     GivenUp,
     /// It was to be cancelled, and was between two places where the kernel looks. If it flies still,

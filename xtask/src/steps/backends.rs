@@ -8,7 +8,7 @@ use crate::run::{Outcome, Run};
 pub(super) const CRATES: &str = "-p compio-driver -p compio";
 
 /// What an older kernel's io_uring may lack, and what a plain call does as well.
-const REPLACEABLE: &str = "OPENAT,CLOSE,STATX,FSYNC,SOCKET,SPLICE,\
+const REPLACEABLE: &str = "OPENAT,STATX,FSYNC,SOCKET,SPLICE,\
                            RENAMEAT,UNLINKAT,MKDIRAT,LINKAT,SYMLINKAT";
 
 /// Who may set up a ring: 0 everybody, 2 nobody.

@@ -8,8 +8,8 @@ use super::buffer::{Filled, Slices, readable, writable};
 use crate::{
     fd::{OwnsFd, SharedFd},
     operation::{Operation, Owned},
-    request::{self, File, NativePath, OpenFlags, Position, Request},
-    sys::{self, AsRawFd, IntoRawFd, OwnedFd, RawFd},
+    request::{self, File, NativePath, OpenFlags, Position, Request, Work},
+    sys::{self, AsRawFd, OwnedFd, RawFd},
 };
 
 /// Reads into a buffer, from its start over its whole capacity.
@@ -359,33 +359,64 @@ unsafe impl<D: OwnsFd> Owned for Open<D> {}
 
 /// Closes a descriptor, and reports what the system has to say at that.
 ///
-/// The descriptor is closed in any case: by the operation, or by its drop if it never ran.
+/// The descriptor is closed in any case: on a thread of the pool, or by the operation's drop if that
+/// was given up before a thread has begun.
+///
+/// It is a plain close(2) on every backend. Its number is free before the file system answers, so that
+/// whether it ran is not told by the answer: the operation remembers it. io_uring's `CLOSE` cannot
+/// tell, and blocks the thread of the ring where the last close of a file takes long (`SO_LINGER`, a
+/// large file without a name).
 #[derive(Debug)]
-pub struct Close(OwnedFd);
+pub struct Close {
+    /// Until a thread closes it.
+    fd: Option<OwnedFd>,
+    closed: Option<io::Result<()>>,
+}
 
 impl Close {
     /// Closes `fd`.
     pub fn new(fd: OwnedFd) -> Self {
-        Self(fd)
+        Self {
+            fd: Some(fd),
+            closed: None,
+        }
+    }
+
+    /// # Safety
+    ///
+    /// `data` is a `Self` that nobody else refers to while this runs.
+    unsafe fn run(data: *mut ()) {
+        // SAFETY: by this function's contract.
+        let this = unsafe { &mut *data.cast::<Self>() };
+        this.close();
+    }
+
+    fn close(&mut self) {
+        if let Some(fd) = self.fd.take() {
+            self.closed = Some(sys::close(fd));
+        }
     }
 }
 
-// SAFETY: the request points to nothing.
+// SAFETY: the request's data is the operation itself, which `run` may use on another thread since both
+// the descriptor and the result are `Send`; `run` does not unwind.
 unsafe impl Operation for Close {
     type Output = io::Result<()>;
 
     fn request(&mut self) -> Request {
-        Request::File(File::Close {
-            fd: self.0.as_raw_fd(),
+        Request::Work(Work {
+            data: (&raw mut *self).cast(),
+            run: Self::run,
         })
     }
 
-    fn finish(self, answer: io::Result<usize>) -> Self::Output {
-        if !answer.as_ref().is_err_and(request::did_not_run) {
-            // The number is no longer ours, even if the close reported an error.
-            let _ = self.0.into_raw_fd();
+    fn finish(mut self, answer: io::Result<usize>) -> Self::Output {
+        let has_no_thread = |error: &io::Error| error.raw_os_error() == Some(sys::EAGAIN);
+        if answer.as_ref().is_err_and(has_no_thread) {
+            self.close();
         }
-        answer.map(drop)
+        // What did not run is closed by the drop.
+        self.closed.unwrap_or_else(|| answer.map(drop))
     }
 }
 

@@ -75,8 +75,8 @@
 //! # }
 //! ```
 //!
-//! An entry that cancels others by descriptor, or all of them, is not heard of here: what it ends is begun
-//! again, as everything is that the kernel gives up although nobody asked. [`Submit::cancel`](crate::Submit)
+//! An entry that cancels others by descriptor, or all of them, is not heard of here. A request that it ends
+//! may be executed again, as one that the kernel has dropped unasked. [`Submit::cancel`](crate::Submit)
 //! and [`CancelToken`](crate::CancelToken) are the ways to cancel.
 //!
 //! On Windows the words are an overlapped call: see `os::windows::RawEntry`.

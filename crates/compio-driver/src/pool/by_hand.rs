@@ -3,7 +3,7 @@
 use std::sync::{Arc, Condvar, Mutex};
 
 use super::{Job, Pool, Shared};
-use crate::{request::Answer, sys};
+use crate::request::Answer;
 
 impl Pool {
     /// One that never starts a thread.
@@ -25,7 +25,7 @@ impl Job {
     /// What a thread would do with it.
     pub(crate) fn run(self) {
         // SAFETY: run once; its memory is valid, see `Job`.
-        let answer = unsafe { sys::call(&self.request) };
+        let answer = unsafe { self.execute() };
         self.end(answer);
     }
 

@@ -40,7 +40,13 @@ impl Home {
         let key = seat.key();
         self.flights.mark_work(key);
         let desk = Arc::clone(&self.desk);
-        self.pool.dispatch(Job { key, request, desk }).unwrap();
+        let job = Job {
+            key,
+            request,
+            desk,
+            is_repeated: false,
+        };
+        self.pool.dispatch(job).unwrap();
         key
     }
 

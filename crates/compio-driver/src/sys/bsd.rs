@@ -7,19 +7,34 @@ use std::{
     time::Duration,
 };
 
-use super::{Launch, Poller, Scratch, poll::Readiness};
+use super::{Again, Launch, Poller, Scratch, poll::Readiness};
 use crate::{
     buffers::Shelf,
     driver::BackendKind,
     flight::Key,
     notify::Notifier,
-    request::{Extras, Report, Request},
+    request::{Answer, Extras, Report, Request},
     spin::Spin,
 };
 
 /// An operation in a backend's own words: there are none here.
 #[derive(Debug, Clone)]
 pub enum RawEntry {}
+
+/// How a request is executed again that the kernel has dropped: this backend drops none.
+pub(crate) fn again(_: &Request) -> Again {
+    Again::Not
+}
+
+/// As [`call`](super::call()): see [`again`].
+///
+/// # Safety
+///
+/// As [`call`](super::call()).
+pub(crate) unsafe fn repeat(request: &Request) -> Answer {
+    // SAFETY: passed on from this function.
+    unsafe { super::call(request) }
+}
 
 pub(crate) struct Backend(Readiness);
 

@@ -212,26 +212,3 @@ impl AsRawFd for Backend {
         }
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use std::os::fd::{FromRawFd, OwnedFd};
-
-    use crate::{
-        op::ReadAt,
-        operation::Operation,
-        sys::{Again, again},
-    };
-
-    #[test]
-    fn a_timer_that_says_cancelled_is_believed() {
-        // SAFETY: numbers are passed; what is made belongs to nobody else.
-        let timer = unsafe {
-            let fd = libc::timerfd_create(libc::CLOCK_REALTIME, libc::TFD_CLOEXEC);
-            assert!(fd >= 0);
-            OwnedFd::from_raw_fd(fd)
-        };
-        let mut read = ReadAt::at_cursor(timer, [0; 8]);
-        assert!(matches!(again(&read.request()), Again::Not));
-    }
-}

@@ -59,7 +59,7 @@ mod windows;
 #[cfg(all(unix, not(target_os = "linux")))]
 pub use bsd::RawEntry;
 #[cfg(all(unix, not(target_os = "linux")))]
-pub(crate) use bsd::{Backend, Event, choose};
+pub(crate) use bsd::{Backend, Event, again, choose, repeat};
 #[cfg(unix)]
 pub use dialect::Stat;
 #[cfg(unix)]
@@ -84,11 +84,13 @@ pub use unix::{
 #[cfg(unix)]
 pub(crate) use unix::{
     CURRENT_DIR, EAGAIN, ECANCELED, ENOBUFS, Life, MSG_CTRUNC, MSG_DONTWAIT, MSG_PEEK, MSG_TRUNC,
-    MSG_WAITALL, SHUT_RD, SHUT_RDWR, SHUT_WR, Scratch, again, as_sock_ref, call, control,
+    MSG_WAITALL, SHUT_RD, SHUT_RDWR, SHUT_WR, Scratch, as_sock_ref, call, close, control,
     lend_file, own_file, own_socket, set_option,
 };
 #[cfg(target_os = "linux")]
 pub use uring::RawEntry;
+#[cfg(target_os = "linux")]
+pub(crate) use uring::{again, repeat};
 #[cfg(windows)]
 pub use windows::{
     AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, Message, NativePath, OpenFlags, OwnedFd,
@@ -97,8 +99,8 @@ pub use windows::{
 #[cfg(windows)]
 pub(crate) use windows::{
     CURRENT_DIR, EAGAIN, ECANCELED, ENOBUFS, Life, MSG_CTRUNC, MSG_DONTWAIT, MSG_PEEK, MSG_TRUNC,
-    MSG_WAITALL, SHUT_RD, SHUT_RDWR, SHUT_WR, again, as_sock_ref, call, control, lend_file,
-    own_file, own_socket, peer_credentials, processors_of_this_thread, set_option,
+    MSG_WAITALL, SHUT_RD, SHUT_RDWR, SHUT_WR, again, as_sock_ref, call, close, control, lend_file,
+    own_file, own_socket, peer_credentials, processors_of_this_thread, repeat, set_option,
 };
 
 /// What only one system has.
@@ -142,12 +144,13 @@ pub(crate) enum Launch {
 
 /// How a request is done once more that the kernel has given up of its own accord.
 pub(crate) enum Again {
-    /// By the pool: this blocks only for a while.
+    /// By the pool, with `repeat`: this blocks only for a while. The thread decides first whether the
+    /// request may be executed twice.
     #[allow(dead_code, reason = "not every backend gives up")]
     Pool(Request),
     /// As before: it may wait for somebody else, and a thread that does could not be called back.
     #[allow(dead_code, reason = "not every backend gives up")]
     Kernel,
-    /// Not at all: that was its answer.
+    /// Not at all: that was its answer, or may have been.
     Not,
 }

@@ -59,11 +59,7 @@ pub(super) fn subject_of(request: &Request) -> Option<(RawFd, bool)> {
             | File::Write { fd, .. }
             | File::ReadVectored { fd, .. }
             | File::WriteVectored { fd, .. } => Some((fd, true)),
-            File::Sync { .. }
-            | File::Open { .. }
-            | File::Close { .. }
-            | File::Stat { .. }
-            | File::StatFd { .. } => None,
+            File::Sync { .. } | File::Open { .. } | File::Stat { .. } | File::StatFd { .. } => None,
         },
         Request::Net(ref net) => match *net {
             Net::Connect { fd, .. }
@@ -158,11 +154,9 @@ unsafe fn start_file(file: &File, kind: Kind, scratch: *mut Scratch) -> Begun {
                 spans,
                 position,
             } => write(fd, first_span(spans), position, kind, scratch),
-            File::Sync { .. }
-            | File::Open { .. }
-            | File::Close { .. }
-            | File::Stat { .. }
-            | File::StatFd { .. } => Begun::Over(Err(WSAEOPNOTSUPP)),
+            File::Sync { .. } | File::Open { .. } | File::Stat { .. } | File::StatFd { .. } => {
+                Begun::Over(Err(WSAEOPNOTSUPP))
+            }
         }
     }
 }

@@ -128,11 +128,9 @@ unsafe fn plan_file(file: &mut File) -> Plan {
                 Plan::Pool
             }
         }
-        File::Sync { .. }
-        | File::Open { .. }
-        | File::Close { .. }
-        | File::Stat { .. }
-        | File::StatFd { .. } => Plan::Pool,
+        File::Sync { .. } | File::Open { .. } | File::Stat { .. } | File::StatFd { .. } => {
+            Plan::Pool
+        }
     }
 }
 
@@ -158,11 +156,9 @@ fn move_to_cursor(file: &mut File) -> Plan {
         File::Write { fd, position, .. } | File::WriteVectored { fd, position, .. } => {
             (*fd, Direction::Write, position)
         }
-        File::Sync { .. }
-        | File::Open { .. }
-        | File::Close { .. }
-        | File::Stat { .. }
-        | File::StatFd { .. } => return Plan::Pool,
+        File::Sync { .. } | File::Open { .. } | File::Stat { .. } | File::StatFd { .. } => {
+            return Plan::Pool;
+        }
     };
     // One that no file can have is an error of a stream, too.
     if matches!(*position, Position::At(offset) if i64::try_from(offset).is_err()) {
@@ -320,11 +316,9 @@ unsafe fn attempt_at_cursor(file: &File) -> Outcome {
     let (fd, events) = match *file {
         File::Read { fd, .. } | File::ReadVectored { fd, .. } => (fd, ready::IN),
         File::Write { fd, .. } | File::WriteVectored { fd, .. } => (fd, ready::OUT),
-        File::Sync { .. }
-        | File::Open { .. }
-        | File::Close { .. }
-        | File::Stat { .. }
-        | File::StatFd { .. } => return Outcome::Pool,
+        File::Sync { .. } | File::Open { .. } | File::Stat { .. } | File::StatFd { .. } => {
+            return Outcome::Pool;
+        }
     };
     // SAFETY: passed on from this function.
     match unsafe { nowait::transfer(file) } {
@@ -406,7 +400,6 @@ unsafe fn clipped(file: &File) -> File {
         | File::WriteVectored { .. }
         | File::Sync { .. }
         | File::Open { .. }
-        | File::Close { .. }
         | File::Stat { .. }
         | File::StatFd { .. } => *file,
     }

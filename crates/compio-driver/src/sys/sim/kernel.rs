@@ -109,7 +109,6 @@ enum Effect {
     /// Look whether what was sent is still there.
     Compare(Vec<u8>),
     HandOut(OwnedFd, *mut PeerAddress),
-    Close(RawFd),
     Run(Work),
 }
 
@@ -542,7 +541,6 @@ impl Kernel {
                 }
                 File::Read { .. } | File::ReadVectored { .. } => self.receive(flight, thing),
                 File::Write { .. } | File::WriteVectored { .. } => self.send(flight, thing),
-                File::Close { fd } => self.end(flight, Ok(0), Effect::Close(fd)),
                 File::Sync { .. } | File::Stat { .. } | File::StatFd { .. } => {
                     self.end(flight, Ok(0), Effect::Nothing);
                 }
@@ -588,10 +586,6 @@ impl Kernel {
         }
         let code = self.dice.pick(&FAULTS);
         match flight.request {
-            // It is gone, but for the errors that say that nothing was done.
-            Request::File(File::Close { fd }) if code != EAGAIN => {
-                self.end(flight, Err(code), Effect::Close(fd));
-            }
             Request::Work(_) => self.give_up(flight),
             // One that says afterwards that it is done with the memory.
             Request::Net(Net::SendZeroCopy { .. }) if self.dice.percent(50) => {
@@ -777,7 +771,6 @@ impl Kernel {
 
     /// Does what it has been said to have done.
     fn perform(&mut self, flight: &Flight, post: Post) -> Report {
-        let is_close = matches!(flight.request, Request::File(File::Close { .. }));
         let is_lent = matches!(flight.request, Request::Net(Net::SendZeroCopy { .. }));
         if let Some(thing) = flight.thing
             && !is_lent
@@ -819,11 +812,6 @@ impl Kernel {
                     unsafe { peer.write(PeerAddress::new()) };
                 }
                 descriptor = Some(Ok(fd.into_raw_fd() as u32));
-            }
-            Effect::Close(fd) => {
-                assert!(is_close);
-                // SAFETY: the operation gives it away, and does not use it any more.
-                assert_eq!(unsafe { libc::close(fd) }, 0);
             }
             // SAFETY: once, before the end was reported; by the contract of `launch`.
             Effect::Run(work) => unsafe { (work.run)(work.data) },
@@ -880,7 +868,6 @@ fn descriptor_of(request: &Request) -> Option<RawFd> {
             | File::ReadVectored { fd, .. }
             | File::WriteVectored { fd, .. }
             | File::Sync { fd, .. }
-            | File::Close { fd }
             | File::StatFd { fd, .. } => Some(fd),
             File::Open { .. } | File::Stat { .. } => None,
         },

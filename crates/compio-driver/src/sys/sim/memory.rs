@@ -39,11 +39,9 @@ impl Memory {
                 File::WriteVectored { spans, .. } => unsafe {
                     Self::Read(places(spans.first, spans.count as usize))
                 },
-                File::Sync { .. }
-                | File::Open { .. }
-                | File::Close { .. }
-                | File::Stat { .. }
-                | File::StatFd { .. } => Self::Nothing,
+                File::Sync { .. } | File::Open { .. } | File::Stat { .. } | File::StatFd { .. } => {
+                    Self::Nothing
+                }
             },
             Request::Net(net) => match net {
                 Net::Recv { span, .. } => Self::Filled(vec![span.into()]),

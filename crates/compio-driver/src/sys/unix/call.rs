@@ -3,8 +3,8 @@
 
 use std::{
     ffi::{c_char, c_int},
-    io, mem,
-    os::fd::{AsRawFd, BorrowedFd},
+    io,
+    os::fd::{AsRawFd, BorrowedFd, IntoRawFd, OwnedFd},
 };
 
 use socket2::SockRef;
@@ -12,10 +12,11 @@ use socket2::SockRef;
 use super::types::{Message, PeerAddress, RawFd, RawSlice};
 use crate::{
     request::{Answer, File, Names, Net, Pipe, Poll, Position, Request},
-    sys::{Again, dialect},
+    sys::dialect,
 };
 
-/// Makes the call, again when a signal interrupts it.
+/// Makes the call, again when a signal interrupts it. A change of names is made once, as by std: a
+/// file system that answers EINTR may have made it.
 ///
 /// # Safety
 ///
@@ -25,78 +26,25 @@ pub(crate) unsafe fn call(request: &Request) -> Answer {
         // SAFETY: passed on from this function.
         let answer = unsafe { once(request) };
         // A connect that was interrupted goes on by itself; asking again would say so.
-        let again = !matches!(request, Request::Net(Net::Connect { .. }));
+        let again = !matches!(
+            request,
+            Request::Net(Net::Connect { .. }) | Request::Names(_)
+        );
         if answer != Err(libc::EINTR) || !again {
             return answer;
         }
     }
 }
 
-/// How a request is to be done again that the kernel has given up unasked.
-pub(crate) fn again(request: &Request) -> Again {
-    match *request {
-        Request::File(ref file) => again_file(file),
-        Request::Pipe(ref pipe) => brief(pipe).map_or(Again::Kernel, Again::Pool),
-        Request::Names(_) => Again::Pool(*request),
-        Request::Raw(_) => Again::Not,
-        Request::Nop | Request::Net(_) | Request::Poll(_) | Request::Work(_) => Again::Kernel,
+/// Closes a descriptor, once: its number is free before the file is asked to flush, and another thread
+/// may have it by the time of the answer, whatever that is.
+pub(crate) fn close(fd: OwnedFd) -> io::Result<()> {
+    // SAFETY: it was owned, and is given up.
+    match answer(unsafe { libc::close(fd.into_raw_fd()) }) {
+        // A signal came. There is nothing more to be done, and no news of the data.
+        Ok(_) | Err(libc::EINTR) => Ok(()),
+        Err(code) => Err(io::Error::from_raw_os_error(code)),
     }
-}
-
-/// Reads and writes of pipes, sockets and terminals may have to wait for somebody else, but no other
-/// requests of files.
-fn again_file(file: &File) -> Again {
-    let (File::Read { fd, .. }
-    | File::ReadVectored { fd, .. }
-    | File::Write { fd, .. }
-    | File::WriteVectored { fd, .. }) = *file
-    else {
-        return Again::Pool(Request::File(*file));
-    };
-    // SAFETY: `stat` is a plain C struct, which the call fills in.
-    let kind = unsafe {
-        let mut stat: libc::stat = mem::zeroed();
-        match libc::fstat(fd, &raw mut stat) {
-            0 => stat.st_mode & libc::S_IFMT,
-            _ => libc::S_IFREG,
-        }
-    };
-    match kind {
-        // No kind at all: Linux's timers and their like. They need no thread, and a timer says
-        // "cancelled" itself when the clock has been set.
-        0 => Again::Not,
-        libc::S_IFREG | libc::S_IFDIR | libc::S_IFBLK => Again::Pool(Request::File(*file)),
-        _ => Again::Kernel,
-    }
-}
-
-/// So little of a splice that it need not wait for anybody, if that is so now.
-fn brief(pipe: &Pipe) -> Option<Request> {
-    let Pipe::Splice {
-        from,
-        from_position,
-        to,
-        to_position,
-        len,
-    } = *pipe;
-    let is_ready = |fd, events| {
-        let mut entry = libc::pollfd {
-            fd,
-            events,
-            revents: 0,
-        };
-        // A call that fails leaves the splice to the kernel, which waits by itself.
-        // SAFETY: one entry is passed, and outlives the call.
-        unsafe { libc::poll(&raw mut entry, 1, 0) == 1 }
-    };
-    let brief = Pipe::Splice {
-        from,
-        from_position,
-        to,
-        to_position,
-        len: len.min(libc::PIPE_BUF as u32),
-    };
-    (is_ready(from, libc::POLLIN) && is_ready(to, libc::POLLOUT)).then_some(Request::Pipe(brief))
 }
 
 /// # Safety
@@ -186,11 +134,6 @@ unsafe fn file_call(file: &File) -> Answer {
                 flags,
                 mode,
             } => open(dir, path, flags | libc::O_CLOEXEC, mode),
-            // The descriptor is gone even if a signal came: asking again might close another.
-            File::Close { fd } => answer(libc::close(fd)).or_else(|code| match code {
-                libc::EINTR => Ok(0),
-                code => Err(code),
-            }),
             File::Stat {
                 dir,
                 path,

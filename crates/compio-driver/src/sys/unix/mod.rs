@@ -6,7 +6,7 @@ pub(crate) mod control;
 mod life;
 mod types;
 
-pub(crate) use call::{again, answer, as_sock_ref, call, last_error, set_option, splice};
+pub(crate) use call::{answer, as_sock_ref, call, close, last_error, set_option, splice};
 pub(crate) use libc::{
     AT_FDCWD as CURRENT_DIR, EAGAIN, ECANCELED, ENOBUFS, MSG_CTRUNC, MSG_PEEK, MSG_TRUNC,
     MSG_WAITALL, SHUT_RD, SHUT_RDWR, SHUT_WR,

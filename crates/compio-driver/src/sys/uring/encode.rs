@@ -104,7 +104,6 @@ fn encode_file<'a>(file: &File, slot: &'a mut Slot) -> &'a mut Entry {
                 .mode(mode)
                 .build(),
         ),
-        File::Close { fd } => slot.write(opcode::Close::new(Fd(fd)).build()),
         File::Stat {
             dir,
             path,

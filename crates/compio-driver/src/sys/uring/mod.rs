@@ -4,6 +4,7 @@ mod encode;
 mod lone;
 mod luck;
 mod probe;
+mod replay;
 mod setup;
 mod shelf;
 
@@ -16,6 +17,7 @@ use std::{
 
 pub use io_uring::squeue::Entry as RawEntry;
 use io_uring::{EnterFlags, IoUring, cqueue, opcode, types};
+pub(crate) use replay::{again, repeat};
 pub(super) use setup::explain;
 
 use self::{encode::Encoded, lone::Lone, luck::Luck, probe::Probed, shelf::Ring};
@@ -450,8 +452,7 @@ impl Uring {
                         land(key, Report::Item(Item { answer, buffer }));
                     }
                     if !more && answer == Err(libc::ECANCELED) {
-                        // Nobody need have asked: so ends what waits for a thread of the kernel's
-                        // that cannot be started, be it for a limit or for signals.
+                        // Asked for or not: see `replay`.
                         land(key, Report::GivenUp);
                     } else if !more {
                         land(key, Report::Final(answer));

@@ -24,10 +24,9 @@ const NEEDED: [(&str, u8); 13] = [
 ];
 
 /// What can be done otherwise: by a plain call, most of them on another thread.
-const REPLACEABLE: [(&str, u8); 12] = [
+const REPLACEABLE: [(&str, u8); 11] = [
     ("FSYNC", opcode::Fsync::CODE),
     ("OPENAT", opcode::OpenAt::CODE),
-    ("CLOSE", opcode::Close::CODE),
     ("STATX", opcode::Statx::CODE),
     ("RENAMEAT", opcode::RenameAt::CODE),
     ("UNLINKAT", opcode::UnlinkAt::CODE),

@@ -5,7 +5,7 @@
 //! overlapped calls, and those that belong to another port.
 
 use std::{
-    mem,
+    io, mem,
     os::windows::io::{AsRawHandle, FromRawHandle, OwnedHandle},
     ptr,
 };
@@ -34,7 +34,7 @@ use windows_sys::Win32::{
 };
 
 use super::{
-    fd::{CURRENT_DIR, RawFd},
+    fd::{CURRENT_DIR, IntoRawFd, OwnedFd, RawFd},
     fs::{OpenFlags, PathUnit, Stat},
 };
 use crate::{
@@ -73,6 +73,28 @@ pub(crate) fn again(_: &Request) -> Again {
     Again::Not
 }
 
+/// As [`call`]: see [`again`].
+///
+/// # Safety
+///
+/// As [`call`].
+pub(crate) unsafe fn repeat(request: &Request) -> Answer {
+    // SAFETY: passed on from this function.
+    unsafe { call(request) }
+}
+
+/// Closes a handle or a socket, once, whatever the answer.
+pub(crate) fn close(fd: OwnedFd) -> io::Result<()> {
+    // SAFETY: it was owned, and is given up.
+    let answer = unsafe {
+        match fd.into_raw_fd() {
+            RawFd::Handle(handle) => done(CloseHandle(handle) != 0),
+            RawFd::Socket(socket) => done(closesocket(socket as SOCKET) == 0),
+        }
+    };
+    answer.map(drop).map_err(io::Error::from_raw_os_error)
+}
+
 /// # Safety
 ///
 /// As [`call`].
@@ -101,12 +123,6 @@ unsafe fn file_call(file: &File) -> Answer {
                 flags,
                 mode: _,
             } => open(dir, path, flags),
-            File::Close {
-                fd: RawFd::Handle(handle),
-            } => done(CloseHandle(handle) != 0),
-            File::Close {
-                fd: RawFd::Socket(socket),
-            } => done(closesocket(socket as SOCKET) == 0),
             File::Stat {
                 dir,
                 path,

@@ -19,7 +19,8 @@ use windows_sys::Win32::{
 };
 
 pub(crate) use call::{
-    again, as_handle, as_socket, call, first_span, is_warning, last_error, new_socket, poll_now,
+    again, as_handle, as_socket, call, close, first_span, is_warning, last_error, new_socket,
+    poll_now, repeat,
 };
 pub use fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 pub(crate) use fd::{CURRENT_DIR, lend_file, own_file, own_socket};

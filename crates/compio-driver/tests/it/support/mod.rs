@@ -64,7 +64,10 @@ pub(crate) fn ask(test: &str, environment: &[(&str, &str)]) -> String {
         .expect("a child");
     let said = String::from_utf8(output.stdout).expect("a text");
     let line = said.lines().find_map(|line| line.split_once("SAYS "));
-    line.expect("it says something").1.to_owned()
+    let Some((_, answer)) = line else {
+        panic!("{said}{}", String::from_utf8_lossy(&output.stderr));
+    };
+    answer.to_owned()
 }
 
 /// Runs the test on a thread of its own, and fails if that is blocked.

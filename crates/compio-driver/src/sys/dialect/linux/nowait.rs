@@ -42,7 +42,6 @@ pub(crate) fn has_to_wait(file: &File) -> bool {
         | File::WriteVectored { .. }
         | File::Sync { .. }
         | File::Open { .. }
-        | File::Close { .. }
         | File::Stat { .. }
         | File::StatFd { .. } => false,
     }
@@ -68,7 +67,6 @@ pub(crate) fn may_be_in_memory(file: &File) -> bool {
         | File::WriteVectored { .. }
         | File::Sync { .. }
         | File::Open { .. }
-        | File::Close { .. }
         | File::Stat { .. }
         | File::StatFd { .. } => false,
     }
@@ -97,7 +95,6 @@ pub(crate) unsafe fn read_fully(file: &File) -> Answer {
         | File::WriteVectored { .. }
         | File::Sync { .. }
         | File::Open { .. }
-        | File::Close { .. }
         | File::Stat { .. }
         | File::StatFd { .. } => return Ok(answer),
     };
@@ -197,11 +194,9 @@ pub(crate) unsafe fn transfer(file: &File) -> Answer {
             spans,
             position,
         } => (fd, spans.first, spans.count, position, false),
-        File::Sync { .. }
-        | File::Open { .. }
-        | File::Close { .. }
-        | File::Stat { .. }
-        | File::StatFd { .. } => return Err(libc::EOPNOTSUPP),
+        File::Sync { .. } | File::Open { .. } | File::Stat { .. } | File::StatFd { .. } => {
+            return Err(libc::EOPNOTSUPP);
+        }
     };
     let offset = match position {
         Position::Cursor => -1,

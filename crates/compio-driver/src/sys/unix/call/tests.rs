@@ -9,13 +9,12 @@ use std::{
 
 use compio_io::buf::BufResult;
 
-use super::{again, call};
+use super::call;
 use crate::{
     SharedFd, SockAddr, op,
     op::{Position, Readiness},
     operation::Operation,
-    request::{Pipe, Request},
-    sys::Again,
+    request::Request,
 };
 
 /// Does the operation here and now.
@@ -228,37 +227,4 @@ fn readiness_nothing_and_work() {
     // SAFETY: the entry is not looked at.
     let raw = unsafe { call(&Request::Raw(std::ptr::null())) };
     assert_eq!(raw, Err(libc::EOPNOTSUPP));
-}
-
-fn request_again<O: Operation>(mut operation: O) -> Again {
-    again(&operation.request())
-}
-
-#[test]
-fn what_waits_for_others_is_not_done_again_by_a_thread() {
-    let (source, sink) = pipe();
-    let file = share(tempfile::tempfile().unwrap());
-    let read = op::ReadAt::at_cursor(source.clone(), Vec::with_capacity(8));
-    assert!(matches!(request_again(read), Again::Kernel));
-    let splice = || {
-        op::Splice::new(
-            source.clone(),
-            Position::Cursor,
-            file.clone(),
-            Position::At(0),
-            1 << 20,
-        )
-    };
-    assert!(matches!(request_again(splice()), Again::Kernel));
-
-    let sync = op::Sync::all(file.clone());
-    assert!(matches!(request_again(sync), Again::Pool(Request::File(_))));
-    let read = op::ReadAt::new(file.clone(), 0, Vec::with_capacity(8));
-    assert!(matches!(request_again(read), Again::Pool(Request::File(_))));
-    check(done(op::WriteAt::at_cursor(sink, b"!")), 1, b"!");
-    // Not all of it may find room without a wait.
-    let Again::Pool(Request::Pipe(Pipe::Splice { len, .. })) = request_again(splice()) else {
-        panic!("there is something to be moved");
-    };
-    assert_eq!(len as usize, libc::PIPE_BUF);
 }

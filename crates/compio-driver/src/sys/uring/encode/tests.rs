@@ -101,7 +101,6 @@ fn opcode_name(code: u8) -> String {
         (opcode::Writev::CODE, "WRITEV"),
         (opcode::Fsync::CODE, "FSYNC"),
         (opcode::OpenAt::CODE, "OPENAT"),
-        (opcode::Close::CODE, "CLOSE"),
         (opcode::Statx::CODE, "STATX"),
         (opcode::RenameAt::CODE, "RENAMEAT"),
         (opcode::UnlinkAt::CODE, "UNLINKAT"),
@@ -260,15 +259,6 @@ fn open_is_closed_on_exec() {
         Request::File(open),
         &[(path.as_ptr().addr(), 5, "path")],
         expect!["OPENAT fd=-100 addr=path len=420 flags=0x80042"],
-    );
-}
-
-#[test]
-fn close() {
-    check(
-        Request::File(File::Close { fd: 3 }),
-        &[],
-        expect!["CLOSE fd=3"],
     );
 }
 

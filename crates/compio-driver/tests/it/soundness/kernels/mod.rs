@@ -2,10 +2,14 @@
 //! which ones.
 
 #[cfg(target_os = "linux")]
+mod fuse;
+#[cfg(target_os = "linux")]
 mod polls;
 mod readiness;
 #[cfg(target_os = "linux")]
 mod refusals;
+#[cfg(target_os = "linux")]
+mod replays;
 #[cfg(target_os = "linux")]
 mod selection;
 #[cfg(target_os = "linux")]

@@ -1,0 +1,291 @@
+//! Requests that io_uring answers with ECANCELED unasked: which of them may be executed again, and how.
+//!
+//! Linux drops a request in this way if it has to wait for an io-wq worker and none can be started
+//! (`io_wq_enqueue` and `create_worker_cont`: RLIMIT_NPROC, pids.max, signals at a high rate). Nothing
+//! of it was executed then. But a file may answer the same number itself, after it has executed the
+//! request: a FUSE server, a CUSE device, a timer whose clock was set. The completion does not tell
+//! which of them it was. So a request is executed again only if
+//!
+//! - a second execution has no effect, or
+//! - its file is of a kind that never answers ECANCELED itself.
+//!
+//! Decision 20 has the reasons. The caller is the driver, on the two occasions that the functions name.
+
+use std::{
+    ffi::{CStr, CString, OsStr},
+    io,
+    os::{
+        fd::{AsRawFd, FromRawFd, OwnedFd, RawFd},
+        unix::ffi::OsStrExt,
+    },
+    path::Path,
+};
+
+use crate::{
+    request::{Answer, CURRENT_DIR, File, Names, Net, Pipe, Poll, Position, Request},
+    sys::{
+        Again,
+        dialect::kind::{Kind, attributes_in_memory},
+        unix::call,
+    },
+};
+
+/// Where the request is executed again. Decides on the thread of the driver, and blocks on nothing.
+pub(crate) fn again(request: &Request) -> Again {
+    match *request {
+        Request::File(ref file) => match *file {
+            File::Read { fd, .. }
+            | File::ReadVectored { fd, .. }
+            | File::Write { fd, .. }
+            | File::WriteVectored { fd, .. } => again_transfer(fd, request),
+            File::Sync { .. } | File::Open { .. } | File::Stat { .. } | File::StatFd { .. } => {
+                Again::Pool(*request)
+            }
+        },
+        Request::Names(_) => Again::Pool(*request),
+        Request::Pipe(ref pipe) => brief(pipe).map_or(Again::Kernel, Again::Pool),
+        Request::Net(ref net) => match socket_of(net) {
+            Some(fd) if !never_answers_cancelled(fd) => Again::Not,
+            Some(_) | None => Again::Kernel,
+        },
+        Request::Poll(_) | Request::Nop | Request::Work(_) => Again::Kernel,
+        Request::Raw(_) => Again::Not,
+    }
+}
+
+/// Reads and writes of pipes, sockets and terminals may have to wait for a peer, those of files not.
+fn again_transfer(fd: RawFd, request: &Request) -> Again {
+    let format = attributes_in_memory(fd).map_or(0, |kind| kind.mode & libc::S_IFMT);
+    match format {
+        libc::S_IFREG | libc::S_IFDIR | libc::S_IFBLK => Again::Pool(*request),
+        _ if never_answers_cancelled(fd) => Again::Kernel,
+        _ => Again::Not,
+    }
+}
+
+/// Executes a request that [`again`] has given to a thread, which may block; or answers ECANCELED, if
+/// that may be the second execution of a request with an effect.
+///
+/// # Safety
+///
+/// As [`call`].
+pub(crate) unsafe fn repeat(request: &Request) -> Answer {
+    // SAFETY: passed on from this function.
+    unsafe {
+        if may_be_repeated(request) {
+            call(request)
+        } else {
+            Err(libc::ECANCELED)
+        }
+    }
+}
+
+/// # Safety
+///
+/// As [`call`].
+unsafe fn may_be_repeated(request: &Request) -> bool {
+    match *request {
+        Request::File(ref file) => match *file {
+            // No effect.
+            File::Read { .. }
+            | File::ReadVectored { .. }
+            | File::Stat { .. }
+            | File::StatFd { .. } => true,
+            // The same bytes at the same place, unless the place moves.
+            File::Write { fd, position, .. } | File::WriteVectored { fd, position, .. } => {
+                let is_fixed = position != Position::Cursor && !appends(fd);
+                is_fixed || never_answers_cancelled(fd)
+            }
+            // The kernel reports an error of the write-back once: a second call would hide it.
+            File::Sync { fd, .. } => never_answers_cancelled(fd),
+            // A second exclusive creation fails, and a device may do something when it is opened.
+            File::Open {
+                dir, path, flags, ..
+            } => {
+                // SAFETY: the path is valid by the contract of `call`.
+                let path = unsafe { CStr::from_ptr(path) };
+                if flags & libc::O_EXCL != 0 {
+                    parent_never_answers_cancelled(dir, path)
+                } else {
+                    !is_foreign_device(dir, path)
+                }
+            }
+        },
+        // A second change of names fails, or changes a name that another process has made.
+        Request::Names(ref names) => {
+            let (one, other) = match *names {
+                Names::Rename { from, to } => (from, to),
+                Names::Remove { path, .. } | Names::MakeDir { path, .. } => (path, path),
+                Names::Link { link, .. } => (link, link),
+            };
+            [one, other].into_iter().all(|path| {
+                // SAFETY: the paths are valid by the contract of `call`.
+                parent_never_answers_cancelled(CURRENT_DIR, unsafe { CStr::from_ptr(path) })
+            })
+        }
+        // It moves bytes.
+        Request::Pipe(Pipe::Splice { from, to, .. }) => {
+            never_answers_cancelled(from) && never_answers_cancelled(to)
+        }
+        // Not for threads.
+        Request::Nop
+        | Request::Net(_)
+        | Request::Poll(Poll::Once { .. })
+        | Request::Work(_)
+        | Request::Raw(_) => false,
+    }
+}
+
+/// Whether ECANCELED is no answer of this file's own. Asks the file system of a regular file for its
+/// type, which may block.
+fn never_answers_cancelled(fd: RawFd) -> bool {
+    let Some(Kind { mode, major }) = attributes_in_memory(fd) else {
+        return false;
+    };
+    match mode & libc::S_IFMT {
+        // The block layer's errors (`blk_errors`) do not contain it.
+        libc::S_IFIFO | libc::S_IFBLK => true,
+        libc::S_IFCHR => is_known_device(major),
+        libc::S_IFSOCK => matches!(
+            domain(fd),
+            Some(libc::AF_UNIX | libc::AF_INET | libc::AF_INET6)
+        ),
+        libc::S_IFREG | libc::S_IFDIR => file_system(fd).is_some_and(is_known_file_system),
+        // An anonymous file: a timer answers ECANCELED when its clock is set.
+        _ => false,
+    }
+}
+
+/// The file systems that keep their files on this machine and have no ECANCELED in their code. Overlayfs
+/// is none of them: its layers may be FUSE.
+fn is_known_file_system(magic: i64) -> bool {
+    // The type of libc's constants differs from system to system.
+    const EXT4: i64 = 0xef53;
+    const XFS: i64 = 0x5846_5342;
+    const BTRFS: i64 = 0x9123_683e;
+    const TMPFS: i64 = 0x0102_1994;
+    const RAMFS: i64 = 0x8584_58f6;
+    const F2FS: i64 = 0xf2f5_2010;
+    const FAT: i64 = 0x4d44;
+    [EXT4, XFS, BTRFS, TMPFS, RAMFS, F2FS, FAT].contains(&magic)
+}
+
+/// Memory, terminals and pseudoterminals: the kernel's own drivers.
+fn is_known_device(major: u32) -> bool {
+    matches!(major, 1 | 4 | 5 | 136..=143)
+}
+
+fn file_system(fd: RawFd) -> Option<i64> {
+    // SAFETY: a plain C struct, which the call fills in.
+    unsafe {
+        let mut attributes: libc::statfs = std::mem::zeroed();
+        let asked = libc::fstatfs(fd, &raw mut attributes);
+        #[allow(clippy::unnecessary_cast, reason = "its type is the system's")]
+        (asked == 0).then_some(attributes.f_type as i64)
+    }
+}
+
+fn domain(socket: RawFd) -> Option<i32> {
+    let mut domain = 0_i32;
+    let mut len = size_of_val(&domain) as libc::socklen_t;
+    // SAFETY: the value and its length outlive the call.
+    let asked = unsafe {
+        libc::getsockopt(
+            socket,
+            libc::SOL_SOCKET,
+            libc::SO_DOMAIN,
+            (&raw mut domain).cast(),
+            &raw mut len,
+        )
+    };
+    (asked == 0).then_some(domain)
+}
+
+fn appends(fd: RawFd) -> bool {
+    // SAFETY: no pointers are passed.
+    let mode = unsafe { libc::fcntl(fd, libc::F_GETFL) };
+    mode < 0 || mode & libc::O_APPEND != 0
+}
+
+/// Opens a name with `O_PATH`, which calls no open method.
+fn place(dir: RawFd, path: &CStr) -> io::Result<OwnedFd> {
+    // SAFETY: the path outlives the call.
+    let fd = unsafe { libc::openat(dir, path.as_ptr(), libc::O_PATH | libc::O_CLOEXEC) };
+    if fd < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: it is new.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// Whether the directory that has this name never answers ECANCELED itself.
+fn parent_never_answers_cancelled(dir: RawFd, path: &CStr) -> bool {
+    let parent = Path::new(OsStr::from_bytes(path.to_bytes())).parent();
+    let parent = match parent {
+        Some(parent) if parent.as_os_str().is_empty() => Path::new("."),
+        Some(parent) => parent,
+        None => return false,
+    };
+    CString::new(parent.as_os_str().as_bytes()).is_ok_and(|parent| {
+        place(dir, &parent).is_ok_and(|fd| never_answers_cancelled(fd.as_raw_fd()))
+    })
+}
+
+/// Whether the name is a device of which nothing is known here. A missing name is none.
+fn is_foreign_device(dir: RawFd, path: &CStr) -> bool {
+    place(dir, path).is_ok_and(|fd| match attributes_in_memory(fd.as_raw_fd()) {
+        Some(Kind { mode, major }) => {
+            mode & libc::S_IFMT == libc::S_IFCHR && !is_known_device(major)
+        }
+        None => true,
+    })
+}
+
+/// The socket that a request is about; none where it makes one.
+fn socket_of(net: &Net) -> Option<RawFd> {
+    match *net {
+        Net::Connect { fd, .. }
+        | Net::Accept { fd, .. }
+        | Net::Recv { fd, .. }
+        | Net::Send { fd, .. }
+        | Net::RecvMsg { fd, .. }
+        | Net::SendMsg { fd, .. }
+        | Net::Shutdown { fd, .. }
+        | Net::AcceptMulti { fd }
+        | Net::RecvMulti { fd, .. }
+        | Net::RecvPooled { fd, .. }
+        | Net::SendZeroCopy { fd, .. } => Some(fd),
+        Net::Socket { .. } => None,
+    }
+}
+
+/// So little of a splice that it does not wait, if both ends are ready now.
+fn brief(pipe: &Pipe) -> Option<Request> {
+    let Pipe::Splice {
+        from,
+        from_position,
+        to,
+        to_position,
+        len,
+    } = *pipe;
+    let is_ready = |fd, events| {
+        let mut entry = libc::pollfd {
+            fd,
+            events,
+            revents: 0,
+        };
+        // SAFETY: one entry is passed, and outlives the call.
+        unsafe { libc::poll(&raw mut entry, 1, 0) == 1 }
+    };
+    let brief = Pipe::Splice {
+        from,
+        from_position,
+        to,
+        to_position,
+        len: len.min(libc::PIPE_BUF as u32),
+    };
+    (is_ready(from, libc::POLLIN) && is_ready(to, libc::POLLOUT)).then_some(Request::Pipe(brief))
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests;

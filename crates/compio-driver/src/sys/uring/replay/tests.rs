@@ -1,0 +1,124 @@
+//! Decisions about requests that may have been executed.
+
+use std::{
+    ffi::CString,
+    io,
+    net::UdpSocket,
+    os::fd::{FromRawFd, OwnedFd},
+};
+
+use super::{again, may_be_repeated};
+use crate::{
+    SharedFd, op,
+    op::Position,
+    operation::Operation,
+    request::{NativePath, Pipe, Request},
+    sys::Again,
+};
+
+fn share(fd: impl Into<OwnedFd>) -> SharedFd {
+    SharedFd::from(fd.into())
+}
+
+fn request_again<O: Operation>(mut operation: O) -> Again {
+    again(&operation.request())
+}
+
+/// Whether a thread repeats this.
+fn is_repeated<O: Operation>(mut operation: O) -> bool {
+    let request = operation.request();
+    assert!(matches!(again(&request), Again::Pool(_)));
+    // SAFETY: the operation outlives the call.
+    unsafe { may_be_repeated(&request) }
+}
+
+fn path(path: &str) -> NativePath {
+    CString::new(path).unwrap()
+}
+
+#[test]
+fn wait_for_a_peer_is_not_repeated_by_a_thread() {
+    let (source, sink) = io::pipe().unwrap();
+    let (source, sink) = (share(source), share(sink));
+    let file = share(tempfile::tempfile().unwrap());
+    let read = op::ReadAt::at_cursor(source.clone(), Vec::with_capacity(8));
+    assert!(matches!(request_again(read), Again::Kernel));
+    let splice = || {
+        op::Splice::new(
+            source.clone(),
+            Position::Cursor,
+            file.clone(),
+            Position::At(0),
+            1 << 20,
+        )
+    };
+    assert!(matches!(request_again(splice()), Again::Kernel));
+
+    let sync = op::Sync::all(file.clone());
+    assert!(matches!(request_again(sync), Again::Pool(Request::File(_))));
+    let read = op::ReadAt::new(file.clone(), 0, Vec::with_capacity(8));
+    assert!(matches!(request_again(read), Again::Pool(Request::File(_))));
+    let mut write = op::WriteAt::at_cursor(sink, b"!");
+    // SAFETY: the operation outlives the call.
+    assert_eq!(unsafe { super::call(&write.request()) }, Ok(1));
+    // Not all of it may find room without a wait.
+    let Again::Pool(Request::Pipe(Pipe::Splice { len, .. })) = request_again(splice()) else {
+        panic!("there is something to be moved");
+    };
+    assert_eq!(len as usize, libc::PIPE_BUF);
+}
+
+#[test]
+fn descriptor_that_may_answer_cancelled_itself_is_believed() {
+    // SAFETY: numbers are passed; what is made belongs to nobody else.
+    let [timer, packet] = unsafe {
+        let timer = libc::timerfd_create(libc::CLOCK_REALTIME, libc::TFD_CLOEXEC);
+        let packet = libc::socket(libc::AF_NETLINK, libc::SOCK_RAW | libc::SOCK_CLOEXEC, 0);
+        assert!(timer >= 0 && packet >= 0);
+        [timer, packet].map(|fd| OwnedFd::from_raw_fd(fd))
+    };
+    let read = op::ReadAt::at_cursor(timer, [0; 8]);
+    assert!(matches!(request_again(read), Again::Not));
+    let receive = op::Recv::new(share(packet), [0; 8], 0);
+    assert!(matches!(request_again(receive), Again::Not));
+    let datagrams = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let receive = op::Recv::new(share(datagrams), [0; 8], 0);
+    assert!(matches!(request_again(receive), Again::Kernel));
+}
+
+#[test]
+fn file_of_a_local_file_system_is_repeated() {
+    let file = share(tempfile::tempfile().unwrap());
+    assert!(is_repeated(op::Sync::all(file.clone())));
+    assert!(is_repeated(op::WriteAt::new(file.clone(), 0, "x")));
+    assert!(is_repeated(op::WriteAt::at_cursor(file, "x")));
+    let exclusive = libc::O_CREAT | libc::O_EXCL | libc::O_WRONLY;
+    let here = std::env::temp_dir().join("new");
+    let here = path(here.to_str().unwrap());
+    assert!(is_repeated(op::Open::new(here.clone(), exclusive, 0o600)));
+    assert!(is_repeated(op::MakeDir::new(here, 0o700)));
+}
+
+#[test]
+fn change_of_an_unknown_file_system_is_not_repeated() {
+    let exclusive = libc::O_CREAT | libc::O_EXCL | libc::O_WRONLY;
+    let create = op::Open::new(path("/proc/new"), exclusive, 0o600);
+    assert!(!is_repeated(create));
+    assert!(is_repeated(op::Open::new(path("/proc/stat"), 0, 0)));
+    assert!(!is_repeated(op::MakeDir::new(path("/proc/new"), 0o700)));
+    assert!(!is_repeated(op::Remove::file(path("/proc/self/new"))));
+    assert!(!is_repeated(op::Rename::new(
+        path("/tmp/a"),
+        path("/proc/a")
+    )));
+    assert!(!is_repeated(op::Link::symbolic(
+        path("/tmp"),
+        path("/proc/a")
+    )));
+    let file = share(std::fs::File::open("/proc/self/comm").unwrap());
+    assert!(!is_repeated(op::Sync::all(file.clone())));
+    assert!(!is_repeated(op::WriteAt::at_cursor(file.clone(), "x")));
+    // The same bytes at the same place.
+    assert!(is_repeated(op::WriteAt::new(file.clone(), 0, "x")));
+    assert!(is_repeated(op::StatFd::new(file)));
+}
