@@ -756,6 +756,13 @@ impl Inner {
                 aftermath.given_up.push(key);
                 return;
             }
+            Report::WouldBlock if self.flights.is_given_up(key) => {
+                self.flights.land(key, Err(sys::ECANCELED))
+            }
+            Report::WouldBlock => {
+                aftermath.would_block.push(key);
+                return;
+            }
             Report::NotFound => {
                 aftermath.not_found.push(key);
                 return;
@@ -789,6 +796,14 @@ impl Inner {
                 self.note(key, Report::Final(answer), &mut aftermath);
             }
         }
+        let mut would_block = mem::take(&mut aftermath.would_block);
+        for key in would_block.drain(..) {
+            // Likewise.
+            if let Some(answer) = self.launch_to_wait(key) {
+                self.note(key, Report::Final(answer), &mut aftermath);
+            }
+        }
+        aftermath.would_block = would_block;
         for key in aftermath.enough.drain(..) {
             if self.flights.is_airborne(key) {
                 self.cancel(key);
@@ -807,23 +822,38 @@ impl Inner {
     /// Does what the kernel has given up of its own accord. An answer that is there at once is not
     /// landed.
     fn do_again(&self, key: Key) -> Option<Answer> {
-        let asked = panic::catch_unwind(AssertUnwindSafe(|| self.flights.ask_again(key)));
-        match asked {
-            Err(panic) => {
-                discard(panic);
-                Some(Err(sys::ECANCELED))
-            }
-            // Its code may have given it up, or shut the driver down.
-            Ok(_) if self.flights.is_given_up(key) || self.closed.get() => {
-                Some(Err(sys::ECANCELED))
-            }
-            Ok(request) => match sys::again(&request) {
-                Again::Pool(request) => self.dispatch(key, request, true),
-                // SAFETY: the operation is where it was when it was launched for the first time.
-                Again::Kernel => unsafe { self.launch(key, &request) },
-                Again::Not => Some(Err(sys::ECANCELED)),
-            },
+        let Some(request) = self.ask_again(key) else {
+            return Some(Err(sys::ECANCELED));
+        };
+        match sys::again(&request) {
+            Again::Pool(request) => self.dispatch(key, request, true),
+            // SAFETY: the operation is where it was when it was launched for the first time.
+            Again::Kernel => unsafe { self.launch(key, &request) },
+            Again::Not => Some(Err(sys::ECANCELED)),
         }
+    }
+
+    /// Launches a flight that the kernel has completed because it would have had to wait. An answer that
+    /// is there at once is not landed.
+    fn launch_to_wait(&self, key: Key) -> Option<Answer> {
+        let Some(request) = self.ask_again(key) else {
+            return Some(Err(sys::ECANCELED));
+        };
+        // SAFETY: the operation is where it was when it was launched for the first time.
+        match unsafe { self.backend.borrow_mut().launch_to_wait(key, &request) } {
+            Launch::InFlight => None,
+            Launch::Answered(answer) => Some(answer),
+            Launch::Pool(request) => self.dispatch(key, request),
+        }
+    }
+
+    /// The request of a flight that is to be launched once more; none if that is not wanted any more.
+    fn ask_again(&self, key: Key) -> Option<Request> {
+        let asked = panic::catch_unwind(AssertUnwindSafe(|| self.flights.ask_again(key)));
+        let request = asked.map_err(discard).ok()?;
+        // Its code may have given it up, or shut the driver down.
+        let is_wanted = !self.flights.is_given_up(key) && !self.closed.get();
+        is_wanted.then_some(request)
     }
 
     fn bury(&self, key: Key) {
@@ -871,6 +901,8 @@ struct Aftermath {
     orphans: Vec<Key>,
     /// What was given up although nobody had asked for that.
     given_up: Vec<Key>,
+    /// Sends that the kernel has completed because they would have had to wait.
+    would_block: Vec<Key>,
     /// What was to be cancelled and was not found.
     not_found: Vec<Key>,
     /// What has answered often enough.
@@ -883,12 +915,14 @@ impl Aftermath {
             wakers,
             orphans,
             given_up,
+            would_block,
             not_found,
             enough,
         } = self;
         wakers.is_empty()
             && orphans.is_empty()
             && given_up.is_empty()
+            && would_block.is_empty()
             && not_found.is_empty()
             && enough.is_empty()
     }

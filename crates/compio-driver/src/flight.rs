@@ -662,8 +662,8 @@ impl Flights {
             let index = (*header).index;
             let class = usize::from((*header).class);
             (*header).state = State::Free;
-            // The highest bit is the backends'.
-            (*header).generation = ((*header).generation + 1) % (1 << 31);
+            // The two highest bits of a key are the backends'.
+            (*header).generation = ((*header).generation + 1) % (1 << 30);
             (*header).next_free = self.free[class].get();
             self.free[class].set(index);
         }

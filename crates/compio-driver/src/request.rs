@@ -275,6 +275,10 @@ pub(crate) enum Report {
     /// or the file itself has answered so. In the second case it has to be done all the same.
     #[allow(dead_code, reason = "not every backend lacks the means")]
     GivenUp,
+    /// Nothing more will, and nothing has been done: it would have had to wait. The backend is to
+    /// launch it once more, and to wait.
+    #[allow(dead_code, reason = "not every backend refuses to wait")]
+    WouldBlock,
     /// It was to be cancelled, and was between two places where the kernel looks. If it flies still,
     /// it has to be cancelled again.
     #[allow(dead_code, reason = "not every backend hands cancels over")]

@@ -299,9 +299,9 @@ fn no_key_looks_like_the_backends_own_completions() {
     let flights = Flights::new();
     let key = board(&flights, op::Nop::new());
     // SAFETY: a live header; the generation is set to the last one that a cell may have.
-    unsafe { (*flights.header(key)).generation = (1 << 31) - 1 };
+    unsafe { (*flights.header(key)).generation = (1 << 30) - 1 };
     let last = Key {
-        generation: (1 << 31) - 1,
+        generation: (1 << 30) - 1,
         ..key
     };
     end(&flights, last);

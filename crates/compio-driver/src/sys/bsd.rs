@@ -117,6 +117,13 @@ impl Backend {
 
     /// # Safety
     ///
+    /// None.
+    pub(crate) unsafe fn launch_to_wait(&mut self, _: Key, _: &Request) -> Launch {
+        unreachable!("readiness waits for all requests")
+    }
+
+    /// # Safety
+    ///
     /// None: the scratch is not used.
     pub(crate) unsafe fn cancel(&mut self, key: Key, _: *mut Scratch) {
         self.0.cancel(key);

@@ -173,6 +173,19 @@ impl Backend {
         }
     }
 
+    /// As `launch`, for a request that was reported as one that would have to wait.
+    ///
+    /// # Safety
+    ///
+    /// As for `launch`.
+    pub(crate) unsafe fn launch_to_wait(&mut self, key: Key, request: &Request) -> Launch {
+        match self {
+            // SAFETY: passed on from this function.
+            Self::Uring(uring) => unsafe { uring.launch_to_wait(key, request) },
+            Self::Poll(_) => unreachable!("readiness waits for all requests"),
+        }
+    }
+
     /// # Safety
     ///
     /// None: the scratch is not used.

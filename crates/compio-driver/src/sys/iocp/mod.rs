@@ -353,6 +353,13 @@ impl Backend {
 
     /// # Safety
     ///
+    /// None.
+    pub(crate) unsafe fn launch_to_wait(&mut self, _: Key, _: &Request) -> Launch {
+        unreachable!("overlapped calls wait")
+    }
+
+    /// # Safety
+    ///
     /// The flight has not been answered, and the scratch is its own.
     pub(crate) unsafe fn cancel(&mut self, key: Key, scratch: *mut Scratch) {
         if let Some(place) = self.knocking.iter().position(|knock| knock.0 == key) {

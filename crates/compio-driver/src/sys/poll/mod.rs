@@ -30,14 +30,11 @@ use crate::{
     flight::Key,
     notify::Notifier,
     request::{Answer, Extras, Net, Report, Request},
-    sys::unix::life_of,
+    sys::unix::{RETRY_EVERY, is_writable, life_of},
 };
 
 /// How many requests are answered at their launch before somebody else has a turn.
 const INSTANT_MAX: u32 = 64;
-
-/// How often a Unix listener without room is tried again.
-const KNOCK_EVERY: Duration = Duration::from_millis(1);
 
 /// How many events are taken at once: few enough that what a task does with its bytes follows their
 /// receive while both are still in the processor's cache.
@@ -61,7 +58,8 @@ pub(crate) struct Readiness {
     queues: Queues,
     /// Answers to be reported by the next wait.
     answered: VecDeque<(Key, Answer)>,
-    /// Connects to Unix listeners that had no room: nothing tells when they have.
+    /// Connects to Unix listeners without room, and sends of datagrams to receivers without room: no event
+    /// tells when there is some.
     knocking: Vec<(Key, Request)>,
     instant_left: u32,
     /// Whether somebody else may wait for the poller's own descriptor: it stays readable until it
@@ -128,7 +126,15 @@ impl Readiness {
                     self.queues.set_drained(fd, direction, &request, answer);
                     return self.answer(key, answer);
                 }
-                Outcome::NotNow => {}
+                // SAFETY: likewise.
+                Outcome::NotNow => match unsafe { try_again(fd, &request) } {
+                    SecondTry::Answered(answer) => return self.answer(key, answer),
+                    SecondTry::Event => {}
+                    SecondTry::NoEvent => {
+                        self.knocking.push((key, request));
+                        return Launch::InFlight;
+                    }
+                },
                 Outcome::Pool => return Launch::Pool(request),
             }
             if let Request::Pipe(pipe) = &request {
@@ -160,7 +166,7 @@ impl Readiness {
     pub(crate) fn cancel(&mut self, key: Key) {
         let knocks = self.knocking.iter().position(|(other, _)| *other == key);
         if let Some(place) = knocks {
-            self.knocking.swap_remove(place);
+            self.knocking.remove(place);
         }
         if knocks.is_some() || self.queues.remove(key) {
             self.answered.push_back((key, Err(libc::ECANCELED)));
@@ -179,7 +185,7 @@ impl Readiness {
         let timeout = if self.knocking.is_empty() {
             timeout
         } else {
-            Some(timeout.map_or(KNOCK_EVERY, |timeout| timeout.min(KNOCK_EVERY)))
+            Some(timeout.map_or(RETRY_EVERY, |timeout| timeout.min(RETRY_EVERY)))
         };
         let sleeps = timeout != Some(Duration::ZERO) && self.answered.is_empty() && notifier.park();
         let waited = if sleeps {
@@ -270,7 +276,14 @@ impl Readiness {
                 if self.moves_on(fd, direction, key, &request) {
                     continue;
                 }
-                return;
+                // SAFETY: likewise.
+                match unsafe { try_again(fd, &request) } {
+                    SecondTry::Answered(answer) => self.answered.push_back((key, answer)),
+                    SecondTry::Event => return,
+                    SecondTry::NoEvent => self.knocking.push((key, request)),
+                }
+                self.queues.remove(key);
+                continue;
             };
             self.queues.remove(key);
             self.queues.set_drained(fd, direction, &request, answer);
@@ -351,6 +364,39 @@ impl Readiness {
             self.poller.forget(fd);
             self.queues.forget(fd);
         }
+    }
+}
+
+/// What came of a send that was tried although its socket seemed to have no room.
+enum SecondTry {
+    /// It has room by now.
+    Answered(Answer),
+    /// An event tells when it has room.
+    Event,
+    /// No event tells when there is room. So it is with a datagram of a Unix socket that is not connected to
+    /// the receiver, whose queue is full: the socket is writable (`unix_dgram_poll` of Linux). Netlink is
+    /// like that, too.
+    NoEvent,
+}
+
+/// Tries a send again after EAGAIN, if its socket is writable.
+///
+/// # Safety
+///
+/// As [`attempt`].
+#[cold]
+unsafe fn try_again(fd: RawFd, request: &Request) -> SecondTry {
+    let is_send = matches!(
+        request,
+        Request::Net(Net::Send { .. } | Net::SendMsg { .. })
+    );
+    if !is_send || !is_writable(fd) {
+        return SecondTry::Event;
+    }
+    // SAFETY: passed on from this function.
+    match unsafe { attempt(request) } {
+        Outcome::Answered(answer) => SecondTry::Answered(answer),
+        Outcome::NotNow | Outcome::Pool => SecondTry::NoEvent,
     }
 }
 

@@ -95,6 +95,7 @@ enum What {
     Item(Answer, Option<u16>),
     Final(Answer),
     GivenUp,
+    WouldBlock,
     NotFound,
 }
 
@@ -300,7 +301,10 @@ impl Kernel {
     ///
     /// What the request points to stays valid until the answer to `key` has been reported.
     pub(super) unsafe fn launch(&mut self, key: Key, request: &Request) -> Launch {
-        assert!(key.to_bits() >> 63 == 0, "the highest bit is the backend's");
+        assert!(
+            key.to_bits() >> 62 == 0,
+            "the highest bits are the backend's"
+        );
         let (is_new, was_given_up) = (
             self.known.insert(key.to_bits()),
             self.given_up.remove(&key.to_bits()),
@@ -345,7 +349,7 @@ impl Kernel {
         if matches!(flight.stage, Stage::Ended)
             && let Some(post) = self
                 .posted
-                .pop_if(|post| !matches!(post.what, What::GivenUp))
+                .pop_if(|post| !matches!(post.what, What::GivenUp | What::WouldBlock))
         {
             let Report::Final(answer) = self.perform(&flight, post) else {
                 unreachable!("it has one answer")
@@ -634,6 +638,15 @@ impl Kernel {
     }
 
     fn send(&mut self, flight: &mut Flight, thing: usize) {
+        let may_refuse = matches!(
+            flight.request,
+            Request::Net(Net::Send { .. } | Net::SendMsg { .. })
+        );
+        if may_refuse && self.dice.percent(10) {
+            self.post(flight.key, What::WouldBlock, Effect::Nothing);
+            flight.stage = Stage::Ended;
+            return;
+        }
         let len = self.some(flight.memory.len());
         self.end(flight, Ok(len as u32), Effect::Send(thing, len));
     }
@@ -763,7 +776,9 @@ impl Kernel {
         let report = self.perform(&flight, post);
         match report {
             Report::Final(_) => {}
-            Report::GivenUp => assert!(self.given_up.insert(flight.key.to_bits())),
+            Report::GivenUp | Report::WouldBlock => {
+                assert!(self.given_up.insert(flight.key.to_bits()));
+            }
             Report::Item(_) | Report::NotFound => self.flying.push(flight),
         }
         report
@@ -823,6 +838,7 @@ impl Kernel {
             }),
             What::Final(answer) => Report::Final(descriptor.unwrap_or(answer)),
             What::GivenUp => Report::GivenUp,
+            What::WouldBlock => Report::WouldBlock,
             What::NotFound => Report::NotFound,
         }
     }

@@ -184,6 +184,18 @@ impl Backend {
 
     /// # Safety
     ///
+    /// As for `launch`.
+    pub(crate) unsafe fn launch_to_wait(&mut self, key: Key, request: &Request) -> Launch {
+        match self {
+            // SAFETY: passed on from this function.
+            Self::System(system) => unsafe { system.launch_to_wait(key, request) },
+            // SAFETY: likewise.
+            Self::Sim(sim) => unsafe { sim.kernel().launch(key, request) },
+        }
+    }
+
+    /// # Safety
+    ///
     /// The scratch is that of a flight.
     pub(crate) unsafe fn cancel(&mut self, key: Key, scratch: *mut Scratch) {
         match self {

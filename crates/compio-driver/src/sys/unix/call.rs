@@ -284,6 +284,28 @@ pub(crate) fn set_option(
     Ok(())
 }
 
+/// An option of a socket whose value is a number.
+#[allow(dead_code, reason = "not every system asks")]
+pub(crate) fn get_option(socket: RawFd, level: c_int, name: c_int) -> Result<c_int, i32> {
+    let mut value: c_int = 0;
+    let mut len = size_of_val(&value) as libc::socklen_t;
+    // SAFETY: the value is as long as is said, and both outlive the call.
+    let result =
+        unsafe { libc::getsockopt(socket, level, name, (&raw mut value).cast(), &raw mut len) };
+    answer(result).map(|_| value)
+}
+
+/// Whether poll(2) calls the descriptor writable. An error counts: the next write reports it.
+pub(crate) fn is_writable(fd: RawFd) -> bool {
+    let mut entry = libc::pollfd {
+        fd,
+        events: libc::POLLOUT,
+        revents: 0,
+    };
+    // SAFETY: one entry is passed, and outlives the call.
+    unsafe { libc::poll(&raw mut entry, 1, 0) != 0 }
+}
+
 pub(crate) fn answer(result: i32) -> Answer {
     u32::try_from(result).map_err(|_| last_error())
 }

@@ -6,6 +6,11 @@ pub(crate) mod control;
 mod life;
 mod types;
 
+use std::time::Duration;
+
+#[allow(unused_imports, reason = "not every system asks")]
+pub(crate) use call::get_option;
+pub(crate) use call::is_writable;
 pub(crate) use call::{answer, as_sock_ref, call, close, last_error, set_option, splice};
 pub(crate) use libc::{
     AT_FDCWD as CURRENT_DIR, EAGAIN, ECANCELED, ENOBUFS, MSG_CTRUNC, MSG_PEEK, MSG_TRUNC,
@@ -23,6 +28,9 @@ pub(crate) use types::{lend_file, own as own_file, own as own_socket};
 
 /// A receive or send that is not to wait.
 pub(crate) const MSG_DONTWAIT: Option<i32> = Some(libc::MSG_DONTWAIT);
+
+/// The time between two tries of a request for which no event tells when it can succeed.
+pub(crate) const RETRY_EVERY: Duration = Duration::from_millis(1);
 
 /// What the backends of unix keep beside an operation: nothing.
 #[derive(Debug)]

@@ -171,23 +171,11 @@ fn encode_net<'a>(net: &Net, slot: &'a mut Slot) -> &'a mut Entry {
             span: Span { start, len },
             flags,
         } => slot.write(opcode::Recv::new(Fd(fd), start, len).flags(flags).build()),
-        Net::Send {
-            fd,
-            span: Span { start, len },
-            flags,
-        } => slot.write(
-            opcode::Send::new(Fd(fd), start, len)
-                .flags(flags | libc::MSG_NOSIGNAL)
-                .build(),
-        ),
+        // The kernel is not to wait: see `retry`.
+        Net::Send { .. } | Net::SendMsg { .. } => encode_send(net, libc::MSG_DONTWAIT, slot),
         Net::RecvMsg { fd, message, flags } => slot.write(
             opcode::RecvMsg::new(Fd(fd), Message::as_msghdr(message))
                 .flags((flags | libc::MSG_CMSG_CLOEXEC) as u32)
-                .build(),
-        ),
-        Net::SendMsg { fd, message, flags } => slot.write(
-            opcode::SendMsg::new(Fd(fd), Message::as_msghdr(message.cast_mut()))
-                .flags((flags | libc::MSG_NOSIGNAL) as u32)
                 .build(),
         ),
         Net::AcceptMulti { fd } => slot.write(
@@ -212,6 +200,41 @@ fn encode_net<'a>(net: &Net, slot: &'a mut Slot) -> &'a mut Entry {
         ),
         Net::Shutdown { fd, how } => slot.write(opcode::Shutdown::new(Fd(fd), how).build()),
         Net::RecvPooled { .. } => unreachable!("answered by a call: see `encode`"),
+    }
+}
+
+/// A send for which the kernel waits, if it has to.
+pub(super) fn encode_waiting_send<'a>(net: &Net, slot: &'a mut Slot) -> &'a mut Entry {
+    encode_send(net, 0, slot)
+}
+
+#[inline(always)]
+fn encode_send<'a>(net: &Net, more_flags: i32, slot: &'a mut Slot) -> &'a mut Entry {
+    match *net {
+        Net::Send {
+            fd,
+            span: Span { start, len },
+            flags,
+        } => slot.write(
+            opcode::Send::new(Fd(fd), start, len)
+                .flags(flags | more_flags | libc::MSG_NOSIGNAL)
+                .build(),
+        ),
+        Net::SendMsg { fd, message, flags } => slot.write(
+            opcode::SendMsg::new(Fd(fd), Message::as_msghdr(message.cast_mut()))
+                .flags((flags | more_flags | libc::MSG_NOSIGNAL) as u32)
+                .build(),
+        ),
+        Net::Socket { .. }
+        | Net::Connect { .. }
+        | Net::Accept { .. }
+        | Net::Recv { .. }
+        | Net::RecvMsg { .. }
+        | Net::Shutdown { .. }
+        | Net::AcceptMulti { .. }
+        | Net::RecvMulti { .. }
+        | Net::RecvPooled { .. }
+        | Net::SendZeroCopy { .. } => unreachable!("no send that may wait"),
     }
 }
 

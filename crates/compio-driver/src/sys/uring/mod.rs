@@ -5,6 +5,7 @@ mod lone;
 mod luck;
 mod probe;
 mod replay;
+mod retry;
 mod setup;
 mod shelf;
 
@@ -35,10 +36,12 @@ use crate::{
     spin::Spin,
 };
 
-/// User data that belongs to no flight: a key does not use the highest bit.
+/// User data that belongs to no flight: a key does not use the two highest bits.
 const EVENT: u64 = u64::MAX;
 /// Beside a key: what came of the wish to cancel it.
 const CANCEL: u64 = 1 << 63;
+/// Beside a key: the end of its wait for another try (see `retry`).
+const WAIT: u64 = 1 << 62;
 
 /// The longest sleep. A kernel adds the time of day to a timeout in nanoseconds: where that sum
 /// overflows, it does not sleep at all.
@@ -66,6 +69,8 @@ pub(crate) struct Uring {
     waits_for_thread: bool,
     luck: Luck,
     lone: Lone,
+    /// How many waits for another try the kernel has.
+    waits: usize,
     /// Names the next pool of buffers.
     next_group: u16,
     /// How often the kernel was entered.
@@ -95,6 +100,7 @@ impl Uring {
             waits_for_thread: false,
             luck: Luck::new(),
             lone: Lone::new(),
+            waits: 0,
             next_group: 0,
             enters: 0,
         })
@@ -179,6 +185,37 @@ impl Uring {
         }
     }
 
+    /// Launches a send that the kernel has completed by EAGAIN: see `retry`.
+    ///
+    /// # Safety
+    ///
+    /// As for `launch`.
+    #[cold]
+    pub(crate) unsafe fn launch_to_wait(&mut self, key: Key, request: &Request) -> Launch {
+        let Request::Net(net) = request else {
+            return Launch::Answered(Err(libc::EAGAIN));
+        };
+        let Some(socket) = retry::waiting_socket(net) else {
+            return Launch::Answered(Err(libc::EAGAIN));
+        };
+        if retry::kernel_may_wait(socket) {
+            let mut slot = encode::Slot::uninit();
+            let entry = encode::encode_waiting_send(net, &mut slot);
+            let entry = entry.clone().user_data(key.to_bits());
+            self.push(entry);
+            return Launch::InFlight;
+        }
+        // There may be room by now, and then no event would tell of it.
+        // SAFETY: passed on from this function.
+        match unsafe { super::unix::call(&Request::Net(retry::attempt_of(net))) } {
+            Err(libc::EAGAIN) => {}
+            answer => return Launch::Answered(answer),
+        }
+        self.push(retry::wait(socket).user_data(WAIT | key.to_bits()));
+        self.waits += 1;
+        Launch::InFlight
+    }
+
     /// Answers a request that never waits.
     ///
     /// # Safety
@@ -246,6 +283,15 @@ impl Uring {
                 .build()
                 .user_data(CANCEL | key.to_bits()),
         );
+        if self.waits > 0 {
+            // It may be its wait that the kernel has.
+            let bits = WAIT | key.to_bits();
+            self.push(
+                opcode::AsyncCancel::new(bits)
+                    .build()
+                    .user_data(CANCEL | bits),
+            );
+        }
     }
 
     /// Submits, sleeps for at most `timeout` (`None`: as long as it takes) if there is nothing to
@@ -436,9 +482,18 @@ impl Uring {
                 }
                 // The target's own completion is what counts. One that was not found may be on its
                 // way to the kernel's worker threads, and would wait there for ever.
-                cancelled if cancelled & CANCEL != 0 => {
-                    if completion.result() == -libc::ENOENT {
-                        land(Key::from_bits(cancelled & !CANCEL), Report::NotFound);
+                flagged if flagged & (CANCEL | WAIT) != 0 => {
+                    let key = Key::from_bits(flagged & !(CANCEL | WAIT));
+                    match flagged & (CANCEL | WAIT) {
+                        CANCEL if completion.result() == -libc::ENOENT => {
+                            land(key, Report::NotFound);
+                        }
+                        WAIT => {
+                            self.waits -= 1;
+                            land(key, Report::WouldBlock);
+                        }
+                        // The cancel of a wait: that has its own completion, if there was one.
+                        _ => {}
                     }
                 }
                 key => {
@@ -451,16 +506,24 @@ impl Uring {
                     if more || buffer.is_some() {
                         land(key, Report::Item(Item { answer, buffer }));
                     }
-                    if !more && answer == Err(libc::ECANCELED) {
-                        // Asked for or not: see `replay`.
-                        land(key, Report::GivenUp);
-                    } else if !more {
-                        land(key, Report::Final(answer));
+                    if !more {
+                        land(key, report_of(answer));
                     }
                 }
             }
         }
         landed
+    }
+}
+
+/// What a final answer of the kernel means.
+fn report_of(answer: Answer) -> Report {
+    match answer {
+        // Nobody need have asked: so ends what waits for a thread of the kernel's that cannot be
+        // started, be it for a limit or for signals.
+        Err(libc::ECANCELED) => Report::GivenUp,
+        Err(libc::EAGAIN) => Report::WouldBlock,
+        answer => Report::Final(answer),
     }
 }
 

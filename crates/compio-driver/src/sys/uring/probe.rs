@@ -7,7 +7,7 @@ use io_uring::{IoUring, Probe, opcode, squeue::Entry};
 use crate::request::Extras;
 
 /// What nothing works without, and no plain call can stand in for.
-const NEEDED: [(&str, u8); 13] = [
+const NEEDED: [(&str, u8); 14] = [
     ("NOP", opcode::Nop::CODE),
     ("READ", opcode::Read::CODE),
     ("WRITE", opcode::Write::CODE),
@@ -20,6 +20,7 @@ const NEEDED: [(&str, u8); 13] = [
     ("RECVMSG", opcode::RecvMsg::CODE),
     ("SENDMSG", opcode::SendMsg::CODE),
     ("POLL_ADD", opcode::PollAdd::CODE),
+    ("TIMEOUT", opcode::Timeout::CODE),
     ("ASYNC_CANCEL", opcode::AsyncCancel::CODE),
 ];
 

@@ -6,6 +6,8 @@ mod descriptors;
 #[cfg(unix)]
 mod kernels;
 mod memory;
+#[cfg(target_os = "linux")]
+mod messages;
 mod outside;
 mod overflow;
 mod panics;

@@ -400,12 +400,12 @@ fn recv_and_send() {
     check(
         send(0),
         &places,
-        expect!["SEND fd=3 addr=buf len=64 flags=0x4000"],
+        expect!["SEND fd=3 addr=buf len=64 flags=0x4040"],
     );
     check(
         send(libc::MSG_MORE),
         &places,
-        expect!["SEND fd=3 addr=buf len=64 flags=0xc000"],
+        expect!["SEND fd=3 addr=buf len=64 flags=0xc040"],
     );
 }
 
@@ -432,7 +432,7 @@ fn messages() {
     check(
         Request::Net(send),
         &places,
-        expect!["SENDMSG fd=3 addr=header len=1 flags=0x4000"],
+        expect!["SENDMSG fd=3 addr=header len=1 flags=0x4040"],
     );
 }
 
