@@ -2,7 +2,10 @@
 
 use compio_io::buf::{IntoInner, IoBuf, IoBufMut, IoVectoredBuf, IoVectoredBufMut};
 
-use crate::request::{RawSlice, Span, Spans, TRANSFER_MAX};
+use crate::{
+    request::{RawSlice, Span, Spans, TRANSFER_MAX},
+    sys::{self, AsRawFd, SLICES_REFUSED},
+};
 
 /// The buffer of a read that was pushed to a driver, as the kernel left it: the bytes are there,
 /// but its length is still the old one. The entry tells how many bytes came.
@@ -44,7 +47,8 @@ pub(super) fn writable(buffer: &mut impl IoBufMut) -> Span {
     Span::new(room.as_mut_ptr().cast(), room.len())
 }
 
-/// How many buffers a kernel takes at once; the rest makes the transfer a short one.
+/// How many buffers a kernel takes at once (`UIO_MAXIOV`). Of a stream, the rest makes the transfer a short
+/// one.
 const SLICES_MAX: usize = 1024;
 
 /// How many stay inside the operation.
@@ -66,32 +70,45 @@ impl Slices {
         }
     }
 
-    /// The initialised parts: what is to be written.
-    pub(super) fn readable(&mut self, buffers: &impl IoVectoredBuf) -> Spans {
+    /// The initialised parts: what is to be written to `fd`.
+    pub(super) fn readable(&mut self, fd: &impl AsRawFd, buffers: &impl IoVectoredBuf) -> Spans {
         self.fill(
+            fd,
             buffers
                 .slices()
                 .map(|bytes| (bytes.as_ptr().cast_mut(), bytes.len())),
         )
     }
 
-    /// The whole rooms: where is to be read into.
-    pub(super) fn writable(&mut self, buffers: &mut impl IoVectoredBufMut) -> Spans {
+    /// The whole rooms: where is to be read into from `fd`.
+    pub(super) fn writable(
+        &mut self,
+        fd: &impl AsRawFd,
+        buffers: &mut impl IoVectoredBufMut,
+    ) -> Spans {
         // SAFETY: the rooms are only handed to the kernel, which never makes bytes uninitialised.
         let rooms = unsafe { buffers.uninit_slices() };
-        self.fill(rooms.map(|room| (room.as_mut_ptr().cast(), room.len())))
+        self.fill(fd, rooms.map(|room| (room.as_mut_ptr().cast(), room.len())))
     }
 
-    fn fill(&mut self, places: impl Iterator<Item = (*mut u8, usize)>) -> Spans {
+    fn fill(&mut self, fd: &impl AsRawFd, places: impl Iterator<Item = (*mut u8, usize)>) -> Spans {
         let mut count = 0;
+        let mut count_max = SLICES_MAX;
         // There are some already if the operation is asked once more.
         self.many.clear();
         // Not every kernel bounds the whole by itself, and some have 32 bits for a length. What is
         // cut must be the last.
         let mut left = TRANSFER_MAX;
-        for (start, len) in places.filter(|&(_, len)| len > 0).take(SLICES_MAX) {
+        for (start, len) in places.filter(|&(_, len)| len > 0) {
             if left == 0 {
                 break;
+            }
+            if count == count_max {
+                // A message is whole or refused: the kernel says EMSGSIZE, or takes more than others.
+                if count_max == SLICES_REFUSED || !sys::has_messages(fd.as_raw_fd()) {
+                    break;
+                }
+                count_max = SLICES_REFUSED;
             }
             let slice = RawSlice::new(start, len.min(left));
             left -= slice.len();
@@ -119,13 +136,14 @@ impl Slices {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::op::CurrentDir;
 
     #[test]
     fn who_is_asked_again_names_each_place_once() {
         let mut buffers: Vec<Vec<u8>> = (0..6).map(|_| Vec::with_capacity(8)).collect();
         let mut slices = Slices::new();
         for _ in 0..2 {
-            let spans = slices.writable(&mut buffers);
+            let spans = slices.writable(&CurrentDir, &mut buffers);
             assert_eq!(spans.count, 6);
             assert_eq!(slices.many.len(), 6);
             assert_eq!(spans.first, slices.many.as_ptr());

@@ -171,7 +171,7 @@ unsafe impl<V: IoVectoredBufMut, F: AsRawFd + 'static> Operation for ReadVectore
     fn request(&mut self) -> Request {
         Request::File(File::ReadVectored {
             fd: self.fd.as_raw_fd(),
-            spans: self.slices.writable(&mut self.buffers),
+            spans: self.slices.writable(&self.fd, &mut self.buffers),
             position: self.position,
         })
     }
@@ -227,7 +227,7 @@ unsafe impl<V: IoVectoredBuf, F: AsRawFd + 'static> Operation for WriteVectoredA
     fn request(&mut self) -> Request {
         Request::File(File::WriteVectored {
             fd: self.fd.as_raw_fd(),
-            spans: self.slices.readable(&self.buffers),
+            spans: self.slices.readable(&self.fd, &self.buffers),
             position: self.position,
         })
     }

@@ -368,7 +368,7 @@ where
     type Output = BufResult<Received, (V, C)>;
 
     fn request(&mut self) -> Request {
-        let spans = self.slices.writable(&mut self.buffers);
+        let spans = self.slices.writable(&self.fd, &mut self.buffers);
         let initialised = self.control.buf_len();
         // SAFETY: only initialised bytes are written to it.
         let room = unsafe { self.control.as_uninit() };
@@ -485,7 +485,7 @@ where
     type Output = BufResult<usize, (V, C)>;
 
     fn request(&mut self) -> Request {
-        let spans = self.slices.readable(&self.buffers);
+        let spans = self.slices.readable(&self.fd, &self.buffers);
         let control = readable(&self.control);
         if let Some(address) = &self.address {
             self.message.set_address(address);

@@ -4,7 +4,9 @@ use std::{mem, os::fd::RawFd};
 
 use super::queues::Direction;
 use crate::{
-    request::{Answer, Choice, File, Net, Pipe, Poll, Position, RawSlice, Request, Span, ready},
+    request::{
+        Answer, Choice, File, Message, Net, Pipe, Poll, Position, RawSlice, Request, Span, ready,
+    },
     sys::{
         dialect::{self, nowait},
         unix::{call, last_error, splice},
@@ -333,6 +335,9 @@ unsafe fn attempt_at_cursor(file: &File) -> Outcome {
         // A terminal is ready to be written to when it has room for a little, nobody knows how
         // much.
         libc::S_IFCHR if events == ready::OUT && !is_nonblocking(fd) => return Outcome::Pool,
+        // It takes no flag at a read or write, but at a receive or send. A message must not be clipped.
+        // SAFETY: passed on from this function.
+        libc::S_IFSOCK => return unless(libc::EAGAIN, unsafe { transfer_of_socket(file) }),
         _ => {}
     }
     // Whoever does not know how not to wait is asked before.
@@ -348,6 +353,43 @@ unsafe fn attempt_at_cursor(file: &File) -> Outcome {
     // SAFETY: likewise.
     unless(libc::EAGAIN, unsafe { call(&Request::File(file)) })
 }
+
+/// Reads or writes a socket, without waiting: by a receive or a send.
+///
+/// # Safety
+///
+/// As [`call`].
+unsafe fn transfer_of_socket(file: &File) -> Answer {
+    let slice_of = |span: Span| RawSlice::new(span.start, span.len as usize);
+    let slice;
+    let (fd, first, count) = match *file {
+        File::Read { fd, span, .. } | File::Write { fd, span, .. } => {
+            slice = slice_of(span);
+            (fd, &raw const slice, 1)
+        }
+        File::ReadVectored { fd, spans, .. } | File::WriteVectored { fd, spans, .. } => {
+            (fd, spans.first, spans.count as usize)
+        }
+        File::Sync { .. }
+        | File::Open { .. }
+        | File::Close { .. }
+        | File::Stat { .. }
+        | File::StatFd { .. } => return Err(libc::EOPNOTSUPP),
+    };
+    let mut message = Message::new();
+    message.point_at(first, count);
+    let message = &raw mut message;
+    let flags = libc::MSG_DONTWAIT;
+    let is_read = matches!(file, File::Read { .. } | File::ReadVectored { .. });
+    let net = if is_read {
+        Net::RecvMsg { fd, message, flags }
+    } else {
+        Net::SendMsg { fd, message, flags }
+    };
+    // SAFETY: passed on from this function; the slice and the message outlive the call.
+    unsafe { call(&Request::Net(net)) }
+}
+
 fn attempt_splice(pipe: &Pipe) -> Outcome {
     let Pipe::Splice { from, to, .. } = *pipe;
     for (fd, events) in [(from, ready::IN), (to, ready::OUT)] {

@@ -285,7 +285,6 @@ pub(crate) fn set_option(
 }
 
 /// An option of a socket whose value is a number.
-#[allow(dead_code, reason = "not every system asks")]
 pub(crate) fn get_option(socket: RawFd, level: c_int, name: c_int) -> Result<c_int, i32> {
     let mut value: c_int = 0;
     let mut len = size_of_val(&value) as libc::socklen_t;
@@ -293,6 +292,16 @@ pub(crate) fn get_option(socket: RawFd, level: c_int, name: c_int) -> Result<c_i
     let result =
         unsafe { libc::getsockopt(socket, level, name, (&raw mut value).cast(), &raw mut len) };
     answer(result).map(|_| value)
+}
+
+/// One buffer more than the kernel takes: a transfer of so many is refused (EMSGSIZE, or EINVAL of a read or
+/// write).
+pub(crate) const SLICES_REFUSED: usize = 1025;
+
+/// Whether each transfer is a message: of a socket that is no stream.
+pub(crate) fn has_messages(fd: RawFd) -> bool {
+    let kind = get_option(fd, libc::SOL_SOCKET, libc::SO_TYPE);
+    kind.is_ok_and(|kind| kind != libc::SOCK_STREAM)
 }
 
 /// Whether poll(2) calls the descriptor writable. An error counts: the next write reports it.

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 #[allow(unused_imports, reason = "not every system asks")]
 pub(crate) use call::get_option;
-pub(crate) use call::is_writable;
+pub(crate) use call::{SLICES_REFUSED, has_messages, is_writable};
 pub(crate) use call::{answer, as_sock_ref, call, close, last_error, set_option, splice};
 pub(crate) use libc::{
     AT_FDCWD as CURRENT_DIR, EAGAIN, ECANCELED, ENOBUFS, MSG_CTRUNC, MSG_PEEK, MSG_TRUNC,

@@ -29,7 +29,7 @@ pub use life::assume_overlapped;
 pub(crate) use life::{Life, held};
 pub use lock::{try_lock_file, unlock_file};
 pub use net::{Message, PeerAddress, RawSlice};
-pub(crate) use net::{as_sock_ref, peer_credentials, set_option};
+pub(crate) use net::{SLICES_REFUSED, as_sock_ref, has_messages, peer_credentials, set_option};
 pub use pipe::{
     NamedPipeFlags, NamedPipeInfo, create_named_pipe, disconnect_named_pipe, named_pipe_info,
     set_named_pipe_mode,

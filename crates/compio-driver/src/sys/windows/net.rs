@@ -5,14 +5,38 @@ use std::{fmt, io, mem, ptr};
 
 use socket2::{SockAddr, SockRef};
 use windows_sys::Win32::Networking::WinSock::{
-    SOCKADDR, SOCKADDR_STORAGE, WSABUF, WSAMSG, setsockopt,
+    SO_TYPE, SOCK_STREAM, SOCKADDR, SOCKADDR_STORAGE, SOCKET, SOL_SOCKET, WSABUF, WSAMSG,
+    getsockopt, setsockopt,
 };
 
 use super::{
     call::as_socket,
-    fd::{AsRawFd, BorrowedFd},
+    fd::{AsRawFd, BorrowedFd, RawFd},
 };
 use crate::{credentials::UCred, request::TRANSFER_MAX};
+
+/// No number of buffers is known to be refused.
+pub(crate) const SLICES_REFUSED: usize = usize::MAX;
+
+/// Whether each transfer is a message: of a socket that is no stream.
+pub(crate) fn has_messages(fd: RawFd) -> bool {
+    let RawFd::Socket(socket) = fd else {
+        return false;
+    };
+    let mut kind = 0;
+    let mut len = size_of_val(&kind) as i32;
+    // SAFETY: the value is as long as is said, and both outlive the call.
+    let result = unsafe {
+        getsockopt(
+            socket as SOCKET,
+            SOL_SOCKET,
+            SO_TYPE,
+            ptr::from_mut(&mut kind).cast(),
+            &mut len,
+        )
+    };
+    result == 0 && kind != SOCK_STREAM
+}
 
 /// A part of memory that the kernel may read or write: `WSABUF` by another name.
 #[derive(Clone, Copy)]

@@ -2,6 +2,8 @@
 //! named after its number in `docs/soundness.md`. What counts all descriptors of a process is in the
 //! binary `descriptors`.
 
+#[cfg(unix)]
+mod buffers;
 mod descriptors;
 #[cfg(unix)]
 mod kernels;
