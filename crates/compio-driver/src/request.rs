@@ -79,6 +79,9 @@ pub enum Request {
     Poll(Poll),
     /// To run a piece of blocking code on another thread.
     Work(Work),
+    /// Nothing: the operation was made with an argument that is refused, such as an unknown flag. Answered by
+    /// an error of the kind [`InvalidInput`](std::io::ErrorKind::InvalidInput).
+    Invalid,
     /// In the backend's own words, which [`op`](crate::op) tells more about. The kernel must answer
     /// it with one completion: an entry of io_uring's has no flags that link it to others, hold
     /// others up, skip its completion, or make it many.
@@ -155,6 +158,9 @@ pub enum Names {
 }
 
 /// Requests of sockets.
+///
+/// The flags are the system's `MSG_` flags, and go to the kernel as they are. Those that change the layout
+/// or the length of an answer are not among them.
 #[derive(Debug, Clone, Copy)]
 #[expect(missing_docs, reason = "the fields say by name what they are")]
 pub enum Net {

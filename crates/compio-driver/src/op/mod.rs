@@ -83,6 +83,7 @@
 
 mod blocking;
 mod buffer;
+mod flags;
 mod fs;
 pub(crate) mod multi;
 mod names;
@@ -98,8 +99,8 @@ pub use fs::{
 };
 pub use names::{Link, MakeDir, Remove, Rename};
 pub use net::{
-    Accept, Connect, Received, Recv, RecvAncillary, RecvFrom, RecvMsg, Send, SendMsg, SendTo,
-    Shutdown, Socket,
+    Accept, Connect, OwnsDescriptors, Received, Recv, RecvAncillary, RecvFrom, RecvMsg, Send,
+    SendMsg, SendTo, Shutdown, Socket,
 };
 pub use nop::Nop;
 pub use pipe::Splice;

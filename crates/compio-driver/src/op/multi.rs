@@ -5,7 +5,7 @@ use std::{collections::VecDeque, io};
 
 use compio_io::buf::IoBuf;
 
-use super::{buffer::readable, net::truthful};
+use super::{buffer::readable, flags::Flags};
 use crate::{
     buffers::{BufferPool, Chain, Choice, PooledBuffer},
     fd::{OwnsFd, SharedFd},
@@ -82,7 +82,7 @@ pub(crate) struct RecvMulti<F> {
     fd: F,
     pool: BufferPool,
     group: u16,
-    flags: i32,
+    flags: Flags,
     received: Chain,
     /// As for [`AcceptMulti`].
     had_enough: bool,
@@ -96,7 +96,7 @@ impl<F> RecvMulti<F> {
             pool,
             group,
             // Or a buffer could be said to hold more than was written to it.
-            flags: truthful(flags),
+            flags: Flags::of_receive(flags),
             received: Chain::default(),
             had_enough: false,
         }
@@ -109,11 +109,9 @@ unsafe impl<F: OwnsFd> Operation for RecvMulti<F> {
     type Output = (io::Result<Option<usize>>, Chain);
 
     fn request(&mut self) -> Request {
-        Request::Net(Net::RecvMulti {
-            fd: self.fd.as_raw_fd(),
-            group: self.group,
-            flags: self.flags,
-        })
+        let (fd, group) = (self.fd.as_raw_fd(), self.group);
+        self.flags
+            .apply(|flags| Request::Net(Net::RecvMulti { fd, group, flags }))
     }
 
     fn finish(self, answer: io::Result<usize>) -> Self::Output {
@@ -151,7 +149,7 @@ unsafe impl<F: OwnsFd> Multishot for RecvMulti<F> {
 pub(crate) struct RecvPooled<F> {
     fd: F,
     pool: BufferPool,
-    flags: i32,
+    flags: Flags,
     choice: Choice,
 }
 
@@ -162,7 +160,7 @@ impl<F> RecvPooled<F> {
             choice: Choice::of(&pool),
             pool,
             // As for [`RecvMulti`].
-            flags: truthful(flags),
+            flags: Flags::of_receive(flags),
         }
     }
 }
@@ -174,11 +172,15 @@ unsafe impl<F: OwnsFd> Operation for RecvPooled<F> {
     type Output = io::Result<Option<PooledBuffer>>;
 
     fn request(&mut self) -> Request {
-        Request::Net(Net::RecvPooled {
-            fd: self.fd.as_raw_fd(),
-            choice: &raw mut self.choice,
-            room: self.pool.buffer_size() as u32,
-            flags: self.flags,
+        let choice = &raw mut self.choice;
+        let (fd, room) = (self.fd.as_raw_fd(), self.pool.buffer_size() as u32);
+        self.flags.apply(|flags| {
+            Request::Net(Net::RecvPooled {
+                fd,
+                choice,
+                room,
+                flags,
+            })
         })
     }
 
@@ -208,7 +210,7 @@ pub(crate) struct SendZeroCopy<B> {
     /// wait for a peer that does not read.
     fd: Option<SharedFd>,
     buffer: B,
-    flags: i32,
+    flags: Flags,
     /// What the kernel said first.
     sent: Option<io::Result<usize>>,
 }
@@ -218,7 +220,7 @@ impl<B: IoBuf> SendZeroCopy<B> {
         Self {
             fd: Some(fd),
             buffer,
-            flags,
+            flags: Flags::of_send(flags),
             sent: None,
         }
     }
@@ -231,11 +233,9 @@ unsafe impl<B: IoBuf> Operation for SendZeroCopy<B> {
 
     fn request(&mut self) -> Request {
         let fd = self.fd.as_ref().expect("not begun yet");
-        Request::Net(Net::SendZeroCopy {
-            fd: fd.as_raw_fd(),
-            span: readable(&self.buffer),
-            flags: self.flags,
-        })
+        let (fd, span) = (fd.as_raw_fd(), readable(&self.buffer));
+        self.flags
+            .apply(|flags| Request::Net(Net::SendZeroCopy { fd, span, flags }))
     }
 
     fn finish(self, answer: io::Result<usize>) -> Self::Output {

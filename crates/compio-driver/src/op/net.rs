@@ -5,7 +5,10 @@ use std::{io, mem::MaybeUninit, net, ptr};
 use compio_io::buf::{BufResult, IntoInner, IoBuf, IoBufMut, IoVectoredBuf, IoVectoredBufMut};
 use socket2::SockAddr;
 
-use super::buffer::{Filled, Slices, readable, writable};
+use super::{
+    buffer::{Filled, Slices, readable, writable},
+    flags::Flags,
+};
 use crate::{
     ancillary::SocketAncillary,
     fd::{OwnsFd, SharedFd},
@@ -128,13 +131,13 @@ unsafe impl<F: OwnsFd> Owned for Accept<F> {}
 pub struct Recv<B, F = SharedFd> {
     fd: F,
     buffer: B,
-    flags: i32,
+    flags: Flags,
 }
 
 impl<B: IoBufMut, F> Recv<B, F> {
     /// Receives with the system's `MSG_` flags, of which `MSG_TRUNC` has no effect.
     pub fn new(fd: F, buffer: B, flags: i32) -> Self {
-        let flags = truthful(flags);
+        let flags = Flags::of_receive(flags);
         Self { fd, buffer, flags }
     }
 }
@@ -144,11 +147,10 @@ unsafe impl<B: IoBufMut, F: AsRawFd + 'static> Operation for Recv<B, F> {
     type Output = BufResult<usize, B>;
 
     fn request(&mut self) -> Request {
-        Request::Net(Net::Recv {
-            fd: self.fd.as_raw_fd(),
-            span: writable(&mut self.buffer),
-            flags: self.flags,
-        })
+        let span = writable(&mut self.buffer);
+        let fd = self.fd.as_raw_fd();
+        self.flags
+            .apply(|flags| Request::Net(Net::Recv { fd, span, flags }))
     }
 
     fn finish(self, answer: io::Result<usize>) -> Self::Output {
@@ -177,12 +179,13 @@ impl<B, F> IntoInner for Recv<B, F> {
 pub struct Send<B, F = SharedFd> {
     fd: F,
     buffer: B,
-    flags: i32,
+    flags: Flags,
 }
 
 impl<B: IoBuf, F> Send<B, F> {
     /// Sends with the system's `MSG_` flags. A closed peer is an error, never a signal.
     pub fn new(fd: F, buffer: B, flags: i32) -> Self {
+        let flags = Flags::of_send(flags);
         Self { fd, buffer, flags }
     }
 }
@@ -192,11 +195,10 @@ unsafe impl<B: IoBuf, F: AsRawFd + 'static> Operation for Send<B, F> {
     type Output = BufResult<usize, B>;
 
     fn request(&mut self) -> Request {
-        Request::Net(Net::Send {
-            fd: self.fd.as_raw_fd(),
-            span: readable(&self.buffer),
-            flags: self.flags,
-        })
+        let span = readable(&self.buffer);
+        let fd = self.fd.as_raw_fd();
+        self.flags
+            .apply(|flags| Request::Net(Net::Send { fd, span, flags }))
     }
 
     fn finish(self, answer: io::Result<usize>) -> Self::Output {
@@ -220,7 +222,7 @@ impl<B, F> IntoInner for Send<B, F> {
 pub struct RecvFrom<B, F = SharedFd> {
     fd: F,
     buffer: B,
-    flags: i32,
+    flags: Flags,
     slice: RawSlice,
     message: Message,
 }
@@ -232,7 +234,7 @@ impl<B: IoBufMut, F> RecvFrom<B, F> {
         Self {
             fd,
             buffer,
-            flags: truthful(flags),
+            flags: Flags::of_receive(flags),
             slice: RawSlice::new(ptr::null_mut(), 0),
             message: Message::new(),
         }
@@ -249,11 +251,10 @@ unsafe impl<B: IoBufMut, F: AsRawFd + 'static> Operation for RecvFrom<B, F> {
         self.slice = writable(&mut self.buffer).into();
         self.message.request_address();
         self.message.point_at(&raw const self.slice, 1);
-        Request::Net(Net::RecvMsg {
-            fd: self.fd.as_raw_fd(),
-            message: &raw mut self.message,
-            flags: self.flags,
-        })
+        let message = &raw mut self.message;
+        let fd = self.fd.as_raw_fd();
+        self.flags
+            .apply(|flags| Request::Net(Net::RecvMsg { fd, message, flags }))
     }
 
     fn finish(self, answer: io::Result<usize>) -> Self::Output {
@@ -275,7 +276,7 @@ unsafe impl<B: IoBufMut, F: OwnsFd> Owned for RecvFrom<B, F> {}
 pub struct SendTo<B, F = SharedFd> {
     fd: F,
     buffer: B,
-    flags: i32,
+    flags: Flags,
     slice: RawSlice,
     message: Message,
 }
@@ -288,7 +289,7 @@ impl<B: IoBuf, F> SendTo<B, F> {
         Self {
             fd,
             buffer,
-            flags,
+            flags: Flags::of_send(flags),
             slice: RawSlice::new(ptr::null_mut(), 0),
             message,
         }
@@ -302,11 +303,10 @@ unsafe impl<B: IoBuf, F: AsRawFd + 'static> Operation for SendTo<B, F> {
     fn request(&mut self) -> Request {
         self.slice = readable(&self.buffer).into();
         self.message.point_at(&raw const self.slice, 1);
-        Request::Net(Net::SendMsg {
-            fd: self.fd.as_raw_fd(),
-            message: &raw const self.message,
-            flags: self.flags,
-        })
+        let message = &raw const self.message;
+        let fd = self.fd.as_raw_fd();
+        self.flags
+            .apply(|flags| Request::Net(Net::SendMsg { fd, message, flags }))
     }
 
     fn finish(self, answer: io::Result<usize>) -> Self::Output {
@@ -336,7 +336,7 @@ pub struct RecvMsg<V, C = [u8; 0], F = SharedFd> {
     fd: F,
     buffers: V,
     control: C,
-    flags: i32,
+    flags: Flags,
     slices: Slices,
     message: Message,
 }
@@ -344,13 +344,14 @@ pub struct RecvMsg<V, C = [u8; 0], F = SharedFd> {
 impl<V: IoVectoredBufMut, C: IoBufMut, F> RecvMsg<V, C, F> {
     /// Receives with the system's `MSG_` flags, of which `MSG_TRUNC` has no effect: whether
     /// something was cut off stands in [`Received::flags`]. Ancillary data goes to `control`.
-    /// Descriptors in it are closed on exec.
+    /// Descriptors in it are closed on exec. They are left to the caller, also if the future is dropped:
+    /// [`RecvAncillary`] owns them.
     pub fn new(fd: F, buffers: V, control: C, flags: i32) -> Self {
         Self {
             fd,
             buffers,
             control,
-            flags: truthful(flags),
+            flags: Flags::of_receive(flags),
             slices: Slices::new(),
             message: Message::new(),
         }
@@ -379,11 +380,10 @@ where
         self.message
             .set_control(control.start, control.len as usize);
         self.message.point_at(spans.first, spans.count as usize);
-        Request::Net(Net::RecvMsg {
-            fd: self.fd.as_raw_fd(),
-            message: &raw mut self.message,
-            flags: self.flags,
-        })
+        let message = &raw mut self.message;
+        let fd = self.fd.as_raw_fd();
+        self.flags
+            .apply(|flags| Request::Net(Net::RecvMsg { fd, message, flags }))
     }
 
     fn finish(self, answer: io::Result<usize>) -> Self::Output {
@@ -447,28 +447,71 @@ unsafe impl<V: IoVectoredBufMut, F: OwnsFd> Operation for RecvAncillary<V, F> {
 // SAFETY: the descriptor is owned by what the operation holds.
 unsafe impl<V: IoVectoredBufMut, F: OwnsFd> Owned for RecvAncillary<V, F> {}
 
+/// Ancillary data that names no descriptors but its own.
+///
+/// The number of a descriptor in a message of the kind `SCM_RIGHTS` may be anybody's, and be closed and used
+/// again while the message waits. [`SocketAncillary`] owns the descriptors that it names.
+///
+/// # Safety
+///
+/// Each descriptor that the bytes name stays open until the value is dropped.
+pub unsafe trait OwnsDescriptors: IoBuf {}
+
+// SAFETY: it names none.
+unsafe impl OwnsDescriptors for [u8; 0] {}
+// SAFETY: it owns them, and refuses others.
+unsafe impl OwnsDescriptors for SocketAncillary {}
+
 /// Sends several buffers as one message, with ancillary data.
+///
+/// Ancillary data made of bytes might name a descriptor of somebody else. It takes
+/// [`from_raw_control`](Self::from_raw_control), which is not safe:
+///
+/// ```compile_fail,E0277
+/// # fn send(fd: compio_driver::SharedFd) {
+/// compio_driver::op::SendMsg::new(fd, ["hello"], vec![0_u8; 24], None, 0);
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct SendMsg<V, C = [u8; 0], F = SharedFd> {
     fd: F,
     buffers: V,
     control: C,
     address: Option<SockAddr>,
-    flags: i32,
+    flags: Flags,
     slices: Slices,
     message: Message,
 }
 
-impl<V: IoVectoredBuf, C: IoBuf, F> SendMsg<V, C, F> {
+impl<V: IoVectoredBuf, C: OwnsDescriptors, F> SendMsg<V, C, F> {
     /// Sends with the system's `MSG_` flags and the ancillary data in `control`, to `address` or
     /// to the connected peer.
     pub fn new(fd: F, buffers: V, control: C, address: Option<SockAddr>, flags: i32) -> Self {
+        // SAFETY: by the contract of `OwnsDescriptors`.
+        unsafe { Self::from_raw_control(fd, buffers, control, address, flags) }
+    }
+}
+
+impl<V: IoVectoredBuf, C: IoBuf, F> SendMsg<V, C, F> {
+    /// As [`new`](Self::new), with ancillary data in the system's own layout.
+    ///
+    /// # Safety
+    ///
+    /// Each descriptor that `control` names stays open until the operation is over or dropped, and may be
+    /// sent.
+    pub unsafe fn from_raw_control(
+        fd: F,
+        buffers: V,
+        control: C,
+        address: Option<SockAddr>,
+        flags: i32,
+    ) -> Self {
         Self {
             fd,
             buffers,
             control,
             address,
-            flags,
+            flags: Flags::of_send(flags),
             slices: Slices::new(),
             message: Message::new(),
         }
@@ -493,11 +536,10 @@ where
         self.message
             .set_control(control.start, control.len as usize);
         self.message.point_at(spans.first, spans.count as usize);
-        Request::Net(Net::SendMsg {
-            fd: self.fd.as_raw_fd(),
-            message: &raw const self.message,
-            flags: self.flags,
-        })
+        let message = &raw const self.message;
+        let fd = self.fd.as_raw_fd();
+        self.flags
+            .apply(|flags| Request::Net(Net::SendMsg { fd, message, flags }))
     }
 
     fn finish(self, answer: io::Result<usize>) -> Self::Output {
@@ -548,12 +590,6 @@ unsafe impl<F: AsRawFd + 'static> Operation for Shutdown<F> {
 
 // SAFETY: the descriptor is owned by what the operation holds.
 unsafe impl<F: OwnsFd> Owned for Shutdown<F> {}
-
-/// The flags of a receive without the one that makes the system's answer no measure of what it has
-/// written: a cut datagram's full length, or that of bytes which a stream has thrown away.
-pub(super) fn truthful(flags: i32) -> i32 {
-    flags & !sys::MSG_TRUNC
-}
 
 fn own(fd: usize) -> OwnedFd {
     // SAFETY: the answer is a new descriptor that nobody else knows.

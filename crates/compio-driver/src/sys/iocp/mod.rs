@@ -211,6 +211,7 @@ impl Backend {
             match *request {
                 Request::Nop => self.launch_nop(key, scratch),
                 Request::Poll(Poll::Once { fd, .. }) => self.launch_wait(key, fd, scratch),
+                Request::Invalid => Launch::Answered(call(request)),
                 Request::Net(_) => {
                     let answer = call(request);
                     self.answer(key, answer)

@@ -81,7 +81,11 @@ pub(super) fn subject_of(request: &Request) -> Option<(RawFd, bool)> {
         },
         // SAFETY: the entry is valid until the request is answered.
         Request::Raw(entry) => Some((unsafe { (*entry).fd }, false)),
-        Request::Nop | Request::Names(_) | Request::Pipe(_) | Request::Work(_) => None,
+        Request::Nop
+        | Request::Invalid
+        | Request::Names(_)
+        | Request::Pipe(_)
+        | Request::Work(_) => None,
     }
 }
 
@@ -101,9 +105,11 @@ pub(super) unsafe fn start(request: &Request, known: Known, scratch: *mut Scratc
                 start_poll(as_socket(fd), events, known.kind, scratch)
             }
             Request::Raw(entry) => start_raw(entry, scratch).into(),
-            Request::Nop | Request::Names(_) | Request::Pipe(_) | Request::Work(_) => {
-                failed(WSAEOPNOTSUPP)
-            }
+            Request::Nop
+            | Request::Invalid
+            | Request::Names(_)
+            | Request::Pipe(_)
+            | Request::Work(_) => failed(WSAEOPNOTSUPP),
         }
     }
 }

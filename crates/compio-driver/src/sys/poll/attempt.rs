@@ -36,6 +36,7 @@ pub(super) fn asks_for(request: &Request) -> u32 {
             Net::Recv { flags, .. } | Net::RecvPooled { flags, .. } | Net::RecvMsg { flags, .. },
         ) if flags & libc::MSG_OOB != 0 => ready::PRI,
         Request::Nop
+        | Request::Invalid
         | Request::File(_)
         | Request::Names(_)
         | Request::Net(_)
@@ -56,6 +57,7 @@ pub(super) unsafe fn plan(request: &mut Request) -> Plan {
         Request::Nop => Plan::Answered(Ok(0)),
         Request::Work(_) | Request::Names(_) => Plan::Pool,
         Request::Raw(_) => Plan::Answered(Err(libc::EOPNOTSUPP)),
+        Request::Invalid => Plan::Answered(Err(libc::EINVAL)),
         Request::Poll(Poll::Once { fd, .. }) => Plan::Wait(fd, Direction::Aside),
         Request::Pipe(ref pipe) => match splice_waits_for(pipe) {
             Ok((fd, direction)) => Plan::Wait(fd, direction),
@@ -199,7 +201,9 @@ pub(super) unsafe fn attempt(request: &Request) -> Outcome {
             },
             Request::Pipe(ref pipe) => attempt_splice(pipe),
             Request::Names(_) => Outcome::Pool,
-            Request::Nop | Request::Work(_) | Request::Raw(_) => Outcome::Answered(call(request)),
+            Request::Nop | Request::Work(_) | Request::Raw(_) | Request::Invalid => {
+                Outcome::Answered(call(request))
+            }
         }
     }
 }

@@ -217,6 +217,7 @@ impl Queues {
             Request::Net(Net::Recv { span, flags: 0, .. }) => span.len,
             Request::Net(Net::RecvPooled { room, flags: 0, .. }) => room,
             Request::Nop
+            | Request::Invalid
             | Request::File(_)
             | Request::Names(_)
             | Request::Net(_)

@@ -319,7 +319,8 @@ impl Kernel {
             | Request::Net(_)
             | Request::Pipe(_)
             | Request::Poll(_)
-            | Request::Raw(_) => false,
+            | Request::Raw(_)
+            | Request::Invalid => false,
         };
         if goes_to_pool {
             return Launch::Pool(*request);
@@ -580,6 +581,7 @@ impl Kernel {
             Request::Pipe(Pipe::Splice { .. }) | Request::Raw(_) => {
                 self.end(flight, Err(EOPNOTSUPP), Effect::Nothing);
             }
+            Request::Invalid => self.end(flight, Err(libc::EINVAL), Effect::Nothing),
         }
     }
 
@@ -614,7 +616,8 @@ impl Kernel {
             | Request::Net(_)
             | Request::Pipe(_)
             | Request::Poll(_)
-            | Request::Raw(_) => self.end(flight, Err(code), Effect::Nothing),
+            | Request::Raw(_)
+            | Request::Invalid => self.end(flight, Err(code), Effect::Nothing),
         }
     }
 
@@ -906,6 +909,7 @@ fn descriptor_of(request: &Request) -> Option<RawFd> {
         | Request::Names(_)
         | Request::Pipe(_)
         | Request::Work(_)
-        | Request::Raw(_) => None,
+        | Request::Raw(_)
+        | Request::Invalid => None,
     }
 }

@@ -61,6 +61,7 @@ impl Memory {
                 | Net::RecvPooled { .. } => Self::Nothing,
             },
             Request::Nop
+            | Request::Invalid
             | Request::Names(_)
             | Request::Pipe(_)
             | Request::Poll(_)

@@ -55,6 +55,7 @@ unsafe fn once(request: &Request) -> Answer {
     unsafe {
         match *request {
             Request::Nop => Ok(0),
+            Request::Invalid => Err(libc::EINVAL),
             Request::File(ref file) => file_call(file),
             Request::Names(ref names) => names_call(names),
             Request::Net(ref net) => net_call(net),

@@ -8,6 +8,7 @@ mod types;
 
 use std::time::Duration;
 
+pub(crate) use crate::sys::dialect::{RECEIVE_FLAGS, SEND_FLAGS};
 #[allow(unused_imports, reason = "not every system asks")]
 pub(crate) use call::get_option;
 pub(crate) use call::{SLICES_REFUSED, has_messages, is_writable};

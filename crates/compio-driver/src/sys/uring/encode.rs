@@ -41,7 +41,9 @@ pub(super) unsafe fn encode(request: &Request, slot: &mut Slot) -> Encoded {
         Request::Nop => slot.write(opcode::Nop::new().build()),
         Request::File(ref file) => encode_file(file, slot),
         Request::Names(ref names) => encode_names(names, slot),
-        Request::Net(Net::Shutdown { .. } | Net::RecvPooled { .. }) => return Encoded::Call,
+        Request::Net(Net::Shutdown { .. } | Net::RecvPooled { .. }) | Request::Invalid => {
+            return Encoded::Call;
+        }
         Request::Net(ref net) => encode_net(net, slot),
         Request::Pipe(ref pipe) => encode_pipe(pipe, slot),
         Request::Poll(Poll::Once { fd, events }) => {

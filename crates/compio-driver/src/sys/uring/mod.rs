@@ -246,6 +246,7 @@ impl Uring {
             Request::Net(_)
             | Request::Names(_)
             | Request::Nop
+            | Request::Invalid
             | Request::Pipe(_)
             | Request::Poll(_)
             | Request::Work(_)

@@ -55,6 +55,7 @@ pub(crate) unsafe fn call(request: &Request) -> Answer {
     unsafe {
         match *request {
             Request::Nop => Ok(0),
+            Request::Invalid => Err(ERROR_INVALID_PARAMETER as i32),
             Request::File(ref file) => file_call(file),
             Request::Net(ref net) => net_call(net),
             Request::Work(work) => {

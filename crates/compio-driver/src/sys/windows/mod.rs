@@ -57,6 +57,18 @@ pub(crate) const ENOBUFS: i32 = WinSock::WSAENOBUFS;
 /// There is no such flag.
 pub(crate) const MSG_DONTWAIT: Option<i32> = None;
 
+/// What a send may be asked for: the list of `WSASend`.
+pub(crate) const SEND_FLAGS: c_int =
+    WinSock::MSG_DONTROUTE as c_int | WinSock::MSG_OOB as c_int | WinSock::MSG_PARTIAL as c_int;
+
+/// What a receive may be asked for: the list of `WSARecv`, and the flag that has no effect.
+pub(crate) const RECEIVE_FLAGS: c_int = WinSock::MSG_OOB as c_int
+    | WinSock::MSG_PARTIAL as c_int
+    | WinSock::MSG_PEEK as c_int
+    | WinSock::MSG_PUSH_IMMEDIATE as c_int
+    | WinSock::MSG_WAITALL as c_int
+    | MSG_TRUNC;
+
 pub(crate) const MSG_TRUNC: c_int = WinSock::MSG_TRUNC as c_int;
 
 pub(crate) const MSG_CTRUNC: c_int = WinSock::MSG_CTRUNC as c_int;

@@ -5,6 +5,7 @@
 #[cfg(unix)]
 mod buffers;
 mod descriptors;
+mod flags;
 #[cfg(unix)]
 mod kernels;
 mod memory;

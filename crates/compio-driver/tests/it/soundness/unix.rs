@@ -1,10 +1,11 @@
-//! 8 and 13, with what is on unix alone: FIFOs, and sockets that copy always.
+//! 8, 13 and 36, with what is on unix alone: FIFOs, sockets that copy always, and descriptors that travel.
 
-use std::{io::Read, sync::mpsc, time::Duration};
+use std::{io::Read, os::unix::net::UnixDatagram, sync::mpsc, time::Duration};
 
 use compio_driver::{
     DriverBuilder,
-    op::{Blocking, Open},
+    ancillary::SocketAncillary,
+    op::{Blocking, Nop, Open, RecvAncillary, SendMsg},
     request::OpenFlags,
 };
 
@@ -88,5 +89,31 @@ fn s09_a_driver_waits_once_for_what_does_not_end() {
         driver.shut_down();
         assert_eq!(driver.enters(), before, "it has slept again");
         release.send(()).unwrap();
+    }
+}
+
+/// With the bit of `MSG_CMSG_COMPAT`, Linux writes the control layout of 32-bit programs: a descriptor got
+/// lost, and numbers that are none were taken for descriptors.
+#[test]
+fn s36_receive_of_descriptors_with_compat_flag_is_refused() {
+    for driver in each_backend() {
+        let (one, other) = UnixDatagram::pair().unwrap();
+        let (one, other) = (share(one), share(other));
+        let mut ancillary = SocketAncillary::new();
+        ancillary
+            .add_descriptors([std::fs::File::open("/dev/null").unwrap().into()])
+            .unwrap();
+        let send = SendMsg::new(one, ["x"], ancillary, None, 0);
+        run(&driver, driver.submit(send)).0.unwrap();
+        for (flags, count) in [(i32::MIN, 0), (0, 1)] {
+            let room = SocketAncillary::with_capacity(256);
+            let recv = RecvAncillary::new(other.clone(), [Vec::with_capacity(8)], room, flags);
+            // Beside another operation it goes through the ring.
+            let mut nop = driver.submit(Nop::new());
+            begin(&driver, &mut nop);
+            let (received, (_, ancillary)) = run(&driver, driver.submit(recv));
+            assert_eq!(received.is_ok(), count == 1);
+            assert_eq!(ancillary.descriptors().len(), count);
+        }
     }
 }

@@ -41,7 +41,9 @@ fn a_descriptor_travels_and_is_closed_on_exec() {
     let driver = driver();
     let (one, other) = sockets();
     let (mut reader, writer) = UnixStream::pair().unwrap();
-    let send = SendMsg::new(one, ["x"], rights(writer.as_raw_fd()), None, 0);
+    let control = rights(writer.as_raw_fd());
+    // SAFETY: the descriptor is open until the send is over.
+    let send = unsafe { SendMsg::from_raw_control(one, ["x"], control, None, 0) };
     run(&driver, driver.submit(send)).0.unwrap();
     drop(writer);
 

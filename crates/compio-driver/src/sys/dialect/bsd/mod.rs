@@ -29,6 +29,14 @@ pub(crate) const SEND: c_int = 0;
 /// Not known everywhere: see [`close_received_on_exec`].
 pub(crate) const RECEIVE: c_int = 0;
 
+/// What a send may be asked for: of the list of send(2), the flags that all of these systems have.
+pub(crate) const SEND_FLAGS: c_int =
+    libc::MSG_DONTROUTE | libc::MSG_DONTWAIT | libc::MSG_EOR | libc::MSG_OOB;
+
+/// What a receive may be asked for: likewise of recv(2).
+pub(crate) const RECEIVE_FLAGS: c_int =
+    libc::MSG_DONTWAIT | libc::MSG_OOB | libc::MSG_PEEK | libc::MSG_TRUNC | libc::MSG_WAITALL;
+
 /// Receives what went wrong, instead of bytes.
 pub(crate) const ERROR_QUEUE: c_int = 0;
 

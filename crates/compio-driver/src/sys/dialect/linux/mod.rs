@@ -38,6 +38,25 @@ pub(crate) const SEND: c_int = libc::MSG_NOSIGNAL;
 /// Received descriptors are closed on exec.
 pub(crate) const RECEIVE: c_int = libc::MSG_CMSG_CLOEXEC;
 
+/// What a send may be asked for: the list of send(2).
+pub(crate) const SEND_FLAGS: c_int = libc::MSG_CONFIRM
+    | libc::MSG_DONTROUTE
+    | libc::MSG_DONTWAIT
+    | libc::MSG_EOR
+    | libc::MSG_FASTOPEN
+    | libc::MSG_MORE
+    | libc::MSG_NOSIGNAL
+    | libc::MSG_OOB;
+
+/// What a receive may be asked for: the list of recv(2).
+pub(crate) const RECEIVE_FLAGS: c_int = libc::MSG_CMSG_CLOEXEC
+    | libc::MSG_DONTWAIT
+    | libc::MSG_ERRQUEUE
+    | libc::MSG_OOB
+    | libc::MSG_PEEK
+    | libc::MSG_TRUNC
+    | libc::MSG_WAITALL;
+
 /// Receives what went wrong, instead of bytes.
 pub(crate) const ERROR_QUEUE: c_int = libc::MSG_ERRQUEUE;
 
