@@ -3,7 +3,7 @@
 use std::{fs, path::Path};
 
 use compio_driver::{
-    Driver, SharedFd, Submit,
+    AsRawFd, Driver, Poller, SharedFd, Submit,
     os::windows::{Change, ChangeKind, DirectoryChanges, ReadDirectoryChanges, open_directory},
 };
 use windows_sys::Win32::{
@@ -183,4 +183,32 @@ fn what_is_no_directory_is_refused() {
     result.expect_err("a file has no names in it");
     assert!(!changes.were_lost());
     open_directory("no such directory").expect_err("there is none");
+}
+
+/// The call returns with success when the watch is only queued. On a handle that was attached before, that
+/// was taken for its end, and the memory was freed in the system's hands.
+#[test]
+fn s36_watch_of_attached_directory_waits_for_change() {
+    let driver = driver();
+    let (dir, directory) = folder();
+    driver.attach(directory.as_raw_fd()).expect("a port");
+    for name in ["first", "second"] {
+        let mut changed = driver.submit(watch(&directory));
+        begin(&driver, &mut changed);
+        fs::write(dir.path().join(name), "").expect("a file");
+        let changes = changes_until(&driver, &directory, changed, ChangeKind::Added);
+        check_among(&changes, &[(ChangeKind::Added, name)]);
+    }
+}
+
+#[test]
+fn s36_dropped_watch_of_attached_directory_ends() {
+    let driver = driver();
+    let (_dir, directory) = folder();
+    driver.attach(directory.as_raw_fd()).expect("a port");
+    let mut changed = driver.submit(watch(&directory));
+    begin(&driver, &mut changed);
+    assert_eq!(driver.in_flight(), 1);
+    drop(changed);
+    drain(&driver);
 }

@@ -318,7 +318,8 @@ impl Backend {
                     let answer = (*scratch).fail(code);
                     return self.answer(key, answer);
                 }
-                Begun::Success if known.route != Route::Packet => {
+                // A call may return with success when it is only queued: its OVERLAPPED knows better.
+                Begun::Success if known.route != Route::Packet && Scratch::is_over(scratch) => {
                     let answer = (*scratch).finish();
                     return self.answer(key, answer);
                 }

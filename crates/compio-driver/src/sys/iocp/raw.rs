@@ -27,7 +27,8 @@ pub type Begin = unsafe fn(RawFd, *mut c_void, *mut ()) -> Begun;
 /// How an overlapped call has returned.
 #[derive(Debug, Clone, Copy)]
 pub enum Begun {
-    /// With success: it is over, or its end is told of later, as the handle has it.
+    /// With success: it is over, or its end is told of later, as the handle has it. A call that returns with
+    /// success when it is only queued, as ReadDirectoryChangesW does, is [`Pending`](Self::Pending).
     Success,
     /// With `ERROR_IO_PENDING`: its end is told of later.
     Pending,

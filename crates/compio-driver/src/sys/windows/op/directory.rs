@@ -189,7 +189,11 @@ unsafe fn begin(fd: RawFd, overlapped: *mut c_void, data: *mut ()) -> Begun {
             None,
         )
     };
-    Begun::new(succeeded != 0)
+    match Begun::new(succeeded != 0) {
+        // ReadDirectoryChangesW says so when the watch is queued: its end is told of later.
+        Begun::Success => Begun::Pending,
+        begun @ (Begun::Pending | Begun::Over(_)) => begun,
+    }
 }
 
 /// Opens a directory to be [watched](ReadDirectoryChanges).
