@@ -117,6 +117,14 @@ pub trait Poller {
     /// Until the entry has come, the operation is neither moved nor dropped nor looked at, its
     /// descriptors stay open, and the driver is not leaked. Dropping the driver waits for the
     /// operation; where that fails after the shutdown timeout, the operation must be leaked.
+    ///
+    /// # Dropping an operation
+    ///
+    /// Once its entry has come, a pushed operation may be dropped. Its drop closes no number that the kernel
+    /// has closed ([`Close`](crate::op::Close)). It does not close a descriptor that the answer has brought
+    /// either ([`Accept`](crate::op::Accept), [`Open`](crate::op::Open), [`Socket`](crate::op::Socket),
+    /// [`RecvAncillary`](crate::op::RecvAncillary)): that one leaks. [`finish`](Operation::finish) with the
+    /// entry's result gives it an owner.
     unsafe fn push<O: Operation>(&self, op: &mut O, user_data: usize) -> io::Result<()>;
 
     /// Asks the kernel to give up the operations that were pushed with this number. Their entries
@@ -396,7 +404,12 @@ impl Poller for Driver {
     }
 
     unsafe fn push<O: Operation>(&self, op: &mut O, user_data: usize) -> io::Result<()> {
+        // Before the request, which may take a descriptor out of the operation.
+        if self.inner.closed.get() {
+            return Err(closed());
+        }
         let request = op.request();
+        // A buffer that was asked may have shut the driver down.
         if self.inner.closed.get() {
             return Err(closed());
         }

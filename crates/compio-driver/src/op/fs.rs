@@ -420,7 +420,7 @@ unsafe impl Operation for Close {
     }
 }
 
-// SAFETY: the descriptor is owned.
+// SAFETY: the descriptor is owned until the request, and nobody else closes the number behind it.
 unsafe impl Owned for Close {}
 
 /// Asks for the attributes of an open file.

@@ -16,6 +16,8 @@ mod overflow;
 mod panics;
 pub(crate) mod pool;
 mod provided;
+#[cfg(unix)]
+mod pushed;
 mod readiness;
 mod receives;
 mod reentrancy;
