@@ -140,3 +140,24 @@ fn s33_stream_transfers_of_too_many_buffers_are_short() {
         assert_eq!(first + second, MANY + 1);
     }
 }
+
+/// The backend with readiness writes by other means there.
+#[cfg(target_os = "linux")]
+#[test]
+fn s33_write_to_datagram_socket_without_pwritev2_is_whole() {
+    let test = || {
+        crate::support::refuse(libc::SYS_pwritev2, libc::ENOSYS);
+        crate::support::refuse(libc::SYS_preadv2, libc::ENOSYS);
+        for driver in each_backend() {
+            let (one, other) = datagrams();
+            let (one, other) = (share(one), share(other));
+            let write = WriteVectoredAt::at_cursor(one.clone(), [[7; 4500], [8; 4500]]);
+            assert_eq!(run(&driver, driver.submit(write)).0.unwrap(), 9000);
+            let read = ReadVectoredAt::at_cursor(other, [Vec::with_capacity(9000)]);
+            let (received, buffers) = run(&driver, driver.submit(read));
+            assert_eq!(received.unwrap(), 9000);
+            assert_eq!(buffers[0], [[7; 4500], [8; 4500]].concat());
+        }
+    };
+    std::thread::spawn(test).join().unwrap();
+}
