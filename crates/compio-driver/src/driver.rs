@@ -856,7 +856,7 @@ impl Inner {
         match unsafe { self.backend.borrow_mut().launch_to_wait(key, &request) } {
             Launch::InFlight => None,
             Launch::Answered(answer) => Some(answer),
-            Launch::Pool(request) => self.dispatch(key, request),
+            Launch::Pool(request) => self.dispatch(key, request, false),
         }
     }
 

@@ -374,11 +374,9 @@ unsafe fn transfer_of_socket(file: &File) -> Answer {
         File::ReadVectored { fd, spans, .. } | File::WriteVectored { fd, spans, .. } => {
             (fd, spans.first, spans.count as usize)
         }
-        File::Sync { .. }
-        | File::Open { .. }
-        | File::Close { .. }
-        | File::Stat { .. }
-        | File::StatFd { .. } => return Err(libc::EOPNOTSUPP),
+        File::Sync { .. } | File::Open { .. } | File::Stat { .. } | File::StatFd { .. } => {
+            return Err(libc::EOPNOTSUPP);
+        }
     };
     let mut message = Message::new();
     message.point_at(first, count);

@@ -49,7 +49,7 @@ pub(crate) fn again(request: &Request) -> Again {
             Some(_) | None => Again::Kernel,
         },
         Request::Poll(_) | Request::Nop | Request::Work(_) => Again::Kernel,
-        Request::Raw(_) => Again::Not,
+        Request::Raw(_) | Request::Invalid => Again::Not,
     }
 }
 
@@ -132,7 +132,8 @@ unsafe fn may_be_repeated(request: &Request) -> bool {
         | Request::Net(_)
         | Request::Poll(Poll::Once { .. })
         | Request::Work(_)
-        | Request::Raw(_) => false,
+        | Request::Raw(_)
+        | Request::Invalid => false,
     }
 }
 
