@@ -44,7 +44,8 @@ impl CancelToken {
         if self.0.is_cancelled.replace(true) {
             return;
         }
-        for (driver, key) in self.0.flights.take() {
+        // The newest first: see `Inner::cancel_all`.
+        for (driver, key) in self.0.flights.take().into_iter().rev() {
             if let Some(driver) = driver.upgrade()
                 && driver.flights.is_airborne(key)
             {

@@ -35,6 +35,7 @@
 use std::{
     alloc::{self, Layout},
     cell::{Cell, UnsafeCell},
+    cmp::Reverse,
     fmt,
     marker::PhantomData,
     mem::{self, ManuallyDrop},
@@ -119,6 +120,7 @@ struct Header {
     answer: Answer,
     generation: u32,
     index: u32,
+    /// Of a free cell the next one; of a flight its number in the order of boarding.
     next_free: u32,
     /// Which of the sizes the cell has.
     class: u8,
@@ -226,7 +228,12 @@ pub(crate) struct Flights {
     pages: UnsafeCell<Vec<Page>>,
     /// The first free cell of each size.
     free: [Cell<u32>; 2],
-    airborne: Cell<usize>,
+    /// How many flights there have been. Wraps around.
+    boarded: Cell<u32>,
+    /// How many of them have been answered. Wraps around.
+    landed: Cell<u32>,
+    /// How many were abandoned and are not over.
+    orphans: Cell<usize>,
 }
 
 /// The place of a flight with an `O`, of the one who boarded it (rule 3).
@@ -338,13 +345,31 @@ impl Flights {
         Self {
             pages: UnsafeCell::default(),
             free: [Cell::new(NONE), Cell::new(NONE)],
-            airborne: Cell::new(0),
+            boarded: Cell::new(0),
+            landed: Cell::new(0),
+            orphans: Cell::new(0),
         }
     }
 
     /// How many flights the kernel has not answered.
+    #[inline]
     pub(crate) fn airborne(&self) -> usize {
-        self.airborne.get()
+        // There are fewer at a time than cells, whose indices are as large.
+        self.boarded.get().wrapping_sub(self.landed.get()) as usize
+    }
+
+    /// How many abandoned flights are not over: the kernel has not answered, or they are not buried.
+    pub(crate) fn orphans(&self) -> usize {
+        self.orphans.get()
+    }
+
+    /// Whether a kernel, and not the pool of threads, has an abandoned flight.
+    pub(crate) fn has_orphans_in_kernel(&self) -> bool {
+        self.orphans.get() > 0
+            && self.headers().any(|header| {
+                // SAFETY: cells in `pages` have initialised headers.
+                unsafe { (*header).state == State::Orphaned && !(*header).is_work }
+            })
     }
 
     /// Whether the flight is one that the kernel has not answered, and has somebody who waits.
@@ -543,7 +568,7 @@ impl Flights {
                     unreachable!("{key:?} was answered twice")
                 }
             };
-            self.airborne.set(self.airborne.get() - 1);
+            self.landed.set(self.landed.get().wrapping_add(1));
             (*header).state = landed;
             (*header).answer = answer;
             if landed == State::Condemned {
@@ -567,10 +592,12 @@ impl Flights {
         unsafe {
             match (*header).state {
                 State::Airborne => {
+                    self.orphans.set(self.orphans.get() + 1);
                     (*header).state = State::Orphaned;
                     Abandoned::Cancel(mem::replace(&mut (*header).owner, Owner::Nobody))
                 }
                 State::Landed => {
+                    self.orphans.set(self.orphans.get() + 1);
                     (*header).state = State::Condemned;
                     Abandoned::Bury
                 }
@@ -588,6 +615,7 @@ impl Flights {
         struct Vacate<'a>(&'a Flights, *mut Header);
         impl Drop for Vacate<'_> {
             fn drop(&mut self) {
+                self.0.orphans.set(self.0.orphans.get() - 1);
                 // SAFETY: the header of the landed flight below; its operation is gone.
                 unsafe { self.0.vacate(self.1) };
             }
@@ -602,27 +630,47 @@ impl Flights {
         }
     }
 
-    /// The keys of all flights in the air, or of those that `user_data`'s caller waits for.
-    pub(crate) fn keys_airborne(&self, user_data: Option<usize>) -> Vec<Key> {
-        let mut keys = Vec::new();
-        for page in self.pages() {
-            for slot in 0..CELLS_PER_PAGE {
-                let header = page.header(slot);
-                // SAFETY: every cell of a page has an initialised header.
-                unsafe {
-                    let flies = (*header).state.flies();
-                    let wanted = match (user_data, &(*header).owner) {
-                        (None, _) => true,
-                        (Some(wanted), Owner::Caller(owner)) => wanted == *owner,
-                        (Some(_), Owner::Nobody | Owner::Waiter(_)) => false,
-                    };
-                    if flies && wanted {
-                        keys.push(key_of(header));
-                    }
+    /// The keys of the flights in the air that `user_data`'s caller waits for.
+    pub(crate) fn keys_of_caller(&self, user_data: usize) -> Vec<Key> {
+        self.keys_where(|header| {
+            // SAFETY: cells in `pages` have initialised headers.
+            unsafe { matches!((*header).owner, Owner::Caller(owner) if owner == user_data) }
+        })
+    }
+
+    /// The keys of all flights in the air that nobody has given up, the oldest first.
+    pub(crate) fn keys_to_cancel(&self) -> Vec<Key> {
+        // SAFETY: cells in `pages` have initialised headers.
+        self.keys_where(|header| unsafe { !(*header).is_given_up })
+    }
+
+    /// The same of abandoned flights only.
+    pub(crate) fn keys_of_orphans(&self) -> Vec<Key> {
+        self.keys_where(|header| {
+            // SAFETY: cells in `pages` have initialised headers.
+            unsafe { (*header).state == State::Orphaned && !(*header).is_given_up }
+        })
+    }
+
+    /// The keys of flights in the air, the oldest first.
+    fn keys_where(&self, is_wanted: impl Fn(*mut Header) -> bool) -> Vec<Key> {
+        let mut aged = Vec::new();
+        for header in self.headers() {
+            // SAFETY: cells in `pages` have initialised headers.
+            unsafe {
+                if (*header).state.flies() && is_wanted(header) {
+                    let age = self.boarded.get().wrapping_sub((*header).next_free);
+                    aged.push((Reverse(age), key_of(header)));
                 }
             }
         }
-        keys
+        aged.sort_unstable_by_key(|(age, _)| *age);
+        aged.into_iter().map(|(_, key)| key).collect()
+    }
+
+    fn headers(&self) -> impl Iterator<Item = *mut Header> {
+        let pages = self.pages().iter();
+        pages.flat_map(|page| (0..CELLS_PER_PAGE).map(|slot| page.header(slot)))
     }
 
     /// Takes a free cell.
@@ -647,9 +695,13 @@ impl Flights {
     /// From now on the flight counts, and will be answered.
     #[inline]
     fn take_off(&self, header: *mut Header) {
-        self.airborne.set(self.airborne.get() + 1);
+        let number = self.boarded.get();
+        self.boarded.set(number.wrapping_add(1));
         // SAFETY: as in `scratch`.
-        unsafe { (*header).state = State::Airborne };
+        unsafe {
+            (*header).next_free = number;
+            (*header).state = State::Airborne;
+        }
     }
 
     /// # Safety
@@ -755,7 +807,7 @@ pub(crate) enum Abandoned {
 
 impl Drop for Flights {
     fn drop(&mut self) {
-        if self.airborne.get() != 0 {
+        if self.airborne() != 0 {
             // Rule 1: the kernel may still write there.
             return;
         }

@@ -133,10 +133,14 @@ impl Pool {
     /// Takes a job back that no thread has begun. It will not run.
     pub(crate) fn withdraw(&self, key: Key, desk: &Arc<Desk>) -> bool {
         let mut state = self.0.lock();
-        let place = state
-            .queue
-            .iter()
-            .position(|job| job.key == key && Arc::ptr_eq(&job.desk, desk));
+        let is_wanted = |job: &Job| job.key == key && Arc::ptr_eq(&job.desk, desk);
+        // From both ends: whoever gives up many begins with the oldest or the newest.
+        let place = (0..state.queue.len().div_ceil(2)).find_map(|front| {
+            let places = [front, state.queue.len() - 1 - front];
+            places
+                .into_iter()
+                .find(|place| is_wanted(&state.queue[*place]))
+        });
         place.is_some_and(|place| state.queue.remove(place).is_some())
     }
 

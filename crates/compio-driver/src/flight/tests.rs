@@ -379,7 +379,7 @@ fn a_destructor_may_use_the_arena() {
     land_orphan(&flights, key);
     flights.bury(key);
     assert_eq!((log.dropped(), flights.airborne()), (1, 0));
-    assert!(flights.keys_airborne(None).is_empty());
+    assert!(flights.keys_to_cancel().is_empty());
 }
 
 struct Bomb;
@@ -463,13 +463,13 @@ fn the_arena_keeps_one_waker_and_hands_it_out_at_landing() {
 fn a_callers_flight_is_over_when_it_lands() {
     let flights = Flights::new();
     let key = flights.board_callers(Request::Nop, 42);
-    assert!(flights.keys_airborne(Some(42)) == [key]);
-    assert!(flights.keys_airborne(Some(43)).is_empty());
+    assert!(flights.keys_of_caller(42) == [key]);
+    assert!(flights.keys_of_caller(43).is_empty());
     assert!(matches!(
         flights.land(key, Err(9)),
         Landing::Tell(42, Err(9))
     ));
-    assert!(flights.keys_airborne(None).is_empty());
+    assert!(flights.keys_to_cancel().is_empty());
 }
 
 #[test]

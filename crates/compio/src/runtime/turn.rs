@@ -78,6 +78,7 @@ impl Inner {
     pub(super) fn shut_down(self: &Rc<Self>) {
         // Whatever is dropped here finds its own runtime, not a new one.
         let _entered = Entered::new(self);
+        self.driver.begin_shut_down();
         self.executor.clear();
         // Not fired, but over: who is woken looks at the clock.
         let wakers = self.timers.borrow_mut().clear();

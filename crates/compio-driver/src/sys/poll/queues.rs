@@ -66,6 +66,7 @@ struct Wait {
     request: Request,
     fd: RawFd,
     direction: Direction,
+    previous: u32,
     next: u32,
 }
 
@@ -98,14 +99,6 @@ impl Queues {
         if self.waits.len() <= index as usize {
             self.waits.resize_with(index as usize + 1, || None);
         }
-        self.waits[index as usize] = Some(Wait {
-            key,
-            request,
-            fd,
-            direction,
-            next: NONE,
-        });
-        self.waiting += 1;
         let lane = self.lane(fd, direction);
         // Whoever is aside may ask for something else than those before.
         lane.is_armed &= direction != Direction::Aside;
@@ -115,6 +108,15 @@ impl Queues {
         } else if let Some(wait) = &mut self.waits[last as usize] {
             wait.next = index;
         }
+        self.waits[index as usize] = Some(Wait {
+            key,
+            request,
+            fd,
+            direction,
+            previous: last,
+            next: NONE,
+        });
+        self.waiting += 1;
     }
 
     /// Who has waited longest.
@@ -140,19 +142,22 @@ impl Queues {
         if wait.key != key {
             return false;
         }
-        let (fd, direction, next) = (wait.fd, wait.direction, wait.next);
-        let before = self.before(fd, direction, index);
+        let (fd, direction) = (wait.fd, wait.direction);
+        let (previous, next) = (wait.previous, wait.next);
         self.waits[index as usize] = None;
         self.waiting -= 1;
-        if let Some(wait) = before.and_then(|before| self.waits[before as usize].as_mut()) {
+        if let Some(wait) = self.neighbour(previous) {
             wait.next = next;
+        }
+        if let Some(wait) = self.neighbour(next) {
+            wait.previous = previous;
         }
         let lane = self.lane(fd, direction);
         if lane.first == index {
             lane.first = next;
         }
         if lane.last == index {
-            lane.last = before.unwrap_or(NONE);
+            lane.last = previous;
         }
         if lane.first == NONE {
             // The descriptor may be closed now, and its number be used for another.
@@ -161,15 +166,8 @@ impl Queues {
         true
     }
 
-    /// Who waits right before `index`, if anybody does.
-    fn before(&self, fd: RawFd, direction: Direction, index: u32) -> Option<u32> {
-        let mut before = None;
-        let mut at = self.files[fd as usize].lanes[direction as usize].first;
-        while at != index {
-            before = Some(at);
-            at = self.waits[at as usize].as_ref()?.next;
-        }
-        before
+    fn neighbour(&mut self, index: u32) -> Option<&mut Wait> {
+        self.waits.get_mut(index as usize)?.as_mut()
     }
 
     /// Whether the poller tells of every change of the descriptor in this life of it.

@@ -1,17 +1,21 @@
-//! 9 and 10: runtimes that are dropped with all kinds of things under way.
+//! 9, 10 and 43: runtimes that are dropped with all kinds of things under way, and how long that takes.
 
-use std::{rc::Rc, thread, time::Duration};
+use std::{
+    rc::Rc,
+    thread,
+    time::{Duration, Instant},
+};
 
 use compio::{
     io::AsyncRead,
     net::{TcpListener, UdpSocket},
-    runtime::Runtime,
+    runtime::{CancelToken, Runtime},
     task::{spawn, yield_now},
     time::sleep,
 };
 
 use crate::support::{
-    Canary, Deaths, begin, on_drop, pipe_in, run, scratch, streams, tcp_pair, until,
+    Canary, Deaths, Stream, begin, on_drop, pipe_in, run, scratch, streams, tcp_pair, until,
 };
 
 #[test]
@@ -166,4 +170,67 @@ fn s10_operations_dropped_in_the_queue_free_their_buffers() {
         drop(reads);
         until(&deaths, 1_000).await;
     });
+}
+
+/// Receives of one socket, all in the kernel's hands.
+fn begin_many(runtime: &Runtime, token: &CancelToken, deaths: &Deaths, count: usize) -> Rc<Stream> {
+    let (ours, theirs) = runtime.enter(streams);
+    let ours = Rc::new(ours);
+    for _ in 0..count {
+        let (ours, buffer) = (ours.clone(), Canary::new(deaths));
+        let read = async move { (&*ours).read(buffer).await };
+        drop(runtime.spawn(token.run(Box::pin(read))));
+    }
+    runtime.block_on(async {
+        for _ in 0..count / 16 {
+            yield_now().await;
+        }
+    });
+    assert_eq!(deaths.count(), 0);
+    std::mem::forget(theirs);
+    ours
+}
+
+/// Far more than a run of this takes, and far less than one pass over all of them for each of them.
+const BOUND: Duration = Duration::from_secs(20);
+
+#[test]
+fn s43_drop_with_many_receives_keeps_its_deadline() {
+    let runtime = Runtime::builder()
+        .shutdown_timeout(Duration::from_millis(100))
+        .build()
+        .unwrap();
+    let (deaths, token) = (Deaths::default(), CancelToken::new());
+    let socket = begin_many(&runtime, &token, &deaths, 100_000);
+    let begin = Instant::now();
+    drop(runtime);
+    assert!(begin.elapsed() < BOUND, "{:?}", begin.elapsed());
+    drop(socket);
+}
+
+#[test]
+fn s43_drop_with_many_receives_and_time_frees_all_of_them() {
+    let runtime = Runtime::builder()
+        .shutdown_timeout(crate::support::LONG)
+        .build()
+        .unwrap();
+    let (deaths, token) = (Deaths::default(), CancelToken::new());
+    let socket = begin_many(&runtime, &token, &deaths, 100_000);
+    let begin = Instant::now();
+    drop(runtime);
+    assert_eq!(deaths.count(), 100_000);
+    assert!(begin.elapsed() < BOUND, "{:?}", begin.elapsed());
+    drop(socket);
+}
+
+#[test]
+fn s43_cancel_of_token_with_many_receives_ends_all_of_them() {
+    let runtime = Runtime::new().unwrap();
+    let (deaths, token) = (Deaths::default(), CancelToken::new());
+    let socket = begin_many(&runtime, &token, &deaths, 100_000);
+    let begin = Instant::now();
+    token.cancel();
+    runtime.block_on(until(&deaths, 100_000));
+    assert!(begin.elapsed() < BOUND, "{:?}", begin.elapsed());
+    drop(socket);
 }
