@@ -10,14 +10,14 @@ use std::{
     future::Future,
     io,
     pin::Pin,
-    rc::Rc,
+    rc::{Rc, Weak},
     task::{Context, Poll, Waker},
 };
 
 use socket2::SockAddr;
 
 use crate::{
-    driver::Driver,
+    driver::{Driver, Inner},
     fd::SharedFd,
     op::Accept,
     operation::{Operation, Owned},
@@ -36,6 +36,8 @@ pub struct Acceptor(Rc<Kept>);
 #[derive(Default)]
 struct Kept {
     connections: RefCell<VecDeque<(OwnedFd, SockAddr)>>,
+    /// The driver of the last one that was dropped while the kernel had it.
+    abandoned_by: RefCell<Weak<Inner>>,
     /// Whether somebody has the place of the first, who needs no allocation: as a rule nobody else
     /// waits.
     has_first: Cell<bool>,
@@ -94,6 +96,9 @@ impl Future for AcceptOne {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
+        if this.operation.is_grounded() {
+            this.kept.ask_other(this.operation.driver());
+        }
         if let Some(connection) = this.kept.take() {
             return Poll::Ready(Ok(connection));
         }
@@ -111,6 +116,11 @@ impl Future for AcceptOne {
 
 impl Drop for AcceptOne {
     fn drop(&mut self) {
+        if self.operation.is_airborne() {
+            let driver = Rc::downgrade(self.operation.driver());
+            // With nothing borrowed: the last handle of a driver that is no more.
+            drop(self.kept.abandoned_by.replace(driver));
+        }
         if matches!(self.waits, Waits::First) {
             let waker = self.kept.first.take();
             self.kept.has_first.set(false);
@@ -127,6 +137,18 @@ impl fmt::Debug for AcceptOne {
 }
 
 impl Kept {
+    /// Has the driver say what has come of an accept that was dropped, unless it is this one, which is
+    /// turned anyway. Nobody may turn another one: its accept would take the next connection.
+    fn ask_other(&self, driver: &Rc<Inner>) {
+        let other = self.abandoned_by.borrow().upgrade();
+        if let Some(other) = other
+            && !Rc::ptr_eq(&other, driver)
+            && !other.is_closed()
+        {
+            other.pump_quietly();
+        }
+    }
+
     fn take(&self) -> Option<(OwnedFd, SockAddr)> {
         self.connections.borrow_mut().pop_front()
     }

@@ -400,6 +400,16 @@ impl Driver {
         self.in_flight() == 0 && !self.inner.notifier.is_notified()
     }
 
+    /// For a loop that ends for now: hands the cancels of abandoned operations to the kernel and takes
+    /// their answers, as far as they are there. Otherwise the operations would hold their descriptors, and
+    /// what has come for them, until the next turn.
+    #[doc(hidden)]
+    pub fn settle_orphans(&self) {
+        if self.inner.flights.orphans() > 0 {
+            self.inner.pump_quietly();
+        }
+    }
+
     /// How many operations the kernel has not answered yet.
     pub fn in_flight(&self) -> usize {
         self.inner.flights.airborne()
@@ -746,10 +756,17 @@ impl Inner {
             .wait(timeout, &self.notifier, &mut |key, report| {
                 self.note(key, report, &mut aftermath)
             });
+        self.finish_turn(aftermath);
+        waited
+    }
+
+    /// Does what is due after the backend's reports.
+    #[inline]
+    fn finish_turn(&self, mut aftermath: Box<Aftermath>) {
         self.collect(&mut aftermath);
         if aftermath.is_empty() {
             self.aftermath.set(Some(aftermath));
-            return waited;
+            return;
         }
         for key in aftermath.not_found.drain(..) {
             // Only now: its answer may have come behind the news that it was not found.
@@ -758,7 +775,41 @@ impl Inner {
             }
         }
         self.settle(aftermath);
-        waited
+    }
+
+    /// Hands over what is pending and takes the answers that are there, for somebody else than the loop
+    /// of this driver: the loop still hears of every notification, and its sleep stays announced.
+    pub(crate) fn pump(&self) {
+        let mut aftermath = self.aftermath.take().unwrap_or_default();
+        let waited = self.backend.borrow_mut().wait(
+            Some(Duration::ZERO),
+            &self.notifier,
+            &mut |key, report| self.note(key, report, &mut aftermath),
+        );
+        // The loop of this driver meets the same error.
+        drop(waited);
+        self.finish_turn(aftermath);
+    }
+
+    /// As [`pump`](Self::pump), from where a panic of a waker must not come out: the panic hook has
+    /// reported it.
+    pub(crate) fn pump_quietly(&self) {
+        if let Err(panic) = panic::catch_unwind(AssertUnwindSafe(|| self.pump())) {
+            discard(panic);
+        }
+    }
+
+    /// For a task of another driver, on the same thread, that waits for something which this driver's
+    /// abandoned operations hold back. The task is woken when it is worth to come again.
+    #[cold]
+    pub(crate) fn pump_for(&self, waker: &Waker) {
+        // Before the look: what a thread lays down after that wakes the task.
+        self.desk.add_guest(waker.clone());
+        self.pump_quietly();
+        if self.flights.has_orphans_in_kernel() {
+            // Soon, for all were cancelled. A worker of the kernel has to hear of it first.
+            waker.wake_by_ref();
+        }
     }
 
     /// Takes what other threads have laid down.

@@ -11,6 +11,7 @@ use std::{
         Arc, OnceLock, PoisonError,
         atomic::Ordering::{AcqRel, Relaxed, Release},
     },
+    task::Waker,
     time::Duration,
 };
 
@@ -197,25 +198,54 @@ impl Shared {
 /// Where other threads lay down answers for one driver.
 #[derive(Debug)]
 pub(crate) struct Desk {
-    answers: Mutex<Vec<(Key, Answer)>>,
+    laid_down: Mutex<LaidDown>,
     filled: AtomicBool,
     notifier: Arc<Notifier>,
+}
+
+#[derive(Debug, Default)]
+struct LaidDown {
+    answers: Vec<(Key, Answer)>,
+    /// Tasks of other drivers that wait for an answer of this one.
+    guests: Vec<Waker>,
 }
 
 impl Desk {
     pub(crate) fn new(notifier: Arc<Notifier>) -> Self {
         Self {
-            answers: Mutex::default(),
+            laid_down: Mutex::default(),
             filled: AtomicBool::new(false),
             notifier,
         }
     }
 
     pub(crate) fn put(&self, key: Key, answer: Answer) {
-        self.lock().push((key, answer));
+        let guests = {
+            let mut laid_down = self.lock();
+            laid_down.answers.push((key, answer));
+            mem::take(&mut laid_down.guests)
+        };
         // Release: pairs with the swap in `take`.
         self.filled.store(true, Release);
         self.notifier.notify();
+        for guest in guests {
+            guest.wake();
+        }
+    }
+
+    /// Wakes the task of another driver when the next answer is there.
+    pub(crate) fn add_guest(&self, waker: Waker) {
+        let mut laid_down = self.lock();
+        let is_known = laid_down.guests.iter().any(|guest| guest.will_wake(&waker));
+        // The waker of a guest is dropped outside of the lock: that is the code of its maker.
+        let spare = if is_known {
+            Some(waker)
+        } else {
+            laid_down.guests.push(waker);
+            None
+        };
+        drop(laid_down);
+        drop(spare);
     }
 
     /// Whether there is something for [`take`](Self::take). Only a hint.
@@ -229,12 +259,14 @@ impl Desk {
         debug_assert!(into.is_empty());
         // AcqRel: pairs with the store in `put`.
         if self.may_be_filled() && self.filled.swap(false, AcqRel) {
-            mem::swap(&mut *self.lock(), into);
+            mem::swap(&mut self.lock().answers, into);
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Vec<(Key, Answer)>> {
-        self.answers.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, LaidDown> {
+        self.laid_down
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -25,7 +25,7 @@ use std::{
     io, mem,
     pin::Pin,
     rc::{Rc, Weak},
-    task::{Context, Poll, ready},
+    task::{Context, Poll, Waker, ready},
 };
 
 use compio_io::buf::{BufResult, IoBufMut, IoVectoredBufMut};
@@ -265,11 +265,12 @@ pub(crate) struct Settling {
 impl Settling {
     pub(crate) fn poll(
         &mut self,
-        driver: &Inner,
+        driver: &Rc<Inner>,
         leftovers: &Leftovers,
         cx: &mut Context<'_>,
     ) -> Poll<()> {
         self.listen(driver, cx, &leftovers.waiters);
+        leftovers.ask_others(driver, cx.waker());
         // The code of the waker's maker: it may have turned the driver.
         if leftovers.are_in_doubt() && driver.refuses().is_none() {
             Poll::Pending
@@ -295,8 +296,8 @@ pub(crate) struct Leftovers {
     left: RefCell<VecDeque<Left>>,
     /// How many were dropped of which the kernel has not said what came of them.
     in_doubt: Cell<usize>,
-    /// The driver of the last of those.
-    driver: RefCell<Weak<Inner>>,
+    /// The drivers of those.
+    drivers: RefCell<Vec<Weak<Inner>>>,
     /// Whether nobody wants what comes of them.
     is_forgetting: Cell<bool>,
     waiters: Waiters,
@@ -329,12 +330,30 @@ impl Leftovers {
             return false;
         }
         // One that was shut down has leaked what it still had to say.
-        let driver = self.driver.borrow().upgrade();
-        if driver.is_none_or(|driver| driver.is_closed()) {
+        let mut drivers = self.drivers.borrow_mut();
+        drivers.retain(|driver| {
+            let driver = driver.upgrade();
+            driver.is_some_and(|driver| !driver.is_closed() && driver.flights.orphans() > 0)
+        });
+        if drivers.is_empty() {
             self.in_doubt.set(0);
             self.is_forgetting.set(false);
         }
         self.in_doubt.get() > 0
+    }
+
+    /// Has other drivers than this one say what they know. Nobody may turn them: the task that waits
+    /// keeps the thread from that, or another runtime does.
+    fn ask_others(&self, driver: &Rc<Inner>, waker: &Waker) {
+        let others: Vec<_> = {
+            let drivers = self.drivers.borrow();
+            let others = drivers.iter().filter_map(Weak::upgrade);
+            others.filter(|other| !Rc::ptr_eq(other, driver)).collect()
+        };
+        // With nothing borrowed: wakers and destructors run.
+        for other in others {
+            other.pump_for(waker);
+        }
     }
 
     /// Whether there is something.
@@ -358,8 +377,12 @@ impl Leftovers {
     /// A receive of this driver is about to be dropped. Its [`Arrived`] will be.
     pub(crate) fn expect_one(&self, driver: &Rc<Inner>) {
         self.in_doubt.set(self.in_doubt.get() + 1);
-        if self.driver.borrow().as_ptr() != Rc::as_ptr(driver) {
-            self.driver.replace(Rc::downgrade(driver));
+        let mut drivers = self.drivers.borrow_mut();
+        if !drivers
+            .iter()
+            .any(|known| known.as_ptr() == Rc::as_ptr(driver))
+        {
+            drivers.push(Rc::downgrade(driver));
         }
     }
 
@@ -368,6 +391,7 @@ impl Leftovers {
         self.in_doubt.set(self.in_doubt.get().saturating_sub(1));
         if self.in_doubt.get() == 0 {
             self.is_forgetting.set(false);
+            self.drivers.borrow_mut().clear();
         }
         if let Some(panic) = self.waiters.wake() {
             // The panic hook has reported it, and a destructor is to panic nowhere.

@@ -19,6 +19,7 @@ impl Inner {
     pub(crate) fn block_on<F: Future>(self: &Rc<Self>, future: F) -> F::Output {
         let _running = self.start();
         let _entered = Entered::new(self);
+        let _left = Left(self);
         let mut future = pin!(future);
         let mut context = Context::from_waker(self.main.waker());
         // The flag may be left from a future before this one: the first poll is due in any case.
@@ -147,5 +148,14 @@ struct Running<'a>(&'a Inner);
 impl Drop for Running<'_> {
     fn drop(&mut self) {
         self.0.running.set(false);
+    }
+}
+
+/// When this is dropped, the loop ends for now: the kernel hears of what was cancelled last.
+struct Left<'a>(&'a Inner);
+
+impl Drop for Left<'_> {
+    fn drop(&mut self) {
+        self.0.driver.settle_orphans();
     }
 }

@@ -13,6 +13,7 @@ mod receives;
 mod reentrancy;
 mod reuse;
 mod shutdown;
+mod two_runtimes;
 #[cfg(unix)]
 mod unix;
 mod unpolled;
