@@ -255,6 +255,7 @@ impl DriverBuilder {
             laid_down: Cell::default(),
             closed: Cell::new(false),
             shut_down_at: Cell::new(None),
+            is_announced: Cell::new(false),
             defers_cancels: Cell::new(false),
             scopes: RefCell::default(),
             is_plain: Cell::new(true),
@@ -352,11 +353,45 @@ impl Driver {
     /// Hands what is pending to the kernel and makes sure that from now on a wake from another
     /// thread, too, makes the driver's descriptor readable: for an outer loop that is about to wait
     /// for it. Returns false if [`turn`](Self::turn) has something to do already.
+    ///
+    /// So does all that this thread does with the driver until the sleep is over, by the next
+    /// [`turn`](Self::turn): operations that are begun, cancelled or dropped.
     pub fn prepare_to_sleep(&self) -> bool {
+        let inner = &self.inner;
         // The sleep announced before this one is over, if there was one.
-        self.inner.notifier.unpark();
-        let mut backend = self.inner.backend.borrow_mut();
-        backend.prepare_to_sleep(&self.inner.notifier)
+        inner.notifier.unpark();
+        let may_sleep = {
+            let mut backend = inner.backend.borrow_mut();
+            backend.prepare_to_sleep(&inner.notifier)
+        };
+        inner.is_announced.set(may_sleep);
+        inner.renew_plain();
+        may_sleep
+    }
+
+    /// The sleep that was announced by [`prepare_to_sleep`](Self::prepare_to_sleep) is over, and the
+    /// caller looks at everything that a notification can be about, apart from the driver's own.
+    #[doc(hidden)]
+    pub fn end_sleep(&self) {
+        let inner = &self.inner;
+        if inner.is_announced.get() {
+            inner.end_sleep();
+        }
+        if inner.notifier.take() && inner.desk.may_be_filled() {
+            inner.notifier.notify();
+        }
+    }
+
+    /// Ends the sleep of an outer loop, if one was announced.
+    #[doc(hidden)]
+    pub fn wake_outer(&self) {
+        self.inner.wake_outer();
+    }
+
+    /// The next wake of an announced sleep wakes this task, too.
+    #[doc(hidden)]
+    pub fn set_outer_waker(&self, waker: Option<Waker>) {
+        drop(self.inner.notifier.set_outer(waker));
     }
 
     /// To be called before the tasks of a driver are dropped one by one, where [`shut_down`](Self::shut_down)
@@ -580,6 +615,8 @@ pub(crate) struct Inner {
     closed: Cell<bool>,
     /// When that began.
     shut_down_at: Cell<Option<Instant>>,
+    /// An outer loop may sleep on the driver's descriptor.
+    is_announced: Cell<bool>,
     /// The shut-down has begun: it cancels what is abandoned, or the next operation does.
     defers_cancels: Cell<bool>,
     /// Whose operations are begun now, from the outside in; nobody's where a scope was left before
@@ -626,8 +663,24 @@ impl Inner {
 
     fn renew_plain(&self) {
         self.is_plain.set(
-            self.scopes.borrow().is_empty() && !self.closed.get() && !self.defers_cancels.get(),
+            self.scopes.borrow().is_empty()
+                && !self.closed.get()
+                && !self.defers_cancels.get()
+                && !self.is_announced.get(),
         );
+    }
+
+    #[cold]
+    fn end_sleep(&self) {
+        self.notifier.unpark();
+        self.is_announced.set(false);
+        self.renew_plain();
+    }
+
+    fn wake_outer(&self) {
+        if self.is_announced.get() {
+            self.notifier.notify();
+        }
     }
 
     /// Whether it has been shut down, or is about to be.
@@ -649,6 +702,7 @@ impl Inner {
         if self.closed.get() {
             return Some(closed());
         }
+        self.wake_outer();
         if self.defers_cancels.get() {
             // A destructor goes on working, and may wait for one that was abandoned.
             self.cancel_all(self.flights.keys_of_orphans());
@@ -730,6 +784,7 @@ impl Inner {
 
     /// Asks for the end of a flight that may be in the backend's hands or in the pool's.
     pub(crate) fn cancel(&self, key: Key) {
+        self.wake_outer();
         self.flights.mark_given_up(key);
         if !self.flights.is_work(key) {
             let scratch = self.flights.scratch(key);
@@ -742,7 +797,9 @@ impl Inner {
 
     pub(crate) fn turn(&self, timeout: Option<Duration>) -> io::Result<()> {
         // Whoever slept for us (see `prepare_to_sleep`) has woken.
-        self.notifier.unpark();
+        if self.is_announced.get() {
+            self.end_sleep();
+        }
         // Whoever notified may have pushed something that only the caller can see: no sleep.
         let timeout = if self.notifier.take() {
             Some(Duration::ZERO)
@@ -788,6 +845,10 @@ impl Inner {
         );
         // The loop of this driver meets the same error.
         drop(waited);
+        if self.is_announced.get() {
+            // That may have reset the event of a notification.
+            self.notifier.signal_again();
+        }
         self.finish_turn(aftermath);
     }
 

@@ -15,14 +15,15 @@
 //! looked at before the thread sleeps. No wake can be lost between the look and the sleep.
 
 use std::{
+    mem,
     sync::{
-        Arc,
+        Arc, PoisonError,
         atomic::Ordering::{AcqRel, Acquire, Relaxed},
     },
     task::{Wake, Waker},
 };
 
-use crate::sync::{AtomicU8, Event};
+use crate::sync::{AtomicU8, Event, Mutex};
 
 const RUNNING: u8 = 0;
 const PARKED: u8 = 1;
@@ -33,6 +34,8 @@ const NOTIFIED: u8 = 2;
 pub(crate) struct Notifier {
     state: AtomicU8,
     event: Event,
+    /// The task of an outer executor, which is to be woken beside the event.
+    outer: Mutex<Option<Waker>>,
 }
 
 impl Notifier {
@@ -40,7 +43,15 @@ impl Notifier {
         Self {
             state: AtomicU8::new(RUNNING),
             event: event.into(),
+            outer: Mutex::new(None),
         }
+    }
+
+    /// From now on the next notification during a sleep wakes this task, too. Returns the one before, to
+    /// be dropped with nothing borrowed.
+    pub(crate) fn set_outer(&self, waker: Option<Waker>) -> Option<Waker> {
+        let mut outer = self.outer.lock().unwrap_or_else(PoisonError::into_inner);
+        mem::replace(&mut *outer, waker)
     }
 
     #[cfg(all(test, loom))]
@@ -51,6 +62,17 @@ impl Notifier {
     pub(crate) fn notify(&self) {
         // AcqRel: releases what the caller has pushed to `take`, `park` and `unpark`.
         if self.state.swap(NOTIFIED, AcqRel) == PARKED {
+            self.event.signal();
+            // Taken and woken in two steps: the lock is not held while the waker runs.
+            if let Some(outer) = self.set_outer(None) {
+                outer.wake();
+            }
+        }
+    }
+
+    /// Signals the event of a notification once more, which somebody else than the sleeper has reset.
+    pub(crate) fn signal_again(&self) {
+        if self.is_notified() {
             self.event.signal();
         }
     }

@@ -23,6 +23,8 @@ pub(crate) struct Core {
     live: LiveList,
     /// While tasks are being cleared away, new ones are cancelled at once.
     clearing: Cell<bool>,
+    /// The thread may sleep elsewhere: the first task that is woken here ends that.
+    pub(crate) parked: Cell<bool>,
     pub(crate) inbox: Inbox,
 }
 
@@ -33,6 +35,7 @@ impl Core {
             ready: ReadyQueue::new(),
             live: LiveList::new(),
             clearing: Cell::new(false),
+            parked: Cell::new(false),
             inbox: Inbox::new(unpark),
         }
     }
@@ -44,6 +47,25 @@ impl Core {
     #[inline]
     pub(crate) fn has_ready(&self) -> bool {
         !self.ready.is_empty() || !self.inbox.is_empty()
+    }
+
+    /// Gives a task a place in the ready queue.
+    ///
+    /// # Safety
+    /// Home thread; the task may be in the ready queue, and is not (M7).
+    #[inline]
+    pub(crate) unsafe fn enqueue(&self, task: TaskPtr) {
+        // SAFETY: the caller's promise.
+        let is_first = unsafe { self.ready.push(task) };
+        if is_first && self.parked.get() {
+            self.unpark();
+        }
+    }
+
+    #[cold]
+    fn unpark(&self) {
+        self.parked.set(false);
+        self.inbox.unpark();
     }
 
     /// Takes in a task that was just allocated.
@@ -129,7 +151,7 @@ impl Core {
             if after & state::ABORTED != 0 {
                 self.cancel(task);
             } else if after & state::SCHEDULED != 0 {
-                self.ready.push(task);
+                self.enqueue(task);
             }
         }
     }

@@ -42,7 +42,8 @@ impl Executor {
     /// Makes an executor without tasks, at home on this thread.
     ///
     /// `unpark` is woken on the thread of whoever wakes a task from another thread than this, after the
-    /// task was put into the inbox, if the inbox was empty. It is to be cheap and must not block. It may
+    /// task was put into the inbox, if the inbox was empty; and on this thread as
+    /// [`set_parked`](Self::set_parked) says. It is to be cheap and must not block. It may
     /// also be dropped on another thread, if a waker of a task outlives the executor there.
     #[must_use]
     pub fn new(unpark: Waker) -> Self {
@@ -103,6 +104,13 @@ impl Executor {
     #[must_use]
     pub fn has_ready(&self) -> bool {
         self.core.has_ready()
+    }
+
+    /// Says whether the thread may be asleep in a loop that is not this executor's, which may wake tasks
+    /// itself. While it is, the first task that is woken on this thread wakes `unpark`, too: as one does
+    /// that is woken on another thread, at any time. It ends with that.
+    pub fn set_parked(&self, parked: bool) {
+        self.core.parked.set(parked);
     }
 
     /// The number of tasks that have not ended.

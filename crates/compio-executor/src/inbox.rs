@@ -76,6 +76,11 @@ impl Inbox {
         true
     }
 
+    /// Ends the sleep of the home thread, as a push does.
+    pub(crate) fn unpark(&self) {
+        self.unpark.wake_by_ref();
+    }
+
     #[inline]
     pub(crate) fn is_empty(&self) -> bool {
         // Acquire, so that a loop which polls this reads nothing older afterwards. The entries

@@ -24,16 +24,24 @@ impl ReadyQueue {
         self.first.get().is_none()
     }
 
+    /// Whether it is the only one now.
+    ///
     /// # Safety
     /// Home thread; the task may be a member, and is none (M7).
     #[inline]
-    pub(crate) unsafe fn push(&self, task: TaskPtr) {
+    pub(crate) unsafe fn push(&self, task: TaskPtr) -> bool {
         // SAFETY: members live (M7).
         unsafe {
             task.header().ready_next.set(None);
             match self.last.replace(Some(task)) {
-                Some(last) => last.header().ready_next.set(Some(task)),
-                None => self.first.set(Some(task)),
+                Some(last) => {
+                    last.header().ready_next.set(Some(task));
+                    false
+                }
+                None => {
+                    self.first.set(Some(task));
+                    true
+                }
             }
         }
     }

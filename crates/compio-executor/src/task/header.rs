@@ -135,7 +135,7 @@ impl TaskPtr {
         header.state.set(state | state::SCHEDULED);
         if state & state::RUNNING == 0 {
             // SAFETY: M5, it is not Complete. M7: it was not SCHEDULED, nor is it Running.
-            unsafe { self.core().ready.push(self) };
+            unsafe { self.core().enqueue(self) };
         }
     }
 

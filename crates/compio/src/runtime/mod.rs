@@ -18,6 +18,7 @@ use std::{
     cell::{Cell, RefCell},
     fmt, io, mem, process,
     rc::Rc,
+    task::Context,
     time::Duration,
 };
 
@@ -165,6 +166,47 @@ impl Runtime {
         self.inner.poll(timeout)
     }
 
+    /// Does all there is to do without waiting, as one task of an outer executor: runs ready tasks for a
+    /// fair share, takes the reports of the kernel, expires timers. Returns how long the outer executor may
+    /// wait for the runtime's descriptor (`None`: for ever).
+    ///
+    /// The waker of `cx` is woken as soon as this has to be called again for something that a thread has
+    /// done: a task was woken, spawned or aborted, a timer was set, an operation was begun or dropped. So is
+    /// it if tasks are still ready; the time is zero then. The waker is not woken by the kernel, nor by a
+    /// timer: the outer executor watches the [descriptor](AsRawFd::as_raw_fd), with level or edge triggers,
+    /// and the time. All wakes make the descriptor readable, too.
+    ///
+    /// The directory `examples/ecosystem` has a runtime inside of Tokio's.
+    ///
+    /// ```
+    /// use std::task::{Context, Waker};
+    /// # use std::time::Duration;
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// let runtime = compio::runtime::Runtime::new()?;
+    /// let task = runtime.spawn(async { 6 * 7 });
+    /// let mut cx = Context::from_waker(Waker::noop());
+    /// while !task.is_finished() {
+    ///     let timeout = runtime.poll_with(&mut cx)?;
+    ///     # assert!(task.is_finished() || timeout == Some(Duration::ZERO));
+    ///     // An outer executor returns `Pending` here, until the waker is woken, the descriptor is
+    ///     // readable, or the time is up.
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Those of [`poll`](Self::poll).
+    ///
+    /// # Panics
+    ///
+    /// Within a task or `block_on` of this runtime.
+    pub fn poll_with(&self, cx: &mut Context<'_>) -> io::Result<Option<Duration>> {
+        self.inner.poll_with(cx)
+    }
+
     /// How many calls of `io_uring_enter` this runtime has made: for tests and measurements of how
     /// many operations go with one.
     #[doc(hidden)]
@@ -176,8 +218,10 @@ impl Runtime {
     /// ready, the time to the next timer, or `None` if there is none.
     ///
     /// To be asked right before an outer event loop waits for the runtime's descriptor: it hands
-    /// what is pending to the kernel, and from then on a wake from another thread makes the
-    /// descriptor readable.
+    /// what is pending to the kernel. From then on, until the next [`run`](Self::run) or
+    /// [`poll`](Self::poll), everything that gives the runtime work makes the descriptor readable, on this
+    /// thread and on others: a task that is woken or spawned, a timer that is set, an operation that is begun
+    /// or dropped.
     pub fn current_timeout(&self) -> Option<Duration> {
         self.inner.current_timeout()
     }
@@ -260,6 +304,8 @@ pub(crate) struct Inner {
     driver: Driver,
     /// Whether the loop runs: it cannot run inside itself.
     running: Cell<bool>,
+    /// Whether an outer loop may sleep on the driver's descriptor.
+    is_announced: Cell<bool>,
     /// The process that made it.
     process: u32,
 }
@@ -273,6 +319,7 @@ impl Inner {
             timers: RefCell::new(Timers::new()),
             driver,
             running: Cell::new(false),
+            is_announced: Cell::new(false),
             process: process::id(),
         }
     }

@@ -128,6 +128,7 @@ fn late_max(run: Nanos) -> u32 {
 impl Inner {
     /// Wakes `waker` at `deadline`, unless it is taken back.
     pub(crate) fn set_timer(&self, deadline: Instant, now: Instant, waker: Waker) -> TimerKey {
+        self.wake_outer();
         self.timers.borrow_mut().insert(deadline, now, waker)
     }
 

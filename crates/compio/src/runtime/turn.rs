@@ -60,7 +60,25 @@ impl Inner {
     pub(super) fn poll(self: &Rc<Self>, timeout: Option<Duration>) -> io::Result<()> {
         // What is woken or dropped here finds its own runtime.
         let _entered = Entered::new(self);
+        self.set_announced(false);
         self.turn(timeout)
+    }
+
+    pub(super) fn poll_with(self: &Rc<Self>, cx: &mut Context<'_>) -> io::Result<Option<Duration>> {
+        let running = self.start();
+        let entered = Entered::new(self);
+        let polls_left = POLLS_PER_TURN - self.executor.tick(POLLS_PER_TURN).polled;
+        self.turn(Some(Duration::ZERO))?;
+        self.executor.tick(polls_left);
+        drop(entered);
+        drop(running);
+        // The code of the waker's maker comes first: it may wake a task.
+        self.driver.set_outer_waker(Some(cx.waker().clone()));
+        let timeout = self.current_timeout();
+        if timeout == Some(Duration::ZERO) {
+            cx.waker().wake_by_ref();
+        }
+        Ok(timeout)
     }
 
     fn turn(&self, timeout: Option<Duration>) -> io::Result<()> {
@@ -73,7 +91,21 @@ impl Inner {
         if self.executor.has_ready() || !self.driver.prepare_to_sleep() {
             return Some(Duration::ZERO);
         }
+        self.set_announced(true);
         self.time_to_next_timer()
+    }
+
+    /// Says whether an outer loop may sleep for this runtime.
+    fn set_announced(&self, is_announced: bool) {
+        self.is_announced.set(is_announced);
+        self.executor.set_parked(is_announced);
+    }
+
+    /// What the outer loop was told of its sleep is not so any more.
+    pub(super) fn wake_outer(&self) {
+        if self.is_announced.get() {
+            self.driver.wake_outer();
+        }
     }
 
     pub(super) fn shut_down(self: &Rc<Self>) {
@@ -88,6 +120,7 @@ impl Inner {
             discard(panic);
         }
         self.driver.shut_down();
+        self.driver.set_outer_waker(None);
         // What wakers and destructors have spawned meanwhile: it may hold this runtime itself.
         self.executor.clear();
     }
@@ -115,6 +148,8 @@ impl Inner {
             !self.running.replace(true),
             "a runtime cannot run inside itself: await instead of blocking"
         );
+        self.set_announced(false);
+        self.driver.end_sleep();
         Running(self)
     }
 }

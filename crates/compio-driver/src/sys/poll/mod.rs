@@ -65,6 +65,8 @@ pub(crate) struct Readiness {
     /// Whether somebody else may wait for the poller's own descriptor: it stays readable until it
     /// has been asked what there is.
     is_watched: bool,
+    /// The last look has found as many events as it takes: there may be more.
+    may_have_more: bool,
     /// How often the poller was waited for.
     waits: u64,
 }
@@ -79,6 +81,7 @@ impl Readiness {
             knocking: Vec::new(),
             instant_left: INSTANT_MAX,
             is_watched: false,
+            may_have_more: false,
             waits: 0,
         })
     }
@@ -192,7 +195,7 @@ impl Readiness {
             let waited = self.poll(timeout);
             notifier.unpark();
             waited
-        } else if self.queues.is_empty() && !self.is_watched {
+        } else if self.queues.is_empty() && !self.is_watched && !self.may_have_more {
             Ok(())
         } else {
             self.poll(Some(Duration::ZERO))
@@ -226,7 +229,11 @@ impl Readiness {
     /// For a sleep outside of [`wait`](Self::wait), on this backend's descriptor. False if there
     /// is something to do already.
     pub(crate) fn prepare_to_sleep(&mut self, notifier: &Notifier) -> bool {
-        self.is_watched = self.answered.is_empty() && self.knocking.is_empty() && notifier.park();
+        // An outer loop that hears of edges only would not hear of the rest.
+        self.is_watched = !self.may_have_more
+            && self.answered.is_empty()
+            && self.knocking.is_empty()
+            && notifier.park();
         self.is_watched
     }
 
@@ -247,6 +254,7 @@ impl Readiness {
             return Ok(());
         };
         let waited = self.poller.wait(&mut events, timeout);
+        self.may_have_more = events.is_full();
         for happening in events.iter() {
             let fd = happening.fd;
             self.unsubscribe_if_stale(fd);

@@ -237,6 +237,11 @@ impl Events {
         room
     }
 
+    /// Whether there was room for no more.
+    pub(crate) fn is_full(&self) -> bool {
+        self.count == self.room.len()
+    }
+
     pub(crate) fn iter(&self) -> impl Iterator<Item = Happening> {
         self.room[..self.count].iter().filter_map(|event| {
             let (flags, data) = (event.events, event.u64);

@@ -105,6 +105,11 @@ impl Events {
         Self(polling::Events::with_capacity(count_max))
     }
 
+    /// Whether there was room for no more.
+    pub(crate) fn is_full(&self) -> bool {
+        self.0.len() >= self.0.capacity().get()
+    }
+
     pub(crate) fn iter(&self) -> impl Iterator<Item = Happening> {
         self.0.iter().map(|event| Happening {
             fd: event.key as RawFd,
