@@ -255,6 +255,7 @@ impl DriverBuilder {
             laid_down: Cell::default(),
             closed: Cell::new(false),
             shut_down_at: Cell::new(None),
+            is_unattended: Cell::new(false),
             is_announced: Cell::new(false),
             defers_cancels: Cell::new(false),
             scopes: RefCell::default(),
@@ -380,6 +381,14 @@ impl Driver {
         if inner.notifier.take() && inner.desk.may_be_filled() {
             inner.notifier.notify();
         }
+    }
+
+    /// Says whether somebody is going to turn the driver. Where nobody is, to begin an operation or to
+    /// wait for one panics.
+    #[doc(hidden)]
+    pub fn set_attended(&self, is_attended: bool) {
+        self.inner.is_unattended.set(!is_attended);
+        self.inner.renew_plain();
     }
 
     /// Ends the sleep of an outer loop, if one was announced.
@@ -615,6 +624,8 @@ pub(crate) struct Inner {
     closed: Cell<bool>,
     /// When that began.
     shut_down_at: Cell<Option<Instant>>,
+    /// The loop that turns it, if it is a runtime's, runs elsewhere or not at all.
+    is_unattended: Cell<bool>,
     /// An outer loop may sleep on the driver's descriptor.
     is_announced: Cell<bool>,
     /// The shut-down has begun: it cancels what is abandoned, or the next operation does.
@@ -666,8 +677,17 @@ impl Inner {
             self.scopes.borrow().is_empty()
                 && !self.closed.get()
                 && !self.defers_cancels.get()
-                && !self.is_announced.get(),
+                && !self.is_announced.get()
+                && !self.is_unattended.get(),
         );
+    }
+
+    /// Panics if nobody is going to turn the driver, so that the wait for an operation would never end.
+    #[inline]
+    pub(crate) fn check_attended(&self) {
+        if self.is_unattended.get() {
+            unattended();
+        }
     }
 
     #[cold]
@@ -703,6 +723,7 @@ impl Inner {
             return Some(closed());
         }
         self.wake_outer();
+        self.check_attended();
         if self.defers_cancels.get() {
             // A destructor goes on working, and may wait for one that was abandoned.
             self.cancel_all(self.flights.keys_of_orphans());
@@ -1110,6 +1131,16 @@ impl Aftermath {
             && not_found.is_empty()
             && enough.is_empty()
     }
+}
+
+/// What is waited for in vain is a mistake of the program, as a lock that is taken twice.
+#[cold]
+#[track_caller]
+fn unattended() -> ! {
+    panic!(
+        "the runtime of this operation is not running on this thread: await it in a task or the \
+         `block_on` of the runtime that polls it first, or drive that runtime by `Runtime::poll_with`"
+    )
 }
 
 pub(crate) fn closed() -> io::Error {

@@ -123,7 +123,7 @@ impl<O: Operation> Future for Submit<O> {
         ready!(if is_new {
             wait(seat, cx, look)
         } else {
-            find_or_wait(seat, cx, look)
+            find_or_wait(driver, seat, cx, look)
         });
         let State::Airborne(seat) = mem::replace(&mut this.state, State::Done) else {
             unreachable!("begun by now");
@@ -136,6 +136,7 @@ impl<O: Operation> Future for Submit<O> {
 /// What `look` finds of a flight. If that is nothing, the task is woken when there may be something.
 #[inline]
 pub(crate) fn find_or_wait<O: Operation, T>(
+    driver: &Inner,
     seat: &Seat<O>,
     cx: &Context<'_>,
     look: impl Fn() -> Option<T>,
@@ -146,6 +147,8 @@ pub(crate) fn find_or_wait<O: Operation, T>(
     if seat.is_waiter(cx.waker()) {
         return Poll::Pending;
     }
+    // Another task than before: it may be one of another runtime.
+    driver.check_attended();
     wait(seat, cx, look)
 }
 

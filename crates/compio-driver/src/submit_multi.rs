@@ -119,7 +119,9 @@ impl<O: Operation> Flying<O> {
     /// The end of one that has one answer only. It is not to be polled afterwards.
     pub(crate) fn poll(&mut self, driver: &Inner, cx: &mut Context<'_>) -> Poll<O::Output> {
         let seat = self.seat(driver);
-        ready!(find_or_wait(&seat, cx, || seat.has_landed().then_some(())));
+        ready!(find_or_wait(driver, &seat, cx, || seat
+            .has_landed()
+            .then_some(())));
         let (operation, answer) = seat.take(&driver.flights);
         Poll::Ready(operation.finish(to_result(answer)))
     }
@@ -149,7 +151,7 @@ impl<O: Multishot> Flying<O> {
             let item = seat.look().map(Found::Item);
             item.or_else(|| seat.has_landed().then_some(Found::End))
         };
-        Poll::Ready(match ready!(find_or_wait(&seat, cx, look)) {
+        Poll::Ready(match ready!(find_or_wait(driver, &seat, cx, look)) {
             Found::Item(item) => Next::Item(item),
             Found::End => {
                 let (operation, answer) = seat.take(&driver.flights);

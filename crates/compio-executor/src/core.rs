@@ -25,6 +25,8 @@ pub(crate) struct Core {
     clearing: Cell<bool>,
     /// The thread may sleep elsewhere: the first task that is woken here ends that.
     pub(crate) parked: Cell<bool>,
+    /// Nobody is going to give tasks their turn while the thread waits for one of them.
+    pub(crate) unattended: Cell<bool>,
     pub(crate) inbox: Inbox,
 }
 
@@ -36,6 +38,7 @@ impl Core {
             live: LiveList::new(),
             clearing: Cell::new(false),
             parked: Cell::new(false),
+            unattended: Cell::new(false),
             inbox: Inbox::new(unpark),
         }
     }

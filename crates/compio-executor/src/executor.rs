@@ -113,6 +113,13 @@ impl Executor {
         self.core.parked.set(parked);
     }
 
+    /// Says whether [`tick`](Self::tick) is going to be called, which is so at first. Otherwise a handle that
+    /// is polled before its task has ended panics where [another executor](crate::set_occupied) runs the
+    /// thread: it would wait for ever.
+    pub fn set_attended(&self, attended: bool) {
+        self.core.unattended.set(!attended);
+    }
+
     /// The number of tasks that have not ended.
     #[must_use]
     pub fn task_count(&self) -> usize {

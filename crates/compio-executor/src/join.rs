@@ -112,6 +112,8 @@ impl<T> Future for JoinHandle<T> {
                 waker.set(Some(registered));
                 return Poll::Pending;
             }
+            // SAFETY: M2 by HANDLE. The task has not ended: its executor lives.
+            unsafe { self.task.check_attended() };
             // Cloning and dropping a waker runs code of others, which might end the task: look again.
             let cloned = cx.waker().clone();
             if !self.is_finished() {

@@ -42,6 +42,7 @@ pub use self::{
     join::JoinHandle,
     join_error::JoinError,
     main_waker::MainWaker,
+    thread::set_occupied,
     yield_now::{YieldNow, yield_now},
 };
 

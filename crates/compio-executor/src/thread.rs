@@ -26,6 +26,22 @@ loom::thread_local! {
     static NUMBER: Cell<ThreadNumber> = Cell::new(UNASSIGNED);
 }
 
+thread_local! {
+    /// Whether an executor runs the thread, which keeps all others from running it.
+    static IS_OCCUPIED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Says whether an executor runs this thread from now on: the handle of another executor's task that is
+/// awaited there waits for ever, unless that executor [is attended](crate::Executor::set_attended).
+pub fn set_occupied(is_occupied: bool) {
+    // A platform that emulates thread locals may have taken it away: nothing is reported then.
+    let _ = IS_OCCUPIED.try_with(|occupied| occupied.set(is_occupied));
+}
+
+pub(crate) fn is_occupied() -> bool {
+    IS_OCCUPIED.try_with(Cell::get).unwrap_or(false)
+}
+
 impl ThreadNumber {
     /// This thread's number, assigned on first use.
     pub(crate) fn current() -> Self {

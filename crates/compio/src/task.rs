@@ -1,8 +1,9 @@
 //! Tasks, on this thread's runtime.
 //!
-//! A task runs on the thread that it was spawned on, and need not be `Send`. The functions here
-//! use the [runtime](crate::runtime::Runtime) that has been entered, or else one of the thread's
-//! own that is made on first use and ends with the thread.
+//! A task runs on the thread that it was spawned on, and need not be `Send`. [`block_on`] uses the
+//! [runtime](crate::runtime::Runtime) that has been entered, or else one of the thread's own that is made on
+//! first use and ends with the thread. [`spawn`] and [`spawn_blocking`] need a runtime that runs or has been
+//! entered: without one, the task would never run.
 
 use std::{
     pin::Pin,
@@ -17,7 +18,8 @@ use crate::runtime;
 /// Runs a future to its end on this thread, and with it all tasks that were spawned here.
 ///
 /// Tasks that have not ended when the future has are kept, and go on in the next `block_on` of
-/// this thread.
+/// this thread. In the destructor of a thread local, the thread's runtime may be gone already: the future then
+/// has a runtime for itself, and tasks that have not ended are dropped with it.
 ///
 /// # Panics
 ///
@@ -29,14 +31,16 @@ use crate::runtime;
 /// assert_eq!(answer, 42);
 /// ```
 pub fn block_on<F: Future>(future: F) -> F::Output {
-    runtime::current().block_on(future)
+    runtime::block_on(future)
 }
 
 /// Begins a task on this thread's runtime. Dropping the handle lets it go on by itself.
 ///
 /// # Panics
 ///
-/// If the thread's runtime cannot be made.
+/// If no runtime runs on this thread, by `block_on` or its like, and none has been
+/// [entered](crate::runtime::Runtime::enter): for instance in `spawn_blocking`. Before a `block_on`,
+/// [`Runtime::spawn`](crate::runtime::Runtime::spawn) does it.
 ///
 /// ```
 /// compio::task::block_on(async {
@@ -45,7 +49,7 @@ pub fn block_on<F: Future>(future: F) -> F::Output {
 /// });
 /// ```
 pub fn spawn<F: Future + 'static>(future: F) -> JoinHandle<F::Output> {
-    runtime::current().spawn(future)
+    runtime::entered_for("`compio::task::spawn`").spawn(future)
 }
 
 /// Runs blocking code on another thread, out of a pool that queues when it is full: it need not be
@@ -64,7 +68,7 @@ pub fn spawn<F: Future + 'static>(future: F) -> JoinHandle<F::Output> {
 ///
 /// # Panics
 ///
-/// If the thread's runtime cannot be made.
+/// As [`spawn`].
 ///
 /// ```
 /// compio::task::block_on(async {
@@ -77,6 +81,7 @@ where
     F: FnOnce() -> T + Send + 'static,
     T: Send + 'static,
 {
+    runtime::entered_for("`compio::task::spawn_blocking`");
     let mut work = runtime::submit(Blocking::new(code));
     // Polled once, so that it begins now and not at the task's first turn.
     let begun = Pin::new(&mut work).poll(&mut Context::from_waker(Waker::noop()));

@@ -11,7 +11,7 @@ use crate::{
     count::{Count, Local, Shared},
     sync::{Arc, AtomicBool, Cell, Ordering},
     task::typed::VTable,
-    thread::ThreadNumber,
+    thread::{ThreadNumber, is_occupied},
 };
 
 /// Bits of [`Header::state`]; [`crate::task`] draws the machine. Waiting is the absence of SCHEDULED,
@@ -136,6 +136,18 @@ impl TaskPtr {
         if state & state::RUNNING == 0 {
             // SAFETY: M5, it is not Complete. M7: it was not SCHEDULED, nor is it Running.
             unsafe { self.core().enqueue(self) };
+        }
+    }
+
+    /// Panics if the task will not have its turn while somebody waits for its end.
+    ///
+    /// # Safety
+    /// Home thread; the task lives (M2) and is not Complete, so that its executor lives.
+    #[inline]
+    pub(crate) unsafe fn check_attended(self) {
+        // SAFETY: the caller's promise.
+        if unsafe { self.core().unattended.get() } && is_occupied() {
+            unattended();
         }
     }
 
@@ -303,4 +315,13 @@ impl TaskPtr {
             unsafe { Arc::decrement_strong_count(core) };
         }
     }
+}
+
+#[cold]
+#[track_caller]
+fn unattended() -> ! {
+    panic!(
+        "the runtime of this task is not running on this thread: await the handle in a task or the \
+         `block_on` of the same runtime, or drive that runtime by `Runtime::poll_with`"
+    )
 }

@@ -6,6 +6,8 @@ use std::{
     rc::Rc,
 };
 
+use compio_executor::set_occupied;
+
 use super::{Inner, Runtime};
 
 thread_local! {
@@ -39,15 +41,51 @@ fn entered() -> Option<Rc<Inner>> {
     Some(clone)
 }
 
+/// The runtime that has been entered.
+///
+/// # Panics
+///
+/// If there is none: what `what` begins would never go on.
+#[track_caller]
+pub(crate) fn entered_for(what: &str) -> Rc<Inner> {
+    match entered() {
+        Some(runtime) => runtime,
+        None => panic!(
+            "no runtime is running on this thread: use {what} in `compio::task::block_on` or a task, or \
+             enter a runtime by `Runtime::enter`"
+        ),
+    }
+}
+
 fn own() -> Rc<Inner> {
+    own_or_none().expect(
+        "the thread is ending and has dropped its runtime: use `compio::task::block_on`, or a `Runtime` \
+         of your own",
+    )
+}
+
+fn own_or_none() -> Option<Rc<Inner>> {
     OWN.try_with(|own| {
-        let runtime = own.get_or_init(|| match Runtime::new() {
-            Ok(runtime) => runtime,
-            Err(error) => panic!("this thread's runtime could not be made: {error}"),
-        });
+        let runtime = own.get_or_init(make);
         Rc::clone(&runtime.inner)
     })
-    .expect("the thread is ending, and its runtime is gone")
+    .ok()
+}
+
+fn make() -> Runtime {
+    match Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => panic!("this thread's runtime could not be made: {error}"),
+    }
+}
+
+/// Runs a future on the current runtime; where the thread's own is dropped already, on one that is made
+/// for this future alone.
+pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
+    match entered().or_else(own_or_none) {
+        Some(runtime) => runtime.block_on(future),
+        None => make().block_on(future),
+    }
 }
 
 /// While this lives, a runtime is the thread's current one.
@@ -57,15 +95,29 @@ pub(super) struct Entered {
 
 impl Entered {
     pub(super) fn new(inner: &Rc<Inner>) -> Self {
-        Self {
-            before: exchange(Some(Rc::clone(inner))),
+        let before = exchange(Some(Rc::clone(inner)));
+        if let Some(before) = &before {
+            before.set_current(false);
         }
+        inner.set_current(true);
+        set_occupied(true);
+        Self { before }
     }
 }
 
 impl Drop for Entered {
     fn drop(&mut self) {
-        let ours = exchange(self.before.take());
+        let before = self.before.take();
+        // Our caller has it, or `ours` is the last handle.
+        let again = before.as_ref().map(Rc::clone);
+        let ours = exchange(before);
+        if let Some(ours) = &ours {
+            ours.set_current(false);
+        }
+        set_occupied(again.is_some());
+        if let Some(again) = again {
+            again.set_current(true);
+        }
         // It may be the last handle: dropped with nothing borrowed.
         drop(ours);
     }

@@ -30,7 +30,7 @@ pub use compio_driver::is_cancelled;
 
 #[cfg(feature = "net")]
 pub(crate) use self::at_first_poll::at_first_poll;
-pub(crate) use self::current::current;
+pub(crate) use self::current::{block_on, current, entered_for};
 pub use self::{
     async_fd::AsyncFd,
     buffers::BufferPool,
@@ -258,6 +258,9 @@ impl fmt::Debug for Runtime {
 
 /// An operation on this thread's runtime, as a future. Nothing happens before its first poll.
 ///
+/// It is to be polled where that runtime runs or has been entered, or by an outer loop that drives it.
+/// Elsewhere the poll panics, for the operation would never end.
+///
 /// The operations of [`op`](crate::op) are what the rest of this crate is made of; others can be
 /// defined outside.
 ///
@@ -306,6 +309,10 @@ pub(crate) struct Inner {
     running: Cell<bool>,
     /// Whether an outer loop may sleep on the driver's descriptor.
     is_announced: Cell<bool>,
+    /// Whether waiting for something of this runtime makes sense.
+    is_attended: Cell<bool>,
+    /// Whether an outer loop has ever driven it, and so goes on to.
+    is_embedded: Cell<bool>,
     /// The process that made it.
     process: u32,
 }
@@ -313,13 +320,18 @@ pub(crate) struct Inner {
 impl Inner {
     fn new(driver: Driver) -> Self {
         let waker = driver.waker();
+        let executor = Executor::new(waker.clone());
+        executor.set_attended(false);
+        driver.set_attended(false);
         Self {
-            executor: Executor::new(waker.clone()),
+            executor,
             main: MainWaker::new(waker),
             timers: RefCell::new(Timers::new()),
             driver,
             running: Cell::new(false),
             is_announced: Cell::new(false),
+            is_attended: Cell::new(false),
+            is_embedded: Cell::new(false),
             process: process::id(),
         }
     }

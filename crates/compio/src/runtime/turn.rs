@@ -10,6 +10,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+#[cfg(feature = "time")]
+use super::entered_for;
 use super::{Inner, current::Entered};
 
 /// How many polls there are before the kernel is looked at again.
@@ -17,8 +19,9 @@ const POLLS_PER_TURN: usize = 64;
 
 impl Inner {
     pub(crate) fn block_on<F: Future>(self: &Rc<Self>, future: F) -> F::Output {
-        let _running = self.start();
+        // Left when the loop does not run any more.
         let _entered = Entered::new(self);
+        let _running = self.start();
         let _left = Left(self);
         let mut future = pin!(future);
         let mut context = Context::from_waker(self.main.waker());
@@ -52,12 +55,14 @@ impl Inner {
     }
 
     pub(super) fn run(self: &Rc<Self>) -> bool {
-        let _running = self.start();
+        self.set_embedded();
         let _entered = Entered::new(self);
+        let _running = self.start();
         self.executor.tick(POLLS_PER_TURN).has_ready
     }
 
     pub(super) fn poll(self: &Rc<Self>, timeout: Option<Duration>) -> io::Result<()> {
+        self.set_embedded();
         // What is woken or dropped here finds its own runtime.
         let _entered = Entered::new(self);
         self.set_announced(false);
@@ -65,13 +70,14 @@ impl Inner {
     }
 
     pub(super) fn poll_with(self: &Rc<Self>, cx: &mut Context<'_>) -> io::Result<Option<Duration>> {
-        let running = self.start();
+        self.set_embedded();
         let entered = Entered::new(self);
+        let running = self.start();
         let polls_left = POLLS_PER_TURN - self.executor.tick(POLLS_PER_TURN).polled;
         self.turn(Some(Duration::ZERO))?;
         self.executor.tick(polls_left);
-        drop(entered);
         drop(running);
+        drop(entered);
         // The code of the waker's maker comes first: it may wake a task.
         self.driver.set_outer_waker(Some(cx.waker().clone()));
         let timeout = self.current_timeout();
@@ -88,11 +94,36 @@ impl Inner {
     }
 
     pub(super) fn current_timeout(&self) -> Option<Duration> {
+        self.set_embedded();
         if self.executor.has_ready() || !self.driver.prepare_to_sleep() {
             return Some(Duration::ZERO);
         }
         self.set_announced(true);
         self.time_to_next_timer()
+    }
+
+    /// Says whether this is the thread's current runtime. One that is not is driven all the same if an
+    /// outer loop does that, and is not kept from it by this very call.
+    pub(super) fn set_current(&self, is_current: bool) {
+        let is_attended = is_current || self.is_embedded.get() && !self.running.get();
+        self.is_attended.set(is_attended);
+        self.driver.set_attended(is_attended);
+        self.executor.set_attended(is_attended);
+    }
+
+    /// An outer loop drives it.
+    fn set_embedded(&self) {
+        if !self.is_embedded.replace(true) && !self.running.get() {
+            self.set_current(true);
+        }
+    }
+
+    /// Panics if waiting for a timer of this runtime would never end.
+    #[cfg(feature = "time")]
+    pub(crate) fn check_attended(&self) {
+        if !self.is_attended.get() {
+            entered_for("timers");
+        }
     }
 
     /// Says whether an outer loop may sleep for this runtime.

@@ -45,7 +45,8 @@ pub fn sleep_until(deadline: Instant) -> Sleep {
 ///
 /// # Panics
 ///
-/// When it is polled first, if the thread's runtime cannot be made.
+/// When it is polled before its deadline, if its runtime does not run on this thread, none has been entered,
+/// and no outer loop drives it.
 #[must_use = "futures do nothing unless awaited"]
 pub struct Sleep {
     deadline: Instant,
@@ -90,6 +91,7 @@ impl Future for Sleep {
             if runtime::is_foreign(runtime) {
                 self.take_back();
             } else if runtime.renew_timer(*key, cx.waker()) {
+                runtime.check_attended();
                 return Poll::Pending;
             } else {
                 // Most likely it has fired, and the clock need not be read again.
@@ -105,7 +107,7 @@ impl Future for Sleep {
         if self.deadline <= now {
             return Poll::Ready(());
         }
-        let runtime = runtime::current();
+        let runtime = runtime::entered_for("timers");
         let key = runtime.set_timer(self.deadline, now, cx.waker().clone());
         self.timer = Some((runtime, key));
         Poll::Pending

@@ -6,6 +6,7 @@ mod bursts;
 mod descriptors;
 mod home;
 mod memory;
+mod no_runtime;
 mod outer_loop;
 mod outside;
 mod panics;

@@ -54,7 +54,7 @@ fn s16_a_thread_local_keeps_a_sleep_to_the_end() {
 
 #[test]
 fn s16_a_thread_local_keeps_a_handle_to_the_end() {
-    check_kept(|| Box::new(spawn(std::future::pending::<()>())));
+    check_kept(|| Box::new(block_on(async { spawn(std::future::pending::<()>()) })));
 }
 
 #[test]
