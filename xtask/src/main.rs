@@ -48,6 +48,8 @@ const STEPS: &[Step] = &[
            about: "all tests on Windows, by Wine; no undocumented call in what is built" },
     Step { name: "examples", daily: false, run: steps::examples::run,
            about: "the examples on real input, against programs that are not ours" },
+    Step { name: "ecosystem", daily: false, run: steps::ecosystem,
+           about: "compio inside of Tokio and Tokio's libraries inside of compio, on each backend" },
     Step { name: "soak", daily: false, run: steps::soak,
            about: "minutes of connections that cancel, reset and keep silent; nothing is left" },
     Step { name: "asan", daily: false, run: steps::sanitizers::address,

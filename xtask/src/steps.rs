@@ -49,6 +49,25 @@ pub(crate) fn test(run: &mut Run) -> Outcome {
     run.cargo("test --workspace").run()
 }
 
+/// The examples with a second runtime, which lie in a workspace of their own.
+pub(crate) fn ecosystem(run: &mut Run) -> Outcome {
+    let folder = "examples/ecosystem";
+    run.cargo("fmt --check").folder(folder).run()?;
+    run.cargo("clippy --examples -- -D warnings")
+        .folder(folder)
+        .run()?;
+    for backend in ["io-uring", "poll"] {
+        for example in ["inside_tokio", "tokio_inside"] {
+            run.cargo("run --example")
+                .words(example)
+                .folder(folder)
+                .variable("COMPIO_BACKEND", backend)
+                .run()?;
+        }
+    }
+    Ok(())
+}
+
 /// On each backend, in a build that is as fast as it gets: `test` has a short one already. Three minutes
 /// in all; `COMPIO_SOAK_SECONDS` says otherwise, for each backend.
 pub(crate) fn soak(run: &mut Run) -> Outcome {
