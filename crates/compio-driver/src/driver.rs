@@ -26,7 +26,7 @@ use crate::{
     operation::{Operation, Owned},
     panics::{discard, wake_all},
     pool::{Desk, Job, Pool},
-    request::{Answer, Extras, Report, Request},
+    request::{Answer, Extras, NOT_READY, Report, Request},
     spin::{Spin, SpinPolicy},
     stream::{AcceptStream, RecvStream, SendZeroCopyFuture},
     submit::Submit,
@@ -902,7 +902,13 @@ impl Inner {
         let mut laid_down = self.laid_down.take();
         self.desk.take(&mut laid_down);
         for (key, answer) in laid_down.drain(..) {
-            self.note(key, Report::Final(answer), aftermath);
+            let report = if answer == Err(NOT_READY) {
+                self.flights.unmark_work(key);
+                Report::Ready
+            } else {
+                Report::Final(answer)
+            };
+            self.note(key, report, aftermath);
         }
         self.laid_down.set(laid_down);
     }
@@ -918,7 +924,7 @@ impl Inner {
                 landing
             }
             Report::Final(answer) => self.flights.land(key, answer),
-            Report::GivenUp if self.flights.is_given_up(key) => {
+            Report::GivenUp | Report::Ready if self.flights.is_given_up(key) => {
                 self.flights.land(key, Err(sys::ECANCELED))
             }
             Report::GivenUp => {
@@ -930,6 +936,10 @@ impl Inner {
             }
             Report::WouldBlock => {
                 aftermath.would_block.push(key);
+                return;
+            }
+            Report::Ready => {
+                aftermath.ready.push(key);
                 return;
             }
             Report::NotFound => {
@@ -959,9 +969,16 @@ impl Inner {
     /// when all is done. A destructor that panics has been reported by the panic hook, and there
     /// is nobody whom it would concern.
     fn settle(&self, mut aftermath: Box<Aftermath>) {
+        // Answers are landed with the others: a waker that panics is not to keep them from being woken.
         while let Some(key) = aftermath.given_up.pop() {
-            // Landed with the others: a waker that panics is not to keep them from being woken.
-            if let Some(answer) = self.do_again(key) {
+            if let Some(answer) = self.do_again(key, sys::again) {
+                self.note(key, Report::Final(answer), &mut aftermath);
+            }
+        }
+        // In the order in which they became ready.
+        aftermath.ready.reverse();
+        while let Some(key) = aftermath.ready.pop() {
+            if let Some(answer) = self.do_again(key, |_| Again::Kernel) {
                 self.note(key, Report::Final(answer), &mut aftermath);
             }
         }
@@ -988,13 +1005,13 @@ impl Inner {
         }
     }
 
-    /// Does what the kernel has given up of its own accord. An answer that is there at once is not
-    /// landed.
-    fn do_again(&self, key: Key) -> Option<Answer> {
+    /// Does what the kernel has given up of its own accord, or what has become ready. An answer that is
+    /// there at once is not landed.
+    fn do_again(&self, key: Key, again: fn(&Request) -> Again) -> Option<Answer> {
         let Some(request) = self.ask_again(key) else {
             return Some(Err(sys::ECANCELED));
         };
-        match sys::again(&request) {
+        match again(&request) {
             Again::Pool(request) => self.dispatch(key, request, true),
             // SAFETY: the operation is where it was when it was launched for the first time.
             Again::Kernel => unsafe { self.launch(key, &request) },
@@ -1108,6 +1125,8 @@ struct Aftermath {
     given_up: Vec<Key>,
     /// Sends that the kernel has completed because they would have had to wait.
     would_block: Vec<Key>,
+    /// What is to be launched once more.
+    ready: Vec<Key>,
     /// What was to be cancelled and was not found.
     not_found: Vec<Key>,
     /// What has answered often enough.
@@ -1121,6 +1140,7 @@ impl Aftermath {
             orphans,
             given_up,
             would_block,
+            ready,
             not_found,
             enough,
         } = self;
@@ -1128,6 +1148,7 @@ impl Aftermath {
             && orphans.is_empty()
             && given_up.is_empty()
             && would_block.is_empty()
+            && ready.is_empty()
             && not_found.is_empty()
             && enough.is_empty()
     }

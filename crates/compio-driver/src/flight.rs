@@ -49,6 +49,9 @@ use crate::{
     sys::Scratch,
 };
 
+/// The two highest bits of a key are free for backends, which mark completions of their own by them.
+const GENERATION_BITS: u32 = 30;
+
 /// Names one flight of one driver: the cell's index and its generation.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Key {
@@ -509,6 +512,12 @@ impl Flights {
         unsafe { (*self.header(key)).is_work = true };
     }
 
+    /// The pool of threads has done nothing and has it no more.
+    pub(crate) fn unmark_work(&self, key: Key) {
+        // SAFETY: as in `scratch`.
+        unsafe { (*self.header(key)).is_work = false };
+    }
+
     /// Whether the pool of threads has the flight.
     pub(crate) fn is_work(&self, key: Key) -> bool {
         // SAFETY: as in `scratch`.
@@ -714,8 +723,8 @@ impl Flights {
             let index = (*header).index;
             let class = usize::from((*header).class);
             (*header).state = State::Free;
-            // The two highest bits of a key are the backends'.
-            (*header).generation = ((*header).generation + 1) % (1 << 30);
+            // The highest bit is the backends'.
+            (*header).generation = ((*header).generation + 1) % (1 << GENERATION_BITS);
             (*header).next_free = self.free[class].get();
             self.free[class].set(index);
         }

@@ -70,7 +70,7 @@ impl Job {
             if self.is_repeated {
                 sys::repeat(&self.request)
             } else {
-                sys::call(&self.request)
+                sys::call_in_thread(&self.request)
             }
         }
     }

@@ -285,6 +285,10 @@ pub(crate) enum Report {
     /// launch it once more, and to wait.
     #[allow(dead_code, reason = "not every backend refuses to wait")]
     WouldBlock,
+    /// Nothing has been done so far: the readiness that the request waited for has come, and it is to be
+    /// launched once more.
+    #[allow(dead_code, reason = "not every backend waits before it begins")]
+    Ready,
     /// It was to be cancelled, and was between two places where the kernel looks. If it flies still,
     /// it has to be cancelled again.
     #[allow(dead_code, reason = "not every backend hands cancels over")]
@@ -306,6 +310,9 @@ pub(crate) struct Extras {
 
 /// What comes back: a number whose meaning the request tells, or the system's error code.
 pub type Answer = Result<u32, i32>;
+
+/// The answer of a thread of the pool that would have had to wait for readiness: no system has this code.
+pub(crate) const NOT_READY: i32 = i32::MIN;
 
 /// The `poll(2)` bits, the same on every unix; where the system has others they are translated.
 pub(crate) mod ready {

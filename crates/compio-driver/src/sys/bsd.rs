@@ -26,14 +26,14 @@ pub(crate) fn again(_: &Request) -> Again {
     Again::Not
 }
 
-/// As [`call`](super::call()): see [`again`].
+/// As [`call_in_thread`](super::unix::call_in_thread()): see [`again`].
 ///
 /// # Safety
 ///
-/// As [`call`](super::call()).
+/// As [`call_in_thread`](super::unix::call_in_thread()).
 pub(crate) unsafe fn repeat(request: &Request) -> Answer {
     // SAFETY: passed on from this function.
-    unsafe { super::call(request) }
+    unsafe { super::unix::call_in_thread(request) }
 }
 
 pub(crate) struct Backend(Readiness);

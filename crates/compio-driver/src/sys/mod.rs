@@ -85,7 +85,8 @@ pub use unix::{
 pub(crate) use unix::{
     CURRENT_DIR, EAGAIN, ECANCELED, ENOBUFS, Life, MSG_CTRUNC, MSG_DONTWAIT, MSG_PEEK, MSG_TRUNC,
     MSG_WAITALL, RECEIVE_FLAGS, SEND_FLAGS, SHUT_RD, SHUT_RDWR, SHUT_WR, SLICES_REFUSED, Scratch,
-    as_sock_ref, call, close, control, has_messages, lend_file, own_file, own_socket, set_option,
+    as_sock_ref, call_in_thread, close, control, has_messages, lend_file, own_file, own_socket,
+    set_option,
 };
 #[cfg(target_os = "linux")]
 pub use uring::RawEntry;
@@ -100,8 +101,8 @@ pub use windows::{
 pub(crate) use windows::{
     CURRENT_DIR, EAGAIN, ECANCELED, ENOBUFS, Life, MSG_CTRUNC, MSG_DONTWAIT, MSG_PEEK, MSG_TRUNC,
     MSG_WAITALL, RECEIVE_FLAGS, SEND_FLAGS, SHUT_RD, SHUT_RDWR, SHUT_WR, SLICES_REFUSED, again,
-    as_sock_ref, call, close, control, has_messages, lend_file, own_file, own_socket,
-    peer_credentials, processors_of_this_thread, repeat, set_option,
+    as_sock_ref, call as call_in_thread, close, control, has_messages, lend_file, own_file,
+    own_socket, peer_credentials, processors_of_this_thread, repeat, set_option,
 };
 
 /// What only one system has.

@@ -1,6 +1,6 @@
 //! Trying a request without waiting for it.
 
-use std::{mem, os::fd::RawFd};
+use std::os::fd::RawFd;
 
 use super::queues::Direction;
 use crate::{
@@ -8,8 +8,13 @@ use crate::{
         Answer, Choice, File, Message, Net, Pipe, Poll, Position, RawSlice, Request, Span, ready,
     },
     sys::{
-        dialect::{self, nowait},
-        unix::{call, last_error, splice},
+        dialect::{
+            self,
+            kinds::{self, Kind},
+            nowait,
+            splices::{self, Next},
+        },
+        unix::{call, last_error, ready_now, splice},
     },
 };
 
@@ -208,29 +213,42 @@ pub(super) unsafe fn attempt(request: &Request) -> Outcome {
     }
 }
 
-/// Tries again a request whose descriptor has become ready; `None` if it has to go on waiting.
+/// Tries again a request whose descriptor has become ready.
 ///
 /// # Safety
 ///
 /// As [`call`].
-pub(super) unsafe fn resume(request: &Request) -> Option<Answer> {
+pub(super) unsafe fn resume(request: &Request) -> Outcome {
     // SAFETY: passed on from this function.
     match unsafe { attempt(request) } {
         // It was begun, and this is how it has ended. To ask for that by the call itself, rather
         // than for the socket's last error, leaves the socket as a call that waits would.
         Outcome::Answered(answer) if matches!(request, Request::Net(Net::Connect { .. })) => {
             match answer {
-                Err(libc::EALREADY) => None,
-                Err(libc::EISCONN) => Some(Ok(0)),
-                answer => Some(answer),
+                Err(libc::EALREADY) => Outcome::NotNow,
+                Err(libc::EISCONN) => Outcome::Answered(Ok(0)),
+                answer => Outcome::Answered(answer),
             }
         }
-        Outcome::Answered(answer) => Some(answer),
-        Outcome::NotNow => None,
-        // What goes to the pool goes there at its launch. But a descriptor is shared with others,
-        // who may change what it is asked for.
-        // SAFETY: likewise.
-        Outcome::Pool => Some(unsafe { call(request) }),
+        outcome @ (Outcome::Answered(_) | Outcome::NotNow | Outcome::Pool) => outcome,
+    }
+}
+
+/// The request for a thread that may block.
+pub(super) fn for_thread(request: &Request) -> Request {
+    match request {
+        Request::Pipe(pipe) => match splices::next(pipe) {
+            Next::Call(pipe) | Next::Thread(pipe) => Request::Pipe(pipe),
+            Next::Wait(..) | Next::Refused(_) => *request,
+        },
+        Request::Nop
+        | Request::File(_)
+        | Request::Names(_)
+        | Request::Net(_)
+        | Request::Poll(_)
+        | Request::Work(_)
+        | Request::Raw(_)
+        | Request::Invalid => *request,
     }
 }
 
@@ -330,32 +348,56 @@ unsafe fn attempt_at_cursor(file: &File) -> Outcome {
     match unsafe { nowait::transfer(file) } {
         Err(libc::EOPNOTSUPP | libc::ENOSYS | libc::EINVAL) => {}
         // Said of regular files by mistake, see `nowait`.
-        Ok(0) if events == ready::IN && kind_of(fd) == libc::S_IFREG => return Outcome::Pool,
+        Ok(0) if events == ready::IN && kinds::kind_of(fd) == Kind::File => return Outcome::Pool,
         answer => return unless(libc::EAGAIN, answer),
     }
-    match kind_of(fd) {
+    let kind = kinds::kind_of(fd);
+    match kind {
         // Always ready, and makes its caller wait all the same.
-        libc::S_IFREG => return Outcome::Pool,
-        // A terminal is ready to be written to when it has room for a little, nobody knows how
-        // much.
-        libc::S_IFCHR if events == ready::OUT && !is_nonblocking(fd) => return Outcome::Pool,
-        // It takes no flag at a read or write, but at a receive or send. A message must not be clipped.
+        Kind::File | Kind::Fuse => return Outcome::Pool,
         // SAFETY: passed on from this function.
-        libc::S_IFSOCK => return unless(libc::EAGAIN, unsafe { transfer_of_socket(file) }),
-        _ => {}
-    }
-    // Whoever does not know how not to wait is asked before.
-    if !is_nonblocking(fd) {
-        match ready_now(fd, events) {
-            Ok(0) => return Outcome::NotNow,
-            Ok(_) => {}
-            Err(code) => return Outcome::Answered(Err(code)),
+        Kind::Socket => return unless(libc::EAGAIN, unsafe { transfer_of_socket(file) }),
+        // SAFETY: likewise.
+        Kind::Memory => return Outcome::Answered(unsafe { call(&Request::File(*file)) }),
+        Kind::Pipe | Kind::Terminal => {
+            if let Some(private) = kinds::private_of(fd, kind) {
+                let file = Request::File(with_descriptor(file, private));
+                // SAFETY: likewise. The other descriptor is open as long as this one.
+                return unless(libc::EAGAIN, unsafe { call(&file) });
+            }
         }
+        Kind::Anonymous | Kind::Device => {}
+    }
+    if is_nonblocking(fd) {
+        // SAFETY: passed on from this function.
+        return unless(libc::EAGAIN, unsafe { call(&Request::File(*file)) });
+    }
+    // It does not know how not to wait, and others may be faster.
+    match ready_now(fd, events) {
+        Ok(0) => return Outcome::NotNow,
+        Ok(_) => {}
+        Err(code) => return Outcome::Answered(Err(code)),
+    }
+    if !kinds::trusts_readiness(kind) {
+        return Outcome::Pool;
     }
     // SAFETY: passed on from this function.
     let file = unsafe { clipped(file) };
     // SAFETY: likewise.
     unless(libc::EAGAIN, unsafe { call(&Request::File(file)) })
+}
+
+/// The same transfer of another descriptor.
+fn with_descriptor(file: &File, other: RawFd) -> File {
+    let mut file = *file;
+    if let File::Read { fd, .. }
+    | File::ReadVectored { fd, .. }
+    | File::Write { fd, .. }
+    | File::WriteVectored { fd, .. } = &mut file
+    {
+        *fd = other;
+    }
+    file
 }
 
 /// Reads or writes a socket, without waiting: by a receive or a send.
@@ -393,24 +435,12 @@ unsafe fn transfer_of_socket(file: &File) -> Answer {
 }
 
 fn attempt_splice(pipe: &Pipe) -> Outcome {
-    let Pipe::Splice { from, to, .. } = *pipe;
-    for (fd, events) in [(from, ready::IN), (to, ready::OUT)] {
-        // Only pipes can be told not to wait: anything else goes by its own mode.
-        match kind_of(fd) {
-            libc::S_IFSOCK => {
-                if let Err(code) = set_nonblocking(fd) {
-                    return Outcome::Answered(Err(code));
-                }
-            }
-            libc::S_IFCHR => match ready_now(fd, events) {
-                Ok(0) => return Outcome::NotNow,
-                Ok(_) => {}
-                Err(code) => return Outcome::Answered(Err(code)),
-            },
-            _ => {}
-        }
+    match splices::next(pipe) {
+        Next::Wait(..) => Outcome::NotNow,
+        Next::Refused(code) => Outcome::Answered(Err(code)),
+        Next::Call(pipe) => unless(libc::EAGAIN, splice(&pipe)),
+        Next::Thread(_) => Outcome::Pool,
     }
-    unless(libc::EAGAIN, splice(pipe, false))
 }
 
 /// A write so short that a descriptor which is ready for one takes it without waiting.
@@ -451,47 +481,12 @@ unsafe fn clipped(file: &File) -> File {
 
 /// Which end of a splice has to become ready first.
 pub(super) fn splice_waits_for(pipe: &Pipe) -> Result<(RawFd, Direction), i32> {
-    let Pipe::Splice { from, to, .. } = *pipe;
-    Ok(match ready_now(from, ready::IN)? {
-        0 => (from, Direction::Read),
-        _ => (to, Direction::Write),
-    })
-}
-
-/// The events of poll(2) that have occurred, `NVAL` for a number that is not open.
-///
-/// The call can fail, and an error is an answer: epoll reports a ready descriptor again and again,
-/// so that "not ready" would be a busy loop. EINVAL: `RLIMIT_NOFILE` is 0 (Linux 6.18 compares the
-/// limit with the number of entries). EPERM and others: a seccomp filter refuses the call. ENOMEM.
-fn ready_now(fd: RawFd, events: u32) -> Answer {
-    let mut entry = libc::pollfd {
-        fd,
-        events: events as i16,
-        revents: 0,
-    };
-    loop {
-        // SAFETY: one entry, which outlives the call.
-        let count = unsafe { libc::poll(&raw mut entry, 1, 0) };
-        if count >= 0 {
-            return Ok(entry.revents as u16 as u32);
-        }
-        let code = last_error();
-        if code != libc::EINTR {
-            return Err(code);
-        }
-    }
-}
-
-/// The `S_IF` bits of what the descriptor is; none if it is nothing.
-fn kind_of(fd: RawFd) -> libc::mode_t {
-    // SAFETY: `stat` is a plain C struct, which the call fills in.
-    unsafe {
-        let mut stat: libc::stat = mem::zeroed();
-        if libc::fstat(fd, &raw mut stat) == 0 {
-            stat.st_mode & libc::S_IFMT
-        } else {
-            0
-        }
+    let Pipe::Splice { to, .. } = *pipe;
+    match splices::next(pipe) {
+        Next::Wait(fd, ready::IN) => Ok((fd, Direction::Read)),
+        Next::Wait(fd, _) => Ok((fd, Direction::Write)),
+        Next::Call(_) | Next::Thread(_) => Ok((to, Direction::Write)),
+        Next::Refused(code) => Err(code),
     }
 }
 

@@ -1,6 +1,6 @@
 //! The readiness backend: each request is tried first, and waits for its descriptor to become ready
 //! only if the kernel says "not now". What no readiness is known for, as regular files, goes to the
-//! pool of threads.
+//! pool of threads; and so does, once it is ready, what cannot be told not to wait.
 //!
 //! Whoever waits for the same direction of the same descriptor is served in order.
 //!
@@ -22,7 +22,7 @@ use std::{
 };
 
 use self::{
-    attempt::{Outcome, Plan, attempt, plan, resume, splice_waits_for},
+    attempt::{Outcome, Plan, attempt, for_thread, plan, resume, splice_waits_for},
     queues::{Direction, Queues},
 };
 use super::{Events, Launch, Poller};
@@ -58,6 +58,8 @@ pub(crate) struct Readiness {
     queues: Queues,
     /// Answers to be reported by the next wait.
     answered: VecDeque<(Key, Answer)>,
+    /// Requests that have become ready and need a thread that may block: to be launched again.
+    ready: Vec<Key>,
     /// Connects to Unix listeners without room, and sends of datagrams to receivers without room: no event
     /// tells when there is some.
     knocking: Vec<(Key, Request)>,
@@ -78,6 +80,7 @@ impl Readiness {
             events: Some(Events::new(EVENTS_MAX)),
             queues: Queues::default(),
             answered: VecDeque::new(),
+            ready: Vec::new(),
             knocking: Vec::new(),
             instant_left: INSTANT_MAX,
             is_watched: false,
@@ -138,7 +141,7 @@ impl Readiness {
                         return Launch::InFlight;
                     }
                 },
-                Outcome::Pool => return Launch::Pool(request),
+                Outcome::Pool => return Launch::Pool(for_thread(&request)),
             }
             if let Request::Pipe(pipe) = &request {
                 // As it is after the attempt, and may have been otherwise before.
@@ -203,6 +206,9 @@ impl Readiness {
         self.knock();
         for (key, answer) in self.answered.drain(..) {
             land(key, Report::Final(answer));
+        }
+        for key in self.ready.drain(..) {
+            land(key, Report::Ready);
         }
         waited
     }
@@ -280,22 +286,29 @@ impl Readiness {
         while let Some((key, request)) = self.queues.first(fd, direction) {
             // SAFETY: the request has not been answered: its memory and descriptors are valid, by
             // the contract of `launch`.
-            let Some(answer) = (unsafe { resume(&request) }) else {
-                if self.moves_on(fd, direction, key, &request) {
-                    continue;
+            match unsafe { resume(&request) } {
+                Outcome::Answered(answer) => {
+                    self.queues.remove(key);
+                    self.queues.set_drained(fd, direction, &request, answer);
+                    self.answered.push_back((key, answer));
                 }
-                // SAFETY: likewise.
-                match unsafe { try_again(fd, &request) } {
-                    SecondTry::Answered(answer) => self.answered.push_back((key, answer)),
-                    SecondTry::Event => return,
-                    SecondTry::NoEvent => self.knocking.push((key, request)),
+                Outcome::Pool => {
+                    self.queues.remove(key);
+                    self.ready.push(key);
                 }
-                self.queues.remove(key);
-                continue;
-            };
-            self.queues.remove(key);
-            self.queues.set_drained(fd, direction, &request, answer);
-            self.answered.push_back((key, answer));
+                Outcome::NotNow => {
+                    if self.moves_on(fd, direction, key, &request) {
+                        continue;
+                    }
+                    // SAFETY: likewise.
+                    match unsafe { try_again(fd, &request) } {
+                        SecondTry::Answered(answer) => self.answered.push_back((key, answer)),
+                        SecondTry::Event => return,
+                        SecondTry::NoEvent => self.knocking.push((key, request)),
+                    }
+                    self.queues.remove(key);
+                }
+            }
         }
     }
 
@@ -305,7 +318,7 @@ impl Readiness {
         while let Some((key, request)) = next {
             next = self.queues.after(key);
             // SAFETY: as in `serve`.
-            if let Some(answer) = unsafe { resume(&request) } {
+            if let Outcome::Answered(answer) = unsafe { resume(&request) } {
                 self.queues.remove(key);
                 self.answered.push_back((key, answer));
             }

@@ -779,7 +779,7 @@ impl Kernel {
         let report = self.perform(&flight, post);
         match report {
             Report::Final(_) => {}
-            Report::GivenUp | Report::WouldBlock => {
+            Report::GivenUp | Report::WouldBlock | Report::Ready => {
                 assert!(self.given_up.insert(flight.key.to_bits()));
             }
             Report::Item(_) | Report::NotFound => self.flying.push(flight),

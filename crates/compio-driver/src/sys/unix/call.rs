@@ -5,14 +5,18 @@ use std::{
     ffi::{c_char, c_int},
     io,
     os::fd::{AsRawFd, BorrowedFd, IntoRawFd, OwnedFd},
+    sync::{Mutex, PoisonError},
 };
 
 use socket2::SockRef;
 
 use super::types::{Message, PeerAddress, RawFd, RawSlice};
 use crate::{
-    request::{Answer, File, Names, Net, Pipe, Poll, Position, Request},
-    sys::dialect,
+    request::{Answer, File, NOT_READY, Names, Net, Pipe, Poll, Position, Request, ready},
+    sys::dialect::{
+        self,
+        kinds::{Kind, kind_of},
+    },
 };
 
 /// Makes the call, again when a signal interrupts it. A change of names is made once, as by std: a
@@ -47,6 +51,119 @@ pub(crate) fn close(fd: OwnedFd) -> io::Result<()> {
     }
 }
 
+/// As [`call`], on a thread that may block. A transfer at the cursor that would have to wait for readiness
+/// is [not begun](NOT_READY): nobody could call this thread back.
+///
+/// # Safety
+///
+/// As [`call`].
+pub(crate) unsafe fn call_in_thread(request: &Request) -> Answer {
+    let (fd, events) = match *request {
+        Request::Pipe(ref pipe) => {
+            return splice(pipe).map_err(|code| match code {
+                libc::EAGAIN => NOT_READY,
+                code => code,
+            });
+        }
+        Request::File(
+            File::Read {
+                fd,
+                position: Position::Cursor,
+                ..
+            }
+            | File::ReadVectored {
+                fd,
+                position: Position::Cursor,
+                ..
+            },
+        ) => (fd, ready::IN),
+        Request::File(
+            File::Write {
+                fd,
+                position: Position::Cursor,
+                ..
+            }
+            | File::WriteVectored {
+                fd,
+                position: Position::Cursor,
+                ..
+            },
+        ) => (fd, ready::OUT),
+        Request::Nop
+        | Request::File(_)
+        | Request::Names(_)
+        | Request::Net(_)
+        | Request::Poll(_)
+        | Request::Work(_)
+        | Request::Raw(_)
+        | Request::Invalid => {
+            // SAFETY: passed on from this function.
+            return unsafe { call(request) };
+        }
+    };
+    if matches!(kind_of(fd), Kind::File | Kind::Fuse) {
+        // SAFETY: passed on from this function.
+        return unsafe { call(request) };
+    }
+    // Of two threads that both find it ready, the second one would wait.
+    let Some(_turn) = Turn::begin(fd, events) else {
+        return Err(NOT_READY);
+    };
+    if ready_now(fd, events)? == 0 {
+        return Err(NOT_READY);
+    }
+    // SAFETY: passed on from this function.
+    unsafe { call(request) }
+}
+
+/// Which descriptors threads of the pool are reading from or writing to, by their `poll(2)` bits.
+static TURNS: Mutex<Vec<(RawFd, u32)>> = Mutex::new(Vec::new());
+
+/// A thread's turn at one direction of a descriptor.
+struct Turn(RawFd, u32);
+
+impl Turn {
+    fn begin(fd: RawFd, events: u32) -> Option<Self> {
+        let mut turns = TURNS.lock().unwrap_or_else(PoisonError::into_inner);
+        if turns.contains(&(fd, events)) {
+            return None;
+        }
+        turns.push((fd, events));
+        Some(Self(fd, events))
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        let mut turns = TURNS.lock().unwrap_or_else(PoisonError::into_inner);
+        turns.retain(|turn| *turn != (self.0, self.1));
+    }
+}
+
+/// The events of poll(2) that have occurred, `NVAL` for a number that is not open.
+///
+/// The call can fail, and an error is an answer: epoll reports a ready descriptor again and again,
+/// so that "not ready" would be a busy loop. EINVAL: `RLIMIT_NOFILE` is 0 (Linux 6.18 compares the
+/// limit with the number of entries). EPERM and others: a seccomp filter refuses the call. ENOMEM.
+pub(crate) fn ready_now(fd: RawFd, events: u32) -> Answer {
+    let mut entry = libc::pollfd {
+        fd,
+        events: events as i16,
+        revents: 0,
+    };
+    loop {
+        // SAFETY: one entry, which outlives the call.
+        let count = unsafe { libc::poll(&raw mut entry, 1, 0) };
+        if count >= 0 {
+            return Ok(entry.revents as u16 as u32);
+        }
+        let code = last_error();
+        if code != libc::EINTR {
+            return Err(code);
+        }
+    }
+}
+
 /// # Safety
 ///
 /// As [`call`].
@@ -59,7 +176,7 @@ unsafe fn once(request: &Request) -> Answer {
             Request::File(ref file) => file_call(file),
             Request::Names(ref names) => names_call(names),
             Request::Net(ref net) => net_call(net),
-            Request::Pipe(ref pipe) => splice(pipe, true),
+            Request::Pipe(ref pipe) => splice(pipe),
             Request::Poll(Poll::Once { fd, events }) => {
                 let mut entry = libc::pollfd {
                     fd,
@@ -244,8 +361,8 @@ unsafe fn net_call(net: &Net) -> Answer {
     }
 }
 
-/// Splices; `waits` until something can be moved, or says EAGAIN.
-pub(crate) fn splice(pipe: &Pipe, waits: bool) -> Answer {
+/// Splices what can be moved now, or says EAGAIN.
+pub(crate) fn splice(pipe: &Pipe) -> Answer {
     match *pipe {
         Pipe::Splice {
             from,
@@ -253,7 +370,7 @@ pub(crate) fn splice(pipe: &Pipe, waits: bool) -> Answer {
             to,
             to_position,
             len,
-        } => dialect::splice(from, from_position, to, to_position, len, waits),
+        } => dialect::splice(from, from_position, to, to_position, len),
     }
 }
 

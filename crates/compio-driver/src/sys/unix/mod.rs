@@ -11,15 +11,17 @@ use std::time::Duration;
 pub(crate) use crate::sys::dialect::{RECEIVE_FLAGS, SEND_FLAGS};
 #[allow(unused_imports, reason = "not every system asks")]
 pub(crate) use call::get_option;
-pub(crate) use call::{SLICES_REFUSED, has_messages, is_writable};
-pub(crate) use call::{answer, as_sock_ref, call, close, last_error, set_option, splice};
+pub(crate) use call::{
+    SLICES_REFUSED, answer, as_sock_ref, call, call_in_thread, close, has_messages, is_writable,
+    last_error, ready_now, set_option, splice,
+};
 pub(crate) use libc::{
     AT_FDCWD as CURRENT_DIR, EAGAIN, ECANCELED, ENOBUFS, MSG_CTRUNC, MSG_PEEK, MSG_TRUNC,
     MSG_WAITALL, SHUT_RD, SHUT_RDWR, SHUT_WR,
 };
 #[allow(unused_imports, reason = "not every system has something to note")]
 pub(crate) use life::with_note;
-pub(crate) use life::{Life, life_of};
+pub(crate) use life::{Life, kind_in_life, life_of, private_in_life};
 pub use types::{
     AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, Message, NativePath, OpenFlags, OwnedFd,
     PathUnit, PeerAddress, RawFd, RawSlice,

@@ -19,6 +19,10 @@ use crate::{
 pub(super) enum Encoded {
     /// The entry says it.
     Entry,
+    /// The entry says it, of a file that may make the thread wait which submits it.
+    Transfer,
+    /// The entry says it, once both ends are ready.
+    Splice,
     /// A plain call on this thread is faster than what the ring would do, and does not block.
     Call,
     /// It runs on the pool of threads.
@@ -39,13 +43,27 @@ pub(super) type Slot = MaybeUninit<Entry>;
 pub(super) unsafe fn encode(request: &Request, slot: &mut Slot) -> Encoded {
     match *request {
         Request::Nop => slot.write(opcode::Nop::new().build()),
-        Request::File(ref file) => encode_file(file, slot),
+        Request::File(ref file) => {
+            encode_file(file, slot);
+            return match file {
+                File::Read { .. }
+                | File::Write { .. }
+                | File::ReadVectored { .. }
+                | File::WriteVectored { .. } => Encoded::Transfer,
+                File::Sync { .. } | File::Open { .. } | File::Stat { .. } | File::StatFd { .. } => {
+                    Encoded::Entry
+                }
+            };
+        }
         Request::Names(ref names) => encode_names(names, slot),
         Request::Net(Net::Shutdown { .. } | Net::RecvPooled { .. }) | Request::Invalid => {
             return Encoded::Call;
         }
         Request::Net(ref net) => encode_net(net, slot),
-        Request::Pipe(ref pipe) => encode_pipe(pipe, slot),
+        Request::Pipe(ref pipe) => {
+            encode_pipe(pipe, slot);
+            return Encoded::Splice;
+        }
         Request::Poll(Poll::Once { fd, events }) => {
             slot.write(opcode::PollAdd::new(Fd(fd), events).build())
         }
@@ -256,6 +274,7 @@ fn encode_pipe<'a>(pipe: &Pipe, slot: &'a mut Slot) -> &'a mut Entry {
                 offset(to_position) as i64,
                 len,
             )
+            .flags(libc::SPLICE_F_NONBLOCK)
             .build(),
         ),
     }

@@ -8,6 +8,7 @@ mod replay;
 mod retry;
 mod setup;
 mod shelf;
+mod staged;
 
 use std::{
     io, mem,
@@ -17,22 +18,32 @@ use std::{
 };
 
 pub use io_uring::squeue::Entry as RawEntry;
-use io_uring::{EnterFlags, IoUring, cqueue, opcode, types};
+use io_uring::{EnterFlags, IoUring, cqueue, opcode, squeue, types};
 pub(crate) use replay::{again, repeat};
 pub(super) use setup::explain;
 
-use self::{encode::Encoded, lone::Lone, luck::Luck, probe::Probed, shelf::Ring};
+use self::{
+    encode::Encoded,
+    lone::Lone,
+    luck::Luck,
+    probe::Probed,
+    shelf::Ring,
+    staged::{Staged, Step, Way},
+};
 #[cfg(all(test, not(loom)))]
 use super::faults;
 use super::{
     Launch,
-    dialect::{EventFd, nowait},
+    dialect::{
+        EventFd, nowait,
+        splices::{self, Next},
+    },
 };
 use crate::{
     buffers::Shelf,
     flight::Key,
     notify::Notifier,
-    request::{Answer, Extras, File, Item, Net, Report, Request, ready},
+    request::{Answer, Extras, File, Item, Net, Pipe, Report, Request, ready},
     spin::Spin,
 };
 
@@ -40,8 +51,8 @@ use crate::{
 const EVENT: u64 = u64::MAX;
 /// Beside a key: what came of the wish to cancel it.
 const CANCEL: u64 = 1 << 63;
-/// Beside a key: the end of its wait for another try (see `retry`).
-const WAIT: u64 = 1 << 62;
+/// Beside a key and [`CANCEL`]: the answer to one step of several, see [`staged`].
+const STAGED: u64 = 1 << 62;
 
 /// The longest sleep. A kernel adds the time of day to a timeout in nanoseconds: where that sum
 /// overflows, it does not sleep at all.
@@ -74,10 +85,9 @@ pub(crate) struct Uring {
     waits_for_thread: bool,
     luck: Luck,
     lone: Lone,
-    /// How many waits for another try the kernel has.
-    waits: usize,
     /// How many cancels the next call hands over, or those after it.
     cancels: u32,
+    staged: Staged,
     /// Names the next pool of buffers.
     next_group: u16,
     /// How often the kernel was entered.
@@ -107,8 +117,8 @@ impl Uring {
             waits_for_thread: false,
             luck: Luck::new(),
             lone: Lone::new(),
-            waits: 0,
             cancels: 0,
+            staged: Staged::new(),
             next_group: 0,
             enters: 0,
         })
@@ -171,6 +181,17 @@ impl Uring {
         // SAFETY: passed on from this function.
         match unsafe { encode::encode(request, slot) } {
             Encoded::Entry => {}
+            Encoded::Transfer => match staged::way_of(request) {
+                Way::Ring => {}
+                Way::Worker => {
+                    // SAFETY: the slot is filled, and filled again.
+                    let entry = unsafe { slot.assume_init_read() };
+                    slot.write(entry.flags(squeue::Flags::ASYNC));
+                }
+                // SAFETY: passed on from this function.
+                Way::Call(file, events) => return unsafe { self.try_or_wait(key, file, events) },
+            },
+            Encoded::Splice => return self.launch_splice(key, request),
             // SAFETY: likewise.
             Encoded::Call => return unsafe { self.call(request) },
             Encoded::Work => return Launch::Pool(*request),
@@ -219,9 +240,88 @@ impl Uring {
             Err(libc::EAGAIN) => {}
             answer => return Launch::Answered(answer),
         }
-        self.push(retry::wait(socket).user_data(WAIT | key.to_bits()));
-        self.waits += 1;
+        self.push_step(key, Step::Retry, retry::wait(socket))
+    }
+
+    /// Makes a call that does not wait, or waits for readiness and is launched again.
+    ///
+    /// # Safety
+    ///
+    /// As for `launch`.
+    #[cold]
+    unsafe fn try_or_wait(&mut self, key: Key, file: File, events: u32) -> Launch {
+        let (File::Read { fd, .. }
+        | File::ReadVectored { fd, .. }
+        | File::Write { fd, .. }
+        | File::WriteVectored { fd, .. }) = file
+        else {
+            return Launch::Pool(Request::File(file));
+        };
+        // Somebody else has a turn between so many.
+        if self.staged.may_call() {
+            // SAFETY: passed on from this function.
+            match unsafe { super::unix::call(&Request::File(file)) } {
+                Err(libc::EAGAIN) => {}
+                answer => return Launch::Answered(answer),
+            }
+        }
+        self.wait_for(key, fd, events)
+    }
+
+    /// Once the descriptor is ready, the request is launched again.
+    fn wait_for(&mut self, key: Key, fd: RawFd, events: u32) -> Launch {
+        let entry = opcode::PollAdd::new(types::Fd(fd), events).build();
+        self.push_step(key, Step::Poll, entry)
+    }
+
+    fn push_step(&mut self, key: Key, step: Step, entry: RawEntry) -> Launch {
+        self.staged.begin(key, step);
+        self.push(entry.user_data(CANCEL | STAGED | key.to_bits()));
         Launch::InFlight
+    }
+
+    /// A splice holds the lock of its pipe. So it is begun when both ends are ready, and told not to wait.
+    #[cold]
+    fn launch_splice(&mut self, key: Key, request: &Request) -> Launch {
+        let Request::Pipe(pipe) = request else {
+            return Launch::Pool(*request);
+        };
+        let pipe = match splices::next(pipe) {
+            Next::Wait(fd, events) => return self.wait_for(key, fd, events),
+            Next::Refused(code) => return Launch::Answered(Err(code)),
+            Next::Call(pipe) if !self.staged.may_call() => {
+                let Pipe::Splice { from, .. } = pipe;
+                return self.wait_for(key, from, ready::IN);
+            }
+            Next::Call(pipe) => match super::unix::splice(&pipe) {
+                Err(libc::EAGAIN) => {
+                    // Somebody else was faster.
+                    return match splices::next(&pipe) {
+                        Next::Wait(fd, events) => self.wait_for(key, fd, events),
+                        Next::Refused(code) => Launch::Answered(Err(code)),
+                        Next::Call(Pipe::Splice { from, .. })
+                        | Next::Thread(Pipe::Splice { from, .. }) => {
+                            self.wait_for(key, from, ready::IN)
+                        }
+                    };
+                }
+                answer => return Launch::Answered(answer),
+            },
+            Next::Thread(pipe) => pipe,
+        };
+        let request = Request::Pipe(pipe);
+        let mut slot = encode::Slot::uninit();
+        // SAFETY: this is no raw entry; the slot is filled by the call.
+        let entry = unsafe {
+            encode::encode(&request, &mut slot);
+            slot.assume_init()
+        };
+        if self.probed.knows(&entry) {
+            self.waits_for_thread = true;
+            self.push_step(key, Step::Splice, entry)
+        } else {
+            Launch::Pool(request)
+        }
     }
 
     /// Answers a request that never waits.
@@ -288,20 +388,16 @@ impl Uring {
 
     pub(crate) fn cancel(&mut self, key: Key) {
         self.cancels += 1;
+        let target = if self.staged.has(key) {
+            CANCEL | STAGED | key.to_bits()
+        } else {
+            key.to_bits()
+        };
         self.push(
-            opcode::AsyncCancel::new(key.to_bits())
+            opcode::AsyncCancel::new(target)
                 .build()
                 .user_data(CANCEL | key.to_bits()),
         );
-        if self.waits > 0 {
-            // It may be its wait that the kernel has.
-            let bits = WAIT | key.to_bits();
-            self.push(
-                opcode::AsyncCancel::new(bits)
-                    .build()
-                    .user_data(CANCEL | bits),
-            );
-        }
     }
 
     /// Submits, sleeps for at most `timeout` (`None`: as long as it takes) if there is nothing to
@@ -313,6 +409,7 @@ impl Uring {
         land: &mut dyn FnMut(Key, Report),
     ) -> io::Result<()> {
         self.luck.renew();
+        self.staged.renew();
         let may_sleep = timeout != Some(Duration::ZERO) && self.ring.completion().is_empty();
         if may_sleep {
             self.sleep(timeout, notifier)?;
@@ -500,20 +597,16 @@ impl Uring {
                     self.event_armed = false;
                     self.event.reset();
                 }
+                staged if staged & CANCEL != 0 && staged & STAGED != 0 => {
+                    landed += 1;
+                    let key = Key::from_bits(staged & !(CANCEL | STAGED));
+                    land(key, self.staged.end(key, completion.result()));
+                }
                 // The target's own completion is what counts. One that was not found may be on its
                 // way to the kernel's worker threads, and would wait there for ever.
-                flagged if flagged & (CANCEL | WAIT) != 0 => {
-                    let key = Key::from_bits(flagged & !(CANCEL | WAIT));
-                    match flagged & (CANCEL | WAIT) {
-                        CANCEL if completion.result() == -libc::ENOENT => {
-                            land(key, Report::NotFound);
-                        }
-                        WAIT => {
-                            self.waits -= 1;
-                            land(key, Report::WouldBlock);
-                        }
-                        // The cancel of a wait: that has its own completion, if there was one.
-                        _ => {}
+                cancelled if cancelled & CANCEL != 0 => {
+                    if completion.result() == -libc::ENOENT {
+                        land(Key::from_bits(cancelled & !CANCEL), Report::NotFound);
                     }
                 }
                 key => {

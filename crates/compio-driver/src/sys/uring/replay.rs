@@ -26,7 +26,7 @@ use crate::{
     sys::{
         Again,
         dialect::kind::{Kind, attributes_in_memory},
-        unix::call,
+        unix::call_in_thread,
     },
 };
 
@@ -68,12 +68,12 @@ fn again_transfer(fd: RawFd, request: &Request) -> Again {
 ///
 /// # Safety
 ///
-/// As [`call`].
+/// As [`call_in_thread`].
 pub(crate) unsafe fn repeat(request: &Request) -> Answer {
     // SAFETY: passed on from this function.
     unsafe {
         if may_be_repeated(request) {
-            call(request)
+            call_in_thread(request)
         } else {
             Err(libc::ECANCELED)
         }
@@ -82,7 +82,7 @@ pub(crate) unsafe fn repeat(request: &Request) -> Answer {
 
 /// # Safety
 ///
-/// As [`call`].
+/// As [`call_in_thread`].
 unsafe fn may_be_repeated(request: &Request) -> bool {
     match *request {
         Request::File(ref file) => match *file {
@@ -102,7 +102,7 @@ unsafe fn may_be_repeated(request: &Request) -> bool {
             File::Open {
                 dir, path, flags, ..
             } => {
-                // SAFETY: the path is valid by the contract of `call`.
+                // SAFETY: the path is valid by the contract of `call_in_thread`.
                 let path = unsafe { CStr::from_ptr(path) };
                 if flags & libc::O_EXCL != 0 {
                     parent_never_answers_cancelled(dir, path)
@@ -119,7 +119,7 @@ unsafe fn may_be_repeated(request: &Request) -> bool {
                 Names::Link { link, .. } => (link, link),
             };
             [one, other].into_iter().all(|path| {
-                // SAFETY: the paths are valid by the contract of `call`.
+                // SAFETY: the paths are valid by the contract of `call_in_thread`.
                 parent_never_answers_cancelled(CURRENT_DIR, unsafe { CStr::from_ptr(path) })
             })
         }

@@ -4,6 +4,8 @@
 
 #[cfg(unix)]
 mod buffers;
+#[cfg(target_os = "linux")]
+mod descriptor_types;
 mod descriptors;
 mod flags;
 #[cfg(unix)]
@@ -23,6 +25,8 @@ mod receives;
 mod reentrancy;
 mod reuse;
 mod shutdown;
+#[cfg(target_os = "linux")]
+mod slow_files;
 #[cfg(unix)]
 mod unix;
 mod unpolled;

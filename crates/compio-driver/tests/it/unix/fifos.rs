@@ -25,7 +25,7 @@ pub(crate) fn make_fifo(folder: &tempfile::TempDir) -> CString {
 }
 
 /// Its two ends.
-fn fifo() -> (fs::File, fs::File) {
+pub(crate) fn fifo() -> (fs::File, fs::File) {
     let folder = tempfile::tempdir().unwrap();
     make_fifo(&folder);
     let path = folder.path().join("fifo");

@@ -16,7 +16,7 @@ mod ring;
 pub(crate) mod selection;
 mod splices;
 mod streams;
-mod terminals;
+pub(crate) mod terminals;
 mod threadless;
 
 /// Whether a ring shall do without this operation. Then a thread of ours does it, which cannot be

@@ -15,7 +15,7 @@ use crate::support::{
 };
 
 /// The two sides of a terminal.
-fn terminal() -> (fs::File, fs::File) {
+pub(crate) fn terminal() -> (fs::File, fs::File) {
     let (mut outside, mut inside) = (0, 0);
     let (name, settings, size) = (
         std::ptr::null_mut(),
@@ -35,6 +35,33 @@ fn terminal() -> (fs::File, fs::File) {
             fs::File::from_raw_fd(inside),
         )
     }
+}
+
+/// How many bytes a read waits for, and for how many tenths of a second between two of them.
+#[cfg(target_os = "linux")]
+pub(crate) fn set_min_and_time(terminal: &fs::File, min: u8, time: u8) {
+    use std::os::fd::AsRawFd;
+    // SAFETY: the settings are plain data, and outlive the calls.
+    unsafe {
+        let mut settings = std::mem::zeroed();
+        libc::tcgetattr(terminal.as_raw_fd(), &raw mut settings);
+        settings.c_cc[libc::VMIN] = min;
+        settings.c_cc[libc::VTIME] = time;
+        let set = libc::tcsetattr(terminal.as_raw_fd(), libc::TCSANOW, &raw const settings);
+        assert_eq!(set, 0);
+    }
+}
+
+/// Whether there is something to read within a moment.
+#[cfg(target_os = "linux")]
+pub(crate) fn is_readable(file: &fs::File) -> bool {
+    let mut entry = libc::pollfd {
+        fd: std::os::fd::AsRawFd::as_raw_fd(file),
+        events: libc::POLLIN,
+        revents: 0,
+    };
+    // SAFETY: one entry, which outlives the call.
+    unsafe { libc::poll(&raw mut entry, 1, 50) == 1 }
 }
 
 #[test]

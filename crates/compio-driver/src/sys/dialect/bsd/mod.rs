@@ -1,7 +1,9 @@
 //! What macOS and the BSDs do by other means than Linux, or not at all.
 
 pub(crate) mod control;
+pub(crate) mod kinds;
 pub(crate) mod nowait;
+pub(crate) mod splices;
 mod stat;
 
 use std::{
@@ -119,7 +121,7 @@ pub(crate) unsafe fn stat_fd(fd: RawFd, into: *mut Stat) -> Answer {
 }
 
 /// Only Linux has it.
-pub(crate) fn splice(_: RawFd, _: Position, _: RawFd, _: Position, _: u32, _: bool) -> Answer {
+pub(crate) fn splice(_: RawFd, _: Position, _: RawFd, _: Position, _: u32) -> Answer {
     Err(libc::EOPNOTSUPP)
 }
 

@@ -3,7 +3,9 @@
 pub(crate) mod control;
 mod event;
 pub(crate) mod kind;
+pub(crate) mod kinds;
 pub(crate) mod nowait;
+pub(crate) mod splices;
 mod stat;
 
 use std::{
@@ -115,14 +117,13 @@ pub(crate) unsafe fn stat_fd(fd: RawFd, into: *mut Stat) -> Answer {
     })
 }
 
-/// Moves what is there; `waits` until something is, or says EAGAIN.
+/// Moves what is there, or says EAGAIN, as far as both ends know how: see [`splices`].
 pub(crate) fn splice(
     from: RawFd,
     from_position: Position,
     to: RawFd,
     to_position: Position,
     len: u32,
-    waits: bool,
 ) -> Answer {
     let (mut from_at, mut to_at) = (0_i64, 0_i64);
     let place = |position, at: &mut i64| match position {
@@ -134,7 +135,7 @@ pub(crate) fn splice(
     };
     let from_at = place(from_position, &mut from_at);
     let to_at = place(to_position, &mut to_at);
-    let flags = if waits { 0 } else { libc::SPLICE_F_NONBLOCK };
+    let flags = libc::SPLICE_F_NONBLOCK;
     // SAFETY: the offsets are null or locals that outlive the call.
     let moved = unsafe { libc::splice(from, from_at, to, to_at, len as usize, flags) };
     u32::try_from(moved).map_err(|_| last_error())

@@ -76,7 +76,7 @@ pub(crate) fn may_be_in_memory(file: &File) -> bool {
 ///
 /// # Safety
 ///
-/// As [`call`](crate::sys::call()).
+/// As [`call`](crate::sys::unix::call()).
 pub(crate) unsafe fn read_fully(file: &File) -> Answer {
     // SAFETY: passed on from this function.
     let answer = unsafe { transfer(file) }?;
@@ -170,7 +170,7 @@ fn is_end(fd: RawFd, offset: u64) -> bool {
 ///
 /// # Safety
 ///
-/// As [`call`](crate::sys::call()).
+/// As [`call`](crate::sys::unix::call()).
 #[inline]
 pub(crate) unsafe fn transfer(file: &File) -> Answer {
     let one = |span: Span| RawSlice::new(span.start, span.len as usize);

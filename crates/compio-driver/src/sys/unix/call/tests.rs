@@ -9,12 +9,12 @@ use std::{
 
 use compio_io::buf::BufResult;
 
-use super::call;
+use super::{call, call_in_thread};
 use crate::{
     SharedFd, SockAddr, op,
     op::{Position, Readiness},
     operation::Operation,
-    request::Request,
+    request::{NOT_READY, Request},
 };
 
 /// Does the operation here and now.
@@ -227,4 +227,23 @@ fn readiness_nothing_and_work() {
     // SAFETY: the entry is not looked at.
     let raw = unsafe { call(&Request::Raw(std::ptr::null())) };
     assert_eq!(raw, Err(libc::EOPNOTSUPP));
+}
+
+#[test]
+fn thread_of_the_pool_leaves_what_is_not_ready() {
+    let (reader, writer) = pipe();
+    let ask = |request: Request| {
+        // SAFETY: the buffers outlive the call.
+        unsafe { call_in_thread(&request) }
+    };
+    let mut read = op::ReadAt::at_cursor(reader.clone(), room(8));
+    assert_eq!(ask(read.request()), Err(NOT_READY));
+    let null = share(std::fs::File::create("/dev/null").unwrap());
+    let cursor = Position::Cursor;
+    let mut splice = op::Splice::new(reader, cursor, null, cursor, 8);
+    assert_eq!(ask(splice.request()), Err(NOT_READY));
+    check(done(op::WriteAt::at_cursor(writer, "ab")), 2, "ab");
+    let mut read = op::ReadAt::at_cursor(share(std::fs::File::open("/dev/zero").unwrap()), room(8));
+    assert_eq!(ask(read.request()), Ok(8));
+    assert_eq!(ask(splice.request()), Ok(2));
 }

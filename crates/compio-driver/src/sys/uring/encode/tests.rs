@@ -29,7 +29,10 @@ unsafe fn entry_of(request: &Request) -> Entry {
     let mut slot = Slot::uninit();
     // SAFETY: passed on from this function; the slot is filled.
     unsafe {
-        assert!(matches!(encode(request, &mut slot), Encoded::Entry));
+        assert!(matches!(
+            encode(request, &mut slot),
+            Encoded::Entry | Encoded::Transfer | Encoded::Splice
+        ));
         slot.assume_init()
     }
 }
@@ -38,8 +41,10 @@ fn check(request: Request, places: &[Place], expected: Expect) {
     let mut slot = Slot::uninit();
     // SAFETY: no raw entry is checked by this function.
     let shown = match unsafe { encode(&request, &mut slot) } {
-        // SAFETY: the slot is filled.
-        Encoded::Entry => show(unsafe { slot.assume_init_ref() }, places),
+        Encoded::Entry | Encoded::Transfer | Encoded::Splice => {
+            // SAFETY: the slot is filled.
+            show(unsafe { slot.assume_init_ref() }, places)
+        }
         Encoded::Call => "a plain call".to_owned(),
         Encoded::Work => "work for the pool".to_owned(),
     };
@@ -451,17 +456,17 @@ fn splice() {
     check(
         splice(cursor, cursor),
         &[],
-        expect!["SPLICE fd=4 off=-1 addr=-1 len=64 splice_fd=3"],
+        expect!["SPLICE fd=4 off=-1 addr=-1 len=64 flags=0x2 splice_fd=3"],
     );
     check(
         splice(at_7, cursor),
         &[],
-        expect!["SPLICE fd=4 off=-1 addr=7 len=64 splice_fd=3"],
+        expect!["SPLICE fd=4 off=-1 addr=7 len=64 flags=0x2 splice_fd=3"],
     );
     check(
         splice(cursor, at_7),
         &[],
-        expect!["SPLICE fd=4 off=7 addr=-1 len=64 splice_fd=3"],
+        expect!["SPLICE fd=4 off=7 addr=-1 len=64 flags=0x2 splice_fd=3"],
     );
 }
 

@@ -60,7 +60,7 @@ fn wait_for_a_peer_is_not_repeated_by_a_thread() {
     assert!(matches!(request_again(read), Again::Pool(Request::File(_))));
     let mut write = op::WriteAt::at_cursor(sink, b"!");
     // SAFETY: the operation outlives the call.
-    assert_eq!(unsafe { super::call(&write.request()) }, Ok(1));
+    assert_eq!(unsafe { crate::sys::unix::call(&write.request()) }, Ok(1));
     // Not all of it may find room without a wait.
     let Again::Pool(Request::Pipe(Pipe::Splice { len, .. })) = request_again(splice()) else {
         panic!("there is something to be moved");

@@ -1,0 +1,152 @@
+//! Splices that wait for nothing while they hold a pipe's lock.
+//!
+//! A splice holds the lock of its pipe from its beginning to its end, and whoever uses the other end of
+//! the pipe, or closes it, waits for that lock, uninterruptibly. `SPLICE_F_NONBLOCK` is for the pipe; a
+//! socket (`tcp_splice_read`, `splice_to_socket`) and a device look at their own `O_NONBLOCK` only, up to
+//! Linux 6.18. So a splice is begun when both ends are ready, and asks for no more than they have room for.
+
+use std::mem;
+
+use super::kinds::{Kind, kind_of, private_of};
+use crate::{
+    request::{Pipe, RawFd, ready},
+    sys::unix::ready_now,
+};
+
+/// What is to be done about a splice.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Next {
+    /// This descriptor has to become ready for these `poll(2)` bits first.
+    Wait(RawFd, u32),
+    /// It can be made on this thread: it does not wait.
+    Call(Pipe),
+    /// The poll of an end failed with this code, which is the answer.
+    Refused(i32),
+    /// Another thread has to make it: it may wait for a disk.
+    Thread(Pipe),
+}
+
+/// The most that is moved to a socket in blocking mode at once.
+const ROOM_MAX: u32 = 64 * 1024;
+
+pub(crate) fn next(pipe: &Pipe) -> Next {
+    let Pipe::Splice {
+        from,
+        from_position,
+        to,
+        to_position,
+        len,
+    } = *pipe;
+    let (source, target) = (kind_of(from), kind_of(to));
+    // The call says that nothing was to be moved, or that there is no pipe.
+    if len == 0 || source != Kind::Pipe && target != Kind::Pipe {
+        return Next::Call(*pipe);
+    }
+    for (fd, kind, events) in [(from, source, ready::IN), (to, target, ready::OUT)] {
+        // To ask FUSE whether a file is ready asks its program, which may take its time.
+        if matches!(kind, Kind::File | Kind::Fuse) {
+            continue;
+        }
+        match ready_now(fd, events) {
+            Ok(0) => return Next::Wait(fd, events),
+            Ok(_) => {}
+            Err(code) => return Next::Refused(code),
+        }
+    }
+    let own = |fd, kind| match kind {
+        Kind::Terminal => private_of(fd, kind).unwrap_or(fd),
+        Kind::File
+        | Kind::Fuse
+        | Kind::Pipe
+        | Kind::Socket
+        | Kind::Memory
+        | Kind::Anonymous
+        | Kind::Device => fd,
+    };
+    let (from, to) = (own(from, source), own(to, target));
+    let may_wait = [(from, source), (to, target)].map(|(fd, kind)| may_wait(fd, kind));
+    let pipe = Pipe::Splice {
+        from,
+        from_position,
+        to,
+        to_position,
+        len: if may_wait[1] {
+            len.min(room_of(to, target))
+        } else {
+            len
+        },
+    };
+    if may_wait == [false; 2] {
+        Next::Call(pipe)
+    } else {
+        Next::Thread(pipe)
+    }
+}
+
+/// Whether a splice may wait for this end although it is told not to.
+fn may_wait(fd: RawFd, kind: Kind) -> bool {
+    match kind {
+        Kind::Pipe | Kind::Memory => false,
+        Kind::File | Kind::Fuse => true,
+        Kind::Socket | Kind::Terminal | Kind::Anonymous | Kind::Device => {
+            // SAFETY: no pointers are passed.
+            let mode = unsafe { libc::fcntl(fd, libc::F_GETFL) };
+            mode >= 0 && mode & libc::O_NONBLOCK == 0
+        }
+    }
+}
+
+/// How many bytes an end takes that is ready to be written to, without waiting for more room.
+fn room_of(fd: RawFd, kind: Kind) -> u32 {
+    match kind {
+        Kind::Socket => room_of_socket(fd),
+        // A device is ready when it has room for one byte.
+        Kind::Terminal | Kind::Device => 1,
+        Kind::File | Kind::Fuse | Kind::Pipe | Kind::Memory | Kind::Anonymous => u32::MAX,
+    }
+}
+
+/// Half of the room that is left for what has not been sent: a socket counts its own structures, too.
+fn room_of_socket(fd: RawFd) -> u32 {
+    // `SK_MEMINFO_*` of `SO_MEMINFO` (Linux 4.12).
+    const ALLOCATED: usize = 2;
+    const LIMIT: usize = 3;
+    const QUEUED: usize = 5;
+    let mut info = [0_u32; 9];
+    let mut len = size_of_val(&info) as libc::socklen_t;
+    // SAFETY: `len` bytes at `info`, both outlive the call.
+    let asked = unsafe {
+        libc::getsockopt(
+            fd,
+            libc::SOL_SOCKET,
+            libc::SO_MEMINFO,
+            info.as_mut_ptr().cast(),
+            &raw mut len,
+        )
+    };
+    if asked != 0 || (len as usize) <= QUEUED * mem::size_of::<u32>() {
+        return libc::PIPE_BUF as u32;
+    }
+    let used = info[ALLOCATED].max(info[QUEUED]);
+    let room = info[LIMIT].saturating_sub(used) / 2;
+    // The limit of what is queued and not sent, if there is one, counts as well.
+    let limit = not_sent_limit(fd).map_or(ROOM_MAX, |limit| limit / 2);
+    room.min(limit).clamp(1, ROOM_MAX)
+}
+
+/// `TCP_NOTSENT_LOWAT`, where it was set.
+fn not_sent_limit(fd: RawFd) -> Option<u32> {
+    let mut limit = 0_u32;
+    let mut len = size_of_val(&limit) as libc::socklen_t;
+    // SAFETY: `len` bytes at `limit`, both outlive the call.
+    let asked = unsafe {
+        libc::getsockopt(
+            fd,
+            libc::IPPROTO_TCP,
+            libc::TCP_NOTSENT_LOWAT,
+            (&raw mut limit).cast(),
+            &raw mut len,
+        )
+    };
+    (asked == 0 && limit > 0).then_some(limit)
+}
