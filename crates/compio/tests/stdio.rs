@@ -40,6 +40,10 @@ const TESTS: &[(&str, fn())] = &[
     ("nothing_to_read_is_the_end", nothing_to_read_is_the_end),
     ("modes_are_left_as_they_are", modes_are_left_as_they_are),
     ("a_terminal_gives_lines", a_terminal_gives_lines),
+    (
+        "s38_stdout_to_unread_terminal_blocks_no_timer",
+        s38_stdout_to_unread_terminal_blocks_no_timer,
+    ),
 ];
 
 /// What the child does.
@@ -76,6 +80,15 @@ async fn play(role: &str) {
             stderr().write_all("to err").await.0.unwrap();
             stdout().write_all("to out").await.0.unwrap();
             assert!(!stdin().is_terminal() && !stdout().is_terminal() && !stderr().is_terminal());
+        }
+        "flood" => {
+            let writes = stdout();
+            let flood = async {
+                let mut writes = writes;
+                writes.write_all(vec![b'x'; 1 << 20]).await.0.unwrap();
+            };
+            assert!(timeout(Duration::from_millis(100), flood).await.is_err());
+            stderr().write_all("timed out").await.0.unwrap();
         }
         other => panic!("{other}"),
     }
@@ -187,21 +200,50 @@ fn modes_are_left_as_they_are() {
     }
 }
 
+/// The two sides of a terminal, if there is one to be had.
+#[cfg(target_os = "linux")]
+fn terminal() -> Option<(File, std::os::fd::OwnedFd)> {
+    use std::os::fd::{FromRawFd, OwnedFd};
+    let (mut ours, mut theirs) = (0, 0);
+    // SAFETY: two places for what is opened, and no wishes; both are new, and ours.
+    unsafe {
+        let (name, modes, size) = (std::ptr::null_mut(), std::ptr::null(), std::ptr::null());
+        let opened = libc::openpty(&mut ours, &mut theirs, name, modes, size) == 0;
+        opened.then(|| (File::from_raw_fd(ours), OwnedFd::from_raw_fd(theirs)))
+    }
+}
+
+/// The terminal does not read, as after Ctrl-S.
+fn s38_stdout_to_unread_terminal_blocks_no_timer() {
+    #[cfg(target_os = "linux")]
+    {
+        let Some((_ours, theirs)) = terminal() else {
+            return;
+        };
+        let mut child = child("flood")
+            .stdout(theirs)
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let began = std::time::Instant::now();
+        while child.try_wait().unwrap().is_none() {
+            if began.elapsed() > Duration::from_secs(30) {
+                child.kill().unwrap();
+                panic!("the child is blocked");
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        assert_eq!(child.wait_with_output().unwrap().stderr, b"timed out");
+    }
+}
+
 fn a_terminal_gives_lines() {
     #[cfg(target_os = "linux")]
     {
-        use std::os::fd::{FromRawFd, OwnedFd};
-        let (mut ours, mut theirs) = (0, 0);
-        // SAFETY: two places for what is opened, and no wishes; both are new, and ours.
-        let (ours, theirs) = unsafe {
-            let (name, modes, size) = (std::ptr::null_mut(), std::ptr::null(), std::ptr::null());
-            if libc::openpty(&mut ours, &mut theirs, name, modes, size) != 0 {
-                // Not everywhere is there one to be had.
-                return;
-            }
-            (File::from_raw_fd(ours), OwnedFd::from_raw_fd(theirs))
+        let Some((mut ours, theirs)) = terminal() else {
+            return;
         };
-        let (mut ours, stdin) = (ours, Stdio::from(theirs.try_clone().unwrap()));
+        let stdin = Stdio::from(theirs.try_clone().unwrap());
         let mut child = child("lines").stdin(stdin).stdout(theirs).spawn().unwrap();
         ours.write_all(b"one\ntwo\n\x04").unwrap();
         assert!(child.wait().unwrap().success());

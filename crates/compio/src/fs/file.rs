@@ -37,6 +37,26 @@ use crate::{
 /// positions: a pipe or a terminal that was opened as a file loses what came for a dropped read, and is
 /// better read as a [`PipeReader`](crate::pipe::PipeReader).
 ///
+/// # Terminals, FIFOs, devices
+///
+/// None of them blocks the runtime, on Linux. A terminal is opened again in non-blocking mode, as is a
+/// FIFO where it is needed: the mode of this file, which other processes may share, stays. If the system
+/// refuses that, and for other devices, a thread reads and writes:
+///
+/// | type | io_uring | readiness |
+/// |---|---|---|
+/// | terminal | the runtime's thread, non-blocking | the runtime's thread, non-blocking |
+/// | pipe, FIFO, socket | the ring | the runtime's thread, non-blocking |
+/// | `/dev/null`, `/dev/zero`, `/dev/random` | the ring | the runtime's thread |
+/// | eventfd, timerfd, signalfd | the ring | the runtime's thread, non-blocking |
+/// | inotify, pty master, other devices | a thread of the kernel | a thread of the pool, once it is ready |
+/// | regular file | the ring | the page cache, or a thread of the pool |
+/// | FUSE file | a thread of the kernel | a thread of the pool |
+///
+/// A thread of the pool that another reader has overtaken waits for the next bytes and cannot be called
+/// back; `O_NONBLOCK` on the file avoids that. A read of a terminal from the background stops the program,
+/// as `std` does.
+///
 /// ```
 /// use compio::fs::File;
 ///

@@ -21,6 +21,21 @@ use super::submit;
 /// non-blocking mode. This type never changes the mode, since that is shared with all who have the
 /// same open file, other processes included.
 ///
+/// `poll(2)` says the same of each type, and these calls block after it, unless the descriptor is in
+/// non-blocking mode:
+///
+/// | type | a call that blocks on a ready descriptor |
+/// |---|---|
+/// | terminal | a write of more bytes than there is room for; a read with VMIN and VTIME; a read, if another process reads |
+/// | pipe, FIFO | a write of more than `PIPE_BUF` bytes; a read, if another process reads |
+/// | socket | a send of more bytes than there is room for; a receive, if another process receives |
+/// | eventfd, timerfd, signalfd, inotify | a read, if another process reads |
+/// | regular file, FUSE file | any transfer: the file is always ready |
+/// | `/dev/null`, `/dev/zero`, `/dev/urandom` | none |
+///
+/// [`File`](crate::fs::File) and [`pipe`](crate::pipe) read and write all of these types without blocking the
+/// runtime.
+///
 /// Any number may wait at once, for either direction; all of them go on when it is ready.
 ///
 /// ```

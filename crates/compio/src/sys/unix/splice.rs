@@ -3,7 +3,7 @@
 use std::io;
 
 use compio_driver::{
-    AsFd,
+    AsFd, SharedFd,
     op::{Position, Splice},
 };
 
@@ -13,9 +13,14 @@ use crate::runtime;
 /// the program. Returns how many were moved, which may be less; 0 at the end of `from`. What has
 /// [`Position::Cursor`] is moved where it stands, and so are pipes and sockets.
 ///
+/// It starts when both ends are ready, so that the pipe can be used and dropped while it waits. The modes of
+/// both ends stay. To a socket in blocking mode it moves at most 64 KiB at a time, on another thread.
+///
 /// # Platform differences
 ///
-/// Only on Linux.
+/// Only on Linux. If another thread or process reads from the same blocking socket, or writes to it, at the same
+/// moment, the kernel can make the splice wait, and uses of the pipe with it. `O_NONBLOCK` on the socket
+/// avoids that.
 ///
 /// # Cancellation
 ///
@@ -55,7 +60,7 @@ pub async fn splice(
     to_position: Position,
     len: usize,
 ) -> io::Result<usize> {
-    let from = from.as_fd().try_clone_to_owned()?;
-    let to = to.as_fd().try_clone_to_owned()?;
+    let from = SharedFd::from(from.as_fd().try_clone_to_owned()?);
+    let to = SharedFd::from(to.as_fd().try_clone_to_owned()?);
     runtime::submit(Splice::new(from, from_position, to, to_position, len)).await
 }

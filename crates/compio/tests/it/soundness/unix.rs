@@ -131,3 +131,66 @@ fn s09_a_runtime_is_dropped_with_a_connection_under_way() {
     drop(runtime);
     assert!(connect.is_finished());
 }
+
+/// Counts the ticks of a timer on the same runtime while the operation waits for a while.
+#[cfg(target_os = "linux")]
+async fn ticks_beside<F: Future>(operation: F) -> usize {
+    use std::{cell::Cell, rc::Rc};
+    let ticks = Rc::new(Cell::new(0));
+    let counts = Rc::clone(&ticks);
+    let timer = compio::task::spawn(async move {
+        loop {
+            sleep(Duration::from_millis(5)).await;
+            counts.set(counts.get() + 1);
+        }
+    });
+    let waited = compio::time::timeout(Duration::from_millis(200), operation).await;
+    assert!(waited.is_err(), "it should wait");
+    timer.abort();
+    ticks.get()
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn s37_pipe_of_timed_out_splice_is_dropped_without_blocking() {
+    use compio::pipe::{PipeReader, PipeWriter, pipe, splice};
+    run(async {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        for _ in 0..2 {
+            let idle = TcpStream::connect(address).await.unwrap();
+            let _peer = listener.accept().unwrap();
+            let (reader, writer): (PipeReader, PipeWriter) = pipe().unwrap();
+            let cursor = compio::op::Position::Cursor;
+            let ticks = ticks_beside(splice(&idle, cursor, &writer, cursor, 100)).await;
+            assert!(ticks > 0);
+            drop((reader, writer));
+        }
+    });
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn s38_timer_ticks_while_write_to_terminal_waits() {
+    use std::os::fd::{FromRawFd, OwnedFd};
+    let (mut outside, mut inside) = (0, 0);
+    let (name, modes, size) = (
+        std::ptr::null_mut(),
+        std::ptr::null::<libc::termios>(),
+        std::ptr::null::<libc::winsize>(),
+    );
+    // SAFETY: both numbers outlive the call; the rest is not wanted. The descriptors are new.
+    let (_outside, inside) = unsafe {
+        let opened = libc::openpty(&raw mut outside, &raw mut inside, name, modes, size);
+        assert_eq!(opened, 0);
+        (OwnedFd::from_raw_fd(outside), OwnedFd::from_raw_fd(inside))
+    };
+    run(async {
+        let file = File::from(std::fs::File::from(inside));
+        let mut writer = &file;
+        let bytes = vec![b'x'; 1 << 20];
+        let writes = compio::io::AsyncWriteAtExt::write_all_at(&mut writer, bytes, 0);
+        let ticks = ticks_beside(writes).await;
+        assert!(ticks > 0);
+    });
+}
