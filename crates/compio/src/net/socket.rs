@@ -157,8 +157,8 @@ impl Socket {
 
 /// Between descriptors and what is made of them: `from_std` and `into_std` of all types.
 pub(crate) trait Adopt: Sized {
-    /// Takes over a socket that may have been made by others, in whatever mode they left it: the
-    /// kernel shall wait, not refuse.
+    /// Takes over a socket. Its file status flags stay: other processes, threads and event loops may
+    /// share the open file description, and all operations work in either mode.
     fn adopt(fd: OwnedFd) -> io::Result<Self>;
 
     /// Fails if there are other handles or operations under way.
@@ -168,7 +168,8 @@ pub(crate) trait Adopt: Sized {
 impl Adopt for Socket {
     fn adopt(fd: OwnedFd) -> io::Result<Self> {
         let socket = Self::from(fd);
-        socket.options().set_nonblocking(false)?;
+        // Refused with ENOTSOCK for a descriptor of another type.
+        socket.options().r#type()?;
         Ok(socket)
     }
 

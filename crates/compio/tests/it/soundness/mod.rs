@@ -8,6 +8,8 @@ mod home;
 mod memory;
 mod no_runtime;
 mod outer_loop;
+#[cfg(unix)]
+mod modes;
 mod outside;
 mod panics;
 mod pool;
