@@ -216,6 +216,10 @@ impl<W: AsyncWrite> AsyncWrite for BufWriter<W> {
         self.flush_buf().await?;
         self.writer.shutdown().await
     }
+
+    fn abort(&mut self) {
+        self.writer.abort();
+    }
 }
 
 impl<W: AsyncWrite + AsyncSeek> AsyncSeek for BufWriter<W> {

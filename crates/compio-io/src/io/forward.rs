@@ -58,6 +58,10 @@ macro_rules! forward_unique {
             async fn shutdown(&mut self) -> io::Result<()> {
                 (**self).shutdown().await
             }
+
+            fn abort(&mut self) {
+                (**self).abort();
+            }
         }
 
         impl<T: AsyncSeek + ?Sized> AsyncSeek for $pointer {

@@ -100,6 +100,10 @@ impl<R, W: AsyncWrite> AsyncWrite for Join<R, W> {
     async fn shutdown(&mut self) -> io::Result<()> {
         self.writer.shutdown().await
     }
+
+    fn abort(&mut self) {
+        self.writer.abort();
+    }
 }
 
 /// The half that reads. Made by [`split`].
@@ -197,5 +201,9 @@ where
 
     async fn shutdown(&mut self) -> io::Result<()> {
         (&*self.0).shutdown().await
+    }
+
+    fn abort(&mut self) {
+        (&*self.0).abort();
     }
 }

@@ -8,21 +8,26 @@
 //! An operation owns what it works with: the reader or writer, and the buffer.
 //! They are at home while none is under way. Whoever waits polls from outside
 //! and may stop at any time; the operation stays here and is polled on by
-//! whoever comes next. Only dropping the whole cancels it.
+//! whoever comes next. Dropping the whole cancels it, unless its bytes have been
+//! acknowledged.
 //!
 //! The types of operations have no names, so they sit behind a `dyn`; that is why
 //! readers and writers have to be `'static` here. One allocation serves them all,
 //! one after the other.
 
 use std::{
+    future::poll_fn,
     io, mem,
-    pin::Pin,
+    pin::{Pin, pin},
     task::{Context, Poll, ready},
 };
 
 use crate::{
     buf::{IntoInner, IoBuf, IoBufMut},
-    io::{AsyncRead, AsyncWrite, AsyncWriteExt},
+    io::{
+        AsyncRead, AsyncWrite, AsyncWriteExt,
+        detached::{Detached, detach},
+    },
 };
 
 /// A place for operations that turn an `I` into an `O`.
@@ -31,6 +36,8 @@ pub(crate) struct Kept<I, O>(Box<dyn Run<I, O>>);
 trait Run<I, O> {
     fn start(&mut self, input: I);
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<O>;
+    /// The operation that is under way, for another owner.
+    fn detach(&mut self) -> Option<Detached>;
 }
 
 struct Place<M, F> {
@@ -42,7 +49,7 @@ struct Place<M, F> {
 impl<I, O, M, F> Run<I, O> for Place<M, F>
 where
     M: FnMut(I) -> F,
-    F: Future<Output = O>,
+    F: Future<Output = O> + 'static,
 {
     fn start(&mut self, input: I) {
         let future = (self.make)(input);
@@ -54,6 +61,20 @@ where
         let output = ready!(future.expect("nothing is under way").poll(cx));
         self.future.set(None);
         Poll::Ready(output)
+    }
+
+    fn detach(&mut self) -> Option<Detached> {
+        self.future.as_ref().as_pin_ref()?;
+        let mut future = mem::replace(&mut self.future, Box::pin(None));
+        Some(Box::pin(poll_fn(move |cx| {
+            let Some(running) = future.as_mut().as_pin_mut() else {
+                return Poll::Ready(());
+            };
+            // Its writer is dropped with the output.
+            ready!(running.poll(cx));
+            future.set(None);
+            Poll::Ready(())
+        })))
     }
 }
 
@@ -157,8 +178,15 @@ enum Order<B> {
 type Done<W, B> = (W, Order<B>, io::Result<()>);
 
 /// A writer, and the operation that is under way with it.
+///
+/// One that is made by [`acknowledging`](Self::acknowledging) tells its caller that bytes are written
+/// while the operation is under way. It keeps that promise: dropped, it hands the operation to the
+/// runtime. If the operation fails or is dropped all the same, it [aborts](AsyncWrite::abort) the writer.
 pub(crate) struct Writing<W, B> {
     home: Option<W>,
+    acknowledges: bool,
+    /// Left behind by a poll that has panicked: the operation cannot go on.
+    is_polling: bool,
     operation: Kept<(W, Order<B>), Done<W, B>>,
     // The last buffer that was written.
     spare: Option<B>,
@@ -168,9 +196,19 @@ pub(crate) struct Writing<W, B> {
 
 impl<W: AsyncWrite + 'static, B: IoBuf> Writing<W, B> {
     pub(crate) fn new(writer: W) -> Self {
+        Self::with(writer, Kept::new(carry_out), false)
+    }
+
+    pub(crate) fn acknowledging(writer: W) -> Self {
+        Self::with(writer, Kept::new(carry_out_or_abort), true)
+    }
+
+    fn with(writer: W, operation: Kept<(W, Order<B>), Done<W, B>>, acknowledges: bool) -> Self {
         Self {
             home: Some(writer),
-            operation: Kept::new(carry_out),
+            acknowledges,
+            is_polling: false,
+            operation,
             spare: None,
             flushed: false,
             shut_down: false,
@@ -203,7 +241,10 @@ impl<W, B> Writing<W, B> {
         if self.home.is_some() {
             return Poll::Ready(Ok(()));
         }
-        let (writer, order, result) = ready!(self.operation.poll(cx));
+        self.is_polling = true;
+        let done = self.operation.poll(cx);
+        self.is_polling = false;
+        let (writer, order, result) = ready!(done);
         self.home = Some(writer);
         match order {
             Order::Write(buf) => self.spare = Some(buf),
@@ -248,6 +289,17 @@ impl<W, B> Writing<W, B> {
     }
 }
 
+impl<W, B> Drop for Writing<W, B> {
+    fn drop(&mut self) {
+        if self.acknowledges
+            && !self.is_polling
+            && let Some(operation) = self.operation.0.detach()
+        {
+            detach(operation);
+        }
+    }
+}
+
 async fn carry_out<W: AsyncWrite, B: IoBuf>((mut writer, order): (W, Order<B>)) -> Done<W, B> {
     let (order, result) = match order {
         Order::Write(buf) => {
@@ -258,4 +310,59 @@ async fn carry_out<W: AsyncWrite, B: IoBuf>((mut writer, order): (W, Order<B>)) 
         Order::ShutDown => (Order::ShutDown, writer.shutdown().await),
     };
     (writer, order, result)
+}
+
+/// As [`carry_out`], for orders whose bytes have been acknowledged.
+async fn carry_out_or_abort<W: AsyncWrite, B: IoBuf>((writer, order): (W, Order<B>)) -> Done<W, B> {
+    let mut writer = AbortOnDrop(Some(writer));
+    match order {
+        Order::Write(buf) => {
+            // The caller hears of a failure at the first poll instead of an acknowledgement.
+            let mut is_acknowledged = false;
+            let (result, buf) = {
+                let mut write = pin!(writer.get().write_all(buf));
+                poll_fn(|cx| {
+                    let poll = write.as_mut().poll(cx);
+                    is_acknowledged |= poll.is_pending();
+                    poll
+                })
+                .await
+            };
+            if is_acknowledged && result.is_err() {
+                writer.get().abort();
+            }
+            (writer.into_inner(), Order::Write(buf), result)
+        }
+        Order::Flush => {
+            let result = writer.get().flush().await;
+            (writer.into_inner(), Order::Flush, result)
+        }
+        Order::ShutDown => {
+            // All bytes are written: an abort could only take them back.
+            let mut writer = writer.into_inner();
+            let result = writer.shutdown().await;
+            (writer, Order::ShutDown, result)
+        }
+    }
+}
+
+/// A writer whose operation must not be dropped.
+struct AbortOnDrop<W: AsyncWrite>(Option<W>);
+
+impl<W: AsyncWrite> AbortOnDrop<W> {
+    fn get(&mut self) -> &mut W {
+        self.0.as_mut().expect("taken at the end")
+    }
+
+    fn into_inner(mut self) -> W {
+        self.0.take().expect("taken once")
+    }
+}
+
+impl<W: AsyncWrite> Drop for AbortOnDrop<W> {
+    fn drop(&mut self) {
+        if let Some(writer) = &mut self.0 {
+            writer.abort();
+        }
+    }
 }

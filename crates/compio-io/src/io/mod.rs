@@ -82,6 +82,7 @@ mod buf_writer;
 mod chain;
 mod copy;
 mod cursor;
+mod detached;
 mod duplex;
 #[cfg(any(feature = "futures-io", feature = "tokio"))]
 mod foreign;
@@ -111,6 +112,8 @@ pub use buf_writer::BufWriter;
 pub use chain::Chain;
 pub use copy::{copy, copy_bidirectional, copy_buf};
 pub use cursor::Cursor;
+#[doc(hidden)]
+pub use detached::{Detached, set_detached_runner};
 pub use duplex::{DuplexStream, duplex};
 #[cfg(feature = "futures-io")]
 pub use futures_io::FuturesIo;

@@ -26,21 +26,31 @@ const CAPACITY: usize = 64 * 1024;
 /// - a write that is dropped while it waits has taken nothing;
 /// - the error of an operation that goes on after its write has returned is that
 ///   of the next call;
-/// - only after a [`flush`](AsyncWrite::flush) all has been passed on. Without
-///   one, the rest of a write that the writer below took in part may stay here.
+/// - only after a [`flush`](AsyncWrite::flush) all has been passed on;
+/// - a `PollWriter` that is dropped hands its operation to the runtime of the
+///   thread, which finishes it: libraries that write to a TCP connection drop it
+///   without a flush.
 ///
 /// With the features `futures-io` and `tokio` it implements their `AsyncWrite`.
 ///
 /// # Errors
 ///
 /// After an error of the writer below, some first part of what was under way has
-/// been written, and the rest is lost: give the stream up.
+/// been written, and the rest is lost: give the stream up. If the write had
+/// returned before, the writer below is [aborted](AsyncWrite::abort): a TCP
+/// connection ends with a reset then.
 ///
 /// # Cancellation
 ///
 /// A write that is dropped has taken nothing. A flush or shutdown that is dropped
-/// goes on, and the next call waits for it. Dropping the `PollWriter` cancels
-/// what is under way.
+/// goes on, and the next call waits for it.
+///
+/// Dropping the `PollWriter` cancels nothing: the operation goes on, and the
+/// writer below is dropped after it. A runtime that is dropped gives it a short
+/// time (at most about 50 milliseconds). If it is not done by then, or if there is
+/// no runtime, it is cancelled, and the writer below is aborted: the peer of a TCP
+/// connection reads a reset. Unix sockets and pipes have no reset: their peer
+/// reads the end. Flush where that matters.
 ///
 /// ```
 /// use compio_io::io::{AsyncWrite, AsyncWriteExt, PollWriter};
@@ -67,7 +77,7 @@ impl<W: AsyncWrite + 'static> PollWriter<W> {
     /// Taking `capacity` bytes in one write. None at all counts as one byte.
     pub fn with_capacity(capacity: usize, writer: W) -> Self {
         Self {
-            writing: Writing::new(writer),
+            writing: Writing::acknowledging(writer),
             capacity: capacity.max(1),
         }
     }
@@ -172,7 +182,7 @@ impl<W: fmt::Debug> fmt::Debug for PollWriter<W> {
     }
 }
 
-impl<W> AsyncWrite for PollWriter<W> {
+impl<W: AsyncWrite> AsyncWrite for PollWriter<W> {
     async fn write<B: IoBuf>(&mut self, buf: B) -> BufResult<usize, B> {
         let written = poll_fn(|cx| self.poll_write(cx, buf.as_init())).await;
         (written, buf)
@@ -189,5 +199,11 @@ impl<W> AsyncWrite for PollWriter<W> {
 
     async fn shutdown(&mut self) -> io::Result<()> {
         poll_fn(|cx| self.poll_shutdown(cx)).await
+    }
+
+    fn abort(&mut self) {
+        if let Some(writer) = self.get_mut() {
+            writer.abort();
+        }
     }
 }

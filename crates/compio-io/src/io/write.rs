@@ -118,6 +118,13 @@ pub trait AsyncWrite {
     /// As of [`flush`](Self::flush); the other side may or may not have been
     /// told.
     async fn shutdown(&mut self) -> io::Result<()>;
+
+    /// Notes that bytes were lost: the other side must not take the end of the
+    /// sink for a proper end. A TCP connection is reset when its last handle is
+    /// dropped, and a sink over another one passes the note on.
+    ///
+    /// Unless overridden, it does nothing: pipes and files have no other end.
+    fn abort(&mut self) {}
 }
 
 /// A sink of bytes that can be written at any position, and by several

@@ -2,7 +2,9 @@
 //! is dropped.
 
 use std::{
+    cell::Cell,
     io::ErrorKind,
+    rc::Rc,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -11,8 +13,8 @@ use std::{
 };
 
 use compio_io::io::{
-    AsyncBufRead, AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, PollReader,
-    PollWriter, duplex, empty,
+    AsyncBufRead, AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufWriter,
+    PollReader, PollWriter, duplex, empty, join,
 };
 use pollster::block_on;
 use proptest::{collection::vec, prop_assert_eq, proptest};
@@ -256,6 +258,65 @@ fn dropped_at_every_poll_nothing_is_lost() {
         let (_, all) = block_on(reader.read_to_end(first));
         assert_eq!(all, b"abcdefghijkl");
     }
+}
+
+/// A sink, and how often it is aborted.
+fn counted(steps: &[Step]) -> (PollWriter<Scripted>, Rc<Cell<usize>>) {
+    let sink = Scripted::sink(steps);
+    let aborts = Rc::clone(&sink.aborts);
+    (PollWriter::new(sink), aborts)
+}
+
+/// No runner of detached operations is registered here: there is no runtime.
+#[test]
+fn s35_writer_with_acknowledged_bytes_is_aborted_if_dropped_without_runtime() {
+    let (mut writer, aborts) = counted(&[Step::Hang]);
+    assert_eq!(poll_once(writer.write("abc")).unwrap().0.unwrap(), 3);
+    drop(writer);
+    assert_eq!(aborts.get(), 1);
+
+    let (mut writer, aborts) = counted(&[Step::Wait, Step::Move(1), Step::Hang]);
+    assert_eq!(poll_once(writer.write("abc")).unwrap().0.unwrap(), 3);
+    assert!(poll_once(writer.flush()).is_none());
+    drop(writer);
+    assert_eq!(aborts.get(), 1);
+}
+
+#[test]
+fn s35_writer_is_aborted_if_acknowledged_bytes_fail_later() {
+    let (mut writer, aborts) = counted(&[Step::Wait, Step::Fail]);
+    assert!(poll_once(writer.write("abc")).unwrap().0.is_ok());
+    block_on(writer.flush()).unwrap_err();
+    assert_eq!(aborts.get(), 1);
+}
+
+#[test]
+fn s35_writer_without_loss_is_not_aborted() {
+    // Its failure was told instead of an acknowledgement.
+    let (mut writer, aborts) = counted(&[Step::Fail]);
+    block_on(writer.write("abc")).0.unwrap_err();
+    drop(writer);
+    assert_eq!(aborts.get(), 0);
+    // All is written.
+    let (mut writer, aborts) = counted(&[Step::Wait, Step::Move(2)]);
+    assert!(poll_once(writer.write("abc")).unwrap().0.is_ok());
+    block_on(writer.flush()).unwrap();
+    block_on(writer.shutdown()).unwrap();
+    drop(writer.into_inner().unwrap());
+    assert_eq!(aborts.get(), 0);
+    let (writer, aborts) = counted(&[]);
+    drop(writer);
+    assert_eq!(aborts.get(), 0);
+}
+
+#[test]
+fn s35_abort_goes_through_wrappers() {
+    let sink = Scripted::sink(&[]);
+    let aborts = Rc::clone(&sink.aborts);
+    let mut wrapped = join(empty(), Box::new(BufWriter::new(PollWriter::new(sink))));
+    wrapped.abort();
+    AsyncWrite::abort(&mut &mut wrapped);
+    assert_eq!(aborts.get(), 2);
 }
 
 proptest! {

@@ -2,11 +2,12 @@
 //! tests live here.
 
 use std::{
-    cell::RefCell,
+    cell::{Cell, RefCell},
     collections::VecDeque,
     future::poll_fn,
     io,
     pin::pin,
+    rc::Rc,
     task::{Context, Poll, Waker},
 };
 
@@ -40,6 +41,8 @@ pub(crate) struct Scripted {
     pub(crate) operations: usize,
     pub(crate) flushed: usize,
     pub(crate) shut_down: usize,
+    /// Counts aborts, also after the sink is gone.
+    pub(crate) aborts: Rc<Cell<usize>>,
 }
 
 impl Scripted {
@@ -112,6 +115,10 @@ impl AsyncWrite for Scripted {
     async fn shutdown(&mut self) -> io::Result<()> {
         self.shut_down += 1;
         Ok(())
+    }
+
+    fn abort(&mut self) {
+        self.aborts.set(self.aborts.get() + 1);
     }
 }
 
