@@ -1,17 +1,18 @@
 //! Accepting a connection in such a way that none is lost with the future that waited for it.
 //!
 //! A future is dropped when something else was quicker, and by then the kernel may have accepted a
-//! connection for it. That goes to whoever asks next.
+//! connection for it. That goes to whoever asks next. The connections that an `AcceptStream` leaves
+//! when it is dropped go the same way.
 
 use std::{
     cell::{Cell, RefCell},
     collections::VecDeque,
     fmt,
-    future::Future,
+    future::{Future, poll_fn},
     io,
     pin::Pin,
     rc::{Rc, Weak},
-    task::{Context, Poll, Waker},
+    task::{Context, Poll, Waker, ready},
 };
 
 use socket2::SockAddr;
@@ -19,12 +20,14 @@ use socket2::SockAddr;
 use crate::{
     driver::{Driver, Inner},
     fd::SharedFd,
-    op::Accept,
+    op::{Accept, PollOnce, Readiness},
     operation::{Operation, Owned},
     panics::{discard, wake_all},
+    receiving::Settling,
     request::Request,
+    stream::AcceptStream,
     submit::Submit,
-    sys::OwnedFd,
+    sys::{self, AsFd, OwnedFd},
     waiters::{Waiter, Waiters},
 };
 
@@ -32,19 +35,23 @@ use crate::{
 #[derive(Clone, Default)]
 pub struct Acceptor(Rc<Kept>);
 
-/// Connections that were accepted for somebody who had gone away, and who waits for them.
+/// Connections that were accepted for dropped futures, and the tasks that wait for such.
 #[derive(Default)]
-struct Kept {
-    connections: RefCell<VecDeque<(OwnedFd, SockAddr)>>,
-    /// The driver of the last one that was dropped while the kernel had it.
+pub(crate) struct Kept {
+    connections: RefCell<VecDeque<Connection>>,
+    /// How many accepts were dropped that the kernel has not answered yet.
+    in_doubt: Cell<usize>,
+    /// The driver of the last one of these.
     abandoned_by: RefCell<Weak<Inner>>,
-    /// Whether somebody has the place of the first, who needs no allocation: as a rule nobody else
-    /// waits.
+    /// Whether a task has the first place, which needs no allocation: as a rule no other task waits.
     has_first: Cell<bool>,
     first: RefCell<Option<Waker>>,
     /// All others.
     waiters: Waiters,
 }
+
+/// A connection, and its peer's address if the accept has asked for it.
+type Connection = (OwnedFd, Option<SockAddr>);
 
 impl Acceptor {
     /// One that has accepted nothing yet.
@@ -54,14 +61,37 @@ impl Acceptor {
 
     /// Takes a connection of `fd`, or waits for one. The socket is the same each time.
     pub fn accept(&self, driver: &Driver, fd: &SharedFd) -> AcceptOne {
-        AcceptOne {
-            operation: driver.submit(AcceptKept {
-                accept: Accept::new(fd.clone()),
-                kept: Rc::clone(&self.0),
-            }),
-            kept: Rc::clone(&self.0),
-            waits: Waits::Not,
-        }
+        AcceptOne::new(driver.share(), Rc::clone(&self.0), fd.clone())
+    }
+
+    /// The connections of `fd`, as [`Driver::accept_stream`]. Those that it leaves when it is dropped
+    /// are the next ones that this acceptor hands out.
+    pub fn stream(&self, driver: &Driver, fd: &SharedFd) -> AcceptStream {
+        AcceptStream::new(driver.share(), fd.clone(), Rc::clone(&self.0))
+    }
+
+    /// Whether it keeps connections: the next accept takes one at once.
+    pub fn has_kept(&self) -> bool {
+        !self.0.connections.borrow().is_empty()
+    }
+
+    /// Waits until the kernel has answered each accept whose future was dropped.
+    pub fn settle<'a>(&'a self, driver: &Driver) -> impl Future<Output = ()> + use<'a> {
+        let driver = driver.share();
+        let mut settling = Settling::default();
+        poll_fn(move |cx| {
+            let is_settled = || self.0.in_doubt.get() == 0 || driver.refuses().is_some();
+            if is_settled() {
+                return Poll::Ready(());
+            }
+            settling.listen(&driver, cx, &self.0.waiters);
+            // That was the code of the waker's maker: it may have turned the driver.
+            if is_settled() {
+                Poll::Ready(())
+            } else {
+                Poll::Pending
+            }
+        })
     }
 }
 
@@ -79,60 +109,175 @@ impl fmt::Debug for Acceptor {
 /// hands out, to whoever waits already, too.
 #[must_use = "futures do nothing unless awaited"]
 pub struct AcceptOne {
-    operation: Submit<AcceptKept>,
-    kept: Rc<Kept>,
-    waits: Waits,
+    state: State,
+    place: Place,
 }
 
-/// Where it waits for what others leave.
-enum Waits {
-    Not,
-    First,
-    Listed(Waiter),
+enum State {
+    Accepting(Submit<AcceptKept>),
+    /// For a connection, before the next try.
+    Waiting(Submit<PollOnce>, SharedFd),
 }
 
-impl Future for AcceptOne {
-    type Output = io::Result<(OwnedFd, SockAddr)>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = &mut *self;
-        if this.operation.is_grounded() {
-            this.kept.ask_other(this.operation.driver());
+impl AcceptOne {
+    pub(crate) fn new(driver: Rc<Inner>, kept: Rc<Kept>, fd: SharedFd) -> Self {
+        Self {
+            state: State::accepting(driver, &kept, fd),
+            place: Place::new(kept),
         }
-        if let Some(connection) = this.kept.take() {
+    }
+
+    /// A connection, and its peer's address if it is known.
+    pub(crate) fn poll_connection(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Connection>> {
+        if let State::Accepting(accept) = &self.state
+            && accept.is_grounded()
+        {
+            self.place.kept.ask_other(accept.driver());
+        }
+        if let Some(connection) = self.place.kept.take() {
             return Poll::Ready(Ok(connection));
         }
-        if let Poll::Ready(accepted) = Pin::new(&mut this.operation).poll(cx) {
-            return Poll::Ready(accepted.map(Accepted::into_inner));
+        if let Poll::Ready(accepted) = self.state.poll(cx, &self.place.kept) {
+            return Poll::Ready(accepted);
         }
-        this.kept.list(&mut this.waits, cx.waker());
+        self.place.list(cx.waker());
         // The code of the waker's maker: it may have dropped another future.
-        match this.kept.take() {
+        match self.place.kept.take() {
             Some(connection) => Poll::Ready(Ok(connection)),
             None => Poll::Pending,
         }
     }
 }
 
+impl Future for AcceptOne {
+    type Output = io::Result<(OwnedFd, SockAddr)>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let accepted = ready!(self.poll_connection(cx));
+        Poll::Ready(accepted.and_then(|(fd, address)| match address {
+            Some(address) => Ok((fd, address)),
+            None => peer_of(fd),
+        }))
+    }
+}
+
+/// Asks a connection for its peer's address. One that was reset meanwhile has none (ENOTCONN):
+/// accept(2) answers ECONNABORTED for such a connection.
+fn peer_of(fd: OwnedFd) -> io::Result<(OwnedFd, SockAddr)> {
+    let borrowed = fd.as_fd();
+    let address = sys::as_sock_ref(&borrowed).and_then(|socket| socket.peer_addr().ok());
+    match address {
+        Some(address) => Ok((fd, address)),
+        None => Err(io::ErrorKind::ConnectionAborted.into()),
+    }
+}
+
+impl State {
+    fn accepting(driver: Rc<Inner>, kept: &Rc<Kept>, fd: SharedFd) -> Self {
+        let accept = AcceptKept {
+            accept: Accept::new(fd),
+            kept: Rc::clone(kept),
+        };
+        Self::Accepting(Submit::new(driver, accept))
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>, kept: &Rc<Kept>) -> Poll<io::Result<Connection>> {
+        loop {
+            match self {
+                Self::Accepting(accept) => {
+                    let accepted = ready!(Pin::new(&mut *accept).poll(cx));
+                    let (accepted, fd) = accepted.into_inner();
+                    let Some(fd) = fd else {
+                        return Poll::Ready(accepted);
+                    };
+                    // Linux 5.11 to 5.18 try the accept of a non-blocking listener once
+                    // (REQ_F_NOWAIT in io_accept), later kernels poll the listener themselves.
+                    let wait = PollOnce::new(fd.clone(), Readiness::READABLE);
+                    *self = Self::Waiting(Submit::new(Rc::clone(accept.driver()), wait), fd);
+                }
+                Self::Waiting(wait, fd) => {
+                    if let Err(error) = ready!(Pin::new(&mut *wait).poll(cx)) {
+                        return Poll::Ready(Err(error));
+                    }
+                    *self = Self::accepting(Rc::clone(wait.driver()), kept, fd.clone());
+                }
+            }
+        }
+    }
+}
+
 impl Drop for AcceptOne {
     fn drop(&mut self) {
-        if self.operation.is_airborne() {
-            let driver = Rc::downgrade(self.operation.driver());
+        if let State::Accepting(accept) = &self.state
+            && accept.is_airborne()
+        {
+            let driver = Rc::downgrade(accept.driver());
             // With nothing borrowed: the last handle of a driver that is no more.
-            drop(self.kept.abandoned_by.replace(driver));
-        }
-        if matches!(self.waits, Waits::First) {
-            let waker = self.kept.first.take();
-            self.kept.has_first.set(false);
-            // With nothing borrowed: that is the code of the waker's maker.
-            drop(waker);
+            drop(self.place.kept.abandoned_by.replace(driver));
+            // Its `Accepted` will be dropped.
+            self.place.kept.expect_one();
         }
     }
 }
 
 impl fmt::Debug for AcceptOne {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("AcceptOne").field(&self.operation).finish()
+        f.debug_struct("AcceptOne").finish_non_exhaustive()
+    }
+}
+
+/// Where a task waits for connections that other futures leave.
+pub(crate) struct Place {
+    pub(crate) kept: Rc<Kept>,
+    waits: Waits,
+}
+
+enum Waits {
+    Not,
+    First,
+    Listed(Waiter),
+}
+
+impl Place {
+    pub(crate) fn new(kept: Rc<Kept>) -> Self {
+        Self {
+            kept,
+            waits: Waits::Not,
+        }
+    }
+
+    /// From now on the task is woken there by this waker.
+    pub(crate) fn list(&mut self, waker: &Waker) {
+        let Self { kept, waits } = self;
+        if matches!(waits, Waits::Not) {
+            *waits = if kept.has_first.replace(true) {
+                Waits::Listed(Waiter::default())
+            } else {
+                Waits::First
+            };
+        }
+        if let Waits::Listed(waiter) = waits {
+            return kept.waiters.list(waiter, waker);
+        }
+        let first = kept.first.borrow();
+        let is_known = first.as_ref().is_some_and(|known| known.will_wake(waker));
+        drop(first);
+        if !is_known {
+            // Cloned and dropped with nothing borrowed: both run code of the waker's maker.
+            let before = kept.first.replace(Some(waker.clone()));
+            drop(before);
+        }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        if matches!(self.waits, Waits::First) {
+            let waker = self.kept.first.take();
+            self.kept.has_first.set(false);
+            // With nothing borrowed: that is the code of the waker's maker.
+            drop(waker);
+        }
     }
 }
 
@@ -149,12 +294,19 @@ impl Kept {
         }
     }
 
-    fn take(&self) -> Option<(OwnedFd, SockAddr)> {
+    pub(crate) fn take(&self) -> Option<Connection> {
         self.connections.borrow_mut().pop_front()
     }
 
-    fn put(&self, connection: (OwnedFd, SockAddr)) {
-        self.connections.borrow_mut().push_back(connection);
+    /// A dropped accept is under way. [`settle_one`](Self::settle_one) follows.
+    pub(crate) fn expect_one(&self) {
+        self.in_doubt.set(self.in_doubt.get() + 1);
+    }
+
+    /// The kernel has answered a dropped accept, by these connections.
+    pub(crate) fn settle_one(&self, connections: impl IntoIterator<Item = Connection>) {
+        self.connections.borrow_mut().extend(connections);
+        self.in_doubt.set(self.in_doubt.get().saturating_sub(1));
         let first = self.first.take();
         // The panic hook has reported it, and a destructor is to panic nowhere.
         [wake_all(first.into_iter()), self.waiters.wake()]
@@ -162,31 +314,9 @@ impl Kept {
             .flatten()
             .for_each(discard);
     }
-
-    /// From now on whoever waits there is woken by this waker.
-    fn list(&self, waits: &mut Waits, waker: &Waker) {
-        if matches!(waits, Waits::Not) {
-            *waits = if self.has_first.replace(true) {
-                Waits::Listed(Waiter::default())
-            } else {
-                Waits::First
-            };
-        }
-        if let Waits::Listed(waiter) = waits {
-            return self.waiters.list(waiter, waker);
-        }
-        let first = self.first.borrow();
-        let is_known = first.as_ref().is_some_and(|known| known.will_wake(waker));
-        drop(first);
-        if !is_known {
-            // Cloned and dropped with nothing borrowed: both run code of the waker's maker.
-            let before = self.first.replace(Some(waker.clone()));
-            drop(before);
-        }
-    }
 }
 
-/// An accept whose connection goes back if nobody takes it.
+/// An accept whose connection goes back if its future is dropped.
 struct AcceptKept {
     accept: Accept,
     kept: Rc<Kept>,
@@ -194,40 +324,45 @@ struct AcceptKept {
 
 // SAFETY: the request is that of the operation inside, which does not move in here.
 unsafe impl Operation for AcceptKept {
-    type Output = io::Result<Accepted>;
+    type Output = Accepted;
 
     fn request(&mut self) -> Request {
         self.accept.request()
     }
 
     fn finish(self, answer: io::Result<usize>) -> Self::Output {
-        let connection = self.accept.finish(answer)?;
-        Ok(Accepted {
-            connection: Some(connection),
+        let code = answer.as_ref().err().and_then(io::Error::raw_os_error);
+        let retry = (code == Some(sys::EAGAIN)).then(|| self.accept.fd().clone());
+        let connection = self.accept.finish(answer);
+        Accepted {
+            result: Some(connection.map(|(fd, address)| (fd, Some(address)))),
+            retry,
             kept: self.kept,
-        })
+        }
     }
 }
 
 // SAFETY: that of the operation inside.
 unsafe impl Owned for AcceptKept {}
 
-/// What has been accepted. If it is dropped, somebody else shall have it.
+/// The result of an accept. If it is dropped, its connection is kept for the next accept.
 struct Accepted {
-    connection: Option<(OwnedFd, SockAddr)>,
+    result: Option<io::Result<Connection>>,
+    /// The listener of an accept that has to be tried again.
+    retry: Option<SharedFd>,
     kept: Rc<Kept>,
 }
 
 impl Accepted {
-    fn into_inner(mut self) -> (OwnedFd, SockAddr) {
-        self.connection.take().expect("taken once")
+    fn into_inner(mut self) -> (io::Result<Connection>, Option<SharedFd>) {
+        (self.result.take().expect("taken once"), self.retry.take())
     }
 }
 
 impl Drop for Accepted {
     fn drop(&mut self) {
-        if let Some(connection) = self.connection.take() {
-            self.kept.put(connection);
+        if let Some(result) = self.result.take() {
+            self.kept.settle_one(result);
         }
     }
 }

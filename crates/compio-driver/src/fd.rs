@@ -52,6 +52,17 @@ impl SharedFd {
         Ok(shared.fd)
     }
 
+    /// Whether there are other owners: handles, or operations under way.
+    pub fn is_shared(&self) -> bool {
+        self.shared().owners.get() > 1
+    }
+
+    /// Whether arrivals for dropped receives are kept, or may still come.
+    pub fn may_keep_arrivals(&self) -> bool {
+        let leftovers = self.leftovers();
+        leftovers.is_some_and(|leftovers| leftovers.has_some() || leftovers.are_in_doubt())
+    }
+
     /// Drops what is left of receives that were dropped: it belongs to a connection that is no more,
     /// where the descriptor serves another one.
     pub fn forget_leftovers(&self) {

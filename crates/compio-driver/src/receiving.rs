@@ -21,7 +21,7 @@ use std::{
     cell::{Cell, RefCell},
     collections::VecDeque,
     fmt,
-    future::Future,
+    future::{Future, poll_fn},
     io, mem,
     pin::Pin,
     rc::{Rc, Weak},
@@ -39,7 +39,7 @@ use crate::{
     fd::{OwnsFd, SharedFd},
     flight::SMALL,
     op::{
-        ReadAt, ReadVectoredAt, Received, Recv, RecvAncillary, RecvFrom, RecvMsg,
+        Nop, ReadAt, ReadVectoredAt, Received, Recv, RecvAncillary, RecvFrom, RecvMsg,
         multi::{RecvMulti, RecvPooled},
     },
     operation::{Multishot, Operation, Owned},
@@ -142,6 +142,36 @@ impl Driver {
     ) -> impl Future<Output = BufResult<usize, V>> + Unpin + use<'a, V> {
         let read = |fd| ReadVectoredAt::at_cursor(fd, buffers);
         Receive::new(self, fd, read, Way::Take)
+    }
+
+    /// Waits until the kernel has answered the operations of dropped futures, so that
+    /// [`SharedFd::try_unwrap`] finds no other owner than the handles of the descriptor. Returns
+    /// whether arrivals are kept: the next receive takes them at once.
+    ///
+    /// A cancelled send is answered within a few turns of the driver. An operation that is no receive
+    /// and takes more turns than that is not waited for.
+    pub fn settle<'a>(&self, fd: &'a SharedFd) -> impl Future<Output = bool> + use<'a> {
+        /// A cancelled operation on a socket or pipe takes one or two.
+        const TURNS_MAX: usize = 64;
+        let driver = self.share();
+        async move {
+            if let Some(leftovers) = fd.leftovers() {
+                let mut settling = Settling::default();
+                poll_fn(|cx| {
+                    if !leftovers.are_in_doubt() || driver.refuses().is_some() {
+                        return Poll::Ready(());
+                    }
+                    settling.poll(&driver, leftovers, cx)
+                })
+                .await;
+            }
+            for _ in 0..TURNS_MAX {
+                if !fd.is_shared() || Submit::new(Rc::clone(&driver), Nop::new()).await.is_err() {
+                    break;
+                }
+            }
+            fd.leftovers().is_some_and(Leftovers::has_some)
+        }
     }
 }
 

@@ -17,11 +17,12 @@ use std::{
 use compio_io::buf::IoBuf;
 
 use crate::{
+    accepting::{AcceptOne, Kept, Place},
     buffers::{BufferPool, PooledBuffer},
     driver::Inner,
     fd::SharedFd,
     op::{
-        Accept, PollOnce, Readiness, Recv, Send,
+        PollOnce, Readiness, Recv, Send,
         multi::{AcceptMulti, RecvMulti, RecvPooled, SendZeroCopy},
     },
     receiving::{Guarded, LentFd, Receive, Settling, Way},
@@ -40,25 +41,28 @@ use crate::{
 /// # Cancellation
 ///
 /// Between two connections nothing is lost by not polling it. Dropping it closes the connections
-/// that were accepted and not taken yet.
+/// that were accepted and not taken yet, unless an [`Acceptor`](crate::Acceptor) has made it: that
+/// keeps them for the next accept.
 pub struct AcceptStream {
     driver: Rc<Inner>,
     fd: SharedFd,
     state: Accepting,
+    place: Place,
 }
 
 enum Accepting {
     Idle,
     Multi(SubmitMulti<AcceptMulti<SharedFd>>),
-    Single(Submit<Accept>),
+    Single(AcceptOne),
 }
 
 impl AcceptStream {
-    pub(crate) fn new(driver: Rc<Inner>, fd: SharedFd) -> Self {
+    pub(crate) fn new(driver: Rc<Inner>, fd: SharedFd, kept: Rc<Kept>) -> Self {
         Self {
             driver,
             fd,
             state: Accepting::Idle,
+            place: Place::new(kept),
         }
     }
 
@@ -66,17 +70,26 @@ impl AcceptStream {
     /// stream.
     pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<OwnedFd>> {
         loop {
+            if let Some((fd, _)) = self.place.kept.take() {
+                return Poll::Ready(Ok(fd));
+            }
             let accepted = match &mut self.state {
                 Accepting::Idle => {
                     self.state = self.accept();
                     continue;
                 }
-                Accepting::Multi(accept) => match ready!(accept.poll_next(cx)) {
-                    Next::Item(fd) => return Poll::Ready(Ok(fd)),
-                    Next::End(last) => last.transpose(),
+                Accepting::Multi(accept) => match accept.poll_next(cx) {
+                    Poll::Ready(Next::Item(fd)) => return Poll::Ready(Ok(fd)),
+                    Poll::Ready(Next::End(end)) => end.into_inner().transpose(),
+                    Poll::Pending => {
+                        self.place.list(cx.waker());
+                        // The code of the waker's maker: it may have dropped another future.
+                        let kept = self.place.kept.take();
+                        return kept.map_or(Poll::Pending, |(fd, _)| Poll::Ready(Ok(fd)));
+                    }
                 },
                 Accepting::Single(accept) => {
-                    Some(ready!(Pin::new(accept).poll(cx)).map(|(fd, _)| fd))
+                    Some(ready!(accept.poll_connection(cx)).map(|(fd, _)| fd))
                 }
             };
             self.state = Accepting::Idle;
@@ -87,12 +100,23 @@ impl AcceptStream {
     }
 
     fn accept(&self) -> Accepting {
+        let (driver, kept) = (Rc::clone(&self.driver), Rc::clone(&self.place.kept));
         let fd = self.fd.clone();
         if self.driver.extras().accept_multi {
-            let operation = AcceptMulti::new(fd);
-            Accepting::Multi(SubmitMulti::new(Rc::clone(&self.driver), operation))
+            Accepting::Multi(SubmitMulti::new(driver, AcceptMulti::new(fd, kept)))
         } else {
-            Accepting::Single(Submit::new(Rc::clone(&self.driver), Accept::new(fd)))
+            Accepting::Single(AcceptOne::new(driver, kept, fd))
+        }
+    }
+}
+
+impl Drop for AcceptStream {
+    fn drop(&mut self) {
+        if let Accepting::Multi(accept) = &self.state
+            && accept.is_airborne()
+        {
+            // Its `AcceptEnd` will be dropped.
+            self.place.kept.expect_one();
         }
     }
 }

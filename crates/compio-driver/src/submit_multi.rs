@@ -48,6 +48,11 @@ impl<O: Multishot> SubmitMulti<O> {
         }
     }
 
+    /// Whether it was begun, and its end was not handed out.
+    pub(crate) fn is_airborne(&self) -> bool {
+        matches!(self.state, State::Airborne(_))
+    }
+
     pub(crate) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Next<O>> {
         if matches!(self.state, State::Grounded(_))
             && let State::Grounded(operation) = mem::replace(&mut self.state, State::Done)

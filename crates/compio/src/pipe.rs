@@ -53,6 +53,7 @@ use compio_io::{
 // What only this system has: pipes with names, and splices.
 pub use crate::sys::pipe_here::*;
 use crate::{
+    runtime::with_driver,
     stream::{read, read_vectored, write, write_vectored},
     sys::{StdFd, duplicate},
 };
@@ -142,7 +143,7 @@ impl AsyncWrite for PipeWriter {
 macro_rules! end {
     ($end:ident) => {
         impl $end {
-            /// Takes over an end of std's, which may come from another thread.
+            /// Takes over an end of std's, which may come from another thread. Its mode stays.
             pub fn from_std(end: io::$end) -> Self {
                 Self {
                     fd: OwnedFd::from(File::from(StdFd::from(end))).into(),
@@ -150,7 +151,7 @@ macro_rules! end {
             }
 
             /// Gives the end to std, which can take it to another thread or hand it to a child
-            /// process.
+            /// process. Its mode stays: it blocks, unless it was made non-blocking by other means.
             ///
             /// # Errors
             ///
@@ -161,6 +162,16 @@ macro_rules! end {
                     Ok(fd) => Ok(StdFd::from(File::from(fd)).into()),
                     Err(fd) => Err(Self { fd }),
                 }
+            }
+
+            /// Waits until the kernel has answered each operation of a dropped future. Returns whether
+            /// bytes are kept: then the next read takes them at once, and until then `into_std` fails.
+            ///
+            /// # Cancellation
+            ///
+            /// Nothing is lost.
+            pub async fn settle(&mut self) -> bool {
+                with_driver(|driver| driver.settle(&self.fd)).await
             }
 
             /// One more descriptor of the same end.

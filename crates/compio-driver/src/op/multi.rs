@@ -1,12 +1,13 @@
 //! Operations that the kernel answers several times, and a receive that chooses its buffer late. They
 //! are polled by the streams of `stream.rs`.
 
-use std::{collections::VecDeque, io};
+use std::{collections::VecDeque, io, mem, rc::Rc};
 
 use compio_io::buf::IoBuf;
 
 use super::{buffer::readable, flags::Flags};
 use crate::{
+    accepting::Kept,
     buffers::{BufferPool, Chain, Choice, PooledBuffer},
     fd::{OwnsFd, SharedFd},
     flight::to_result,
@@ -22,15 +23,44 @@ const AHEAD_MAX: usize = 32;
 /// Accepts connections until it is given up or fails.
 pub(crate) struct AcceptMulti<F> {
     fd: F,
+    kept: Rc<Kept>,
     accepted: VecDeque<OwnedFd>,
     /// Whether it was given up for that reason.
     had_enough: bool,
 }
 
+/// The end of an [`AcceptMulti`]. If it is dropped, all connections are kept for the next accept.
+pub(crate) struct AcceptEnd {
+    /// The last connection, or why there are no more; or None, if there were enough for now.
+    last: Option<io::Result<Option<OwnedFd>>>,
+    /// Connections that the stream has not taken.
+    rest: VecDeque<OwnedFd>,
+    kept: Rc<Kept>,
+}
+
+impl AcceptEnd {
+    /// The last answer. The connections before it have been taken.
+    pub(crate) fn into_inner(mut self) -> io::Result<Option<OwnedFd>> {
+        self.last.take().expect("taken once")
+    }
+}
+
+impl Drop for AcceptEnd {
+    fn drop(&mut self) {
+        if let Some(last) = self.last.take() {
+            let rest = mem::take(&mut self.rest);
+            let all = rest.into_iter().chain(last.ok().flatten());
+            self.kept.settle_one(all.map(|fd| (fd, None)));
+        }
+    }
+}
+
 impl<F> AcceptMulti<F> {
-    pub(crate) fn new(fd: F) -> Self {
+    /// `kept` takes the connections that the stream does not take.
+    pub(crate) fn new(fd: F, kept: Rc<Kept>) -> Self {
         Self {
             fd,
+            kept,
             accepted: VecDeque::new(),
             had_enough: false,
         }
@@ -39,8 +69,7 @@ impl<F> AcceptMulti<F> {
 
 // SAFETY: the request points to nothing.
 unsafe impl<F: OwnsFd> Operation for AcceptMulti<F> {
-    /// The last connection, or why there are no more; or None, if there were enough for now.
-    type Output = io::Result<Option<OwnedFd>>;
+    type Output = AcceptEnd;
 
     fn request(&mut self) -> Request {
         Request::Net(Net::AcceptMulti {
@@ -51,7 +80,11 @@ unsafe impl<F: OwnsFd> Operation for AcceptMulti<F> {
     fn finish(self, answer: io::Result<usize>) -> Self::Output {
         // SAFETY: the answer is a new descriptor that nobody else knows.
         let last = answer.map(|fd| Some(unsafe { sys::own_socket(fd) }));
-        unless_enough(self.had_enough, last)
+        AcceptEnd {
+            last: Some(unless_enough(self.had_enough, last)),
+            rest: self.accepted,
+            kept: self.kept,
+        }
     }
 }
 

@@ -105,6 +105,11 @@ impl<F> Accept<F> {
             peer: PeerAddress::new(),
         }
     }
+
+    /// The listening socket.
+    pub(crate) fn fd(&self) -> &F {
+        &self.fd
+    }
 }
 
 // SAFETY: the request points into the operation.

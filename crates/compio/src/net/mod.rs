@@ -9,6 +9,15 @@
 //! They belong to their thread; `into_std` and `from_std` take them to another. Options that have no
 //! method here can be set through `socket2::SockRef::from(&socket)`. Named pipes are in [`windows`].
 //!
+//! # Non-blocking mode
+//!
+//! `O_NONBLOCK` belongs to the open file description, which duplicates, other processes and other event
+//! loops share. Sockets and pipes work in either mode, and keep the mode that they have, with two
+//! exceptions, both on the readiness backend:
+//!
+//! - An accept makes its listener non-blocking for good, since accept(2) has no flag for one call.
+//! - A connect makes its socket non-blocking for the call of connect(2), and then blocking again if it was.
+//!
 //! # Cancellation
 //!
 //! Dropping a future, as a `select` or a [`timeout`](crate::time::timeout) does, loses its buffer, and
@@ -36,8 +45,8 @@
 //! sender is known if that asked for it, or the socket is connected; if not, only a `recv` gets it. A
 //! receive that waits already, while another one of the same socket is dropped, goes on waiting for
 //! what comes from outside. The descriptor itself, used by other means ([`AsFd`](crate::driver::AsFd),
-//! a duplicate, a splice), does not have what is kept; `into_std` fails as long as there is any. What
-//! is kept when the last handle goes is dropped.
+//! a duplicate, a splice), does not have what is kept; `into_std` fails as long as there is any, and
+//! `settle` tells whether there is. What is kept when the last handle goes is dropped.
 //!
 //! # Peers that are silent, slow, or too many
 //!

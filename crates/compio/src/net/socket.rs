@@ -1,9 +1,9 @@
 //! What all sockets share.
 
-use std::io;
+use std::{io, time::Duration};
 
 use compio_driver::{
-    Acceptor, AsFd, AsRawFd, BorrowedFd, Loan, OwnedFd, RawFd, SharedFd, SockAddr,
+    AcceptStream, Acceptor, AsFd, AsRawFd, BorrowedFd, Loan, OwnedFd, RawFd, SharedFd, SockAddr,
     ancillary::SocketAncillary,
     op::{Connect, Received, Send, SendMsg, SendTo, Shutdown},
 };
@@ -46,6 +46,17 @@ impl Socket {
         acceptor: &Acceptor,
     ) -> impl Future<Output = io::Result<(OwnedFd, SockAddr)>> {
         at_first_poll(|| with_driver(|driver| acceptor.accept(driver, &self.fd)))
+    }
+
+    /// Waits until the kernel has answered the operations of dropped futures. Returns whether
+    /// arrivals are kept for the next receive.
+    pub(crate) async fn settle(&self) -> bool {
+        with_driver(|driver| driver.settle(&self.fd)).await
+    }
+
+    /// The connections of a listener.
+    pub(crate) fn incoming(&self, acceptor: &Acceptor) -> AcceptStream {
+        with_driver(|driver| acceptor.stream(driver, &self.fd))
     }
 
     /// A handle for what lives on its own.
@@ -150,6 +161,12 @@ impl Socket {
         .await
     }
 
+    /// Has the last close reset a TCP connection instead of ending it. Unix sockets have no reset.
+    pub(crate) fn abort(&self) {
+        // Best effort: a socket that refuses the option has lost its connection.
+        let _ = self.options().set_linger(Some(Duration::ZERO));
+    }
+
     pub(crate) async fn shutdown(&self, how: std::net::Shutdown) -> io::Result<()> {
         submit(Shutdown::new(self.fd.clone(), how)).await
     }
@@ -161,7 +178,8 @@ pub(crate) trait Adopt: Sized {
     /// share the open file description, and all operations work in either mode.
     fn adopt(fd: OwnedFd) -> io::Result<Self>;
 
-    /// Fails if there are other handles or operations under way.
+    /// Fails if there are other handles or operations under way, or if an arrival is kept for the
+    /// next receive or accept.
     fn into_fd(self) -> Result<OwnedFd, Self>;
 }
 
@@ -315,6 +333,7 @@ macro_rules! stream {
             "See [`net`](crate::net) about cancellation."
         );
         descriptor!($stream);
+        settle!($stream, "read");
     };
 }
 
@@ -361,6 +380,10 @@ macro_rules! read_write {
 
             async fn shutdown(&mut self) -> io::Result<()> {
                 self.$field.shutdown(std::net::Shutdown::Write).await
+            }
+
+            fn abort(&mut self) {
+                self.$field.abort();
             }
         }
     };
@@ -440,23 +463,73 @@ macro_rules! writing_half {
 
 /// What is the same for everything that is a socket.
 macro_rules! descriptor {
-    // What it has beside its socket begins empty.
-    ($type:ident $(, $other:ident)*) => {
+    // No listener.
+    ($type:ident) => {
+        impl Adopt for $type {
+            fn adopt(fd: OwnedFd) -> io::Result<Self> {
+                Socket::adopt(fd).map(|socket| Self { socket })
+            }
+
+            fn into_fd(self) -> Result<OwnedFd, Self> {
+                self.socket.into_fd().map_err(|socket| Self { socket })
+            }
+        }
+
+        descriptor!(borrowed $type);
+    };
+    // A listener, with the fields that it has beside its socket. They begin empty.
+    ($type:ident, acceptor $(, $other:ident)*) => {
         impl Adopt for $type {
             fn adopt(fd: OwnedFd) -> io::Result<Self> {
                 let socket = Socket::adopt(fd)?;
                 Ok(Self {
                     socket,
+                    acceptor: Default::default(),
                     $($other: Default::default(),)*
                 })
             }
 
             fn into_fd(self) -> Result<OwnedFd, Self> {
-                let Self { socket $(, $other)* } = self;
-                socket.into_fd().map_err(|socket| Self { socket $(, $other)* })
+                if self.acceptor.has_kept() {
+                    return Err(self);
+                }
+                let Self { socket, acceptor $(, $other)* } = self;
+                let unwrapped = socket.into_fd();
+                unwrapped.map_err(|socket| Self { socket, acceptor $(, $other)* })
             }
         }
 
+        impl $type {
+            /// Waits until the kernel has answered each accept of a dropped future. Returns whether a
+            /// connection is kept: then the next [`accept`](Self::accept) takes it at once, and until
+            /// then `into_std` fails.
+            ///
+            /// ```
+            /// # async fn hand_over(mut listener: compio::net::TcpListener) -> std::io::Result<()> {
+            /// while listener.settle().await {
+            ///     let (stream, _) = listener.accept().await?;
+            ///     // Served here.
+            ///     # drop(stream);
+            /// }
+            /// let listener = listener.into_std().expect("the only handle");
+            /// # drop(listener);
+            /// # Ok(())
+            /// # }
+            /// ```
+            ///
+            /// # Cancellation
+            ///
+            /// Nothing is lost.
+            pub async fn settle(&mut self) -> bool {
+                with_driver(|driver| self.acceptor.settle(driver)).await;
+                self.socket.settle().await;
+                self.acceptor.has_kept()
+            }
+        }
+
+        descriptor!(borrowed $type);
+    };
+    (borrowed $type:ident) => {
         impl AsFd for $type {
             fn as_fd(&self) -> BorrowedFd<'_> {
                 self.socket.as_fd()
@@ -466,6 +539,25 @@ macro_rules! descriptor {
         impl AsRawFd for $type {
             fn as_raw_fd(&self) -> RawFd {
                 self.socket.as_raw_fd()
+            }
+        }
+    };
+}
+
+/// The wait for the operations of dropped futures, of a type that receives.
+macro_rules! settle {
+    ($type:ident, $receive:literal) => {
+        impl $type {
+            /// Waits until the kernel has answered each operation of a dropped future. Returns whether
+            /// an arrival is kept: then the next
+            #[doc = $receive]
+            /// takes it at once, and until then `into_std` fails.
+            ///
+            /// # Cancellation
+            ///
+            /// Nothing is lost.
+            pub async fn settle(&mut self) -> bool {
+                self.socket.settle().await
             }
         }
     };
@@ -494,5 +586,5 @@ macro_rules! std_type {
     };
 }
 
-pub(super) use {descriptor, half, reading_half, stream, writing_half};
+pub(super) use {descriptor, half, reading_half, settle, stream, writing_half};
 pub(crate) use {read_write, std_type};

@@ -184,6 +184,11 @@ where
         let mut stream = self.0;
         stream.shutdown().await
     }
+
+    fn abort(&mut self) {
+        let mut stream = self.0;
+        stream.abort();
+    }
 }
 
 impl<S> AsyncWrite for OwnedWriteHalf<S>
@@ -204,5 +209,11 @@ where
 
     async fn shutdown(&mut self) -> io::Result<()> {
         WriteHalf(&self.stream).shutdown().await
+    }
+
+    /// Its drop then does not shut the direction down: the peer would take that for a proper end.
+    fn abort(&mut self) {
+        WriteHalf(&self.stream).abort();
+        self.on_drop.0 = None;
     }
 }

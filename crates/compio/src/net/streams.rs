@@ -27,7 +27,7 @@ use crate::runtime::{BufferPool, with_driver};
 /// # Cancellation
 ///
 /// A dropped future of [`next`](Self::next) loses nothing: the next call goes on. Dropping `Incoming`
-/// closes the connections that the kernel has accepted and nobody has taken.
+/// leaves the connections that it has accepted to the listener's next `accept`, or next `Incoming`.
 pub struct Incoming<S> {
     connections: AcceptStream,
     pause: Pause,
@@ -35,9 +35,9 @@ pub struct Incoming<S> {
 }
 
 impl<S> Incoming<S> {
-    pub(super) fn new(listener: &Socket, adopt: fn(OwnedFd) -> S) -> Self {
+    pub(super) fn new(connections: AcceptStream, adopt: fn(OwnedFd) -> S) -> Self {
         Self {
-            connections: with_driver(|driver| driver.accept_stream(listener.handle())),
+            connections,
             pause: Pause::default(),
             adopt,
         }

@@ -15,12 +15,15 @@ use super::{
     options::{internet_options, options, tcp_options},
     scarcity::Scarcity,
     socket::{
-        Adopt, BACKLOG, Socket, descriptor, half, internet, read_write, reading_half, std_type,
-        stream, writing_half,
+        Adopt, BACKLOG, Socket, descriptor, half, internet, read_write, reading_half, settle,
+        std_type, stream, writing_half,
     },
     split::ShutDown,
 };
-use crate::{runtime::BufferPool, sys};
+use crate::{
+    runtime::{BufferPool, with_driver},
+    sys,
+};
 
 /// A socket that accepts TCP connections.
 ///
@@ -132,7 +135,9 @@ impl TcpListener {
     /// # }
     /// ```
     pub fn incoming(&self) -> Incoming<TcpStream> {
-        Incoming::new(&self.socket, |fd| TcpStream { socket: fd.into() })
+        Incoming::new(self.socket.incoming(&self.acceptor), |fd| TcpStream {
+            socket: fd.into(),
+        })
     }
 
     /// Where it listens.
@@ -144,7 +149,8 @@ impl TcpListener {
         internet(self.socket.options().local_addr()?)
     }
 
-    /// Takes over a listener of std's, which may come from another thread.
+    /// Takes over a listener of std's, which may come from another thread. Either mode will do, and stays:
+    /// the open file description may have other users.
     ///
     /// # Errors
     ///
@@ -153,11 +159,17 @@ impl TcpListener {
         Self::adopt(listener.into())
     }
 
-    /// Gives the listener to std, which can take it to another thread. It blocks.
+    /// Gives the listener to std, which can take it to another thread.
+    ///
+    /// Its mode stays: it blocks, unless it was made non-blocking by other means, or has accepted on
+    /// the readiness backend. There an accept sets `O_NONBLOCK`, since accept(2) has no flag for one
+    /// call, and the flag stays for other users of the socket.
     ///
     /// # Errors
     ///
-    /// This listener, if there are operations under way.
+    /// This listener, if there are other handles of it, such as an [`Incoming`], or operations under
+    /// way; or if a connection was accepted for a dropped future and is kept for the next accept.
+    /// After a [`settle`](Self::settle) it is known whether one is kept.
     pub fn into_std(self) -> Result<std::net::TcpListener, Self> {
         self.into_fd().map(Into::into)
     }
@@ -217,7 +229,8 @@ impl TcpStream {
         }
     }
 
-    /// Takes over a stream of std's, which may come from another thread.
+    /// Takes over a stream of std's, which may come from another thread. Either mode will do, and stays:
+    /// the open file description may have other users.
     ///
     /// # Errors
     ///
@@ -226,12 +239,15 @@ impl TcpStream {
         Self::adopt(stream.into())
     }
 
-    /// Gives the stream to std, which can take it to another thread. It blocks.
+    /// Gives the stream to std, which can take it to another thread.
+    ///
+    /// Its mode stays: it blocks, unless it was made non-blocking by other means.
     ///
     /// # Errors
     ///
-    /// This stream, if there are other handles of it, or operations under way, or if bytes came for a
-    /// read that was dropped and nobody has read them.
+    /// This stream, if there are other handles of it, or operations under way; or if bytes or an error
+    /// came for a dropped read and are kept for the next read. After a [`settle`](Self::settle) it is
+    /// known whether any are kept.
     pub fn into_std(self) -> Result<std::net::TcpStream, Self> {
         self.into_fd().map(Into::into)
     }

@@ -61,7 +61,7 @@ impl TcpSocket {
         Ok(Self { socket })
     }
 
-    /// Takes over a socket of std's that has not been connected.
+    /// Takes over a socket of std's that has not been connected. Either mode will do, and stays.
     ///
     /// # Errors
     ///
@@ -121,7 +121,8 @@ impl TcpSocket {
         Ok(TcpListener::new(self.socket))
     }
 
-    /// Connects.
+    /// Connects. The mode of the socket stays, though the readiness backend sets `O_NONBLOCK` around the
+    /// call of connect(2) that begins it.
     ///
     /// # Cancellation
     ///

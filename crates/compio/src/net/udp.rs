@@ -17,7 +17,8 @@ use super::{
     address::{each, first},
     options::{internet_options, options, service_options},
     socket::{
-        Adopt, Socket, descriptor, from_internet, internet, internet_sender, message, std_type,
+        Adopt, Socket, descriptor, from_internet, internet, internet_sender, message, settle,
+        std_type,
     },
 };
 
@@ -503,7 +504,8 @@ impl UdpSocket {
         self.socket.options().leave_multicast_v6(group, interface)
     }
 
-    /// Takes over a socket of std's, which may come from another thread.
+    /// Takes over a socket of std's, which may come from another thread. Either mode will do, and stays:
+    /// the open file description may have other users.
     ///
     /// # Errors
     ///
@@ -512,18 +514,21 @@ impl UdpSocket {
         Self::adopt(socket.into())
     }
 
-    /// Gives the socket to std, which can take it to another thread. It blocks.
+    /// Gives the socket to std, which can take it to another thread.
+    ///
+    /// Its mode stays: it blocks, unless it was made non-blocking by other means.
     ///
     /// # Errors
     ///
-    /// This socket, if there are operations under way, or if a datagram came for
-    /// a receive that was dropped and nobody has received it.
+    /// This socket, if there are operations under way, or if a datagram came for a dropped receive and
+    /// is kept for the next receive. After a [`settle`](Self::settle) it is known whether one is kept.
     pub fn into_std(self) -> Result<std::net::UdpSocket, Self> {
         self.into_fd().map(Into::into)
     }
 }
 
 descriptor!(UdpSocket);
+settle!(UdpSocket, "receive");
 std_type!(UdpSocket, std::net::UdpSocket);
 options!(UdpSocket);
 internet_options!(UdpSocket);

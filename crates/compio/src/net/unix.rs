@@ -17,12 +17,16 @@ use super::{
     options::options,
     scarcity::Scarcity,
     socket::{
-        Adopt, BACKLOG, Socket, descriptor, half, read_write, reading_half, stream, writing_half,
+        Adopt, BACKLOG, Socket, descriptor, half, read_write, reading_half, settle, stream,
+        writing_half,
     },
     split::ShutDown,
 };
 pub use crate::sys::UnixSocketAddr;
-use crate::{runtime::BufferPool, sys};
+use crate::{
+    runtime::{BufferPool, with_driver},
+    sys,
+};
 
 /// A Unix socket that accepts connections.
 ///
@@ -116,7 +120,9 @@ impl UnixListener {
     /// The connections, one after the other, as
     /// [`TcpListener::incoming`](super::TcpListener::incoming).
     pub fn incoming(&self) -> Incoming<UnixStream> {
-        Incoming::new(&self.socket, |fd| UnixStream { socket: fd.into() })
+        Incoming::new(self.socket.incoming(&self.acceptor), |fd| UnixStream {
+            socket: fd.into(),
+        })
     }
 
     /// Where it listens.

@@ -11,7 +11,7 @@ use socket2::Type;
 use super::{
     ReceivedMessage, UnixSocketAddr,
     options::options,
-    socket::{Adopt, Socket, descriptor, message},
+    socket::{Adopt, Socket, descriptor, message, settle},
 };
 use crate::sys;
 
@@ -340,6 +340,7 @@ impl UnixDatagram {
 }
 
 descriptor!(UnixDatagram);
+settle!(UnixDatagram, "receive");
 options!(UnixDatagram);
 
 fn from_unix((len, sender): (usize, Option<SockAddr>)) -> io::Result<(usize, UnixSocketAddr)> {

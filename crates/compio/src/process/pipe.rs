@@ -141,12 +141,25 @@ macro_rules! reader {
                 }
             }
 
+            /// Waits until the kernel has answered each read of a dropped future. Returns whether bytes
+            /// are kept: then the next read takes them at once, and until then the pipe is not lent to
+            /// another process.
+            ///
+            /// # Cancellation
+            ///
+            /// Nothing is lost.
+            pub async fn settle(&mut self) -> bool {
+                with_driver(|driver| driver.settle(&self.fd)).await
+            }
+
             pub(crate) fn into_fd(self) -> io::Result<OwnedFd> {
                 unshare(self.fd)
             }
         }
 
-        /// To lend it to another process as its input.
+        /// To lend it to another process as its input. Fails with
+        /// [`ResourceBusy`](io::ErrorKind::ResourceBusy) if bytes are kept, or may still come, for a
+        /// read that was dropped: the next read takes them.
         impl TryFrom<$reader> for Stdio {
             type Error = io::Error;
 
@@ -187,7 +200,11 @@ reader!(ChildStdout);
 reader!(ChildStderr);
 
 /// The descriptor alone; another one for the same pipe, if operations that were given up still have
-/// this one.
+/// this one. Bytes of a dropped read would be missing there.
 fn unshare(fd: SharedFd) -> io::Result<OwnedFd> {
+    if fd.may_keep_arrivals() {
+        let advice = "bytes may have come for a read that was dropped: read them first";
+        return Err(io::Error::new(io::ErrorKind::ResourceBusy, advice));
+    }
     fd.try_unwrap().or_else(|fd| sys::duplicate_pipe(&fd))
 }

@@ -2,10 +2,16 @@
 
 use std::{
     fs::{self, File},
+    future::{Future, poll_fn},
+    io::ErrorKind,
     process::Stdio,
+    task::Poll,
 };
 
-use compio::{io::AsyncReadExt, process::Command};
+use compio::{
+    io::{AsyncRead, AsyncReadExt},
+    process::Command,
+};
 
 use crate::{
     child::{command, written},
@@ -26,6 +32,25 @@ fn output_takes_both() {
         assert!(output.status.success());
         assert_eq!(written(&output.stdout), b"this");
         assert_eq!(output.stderr, b"not this");
+    });
+}
+
+/// Its bytes would be missing in the next child's input.
+#[test]
+fn s34_pipe_with_bytes_of_dropped_read_is_not_lent_to_child() {
+    run(async {
+        let mut child = command("say this").stdout(Stdio::piped()).spawn().unwrap();
+        let mut stdout = child.stdout.take().unwrap();
+        let mut read = Box::pin(stdout.read(Vec::with_capacity(2)));
+        let is_ready = poll_fn(|cx| Poll::Ready(read.as_mut().poll(cx).is_ready())).await;
+        child.wait().await.unwrap();
+        drop(read);
+        if is_ready {
+            // The child was quicker than the first poll: nothing is kept.
+            return;
+        }
+        let error = Stdio::try_from(stdout).expect_err("bytes would be lost");
+        assert_eq!(error.kind(), ErrorKind::ResourceBusy);
     });
 }
 

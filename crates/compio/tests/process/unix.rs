@@ -191,13 +191,14 @@ fn a_descriptor_given_away_blocks_and_is_the_same_pipe() {
             .spawn()
             .unwrap();
         let mut stdout = child.stdout.take().unwrap();
-        // Given up just now: the operation may have the descriptor still.
+        // Given up just now: the kernel may still have the read.
         assert!(
             timeout(Duration::ZERO, stdout.read_exact([0; 4]))
                 .await
                 .is_err()
         );
         let stdin = child.stdin.take().unwrap().into_owned_fd().unwrap();
+        assert!(!stdout.settle().await);
         let stdout = stdout.into_owned_fd().unwrap();
         let talk = std::thread::spawn(move || {
             use std::io::{Read, Write};

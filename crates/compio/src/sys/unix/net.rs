@@ -102,7 +102,8 @@ impl TcpSocket {
 
 /// On unix.
 impl UnixListener {
-    /// Takes over a listener of std's, which may come from another thread.
+    /// Takes over a listener of std's, which may come from another thread. Either mode will do, and stays:
+    /// the open file description may have other users.
     ///
     /// # Errors
     ///
@@ -111,11 +112,17 @@ impl UnixListener {
         Self::adopt(listener.into())
     }
 
-    /// Gives the listener to std, which can take it to another thread. It blocks.
+    /// Gives the listener to std, which can take it to another thread.
+    ///
+    /// Its mode stays: it blocks, unless it was made non-blocking by other means, or has accepted on
+    /// the readiness backend. There an accept sets `O_NONBLOCK`, since accept(2) has no flag for one
+    /// call, and the flag stays for other users of the socket.
     ///
     /// # Errors
     ///
-    /// This listener, if there are operations under way.
+    /// This listener, if there are other handles of it, such as an [`Incoming`](crate::net::Incoming), or operations under
+    /// way; or if a connection was accepted for a dropped future and is kept for the next accept.
+    /// After a [`settle`](Self::settle) it is known whether one is kept.
     pub fn into_std(self) -> Result<net::UnixListener, Self> {
         self.into_fd().map(Into::into)
     }
@@ -134,7 +141,8 @@ impl UnixStream {
         Ok((stream(one)?, stream(other)?))
     }
 
-    /// Takes over a stream of std's, which may come from another thread.
+    /// Takes over a stream of std's, which may come from another thread. Either mode will do, and stays:
+    /// the open file description may have other users.
     ///
     /// # Errors
     ///
@@ -143,12 +151,15 @@ impl UnixStream {
         Self::adopt(stream.into())
     }
 
-    /// Gives the stream to std, which can take it to another thread. It blocks.
+    /// Gives the stream to std, which can take it to another thread.
+    ///
+    /// Its mode stays: it blocks, unless it was made non-blocking by other means.
     ///
     /// # Errors
     ///
-    /// This stream, if there are other handles of it, or operations under way, or if bytes came for a
-    /// read that was dropped and nobody has read them.
+    /// This stream, if there are other handles of it, or operations under way; or if bytes or an error
+    /// came for a dropped read and are kept for the next read. After a [`settle`](Self::settle) it is
+    /// known whether any are kept.
     pub fn into_std(self) -> Result<net::UnixStream, Self> {
         self.into_fd().map(Into::into)
     }
@@ -167,7 +178,8 @@ impl UnixDatagram {
         Ok((datagram(one)?, datagram(other)?))
     }
 
-    /// Takes over a socket of std's, which may come from another thread.
+    /// Takes over a socket of std's, which may come from another thread. Either mode will do, and stays:
+    /// the open file description may have other users.
     ///
     /// # Errors
     ///
@@ -176,12 +188,14 @@ impl UnixDatagram {
         Self::adopt(socket.into())
     }
 
-    /// Gives the socket to std, which can take it to another thread. It blocks.
+    /// Gives the socket to std, which can take it to another thread.
+    ///
+    /// Its mode stays: it blocks, unless it was made non-blocking by other means.
     ///
     /// # Errors
     ///
-    /// This socket, if there are operations under way, or if a datagram came for
-    /// a receive that was dropped and nobody has received it.
+    /// This socket, if there are operations under way, or if a datagram came for a dropped receive and
+    /// is kept for the next receive. After a [`settle`](Self::settle) it is known whether one is kept.
     pub fn into_std(self) -> Result<net::UnixDatagram, Self> {
         self.into_fd().map(Into::into)
     }
@@ -191,7 +205,7 @@ std_type!(UnixDatagram, net::UnixDatagram);
 std_type!(UnixListener, net::UnixListener);
 std_type!(UnixStream, net::UnixStream);
 
-/// A descriptor that is taken over may be in whatever mode others left it.
+/// A descriptor that is taken over keeps the mode that other users have set.
 macro_rules! descriptors {
     ($($type:ident),* $(,)?) => {$(
         /// On unix.

@@ -482,6 +482,9 @@ impl Pipe {
     async fn shutdown(&self, _how: std::net::Shutdown) -> io::Result<()> {
         Ok(())
     }
+
+    /// A pipe has no reset.
+    fn abort(&self) {}
 }
 
 /// What is the same for both ends.

@@ -4,6 +4,7 @@
 
 mod bursts;
 mod descriptors;
+mod handover;
 mod home;
 mod memory;
 mod no_runtime;
