@@ -298,10 +298,15 @@ impl Driver {
         Submit::new(Rc::clone(&self.inner), operation)
     }
 
+    /// Whether it has been shut down: no operation begins any more.
+    pub fn is_shut_down(&self) -> bool {
+        self.inner.is_closed()
+    }
+
     /// The connections of a listening socket, one after the other, with one request for all where the
     /// kernel can do that.
     pub fn accept_stream(&self, fd: SharedFd) -> AcceptStream {
-        AcceptStream::new(self.share(), fd)
+        AcceptStream::new(self.share(), fd, Rc::default())
     }
 
     /// The bytes of a stream socket, in buffers of a pool of the same driver, with one request for all

@@ -57,6 +57,12 @@ pub(crate) fn entered_for(what: &str) -> Rc<Inner> {
     }
 }
 
+/// The runtime that has been entered, or the thread's own if that has been made and is not gone.
+pub(super) fn existing() -> Option<Rc<Inner>> {
+    let own = || OWN.try_with(|own| own.get().map(|runtime| Rc::clone(&runtime.inner)));
+    entered().or_else(|| own().ok().flatten())
+}
+
 fn own() -> Rc<Inner> {
     own_or_none().expect(
         "the thread is ending and has dropped its runtime: use `compio::task::block_on`, or a `Runtime` \

@@ -11,6 +11,7 @@ mod buffers;
 mod builder;
 mod cancel;
 mod current;
+mod detached;
 mod timers;
 mod turn;
 
@@ -37,14 +38,16 @@ pub use self::{
     builder::RuntimeBuilder,
     cancel::{CancelToken, RunCancellable},
 };
-use self::{current::Entered, timers::Timers};
+use self::{current::Entered, detached::LastWrites, timers::Timers};
 #[cfg(feature = "time")]
 pub(crate) use self::{current::is_foreign, timers::TimerKey};
 
 /// Runs tasks on the thread that made it.
 ///
 /// Dropping it drops all its tasks, cancels what they had under way, and waits for the kernel's
-/// last word about that, at most for [`RuntimeBuilder::shutdown_timeout`].
+/// last word about that, at most for [`RuntimeBuilder::shutdown_timeout`]. Before that, the kernel takes
+/// the bytes that a dropped [`PollWriter`](crate::io::PollWriter) still has, as far as it has room for them
+/// within about 50 milliseconds.
 ///
 /// ```
 /// use compio::runtime::Runtime;
@@ -315,6 +318,7 @@ pub(crate) struct Inner {
     is_embedded: Cell<bool>,
     /// The process that made it.
     process: u32,
+    last_writes: LastWrites,
 }
 
 impl Inner {
@@ -323,6 +327,7 @@ impl Inner {
         let executor = Executor::new(waker.clone());
         executor.set_attended(false);
         driver.set_attended(false);
+        compio_io::io::set_detached_runner(detached::run);
         Self {
             executor,
             main: MainWaker::new(waker),
@@ -333,6 +338,7 @@ impl Inner {
             is_attended: Cell::new(false),
             is_embedded: Cell::new(false),
             process: process::id(),
+            last_writes: LastWrites::default(),
         }
     }
 

@@ -142,8 +142,10 @@ impl Inner {
     pub(super) fn shut_down(self: &Rc<Self>) {
         // Whatever is dropped here finds its own runtime, not a new one.
         let _entered = Entered::new(self);
+        self.begin_last_writes();
         self.driver.begin_shut_down();
         self.executor.clear();
+        self.finish_last_writes();
         // Not fired, but over: who is woken looks at the clock.
         let wakers = self.timers.borrow_mut().clear();
         if let Some(panic) = wake_all(wakers) {

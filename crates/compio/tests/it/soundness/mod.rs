@@ -7,12 +7,13 @@ mod descriptors;
 mod handover;
 mod home;
 mod memory;
-mod no_runtime;
-mod outer_loop;
 #[cfg(unix)]
 mod modes;
+mod no_runtime;
+mod outer_loop;
 mod outside;
 mod panics;
+mod polled_writes;
 mod pool;
 mod receives;
 mod reentrancy;
