@@ -195,6 +195,7 @@ pub(crate) struct Writing<W, B> {
 }
 
 impl<W: AsyncWrite + 'static, B: IoBuf> Writing<W, B> {
+    #[cfg(feature = "framed")]
     pub(crate) fn new(writer: W) -> Self {
         Self::with(writer, Kept::new(carry_out), false)
     }
@@ -300,6 +301,7 @@ impl<W, B> Drop for Writing<W, B> {
     }
 }
 
+#[cfg(feature = "framed")]
 async fn carry_out<W: AsyncWrite, B: IoBuf>((mut writer, order): (W, Order<B>)) -> Done<W, B> {
     let (order, result) = match order {
         Order::Write(buf) => {
@@ -312,7 +314,7 @@ async fn carry_out<W: AsyncWrite, B: IoBuf>((mut writer, order): (W, Order<B>)) 
     (writer, order, result)
 }
 
-/// As [`carry_out`], for orders whose bytes have been acknowledged.
+/// Executes an order whose bytes have been acknowledged. If it cannot finish, the writer aborts.
 async fn carry_out_or_abort<W: AsyncWrite, B: IoBuf>((writer, order): (W, Order<B>)) -> Done<W, B> {
     let mut writer = AbortOnDrop(Some(writer));
     match order {
