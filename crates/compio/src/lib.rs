@@ -80,7 +80,10 @@
 //! | `signal` | yes | `signal` |
 //! | `event` | yes | `event` |
 //! | `macros` | yes | `#[compio::main]`, `#[compio::test]` |
+//! | `arrayvec` | no | `arrayvec::ArrayVec` and `ArrayString` as buffers |
 //! | `bytes` | no | `bytes::Bytes` and `BytesMut` as buffers |
+//! | `memmap2` | no | `memmap2::Mmap` and `MmapMut` as buffers |
+//! | `smallvec` | no | `smallvec::SmallVec` as a buffer |
 //! | `framed` | no | `framed`: frames out of and into streams |
 //! | `serde_json` | no | frames of JSON |
 //! | `futures-io` | no | readers and writers of `futures-io`, both ways |

@@ -12,6 +12,10 @@ use crate::buf::Slice;
 /// the bytes there is room for; they differ only where the type knows the
 /// difference, as [`Vec`] does.
 ///
+/// A borrow is a buffer only if it is `&'static`. With another one the compiler
+/// says that a value does not live long enough for `'static` (E0597): pass the
+/// buffer itself.
+///
 /// `slice` takes the buffer by value and therefore, where this trait is
 /// imported, comes before an inherent `slice(&self)` such as that of
 /// `bytes::Bytes`.
@@ -53,8 +57,8 @@ use crate::buf::Slice;
 /// implementation that breaks one of these rules makes the kernel read, or
 /// through [`IoBufMut`] write, memory that belongs to somebody else.
 ///
-/// From [`as_init`](Self::as_init) until the value is moved, mutated (through
-/// `&mut`, or from inside through a shared reference) or dropped:
+/// From [`as_init`](Self::as_init) until the value is moved, mutated through
+/// `&mut`, or dropped:
 ///
 /// 1. The memory stays valid for reads and at the same address, and every
 ///    further call gives the same slice.
@@ -70,6 +74,11 @@ use crate::buf::Slice;
 /// 4. [`buf_len`](Self::buf_len) is the length of that slice, and
 ///    [`buf_capacity`](Self::buf_capacity) is not less. Neither changes without
 ///    mutation; moving the value does not alter them either.
+/// 5. A shared reference allows no change. Safe code that has `&self` can
+///    neither write to the bytes, nor move them, nor alter length or capacity.
+///    Interior mutability of other fields is no violation. (This rule makes
+///    `Arc<B>`, `Rc<B>` and `&'static B` buffers: other owners have such a
+///    reference while the kernel reads.)
 ///
 /// Safe code cannot implement it, and so cannot break these rules:
 ///
@@ -86,7 +95,7 @@ use crate::buf::Slice;
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is no buffer that an operation can own",
     label = "an operation takes its buffer by value",
-    note = "pass an owned buffer (`Vec<u8>`, `[u8; N]`, `String`, `&'static [u8]`, …): it comes back with the result, as in `let (result, buffer) = file.read_at(buffer, 0).await;`"
+    note = "pass the buffer itself (`Vec<u8>`, `[u8; N]`, `String`, `Arc<[u8]>`), and get it back: `let (result, buffer) = stream.write(buffer).await;`"
 )]
 pub unsafe trait IoBuf: 'static {
     /// The initialised bytes.
@@ -190,7 +199,7 @@ pub unsafe trait IoBuf: 'static {
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is no buffer that an operation can own and fill",
     label = "an operation takes its buffer by value",
-    note = "pass an owned buffer (`Vec<u8>`, `[u8; N]`, …): it comes back with the result, as in `let (result, buffer) = stream.read(buffer).await;`"
+    note = "pass the buffer itself (`Vec<u8>`, `[u8; N]`), and get it back: `let (result, buffer) = stream.read(buffer).await;`"
 )]
 pub unsafe trait IoBufMut: IoBuf {
     /// The whole capacity, from the start.
@@ -215,6 +224,33 @@ pub unsafe trait IoBufMut: IoBuf {
     /// The first `len` bytes are initialised, and `len` is no more than the
     /// capacity.
     unsafe fn set_init(&mut self, len: usize);
+
+    /// The capacity behind the initialised bytes, as
+    /// [`Vec::spare_capacity_mut`] gives it. Empty for a buffer of fixed size.
+    ///
+    /// After writing to it, [`set_init`](Self::set_init) makes the bytes part of
+    /// the buffer.
+    ///
+    /// ```
+    /// use compio_io::buf::{IntoInner, IoBuf, IoBufMut};
+    ///
+    /// let mut buffer = Vec::with_capacity(8);
+    /// buffer.extend_from_slice(b"abc");
+    /// let mut window = buffer.slice(1..5);
+    /// let spare = window.spare_capacity_mut();
+    /// assert_eq!(spare.len(), 2);
+    /// spare[0].write(b'd');
+    /// // SAFETY: two bytes of the window were initialised, and now a third is.
+    /// unsafe { window.set_init(3) };
+    /// assert_eq!(window.into_inner(), b"abcd");
+    /// ```
+    fn spare_capacity_mut(&mut self) -> &mut [MaybeUninit<u8>] {
+        let initialised = self.buf_len();
+        // SAFETY: of the slice, only the part behind the initialised bytes is
+        // handed out.
+        let room = unsafe { self.as_uninit() };
+        &mut room[initialised..]
+    }
 
     /// Fills the buffer from its start with as much of `bytes` as there is room
     /// for, sets its length to that, and returns it.

@@ -6,6 +6,7 @@
 //! | `slice` | [`Slice`]: a window into one buffer |
 //! | `vectored` | [`IoVectoredBuf`], [`IoVectoredBufMut`]: many buffers at once |
 //! | `vectored_slice` | [`VectoredSlice`]: many buffers without their first bytes |
+//! | `vectored_rest` | many buffers of which the first bytes have been read |
 //! | `vectored_first` | the one buffer that a non-vectored fallback works on |
 //! | `result` | [`BufResult`]: the result and the buffer |
 //! | `into_inner` | [`IntoInner`]: unwrapping |
@@ -14,16 +15,23 @@
 //! What is not here: registered and kernel-provided buffers. They belong to a
 //! ring, hence to the driver.
 
+#[cfg(feature = "arrayvec")]
+mod arrayvec_impls;
 #[cfg(feature = "bytes")]
 mod bytes_impls;
 mod into_inner;
 mod io_buf;
+#[cfg(feature = "memmap2")]
+mod memmap2_impls;
 mod result;
 mod slice;
+#[cfg(feature = "smallvec")]
+mod smallvec_impls;
 mod std_impls;
 mod vectored;
 mod vectored_first;
 mod vectored_impls;
+mod vectored_rest;
 mod vectored_slice;
 
 pub use into_inner::IntoInner;
@@ -33,4 +41,5 @@ pub(crate) use slice::Rest;
 pub use slice::Slice;
 pub use vectored::{IoVectoredBuf, IoVectoredBufMut};
 pub(crate) use vectored_first::{FirstBytes, FirstRoom};
+pub(crate) use vectored_rest::VectoredRest;
 pub use vectored_slice::VectoredSlice;

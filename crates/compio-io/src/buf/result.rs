@@ -7,6 +7,9 @@ use std::io;
 /// A plain tuple, so that it can be taken apart in the `let`. The buffer comes
 /// back on failure too.
 ///
+/// The operator `?` takes no tuple. Write `.await.0?` to drop the buffer, or
+/// [`.await.transpose()?`](BufResultExt::transpose) to keep it on success.
+///
 /// ```
 /// use compio_io::io::AsyncRead;
 ///

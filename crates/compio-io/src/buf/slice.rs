@@ -2,7 +2,7 @@
 
 use std::{
     mem::MaybeUninit,
-    ops::{Bound, Deref, RangeBounds},
+    ops::{Bound, Deref, DerefMut, RangeBounds},
 };
 
 use crate::buf::{IntoInner, IoBuf, IoBufMut};
@@ -14,7 +14,8 @@ use crate::buf::{IntoInner, IoBuf, IoBufMut};
 /// what was read if the buffer was shorter, and never shortens it. So the number
 /// of bytes read is what the operation returned, not the window's length.
 ///
-/// The buffer can be looked at, not mutated, until
+/// The window's initialised bytes can be changed in place if the buffer is an
+/// [`IoBufMut`]. The whole buffer can only be looked at until
 /// [`into_inner`](IntoInner::into_inner): shortening it would leave a gap of
 /// uninitialised bytes before the window.
 ///
@@ -96,6 +97,30 @@ impl<B: IoBuf> Deref for Slice<B> {
 
     fn deref(&self) -> &[u8] {
         self.as_init()
+    }
+}
+
+impl<B: IoBufMut> DerefMut for Slice<B> {
+    /// ```
+    /// use compio_io::buf::{IntoInner, IoBuf};
+    ///
+    /// let mut window = b"abcdef".to_vec().slice(2..4);
+    /// window.make_ascii_uppercase();
+    /// assert_eq!(window.into_inner(), b"abCDef");
+    /// ```
+    fn deref_mut(&mut self) -> &mut [u8] {
+        let initialised = self.buf_len();
+        // SAFETY: the slice is handed out as `u8`s, which are initialised.
+        let room = unsafe { self.as_uninit() };
+        // SAFETY: so many bytes of the window are initialised, as `as_init`
+        // says, which begins at the same address.
+        unsafe { room[..initialised].assume_init_mut() }
+    }
+}
+
+impl<B: IoBufMut> AsMut<[u8]> for Slice<B> {
+    fn as_mut(&mut self) -> &mut [u8] {
+        self
     }
 }
 

@@ -1,8 +1,10 @@
 //! Which types of the standard library are buffers.
 //!
-//! Not among them: `Rc<Vec<u8>>` and other shared owners of a growable type
-//! (a blanket over `Rc<T>` would let another handle mutate a `T` with interior
-//! mutability), and strings as targets of reads (bytes read need not be UTF-8).
+//! Pointers to buffers are buffers: `Box`, `Rc`, `Arc` and `&'static` of any
+//! buffer, sized or not. Rule 5 of [`IoBuf`] is the reason that the shared ones
+//! are sound.
+//!
+//! Not among them: strings as targets of reads, as bytes read need not be UTF-8.
 
 use std::{mem::MaybeUninit, rc::Rc, sync::Arc};
 
@@ -62,21 +64,29 @@ unsafe impl<const N: usize> IoBufMut for [u8; N] {
     }
 }
 
-// SAFETY: the box is the only owner of its heap block.
-unsafe impl IoBuf for Box<[u8]> {
+// SAFETY: the bytes are the value itself, which has no size and so moves only
+// with its owner.
+unsafe impl IoBuf for [u8] {
     fn as_init(&self) -> &[u8] {
         self
     }
 }
 
 // SAFETY: as above; all bytes are always initialised, the length is fixed.
-unsafe impl IoBufMut for Box<[u8]> {
+unsafe impl IoBufMut for [u8] {
     unsafe fn as_uninit(&mut self) -> &mut [MaybeUninit<u8>] {
         uninit(self)
     }
 
     unsafe fn set_init(&mut self, len: usize) {
         debug_assert!(len <= self.len());
+    }
+}
+
+// SAFETY: as for `[u8]`.
+unsafe impl IoBuf for str {
+    fn as_init(&self) -> &[u8] {
+        self.as_bytes()
     }
 }
 
@@ -106,44 +116,34 @@ unsafe impl<B: IoBufMut + ?Sized> IoBufMut for Box<B> {
     }
 }
 
-// SAFETY: borrowed for ever, and shared borrows of bytes forbid writes.
-unsafe impl IoBuf for &'static [u8] {
-    fn as_init(&self) -> &[u8] {
-        self
-    }
+/// Bytes that are borrowed for ever and mutably.
+///
+/// Not a blanket over `&'static mut B`. With one, a call of a `&self` method on a
+/// `buf: &mut B`, such as `buf.buf_len()`, resolves to the borrow as the buffer
+/// and no longer compiles. A `Vec::leak` is such a slice.
+macro_rules! borrow_mutably {
+    ($([$($generics:tt)*] $bytes:ty),*) => {$(
+        // SAFETY: borrowed for ever and by no other reference.
+        unsafe impl<$($generics)*> IoBuf for &'static mut $bytes {
+            fn as_init(&self) -> &[u8] {
+                *self
+            }
+        }
+
+        // SAFETY: as above; all bytes are always initialised, the length is fixed.
+        unsafe impl<$($generics)*> IoBufMut for &'static mut $bytes {
+            unsafe fn as_uninit(&mut self) -> &mut [MaybeUninit<u8>] {
+                uninit(*self)
+            }
+
+            unsafe fn set_init(&mut self, len: usize) {
+                debug_assert!(len <= self.len());
+            }
+        }
+    )*};
 }
 
-// SAFETY: borrowed for ever, and shared borrows of bytes forbid writes.
-unsafe impl<const N: usize> IoBuf for &'static [u8; N] {
-    fn as_init(&self) -> &[u8] {
-        *self
-    }
-}
-
-// SAFETY: borrowed for ever, and shared borrows of strings forbid writes.
-unsafe impl IoBuf for &'static str {
-    fn as_init(&self) -> &[u8] {
-        self.as_bytes()
-    }
-}
-
-// SAFETY: borrowed for ever and by nobody else.
-unsafe impl IoBuf for &'static mut [u8] {
-    fn as_init(&self) -> &[u8] {
-        self
-    }
-}
-
-// SAFETY: as above; all bytes are always initialised, the length is fixed.
-unsafe impl IoBufMut for &'static mut [u8] {
-    unsafe fn as_uninit(&mut self) -> &mut [MaybeUninit<u8>] {
-        uninit(self)
-    }
-
-    unsafe fn set_init(&mut self, len: usize) {
-        debug_assert!(len <= self.len());
-    }
-}
+borrow_mutably!([] [u8], [const N: usize] [u8; N]);
 
 // SAFETY: the string is the only owner of its heap block, which moves, grows
 // and dies only by mutation.
@@ -153,18 +153,25 @@ unsafe impl IoBuf for String {
     }
 }
 
-// SAFETY: the handle keeps the block alive, and while it exists beside another
-// handle safe code has no way to write (`Rc::get_mut` wants to be alone; bytes
-// have no interior mutability).
-unsafe impl IoBuf for Rc<[u8]> {
-    fn as_init(&self) -> &[u8] {
-        self
-    }
+/// Owners of a buffer that others share.
+macro_rules! share {
+    ($($pointer:ty),*) => {$(
+        // SAFETY: the inner buffer keeps the contract. It is neither moved nor
+        // dropped while this owner exists, and moving this owner does not move
+        // it. Safe code gets a `&mut` to it only from a sole owner (`get_mut`,
+        // `make_mut`, `try_unwrap`), which is this one. The other owners have
+        // `&B`, by which rule 5 allows no change, on any thread.
+        unsafe impl<B: IoBuf + ?Sized> IoBuf for $pointer {
+            fn as_init(&self) -> &[u8] {
+                (**self).as_init()
+            }
+
+            /// The length: a shared buffer has no room that anyone may fill.
+            fn buf_capacity(&self) -> usize {
+                self.buf_len()
+            }
+        }
+    )*};
 }
 
-// SAFETY: as for `Rc<[u8]>`, across threads too.
-unsafe impl IoBuf for Arc<[u8]> {
-    fn as_init(&self) -> &[u8] {
-        self
-    }
-}
+share!(&'static B, Rc<B>, Arc<B>);

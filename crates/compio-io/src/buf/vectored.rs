@@ -6,8 +6,8 @@ use std::mem::MaybeUninit;
 
 /// Buffers that the kernel may gather from, one after the other.
 ///
-/// Implemented for `Vec<B>`, `Box<[B]>` and `[B; N]` of one kind of buffer, and
-/// for tuples of up to four kinds. How many buffers one operation takes is
+/// Implemented for `Vec<B>`, `Box<[B]>`, `[B; N]` and shared slices of one kind
+/// of buffer, and for tuples of up to twelve kinds. How many buffers one operation takes is
 /// limited by the platform (`IOV_MAX`, often 1024); an operation over more is
 /// short.
 ///
@@ -24,8 +24,8 @@ use std::mem::MaybeUninit;
 /// Each slice of [`slices`](Self::slices) keeps the contract of
 /// [`IoBuf`](crate::buf::IoBuf): from the call until the value is moved, mutated
 /// or dropped, the memory stays valid and at the same address, nobody writes to
-/// it, being leaked is no exception, and every further call gives the same
-/// slices in the same order. Safe code cannot implement it:
+/// it, being leaked is no exception, a shared reference allows no change, and
+/// every further call gives the same slices in the same order. Safe code cannot implement it:
 ///
 /// ```compile_fail,E0200
 /// struct Wild;

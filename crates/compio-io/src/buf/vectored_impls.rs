@@ -1,10 +1,10 @@
 //! Vectors, boxes, arrays and tuples of buffers as vectored buffers.
 //!
 //! All are sound for one reason: the collection owns its buffers, so while it is
-//! neither moved nor mutated nor dropped, none of them is. Slices borrowed for
-//! ever (`&'static [B]`) are left out: a `B` may promise less when shared.
+//! neither moved nor mutated nor dropped, none of them is. Shared slices allow no
+//! change of their buffers, by rule 5 of [`IoBuf`].
 
-use std::mem::MaybeUninit;
+use std::{mem::MaybeUninit, rc::Rc, sync::Arc};
 
 use crate::buf::{IoBuf, IoBufMut, IoVectoredBuf, IoVectoredBufMut};
 
@@ -56,6 +56,21 @@ impl_collection! {
     [const N: usize] [B; N],
 }
 
+/// Slices of one kind of buffer that others share: to write from.
+macro_rules! impl_shared {
+    ($($slice:ty),*) => {$(
+        // SAFETY: see the head of this file. The shared slice is neither moved
+        // nor dropped while this owner exists.
+        unsafe impl<B: IoBuf> IoVectoredBuf for $slice {
+            fn slices(&self) -> impl Iterator<Item = &[u8]> {
+                self.iter().map(IoBuf::as_init)
+            }
+        }
+    )*};
+}
+
+impl_shared!(&'static [B], Rc<[B]>, Arc<[B]>);
+
 /// Tuples of different kinds of buffers.
 macro_rules! impl_tuple {
     ($($kind:ident $field:tt),*) => {
@@ -87,3 +102,11 @@ impl_tuple!(A 0);
 impl_tuple!(A 0, B 1);
 impl_tuple!(A 0, B 1, C 2);
 impl_tuple!(A 0, B 1, C 2, D 3);
+impl_tuple!(A 0, B 1, C 2, D 3, E 4);
+impl_tuple!(A 0, B 1, C 2, D 3, E 4, F 5);
+impl_tuple!(A 0, B 1, C 2, D 3, E 4, F 5, G 6);
+impl_tuple!(A 0, B 1, C 2, D 3, E 4, F 5, G 6, H 7);
+impl_tuple!(A 0, B 1, C 2, D 3, E 4, F 5, G 6, H 7, I 8);
+impl_tuple!(A 0, B 1, C 2, D 3, E 4, F 5, G 6, H 7, I 8, J 9);
+impl_tuple!(A 0, B 1, C 2, D 3, E 4, F 5, G 6, H 7, I 8, J 9, K 10);
+impl_tuple!(A 0, B 1, C 2, D 3, E 4, F 5, G 6, H 7, I 8, J 9, K 10, L 11);

@@ -45,6 +45,101 @@ fn read_only_buffers_show_their_bytes() {
 }
 
 #[test]
+fn pointers_to_shared_buffers_show_their_bytes() {
+    static STRING: String = String::new();
+    let borrowed: &'static String = &STRING;
+    check_readable(borrowed, b"");
+    check_readable(Arc::<str>::from("abc"), b"abc");
+    check_readable(Rc::<str>::from("abc"), b"abc");
+    check_readable(Box::<str>::from("abc"), b"abc");
+    check_readable(Arc::new(*b"abc"), b"abc");
+    check_readable(Arc::new(String::from("abc")), b"abc");
+    check_readable(Arc::new(vec_of(b"abc", 8)).slice(..2), b"ab");
+    check_readable(Rc::new(vec_of(b"abc", 8).slice(1..)), b"bc");
+    check_readable(Rc::new(Arc::new("abc")), b"abc");
+    check_readable(Rc::new("abc") as Rc<dyn IoBuf>, b"abc");
+    let leaked: &'static Vec<u8> = Box::leak(Box::new(vec_of(b"abc", 8)));
+    check_readable(leaked, b"abc");
+    // SAFETY: just leaked, and not used any more.
+    drop(unsafe { Box::from_raw(std::ptr::from_ref(leaked).cast_mut()) });
+}
+
+#[test]
+fn shared_vector_offers_no_room() {
+    let buffer = Arc::new(vec_of(b"abc", 8));
+    assert_eq!(buffer.buf_capacity(), 3);
+    assert_eq!(Arc::clone(&buffer).slice(1..).as_init(), b"bc");
+}
+
+#[test]
+fn moved_arc_keeps_address_of_inline_bytes() {
+    let buffer = Arc::new(*b"abc");
+    let start = buffer.as_init().as_ptr();
+    let other = Arc::clone(&buffer);
+    let moved = Box::new(buffer);
+    assert_eq!(moved.as_init().as_ptr(), start);
+    assert_eq!(other.as_init().as_ptr(), start);
+}
+
+#[test]
+fn spare_capacity_is_behind_the_initialised_bytes() {
+    let mut buffer = vec_of(b"abc", 8);
+    assert_eq!(IoBufMut::spare_capacity_mut(&mut buffer).len(), 5);
+    assert!(b"abc".to_owned().spare_capacity_mut().is_empty());
+    let mut window = buffer.slice(1..5);
+    let spare = window.spare_capacity_mut();
+    assert_eq!(spare.len(), 2);
+    spare[0].write(b'd');
+    // SAFETY: two bytes were initialised, and the line above initialised a third.
+    unsafe { window.set_init(3) };
+    assert_eq!(window.into_inner(), b"abcd");
+}
+
+#[cfg(feature = "smallvec")]
+#[test]
+fn small_vectors_are_buffers_inline_and_on_the_heap() {
+    use smallvec::SmallVec;
+
+    let mut inline = SmallVec::<[u8; 8]>::from_slice(b"abc");
+    check_readable(inline.clone(), b"abc");
+    check_fillable(inline.clone(), b"xy");
+    inline.reserve(64);
+    assert!(inline.spilled());
+    check_fillable(inline, b"xy");
+}
+
+#[cfg(feature = "arrayvec")]
+#[test]
+fn array_vectors_are_buffers() {
+    use arrayvec::{ArrayString, ArrayVec};
+
+    let mut buffer = ArrayVec::<u8, 8>::new();
+    check_readable(buffer.clone(), b"");
+    buffer.try_extend_from_slice(b"abc").unwrap();
+    check_readable(buffer.clone(), b"abc");
+    check_fillable(buffer, b"xy");
+    check_readable(ArrayString::<8>::from("abc").unwrap(), b"abc");
+}
+
+#[cfg(feature = "memmap2")]
+#[test]
+fn memory_maps_are_buffers() {
+    use std::io::Write;
+
+    let mut file = tempfile::tempfile().unwrap();
+    file.write_all(b"abc").unwrap();
+    // SAFETY: nothing else has the file.
+    check_readable(unsafe { memmap2::Mmap::map(&file) }.unwrap(), b"abc");
+    // SAFETY: nothing else has the file, and the other map is gone.
+    check_fillable(unsafe { memmap2::MmapMut::map_mut(&file) }.unwrap(), b"xyc");
+    // SAFETY: nothing else has the file, and the other map is gone.
+    check_readable(
+        unsafe { memmap2::Mmap::map(&file) }.unwrap(),
+        b"\x07\x07\x07",
+    );
+}
+
+#[test]
 fn growable_buffers_take_the_length_of_a_read() {
     check_readable(vec_of(b"abc", 8), b"abc");
     check_fillable(vec_of(b"abc", 8), b"xy");
@@ -63,6 +158,11 @@ fn fixed_buffers_keep_their_length() {
     // SAFETY: from `into_raw`, and the borrow above has ended.
     drop(unsafe { Box::from_raw(block) });
     check_fillable(Box::new(*b"abc") as Box<dyn IoBufMut>, b"xyc");
+    let block = Box::into_raw(Box::new(*b"abc"));
+    // SAFETY: just leaked, and freed only after its last use.
+    check_fillable(unsafe { &mut *block }, b"xyc");
+    // SAFETY: from `into_raw`, and the borrow above has ended.
+    drop(unsafe { Box::from_raw(block) });
 }
 
 #[cfg(feature = "bytes")]

@@ -67,6 +67,15 @@ fn ending_behind_the_address_space_panics() {
 }
 
 #[test]
+fn window_changes_initialised_bytes_in_place() {
+    let mut window = vec_of(b"abcd", 8).slice(2..6);
+    window.make_ascii_uppercase();
+    window.as_mut()[0] = b'_';
+    assert_eq!(&window[..], b"_D");
+    assert_eq!(window.into_inner(), b"ab_D");
+}
+
+#[test]
 fn read_into_a_window_of_a_fixed_buffer() {
     let mut source: &[u8] = b"xyz";
     let (read, window) = pollster::block_on(source.read((*b"abcdef").slice(2..4)));

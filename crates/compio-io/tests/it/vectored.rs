@@ -24,6 +24,20 @@ fn collections_and_tuples_gather_in_order() {
     check_gathers(("ab", *b"c"), &[b"ab", b"c"]);
     check_gathers(("ab", *b"c", String::from("d")), &[b"ab", b"c", b"d"]);
     check_gathers(("a", "b", "c", vec![b'd']), &[b"a", b"b", b"c", b"d"]);
+    let twelve = ("a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", *b"l");
+    assert_eq!(
+        twelve.slices().collect::<Vec<_>>().concat(),
+        b"abcdefghijkl"
+    );
+    check_gathers(&["ab", "c"][..], &[b"ab", b"c"]);
+    check_gathers(
+        std::sync::Arc::from(["ab", "c"]) as std::sync::Arc<[_]>,
+        &[b"ab", b"c"],
+    );
+    check_gathers(
+        std::rc::Rc::from(["ab", "c"]) as std::rc::Rc<[_]>,
+        &[b"ab", b"c"],
+    );
 }
 
 #[test]
@@ -51,6 +65,30 @@ fn scattering_more_than_fits_fills_all() {
     assert_eq!(buffers.init_from(b"abcdef"), 2);
     assert_eq!(buffers[1], b"ab");
     assert_eq!(Vec::<Vec<u8>>::new().init_from(b"abc"), 0);
+}
+
+#[test]
+fn tuple_of_twelve_scatters_in_order() {
+    let one = || vec_of(b"_", 1);
+    let mut buffers = (
+        one(),
+        one(),
+        one(),
+        one(),
+        one(),
+        one(),
+        one(),
+        one(),
+        one(),
+        one(),
+        one(),
+        [0; 2],
+    );
+    assert_eq!(buffers.init_from(b"abcdefghijklm"), 13);
+    assert_eq!(
+        (&buffers.0[..], &buffers.10[..], &buffers.11),
+        (&b"a"[..], &b"k"[..], b"lm")
+    );
 }
 
 #[test]
