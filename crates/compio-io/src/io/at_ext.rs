@@ -4,10 +4,13 @@
 use std::io;
 
 use crate::{
-    buf::{BufResult, IntoInner, IoBuf, IoBufMut, IoVectoredBuf, VectoredSlice},
+    buf::{
+        BufResult, IntoInner, IoBuf, IoBufMut, IoVectoredBuf, IoVectoredBufMut, VectoredRest,
+        VectoredSlice,
+    },
     io::{
-        AsyncReadAt, AsyncWriteAt, BUFFER_LEN, PROBE_LEN, Room, add, settle, unexpected_eof,
-        write_zero,
+        AsyncReadAt, AsyncWriteAt, BUFFER_LEN, PROBE_LEN, Room, add, settle, to_text,
+        unexpected_eof, write_zero,
     },
 };
 
@@ -129,6 +132,85 @@ pub trait AsyncReadAtExt: AsyncReadAt {
                 Err(e) => return (Err(e), buf),
             }
         }
+    }
+
+    /// Fills the whole capacity of many buffers, one after the other, beginning
+    /// `pos` bytes into the source. An interrupted read is repeated.
+    ///
+    /// # Errors
+    ///
+    /// As of [`read_exact_at`](Self::read_exact_at). The buffers hold the bytes
+    /// that were read until then.
+    ///
+    /// # Panics
+    ///
+    /// If the position passes [`u64::MAX`].
+    ///
+    /// # Cancellation
+    ///
+    /// As of [`read_exact_at`](Self::read_exact_at).
+    ///
+    /// ```
+    /// use compio_io::io::AsyncReadAtExt;
+    ///
+    /// # pollster::block_on(async {
+    /// let (result, (head, body)) = b"abcdef".read_vectored_exact_at(([0; 2], [0; 3]), 1).await;
+    /// result.unwrap();
+    /// assert_eq!((&head, &body), (b"bc", b"def"));
+    /// # });
+    /// ```
+    async fn read_vectored_exact_at<V: IoVectoredBufMut>(
+        &self,
+        mut buf: V,
+        pos: u64,
+    ) -> BufResult<(), V> {
+        let mut filled = 0;
+        loop {
+            let rest = match VectoredRest::new(buf, filled) {
+                Ok(rest) => rest,
+                Err(full) => return (Ok(()), full),
+            };
+            let (read, rest) = self.read_vectored_at(rest, behind(pos, filled)).await;
+            buf = rest.into_inner();
+            match read {
+                Ok(0) => return (Err(unexpected_eof()), buf),
+                Ok(n) => filled += n,
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) => return (Err(e), buf),
+            }
+        }
+    }
+
+    /// Reads from `pos` to the end of the source, behind the text that `buf`
+    /// holds, and returns how many bytes were added.
+    ///
+    /// # Errors
+    ///
+    /// - [`InvalidData`](io::ErrorKind::InvalidData) if the bytes are not UTF-8.
+    ///   `buf` holds the text that it held, and the bytes are dropped: to keep
+    ///   them, use [`read_to_end_at`](Self::read_to_end_at).
+    /// - Those of the source. `buf` holds the text that it held and, if they are
+    ///   UTF-8, the bytes that were read until then.
+    ///
+    /// # Panics
+    ///
+    /// If the position passes [`u64::MAX`].
+    ///
+    /// # Cancellation
+    ///
+    /// As of [`read_to_end_at`](Self::read_to_end_at).
+    ///
+    /// ```
+    /// use compio_io::io::AsyncReadAtExt;
+    ///
+    /// # pollster::block_on(async {
+    /// let (read, text) = b"abcdef".read_to_string_at(String::from("> "), 4).await;
+    /// assert_eq!((read.unwrap(), &text[..]), (2, "> ef"));
+    /// # });
+    /// ```
+    async fn read_to_string_at(&self, buf: String, pos: u64) -> BufResult<usize, String> {
+        let before = buf.len();
+        to_text(self.read_to_end_at(buf.into_bytes(), pos).await, before)
     }
 }
 

@@ -7,8 +7,8 @@ use std::{
 };
 
 use crate::{
-    buf::{BufResult, IntoInner, IoBufMut, IoVectoredBufMut},
-    io::{AsyncBufRead, AsyncRead, AsyncSeek, BUFFER_LEN},
+    buf::{BufResult, IntoInner, IoBuf, IoBufMut, IoVectoredBuf, IoVectoredBufMut},
+    io::{AsyncBufRead, AsyncRead, AsyncSeek, AsyncWrite, BUFFER_LEN},
 };
 
 /// Reads ahead, so that many small reads cost few operations.
@@ -174,6 +174,29 @@ impl<R: AsyncRead> AsyncBufRead for BufReader<R> {
             "{len} of {buffered} buffered bytes consumed"
         );
         self.consumed += len;
+    }
+}
+
+/// Writes to the stream below, past the buffer, which holds bytes of the other
+/// direction.
+///
+/// Of something with one position for both, such as a file, seek before: the
+/// reader has read ahead.
+impl<R: AsyncWrite> AsyncWrite for BufReader<R> {
+    async fn write<B: IoBuf>(&mut self, buf: B) -> BufResult<usize, B> {
+        self.reader.write(buf).await
+    }
+
+    async fn write_vectored<V: IoVectoredBuf>(&mut self, buf: V) -> BufResult<usize, V> {
+        self.reader.write_vectored(buf).await
+    }
+
+    async fn flush(&mut self) -> io::Result<()> {
+        self.reader.flush().await
+    }
+
+    async fn shutdown(&mut self) -> io::Result<()> {
+        self.reader.shutdown().await
     }
 }
 

@@ -7,8 +7,8 @@ use std::{
 };
 
 use crate::{
-    buf::{BufResult, IntoInner, IoBuf, IoVectoredBuf},
-    io::{AsyncSeek, AsyncWrite, BUFFER_LEN, write_zero},
+    buf::{BufResult, IntoInner, IoBuf, IoBufMut, IoVectoredBuf, IoVectoredBufMut},
+    io::{AsyncBufRead, AsyncRead, AsyncSeek, AsyncWrite, BUFFER_LEN, write_zero},
 };
 
 /// Gathers small writes, so that many of them cost few operations.
@@ -219,6 +219,31 @@ impl<W: AsyncWrite> AsyncWrite for BufWriter<W> {
 
     fn abort(&mut self) {
         self.writer.abort();
+    }
+}
+
+/// Reads from the stream below, past the buffer, which holds bytes of the other
+/// direction. Nothing is flushed before: a peer that waits for a request needs a
+/// [`flush`](AsyncWrite::flush) first.
+impl<W: AsyncRead> AsyncRead for BufWriter<W> {
+    async fn read<B: IoBufMut>(&mut self, buf: B) -> BufResult<usize, B> {
+        self.writer.read(buf).await
+    }
+
+    async fn read_vectored<V: IoVectoredBufMut>(&mut self, buf: V) -> BufResult<usize, V> {
+        self.writer.read_vectored(buf).await
+    }
+}
+
+/// Of a `BufWriter` over a [`BufReader`](crate::io::BufReader), which buffers both
+/// directions.
+impl<W: AsyncBufRead> AsyncBufRead for BufWriter<W> {
+    async fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        self.writer.fill_buf().await
+    }
+
+    fn consume(&mut self, len: usize) {
+        self.writer.consume(len);
     }
 }
 

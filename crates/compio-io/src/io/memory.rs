@@ -3,11 +3,14 @@
 //!
 //! Positions and growth are those of the standard library's `Read` and `Write`.
 
-use std::io::{self, Cursor, Seek, SeekFrom, Write};
+use std::{
+    cell::RefCell,
+    io::{self, Cursor, Seek, SeekFrom, Write},
+};
 
 use crate::{
     buf::{BufResult, IoBuf, IoBufMut, IoVectoredBuf, IoVectoredBufMut},
-    io::{AsyncBufRead, AsyncRead, AsyncReadAt, AsyncSeek, AsyncSize, AsyncWrite},
+    io::{AsyncBufRead, AsyncRead, AsyncReadAt, AsyncSeek, AsyncSize, AsyncWrite, AsyncWriteAt},
 };
 
 /// The bytes of `source` from `pos` on; none behind its end.
@@ -133,9 +136,9 @@ fn gather<V: IoVectoredBuf>(sink: &mut impl Write, buf: &V) -> io::Result<usize>
 
 /// What can be written without waiting.
 macro_rules! write_as_std {
-    ($($(#[$doc:meta])* $sink:ty),* $(,)?) => {$(
+    ($($(#[$doc:meta])* [$($generics:tt)*] $sink:ty),* $(,)?) => {$(
         $(#[$doc])*
-        impl AsyncWrite for $sink {
+        impl<$($generics)*> AsyncWrite for $sink {
             async fn write<B: IoBuf>(&mut self, buf: B) -> BufResult<usize, B> {
                 (Write::write(self, buf.as_init()), buf)
             }
@@ -157,14 +160,100 @@ macro_rules! write_as_std {
 
 write_as_std! {
     /// Appends, and grows the vector.
-    Vec<u8>,
+    [] Vec<u8>,
     /// Overwrites from the cursor's position, and grows the vector; a gap before
     /// the position is zeroed.
-    Cursor<Vec<u8>>,
+    [] Cursor<Vec<u8>>,
+    /// As the cursor over the vector itself.
+    [] Cursor<&mut Vec<u8>>,
     /// Overwrites from the cursor's position, up to the end of the slice.
-    Cursor<&mut [u8]>,
+    [] Cursor<&mut [u8]>,
     /// Overwrites from the cursor's position, up to the end of the slice.
-    Cursor<Box<[u8]>>,
+    [] Cursor<Box<[u8]>>,
+    /// Overwrites from the cursor's position, up to the end of the array.
+    [const N: usize] Cursor<[u8; N]>,
     /// Overwrites the first bytes of the slice and moves its start behind them.
-    &mut [u8],
+    [] &mut [u8],
+}
+
+/// Memory that is read and written at a position. The methods of the traits take
+/// `&self`, hence the cell.
+///
+/// No operation waits, so that the cell is never borrowed between two of them. It
+/// panics if the program itself keeps a borrow of it.
+macro_rules! positioned_cell {
+    ($($(#[$doc:meta])* [$($generics:tt)*] $memory:ty => ($($all:tt)*);)*) => {$(
+        impl<$($generics)*> AsyncSize for RefCell<$memory> {
+            async fn size(&self) -> io::Result<u64> {
+                Ok(self.borrow().len() as u64)
+            }
+        }
+
+        impl<$($generics)*> AsyncReadAt for RefCell<$memory> {
+            async fn read_at<B: IoBufMut>(&self, mut buf: B, pos: u64) -> BufResult<usize, B> {
+                (Ok(buf.init_from(from_position(&self.borrow()[..], pos))), buf)
+            }
+
+            async fn read_vectored_at<V: IoVectoredBufMut>(
+                &self,
+                mut buf: V,
+                pos: u64,
+            ) -> BufResult<usize, V> {
+                (Ok(buf.init_from(from_position(&self.borrow()[..], pos))), buf)
+            }
+        }
+
+        $(#[$doc])*
+        impl<$($generics)*> AsyncWriteAt for RefCell<$memory> {
+            async fn write_at<B: IoBuf>(&self, buf: B, pos: u64) -> BufResult<usize, B> {
+                let result = write_at_position(&mut (*self.borrow_mut()) $($all)*, pos, |sink| {
+                    Write::write(sink, buf.as_init())
+                });
+                (result, buf)
+            }
+
+            async fn write_vectored_at<V: IoVectoredBuf>(
+                &self,
+                buf: V,
+                pos: u64,
+            ) -> BufResult<usize, V> {
+                let result = write_at_position(&mut (*self.borrow_mut()) $($all)*, pos, |sink| {
+                    gather(sink, &buf)
+                });
+                (result, buf)
+            }
+        }
+    )*};
+}
+
+/// Calls `write` with a cursor over `memory` at `pos`.
+fn write_at_position<M>(
+    memory: M,
+    pos: u64,
+    write: impl FnOnce(&mut Cursor<M>) -> io::Result<usize>,
+) -> io::Result<usize> {
+    let mut sink = Cursor::new(memory);
+    sink.set_position(pos);
+    write(&mut sink)
+}
+
+positioned_cell! {
+    /// Overwrites, and grows the vector; a gap before the position is zeroed.
+    ///
+    /// ```
+    /// use std::cell::RefCell;
+    ///
+    /// use compio_io::io::AsyncWriteAtExt;
+    ///
+    /// # pollster::block_on(async {
+    /// let sink = RefCell::new(b"abc".to_vec());
+    /// sink.write_all_at("xyz", 2).await.0.unwrap();
+    /// assert_eq!(sink.into_inner(), b"abxyz");
+    /// # });
+    /// ```
+    [] Vec<u8> => ();
+    /// Overwrites, up to the end of the slice.
+    [] Box<[u8]> => ([..]);
+    /// Overwrites, up to the end of the array.
+    [const N: usize] [u8; N] => ([..]);
 }

@@ -133,7 +133,7 @@ pub use write_ext::AsyncWriteExt;
 
 use std::io;
 
-use crate::buf::IoBufMut;
+use crate::buf::{BufResult, IoBufMut};
 
 /// What [`BufReader`] and [`BufWriter`] buffer unless told otherwise, and the
 /// least room that is made for a read that appends, in bytes.
@@ -201,6 +201,20 @@ fn unexpected_eof() -> io::Error {
 /// The error of a writer that takes nothing more.
 fn write_zero() -> io::Error {
     io::Error::new(io::ErrorKind::WriteZero, "failed to write whole buffer")
+}
+
+/// The bytes that were read behind a text of length `before`, as text.
+fn to_text((read, bytes): BufResult<usize, Vec<u8>>, before: usize) -> BufResult<usize, String> {
+    match String::from_utf8(bytes) {
+        Ok(text) => (read, text),
+        Err(e) => {
+            let mut bytes = e.into_bytes();
+            bytes.truncate(before);
+            // Empty only if the reader swapped the vector for another one.
+            let text = String::from_utf8(bytes).unwrap_or_default();
+            (read.and_then(|_| Err(invalid_utf8())), text)
+        }
+    }
 }
 
 /// The error of bytes that were to become a string.

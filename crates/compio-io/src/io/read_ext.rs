@@ -4,10 +4,9 @@
 use std::io;
 
 use crate::{
-    buf::{BufResult, BufResultExt, IntoInner, IoBuf, IoBufMut},
+    buf::{BufResult, BufResultExt, IntoInner, IoBuf, IoBufMut, IoVectoredBufMut, VectoredRest},
     io::{
-        AsyncRead, BUFFER_LEN, Chain, PROBE_LEN, Room, Take, add, invalid_utf8, settle,
-        unexpected_eof,
+        AsyncRead, BUFFER_LEN, Chain, PROBE_LEN, Room, Take, add, settle, to_text, unexpected_eof,
     },
 };
 
@@ -95,6 +94,46 @@ pub trait AsyncReadExt: AsyncRead {
         };
         settle(&mut buf, filled);
         (result, buf)
+    }
+
+    /// Fills the whole capacity of many buffers, one after the other. An
+    /// interrupted read is repeated.
+    ///
+    /// # Errors
+    ///
+    /// As of [`read_exact`](Self::read_exact). The buffers hold the bytes that
+    /// were read until then.
+    ///
+    /// # Cancellation
+    ///
+    /// As of [`read_exact`](Self::read_exact).
+    ///
+    /// ```
+    /// use compio_io::io::AsyncReadExt;
+    ///
+    /// # pollster::block_on(async {
+    /// let mut source: &[u8] = b"headbody";
+    /// let (result, (head, body)) = source.read_vectored_exact(([0; 4], [0; 4])).await;
+    /// result.unwrap();
+    /// assert_eq!((&head, &body), (b"head", b"body"));
+    /// # });
+    /// ```
+    async fn read_vectored_exact<V: IoVectoredBufMut>(&mut self, mut buf: V) -> BufResult<(), V> {
+        let mut filled = 0;
+        loop {
+            let rest = match VectoredRest::new(buf, filled) {
+                Ok(rest) => rest,
+                Err(full) => return (Ok(()), full),
+            };
+            let (read, rest) = self.read_vectored(rest).await;
+            buf = rest.into_inner();
+            match read {
+                Ok(0) => return (Err(unexpected_eof()), buf),
+                Ok(n) => filled += n,
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) => return (Err(e), buf),
+            }
+        }
     }
 
     /// Reads once, behind the bytes that `buf` holds, and returns how many bytes
@@ -209,17 +248,7 @@ pub trait AsyncReadExt: AsyncRead {
     /// ```
     async fn read_to_string(&mut self, buf: String) -> BufResult<usize, String> {
         let before = buf.len();
-        let (read, bytes) = self.read_to_end(buf.into_bytes()).await;
-        match String::from_utf8(bytes) {
-            Ok(text) => (read, text),
-            Err(e) => {
-                let mut bytes = e.into_bytes();
-                bytes.truncate(before);
-                // Empty only if the reader swapped the vector for another one.
-                let text = String::from_utf8(bytes).unwrap_or_default();
-                (read.and_then(|_| Err(invalid_utf8())), text)
-            }
-        }
+        to_text(self.read_to_end(buf.into_bytes()).await, before)
     }
 
     read_numbers! {

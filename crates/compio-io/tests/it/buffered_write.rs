@@ -4,7 +4,10 @@ use std::io::ErrorKind;
 
 use compio_io::{
     buf::IntoInner,
-    io::{AsyncWrite, AsyncWriteExt, BufWriter},
+    io::{
+        AsyncBufRead, AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader, BufWriter,
+        duplex,
+    },
 };
 use pollster::block_on;
 use proptest::{collection::vec, prop_assert, prop_assert_eq, proptest};
@@ -155,6 +158,41 @@ fn parts_and_debug() {
     );
     writer.get_mut().push(b'x');
     assert_eq!(IntoInner::into_inner(writer), b"x");
+}
+
+#[test]
+fn stream_that_buffers_both_directions_reads_and_writes() {
+    block_on(async {
+        let (mut peer, stream) = duplex(64);
+        peer.write_all("one\ntwo\n").await.0.unwrap();
+        let mut stream = BufWriter::new(BufReader::new(stream));
+        assert_eq!(stream.read_line(String::new()).await.1, "one\n");
+        stream.write_all("answer").await.0.unwrap();
+        assert_eq!(stream.buffer(), b"answer");
+        // The bytes of one direction are no bytes of the other one.
+        assert_eq!(stream.fill_buf().await.unwrap(), b"two\n");
+        assert_eq!(stream.read([0; 2]).await.1, *b"tw");
+        assert_eq!(stream.read_vectored([[0; 1]; 4]).await.0.unwrap(), 2);
+        stream.flush().await.unwrap();
+        assert_eq!(peer.read(Vec::with_capacity(16)).await.1, b"answer");
+    });
+}
+
+#[test]
+fn buffered_reader_writes_past_its_buffer() {
+    block_on(async {
+        let (mut peer, stream) = duplex(64);
+        peer.write_all("ahead").await.0.unwrap();
+        let mut stream = BufReader::new(stream);
+        assert_eq!(stream.read([0; 1]).await.1, *b"a");
+        assert_eq!(stream.write_vectored(("b", "c")).await.0.unwrap(), 2);
+        stream.write_all("d").await.0.unwrap();
+        stream.flush().await.unwrap();
+        stream.shutdown().await.unwrap();
+        assert_eq!(stream.buffer(), b"head");
+        assert_eq!(peer.read(Vec::with_capacity(16)).await.1, b"bcd");
+        assert_eq!(peer.read(Vec::with_capacity(16)).await.0.unwrap(), 0);
+    });
 }
 
 proptest! {

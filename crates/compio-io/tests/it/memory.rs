@@ -1,10 +1,17 @@
 //! Memory as source and sink behaves as the standard library's.
 
-use std::io::{self, Cursor, ErrorKind};
+use std::{
+    cell::RefCell,
+    io::{self, Cursor, ErrorKind},
+    rc::Rc,
+};
 
 use compio_io::{
     buf::IoBuf,
-    io::{AsyncBufRead, AsyncRead, AsyncReadAt, AsyncReadExt, AsyncWrite, AsyncWriteExt},
+    io::{
+        self as async_io, AsyncBufRead, AsyncRead, AsyncReadAt, AsyncReadExt, AsyncSize,
+        AsyncWrite, AsyncWriteAt, AsyncWriteAtExt, AsyncWriteExt,
+    },
 };
 use pollster::block_on;
 use proptest::{collection::vec, prop_assert_eq, proptest};
@@ -58,6 +65,49 @@ fn owners_of_bytes_read_at_a_position() {
             .unwrap(),
         0
     );
+}
+
+#[test]
+fn cursor_over_array_overwrites_up_to_its_end() {
+    let mut sink = Cursor::new(*b"______");
+    sink.set_position(3);
+    assert_eq!(block_on(sink.write_vectored(["ab", "cd"])).0.unwrap(), 3);
+    assert_eq!(block_on(sink.write("x")).0.unwrap(), 0);
+    assert_eq!((sink.position(), sink.into_inner()), (6, *b"___abc"));
+}
+
+#[test]
+fn cursor_over_borrowed_vector_grows_it() {
+    let mut memory = b"abc".to_vec();
+    let mut sink = Cursor::new(&mut memory);
+    sink.set_position(2);
+    block_on(sink.write_all("xyz")).0.unwrap();
+    assert_eq!(memory, b"abxyz");
+}
+
+#[test]
+fn cells_write_at_a_position() {
+    let vector = Rc::new(RefCell::new(b"abc".to_vec()));
+    block_on(vector.write_vectored_all_at(("x", "y"), 4))
+        .0
+        .unwrap();
+    assert_eq!(block_on(vector.size()).unwrap(), 6);
+    assert_eq!(block_on(vector.read_at([0; 8], 2)).1[..4], *b"c\0xy");
+    let mut cursor = async_io::Cursor::new(&*vector);
+    block_on(cursor.write_all("AB")).0.unwrap();
+    assert_eq!(*vector.borrow(), b"ABc\0xy");
+
+    let array = RefCell::new(*b"____");
+    assert_eq!(block_on(array.write_at("abc", 2)).0.unwrap(), 2);
+    assert_eq!(block_on(array.write_at("abc", 9)).0.unwrap(), 0);
+    assert_eq!(block_on(array.write_at("abc", u64::MAX)).0.unwrap(), 0);
+    let (read, buffers) = block_on(array.read_vectored_at([[0; 2]; 3], 1));
+    assert_eq!((read.unwrap(), buffers), (3, [*b"_a", *b"b\0", [0; 2]]));
+
+    let boxed = RefCell::new(Box::<[u8]>::from(*b"____"));
+    let (result, _) = block_on(boxed.write_all_at("abc", 2));
+    assert_eq!(result.unwrap_err().kind(), ErrorKind::WriteZero);
+    assert_eq!(**boxed.borrow(), *b"__ab");
 }
 
 #[test]

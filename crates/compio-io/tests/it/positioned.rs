@@ -36,6 +36,29 @@ fn read_exact_at_failing_hands_back_what_was_read() {
 }
 
 #[test]
+fn read_vectored_exact_at_fills_all_or_reports_the_end() {
+    let file = ScriptedFile::new(b"abcdef", &[Step::Interrupt, Step::Move(1)]);
+    let (result, buffers) = block_on(file.read_vectored_exact_at(([0; 2], [0; 3]), 1));
+    result.unwrap();
+    assert_eq!(buffers, (*b"bc", *b"def"));
+    let (result, buffers) =
+        block_on(file.read_vectored_exact_at([vec_of(b"__", 2), vec_of(b"__", 2)], 3));
+    assert_eq!(result.unwrap_err().kind(), ErrorKind::UnexpectedEof);
+    assert_eq!(buffers.concat(), b"def");
+}
+
+#[test]
+fn read_to_string_at_appends_text() {
+    let file = ScriptedFile::new("_löss".as_bytes(), &[Step::Move(2)]);
+    let (read, text) = block_on(file.read_to_string_at(String::from("> "), 1));
+    assert_eq!((read.unwrap(), &text[..]), (5, "> löss"));
+    // The first byte of the answer is the second one of the letter.
+    let (read, text) = block_on(file.read_to_string_at(String::from("> "), 3));
+    assert_eq!(read.unwrap_err().kind(), ErrorKind::InvalidData);
+    assert_eq!(text, "> ");
+}
+
+#[test]
 fn read_to_end_at_failing_keeps_what_was_read() {
     let file = ScriptedFile::new(b"abcdef", &[Step::Move(1), Step::Fail]);
     let (result, buffer) = block_on(file.read_to_end_at(b"> ".to_vec(), 1));

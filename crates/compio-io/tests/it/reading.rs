@@ -47,6 +47,63 @@ fn read_exact_repeats_short_and_interrupted_reads() {
 }
 
 #[test]
+fn read_vectored_exact_repeats_short_and_interrupted_reads() {
+    let steps = [
+        Step::Interrupt,
+        Step::Move(1),
+        Step::Move(2),
+        Step::Interrupt,
+    ];
+    let mut source = Scripted::new(&[b'x'; 64], &steps);
+    let buffers = (Vec::new(), vec_of(b"longer", 4), [0; 1], vec_of(b"", 1));
+    let room = buffers.1.capacity() + 1 + buffers.3.capacity();
+    let (result, buffers) = block_on(source.read_vectored_exact(buffers));
+    result.unwrap();
+    let read = [&buffers.0[..], &buffers.1, &buffers.2, &buffers.3].concat();
+    assert_eq!(read, vec![b'x'; room]);
+    assert_eq!(source.unread().len(), 64 - room);
+}
+
+#[test]
+fn read_vectored_exact_at_eof_hands_back_the_bytes() {
+    let mut source = Scripted::new(b"abc", &[Step::Move(1)]);
+    let (result, buffers) =
+        block_on(source.read_vectored_exact((vec_of(b"__", 2), [0; 4], vec_of(b"__", 2))));
+    assert_eq!(result.unwrap_err().kind(), ErrorKind::UnexpectedEof);
+    assert_eq!(buffers, (b"ab".to_vec(), *b"c\0\0\0", vec![]));
+}
+
+#[test]
+fn read_vectored_exact_failing_first_keeps_the_lengths() {
+    let mut source = Scripted::new(b"abc", &[Step::Fail]);
+    let (result, buffers) = block_on(source.read_vectored_exact([vec_of(b"xy", 4)]));
+    assert_eq!(result.unwrap_err().kind(), ErrorKind::ConnectionReset);
+    assert_eq!(buffers, [b"xy"]);
+}
+
+#[test]
+fn read_vectored_exact_of_no_room_reads_nothing() {
+    let mut source = Scripted::new(b"abc", &[Step::Fail]);
+    assert!(
+        block_on(source.read_vectored_exact([[0u8; 0]; 2]))
+            .0
+            .is_ok()
+    );
+    assert!(
+        block_on(source.read_vectored_exact(Vec::<Vec<u8>>::new()))
+            .0
+            .is_ok()
+    );
+    assert_eq!(source.operations, 0);
+}
+
+#[test]
+#[should_panic(expected = "a reader claims 4 bytes but initialised 1")]
+fn s21_read_vectored_exact_of_a_reader_that_claims_too_much_panics() {
+    let _ = block_on(Liar(4).read_vectored_exact([vec_of(b"", 8)]));
+}
+
+#[test]
 fn read_exact_at_the_end_hands_back_what_was_read() {
     let mut source = Scripted::new(b"abc", &[Step::Move(1)]);
     let (result, buffer) = block_on(source.read_exact(vec_of(b"______", 8)));
@@ -224,6 +281,25 @@ fn pointers_to_readers_read() {
 
 proptest! {
     #![proptest_config(config())]
+
+    #[test]
+    fn read_vectored_exact_is_read_exact_over_the_capacities(
+        content in bytes(60),
+        rooms in proptest::collection::vec((bytes(6), 0usize..6), 0..8),
+        steps in stutter(),
+    ) {
+        let make = || -> Vec<_> {
+            rooms.iter().map(|(old, spare)| vec_of(old, old.len() + spare)).collect()
+        };
+        let room: usize = make().iter().map(Vec::capacity).sum();
+        let mut source = Scripted::new(&content, &steps);
+        let (result, buffers) = block_on(source.read_vectored_exact(make()));
+        prop_assert_eq!(result.is_ok(), room <= content.len());
+        if room > 0 && !(content.is_empty() && source.operations == 0) {
+            prop_assert_eq!(buffers.concat(), &content[..room.min(content.len())]);
+        }
+        prop_assert_eq!(source.unread(), &content[room.min(content.len())..]);
+    }
 
     #[test]
     fn read_exact_fills_or_reports_the_end(
