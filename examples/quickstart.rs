@@ -1,18 +1,20 @@
-//! Reads a file through the runtime and prints it, and says which backend ran.
+//! Reads its own source through the runtime, prints it, and says which backend ran.
 //!
 //! `cargo run --release --example quickstart`
 
-use compio::{fs::File, task::block_on};
+use compio::{buf::BufResultExt, fs::File, io::AsyncReadAtExt, task::block_on};
 
-fn main() {
-    let buffer = block_on(async {
-        let file = File::open("Cargo.toml").unwrap();
-        let (read, buffer) = file.read_at(Vec::with_capacity(1024), 0).await;
-        let read = read.unwrap();
-        assert_eq!(read, buffer.len());
-        String::from_utf8(buffer).unwrap()
-    });
-    println!("{}", buffer);
+/// This file.
+const PATH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/quickstart.rs");
+
+fn main() -> std::io::Result<()> {
+    let (_, text) = block_on(async {
+        let file = File::open(PATH)?;
+        // To the end of the file, in as many reads as it takes.
+        file.read_to_string_at(String::new(), 0).await.transpose()
+    })?;
+    print!("{text}");
 
     println!("read by {}", compio::runtime::backend());
+    Ok(())
 }

@@ -1,13 +1,10 @@
-//! The two examples that print Cargo.toml, and how quickstart says which backend ran; and the one
+//! The two examples that print a file, and how quickstart says which backend ran; and the one
 //! that only says where it would run.
 
 use std::fs;
 
 use super::{LIMIT, example};
 use crate::run::{Outcome, Run};
-
-/// What quickstart's buffer holds.
-const QUICKSTART_BYTES: usize = 1024;
 
 /// What the driver example's buffer holds.
 const DRIVER_BYTES: usize = 4096;
@@ -16,10 +13,12 @@ const DRIVER_BYTES: usize = 4096;
 pub(crate) fn quickstart(run: &mut Run) -> Outcome {
     let line = run.cargo("run --release --example quickstart");
     let printed = line.print_within(LIMIT)?;
+    let path = run.workspace().root().join("examples/quickstart.rs");
+    let source = fs::read_to_string(path).map_err(|error| format!("quickstart.rs: {error}"))?;
     let rest = printed
         .stdout
-        .strip_prefix(&manifest(run, QUICKSTART_BYTES)?)
-        .ok_or(format!("it does not print Cargo.toml:\n{}", printed.stdout))?;
+        .strip_prefix(&source)
+        .ok_or(format!("it does not print its source:\n{}", printed.stdout))?;
     print!("{}", rest.trim_start());
     let names_backend = ["io-uring", "poll", "iocp"]
         .iter()
