@@ -10,6 +10,7 @@ use std::{
     panic::{self, AssertUnwindSafe},
     process,
     rc::Rc,
+    str::FromStr,
     sync::Arc,
     task::Waker,
     time::{Duration, Instant},
@@ -56,6 +57,17 @@ pub struct DriverBuilder {
 }
 
 /// A kernel interface that this crate can drive.
+///
+/// A name becomes one by [`FromStr`]: `io-uring`, `iocp` or `poll`. Other spellings of io_uring are
+/// `io_uring` and `uring`, and `epoll` means `poll`.
+///
+/// ```
+/// use compio_driver::BackendKind;
+///
+/// assert_eq!("io_uring".parse::<BackendKind>().unwrap(), BackendKind::IoUring);
+/// assert_eq!(BackendKind::IoUring.to_string(), "io-uring");
+/// assert!("select".parse::<BackendKind>().is_err());
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum BackendKind {
@@ -189,7 +201,8 @@ impl DriverBuilder {
     }
 
     /// Forces a backend. Without that, the environment variable `COMPIO_BACKEND` does (`io-uring`,
-    /// `iocp` or `poll`); and without that, it is the best one that the kernel allows.
+    /// `iocp` or `poll`, see [`BackendKind`]); and without that, it is the best one that the kernel
+    /// allows.
     pub fn backend(mut self, kind: BackendKind) -> Self {
         self.backend = Some(kind);
         self
@@ -583,19 +596,44 @@ impl BackendKind {
         let Some(name) = std::env::var_os("COMPIO_BACKEND") else {
             return Ok(None);
         };
-        match name.to_str() {
-            Some("") => Ok(None),
-            Some("io-uring") => Ok(Some(Self::IoUring)),
-            Some("iocp") => Ok(Some(Self::Iocp)),
-            Some("poll") => Ok(Some(Self::Poll)),
-            Some(_) | None => Err(io::Error::new(
-                io::ErrorKind::InvalidInput,
-                format!(
-                    "COMPIO_BACKEND is {}: it must be io-uring, iocp or poll",
-                    name.display()
-                ),
-            )),
+        if name.is_empty() {
+            return Ok(None);
         }
+        let kind = Self::named(&name.to_string_lossy()).ok_or_else(|| {
+            let message = format!("COMPIO_BACKEND is {}: {}", name.display(), Self::choice());
+            io::Error::new(io::ErrorKind::InvalidInput, message)
+        })?;
+        Ok(Some(kind))
+    }
+
+    fn named(name: &str) -> Option<Self> {
+        match name {
+            "io-uring" | "io_uring" | "uring" => Some(Self::IoUring),
+            "iocp" => Some(Self::Iocp),
+            "poll" | "epoll" => Some(Self::Poll),
+            _ => None,
+        }
+    }
+
+    /// The names to choose from on this system.
+    fn choice() -> String {
+        let names: Vec<_> = sys::BACKENDS.iter().map(Self::to_string).collect();
+        format!("it must be {}", names.join(" or "))
+    }
+}
+
+impl FromStr for BackendKind {
+    type Err = io::Error;
+
+    /// # Errors
+    ///
+    /// [`InvalidInput`](io::ErrorKind::InvalidInput) if no backend has this name. The message has the
+    /// names of the backends of this system.
+    fn from_str(name: &str) -> io::Result<Self> {
+        Self::named(name).ok_or_else(|| {
+            let message = format!("no backend is called {name:?}: {}", Self::choice());
+            io::Error::new(io::ErrorKind::InvalidInput, message)
+        })
     }
 }
 

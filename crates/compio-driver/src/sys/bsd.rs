@@ -42,6 +42,9 @@ pub(crate) struct Backend(Readiness);
 #[derive(Debug)]
 pub(crate) struct Event(Arc<Poller>);
 
+/// The backend of this system.
+pub(crate) const BACKENDS: &[BackendKind] = &[BackendKind::Poll];
+
 /// Makes the backend; and says why this one.
 pub(crate) fn choose(
     wanted: Option<BackendKind>,

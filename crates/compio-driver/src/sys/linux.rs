@@ -38,6 +38,9 @@ pub(crate) enum Event {
     Poller(Arc<Poller>),
 }
 
+/// The backends of this system, the best one first.
+pub(crate) const BACKENDS: &[BackendKind] = &[BackendKind::IoUring, BackendKind::Poll];
+
 /// Makes the backend that is asked for, or the best one that this kernel allows; and says why.
 ///
 /// A kernel that lacks io_uring or refuses it is one reason to fall back. To be out of memory or
@@ -63,7 +66,8 @@ pub(crate) fn choose(
         Some(BackendKind::Poll) => readiness("it was asked for".into()),
         Some(BackendKind::Iocp) => Err(io::Error::new(
             io::ErrorKind::Unsupported,
-            "the iocp backend was asked for, which only Windows has",
+            "the iocp backend was asked for, which only Windows has; \
+             here it is `io-uring` or `poll`",
         )),
         None => match uring(entries, spin) {
             Ok((backend, event, flavour)) => Ok((

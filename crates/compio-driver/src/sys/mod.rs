@@ -59,7 +59,7 @@ mod windows;
 #[cfg(all(unix, not(target_os = "linux")))]
 pub use bsd::RawEntry;
 #[cfg(all(unix, not(target_os = "linux")))]
-pub(crate) use bsd::{Backend, Event, again, choose, repeat};
+pub(crate) use bsd::{BACKENDS, Backend, Event, again, choose, repeat};
 #[cfg(unix)]
 pub use dialect::Stat;
 #[cfg(unix)]
@@ -67,9 +67,9 @@ pub(crate) use dialect::{peer_credentials, processors_of_this_thread};
 #[cfg(windows)]
 pub use iocp::RawEntry;
 #[cfg(windows)]
-pub(crate) use iocp::{Backend, Event, Scratch, choose};
+pub(crate) use iocp::{BACKENDS, Backend, Event, Scratch, choose};
 #[cfg(target_os = "linux")]
-pub(crate) use linux::Event;
+pub(crate) use linux::{BACKENDS, Event};
 #[cfg(all(any(not(test), loom), target_os = "linux"))]
 pub(crate) use linux::{Backend, choose};
 #[cfg(unix)]

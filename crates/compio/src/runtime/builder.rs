@@ -27,8 +27,8 @@ impl RuntimeBuilder {
         Self::default()
     }
 
-    /// Forces a backend. Without that, the environment variable `COMPIO_BACKEND` does (`io-uring` or
-    /// `poll`); and without that, it is the best one that the kernel allows. See
+    /// Forces a backend. Without that, the environment variable `COMPIO_BACKEND` does (`io-uring`,
+    /// `poll` or `iocp`); and without that, it is the best one that the kernel allows. See
     /// [`Runtime::backend`].
     pub fn backend(mut self, kind: BackendKind) -> Self {
         self.driver = self.driver.backend(kind);

@@ -92,6 +92,9 @@ pub(crate) struct Backend {
 #[derive(Debug)]
 pub(crate) struct Event(Arc<Port>);
 
+/// The backend of this system.
+pub(crate) const BACKENDS: &[BackendKind] = &[BackendKind::Iocp];
+
 /// Makes the backend; and says why this one.
 pub(crate) fn choose(
     wanted: Option<BackendKind>,

@@ -120,9 +120,41 @@ fn the_builder_knows_better_than_the_environment() {
 }
 
 #[test]
-fn an_unknown_wish_is_an_error() {
-    for name in ["epoll", "io_uring", "POLL", " poll"] {
-        let said = ask(&[("COMPIO_BACKEND", name)]);
-        check(&said, &["InvalidInput: ", name, "io-uring, iocp or poll"]);
+fn other_spellings_of_a_backend_are_granted() {
+    check(
+        &ask(&[("COMPIO_BACKEND", "epoll")]),
+        &["poll: it was asked for"],
+    );
+    for name in ["io_uring", "uring"] {
+        if uring().is_some() {
+            check(
+                &ask(&[("COMPIO_BACKEND", name)]),
+                &["io-uring: it was asked for"],
+            );
+        }
+        assert_eq!(name.parse::<BackendKind>().unwrap(), BackendKind::IoUring);
     }
+}
+
+#[test]
+fn an_unknown_wish_is_an_error() {
+    // The backends of this system, and no other.
+    let offer = if cfg!(target_os = "linux") {
+        "it must be io-uring or poll"
+    } else {
+        "it must be poll"
+    };
+    for name in ["select", "IO-URING", "POLL", " poll"] {
+        let said = ask(&[("COMPIO_BACKEND", name)]);
+        check(&said, &["InvalidInput: ", name, offer]);
+        assert!(!said.contains("iocp"), "{said}");
+        let error = name.parse::<BackendKind>().unwrap_err();
+        check(&error.to_string(), &[name, offer]);
+    }
+}
+
+#[test]
+fn backend_of_another_system_is_unsupported() {
+    let said = ask(&[("COMPIO_BACKEND", "iocp")]);
+    check(&said, &["Unsupported: ", "iocp", "`poll`"]);
 }
