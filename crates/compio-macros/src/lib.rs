@@ -1,8 +1,12 @@
 //! The attribute macros of compio, which re-exports them: `#[compio::main]` and `#[compio::test]`.
+//!
+//! The expansion calls the hidden module `entry` of the facade crate.
+
+mod arguments;
+mod expand;
 
 use proc_macro::TokenStream;
 use quote::quote;
-use syn::{AttrStyle, ItemFn, parse_macro_input};
 
 /// Makes an async `main` the program's: its body runs on the main thread's runtime.
 ///
@@ -16,7 +20,41 @@ use syn::{AttrStyle, ItemFn, parse_macro_input};
 /// }
 /// ```
 ///
-/// A function that is not async, or takes parameters, is refused:
+/// # Arguments
+///
+/// | argument | value |
+/// |---|---|
+/// | `backend` | `"io-uring"`, `"poll"`, `"iocp"`, or an expression of type `compio::driver::BackendKind` |
+/// | `entries` | an expression of type `u32`, for `RuntimeBuilder::entries` |
+/// | `spin` | `"off"`, `"adaptive"`, `"always"`, or an expression of type `compio::driver::SpinPolicy` |
+/// | `crate` | the path of compio, where it is re-exported under another name |
+///
+/// With `backend`, `entries` or `spin`, the body runs on a runtime of its own, which ends with it.
+/// That drops the tasks that have not ended. Without these, the body runs on the thread's runtime.
+///
+/// ```
+/// mod reexported {
+///     pub use compio as runtime;
+/// }
+///
+/// #[compio::main(crate = crate::reexported::runtime, entries = 64, spin = "off")]
+/// async fn main() {
+///     compio::task::yield_now().await;
+/// }
+/// ```
+///
+/// # Errors
+///
+/// If the runtime cannot be made, a function that returns a `Result` returns the error, where the
+/// error type is made of an `std::io::Error` by `From`.
+///
+/// # Panics
+///
+/// If the runtime cannot be made, in a function of any other type.
+///
+/// # Compile errors
+///
+/// The function must be async and have no parameters:
 ///
 /// ```compile_fail
 /// #[compio::main]
@@ -28,7 +66,7 @@ use syn::{AttrStyle, ItemFn, parse_macro_input};
 /// async fn main(arguments: Vec<String>) {}
 /// ```
 ///
-/// So are arguments of the attribute itself:
+/// The attribute takes no other arguments:
 ///
 /// ```compile_fail
 /// #[compio::main(threads = 4)]
@@ -36,12 +74,18 @@ use syn::{AttrStyle, ItemFn, parse_macro_input};
 /// ```
 #[proc_macro_attribute]
 pub fn main(arguments: TokenStream, item: TokenStream) -> TokenStream {
-    let function = parse_macro_input!(item as ItemFn);
-    expand(arguments.into(), function, proc_macro2::TokenStream::new())
+    expand::expand(
+        arguments.into(),
+        item.into(),
+        proc_macro2::TokenStream::new(),
+    )
+    .into()
 }
 
 /// Makes an async function a test: its body runs on the test thread's runtime. `#[ignore]` and
 /// `#[should_panic]` work as always.
+///
+/// The arguments are those of [`main`](macro@main).
 ///
 /// ```
 /// #[compio::test]
@@ -59,53 +103,10 @@ pub fn main(arguments: TokenStream, item: TokenStream) -> TokenStream {
 /// ```
 #[proc_macro_attribute]
 pub fn test(arguments: TokenStream, item: TokenStream) -> TokenStream {
-    let function = parse_macro_input!(item as ItemFn);
-    expand(
+    expand::expand(
         arguments.into(),
-        function,
+        item.into(),
         quote!(#[::core::prelude::v1::test]),
     )
-}
-
-fn expand(
-    arguments: proc_macro2::TokenStream,
-    mut function: ItemFn,
-    attribute: proc_macro2::TokenStream,
-) -> TokenStream {
-    let refusal = if let Some(token) = arguments.into_iter().next() {
-        Some(syn::Error::new_spanned(token, "takes no arguments"))
-    } else if function.sig.asyncness.take().is_none() {
-        Some(syn::Error::new_spanned(
-            function.sig.fn_token,
-            "the function must be async",
-        ))
-    } else if !function.sig.inputs.is_empty() {
-        Some(syn::Error::new_spanned(
-            &function.sig.inputs,
-            "the function takes no parameters",
-        ))
-    } else {
-        None
-    };
-    if let Some(refusal) = refusal {
-        return refusal.to_compile_error().into();
-    }
-    // Those that stood inside of the body stand before it now, which means the same.
-    for attribute in &mut function.attrs {
-        attribute.style = AttrStyle::Outer;
-    }
-    let ItemFn {
-        attrs,
-        vis,
-        sig,
-        block,
-    } = function;
-    quote! {
-        #(#attrs)*
-        #attribute
-        #vis #sig {
-            ::compio::task::block_on(async #block)
-        }
-    }
     .into()
 }

@@ -100,6 +100,9 @@ pub use compio_io::framed;
 #[cfg(feature = "macros")]
 pub use compio_macros::{main, test};
 
+#[cfg(feature = "macros")]
+#[doc(hidden)]
+pub mod entry;
 #[cfg(feature = "event")]
 pub mod event;
 #[cfg(feature = "fs")]

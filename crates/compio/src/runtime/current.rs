@@ -2,6 +2,7 @@
 
 use std::{
     cell::{Cell, OnceCell},
+    io,
     mem::ManuallyDrop,
     rc::Rc,
 };
@@ -20,7 +21,18 @@ thread_local! {
 
 /// The runtime that has been entered, or the thread's own.
 pub(crate) fn current() -> Rc<Inner> {
-    entered().unwrap_or_else(own)
+    or_panic(try_current())
+}
+
+/// The same, if the thread's own can be made.
+pub(crate) fn try_current() -> io::Result<Rc<Inner>> {
+    let own = || {
+        own().expect(
+            "the thread is ending and has dropped its runtime: use `compio::task::block_on`, or a \
+             `Runtime` of your own",
+        )
+    };
+    entered().map_or_else(own, Ok)
 }
 
 /// Whether another runtime than this one has been entered.
@@ -45,52 +57,50 @@ fn entered() -> Option<Rc<Inner>> {
 ///
 /// # Panics
 ///
-/// If there is none: what `what` begins would never go on.
+/// If there is none. `user` names the caller's function.
 #[track_caller]
-pub(crate) fn entered_for(what: &str) -> Rc<Inner> {
+pub(crate) fn entered_for(user: &str) -> Rc<Inner> {
     match entered() {
         Some(runtime) => runtime,
         None => panic!(
-            "no runtime is running on this thread: use {what} in `compio::task::block_on` or a task, or \
+            "no runtime is running on this thread: use {user} in `compio::task::block_on` or a task, or \
              enter a runtime by `Runtime::enter`"
         ),
     }
 }
 
-/// The runtime that has been entered, or the thread's own if that has been made and is not gone.
+/// The runtime that has been entered, or the thread's own if it has been made and not dropped.
 pub(super) fn existing() -> Option<Rc<Inner>> {
     let own = || OWN.try_with(|own| own.get().map(|runtime| Rc::clone(&runtime.inner)));
     entered().or_else(|| own().ok().flatten())
 }
 
-fn own() -> Rc<Inner> {
-    own_or_none().expect(
-        "the thread is ending and has dropped its runtime: use `compio::task::block_on`, or a `Runtime` \
-         of your own",
-    )
-}
-
-fn own_or_none() -> Option<Rc<Inner>> {
+/// The thread's own runtime, made on first use. `None` if the ending thread has dropped it.
+fn own() -> Option<io::Result<Rc<Inner>>> {
     OWN.try_with(|own| {
-        let runtime = own.get_or_init(make);
-        Rc::clone(&runtime.inner)
+        if let Some(runtime) = own.get() {
+            return Ok(Rc::clone(&runtime.inner));
+        }
+        let made = Runtime::new()?;
+        Ok(Rc::clone(&own.get_or_init(|| made).inner))
     })
     .ok()
 }
 
-fn make() -> Runtime {
-    match Runtime::new() {
-        Ok(runtime) => runtime,
-        Err(error) => panic!("this thread's runtime could not be made: {error}"),
+/// Runs a future on the current runtime. If the thread's own is dropped already, a new one runs this
+/// future alone.
+pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
+    let own = || own().map(or_panic);
+    match entered().or_else(own) {
+        Some(runtime) => runtime.block_on(future),
+        None => or_panic(Runtime::new()).block_on(future),
     }
 }
 
-/// Runs a future on the current runtime; where the thread's own is dropped already, on one that is made
-/// for this future alone.
-pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
-    match entered().or_else(own_or_none) {
-        Some(runtime) => runtime.block_on(future),
-        None => make().block_on(future),
+fn or_panic<T>(runtime: io::Result<T>) -> T {
+    match runtime {
+        Ok(runtime) => runtime,
+        Err(error) => panic!("this thread's runtime could not be made: {error}"),
     }
 }
 

@@ -31,6 +31,8 @@ pub use compio_driver::is_cancelled;
 
 #[cfg(feature = "net")]
 pub(crate) use self::at_first_poll::at_first_poll;
+#[cfg(feature = "macros")]
+pub(crate) use self::current::try_current;
 pub(crate) use self::current::{block_on, current, entered_for};
 pub use self::{
     async_fd::AsyncFd,

@@ -2,7 +2,11 @@
 
 use std::{cell::Cell, io, rc::Rc};
 
-use compio::task::spawn;
+use compio::{
+    driver::{BackendKind, SpinPolicy},
+    runtime::backend,
+    task::spawn,
+};
 
 #[compio::test]
 async fn a_test_runs_on_a_runtime() {
@@ -79,4 +83,118 @@ async fn shows() -> impl std::fmt::Display {
 #[test]
 fn a_main_may_hide_what_it_returns() {
     assert_eq!(shows().to_string(), "shown");
+}
+
+/// The crate under another name.
+mod renamed {
+    pub(super) use compio as runtime;
+}
+
+#[compio::main(crate = crate::macros::renamed::runtime, backend = BACKEND, entries = 8, spin = "off")]
+async fn with_settings() -> BackendKind {
+    spawn(async { backend().kind() }).await.unwrap()
+}
+
+/// The backend that each system has and that needs no choice.
+const BACKEND: BackendKind = if cfg!(windows) {
+    BackendKind::Iocp
+} else {
+    BackendKind::Poll
+};
+
+#[test]
+fn main_with_arguments_runs_on_a_runtime_with_these_settings() {
+    assert_eq!(with_settings(), BACKEND);
+}
+
+#[compio::test(spin = SpinPolicy::Off)]
+async fn test_with_arguments_runs() {
+    assert_eq!(spawn(async { 42 }).await.unwrap(), 42);
+}
+
+#[cfg(unix)]
+#[compio::main(backend = "epoll")]
+async fn by_readiness() -> BackendKind {
+    backend().kind()
+}
+
+#[cfg(unix)]
+#[test]
+fn backend_argument_may_be_a_name() {
+    assert_eq!(by_readiness(), BackendKind::Poll);
+}
+
+/// A backend that this system does not have.
+const FOREIGN: BackendKind = if cfg!(windows) {
+    BackendKind::IoUring
+} else {
+    BackendKind::Iocp
+};
+
+#[compio::main(backend = FOREIGN)]
+async fn io_result() -> io::Result<()> {
+    Ok(())
+}
+
+#[compio::main(backend = FOREIGN)]
+async fn boxed_error() -> Result<usize, Box<dyn std::error::Error>> {
+    Ok(1)
+}
+
+#[compio::main(backend = FOREIGN)]
+async fn no_result() {}
+
+#[compio::main(backend = FOREIGN)]
+async fn unrelated_error() -> Result<(), String> {
+    Ok(())
+}
+
+#[compio::main(backend = FOREIGN)]
+async fn hidden() -> impl std::fmt::Debug {}
+
+#[test]
+fn main_that_returns_a_result_returns_the_error_of_the_runtime() {
+    assert_eq!(io_result().unwrap_err().kind(), io::ErrorKind::Unsupported);
+    let error = boxed_error().unwrap_err();
+    let error = error.downcast::<io::Error>().unwrap();
+    assert_eq!(error.kind(), io::ErrorKind::Unsupported);
+}
+
+#[test]
+fn main_without_room_for_the_error_of_the_runtime_panics() {
+    for main in [
+        || no_result(),
+        || drop(unrelated_error()),
+        || drop(hidden()),
+    ] {
+        let panic = std::panic::catch_unwind(main).unwrap_err();
+        let message = panic.downcast::<String>().unwrap();
+        assert!(message.starts_with("this thread's runtime could not be made: the "));
+    }
+}
+
+#[compio::main]
+async fn with_the_environment() -> io::Result<()> {
+    Ok(())
+}
+
+#[test]
+#[ignore = "the child of the next test"]
+fn child_with_an_unknown_backend() {
+    println!("\nSAYS {}", with_the_environment().unwrap_err());
+}
+
+#[test]
+fn main_with_an_unknown_backend_in_the_environment_returns_the_error() {
+    let child = "macros::child_with_an_unknown_backend";
+    let output = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--ignored", "--exact", "--nocapture", child])
+        .env("COMPIO_BACKEND", "select")
+        .output()
+        .unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert!(
+        said.contains("SAYS COMPIO_BACKEND is select: it must be "),
+        "{said}"
+    );
 }
