@@ -32,6 +32,7 @@ use crate::{
     stream::{AcceptStream, RecvStream, SendZeroCopyFuture},
     submit::Submit,
     sys::{self, Again, AsRawFd, Launch, RawFd},
+    thread_bound::StaysOnItsThread,
 };
 
 /// Hands operations to the kernel and takes their answers.
@@ -43,7 +44,7 @@ use crate::{
 /// A child that `fork` has made must not use its parent's drivers; one that is dropped there does
 /// nothing.
 pub struct Driver {
-    inner: Rc<Inner>,
+    inner: StaysOnItsThread<Rc<Inner>>,
 }
 
 /// How a [`Driver`] is made.
@@ -277,7 +278,7 @@ impl DriverBuilder {
             process: process::id(),
         };
         Ok(Driver {
-            inner: Rc::new(inner),
+            inner: StaysOnItsThread::new(Rc::new(inner)),
         })
     }
 }

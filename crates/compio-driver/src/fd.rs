@@ -12,6 +12,7 @@ use std::{
 use crate::{
     receiving::Leftovers,
     sys::{AsFd, AsRawFd, BorrowedFd, Life, OwnedFd, RawFd},
+    thread_bound::StaysOnItsThread,
 };
 
 /// A descriptor that is closed when its last owner is gone: the object that it belongs to, or the
@@ -19,7 +20,7 @@ use crate::{
 ///
 /// It stays on its thread, so that taking part costs no atomic operation.
 // As an `Rc`, but with a count that lies in the room beside the descriptor: each connection has one.
-pub struct SharedFd(NonNull<Shared>);
+pub struct SharedFd(StaysOnItsThread<NonNull<Shared>>);
 
 /// The fields' order is that of their drops.
 #[derive(Debug)]
@@ -109,7 +110,7 @@ impl Clone for SharedFd {
             // Somebody leaks them.
             None => abort(),
         }
-        Self(self.0)
+        Self(self.0.clone())
     }
 }
 
@@ -122,7 +123,7 @@ impl Drop for SharedFd {
             return;
         }
         // SAFETY: this was the last owner.
-        unsafe { Self::close(self.0) };
+        unsafe { Self::close(*self.0) };
     }
 }
 
@@ -134,7 +135,7 @@ impl From<OwnedFd> for SharedFd {
             owners: Cell::new(1),
             leftovers: OnceCell::new(),
         });
-        Self(NonNull::from(Box::leak(shared)))
+        Self(StaysOnItsThread::new(NonNull::from(Box::leak(shared))))
     }
 }
 

@@ -33,6 +33,7 @@ mod submit;
 mod submit_multi;
 mod sync;
 mod sys;
+mod thread_bound;
 mod waiters;
 
 pub use accepting::{AcceptOne, Acceptor};
@@ -49,3 +50,4 @@ pub use spin::{SPIN_MAX, SpinPolicy};
 pub use stream::{AcceptStream, Loan, RecvStream, SendZeroCopyFuture};
 pub use submit::Submit;
 pub use sys::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd, os};
+pub use thread_bound::StaysOnItsThread;

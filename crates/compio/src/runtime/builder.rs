@@ -2,7 +2,7 @@
 
 use std::{io, rc::Rc, time::Duration};
 
-use compio_driver::{BackendKind, DriverBuilder, Pool, SpinPolicy};
+use compio_driver::{BackendKind, DriverBuilder, Pool, SpinPolicy, StaysOnItsThread};
 
 use super::{Inner, Runtime};
 
@@ -68,7 +68,7 @@ impl RuntimeBuilder {
     /// As [`DriverBuilder::build`]: no usable kernel interface, or no descriptors or memory left.
     pub fn build(self) -> io::Result<Runtime> {
         Ok(Runtime {
-            inner: Rc::new(Inner::new(self.driver.build()?)),
+            inner: StaysOnItsThread::new(Rc::new(Inner::new(self.driver.build()?))),
         })
     }
 }

@@ -24,7 +24,7 @@ use std::{
 };
 
 pub use compio_driver::PooledBuffer;
-use compio_driver::{AsRawFd, Backend, Driver, Owned, RawFd, Submit};
+use compio_driver::{AsRawFd, Backend, Driver, Owned, RawFd, StaysOnItsThread, Submit};
 use compio_executor::{Executor, JoinHandle, MainWaker};
 
 pub use compio_driver::is_cancelled;
@@ -79,7 +79,7 @@ pub(crate) use self::{current::is_foreign, timers::TimerKey};
 /// there does nothing. To use one there is a mistake: with io_uring it ends the child, whose memory
 /// has no part of the ring; with the readiness backend, parent and child take each other's events.
 pub struct Runtime {
-    inner: Rc<Inner>,
+    inner: StaysOnItsThread<Rc<Inner>>,
 }
 
 impl Runtime {

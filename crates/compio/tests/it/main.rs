@@ -2,6 +2,7 @@
 
 mod cancel;
 mod cancel_token;
+mod diagnostics;
 mod economy;
 mod embedding;
 mod fairness;
