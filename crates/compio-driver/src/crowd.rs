@@ -5,31 +5,25 @@
 //! processors, some have to wait for their turn. Whoever may run elsewhere can get out of the way.
 
 use std::{
-    process,
     sync::{
-        Mutex, MutexGuard, TryLockError,
+        Mutex, MutexGuard, PoisonError,
         atomic::{AtomicUsize, Ordering::Relaxed},
     },
     thread,
 };
 
-use crate::sys;
+use crate::{
+    per_process::{PerProcess, Process},
+    sys,
+};
 
 /// A set of processors, a bit for each.
 pub(crate) type Processors = [u64; 16];
 
-/// The drivers of this process.
-static DRIVERS: Mutex<Drivers> = Mutex::new(Drivers {
-    process: 0,
-    counts: Vec::new(),
-});
+/// The drivers of this process: how many live on threads that are confined to the same processors.
+static DRIVERS: PerProcess<Mutex<Counts>> = PerProcess::new();
 
-struct Drivers {
-    /// Whose they are: those of its parent are not a child's.
-    process: u32,
-    /// How many live on threads that are confined to the same processors.
-    counts: Vec<(Processors, usize)>,
-}
+type Counts = Vec<(Processors, usize)>;
 
 /// How often that has changed.
 static CHANGES: AtomicUsize = AtomicUsize::new(0);
@@ -39,8 +33,8 @@ pub(crate) struct Place {
     confined_to: Processors,
     /// How many of these it may use: a quota can be less.
     processors: usize,
-    /// Whether the others know of it.
-    is_counted: bool,
+    /// Where the others know of it.
+    process: Process,
     /// The change up to which it is known whether the processors suffice.
     seen: Option<usize>,
     is_crowded: bool,
@@ -57,20 +51,16 @@ impl Place {
     }
 
     fn at(confined_to: Processors, processors: usize) -> Self {
-        let drivers = lock();
-        let is_counted = drivers.is_some();
-        if let Some(mut drivers) = drivers {
-            let counts = &mut drivers.counts;
-            match counts.iter_mut().find(|(other, _)| *other == confined_to) {
-                Some((_, count)) => *count += 1,
-                None => counts.push((confined_to, 1)),
-            }
-            note_change(&drivers);
+        let mut drivers = lock();
+        match drivers.iter_mut().find(|(other, _)| *other == confined_to) {
+            Some((_, count)) => *count += 1,
+            None => drivers.push((confined_to, 1)),
         }
+        note_change(&drivers);
         Self {
             confined_to,
             processors,
-            is_counted,
+            process: Process::current(),
             seen: None,
             is_crowded: false,
         }
@@ -91,11 +81,9 @@ impl Place {
     pub(crate) fn is_crowded(&mut self) -> bool {
         // Relaxed: pairs with `note_change`. Whoever sees the change takes the lock, which was held then.
         let changes = CHANGES.load(Relaxed);
-        if self.seen != Some(changes)
-            && let Some(drivers) = lock()
-        {
+        if self.seen != Some(changes) {
             self.seen = Some(changes);
-            self.is_crowded = neighbours(&drivers.counts, &self.confined_to) > self.processors;
+            self.is_crowded = neighbours(&lock(), &self.confined_to) > self.processors;
         }
         self.is_crowded
     }
@@ -103,42 +91,24 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        if !self.is_counted {
+        if !self.process.is_current() {
             return;
         }
-        let Some(mut drivers) = lock() else { return };
-        for (other, count) in &mut drivers.counts {
+        let mut drivers = lock();
+        for (other, count) in &mut *drivers {
             *count -= usize::from(*other == self.confined_to);
         }
-        drivers.counts.retain(|(_, count)| *count > 0);
+        drivers.retain(|(_, count)| *count > 0);
         note_change(&drivers);
     }
 }
 
-/// The drivers, unless somebody holds them for ever: a thread of the parent's that was about to change
-/// them when `fork` made this process. Then nobody counts here.
-fn lock() -> Option<MutexGuard<'static, Drivers>> {
-    /// More than enough for whoever holds them to come to an end.
-    const TRIES: usize = 1000;
-    for _ in 0..TRIES {
-        let mut drivers = match DRIVERS.try_lock() {
-            Ok(drivers) => drivers,
-            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
-            Err(TryLockError::WouldBlock) => {
-                thread::yield_now();
-                continue;
-            }
-        };
-        if drivers.process != process::id() {
-            drivers.process = process::id();
-            drivers.counts.clear();
-        }
-        return Some(drivers);
-    }
-    None
+fn lock() -> MutexGuard<'static, Counts> {
+    let drivers = DRIVERS.get_or_make(Mutex::default);
+    drivers.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn note_change(_held: &MutexGuard<'_, Drivers>) {
+fn note_change(_held: &MutexGuard<'_, Counts>) {
     // Relaxed: pairs with `Place::is_crowded`; the lock orders what has changed.
     CHANGES.fetch_add(1, Relaxed);
 }

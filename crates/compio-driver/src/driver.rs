@@ -8,7 +8,6 @@ use std::{
     collections::VecDeque,
     fmt, io, iter, mem,
     panic::{self, AssertUnwindSafe},
-    process,
     rc::Rc,
     str::FromStr,
     sync::Arc,
@@ -26,6 +25,7 @@ use crate::{
     notify::Notifier,
     operation::{Operation, Owned},
     panics::{discard, wake_all},
+    per_process::Process,
     pool::{Desk, Job, Pool},
     request::{Answer, Extras, NOT_READY, Report, Request},
     spin::{Spin, SpinPolicy},
@@ -275,7 +275,7 @@ impl DriverBuilder {
             scopes: RefCell::default(),
             is_plain: Cell::new(true),
             shutdown_timeout: self.shutdown_timeout,
-            process: process::id(),
+            process: Process::current(),
         };
         Ok(Driver {
             inner: StaysOnItsThread::new(Rc::new(inner)),
@@ -555,7 +555,7 @@ impl AsRawFd for Driver {
 
 impl Drop for Driver {
     fn drop(&mut self) {
-        if self.inner.process == process::id() {
+        if self.inner.process.is_current() {
             self.inner.shut_down();
         } else {
             // In a child, by `fork`: nothing in here is its own.
@@ -681,7 +681,7 @@ pub(crate) struct Inner {
     is_plain: Cell<bool>,
     shutdown_timeout: Duration,
     /// The process that made it.
-    process: u32,
+    process: Process,
 }
 
 impl Inner {

@@ -24,6 +24,7 @@ mod notify;
 pub mod op;
 mod operation;
 mod panics;
+mod per_process;
 mod pool;
 mod receiving;
 pub mod request;
@@ -43,11 +44,15 @@ pub use credentials::{UCred, peer_credentials};
 pub use driver::{Backend, BackendKind, Driver, DriverBuilder, Entry, Poller};
 pub use fd::{HeldFd, OwnsFd, SharedFd};
 pub use operation::{Operation, Owned};
+#[doc(hidden)]
+pub use per_process::{PerProcess, Process};
 pub use pool::Pool;
 pub use request::is_cancelled;
 pub use socket2::SockAddr;
 pub use spin::{SPIN_MAX, SpinPolicy};
 pub use stream::{AcceptStream, Loan, RecvStream, SendZeroCopyFuture};
 pub use submit::Submit;
+#[doc(hidden)]
+pub use sys::start_thread;
 pub use sys::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd, os};
 pub use thread_bound::StaysOnItsThread;

@@ -8,7 +8,7 @@ use std::{
     collections::VecDeque,
     io, mem,
     sync::{
-        Arc, OnceLock, PoisonError,
+        Arc, PoisonError,
         atomic::Ordering::{AcqRel, Relaxed, Release},
     },
     task::Waker,
@@ -18,8 +18,9 @@ use std::{
 use crate::{
     flight::Key,
     notify::Notifier,
+    per_process::PerProcess,
     request::{Answer, Request},
-    sync::{AtomicBool, Condvar, Mutex, MutexGuard, thread},
+    sync::{AtomicBool, Condvar, Mutex, MutexGuard, start_thread},
     sys,
 };
 
@@ -33,9 +34,20 @@ const THREADS_MAX: usize = 256;
 ///
 /// Its queue has no limit of its own: what waits in it are operations in flight, each of which somebody
 /// has begun and can give up.
+///
+/// A child of `fork` has none of its parent's threads. There, a pool begins anew: with no threads, and
+/// with nothing in its queue.
 #[derive(Debug, Clone)]
-pub struct Pool(Arc<Shared>);
+pub struct Pool(Arc<Handle>);
 
+/// The state that all clones of a pool share.
+#[derive(Debug)]
+struct Handle {
+    threads_max: usize,
+    here: PerProcess<Arc<Shared>>,
+}
+
+/// The state of a pool's threads in one process.
 #[derive(Debug)]
 struct Shared {
     threads_max: usize,
@@ -89,38 +101,49 @@ impl Pool {
     /// If `threads_max` is zero.
     pub fn new(threads_max: usize) -> Self {
         assert!(threads_max > 0, "a pool needs at least one thread");
-        Self(Arc::new(Shared {
+        Self::with_limit(threads_max)
+    }
+
+    fn with_limit(threads_max: usize) -> Self {
+        Self(Arc::new(Handle {
             threads_max,
-            state: Mutex::default(),
-            work_came: Condvar::new(),
+            here: PerProcess::new(),
         }))
+    }
+
+    fn shared(&self) -> &Arc<Shared> {
+        self.0.here.get_or_make(|| {
+            Arc::new(Shared {
+                threads_max: self.0.threads_max,
+                state: Mutex::default(),
+                work_came: Condvar::new(),
+            })
+        })
     }
 
     /// The pool that drivers of this process share unless they are given another.
     pub fn global() -> Self {
-        static GLOBAL: OnceLock<Pool> = OnceLock::new();
-        GLOBAL.get_or_init(|| Self::new(THREADS_MAX)).clone()
+        static GLOBAL: PerProcess<Pool> = PerProcess::new();
+        GLOBAL.get_or_make(|| Self::new(THREADS_MAX)).clone()
     }
 
     /// Queues the job. Fails only if there is no thread and none can be started: then it will not
     /// run.
     pub(crate) fn dispatch(&self, job: Job) -> io::Result<()> {
-        let mut state = self.0.lock();
+        let shared = self.shared();
+        let mut state = shared.lock();
         state.queue.push_back(job);
         if state.idle >= state.queue.len() {
             drop(state);
-            self.0.work_came.notify_one();
+            shared.work_came.notify_one();
             return Ok(());
         }
-        if state.threads >= self.0.threads_max {
+        if state.threads >= shared.threads_max {
             return Ok(());
         }
-        let shared = Arc::clone(&self.0);
-        let started = thread::Builder::new()
-            .name("compio-blocking".into())
-            .spawn(move || shared.run());
-        match started {
-            Ok(_) => state.threads += 1,
+        let shared = Arc::clone(shared);
+        match start_thread("compio-blocking", move || shared.run()) {
+            Ok(()) => state.threads += 1,
             // Those that are there will come to it.
             Err(_) if state.threads > 0 => {}
             Err(error) => {
@@ -133,7 +156,7 @@ impl Pool {
 
     /// Takes a job back that no thread has begun. It will not run.
     pub(crate) fn withdraw(&self, key: Key, desk: &Arc<Desk>) -> bool {
-        let mut state = self.0.lock();
+        let mut state = self.shared().lock();
         let is_wanted = |job: &Job| job.key == key && Arc::ptr_eq(&job.desk, desk);
         // From both ends: whoever gives up many begins with the oldest or the newest.
         let place = (0..state.queue.len().div_ceil(2)).find_map(|front| {
@@ -147,13 +170,14 @@ impl Pool {
 
     #[cfg(all(test, loom))]
     pub(crate) fn threads(&self) -> usize {
-        self.0.lock().threads
+        self.shared().lock().threads
     }
 
     /// Lets the threads end that have nothing to do: a model is over when all have.
     #[cfg(all(test, loom))]
     pub(crate) fn expire(&self) {
-        self.0.work_came.expire(self.0.lock());
+        let shared = self.shared();
+        shared.work_came.expire(shared.lock());
     }
 }
 

@@ -5,33 +5,28 @@
 //! (Counts and hints apart, which order nothing.)
 
 #[cfg(not(loom))]
-pub(crate) use std::{
-    sync::{
-        Condvar, Mutex, MutexGuard,
-        atomic::{AtomicBool, AtomicU8},
-    },
-    thread,
+pub(crate) use std::sync::{
+    Condvar, Mutex, MutexGuard,
+    atomic::{AtomicBool, AtomicU8},
 };
 
 #[cfg(loom)]
-pub(crate) use loom::{
-    sync::{
-        Mutex, MutexGuard,
-        atomic::{AtomicBool, AtomicU8},
-    },
-    thread,
+pub(crate) use loom::sync::{
+    Mutex, MutexGuard,
+    atomic::{AtomicBool, AtomicU8},
 };
 
 #[cfg(not(loom))]
-pub(crate) use crate::sys::Event;
+pub(crate) use crate::sys::{Event, start_thread};
 
 #[cfg(loom)]
-pub(crate) use model::{Condvar, Event};
+pub(crate) use model::{Condvar, Event, start_thread};
 
 /// What loom lacks.
 #[cfg(loom)]
 mod model {
     use std::{
+        io,
         sync::{
             LockResult,
             atomic::{AtomicBool, Ordering::Relaxed},
@@ -42,6 +37,12 @@ mod model {
     use loom::sync::{MutexGuard, Notify};
 
     use crate::sys;
+
+    /// Starts a thread of the model.
+    pub(crate) fn start_thread(name: &str, code: impl FnOnce() + Send + 'static) -> io::Result<()> {
+        let builder = loom::thread::Builder::new().name(name.into());
+        builder.spawn(code).map(drop)
+    }
 
     /// What ends the sleep of a driver's thread. The model's driver sleeps in no kernel.
     #[derive(Debug)]

@@ -5,12 +5,12 @@
 
 use std::{
     cell::Cell,
-    sync::{Mutex, PoisonError},
+    sync::atomic::{AtomicUsize, Ordering::Relaxed},
 };
 
 /// The number of a thread. Zero, a thread that was never asked for its number, is nobody's home.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct ThreadNumber(u64);
+pub(crate) struct ThreadNumber(usize);
 
 const UNASSIGNED: ThreadNumber = ThreadNumber(0);
 
@@ -66,11 +66,13 @@ impl ThreadNumber {
     }
 
     fn fresh() -> Self {
-        // A mutex, because not every platform has 64-bit atomics, and a thread comes here once.
-        static LAST: Mutex<u64> = Mutex::new(0);
-        let mut last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
-        *last = last.checked_add(1).expect("out of thread numbers");
-        Self(*last)
+        // No lock: a child of `fork` would wait for ever for a thread that held it.
+        static LAST: AtomicUsize = AtomicUsize::new(0);
+        // Relaxed: the number orders nothing, and the exchange gives each one to one thread.
+        let last = LAST
+            .fetch_update(Relaxed, Relaxed, |last| last.checked_add(1))
+            .expect("out of thread numbers");
+        Self(last + 1)
     }
 }
 

@@ -1,7 +1,11 @@
 //! Children that `fork` makes of this process, and threads that leave their runtimes behind
-//! (scenario 25). The tests run one after the other: a child has all descriptors of the process.
+//! (scenarios 25 and 49). The tests run one after the other: a child has all descriptors of the process.
 
 #![cfg(unix)]
+
+#[cfg(target_os = "linux")]
+#[path = "fork/namespaces.rs"]
+mod namespaces;
 
 use std::{
     io::{self, Read, Write},
@@ -14,6 +18,7 @@ use std::{
     sync::{
         Mutex, PoisonError,
         atomic::{AtomicBool, Ordering::Relaxed},
+        mpsc,
     },
     thread,
     time::{Duration, Instant},
@@ -24,7 +29,8 @@ use compio::{
     io::{AsyncRead, AsyncReadExt, AsyncWriteExt},
     net::UnixStream,
     runtime::Runtime,
-    task::{spawn, spawn_blocking, yield_now},
+    signal::unix::{SignalKind, signal},
+    task::{block_on, spawn, spawn_blocking, yield_now},
     time::{sleep, timeout},
 };
 
@@ -229,11 +235,8 @@ fn s25_a_child_that_uses_its_parents_ring_ends_and_disturbs_nobody() {
 }
 
 /// The two share no descriptor for their signals.
-#[cfg(feature = "signal")]
 #[test]
 fn s45_forked_child_and_parent_hear_their_own_signals() {
-    use compio::signal::unix::{SignalKind, signal};
-
     let _turn = take_turn();
     let mut listener = signal(SignalKind::user_defined1()).unwrap();
     let is_silent = async |listener: &mut compio::signal::unix::Signal| {
@@ -258,4 +261,185 @@ fn s45_forked_child_and_parent_hear_their_own_signals() {
     unsafe { libc::raise(libc::SIGUSR1) };
     let heard = ours.block_on(async { timeout(LONG, listener.recv()).await });
     assert!(matches!(heard, Ok(Some(()))));
+}
+
+/// How often a test forks at a moment that it does not choose.
+const FORKS: usize = 150;
+
+/// Runs `code` in children that are made while other threads call `beside` over and over: at some of
+/// the forks, one of them holds whatever lock it takes.
+fn fork_beside(beside: impl Fn() + Send + Sync, code: impl Fn() -> i32) {
+    let is_over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        for _ in 0..3 {
+            scope.spawn(|| {
+                while !is_over.load(Relaxed) {
+                    beside();
+                }
+            });
+        }
+        let statuses: Vec<_> = (0..FORKS).map(|_| fork(&code)).collect();
+        is_over.store(true, Relaxed);
+        let failed = statuses.iter().find(|status| !status.success());
+        assert_eq!(failed, None);
+    });
+}
+
+/// The child is to end soon, whatever it waits for: it is killed by SIGALRM.
+fn limit_life() {
+    // SAFETY: no pointers are passed.
+    unsafe { libc::alarm(20) };
+}
+
+#[test]
+fn s49_blocking_work_in_child_runs_while_parent_has_idle_threads() {
+    let _turn = take_turn();
+    block_on(async { spawn_blocking(|| ()).await.unwrap() });
+    let status = fork(|| {
+        limit_life();
+        let runtime = Runtime::new().unwrap();
+        runtime.block_on(async { spawn_blocking(|| 7).await.unwrap() })
+    });
+    assert_eq!(status.code(), Some(7), "{status}");
+}
+
+#[test]
+fn s49_blocking_work_in_child_runs_on_pool_made_by_parent() {
+    let _turn = take_turn();
+    let pool = Pool::new(1);
+    let build = || {
+        let builder = Runtime::builder().pool(pool.clone());
+        builder.build().unwrap()
+    };
+    let runtime = build();
+    let (release, blocked) = mpsc::channel::<()>();
+    let work = runtime.enter(|| spawn_blocking(move || blocked.recv_timeout(LONG)));
+    // It waits in the queue, and is no work of the child's.
+    let queued = runtime.enter(|| spawn_blocking(|| ()));
+    let status = fork(|| {
+        limit_life();
+        let inner = fork(|| build().block_on(async { spawn_blocking(|| 7).await.unwrap() }));
+        let here = build().block_on(async { spawn_blocking(|| 1).await.unwrap() });
+        inner.code().unwrap() + here
+    });
+    assert_eq!(status.code(), Some(8), "{status}");
+    release.send(()).unwrap();
+    runtime.block_on(async {
+        work.await.unwrap().unwrap();
+        queued.await.unwrap();
+    });
+}
+
+#[test]
+fn s49_thread_runtime_in_child_is_a_new_one() {
+    let _turn = take_turn();
+    let (mut ours, theirs) = UnixStream::pair().unwrap();
+    let reading = block_on(async {
+        let reading = spawn(async move { ours.read(Vec::with_capacity(8)).await.1 });
+        sleep(Duration::from_millis(1)).await;
+        reading
+    });
+    let status = fork(|| {
+        limit_life();
+        block_on(async {
+            use_all().await;
+            7
+        })
+    });
+    assert_eq!(status.code(), Some(7), "{status}");
+    block_on(async {
+        (&theirs).write_all("still").await.0.unwrap();
+        assert_eq!(reading.await.unwrap(), b"still");
+    });
+}
+
+#[test]
+fn s49_command_in_child_runs_while_parent_starts_commands() {
+    let _turn = take_turn();
+    let start = || {
+        let status = compio::process::Command::new("true").status();
+        i32::from(!block_on(status).unwrap().success())
+    };
+    fork_beside(
+        || assert_eq!(start(), 0),
+        || {
+            limit_life();
+            start()
+        },
+    );
+}
+
+/// Whether this process has a child, be it a dead one.
+fn has_child() -> bool {
+    // SAFETY: the call fills in a plain C struct.
+    unsafe {
+        let mut info: libc::siginfo_t = std::mem::zeroed();
+        let flags = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT;
+        libc::waitid(libc::P_ALL, 0, &mut info, flags) == 0
+    }
+}
+
+#[test]
+fn s49_killed_command_in_child_leaves_no_zombie() {
+    let _turn = take_turn();
+    let start = || {
+        let mut command = compio::process::Command::new("sleep");
+        command.arg("300").kill_on_drop(true);
+        command.spawn().unwrap()
+    };
+    // The thread of the parent that waits for them is none of the child's.
+    let ours: Vec<_> = (0..20).map(|_| start()).collect();
+    drop(ours);
+    let status = fork(|| {
+        limit_life();
+        drop(start());
+        // There is a thread for it, unless it counts as one that the parent has: then nothing waits for
+        // the dead process, which stays waitable for ever.
+        while has_child() {
+            thread::sleep(Duration::from_millis(1));
+        }
+        0
+    });
+    assert!(status.success(), "{status}");
+}
+
+#[test]
+fn s49_runtimes_in_child_work_while_parent_makes_runtimes_and_work() {
+    let _turn = take_turn();
+    let use_own = || {
+        let runtime = Runtime::new().unwrap();
+        runtime.block_on(async { spawn_blocking(|| 0).await.unwrap() })
+    };
+    fork_beside(
+        || {
+            // A thread of its own takes a number of its own.
+            assert_eq!(thread::spawn(use_own).join().unwrap(), 0);
+        },
+        || {
+            limit_life();
+            use_own() + thread::spawn(use_own).join().unwrap()
+        },
+    );
+}
+
+#[test]
+fn s49_signal_of_child_is_heard_by_child_only() {
+    let _turn = take_turn();
+    let kind = SignalKind::user_defined1();
+    let mut listener = block_on(async { signal(kind).unwrap() });
+    let status = fork(|| {
+        limit_life();
+        block_on(async {
+            let mut own = signal(kind).unwrap();
+            // SAFETY: no pointers are passed.
+            unsafe { libc::raise(kind.as_raw_value()) };
+            own.recv().await.unwrap();
+        });
+        0
+    });
+    assert!(status.success(), "{status}");
+    block_on(async {
+        let heard = timeout(Duration::from_millis(5), listener.recv()).await;
+        assert!(heard.is_err());
+    });
 }

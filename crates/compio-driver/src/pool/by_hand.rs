@@ -1,23 +1,17 @@
 //! A pool without threads, for tests: whoever tests says when a job is taken, and when it is run.
 
-use std::sync::{Arc, Condvar, Mutex};
-
-use super::{Job, Pool, Shared};
+use super::{Job, Pool};
 use crate::request::Answer;
 
 impl Pool {
     /// One that never starts a thread.
     pub(crate) fn by_hand() -> Self {
-        Self(Arc::new(Shared {
-            threads_max: 0,
-            state: Mutex::default(),
-            work_came: Condvar::new(),
-        }))
+        Self::with_limit(0)
     }
 
     /// What a thread would take next.
     pub(crate) fn take_job(&self) -> Option<Job> {
-        self.0.lock().queue.pop_front()
+        self.shared().lock().queue.pop_front()
     }
 }
 

@@ -63,7 +63,7 @@ pub(crate) use bsd::{BACKENDS, Backend, Event, again, choose, repeat};
 #[cfg(unix)]
 pub use dialect::Stat;
 #[cfg(unix)]
-pub(crate) use dialect::{peer_credentials, processors_of_this_thread};
+pub(crate) use dialect::{peer_credentials, process_number, processors_of_this_thread};
 #[cfg(windows)]
 pub use iocp::RawEntry;
 #[cfg(windows)]
@@ -79,7 +79,7 @@ pub(crate) use sim::{Backend, choose};
 #[cfg(unix)]
 pub use unix::{
     AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, Message, NativePath, OpenFlags, OwnedFd,
-    PathUnit, PeerAddress, RawFd, RawSlice,
+    PathUnit, PeerAddress, RawFd, RawSlice, start_thread,
 };
 #[cfg(unix)]
 pub(crate) use unix::{
@@ -95,14 +95,14 @@ pub(crate) use uring::{again, repeat};
 #[cfg(windows)]
 pub use windows::{
     AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, Message, NativePath, OpenFlags, OwnedFd,
-    PathUnit, PeerAddress, RawFd, RawSlice, Stat,
+    PathUnit, PeerAddress, RawFd, RawSlice, Stat, start_thread,
 };
 #[cfg(windows)]
 pub(crate) use windows::{
     CURRENT_DIR, EAGAIN, ECANCELED, ENOBUFS, Life, MSG_CTRUNC, MSG_DONTWAIT, MSG_PEEK, MSG_TRUNC,
     MSG_WAITALL, RECEIVE_FLAGS, SEND_FLAGS, SHUT_RD, SHUT_RDWR, SHUT_WR, SLICES_REFUSED, again,
     as_sock_ref, call as call_in_thread, close, control, has_messages, lend_file, own_file,
-    own_socket, peer_credentials, processors_of_this_thread, repeat, set_option,
+    own_socket, peer_credentials, process_number, processors_of_this_thread, repeat, set_option,
 };
 
 /// What only one system has.

@@ -1,7 +1,7 @@
 //! Which runtime is this thread's.
 
 use std::{
-    cell::{Cell, OnceCell},
+    cell::{Cell, RefCell},
     io,
     mem::ManuallyDrop,
     rc::Rc,
@@ -16,7 +16,7 @@ thread_local! {
     /// very end: whoever enters has left by then.
     static ENTERED: Cell<Option<ManuallyDrop<Rc<Inner>>>> = const { Cell::new(None) };
     /// The thread's own, which is made on first use and ends with the thread.
-    static OWN: OnceCell<Runtime> = const { OnceCell::new() };
+    static OWN: RefCell<Option<Runtime>> = const { RefCell::new(None) };
 }
 
 /// The runtime that has been entered, or the thread's own.
@@ -78,11 +78,16 @@ pub(super) fn existing() -> Option<Rc<Inner>> {
 /// The thread's own runtime, made on first use. `None` if the ending thread has dropped it.
 fn own() -> Option<io::Result<Rc<Inner>>> {
     OWN.try_with(|own| {
-        if let Some(runtime) = own.get() {
+        // In a child of `fork`, the one that is there is its parent's.
+        if let Some(runtime) = &*own.borrow()
+            && runtime.inner.process.is_current()
+        {
             return Ok(Rc::clone(&runtime.inner));
         }
-        let made = Runtime::new()?;
-        Ok(Rc::clone(&own.get_or_init(|| made).inner))
+        let runtime = Runtime::new()?;
+        let inner = Rc::clone(&runtime.inner);
+        drop(own.replace(Some(runtime)));
+        Ok(inner)
     })
     .ok()
 }

@@ -17,14 +17,14 @@ mod turn;
 
 use std::{
     cell::{Cell, RefCell},
-    fmt, io, mem, process,
+    fmt, io, mem,
     rc::Rc,
     task::Context,
     time::Duration,
 };
 
 pub use compio_driver::PooledBuffer;
-use compio_driver::{AsRawFd, Backend, Driver, Owned, RawFd, StaysOnItsThread, Submit};
+use compio_driver::{AsRawFd, Backend, Driver, Owned, Process, RawFd, StaysOnItsThread, Submit};
 use compio_executor::{Executor, JoinHandle, MainWaker};
 
 pub use compio_driver::is_cancelled;
@@ -74,8 +74,9 @@ pub(crate) use self::{current::is_foreign, timers::TimerKey};
 /// ```
 ///
 /// A child that `fork` has made has no part in its parent's runtimes. It may become another program,
-/// as by [`process::Command`](crate::process::Command), end, or make runtimes of its own, with a
-/// [`Pool`](compio_driver::Pool) of its own; the parent does not notice. A runtime that is dropped
+/// as by [`process::Command`](crate::process::Command), end, or make runtimes of its own; the parent
+/// does not notice. The thread's own runtime, which [`task::block_on`](crate::task::block_on) uses, is
+/// a new one there, and a [`Pool`](compio_driver::Pool) has new threads. A runtime that is dropped
 /// there does nothing. To use one there is a mistake: with io_uring it ends the child, whose memory
 /// has no part of the ring; with the readiness backend, parent and child take each other's events.
 pub struct Runtime {
@@ -242,7 +243,7 @@ impl AsRawFd for Runtime {
 
 impl Drop for Runtime {
     fn drop(&mut self) {
-        if self.inner.process == process::id() {
+        if self.inner.process.is_current() {
             self.inner.shut_down();
         } else {
             // In a child, by `fork`: nothing in here is its own.
@@ -319,7 +320,7 @@ pub(crate) struct Inner {
     /// Whether an outer loop has ever driven it, and so goes on to.
     is_embedded: Cell<bool>,
     /// The process that made it.
-    process: u32,
+    process: Process,
     last_writes: LastWrites,
 }
 
@@ -339,7 +340,7 @@ impl Inner {
             is_announced: Cell::new(false),
             is_attended: Cell::new(false),
             is_embedded: Cell::new(false),
-            process: process::id(),
+            process: Process::current(),
             last_writes: LastWrites::default(),
         }
     }

@@ -46,9 +46,6 @@ mod net;
 #[cfg(all(feature = "net", windows))]
 #[path = "windows/net.rs"]
 mod net;
-#[cfg(all(any(feature = "process", feature = "signal"), unix))]
-#[path = "unix/per_process.rs"]
-mod per_process;
 #[cfg(all(feature = "fs", unix))]
 #[path = "unix/pipe.rs"]
 mod pipe;

@@ -4,6 +4,7 @@
 mod call;
 pub(crate) mod control;
 mod life;
+mod thread;
 mod types;
 
 use std::time::Duration;
@@ -22,6 +23,7 @@ pub(crate) use libc::{
 #[allow(unused_imports, reason = "not every system has something to note")]
 pub(crate) use life::with_note;
 pub(crate) use life::{Life, kind_in_life, life_of, private_in_life};
+pub use thread::start_thread;
 pub use types::{
     AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, Message, NativePath, OpenFlags, OwnedFd,
     PathUnit, PeerAddress, RawFd, RawSlice,

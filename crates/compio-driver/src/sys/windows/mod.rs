@@ -10,6 +10,7 @@ mod lock;
 mod net;
 pub(super) mod op;
 mod pipe;
+mod thread;
 
 use std::ffi::c_int;
 
@@ -34,11 +35,17 @@ pub use pipe::{
     NamedPipeFlags, NamedPipeInfo, create_named_pipe, disconnect_named_pipe, named_pipe_info,
     set_named_pipe_mode,
 };
+pub use thread::start_thread;
 pub(crate) use windows_sys::Win32::Networking::WinSock::{
     SD_BOTH as SHUT_RDWR, SD_RECEIVE as SHUT_RD, SD_SEND as SHUT_WR,
 };
 
 use crate::crowd::Processors;
+
+/// There is no `fork` here: a process has no copies.
+pub(crate) fn process_number() -> usize {
+    1
+}
 
 /// Where this thread may run, if that can be told.
 pub(crate) fn processors_of_this_thread() -> Option<Processors> {

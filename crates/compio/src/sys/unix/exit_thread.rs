@@ -14,13 +14,14 @@ use std::{
     time::Duration,
 };
 
+use compio_driver::{PerProcess, start_thread};
 use rustix::{
     io::{Errno, retry_on_intr},
     process::{Pid, WaitId, WaitIdOptions, waitid},
 };
 use slab::Slab;
 
-use super::{per_process::PerProcess, process::sweep};
+use super::process::sweep;
 
 /// Waits for the end of a child, and leaves its status to wait(2). A drop gives the wait up.
 ///
@@ -63,8 +64,8 @@ static WATCH: PerProcess<Watch> = PerProcess::new();
 const FIRST_PAUSE: Duration = Duration::from_millis(1);
 const LONGEST_PAUSE: Duration = Duration::from_millis(64);
 
-fn watch() -> io::Result<&'static Watch> {
-    WATCH.get_or_make(|| Ok(Watch::default()))
+fn watch() -> &'static Watch {
+    WATCH.get_or_make(Watch::default)
 }
 
 /// Whether the status of the child can be taken.
@@ -78,7 +79,7 @@ impl Future for Ended {
     type Output = io::Result<()>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let watch = watch()?;
+        let watch = watch();
         // First the place, then the look at the child: an end between the two wakes the task.
         watch.place(&mut self, cx.waker())?;
         match has_ended(self.pid) {
@@ -114,8 +115,7 @@ impl Watch {
             return Ok(());
         }
         if !state.has_thread {
-            let builder = thread::Builder::new().name("compio-children".into());
-            builder.spawn(|| self.run())?;
+            start_thread("compio-children", || self.run())?;
             state.has_thread = true;
         }
         state.generation += 1;

@@ -6,12 +6,12 @@ use std::{
     os::unix::process::CommandExt,
     process::{Child, ExitStatus, Stdio},
     sync::{Mutex, MutexGuard, PoisonError},
-    thread,
 };
 
 use compio_driver::{
-    AsFd, OwnedFd, SharedFd,
+    AsFd, OwnedFd, PerProcess, SharedFd,
     op::{PollOnce, Readiness},
+    start_thread,
 };
 use rustix::process::Pid;
 
@@ -142,19 +142,26 @@ fn pid_of(process: &Child) -> io::Result<Pid> {
         .ok_or(io::ErrorKind::InvalidInput.into())
 }
 
-/// Those that go on, and of which nobody else will ask whether they have ended.
-static ABANDONED: Mutex<Vec<Child>> = Mutex::new(Vec::new());
+/// Children of this process that were dropped. A child of `fork` has other children.
+static LEFT: PerProcess<Left> = PerProcess::new();
 
-static KILLED: Mutex<Killed> = Mutex::new(Killed {
-    processes: Vec::new(),
-    has_thread: false,
-});
+#[derive(Default)]
+struct Left {
+    /// Those that go on, and are not awaited.
+    abandoned: Mutex<Vec<Child>>,
+    killed: Mutex<Killed>,
+}
 
 /// Those that will have ended in a moment.
+#[derive(Default)]
 struct Killed {
     processes: Vec<Child>,
     /// Whether a thread waits for them.
     has_thread: bool,
+}
+
+fn left() -> &'static Left {
+    LEFT.get_or_make(Left::default)
 }
 
 /// Takes over a process that nobody waits for, so that it does not stay a zombie.
@@ -164,28 +171,30 @@ pub(crate) fn abandon(mut process: Child, is_killed: bool) {
         return;
     }
     if !is_killed {
-        lock(&ABANDONED).push(process);
+        lock(&left().abandoned).push(process);
         return;
     }
-    let mut killed = lock(&KILLED);
+    let mut killed = lock(&left().killed);
     killed.processes.push(process);
     if !killed.has_thread {
-        let thread = thread::Builder::new().name("compio-reaper".into());
         // Without a thread, they are swept like the others.
-        killed.has_thread = thread.spawn(wait_for_killed).is_ok();
+        killed.has_thread = start_thread("compio-reaper", wait_for_killed).is_ok();
     }
 }
 
 /// Takes the status of those that have ended.
 pub(crate) fn sweep() {
-    for list in [&mut *lock(&ABANDONED), &mut lock(&KILLED).processes] {
+    for list in [
+        &mut *lock(&left().abandoned),
+        &mut lock(&left().killed).processes,
+    ] {
         list.retain_mut(|process| matches!(process.try_wait(), Ok(None)));
     }
 }
 
 fn wait_for_killed() {
     loop {
-        let mut killed = lock(&KILLED);
+        let mut killed = lock(&left().killed);
         let processes = mem::take(&mut killed.processes);
         if processes.is_empty() {
             killed.has_thread = false;

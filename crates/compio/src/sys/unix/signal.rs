@@ -21,6 +21,7 @@ use std::{
     io,
     os::fd::OwnedFd,
     pin::{Pin, pin},
+    process,
     sync::{
         Arc,
         atomic::{
@@ -31,10 +32,13 @@ use std::{
     task::Poll,
 };
 
-use compio_driver::op::{PollOnce, Readiness};
+use compio_driver::{
+    PerProcess,
+    op::{PollOnce, Readiness},
+};
 use signal_hook_registry::{FORBIDDEN, register_sigaction};
 
-use super::{bell::bell, per_process::PerProcess};
+use super::bell::bell;
 use crate::{event::Event, runtime::submit};
 
 /// A kind of signal, by number.
@@ -152,7 +156,7 @@ pub fn signal(kind: SignalKind) -> io::Result<Signal> {
             format!("signal {} cannot be listened to", kind.0),
         ));
     };
-    BELL.get_or_make(Bell::new)?;
+    BELL.get_or_try_make(Bell::new)?;
     // Acquire: pairs with the release below.
     if !known.has_handler.load(Acquire) {
         let handle = move |_: &_| {
@@ -160,7 +164,9 @@ pub fn signal(kind: SignalKind) -> io::Result<Signal> {
             known.count.fetch_add(1, Release);
             // A forked child that has no listener has no bell either, and leaves the bell of its
             // parent alone.
-            if let Some(bell) = BELL.get() {
+            if let Some(bell) = BELL.get()
+                && bell.process == process::id()
+            {
                 bell.ring();
             }
         };
@@ -210,6 +216,8 @@ static BELL: PerProcess<Bell> = PerProcess::new();
 
 /// The descriptor that all listeners of the process share.
 struct Bell {
+    /// The process's number. A child that shares this memory, as between `vfork` and `exec`, has another.
+    process: u32,
     ringing: Arc<OwnedFd>,
     /// Readable after a signal, until it is read. For a pair of sockets it is the other end.
     hearing: Arc<OwnedFd>,
@@ -221,6 +229,7 @@ impl Bell {
     fn new() -> io::Result<Self> {
         let (ringing, hearing) = bell()?;
         Ok(Self {
+            process: process::id(),
             ringing,
             hearing,
             rung: Event::new(),
@@ -267,7 +276,7 @@ impl Signal {
     pub async fn recv(&mut self) -> Option<()> {
         while !self.take() {
             // In a forked child it is another one than for `signal`.
-            let bell = BELL.get_or_make(Bell::new).ok()?;
+            let bell = BELL.get_or_try_make(Bell::new).ok()?;
             self.changed(bell).await.ok()?;
         }
         Some(())

@@ -3,6 +3,7 @@
 pub(crate) mod control;
 pub(crate) mod kinds;
 pub(crate) mod nowait;
+mod process;
 pub(crate) mod splices;
 mod stat;
 
@@ -12,6 +13,7 @@ use std::{
     os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd},
 };
 
+pub(crate) use self::process::process_number;
 pub use self::stat::Stat;
 use crate::{
     credentials::UCred,

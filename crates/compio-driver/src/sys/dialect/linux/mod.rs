@@ -5,6 +5,7 @@ mod event;
 pub(crate) mod kind;
 pub(crate) mod kinds;
 pub(crate) mod nowait;
+mod process;
 pub(crate) mod splices;
 mod stat;
 
@@ -15,8 +16,8 @@ use std::{
     ptr,
 };
 
-pub(crate) use self::event::EventFd;
 pub use self::stat::Stat;
+pub(crate) use self::{event::EventFd, process::process_number};
 use crate::{
     credentials::UCred,
     crowd::Processors,

@@ -1,0 +1,93 @@
+//! Telling a process from its children: a page that the kernel wipes in a child.
+//!
+//! `MADV_WIPEONFORK` (Linux 4.14) makes a private page read as zeros in a child, however the child was
+//! made: `fork`, or `clone` by a plain system call, which runs no handlers of `pthread_atfork`. A child
+//! that shares its parent's memory (`vfork`, `posix_spawn` before `exec`) is not told apart, and must
+//! not be: its writes are its parent's.
+
+use std::{
+    process, ptr,
+    sync::atomic::{
+        AtomicPtr, AtomicUsize,
+        Ordering::{AcqRel, Acquire, Relaxed},
+    },
+};
+
+/// The page's first word: the number of this process, or zero in a child that has not asked yet.
+static PAGE: AtomicPtr<AtomicUsize> = AtomicPtr::new(ptr::null_mut());
+
+/// Stands for the page where the kernel gives none.
+static NO_PAGE: AtomicUsize = AtomicUsize::new(0);
+
+/// The last number that was given to a process or to one of its ancestors.
+static LAST: AtomicUsize = AtomicUsize::new(0);
+
+/// A number that this process's ancestors do not have. Without locks; after the first call it
+/// allocates nothing either.
+pub(crate) fn process_number() -> usize {
+    // Acquire: pairs with the exchange in `make_page`.
+    let mut page = PAGE.load(Acquire);
+    if page.is_null() {
+        page = make_page();
+    }
+    if ptr::eq(page, &NO_PAGE) {
+        // A filter of system calls, or an emulated kernel: all that is left to compare.
+        return process::id() as usize;
+    }
+    // SAFETY: the page is mapped for the life of the process, and used as this type only.
+    let word = unsafe { &*page };
+    // Relaxed: the number orders nothing; all of a process's threads agree on it by the exchange.
+    let number = word.load(Relaxed);
+    if number != 0 {
+        return number;
+    }
+    let fresh = LAST.fetch_add(1, Relaxed) + 1;
+    match word.compare_exchange(0, fresh, Relaxed, Relaxed) {
+        Ok(_) => fresh,
+        Err(number) => number,
+    }
+}
+
+#[cold]
+fn make_page() -> *mut AtomicUsize {
+    let made = wiped_page().unwrap_or((&raw const NO_PAGE).cast_mut());
+    // AcqRel: pairs with the load in `process_number`.
+    match PAGE.compare_exchange(ptr::null_mut(), made, AcqRel, Acquire) {
+        Ok(_) => made,
+        Err(theirs) => {
+            if !ptr::eq(made, &NO_PAGE) {
+                // SAFETY: mapped by this call, and not published.
+                unsafe { libc::munmap(made.cast(), size_of::<AtomicUsize>()) };
+            }
+            theirs
+        }
+    }
+}
+
+/// A page of zeros that is one of zeros again in each child.
+fn wiped_page() -> Option<*mut AtomicUsize> {
+    if cfg!(miri) {
+        // It has neither this advice nor `fork`.
+        return None;
+    }
+    let len = size_of::<AtomicUsize>();
+    // SAFETY: a new mapping is asked for, in no particular place; the kernel rounds up to a page.
+    unsafe {
+        let page = libc::mmap(
+            ptr::null_mut(),
+            len,
+            libc::PROT_READ | libc::PROT_WRITE,
+            libc::MAP_PRIVATE | libc::MAP_ANONYMOUS,
+            -1,
+            0,
+        );
+        if page == libc::MAP_FAILED {
+            return None;
+        }
+        if libc::madvise(page, len, libc::MADV_WIPEONFORK) != 0 {
+            libc::munmap(page, len);
+            return None;
+        }
+        Some(page.cast())
+    }
+}
