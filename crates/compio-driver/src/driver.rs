@@ -6,12 +6,15 @@
 use std::{
     cell::{Cell, RefCell},
     collections::VecDeque,
-    fmt, io, iter, mem,
+    fmt,
+    future::poll_fn,
+    io, iter, mem,
     panic::{self, AssertUnwindSafe},
+    pin::Pin,
     rc::Rc,
     str::FromStr,
     sync::Arc,
-    task::Waker,
+    task::{Poll, Waker},
     time::{Duration, Instant},
 };
 
@@ -446,6 +449,21 @@ impl Driver {
     /// those of `token`, too. A scope that is forgotten is never left.
     pub fn scope(&self, token: &CancelToken) -> CancelScope<'_> {
         CancelScope::enter(self, token)
+    }
+
+    /// Waits until a token of the scopes around is cancelled. The output is the error of an operation that
+    /// the token gives up: for waits that are no operations.
+    #[doc(hidden)]
+    pub fn scope_cancelled(&self) -> impl Future<Output = io::Error> + use<> {
+        let mut cancels = self.inner.cancels();
+        poll_fn(move |cx| {
+            let mut cancels = cancels.iter_mut();
+            if cancels.any(|cancel| Pin::new(cancel).poll(cx).is_ready()) {
+                Poll::Ready(io::Error::from_raw_os_error(sys::ECANCELED))
+            } else {
+                Poll::Pending
+            }
+        })
     }
 
     pub(crate) fn inner(&self) -> &Rc<Inner> {

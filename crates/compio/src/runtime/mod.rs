@@ -299,7 +299,16 @@ pub fn backend() -> Backend {
 /// # Panics
 ///
 /// If the thread's runtime cannot be made.
-#[cfg(any(feature = "fs", feature = "net", feature = "process"))]
+#[cfg(any(
+    feature = "fs",
+    feature = "net",
+    feature = "process",
+    feature = "signal"
+))]
+#[cfg_attr(
+    not(any(feature = "fs", feature = "net", feature = "process")),
+    allow(dead_code)
+)]
 pub(crate) fn with_driver<T>(make: impl FnOnce(&Driver) -> T) -> T {
     make(&current().driver)
 }

@@ -37,6 +37,8 @@ pub use crate::sys::signals::{unix, windows};
 /// # Errors
 ///
 /// On unix `EMFILE` or `ENFILE` if no descriptor is left for the first listener of the process.
+/// The error that [`is_cancelled`](crate::runtime::is_cancelled) knows if a
+/// [`CancelToken`](crate::runtime::CancelToken) or `cancel_after` gives the wait up.
 pub async fn ctrl_c() -> io::Result<()> {
     sys::wait_for_ctrl_c().await
 }

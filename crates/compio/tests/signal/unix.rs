@@ -19,13 +19,13 @@ use compio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::UnixStream,
     process::Command,
-    runtime::Runtime,
+    runtime::{CancelToken, Runtime, is_cancelled},
     signal::{
         ctrl_c,
         unix::{Signal, SignalKind, signal},
     },
     task::{spawn, yield_now},
-    time::{sleep, timeout},
+    time::{cancel_after, sleep, timeout},
 };
 
 use crate::support::{begin, run};
@@ -391,4 +391,37 @@ fn kinds_have_names_and_numbers() {
         format!("SignalKind({})", libc::SIGQUIT)
     );
     assert_eq!(SignalKind::window_change().as_raw_value(), libc::SIGWINCH);
+}
+
+#[test]
+fn s51_recv_in_cancel_after_ends_with_error_of_cancel() {
+    run(async {
+        let kind = own(11);
+        let mut signal = listen(kind);
+        for patience in [Duration::ZERO, Duration::from_millis(5)] {
+            let error = cancel_after(patience, signal.recv()).await.unwrap_err();
+            assert!(is_cancelled(&error), "{error}");
+        }
+        // A signal between two waits is kept.
+        raise(kind);
+        signal.recv().await.unwrap();
+        let error = cancel_after(Duration::from_millis(5), ctrl_c()).await;
+        assert!(is_cancelled(&error.unwrap_err()));
+    });
+}
+
+#[test]
+fn s51_recv_in_cancelled_token_ends_with_error_of_cancel() {
+    run(async {
+        let mut signal = listen(own(12));
+        let token = CancelToken::new();
+        {
+            let mut recv = pin!(token.run(signal.recv()));
+            begin(recv.as_mut()).await;
+            token.cancel();
+            assert!(is_cancelled(&recv.await.unwrap_err()));
+        }
+        let error = token.run(signal.recv()).await.unwrap_err();
+        assert!(is_cancelled(&error), "{error}");
+    });
 }

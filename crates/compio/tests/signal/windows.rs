@@ -6,11 +6,16 @@ use std::{
     io::{self, Write},
     pin::pin,
     thread,
+    time::Duration,
 };
 
-use compio::signal::{
-    ctrl_c,
-    windows::{ctrl_break, ctrl_close, ctrl_logoff, ctrl_shutdown},
+use compio::{
+    runtime::is_cancelled,
+    signal::{
+        ctrl_c,
+        windows::{ctrl_break, ctrl_close, ctrl_logoff, ctrl_shutdown},
+    },
+    time::cancel_after,
 };
 use windows_sys::Win32::System::Console::{
     AllocConsole, CTRL_BREAK_EVENT, CTRL_C_EVENT, GenerateConsoleCtrlEvent,
@@ -80,6 +85,17 @@ fn ctrl_c_is_heard() {
         let raiser = thread::spawn(|| raise(CTRL_C_EVENT, "ctrl_c_is_heard"));
         if raiser.join().unwrap() {
             waiting.await.unwrap();
+        }
+    });
+}
+
+#[test]
+fn s51_recv_in_cancel_after_ends_with_error_of_cancel() {
+    run(async {
+        let mut listener = ctrl_logoff().unwrap();
+        for patience in [Duration::ZERO, Duration::from_millis(5)] {
+            let error = cancel_after(patience, listener.recv()).await.unwrap_err();
+            assert!(is_cancelled(&error), "{error}");
         }
     });
 }

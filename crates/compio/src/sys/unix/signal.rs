@@ -134,8 +134,10 @@ impl fmt::Debug for SignalKind {
 /// # fn main() -> std::io::Result<()> {
 /// compio::task::block_on(async {
 ///     let mut hangups = signal(SignalKind::hangup())?;
-///     while hangups.recv().await.is_some() {
+///     loop {
+///         hangups.recv().await?;
 ///         println!("reading the configuration again");
+///         # break;
 ///     }
 ///     # Ok(())
 /// })
@@ -265,21 +267,27 @@ pub struct Signal {
 }
 
 impl Signal {
-    /// Waits for the next signal, which may have come before. None if this thread's runtime cannot
-    /// wait any more, because it ends.
+    /// Waits for the next signal, which may have come before.
     ///
     /// A signal that all threads block (`sigprocmask`) comes when one of them does so no longer.
+    ///
+    /// # Errors
+    ///
+    /// The error that [`is_cancelled`](crate::runtime::is_cancelled) knows if a
+    /// [`CancelToken`](crate::runtime::CancelToken) or `cancel_after` gives the wait up. An error of the
+    /// kind [`Other`](io::ErrorKind::Other) if this thread's runtime ends. `EMFILE` or `ENFILE` if no
+    /// descriptor is left for the first listener of a forked child.
     ///
     /// # Cancellation
     ///
     /// No signal is lost.
-    pub async fn recv(&mut self) -> Option<()> {
+    pub async fn recv(&mut self) -> io::Result<()> {
         while !self.take() {
             // In a forked child it is another one than for `signal`.
-            let bell = BELL.get_or_try_make(Bell::new).ok()?;
-            self.changed(bell).await.ok()?;
+            let bell = BELL.get_or_try_make(Bell::new)?;
+            self.changed(bell).await?;
         }
-        Some(())
+        Ok(())
     }
 
     /// Ends when the signal may have come.
@@ -321,9 +329,5 @@ impl fmt::Debug for Signal {
 /// Waits for Ctrl-C.
 pub(crate) async fn wait_for_ctrl_c() -> io::Result<()> {
     let mut signal = signal(SignalKind::interrupt())?;
-    signal.recv().await.ok_or_else(ending)
-}
-
-fn ending() -> io::Error {
-    io::Error::other("this thread's runtime ends")
+    signal.recv().await
 }

@@ -4,14 +4,18 @@
 //! used there.
 
 use std::{
+    future::poll_fn,
     io, mem,
+    pin::pin,
     sync::{
         Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
+    task::Poll,
     thread,
 };
 
+use compio_driver::Driver;
 use windows_sys::{
     Win32::System::Console::{
         CTRL_BREAK_EVENT, CTRL_C_EVENT, CTRL_CLOSE_EVENT, CTRL_LOGOFF_EVENT, CTRL_SHUTDOWN_EVENT,
@@ -20,7 +24,10 @@ use windows_sys::{
     core::BOOL,
 };
 
-use crate::event::{Event, EventHandle};
+use crate::{
+    event::{Event, EventHandle},
+    runtime::with_driver,
+};
 
 /// Who listens to what.
 static LISTENERS: Mutex<Vec<Entry>> = Mutex::new(Vec::new());
@@ -55,9 +62,16 @@ impl Listener {
         Ok(listener)
     }
 
-    async fn recv(&self) {
-        self.event.wait().await;
+    async fn recv(&self) -> io::Result<()> {
+        let mut wait = pin!(self.event.wait());
+        let mut cancelled = pin!(with_driver(Driver::scope_cancelled));
+        poll_fn(|cx| match wait.as_mut().poll(cx) {
+            Poll::Ready(()) => Poll::Ready(Ok(())),
+            Poll::Pending => cancelled.as_mut().poll(cx).map(Err),
+        })
+        .await?;
         self.event.reset();
+        Ok(())
     }
 }
 
@@ -122,14 +136,18 @@ macro_rules! listener {
         pub struct $type(Listener);
 
         impl $type {
-            /// Waits for the next event, which may have come before. It is always there.
+            /// Waits for the next event, which may have come before.
+            ///
+            /// # Errors
+            ///
+            /// The error that [`is_cancelled`](crate::runtime::is_cancelled) knows if a
+            /// [`CancelToken`](crate::runtime::CancelToken) or `cancel_after` gives the wait up.
             ///
             /// # Cancellation
             ///
             /// No event is lost.
-            pub async fn recv(&mut self) -> Option<()> {
-                self.0.recv().await;
-                Some(())
+            pub async fn recv(&mut self) -> io::Result<()> {
+                self.0.recv().await
             }
         }
 
@@ -183,13 +201,12 @@ listener! {
 
 /// Waits for Ctrl-C.
 pub(crate) async fn wait_for_ctrl_c() -> io::Result<()> {
-    ctrl_c()?.0.recv().await;
-    Ok(())
+    ctrl_c()?.0.recv().await
 }
 
 #[cfg(test)]
 mod tests {
-    use std::task::{Context, Poll, Waker};
+    use std::task::{Context, Waker};
 
     use super::*;
 
@@ -201,7 +218,8 @@ mod tests {
 
     fn is_told(listener: &Listener) -> bool {
         let recv = std::pin::pin!(listener.recv());
-        recv.poll(&mut Context::from_waker(Waker::noop())) == Poll::Ready(())
+        let polled = recv.poll(&mut Context::from_waker(Waker::noop()));
+        matches!(polled, Poll::Ready(Ok(())))
     }
 
     #[test]
