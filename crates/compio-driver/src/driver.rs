@@ -278,6 +278,7 @@ impl DriverBuilder {
             scopes: RefCell::default(),
             is_plain: Cell::new(true),
             shutdown_timeout: self.shutdown_timeout,
+            leaves_pool: Cell::new(false),
             process: Process::current(),
         };
         Ok(Driver {
@@ -436,6 +437,13 @@ impl Driver {
     /// last word, at most for the shutdown timeout. Later ones are refused.
     pub fn shut_down(&self) {
         self.inner.shut_down();
+    }
+
+    /// From now on, a shutdown does not wait for threads of the pool, and leaks their work: for the
+    /// end of the process, which ends these threads, too.
+    #[doc(hidden)]
+    pub fn leave_pool(&self) {
+        self.inner.leaves_pool.set(true);
     }
 
     /// How many calls of `io_uring_enter` this driver has made, or how often it has asked what is
@@ -698,6 +706,8 @@ pub(crate) struct Inner {
     /// What begins needs no second look: see [`renew_plain`](Self::renew_plain).
     is_plain: Cell<bool>,
     shutdown_timeout: Duration,
+    /// Whether the shutdown does not wait for the pool.
+    leaves_pool: Cell<bool>,
     /// The process that made it.
     process: Process,
 }
@@ -1153,6 +1163,15 @@ impl Inner {
         self.renew_plain();
     }
 
+    /// Whether a shutdown still waits for an answer.
+    fn has_to_wait(&self) -> bool {
+        if !self.leaves_pool.get() {
+            return self.flights.airborne() > 0;
+        }
+        let keys = self.flights.keys_airborne(None);
+        keys.into_iter().any(|key| !self.flights.is_work(key))
+    }
+
     /// Cancels everything and reaps to the last answer, or to the deadline, which counts from the first
     /// call. The clock is looked at between batches.
     fn shut_down(&self) {
@@ -1160,7 +1179,7 @@ impl Inner {
         self.begin_shut_down();
         let began = self.shut_down_at.get().unwrap_or_else(Instant::now);
         let mut keys = self.flights.keys_to_cancel();
-        while self.flights.airborne() > 0 {
+        while !keys.is_empty() || self.has_to_wait() {
             self.cancel_some(&mut keys, CANCELS_PER_TURN);
             let left = self.shutdown_timeout.saturating_sub(began.elapsed());
             let timeout = if keys.is_empty() {

@@ -2,7 +2,7 @@
 
 use std::{fmt, io, marker::PhantomData, rc::Rc};
 
-use crate::runtime::{Inner, try_current};
+use crate::runtime::{Inner, try_current, wait_at_end};
 
 /// The runtime that has been entered, or the thread's own.
 pub struct Current(Rc<Inner>);
@@ -14,7 +14,10 @@ pub fn current() -> io::Result<Current> {
 
 impl Current {
     pub fn block_on<F: Future>(&self, future: F) -> F::Output {
-        self.0.block_on(future)
+        let output = self.0.block_on(future);
+        // The end of a whole program waits for blocking work as the drop of a runtime does.
+        wait_at_end();
+        output
     }
 }
 

@@ -61,6 +61,11 @@ pub fn spawn<F: Future + 'static>(future: F) -> JoinHandle<F::Output> {
 /// The queue has no limit. What waits in it costs some hundred bytes and what the code has captured: who
 /// begins more work than the threads do should await what was begun before.
 ///
+/// A runtime's drop waits for code that has begun, up to its
+/// [shutdown timeout](crate::runtime::RuntimeBuilder::shutdown_timeout); so does the end of a function
+/// with `#[compio::main]`. The end of the process waits for none of its threads: code that runs at a
+/// [`std::process::exit`], or at the end of a `main` that has called [`block_on`], is cut off.
+///
 /// # Cancellation
 ///
 /// [`abort`](JoinHandle::abort) prevents code that has not begun from running; it does not stop

@@ -5,6 +5,7 @@ use std::{
     io,
     mem::ManuallyDrop,
     rc::Rc,
+    thread,
 };
 
 use compio_executor::set_occupied;
@@ -16,7 +17,7 @@ thread_local! {
     /// very end: whoever enters has left by then.
     static ENTERED: Cell<Option<ManuallyDrop<Rc<Inner>>>> = const { Cell::new(None) };
     /// The thread's own, which is made on first use and ends with the thread.
-    static OWN: RefCell<Option<Runtime>> = const { RefCell::new(None) };
+    static OWN: RefCell<Option<Own>> = const { RefCell::new(None) };
 }
 
 /// The runtime that has been entered, or the thread's own.
@@ -79,14 +80,14 @@ pub(super) fn existing() -> Option<Rc<Inner>> {
 fn own() -> Option<io::Result<Rc<Inner>>> {
     OWN.try_with(|own| {
         // In a child of `fork`, the one that is there is its parent's.
-        if let Some(runtime) = &*own.borrow()
+        if let Some(Own { runtime, .. }) = &*own.borrow()
             && runtime.inner.process.is_current()
         {
             return Ok(Rc::clone(&runtime.inner));
         }
         let runtime = Runtime::new()?;
         let inner = Rc::clone(&runtime.inner);
-        drop(own.replace(Some(runtime)));
+        drop(own.replace(Some(Own::new(runtime))));
         Ok(inner)
     })
     .ok()
@@ -107,6 +108,47 @@ fn or_panic<T>(runtime: io::Result<T>) -> T {
         Ok(runtime) => runtime,
         Err(error) => panic!("this thread's runtime could not be made: {error}"),
     }
+}
+
+/// A thread's own runtime.
+///
+/// exit(3) runs the destructors of its caller's thread locals before it ends the other threads. Blocking
+/// work in the pool ends with these threads, and is not waited for: as std does, whose threads end with
+/// the process.
+struct Own {
+    runtime: Runtime,
+    /// Whether its thread's end is the end of the process: so it is of the main thread.
+    ends_with_process: bool,
+}
+
+impl Own {
+    fn new(runtime: Runtime) -> Self {
+        Self {
+            runtime,
+            // std gives the name to that thread alone, unless a program gives it to another one.
+            ends_with_process: thread::current().name() == Some("main"),
+        }
+    }
+}
+
+impl Drop for Own {
+    fn drop(&mut self) {
+        // A destructor that runs inside of the loop was called by exit(3), on whichever thread.
+        if self.ends_with_process || self.runtime.inner.running.get() {
+            self.runtime.inner.driver.leave_pool();
+        }
+    }
+}
+
+/// Lets the end of the thread's own runtime wait for blocking work, even at the end of the process.
+#[cfg(feature = "macros")]
+pub(crate) fn wait_at_end() {
+    // It is there: `block_on` has used it. An entered one ends where it was made.
+    let _ = OWN.try_with(|own| {
+        if let Some(own) = &mut *own.borrow_mut() {
+            own.ends_with_process = false;
+        }
+    });
 }
 
 /// While this lives, a runtime is the thread's current one.

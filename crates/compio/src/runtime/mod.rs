@@ -33,6 +33,8 @@ pub use compio_driver::is_cancelled;
 pub(crate) use self::at_first_poll::at_first_poll;
 #[cfg(feature = "macros")]
 pub(crate) use self::current::try_current;
+#[cfg(feature = "macros")]
+pub(crate) use self::current::wait_at_end;
 pub(crate) use self::current::{block_on, current, entered_for};
 pub use self::{
     async_fd::AsyncFd,
