@@ -871,8 +871,8 @@ impl Inner {
             is_repeated,
         };
         // No thread can be started, for now.
-        self.pool.dispatch(job).err()?;
-        Some(Err(sys::EAGAIN))
+        let error = self.pool.dispatch(job).err()?;
+        Some(Err(error.raw_os_error().unwrap_or(sys::EAGAIN)))
     }
 
     /// Asks for the end of a flight that may be in the backend's hands or in the pool's.
