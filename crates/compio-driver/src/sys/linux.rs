@@ -7,12 +7,7 @@ use std::{
     time::Duration,
 };
 
-use super::{
-    Launch, Poller, Scratch,
-    dialect::EventFd,
-    poll::Readiness,
-    uring::{Uring, explain},
-};
+use super::{Launch, Poller, Scratch, dialect::EventFd, poll::Readiness, uring::Uring};
 use crate::{
     buffers::Shelf,
     driver::BackendKind,
@@ -75,7 +70,12 @@ pub(crate) fn choose(
                 event,
                 format!("this kernel permits it ({flavour})"),
             )),
-            Err(error) if is_refusal(&error) => readiness(error.to_string()),
+            Err(refusal) if is_refusal(&refusal) => {
+                readiness(refusal.to_string()).map_err(|error| {
+                    let both = format!("{error}; nor is there io_uring: {refusal}");
+                    io::Error::new(error.kind(), both)
+                })
+            }
             Err(error) => Err(error),
         },
     }
@@ -89,7 +89,7 @@ fn uring(entries: u32, spin: Spin) -> io::Result<(Backend, Event, &'static str)>
 }
 
 fn readiness(why: String) -> io::Result<(Backend, Event, String)> {
-    let readiness = Readiness::new().map_err(explain)?;
+    let readiness = Readiness::new()?;
     let event = Event::Poller(readiness.poller());
     Ok((Backend::Poll(readiness), event, why))
 }

@@ -12,7 +12,10 @@ use std::{
 
 #[cfg(all(test, not(loom)))]
 use crate::sys::faults;
-use crate::sys::{dialect::EventFd, poll::Happening};
+use crate::sys::{
+    dialect::{EventFd, explain},
+    poll::Happening,
+};
 
 /// The notifier's place among descriptors, which are never that large.
 const NOTIFIED: u64 = u64::MAX;
@@ -45,7 +48,7 @@ impl Poller {
         let epoll = unsafe {
             let fd = libc::epoll_create1(libc::EPOLL_CLOEXEC);
             if fd < 0 {
-                return Err(io::Error::last_os_error());
+                return Err(explain("epoll_create1", io::Error::last_os_error()));
             }
             OwnedFd::from_raw_fd(fd)
         };
@@ -57,7 +60,11 @@ impl Poller {
         // Edge-triggered: it need not be read to be heard again.
         let flags = libc::EPOLLIN as u32 | libc::EPOLLET as u32;
         let fd = poller.event.as_raw_fd();
-        poller.control(libc::EPOLL_CTL_ADD, fd, flags, NOTIFIED)?;
+        let watched = poller.control(libc::EPOLL_CTL_ADD, fd, flags, NOTIFIED);
+        watched.map_err(|error| explain("epoll_ctl", error))?;
+        // A filter of system calls may refuse this one alone: found out here, not at the first wait.
+        let waited = poller.wait_millis(&mut Events::new(1), Some(Duration::ZERO));
+        waited.map_err(|error| explain("epoll_wait", error))?;
         Ok(poller)
     }
 

@@ -20,7 +20,6 @@ use std::{
 pub use io_uring::squeue::Entry as RawEntry;
 use io_uring::{EnterFlags, IoUring, cqueue, opcode, squeue, types};
 pub(crate) use replay::{again, repeat};
-pub(super) use setup::explain;
 
 use self::{
     encode::Encoded,
@@ -97,7 +96,7 @@ pub(crate) struct Uring {
 impl Uring {
     pub(crate) fn new(entries: u32, spin: Spin) -> io::Result<Self> {
         let setup::Setup { ring, flavour } = setup::set_up(entries)?;
-        let probed = Probed::ask(&ring).map_err(explain)?;
+        let probed = Probed::ask(&ring)?;
         let mut enter_flags = EnterFlags::empty();
         if ring.params().is_feature_no_iowait() {
             enter_flags |= EnterFlags::NO_IOWAIT;
@@ -109,7 +108,7 @@ impl Uring {
             pending: Vec::with_capacity(entries),
             entries,
             probed,
-            event: Arc::new(EventFd::new().map_err(explain)?),
+            event: Arc::new(EventFd::new()?),
             event_armed: false,
             signals_event: false,
             enter_flags,

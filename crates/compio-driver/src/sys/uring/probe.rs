@@ -4,7 +4,7 @@ use std::{env, io};
 
 use io_uring::{IoUring, Probe, opcode, squeue::Entry};
 
-use crate::request::Extras;
+use crate::{request::Extras, sys::dialect::explain};
 
 /// What nothing works without, and no plain call can stand in for.
 const NEEDED: [(&str, u8); 14] = [
@@ -59,7 +59,8 @@ impl Probed {
             return Err(missing("waiting with a timeout (EXT_ARG)"));
         }
         let mut probe = Probe::new();
-        ring.submitter().register_probe(&mut probe)?;
+        let asked = ring.submitter().register_probe(&mut probe);
+        asked.map_err(|error| explain("io_uring_register", error))?;
         let known = (0..128)
             .filter(|code| probe.is_supported(*code))
             .fold(0, |known, code| known | 1 << code);

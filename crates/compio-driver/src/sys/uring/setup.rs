@@ -4,6 +4,8 @@ use std::{io, iter, thread, time::Duration};
 
 use io_uring::{Builder, IoUring, cqueue, squeue};
 
+use crate::sys::dialect::explain;
+
 /// A ring, and how it was set up.
 pub(super) struct Setup {
     pub(super) ring: IoUring,
@@ -51,13 +53,17 @@ pub(super) fn set_up(entries: u32) -> io::Result<Setup> {
         flags(&mut builder);
         match with_back_off(|| builder.build(entries)) {
             Ok(ring) => {
+                try_to_enter(&ring)?;
                 return Ok(Setup { ring, flavour });
             }
             Err(error) if error.raw_os_error() == Some(libc::EINVAL) => refusal = Some(error),
-            Err(error) => return Err(explain(error)),
+            Err(error) => return Err(explain("io_uring_setup", error)),
         }
     }
-    Err(refusal.map_or_else(|| io::ErrorKind::Unsupported.into(), explain))
+    Err(refusal.map_or_else(
+        || io::ErrorKind::Unsupported.into(),
+        |error| explain("io_uring_setup", error),
+    ))
 }
 
 /// The first pause before another attempt without locked memory, and the number of pauses.
@@ -85,20 +91,22 @@ fn with_back_off<T>(mut attempt: impl FnMut() -> io::Result<T>) -> io::Result<T>
     attempt()
 }
 
-/// Says what a refusal means and what can be done about it; the error's kind stays.
-pub(crate) fn explain(error: io::Error) -> io::Error {
-    let advice = match error.raw_os_error() {
-        Some(libc::ENOSYS) => "this kernel has no io_uring",
-        Some(libc::EPERM | libc::EACCES) => {
-            "io_uring is not permitted here (sysctl kernel.io_uring_disabled, or a seccomp filter)"
+/// A filter of system calls may permit a ring and refuse to enter it. That is found out here, where
+/// there is another backend to fall back to, and not at the first wait.
+fn try_to_enter(ring: &IoUring) -> io::Result<()> {
+    // SAFETY: nothing is submitted, and no argument is passed.
+    let entered = unsafe { ring.submitter().enter::<()>(0, 0, 0, None) };
+    match entered {
+        Ok(_) => Ok(()),
+        // Not now: no refusal.
+        Err(error)
+            if matches!(
+                error.raw_os_error(),
+                Some(libc::EINTR | libc::EAGAIN | libc::EBUSY)
+            ) =>
+        {
+            Ok(())
         }
-        Some(libc::EINVAL) => "this kernel's io_uring is too old",
-        Some(libc::ENOMEM) => {
-            "no memory for the rings: raise the limit of locked memory (ulimit -l)"
-        }
-        Some(libc::EMFILE) => "too many open files: raise the limit (ulimit -n)",
-        Some(libc::ENFILE) => "too many open files in the system (sysctl fs.file-max)",
-        Some(_) | None => return error,
-    };
-    io::Error::new(error.kind(), format!("{advice}: {error}"))
+        Err(error) => Err(explain("io_uring_enter", error)),
+    }
 }

@@ -12,6 +12,9 @@ use crate::support::{self, refuse, run, uring};
 /// Tells a child which error io_uring shall be refused with.
 const REFUSAL: &str = "TEST_REFUSAL";
 
+/// Tells a child the number of the call that shall be refused, if it is another than the set-up of a ring.
+pub(crate) const CALL: &str = "TEST_CALL";
+
 /// Tells a child which backend it shall ask its builder for.
 pub(crate) const WISH: &str = "TEST_WISH";
 
@@ -27,7 +30,9 @@ pub(crate) fn ask(environment: &[(&str, &str)]) -> String {
 #[ignore = "the child that the others ask"]
 fn a_child() {
     if let Ok(code) = env::var(REFUSAL) {
-        refuse(libc::SYS_io_uring_setup, code.parse().unwrap());
+        let call = env::var(CALL).map(|call| call.parse().unwrap());
+        let call = call.unwrap_or(libc::SYS_io_uring_setup);
+        refuse(call, code.parse().unwrap());
     }
     let mut builder = DriverBuilder::new();
     if let Ok(wish) = env::var(WISH) {

@@ -5,6 +5,8 @@ use std::{
     os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd},
 };
 
+use super::explain;
+
 /// A counter in the kernel that is readable while it is not zero.
 #[derive(Debug)]
 pub(crate) struct EventFd(OwnedFd);
@@ -14,7 +16,7 @@ impl EventFd {
         // SAFETY: no pointers are passed.
         let fd = unsafe { libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) };
         if fd < 0 {
-            return Err(io::Error::last_os_error());
+            return Err(explain("eventfd2", io::Error::last_os_error()));
         }
         // SAFETY: the call just returned this descriptor, and nobody else knows it.
         Ok(Self(unsafe { OwnedFd::from_raw_fd(fd) }))

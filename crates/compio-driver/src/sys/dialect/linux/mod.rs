@@ -1,5 +1,6 @@
 //! What Linux calls by names of its own, or has alone.
 
+mod advice;
 pub(crate) mod control;
 mod event;
 pub(crate) mod kind;
@@ -17,7 +18,7 @@ use std::{
 };
 
 pub use self::stat::Stat;
-pub(crate) use self::{event::EventFd, process::process_number};
+pub(crate) use self::{advice::explain, event::EventFd, process::process_number};
 use crate::{
     credentials::UCred,
     crowd::Processors,
@@ -98,24 +99,39 @@ pub(crate) unsafe fn stat(
     into: *mut Stat,
 ) -> Answer {
     let flags = if follow { 0 } else { libc::AT_SYMLINK_NOFOLLOW };
-    // SAFETY: by this function's contract; `Stat` is a `statx`.
-    answer(unsafe { libc::statx(dir, path, flags, Stat::MASK, into.cast()) })
+    // SAFETY: by this function's contract.
+    unsafe { statx(dir, path, flags, into) }
 }
 
 /// # Safety
 ///
 /// `into` is a place for the attributes.
 pub(crate) unsafe fn stat_fd(fd: RawFd, into: *mut Stat) -> Answer {
+    // SAFETY: by this function's contract.
+    unsafe { statx(fd, c"".as_ptr(), libc::AT_EMPTY_PATH, into) }
+}
+
+/// By the older call where the kernel (before 4.11) lacks `statx` or a filter of system calls refuses
+/// it: filters that are older than the call say EPERM as often as ENOSYS. The older call then says
+/// EPERM itself if that is the file system's answer.
+///
+/// # Safety
+///
+/// `path` is a C string, `into` a place for the attributes.
+unsafe fn statx(dir: RawFd, path: *const c_char, flags: c_int, into: *mut Stat) -> Answer {
     // SAFETY: by this function's contract; `Stat` is a `statx`.
-    answer(unsafe {
-        libc::statx(
-            fd,
-            c"".as_ptr(),
-            libc::AT_EMPTY_PATH,
-            Stat::MASK,
-            into.cast(),
-        )
-    })
+    match answer(unsafe { libc::statx(dir, path, flags, Stat::MASK, into.cast()) }) {
+        Err(libc::ENOSYS | libc::EPERM) => {}
+        asked => return asked,
+    }
+    // SAFETY: a plain C struct, which the call fills in; the path and `into` by this function's
+    // contract.
+    unsafe {
+        let mut stat: libc::stat = mem::zeroed();
+        let asked = answer(libc::fstatat(dir, path, &raw mut stat, flags))?;
+        into.write(Stat::from_older(&stat));
+        Ok(asked)
+    }
 }
 
 /// Moves what is there, or says EAGAIN, as far as both ends know how: see [`splices`].

@@ -223,7 +223,12 @@ pub(crate) unsafe fn transfer(file: &File) -> Answer {
             libc::c_long::from(libc::RWF_NOWAIT),
         )
     };
-    u32::try_from(done).map_err(|_| last_error())
+    u32::try_from(done).map_err(|_| match last_error() {
+        // Older kernels and filters of system calls lack the call itself. If the file says EPERM (a
+        // sealed memory file), the plain call that comes next says so, too.
+        libc::ENOSYS | libc::EPERM => libc::EOPNOTSUPP,
+        code => code,
+    })
 }
 
 #[cfg(all(test, not(loom)))]

@@ -16,6 +16,40 @@ impl Stat {
         Self(unsafe { mem::zeroed() })
     }
 
+    /// The attributes that `stat` gives: all but the time of birth.
+    #[allow(
+        clippy::unnecessary_cast,
+        reason = "the types differ between architectures"
+    )]
+    pub(crate) fn from_older(stat: &libc::stat) -> Self {
+        let time = |seconds, nanos| {
+            // SAFETY: a plain C struct of integers.
+            let mut time: libc::statx_timestamp = unsafe { mem::zeroed() };
+            time.tv_sec = seconds;
+            time.tv_nsec = nanos;
+            time
+        };
+        let mut new = Self::zeroed();
+        let Self(to) = &mut new;
+        to.stx_mask = libc::STATX_BASIC_STATS;
+        to.stx_size = stat.st_size as u64;
+        to.stx_mode = stat.st_mode as u16;
+        to.stx_nlink = stat.st_nlink as u32;
+        to.stx_uid = stat.st_uid;
+        to.stx_gid = stat.st_gid;
+        to.stx_ino = stat.st_ino as u64;
+        to.stx_dev_major = libc::major(stat.st_dev) as u32;
+        to.stx_dev_minor = libc::minor(stat.st_dev) as u32;
+        to.stx_rdev_major = libc::major(stat.st_rdev) as u32;
+        to.stx_rdev_minor = libc::minor(stat.st_rdev) as u32;
+        to.stx_blksize = stat.st_blksize as u32;
+        to.stx_blocks = stat.st_blocks as u64;
+        to.stx_atime = time(stat.st_atime as i64, stat.st_atime_nsec as u32);
+        to.stx_mtime = time(stat.st_mtime as i64, stat.st_mtime_nsec as u32);
+        to.stx_ctime = time(stat.st_ctime as i64, stat.st_ctime_nsec as u32);
+        new
+    }
+
     /// Which attributes are asked for.
     pub(crate) const MASK: u32 = libc::STATX_BASIC_STATS | libc::STATX_BTIME;
 

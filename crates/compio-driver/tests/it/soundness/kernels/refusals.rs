@@ -5,7 +5,10 @@
 use std::{
     cell::Cell,
     io::Write,
-    os::unix::{net::UnixStream, thread::JoinHandleExt},
+    os::{
+        fd::FromRawFd,
+        unix::{net::UnixStream, thread::JoinHandleExt},
+    },
     rc::Rc,
     sync::{
         Arc,
@@ -17,13 +20,13 @@ use std::{
 };
 
 use compio_driver::{
-    Driver, DriverBuilder,
-    op::{Nop, ReadAt, Recv},
+    BackendKind, Driver, DriverBuilder, Pool,
+    op::{Blocking, Nop, ReadAt, Recv, Stat, StatFd, WriteAt},
 };
 
 use crate::support::{
-    Canary, begin, check_error, pipe, poll_once, poll_with, readiness, refuse, run, share, tcp,
-    turn_until, uring,
+    Canary, begin, check_attributes, check_error, each_backend, native, pipe, poll_once, poll_with,
+    readiness, refuse, run, share, tcp, turn_until, uring,
 };
 
 #[test]
@@ -214,4 +217,86 @@ fn lock_as_others_do() {
         (got, set)
     };
     assert_eq!(results, (0, 0));
+}
+
+/// Before Linux 5.3, and in an older libc, it is `clone`.
+#[test]
+fn s51_refused_thread_start_answers_with_its_error() {
+    for builder in each_builder() {
+        thread::spawn(move || {
+            let driver = builder.pool(Pool::new(1)).build().unwrap();
+            refuse(libc::SYS_clone3, libc::EPERM);
+            refuse(libc::SYS_clone, libc::EPERM);
+            let work = driver.submit(Blocking::new(|| ()));
+            check_error(run(&driver, work).map(drop), libc::EPERM);
+            assert_eq!(driver.in_flight(), 0);
+        })
+        .join()
+        .unwrap();
+    }
+}
+
+/// Filters of system calls that are older than the call say EPERM as often as ENOSYS.
+#[test]
+fn s50_refused_calls_for_files_are_made_by_older_ones() {
+    for error in [libc::ENOSYS, libc::EPERM] {
+        thread::spawn(move || {
+            let mut file = tempfile::NamedTempFile::new().unwrap();
+            file.write_all(b"file!").unwrap();
+            // Before: std remembers that there is a `statx`.
+            let expected = file.as_file().metadata().unwrap();
+            for call in [libc::SYS_preadv2, libc::SYS_pwritev2, libc::SYS_statx] {
+                refuse(call, error);
+            }
+            let driver = DriverBuilder::new()
+                .backend(BackendKind::Poll)
+                .pool(Pool::new(1));
+            let driver = driver.build().unwrap();
+            let fd = share(file.reopen().unwrap());
+            let read = ReadAt::new(fd.clone(), 1, Vec::with_capacity(8));
+            assert_eq!(run(&driver, driver.submit(read)).1, b"ile!");
+
+            let by_fd = run(&driver, driver.submit(StatFd::new(fd))).unwrap();
+            let path = native(file.path());
+            let by_path = run(&driver, driver.submit(Stat::new(path, true))).unwrap();
+            for attributes in [by_fd, by_path] {
+                check_attributes(&attributes, &expected);
+                assert_eq!(attributes.size(), 5);
+                assert_eq!(attributes.modified(), expected.modified().ok());
+                assert_eq!(attributes.created(), None);
+            }
+            let write = WriteAt::at_cursor(share(file.reopen().unwrap()), b"FILE");
+            assert_eq!(run(&driver, driver.submit(write)).0.unwrap(), 4);
+            // A pipe goes by readiness.
+            let (reader, writer) = pipe();
+            let write = WriteAt::at_cursor(writer, b"x");
+            assert_eq!(run(&driver, driver.submit(write)).0.unwrap(), 1);
+            let read = ReadAt::at_cursor(reader, Vec::with_capacity(8));
+            assert_eq!(run(&driver, driver.submit(read)).1, b"x");
+        })
+        .join()
+        .unwrap();
+    }
+}
+
+/// A file that refuses by itself is not taken for a kernel that does.
+#[test]
+fn s50_write_to_sealed_memory_is_refused_by_file() {
+    // SAFETY: the name is a C string; the new descriptor has no other owner.
+    let file = unsafe {
+        let fd = libc::memfd_create(c"sealed".as_ptr(), libc::MFD_ALLOW_SEALING);
+        assert!(fd >= 0);
+        libc::fcntl(fd, libc::F_ADD_SEALS, libc::F_SEAL_WRITE);
+        std::fs::File::from_raw_fd(fd)
+    };
+    for driver in each_backend() {
+        let fd = share(file.try_clone().unwrap());
+        let write = WriteAt::at_cursor(fd, b"x");
+        check_error(run(&driver, driver.submit(write)).0, libc::EPERM);
+    }
+}
+
+fn each_builder() -> Vec<DriverBuilder> {
+    let poll = DriverBuilder::new().backend(BackendKind::Poll);
+    uring().into_iter().chain([poll]).collect()
 }
