@@ -14,7 +14,7 @@ use std::{
         process::{CommandExt, ExitStatusExt},
     },
     panic::{AssertUnwindSafe, catch_unwind},
-    process::{Command, ExitStatus},
+    process::{Command, ExitStatus, Stdio},
     sync::{
         Mutex, PoisonError,
         atomic::{AtomicBool, Ordering::Relaxed},
@@ -360,6 +360,15 @@ fn s49_command_in_child_runs_while_parent_starts_commands() {
         let status = compio::process::Command::new("true").status();
         i32::from(!block_on(status).unwrap().success())
     };
+    // Dropped children are looked at whenever one is started, under the lock of their list. They live
+    // until their input ends, with this test.
+    let inputs: Vec<_> = (0..100)
+        .map(|_| {
+            let mut command = compio::process::Command::new("cat");
+            let mut child = command.stdin(Stdio::piped()).spawn().unwrap();
+            child.stdin.take()
+        })
+        .collect();
     fork_beside(
         || assert_eq!(start(), 0),
         || {
@@ -367,6 +376,7 @@ fn s49_command_in_child_runs_while_parent_starts_commands() {
             start()
         },
     );
+    drop(inputs);
 }
 
 /// Whether this process has a child, be it a dead one.

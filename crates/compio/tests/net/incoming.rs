@@ -5,8 +5,9 @@ use std::time::Duration;
 use compio::{
     io::{AsyncRead, AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
+    runtime::is_cancelled,
     task::spawn,
-    time::timeout,
+    time::{cancel_after, timeout},
 };
 
 use crate::support::{give_up, listener, run};
@@ -117,6 +118,23 @@ fn connections_are_a_stream() {
         let client = TcpStream::connect(address).await.unwrap();
         let server = poll_fn(|cx| incoming.as_mut().poll_next(cx)).await;
         let server = server.unwrap().unwrap();
+        assert_eq!(server.peer_addr().unwrap(), client.local_addr().unwrap());
+    });
+}
+
+/// It ends with the error of the cancel, and not as a stream that is over.
+#[test]
+fn s51_next_in_cancel_after_ends_with_error_of_cancel() {
+    run(async {
+        let (listener, address) = listener().await;
+        let mut incoming = listener.incoming();
+        for patience in [Duration::ZERO, Duration::from_millis(5)] {
+            let next = cancel_after(patience, incoming.next()).await;
+            let error = next.expect("a stream that goes on").unwrap_err();
+            assert!(is_cancelled(&error), "{error}");
+        }
+        let client = TcpStream::connect(address).await.unwrap();
+        let server = incoming.next().await.unwrap().unwrap();
         assert_eq!(server.peer_addr().unwrap(), client.local_addr().unwrap());
     });
 }

@@ -1,12 +1,13 @@
 //! Receiving by itself, into buffers of a pool.
 
-use std::rc::Rc;
+use std::{rc::Rc, time::Duration};
 
 use compio::{
     io::{AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::{BufferPool, RecvStream, TcpStream},
-    runtime::Runtime,
+    runtime::{Runtime, is_cancelled},
     task::spawn,
+    time::cancel_after,
 };
 
 use crate::support::{give_up, listener, pattern, run, tcp_pair};
@@ -179,4 +180,21 @@ fn impossible_pools_are_refused() {
         let error = BufferPool::new(count, size).unwrap_err();
         assert_eq!(error.kind(), std::io::ErrorKind::InvalidInput);
     }
+}
+
+/// It ends with the error of the cancel, and not as a stream at its end.
+#[test]
+fn s51_next_in_cancel_after_ends_with_error_of_cancel() {
+    run(async {
+        let (mut client, server) = tcp_pair().await;
+        let pool = BufferPool::new(4, 1000).unwrap();
+        let mut stream = server.recv_stream(&pool);
+        for patience in [Duration::ZERO, Duration::from_millis(5)] {
+            let next = cancel_after(patience, stream.next()).await;
+            let error = next.expect("a stream that goes on").unwrap_err();
+            assert!(is_cancelled(&error), "{error}");
+        }
+        client.write_all("still").await.0.unwrap();
+        assert_eq!(&stream.next().await.unwrap().unwrap()[..], b"still");
+    });
 }
