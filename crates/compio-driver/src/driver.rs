@@ -1163,13 +1163,10 @@ impl Inner {
         self.renew_plain();
     }
 
-    /// Whether a shutdown still waits for an answer.
-    fn has_to_wait(&self) -> bool {
-        if !self.leaves_pool.get() {
-            return self.flights.airborne() > 0;
-        }
-        let keys = self.flights.keys_airborne(None);
-        keys.into_iter().any(|key| !self.flights.is_work(key))
+    /// Whether a shutdown that has these left to cancel goes on waiting.
+    fn has_to_wait(&self, keys: &[Key]) -> bool {
+        self.flights.airborne() > 0
+            && (!self.leaves_pool.get() || !keys.is_empty() || self.flights.has_more_than_work())
     }
 
     /// Cancels everything and reaps to the last answer, or to the deadline, which counts from the first
@@ -1179,7 +1176,7 @@ impl Inner {
         self.begin_shut_down();
         let began = self.shut_down_at.get().unwrap_or_else(Instant::now);
         let mut keys = self.flights.keys_to_cancel();
-        while !keys.is_empty() || self.has_to_wait() {
+        while self.has_to_wait(&keys) {
             self.cancel_some(&mut keys, CANCELS_PER_TURN);
             let left = self.shutdown_timeout.saturating_sub(began.elapsed());
             let timeout = if keys.is_empty() {

@@ -661,6 +661,13 @@ impl Flights {
         })
     }
 
+    /// Whether a flight in the air is not in the hands of the pool.
+    pub(crate) fn has_more_than_work(&self) -> bool {
+        self.headers()
+            // SAFETY: cells in `pages` have initialised headers.
+            .any(|header| unsafe { (*header).state.flies() && !(*header).is_work })
+    }
+
     /// The keys of flights in the air, the oldest first.
     fn keys_where(&self, is_wanted: impl Fn(*mut Header) -> bool) -> Vec<Key> {
         let mut aged = Vec::new();

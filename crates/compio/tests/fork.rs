@@ -334,11 +334,14 @@ fn s49_blocking_work_in_child_runs_on_pool_made_by_parent() {
 fn s49_thread_runtime_in_child_is_a_new_one() {
     let _turn = take_turn();
     let (mut ours, theirs) = UnixStream::pair().unwrap();
-    let reading = block_on(async {
-        let reading = spawn(async move { ours.read(Vec::with_capacity(8)).await.1 });
+    let mut reading = None;
+    block_on(async {
+        reading = Some(spawn(
+            async move { ours.read(Vec::with_capacity(8)).await.1 },
+        ));
         sleep(Duration::from_millis(1)).await;
-        reading
     });
+    let reading = reading.expect("it was begun");
     let status = fork(|| {
         limit_life();
         block_on(async {

@@ -103,12 +103,15 @@ fn a_child() {
 /// uses the runtime afterwards.
 fn check_child(make: impl FnOnce() -> ExitStatus) -> ExitStatus {
     let (mut ours, theirs) = UnixStream::pair().unwrap();
-    let reading = block_on(async {
-        let reading = spawn(async move { ours.read(Vec::with_capacity(8)).await.1 });
+    let mut reading = None;
+    block_on(async {
+        reading = Some(spawn(
+            async move { ours.read(Vec::with_capacity(8)).await.1 },
+        ));
         spawn_blocking(|| ()).await.unwrap();
         sleep(Duration::from_millis(1)).await;
-        reading
     });
+    let reading = reading.expect("it was begun");
     unshare().unwrap();
     let status = make();
     block_on(async {
