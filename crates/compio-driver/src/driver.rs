@@ -1163,12 +1163,6 @@ impl Inner {
         self.renew_plain();
     }
 
-    /// Whether a shutdown that has these left to cancel goes on waiting.
-    fn has_to_wait(&self, keys: &[Key]) -> bool {
-        self.flights.airborne() > 0
-            && (!self.leaves_pool.get() || !keys.is_empty() || self.flights.has_more_than_work())
-    }
-
     /// Cancels everything and reaps to the last answer, or to the deadline, which counts from the first
     /// call. The clock is looked at between batches.
     fn shut_down(&self) {
@@ -1176,8 +1170,12 @@ impl Inner {
         self.begin_shut_down();
         let began = self.shut_down_at.get().unwrap_or_else(Instant::now);
         let mut keys = self.flights.keys_to_cancel();
-        while self.has_to_wait(&keys) {
+        while self.flights.airborne() > 0 {
             self.cancel_some(&mut keys, CANCELS_PER_TURN);
+            let leaves_rest = self.leaves_pool.get() && keys.is_empty();
+            if leaves_rest && !self.flights.has_more_than_work() {
+                break;
+            }
             let left = self.shutdown_timeout.saturating_sub(began.elapsed());
             let timeout = if keys.is_empty() {
                 left

@@ -72,7 +72,7 @@ pub(crate) fn entered_for(user: &str) -> Rc<Inner> {
 
 /// The runtime that has been entered, or the thread's own if it has been made and not dropped.
 pub(super) fn existing() -> Option<Rc<Inner>> {
-    let own = || OWN.try_with(|own| own.get().map(|runtime| Rc::clone(&runtime.inner)));
+    let own = || OWN.try_with(|own| own.borrow().as_ref().and_then(Own::of_this_process));
     entered().or_else(|| own().ok().flatten())
 }
 
@@ -80,10 +80,8 @@ pub(super) fn existing() -> Option<Rc<Inner>> {
 fn own() -> Option<io::Result<Rc<Inner>>> {
     OWN.try_with(|own| {
         // In a child of `fork`, the one that is there is its parent's.
-        if let Some(Own { runtime, .. }) = &*own.borrow()
-            && runtime.inner.process.is_current()
-        {
-            return Ok(Rc::clone(&runtime.inner));
+        if let Some(inner) = own.borrow().as_ref().and_then(Own::of_this_process) {
+            return Ok(inner);
         }
         let runtime = Runtime::new()?;
         let inner = Rc::clone(&runtime.inner);
@@ -128,6 +126,14 @@ impl Own {
             // std gives the name to that thread alone, unless a program gives it to another one.
             ends_with_process: thread::current().name() == Some("main"),
         }
+    }
+}
+
+impl Own {
+    /// None in a child of `fork`: it is the parent's.
+    fn of_this_process(&self) -> Option<Rc<Inner>> {
+        let inner = &self.runtime.inner;
+        inner.process.is_current().then(|| Rc::clone(inner))
     }
 }
 
