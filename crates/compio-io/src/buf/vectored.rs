@@ -136,4 +136,27 @@ pub unsafe trait IoVectoredBufMut: IoVectoredBuf {
         unsafe { self.set_init(total) };
         total
     }
+
+    /// Fills all buffers with `byte` up to their capacities, sets their lengths,
+    /// and returns the sum of the capacities.
+    ///
+    /// ```
+    /// use compio_io::buf::IoVectoredBufMut;
+    ///
+    /// let mut buffers = ([0; 2], Vec::with_capacity(3));
+    /// assert!(buffers.fill(7) >= 5);
+    /// assert_eq!(buffers.0, [7, 7]);
+    /// assert_eq!(buffers.1, vec![7; buffers.1.capacity()]);
+    /// ```
+    fn fill(&mut self, byte: u8) -> usize {
+        let mut total = 0;
+        // SAFETY: only initialised bytes are written.
+        for room in unsafe { self.uninit_slices() } {
+            room.fill(MaybeUninit::new(byte));
+            total += room.len();
+        }
+        // SAFETY: the loop has initialised the whole capacity of every buffer.
+        unsafe { self.set_init(total) };
+        total
+    }
 }

@@ -6,9 +6,12 @@ use std::{
     fmt,
     future::poll_fn,
     io, mem,
+    panic::{self, AssertUnwindSafe},
     rc::Rc,
     task::{Context, Poll, Waker},
 };
+
+use slab::Slab;
 
 use crate::{
     buf::{BufResult, IoBuf, IoBufMut, IoVectoredBuf, IoVectoredBufMut},
@@ -165,8 +168,10 @@ struct State {
     // Nothing more will be written.
     ended: bool,
     reader_gone: bool,
-    // Of readers that found nothing and writers that found no room.
-    waiting: Vec<Waker>,
+    // The wakers of readers that wait for bytes and of writers that wait for room.
+    waiting: Slab<Waker>,
+    // Counts the times that `waiting` was emptied. Keys of earlier rounds are stale.
+    round: u64,
 }
 
 impl Pipe {
@@ -177,39 +182,47 @@ impl Pipe {
         }
     }
 
-    /// Changes the state and wakes everybody, who then look again. They are
-    /// woken when nothing is borrowed any more.
+    /// Changes the state and wakes all waiting tasks, which then look again.
+    ///
+    /// The wakers run with nothing borrowed. A waker that panics keeps no
+    /// other from being woken.
     fn change<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
-        let (value, waiting) = {
+        let (value, mut waiting) = {
             let mut state = self.state.borrow_mut();
             let value = change(&mut state);
+            if state.waiting.is_empty() {
+                return value;
+            }
+            state.round += 1;
             (value, mem::take(&mut state.waiting))
         };
-        waiting.into_iter().for_each(Waker::wake);
-        value
-    }
-
-    fn wait<T>(&self, cx: &Context<'_>) -> Poll<T> {
-        let mut state = self.state.borrow_mut();
-        if !state
-            .waiting
-            .iter()
-            .any(|waker| waker.will_wake(cx.waker()))
-        {
-            state.waiting.push(cx.waker().clone());
+        let mut panicked = None;
+        for waker in waiting.drain() {
+            if let Err(panic) = panic::catch_unwind(AssertUnwindSafe(|| waker.wake())) {
+                // One panic goes on. Dropping another payload could panic again.
+                mem::forget(panicked.replace(panic));
+            }
         }
-        Poll::Pending
+        if let Some(panic) = panicked {
+            panic::resume_unwind(panic);
+        }
+        value
     }
 
     /// Waits for bytes, of which `copy` takes the first; zero at the end.
     async fn take(&self, mut copy: impl FnMut(&[u8]) -> usize) -> usize {
+        let mut waiting = Waiting::new(self);
         poll_fn(|cx| {
             let (empty, ended) = {
                 let state = self.state.borrow();
                 (state.bytes.is_empty(), state.ended)
             };
             if empty {
-                return if ended { Poll::Ready(0) } else { self.wait(cx) };
+                return if ended {
+                    Poll::Ready(0)
+                } else {
+                    waiting.register(cx)
+                };
             }
             Poll::Ready(self.change(|state| {
                 let len = copy(state.bytes.make_contiguous());
@@ -223,6 +236,7 @@ impl Pipe {
     /// Waits for room, and puts there what fits. Nothing fits everywhere.
     async fn put<'a>(&self, slices: impl Iterator<Item = &'a [u8]> + Clone) -> io::Result<usize> {
         let wanted: usize = slices.clone().map(<[u8]>::len).sum();
+        let mut waiting = Waiting::new(self);
         poll_fn(|cx| {
             let room = {
                 let state = self.state.borrow();
@@ -235,7 +249,7 @@ impl Pipe {
                 return Poll::Ready(Ok(0));
             }
             if room == 0 {
-                return self.wait(cx);
+                return waiting.register(cx);
             }
             let len = wanted.min(room);
             self.change(|state| {
@@ -245,5 +259,56 @@ impl Pipe {
             Poll::Ready(Ok(len))
         })
         .await
+    }
+}
+
+/// One future's entry in the list of waiting tasks. Dropping it removes the entry.
+struct Waiting<'a> {
+    pipe: &'a Pipe,
+    // The round in which the entry was made, and its key.
+    entry: Option<(u64, usize)>,
+}
+
+impl<'a> Waiting<'a> {
+    fn new(pipe: &'a Pipe) -> Self {
+        Self { pipe, entry: None }
+    }
+
+    /// Lists the task's waker, in place of the one that this future had listed.
+    fn register<T>(&mut self, cx: &Context<'_>) -> Poll<T> {
+        if self.is_listed(cx.waker()) {
+            return Poll::Pending;
+        }
+        // Cloning and dropping a waker may run foreign code: nothing is borrowed.
+        let waker = cx.waker().clone();
+        drop(self.remove());
+        let mut state = self.pipe.state.borrow_mut();
+        self.entry = Some((state.round, state.waiting.insert(waker)));
+        Poll::Pending
+    }
+
+    fn is_listed(&self, waker: &Waker) -> bool {
+        let state = self.pipe.state.borrow();
+        let listed = match self.entry {
+            Some((round, key)) if round == state.round => state.waiting.get(key),
+            Some(_) | None => None,
+        };
+        listed.is_some_and(|listed| listed.will_wake(waker))
+    }
+
+    fn remove(&mut self) -> Option<Waker> {
+        let (round, key) = self.entry.take()?;
+        let mut state = self.pipe.state.borrow_mut();
+        if round == state.round {
+            state.waiting.try_remove(key)
+        } else {
+            None
+        }
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        drop(self.remove());
     }
 }

@@ -4,7 +4,7 @@
 use std::io;
 
 use crate::{
-    buf::{BufResult, IoBuf, IoBufMut, IoVectoredBuf},
+    buf::{BufResult, IoBuf, IoBufMut, IoVectoredBuf, IoVectoredBufMut},
     io::{AsyncBufRead, AsyncRead, AsyncWrite, settle},
 };
 
@@ -84,6 +84,11 @@ impl AsyncRead for Repeat {
             Ok(room.len())
         });
         (result, buf)
+    }
+
+    async fn read_vectored<V: IoVectoredBufMut>(&mut self, mut buf: V) -> BufResult<usize, V> {
+        let total = buf.fill(self.0);
+        (Ok(total), buf)
     }
 }
 

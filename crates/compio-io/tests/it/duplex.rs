@@ -1,6 +1,15 @@
 //! `duplex`.
 
-use std::{io::ErrorKind, pin::pin};
+use std::{
+    io::ErrorKind,
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+    task::{Context, Poll, Wake, Waker},
+};
 
 use compio_io::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, duplex};
 use pollster::block_on;
@@ -133,6 +142,78 @@ fn dropped_operations_move_nothing() {
     }
     drop(left);
     assert_eq!(block_on(right.read_to_end(Vec::new())).1, b"ab");
+}
+
+/// Counts its wakes; panics at them if it is told to.
+struct Counter {
+    wakes: AtomicUsize,
+    panics: bool,
+}
+
+impl Counter {
+    fn new(panics: bool) -> Arc<Self> {
+        Arc::new(Self {
+            wakes: AtomicUsize::new(0),
+            panics,
+        })
+    }
+}
+
+impl Wake for Counter {
+    fn wake(self: Arc<Self>) {
+        self.wakes.fetch_add(1, Relaxed);
+        assert!(!self.panics, "a waker that panics");
+    }
+}
+
+#[test]
+fn dropped_read_releases_its_waker() {
+    let (left, right) = duplex(1);
+    let counter = Counter::new(false);
+    let waker = Waker::from(Arc::clone(&counter));
+    let mut cx = Context::from_waker(&waker);
+    {
+        let mut reader = &right;
+        let mut read = pin!(reader.read([0; 1]));
+        // Two polls by one task list its waker once.
+        assert!(read.as_mut().poll(&mut cx).is_pending());
+        assert!(read.as_mut().poll(&mut cx).is_pending());
+        assert_eq!(Arc::strong_count(&counter), 3);
+    }
+    assert_eq!(Arc::strong_count(&counter), 2);
+    block_on((&left).write_all("x")).0.unwrap();
+    assert_eq!(counter.wakes.load(Relaxed), 0);
+}
+
+#[test]
+fn panicking_waker_keeps_no_other_reader_asleep() {
+    let (left, right) = duplex(1);
+    let counters = [true, false, true, false].map(Counter::new);
+    let mut reads: Vec<_> = counters
+        .iter()
+        .map(|counter| {
+            let reader = &right;
+            let mut read = Box::pin(async move { { reader }.read([0; 1]).await });
+            let waker = Waker::from(Arc::clone(counter));
+            assert!(
+                read.as_mut()
+                    .poll(&mut Context::from_waker(&waker))
+                    .is_pending()
+            );
+            read
+        })
+        .collect();
+    let write = catch_unwind(AssertUnwindSafe(|| block_on((&left).write("x"))));
+    write.expect_err("the waker's panic goes on");
+    for counter in &counters {
+        assert_eq!(counter.wakes.load(Relaxed), 1);
+    }
+    // The byte was put before the wakers ran.
+    let cx = &mut Context::from_waker(Waker::noop());
+    assert!(matches!(
+        reads[1].as_mut().poll(cx),
+        Poll::Ready((Ok(1), [b'x']))
+    ));
 }
 
 proptest! {

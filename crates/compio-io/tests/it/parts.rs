@@ -104,6 +104,15 @@ fn nothing_comes_and_everything_vanishes() {
 }
 
 #[test]
+fn repeat_vectored_read_fills_every_buffer() {
+    let (read, (head, body)) =
+        block_on(repeat(7).read_vectored(([0; 3], Vec::<u8>::with_capacity(5))));
+    assert_eq!(head, [7; 3]);
+    assert_eq!(body, vec![7; body.capacity()]);
+    assert_eq!(read.unwrap(), 3 + body.len());
+}
+
+#[test]
 fn limits_are_not_cut_to_32_bits() {
     let limit = u64::from(u32::MAX) + 2;
     let mut long = repeat(7).take(limit);
