@@ -920,7 +920,7 @@ impl Inner {
         }
         for key in aftermath.not_found.drain(..) {
             // Only now: its answer may have come behind the news that it was not found.
-            if self.flights.flies(key) {
+            if self.flights.is_cancellable(key) {
                 self.cancel(key);
             }
         }

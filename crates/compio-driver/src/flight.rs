@@ -141,6 +141,8 @@ struct Kind {
     /// Tells it of an answer that is not its last, and asks whether that is enough. None if it
     /// expects one only.
     note: Option<unsafe fn(*mut u8, Item) -> bool>,
+    /// See [`Multishot::awaits_notification`].
+    awaits_notification: unsafe fn(*mut u8) -> bool,
     /// Asks it for its request once more.
     again: unsafe fn(*mut u8) -> Request,
 }
@@ -150,6 +152,7 @@ impl Kind {
     const CALLERS: &'static Self = &Self {
         discard: discard_nothing,
         note: None,
+        awaits_notification: never,
         again: again_callers,
     };
 }
@@ -162,11 +165,13 @@ impl<O: Operation> KindsOf<O> {
         &Kind {
             discard: discard_inline::<O>,
             note: None,
+            awaits_notification: never,
             again: again::<O>,
         },
         &Kind {
             discard: discard_boxed::<O>,
             note: None,
+            awaits_notification: never,
             again: again::<O>,
         },
     ];
@@ -177,11 +182,13 @@ impl<O: Multishot> KindsOf<O> {
         &Kind {
             discard: discard_inline::<O>,
             note: Some(note::<O>),
+            awaits_notification: awaits_notification::<O>,
             again: again::<O>,
         },
         &Kind {
             discard: discard_boxed::<O>,
             note: Some(note::<O>),
+            awaits_notification: awaits_notification::<O>,
             again: again::<O>,
         },
     ];
@@ -543,6 +550,17 @@ impl Flights {
         // SAFETY: the flight is in the air, so that its operation is where it has been; `again` was
         // made for its type. It is the kernel's no more, and nobody else refers to it.
         unsafe { ((*header).kind.again)(storage_behind(header)) }
+    }
+
+    /// Whether a cancel can end the flight: the kernel has not answered, and more than a notification
+    /// is outstanding.
+    pub(crate) fn is_cancellable(&self, key: Key) -> bool {
+        if !self.flies(key) {
+            return false;
+        }
+        let header = self.header(key);
+        // SAFETY: as in `scratch`. The operation's type is that of its kind.
+        unsafe { !((*header).kind.awaits_notification)(storage_behind(header)) }
     }
 
     /// An answer has come that is not the last. Returns also whether the flight has enough of them.
@@ -931,6 +949,21 @@ unsafe fn discard_boxed<O: Operation>(storage: *mut u8, answer: Answer) {
 unsafe fn note<O: Multishot>(storage: *mut u8, item: Item) -> bool {
     // SAFETY: by this function's contract; nobody else refers to it.
     unsafe { O::note(operation_at::<O>(storage), item) }
+}
+
+/// # Safety
+///
+/// The storage is that of an `O`.
+unsafe fn awaits_notification<O: Multishot>(storage: *mut u8) -> bool {
+    // SAFETY: by this function's contract; no other reference to it is held.
+    unsafe { O::awaits_notification(operation_at::<O>(storage)) }
+}
+
+/// # Safety
+///
+/// None.
+unsafe fn never(_: *mut u8) -> bool {
+    false
 }
 
 /// # Safety

@@ -62,6 +62,16 @@ pub(crate) unsafe trait Multishot: Operation {
     /// `this` is valid, and nothing but the kernel uses it meanwhile.
     unsafe fn note(this: *mut Self, item: Item) -> bool;
 
+    /// Whether only a notification of the kernel is outstanding. No cancel brings it forward: io_uring
+    /// answers ENOENT to one.
+    ///
+    /// # Safety
+    ///
+    /// As for [`note`](Self::note).
+    unsafe fn awaits_notification(_this: *mut Self) -> bool {
+        false
+    }
+
     /// The next of those that were noted and not handed out.
     ///
     /// # Safety

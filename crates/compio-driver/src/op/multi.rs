@@ -290,6 +290,11 @@ unsafe impl<B: IoBuf> Multishot for SendZeroCopy<B> {
         false
     }
 
+    unsafe fn awaits_notification(this: *mut Self) -> bool {
+        // SAFETY: by this function's contract; of the operation only this field is used.
+        unsafe { (*this).fd.is_none() }
+    }
+
     unsafe fn next(this: *mut Self) -> Option<io::Result<usize>> {
         // SAFETY: by this function's contract; of the operation only this field is used.
         let sent = unsafe { &mut (*this).sent };

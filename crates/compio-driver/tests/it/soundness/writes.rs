@@ -1,6 +1,14 @@
 //! 5 and 13: what is written by nobody's future any more, by several at once, and without copying.
 
-use std::{future::Future, io::Read, net::Shutdown, rc::Rc, task::Poll, thread, time::Duration};
+use std::{
+    future::Future,
+    io::Read,
+    net::Shutdown,
+    rc::Rc,
+    task::Poll,
+    thread,
+    time::{Duration, Instant},
+};
 
 use compio_driver::{Driver, SharedFd, Submit, op::Send};
 
@@ -287,5 +295,41 @@ fn s13_a_dropped_loans_buffer_stays_until_the_notification() {
         assert_eq!(deaths.get(), made);
         let runs = reader.join().unwrap();
         assert!(runs.iter().all(|(byte, _)| *byte == 7), "{runs:?}");
+    }
+}
+
+/// The kernel answers the cancel of a loan with ENOENT: only the notification is outstanding, and no
+/// cancel brings it forward. A driver that asks again in every turn never sleeps.
+#[test]
+fn s52_dropped_loan_of_silent_peer_lets_the_driver_sleep() {
+    for driver in each_backend() {
+        let (peer, socket) = tcp();
+        let fd = share(socket);
+        let mut loans = Vec::new();
+        // The last loans wait for the peer, which does not read.
+        loop {
+            let mut send = driver.send_zero_copy(fd.clone(), vec![7; LEN], 0);
+            match turns(&driver, &mut send) {
+                Poll::Ready((sent, loan)) => {
+                    sent.unwrap();
+                    loans.push(loan);
+                }
+                Poll::Pending => break,
+            }
+        }
+        drop(loans);
+        // The cancels go out, and their answers come.
+        for _ in 0..5 {
+            driver.turn(Some(Duration::from_millis(1))).unwrap();
+        }
+        let before = driver.enters();
+        let began = Instant::now();
+        while began.elapsed() < Duration::from_millis(100) {
+            driver.turn(Some(Duration::from_millis(100))).unwrap();
+        }
+        let enters = driver.enters() - before;
+        assert!(enters <= 10, "{enters} enters: {:?}", driver.backend());
+        drop(peer);
+        drain(&driver);
     }
 }
