@@ -167,8 +167,13 @@ impl Socket {
         let _ = self.options().set_linger(Some(Duration::ZERO));
     }
 
+    /// Shuts a connected socket down. A reset has shut it down already: shutdown(2) answers ENOTCONN
+    /// then, which is a success here.
     pub(crate) async fn shutdown(&self, how: std::net::Shutdown) -> io::Result<()> {
-        submit(Shutdown::new(self.fd.clone(), how)).await
+        match submit(Shutdown::new(self.fd.clone(), how)).await {
+            Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(()),
+            result => result,
+        }
     }
 }
 

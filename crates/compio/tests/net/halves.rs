@@ -1,12 +1,12 @@
 //! Halves of streams.
 
 use compio::{
-    io::{AsyncReadExt, AsyncWriteExt},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::{ReuniteError, TcpStream},
     task::spawn,
 };
 
-use crate::support::{pattern, run, tcp_pair};
+use crate::support::{check_kind, pattern, run, tcp_pair};
 
 #[test]
 fn halves_know_both_addresses_and_their_stream() {
@@ -52,5 +52,22 @@ fn a_half_looks_ahead_while_the_other_writes() {
         read.unwrap();
         assert!(buffer == pattern(100_000));
         echo.await.unwrap();
+    });
+}
+
+/// A reset ends both directions: shutdown(2) answers ENOTCONN then. The direction is shut down, as it
+/// was asked.
+#[test]
+fn shutdown_after_reset_succeeds() {
+    run(async {
+        let (mut client, server) = tcp_pair().await;
+        let linger = Some(std::time::Duration::ZERO);
+        socket2::SockRef::from(&server).set_linger(linger).unwrap();
+        drop(server);
+        let (read, _) = client.read([0; 1]).await;
+        check_kind(read, std::io::ErrorKind::ConnectionReset);
+        client.shutdown().await.unwrap();
+        let (_reader, mut writer) = client.into_split();
+        writer.shutdown().await.unwrap();
     });
 }
