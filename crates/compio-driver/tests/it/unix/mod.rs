@@ -18,6 +18,8 @@ mod splices;
 mod streams;
 pub(crate) mod terminals;
 mod threadless;
+#[cfg(target_os = "linux")]
+mod tun;
 
 /// Whether a ring shall do without this operation. Then a thread of ours does it, which cannot be
 /// interrupted.

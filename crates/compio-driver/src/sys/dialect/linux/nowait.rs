@@ -101,9 +101,15 @@ pub(crate) unsafe fn read_fully(file: &File) -> Answer {
     let Position::At(offset) = position else {
         return Ok(answer);
     };
-    // Short: at the end of the file, or before something that is not in memory. Nothing at all is
-    // no proof of the end either: Linux 5.9 and 5.10 say so before what is not in memory.
-    let is_whole = answer as usize == wanted || is_end(fd, offset + u64::from(answer));
+    // Short: at the end of the file, or before a page that is not in the page cache. Linux 5.9 and
+    // 5.10 answer 0 in front of such a page, too.
+    let is_whole = answer as usize == wanted
+        || match file_type(fd) {
+            Some(FileType::Regular { len }) => len <= offset + u64::from(answer),
+            Some(FileType::Block) | None => false,
+            // A record that has been taken from a queue, as by a TUN device: no read gets it again.
+            Some(FileType::Other) => true,
+        };
     if is_whole {
         Ok(answer)
     } else {
@@ -154,16 +160,32 @@ fn is_regular(fd: RawFd) -> bool {
     attributes_in_memory(fd).is_some_and(|kind| kind.mode & libc::S_IFMT == libc::S_IFREG)
 }
 
-/// Whether a regular file ends here, or before.
+enum FileType {
+    Regular {
+        len: u64,
+    },
+    Block,
+    /// Devices, sockets, pipes, and files of the kernel without a type.
+    Other,
+}
+
 #[cold]
-fn is_end(fd: RawFd, offset: u64) -> bool {
+fn file_type(fd: RawFd) -> Option<FileType> {
     // SAFETY: `stat` is a plain C struct, which the call fills in.
-    unsafe {
+    let stat = unsafe {
         let mut stat: libc::stat = mem::zeroed();
-        libc::fstat(fd, &raw mut stat) == 0
-            && stat.st_mode & libc::S_IFMT == libc::S_IFREG
-            && stat.st_size as u64 <= offset
-    }
+        if libc::fstat(fd, &raw mut stat) != 0 {
+            return None;
+        }
+        stat
+    };
+    Some(match stat.st_mode & libc::S_IFMT {
+        libc::S_IFREG => FileType::Regular {
+            len: stat.st_size as u64,
+        },
+        libc::S_IFBLK => FileType::Block,
+        _ => FileType::Other,
+    })
 }
 
 /// Reads or writes without waiting. EOPNOTSUPP where that is not known how.
