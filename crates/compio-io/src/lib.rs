@@ -9,6 +9,7 @@
 //!   comes back.
 //! - [`io`]: the traits of readers and writers that take such buffers, adapters
 //!   over them, and implementations for memory.
+//! - [`coop`]: the budget of operations that complete without waiting.
 //! - `framed`: frames out of and into them, by a codec.
 //!
 //! There is no operating system and no runtime in this crate: a reader that
@@ -37,6 +38,7 @@
 //! - `futures-io`, `tokio`: readers and writers of these, both ways.
 
 pub mod buf;
+pub mod coop;
 #[cfg(feature = "framed")]
 pub mod framed;
 pub mod io;

@@ -4,6 +4,16 @@
 //! [runtime](crate::runtime::Runtime) that has been entered, or else one of the thread's own that is made on
 //! first use and ends with the thread. [`spawn`] and [`spawn_blocking`] need a runtime that runs or has been
 //! entered: without one, the task would never run.
+//!
+//! # Cooperative scheduling
+//!
+//! A task that never waits keeps its thread from timers, I/O and other tasks. So operations of this
+//! crate that are ready at once take one unit of a budget, 256 between two looks of the runtime at
+//! the kernel. With an empty budget an operation returns `Pending` once, and its task continues
+//! after the other tasks, timers and completions. Operations that wait cost nothing.
+//!
+//! A future of another crate takes part only if it calls [`consume_budget`]. In a loop over such
+//! futures that never wait, call it yourself. [`unconstrained`] exempts a future.
 
 use std::{
     pin::Pin,
@@ -12,6 +22,9 @@ use std::{
 
 use compio_driver::op::Blocking;
 pub use compio_executor::{JoinError, JoinHandle, YieldNow, yield_now};
+use compio_io::coop::Budget;
+pub use compio_io::coop::consume_budget;
+use pin_project_lite::pin_project;
 
 use crate::runtime;
 
@@ -102,4 +115,47 @@ where
             Err(error) => panic!("the blocking code could not be run: {error}"),
         }
     })
+}
+
+pin_project! {
+    /// The future of [`unconstrained`].
+    #[derive(Debug)]
+    #[must_use = "futures do nothing unless awaited"]
+    pub struct Unconstrained<F> {
+        #[pin]
+        future: F,
+    }
+}
+
+/// Runs a future without the budget of [cooperative scheduling](self#cooperative-scheduling).
+///
+/// If its operations never wait, the thread does nothing else until the future ends.
+///
+/// # Cancellation
+///
+/// As of `future`.
+///
+/// ```
+/// use compio::{event::Event, task};
+///
+/// task::block_on(task::unconstrained(async {
+///     let event = Event::new();
+///     event.handle().notify();
+///     for _ in 0..1000 {
+///         // Not interrupted.
+///         event.wait().await;
+///     }
+/// }));
+/// ```
+pub fn unconstrained<F: Future>(future: F) -> Unconstrained<F> {
+    Unconstrained { future }
+}
+
+impl<F: Future> Future for Unconstrained<F> {
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        let _budget = Budget::unlimited();
+        self.project().future.poll(cx)
+    }
 }

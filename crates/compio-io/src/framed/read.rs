@@ -19,6 +19,7 @@ use bytes::BytesMut;
 use futures_core::Stream;
 
 use crate::{
+    coop::{has_budget_remaining, poll_proceed},
     framed::Decoder,
     io::{AsyncRead, kept::Reading},
 };
@@ -191,8 +192,15 @@ impl<R> Input<R> {
     ) -> Poll<Option<Result<D::Item, D::Error>>> {
         loop {
             match self.state {
+                State::Decoding | State::Ending if !has_budget_remaining() => {
+                    ready!(poll_proceed(cx));
+                }
                 State::Decoding | State::Ending => match self.decode(decoder) {
-                    Ok(Some(frame)) => return Poll::Ready(Some(Ok(frame))),
+                    Ok(Some(frame)) => {
+                        // Charged afterwards: until then the frame might be missing.
+                        let _ = poll_proceed(cx);
+                        return Poll::Ready(Some(Ok(frame)));
+                    }
                     Ok(None) if matches!(self.state, State::Ending) => {
                         self.state = State::Ended;
                         return Poll::Ready(None);

@@ -8,6 +8,7 @@ use std::{
 
 use crate::{
     buf::{BufResult, IntoInner, IoBuf, IoBufMut, IoVectoredBuf, IoVectoredBufMut},
+    coop::consume_budget,
     io::{AsyncBufRead, AsyncRead, AsyncSeek, AsyncWrite, BUFFER_LEN},
 };
 
@@ -160,6 +161,8 @@ impl<R: AsyncRead> AsyncBufRead for BufReader<R> {
             let (read, buf) = self.reader.read(buf).await;
             self.buf = buf;
             read?;
+        } else {
+            consume_budget().await;
         }
         Ok(self.buffer())
     }

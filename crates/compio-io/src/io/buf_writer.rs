@@ -8,6 +8,7 @@ use std::{
 
 use crate::{
     buf::{BufResult, IntoInner, IoBuf, IoBufMut, IoVectoredBuf, IoVectoredBufMut},
+    coop::consume_budget,
     io::{AsyncBufRead, AsyncRead, AsyncSeek, AsyncWrite, BUFFER_LEN, write_zero},
 };
 
@@ -159,6 +160,8 @@ impl<W: AsyncWrite> BufWriter<W> {
     async fn make_room(&mut self, len: usize) -> io::Result<bool> {
         if len > self.capacity - self.buf.len().min(self.capacity) {
             self.flush_buf().await?;
+        } else {
+            consume_budget().await;
         }
         Ok(len < self.capacity)
     }

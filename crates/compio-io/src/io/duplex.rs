@@ -8,13 +8,14 @@ use std::{
     io, mem,
     panic::{self, AssertUnwindSafe},
     rc::Rc,
-    task::{Context, Poll, Waker},
+    task::{Context, Poll, Waker, ready},
 };
 
 use slab::Slab;
 
 use crate::{
     buf::{BufResult, IoBuf, IoBufMut, IoVectoredBuf, IoVectoredBufMut},
+    coop::poll_proceed,
     io::{AsyncRead, AsyncWrite, settle},
 };
 
@@ -224,6 +225,7 @@ impl Pipe {
                     waiting.register(cx)
                 };
             }
+            ready!(poll_proceed(cx));
             Poll::Ready(self.change(|state| {
                 let len = copy(state.bytes.make_contiguous());
                 state.bytes.drain(..len);
@@ -251,6 +253,7 @@ impl Pipe {
             if room == 0 {
                 return waiting.register(cx);
             }
+            ready!(poll_proceed(cx));
             let len = wanted.min(room);
             self.change(|state| {
                 let bytes = slices.clone().flatten().take(len);

@@ -1,5 +1,6 @@
-//! Memory as source and sink: slices, vectors, cursors. Nothing here waits, so
-//! there is nothing to cancel and no byte is ever lost.
+//! Memory as source and sink: slices, vectors, cursors. Nothing here waits for
+//! anything but a budget, see [`coop`](crate::coop). So there is nothing to
+//! cancel, and no byte is ever lost.
 //!
 //! Positions and growth are those of the standard library's `Read` and `Write`.
 
@@ -10,6 +11,7 @@ use std::{
 
 use crate::{
     buf::{BufResult, IoBuf, IoBufMut, IoVectoredBuf, IoVectoredBufMut},
+    coop::consume_budget,
     io::{AsyncBufRead, AsyncRead, AsyncReadAt, AsyncSeek, AsyncSize, AsyncWrite, AsyncWriteAt},
 };
 
@@ -27,12 +29,14 @@ fn remaining<T: AsRef<[u8]>>(cursor: &Cursor<T>) -> &[u8] {
 /// Reads the first bytes of the slice and moves its start behind them.
 impl AsyncRead for &[u8] {
     async fn read<B: IoBufMut>(&mut self, mut buf: B) -> BufResult<usize, B> {
+        consume_budget().await;
         let len = buf.init_from(self);
         *self = &self[len..];
         (Ok(len), buf)
     }
 
     async fn read_vectored<V: IoVectoredBufMut>(&mut self, mut buf: V) -> BufResult<usize, V> {
+        consume_budget().await;
         let len = buf.init_from(self);
         *self = &self[len..];
         (Ok(len), buf)
@@ -41,6 +45,7 @@ impl AsyncRead for &[u8] {
 
 impl AsyncBufRead for &[u8] {
     async fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        consume_budget().await;
         Ok(self)
     }
 
@@ -52,12 +57,14 @@ impl AsyncBufRead for &[u8] {
 /// Reads from the cursor's position and moves it.
 impl<T: AsRef<[u8]>> AsyncRead for Cursor<T> {
     async fn read<B: IoBufMut>(&mut self, mut buf: B) -> BufResult<usize, B> {
+        consume_budget().await;
         let len = buf.init_from(remaining(self));
         self.set_position(self.position() + len as u64);
         (Ok(len), buf)
     }
 
     async fn read_vectored<V: IoVectoredBufMut>(&mut self, mut buf: V) -> BufResult<usize, V> {
+        consume_budget().await;
         let len = buf.init_from(remaining(self));
         self.set_position(self.position() + len as u64);
         (Ok(len), buf)
@@ -66,6 +73,7 @@ impl<T: AsRef<[u8]>> AsyncRead for Cursor<T> {
 
 impl<T: AsRef<[u8]>> AsyncBufRead for Cursor<T> {
     async fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        consume_budget().await;
         Ok(remaining(self))
     }
 
@@ -89,6 +97,7 @@ impl AsyncSize for [u8] {
 
 impl AsyncReadAt for [u8] {
     async fn read_at<B: IoBufMut>(&self, mut buf: B, pos: u64) -> BufResult<usize, B> {
+        consume_budget().await;
         (Ok(buf.init_from(from_position(self, pos))), buf)
     }
 
@@ -97,6 +106,7 @@ impl AsyncReadAt for [u8] {
         mut buf: V,
         pos: u64,
     ) -> BufResult<usize, V> {
+        consume_budget().await;
         (Ok(buf.init_from(from_position(self, pos))), buf)
     }
 }
@@ -140,10 +150,12 @@ macro_rules! write_as_std {
         $(#[$doc])*
         impl<$($generics)*> AsyncWrite for $sink {
             async fn write<B: IoBuf>(&mut self, buf: B) -> BufResult<usize, B> {
+                consume_budget().await;
                 (Write::write(self, buf.as_init()), buf)
             }
 
             async fn write_vectored<V: IoVectoredBuf>(&mut self, buf: V) -> BufResult<usize, V> {
+                consume_budget().await;
                 (gather(self, &buf), buf)
             }
 

@@ -1,10 +1,12 @@
 //! [`empty`], [`sink`], [`repeat`]: where nothing comes from, where everything
-//! vanishes, and one byte for ever. None of them waits.
+//! vanishes, and one byte without end. None of them waits for anything but a
+//! budget: see [`coop`](crate::coop).
 
 use std::io;
 
 use crate::{
     buf::{BufResult, IoBuf, IoBufMut, IoVectoredBuf, IoVectoredBufMut},
+    coop::consume_budget,
     io::{AsyncBufRead, AsyncRead, AsyncWrite, settle},
 };
 
@@ -64,6 +66,7 @@ pub fn repeat(byte: u8) -> Repeat {
 
 impl AsyncRead for Empty {
     async fn read<B: IoBufMut>(&mut self, mut buf: B) -> BufResult<usize, B> {
+        consume_budget().await;
         settle(&mut buf, 0);
         (Ok(0), buf)
     }
@@ -71,6 +74,7 @@ impl AsyncRead for Empty {
 
 impl AsyncBufRead for Empty {
     async fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        consume_budget().await;
         Ok(&[])
     }
 
@@ -79,6 +83,7 @@ impl AsyncBufRead for Empty {
 
 impl AsyncRead for Repeat {
     async fn read<B: IoBufMut>(&mut self, mut buf: B) -> BufResult<usize, B> {
+        consume_budget().await;
         let result = buf.init_with(|room| {
             room.fill(self.0);
             Ok(room.len())
@@ -87,6 +92,7 @@ impl AsyncRead for Repeat {
     }
 
     async fn read_vectored<V: IoVectoredBufMut>(&mut self, mut buf: V) -> BufResult<usize, V> {
+        consume_budget().await;
         let total = buf.fill(self.0);
         (Ok(total), buf)
     }
@@ -96,10 +102,12 @@ macro_rules! write_nowhere {
     ($($writer:ty),*) => {$(
         impl AsyncWrite for $writer {
             async fn write<B: IoBuf>(&mut self, buf: B) -> BufResult<usize, B> {
+                consume_budget().await;
                 (Ok(buf.buf_len()), buf)
             }
 
             async fn write_vectored<V: IoVectoredBuf>(&mut self, buf: V) -> BufResult<usize, V> {
+                consume_budget().await;
                 (Ok(buf.total_len()), buf)
             }
 

@@ -30,6 +30,7 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
+use compio_io::coop;
 use slab::Slab;
 use sync::{Arc, Mutex, MutexGuard};
 
@@ -217,7 +218,10 @@ impl Future for Wait {
                     this.place = None;
                     return Poll::Ready(());
                 }
-                None if state.is_set => return Poll::Ready(()),
+                None if state.is_set => {
+                    drop(state);
+                    return coop::poll_proceed(cx);
+                }
                 Some((_, place)) => state.waiters.get_mut(place),
                 None => None,
             };

@@ -10,6 +10,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use compio_io::coop::{self, Budget};
+
 #[cfg(feature = "time")]
 use super::entered_for;
 use super::{Inner, current::Entered};
@@ -28,6 +30,7 @@ impl Inner {
         // The flag may be left from a future before this one: the first poll is due in any case.
         let mut due = true;
         let mut polls_left = POLLS_PER_TURN;
+        let budget = Budget::full();
         loop {
             if self.main.take_woken() || due {
                 due = false;
@@ -39,10 +42,12 @@ impl Inner {
             let tick = self.executor.tick(polls_left);
             polls_left -= tick.polled;
             let is_idle = !self.main.is_woken() && !tick.has_ready;
-            if !is_idle && polls_left > 0 && self.driver.is_idle() {
+            let may_poll = polls_left > 0 && coop::has_budget_remaining();
+            if !is_idle && may_poll && self.driver.is_idle() {
                 continue;
             }
             polls_left = POLLS_PER_TURN;
+            budget.refill();
             let timeout = if is_idle {
                 self.time_to_next_timer()
             } else {
@@ -58,6 +63,7 @@ impl Inner {
         self.set_embedded();
         let _entered = Entered::new(self);
         let _running = self.start();
+        let _budget = Budget::full();
         self.executor.tick(POLLS_PER_TURN).has_ready
     }
 
@@ -73,6 +79,7 @@ impl Inner {
         self.set_embedded();
         let entered = Entered::new(self);
         let running = self.start();
+        let _budget = Budget::full();
         let polls_left = POLLS_PER_TURN - self.executor.tick(POLLS_PER_TURN).polled;
         self.turn(Some(Duration::ZERO))?;
         self.executor.tick(polls_left);

@@ -7,6 +7,8 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
+use compio_io::coop;
+
 use super::{Duration, Instant, after};
 use crate::runtime::{self, Inner, TimerKey};
 
@@ -105,7 +107,7 @@ impl Future for Sleep {
         // A runtime that was shut down takes its timers back unfired: the clock decides.
         let now = Instant::now();
         if self.deadline <= now {
-            return Poll::Ready(());
+            return coop::poll_proceed(cx);
         }
         let runtime = runtime::entered_for("timers");
         let key = runtime.set_timer(self.deadline, now, cx.waker().clone());

@@ -275,3 +275,18 @@ fn waits_on_several_threads() {
         thread.join().unwrap();
     }
 }
+
+#[test]
+fn endless_waits_for_set_event_starve_no_timer() {
+    run(async {
+        let event = Event::new();
+        event.handle().notify();
+        let endless = async {
+            loop {
+                event.wait().await;
+            }
+        };
+        let ended = timeout(Duration::from_millis(5), endless).await;
+        assert!(ended.is_err());
+    });
+}

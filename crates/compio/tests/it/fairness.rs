@@ -3,10 +3,13 @@
 use std::{cell::Cell, rc::Rc, time::Duration};
 
 use compio::{
-    io::{AsyncRead, AsyncWriteExt},
+    io::{
+        AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWriteExt, BufReader, BufWriter, copy,
+        duplex, repeat, sink,
+    },
     runtime::Runtime,
-    task::{spawn, yield_now},
-    time::sleep,
+    task::{consume_budget, spawn, unconstrained, yield_now},
+    time::{interval, sleep, timeout},
 };
 
 use crate::support::{run, tcp_pair};
@@ -88,4 +91,115 @@ fn busy_tasks_starve_no_timer_in_an_embedded_runtime() {
         runtime.poll(runtime.current_timeout()).unwrap();
     }
     assert!(done.get());
+}
+
+/// Runs a loop over `step` beside a timer, which must end the loop.
+fn check_timer_fires<F: Future>(mut step: impl FnMut() -> F) {
+    run(async {
+        let endless = async {
+            loop {
+                step().await;
+            }
+        };
+        let ended = timeout(Duration::from_millis(5), endless).await;
+        assert!(ended.is_err());
+    });
+}
+
+#[test]
+fn endless_zero_sleeps_starve_no_timer() {
+    check_timer_fires(|| sleep(Duration::ZERO));
+}
+
+#[test]
+fn endless_interval_starves_no_timer() {
+    run(async {
+        let mut interval = interval(Duration::from_nanos(1));
+        let endless = async {
+            loop {
+                interval.tick().await;
+            }
+        };
+        assert!(timeout(Duration::from_millis(5), endless).await.is_err());
+    });
+}
+
+#[test]
+fn endless_memory_copy_starves_no_timer() {
+    check_timer_fires(|| async { copy(&mut repeat(7), &mut sink()).await });
+}
+
+#[test]
+fn endless_duplex_exchange_starves_no_timer() {
+    let (left, right) = duplex(16);
+    let (left, right) = (&left, &right);
+    check_timer_fires(|| async move {
+        { left }.write_all("ping").await.0.unwrap();
+        { right }.read_exact([0; 4]).await.0.unwrap();
+    });
+}
+
+#[test]
+fn endless_lines_of_memory_starve_no_timer() {
+    let text = b"\n".repeat(10_000);
+    check_timer_fires(|| async {
+        let mut lines = BufReader::new(&text[..]).lines();
+        while lines.next_line().await.unwrap().is_some() {}
+    });
+}
+
+#[test]
+fn endless_buffered_writes_starve_no_timer() {
+    check_timer_fires(|| async {
+        let mut writer = BufWriter::new(sink());
+        for _ in 0..10_000 {
+            writer.write_all("x").await.0.unwrap();
+        }
+    });
+}
+
+#[test]
+fn unconstrained_loop_is_not_interrupted() {
+    run(async {
+        let steps = Rc::new(Cell::new(0));
+        let counted = steps.clone();
+        let task = spawn(unconstrained(async move {
+            for _ in 0..10_000 {
+                sleep(Duration::ZERO).await;
+                counted.set(counted.get() + 1);
+            }
+        }));
+        // One turn of the task.
+        yield_now().await;
+        assert_eq!(steps.get(), 10_000);
+        task.await.unwrap();
+    });
+}
+
+#[test]
+fn consume_budget_gives_way_in_loop_of_foreign_futures() {
+    check_timer_fires(|| async {
+        std::future::ready(()).await;
+        consume_budget().await;
+    });
+}
+
+#[test]
+fn task_within_budget_is_not_interrupted() {
+    run(async {
+        // The earlier polls of this turn may have used some of it.
+        yield_now().await;
+        let mut polls = 0;
+        let mut work = std::pin::pin!(async {
+            for _ in 0..100 {
+                sleep(Duration::ZERO).await;
+            }
+        });
+        std::future::poll_fn(|cx| {
+            polls += 1;
+            work.as_mut().poll(cx)
+        })
+        .await;
+        assert!(polls <= 2, "{polls} polls");
+    });
 }
