@@ -12,7 +12,7 @@ use compio::{
     task,
 };
 
-/// How many lines may wait for a client that does not read. Who is slower than that is out.
+/// The number of lines that may wait for a client. A slower client is disconnected.
 const LINES_WAITING: usize = 256;
 
 /// The longest line, in bytes.

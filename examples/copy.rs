@@ -1,5 +1,5 @@
-//! Copies a file of any size with several operations in flight, shows how far it is, and prints
-//! the checksum of what it wrote.
+//! Copies a file of any size with several operations in flight, shows the progress, and prints
+//! the checksum of the copy.
 //!
 //! `cargo run --release --example copy -- SOURCE TARGET`
 
@@ -14,7 +14,7 @@ use compio::{
 use crc32fast::Hasher;
 use indicatif::{ProgressBar, ProgressStyle};
 
-/// What one task reads and writes.
+/// The size of one read and one write, in bytes.
 const CHUNK: usize = 256 * 1024;
 
 /// How many tasks are under way.
@@ -107,7 +107,7 @@ async fn copy_chunk(
     Ok((buffer, checksum))
 }
 
-/// Says what was tried when it failed.
+/// Adds the attempted action to an error.
 fn within<T>(what: &str, result: io::Result<T>) -> io::Result<T> {
     result.map_err(|error| io::Error::new(error.kind(), format!("{what}: {error}")))
 }

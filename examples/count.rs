@@ -10,13 +10,13 @@ use std::{env, io, process::ExitCode, thread};
 
 use compio::{fs::File, task::block_on};
 
-/// What is read at once.
+/// The size of one read, in bytes.
 const CHUNK: usize = 256 * 1024;
 
 #[compio::main]
 async fn main() -> ExitCode {
     let paths: Vec<String> = env::args().skip(1).collect();
-    // As much as the threads can do in a moment: who puts more in has to wait.
+    // A short queue: the sender waits while it is full.
     let (jobs, waiting) = async_channel::bounded::<String>(16);
     let (results, done) = async_channel::bounded::<(String, io::Result<usize>)>(16);
     let threads: Vec<_> = (0..thread::available_parallelism().map_or(1, usize::from))

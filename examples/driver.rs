@@ -14,8 +14,8 @@ use compio::{
     reason = "character for character the description's example; why it is sound is said below"
 )]
 fn main() {
-    // `op` stays where it is, and alive, until its entry has come out of `poll_one`; and the
-    // buffer's length is set to what that entry says was read.
+    // `op` stays in place, and alive, until `poll_one` returns its entry. The buffer's length is
+    // set to the entry's result.
     let driver = Driver::new().unwrap();
     let file = File::open("Cargo.toml").unwrap();
     // Attach the `RawFd` to driver first.

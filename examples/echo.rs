@@ -1,4 +1,4 @@
-//! A TCP echo server: sends back what it receives.
+//! A TCP echo server: sends back all bytes that it receives.
 //!
 //! `cargo run --release --example echo -- 127.0.0.1:7000`, and then for instance `nc 127.0.0.1 7000`
 

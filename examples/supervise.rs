@@ -131,7 +131,7 @@ impl Supervisor {
             }
         };
         for output in outputs.into_iter().flatten() {
-            // What it has started may live on, and have the pipe.
+            // Its own children may live on, and hold the pipe open.
             let _ = timeout(GRACE, output).await;
         }
         self.say(&status.to_string());
@@ -162,18 +162,18 @@ impl Supervisor {
     }
 }
 
-/// If nobody reads this any more, the commands go on all the same.
+/// If the reader of the output is gone, the commands continue.
 fn print(number: usize, text: &str) {
     let _ = writeln!(io::stdout(), "[{number}] {text}");
 }
 
-/// Ctrl-C on a terminal goes to all who belong to it; but it may have been sent to the supervisor
-/// alone.
+/// Ctrl-C on a terminal goes to the whole process group. But SIGINT may have been sent to the
+/// supervisor alone.
 #[cfg(unix)]
 fn ask_to_end(child: &Child) {
     use rustix::process::{Pid, Signal, kill_process};
     if let Some(pid) = child.id().and_then(|id| Pid::from_raw(id.try_into().ok()?)) {
-        // It may have ended meanwhile.
+        // It may have ended already.
         let _ = kill_process(pid, Signal::TERM);
     }
 }

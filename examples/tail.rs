@@ -1,9 +1,9 @@
-//! `tail -F`, on Linux: prints the last lines of a file and then what is added to it, also when
-//! another file takes its name, as logs are rotated, and when it is cut.
+//! `tail -F`, on Linux: prints the last lines of a file and then each added line, also when another
+//! file takes its name, as in log rotation, and when it is truncated.
 //!
 //! `cargo run --release --example tail -- FILE`
 //!
-//! An inotify tells that something has happened; what it was, the file itself tells.
+//! inotify reports that something has changed. The file itself shows the change.
 
 #[cfg(not(target_os = "linux"))]
 fn main() {
@@ -45,7 +45,7 @@ mod linux {
         buffer: Vec<u8>,
     }
 
-    /// What no two files have in common while both exist.
+    /// Device and inode: unique while the file exists.
     type Identity = (u64, u64);
 
     fn identity(metadata: &Metadata) -> Identity {
@@ -102,7 +102,7 @@ mod linux {
                 named => named?,
             };
             if identity(&named) != self.identity {
-                // What was added to the old one before it lost its name.
+                // Lines that were added to the old file before the rotation.
                 self.print_new().await?;
                 eprintln!("* another file: {}", self.path.display());
                 match fs::File::open(&self.path) {
@@ -124,7 +124,7 @@ mod linux {
         }
     }
 
-    /// An inotify of the directory, which tells of the file, too, and of one that takes its name.
+    /// An inotify of the directory. It reports changes of the file, and a new file of its name.
     fn watch(path: &Path) -> io::Result<OwnedFd> {
         let directory = match path.parent() {
             Some(parent) if parent != Path::new("") => parent,
@@ -136,7 +136,7 @@ mod linux {
         Ok(news)
     }
 
-    /// Takes what the inotify has to tell: at least one event, or it would block.
+    /// Reads all events. There must be one, or the read blocks.
     fn take_all(news: &OwnedFd) -> io::Result<()> {
         let mut buffer = [MaybeUninit::uninit(); 4096];
         let mut reader = Reader::new(news, &mut buffer);

@@ -1,4 +1,4 @@
-//! Watches a directory and all below it, and prints what changes.
+//! Watches a directory tree, and prints its changes.
 //!
 //! `cargo run --example watch -- DIRECTORY`, on Windows: by `ReadDirectoryChangesW`, an overlapped
 //! call like any other.
@@ -17,7 +17,7 @@ async fn main() -> std::io::Result<()> {
     println!("watching {}", path.display());
     let mut changes = DirectoryChanges::with_capacity(16 * 1024);
     loop {
-        // What changes before the next round is kept by the system, as far as there is room.
+        // The system keeps changes until the next round, as far as its buffer has room.
         let watch = ReadDirectoryChanges::new(directory.clone(), changes).recursive(true);
         let result;
         (result, changes) = submit(watch).await;

@@ -1,5 +1,5 @@
-//! Serves a folder by HTTP: files, listings of directories, and nothing outside of it but what
-//! symbolic links in it lead to.
+//! Serves a folder by HTTP: files and directory listings. Nothing outside of it is reachable,
+//! except through symbolic links in it.
 //!
 //! `cargo run --release --example serve -- FOLDER 127.0.0.1:8000`, and then for instance
 //! `curl http://127.0.0.1:8000/`. An address with a slash in it is the path of a Unix socket:
@@ -20,13 +20,13 @@ use compio::{
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use request::{HEAD_MAX, Request, parse, path_of};
 
-/// What is read of a file at once.
+/// The size of one file read, in bytes.
 const CHUNK: usize = 64 * 1024;
 
 /// How long a client may think about its next request.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// What is escaped in a link.
+/// The characters that are escaped in a link.
 const LINK: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'/')
     .remove(b'-')
@@ -109,7 +109,7 @@ async fn next_request<S: AsyncRead>(
             received.drain(..len);
             return Ok(Some(request));
         }
-        // Behind what is there already; the buffer comes back in any case.
+        // Append to the received bytes. The buffer is returned in any case.
         let begin = received.len();
         let room = std::mem::take(received).slice(begin..);
         let (read, room) = stream.read(room).await;
@@ -120,7 +120,7 @@ async fn next_request<S: AsyncRead>(
     }
 }
 
-/// What is sent back.
+/// The response.
 struct Answer {
     status: &'static str,
     /// A line of the head, or none.
@@ -158,7 +158,7 @@ impl From<&io::Error> for Answer {
     }
 }
 
-/// What lies at the target, which is a path and perhaps a query.
+/// Finds the file of a target, which is a path with an optional query.
 async fn find(root: &Path, target: &str) -> io::Result<Answer> {
     let path = path_of(target).ok_or(io::ErrorKind::InvalidInput)?;
     let mut found = root.join(path.trim_start_matches('/'));

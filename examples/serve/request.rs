@@ -1,4 +1,4 @@
-//! What a client asks, out of the bytes that it has sent. Nothing here reads or waits.
+//! Parses requests. Nothing here reads or waits.
 
 use std::{
     borrow::Cow,
@@ -10,9 +10,9 @@ use percent_encoding::percent_decode_str;
 /// The longest head of a request, in bytes.
 pub(crate) const HEAD_MAX: usize = 16 * 1024;
 
-/// What a client asks.
+/// A request of a client.
 pub(crate) struct Request {
-    /// The path, or what is wrong with the request.
+    /// The path, or the fault of the request.
     pub(crate) target: Result<String, &'static str>,
     pub(crate) wants_body: bool,
     pub(crate) keep_alive: bool,

@@ -24,7 +24,7 @@ enum Input {
     Any(Vec<u8>),
 }
 
-/// What is made of the bytes that a kernel would write for this address.
+/// Converts the bytes that a kernel would write for this address.
 fn through(address: &SockAddr) -> SockAddr {
     let len = address.len() as usize;
     // SAFETY: an address is as long as it says.

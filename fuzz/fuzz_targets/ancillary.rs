@@ -14,7 +14,7 @@ use libfuzzer_sys::{
 struct Input {
     bytes: Vec<u8>,
     messages: Vec<Message>,
-    /// Where one byte of what was made of the messages becomes another.
+    /// Positions of changed bytes in the encoded messages, with the new values.
     flaws: Vec<(u16, u8)>,
     cut: u16,
     has_descriptor: bool,
@@ -22,7 +22,7 @@ struct Input {
 
 #[derive(Arbitrary, Debug)]
 struct Message {
-    /// Of those that are known, or any.
+    /// A known level and kind, or arbitrary ones.
     level_and_kind: (u8, i32, i32),
     data: Vec<u8>,
 }
@@ -79,7 +79,7 @@ fn check_any(bytes: &[u8], has_descriptor: bool) {
 fuzz_target!(|input: Input| {
     check_any(&input.bytes, input.has_descriptor);
 
-    // What was added is there, and comes out in order.
+    // All added messages are there, in order.
     let mut ancillary = SocketAncillary::new();
     let mut space = 0;
     for message in &input.messages {
@@ -98,7 +98,7 @@ fuzz_target!(|input: Input| {
     }
     assert_eq!(again.messages().collect::<Vec<_>>(), messages);
 
-    // The same with flaws, which is nearer to what is right than any bytes are.
+    // The same with flaws: closer to valid input than random bytes.
     let mut bytes = compio_io::buf::IoBuf::as_init(&ancillary).to_vec();
     for &(place, byte) in &input.flaws {
         if let Some(flawed) = bytes.get_mut(usize::from(place)) {

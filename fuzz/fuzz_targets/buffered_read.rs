@@ -1,4 +1,4 @@
-//! `BufReader`, `take`, `chain` and what reads from them, with std's own methods as the model.
+//! `BufReader`, `take`, `chain` and reads through them, with std's own methods as the model.
 
 #![no_main]
 
@@ -27,7 +27,7 @@ struct Input {
     end: End,
 }
 
-/// What is read from.
+/// The reader under test.
 #[derive(Arbitrary, Debug)]
 enum Tower {
     Buffered,
@@ -61,7 +61,7 @@ enum End {
     Split(u8),
 }
 
-/// Runs what may be interrupted until it is not.
+/// Repeats an operation while it is interrupted.
 async fn patiently<T, B>(mut buf: B, mut attempt: impl AsyncFnMut(B) -> BufResult<T, B>) -> (T, B) {
     loop {
         let result;
@@ -73,7 +73,7 @@ async fn patiently<T, B>(mut buf: B, mut attempt: impl AsyncFnMut(B) -> BufResul
     }
 }
 
-/// What a single read brings: some of what is there, and none only if there is none.
+/// The result of one read: some of the remaining bytes, and none only at EOF.
 fn check_some<'a>(read: usize, got: &[u8], room: usize, rest: &'a [u8]) -> &'a [u8] {
     assert_eq!(read, got.len());
     assert_eq!(read == 0, room == 0 || rest.is_empty());
@@ -109,7 +109,7 @@ async fn operate<R: AsyncBufRead>(reader: &mut R, operation: &Operation, rest: &
             let before = *rest;
             let expected = Read::read_exact(rest, &mut model);
             if expected.is_err() {
-                // What was read until then is in the buffer, in both.
+                // Both buffers hold the bytes that were read before the error.
                 model[..before.len()].copy_from_slice(before);
             }
             check_same(seen, expected);

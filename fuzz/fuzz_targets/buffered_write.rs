@@ -1,4 +1,4 @@
-//! `BufWriter` and what writes to it: all bytes come out, once and in order.
+//! `BufWriter` and writes through it: all bytes arrive, once and in order.
 
 #![no_main]
 
@@ -28,7 +28,7 @@ enum Operation {
     Flush,
 }
 
-/// How much was written by what may be interrupted, and then has written nothing.
+/// The length of a write. An interrupted write has written nothing.
 fn count(written: std::io::Result<usize>, len: usize) -> usize {
     match written {
         Ok(written) => {

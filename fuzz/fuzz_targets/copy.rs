@@ -1,4 +1,4 @@
-//! `copy` and `copy_buf`: what goes in comes out, and is counted.
+//! `copy` and `copy_buf`: all bytes arrive, and the count is right.
 
 #![no_main]
 

@@ -49,7 +49,7 @@ fuzz_target!(|input: Input| {
     assert!(seen.eq(model));
 
     let (sent, taken) = encode(codec.clone(), &input.frames, &input.steps);
-    // One delimiter behind a frame without any is what makes it one.
+    // Only frames without a delimiter inside survive the round trip.
     let is_clean = |frame: &Vec<u8>| !frame.iter().any(ends);
     if matches!(ending, [byte] if ends(byte)) && taken.iter().all(is_clean) {
         let read = decode(codec, &sent, &input.steps, 0, usize::MAX);

@@ -78,7 +78,7 @@ impl Shape {
         self.len_max.map_or(8 * 1024 * 1024, usize::from)
     }
 
-    /// What is in bytes that are there as a whole.
+    /// The frames of a complete input.
     fn frames<'a>(&self, mut bytes: &'a [u8]) -> Vec<Seen<'a>> {
         let mut frames = Vec::new();
         loop {
@@ -144,7 +144,7 @@ fuzz_target!(|input: Input| {
     });
     assert_eq!(seen.collect::<Vec<_>>(), shape.frames(&bytes));
 
-    // What it sends it can read.
+    // The codec decodes its own output.
     let (sent, taken) = encode(shape.codec(), &frames, &steps);
     let read = decode(shape.codec(), &sent, &steps, 0, capacity_max);
     assert_eq!(read.len(), taken.len());

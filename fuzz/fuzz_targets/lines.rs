@@ -24,7 +24,7 @@ enum Seen<'a> {
     Utf8,
 }
 
-/// What is in bytes that are there as a whole.
+/// The lines of a complete input.
 fn model(bytes: &[u8], len_max: usize) -> Vec<Seen<'_>> {
     let segments = bytes.split_inclusive(|&byte| byte == b'\n');
     let lines = segments.map(|segment| {
@@ -63,7 +63,7 @@ fuzz_target!(|input: Input| {
     let (sent, taken) = encode(codec.clone(), &input.lines, &input.steps);
     let shorter = |line: &&String| line.len() <= len_max;
     assert!(taken.iter().eq(input.lines.iter().filter(shorter)));
-    // What looks like an end of a line within one does not come back as one.
+    // A line with a line end inside does not survive the round trip.
     if taken
         .iter()
         .any(|line| line.contains('\n') || line.ends_with('\r'))

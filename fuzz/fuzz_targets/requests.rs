@@ -47,7 +47,7 @@ fuzz_target!(|bytes: &[u8]| {
     if let Ok(target) = &request.target {
         check_target(target);
     }
-    // What comes first is enough, or not, but never makes another request.
+    // A prefix is complete or incomplete, but never another request.
     for cut in 0..bytes.len().min(200) {
         if let Some((early, _)) = parse(&bytes[..cut]) {
             assert_eq!(told(&early), told(&request));

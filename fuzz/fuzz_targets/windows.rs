@@ -71,7 +71,7 @@ fn one(content: &Content, input: &Input) {
     assert_eq!(nested.into_inner().into_inner(), model);
 }
 
-/// What is scattered fills one after the other, and is gathered in that order.
+/// Scattered bytes fill one buffer after the other. Gathering returns them in that order.
 fn many(input: &Input) {
     let mut buffers: Vec<_> = input.contents.iter().map(Content::vector).collect();
     let room: usize = buffers.iter().map(Vec::capacity).sum();
@@ -90,7 +90,7 @@ fn many(input: &Input) {
     );
 }
 
-/// The same over windows: what lies around them stays.
+/// The same over slices: bytes outside of them stay unchanged.
 fn many_windows(input: &Input) {
     let windows = input
         .contents

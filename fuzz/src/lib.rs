@@ -1,5 +1,5 @@
-//! What the targets share: readers and writers that cut bytes as the fuzzer says, and the frames
-//! that come out of those.
+//! Shared code of the targets: readers and writers that split bytes at positions from the fuzzer,
+//! and the frames that result.
 //!
 //! The targets are in `fuzz_targets/`, one for each thing that takes bytes apart. Each compares it
 //! with something plain: std's reader, or a loop over bytes that are there as a whole.
@@ -15,7 +15,7 @@ use compio_io::{
 use libfuzzer_sys::arbitrary::{self, Arbitrary};
 use pollster::block_on;
 
-/// What one operation does. After the last step, operations move all that they can.
+/// The behaviour of one operation. After the last step, operations move as many bytes as they can.
 #[derive(Arbitrary, Clone, Copy, Debug)]
 pub enum Step {
     /// Moves so many bytes at most, and one more.
@@ -29,7 +29,7 @@ pub enum Step {
 /// A source or a sink, whose operations go by steps.
 #[derive(Debug)]
 pub struct Stepped {
-    /// What is still to be read, or has been written.
+    /// The bytes still to be read, or the written ones.
     pub bytes: VecDeque<u8>,
     steps: VecDeque<Step>,
 }
@@ -43,7 +43,7 @@ impl Stepped {
         }
     }
 
-    /// Takes what is written.
+    /// A writer that stores all bytes.
     pub fn sink(steps: &[Step]) -> Self {
         Self::source(&[], steps)
     }
@@ -138,13 +138,13 @@ impl<D: Decoder> Decoder for Bounded<D> {
     }
 }
 
-/// What a frame and the bytes that are read ahead may take of memory: room grows by doubling.
+/// The memory limit of a frame and of bytes read ahead. Capacity grows by doubling.
 pub fn capacity_for(frame_len_max: usize) -> usize {
     2 * (frame_len_max + 16 * 1024)
 }
 
-/// All that the decoder finds in what is read by steps, errors included. It gets over errors as
-/// often as `errors_max`, within memory of so many bytes.
+/// All frames and errors that the decoder finds in bytes read by steps. It continues after up to
+/// `errors_max` errors, within the given memory limit in bytes.
 pub fn decode<D: Decoder>(
     decoder: D,
     bytes: &[u8],
@@ -176,7 +176,7 @@ pub fn decode<D: Decoder>(
     }
 }
 
-/// What is written of these frames, and those of them that the encoder took.
+/// The bytes of these frames, and the frames that the encoder accepted.
 pub fn encode<I: Clone, E: Encoder<I>>(
     encoder: E,
     frames: &[I],

@@ -1,8 +1,8 @@
-//! What CI and contributors run: `cargo xtask check` every day, `cargo xtask ci` before a push,
+//! The checks of CI and contributors: `cargo xtask check` every day, `cargo xtask ci` before a push,
 //! `cargo xtask STEP` for one step alone.
 //!
-//! Here: the table of steps, and the loop over those that were asked for. What a step does lies
-//! in `steps`, how a command is run in `run`, what the workspace consists of in `workspace`.
+//! Here: the table of steps, and the loop over the selected ones. The steps themselves are in
+//! `steps`, running commands in `run`, the packages of the workspace in `workspace`.
 
 mod run;
 mod steps;
@@ -25,7 +25,7 @@ struct Step {
     daily: bool,
 }
 
-/// In the order in which `ci` runs them: what fails often and fast comes first.
+/// In the order of `ci`: steps that fail often and fast come first.
 #[rustfmt::skip]
 const STEPS: &[Step] = &[
     Step { name: "fmt", daily: true, run: steps::fmt,
@@ -39,34 +39,34 @@ const STEPS: &[Step] = &[
     Step { name: "backends", daily: false, run: steps::backends::run,
            about: "the tests on the readiness backend, and with io_uring refused or incomplete" },
     Step { name: "programs", daily: false, run: steps::programs,
-           about: "thousands of random programs on a kernel in memory, and on real ones with faults" },
+           about: "thousands of random programs on a simulated kernel, and on real ones with faults" },
     Step { name: "features", daily: false, run: steps::features::run,
            about: "each crate with no feature, with each alone, with all: lints and tests" },
     Step { name: "check-targets", daily: false, run: steps::targets::run,
            about: "the published crates type-check for macOS, FreeBSD, Windows and arm64" },
     Step { name: "windows-test", daily: false, run: steps::windows::run,
-           about: "all tests on Windows, by Wine; no undocumented call in what is built" },
+           about: "all tests on Windows, by Wine; no undocumented call in the build" },
     Step { name: "examples", daily: false, run: steps::examples::run,
-           about: "the examples on real input, against programs that are not ours" },
+           about: "the examples on real input, against foreign programs" },
     Step { name: "ecosystem", daily: false, run: steps::ecosystem,
-           about: "compio inside of Tokio and Tokio's libraries inside of compio, on each backend" },
+           about: "compio inside of tokio and tokio's libraries inside of compio, on each backend" },
     Step { name: "soak", daily: false, run: steps::soak,
-           about: "minutes of connections that cancel, reset and keep silent; nothing is left" },
+           about: "minutes of connections that cancel, reset and stay silent, without a leak" },
     Step { name: "asan", daily: false, run: steps::sanitizers::address,
            about: "the tests under AddressSanitizer, leaks included (nightly)" },
     Step { name: "tsan", daily: false, run: steps::sanitizers::thread,
-           about: "what threads meet in under ThreadSanitizer (nightly, with std's source)" },
+           about: "code shared by threads under ThreadSanitizer (nightly, with std's source)" },
     Step { name: "loom", daily: false, run: steps::loom,
            about: "task states, inbox, notifier, pool and events in every order of threads" },
     Step { name: "fuzz", daily: false, run: steps::fuzz::run,
-           about: "whatever takes bytes apart, with bytes that nobody would write (nightly)" },
+           about: "all parsers, with hostile input (nightly)" },
     Step { name: "bench-build", daily: false, run: steps::bench_build,
            about: "bench/: formatting, lints, and one row that runs" },
     Step { name: "bench-check", daily: false, run: steps::costs::run,
-           about: "instructions, allocations and enters per operation, beside the committed ones" },
+           about: "instructions, allocations and enters per operation, against the committed ones" },
 ];
 
-/// What became of a step.
+/// The outcome of a step.
 struct Report {
     step: &'static Step,
     verdict: Verdict,
@@ -190,7 +190,7 @@ fn summarize(run: &Run, reports: &[Report], asked: usize) -> ExitCode {
         "\nsteps: {passed} passed, {failed} failed, {} skipped",
         asked - passed - failed
     );
-    // Last, so that nobody overlooks it.
+    // Last, so that it is not overlooked.
     for skip in run.skips() {
         println!("SKIPPED {skip}");
     }

@@ -1,6 +1,6 @@
-//! How a step runs a command: it is printed first, as one would type it, then run from the
-//! workspace's root with this terminal's output. Here too: what has been skipped, and the line
-//! about the machine. What is run is the steps' affair.
+//! Running commands: each is printed first, as one would type it, then run from the workspace's
+//! root with this terminal's output. Also the list of skipped checks, and the line about the
+//! machine. The steps choose the commands.
 
 use std::{
     env, fmt, fs,
@@ -13,16 +13,16 @@ use std::{
 
 use crate::workspace::Workspace;
 
-/// An error is a sentence for whoever reads the log.
+/// An error is a sentence for the reader of the log.
 pub(crate) type Outcome<T = ()> = Result<T, String>;
 
-/// What a step does, or a part of it.
+/// A step, or a part of it.
 pub(crate) type Action = fn(&mut Run) -> Outcome;
 
-/// What a command may take on CI, where nobody sees a test that hangs. As `timeout` reads it.
+/// The time limit of a command on CI, as an argument of `timeout`.
 const LIMIT: &str = "30m";
 
-/// What all steps of one call share.
+/// The state that all steps of one call share.
 pub(crate) struct Run {
     workspace: Workspace,
     /// On CI nothing may be skipped for want of a tool.
@@ -60,8 +60,8 @@ impl Run {
         }
     }
 
-    /// The words that make cargo build below the target directory, in a place of its own: what
-    /// is built with other flags would otherwise be built anew each time.
+    /// The arguments for a cargo target directory of its own. Builds with other flags would
+    /// otherwise invalidate each other.
     pub(crate) fn own_target(&self, name: &str) -> [String; 2] {
         let directory = self.workspace.target().join(name);
         ["--target-dir".into(), self.short(&directory)]
@@ -70,7 +70,7 @@ impl Run {
     /// A folder for a step's files, in the target directory, empty.
     pub(crate) fn scratch(&self, name: &str) -> Outcome<PathBuf> {
         let folder = self.workspace.target().join("xtask").join(name);
-        // It may not be there; if it cannot be removed, making it anew says so.
+        // It may not exist. If it cannot be removed, its creation fails.
         let _ = fs::remove_dir_all(&folder);
         fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
         Ok(folder)
@@ -87,7 +87,7 @@ impl Run {
         Ok(there)
     }
 
-    /// Says, now and at the end, what is not verified here.
+    /// Reports, now and at the end, that a check was skipped.
     pub(crate) fn skip(&mut self, what: &str, why: &str) {
         println!("SKIPPED {what}: {why}");
         self.skips.push(format!("{what}: {why}"));
@@ -102,7 +102,7 @@ impl Run {
         &self.skips
     }
 
-    /// What the results may depend on, in a few lines.
+    /// The versions and the machine that the results depend on, in a few lines.
     pub(crate) fn surroundings(&self) -> String {
         let file = |path| fs::read_to_string(path).ok();
         let limits = file("/proc/self/limits").unwrap_or_default();
@@ -147,7 +147,7 @@ pub(crate) struct Line {
     on_ci: bool,
 }
 
-/// What a program printed and how it ended.
+/// The output and the exit status of a program.
 pub(crate) struct Printed {
     pub(crate) status: ExitStatus,
     pub(crate) stdout: String,
@@ -208,7 +208,7 @@ impl Line {
         self.must_succeed(status)
     }
 
-    /// Runs it within a time and hands over what it printed, however it ended.
+    /// Runs it with a time limit and returns its output, also if it failed.
     pub(crate) fn print_within(self, limit: Duration) -> Outcome<Printed> {
         self.announce();
         let mut child = self
@@ -339,7 +339,7 @@ fn read_aside(pipe: Option<impl Read + Send + 'static>) -> JoinHandle<Vec<u8>> {
     thread::spawn(move || {
         let mut bytes = Vec::new();
         if let Some(mut pipe) = pipe {
-            // What was read before an error is still worth showing.
+            // The bytes before an error are still worth showing.
             let _ = pipe.read_to_end(&mut bytes);
         }
         bytes

@@ -1,5 +1,5 @@
-//! What each step does. Those of a few command lines are here, the others in a file of their
-//! name. The order and the descriptions are in `main`.
+//! The steps. Short ones are here, the others in files of their names. The order and the
+//! descriptions are in `main`.
 
 pub(crate) mod backends;
 pub(crate) mod costs;

@@ -1,5 +1,5 @@
-//! What the workspace consists of, as `cargo metadata` tells: so that a new crate, feature or
-//! example is covered without a word here.
+//! The packages, features and examples of the workspace, from `cargo metadata`. A new one is
+//! covered without a change here.
 
 use std::{
     path::{Path, PathBuf},
@@ -48,7 +48,7 @@ impl Workspace {
         &self.target
     }
 
-    /// What is published: the packages under `crates/`.
+    /// The published packages: those under `crates/`.
     pub(crate) fn crates(&self) -> impl Iterator<Item = &Package> {
         let crates = self.root.join("crates");
         self.packages

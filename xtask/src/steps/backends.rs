@@ -4,14 +4,14 @@ use std::{fs, path::Path};
 
 use crate::run::{Outcome, Run};
 
-/// What touches a kernel.
+/// The crates that call a kernel.
 pub(super) const CRATES: &str = "-p compio-driver -p compio";
 
-/// What an older kernel's io_uring may lack, and what a plain call does as well.
+/// Operations that an older kernel's io_uring may lack, and that a plain call replaces.
 const REPLACEABLE: &str = "OPENAT,STATX,FSYNC,SOCKET,SPLICE,\
                            RENAMEAT,UNLINKAT,MKDIRAT,LINKAT,SYMLINKAT";
 
-/// Who may set up a ring: 0 everybody, 2 nobody.
+/// Permission to set up a ring: 0 for all users, 2 for none.
 const DISABLED: &str = "/proc/sys/kernel/io_uring_disabled";
 
 pub(crate) fn run(run: &mut Run) -> Outcome {

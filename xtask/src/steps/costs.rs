@@ -1,6 +1,6 @@
-//! What an operation costs in user space, beside the committed figures: a loss fails. Counted, not
-//! timed, so a busy machine gives the same answer. What is done is in `bench/costs`; here it is run,
-//! divided and compared.
+//! The cost of each operation in user space, compared with the committed figures. A regression
+//! fails. Costs are counted, not timed, so that a busy machine gives the same result. The cases are
+//! in `bench/costs`; here they are run, divided and compared.
 
 mod figures;
 
@@ -16,8 +16,8 @@ use crate::run::{Line, Outcome, Printed, Run};
 const WISH: &str = "COMPIO_COSTS";
 const HOW_TO_WRITE: &str = "`COMPIO_COSTS=write cargo xtask bench-check` writes new figures";
 
-/// A run does this many times the count of the other: what is left after a subtraction is the
-/// operations alone.
+/// The long run has this many times the count of the short one. Their difference is the cost of
+/// the operations alone.
 const LONGER: usize = 3;
 
 /// How long one run may take. Under valgrind most need a second.
@@ -191,7 +191,7 @@ impl Bench {
         })
     }
 
-    /// Of a whole run. The profile is left, that of the last run of the case.
+    /// The instructions of a whole run. It leaves the profile of the case's last run behind.
     fn instructions(&self, run: &Run, case: &str, count: usize, backend: &str) -> Outcome<f64> {
         let profile = self.profiles.join(format!("{case}.{backend}"));
         let line = run

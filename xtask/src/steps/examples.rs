@@ -10,7 +10,7 @@ use std::{path::PathBuf, time::Duration};
 
 use crate::run::{Action, Line, Outcome, Run};
 
-/// For each example, what shows that it works.
+/// The check of each example.
 const CHECKS: &[(&str, Action)] = &[
     ("quickstart", files::quickstart),
     ("driver", files::driver),

@@ -11,7 +11,7 @@ pub(crate) fn run(run: &mut Run) -> Outcome {
     for package in run.workspace().crates() {
         for choice in choices(package) {
             let cargo = |words| run.cargo(words).arguments([&package.name]).words(&choice);
-            // The library alone: what tests depend on may switch features on.
+            // The library alone: dev-dependencies may enable features.
             cargo("clippy --lib -p").words("-- -D warnings").run()?;
             cargo("test -p").run()?;
         }

@@ -1,20 +1,19 @@
-//! Each target of `fuzz/` for a few seconds, as `cargo fuzz run` would build it, which need not be
-//! installed. From the same seed each time: what is new is found at home, CI says whether it is
-//! still well.
+//! Each target of `fuzz/` for a few seconds, built as by `cargo fuzz run`, which need not be
+//! installed. The seed is fixed: CI detects regressions, long runs by hand find new faults.
 
 use std::{fs, path::Path};
 
 use super::host;
 use crate::run::{Outcome, Run};
 
-/// What `cargo fuzz` gives the compiler: coverage that LLVM's fuzzer reads, and AddressSanitizer.
+/// The flags of `cargo fuzz`: coverage for LLVM's fuzzer, and AddressSanitizer.
 const FLAGS: &str = "--cfg fuzzing -Zsanitizer=address -Ccodegen-units=1 \
     -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
     -Cllvm-args=-sanitizer-coverage-inline-8bit-counters \
     -Cllvm-args=-sanitizer-coverage-pc-table \
     -Cllvm-args=-sanitizer-coverage-trace-compares";
 
-/// How long each target runs, how long one input may take, and what memory one allocation may.
+/// The time of each target, the time limit of one input, and the size limit of one allocation.
 const LIMITS: &str = "-max_total_time=7 -timeout=60 -malloc_limit_mb=64 -seed=1";
 
 pub(crate) fn run(run: &mut Run) -> Outcome {

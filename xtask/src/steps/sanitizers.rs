@@ -6,9 +6,9 @@ use std::path::Path;
 use super::{UNSAFE, backends, host};
 use crate::run::{Line, Outcome, Run};
 
-/// What threads meet in, and what crosses them: the executor, the driver without its files and
-/// sockets, events. Whatever moves gigabytes takes minutes here, and shows nothing. Signals are held back
-/// until a thread comes by a call that the sanitizer knows, and the ring's is none.
+/// Code that threads share: the executor, the driver without its files and sockets, events. Tests
+/// that move gigabytes take minutes here and show no race. The sanitizer delays signals until a thread
+/// makes a call that it intercepts, and io_uring_enter is none.
 const THREADS: [&str; 4] = [
     "-p compio-executor --tests",
     "-p compio-driver --lib -- pool notify flight waiters",
@@ -41,8 +41,8 @@ pub(crate) fn thread(run: &mut Run) -> Outcome {
     if !has_nightly(run, "tsan")? {
         return Ok(());
     }
-    // Of an uninstrumented library it would see neither locks nor counted pointers: std is built
-    // anew.
+    // The sanitizer sees no locks and no reference counts of an uninstrumented std: std is
+    // rebuilt.
     let root = run
         .program("rustc")
         .words("+nightly --print sysroot")

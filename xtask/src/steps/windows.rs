@@ -22,14 +22,14 @@ const TARGET: &str = "x86_64-pc-windows-gnu";
 /// Below the target directory, for all that is built here.
 const PLACE: &str = "windows";
 
-/// What runs each executable of tests and each program of doctests, with a time limit in seconds:
-/// cargo names the one that failed.
+/// The runner of test executables and doctests, with a time limit in seconds. cargo names the one
+/// that failed.
 const RUNNER: &str = "timeout --foreground --kill-after=10 240 wine";
 
 /// How long a program may take that normally needs a second.
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// What the check must refuse, and why.
+/// The samples that the check must refuse, with the reason.
 const REFUSED: [(&str, &str); 4] = [
     ("imports.exe", "NtDeviceIoControlFile"),
     ("by-name.exe", "NtCancelIoFileEx"),
@@ -57,7 +57,7 @@ struct Windows {
 }
 
 impl Windows {
-    /// Whether Wine runs what does not come from here, and the check refuses what it should.
+    /// Verifies that Wine runs foreign programs, and that the check refuses the bad samples.
     fn samples(&self, run: &Run) -> Outcome<Rule> {
         let build = self.cargo(
             run,
@@ -172,7 +172,7 @@ fn published(run: &Run, mut line: Line) -> Line {
     line
 }
 
-/// The files for Windows that cargo builds or finds built, by what it says itself.
+/// The files for Windows that cargo builds or finds built, by its own report.
 fn built(line: Line) -> Outcome<Vec<PathBuf>> {
     let messages = line
         .words("--message-format json-render-diagnostics")
@@ -185,7 +185,7 @@ fn built(line: Line) -> Outcome<Vec<PathBuf>> {
         let is_std = message["target"]["name"] == "std";
         let paths = message["filenames"].as_array().filter(|_| !is_std);
         let paths = paths.into_iter().flatten().filter_map(Value::as_str);
-        // Macros, and what they need, are for this machine.
+        // Macros and their dependencies are built for this machine.
         let paths = paths.filter(|path| path.contains(TARGET));
         files.extend(paths.map(PathBuf::from));
     }

@@ -1,4 +1,4 @@
-//! The figures: how they lie in the file, and what is a loss.
+//! The figures: their file format, and the margins of a regression.
 
 use std::{cmp::Ordering, fmt::Write, str::FromStr};
 
@@ -8,13 +8,13 @@ use crate::run::Outcome;
 pub(super) const FILE: &str = "bench/costs/costs.csv";
 const HEAD: &str = "case,backend,instructions,allocations,enters";
 
-/// What is counted, and how much more of it is a loss.
+/// A counted quantity, and the margin of a regression.
 struct Quantity {
     name: &'static str,
     of: fn(&Costs) -> f64,
     /// How much of the old figure; and how much in any case.
     margin: (f64, f64),
-    /// Whether it depends on who compiled and who counts.
+    /// Whether it depends on the versions of compiler and counter.
     needs_same_tools: bool,
     decimals: usize,
 }
@@ -49,7 +49,7 @@ pub(super) struct Row {
     pub(super) costs: Costs,
 }
 
-/// What the file holds: who made them in its first line, then a table.
+/// The content of the file: tool versions in its first line, then a table.
 #[derive(Debug, PartialEq)]
 pub(super) struct Figures {
     pub(super) tools: String,
@@ -102,7 +102,7 @@ impl Figures {
         text
     }
 
-    /// What differs from earlier figures beyond the margins.
+    /// The differences from earlier figures beyond the margins.
     pub(super) fn changes(&self, then: &Self, same_tools: bool) -> Changes {
         let mut changes = Changes::default();
         for row in &self.rows {
@@ -162,7 +162,7 @@ impl Figures {
 pub(super) struct Changes {
     pub(super) losses: String,
     pub(super) gains: String,
-    /// What there were no figures for.
+    /// The cases without earlier figures.
     pub(super) unknown: String,
 }
 

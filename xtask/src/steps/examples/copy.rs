@@ -1,5 +1,5 @@
-//! The example that copies: a big file, an empty one, none at all, and a full disk. The copy is
-//! compared by `cmp`, the checksum with that of Python's zlib.
+//! The copy example: a big file, an empty one, a missing one, and a full disk. `cmp` compares the
+//! copy, and Python's zlib the checksum.
 
 use std::{
     fs::{self, File},
@@ -13,7 +13,7 @@ use crate::run::{Outcome, Run};
 /// Enough for a thousand chunks, and no multiple of anything.
 const BIG: usize = 200 * 1024 * 1024 + 12_345;
 
-/// What a program that panicked exits with.
+/// The exit code of a program that panicked.
 const PANICKED: i32 = 101;
 
 pub(crate) fn run(run: &mut Run) -> Outcome {
@@ -35,7 +35,7 @@ pub(crate) fn run(run: &mut Run) -> Outcome {
     )? {
         fails(run, &source, full, "No space left")?;
     }
-    // Twice 200 MB that nobody will look at.
+    // Twice 200 MB.
     fs::remove_dir_all(&scratch).map_err(|e| format!("{}: {e}", scratch.display()))
 }
 
@@ -63,7 +63,7 @@ fn copies(run: &mut Run, source: &Path, target: &Path) -> Outcome {
     }
 }
 
-/// It ends with an error that says what happened, not with a panic.
+/// It ends with an error that names the cause, not with a panic.
 fn fails(run: &Run, source: &Path, target: &Path, reason: &str) -> Outcome {
     let printed = example(run, "copy")
         .path(source)

@@ -6,7 +6,7 @@ use std::fs;
 use super::{LIMIT, example};
 use crate::run::{Outcome, Run};
 
-/// What the driver example's buffer holds.
+/// The size of the driver example's buffer.
 const DRIVER_BYTES: usize = 4096;
 
 /// By the words of the README, which build it as well.
@@ -47,7 +47,7 @@ pub(crate) fn driver(run: &mut Run) -> Outcome {
     }
 }
 
-/// What it does is Windows' alone; that it says so is for the others.
+/// It works on Windows only. Elsewhere it must say so.
 pub(crate) fn watch(run: &mut Run) -> Outcome {
     let printed = example(run, "watch").print_within(LIMIT)?;
     if printed.status.success() && printed.stderr.contains("for Windows") {
@@ -57,7 +57,7 @@ pub(crate) fn watch(run: &mut Run) -> Outcome {
     }
 }
 
-/// What printing the start of Cargo.toml gives.
+/// The output of printing the start of Cargo.toml.
 fn manifest(run: &Run, limit: usize) -> Outcome<String> {
     let path = run.workspace().root().join("Cargo.toml");
     let text = fs::read(path).map_err(|error| format!("Cargo.toml: {error}"))?;

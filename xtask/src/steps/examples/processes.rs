@@ -17,7 +17,7 @@ use crate::run::{Line, Outcome, Run};
 /// How long a line may take that is due.
 const LINE_LIMIT: Duration = Duration::from_secs(20);
 
-/// How many lines are added at once, and how often the log is rotated meanwhile.
+/// The number of lines added at once, and of log rotations during that.
 const LINES: usize = 20_000;
 const ROTATIONS: usize = 20;
 
@@ -85,7 +85,7 @@ pub(crate) fn tail(run: &mut Run) -> Outcome {
         }
         writeln!(writer, "line {number}").map_err(failed)?;
         if (number + 1) % (LINES / ROTATIONS) == 0 {
-            // One at a time: what has lost its name for a second time is not found any more.
+            // One rotation at a time: a file that is renamed twice is not found any more.
             let first = number + 1 - LINES / ROTATIONS;
             program.expect(&format!("the last of {first}"))?;
             for number in first..=number {
@@ -94,7 +94,7 @@ pub(crate) fn tail(run: &mut Run) -> Outcome {
         }
     }
     File::create(&log).map_err(failed)?;
-    // Whoever cuts a file and fills it again at once deceives every tail.
+    // A file that is truncated and refilled at once deceives every tail.
     thread::sleep(Duration::from_millis(200));
     add(&log, "after the cut").map_err(failed)?;
     program.expect("after the cut")?;

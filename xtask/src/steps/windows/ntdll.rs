@@ -1,5 +1,5 @@
-//! Whether programs, libraries and sources for Windows keep to documented calls: what they take from
-//! ntdll, by import or by name, and whether they know the device behind the sockets. It only reads.
+//! Checks that programs, libraries and sources for Windows use documented calls only: their imports
+//! from ntdll, names of its functions, and the name of the socket device. It only reads.
 
 use std::{collections::BTreeSet, fs, path::Path};
 
@@ -13,7 +13,7 @@ use crate::run::Outcome;
 /// How the names of ntdll's functions begin.
 const PREFIXES: [&[u8]; 3] = [b"Nt", b"Zw", b"Rtl"];
 
-/// What follows the prefix at least: fewer letters come about by chance.
+/// The minimum length after the prefix. Shorter matches occur by chance.
 const LETTERS_MIN: usize = 3;
 
 /// The device that Winsock itself asks.
@@ -21,8 +21,8 @@ const AFD: &[u8] = br"\device\afd";
 
 type Names = BTreeSet<String>;
 
-/// What every program has because of std. Its library is one piece: whoever uses a part of it
-/// imports the same functions as who uses all of it.
+/// The imports of every program, due to std. std is one object: using a part of it imports the same
+/// functions as using all of it.
 pub(super) struct Rule {
     stds: Names,
 }
@@ -39,7 +39,7 @@ impl Rule {
         list(self.stds.iter())
     }
 
-    /// Refuses an executable that takes from ntdll what std does not, or knows the device.
+    /// Refuses an executable with imports from ntdll beyond std's, or with the device's name.
     pub(super) fn program(&self, path: &Path) -> Outcome {
         let program = read(path)?;
         let failed = |error: object::Error| named(path, &error.to_string());
@@ -72,7 +72,7 @@ impl Rule {
     }
 }
 
-/// What an executable imports from ntdll, and what else it could look up there.
+/// An executable's imports from ntdll, and the names that it could look up there.
 fn taken(program: &[u8]) -> object::Result<Names> {
     let file = File::parse(program)?;
     let mut taken = named_in_data(&file, |_| true)?;
@@ -88,9 +88,9 @@ fn taken(program: &[u8]) -> object::Result<Names> {
     Ok(taken)
 }
 
-/// What an object in a library leaves to the linker, and what it could look up.
+/// An object's undefined symbols, and the names that it could look up.
 fn wanted(library: &[u8], member: &ArchiveMember<'_>) -> object::Result<Names> {
-    // What is not an object is what rustc notes down for itself.
+    // Members that are no objects are rustc's metadata.
     let Ok(file) = File::parse(member.data(library)?) else {
         return Ok(Names::new());
     };
@@ -127,8 +127,8 @@ fn is_data<'data>(section: &impl ObjectSection<'data>) -> bool {
     kind == SectionKind::Data || kind == SectionKind::ReadOnlyData
 }
 
-/// The name that a string ends with. Whatever stands before it may be another string's end: in
-/// Rust's data only those that Windows reads end with a zero.
+/// The name at the end of a string. The bytes before it may belong to another string: in Rust's data
+/// only strings for Windows end with a zero.
 fn name_at_end(string: &[u8]) -> Option<String> {
     let letter = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
     let start = string.iter().rposition(|b| !letter(b)).map_or(0, |i| i + 1);

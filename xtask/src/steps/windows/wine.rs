@@ -12,12 +12,12 @@ use crate::{
     steps::debian,
 };
 
-/// Wine, and the linker for what runs there.
+/// Wine, and the linker for its programs.
 const PACKAGES: &str = "gcc-mingw-w64-x86-64 wine wine64";
 
 pub(super) const GCC: &str = "x86_64-w64-mingw32-gcc";
 
-/// What Rust's standard library wants from Windows, and Wine 8 lacks.
+/// A function that Rust's std needs and Wine 8 lacks.
 const SHIM: &str = "xtask/wine/process_prng.c";
 const SHIM_BUILT: &str = "drive_c/windows/system32/bcryptprimitives.dll";
 
@@ -108,7 +108,7 @@ impl Wine {
         fs::write(&stamp, made_by).map_err(failed)
     }
 
-    /// Ends every program of this prefix, and its server; nobody else's.
+    /// Ends every program of this prefix and its server, and no other.
     fn end(&self) {
         if self.prefix.exists() {
             // It fails if there is none.
@@ -123,7 +123,7 @@ impl Drop for Wine {
     }
 }
 
-/// In the prefix, and without Wine's remarks on what it lacks.
+/// In the prefix, and without Wine's remarks on missing features.
 fn inside(prefix: &Path, line: Line) -> Line {
     line.variable("WINEPREFIX", &prefix.display().to_string())
         .variable("WINEDEBUG", "-all")

@@ -1,4 +1,4 @@
-//! To be refused: a library of ours that calls ntdll, and be it what std itself imports, too.
+//! Must be refused: a library that calls ntdll, even for a function that std imports as well.
 
 use std::ffi::c_void;
 

@@ -1,5 +1,5 @@
-//! To be accepted: files, sockets, threads, processes and hash maps by std alone. What this one
-//! takes from ntdll is std's affair.
+//! Must be accepted: files, sockets, threads, processes and hash maps of std. Only std calls
+//! ntdll here.
 
 use std::{
     collections::HashSet,
