@@ -1,4 +1,4 @@
-//! The load client of the rows with a server: one and the same program whoever serves.
+//! The load client of the server rows: one program for all servers.
 //!
 //! A closed loop: every connection sends a request, waits for the whole reply, and sends the next,
 //! until a fixed number of requests has been answered. It is a process of its own, so that its CPU
@@ -35,7 +35,7 @@ const SETTLE: Duration = Duration::from_millis(50);
 const CONNECTIONS_IN_A_ROW: usize = 64;
 const BREATH: Duration = Duration::from_millis(2);
 
-/// What the client does.
+/// The client's workload.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Manner {
     /// Over TCP, every connection asks at once.
@@ -82,7 +82,7 @@ pub struct Client {
     output: BufReader<ChildStdout>,
 }
 
-/// What the client saw.
+/// The client's measurements.
 pub struct Answered {
     /// Requests per second.
     pub per_second: f64,
@@ -92,7 +92,7 @@ pub struct Answered {
     pub p99: f64,
 }
 
-/// Starts the client as a process of its own. The address is that of a socket, or a path.
+/// Starts the client as a process of its own. The address is a socket address or a path.
 pub fn start(manner: Manner, address: &str, load: Load) -> io::Result<Client> {
     let mut process = Command::new(env::current_exe()?)
         .args(["client", "--manner", manner.name(), "--address", address])
@@ -119,7 +119,7 @@ pub fn wait_for_silence(client: &mut Client) -> io::Result<()> {
     }
 }
 
-/// Lets the client end, waits for that and reads what it saw.
+/// Stops the client, waits for its end and reads its measurements.
 pub fn finish(mut client: Client) -> io::Result<Answered> {
     client.input = None;
     let mut line = String::new();
@@ -139,7 +139,7 @@ pub fn finish(mut client: Client) -> io::Result<Answered> {
     }
 }
 
-/// The client's process: asks until `load.count` requests are answered and prints what it saw.
+/// The client's process: sends requests until `load.count` are answered, and prints its measurements.
 pub fn run(manner: Manner, address: &str, load: Load) -> io::Result<()> {
     let started = Instant::now();
     let answered = match manner {
@@ -307,9 +307,9 @@ impl Connection {
         Ok(())
     }
 
-    /// Takes what has arrived; gives the latency once the reply is whole. Not reading on until the
-    /// socket is empty is sound with edge-triggered events: after a whole reply there is nothing
-    /// left to read, and before it the missing part brings an event of its own.
+    /// Reads arrived bytes, and returns the latency once the reply is complete. It need not drain the
+    /// socket, although events are edge-triggered: after a complete reply the socket is empty, and
+    /// before that the missing part causes an event of its own.
     fn hear(&mut self) -> io::Result<Option<Duration>> {
         if self.heard == MESSAGE {
             return Ok(None);

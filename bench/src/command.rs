@@ -10,7 +10,7 @@ use crate::{
     rows::{self, Case, Load, Row},
 };
 
-/// What `--help` prints.
+/// The text of `--help`.
 pub const USAGE: &str = "\
 Measures compio beside a raw io_uring loop and other runtimes.
 
@@ -24,11 +24,11 @@ options:
   --only A,B,..     these contenders alone
   --out DIR         where the table, the plot and all single values go (results)";
 
-/// What to do.
+/// The parsed command line.
 pub enum Command {
     /// Print how to use this.
     Help,
-    /// Print what rows there are.
+    /// Print the list of rows.
     Rows,
     /// Measure and report.
     Measure(Session),
@@ -36,14 +36,14 @@ pub enum Command {
     Work {
         /// The row.
         row: &'static Row,
-        /// Who does it.
+        /// The contender that runs it.
         contender: &'static Contender,
         /// How much of it.
         load: Load,
     },
     /// Be the load client. (Not for people.)
     Ask {
-        /// In what manner.
+        /// The client's workload.
         manner: Manner,
         /// The server: an address or a path.
         address: String,
@@ -52,15 +52,15 @@ pub enum Command {
     },
 }
 
-/// What to measure, and how often.
+/// The rows to measure, and the number of rounds.
 pub struct Session {
     /// The cases of each round.
     pub cases: Vec<Case>,
-    /// Who takes part.
+    /// The contenders that take part.
     pub contenders: Vec<&'static Contender>,
     /// Runs of each contender at each case.
     pub rounds: usize,
-    /// What the work of a run is divided by.
+    /// The divisor of a run's work.
     pub shorten: usize,
     /// Where the report goes.
     pub out: PathBuf,

@@ -1,7 +1,7 @@
-//! What a piece of work cost this process: wall time, and CPU time in user and kernel space.
+//! The cost of some work for this process: wall time, and CPU time in user and kernel space.
 //!
-//! CPU time is that of the whole process, so the threads that a runtime starts, and the kernel's
-//! io_uring workers, are counted; child processes (the load client) are not.
+//! CPU time covers the whole process, with the runtime's threads and the kernel's io-wq workers. It
+//! excludes child processes, such as the load client.
 
 use std::{
     io,
@@ -22,7 +22,7 @@ pub struct Meter {
     cpu: Cpu,
 }
 
-/// What was spent between [`Meter::start`] and [`Meter::stop`].
+/// The cost between [`Meter::start`] and [`Meter::stop`].
 pub struct Cost {
     /// Time that passed.
     pub wall: Duration,

@@ -1,4 +1,4 @@
-//! Which core runs what, and what machine this is.
+//! Pinning to cores, and a description of this machine.
 
 use std::{env, fs, io, path::PathBuf, thread};
 

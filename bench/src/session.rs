@@ -29,19 +29,19 @@ pub struct Results {
     pub quick: bool,
 }
 
-/// What was measured at one case.
+/// The results of one case.
 pub struct CaseResults {
     /// The case.
     pub case: Case,
-    /// Those who took part.
+    /// The contenders that took part.
     pub entries: Vec<Entry>,
-    /// Those who do not have the row and say why.
+    /// The contenders that lack the row, with the reason.
     pub lacking: Vec<&'static Contender>,
 }
 
 /// One contender at one case.
 pub struct Entry {
-    /// Who.
+    /// The contender.
     pub contender: &'static Contender,
     /// By round, one value per column of the row.
     pub rounds: Vec<Vec<f64>>,
@@ -49,7 +49,7 @@ pub struct Entry {
     pub failure: Option<String>,
 }
 
-/// Measures what the session asks for.
+/// Runs a session.
 pub fn measure(session: &Session) -> io::Result<Results> {
     let mut cases: Vec<_> = session
         .cases
@@ -148,7 +148,7 @@ fn work(
     })
 }
 
-/// What a worker that failed said last; of a panic, what it was about.
+/// The last line of a failed worker, or the message of its panic.
 fn reason(complaint: &str) -> Option<&str> {
     const LENGTH_MAX: usize = 100;
     let mut lines = complaint.lines();

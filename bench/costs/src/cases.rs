@@ -1,5 +1,5 @@
-//! The cases. Each is bounded and has always something to do, so that the runtime never waits: what
-//! it costs does then not depend on how fast the machine is.
+//! The cases. Each is bounded and always has work, so that the runtime never waits. So the cost does not
+//! depend on the speed of the machine.
 
 use std::{
     env, fs,
@@ -245,7 +245,7 @@ async fn signal_to_and_fro(times: usize) -> Outcome {
     join(vec![answers]).await
 }
 
-/// A timer that begins, since what it is for is not ready at once, and is given up.
+/// A timer that is armed, because its future is not ready at once, and then removed.
 async fn beat_the_clock(times: usize) -> Outcome {
     const LONG: Duration = Duration::from_secs(3600);
     for _ in 0..times {

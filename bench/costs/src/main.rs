@@ -1,15 +1,14 @@
-//! Does compio's everyday work a given number of times: for `cargo xtask bench-check`, which counts
-//! what one operation costs.
+//! Runs compio's everyday operations a given number of times: for `cargo xtask bench-check`, which counts
+//! the cost of one operation.
 //!
 //! ```text
 //! costs                  the cases, each with a count that is enough, and the backends that matter
 //! costs CASE COUNT       does it, and prints: allocations, enters
 //! ```
 //!
-//! The two are those of the whole process. What it costs to begin and to end, and to grow to the size
-//! that is needed, is the same whatever the count: two runs and a subtraction leave what an operation
-//! costs. So there is no warm-up, and the same holds of what is counted from outside, such as
-//! instructions.
+//! Both counts cover the whole process. Start-up, shutdown and growth cost the same for every count. So
+//! the difference of two runs is the cost of the operations. There is no warm-up. The same holds for
+//! counts from outside, such as instructions.
 
 mod cases;
 mod count;
@@ -67,5 +66,5 @@ fn run(name: &str, count: &str) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// What the work of a case comes to.
+/// The result of a case.
 type Outcome = io::Result<()>;

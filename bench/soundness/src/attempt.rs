@@ -9,10 +9,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// After this a process is killed, and is said to hang. Longer than what some wait at their end by default.
+/// A process that runs longer is killed and reported as hanging. Some runtimes wait almost as long at shutdown.
 pub const DEADLINE: Duration = Duration::from_secs(12);
 
-/// Runs it, and says what was seen.
+/// Runs a scenario and returns its report.
 pub fn attempt(scenario: usize, contender: usize) -> String {
     let program = env::current_exe().expect("the program has a path");
     let child = Command::new(program)
@@ -30,11 +30,11 @@ pub fn attempt(scenario: usize, contender: usize) -> String {
     tell(status, &stdout, &stderr)
 }
 
-/// What comes out of a pipe is read as it comes, so that nobody waits for room.
+/// Drains a pipe in a thread, so that its writer never blocks.
 fn collect(mut pipe: impl Read + Send + 'static) -> thread::JoinHandle<String> {
     thread::spawn(move || {
         let mut bytes = Vec::new();
-        // An error ends the text, and what came before is what there is.
+        // An error ends the text. The text before it is kept.
         let _ = pipe.read_to_end(&mut bytes);
         String::from_utf8_lossy(&bytes).into_owned()
     })
@@ -87,7 +87,7 @@ fn name(signal: i32) -> String {
     }
 }
 
-/// The message of the first panic: the line after the one that says where it was.
+/// The message of the first panic: the line after its location.
 fn panic(stderr: &str) -> String {
     let mut lines = stderr
         .lines()

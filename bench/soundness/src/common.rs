@@ -1,4 +1,4 @@
-//! What the scenarios share: futures that are polled by hand, plain sockets, descriptors, and the report.
+//! Shared code of the scenarios: polling by hand, plain sockets, descriptors, and the report.
 
 use std::{
     ffi::CString,
@@ -15,7 +15,7 @@ use std::{
 
 use crate::contenders::{Contender, Local};
 
-/// Says what the process is about, so that a hang or a crash can be placed.
+/// Reports the current phase, for the report of a hang or a crash.
 pub fn stage(what: &str) {
     println!("STAGE {what}");
     io::stdout().flush().expect("stdout can be written to");
@@ -107,7 +107,7 @@ pub fn pattern(from: usize, len: usize) -> Vec<u8> {
     (from..from + len).map(|at| (at % 251) as u8).collect()
 }
 
-/// What a client sees of its connection.
+/// A client's view of its connection.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Seen {
     /// A byte of the server.
@@ -118,7 +118,7 @@ pub enum Seen {
     Silence,
 }
 
-/// Looks at what has come to a client, and waits no longer than a moment.
+/// Reads from a client's connection, with a short timeout.
 pub fn look(peer: &mut TcpStream) -> Seen {
     peer.set_read_timeout(Some(Duration::from_millis(2)))
         .expect("not zero");
@@ -141,7 +141,7 @@ pub async fn drain<C: Contender>(stream: &mut C::Stream, into: &mut Vec<u8>, mil
     }
 }
 
-/// Compares what was received with what was sent.
+/// Compares the received bytes with the sent ones.
 pub fn compare(sent: usize, received: &[u8]) -> String {
     let order = if received == pattern(0, received.len()) {
         ""
@@ -187,7 +187,7 @@ impl Quiet for Terminal {
     }
 }
 
-/// A terminal at which nobody types.
+/// A terminal without input.
 pub struct Terminal {
     path: PathBuf,
     _master: fs::File,
@@ -213,7 +213,7 @@ impl Terminal {
     }
 }
 
-/// A FIFO in a directory of its own, and somebody who holds it open so that it has both ends.
+/// A FIFO in a directory of its own, held open so that it has both ends.
 pub struct Fifo {
     /// Where it is.
     pub path: PathBuf,
@@ -221,7 +221,7 @@ pub struct Fifo {
 }
 
 impl Fifo {
-    /// Makes one, which nobody has open.
+    /// Creates a FIFO that no process has open.
     pub fn new() -> Self {
         let dir = tempfile::tempdir().expect("a directory can be made");
         let path = dir.path().join("fifo");

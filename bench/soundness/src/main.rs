@@ -1,17 +1,17 @@
-//! Tries on compio and on other runtimes what can go wrong, and says what each did.
+//! Runs soundness scenarios on compio and on other runtimes, and reports each outcome.
 //!
 //! Each scenario runs on each contender in a process of its own, which this program starts, watches and
 //! ends: a hang and a crash are observations like any other.
 //!
 //! | file | holds |
 //! |---|---|
-//! | `main` | the command line, and who runs when |
+//! | `main` | the command line, and the order of the runs |
 //! | `attempt` | one scenario on one contender, in its process |
 //! | `table` | the result as Markdown |
-//! | `scenarios/` | what is tried |
-//! | `contenders/` | how each runtime does a thing, by its documentation |
-//! | `common` | what the scenarios share |
-//! | `watch` | an allocator that notices writes to freed memory |
+//! | `scenarios/` | the scenarios |
+//! | `contenders/` | an adapter for each runtime, by its documentation |
+//! | `common` | shared code of the scenarios |
+//! | `watch` | an allocator that detects writes to freed memory |
 
 mod attempt;
 mod common;

@@ -1,8 +1,7 @@
-//! An allocator that keeps watched blocks after their free, to see who still writes to them.
+//! An allocator that keeps watched blocks after their release, to detect late writes.
 //!
-//! Blocks of exactly [`WATCHED`] bytes are filled with a pattern when they are freed, and never reused:
-//! a byte that differs later was written by somebody to whom the memory no longer belonged. All else goes
-//! to the system's allocator.
+//! Blocks of exactly [`WATCHED`] bytes are filled with a pattern when they are freed, and never reused.
+//! A byte that differs later is a write after free. All other sizes go to the system's allocator.
 
 use std::{
     alloc::{GlobalAlloc, Layout, System},
@@ -43,7 +42,7 @@ fn count(block: *mut u8) -> usize {
 /// See the module.
 pub struct Watch;
 
-// SAFETY: it hands out what the system's allocator does, and only ever frees less.
+// SAFETY: it returns the blocks of the system's allocator, and frees fewer of them.
 unsafe impl GlobalAlloc for Watch {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         // SAFETY: the caller's promise is passed on.
@@ -76,7 +75,7 @@ mod tests {
         assert_eq!((freed(), changed()), (0, 0));
         drop(block);
         assert_eq!((freed(), changed()), (1, 0));
-        // SAFETY: this allocator keeps the block for ever.
+        // SAFETY: this allocator never releases the block.
         unsafe { late.add(100).write_bytes(b'x', 3) };
         assert_eq!((freed(), changed()), (1, 3));
     }

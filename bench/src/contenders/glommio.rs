@@ -320,7 +320,7 @@ fn scale_timers(load: Load) -> io::Result<Timers> {
     block_on(scale::timers(load, timer::sleep, start, joined))?
 }
 
-/// A handle yields what the task does.
+/// A handle returns the task's output.
 fn joined<T>(result: T) -> T {
     result
 }

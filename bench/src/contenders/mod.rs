@@ -40,7 +40,7 @@ pub const CONTENDERS: &[&Contender] = &[
     &plain::CONTENDER,
 ];
 
-/// A runtime, or what stands in for one, and the rows it takes part in.
+/// A runtime, or a stand-in for one, with its rows.
 pub struct Contender {
     /// How the command line and the report call it.
     pub name: &'static str,
@@ -48,8 +48,8 @@ pub struct Contender {
     pub package: Option<&'static str>,
     /// How it was set up, for the report.
     pub setting: &'static str,
-    /// The rows that it does not have, by name, and why. Those that stand in for a runtime have
-    /// the rows where they make sense, and say nothing of the others.
+    /// The names of missing rows, with the reason. A stand-in has only the rows where it makes sense,
+    /// and gives no reasons for the others.
     pub lacks: &'static [(&'static str, &'static str)],
     /// See [`crate::rows::echo`].
     pub echo: Option<Serve>,

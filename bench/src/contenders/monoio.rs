@@ -357,7 +357,7 @@ fn scale_timers(load: Load) -> io::Result<Timers> {
     block_on_with_timer(scale::timers(load, time::sleep, start, joined))?
 }
 
-/// A handle yields what the task does.
+/// A handle returns the task's output.
 fn joined<T>(result: T) -> T {
     result
 }

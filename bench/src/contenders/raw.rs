@@ -1,8 +1,8 @@
 //! A hand-written io_uring loop with nothing above it: the limit that the ratios refer to.
 //!
-//! No futures, no wakers, no allocation per operation: a completion's user data is the index of
-//! what it belongs to. The operations, their sizes and their order are those of the runtimes:
-//! receive, then send what was received, then receive again; no multishot, no registered buffers.
+//! No futures, no wakers, no allocation per operation: a completion's user data is the index of its
+//! connection. The operations, their sizes and their order match the runtimes: receive, send the
+//! received bytes, receive again. There is no multishot, and there are no registered buffers.
 
 use std::{
     ffi::CString,
@@ -137,7 +137,7 @@ fn echo_pooled(load: Load, listening: Listening<'_>) -> io::Result<Cost> {
                 return;
             };
             if result == -libc::ENOBUFS {
-                // What is being sent will give its buffers back.
+                // Sends in flight will return their buffers.
                 next.push((index, receive(stream)));
                 return;
             }
@@ -230,7 +230,7 @@ fn accept(load: Load, listening: Listening<'_>) -> io::Result<Cost> {
     // SAFETY: no memory is passed; the listener outlives the call.
     unsafe {
         run(1, vec![accept()], |_, accepted| {
-            // SAFETY: it is the answer of an accept, and nobody else's.
+            // SAFETY: the result of an accept is a new descriptor.
             drop(OwnedFd::from_raw_fd(accepted as i32));
             left -= 1;
             (left > 0).then(accept)
@@ -358,7 +358,7 @@ fn event() -> io::Result<File> {
     if descriptor < 0 {
         return Err(io::Error::last_os_error());
     }
-    // SAFETY: it has just been made, and nobody else has it.
+    // SAFETY: the descriptor is new, and has no other owner.
     Ok(unsafe { File::from_raw_fd(descriptor) })
 }
 
@@ -568,7 +568,7 @@ struct Socket {
 }
 
 impl Socket {
-    /// One that gives back what arrives.
+    /// An echoing connection.
     fn answering(descriptor: OwnedFd, room: usize, priority: u16) -> Self {
         Self {
             priority,

@@ -103,7 +103,7 @@ fn draw(text: &mut String, panel: &Panel<'_>) -> fmt::Result {
         cases.map(move |results| {
             let entry = &results.entries[contender];
             let whole = entry.failure.is_none();
-            // What is nothing has no place on a logarithmic axis.
+            // A logarithmic axis has no place for zero.
             Spread::column(entry, panel.column).filter(|spread| whole && spread.min > 0.0)
         })
     };

@@ -1,4 +1,4 @@
-//! What a session leaves behind: `table.md`, `plot.svg`, `scaling.svg`, and every single value in
+//! The output of a session: `table.md`, `plot.svg`, `scaling.svg`, and every single value in
 //! `rounds.csv`.
 
 use std::{fmt::Write as _, fs, io, path::Path};
@@ -61,7 +61,7 @@ impl Spread {
     }
 }
 
-/// Whom the ratios of a case refer to: the first that takes part, which is `raw` where a raw loop
+/// The baseline of a case's ratios: the first contender that takes part. It is `raw` where a raw loop
 /// makes sense, else tokio.
 fn baseline(results: &CaseResults) -> Option<&Entry> {
     results.entries.first()

@@ -1,4 +1,4 @@
-//! What both plots look like: on a light ground and, where the reader prefers that, on a dark one.
+//! The style of both plots, with a light and a dark color scheme.
 
 use std::fmt::{self, Write};
 

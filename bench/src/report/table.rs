@@ -154,7 +154,7 @@ fn growth(text: &mut String, results: &Results, row: &Row) -> fmt::Result {
     notes(text, cases.iter().flat_map(|case| &case.entries), reasons)
 }
 
-/// What failed and what is lacking, and why.
+/// Failed and missing cases, with the reasons.
 fn notes<'a>(
     text: &mut String,
     entries: impl Iterator<Item = &'a Entry>,

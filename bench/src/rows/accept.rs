@@ -1,4 +1,4 @@
-//! Connections that come and go: what taking one and letting it go costs.
+//! The cost of accepting and closing a connection.
 //!
 //! The [client](crate::client) keeps `width` attempts under way: it connects, waits until the
 //! server has closed, resets its own end, so that no port stays behind in `TIME_WAIT`, and connects

@@ -1,5 +1,5 @@
-//! Work that blocks, handed to another thread and awaited: what a read costs beside the read itself
-//! where the kernel does none asynchronously.
+//! Blocking work on another thread: the overhead of a read for which the kernel has no asynchronous
+//! call.
 
 use std::io;
 

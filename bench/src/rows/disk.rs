@@ -47,7 +47,7 @@ const COLUMNS: &[Column] = &[
     Column::new("wall per operation", "µs"),
 ];
 
-/// What a contender does with a file, or a directory of files.
+/// A contender's work on a file, or on a directory of files.
 pub type OnDisk = fn(Load, &Path) -> io::Result<Cost>;
 
 /// Blocks of each file of the fsync row.

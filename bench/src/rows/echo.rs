@@ -69,7 +69,7 @@ pub const SCALE_ALL: Row = Row {
     ..Row::new("scale-connections", "connections")
 };
 
-/// TCP again, for the cost of connections that do nothing meanwhile.
+/// TCP again, for the cost of idle connections.
 pub const SCALE_ONE: Row = Row {
     about: "Echo over TCP, one request at a time, each on the next connection: the others wait.",
     widths: SCALE,
@@ -89,9 +89,9 @@ const COLUMNS: &[Column] = &[
     Column::new("latency p99", "µs"),
 ];
 
-/// What a contender calls once it listens, with its address.
+/// A contender calls this once it listens, with its address.
 pub type Listening<'a> = &'a mut dyn FnMut(SocketAddr) -> io::Result<()>;
-/// What a contender calls once it listens at the path that it was given.
+/// A contender calls this once it listens at the given path.
 pub type ListeningThere<'a> = &'a mut dyn FnMut() -> io::Result<()>;
 /// A contender's server.
 pub type Serve = fn(Load, Listening<'_>) -> io::Result<Cost>;

@@ -1,4 +1,4 @@
-//! Random reads of a file that the page cache holds, so that the path to the kernel is what costs.
+//! Random reads of a file in the page cache, so that the path to the kernel is the main cost.
 
 use std::io::{self, Write};
 

@@ -1,10 +1,9 @@
 //! The memory of connections that wait.
 //!
-//! The contender serves as in the echo row, each connection in a task of its own with a read under
-//! way. The [client](crate::client) has every connection answer one request, so that what is
-//! allocated on first use is there, and then stays silent. That is when memory is looked at: what
-//! this process has in memory now and had not when it began to listen, and the same of the kernel's
-//! slabs, of the whole system.
+//! The contender serves as in the echo row, each connection in a task of its own with a read in
+//! flight. The [client](crate::client) sends one request on every connection, so that memory of the
+//! first use is allocated, and then stays silent. The row reports the growth since the server began
+//! to listen: the process's resident memory, and the slab memory of the whole system.
 
 use std::{fs, io, sync::mpsc, thread, time::Duration};
 
@@ -46,8 +45,8 @@ const COLUMNS: &[Column] = &[
     Column::new("kernel's per connection", "B"),
 ];
 
-/// Buffers of a pool, of [`echo::BUFFER`](super::echo::BUFFER) bytes each: far fewer than
-/// connections, for only those that are busy have one.
+/// Buffers of the pool, of [`echo::BUFFER`](super::echo::BUFFER) bytes each: far fewer than
+/// connections, because only busy ones need a buffer.
 pub const POOL: u16 = 256;
 
 /// For allocations and frees that are still going on.
@@ -98,7 +97,7 @@ impl Memory {
 
 /// Bytes of this process that are in memory.
 pub fn resident() -> io::Result<u64> {
-    // Not `statm`, which lags behind by what each thread has yet to add up.
+    // Not `statm`: it omits the pages that threads have not yet accounted for.
     kib("/proc/self/smaps_rollup", "Rss:")
 }
 

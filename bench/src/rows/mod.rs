@@ -1,8 +1,7 @@
-//! The rows: what is measured, in what units, and how much of it makes one run.
+//! The rows: the measured quantities, their units, and the amount of work of one run.
 //!
-//! A row says what every contender has to do and shares whatever part of the work does not depend
-//! on a contender's API. A row at one width is a [`Case`]; a case run by one contender is one
-//! process.
+//! A row defines the work of every contender, and holds the code that does not depend on a
+//! contender's API. A row at one width is a [`Case`]. A case of one contender is one process.
 
 use std::{io, time::Duration};
 
@@ -63,7 +62,7 @@ pub struct Row {
     pub name: &'static str,
     /// One sentence for the report.
     pub about: &'static str,
-    /// What a width counts, in the plural: `connections`, `tasks`. Also the worker's option.
+    /// The unit of the width, in the plural: `connections`, `tasks`. Also the worker's option.
     pub width_name: &'static str,
     /// The widths that are measured.
     pub widths: &'static [usize],
@@ -76,7 +75,7 @@ pub struct Row {
     pub count: fn(width: usize) -> usize,
     /// Whether a quick session does a tenth of them.
     pub shortens: bool,
-    /// What a run yields; the first column is the one that ratios are made of.
+    /// The results of a run. Ratios are computed from the first column.
     pub columns: &'static [Column],
     /// Whether the contender takes part.
     pub has: fn(&Contender) -> bool,
@@ -85,7 +84,7 @@ pub struct Row {
 }
 
 impl Row {
-    /// What rows have in common.
+    /// A row with the common defaults.
     const fn new(name: &'static str, width_name: &'static str) -> Self {
         Self {
             name,
@@ -105,9 +104,9 @@ impl Row {
 
 /// One measured quantity.
 pub struct Column {
-    /// What was measured.
+    /// The measured quantity.
     pub name: &'static str,
-    /// In what unit; empty for a plain count.
+    /// Its unit; empty for a plain count.
     pub unit: &'static str,
 }
 
@@ -192,12 +191,12 @@ impl Case {
         rows.iter().flat_map(cases).collect()
     }
 
-    /// What readers see: `echo, 50 connections`.
+    /// The title in reports: `echo, 50 connections`.
     pub fn title(self) -> String {
         format!("{}, {}", self.row.name, self.extent())
     }
 
-    /// The width, with what it counts: `50 connections`.
+    /// The width with its unit: `50 connections`.
     pub fn extent(self) -> String {
         let name = self.row.width_name;
         match self.width {

@@ -1,6 +1,5 @@
-//! What is asked of a file system by name: attributes, and another name. A kernel does neither
-//! asynchronously, so that each costs a thread, a runtime's or the kernel's own; or it is a plain call,
-//! and all else waits for the disk.
+//! Path operations: metadata and rename. No kernel runs them asynchronously. So each takes a thread,
+//! of the runtime or of the kernel, or it is a plain call and blocks all other tasks.
 
 use std::{
     fs, io,

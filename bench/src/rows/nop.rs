@@ -1,7 +1,7 @@
-//! Operations that do nothing: what a runtime adds to each, apart from what the kernel does.
+//! Operations without effect: the overhead of a runtime per operation.
 //!
-//! Only a ring has such an operation, so only the raw loop and compio take part. What compio adds
-//! in user space is the difference of their CPU times.
+//! Only a ring has such an operation, so only the raw loop and compio take part. The difference of
+//! their CPU times is compio's overhead.
 
 use std::io;
 

@@ -1,7 +1,7 @@
 //! Socket pairs with both ends on one thread: no second core, no client, little noise.
 //!
-//! Each pair is two tasks: one sends a message and waits for it to come back, the other gives back
-//! what arrives until the first closes.
+//! Each pair is two tasks: one sends a message and waits for its echo, the other echoes until the
+//! first closes.
 
 use std::io;
 

@@ -1,5 +1,5 @@
-//! How cost grows with the number of tasks and of timers. (That of connections is in
-//! [`echo`](super::echo).) A flat line is the aim; what the caches cost, all pay.
+//! The growth of cost with the number of tasks and of timers. (Connections are in
+//! [`echo`](super::echo).) The aim is a flat line, except for cache misses.
 
 use std::{
     future::poll_fn,
@@ -71,7 +71,7 @@ pub const TIMERS: Row = Row {
 const SCALE: &[usize] = &[1, 100, 10_000, 1_000_000];
 /// Turns of each task.
 const TURNS: usize = 8;
-/// So many timers are set in a row, then the task yields: a runtime may limit what one poll does.
+/// The number of timers that one poll arms. A runtime may limit the work of a poll.
 const RUN: usize = 64;
 /// How far ahead timers are set: long enough for all of their tasks to fall asleep before.
 const LEAD_MIN: Duration = Duration::from_millis(2);
@@ -79,13 +79,13 @@ const LEAD_EACH: Duration = Duration::from_nanos(1_500);
 /// Moments that timers expire at, if that takes few of them.
 const EXPIRIES: usize = 20;
 
-/// What the row of tasks measured, in nanoseconds and bytes.
+/// The results of the row of tasks, in nanoseconds and bytes.
 pub struct Tasks {
     life: f64,
     memory: f64,
 }
 
-/// What the row of timers measured, in nanoseconds.
+/// The results of the row of timers, in nanoseconds.
 pub struct Timers {
     set: f64,
     back: f64,
@@ -204,7 +204,7 @@ pub struct Moment {
     first: Instant,
     /// Tasks that have yet to fall asleep.
     awake: AtomicUsize,
-    /// Who waits for the last of them.
+    /// The waker of the task that waits for the last of them.
     waker: Mutex<Option<Waker>>,
 }
 
@@ -251,7 +251,7 @@ impl Moment {
     }
 }
 
-/// What reading the clock adds to a piece of work between two readings.
+/// The cost of reading the clock, per measurement.
 fn cost_of_clock() -> Duration {
     const TIMES: u32 = 1_000;
     let start = thread_cpu();

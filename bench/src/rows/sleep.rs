@@ -1,4 +1,4 @@
-//! Many tasks asleep at once: what a timer costs to set, to expire and to wake its task.
+//! Many sleeping tasks: the cost of arming a timer, firing it and waking its task.
 
 use std::{io, time::Duration};
 

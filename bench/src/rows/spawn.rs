@@ -29,7 +29,7 @@ fn run(contender: &Contender, load: Load) -> io::Result<Vec<f64>> {
     Ok(vec![load.nanos(cost.cpu), load.nanos(cost.wall)])
 }
 
-/// Spawns and joins with `spawn`, whose handles yield what `number` makes the task's number.
+/// Spawns and joins with `spawn`. `number` converts the output of a handle to the task's number.
 pub async fn spawn_and_join<Handle: Future>(
     load: Load,
     spawn: impl Fn(usize) -> Handle,

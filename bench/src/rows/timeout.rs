@@ -1,4 +1,4 @@
-//! Timeouts that never expire: what setting a timer and taking it back costs.
+//! Timeouts that never fire: the cost of arming a timer and removing it.
 
 use std::time::Duration;
 

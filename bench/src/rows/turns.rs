@@ -1,4 +1,4 @@
-//! Two tasks that give way to each other: what a wake and a turn of the run queue cost.
+//! Two tasks that yield to each other: the cost of a wake and a pass through the run queue.
 //!
 //! Every contender runs the same future, which wakes itself and gives way once. The runtimes' own
 //! `yield_now` would not compare: tokio's also looks at its I/O driver, monoio has none.

@@ -1,8 +1,8 @@
 //! Waking a task from another thread, on another core.
 //!
-//! Three rows: the target is asleep in the kernel; the target is busy with other tasks; two
-//! runtimes wake each other by turns, and nobody pauses, so that one that spins before it sleeps
-//! never does. Who wakes is a plain thread in the first two, for it is the target that is measured.
+//! Three rows: the target is parked in the kernel; the target is busy with other tasks; two runtimes
+//! wake each other in turn without a pause, so that a runtime that spins never parks. In the first two
+//! rows a plain thread sends the wakes, because only the target is measured.
 
 use std::{
     io,
@@ -103,11 +103,11 @@ const ENOUGH: Duration = Duration::from_millis(300);
 /// A task that has not run for so long after its wake never will.
 const STARVED: Duration = Duration::from_secs(5);
 
-/// A task of any of the rows. They go to whatever spawns them, so they are boxed: the cost of a
-/// box is not in what is measured.
+/// A task of any of the rows. It is boxed for any spawn function. The box is not part of the
+/// measurement.
 pub type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// What the parked row measured.
+/// The results of the parked row.
 pub struct Parked {
     /// Median, in microseconds.
     pub latency: f64,
@@ -117,7 +117,7 @@ pub struct Parked {
     pub cost: Cost,
 }
 
-/// What the running row measured.
+/// The results of the running row.
 pub struct Running {
     /// In the calls of the wakers.
     pub sending: Duration,
@@ -284,8 +284,8 @@ fn give_up_if_starved(since: Instant) {
     }
 }
 
-/// What a task of the running row waits for. Its waker is handed over once: a spawned task keeps
-/// its own.
+/// A wake for a task of the running row. The task stores its waker once: a spawned task's waker
+/// never changes.
 #[derive(Default)]
 struct Target {
     set: AtomicBool,
@@ -354,7 +354,7 @@ pub fn ping_pong(load: Load, run: fn(usize, Task) -> io::Result<()>) -> io::Resu
     meter.stop()
 }
 
-/// Wakes whoever waits for it, from any thread.
+/// Wakes the waiting task, from any thread.
 #[derive(Default)]
 struct Signal {
     set: AtomicBool,

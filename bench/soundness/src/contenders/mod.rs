@@ -1,5 +1,5 @@
-//! The contenders: one file each. An adapter says how a runtime's own documentation does a thing, and no
-//! more; what has no such API returns `None`.
+//! The contenders: one file each. An adapter follows the runtime's own documentation. Without such an
+//! API it returns `None`.
 
 use std::{io, net::SocketAddr, os::fd::RawFd, path::Path, pin::Pin, time::Duration};
 
@@ -30,7 +30,7 @@ pub type Handle = Box<dyn FnOnce() -> String + Send>;
 
 /// A runtime, by its documented API.
 pub trait Contender: 'static {
-    /// What runs futures.
+    /// The runtime's type.
     type Runtime;
     /// A TCP listener.
     type Listener: 'static;
@@ -44,7 +44,7 @@ pub trait Contender: 'static {
     /// How dropping a read is documented, where it is; for the table's foot.
     const DOCUMENTED: &'static str;
 
-    /// Makes a runtime with what its documentation recommends.
+    /// Creates a runtime with the settings that its documentation recommends.
     fn runtime() -> io::Result<Self::Runtime>;
     /// Runs a future to its end.
     fn block_on<T>(runtime: &mut Self::Runtime, main: impl Future<Output = T>) -> T;
@@ -52,7 +52,7 @@ pub trait Contender: 'static {
     fn sleep(duration: Duration) -> Local<'static, ()>;
     /// Begins a task that goes on by itself.
     fn detach(task: impl Future<Output = ()> + 'static);
-    /// Begins a task; what its join handle says.
+    /// Spawns a task and returns the result of its join handle.
     fn join(task: impl Future<Output = ()> + 'static) -> Local<'static, Result<(), String>>;
     /// Begins a task that never ends; its join handle, if that may go to another thread.
     fn pending_handle() -> Option<Handle>;
@@ -63,7 +63,7 @@ pub trait Contender: 'static {
     fn listen() -> Local<'static, io::Result<(Self::Listener, SocketAddr)>>;
     /// Accepts.
     fn accept(listener: &Self::Listener) -> Local<'_, io::Result<Self::Stream>>;
-    /// The same, given up after a while by a means that is made for it, without dropping the accept.
+    /// The same, cancelled after a while through the API for it, without dropping the accept.
     fn accept_for(
         listener: &Self::Listener,
         patience: Duration,
@@ -72,8 +72,8 @@ pub trait Contender: 'static {
     fn fd(stream: &Self::Stream) -> RawFd;
     /// Reads into the buffer's whole capacity.
     fn read(stream: &mut Self::Stream, buffer: Vec<u8>) -> Local<'_, Buffered>;
-    /// The same, given up after a while by a means that is made for it, without dropping the read. The
-    /// buffer then has what was read.
+    /// The same, cancelled after a while through the API for it, without dropping the read. The buffer
+    /// then holds the received bytes.
     fn read_for(
         stream: &mut Self::Stream,
         buffer: Vec<u8>,
@@ -81,7 +81,7 @@ pub trait Contender: 'static {
     ) -> Option<Local<'_, Buffered>>;
     /// Fills the buffer's whole capacity.
     fn read_exact(stream: &mut Self::Stream, buffer: Vec<u8>) -> Local<'_, Buffered>;
-    /// The same, given up as in [`read_for`](Self::read_for).
+    /// The same, cancelled as in [`read_for`](Self::read_for).
     fn read_exact_for(
         stream: &mut Self::Stream,
         buffer: Vec<u8>,
@@ -107,7 +107,7 @@ pub trait Contender: 'static {
     fn read_file(file: &mut Self::File, buffer: Vec<u8>) -> Local<'_, Buffered>;
 }
 
-/// Polls a join handle once, and says what it said.
+/// Polls a join handle once and describes its result.
 fn look_at<F: Future + Unpin>(mut handle: F, say: impl FnOnce(F::Output) -> String) -> String {
     let mut context = std::task::Context::from_waker(std::task::Waker::noop());
     match Pin::new(&mut handle).poll(&mut context) {

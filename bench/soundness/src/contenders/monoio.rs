@@ -168,7 +168,7 @@ impl Contender for Monoio {
     }
 }
 
-/// Waits, cancels when the time is up, and waits for what comes of it: as the documentation's example.
+/// Waits, cancels after a timeout, and waits for the result, as in the documentation's example.
 async fn give_up<T>(
     reading: impl Future<Output = T>,
     canceller: Canceller,

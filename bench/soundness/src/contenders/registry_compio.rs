@@ -163,7 +163,7 @@ impl Contender for RegistryCompio {
     }
 }
 
-/// Waits, cancels when the time is up, and waits for what comes of it.
+/// Waits, cancels after a timeout, and waits for the result.
 async fn give_up<T>(reading: Local<'_, T>, patience: Duration) -> T {
     let token = CancelToken::new();
     let mut reading = std::pin::pin!(reading.with_cancel(token.clone()));

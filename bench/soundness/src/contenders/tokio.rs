@@ -152,9 +152,9 @@ impl Contender for Tokio {
 /// scenarios serve all.
 struct AnyThread(Local<'static, ()>);
 
-// SAFETY: the only runtimes here are current-thread ones, which are made, run and dropped on the main
-// thread. What other threads hold of a task are wakers and join handles, which are dropped there only when
-// the runtime has dropped the future.
+// SAFETY: all runtimes here are current-thread ones, which are created, run and dropped on the main
+// thread. Other threads hold only wakers and join handles of a task, and drop them after the runtime has
+// dropped the future.
 unsafe impl Send for AnyThread {}
 
 impl Future for AnyThread {

@@ -1,4 +1,4 @@
-//! Accepts that are given up.
+//! Cancelled accepts.
 
 use std::{
     net::{SocketAddr, TcpStream},
@@ -64,12 +64,12 @@ pub fn after<C: Contender>() {
     moment::<C>(&Moment::After);
 }
 
-/// The client comes when the runtime has had time to give up the accept.
+/// The client connects after the runtime has had time to cancel the accept.
 pub fn later<C: Contender>() {
     moment::<C>(&Moment::Later);
 }
 
-/// Clients at random moments, and accepts that are given up by the API that is made for it.
+/// Clients at random moments, and accepts that are cancelled through the API for it.
 pub fn cancelled<C: Contender>() {
     run::<C, _>(async {
         let (listener, address) = C::listen().await.expect("a listener");

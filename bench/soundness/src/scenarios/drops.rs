@@ -1,4 +1,4 @@
-//! How long a drop takes of what is slow to give up.
+//! The duration of a drop whose operation is slow to cancel.
 
 use std::{io, task::Poll, time::Duration};
 

@@ -15,7 +15,7 @@ pub fn shutdown<C: Contender>() {
     let mut runtime = C::runtime().expect("the runtime can be made");
     let mut peer = C::block_on(&mut runtime, async {
         let (mut stream, peer) = connected::<C>().await;
-        // So that the connection lives on, whoever closes what.
+        // A duplicate keeps the connection open.
         duplicate(C::fd(&stream));
         C::detach(async move { drop(C::read(&mut stream, watched()).await) });
         pause::<C>(10).await;
@@ -24,7 +24,7 @@ pub fn shutdown<C: Contender>() {
     stage("the runtime's drop");
     drop(runtime);
     let freed = watch::freed();
-    // What it says of a dead connection does not matter.
+    // The error of a dead connection does not matter.
     let _ = peer.write_all(&[b'x'; 1000]);
     thread::sleep(Duration::from_millis(20));
     tell(freed);
@@ -50,7 +50,7 @@ pub fn forgotten<C: Contender>() {
     stage("the runtime's drop");
     drop(runtime);
     let freed = watch::freed();
-    // What it says of a dead connection does not matter.
+    // The error of a dead connection does not matter.
     let _ = peer.write_all(&[b'x'; 1000]);
     thread::sleep(Duration::from_millis(20));
     tell(freed);
@@ -62,7 +62,7 @@ pub fn dropped<C: Contender>() {
         let (mut stream, mut peer) = connected::<C>().await;
         for index in 0..TIMES {
             let mut read = C::read(&mut stream, watched());
-            // What was left over by the last round may be there at once.
+            // Bytes of the last round may be ready at once.
             if poll_once(&mut read).await.is_pending() {
                 pause::<C>(1).await;
                 if index % 2 == 0 {

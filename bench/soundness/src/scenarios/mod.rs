@@ -1,6 +1,6 @@
-//! The scenarios: what goes wrong in runtimes of this kind, each tried from outside.
+//! The scenarios: known faults of completion-based runtimes, tested from outside.
 //!
-//! Each runs in a process of its own and ends it with one line that says what was seen.
+//! Each runs in a process of its own and prints one line with its outcome.
 
 mod accept;
 mod descriptors;
@@ -16,7 +16,7 @@ use crate::contenders::{
     Contender, Glommio, Monoio, Poll, RegistryCompio, Tokio, TokioUring, Uring,
 };
 
-/// What the columns are called: the contenders, in their order.
+/// The names of the columns: the contenders, in order.
 pub const CONTENDERS: &[&str] = &[
     "compio, io_uring",
     "compio, readiness",
@@ -27,7 +27,7 @@ pub const CONTENDERS: &[&str] = &[
     "registry compio",
 ];
 
-/// What each contender's documentation says of these things.
+/// Quotes from each contender's documentation.
 pub const DOCUMENTED: &[(&str, &str)] = &[
     ("compio", Uring::DOCUMENTED),
     ("tokio", Tokio::DOCUMENTED),

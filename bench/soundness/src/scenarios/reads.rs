@@ -1,4 +1,4 @@
-//! Reads that are given up.
+//! Cancelled reads.
 
 use std::{
     io::Write,
@@ -48,7 +48,7 @@ pub fn race<C: Contender>() {
     });
 }
 
-/// Bytes at random moments, and reads that are given up by the API that is made for it.
+/// Bytes at random moments, and reads that are cancelled through the API for it.
 pub fn cancelled<C: Contender>() {
     run::<C, _>(async {
         let (mut stream, peer) = connected::<C>().await;
@@ -96,7 +96,7 @@ pub fn after<C: Contender>() {
     plain::<C>(Moment::After);
 }
 
-/// The bytes come when the runtime has had time to give up the read.
+/// The bytes arrive after the runtime has had time to cancel the read.
 pub fn later<C: Contender>() {
     plain::<C>(Moment::Later);
 }
@@ -209,7 +209,7 @@ pub fn exact<C: Contender>() {
     });
 }
 
-/// The same, given up by the API that is made for it.
+/// The same, cancelled through the API for it.
 pub fn exact_cancelled<C: Contender>() {
     run::<C, _>(async {
         let (mut stream, mut peer) = connected::<C>().await;
@@ -236,7 +236,7 @@ fn send(peer: &mut TcpStream, from: usize, len: usize) {
     peer.write_all(&bytes).expect("there is room");
 }
 
-/// Takes what has come. The read that then waits in vain is not dropped: that is what others are about.
+/// Reads all bytes that have arrived. The last read, which waits, is not dropped: other scenarios test that.
 async fn drain_now<C: Contender>(stream: &mut C::Stream, into: &mut Vec<u8>) {
     let mut peek = [0_u8; EXACT];
     loop {

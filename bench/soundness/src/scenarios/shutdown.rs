@@ -91,7 +91,7 @@ pub fn late_read<C: Contender>() {
     let mut runtime = C::runtime().expect("the runtime can be made");
     let read = C::block_on(&mut runtime, async {
         let (stream, peer) = connected::<C>().await;
-        // The read borrows its stream, and shall outlive all else.
+        // The read borrows its stream, and must outlive everything else.
         let stream = Box::leak(Box::new(stream));
         let mut read = C::read(stream, Vec::with_capacity(100));
         assert!(poll_once(&mut read).await.is_pending(), "nothing has come");
@@ -113,7 +113,7 @@ pub fn blocking<C: Contender>() {
     });
 }
 
-/// `millis`: how long what goes on by itself has, before descriptors are counted.
+/// `millis`: the time for background work to end before descriptors are counted.
 fn ends<C: Contender, Rest>(millis: u64, begin: impl AsyncFnOnce() -> Rest) {
     let before = descriptors();
     let mut runtime = C::runtime().expect("the runtime can be made");

@@ -142,7 +142,7 @@ pub fn panic<C: Contender>() {
     report(&format!("{said}; {alive}"));
 }
 
-/// Operations that nobody polls.
+/// Operations that are never polled.
 pub fn unpolled<C: Contender>() {
     run::<C, _>(async {
         let (listener, address) = C::listen().await.expect("a listener");

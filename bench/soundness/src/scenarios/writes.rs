@@ -1,4 +1,4 @@
-//! Writes that are given up.
+//! Cancelled writes.
 
 use std::{io::Read, thread, time::Duration};
 
@@ -24,7 +24,7 @@ pub fn large<C: Contender>() {
             let mut received = Vec::new();
             peer.set_read_timeout(Some(Duration::from_millis(300)))
                 .expect("not zero");
-            // An end or a silence: what has come is there in any case.
+            // EOF or a timeout: the received bytes are there in both cases.
             let _ = peer.read_to_end(&mut received);
             received
         });
