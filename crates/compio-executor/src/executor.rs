@@ -2,12 +2,12 @@
 
 use std::{fmt, mem::forget, task::Waker};
 
-use crate::{core::Core, join::JoinHandle, sync::Arc, task::typed};
+use crate::{join::JoinHandle, scheduler::Scheduler, sync::Arc, task::typed};
 
 /// Runs tasks on the thread that made it.
 ///
-/// It does not wait for anything: whoever owns it calls [`tick`](Self::tick) in a loop, and parks the
-/// thread while nothing is ready. Tasks need not be `Send`; neither is the executor.
+/// It never waits: its owner calls [`tick`](Self::tick) in a loop, and parks the thread while no task
+/// is ready. Tasks need not be `Send`; the executor is not `Send` either.
 ///
 /// Tasks run first in, first out. One that is woken while it runs goes to the back.
 ///
@@ -26,10 +26,10 @@ use crate::{core::Core, join::JoinHandle, sync::Arc, task::typed};
 /// assert_eq!(answer.unwrap(), 42);
 /// ```
 pub struct Executor {
-    core: Arc<Core>,
+    scheduler: Arc<Scheduler>,
 }
 
-/// What a [tick](Executor::tick) did.
+/// The result of a [tick](Executor::tick).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Tick {
     /// How many tasks had their turn.
@@ -41,18 +41,18 @@ pub struct Tick {
 impl Executor {
     /// Makes an executor without tasks, at home on this thread.
     ///
-    /// `unpark` is woken on the thread of whoever wakes a task from another thread than this, after the
-    /// task was put into the inbox, if the inbox was empty; and on this thread as
-    /// [`set_parked`](Self::set_parked) says. It is to be cheap and must not block. It may
-    /// also be dropped on another thread, if a waker of a task outlives the executor there.
+    /// A wake from another thread puts the task into the inbox. If the inbox was empty, that thread then
+    /// wakes `unpark`. Wakes on this thread do so after [`set_parked`](Self::set_parked). The waker must be
+    /// cheap and must not block. It may also be dropped on another thread, if a waker of a task outlives
+    /// the executor there.
     #[must_use]
     pub fn new(unpark: Waker) -> Self {
         #[allow(
             clippy::arc_with_non_send_sync,
             reason = "wakers on other threads keep it alive, and reach only its inbox"
         )]
-        let core = Arc::new(Core::new(unpark));
-        Self { core }
+        let scheduler = Arc::new(Scheduler::new(unpark));
+        Self { scheduler }
     }
 
     /// Makes a task of a future. It is polled for the first time by the next [`tick`](Self::tick) that
@@ -64,11 +64,11 @@ impl Executor {
     /// of a task's future), the future is dropped at once, and the handle reports a cancelled task.
     #[inline]
     pub fn spawn<F: Future + 'static>(&self, future: F) -> JoinHandle<F::Output> {
-        let task = typed::allocate(&self.core, future);
+        let task = typed::allocate(&self.scheduler, future);
         // SAFETY: the task is new, its HANDLE is set and this is the only handle; `F::Output` is its
         // output's type.
         let handle = unsafe { JoinHandle::new(task) };
-        self.core.admit(task);
+        self.scheduler.admit(task);
         handle
     }
 
@@ -79,13 +79,13 @@ impl Executor {
     ///
     /// May be called from within a task, which then won't be polled by the inner call.
     pub fn tick(&self, budget: usize) -> Tick {
-        self.core.drain_inbox();
+        self.scheduler.drain_inbox();
         let mut polled = 0;
         while polled < budget
-            && let Some(task) = self.core.next()
+            && let Some(task) = self.scheduler.next()
         {
             // SAFETY: at home, for `Executor` is not `Sync`; just popped.
-            unsafe { self.core.run(task) };
+            unsafe { self.scheduler.run(task) };
             polled += 1;
         }
         Tick {
@@ -103,27 +103,26 @@ impl Executor {
     #[inline]
     #[must_use]
     pub fn has_ready(&self) -> bool {
-        self.core.has_ready()
+        self.scheduler.has_ready()
     }
 
-    /// Says whether the thread may be asleep in a loop that is not this executor's, which may wake tasks
-    /// itself. While it is, the first task that is woken on this thread wakes `unpark`, too: as one does
-    /// that is woken on another thread, at any time. It ends with that.
+    /// Sets whether the thread may be parked in a foreign event loop, which may wake tasks itself. While it
+    /// is set, the first wake on this thread wakes `unpark`, too, and clears it.
     pub fn set_parked(&self, parked: bool) {
-        self.core.parked.set(parked);
+        self.scheduler.parked.set(parked);
     }
 
-    /// Says whether [`tick`](Self::tick) is going to be called, which is so at first. Otherwise a handle that
-    /// is polled before its task has ended panics where [another executor](crate::set_occupied) runs the
-    /// thread: it would wait for ever.
+    /// Sets whether [`tick`](Self::tick) will be called again, which is assumed at first. If not, and
+    /// [another executor](crate::set_occupied) runs the thread, polling the handle of a pending task panics:
+    /// the handle would never be ready.
     pub fn set_attended(&self, attended: bool) {
-        self.core.unattended.set(!attended);
+        self.scheduler.unattended.set(!attended);
     }
 
     /// The number of tasks that have not ended.
     #[must_use]
     pub fn task_count(&self) -> usize {
-        self.core.task_count()
+        self.scheduler.task_count()
     }
 
     /// Ends all tasks now: drops their futures, oldest first, on this thread. Their handles report them
@@ -132,18 +131,18 @@ impl Executor {
     /// If this is called from within a task, that task itself is only aborted: its future is dropped when
     /// the running poll has returned [`Pending`](std::task::Poll::Pending).
     pub fn clear(&self) {
-        self.core.clear();
+        self.scheduler.clear();
     }
 }
 
 impl Drop for Executor {
     fn drop(&mut self) {
-        self.core.close();
+        self.scheduler.close();
         // A task is still being polled only if it called `std::process::exit`, which may run the
         // destructors of thread locals, ours among them. That poll never returns; but a thread that it
-        // lent its waker to goes on, and may reach the core by it (M5). So it stays.
+        // lent its waker to goes on, and may reach the scheduler by it (M5). So it stays.
         if self.task_count() > 0 {
-            forget(self.core.clone());
+            forget(self.scheduler.clone());
         }
     }
 }

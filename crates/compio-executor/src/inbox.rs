@@ -10,7 +10,7 @@
 //!   +-----take------+          any --close--> closed: pushes are refused
 //! ```
 //!
-//! An entry holds a reference of its task, a task a lease of the core that the inbox is part of. No
+//! An entry holds a reference of its task, a task a lease of the scheduler that the inbox is part of. No
 //! cycle outlives the executor, because closing empties the inbox, and nothing comes in after.
 
 use std::{
@@ -94,14 +94,14 @@ impl Inbox {
         Entries::new(self.head.swap(null_mut(), Ordering::Acquire))
     }
 
-    /// Takes everything, and refuses what comes. Home thread only, once.
+    /// Takes everything, and refuses later pushes. Home thread only, once.
     pub(crate) fn close(&self) -> Entries {
         // Acquire: pairs with `push`.
         Entries::new(self.head.swap(CLOSED, Ordering::Acquire))
     }
 }
 
-/// What was in the inbox, oldest first. To be iterated to the end, or the rest leaks.
+/// The entries of the inbox, oldest first. They must be iterated to the end, or the rest leaks.
 pub(crate) struct Entries {
     next: *mut Header,
 }
@@ -128,7 +128,7 @@ impl Iterator for Entries {
         if self.next.is_null() {
             return None;
         }
-        // SAFETY: what `push` put in was a `TaskPtr`.
+        // SAFETY: `push` stored a `TaskPtr`.
         let task = unsafe { TaskPtr::new(self.next) };
         // SAFETY: M2 by the entry's reference; M6. Read before the receiver turns `queued` back.
         self.next = unsafe { task.header() }.inbox_next.get();

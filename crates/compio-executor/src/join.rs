@@ -1,4 +1,4 @@
-//! The handle by which one waits for a task's end.
+//! The handle that waits for a task's end.
 
 use std::{
     fmt,
@@ -15,10 +15,10 @@ use crate::{
 
 /// Waits for the end of a task, and yields its output.
 ///
-/// Dropping it detaches the task, which goes on; its output is then dropped as soon as it is there. A
-/// destructor that panics, of an output that nobody takes, is caught.
+/// Dropping it detaches the task, which continues. The output of a detached task is dropped at once. A
+/// panic in the destructor of an untaken output is caught.
 ///
-/// It is not `Send`: what a task yields stays on the task's thread.
+/// It is not `Send`: the output of a task stays on the task's thread.
 ///
 /// # Cancellation
 ///

@@ -76,7 +76,7 @@ impl JoinError {
         }
     }
 
-    /// What was panicked with, if it is text.
+    /// The panic message, if the payload is text.
     fn message(payload: &(dyn Any + Send)) -> Option<&str> {
         payload
             .downcast_ref::<&'static str>()

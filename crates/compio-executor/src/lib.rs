@@ -1,30 +1,31 @@
-//! The single-threaded task executor of compio. It knows tasks, and no kernel: it neither waits nor does
-//! I/O. Whoever owns it does that between two [ticks](Executor::tick).
+//! The single-threaded task executor of compio. It runs tasks and knows no kernel: it neither waits nor
+//! does I/O. Its owner does both between two [ticks](Executor::tick).
 //!
 //! - [`Executor`] runs tasks on the thread that made it. They need not be `Send`.
 //! - [`JoinHandle`] waits for a task's end; [`JoinError`] says why there was no output.
 //! - [`MainWaker`] is for the loop's own future, which is no task. Its example is a whole `block_on`.
 //! - [`yield_now()`] lets other tasks go first.
 //!
-//! What threads have to do with it: only wakers cross them. A future and its output are polled, taken and
-//! dropped at home, on the executor's thread, whatever happens to wakers elsewhere, and however long they
-//! outlive the executor. A wake at home is a plain push on a queue. A wake from elsewhere is a push on an
-//! inbox without locks, which never blocks nor allocates, and calls `unpark` if the inbox was empty.
+//! Only wakers cross threads. A future and its output are polled, taken and dropped on the executor's
+//! thread, the *home thread*, even if wakers on other threads outlive the executor. A local wake is a
+//! plain push to a queue. A remote wake is a push to a lock-free inbox. It never blocks nor allocates, and
+//! wakes `unpark` if the inbox was empty.
 //!
 //! # Code map
 //!
 //! ```text
-//! executor.rs, join.rs, join_error.rs, main_waker.rs, yield_now.rs   what users see
-//! core.rs      a task's way from its turn to its end
-//! task/        the task itself: states and memory rules (mod.rs), header, typed part, waker
-//! queues.rs    ready queue and list of live tasks, for the home thread
-//! inbox.rs     what other threads push to
-//! count.rs     references, counted without atomics at home
-//! thread.rs    which thread is home;  panics.rs: destructors that panic;  sync.rs: std or loom
+//! executor.rs, join.rs, join_error.rs, main_waker.rs, yield_now.rs   the public types
+//! scheduler.rs      running a task, cancelling it, and its completion
+//! task/             the task itself: states and memory rules (mod.rs), header, typed part, waker
+//! queues.rs         ready queue and list of live tasks, for the home thread
+//! inbox.rs          remote wakes
+//! biased_count.rs   reference count without atomics on the home thread
+//! thread_id.rs      ids of threads
+//! panics.rs         containing panics of destructors
+//! sync.rs           std's or loom's primitives
 //! ```
 
-mod core;
-mod count;
+mod biased_count;
 mod executor;
 mod inbox;
 mod join;
@@ -32,9 +33,10 @@ mod join_error;
 mod main_waker;
 mod panics;
 mod queues;
+mod scheduler;
 mod sync;
 mod task;
-mod thread;
+mod thread_id;
 mod yield_now;
 
 pub use self::{
@@ -42,9 +44,9 @@ pub use self::{
     join::JoinHandle,
     join_error::JoinError,
     main_waker::MainWaker,
-    thread::set_occupied,
+    thread_id::set_occupied,
     yield_now::{YieldNow, yield_now},
 };
 
 #[cfg(all(test, loom))]
-mod model;
+mod loom_tests;

@@ -1,4 +1,4 @@
-//! The waker of the one future that is no task: the one that a `block_on` polls in place.
+//! The waker of the future that a `block_on` polls in place, without a task.
 
 use std::{
     fmt,
@@ -8,9 +8,9 @@ use std::{
 };
 
 use crate::{
-    count::{Count, Local, Shared},
+    biased_count::{BiasedCount, LocalPart, SharedPart},
     sync::{AtomicBool, Cell, Ordering},
-    thread::ThreadNumber,
+    thread_id::ThreadId,
 };
 
 /// Remembers whether a loop's own future was woken.
@@ -58,25 +58,25 @@ pub struct MainWaker {
     waker: ManuallyDrop<Waker>,
 }
 
-/// Two flags, for a plain store by the home thread would hide what another thread has written.
+/// Two flags: with one, a plain store by the home thread could overwrite a remote wake.
 ///
 /// They live while the `MainWaker` does, which is all the time that the home thread is there, or a clone
 /// of its waker. (A rule of this file, to which its `SAFETY:` comments refer as "life". The other is
 /// "home": `woken_here` and `refs_at_home` are the home thread's.)
 struct Flags {
-    refs: Shared,
-    refs_at_home: Local,
+    refs: SharedPart,
+    refs_at_home: LocalPart,
     woken_elsewhere: AtomicBool,
     /// The home thread's.
     woken_here: Cell<bool>,
-    home: ThreadNumber,
+    home: ThreadId,
     unpark: Waker,
 }
 
 impl Flags {
     #[inline]
-    fn count(&self) -> Count<'_> {
-        Count {
+    fn count(&self) -> BiasedCount<'_> {
+        BiasedCount {
             shared: &self.refs,
             local: &self.refs_at_home,
         }
@@ -84,8 +84,8 @@ impl Flags {
 
     #[cold]
     fn wake_from_elsewhere(&self) {
-        // Release: pairs with the swap in `take_woken`; the future finds what was written before the
-        // wake, even if the flag was set already.
+        // Release: pairs with the swap in `take_woken`. The future sees all writes before the wake,
+        // even if the flag was set already.
         if !self.woken_elsewhere.swap(true, Ordering::Release) {
             self.unpark.wake_by_ref();
         }
@@ -99,7 +99,7 @@ static VTABLE: RawWakerVTable = RawWakerVTable::new(clone, wake, wake_by_ref, dr
 /// `data` is a waker's with [`VTABLE`], which lives as long as the answer is used.
 #[inline]
 unsafe fn flags<'a>(data: *const ()) -> &'a Flags {
-    // SAFETY: life; nobody makes a `&mut Flags` before they are freed.
+    // SAFETY: life; there is no `&mut Flags` before they are freed.
     unsafe { &*data.cast() }
 }
 
@@ -168,27 +168,27 @@ unsafe fn drop_at_home(data: *const ()) {
 /// No reference is left, and the `MainWaker` is gone.
 #[cold]
 unsafe fn free(data: *const ()) {
-    // SAFETY: it came from a box, and is nobody's but ours.
+    // SAFETY: it came from a box, and has no other owner.
     drop(unsafe { Box::<Flags>::from_raw(data.cast_mut().cast()) });
 }
 
 impl MainWaker {
     /// Makes a waker at home on this thread, woken.
     ///
-    /// `unpark` is woken on the thread of whoever wakes from elsewhere. It is to be cheap and must not
-    /// block; it may be dropped on another thread.
+    /// A wake from another thread wakes `unpark` there. It must be cheap and must not block. It may be
+    /// dropped on another thread.
     #[must_use]
     pub fn new(unpark: Waker) -> Self {
         let flags = NonNull::from(Box::leak(Box::new(Flags {
-            refs: Shared::new(),
-            refs_at_home: Local::new(),
+            refs: SharedPart::new(),
+            refs_at_home: LocalPart::new(),
             woken_elsewhere: AtomicBool::new(false),
             woken_here: Cell::new(true),
-            home: ThreadNumber::current(),
+            home: ThreadId::current(),
             unpark,
         })));
-        // SAFETY: the functions of the table keep the contract of `RawWaker`: what is the home thread's
-        // they touch there only. It is lent, and never dropped.
+        // SAFETY: the functions of the table keep the contract of `RawWaker`: they touch the home
+        // thread's fields only there. It is lent, and never dropped.
         let waker = unsafe { Waker::from_raw(RawWaker::new(flags.as_ptr().cast(), &VTABLE)) };
         Self {
             flags,
@@ -214,9 +214,9 @@ impl MainWaker {
     pub fn take_woken(&self) -> bool {
         let flags = self.flags();
         let here = flags.woken_here.replace(false);
-        // Relaxed: a mere guess that spares the swap; the flag stays set for the next time.
-        // Acquire: pairs with the swap in `wake_by_ref`; the poll that follows sees what was written
-        // before the wake. It takes a swap, for a wake that found the flag set has to be seen.
+        // Relaxed: a hint that saves the swap. If it misses a wake, the flag stays set.
+        // Acquire: pairs with the swap in `wake_by_ref`. The poll that follows sees all writes before
+        // the wake. A swap, because a wake that found the flag set must be seen as well.
         let elsewhere = flags.woken_elsewhere.load(Ordering::Relaxed)
             && flags.woken_elsewhere.swap(false, Ordering::Acquire);
         here || elsewhere

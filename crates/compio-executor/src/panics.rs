@@ -1,4 +1,4 @@
-//! Destructors that panic, where nobody is left to hear of it but the panic hook.
+//! Containing panics of user code. Only the panic hook reports them.
 
 use std::{
     any::Any,

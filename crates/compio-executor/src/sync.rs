@@ -1,7 +1,7 @@
 //! Where atomics and cells come from: std, or the model checker loom under `--cfg loom`.
 //!
-//! Loom's `Cell` reports every access that is not ordered after the previous one, so the model tests
-//! also check that what belongs to the home thread stays there.
+//! Loom's `Cell` reports every access that is not ordered after the previous one. So the loom tests
+//! also check that state of the home thread stays there.
 
 #[cfg(not(loom))]
 pub(crate) use std::{

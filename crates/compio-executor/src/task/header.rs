@@ -1,4 +1,4 @@
-//! What every task has, whatever its future: reference count, state, links.
+//! The untyped part of every task: reference count, state, links.
 
 use std::{
     alloc::dealloc,
@@ -7,11 +7,11 @@ use std::{
 };
 
 use crate::{
-    core::Core,
-    count::{Count, Local, Shared},
+    biased_count::{BiasedCount, LocalPart, SharedPart},
+    scheduler::Scheduler,
     sync::{Arc, AtomicBool, Cell, Ordering},
     task::typed::VTable,
-    thread::{ThreadNumber, is_occupied},
+    thread_id::{ThreadId, is_occupied},
 };
 
 /// Bits of [`Header::state`]; [`crate::task`] draws the machine. Waiting is the absence of SCHEDULED,
@@ -28,20 +28,20 @@ pub(crate) mod state {
 
 pub(crate) struct Header {
     // Written by any thread.
-    refs: Shared,
+    refs: SharedPart,
     pub(crate) queued: AtomicBool,
     leased: AtomicBool,
-    // M6: owned by whoever set `queued`.
+    // M6: owned by the thread that has set `queued`.
     pub(crate) inbox_next: Cell<*mut Header>,
 
     // Written never.
-    pub(crate) home: ThreadNumber,
-    core: NonNull<Core>,
+    pub(crate) home: ThreadId,
+    scheduler: NonNull<Scheduler>,
     pub(crate) vtable: &'static VTable,
 
     // M1: the home thread's.
     pub(crate) state: Cell<u8>,
-    refs_at_home: Local,
+    refs_at_home: LocalPart,
     pub(crate) ready_next: Cell<Option<TaskPtr>>,
     pub(crate) live_previous: Cell<Option<TaskPtr>>,
     pub(crate) live_next: Cell<Option<TaskPtr>>,
@@ -51,18 +51,19 @@ pub(crate) struct Header {
 impl Header {
     /// A task at home on this thread, held by executor and handle, in no queue.
     #[inline]
-    pub(crate) fn new(core: &Arc<Core>, vtable: &'static VTable) -> Self {
+    pub(crate) fn new(scheduler: &Arc<Scheduler>, vtable: &'static VTable) -> Self {
         Self {
-            refs: Shared::new(),
+            refs: SharedPart::new(),
             queued: AtomicBool::new(false),
             leased: AtomicBool::new(false),
             inbox_next: Cell::new(null_mut()),
-            home: core.home,
+            home: scheduler.home,
             // From the `Arc` itself, for its count is raised through this pointer.
-            core: NonNull::new(Arc::as_ptr(core).cast_mut()).expect("an Arc is never null"),
+            scheduler: NonNull::new(Arc::as_ptr(scheduler).cast_mut())
+                .expect("an Arc is never null"),
             vtable,
             state: Cell::new(state::EXECUTOR | state::HANDLE),
-            refs_at_home: Local::new(),
+            refs_at_home: LocalPart::new(),
             ready_next: Cell::new(None),
             live_previous: Cell::new(None),
             live_next: Cell::new(None),
@@ -76,8 +77,8 @@ impl Header {
     }
 
     #[inline]
-    fn count(&self) -> Count<'_> {
-        Count {
+    fn count(&self) -> BiasedCount<'_> {
+        BiasedCount {
             shared: &self.refs,
             local: &self.refs_at_home,
         }
@@ -108,16 +109,16 @@ impl TaskPtr {
     /// The task lives as long as the answer is used (M2).
     #[inline]
     pub(crate) unsafe fn header<'a>(self) -> &'a Header {
-        // SAFETY: it lives, and nobody makes a `&mut Header` before it is freed.
+        // SAFETY: it lives, and there is no `&mut Header` before it is freed.
         unsafe { self.0.as_ref() }
     }
 
     /// # Safety
     /// M5 holds, as long as the answer is used.
     #[inline]
-    unsafe fn core<'a>(self) -> &'a Core {
+    unsafe fn scheduler<'a>(self) -> &'a Scheduler {
         // SAFETY: M5.
-        unsafe { self.header().core.as_ref() }
+        unsafe { self.header().scheduler.as_ref() }
     }
 
     /// A wake that comes from the home thread.
@@ -135,18 +136,18 @@ impl TaskPtr {
         header.state.set(state | state::SCHEDULED);
         if state & state::RUNNING == 0 {
             // SAFETY: M5, it is not Complete. M7: it was not SCHEDULED, nor is it Running.
-            unsafe { self.core().enqueue(self) };
+            unsafe { self.scheduler().enqueue(self) };
         }
     }
 
-    /// Panics if the task will not have its turn while somebody waits for its end.
+    /// Panics if the awaited task can never run.
     ///
     /// # Safety
     /// Home thread; the task lives (M2) and is not Complete, so that its executor lives.
     #[inline]
     pub(crate) unsafe fn check_attended(self) {
         // SAFETY: the caller's promise.
-        if unsafe { self.core().unattended.get() } && is_occupied() {
+        if unsafe { self.scheduler().unattended.get() } && is_occupied() {
             unattended();
         }
     }
@@ -158,17 +159,17 @@ impl TaskPtr {
     pub(crate) unsafe fn schedule_remotely(self) {
         // SAFETY: M2.
         let header = unsafe { self.header() };
-        // AcqRel, pairs with the swap in `Core::drain_inbox`. Release: the task finds what the waker's
-        // caller wrote before, even if the task was queued already and this store changes nothing.
-        // Acquire: the home thread is done with `inbox_next`.
+        // AcqRel, pairs with the swap in `Scheduler::drain_inbox`. Release: the task sees all writes before
+        // the wake, even if it was queued already and this store changes nothing.
+        // Acquire: `inbox_next` is free again.
         if header.queued.swap(true, Ordering::AcqRel) {
             return;
         }
-        // The entry's own reference. Not the waker's: the waker has to keep the core alive until
+        // The entry's own reference. Not the waker's: the waker has to keep the scheduler alive until
         // `push` has called `unpark`.
         header.count().add();
         // SAFETY: M5 by the waker; M6, `queued` was false.
-        if !unsafe { self.core().inbox.push(self) } {
+        if !unsafe { self.scheduler().inbox.push(self) } {
             // SAFETY: the reference from above.
             unsafe { self.release_elsewhere() };
         }
@@ -193,8 +194,8 @@ impl TaskPtr {
     /// Gives up the reference of a waker; frees the task if it was the last.
     ///
     /// # Safety
-    /// The reference was the caller's, who does not touch the task again. The home thread may not
-    /// be the caller while a pointer of its own relies on this very reference.
+    /// The reference belongs to the caller, which does not touch the task again. The home thread must
+    /// not call this while a pointer of its own relies on this reference.
     #[inline]
     pub(crate) unsafe fn release(self) {
         // SAFETY: M2.
@@ -254,30 +255,30 @@ impl TaskPtr {
         }
     }
 
-    /// Keeps the core alive until the task is freed. Called by every clone of a waker.
+    /// Keeps the scheduler alive until the task is freed. Called by every clone of a waker.
     ///
     /// # Safety
     /// The caller holds, or was lent by a poll, a waker of the task (M2, M5).
     #[inline]
-    pub(crate) unsafe fn lease_core(self) {
+    pub(crate) unsafe fn lease_scheduler(self) {
         // Relaxed: if it is leased, that was done by the clone that this waker stems from, or by one
         // that runs right now on a waker lent to the same poll, and will be done before the poll
         // returns, while the executor lives.
         // SAFETY: M2.
         if !unsafe { self.header() }.leased.load(Ordering::Relaxed) {
             // SAFETY: the caller's promise.
-            unsafe { self.lease_core_first() };
+            unsafe { self.lease_scheduler_first() };
         }
     }
 
     #[cold]
-    unsafe fn lease_core_first(self) {
+    unsafe fn lease_scheduler_first(self) {
         // SAFETY: M2.
         let header = unsafe { self.header() };
         // Relaxed: `free` reads it after all references have gone, which orders it.
         if !header.leased.swap(true, Ordering::Relaxed) {
             // SAFETY: the pointer comes from an `Arc`, which is alive by M5.
-            unsafe { Arc::increment_strong_count(header.core.as_ptr()) };
+            unsafe { Arc::increment_strong_count(header.scheduler.as_ptr()) };
         }
     }
 
@@ -294,7 +295,7 @@ impl TaskPtr {
     /// # Safety
     /// The last reference has gone, and this comes after everything done with the others.
     unsafe fn free(self) {
-        // SAFETY: the memory lives until it is given back, and nobody else reaches it.
+        // SAFETY: the memory lives until it is freed, and no other pointer is in use.
         let header = unsafe { self.header() };
         // Looked at by the model tests in any case: loom then knows that all was ordered before.
         if cfg!(any(debug_assertions, loom)) {
@@ -303,16 +304,16 @@ impl TaskPtr {
             assert!(header.join_waker.take().is_none(), "a task is freed empty");
             header.inbox_next.set(null_mut());
         }
-        let core = header.core.as_ptr();
+        let scheduler = header.scheduler.as_ptr();
         let layout = header.vtable.layout;
-        // Relaxed: see `lease_core_first`.
+        // Relaxed: see `lease_scheduler_first`.
         let leased = header.leased.load(Ordering::Relaxed);
         // SAFETY: it came from a box, and no reference is left. Nothing is left in it that is to be
         // dropped, neither in the stage nor a join waker (end of the memory rules).
         unsafe { dealloc(self.as_ptr().cast(), layout) };
         if leased {
-            // SAFETY: pairs with the increment in `lease_core_first`.
-            unsafe { Arc::decrement_strong_count(core) };
+            // SAFETY: pairs with the increment in `lease_scheduler_first`.
+            unsafe { Arc::decrement_strong_count(scheduler) };
         }
     }
 }

@@ -1,10 +1,10 @@
 //! A task: one heap allocation that holds header, future and, later, the output.
 //!
-//! - [`header`]: what a task of any type has, and the transitions of its state
-//! - [`typed`]: what depends on the future's type, behind a vtable
+//! - [`header`]: the untyped part of a task, and the transitions of its state
+//! - [`typed`]: the part that depends on the future's type, behind a vtable
 //! - [`waker`]: the `Waker` that points to a task
 //!
-//! Who calls: [`core`](crate::core) runs and ends tasks, [`join`](crate::join) reads what they leave.
+//! Callers: [`scheduler`](crate::scheduler) runs and ends tasks, [`join`](crate::join) takes their output.
 //!
 //! # States
 //!
@@ -23,7 +23,7 @@
 //!
 //! 1. wake or abort: push on the ready queue; spawning does so at once
 //! 2. the executor pops it
-//! 3. poll returned `Pending`; 3a if it was woken meanwhile, 3b if not
+//! 3. poll returned `Pending`; 3a if it was woken during the poll, 3b if not
 //! 4. poll returned `Ready` or panicked; or the task was aborted, and the future is dropped instead
 //!    of polled, or directly after the `Pending` if it was aborted while being polled. Clearing the
 //!    executor takes Waiting and Ready tasks this way, too
@@ -42,25 +42,25 @@
 //!   always safe.
 //! - **M2 life.** The memory lives while EXECUTOR or HANDLE is set, and while there is a reference: each
 //!   waker and each inbox entry holds one. A waker that is lent to a poll holds none: EXECUTOR lasts
-//!   until the poll is over. References are [counted](crate::count) in two parts, without atomics at
+//!   until the poll is over. References are [counted](crate::biased_count) in two parts, without atomics at
 //!   home; the home thread leaves the count with the second of the two bits.
 //! - **M3 future.** The stage holds the future until Complete, and EXECUTOR is set that long. The
 //!   future is polled and dropped in Running only, so never from within itself, and dropped at home.
-//! - **M4 output.** The stage holds an output exactly while OUTPUT is set. Whoever clears OUTPUT
-//!   takes or drops it.
-//! - **M5 core.** `core` may be dereferenced at home while the task is not Complete (the executor ends
-//!   all tasks before it goes, or leaves the core behind), and anywhere by the holder of a waker: the
-//!   first waker cloned leases the core until the task is freed; and that first clone comes from a
+//! - **M4 output.** The stage holds an output exactly while OUTPUT is set. The code that clears
+//!   OUTPUT takes or drops it.
+//! - **M5 scheduler.** `scheduler` may be dereferenced at home while the task is not Complete (the executor ends
+//!   all tasks before it goes, or leaves the scheduler behind), and anywhere by the holder of a waker: the
+//!   first waker cloned leases the scheduler until the task is freed; and that first clone comes from a
 //!   waker lent to a poll, during which the executor lives.
-//! - **M6 inbox link.** Who turns `queued` from false to true owns `inbox_next`, and hands it over
-//!   with the entry; the home thread turns `queued` back after it has read the link.
+//! - **M6 inbox link.** The thread that turns `queued` from false to true owns `inbox_next`, and passes
+//!   it on with the entry. The home thread turns `queued` back after it has read the link.
 //! - **M7 ready queue.** Members are SCHEDULED, each is there once, and none is Running or Complete.
 //!   So an entry needs no reference: EXECUTOR is set (M2, M3).
 //! - **M8 live tasks.** The list holds every task that is not Complete, except one whose future is
 //!   just being dropped unpolled.
 //!
 //! When the last reference goes on a foreign thread, only memory is freed there: the home thread has
-//! left, so by M3 the future is gone, by M4 (the handle drops what it leaves) the output, and with the
+//! left, so by M3 the future is gone, by M4 (the handle drops an untaken output) the output, and with the
 //! handle or at completion the join waker.
 
 pub(crate) mod header;

@@ -1,4 +1,4 @@
-//! What depends on the type of a task's future, behind one static table per type.
+//! The part of a task that depends on its future's type, behind one static table per type.
 //!
 //! All user code of a task runs here, and no panic leaves: see [`poll`] and [`cancel`].
 
@@ -13,9 +13,9 @@ use std::{
 };
 
 use crate::{
-    core::Core,
     join_error::JoinError,
     panics::{discard, drop_caught},
+    scheduler::Scheduler,
     sync::Arc,
     task::{Header, TaskPtr},
 };
@@ -61,9 +61,9 @@ impl<F: Future> TableOf<F> {
 
 /// A new task, waiting, held by its executor and its handle.
 #[inline]
-pub(crate) fn allocate<F: Future + 'static>(core: &Arc<Core>, future: F) -> TaskPtr {
+pub(crate) fn allocate<F: Future + 'static>(scheduler: &Arc<Scheduler>, future: F) -> TaskPtr {
     let task = Box::new(Task {
-        header: Header::new(core, &TableOf::<F>::TABLE),
+        header: Header::new(scheduler, &TableOf::<F>::TABLE),
         stage: UnsafeCell::new(Stage {
             future: ManuallyDrop::new(future),
         }),
@@ -78,8 +78,8 @@ pub(crate) fn allocate<F: Future + 'static>(core: &Arc<Core>, future: F) -> Task
 /// Home thread (M1). The caller has just cleared OUTPUT (M4). `T` is the output of its future.
 #[inline]
 pub(crate) unsafe fn take_output<T>(task: TaskPtr) -> Result<T, JoinError> {
-    // SAFETY: M2 for the header; the offset is that of this very task's stage, whose fields all
-    // begin at its beginning (`repr(C)`), and M4 says that an output is there.
+    // SAFETY: M2 for the header; the offset belongs to this task's stage, and all fields of the stage
+    // have offset 0 (`repr(C)`). M4: it holds an output.
     unsafe {
         let offset = task.header().vtable.output_offset;
         task.as_ptr()
@@ -104,8 +104,8 @@ unsafe fn poll<F: Future>(task: TaskPtr, cx: &mut Context<'_>) -> bool {
     // SAFETY: M2.
     let stage = unsafe { stage::<F>(task) };
     let polled = catch_unwind(AssertUnwindSafe(|| {
-        // SAFETY: M3: it is there, only the one who set Running touches it, and it stays in its
-        // place until it is dropped there.
+        // SAFETY: M3: it is there, only the code that set Running touches it, and it stays in place
+        // until it is dropped there.
         let future: &mut F = unsafe { &mut (*stage).future };
         // SAFETY: as above.
         unsafe { Pin::new_unchecked(future) }.poll(cx)
@@ -132,7 +132,7 @@ unsafe fn cancel<F: Future>(task: TaskPtr) {
 /// If the destructor panics, that is the output, unless the poll had panicked before.
 ///
 /// # Safety
-/// The future is there (M3), and nobody else touches the stage.
+/// The future is there (M3), and no other code touches the stage.
 unsafe fn replace_future<F: Future>(
     stage: *mut Stage<F>,
     mut output: Result<F::Output, JoinError>,

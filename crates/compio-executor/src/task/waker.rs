@@ -25,7 +25,7 @@ pub(crate) unsafe fn lend(task: TaskPtr) -> ManuallyDrop<Waker> {
 /// `data` is of a waker made by [`lend`], or cloned from one.
 #[inline]
 unsafe fn task_of(data: *const ()) -> TaskPtr {
-    // SAFETY: that is what `lend` put there.
+    // SAFETY: `lend` stored a `TaskPtr`.
     unsafe { TaskPtr::new(data.cast_mut().cast()) }
 }
 
@@ -33,7 +33,7 @@ unsafe fn clone(data: *const ()) -> RawWaker {
     // SAFETY: called by a waker, so M2 and M5 hold.
     unsafe {
         let task = task_of(data);
-        task.lease_core();
+        task.lease_scheduler();
         task.retain();
     }
     RawWaker::new(data, &VTABLE)

@@ -178,7 +178,7 @@ fn by_another_task() {
 }
 
 #[test]
-fn who_waits_is_woken() {
+fn waiting_task_is_woken() {
     let executor = executor();
     let count = Count::new();
     let waker = count.waker();

@@ -60,7 +60,7 @@ fn the_budget_limits_a_tick() {
 }
 
 #[test]
-fn a_task_that_wakes_itself_starves_nobody() {
+fn self_waking_task_starves_no_other() {
     let executor = executor();
     drop(executor.spawn(poll_fn(|cx| {
         cx.waker().wake_by_ref();

@@ -302,7 +302,7 @@ fn errors_can_be_sent_and_shared_and_handles_cannot() {
 }
 
 #[test]
-fn debug_output_names_what_it_is() {
+fn debug_output_names_the_type() {
     let executor = executor();
     let handle = executor.spawn(async {});
     let expected = "Executor { task_count: 1, has_ready: true }";

@@ -3,11 +3,11 @@
 
 mod abort;
 mod allocation;
-mod death;
 mod fairness;
 mod join;
 mod main_waker;
 mod panics;
 mod reentrancy;
 mod remote;
+mod shutdown;
 mod support;

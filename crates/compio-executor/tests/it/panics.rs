@@ -33,7 +33,7 @@ fn of_a_poll_is_reported_and_the_future_dropped() {
 }
 
 #[test]
-fn the_payload_can_be_had_whatever_it_is() {
+fn payload_of_any_type_can_be_taken() {
     let executor = executor();
     let handle = executor.spawn(async { resume_unwind(Box::new(17_u16)) });
     run(&executor);
@@ -129,8 +129,8 @@ fn of_an_output_dropped_while_unwinding_is_caught() {
 
 #[test]
 fn of_a_payloads_destructor_is_caught() {
-    // Without end: each payload's destructor panics with the next. (They have no size, so that those
-    // which are given up leak no memory.)
+    // Without end: each payload's destructor panics with the next. (They have no size, so that a
+    // leaked one leaks no memory.)
     struct Payload;
     impl Drop for Payload {
         fn drop(&mut self) {

@@ -227,7 +227,7 @@ fn the_main_future_is_woken_from_elsewhere_while_parked() {
 }
 
 #[test]
-fn what_was_written_before_a_wake_is_seen_by_the_poll() {
+fn writes_before_a_wake_are_visible_to_the_poll() {
     let executor = executor();
     for _ in 0..ROUNDS {
         let written = Arc::new(AtomicBool::new(false));

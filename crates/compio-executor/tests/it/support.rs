@@ -1,4 +1,4 @@
-//! What the scenarios share: loops, probes, wakers.
+//! Shared code of the scenarios: loops, probes, wakers.
 
 use std::{
     cell::{Cell, RefCell},
@@ -16,10 +16,10 @@ use std::{
 
 use compio_executor::{Executor, JoinError, JoinHandle, MainWaker};
 
-/// How often to try what depends on chance.
+/// The number of tries of a random test.
 pub(crate) const ROUNDS: usize = if cfg!(miri) { 2 } else { 200 };
 
-/// An executor that nobody on another thread wakes.
+/// An executor without remote wakes.
 pub(crate) fn executor() -> Executor {
     Executor::new(Waker::noop().clone())
 }

@@ -1,4 +1,4 @@
-//! What the model checker loom tries in every interleaving (within a bound of preemptions).
+//! Tests that the model checker loom runs in every interleaving, within a bound of preemptions.
 //!
 //! `RUSTFLAGS="--cfg loom" cargo test -p compio-executor --lib --release`
 //!
@@ -28,7 +28,7 @@ use loom::{
 
 use crate::{
     Executor, JoinHandle, MainWaker,
-    count::{Count, Local, Shared},
+    biased_count::{BiasedCount, LocalPart, SharedPart},
 };
 
 /// Where a thread parks. (Loom's own `unpark` also ends a `join`, and so will not do.)
@@ -98,7 +98,7 @@ fn waiting_task(
         poll_fn(move |cx| {
             let _ = &held;
             slot.set(Some(cx.waker().clone()));
-            // Relaxed: that the wake makes it visible is what is to be shown.
+            // Relaxed: the test shows that the wake makes it visible.
             let count = count.load(Relaxed);
             if count >= goal {
                 Poll::Ready(Track::new(count))
@@ -324,14 +324,14 @@ fn wakers_of_elsewhere_go_at_home_while_the_task_ends() {
     });
 }
 
-/// Something counted. Loom sees to it that who frees it comes after all that have touched it.
+/// A counted value. Loom checks that its release comes after all uses.
 struct Counted {
-    shared: Shared,
-    local: Local,
+    shared: SharedPart,
+    local: LocalPart,
     freed: Cell<bool>,
 }
 
-// SAFETY: `local` is touched at home only; that `freed` is ordered is what the models are to show.
+// SAFETY: only the home thread touches `local`. The models show that `freed` is ordered.
 unsafe impl Send for Counted {}
 // SAFETY: as above.
 unsafe impl Sync for Counted {}
@@ -339,15 +339,15 @@ unsafe impl Sync for Counted {}
 impl Counted {
     fn new() -> Arc<Self> {
         Arc::new(Self {
-            shared: Shared::new(),
-            local: Local::new(),
+            shared: SharedPart::new(),
+            local: LocalPart::new(),
             freed: Cell::new(false),
         })
     }
 
-    fn count(&self) -> Count<'_> {
+    fn count(&self) -> BiasedCount<'_> {
         assert!(!self.freed.get(), "not while there is a reference");
-        Count {
+        BiasedCount {
             shared: &self.shared,
             local: &self.local,
         }
@@ -457,7 +457,7 @@ fn home_settles_while_references_come_and_go() {
 }
 
 #[test]
-fn home_settles_what_was_made_elsewhere() {
+fn home_thread_settles_remote_references() {
     check(|| {
         let counted = Counted::new();
         counted.add_at_home();
@@ -492,7 +492,7 @@ fn home_settles_what_was_made_elsewhere() {
 /// The first two clones of a waker ever, made at once on two threads that the poll waits for.
 #[test]
 fn two_threads_lease_the_core() {
-    // Lent to threads that do not outlive the poll: what `std::thread::scope` does, and loom lacks.
+    // Lent to threads that do not outlive the poll. Loom has no `std::thread::scope`.
     struct Lent(*const Waker);
     // SAFETY: a `&Waker` may be sent.
     unsafe impl Send for Lent {}

@@ -1,4 +1,4 @@
-//! What executor and tasks share, and the way a task goes from its turn to its end.
+//! The state that executor and tasks share, and the transitions of a task: run, cancel, finish.
 //!
 //! Nothing here is borrowed while user code runs: all state is in cells, read and written by value,
 //! and consistent before each call of a poll, a destructor or a waker.
@@ -11,14 +11,14 @@ use crate::{
     queues::{LiveList, ReadyQueue},
     sync::{Cell, Ordering},
     task::{TaskPtr, header::state, waker},
-    thread::ThreadNumber,
+    thread_id::ThreadId,
 };
 
 /// Kept alive by the executor, and by every task of which a waker was ever cloned (M5).
 ///
 /// The last of them may go on a foreign thread. By then the lists are empty.
-pub(crate) struct Core {
-    pub(crate) home: ThreadNumber,
+pub(crate) struct Scheduler {
+    pub(crate) home: ThreadId,
     pub(crate) ready: ReadyQueue,
     live: LiveList,
     /// While tasks are being cleared away, new ones are cancelled at once.
@@ -30,10 +30,10 @@ pub(crate) struct Core {
     pub(crate) inbox: Inbox,
 }
 
-impl Core {
+impl Scheduler {
     pub(crate) fn new(unpark: Waker) -> Self {
         Self {
-            home: ThreadNumber::current(),
+            home: ThreadId::current(),
             ready: ReadyQueue::new(),
             live: LiveList::new(),
             clearing: Cell::new(false),
@@ -94,7 +94,7 @@ impl Core {
         })
     }
 
-    /// Moves what other threads woke to the ready queue.
+    /// Moves tasks that other threads woke to the ready queue.
     #[inline]
     pub(crate) fn drain_inbox(&self) {
         if !self.inbox.is_empty() {
@@ -110,10 +110,10 @@ impl Core {
                 let header = task.header();
                 // A complete task is never woken again: see `finish`.
                 if !header.is(state::COMPLETE) {
-                    // AcqRel, pairs with the swap in `schedule_remotely`. Release: we are done with
-                    // `inbox_next`. Acquire: the poll that follows sees what the wakers' callers wrote.
-                    // It takes a swap, and must come before the poll: a wake that came too late to be
-                    // seen by the swap finds `queued` false, and pushes again.
+                    // AcqRel, pairs with the swap in `schedule_remotely`. Release: `inbox_next` is free
+                    // again. Acquire: the poll that follows sees the writes before the wakes.
+                    // It must be a swap, and come before the poll: a later wake finds `queued` false,
+                    // and pushes again.
                     header.queued.swap(false, Ordering::AcqRel);
                     task.schedule();
                 }
@@ -182,13 +182,13 @@ impl Core {
     /// Home thread; the task is Running, in no list, and its stage holds the output.
     #[inline]
     unsafe fn finish(&self, task: TaskPtr) {
-        // SAFETY: it lives by EXECUTOR (M2), which is given up last. M4: OUTPUT is set, and cleared
-        // again only with nobody there to take it.
+        // SAFETY: it lives by EXECUTOR (M2), which is cleared last. M4: OUTPUT is set, unless there is
+        // no handle to take it.
         unsafe {
             let header = task.header();
             let handle = header.state.get() & state::HANDLE;
-            // From here on wakes from other threads do nothing. Relaxed: nobody who finds it set
-            // relies on anything, because no poll follows.
+            // From here on wakes from other threads do nothing. Relaxed: a thread that finds it set
+            // relies on no other write, because no poll follows.
             header.queued.store(true, Ordering::Relaxed);
 
             if handle == 0 {
@@ -209,8 +209,8 @@ impl Core {
         }
     }
 
-    /// Cancels all tasks, except those that are being polled further up this stack: these end with
-    /// their poll.
+    /// Cancels all tasks, except the ones that are being polled further up this stack: these end
+    /// with their poll.
     pub(crate) fn clear(&self) {
         let clearing = self.clearing.replace(true);
         // All leave the ready queue, and being SCHEDULED none comes back.

@@ -53,7 +53,7 @@ fn a_waker_is_used_elsewhere_after_the_executor_died() {
 }
 
 #[test]
-fn what_is_in_the_inbox_when_the_executor_dies_does_not_leak() {
+fn inbox_entries_at_shutdown_do_not_leak() {
     let unpark = Count::new();
     let executor = Executor::new(unpark.waker());
     let tasks: Vec<_> = (0..3).map(|_| waiting_task(&executor)).collect();
@@ -183,7 +183,7 @@ fn a_task_exits_the_process_and_takes_the_executor_with_it() {
     let status = std::process::Command::new(std::env::current_exe().unwrap())
         .args([
             "--exact",
-            "death::a_task_exits_the_process_and_takes_the_executor_with_it",
+            "shutdown::a_task_exits_the_process_and_takes_the_executor_with_it",
         ])
         .env(CHILD, "1")
         .stdout(std::process::Stdio::null())

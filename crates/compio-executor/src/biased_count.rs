@@ -1,11 +1,10 @@
-//! A count of references to something that has a home thread, which pays for an atomic
-//! read-modify-write elsewhere only.
+//! Biased reference counting: plain increments on the home thread, atomics on all others.
 //!
-//! It is kept in two parts, and their sum counts: references that come and go at home are counted in
-//! a plain cell, the others in an atomic. Either part alone may be "wrong", even below zero: what was
-//! cloned here may be dropped there. So while the home thread is there, it keeps the atomic part above
-//! zero by a bias, and nothing is freed; when it leaves it puts the cell's part and the bias into the
-//! atomic one, and from then on that counts alone.
+//! The count is the sum of two parts. References that the home thread adds and removes are counted in
+//! a plain cell, all others in an atomic. One part alone may be "wrong", even below zero: a reference
+//! may be cloned on one thread and dropped on another. So while the home thread is there, a bias keeps
+//! the atomic part above zero, and nothing is freed. When the home thread leaves, it adds the cell and
+//! subtracts the bias. From then on the atomic part counts alone.
 //!
 //! ```text
 //!        home thread there                        left
@@ -14,9 +13,10 @@
 //!     +----- settle ----+   when `local` is full: shared += local, local = 0
 //! ```
 //!
-//! That the home thread takes the way of the others, because it cannot tell where it is, does no harm.
+//! The home thread may take the atomic path if it cannot identify itself, as in the destruction of
+//! thread locals. That is harmless.
 //!
-//! Who calls: the task's header, and the main waker.
+//! Callers: the task's header, and the main waker.
 
 use std::process::abort;
 
@@ -24,7 +24,7 @@ use crate::sync::{AtomicU32, Cell, Ordering};
 
 /// More than `local` ever lacks: the shared part stays above zero while the home thread is there.
 const BIAS: u32 = 1 << 8;
-/// As in std's `Arc`: beyond this many references somebody leaks them, and an overflow is near.
+/// As in std's `Arc`: more references than this are leaked ones, and would overflow the count.
 const SHARED_MAX: u32 = i32::MAX as u32;
 /// How far `local` goes to either side. (In the models a short way, for them to come to its end.)
 const LOCAL_MAX: i8 = if cfg!(loom) { 2 } else { 126 };
@@ -33,20 +33,20 @@ const LEFT: i8 = i8::MIN;
 
 /// The part that any thread writes.
 #[derive(Debug)]
-pub(crate) struct Shared(AtomicU32);
+pub(crate) struct SharedPart(AtomicU32);
 
-/// The part that the home thread writes, and nobody else reads.
+/// The part that only the home thread reads and writes.
 #[derive(Debug)]
-pub(crate) struct Local(Cell<i8>);
+pub(crate) struct LocalPart(Cell<i8>);
 
-impl Shared {
+impl SharedPart {
     /// No reference, and the home thread there.
     pub(crate) fn new() -> Self {
         Self(AtomicU32::new(BIAS))
     }
 }
 
-impl Local {
+impl LocalPart {
     pub(crate) fn new() -> Self {
         Self(Cell::new(0))
     }
@@ -54,12 +54,12 @@ impl Local {
 
 /// Both parts. They are apart, for that makes whatever holds them smaller.
 #[derive(Clone, Copy)]
-pub(crate) struct Count<'a> {
-    pub(crate) shared: &'a Shared,
-    pub(crate) local: &'a Local,
+pub(crate) struct BiasedCount<'a> {
+    pub(crate) shared: &'a SharedPart,
+    pub(crate) local: &'a LocalPart,
 }
 
-impl Count<'_> {
+impl BiasedCount<'_> {
     /// Counts a reference that is made of another one, or lent while the home thread is there.
     #[inline]
     pub(crate) fn add(self) {
@@ -93,8 +93,8 @@ impl Count<'_> {
     #[inline]
     #[must_use]
     pub(crate) fn remove(self) -> bool {
-        // Release: pairs with the loads in `is_last` and `leave`; whoever frees comes after all that was
-        // done with the other references.
+        // Release: pairs with the loads in `is_last` and `leave`. The memory is freed after all uses
+        // through the other references.
         self.shared.0.fetch_sub(1, Ordering::Release) == 1 && self.is_last()
     }
 
@@ -124,14 +124,14 @@ impl Count<'_> {
     /// done with them comes before.
     ///
     /// # Safety
-    /// This is the home thread, for the first time. It does not touch what is counted again, except by
-    /// a reference that it has.
+    /// This is the home thread, for the first time. It does not touch the counted value again, except
+    /// through a reference that it holds.
     #[inline]
     #[must_use]
     pub(crate) unsafe fn leave(self) -> bool {
         let rest = i32::from(self.local.0.get()).wrapping_sub_unsigned(BIAS);
-        // None: nobody is there who could make one, so no counting down is needed. An older value than
-        // the newest will do: what was done here and what is seen of the others is all that led to it.
+        // No reference is left, so none can be added, and the count need not go down. An older value
+        // than the newest is enough: it includes everything that led to it.
         // Acquire: pairs with the `fetch_sub` in `remove`.
         if self.shared.0.load(Ordering::Acquire) == rest.wrapping_neg().cast_unsigned() {
             return true;
@@ -143,7 +143,7 @@ impl Count<'_> {
     fn leave_to_others(self, rest: i32) -> bool {
         // Before the count goes down: after that it may be freed.
         self.local.0.set(LEFT);
-        // Release: as in `remove`, for the references that were given up here.
+        // Release: as in `remove`, for the references that the home thread removed.
         let rest = rest.cast_unsigned();
         let shared = self.shared.0.fetch_add(rest, Ordering::Release);
         shared.wrapping_add(rest) == 0 && self.is_last()
@@ -182,21 +182,21 @@ mod tests {
         process::{Command, Stdio},
     };
 
-    use super::{AtomicU32, Cell, Count, LOCAL_MAX, Local, SHARED_MAX, Shared};
+    use super::{AtomicU32, BiasedCount, Cell, LOCAL_MAX, LocalPart, SHARED_MAX, SharedPart};
 
-    /// Names this program, if it is to be the one that aborts.
+    /// Set in the environment of the child process that aborts.
     const CHILD: &str = "COMPIO_EXECUTOR_TEST_TOO_MANY_REFERENCES";
 
-    fn check_aborts(test: &str, add: impl FnOnce(Count<'_>), shared: u32, local: i8) {
+    fn check_aborts(test: &str, add: impl FnOnce(BiasedCount<'_>), shared: u32, local: i8) {
         if env::var_os(CHILD).is_some() {
-            add(Count {
-                shared: &Shared(AtomicU32::new(shared)),
-                local: &Local(Cell::new(local)),
+            add(BiasedCount {
+                shared: &SharedPart(AtomicU32::new(shared)),
+                local: &LocalPart(Cell::new(local)),
             });
             return;
         }
         let status = Command::new(env::current_exe().unwrap())
-            .args(["--exact", &format!("count::tests::{test}")])
+            .args(["--exact", &format!("biased_count::tests::{test}")])
             .env(CHILD, "1")
             .stdout(Stdio::null())
             .stderr(Stdio::null())
@@ -231,8 +231,8 @@ mod tests {
     /// Adds and removes, here (`+`, `-`) and as if elsewhere (`>`, `<`), with the home thread leaving
     /// at `|`. The last, and no other, has to free.
     fn check(steps: &str) {
-        let (shared, local) = (Shared::new(), Local::new());
-        let count = Count {
+        let (shared, local) = (SharedPart::new(), LocalPart::new());
+        let count = BiasedCount {
             shared: &shared,
             local: &local,
         };

@@ -1,4 +1,4 @@
-//! Which thread is this? Numbers that are never reused, readable from any destructor.
+//! Thread ids that are never reused, readable from any destructor.
 //!
 //! `std::thread::current().id()` will not do: it may allocate, and it is not to be had while the
 //! thread's locals are being destroyed, which is when runtimes kept in a thread local die.
@@ -8,22 +8,22 @@ use std::{
     sync::atomic::{AtomicUsize, Ordering::Relaxed},
 };
 
-/// The number of a thread. Zero, a thread that was never asked for its number, is nobody's home.
+/// The id of a thread. Zero is a thread without an id, which is the home of no task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct ThreadNumber(usize);
+pub(crate) struct ThreadId(usize);
 
-const UNASSIGNED: ThreadNumber = ThreadNumber(0);
+const UNASSIGNED: ThreadId = ThreadId(0);
 
 // Without a destructor, so that other thread locals' destructors can still read it.
 #[cfg(not(loom))]
 thread_local! {
-    static NUMBER: Cell<ThreadNumber> = const { Cell::new(UNASSIGNED) };
+    static NUMBER: Cell<ThreadId> = const { Cell::new(UNASSIGNED) };
 }
 
 // Loom runs all threads of a model on one thread of the system.
 #[cfg(loom)]
 loom::thread_local! {
-    static NUMBER: Cell<ThreadNumber> = Cell::new(UNASSIGNED);
+    static NUMBER: Cell<ThreadId> = Cell::new(UNASSIGNED);
 }
 
 thread_local! {
@@ -31,8 +31,8 @@ thread_local! {
     static IS_OCCUPIED: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Says whether an executor runs this thread from now on: the handle of another executor's task that is
-/// awaited there waits for ever, unless that executor [is attended](crate::Executor::set_attended).
+/// Sets whether an executor runs this thread. While one does, awaiting a task of another executor never
+/// ends, unless that one [is attended](crate::Executor::set_attended).
 pub fn set_occupied(is_occupied: bool) {
     // A platform that emulates thread locals may have taken it away: nothing is reported then.
     let _ = IS_OCCUPIED.try_with(|occupied| occupied.set(is_occupied));
@@ -42,7 +42,7 @@ pub(crate) fn is_occupied() -> bool {
     IS_OCCUPIED.try_with(Cell::get).unwrap_or(false)
 }
 
-impl ThreadNumber {
+impl ThreadId {
     /// This thread's number, assigned on first use.
     pub(crate) fn current() -> Self {
         NUMBER
@@ -78,23 +78,23 @@ impl ThreadNumber {
 
 #[cfg(all(test, not(loom)))]
 mod tests {
-    use super::ThreadNumber;
+    use super::ThreadId;
 
     #[test]
     fn a_number_belongs_to_one_thread() {
-        let here = ThreadNumber::current();
-        assert_eq!(here, ThreadNumber::current());
+        let here = ThreadId::current();
+        assert_eq!(here, ThreadId::current());
         assert!(here.is_current());
         let there = std::thread::spawn(move || {
             assert!(!here.is_current());
-            ThreadNumber::current()
+            ThreadId::current()
         });
         assert_ne!(here, there.join().unwrap());
     }
 
     #[test]
     fn no_thread_answers_to_unassigned() {
-        std::thread::spawn(|| assert!(!ThreadNumber::current().eq(&super::UNASSIGNED)))
+        std::thread::spawn(|| assert!(!ThreadId::current().eq(&super::UNASSIGNED)))
             .join()
             .unwrap();
     }
