@@ -1,12 +1,12 @@
 //! Events that any thread may signal.
 //!
-//! An [`Event`] is the smallest thing that a task can wait for and anybody else can bring about:
-//! another thread, a callback of a foreign library, another task.
+//! An [`Event`] is the simplest thing that a task can wait for: another thread, a callback of a foreign
+//! library or another task signals it.
 //!
 //! # Channels and locks
 //!
-//! For anything larger, this crate has nothing of its own. Its wakers work from any thread, so that
-//! whatever is made for no particular runtime can be awaited here:
+//! This crate has no channels and locks of its own. Its wakers work from any thread, so that
+//! runtime-independent crates work here:
 //!
 //! - channels: [`async-channel`], [`flume`], [`futures-channel`];
 //! - locks: [`async-lock`]; between tasks of one thread, a `RefCell` that is not borrowed across an
@@ -36,8 +36,8 @@ use sync::{Arc, Mutex, MutexGuard};
 
 /// Something that happens once, or again after each [`reset`](Self::reset).
 ///
-/// Once it has been signalled it stays so, and whoever waits for it need not wait; so that it does
-/// not matter which was first. How often it was signalled is not counted.
+/// A signalled event stays signalled, and waits for it end at once. So the order of signal and wait does
+/// not matter. Signals are not counted.
 ///
 /// ```
 /// use std::thread;
@@ -53,8 +53,7 @@ use sync::{Arc, Mutex, MutexGuard};
 /// });
 /// ```
 ///
-/// For work that comes again and again, reset it before looking for the work: what comes meanwhile
-/// signals it again.
+/// For repeated work, reset the event before looking for work: new work signals it again.
 ///
 /// ```
 /// # use std::{sync::Mutex, thread};
@@ -92,7 +91,7 @@ impl Event {
         }
     }
 
-    /// What signals it.
+    /// A handle that signals the event.
     pub fn handle(&self) -> EventHandle {
         EventHandle {
             shared: Arc::clone(&self.shared),
@@ -103,7 +102,7 @@ impl Event {
     /// go on, even if the event is reset before their next turn. It stays signalled.
     ///
     /// The future need not stay with the event, nor on this thread. If the event and all of its
-    /// handles are dropped, it waits for ever.
+    /// handles are dropped, it never completes.
     ///
     /// # Cancellation
     ///
@@ -122,7 +121,7 @@ impl Event {
 
     /// Makes it one that has not been signalled. Returns whether it was.
     ///
-    /// What the signalling thread wrote before it can be seen now.
+    /// Writes of the signalling thread before the signal are visible afterwards.
     pub fn reset(&self) -> bool {
         mem::take(&mut self.shared.lock().is_set)
     }
@@ -149,11 +148,11 @@ pub struct EventHandle {
 }
 
 impl EventHandle {
-    /// Signals the event, and wakes whoever waits for it.
+    /// Signals the event, and wakes all waiting tasks.
     ///
-    /// It never waits for the other side: a lock is held for as long as it takes to take the list
-    /// of those who wait, and no foreign code runs meanwhile. For a handler of a unix signal, in
-    /// which no lock may be taken and no memory freed, that is too much: see `compio::signal`.
+    /// It never waits for the other side: it holds a lock only to take the list of waiting tasks, and runs
+    /// no foreign code under it. A unix signal handler must not call it, because it takes a lock and frees
+    /// memory: see `compio::signal`.
     pub fn notify(&self) {
         let mut waiters = {
             let mut state = self.shared.lock();
@@ -166,7 +165,7 @@ impl EventHandle {
         for waker in waiters.drain() {
             waker.wake();
         }
-        // For its memory; unless somebody waits again, or there is none.
+        // Keeps the list's memory, unless a task waits again.
         let mut state = self.shared.lock();
         if state.waiters.capacity() == 0 {
             state.waiters = waiters;
@@ -186,14 +185,14 @@ struct Shared {
 
 struct State {
     is_set: bool,
-    /// How often it became set: those who wait since an earlier round are done.
+    /// The number of signals: waits from an earlier round are over.
     round: u64,
-    /// Those who wait in this round. No waker is cloned, dropped or woken under the lock.
+    /// The waiting tasks of this round. No waker is cloned, dropped or woken under the lock.
     waiters: Slab<Waker>,
 }
 
 impl Shared {
-    /// What is in there is in order, whatever has panicked.
+    /// The state is consistent, also after a panic.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -201,7 +200,7 @@ impl Shared {
 
 struct Wait {
     shared: Arc<Shared>,
-    /// In which round it waits, and where in its list.
+    /// The round of the wait, and the key in its list.
     place: Option<(u64, usize)>,
 }
 

@@ -1,10 +1,10 @@
-//! What the model checker loom tries in every interleaving (within a bound of preemptions).
+//! Tests that the model checker loom runs in every interleaving, within a bound of preemptions.
 //!
 //! `RUSTFLAGS="--cfg loom" cargo test -p compio --no-default-features --features event --lib
 //! --release model::`
 //!
-//! A wait that nobody ends is a deadlock, which loom reports; as it does of cells that two threads
-//! touch without an order between them, and of counted pointers that leak.
+//! A wait without an end is a deadlock, which loom reports. It also reports unordered accesses of two
+//! threads to a cell, and leaked reference counts.
 
 use std::{
     pin::pin,
@@ -53,7 +53,7 @@ fn block_on<T>(future: impl Future<Output = T>) -> T {
 /// Written by one thread and read by another, if in this order.
 struct Written(Cell<bool>);
 
-// SAFETY: loom's cell reports what would make this wrong.
+// SAFETY: loom's cell reports unordered accesses.
 unsafe impl Sync for Written {}
 // SAFETY: as above.
 unsafe impl Send for Written {}

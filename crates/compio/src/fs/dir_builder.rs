@@ -33,7 +33,7 @@ impl DirBuilder {
         Self::default()
     }
 
-    /// Also creates what is missing above it. It is no error then if it exists.
+    /// Also creates missing parents. An existing directory is no error then.
     pub fn recursive(&mut self, recursive: bool) -> &mut Self {
         self.recursive = recursive;
         self

@@ -32,10 +32,10 @@ use crate::{
 ///
 /// # Cancellation
 ///
-/// A read that is dropped reads nothing that could be missed: the next one names its position
-/// again. A write that is dropped may have written nothing, a part, or all. That is so of what has
-/// positions: a pipe or a terminal that was opened as a file loses what came for a dropped read, and is
-/// better read as a [`PipeReader`](crate::pipe::PipeReader).
+/// A dropped read loses nothing: the next read names its position again. A dropped write may have
+/// written nothing, a part, or all. This holds for files with positions. A pipe or a terminal that was
+/// opened as a file loses the bytes of a dropped read. Read it as a
+/// [`PipeReader`](crate::pipe::PipeReader) instead.
 ///
 /// # Terminals, FIFOs, devices
 ///
@@ -253,7 +253,7 @@ impl File {
     ///
     /// # Errors
     ///
-    /// The system's.
+    /// The OS error of fsync(2), such as `StorageFull` or an I/O error.
     pub async fn sync_all(&self) -> io::Result<()> {
         runtime::submit(Sync::all(self.fd.clone())).await
     }
@@ -267,7 +267,7 @@ impl File {
     ///
     /// # Errors
     ///
-    /// The system's.
+    /// The OS error of fdatasync(2), such as `StorageFull` or an I/O error.
     pub async fn sync_data(&self) -> io::Result<()> {
         runtime::submit(Sync::data(self.fd.clone())).await
     }
@@ -280,12 +280,12 @@ impl File {
     ///
     /// # Errors
     ///
-    /// The system's.
+    /// The OS error of fstat(2).
     pub async fn metadata(&self) -> io::Result<Metadata> {
         Attributes::of_file(&self.fd).await.map(Metadata)
     }
 
-    /// Makes the file `size` bytes long: what is behind is cut off, what is missing reads as zeros.
+    /// Sets the length of the file to `size` bytes. It is truncated, or extended by zeros.
     ///
     /// # Cancellation
     ///
@@ -298,7 +298,7 @@ impl File {
         off_thread_with(&self.fd, move |file| file.set_len(size)).await
     }
 
-    /// Says who may do what with the file. Those who have opened it already are not concerned.
+    /// Sets the permissions of the file. Handles that are open already are not affected.
     ///
     /// # Cancellation
     ///
@@ -366,7 +366,7 @@ impl File {
         duplicate(self.as_fd()).map(Self::from_std)
     }
 
-    /// Closes the file and says what the system thought of that. A drop closes it, too, silently.
+    /// Closes the file and returns the error of the close. A drop ignores that error.
     ///
     /// If there are other handles of the file or operations under way, it stays open until these
     /// are gone.
@@ -377,7 +377,7 @@ impl File {
     ///
     /// # Errors
     ///
-    /// The system's. The file is closed all the same.
+    /// The OS error of close(2). The file is closed nevertheless.
     pub async fn close(self) -> io::Result<()> {
         match self.fd.try_unwrap() {
             Ok(fd) => runtime::submit(Close::new(fd)).await,
@@ -414,7 +414,7 @@ impl AsyncWriteAt for File {
     }
 }
 
-/// What a [`Cursor`](crate::io::Cursor) needs to seek from the end.
+/// A [`Cursor`](crate::io::Cursor) needs the size to seek from the end.
 impl AsyncSize for File {
     async fn size(&self) -> io::Result<u64> {
         Ok(self.metadata().await?.len())

@@ -1,8 +1,8 @@
 //! Locks of whole files.
 //!
-//! A wait for a lock is a row of attempts. No kernel waits for one asynchronously, and a thread that
-//! waits cannot be called back: it would take the lock for a future that is gone, and the threads of
-//! a pool that all wait for a lock would keep its owner from ever giving it back.
+//! A wait for a lock is a series of attempts. No kernel waits for a lock asynchronously. A thread that
+//! waits cannot be cancelled: it would take the lock for a dropped future. And if all pool threads wait
+//! for a lock, its owner may find no thread to release it.
 
 use std::{fs::TryLockError, io, time::Duration};
 
@@ -18,10 +18,9 @@ const PAUSE_MAX: Duration = Duration::from_millis(50);
 /// Locks, which [`std::fs::File`] describes. They belong to the open file, and so to all clones and
 /// duplicates of it. They end when it is closed at the latest.
 impl File {
-    /// Waits until nobody else has the file locked, and locks it.
+    /// Waits until the file is unlocked, and locks it.
     ///
-    /// The lock is tried again and again, at most 50 ms apart. Nothing is said about who gets it if
-    /// several wait.
+    /// The lock is retried at most 50 ms apart. The order of several waiting tasks is unspecified.
     ///
     /// # Cancellation
     ///
@@ -29,9 +28,8 @@ impl File {
     ///
     /// # Platform differences
     ///
-    /// On Windows a lock keeps others from reading and writing, too; elsewhere it concerns only those
-    /// who ask for it. On network file systems each attempt may take a trip to the server, during
-    /// which the thread is blocked.
+    /// On Windows a lock also prevents reads and writes by others. Elsewhere locks are advisory. On
+    /// network file systems an attempt may take a round trip to the server, which blocks the thread.
     ///
     /// # Errors
     ///
@@ -69,7 +67,7 @@ impl File {
         wait_for(|| self.try_lock_shared()).await
     }
 
-    /// Locks the file, if nobody else has it locked.
+    /// Locks the file if it is unlocked.
     ///
     /// # Errors
     ///

@@ -1,4 +1,4 @@
-//! What a file system knows about a file.
+//! Metadata of a file.
 
 use std::{fmt, fs::Permissions, io, time::SystemTime};
 
@@ -30,7 +30,7 @@ impl Metadata {
         self.0.size()
     }
 
-    /// What kind of file it is.
+    /// The type of the file.
     pub fn file_type(&self) -> FileType {
         FileType(self.0.kind())
     }
@@ -50,7 +50,7 @@ impl Metadata {
         self.0.kind().is_symlink()
     }
 
-    /// Who may do what with it.
+    /// The permissions of the file.
     pub fn permissions(&self) -> Permissions {
         self.0.permissions()
     }
@@ -96,8 +96,8 @@ impl fmt::Debug for Metadata {
     }
 }
 
-/// What kind of file it is, as [`std::fs::FileType`]. At most one of the three is true: there are
-/// other kinds, too.
+/// The type of a file, as [`std::fs::FileType`]. At most one of the three tests is true: other types
+/// exist as well.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct FileType(pub(crate) Kind);
 

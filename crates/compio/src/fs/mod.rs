@@ -1,7 +1,7 @@
 //! Files and directories.
 //!
-//! Names, arguments and errors are those of [`std::fs`], and what this module does not say is said
-//! there.
+//! Names, arguments and errors match [`std::fs`], whose documentation applies unless this module says
+//! otherwise.
 //!
 //! Reads and writes of a [`File`] are positioned and take `&self`: any number may be under way on one
 //! file.
@@ -17,9 +17,8 @@
 //!
 //! # Cancellation
 //!
-//! What has not been begun yet when its future is dropped is not done. What has been begun goes on to
-//! its end, without anybody to hear of it: a file may have been created, renamed or removed all the
-//! same.
+//! An operation that has not begun when its future is dropped is not run. One that has begun runs to its
+//! end, and its result is dropped: a file may have been created, renamed or removed.
 
 mod content;
 mod dir_builder;
@@ -46,6 +45,5 @@ pub use self::{
     },
     read_dir::{DirEntry, ReadDir, read_dir},
 };
-// What only this system has: directories' handles, and symbolic links, which are made in other ways
-// on each.
+// Platform-specific items: directory handles, and symbolic links, whose functions differ per system.
 pub use crate::sys::fs_here::*;

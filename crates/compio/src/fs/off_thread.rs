@@ -1,4 +1,4 @@
-//! Blocking code on the pool of threads: for what no kernel does asynchronously, or none faster.
+//! Blocking calls on the thread pool: for work that no kernel does asynchronously, or faster.
 
 use std::{fs::File, io, panic, thread};
 
@@ -13,7 +13,7 @@ use crate::runtime;
 ///
 /// # Cancellation
 ///
-/// Code that has not begun does not begin; what has goes on to its end, and the result is dropped.
+/// A call that has not begun is not run. One that has begun runs to its end, and its result is dropped.
 pub(crate) async fn off_thread<T, C>(code: C) -> io::Result<T>
 where
     T: Send + 'static,
@@ -22,7 +22,7 @@ where
     came_back(runtime::submit(Blocking::new(code)).await)
 }
 
-/// As [`off_thread`], with a file that stays open meanwhile.
+/// As [`off_thread`], with a file that stays open during the call.
 pub(crate) async fn off_thread_with<T, C>(fd: &SharedFd, code: C) -> io::Result<T>
 where
     T: Send + 'static,

@@ -97,7 +97,7 @@ impl OpenOptions {
     ///
     /// # Cancellation
     ///
-    /// A file that is opened all the same is closed again; one that is created all the same stays.
+    /// If the file is opened nevertheless, it is closed again. If it is created, it stays.
     ///
     /// # Platform differences
     ///
@@ -113,7 +113,7 @@ impl OpenOptions {
         Ok(File::from_std(file))
     }
 
-    /// What std knows on every system.
+    /// The options that std has on every system.
     pub(crate) fn to_std(&self) -> fs::OpenOptions {
         let mut options = fs::OpenOptions::new();
         options

@@ -1,4 +1,4 @@
-//! What is done to files and directories by name.
+//! Path operations on files and directories.
 
 use std::{
     fs::{self, Permissions},
@@ -53,7 +53,7 @@ pub async fn try_exists(path: impl AsRef<Path>) -> io::Result<bool> {
     }
 }
 
-/// Says who may do what with a file; with its target, if it is a symbolic link.
+/// Sets the permissions of a file, or of its target if it is a symbolic link.
 ///
 /// # Cancellation
 ///
@@ -67,8 +67,8 @@ pub async fn set_permissions(path: impl AsRef<Path>, permissions: Permissions) -
     off_thread(move || fs::set_permissions(path, permissions)).await
 }
 
-/// Copies a file's content and permissions, and returns the number of bytes. What was at `to` is
-/// overwritten. The system does it by itself where it can: on Linux without reading the bytes.
+/// Copies a file's content and permissions, and returns the number of bytes. A file at `to` is
+/// overwritten. The kernel copies the bytes itself where it can, as on Linux.
 ///
 /// To copy on your own terms, [`open`](super::File::open) both.
 ///

@@ -20,8 +20,8 @@ use crate::sys::{Attributes, Entry};
 /// How many entries are read at a time.
 const BATCH: usize = 128;
 
-/// Reads a directory: what is in it, but for itself and its parent, in the system's order. Whether
-/// files that come and go meanwhile are among them is not said.
+/// Reads a directory: its entries except `.` and `..`, in the system's order. Files that are created or
+/// removed during the reading may be missing or included.
 ///
 /// ```
 /// use compio::fs;
@@ -59,7 +59,7 @@ pub async fn read_dir(path: impl AsRef<Path>) -> io::Result<ReadDir> {
     Ok(ReadDir::new(None, root, batch.await?))
 }
 
-/// What is in a directory, made by [`read_dir`]. The entries are read in batches.
+/// The entries of a directory, made by [`read_dir`]. They are read in batches.
 pub struct ReadDir {
     /// Where the paths begin, if it is not the current directory.
     dir: Option<SharedFd>,
@@ -112,12 +112,12 @@ impl ReadDir {
     ///
     /// # Errors
     ///
-    /// The system's. Others may follow.
+    /// The OS error of reading the directory. More entries or errors may follow.
     pub async fn next_entry(&mut self) -> io::Result<Option<DirEntry>> {
         poll_fn(|cx| self.poll_next_entry(cx)).await
     }
 
-    /// As [`next_entry`](Self::next_entry), for those who write their own futures and streams.
+    /// As [`next_entry`](Self::next_entry), for hand-written futures and streams.
     ///
     /// # Errors
     ///
@@ -165,7 +165,7 @@ pub struct DirEntry {
 }
 
 impl DirEntry {
-    /// The file's path: that of the directory as it was given to [`read_dir`], and the name.
+    /// The file's path: the path given to [`read_dir`], joined with the name.
     pub fn path(&self) -> PathBuf {
         self.root.join(self.entry.name())
     }
@@ -175,8 +175,8 @@ impl DirEntry {
         self.entry.name().to_owned()
     }
 
-    /// What kind of file it is, a symbolic link being one of its own. Known from the directory, on
-    /// most file systems.
+    /// The type of the file. Symbolic links are not followed. Most file systems report it with the
+    /// directory entry.
     ///
     /// # Cancellation
     ///
@@ -196,8 +196,8 @@ impl DirEntry {
     ///
     /// # Platform differences
     ///
-    /// On Windows they are known from the directory, as they were when it was read. Elsewhere the
-    /// file is asked, by its path.
+    /// On Windows they come from the directory entry, as of the time of reading. Elsewhere this is a
+    /// call by path.
     ///
     /// # Cancellation
     ///

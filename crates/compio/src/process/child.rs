@@ -15,16 +15,16 @@ use crate::sys::{self, Exit};
 
 /// A process that was started by [`Command::spawn`](super::Command::spawn).
 ///
-/// Dropping it lets the process go on, and closes what is left of its pipes; see
-/// [`Command::kill_on_drop`](super::Command::kill_on_drop) for the other way, and [the
+/// Dropping it detaches the process, and closes its remaining pipes. See
+/// [`Command::kill_on_drop`](super::Command::kill_on_drop) for the alternative, and [the
 /// module](super#who-waits-for-a-child) about zombies.
 #[derive(Debug)]
 pub struct Child {
-    /// What writes to its input, if that is a pipe.
+    /// The writer to its input, if that is a pipe.
     pub stdin: Option<ChildStdin>,
-    /// What reads its output, if that is a pipe.
+    /// The reader of its output, if that is a pipe.
     pub stdout: Option<ChildStdout>,
-    /// What reads its messages, if that is a pipe.
+    /// The reader of its error output, if that is a pipe.
     pub stderr: Option<ChildStderr>,
     pub(crate) process: Process,
     exit: Exit,
@@ -56,8 +56,8 @@ impl Child {
     ///
     /// # Errors
     ///
-    /// The system's: [`PermissionDenied`](io::ErrorKind::PermissionDenied) if the process belongs
-    /// to somebody else by now.
+    /// [`PermissionDenied`](io::ErrorKind::PermissionDenied) if the process has changed its user. Other
+    /// OS errors of kill(2).
     pub fn start_kill(&mut self) -> io::Result<()> {
         self.process.std().kill()
     }
@@ -81,17 +81,17 @@ impl Child {
     ///
     /// # Errors
     ///
-    /// The system's.
+    /// The OS error of waitpid(2).
     pub fn try_wait(&mut self) -> io::Result<Option<ExitStatus>> {
         let status = self.process.std().try_wait()?;
         self.process.has_ended |= status.is_some();
         Ok(status)
     }
 
-    /// Waits for the end of the process, after closing [`stdin`](Self::stdin), so that the process
-    /// does not wait for input meanwhile. Of a process that has ended it always says the same.
+    /// Closes [`stdin`](Self::stdin), so that the process does not wait for input, and waits for its end.
+    /// Later calls return the same status.
     ///
-    /// A process whose output nobody reads may wait for that for ever.
+    /// A process may block without end if its output is not read.
     ///
     /// # Cancellation
     ///
@@ -99,7 +99,7 @@ impl Child {
     ///
     /// # Errors
     ///
-    /// The system's.
+    /// The OS error of waitpid(2), such as `ECHILD` if other code has reaped the child.
     pub async fn wait(&mut self) -> io::Result<ExitStatus> {
         drop(self.stdin.take());
         let status = self.exit.wait(self.process.std()).await?;
@@ -108,21 +108,19 @@ impl Child {
         Ok(status)
     }
 
-    /// Waits for the end of the process, after closing [`stdin`](Self::stdin), and reads meanwhile
-    /// all that it writes to pipes which have not been taken: both at once, so that it can write as
-    /// much as it likes to either.
+    /// Closes [`stdin`](Self::stdin), waits for the end of the process, and reads its output from the
+    /// pipes that have not been taken. It reads both pipes at once, so that neither can fill up.
     ///
-    /// A pipe ends when all who write to it have closed it: a process that lives on in the
-    /// background keeps this waiting.
+    /// A pipe reaches EOF when all its writers have closed it. A background process that holds it keeps
+    /// this waiting.
     ///
     /// # Cancellation
     ///
-    /// The child is dropped, and with it what was read. To keep both, take the pipes and read them
-    /// yourself.
+    /// Drops the child and the output read so far. To keep both, take the pipes and read them yourself.
     ///
     /// # Errors
     ///
-    /// The system's. The child is dropped then, too.
+    /// The OS error of reading a pipe or of the wait. The child is dropped then, too.
     pub async fn wait_with_output(mut self) -> io::Result<Output> {
         drop(self.stdin.take());
         let (stdout, stderr) =
@@ -165,7 +163,7 @@ impl Drop for Process {
         if let Some(mut std) = self.std.take()
             && !self.has_ended
         {
-            // Best effort: there is nobody to tell.
+            // Best effort: a drop has no result.
             let is_killed = self.kill_on_drop && std.kill().is_ok();
             sys::abandon(std, is_killed);
         }

@@ -1,4 +1,4 @@
-//! What is to be started.
+//! Builder of a child process.
 
 use std::{
     ffi::OsStr,
@@ -135,7 +135,7 @@ impl Command {
         self
     }
 
-    /// What the child reads its input from: by default what this process has, nothing for
+    /// The input of the child. By default it inherits this process's, and has none for
     /// [`output`](Self::output).
     pub fn stdin(&mut self, stdin: impl Into<Stdio>) -> &mut Self {
         self.std.stdin(stdin);
@@ -161,14 +161,14 @@ impl Command {
     /// Whether a [`Child`], or the future that it has gone into, kills the process when it is
     /// dropped before the process has been waited for. By default it does not.
     ///
-    /// The process alone is killed, not those that it has started. See [the
+    /// Only the process itself is killed, not its children. See [the
     /// module](super#who-waits-for-a-child) about what is left of it.
     pub fn kill_on_drop(&mut self, kill_on_drop: bool) -> &mut Self {
         self.kill_on_drop = kill_on_drop;
         self
     }
 
-    /// What [`kill_on_drop`](Self::kill_on_drop) was set to.
+    /// The value of [`kill_on_drop`](Self::kill_on_drop).
     pub fn get_kill_on_drop(&self) -> bool {
         self.kill_on_drop
     }
@@ -204,8 +204,8 @@ impl Command {
     ///
     /// # Cancellation
     ///
-    /// As of [`Child::wait`]; since nobody has the child then, it goes on by itself, or is killed
-    /// if [`kill_on_drop`](Self::kill_on_drop) says so.
+    /// As of [`Child::wait`]. The child is dropped: it continues, or is killed if
+    /// [`kill_on_drop`](Self::kill_on_drop) is set.
     ///
     /// # Errors
     ///
@@ -219,8 +219,8 @@ impl Command {
         }
     }
 
-    /// Starts the process now, waits for its end, and reads meanwhile what it writes. Without an
-    /// own choice it has no input, and pipes for output and messages.
+    /// Starts the process now, reads its output, and waits for its end. By default it has no input, and
+    /// pipes for both outputs.
     ///
     /// Streams that were chosen by [`as_std_mut`](Self::as_std_mut), or before this was made of
     /// std's command, are not known of here: the input stays as it is, output and messages become
@@ -228,7 +228,7 @@ impl Command {
     ///
     /// # Cancellation
     ///
-    /// As of [`status`](Self::status). What was read is lost.
+    /// As of [`status`](Self::status). The output read so far is lost.
     ///
     /// # Errors
     ///

@@ -1,4 +1,4 @@
-//! Readiness of descriptors that this crate has no type for.
+//! Readiness of foreign descriptors.
 
 use std::io;
 
@@ -12,14 +12,13 @@ use super::submit;
 /// Anything that has a descriptor, to be awaited until it is ready: an inotify, a device, the
 /// socket of a C library.
 ///
-/// It says when to try; the trying is the caller's, by the descriptor's own calls. Readiness is
-/// what it is when it is asked for, as `poll(2)` says it: nothing is remembered, and nothing has to
-/// be cleared. If the descriptor is ready, there is no wait.
+/// It reports readiness; the caller makes the descriptor's own calls. Readiness is the current state, as
+/// of `poll(2)`: nothing is cached, and nothing has to be cleared. If the descriptor is ready, there is
+/// no wait.
 ///
-/// Where it is not certain that a call which follows will not block (others read from the same
-/// descriptor, or it wants to write more than there is room for), the descriptor has to be in
-/// non-blocking mode. This type never changes the mode, since that is shared with all who have the
-/// same open file, other processes included.
+/// A call after a wait may still block, if others read from the same descriptor, or if a write exceeds
+/// the free space. Then the descriptor must be in non-blocking mode. This type never changes the mode,
+/// because all users of the open file description share it, other processes included.
 ///
 /// `poll(2)` says the same of each type, and these calls block after it, unless the descriptor is in
 /// non-blocking mode:
@@ -68,19 +67,18 @@ use super::submit;
 ///
 /// A regular file is always ready. On Windows there are two kinds of descriptors:
 ///
-/// - a socket is waited for as elsewhere. To become readable is told by the system, to become
-///   writable is asked for once a millisecond, since no documented call tells it;
-/// - a handle is waited for until it is *signalled*, whatever the direction: an event, a process, a
-///   thread, a timer. The wait takes what a wait takes: it resets an auto-reset event, and
-///   decrements a semaphore, and such a wait that is given up may have done so. Files and pipes are
-///   not for this.
+/// - sockets behave as elsewhere. The system reports read readiness. Write readiness is polled once a
+///   millisecond, because no documented call reports it;
+/// - for a handle of an event, a process, a thread or a timer, both directions wait until it is
+///   *signalled*. The wait has its usual effect: it resets an auto-reset event, and decrements a
+///   semaphore. A cancelled wait may have had this effect. Files and pipes are not supported.
 #[derive(Debug)]
 pub struct AsyncFd<T> {
     fd: HeldFd<T>,
 }
 
 impl<T: AsFd + 'static> AsyncFd<T> {
-    /// Takes over what has the descriptor. The descriptor is asked for once, here.
+    /// Takes ownership of `inner`. `as_fd` is called once, here.
     ///
     /// # Errors
     ///
@@ -99,8 +97,8 @@ impl<T: AsFd + 'static> AsyncFd<T> {
     ///
     /// # Errors
     ///
-    /// The system's. An error *of the descriptor* is none here: it is ready, and the call that
-    /// follows tells.
+    /// The OS error of the wait. An error of the descriptor itself counts as readiness: the call that
+    /// follows returns it.
     pub async fn readable(&self) -> io::Result<()> {
         self.ready(Readiness::READABLE).await.map(drop)
     }
@@ -118,8 +116,8 @@ impl<T: AsFd + 'static> AsyncFd<T> {
         self.ready(Readiness::WRITABLE).await.map(drop)
     }
 
-    /// Waits until it is ready for any of `interest`, and says for what. Errors and hang-ups are
-    /// waited for in any case.
+    /// Waits until it is ready for any of `interest`, and returns the readiness. Errors and hang-ups end
+    /// the wait in any case.
     ///
     /// # Cancellation
     ///
@@ -132,8 +130,8 @@ impl<T: AsFd + 'static> AsyncFd<T> {
         submit(PollOnce::new(self.fd.clone(), interest)).await
     }
 
-    /// Waits until there is something to read, and calls `code`, which reads; again, if it says
-    /// [`WouldBlock`](io::ErrorKind::WouldBlock) because somebody else was faster.
+    /// Waits until there is something to read, and calls `code`, which reads. Repeats both if `code`
+    /// returns [`WouldBlock`](io::ErrorKind::WouldBlock), because another reader was faster.
     ///
     /// # Cancellation
     ///
@@ -184,16 +182,16 @@ impl<T: AsFd + 'static> AsyncFd<T> {
 }
 
 impl<T> AsyncFd<T> {
-    /// What has the descriptor.
+    /// The inner value.
     pub fn get_ref(&self) -> &T {
         self.fd.get_ref()
     }
 
-    /// Gives back what has the descriptor.
+    /// Returns the inner value.
     ///
     /// # Errors
     ///
-    /// This, if there are waits under way, such as those that were just given up.
+    /// `self`, if waits are in flight, also cancelled ones whose completion is outstanding.
     pub fn into_inner(self) -> Result<T, Self> {
         self.fd.try_unwrap().map_err(|fd| Self { fd })
     }

@@ -7,10 +7,10 @@ use std::{
     task::{Context, Poll},
 };
 
-/// What `make` makes at the first poll, when the runtime is known.
+/// A future that `make` creates at the first poll, when the runtime is known.
 ///
-/// An `async` block does the same, but keeps what it was given beside what it awaits: connections that
-/// wait would pay for that, once for each block in another.
+/// An `async` block does the same, but stores its captures beside the inner future. Waiting connections
+/// would pay for that memory, once for each nested block.
 pub(crate) fn at_first_poll<M, F>(make: M) -> AtFirstPoll<M, F>
 where
     M: FnOnce() -> F,

@@ -10,13 +10,12 @@ use pin_project_lite::pin_project;
 
 use super::current;
 
-/// Gives up what a future is about, and loses nothing of it: the operations that it waits for end
-/// soon, with an error that [`is_cancelled`](super::is_cancelled) knows or with what happened first,
-/// and hand out their buffers.
+/// Cancels the operations of a future without losing their results. They end soon, with an error that
+/// [`is_cancelled`](super::is_cancelled) recognizes or with a late success, and return their buffers.
 ///
-/// Dropping a future instead is simpler and often right: bytes that a read of a socket or pipe has
-/// received in the last moment are those of the next read. But the buffer is lost by it, with what a
-/// loop has put there, and nobody learns how much a write has written.
+/// Dropping a future instead is simpler and often right: the next read of a socket or pipe gets bytes
+/// that a dropped read has received. But a drop loses the buffer, with the bytes that a loop has put
+/// there, and the length of a write.
 ///
 /// The token concerns the operations that are begun while its [`run`](Self::run) polls a future:
 /// not tasks that the future spawns, nor timers. Clones are handles of the same token, which stays
@@ -56,8 +55,8 @@ impl CancelToken {
         Self::default()
     }
 
-    /// Gives up. Returns at once: whoever runs with this token hears of it by the results of its
-    /// operations. From now on none is begun with it.
+    /// Cancels. It returns at once: the results of the operations report it. From now on no operation
+    /// begins with this token.
     pub fn cancel(&self) {
         self.0.cancel();
     }
@@ -76,8 +75,8 @@ impl CancelToken {
         self.0.cancelled().await;
     }
 
-    /// Runs a future whose operations the token gives up. It goes on to its end in any case, and
-    /// its output comes out.
+    /// Runs a future whose operations the token cancels. The future runs to its end in any case, and its
+    /// output is returned.
     ///
     /// # Cancellation
     ///

@@ -35,7 +35,7 @@ const KEPT: usize = 1024;
 #[derive(Debug)]
 pub(crate) struct Timers {
     epoch: Instant,
-    /// When the clock was read last to see what is due.
+    /// The last reading of the clock.
     seen: Instant,
     wheels: Wheels,
     /// Empty; kept for its memory.
@@ -108,7 +108,7 @@ impl Timers {
         self.wheels.clear()
     }
 
-    /// What lies before the epoch is due anyway; what lies 500 years behind it never is.
+    /// Nanoseconds since the epoch. Earlier instants are due, later ones than 500 years never are.
     fn nanos(&self, instant: Instant) -> Nanos {
         let since = instant.saturating_duration_since(self.epoch);
         since
@@ -132,7 +132,7 @@ impl Inner {
         self.timers.borrow_mut().insert(deadline, now, waker)
     }
 
-    /// Whether the timer has yet to fire; then it shall wake this waker.
+    /// Whether the timer is pending. If so, `waker` replaces its waker.
     pub(crate) fn renew_timer(&self, key: TimerKey, waker: &Waker) -> bool {
         let known = match self.timers.borrow().get(key) {
             None => return false,

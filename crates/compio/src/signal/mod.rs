@@ -1,11 +1,11 @@
-//! What the system tells a process: unix's signals, Windows' console events.
+//! Signals: unix signals, and Windows console events.
 //!
-//! [`ctrl_c`] is there on every system. What each has beside that is in [`unix`], with a name for
-//! each signal, and in [`windows`].
+//! [`ctrl_c`] works on every system. [`unix`] has one name for each signal, [`windows`] one for each
+//! console event.
 //!
-//! There is no handler before the first listener is made. What it does is all that may be done in
-//! one: it writes to a descriptor, which all listeners of the process share, and for which their
-//! runtimes wait; on Windows it runs on a thread of its own, and signals an
+//! The first listener installs the handler. On unix the handler counts the signal and writes to a
+//! descriptor that all listeners of the process share. On Windows it runs on a thread of its own, and
+//! signals an
 //! [`Event`](crate::event::Event).
 
 use std::io;
@@ -15,8 +15,8 @@ pub use crate::sys::signals::{unix, windows};
 
 /// Waits for Ctrl-C: on unix `SIGINT`, which others may send, too.
 ///
-/// From the first poll on, Ctrl-C does not end the process any more, and does not do so later
-/// either: whoever wants to be asked twice awaits a second one.
+/// From the first poll on, Ctrl-C never ends the process again. Await a second one to end on the second
+/// Ctrl-C.
 ///
 /// ```no_run
 /// # fn main() -> std::io::Result<()> {
@@ -31,8 +31,8 @@ pub use crate::sys::signals::{unix, windows};
 ///
 /// # Cancellation
 ///
-/// Each call hears what comes after its first poll. What comes between two of them is lost: in a
-/// loop, listen by `signal::unix::signal` or `signal::windows::ctrl_c` instead, which keep it.
+/// Each call receives signals from its first poll on. A signal between two calls is lost. In a loop, use
+/// `signal::unix::signal` or `signal::windows::ctrl_c` instead, which keep it.
 ///
 /// # Errors
 ///

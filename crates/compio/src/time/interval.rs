@@ -1,4 +1,4 @@
-//! Something that is due again and again.
+//! Periodic ticks.
 
 use super::{Duration, Instant, Sleep, far_future, sleep_until};
 
@@ -38,13 +38,13 @@ pub fn interval_at(start: Instant, period: Duration) -> Interval {
     }
 }
 
-/// What an [`Interval`] does about ticks for which nobody came in time.
+/// The behaviour of an [`Interval`] after missed ticks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum MissedTickBehavior {
     /// They come at once, one after the other, until the schedule is met again.
     #[default]
     Burst,
-    /// The schedule begins anew: the next tick comes one period after the late one.
+    /// The schedule restarts: the next tick comes one period after the late one.
     Delay,
     /// They are left out: the next tick comes when the schedule says.
     Skip,
@@ -72,7 +72,7 @@ impl Interval {
         due
     }
 
-    /// When the tick after the one that was due then is due, given that it is `now`.
+    /// The deadline of the tick after the one at `due`, at the time `now`.
     fn after(&self, due: Instant, now: Instant) -> Instant {
         let next = due.checked_add(self.period);
         let next = match self.missed {
@@ -99,17 +99,17 @@ impl Interval {
         self.period
     }
 
-    /// Begins anew: the next tick comes one period from now.
+    /// Restarts the schedule: the next tick comes one period from now.
     pub fn reset(&mut self) {
         self.sleep.reset(super::after(self.period));
     }
 
-    /// What is done about missed ticks.
+    /// The behaviour after missed ticks.
     pub fn missed_tick_behavior(&self) -> MissedTickBehavior {
         self.missed
     }
 
-    /// Chooses what is done about missed ticks.
+    /// Sets the behaviour after missed ticks.
     pub fn set_missed_tick_behavior(&mut self, behavior: MissedTickBehavior) {
         self.missed = behavior;
     }

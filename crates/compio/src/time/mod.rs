@@ -18,7 +18,7 @@ pub use self::{
     timeout::{CancelAfter, Elapsed, Timeout, cancel_after, timeout, timeout_at},
 };
 
-/// Where a deadline lies beyond what an [`Instant`] can say: that is never.
+/// A deadline that never comes, for one that an [`Instant`] cannot represent.
 fn far_future(now: Instant) -> Instant {
     // 30 years.
     now + Duration::from_secs(86_400 * 365 * 30)

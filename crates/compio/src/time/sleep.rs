@@ -52,7 +52,7 @@ pub fn sleep_until(deadline: Instant) -> Sleep {
 #[must_use = "futures do nothing unless awaited"]
 pub struct Sleep {
     deadline: Instant,
-    /// Once it has been polled in vain: the runtime whose timer it is.
+    /// The runtime and the timer, after a poll that was pending.
     timer: Option<(Rc<Inner>, TimerKey)>,
 }
 
@@ -67,7 +67,7 @@ impl Sleep {
         self.deadline <= Instant::now()
     }
 
-    /// Moves the deadline. Who waits for the old one is woken at the new one.
+    /// Moves the deadline. A waiting task is woken at the new one.
     pub fn reset(&mut self, deadline: Instant) {
         self.deadline = deadline;
         if let Some((runtime, waker)) = self.take_back() {
@@ -76,7 +76,7 @@ impl Sleep {
         }
     }
 
-    /// Gives up the timer; returns who waited for it, unless it has fired.
+    /// Removes the timer and returns its waker, unless it has fired.
     fn take_back(&mut self) -> Option<(Rc<Inner>, Waker)> {
         let (runtime, key) = self.timer.take()?;
         let waker = runtime.take_timer(key)?;
@@ -89,7 +89,7 @@ impl Future for Sleep {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         if let Some((runtime, key)) = &self.timer {
-            // Nobody may run the runtime that it was polled on before.
+            // The runtime of the earlier poll may never run again.
             if runtime::is_foreign(runtime) {
                 self.take_back();
             } else if runtime.renew_timer(*key, cx.waker()) {

@@ -24,11 +24,10 @@ use crate::runtime::{CancelToken, RunCancellable};
 ///
 /// # Cancellation
 ///
-/// When the time is up, the future is kept until the timeout itself is dropped, which cancels it:
-/// what an operation does that is cancelled but succeeds all the same is said at each operation. Reads
-/// of sockets, pipes and what stands on them lose no bytes, and accepts no connection: the next one has
-/// them. The buffer is lost, with whatever a loop had read into it, and the result of a write;
-/// [`cancel_after`] loses nothing at all.
+/// After the deadline the future is kept until the timeout itself is dropped, which cancels it. Each
+/// operation documents a late success. Reads of sockets and pipes lose no bytes, and accepts lose no
+/// connection: the next one gets them. The buffer is lost, with the bytes that a loop had read into it,
+/// and so is the result of a write. [`cancel_after`] loses nothing.
 ///
 /// ```
 /// use std::{future, time::Duration};
@@ -108,14 +107,12 @@ impl From<Elapsed> for io::Error {
     }
 }
 
-/// Gives a future `duration`, counted from this call, and loses nothing of it: when the time is up,
-/// the operations that it waits for are given up as by a
-/// [`CancelToken`], and it goes on to its end with what comes of them:
-/// an error that [`is_cancelled`](crate::runtime::is_cancelled) knows, or a late success; and the
-/// buffer in any case.
+/// Runs a future with a deadline, `duration` from this call, without losing its result. After the
+/// deadline its pending operations are cancelled, as by a [`CancelToken`]. The future then continues to
+/// its end with their results: an error that [`is_cancelled`](crate::runtime::is_cancelled) recognizes,
+/// or a late success. The buffer is returned in any case.
 ///
-/// Only operations are given up. A future that waits for something else than these takes as long as
-/// it takes.
+/// Only operations are cancelled. A future that waits for something else is not interrupted.
 ///
 /// # Cancellation
 ///
@@ -182,7 +179,7 @@ impl<F: Future> Future for CancelAfter<F> {
             return Poll::Pending;
         }
         this.token.cancel();
-        // What is not begun any more is refused at once.
+        // Operations that begin after the deadline fail at once.
         this.future.poll(cx)
     }
 }

@@ -55,14 +55,14 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// What has neither fired nor been taken back.
+/// Timers that have neither fired nor been removed.
 #[derive(Debug)]
 struct Model {
     number: usize,
     deadline: u64,
     /// It has to fire by then.
     limit: u64,
-    /// What its waker notes.
+    /// The value that its waker records.
     note: usize,
 }
 
@@ -147,7 +147,7 @@ impl Pair {
         assert!(expected.into_iter().map(|timer| timer.note).eq(fired));
     }
 
-    /// When the thread shall wake, and when it should if nothing were known of before.
+    /// The next wake of the thread, and the ideal one.
     fn next(&mut self) -> Option<(u64, u64)> {
         let next = self.timers.next();
         assert_eq!(next.is_some(), !self.model.is_empty());
@@ -251,8 +251,7 @@ proptest! {
     }
 }
 
-/// The rule, told anew: it may be late by a sixteenth of its time, but by a millisecond of 2^20 ns
-/// at most.
+/// The rule in the model: a timer may be late by a sixteenth of its time, at most by 2^20 ns.
 fn limit(now: u64, deadline: u64) -> u64 {
     deadline + (deadline.saturating_sub(now) / 16).min(1 << 20)
 }
@@ -334,7 +333,7 @@ fn a_clock_that_stands_or_goes_back_fires_nothing_early_and_loses_nothing() {
     timers.insert(at(50), at(0), Waker::noop().clone());
     assert_eq!(timers.take_due(at(40)).len(), 0);
     assert_eq!(timers.take_due(at(40)).len(), 0);
-    // Back: what is due now waits until it is as late as it has been.
+    // The clock goes back: a due timer waits until its deadline comes again.
     timers.insert(at(30), at(20), Waker::noop().clone());
     assert_eq!(timers.take_due(at(20)).len(), 0);
     assert!(timers.next().expect("a timer") <= at(40));

@@ -6,9 +6,9 @@
 //! comes to a slot, its entries that are not due yet go to lower wheels: each is moved a few times,
 //! however many there are.
 //!
-//! A slot is a list through its entries, so that they need no memory but their own. What is taken
-//! back loses its waker and stays in its list, as dead wood, until one comes by, or until there is
-//! more of it than of what is alive.
+//! A slot is a list through its entries, so that it needs no memory of its own. A removed entry loses
+//! its waker and stays in its list as a tombstone, until its slot is due, or until tombstones outnumber
+//! live entries.
 
 use std::{iter, mem, task::Waker};
 
@@ -17,7 +17,7 @@ use slab::Slab;
 /// Nanoseconds since the timers' epoch.
 pub(super) type Nanos = u64;
 
-/// Names one entry for ever.
+/// Identifies one entry. It is never reused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct TimerKey {
     /// Grows with each entry: among equal deadlines, the older is due first.
@@ -29,8 +29,8 @@ pub(crate) struct TimerKey {
 const SLOT_BITS: u32 = 6;
 const SLOTS: usize = 1 << SLOT_BITS;
 
-/// What the lowest wheel lacks: with it, a slot of one wheel is 2^20 ns, which is about as long as
-/// what one wake of the thread serves.
+/// Aligns the wheels so that a slot of one of them is 2^20 ns, about the span of timers that one wake of
+/// the thread serves.
 const SKEW: u32 = 4;
 
 /// Enough for all bits.
@@ -69,7 +69,7 @@ impl Entry {
     }
 }
 
-/// When the thread shall look again.
+/// The next wake of the thread.
 #[derive(Debug, Clone, Copy)]
 struct Wake {
     /// The deadline of an entry.
@@ -142,7 +142,7 @@ impl Wheels {
         TimerKey { number, place }
     }
 
-    /// There is a new entry; see what it does to the next wake.
+    /// Updates the next wake for a new entry.
     fn hasten(&mut self, is_first: bool, number: u64, deadline: Nanos, limit: Nanos) {
         self.wake = match self.wake {
             None if is_first => Some(Wake {
@@ -191,7 +191,7 @@ impl Wheels {
         Some(waker)
     }
 
-    /// Drops all dead wood. Goes through the memory, not through the lists: these are made anew.
+    /// Drops all tombstones. Walks the slab, not the lists, and rebuilds the lists.
     fn sweep(&mut self) {
         self.used = [0; WHEELS];
         self.entries.retain(|_, entry| entry.waker.is_some());
@@ -229,7 +229,7 @@ impl Wheels {
             let limits = self.slot(wheel, index).map(|entry| entry.limit());
             limit = limits.fold(limit, Nanos::min);
         }
-        // What was set too late is where the present is.
+        // A late entry goes to the current slot.
         let limit = limit.max(self.present);
         let last = SlotsInUse::of(self)
             .take_while(|slot| slot.2 <= limit && Some(*slot) != end)
@@ -244,7 +244,7 @@ impl Wheels {
         Some(at)
     }
 
-    /// Moves the wakers of what is due at `now` to `list`, in the order of their deadlines.
+    /// Moves the wakers of entries that are due at `now` to `list`, in the order of their deadlines.
     pub(super) fn take(&mut self, now: Nanos, list: &mut Vec<Waker>) {
         while let Some((wheel, index, start)) = SlotsInUse::of(self).next()
             && start <= now
@@ -394,7 +394,7 @@ impl Iterator for SlotsInUse {
         *used &= *used - 1;
         let low = shift(self.wheel);
         let high = low + SLOT_BITS;
-        // What all entries of this wheel have in common with the present.
+        // The bits that all entries of this wheel share with the present.
         let common = self.present.checked_shr(high).unwrap_or(0);
         let common = common.checked_shl(high).unwrap_or(0);
         Some((self.wheel, index as usize, common | u64::from(index) << low))
