@@ -124,8 +124,8 @@ impl<R, W, C> Framed<R, W, C> {
     ///
     /// # Errors
     ///
-    /// Those of the codec, which takes nothing then, and those of the writer for
-    /// what was taken before.
+    /// Errors of the codec, which then takes nothing. Errors of the writer for frames
+    /// that were taken before.
     ///
     /// # Cancellation
     ///

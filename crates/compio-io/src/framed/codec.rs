@@ -1,5 +1,5 @@
-//! [`Decoder`] and [`Encoder`]: what a frame is, and [`CodecError`], what goes
-//! wrong in the codecs of this module.
+//! [`Decoder`] and [`Encoder`] define frames; [`CodecError`] is the error of the
+//! codecs of this module.
 
 use std::{error::Error, fmt, io};
 
@@ -37,18 +37,18 @@ pub trait Decoder {
     /// A frame.
     type Item;
 
-    /// What can be wrong with a frame. Errors of the reader become one, too.
+    /// The error of a bad frame. Errors of the reader are converted to it.
     type Error: From<io::Error>;
 
     /// Takes the first frame out of `src`, or none if it isn't there as a whole.
     ///
-    /// Called again with the bytes that were left and more behind them, and
-    /// after each frame until there is none. It may reserve room for what is
-    /// still to come; how much is to be bounded by the codec.
+    /// It is called again with the remaining bytes and more behind them, and after
+    /// each frame until there is none. It may reserve room for the rest of a frame.
+    /// The codec must bound that room.
     ///
     /// # Errors
     ///
-    /// The codec's. It says what is still in `src` then.
+    /// Errors of the codec. It documents the content of `src` after an error.
     fn decode(&mut self, src: &mut BytesMut) -> Result<Option<Self::Item>, Self::Error>;
 
     /// The same where nothing more will come, called until there is no frame
@@ -95,18 +95,18 @@ pub trait Decoder {
 /// # }).unwrap();
 /// ```
 pub trait Encoder<Item> {
-    /// What can be wrong with a frame. Errors of the writer become one, too.
+    /// The error of a bad frame. Errors of the writer are converted to it.
     type Error: From<io::Error>;
 
-    /// Puts a frame behind what `dst` holds.
+    /// Appends a frame to `dst`.
     ///
     /// # Errors
     ///
-    /// The codec's. What it has put there is taken away again.
+    /// Errors of the codec. The bytes that it has appended are removed.
     fn encode(&mut self, item: Item, dst: &mut BytesMut) -> Result<(), Self::Error>;
 }
 
-/// What goes wrong in the codecs of this module.
+/// The error of the codecs of this module.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum CodecError {
@@ -146,7 +146,7 @@ impl From<io::Error> for CodecError {
     }
 }
 
-/// What is wrong with a frame becomes [`InvalidData`](io::ErrorKind::InvalidData).
+/// A bad frame becomes [`InvalidData`](io::ErrorKind::InvalidData).
 impl From<CodecError> for io::Error {
     fn from(e: CodecError) -> Self {
         match e {

@@ -6,8 +6,8 @@ use crate::framed::{CodecError, Decoder, Encoder, segments::Segments};
 
 /// Frames end with one of some bytes.
 ///
-/// The byte does not belong to the frame; the last frame needs none. What is sent
-/// ends with a sequence of its own.
+/// The delimiter is not part of the frame; the last frame needs none. Sent frames
+/// end with a sequence of their own.
 ///
 /// ```
 /// use compio_io::framed::{AnyDelimiterCodec, FramedRead, FramedWrite};
@@ -32,8 +32,8 @@ pub struct AnyDelimiterCodec {
 }
 
 impl AnyDelimiterCodec {
-    /// Frames of any length that end with one of `delimiters`; what is sent ends
-    /// with all of `ending`.
+    /// Frames of any length that end with one of `delimiters`. Sent frames end with
+    /// all of `ending`.
     pub fn new(delimiters: impl Into<Vec<u8>>, ending: impl Into<Vec<u8>>) -> Self {
         Self::new_with_max_length(delimiters, ending, usize::MAX)
     }

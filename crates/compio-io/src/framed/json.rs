@@ -83,7 +83,7 @@ where
 
 /// # Errors
 ///
-/// Those of the codec, and [`Json`](JsonError::Json) for what has no JSON.
+/// Errors of the codec, and [`Json`](JsonError::Json) for a value without JSON form.
 impl<C, T, I> Encoder<I> for JsonCodec<C, T>
 where
     C: Encoder<String>,
@@ -110,12 +110,12 @@ impl<C: fmt::Debug, T> fmt::Debug for JsonCodec<C, T> {
     }
 }
 
-/// What goes wrong in a [`JsonCodec`] over a codec with errors `E`.
+/// The error of a [`JsonCodec`] over a codec with errors `E`.
 #[derive(Debug)]
 pub enum JsonError<E> {
     /// A frame or value does not go with JSON.
     Json(serde_json::Error),
-    /// The codec of the frames failed, or what is read or written.
+    /// An error of the inner codec, or of the reader or writer.
     Codec(E),
 }
 

@@ -16,8 +16,8 @@ const LEN_MAX: usize = 8 * 1024 * 1024;
 ///                                            | value + adjustment  |
 /// ```
 ///
-/// Unless told otherwise, the header is nothing but the length field: 4 bytes,
-/// big-endian, which count what is behind them; frames have 8 MiB at most.
+/// By default the header is only the length field: 4 bytes, big-endian. It counts the
+/// bytes behind it. Frames have 8 MiB at most.
 ///
 /// The setters are named as in tokio-util's builder.
 ///
@@ -53,7 +53,7 @@ pub struct LengthDelimitedCodec {
 }
 
 impl LengthDelimitedCodec {
-    /// 4 bytes, big-endian, count what is behind them.
+    /// A header of 4 bytes, big-endian, which counts the bytes behind it.
     pub fn new() -> Self {
         Self {
             field_offset: 0,
@@ -110,8 +110,8 @@ impl LengthDelimitedCodec {
         self
     }
 
-    /// What is added to the length field's value to get how many bytes follow
-    /// those that are [skipped](Self::num_skip).
+    /// The difference between the number of bytes behind the
+    /// [skipped](Self::num_skip) ones and the length field's value.
     #[must_use]
     pub fn length_adjustment(mut self, bytes: isize) -> Self {
         self.adjustment = bytes;
@@ -126,9 +126,9 @@ impl LengthDelimitedCodec {
         self
     }
 
-    /// How many bytes a frame has at most, with what of the header is not
-    /// [skipped](Self::num_skip). Reading a longer one is an error before there is
-    /// memory for it; sending one is an error.
+    /// The maximum length of a frame in bytes, with the part of the header that is not
+    /// [skipped](Self::num_skip). Reading a longer frame fails before its memory is
+    /// allocated. Sending one fails as well.
     #[must_use]
     pub fn max_frame_length(mut self, bytes: usize) -> Self {
         self.len_max = bytes;
@@ -163,8 +163,8 @@ impl LengthDelimitedCodec {
         };
         // Both fit into 128 bits, and so does their sum.
         let len = i128::from(value) + self.adjustment as i128;
-        // A frame that ends within its own header would have the next begin there; one of no bytes
-        // would come for ever.
+        // If a frame ended within its own header, the next would begin there. Frames of no bytes
+        // would never end.
         if len < self.kept() as i128 {
             return Err(CodecError::Length);
         }
@@ -177,10 +177,10 @@ impl LengthDelimitedCodec {
         }
     }
 
-    /// What the length field is to say of a frame of `len` bytes.
+    /// The value of the length field for a frame of `len` bytes.
     fn value(&self, len: usize) -> Result<u64, CodecError> {
-        // What is sent is the length field and the frame. Read back, it is
-        // without `skip` bytes, as long as the value and the adjustment say.
+        // The length field and the frame are sent. A reader skips `skip` bytes, and
+        // takes as many as the value and the adjustment say.
         if self.field_offset > 0 || self.skip() > self.field_len {
             return Err(CodecError::Length);
         }
@@ -239,7 +239,7 @@ impl Decoder for LengthDelimitedCodec {
     }
 }
 
-/// Sends the length field, and what it is given behind it.
+/// Sends the length field, and the given bytes behind it.
 ///
 /// # Errors
 ///

@@ -19,7 +19,7 @@ use crate::framed::{CodecError, Decoder, Encoder, segments::Segments};
 /// assert_eq!(lines.next().await.unwrap().unwrap(), "one");
 /// assert!(matches!(lines.next().await, Some(Err(CodecError::TooLong))));
 /// assert!(lines.next().await.is_none());
-/// // That ends loops. Whoever asks further gets the next line.
+/// // The `None` ends loops. A further call returns the next line.
 /// assert_eq!(lines.next().await.unwrap().unwrap(), "two");
 /// # });
 /// ```

@@ -6,16 +6,16 @@
 //! | `read` | [`FramedRead`]: the frames of a reader |
 //! | `write` | [`FramedWrite`]: frames into a writer |
 //! | `both` | [`Framed`]: both with one codec |
-//! | `lines`, `delimiter` | [`LinesCodec`], [`AnyDelimiterCodec`], on what `segments` finds |
+//! | `lines`, `delimiter` | [`LinesCodec`], [`AnyDelimiterCodec`], over `segments` |
 //! | `length` | [`LengthDelimitedCodec`] |
 //! | `bytes` | [`BytesCodec`] |
 #![cfg_attr(feature = "serde_json", doc = "| `json` | [`JsonCodec`] |")]
 //!
-//! Codecs are those of tokio-util by shape: a method that takes a frame out of a
-//! `BytesMut`, one that puts a frame into a `BytesMut`. Such a codec moves here by
-//! a changed `use`, and frames leave the buffer without a copy. What reads and
-//! writes is a `Stream` and a `Sink` for the combinators of the futures crates,
-//! and has `next`, `send`, `feed`, `flush` and `close` of its own, so that none of
+//! Codecs have the shape of tokio-util's: one method takes a frame out of a
+//! `BytesMut`, another appends a frame to a `BytesMut`. A codec for tokio-util needs
+//! only another `use`, and frames leave the buffer without a copy. Readers are a
+//! `Stream` and writers a `Sink` for the combinators of the futures crates. They also
+//! have `next`, `send`, `feed`, `flush` and `close` of their own, so that none of
 //! these crates is needed.
 //!
 //! It differs in one thing: [`Framed`] takes a reader and a writer, where
@@ -25,11 +25,10 @@
 //!
 //! # Cancellation
 //!
-//! The read that is under way and its buffer stay in the [`FramedRead`] when the
-//! future of a `next` is dropped; the next `next` waits for the same read. So
-//! `next` may stand in a `select!`: no byte and no frame is lost. What writes is
-//! kept in the same way. Both want their reader and writer to be `'static` for
-//! that.
+//! A read in flight and its buffer stay in the [`FramedRead`] when the future of
+//! `next` is dropped. The following `next` waits for the same read. So `next` may
+//! stand in a `select!`: no byte and no frame is lost. Writes are kept in the same
+//! way. For that, reader and writer must be `'static`.
 //!
 //! ```
 //! use compio_io::framed::{Framed, LinesCodec};

@@ -34,8 +34,8 @@ const READ_LEN: usize = 8 * 1024;
 ///
 /// # Cancellation
 ///
-/// Nothing is lost by dropping a future of this type: the read that is under way
-/// stays, and what comes next waits for it. Dropping the `FramedRead` cancels it.
+/// Dropping a future of this type loses nothing: the read in flight stays, and the
+/// next call waits for it. Dropping the `FramedRead` cancels the read.
 ///
 /// ```
 /// use compio_io::framed::{FramedRead, LinesCodec};
@@ -53,7 +53,7 @@ pub struct FramedRead<R, D> {
 }
 
 impl<R: AsyncRead + 'static, D> FramedRead<R, D> {
-    /// The frames that `decoder` finds in what `reader` reads.
+    /// The frames that `decoder` finds in the bytes of `reader`.
     pub fn new(reader: R, decoder: D) -> Self {
         Self {
             input: Input::new(reader),
@@ -68,8 +68,8 @@ impl<R, D> FramedRead<R, D> {
         self.input.reading.home().map(|(reader, _)| reader)
     }
 
-    /// The reader, or none while a read is under way. What is in the
-    /// [buffer](Self::read_buffer) was read from it already.
+    /// The reader, or none while a read is in flight. The bytes in the
+    /// [buffer](Self::read_buffer) were read from it already.
     pub fn get_mut(&mut self) -> Option<&mut R> {
         self.input.reading.home_mut().map(|(reader, _)| reader)
     }
@@ -108,8 +108,8 @@ impl<R, D> FramedRead<R, D> {
 impl<R, D: Decoder> FramedRead<R, D> {
     /// The next frame; none at the end of the reader.
     ///
-    /// After an error comes a `None`, so that loops end; whoever asks further
-    /// gets what the decoder finds behind. After the end, it is read again.
+    /// An error is followed by `None`, so that loops end. A further call returns the
+    /// next frame. After EOF a further call reads again.
     ///
     /// # Errors
     ///
@@ -239,8 +239,8 @@ impl<R> Input<R> {
 }
 
 fn make_room(buffer: &mut BytesMut) {
-    // What the decoder has reserved is read in one go; a small rest is not worth
-    // an operation.
+    // One read fills the room that the decoder has reserved. A small rest is not
+    // worth an operation.
     if buffer.capacity() - buffer.len() < READ_LEN / 4 {
         buffer.reserve(READ_LEN);
     }

@@ -1,4 +1,4 @@
-//! [`Segments`]: what lies between delimiters, for the codecs of lines and of
+//! [`Segments`]: the bytes between delimiters, for the codecs of lines and of
 //! other delimiters.
 
 use bytes::{Buf, BytesMut};
@@ -30,8 +30,7 @@ impl Segments {
 
     /// The next segment without its delimiter, which is taken out as well.
     ///
-    /// What is longer than the limit is an error, once, and is skipped by the
-    /// calls that follow.
+    /// A segment beyond the limit is an error, once. The following calls skip it.
     pub(super) fn next(
         &mut self,
         src: &mut BytesMut,
@@ -63,11 +62,10 @@ impl Segments {
         }
     }
 
-    /// What is left where nothing more will come, after [`next`](Self::next) has
-    /// found nothing.
+    /// The rest at EOF, after [`next`](Self::next) has found no segment.
     pub(super) fn last(&mut self, src: &mut BytesMut) -> Option<BytesMut> {
         self.searched = 0;
-        // What was being skipped is gone already.
+        // The skipped bytes are gone already.
         self.skipping = false;
         (!src.is_empty()).then(|| src.split())
     }

@@ -26,15 +26,15 @@ const GATHERED_MAX: usize = 8 * 1024;
 ///
 /// # Errors
 ///
-/// After an error of the writer some first part of what was to be written has
-/// been, maybe of a frame, and the rest of that operation is lost: give the
-/// stream up. A frame that the encoder refuses changes nothing.
+/// After an error of the writer a prefix of the data may have been written, which may
+/// end within a frame, and the rest of that operation is lost. Close the stream. A
+/// frame that the encoder refuses changes nothing.
 ///
 /// # Cancellation
 ///
-/// Only whole frames are taken, and what was taken is kept and written once,
-/// whenever a future is dropped. Dropping the `FramedWrite` cancels the write
-/// that is under way, and loses what was gathered.
+/// Only whole frames are taken. A taken frame is kept and written once, also if a
+/// future is dropped. Dropping the `FramedWrite` cancels the write in flight, and
+/// loses the gathered frames.
 ///
 /// ```
 /// use compio_io::framed::{FramedWrite, LinesCodec};
@@ -68,8 +68,8 @@ impl<W, E> FramedWrite<W, E> {
         self.output.writing.home()
     }
 
-    /// The writer, or none while an operation is under way. What is written to it
-    /// directly overtakes what is gathered.
+    /// The writer, or none while an operation is in flight. Bytes written to it
+    /// directly overtake the gathered frames.
     pub fn get_mut(&mut self) -> Option<&mut W> {
         self.output.writing.home_mut()
     }
@@ -126,8 +126,8 @@ impl<W, E> FramedWrite<W, E> {
     ///
     /// # Errors
     ///
-    /// Those of the encoder, which takes nothing then, and those of the writer
-    /// for what was taken before.
+    /// Errors of the encoder, which then takes nothing. Errors of the writer for frames
+    /// that were taken before.
     ///
     /// # Cancellation
     ///
@@ -231,8 +231,8 @@ impl<W> Output<W> {
         }
         ready!(self.writing.poll(cx))?;
         self.write_gathered();
-        // Begins it, and hears of what fails at once. Not ready is fine: there
-        // is room again.
+        // Begins the write, and returns an immediate error. Pending is fine: there is
+        // room again.
         match self.writing.poll(cx) {
             Poll::Ready(result) => Poll::Ready(result),
             Poll::Pending => Poll::Ready(Ok(())),

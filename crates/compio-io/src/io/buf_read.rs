@@ -33,10 +33,9 @@ pub trait AsyncBufRead: AsyncRead {
     ///
     /// # Cancellation
     ///
-    /// Only a call that finds nothing buffered waits. Dropping it loses what its
-    /// read had already taken from the source, if the source says that a read
-    /// can lose bytes, and nothing that was buffered. The reader can be used as
-    /// before.
+    /// Only a call with an empty buffer waits. Dropping it loses no buffered byte. If a
+    /// dropped read of the source can lose bytes, these are lost. The reader can be
+    /// used as before.
     async fn fill_buf(&mut self) -> io::Result<&[u8]>;
 
     /// Notes that `len` of the buffered bytes were used.
@@ -58,12 +57,11 @@ pub trait AsyncBufReadExt: AsyncBufRead {
     ///
     /// # Errors
     ///
-    /// Those of the source; `buf` holds what it held and what was read until
-    /// then.
+    /// Errors of the source. `buf` then also holds the bytes read before the error.
     ///
     /// # Cancellation
     ///
-    /// Dropping the future loses the vector and what was read into it.
+    /// Dropping the future loses the vector and the bytes read into it.
     ///
     /// ```
     /// use compio_io::io::AsyncBufReadExt;
@@ -93,15 +91,15 @@ pub trait AsyncBufReadExt: AsyncBufRead {
         }
     }
 
-    /// Reads a line, with its `\n` if there is one, behind what `buf` holds.
-    /// Returns how many bytes were added; zero means that the source has ended.
+    /// Appends a line to `buf`, with its `\n` if there is one. Returns the number of
+    /// added bytes. Zero means EOF.
     ///
     /// # Errors
     ///
     /// - [`InvalidData`](io::ErrorKind::InvalidData) if the line isn't UTF-8. The
-    ///   line is lost, `buf` holds what it held.
-    /// - Those of the source; `buf` holds what it held and, if it is UTF-8, what
-    ///   was read until then.
+    ///   line is lost, and `buf` is unchanged.
+    /// - Errors of the source. `buf` then also holds the bytes read before the error, if
+    ///   they are UTF-8.
     ///
     /// # Cancellation
     ///
@@ -136,11 +134,11 @@ pub trait AsyncBufReadExt: AsyncBufRead {
     ///
     /// # Errors
     ///
-    /// Those of the source; what was skipped until then stays so.
+    /// Errors of the source. Bytes skipped before the error stay skipped.
     ///
     /// # Cancellation
     ///
-    /// What was skipped until then stays so.
+    /// Bytes skipped before the drop stay skipped.
     ///
     /// ```
     /// use compio_io::io::AsyncBufReadExt;
@@ -169,7 +167,7 @@ pub trait AsyncBufReadExt: AsyncBufRead {
         }
     }
 
-    /// The lines of this reader, without what ends them.
+    /// The lines of this reader, without their line ends.
     ///
     /// ```
     /// use compio_io::io::{AsyncBufReadExt, BufReader};

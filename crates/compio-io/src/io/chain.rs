@@ -46,7 +46,7 @@ impl<A, B> Chain<A, B> {
         (&self.first, &self.second)
     }
 
-    /// Both readers. What is read from them directly is missing in the chain.
+    /// Both readers. Bytes read from them directly are missing in the chain.
     pub fn get_mut(&mut self) -> (&mut A, &mut B) {
         (&mut self.first, &mut self.second)
     }

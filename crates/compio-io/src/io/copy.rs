@@ -16,23 +16,20 @@ use crate::{
 /// How much is read at once, in bytes.
 const COPY_LEN: usize = 64 * 1024;
 
-/// Copies what `reader` has, to its end, to `writer`, and returns how many bytes
-/// that was.
+/// Copies all bytes of `reader`, until EOF, to `writer`, and returns their number.
 ///
 /// One buffer of 64 KiB goes to and fro. Interrupted operations are repeated.
 /// The writer is not flushed.
 ///
 /// # Errors
 ///
-/// Those of the reader and of the writer, and
-/// [`WriteZero`](io::ErrorKind::WriteZero) if the writer takes no more. What was
-/// copied until then stays copied; up to 64 KiB may have been read and not been
-/// written.
+/// Errors of the reader and of the writer, and
+/// [`WriteZero`](io::ErrorKind::WriteZero) if the writer accepts no more. Up to 64 KiB
+/// may have been read and not written.
 ///
 /// # Cancellation
 ///
-/// Dropping the future loses up to 64 KiB that were read and not yet written;
-/// what was written stays so.
+/// Dropping the future loses up to 64 KiB that were read and not yet written.
 ///
 /// ```
 /// use compio_io::io::copy;
@@ -60,7 +57,7 @@ where
             Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
             Err(e) => return Err(e),
         };
-        // The read made the buffer as long as what it read.
+        // The read has set the buffer's length.
         let (result, written) = writer.write_all(buf).await;
         buf = written;
         result?;
@@ -68,24 +65,22 @@ where
     }
 }
 
-/// Copies what `reader` has, to its end, to `writer`, and returns how many bytes
-/// that was.
+/// Copies all bytes of `reader`, until EOF, to `writer`, and returns their number.
 ///
-/// As [`copy`], out of the reader's own buffer: what it has buffered goes out in
-/// one write, and only what was written is taken from it. The writer is not
-/// flushed.
+/// As [`copy`], out of the reader's own buffer: one write takes all buffered bytes, and
+/// only written bytes are consumed. The writer is not flushed.
 ///
 /// # Errors
 ///
-/// Those of the reader and of the writer, and
-/// [`WriteZero`](io::ErrorKind::WriteZero) if the writer takes no more. The
-/// reader keeps what was not written.
+/// Errors of the reader and of the writer, and
+/// [`WriteZero`](io::ErrorKind::WriteZero) if the writer accepts no more. The reader
+/// keeps the unwritten bytes.
 ///
 /// # Cancellation
 ///
-/// The reader keeps what was not written, and what was being written when the
-/// future was dropped: of that, some first part may have been written all the
-/// same. What the reader loses of a dropped read is lost.
+/// The reader keeps the unwritten bytes, and the bytes of the write in flight. A prefix
+/// of these may have been written. Bytes that the reader loses with a dropped read are
+/// lost.
 ///
 /// ```
 /// use compio_io::io::{BufReader, copy_buf};

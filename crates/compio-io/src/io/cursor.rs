@@ -1,4 +1,4 @@
-//! [`Cursor`]: a position for what is read and written at any.
+//! [`Cursor`]: sequential reads and writes over positioned ones.
 
 use std::io::{self, SeekFrom};
 
@@ -7,11 +7,11 @@ use crate::{
     io::{AsyncRead, AsyncReadAt, AsyncSeek, AsyncSize, AsyncWrite, AsyncWriteAt, seek::target},
 };
 
-/// Reads and writes something positioned, such as a file, from start to end.
+/// Reads and writes a positioned source, such as a file, from start to end.
 ///
-/// It is to [`AsyncReadAt`] and [`AsyncWriteAt`] what [`std::io::Cursor`], which
-/// is a reader here as well, is to memory. Several cursors over clones of one
-/// file have a position each.
+/// It adds a position to [`AsyncReadAt`] and [`AsyncWriteAt`], as [`std::io::Cursor`]
+/// does to memory. (That type is a reader here as well.) Several cursors over clones
+/// of one file have a position each.
 ///
 /// # Errors
 ///
@@ -59,22 +59,22 @@ impl<F> Cursor<F> {
         self.position = position;
     }
 
-    /// What is read and written.
+    /// The inner reader or writer.
     pub fn get_ref(&self) -> &F {
         &self.inner
     }
 
-    /// What is read and written.
+    /// The inner reader or writer.
     pub fn get_mut(&mut self) -> &mut F {
         &mut self.inner
     }
 
-    /// Unwraps what is read and written.
+    /// Returns the inner reader or writer.
     pub fn into_inner(self) -> F {
         self.inner
     }
 
-    /// Moves the position behind what an operation did.
+    /// Moves the position by the result of an operation.
     fn advance<B>(&mut self, (result, buf): BufResult<usize, B>) -> BufResult<usize, B> {
         let moved = result.and_then(|len| {
             // A longer step than an `i64` has no memory to come from.
@@ -121,7 +121,7 @@ impl<F: AsyncWriteAt> AsyncWrite for Cursor<F> {
         Ok(())
     }
 
-    /// Nobody is waiting for the end: does nothing.
+    /// There is no peer: does nothing.
     async fn shutdown(&mut self) -> io::Result<()> {
         Ok(())
     }

@@ -1,5 +1,5 @@
-//! What the adapters of `futures_io` and `tokio_io` share: how readers and
-//! writers that borrow buffers for one poll look through owned buffers.
+//! Shared code of the adapters in `futures_io` and `tokio_io`: owned buffers over
+//! readers and writers that borrow a buffer for one poll.
 
 use std::{
     io::{self, IoSlice},
@@ -22,7 +22,7 @@ pub(super) fn poll_into<B: IoBufMut>(
         Poll::Ready(read) => read,
         Poll::Pending => {
             pending = true;
-            // Any error leaves the length alone; nobody sees this one.
+            // Any error leaves the length unchanged. This one is never returned.
             Err(io::ErrorKind::WouldBlock.into())
         }
     });
@@ -39,7 +39,7 @@ pub(super) fn io_slices<V: IoVectoredBuf>(buf: &V) -> Vec<IoSlice<'_>> {
     filled.take(SLICES_MAX).map(IoSlice::new).collect()
 }
 
-/// What a reader has buffered, of which it just said that there is some.
+/// The buffered bytes of a reader, which has just reported some.
 ///
 /// Asking twice is the way around a borrow that only one branch of the first
 /// asking needs.

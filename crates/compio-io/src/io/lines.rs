@@ -17,7 +17,7 @@ pub struct Lines<R> {
 pub struct Split<R> {
     reader: R,
     delimiter: u8,
-    // What was read of the next part: it outlives the future that read it.
+    // The beginning of the next part. It outlives the future that read it.
     begun: Vec<u8>,
 }
 
@@ -28,7 +28,7 @@ impl<R> Lines<R> {
         }
     }
 
-    /// The reader. What is read from it directly is missing in the lines.
+    /// The reader. Bytes read from it directly are missing in the lines.
     pub fn get_mut(&mut self) -> &mut R {
         &mut self.segments.reader
     }
@@ -54,8 +54,8 @@ impl<R: AsyncBufRead> Lines<R> {
     ///
     /// # Cancellation
     ///
-    /// The next call goes on in the same line. What the source loses of a
-    /// dropped read is missing in it.
+    /// The next call continues the same line. Bytes that the source loses with a
+    /// dropped read are missing in it.
     ///
     /// ```
     /// use compio_io::io::AsyncBufReadExt;
@@ -92,7 +92,7 @@ impl<R> Split<R> {
         }
     }
 
-    /// The reader. What is read from it directly is missing in the parts.
+    /// The reader. Bytes read from it directly are missing in the parts.
     pub fn get_mut(&mut self) -> &mut R {
         &mut self.reader
     }
@@ -114,8 +114,8 @@ impl<R: AsyncBufRead> Split<R> {
     ///
     /// # Cancellation
     ///
-    /// The next call goes on in the same part. What the source loses of a
-    /// dropped read is missing in it.
+    /// The next call continues the same part. Bytes that the source loses with a
+    /// dropped read are missing in it.
     ///
     /// ```
     /// use compio_io::io::{AsyncBufReadExt, BufReader};

@@ -7,17 +7,16 @@ use crate::buf::{BufResult, BufResultExt, FirstRoom, IntoInner, IoBufMut, IoVect
 ///
 /// # For implementers
 ///
-/// Whoever has no kernel to fill the buffer fills it by
-/// [`init_from`](IoBufMut::init_from) or [`init_with`](IoBufMut::init_with),
-/// which are safe. On success the buffer that comes back is the one that went
-/// in, with its length set to the number returned; on failure its length is as
-/// it was.
+/// A reader without a kernel fills the buffer with the safe functions
+/// [`init_from`](IoBufMut::init_from) or [`init_with`](IoBufMut::init_with). On
+/// success it returns the same buffer, with its length set to the returned number.
+/// On failure the length is unchanged.
 ///
 /// ```
 /// use compio_io::buf::{BufResult, IoBufMut};
 /// use compio_io::io::AsyncRead;
 ///
-/// /// Zeros, for ever.
+/// /// Zeros without end.
 /// struct Zeros;
 ///
 /// impl AsyncRead for Zeros {

@@ -1,5 +1,5 @@
-//! [`AsyncSeek`]: readers and writers with a position, and [`AsyncSize`], what
-//! it takes to seek from the end. The positions of `Cursor` are in `cursor`.
+//! [`AsyncSeek`]: readers and writers with a position, and [`AsyncSize`], the size
+//! for seeking from the end. The positions of `Cursor` are in `cursor`.
 
 use std::io::{self, SeekFrom};
 
@@ -20,8 +20,8 @@ use std::io::{self, SeekFrom};
 pub trait AsyncSeek {
     /// Moves the position and returns it, in bytes from the start.
     ///
-    /// It may lie behind the end: reads there read nothing, what a write does
-    /// is for the implementation to say.
+    /// It may lie behind the end. Reads there return 0 bytes. The implementation
+    /// documents writes there.
     ///
     /// # Errors
     ///
@@ -61,8 +61,8 @@ pub trait AsyncSeek {
     }
 }
 
-/// What knows its size. [`Cursor`](crate::io::Cursor) asks for it to seek from
-/// the end.
+/// A file or another object with a size. [`Cursor`](crate::io::Cursor) uses it to seek
+/// from the end.
 ///
 /// ```
 /// use compio_io::io::AsyncSize;
@@ -76,7 +76,7 @@ pub trait AsyncSize {
     ///
     /// # Errors
     ///
-    /// The system's.
+    /// The OS error of the size query.
     ///
     /// # Cancellation
     ///

@@ -49,7 +49,7 @@ impl<R> Take<R> {
         &self.reader
     }
 
-    /// The reader. What is read from it directly does not count.
+    /// The reader. Bytes read from it directly do not count.
     pub fn get_mut(&mut self) -> &mut R {
         &mut self.reader
     }
