@@ -54,7 +54,11 @@ fn s16_a_thread_local_keeps_a_sleep_to_the_end() {
 
 #[test]
 fn s16_a_thread_local_keeps_a_handle_to_the_end() {
-    check_kept(|| Box::new(block_on(async { spawn(std::future::pending::<()>()) })));
+    check_kept(|| {
+        let mut handle = None;
+        block_on(async { handle = Some(spawn(std::future::pending::<()>())) });
+        Box::new(handle)
+    });
 }
 
 #[test]

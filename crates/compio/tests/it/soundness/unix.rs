@@ -6,7 +6,7 @@ use std::{path::PathBuf, time::Duration};
 use compio::{
     driver::BackendKind,
     fs::File,
-    io::AsyncReadExt,
+    io::{AsyncReadExt, AsyncWriteAtExt},
     net::{TcpStream, UnixListener},
     runtime::Runtime,
     time::sleep,
@@ -187,9 +187,8 @@ fn s38_timer_ticks_while_write_to_terminal_waits() {
     };
     run(async {
         let file = File::from(std::fs::File::from(inside));
-        let mut writer = &file;
         let bytes = vec![b'x'; 1 << 20];
-        let writes = compio::io::AsyncWriteAtExt::write_all_at(&mut writer, bytes, 0);
+        let writes = file.write_all_at(bytes, 0);
         let ticks = ticks_beside(writes).await;
         assert!(ticks > 0);
     });

@@ -155,8 +155,11 @@ type Reading = Option<Result<Vec<u8>, Option<i32>>>;
 /// A thread that reads one file after the other, and is left behind when a file takes too long.
 struct Reader {
     read: fn(&Path) -> io::Result<Vec<u8>>,
-    thread: Option<(Sender<PathBuf>, Receiver<io::Result<Vec<u8>>>)>,
+    thread: Option<Channels>,
 }
+
+/// The channels of paths to read and of their contents.
+type Channels = (Sender<PathBuf>, Receiver<io::Result<Vec<u8>>>);
 
 impl Reader {
     fn new(read: fn(&Path) -> io::Result<Vec<u8>>) -> Self {
