@@ -404,7 +404,7 @@ enum SecondTry {
 ///
 /// # Safety
 ///
-/// As [`attempt`].
+/// As [`attempt()`].
 #[cold]
 unsafe fn try_again(fd: RawFd, request: &Request) -> SecondTry {
     let is_send = matches!(
