@@ -1083,22 +1083,29 @@ impl Inner {
         let Some(request) = self.ask_again(key) else {
             return Some(Err(sys::ECANCELED));
         };
-        match again(&request) {
+        let answer = match again(&request) {
             Again::Pool(request) => self.dispatch(key, request, true),
             // SAFETY: the operation is where it was when it was launched for the first time.
             Again::Kernel => unsafe { self.launch(key, &request) },
             Again::Not => Some(Err(sys::ECANCELED)),
-        }
+        };
+        // The new entry is not handed over before the next turn.
+        self.wake_outer();
+        answer
     }
 
-    /// Launches a flight that the kernel has completed because it would have had to wait. An answer that
-    /// is there at once is not landed.
+    /// Launches a flight again that the kernel has completed with EAGAIN. The backend waits for a send that
+    /// may wait, and answers EAGAIN for all other requests. An answer that is there at once is not landed.
     fn launch_to_wait(&self, key: Key) -> Option<Answer> {
         let Some(request) = self.ask_again(key) else {
-            return Some(Err(sys::ECANCELED));
+            // Not wanted any more, or its code has panicked: the answer stays.
+            return Some(Err(sys::EAGAIN));
         };
         // SAFETY: the operation is where it was when it was launched for the first time.
-        match unsafe { self.backend.borrow_mut().launch_to_wait(key, &request) } {
+        let launched = unsafe { self.backend.borrow_mut().launch_to_wait(key, &request) };
+        // As in `do_again`.
+        self.wake_outer();
+        match launched {
             Launch::InFlight => None,
             Launch::Answered(answer) => Some(answer),
             Launch::Pool(request) => self.dispatch(key, request, false),
@@ -1199,7 +1206,7 @@ struct Aftermath {
     orphans: Vec<Key>,
     /// What was given up although nobody had asked for that.
     given_up: Vec<Key>,
-    /// Sends that the kernel has completed because they would have had to wait.
+    /// Requests that the kernel has completed with EAGAIN.
     would_block: Vec<Key>,
     /// What is to be launched once more.
     ready: Vec<Key>,

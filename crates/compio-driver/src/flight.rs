@@ -748,7 +748,7 @@ impl Flights {
             let index = (*header).index;
             let class = usize::from((*header).class);
             (*header).state = State::Free;
-            // The highest bit is the backends'.
+            // The two highest bits are the backends'.
             (*header).generation = ((*header).generation + 1) % (1 << GENERATION_BITS);
             (*header).next_free = self.free[class].get();
             self.free[class].set(index);

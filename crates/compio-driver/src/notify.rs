@@ -15,7 +15,7 @@
 //! looked at before the thread sleeps. No wake can be lost between the look and the sleep.
 
 use std::{
-    mem,
+    iter, mem,
     sync::{
         Arc, PoisonError,
         atomic::Ordering::{AcqRel, Acquire, Relaxed},
@@ -23,7 +23,10 @@ use std::{
     task::{Wake, Waker},
 };
 
-use crate::sync::{AtomicU8, Event, Mutex};
+use crate::{
+    panics::{discard, wake_all},
+    sync::{AtomicU8, Event, Mutex},
+};
 
 const RUNNING: u8 = 0;
 const PARKED: u8 = 1;
@@ -64,8 +67,11 @@ impl Notifier {
         if self.state.swap(NOTIFIED, AcqRel) == PARKED {
             self.event.signal();
             // Taken and woken in two steps: the lock is not held while the waker runs.
-            if let Some(outer) = self.set_outer(None) {
-                outer.wake();
+            if let Some(outer) = self.set_outer(None)
+                && let Some(panic) = wake_all(iter::once(outer))
+            {
+                // The panic hook has reported it. A thread of the pool must go on.
+                discard(panic);
             }
         }
     }

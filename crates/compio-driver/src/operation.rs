@@ -23,8 +23,9 @@ pub unsafe trait Operation: 'static {
     /// What comes out: typically an [`io::Result`], and the buffer.
     type Output: 'static;
 
-    /// Says what is asked. Called when the operation has reached its place; and once more at the same
-    /// place if the kernel dropped the request unasked and it may be executed again.
+    /// Says what is asked. Called when the operation has reached its place, and again at the same place
+    /// whenever the request is launched again: after the kernel has dropped it, after a wait for
+    /// readiness, after EAGAIN. The kernel does not use the operation at that time.
     fn request(&mut self) -> Request;
 
     /// Says what the answer means. Where the operation was abandoned, its output is dropped: a

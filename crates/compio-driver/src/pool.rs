@@ -18,6 +18,7 @@ use std::{
 use crate::{
     flight::Key,
     notify::Notifier,
+    panics::{discard, wake_all},
     per_process::PerProcess,
     request::{Answer, Request},
     sync::{AtomicBool, Condvar, Mutex, MutexGuard, start_thread},
@@ -252,8 +253,9 @@ impl Desk {
         // Release: pairs with the swap in `take`.
         self.filled.store(true, Release);
         self.notifier.notify();
-        for guest in guests {
-            guest.wake();
+        if let Some(panic) = wake_all(guests.into_iter()) {
+            // The panic hook has reported it. A thread of the pool must go on.
+            discard(panic);
         }
     }
 

@@ -281,8 +281,8 @@ pub(crate) enum Report {
     /// or the file itself has answered so. In the second case it has to be done all the same.
     #[allow(dead_code, reason = "not every backend lacks the means")]
     GivenUp,
-    /// Nothing more will, and nothing has been done: it would have had to wait. The backend is to
-    /// launch it once more, and to wait.
+    /// The kernel has completed it with EAGAIN, and nothing has been done. The backend decides whether it
+    /// waits: see `launch_to_wait`.
     #[allow(dead_code, reason = "not every backend refuses to wait")]
     WouldBlock,
     /// Nothing has been done so far: the readiness that the request waited for has come, and it is to be

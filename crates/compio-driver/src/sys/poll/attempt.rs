@@ -65,7 +65,11 @@ pub(super) unsafe fn plan(request: &mut Request) -> Plan {
         Request::Invalid => Plan::Answered(Err(libc::EINVAL)),
         Request::Poll(Poll::Once { fd, .. }) => Plan::Wait(fd, Direction::Aside),
         Request::Pipe(ref pipe) => match splice_waits_for(pipe) {
-            Ok((fd, direction)) => Plan::Wait(fd, direction),
+            Ok(Some((fd, direction))) => Plan::Wait(fd, direction),
+            Ok(None) => {
+                let Pipe::Splice { to, .. } = *pipe;
+                Plan::Wait(to, Direction::Write)
+            }
             Err(code) => Plan::Answered(Err(code)),
         },
         // SAFETY: passed on from this function.
@@ -234,12 +238,12 @@ pub(super) unsafe fn resume(request: &Request) -> Outcome {
     }
 }
 
-/// The request for a thread that may block.
-pub(super) fn for_thread(request: &Request) -> Request {
-    match request {
+/// The request for a thread that may block. None if it has to be tried again.
+pub(super) fn for_thread(request: &Request) -> Option<Request> {
+    Some(match request {
         Request::Pipe(pipe) => match splices::next(pipe) {
             Next::Call(pipe) | Next::Thread(pipe) => Request::Pipe(pipe),
-            Next::Wait(..) | Next::Refused(_) => *request,
+            Next::Wait(..) | Next::Later | Next::Refused(_) => return None,
         },
         Request::Nop
         | Request::File(_)
@@ -249,7 +253,7 @@ pub(super) fn for_thread(request: &Request) -> Request {
         | Request::Work(_)
         | Request::Raw(_)
         | Request::Invalid => *request,
-    }
+    })
 }
 
 /// # Safety
@@ -436,7 +440,7 @@ unsafe fn transfer_of_socket(file: &File) -> Answer {
 
 fn attempt_splice(pipe: &Pipe) -> Outcome {
     match splices::next(pipe) {
-        Next::Wait(..) => Outcome::NotNow,
+        Next::Wait(..) | Next::Later => Outcome::NotNow,
         Next::Refused(code) => Outcome::Answered(Err(code)),
         Next::Call(pipe) => unless(libc::EAGAIN, splice(&pipe)),
         Next::Thread(_) => Outcome::Pool,
@@ -479,13 +483,13 @@ unsafe fn clipped(file: &File) -> File {
     }
 }
 
-/// Which end of a splice has to become ready first.
-pub(super) fn splice_waits_for(pipe: &Pipe) -> Result<(RawFd, Direction), i32> {
-    let Pipe::Splice { to, .. } = *pipe;
+/// The end of a splice that has to become ready first. None if both ends are ready by now, or if no
+/// event reports it: an edge would not come.
+pub(super) fn splice_waits_for(pipe: &Pipe) -> Result<Option<(RawFd, Direction)>, i32> {
     match splices::next(pipe) {
-        Next::Wait(fd, ready::IN) => Ok((fd, Direction::Read)),
-        Next::Wait(fd, _) => Ok((fd, Direction::Write)),
-        Next::Call(_) | Next::Thread(_) => Ok((to, Direction::Write)),
+        Next::Wait(fd, ready::IN) => Ok(Some((fd, Direction::Read))),
+        Next::Wait(fd, _) => Ok(Some((fd, Direction::Write))),
+        Next::Later | Next::Call(_) | Next::Thread(_) => Ok(None),
         Next::Refused(code) => Err(code),
     }
 }

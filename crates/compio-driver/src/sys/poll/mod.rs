@@ -141,12 +141,24 @@ impl Readiness {
                         return Launch::InFlight;
                     }
                 },
-                Outcome::Pool => return Launch::Pool(for_thread(&request)),
+                Outcome::Pool => {
+                    return match for_thread(&request) {
+                        Some(request) => Launch::Pool(request),
+                        None => {
+                            self.knocking.push((key, request));
+                            Launch::InFlight
+                        }
+                    };
+                }
             }
             if let Request::Pipe(pipe) = &request {
                 // As it is after the attempt, and may have been otherwise before.
                 (fd, direction) = match splice_waits_for(pipe) {
-                    Ok(end) => end,
+                    Ok(Some(end)) => end,
+                    Ok(None) => {
+                        self.knocking.push((key, request));
+                        return Launch::InFlight;
+                    }
                     Err(code) => return self.answer(key, Err(code)),
                 };
             }
@@ -216,13 +228,21 @@ impl Readiness {
     /// Tries again what only time can help.
     fn knock(&mut self) {
         let Self {
-            knocking, answered, ..
+            knocking,
+            answered,
+            ready,
+            ..
         } = self;
         knocking.retain(|(key, request)| {
             // SAFETY: the request has not been answered: its memory and descriptors are valid, by
             // the contract of `launch`.
-            let Outcome::Answered(answer) = (unsafe { attempt(request) }) else {
-                return true;
+            let answer = match unsafe { attempt(request) } {
+                Outcome::Answered(answer) => answer,
+                Outcome::Pool => {
+                    ready.push(*key);
+                    return false;
+                }
+                Outcome::NotNow => return true,
             };
             let still = answer == Err(libc::EAGAIN);
             if !still {
@@ -331,8 +351,13 @@ impl Readiness {
             return false;
         };
         let other = match splice_waits_for(pipe) {
-            Ok(other) if other == (fd, direction) => return false,
-            Ok(other) => other,
+            Ok(Some(other)) if other == (fd, direction) => return false,
+            Ok(Some(other)) => other,
+            Ok(None) => {
+                self.queues.remove(key);
+                self.knocking.push((key, *request));
+                return true;
+            }
             Err(code) => {
                 self.queues.remove(key);
                 self.answered.push_back((key, Err(code)));

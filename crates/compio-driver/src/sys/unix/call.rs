@@ -12,10 +12,12 @@ use socket2::SockRef;
 
 use super::types::{Message, PeerAddress, RawFd, RawSlice};
 use crate::{
+    per_process::PerProcess,
     request::{Answer, File, NOT_READY, Names, Net, Pipe, Poll, Position, Request, ready},
     sys::dialect::{
         self,
         kinds::{Kind, kind_of},
+        splices::{self, Next},
     },
 };
 
@@ -60,10 +62,17 @@ pub(crate) fn close(fd: OwnedFd) -> io::Result<()> {
 pub(crate) unsafe fn call_in_thread(request: &Request) -> Answer {
     let (fd, events) = match *request {
         Request::Pipe(ref pipe) => {
-            return splice(pipe).map_err(|code| match code {
-                libc::EAGAIN => NOT_READY,
-                code => code,
-            });
+            // It may have waited in the queue for long.
+            return match splices::recheck(pipe) {
+                Some(Next::Refused(code)) => Err(code),
+                Some(Next::Wait(..) | Next::Later | Next::Call(_) | Next::Thread(_)) => {
+                    Err(NOT_READY)
+                }
+                None => splice(pipe).map_err(|code| match code {
+                    libc::EAGAIN => NOT_READY,
+                    code => code,
+                }),
+            };
         }
         Request::File(
             File::Read {
@@ -117,26 +126,35 @@ pub(crate) unsafe fn call_in_thread(request: &Request) -> Answer {
 }
 
 /// Which descriptors threads of the pool are reading from or writing to, by their `poll(2)` bits.
-static TURNS: Mutex<Vec<(RawFd, u32)>> = Mutex::new(Vec::new());
+///
+/// A forked child has a list of its own: a thread of its parent may hold this lock.
+static TURNS: PerProcess<Turns> = PerProcess::new();
+
+type Turns = Mutex<Vec<(RawFd, u32)>>;
 
 /// A thread's turn at one direction of a descriptor.
-struct Turn(RawFd, u32);
+struct Turn {
+    turns: &'static Turns,
+    entry: (RawFd, u32),
+}
 
 impl Turn {
     fn begin(fd: RawFd, events: u32) -> Option<Self> {
-        let mut turns = TURNS.lock().unwrap_or_else(PoisonError::into_inner);
-        if turns.contains(&(fd, events)) {
+        let (turns, entry) = (TURNS.get_or_make(Turns::default), (fd, events));
+        let mut list = turns.lock().unwrap_or_else(PoisonError::into_inner);
+        if list.contains(&entry) {
             return None;
         }
-        turns.push((fd, events));
-        Some(Self(fd, events))
+        list.push(entry);
+        drop(list);
+        Some(Self { turns, entry })
     }
 }
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        let mut turns = TURNS.lock().unwrap_or_else(PoisonError::into_inner);
-        turns.retain(|turn| *turn != (self.0, self.1));
+        let mut list = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
+        list.retain(|entry| *entry != self.entry);
     }
 }
 

@@ -273,6 +273,11 @@ impl Uring {
         self.push_step(key, Step::Poll, entry)
     }
 
+    /// After a pause, the request is launched again.
+    fn wait_briefly(&mut self, key: Key) -> Launch {
+        self.push_step(key, Step::Pause, retry::pause())
+    }
+
     fn push_step(&mut self, key: Key, step: Step, entry: RawEntry) -> Launch {
         self.staged.begin(key, step);
         self.push(entry.user_data(CANCEL | STAGED | key.to_bits()));
@@ -287,6 +292,7 @@ impl Uring {
         };
         let pipe = match splices::next(pipe) {
             Next::Wait(fd, events) => return self.wait_for(key, fd, events),
+            Next::Later => return self.wait_briefly(key),
             Next::Refused(code) => return Launch::Answered(Err(code)),
             Next::Call(pipe) if !self.staged.may_call() => {
                 let Pipe::Splice { from, .. } = pipe;
@@ -294,14 +300,12 @@ impl Uring {
             }
             Next::Call(pipe) => match super::unix::splice(&pipe) {
                 Err(libc::EAGAIN) => {
-                    // Somebody else was faster.
+                    // Another reader or writer was faster.
                     return match splices::next(&pipe) {
                         Next::Wait(fd, events) => self.wait_for(key, fd, events),
                         Next::Refused(code) => Launch::Answered(Err(code)),
-                        Next::Call(Pipe::Splice { from, .. })
-                        | Next::Thread(Pipe::Splice { from, .. }) => {
-                            self.wait_for(key, from, ready::IN)
-                        }
+                        // A poll would complete at once, again and again.
+                        Next::Later | Next::Call(_) | Next::Thread(_) => self.wait_briefly(key),
                     };
                 }
                 answer => return Launch::Answered(answer),

@@ -81,8 +81,13 @@ pub(super) fn kernel_may_wait(socket: RawFd) -> bool {
 /// receiver (`unix_dgram_poll`). Readiness is no help then, and a timer ends the wait.
 pub(super) fn wait(socket: RawFd) -> Entry {
     if is_writable(socket) {
-        opcode::Timeout::new(ptr::from_ref(&PAUSE)).build()
+        pause()
     } else {
         opcode::PollAdd::new(types::Fd(socket), ready::OUT).build()
     }
+}
+
+/// The entry that completes after [`RETRY_EVERY`].
+pub(super) fn pause() -> Entry {
+    opcode::Timeout::new(ptr::from_ref(&PAUSE)).build()
 }

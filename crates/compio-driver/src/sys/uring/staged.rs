@@ -80,6 +80,8 @@ pub(super) enum Step {
     Poll,
     /// A splice whose ends were ready.
     Splice,
+    /// It waits for a moment, because no event reports readiness.
+    Pause,
     /// A send waits for its next try: see [`retry`](super::retry).
     Retry,
 }
@@ -125,9 +127,9 @@ impl Staged {
         match (step, answer) {
             (Some(Step::Retry), _) => Report::WouldBlock,
             (_, Err(libc::ECANCELED)) => Report::GivenUp,
-            (Some(Step::Poll), Ok(_)) | (Some(Step::Splice), Err(libc::EAGAIN | libc::EINTR)) => {
-                Report::Ready
-            }
+            (Some(Step::Poll), Ok(_))
+            | (Some(Step::Pause), Ok(_) | Err(libc::ETIME))
+            | (Some(Step::Splice), Err(libc::EAGAIN | libc::EINTR)) => Report::Ready,
             (_, answer) => Report::Final(answer),
         }
     }

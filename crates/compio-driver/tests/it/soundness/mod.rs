@@ -27,6 +27,8 @@ mod reuse;
 mod shutdown;
 #[cfg(target_os = "linux")]
 mod slow_files;
+#[cfg(target_os = "linux")]
+mod splice_ends;
 #[cfg(unix)]
 mod unix;
 mod unpolled;

@@ -230,6 +230,14 @@ fn open_again(fd: RawFd, kind: Kind) -> Result<OwnedFd, i32> {
         }
         OwnedFd::from_raw_fd(again)
     };
+    // Packet mode. A FIFO cannot be opened with this flag.
+    if kind == Kind::Pipe && mode & libc::O_DIRECT != 0 {
+        let flags = libc::O_NONBLOCK | libc::O_DIRECT;
+        // SAFETY: no pointers are passed.
+        if unsafe { libc::fcntl(again.as_raw_fd(), libc::F_SETFL, flags) } < 0 {
+            return Err(last_error());
+        }
+    }
     // `/dev/tty` and `/dev/console` stand for another terminal now than when they were opened.
     let is_same =
         kind != Kind::Terminal || number_of_terminal(again.as_raw_fd()) == number_of_terminal(fd);

@@ -122,7 +122,7 @@ fn is_direct(fd: RawFd) -> bool {
     note_of(fd) & DIRECT != 0
 }
 
-/// The note about a descriptor. To ask costs two calls, so that the answer is kept with the number's
+/// The note about a descriptor. To ask costs three calls, so that the answer is kept with the number's
 /// life, where that is known.
 fn note_of(fd: RawFd) -> u8 {
     let known = with_note(fd, |note| {
@@ -142,7 +142,11 @@ fn ask(fd: RawFd) -> u8 {
     if mode >= 0 && mode & libc::O_DIRECT != 0 {
         return DIRECT;
     }
-    // Behind the end of any file: the answer depends on the flag alone.
+    // A device may ignore the position: the probe below would take a record from its queue.
+    if !is_regular(fd) {
+        return 0;
+    }
+    // Behind the end of the file: the answer depends on the flag alone.
     let mut byte = 0_u8;
     let read = File::Read {
         fd,
@@ -151,7 +155,7 @@ fn ask(fd: RawFd) -> u8 {
     };
     // SAFETY: the byte outlives the call.
     match unsafe { transfer(&read) } {
-        Err(libc::EOPNOTSUPP) if is_regular(fd) => WAITS,
+        Err(libc::EOPNOTSUPP) => WAITS,
         Ok(_) | Err(_) => 0,
     }
 }

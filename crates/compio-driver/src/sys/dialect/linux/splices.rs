@@ -10,7 +10,7 @@ use std::mem;
 use super::kinds::{Kind, kind_of, private_of};
 use crate::{
     request::{Pipe, RawFd, ready},
-    sys::unix::ready_now,
+    sys::unix::{get_option, ready_now},
 };
 
 /// What is to be done about a splice.
@@ -18,6 +18,8 @@ use crate::{
 pub(crate) enum Next {
     /// This descriptor has to become ready for these `poll(2)` bits first.
     Wait(RawFd, u32),
+    /// No event reports when it can be made: it is tried again after a pause.
+    Later,
     /// It can be made on this thread: it does not wait.
     Call(Pipe),
     /// The poll of an end failed with this code, which is the answer.
@@ -47,10 +49,8 @@ pub(crate) fn next(pipe: &Pipe) -> Next {
         if matches!(kind, Kind::File | Kind::Fuse) {
             continue;
         }
-        match ready_now(fd, events) {
-            Ok(0) => return Next::Wait(fd, events),
-            Ok(_) => {}
-            Err(code) => return Next::Refused(code),
+        if let Some(next) = unready(fd, kind, events) {
+            return next;
         }
     }
     let own = |fd, kind| match kind {
@@ -80,6 +80,33 @@ pub(crate) fn next(pipe: &Pipe) -> Next {
         Next::Call(pipe)
     } else {
         Next::Thread(pipe)
+    }
+}
+
+/// As [`next`], for a thread that makes the splice later: none if both ends are still ready.
+pub(crate) fn recheck(pipe: &Pipe) -> Option<Next> {
+    let Pipe::Splice { from, to, .. } = *pipe;
+    [(from, ready::IN), (to, ready::OUT)]
+        .map(|(fd, events)| (fd, kind_of(fd), events))
+        .into_iter()
+        .filter(|(_, kind, _)| !matches!(kind, Kind::File | Kind::Fuse))
+        .find_map(|(fd, kind, events)| unready(fd, kind, events))
+}
+
+/// None if an end of a splice is ready.
+fn unready(fd: RawFd, kind: Kind, events: u32) -> Option<Next> {
+    match ready_now(fd, events) {
+        Ok(0) => Some(Next::Wait(fd, events)),
+        // An error of the socket, or only an entry in its error queue (`IP_RECVERR`, timestamps,
+        // `MSG_ZEROCOPY`). The queue keeps POLLERR up, and a splice would wait for bytes.
+        Ok(ready::ERR) if kind == Kind::Socket => {
+            match get_option(fd, libc::SOL_SOCKET, libc::SO_ERROR) {
+                Ok(0) => Some(Next::Later),
+                Ok(code) | Err(code) => Some(Next::Refused(code)),
+            }
+        }
+        Ok(_) => None,
+        Err(code) => Some(Next::Refused(code)),
     }
 }
 
