@@ -35,6 +35,7 @@ impl Process {
     }
 
     /// Whether no process before this one is known to have forked it.
+    #[cfg(unix)]
     pub(crate) fn is_first() -> bool {
         Self::current() == Self(1)
     }

@@ -1,0 +1,9 @@
+//! The table of docs/seccomp.md, which is about Linux.
+
+#[cfg(target_os = "linux")]
+mod table;
+
+fn main() {
+    #[cfg(target_os = "linux")]
+    table::main();
+}
