@@ -214,16 +214,20 @@ impl Pipe {
     async fn take(&self, mut copy: impl FnMut(&[u8]) -> usize) -> usize {
         let mut waiting = Waiting::new(self);
         poll_fn(|cx| {
-            let (empty, ended) = {
-                let state = self.state.borrow();
-                (state.bytes.is_empty(), state.ended)
-            };
-            if empty {
-                return if ended {
-                    Poll::Ready(0)
-                } else {
-                    waiting.register(cx)
+            loop {
+                let (empty, ended) = {
+                    let state = self.state.borrow();
+                    (state.bytes.is_empty(), state.ended)
                 };
+                if !empty {
+                    break;
+                }
+                if ended {
+                    return Poll::Ready(0);
+                }
+                if !waiting.register(cx) {
+                    return Poll::Pending;
+                }
             }
             ready!(poll_proceed(cx));
             Poll::Ready(self.change(|state| {
@@ -240,19 +244,24 @@ impl Pipe {
         let wanted: usize = slices.clone().map(<[u8]>::len).sum();
         let mut waiting = Waiting::new(self);
         poll_fn(|cx| {
-            let room = {
-                let state = self.state.borrow();
-                if state.ended || state.reader_gone {
-                    return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
+            let room = loop {
+                let room = {
+                    let state = self.state.borrow();
+                    if state.ended || state.reader_gone {
+                        return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
+                    }
+                    self.capacity - state.bytes.len()
+                };
+                if wanted == 0 {
+                    return Poll::Ready(Ok(0));
                 }
-                self.capacity - state.bytes.len()
+                if room > 0 {
+                    break room;
+                }
+                if !waiting.register(cx) {
+                    return Poll::Pending;
+                }
             };
-            if wanted == 0 {
-                return Poll::Ready(Ok(0));
-            }
-            if room == 0 {
-                return waiting.register(cx);
-            }
             ready!(poll_proceed(cx));
             let len = wanted.min(room);
             self.change(|state| {
@@ -277,17 +286,19 @@ impl<'a> Waiting<'a> {
         Self { pipe, entry: None }
     }
 
-    /// Lists the task's waker, in place of the one that this future had listed.
-    fn register<T>(&mut self, cx: &Context<'_>) -> Poll<T> {
+    /// Lists the task's waker, in place of the one that this future had listed. Returns whether it was
+    /// not listed before: then the caller looks at the pipe again.
+    fn register(&mut self, cx: &Context<'_>) -> bool {
         if self.is_listed(cx.waker()) {
-            return Poll::Pending;
+            return false;
         }
-        // Cloning and dropping a waker may run foreign code: nothing is borrowed.
+        // Cloning and dropping a waker may run foreign code, which may change the pipe: nothing is
+        // borrowed.
         let waker = cx.waker().clone();
         drop(self.remove());
         let mut state = self.pipe.state.borrow_mut();
         self.entry = Some((state.round, state.waiting.insert(waker)));
-        Poll::Pending
+        true
     }
 
     fn is_listed(&self, waker: &Waker) -> bool {
