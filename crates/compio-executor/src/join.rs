@@ -104,6 +104,9 @@ impl<T> Future for JoinHandle<T> {
     #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         if !self.is_finished() {
+            // Before the registered waker is taken, which may belong to another task.
+            // SAFETY: M2 by HANDLE. The task has not ended: its executor lives.
+            unsafe { self.task.check_attended() };
             let waker = &self.header().join_waker;
             let registered = waker.take();
             if let Some(registered) =
@@ -112,8 +115,6 @@ impl<T> Future for JoinHandle<T> {
                 waker.set(Some(registered));
                 return Poll::Pending;
             }
-            // SAFETY: M2 by HANDLE. The task has not ended: its executor lives.
-            unsafe { self.task.check_attended() };
             // Cloning and dropping a waker runs code of others, which might end the task: look again.
             let cloned = cx.waker().clone();
             if !self.is_finished() {
