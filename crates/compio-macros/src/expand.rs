@@ -1,6 +1,6 @@
 //! The expansion of the attributes.
 
-use proc_macro2::TokenStream;
+use proc_macro2::{Ident, Span, TokenStream};
 use quote::quote;
 use syn::{AttrStyle, Error, ItemFn, ReturnType, Signature, Type, parse_quote};
 
@@ -50,13 +50,15 @@ pub(crate) fn expand(
         sig,
         block,
     } = function;
+    // No names that the function could mean.
+    let (current, error) = (hygienic("runtime"), hygienic("error"));
     let failed = match nameable(&sig.output) {
         Some(output) => quote! {{
             #[allow(unused_imports, reason = "the type decides which one is called")]
             use #facade::entry::{Panics as _, ReturnsError as _};
-            #facade::entry::Output::<#output>::new().without_runtime(error)
+            #facade::entry::Output::<#output>::new().without_runtime(#error)
         }},
-        None => quote!(#facade::entry::panic(error)),
+        None => quote!(#facade::entry::panic(#error)),
     };
     quote! {
         #errors
@@ -64,11 +66,15 @@ pub(crate) fn expand(
         #attribute
         #vis #sig {
             match #runtime {
-                ::core::result::Result::Ok(runtime) => runtime.block_on(async #block),
-                ::core::result::Result::Err(error) => #failed,
+                ::core::result::Result::Ok(#current) => #current.block_on(async #block),
+                ::core::result::Result::Err(#error) => #failed,
             }
         }
     }
+}
+
+fn hygienic(name: &str) -> Ident {
+    Ident::new(name, Span::mixed_site())
 }
 
 fn check(sig: &Signature) -> Result<(), Error> {
