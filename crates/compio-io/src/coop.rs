@@ -1,10 +1,13 @@
 //! Cooperative scheduling: a budget of operations that complete without waiting.
 //!
 //! A task whose operations never wait would keep its thread from timers, I/O and other tasks. So a
-//! runtime sets a [`Budget`] each time it polls tasks. An operation that is ready at once takes one
+//! runtime sets a [`Budget`] for each poll of a task. An operation that is ready at once takes one
 //! unit of it. When the budget is empty, the operation wakes its task and returns
 //! [`Poll::Pending`]: the runtime gets its turn, and the task continues with a new budget.
 //! Operations that wait for the kernel or for another task cost nothing.
+//!
+//! A loop that polls again within the same poll of its task gets no new budget, such as the
+//! `block_on` of another crate inside a task. After 1,024 refusals operations proceed.
 //!
 //! Without a budget the number of operations is unlimited. So it is under executors that set none,
 //! and for futures of other crates that never ask for one: see [`consume_budget`].
@@ -16,38 +19,40 @@ use std::{
 };
 
 /// The units of a [`Budget::full`].
-const FULL: u32 = 256;
+const FULL: i32 = 256;
 
-const UNLIMITED: u32 = u32::MAX;
+/// The number of refusals after which operations proceed.
+const REFUSALS_MAX: i32 = 1024;
+
+const UNLIMITED: i32 = i32::MAX;
 
 thread_local! {
-    static LEFT: Cell<u32> = const { Cell::new(UNLIMITED) };
+    /// The units that are left. Below zero, it counts refusals.
+    static LEFT: Cell<i32> = const { Cell::new(UNLIMITED) };
 }
 
 /// Sets the budget of this thread for as long as it lives. Dropping it restores the earlier one.
 #[derive(Debug)]
 #[must_use = "the budget ends when this is dropped"]
 pub struct Budget {
-    earlier: u32,
+    earlier: i32,
 }
 
 impl Budget {
-    /// A new budget of 256 units, for the polls between two looks of a runtime at the kernel.
+    /// A new budget of 256 units, for one poll of a task.
+    #[inline]
     pub fn full() -> Self {
         Self::set(FULL)
     }
 
-    /// Makes this budget a full one again.
-    pub fn refill(&self) {
-        LEFT.set(FULL);
-    }
-
     /// No limit, for code that must not be interrupted.
+    #[inline]
     pub fn unlimited() -> Self {
         Self::set(UNLIMITED)
     }
 
-    fn set(units: u32) -> Self {
+    #[inline]
+    fn set(units: i32) -> Self {
         Self {
             earlier: LEFT.replace(units),
         }
@@ -55,6 +60,7 @@ impl Budget {
 }
 
 impl Drop for Budget {
+    #[inline]
     fn drop(&mut self) {
         LEFT.set(self.earlier);
     }
@@ -65,20 +71,30 @@ impl Drop for Budget {
 #[inline]
 pub fn poll_proceed(cx: &mut Context<'_>) -> Poll<()> {
     let left = LEFT.get();
-    if left == 0 {
-        cx.waker().wake_by_ref();
-        return Poll::Pending;
+    if left > 0 {
+        if left != UNLIMITED {
+            LEFT.set(left - 1);
+        }
+        return Poll::Ready(());
     }
-    if left != UNLIMITED {
-        LEFT.set(left - 1);
+    refuse(left, cx)
+}
+
+#[cold]
+fn refuse(left: i32, cx: &mut Context<'_>) -> Poll<()> {
+    if left <= -REFUSALS_MAX {
+        return Poll::Ready(());
     }
-    Poll::Ready(())
+    LEFT.set(left - 1);
+    cx.waker().wake_by_ref();
+    Poll::Pending
 }
 
 /// Whether [`poll_proceed`] would succeed.
 #[inline]
 pub fn has_budget_remaining() -> bool {
-    LEFT.get() != 0
+    let left = LEFT.get();
+    left > 0 || left <= -REFUSALS_MAX
 }
 
 /// Takes one unit, and waits for a new budget if there is none.

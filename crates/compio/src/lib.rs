@@ -110,6 +110,8 @@ pub mod fs;
 pub mod io;
 #[cfg(feature = "net")]
 pub mod net;
+#[cfg(any(feature = "event", feature = "runtime"))]
+mod panics;
 #[cfg(feature = "fs")]
 pub mod pipe;
 #[cfg(feature = "process")]

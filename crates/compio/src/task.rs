@@ -8,9 +8,10 @@
 //! # Cooperative scheduling
 //!
 //! A task that never waits keeps its thread from timers, I/O and other tasks. So operations of this
-//! crate that are ready at once take one unit of a budget, 256 between two looks of the runtime at
-//! the kernel. With an empty budget an operation returns `Pending` once, and its task continues
-//! after the other tasks, timers and completions. Operations that wait cost nothing.
+//! crate that are ready at once take one unit of a budget, 256 for each poll of a task. With an empty
+//! budget an operation returns `Pending` once, and its task continues after the other tasks, timers
+//! and completions. Operations that wait cost nothing. A single poll of such an operation, as by
+//! `now_or_never`, may therefore be pending although the operation is ready.
 //!
 //! A future of another crate takes part only if it calls [`consume_budget`]. In a loop over such
 //! futures that never wait, call it yourself. [`unconstrained`] exempts a future.
@@ -136,14 +137,16 @@ pin_project! {
 /// As of `future`.
 ///
 /// ```
-/// use compio::{event::Event, task};
+/// use compio::{
+///     io::{AsyncReadExt, repeat},
+///     task,
+/// };
 ///
 /// task::block_on(task::unconstrained(async {
-///     let event = Event::new();
-///     event.handle().notify();
+///     let mut ones = repeat(1);
 ///     for _ in 0..1000 {
 ///         // Not interrupted.
-///         event.wait().await;
+///         ones.read_exact([0; 8]).await.0.unwrap();
 ///     }
 /// }));
 /// ```

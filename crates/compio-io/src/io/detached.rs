@@ -1,27 +1,38 @@
-//! Operations that go on after their owner was dropped. This crate has no runtime: one registers
-//! itself here. Called by `kept`.
+//! Operations that continue after their owner was dropped. This crate has no runtime: a runtime
+//! registers itself here. Called by `kept`.
 
-use std::{pin::Pin, sync::OnceLock};
+use std::{
+    cell::Cell,
+    pin::Pin,
+    rc::{Rc, Weak},
+};
 
 /// An operation without an owner.
 pub type Detached = Pin<Box<dyn Future<Output = ()>>>;
 
-/// Runs operations without an owner, on the thread that calls it.
-static RUNNER: OnceLock<fn(Detached)> = OnceLock::new();
-
-/// Registers the runner of operations whose owner is dropped, such as the last write of a
-/// [`PollWriter`](crate::io::PollWriter). A runtime does so when it is made; the first one stays.
-///
-/// The runner is called on the thread that drops the owner. It polls the future until that is ready, or
-/// drops it where there is no runtime. The future then [aborts](crate::io::AsyncWrite::abort) its writer.
-#[doc(hidden)]
-pub fn set_detached_runner(runner: fn(Detached)) {
-    let _ = RUNNER.set(runner);
+/// A runtime that finishes operations without an owner.
+pub trait DetachedRunner {
+    /// Polls the operation until it is ready, or drops it. A dropped operation
+    /// [aborts](crate::io::AsyncWrite::abort) its writer.
+    fn run(self: Rc<Self>, operation: Detached);
 }
 
-/// Hands the operation to the runtime. Without one it is dropped.
-pub(crate) fn detach(operation: Detached) {
-    if let Some(runner) = RUNNER.get() {
-        runner(operation);
-    }
+/// Finds the runtime of the operations that begin now.
+pub type FindRunner = fn() -> Option<Weak<dyn DetachedRunner>>;
+
+// Of the thread: a lock could be held at the moment of a fork.
+thread_local! {
+    static FIND: Cell<Option<FindRunner>> = const { Cell::new(None) };
+}
+
+/// Registers the runtimes of this thread as those that finish operations whose owner is dropped, such
+/// as the last write of a [`PollWriter`](crate::io::PollWriter).
+#[doc(hidden)]
+pub fn set_detached_runner(find: FindRunner) {
+    FIND.set(Some(find));
+}
+
+/// The runtime of an operation that begins now.
+pub(crate) fn runner() -> Option<Weak<dyn DetachedRunner>> {
+    FIND.get()?()
 }

@@ -19,6 +19,7 @@ use std::{
     future::poll_fn,
     io, mem,
     pin::{Pin, pin},
+    rc::Weak,
     task::{Context, Poll, ready},
 };
 
@@ -26,7 +27,7 @@ use crate::{
     buf::{IntoInner, IoBuf, IoBufMut},
     io::{
         AsyncRead, AsyncWrite, AsyncWriteExt,
-        detached::{Detached, detach},
+        detached::{Detached, DetachedRunner, runner},
     },
 };
 
@@ -188,6 +189,8 @@ pub(crate) struct Writing<W, B> {
     /// Left behind by a poll that has panicked: the operation cannot go on.
     is_polling: bool,
     operation: Kept<(W, Order<B>), Done<W, B>>,
+    /// The runtime of the operation under way.
+    runner: Option<Weak<dyn DetachedRunner>>,
     // The last buffer that was written.
     spare: Option<B>,
     flushed: bool,
@@ -210,6 +213,7 @@ impl<W: AsyncWrite + 'static, B: IoBuf> Writing<W, B> {
             acknowledges,
             is_polling: false,
             operation,
+            runner: None,
             spare: None,
             flushed: false,
             shut_down: false,
@@ -286,6 +290,9 @@ impl<W, B> Writing<W, B> {
 
     fn start(&mut self, order: Order<B>) {
         let writer = mem::take(&mut self.home).expect("one operation at a time");
+        if self.acknowledges {
+            self.runner = runner();
+        }
         self.operation.start((writer, order));
     }
 }
@@ -295,8 +302,9 @@ impl<W, B> Drop for Writing<W, B> {
         if self.acknowledges
             && !self.is_polling
             && let Some(operation) = self.operation.0.detach()
+            && let Some(runner) = self.runner.take().and_then(|runner| runner.upgrade())
         {
-            detach(operation);
+            runner.run(operation);
         }
     }
 }

@@ -113,7 +113,7 @@ pub use chain::Chain;
 pub use copy::{copy, copy_bidirectional, copy_buf};
 pub use cursor::Cursor;
 #[doc(hidden)]
-pub use detached::{Detached, set_detached_runner};
+pub use detached::{Detached, DetachedRunner, FindRunner, set_detached_runner};
 pub use duplex::{DuplexStream, duplex};
 #[cfg(feature = "futures-io")]
 pub use futures_io::FuturesIo;

@@ -24,7 +24,7 @@ mod model;
 mod sync;
 
 use std::{
-    fmt, mem,
+    fmt, mem, panic,
     pin::Pin,
     sync::PoisonError,
     task::{Context, Poll, Waker},
@@ -33,6 +33,8 @@ use std::{
 use compio_io::coop;
 use slab::Slab;
 use sync::{Arc, Mutex, MutexGuard};
+
+use crate::panics::wake_all;
 
 /// Something that happens once, or again after each [`reset`](Self::reset).
 ///
@@ -162,13 +164,15 @@ impl EventHandle {
             state.round += 1;
             mem::take(&mut state.waiters)
         };
-        for waker in waiters.drain() {
-            waker.wake();
-        }
+        let panicked = wake_all(waiters.drain());
         // Keeps the list's memory, unless a task waits again.
         let mut state = self.shared.lock();
         if state.waiters.capacity() == 0 {
             state.waiters = waiters;
+        }
+        drop(state);
+        if let Some(panic) = panicked {
+            panic::resume_unwind(panic);
         }
     }
 }
@@ -218,6 +222,8 @@ impl Future for Wait {
                     return Poll::Ready(());
                 }
                 None if state.is_set => {
+                    // A later poll is ready in any case, also after a reset.
+                    this.place = Some((state.round.wrapping_sub(1), 0));
                     drop(state);
                     return coop::poll_proceed(cx);
                 }

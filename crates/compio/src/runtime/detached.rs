@@ -8,12 +8,13 @@ use std::{
     pin::Pin,
     rc::{Rc, Weak},
     task::{Context, Poll, Waker},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
-use compio_io::io::Detached;
+use compio_io::io::{Detached, DetachedRunner};
 
-use super::{Inner, current};
+use super::{Inner, TimerKey, current};
+use crate::panics::discard;
 
 /// How many turns a runtime that is dropped gives the writes that are left. In the first ones the
 /// kernel takes all bytes that it has room for.
@@ -29,11 +30,21 @@ pub(super) struct LastWrites {
     left: RefCell<Vec<Detached>>,
 }
 
-/// The runner of [`set_detached_runner`](compio_io::io::set_detached_runner): the thread's runtime takes
-/// the operation, if there is one.
-pub(super) fn run(operation: Detached) {
-    if let Some(runtime) = current::existing() {
-        runtime.detach(operation);
+/// How long a write may go on after its writer was dropped. A peer that neither reads nor closes would
+/// keep its connection otherwise.
+const TIME_MAX: Duration = Duration::from_secs(30);
+
+/// Finds the runtime of an operation that begins: see
+/// [`set_detached_runner`](compio_io::io::set_detached_runner).
+pub(super) fn find() -> Option<Weak<dyn DetachedRunner>> {
+    let runtime = current::existing()?;
+    let runtime: Rc<dyn DetachedRunner> = runtime;
+    Some(Rc::downgrade(&runtime))
+}
+
+impl DetachedRunner for Inner {
+    fn run(self: Rc<Self>, operation: Detached) {
+        self.detach(operation);
     }
 }
 
@@ -48,6 +59,8 @@ impl Inner {
         let task = Task {
             operation: Some(operation),
             runtime: Rc::downgrade(self),
+            deadline: Instant::now() + TIME_MAX,
+            timer: None,
         };
         drop(self.spawn(task));
     }
@@ -61,16 +74,20 @@ impl Inner {
     pub(super) fn finish_last_writes(&self) {
         let LastWrites { left, .. } = &self.last_writes;
         for turn in 0..LAST_TURNS {
-            let mut polled = left.take();
-            polled.retain_mut(|operation| {
+            let mut polled = Vec::new();
+            for mut operation in left.take() {
                 let mut cx = Context::from_waker(Waker::noop());
                 let poll = || operation.as_mut().poll(&mut cx);
-                // The panic hook has reported a panic; the operation cannot go on.
-                matches!(
-                    panic::catch_unwind(AssertUnwindSafe(poll)),
-                    Ok(Poll::Pending)
-                )
-            });
+                match panic::catch_unwind(AssertUnwindSafe(poll)) {
+                    Ok(Poll::Pending) => polled.push(operation),
+                    Ok(Poll::Ready(())) => drop_caught(operation),
+                    // The panic hook has reported it; the operation cannot go on.
+                    Err(panic) => {
+                        discard(panic);
+                        drop_caught(operation);
+                    }
+                }
+            }
             polled.append(&mut left.borrow_mut());
             if polled.is_empty() {
                 break;
@@ -82,7 +99,16 @@ impl Inner {
                 break;
             }
         }
-        drop(left.take());
+        for operation in left.take() {
+            drop_caught(operation);
+        }
+    }
+}
+
+/// The destructor of a writer may panic: the panic hook has reported it.
+fn drop_caught(operation: Detached) {
+    if let Err(panic) = panic::catch_unwind(AssertUnwindSafe(|| drop(operation))) {
+        discard(panic);
     }
 }
 
@@ -90,6 +116,18 @@ impl Inner {
 struct Task {
     operation: Option<Detached>,
     runtime: Weak<Inner>,
+    deadline: Instant,
+    timer: Option<TimerKey>,
+}
+
+impl Task {
+    fn take_timer(&mut self) {
+        if let Some(timer) = self.timer.take()
+            && let Some(runtime) = self.runtime.upgrade()
+        {
+            drop(runtime.take_timer(timer));
+        }
+    }
 }
 
 impl Future for Task {
@@ -99,16 +137,27 @@ impl Future for Task {
         let Some(operation) = &mut self.operation else {
             return Poll::Ready(());
         };
-        let poll = operation.as_mut().poll(cx);
-        if poll.is_ready() {
+        let now = Instant::now();
+        if operation.as_mut().poll(cx).is_ready() || self.deadline <= now {
+            // Dropped before its end, it resets its connection.
             self.operation = None;
+            self.take_timer();
+            return Poll::Ready(());
         }
-        poll
+        if self.timer.is_none()
+            && let Some(runtime) = self.runtime.upgrade()
+        {
+            // The waker of a task stays the same.
+            let timer = runtime.set_timer(self.deadline, now, cx.waker().clone());
+            self.timer = Some(timer);
+        }
+        Poll::Pending
     }
 }
 
 impl Drop for Task {
     fn drop(&mut self) {
+        self.take_timer();
         if let Some(operation) = mem::take(&mut self.operation)
             && let Some(runtime) = self.runtime.upgrade()
             && runtime.last_writes.is_closing.get()

@@ -18,8 +18,9 @@ mod turn;
 use std::{
     cell::{Cell, RefCell},
     fmt, io, mem,
+    pin::Pin,
     rc::Rc,
-    task::Context,
+    task::{Context, Poll},
     time::Duration,
 };
 
@@ -28,14 +29,19 @@ use compio_driver::{AsRawFd, Backend, Driver, Owned, Process, RawFd, StaysOnItsT
 use compio_executor::{Executor, JoinHandle, MainWaker};
 
 pub use compio_driver::is_cancelled;
+use compio_io::coop::Budget;
+use pin_project_lite::pin_project;
 
 #[cfg(feature = "net")]
 pub(crate) use self::at_first_poll::at_first_poll;
+#[cfg(feature = "time")]
+pub(crate) use self::current::is_foreign;
 #[cfg(feature = "macros")]
 pub(crate) use self::current::try_current;
 #[cfg(feature = "macros")]
 pub(crate) use self::current::wait_at_end;
 pub(crate) use self::current::{block_on, current, entered_for};
+pub(crate) use self::timers::TimerKey;
 pub use self::{
     async_fd::AsyncFd,
     buffers::BufferPool,
@@ -43,8 +49,6 @@ pub use self::{
     cancel::{CancelToken, RunCancellable},
 };
 use self::{current::Entered, detached::LastWrites, timers::Timers};
-#[cfg(feature = "time")]
-pub(crate) use self::{current::is_foreign, timers::TimerKey};
 
 /// Runs tasks on the thread that made it.
 ///
@@ -341,7 +345,7 @@ impl Inner {
         let executor = Executor::new(waker.clone());
         executor.set_attended(false);
         driver.set_attended(false);
-        compio_io::io::set_detached_runner(detached::run);
+        compio_io::io::set_detached_runner(detached::find);
         Self {
             executor,
             main: MainWaker::new(waker),
@@ -357,6 +361,24 @@ impl Inner {
     }
 
     pub(crate) fn spawn<F: Future + 'static>(&self, future: F) -> JoinHandle<F::Output> {
-        self.executor.spawn(future)
+        self.executor.spawn(Budgeted { future })
+    }
+}
+
+pin_project! {
+    /// A task's future. Each poll has a budget of its own.
+    struct Budgeted<F> {
+        #[pin]
+        future: F,
+    }
+}
+
+impl<F: Future> Future for Budgeted<F> {
+    type Output = F::Output;
+
+    #[inline]
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        let _budget = Budget::full();
+        self.project().future.poll(cx)
     }
 }

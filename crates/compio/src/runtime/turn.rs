@@ -1,20 +1,19 @@
 //! The loop: run what is ready, submit, wait, land what has come, wake.
 
 use std::{
-    any::Any,
-    io, mem,
-    panic::{self, AssertUnwindSafe},
+    io, panic,
     pin::pin,
     rc::Rc,
     task::{Context, Poll, Waker},
     time::{Duration, Instant},
 };
 
-use compio_io::coop::{self, Budget};
+use compio_io::coop::Budget;
 
 #[cfg(feature = "time")]
 use super::entered_for;
 use super::{Inner, current::Entered};
+use crate::panics::{discard, wake_all};
 
 /// How many polls there are before the kernel is looked at again.
 const POLLS_PER_TURN: usize = 64;
@@ -30,11 +29,11 @@ impl Inner {
         // The flag may be left from a future before this one: the first poll is due in any case.
         let mut due = true;
         let mut polls_left = POLLS_PER_TURN;
-        let budget = Budget::full();
         loop {
             if self.main.take_woken() || due {
                 due = false;
                 polls_left -= 1;
+                let _budget = Budget::full();
                 if let Poll::Ready(output) = future.as_mut().poll(&mut context) {
                     return output;
                 }
@@ -42,12 +41,10 @@ impl Inner {
             let tick = self.executor.tick(polls_left);
             polls_left -= tick.polled;
             let is_idle = !self.main.is_woken() && !tick.has_ready;
-            let may_poll = polls_left > 0 && coop::has_budget_remaining();
-            if !is_idle && may_poll && self.driver.is_idle() {
+            if !is_idle && polls_left > 0 && self.driver.is_idle() {
                 continue;
             }
             polls_left = POLLS_PER_TURN;
-            budget.refill();
             let timeout = if is_idle {
                 self.time_to_next_timer()
             } else {
@@ -63,7 +60,6 @@ impl Inner {
         self.set_embedded();
         let _entered = Entered::new(self);
         let _running = self.start();
-        let _budget = Budget::full();
         self.executor.tick(POLLS_PER_TURN).has_ready
     }
 
@@ -79,7 +75,6 @@ impl Inner {
         self.set_embedded();
         let entered = Entered::new(self);
         let running = self.start();
-        let _budget = Budget::full();
         let polls_left = POLLS_PER_TURN - self.executor.tick(POLLS_PER_TURN).polled;
         self.turn(Some(Duration::ZERO))?;
         self.executor.tick(polls_left);
@@ -191,29 +186,6 @@ impl Inner {
         self.set_announced(false);
         self.driver.end_sleep();
         Running(self)
-    }
-}
-
-/// Wakes them all. One that panics keeps no other from being woken; its panic is to go on when all
-/// is done.
-fn wake_all(wakers: impl Iterator<Item = Waker>) -> Option<Box<dyn Any + Send>> {
-    let mut panicked = None;
-    for waker in wakers {
-        if let Err(panic) = panic::catch_unwind(AssertUnwindSafe(|| waker.wake()))
-            && let Some(earlier) = panicked.replace(panic)
-        {
-            // Only one can go on.
-            discard(earlier);
-        }
-    }
-    panicked
-}
-
-/// Drops what somebody has panicked with. Its destructor is a user's, too: what that panics with
-/// is leaked.
-fn discard(panic: Box<dyn Any + Send>) {
-    if let Err(second) = panic::catch_unwind(AssertUnwindSafe(|| drop(panic))) {
-        mem::forget(second);
     }
 }
 

@@ -9,6 +9,7 @@ use std::{
     task::{Context, Poll},
 };
 
+use compio_io::coop::Budget;
 use pin_project_lite::pin_project;
 
 use super::{Duration, Instant, Sleep, after, sleep_until};
@@ -85,6 +86,8 @@ impl<F: Future> Future for Timeout<F> {
         if let Poll::Ready(output) = this.future.poll(cx) {
             return Poll::Ready(Ok(output));
         }
+        // A budget that the future has used up must not keep the deadline from ending it.
+        let _budget = Budget::unlimited();
         Pin::new(this.sleep).poll(cx).map(|()| Err(Elapsed(())))
     }
 }
@@ -175,7 +178,12 @@ impl<F: Future> Future for CancelAfter<F> {
         if let Poll::Ready(output) = this.future.as_mut().poll(cx) {
             return Poll::Ready(output);
         }
-        if this.token.is_cancelled() || Pin::new(this.sleep).poll(cx).is_pending() {
+        let is_over = {
+            // As in `Timeout`.
+            let _budget = Budget::unlimited();
+            !this.token.is_cancelled() && Pin::new(this.sleep).poll(cx).is_ready()
+        };
+        if !is_over {
             return Poll::Pending;
         }
         this.token.cancel();

@@ -1,8 +1,16 @@
 //! Nobody who is busy keeps the others waiting for ever.
 
-use std::{cell::Cell, rc::Rc, time::Duration};
+use std::{
+    cell::Cell,
+    future::poll_fn,
+    pin::Pin,
+    rc::Rc,
+    task::{Context, Poll, Waker},
+    time::Duration,
+};
 
 use compio::{
+    event::Event,
     io::{
         AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWriteExt, BufReader, BufWriter, copy,
         duplex, repeat, sink,
@@ -201,5 +209,91 @@ fn task_within_budget_is_not_interrupted() {
         })
         .await;
         assert!(polls <= 2, "{polls} polls");
+    });
+}
+
+/// Equal tasks that never wait, and the number of their steps.
+fn busy_steps(count: usize, duration: Duration) -> Vec<usize> {
+    let steps: Vec<_> = (0..count).map(|_| Rc::new(Cell::new(0))).collect();
+    run(async {
+        for steps in &steps {
+            let steps = steps.clone();
+            drop(spawn(async move {
+                loop {
+                    sleep(Duration::ZERO).await;
+                    steps.set(steps.get() + 1);
+                }
+            }));
+        }
+        sleep(duration).await;
+    });
+    steps.iter().map(|steps| steps.get()).collect()
+}
+
+#[test]
+fn equal_busy_tasks_share_the_thread() {
+    for count in [2, 4, 8] {
+        let runtime = Runtime::new().unwrap();
+        let steps = runtime.enter(|| busy_steps(count, Duration::from_millis(20)));
+        let (least, most) = (steps.iter().min().unwrap(), steps.iter().max().unwrap());
+        assert!(most - least <= 1024, "{steps:?}");
+    }
+}
+
+#[test]
+fn task_that_needs_one_unit_is_not_starved() {
+    run(async {
+        drop(spawn(async { copy(&mut repeat(1), &mut sink()).await }));
+        sleep(Duration::from_millis(1)).await;
+        let mut out = Vec::new();
+        out.write_all("x").await.0.unwrap();
+    });
+}
+
+#[test]
+fn event_seen_with_empty_budget_stays_seen_after_reset() {
+    run(async {
+        let event = Event::new();
+        event.handle().notify();
+        let mut wait = event.wait();
+        // Uses the budget of this poll up.
+        let mut first = true;
+        poll_fn(|cx| {
+            while coop_is_left(cx) {}
+            if std::mem::take(&mut first) {
+                assert!(Pin::new(&mut wait).poll(cx).is_pending());
+                event.reset();
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            Poll::Ready(())
+        })
+        .await;
+        wait.await;
+    });
+}
+
+fn coop_is_left(cx: &mut Context<'_>) -> bool {
+    std::pin::pin!(consume_budget()).poll(cx).is_ready()
+}
+
+#[test]
+fn deadline_that_has_passed_ends_busy_future() {
+    run(async {
+        let busy = async { copy(&mut repeat(1), &mut sink()).await };
+        assert!(timeout(Duration::ZERO, busy).await.is_err());
+    });
+}
+
+#[test]
+fn polling_in_a_circle_within_one_poll_ends() {
+    run(async {
+        let mut zeros = repeat(0);
+        for _ in 0..1000 {
+            // As the `block_on` of another crate does.
+            let mut read = std::pin::pin!(zeros.read([0; 1]));
+            let mut cx = Context::from_waker(Waker::noop());
+            while read.as_mut().poll(&mut cx).is_pending() {}
+        }
     });
 }
