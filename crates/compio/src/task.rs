@@ -77,8 +77,9 @@ pub fn spawn<F: Future + 'static>(future: F) -> JoinHandle<F::Output> {
 ///
 /// A runtime's drop waits for code that has begun, up to its
 /// [shutdown timeout](crate::runtime::RuntimeBuilder::shutdown_timeout); so does the end of a function
-/// with `#[compio::main]`. The end of the process waits for none of its threads: code that runs at a
-/// [`std::process::exit`], or at the end of a `main` that has called [`block_on`], is cut off.
+/// with `#[compio::main]`. The end of a `main` that has called [`block_on`] waits for no code, and neither
+/// does [`std::process::exit`] on the main thread or in a task. On another thread that has called
+/// [`block_on`] before, [`std::process::exit`] waits up to the shutdown timeout.
 ///
 /// # Cancellation
 ///
