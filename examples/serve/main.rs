@@ -26,6 +26,9 @@ const CHUNK: usize = 64 * 1024;
 /// How long a client may think about its next request.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// How long the rest of a refused request is read.
+const LINGER: Duration = Duration::from_secs(2);
+
 /// The characters that are escaped in a link.
 const LINK: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'/')
@@ -94,8 +97,24 @@ async fn converse<S: AsyncRead + AsyncWrite>(mut stream: S, root: &Path) -> io::
         };
         send(&mut stream, answer, &request).await?;
         if !request.keep_alive {
-            return stream.shutdown().await;
+            stream.shutdown().await?;
+            // A close with unread bytes resets the connection, and the client may lose the answer.
+            let _ = timeout(LINGER, discard(&mut stream)).await;
+            return Ok(());
         }
+    }
+}
+
+/// Reads and forgets all that a client still sends.
+async fn discard<S: AsyncRead>(stream: &mut S) -> io::Result<()> {
+    let mut buffer = Vec::with_capacity(CHUNK);
+    loop {
+        let (read, back) = stream.read(buffer).await;
+        if read? == 0 {
+            return Ok(());
+        }
+        buffer = back;
+        buffer.clear();
     }
 }
 
