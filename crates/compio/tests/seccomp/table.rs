@@ -144,10 +144,10 @@ pub(crate) fn main() {
         return try_all(&kind);
     }
     let mut arguments: Vec<String> = env::args().skip(1).collect();
-    if let Some(at) = arguments.iter().position(|word| word == "--skip") {
-        if arguments.split_off(at).iter().any(|word| word == TEST) {
-            return;
-        }
+    if let Some(at) = arguments.iter().position(|word| word == "--skip")
+        && arguments.split_off(at).iter().any(|word| word == TEST)
+    {
+        return;
     }
     let mut words = arguments.iter().filter(|word| !word.starts_with('-'));
     if arguments.iter().any(|argument| argument == "--list") {
