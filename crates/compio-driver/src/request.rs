@@ -215,6 +215,27 @@ pub enum Net {
     SendZeroCopy { fd: RawFd, span: Span, flags: c_int },
 }
 
+impl Net {
+    /// The socket that the request uses; none where it makes one.
+    #[allow(dead_code, reason = "for io_uring and the simulator")]
+    pub(crate) fn socket(&self) -> Option<RawFd> {
+        match *self {
+            Self::Connect { fd, .. }
+            | Self::Accept { fd, .. }
+            | Self::Recv { fd, .. }
+            | Self::Send { fd, .. }
+            | Self::RecvMsg { fd, .. }
+            | Self::SendMsg { fd, .. }
+            | Self::Shutdown { fd, .. }
+            | Self::AcceptMulti { fd }
+            | Self::RecvMulti { fd, .. }
+            | Self::RecvPooled { fd, .. }
+            | Self::SendZeroCopy { fd, .. } => Some(fd),
+            Self::Socket { .. } => None,
+        }
+    }
+}
+
 /// Requests of pipes.
 #[derive(Debug, Clone, Copy)]
 #[expect(missing_docs, reason = "the fields say by name what they are")]

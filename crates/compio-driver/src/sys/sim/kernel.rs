@@ -890,20 +890,7 @@ fn descriptor_of(request: &Request) -> Option<RawFd> {
             | File::StatFd { fd, .. } => Some(fd),
             File::Open { .. } | File::Stat { .. } => None,
         },
-        Request::Net(net) => match net {
-            Net::Connect { fd, .. }
-            | Net::Accept { fd, .. }
-            | Net::Recv { fd, .. }
-            | Net::Send { fd, .. }
-            | Net::RecvMsg { fd, .. }
-            | Net::SendMsg { fd, .. }
-            | Net::Shutdown { fd, .. }
-            | Net::AcceptMulti { fd }
-            | Net::RecvMulti { fd, .. }
-            | Net::RecvPooled { fd, .. }
-            | Net::SendZeroCopy { fd, .. } => Some(fd),
-            Net::Socket { .. } => None,
-        },
+        Request::Net(net) => net.socket(),
         Request::Poll(Poll::Once { fd, .. }) => Some(fd),
         Request::Nop
         | Request::Names(_)

@@ -22,11 +22,11 @@ use std::{
 };
 
 use crate::{
-    request::{Answer, CURRENT_DIR, File, Names, Net, Pipe, Poll, Position, Request},
+    request::{Answer, CURRENT_DIR, File, Names, Pipe, Poll, Position, Request},
     sys::{
         Again,
         dialect::kind::{Kind, attributes_in_memory},
-        unix::call_in_thread,
+        unix::{call_in_thread, get_option},
     },
 };
 
@@ -44,7 +44,7 @@ pub(crate) fn again(request: &Request) -> Again {
         },
         Request::Names(_) => Again::Pool(*request),
         Request::Pipe(ref pipe) => brief(pipe).map_or(Again::Kernel, Again::Pool),
-        Request::Net(ref net) => match socket_of(net) {
+        Request::Net(ref net) => match net.socket() {
             Some(fd) if !never_answers_cancelled(fd) => Again::Not,
             Some(_) | None => Again::Kernel,
         },
@@ -148,8 +148,8 @@ fn never_answers_cancelled(fd: RawFd) -> bool {
         libc::S_IFIFO | libc::S_IFBLK => true,
         libc::S_IFCHR => is_known_device(major),
         libc::S_IFSOCK => matches!(
-            domain(fd),
-            Some(libc::AF_UNIX | libc::AF_INET | libc::AF_INET6)
+            get_option(fd, libc::SOL_SOCKET, libc::SO_DOMAIN),
+            Ok(libc::AF_UNIX | libc::AF_INET | libc::AF_INET6)
         ),
         libc::S_IFREG | libc::S_IFDIR => file_system(fd).is_some_and(is_known_file_system),
         // An anonymous file: a timer answers ECANCELED when its clock is set.
@@ -184,22 +184,6 @@ fn file_system(fd: RawFd) -> Option<i64> {
         #[allow(clippy::unnecessary_cast, reason = "its type is the system's")]
         (asked == 0).then_some(attributes.f_type as i64)
     }
-}
-
-fn domain(socket: RawFd) -> Option<i32> {
-    let mut domain = 0_i32;
-    let mut len = size_of_val(&domain) as libc::socklen_t;
-    // SAFETY: the value and its length outlive the call.
-    let asked = unsafe {
-        libc::getsockopt(
-            socket,
-            libc::SOL_SOCKET,
-            libc::SO_DOMAIN,
-            (&raw mut domain).cast(),
-            &raw mut len,
-        )
-    };
-    (asked == 0).then_some(domain)
 }
 
 fn appends(fd: RawFd) -> bool {
@@ -240,24 +224,6 @@ fn is_foreign_device(dir: RawFd, path: &CStr) -> bool {
         }
         None => true,
     })
-}
-
-/// The socket that a request is about; none where it makes one.
-fn socket_of(net: &Net) -> Option<RawFd> {
-    match *net {
-        Net::Connect { fd, .. }
-        | Net::Accept { fd, .. }
-        | Net::Recv { fd, .. }
-        | Net::Send { fd, .. }
-        | Net::RecvMsg { fd, .. }
-        | Net::SendMsg { fd, .. }
-        | Net::Shutdown { fd, .. }
-        | Net::AcceptMulti { fd }
-        | Net::RecvMulti { fd, .. }
-        | Net::RecvPooled { fd, .. }
-        | Net::SendZeroCopy { fd, .. } => Some(fd),
-        Net::Socket { .. } => None,
-    }
 }
 
 /// So little of a splice that it does not wait, if both ends are ready now.

@@ -25,31 +25,20 @@ const WAITS: u8 = 0b0100_0000;
 /// of a regular file: `/proc/bus/input/devices` is never ready, and a read of it never ends (seen on
 /// Linux 6.18). `IOSQE_ASYNC` does not help, for the io-wq worker waits in the same way.
 pub(crate) fn has_to_wait(file: &File) -> bool {
-    match *file {
-        File::Read {
-            fd,
-            position: Position::At(_),
-            ..
-        }
-        | File::ReadVectored {
-            fd,
-            position: Position::At(_),
-            ..
-        } => with_note(fd, |note| *note).unwrap_or_else(|| ask(fd)) & WAITS != 0,
-        File::Read { .. }
-        | File::ReadVectored { .. }
-        | File::Write { .. }
-        | File::WriteVectored { .. }
-        | File::Sync { .. }
-        | File::Open { .. }
-        | File::Stat { .. }
-        | File::StatFd { .. } => false,
-    }
+    positioned_read(file).is_some_and(|fd| {
+        let note = with_note(fd, |note| *note).unwrap_or_else(|| ask(fd));
+        note & WAITS != 0
+    })
 }
 
 /// Whether this reads, says where, and may find that in memory. Where reads go past the memory, a
 /// call that is told not to wait would wait for the disk all the same.
 pub(crate) fn may_be_in_memory(file: &File) -> bool {
+    positioned_read(file).is_some_and(|fd| !is_direct(fd))
+}
+
+/// The file that is read at a position.
+fn positioned_read(file: &File) -> Option<RawFd> {
     match *file {
         File::Read {
             fd,
@@ -60,7 +49,7 @@ pub(crate) fn may_be_in_memory(file: &File) -> bool {
             fd,
             position: Position::At(_),
             ..
-        } => !is_direct(fd),
+        } => Some(fd),
         File::Read { .. }
         | File::ReadVectored { .. }
         | File::Write { .. }
@@ -68,7 +57,7 @@ pub(crate) fn may_be_in_memory(file: &File) -> bool {
         | File::Sync { .. }
         | File::Open { .. }
         | File::Stat { .. }
-        | File::StatFd { .. } => false,
+        | File::StatFd { .. } => None,
     }
 }
 

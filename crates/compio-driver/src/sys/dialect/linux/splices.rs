@@ -163,17 +163,8 @@ fn room_of_socket(fd: RawFd) -> u32 {
 
 /// `TCP_NOTSENT_LOWAT`, where it was set.
 fn not_sent_limit(fd: RawFd) -> Option<u32> {
-    let mut limit = 0_u32;
-    let mut len = size_of_val(&limit) as libc::socklen_t;
-    // SAFETY: `len` bytes at `limit`, both outlive the call.
-    let asked = unsafe {
-        libc::getsockopt(
-            fd,
-            libc::IPPROTO_TCP,
-            libc::TCP_NOTSENT_LOWAT,
-            (&raw mut limit).cast(),
-            &raw mut len,
-        )
-    };
-    (asked == 0 && limit > 0).then_some(limit)
+    let limit = get_option(fd, libc::IPPROTO_TCP, libc::TCP_NOTSENT_LOWAT).ok()?;
+    // The kernel's type has no sign.
+    let limit = limit.cast_unsigned();
+    (limit > 0).then_some(limit)
 }
