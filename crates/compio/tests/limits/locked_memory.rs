@@ -150,8 +150,13 @@ fn s46_runtime_without_locked_memory_reports_the_limit() {
         if !become_nobody() {
             return;
         }
+        let ring = || RuntimeBuilder::new().backend(BackendKind::IoUring).build();
+        if ring().is_err_and(|error| error.kind() != io::ErrorKind::OutOfMemory) {
+            // The kernel has no io_uring for this process, for a reason other than its memory.
+            return;
+        }
         limit(libc::RLIMIT_MEMLOCK, 0);
-        match RuntimeBuilder::new().backend(BackendKind::IoUring).build() {
+        match ring() {
             // Kernels from 5.12 to 6.13 do not charge a ring to this limit.
             Ok(runtime) => check_works(&runtime),
             Err(error) => assert!(error.to_string().contains("ulimit -l"), "{error}"),
