@@ -40,7 +40,7 @@ pub(crate) fn expand(
     }
     let Arguments { facade, settings } = arguments;
     let runtime = if settings.is_empty() {
-        quote!(#facade::entry::current())
+        quote!(#facade::entry::runtime())
     } else {
         quote!(#facade::runtime::RuntimeBuilder::new() #settings .build())
     };

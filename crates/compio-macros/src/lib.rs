@@ -8,7 +8,7 @@ mod expand;
 use proc_macro::TokenStream;
 use quote::quote;
 
-/// Makes an async `main` the program's: its body runs on the main thread's runtime.
+/// Makes an async `main` the program's: its body runs on a runtime.
 ///
 /// ```
 /// #[compio::main]
@@ -29,8 +29,11 @@ use quote::quote;
 /// | `spin` | `"off"`, `"adaptive"`, `"always"`, or an expression of type `compio::driver::SpinPolicy` |
 /// | `crate` | the path of compio, where it is re-exported under another name |
 ///
-/// With `backend`, `entries` or `spin`, the body runs on a runtime of its own, which ends with it.
-/// That drops the tasks that have not ended. Without these, the body runs on the thread's runtime.
+/// The body runs on a new runtime, which ends with the body. Its end drops the tasks that have not ended and
+/// waits for blocking work, at most for the shutdown timeout of the runtime.
+///
+/// If the thread has a runtime already and the attribute has none of `backend`, `entries` and `spin`, the body
+/// runs on this runtime, and leaves it as it is.
 ///
 /// ```
 /// mod reexported {
@@ -82,10 +85,10 @@ pub fn main(arguments: TokenStream, item: TokenStream) -> TokenStream {
     .into()
 }
 
-/// Makes an async function a test: its body runs on the test thread's runtime. `#[ignore]` and
-/// `#[should_panic]` work as always.
+/// Makes an async function a test: its body runs on a runtime, as the body of [`main`](macro@main)
+/// does. `#[ignore]` and `#[should_panic]` work as with other tests.
 ///
-/// The arguments are those of [`main`](macro@main).
+/// The attribute takes the arguments of [`main`](macro@main).
 ///
 /// ```
 /// #[compio::test]

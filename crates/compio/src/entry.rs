@@ -2,28 +2,40 @@
 
 use std::{fmt, io, marker::PhantomData, rc::Rc};
 
-use crate::runtime::{Inner, try_current, wait_at_end};
+use crate::runtime::{Inner, Runtime, existing};
 
-/// The runtime that has been entered, or the thread's own.
-pub struct Current(Rc<Inner>);
+/// The runtime that has been entered, or the thread's own, or a new one that ends with the call.
+///
+/// A new one ends before the process does. The end of a thread is too late for it: on Windows the threads of
+/// its pool are gone by then, and it could not wait for their work.
+pub struct EntryRuntime(Kind);
 
-/// The thread's runtime, made on first use.
-pub fn current() -> io::Result<Current> {
-    try_current().map(Current)
+enum Kind {
+    Existing(Rc<Inner>),
+    New(Runtime),
 }
 
-impl Current {
-    pub fn block_on<F: Future>(&self, future: F) -> F::Output {
-        let output = self.0.block_on(future);
-        // The end of a whole program waits for blocking work as the drop of a runtime does.
-        wait_at_end();
-        output
+/// The runtime for a function that carries an attribute.
+pub fn runtime() -> io::Result<EntryRuntime> {
+    let kind = match existing() {
+        Some(inner) => Kind::Existing(inner),
+        None => Kind::New(Runtime::new()?),
+    };
+    Ok(EntryRuntime(kind))
+}
+
+impl EntryRuntime {
+    pub fn block_on<F: Future>(self, future: F) -> F::Output {
+        match self.0 {
+            Kind::Existing(inner) => inner.block_on(future),
+            Kind::New(runtime) => runtime.block_on(future),
+        }
     }
 }
 
-impl fmt::Debug for Current {
+impl fmt::Debug for EntryRuntime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Current").finish_non_exhaustive()
+        f.debug_tuple("EntryRuntime").finish_non_exhaustive()
     }
 }
 

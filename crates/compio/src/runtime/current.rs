@@ -22,18 +22,12 @@ thread_local! {
 
 /// The runtime that has been entered, or the thread's own.
 pub(crate) fn current() -> Rc<Inner> {
-    or_panic(try_current())
-}
-
-/// The same, if the thread's own can be made.
-pub(crate) fn try_current() -> io::Result<Rc<Inner>> {
-    let own = || {
-        own().expect(
+    entered().unwrap_or_else(|| {
+        or_panic(own().expect(
             "the thread is ending and has dropped its runtime: use `compio::task::block_on`, or a \
              `Runtime` of your own",
-        )
-    };
-    entered().map_or_else(own, Ok)
+        ))
+    })
 }
 
 /// Whether another runtime than this one has been entered.
@@ -71,7 +65,7 @@ pub(crate) fn entered_for(user: &str) -> Rc<Inner> {
 }
 
 /// The runtime that has been entered, or the thread's own if it has been made and not dropped.
-pub(super) fn existing() -> Option<Rc<Inner>> {
+pub(crate) fn existing() -> Option<Rc<Inner>> {
     let own = || OWN.try_with(|own| own.borrow().as_ref().and_then(Own::of_this_process));
     entered().or_else(|| own().ok().flatten())
 }
@@ -144,17 +138,6 @@ impl Drop for Own {
             self.runtime.inner.driver.leave_pool();
         }
     }
-}
-
-/// Lets the end of the thread's own runtime wait for blocking work, even at the end of the process.
-#[cfg(feature = "macros")]
-pub(crate) fn wait_at_end() {
-    // It is there: `block_on` has used it. An entered one ends where it was made.
-    let _ = OWN.try_with(|own| {
-        if let Some(own) = &mut *own.borrow_mut() {
-            own.ends_with_process = false;
-        }
-    });
 }
 
 /// While this lives, a runtime is the thread's current one.

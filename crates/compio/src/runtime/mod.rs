@@ -34,12 +34,10 @@ use pin_project_lite::pin_project;
 
 #[cfg(feature = "net")]
 pub(crate) use self::at_first_poll::at_first_poll;
+#[cfg(feature = "macros")]
+pub(crate) use self::current::existing;
 #[cfg(feature = "time")]
 pub(crate) use self::current::is_foreign;
-#[cfg(feature = "macros")]
-pub(crate) use self::current::try_current;
-#[cfg(feature = "macros")]
-pub(crate) use self::current::wait_at_end;
 pub(crate) use self::current::{block_on, current, entered_for};
 pub(crate) use self::timers::TimerKey;
 pub use self::{
