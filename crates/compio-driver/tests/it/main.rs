@@ -32,6 +32,7 @@ mod windows;
 extern "C" fn __lsan_default_suppressions() -> *const std::ffi::c_char {
     c"leak:a_forgotten_future
 leak:past_its_timeout_a_driver_leaks
+leak:a_driver_waits_once_for_what_does_not_end
 leak:locked_out_a_driver
 leak:a_driver_that_is_locked_out
 leak:a_kernel_that_is_always_busy"

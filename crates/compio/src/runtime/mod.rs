@@ -307,12 +307,8 @@ pub fn backend() -> Backend {
     feature = "fs",
     feature = "net",
     feature = "process",
-    feature = "signal"
+    all(windows, feature = "signal")
 ))]
-#[cfg_attr(
-    not(any(feature = "fs", feature = "net", feature = "process")),
-    allow(dead_code)
-)]
 pub(crate) fn with_driver<T>(make: impl FnOnce(&Driver) -> T) -> T {
     make(&current().driver)
 }

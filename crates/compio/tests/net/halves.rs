@@ -65,7 +65,10 @@ fn shutdown_after_reset_succeeds() {
         socket2::SockRef::from(&server).set_linger(linger).unwrap();
         drop(server);
         let (read, _) = client.read([0; 1]).await;
-        check_kind(read, std::io::ErrorKind::ConnectionReset);
+        // Wine forgets the error and tells of an end. Windows does not.
+        if !cfg!(windows) || read.is_err() {
+            check_kind(read, std::io::ErrorKind::ConnectionReset);
+        }
         client.shutdown().await.unwrap();
         let (_reader, mut writer) = client.into_split();
         writer.shutdown().await.unwrap();

@@ -16,7 +16,7 @@ use compio::{
     task::yield_now,
 };
 
-use crate::support::{bounded, pattern, run};
+use crate::support::{bounded, is_skipped_on_wine, pattern, run};
 
 /// A connection of ours, and its other end with buffers of little room.
 fn connection() -> (TcpStream, net::TcpStream) {
@@ -63,6 +63,12 @@ fn arrives_whole(mut peer: net::TcpStream, acknowledged: usize) -> bool {
     let end = peer.read_to_end(&mut seen);
     assert!(pattern(1 << 22).starts_with(&seen));
     match end {
+        Ok(_)
+            if seen.len() < acknowledged
+                && is_skipped_on_wine("a read that waits forgets the error of a reset") =>
+        {
+            false
+        }
         Ok(_) => {
             assert_eq!(seen.len(), acknowledged, "a proper end after a loss");
             true
