@@ -29,7 +29,7 @@ use compio_driver::{AsRawFd, Backend, Driver, Owned, Process, RawFd, StaysOnItsT
 use compio_executor::{Executor, JoinHandle, MainWaker};
 
 pub use compio_driver::is_cancelled;
-use compio_io::coop::Budget;
+use compio_io::coop;
 use pin_project_lite::pin_project;
 
 #[cfg(feature = "net")]
@@ -360,7 +360,7 @@ impl Inner {
 }
 
 pin_project! {
-    /// A task's future. Each poll has a budget of its own.
+    /// A task's future. Each poll has a full budget.
     struct Budgeted<F> {
         #[pin]
         future: F,
@@ -372,7 +372,8 @@ impl<F: Future> Future for Budgeted<F> {
 
     #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
-        let _budget = Budget::full();
+        // `Inner::tick` has saved the budget of its caller.
+        coop::refill();
         self.project().future.poll(cx)
     }
 }

@@ -8,6 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use compio_executor::Tick;
 use compio_io::coop::Budget;
 
 #[cfg(feature = "time")]
@@ -38,7 +39,7 @@ impl Inner {
                     return output;
                 }
             }
-            let tick = self.executor.tick(polls_left);
+            let tick = self.tick(polls_left);
             polls_left -= tick.polled;
             let is_idle = !self.main.is_woken() && !tick.has_ready;
             if !is_idle && polls_left > 0 && self.driver.is_idle() {
@@ -56,11 +57,17 @@ impl Inner {
         }
     }
 
+    /// Polls at most this many tasks, each with a full budget.
+    fn tick(&self, polls: usize) -> Tick {
+        let _budget = Budget::full();
+        self.executor.tick(polls)
+    }
+
     pub(super) fn run(self: &Rc<Self>) -> bool {
         self.set_embedded();
         let _entered = Entered::new(self);
         let _running = self.start();
-        self.executor.tick(POLLS_PER_TURN).has_ready
+        self.tick(POLLS_PER_TURN).has_ready
     }
 
     pub(super) fn poll(self: &Rc<Self>, timeout: Option<Duration>) -> io::Result<()> {
@@ -75,9 +82,9 @@ impl Inner {
         self.set_embedded();
         let entered = Entered::new(self);
         let running = self.start();
-        let polls_left = POLLS_PER_TURN - self.executor.tick(POLLS_PER_TURN).polled;
+        let polls_left = POLLS_PER_TURN - self.tick(POLLS_PER_TURN).polled;
         self.turn(Some(Duration::ZERO))?;
-        self.executor.tick(polls_left);
+        self.tick(polls_left);
         drop(running);
         drop(entered);
         // The code of the waker's maker comes first: it may wake a task.
