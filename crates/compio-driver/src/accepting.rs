@@ -15,6 +15,7 @@ use std::{
     task::{Context, Poll, Waker, ready},
 };
 
+use compio_io::panics::{discard, wake_all};
 use socket2::SockAddr;
 
 use crate::{
@@ -22,7 +23,6 @@ use crate::{
     fd::SharedFd,
     op::{Accept, PollOnce, Readiness},
     operation::{Operation, Owned},
-    panics::{discard, wake_all},
     receiving::Settling,
     request::Request,
     stream::AcceptStream,

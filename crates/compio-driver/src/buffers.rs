@@ -12,11 +12,11 @@ use std::{
 };
 
 use compio_io::buf::{IoBuf, IoBufMut};
+use compio_io::panics::discard;
 
 use crate::{
     driver::{Driver, Inner},
     fd::SharedFd,
-    panics::discard,
     request::Span,
     sys::{AsRawFd, RawFd},
     waiters::Waiters,

@@ -9,10 +9,11 @@ use std::{
     task::{Context, Poll},
 };
 
+use compio_io::panics::discard;
+
 use crate::{
     driver::{Driver, Inner},
     flight::Key,
-    panics::discard,
     waiters::{Waiter, Waiters, sweep},
 };
 

@@ -19,6 +19,7 @@ use std::{
 };
 
 use compio_io::buf::IoBuf;
+use compio_io::panics::{discard, wake_all};
 
 use crate::{
     buffers::{BufferPool, Shelf},
@@ -27,7 +28,6 @@ use crate::{
     flight::{Abandoned, Flights, Key, Landing, to_result},
     notify::Notifier,
     operation::{Operation, Owned},
-    panics::{discard, wake_all},
     per_process::Process,
     pool::{Desk, Job, Pool},
     request::{Answer, Extras, NOT_READY, Report, Request},

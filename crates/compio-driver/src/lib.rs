@@ -23,7 +23,6 @@ mod model;
 mod notify;
 pub mod op;
 mod operation;
-mod panics;
 mod per_process;
 mod pool;
 mod receiving;

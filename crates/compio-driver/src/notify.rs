@@ -23,10 +23,9 @@ use std::{
     task::{Wake, Waker},
 };
 
-use crate::{
-    panics::{discard, wake_all},
-    sync::{AtomicU8, Event, Mutex},
-};
+use compio_io::panics::{discard, wake_all};
+
+use crate::sync::{AtomicU8, Event, Mutex};
 
 const RUNNING: u8 = 0;
 const PARKED: u8 = 1;

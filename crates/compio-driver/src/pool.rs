@@ -15,10 +15,11 @@ use std::{
     time::Duration,
 };
 
+use compio_io::panics::{discard, wake_all};
+
 use crate::{
     flight::Key,
     notify::Notifier,
-    panics::{discard, wake_all},
     per_process::PerProcess,
     request::{Answer, Request},
     sync::{AtomicBool, Condvar, Mutex, MutexGuard, start_thread},

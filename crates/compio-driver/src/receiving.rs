@@ -29,6 +29,7 @@ use std::{
 };
 
 use compio_io::buf::{BufResult, IoBufMut, IoVectoredBufMut};
+use compio_io::panics::discard;
 use socket2::{SockAddr, Type};
 
 use crate::{
@@ -43,7 +44,6 @@ use crate::{
         multi::{RecvMulti, RecvPooled},
     },
     operation::{Multishot, Operation, Owned},
-    panics::discard,
     request::{Item, Request, is_cancelled},
     submit::Submit,
     sys::{self, AsFd, AsRawFd, RawFd},

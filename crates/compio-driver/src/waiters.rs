@@ -7,7 +7,7 @@ use std::{
     task::Waker,
 };
 
-use crate::panics::wake_all;
+use compio_io::panics::wake_all;
 
 /// Those who wait for one thing. Whoever has gone away is swept out from time to time.
 #[derive(Default)]

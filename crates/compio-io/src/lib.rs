@@ -42,3 +42,5 @@ pub mod coop;
 #[cfg(feature = "framed")]
 pub mod framed;
 pub mod io;
+#[doc(hidden)]
+pub mod panics;

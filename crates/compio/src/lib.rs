@@ -111,7 +111,6 @@ pub mod io;
 #[cfg(feature = "net")]
 pub mod net;
 #[cfg(any(feature = "event", feature = "runtime"))]
-mod panics;
 #[cfg(feature = "fs")]
 pub mod pipe;
 #[cfg(feature = "process")]

@@ -5,8 +5,7 @@ use std::{
     collections::VecDeque,
     fmt,
     future::poll_fn,
-    io, mem,
-    panic::{self, AssertUnwindSafe},
+    io, mem, panic,
     rc::Rc,
     task::{Context, Poll, Waker, ready},
 };
@@ -17,6 +16,7 @@ use crate::{
     buf::{BufResult, IoBuf, IoBufMut, IoVectoredBuf, IoVectoredBufMut},
     coop::poll_proceed,
     io::{AsyncRead, AsyncWrite, settle},
+    panics::wake_all,
 };
 
 /// One of two connected streams in memory. Made by [`duplex`].
@@ -197,14 +197,7 @@ impl Pipe {
             state.round += 1;
             (value, mem::take(&mut state.waiting))
         };
-        let mut panicked = None;
-        for waker in waiting.drain() {
-            if let Err(panic) = panic::catch_unwind(AssertUnwindSafe(|| waker.wake())) {
-                // One panic goes on. Dropping another payload could panic again.
-                mem::forget(panicked.replace(panic));
-            }
-        }
-        if let Some(panic) = panicked {
+        if let Some(panic) = wake_all(waiting.drain()) {
             panic::resume_unwind(panic);
         }
         value
@@ -214,6 +207,7 @@ impl Pipe {
     async fn take(&self, mut copy: impl FnMut(&[u8]) -> usize) -> usize {
         let mut waiting = Waiting::new(self);
         poll_fn(|cx| {
+            let mut is_registered = false;
             loop {
                 let (empty, ended) = {
                     let state = self.state.borrow();
@@ -225,9 +219,10 @@ impl Pipe {
                 if ended {
                     return Poll::Ready(0);
                 }
-                if !waiting.register(cx) {
+                if is_registered || !waiting.register(cx) {
                     return Poll::Pending;
                 }
+                is_registered = true;
             }
             ready!(poll_proceed(cx));
             Poll::Ready(self.change(|state| {
@@ -244,6 +239,7 @@ impl Pipe {
         let wanted: usize = slices.clone().map(<[u8]>::len).sum();
         let mut waiting = Waiting::new(self);
         poll_fn(|cx| {
+            let mut is_registered = false;
             let room = loop {
                 let room = {
                     let state = self.state.borrow();
@@ -258,9 +254,10 @@ impl Pipe {
                 if room > 0 {
                     break room;
                 }
-                if !waiting.register(cx) {
+                if is_registered || !waiting.register(cx) {
                     return Poll::Pending;
                 }
+                is_registered = true;
             };
             ready!(poll_proceed(cx));
             let len = wanted.min(room);
@@ -287,7 +284,9 @@ impl<'a> Waiting<'a> {
     }
 
     /// Lists the task's waker, in place of the one that this future had listed. Returns whether it was
-    /// not listed before: then the caller looks at the pipe again.
+    /// not listed before: then the caller looks at the pipe once more.
+    ///
+    /// Once and no more: a waker need not recognize its own clone.
     fn register(&mut self, cx: &Context<'_>) -> bool {
         if self.is_listed(cx.waker()) {
             return false;

@@ -4,11 +4,12 @@ use std::{
     io::ErrorKind,
     panic::{AssertUnwindSafe, catch_unwind},
     pin::pin,
+    ptr,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering::Relaxed},
     },
-    task::{Context, Poll, Wake, Waker},
+    task::{Context, Poll, RawWaker, RawWakerVTable, Wake, Waker},
 };
 
 use compio_io::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, duplex};
@@ -183,6 +184,40 @@ fn dropped_read_releases_its_waker() {
     assert_eq!(Arc::strong_count(&counter), 2);
     block_on((&left).write_all("x")).0.unwrap();
     assert_eq!(counter.wakes.load(Relaxed), 0);
+}
+
+/// A waker that [`Waker::will_wake`] tells from each of its clones. The documentation permits that; a waker
+/// whose vtable the compiler has duplicated is one.
+fn waker_unlike_its_clones() -> Waker {
+    static VTABLE: RawWakerVTable = RawWakerVTable::new(clone, drop_data, drop_data, drop_data);
+
+    fn clone(data: *const ()) -> RawWaker {
+        RawWaker::new(data.wrapping_byte_add(1), &VTABLE)
+    }
+
+    fn drop_data(_data: *const ()) {}
+
+    // SAFETY: no function of the table uses the pointer.
+    unsafe { Waker::from_raw(clone(ptr::null())) }
+}
+
+#[test]
+fn waker_unlike_its_clones_is_registered_once_a_poll() {
+    let (left, right) = duplex(1);
+    let waker = waker_unlike_its_clones();
+    assert!(!waker.will_wake(&waker.clone()));
+    let cx = &mut Context::from_waker(&waker);
+    let (mut reader, mut writer) = (&right, &left);
+    let mut read = pin!(reader.read([0; 1]));
+    assert!(read.as_mut().poll(cx).is_pending());
+    block_on((&left).write_all("x")).0.unwrap();
+    let mut write = pin!(writer.write_all("y"));
+    assert!(write.as_mut().poll(cx).is_pending());
+    assert!(matches!(
+        read.as_mut().poll(cx),
+        Poll::Ready((Ok(1), [b'x']))
+    ));
+    assert!(write.as_mut().poll(cx).is_ready());
 }
 
 #[test]

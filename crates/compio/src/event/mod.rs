@@ -31,10 +31,9 @@ use std::{
 };
 
 use compio_io::coop;
+use compio_io::panics::wake_all;
 use slab::Slab;
 use sync::{Arc, Mutex, MutexGuard};
-
-use crate::panics::wake_all;
 
 /// Something that happens once, or again after each [`reset`](Self::reset).
 ///

@@ -12,9 +12,9 @@ use std::{
 };
 
 use compio_io::io::{Detached, DetachedRunner};
+use compio_io::panics::discard;
 
 use super::{Inner, TimerKey, current};
-use crate::panics::discard;
 
 /// How many turns a runtime that is dropped gives the writes that are left. In the first ones the
 /// kernel takes all bytes that it has room for.

@@ -372,7 +372,7 @@ impl<F: Future> Future for Budgeted<F> {
 
     #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
-        // `Inner::tick` has saved the budget of its caller.
+        // The loop restores the budget of its caller.
         coop::refill();
         self.project().future.poll(cx)
     }

@@ -8,13 +8,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use compio_executor::Tick;
-use compio_io::coop::Budget;
+use compio_io::coop::{self, Budget};
+use compio_io::panics::{discard, wake_all};
 
 #[cfg(feature = "time")]
 use super::entered_for;
 use super::{Inner, current::Entered};
-use crate::panics::{discard, wake_all};
 
 /// How many polls there are before the kernel is looked at again.
 const POLLS_PER_TURN: usize = 64;
@@ -34,12 +33,12 @@ impl Inner {
             if self.main.take_woken() || due {
                 due = false;
                 polls_left -= 1;
-                let _budget = Budget::full();
+                coop::refill();
                 if let Poll::Ready(output) = future.as_mut().poll(&mut context) {
                     return output;
                 }
             }
-            let tick = self.tick(polls_left);
+            let tick = self.executor.tick(polls_left);
             polls_left -= tick.polled;
             let is_idle = !self.main.is_woken() && !tick.has_ready;
             if !is_idle && polls_left > 0 && self.driver.is_idle() {
@@ -57,17 +56,11 @@ impl Inner {
         }
     }
 
-    /// Polls at most this many tasks, each with a full budget.
-    fn tick(&self, polls: usize) -> Tick {
-        let _budget = Budget::full();
-        self.executor.tick(polls)
-    }
-
     pub(super) fn run(self: &Rc<Self>) -> bool {
         self.set_embedded();
         let _entered = Entered::new(self);
         let _running = self.start();
-        self.tick(POLLS_PER_TURN).has_ready
+        self.executor.tick(POLLS_PER_TURN).has_ready
     }
 
     pub(super) fn poll(self: &Rc<Self>, timeout: Option<Duration>) -> io::Result<()> {
@@ -82,9 +75,9 @@ impl Inner {
         self.set_embedded();
         let entered = Entered::new(self);
         let running = self.start();
-        let polls_left = POLLS_PER_TURN - self.tick(POLLS_PER_TURN).polled;
+        let polls_left = POLLS_PER_TURN - self.executor.tick(POLLS_PER_TURN).polled;
         self.turn(Some(Duration::ZERO))?;
-        self.tick(polls_left);
+        self.executor.tick(polls_left);
         drop(running);
         drop(entered);
         // The code of the waker's maker comes first: it may wake a task.
@@ -185,6 +178,7 @@ impl Inner {
         }
     }
 
+    /// Begins to poll tasks, each with a full budget.
     fn start(&self) -> Running<'_> {
         assert!(
             !self.running.replace(true),
@@ -192,16 +186,23 @@ impl Inner {
         );
         self.set_announced(false);
         self.driver.end_sleep();
-        Running(self)
+        Running {
+            runtime: self,
+            _budget: Budget::full(),
+        }
     }
 }
 
 /// While this lives, the loop runs.
-struct Running<'a>(&'a Inner);
+struct Running<'a> {
+    runtime: &'a Inner,
+    /// Restores the budget of a task that runs this loop.
+    _budget: Budget,
+}
 
 impl Drop for Running<'_> {
     fn drop(&mut self) {
-        self.0.running.set(false);
+        self.runtime.running.set(false);
     }
 }
 
