@@ -330,10 +330,11 @@ unsafe impl Operation for AcceptKept {
         self.accept.request()
     }
 
-    fn finish(self, answer: io::Result<usize>) -> Self::Output {
+    unsafe fn finish(self, answer: io::Result<usize>) -> Self::Output {
         let code = answer.as_ref().err().and_then(io::Error::raw_os_error);
         let retry = (code == Some(sys::EAGAIN)).then(|| self.accept.fd().clone());
-        let connection = self.accept.finish(answer);
+        // SAFETY: passed on from this function.
+        let connection = unsafe { self.accept.finish(answer) };
         Accepted {
             result: Some(connection.map(|(fd, address)| (fd, Some(address)))),
             retry,

@@ -930,8 +930,8 @@ unsafe fn operation_at<O>(storage: *mut u8) -> *mut O {
 /// The storage holds an `O` that has landed with this answer.
 unsafe fn discard_inline<O: Operation>(storage: *mut u8, answer: Answer) {
     // SAFETY: by this function's contract; the cell is not used again until it is vacated.
-    let operation = unsafe { storage.cast::<O>().read() };
-    drop(operation.finish(to_result(answer)));
+    let output = unsafe { storage.cast::<O>().read().finish(to_result(answer)) };
+    drop(output);
 }
 
 /// # Safety
@@ -939,8 +939,11 @@ unsafe fn discard_inline<O: Operation>(storage: *mut u8, answer: Answer) {
 /// The storage holds a pointer to a boxed `O` that has landed with this answer.
 unsafe fn discard_boxed<O: Operation>(storage: *mut u8, answer: Answer) {
     // SAFETY: by this function's contract.
-    let operation = unsafe { Box::from_raw(storage.cast::<*mut O>().read()) };
-    drop(operation.finish(to_result(answer)));
+    let output = unsafe {
+        let operation = Box::from_raw(storage.cast::<*mut O>().read());
+        operation.finish(to_result(answer))
+    };
+    drop(output);
 }
 
 /// # Safety

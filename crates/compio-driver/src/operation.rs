@@ -18,7 +18,6 @@ use crate::request::{Item, Request};
 /// - That memory may be written to by the kernel, or by another thread in the case of
 ///   [`Request::Work`]; nothing else refers to it.
 /// - What the request hands out to another thread may be used there.
-/// - [`finish`](Self::finish) trusts the answer: it may rely on it to be one to the request.
 pub unsafe trait Operation: 'static {
     /// What comes out: typically an [`io::Result`], and the buffer.
     type Output: 'static;
@@ -28,9 +27,21 @@ pub unsafe trait Operation: 'static {
     /// readiness, after EAGAIN. The kernel does not use the operation at that time.
     fn request(&mut self) -> Request;
 
-    /// Says what the answer means. Where the operation was abandoned, its output is dropped: a
-    /// descriptor in it is closed by that.
-    fn finish(self, answer: io::Result<usize>) -> Self::Output;
+    /// Makes the output of the answer. If the operation was abandoned, its output is dropped, which closes
+    /// a descriptor in it.
+    ///
+    /// # Safety
+    ///
+    /// `answer` is an error, or the kernel's last answer to the [request](Self::request) of this operation.
+    /// The kernel does not use the operation any more. Another number would become a descriptor that the
+    /// program does not own, or a length that the buffer does not have:
+    ///
+    /// ```compile_fail,E0133
+    /// use compio_driver::{Operation, op::Nop};
+    ///
+    /// Nop::new().finish(Ok(5));
+    /// ```
+    unsafe fn finish(self, answer: io::Result<usize>) -> Self::Output;
 }
 
 /// An operation that keeps the descriptors in its request open for as long as it lives, and can

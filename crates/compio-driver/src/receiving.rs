@@ -239,7 +239,8 @@ impl<F: Borrow<SharedFd>, O: Receives> Receive<F, O> {
         Poll::Ready(match (refusal, leftovers) {
             (Some(error), _) => {
                 let guarded = self.submit.recall();
-                guarded.map(|guarded| guarded.operation.finish(Err(error)))
+                // SAFETY: an error; the kernel has not been asked.
+                guarded.map(|guarded| unsafe { guarded.operation.finish(Err(error)) })
             }
             (None, Some(leftovers)) => leftovers.next_for::<O>().and_then(|left| {
                 let guarded = self.submit.recall()?;
@@ -445,10 +446,13 @@ impl Leftovers {
     /// Gives an operation that was not begun what others have left.
     fn hand_out<O: Receives>(&self, left: Left, operation: O, way: Way) -> O::Output {
         let mut arrival = match left {
-            Left::Error(error) => return operation.finish(Err(error)),
+            // SAFETY: an error; the kernel has not been asked.
+            Left::Error(error) => return unsafe { operation.finish(Err(error)) },
             Left::Arrival(arrival) => arrival,
         };
-        let mut output = operation.finish(Err(io::Error::from_raw_os_error(sys::ECANCELED)));
+        let nothing = io::Error::from_raw_os_error(sys::ECANCELED);
+        // SAFETY: as above.
+        let mut output = unsafe { operation.finish(Err(nothing)) };
         // The code of the buffer: nothing is borrowed.
         let given = O::fill(&mut output, &mut arrival);
         let is_over = match way {
@@ -806,7 +810,7 @@ unsafe impl<O: Leaves> Operation for Guarded<O> {
     }
 
     #[inline]
-    fn finish(self, answer: io::Result<usize>) -> Arrived<O> {
+    unsafe fn finish(self, answer: io::Result<usize>) -> Arrived<O> {
         let Self { operation, fd, way } = self;
         let mut arrived = Arrived {
             output: None,
@@ -814,7 +818,8 @@ unsafe impl<O: Leaves> Operation for Guarded<O> {
             is_taken: way == Way::Peek,
         };
         // The code of the buffer: if it panics, whoever waits has to be told all the same.
-        arrived.output = Some(operation.finish(answer));
+        // SAFETY: passed on from this function.
+        arrived.output = Some(unsafe { operation.finish(answer) });
         arrived
     }
 }

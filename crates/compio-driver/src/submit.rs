@@ -96,7 +96,8 @@ impl<O: Operation> Future for Submit<O> {
             State::Grounded(operation) => {
                 if let Some(error) = driver.refuses() {
                     let operation = this.recall().expect("grounded");
-                    return Poll::Ready(operation.finish(Err(error)));
+                    // SAFETY: an error; the kernel has not been asked.
+                    return Poll::Ready(unsafe { operation.finish(Err(error)) });
                 }
                 // SAFETY: once it has been moved out, what was in its place is not dropped. The arena is
                 // the driver's, which is kept.
@@ -129,7 +130,8 @@ impl<O: Operation> Future for Submit<O> {
             unreachable!("begun by now");
         };
         let (operation, answer) = seat.take(flights);
-        Poll::Ready(operation.finish(to_result(answer)))
+        // SAFETY: the operation has landed with this answer.
+        Poll::Ready(unsafe { operation.finish(to_result(answer)) })
     }
 }
 

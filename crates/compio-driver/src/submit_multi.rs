@@ -58,7 +58,8 @@ impl<O: Multishot> SubmitMulti<O> {
             && let State::Grounded(operation) = mem::replace(&mut self.state, State::Done)
         {
             if let Some(error) = self.driver.refuses() {
-                return Poll::Ready(Next::End(operation.finish(Err(error))));
+                // SAFETY: an error; the kernel has not been asked.
+                return Poll::Ready(Next::End(unsafe { operation.finish(Err(error)) }));
             }
             let (flying, request) = Flying::board_multi(&self.driver, operation);
             self.state = State::Airborne(flying);
@@ -128,7 +129,8 @@ impl<O: Operation> Flying<O> {
             .has_landed()
             .then_some(())));
         let (operation, answer) = seat.take(&driver.flights);
-        Poll::Ready(operation.finish(to_result(answer)))
+        // SAFETY: the operation has landed with this answer.
+        Poll::Ready(unsafe { operation.finish(to_result(answer)) })
     }
 
     pub(crate) fn abandon(self, driver: &Inner) {
@@ -160,7 +162,8 @@ impl<O: Multishot> Flying<O> {
             Found::Item(item) => Next::Item(item),
             Found::End => {
                 let (operation, answer) = seat.take(&driver.flights);
-                Next::End(operation.finish(to_result(answer)))
+                // SAFETY: the operation has landed with this answer.
+                Next::End(unsafe { operation.finish(to_result(answer)) })
             }
         })
     }

@@ -71,7 +71,7 @@ unsafe impl<T: 'static> Operation for Parcel<T> {
         Request::Nop
     }
 
-    fn finish(self, answer: io::Result<usize>) -> Self::Output {
+    unsafe fn finish(self, answer: io::Result<usize>) -> Self::Output {
         let log = &self.tally.0.0;
         log.finished.set(log.finished.get() + 1);
         (answer, self.cargo, self.tally)
@@ -414,7 +414,7 @@ unsafe impl<T: 'static> Operation for Faulty<T> {
         panic!("a buffer that panics");
     }
 
-    fn finish(self, _: io::Result<usize>) {}
+    unsafe fn finish(self, _: io::Result<usize>) {}
 }
 
 fn check_faulty<T: 'static>(cargo: T) {

@@ -69,7 +69,7 @@ where
         })
     }
 
-    fn finish(self, answer: io::Result<usize>) -> Self::Output {
+    unsafe fn finish(self, answer: io::Result<usize>) -> Self::Output {
         answer?;
         self.result
             .ok_or_else(|| io::Error::other("the blocking code did not run"))
@@ -157,7 +157,7 @@ where
         })
     }
 
-    fn finish(self, answer: io::Result<usize>) -> Self::Output {
+    unsafe fn finish(self, answer: io::Result<usize>) -> Self::Output {
         answer?;
         self.result
             .ok_or_else(|| io::Error::other("the blocking code did not run"))

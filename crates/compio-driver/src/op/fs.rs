@@ -54,7 +54,7 @@ unsafe impl<B: IoBufMut, F: AsRawFd + 'static> Operation for ReadAt<B, F> {
         })
     }
 
-    fn finish(self, answer: io::Result<usize>) -> Self::Output {
+    unsafe fn finish(self, answer: io::Result<usize>) -> Self::Output {
         let mut buffer = self.buffer;
         if let Ok(len) = answer {
             // SAFETY: the kernel has written that many bytes.
@@ -116,7 +116,7 @@ unsafe impl<B: IoBuf, F: AsRawFd + 'static> Operation for WriteAt<B, F> {
         })
     }
 
-    fn finish(self, answer: io::Result<usize>) -> Self::Output {
+    unsafe fn finish(self, answer: io::Result<usize>) -> Self::Output {
         (answer, self.buffer)
     }
 }
@@ -176,7 +176,7 @@ unsafe impl<V: IoVectoredBufMut, F: AsRawFd + 'static> Operation for ReadVectore
         })
     }
 
-    fn finish(self, answer: io::Result<usize>) -> Self::Output {
+    unsafe fn finish(self, answer: io::Result<usize>) -> Self::Output {
         let mut buffers = self.buffers;
         if let Ok(len) = answer {
             // SAFETY: the kernel has written that many bytes, in the buffers' order.
@@ -232,7 +232,7 @@ unsafe impl<V: IoVectoredBuf, F: AsRawFd + 'static> Operation for WriteVectoredA
         })
     }
 
-    fn finish(self, answer: io::Result<usize>) -> Self::Output {
+    unsafe fn finish(self, answer: io::Result<usize>) -> Self::Output {
         (answer, self.buffers)
     }
 }
@@ -276,7 +276,7 @@ unsafe impl<F: AsRawFd + 'static> Operation for Sync<F> {
         })
     }
 
-    fn finish(self, answer: io::Result<usize>) -> Self::Output {
+    unsafe fn finish(self, answer: io::Result<usize>) -> Self::Output {
         answer.map(drop)
     }
 }
@@ -348,7 +348,7 @@ unsafe impl<D: AsRawFd + 'static> Operation for Open<D> {
         })
     }
 
-    fn finish(self, answer: io::Result<usize>) -> Self::Output {
+    unsafe fn finish(self, answer: io::Result<usize>) -> Self::Output {
         // SAFETY: the answer is a new descriptor that nobody else knows.
         answer.map(|fd| unsafe { sys::own_file(fd) })
     }
@@ -410,7 +410,7 @@ unsafe impl Operation for Close {
         })
     }
 
-    fn finish(mut self, answer: io::Result<usize>) -> Self::Output {
+    unsafe fn finish(mut self, answer: io::Result<usize>) -> Self::Output {
         let has_no_thread = |error: &io::Error| error.raw_os_error() == Some(sys::EAGAIN);
         if answer.as_ref().is_err_and(has_no_thread) {
             self.close();
@@ -450,7 +450,7 @@ unsafe impl<F: AsRawFd + 'static> Operation for StatFd<F> {
         })
     }
 
-    fn finish(self, answer: io::Result<usize>) -> Self::Output {
+    unsafe fn finish(self, answer: io::Result<usize>) -> Self::Output {
         answer.map(|_| self.into)
     }
 }
@@ -509,7 +509,7 @@ unsafe impl<D: AsRawFd + 'static> Operation for Stat<D> {
         })
     }
 
-    fn finish(self, answer: io::Result<usize>) -> Self::Output {
+    unsafe fn finish(self, answer: io::Result<usize>) -> Self::Output {
         answer.map(|_| self.into)
     }
 }

@@ -43,7 +43,7 @@
 //!         Request::Raw(self.entry.insert(entry))
 //!     }
 //!
-//!     fn finish(self, answer: io::Result<usize>) -> io::Result<()> {
+//!     unsafe fn finish(self, answer: io::Result<usize>) -> io::Result<()> {
 //!         answer.map(drop)
 //!     }
 //! }

@@ -77,7 +77,7 @@ unsafe impl<F: OwnsFd> Operation for AcceptMulti<F> {
         })
     }
 
-    fn finish(self, answer: io::Result<usize>) -> Self::Output {
+    unsafe fn finish(self, answer: io::Result<usize>) -> Self::Output {
         // SAFETY: the answer is a new descriptor that nobody else knows.
         let last = answer.map(|fd| Some(unsafe { sys::own_socket(fd) }));
         AcceptEnd {
@@ -147,7 +147,7 @@ unsafe impl<F: OwnsFd> Operation for RecvMulti<F> {
             .apply(|flags| Request::Net(Net::RecvMulti { fd, group, flags }))
     }
 
-    fn finish(self, answer: io::Result<usize>) -> Self::Output {
+    unsafe fn finish(self, answer: io::Result<usize>) -> Self::Output {
         let last = unless_enough(self.had_enough, answer.map(Some));
         (last, self.received)
     }
@@ -217,7 +217,7 @@ unsafe impl<F: OwnsFd> Operation for RecvPooled<F> {
         })
     }
 
-    fn finish(self, answer: io::Result<usize>) -> Self::Output {
+    unsafe fn finish(self, answer: io::Result<usize>) -> Self::Output {
         let len = answer.as_ref().map_or(0, |len| *len as u32);
         // SAFETY: the backend has chosen it for this, with so many bytes in it.
         let adopt = |id| unsafe { self.pool.adopt(id, len) };
@@ -271,7 +271,7 @@ unsafe impl<B: IoBuf> Operation for SendZeroCopy<B> {
             .apply(|flags| Request::Net(Net::SendZeroCopy { fd, span, flags }))
     }
 
-    fn finish(self, answer: io::Result<usize>) -> Self::Output {
+    unsafe fn finish(self, answer: io::Result<usize>) -> Self::Output {
         (answer, self.buffer)
     }
 }

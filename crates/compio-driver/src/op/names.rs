@@ -38,7 +38,7 @@ unsafe impl Operation for Rename {
         })
     }
 
-    fn finish(self, answer: io::Result<usize>) -> Self::Output {
+    unsafe fn finish(self, answer: io::Result<usize>) -> Self::Output {
         answer.map(drop)
     }
 }
@@ -79,7 +79,7 @@ unsafe impl Operation for Remove {
         })
     }
 
-    fn finish(self, answer: io::Result<usize>) -> Self::Output {
+    unsafe fn finish(self, answer: io::Result<usize>) -> Self::Output {
         answer.map(drop)
     }
 }
@@ -112,7 +112,7 @@ unsafe impl Operation for MakeDir {
         })
     }
 
-    fn finish(self, answer: io::Result<usize>) -> Self::Output {
+    unsafe fn finish(self, answer: io::Result<usize>) -> Self::Output {
         answer.map(drop)
     }
 }
@@ -160,7 +160,7 @@ unsafe impl Operation for Link {
         })
     }
 
-    fn finish(self, answer: io::Result<usize>) -> Self::Output {
+    unsafe fn finish(self, answer: io::Result<usize>) -> Self::Output {
         answer.map(drop)
     }
 }

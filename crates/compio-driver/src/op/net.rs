@@ -48,7 +48,7 @@ unsafe impl Operation for Socket {
         })
     }
 
-    fn finish(self, answer: io::Result<usize>) -> Self::Output {
+    unsafe fn finish(self, answer: io::Result<usize>) -> Self::Output {
         answer.map(own)
     }
 }
@@ -82,7 +82,7 @@ unsafe impl<F: AsRawFd + 'static> Operation for Connect<F> {
         })
     }
 
-    fn finish(self, answer: io::Result<usize>) -> Self::Output {
+    unsafe fn finish(self, answer: io::Result<usize>) -> Self::Output {
         answer.map(drop)
     }
 }
@@ -123,7 +123,7 @@ unsafe impl<F: AsRawFd + 'static> Operation for Accept<F> {
         })
     }
 
-    fn finish(self, answer: io::Result<usize>) -> Self::Output {
+    unsafe fn finish(self, answer: io::Result<usize>) -> Self::Output {
         answer.map(|fd| (own(fd), self.peer.to_sock_addr()))
     }
 }
@@ -158,7 +158,7 @@ unsafe impl<B: IoBufMut, F: AsRawFd + 'static> Operation for Recv<B, F> {
             .apply(|flags| Request::Net(Net::Recv { fd, span, flags }))
     }
 
-    fn finish(self, answer: io::Result<usize>) -> Self::Output {
+    unsafe fn finish(self, answer: io::Result<usize>) -> Self::Output {
         let mut buffer = self.buffer;
         if let Ok(len) = answer {
             // SAFETY: the kernel has written that many bytes.
@@ -206,7 +206,7 @@ unsafe impl<B: IoBuf, F: AsRawFd + 'static> Operation for Send<B, F> {
             .apply(|flags| Request::Net(Net::Send { fd, span, flags }))
     }
 
-    fn finish(self, answer: io::Result<usize>) -> Self::Output {
+    unsafe fn finish(self, answer: io::Result<usize>) -> Self::Output {
         (answer, self.buffer)
     }
 }
@@ -262,7 +262,7 @@ unsafe impl<B: IoBufMut, F: AsRawFd + 'static> Operation for RecvFrom<B, F> {
             .apply(|flags| Request::Net(Net::RecvMsg { fd, message, flags }))
     }
 
-    fn finish(self, answer: io::Result<usize>) -> Self::Output {
+    unsafe fn finish(self, answer: io::Result<usize>) -> Self::Output {
         let mut buffer = self.buffer;
         let received = answer.map(|len| {
             // SAFETY: the kernel has written that many bytes.
@@ -314,7 +314,7 @@ unsafe impl<B: IoBuf, F: AsRawFd + 'static> Operation for SendTo<B, F> {
             .apply(|flags| Request::Net(Net::SendMsg { fd, message, flags }))
     }
 
-    fn finish(self, answer: io::Result<usize>) -> Self::Output {
+    unsafe fn finish(self, answer: io::Result<usize>) -> Self::Output {
         (answer, self.buffer)
     }
 }
@@ -391,7 +391,7 @@ where
             .apply(|flags| Request::Net(Net::RecvMsg { fd, message, flags }))
     }
 
-    fn finish(self, answer: io::Result<usize>) -> Self::Output {
+    unsafe fn finish(self, answer: io::Result<usize>) -> Self::Output {
         let (mut buffers, mut control) = (self.buffers, self.control);
         let received = answer.map(|len| {
             let control_len = self.message.control_len();
@@ -435,8 +435,9 @@ unsafe impl<V: IoVectoredBufMut, F: OwnsFd> Operation for RecvAncillary<V, F> {
         self.0.request()
     }
 
-    fn finish(self, answer: io::Result<usize>) -> Self::Output {
-        let (received, (buffers, control)) = self.0.finish(answer);
+    unsafe fn finish(self, answer: io::Result<usize>) -> Self::Output {
+        // SAFETY: passed on from this function.
+        let (received, (buffers, control)) = unsafe { self.0.finish(answer) };
         let ancillary = match &received {
             Ok(received) => {
                 let is_truncated = received.flags & sys::MSG_CTRUNC != 0;
@@ -547,7 +548,7 @@ where
             .apply(|flags| Request::Net(Net::SendMsg { fd, message, flags }))
     }
 
-    fn finish(self, answer: io::Result<usize>) -> Self::Output {
+    unsafe fn finish(self, answer: io::Result<usize>) -> Self::Output {
         (answer, (self.buffers, self.control))
     }
 }
@@ -588,7 +589,7 @@ unsafe impl<F: AsRawFd + 'static> Operation for Shutdown<F> {
         })
     }
 
-    fn finish(self, answer: io::Result<usize>) -> Self::Output {
+    unsafe fn finish(self, answer: io::Result<usize>) -> Self::Output {
         answer.map(drop)
     }
 }

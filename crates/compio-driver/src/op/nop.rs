@@ -26,7 +26,7 @@ unsafe impl Operation for Nop {
         Request::Nop
     }
 
-    fn finish(self, answer: io::Result<usize>) -> Self::Output {
+    unsafe fn finish(self, answer: io::Result<usize>) -> Self::Output {
         answer
     }
 }

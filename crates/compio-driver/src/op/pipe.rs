@@ -47,7 +47,7 @@ unsafe impl<F: AsRawFd + 'static, T: AsRawFd + 'static> Operation for Splice<F, 
         })
     }
 
-    fn finish(self, answer: io::Result<usize>) -> Self::Output {
+    unsafe fn finish(self, answer: io::Result<usize>) -> Self::Output {
         answer
     }
 }

@@ -70,7 +70,7 @@ unsafe impl<F: AsRawFd + 'static> Operation for PollOnce<F> {
         })
     }
 
-    fn finish(self, answer: io::Result<usize>) -> Self::Output {
+    unsafe fn finish(self, answer: io::Result<usize>) -> Self::Output {
         answer.map(|events| Readiness(events as u32))
     }
 }

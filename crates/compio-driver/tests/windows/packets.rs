@@ -920,7 +920,7 @@ unsafe impl Operation for RawRead {
         Request::Raw(self.entry.insert(entry))
     }
 
-    fn finish(self, answer: io::Result<usize>) -> Self::Output {
+    unsafe fn finish(self, answer: io::Result<usize>) -> Self::Output {
         (answer, self.buffer)
     }
 }

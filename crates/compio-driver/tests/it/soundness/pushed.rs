@@ -71,7 +71,8 @@ fn s31_finished_close_after_its_entry_closes_once() {
         let mut close = Close::new(fd);
         let answer = complete(&driver, &mut close);
         let next = at(&file, number);
-        close.finish(answer).unwrap();
+        // SAFETY: the answer is its own.
+        unsafe { close.finish(answer) }.unwrap();
         assert!(is_open(number));
         drop(next);
     }
@@ -115,18 +116,21 @@ fn s31_pushed_operations_give_their_descriptors_by_finish() {
         let mut socket = Socket::new(libc::AF_UNIX, libc::SOCK_STREAM, 0);
         let answer = complete(&driver, &mut socket);
         let number = *answer.as_ref().unwrap() as i32;
-        let socket = socket.finish(answer).unwrap();
+        // SAFETY: the answer is its own.
+        let socket = unsafe { socket.finish(answer) }.unwrap();
         assert_eq!(socket.as_raw_fd(), number);
 
         let mut open = Open::new(native("/dev/null"), READ, 0);
         let answer = complete(&driver, &mut open);
-        open.finish(answer).unwrap();
+        // SAFETY: the answer is its own.
+        unsafe { open.finish(answer) }.unwrap();
 
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let peer = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let mut accept = Accept::new(OwnedFd::from(listener));
         let answer = complete(&driver, &mut accept);
-        let (_, address) = accept.finish(answer).unwrap();
+        // SAFETY: the answer is its own.
+        let (_, address) = unsafe { accept.finish(answer) }.unwrap();
         assert_eq!(address.as_socket(), Some(peer.local_addr().unwrap()));
     }
 }

@@ -189,7 +189,7 @@ unsafe impl Operation for Then {
         Request::Nop
     }
 
-    fn finish(self, _: io::Result<usize>) -> Doing {
+    unsafe fn finish(self, _: io::Result<usize>) -> Doing {
         Doing(self.0)
     }
 }
@@ -350,7 +350,7 @@ fn s19_a_finish_that_panics_leaves_nothing_behind() {
             Request::Nop
         }
 
-        fn finish(self, _: io::Result<usize>) {
+        unsafe fn finish(self, _: io::Result<usize>) {
             panic!("a finish");
         }
     }

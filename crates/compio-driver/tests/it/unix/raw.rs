@@ -28,7 +28,7 @@ unsafe impl Operation for Raw {
         Request::Raw(&raw const self.entry)
     }
 
-    fn finish(self, answer: io::Result<usize>) -> Self::Output {
+    unsafe fn finish(self, answer: io::Result<usize>) -> Self::Output {
         answer
     }
 }

@@ -49,7 +49,7 @@ unsafe impl<F: AsRawFd + 'static> Operation for OwnRead<F> {
         Request::Raw(self.entry.insert(entry))
     }
 
-    fn finish(self, answer: io::Result<usize>) -> Self::Output {
+    unsafe fn finish(self, answer: io::Result<usize>) -> Self::Output {
         answer.map(|len| self.buffer[..len].to_vec())
     }
 }

@@ -457,7 +457,8 @@ impl Table {
         let number = entry.user_data();
         let place = pushed.iter().position(|one| one.number == number);
         let one = pushed.swap_remove(place.expect("it was pushed, and has no other entry"));
-        let (received, buffer) = one.operation.finish(entry.into_result());
+        // SAFETY: the entry is the operation's own.
+        let (received, buffer) = unsafe { one.operation.finish(entry.into_result()) };
         self.note(format!("{} was {received:?}", one.number));
         if received.is_ok_and(|len| len > 0) {
             let (thing, _) = self.kernel(|kernel| kernel.claim(buffer.bytes()));

@@ -24,7 +24,8 @@ fn done<O: Operation>(operation: O) -> O::Output {
     // SAFETY: the operation stays in its box until the call has returned.
     let answer = unsafe { call(&request) };
     let answer = answer.map(|value| value as usize);
-    operation.finish(answer.map_err(io::Error::from_raw_os_error))
+    // SAFETY: the call's answer.
+    unsafe { operation.finish(answer.map_err(io::Error::from_raw_os_error)) }
 }
 
 fn share(fd: impl Into<OwnedFd>) -> SharedFd {

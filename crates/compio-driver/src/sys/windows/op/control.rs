@@ -119,7 +119,7 @@ unsafe impl<I: IoBuf, O: IoBufMut, F: AsRawFd + 'static> Operation for DeviceIoC
         Request::Raw(self.entry.insert(entry))
     }
 
-    fn finish(self, answer: io::Result<usize>) -> Self::Output {
+    unsafe fn finish(self, answer: io::Result<usize>) -> Self::Output {
         let mut output = self.output;
         let len = self.entry.map_or(0, |entry| entry.transferred());
         if answer.is_ok() || len > 0 {

@@ -146,7 +146,7 @@ unsafe impl<F: AsRawFd + 'static> Operation for ReadDirectoryChanges<F> {
         Request::Raw(self.entry.insert(entry))
     }
 
-    fn finish(self, answer: io::Result<usize>) -> Self::Output {
+    unsafe fn finish(self, answer: io::Result<usize>) -> Self::Output {
         let mut changes = self.changes;
         let result = match answer {
             Ok(0) => {

@@ -51,7 +51,7 @@ unsafe impl<F: AsRawFd + 'static> Operation for DisconnectEx<F> {
         Request::Raw(self.entry.insert(entry))
     }
 
-    fn finish(self, answer: io::Result<usize>) -> Self::Output {
+    unsafe fn finish(self, answer: io::Result<usize>) -> Self::Output {
         answer.map(drop)
     }
 }
