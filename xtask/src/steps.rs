@@ -100,8 +100,8 @@ pub(crate) fn loom(run: &mut Run) -> Outcome {
     };
     // Outside of models loom's atomics do not work: no other test of the driver is run.
     models("-p compio-executor").run()?;
-    models("-p compio-driver model::").run()?;
-    models("-p compio --no-default-features --features event model::").run()
+    models("-p compio-driver loom_tests::").run()?;
+    models("-p compio --no-default-features --features event loom_tests::").run()
 }
 
 pub(crate) fn bench_build(run: &mut Run) -> Outcome {

@@ -14,7 +14,7 @@ use crate::{
     credentials::UCred,
     sys::{
         self, AsFd, AsRawFd, OwnedFd,
-        control::{self, ALIGN, DATA_OFFSET, RIGHTS},
+        cmsg::{self, ALIGN, DATA_OFFSET, RIGHTS},
     },
 };
 
@@ -192,7 +192,7 @@ impl SocketAncillary {
             self.push(level, kind, data);
             return Ok(());
         }
-        let encoded = control::encode(&data).ok_or(io::ErrorKind::Unsupported)?;
+        let encoded = cmsg::encode(&data).ok_or(io::ErrorKind::Unsupported)?;
         self.push(encoded.level, encoded.kind, encoded.data());
         Ok(())
     }
@@ -215,7 +215,7 @@ impl SocketAncillary {
         let added = &self.descriptors[before..];
         let numbers: Vec<u8> = added
             .iter()
-            .flat_map(|fd| control::number(fd.as_raw_fd()))
+            .flat_map(|fd| cmsg::number(fd.as_raw_fd()))
             .collect();
         self.push(level, kind, &numbers);
         Ok(())
@@ -225,7 +225,7 @@ impl SocketAncillary {
     pub fn messages(&self) -> impl Iterator<Item = AncillaryData<'_>> {
         Messages(&self.bytes)
             .filter(|message| Some((message.level, message.kind)) != RIGHTS)
-            .map(|message| control::decode(message.level, message.kind, message.data))
+            .map(|message| cmsg::decode(message.level, message.kind, message.data))
     }
 
     /// The descriptors that were received, or are to be sent.
@@ -260,7 +260,7 @@ impl SocketAncillary {
     fn push(&mut self, level: i32, kind: i32, data: &[u8]) {
         let start = self.bytes.len();
         self.bytes
-            .extend_from_slice(&control::header(data.len(), level, kind));
+            .extend_from_slice(&cmsg::header(data.len(), level, kind));
         self.bytes.resize(start + DATA_OFFSET, 0);
         self.bytes.extend_from_slice(data);
         self.bytes.resize(start + Self::space(data.len()), 0);
@@ -283,7 +283,7 @@ impl SocketAncillary {
         for message in Messages(&bytes) {
             if Some((message.level, message.kind)) == RIGHTS {
                 // SAFETY: they are new, by this function's contract.
-                descriptors.extend(unsafe { control::own_all(message.data) });
+                descriptors.extend(unsafe { cmsg::own_all(message.data) });
             }
         }
         Self {
@@ -344,7 +344,7 @@ impl<'a> Iterator for Messages<'a> {
     type Item = Message<'a>;
 
     fn next(&mut self) -> Option<Message<'a>> {
-        let (len, level, kind) = control::parse_header(self.0)?;
+        let (len, level, kind) = cmsg::parse_header(self.0)?;
         if len < DATA_OFFSET || self.0.len() < DATA_OFFSET {
             self.0 = &[];
             return None;
@@ -368,9 +368,9 @@ impl<'a> Iterator for Messages<'a> {
 /// The system's; [`Unsupported`](io::ErrorKind::Unsupported) if it does not have it.
 pub fn set_recv_packet_info(socket: &impl AsFd, is_ipv6: bool, on: bool) -> io::Result<()> {
     let option = if is_ipv6 {
-        Some(control::PACKET_INFO_V6)
+        Some(cmsg::PACKET_INFO_V6)
     } else {
-        control::PACKET_INFO_V4
+        cmsg::PACKET_INFO_V4
     };
     let (level, name) = option.ok_or(io::ErrorKind::Unsupported)?;
     sys::set_option(socket.as_fd(), level, name, on.into())
@@ -382,7 +382,7 @@ pub fn set_recv_packet_info(socket: &impl AsFd, is_ipv6: bool, on: bool) -> io::
 ///
 /// The system's; [`Unsupported`](io::ErrorKind::Unsupported) if it does not have it.
 pub fn set_gro(socket: &impl AsFd, on: bool) -> io::Result<()> {
-    let (level, name, value) = control::COALESCE.ok_or(io::ErrorKind::Unsupported)?;
+    let (level, name, value) = cmsg::COALESCE.ok_or(io::ErrorKind::Unsupported)?;
     let value = if on { value } else { 0 };
     sys::set_option(socket.as_fd(), level, name, value)
 }

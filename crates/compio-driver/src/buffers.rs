@@ -19,7 +19,7 @@ use crate::{
     fd::SharedFd,
     request::Span,
     sys::{AsRawFd, RawFd},
-    waiters::Waiters,
+    wait_list::Waiters,
 };
 
 /// Buffers of one size, shared by all who receive through it on this thread. Clones are handles of
@@ -33,7 +33,7 @@ use crate::{
 pub struct BufferPool(Rc<Shared>);
 
 /// The kernel's end of a pool, where it chooses the buffers.
-pub(crate) trait Shelf {
+pub(crate) trait BufferRing {
     /// What requests call it.
     fn group(&self) -> u16;
 
@@ -52,8 +52,8 @@ pub(crate) trait Shelf {
 
 struct Shared {
     driver: Rc<Inner>,
-    stock: Stock,
-    shelf: Option<Box<dyn Shelf>>,
+    stock: Storage,
+    shelf: Option<Box<dyn BufferRing>>,
     /// How many are handed out.
     handed_out: Cell<u16>,
     /// Who waits for one to come back.
@@ -61,7 +61,7 @@ struct Shared {
 }
 
 /// The buffers themselves.
-struct Stock {
+struct Storage {
     memory: NonNull<u8>,
     layout: Layout,
     size: u32,
@@ -74,7 +74,7 @@ struct Stock {
 /// What is known of a buffer.
 struct Slot {
     start: *mut u8,
-    /// Which of its pool, or [`BESIDE`].
+    /// Which of its pool, or [`DETACHED`].
     id: u16,
     /// Of the bytes that are initialised, while it is handed out.
     len: Cell<u32>,
@@ -88,7 +88,7 @@ struct Slot {
 const COUNT_MAX: u16 = 1 << 15;
 
 /// The number of those that are not the pool's.
-const BESIDE: u16 = u16::MAX;
+const DETACHED: u16 = u16::MAX;
 
 impl BufferPool {
     /// A pool of `count` buffers of `size` bytes each, for the driver's thread. The count is rounded
@@ -109,14 +109,14 @@ impl BufferPool {
         let layout = layout.ok_or_else(invalid)?;
         let mut shared = Shared {
             driver: driver.share(),
-            stock: Stock::new(layout, count, size),
+            stock: Storage::new(layout, count, size),
             shelf: None,
             handed_out: Cell::new(0),
             waiters: Waiters::default(),
         };
         if shared.driver.extras().recv_multi {
             // A kernel that refuses is one that does not choose.
-            shared.shelf = shared.driver.add_shelf(count).unwrap_or(None);
+            shared.shelf = shared.driver.register_buffers(count).unwrap_or(None);
         }
         for id in (0..count).rev() {
             shared.offer(id);
@@ -148,7 +148,7 @@ impl BufferPool {
         self.0.shelf.as_ref().map(|shelf| shelf.group())
     }
 
-    /// As [`Shelf::has_ended`].
+    /// As [`BufferRing::has_ended`].
     pub(crate) fn has_ended(&self, fd: &SharedFd) -> bool {
         let shelf = self.0.shelf.as_ref();
         shelf.is_some_and(|shelf| shelf.has_ended(fd.as_raw_fd()))
@@ -191,7 +191,7 @@ impl BufferPool {
     /// for bytes that have come without one.
     pub(crate) fn beside(&self, bytes: &[u8]) -> PooledBuffer {
         let memory = Box::<[u8]>::new_uninit_slice(self.buffer_size());
-        let slot = Slot::new(Box::into_raw(memory).cast(), BESIDE);
+        let slot = Slot::new(Box::into_raw(memory).cast(), DETACHED);
         slot.pool.set(Some(self.clone()));
         let slot = Box::into_raw(Box::new(slot));
         // SAFETY: a box is never null.
@@ -219,12 +219,12 @@ impl Drop for Shared {
     fn drop(&mut self) {
         // Receives that are under way hold the pool: there are none.
         if let Some(shelf) = self.shelf.take() {
-            self.driver.remove_shelf(shelf);
+            self.driver.unregister_buffers(shelf);
         }
     }
 }
 
-impl Stock {
+impl Storage {
     /// The layout is that of `count` buffers of `size` bytes.
     fn new(layout: Layout, count: u16, size: u32) -> Self {
         // SAFETY: the layout's size is not zero.
@@ -251,7 +251,7 @@ impl Stock {
     }
 }
 
-impl Drop for Stock {
+impl Drop for Storage {
     fn drop(&mut self) {
         // SAFETY: allocated with this layout; no kernel and no buffer refers to it.
         unsafe { alloc::dealloc(self.memory.as_ptr(), self.layout) };
@@ -275,7 +275,7 @@ impl Slot {
 #[derive(Debug)]
 pub struct Choice {
     /// Of the pool that the operation holds.
-    stock: NonNull<Stock>,
+    stock: NonNull<Storage>,
     chosen: Option<u16>,
 }
 
@@ -359,7 +359,7 @@ impl Drop for PooledBuffer {
         let Some(pool) = self.slot().pool.take() else {
             unreachable!("it is handed out")
         };
-        if id == BESIDE {
+        if id == DETACHED {
             let memory =
                 ptr::slice_from_raw_parts_mut(start.cast::<MaybeUninit<u8>>(), pool.buffer_size());
             // SAFETY: both were made of boxes by `beside`, that of the bytes with this length.

@@ -12,9 +12,9 @@ use std::{
 use compio_io::panics::discard;
 
 use crate::{
+    arena::Key,
     driver::{Driver, Inner},
-    flight::Key,
-    waiters::{Waiter, Waiters, sweep},
+    wait_list::{Waiter, Waiters, sweep},
 };
 
 /// Gives up the operations of its scopes, which end soon and hand out their buffers: with the error
@@ -30,7 +30,7 @@ pub struct CancelToken(Rc<Shared>);
 struct Shared {
     is_cancelled: Cell<bool>,
     /// What was begun. Those that are over are swept out from time to time.
-    flights: RefCell<Vec<(Weak<Inner>, Key)>>,
+    arena: RefCell<Vec<(Weak<Inner>, Key)>>,
     waiters: Waiters,
 }
 
@@ -46,9 +46,9 @@ impl CancelToken {
             return;
         }
         // The newest first: see `Inner::cancel_all`.
-        for (driver, key) in self.0.flights.take().into_iter().rev() {
+        for (driver, key) in self.0.arena.take().into_iter().rev() {
             if let Some(driver) = driver.upgrade()
-                && driver.flights.is_airborne(key)
+                && driver.arena.is_pending(key)
             {
                 driver.cancel(key);
             }
@@ -73,12 +73,12 @@ impl CancelToken {
 
     /// From now on the flight is one of this token's.
     pub(crate) fn add(&self, driver: &Rc<Inner>, key: Key) {
-        let mut flights = self.0.flights.borrow_mut();
-        sweep(&mut flights, |(driver, key)| {
+        let mut arena = self.0.arena.borrow_mut();
+        sweep(&mut arena, |(driver, key)| {
             let driver = driver.upgrade();
-            driver.is_none_or(|driver| !driver.flights.is_airborne(*key))
+            driver.is_none_or(|driver| !driver.arena.is_pending(*key))
         });
-        flights.push((Rc::downgrade(driver), key));
+        arena.push((Rc::downgrade(driver), key));
     }
 }
 

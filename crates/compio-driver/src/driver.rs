@@ -1,4 +1,4 @@
-//! The driver: one backend, the arena of its flights, and whoever waits for them.
+//! The driver: one backend, the arena of its arena, and whoever waits for them.
 //!
 //! Everything that runs code of a user (wakers, destructors, [`Operation::finish`]) runs here,
 //! after the backend and the arena have been left.
@@ -22,20 +22,20 @@ use compio_io::buf::IoBuf;
 use compio_io::panics::{discard, wake_all};
 
 use crate::{
-    buffers::{BufferPool, Shelf},
+    arena::{Abandoned, Arena, Key, OnComplete, to_result},
+    buffers::{BufferPool, BufferRing},
     cancel::{CancelScope, CancelToken, Cancelled},
     fd::SharedFd,
-    flight::{Abandoned, Flights, Key, Landing, to_result},
     notify::Notifier,
     operation::{Operation, Owned},
     per_process::Process,
-    pool::{Desk, Job, Pool},
-    request::{Answer, Extras, NOT_READY, Report, Request},
+    request::{Answer, Capabilities, NOT_READY, Report, Request},
     spin::{Spin, SpinPolicy},
     stream::{AcceptStream, RecvStream, SendZeroCopyFuture},
     submit::Submit,
-    sys::{self, Again, AsRawFd, Launch, RawFd},
+    sys::{self, AsRawFd, RawFd, Resubmit, Submitted},
     thread_bound::StaysOnItsThread,
+    thread_pool::{Job, Pool, RemoteCompletions},
 };
 
 /// Hands operations to the kernel and takes their answers.
@@ -261,22 +261,22 @@ impl DriverBuilder {
         let (backend, event, why) = sys::choose(wanted, self.entries, Spin::new(self.spin))?;
         let notifier = Arc::new(Notifier::new(event));
         let inner = Inner {
-            flights: Flights::new(),
+            arena: Arena::new(),
             backend: RefCell::new(backend),
             why,
-            desk: Arc::new(Desk::new(Arc::clone(&notifier))),
+            desk: Arc::new(RemoteCompletions::new(Arc::clone(&notifier))),
             notifier,
             pool: self.pool.unwrap_or_else(Pool::global),
             entries: RefCell::default(),
-            aftermath: Cell::default(),
-            laid_down: Cell::default(),
+            deferred: Cell::default(),
+            completions: Cell::default(),
             closed: Cell::new(false),
             shut_down_at: Cell::new(None),
             is_unattended: Cell::new(false),
             is_announced: Cell::new(false),
             defers_cancels: Cell::new(false),
             scopes: RefCell::default(),
-            is_plain: Cell::new(true),
+            is_fast_path: Cell::new(true),
             shutdown_timeout: self.shutdown_timeout,
             leaves_pool: Cell::new(false),
             process: Process::current(),
@@ -401,7 +401,7 @@ impl Driver {
         if inner.is_announced.get() {
             inner.end_sleep();
         }
-        if inner.notifier.take() && inner.desk.may_be_filled() {
+        if inner.notifier.take() && inner.desk.maybe_nonempty() {
             inner.notifier.notify();
         }
     }
@@ -494,14 +494,14 @@ impl Driver {
     /// what has come for them, until the next turn.
     #[doc(hidden)]
     pub fn settle_orphans(&self) {
-        if self.inner.flights.orphans() > 0 {
+        if self.inner.arena.orphans() > 0 {
             self.inner.pump_quietly();
         }
     }
 
     /// How many operations the kernel has not answered yet.
     pub fn in_flight(&self) -> usize {
-        self.inner.flights.airborne()
+        self.inner.arena.in_flight_count()
     }
 }
 
@@ -520,18 +520,18 @@ impl Poller for Driver {
         if self.inner.closed.get() {
             return Err(closed());
         }
-        let key = self.inner.flights.board_callers(request, user_data);
+        let key = self.inner.arena.insert_external(request, user_data);
         // SAFETY: the operation stays in place, by this function's contract.
         let launched = unsafe { self.inner.launch(key, &request) };
         if let Some(answer) = launched {
-            self.inner.land(key, answer);
+            self.inner.complete(key, answer);
         }
         Ok(())
     }
 
     fn cancel(&self, user_data: usize) {
         self.inner
-            .cancel_all(self.inner.flights.keys_of_caller(user_data));
+            .cancel_all(self.inner.arena.keys_of_caller(user_data));
     }
 
     fn poll(
@@ -554,7 +554,7 @@ impl Poller for Driver {
             if let Some(entry) = self.inner.entries.borrow_mut().pop_front() {
                 return Ok(entry);
             }
-            if self.inner.flights.airborne() == 0 && timeout.is_none() {
+            if self.inner.arena.in_flight_count() == 0 && timeout.is_none() {
                 return Err(io::Error::new(
                     io::ErrorKind::InvalidInput,
                     "waiting for ever with nothing in flight",
@@ -679,18 +679,18 @@ const CANCELS_PER_TURN: usize = 256;
 
 /// What the driver and the futures of its operations share.
 pub(crate) struct Inner {
-    pub(crate) flights: Flights,
+    pub(crate) arena: Arena,
     backend: RefCell<sys::Backend>,
     why: String,
-    desk: Arc<Desk>,
+    desk: Arc<RemoteCompletions>,
     notifier: Arc<Notifier>,
     pool: Pool,
     /// Ended operations of callers who have not come for them yet.
     entries: RefCell<VecDeque<Entry>>,
     /// Empty between turns; kept for its memory.
-    aftermath: Cell<Option<Box<Aftermath>>>,
+    deferred: Cell<Option<Box<Deferred>>>,
     /// Likewise.
-    laid_down: Cell<Vec<(Key, Answer)>>,
+    completions: Cell<Vec<(Key, Answer)>>,
     closed: Cell<bool>,
     /// When that began.
     shut_down_at: Cell<Option<Instant>>,
@@ -704,7 +704,7 @@ pub(crate) struct Inner {
     /// those in it. The last is somebody's.
     scopes: RefCell<Vec<Option<CancelToken>>>,
     /// What begins needs no second look: see [`renew_plain`](Self::renew_plain).
-    is_plain: Cell<bool>,
+    is_fast_path: Cell<bool>,
     shutdown_timeout: Duration,
     /// Whether the shutdown does not wait for the pool.
     leaves_pool: Cell<bool>,
@@ -714,24 +714,24 @@ pub(crate) struct Inner {
 
 impl Inner {
     /// What the backend can do that not every one can.
-    pub(crate) fn extras(&self) -> Extras {
+    pub(crate) fn extras(&self) -> Capabilities {
         self.backend.borrow().extras()
     }
 
     /// A place for buffers from which the kernel chooses, if it can.
-    pub(crate) fn add_shelf(&self, count: u16) -> io::Result<Option<Box<dyn Shelf>>> {
-        self.backend.borrow_mut().add_shelf(count)
+    pub(crate) fn register_buffers(&self, count: u16) -> io::Result<Option<Box<dyn BufferRing>>> {
+        self.backend.borrow_mut().register_buffers(count)
     }
 
-    pub(crate) fn remove_shelf(&self, shelf: Box<dyn Shelf>) {
-        self.backend.borrow_mut().remove_shelf(shelf.group());
+    pub(crate) fn unregister_buffers(&self, shelf: Box<dyn BufferRing>) {
+        self.backend.borrow_mut().unregister_buffers(shelf.group());
     }
 
     /// Returns the scope's place.
     pub(crate) fn enter_scope(&self, token: CancelToken) -> usize {
         let mut scopes = self.scopes.borrow_mut();
         scopes.push(Some(token));
-        self.is_plain.set(false);
+        self.is_fast_path.set(false);
         scopes.len() - 1
     }
 
@@ -745,7 +745,7 @@ impl Inner {
     }
 
     fn renew_plain(&self) {
-        self.is_plain.set(
+        self.is_fast_path.set(
             self.scopes.borrow().is_empty()
                 && !self.closed.get()
                 && !self.defers_cancels.get()
@@ -782,15 +782,15 @@ impl Inner {
 
     /// Why an operation is not to be begun, if there is a reason.
     #[inline]
-    pub(crate) fn refuses(&self) -> Option<io::Error> {
-        if self.is_plain.get() {
+    pub(crate) fn refusal(&self) -> Option<io::Error> {
+        if self.is_fast_path.get() {
             return None;
         }
-        self.refuses_now()
+        self.refusal_slow()
     }
 
     #[cold]
-    fn refuses_now(&self) -> Option<io::Error> {
+    fn refusal_slow(&self) -> Option<io::Error> {
         if self.closed.get() {
             return Some(closed());
         }
@@ -798,7 +798,7 @@ impl Inner {
         self.check_attended();
         if self.defers_cancels.get() {
             // A destructor goes on working, and may wait for one that was abandoned.
-            self.cancel_all(self.flights.keys_of_orphans());
+            self.cancel_all(self.arena.keys_of_orphans());
         }
         self.is_cancelled()
             .then(|| io::Error::from_raw_os_error(sys::ECANCELED))
@@ -828,7 +828,7 @@ impl Inner {
     /// As for `launch`.
     #[inline]
     pub(crate) unsafe fn begin(self: &Rc<Self>, key: Key, request: &Request) -> Option<Answer> {
-        if !self.is_plain.get() {
+        if !self.is_fast_path.get() {
             // A buffer that was asked where it lies may have cancelled a token.
             if self.is_cancelled() {
                 return Some(Err(sys::ECANCELED));
@@ -852,18 +852,18 @@ impl Inner {
         if self.closed.get() {
             return Some(Err(sys::ECANCELED));
         }
-        let scratch = self.flights.scratch(key);
+        let scratch = self.arena.op_state(key);
         // SAFETY: passed on from this function; the scratch is this flight's.
         let launched = unsafe { self.backend.borrow_mut().launch(key, request, scratch) };
         match launched {
-            Launch::InFlight => None,
-            Launch::Answered(answer) => Some(answer),
-            Launch::Pool(request) => self.dispatch(key, request, false),
+            Submitted::InFlight => None,
+            Submitted::Ready(answer) => Some(answer),
+            Submitted::ThreadPool(request) => self.dispatch(key, request, false),
         }
     }
 
     fn dispatch(&self, key: Key, request: Request, is_repeated: bool) -> Option<Answer> {
-        self.flights.mark_work(key);
+        self.arena.mark_in_thread_pool(key);
         let job = Job {
             key,
             request,
@@ -878,9 +878,9 @@ impl Inner {
     /// Asks for the end of a flight that may be in the backend's hands or in the pool's.
     pub(crate) fn cancel(&self, key: Key) {
         self.wake_outer();
-        self.flights.mark_given_up(key);
-        if !self.flights.is_work(key) {
-            let scratch = self.flights.scratch(key);
+        self.arena.mark_cancel_requested(key);
+        if !self.arena.is_in_thread_pool(key) {
+            let scratch = self.arena.op_state(key);
             // SAFETY: the scratch of this flight, which is in the air.
             unsafe { self.backend.borrow_mut().cancel(key, scratch) };
         } else if self.pool.withdraw(key, &self.desk) {
@@ -899,42 +899,42 @@ impl Inner {
         } else {
             timeout
         };
-        let mut aftermath = self.aftermath.take().unwrap_or_default();
+        let mut deferred = self.deferred.take().unwrap_or_default();
         let waited = self
             .backend
             .borrow_mut()
             .wait(timeout, &self.notifier, &mut |key, report| {
-                self.note(key, report, &mut aftermath)
+                self.on_report(key, report, &mut deferred)
             });
-        self.finish_turn(aftermath);
+        self.finish_turn(deferred);
         waited
     }
 
     /// Does what is due after the backend's reports.
     #[inline]
-    fn finish_turn(&self, mut aftermath: Box<Aftermath>) {
-        self.collect(&mut aftermath);
-        if aftermath.is_empty() {
-            self.aftermath.set(Some(aftermath));
+    fn finish_turn(&self, mut deferred: Box<Deferred>) {
+        self.collect(&mut deferred);
+        if deferred.is_empty() {
+            self.deferred.set(Some(deferred));
             return;
         }
-        for key in aftermath.not_found.drain(..) {
+        for key in deferred.not_found.drain(..) {
             // Only now: its answer may have come behind the news that it was not found.
-            if self.flights.is_cancellable(key) {
+            if self.arena.is_cancellable(key) {
                 self.cancel(key);
             }
         }
-        self.settle(aftermath);
+        self.settle(deferred);
     }
 
     /// Hands over what is pending and takes the answers that are there, for somebody else than the loop
     /// of this driver: the loop still hears of every notification, and its sleep stays announced.
     pub(crate) fn pump(&self) {
-        let mut aftermath = self.aftermath.take().unwrap_or_default();
+        let mut deferred = self.deferred.take().unwrap_or_default();
         let waited = self.backend.borrow_mut().wait(
             Some(Duration::ZERO),
             &self.notifier,
-            &mut |key, report| self.note(key, report, &mut aftermath),
+            &mut |key, report| self.on_report(key, report, &mut deferred),
         );
         // The loop of this driver meets the same error.
         drop(waited);
@@ -942,7 +942,7 @@ impl Inner {
             // That may have reset the event of a notification.
             self.notifier.signal_again();
         }
-        self.finish_turn(aftermath);
+        self.finish_turn(deferred);
     }
 
     /// As [`pump`](Self::pump), from where a panic of a waker must not come out: the panic hook has
@@ -960,118 +960,118 @@ impl Inner {
         // Before the look: what a thread lays down after that wakes the task.
         self.desk.add_guest(waker.clone());
         self.pump_quietly();
-        if self.flights.has_orphans_in_kernel() {
+        if self.arena.has_orphans_in_kernel() {
             // Soon, for all were cancelled. A worker of the kernel has to hear of it first.
             waker.wake_by_ref();
         }
     }
 
     /// Takes what other threads have laid down.
-    fn collect(&self, aftermath: &mut Aftermath) {
-        if !self.desk.may_be_filled() {
+    fn collect(&self, deferred: &mut Deferred) {
+        if !self.desk.maybe_nonempty() {
             return;
         }
-        let mut laid_down = self.laid_down.take();
-        self.desk.take(&mut laid_down);
-        for (key, answer) in laid_down.drain(..) {
+        let mut completions = self.completions.take();
+        self.desk.take(&mut completions);
+        for (key, answer) in completions.drain(..) {
             let report = if answer == Err(NOT_READY) {
-                self.flights.unmark_work(key);
+                self.arena.unmark_in_thread_pool(key);
                 Report::Ready
             } else {
                 Report::Final(answer)
             };
-            self.note(key, report, aftermath);
+            self.on_report(key, report, deferred);
         }
-        self.laid_down.set(laid_down);
+        self.completions.set(completions);
     }
 
     #[inline]
-    fn note(&self, key: Key, report: Report, aftermath: &mut Aftermath) {
-        let landing = match report {
+    fn on_report(&self, key: Key, report: Report, deferred: &mut Deferred) {
+        let on_complete = match report {
             Report::Item(item) => {
-                let (landing, is_enough) = self.flights.note(key, item);
+                let (on_complete, is_enough) = self.arena.on_partial(key, item);
                 if is_enough {
-                    aftermath.enough.push(key);
+                    deferred.enough.push(key);
                 }
-                landing
+                on_complete
             }
-            Report::Final(answer) => self.flights.land(key, answer),
-            Report::GivenUp | Report::Ready if self.flights.is_given_up(key) => {
-                self.flights.land(key, Err(sys::ECANCELED))
+            Report::Final(answer) => self.arena.complete(key, answer),
+            Report::CanceledByKernel | Report::Ready if self.arena.is_cancel_requested(key) => {
+                self.arena.complete(key, Err(sys::ECANCELED))
             }
-            Report::GivenUp => {
-                aftermath.given_up.push(key);
+            Report::CanceledByKernel => {
+                deferred.given_up.push(key);
                 return;
             }
-            Report::WouldBlock if self.flights.is_given_up(key) => {
-                self.flights.land(key, Err(sys::ECANCELED))
+            Report::WouldBlock if self.arena.is_cancel_requested(key) => {
+                self.arena.complete(key, Err(sys::ECANCELED))
             }
             Report::WouldBlock => {
-                aftermath.would_block.push(key);
+                deferred.would_block.push(key);
                 return;
             }
             Report::Ready => {
-                aftermath.ready.push(key);
+                deferred.ready.push(key);
                 return;
             }
             Report::NotFound => {
-                aftermath.not_found.push(key);
+                deferred.not_found.push(key);
                 return;
             }
         };
-        match landing {
-            Landing::Quiet => {}
-            Landing::Wake(waker) => aftermath.wakers.push(waker),
-            Landing::Tell(user_data, answer) => {
+        match on_complete {
+            OnComplete::Nothing => {}
+            OnComplete::Wake(waker) => deferred.wakers.push(waker),
+            OnComplete::Report(user_data, answer) => {
                 let entry = Entry { user_data, answer };
                 self.entries.borrow_mut().push_back(entry);
             }
-            Landing::Bury(key) => aftermath.orphans.push(key),
+            OnComplete::ReleaseOrphan(key) => deferred.orphans.push(key),
         }
     }
 
     /// Lands a flight that was answered at its launch.
-    pub(crate) fn land(&self, key: Key, answer: Answer) {
-        let mut aftermath = self.aftermath.take().unwrap_or_default();
-        self.note(key, Report::Final(answer), &mut aftermath);
-        self.settle(aftermath);
+    pub(crate) fn complete(&self, key: Key, answer: Answer) {
+        let mut deferred = self.deferred.take().unwrap_or_default();
+        self.on_report(key, Report::Final(answer), &mut deferred);
+        self.settle(deferred);
     }
 
     /// Cancels, wakes and buries. A waker that panics keeps no other from being woken; its panic goes on
     /// when all is done. A destructor that panics has been reported by the panic hook, and there
     /// is nobody whom it would concern.
-    fn settle(&self, mut aftermath: Box<Aftermath>) {
+    fn settle(&self, mut deferred: Box<Deferred>) {
         // Answers are landed with the others: a waker that panics is not to keep them from being woken.
-        while let Some(key) = aftermath.given_up.pop() {
-            if let Some(answer) = self.do_again(key, sys::again) {
-                self.note(key, Report::Final(answer), &mut aftermath);
+        while let Some(key) = deferred.given_up.pop() {
+            if let Some(answer) = self.resubmit(key, sys::again) {
+                self.on_report(key, Report::Final(answer), &mut deferred);
             }
         }
         // In the order in which they became ready.
-        aftermath.ready.reverse();
-        while let Some(key) = aftermath.ready.pop() {
-            if let Some(answer) = self.do_again(key, |_| Again::Kernel) {
-                self.note(key, Report::Final(answer), &mut aftermath);
+        deferred.ready.reverse();
+        while let Some(key) = deferred.ready.pop() {
+            if let Some(answer) = self.resubmit(key, |_| Resubmit::Kernel) {
+                self.on_report(key, Report::Final(answer), &mut deferred);
             }
         }
-        let mut would_block = mem::take(&mut aftermath.would_block);
+        let mut would_block = mem::take(&mut deferred.would_block);
         for key in would_block.drain(..) {
             // Likewise.
             if let Some(answer) = self.launch_to_wait(key) {
-                self.note(key, Report::Final(answer), &mut aftermath);
+                self.on_report(key, Report::Final(answer), &mut deferred);
             }
         }
-        aftermath.would_block = would_block;
-        for key in aftermath.enough.drain(..) {
-            if self.flights.is_airborne(key) {
+        deferred.would_block = would_block;
+        for key in deferred.enough.drain(..) {
+            if self.arena.is_pending(key) {
                 self.cancel(key);
             }
         }
-        let panicked = wake_all(aftermath.wakers.drain(..));
-        for key in aftermath.orphans.drain(..) {
-            self.bury(key);
+        let panicked = wake_all(deferred.wakers.drain(..));
+        for key in deferred.orphans.drain(..) {
+            self.release_orphan(key);
         }
-        self.aftermath.set(Some(aftermath));
+        self.deferred.set(Some(deferred));
         if let Some(panic) = panicked {
             panic::resume_unwind(panic);
         }
@@ -1079,15 +1079,15 @@ impl Inner {
 
     /// Does what the kernel has given up of its own accord, or what has become ready. An answer that is
     /// there at once is not landed.
-    fn do_again(&self, key: Key, again: fn(&Request) -> Again) -> Option<Answer> {
-        let Some(request) = self.ask_again(key) else {
+    fn resubmit(&self, key: Key, again: fn(&Request) -> Resubmit) -> Option<Answer> {
+        let Some(request) = self.rebuild_request(key) else {
             return Some(Err(sys::ECANCELED));
         };
         let answer = match again(&request) {
-            Again::Pool(request) => self.dispatch(key, request, true),
+            Resubmit::Pool(request) => self.dispatch(key, request, true),
             // SAFETY: the operation is where it was when it was launched for the first time.
-            Again::Kernel => unsafe { self.launch(key, &request) },
-            Again::Not => Some(Err(sys::ECANCELED)),
+            Resubmit::Kernel => unsafe { self.launch(key, &request) },
+            Resubmit::Not => Some(Err(sys::ECANCELED)),
         };
         // The new entry is not handed over before the next turn.
         self.wake_outer();
@@ -1097,49 +1097,49 @@ impl Inner {
     /// Launches a flight again that the kernel has completed with EAGAIN. The backend waits for a send that
     /// may wait, and answers EAGAIN for all other requests. An answer that is there at once is not landed.
     fn launch_to_wait(&self, key: Key) -> Option<Answer> {
-        let Some(request) = self.ask_again(key) else {
+        let Some(request) = self.rebuild_request(key) else {
             // Not wanted any more, or its code has panicked: the answer stays.
             return Some(Err(sys::EAGAIN));
         };
         // SAFETY: the operation is where it was when it was launched for the first time.
         let launched = unsafe { self.backend.borrow_mut().launch_to_wait(key, &request) };
-        // As in `do_again`.
+        // As in `resubmit`.
         self.wake_outer();
         match launched {
-            Launch::InFlight => None,
-            Launch::Answered(answer) => Some(answer),
-            Launch::Pool(request) => self.dispatch(key, request, false),
+            Submitted::InFlight => None,
+            Submitted::Ready(answer) => Some(answer),
+            Submitted::ThreadPool(request) => self.dispatch(key, request, false),
         }
     }
 
     /// The request of a flight that is to be launched once more; none if that is not wanted any more.
-    fn ask_again(&self, key: Key) -> Option<Request> {
-        let asked = panic::catch_unwind(AssertUnwindSafe(|| self.flights.ask_again(key)));
+    fn rebuild_request(&self, key: Key) -> Option<Request> {
+        let asked = panic::catch_unwind(AssertUnwindSafe(|| self.arena.rebuild_request(key)));
         let request = asked.map_err(discard).ok()?;
         // Its code may have given it up, or shut the driver down.
-        let is_wanted = !self.flights.is_given_up(key) && !self.closed.get();
+        let is_wanted = !self.arena.is_cancel_requested(key) && !self.closed.get();
         is_wanted.then_some(request)
     }
 
-    fn bury(&self, key: Key) {
-        let buried = panic::catch_unwind(AssertUnwindSafe(|| self.flights.bury(key)));
+    fn release_orphan(&self, key: Key) {
+        let buried = panic::catch_unwind(AssertUnwindSafe(|| self.arena.release_orphan(key)));
         buried.unwrap_or_else(discard);
     }
 
     /// Nobody waits for the flight any more.
     pub(crate) fn abandon(&self, key: Key) {
-        match self.flights.abandon(key) {
+        match self.arena.abandon(key) {
             Abandoned::Cancel(owner) => {
                 if !self.defers_cancels.get() {
                     self.cancel(key);
                 }
                 drop(owner);
             }
-            Abandoned::Bury => self.bury(key),
+            Abandoned::ReleaseOrphan => self.release_orphan(key),
         }
     }
 
-    /// Asks for the end of these flights, given the oldest first.
+    /// Asks for the end of these arena, given the oldest first.
     ///
     /// From the newest to the oldest: the kernel looks an entry up in lists that have the newest in front
     /// (`io_poll_find`, 16 lists for a completion queue of 512 entries). The other way round, each cancel
@@ -1154,7 +1154,7 @@ impl Inner {
         let rest = keys.len().saturating_sub(count);
         for key in keys.drain(rest..).rev() {
             // The answers of others may have come meanwhile, and run code.
-            if self.flights.flies(key) {
+            if self.arena.is_in_flight(key) {
                 self.cancel(key);
             }
         }
@@ -1176,11 +1176,11 @@ impl Inner {
         self.closed.set(true);
         self.begin_shut_down();
         let began = self.shut_down_at.get().unwrap_or_else(Instant::now);
-        let mut keys = self.flights.keys_to_cancel();
-        while self.flights.airborne() > 0 {
+        let mut keys = self.arena.keys_to_cancel();
+        while self.arena.in_flight_count() > 0 {
             self.cancel_some(&mut keys, CANCELS_PER_TURN);
             let leaves_rest = self.leaves_pool.get() && keys.is_empty();
-            if leaves_rest && !self.flights.has_more_than_work() {
+            if leaves_rest && !self.arena.has_kernel_operations() {
                 break;
             }
             let left = self.shutdown_timeout.saturating_sub(began.elapsed());
@@ -1201,7 +1201,7 @@ impl Inner {
 
 /// What remains to be done after landings, with nothing borrowed.
 #[derive(Default)]
-struct Aftermath {
+struct Deferred {
     wakers: Vec<Waker>,
     orphans: Vec<Key>,
     /// What was given up although nobody had asked for that.
@@ -1216,7 +1216,7 @@ struct Aftermath {
     enough: Vec<Key>,
 }
 
-impl Aftermath {
+impl Deferred {
     fn is_empty(&self) -> bool {
         let Self {
             wakers,

@@ -10,8 +10,8 @@ use std::{
 };
 
 use crate::{
-    receiving::Leftovers,
-    sys::{AsFd, AsRawFd, BorrowedFd, Life, OwnedFd, RawFd},
+    recv::Unread,
+    sys::{AsFd, AsRawFd, BorrowedFd, FdGeneration, OwnedFd, RawFd},
     thread_bound::StaysOnItsThread,
 };
 
@@ -25,12 +25,12 @@ pub struct SharedFd(StaysOnItsThread<NonNull<Shared>>);
 /// The fields' order is that of their drops.
 #[derive(Debug)]
 struct Shared {
-    _life: Life,
+    _life: FdGeneration,
     fd: OwnedFd,
     /// How many there are.
     owners: Cell<u32>,
     /// From the first receive on that was dropped while it was under way.
-    leftovers: OnceCell<Box<Leftovers>>,
+    unread: OnceCell<Box<Unread>>,
 }
 
 impl SharedFd {
@@ -41,7 +41,7 @@ impl SharedFd {
     /// Others own it, too; or something is left of a receive that was dropped, and would be lost: this
     /// handle is returned.
     pub fn try_unwrap(self) -> Result<OwnedFd, Self> {
-        if self.leftovers().is_some_and(Leftovers::has_some) {
+        if self.unread().is_some_and(Unread::has_some) {
             return Err(self);
         }
         if self.shared().owners.get() > 1 {
@@ -60,15 +60,15 @@ impl SharedFd {
 
     /// Whether arrivals for dropped receives are kept, or may still come.
     pub fn may_keep_arrivals(&self) -> bool {
-        let leftovers = self.leftovers();
-        leftovers.is_some_and(|leftovers| leftovers.has_some() || leftovers.are_in_doubt())
+        let unread = self.unread();
+        unread.is_some_and(|unread| unread.has_some() || unread.has_pending_orphans())
     }
 
     /// Drops what is left of receives that were dropped: it belongs to a connection that is no more,
     /// where the descriptor serves another one.
     pub fn forget_leftovers(&self) {
-        if let Some(leftovers) = self.leftovers() {
-            leftovers.forget();
+        if let Some(unread) = self.unread() {
+            unread.forget();
         }
     }
 
@@ -91,13 +91,13 @@ impl SharedFd {
 
     /// What was received for nobody, if that has ever been possible.
     #[inline]
-    pub(crate) fn leftovers(&self) -> Option<&Leftovers> {
-        self.shared().leftovers.get().map(|leftovers| &**leftovers)
+    pub(crate) fn unread(&self) -> Option<&Unread> {
+        self.shared().unread.get().map(|unread| &**unread)
     }
 
     /// The place for it.
-    pub(crate) fn leftovers_or_new(&self) -> &Leftovers {
-        self.shared().leftovers.get_or_init(Box::default)
+    pub(crate) fn leftovers_or_new(&self) -> &Unread {
+        self.shared().unread.get_or_init(Box::default)
     }
 }
 
@@ -130,10 +130,10 @@ impl Drop for SharedFd {
 impl From<OwnedFd> for SharedFd {
     fn from(fd: OwnedFd) -> Self {
         let shared = Box::new(Shared {
-            _life: Life::begin(fd.as_raw_fd()),
+            _life: FdGeneration::begin(fd.as_raw_fd()),
             fd,
             owners: Cell::new(1),
-            leftovers: OnceCell::new(),
+            unread: OnceCell::new(),
         });
         Self(StaysOnItsThread::new(NonNull::from(Box::leak(shared))))
     }

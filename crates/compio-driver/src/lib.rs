@@ -9,34 +9,34 @@
 //!
 //! The driver knows wakers, but no tasks.
 
-mod accepting;
+mod accept;
 pub mod ancillary;
+mod arena;
 mod buffers;
 mod cancel;
 mod credentials;
-mod crowd;
 mod driver;
 mod fd;
-mod flight;
 #[cfg(all(test, loom))]
-mod model;
+mod loom_tests;
+mod multishot;
 mod notify;
 pub mod op;
 mod operation;
+mod oversubscription;
 mod per_process;
-mod pool;
-mod receiving;
+mod recv;
 pub mod request;
 mod spin;
 mod stream;
 mod submit;
-mod submit_multi;
 mod sync;
 mod sys;
 mod thread_bound;
-mod waiters;
+mod thread_pool;
+mod wait_list;
 
-pub use accepting::{AcceptOne, Acceptor};
+pub use accept::{AcceptOne, Acceptor};
 pub use buffers::{BufferPool, PooledBuffer};
 pub use cancel::{CancelScope, CancelToken, Cancelled};
 pub use credentials::{UCred, peer_credentials};
@@ -45,7 +45,6 @@ pub use fd::{HeldFd, OwnsFd, SharedFd};
 pub use operation::{Operation, Owned};
 #[doc(hidden)]
 pub use per_process::{PerProcess, Process};
-pub use pool::Pool;
 pub use request::is_cancelled;
 pub use socket2::SockAddr;
 pub use spin::{SPIN_MAX, SpinPolicy};
@@ -55,3 +54,4 @@ pub use submit::Submit;
 pub use sys::start_thread;
 pub use sys::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd, os};
 pub use thread_bound::StaysOnItsThread;
+pub use thread_pool::Pool;

@@ -60,7 +60,7 @@ pub unsafe trait Owned: Operation {}
 ///
 /// # Safety
 ///
-/// [`note`](Self::note) and [`next`](Self::next) are called while the kernel may use the memory that
+/// [`note`](Self::push_partial) and [`next`](Self::next) are called while the kernel may use the memory that
 /// the request names: they leave that alone, run no code but their own, and do not panic.
 pub(crate) unsafe trait Multishot: Operation {
     /// What comes out before the end.
@@ -72,14 +72,14 @@ pub(crate) unsafe trait Multishot: Operation {
     /// # Safety
     ///
     /// `this` is valid, and nothing but the kernel uses it meanwhile.
-    unsafe fn note(this: *mut Self, item: Item) -> bool;
+    unsafe fn push_partial(this: *mut Self, item: Item) -> bool;
 
     /// Whether only a notification of the kernel is outstanding. No cancel brings it forward: io_uring
     /// answers ENOENT to one.
     ///
     /// # Safety
     ///
-    /// As for [`note`](Self::note).
+    /// As for [`note`](Self::push_partial).
     unsafe fn awaits_notification(_this: *mut Self) -> bool {
         false
     }
@@ -88,6 +88,6 @@ pub(crate) unsafe trait Multishot: Operation {
     ///
     /// # Safety
     ///
-    /// As for [`note`](Self::note).
+    /// As for [`note`](Self::push_partial).
     unsafe fn next(this: *mut Self) -> Option<Self::Item>;
 }

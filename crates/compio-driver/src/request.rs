@@ -70,7 +70,7 @@ pub enum Request {
     /// Of a file or anything else that is read and written.
     File(File),
     /// Of names in directories.
-    Names(Names),
+    Path(PathOp),
     /// Of a socket.
     Net(Net),
     /// Of a pipe.
@@ -139,7 +139,7 @@ pub enum File {
 /// Requests of names in directories. Relative paths begin in the current one. Each answer: 0.
 #[derive(Debug, Clone, Copy)]
 #[expect(missing_docs, reason = "the fields say by name what they are")]
-pub enum Names {
+pub enum PathOp {
     /// What was at `to` is replaced.
     Rename {
         from: *const PathUnit,
@@ -301,7 +301,7 @@ pub(crate) enum Report {
     /// Nothing more will. It was cancelled on request; or the kernel dropped it for want of a thread;
     /// or the file itself has answered so. In the second case it has to be done all the same.
     #[allow(dead_code, reason = "not every backend lacks the means")]
-    GivenUp,
+    CanceledByKernel,
     /// The kernel has completed it with EAGAIN, and nothing has been done. The backend decides whether it
     /// waits: see `launch_to_wait`.
     #[allow(dead_code, reason = "not every backend refuses to wait")]
@@ -318,7 +318,7 @@ pub(crate) enum Report {
 
 /// What a backend can do beyond the ordinary.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Extras {
+pub(crate) struct Capabilities {
     /// [`Net::AcceptMulti`].
     pub(crate) accept_multi: bool,
     /// [`Net::RecvMulti`].

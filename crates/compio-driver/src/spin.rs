@@ -14,7 +14,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::crowd::Place;
+use crate::oversubscription::CpuShare;
 
 /// Whether a thread with nothing to do looks for news before it sleeps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -35,15 +35,15 @@ pub const SPIN_MAX: Duration = Duration::from_micros(50);
 
 /// Of waits up to this length it may be that they were short had the thread looked for news, and not
 /// slept: its own wake-up is part of them, and so may be another's, which slept as well.
-const DOUBTFUL_MAX: Duration = SPIN_MAX.saturating_mul(4);
+const AMBIGUOUS_WAIT_MAX: Duration = SPIN_MAX.saturating_mul(4);
 
 /// How long a thread must have waited in such waits, since it last tried whether looking helps, to try
 /// it once more.
-const TRY_EVERY: Duration = Duration::from_millis(5);
+const PROBE_INTERVAL: Duration = Duration::from_millis(5);
 
 /// How long it must have waited since a try, in such waits or shorter ones, if that has failed: this
 /// long after the first one, and twice as long after each that follows.
-const TRY_AGAIN: Duration = Duration::from_micros(100);
+const PROBE_BACKOFF: Duration = Duration::from_micros(100);
 
 /// More failures than this count no more: it is tried every 0.8 s of such waits.
 const FAILURES_MAX: u32 = 14;
@@ -52,17 +52,17 @@ const FAILURES_MAX: u32 = 14;
 const SPIN_MIN: Duration = Duration::from_micros(1);
 
 /// A gap of this length between two looks was no look: the thread was not running.
-const GAP: Duration = Duration::from_micros(100);
+const PREEMPTION_GAP: Duration = Duration::from_micros(100);
 
 /// How long a thread sleeps at once after it was kept from looking by others. Once is an accident.
-const REST_MIN: Duration = Duration::from_millis(10);
+const COOLDOWN_MIN: Duration = Duration::from_millis(10);
 
 /// How long it does if it is kept again soon: this long at first, and twice as long each time that it
 /// was too short.
-const REST: Duration = Duration::from_millis(100);
+const COOLDOWN: Duration = Duration::from_millis(100);
 
 /// The longest rest.
-const REST_MAX: Duration = Duration::from_secs(5);
+const COOLDOWN_MAX: Duration = Duration::from_secs(5);
 
 pub(crate) struct Spin {
     policy: SpinPolicy,
@@ -73,9 +73,9 @@ pub(crate) struct Spin {
     waited: Duration,
     /// How many looks were in vain, less those that found something.
     failures: u32,
-    place: Place,
+    place: CpuShare,
     /// Until then others want the processor.
-    rest_until: Option<Instant>,
+    cooldown_until: Option<Instant>,
     /// How long the last rest was.
     rest: Duration,
 }
@@ -91,8 +91,8 @@ impl Spin {
             trial: Duration::ZERO,
             waited: Duration::ZERO,
             failures: 0,
-            place: Place::take(),
-            rest_until: None,
+            place: CpuShare::take(),
+            cooldown_until: None,
             rest: Duration::ZERO,
         }
     }
@@ -113,24 +113,24 @@ impl Spin {
     }
 
     /// A wait begins.
-    pub(crate) fn start(&mut self, timeout: Option<Duration>) -> Watch {
+    pub(crate) fn start(&mut self, timeout: Option<Duration>) -> SpinWait {
         // An untimed wait that will not spin and learns nothing needs no clock.
         let began = (self.policy != SpinPolicy::Off || timeout.is_some()).then(Instant::now);
         let trial = mem::take(&mut self.trial);
-        let is_barred = self.rest_until > began || self.place.is_crowded();
+        let is_suppressed = self.cooldown_until > began || self.place.is_oversubscribed();
         let budget = match self.policy {
             SpinPolicy::Off => Duration::ZERO,
-            SpinPolicy::Adaptive if is_barred => Duration::ZERO,
+            SpinPolicy::Adaptive if is_suppressed => Duration::ZERO,
             SpinPolicy::Adaptive | SpinPolicy::Always => self.budget.max(trial),
         };
-        Watch {
+        SpinWait {
             began,
             budget: budget.min(timeout.unwrap_or(Duration::MAX)),
-            is_barred,
+            is_suppressed,
             timeout,
             looks: 0,
             seen: None,
-            was_kept: false,
+            was_preempted: false,
             is_over: false,
         }
     }
@@ -143,15 +143,15 @@ impl Spin {
     /// for the next one, in short waits or doubtful ones alone, the more have failed. One that gains
     /// nothing by looking loses less than 1 ms in its first second of such waits, and 0.1 ms in each
     /// that follows; one whose waits are longer loses nothing.
-    pub(crate) fn learn(&mut self, watch: &Watch) {
+    pub(crate) fn learn(&mut self, watch: &SpinWait) {
         if self.policy != SpinPolicy::Adaptive {
             return;
         }
         self.learn_from(watch, watch.elapsed());
     }
 
-    fn learn_from(&mut self, watch: &Watch, waited: Duration) {
-        if watch.was_kept_until(waited) {
+    fn learn_from(&mut self, watch: &SpinWait, waited: Duration) {
+        if watch.was_preempted_until(waited) {
             self.rest(watch, waited);
             return;
         }
@@ -168,7 +168,7 @@ impl Spin {
         self.note_failure(watch);
         // What ends with the timeout would not have come sooner for being looked for.
         let timed_out = watch.timeout.is_some_and(|timeout| waited >= timeout);
-        if !timed_out && !watch.is_barred && waited <= DOUBTFUL_MAX {
+        if !timed_out && !watch.is_suppressed && waited <= AMBIGUOUS_WAIT_MAX {
             self.waited += waited;
             if self.waited >= self.price(waited) {
                 self.waited = Duration::ZERO;
@@ -181,54 +181,54 @@ impl Spin {
     fn price(&self, waited: Duration) -> Duration {
         let again = match self.failures {
             0 => Duration::ZERO,
-            failures => TRY_AGAIN * (1 << (failures - 1)),
+            failures => PROBE_BACKOFF * (1 << (failures - 1)),
         };
         if waited <= SPIN_MAX {
             again
         } else {
-            again.max(TRY_EVERY)
+            again.max(PROBE_INTERVAL)
         }
     }
 
-    fn note_failure(&mut self, watch: &Watch) {
+    fn note_failure(&mut self, watch: &SpinWait) {
         if watch.looks > 0 {
             self.failures = (self.failures + 1).min(FAILURES_MAX);
         }
     }
 
     #[cold]
-    fn rest(&mut self, watch: &Watch, waited: Duration) {
+    fn rest(&mut self, watch: &SpinWait, waited: Duration) {
         let Some(began) = watch.began else { return };
-        let soon = self.rest.max(REST);
-        let is_soon = self.rest_until.is_some_and(|end| began < end + soon);
+        let soon = self.rest.max(COOLDOWN);
+        let is_soon = self.cooldown_until.is_some_and(|end| began < end + soon);
         self.rest = if is_soon {
-            (self.rest * 2).clamp(REST, REST_MAX)
+            (self.rest * 2).clamp(COOLDOWN, COOLDOWN_MAX)
         } else {
-            REST_MIN
+            COOLDOWN_MIN
         };
-        self.rest_until = Some(began + waited + self.rest);
+        self.cooldown_until = Some(began + waited + self.rest);
         self.budget = Duration::ZERO;
         self.note_failure(watch);
     }
 }
 
 /// One wait.
-pub(crate) struct Watch {
+pub(crate) struct SpinWait {
     began: Option<Instant>,
     budget: Duration,
     /// Whether others need the processor.
-    is_barred: bool,
+    is_suppressed: bool,
     timeout: Option<Duration>,
     looks: u32,
     /// When the clock was read last, while looking.
     seen: Option<Duration>,
     /// Whether others had the processor between two looks.
-    was_kept: bool,
+    was_preempted: bool,
     /// Whether there are no more looks.
     is_over: bool,
 }
 
-impl Watch {
+impl SpinWait {
     pub(crate) fn may_spin(&self) -> bool {
         !self.budget.is_zero()
     }
@@ -241,9 +241,9 @@ impl Watch {
             return true;
         }
         let elapsed = self.elapsed();
-        self.was_kept = self.was_kept_until(elapsed);
+        self.was_preempted = self.was_preempted_until(elapsed);
         self.seen = Some(elapsed);
-        self.is_over = self.was_kept || elapsed >= self.budget;
+        self.is_over = self.was_preempted || elapsed >= self.budget;
         !self.is_over
     }
 
@@ -259,10 +259,10 @@ impl Watch {
     }
 
     /// Whether others had the processor, if the clock says this and the last look was just now.
-    fn was_kept_until(&self, elapsed: Duration) -> bool {
+    fn was_preempted_until(&self, elapsed: Duration) -> bool {
         // A clock may go back, where the system or the machine has errors.
         let gap = elapsed.saturating_sub(self.seen.unwrap_or(elapsed));
-        self.was_kept || (!self.is_over && gap > GAP)
+        self.was_preempted || (!self.is_over && gap > PREEMPTION_GAP)
     }
 
     /// What is left of `timeout` for the sleep.
@@ -286,13 +286,13 @@ mod tests {
     fn eager() -> Spin {
         let mut spin = Spin::new(SpinPolicy::Adaptive);
         // As many drivers as other tests have: this one is not crowded.
-        spin.place = Place::roomy();
+        spin.place = CpuShare::roomy();
         spin.budget = SPIN_MAX;
         spin
     }
 
     /// A wait that began so long ago, and saw the clock for the last time after `seen`.
-    fn watch(spin: &mut Spin, ago: Duration, seen: Duration) -> Watch {
+    fn watch(spin: &mut Spin, ago: Duration, seen: Duration) -> SpinWait {
         let mut watch = spin.start(None);
         watch.began = Some(Instant::now() - ago);
         watch.seen = Some(seen);
@@ -303,24 +303,24 @@ mod tests {
     fn whoever_was_kept_from_looking_rests_longer_each_time() {
         let mut spin = eager();
         for rest in [10, 100, 200, 400, 800, 1600, 3200, 5000, 5000] {
-            let kept = watch(&mut spin, GAP * 3, GAP);
+            let kept = watch(&mut spin, PREEMPTION_GAP * 3, PREEMPTION_GAP);
             spin.learn(&kept);
             assert_eq!(spin.rest, Duration::from_millis(rest));
             spin.budget = SPIN_MAX;
             assert!(!spin.start(None).may_spin());
         }
         // Long afterwards it is as if there had been none.
-        spin.rest_until = Some(Instant::now() - REST_MAX * 2);
+        spin.cooldown_until = Some(Instant::now() - COOLDOWN_MAX * 2);
         assert!(spin.start(None).may_spin());
-        let kept = watch(&mut spin, GAP * 3, GAP);
+        let kept = watch(&mut spin, PREEMPTION_GAP * 3, PREEMPTION_GAP);
         spin.learn(&kept);
-        assert_eq!(spin.rest, REST_MIN);
+        assert_eq!(spin.rest, COOLDOWN_MIN);
     }
 
     #[test]
     fn a_sleep_is_no_gap_between_looks() {
         let mut spin = eager();
-        let mut slept = watch(&mut spin, SPIN_MAX * 100, GAP);
+        let mut slept = watch(&mut spin, SPIN_MAX * 100, PREEMPTION_GAP);
         slept.stop();
         spin.learn(&slept);
         assert_eq!(spin.rest, Duration::ZERO);
@@ -378,7 +378,7 @@ mod tests {
         spin.budget = Duration::ZERO;
         let mut waits = || wait(&mut spin, micros(20), |_| micros(65)).1;
         let slow = (0..1000).take_while(|_| waits() == micros(65)).count();
-        assert_eq!(slow as u128, TRY_EVERY.as_micros().div_ceil(65));
+        assert_eq!(slow as u128, PROBE_INTERVAL.as_micros().div_ceil(65));
         for _ in 0..1000 {
             assert_eq!(waits(), micros(20));
         }
@@ -435,9 +435,9 @@ mod tests {
     #[test]
     fn nothing_is_tried_in_a_rest() {
         let mut spin = eager();
-        let kept = watch(&mut spin, GAP * 3, GAP);
+        let kept = watch(&mut spin, PREEMPTION_GAP * 3, PREEMPTION_GAP);
         spin.learn(&kept);
-        spin.rest_until = Some(Instant::now() + REST_MAX * 100);
+        spin.cooldown_until = Some(Instant::now() + COOLDOWN_MAX * 100);
         for _ in 0..1000 {
             let (looked, _) = wait(&mut spin, Duration::ZERO, |_| micros(65));
             assert_eq!(looked, Duration::ZERO);

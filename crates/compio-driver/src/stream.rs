@@ -17,18 +17,18 @@ use std::{
 use compio_io::buf::IoBuf;
 
 use crate::{
-    accepting::{AcceptOne, Kept, Place},
+    accept::{AcceptOne, AcceptQueue, Place},
     buffers::{BufferPool, PooledBuffer},
     driver::Inner,
     fd::SharedFd,
+    multishot::{Next, RawOp, SubmitMulti},
     op::{
         PollOnce, Readiness, Recv, Send,
-        multi::{AcceptMulti, RecvMulti, RecvPooled, SendZeroCopy},
+        multishot::{AcceptMulti, RecvMulti, RecvPooled, SendZeroCopy},
     },
-    receiving::{Guarded, LentFd, Receive, Settling, Way},
+    recv::{Guarded, LentFd, OrphanWait, Receive, RecvMode},
     request::{Request, is_cancelled},
     submit::Submit,
-    submit_multi::{Flying, Next, SubmitMulti},
     sys::{self, OwnedFd},
 };
 
@@ -57,7 +57,7 @@ enum Accepting {
 }
 
 impl AcceptStream {
-    pub(crate) fn new(driver: Rc<Inner>, fd: SharedFd, kept: Rc<Kept>) -> Self {
+    pub(crate) fn new(driver: Rc<Inner>, fd: SharedFd, kept: Rc<AcceptQueue>) -> Self {
         Self {
             driver,
             fd,
@@ -113,10 +113,10 @@ impl AcceptStream {
 impl Drop for AcceptStream {
     fn drop(&mut self) {
         if let Accepting::Multi(accept) = &self.state
-            && accept.is_airborne()
+            && accept.is_pending()
         {
             // Its `AcceptEnd` will be dropped.
-            self.place.kept.expect_one();
+            self.place.kept.orphan_added();
         }
     }
 }
@@ -154,14 +154,14 @@ enum Receiving {
     Idle,
     /// The kernel chooses the buffers.
     Multi {
-        receive: Flying<Guarded<RecvMulti<LentFd>>>,
+        receive: RawOp<Guarded<RecvMulti<LentFd>>>,
         /// Something has come since the end was looked for.
         has_come: bool,
         /// It was given up, to be made again.
         is_doubtful: bool,
     },
     /// The backend chooses the buffer.
-    Pooled(Flying<Guarded<RecvPooled<LentFd>>>),
+    Pooled(RawOp<Guarded<RecvPooled<LentFd>>>),
     /// We choose it: see [`Rest`].
     ByHand,
     Ended,
@@ -172,9 +172,9 @@ struct Rest {
     flags: i32,
     by_hand: ByHand,
     /// Waits for a buffer to come back.
-    returning: Settling,
+    returning: OrphanWait,
     /// Waits for what came of receives that were dropped.
-    settling: Settling,
+    orphan_wait: OrphanWait,
 }
 
 #[derive(Default)]
@@ -315,7 +315,7 @@ impl RecvStream {
             None => {}
         }
         let has_buffer = self.finds_buffer(cx);
-        if let Some(error) = self.pool.driver().refuses() {
+        if let Some(error) = self.pool.driver().refusal() {
             return Poll::Ready(ControlFlow::Break(Some(Err(error))));
         }
         if !has_buffer {
@@ -330,18 +330,18 @@ impl RecvStream {
         &mut self,
         cx: &mut Context<'_>,
     ) -> Poll<Option<io::Result<Option<PooledBuffer>>>> {
-        let Some(leftovers) = self.fd.leftovers() else {
+        let Some(unread) = self.fd.unread() else {
             return Poll::Ready(None);
         };
         let driver = self.pool.driver();
-        if leftovers.are_in_doubt() && driver.refuses().is_none() {
+        if unread.has_pending_orphans() && driver.refusal().is_none() {
             let rest = self.rest.get_or_insert_default();
-            ready!(rest.settling.poll(driver, leftovers, cx));
+            ready!(rest.orphan_wait.poll(driver, unread, cx));
         }
-        if let Some(error) = driver.refuses() {
+        if let Some(error) = driver.refusal() {
             return Poll::Ready(Some(Err(error)));
         }
-        Poll::Ready(leftovers.next_pooled(&self.pool))
+        Poll::Ready(unread.next_pooled(&self.pool))
     }
 
     /// Whether there is a buffer. If not, the task is woken when one has come back.
@@ -361,8 +361,8 @@ impl RecvStream {
         let driver = pool.driver();
         if let Some(group) = pool.group() {
             let receive = |fd| RecvMulti::new(fd, pool.clone(), group, flags);
-            let receive = Guarded::new(fd.clone(), receive, Way::Take);
-            let (receive, request) = Flying::board_multi(driver, receive);
+            let receive = Guarded::new(fd.clone(), receive, RecvMode::Consume);
+            let (receive, request) = RawOp::insert_multishot(driver, receive);
             self.state = Receiving::Multi {
                 receive,
                 has_come: false,
@@ -371,8 +371,8 @@ impl RecvStream {
             self.launch(&request);
         } else if driver.extras().recv_pooled {
             let receive = |fd| RecvPooled::new(fd, pool.clone(), flags);
-            let receive = Guarded::new(fd.clone(), receive, Way::Take);
-            let (receive, request) = Flying::board(driver, receive);
+            let receive = Guarded::new(fd.clone(), receive, RecvMode::Consume);
+            let (receive, request) = RawOp::insert(driver, receive);
             self.state = Receiving::Pooled(receive);
             self.launch(&request);
         } else {
@@ -440,14 +440,14 @@ impl Drop for RecvStream {
     fn drop(&mut self) {
         let driver = self.pool.driver();
         // Before it is abandoned, which may bring its end at once.
-        let expect_one = || self.fd.leftovers_or_new().expect_one(driver);
+        let orphan_added = || self.fd.leftovers_or_new().orphan_added(driver);
         match mem::replace(&mut self.state, Receiving::Ended) {
             Receiving::Multi { receive, .. } => {
-                expect_one();
+                orphan_added();
                 receive.abandon(driver);
             }
             Receiving::Pooled(receive) => {
-                expect_one();
+                orphan_added();
                 receive.abandon(driver);
             }
             Receiving::Idle | Receiving::ByHand | Receiving::Ended => {}
@@ -466,7 +466,7 @@ impl ByHand {
         let flags = flags | sys::MSG_DONTWAIT.unwrap_or(0);
         let driver = Rc::clone(pool.driver());
         let receive = |fd| Recv::new(fd, buffer, flags);
-        Self::Single(Receive::by(driver, fd.clone(), receive, Way::Take))
+        Self::Single(Receive::by(driver, fd.clone(), receive, RecvMode::Consume))
     }
 }
 

@@ -10,8 +10,8 @@ use std::{
 };
 
 use crate::{
+    arena::{OpHandle, to_result},
     driver::Inner,
-    flight::{Seat, to_result},
     operation::Operation,
 };
 
@@ -31,8 +31,8 @@ pub struct Submit<O: Operation> {
 }
 
 enum State<O> {
-    Grounded(O),
-    Airborne(Seat<O>),
+    Idle(O),
+    InFlight(OpHandle<O>),
     Done,
 }
 
@@ -43,7 +43,7 @@ impl<O: Operation> Submit<O> {
     pub(crate) fn new(driver: Rc<Inner>, operation: O) -> Self {
         Self {
             driver,
-            state: State::Grounded(operation),
+            state: State::Idle(operation),
         }
     }
 
@@ -51,8 +51,8 @@ impl<O: Operation> Submit<O> {
     /// buffer then, with the error `ECANCELED` or with what happened first. An operation that was
     /// never polled is not affected.
     pub fn cancel(&self) {
-        if let State::Airborne(seat) = &self.state {
-            self.driver.cancel(seat.key());
+        if let State::InFlight(handle) = &self.state {
+            self.driver.cancel(handle.key());
         }
     }
 
@@ -61,20 +61,20 @@ impl<O: Operation> Submit<O> {
     }
 
     /// Whether nothing was begun yet.
-    pub(crate) fn is_grounded(&self) -> bool {
-        matches!(self.state, State::Grounded(_))
+    pub(crate) fn is_idle(&self) -> bool {
+        matches!(self.state, State::Idle(_))
     }
 
     /// Whether it was begun, and its output was not handed out.
-    pub(crate) fn is_airborne(&self) -> bool {
-        matches!(self.state, State::Airborne(_))
+    pub(crate) fn is_pending(&self) -> bool {
+        matches!(self.state, State::InFlight(_))
     }
 
     /// The operation, which is not to be begun. None if it was.
-    pub(crate) fn recall(&mut self) -> Option<O> {
+    pub(crate) fn take_unstarted(&mut self) -> Option<O> {
         match mem::replace(&mut self.state, State::Done) {
-            State::Grounded(operation) => Some(operation),
-            state @ (State::Airborne(_) | State::Done) => {
+            State::Idle(operation) => Some(operation),
+            state @ (State::InFlight(_) | State::Done) => {
                 self.state = state;
                 None
             }
@@ -89,47 +89,47 @@ impl<O: Operation> Future for Submit<O> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<O::Output> {
         let this = &mut *self;
         let driver = &this.driver;
-        let flights = &driver.flights;
+        let arena = &driver.arena;
         let state = &raw mut this.state;
         // SAFETY: it is this future's own, and nothing else of it is used while the operation is.
         let is_new = match unsafe { &mut *state } {
-            State::Grounded(operation) => {
-                if let Some(error) = driver.refuses() {
-                    let operation = this.recall().expect("grounded");
+            State::Idle(operation) => {
+                if let Some(error) = driver.refusal() {
+                    let operation = this.take_unstarted().expect("grounded");
                     // SAFETY: an error; the kernel has not been asked.
                     return Poll::Ready(unsafe { operation.finish(Err(error)) });
                 }
                 // SAFETY: once it has been moved out, what was in its place is not dropped. The arena is
                 // the driver's, which is kept.
-                let (seat, request) = unsafe {
+                let (handle, request) = unsafe {
                     let done = || state.write(State::Done);
-                    flights.board_from(operation, done)
+                    arena.insert_from(operation, done)
                 };
-                let key = seat.key();
-                this.state = State::Airborne(seat);
+                let key = handle.key();
+                this.state = State::InFlight(handle);
                 // SAFETY: the operation sits in its cell until the flight has landed.
                 let answer = unsafe { driver.begin(key, &request) };
                 if let Some(answer) = answer {
-                    flights.land(key, answer);
+                    arena.complete(key, answer);
                 }
                 answer.is_none()
             }
-            State::Airborne(_) => false,
+            State::InFlight(_) => false,
             State::Done => panic!("polled after completion"),
         };
-        let State::Airborne(seat) = &this.state else {
+        let State::InFlight(handle) = &this.state else {
             unreachable!("begun by now");
         };
-        let look = || seat.has_landed().then_some(());
+        let look = || handle.is_completed().then_some(());
         ready!(if is_new {
-            wait(seat, cx, look)
+            wait(handle, cx, look)
         } else {
-            find_or_wait(driver, seat, cx, look)
+            find_or_wait(driver, handle, cx, look)
         });
-        let State::Airborne(seat) = mem::replace(&mut this.state, State::Done) else {
+        let State::InFlight(handle) = mem::replace(&mut this.state, State::Done) else {
             unreachable!("begun by now");
         };
-        let (operation, answer) = seat.take(flights);
+        let (operation, answer) = handle.take(arena);
         // SAFETY: the operation has landed with this answer.
         Poll::Ready(unsafe { operation.finish(to_result(answer)) })
     }
@@ -139,26 +139,26 @@ impl<O: Operation> Future for Submit<O> {
 #[inline]
 pub(crate) fn find_or_wait<O: Operation, T>(
     driver: &Inner,
-    seat: &Seat<O>,
+    handle: &OpHandle<O>,
     cx: &Context<'_>,
     look: impl Fn() -> Option<T>,
 ) -> Poll<T> {
     if let Some(found) = look() {
         return Poll::Ready(found);
     }
-    if seat.is_waiter(cx.waker()) {
+    if handle.is_waiter(cx.waker()) {
         return Poll::Pending;
     }
     // Another task than before: it may be one of another runtime.
     driver.check_attended();
-    wait(seat, cx, look)
+    wait(handle, cx, look)
 }
 
 /// The same for a flight of which there was nothing to be found so far, and for which somebody else
 /// or nobody waited.
 #[inline]
 fn wait<O: Operation, T>(
-    seat: &Seat<O>,
+    handle: &OpHandle<O>,
     cx: &Context<'_>,
     look: impl Fn() -> Option<T>,
 ) -> Poll<T> {
@@ -167,14 +167,14 @@ fn wait<O: Operation, T>(
     if let Some(found) = look() {
         return Poll::Ready(found);
     }
-    drop(seat.set_waiter(waker));
+    drop(handle.set_waiter(waker));
     Poll::Pending
 }
 
 impl<O: Operation> Drop for Submit<O> {
     fn drop(&mut self) {
-        if let State::Airborne(seat) = &self.state {
-            self.driver.abandon(seat.key());
+        if let State::InFlight(handle) = &self.state {
+            self.driver.abandon(handle.key());
         }
     }
 }
@@ -182,8 +182,8 @@ impl<O: Operation> Drop for Submit<O> {
 impl<O: Operation> fmt::Debug for Submit<O> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state: &dyn fmt::Debug = match &self.state {
-            State::Grounded(_) => &"not begun",
-            State::Airborne(seat) => seat,
+            State::Idle(_) => &"not begun",
+            State::InFlight(handle) => handle,
             State::Done => &"done",
         };
         f.debug_tuple("Submit").field(state).finish()

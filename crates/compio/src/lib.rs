@@ -100,6 +100,8 @@ pub use compio_io::framed;
 #[cfg(feature = "macros")]
 pub use compio_macros::{main, test};
 
+#[cfg(feature = "fs")]
+mod cursor_io;
 #[cfg(feature = "macros")]
 #[doc(hidden)]
 pub mod entry;
@@ -121,8 +123,6 @@ pub mod runtime;
 pub mod signal;
 #[cfg(feature = "fs")]
 mod stdio;
-#[cfg(feature = "fs")]
-mod stream;
 #[cfg(any(
     feature = "fs",
     feature = "net",

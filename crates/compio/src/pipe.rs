@@ -53,8 +53,8 @@ use compio_io::{
 // What only this system has: pipes with names, and splices.
 pub use crate::sys::pipe_here::*;
 use crate::{
+    cursor_io::{read, read_vectored, write, write_vectored},
     runtime::with_driver,
-    stream::{read, read_vectored, write, write_vectored},
     sys::{StdFd, duplicate},
 };
 

@@ -132,7 +132,7 @@ where
             unsafe { ((*this).number, &mut (*this).code, &mut (*this).result) };
         if let (Some(number), Some(code)) = (number, code.take()) {
             // SAFETY: it is open, by this function's contract.
-            let file = unsafe { sys::lend_file(number) };
+            let file = unsafe { sys::borrow_as_file(number) };
             *result = Some(panic::catch_unwind(AssertUnwindSafe(|| code(&file))));
         }
     }

@@ -85,10 +85,10 @@ mod blocking;
 mod buffer;
 mod flags;
 mod fs;
-pub(crate) mod multi;
-mod names;
+pub(crate) mod multishot;
 mod net;
 mod nop;
+mod path;
 mod pipe;
 mod poll;
 
@@ -97,12 +97,12 @@ pub use buffer::Filled;
 pub use fs::{
     Close, CurrentDir, Open, ReadAt, ReadVectoredAt, Stat, StatFd, Sync, WriteAt, WriteVectoredAt,
 };
-pub use names::{Link, MakeDir, Remove, Rename};
 pub use net::{
     Accept, Connect, OwnsDescriptors, Received, Recv, RecvAncillary, RecvFrom, RecvMsg, Send,
     SendMsg, SendTo, Shutdown, Socket,
 };
 pub use nop::Nop;
+pub use path::{Link, MakeDir, Remove, Rename};
 pub use pipe::Splice;
 pub use poll::{PollOnce, Readiness};
 

@@ -7,13 +7,13 @@ use std::{
     time::Duration,
 };
 
-use super::{Again, Launch, Poller, Scratch, poll::Readiness};
+use super::{OpState, Poller, Resubmit, Submitted, readiness::Readiness};
 use crate::{
-    buffers::Shelf,
+    arena::Key,
+    buffers::BufferRing,
     driver::BackendKind,
-    flight::Key,
     notify::Notifier,
-    request::{Answer, Extras, Report, Request},
+    request::{Answer, Capabilities, Report, Request},
     spin::Spin,
 };
 
@@ -22,8 +22,8 @@ use crate::{
 pub enum RawEntry {}
 
 /// How a request is executed again that the kernel has dropped: this backend drops none.
-pub(crate) fn again(_: &Request) -> Again {
-    Again::Not
+pub(crate) fn again(_: &Request) -> Resubmit {
+    Resubmit::Not
 }
 
 /// As [`call_in_thread`](super::unix::call_in_thread()): see [`again`].
@@ -88,17 +88,20 @@ impl Backend {
     }
 
     /// What it can do that not every backend can.
-    pub(crate) fn extras(&self) -> Extras {
+    pub(crate) fn extras(&self) -> Capabilities {
         self.0.extras()
     }
 
     /// A place for buffers from which the kernel chooses, if it can.
-    pub(crate) fn add_shelf(&mut self, _count: u16) -> io::Result<Option<Box<dyn Shelf>>> {
+    pub(crate) fn register_buffers(
+        &mut self,
+        _count: u16,
+    ) -> io::Result<Option<Box<dyn BufferRing>>> {
         Ok(None)
     }
 
     /// No request names the group any more.
-    pub(crate) fn remove_shelf(&mut self, _group: u16) {}
+    pub(crate) fn unregister_buffers(&mut self, _group: u16) {}
 
     /// How often the kernel was entered to wait.
     pub(crate) fn enters(&self) -> u64 {
@@ -113,7 +116,12 @@ impl Backend {
     /// # Safety
     ///
     /// What the request points to stays valid until the answer to `key` has been reported.
-    pub(crate) unsafe fn launch(&mut self, key: Key, request: &Request, _: *mut Scratch) -> Launch {
+    pub(crate) unsafe fn launch(
+        &mut self,
+        key: Key,
+        request: &Request,
+        _: *mut OpState,
+    ) -> Submitted {
         // SAFETY: passed on from this function.
         unsafe { self.0.launch(key, request) }
     }
@@ -121,14 +129,14 @@ impl Backend {
     /// # Safety
     ///
     /// None.
-    pub(crate) unsafe fn launch_to_wait(&mut self, _: Key, _: &Request) -> Launch {
+    pub(crate) unsafe fn launch_to_wait(&mut self, _: Key, _: &Request) -> Submitted {
         unreachable!("readiness waits for all requests")
     }
 
     /// # Safety
     ///
     /// None: the scratch is not used.
-    pub(crate) unsafe fn cancel(&mut self, key: Key, _: *mut Scratch) {
+    pub(crate) unsafe fn cancel(&mut self, key: Key, _: *mut OpState) {
         self.0.cancel(key);
     }
 
@@ -136,9 +144,9 @@ impl Backend {
         &mut self,
         timeout: Option<Duration>,
         notifier: &Notifier,
-        land: &mut dyn FnMut(Key, Report),
+        on_report: &mut dyn FnMut(Key, Report),
     ) -> io::Result<()> {
-        self.0.wait(timeout, notifier, land)
+        self.0.wait(timeout, notifier, on_report)
     }
 
     pub(crate) fn prepare_to_sleep(&mut self, notifier: &Notifier) -> bool {

@@ -1,13 +1,13 @@
 //! Faults at the edge of the real kernels, for tests: a thread asks for them, and its drivers meet
-//! them, as often as its dice say. Nothing is lost by any of them; it only comes later, or in smaller
+//! them, as often as its rng say. Nothing is lost by any of them; it only comes later, or in smaller
 //! pieces.
 
 use std::{cell::RefCell, io};
 
-use super::sim::Dice;
+use super::sim::Rng;
 
 thread_local! {
-    static DICE: RefCell<Option<(Dice, Chances)>> = const { RefCell::new(None) };
+    static DICE: RefCell<Option<(Rng, Chances)>> = const { RefCell::new(None) };
 }
 
 /// How often things go wrong, in percent.
@@ -28,8 +28,8 @@ pub(crate) struct Chances {
 pub(crate) struct Faults(());
 
 impl Faults {
-    pub(crate) fn begin(dice: Dice, chances: Chances) -> Self {
-        DICE.set(Some((dice, chances)));
+    pub(crate) fn begin(rng: Rng, chances: Chances) -> Self {
+        DICE.set(Some((rng, chances)));
         Self(())
     }
 }
@@ -43,7 +43,7 @@ impl Drop for Faults {
 fn strikes(chance: impl Fn(&Chances) -> usize) -> bool {
     DICE.with_borrow_mut(|faults| {
         let faults = faults.as_mut();
-        faults.is_some_and(|(dice, chances)| dice.percent(chance(chances)))
+        faults.is_some_and(|(rng, chances)| rng.percent(chance(chances)))
     })
 }
 
@@ -53,8 +53,8 @@ pub(super) fn refusal(reasons: &[i32]) -> Option<io::Error> {
         return None;
     }
     DICE.with_borrow_mut(|faults| {
-        let (dice, _) = faults.as_mut()?;
-        Some(io::Error::from_raw_os_error(dice.pick(reasons)))
+        let (rng, _) = faults.as_mut()?;
+        Some(io::Error::from_raw_os_error(rng.pick(reasons)))
     })
 }
 

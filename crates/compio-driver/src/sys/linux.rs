@@ -7,13 +7,13 @@ use std::{
     time::Duration,
 };
 
-use super::{Launch, Poller, Scratch, dialect::EventFd, poll::Readiness, uring::Uring};
+use super::{OpState, Poller, Submitted, platform::EventFd, readiness::Readiness, uring::Uring};
 use crate::{
-    buffers::Shelf,
+    arena::Key,
+    buffers::BufferRing,
     driver::BackendKind,
-    flight::Key,
     notify::Notifier,
-    request::{Extras, Report, Request},
+    request::{Capabilities, Report, Request},
     spin::Spin,
 };
 
@@ -47,8 +47,8 @@ pub(crate) fn choose(
 ) -> io::Result<(Backend, Event, String)> {
     match wanted {
         Some(BackendKind::IoUring) => match uring(entries, spin) {
-            Ok((backend, event, flavour)) => {
-                Ok((backend, event, format!("it was asked for ({flavour})")))
+            Ok((backend, event, setup_name)) => {
+                Ok((backend, event, format!("it was asked for ({setup_name})")))
             }
             Err(error) => Err(io::Error::new(
                 error.kind(),
@@ -65,10 +65,10 @@ pub(crate) fn choose(
              here it is `io-uring` or `poll`",
         )),
         None => match uring(entries, spin) {
-            Ok((backend, event, flavour)) => Ok((
+            Ok((backend, event, setup_name)) => Ok((
                 backend,
                 event,
-                format!("this kernel permits it ({flavour})"),
+                format!("this kernel permits it ({setup_name})"),
             )),
             Err(refusal) if is_refusal(&refusal) => {
                 readiness(refusal.to_string()).map_err(|error| {
@@ -84,8 +84,8 @@ pub(crate) fn choose(
 fn uring(entries: u32, spin: Spin) -> io::Result<(Backend, Event, &'static str)> {
     let uring = Uring::new(entries, spin)?;
     let event = Event::Fd(uring.event());
-    let flavour = uring.flavour();
-    Ok((Backend::Uring(uring), event, flavour))
+    let setup_name = uring.setup_name();
+    Ok((Backend::Uring(uring), event, setup_name))
 }
 
 fn readiness(why: String) -> io::Result<(Backend, Event, String)> {
@@ -127,7 +127,7 @@ impl Backend {
     }
 
     /// What it can do that not every backend can.
-    pub(crate) fn extras(&self) -> Extras {
+    pub(crate) fn extras(&self) -> Capabilities {
         match self {
             Self::Uring(uring) => uring.extras(),
             Self::Poll(readiness) => readiness.extras(),
@@ -135,17 +135,20 @@ impl Backend {
     }
 
     /// A place for buffers from which the kernel chooses, if it can.
-    pub(crate) fn add_shelf(&mut self, count: u16) -> io::Result<Option<Box<dyn Shelf>>> {
+    pub(crate) fn register_buffers(
+        &mut self,
+        count: u16,
+    ) -> io::Result<Option<Box<dyn BufferRing>>> {
         match self {
-            Self::Uring(uring) => uring.add_shelf(count).map(Some),
+            Self::Uring(uring) => uring.register_buffers(count).map(Some),
             Self::Poll(_) => Ok(None),
         }
     }
 
     /// No request names the group any more.
-    pub(crate) fn remove_shelf(&mut self, group: u16) {
+    pub(crate) fn unregister_buffers(&mut self, group: u16) {
         match self {
-            Self::Uring(uring) => uring.remove_shelf(group),
+            Self::Uring(uring) => uring.unregister_buffers(group),
             Self::Poll(_) => {}
         }
     }
@@ -167,7 +170,12 @@ impl Backend {
     ///
     /// What the request points to stays valid until the answer to `key` has been reported.
     #[inline]
-    pub(crate) unsafe fn launch(&mut self, key: Key, request: &Request, _: *mut Scratch) -> Launch {
+    pub(crate) unsafe fn launch(
+        &mut self,
+        key: Key,
+        request: &Request,
+        _: *mut OpState,
+    ) -> Submitted {
         // SAFETY: passed on from this function.
         unsafe {
             match self {
@@ -182,7 +190,7 @@ impl Backend {
     /// # Safety
     ///
     /// As for `launch`.
-    pub(crate) unsafe fn launch_to_wait(&mut self, key: Key, request: &Request) -> Launch {
+    pub(crate) unsafe fn launch_to_wait(&mut self, key: Key, request: &Request) -> Submitted {
         match self {
             // SAFETY: passed on from this function.
             Self::Uring(uring) => unsafe { uring.launch_to_wait(key, request) },
@@ -193,7 +201,7 @@ impl Backend {
     /// # Safety
     ///
     /// None: the scratch is not used.
-    pub(crate) unsafe fn cancel(&mut self, key: Key, _: *mut Scratch) {
+    pub(crate) unsafe fn cancel(&mut self, key: Key, _: *mut OpState) {
         match self {
             Self::Uring(uring) => uring.cancel(key),
             Self::Poll(readiness) => readiness.cancel(key),
@@ -205,11 +213,11 @@ impl Backend {
         &mut self,
         timeout: Option<Duration>,
         notifier: &Notifier,
-        land: &mut dyn FnMut(Key, Report),
+        on_report: &mut dyn FnMut(Key, Report),
     ) -> io::Result<()> {
         match self {
-            Self::Uring(uring) => uring.wait(timeout, notifier, land),
-            Self::Poll(readiness) => readiness.wait(timeout, notifier, land),
+            Self::Uring(uring) => uring.wait(timeout, notifier, on_report),
+            Self::Poll(readiness) => readiness.wait(timeout, notifier, on_report),
         }
     }
 

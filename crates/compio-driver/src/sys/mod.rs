@@ -20,33 +20,33 @@
 //! - `prepare_to_sleep` is for a sleep elsewhere: once it has said yes, the notifier's event becomes
 //!   readable when there is something to report, or when the notifier is notified.
 //! - Descriptors and memory of a request stay valid until its final answer was reported: the
-//!   arena of flights sees to it. So does the [`Scratch`] that comes with it: a backend's own
+//!   arena of arena sees to it. So does the [`OpState`] that comes with it: a backend's own
 //!   memory in the cell of the flight, at the same place until then.
 
 use crate::request::{Answer, Request};
 
 #[cfg(all(unix, not(target_os = "linux")))]
 mod bsd;
-#[cfg(all(unix, not(target_os = "linux")))]
-#[path = "dialect/bsd/mod.rs"]
-mod dialect;
-#[cfg(target_os = "linux")]
-#[path = "dialect/linux/mod.rs"]
-mod dialect;
 #[cfg(all(test, not(loom), target_os = "linux"))]
 mod faults;
 #[cfg(windows)]
 mod iocp;
 #[cfg(target_os = "linux")]
 mod linux;
-#[cfg(unix)]
-mod poll;
-#[cfg(target_os = "linux")]
-#[path = "poller/epoll.rs"]
-mod poller;
 #[cfg(all(unix, not(target_os = "linux")))]
-#[path = "poller/portable.rs"]
-mod poller;
+#[path = "platform/bsd/mod.rs"]
+mod platform;
+#[cfg(target_os = "linux")]
+#[path = "platform/linux/mod.rs"]
+mod platform;
+#[cfg(unix)]
+mod readiness;
+#[cfg(target_os = "linux")]
+#[path = "selector/epoll.rs"]
+mod selector;
+#[cfg(all(unix, not(target_os = "linux")))]
+#[path = "selector/portable.rs"]
+mod selector;
 #[cfg(all(test, not(loom), target_os = "linux"))]
 pub(crate) mod sim;
 #[cfg(unix)]
@@ -60,20 +60,20 @@ mod windows;
 pub use bsd::RawEntry;
 #[cfg(all(unix, not(target_os = "linux")))]
 pub(crate) use bsd::{BACKENDS, Backend, Event, again, choose, repeat};
-#[cfg(unix)]
-pub use dialect::Stat;
-#[cfg(unix)]
-pub(crate) use dialect::{peer_credentials, process_number, processors_of_this_thread};
 #[cfg(windows)]
 pub use iocp::RawEntry;
 #[cfg(windows)]
-pub(crate) use iocp::{BACKENDS, Backend, Event, Scratch, choose};
+pub(crate) use iocp::{BACKENDS, Backend, Event, OpState, choose};
 #[cfg(target_os = "linux")]
 pub(crate) use linux::{BACKENDS, Event};
 #[cfg(all(any(not(test), loom), target_os = "linux"))]
 pub(crate) use linux::{Backend, choose};
 #[cfg(unix)]
-use poller::{Events, Poller};
+pub use platform::Stat;
+#[cfg(unix)]
+pub(crate) use platform::{peer_credentials, process_number, processors_of_this_thread};
+#[cfg(unix)]
+use selector::{Events, Poller};
 #[cfg(all(test, not(loom), target_os = "linux"))]
 pub(crate) use sim::{Backend, choose};
 #[cfg(unix)]
@@ -83,10 +83,10 @@ pub use unix::{
 };
 #[cfg(unix)]
 pub(crate) use unix::{
-    CURRENT_DIR, EAGAIN, ECANCELED, ENOBUFS, Life, MSG_CTRUNC, MSG_DONTWAIT, MSG_PEEK, MSG_TRUNC,
-    MSG_WAITALL, RECEIVE_FLAGS, SEND_FLAGS, SHUT_RD, SHUT_RDWR, SHUT_WR, SLICES_REFUSED, Scratch,
-    as_sock_ref, call_in_thread, close, control, has_messages, lend_file, own_file, own_socket,
-    set_option,
+    CURRENT_DIR, EAGAIN, ECANCELED, ENOBUFS, FdGeneration, MSG_CTRUNC, MSG_DONTWAIT, MSG_PEEK,
+    MSG_TRUNC, MSG_WAITALL, OpState, RECEIVE_FLAGS, SEND_FLAGS, SHUT_RD, SHUT_RDWR, SHUT_WR,
+    SLICES_REFUSED, as_sock_ref, borrow_as_file, call_in_thread, close, cmsg, has_messages,
+    own_file, own_socket, set_option,
 };
 #[cfg(target_os = "linux")]
 pub use uring::RawEntry;
@@ -99,10 +99,11 @@ pub use windows::{
 };
 #[cfg(windows)]
 pub(crate) use windows::{
-    CURRENT_DIR, EAGAIN, ECANCELED, ENOBUFS, Life, MSG_CTRUNC, MSG_DONTWAIT, MSG_PEEK, MSG_TRUNC,
-    MSG_WAITALL, RECEIVE_FLAGS, SEND_FLAGS, SHUT_RD, SHUT_RDWR, SHUT_WR, SLICES_REFUSED, again,
-    as_sock_ref, call as call_in_thread, close, control, has_messages, lend_file, own_file,
-    own_socket, peer_credentials, process_number, processors_of_this_thread, repeat, set_option,
+    CURRENT_DIR, EAGAIN, ECANCELED, ENOBUFS, FdGeneration, MSG_CTRUNC, MSG_DONTWAIT, MSG_PEEK,
+    MSG_TRUNC, MSG_WAITALL, RECEIVE_FLAGS, SEND_FLAGS, SHUT_RD, SHUT_RDWR, SHUT_WR, SLICES_REFUSED,
+    again, as_sock_ref, borrow_as_file, call as call_in_thread, close, cmsg, has_messages,
+    own_file, own_socket, peer_credentials, process_number, processors_of_this_thread, repeat,
+    set_option,
 };
 
 /// What only one system has.
@@ -135,17 +136,17 @@ pub mod os {
 }
 
 /// What became of a request at its launch.
-pub(crate) enum Launch {
+pub(crate) enum Submitted {
     /// The answer comes out of a later wait.
     InFlight,
     /// Here it is.
-    Answered(Answer),
-    /// The caller shall give this to the pool, whose threads may block.
-    Pool(Request),
+    Ready(Answer),
+    /// The caller gives this to the thread pool, whose threads may block.
+    ThreadPool(Request),
 }
 
 /// How a request is done once more that the kernel has given up of its own accord.
-pub(crate) enum Again {
+pub(crate) enum Resubmit {
     /// By the pool, with `repeat`: this blocks only for a while. The thread decides first whether the
     /// request may be executed twice.
     #[allow(dead_code, reason = "not every backend gives up")]

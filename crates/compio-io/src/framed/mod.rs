@@ -49,10 +49,10 @@
 //! # }).unwrap();
 //! ```
 
-mod both;
 mod bytes;
 mod codec;
 mod delimiter;
+mod duplex;
 #[cfg(feature = "serde_json")]
 mod json;
 mod length;
@@ -61,10 +61,10 @@ mod read;
 mod segments;
 mod write;
 
-pub use both::Framed;
 pub use bytes::BytesCodec;
 pub use codec::{CodecError, Decoder, Encoder};
 pub use delimiter::AnyDelimiterCodec;
+pub use duplex::Framed;
 #[cfg(feature = "serde_json")]
 pub use json::{JsonCodec, JsonError};
 pub use length::LengthDelimitedCodec;

@@ -21,7 +21,7 @@ use futures_core::Stream;
 use crate::{
     coop::{has_budget_remaining, poll_proceed},
     framed::Decoder,
-    io::{AsyncRead, kept::Reading},
+    io::{AsyncRead, reusable_future::Reading},
 };
 
 /// How much room a read finds at least where the decoder has asked for none, in

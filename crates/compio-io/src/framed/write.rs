@@ -13,7 +13,7 @@ use futures_sink::Sink;
 
 use crate::{
     framed::Encoder,
-    io::{AsyncWrite, kept::Writing},
+    io::{AsyncWrite, reusable_future::Writing},
 };
 
 /// How much is gathered before a frame has to wait, in bytes.

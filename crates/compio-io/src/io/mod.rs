@@ -80,28 +80,28 @@ mod buf_read;
 mod buf_reader;
 mod buf_writer;
 mod chain;
+#[cfg(any(feature = "futures-io", feature = "tokio"))]
+mod compat;
 mod copy;
 mod cursor;
 mod detached;
 mod duplex;
-#[cfg(any(feature = "futures-io", feature = "tokio"))]
-mod foreign;
+mod empty;
 mod forward;
 #[cfg(feature = "futures-io")]
 mod futures_io;
 mod join;
-pub(crate) mod kept;
 mod lines;
-mod memory;
 mod poll_reader;
 mod poll_writer;
 mod read;
 mod read_ext;
+pub(crate) mod reusable_future;
 mod seek;
+mod slice_impls;
 mod take;
 #[cfg(feature = "tokio")]
 mod tokio_io;
-mod void;
 mod write;
 mod write_ext;
 
@@ -115,6 +115,7 @@ pub use cursor::Cursor;
 #[doc(hidden)]
 pub use detached::{Detached, DetachedRunner, FindRunner, set_detached_runner};
 pub use duplex::{DuplexStream, duplex};
+pub use empty::{Empty, Repeat, Sink, empty, repeat, sink};
 #[cfg(feature = "futures-io")]
 pub use futures_io::FuturesIo;
 pub use join::{Join, ReadHalf, WriteHalf, join, split};
@@ -127,7 +128,6 @@ pub use seek::{AsyncSeek, AsyncSize};
 pub use take::Take;
 #[cfg(feature = "tokio")]
 pub use tokio_io::TokioIo;
-pub use void::{Empty, Repeat, Sink, empty, repeat, sink};
 pub use write::{AsyncWrite, AsyncWriteAt};
 pub use write_ext::AsyncWriteExt;
 

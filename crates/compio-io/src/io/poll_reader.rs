@@ -9,7 +9,7 @@ use std::{
 
 use crate::{
     buf::{BufResult, IoBufMut, IoVectoredBufMut},
-    io::{AsyncBufRead, AsyncRead, BUFFER_LEN, kept::Reading},
+    io::{AsyncBufRead, AsyncRead, BUFFER_LEN, reusable_future::Reading},
 };
 
 /// A buffered reader that loses nothing when a future is dropped.

@@ -10,7 +10,7 @@ use std::{
 
 use crate::{
     buf::{BufResult, IoBuf, IoVectoredBuf},
-    io::{AsyncWrite, kept::Writing},
+    io::{AsyncWrite, reusable_future::Writing},
 };
 
 /// How much one write takes at most unless told otherwise, in bytes.

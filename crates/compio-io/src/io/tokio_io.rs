@@ -14,7 +14,7 @@ use crate::{
     buf::{BufResult, IoBuf, IoBufMut, IoVectoredBuf},
     io::{
         AsyncBufRead, AsyncRead, AsyncWrite, Join, PollReader, PollWriter,
-        foreign::{buffered, io_slices, poll_into},
+        compat::{buffered, io_slices, poll_into},
     },
 };
 

@@ -20,7 +20,7 @@
 //! [`futures-channel`]: https://docs.rs/futures-channel
 
 #[cfg(all(test, loom))]
-mod model;
+mod loom_tests;
 mod sync;
 
 use std::{

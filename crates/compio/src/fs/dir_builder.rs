@@ -2,7 +2,7 @@
 
 use std::{fs, io, path::Path};
 
-use super::off_thread;
+use super::blocking;
 use crate::sys::SystemDirOptions;
 
 /// How a directory is created: [`std::fs::DirBuilder`], and the methods that std has in the system's
@@ -56,6 +56,6 @@ impl DirBuilder {
         builder.recursive(true);
         self.system.apply(&mut builder);
         let path = path.as_ref().to_owned();
-        off_thread(move || builder.create(path)).await
+        blocking(move || builder.create(path)).await
     }
 }

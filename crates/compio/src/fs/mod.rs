@@ -1,6 +1,6 @@
 //! Files and directories.
 //!
-//! Names, arguments and errors match [`std::fs`], whose documentation applies unless this module says
+//! PathOp, arguments and errors match [`std::fs`], whose documentation applies unless this module says
 //! otherwise.
 //!
 //! Reads and writes of a [`File`] are positioned and take `&self`: any number may be under way on one
@@ -20,21 +20,20 @@
 //! An operation that has not begun when its future is dropped is not run. One that has begun runs to its
 //! end, and its result is dropped: a file may have been created, renamed or removed.
 
-mod content;
+mod blocking;
 mod dir_builder;
 mod file;
 mod lock;
 mod metadata;
-mod off_thread;
 mod open_options;
 mod paths;
 mod read_dir;
+mod whole_file;
 
 pub use std::fs::{FileTimes, Permissions, TryLockError};
 
-pub(crate) use self::off_thread::{off_thread, off_thread_with};
+pub(crate) use self::blocking::{blocking, off_thread_with};
 pub use self::{
-    content::{append, read, read_to_string, write},
     dir_builder::DirBuilder,
     file::File,
     metadata::{FileType, Metadata},
@@ -44,6 +43,7 @@ pub use self::{
         remove_dir_all, remove_file, rename, set_permissions, symlink_metadata, try_exists,
     },
     read_dir::{DirEntry, ReadDir, read_dir},
+    whole_file::{append, read, read_to_string, write},
 };
 // Platform-specific items: directory handles, and symbolic links, whose functions differ per system.
 pub use crate::sys::fs_here::*;

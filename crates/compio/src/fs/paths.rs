@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{DirBuilder, Metadata, off_thread};
+use super::{DirBuilder, Metadata, blocking};
 use crate::sys::{self, Attributes};
 
 /// Asks for the attributes of a file; of its target if it is a symbolic link.
@@ -64,7 +64,7 @@ pub async fn try_exists(path: impl AsRef<Path>) -> io::Result<bool> {
 /// As [`std::fs::set_permissions`].
 pub async fn set_permissions(path: impl AsRef<Path>, permissions: Permissions) -> io::Result<()> {
     let path = path.as_ref().to_owned();
-    off_thread(move || fs::set_permissions(path, permissions)).await
+    blocking(move || fs::set_permissions(path, permissions)).await
 }
 
 /// Copies a file's content and permissions, and returns the number of bytes. A file at `to` is
@@ -81,7 +81,7 @@ pub async fn set_permissions(path: impl AsRef<Path>, permissions: Permissions) -
 /// As [`std::fs::copy`].
 pub async fn copy(from: impl AsRef<Path>, to: impl AsRef<Path>) -> io::Result<u64> {
     let (from, to) = (from.as_ref().to_owned(), to.as_ref().to_owned());
-    off_thread(move || fs::copy(from, to)).await
+    blocking(move || fs::copy(from, to)).await
 }
 
 /// Gives a file or directory another name, on the same file system. A file of that name is replaced.
@@ -121,7 +121,7 @@ pub async fn hard_link(original: impl AsRef<Path>, link: impl AsRef<Path>) -> io
 /// As [`std::fs::read_link`].
 pub async fn read_link(path: impl AsRef<Path>) -> io::Result<PathBuf> {
     let path = path.as_ref().to_owned();
-    off_thread(move || fs::read_link(path)).await
+    blocking(move || fs::read_link(path)).await
 }
 
 /// The absolute path of a file, without symbolic links in it.
@@ -135,7 +135,7 @@ pub async fn read_link(path: impl AsRef<Path>) -> io::Result<PathBuf> {
 /// As [`std::fs::canonicalize`].
 pub async fn canonicalize(path: impl AsRef<Path>) -> io::Result<PathBuf> {
     let path = path.as_ref().to_owned();
-    off_thread(move || fs::canonicalize(path)).await
+    blocking(move || fs::canonicalize(path)).await
 }
 
 /// Creates a directory. [`DirBuilder`] can say more about it.
@@ -162,7 +162,7 @@ pub async fn create_dir(path: impl AsRef<Path>) -> io::Result<()> {
 /// As [`std::fs::create_dir_all`].
 pub async fn create_dir_all(path: impl AsRef<Path>) -> io::Result<()> {
     let path = path.as_ref().to_owned();
-    off_thread(move || fs::create_dir_all(path)).await
+    blocking(move || fs::create_dir_all(path)).await
 }
 
 /// Removes a file, or a symbolic link. Where it is open, it stays until it is closed.
@@ -202,5 +202,5 @@ pub async fn remove_dir(path: impl AsRef<Path>) -> io::Result<()> {
 /// As [`std::fs::remove_dir_all`].
 pub async fn remove_dir_all(path: impl AsRef<Path>) -> io::Result<()> {
     let path = path.as_ref().to_owned();
-    off_thread(move || fs::remove_dir_all(path)).await
+    blocking(move || fs::remove_dir_all(path)).await
 }

@@ -14,7 +14,7 @@ use std::{
 
 use compio_driver::SharedFd;
 
-use super::{FileType, Metadata, off_thread};
+use super::{FileType, Metadata, blocking};
 use crate::sys::{Attributes, Entry};
 
 /// How many entries are read at a time.
@@ -51,7 +51,7 @@ const BATCH: usize = 128;
 pub async fn read_dir(path: impl AsRef<Path>) -> io::Result<ReadDir> {
     let root = path.as_ref().to_owned();
     let path = root.clone();
-    let batch = off_thread(move || {
+    let batch = blocking(move || {
         let entries = fs::read_dir(path)?;
         let entries = entries.map(|entry| entry.map(|entry| Entry::of_std(&entry)));
         Ok(ReadDir::next_batch(Box::new(entries)))
@@ -131,7 +131,7 @@ impl ReadDir {
             match std::mem::replace(&mut self.source, Source::Over) {
                 Source::Over => return Poll::Ready(Ok(None)),
                 Source::Rests(entries) => {
-                    let batch = off_thread(move || Ok(ReadDir::next_batch(entries)));
+                    let batch = blocking(move || Ok(ReadDir::next_batch(entries)));
                     self.source = Source::Works(Box::pin(batch));
                 }
                 Source::Works(mut batch) => match batch.as_mut().poll(cx) {

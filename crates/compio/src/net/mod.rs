@@ -63,13 +63,13 @@
 //! - Connections that nobody accepts are in the system's queue, which has a limit; about those that
 //!   are accepted before they are asked for see [`Incoming`] and [`TcpListener::accept`].
 
+mod accept_backoff;
 mod address;
+mod incoming;
 mod message;
 mod options;
-mod scarcity;
 pub(crate) mod socket;
 mod split;
-mod streams;
 mod tcp;
 mod tcp_socket;
 mod udp;
@@ -84,9 +84,9 @@ pub use socket2::TcpKeepalive;
 
 pub use self::{
     address::{ToSocketAddrs, lookup_host},
+    incoming::{Incoming, RecvStream},
     message::ReceivedMessage,
     split::{OwnedReadHalf, OwnedWriteHalf, ReadHalf, ReuniteError, WriteHalf},
-    streams::{Incoming, RecvStream},
     tcp::{TcpListener, TcpStream},
     tcp_socket::TcpSocket,
     udp::UdpSocket,

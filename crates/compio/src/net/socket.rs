@@ -12,7 +12,7 @@ use socket2::{Domain, Protocol, SockRef, Type};
 
 use super::ReceivedMessage;
 use crate::{
-    runtime::{at_first_poll, submit, with_driver},
+    runtime::{lazy, submit, with_driver},
     sys,
 };
 
@@ -45,7 +45,7 @@ impl Socket {
         &self,
         acceptor: &Acceptor,
     ) -> impl Future<Output = io::Result<(OwnedFd, SockAddr)>> {
-        at_first_poll(|| with_driver(|driver| acceptor.accept(driver, &self.fd)))
+        lazy(|| with_driver(|driver| acceptor.accept(driver, &self.fd)))
     }
 
     /// Waits until the kernel has answered the operations of dropped futures. Returns whether
@@ -65,11 +65,11 @@ impl Socket {
     }
 
     pub(crate) fn recv<B: IoBufMut>(&self, buffer: B) -> impl Future<Output = BufResult<usize, B>> {
-        at_first_poll(|| with_driver(|driver| driver.receive(&self.fd, buffer)))
+        lazy(|| with_driver(|driver| driver.receive(&self.fd, buffer)))
     }
 
     pub(crate) fn peek<B: IoBufMut>(&self, buffer: B) -> impl Future<Output = BufResult<usize, B>> {
-        at_first_poll(|| with_driver(|driver| driver.peek(&self.fd, buffer)))
+        lazy(|| with_driver(|driver| driver.peek(&self.fd, buffer)))
     }
 
     pub(crate) async fn recv_vectored<V: IoVectoredBufMut>(
@@ -82,7 +82,7 @@ impl Socket {
     }
 
     pub(crate) fn send<B: IoBuf>(&self, buffer: B) -> impl Future<Output = BufResult<usize, B>> {
-        at_first_poll(|| submit(Send::new(self.fd.clone(), buffer, 0)))
+        lazy(|| submit(Send::new(self.fd.clone(), buffer, 0)))
     }
 
     pub(crate) async fn send_zero_copy<B: IoBuf>(&self, buffer: B) -> BufResult<usize, Loan<B>> {

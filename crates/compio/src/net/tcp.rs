@@ -11,9 +11,9 @@ use socket2::{Domain, Protocol, TcpKeepalive, Type};
 
 use super::{
     Incoming, OwnedReadHalf, OwnedWriteHalf, ReadHalf, RecvStream, ToSocketAddrs, WriteHalf,
+    accept_backoff::AcceptBackoff,
     address::each,
     options::{internet_options, options, tcp_options},
-    scarcity::Scarcity,
     socket::{
         Adopt, BACKLOG, Socket, descriptor, half, internet, read_write, reading_half, settle,
         std_type, stream, writing_half,
@@ -52,7 +52,7 @@ use crate::{
 pub struct TcpListener {
     pub(crate) socket: Socket,
     pub(crate) acceptor: Acceptor,
-    scarcity: Scarcity,
+    scarcity: AcceptBackoff,
 }
 
 impl TcpListener {
@@ -82,7 +82,7 @@ impl TcpListener {
         Self {
             socket,
             acceptor: Acceptor::new(),
-            scarcity: Scarcity::default(),
+            scarcity: AcceptBackoff::default(),
         }
     }
 

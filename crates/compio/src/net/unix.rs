@@ -14,8 +14,8 @@ use socket2::Type;
 
 use super::{
     Incoming, OwnedReadHalf, OwnedWriteHalf, ReadHalf, RecvStream, WriteHalf,
+    accept_backoff::AcceptBackoff,
     options::options,
-    scarcity::Scarcity,
     socket::{
         Adopt, BACKLOG, Socket, descriptor, half, read_write, reading_half, settle, stream,
         writing_half,
@@ -64,7 +64,7 @@ use crate::{
 pub struct UnixListener {
     pub(crate) socket: Socket,
     pub(crate) acceptor: Acceptor,
-    scarcity: Scarcity,
+    scarcity: AcceptBackoff,
 }
 
 impl UnixListener {
@@ -95,7 +95,7 @@ impl UnixListener {
         Ok(Self {
             socket,
             acceptor: Acceptor::new(),
-            scarcity: Scarcity::default(),
+            scarcity: AcceptBackoff::default(),
         })
     }
 

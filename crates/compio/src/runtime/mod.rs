@@ -5,15 +5,15 @@
 //! in another event loop.
 
 mod async_fd;
-#[cfg(feature = "net")]
-mod at_first_poll;
 mod buffers;
 mod builder;
 mod cancel;
 mod current;
 mod detached;
+mod event_loop;
+#[cfg(feature = "net")]
+mod lazy;
 mod timers;
-mod turn;
 
 use std::{
     cell::{Cell, RefCell},
@@ -32,13 +32,13 @@ pub use compio_driver::is_cancelled;
 use compio_io::coop;
 use pin_project_lite::pin_project;
 
-#[cfg(feature = "net")]
-pub(crate) use self::at_first_poll::at_first_poll;
 #[cfg(feature = "macros")]
 pub(crate) use self::current::existing;
 #[cfg(feature = "time")]
 pub(crate) use self::current::is_foreign;
 pub(crate) use self::current::{block_on, current, entered_for};
+#[cfg(feature = "net")]
+pub(crate) use self::lazy::lazy;
 pub(crate) use self::timers::TimerKey;
 pub use self::{
     async_fd::AsyncFd,

@@ -4,18 +4,12 @@
 //! Each system has an `fs`, a `net`, a `process` and a `signal` with the same words in it.
 
 #[cfg(all(feature = "signal", unix, not(target_os = "linux")))]
-#[path = "unix/socket_bell.rs"]
-mod bell;
+#[path = "unix/self_pipe_socket.rs"]
+mod self_pipe;
 #[cfg(all(feature = "signal", target_os = "linux"))]
-#[path = "unix/event_bell.rs"]
-mod bell;
+#[path = "unix/self_pipe_eventfd.rs"]
+mod self_pipe;
 
-#[cfg(all(feature = "net", unix, not(target_os = "linux")))]
-#[path = "unix/bsd.rs"]
-mod dialect;
-#[cfg(all(feature = "net", target_os = "linux"))]
-#[path = "unix/linux.rs"]
-mod dialect;
 #[cfg(all(feature = "fs", unix))]
 #[path = "unix/dir.rs"]
 mod dir;
@@ -52,6 +46,12 @@ mod pipe;
 #[cfg(all(feature = "fs", windows))]
 #[path = "windows/pipe.rs"]
 mod pipe;
+#[cfg(all(feature = "net", unix, not(target_os = "linux")))]
+#[path = "unix/bsd.rs"]
+mod platform;
+#[cfg(all(feature = "net", target_os = "linux"))]
+#[path = "unix/linux.rs"]
+mod platform;
 #[cfg(all(feature = "process", unix))]
 #[path = "unix/process.rs"]
 mod process;
@@ -89,7 +89,7 @@ pub(crate) use metadata::{Attributes, Entry, Kind};
 pub use net::UnixSocketAddr;
 #[cfg(feature = "net")]
 pub(crate) use net::{
-    MSG_TRUNC, SCARCITY, native_address, path_address, reuse_old_ports, sender_address,
+    MSG_TRUNC, OUT_OF_RESOURCES, native_address, path_address, reuse_old_ports, sender_address,
     unix_address, unix_domain,
 };
 #[cfg(feature = "fs")]

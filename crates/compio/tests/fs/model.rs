@@ -76,7 +76,7 @@ async fn step_file(path: &Path, file: &File, model: &mut Vec<u8>, step: Step) {
     }
 }
 
-/// Names are few, so that they meet.
+/// PathOp are few, so that they meet.
 #[derive(Debug, Clone)]
 enum Change {
     CreateDir(PathBuf),

@@ -1,4 +1,4 @@
-//! Names that are no text.
+//! PathOp that are no text.
 
 use std::{
     ffi::OsString,

@@ -33,7 +33,7 @@ use crate::{
     submit::Submit,
     sys::{
         OwnedFd,
-        sim::{Dice, seeds},
+        sim::{Rng, seeds},
     },
 };
 
@@ -66,7 +66,7 @@ struct Player {
 
 struct Program {
     driver: Rc<Driver>,
-    dice: Rc<RefCell<Dice>>,
+    rng: Rc<RefCell<Rng>>,
     players: Vec<Player>,
     /// Of whatever is begun now.
     token: CancelToken,
@@ -81,10 +81,10 @@ fn byte(place: usize) -> u8 {
     (place / 7) as u8
 }
 
-async fn send_all(driver: Rc<Driver>, fd: SharedFd, dice: Rc<RefCell<Dice>>) {
+async fn send_all(driver: Rc<Driver>, fd: SharedFd, rng: Rc<RefCell<Rng>>) {
     let mut place = 0;
     while place < LEN {
-        let len = (1 + dice.borrow_mut().roll(300)).min(LEN - place);
+        let len = (1 + rng.borrow_mut().roll(300)).min(LEN - place);
         let bytes: Vec<_> = (place..place + len).map(byte).collect();
         match driver.submit(Send::new(fd.clone(), bytes, 0)).await.0 {
             Ok(len) => place += len,
@@ -93,10 +93,10 @@ async fn send_all(driver: Rc<Driver>, fd: SharedFd, dice: Rc<RefCell<Dice>>) {
     }
 }
 
-async fn recv_all(driver: Rc<Driver>, fd: SharedFd, dice: Rc<RefCell<Dice>>) {
+async fn recv_all(driver: Rc<Driver>, fd: SharedFd, rng: Rc<RefCell<Rng>>) {
     let mut place = 0;
     while place < LEN {
-        let room = Vec::with_capacity(1 + dice.borrow_mut().roll(300));
+        let room = Vec::with_capacity(1 + rng.borrow_mut().roll(300));
         let (received, buffer) = driver.submit(Recv::new(fd.clone(), room, 0)).await;
         match received {
             Ok(0) => panic!("the end after {place} bytes"),
@@ -167,11 +167,11 @@ fn wire(is_tcp: bool) -> (SharedFd, SharedFd) {
 }
 
 impl Program {
-    fn new(driver: Driver, dice: Dice) -> Self {
+    fn new(driver: Driver, rng: Rng) -> Self {
         let (quiet, peer) = UnixStream::pair().unwrap();
         Self {
             driver: Rc::new(driver),
-            dice: Rc::new(RefCell::new(dice)),
+            rng: Rc::new(RefCell::new(rng)),
             players: Vec::new(),
             token: CancelToken::new(),
             quiet: share(quiet),
@@ -182,7 +182,7 @@ impl Program {
     }
 
     fn roll(&self, sides: usize) -> usize {
-        self.dice.borrow_mut().roll(sides)
+        self.rng.borrow_mut().roll(sides)
     }
 
     fn seat(&mut self, future: impl Future<Output = ()> + 'static) {
@@ -196,11 +196,11 @@ impl Program {
         let pool = BufferPool::new(&self.driver, 2, 64).unwrap();
         for _ in 0..WIRES {
             let (near, far) = wire(self.roll(2) == 0);
-            let (driver, dice) = (Rc::clone(&self.driver), Rc::clone(&self.dice));
-            self.seat(send_all(driver, near, dice));
-            let (driver, dice) = (Rc::clone(&self.driver), Rc::clone(&self.dice));
+            let (driver, rng) = (Rc::clone(&self.driver), Rc::clone(&self.rng));
+            self.seat(send_all(driver, near, rng));
+            let (driver, rng) = (Rc::clone(&self.driver), Rc::clone(&self.rng));
             if self.roll(2) == 0 {
-                self.seat(recv_all(driver, far, dice));
+                self.seat(recv_all(driver, far, rng));
             } else {
                 self.seat(stream_all(driver, far, pool.clone()));
             }
@@ -305,19 +305,19 @@ fn build(builder: DriverBuilder) -> Option<Driver> {
 
 fn run_programs(kind: BackendKind) {
     for seed in seeds(PROGRAMS) {
-        let mut dice = Dice::new(seed);
+        let mut rng = Rng::new(seed);
         let chances = Chances {
-            refuses: dice.pick(&[0, 30, 70]),
-            is_full: dice.pick(&[0, 30, 70]),
-            is_tiny: dice.pick(&[0, 100]),
-            misleads: dice.pick(&[0, 50]),
+            refuses: rng.pick(&[0, 30, 70]),
+            is_full: rng.pick(&[0, 30, 70]),
+            is_tiny: rng.pick(&[0, 100]),
+            misleads: rng.pick(&[0, 50]),
         };
-        let _faults = Faults::begin(dice.fork(), chances);
+        let _faults = Faults::begin(rng.fork(), chances);
         let builder = DriverBuilder::new().backend(kind).spin(SpinPolicy::Off);
-        let Some(driver) = build(builder.entries(dice.pick(&[1, 2, 8]))) else {
+        let Some(driver) = build(builder.entries(rng.pick(&[1, 2, 8]))) else {
             return;
         };
-        Program::new(driver, dice).run();
+        Program::new(driver, rng).run();
     }
 }
 
@@ -345,7 +345,7 @@ fn nobody_sleeps_elsewhere_on_what_the_kernel_has_not_taken() {
         is_tiny: 0,
         misleads: 0,
     };
-    let faults = Faults::begin(Dice::new(0), refuses);
+    let faults = Faults::begin(Rng::new(0), refuses);
     assert!(!driver.prepare_to_sleep());
     assert!(Pin::new(&mut nop).poll(&mut context).is_pending());
     drop(faults);

@@ -6,7 +6,7 @@
 //!
 //! # The life of an OVERLAPPED
 //!
-//! It lies in the cell of the flight, in the [`Scratch`], and stays there until the system has told
+//! It lies in the cell of the flight, in the [`OpState`], and stays there until the system has told
 //! of the call's end: by a packet, by the call's own success where packets are skipped then, or by
 //! its error. A cancel is a wish: what is cancelled is told of, too. Only then is the flight
 //! answered, and its cell may be used again.
@@ -14,13 +14,13 @@
 //! A packet says where to look, and no more: others' calls make some, too, and some come late. What
 //! it points at must be a scratch of ours, and what was asked there must be over.
 
-mod cells;
+mod begin;
 pub(in crate::sys) mod extensions;
 mod handles;
+mod op_state;
+mod overlapped_set;
 mod port;
 mod raw;
-mod scratch;
-mod start;
 mod wait;
 
 use std::{
@@ -30,8 +30,8 @@ use std::{
     time::Duration,
 };
 
+pub(crate) use op_state::OpState;
 pub use raw::{Begin, Begun, RawEntry};
-pub(crate) use scratch::Scratch;
 use windows_sys::Win32::{
     Foundation::ERROR_NOT_SUPPORTED,
     Networking::WinSock::{WSADATA, WSAStartup},
@@ -39,24 +39,24 @@ use windows_sys::Win32::{
 };
 
 use self::{
-    cells::Cells,
+    begin::{Started, start, subject_of},
     handles::{Handles, Route},
+    op_state::Ask,
+    overlapped_set::OverlappedSet,
     port::{Port, Subject},
-    scratch::Ask,
-    start::{Started, start, subject_of},
     wait::Wait,
 };
 use super::{
-    AsRawFd, ECANCELED, Launch, RawFd,
+    AsRawFd, ECANCELED, RawFd, Submitted,
     windows::{as_handle, as_socket, call, poll_now},
 };
 use crate::{
-    buffers::Shelf,
+    arena::Key,
+    buffers::BufferRing,
     driver::BackendKind,
-    flight::Key,
     notify::Notifier,
-    request::{Answer, Extras, Poll, Report, Request},
-    spin::{Spin, Watch},
+    request::{Answer, Capabilities, Poll, Report, Request},
+    spin::{Spin, SpinWait},
 };
 
 /// How many requests are answered at their launch before somebody else has a turn.
@@ -66,15 +66,15 @@ const INSTANT_MAX: u32 = 64;
 const PACKETS_MAX: usize = 64;
 
 /// How often is asked about readiness that no overlapped call tells of.
-const KNOCK_EVERY: Duration = Duration::from_millis(1);
+const RETRY_INTERVAL: Duration = Duration::from_millis(1);
 
 pub(crate) struct Backend {
     port: Arc<Port>,
     handles: Handles,
-    cells: Cells,
+    cells: OverlappedSet,
     /// Room for what the port gives.
     packets: Box<[OVERLAPPED_ENTRY]>,
-    /// How many flights will be answered after a packet.
+    /// How many arena will be answered after a packet.
     expected: usize,
     /// Whether somebody else waits for the port: what has woken him is still there.
     is_watched: bool,
@@ -122,7 +122,7 @@ pub(crate) fn choose(
     let backend = Backend {
         port,
         handles: Handles::default(),
-        cells: Cells::default(),
+        cells: OverlappedSet::default(),
         packets: vec![no_packet; PACKETS_MAX].into(),
         expected: 0,
         is_watched: false,
@@ -172,17 +172,20 @@ impl Backend {
     }
 
     /// What it can do that not every backend can.
-    pub(crate) fn extras(&self) -> Extras {
-        Extras::default()
+    pub(crate) fn extras(&self) -> Capabilities {
+        Capabilities::default()
     }
 
     /// A place for buffers from which the kernel chooses, if it can.
-    pub(crate) fn add_shelf(&mut self, _count: u16) -> io::Result<Option<Box<dyn Shelf>>> {
+    pub(crate) fn register_buffers(
+        &mut self,
+        _count: u16,
+    ) -> io::Result<Option<Box<dyn BufferRing>>> {
         Ok(None)
     }
 
     /// No request names the group any more.
-    pub(crate) fn remove_shelf(&mut self, _group: u16) {}
+    pub(crate) fn unregister_buffers(&mut self, _group: u16) {}
 
     /// How often the kernel was entered to wait.
     pub(crate) fn enters(&self) -> u64 {
@@ -203,8 +206,8 @@ impl Backend {
         &mut self,
         key: Key,
         request: &Request,
-        scratch: *mut Scratch,
-    ) -> Launch {
+        scratch: *mut OpState,
+    ) -> Submitted {
         // SAFETY: passed on from this function; the flight has not begun.
         unsafe {
             self.cells.add(scratch);
@@ -214,15 +217,17 @@ impl Backend {
             match *request {
                 Request::Nop => self.launch_nop(key, scratch),
                 Request::Poll(Poll::Once { fd, .. }) => self.launch_wait(key, fd, scratch),
-                Request::Invalid => Launch::Answered(call(request)),
+                Request::Invalid => Submitted::Ready(call(request)),
                 Request::Net(_) => {
                     let answer = call(request);
                     self.answer(key, answer)
                 }
-                Request::Names(_) | Request::Pipe(_) => {
-                    Launch::Answered(Err(ERROR_NOT_SUPPORTED as i32))
+                Request::Path(_) | Request::Pipe(_) => {
+                    Submitted::Ready(Err(ERROR_NOT_SUPPORTED as i32))
                 }
-                Request::File(_) | Request::Work(_) | Request::Raw(_) => Launch::Pool(*request),
+                Request::File(_) | Request::Work(_) | Request::Raw(_) => {
+                    Submitted::ThreadPool(*request)
+                }
             }
         }
     }
@@ -232,18 +237,18 @@ impl Backend {
     /// # Safety
     ///
     /// As [`launch`](Self::launch).
-    unsafe fn launch_nop(&mut self, key: Key, scratch: *mut Scratch) -> Launch {
+    unsafe fn launch_nop(&mut self, key: Key, scratch: *mut OpState) -> Submitted {
         // SAFETY: passed on from this function.
         unsafe {
             (*scratch).prepare(key, RawFd::Handle(ptr::null_mut()));
             (*scratch).ask = Ask::Nop;
             if let Err(code) = self.port.post(Subject::Io, &raw mut (*scratch).overlapped) {
                 (*scratch).clear();
-                return Launch::Answered(Err(code));
+                return Submitted::Ready(Err(code));
             }
         }
         self.expected += 1;
-        Launch::InFlight
+        Submitted::InFlight
     }
 
     /// Any handle can be waited for.
@@ -251,7 +256,7 @@ impl Backend {
     /// # Safety
     ///
     /// As [`launch`](Self::launch).
-    unsafe fn launch_wait(&mut self, key: Key, fd: RawFd, scratch: *mut Scratch) -> Launch {
+    unsafe fn launch_wait(&mut self, key: Key, fd: RawFd, scratch: *mut OpState) -> Submitted {
         // SAFETY: passed on from this function.
         unsafe {
             (*scratch).prepare(key, fd);
@@ -260,11 +265,11 @@ impl Backend {
             let wait = (*scratch).wait.insert(Wait::new(&self.port, overlapped));
             if let Err(code) = wait.begin(as_handle(fd)) {
                 (*scratch).clear();
-                return Launch::Answered(Err(code));
+                return Submitted::Ready(Err(code));
             }
         }
         self.expected += 1;
-        Launch::InFlight
+        Submitted::InFlight
     }
 
     /// # Safety
@@ -276,14 +281,14 @@ impl Backend {
         request: &Request,
         fd: RawFd,
         is_transfer: bool,
-        scratch: *mut Scratch,
-    ) -> Launch {
+        scratch: *mut OpState,
+    ) -> Submitted {
         let mut known = match self.handles.attach(fd, is_transfer, &self.port) {
             Ok(known) => known,
-            Err(code) => return Launch::Answered(Err(code)),
+            Err(code) => return Submitted::Ready(Err(code)),
         };
         if known.route == Route::Thread {
-            return Launch::Pool(*request);
+            return Submitted::ThreadPool(*request);
         }
         // What a call of somebody else's means by "success" is not known: it may be none that a
         // handle which skips packets skips.
@@ -300,7 +305,7 @@ impl Backend {
                     Ok(event) => (*overlapped).hEvent = event,
                     Err(code) => {
                         (*scratch).clear();
-                        return Launch::Answered(Err(code));
+                        return Submitted::Ready(Err(code));
                     }
                 }
             }
@@ -309,7 +314,7 @@ impl Backend {
                 Started::Knock(events) => {
                     (*scratch).clear();
                     self.knocking.push((key, fd, events));
-                    return Launch::InFlight;
+                    return Submitted::InFlight;
                 }
             };
             match begun {
@@ -322,7 +327,7 @@ impl Backend {
                     return self.answer(key, answer);
                 }
                 // A call may return with success when it is only queued: its OVERLAPPED knows better.
-                Begun::Success if known.route != Route::Packet && Scratch::is_over(scratch) => {
+                Begun::Success if known.route != Route::Packet && OpState::is_over(scratch) => {
                     let answer = (*scratch).finish();
                     return self.answer(key, answer);
                 }
@@ -331,11 +336,11 @@ impl Backend {
             if let Some(wait) = &mut (*scratch).wait
                 && let Err(code) = wait.begin_for_event()
             {
-                return Launch::Answered(self.call_back(scratch, code));
+                return Submitted::Ready(self.call_back(scratch, code));
             }
         }
         self.expected += 1;
-        Launch::InFlight
+        Submitted::InFlight
     }
 
     /// Ends a call whose end would not be told of.
@@ -343,11 +348,11 @@ impl Backend {
     /// # Safety
     ///
     /// The scratch is that of a call under way.
-    unsafe fn call_back(&mut self, scratch: *mut Scratch, code: i32) -> Answer {
+    unsafe fn call_back(&mut self, scratch: *mut OpState, code: i32) -> Answer {
         // SAFETY: by this function's contract.
         unsafe {
             CancelIoEx(as_handle((*scratch).fd), &raw const (*scratch).overlapped);
-            Scratch::wait_for_end(scratch);
+            OpState::wait_for_end(scratch);
             match (*scratch).finish() {
                 Err(ECANCELED) => Err(code),
                 // It came first, and must not be lost.
@@ -359,14 +364,14 @@ impl Backend {
     /// # Safety
     ///
     /// None.
-    pub(crate) unsafe fn launch_to_wait(&mut self, _: Key, _: &Request) -> Launch {
+    pub(crate) unsafe fn launch_to_wait(&mut self, _: Key, _: &Request) -> Submitted {
         unreachable!("overlapped calls wait")
     }
 
     /// # Safety
     ///
     /// The flight has not been answered, and the scratch is its own.
-    pub(crate) unsafe fn cancel(&mut self, key: Key, scratch: *mut Scratch) {
+    pub(crate) unsafe fn cancel(&mut self, key: Key, scratch: *mut OpState) {
         if let Some(place) = self.knocking.iter().position(|knock| knock.0 == key) {
             self.knocking.swap_remove(place);
             self.answered.push_back((key, Err(ECANCELED)));
@@ -407,13 +412,13 @@ impl Backend {
         &mut self,
         timeout: Option<Duration>,
         notifier: &Notifier,
-        land: &mut dyn FnMut(Key, Report),
+        on_report: &mut dyn FnMut(Key, Report),
     ) -> io::Result<()> {
         self.instant_left = INSTANT_MAX;
         let timeout = if self.knocking.is_empty() {
             timeout
         } else {
-            Some(timeout.map_or(KNOCK_EVERY, |timeout| timeout.min(KNOCK_EVERY)))
+            Some(timeout.map_or(RETRY_INTERVAL, |timeout| timeout.min(RETRY_INTERVAL)))
         };
         let waited = if timeout != Some(Duration::ZERO) && self.answered.is_empty() {
             self.sleep(timeout, notifier)
@@ -424,7 +429,7 @@ impl Backend {
         };
         self.knock();
         for (key, answer) in self.answered.drain(..) {
-            land(key, Report::Final(answer));
+            on_report(key, Report::Final(answer));
         }
         waited
     }
@@ -438,7 +443,7 @@ impl Backend {
 
     fn look_and_sleep(
         &mut self,
-        watch: &mut Watch,
+        watch: &mut SpinWait,
         timeout: Option<Duration>,
         notifier: &Notifier,
     ) -> io::Result<()> {
@@ -472,14 +477,14 @@ impl Backend {
                 if packet.lpCompletionKey == Subject::Wake as usize {
                     continue;
                 }
-                let scratch: *mut Scratch = packet.lpOverlapped.cast();
+                let scratch: *mut OpState = packet.lpOverlapped.cast();
                 if !self.cells.contain(scratch) {
                     continue;
                 }
                 // SAFETY: the scratch of a cell, which is there for as long as the driver. It is
                 // finished if what was asked is over: nobody but this thread uses it then.
                 let (key, answer) = unsafe {
-                    if !Scratch::is_over(scratch) {
+                    if !OpState::is_over(scratch) {
                         continue;
                     }
                     ((*scratch).key, (*scratch).finish())
@@ -516,13 +521,13 @@ impl Backend {
         self.is_watched
     }
 
-    fn answer(&mut self, key: Key, answer: Answer) -> Launch {
+    fn answer(&mut self, key: Key, answer: Answer) -> Submitted {
         if self.instant_left > 0 {
             self.instant_left -= 1;
-            return Launch::Answered(answer);
+            return Submitted::Ready(answer);
         }
         self.answered.push_back((key, answer));
-        Launch::InFlight
+        Submitted::InFlight
     }
 }
 

@@ -1,4 +1,4 @@
-//! The kernel itself: what flies, what has been posted, and the dice.
+//! The kernel itself: what flies, what has been posted, and the rng.
 
 use std::{
     cell::{Cell, RefCell},
@@ -10,23 +10,24 @@ use std::{
 
 use libc::{EAGAIN, EBUSY, ECANCELED, EINTR, EIO, EMFILE, ENOBUFS, ENOMEM, EOPNOTSUPP};
 
-use super::{Dice, Thing, memory::Memory};
+use super::{Rng, Thing, memory::Memory};
 use crate::{
-    buffers::Shelf,
-    flight::Key,
-    pool::{Job, Pool},
+    arena::Key,
+    buffers::BufferRing,
     request::{
-        Answer, Choice, Extras, File, Item, Net, Pipe, Poll, Position, Report, Request, Work, ready,
+        Answer, Capabilities, Choice, File, Item, Net, Pipe, Poll, Position, Report, Request, Work,
+        ready,
     },
-    sys::{Launch, PeerAddress},
+    sys::{PeerAddress, Submitted},
+    thread_pool::{Job, Pool},
 };
 
 /// Errors that nobody has asked for.
 const FAULTS: [i32; 5] = [EINTR, EAGAIN, ENOBUFS, EIO, ENOMEM];
 
 /// How likely what is, in percent; and how much there is room for.
-struct Temper {
-    extras: Extras,
+struct FaultProfile {
+    extras: Capabilities,
     answers_at_once: usize,
     /// That a flight is looked at in a turn.
     is_quick: usize,
@@ -42,8 +43,8 @@ struct Temper {
 }
 
 pub(crate) struct Kernel {
-    dice: Dice,
-    temper: Temper,
+    rng: Rng,
+    temper: FaultProfile,
     is_faulty: bool,
     things: Vec<Thing>,
     flying: Vec<Flight>,
@@ -94,7 +95,7 @@ struct Post {
 enum What {
     Item(Answer, Option<u16>),
     Final(Answer),
-    GivenUp,
+    CanceledByKernel,
     WouldBlock,
     NotFound,
 }
@@ -137,7 +138,7 @@ struct SimShelf {
     asked: Cell<usize>,
 }
 
-impl Shelf for Rc<SimShelf> {
+impl BufferRing for Rc<SimShelf> {
     fn group(&self) -> u16 {
         self.group
     }
@@ -157,36 +158,36 @@ impl Shelf for Rc<SimShelf> {
     }
 }
 
-impl Temper {
-    fn new(dice: &mut Dice) -> Self {
-        let multi = dice.percent(60);
+impl FaultProfile {
+    fn new(rng: &mut Rng) -> Self {
+        let multi = rng.percent(60);
         Self {
-            extras: Extras {
+            extras: Capabilities {
                 accept_multi: multi,
                 recv_multi: multi,
                 send_zero_copy: multi,
-                recv_pooled: dice.percent(50),
+                recv_pooled: rng.percent(50),
             },
-            answers_at_once: dice.pick(&[0, 0, 30, 90]),
-            is_quick: dice.pick(&[5, 30, 80]),
-            is_short: dice.pick(&[0, 30, 90]),
-            fails: dice.pick(&[0, 0, 3, 15]),
-            wait_fails: dice.pick(&[0, 0, 10]),
-            wait_is_in_vain: dice.pick(&[0, 20]),
-            finds_nothing: dice.pick(&[0, 30, 70]),
-            is_too_late: dice.pick(&[0, 30, 70]),
-            completions_max: dice.pick(&[1, 2, 8, 1000]),
+            answers_at_once: rng.pick(&[0, 0, 30, 90]),
+            is_quick: rng.pick(&[5, 30, 80]),
+            is_short: rng.pick(&[0, 30, 90]),
+            fails: rng.pick(&[0, 0, 3, 15]),
+            wait_fails: rng.pick(&[0, 0, 10]),
+            wait_is_in_vain: rng.pick(&[0, 20]),
+            finds_nothing: rng.pick(&[0, 30, 70]),
+            is_too_late: rng.pick(&[0, 30, 70]),
+            completions_max: rng.pick(&[1, 2, 8, 1000]),
         }
     }
 }
 
 impl Kernel {
-    pub(super) fn new(mut dice: Dice) -> Self {
-        let temper = Temper::new(&mut dice);
+    pub(super) fn new(mut rng: Rng) -> Self {
+        let temper = FaultProfile::new(&mut rng);
         Self {
             is_faulty: temper.fails > 0,
             temper,
-            dice,
+            rng,
             things: Vec::new(),
             flying: Vec::new(),
             known: HashSet::new(),
@@ -272,11 +273,11 @@ impl Kernel {
         }
     }
 
-    pub(super) fn extras(&self) -> Extras {
+    pub(super) fn extras(&self) -> Capabilities {
         self.temper.extras
     }
 
-    pub(super) fn add_shelf(&mut self) -> Option<Box<dyn Shelf>> {
+    pub(super) fn register_buffers(&mut self) -> Option<Box<dyn BufferRing>> {
         self.groups += 1;
         let shelf = Rc::new(SimShelf {
             group: self.groups,
@@ -287,7 +288,7 @@ impl Kernel {
         Some(Box::new(shelf))
     }
 
-    pub(super) fn remove_shelf(&mut self, group: u16) {
+    pub(super) fn unregister_buffers(&mut self, group: u16) {
         let in_use = self.flying.iter().any(|flight| {
             matches!(flight.request, Request::Net(Net::RecvMulti { group: used, .. }) if used == group)
         });
@@ -300,7 +301,7 @@ impl Kernel {
     /// # Safety
     ///
     /// What the request points to stays valid until the answer to `key` has been reported.
-    pub(super) unsafe fn launch(&mut self, key: Key, request: &Request) -> Launch {
+    pub(super) unsafe fn launch(&mut self, key: Key, request: &Request) -> Submitted {
         assert!(
             key.to_bits() >> 62 == 0,
             "the highest bits are the backend's"
@@ -312,10 +313,10 @@ impl Kernel {
         assert!(is_new || was_given_up, "{key:?} was launched twice");
         self.launched += 1;
         let goes_to_pool = match request {
-            Request::Work(_) => self.dice.percent(80),
-            Request::Nop => self.dice.percent(10),
+            Request::Work(_) => self.rng.percent(80),
+            Request::Nop => self.rng.percent(10),
             Request::File(_)
-            | Request::Names(_)
+            | Request::Path(_)
             | Request::Net(_)
             | Request::Pipe(_)
             | Request::Poll(_)
@@ -323,7 +324,7 @@ impl Kernel {
             | Request::Invalid => false,
         };
         if goes_to_pool {
-            return Launch::Pool(*request);
+            return Submitted::ThreadPool(*request);
         }
         // SAFETY: passed on from this function.
         let memory = unsafe { Memory::of(request) };
@@ -340,30 +341,30 @@ impl Kernel {
             request: *request,
             memory,
             thing,
-            rests: self.dice.roll(3),
+            rests: self.rng.roll(3),
             stage: Stage::Waiting,
             is_to_end: false,
         };
-        if !is_multi(request) && self.dice.percent(self.temper.answers_at_once) {
+        if !is_multi(request) && self.rng.percent(self.temper.answers_at_once) {
             self.attempt(&mut flight);
         }
         if matches!(flight.stage, Stage::Ended)
             && let Some(post) = self
                 .posted
-                .pop_if(|post| !matches!(post.what, What::GivenUp | What::WouldBlock))
+                .pop_if(|post| !matches!(post.what, What::CanceledByKernel | What::WouldBlock))
         {
             let Report::Final(answer) = self.perform(&flight, post) else {
                 unreachable!("it has one answer")
             };
-            return Launch::Answered(answer);
+            return Submitted::Ready(answer);
         }
         self.flying.push(flight);
-        Launch::InFlight
+        Submitted::InFlight
     }
 
     pub(super) fn cancel(&mut self, key: Key) {
         assert!(self.known.contains(&key.to_bits()), "{key:?} never flew");
-        let turns = self.dice.roll(3);
+        let turns = self.rng.roll(3);
         self.wishes.push((key, turns));
     }
 
@@ -379,29 +380,29 @@ impl Kernel {
         let mut flying = mem::take(&mut self.flying);
         for _ in 0..flying.len() {
             // In any order.
-            let mut flight = flying.swap_remove(self.dice.roll(flying.len()));
+            let mut flight = flying.swap_remove(self.rng.roll(flying.len()));
             self.look_at(&mut flight);
             self.flying.push(flight);
         }
-        if self.dice.percent(30) {
+        if self.rng.percent(30) {
             self.things.iter_mut().for_each(Thing::sweep);
         }
         for shelf in &self.shelves {
             for buffer in shelf.buffers.borrow().iter() {
-                if self.dice.percent(10) {
-                    // SAFETY: it is the kernel's, by the contract of `Shelf::put`.
+                if self.rng.percent(10) {
+                    // SAFETY: it is the kernel's, by the contract of `BufferRing::put`.
                     unsafe { buffer.start.write_bytes(0x5a, buffer.len) };
                 }
             }
         }
-        if self.dice.percent(50) {
+        if self.rng.percent(50) {
             self.jobs
                 .extend(self.pool.as_ref().and_then(Pool::take_job));
         }
-        if self.jobs.is_empty() || self.dice.percent(50) {
+        if self.jobs.is_empty() || self.rng.percent(50) {
             return None;
         }
-        let job = self.jobs.swap_remove(self.dice.roll(self.jobs.len()));
+        let job = self.jobs.swap_remove(self.rng.roll(self.jobs.len()));
         if matches!(job.request, Request::Work(_) | Request::Nop) {
             return Some((job, None));
         }
@@ -443,11 +444,11 @@ impl Kernel {
     /// What has been posted, as much of it as fits.
     pub(super) fn reap(&mut self) -> (Vec<(Key, Report)>, io::Result<()>) {
         let mut reports = Vec::new();
-        if self.dice.percent(self.temper.wait_is_in_vain) {
+        if self.rng.percent(self.temper.wait_is_in_vain) {
             return (reports, Ok(()));
         }
         while reports.len() < self.temper.completions_max && !self.posted.is_empty() {
-            let any = self.dice.roll(self.posted.len());
+            let any = self.rng.roll(self.posted.len());
             let key = self.posted[any].key;
             // Those of one flight come in their order.
             let first = self.posted.iter().position(|post| post.key == key);
@@ -455,8 +456,8 @@ impl Kernel {
             let report = self.report(post);
             reports.push((key, report));
         }
-        let ended = if self.dice.percent(self.temper.wait_fails) {
-            let code = self.dice.pick(&[EINTR, EBUSY, EAGAIN, ENOMEM]);
+        let ended = if self.rng.percent(self.temper.wait_fails) {
+            let code = self.rng.pick(&[EINTR, EBUSY, EAGAIN, ENOMEM]);
             Err(io::Error::from_raw_os_error(code))
         } else {
             Ok(())
@@ -466,28 +467,28 @@ impl Kernel {
 
     /// Whether there is nothing to be reported.
     pub(super) fn may_sleep(&mut self) -> bool {
-        self.posted.is_empty() && self.dice.percent(80)
+        self.posted.is_empty() && self.rng.percent(80)
     }
 
     /// A cancel has arrived.
     fn grant(&mut self, key: Key) {
         let place = self.flying.iter().position(|flight| flight.key == key);
         let waits = place.is_some_and(|place| matches!(self.flying[place].stage, Stage::Waiting));
-        if !waits || self.dice.percent(self.temper.finds_nothing) {
+        if !waits || self.rng.percent(self.temper.finds_nothing) {
             // It may be over, or between two places.
-            if waits || self.dice.percent(50) {
+            if waits || self.rng.percent(50) {
                 self.post(key, What::NotFound, Effect::Nothing);
             }
             return;
         }
         let place = place.expect("it waits");
         self.flying[place].is_to_end = true;
-        self.flying[place].rests = self.dice.roll(2);
+        self.flying[place].rests = self.rng.roll(2);
     }
 
     fn look_at(&mut self, flight: &mut Flight) {
-        if self.dice.percent(20) {
-            let noise = self.dice.roll(256) as u8;
+        if self.rng.percent(20) {
+            let noise = self.rng.roll(256) as u8;
             // SAFETY: its end has not been reported, by the contract of `launch`.
             unsafe { flight.memory.touch(noise) };
         }
@@ -496,18 +497,18 @@ impl Kernel {
             return;
         }
         if let Stage::Lingering(sent) = &mut flight.stage {
-            if self.dice.percent(30) {
+            if self.rng.percent(30) {
                 let effect = Effect::Compare(mem::take(sent));
                 self.end(flight, Ok(0), effect);
             }
             return;
         }
-        let is_too_late = flight.is_to_end && self.dice.percent(self.temper.is_too_late);
-        if !flight.is_to_end && self.dice.percent(self.temper.is_quick) || is_too_late {
+        let is_too_late = flight.is_to_end && self.rng.percent(self.temper.is_too_late);
+        if !flight.is_to_end && self.rng.percent(self.temper.is_quick) || is_too_late {
             self.attempt(flight);
         }
         if flight.is_to_end && matches!(flight.stage, Stage::Waiting) {
-            if self.dice.percent(50) {
+            if self.rng.percent(50) {
                 self.end(flight, Err(ECANCELED), Effect::Nothing);
             } else {
                 self.give_up(flight);
@@ -520,7 +521,7 @@ impl Kernel {
         if matches!(flight.stage, Stage::Ended) {
             return;
         }
-        if self.dice.percent(self.temper.fails) {
+        if self.rng.percent(self.temper.fails) {
             return self.fail(flight);
         }
         let thing = flight.thing.unwrap_or(usize::MAX);
@@ -551,7 +552,7 @@ impl Kernel {
                 }
                 File::Open { .. } => self.hand_out(flight, std::ptr::null_mut()),
             },
-            Request::Names(_) => self.end(flight, Ok(0), Effect::Nothing),
+            Request::Path(_) => self.end(flight, Ok(0), Effect::Nothing),
             Request::Net(net) => match net {
                 Net::Recv { .. } | Net::RecvMsg { .. } => self.receive(flight, thing),
                 Net::Send { .. } | Net::SendMsg { .. } => self.send(flight, thing),
@@ -573,7 +574,7 @@ impl Kernel {
             Request::Poll(Poll::Once { events, .. }) => {
                 let thing = &self.things[thing];
                 let is_readable = thing.filled > thing.taken || thing.is_finished;
-                let is_ready = events & ready::IN == 0 || is_readable || self.dice.percent(5);
+                let is_ready = events & ready::IN == 0 || is_readable || self.rng.percent(5);
                 if is_ready {
                     self.end(flight, Ok(events), Effect::Nothing);
                 }
@@ -587,19 +588,19 @@ impl Kernel {
 
     /// Answers by an error that has nothing to do with what was asked.
     fn fail(&mut self, flight: &mut Flight) {
-        if self.dice.percent(30) {
+        if self.rng.percent(30) {
             return self.give_up(flight);
         }
-        let code = self.dice.pick(&FAULTS);
+        let code = self.rng.pick(&FAULTS);
         match flight.request {
             Request::Work(_) => self.give_up(flight),
             // One that says afterwards that it is done with the memory.
-            Request::Net(Net::SendZeroCopy { .. }) if self.dice.percent(50) => {
+            Request::Net(Net::SendZeroCopy { .. }) if self.rng.percent(50) => {
                 self.post(flight.key, What::Item(Err(code), None), Effect::Nothing);
                 flight.stage = Stage::Lingering(Vec::new());
             }
             // One that has chosen a buffer.
-            Request::Net(Net::RecvMulti { group, .. }) if self.dice.percent(30) => {
+            Request::Net(Net::RecvMulti { group, .. }) if self.rng.percent(30) => {
                 let Some(buffer) = self.choose(group) else {
                     return self.end(flight, Err(ENOBUFS), Effect::Nothing);
                 };
@@ -612,7 +613,7 @@ impl Kernel {
             }
             Request::Nop
             | Request::File(_)
-            | Request::Names(_)
+            | Request::Path(_)
             | Request::Net(_)
             | Request::Pipe(_)
             | Request::Poll(_)
@@ -645,7 +646,7 @@ impl Kernel {
             flight.request,
             Request::Net(Net::Send { .. } | Net::SendMsg { .. })
         );
-        if may_refuse && self.dice.percent(10) {
+        if may_refuse && self.rng.percent(10) {
             self.post(flight.key, What::WouldBlock, Effect::Nothing);
             flight.stage = Stage::Ended;
             return;
@@ -655,11 +656,11 @@ impl Kernel {
     }
 
     fn send_uncopied(&mut self, flight: &mut Flight, thing: usize) {
-        if self.dice.percent(20) {
+        if self.rng.percent(20) {
             // This kind of socket copies.
             return self.end(flight, Err(EOPNOTSUPP), Effect::Nothing);
         }
-        if self.dice.percent(20) {
+        if self.rng.percent(20) {
             return self.send(flight, thing);
         }
         let len = self.some(flight.memory.len());
@@ -682,7 +683,7 @@ impl Kernel {
     fn accept_many(&mut self, flight: &mut Flight, thing: usize) {
         while self.things[thing].connections > 0 {
             self.things[thing].connections -= 1;
-            if self.posted.len() > self.temper.completions_max || self.dice.percent(2) {
+            if self.posted.len() > self.temper.completions_max || self.rng.percent(2) {
                 // No room for one more: the last of them.
                 return self.hand_out(flight, std::ptr::null_mut());
             }
@@ -691,7 +692,7 @@ impl Kernel {
             let effect = Effect::HandOut(fd, std::ptr::null_mut());
             self.post(flight.key, What::Item(Ok(0), None), effect);
         }
-        if self.dice.percent(self.temper.fails) {
+        if self.rng.percent(self.temper.fails) {
             self.end(flight, Err(EMFILE), Effect::Nothing);
         }
     }
@@ -703,7 +704,7 @@ impl Kernel {
                 return;
             }
             // The end may have chosen a buffer, too.
-            if filled == taken && self.dice.percent(50) {
+            if filled == taken && self.rng.percent(50) {
                 return self.end(flight, Ok(0), Effect::Nothing);
             }
             let Some(buffer) = self.choose(group) else {
@@ -713,7 +714,7 @@ impl Kernel {
             let item = What::Item(Ok(len as u32), Some(buffer.id));
             self.post(flight.key, item, Effect::Put(buffer, thing, from, len));
             let is_full = self.posted.len() > self.temper.completions_max;
-            if len == 0 || is_full || self.dice.percent(2) {
+            if len == 0 || is_full || self.rng.percent(2) {
                 return self.end(flight, Ok(len as u32), Effect::Nothing);
             }
         }
@@ -741,14 +742,14 @@ impl Kernel {
         if buffers.is_empty() {
             return None;
         }
-        let which = self.dice.roll(buffers.len());
+        let which = self.rng.roll(buffers.len());
         Some(buffers.swap_remove(which))
     }
 
     /// So many, or fewer; not none.
     fn some(&mut self, len: usize) -> usize {
-        if len > 1 && self.dice.percent(self.temper.is_short) {
-            1 + self.dice.roll(len)
+        if len > 1 && self.rng.percent(self.temper.is_short) {
+            1 + self.rng.roll(len)
         } else {
             len
         }
@@ -765,7 +766,7 @@ impl Kernel {
 
     /// Ends it with nothing done, whether somebody has asked for that or not.
     fn give_up(&mut self, flight: &mut Flight) {
-        self.post(flight.key, What::GivenUp, Effect::Nothing);
+        self.post(flight.key, What::CanceledByKernel, Effect::Nothing);
         flight.stage = Stage::Ended;
     }
 
@@ -779,7 +780,7 @@ impl Kernel {
         let report = self.perform(&flight, post);
         match report {
             Report::Final(_) => {}
-            Report::GivenUp | Report::WouldBlock | Report::Ready => {
+            Report::CanceledByKernel | Report::WouldBlock | Report::Ready => {
                 assert!(self.given_up.insert(flight.key.to_bits()));
             }
             Report::Item(_) | Report::NotFound => self.flying.push(flight),
@@ -840,7 +841,7 @@ impl Kernel {
                 buffer,
             }),
             What::Final(answer) => Report::Final(descriptor.unwrap_or(answer)),
-            What::GivenUp => Report::GivenUp,
+            What::CanceledByKernel => Report::CanceledByKernel,
             What::WouldBlock => Report::WouldBlock,
             What::NotFound => Report::NotFound,
         }
@@ -893,7 +894,7 @@ fn descriptor_of(request: &Request) -> Option<RawFd> {
         Request::Net(net) => net.socket(),
         Request::Poll(Poll::Once { fd, .. }) => Some(fd),
         Request::Nop
-        | Request::Names(_)
+        | Request::Path(_)
         | Request::Pipe(_)
         | Request::Work(_)
         | Request::Raw(_)

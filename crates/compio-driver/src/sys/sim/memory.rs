@@ -62,7 +62,7 @@ impl Memory {
             },
             Request::Nop
             | Request::Invalid
-            | Request::Names(_)
+            | Request::Path(_)
             | Request::Pipe(_)
             | Request::Poll(_)
             | Request::Work(_)

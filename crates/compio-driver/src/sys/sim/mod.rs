@@ -7,16 +7,16 @@
 //! request as late as it may: when it reports, and by the way, so that who frees something too early
 //! is found out, most surely by AddressSanitizer.
 //!
-//! `kernel.rs` is that kernel, `things.rs` what its descriptors stand for, `memory.rs` how it touches
+//! `kernel.rs` is that kernel, `objects.rs` what its descriptors stand for, `memory.rs` how it touches
 //! the memory of requests. Here: how it is put in the place of the system's own.
 //!
 //! Descriptors are those of real pipes: who closes one too early, or never, is seen at the other end.
 
-mod dice;
 mod kernel;
 mod memory;
+mod objects;
 mod programs;
-mod things;
+mod rng;
 
 use std::{
     cell::{RefCell, RefMut},
@@ -27,19 +27,19 @@ use std::{
 };
 
 pub(crate) use self::{
-    dice::{Dice, seeds},
     kernel::Kernel,
-    things::Thing,
+    objects::Thing,
+    rng::{Rng, seeds},
 };
-use super::{Event, Launch, Scratch, linux};
+use super::{Event, OpState, Submitted, linux};
 use crate::{
-    buffers::Shelf,
+    arena::Key,
+    buffers::BufferRing,
     driver::{BackendKind, Driver, DriverBuilder},
-    flight::Key,
     notify::Notifier,
-    pool::Pool,
-    request::{Extras, Report, Request},
+    request::{Capabilities, Report, Request},
     spin::Spin,
+    thread_pool::Pool,
 };
 
 /// What drivers are made on while testing: the system's backend, unless this thread asks for
@@ -75,8 +75,8 @@ pub(crate) fn choose(
 }
 
 impl Sim {
-    pub(crate) fn new(dice: Dice) -> Self {
-        Self(Rc::new(RefCell::new(Kernel::new(dice))))
+    pub(crate) fn new(rng: Rng) -> Self {
+        Self(Rc::new(RefCell::new(Kernel::new(rng))))
     }
 
     /// A driver on this kernel, with a pool that has no threads: the kernel runs what is queued
@@ -99,7 +99,7 @@ impl Sim {
         &mut self,
         timeout: Option<Duration>,
         notifier: &Notifier,
-        land: &mut dyn FnMut(Key, Report),
+        on_report: &mut dyn FnMut(Key, Report),
     ) -> io::Result<()> {
         let sleeps = timeout != Some(Duration::ZERO) && notifier.park();
         let done = self.kernel().advance();
@@ -115,7 +115,7 @@ impl Sim {
         }
         let (reports, ended) = self.kernel().reap();
         for (key, report) in reports {
-            land(key, report);
+            on_report(key, report);
         }
         ended
     }
@@ -129,24 +129,27 @@ impl Backend {
         }
     }
 
-    pub(crate) fn extras(&self) -> Extras {
+    pub(crate) fn extras(&self) -> Capabilities {
         match self {
             Self::System(system) => system.extras(),
             Self::Sim(sim) => sim.kernel().extras(),
         }
     }
 
-    pub(crate) fn add_shelf(&mut self, count: u16) -> io::Result<Option<Box<dyn Shelf>>> {
+    pub(crate) fn register_buffers(
+        &mut self,
+        count: u16,
+    ) -> io::Result<Option<Box<dyn BufferRing>>> {
         match self {
-            Self::System(system) => system.add_shelf(count),
-            Self::Sim(sim) => Ok(sim.kernel().add_shelf()),
+            Self::System(system) => system.register_buffers(count),
+            Self::Sim(sim) => Ok(sim.kernel().register_buffers()),
         }
     }
 
-    pub(crate) fn remove_shelf(&mut self, group: u16) {
+    pub(crate) fn unregister_buffers(&mut self, group: u16) {
         match self {
-            Self::System(system) => system.remove_shelf(group),
-            Self::Sim(sim) => sim.kernel().remove_shelf(group),
+            Self::System(system) => system.unregister_buffers(group),
+            Self::Sim(sim) => sim.kernel().unregister_buffers(group),
         }
     }
 
@@ -171,8 +174,8 @@ impl Backend {
         &mut self,
         key: Key,
         request: &Request,
-        scratch: *mut Scratch,
-    ) -> Launch {
+        scratch: *mut OpState,
+    ) -> Submitted {
         // SAFETY: passed on from this function.
         unsafe {
             match self {
@@ -185,7 +188,7 @@ impl Backend {
     /// # Safety
     ///
     /// As for `launch`.
-    pub(crate) unsafe fn launch_to_wait(&mut self, key: Key, request: &Request) -> Launch {
+    pub(crate) unsafe fn launch_to_wait(&mut self, key: Key, request: &Request) -> Submitted {
         match self {
             // SAFETY: passed on from this function.
             Self::System(system) => unsafe { system.launch_to_wait(key, request) },
@@ -197,7 +200,7 @@ impl Backend {
     /// # Safety
     ///
     /// The scratch is that of a flight.
-    pub(crate) unsafe fn cancel(&mut self, key: Key, scratch: *mut Scratch) {
+    pub(crate) unsafe fn cancel(&mut self, key: Key, scratch: *mut OpState) {
         match self {
             // SAFETY: passed on from this function.
             Self::System(system) => unsafe { system.cancel(key, scratch) },
@@ -209,11 +212,11 @@ impl Backend {
         &mut self,
         timeout: Option<Duration>,
         notifier: &Notifier,
-        land: &mut dyn FnMut(Key, Report),
+        on_report: &mut dyn FnMut(Key, Report),
     ) -> io::Result<()> {
         match self {
-            Self::System(system) => system.wait(timeout, notifier, land),
-            Self::Sim(sim) => sim.wait(timeout, notifier, land),
+            Self::System(system) => system.wait(timeout, notifier, on_report),
+            Self::Sim(sim) => sim.wait(timeout, notifier, on_report),
         }
     }
 

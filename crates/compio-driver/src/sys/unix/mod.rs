@@ -1,35 +1,35 @@
 //! What every unix shares: the types that requests point at, and each request as the plain,
 //! blocking system call that it stands for.
 
-mod call;
-pub(crate) mod control;
-mod life;
+pub(crate) mod cmsg;
+mod fd_generation;
+mod syscall;
 mod thread;
 mod types;
 
 use std::time::Duration;
 
-pub(crate) use crate::sys::dialect::{RECEIVE_FLAGS, SEND_FLAGS};
-#[allow(unused_imports, reason = "not every system asks")]
-pub(crate) use call::get_option;
-pub(crate) use call::{
-    SLICES_REFUSED, answer, as_sock_ref, call, call_in_thread, close, has_messages, is_writable,
-    last_error, ready_now, set_option, splice,
-};
+pub(crate) use crate::sys::platform::{RECEIVE_FLAGS, SEND_FLAGS};
+#[allow(unused_imports, reason = "not every system has something to note")]
+pub(crate) use fd_generation::with_cached_flags;
+pub(crate) use fd_generation::{FdGeneration, generation_of, kind_in_life, private_in_life};
 pub(crate) use libc::{
     AT_FDCWD as CURRENT_DIR, EAGAIN, ECANCELED, ENOBUFS, MSG_CTRUNC, MSG_PEEK, MSG_TRUNC,
     MSG_WAITALL, SHUT_RD, SHUT_RDWR, SHUT_WR,
 };
-#[allow(unused_imports, reason = "not every system has something to note")]
-pub(crate) use life::with_note;
-pub(crate) use life::{Life, kind_in_life, life_of, private_in_life};
+#[allow(unused_imports, reason = "not every system asks")]
+pub(crate) use syscall::get_option;
+pub(crate) use syscall::{
+    SLICES_REFUSED, answer, as_sock_ref, call, call_in_thread, close, has_messages, is_writable,
+    last_error, ready_now, set_option, splice,
+};
 pub use thread::start_thread;
 pub use types::{
     AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, Message, NativePath, OpenFlags, OwnedFd,
     PathUnit, PeerAddress, RawFd, RawSlice,
 };
 // Files and sockets are numbered alike.
-pub(crate) use types::{lend_file, own as own_file, own as own_socket};
+pub(crate) use types::{borrow_as_file, own as own_file, own as own_socket};
 
 /// A receive or send that is not to wait.
 pub(crate) const MSG_DONTWAIT: Option<i32> = Some(libc::MSG_DONTWAIT);
@@ -39,9 +39,9 @@ pub(crate) const RETRY_EVERY: Duration = Duration::from_millis(1);
 
 /// What the backends of unix keep beside an operation: nothing.
 #[derive(Debug)]
-pub(crate) struct Scratch;
+pub(crate) struct OpState;
 
-impl Scratch {
+impl OpState {
     pub(crate) fn new() -> Self {
         Self
     }

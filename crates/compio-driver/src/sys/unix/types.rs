@@ -37,7 +37,7 @@ pub(crate) unsafe fn own(answer: usize) -> OwnedFd {
 /// # Safety
 ///
 /// It stays open for as long as the file lives.
-pub(crate) unsafe fn lend_file(fd: RawFd) -> ManuallyDrop<File> {
+pub(crate) unsafe fn borrow_as_file(fd: RawFd) -> ManuallyDrop<File> {
     // SAFETY: by this function's contract; whose it is does not matter to what is never dropped.
     ManuallyDrop::new(unsafe { File::from_raw_fd(fd) })
 }
@@ -99,7 +99,7 @@ impl Message {
         unsafe { mem::zeroed() }
     }
 
-    /// Names the receiver of a message to be sent.
+    /// PathOp the receiver of a message to be sent.
     pub fn set_address(&mut self, address: &SockAddr) {
         let len = (address.len() as usize).min(mem::size_of_val(&self.address));
         // SAFETY: both sides are at least `len` bytes long and do not overlap.
@@ -118,13 +118,13 @@ impl Message {
         self.header.msg_namelen = mem::size_of_val(&self.address) as _;
     }
 
-    /// Names the memory that holds, or shall receive, the ancillary data.
+    /// PathOp the memory that holds, or shall receive, the ancillary data.
     pub fn set_control(&mut self, start: *mut u8, len: usize) {
         self.header.msg_control = start.cast();
         self.header.msg_controllen = len as _;
     }
 
-    /// Names the bytes, and completes the pointers into this message itself: the last thing to be
+    /// PathOp the bytes, and completes the pointers into this message itself: the last thing to be
     /// called, at the message's final address.
     pub fn point_at(&mut self, slices: *const RawSlice, count: usize) {
         self.header.msg_iov = RawSlice::as_iovec(slices).cast_mut();

@@ -11,7 +11,8 @@ use io_uring::{
 use crate::{
     request::PeerAddress,
     request::{
-        CURRENT_DIR, File, Message, Names, Net, Pipe, Poll, Position, RawSlice, Request, Span, Stat,
+        CURRENT_DIR, File, Message, Net, PathOp, Pipe, Poll, Position, RawSlice, Request, Span,
+        Stat,
     },
 };
 
@@ -55,7 +56,7 @@ pub(super) unsafe fn encode(request: &Request, slot: &mut Slot) -> Encoded {
                 }
             };
         }
-        Request::Names(ref names) => encode_names(names, slot),
+        Request::Path(ref names) => encode_names(names, slot),
         Request::Net(Net::Shutdown { .. } | Net::RecvPooled { .. }) | Request::Invalid => {
             return Encoded::Call;
         }
@@ -144,26 +145,26 @@ fn encode_file<'a>(file: &File, slot: &'a mut Slot) -> &'a mut Entry {
     }
 }
 
-fn encode_names<'a>(names: &Names, slot: &'a mut Slot) -> &'a mut Entry {
+fn encode_names<'a>(names: &PathOp, slot: &'a mut Slot) -> &'a mut Entry {
     let here = Fd(CURRENT_DIR);
     match *names {
-        Names::Rename { from, to } => {
+        PathOp::Rename { from, to } => {
             slot.write(opcode::RenameAt::new(here, from, here, to).build())
         }
-        Names::Remove { path, is_dir } => slot.write(
+        PathOp::Remove { path, is_dir } => slot.write(
             opcode::UnlinkAt::new(here, path)
                 .flags(if is_dir { libc::AT_REMOVEDIR } else { 0 })
                 .build(),
         ),
-        Names::MakeDir { path, mode } => {
+        PathOp::MakeDir { path, mode } => {
             slot.write(opcode::MkDirAt::new(here, path).mode(mode).build())
         }
-        Names::Link {
+        PathOp::Link {
             original,
             link,
             is_symbolic: false,
         } => slot.write(opcode::LinkAt::new(here, original, here, link).build()),
-        Names::Link {
+        PathOp::Link {
             original,
             link,
             is_symbolic: true,
@@ -206,7 +207,7 @@ fn encode_net<'a>(net: &Net, slot: &'a mut Slot) -> &'a mut Entry {
         Net::RecvMulti { fd, group, flags } => {
             let entry = opcode::RecvMulti::new(Fd(fd), group).flags(flags).build();
             #[cfg(all(test, not(loom)))]
-            let entry = late::perhaps(entry);
+            let entry = poll_first_tests::perhaps(entry);
             slot.write(entry)
         }
         Net::SendZeroCopy {
@@ -290,6 +291,6 @@ fn offset(position: Position) -> u64 {
 }
 
 #[cfg(all(test, not(loom)))]
-mod late;
+mod poll_first_tests;
 #[cfg(all(test, not(loom)))]
 mod tests;

@@ -1,13 +1,13 @@
 //! The io_uring backend: one ring per driver, entered as seldom as possible.
 
+mod buffer_ring;
 mod encode;
-mod lone;
-mod luck;
+mod inline_budget;
+mod inline_socket;
 mod probe;
 mod replay;
 mod retry;
 mod setup;
-mod shelf;
 mod staged;
 
 use std::{
@@ -22,27 +22,27 @@ use io_uring::{EnterFlags, IoUring, cqueue, opcode, squeue, types};
 pub(crate) use replay::{again, repeat};
 
 use self::{
+    buffer_ring::Ring,
     encode::Encoded,
-    lone::Lone,
-    luck::Luck,
+    inline_budget::InlineBudget,
+    inline_socket::InlineSocket,
     probe::Probed,
-    shelf::Ring,
     staged::{Staged, Step, Way},
 };
 #[cfg(all(test, not(loom)))]
 use super::faults;
 use super::{
-    Launch,
-    dialect::{
+    Submitted,
+    platform::{
         EventFd, nowait,
         splices::{self, Next},
     },
 };
 use crate::{
-    buffers::Shelf,
-    flight::Key,
+    arena::Key,
+    buffers::BufferRing,
     notify::Notifier,
-    request::{Answer, Extras, File, Item, Net, Pipe, Report, Request, ready},
+    request::{Answer, Capabilities, File, Item, Net, Pipe, Report, Request, ready},
     spin::Spin,
 };
 
@@ -64,7 +64,7 @@ const TASK_WORK_MAX: u32 = 16;
 
 pub(crate) struct Uring {
     ring: IoUring,
-    flavour: &'static str,
+    setup_name: &'static str,
     /// Entries that the next call hands over, or the ones after it, in order.
     pending: Vec<RawEntry>,
     /// How many of them the queue has room for.
@@ -81,13 +81,13 @@ pub(crate) struct Uring {
     enter_flags: EnterFlags,
     spin: Spin,
     /// Whether something was begun since the last wait that the kernel gives to a thread of its own.
-    waits_for_thread: bool,
-    luck: Luck,
-    lone: Lone,
+    io_wq_pending: bool,
+    luck: InlineBudget,
+    lone: InlineSocket,
     /// How many cancels the next call hands over, or those after it.
     cancels: u32,
     staged: Staged,
-    /// Names the next pool of buffers.
+    /// PathOp the next pool of buffers.
     next_group: u16,
     /// How often the kernel was entered.
     enters: u64,
@@ -95,7 +95,7 @@ pub(crate) struct Uring {
 
 impl Uring {
     pub(crate) fn new(entries: u32, spin: Spin) -> io::Result<Self> {
-        let setup::Setup { ring, flavour } = setup::set_up(entries)?;
+        let setup::Setup { ring, setup_name } = setup::set_up(entries)?;
         let probed = Probed::ask(&ring)?;
         let mut enter_flags = EnterFlags::empty();
         if ring.params().is_feature_no_iowait() {
@@ -104,7 +104,7 @@ impl Uring {
         let entries = ring.params().sq_entries() as usize;
         Ok(Self {
             ring,
-            flavour,
+            setup_name,
             pending: Vec::with_capacity(entries),
             entries,
             probed,
@@ -113,9 +113,9 @@ impl Uring {
             signals_event: false,
             enter_flags,
             spin,
-            waits_for_thread: false,
-            luck: Luck::new(),
-            lone: Lone::new(),
+            io_wq_pending: false,
+            luck: InlineBudget::new(),
+            lone: InlineSocket::new(),
             cancels: 0,
             staged: Staged::new(),
             next_group: 0,
@@ -123,15 +123,15 @@ impl Uring {
         })
     }
 
-    pub(crate) fn flavour(&self) -> &'static str {
-        self.flavour
+    pub(crate) fn setup_name(&self) -> &'static str {
+        self.setup_name
     }
 
-    pub(crate) fn extras(&self) -> Extras {
+    pub(crate) fn extras(&self) -> Capabilities {
         self.probed.extras()
     }
 
-    pub(crate) fn add_shelf(&mut self, count: u16) -> io::Result<Box<dyn Shelf>> {
+    pub(crate) fn register_buffers(&mut self, count: u16) -> io::Result<Box<dyn BufferRing>> {
         let mut names_left = 1 << u16::BITS;
         loop {
             let group = self.next_group;
@@ -148,7 +148,7 @@ impl Uring {
         }
     }
 
-    pub(crate) fn remove_shelf(&mut self, group: u16) {
+    pub(crate) fn unregister_buffers(&mut self, group: u16) {
         // It was registered: there is nothing else that could be wrong.
         let _ = self.ring.submitter().unregister_buf_ring(group);
     }
@@ -165,15 +165,15 @@ impl Uring {
     /// # Safety
     ///
     /// What the request points to stays valid until the answer to `key` has been reported.
-    pub(crate) unsafe fn launch(&mut self, key: Key, request: &Request) -> Launch {
+    pub(crate) unsafe fn launch(&mut self, key: Key, request: &Request) -> Submitted {
         // SAFETY: passed on from this function.
         if let Some(answer) = unsafe { self.try_at_once(request) } {
-            return Launch::Answered(answer);
+            return Submitted::Ready(answer);
         }
         if let Request::File(file) = request
             && nowait::has_to_wait(file)
         {
-            return Launch::Pool(*request);
+            return Submitted::ThreadPool(*request);
         }
         self.pending.reserve(1);
         let slot = &mut self.pending.spare_capacity_mut()[0];
@@ -193,7 +193,7 @@ impl Uring {
             Encoded::Splice => return self.launch_splice(key, request),
             // SAFETY: likewise.
             Encoded::Call => return unsafe { self.call(request) },
-            Encoded::Work => return Launch::Pool(*request),
+            Encoded::Work => return Submitted::ThreadPool(*request),
         }
         // SAFETY: the slot is filled.
         let entry = unsafe { slot.assume_init_mut() };
@@ -201,15 +201,15 @@ impl Uring {
         if self.probed.knows(entry) {
             // SAFETY: the slot is behind the others, and filled.
             unsafe { self.pending.set_len(self.pending.len() + 1) };
-            self.waits_for_thread |= is_done_by_thread(request);
+            self.io_wq_pending |= needs_io_wq(request);
             self.make_room();
-            Launch::InFlight
+            Submitted::InFlight
         } else if matches!(request, Request::Net(Net::Socket { .. })) {
             // SAFETY: passed on from this function.
             unsafe { self.call(request) }
         } else {
             // An older kernel: the plain call does the same.
-            Launch::Pool(*request)
+            Submitted::ThreadPool(*request)
         }
     }
 
@@ -219,25 +219,25 @@ impl Uring {
     ///
     /// As for `launch`.
     #[cold]
-    pub(crate) unsafe fn launch_to_wait(&mut self, key: Key, request: &Request) -> Launch {
+    pub(crate) unsafe fn launch_to_wait(&mut self, key: Key, request: &Request) -> Submitted {
         let Request::Net(net) = request else {
-            return Launch::Answered(Err(libc::EAGAIN));
+            return Submitted::Ready(Err(libc::EAGAIN));
         };
         let Some(socket) = retry::waiting_socket(net) else {
-            return Launch::Answered(Err(libc::EAGAIN));
+            return Submitted::Ready(Err(libc::EAGAIN));
         };
         if retry::kernel_may_wait(socket) {
             let mut slot = encode::Slot::uninit();
             let entry = encode::encode_waiting_send(net, &mut slot);
             let entry = entry.clone().user_data(key.to_bits());
             self.push(entry);
-            return Launch::InFlight;
+            return Submitted::InFlight;
         }
         // There may be room by now, and then no event would tell of it.
         // SAFETY: passed on from this function.
         match unsafe { super::unix::call(&Request::Net(retry::attempt_of(net))) } {
             Err(libc::EAGAIN) => {}
-            answer => return Launch::Answered(answer),
+            answer => return Submitted::Ready(answer),
         }
         self.push_step(key, Step::Retry, retry::wait(socket))
     }
@@ -248,52 +248,52 @@ impl Uring {
     ///
     /// As for `launch`.
     #[cold]
-    unsafe fn try_or_wait(&mut self, key: Key, file: File, events: u32) -> Launch {
+    unsafe fn try_or_wait(&mut self, key: Key, file: File, events: u32) -> Submitted {
         let (File::Read { fd, .. }
         | File::ReadVectored { fd, .. }
         | File::Write { fd, .. }
         | File::WriteVectored { fd, .. }) = file
         else {
-            return Launch::Pool(Request::File(file));
+            return Submitted::ThreadPool(Request::File(file));
         };
         // Somebody else has a turn between so many.
         if self.staged.may_call() {
             // SAFETY: passed on from this function.
             match unsafe { super::unix::call(&Request::File(file)) } {
                 Err(libc::EAGAIN) => {}
-                answer => return Launch::Answered(answer),
+                answer => return Submitted::Ready(answer),
             }
         }
         self.wait_for(key, fd, events)
     }
 
     /// Once the descriptor is ready, the request is launched again.
-    fn wait_for(&mut self, key: Key, fd: RawFd, events: u32) -> Launch {
+    fn wait_for(&mut self, key: Key, fd: RawFd, events: u32) -> Submitted {
         let entry = opcode::PollAdd::new(types::Fd(fd), events).build();
         self.push_step(key, Step::Poll, entry)
     }
 
     /// After a pause, the request is launched again.
-    fn wait_briefly(&mut self, key: Key) -> Launch {
+    fn wait_briefly(&mut self, key: Key) -> Submitted {
         self.push_step(key, Step::Pause, retry::pause())
     }
 
-    fn push_step(&mut self, key: Key, step: Step, entry: RawEntry) -> Launch {
+    fn push_step(&mut self, key: Key, step: Step, entry: RawEntry) -> Submitted {
         self.staged.begin(key, step);
         self.push(entry.user_data(CANCEL | STAGED | key.to_bits()));
-        Launch::InFlight
+        Submitted::InFlight
     }
 
     /// A splice holds the lock of its pipe. So it is begun when both ends are ready, and told not to wait.
     #[cold]
-    fn launch_splice(&mut self, key: Key, request: &Request) -> Launch {
+    fn launch_splice(&mut self, key: Key, request: &Request) -> Submitted {
         let Request::Pipe(pipe) = request else {
-            return Launch::Pool(*request);
+            return Submitted::ThreadPool(*request);
         };
         let pipe = match splices::next(pipe) {
             Next::Wait(fd, events) => return self.wait_for(key, fd, events),
             Next::Later => return self.wait_briefly(key),
-            Next::Refused(code) => return Launch::Answered(Err(code)),
+            Next::Refused(code) => return Submitted::Ready(Err(code)),
             Next::Call(pipe) if !self.staged.may_call() => {
                 let Pipe::Splice { from, .. } = pipe;
                 return self.wait_for(key, from, ready::IN);
@@ -303,12 +303,12 @@ impl Uring {
                     // Another reader or writer was faster.
                     return match splices::next(&pipe) {
                         Next::Wait(fd, events) => self.wait_for(key, fd, events),
-                        Next::Refused(code) => Launch::Answered(Err(code)),
+                        Next::Refused(code) => Submitted::Ready(Err(code)),
                         // A poll would complete at once, again and again.
                         Next::Later | Next::Call(_) | Next::Thread(_) => self.wait_briefly(key),
                     };
                 }
-                answer => return Launch::Answered(answer),
+                answer => return Submitted::Ready(answer),
             },
             Next::Thread(pipe) => pipe,
         };
@@ -320,10 +320,10 @@ impl Uring {
             slot.assume_init()
         };
         if self.probed.knows(&entry) {
-            self.waits_for_thread = true;
+            self.io_wq_pending = true;
             self.push_step(key, Step::Splice, entry)
         } else {
-            Launch::Pool(request)
+            Submitted::ThreadPool(request)
         }
     }
 
@@ -333,11 +333,11 @@ impl Uring {
     ///
     /// As for `launch`.
     #[cold]
-    unsafe fn call(&mut self, request: &Request) -> Launch {
+    unsafe fn call(&mut self, request: &Request) -> Submitted {
         // What was begun before shall not be overtaken.
         let _ = self.enter_if_needed();
         // SAFETY: passed on from this function.
-        Launch::Answered(unsafe { super::unix::call(request) })
+        Submitted::Ready(unsafe { super::unix::call(request) })
     }
 
     /// What a plain call does quicker than the ring: a read of what is in memory, and what comes alone.
@@ -355,7 +355,7 @@ impl Uring {
                 unsafe { self.lone.try_at_once(net) }
             }
             Request::Net(_)
-            | Request::Names(_)
+            | Request::Path(_)
             | Request::Nop
             | Request::Invalid
             | Request::Pipe(_)
@@ -409,7 +409,7 @@ impl Uring {
         &mut self,
         timeout: Option<Duration>,
         notifier: &Notifier,
-        land: &mut dyn FnMut(Key, Report),
+        on_report: &mut dyn FnMut(Key, Report),
     ) -> io::Result<()> {
         self.luck.renew();
         self.staged.renew();
@@ -419,7 +419,7 @@ impl Uring {
         } else {
             self.enter_if_needed()?;
         }
-        let landed = self.reap(land);
+        let landed = self.reap(on_report);
         self.lone.renew(landed);
         Ok(())
     }
@@ -479,8 +479,7 @@ impl Uring {
 
     fn sleep(&mut self, timeout: Option<Duration>, notifier: &Notifier) -> io::Result<()> {
         // A thread of the kernel's would want the processor on which we look for its answer.
-        let may_look =
-            !mem::take(&mut self.waits_for_thread) || self.spin.has_processors_to_spare();
+        let may_look = !mem::take(&mut self.io_wq_pending) || self.spin.has_processors_to_spare();
         if may_look && self.spin.may_look() {
             self.enter_if_needed()?;
             if !self.ring.completion().is_empty() {
@@ -576,7 +575,7 @@ impl Uring {
         });
         #[cfg(all(test, not(loom)))]
         if let Some(error) = faults::refusal(&[libc::EINTR, libc::EAGAIN, libc::EBUSY]) {
-            return forgive(error);
+            return ignore_transient(error);
         }
         // SAFETY: the argument is what EXT_ARG announces, and outlives the call; the memory behind
         // the entries is valid by the contract of `launch`.
@@ -585,11 +584,11 @@ impl Uring {
                 .submitter()
                 .enter(submitted, want, flags.bits(), args.as_ref())
         };
-        entered.map(drop).or_else(forgive)
+        entered.map(drop).or_else(ignore_transient)
     }
 
     /// Reports what is there. Returns how many answers that were.
-    fn reap(&mut self, land: &mut dyn FnMut(Key, Report)) -> u32 {
+    fn reap(&mut self, on_report: &mut dyn FnMut(Key, Report)) -> u32 {
         let mut landed = 0;
         let completions = self.ring.completion();
         #[cfg(all(test, not(loom)))]
@@ -603,13 +602,13 @@ impl Uring {
                 staged if staged & CANCEL != 0 && staged & STAGED != 0 => {
                     landed += 1;
                     let key = Key::from_bits(staged & !(CANCEL | STAGED));
-                    land(key, self.staged.end(key, completion.result()));
+                    on_report(key, self.staged.end(key, completion.result()));
                 }
                 // The target's own completion is what counts. One that was not found may be on its
                 // way to the kernel's worker threads, and would wait there for ever.
                 cancelled if cancelled & CANCEL != 0 => {
                     if completion.result() == -libc::ENOENT {
-                        land(Key::from_bits(cancelled & !CANCEL), Report::NotFound);
+                        on_report(Key::from_bits(cancelled & !CANCEL), Report::NotFound);
                     }
                 }
                 key => {
@@ -620,10 +619,10 @@ impl Uring {
                     let flags = completion.flags();
                     let (more, buffer) = (cqueue::more(flags), cqueue::buffer_select(flags));
                     if more || buffer.is_some() {
-                        land(key, Report::Item(Item { answer, buffer }));
+                        on_report(key, Report::Item(Item { answer, buffer }));
                     }
                     if !more {
-                        land(key, report_of(answer));
+                        on_report(key, report_of(answer));
                     }
                 }
             }
@@ -637,24 +636,24 @@ fn report_of(answer: Answer) -> Report {
     match answer {
         // Nobody need have asked: so ends what waits for a thread of the kernel's that cannot be
         // started, be it for a limit or for signals.
-        Err(libc::ECANCELED) => Report::GivenUp,
+        Err(libc::ECANCELED) => Report::CanceledByKernel,
         Err(libc::EAGAIN) => Report::WouldBlock,
         answer => Report::Final(answer),
     }
 }
 
 /// Whether the kernel has a thread of its own do this in any case.
-fn is_done_by_thread(request: &Request) -> bool {
+fn needs_io_wq(request: &Request) -> bool {
     matches!(
         request,
-        Request::Names(_)
+        Request::Path(_)
             | Request::File(File::Stat { .. } | File::StatFd { .. } | File::Sync { .. })
     )
 }
 
 /// A signal, the end of the timeout, a completion queue that wants reaping, no memory for a request
 /// just now: the caller reaps and comes again.
-fn forgive(error: io::Error) -> io::Result<()> {
+fn ignore_transient(error: io::Error) -> io::Result<()> {
     match error.raw_os_error() {
         Some(libc::EINTR | libc::ETIME | libc::EBUSY | libc::EAGAIN) => Ok(()),
         Some(_) | None => Err(error),

@@ -4,7 +4,7 @@ use std::{env, io};
 
 use io_uring::{IoUring, Probe, opcode, squeue::Entry};
 
-use crate::{request::Extras, sys::dialect::explain};
+use crate::{request::Capabilities, sys::platform::explain};
 
 /// What nothing works without, and no plain call can stand in for.
 const NEEDED: [(&str, u8); 14] = [
@@ -39,7 +39,7 @@ const REPLACEABLE: [(&str, u8); 11] = [
     ("SEND_ZC", opcode::SendZc::CODE),
 ];
 
-/// Names of replaceable operations that shall not be used, separated by commas: for tests, and for
+/// PathOp of replaceable operations that shall not be used, separated by commas: for tests, and for
 /// whoever has a kernel in which one of them is broken.
 const WITHOUT: &str = "COMPIO_URING_WITHOUT";
 
@@ -81,8 +81,8 @@ impl Probed {
 
     /// A kernel does not say whether it answers several times: it does since the version that brought
     /// these operations, 5.19 for accepting and 6.0 for receiving.
-    pub(super) fn extras(&self) -> Extras {
-        Extras {
+    pub(super) fn extras(&self) -> Capabilities {
+        Capabilities {
             accept_multi: self.has(opcode::Socket::CODE),
             recv_multi: self.has(opcode::SendZc::CODE),
             send_zero_copy: self.has(opcode::SendZc::CODE),

@@ -22,16 +22,16 @@ use std::{
 };
 
 use crate::{
-    request::{Answer, CURRENT_DIR, File, Names, Pipe, Poll, Position, Request},
+    request::{Answer, CURRENT_DIR, File, PathOp, Pipe, Poll, Position, Request},
     sys::{
-        Again,
-        dialect::kind::{Kind, attributes_in_memory},
+        Resubmit,
+        platform::kind::{Kind, attributes_in_memory},
         unix::{call_in_thread, get_option},
     },
 };
 
 /// Where the request is executed again. Decides on the thread of the driver, and blocks on nothing.
-pub(crate) fn again(request: &Request) -> Again {
+pub(crate) fn again(request: &Request) -> Resubmit {
     match *request {
         Request::File(ref file) => match *file {
             File::Read { fd, .. }
@@ -39,27 +39,27 @@ pub(crate) fn again(request: &Request) -> Again {
             | File::Write { fd, .. }
             | File::WriteVectored { fd, .. } => again_transfer(fd, request),
             File::Sync { .. } | File::Open { .. } | File::Stat { .. } | File::StatFd { .. } => {
-                Again::Pool(*request)
+                Resubmit::Pool(*request)
             }
         },
-        Request::Names(_) => Again::Pool(*request),
-        Request::Pipe(ref pipe) => brief(pipe).map_or(Again::Kernel, Again::Pool),
+        Request::Path(_) => Resubmit::Pool(*request),
+        Request::Pipe(ref pipe) => clamp_to_pipe_buf(pipe).map_or(Resubmit::Kernel, Resubmit::Pool),
         Request::Net(ref net) => match net.socket() {
-            Some(fd) if !never_answers_cancelled(fd) => Again::Not,
-            Some(_) | None => Again::Kernel,
+            Some(fd) if !never_answers_cancelled(fd) => Resubmit::Not,
+            Some(_) | None => Resubmit::Kernel,
         },
-        Request::Poll(_) | Request::Nop | Request::Work(_) => Again::Kernel,
-        Request::Raw(_) | Request::Invalid => Again::Not,
+        Request::Poll(_) | Request::Nop | Request::Work(_) => Resubmit::Kernel,
+        Request::Raw(_) | Request::Invalid => Resubmit::Not,
     }
 }
 
 /// Reads and writes of pipes, sockets and terminals may have to wait for a peer, those of files not.
-fn again_transfer(fd: RawFd, request: &Request) -> Again {
+fn again_transfer(fd: RawFd, request: &Request) -> Resubmit {
     let format = attributes_in_memory(fd).map_or(0, |kind| kind.mode & libc::S_IFMT);
     match format {
-        libc::S_IFREG | libc::S_IFDIR | libc::S_IFBLK => Again::Pool(*request),
-        _ if never_answers_cancelled(fd) => Again::Kernel,
-        _ => Again::Not,
+        libc::S_IFREG | libc::S_IFDIR | libc::S_IFBLK => Resubmit::Pool(*request),
+        _ if never_answers_cancelled(fd) => Resubmit::Kernel,
+        _ => Resubmit::Not,
     }
 }
 
@@ -112,11 +112,11 @@ unsafe fn may_be_repeated(request: &Request) -> bool {
             }
         },
         // A second change of names fails, or changes a name that another process has made.
-        Request::Names(ref names) => {
+        Request::Path(ref names) => {
             let (one, other) = match *names {
-                Names::Rename { from, to } => (from, to),
-                Names::Remove { path, .. } | Names::MakeDir { path, .. } => (path, path),
-                Names::Link { link, .. } => (link, link),
+                PathOp::Rename { from, to } => (from, to),
+                PathOp::Remove { path, .. } | PathOp::MakeDir { path, .. } => (path, path),
+                PathOp::Link { link, .. } => (link, link),
             };
             [one, other].into_iter().all(|path| {
                 // SAFETY: the paths are valid by the contract of `call_in_thread`.
@@ -227,7 +227,7 @@ fn is_foreign_device(dir: RawFd, path: &CStr) -> bool {
 }
 
 /// So little of a splice that it does not wait, if both ends are ready now.
-fn brief(pipe: &Pipe) -> Option<Request> {
+fn clamp_to_pipe_buf(pipe: &Pipe) -> Option<Request> {
     let Pipe::Splice {
         from,
         from_position,
@@ -244,14 +244,15 @@ fn brief(pipe: &Pipe) -> Option<Request> {
         // SAFETY: one entry is passed, and outlives the call.
         unsafe { libc::poll(&raw mut entry, 1, 0) == 1 }
     };
-    let brief = Pipe::Splice {
+    let clamp_to_pipe_buf = Pipe::Splice {
         from,
         from_position,
         to,
         to_position,
         len: len.min(libc::PIPE_BUF as u32),
     };
-    (is_ready(from, libc::POLLIN) && is_ready(to, libc::POLLOUT)).then_some(Request::Pipe(brief))
+    (is_ready(from, libc::POLLIN) && is_ready(to, libc::POLLOUT))
+        .then_some(Request::Pipe(clamp_to_pipe_buf))
 }
 
 #[cfg(all(test, not(loom)))]

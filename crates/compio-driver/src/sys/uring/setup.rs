@@ -4,22 +4,22 @@ use std::{io, iter, thread, time::Duration};
 
 use io_uring::{Builder, IoUring, cqueue, squeue};
 
-use crate::sys::dialect::explain;
+use crate::sys::platform::explain;
 
 /// A ring, and how it was set up.
 pub(super) struct Setup {
     pub(super) ring: IoUring,
     /// In words, for whoever asks which backend runs and why.
-    pub(super) flavour: &'static str,
+    pub(super) setup_name: &'static str,
 }
 
 type RingBuilder = Builder<squeue::Entry, cqueue::Entry>;
 
 /// What to try, in words and in flags.
-type Rung = (&'static str, fn(&mut RingBuilder));
+type Tier = (&'static str, fn(&mut RingBuilder));
 
 /// The ladder: from what Linux 6.13 takes down to what 5.6 takes.
-const LADDER: [Rung; 4] = [
+const SETUP_TIERS: [Tier; 4] = [
     ("single issuer, deferred task work, no index array", |b| {
         deferred(b);
         b.setup_no_sqarray();
@@ -47,14 +47,14 @@ pub(super) fn set_up(entries: u32) -> io::Result<Setup> {
     let completions = entries.saturating_mul(8);
     #[cfg(all(test, not(loom)))]
     let completions = crate::sys::faults::room(completions).max(entries);
-    for (flavour, flags) in LADDER {
+    for (setup_name, flags) in SETUP_TIERS {
         let mut builder = IoUring::builder();
         builder.dontfork().setup_clamp().setup_cqsize(completions);
         flags(&mut builder);
         match with_back_off(|| builder.build(entries)) {
             Ok(ring) => {
                 try_to_enter(&ring)?;
-                return Ok(Setup { ring, flavour });
+                return Ok(Setup { ring, setup_name });
             }
             Err(error) if error.raw_os_error() == Some(libc::EINVAL) => refusal = Some(error),
             Err(error) => return Err(explain("io_uring_setup", error)),

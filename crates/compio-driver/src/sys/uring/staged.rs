@@ -10,9 +10,9 @@
 use std::collections::HashMap;
 
 use crate::{
-    flight::Key,
+    arena::Key,
     request::{File, Position, Report, Request, ready},
-    sys::dialect::kinds::{Kind, kind_of, private_of},
+    sys::platform::kinds::{Kind, kind_of, private_of},
 };
 
 /// How many calls in a row are made before the kernel is looked at.
@@ -86,7 +86,7 @@ pub(super) enum Step {
     Retry,
 }
 
-/// Which flights are in the middle of several steps.
+/// Which arena are in the middle of several steps.
 pub(super) struct Staged {
     steps: HashMap<u64, Step>,
     calls_left: u32,
@@ -126,7 +126,7 @@ impl Staged {
         let answer = u32::try_from(result).map_err(|_| -result);
         match (step, answer) {
             (Some(Step::Retry), _) => Report::WouldBlock,
-            (_, Err(libc::ECANCELED)) => Report::GivenUp,
+            (_, Err(libc::ECANCELED)) => Report::CanceledByKernel,
             (Some(Step::Poll), Ok(_))
             | (Some(Step::Pause), Ok(_) | Err(libc::ETIME))
             | (Some(Step::Splice), Err(libc::EAGAIN | libc::EINTR)) => Report::Ready,

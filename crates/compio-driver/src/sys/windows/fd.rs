@@ -109,7 +109,7 @@ pub(crate) unsafe fn own_socket(answer: usize) -> OwnedFd {
 /// # Safety
 ///
 /// It stays open for as long as the file lives.
-pub(crate) unsafe fn lend_file(fd: RawFd) -> ManuallyDrop<File> {
+pub(crate) unsafe fn borrow_as_file(fd: RawFd) -> ManuallyDrop<File> {
     let handle = match fd {
         RawFd::Handle(handle) => handle,
         RawFd::Socket(socket) => ptr::without_provenance_mut(socket as usize),

@@ -15,7 +15,7 @@ use windows_sys::Win32::{
     },
 };
 
-use super::call::{done, overlapped};
+use super::syscall::{done, overlapped};
 use crate::sys::iocp::Begun;
 
 /// Locks a file against others, or, if it is not to be `exclusive`, against those who want it so.

@@ -1,15 +1,15 @@
 //! What Windows has in the place of unix's descriptors, and the types that requests point at; and
 //! each request as the plain, blocking call that it stands for. The backend is not here.
 
-mod call;
-pub(crate) mod control;
+pub(crate) mod cmsg;
 mod fd;
+mod fd_generation;
 mod fs;
-mod life;
 mod lock;
 mod net;
 pub(super) mod op;
 mod pipe;
+mod syscall;
 mod thread;
 
 use std::ffi::c_int;
@@ -19,15 +19,11 @@ use windows_sys::Win32::{
     Networking::WinSock,
 };
 
-pub(crate) use call::{
-    again, as_handle, as_socket, call, close, first_span, is_warning, last_error, new_socket,
-    poll_now, repeat,
-};
 pub use fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
-pub(crate) use fd::{CURRENT_DIR, lend_file, own_file, own_socket};
+pub(crate) use fd::{CURRENT_DIR, borrow_as_file, own_file, own_socket};
+pub use fd_generation::assume_overlapped;
+pub(crate) use fd_generation::{FdGeneration, held};
 pub use fs::{NativePath, OpenFlags, PathUnit, Stat};
-pub use life::assume_overlapped;
-pub(crate) use life::{Life, held};
 pub use lock::{try_lock_file, unlock_file};
 pub use net::{Message, PeerAddress, RawSlice};
 pub(crate) use net::{SLICES_REFUSED, as_sock_ref, has_messages, peer_credentials, set_option};
@@ -35,12 +31,16 @@ pub use pipe::{
     NamedPipeFlags, NamedPipeInfo, create_named_pipe, disconnect_named_pipe, named_pipe_info,
     set_named_pipe_mode,
 };
+pub(crate) use syscall::{
+    again, as_handle, as_socket, call, close, first_span, is_warning, last_error, new_socket,
+    poll_now, repeat,
+};
 pub use thread::start_thread;
 pub(crate) use windows_sys::Win32::Networking::WinSock::{
     SD_BOTH as SHUT_RDWR, SD_RECEIVE as SHUT_RD, SD_SEND as SHUT_WR,
 };
 
-use crate::crowd::Processors;
+use crate::oversubscription::CpuSet;
 
 /// There is no `fork` here: a process has no copies.
 pub(crate) fn process_number() -> usize {
@@ -48,7 +48,7 @@ pub(crate) fn process_number() -> usize {
 }
 
 /// Where this thread may run, if that can be told.
-pub(crate) fn processors_of_this_thread() -> Option<Processors> {
+pub(crate) fn processors_of_this_thread() -> Option<CpuSet> {
     None
 }
 

@@ -10,8 +10,8 @@ use windows_sys::Win32::Networking::WinSock::{
 };
 
 use super::{
-    call::as_socket,
     fd::{AsRawFd, BorrowedFd, RawFd},
+    syscall::as_socket,
 };
 use crate::{credentials::UCred, request::TRANSFER_MAX};
 
@@ -98,7 +98,7 @@ impl Message {
         unsafe { mem::zeroed() }
     }
 
-    /// Names the receiver of a message to be sent.
+    /// PathOp the receiver of a message to be sent.
     pub fn set_address(&mut self, address: &SockAddr) {
         let len = (address.len() as usize).min(mem::size_of_val(&self.address));
         // SAFETY: both sides are at least `len` bytes long and do not overlap.
@@ -117,12 +117,12 @@ impl Message {
         self.header.namelen = mem::size_of_val(&self.address) as i32;
     }
 
-    /// Names the memory that holds, or shall receive, the ancillary data.
+    /// PathOp the memory that holds, or shall receive, the ancillary data.
     pub fn set_control(&mut self, start: *mut u8, len: usize) {
         self.header.Control = RawSlice::new(start, len).0;
     }
 
-    /// Names the bytes, and completes the pointers into this message itself: the last thing to be
+    /// PathOp the bytes, and completes the pointers into this message itself: the last thing to be
     /// called, at the message's final address.
     pub fn point_at(&mut self, slices: *const RawSlice, count: usize) {
         // `RawSlice` is a `WSABUF`. No call is known to take a list without any.

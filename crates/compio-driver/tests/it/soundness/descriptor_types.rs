@@ -734,7 +734,7 @@ fn s44_cancelled_read_of_terminal_loses_no_byte() {
     });
 }
 
-/// Names the part that a child plays in the test of the background.
+/// PathOp the part that a child plays in the test of the background.
 const PART: &str = "COMPIO_TEST_PART";
 
 /// A session whose terminal this is, and in it a group in the background, which reads.

@@ -13,7 +13,7 @@ use std::{
 use compio_driver::{OwnedFd, SockAddr};
 use socket2::{Domain, Socket, Type};
 
-use super::dialect::{ABSTRACT_NAMES, abstract_address, abstract_name};
+use super::platform::{ABSTRACT_NAMES, abstract_address, abstract_name};
 use crate::net::{
     TcpListener, TcpSocket, TcpStream, UdpSocket, UnixDatagram, UnixListener, UnixStream,
     socket::{self, Adopt, std_type},
@@ -25,7 +25,8 @@ pub type UnixSocketAddr = SocketAddr;
 pub(crate) use libc::MSG_TRUNC;
 
 /// What a call says for which there are no descriptors, or no memory, just now.
-pub(crate) const SCARCITY: [i32; 4] = [libc::EMFILE, libc::ENFILE, libc::ENOBUFS, libc::ENOMEM];
+pub(crate) const OUT_OF_RESOURCES: [i32; 4] =
+    [libc::EMFILE, libc::ENFILE, libc::ENOBUFS, libc::ENOMEM];
 
 /// Lets a listener have a port that connections of a moment ago have used.
 pub(crate) fn reuse_old_ports(socket: &socket::Socket) -> io::Result<()> {

@@ -38,7 +38,7 @@ use compio_driver::{
 };
 use signal_hook_registry::{FORBIDDEN, register_sigaction};
 
-use super::bell::bell;
+use super::self_pipe::self_pipe;
 use crate::{event::Event, runtime::submit};
 
 /// A kind of signal, by number.
@@ -229,7 +229,7 @@ struct Bell {
 
 impl Bell {
     fn new() -> io::Result<Self> {
-        let (ringing, hearing) = bell()?;
+        let (ringing, hearing) = self_pipe()?;
         Ok(Self {
             process: process::id(),
             ringing,

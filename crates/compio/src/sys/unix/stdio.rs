@@ -9,7 +9,7 @@ use std::{
 use compio_driver::{AsFd, SharedFd};
 use compio_io::buf::{BufResult, IoBuf, IoBufMut};
 
-use crate::stream;
+use crate::cursor_io;
 
 #[derive(Debug)]
 pub(crate) struct Input {
@@ -37,7 +37,7 @@ impl Input {
 
     pub(crate) async fn read<B: IoBufMut>(&self, buffer: B) -> BufResult<usize, B> {
         match duplicate_once(&self.fd, stdin()) {
-            Ok(fd) => stream::read(fd, buffer).await,
+            Ok(fd) => cursor_io::read(fd, buffer).await,
             Err(error) => (Err(error), buffer),
         }
     }
@@ -57,7 +57,7 @@ impl Output {
             Which::Error => duplicate_once(&self.fd, stderr()),
         };
         match fd {
-            Ok(fd) => stream::write(fd, buffer).await,
+            Ok(fd) => cursor_io::write(fd, buffer).await,
             Err(error) => (Err(error), buffer),
         }
     }

@@ -16,7 +16,7 @@ use compio_driver::{
 };
 use windows_sys::Win32::Storage::FileSystem::FILE_FLAG_OVERLAPPED;
 
-use crate::fs::{File, OpenOptions, off_thread};
+use crate::fs::{File, OpenOptions, blocking};
 
 /// What can be said about the opening of a file here alone.
 #[derive(Debug, Clone, Default)]
@@ -65,32 +65,32 @@ impl SystemDirOptions {
     /// Creates one directory.
     pub(crate) async fn create(&self, path: &Path) -> io::Result<()> {
         let path = path.to_owned();
-        off_thread(move || fs::create_dir(path)).await
+        blocking(move || fs::create_dir(path)).await
     }
 }
 
 /// Gives a file another name.
 pub(crate) async fn rename(from: &Path, to: &Path) -> io::Result<()> {
     let (from, to) = (from.to_owned(), to.to_owned());
-    off_thread(move || fs::rename(from, to)).await
+    blocking(move || fs::rename(from, to)).await
 }
 
 /// Gives a file one more name.
 pub(crate) async fn hard_link(original: &Path, link: &Path) -> io::Result<()> {
     let (original, link) = (original.to_owned(), link.to_owned());
-    off_thread(move || fs::hard_link(original, link)).await
+    blocking(move || fs::hard_link(original, link)).await
 }
 
 /// Removes a file.
 pub(crate) async fn remove_file(path: &Path) -> io::Result<()> {
     let path = path.to_owned();
-    off_thread(move || fs::remove_file(path)).await
+    blocking(move || fs::remove_file(path)).await
 }
 
 /// Removes an empty directory.
 pub(crate) async fn remove_dir(path: &Path) -> io::Result<()> {
     let path = path.to_owned();
-    off_thread(move || fs::remove_dir(path)).await
+    blocking(move || fs::remove_dir(path)).await
 }
 
 /// Creates a symbolic link to a file: `link` points to `original`, which need not exist.
@@ -108,7 +108,7 @@ pub(crate) async fn remove_dir(path: &Path) -> io::Result<()> {
 /// As [`std::os::windows::fs::symlink_file`].
 pub async fn symlink_file(original: impl AsRef<Path>, link: impl AsRef<Path>) -> io::Result<()> {
     let (original, link) = (original.as_ref().to_owned(), link.as_ref().to_owned());
-    off_thread(move || std::os::windows::fs::symlink_file(original, link)).await
+    blocking(move || std::os::windows::fs::symlink_file(original, link)).await
 }
 
 /// Creates a symbolic link to a directory: `link` points to `original`, which need not exist.
@@ -126,7 +126,7 @@ pub async fn symlink_file(original: impl AsRef<Path>, link: impl AsRef<Path>) ->
 /// As [`std::os::windows::fs::symlink_dir`].
 pub async fn symlink_dir(original: impl AsRef<Path>, link: impl AsRef<Path>) -> io::Result<()> {
     let (original, link) = (original.as_ref().to_owned(), link.as_ref().to_owned());
-    off_thread(move || std::os::windows::fs::symlink_dir(original, link)).await
+    blocking(move || std::os::windows::fs::symlink_dir(original, link)).await
 }
 
 /// Opens the file, on this thread and at once.
@@ -150,7 +150,7 @@ pub(crate) async fn open_async(options: &OpenOptions, path: &Path) -> io::Result
     // The current directory is the process's, and may be another when a thread comes to it. What
     // cannot be made absolute has an error of its own.
     let path = path::absolute(path).unwrap_or_else(|_| path.to_owned());
-    off_thread(move || open(&options, &path)).await
+    blocking(move || open(&options, &path)).await
 }
 
 /// One more handle of the same open file, which no child process inherits.

@@ -11,7 +11,7 @@ use std::{
 
 use compio_driver::SharedFd;
 
-use crate::fs::{FileType, Metadata, off_thread, off_thread_with};
+use crate::fs::{FileType, Metadata, blocking, off_thread_with};
 
 /// The attributes of a file.
 #[derive(Debug, Clone)]
@@ -20,7 +20,7 @@ pub(crate) struct Attributes(fs::Metadata);
 impl Attributes {
     pub(crate) async fn of(path: &Path, follow: bool) -> io::Result<Self> {
         let path = path.to_owned();
-        off_thread(move || {
+        blocking(move || {
             if follow {
                 fs::metadata(path)
             } else {

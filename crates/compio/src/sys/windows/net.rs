@@ -19,7 +19,7 @@ use crate::net::{
 pub(crate) const MSG_TRUNC: i32 = windows_sys::Win32::Networking::WinSock::MSG_TRUNC as i32;
 
 /// What a call says for which there are no sockets, or no memory, just now.
-pub(crate) const SCARCITY: [i32; 2] = [WSAEMFILE, WSAENOBUFS];
+pub(crate) const OUT_OF_RESOURCES: [i32; 2] = [WSAEMFILE, WSAENOBUFS];
 
 /// Sockets by std's names.
 macro_rules! sockets {

@@ -8,7 +8,7 @@ use std::{
 
 use compio_io::buf::{BufResult, IoBuf, IoBufMut};
 
-use crate::fs::off_thread;
+use crate::fs::blocking;
 
 /// How many bytes are read or written at a time.
 const ROOM: usize = 16 * 1024;
@@ -48,7 +48,7 @@ impl Input {
             if taken > 0 {
                 return (Ok(taken), buffer);
             }
-            match off_thread(read_more).await {
+            match blocking(read_more).await {
                 Ok(true) => {}
                 Ok(false) => {
                     let end = buffer.init_with(|_| Ok(0));
@@ -101,7 +101,7 @@ impl Output {
         let bytes = buffer.as_init();
         let bytes = bytes[..bytes.len().min(ROOM)].to_vec();
         let count = bytes.len();
-        let written = off_thread(move || match which {
+        let written = blocking(move || match which {
             Which::Out => {
                 let mut out = io::stdout().lock();
                 out.write_all(&bytes).and_then(|()| out.flush())

@@ -94,7 +94,7 @@ const LEN_MAX: usize = 1 << 20;
 /// The most time that a file gets.
 const TIME_MAX: Duration = Duration::from_secs(1);
 
-/// Names of files that a read empties, that have no end, or that wait for events.
+/// PathOp of files that a read empties, that have no end, or that wait for events.
 const DENIED: [&str; 7] = [
     "kmsg",
     "kcore",

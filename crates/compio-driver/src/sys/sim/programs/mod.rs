@@ -1,22 +1,22 @@
 //! Random programs on a [kernel in memory](crate::sys::sim): operations of all kinds, begun, polled,
 //! cancelled, dropped and forgotten at random moments, while that kernel does what it likes.
 //!
-//! A program is its seed's: see `dice.rs` how to repeat one.
+//! A program is its seed's: see `rng.rs` how to repeat one.
 //!
-//! `table.rs` is where the players of a program sit, and what all of it must come to; `players.rs`
-//! what they do, `things.rs` the buffers and wakers that watch.
+//! `harness.rs` is where the actors of a program sit, and what all of it must come to; `actors.rs`
+//! what they do, `probes.rs` the buffers and wakers that watch.
 
-mod players;
-mod table;
-mod things;
+mod actors;
+mod harness;
+mod probes;
 
 use std::{
     rc::Rc,
     sync::{Mutex, PoisonError},
 };
 
-use self::table::{End, Manners, Table};
-use crate::sys::sim::{Dice, seeds};
+use self::harness::{DropPolicy, End, Harness};
+use crate::sys::sim::{Rng, seeds};
 
 /// How many programs there are of each kind, unless the environment says otherwise.
 const PROGRAMS: u64 = 300;
@@ -24,7 +24,7 @@ const PROGRAMS: u64 = 300;
 /// Each program may have a few hundred descriptors.
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
-fn run_programs(manners: Manners, end: End) {
+fn run_programs(manners: DropPolicy, end: End) {
     let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     for seed in seeds(PROGRAMS) {
         run_program(seed, manners, end);
@@ -32,50 +32,50 @@ fn run_programs(manners: Manners, end: End) {
 }
 
 /// Returns what has happened.
-fn run_program(seed: u64, manners: Manners, end: End) -> Vec<String> {
-    let mut dice = Dice::new(seed);
-    let steps = dice.pick(&[20, 100, 300]);
-    let table = Table::new(dice, manners);
+fn run_program(seed: u64, manners: DropPolicy, end: End) -> Vec<String> {
+    let mut rng = Rng::new(seed);
+    let steps = rng.pick(&[20, 100, 300]);
+    let harness = Harness::new(rng, manners);
     for _ in 0..steps {
-        table.step();
+        harness.step();
     }
-    let trace = table.end(end);
-    assert_eq!(Rc::strong_count(&table), 1, "somebody sits there still");
-    let sim = table.sim.clone();
-    drop(table);
+    let trace = harness.end(end);
+    assert_eq!(Rc::strong_count(&harness), 1, "somebody sits there still");
+    let sim = harness.sim.clone();
+    drop(harness);
     sim.kernel().check_end();
     trace
 }
 
 #[test]
 fn whoever_waits_loses_nothing() {
-    run_programs(Manners::Patient, End::Await);
+    run_programs(DropPolicy::Patient, End::Await);
 }
 
 #[test]
 fn whoever_waits_loses_nothing_by_a_shutdown() {
-    run_programs(Manners::Patient, End::ShutDown);
+    run_programs(DropPolicy::Patient, End::ShutDown);
 }
 
 #[test]
 fn what_is_dropped_is_over_soon() {
-    run_programs(Manners::Careless, End::Drop);
+    run_programs(DropPolicy::Careless, End::Drop);
 }
 
 #[test]
 fn others_get_theirs_beside_the_careless() {
-    run_programs(Manners::Careless, End::Await);
+    run_programs(DropPolicy::Careless, End::Await);
 }
 
 #[test]
 fn a_shutdown_ends_what_the_careless_have_left() {
-    run_programs(Manners::Careless, End::ShutDown);
+    run_programs(DropPolicy::Careless, End::ShutDown);
 }
 
 #[test]
 fn a_seed_tells_all() {
     for seed in 0..20 {
-        let run = || run_program(seed, Manners::Careless, End::Await);
+        let run = || run_program(seed, DropPolicy::Careless, End::Await);
         assert_eq!(run(), run());
     }
 }

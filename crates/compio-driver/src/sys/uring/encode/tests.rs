@@ -11,7 +11,7 @@ use socket2::SockAddrStorage;
 
 use super::{Encoded, Slot, encode};
 use crate::request::{
-    CURRENT_DIR, File, Message, Names, Net, PeerAddress, Pipe, Poll, Position, RawSlice, Request,
+    CURRENT_DIR, File, Message, Net, PathOp, PeerAddress, Pipe, Poll, Position, RawSlice, Request,
     Span, Spans, Stat, Work,
 };
 
@@ -300,26 +300,26 @@ fn names() {
         (one.as_ptr().addr(), 4, "one"),
         (other.as_ptr().addr(), 6, "other"),
     ];
-    let check = |names, expected| check(Request::Names(names), &places, expected);
+    let check = |names, expected| check(Request::Path(names), &places, expected);
     let (from, to) = (one.as_ptr(), other.as_ptr());
     check(
-        Names::Rename { from, to },
+        PathOp::Rename { from, to },
         expect!["RENAMEAT fd=-100 off=other addr=one len=4294967196"],
     );
-    let remove = |is_dir| Names::Remove { path: from, is_dir };
+    let remove = |is_dir| PathOp::Remove { path: from, is_dir };
     check(remove(false), expect!["UNLINKAT fd=-100 addr=one"]);
     check(
         remove(true),
         expect!["UNLINKAT fd=-100 addr=one flags=0x200"],
     );
     check(
-        Names::MakeDir {
+        PathOp::MakeDir {
             path: from,
             mode: 0o750,
         },
         expect!["MKDIRAT fd=-100 addr=one len=488"],
     );
-    let link = |is_symbolic| Names::Link {
+    let link = |is_symbolic| PathOp::Link {
         original: from,
         link: to,
         is_symbolic,

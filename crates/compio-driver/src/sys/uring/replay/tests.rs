@@ -13,21 +13,21 @@ use crate::{
     op::Position,
     operation::Operation,
     request::{NativePath, Pipe, Request},
-    sys::Again,
+    sys::Resubmit,
 };
 
 fn share(fd: impl Into<OwnedFd>) -> SharedFd {
     SharedFd::from(fd.into())
 }
 
-fn request_again<O: Operation>(mut operation: O) -> Again {
+fn request_again<O: Operation>(mut operation: O) -> Resubmit {
     again(&operation.request())
 }
 
 /// Whether a thread repeats this.
 fn is_repeated<O: Operation>(mut operation: O) -> bool {
     let request = operation.request();
-    assert!(matches!(again(&request), Again::Pool(_)));
+    assert!(matches!(again(&request), Resubmit::Pool(_)));
     // SAFETY: the operation outlives the call.
     unsafe { may_be_repeated(&request) }
 }
@@ -42,7 +42,7 @@ fn wait_for_a_peer_is_not_repeated_by_a_thread() {
     let (source, sink) = (share(source), share(sink));
     let file = share(tempfile::tempfile().unwrap());
     let read = op::ReadAt::at_cursor(source.clone(), Vec::with_capacity(8));
-    assert!(matches!(request_again(read), Again::Kernel));
+    assert!(matches!(request_again(read), Resubmit::Kernel));
     let splice = || {
         op::Splice::new(
             source.clone(),
@@ -52,17 +52,23 @@ fn wait_for_a_peer_is_not_repeated_by_a_thread() {
             1 << 20,
         )
     };
-    assert!(matches!(request_again(splice()), Again::Kernel));
+    assert!(matches!(request_again(splice()), Resubmit::Kernel));
 
     let sync = op::Sync::all(file.clone());
-    assert!(matches!(request_again(sync), Again::Pool(Request::File(_))));
+    assert!(matches!(
+        request_again(sync),
+        Resubmit::Pool(Request::File(_))
+    ));
     let read = op::ReadAt::new(file.clone(), 0, Vec::with_capacity(8));
-    assert!(matches!(request_again(read), Again::Pool(Request::File(_))));
+    assert!(matches!(
+        request_again(read),
+        Resubmit::Pool(Request::File(_))
+    ));
     let mut write = op::WriteAt::at_cursor(sink, b"!");
     // SAFETY: the operation outlives the call.
     assert_eq!(unsafe { crate::sys::unix::call(&write.request()) }, Ok(1));
     // Not all of it may find room without a wait.
-    let Again::Pool(Request::Pipe(Pipe::Splice { len, .. })) = request_again(splice()) else {
+    let Resubmit::Pool(Request::Pipe(Pipe::Splice { len, .. })) = request_again(splice()) else {
         panic!("there is something to be moved");
     };
     assert_eq!(len as usize, libc::PIPE_BUF);
@@ -78,12 +84,12 @@ fn descriptor_that_may_answer_cancelled_itself_is_believed() {
         [timer, packet].map(|fd| OwnedFd::from_raw_fd(fd))
     };
     let read = op::ReadAt::at_cursor(timer, [0; 8]);
-    assert!(matches!(request_again(read), Again::Not));
+    assert!(matches!(request_again(read), Resubmit::Not));
     let receive = op::Recv::new(share(packet), [0; 8], 0);
-    assert!(matches!(request_again(receive), Again::Not));
+    assert!(matches!(request_again(receive), Resubmit::Not));
     let datagrams = UdpSocket::bind("127.0.0.1:0").unwrap();
     let receive = op::Recv::new(share(datagrams), [0; 8], 0);
-    assert!(matches!(request_again(receive), Again::Kernel));
+    assert!(matches!(request_again(receive), Resubmit::Kernel));
 }
 
 #[test]

@@ -1,0 +1,374 @@
+//! Accepting a connection in such a way that none is lost with the future that waited for it.
+//!
+//! A future is dropped when something else was quicker, and by then the kernel may have accepted a
+//! connection for it. That goes to whoever asks next. The connections that an `AcceptStream` leaves
+//! when it is dropped go the same way.
+
+use std::{
+    cell::{Cell, RefCell},
+    collections::VecDeque,
+    fmt,
+    future::{Future, poll_fn},
+    io,
+    pin::Pin,
+    rc::{Rc, Weak},
+    task::{Context, Poll, Waker, ready},
+};
+
+use compio_io::panics::{discard, wake_all};
+use socket2::SockAddr;
+
+use crate::{
+    driver::{Driver, Inner},
+    fd::SharedFd,
+    op::{Accept, PollOnce, Readiness},
+    operation::{Operation, Owned},
+    recv::OrphanWait,
+    request::Request,
+    stream::AcceptStream,
+    submit::Submit,
+    sys::{self, AsFd, OwnedFd},
+    wait_list::{Waiter, Waiters},
+};
+
+/// Accepts from one listening socket. Clones are handles of the same acceptor.
+#[derive(Clone, Default)]
+pub struct Acceptor(Rc<AcceptQueue>);
+
+/// Connections that were accepted for dropped futures, and the tasks that wait for such.
+#[derive(Default)]
+pub(crate) struct AcceptQueue {
+    connections: RefCell<VecDeque<Connection>>,
+    /// How many accepts were dropped that the kernel has not answered yet.
+    pending_orphans: Cell<usize>,
+    /// The driver of the last one of these.
+    abandoned_by: RefCell<Weak<Inner>>,
+    /// Whether a task has the first place, which needs no allocation: as a rule no other task waits.
+    has_first: Cell<bool>,
+    first: RefCell<Option<Waker>>,
+    /// All others.
+    waiters: Waiters,
+}
+
+/// A connection, and its peer's address if the accept has asked for it.
+type Connection = (OwnedFd, Option<SockAddr>);
+
+impl Acceptor {
+    /// One that has accepted nothing yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Takes a connection of `fd`, or waits for one. The socket is the same each time.
+    pub fn accept(&self, driver: &Driver, fd: &SharedFd) -> AcceptOne {
+        AcceptOne::new(driver.share(), Rc::clone(&self.0), fd.clone())
+    }
+
+    /// The connections of `fd`, as [`Driver::accept_stream`]. Those that it leaves when it is dropped
+    /// are the next ones that this acceptor hands out.
+    pub fn stream(&self, driver: &Driver, fd: &SharedFd) -> AcceptStream {
+        AcceptStream::new(driver.share(), fd.clone(), Rc::clone(&self.0))
+    }
+
+    /// Whether it keeps connections: the next accept takes one at once.
+    pub fn has_kept(&self) -> bool {
+        !self.0.connections.borrow().is_empty()
+    }
+
+    /// Waits until the kernel has answered each accept whose future was dropped.
+    pub fn settle<'a>(&'a self, driver: &Driver) -> impl Future<Output = ()> + use<'a> {
+        let driver = driver.share();
+        let mut orphan_wait = OrphanWait::default();
+        poll_fn(move |cx| {
+            let is_settled = || self.0.pending_orphans.get() == 0 || driver.refusal().is_some();
+            if is_settled() {
+                return Poll::Ready(());
+            }
+            orphan_wait.listen(&driver, cx, &self.0.waiters);
+            // That was the code of the waker's maker: it may have turned the driver.
+            if is_settled() {
+                Poll::Ready(())
+            } else {
+                Poll::Pending
+            }
+        })
+    }
+}
+
+impl fmt::Debug for Acceptor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Acceptor")
+    }
+}
+
+/// The future of [`Acceptor::accept`].
+///
+/// # Cancellation
+///
+/// No connection is lost: one that was accepted all the same is the next one that the acceptor
+/// hands out, to whoever waits already, too.
+#[must_use = "futures do nothing unless awaited"]
+pub struct AcceptOne {
+    state: State,
+    place: Place,
+}
+
+enum State {
+    Accepting(Submit<AcceptInto>),
+    /// For a connection, before the next try.
+    Waiting(Submit<PollOnce>, SharedFd),
+}
+
+impl AcceptOne {
+    pub(crate) fn new(driver: Rc<Inner>, kept: Rc<AcceptQueue>, fd: SharedFd) -> Self {
+        Self {
+            state: State::accepting(driver, &kept, fd),
+            place: Place::new(kept),
+        }
+    }
+
+    /// A connection, and its peer's address if it is known.
+    pub(crate) fn poll_connection(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Connection>> {
+        if let State::Accepting(accept) = &self.state
+            && accept.is_idle()
+        {
+            self.place.kept.ask_other(accept.driver());
+        }
+        if let Some(connection) = self.place.kept.take() {
+            return Poll::Ready(Ok(connection));
+        }
+        if let Poll::Ready(accepted) = self.state.poll(cx, &self.place.kept) {
+            return Poll::Ready(accepted);
+        }
+        self.place.list(cx.waker());
+        // The code of the waker's maker: it may have dropped another future.
+        match self.place.kept.take() {
+            Some(connection) => Poll::Ready(Ok(connection)),
+            None => Poll::Pending,
+        }
+    }
+}
+
+impl Future for AcceptOne {
+    type Output = io::Result<(OwnedFd, SockAddr)>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let accepted = ready!(self.poll_connection(cx));
+        Poll::Ready(accepted.and_then(|(fd, address)| match address {
+            Some(address) => Ok((fd, address)),
+            None => peer_of(fd),
+        }))
+    }
+}
+
+/// Asks a connection for its peer's address. One that was reset meanwhile has none (ENOTCONN):
+/// accept(2) answers ECONNABORTED for such a connection.
+fn peer_of(fd: OwnedFd) -> io::Result<(OwnedFd, SockAddr)> {
+    let borrowed = fd.as_fd();
+    let address = sys::as_sock_ref(&borrowed).and_then(|socket| socket.peer_addr().ok());
+    match address {
+        Some(address) => Ok((fd, address)),
+        None => Err(io::ErrorKind::ConnectionAborted.into()),
+    }
+}
+
+impl State {
+    fn accepting(driver: Rc<Inner>, kept: &Rc<AcceptQueue>, fd: SharedFd) -> Self {
+        let accept = AcceptInto {
+            accept: Accept::new(fd),
+            kept: Rc::clone(kept),
+        };
+        Self::Accepting(Submit::new(driver, accept))
+    }
+
+    fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        kept: &Rc<AcceptQueue>,
+    ) -> Poll<io::Result<Connection>> {
+        loop {
+            match self {
+                Self::Accepting(accept) => {
+                    let accepted = ready!(Pin::new(&mut *accept).poll(cx));
+                    let (accepted, fd) = accepted.into_inner();
+                    let Some(fd) = fd else {
+                        return Poll::Ready(accepted);
+                    };
+                    // Linux 5.11 to 5.18 try the accept of a non-blocking listener once
+                    // (REQ_F_NOWAIT in io_accept), later kernels poll the listener themselves.
+                    let wait = PollOnce::new(fd.clone(), Readiness::READABLE);
+                    *self = Self::Waiting(Submit::new(Rc::clone(accept.driver()), wait), fd);
+                }
+                Self::Waiting(wait, fd) => {
+                    if let Err(error) = ready!(Pin::new(&mut *wait).poll(cx)) {
+                        return Poll::Ready(Err(error));
+                    }
+                    *self = Self::accepting(Rc::clone(wait.driver()), kept, fd.clone());
+                }
+            }
+        }
+    }
+}
+
+impl Drop for AcceptOne {
+    fn drop(&mut self) {
+        if let State::Accepting(accept) = &self.state
+            && accept.is_pending()
+        {
+            let driver = Rc::downgrade(accept.driver());
+            // With nothing borrowed: the last handle of a driver that is no more.
+            drop(self.place.kept.abandoned_by.replace(driver));
+            // Its `Accepted` will be dropped.
+            self.place.kept.orphan_added();
+        }
+    }
+}
+
+impl fmt::Debug for AcceptOne {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AcceptOne").finish_non_exhaustive()
+    }
+}
+
+/// Where a task waits for connections that other futures leave.
+pub(crate) struct Place {
+    pub(crate) kept: Rc<AcceptQueue>,
+    waits: Waits,
+}
+
+enum Waits {
+    Not,
+    First,
+    Listed(Waiter),
+}
+
+impl Place {
+    pub(crate) fn new(kept: Rc<AcceptQueue>) -> Self {
+        Self {
+            kept,
+            waits: Waits::Not,
+        }
+    }
+
+    /// From now on the task is woken there by this waker.
+    pub(crate) fn list(&mut self, waker: &Waker) {
+        let Self { kept, waits } = self;
+        if matches!(waits, Waits::Not) {
+            *waits = if kept.has_first.replace(true) {
+                Waits::Listed(Waiter::default())
+            } else {
+                Waits::First
+            };
+        }
+        if let Waits::Listed(waiter) = waits {
+            return kept.waiters.list(waiter, waker);
+        }
+        let first = kept.first.borrow();
+        let is_known = first.as_ref().is_some_and(|known| known.will_wake(waker));
+        drop(first);
+        if !is_known {
+            // Cloned and dropped with nothing borrowed: both run code of the waker's maker.
+            let before = kept.first.replace(Some(waker.clone()));
+            drop(before);
+        }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        if matches!(self.waits, Waits::First) {
+            let waker = self.kept.first.take();
+            self.kept.has_first.set(false);
+            // With nothing borrowed: that is the code of the waker's maker.
+            drop(waker);
+        }
+    }
+}
+
+impl AcceptQueue {
+    /// Has the driver say what has come of an accept that was dropped, unless it is this one, which is
+    /// turned anyway. Nobody may turn another one: its accept would take the next connection.
+    fn ask_other(&self, driver: &Rc<Inner>) {
+        let other = self.abandoned_by.borrow().upgrade();
+        if let Some(other) = other
+            && !Rc::ptr_eq(&other, driver)
+            && !other.is_closed()
+        {
+            other.pump_quietly();
+        }
+    }
+
+    pub(crate) fn take(&self) -> Option<Connection> {
+        self.connections.borrow_mut().pop_front()
+    }
+
+    /// A dropped accept is under way. [`orphan_done`](Self::orphan_done) follows.
+    pub(crate) fn orphan_added(&self) {
+        self.pending_orphans.set(self.pending_orphans.get() + 1);
+    }
+
+    /// The kernel has answered a dropped accept, by these connections.
+    pub(crate) fn orphan_done(&self, connections: impl IntoIterator<Item = Connection>) {
+        self.connections.borrow_mut().extend(connections);
+        self.pending_orphans
+            .set(self.pending_orphans.get().saturating_sub(1));
+        let first = self.first.take();
+        // The panic hook has reported it, and a destructor is to panic nowhere.
+        [wake_all(first.into_iter()), self.waiters.wake()]
+            .into_iter()
+            .flatten()
+            .for_each(discard);
+    }
+}
+
+/// An accept whose connection goes back if its future is dropped.
+struct AcceptInto {
+    accept: Accept,
+    kept: Rc<AcceptQueue>,
+}
+
+// SAFETY: the request is that of the operation inside, which does not move in here.
+unsafe impl Operation for AcceptInto {
+    type Output = Accepted;
+
+    fn request(&mut self) -> Request {
+        self.accept.request()
+    }
+
+    unsafe fn finish(self, answer: io::Result<usize>) -> Self::Output {
+        let code = answer.as_ref().err().and_then(io::Error::raw_os_error);
+        let retry = (code == Some(sys::EAGAIN)).then(|| self.accept.fd().clone());
+        // SAFETY: passed on from this function.
+        let connection = unsafe { self.accept.finish(answer) };
+        Accepted {
+            result: Some(connection.map(|(fd, address)| (fd, Some(address)))),
+            retry,
+            kept: self.kept,
+        }
+    }
+}
+
+// SAFETY: that of the operation inside.
+unsafe impl Owned for AcceptInto {}
+
+/// The result of an accept. If it is dropped, its connection is kept for the next accept.
+struct Accepted {
+    result: Option<io::Result<Connection>>,
+    /// The listener of an accept that has to be tried again.
+    retry: Option<SharedFd>,
+    kept: Rc<AcceptQueue>,
+}
+
+impl Accepted {
+    fn into_inner(mut self) -> (io::Result<Connection>, Option<SharedFd>) {
+        (self.result.take().expect("taken once"), self.retry.take())
+    }
+}
+
+impl Drop for Accepted {
+    fn drop(&mut self) {
+        if let Some(result) = self.result.take() {
+            self.kept.orphan_done(result);
+        }
+    }
+}

@@ -1,0 +1,1010 @@
+//! Operations in the kernel's hands.
+//!
+//! A flight is one operation under way. It sits in a cell of the arena together with whoever waits
+//! for it, from its boarding until the kernel's final answer has been taken or thrown away:
+//!
+//! ```text
+//!  free --board--> InFlight --land--> Completed --take--> free
+//!                     |                  |
+//!                  abandon            abandon ---------+
+//!                     v                                v
+//!                  Orphaned --land--> OrphanCompleted --release_orphan--> free
+//! ```
+//!
+//! An abandoned operation has nobody who waits for it any more. Its memory stays, the kernel may
+//! still write to it; when its answer has come, it is finished like any other (which closes a
+//! descriptor that it may have opened) and its output is dropped.
+//!
+//! # The rules of this memory
+//!
+//! 1. OverlappedSet never move and are never given back to the allocator while a flight is in the air.
+//!    Pages are freed with the arena, and leaked if then anything still flies.
+//! 2. Only the final answer ends a flight: a cell becomes free by `take` or `release_orphan`, and both
+//!    require that it has completed.
+//! 3. A key names one flight for ever: it carries the cell's generation, which grows when the cell
+//!    becomes free. A [`OpHandle`] is a pointer to the cell, of the one who inserted it: it is given up with
+//!    the flight, and not kept longer than the arena.
+//! 4. While a flight is in the air nobody forms a reference to its operation; one that expects
+//!    several answers looks after its own fields by itself ([`Multishot`]). The header beside it
+//!    belongs to the driver's thread alone.
+//! 5. No code of a user (a waker, a destructor, `finish`) runs in here: what must run is handed
+//!    out, with every borrow ended.
+//!
+//! Only this file frees memory that a kernel may touch.
+
+use std::{
+    alloc::{self, Layout},
+    cell::{Cell, UnsafeCell},
+    cmp::Reverse,
+    fmt,
+    marker::PhantomData,
+    mem::{self, ManuallyDrop},
+    ptr::{self, NonNull},
+    task::Waker,
+};
+
+use crate::{
+    operation::{Multishot, Operation},
+    request::{Answer, Item, Request},
+    sys::OpState,
+};
+
+/// The two highest bits of a key are free for backends, which mark completions of their own by them.
+const GENERATION_BITS: u32 = 30;
+
+/// PathOp one flight of one driver: the cell's index and its generation.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Key {
+    index: u32,
+    generation: u32,
+}
+
+#[allow(dead_code, reason = "not every backend needs numbers")]
+impl Key {
+    pub(crate) fn to_bits(self) -> u64 {
+        u64::from(self.generation) << 32 | u64::from(self.index)
+    }
+
+    /// The cell's index: arena in the air at the same time have different ones, and they are
+    /// small numbers.
+    pub(crate) fn index(self) -> u32 {
+        self.index
+    }
+
+    pub(crate) fn from_bits(bits: u64) -> Self {
+        Self {
+            index: bits as u32,
+            generation: (bits >> 32) as u32,
+        }
+    }
+}
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "#{}.{}", self.index, self.generation)
+    }
+}
+
+/// Who waits for a flight.
+pub(crate) enum Owner {
+    /// Nobody, or not yet.
+    Nobody,
+    /// A task, or whatever else stands behind a waker.
+    Waiter(Waker),
+    /// The caller of the low-level driver, who is told this number.
+    Caller(usize),
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum State {
+    Free,
+    /// Being asked for its request, which may run a user's code: no backend knows of it yet.
+    Preparing,
+    InFlight,
+    Completed,
+    Orphaned,
+    OrphanCompleted,
+}
+
+impl State {
+    /// Whether the kernel has not answered.
+    fn is_in_flight(self) -> bool {
+        matches!(self, Self::InFlight | Self::Orphaned)
+    }
+}
+
+/// The beginning of a cell; the operation's storage lies behind it.
+#[repr(C)]
+struct Header {
+    /// The backend's, while the flight is in the air.
+    scratch: OpState,
+    owner: Owner,
+    vtable: &'static OpVTable,
+    answer: Answer,
+    generation: u32,
+    index: u32,
+    /// Of a free cell the next one; of a flight its number in the order of boarding.
+    next_free: u32,
+    /// Which of the sizes the cell has.
+    class: u8,
+    state: State,
+    /// Whether the pool has it, and not the kernel.
+    is_in_thread_pool: bool,
+    /// Whether somebody has asked for its end.
+    is_cancel_requested: bool,
+}
+
+/// What is known of the type of a cell's operation.
+struct OpVTable {
+    /// Finishes the operation in the storage and drops its output.
+    discard: unsafe fn(*mut u8, Answer),
+    /// Tells it of an answer that is not its last, and asks whether that is enough. None if it
+    /// expects one only.
+    push_partial: Option<unsafe fn(*mut u8, Item) -> bool>,
+    /// See [`Multishot::awaits_notification`].
+    awaits_notification: unsafe fn(*mut u8) -> bool,
+    /// Asks it for its request once more.
+    again: unsafe fn(*mut u8) -> Request,
+}
+
+impl OpVTable {
+    /// Of a cell with the request of an operation that is elsewhere.
+    const EXTERNAL: &'static Self = &Self {
+        discard: discard_nothing,
+        push_partial: None,
+        awaits_notification: never,
+        again: rebuild_external,
+    };
+}
+
+/// The kinds of a type, in its cell and in a box.
+struct VTablesOf<O>(PhantomData<O>);
+
+impl<O: Operation> VTablesOf<O> {
+    const SINGLE: [&'static OpVTable; 2] = [
+        &OpVTable {
+            discard: discard_inline::<O>,
+            push_partial: None,
+            awaits_notification: never,
+            again: again::<O>,
+        },
+        &OpVTable {
+            discard: discard_boxed::<O>,
+            push_partial: None,
+            awaits_notification: never,
+            again: again::<O>,
+        },
+    ];
+}
+
+impl<O: Multishot> VTablesOf<O> {
+    const MULTI: [&'static OpVTable; 2] = [
+        &OpVTable {
+            discard: discard_inline::<O>,
+            push_partial: Some(push_partial::<O>),
+            awaits_notification: awaits_notification::<O>,
+            again: again::<O>,
+        },
+        &OpVTable {
+            discard: discard_boxed::<O>,
+            push_partial: Some(push_partial::<O>),
+            awaits_notification: awaits_notification::<O>,
+            again: again::<O>,
+        },
+    ];
+}
+
+/// The two sizes of cells, in bytes. The small ones carry a read or a send with its buffer, which
+/// takes two cache lines where the backend needs no scratch; the large ones carry addresses,
+/// message headers and attributes. What is larger still is boxed.
+const STRIDES: [usize; 2] = [stride(SMALL), stride(520)];
+/// The largest operation that a small cell carries for certain.
+pub(crate) const SMALL: usize = 72;
+const CELL_ALIGN: usize = 64;
+const STORAGE_ALIGN: usize = 8;
+const CELLS_PER_PAGE: u32 = 64;
+/// The end of a list of free cells.
+const NONE: u32 = u32::MAX;
+
+const fn stride(storage: usize) -> usize {
+    (size_of::<Header>() + storage).next_multiple_of(CELL_ALIGN)
+}
+
+const fn storage_of(class: usize) -> usize {
+    STRIDES[class] - size_of::<Header>()
+}
+
+/// Where an operation of type `O` is kept.
+const fn class_of<O>() -> Option<usize> {
+    if align_of::<O>() > STORAGE_ALIGN {
+        None
+    } else if size_of::<O>() <= storage_of(0) {
+        Some(0)
+    } else if size_of::<O>() <= storage_of(1) {
+        Some(1)
+    } else {
+        None
+    }
+}
+
+struct Page {
+    base: NonNull<u8>,
+    stride: usize,
+}
+
+/// The arena. Belongs to one thread.
+pub(crate) struct Arena {
+    /// Looked at by short borrows, under which no code but this file's runs.
+    pages: UnsafeCell<Vec<Page>>,
+    /// The first free cell of each size.
+    free: [Cell<u32>; 2],
+    /// How many arena there have been. Wraps around.
+    inserted: Cell<u32>,
+    /// How many of them have been answered. Wraps around.
+    completed: Cell<u32>,
+    /// How many were abandoned and are not over.
+    orphans: Cell<usize>,
+}
+
+/// The place of a flight with an `O`, of the one who inserted it (rule 3).
+pub(crate) struct OpHandle<O> {
+    header: NonNull<Header>,
+    operation: PhantomData<O>,
+}
+
+impl<O: Operation> OpHandle<O> {
+    /// # Safety
+    ///
+    /// A flight that was inserted with an `O`, and neither taken nor abandoned. The handle is given up with
+    /// it, and not used when the arena is no more.
+    #[inline]
+    unsafe fn new(header: *mut Header) -> Self {
+        Self {
+            // SAFETY: a header inside a page is not null.
+            header: unsafe { NonNull::new_unchecked(header) },
+            operation: PhantomData,
+        }
+    }
+
+    #[inline]
+    fn header(&self) -> *mut Header {
+        self.header.as_ptr()
+    }
+
+    #[inline]
+    pub(crate) fn key(&self) -> Key {
+        // SAFETY: a live header (rule 3).
+        unsafe { key_of(self.header()) }
+    }
+
+    /// Says who waits now. Returns who did before, to be dropped outside.
+    #[inline]
+    pub(crate) fn set_waiter(&self, waker: Waker) -> Owner {
+        // SAFETY: a live header (rule 3), used on this thread only (rule 4).
+        unsafe { mem::replace(&mut (*self.header()).owner, Owner::Waiter(waker)) }
+    }
+
+    /// Whether the flight's waiter would be woken by `waker` already.
+    #[inline]
+    pub(crate) fn is_waiter(&self, waker: &Waker) -> bool {
+        // SAFETY: as in `set_waiter`. `will_wake` runs no code of the waker's maker.
+        match unsafe { &(*self.header()).owner } {
+            Owner::Waiter(known) => known.will_wake(waker),
+            Owner::Nobody | Owner::Caller(_) => false,
+        }
+    }
+
+    /// Whether the kernel's final answer has come.
+    #[inline]
+    pub(crate) fn is_completed(&self) -> bool {
+        // SAFETY: as in `set_waiter`.
+        unsafe { (*self.header()).state == State::Completed }
+    }
+
+    /// Takes the operation and its answer from its arena. The cell is free then.
+    ///
+    /// # Panics
+    ///
+    /// It has not completed.
+    #[inline]
+    pub(crate) fn take(self, arena: &Arena) -> (O, Answer) {
+        assert!(self.is_completed(), "{:?} flies", self.key());
+        let header = self.header();
+        // SAFETY: as in `set_waiter`. It was inserted with an `O`, and the kernel is done with it
+        // (rule 2).
+        unsafe {
+            let answer = (*header).answer;
+            let storage = storage_behind(header);
+            let operation = match class_of::<O>() {
+                Some(_) => storage.cast::<O>().read(),
+                None => *Box::from_raw(storage.cast::<*mut O>().read()),
+            };
+            arena.free_slot(header);
+            (operation, answer)
+        }
+    }
+}
+
+impl<O: Multishot> OpHandle<O> {
+    /// Looks at an operation that expects several answers, while it flies.
+    pub(crate) fn look(&self) -> Option<O::Item> {
+        // SAFETY: a live header (rule 3) of an `O`, which stays where it is.
+        unsafe { O::next(operation_at::<O>(storage_behind(self.header()))) }
+    }
+}
+
+impl<O: Operation> fmt::Debug for OpHandle<O> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.key().fmt(f)
+    }
+}
+
+/// What is to be done about a landing once no state is borrowed any more.
+pub(crate) enum OnComplete {
+    /// Nothing: nobody waits yet.
+    Nothing,
+    Wake(Waker),
+    /// The caller is to be told; the flight is over.
+    Report(usize, Answer),
+    /// To be buried: see [`Arena::release_orphan`].
+    ReleaseOrphan(Key),
+}
+
+impl Arena {
+    pub(crate) fn new() -> Self {
+        Self {
+            pages: UnsafeCell::default(),
+            free: [Cell::new(NONE), Cell::new(NONE)],
+            inserted: Cell::new(0),
+            completed: Cell::new(0),
+            orphans: Cell::new(0),
+        }
+    }
+
+    /// How many arena the kernel has not answered.
+    #[inline]
+    pub(crate) fn in_flight_count(&self) -> usize {
+        // There are fewer at a time than cells, whose indices are as large.
+        self.inserted.get().wrapping_sub(self.completed.get()) as usize
+    }
+
+    /// How many abandoned arena are not over: the kernel has not answered, or they are not buried.
+    pub(crate) fn orphans(&self) -> usize {
+        self.orphans.get()
+    }
+
+    /// Whether a kernel, and not the pool of threads, has an abandoned flight.
+    pub(crate) fn has_orphans_in_kernel(&self) -> bool {
+        self.orphans.get() > 0
+            && self.headers().any(|header| {
+                // SAFETY: cells in `pages` have initialised headers.
+                unsafe { (*header).state == State::Orphaned && !(*header).is_in_thread_pool }
+            })
+    }
+
+    /// Whether the flight is one that the kernel has not answered, and has somebody who waits.
+    pub(crate) fn is_pending(&self, key: Key) -> bool {
+        self.state_of(key) == Some(State::InFlight)
+    }
+
+    /// Whether the kernel has not answered the flight.
+    pub(crate) fn is_in_flight(&self, key: Key) -> bool {
+        self.state_of(key).is_some_and(State::is_in_flight)
+    }
+
+    /// The state of a flight that may be no more.
+    fn state_of(&self, key: Key) -> Option<State> {
+        let header = self.header_at(key.index);
+        // SAFETY: cells in `pages` have initialised headers.
+        unsafe { ((*header).generation == key.generation).then_some((*header).state) }
+    }
+
+    /// Gives the operation its place and asks it for its request.
+    ///
+    /// # Safety
+    ///
+    /// The handle is not used when the arena is no more.
+    pub(crate) unsafe fn insert<O: Operation>(&self, operation: O) -> (OpHandle<O>, Request) {
+        let operation = ManuallyDrop::new(operation);
+        // SAFETY: it is moved out, and not dropped here; and by this function's contract.
+        unsafe { self.insert_from(&raw const *operation, || {}) }
+    }
+
+    /// The handle of a flight. Panics if it has been taken.
+    ///
+    /// # Safety
+    ///
+    /// As for [`OpHandle::new`], but that it may have been taken.
+    #[inline]
+    pub(crate) unsafe fn handle_of<O: Operation>(&self, key: Key) -> OpHandle<O> {
+        // SAFETY: by this function's contract; `header` notices what is no more.
+        unsafe { OpHandle::new(self.header(key)) }
+    }
+
+    /// The same for one that is moved out of where it is, which `moved` is told at once.
+    ///
+    /// # Safety
+    ///
+    /// It is valid, and not used there any more when `moved` has returned, which does not panic. The
+    /// handle is not used when the arena is no more.
+    #[inline]
+    pub(crate) unsafe fn insert_from<O: Operation>(
+        &self,
+        operation: *const O,
+        moved: impl FnOnce(),
+    ) -> (OpHandle<O>, Request) {
+        // SAFETY: passed on from this function.
+        unsafe { self.insert_as(operation, moved, VTablesOf::<O>::SINGLE) }
+    }
+
+    /// The same for an operation that expects several answers.
+    ///
+    /// # Safety
+    ///
+    /// The handle is not used when the arena is no more.
+    pub(crate) unsafe fn insert_multishot<O: Multishot>(
+        &self,
+        operation: O,
+    ) -> (OpHandle<O>, Request) {
+        let operation = ManuallyDrop::new(operation);
+        // SAFETY: it is moved out, and not dropped here; and by this function's contract.
+        unsafe { self.insert_as(&raw const *operation, || {}, VTablesOf::<O>::MULTI) }
+    }
+
+    /// # Safety
+    ///
+    /// As for `insert_from`.
+    #[inline]
+    unsafe fn insert_as<O: Operation>(
+        &self,
+        operation: *const O,
+        moved: impl FnOnce(),
+        [inline, boxed]: [&'static OpVTable; 2],
+    ) -> (OpHandle<O>, Request) {
+        // SAFETY: the storage is large and aligned enough for an `O` (`class_of`) or a pointer,
+        // and unused (rule 2); `alloc_slot` gave a valid header. The operation is valid by this function's
+        // contract, and moved.
+        let (header, operation_at) = unsafe {
+            match class_of::<O>() {
+                Some(class) => {
+                    let header = self.alloc_slot(class, inline);
+                    let operation_at = storage_behind(header).cast::<O>();
+                    operation_at.copy_from_nonoverlapping(operation, 1);
+                    (header, operation_at)
+                }
+                None => {
+                    let header = self.alloc_slot(0, boxed);
+                    let operation_at = Box::into_raw(Box::new(operation.read()));
+                    storage_behind(header).cast::<*mut O>().write(operation_at);
+                    (header, operation_at)
+                }
+            }
+        };
+        moved();
+        let grounding = PrepareGuard {
+            arena: self,
+            // SAFETY: inserted just now; and by this function's contract.
+            handle: Some(unsafe { OpHandle::<O>::new(header) }),
+        };
+        // SAFETY: just written, and ours alone until the request is launched; the box is not
+        // touched before `take` or `release_orphan`.
+        let request = unsafe { (*operation_at).request() };
+        self.mark_in_flight(header);
+        (grounding.succeed(), request)
+    }
+
+    /// Takes a cell for an operation that stays where its caller has it.
+    pub(crate) fn insert_external(&self, request: Request, user_data: usize) -> Key {
+        let header = self.alloc_slot(0, OpVTable::EXTERNAL);
+        self.mark_in_flight(header);
+        // SAFETY: `alloc_slot` gave a valid header, of which no reference is held, and storage that is
+        // large enough for a request.
+        unsafe {
+            storage_behind(header).cast::<Request>().write(request);
+            (*header).owner = Owner::Caller(user_data);
+            key_of(header)
+        }
+    }
+
+    /// Where the backend keeps what it must not lose of this flight: valid until the cell is free.
+    pub(crate) fn op_state(&self, key: Key) -> *mut OpState {
+        if size_of::<OpState>() == 0 {
+            // Not worth a look at the cell.
+            return ptr::dangling_mut();
+        }
+        // SAFETY: a live header (rule 3), used on this thread only (rule 4).
+        unsafe { &raw mut (*self.header(key)).scratch }
+    }
+
+    /// The flight goes to the pool of threads, not to the kernel.
+    pub(crate) fn mark_in_thread_pool(&self, key: Key) {
+        // SAFETY: as in `scratch`.
+        unsafe { (*self.header(key)).is_in_thread_pool = true };
+    }
+
+    /// The pool of threads has done nothing and has it no more.
+    pub(crate) fn unmark_in_thread_pool(&self, key: Key) {
+        // SAFETY: as in `scratch`.
+        unsafe { (*self.header(key)).is_in_thread_pool = false };
+    }
+
+    /// Whether the pool of threads has the flight.
+    pub(crate) fn is_in_thread_pool(&self, key: Key) -> bool {
+        // SAFETY: as in `scratch`.
+        unsafe { (*self.header(key)).is_in_thread_pool }
+    }
+
+    /// Somebody asks for the flight's end.
+    pub(crate) fn mark_cancel_requested(&self, key: Key) {
+        // SAFETY: as in `scratch`.
+        unsafe { (*self.header(key)).is_cancel_requested = true };
+    }
+
+    /// Whether somebody has asked for the flight's end.
+    pub(crate) fn is_cancel_requested(&self, key: Key) -> bool {
+        // SAFETY: as in `scratch`.
+        unsafe { (*self.header(key)).is_cancel_requested }
+    }
+
+    /// Asks an operation once more for its request, while neither kernel nor pool has it. Runs its
+    /// code, with nothing borrowed.
+    pub(crate) fn rebuild_request(&self, key: Key) -> Request {
+        let header = self.header(key);
+        // SAFETY: the flight is in the air, so that its operation is where it has been; `again` was
+        // made for its type. It is the kernel's no more, and nobody else refers to it.
+        unsafe { ((*header).vtable.again)(storage_behind(header)) }
+    }
+
+    /// Whether a cancel can end the flight: the kernel has not answered, and more than a notification
+    /// is outstanding.
+    pub(crate) fn is_cancellable(&self, key: Key) -> bool {
+        if !self.is_in_flight(key) {
+            return false;
+        }
+        let header = self.header(key);
+        // SAFETY: as in `scratch`. The operation's type is that of its vtable.
+        unsafe { !((*header).vtable.awaits_notification)(storage_behind(header)) }
+    }
+
+    /// An answer has come that is not the last. Returns also whether the flight has enough of them.
+    pub(crate) fn on_partial(&self, key: Key, item: Item) -> (OnComplete, bool) {
+        let header = self.header(key);
+        // SAFETY: as in `scratch`. The operation's type is that of its vtable.
+        unsafe {
+            let Some(push_partial) = (*header).vtable.push_partial else {
+                return (OnComplete::Nothing, false);
+            };
+            let is_enough = push_partial(storage_behind(header), item);
+            let landing = match mem::replace(&mut (*header).owner, Owner::Nobody) {
+                Owner::Waiter(waker) => OnComplete::Wake(waker),
+                Owner::Nobody | Owner::Caller(_) => OnComplete::Nothing,
+            };
+            (landing, is_enough)
+        }
+    }
+
+    /// The kernel's final answer has come.
+    // Always: what it returns is put together in parts, and read as a whole at once.
+    #[inline(always)]
+    pub(crate) fn complete(&self, key: Key, answer: Answer) -> OnComplete {
+        let header = self.header(key);
+        // SAFETY: as in `scratch`.
+        unsafe {
+            // Before anything is changed: a second answer must not be counted.
+            let completed = match (*header).state {
+                State::InFlight => State::Completed,
+                State::Orphaned => State::OrphanCompleted,
+                State::Free | State::Preparing | State::Completed | State::OrphanCompleted => {
+                    unreachable!("{key:?} was answered twice")
+                }
+            };
+            self.completed.set(self.completed.get().wrapping_add(1));
+            (*header).state = completed;
+            (*header).answer = answer;
+            if completed == State::OrphanCompleted {
+                return OnComplete::ReleaseOrphan(key);
+            }
+            match mem::replace(&mut (*header).owner, Owner::Nobody) {
+                Owner::Nobody => OnComplete::Nothing,
+                Owner::Waiter(waker) => OnComplete::Wake(waker),
+                Owner::Caller(user_data) => {
+                    self.free_slot(header);
+                    OnComplete::Report(user_data, answer)
+                }
+            }
+        }
+    }
+
+    /// Nobody waits any more. Says what is to be done now.
+    pub(crate) fn abandon(&self, key: Key) -> Abandoned {
+        let header = self.header(key);
+        // SAFETY: as in `scratch`.
+        unsafe {
+            match (*header).state {
+                State::InFlight => {
+                    self.orphans.set(self.orphans.get() + 1);
+                    (*header).state = State::Orphaned;
+                    Abandoned::Cancel(mem::replace(&mut (*header).owner, Owner::Nobody))
+                }
+                State::Completed => {
+                    self.orphans.set(self.orphans.get() + 1);
+                    (*header).state = State::OrphanCompleted;
+                    Abandoned::ReleaseOrphan
+                }
+                State::Free | State::Preparing | State::Orphaned | State::OrphanCompleted => {
+                    unreachable!("{key:?} was abandoned twice")
+                }
+            }
+        }
+    }
+
+    /// Finishes a completed orphan and drops its output. Runs its code, with nothing borrowed.
+    pub(crate) fn release_orphan(&self, key: Key) {
+        let header = self.header(key);
+        /// The cell becomes free even if the destructor panics.
+        struct Vacate<'a>(&'a Arena, *mut Header);
+        impl Drop for Vacate<'_> {
+            fn drop(&mut self) {
+                self.0.orphans.set(self.0.orphans.get() - 1);
+                // SAFETY: the header of the completed flight below; its operation is gone.
+                unsafe { self.0.free_slot(self.1) };
+            }
+        }
+        // SAFETY: as in `take`; `discard` was made for the type that was inserted. Its code may
+        // come back to this arena: nothing is borrowed here, and this cell is not free yet.
+        unsafe {
+            assert_eq!((*header).state, State::OrphanCompleted);
+            let free_slot = Vacate(self, header);
+            ((*header).vtable.discard)(storage_behind(header), (*header).answer);
+            drop(free_slot);
+        }
+    }
+
+    /// The keys of the arena in the air that `user_data`'s caller waits for.
+    pub(crate) fn keys_of_caller(&self, user_data: usize) -> Vec<Key> {
+        self.keys_where(|header| {
+            // SAFETY: cells in `pages` have initialised headers.
+            unsafe { matches!((*header).owner, Owner::Caller(owner) if owner == user_data) }
+        })
+    }
+
+    /// The keys of all arena in the air that nobody has given up, the oldest first.
+    pub(crate) fn keys_to_cancel(&self) -> Vec<Key> {
+        // SAFETY: cells in `pages` have initialised headers.
+        self.keys_where(|header| unsafe { !(*header).is_cancel_requested })
+    }
+
+    /// The same of abandoned arena only.
+    pub(crate) fn keys_of_orphans(&self) -> Vec<Key> {
+        self.keys_where(|header| {
+            // SAFETY: cells in `pages` have initialised headers.
+            unsafe { (*header).state == State::Orphaned && !(*header).is_cancel_requested }
+        })
+    }
+
+    /// Whether a flight in the air is not in the hands of the pool.
+    pub(crate) fn has_kernel_operations(&self) -> bool {
+        self.headers()
+            // SAFETY: cells in `pages` have initialised headers.
+            .any(|header| unsafe { (*header).state.is_in_flight() && !(*header).is_in_thread_pool })
+    }
+
+    /// The keys of arena in the air, the oldest first.
+    fn keys_where(&self, is_wanted: impl Fn(*mut Header) -> bool) -> Vec<Key> {
+        let mut aged = Vec::new();
+        for header in self.headers() {
+            // SAFETY: cells in `pages` have initialised headers.
+            unsafe {
+                if (*header).state.is_in_flight() && is_wanted(header) {
+                    let age = self.inserted.get().wrapping_sub((*header).next_free);
+                    aged.push((Reverse(age), key_of(header)));
+                }
+            }
+        }
+        aged.sort_unstable_by_key(|(age, _)| *age);
+        aged.into_iter().map(|(_, key)| key).collect()
+    }
+
+    fn headers(&self) -> impl Iterator<Item = *mut Header> {
+        let pages = self.pages().iter();
+        pages.flat_map(|page| (0..CELLS_PER_PAGE).map(|slot| page.header(slot)))
+    }
+
+    /// Takes a free cell.
+    #[inline]
+    fn alloc_slot(&self, class: usize, vtable: &'static OpVTable) -> *mut Header {
+        if self.free[class].get() == NONE {
+            self.add_page(class);
+        }
+        let header = self.header_at(self.free[class].get());
+        // SAFETY: a free cell's header.
+        unsafe {
+            debug_assert_eq!((*header).state, State::Free);
+            self.free[class].set((*header).next_free);
+            (*header).state = State::Preparing;
+            (*header).vtable = vtable;
+            (*header).is_in_thread_pool = false;
+            (*header).is_cancel_requested = false;
+            header
+        }
+    }
+
+    /// From now on the flight counts, and will be answered.
+    #[inline]
+    fn mark_in_flight(&self, header: *mut Header) {
+        let number = self.inserted.get();
+        self.inserted.set(number.wrapping_add(1));
+        // SAFETY: as in `scratch`.
+        unsafe {
+            (*header).next_free = number;
+            (*header).state = State::InFlight;
+        }
+    }
+
+    /// # Safety
+    ///
+    /// The header of a flight that has completed, whose operation has been moved out or dropped.
+    #[inline]
+    unsafe fn free_slot(&self, header: *mut Header) {
+        // SAFETY: by this function's contract.
+        unsafe {
+            let index = (*header).index;
+            let class = usize::from((*header).class);
+            (*header).state = State::Free;
+            // The two highest bits are the backends'.
+            (*header).generation = ((*header).generation + 1) % (1 << GENERATION_BITS);
+            (*header).next_free = self.free[class].get();
+            self.free[class].set(index);
+        }
+    }
+
+    #[cold]
+    fn add_page(&self, class: usize) {
+        let page = Page::new(class);
+        let first = self.pages().len() as u32 * CELLS_PER_PAGE;
+        for slot in 0..CELLS_PER_PAGE {
+            let is_last = slot + 1 == CELLS_PER_PAGE;
+            let header = Header {
+                scratch: OpState::new(),
+                owner: Owner::Nobody,
+                vtable: OpVTable::EXTERNAL,
+                answer: Ok(0),
+                generation: 0,
+                index: first + slot,
+                next_free: if is_last {
+                    self.free[class].get()
+                } else {
+                    first + slot + 1
+                },
+                class: class as u8,
+                state: State::Free,
+                is_in_thread_pool: false,
+                is_cancel_requested: false,
+            };
+            // SAFETY: fresh memory of the page.
+            unsafe { page.header(slot).write(header) };
+        }
+        self.free[class].set(first);
+        // SAFETY: no other borrow: each of them ends in the function that begins it.
+        unsafe { (*self.pages.get()).push(page) };
+    }
+
+    fn pages(&self) -> &[Page] {
+        // SAFETY: a page is added by `add_page` only, which is not called during a borrow.
+        unsafe { &*self.pages.get() }
+    }
+
+    /// The header of a live flight.
+    #[inline]
+    fn header(&self, key: Key) -> *mut Header {
+        let header = self.header_at(key.index);
+        // SAFETY: cells in `pages` have initialised headers.
+        let generation = unsafe { (*header).generation };
+        assert_eq!(generation, key.generation, "{key:?} is no more");
+        header
+    }
+
+    #[inline]
+    fn header_at(&self, index: u32) -> *mut Header {
+        self.pages()[(index / CELLS_PER_PAGE) as usize].header(index % CELLS_PER_PAGE)
+    }
+}
+
+/// Ends the flight of an operation that panicked when it was asked: no kernel knows of it.
+struct PrepareGuard<'a, O: Operation> {
+    arena: &'a Arena,
+    handle: Option<OpHandle<O>>,
+}
+
+impl<O: Operation> PrepareGuard<'_, O> {
+    #[inline]
+    fn succeed(mut self) -> OpHandle<O> {
+        self.handle.take().expect("until now")
+    }
+}
+
+impl<O: Operation> Drop for PrepareGuard<'_, O> {
+    #[inline]
+    fn drop(&mut self) {
+        if let Some(handle) = self.handle.take() {
+            // SAFETY: a live header (rule 3).
+            unsafe { (*handle.header()).state = State::Completed };
+            drop(handle.take(self.arena));
+        }
+    }
+}
+
+/// What is to be done about an abandoned flight.
+pub(crate) enum Abandoned {
+    /// The kernel is to be told; and this is to be dropped.
+    Cancel(Owner),
+    /// It has completed already, and is to be buried.
+    ReleaseOrphan,
+}
+
+impl Drop for Arena {
+    fn drop(&mut self) {
+        if self.in_flight_count() != 0 {
+            // Rule 1: the kernel may still write there.
+            return;
+        }
+        for page in self.pages.get_mut().drain(..) {
+            // SAFETY: nothing flies; who waits for a completed flight keeps this arena alive, so none
+            // is left.
+            unsafe { page.free() };
+        }
+    }
+}
+
+impl Page {
+    fn layout(stride: usize) -> Layout {
+        Layout::from_size_align(stride * CELLS_PER_PAGE as usize, CELL_ALIGN)
+            .expect("constant sizes")
+    }
+
+    fn new(class: usize) -> Self {
+        let layout = Self::layout(STRIDES[class]);
+        // SAFETY: the layout's size is not zero.
+        let base = unsafe { alloc::alloc(layout) };
+        let Some(base) = NonNull::new(base) else {
+            alloc::handle_alloc_error(layout)
+        };
+        Self {
+            base,
+            stride: STRIDES[class],
+        }
+    }
+
+    fn header(&self, slot: u32) -> *mut Header {
+        debug_assert!(slot < CELLS_PER_PAGE);
+        // SAFETY: the slot is inside the page.
+        unsafe { self.base.as_ptr().add(slot as usize * self.stride).cast() }
+    }
+
+    /// # Safety
+    ///
+    /// No cell is occupied.
+    unsafe fn free(self) {
+        for slot in 0..CELLS_PER_PAGE {
+            // SAFETY: initialised by `add_page`.
+            unsafe { ptr::drop_in_place(self.header(slot)) };
+        }
+        // SAFETY: allocated with this layout.
+        unsafe { alloc::dealloc(self.base.as_ptr(), Self::layout(self.stride)) };
+    }
+}
+
+/// # Safety
+///
+/// An initialised header.
+unsafe fn key_of(header: *mut Header) -> Key {
+    // SAFETY: by this function's contract.
+    unsafe {
+        Key {
+            index: (*header).index,
+            generation: (*header).generation,
+        }
+    }
+}
+
+/// # Safety
+///
+/// A header inside a page.
+unsafe fn storage_behind(header: *mut Header) -> *mut u8 {
+    // SAFETY: each cell is longer than its header.
+    unsafe { header.add(1).cast() }
+}
+
+/// Where the operation is of which this is the storage.
+///
+/// # Safety
+///
+/// The storage holds an `O`, or a pointer to a boxed one.
+unsafe fn operation_at<O>(storage: *mut u8) -> *mut O {
+    match class_of::<O>() {
+        Some(_) => storage.cast::<O>(),
+        // SAFETY: by this function's contract.
+        None => unsafe { storage.cast::<*mut O>().read() },
+    }
+}
+
+/// # Safety
+///
+/// The storage holds an `O` that has completed with this answer.
+unsafe fn discard_inline<O: Operation>(storage: *mut u8, answer: Answer) {
+    // SAFETY: by this function's contract; the cell is not used again until it is vacated.
+    let output = unsafe { storage.cast::<O>().read().finish(to_result(answer)) };
+    drop(output);
+}
+
+/// # Safety
+///
+/// The storage holds a pointer to a boxed `O` that has completed with this answer.
+unsafe fn discard_boxed<O: Operation>(storage: *mut u8, answer: Answer) {
+    // SAFETY: by this function's contract.
+    let output = unsafe {
+        let operation = Box::from_raw(storage.cast::<*mut O>().read());
+        operation.finish(to_result(answer))
+    };
+    drop(output);
+}
+
+/// # Safety
+///
+/// The storage is that of an `O`.
+unsafe fn push_partial<O: Multishot>(storage: *mut u8, item: Item) -> bool {
+    // SAFETY: by this function's contract; nobody else refers to it.
+    unsafe { O::push_partial(operation_at::<O>(storage), item) }
+}
+
+/// # Safety
+///
+/// The storage is that of an `O`.
+unsafe fn awaits_notification<O: Multishot>(storage: *mut u8) -> bool {
+    // SAFETY: by this function's contract; no other reference to it is held.
+    unsafe { O::awaits_notification(operation_at::<O>(storage)) }
+}
+
+/// # Safety
+///
+/// None.
+unsafe fn never(_: *mut u8) -> bool {
+    false
+}
+
+/// # Safety
+///
+/// The storage is that of an `O`, to which nobody else refers.
+unsafe fn again<O: Operation>(storage: *mut u8) -> Request {
+    // SAFETY: by this function's contract.
+    unsafe { (*operation_at::<O>(storage)).request() }
+}
+
+/// # Safety
+///
+/// The storage is that of an operation which is its caller's.
+unsafe fn rebuild_external(storage: *mut u8) -> Request {
+    // SAFETY: by this function's contract; `insert_external` wrote it.
+    unsafe { storage.cast::<Request>().read() }
+}
+
+/// # Safety
+///
+/// None.
+unsafe fn discard_nothing(_: *mut u8, _: Answer) {}
+
+pub(crate) fn to_result(answer: Answer) -> std::io::Result<usize> {
+    answer
+        .map(|value| value as usize)
+        .map_err(std::io::Error::from_raw_os_error)
+}
+
+const _: () = assert!(
+    size_of::<Header>() - size_of::<OpState>() <= 56
+        && size_of::<Header>().is_multiple_of(STORAGE_ALIGN)
+        && size_of::<Request>() <= storage_of(0)
+        && align_of::<Request>() <= STORAGE_ALIGN
+);
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,221 @@
+//! What the model checker loom tries in every interleaving (within a bound of preemptions).
+//!
+//! `RUSTFLAGS="--cfg loom" cargo test -p compio-driver --lib --release loom_tests::`
+//!
+//! A sleep that nobody ends is a deadlock, which loom reports; as it does of cells that two threads
+//! touch without an order between them.
+
+use std::sync::Arc;
+
+use loom::{
+    cell::Cell,
+    sync::atomic::{AtomicBool, Ordering::Relaxed},
+    thread,
+};
+
+use crate::{
+    arena::Key,
+    notify::Notifier,
+    request::{Answer, Request},
+    sync::Event,
+    thread_pool::{Job, Pool, RemoteCompletions},
+};
+
+fn check(model: impl Fn() + Sync + Send + 'static) {
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound = Some(builder.preemption_bound.unwrap_or(3));
+    builder.check(model);
+}
+
+/// What a driver has for other threads.
+struct Home {
+    notifier: Arc<Notifier>,
+    desk: Arc<RemoteCompletions>,
+}
+
+impl Home {
+    fn new() -> Self {
+        let notifier = Arc::new(Notifier::new(Event::new(None)));
+        let desk = Arc::new(RemoteCompletions::new(Arc::clone(&notifier)));
+        Self { notifier, desk }
+    }
+
+    /// As `Driver::turn`: whether there was a notification, and what was laid down.
+    fn turn(&self) -> (bool, Vec<(Key, Answer)>) {
+        self.notifier.unpark();
+        let is_notified = self.notifier.take();
+        if !is_notified && self.notifier.park() {
+            self.notifier.event().sleep();
+        }
+        let mut answers = Vec::new();
+        self.desk.take(&mut answers);
+        (is_notified, answers)
+    }
+
+    /// Turns until there are so many answers.
+    fn answers(&self, count: usize) -> Vec<(Key, Answer)> {
+        let mut answers = Vec::new();
+        while answers.len() < count {
+            answers.extend(self.turn().1);
+        }
+        answers.sort_by_key(|(key, _)| key.to_bits());
+        answers
+    }
+
+    fn job(&self, number: u64) -> Job {
+        Job {
+            key: Key::from_bits(number),
+            request: Request::Nop,
+            desk: Arc::clone(&self.desk),
+            is_repeated: false,
+        }
+    }
+}
+
+fn key(number: u64) -> Key {
+    Key::from_bits(number)
+}
+
+/// Shared by threads of a model, which checks that their accesses are ordered.
+struct Shared(Cell<u32>);
+
+// SAFETY: loom's cell reports what would make this wrong.
+unsafe impl Sync for Shared {}
+// SAFETY: as above.
+unsafe impl Send for Shared {}
+
+#[test]
+fn what_was_written_before_a_notification_is_seen_after_it() {
+    check(|| {
+        let home = Home::new();
+        let written = Arc::new(Shared(Cell::new(0)));
+        let thread = thread::spawn({
+            let (notifier, written) = (Arc::clone(&home.notifier), Arc::clone(&written));
+            move || {
+                written.0.set(1);
+                notifier.notify();
+            }
+        });
+        // A wake is one turn that does not sleep.
+        while !home.turn().0 {}
+        assert_eq!(written.0.get(), 1);
+        thread.join().unwrap();
+    });
+}
+
+#[test]
+fn a_second_notification_is_not_lost_behind_the_first() {
+    check(|| {
+        let home = Home::new();
+        let written = [(); 2].map(|()| Arc::new(AtomicBool::new(false)));
+        let threads = written.clone().map(|written| {
+            let notifier = Arc::clone(&home.notifier);
+            thread::spawn(move || {
+                written.store(true, Relaxed);
+                notifier.notify();
+            })
+        });
+        // Looked at after each notification, and only then.
+        let mut seen = 0;
+        while seen < 2 {
+            if home.turn().0 {
+                let is_written = |written: &&Arc<AtomicBool>| written.load(Relaxed);
+                seen = written.iter().filter(is_written).count();
+            }
+        }
+        for thread in threads {
+            thread.join().unwrap();
+        }
+    });
+}
+
+#[test]
+fn an_announced_sleep_ends_with_a_notification() {
+    check(|| {
+        let home = Home::new();
+        let notifier = Arc::clone(&home.notifier);
+        let thread = thread::spawn(move || notifier.notify());
+        // An outer loop sleeps for the driver, or must not.
+        if home.notifier.park() {
+            home.notifier.event().sleep();
+        }
+        // It may also have ended for no reason.
+        while !home.turn().0 {}
+        thread.join().unwrap();
+    });
+}
+
+#[test]
+fn what_two_threads_lay_down_is_found() {
+    check(|| {
+        let home = Home::new();
+        let threads = [1, 2].map(|number| {
+            let desk = Arc::clone(&home.desk);
+            thread::spawn(move || desk.put(key(number.into()), Ok(number)))
+        });
+        assert_eq!(home.answers(2), [(key(1), Ok(1)), (key(2), Ok(2))]);
+        for thread in threads {
+            thread.join().unwrap();
+        }
+    });
+}
+
+#[test]
+fn one_thread_runs_all_jobs() {
+    check(|| {
+        let (home, pool) = (Home::new(), Pool::new(1));
+        for number in 1..=2 {
+            pool.dispatch(home.job(number)).unwrap();
+        }
+        let answers = home.answers(2);
+        assert_eq!(answers.iter().map(|(key, _)| key.to_bits()).sum::<u64>(), 3);
+        assert_eq!(pool.threads(), 1);
+        pool.expire();
+    });
+}
+
+#[test]
+fn who_hears_of_an_end_needs_no_other_thread() {
+    check(|| {
+        let (home, pool) = (Home::new(), Pool::new(2));
+        for number in 1..=2 {
+            pool.dispatch(home.job(number)).unwrap();
+            assert_eq!(home.answers(1)[0].0, key(number));
+            assert_eq!(pool.threads(), 1);
+        }
+        pool.expire();
+    });
+}
+
+#[test]
+fn two_drivers_share_a_pool() {
+    check(|| {
+        let pool = Pool::new(1);
+        let thread = thread::spawn({
+            let pool = pool.clone();
+            move || {
+                let home = Home::new();
+                pool.dispatch(home.job(1)).unwrap();
+                home.answers(1);
+            }
+        });
+        let home = Home::new();
+        pool.dispatch(home.job(2)).unwrap();
+        home.answers(1);
+        thread.join().unwrap();
+        pool.expire();
+    });
+}
+
+#[test]
+fn a_job_is_withdrawn_or_answered() {
+    check(|| {
+        let (home, pool) = (Home::new(), Pool::new(1));
+        pool.dispatch(home.job(1)).unwrap();
+        pool.dispatch(home.job(2)).unwrap();
+        let is_withdrawn = pool.withdraw(key(2), &home.desk);
+        let answers = home.answers(if is_withdrawn { 1 } else { 2 });
+        assert_eq!(answers.len(), if is_withdrawn { 1 } else { 2 });
+        pool.expire();
+    });
+}

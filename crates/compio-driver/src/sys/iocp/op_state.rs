@@ -1,0 +1,375 @@
+//! What lies beside an operation while it flies: the OVERLAPPED, and what the end of the call has
+//! to know.
+
+use std::{
+    mem,
+    os::windows::io::{AsRawSocket, IntoRawSocket, OwnedSocket},
+    ptr,
+    sync::atomic::{AtomicUsize, Ordering::Acquire},
+};
+
+use windows_sys::Win32::{
+    Foundation::{ERROR_BROKEN_PIPE, ERROR_HANDLE_EOF, ERROR_MORE_DATA, STATUS_PENDING},
+    Networking::WinSock::{
+        MSG_TRUNC, SO_UPDATE_ACCEPT_CONTEXT, SO_UPDATE_CONNECT_CONTEXT, SOCKADDR, SOCKADDR_STORAGE,
+        SOCKET, SOL_SOCKET, WSAEMSGSIZE, WSAESHUTDOWN, WSAGetOverlappedResult, setsockopt,
+    },
+    System::IO::{GetOverlappedResult, OVERLAPPED},
+};
+
+use super::{extensions, raw::RawEntry, wait::Wait};
+use crate::{
+    arena::Key,
+    request::{Answer, Message, PeerAddress, ready},
+    sys::{
+        RawFd,
+        windows::{as_handle, as_socket, last_error, poll_now},
+    },
+};
+
+/// What an `AcceptEx` wants for each of the two addresses.
+pub(super) const ADDRESS_ROOM: u32 = size_of::<SOCKADDR_STORAGE>() as u32 + 16;
+
+/// Where an `AcceptEx` writes both.
+#[repr(C, align(8))]
+pub(super) struct AcceptRoom([u8; 2 * ADDRESS_ROOM as usize]);
+
+impl AcceptRoom {
+    pub(super) fn new() -> Box<Self> {
+        Box::new(Self([0; _]))
+    }
+}
+
+/// A backend's own memory in the cell of a flight. The OVERLAPPED is the first field: its address
+/// is that of the scratch.
+#[repr(C)]
+pub(crate) struct OpState {
+    pub(super) overlapped: OVERLAPPED,
+    /// The flags of a receive.
+    pub(super) flags: u32,
+    pub(super) key: Key,
+    pub(super) fd: RawFd,
+    pub(super) ask: Ask,
+    /// Kept from flight to flight.
+    pub(super) room: Option<Box<AcceptRoom>>,
+    /// Where something has to be waited for.
+    pub(super) wait: Option<Wait>,
+    /// Whether the backend has seen this scratch before.
+    pub(super) is_known: bool,
+}
+
+/// What has been asked, as far as the end has to know.
+pub(super) enum Ask {
+    Nothing,
+    Nop,
+    Read,
+    Write,
+    Recv,
+    Send,
+    RecvMsg {
+        message: *mut Message,
+        call: RecvCall,
+    },
+    Connect,
+    Accept {
+        peer: *mut PeerAddress,
+        socket: OwnedSocket,
+    },
+    /// That something can be received.
+    Readable {
+        events: u32,
+    },
+    /// That a handle is signalled.
+    Signal,
+    Raw(*const RawEntry),
+}
+
+/// Which call receives a message.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum RecvCall {
+    /// `WSARecv`, on a stream: bytes and nothing else.
+    Plain,
+    /// `WSARecvFrom`: with the sender's address.
+    From,
+    /// `WSARecvMsg`: with everything.
+    Msg,
+}
+
+impl OpState {
+    pub(crate) fn new() -> Self {
+        Self {
+            // SAFETY: a plain C struct for which all zeroes mean "nothing".
+            overlapped: unsafe { mem::zeroed() },
+            flags: 0,
+            key: Key::from_bits(0),
+            fd: RawFd::Handle(ptr::null_mut()),
+            ask: Ask::Nothing,
+            room: None,
+            wait: None,
+            is_known: false,
+        }
+    }
+
+    /// For a new flight.
+    pub(super) fn prepare(&mut self, key: Key, fd: RawFd) {
+        // SAFETY: a plain C struct for which all zeroes mean "nothing".
+        self.overlapped = unsafe { mem::zeroed() };
+        self.key = key;
+        self.fd = fd;
+    }
+
+    /// The flight is over: what of it need not be kept is dropped.
+    pub(super) fn clear(&mut self) {
+        self.ask = Ask::Nothing;
+        self.wait = None;
+    }
+
+    /// Whether the end of what has been asked has come. A packet alone does not say so: a call that
+    /// returns with a warning is over, and a packet comes nevertheless, when the cell may be in use
+    /// again.
+    ///
+    /// # Safety
+    ///
+    /// The scratch is valid. A call may be under way.
+    pub(super) unsafe fn is_over(this: *mut Self) -> bool {
+        // SAFETY: by this function's contract. While a call is under way nothing of its OVERLAPPED
+        // is looked at but this number, which is aligned and lives as long.
+        unsafe {
+            match (*this).ask {
+                Ask::Nothing => false,
+                Ask::Nop => true,
+                Ask::Signal => (*this).wait.as_ref().is_some_and(Wait::has_fired),
+                Ask::Read
+                | Ask::Write
+                | Ask::Recv
+                | Ask::Send
+                | Ask::RecvMsg { .. }
+                | Ask::Connect
+                | Ask::Accept { .. }
+                | Ask::Readable { .. }
+                | Ask::Raw(_) => {
+                    let status = AtomicUsize::from_ptr(&raw mut (*this).overlapped.Internal);
+                    // Acquire: pairs with the system's store, behind what it has filled in.
+                    status.load(Acquire) != STATUS_PENDING as usize
+                }
+            }
+        }
+    }
+
+    /// Says how a call that is over has ended, after which nothing of it is left.
+    ///
+    /// # Safety
+    ///
+    /// The call is over, and what was asked to be filled in is still there.
+    pub(super) unsafe fn finish(&mut self) -> Answer {
+        let outcome = match self.ask {
+            Ask::Nothing | Ask::Nop | Ask::Signal => Outcome {
+                bytes: 0,
+                result: Ok(0),
+            },
+            Ask::Read
+            | Ask::Write
+            | Ask::Recv
+            | Ask::Send
+            | Ask::RecvMsg { .. }
+            | Ask::Connect
+            | Ask::Accept { .. }
+            | Ask::Readable { .. }
+            | Ask::Raw(_) => self.outcome(),
+        };
+        // SAFETY: passed on from this function.
+        unsafe { self.conclude(outcome) }
+    }
+
+    /// As [`finish`](Self::finish), of a call that has returned with this error: it means the same
+    /// as one that is told of later.
+    ///
+    /// # Safety
+    ///
+    /// As [`finish`](Self::finish).
+    pub(super) unsafe fn fail(&mut self, code: i32) -> Answer {
+        let outcome = Outcome {
+            // Where something was cut off, the system has said how much is there.
+            bytes: self.overlapped.InternalHigh as u32,
+            result: Err(code),
+        };
+        // SAFETY: passed on from this function.
+        unsafe { self.conclude(outcome) }
+    }
+
+    /// # Safety
+    ///
+    /// As [`finish`](Self::finish).
+    unsafe fn conclude(&mut self, outcome: Outcome) -> Answer {
+        let ask = mem::replace(&mut self.ask, Ask::Nothing);
+        self.wait = None;
+        let Outcome { bytes, result } = outcome;
+        match ask {
+            Ask::Nothing | Ask::Nop | Ask::Write | Ask::Send => result,
+            Ask::Signal => Ok(ready::IN),
+            Ask::Raw(entry) => {
+                // SAFETY: the entry is still there, by this function's contract.
+                unsafe { (*entry).transferred.set(bytes) };
+                result
+            }
+            Ask::Read => result.or_else(|code| match code as u32 {
+                ERROR_HANDLE_EOF | ERROR_BROKEN_PIPE => Ok(0),
+                // The rest of the message is read next.
+                ERROR_MORE_DATA => Ok(bytes),
+                _ => Err(code),
+            }),
+            Ask::Recv => received(bytes, result).0,
+            // SAFETY: the message is still there, by this function's contract.
+            Ask::RecvMsg { message, call } => unsafe {
+                self.finish_recv_msg(message, call, received(bytes, result))
+            },
+            Ask::Connect => {
+                result?;
+                update_context(as_socket(self.fd), SO_UPDATE_CONNECT_CONTEXT, None)?;
+                Ok(0)
+            }
+            Ask::Accept { peer, socket } => {
+                result?;
+                // SAFETY: likewise.
+                unsafe { self.finish_accept(socket, peer) }
+            }
+            Ask::Readable { events } => {
+                match result {
+                    Err(code) if code == crate::sys::ECANCELED => Err(code),
+                    // An error is something to be received, too; and so was what somebody else has
+                    // received meanwhile.
+                    Ok(_) | Err(_) => {
+                        let now = poll_now(as_socket(self.fd), events).unwrap_or(0);
+                        Ok(now | events & ready::IN)
+                    }
+                }
+            }
+        }
+    }
+
+    /// # Safety
+    ///
+    /// The message is there.
+    unsafe fn finish_recv_msg(
+        &mut self,
+        message: *mut Message,
+        call: RecvCall,
+        (answer, is_cut): (Answer, bool),
+    ) -> Answer {
+        // SAFETY: by this function's contract.
+        unsafe {
+            let header = &mut *Message::as_wsamsg(message);
+            if call == RecvCall::Plain {
+                header.namelen = 0;
+            }
+            if call != RecvCall::Msg {
+                header.Control.len = 0;
+                header.dwFlags = self.flags;
+            }
+            if is_cut {
+                header.dwFlags |= MSG_TRUNC;
+            }
+        }
+        answer
+    }
+
+    /// # Safety
+    ///
+    /// The peer's address is asked for there.
+    unsafe fn finish_accept(&mut self, socket: OwnedSocket, peer: *mut PeerAddress) -> Answer {
+        let raw = socket.as_raw_socket() as SOCKET;
+        update_context(raw, SO_UPDATE_ACCEPT_CONTEXT, Some(as_socket(self.fd)))?;
+        let addresses = extensions::accept_addresses(raw)?;
+        if let Some(room) = &self.room {
+            let mut local: *mut SOCKADDR = ptr::null_mut();
+            let mut remote: *mut SOCKADDR = ptr::null_mut();
+            let (mut local_len, mut remote_len) = (0, 0);
+            // SAFETY: the room was filled in by an `AcceptEx` with the same lengths; the addresses
+            // that come out lie in it.
+            unsafe {
+                addresses(
+                    ptr::from_ref(&**room).cast(),
+                    0,
+                    ADDRESS_ROOM,
+                    ADDRESS_ROOM,
+                    &mut local,
+                    &mut local_len,
+                    &mut remote,
+                    &mut remote_len,
+                );
+                PeerAddress::fill(peer, remote, remote_len);
+            }
+        }
+        Ok(socket.into_raw_socket() as u32)
+    }
+
+    /// Waits for the end of a call that has an event.
+    ///
+    /// # Safety
+    ///
+    /// The scratch is that of a call under way.
+    pub(super) unsafe fn wait_for_end(this: *mut Self) {
+        let mut bytes = 0;
+        // SAFETY: the OVERLAPPED is that of a call on this handle. No reference to it is made: the
+        // system writes there meanwhile.
+        unsafe {
+            let overlapped = &raw const (*this).overlapped;
+            GetOverlappedResult(as_handle((*this).fd), overlapped, &mut bytes, 1);
+        }
+    }
+
+    /// What the system says of the call.
+    fn outcome(&mut self) -> Outcome {
+        let mut bytes = 0;
+        // SAFETY: the OVERLAPPED is that of a call on this handle, which is over.
+        let succeeded = unsafe {
+            match self.fd {
+                RawFd::Handle(handle) => {
+                    GetOverlappedResult(handle, &self.overlapped, &mut bytes, 0)
+                }
+                RawFd::Socket(socket) => WSAGetOverlappedResult(
+                    socket as SOCKET,
+                    &self.overlapped,
+                    &mut bytes,
+                    0,
+                    &mut self.flags,
+                ),
+            }
+        };
+        let result = if succeeded != 0 {
+            Ok(bytes)
+        } else {
+            Err(last_error())
+        };
+        Outcome { bytes, result }
+    }
+}
+
+struct Outcome {
+    /// What was transferred, also by a call that has failed in the end.
+    bytes: u32,
+    result: Answer,
+}
+
+/// A receive as unix has it: what does not fit is cut off, which is no error, and the direction
+/// that this side has shut down is at its end. Also, whether something was cut off.
+fn received(bytes: u32, result: Answer) -> (Answer, bool) {
+    match result {
+        Err(WSAEMSGSIZE) => (Ok(bytes), true),
+        Err(WSAESHUTDOWN) => (Ok(0), false),
+        result => (result, false),
+    }
+}
+
+/// Makes a socket that `ConnectEx` or `AcceptEx` has connected a full one.
+fn update_context(socket: SOCKET, option: i32, listener: Option<SOCKET>) -> Answer {
+    let (value, len) = match &listener {
+        Some(listener) => (ptr::from_ref(listener).cast(), size_of::<SOCKET>()),
+        None => (ptr::null(), 0),
+    };
+    // SAFETY: the value is as long as is said, and outlives the call.
+    match unsafe { setsockopt(socket, SOL_SOCKET, option, value, len as i32) } {
+        0 => Ok(0),
+        _ => Err(last_error()),
+    }
+}

@@ -1,0 +1,38 @@
+//! Errors of the calls that set a backend up, with their cause and advice.
+
+use std::io;
+
+/// PathOp the call, the meaning of its refusal and a remedy; the error's kind stays.
+pub(crate) fn explain(call: &'static str, error: io::Error) -> io::Error {
+    let is_setup = call == "io_uring_setup";
+    let advice = match error.raw_os_error() {
+        Some(libc::ENOSYS) if is_setup => "this kernel has no io_uring",
+        Some(libc::EPERM | libc::EACCES) if is_setup => {
+            "io_uring is not permitted here (sysctl kernel.io_uring_disabled, or a seccomp filter)"
+        }
+        Some(libc::EINVAL) if is_setup => "this kernel's io_uring is too old",
+        Some(libc::ENOSYS) => {
+            return say(
+                &error,
+                &format!("{call} is missing here (an old kernel, or a seccomp filter)"),
+            );
+        }
+        Some(libc::EPERM | libc::EACCES) => {
+            return say(
+                &error,
+                &format!("{call} is not permitted here (a seccomp filter)"),
+            );
+        }
+        Some(libc::ENOMEM) if is_setup => {
+            "no memory for the rings: raise the limit of locked memory (ulimit -l)"
+        }
+        Some(libc::EMFILE) => "too many open files: raise the limit (ulimit -n)",
+        Some(libc::ENFILE) => "too many open files in the system (sysctl fs.file-max)",
+        Some(_) | None => return error,
+    };
+    say(&error, advice)
+}
+
+fn say(error: &io::Error, advice: &str) -> io::Error {
+    io::Error::new(error.kind(), format!("{advice}: {error}"))
+}

@@ -1,0 +1,186 @@
+//! What Linux calls by names of its own, or has alone.
+
+mod advice;
+pub(crate) mod cmsg;
+mod event;
+pub(crate) mod kind;
+pub(crate) mod kinds;
+pub(crate) mod nowait;
+mod process;
+pub(crate) mod splices;
+mod stat;
+
+use std::{
+    ffi::{c_char, c_int},
+    io, mem,
+    os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd},
+    ptr,
+};
+
+pub use self::stat::Stat;
+pub(crate) use self::{advice::explain, event::EventFd, process::process_number};
+use crate::{
+    credentials::UCred,
+    oversubscription::CpuSet,
+    request::{Answer, Position},
+    sys::unix::{answer, last_error},
+};
+
+/// Where this thread may run, if that can be told.
+pub(crate) fn processors_of_this_thread() -> Option<CpuSet> {
+    let mut processors = CpuSet::default();
+    // SAFETY: as many bytes as that are written to the set, which is made of whole `c_ulong`s.
+    let result =
+        unsafe { libc::sched_getaffinity(0, size_of::<CpuSet>(), (&raw mut processors).cast()) };
+    (result == 0).then_some(processors)
+}
+
+/// A closed peer is an error, never a signal.
+pub(crate) const SEND: c_int = libc::MSG_NOSIGNAL;
+
+/// Received descriptors are closed on exec.
+pub(crate) const RECEIVE: c_int = libc::MSG_CMSG_CLOEXEC;
+
+/// What a send may be asked for: the list of send(2).
+pub(crate) const SEND_FLAGS: c_int = libc::MSG_CONFIRM
+    | libc::MSG_DONTROUTE
+    | libc::MSG_DONTWAIT
+    | libc::MSG_EOR
+    | libc::MSG_FASTOPEN
+    | libc::MSG_MORE
+    | libc::MSG_NOSIGNAL
+    | libc::MSG_OOB;
+
+/// What a receive may be asked for: the list of recv(2).
+pub(crate) const RECEIVE_FLAGS: c_int = libc::MSG_CMSG_CLOEXEC
+    | libc::MSG_DONTWAIT
+    | libc::MSG_ERRQUEUE
+    | libc::MSG_OOB
+    | libc::MSG_PEEK
+    | libc::MSG_TRUNC
+    | libc::MSG_WAITALL;
+
+/// Receives what went wrong, instead of bytes.
+pub(crate) const ERROR_QUEUE: c_int = libc::MSG_ERRQUEUE;
+
+/// Opens a name, and not the file behind it.
+pub(crate) const PATH_ONLY: c_int = libc::O_PATH;
+
+pub(crate) fn socket(domain: c_int, kind: c_int, protocol: c_int) -> Answer {
+    // SAFETY: no pointers are passed.
+    answer(unsafe { libc::socket(domain, kind | libc::SOCK_CLOEXEC, protocol) })
+}
+
+/// # Safety
+///
+/// `address` has room for `len` bytes.
+pub(crate) unsafe fn accept(
+    fd: RawFd,
+    address: *mut libc::sockaddr,
+    len: *mut libc::socklen_t,
+) -> Answer {
+    // SAFETY: by this function's contract.
+    answer(unsafe { libc::accept4(fd, address, len, libc::SOCK_CLOEXEC) })
+}
+
+pub(crate) fn sync_data(fd: RawFd) -> Answer {
+    // SAFETY: no pointers are passed.
+    answer(unsafe { libc::fdatasync(fd) })
+}
+
+/// # Safety
+///
+/// `path` is a C string, `into` a place for the attributes.
+pub(crate) unsafe fn stat(
+    dir: RawFd,
+    path: *const c_char,
+    follow: bool,
+    into: *mut Stat,
+) -> Answer {
+    let flags = if follow { 0 } else { libc::AT_SYMLINK_NOFOLLOW };
+    // SAFETY: by this function's contract.
+    unsafe { statx(dir, path, flags, into) }
+}
+
+/// # Safety
+///
+/// `into` is a place for the attributes.
+pub(crate) unsafe fn stat_fd(fd: RawFd, into: *mut Stat) -> Answer {
+    // SAFETY: by this function's contract.
+    unsafe { statx(fd, c"".as_ptr(), libc::AT_EMPTY_PATH, into) }
+}
+
+/// By the older call where the kernel (before 4.11) lacks `statx` or a filter of system calls refuses
+/// it: filters that are older than the call say EPERM as often as ENOSYS. The older call then says
+/// EPERM itself if that is the file system's answer.
+///
+/// # Safety
+///
+/// `path` is a C string, `into` a place for the attributes.
+unsafe fn statx(dir: RawFd, path: *const c_char, flags: c_int, into: *mut Stat) -> Answer {
+    // SAFETY: by this function's contract; `Stat` is a `statx`.
+    match answer(unsafe { libc::statx(dir, path, flags, Stat::MASK, into.cast()) }) {
+        Err(libc::ENOSYS | libc::EPERM) => {}
+        asked => return asked,
+    }
+    // SAFETY: a plain C struct, which the call fills in; the path and `into` by this function's
+    // contract.
+    unsafe {
+        let mut stat: libc::stat = mem::zeroed();
+        let asked = answer(libc::fstatat(dir, path, &raw mut stat, flags))?;
+        into.write(Stat::from_older(&stat));
+        Ok(asked)
+    }
+}
+
+/// Moves what is there, or says EAGAIN, as far as both ends know how: see [`splices`].
+pub(crate) fn splice(
+    from: RawFd,
+    from_position: Position,
+    to: RawFd,
+    to_position: Position,
+    len: u32,
+) -> Answer {
+    let (mut from_at, mut to_at) = (0_i64, 0_i64);
+    let place = |position, at: &mut i64| match position {
+        Position::Cursor => ptr::null_mut(),
+        Position::At(offset) => {
+            *at = offset as i64;
+            &raw mut *at
+        }
+    };
+    let from_at = place(from_position, &mut from_at);
+    let to_at = place(to_position, &mut to_at);
+    let flags = libc::SPLICE_F_NONBLOCK;
+    // SAFETY: the offsets are null or locals that outlive the call.
+    let moved = unsafe { libc::splice(from, from_at, to, to_at, len as usize, flags) };
+    u32::try_from(moved).map_err(|_| last_error())
+}
+
+/// They are already: see [`RECEIVE`].
+pub(crate) fn close_received_on_exec(_: &OwnedFd) {}
+
+pub(crate) fn peer_credentials(socket: BorrowedFd<'_>) -> io::Result<UCred> {
+    // SAFETY: a plain C struct of numbers.
+    let mut credentials: libc::ucred = unsafe { mem::zeroed() };
+    let mut len = size_of_val(&credentials) as libc::socklen_t;
+    // SAFETY: the option's value is at most `len` bytes long, and both outlive the call.
+    let result = unsafe {
+        libc::getsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_PEERCRED,
+            (&raw mut credentials).cast(),
+            &raw mut len,
+        )
+    };
+    if result < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(UCred {
+        uid: credentials.uid,
+        gid: credentials.gid,
+        // There is none if the peer's is of another namespace.
+        pid: (credentials.pid > 0).then_some(credentials.pid),
+    })
+}

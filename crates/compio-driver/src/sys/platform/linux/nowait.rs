@@ -1,0 +1,312 @@
+//! Transfers that take what is there at once, or say EAGAIN: Linux's `preadv2` and `pwritev2`.
+
+use std::{mem, slice};
+
+use super::kind::attributes_in_memory;
+use crate::{
+    request::{Answer, File, Position, RawFd, RawSlice, Span},
+    sys::unix::{last_error, with_cached_flags},
+};
+
+/// In the note about a descriptor: how many reads believe what it says. The file can be changed at
+/// any time (`F_SETFL`), and nobody tells.
+const TRUST: u8 = 0b0011_1111;
+
+/// In the note about a descriptor: reads go past the memory.
+const DIRECT: u8 = 0b1000_0000;
+
+/// In the note about a descriptor: its reads cannot be told not to wait.
+const WAITS: u8 = 0b0100_0000;
+
+/// Whether this is a positioned read of a regular file without `FMODE_NOWAIT`: of FUSE, procfs, sysfs,
+/// 9p. To be called after [`may_be_in_memory`].
+///
+/// io_uring answers EAGAIN to itself then. If the file has a poll method, it waits for readiness, even
+/// of a regular file: `/proc/bus/input/devices` is never ready, and a read of it never ends (seen on
+/// Linux 6.18). `IOSQE_ASYNC` does not help, for the io-wq worker waits in the same way.
+pub(crate) fn has_to_wait(file: &File) -> bool {
+    positioned_read(file).is_some_and(|fd| {
+        let note = with_cached_flags(fd, |note| *note).unwrap_or_else(|| ask(fd));
+        note & WAITS != 0
+    })
+}
+
+/// Whether this reads, says where, and may find that in memory. Where reads go past the memory, a
+/// call that is told not to wait would wait for the disk all the same.
+pub(crate) fn may_be_in_memory(file: &File) -> bool {
+    positioned_read(file).is_some_and(|fd| !is_direct(fd))
+}
+
+/// The file that is read at a position.
+fn positioned_read(file: &File) -> Option<RawFd> {
+    match *file {
+        File::Read {
+            fd,
+            position: Position::At(_),
+            ..
+        }
+        | File::ReadVectored {
+            fd,
+            position: Position::At(_),
+            ..
+        } => Some(fd),
+        File::Read { .. }
+        | File::ReadVectored { .. }
+        | File::Write { .. }
+        | File::WriteVectored { .. }
+        | File::Sync { .. }
+        | File::Open { .. }
+        | File::Stat { .. }
+        | File::StatFd { .. } => None,
+    }
+}
+
+/// Reads all that a positioned read would, if it is in memory. EAGAIN if a part is not.
+///
+/// # Safety
+///
+/// As [`call`](crate::sys::unix::call()).
+pub(crate) unsafe fn read_fully(file: &File) -> Answer {
+    // SAFETY: passed on from this function.
+    let answer = unsafe { transfer(file) }?;
+    let (fd, position, wanted) = match *file {
+        File::Read { fd, span, position } => (fd, position, span.len as usize),
+        File::ReadVectored {
+            fd,
+            spans,
+            position,
+        } => {
+            // SAFETY: as many slices as are said.
+            let slices = unsafe { slice::from_raw_parts(spans.first, spans.count as usize) };
+            (fd, position, slices.iter().map(RawSlice::len).sum())
+        }
+        File::Write { .. }
+        | File::WriteVectored { .. }
+        | File::Sync { .. }
+        | File::Open { .. }
+        | File::Stat { .. }
+        | File::StatFd { .. } => return Ok(answer),
+    };
+    let Position::At(offset) = position else {
+        return Ok(answer);
+    };
+    // Short: at the end of the file, or before a page that is not in the page cache. Linux 5.9 and
+    // 5.10 answer 0 in front of such a page, too.
+    let is_whole = answer as usize == wanted
+        || match file_type(fd) {
+            Some(FileType::Regular { len }) => len <= offset + u64::from(answer),
+            Some(FileType::Block) | None => false,
+            // A record that has been taken from a queue, as by a TUN device: no read gets it again.
+            Some(FileType::Other) => true,
+        };
+    if is_whole {
+        Ok(answer)
+    } else {
+        Err(libc::EAGAIN)
+    }
+}
+
+/// Whether reads go past the memory.
+fn is_direct(fd: RawFd) -> bool {
+    note_of(fd) & DIRECT != 0
+}
+
+/// The note about a descriptor. To ask costs three calls, so that the answer is kept with the number's
+/// life, where that is known.
+fn note_of(fd: RawFd) -> u8 {
+    let known = with_cached_flags(fd, |note| {
+        if *note & TRUST == 0 {
+            *note = ask(fd) | TRUST;
+        }
+        *note -= 1;
+        *note
+    });
+    known.unwrap_or_else(|| ask(fd))
+}
+
+#[cold]
+fn ask(fd: RawFd) -> u8 {
+    // SAFETY: no pointers are passed.
+    let mode = unsafe { libc::fcntl(fd, libc::F_GETFL) };
+    if mode >= 0 && mode & libc::O_DIRECT != 0 {
+        return DIRECT;
+    }
+    // A device may ignore the position: the probe below would take a record from its queue.
+    if !is_regular(fd) {
+        return 0;
+    }
+    // Behind the end of the file: the answer depends on the flag alone.
+    let mut byte = 0_u8;
+    let read = File::Read {
+        fd,
+        span: Span::new(&raw mut byte, 1),
+        position: Position::At(i64::MAX as u64 - 1),
+    };
+    // SAFETY: the byte outlives the call.
+    match unsafe { transfer(&read) } {
+        Err(libc::EOPNOTSUPP) => WAITS,
+        Ok(_) | Err(_) => 0,
+    }
+}
+
+fn is_regular(fd: RawFd) -> bool {
+    attributes_in_memory(fd).is_some_and(|kind| kind.mode & libc::S_IFMT == libc::S_IFREG)
+}
+
+enum FileType {
+    Regular {
+        len: u64,
+    },
+    Block,
+    /// Devices, sockets, pipes, and files of the kernel without a type.
+    Other,
+}
+
+#[cold]
+fn file_type(fd: RawFd) -> Option<FileType> {
+    // SAFETY: `stat` is a plain C struct, which the call fills in.
+    let stat = unsafe {
+        let mut stat: libc::stat = mem::zeroed();
+        if libc::fstat(fd, &raw mut stat) != 0 {
+            return None;
+        }
+        stat
+    };
+    Some(match stat.st_mode & libc::S_IFMT {
+        libc::S_IFREG => FileType::Regular {
+            len: stat.st_size as u64,
+        },
+        libc::S_IFBLK => FileType::Block,
+        _ => FileType::Other,
+    })
+}
+
+/// Reads or writes without waiting. EOPNOTSUPP where that is not known how.
+///
+/// # Safety
+///
+/// As [`call`](crate::sys::unix::call()).
+#[inline]
+pub(crate) unsafe fn transfer(file: &File) -> Answer {
+    let one = |span: Span| RawSlice::new(span.start, span.len as usize);
+    let slice;
+    let (fd, first, count, position, reads) = match *file {
+        File::Read { fd, span, position } => {
+            slice = one(span);
+            (fd, &raw const slice, 1, position, true)
+        }
+        File::Write { fd, span, position } => {
+            slice = one(span);
+            (fd, &raw const slice, 1, position, false)
+        }
+        File::ReadVectored {
+            fd,
+            spans,
+            position,
+        } => (fd, spans.first, spans.count, position, true),
+        File::WriteVectored {
+            fd,
+            spans,
+            position,
+        } => (fd, spans.first, spans.count, position, false),
+        File::Sync { .. } | File::Open { .. } | File::Stat { .. } | File::StatFd { .. } => {
+            return Err(libc::EOPNOTSUPP);
+        }
+    };
+    let offset = match position {
+        Position::Cursor => -1,
+        Position::At(offset) => i64::try_from(offset).map_err(|_| libc::EINVAL)?,
+    };
+    let (first, count) = (RawSlice::as_iovec(first), count as i32);
+    let number = if reads {
+        libc::SYS_preadv2
+    } else {
+        libc::SYS_pwritev2
+    };
+    // Not by libc's functions, at which a thread could be cancelled: to allow for that takes 10 ns.
+    // SAFETY: the slices and what they point to are valid by this function's contract; `slice`
+    // outlives the call. The kernel takes the offset in two parts, of which a word of 64 bits makes
+    // the second one void.
+    let done = unsafe {
+        libc::syscall(
+            number,
+            libc::c_long::from(fd),
+            first,
+            libc::c_long::from(count),
+            offset as libc::c_long,
+            (offset >> 32) as libc::c_long,
+            libc::c_long::from(libc::RWF_NOWAIT),
+        )
+    };
+    u32::try_from(done).map_err(|_| match last_error() {
+        // Older kernels and filters of system calls lack the call itself. If the file says EPERM (a
+        // sealed memory file), the plain call that comes next says so, too.
+        libc::ENOSYS | libc::EPERM => libc::EOPNOTSUPP,
+        code => code,
+    })
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use std::{
+        io,
+        os::fd::{AsRawFd, OwnedFd},
+        ptr,
+    };
+
+    use super::*;
+    use crate::fd::SharedFd;
+
+    /// A pipe's end: of these, too, it can be said that reads go past the memory.
+    fn pipe() -> OwnedFd {
+        io::pipe().unwrap().0.into()
+    }
+
+    fn set_direct(fd: &impl AsRawFd, direct: bool) {
+        let mode = if direct { libc::O_DIRECT } else { 0 };
+        // SAFETY: no pointers are passed.
+        let set = unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_SETFL, mode) };
+        assert_eq!(set, 0);
+    }
+
+    /// Whether a read is tried.
+    fn is_tried(fd: &impl AsRawFd) -> bool {
+        may_be_in_memory(&File::Read {
+            fd: fd.as_raw_fd(),
+            span: Span::new(ptr::null_mut(), 0),
+            position: Position::At(0),
+        })
+    }
+
+    #[test]
+    fn what_is_known_of_a_number_is_of_one_life() {
+        let mut fd = pipe();
+        for direct in [true, false, true] {
+            set_direct(&fd, direct);
+            let shared = SharedFd::from(fd);
+            for _ in 0..1000 {
+                assert_eq!(is_tried(&shared), !direct);
+            }
+            fd = shared.try_unwrap().unwrap();
+        }
+    }
+
+    #[test]
+    fn a_change_is_noticed_soon() {
+        let fd = SharedFd::from(pipe());
+        for direct in [false, true, false] {
+            set_direct(&fd, direct);
+            let soon = (0..=TRUST).any(|_| is_tried(&fd) != direct);
+            assert!(soon, "{direct}");
+        }
+    }
+
+    #[test]
+    fn a_number_without_a_life_is_asked_each_time() {
+        let fd = pipe();
+        for direct in [true, false, true] {
+            set_direct(&fd, direct);
+            assert_eq!(is_tried(&fd), !direct);
+        }
+    }
+}

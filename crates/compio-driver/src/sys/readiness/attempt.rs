@@ -1,0 +1,530 @@
+//! Trying a request without waiting for it.
+
+use std::os::fd::RawFd;
+
+use super::queues::Direction;
+use crate::{
+    request::{
+        Answer, Choice, File, Message, Net, Pipe, Poll, Position, RawSlice, Request, Span, ready,
+    },
+    sys::{
+        platform::{
+            self,
+            kinds::{self, Kind},
+            nowait,
+            splices::{self, Next},
+        },
+        unix::{call, last_error, ready_now, splice},
+    },
+};
+
+/// How a request is answered.
+#[derive(Clone, Copy)]
+pub(super) enum Plan {
+    /// Here is the answer: nothing had to be waited for.
+    Answered(Answer),
+    /// By a thread that it may block.
+    Pool,
+    /// By an attempt, when this direction of this descriptor is ready.
+    Wait(RawFd, Direction),
+}
+
+/// Receives with one of these flags do not ask for the bytes that others wait for.
+const BESIDE_THE_BYTES: i32 = libc::MSG_OOB | platform::ERROR_QUEUE;
+
+/// Which events may end the wait of a request that waits aside, besides errors.
+pub(super) fn asks_for(request: &Request) -> u32 {
+    match *request {
+        Request::Poll(Poll::Once { events, .. }) => events & (ready::IN | ready::PRI | ready::OUT),
+        Request::Net(Net::Connect { .. }) => ready::OUT,
+        Request::Net(
+            Net::Recv { flags, .. } | Net::RecvPooled { flags, .. } | Net::RecvMsg { flags, .. },
+        ) if flags & libc::MSG_OOB != 0 => ready::PRI,
+        Request::Nop
+        | Request::Invalid
+        | Request::File(_)
+        | Request::Path(_)
+        | Request::Net(_)
+        | Request::Pipe(_)
+        | Request::Work(_)
+        | Request::Raw(_) => 0,
+    }
+}
+
+/// A stream has no positions: what names one is meant for the cursor, as io_uring has it. This is
+/// then what is asked.
+///
+/// # Safety
+///
+/// As [`call`].
+pub(super) unsafe fn plan(request: &mut Request) -> Plan {
+    match *request {
+        Request::Nop => Plan::Answered(Ok(0)),
+        Request::Work(_) | Request::Path(_) => Plan::Pool,
+        Request::Raw(_) => Plan::Answered(Err(libc::EOPNOTSUPP)),
+        Request::Invalid => Plan::Answered(Err(libc::EINVAL)),
+        Request::Poll(Poll::Once { fd, .. }) => Plan::Wait(fd, Direction::Other),
+        Request::Pipe(ref pipe) => match splice_waits_for(pipe) {
+            Ok(Some((fd, direction))) => Plan::Wait(fd, direction),
+            Ok(None) => {
+                let Pipe::Splice { to, .. } = *pipe;
+                Plan::Wait(to, Direction::Write)
+            }
+            Err(code) => Plan::Answered(Err(code)),
+        },
+        // SAFETY: passed on from this function.
+        Request::File(ref mut file) => unsafe { plan_file(file) },
+        Request::Net(ref net) => match *net {
+            // SAFETY: passed on from this function; neither of them waits.
+            Net::Socket { .. } | Net::Shutdown { .. } => Plan::Answered(unsafe { call(request) }),
+            Net::Recv { flags, .. }
+            | Net::RecvMsg { flags, .. }
+            | Net::Send { flags, .. }
+            | Net::SendMsg { flags, .. }
+                if flags & libc::MSG_DONTWAIT != 0 =>
+            {
+                // SAFETY: likewise.
+                Plan::Answered(unsafe { call(request) })
+            }
+            Net::Recv { fd, flags, .. }
+            | Net::RecvPooled { fd, flags, .. }
+            | Net::RecvMsg { fd, flags, .. }
+                if flags & BESIDE_THE_BYTES != 0 =>
+            {
+                Plan::Wait(fd, Direction::Other)
+            }
+            Net::Accept { fd, .. }
+            | Net::Recv { fd, .. }
+            | Net::RecvPooled { fd, .. }
+            | Net::RecvMsg { fd, .. } => Plan::Wait(fd, Direction::Read),
+            Net::Connect { fd, .. } => Plan::Wait(fd, Direction::Other),
+            // Not in this backend's words: see `Capabilities`.
+            Net::AcceptMulti { .. } | Net::RecvMulti { .. } | Net::SendZeroCopy { .. } => {
+                Plan::Answered(Err(libc::EOPNOTSUPP))
+            }
+            Net::Send { fd, .. } | Net::SendMsg { fd, .. } => Plan::Wait(fd, Direction::Write),
+        },
+    }
+}
+
+/// # Safety
+///
+/// As [`call`].
+unsafe fn plan_file(file: &mut File) -> Plan {
+    match file {
+        File::Read { fd, position, .. } | File::ReadVectored { fd, position, .. } => {
+            if *position == Position::Cursor {
+                return Plan::Wait(*fd, Direction::Read);
+            }
+            // What is in memory already needs no thread.
+            let answer = if nowait::may_be_in_memory(file) {
+                // SAFETY: passed on from this function.
+                unsafe { nowait::read_fully(file) }
+            } else {
+                Err(libc::EAGAIN)
+            };
+            match answer {
+                Err(libc::ESPIPE) => move_to_cursor(file),
+                Err(libc::EAGAIN | libc::EOPNOTSUPP | libc::ENOSYS) if is_stream(file) => {
+                    move_to_cursor(file)
+                }
+                Err(libc::EAGAIN | libc::EOPNOTSUPP | libc::ENOSYS) => Plan::Pool,
+                answer => Plan::Answered(answer),
+            }
+        }
+        File::Write { fd, position, .. } | File::WriteVectored { fd, position, .. } => {
+            if *position == Position::Cursor {
+                Plan::Wait(*fd, Direction::Write)
+            } else if is_stream(file) {
+                move_to_cursor(file)
+            } else {
+                Plan::Pool
+            }
+        }
+        File::Sync { .. } | File::Open { .. } | File::Stat { .. } | File::StatFd { .. } => {
+            Plan::Pool
+        }
+    }
+}
+
+/// Whether what is transferred to or from has no positions.
+fn is_stream(file: &File) -> bool {
+    let (File::Read { fd, .. }
+    | File::ReadVectored { fd, .. }
+    | File::Write { fd, .. }
+    | File::WriteVectored { fd, .. }) = *file
+    else {
+        return false;
+    };
+    // SAFETY: no pointers are passed.
+    let place = unsafe { libc::lseek(fd, 0, libc::SEEK_CUR) };
+    place < 0 && last_error() == libc::ESPIPE
+}
+
+fn move_to_cursor(file: &mut File) -> Plan {
+    let (fd, direction, position) = match file {
+        File::Read { fd, position, .. } | File::ReadVectored { fd, position, .. } => {
+            (*fd, Direction::Read, position)
+        }
+        File::Write { fd, position, .. } | File::WriteVectored { fd, position, .. } => {
+            (*fd, Direction::Write, position)
+        }
+        File::Sync { .. } | File::Open { .. } | File::Stat { .. } | File::StatFd { .. } => {
+            return Plan::Pool;
+        }
+    };
+    // One that no file can have is an error of a stream, too.
+    if matches!(*position, Position::At(offset) if i64::try_from(offset).is_err()) {
+        return Plan::Answered(Err(libc::EINVAL));
+    }
+    *position = Position::Cursor;
+    Plan::Wait(fd, direction)
+}
+
+/// What came of an attempt.
+#[derive(Clone, Copy)]
+pub(super) enum Outcome {
+    Answered(Answer),
+    /// The descriptor has to become ready first.
+    NotNow,
+    /// It may block, ready or not.
+    Pool,
+}
+
+/// Tries a request that may have to wait.
+///
+/// # Safety
+///
+/// As [`call`].
+pub(super) unsafe fn attempt(request: &Request) -> Outcome {
+    // SAFETY: passed on from this function.
+    unsafe {
+        match *request {
+            Request::Net(ref net) => attempt_net(net),
+            Request::File(ref file) => attempt_at_cursor(file),
+            Request::Poll(Poll::Once { fd, events }) => match ready_now(fd, events) {
+                Ok(0) if fd < 0 => Outcome::Answered(Err(libc::EBADF)),
+                Ok(0) => Outcome::NotNow,
+                Ok(bits) if bits & ready::NVAL != 0 => Outcome::Answered(Err(libc::EBADF)),
+                answer => Outcome::Answered(answer),
+            },
+            Request::Pipe(ref pipe) => attempt_splice(pipe),
+            Request::Path(_) => Outcome::Pool,
+            Request::Nop | Request::Work(_) | Request::Raw(_) | Request::Invalid => {
+                Outcome::Answered(call(request))
+            }
+        }
+    }
+}
+
+/// Tries again a request whose descriptor has become ready.
+///
+/// # Safety
+///
+/// As [`call`].
+pub(super) unsafe fn resume(request: &Request) -> Outcome {
+    // SAFETY: passed on from this function.
+    match unsafe { attempt(request) } {
+        // It was begun, and this is how it has ended. To ask for that by the call itself, rather
+        // than for the socket's last error, leaves the socket as a call that waits would.
+        Outcome::Answered(answer) if matches!(request, Request::Net(Net::Connect { .. })) => {
+            match answer {
+                Err(libc::EALREADY) => Outcome::NotNow,
+                Err(libc::EISCONN) => Outcome::Answered(Ok(0)),
+                answer => Outcome::Answered(answer),
+            }
+        }
+        outcome @ (Outcome::Answered(_) | Outcome::NotNow | Outcome::Pool) => outcome,
+    }
+}
+
+/// The request for a thread that may block. None if it has to be tried again.
+pub(super) fn for_thread(request: &Request) -> Option<Request> {
+    Some(match request {
+        Request::Pipe(pipe) => match splices::next(pipe) {
+            Next::Call(pipe) | Next::Thread(pipe) => Request::Pipe(pipe),
+            Next::Wait(..) | Next::Later | Next::Refused(_) => return None,
+        },
+        Request::Nop
+        | Request::File(_)
+        | Request::Path(_)
+        | Request::Net(_)
+        | Request::Poll(_)
+        | Request::Work(_)
+        | Request::Raw(_)
+        | Request::Invalid => *request,
+    })
+}
+
+/// # Safety
+///
+/// As [`call`].
+unsafe fn attempt_net(net: &Net) -> Outcome {
+    let mut net = *net;
+    match &mut net {
+        Net::Recv { flags, .. }
+        | Net::Send { flags, .. }
+        | Net::RecvMsg { flags, .. }
+        | Net::SendMsg { flags, .. } => *flags |= libc::MSG_DONTWAIT,
+        Net::Accept { fd, .. } => {
+            // It has no such flag.
+            if let Err(code) = set_nonblocking(*fd) {
+                return Outcome::Answered(Err(code));
+            }
+        }
+        // SAFETY: passed on from this function.
+        Net::Connect { fd, .. } => return unsafe { begin_to_connect(*fd, &net) },
+        Net::RecvPooled {
+            fd, choice, flags, ..
+        } => {
+            // SAFETY: passed on from this function; nothing was chosen, or it was put back.
+            return unsafe { receive_pooled(*fd, *choice, *flags) };
+        }
+        Net::Socket { .. }
+        | Net::Shutdown { .. }
+        | Net::AcceptMulti { .. }
+        | Net::RecvMulti { .. }
+        | Net::SendZeroCopy { .. } => {}
+    }
+    // SAFETY: passed on from this function.
+    unless(libc::EAGAIN, unsafe { call(&Request::Net(net)) })
+}
+
+/// A buffer is only kept if there was something to be put into it.
+///
+/// # Safety
+///
+/// As [`call`]; nothing has been chosen.
+unsafe fn receive_pooled(fd: RawFd, choice: *mut Choice, flags: i32) -> Outcome {
+    // SAFETY: passed on from this function.
+    let Some(span) = (unsafe { Choice::choose(choice) }) else {
+        return Outcome::Answered(Err(libc::ENOBUFS));
+    };
+    let receive = Net::Recv {
+        fd,
+        span,
+        flags: flags | libc::MSG_DONTWAIT,
+    };
+    // SAFETY: nobody else has the buffer.
+    let answer = unsafe { call(&Request::Net(receive)) };
+    if !matches!(answer, Ok(1..)) {
+        // SAFETY: as above.
+        unsafe { Choice::put_back(choice) };
+    }
+    unless(libc::EAGAIN, answer)
+}
+
+/// Leaves the socket in the mode that it had.
+///
+/// # Safety
+///
+/// As [`call`].
+unsafe fn begin_to_connect(fd: RawFd, connect: &Net) -> Outcome {
+    let mode = match set_nonblocking(fd) {
+        Ok(mode) => mode,
+        Err(code) => return Outcome::Answered(Err(code)),
+    };
+    // SAFETY: passed on from this function.
+    let answer = unsafe { call(&Request::Net(*connect)) };
+    if mode & libc::O_NONBLOCK == 0 {
+        // SAFETY: no pointers are passed. It has just worked the other way.
+        unsafe { libc::fcntl(fd, libc::F_SETFL, mode) };
+    }
+    // The answer of a Unix socket whose listener has no room is EAGAIN: there is no event that
+    // could be waited for, and the backend tries it again.
+    unless(libc::EINPROGRESS, answer)
+}
+
+/// Reads or writes at the cursor: a pipe, a terminal, a socket, or a file after all.
+///
+/// # Safety
+///
+/// As [`call`].
+unsafe fn attempt_at_cursor(file: &File) -> Outcome {
+    let (fd, events) = match *file {
+        File::Read { fd, .. } | File::ReadVectored { fd, .. } => (fd, ready::IN),
+        File::Write { fd, .. } | File::WriteVectored { fd, .. } => (fd, ready::OUT),
+        File::Sync { .. } | File::Open { .. } | File::Stat { .. } | File::StatFd { .. } => {
+            return Outcome::Pool;
+        }
+    };
+    // SAFETY: passed on from this function.
+    match unsafe { nowait::transfer(file) } {
+        Err(libc::EOPNOTSUPP | libc::ENOSYS | libc::EINVAL) => {}
+        // Said of regular files by mistake, see `nowait`.
+        Ok(0) if events == ready::IN && kinds::kind_of(fd) == Kind::File => return Outcome::Pool,
+        answer => return unless(libc::EAGAIN, answer),
+    }
+    let kind = kinds::kind_of(fd);
+    match kind {
+        // Always ready, and makes its caller wait all the same.
+        Kind::File | Kind::Fuse => return Outcome::Pool,
+        // SAFETY: passed on from this function.
+        Kind::Socket => return unless(libc::EAGAIN, unsafe { transfer_of_socket(file) }),
+        // SAFETY: likewise.
+        Kind::Memory => return Outcome::Answered(unsafe { call(&Request::File(*file)) }),
+        Kind::Pipe | Kind::Terminal => {
+            if let Some(private) = kinds::private_of(fd, kind) {
+                let file = Request::File(with_descriptor(file, private));
+                // SAFETY: likewise. The other descriptor is open as long as this one.
+                return unless(libc::EAGAIN, unsafe { call(&file) });
+            }
+        }
+        Kind::Anonymous | Kind::Device => {}
+    }
+    if is_nonblocking(fd) {
+        // SAFETY: passed on from this function.
+        return unless(libc::EAGAIN, unsafe { call(&Request::File(*file)) });
+    }
+    // It does not know how not to wait, and others may be faster.
+    match ready_now(fd, events) {
+        Ok(0) => return Outcome::NotNow,
+        Ok(_) => {}
+        Err(code) => return Outcome::Answered(Err(code)),
+    }
+    if !kinds::trusts_readiness(kind) {
+        return Outcome::Pool;
+    }
+    // SAFETY: passed on from this function.
+    let file = unsafe { clamp_to_pipe_buf(file) };
+    // SAFETY: likewise.
+    unless(libc::EAGAIN, unsafe { call(&Request::File(file)) })
+}
+
+/// The same transfer of another descriptor.
+fn with_descriptor(file: &File, other: RawFd) -> File {
+    let mut file = *file;
+    if let File::Read { fd, .. }
+    | File::ReadVectored { fd, .. }
+    | File::Write { fd, .. }
+    | File::WriteVectored { fd, .. } = &mut file
+    {
+        *fd = other;
+    }
+    file
+}
+
+/// Reads or writes a socket, without waiting: by a receive or a send.
+///
+/// # Safety
+///
+/// As [`call`].
+unsafe fn transfer_of_socket(file: &File) -> Answer {
+    let slice_of = |span: Span| RawSlice::new(span.start, span.len as usize);
+    let slice;
+    let (fd, first, count) = match *file {
+        File::Read { fd, span, .. } | File::Write { fd, span, .. } => {
+            slice = slice_of(span);
+            (fd, &raw const slice, 1)
+        }
+        File::ReadVectored { fd, spans, .. } | File::WriteVectored { fd, spans, .. } => {
+            (fd, spans.first, spans.count as usize)
+        }
+        File::Sync { .. } | File::Open { .. } | File::Stat { .. } | File::StatFd { .. } => {
+            return Err(libc::EOPNOTSUPP);
+        }
+    };
+    let mut message = Message::new();
+    message.point_at(first, count);
+    let message = &raw mut message;
+    let flags = libc::MSG_DONTWAIT;
+    let is_read = matches!(file, File::Read { .. } | File::ReadVectored { .. });
+    let net = if is_read {
+        Net::RecvMsg { fd, message, flags }
+    } else {
+        Net::SendMsg { fd, message, flags }
+    };
+    // SAFETY: passed on from this function; the slice and the message outlive the call.
+    unsafe { call(&Request::Net(net)) }
+}
+
+fn attempt_splice(pipe: &Pipe) -> Outcome {
+    match splices::next(pipe) {
+        Next::Wait(..) | Next::Later => Outcome::NotNow,
+        Next::Refused(code) => Outcome::Answered(Err(code)),
+        Next::Call(pipe) => unless(libc::EAGAIN, splice(&pipe)),
+        Next::Thread(_) => Outcome::Pool,
+    }
+}
+
+/// A write so short that a descriptor which is ready for one takes it without waiting.
+///
+/// # Safety
+///
+/// As [`call`].
+unsafe fn clamp_to_pipe_buf(file: &File) -> File {
+    let clip = |start, len: usize| Span::new(start, len.min(libc::PIPE_BUF));
+    match *file {
+        File::Write { fd, span, position } => File::Write {
+            fd,
+            span: clip(span.start, span.len as usize),
+            position,
+        },
+        File::WriteVectored {
+            fd,
+            spans,
+            position,
+        } if spans.count > 0 => {
+            // SAFETY: there is a first slice.
+            let first: RawSlice = unsafe { *spans.first };
+            File::Write {
+                fd,
+                span: clip(first.start(), first.len()),
+                position,
+            }
+        }
+        File::Read { .. }
+        | File::ReadVectored { .. }
+        | File::WriteVectored { .. }
+        | File::Sync { .. }
+        | File::Open { .. }
+        | File::Stat { .. }
+        | File::StatFd { .. } => *file,
+    }
+}
+
+/// The end of a splice that has to become ready first. None if both ends are ready by now, or if no
+/// event reports it: an edge would not come.
+pub(super) fn splice_waits_for(pipe: &Pipe) -> Result<Option<(RawFd, Direction)>, i32> {
+    match splices::next(pipe) {
+        Next::Wait(fd, ready::IN) => Ok(Some((fd, Direction::Read))),
+        Next::Wait(fd, _) => Ok(Some((fd, Direction::Write))),
+        Next::Later | Next::Call(_) | Next::Thread(_) => Ok(None),
+        Next::Refused(code) => Err(code),
+    }
+}
+
+/// The file's status flags.
+fn mode_of(fd: RawFd) -> Result<i32, i32> {
+    // SAFETY: no pointers are passed.
+    let mode = unsafe { libc::fcntl(fd, libc::F_GETFL) };
+    if mode < 0 {
+        return Err(last_error());
+    }
+    Ok(mode)
+}
+
+fn is_nonblocking(fd: RawFd) -> bool {
+    mode_of(fd).is_ok_and(|mode| mode & libc::O_NONBLOCK != 0)
+}
+
+/// Returns the flags of before.
+fn set_nonblocking(fd: RawFd) -> Result<i32, i32> {
+    let mode = mode_of(fd)?;
+    if mode & libc::O_NONBLOCK == 0 {
+        // SAFETY: no pointers are passed.
+        let set = unsafe { libc::fcntl(fd, libc::F_SETFL, mode | libc::O_NONBLOCK) };
+        if set < 0 {
+            return Err(last_error());
+        }
+    }
+    Ok(mode)
+}
+
+fn unless(not_now: i32, answer: Answer) -> Outcome {
+    if answer == Err(not_now) {
+        Outcome::NotNow
+    } else {
+        Outcome::Answered(answer)
+    }
+}

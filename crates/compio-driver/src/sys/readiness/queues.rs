@@ -1,0 +1,307 @@
+//! Who waits for which descriptor: a queue for each direction, in order of arrival.
+//!
+//! Waiting requests lie in a table by their cell's index, and are linked from there, so that none
+//! of them costs an allocation, and a cancel finds its target at once.
+
+use std::os::fd::RawFd;
+
+use super::attempt::asks_for;
+use crate::{
+    arena::Key,
+    request::{Answer, Net, Request, ready},
+    sys::readiness::ReadyEvent,
+};
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Direction {
+    Read,
+    Write,
+    /// Beside the line: those who take nothing that others wait for. Each of them is asked for on
+    /// its own.
+    Other,
+}
+
+impl Direction {
+    pub(super) const ALL: [Self; 3] = [Self::Read, Self::Write, Self::Other];
+}
+
+/// The end of a queue.
+const NONE: u32 = u32::MAX;
+
+#[derive(Default)]
+pub(super) struct Queues {
+    /// By descriptor number.
+    files: Vec<Watch>,
+    /// By cell index.
+    waits: Vec<Option<Wait>>,
+    waiting: usize,
+}
+
+/// One descriptor number.
+#[derive(Clone, Copy)]
+struct Watch {
+    queues: [WaitQueue; 3],
+    /// Whether the poller has heard of a descriptor with this number.
+    is_known: bool,
+    /// In which life of the descriptor the poller was asked for all its events, once for all.
+    subscribed: Option<u32>,
+    /// Whether a short receive took all there was, in that life.
+    short_read_means_empty: bool,
+    /// Whether more may lie behind a short receive all the same, such as the end.
+    may_hide: bool,
+}
+
+/// One direction of a descriptor.
+#[derive(Clone, Copy)]
+struct WaitQueue {
+    first: u32,
+    last: u32,
+    is_armed: bool,
+    /// The last transfer took all there was: a try would be in vain.
+    is_drained: bool,
+}
+
+struct Wait {
+    key: Key,
+    request: Request,
+    fd: RawFd,
+    direction: Direction,
+    previous: u32,
+    next: u32,
+}
+
+/// What is to be asked of the poller.
+#[derive(Clone, Copy)]
+pub(super) struct Arming {
+    /// The `poll(2)` bits.
+    pub(super) events: u32,
+    pub(super) is_known: bool,
+}
+
+impl Queues {
+    pub(super) fn is_empty(&self) -> bool {
+        self.waiting == 0
+    }
+
+    /// Whether a newcomer has to wait without a try: others do, or there is nothing to be had.
+    pub(super) fn must_queue(&self, fd: RawFd, direction: Direction, life: Option<u32>) -> bool {
+        if direction == Direction::Other {
+            return false;
+        }
+        self.files.get(fd as usize).is_some_and(|watch| {
+            let queue = watch.queues[direction as usize];
+            queue.first != NONE || queue.is_drained && life.is_some() && watch.subscribed == life
+        })
+    }
+
+    pub(super) fn push(&mut self, fd: RawFd, direction: Direction, key: Key, request: Request) {
+        let index = key.index();
+        if self.waits.len() <= index as usize {
+            self.waits.resize_with(index as usize + 1, || None);
+        }
+        let queue = self.queue(fd, direction);
+        // Whoever is aside may ask for something else than those before.
+        queue.is_armed &= direction != Direction::Other;
+        let last = std::mem::replace(&mut queue.last, index);
+        if last == NONE {
+            queue.first = index;
+        } else if let Some(wait) = &mut self.waits[last as usize] {
+            wait.next = index;
+        }
+        self.waits[index as usize] = Some(Wait {
+            key,
+            request,
+            fd,
+            direction,
+            previous: last,
+            next: NONE,
+        });
+        self.waiting += 1;
+    }
+
+    /// Who has waited longest.
+    pub(super) fn first(&self, fd: RawFd, direction: Direction) -> Option<(Key, Request)> {
+        let queue = self.files.get(fd as usize)?.queues[direction as usize];
+        let wait = self.waits.get(queue.first as usize)?.as_ref()?;
+        Some((wait.key, wait.request))
+    }
+
+    /// Who comes after somebody who waits.
+    pub(super) fn after(&self, key: Key) -> Option<(Key, Request)> {
+        let wait = self.waits.get(key.index() as usize)?.as_ref()?;
+        let wait = self.waits.get(wait.next as usize)?.as_ref()?;
+        Some((wait.key, wait.request))
+    }
+
+    /// Takes somebody out of the queue. False if the key does not wait.
+    pub(super) fn remove(&mut self, key: Key) -> bool {
+        let index = key.index();
+        let Some(Some(wait)) = self.waits.get(index as usize) else {
+            return false;
+        };
+        if wait.key != key {
+            return false;
+        }
+        let (fd, direction) = (wait.fd, wait.direction);
+        let (previous, next) = (wait.previous, wait.next);
+        self.waits[index as usize] = None;
+        self.waiting -= 1;
+        if let Some(wait) = self.neighbour(previous) {
+            wait.next = next;
+        }
+        if let Some(wait) = self.neighbour(next) {
+            wait.previous = previous;
+        }
+        let queue = self.queue(fd, direction);
+        if queue.first == index {
+            queue.first = next;
+        }
+        if queue.last == index {
+            queue.last = previous;
+        }
+        if queue.first == NONE {
+            // The descriptor may be closed now, and its number be used for another.
+            queue.is_armed = false;
+        }
+        true
+    }
+
+    fn neighbour(&mut self, index: u32) -> Option<&mut Wait> {
+        self.waits.get_mut(index as usize)?.as_mut()
+    }
+
+    /// Whether the poller tells of every change of the descriptor in this life of it.
+    pub(super) fn is_subscribed(&self, fd: RawFd, life: Option<u32>) -> bool {
+        life.is_some()
+            && self
+                .files
+                .get(fd as usize)
+                .is_some_and(|watch| watch.subscribed == life)
+    }
+
+    /// Whether a subscription is left from an earlier life of the number.
+    pub(super) fn is_stale(&self, fd: RawFd, life: Option<u32>) -> bool {
+        self.files
+            .get(fd as usize)
+            .is_some_and(|watch| watch.subscribed.is_some() && watch.subscribed != life)
+    }
+
+    /// The poller knows the number no more.
+    pub(super) fn forget(&mut self, fd: RawFd) {
+        let watch = &mut self.files[fd as usize];
+        watch.is_known = false;
+        watch.subscribed = None;
+    }
+
+    /// The poller has been asked for every change of the descriptor in this life of it.
+    pub(super) fn set_subscribed(
+        &mut self,
+        fd: RawFd,
+        life: Option<u32>,
+        short_read_means_empty: bool,
+    ) {
+        let watch = &mut self.files[fd as usize];
+        watch.is_known = true;
+        watch.subscribed = life;
+        watch.short_read_means_empty = short_read_means_empty;
+        watch.may_hide = false;
+    }
+
+    /// A transfer in this direction has ended; a short receive has taken all there was, unless it
+    /// was a special one.
+    pub(super) fn set_drained(
+        &mut self,
+        fd: RawFd,
+        direction: Direction,
+        request: &Request,
+        answer: Answer,
+    ) {
+        let room = match *request {
+            Request::Net(Net::Recv { span, flags: 0, .. }) => span.len,
+            Request::Net(Net::RecvPooled { room, flags: 0, .. }) => room,
+            Request::Nop
+            | Request::Invalid
+            | Request::File(_)
+            | Request::Path(_)
+            | Request::Net(_)
+            | Request::Pipe(_)
+            | Request::Poll(_)
+            | Request::Work(_)
+            | Request::Raw(_) => 0,
+        };
+        let is_drained = matches!(answer, Ok(len) if 0 < len && len < room);
+        // Of a number that was never waited for, nothing is known.
+        if let Some(watch) = self.files.get_mut(fd as usize) {
+            watch.queues[direction as usize].is_drained =
+                is_drained && watch.short_read_means_empty && !watch.may_hide;
+        }
+    }
+
+    /// The poller tells of something. What it was asked for once it has given.
+    pub(super) fn on_event(&mut self, event: &ReadyEvent) {
+        for direction in Direction::ALL {
+            let queue = self.queue(event.fd, direction);
+            queue.is_armed = false;
+            queue.is_drained = false;
+        }
+        // Once for all: nothing comes after the end.
+        self.files[event.fd as usize].may_hide |= event.may_hide;
+    }
+
+    /// What is to be asked for, unless it has been, or nobody waits.
+    pub(super) fn arming(&self, fd: RawFd) -> Option<Arming> {
+        let watch = self.files.get(fd as usize)?;
+        let is_missing = |queue: &WaitQueue| queue.first != NONE && !queue.is_armed;
+        if !watch.queues.iter().any(is_missing) {
+            return None;
+        }
+        let mut events = 0;
+        for (direction, in_line) in [(Direction::Read, ready::IN), (Direction::Write, ready::OUT)] {
+            if watch.queues[direction as usize].first != NONE {
+                events |= in_line;
+            }
+        }
+        let mut aside = self.first(fd, Direction::Other);
+        while let Some((key, request)) = aside {
+            events |= asks_for(&request);
+            aside = self.after(key);
+        }
+        Some(Arming {
+            events,
+            is_known: watch.is_known,
+        })
+    }
+
+    /// The poller has been asked for all that somebody waits for.
+    pub(super) fn set_armed(&mut self, fd: RawFd) {
+        let watch = &mut self.files[fd as usize];
+        watch.is_known = true;
+        for queue in &mut watch.queues {
+            queue.is_armed = queue.first != NONE;
+        }
+    }
+
+    fn queue(&mut self, fd: RawFd, direction: Direction) -> &mut WaitQueue {
+        const NOBODY: WaitQueue = WaitQueue {
+            first: NONE,
+            last: NONE,
+            is_armed: false,
+            is_drained: false,
+        };
+        let place = fd as usize;
+        if self.files.len() <= place {
+            let watch = Watch {
+                queues: [NOBODY; 3],
+                is_known: false,
+                subscribed: None,
+                short_read_means_empty: false,
+                may_hide: false,
+            };
+            self.files.resize(place + 1, watch);
+        }
+        &mut self.files[place].queues[direction as usize]
+    }
+}
+
+#[cfg(test)]
+mod tests;

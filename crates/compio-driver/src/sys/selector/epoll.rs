@@ -1,0 +1,265 @@
+//! What tells of descriptors that become ready: epoll by itself, since the backend's speed rests on two
+//! things that the portable interface does not give. Waits are one system call each, and a peer that
+//! has finished is told of.
+
+use std::{
+    io,
+    os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd},
+    ptr,
+    sync::atomic::{AtomicBool, Ordering::Relaxed},
+    time::Duration,
+};
+
+#[cfg(all(test, not(loom)))]
+use crate::sys::faults;
+use crate::sys::{
+    platform::{EventFd, explain},
+    readiness::ReadyEvent,
+};
+
+/// The notifier's place among descriptors, which are never that large.
+const NOTIFIED: u64 = u64::MAX;
+
+const READ: u32 = (libc::EPOLLIN | libc::EPOLLPRI | libc::EPOLLRDHUP) as u32;
+/// Receives end where the peer has finished, and before a byte that is urgent.
+const HIDING: u32 = (libc::EPOLLPRI | libc::EPOLLRDHUP) as u32;
+const WRITE: u32 = libc::EPOLLOUT as u32;
+/// Reported without being asked for.
+const ANYWAY: u32 = (libc::EPOLLHUP | libc::EPOLLERR) as u32;
+
+/// An epoll instance, and an event that ends its waits.
+#[derive(Debug)]
+pub(crate) struct Poller {
+    epoll: OwnedFd,
+    event: EventFd,
+    /// Cleared where the kernel (before 5.11) does not know timeouts in nanoseconds.
+    has_pwait2: AtomicBool,
+}
+
+/// Room for what a wait reports.
+pub(crate) struct Events {
+    room: Box<[libc::epoll_event]>,
+    count: usize,
+}
+
+impl Poller {
+    pub(crate) fn new() -> io::Result<Self> {
+        // SAFETY: no pointers are passed; the descriptor is new.
+        let epoll = unsafe {
+            let fd = libc::epoll_create1(libc::EPOLL_CLOEXEC);
+            if fd < 0 {
+                return Err(explain("epoll_create1", io::Error::last_os_error()));
+            }
+            OwnedFd::from_raw_fd(fd)
+        };
+        let poller = Self {
+            epoll,
+            event: EventFd::new()?,
+            has_pwait2: AtomicBool::new(true),
+        };
+        // Edge-triggered: it need not be read to be heard again.
+        let flags = libc::EPOLLIN as u32 | libc::EPOLLET as u32;
+        let fd = poller.event.as_raw_fd();
+        let watched = poller.control(libc::EPOLL_CTL_ADD, fd, flags, NOTIFIED);
+        watched.map_err(|error| explain("epoll_ctl", error))?;
+        // A filter of system calls may refuse this one alone: found out here, not at the first wait.
+        let waited = poller.wait_millis(&mut Events::new(1), Some(Duration::ZERO));
+        waited.map_err(|error| explain("epoll_wait", error))?;
+        Ok(poller)
+    }
+
+    /// Asks for word of every change of a descriptor, until it is closed.
+    pub(crate) fn subscribe(&self, fd: RawFd, is_known: bool) -> io::Result<bool> {
+        self.ask(fd, READ | WRITE | libc::EPOLLET as u32, is_known)
+            .map(|()| true)
+    }
+
+    /// Asks for one of these events of a descriptor, by their `poll(2)` bits, which are epoll's too.
+    pub(crate) fn once(&self, fd: RawFd, events: u32, is_known: bool) -> io::Result<()> {
+        self.ask(fd, events | libc::EPOLLONESHOT as u32, is_known)
+    }
+
+    /// Whether a short receive of the descriptor has taken all there was, unless an event says that
+    /// it [may hide](ReadyEvent::may_hide) something. So it is with TCP; other sockets end a receive
+    /// between two messages or senders.
+    pub(crate) fn short_read_means_empty(&self, fd: RawFd) -> bool {
+        option(fd, libc::SO_PROTOCOL) == Some(libc::IPPROTO_TCP)
+            && option(fd, libc::SO_TYPE) == Some(libc::SOCK_STREAM)
+            && matches!(
+                option(fd, libc::SO_DOMAIN),
+                Some(libc::AF_INET | libc::AF_INET6)
+            )
+    }
+
+    /// Asks for nothing more.
+    pub(crate) fn forget(&self, fd: RawFd) {
+        // It may be closed, or be another one that was never asked about: both are fine.
+        let _ = self.control(libc::EPOLL_CTL_DEL, fd, 0, 0);
+    }
+
+    /// Waits until something happens or somebody notifies, at most for `timeout`.
+    pub(crate) fn wait(&self, events: &mut Events, timeout: Option<Duration>) -> io::Result<()> {
+        events.count = 0;
+        match self.count(events, timeout) {
+            Ok(count) => events.count = count,
+            // A signal: the caller comes again.
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+
+    fn count(&self, events: &mut Events, timeout: Option<Duration>) -> io::Result<usize> {
+        #[cfg(all(test, not(loom)))]
+        if let Some(error) = faults::refusal(&[libc::EINTR]) {
+            return Err(error);
+        }
+        let Some(timeout) = timeout else {
+            return self.wait_millis(events, None);
+        };
+        if !timeout.is_zero() && self.has_pwait2.load(Relaxed) {
+            match self.wait_precisely(events, timeout) {
+                // A filter of system calls that was made before this one says EPERM.
+                Err(error) if matches!(error.raw_os_error(), Some(libc::ENOSYS | libc::EPERM)) => {
+                    // Relaxed: only spares later calls.
+                    self.has_pwait2.store(false, Relaxed);
+                }
+                waited => return waited,
+            }
+        }
+        self.wait_millis(events, Some(timeout))
+    }
+
+    /// Ends a wait, or the next one. From any thread.
+    pub(crate) fn notify(&self) {
+        self.event.signal();
+    }
+
+    fn wait_precisely(&self, events: &mut Events, timeout: Duration) -> io::Result<usize> {
+        let timeout = libc::timespec {
+            tv_sec: timeout.as_secs().min(i32::MAX as u64) as _,
+            tv_nsec: timeout.subsec_nanos().into(),
+        };
+        // SAFETY: the room is as long as is said, and it and the timeout outlive the call.
+        let count = unsafe {
+            libc::syscall(
+                libc::SYS_epoll_pwait2,
+                self.epoll.as_raw_fd(),
+                events.room.as_mut_ptr(),
+                events.room() as i32,
+                &raw const timeout,
+                ptr::null::<libc::sigset_t>(),
+                0_usize,
+            )
+        };
+        usize::try_from(count).map_err(|_| io::Error::last_os_error())
+    }
+
+    /// Never shorter than was asked for.
+    fn wait_millis(&self, events: &mut Events, timeout: Option<Duration>) -> io::Result<usize> {
+        let timeout = match timeout {
+            None => -1,
+            Some(timeout) => {
+                i32::try_from(timeout.as_nanos().div_ceil(1_000_000)).unwrap_or(i32::MAX)
+            }
+        };
+        // SAFETY: the room is as long as is said, and outlives the call.
+        let count = unsafe {
+            libc::epoll_wait(
+                self.epoll.as_raw_fd(),
+                events.room.as_mut_ptr(),
+                events.room() as i32,
+                timeout,
+            )
+        };
+        usize::try_from(count).map_err(|_| io::Error::last_os_error())
+    }
+
+    /// A descriptor is known by its number only: it may have been closed since, or be known as well
+    /// under another life.
+    fn ask(&self, fd: RawFd, flags: u32, is_known: bool) -> io::Result<()> {
+        let (first, second, reason) = if is_known {
+            (libc::EPOLL_CTL_MOD, libc::EPOLL_CTL_ADD, libc::ENOENT)
+        } else {
+            (libc::EPOLL_CTL_ADD, libc::EPOLL_CTL_MOD, libc::EEXIST)
+        };
+        match self.control(first, fd, flags, fd as u64) {
+            Err(error) if error.raw_os_error() == Some(reason) => {
+                self.control(second, fd, flags, fd as u64)
+            }
+            asked => asked,
+        }
+    }
+
+    fn control(&self, what: i32, fd: RawFd, flags: u32, data: u64) -> io::Result<()> {
+        let mut event = libc::epoll_event {
+            events: flags,
+            u64: data,
+        };
+        // SAFETY: the event outlives the call. A descriptor that is not there is refused.
+        let done = unsafe { libc::epoll_ctl(self.epoll.as_raw_fd(), what, fd, &raw mut event) };
+        if done < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        Ok(())
+    }
+}
+
+/// A number that the system knows about a socket; none of anything else.
+fn option(fd: RawFd, name: i32) -> Option<i32> {
+    let mut value = 0;
+    let mut len = size_of::<i32>() as libc::socklen_t;
+    // SAFETY: `len` bytes at `value`, both outlive the call.
+    let asked = unsafe {
+        libc::getsockopt(
+            fd,
+            libc::SOL_SOCKET,
+            name,
+            (&raw mut value).cast(),
+            &raw mut len,
+        )
+    };
+    (asked == 0).then_some(value)
+}
+
+impl AsRawFd for Poller {
+    fn as_raw_fd(&self) -> RawFd {
+        self.epoll.as_raw_fd()
+    }
+}
+
+impl Events {
+    pub(crate) fn new(count_max: usize) -> Self {
+        Self {
+            room: vec![libc::epoll_event { events: 0, u64: 0 }; count_max].into(),
+            count: 0,
+        }
+    }
+
+    /// How many fit.
+    fn room(&self) -> usize {
+        let room = self.room.len();
+        #[cfg(all(test, not(loom)))]
+        let room = faults::room(room);
+        room
+    }
+
+    /// Whether there was room for no more.
+    pub(crate) fn is_full(&self) -> bool {
+        self.count == self.room.len()
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = ReadyEvent> {
+        self.room[..self.count].iter().filter_map(|event| {
+            let (flags, data) = (event.events, event.u64);
+            #[cfg(all(test, not(loom)))]
+            let flags = flags | faults::misled((libc::EPOLLIN | libc::EPOLLOUT) as u32);
+            (data != NOTIFIED).then_some(ReadyEvent {
+                fd: data as RawFd,
+                is_readable: flags & (READ | ANYWAY) != 0,
+                is_writable: flags & (WRITE | ANYWAY) != 0,
+                may_hide: flags & (HIDING | ANYWAY) != 0,
+            })
+        })
+    }
+}

@@ -1,0 +1,122 @@
+//! What tells of descriptors that become ready: the `polling` crate, over kqueue, event ports or poll.
+
+use std::{
+    io,
+    num::NonZeroUsize,
+    os::fd::{AsRawFd, BorrowedFd, RawFd},
+    time::Duration,
+};
+
+use polling::{Event, PollMode};
+
+use crate::sys::readiness::ReadyEvent;
+
+use crate::request::ready;
+
+/// A poller of the system's.
+#[derive(Debug)]
+pub(crate) struct Poller(polling::Poller);
+
+/// Room for what a wait reports.
+pub(crate) struct Events(polling::Events);
+
+impl Poller {
+    pub(crate) fn new() -> io::Result<Self> {
+        polling::Poller::new().map(Self)
+    }
+
+    /// Asks for word of every change of a descriptor, until it is closed. False where the system
+    /// does not know that.
+    pub(crate) fn subscribe(&self, fd: RawFd, is_known: bool) -> io::Result<bool> {
+        if !self.0.supports_edge() {
+            return Ok(false);
+        }
+        self.ask(fd, Event::all(fd as usize), PollMode::Edge, is_known)?;
+        Ok(true)
+    }
+
+    /// Asks for one of these events of a descriptor, by their `poll(2)` bits.
+    pub(crate) fn once(&self, fd: RawFd, events: u32, is_known: bool) -> io::Result<()> {
+        let (read, write) = (events & ready::IN != 0, events & ready::OUT != 0);
+        let mut event = Event::new(fd as usize, read, write);
+        event.set_priority(events & ready::PRI != 0);
+        self.ask(fd, event, PollMode::Oneshot, is_known)
+    }
+
+    /// Whether a short receive of the descriptor has taken all there was. Not known here.
+    pub(crate) fn short_read_means_empty(&self, _fd: RawFd) -> bool {
+        false
+    }
+
+    /// Asks for nothing more.
+    pub(crate) fn forget(&self, fd: RawFd) {
+        // SAFETY: only its number is looked at; if it is closed or another one, the poller does not
+        // know it.
+        let _ = self.0.delete(unsafe { BorrowedFd::borrow_raw(fd) });
+    }
+
+    /// Waits until something happens or somebody notifies, at most for `timeout`.
+    pub(crate) fn wait(&self, events: &mut Events, timeout: Option<Duration>) -> io::Result<()> {
+        events.0.clear();
+        match self.0.wait(&mut events.0, timeout) {
+            Ok(_) => Ok(()),
+            // A signal: the caller comes again.
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Ends a wait, or the next one. From any thread.
+    pub(crate) fn notify(&self) {
+        // It fails only if the poller is gone, and with it whoever waited.
+        let _ = self.0.notify();
+    }
+
+    fn ask(&self, fd: RawFd, event: Event, mode: PollMode, is_known: bool) -> io::Result<()> {
+        // SAFETY: whoever waits for the descriptor keeps it open.
+        let borrowed = unsafe { BorrowedFd::borrow_raw(fd) };
+        let modify = || self.0.modify_with_mode(borrowed, event, mode);
+        // SAFETY: kernels forget a descriptor when it is closed; until then it may stay.
+        let add = || unsafe { self.0.add_with_mode(fd, event, mode) };
+        // Known by its number only: it may have been closed since.
+        if is_known {
+            modify().or_else(|error| match error.kind() {
+                io::ErrorKind::NotFound => add(),
+                _ => Err(error),
+            })
+        } else {
+            add().or_else(|error| match error.kind() {
+                io::ErrorKind::AlreadyExists => modify(),
+                _ => Err(error),
+            })
+        }
+    }
+}
+
+impl AsRawFd for Poller {
+    fn as_raw_fd(&self) -> RawFd {
+        self.0.as_raw_fd()
+    }
+}
+
+impl Events {
+    pub(crate) fn new(count_max: usize) -> Self {
+        let count_max = NonZeroUsize::new(count_max).unwrap_or(NonZeroUsize::MIN);
+        Self(polling::Events::with_capacity(count_max))
+    }
+
+    /// Whether there was room for no more.
+    pub(crate) fn is_full(&self) -> bool {
+        self.0.len() >= self.0.capacity().get()
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = ReadyEvent> {
+        self.0.iter().map(|event| ReadyEvent {
+            fd: event.key as RawFd,
+            is_readable: event.readable || event.is_priority(),
+            is_writable: event.writable,
+            // Not known here.
+            may_hide: true,
+        })
+    }
+}

@@ -1,0 +1,654 @@
+//! Where the actors sit: polls them when they were woken, and now and then when not; takes them
+//! their slots; and knows at the end what all must have come to.
+
+use std::{
+    cell::{Cell, RefCell},
+    future::Future,
+    io,
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::Pin,
+    rc::{Rc, Weak},
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use super::{
+    actors::{self, poll_idly},
+    probes::{Bell, BufferFault, Canary, WakerAction, expect_planned},
+};
+use crate::{
+    accept::Acceptor,
+    buffers::{BufferPool, PooledBuffer},
+    cancel::CancelToken,
+    driver::{Driver, Entry, Poller},
+    fd::SharedFd,
+    op::Recv,
+    operation::Operation,
+    sys::{
+        AsRawFd, OwnedFd,
+        sim::{Kernel, Rng, Sim},
+    },
+};
+
+/// How actors end that have not come to their end.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum DropPolicy {
+    /// They never leave before their end, and no waker takes another's slot.
+    Patient,
+    /// They are dropped and forgotten at any time.
+    Careless,
+}
+
+/// How a program ends.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum End {
+    /// Everybody gets what he waits for, if he is woken.
+    Await,
+    Drop,
+    ShutDown,
+}
+
+pub(super) type Actor = Pin<Box<dyn Future<Output = ()>>>;
+
+struct Slot {
+    number: usize,
+    /// None while it is being polled.
+    actor: Option<Actor>,
+    bell: Arc<Bell>,
+    is_new: bool,
+    tokens: Vec<CancelToken>,
+    things: Vec<usize>,
+}
+
+/// An operation that stays with its caller.
+struct Pushed {
+    number: usize,
+    thing: usize,
+    operation: Box<Recv<Canary>>,
+}
+
+pub(super) struct Harness {
+    pub(super) driver: Driver,
+    pub(super) sim: Sim,
+    pub(super) pools: Vec<BufferPool>,
+    /// A listener that several share.
+    pub(super) listener: (usize, SharedFd),
+    /// Likewise, of which no connection is lost.
+    pub(super) acceptor: (usize, SharedFd, Acceptor),
+    /// Streams that several share.
+    pub(super) streams: Vec<(usize, SharedFd)>,
+    pub(super) file: (usize, SharedFd),
+    /// What has been accepted, and should be open.
+    pub(super) held: RefCell<Vec<OwnedFd>>,
+    pub(super) held_buffers: RefCell<Vec<PooledBuffer>>,
+    /// How many bytes of each thing somebody says to have sent.
+    pub(super) sent: RefCell<Vec<usize>>,
+    /// How many connections the acceptor has handed out.
+    pub(super) accepted: Cell<usize>,
+    /// How many actors wait for it.
+    pub(super) waiting: Cell<usize>,
+    rng: RefCell<Rng>,
+    manners: DropPolicy,
+    slots: RefCell<Vec<Slot>>,
+    /// Actors that nobody will ask again.
+    leaked: RefCell<Vec<Actor>>,
+    tokens: RefCell<Vec<CancelToken>>,
+    pushed: RefCell<Vec<Pushed>>,
+    alive: Rc<Cell<usize>>,
+    pub(super) is_shut_down: Cell<bool>,
+    next_number: Cell<usize>,
+    trace: RefCell<Vec<String>>,
+}
+
+const SEATS_MAX: usize = 24;
+
+/// How long whoever waits may wait, in turns.
+const PATIENCE: usize = 20_000;
+
+thread_local! {
+    /// Of this thread, for wakers, which know nobody.
+    static CURRENT: RefCell<Weak<Harness>> = const { RefCell::new(Weak::new()) };
+}
+
+pub(super) fn with_current(use_table: impl FnOnce(&Rc<Harness>)) {
+    let current = CURRENT.with_borrow(Weak::upgrade);
+    if let Some(harness) = current {
+        use_table(&harness);
+    }
+}
+
+impl Harness {
+    pub(super) fn new(mut rng: Rng, manners: DropPolicy) -> Rc<Self> {
+        let sim = Sim::new(rng.fork());
+        let driver = sim.driver();
+        let make = || {
+            let (thing, fd) = sim.kernel().make();
+            (thing, SharedFd::from(fd))
+        };
+        let pools = [1, 4, 64].map(|count| BufferPool::new(&driver, count, 16).unwrap());
+        let (acceptor, fd) = make();
+        let harness = Rc::new(Self {
+            pools: pools.into(),
+            listener: make(),
+            acceptor: (acceptor, fd, Acceptor::new()),
+            streams: (0..3).map(|_| make()).collect(),
+            file: make(),
+            held: RefCell::default(),
+            held_buffers: RefCell::default(),
+            sent: RefCell::default(),
+            accepted: Cell::default(),
+            waiting: Cell::default(),
+            rng: RefCell::new(rng),
+            manners,
+            slots: RefCell::default(),
+            leaked: RefCell::default(),
+            tokens: RefCell::new(vec![CancelToken::new(), CancelToken::new()]),
+            pushed: RefCell::default(),
+            alive: Rc::default(),
+            is_shut_down: Cell::new(false),
+            next_number: Cell::default(),
+            trace: RefCell::default(),
+            driver,
+            sim,
+        });
+        harness.kernel(|kernel| kernel.thing(harness.file.0).filled = 500);
+        CURRENT.set(Rc::downgrade(&harness));
+        harness
+    }
+
+    pub(super) fn kernel<T>(&self, use_kernel: impl FnOnce(&mut Kernel) -> T) -> T {
+        use_kernel(&mut self.sim.kernel())
+    }
+
+    pub(super) fn roll(&self, sides: usize) -> usize {
+        self.rng.borrow_mut().roll(sides)
+    }
+
+    pub(super) fn percent(&self, chance: usize) -> bool {
+        self.rng.borrow_mut().percent(chance)
+    }
+
+    /// A socket of somebody's own.
+    pub(super) fn make(&self) -> (usize, OwnedFd) {
+        self.kernel(Kernel::make)
+    }
+
+    pub(super) fn record(&self, what: String) {
+        self.trace.borrow_mut().push(what);
+    }
+
+    /// So many bytes have been sent, and somebody knows it.
+    pub(super) fn note_sent(&self, thing: usize, len: usize) {
+        self.record(format!("{len} bytes are sent to {thing}"));
+        let mut sent = self.sent.borrow_mut();
+        if sent.len() <= thing {
+            sent.resize(thing + 1, 0);
+        }
+        sent[thing] += len;
+    }
+
+    fn whim(&self) -> BufferFault {
+        match self.roll(40) {
+            0 => BufferFault::PanicsWhenAsked,
+            1 => BufferFault::PanicsWhenDropped,
+            _ => BufferFault::None,
+        }
+    }
+
+    pub(super) fn room(&self) -> Canary {
+        Canary::with_room(1 + self.roll(40), self.whim(), &self.alive)
+    }
+
+    /// Something to be sent.
+    pub(super) fn words(&self, first: usize) -> Canary {
+        Canary::from(first, 1 + self.roll(40), self.whim(), &self.alive)
+    }
+
+    fn bell(&self) -> Arc<Bell> {
+        Bell::new(match self.roll(30) {
+            0 => WakerAction::Panics,
+            1 => WakerAction::TurnsTheDriver,
+            2 if self.manners == DropPolicy::Careless => WakerAction::DropsAnother,
+            3 => WakerAction::CancelsAToken,
+            _ => WakerAction::None,
+        })
+    }
+
+    pub(super) fn step(self: &Rc<Self>) {
+        match self.roll(24) {
+            0..=5 => self.seat_somebody(),
+            6..=9 => self.poll_those_woken(),
+            10 => self.poll_anybody(),
+            11 if self.manners == DropPolicy::Careless => self.drop_anybody(),
+            12 if self.manners == DropPolicy::Careless => self.forget_anybody(),
+            13 if self.percent(50) => self.cancel_a_token(),
+            14..=16 => self.do_something_outside(),
+            17 => {
+                self.driver.waker().wake();
+                self.driver.prepare_to_sleep();
+            }
+            18 => self.push(),
+            19 => self.poll_pushed(),
+            20 => self.let_go(),
+            _ => self.turn(),
+        }
+    }
+
+    fn seat_somebody(self: &Rc<Self>) {
+        if self.slots.borrow().len() >= SEATS_MAX {
+            return;
+        }
+        let number = self.next_number.replace(self.next_number.get() + 1);
+        let tokens = self.tokens.borrow().clone();
+        let mut tokens: Vec<_> = tokens.into_iter().filter(|_| self.percent(40)).collect();
+        if self.percent(20) {
+            tokens.clear();
+        }
+        let (things, actor) = actors::any(self, &tokens);
+        let slot = Slot {
+            number,
+            actor: Some(actor),
+            bell: self.bell(),
+            is_new: true,
+            tokens,
+            things,
+        };
+        self.slots.borrow_mut().push(slot);
+        self.poll_number(number);
+    }
+
+    fn poll_those_woken(&self) {
+        let slots = self.slots.borrow();
+        let woken = slots
+            .iter()
+            .filter(|slot| slot.is_new || slot.bell.has_rung());
+        let woken: Vec<_> = woken.map(|slot| slot.number).collect();
+        drop(slots);
+        for number in woken {
+            self.poll_number(number);
+        }
+    }
+
+    /// Of what nobody has been woken for there is nothing new.
+    fn poll_anybody(&self) {
+        let Some(place) = self.any_place() else {
+            return;
+        };
+        let mut slots = self.slots.borrow_mut();
+        let slot = &mut slots[place];
+        let is_expected = slot.is_new || slot.bell.has_rung();
+        let number = slot.number;
+        if self.percent(50) {
+            slot.bell = self.bell();
+        }
+        drop(slots);
+        let before = self.progress();
+        self.poll_number(number);
+        assert!(
+            is_expected || self.progress() == before,
+            "{number} was not woken"
+        );
+    }
+
+    /// Changes when anything happens.
+    fn progress(&self) -> (usize, usize) {
+        let launched = self.kernel(|kernel| kernel.launched());
+        (launched, self.trace.borrow().len())
+    }
+
+    fn any_place(&self) -> Option<usize> {
+        let count = self.slots.borrow().len();
+        (count > 0).then(|| self.roll(count))
+    }
+
+    fn poll_number(&self, number: usize) {
+        let mut slots = self.slots.borrow_mut();
+        let Some(slot) = slots.iter_mut().find(|slot| slot.number == number) else {
+            return;
+        };
+        // Nobody, if it is being polled.
+        let Some(mut actor) = slot.actor.take() else {
+            return;
+        };
+        slot.is_new = false;
+        let waker = slot.bell.waker();
+        let tokens = slot.tokens.clone();
+        drop(slots);
+        let polled = catch_unwind(AssertUnwindSafe(|| {
+            let _scopes: Vec<_> = tokens
+                .iter()
+                .map(|token| self.driver.scope(token))
+                .collect();
+            actor.as_mut().poll(&mut Context::from_waker(&waker))
+        }));
+        let is_over = match polled {
+            Ok(polled) => polled.is_ready(),
+            Err(panic) => {
+                expect_planned(panic);
+                true
+            }
+        };
+        let mut slots = self.slots.borrow_mut();
+        let place = slots.iter().position(|slot| slot.number == number);
+        match place {
+            Some(place) if is_over => {
+                let slot = slots.swap_remove(place);
+                drop(slots);
+                self.record(format!("{number} is done"));
+                drop(slot);
+                self.leave(actor);
+            }
+            Some(place) => slots[place].actor = Some(actor),
+            // Somebody has taken the slot meanwhile.
+            None => {
+                drop(slots);
+                self.leave(actor);
+            }
+        }
+    }
+
+    /// Drops a actor, whose buffers may panic.
+    fn leave(&self, actor: Actor) {
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(actor))) {
+            expect_planned(panic);
+        }
+    }
+
+    fn take_seat(&self) -> Option<Slot> {
+        let place = self.any_place()?;
+        let slot = self.slots.borrow_mut().swap_remove(place);
+        self.give_up(&slot);
+        Some(slot)
+    }
+
+    /// What comes for this one may be lost.
+    fn give_up(&self, slot: &Slot) {
+        self.record(format!("{} is given up", slot.number));
+        self.kernel(|kernel| {
+            for thing in &slot.things {
+                kernel.thing(*thing).may_lose = true;
+            }
+        });
+    }
+
+    fn drop_anybody(&self) {
+        if let Some(Slot { actor, .. }) = self.take_seat()
+            && let Some(actor) = actor
+        {
+            self.leave(actor);
+        }
+    }
+
+    fn forget_anybody(&self) {
+        if let Some(Slot { actor, .. }) = self.take_seat() {
+            self.leaked.borrow_mut().extend(actor);
+        }
+    }
+
+    fn cancel_a_token(&self) {
+        self.cancel_token(self.roll(2));
+    }
+
+    fn cancel_token(&self, which: usize) {
+        let token = std::mem::take(&mut self.tokens.borrow_mut()[which]);
+        token.cancel();
+        self.record("a token is cancelled".into());
+    }
+
+    /// What a waker does by the way.
+    pub(super) fn do_deed(&self, deed: WakerAction) {
+        match deed {
+            WakerAction::None | WakerAction::Panics => {}
+            WakerAction::TurnsTheDriver => self.turn(),
+            WakerAction::DropsAnother => self.drop_anybody(),
+            WakerAction::CancelsAToken => self.cancel_a_token(),
+        }
+    }
+
+    /// Peers send, finish and connect.
+    fn do_something_outside(&self) {
+        let (what, amount) = (self.roll(6), self.roll(60));
+        let others = [self.listener.0, self.acceptor.0, self.file.0];
+        let count = self.sim.kernel().things().len();
+        let thing = self.roll(count);
+        self.kernel(|kernel| match what {
+            0 => kernel.thing(self.listener.0).connections += amount,
+            1 => kernel.thing(self.acceptor.0).connections += amount % 4,
+            _ if others.contains(&thing) => {}
+            2 if amount < 20 => kernel.thing(thing).is_finished = true,
+            _ if kernel.thing(thing).is_finished => {}
+            3 => kernel.thing(thing).filled += 15 * amount,
+            _ => kernel.thing(thing).filled += amount,
+        });
+    }
+
+    /// Begins an operation of the low-level door.
+    fn push(&self) {
+        let (thing, fd) = self.streams[self.roll(self.streams.len())].clone();
+        let number = self.next_number.replace(self.next_number.get() + 1);
+        let room = Canary::with_room(1 + self.roll(40), BufferFault::None, &self.alive);
+        let mut operation = Box::new(Recv::new(fd, room, 0));
+        // SAFETY: the box is kept until its entry has come.
+        unsafe { self.driver.push(&mut *operation, number) }.expect("it is not shut down");
+        self.pushed.borrow_mut().push(Pushed {
+            number,
+            thing,
+            operation,
+        });
+        if self.percent(20) {
+            Poller::cancel(&self.driver, number);
+        }
+    }
+
+    fn poll_pushed(&self) {
+        let polled = catch_unwind(AssertUnwindSafe(|| {
+            self.driver.poll_one(Some(Duration::ZERO))
+        }));
+        match polled {
+            Ok(Ok(entry)) => self.take_entry(entry),
+            Ok(Err(error)) => self.expect_no_wait(&error),
+            Err(panic) => expect_planned(panic),
+        }
+    }
+
+    fn take_entry(&self, entry: Entry) {
+        let mut pushed = self.pushed.borrow_mut();
+        let number = entry.user_data();
+        let place = pushed.iter().position(|one| one.number == number);
+        let one = pushed.swap_remove(place.expect("it was pushed, and has no other entry"));
+        // SAFETY: the entry is the operation's own.
+        let (received, buffer) = unsafe { one.operation.finish(entry.into_result()) };
+        self.record(format!("{} was {received:?}", one.number));
+        if received.is_ok_and(|len| len > 0) {
+            let (thing, _) = self.kernel(|kernel| kernel.claim(buffer.bytes()));
+            assert_eq!(thing, one.thing);
+        }
+    }
+
+    fn expect_no_wait(&self, error: &io::Error) {
+        let codes = [libc::EINTR, libc::EBUSY, libc::EAGAIN, libc::ENOMEM];
+        let is_fault = error
+            .raw_os_error()
+            .is_some_and(|code| codes.contains(&code));
+        assert!(
+            is_fault || error.kind() == io::ErrorKind::TimedOut,
+            "{error}"
+        );
+    }
+
+    /// Gives back what is held.
+    fn let_go(&self) {
+        self.held_buffers.take();
+        let held = self.held.take();
+        let is_open = |fd: &OwnedFd| {
+            self.kernel(|kernel| {
+                let thing = kernel.which(fd.as_raw_fd());
+                !kernel.thing(thing).is_closed()
+            })
+        };
+        assert!(
+            held.iter().all(is_open),
+            "somebody has closed what is another's"
+        );
+    }
+
+    fn turn(&self) {
+        let timeout = self.percent(50).then_some(Duration::ZERO);
+        match catch_unwind(AssertUnwindSafe(|| self.driver.turn(timeout))) {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => self.expect_no_wait(&error),
+            Err(panic) => expect_planned(panic),
+        }
+    }
+
+    /// Ends the program, and returns what has happened.
+    pub(super) fn end(self: &Rc<Self>, end: End) -> Vec<String> {
+        self.kernel(Kernel::calm_down);
+        // They may have buffers of a pool that others wait for.
+        for actor in self.leaked.take() {
+            self.leave(actor);
+        }
+        match end {
+            End::Await => self.await_all(),
+            End::Drop => {
+                while self.any_place().is_some() {
+                    self.drop_anybody();
+                }
+            }
+            End::ShutDown => {
+                self.is_shut_down.set(true);
+                self.driver.shut_down();
+                assert_eq!(self.driver.in_flight(), 0, "a shutdown waits");
+                self.await_all();
+            }
+        }
+        self.take_all_pushed();
+        self.count_accepted();
+        self.land_all();
+        self.let_go();
+        self.check()
+    }
+
+    /// Turns until the kernel has answered everything.
+    fn land_all(&self) {
+        let mut turns = 0;
+        while self.driver.in_flight() > 0 {
+            self.turn();
+            turns += 1;
+            assert!(turns < PATIENCE, "{:?} has no end", self.driver);
+        }
+    }
+
+    /// Gives everybody what he waits for, and expects him to be woken.
+    fn await_all(self: &Rc<Self>) {
+        self.await_cancelled();
+        self.await_kept();
+        let others = [self.listener.0, self.acceptor.0, self.file.0];
+        let mut turns = 0;
+        while self.any_place().is_some() {
+            self.kernel(|kernel| {
+                for thing in 0..kernel.things().len() {
+                    if others.contains(&thing) {
+                        kernel.thing(thing).connections = 10;
+                    } else {
+                        kernel.thing(thing).is_finished = true;
+                    }
+                }
+            });
+            self.poll_those_woken();
+            self.turn();
+            self.let_go();
+            turns += 1;
+            assert!(turns < PATIENCE, "{} are not woken", self.seated());
+        }
+    }
+
+    /// Whoever belongs to a token ends with it, with no help of others.
+    fn await_cancelled(self: &Rc<Self>) {
+        self.cancel_token(0);
+        self.cancel_token(1);
+        let mut turns = 0;
+        while self
+            .slots
+            .borrow()
+            .iter()
+            .any(|slot| !slot.tokens.is_empty())
+        {
+            self.poll_those_woken();
+            self.turn();
+            turns += 1;
+            assert!(turns < PATIENCE, "{} are not cancelled", self.seated());
+        }
+    }
+
+    /// A connection that is kept for whoever comes is taken by those who are there.
+    fn await_kept(self: &Rc<Self>) {
+        self.kernel(|kernel| kernel.thing(self.acceptor.0).connections = 0);
+        for _ in 0..100 {
+            self.poll_those_woken();
+            self.turn();
+        }
+        self.poll_those_woken();
+        let (_, fd, acceptor) = &self.acceptor;
+        let waiting = self.waiting.get();
+        if let Poll::Ready(Ok(connection)) = poll_idly(&mut acceptor.accept(&self.driver, fd)) {
+            assert_eq!(waiting, 0, "nobody is woken for a connection");
+            drop(connection);
+            self.accepted.set(self.accepted.get() + 1);
+        }
+    }
+
+    fn seated(&self) -> String {
+        let slots = self.slots.borrow();
+        let numbers: Vec<_> = slots.iter().map(|slot| slot.number).collect();
+        format!("{numbers:?}")
+    }
+
+    fn take_all_pushed(&self) {
+        for one in self.pushed.borrow().iter() {
+            Poller::cancel(&self.driver, one.number);
+        }
+        let mut turns = 0;
+        while !self.pushed.borrow().is_empty() {
+            self.poll_pushed();
+            turns += 1;
+            assert!(turns < PATIENCE, "no entry comes");
+        }
+    }
+
+    /// Looks how many connections are kept for whoever comes next.
+    fn count_accepted(self: &Rc<Self>) {
+        let (thing, fd, acceptor) = &self.acceptor;
+        let listener = *thing;
+        self.kernel(|kernel| kernel.thing(listener).connections = 0);
+        self.land_all();
+        let mut kept = 0;
+        while let Poll::Ready(Ok(connection)) = poll_idly(&mut acceptor.accept(&self.driver, fd)) {
+            drop(connection);
+            kept += 1;
+        }
+        let handed_out = self.kernel(|kernel| kernel.thing(listener).handed_out);
+        assert_eq!(
+            self.accepted.get() + kept,
+            handed_out,
+            "a connection is lost"
+        );
+    }
+
+    fn check(&self) -> Vec<String> {
+        assert_eq!(self.alive.get(), 0, "a buffer lives");
+        for pool in &self.pools {
+            assert_eq!(pool.handed_out(), 0);
+        }
+        let mut sent = self.sent.take();
+        self.kernel(|kernel| {
+            sent.resize(kernel.things().len(), 0);
+            for (thing, sent) in kernel.things().iter().zip(sent) {
+                let written = thing.written.len();
+                assert!(written == sent || written > sent && thing.may_lose);
+            }
+        });
+        self.trace.take()
+    }
+}

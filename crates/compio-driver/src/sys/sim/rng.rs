@@ -1,0 +1,83 @@
+//! Chance that can be repeated: `COMPIO_SEED=7` runs the random programs of that seed alone,
+//! `COMPIO_SEEDS=100000` those of so many seeds instead of the usual number.
+
+use std::{env, ops::Range, thread};
+
+/// Steele, Lea and Flood's splitmix: neighbouring seeds have nothing in common.
+#[derive(Debug, Clone)]
+pub(crate) struct Rng(u64);
+
+impl Rng {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+
+    /// From 0 to `sides`, which is not 0 and does not come.
+    pub(crate) fn roll(&mut self, sides: usize) -> usize {
+        (self.next() % sides as u64) as usize
+    }
+
+    /// True that many times of a hundred.
+    pub(crate) fn percent(&mut self, chance: usize) -> bool {
+        self.roll(100) < chance
+    }
+
+    pub(crate) fn pick<T: Copy>(&mut self, of: &[T]) -> T {
+        of[self.roll(of.len())]
+    }
+
+    /// Other rng, which these determine.
+    pub(crate) fn fork(&mut self) -> Self {
+        Self(self.next())
+    }
+}
+
+/// The seeds of as many programs, unless the environment says otherwise. A program that panics has its
+/// seed printed.
+pub(crate) fn seeds(count: u64) -> impl Iterator<Item = u64> {
+    let seeds = match number("COMPIO_SEED") {
+        Some(seed) => seed..seed + 1,
+        None => 0..number("COMPIO_SEEDS").unwrap_or(count),
+    };
+    Seeds {
+        left: seeds,
+        now: None,
+    }
+}
+
+struct Seeds {
+    left: Range<u64>,
+    now: Option<u64>,
+}
+
+impl Iterator for Seeds {
+    type Item = u64;
+
+    fn next(&mut self) -> Option<u64> {
+        self.now = self.left.next();
+        self.now
+    }
+}
+
+impl Drop for Seeds {
+    fn drop(&mut self) {
+        if let Some(seed) = self.now
+            && thread::panicking()
+        {
+            eprintln!("COMPIO_SEED={seed} repeats this");
+        }
+    }
+}
+
+fn number(variable: &str) -> Option<u64> {
+    let value = env::var(variable).ok()?;
+    Some(value.parse().expect("a number"))
+}

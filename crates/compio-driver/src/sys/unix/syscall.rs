@@ -1,0 +1,469 @@
+//! Each request as the plain system call that it stands for. It may block; whether it may be made
+//! on this thread is the caller's decision.
+
+use std::{
+    ffi::{c_char, c_int},
+    io,
+    os::fd::{AsRawFd, BorrowedFd, IntoRawFd, OwnedFd},
+    sync::{Mutex, PoisonError},
+};
+
+use socket2::SockRef;
+
+use super::types::{Message, PeerAddress, RawFd, RawSlice};
+use crate::{
+    per_process::PerProcess,
+    request::{Answer, File, NOT_READY, Net, PathOp, Pipe, Poll, Position, Request, ready},
+    sys::platform::{
+        self,
+        kinds::{Kind, kind_of},
+        splices::{self, Next},
+    },
+};
+
+/// Makes the call, again when a signal interrupts it. A change of names is made once, as by std: a
+/// file system that answers EINTR may have made it.
+///
+/// # Safety
+///
+/// The request's descriptors and memory are valid until this returns.
+pub(crate) unsafe fn call(request: &Request) -> Answer {
+    loop {
+        // SAFETY: passed on from this function.
+        let answer = unsafe { once(request) };
+        // A connect that was interrupted goes on by itself; asking again would say so.
+        let again = !matches!(
+            request,
+            Request::Net(Net::Connect { .. }) | Request::Path(_)
+        );
+        if answer != Err(libc::EINTR) || !again {
+            return answer;
+        }
+    }
+}
+
+/// Closes a descriptor, once: its number is free before the file is asked to flush, and another thread
+/// may have it by the time of the answer, whatever that is.
+pub(crate) fn close(fd: OwnedFd) -> io::Result<()> {
+    // SAFETY: it was owned, and is given up.
+    match answer(unsafe { libc::close(fd.into_raw_fd()) }) {
+        // A signal came. There is nothing more to be done, and no news of the data.
+        Ok(_) | Err(libc::EINTR) => Ok(()),
+        Err(code) => Err(io::Error::from_raw_os_error(code)),
+    }
+}
+
+/// As [`call`], on a thread that may block. A transfer at the cursor that would have to wait for readiness
+/// is [not begun](NOT_READY): nobody could call this thread back.
+///
+/// # Safety
+///
+/// As [`call`].
+pub(crate) unsafe fn call_in_thread(request: &Request) -> Answer {
+    let (fd, events) = match *request {
+        Request::Pipe(ref pipe) => {
+            // It may have waited in the queue for long.
+            return match splices::recheck(pipe) {
+                Some(Next::Refused(code)) => Err(code),
+                Some(Next::Wait(..) | Next::Later | Next::Call(_) | Next::Thread(_)) => {
+                    Err(NOT_READY)
+                }
+                None => splice(pipe).map_err(|code| match code {
+                    libc::EAGAIN => NOT_READY,
+                    code => code,
+                }),
+            };
+        }
+        Request::File(
+            File::Read {
+                fd,
+                position: Position::Cursor,
+                ..
+            }
+            | File::ReadVectored {
+                fd,
+                position: Position::Cursor,
+                ..
+            },
+        ) => (fd, ready::IN),
+        Request::File(
+            File::Write {
+                fd,
+                position: Position::Cursor,
+                ..
+            }
+            | File::WriteVectored {
+                fd,
+                position: Position::Cursor,
+                ..
+            },
+        ) => (fd, ready::OUT),
+        Request::Nop
+        | Request::File(_)
+        | Request::Path(_)
+        | Request::Net(_)
+        | Request::Poll(_)
+        | Request::Work(_)
+        | Request::Raw(_)
+        | Request::Invalid => {
+            // SAFETY: passed on from this function.
+            return unsafe { call(request) };
+        }
+    };
+    if matches!(kind_of(fd), Kind::File | Kind::Fuse) {
+        // SAFETY: passed on from this function.
+        return unsafe { call(request) };
+    }
+    // Of two threads that both find it ready, the second one would wait.
+    let Some(_turn) = Turn::begin(fd, events) else {
+        return Err(NOT_READY);
+    };
+    if ready_now(fd, events)? == 0 {
+        return Err(NOT_READY);
+    }
+    // SAFETY: passed on from this function.
+    unsafe { call(request) }
+}
+
+/// Which descriptors threads of the pool are reading from or writing to, by their `poll(2)` bits.
+///
+/// A forked child has a list of its own: a thread of its parent may hold this lock.
+static TURNS: PerProcess<Turns> = PerProcess::new();
+
+type Turns = Mutex<Vec<(RawFd, u32)>>;
+
+/// A thread's turn at one direction of a descriptor.
+struct Turn {
+    turns: &'static Turns,
+    entry: (RawFd, u32),
+}
+
+impl Turn {
+    fn begin(fd: RawFd, events: u32) -> Option<Self> {
+        let (turns, entry) = (TURNS.get_or_make(Turns::default), (fd, events));
+        let mut list = turns.lock().unwrap_or_else(PoisonError::into_inner);
+        if list.contains(&entry) {
+            return None;
+        }
+        list.push(entry);
+        drop(list);
+        Some(Self { turns, entry })
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        let mut list = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
+        list.retain(|entry| *entry != self.entry);
+    }
+}
+
+/// The events of poll(2) that have occurred, `NVAL` for a number that is not open.
+///
+/// The call can fail, and an error is an answer: epoll reports a ready descriptor again and again,
+/// so that "not ready" would be a busy loop. EINVAL: `RLIMIT_NOFILE` is 0 (Linux 6.18 compares the
+/// limit with the number of entries). EPERM and others: a seccomp filter refuses the call. ENOMEM.
+pub(crate) fn ready_now(fd: RawFd, events: u32) -> Answer {
+    let mut entry = libc::pollfd {
+        fd,
+        events: events as i16,
+        revents: 0,
+    };
+    loop {
+        // SAFETY: one entry, which outlives the call.
+        let count = unsafe { libc::poll(&raw mut entry, 1, 0) };
+        if count >= 0 {
+            return Ok(entry.revents as u16 as u32);
+        }
+        let code = last_error();
+        if code != libc::EINTR {
+            return Err(code);
+        }
+    }
+}
+
+/// # Safety
+///
+/// As [`call`].
+unsafe fn once(request: &Request) -> Answer {
+    // SAFETY: the request's pointers are valid by the contract of `call`.
+    unsafe {
+        match *request {
+            Request::Nop => Ok(0),
+            Request::Invalid => Err(libc::EINVAL),
+            Request::File(ref file) => file_call(file),
+            Request::Path(ref names) => names_call(names),
+            Request::Net(ref net) => net_call(net),
+            Request::Pipe(ref pipe) => splice(pipe),
+            Request::Poll(Poll::Once { fd, events }) => {
+                let mut entry = libc::pollfd {
+                    fd,
+                    events: events as i16,
+                    revents: 0,
+                };
+                answer(libc::poll(&raw mut entry, 1, -1))?;
+                Ok(entry.revents as u16 as u32)
+            }
+            Request::Work(work) => {
+                (work.run)(work.data);
+                Ok(0)
+            }
+            Request::Raw(_) => Err(libc::EOPNOTSUPP),
+        }
+    }
+}
+
+/// # Safety
+///
+/// As [`call`].
+unsafe fn file_call(file: &File) -> Answer {
+    // SAFETY: the request's pointers are valid by the contract of `call`.
+    unsafe {
+        match *file {
+            File::Read { fd, span, position } => {
+                let (start, len) = (span.start.cast(), span.len as usize);
+                bytes(match position {
+                    Position::Cursor => libc::read(fd, start, len),
+                    Position::At(at) => libc::pread(fd, start, len, at as _),
+                })
+            }
+            File::Write { fd, span, position } => {
+                let (start, len) = (span.start.cast_const().cast(), span.len as usize);
+                bytes(match position {
+                    Position::Cursor => libc::write(fd, start, len),
+                    Position::At(at) => libc::pwrite(fd, start, len, at as _),
+                })
+            }
+            File::ReadVectored {
+                fd,
+                spans,
+                position,
+            } => {
+                let (first, count) = (RawSlice::as_iovec(spans.first), spans.count as _);
+                bytes(match position {
+                    Position::Cursor => libc::readv(fd, first, count),
+                    Position::At(at) => libc::preadv(fd, first, count, at as _),
+                })
+            }
+            File::WriteVectored {
+                fd,
+                spans,
+                position,
+            } => {
+                let (first, count) = (RawSlice::as_iovec(spans.first), spans.count as _);
+                bytes(match position {
+                    Position::Cursor => libc::writev(fd, first, count),
+                    Position::At(at) => libc::pwritev(fd, first, count, at as _),
+                })
+            }
+            File::Sync {
+                fd,
+                data_only: true,
+            } => platform::sync_data(fd),
+            File::Sync {
+                fd,
+                data_only: false,
+            } => answer(libc::fsync(fd)),
+            File::Open {
+                dir,
+                path,
+                flags,
+                mode,
+            } => open(dir, path, flags | libc::O_CLOEXEC, mode),
+            File::Stat {
+                dir,
+                path,
+                follow,
+                into,
+            } => platform::stat(dir, path, follow, into),
+            File::StatFd { fd, into } => platform::stat_fd(fd, into),
+        }
+    }
+}
+
+/// # Safety
+///
+/// As [`call`].
+unsafe fn names_call(names: &PathOp) -> Answer {
+    const HERE: RawFd = libc::AT_FDCWD;
+    // SAFETY: the paths are valid by the contract of `call`.
+    answer(unsafe {
+        match *names {
+            PathOp::Rename { from, to } => libc::renameat(HERE, from, HERE, to),
+            PathOp::Remove { path, is_dir } => {
+                libc::unlinkat(HERE, path, if is_dir { libc::AT_REMOVEDIR } else { 0 })
+            }
+            PathOp::MakeDir { path, mode } => libc::mkdirat(HERE, path, mode as libc::mode_t),
+            PathOp::Link {
+                original,
+                link,
+                is_symbolic: false,
+            } => libc::linkat(HERE, original, HERE, link, 0),
+            PathOp::Link {
+                original,
+                link,
+                is_symbolic: true,
+            } => libc::symlinkat(original, HERE, link),
+        }
+    })
+}
+
+/// Opens without waiting for a named pipe's other end, since nobody could end that wait: as io_uring
+/// does, and as there only where nothing is created or truncated.
+///
+/// # Safety
+///
+/// As [`call`].
+unsafe fn open(dir: RawFd, path: *const c_char, flags: i32, mode: u32) -> Answer {
+    if flags & (libc::O_CREAT | libc::O_TRUNC) != 0 {
+        // SAFETY: the path is valid by this function's contract.
+        return answer(unsafe { libc::openat(dir, path, flags, mode) });
+    }
+    // SAFETY: likewise.
+    let fd = match answer(unsafe { libc::openat(dir, path, flags | libc::O_NONBLOCK, mode) }) {
+        // It is lent to somebody who has to give it back first.
+        // SAFETY: likewise.
+        Err(libc::EAGAIN) => return answer(unsafe { libc::openat(dir, path, flags, mode) }),
+        opened => opened?,
+    };
+    if flags & (libc::O_NONBLOCK | platform::PATH_ONLY) == 0 {
+        // SAFETY: no pointers are passed. Of these flags only those are looked at that an open
+        // file can change.
+        unsafe { libc::fcntl(fd as i32, libc::F_SETFL, flags) };
+    }
+    Ok(fd)
+}
+
+/// # Safety
+///
+/// As [`call`].
+unsafe fn net_call(net: &Net) -> Answer {
+    // SAFETY: the request's pointers are valid by the contract of `call`.
+    unsafe {
+        match *net {
+            Net::Socket {
+                domain,
+                kind,
+                protocol,
+            } => platform::socket(domain, kind, protocol),
+            Net::Connect { fd, address, len } => answer(libc::connect(fd, address.cast(), len)),
+            Net::Accept { fd, peer } => {
+                let (address, len) = PeerAddress::as_parts(peer);
+                platform::accept(fd, address, len)
+            }
+            Net::Recv { fd, span, flags } => {
+                bytes(libc::recv(fd, span.start.cast(), span.len as usize, flags))
+            }
+            Net::Send { fd, span, flags } => bytes(libc::send(
+                fd,
+                span.start.cast_const().cast(),
+                span.len as usize,
+                flags | platform::SEND,
+            )),
+            Net::RecvMsg { fd, message, flags } => bytes(libc::recvmsg(
+                fd,
+                Message::as_msghdr(message),
+                flags | platform::RECEIVE,
+            )),
+            Net::SendMsg { fd, message, flags } => bytes(libc::sendmsg(
+                fd,
+                Message::as_msghdr(message.cast_mut()),
+                flags | platform::SEND,
+            )),
+            Net::Shutdown { fd, how } => answer(libc::shutdown(fd, how)),
+            Net::AcceptMulti { .. }
+            | Net::RecvMulti { .. }
+            | Net::RecvPooled { .. }
+            | Net::SendZeroCopy { .. } => Err(libc::EOPNOTSUPP),
+        }
+    }
+}
+
+/// Splices what can be moved now, or says EAGAIN.
+pub(crate) fn splice(pipe: &Pipe) -> Answer {
+    match *pipe {
+        Pipe::Splice {
+            from,
+            from_position,
+            to,
+            to_position,
+            len,
+        } => platform::splice(from, from_position, to, to_position, len),
+    }
+}
+
+/// The descriptor as a socket, whose calls fail if it is none.
+pub(crate) fn as_sock_ref<'a>(fd: &'a BorrowedFd<'_>) -> Option<SockRef<'a>> {
+    Some(SockRef::from(fd))
+}
+
+/// Sets an option of a socket whose value is a number.
+pub(crate) fn set_option(
+    socket: BorrowedFd<'_>,
+    level: c_int,
+    name: c_int,
+    value: c_int,
+) -> io::Result<()> {
+    // SAFETY: the value is as long as is said, and outlives the call.
+    let result = unsafe {
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            level,
+            name,
+            (&raw const value).cast(),
+            size_of_val(&value) as libc::socklen_t,
+        )
+    };
+    if result < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(())
+}
+
+/// An option of a socket whose value is a number.
+pub(crate) fn get_option(socket: RawFd, level: c_int, name: c_int) -> Result<c_int, i32> {
+    let mut value: c_int = 0;
+    let mut len = size_of_val(&value) as libc::socklen_t;
+    // SAFETY: the value is as long as is said, and both outlive the call.
+    let result =
+        unsafe { libc::getsockopt(socket, level, name, (&raw mut value).cast(), &raw mut len) };
+    answer(result).map(|_| value)
+}
+
+/// One buffer more than the kernel takes: a transfer of so many is refused (EMSGSIZE, or EINVAL of a read or
+/// write).
+pub(crate) const SLICES_REFUSED: usize = 1025;
+
+/// Whether each transfer is a message: of a socket that is no stream.
+pub(crate) fn has_messages(fd: RawFd) -> bool {
+    let kind = get_option(fd, libc::SOL_SOCKET, libc::SO_TYPE);
+    kind.is_ok_and(|kind| kind != libc::SOCK_STREAM)
+}
+
+/// Whether poll(2) calls the descriptor writable. An error counts: the next write reports it.
+pub(crate) fn is_writable(fd: RawFd) -> bool {
+    let mut entry = libc::pollfd {
+        fd,
+        events: libc::POLLOUT,
+        revents: 0,
+    };
+    // SAFETY: one entry is passed, and outlives the call.
+    unsafe { libc::poll(&raw mut entry, 1, 0) != 0 }
+}
+
+pub(crate) fn answer(result: i32) -> Answer {
+    u32::try_from(result).map_err(|_| last_error())
+}
+
+fn bytes(result: isize) -> Answer {
+    u32::try_from(result).map_err(|_| last_error())
+}
+
+pub(crate) fn last_error() -> i32 {
+    std::io::Error::last_os_error()
+        .raw_os_error()
+        .unwrap_or(libc::EIO)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,430 @@
+//! Each request as the plain call that it stands for. It may block; whether it may be made on this
+//! thread is the caller's decision.
+//!
+//! Reads and writes come here for handles whose ends no port tells of: those that are not for
+//! overlapped calls, and those that belong to another port.
+
+use std::{
+    io, mem,
+    os::windows::io::{AsRawHandle, FromRawHandle, OwnedHandle},
+    ptr,
+};
+
+use windows_sys::Win32::{
+    Foundation::{
+        CloseHandle, ERROR_BROKEN_PIPE, ERROR_HANDLE_EOF, ERROR_INVALID_PARAMETER, ERROR_MORE_DATA,
+        ERROR_NOT_SUPPORTED, HANDLE, INVALID_HANDLE_VALUE,
+    },
+    Networking::WinSock::{
+        INVALID_SOCKET, POLLERR, POLLHUP, POLLNVAL, POLLRDBAND, POLLRDNORM, POLLWRNORM, SOCKET,
+        WSA_FLAG_NO_HANDLE_INHERIT, WSA_FLAG_OVERLAPPED, WSAEOPNOTSUPP, WSAPOLLFD, WSAPoll,
+        WSASocketW, closesocket, shutdown,
+    },
+    Storage::FileSystem::{
+        CreateFileW, FILE_ATTRIBUTE_REPARSE_POINT, FILE_ATTRIBUTE_TAG_INFO,
+        FILE_FLAG_BACKUP_SEMANTICS, FILE_FLAG_OPEN_REPARSE_POINT, FILE_READ_ATTRIBUTES,
+        FILE_SHARE_DELETE, FILE_SHARE_READ, FILE_SHARE_WRITE, FILE_TYPE_DISK, FileAttributeTagInfo,
+        FlushFileBuffers, GetFileInformationByHandle, GetFileInformationByHandleEx, GetFileType,
+        OPEN_EXISTING, ReadFile, WriteFile,
+    },
+    System::{
+        IO::{GetOverlappedResult, OVERLAPPED},
+        Threading::CreateEventW,
+    },
+};
+
+use super::{
+    fd::{CURRENT_DIR, IntoRawFd, OwnedFd, RawFd},
+    fs::{OpenFlags, PathUnit, Stat},
+};
+use crate::{
+    request::{Answer, File, Net, Position, Request, Span, Spans, ready},
+    sys::{
+        Resubmit,
+        iocp::{Begun, RawEntry},
+    },
+};
+
+/// Makes the call.
+///
+/// # Safety
+///
+/// The request's descriptors and memory are valid until this returns.
+pub(crate) unsafe fn call(request: &Request) -> Answer {
+    // SAFETY: the request's pointers are valid by this function's contract.
+    unsafe {
+        match *request {
+            Request::Nop => Ok(0),
+            Request::Invalid => Err(ERROR_INVALID_PARAMETER as i32),
+            Request::File(ref file) => file_call(file),
+            Request::Net(ref net) => net_call(net),
+            Request::Work(work) => {
+                (work.run)(work.data);
+                Ok(0)
+            }
+            Request::Poll(_) => Err(WSAEOPNOTSUPP),
+            Request::Path(_) | Request::Pipe(_) => Err(ERROR_NOT_SUPPORTED as i32),
+            Request::Raw(entry) => raw_call(&*entry),
+        }
+    }
+}
+
+/// How a request is to be done again that the kernel has given up unasked: no backend here gives one up.
+pub(crate) fn again(_: &Request) -> Resubmit {
+    Resubmit::Not
+}
+
+/// As [`call`]: see [`again`].
+///
+/// # Safety
+///
+/// As [`call`].
+pub(crate) unsafe fn repeat(request: &Request) -> Answer {
+    // SAFETY: passed on from this function.
+    unsafe { call(request) }
+}
+
+/// Closes a handle or a socket, once, whatever the answer.
+pub(crate) fn close(fd: OwnedFd) -> io::Result<()> {
+    // SAFETY: it was owned, and is given up.
+    let answer = unsafe {
+        match fd.into_raw_fd() {
+            RawFd::Handle(handle) => done(CloseHandle(handle) != 0),
+            RawFd::Socket(socket) => done(closesocket(socket as SOCKET) == 0),
+        }
+    };
+    answer.map(drop).map_err(io::Error::from_raw_os_error)
+}
+
+/// # Safety
+///
+/// As [`call`].
+unsafe fn file_call(file: &File) -> Answer {
+    // SAFETY: the request's pointers are valid by the contract of `call`.
+    unsafe {
+        match *file {
+            File::Read { fd, span, position } => read(as_handle(fd), span, position),
+            File::Write { fd, span, position } => write(as_handle(fd), span, position),
+            File::ReadVectored {
+                fd,
+                spans,
+                position,
+            } => read(as_handle(fd), first_span(spans), position),
+            File::WriteVectored {
+                fd,
+                spans,
+                position,
+            } => write(as_handle(fd), first_span(spans), position),
+            // There is no call for the content alone.
+            File::Sync { fd, data_only: _ } => done(FlushFileBuffers(as_handle(fd)) != 0),
+            // What a file that is created may be used for is not said by a mode here.
+            File::Open {
+                dir,
+                path,
+                flags,
+                mode: _,
+            } => open(dir, path, flags),
+            File::Stat {
+                dir,
+                path,
+                follow,
+                into,
+            } => stat(dir, path, follow, into),
+            File::StatFd { fd, into } => stat_fd(as_handle(fd), into),
+        }
+    }
+}
+
+/// # Safety
+///
+/// As [`call`].
+unsafe fn net_call(net: &Net) -> Answer {
+    match *net {
+        Net::Socket {
+            domain,
+            kind,
+            protocol,
+        } => new_socket(domain, kind, protocol).map(|socket| socket as u32),
+        // SAFETY: no pointers are passed; the socket is valid by the contract of `call`.
+        Net::Shutdown { fd, how } => done(unsafe { shutdown(as_socket(fd), how) } == 0),
+        // No socket is unfit for overlapped calls.
+        Net::Connect { .. }
+        | Net::Accept { .. }
+        | Net::Recv { .. }
+        | Net::Send { .. }
+        | Net::RecvMsg { .. }
+        | Net::SendMsg { .. }
+        | Net::AcceptMulti { .. }
+        | Net::RecvMulti { .. }
+        | Net::RecvPooled { .. }
+        | Net::SendZeroCopy { .. } => Err(WSAEOPNOTSUPP),
+    }
+}
+
+/// A socket for overlapped calls, which no child process inherits.
+pub(crate) fn new_socket(domain: i32, kind: i32, protocol: i32) -> Result<SOCKET, i32> {
+    let flags = WSA_FLAG_OVERLAPPED | WSA_FLAG_NO_HANDLE_INHERIT;
+    // SAFETY: no pointers are passed but null.
+    let socket = unsafe { WSASocketW(domain, kind, protocol, ptr::null(), 0, flags) };
+    if socket == INVALID_SOCKET {
+        return Err(last_error());
+    }
+    Ok(socket)
+}
+
+/// # Safety
+///
+/// As [`call`].
+unsafe fn read(handle: HANDLE, span: Span, position: Position) -> Answer {
+    if span.len == 0 {
+        // The system would wait for something to come.
+        return Ok(0);
+    }
+    let transfer = |bytes: *mut u32, overlapped| {
+        // SAFETY: the span is valid by this function's contract; the others are the call's own.
+        unsafe { ReadFile(handle, span.start, span.len, bytes, overlapped) }
+    };
+    let (bytes, answer) = transferred(handle, position, transfer);
+    answer.or_else(|code| match code as u32 {
+        ERROR_HANDLE_EOF | ERROR_BROKEN_PIPE => Ok(0),
+        // The rest of a message is read next.
+        ERROR_MORE_DATA => Ok(bytes),
+        _ => Err(code),
+    })
+}
+
+/// # Safety
+///
+/// As [`call`].
+unsafe fn write(handle: HANDLE, span: Span, position: Position) -> Answer {
+    let transfer = |bytes: *mut u32, overlapped| {
+        // SAFETY: as in `read`.
+        unsafe { WriteFile(handle, span.start, span.len, bytes, overlapped) }
+    };
+    transferred(handle, position, transfer).1
+}
+
+/// Makes a transfer and waits for its end, whether the handle is for overlapped calls or not.
+/// Also returns the number of bytes, which an error may come with.
+fn transferred(
+    handle: HANDLE,
+    position: Position,
+    transfer: impl Fn(*mut u32, *mut OVERLAPPED) -> i32,
+) -> (u32, Answer) {
+    let offset = match position {
+        // SAFETY: no pointers are passed.
+        Position::Cursor if unsafe { GetFileType(handle) } == FILE_TYPE_DISK => {
+            let mut bytes = 0;
+            let succeeded = transfer(&mut bytes, ptr::null_mut()) != 0;
+            return (bytes, done(succeeded).map(|_| bytes));
+        }
+        Position::Cursor => 0,
+        // The largest numbers are words for "the end" and "the cursor".
+        Position::At(offset) if i64::try_from(offset).is_err() => {
+            return (0, Err(ERROR_INVALID_PARAMETER as i32));
+        }
+        Position::At(offset) => offset,
+    };
+    overlapped(handle, offset, |overlapped| {
+        Begun::new(transfer(ptr::null_mut(), overlapped) != 0)
+    })
+}
+
+/// Makes an overlapped call that no port hears of, and waits for its end.
+pub(super) fn overlapped(
+    handle: HANDLE,
+    offset: u64,
+    begin: impl FnOnce(*mut OVERLAPPED) -> Begun,
+) -> (u32, Answer) {
+    // SAFETY: no pointers are passed but null.
+    let event = unsafe { CreateEventW(ptr::null(), 1, 0, ptr::null()) };
+    if event.is_null() {
+        return (0, Err(last_error()));
+    }
+    // SAFETY: new, and ours.
+    let event = unsafe { OwnedHandle::from_raw_handle(event) };
+    // SAFETY: a plain C struct for which all zeroes mean "nothing".
+    let mut overlapped: OVERLAPPED = unsafe { mem::zeroed() };
+    overlapped.Anonymous.Anonymous.Offset = offset as u32;
+    overlapped.Anonymous.Anonymous.OffsetHigh = (offset >> 32) as u32;
+    // The lowest bit says that no port is to be told.
+    overlapped.hEvent = event.as_raw_handle().map_addr(|address| address | 1);
+    let overlapped = &raw mut overlapped;
+    if let Begun::Over(answer) = begin(overlapped) {
+        // SAFETY: the call is over, and the OVERLAPPED is this function's own.
+        let is_warning = unsafe { is_warning(&*overlapped) };
+        if !is_warning {
+            return (0, answer);
+        }
+    }
+    let mut bytes = 0;
+    // SAFETY: the OVERLAPPED is that of a call on this handle; it stays until the call is over.
+    let succeeded = unsafe { GetOverlappedResult(handle, overlapped, &mut bytes, 1) } != 0;
+    (bytes, done(succeeded).map(|_| bytes))
+}
+
+/// # Safety
+///
+/// As [`call`].
+unsafe fn raw_call(entry: &RawEntry) -> Answer {
+    let begin = |overlapped: *mut OVERLAPPED| {
+        // SAFETY: the OVERLAPPED stays until the call is over; the rest is by the contracts of
+        // `call` and of the entry.
+        unsafe { (entry.begin)(entry.fd, overlapped.cast(), entry.data) }
+    };
+    let (bytes, answer) = overlapped(as_handle(entry.fd), 0, begin);
+    entry.transferred.set(bytes);
+    answer
+}
+
+/// # Safety
+///
+/// As [`call`].
+unsafe fn open(dir: RawFd, path: *const PathUnit, flags: OpenFlags) -> Answer {
+    if dir != CURRENT_DIR {
+        return Err(ERROR_NOT_SUPPORTED as i32);
+    }
+    // SAFETY: the path is valid by this function's contract.
+    let handle = unsafe {
+        CreateFileW(
+            path,
+            flags.access,
+            flags.share,
+            ptr::null(),
+            flags.disposition,
+            flags.flags,
+            ptr::null_mut(),
+        )
+    };
+    done(handle != INVALID_HANDLE_VALUE).map(|_| handle.addr() as u32)
+}
+
+/// # Safety
+///
+/// As [`call`].
+unsafe fn stat(dir: RawFd, path: *const PathUnit, follow: bool, into: *mut Stat) -> Answer {
+    let itself = if follow {
+        0
+    } else {
+        FILE_FLAG_OPEN_REPARSE_POINT
+    };
+    let flags = OpenFlags {
+        access: FILE_READ_ATTRIBUTES,
+        share: FILE_SHARE_READ | FILE_SHARE_WRITE | FILE_SHARE_DELETE,
+        disposition: OPEN_EXISTING,
+        // Without the first, no directory can be opened.
+        flags: FILE_FLAG_BACKUP_SEMANTICS | itself,
+    };
+    // SAFETY: passed on from this function; what was opened is ours.
+    unsafe {
+        let opened = open(dir, path, flags)?;
+        let opened = OwnedHandle::from_raw_handle(ptr::without_provenance_mut(opened as usize));
+        stat_fd(opened.as_raw_handle(), into)
+    }
+}
+
+/// # Safety
+///
+/// As [`call`].
+unsafe fn stat_fd(handle: HANDLE, into: *mut Stat) -> Answer {
+    // SAFETY: the pointers are valid by this function's contract, and the tag outlives the call.
+    unsafe {
+        let (information, reparse_tag) = Stat::as_parts(into);
+        done(GetFileInformationByHandle(handle, information) != 0)?;
+        *reparse_tag = 0;
+        if (*information).dwFileAttributes & FILE_ATTRIBUTE_REPARSE_POINT != 0 {
+            let mut tag: FILE_ATTRIBUTE_TAG_INFO = mem::zeroed();
+            done(
+                GetFileInformationByHandleEx(
+                    handle,
+                    FileAttributeTagInfo,
+                    (&raw mut tag).cast(),
+                    size_of_val(&tag) as u32,
+                ) != 0,
+            )?;
+            *reparse_tag = tag.ReparseTag;
+        }
+    }
+    Ok(0)
+}
+
+/// Which of these `poll(2)` bits are true of a socket now, and errors in any case.
+pub(crate) fn poll_now(socket: SOCKET, events: u32) -> Answer {
+    const PAIRS: [(u32, i16); 6] = [
+        (ready::IN, POLLRDNORM),
+        (ready::PRI, POLLRDBAND),
+        (ready::OUT, POLLWRNORM),
+        (ready::ERR, POLLERR),
+        (ready::HUP, POLLHUP),
+        (ready::NVAL, POLLNVAL),
+    ];
+    let may_be_asked = ready::IN | ready::PRI | ready::OUT;
+    let mut entry = WSAPOLLFD {
+        fd: socket,
+        events: PAIRS
+            .iter()
+            .filter(|(bit, _)| events & may_be_asked & bit != 0)
+            .fold(0, |sum, (_, theirs)| sum | theirs),
+        revents: 0,
+    };
+    // SAFETY: one entry, which outlives the call.
+    if unsafe { WSAPoll(&mut entry, 1, 0) } < 0 {
+        return Err(last_error());
+    }
+    Ok(PAIRS
+        .iter()
+        .filter(|(_, theirs)| entry.revents & theirs != 0)
+        .fold(0, |sum, (bit, _)| sum | bit))
+}
+
+/// The first buffer that is not empty: a read or write with several is one with that, as std has
+/// it on Windows.
+///
+/// # Safety
+///
+/// The list is valid.
+pub(crate) unsafe fn first_span(spans: Spans) -> Span {
+    // SAFETY: by this function's contract.
+    (0..spans.count as usize)
+        .map(|place| unsafe { *spans.first.add(place) })
+        .find(|slice| !slice.is_empty())
+        .map_or(Span::new(ptr::dangling_mut(), 0), |slice| {
+            Span::new(slice.start(), slice.len())
+        })
+}
+
+/// A socket is a handle for the calls that take both.
+pub(crate) fn as_handle(fd: RawFd) -> HANDLE {
+    match fd {
+        RawFd::Handle(handle) => handle,
+        RawFd::Socket(socket) => socket as HANDLE,
+    }
+}
+
+/// A handle that is no socket is for the system to refuse.
+pub(crate) fn as_socket(fd: RawFd) -> SOCKET {
+    match fd {
+        RawFd::Handle(handle) => handle as SOCKET,
+        RawFd::Socket(socket) => socket as SOCKET,
+    }
+}
+
+/// Whether a call that has returned with an error has nevertheless done a part of what was asked,
+/// such as what fits where there is more. To its caller that is an error; to the system it is the
+/// end of a call, which is told of as any other.
+pub(crate) fn is_warning(overlapped: &OVERLAPPED) -> bool {
+    // A status says in its upper two bits whether it is a success, an information, a warning or an
+    // error. None is written for a call that has not begun.
+    overlapped.Internal as u32 >> 30 == 2
+}
+
+pub(super) fn done(succeeded: bool) -> Answer {
+    if succeeded { Ok(0) } else { Err(last_error()) }
+}
+
+/// Sockets' errors are found at the same place.
+pub(crate) fn last_error() -> i32 {
+    std::io::Error::last_os_error()
+        .raw_os_error()
+        .unwrap_or(ERROR_NOT_SUPPORTED as i32)
+}

@@ -1,0 +1,307 @@
+//! Threads for blocking work: what no kernel does asynchronously.
+//!
+//! A pool grows up to its limit while there is work and nobody idle, queues the rest, and shrinks
+//! when threads have had nothing to do for a while. Handing work over never blocks. One pool can
+//! serve many drivers; by default, one serves all drivers of a process.
+
+use std::{
+    collections::VecDeque,
+    io, mem,
+    sync::{
+        Arc, PoisonError,
+        atomic::Ordering::{AcqRel, Relaxed, Release},
+    },
+    task::Waker,
+    time::Duration,
+};
+
+use compio_io::panics::{discard, wake_all};
+
+use crate::{
+    arena::Key,
+    notify::Notifier,
+    per_process::PerProcess,
+    request::{Answer, Request},
+    sync::{AtomicBool, Condvar, Mutex, MutexGuard, start_thread},
+    sys,
+};
+
+/// How long an idle thread waits for more.
+const KEEP_ALIVE: Duration = Duration::from_secs(10);
+
+/// The default limit of threads.
+const THREADS_MAX: usize = 256;
+
+/// A pool of threads for blocking work. Clones are handles of the same pool.
+///
+/// Its queue has no limit of its own: what waits in it are operations in flight, each of which somebody
+/// has begun and can give up.
+///
+/// A child of `fork` has none of its parent's threads. There, a pool begins anew: with no threads, and
+/// with nothing in its queue.
+#[derive(Debug, Clone)]
+pub struct Pool(Arc<Handle>);
+
+/// The state that all clones of a pool share.
+#[derive(Debug)]
+struct Handle {
+    threads_max: usize,
+    here: PerProcess<Arc<Shared>>,
+}
+
+/// The state of a pool's threads in one process.
+#[derive(Debug)]
+struct Shared {
+    threads_max: usize,
+    state: Mutex<State>,
+    work_came: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    queue: VecDeque<Job>,
+    threads: usize,
+    idle: usize,
+}
+
+/// One piece of work, and where its end is reported.
+#[derive(Debug)]
+pub(crate) struct Job {
+    pub(crate) key: Key,
+    pub(crate) request: Request,
+    pub(crate) desk: Arc<RemoteCompletions>,
+    /// The kernel has dropped the request, or has executed it already.
+    pub(crate) is_repeated: bool,
+}
+
+impl Job {
+    /// # Safety
+    ///
+    /// The job is run once, and its request is valid until this returns.
+    unsafe fn execute(&self) -> Answer {
+        // SAFETY: passed on from this function.
+        unsafe {
+            if self.is_repeated {
+                sys::repeat(&self.request)
+            } else {
+                sys::call_in_thread(&self.request)
+            }
+        }
+    }
+}
+
+// SAFETY: the request points to memory of an operation in flight: it stays valid until the job's
+// answer has been landed. A kernel may be asked on any thread, and a `Request::Work` allows that it
+// is used there (`Operation`, third rule).
+unsafe impl Send for Job {}
+
+impl Pool {
+    /// A pool of at most `threads_max` threads, which start when they are needed.
+    ///
+    /// # Panics
+    ///
+    /// If `threads_max` is zero.
+    pub fn new(threads_max: usize) -> Self {
+        assert!(threads_max > 0, "a pool needs at least one thread");
+        Self::with_limit(threads_max)
+    }
+
+    fn with_limit(threads_max: usize) -> Self {
+        Self(Arc::new(Handle {
+            threads_max,
+            here: PerProcess::new(),
+        }))
+    }
+
+    fn shared(&self) -> &Arc<Shared> {
+        self.0.here.get_or_make(|| {
+            Arc::new(Shared {
+                threads_max: self.0.threads_max,
+                state: Mutex::default(),
+                work_came: Condvar::new(),
+            })
+        })
+    }
+
+    /// The pool that drivers of this process share unless they are given another.
+    pub fn global() -> Self {
+        static GLOBAL: PerProcess<Pool> = PerProcess::new();
+        GLOBAL.get_or_make(|| Self::new(THREADS_MAX)).clone()
+    }
+
+    /// Queues the job. Fails only if there is no thread and none can be started: then it will not
+    /// run.
+    pub(crate) fn dispatch(&self, job: Job) -> io::Result<()> {
+        let shared = self.shared();
+        let mut state = shared.lock();
+        state.queue.push_back(job);
+        if state.idle >= state.queue.len() {
+            drop(state);
+            shared.work_came.notify_one();
+            return Ok(());
+        }
+        if state.threads >= shared.threads_max {
+            return Ok(());
+        }
+        let shared = Arc::clone(shared);
+        match start_thread("compio-blocking", move || shared.run()) {
+            Ok(()) => state.threads += 1,
+            // Those that are there will come to it.
+            Err(_) if state.threads > 0 => {}
+            Err(error) => {
+                state.queue.pop_back();
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes a job back that no thread has begun. It will not run.
+    pub(crate) fn withdraw(&self, key: Key, desk: &Arc<RemoteCompletions>) -> bool {
+        let mut state = self.shared().lock();
+        let is_wanted = |job: &Job| job.key == key && Arc::ptr_eq(&job.desk, desk);
+        // From both ends: whoever gives up many begins with the oldest or the newest.
+        let place = (0..state.queue.len().div_ceil(2)).find_map(|front| {
+            let places = [front, state.queue.len() - 1 - front];
+            places
+                .into_iter()
+                .find(|place| is_wanted(&state.queue[*place]))
+        });
+        place.is_some_and(|place| state.queue.remove(place).is_some())
+    }
+
+    #[cfg(all(test, loom))]
+    pub(crate) fn threads(&self) -> usize {
+        self.shared().lock().threads
+    }
+
+    /// Lets the threads end that have nothing to do: a model is over when all have.
+    #[cfg(all(test, loom))]
+    pub(crate) fn expire(&self) {
+        let shared = self.shared();
+        shared.work_came.expire(shared.lock());
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // No user code runs under the lock: a poisoned one is as good as any.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The life of one thread.
+    fn run(&self) {
+        let mut state = self.lock();
+        loop {
+            if let Some(job) = state.queue.pop_front() {
+                drop(state);
+                // SAFETY: each job is run once, on one thread; its memory is valid, see `Job`.
+                let answer = unsafe { job.execute() };
+                // As good as idle already: who hears of this end and has more to do at once needs no
+                // other thread.
+                self.lock().idle += 1;
+                job.desk.put(job.key, answer);
+                drop(job);
+                state = self.lock();
+                state.idle -= 1;
+                continue;
+            }
+            state.idle += 1;
+            let (guard, waited) = self
+                .work_came
+                .wait_timeout(state, KEEP_ALIVE)
+                .unwrap_or_else(PoisonError::into_inner);
+            state = guard;
+            state.idle -= 1;
+            if waited.timed_out() && state.queue.is_empty() {
+                state.threads -= 1;
+                return;
+            }
+        }
+    }
+}
+
+/// Where other threads lay down answers for one driver.
+#[derive(Debug)]
+pub(crate) struct RemoteCompletions {
+    completions: Mutex<LaidDown>,
+    filled: AtomicBool,
+    notifier: Arc<Notifier>,
+}
+
+#[derive(Debug, Default)]
+struct LaidDown {
+    answers: Vec<(Key, Answer)>,
+    /// Tasks of other drivers that wait for an answer of this one.
+    guests: Vec<Waker>,
+}
+
+impl RemoteCompletions {
+    pub(crate) fn new(notifier: Arc<Notifier>) -> Self {
+        Self {
+            completions: Mutex::default(),
+            filled: AtomicBool::new(false),
+            notifier,
+        }
+    }
+
+    pub(crate) fn put(&self, key: Key, answer: Answer) {
+        let guests = {
+            let mut completions = self.lock();
+            completions.answers.push((key, answer));
+            mem::take(&mut completions.guests)
+        };
+        // Release: pairs with the swap in `take`.
+        self.filled.store(true, Release);
+        self.notifier.notify();
+        if let Some(panic) = wake_all(guests.into_iter()) {
+            // The panic hook has reported it. A thread of the pool must go on.
+            discard(panic);
+        }
+    }
+
+    /// Wakes the task of another driver when the next answer is there.
+    pub(crate) fn add_guest(&self, waker: Waker) {
+        let mut completions = self.lock();
+        let is_known = completions
+            .guests
+            .iter()
+            .any(|guest| guest.will_wake(&waker));
+        // The waker of a guest is dropped outside of the lock: that is the code of its maker.
+        let spare = if is_known {
+            Some(waker)
+        } else {
+            completions.guests.push(waker);
+            None
+        };
+        drop(completions);
+        drop(spare);
+    }
+
+    /// Whether there is something for [`take`](Self::take). Only a hint.
+    pub(crate) fn maybe_nonempty(&self) -> bool {
+        // Relaxed: who sees nothing here comes again, since `put` notifies afterwards.
+        self.filled.load(Relaxed)
+    }
+
+    /// Exchanges what was laid down for the empty `into`.
+    pub(crate) fn take(&self, into: &mut Vec<(Key, Answer)>) {
+        debug_assert!(into.is_empty());
+        // AcqRel: pairs with the store in `put`.
+        if self.maybe_nonempty() && self.filled.swap(false, AcqRel) {
+            mem::swap(&mut self.lock().answers, into);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, LaidDown> {
+        self.completions
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+#[allow(dead_code, reason = "the kernel in memory is not on every system")]
+mod manual;
+#[cfg(all(test, not(loom)))]
+mod tests;

@@ -1,0 +1,170 @@
+//! Pool, desk and arena without a kernel, so that Miri can watch who touches what.
+
+use std::{
+    sync::{Arc, mpsc},
+    thread,
+};
+
+use super::{Job, Pool, RemoteCompletions};
+use crate::{
+    arena::{Abandoned, Arena, Key, OnComplete},
+    notify::Notifier,
+    op::Blocking,
+    operation::Operation,
+    request::Answer,
+    sys::Event,
+};
+
+/// What a driver has for blocking work.
+struct Home {
+    arena: Arena,
+    pool: Pool,
+    desk: Arc<RemoteCompletions>,
+    notifier: Arc<Notifier>,
+}
+
+impl Home {
+    fn new(threads: usize) -> Self {
+        let notifier = Arc::new(Notifier::new(Event::of_nobody().unwrap()));
+        Self {
+            arena: Arena::new(),
+            pool: Pool::new(threads),
+            desk: Arc::new(RemoteCompletions::new(Arc::clone(&notifier))),
+            notifier,
+        }
+    }
+
+    fn begin<O: Operation>(&self, operation: O) -> Key {
+        // SAFETY: the handle is given up: see `take`.
+        let (handle, request) = unsafe { self.arena.insert(operation) };
+        let key = handle.key();
+        self.arena.mark_in_thread_pool(key);
+        let desk = Arc::clone(&self.desk);
+        let job = Job {
+            key,
+            request,
+            desk,
+            is_repeated: false,
+        };
+        self.pool.dispatch(job).unwrap();
+        key
+    }
+
+    /// The next answers, as a driver that never sleeps would look for them.
+    fn answers(&self) -> Vec<(Key, Answer)> {
+        let mut answers = Vec::new();
+        while answers.is_empty() {
+            if self.notifier.take() {
+                self.desk.take(&mut answers);
+            }
+            thread::yield_now();
+        }
+        answers
+    }
+
+    fn complete_one(&self, key: Key) -> OnComplete {
+        let answers = self.answers();
+        assert_eq!(answers, [(key, Ok(0))]);
+        self.arena.complete(key, Ok(0))
+    }
+}
+
+/// PathOp the type of an operation that cannot be written down.
+fn take<O: Operation>(home: &Home, key: Key, _like: impl FnOnce() -> O) -> O {
+    // SAFETY: the callers begin what they say here.
+    let handle = unsafe { home.arena.handle_of::<O>(key) };
+    handle.take(&home.arena).0
+}
+
+#[test]
+fn a_thread_fills_the_operation_in_its_cell() {
+    let home = Home::new(1);
+    for number in 0..10 {
+        let make = move || Blocking::new(move || vec![number; 8]);
+        let key = home.begin(make());
+        assert!(matches!(home.complete_one(key), OnComplete::Nothing));
+        // SAFETY: the work has run.
+        let result = unsafe { take(&home, key, make).finish(Ok(0)) };
+        let result = result.unwrap().unwrap();
+        assert_eq!(result, [number; 8]);
+    }
+}
+
+#[test]
+fn a_thread_fills_the_operation_after_it_was_abandoned() {
+    let home = Home::new(1);
+    let (begun, has_begun) = mpsc::channel();
+    let (release, released) = mpsc::channel::<()>();
+    let key = home.begin(Blocking::new(move || {
+        begun.send(()).unwrap();
+        released.recv().unwrap();
+        vec![7; 8]
+    }));
+    has_begun.recv().unwrap();
+    // The header changes while the thread has the operation beside it.
+    assert!(matches!(home.arena.abandon(key), Abandoned::Cancel(_)));
+    assert!(!home.pool.withdraw(key, &home.desk));
+    release.send(()).unwrap();
+    assert!(matches!(
+        home.complete_one(key),
+        OnComplete::ReleaseOrphan(_)
+    ));
+    home.arena.release_orphan(key);
+}
+
+#[test]
+fn a_waiting_job_is_withdrawn_once() {
+    let home = Home::new(1);
+    let (release, released) = mpsc::channel::<()>();
+    let first = home.begin(Blocking::new(move || released.recv().unwrap()));
+    let make = || Blocking::new(|| ());
+    let second = home.begin(make());
+    let other_desk = Arc::new(RemoteCompletions::new(Arc::clone(&home.notifier)));
+    assert!(!home.pool.withdraw(second, &other_desk), "another driver's");
+    assert!(home.pool.withdraw(second, &home.desk));
+    assert!(!home.pool.withdraw(second, &home.desk));
+    assert!(matches!(
+        home.arena.complete(second, Err(1)),
+        OnComplete::Nothing
+    ));
+    drop(take(&home, second, make));
+
+    release.send(()).unwrap();
+    assert!(matches!(home.arena.abandon(first), Abandoned::Cancel(_)));
+    assert!(matches!(
+        home.complete_one(first),
+        OnComplete::ReleaseOrphan(_)
+    ));
+    home.arena.release_orphan(first);
+}
+
+#[test]
+fn many_threads_lay_down_their_answers() {
+    const JOBS: usize = 30;
+    let home = Home::new(3);
+    for number in 0..JOBS {
+        home.begin(Blocking::new(move || number));
+    }
+    let mut answered = 0;
+    while answered < JOBS {
+        for (key, answer) in home.answers() {
+            home.arena.complete(key, answer);
+            assert!(matches!(home.arena.abandon(key), Abandoned::ReleaseOrphan));
+            home.arena.release_orphan(key);
+            answered += 1;
+        }
+    }
+    assert_eq!(home.arena.in_flight_count(), 0);
+}
+
+#[test]
+fn a_panic_stays_in_the_operation() {
+    let home = Home::new(1);
+    let make = || Blocking::new(|| -> () { panic!("in the work") });
+    let key = home.begin(make());
+    assert!(matches!(home.complete_one(key), OnComplete::Nothing));
+    // SAFETY: the work has run.
+    let result = unsafe { take(&home, key, make).finish(Ok(0)) };
+    let panic = result.unwrap().unwrap_err();
+    assert_eq!(panic.downcast_ref(), Some(&"in the work"));
+}

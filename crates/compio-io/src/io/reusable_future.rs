@@ -1,0 +1,382 @@
+//! [`ReusableFuture`]: operations that outlive the futures that wait for them. [`Reading`]
+//! and [`Writing`]: a reader and a writer with one such operation each.
+//!
+//! ```text
+//! at home --start--> under way --poll, ready--> at home
+//! ```
+//!
+//! An operation owns what it works with: the reader or writer, and the buffer.
+//! They are at home while none is under way. Whoever waits polls from outside
+//! and may stop at any time; the operation stays here and is polled on by
+//! whoever comes next. Dropping the whole cancels it, unless its bytes have been
+//! acknowledged.
+//!
+//! The types of operations have no names, so they sit behind a `dyn`; that is why
+//! readers and writers have to be `'static` here. One allocation serves them all,
+//! one after the other.
+
+use std::{
+    future::poll_fn,
+    io, mem,
+    pin::{Pin, pin},
+    rc::Weak,
+    task::{Context, Poll, ready},
+};
+
+use crate::{
+    buf::{IntoInner, IoBuf, IoBufMut},
+    io::{
+        AsyncRead, AsyncWrite, AsyncWriteExt,
+        detached::{Detached, DetachedRunner, runner},
+    },
+};
+
+/// A place for operations that turn an `I` into an `O`.
+pub(crate) struct ReusableFuture<I, O>(Box<dyn Run<I, O>>);
+
+trait Run<I, O> {
+    fn start(&mut self, input: I);
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<O>;
+    /// The operation that is under way, for another owner.
+    fn detach(&mut self) -> Option<Detached>;
+}
+
+struct Place<M, F> {
+    make: M,
+    // Pinned once for all: one future after the other is put there.
+    future: Pin<Box<Option<F>>>,
+}
+
+impl<I, O, M, F> Run<I, O> for Place<M, F>
+where
+    M: FnMut(I) -> F,
+    F: Future<Output = O> + 'static,
+{
+    fn start(&mut self, input: I) {
+        let future = (self.make)(input);
+        self.future.set(Some(future));
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<O> {
+        let future = self.future.as_mut().as_pin_mut();
+        let output = ready!(future.expect("nothing is under way").poll(cx));
+        self.future.set(None);
+        Poll::Ready(output)
+    }
+
+    fn detach(&mut self) -> Option<Detached> {
+        self.future.as_ref().as_pin_ref()?;
+        let mut future = mem::replace(&mut self.future, Box::pin(None));
+        Some(Box::pin(poll_fn(move |cx| {
+            let Some(running) = future.as_mut().as_pin_mut() else {
+                return Poll::Ready(());
+            };
+            // Its writer is dropped with the output.
+            ready!(running.poll(cx));
+            future.set(None);
+            Poll::Ready(())
+        })))
+    }
+}
+
+impl<I: 'static, O: 'static> ReusableFuture<I, O> {
+    pub(crate) fn new<F>(make: impl FnMut(I) -> F + 'static) -> Self
+    where
+        F: Future<Output = O> + 'static,
+    {
+        Self(Box::new(Place {
+            make,
+            future: Box::pin(None),
+        }))
+    }
+}
+
+impl<I, O> ReusableFuture<I, O> {
+    /// Begins an operation; one that is under way is cancelled.
+    pub(crate) fn start(&mut self, input: I) {
+        self.0.start(input);
+    }
+
+    /// # Panics
+    ///
+    /// If nothing is under way.
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<O> {
+        self.0.poll(cx)
+    }
+}
+
+/// A reader with its buffer, and the read that is under way with both.
+pub(crate) struct Reading<R, B> {
+    home: Option<(R, B)>,
+    read: ReusableFuture<(R, B), (R, B, io::Result<usize>)>,
+}
+
+impl<R: AsyncRead + 'static, B: IoBufMut> Reading<R, B> {
+    pub(crate) fn new(reader: R, buf: B) -> Self {
+        Self {
+            home: Some((reader, buf)),
+            read: ReusableFuture::new(read_behind),
+        }
+    }
+}
+
+impl<R, B> Reading<R, B> {
+    /// The reader and the buffer, while no read is under way.
+    pub(crate) fn home(&self) -> Option<&(R, B)> {
+        self.home.as_ref()
+    }
+
+    /// The reader and the buffer, while no read is under way.
+    pub(crate) fn home_mut(&mut self) -> Option<&mut (R, B)> {
+        self.home.as_mut()
+    }
+
+    pub(crate) fn into_home(self) -> Result<(R, B), Self> {
+        let Self { home, read } = self;
+        home.ok_or(Self { home: None, read })
+    }
+
+    /// Reads behind what the buffer holds and returns how many bytes were
+    /// added. The read is begun unless it is under way; `prepare` makes room
+    /// for it.
+    pub(crate) fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        prepare: impl FnOnce(&mut B),
+    ) -> Poll<io::Result<usize>> {
+        if let Some((reader, mut buf)) = self.home.take() {
+            prepare(&mut buf);
+            self.read.start((reader, buf));
+        }
+        let (reader, buf, read) = ready!(self.read.poll(cx));
+        self.home = Some((reader, buf));
+        Poll::Ready(read)
+    }
+}
+
+async fn read_behind<R: AsyncRead, B: IoBufMut>(
+    (mut reader, mut buf): (R, B),
+) -> (R, B, io::Result<usize>) {
+    loop {
+        let len = buf.buf_len();
+        let (read, window) = reader.read(buf.slice(len..)).await;
+        buf = window.into_inner();
+        match read {
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            read => return (reader, buf, read),
+        }
+    }
+}
+
+/// What a writer is to do.
+enum Order<B> {
+    Write(B),
+    Flush,
+    ShutDown,
+}
+
+/// The writer, what it was to do, and how that went.
+type Done<W, B> = (W, Order<B>, io::Result<()>);
+
+/// A writer, and the operation that is under way with it.
+///
+/// One that is made by [`acknowledging`](Self::acknowledging) tells its caller that bytes are written
+/// while the operation is under way. It keeps that promise: dropped, it hands the operation to the
+/// runtime. If the operation fails or is dropped all the same, it [aborts](AsyncWrite::abort) the writer.
+pub(crate) struct Writing<W, B> {
+    home: Option<W>,
+    acknowledges: bool,
+    /// Left behind by a poll that has panicked: the operation cannot go on.
+    is_polling: bool,
+    operation: ReusableFuture<(W, Order<B>), Done<W, B>>,
+    /// The runtime of the operation under way.
+    runner: Option<Weak<dyn DetachedRunner>>,
+    // The last buffer that was written.
+    spare: Option<B>,
+    flushed: bool,
+    shut_down: bool,
+}
+
+impl<W: AsyncWrite + 'static, B: IoBuf> Writing<W, B> {
+    #[cfg(feature = "framed")]
+    pub(crate) fn new(writer: W) -> Self {
+        Self::with(writer, ReusableFuture::new(carry_out), false)
+    }
+
+    pub(crate) fn acknowledging(writer: W) -> Self {
+        Self::with(writer, ReusableFuture::new(carry_out_or_abort), true)
+    }
+
+    fn with(
+        writer: W,
+        operation: ReusableFuture<(W, Order<B>), Done<W, B>>,
+        acknowledges: bool,
+    ) -> Self {
+        Self {
+            home: Some(writer),
+            acknowledges,
+            is_polling: false,
+            operation,
+            runner: None,
+            spare: None,
+            flushed: false,
+            shut_down: false,
+        }
+    }
+}
+
+impl<W, B> Writing<W, B> {
+    /// The writer, while nothing is under way.
+    pub(crate) fn home(&self) -> Option<&W> {
+        self.home.as_ref()
+    }
+
+    /// The writer, while nothing is under way.
+    pub(crate) fn home_mut(&mut self) -> Option<&mut W> {
+        self.home.as_mut()
+    }
+
+    pub(crate) fn into_home(mut self) -> Result<W, Self> {
+        self.home.take().ok_or(self)
+    }
+
+    /// The last buffer that was written, as it was.
+    pub(crate) fn take_spare(&mut self) -> Option<B> {
+        self.spare.take()
+    }
+
+    /// Waits for what is under way, if anything is.
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.home.is_some() {
+            return Poll::Ready(Ok(()));
+        }
+        self.is_polling = true;
+        let done = self.operation.poll(cx);
+        self.is_polling = false;
+        let (writer, order, result) = ready!(done);
+        self.home = Some(writer);
+        match order {
+            Order::Write(buf) => self.spare = Some(buf),
+            Order::Flush => self.flushed = result.is_ok(),
+            Order::ShutDown => self.shut_down = result.is_ok(),
+        }
+        Poll::Ready(result)
+    }
+
+    /// Begins to write all of `buf`. To be called when nothing is under way.
+    pub(crate) fn write(&mut self, buf: B) {
+        (self.flushed, self.shut_down) = (false, false);
+        self.start(Order::Write(buf));
+    }
+
+    /// Waits for what is under way, then flushes unless that was the last that
+    /// was done.
+    pub(crate) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        loop {
+            ready!(self.poll(cx))?;
+            if self.flushed {
+                return Poll::Ready(Ok(()));
+            }
+            self.start(Order::Flush);
+        }
+    }
+
+    /// Waits for what is under way, then shuts down unless that has been done.
+    pub(crate) fn poll_shut_down(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        loop {
+            ready!(self.poll(cx))?;
+            if self.shut_down {
+                return Poll::Ready(Ok(()));
+            }
+            self.start(Order::ShutDown);
+        }
+    }
+
+    fn start(&mut self, order: Order<B>) {
+        let writer = mem::take(&mut self.home).expect("one operation at a time");
+        if self.acknowledges {
+            self.runner = runner();
+        }
+        self.operation.start((writer, order));
+    }
+}
+
+impl<W, B> Drop for Writing<W, B> {
+    fn drop(&mut self) {
+        if self.acknowledges
+            && !self.is_polling
+            && let Some(operation) = self.operation.0.detach()
+            && let Some(runner) = self.runner.take().and_then(|runner| runner.upgrade())
+        {
+            runner.run(operation);
+        }
+    }
+}
+
+#[cfg(feature = "framed")]
+async fn carry_out<W: AsyncWrite, B: IoBuf>((mut writer, order): (W, Order<B>)) -> Done<W, B> {
+    let (order, result) = match order {
+        Order::Write(buf) => {
+            let (result, buf) = writer.write_all(buf).await;
+            (Order::Write(buf), result)
+        }
+        Order::Flush => (Order::Flush, writer.flush().await),
+        Order::ShutDown => (Order::ShutDown, writer.shutdown().await),
+    };
+    (writer, order, result)
+}
+
+/// Executes an order whose bytes have been acknowledged. If it cannot finish, the writer aborts.
+async fn carry_out_or_abort<W: AsyncWrite, B: IoBuf>((writer, order): (W, Order<B>)) -> Done<W, B> {
+    let mut writer = AbortOnDrop(Some(writer));
+    match order {
+        Order::Write(buf) => {
+            // The caller hears of a failure at the first poll instead of an acknowledgement.
+            let mut is_acknowledged = false;
+            let (result, buf) = {
+                let mut write = pin!(writer.get().write_all(buf));
+                poll_fn(|cx| {
+                    let poll = write.as_mut().poll(cx);
+                    is_acknowledged |= poll.is_pending();
+                    poll
+                })
+                .await
+            };
+            if is_acknowledged && result.is_err() {
+                writer.get().abort();
+            }
+            (writer.into_inner(), Order::Write(buf), result)
+        }
+        Order::Flush => {
+            let result = writer.get().flush().await;
+            (writer.into_inner(), Order::Flush, result)
+        }
+        Order::ShutDown => {
+            // All bytes are written: an abort could only take them back.
+            let mut writer = writer.into_inner();
+            let result = writer.shutdown().await;
+            (writer, Order::ShutDown, result)
+        }
+    }
+}
+
+/// A writer whose operation must not be dropped.
+struct AbortOnDrop<W: AsyncWrite>(Option<W>);
+
+impl<W: AsyncWrite> AbortOnDrop<W> {
+    fn get(&mut self) -> &mut W {
+        self.0.as_mut().expect("taken at the end")
+    }
+
+    fn into_inner(mut self) -> W {
+        self.0.take().expect("taken once")
+    }
+}
+
+impl<W: AsyncWrite> Drop for AbortOnDrop<W> {
+    fn drop(&mut self) {
+        if let Some(writer) = &mut self.0 {
+            writer.abort();
+        }
+    }
+}

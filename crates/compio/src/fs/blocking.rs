@@ -1,0 +1,39 @@
+//! Blocking calls on the thread pool: for work that no kernel does asynchronously, or faster.
+
+use std::{fs::File, io, panic, thread};
+
+use compio_driver::{
+    SharedFd,
+    op::{Blocking, BlockingOn},
+};
+
+use crate::runtime;
+
+/// Runs `code` on another thread.
+///
+/// # Cancellation
+///
+/// A call that has not begun is not run. One that has begun runs to its end, and its result is dropped.
+pub(crate) async fn blocking<T, C>(code: C) -> io::Result<T>
+where
+    T: Send + 'static,
+    C: FnOnce() -> io::Result<T> + Send + 'static,
+{
+    came_back(runtime::submit(Blocking::new(code)).await)
+}
+
+/// As [`blocking`], with a file that stays open during the call.
+pub(crate) async fn off_thread_with<T, C>(fd: &SharedFd, code: C) -> io::Result<T>
+where
+    T: Send + 'static,
+    C: FnOnce(&File) -> io::Result<T> + Send + 'static,
+{
+    came_back(runtime::submit(BlockingOn::new(fd.clone(), code)).await)
+}
+
+fn came_back<T>(result: io::Result<thread::Result<io::Result<T>>>) -> io::Result<T> {
+    match result? {
+        Ok(result) => result,
+        Err(panic) => panic::resume_unwind(panic),
+    }
+}
