@@ -1,4 +1,4 @@
-//! A chat server: each line that a client sends goes to all others.
+//! A chat server: each line of a client goes to all others.
 //!
 //! `cargo run --release --example chat -- 127.0.0.1:7001`, and then several times
 //! `nc 127.0.0.1 7001`
@@ -12,13 +12,13 @@ use compio::{
     task,
 };
 
-/// The number of lines that may wait for a client. A slower client is disconnected.
+/// The number of lines that may be queued for a client. A slower client is disconnected.
 const LINES_WAITING: usize = 256;
 
 /// The longest line, in bytes.
 const LINE_MAX: u64 = 4096;
 
-/// The lines on their way to each client. All tasks are on one thread: no lock is needed.
+/// The queued lines of each client. All tasks are on one thread: no lock is needed.
 #[derive(Clone, Default)]
 struct Room(Rc<RefCell<HashMap<SocketAddr, Sender<Rc<str>>>>>);
 
@@ -38,7 +38,7 @@ async fn main() -> io::Result<()> {
     }
 }
 
-/// One client's stay.
+/// Handles one client.
 async fn attend(room: Room, stream: TcpStream, peer: SocketAddr) {
     let (reader, writer) = stream.into_split();
     let lines = room.enter(peer);
@@ -47,7 +47,7 @@ async fn attend(room: Room, stream: TcpStream, peer: SocketAddr) {
     if let Err(error) = read_lines(&room, peer, reader).await {
         eprintln!("{peer}: {error}");
     }
-    // The channel closes with that, and the writer ends.
+    // This closes the channel, and the writer ends.
     room.leave(peer);
     room.tell(peer, &format!("* {peer} has left\n"));
     let _ = writing.await;
@@ -95,7 +95,7 @@ impl Room {
         self.0.borrow_mut().remove(&peer);
     }
 
-    /// Sends a line to everybody but one.
+    /// Sends a line to all clients but one.
     fn tell(&self, except: SocketAddr, line: &str) {
         let line = Rc::<str>::from(line);
         self.0.borrow_mut().retain(|peer, sender| {

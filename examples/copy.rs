@@ -1,5 +1,5 @@
-//! Copies a file of any size with several operations in flight, shows the progress, and prints
-//! the checksum of the copy.
+//! Copies a file of any size with several operations in flight, shows the progress, and prints the
+//! checksum of the copy.
 //!
 //! `cargo run --release --example copy -- SOURCE TARGET`
 
@@ -17,7 +17,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 /// The size of one read and one write, in bytes.
 const CHUNK: usize = 256 * 1024;
 
-/// How many tasks are under way.
+/// The number of concurrent tasks.
 const CHUNKS_IN_FLIGHT: usize = 16;
 
 #[compio::main]
@@ -44,7 +44,7 @@ async fn main() -> ExitCode {
     }
 }
 
-/// A part of the file on its way: its buffer, to be used again, its length and its checksum.
+/// A part of the file in flight: its reusable buffer, its length and its checksum.
 type Chunk = JoinHandle<io::Result<(Vec<u8>, Hasher)>>;
 
 async fn copy(source: File, target: File) -> io::Result<u32> {
@@ -63,14 +63,14 @@ async fn copy(source: File, target: File) -> io::Result<u32> {
             flying.push_back(task::spawn(chunk));
             next += CHUNK as u64;
         }
-        // In order, whatever order they end in: checksums are joined like that.
+        // In file order, independent of the order of completion: checksums are combined like that.
         let Some(chunk) = flying.pop_front() else {
             break;
         };
         let (buffer, part) = chunk.await??;
         checksum.combine(&part);
         progress.inc(buffer.len() as u64);
-        // Those behind a short one have found the end as well.
+        // The chunks behind a short one have read EOF as well.
         if buffer.len() == CHUNK {
             buffers.push(buffer);
         }
@@ -81,7 +81,7 @@ async fn copy(source: File, target: File) -> io::Result<u32> {
     Ok(checksum.finalize())
 }
 
-/// Copies one part; it is shorter than a chunk at the end of the file, and empty behind it.
+/// Copies one chunk; it is shorter at the end of the file, and empty after it.
 async fn copy_chunk(
     source: File,
     target: File,

@@ -1,10 +1,10 @@
-//! Counts the lines of files on several threads: a channel takes the names to them, and another one
+//! Counts the lines of files on several threads: one channel carries the names to them, another one
 //! the results back.
 //!
 //! `cargo run --release --example count -- FILE...`
 //!
-//! Each thread has a runtime of its own. The channels know of no runtime at all: a wake from
-//! another thread is all that it takes.
+//! Each thread has a runtime of its own. The channels are independent of the runtime: they only
+//! need wakes from other threads.
 
 use std::{env, io, process::ExitCode, thread};
 
@@ -35,7 +35,7 @@ async fn main() -> ExitCode {
             })
         })
         .collect();
-    // The threads have their own.
+    // The threads have their own clones.
     drop((waiting, results));
 
     compio::task::spawn(async move {

@@ -18,14 +18,14 @@ async fn main() -> io::Result<()> {
     loop {
         match listener.accept().await {
             Ok((stream, peer)) => {
-                // The task goes on by itself when its handle is dropped.
+                // The task continues when its handle is dropped.
                 task::spawn(async move {
                     if let Err(error) = serve(stream).await {
                         eprintln!("{peer}: {error}");
                     }
                 });
             }
-            // One connection failed, or there are too many: the others go on.
+            // One connection failed, or there are too many: the others continue.
             Err(error) => {
                 eprintln!("accept: {error}");
                 compio::time::sleep(std::time::Duration::from_millis(50)).await;

@@ -1,4 +1,4 @@
-//! Reads its own source through the runtime, prints it, and says which backend ran.
+//! Reads its own source through the runtime, prints it, and names the backend.
 //!
 //! `cargo run --release --example quickstart`
 
@@ -10,7 +10,7 @@ const PATH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/quickstart.rs");
 fn main() -> std::io::Result<()> {
     let (_, text) = block_on(async {
         let file = File::open(PATH)?;
-        // To the end of the file, in as many reads as it takes.
+        // To EOF, in as many reads as necessary.
         file.read_to_string_at(String::new(), 0).await.transpose()
     })?;
     print!("{text}");

@@ -1,5 +1,5 @@
-//! A supervisor of processes: starts commands, puts a number before each line that they write,
-//! starts them again when they fail, later each time, and ends them all on Ctrl-C.
+//! A supervisor of processes: starts commands, prefixes each line of their output with a number,
+//! restarts them after a failure with growing delays, and ends them all on Ctrl-C.
 //!
 //! `cargo run --release --example supervise -- "ping localhost" "sleep 3" "false"`
 
@@ -22,10 +22,10 @@ use compio::{
 };
 use futures_util::future::{Either, select};
 
-/// How long a command that has failed waits for its next start: at first, and at most.
+/// The delay before a failed command is restarted: at first, and at most.
 const PAUSE: [Duration; 2] = [Duration::from_millis(100), Duration::from_secs(10)];
 
-/// How long the commands may take to end by themselves.
+/// The time limit for commands to end by themselves.
 const GRACE: Duration = Duration::from_secs(3);
 
 #[compio::main]
@@ -40,7 +40,7 @@ async fn main() -> ExitCode {
     task::spawn(async move {
         match ctrl_c().await {
             Ok(()) => print(0, "* ending"),
-            Err(error) => print(0, &format!("* no Ctrl-C is to be had: {error}")),
+            Err(error) => print(0, &format!("* Ctrl-C cannot be handled: {error}")),
         }
         handle.notify();
     });
@@ -54,7 +54,7 @@ async fn main() -> ExitCode {
         })
         .collect();
     for task in tasks {
-        // One that panicked has said so.
+        // A task that panicked has reported it.
         let _ = task.await;
     }
     ExitCode::SUCCESS
@@ -66,7 +66,7 @@ struct Supervisor {
 }
 
 impl Supervisor {
-    /// Until the command succeeds, or `end` comes.
+    /// Runs the command until it succeeds, or `end` is signalled.
     async fn run(&self, end: &Event) {
         let [pause_min, pause_max] = PAUSE;
         let mut pause = pause_min;
@@ -92,7 +92,7 @@ impl Supervisor {
         }
     }
 
-    /// Whether it has succeeded.
+    /// Runs the command once. Returns whether it has succeeded.
     async fn run_once(&self, end: &Event) -> io::Result<bool> {
         let mut words = self.line.split_whitespace();
         let mut child = Command::new(words.next().unwrap_or_default())
@@ -100,7 +100,7 @@ impl Supervisor {
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
-            // Whatever becomes of this task.
+            // Also if this task is aborted.
             .kill_on_drop(true)
             .spawn()?;
         self.say(&format!(
@@ -131,7 +131,7 @@ impl Supervisor {
             }
         };
         for output in outputs.into_iter().flatten() {
-            // Its own children may live on, and hold the pipe open.
+            // Its own children may continue to run, and hold the pipe open.
             let _ = timeout(GRACE, output).await;
         }
         self.say(&status.to_string());
@@ -167,8 +167,8 @@ fn print(number: usize, text: &str) {
     let _ = writeln!(io::stdout(), "[{number}] {text}");
 }
 
-/// Ctrl-C on a terminal goes to the whole process group. But SIGINT may have been sent to the
-/// supervisor alone.
+/// Ctrl-C on a terminal goes to the whole process group. But SIGINT may have been sent only to the
+/// supervisor.
 #[cfg(unix)]
 fn ask_to_end(child: &Child) {
     use rustix::process::{Pid, Signal, kill_process};

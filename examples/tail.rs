@@ -1,9 +1,9 @@
-//! `tail -F`, on Linux: prints the last lines of a file and then each added line, also when another
-//! file takes its name, as in log rotation, and when it is truncated.
+//! `tail -F`, on Linux: prints the last lines of a file and then each added line. It follows the
+//! name to a new file, as after a log rotation, and handles truncation.
 //!
 //! `cargo run --release --example tail -- FILE`
 //!
-//! inotify reports that something has changed. The file itself shows the change.
+//! inotify only reports that the file has changed. The example then reads the file.
 
 #[cfg(not(target_os = "linux"))]
 fn main() {
@@ -32,7 +32,7 @@ mod linux {
     use compio::{fs::File, runtime::AsyncFd};
     use rustix::fs::inotify::{self, CreateFlags, Reader, WatchFlags};
 
-    /// How many lines are printed at the beginning; and how far back they are looked for.
+    /// The number of lines printed at the beginning, and how many bytes back they are searched.
     const LINES: usize = 10;
     const BACK: u64 = 64 * 1024;
 
@@ -40,7 +40,7 @@ mod linux {
         path: PathBuf,
         file: File,
         identity: Identity,
-        /// How much of it was printed.
+        /// The number of printed bytes.
         position: u64,
         buffer: Vec<u8>,
     }
@@ -66,7 +66,7 @@ mod linux {
         }
 
         pub(super) async fn follow(mut self) -> io::Result<()> {
-            // Before anything is read, so that nothing happens unheard.
+            // Before the first read, so that no change is missed.
             let news = AsyncFd::new(watch(&self.path)?)?;
             self.read().await?;
             print(last_lines(&self.buffer))?;
@@ -77,7 +77,7 @@ mod linux {
             }
         }
 
-        /// Into the buffer; false at the end.
+        /// Reads into the buffer; `false` at EOF.
         async fn read(&mut self) -> io::Result<bool> {
             let buffer = std::mem::take(&mut self.buffer);
             let (read, buffer) = self.file.read_at(buffer, self.position).await;
@@ -94,10 +94,10 @@ mod linux {
             Ok(())
         }
 
-        /// Goes on with another file, if the name is another's by now.
+        /// Switches to another file, if the name refers to one by now.
         async fn look_at_the_name(&mut self) -> io::Result<()> {
             let named = match fs::metadata(&self.path) {
-                // Renamed, and the next one is not there yet.
+                // Renamed, and the next one does not exist yet.
                 Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
                 named => named?,
             };
@@ -124,7 +124,8 @@ mod linux {
         }
     }
 
-    /// An inotify of the directory. It reports changes of the file, and a new file of its name.
+    /// An inotify descriptor for the directory. It reports changes of the file, and a new file of
+    /// its name.
     fn watch(path: &Path) -> io::Result<OwnedFd> {
         let directory = match path.parent() {
             Some(parent) if parent != Path::new("") => parent,

@@ -1,7 +1,7 @@
 //! Watches a directory tree, and prints its changes.
 //!
-//! `cargo run --example watch -- DIRECTORY`, on Windows: by `ReadDirectoryChangesW`, an overlapped
-//! call like any other.
+//! `cargo run --example watch -- DIRECTORY`, on Windows: with `ReadDirectoryChangesW`, a regular
+//! overlapped call.
 
 #[cfg(windows)]
 #[compio::main]
@@ -17,13 +17,13 @@ async fn main() -> std::io::Result<()> {
     println!("watching {}", path.display());
     let mut changes = DirectoryChanges::with_capacity(16 * 1024);
     loop {
-        // The system keeps changes until the next round, as far as its buffer has room.
+        // The OS keeps changes until the next call, as far as its buffer has room.
         let watch = ReadDirectoryChanges::new(directory.clone(), changes).recursive(true);
         let result;
         (result, changes) = submit(watch).await;
         result?;
         if changes.were_lost() {
-            println!("too much at once: look for yourself");
+            println!("too many changes at once: some are missing");
         }
         for change in &changes {
             println!("{:?} {}", change.kind, change.path.display());

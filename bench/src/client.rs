@@ -1,10 +1,10 @@
 //! The load client of the server rows: one program for all servers.
 //!
 //! A closed loop: every connection sends a request, waits for the whole reply, and sends the next,
-//! until a fixed number of requests has been answered. It is a process of its own, so that its CPU
-//! time is not the server's, and a single thread over edge-triggered epoll (`mio`), because a
-//! thread per connection would measure the scheduler at 500 connections. It runs none of the
-//! contenders.
+//! until a fixed number of requests has been answered. It is a separate process, so that its CPU
+//! time does not count as the server's. It is a single thread over edge-triggered epoll (`mio`),
+//! because a thread per connection would measure the scheduler at 500 connections. It uses none of
+//! the contenders.
 
 use std::{
     env,
@@ -26,29 +26,29 @@ use crate::{
     rows::{Load, echo::MESSAGE},
 };
 
-/// Requests up to here warm up; they are served and counted as CPU, but not timed.
+/// The share of requests that warm up; they are served and counted as CPU, but not timed.
 const WARM_UP_SHARE: usize = 10;
 /// Time for the server to accept the last connection before the first request.
 const SETTLE: Duration = Duration::from_millis(50);
-/// After so many connections the server gets the time to accept them: its backlog is finite, and a
-/// connection that finds it full tries again after a second.
+/// After so many connections the client pauses, so that the server can accept them: its backlog is
+/// finite, and a connection attempt that finds it full is repeated only after a second.
 const CONNECTIONS_IN_A_ROW: usize = 64;
 const BREATH: Duration = Duration::from_millis(2);
 
 /// The client's workload.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Manner {
-    /// Over TCP, every connection asks at once.
+    /// Over TCP, all connections send at once.
     Echo,
-    /// Over TCP, one connection asks at a time.
+    /// Over TCP, one connection sends at a time.
     EchoInTurn,
     /// Over Unix sockets.
     EchoUnix,
     /// Over UDP.
     EchoUdp,
-    /// Connects, waits for the end, and connects again.
+    /// Connects, waits for EOF, and connects again.
     Accept,
-    /// One request on each connection; then it says so and waits for the end of its input.
+    /// One request on each connection; then it reports that and waits for EOF on its input.
     FallSilent,
 }
 
@@ -62,7 +62,7 @@ const MANNERS: [(&str, Manner); 6] = [
 ];
 
 impl Manner {
-    /// By its name on the command line.
+    /// Finds it by its name on the command line.
     pub fn find(name: &str) -> Option<Self> {
         let (_, manner) = MANNERS.iter().find(|(known, _)| *known == name)?;
         Some(*manner)
@@ -74,10 +74,10 @@ impl Manner {
     }
 }
 
-/// A client at work.
+/// A running client.
 pub struct Client {
     process: Child,
-    /// Open until it may end.
+    /// Open until the client may exit.
     input: Option<ChildStdin>,
     output: BufReader<ChildStdout>,
 }
@@ -109,7 +109,7 @@ pub fn start(manner: Manner, address: &str, load: Load) -> io::Result<Client> {
     })
 }
 
-/// Waits until every connection of a client that falls silent has had its answer.
+/// Waits until every connection of a client that falls silent has received its reply.
 pub fn wait_for_silence(client: &mut Client) -> io::Result<()> {
     let mut line = String::new();
     client.output.read_line(&mut line)?;
@@ -189,7 +189,7 @@ fn exchange(
                 latencies.saturating_record(latency.as_nanos() as u64);
             }
             if asked < load.count {
-                // With all of them at once, the same one again.
+                // If all connections send at once, the same one again.
                 connections[(index + at_once) % load.width].ask()?;
                 asked += 1;
             }
@@ -231,7 +231,8 @@ fn connect(
     (0..connections).map(connect).collect()
 }
 
-/// The client of the accept row. One attempt at a time is as if it blocked; several overlap.
+/// The client of the accept row. A single attempt at a time waits like a blocking one; several
+/// overlap.
 fn come_and_go(address: &str, load: Load) -> io::Result<Answered> {
     let mut poll = Poll::new()?;
     let address = address.parse().map_err(io::Error::other)?;
@@ -257,13 +258,13 @@ fn come_and_go(address: &str, load: Load) -> io::Result<Answered> {
             let (stream, since) = &mut attempts[index];
             match stream.read(&mut [0]) {
                 Ok(0) => {}
-                Ok(_) => return Err(io::Error::other("the server had something to say")),
+                Ok(_) => return Err(io::Error::other("the server has sent data")),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
                 Err(error) => return Err(error),
             }
             latencies.saturating_record(since.elapsed().as_nanos() as u64);
             ended += 1;
-            // Both ends have closed by then; with a reset, no port waits for stragglers.
+            // Both ends have closed by then; after a reset, no port stays in `TIME_WAIT`.
             reset_on_close(stream)?;
             if begun < load.count {
                 attempts[index] = attempt(&poll, index)?;
@@ -293,7 +294,7 @@ struct Connection {
     stream: Stream,
     /// When the outstanding request was sent.
     asked: Instant,
-    /// How much of its reply has arrived.
+    /// The number of received bytes of its reply.
     heard: usize,
 }
 
@@ -301,7 +302,7 @@ impl Connection {
     fn ask(&mut self) -> io::Result<()> {
         self.asked = Instant::now();
         self.heard = 0;
-        // So small a message always fits into the empty send buffer.
+        // Such a small message always fits into the empty send buffer.
         let sent = self.stream.send(&[b'x'; MESSAGE])?;
         assert_eq!(sent, MESSAGE, "all of it");
         Ok(())
@@ -335,7 +336,7 @@ enum Stream {
 }
 
 impl Stream {
-    /// Connects and waits until it is.
+    /// Connects and waits for the connection.
     fn connect(manner: Manner, address: &str) -> io::Result<Self> {
         Ok(match manner {
             Manner::EchoUnix => {

@@ -26,28 +26,28 @@ options:
 
 /// The parsed command line.
 pub enum Command {
-    /// Print how to use this.
+    /// Print the usage.
     Help,
     /// Print the list of rows.
     Rows,
     /// Measure and report.
     Measure(Session),
-    /// Be a worker: one contender at one case, once. (Not for people.)
+    /// Be a worker: one contender at one case, once. (Internal.)
     Work {
         /// The row.
         row: &'static Row,
         /// The contender that runs it.
         contender: &'static Contender,
-        /// How much of it.
+        /// The amount of work.
         load: Load,
     },
-    /// Be the load client. (Not for people.)
+    /// Be the load client. (Internal.)
     Ask {
         /// The client's workload.
         manner: Manner,
         /// The server: an address or a path.
         address: String,
-        /// How much to ask.
+        /// The number of requests.
         load: Load,
     },
 }
@@ -62,11 +62,11 @@ pub struct Session {
     pub rounds: usize,
     /// The divisor of a run's work.
     pub shorten: usize,
-    /// Where the report goes.
+    /// The directory of the report.
     pub out: PathBuf,
 }
 
-/// Reads the command line.
+/// Parses the command line.
 pub fn parse() -> Result<Command, Error> {
     let mut parser = Parser::from_env();
     match parser.next()? {

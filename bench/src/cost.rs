@@ -24,10 +24,10 @@ pub struct Meter {
 
 /// The cost between [`Meter::start`] and [`Meter::stop`].
 pub struct Cost {
-    /// Time that passed.
+    /// Elapsed time.
     pub wall: Duration,
-    /// CPU time in user space. The kernel estimates how CPU time divides between user and kernel;
-    /// only the sum is exact.
+    /// CPU time in user space. The kernel estimates how CPU time splits into user and kernel; only
+    /// the sum is exact.
     pub user: Duration,
     /// CPU time in user space and in the kernel.
     pub cpu: Duration,
@@ -56,8 +56,8 @@ impl Meter {
     }
 }
 
-/// CPU time of this thread until now, for pieces of work too short for a [`Meter`]. A call costs
-/// some hundred nanoseconds.
+/// The CPU time of this thread so far, for work too short for a [`Meter`]. A call costs some
+/// hundred nanoseconds.
 pub fn thread_cpu() -> Duration {
     let now = clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID);
     now.expect("every thread has this clock").into()

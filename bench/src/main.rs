@@ -5,9 +5,10 @@
 //! cargo run --release -- row echo       one row
 //! ```
 //!
-//! [`session`] starts one process per case, contender and round (the `worker` command), so that
-//! nothing of one runtime lingers while another is measured. In a worker, a [`rows`] entry has a
-//! [`contenders`] entry do the work; [`client`] is the load of the rows with a server, a process too.
+//! [`session`] starts one process per case, contender and round (the `worker` command), so that one
+//! runtime cannot affect the measurement of another. In a worker, a [`contenders`] entry does the
+//! work of a [`rows`] entry; [`client`] is the load of the rows with a server, also a process.
+//! [`report`] makes the table and the plot.
 //! [`report`] makes the table and the plot.
 
 mod client;
@@ -23,7 +24,7 @@ use std::{fs, io, process::ExitCode, thread, time::Duration};
 
 use command::{Command, Session};
 
-/// No single process takes longer, unless a runtime hangs.
+/// The time limit of a process, which only a hanging runtime exceeds.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 fn main() -> ExitCode {
@@ -81,7 +82,7 @@ fn measure(session: &Session) -> io::Result<()> {
     report::write(&results, &session.out)
 }
 
-/// Ends this process if it has not ended by then.
+/// Ends this process after the time limit.
 fn give_up_after(patience: Duration) {
     thread::spawn(move || {
         thread::sleep(patience);

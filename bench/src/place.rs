@@ -11,12 +11,12 @@ use nix::{
     unistd::Pid,
 };
 
-/// Where workers run, with all of their threads.
+/// The core of the workers, with all their threads.
 pub const SERVER_CORE: usize = 0;
-/// Where the load client runs.
+/// The core of the load client.
 pub const CLIENT_CORE: usize = 1;
 
-/// Binds this thread, and those it will start, to one core.
+/// Pins this thread, and the threads that it starts, to one core.
 pub fn pin(core: usize) -> io::Result<()> {
     let mut cores = CpuSet::new();
     cores.set(core)?;
@@ -24,23 +24,23 @@ pub fn pin(core: usize) -> io::Result<()> {
     Ok(())
 }
 
-/// Allows this process as many open files as it may ever have.
+/// Raises this process's limit of open files to the maximum.
 pub fn raise_limits() -> io::Result<()> {
     let (_, most) = getrlimit(Resource::RLIMIT_NOFILE)?;
     setrlimit(Resource::RLIMIT_NOFILE, most, most)?;
     Ok(())
 }
 
-/// How many files a process may have open.
+/// The limit of open files of a process.
 pub fn open_files_max() -> usize {
     let most = getrlimit(Resource::RLIMIT_NOFILE).map_or(1024, |(_, most)| most);
     usize::try_from(most).unwrap_or(usize::MAX)
 }
 
-/// The variable that tells workers where the files are that have to be on a disk.
+/// The variable that tells workers the directory of files that must be on a disk.
 pub const SCRATCH: &str = "BENCH_SCRATCH";
 
-/// Where files are that have to be on a disk.
+/// The directory of files that must be on a disk.
 pub fn scratch() -> PathBuf {
     env::var_os(SCRATCH).map_or_else(|| ".".into(), PathBuf::from)
 }

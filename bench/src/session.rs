@@ -1,7 +1,7 @@
 //! A session: every case, every contender, round after round.
 //!
-//! The contenders of a case run one right after the other, and their ratios are taken within that
-//! round: on a shared machine, speed drifts over minutes, but seconds apart it is nearly the same.
+//! The contenders of a case run in direct succession, and their ratios are computed within that
+//! round: on a shared machine, speed drifts over minutes, but hardly within seconds.
 
 use std::{
     env, fs,
@@ -19,11 +19,11 @@ use crate::{
     rows::{Case, Load},
 };
 
-/// All that a session measured.
+/// All results of a session.
 pub struct Results {
     /// One entry per case, in the order of the report.
     pub cases: Vec<CaseResults>,
-    /// How many rounds there were.
+    /// The number of rounds.
     pub rounds: usize,
     /// Whether the runs were too short to quote.
     pub quick: bool,
@@ -43,9 +43,9 @@ pub struct CaseResults {
 pub struct Entry {
     /// The contender.
     pub contender: &'static Contender,
-    /// By round, one value per column of the row.
+    /// One value per column of the row, by round.
     pub rounds: Vec<Vec<f64>>,
-    /// Why it has no (more) values.
+    /// The reason for missing values.
     pub failure: Option<String>,
 }
 
@@ -56,7 +56,7 @@ pub fn measure(session: &Session) -> io::Result<Results> {
         .iter()
         .map(|&case| open(session, case))
         .collect();
-    // Beside the results, for that is a disk more likely than where temporary files go.
+    // Beside the results, because that is more likely a disk than the directory of temporary files.
     let scratch = TempDir::new_in(fs::canonicalize(&session.out)?)?;
     for round in 1..=session.rounds {
         for results in &mut cases {
@@ -111,7 +111,7 @@ fn open(session: &Session, case: Case) -> CaseResults {
     }
 }
 
-/// Has a worker run the case once; the inner error is the worker's own.
+/// Runs the case once in a worker; the inner error is the worker's own.
 fn work(
     contender: &Contender,
     case: Case,

@@ -1,9 +1,9 @@
-//! A compio runtime inside of Tokio's current-thread runtime, on one thread and without a second one.
+//! A compio runtime inside Tokio's current-thread runtime, on one thread and without a second one.
 //!
-//! `drive` is all that it takes: it polls the compio runtime as one task of Tokio, and comes again when the
+//! `drive` is sufficient: it polls the compio runtime as one task of Tokio, and is polled again when the
 //! task is woken, the descriptor is readable, or the time of the next timer is up.
 //!
-//! The program has a server of compio and a client of Tokio, and a task of compio that a task of Tokio wakes.
+//! The program has a compio server and a Tokio client, and a compio task that a Tokio task wakes.
 //!
 //! ```console
 //! $ cargo run --release --example inside_tokio
@@ -29,7 +29,7 @@ use tokio::{
 
 const COUNT: usize = 1000;
 
-/// Longer than a busy machine takes.
+/// A time limit that even a busy machine does not exceed.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The descriptor of a runtime, which Tokio watches.
@@ -41,7 +41,7 @@ impl AsRawFd for Watched {
     }
 }
 
-/// Drives a compio runtime for as long as this is polled.
+/// Drives a compio runtime while it is polled.
 async fn drive(runtime: Rc<Runtime>) -> io::Result<()> {
     #[allow(
         deprecated,
@@ -52,13 +52,13 @@ async fn drive(runtime: Rc<Runtime>) -> io::Result<()> {
     poll_fn(|cx| {
         loop {
             let timeout = runtime.poll_with(cx)?;
-            // Tokio hears of edges. One that comes after `poll_with` is seen here.
+            // Tokio reports edges. An edge after `poll_with` is seen here.
             if let Poll::Ready(guard) = watched.poll_read_ready(cx) {
                 guard?.clear_ready();
                 continue;
             }
             match timeout {
-                // There is more to do, and the task has been woken for that: others come first.
+                // There is more work, and the task has been woken for it: other tasks run first.
                 Some(Duration::ZERO) | None => return Poll::Pending,
                 Some(timeout) => timer.as_mut().reset(Instant::now() + timeout),
             }
@@ -70,7 +70,7 @@ async fn drive(runtime: Rc<Runtime>) -> io::Result<()> {
     .await
 }
 
-/// A server of compio, which echoes one connection.
+/// A compio server, which echoes one connection.
 async fn serve(listener: compio::net::TcpListener) -> io::Result<()> {
     let (mut stream, _) = listener.accept().await?;
     let mut buffer = Vec::with_capacity(1024);
@@ -97,7 +97,7 @@ async fn run() -> io::Result<()> {
             let address = listener.local_addr()?;
             let server = runtime.spawn(serve(listener));
 
-            // Each message of this channel wakes a task of compio on this thread.
+            // Each message of this channel wakes a compio task on this thread.
             let (sender, mut receiver) = mpsc::unbounded_channel();
             let listening = runtime.spawn(async move {
                 let mut heard = 0;

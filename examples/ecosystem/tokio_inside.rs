@@ -1,7 +1,7 @@
-//! Libraries for Tokio inside of compio: whatever asks for `tokio::io::{AsyncRead, AsyncWrite}` and needs no
-//! runtime of Tokio's works on a stream of compio.
+//! Tokio libraries inside compio. A library that needs only `tokio::io::{AsyncRead, AsyncWrite}`, and no
+//! Tokio runtime, works on a compio stream.
 //!
-//! Here that is `tokio::io` itself: `lines` of a buffered reader, and `copy_bidirectional`.
+//! The example uses `tokio::io` itself: `lines` of a buffered reader, and `copy_bidirectional`.
 //!
 //! ```console
 //! $ cargo run --release --example tokio_inside
@@ -18,10 +18,10 @@ use compio::{
 };
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 
-/// Longer than a busy machine takes.
+/// A time limit that even a busy machine does not exceed.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A stream of compio as one of Tokio.
+/// A compio stream as a Tokio stream.
 macro_rules! tokio_stream {
     ($stream:expr) => {{
         let (reader, writer) = $stream.into_split();

@@ -1,4 +1,4 @@
-//! Serves a folder by HTTP: files and directory listings. Nothing outside of it is reachable,
+//! Serves a folder over HTTP: files and directory listings. Files outside of it are unreachable,
 //! except through symbolic links in it.
 //!
 //! `cargo run --release --example serve -- FOLDER 127.0.0.1:8000`, and then for instance
@@ -23,10 +23,10 @@ use request::{HEAD_MAX, Request, parse, path_of};
 /// The size of one file read, in bytes.
 const CHUNK: usize = 64 * 1024;
 
-/// How long a client may think about its next request.
+/// The time limit of a client for its next request.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// How long the rest of a refused request is read.
+/// How long the rest of a rejected request is read.
 const LINGER: Duration = Duration::from_secs(2);
 
 /// The characters that are escaped in a link.
@@ -60,7 +60,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     }
 }
 
-/// Gives a connection a task of its own.
+/// Starts a task for a connection.
 async fn welcome<S: AsyncRead + AsyncWrite + 'static>(stream: io::Result<S>, root: &Rc<Path>) {
     match stream {
         Ok(stream) => {
@@ -71,7 +71,7 @@ async fn welcome<S: AsyncRead + AsyncWrite + 'static>(stream: io::Result<S>, roo
                 }
             });
         }
-        // One connection failed, or there are too many: the others go on.
+        // One connection failed, or there are too many: the others continue.
         Err(error) => {
             eprintln!("accept: {error}");
             sleep(Duration::from_millis(50)).await;
@@ -79,7 +79,8 @@ async fn welcome<S: AsyncRead + AsyncWrite + 'static>(stream: io::Result<S>, roo
     }
 }
 
-/// Answers the requests of one client until it leaves, falls silent, or says something strange.
+/// Answers the requests of one client until it disconnects, times out, or sends a malformed
+/// request.
 async fn converse<S: AsyncRead + AsyncWrite>(mut stream: S, root: &Path) -> io::Result<()> {
     let mut received = Vec::with_capacity(HEAD_MAX);
     loop {
@@ -98,14 +99,15 @@ async fn converse<S: AsyncRead + AsyncWrite>(mut stream: S, root: &Path) -> io::
         send(&mut stream, answer, &request).await?;
         if !request.keep_alive {
             stream.shutdown().await?;
-            // A close with unread bytes resets the connection, and the client may lose the answer.
+            // A close with unread bytes resets the connection, and the client may lose the
+            // response.
             let _ = timeout(LINGER, discard(&mut stream)).await;
             return Ok(());
         }
     }
 }
 
-/// Reads and forgets all that a client still sends.
+/// Reads and discards all bytes that a client still sends.
 async fn discard<S: AsyncRead>(stream: &mut S) -> io::Result<()> {
     let mut buffer = Vec::with_capacity(CHUNK);
     loop {
@@ -118,7 +120,7 @@ async fn discard<S: AsyncRead>(stream: &mut S) -> io::Result<()> {
     }
 }
 
-/// The next request, of which nothing stays behind in `received`; none if the client has left.
+/// The next request, which is removed from `received`; `None` if the client has disconnected.
 async fn next_request<S: AsyncRead>(
     stream: &mut S,
     received: &mut Vec<u8>,
@@ -142,7 +144,7 @@ async fn next_request<S: AsyncRead>(
 /// The response.
 struct Answer {
     status: &'static str,
-    /// A line of the head, or none.
+    /// A header line, or none.
     header: String,
     content: Content,
 }
@@ -183,7 +185,7 @@ async fn find(root: &Path, target: &str) -> io::Result<Answer> {
     let mut found = root.join(path.trim_start_matches('/'));
     if fs::metadata(&found).await?.is_dir() {
         if !path.ends_with('/') {
-            // So that links in it lead where they should.
+            // So that relative links in the listing work.
             return Ok(Answer {
                 header: format!("Location: {}/\r\n", utf8_percent_encode(&path, LINK)),
                 ..Answer::status("301 Moved Permanently")
@@ -261,7 +263,7 @@ async fn send<S: AsyncWrite>(stream: &mut S, answer: Answer, request: &Request) 
     }
 }
 
-/// Sends so many bytes of a file, by one buffer that goes to and fro.
+/// Sends `len` bytes of a file, with one buffer that is reused.
 async fn send_file<S: AsyncWrite>(stream: &mut S, file: &File, len: u64) -> io::Result<()> {
     let mut buffer = Vec::with_capacity(CHUNK);
     let mut sent = 0;
@@ -269,7 +271,7 @@ async fn send_file<S: AsyncWrite>(stream: &mut S, file: &File, len: u64) -> io::
         let read;
         (read, buffer) = file.read_at(buffer, sent).await;
         if read? == 0 {
-            // It has become shorter: only a broken connection can tell that now.
+            // The file was truncated: only a broken connection can report that now.
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
         buffer.truncate(usize::try_from(len - sent).unwrap_or(usize::MAX));
@@ -295,7 +297,7 @@ fn kind_of(path: &Path) -> &'static str {
     }
 }
 
-/// Text as HTML wants it.
+/// Text, escaped for HTML.
 fn escape(text: &str) -> String {
     let text = text.replace('&', "&amp;").replace('<', "&lt;");
     text.replace('>', "&gt;").replace('"', "&quot;")

@@ -1,4 +1,4 @@
-//! Parses requests. Nothing here reads or waits.
+//! Parses requests. It neither reads nor waits.
 
 use std::{
     borrow::Cow,
@@ -12,13 +12,13 @@ pub(crate) const HEAD_MAX: usize = 16 * 1024;
 
 /// A request of a client.
 pub(crate) struct Request {
-    /// The path, or the fault of the request.
+    /// The path, or the error of the request.
     pub(crate) target: Result<String, &'static str>,
     pub(crate) wants_body: bool,
     pub(crate) keep_alive: bool,
 }
 
-/// The request at the beginning of the bytes, and how long it is; none if it is not complete.
+/// The request at the beginning of the bytes, and its length; `None` if it is incomplete.
 pub(crate) fn parse(bytes: &[u8]) -> Option<(Request, usize)> {
     let refusal = |status| Request {
         target: Err(status),
@@ -60,13 +60,13 @@ pub(crate) fn parse(bytes: &[u8]) -> Option<(Request, usize)> {
     Some((request, len))
 }
 
-/// The path that a target names, below the folder even if it begins with a slash; none if that
-/// leads out of it, or is no text.
+/// The path of a target, relative to the folder even if it begins with a slash; `None` if it leads
+/// out of the folder, or is not UTF-8.
 pub(crate) fn path_of(target: &str) -> Option<Cow<'_, str>> {
     let path = target.split(['?', '#']).next().unwrap_or_default();
     let path = percent_decode_str(path).decode_utf8().ok()?;
     let relative = Path::new(path.trim_start_matches('/'));
-    // Neither up nor to another root.
+    // Neither a parent nor another root.
     let is_plain = |component| matches!(component, Component::Normal(_));
     relative.components().all(is_plain).then_some(path)
 }

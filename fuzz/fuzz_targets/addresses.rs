@@ -1,4 +1,4 @@
-//! Addresses as a kernel writes them, and as it does not.
+//! Socket addresses, valid and malformed.
 
 #![no_main]
 
@@ -27,7 +27,7 @@ enum Input {
 /// Converts the bytes that a kernel would write for this address.
 fn through(address: &SockAddr) -> SockAddr {
     let len = address.len() as usize;
-    // SAFETY: an address is as long as it says.
+    // SAFETY: an address has the length that it returns.
     let bytes = unsafe { std::slice::from_raw_parts(address.as_ptr().cast::<u8>(), len) };
     let read = PeerAddress::made_of(bytes).to_sock_addr();
     assert_eq!(read, *address);
@@ -63,7 +63,7 @@ fuzz_target!(|input: Input| {
         Input::Path(path) => check_unix(&path),
         Input::Abstract(name) => check_unix(&[&[0], &name[..]].concat()),
         Input::Any(mut bytes) => {
-            // As much as there is room for, and not less than the family.
+            // At most the room, and at least the family.
             bytes.truncate(128);
             bytes.resize(bytes.len().max(2), 0);
             let peer = PeerAddress::made_of(&bytes);

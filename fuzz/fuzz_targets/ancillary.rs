@@ -1,4 +1,4 @@
-//! `SocketAncillary`: control bytes that a kernel would hardly write.
+//! `SocketAncillary`: unusual control bytes.
 
 #![no_main]
 
@@ -29,7 +29,7 @@ struct Message {
 
 impl Message {
     fn level_and_kind(&self) -> (i32, i32) {
-        // Linux's numbers; elsewhere they are as good as any.
+        // Linux's numbers; elsewhere any numbers serve.
         const KNOWN: [(i32, i32); 8] = [
             (0, 8),
             (41, 50),
@@ -64,7 +64,7 @@ fn check_any(bytes: &[u8], has_descriptor: bool) {
         .sum();
     assert!(data_len <= bytes.len());
 
-    // Without the numbers of descriptors, the others are the same.
+    // Descriptors aside, the others are the same.
     assert_eq!(
         ancillary.take_descriptors().len(),
         usize::from(has_descriptor)
@@ -98,7 +98,7 @@ fuzz_target!(|input: Input| {
     }
     assert_eq!(again.messages().collect::<Vec<_>>(), messages);
 
-    // The same with flaws: closer to valid input than random bytes.
+    // The same with changed bytes: closer to valid input than random bytes.
     let mut bytes = compio_io::buf::IoBuf::as_init(&ancillary).to_vec();
     for &(place, byte) in &input.flaws {
         if let Some(flawed) = bytes.get_mut(usize::from(place)) {

@@ -52,7 +52,7 @@ enum Operation {
     ReadNumber,
 }
 
-/// How the rest is read.
+/// How the remaining bytes are read.
 #[derive(Arbitrary, Debug)]
 enum End {
     ToEnd(u8),
@@ -77,10 +77,10 @@ async fn patiently<T, B>(mut buf: B, mut attempt: impl AsyncFnMut(B) -> BufResul
 fn check_some<'a>(read: usize, got: &[u8], room: usize, rest: &'a [u8]) -> &'a [u8] {
     assert_eq!(read, got.len());
     assert_eq!(read == 0, room == 0 || rest.is_empty());
-    rest.strip_prefix(got).expect("what comes next")
+    rest.strip_prefix(got).expect("the next bytes")
 }
 
-/// The results of both, with errors by their kind.
+/// Both results must agree, with errors by their kind.
 fn check_same<T: PartialEq + std::fmt::Debug>(seen: std::io::Result<T>, model: std::io::Result<T>) {
     let kinds = (seen.map_err(|e| e.kind()), model.map_err(|e| e.kind()));
     assert_eq!(kinds.0, kinds.1);
@@ -141,7 +141,7 @@ async fn operate<R: AsyncBufRead>(reader: &mut R, operation: &Operation, rest: &
             let mut buf = Vec::with_capacity(4 + usize::from(spare));
             buf.extend_from_slice(b"kept");
             let (read, buf) = patiently(buf, async |buf| reader.append(buf).await).await;
-            let got = buf.strip_prefix(b"kept").expect("what was there");
+            let got = buf.strip_prefix(b"kept").expect("the old bytes");
             *rest = check_some(read, got, 1, rest);
         }
         Operation::FillAndConsume(most) => {

@@ -55,7 +55,7 @@ fuzz_target!(|input: Input| {
         let read = decode(codec, &sent, &input.steps, 0, usize::MAX);
         let read: Vec<_> = read
             .into_iter()
-            .map(|frame| frame.expect("what was sent"))
+            .map(|frame| frame.expect("a sent frame"))
             .collect();
         assert_eq!(read, taken);
     }

@@ -30,7 +30,7 @@ fuzz_target!(|input: Input| {
     let len_max = usize::from(len_max);
 
     let lines = LinesCodec::new_with_max_length(len_max);
-    // The parser's own word for each frame, where there is one.
+    // The parser's own result for each frame, if it has one.
     let parsed = decode(lines.clone(), &bytes, &steps, usize::MAX, usize::MAX);
     let expected: Vec<Option<Value>> = parsed
         .iter()
@@ -56,7 +56,7 @@ fuzz_target!(|input: Input| {
     let read = decode(lines, &sent, &steps, 0, usize::MAX);
     assert!(
         read.into_iter()
-            .map(|value| value.expect("what was sent"))
+            .map(|value| value.expect("a sent value"))
             .eq(taken)
     );
 
@@ -65,7 +65,7 @@ fuzz_target!(|input: Input| {
     let read = decode(lengths, &sent, &steps, 0, usize::MAX);
     assert!(
         read.into_iter()
-            .map(|value| value.expect("what was sent"))
+            .map(|value| value.expect("a sent value"))
             .eq(taken)
     );
 });

@@ -1,4 +1,4 @@
-//! `LengthDelimitedCodec`, in every shape that its setters allow.
+//! `LengthDelimitedCodec`, with all settings.
 
 #![no_main]
 
@@ -69,7 +69,7 @@ impl Shape {
         self.skip.map_or(self.field_end(), usize::from)
     }
 
-    /// How much of the header belongs to the frame.
+    /// The number of header bytes that belong to the frame.
     fn kept(&self) -> usize {
         self.field_end().saturating_sub(self.skip())
     }
@@ -149,7 +149,7 @@ fuzz_target!(|input: Input| {
     let read = decode(shape.codec(), &sent, &steps, 0, capacity_max);
     assert_eq!(read.len(), taken.len());
     for (read, taken) in read.iter().zip(&taken) {
-        let read = read.as_ref().expect("what was sent");
+        let read = read.as_ref().expect("a sent frame");
         assert_eq!(read[shape.kept()..], taken[..]);
     }
 });

@@ -33,7 +33,7 @@ fn model(bytes: &[u8], len_max: usize) -> Vec<Seen<'_>> {
         if line.len() > len_max {
             return Seen::TooLong;
         }
-        // Only before an end does it belong to that.
+        // It belongs to the line end only before a newline.
         let text = ended.and_then(|line| line.strip_suffix(b"\r"));
         str::from_utf8(text.unwrap_or(line)).map_or(Seen::Utf8, Seen::Line)
     });
@@ -73,7 +73,7 @@ fuzz_target!(|input: Input| {
     let read = decode(codec, &sent, &input.steps, 0, usize::MAX);
     let read: Vec<_> = read
         .into_iter()
-        .map(|line| line.expect("what was sent"))
+        .map(|line| line.expect("a sent line"))
         .collect();
     assert_eq!(read, taken);
 });

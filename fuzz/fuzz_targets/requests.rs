@@ -1,5 +1,5 @@
-//! The requests of the example `serve`: the same however they are cut, and none leads out of the
-//! folder.
+//! The requests of the example `serve`: the result is independent of their fragmentation, and no
+//! path leads out of the folder.
 
 #![no_main]
 
@@ -37,7 +37,7 @@ fuzz_target!(|bytes: &[u8]| {
     let whole = parse(bytes);
     assert!(
         whole.is_some() || bytes.len() < HEAD_MAX,
-        "it waits for ever"
+        "it waits without end"
     );
     let Some((request, len)) = whole else {
         assert!((0..bytes.len()).all(|cut| parse(&bytes[..cut]).is_none()));

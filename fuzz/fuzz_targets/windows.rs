@@ -1,4 +1,4 @@
-//! Windows into buffers, windows into windows, and many buffers at once.
+//! Slices of buffers, slices of slices, and vectored buffers.
 
 #![no_main]
 
@@ -23,7 +23,7 @@ struct Input {
     steps: Vec<Step>,
 }
 
-/// A vector with room.
+/// A vector with capacity.
 #[derive(Arbitrary, Debug)]
 struct Content {
     bytes: Vec<u8>,
@@ -38,7 +38,7 @@ impl Content {
     }
 }
 
-/// A range that a window into the buffer may have.
+/// A range that is valid for a slice of the buffer.
 fn range(buffer: &impl IoBuf, (begin, len): (u8, u8)) -> (usize, usize) {
     let begin = usize::from(begin).min(buffer.buf_len());
     (begin, buffer.buf_capacity().min(begin + usize::from(len)))
@@ -49,7 +49,7 @@ fn narrow<B: IoBuf>(buffer: B, wanted: (u8, u8)) -> Slice<B> {
     buffer.slice(begin..end)
 }
 
-/// A window into a window is filled; around it nothing changes.
+/// Fills a slice of a slice; bytes around it stay unchanged.
 fn one(content: &Content, input: &Input) {
     let outer = narrow(content.vector(), input.window);
     let begin = outer.begin() + range(&outer, input.inner).0;
@@ -114,7 +114,7 @@ fn many_windows(input: &Input) {
     assert!(windows.into_iter().map(Slice::into_inner).eq(model));
 }
 
-/// Readers and writers that know only single buffers take one of many.
+/// Readers and writers without vectored operations use one of several buffers.
 async fn one_of_many(input: &Input) {
     let buffers: Vec<_> = input.contents.iter().map(Content::vector).collect();
     let room: usize = buffers.iter().map(Vec::capacity).sum();

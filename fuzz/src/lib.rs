@@ -1,8 +1,8 @@
 //! Shared code of the targets: readers and writers that split bytes at positions from the fuzzer,
 //! and the frames that result.
 //!
-//! The targets are in `fuzz_targets/`, one for each thing that takes bytes apart. Each compares it
-//! with something plain: std's reader, or a loop over bytes that are there as a whole.
+//! The targets are in `fuzz_targets/`, one for each parser. Each compares it with a simple model:
+//! std's reader, or a loop over the complete bytes.
 
 use std::{collections::VecDeque, future::poll_fn, io, task::Poll};
 
@@ -18,15 +18,15 @@ use pollster::block_on;
 /// The behaviour of one operation. After the last step, operations move as many bytes as they can.
 #[derive(Arbitrary, Clone, Copy, Debug)]
 pub enum Step {
-    /// Moves so many bytes at most, and one more.
+    /// Moves at most this many bytes plus one.
     Move(u8),
     /// Fails with `Interrupted`.
     Interrupt,
-    /// Is not ready when polled first; then comes the next step.
+    /// Is pending at the first poll; then the next step follows.
     Wait,
 }
 
-/// A source or a sink, whose operations go by steps.
+/// A source or a sink, whose operations follow the steps.
 #[derive(Debug)]
 pub struct Stepped {
     /// The bytes still to be read, or the written ones.
@@ -35,7 +35,7 @@ pub struct Stepped {
 }
 
 impl Stepped {
-    /// Has these bytes to read.
+    /// A reader of these bytes.
     pub fn source(bytes: &[u8], steps: &[Step]) -> Self {
         Self {
             bytes: bytes.iter().copied().collect(),
@@ -48,7 +48,7 @@ impl Stepped {
         Self::source(&[], steps)
     }
 
-    /// How many bytes the next operation moves at most.
+    /// The maximum number of bytes of the next operation.
     async fn step(&mut self) -> io::Result<usize> {
         loop {
             match self.steps.pop_front() {
@@ -104,7 +104,7 @@ async fn wait_once() {
     .await;
 }
 
-/// A decoder that may hold so much memory at most.
+/// A decoder with a memory limit.
 struct Bounded<D> {
     decoder: D,
     capacity_max: usize,
@@ -172,7 +172,7 @@ pub fn decode<D: Decoder>(
             None if has_failed => has_failed = false,
             None => return seen,
         }
-        assert!(seen.len() <= 2 * bytes.len() + 2, "frames out of nothing");
+        assert!(seen.len() <= 2 * bytes.len() + 2, "too many frames");
     }
 }
 
@@ -186,11 +186,11 @@ pub fn encode<I: Clone, E: Encoder<I>>(
     let mut writer = FramedWrite::new(Stepped::sink(steps), encoder);
     for frame in frames {
         let before = writer.write_buffer().clone();
-        // A full buffer is written first; of that nothing fails here.
+        // A full buffer is written first; that cannot fail here.
         match block_on(writer.feed(frame.clone())) {
             Ok(()) => taken.push(frame.clone()),
             Err(_) if writer.write_buffer().is_empty() => {}
-            Err(_) => assert_eq!(*writer.write_buffer(), before, "it was refused"),
+            Err(_) => assert_eq!(*writer.write_buffer(), before, "nothing changed"),
         }
     }
     block_on(writer.close()).expect("the sink takes all");

@@ -1,5 +1,5 @@
-"""Visits the example `chat` with three clients: each sees the lines of the others in their order,
-once, and not its own; one leaves in the middle of a line, and the others go on."""
+"""Visits the example `chat` with three clients: each receives the lines of the others in
+order, once, and not its own; one disconnects in the middle of a line, and the others continue."""
 
 import re
 import socket
@@ -21,26 +21,26 @@ class Client:
         self.connection.sendall(f"{text}\n".encode())
 
     def hear(self, pattern):
-        """Reads on up to a line with the pattern, and gives what it has heard of it."""
+        """Reads up to a line with the pattern, and returns the match."""
         for line in self.reader:
             if found := re.search(pattern, line):
                 return found
         raise SystemExit(f"{self.name}: the server closed, {pattern} has not come")
 
     def leave_abruptly(self):
-        """In the middle of a line, with a reset instead of a farewell."""
+        """Disconnects in the middle of a line, with a reset instead of a regular close."""
         self.connection.sendall(b"half a li")
         self.connection.setsockopt(
             socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0)
         )
-        # The socket is closed only when its reader is.
+        # The socket closes only when its reader is closed.
         self.reader.close()
         self.connection.close()
 
 
 def enter(address, names):
-    """One after the other, until all those before have seen the newcomer: from then on it
-    hears them as well."""
+    """Connects clients one by one. When all earlier clients have received the new one's line, it
+    receives theirs as well."""
     clients = []
     for name in names:
         newcomer = Client(address, name)
@@ -52,7 +52,7 @@ def enter(address, names):
 
 
 def talk(clients, topic):
-    """All talk at once, and then each has heard the others, whoever was first."""
+    """All clients send at once, and then each must have received the lines of the others."""
     for number in range(LINES):
         for client in clients:
             client.say(f"<{topic} {client.name} {number}> ünïcödé")

@@ -1,5 +1,5 @@
 """Visits the example `echo`: several connections at once, each with 1 MiB in pieces of all sizes,
-some that leave without a word, and one that comes after all that."""
+some that reset without reading, and one after all the others."""
 
 import random
 import socket
@@ -18,7 +18,7 @@ def connect(address):
 
 
 def leave_abruptly(connection):
-    """Closes with a reset instead of a farewell."""
+    """Closes with a reset instead of a regular close."""
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     connection.close()
 
@@ -29,12 +29,12 @@ def send_pieces(connection, message, random):
         size = random.choice([1, 7, 100, 4096, 65536, 200_000])
         connection.sendall(message[sent : sent + size])
         sent += size
-    # The answer's end has to follow from this.
+    # The server must answer this with EOF.
     connection.shutdown(socket.SHUT_WR)
 
 
 def compare(address, seed):
-    """Sends and receives at once: a server that waits for all of it would be found out."""
+    """Sends and receives concurrently: this fails on a server that reads all bytes first."""
     rng = random.Random(seed)
     message = rng.randbytes(BYTES)
     with connect(address) as connection:
@@ -45,7 +45,7 @@ def compare(address, seed):
             answer += part
         sender.join()
     if answer != message:
-        raise SystemExit(f"connection {seed}: {len(answer)} bytes came back, not those that went")
+        raise SystemExit(f"connection {seed}: {len(answer)} bytes came back, not the sent ones")
 
 
 def main(address):
@@ -57,7 +57,7 @@ def main(address):
         except (OSError, SystemExit) as error:
             failures.append(error)
 
-    # One says nothing all the while: nobody may have to wait for it.
+    # One connection stays silent: the others must not wait for it.
     with connect(address):
         visitors = [threading.Thread(target=visit, args=(n,)) for n in range(CONNECTIONS)]
         for visitor in visitors:

@@ -1,5 +1,5 @@
 """Visits the example `serve`, which serves the folder of its second argument: every file in it must
-arrive as it is, what is not in it must not, and strange clients must not keep others waiting."""
+arrive unchanged, other files must not, and malformed requests must not block other clients."""
 
 import http.client
 import os
@@ -30,7 +30,7 @@ def files_of(folder):
 
 
 def compare_all(address, folder):
-    """All files over one connection, then what a listing says."""
+    """All files over one connection, then the directory listing."""
     connection = connect(address)
     for relative, path in files_of(folder):
         url = "/" + urllib.parse.quote(relative)

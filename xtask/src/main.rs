@@ -1,7 +1,7 @@
 //! The checks of CI and contributors: `cargo xtask check` every day, `cargo xtask ci` before a push,
 //! `cargo xtask STEP` for one step alone.
 //!
-//! Here: the table of steps, and the loop over the selected ones. The steps themselves are in
+//! Contains the table of steps, and the loop over the selected ones. The steps themselves are in
 //! `steps`, running commands in `run`, the packages of the workspace in `workspace`.
 
 mod run;
@@ -16,16 +16,16 @@ use std::{
 
 use crate::run::{Action, Run};
 
-/// One thing to verify.
+/// A check.
 struct Step {
     name: &'static str,
     about: &'static str,
     run: Action,
-    /// Whether `check` runs it as well: quick, and worth knowing before every commit.
+    /// Whether `check` runs it as well, because it is quick and useful before every commit.
     daily: bool,
 }
 
-/// In the order of `ci`: steps that fail often and fast come first.
+/// In the order of `ci`: fast steps, and steps that fail often, come first.
 #[rustfmt::skip]
 const STEPS: &[Step] = &[
     Step { name: "fmt", daily: true, run: steps::fmt,
@@ -37,7 +37,7 @@ const STEPS: &[Step] = &[
     Step { name: "test", daily: true, run: steps::test,
            about: "all tests and doctests, as the README says" },
     Step { name: "backends", daily: false, run: steps::backends::run,
-           about: "the tests on the readiness backend, and with io_uring refused or incomplete" },
+           about: "the tests on the readiness backend, and with io_uring disabled or incomplete" },
     Step { name: "programs", daily: false, run: steps::programs,
            about: "thousands of random programs on a simulated kernel, and on real ones with faults" },
     Step { name: "features", daily: false, run: steps::features::run,
@@ -57,7 +57,7 @@ const STEPS: &[Step] = &[
     Step { name: "tsan", daily: false, run: steps::sanitizers::thread,
            about: "code shared by threads under ThreadSanitizer (nightly, with std's source)" },
     Step { name: "loom", daily: false, run: steps::loom,
-           about: "task states, inbox, notifier, pool and events in every order of threads" },
+           about: "task states, inbox, notifier, pool and events in every interleaving of threads" },
     Step { name: "fuzz", daily: false, run: steps::fuzz::run,
            about: "all parsers, with hostile input (nightly)" },
     Step { name: "bench-build", daily: false, run: steps::bench_build,
@@ -76,7 +76,7 @@ struct Report {
 #[derive(PartialEq)]
 enum Verdict {
     Passed,
-    /// In whole or in part: the reasons are printed at the end.
+    /// At least in part: the reasons are printed at the end.
     Skipped,
     Failed,
 }
@@ -103,7 +103,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// The steps that the command line names; none if it asks for help.
+/// The steps that the command line names; empty if it requests help.
 fn chosen(names: &[String]) -> Result<Vec<&'static Step>, &str> {
     let mut steps = Vec::new();
     for name in names {
@@ -131,7 +131,7 @@ fn usage() -> String {
     usage
 }
 
-/// Runs the steps up to the first that fails, and sums up.
+/// Runs the steps until one fails, and prints a summary.
 fn run_steps(mut run: Run, steps: &[&'static Step]) -> ExitCode {
     println!("{}", run.surroundings());
     let mut reports = Vec::new();
@@ -190,7 +190,7 @@ fn summarize(run: &Run, reports: &[Report], asked: usize) -> ExitCode {
         "\nsteps: {passed} passed, {failed} failed, {} skipped",
         asked - passed - failed
     );
-    // Last, so that it is not overlooked.
+    // Last, so that it is seen.
     for skip in run.skips() {
         println!("SKIPPED {skip}");
     }

@@ -1,5 +1,5 @@
-//! Running commands: each is printed first, as one would type it, then run from the workspace's
-//! root with this terminal's output. Also the list of skipped checks, and the line about the
+//! Running commands. Each is printed first in shell syntax, then run from the workspace's root with
+//! this terminal's output. Also contains the list of skipped checks, and the line about the
 //! machine. The steps choose the commands.
 
 use std::{
@@ -25,7 +25,7 @@ const LIMIT: &str = "30m";
 /// The state that all steps of one call share.
 pub(crate) struct Run {
     workspace: Workspace,
-    /// On CI nothing may be skipped for want of a tool.
+    /// On CI no check may be skipped for lack of a tool.
     on_ci: bool,
     skips: Vec<String>,
 }
@@ -48,7 +48,7 @@ impl Run {
         self.program("cargo").words(words)
     }
 
-    /// A program, to be run in the workspace's root.
+    /// A program that runs in the workspace's root.
     pub(crate) fn program(&self, program: impl AsRef<Path>) -> Line {
         Line {
             program: program.as_ref().to_owned(),
@@ -67,7 +67,7 @@ impl Run {
         ["--target-dir".into(), self.short(&directory)]
     }
 
-    /// A folder for a step's files, in the target directory, empty.
+    /// An empty folder for a step's files, in the target directory.
     pub(crate) fn scratch(&self, name: &str) -> Outcome<PathBuf> {
         let folder = self.workspace.target().join("xtask").join(name);
         // It may not exist. If it cannot be removed, its creation fails.
@@ -76,7 +76,8 @@ impl Run {
         Ok(folder)
     }
 
-    /// Whether this machine can do something; if not, it is skipped, or fails on CI.
+    /// Checks a requirement of this machine. If it is missing, the check is skipped, or fails on
+    /// CI.
     pub(crate) fn require(&mut self, there: bool, what: &str, why_not: &str) -> Outcome<bool> {
         if !there && self.on_ci {
             return Err(format!("{what} must not be skipped on CI: {why_not}"));
@@ -93,7 +94,7 @@ impl Run {
         self.skips.push(format!("{what}: {why}"));
     }
 
-    /// Whether things may be installed, and none be skipped.
+    /// Whether this is CI: tools may be installed, and no check may be skipped.
     pub(crate) fn on_ci(&self) -> bool {
         self.on_ci
     }
@@ -128,14 +129,14 @@ impl Run {
         )
     }
 
-    /// A path as seen from the workspace's root.
+    /// A path relative to the workspace's root.
     fn short(&self, path: &Path) -> String {
         let short = path.strip_prefix(self.workspace.root()).unwrap_or(path);
         short.display().to_string()
     }
 }
 
-/// A command line, as one would type it in the workspace's root.
+/// A command line in the workspace's root.
 #[derive(Clone)]
 pub(crate) struct Line {
     program: PathBuf,
@@ -175,7 +176,7 @@ impl Line {
         self
     }
 
-    /// Where to run it, below the root.
+    /// Sets the folder to run in, below the root.
     pub(crate) fn folder(mut self, folder: &str) -> Self {
         self.folder = folder.into();
         self
@@ -189,8 +190,7 @@ impl Line {
         self.must_succeed(status)
     }
 
-    /// Runs it and hands over its standard output, which a program is meant to read; it must
-    /// succeed.
+    /// Runs it and returns its standard output, which the caller parses; it must succeed.
     pub(crate) fn stdout(self) -> Outcome<String> {
         self.announce();
         let mut command = self.limited_on_ci().command();
@@ -200,7 +200,7 @@ impl Line {
         String::from_utf8(output.stdout).map_err(|e| self.failed(&e))
     }
 
-    /// The same, within a time: for programs that may wait for something that never comes.
+    /// As `run`, within a time limit: for programs that may wait without end.
     pub(crate) fn run_within(self, limit: Duration) -> Outcome {
         self.announce();
         let mut child = self.command().spawn().map_err(|e| self.failed(&e))?;
@@ -230,14 +230,14 @@ impl Line {
         })
     }
 
-    /// Starts it with its standard output in a pipe; to end it is the caller's affair.
+    /// Starts it with its standard output in a pipe; the caller must end it.
     pub(crate) fn start(self) -> Outcome<Child> {
         self.announce();
         let child = self.command().stdout(Stdio::piped()).spawn();
         child.map_err(|error| self.failed(&error))
     }
 
-    /// The first line that it prints, if it succeeds: to ask for versions, unannounced.
+    /// The first line of its output, if it succeeds: for version queries, which are not printed.
     pub(crate) fn quiet(self) -> Option<String> {
         let output = self.command().stderr(Stdio::null()).output().ok()?;
         let stdout = String::from_utf8(output.stdout).ok()?;
@@ -245,7 +245,7 @@ impl Line {
         output.status.success().then_some(line)
     }
 
-    /// The same, but on CI ended after `LIMIT` with all that it has started.
+    /// The same command, but on CI it is killed after `LIMIT` with all its processes.
     fn limited_on_ci(&self) -> Self {
         let mut limited = self.clone();
         if !self.on_ci {
@@ -258,7 +258,7 @@ impl Line {
 
     fn announce(&self) {
         println!("$ {self}");
-        // The command writes to the same place.
+        // The command writes to the same output.
         let _ = io::stdout().flush();
     }
 
@@ -285,7 +285,7 @@ impl Line {
     }
 }
 
-/// As one would type it.
+/// In shell syntax.
 impl fmt::Display for Line {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let elsewhere = self.folder != Path::new("");
@@ -307,7 +307,7 @@ impl fmt::Display for Line {
     }
 }
 
-/// A word as a shell wants it.
+/// A word, quoted for a shell if necessary.
 fn quoted(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_=+.,:/@%".contains(c);
     if !word.is_empty() && word.chars().all(plain) {
@@ -317,7 +317,7 @@ fn quoted(word: &str) -> String {
     }
 }
 
-/// Waits for the end of a program, and makes one if it takes too long.
+/// Waits for the end of a program, and kills it past the time limit.
 fn wait_within(child: &mut Child, limit: Duration) -> io::Result<ExitStatus> {
     let start = Instant::now();
     loop {
@@ -334,7 +334,7 @@ fn wait_within(child: &mut Child, limit: Duration) -> io::Result<ExitStatus> {
     }
 }
 
-/// Reads a pipe to its end beside the waiting: a full one would stop the program.
+/// Reads a pipe to EOF concurrently with the wait: a full pipe would stop the program.
 fn read_aside(pipe: Option<impl Read + Send + 'static>) -> JoinHandle<Vec<u8>> {
     thread::spawn(move || {
         let mut bytes = Vec::new();

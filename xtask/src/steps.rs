@@ -1,4 +1,4 @@
-//! The steps. Short ones are here, the others in files of their names. The order and the
+//! The steps. Short ones are here, the others in files with their names. The order and the
 //! descriptions are in `main`.
 
 pub(crate) mod backends;
@@ -27,7 +27,7 @@ pub(crate) fn fmt(run: &mut Run) -> Outcome {
 pub(crate) fn clippy(run: &mut Run) -> Outcome {
     run.cargo("clippy --workspace --all-targets --all-features -- -D warnings")
         .run()?;
-    // With `--workspace` the default features would come back by way of the examples.
+    // With `--workspace`, the examples would enable the default features.
     run.cargo("clippy")
         .words(UNSAFE)
         .words("--all-targets --no-default-features -- -D warnings")
@@ -35,7 +35,7 @@ pub(crate) fn clippy(run: &mut Run) -> Outcome {
 }
 
 pub(crate) fn doc(run: &mut Run) -> Outcome {
-    // As users get it, where a link to something private is an error; then for ourselves.
+    // First as users get it, where a link to a private item is an error; then with private items.
     for audience in ["", "--document-private-items"] {
         run.cargo("doc --workspace --no-deps --all-features")
             .words(audience)
@@ -49,7 +49,7 @@ pub(crate) fn test(run: &mut Run) -> Outcome {
     run.cargo("test --workspace").run()
 }
 
-/// The examples with a second runtime, which lie in a workspace of their own.
+/// The examples with a second runtime, in a workspace of their own.
 pub(crate) fn ecosystem(run: &mut Run) -> Outcome {
     let folder = "examples/ecosystem";
     run.cargo("fmt --check").folder(folder).run()?;
@@ -68,15 +68,15 @@ pub(crate) fn ecosystem(run: &mut Run) -> Outcome {
     Ok(())
 }
 
-/// On each backend, in a build that is as fast as it gets: `test` has a short one already. Three minutes
-/// in all; `COMPIO_SOAK_SECONDS` says otherwise, for each backend.
+/// On each backend, in a release build: `test` runs a short soak already. Three minutes in total;
+/// `COMPIO_SOAK_SECONDS` sets the time for each backend.
 pub(crate) fn soak(run: &mut Run) -> Outcome {
     let usual = if run.on_ci() { "35" } else { "90" };
     let seconds = env::var("COMPIO_SOAK_SECONDS").unwrap_or(usual.into());
     let soak = run
         .cargo("test --release -p compio --test soak -- --nocapture")
         .variable("COMPIO_SOAK_SECONDS", &seconds);
-    // On io_uring, if that is there.
+    // On io_uring, if it is available.
     soak.clone().run()?;
     soak.variable("COMPIO_BACKEND", "poll").run()
 }
@@ -98,7 +98,7 @@ pub(crate) fn loom(run: &mut Run) -> Outcome {
             .arguments(run.own_target("loom"))
             .variable("RUSTFLAGS", "--cfg loom")
     };
-    // Outside of models loom's atomics do not work: no other test of the driver is run.
+    // Loom's atomics work only inside a model: no other test of the driver runs.
     models("-p compio-executor").run()?;
     models("-p compio-driver loom_tests::").run()?;
     models("-p compio --no-default-features --features event loom_tests::").run()
@@ -108,7 +108,7 @@ pub(crate) fn bench_build(run: &mut Run) -> Outcome {
     let bench = |words| run.cargo(words).folder("bench");
     bench("fmt -p bench -p costs -p soundness --check").run()?;
     bench("clippy --workspace --all-targets -- -D warnings").run()?;
-    // Whether it runs, not how fast: figures from a busy machine say nothing.
+    // Checks that it runs, not how fast: figures from a busy machine mean nothing.
     bench("run --release -- row nop --quick --out")
         .path(&run.scratch("bench")?)
         .run()
@@ -117,5 +117,5 @@ pub(crate) fn bench_build(run: &mut Run) -> Outcome {
 /// The triple of this machine.
 fn host(run: &Run) -> Outcome<String> {
     let tuple = run.program("rustc").words("--print host-tuple").quiet();
-    tuple.ok_or("rustc does not say which machine this is".into())
+    tuple.ok_or("rustc does not print the host triple".into())
 }

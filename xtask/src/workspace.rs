@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::run::Outcome;
 
-/// The members of the workspace, and where things lie.
+/// The members of the workspace, and its paths.
 pub(crate) struct Workspace {
     root: PathBuf,
     target: PathBuf,
@@ -26,7 +26,7 @@ pub(crate) struct Package {
 }
 
 impl Workspace {
-    /// Asks cargo.
+    /// Runs `cargo metadata`.
     pub(crate) fn load() -> Outcome<Self> {
         let output = Command::new("cargo")
             .args(["metadata", "--no-deps", "--format-version", "1"])

@@ -1,8 +1,8 @@
-/* bcryptprimitives.dll, as far as Rust's standard library wants it.
+/* bcryptprimitives.dll, as far as Rust's standard library needs it.
  *
  * The library takes the random keys of its hash maps from `ProcessPrng`, and so every program
  * imports it. Wine 8, which Debian 12 has, lacks this DLL: without it no program would even start.
- * `SystemFunction036` is what the documentation of advapi32 calls RtlGenRandom.
+ * The documentation of advapi32 calls `SystemFunction036` RtlGenRandom.
  */
 #include <windows.h>
 

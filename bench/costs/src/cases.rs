@@ -1,5 +1,5 @@
-//! The cases. Each is bounded and always has work, so that the runtime never waits. So the cost does not
-//! depend on the speed of the machine.
+//! The cases. Each is bounded and always has work, so that the runtime never waits. So the cost is
+//! independent of the speed of the machine.
 
 use std::{
     env, fs,
@@ -29,20 +29,20 @@ use crate::Outcome;
 /// One kind of work.
 pub struct Case {
     pub name: &'static str,
-    /// How many operations make a figure that no longer changes.
+    /// The number of operations after which the figure no longer changes.
     pub count: usize,
-    /// How many of them are under way at once.
+    /// The number of them in flight at once.
     pub at_once: usize,
-    /// On which its cost is worth knowing, as `COMPIO_BACKEND` calls them.
+    /// The backends with different costs, by their names in `COMPIO_BACKEND`.
     pub backends: &'static [&'static str],
-    /// Does so many at once, so many times.
+    /// Runs so many operations at once, so many times.
     pub run: fn(usize, usize) -> Work,
 }
 
 type Work = Pin<Box<dyn Future<Output = Outcome>>>;
 
 const BOTH: &[&str] = &["io-uring", "poll"];
-/// Where the kernel has no part in the work, and is only asked for news now and then.
+/// For work without the kernel, where a backend only polls for completions now and then.
 const ONE: &[&str] = &["io-uring"];
 
 #[rustfmt::skip]
@@ -69,7 +69,7 @@ pub const CASES: &[Case] = &[
            run: |_, times| Box::pin(beat_the_clock(times)) },
 ];
 
-/// Operations that do nothing.
+/// Operations without effect.
 async fn do_nothing(times: usize) -> Outcome {
     for _ in 0..times {
         submit(Nop::new()).await?;
@@ -77,7 +77,7 @@ async fn do_nothing(times: usize) -> Outcome {
     Ok(())
 }
 
-/// Socket pairs, both ends here: each round trip is two sends and two receives.
+/// Socket pairs, both ends on this thread: each round trip is two sends and two receives.
 async fn pairs(at_once: usize, times: usize) -> Outcome {
     let mut ends = Vec::new();
     for _ in 0..at_once {
@@ -88,9 +88,9 @@ async fn pairs(at_once: usize, times: usize) -> Outcome {
     join(ends).await
 }
 
-/// Bytes of a message.
+/// The size of a message, in bytes.
 const MESSAGE: usize = 128;
-/// Bytes that a receive has room for.
+/// The size of a receive buffer, in bytes.
 const ROOM: usize = 4096;
 
 async fn ask(mut stream: UnixStream, times: usize) -> Outcome {
@@ -119,7 +119,7 @@ async fn answer(mut stream: UnixStream) -> Outcome {
     }
 }
 
-/// The same, received into a pool's buffers.
+/// As `pairs`, received into pooled buffers.
 async fn pooled(at_once: usize, times: usize) -> Outcome {
     let buffers = u16::try_from(4 * at_once).map_err(io::Error::other)?;
     let pool = BufferPool::new(buffers, ROOM as u32)?;
@@ -154,13 +154,13 @@ async fn answer_pooled(mut stream: UnixStream, pool: BufferPool) -> Outcome {
     Ok(())
 }
 
-/// Reads at random places of a file that the page cache holds.
+/// Reads at random offsets of a file in the page cache.
 async fn file(at_once: usize, times: usize) -> Outcome {
     let file = Rc::new(cached_file()?);
     by_tasks(at_once, |index| read(file.clone(), index, times)).await
 }
 
-/// Bytes of a read.
+/// The size of a read, in bytes.
 const BLOCK: usize = 4096;
 const BLOCKS: usize = 1024;
 
@@ -168,7 +168,7 @@ async fn read(file: Rc<File>, index: usize, times: usize) -> Outcome {
     let mut buffer = Vec::with_capacity(BLOCK);
     let mut place = index;
     for _ in 0..times {
-        // Goes through all of them (Hull and Dobell), in no order that a disk would guess.
+        // Visits all blocks (Hull and Dobell), in an order that read-ahead cannot predict.
         place = (place * 5 + 7) % BLOCKS;
         let (length, read) = file.read_at(buffer, (place * BLOCK) as u64).await;
         assert_eq!(length?, BLOCK);
@@ -177,7 +177,8 @@ async fn read(file: Rc<File>, index: usize, times: usize) -> Outcome {
     Ok(())
 }
 
-/// A file whose pages are all in memory, because they have just been written. Its name is gone.
+/// A file whose pages are all in the page cache, because they have just been written. It is
+/// unlinked.
 fn cached_file() -> io::Result<File> {
     let path = env::temp_dir().join(format!("costs-{}", process::id()));
     let mut new = fs::File::create_new(&path)?;
@@ -188,7 +189,7 @@ fn cached_file() -> io::Result<File> {
     file
 }
 
-/// Spawns so many tasks, then awaits them all; again and again.
+/// Spawns `at_once` tasks, then awaits them all; repeatedly.
 async fn spawn_and_join(at_once: usize, times: usize) -> Outcome {
     let mut tasks: Vec<JoinHandle<usize>> = Vec::with_capacity(at_once);
     for _ in 0..times {
@@ -207,7 +208,7 @@ async fn give_way(times: usize) -> Outcome {
     Ok(())
 }
 
-/// As from somewhere else, but on its own thread: by a waker that was cloned, and is used up.
+/// Like a wake from elsewhere, but on its own thread: by a cloned waker, which is consumed.
 async fn be_woken(times: usize) -> Outcome {
     for _ in 0..times {
         let mut waits = true;
@@ -225,7 +226,7 @@ async fn be_woken(times: usize) -> Outcome {
     Ok(())
 }
 
-/// Two tasks and two events: each signal has its wait.
+/// Two tasks and two events: each signal ends one wait.
 async fn signal_to_and_fro(times: usize) -> Outcome {
     let [ping, pong] = [Event::new(), Event::new()];
     let [pings, pongs] = [ping.handle(), pong.handle()];

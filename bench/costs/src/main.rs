@@ -8,7 +8,7 @@
 //!
 //! Both counts cover the whole process. Start-up, shutdown and growth cost the same for every count. So
 //! the difference of two runs is the cost of the operations. There is no warm-up. The same holds for
-//! counts from outside, such as instructions.
+//! counts by other tools, such as instructions.
 
 mod cases;
 mod count;

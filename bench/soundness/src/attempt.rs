@@ -30,7 +30,7 @@ pub fn attempt(scenario: usize, contender: usize) -> String {
     tell(status, &stdout, &stderr)
 }
 
-/// Drains a pipe in a thread, so that its writer never blocks.
+/// Drains a pipe on a thread, so that its writer never blocks.
 fn collect(mut pipe: impl Read + Send + 'static) -> thread::JoinHandle<String> {
     thread::spawn(move || {
         let mut bytes = Vec::new();

@@ -1,4 +1,4 @@
-//! Shared code of the scenarios: polling by hand, plain sockets, descriptors, and the report.
+//! Shared code of the scenarios: manual polling, plain sockets, descriptors, and the report.
 
 use std::{
     ffi::CString,
@@ -21,15 +21,16 @@ pub fn stage(what: &str) {
     io::stdout().flush().expect("stdout can be written to");
 }
 
-/// Tells the observation and ends the process without any destructor: those are scenarios of their own.
+/// Prints the observation and ends the process without any destructor: destructors are scenarios of
+/// their own.
 pub fn report(observation: &str) -> ! {
     println!("RESULT {observation}");
     io::stdout().flush().expect("stdout can be written to");
-    // SAFETY: nothing is to be run any more.
+    // SAFETY: no other code needs to run.
     unsafe { libc::_exit(0) }
 }
 
-/// Milliseconds as they are printed.
+/// Formats milliseconds.
 pub fn ms(duration: Duration) -> String {
     match duration.as_millis() {
         0 => "< 1 ms".into(),
@@ -37,7 +38,7 @@ pub fn ms(duration: Duration) -> String {
     }
 }
 
-/// Waits on the contender's own timer.
+/// Waits with the contender's own timer.
 pub async fn pause<C: Contender>(millis: u64) {
     C::sleep(Duration::from_millis(millis)).await;
 }
@@ -47,8 +48,8 @@ pub async fn poll_once<T>(future: &mut Local<'_, T>) -> Poll<T> {
     poll_fn(|cx| Poll::Ready(future.as_mut().poll(cx))).await
 }
 
-/// A `select` of an operation and the contender's timer: the operation is looked at first, and dropped if
-/// the timer was sooner.
+/// A `select` of an operation and the contender's timer: it polls the operation first, and drops it if
+/// the timer fires first.
 pub async fn within<C: Contender, T>(millis: u64, mut operation: Local<'_, T>) -> Option<T> {
     let mut timer = C::sleep(Duration::from_millis(millis));
     poll_fn(move |cx| {
@@ -60,7 +61,7 @@ pub async fn within<C: Contender, T>(millis: u64, mut operation: Local<'_, T>) -
     .await
 }
 
-/// Runs a future on a new runtime, which it leaves alone.
+/// Runs a future on a new runtime, which is then leaked.
 pub fn run<C: Contender, T>(main: impl Future<Output = T>) -> T {
     let mut runtime = C::runtime().expect("the runtime can be made");
     let output = C::block_on(&mut runtime, main);
@@ -83,26 +84,26 @@ pub fn connect(address: SocketAddr) -> TcpStream {
     peer
 }
 
-/// How many descriptors the process has.
+/// The number of open descriptors of the process.
 pub fn descriptors() -> usize {
     let listed = fs::read_dir("/proc/self/fd").expect("/proc is mounted");
-    // The listing has one itself.
+    // The listing has one open itself.
     listed.count() - 1
 }
 
-/// Writes to a descriptor by the plain system call. Whether that went well does not matter here.
+/// Writes to a descriptor with the plain system call. The result does not matter here.
 pub fn poke(fd: i32, bytes: &[u8]) {
-    // SAFETY: the bytes are there for the call's time.
+    // SAFETY: the bytes outlive the call.
     unsafe { libc::send(fd, bytes.as_ptr().cast(), bytes.len(), libc::MSG_NOSIGNAL) };
 }
 
 /// A second descriptor of the same file description.
 pub fn duplicate(fd: i32) -> i32 {
-    // SAFETY: a plain call on a number.
+    // SAFETY: a plain call on an fd.
     unsafe { libc::dup(fd) }
 }
 
-/// The stream of bytes that is sent: each says where it belongs.
+/// The sent byte stream: each byte encodes its position.
 pub fn pattern(from: usize, len: usize) -> Vec<u8> {
     (from..from + len).map(|at| (at % 251) as u8).collect()
 }
@@ -112,7 +113,7 @@ pub fn pattern(from: usize, len: usize) -> Vec<u8> {
 pub enum Seen {
     /// A byte of the server.
     Served,
-    /// An end or a reset without one.
+    /// EOF or a reset without a byte.
     Closed,
     /// Neither.
     Silence,
@@ -132,7 +133,7 @@ pub fn look(peer: &mut TcpStream) -> Seen {
     }
 }
 
-/// Reads until the peer's end, or until nothing comes any more.
+/// Reads until EOF, or until no more bytes arrive.
 pub async fn drain<C: Contender>(stream: &mut C::Stream, into: &mut Vec<u8>, millis: u64) {
     while let Some((Ok(1..), bytes)) =
         within::<C, _>(millis, C::read(stream, Vec::with_capacity(4096))).await
@@ -157,7 +158,7 @@ pub fn compare(sent: usize, received: &[u8]) -> String {
     }
 }
 
-/// Times a piece of code.
+/// Measures the time of a piece of code.
 pub fn timed<T>(code: impl FnOnce() -> T) -> (T, Duration) {
     let begun = Instant::now();
     let output = code();
@@ -169,9 +170,9 @@ pub fn local<'a, T>(future: impl Future<Output = T> + 'a) -> Local<'a, T> {
     Box::pin(future) as Pin<Box<dyn Future<Output = T> + 'a>>
 }
 
-/// A place to read from that stays silent.
+/// A source to read from that stays silent.
 pub trait Quiet {
-    /// Where it is.
+    /// Its path.
     fn path(&self) -> &Path;
 }
 
@@ -194,13 +195,13 @@ pub struct Terminal {
 }
 
 impl Terminal {
-    /// Makes one.
+    /// Makes a terminal.
     pub fn new() -> Self {
         let mut options = fs::File::options();
         let master = options.read(true).write(true).open("/dev/ptmx");
         let master = master.expect("/dev/ptmx is there");
         let (unlocked, mut number) = (0, 0);
-        // SAFETY: the numbers are there for the calls' time.
+        // SAFETY: the numbers outlive the calls.
         unsafe {
             libc::ioctl(master.as_raw_fd(), libc::TIOCSPTLCK, &raw const unlocked);
             libc::ioctl(master.as_raw_fd(), libc::TIOCGPTN, &raw mut number);
@@ -213,9 +214,9 @@ impl Terminal {
     }
 }
 
-/// A FIFO in a directory of its own, held open so that it has both ends.
+/// A FIFO in a directory of its own.
 pub struct Fifo {
-    /// Where it is.
+    /// Its path.
     pub path: PathBuf,
     _dir: tempfile::TempDir,
 }
@@ -233,7 +234,7 @@ impl Fifo {
         Self { path, _dir: dir }
     }
 
-    /// Makes one of which both ends are open, so that an open finds the other and a read has nothing to read.
+    /// Makes a FIFO with both ends open, so that an open succeeds and a read finds no data.
     pub fn held() -> (Self, fs::File) {
         let fifo = Self::new();
         let mut options = fs::File::options();

@@ -1,15 +1,15 @@
 //! Runs soundness scenarios on compio and on other runtimes, and reports each outcome.
 //!
-//! Each scenario runs on each contender in a process of its own, which this program starts, watches and
-//! ends: a hang and a crash are observations like any other.
+//! Each scenario runs on each contender in a process of its own, which this program starts, monitors
+//! and ends: a hang and a crash are results like any other.
 //!
-//! | file | holds |
+//! | file | content |
 //! |---|---|
 //! | `main` | the command line, and the order of the runs |
 //! | `attempt` | one scenario on one contender, in its process |
 //! | `table` | the result as Markdown |
 //! | `scenarios/` | the scenarios |
-//! | `contenders/` | an adapter for each runtime, by its documentation |
+//! | `contenders/` | an adapter for each runtime, after its documentation |
 //! | `common` | shared code of the scenarios |
 //! | `watch` | an allocator that detects writes to freed memory |
 
@@ -87,7 +87,8 @@ fn main() -> Result<(), lexopt::Error> {
     Ok(())
 }
 
-/// Runs all attempts, two at a time, and gives the observations in the order of rows, then columns.
+/// Runs all attempts, two at a time, and returns the observations in the order of rows, then
+/// columns.
 fn run(chosen: &[usize]) -> Vec<Vec<String>> {
     let columns = CONTENDERS.len();
     let next = AtomicUsize::new(0);
@@ -104,12 +105,12 @@ fn run(chosen: &[usize]) -> Vec<Vec<String>> {
                     let told = attempt::attempt(scenario, column);
                     let name = SCENARIOS[scenario].name;
                     eprintln!("{name}, {}: {told}", CONTENDERS[column]);
-                    seen.lock().expect("nobody panics")[row][column] = told;
+                    seen.lock().expect("not poisoned")[row][column] = told;
                 }
             });
         }
     });
-    seen.into_inner().expect("nobody panics")
+    seen.into_inner().expect("not poisoned")
 }
 
 fn save(out: &std::path::Path, table: &str) -> io::Result<()> {

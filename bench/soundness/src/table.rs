@@ -41,7 +41,7 @@ pub fn write(chosen: &[usize], seen: &[Vec<String>]) -> String {
 
 use crate::scenarios::Scenario;
 
-/// The versions, out of the lock file that this program was built with.
+/// The versions, from the lock file that this program was built with.
 fn versions() -> String {
     let lock = include_str!("../../Cargo.lock");
     let names = ["tokio", "monoio", "glommio", "tokio-uring", "compio"];
@@ -53,7 +53,7 @@ fn versions() -> String {
         };
         let version = lines.next().and_then(|line| value(line, "version"));
         if let (true, Some(version)) = (names.contains(&name), version) {
-            // The checkout's own has no source.
+            // The checkout's own package has no source.
             let here = lines.next().is_none_or(|line| !line.starts_with("source"));
             let whose = match (name, here) {
                 ("compio", true) => "compio of this checkout".into(),

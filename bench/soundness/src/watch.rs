@@ -18,12 +18,12 @@ const KEPT_MAX: usize = 256;
 static FREED: AtomicUsize = AtomicUsize::new(0);
 static KEPT: [AtomicPtr<u8>; KEPT_MAX] = [const { AtomicPtr::new(ptr::null_mut()) }; KEPT_MAX];
 
-/// How many watched blocks have been freed since the process began.
+/// The number of watched blocks that were freed since the process started.
 pub fn freed() -> usize {
     FREED.load(Ordering::Acquire)
 }
 
-/// How many bytes of freed blocks have changed since their free.
+/// The number of bytes of freed blocks that have changed since their release.
 pub fn changed() -> usize {
     let kept = KEPT.iter().map(|slot| slot.load(Ordering::Acquire));
     kept.filter(|block| !block.is_null()).map(count).sum()
@@ -31,8 +31,8 @@ pub fn changed() -> usize {
 
 fn count(block: *mut u8) -> usize {
     let differs = |index: &usize| {
-        // SAFETY: the block has `WATCHED` bytes, was initialised when it was freed, and is kept for
-        // ever. Volatile, since a kernel may write to it.
+        // SAFETY: the block has `WATCHED` bytes, was initialised when it was freed, and is never
+        // released. Volatile, because a kernel may write to it.
         let byte = unsafe { ptr::read_volatile(block.add(*index)) };
         byte != PATTERN
     };
@@ -45,7 +45,7 @@ pub struct Watch;
 // SAFETY: it returns the blocks of the system's allocator, and frees fewer of them.
 unsafe impl GlobalAlloc for Watch {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        // SAFETY: the caller's promise is passed on.
+        // SAFETY: the caller's promise.
         unsafe { System.alloc(layout) }
     }
 
@@ -53,13 +53,13 @@ unsafe impl GlobalAlloc for Watch {
         if layout.size() == WATCHED {
             let index = FREED.fetch_add(1, Ordering::AcqRel);
             if let Some(slot) = KEPT.get(index) {
-                // SAFETY: the caller gives the whole block away.
+                // SAFETY: the caller releases the whole block.
                 unsafe { ptr::write_bytes(block, PATTERN, WATCHED) };
                 slot.store(block, Ordering::Release);
                 return;
             }
         }
-        // SAFETY: the caller's promise is passed on.
+        // SAFETY: the caller's promise.
         unsafe { System.dealloc(block, layout) }
     }
 }

@@ -1,4 +1,4 @@
-//! compio, of this checkout.
+//! compio of this checkout.
 
 use std::{hint::black_box, io, path::Path, rc::Rc, sync::Arc};
 

@@ -1,8 +1,8 @@
 //! The contenders: one file each, all with the same list of functions.
 //!
-//! To add one: a file that holds a [`Contender`], and a line in [`CONTENDERS`]. Each gets the
-//! settings that its own documentation recommends, and nothing beyond. A row that one does not have
-//! is in its [`lacks`](Contender::lacks), with the reason.
+//! To add a contender: a file with a [`Contender`], and a line in [`CONTENDERS`]. Each gets the
+//! settings that its own documentation recommends, and no others. Missing rows are in its
+//! [`lacks`](Contender::lacks), with the reason.
 
 use std::{io, path::Path};
 
@@ -27,7 +27,7 @@ mod registry_compio;
 mod tokio;
 mod tokio_uring;
 
-/// Every contender, in the order of each round. The first that has a row is that row's baseline.
+/// Every contender, in the order of each round. The first with a row is the baseline of the row.
 pub const CONTENDERS: &[&Contender] = &[
     &raw::CONTENDER,
     &tokio::CONTENDER,
@@ -42,11 +42,11 @@ pub const CONTENDERS: &[&Contender] = &[
 
 /// A runtime, or a stand-in for one, with its rows.
 pub struct Contender {
-    /// How the command line and the report call it.
+    /// Its name on the command line and in the report.
     pub name: &'static str,
-    /// The package whose version the report gives, and that version if the lock file has several.
+    /// The package whose version is reported, and that version if the lock file has several.
     pub package: Option<&'static str>,
-    /// How it was set up, for the report.
+    /// Its settings, for the report.
     pub setting: &'static str,
     /// The names of missing rows, with the reason. A stand-in has only the rows where it makes sense,
     /// and gives no reasons for the others.
@@ -97,11 +97,11 @@ pub struct Contender {
     pub scale_timers: Option<fn(Load) -> io::Result<Timers>>,
 }
 
-/// Work that needs nothing from outside.
+/// Work without an external peer.
 pub type Work = fn(Load) -> io::Result<Cost>;
 
 impl Contender {
-    /// One without a row.
+    /// A contender without rows.
     const NONE: Self = Self {
         name: "",
         package: None,
@@ -131,7 +131,7 @@ impl Contender {
         scale_timers: None,
     };
 
-    /// Why it does not have the row, if it says.
+    /// The reason for a missing row, if it gives one.
     pub fn why_not(&self, row: &Row) -> Option<&'static str> {
         let (_, reason) = self.lacks.iter().find(|(name, _)| *name == row.name)?;
         Some(reason)

@@ -109,7 +109,7 @@ fn echo(load: Load, listening: Listening<'_>) -> io::Result<Cost> {
 }
 
 fn unix(load: Load, path: &Path, listening: ListeningThere<'_>) -> io::Result<Cost> {
-    // By default it asks for SO_REUSEPORT, which newer kernels refuse here.
+    // By default it sets SO_REUSEPORT, which newer kernels reject here.
     let options = ListenerOpts::new().reuse_port(false);
     block_on(async {
         let listener = UnixListener::bind_with_config(path, &options)?;

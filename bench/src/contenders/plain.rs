@@ -1,4 +1,4 @@
-//! The plain system calls, for the rows where nothing is simpler.
+//! Plain system calls, for the rows where nothing is simpler.
 
 use std::{
     fs::{self, File},

@@ -71,9 +71,10 @@ pub const CONTENDER: Contender = Contender {
     ..Contender::NONE
 };
 
-/// Enough for every row but those of 1,000 and 10,000 connections, which are submitted in parts.
+/// Enough for every row except those with 1,000 and 10,000 connections, which are submitted in
+/// parts.
 const ENTRIES: u32 = 1024;
-/// Room for the completions of all of them at once.
+/// Room for all their completions at once.
 const COMPLETIONS: u32 = 16 * 1024;
 /// `IORING_ENTER_GETEVENTS`: run deferred work.
 const GET_EVENTS: u32 = 1;
@@ -94,8 +95,8 @@ fn echo(load: Load, listening: Listening<'_>) -> io::Result<Cost> {
     meter.stop()
 }
 
-/// As [`echo`], but each receive takes a buffer of a group that the kernel holds, and the buffer
-/// goes back when its content has been sent.
+/// As [`echo`], but each receive takes a buffer of a group that the kernel holds, and the buffer is
+/// returned after its content has been sent.
 fn echo_pooled(load: Load, listening: Listening<'_>) -> io::Result<Cost> {
     const GROUP: u16 = 0;
     const BUFFERS: u16 = idle::POOL;
@@ -108,7 +109,7 @@ fn echo_pooled(load: Load, listening: Listening<'_>) -> io::Result<Cost> {
         .collect::<io::Result<_>>()?;
     let mut room = vec![0_u8; usize::from(BUFFERS) * echo::BUFFER];
     let room = room.as_mut_ptr();
-    // The buffer that a connection's content is in, while that is being sent.
+    // The buffer with a connection's content while it is being sent.
     let mut sending: Vec<Option<u16>> = vec![None; load.width];
     let receive = |stream: &OwnedFd| {
         opcode::Recv::new(
@@ -125,12 +126,13 @@ fn echo_pooled(load: Load, listening: Listening<'_>) -> io::Result<Cost> {
         let length = echo::BUFFER as i32;
         opcode::ProvideBuffers::new(buffer_at(buffer), length, count, GROUP, buffer).build()
     };
-    // The buffers first; their index is the one behind the connections'.
+    // The buffers first; their index follows those of the connections.
     let mut first = vec![(load.width, provide(0, BUFFERS))];
     first.extend(streams.iter().flatten().map(receive).enumerate());
     let meter = Meter::start()?;
-    // SAFETY: `room` and the streams outlive the call. A buffer is the kernel's from its being
-    // provided until a receive answers with it, then a send's, then it is provided again.
+    // SAFETY: `room` and the streams outlive the call. A buffer belongs to the kernel from the
+    // moment it is provided until a receive completes with it, then to a send, then it is provided
+    // again.
     unsafe {
         run_all(1, first, |index, result, flags, next| {
             let Some(stream) = streams.get(index).and_then(Option::as_ref) else {
@@ -197,8 +199,8 @@ fn udp(load: Load, listening: Listening<'_>) -> io::Result<Cost> {
     let mut left = load.count;
     let meter = Meter::start()?;
     let first = vec![opcode::RecvMsg::new(descriptor, message).build()];
-    // SAFETY: the header and all that it points to outlive the call, and are touched here only
-    // while no operation is under way.
+    // SAFETY: the header and the memory that it points to outlive the call, and are accessed here
+    // only while no operation is in flight.
     unsafe {
         run(1, first, |_, length| {
             sending = !sending;
@@ -282,7 +284,7 @@ fn fsync(load: Load, dir: &Path) -> io::Result<Cost> {
     let files = (0..load.width).map(|index| open_to_write(dir, index));
     let files = files.collect::<io::Result<Vec<_>>>()?;
     let block = [b'x'; BLOCK];
-    // By file: how many operations have ended, two a turn.
+    // The number of completed operations per file, two per round.
     let mut ended = vec![0; load.width];
     let write = |index: usize, times| {
         let descriptor = Fd(files[index].as_raw_fd());
@@ -447,15 +449,16 @@ fn nop(load: Load) -> io::Result<Cost> {
     meter.stop()
 }
 
-/// Runs `first`, and whatever `land` answers to each completion, until nothing is in flight.
+/// Runs `first`, and the operation that `land` returns for each completion, until none is in
+/// flight.
 ///
-/// `land` gets the index of the first operation that its one goes back to, and its result. Waits
-/// for `batch` completions at a time.
+/// `land` gets the index of the chain's first operation, and the result. Waits for `batch`
+/// completions at a time.
 ///
 /// # Safety
 ///
 /// The descriptors and buffers of every operation stay valid until this returns. (It returns only
-/// with nothing in flight; where it cannot go on, it ends the process.)
+/// with no operation in flight; if it cannot continue, it ends the process.)
 unsafe fn run(
     batch: usize,
     first: Vec<Entry>,
@@ -473,8 +476,8 @@ unsafe fn run(
     }
 }
 
-/// As [`run`], but every operation has the index that it goes by beside it; `land` also gets errors
-/// and the completion's flags, and may answer with any number of operations.
+/// As [`run`], but each operation comes with its index. `land` also gets errors and the
+/// completion's flags, and may return any number of operations.
 ///
 /// # Safety
 ///
@@ -501,7 +504,7 @@ unsafe fn run_all(
             let entry = entry.user_data(index as u64);
             // SAFETY: the caller's promise.
             while unsafe { submissions.push(&entry) }.is_err() {
-                // Full, which takes more connections than most rows have.
+                // The queue is full, which takes more connections than most rows have.
                 submissions.sync();
                 if let Err(error) = submitter.submit() {
                     end(&error);
@@ -517,14 +520,15 @@ unsafe fn run_all(
         if let Err(error) = submitter.submit_and_wait(batch.min(in_flight)) {
             end(&error);
         }
-        // One enter runs 20 pieces of deferred work. Fetch the rest before answering any: small
-        // batches cost 5 %. Stop when nothing more lands: the flag may stay set with no work behind.
+        // One enter runs 20 pieces of deferred work. Fetch the rest before resubmitting: small
+        // batches cost 5 %. Stop when no more completions arrive: the flag may stay set with no work
+        // behind it.
         let mut landed = 0;
         completions.sync();
         submissions.sync();
         while submissions.taskrun() && completions.len() > landed {
             landed = completions.len();
-            // SAFETY: no argument is passed, so there is none to be valid.
+            // SAFETY: no argument is passed, so none can be invalid.
             let entered = unsafe { submitter.enter::<()>(0, 0, GET_EVENTS, None) };
             if let Err(error) = entered {
                 end(&error);
@@ -546,24 +550,24 @@ fn end(error: &io::Error) -> ! {
     process::exit(1);
 }
 
-/// Lets every socket do its part until all are done.
+/// Runs every socket's part of the exchange until all are done.
 fn exchange(sockets: &mut [Socket]) -> io::Result<()> {
     let first = sockets.iter_mut().map(Socket::start).collect();
     // SAFETY: the sockets and their buffers outlive the call; each has one operation at a time.
     unsafe { run(1, first, |index, length| sockets[index].land(length)) }
 }
 
-/// A socket and its place in the exchange.
+/// A socket and its state in the exchange.
 struct Socket {
-    /// None once it is done, which closes it.
+    /// `None` once it is done, which closes it.
     descriptor: Option<OwnedFd>,
     buffer: Vec<u8>,
-    /// The operation under way.
+    /// Whether a send is in flight, not a receive.
     sending: bool,
-    /// Messages still to send unasked; none for a socket that only answers.
+    /// The number of messages still to send unprompted; 0 for a socket that only echoes.
     to_ask: usize,
     asks: bool,
-    /// Flags of its receives, in the field that io_uring names so.
+    /// Flags of its receives, in io_uring's `ioprio` field.
     priority: u16,
 }
 
@@ -580,7 +584,7 @@ impl Socket {
         }
     }
 
-    /// One that sends a message, waits until it comes back, and so on.
+    /// A socket that sends a message, waits for its echo, and so on.
     fn asking(descriptor: OwnedFd, times: usize) -> Self {
         Self {
             priority: POLL_FIRST,
@@ -643,7 +647,7 @@ impl Socket {
 
 /// One task of the rows that read files.
 struct Reader {
-    /// With the place where its aligned part begins.
+    /// With the offset of its aligned part.
     block: (Vec<u8>, usize),
     places: Places,
     left: usize,

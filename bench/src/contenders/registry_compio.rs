@@ -1,4 +1,4 @@
-//! compio 0.19, of the registry, by its documented API.
+//! compio 0.19 from crates.io, through its documented API.
 
 use std::{hint::black_box, io, num::NonZero, os::unix::net, path::Path, rc::Rc, sync::Arc};
 

@@ -104,7 +104,7 @@ fn echo(load: Load, listening: Listening<'_>) -> io::Result<Cost> {
 
 fn unix(load: Load, path: &Path, listening: ListeningThere<'_>) -> io::Result<Cost> {
     block_on(async {
-        // Its own listener asks for SO_REUSEPORT, which newer kernels refuse here.
+        // tokio-uring's listener sets SO_REUSEPORT, which newer kernels reject here.
         let listener = net::UnixListener::bind(path)?;
         listening()?;
         let mut connections = Vec::with_capacity(load.width);
@@ -132,7 +132,7 @@ fn accept(load: Load, listening: Listening<'_>) -> io::Result<Cost> {
     })
 }
 
-/// The same for both kinds of streams, which have no trait in common.
+/// The same code for both kinds of streams, which have no common trait.
 macro_rules! give_back {
     ($name:ident, $stream:ty) => {
         async fn $name(stream: $stream) -> io::Result<()> {

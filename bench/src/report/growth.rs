@@ -1,6 +1,6 @@
-//! The other plot: how cost grows with the number of connections, tasks and timers. A curve per
+//! The scaling plot: how cost grows with the number of connections, tasks and timers. A curve per
 //! contender, both axes logarithmic, a dot for the median of each case and a line from the best
-//! round to the worst. Flat is good, and low.
+//! round to the worst. Flat and low is good.
 
 use std::fmt::{self, Write};
 
@@ -13,13 +13,13 @@ const PANEL_HEIGHT: f64 = 230.0;
 const WIDTH: f64 = PANEL_WIDTH * COLUMNS as f64;
 const MARGIN: f64 = 12.0;
 const LEGEND_HEIGHT: f64 = 22.0;
-/// In a panel, where the axes are.
+/// The position of the axes in a panel.
 const LEFT: f64 = MARGIN + 46.0;
 const RIGHT: f64 = PANEL_WIDTH - 34.0;
 const TOP: f64 = 40.0;
 const BOTTOM: f64 = PANEL_HEIGHT - 30.0;
 
-/// The whole plot; none if the session had no row of this kind.
+/// The whole plot; `None` if the session had no row of this kind.
 pub(super) fn svg(results: &Results) -> Option<String> {
     let panels = panels(results);
     if panels.is_empty() {
@@ -30,7 +30,7 @@ pub(super) fn svg(results: &Results) -> Option<String> {
     Some(text)
 }
 
-/// One column of a row, at all of its widths.
+/// One column of a row, at all its widths.
 struct Panel<'a> {
     cases: Vec<&'a CaseResults>,
     column: usize,
@@ -64,7 +64,7 @@ fn write(text: &mut String, panels: &[Panel<'_>]) -> fmt::Result {
     writeln!(text, "</svg>")
 }
 
-/// Colours that are seen on a light ground and on a dark one.
+/// Colours that are visible on a light and on a dark background.
 fn colour(contender: &str) -> &'static str {
     match contender {
         "compio" => "#e0702a",
@@ -103,7 +103,7 @@ fn draw(text: &mut String, panel: &Panel<'_>) -> fmt::Result {
         cases.map(move |results| {
             let entry = &results.entries[contender];
             let whole = entry.failure.is_none();
-            // A logarithmic axis has no place for zero.
+            // A logarithmic axis has no zero.
             Spread::column(entry, panel.column).filter(|spread| whole && spread.min > 0.0)
         })
     };
@@ -143,7 +143,7 @@ fn draw(text: &mut String, panel: &Panel<'_>) -> fmt::Result {
             tick(width)
         )?;
     }
-    // The last drawn lies above the others.
+    // The last curve is drawn above the others.
     let is_ours = |index: &usize| panel.cases[0].entries[*index].contender.name == "compio";
     let (ours, others): (Vec<_>, Vec<_>) = (0..contenders).partition(is_ours);
     for index in others.into_iter().chain(ours) {

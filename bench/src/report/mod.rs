@@ -13,7 +13,7 @@ mod plot;
 mod style;
 mod table;
 
-/// Writes all of it into `out`, and the table to the standard output.
+/// Writes all files to `out`, and the table to the standard output.
 pub fn write(results: &Results, out: &Path) -> io::Result<()> {
     let table = table::markdown(results);
     fs::write(out.join("table.md"), &table)?;
@@ -26,7 +26,7 @@ pub fn write(results: &Results, out: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// A middle and the extremes around it.
+/// A median and the extremes.
 #[derive(Clone, Copy)]
 struct Spread {
     min: f64,
@@ -35,7 +35,7 @@ struct Spread {
 }
 
 impl Spread {
-    /// Of some values; none if there are none.
+    /// The spread of some values; `None` if there are none.
     fn of(values: impl Iterator<Item = f64>) -> Option<Self> {
         let mut values: Vec<_> = values.collect();
         values.sort_by(f64::total_cmp);
@@ -49,12 +49,12 @@ impl Spread {
         Some(Self { min, median, max })
     }
 
-    /// Of one column of an entry.
+    /// The spread of one column of an entry.
     fn column(entry: &Entry, column: usize) -> Option<Self> {
         Self::of(entry.rounds.iter().map(|values| values[column]))
     }
 
-    /// Of a column's ratios to the baseline, round by round.
+    /// The spread of a column's ratios to the baseline, round by round.
     fn ratio(entry: &Entry, baseline: &Entry, column: usize) -> Option<Self> {
         let rounds = entry.rounds.iter().zip(&baseline.rounds);
         Self::of(rounds.map(|(own, base)| own[column] / base[column]))
@@ -62,7 +62,7 @@ impl Spread {
 }
 
 /// The baseline of a case's ratios: the first contender that takes part. It is `raw` where a raw loop
-/// makes sense, else tokio.
+/// makes sense, otherwise tokio.
 fn baseline(results: &CaseResults) -> Option<&Entry> {
     results.entries.first()
 }
@@ -78,7 +78,7 @@ fn short(value: f64) -> String {
     let (whole, rest) = digits.split_at(digits.find('.').unwrap_or(digits.len()));
     match whole.parse() {
         Ok(whole) => grouped(whole) + rest,
-        // Below zero, which some differences are.
+        // Negative, as some differences are.
         Err(_) => digits,
     }
 }

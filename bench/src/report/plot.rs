@@ -13,15 +13,15 @@ const COLUMNS: usize = 2;
 const PANEL_WIDTH: f64 = 420.0;
 const WIDTH: f64 = PANEL_WIDTH * COLUMNS as f64;
 const MARGIN: f64 = 12.0;
-/// In a panel, where bars start: room for the names.
+/// The start of the bars in a panel: room for the names.
 const LEFT: f64 = MARGIN + 72.0;
-/// Where the longest bar ends: room for the figures.
+/// The end of the longest bar: room for the figures.
 const RIGHT: f64 = PANEL_WIDTH - 122.0;
 const TITLE_HEIGHT: f64 = 36.0;
 const BAR_PITCH: f64 = 15.0;
 const BAR_HEIGHT: f64 = 10.0;
 const PANEL_GAP: f64 = 16.0;
-/// Longer bars are cut, so that small differences can be seen beside them.
+/// Longer bars are cut, so that small differences remain visible.
 const RATIO_MAX: f64 = 3.0;
 
 /// The whole plot.
@@ -34,7 +34,7 @@ pub(super) fn svg(results: &Results) -> String {
 fn write(text: &mut String, results: &Results) -> fmt::Result {
     let is_shown = |results: &&CaseResults| {
         let Case { row, width } = results.case;
-        // Where the limit of open files allows less than the row asks for, it is still its case.
+        // If the limit of open files reduces the width, the case is still shown.
         row.shown.contains(&width) || row.shown.len() == 1 && row.widths.len() == 1
     };
     let shown: Vec<_> = results.cases.iter().filter(is_shown).collect();
@@ -134,7 +134,7 @@ fn bar(
         )?;
     }
     if ratio.median > RATIO_MAX {
-        // Cut: it goes on.
+        // Cut: the bar is longer.
         let cut = at(ratio.median) - 8.0;
         let (above, below) = (middle - 7.0, middle + 7.0);
         writeln!(

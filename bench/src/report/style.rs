@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Write};
 
-/// Begins the file.
+/// Starts the file.
 pub(super) fn open(text: &mut String, width: f64, height: f64) -> fmt::Result {
     writeln!(
         text,

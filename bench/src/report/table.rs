@@ -10,7 +10,7 @@ use crate::{
     session::{CaseResults, Entry, Results},
 };
 
-/// The lock file names the versions that were measured.
+/// The lock file has the measured versions.
 const LOCK: &str = include_str!("../../Cargo.lock");
 
 /// The whole report.
@@ -47,7 +47,7 @@ fn write(text: &mut String, results: &Results) -> fmt::Result {
         let before = index.checked_sub(1).map(|index| &results.cases[index]);
         let row = case.case.row;
         if row.shown.is_empty() {
-            // The growth with the width: all widths side by side.
+            // Growth with the width: all widths side by side.
             if before.is_none_or(|before| before.case.row.name != row.name) {
                 growth(text, results, row)?;
             }
@@ -181,9 +181,9 @@ fn version(contender: &Contender) -> Option<&'static str> {
     let versions = LOCK
         .split("[[package]]")
         .filter(|entry| entry.contains(&format!("\nname = \"{package}\"\n")))
-        // This checkout's own packages have no source, the registry's have one.
+        // This checkout's own packages have no source, those from crates.io have one.
         .filter(|entry| entry.contains("\nsource = ") == (contender.name != "compio"))
         .filter_map(|entry| entry.split("version = \"").nth(1)?.split('"').next());
-    // Packages are sorted by version: the last is the newest, which is ours.
+    // Packages are sorted by version: the last is the newest, which this contender uses.
     versions.last()
 }

@@ -1,8 +1,7 @@
 //! The cost of accepting and closing a connection.
 //!
-//! The [client](crate::client) keeps `width` attempts under way: it connects, waits until the
-//! server has closed, resets its own end, so that no port stays behind in `TIME_WAIT`, and connects
-//! again.
+//! The [client](crate::client) keeps `width` attempts in flight: it connects, waits until the
+//! server has closed, resets its own end, so that no port stays in `TIME_WAIT`, and connects again.
 
 use std::io;
 
@@ -29,7 +28,7 @@ pub const ROW: Row = Row {
 };
 
 fn run(contender: &Contender, load: Load) -> io::Result<Vec<f64>> {
-    let serve = contender.accept.expect("asked only of those who have it");
+    let serve = contender.accept.expect("the contender supports this row");
     let mut client = None;
     let cost = serve(load, &mut |address| {
         client = Some(client::start(Manner::Accept, &address.to_string(), load)?);

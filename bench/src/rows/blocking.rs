@@ -22,7 +22,7 @@ pub const ROW: Row = Row {
 };
 
 fn run(contender: &Contender, load: Load) -> io::Result<Vec<f64>> {
-    let blocking = contender.blocking.expect("asked only of those who have it");
+    let blocking = contender.blocking.expect("the contender supports this row");
     let cost = blocking(load)?;
     Ok(vec![load.nanos(cost.cpu), load.nanos(cost.wall)])
 }

@@ -1,7 +1,7 @@
-//! Files on a disk, past the page cache or down from it.
+//! Files on a disk: reads that bypass the page cache, and syncs.
 //!
-//! Both need a real file system, so their files are in the directory of the results, not in `/tmp`,
-//! which may be memory. They are made once a session.
+//! Both need a real file system, so their files are in the directory of the results. `/tmp` may be
+//! in memory. They are made once per session.
 
 use std::{
     fs::{File, OpenOptions},
@@ -53,7 +53,7 @@ pub type OnDisk = fn(Load, &Path) -> io::Result<Cost>;
 /// Blocks of each file of the fsync row.
 const BLOCKS: usize = 16;
 
-/// Where a task writes in its file at its `times`th turn.
+/// The file offset of a task's write number `times`.
 pub fn place_of(times: usize) -> u64 {
     (times % BLOCKS * BLOCK) as u64
 }
@@ -63,12 +63,12 @@ pub fn name_of(dir: &Path, index: usize) -> PathBuf {
     dir.join(format!("fsync-{index}"))
 }
 
-/// Opens the file of task `index`, to write.
+/// Opens the file of task `index` for writing.
 pub fn open_to_write(dir: &Path, index: usize) -> io::Result<File> {
     OpenOptions::new().write(true).open(name_of(dir, index))
 }
 
-/// Opens a file to be read past the page cache.
+/// Opens a file for reads that bypass the page cache.
 pub fn open_direct(path: &Path) -> io::Result<File> {
     OpenOptions::new()
         .read(true)
@@ -76,9 +76,9 @@ pub fn open_direct(path: &Path) -> io::Result<File> {
         .open(path)
 }
 
-/// Memory for a block that `O_DIRECT` accepts, as a part of a vector: where the block begins.
+/// Memory for a block that `O_DIRECT` accepts: a vector, and the offset of the block in it.
 ///
-/// The vector has room for the block behind its first aligned byte.
+/// The vector has room for the block after its first aligned byte.
 pub fn aligned_block() -> (Vec<u8>, usize) {
     let block = vec![0; 2 * BLOCK];
     let begin = block.as_ptr().align_offset(BLOCK);
@@ -90,7 +90,7 @@ fn run(
     load: Load,
     prepare: fn(&Path, Load) -> io::Result<PathBuf>,
 ) -> io::Result<Vec<f64>> {
-    let work = work.expect("asked only of those who have it");
+    let work = work.expect("the contender supports this row");
     let path = prepare(&place::scratch(), load)?;
     let cost = work(load, &path)?;
     Ok(vec![load.micros(cost.cpu), load.micros(cost.wall)])

@@ -1,8 +1,9 @@
-//! Echo: the contender serves, the [client](crate::client) asks, over TCP, Unix sockets and UDP.
+//! Echo: the contender serves, the [client](crate::client) sends requests, over TCP, Unix sockets
+//! and UDP.
 //!
-//! The server accepts `width` connections, starts its [`Meter`](crate::cost::Meter), gives back
-//! whatever arrives on each, and stops the meter when all of them have closed. Over UDP it is a
-//! single socket and a single task, and it ends after `count` datagrams.
+//! The server accepts `width` connections, starts its [`Meter`](crate::cost::Meter), echoes all
+//! bytes on each, and stops the meter when all of them have closed. Over UDP it is a single socket
+//! and a single task, and it ends after `count` datagrams.
 
 use std::{io, net::SocketAddr, path::Path};
 
@@ -15,9 +16,9 @@ use crate::{
     cost::Cost,
 };
 
-/// Bytes of a request, and of its reply.
+/// The size of a request, and of its reply, in bytes.
 pub const MESSAGE: usize = 128;
-/// Bytes that a server has room for, per connection.
+/// The size of a server's buffer per connection, in bytes.
 pub const BUFFER: usize = 4096;
 
 /// See the module.
@@ -58,7 +59,7 @@ pub const UDP: Row = Row {
     ..Row::new("udp", "clients")
 };
 
-/// TCP again, for the growth of the cost.
+/// TCP again, for the growth of cost.
 pub const SCALE_ALL: Row = Row {
     about: "Echo over TCP, every connection asking at once.",
     widths: SCALE,
@@ -99,12 +100,12 @@ pub type Serve = fn(Load, Listening<'_>) -> io::Result<Cost>;
 pub type ServeUnix = fn(Load, &Path, ListeningThere<'_>) -> io::Result<Cost>;
 
 fn over_tcp(contender: &Contender, load: Load, manner: Manner) -> io::Result<Vec<f64>> {
-    let serve = contender.echo.expect("asked only of those who have it");
+    let serve = contender.echo.expect("the contender supports this row");
     over_ip(serve, load, manner)
 }
 
 fn over_udp(contender: &Contender, load: Load) -> io::Result<Vec<f64>> {
-    let serve = contender.udp.expect("asked only of those who have it");
+    let serve = contender.udp.expect("the contender supports this row");
     over_ip(serve, load, Manner::EchoUdp)
 }
 
@@ -118,7 +119,7 @@ fn over_ip(serve: Serve, load: Load, manner: Manner) -> io::Result<Vec<f64>> {
 }
 
 fn over_unix(contender: &Contender, load: Load) -> io::Result<Vec<f64>> {
-    let serve = contender.unix.expect("asked only of those who have it");
+    let serve = contender.unix.expect("the contender supports this row");
     let dir = TempDir::new()?;
     let path = dir.path().join("socket");
     let name = path.to_str().ok_or(io::ErrorKind::InvalidFilename)?;

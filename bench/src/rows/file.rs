@@ -7,10 +7,10 @@ use tempfile::NamedTempFile;
 use super::{Column, Load, Numbers, Row};
 use crate::contenders::Contender;
 
-/// Bytes of a read.
+/// The size of a read, in bytes.
 pub const BLOCK: usize = 4096;
 const BLOCKS: u64 = 16 * 1024;
-/// Bytes of the file.
+/// The size of the file, in bytes.
 pub const FILE_SIZE: u64 = BLOCKS * BLOCK as u64;
 
 /// See the module.
@@ -29,28 +29,28 @@ pub const ROW: Row = Row {
 };
 
 fn run(contender: &Contender, load: Load) -> io::Result<Vec<f64>> {
-    let read = contender.file.expect("asked only of those who have it");
+    let read = contender.file.expect("the contender supports this row");
     let file = cached_file()?;
     let cost = read(load, file.path())?;
     Ok(vec![load.nanos(cost.cpu), load.nanos(cost.wall)])
 }
 
-/// The places that one task reads at.
+/// The file offsets of one task.
 pub struct Places(Numbers);
 
 impl Places {
-    /// The places of task `index`.
+    /// The offsets of task `index`.
     pub fn new(index: usize) -> Self {
         Self(Numbers::new(index))
     }
 
-    /// The next place, in bytes from the file's start.
+    /// The next offset, in bytes from the start of the file.
     pub fn next(&mut self) -> u64 {
         self.0.below(BLOCKS) * BLOCK as u64
     }
 }
 
-/// A file whose pages are all in memory, because they have just been written.
+/// A file whose pages are all in the page cache, because they have just been written.
 fn cached_file() -> io::Result<NamedTempFile> {
     let mut file = NamedTempFile::new()?;
     let megabyte = vec![0xA5; 1 << 20];

@@ -1,4 +1,4 @@
-//! The memory of connections that wait.
+//! The memory of idle connections.
 //!
 //! The contender serves as in the echo row, each connection in a task of its own with a read in
 //! flight. The [client](crate::client) sends one request on every connection, so that memory of the
@@ -49,12 +49,12 @@ const COLUMNS: &[Column] = &[
 /// connections, because only busy ones need a buffer.
 pub const POOL: u16 = 256;
 
-/// For allocations and frees that are still going on.
+/// Time for pending allocations and frees.
 const SETTLE: Duration = Duration::from_millis(100);
 
 fn run(serve: Option<Serve>, load: Load) -> io::Result<Vec<f64>> {
-    let serve = serve.expect("asked only of those who have it");
-    // The observer's own thread is there before memory is first looked at.
+    let serve = serve.expect("the contender supports this row");
+    // The observer's own thread exists before the first measurement of memory.
     let (give, take) = mpsc::sync_channel::<(client::Client, Memory)>(1);
     let observer = thread::spawn(move || -> io::Result<Vec<f64>> {
         let (mut client, before) = take.recv().map_err(io::Error::other)?;
@@ -80,7 +80,7 @@ fn run(serve: Option<Serve>, load: Load) -> io::Result<Vec<f64>> {
 
 /// In bytes.
 struct Memory {
-    /// Of this process.
+    /// The resident memory of this process.
     resident: u64,
     /// The kernel's slabs, of all processes.
     kernel: u64,
@@ -95,7 +95,7 @@ impl Memory {
     }
 }
 
-/// Bytes of this process that are in memory.
+/// The resident bytes of this process.
 pub fn resident() -> io::Result<u64> {
     // Not `statm`: it omits the pages that threads have not yet accounted for.
     kib("/proc/self/smaps_rollup", "Rss:")

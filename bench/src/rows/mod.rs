@@ -58,28 +58,28 @@ pub const ROWS: [&Row; 25] = [
 
 /// One kind of work.
 pub struct Row {
-    /// How the command line calls it.
+    /// Its name on the command line.
     pub name: &'static str,
     /// One sentence for the report.
     pub about: &'static str,
     /// The unit of the width, in the plural: `connections`, `tasks`. Also the worker's option.
     pub width_name: &'static str,
-    /// The widths that are measured.
+    /// The measured widths.
     pub widths: &'static [usize],
-    /// Those of them that the plot shows. Rows that show none are about the growth with the width:
+    /// The widths that the plot shows. Rows that show none are about the growth with the width:
     /// they have a plot of their own.
     pub shown: &'static [usize],
-    /// How many of the columns that plot shows, one picture each.
+    /// The number of columns in that plot, one panel each.
     pub drawn: usize,
-    /// How many operations make a run of a third of a second or so at a given width.
+    /// The number of operations of a run of about a third of a second, at a given width.
     pub count: fn(width: usize) -> usize,
-    /// Whether a quick session does a tenth of them.
+    /// Whether a quick session runs a tenth of them.
     pub shortens: bool,
     /// The results of a run. Ratios are computed from the first column.
     pub columns: &'static [Column],
     /// Whether the contender takes part.
     pub has: fn(&Contender) -> bool,
-    /// Does the work in this process and gives one value a column.
+    /// Does the work in this process and returns one value per column.
     pub run: fn(&Contender, Load) -> io::Result<Vec<f64>>,
 }
 
@@ -118,13 +118,13 @@ impl Column {
 
 /// Runs the work of a row that measures nanoseconds of CPU and of wall time per operation.
 fn one_cost(work: Option<fn(Load) -> io::Result<Cost>>, load: Load) -> io::Result<Vec<f64>> {
-    let work = work.expect("asked only of those who have it");
+    let work = work.expect("the contender supports this row");
     let cost = work(load)?;
     Ok(vec![load.nanos(cost.cpu), load.nanos(cost.wall)])
 }
 
-/// Starts `width` tasks with `start`, which is given the index of each, and awaits them; `joined`
-/// looks at how one ended.
+/// Starts `width` tasks with `start`, which gets the index of each, and awaits them; `joined`
+/// checks the result of each.
 pub async fn tasks<Handle: Future>(
     load: Load,
     start: impl Fn(usize) -> Handle,
@@ -137,17 +137,17 @@ pub async fn tasks<Handle: Future>(
     meter.stop()
 }
 
-/// How much work a run does.
+/// The amount of work of a run.
 #[derive(Clone, Copy)]
 pub struct Load {
-    /// How many connections, pairs, tasks or operations are under way at once.
+    /// The number of connections, pairs, tasks or operations in flight at once.
     pub width: usize,
-    /// How many operations are done in all. The widths divide it.
+    /// The total number of operations. The widths divide it.
     pub count: usize,
 }
 
 impl Load {
-    /// Operations of each of the `width` tasks.
+    /// The number of operations of each of the `width` tasks.
     pub fn each(self) -> usize {
         self.count / self.width
     }
@@ -173,7 +173,8 @@ pub struct Case {
 }
 
 impl Case {
-    /// Every case of the given rows that the limit of open files allows, or as much of it.
+    /// Every case of the given rows, with the width reduced to the limit of open files if
+    /// necessary.
     pub fn of(rows: &[&'static Row]) -> Vec<Self> {
         let connections_max = place::open_files_max().saturating_sub(100);
         let cases = |row: &&'static Row| {
@@ -206,7 +207,7 @@ impl Case {
     }
 }
 
-/// A number with its thousands apart.
+/// A number with separated thousands.
 pub fn grouped(number: usize) -> String {
     let digits = number.to_string();
     let mut text = String::new();
@@ -233,7 +234,7 @@ impl Numbers {
         Self(0x9E37_79B9_7F4A_7C15 ^ (index as u64 + 1).wrapping_mul(0xD1B5_4A32_D192_ED03))
     }
 
-    /// A number below `end`, which is far smaller than 2^32, so that the bias does not matter.
+    /// A number below `end`. `end` is far smaller than 2^32, so the bias does not matter.
     pub fn below(&mut self, end: u64) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;

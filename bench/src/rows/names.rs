@@ -41,7 +41,7 @@ const COLUMNS: &[Column] = &[
 ];
 
 fn run(work: Option<fn(Load, &Path) -> io::Result<Cost>>, load: Load) -> io::Result<Vec<f64>> {
-    let work = work.expect("asked only of those who have it");
+    let work = work.expect("the contender supports this row");
     let dir = TempDir::new()?;
     for index in 0..load.width {
         fs::write(name(dir.path(), index, 0), "content")?;
@@ -50,7 +50,7 @@ fn run(work: Option<fn(Load, &Path) -> io::Result<Cost>>, load: Load) -> io::Res
     Ok(vec![load.nanos(cost.cpu), load.nanos(cost.wall)])
 }
 
-/// The path of task `index`'s file when it has been renamed that often: there are two by turns.
+/// The path of task `index`'s file after `times` renames: two names alternate.
 pub fn name(dir: &Path, index: usize, times: usize) -> PathBuf {
     dir.join(format!("{index}-{}", times % 2))
 }

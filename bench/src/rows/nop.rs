@@ -24,7 +24,7 @@ pub const ROW: Row = Row {
 };
 
 fn run(contender: &Contender, load: Load) -> io::Result<Vec<f64>> {
-    let nop = contender.nop.expect("asked only of those who have it");
+    let nop = contender.nop.expect("the contender supports this row");
     let cost = nop(load)?;
     Ok(vec![load.nanos(cost.cpu), load.nanos(cost.user)])
 }

@@ -8,9 +8,9 @@ use std::io;
 use super::{Column, Load, Row};
 use crate::contenders::Contender;
 
-/// Bytes of a message.
+/// The size of a message, in bytes.
 pub const MESSAGE: usize = 128;
-/// Bytes that each end has room for.
+/// The size of each end's buffer, in bytes.
 pub const BUFFER: usize = 4096;
 
 /// See the module.
@@ -29,7 +29,7 @@ pub const ROW: Row = Row {
 };
 
 fn run(contender: &Contender, load: Load) -> io::Result<Vec<f64>> {
-    let exchange = contender.pairs.expect("asked only of those who have it");
+    let exchange = contender.pairs.expect("the contender supports this row");
     let cost = exchange(load)?;
     Ok(vec![load.micros(cost.cpu), load.micros(cost.wall)])
 }

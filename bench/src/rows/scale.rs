@@ -1,4 +1,4 @@
-//! The growth of cost with the number of tasks and of timers. (Connections are in
+//! The growth of cost with the number of tasks and timers. (Connections are in
 //! [`echo`](super::echo).) The aim is a flat line, except for cache misses.
 
 use std::{
@@ -37,7 +37,7 @@ pub const TASKS: Row = Row {
     run: |contender, load| {
         let work = contender
             .scale_tasks
-            .expect("asked only of those who have it");
+            .expect("the contender supports this row");
         let Tasks { life, memory } = work(load)?;
         Ok(vec![life, memory])
     },
@@ -61,7 +61,7 @@ pub const TIMERS: Row = Row {
     run: |contender, load| {
         let work = contender
             .scale_timers
-            .expect("asked only of those who have it");
+            .expect("the contender supports this row");
         let Timers { set, back, expire } = work(load)?;
         Ok(vec![set, back, expire])
     },
@@ -69,14 +69,14 @@ pub const TIMERS: Row = Row {
 };
 
 const SCALE: &[usize] = &[1, 100, 10_000, 1_000_000];
-/// Turns of each task.
+/// The number of yields of each task.
 const TURNS: usize = 8;
 /// The number of timers that one poll arms. A runtime may limit the work of a poll.
 const RUN: usize = 64;
-/// How far ahead timers are set: long enough for all of their tasks to fall asleep before.
+/// The minimum time of timers: long enough for all their tasks to start waiting first.
 const LEAD_MIN: Duration = Duration::from_millis(2);
 const LEAD_EACH: Duration = Duration::from_nanos(1_500);
-/// Moments that timers expire at, if that takes few of them.
+/// The maximum number of expiry rounds; large widths have fewer.
 const EXPIRIES: usize = 20;
 
 /// The results of the row of tasks, in nanoseconds and bytes.
@@ -92,14 +92,14 @@ pub struct Timers {
     expire: f64,
 }
 
-/// Spawns tasks with `spawn`, again and again where they are few; `joined` looks at how one ended.
+/// Spawns tasks with `spawn`, repeatedly if they are few; `joined` checks the result of each.
 pub async fn tasks<Handle: Future>(
     load: Load,
     spawn: impl Fn() -> Handle,
     joined: impl Fn(Handle::Output),
 ) -> io::Result<Tasks> {
     let mut handles = Vec::with_capacity(load.width);
-    // Once for the memory.
+    // Once more, for the memory.
     let before = resident()?;
     handles.extend((0..load.width).map(|_| spawn()));
     let memory = resident()?.saturating_sub(before);
@@ -124,8 +124,8 @@ pub async fn task() {
     turns::task(TURNS).await;
 }
 
-/// Sets timers, takes them back, and lets others expire. `sleep` makes a timer; `spawn` starts a
-/// task that awaits [`Moment::pass`].
+/// Sets timers, removes them, and lets others expire. `sleep` makes a timer; `spawn` starts a task
+/// that awaits [`Moment::pass`].
 pub async fn timers<Sleep: Future<Output = ()>, Handle: Future>(
     load: Load,
     sleep: impl Fn(Duration) -> Sleep,
@@ -144,8 +144,8 @@ pub async fn timers<Sleep: Future<Output = ()>, Handle: Future>(
                 let later = Duration::from_millis(numbers.below(1 << 20));
                 sleeps.push(sleep(HOUR + later));
                 let sleep = sleeps.last_mut().expect("just pushed");
-                // SAFETY: the vector has room for all of them from the start, so that its elements
-                // never move, and they are dropped where they are.
+                // SAFETY: the vector has capacity for all of them from the start, so its elements
+                // never move, and they are dropped in place.
                 let sleep = unsafe { Pin::new_unchecked(sleep) };
                 assert!(poll_once(sleep).await.is_pending(), "not within the hour");
             }
@@ -189,7 +189,7 @@ async fn expire<Handle: Future>(
             joined(handle.await);
         }
         if late {
-            // Some expired before all were set. Once more, with more time.
+            // Some expired before all were set. Try again with more time.
             lead *= 2;
             continue;
         }
@@ -199,10 +199,10 @@ async fn expire<Handle: Future>(
     Ok(cpu.as_nanos() as f64 / (times * load.width) as f64)
 }
 
-/// When the timers expire.
+/// The time at which the timers expire.
 pub struct Moment {
     first: Instant,
-    /// Tasks that have yet to fall asleep.
+    /// The number of tasks that do not wait yet.
     awake: AtomicUsize,
     /// The waker of the task that waits for the last of them.
     waker: Mutex<Option<Waker>>,
@@ -225,7 +225,7 @@ impl Moment {
     ) {
         let later = Duration::from_micros(Numbers::new(index).below(20_000));
         let until = self.first + later;
-        // Nothing else runs on this thread between this and the first poll of the sleep.
+        // No other code runs on this thread between this and the first poll of the sleep.
         if self.awake.fetch_sub(1, Relaxed) == 1
             && let Some(waker) = self.waker().take()
         {
@@ -234,7 +234,7 @@ impl Moment {
         sleep(until.saturating_duration_since(Instant::now())).await;
     }
 
-    /// Not by yielding until they are: some runtimes let a task that wakes itself go first.
+    /// Not by yielding in a loop: some runtimes run a task that wakes itself first.
     async fn all_asleep(&self) {
         poll_fn(|context| {
             if self.awake.load(Relaxed) == 0 {

@@ -21,7 +21,7 @@ pub const ROW: Row = Row {
 };
 
 fn run(contender: &Contender, load: Load) -> io::Result<Vec<f64>> {
-    let sleep = contender.sleep.expect("asked only of those who have it");
+    let sleep = contender.sleep.expect("the contender supports this row");
     let cost = sleep(load)?;
     Ok(vec![
         load.nanos(cost.cpu),

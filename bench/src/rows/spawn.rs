@@ -1,4 +1,4 @@
-//! Tasks that do nothing but give back a number, spawned and awaited.
+//! Tasks that only return a number, spawned and awaited.
 
 use std::{hint::black_box, io};
 
@@ -24,7 +24,7 @@ pub const ROW: Row = Row {
 };
 
 fn run(contender: &Contender, load: Load) -> io::Result<Vec<f64>> {
-    let spawn = contender.spawn.expect("asked only of those who have it");
+    let spawn = contender.spawn.expect("the contender supports this row");
     let cost = spawn(load)?;
     Ok(vec![load.nanos(cost.cpu), load.nanos(cost.wall)])
 }

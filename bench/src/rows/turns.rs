@@ -1,7 +1,7 @@
 //! Two tasks that yield to each other: the cost of a wake and a pass through the run queue.
 //!
-//! Every contender runs the same future, which wakes itself and gives way once. The runtimes' own
-//! `yield_now` would not compare: tokio's also looks at its I/O driver, monoio has none.
+//! Every contender runs the same future, which wakes itself and yields once. The runtimes' own
+//! `yield_now` are not comparable: tokio's also polls its I/O driver, monoio has none.
 
 use std::{
     future::poll_fn,
@@ -28,7 +28,7 @@ pub const ROW: Row = Row {
 };
 
 fn run(contender: &Contender, load: Load) -> io::Result<Vec<f64>> {
-    let turns = contender.turns.expect("asked only of those who have it");
+    let turns = contender.turns.expect("the contender supports this row");
     let cost = turns(load)?;
     Ok(vec![load.nanos(cost.cpu), load.nanos(cost.wall)])
 }
@@ -40,7 +40,7 @@ pub async fn task(times: usize) {
     }
 }
 
-/// Gives way once.
+/// Yields once.
 pub async fn yield_once() {
     let mut yielded = false;
     poll_fn(|context: &mut Context<'_>| {

@@ -42,7 +42,7 @@ pub const PARKED: Row = Row {
             cost,
         } = contender
             .wake_parked
-            .expect("asked only of those who have it")(load)?;
+            .expect("the contender supports this row")(load)?;
         Ok(vec![latency, load.micros(cost.cpu), call])
     },
     ..Row::new("wake-parked", "tasks")
@@ -63,7 +63,7 @@ pub const RUNNING: Row = Row {
     run: |contender, load| {
         let work = contender
             .wake_running
-            .expect("asked only of those who have it");
+            .expect("the contender supports this row");
         let Running {
             sending,
             seen,
@@ -89,7 +89,7 @@ pub const PING_PONG: Row = Row {
     run: |contender, load| {
         let cost = contender
             .ping_pong
-            .expect("asked only of those who have it")(load)?;
+            .expect("the contender supports this row")(load)?;
         Ok(vec![load.micros(cost.wall), load.micros(cost.cpu)])
     },
     ..Row::new("ping-pong", "pairs")
@@ -98,12 +98,12 @@ pub const PING_PONG: Row = Row {
 /// How long the parked target sleeps before each wake: more than a runtime may spin.
 pub const PAUSE: Duration = Duration::from_micros(300);
 
-/// Some runtimes look at such wakes so seldom that not all of them can be waited for.
+/// The time limit for runtimes that check for such wakes too rarely to wait for all of them.
 const ENOUGH: Duration = Duration::from_millis(300);
-/// A task that has not run for so long after its wake never will.
+/// A task that has not run this long after its wake never will.
 const STARVED: Duration = Duration::from_secs(5);
 
-/// A task of any of the rows. It is boxed for any spawn function. The box is not part of the
+/// A task of any of the rows, boxed for all spawn functions. The box is not part of the
 /// measurement.
 pub type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
 
@@ -113,22 +113,22 @@ pub struct Parked {
     pub latency: f64,
     /// Median, in microseconds.
     pub call: f64,
-    /// Of all wakes, the pauses included.
+    /// The cost of all wakes, the pauses included.
     pub cost: Cost,
 }
 
 /// The results of the running row.
 pub struct Running {
-    /// In the calls of the wakers.
+    /// The time in the calls of the wakers.
     pub sending: Duration,
-    /// Until the tasks have run.
+    /// The time until the tasks have run.
     pub seen: Duration,
-    /// How many.
+    /// The number of wakes.
     pub wakes: usize,
 }
 
-/// Runs a task that sleeps until it is woken, again and again. `run` spawns it in a runtime of its
-/// own and waits until it is done.
+/// Runs a task that sleeps until it is woken, repeatedly. `run` spawns it in a runtime of its own
+/// and waits until it is done.
 pub fn parked(load: Load, run: impl FnOnce(Task) -> io::Result<()>) -> io::Result<Parked> {
     let signal = Arc::new(Signal::default());
     let woken = Arc::new(Mutex::new(Vec::with_capacity(load.count)));
@@ -157,8 +157,8 @@ pub fn parked(load: Load, run: impl FnOnce(Task) -> io::Result<()>) -> io::Resul
     Ok(Parked::new(&sent, &woken, cost))
 }
 
-/// The waking thread: wakes `count` times, each when the last wake has been `seen` and the target
-/// has had time to sleep. Gives when each wake began and ended.
+/// The waking thread: wakes `count` times, each after the last wake has been `seen` and the target
+/// has had time to sleep. Returns the start and end of each wake.
 pub fn wake_parked(
     load: Load,
     seen: &AtomicUsize,
@@ -179,7 +179,7 @@ pub fn wake_parked(
 }
 
 impl Parked {
-    /// From when each wake began and ended, and when its target ran.
+    /// Computed from the start and end of each wake, and the time when its target ran.
     pub fn new(sent: &[(Instant, Instant)], woken: &[Instant], cost: Cost) -> Self {
         assert_eq!(sent.len(), woken.len(), "every wake was seen");
         let latencies = sent
@@ -201,8 +201,8 @@ fn median_micros(times: impl Iterator<Item = Duration>) -> f64 {
     times[times.len() / 2].as_nanos() as f64 / 1e3
 }
 
-/// Wakes tasks of a busy runtime. To be awaited there; `spawn` starts a task, `joined` looks at how
-/// it ended.
+/// Wakes tasks of a busy runtime. Await it there; `spawn` starts a task, `joined` checks its
+/// result.
 pub async fn running<Handle: Future>(
     load: Load,
     spawn: impl Fn(Task) -> Handle,
@@ -278,7 +278,7 @@ fn wake_running(load: Load, targets: &[Arc<Target>], over: &AtomicBool) -> io::R
 
 fn give_up_if_starved(since: Instant) {
     if since.elapsed() > STARVED {
-        // The runtime cannot be asked to end.
+        // The runtime cannot be stopped.
         eprintln!("a task does not run beside a busy one");
         process::exit(1);
     }
@@ -310,7 +310,7 @@ impl Target {
         .await;
     }
 
-    /// The task's waker, as soon as it has handed it over.
+    /// The task's waker, as soon as the task has stored it.
     fn waker(&self) -> Waker {
         let start = Instant::now();
         loop {
@@ -376,7 +376,7 @@ impl Signal {
                 return Poll::Ready(());
             }
             *lock(&self.waker) = Some(context.waker().clone());
-            // Between the look and the waker's being there it may have been notified.
+            // It may have been notified between the check and the registration of the waker.
             if self.set.swap(false, SeqCst) {
                 return Poll::Ready(());
             }

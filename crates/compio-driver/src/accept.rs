@@ -1,8 +1,8 @@
-//! Accepting a connection in such a way that none is lost with the future that waited for it.
+//! Accepting connections without losing any when a future is dropped.
 //!
-//! A future is dropped when something else was quicker, and by then the kernel may have accepted a
-//! connection for it. That goes to whoever asks next. The connections that an `AcceptStream` leaves
-//! when it is dropped go the same way.
+//! By the time a future is dropped, for instance by a `select`, the kernel may have accepted a connection
+//! for it. The next accept returns this connection. The same holds for the remaining connections of a
+//! dropped `AcceptStream`.
 
 use std::{
     cell::{Cell, RefCell},
@@ -35,47 +35,47 @@ use crate::{
 #[derive(Clone, Default)]
 pub struct Acceptor(Rc<AcceptQueue>);
 
-/// Connections that were accepted for dropped futures, and the tasks that wait for such.
+/// Connections that were accepted for dropped futures, and the tasks that wait for them.
 #[derive(Default)]
 pub(crate) struct AcceptQueue {
     connections: RefCell<VecDeque<Connection>>,
-    /// How many accepts were dropped that the kernel has not answered yet.
+    /// How many dropped accepts the kernel has not completed yet.
     pending_orphans: Cell<usize>,
-    /// The driver of the last one of these.
+    /// The driver of the latest of these accepts.
     abandoned_by: RefCell<Weak<Inner>>,
-    /// Whether a task has the first place, which needs no allocation: as a rule no other task waits.
+    /// Whether a task occupies `first`, which needs no allocation. Usually no other task waits.
     has_first: Cell<bool>,
     first: RefCell<Option<Waker>>,
-    /// All others.
+    /// All other tasks.
     waiters: Waiters,
 }
 
-/// A connection, and its peer's address if the accept has asked for it.
+/// A connection, and its peer's address if the accept has requested it.
 type Connection = (OwnedFd, Option<SockAddr>);
 
 impl Acceptor {
-    /// One that has accepted nothing yet.
+    /// An acceptor without connections.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Takes a connection of `fd`, or waits for one. The socket is the same each time.
+    /// Takes a connection of `fd`, or waits for one. Each call must pass the same socket.
     pub fn accept(&self, driver: &Driver, fd: &SharedFd) -> AcceptOne {
         AcceptOne::new(driver.share(), Rc::clone(&self.0), fd.clone())
     }
 
-    /// The connections of `fd`, as [`Driver::accept_stream`]. Those that it leaves when it is dropped
-    /// are the next ones that this acceptor hands out.
+    /// The connections of `fd`, as [`Driver::accept_stream`]. If the stream is dropped, this acceptor
+    /// returns its remaining connections next.
     pub fn stream(&self, driver: &Driver, fd: &SharedFd) -> AcceptStream {
         AcceptStream::new(driver.share(), fd.clone(), Rc::clone(&self.0))
     }
 
-    /// Whether it keeps connections: the next accept takes one at once.
+    /// Whether it keeps connections: then the next accept returns one at once.
     pub fn has_kept(&self) -> bool {
         !self.0.connections.borrow().is_empty()
     }
 
-    /// Waits until the kernel has answered each accept whose future was dropped.
+    /// Waits until the kernel has completed each accept whose future was dropped.
     pub fn settle<'a>(&'a self, driver: &Driver) -> impl Future<Output = ()> + use<'a> {
         let driver = driver.share();
         let mut orphan_wait = OrphanWait::default();
@@ -85,7 +85,7 @@ impl Acceptor {
                 return Poll::Ready(());
             }
             orphan_wait.listen(&driver, cx, &self.0.waiters);
-            // That was the code of the waker's maker: it may have turned the driver.
+            // The clone of the waker runs user code, which may have turned the driver.
             if is_settled() {
                 Poll::Ready(())
             } else {
@@ -105,8 +105,8 @@ impl fmt::Debug for Acceptor {
 ///
 /// # Cancellation
 ///
-/// No connection is lost: one that was accepted all the same is the next one that the acceptor
-/// hands out, to whoever waits already, too.
+/// No connection is lost. If the kernel accepts one for a dropped future, the acceptor returns it next,
+/// also to a task that waits already.
 #[must_use = "futures do nothing unless awaited"]
 pub struct AcceptOne {
     state: State,
@@ -115,7 +115,7 @@ pub struct AcceptOne {
 
 enum State {
     Accepting(Submit<AcceptInto>),
-    /// For a connection, before the next try.
+    /// Waits for readiness before the next attempt.
     Waiting(Submit<PollOnce>, SharedFd),
 }
 
@@ -141,7 +141,7 @@ impl AcceptOne {
             return Poll::Ready(accepted);
         }
         self.place.list(cx.waker());
-        // The code of the waker's maker: it may have dropped another future.
+        // The clone of the waker runs user code, which may have dropped another future.
         match self.place.kept.take() {
             Some(connection) => Poll::Ready(Ok(connection)),
             None => Poll::Pending,
@@ -161,8 +161,8 @@ impl Future for AcceptOne {
     }
 }
 
-/// Asks a connection for its peer's address. One that was reset meanwhile has none (ENOTCONN):
-/// accept(2) answers ECONNABORTED for such a connection.
+/// Queries a connection's peer address. A connection that has been reset has none (ENOTCONN):
+/// accept(2) returns ECONNABORTED for such a connection.
 fn peer_of(fd: OwnedFd) -> io::Result<(OwnedFd, SockAddr)> {
     let borrowed = fd.as_fd();
     let address = sys::as_sock_ref(&borrowed).and_then(|socket| socket.peer_addr().ok());
@@ -216,9 +216,9 @@ impl Drop for AcceptOne {
             && accept.is_pending()
         {
             let driver = Rc::downgrade(accept.driver());
-            // With nothing borrowed: the last handle of a driver that is no more.
+            // With nothing borrowed: it may be the last handle of a dropped driver.
             drop(self.place.kept.abandoned_by.replace(driver));
-            // Its `Accepted` will be dropped.
+            // The drop of its `Accepted` calls `orphan_done`.
             self.place.kept.orphan_added();
         }
     }
@@ -230,7 +230,7 @@ impl fmt::Debug for AcceptOne {
     }
 }
 
-/// Where a task waits for connections that other futures leave.
+/// A task's registration for the connections of dropped futures.
 pub(crate) struct Place {
     pub(crate) kept: Rc<AcceptQueue>,
     waits: Waits,
@@ -250,7 +250,7 @@ impl Place {
         }
     }
 
-    /// From now on the task is woken there by this waker.
+    /// Registers the task's waker.
     pub(crate) fn list(&mut self, waker: &Waker) {
         let Self { kept, waits } = self;
         if matches!(waits, Waits::Not) {
@@ -267,7 +267,7 @@ impl Place {
         let is_known = first.as_ref().is_some_and(|known| known.will_wake(waker));
         drop(first);
         if !is_known {
-            // Cloned and dropped with nothing borrowed: both run code of the waker's maker.
+            // Cloned and dropped with nothing borrowed: both run user code of the waker.
             let before = kept.first.replace(Some(waker.clone()));
             drop(before);
         }
@@ -279,15 +279,15 @@ impl Drop for Place {
         if matches!(self.waits, Waits::First) {
             let waker = self.kept.first.take();
             self.kept.has_first.set(false);
-            // With nothing borrowed: that is the code of the waker's maker.
+            // With nothing borrowed: the drop runs user code of the waker.
             drop(waker);
         }
     }
 }
 
 impl AcceptQueue {
-    /// Has the driver say what has come of an accept that was dropped, unless it is this one, which is
-    /// turned anyway. Nobody may turn another one: its accept would take the next connection.
+    /// Pumps the driver of the latest dropped accept, unless it is this driver, which is turned anyway.
+    /// If no loop turns the other driver, its accept would take the next connection.
     fn ask_other(&self, driver: &Rc<Inner>) {
         let other = self.abandoned_by.borrow().upgrade();
         if let Some(other) = other
@@ -302,18 +302,18 @@ impl AcceptQueue {
         self.connections.borrow_mut().pop_front()
     }
 
-    /// A dropped accept is under way. [`orphan_done`](Self::orphan_done) follows.
+    /// Counts a dropped accept in flight. [`orphan_done`](Self::orphan_done) follows.
     pub(crate) fn orphan_added(&self) {
         self.pending_orphans.set(self.pending_orphans.get() + 1);
     }
 
-    /// The kernel has answered a dropped accept, by these connections.
+    /// Keeps the connections of a dropped accept that has completed, and wakes all waiting tasks.
     pub(crate) fn orphan_done(&self, connections: impl IntoIterator<Item = Connection>) {
         self.connections.borrow_mut().extend(connections);
         self.pending_orphans
             .set(self.pending_orphans.get().saturating_sub(1));
         let first = self.first.take();
-        // The panic hook has reported it, and a destructor is to panic nowhere.
+        // The panic hook has reported it, and a destructor must not panic.
         [wake_all(first.into_iter()), self.waiters.wake()]
             .into_iter()
             .flatten()
@@ -321,13 +321,13 @@ impl AcceptQueue {
     }
 }
 
-/// An accept whose connection goes back if its future is dropped.
+/// An accept whose connection goes to the queue if its future is dropped.
 struct AcceptInto {
     accept: Accept,
     kept: Rc<AcceptQueue>,
 }
 
-// SAFETY: the request is that of the operation inside, which does not move in here.
+// SAFETY: the request comes from the inner operation, which does not move in here.
 unsafe impl Operation for AcceptInto {
     type Output = Accepted;
 
@@ -348,13 +348,13 @@ unsafe impl Operation for AcceptInto {
     }
 }
 
-// SAFETY: that of the operation inside.
+// SAFETY: the inner operation is `Owned`.
 unsafe impl Owned for AcceptInto {}
 
-/// The result of an accept. If it is dropped, its connection is kept for the next accept.
+/// The result of an accept. Its drop keeps the connection for the next accept.
 struct Accepted {
     result: Option<io::Result<Connection>>,
-    /// The listener of an accept that has to be tried again.
+    /// The listener, if the accept must be retried.
     retry: Option<SharedFd>,
     kept: Rc<AcceptQueue>,
 }

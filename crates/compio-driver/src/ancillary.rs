@@ -1,10 +1,8 @@
-//! What goes beside the bytes of a message: descriptors, credentials, how a packet came and shall
-//! go.
+//! Ancillary data of messages: descriptors, credentials, and the route of a packet.
 //!
-//! To the kernel this is a buffer of messages, each with a header, which both sides take apart. What
-//! lies in it is no more trusted than any other bytes, but for one thing: which descriptors the
-//! kernel has made for us. So these are taken out at once, by the receive, which knows that they are
-//! new.
+//! To the kernel this is a buffer of messages, each with a header, which both sides parse. Its content
+//! is as untrusted as any other bytes, with one exception: the descriptors that the kernel has created
+//! for this process. The receive takes ownership of them at once, since it knows that they are new.
 
 use std::{fmt, io, mem, net::IpAddr};
 
@@ -18,10 +16,10 @@ use crate::{
     },
 };
 
-/// Ancillary data: what goes beside the bytes of a message.
+/// Ancillary data, which accompanies the bytes of a message.
 ///
-/// It is filled by [`add`](Self::add) and [`add_descriptors`](Self::add_descriptors) to be sent, or
-/// has [room](Self::with_capacity) to be received into.
+/// For a send, [`add`](Self::add) and [`add_descriptors`](Self::add_descriptors) fill it. For a receive,
+/// it needs [capacity](Self::with_capacity).
 ///
 /// ```
 /// use compio_driver::ancillary::{AncillaryData, PacketInfo, SocketAncillary};
@@ -35,7 +33,7 @@ use crate::{
 #[derive(Default)]
 pub struct SocketAncillary {
     bytes: Vec<u8>,
-    /// Those that the bytes name.
+    /// The descriptors whose numbers are in the bytes.
     descriptors: Vec<OwnedFd>,
     is_truncated: bool,
 }
@@ -44,61 +42,61 @@ pub struct SocketAncillary {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum AncillaryData<'a> {
-    /// Where a datagram came to, or shall come from. Received if
-    /// `UdpSocket::set_recv_packet_info` asked for it.
+    /// The destination of a received datagram, or the source of a sent one. Received if
+    /// `UdpSocket::set_recv_packet_info` has enabled it.
     ///
     /// # Platform differences
     ///
-    /// Not of IPv4 on macOS and FreeBSD.
+    /// macOS and FreeBSD do not support it for IPv4.
     PacketInfo(PacketInfo),
     /// The type of service of an IPv4 packet (`IP_TOS`); its two lowest bits are ECN. Received if
-    /// `UdpSocket::set_recv_tos_v4` asked for it.
+    /// `UdpSocket::set_recv_tos_v4` has enabled it.
     ///
     /// # Platform differences
     ///
-    /// Windows lets nothing but the two lowest bits be chosen.
+    /// Windows allows a program to set only the two lowest bits.
     Tos(u8),
     /// The traffic class of an IPv6 packet (`IPV6_TCLASS`); its two lowest bits are ECN. Received if
-    /// `UdpSocket::set_recv_tclass_v6` asked for it.
+    /// `UdpSocket::set_recv_tclass_v6` has enabled it.
     ///
     /// # Platform differences
     ///
     /// As for [`Tos`](Self::Tos).
     TrafficClass(u8),
-    /// The length of each datagram, in bytes, of several that are sent or received as one buffer.
-    /// The last may be shorter. Received if `UdpSocket::set_gro` asked for it.
+    /// The length of each datagram, in bytes, if one buffer holds several. The last may be shorter.
+    /// Received if `UdpSocket::set_gro` has enabled it.
     ///
     /// # Platform differences
     ///
-    /// On Linux and Windows.
+    /// Linux and Windows only.
     SegmentSize(u16),
-    /// Who has sent a message of a Unix socket. Received if `set_passcred` asked for it.
+    /// The credentials of a Unix socket's sender. Received if `set_passcred` has enabled it.
     ///
     /// # Platform differences
     ///
-    /// On Linux.
+    /// Linux only.
     Credentials(UCred),
     /// Anything else.
     Other {
-        /// The protocol that it belongs to.
+        /// The protocol level (`cmsg_level`).
         level: i32,
-        /// What it is.
+        /// The type of the message (`cmsg_type`).
         kind: i32,
-        /// In the system's format.
+        /// The data, in the system's format.
         data: &'a [u8],
     },
 }
 
-/// The interface and the address of this machine that a packet came to, or shall come from.
+/// The local interface and address: the destination of a received packet, or the source of a sent one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct PacketInfo {
-    /// Of a received packet, the address that it was sent to.
+    /// The local address; for a received packet its destination address.
     pub address: IpAddr,
     /// The interface's index, or 0 for any.
     pub interface: u32,
 }
 
-/// The data of one message, as the system has it.
+/// One message in the system's format.
 pub(crate) struct Encoded {
     pub(crate) level: i32,
     pub(crate) kind: i32,
@@ -128,12 +126,12 @@ impl Encoded {
 }
 
 impl SocketAncillary {
-    /// No data, and no room.
+    /// Ancillary data without messages and without capacity.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// No data, and room for so many bytes of messages with their headers: see
+    /// Ancillary data without messages, and with a capacity in bytes, headers included: see
     /// [`space`](Self::space).
     pub fn with_capacity(capacity: usize) -> Self {
         Self {
@@ -142,19 +140,19 @@ impl SocketAncillary {
         }
     }
 
-    /// How many bytes a message takes that has so many bytes of data.
+    /// The size in bytes of a message with `data_len` bytes of data.
     ///
-    /// The data of a descriptor has 4 bytes, that of anything else up to 20.
+    /// A descriptor has 4 bytes of data, other messages up to 20.
     pub const fn space(data_len: usize) -> usize {
         DATA_OFFSET + data_len.next_multiple_of(ALIGN)
     }
 
-    /// How many bytes there is room for.
+    /// The capacity in bytes.
     pub fn capacity(&self) -> usize {
         self.bytes.capacity()
     }
 
-    /// How many bytes the messages have, with their headers.
+    /// The length of the messages in bytes, headers included.
     pub fn len(&self) -> usize {
         self.bytes.len()
     }
@@ -164,8 +162,8 @@ impl SocketAncillary {
         self.bytes.is_empty()
     }
 
-    /// Whether something was received that there was no room for. It is lost; descriptors among it
-    /// are closed.
+    /// Whether received data exceeded the capacity. The excess is lost, and descriptors in it are
+    /// closed.
     pub fn truncated(&self) -> bool {
         self.is_truncated
     }
@@ -181,12 +179,12 @@ impl SocketAncillary {
     ///
     /// # Errors
     ///
-    /// [`Unsupported`](io::ErrorKind::Unsupported) if the system does not have it;
-    /// [`InvalidInput`](io::ErrorKind::InvalidInput) if it names descriptors by number.
+    /// [`Unsupported`](io::ErrorKind::Unsupported) if the system has no such message.
+    /// [`InvalidInput`](io::ErrorKind::InvalidInput) if it is a message of descriptors (`SCM_RIGHTS`).
     pub fn add(&mut self, data: AncillaryData<'_>) -> io::Result<()> {
         if let AncillaryData::Other { level, kind, data } = data {
             if Some((level, kind)) == RIGHTS {
-                let error = "descriptors are added as such";
+                let error = "descriptors cannot be added by number: use `add_descriptors`";
                 return Err(io::Error::new(io::ErrorKind::InvalidInput, error));
             }
             self.push(level, kind, data);
@@ -197,10 +195,10 @@ impl SocketAncillary {
         Ok(())
     }
 
-    /// Adds descriptors to be sent over a Unix socket. The receiver gets others of the same files;
-    /// these are closed with the `SocketAncillary`, which the send gives back.
+    /// Adds descriptors to be sent over a Unix socket. The receiver gets new descriptors of the same
+    /// files. The added ones are closed with the `SocketAncillary`, which the send returns.
     ///
-    /// They go with the bytes of the message, of which there has to be at least one.
+    /// They need a message of at least one byte.
     ///
     /// # Errors
     ///
@@ -221,26 +219,25 @@ impl SocketAncillary {
         Ok(())
     }
 
-    /// The messages, without those that carried descriptors.
+    /// The messages, except messages with descriptors.
     pub fn messages(&self) -> impl Iterator<Item = AncillaryData<'_>> {
         Messages(&self.bytes)
             .filter(|message| Some((message.level, message.kind)) != RIGHTS)
             .map(|message| cmsg::decode(message.level, message.kind, message.data))
     }
 
-    /// The descriptors that were received, or are to be sent.
+    /// The received descriptors, or the descriptors to send.
     pub fn descriptors(&self) -> &[OwnedFd] {
         &self.descriptors
     }
 
-    /// Takes the descriptors that were received. They are closed on exec.
+    /// Takes the received descriptors. They are closed on exec.
     ///
-    /// Those that are to be sent come out, too: what is then sent has neither messages nor
-    /// descriptors any more.
+    /// It also takes descriptors that were added for a send. Their messages are removed and not sent.
     pub fn take_descriptors(&mut self) -> Vec<OwnedFd> {
         let taken = mem::take(&mut self.descriptors);
         if !taken.is_empty() {
-            // They are named in it by number, which soon may be another's.
+            // The bytes have their numbers, which other files may soon get.
             self.forget_numbers();
         }
         taken
@@ -266,18 +263,17 @@ impl SocketAncillary {
         self.bytes.resize(start + Self::space(data.len()), 0);
     }
 
-    /// The room, emptied, for a receive.
+    /// The cleared buffer, for a receive.
     pub(crate) fn into_room(mut self) -> Vec<u8> {
         self.clear();
         mem::take(&mut self.bytes)
     }
 
-    /// What was received, and the descriptors in it.
+    /// Received bytes, with ownership of the descriptors in them.
     ///
     /// # Safety
     ///
-    /// The kernel has written the bytes in answer to a receive, and nobody has looked for descriptors
-    /// in them yet.
+    /// The kernel has written the bytes for a receive, and no code has taken the descriptors in them yet.
     pub(crate) unsafe fn adopt(bytes: Vec<u8>, is_truncated: bool) -> Self {
         let mut descriptors = Vec::new();
         for message in Messages(&bytes) {
@@ -294,10 +290,10 @@ impl SocketAncillary {
     }
 }
 
-/// For the fuzzer, which is no kernel.
+/// For the fuzzer, which replaces the kernel.
 #[cfg(fuzzing)]
 impl SocketAncillary {
-    /// What was received: any bytes, and descriptors that they do not name.
+    /// Received data: any bytes, and descriptors whose numbers are not in the bytes.
     #[doc(hidden)]
     pub fn made_of(bytes: &[u8], descriptors: Vec<OwnedFd>) -> Self {
         Self {
@@ -318,7 +314,7 @@ impl fmt::Debug for SocketAncillary {
     }
 }
 
-// SAFETY: the vector's contract is this type's.
+// SAFETY: `Vec<u8>` fulfils the same contract, and this type delegates to it.
 unsafe impl IoBuf for SocketAncillary {
     fn as_init(&self) -> &[u8] {
         &self.bytes
@@ -329,7 +325,7 @@ unsafe impl IoBuf for SocketAncillary {
     }
 }
 
-/// A message as it lies in the bytes.
+/// A message within the bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Message<'a> {
     level: i32,
@@ -337,7 +333,7 @@ struct Message<'a> {
     data: &'a [u8],
 }
 
-/// Takes bytes apart that may be anything.
+/// A parser of untrusted bytes.
 struct Messages<'a>(&'a [u8]);
 
 impl<'a> Iterator for Messages<'a> {
@@ -349,7 +345,7 @@ impl<'a> Iterator for Messages<'a> {
             self.0 = &[];
             return None;
         }
-        // One that was cut off says its whole length on some systems.
+        // On some systems the header of a truncated message has the full length.
         let (message, _) = self.0.split_at(len.min(self.0.len()));
         let next = len.checked_next_multiple_of(ALIGN);
         self.0 = next.and_then(|next| self.0.get(next..)).unwrap_or(&[]);
@@ -361,11 +357,12 @@ impl<'a> Iterator for Messages<'a> {
     }
 }
 
-/// Asks for the [`PacketInfo`] of what an IPv4 or IPv6 socket receives.
+/// Sets whether an IPv4 or IPv6 socket receives the [`PacketInfo`] of each datagram.
 ///
 /// # Errors
 ///
-/// The system's; [`Unsupported`](io::ErrorKind::Unsupported) if it does not have it.
+/// [`Unsupported`](io::ErrorKind::Unsupported) if the system lacks the option. Otherwise the OS error of
+/// setsockopt(2).
 pub fn set_recv_packet_info(socket: &impl AsFd, is_ipv6: bool, on: bool) -> io::Result<()> {
     let option = if is_ipv6 {
         Some(cmsg::PACKET_INFO_V6)
@@ -376,11 +373,12 @@ pub fn set_recv_packet_info(socket: &impl AsFd, is_ipv6: bool, on: bool) -> io::
     sys::set_option(socket.as_fd(), level, name, on.into())
 }
 
-/// Lets a UDP socket receive several datagrams of a sender as one buffer.
+/// Sets whether a UDP socket receives several datagrams of one sender as one buffer.
 ///
 /// # Errors
 ///
-/// The system's; [`Unsupported`](io::ErrorKind::Unsupported) if it does not have it.
+/// [`Unsupported`](io::ErrorKind::Unsupported) if the system lacks the option. Otherwise the OS error of
+/// setsockopt(2).
 pub fn set_gro(socket: &impl AsFd, on: bool) -> io::Result<()> {
     let (level, name, value) = cmsg::COALESCE.ok_or(io::ErrorKind::Unsupported)?;
     let value = if on { value } else { 0 };

@@ -1,34 +1,33 @@
-//! Operations in the kernel's hands.
+//! The arena of in-flight operations.
 //!
-//! A flight is one operation under way. It sits in a cell of the arena together with whoever waits
-//! for it, from its boarding until the kernel's final answer has been taken or thrown away:
+//! Each operation in flight occupies a cell of the arena, together with the waker of the waiting task. It
+//! stays there from its insertion until the kernel's final completion has been taken or discarded:
 //!
 //! ```text
-//!  free --board--> InFlight --land--> Completed --take--> free
-//!                     |                  |
-//!                  abandon            abandon ---------+
-//!                     v                                v
-//!                  Orphaned --land--> OrphanCompleted --release_orphan--> free
+//!  free --insert--> InFlight --complete--> Completed --take--> free
+//!                      |                       |
+//!                   abandon                 abandon -------+
+//!                      v                                   v
+//!                   Orphaned -----complete-----> OrphanCompleted --release_orphan--> free
 //! ```
 //!
-//! An abandoned operation has nobody who waits for it any more. Its memory stays, the kernel may
-//! still write to it; when its answer has come, it is finished like any other (which closes a
-//! descriptor that it may have opened) and its output is dropped.
+//! No task waits for an orphaned operation. Its memory stays, since the kernel may still write to it.
+//! After its completion the operation is finished like any other, which closes a descriptor that it may
+//! have opened, and its output is dropped.
 //!
 //! # The rules of this memory
 //!
-//! 1. OverlappedSet never move and are never given back to the allocator while a flight is in the air.
-//!    Pages are freed with the arena, and leaked if then anything still flies.
-//! 2. Only the final answer ends a flight: a cell becomes free by `take` or `release_orphan`, and both
+//! 1. Cells never move, and are never returned to the allocator while an operation is in flight.
+//!    Pages are freed with the arena, and leaked if an operation is still in flight then.
+//! 2. Only the final completion ends an operation: `take` and `release_orphan` free its cell, and both
 //!    require that it has completed.
-//! 3. A key names one flight for ever: it carries the cell's generation, which grows when the cell
-//!    becomes free. A [`OpHandle`] is a pointer to the cell, of the one who inserted it: it is given up with
-//!    the flight, and not kept longer than the arena.
-//! 4. While a flight is in the air nobody forms a reference to its operation; one that expects
-//!    several answers looks after its own fields by itself ([`Multishot`]). The header beside it
-//!    belongs to the driver's thread alone.
-//! 5. No code of a user (a waker, a destructor, `finish`) runs in here: what must run is handed
-//!    out, with every borrow ended.
+//! 3. A key names one operation, and is never reused for another: it contains the cell's generation,
+//!    which grows when the cell becomes free. An [`OpHandle`] is a pointer to the cell, for the inserter of
+//!    the operation. It is dropped with the operation, and does not outlive the arena.
+//! 4. While an operation is in flight, no code forms a reference to it. A [`Multishot`] operation accesses
+//!    its own fields by itself. The header beside it belongs to the driver's thread alone.
+//! 5. No user code (a waker, a destructor, `finish`) runs in here. The arena returns such values to its
+//!    caller, which runs their code with every borrow ended.
 //!
 //! Only this file frees memory that a kernel may touch.
 
@@ -52,7 +51,7 @@ use crate::{
 /// The two highest bits of a key are free for backends, which mark completions of their own by them.
 const GENERATION_BITS: u32 = 30;
 
-/// PathOp one flight of one driver: the cell's index and its generation.
+/// Names one operation of one driver: the cell's index and its generation.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Key {
     index: u32,
@@ -65,8 +64,7 @@ impl Key {
         u64::from(self.generation) << 32 | u64::from(self.index)
     }
 
-    /// The cell's index: arena in the air at the same time have different ones, and they are
-    /// small numbers.
+    /// The cell's index, a small number: operations in flight at the same time have different indices.
     pub(crate) fn index(self) -> u32 {
         self.index
     }
@@ -85,20 +83,20 @@ impl fmt::Debug for Key {
     }
 }
 
-/// Who waits for a flight.
+/// The receiver of an operation's completion.
 pub(crate) enum Owner {
-    /// Nobody, or not yet.
+    /// No receiver, or none yet.
     Nobody,
-    /// A task, or whatever else stands behind a waker.
+    /// The task of a waker.
     Waiter(Waker),
-    /// The caller of the low-level driver, who is told this number.
+    /// The caller of the low-level API, which receives this number.
     Caller(usize),
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum State {
     Free,
-    /// Being asked for its request, which may run a user's code: no backend knows of it yet.
+    /// Its `request` is called, which may run user code: no backend knows the operation yet.
     Preparing,
     InFlight,
     Completed,
@@ -107,7 +105,7 @@ enum State {
 }
 
 impl State {
-    /// Whether the kernel has not answered.
+    /// Whether the kernel has not completed the operation.
     fn is_in_flight(self) -> bool {
         matches!(self, Self::InFlight | Self::Orphaned)
     }
@@ -116,39 +114,39 @@ impl State {
 /// The beginning of a cell; the operation's storage lies behind it.
 #[repr(C)]
 struct Header {
-    /// The backend's, while the flight is in the air.
+    /// The backend's, while the operation is in flight.
     scratch: OpState,
     owner: Owner,
     vtable: &'static OpVTable,
     answer: Answer,
     generation: u32,
     index: u32,
-    /// Of a free cell the next one; of a flight its number in the order of boarding.
+    /// In a free cell the index of the next free one; otherwise the operation's insertion number.
     next_free: u32,
-    /// Which of the sizes the cell has.
+    /// The size class of the cell.
     class: u8,
     state: State,
-    /// Whether the pool has it, and not the kernel.
+    /// Whether the operation is in the thread pool, and not in the kernel.
     is_in_thread_pool: bool,
-    /// Whether somebody has asked for its end.
+    /// Whether a cancel has been requested.
     is_cancel_requested: bool,
 }
 
-/// What is known of the type of a cell's operation.
+/// The type-erased functions of a cell's operation.
 struct OpVTable {
     /// Finishes the operation in the storage and drops its output.
     discard: unsafe fn(*mut u8, Answer),
-    /// Tells it of an answer that is not its last, and asks whether that is enough. None if it
-    /// expects one only.
+    /// Passes a completion that is not the last to the operation, and returns whether it has enough.
+    /// `None` for a single-shot operation.
     push_partial: Option<unsafe fn(*mut u8, Item) -> bool>,
     /// See [`Multishot::awaits_notification`].
     awaits_notification: unsafe fn(*mut u8) -> bool,
-    /// Asks it for its request once more.
+    /// Builds the request again.
     again: unsafe fn(*mut u8) -> Request,
 }
 
 impl OpVTable {
-    /// Of a cell with the request of an operation that is elsewhere.
+    /// For a cell that stores the request of an operation outside of the arena.
     const EXTERNAL: &'static Self = &Self {
         discard: discard_nothing,
         push_partial: None,
@@ -157,7 +155,7 @@ impl OpVTable {
     };
 }
 
-/// The kinds of a type, in its cell and in a box.
+/// The vtables of an operation type, in its cell and in a box.
 struct VTablesOf<O>(PhantomData<O>);
 
 impl<O: Operation> VTablesOf<O> {
@@ -194,11 +192,11 @@ impl<O: Multishot> VTablesOf<O> {
     ];
 }
 
-/// The two sizes of cells, in bytes. The small ones carry a read or a send with its buffer, which
-/// takes two cache lines where the backend needs no scratch; the large ones carry addresses,
-/// message headers and attributes. What is larger still is boxed.
+/// The two sizes of cells, in bytes. A small cell stores a read or a send with its buffer, in two cache
+/// lines if the backend needs no scratch. A large cell stores addresses, message headers and attributes.
+/// Larger operations are boxed.
 const STRIDES: [usize; 2] = [stride(SMALL), stride(520)];
-/// The largest operation that a small cell carries for certain.
+/// The largest operation that fits a small cell on every backend.
 pub(crate) const SMALL: usize = 72;
 const CELL_ALIGN: usize = 64;
 const STORAGE_ALIGN: usize = 8;
@@ -214,7 +212,7 @@ const fn storage_of(class: usize) -> usize {
     STRIDES[class] - size_of::<Header>()
 }
 
-/// Where an operation of type `O` is kept.
+/// The size class of an operation of type `O`; `None` if it is boxed.
 const fn class_of<O>() -> Option<usize> {
     if align_of::<O>() > STORAGE_ALIGN {
         None
@@ -234,19 +232,19 @@ struct Page {
 
 /// The arena. Belongs to one thread.
 pub(crate) struct Arena {
-    /// Looked at by short borrows, under which no code but this file's runs.
+    /// Accessed by short borrows, during which only code of this file runs.
     pages: UnsafeCell<Vec<Page>>,
     /// The first free cell of each size.
     free: [Cell<u32>; 2],
-    /// How many arena there have been. Wraps around.
+    /// How many operations have been inserted. Wraps around.
     inserted: Cell<u32>,
-    /// How many of them have been answered. Wraps around.
+    /// How many of them have completed. Wraps around.
     completed: Cell<u32>,
-    /// How many were abandoned and are not over.
+    /// How many orphans have not been released.
     orphans: Cell<usize>,
 }
 
-/// The place of a flight with an `O`, of the one who inserted it (rule 3).
+/// The cell of an operation of type `O`, for its inserter (rule 3).
 pub(crate) struct OpHandle<O> {
     header: NonNull<Header>,
     operation: PhantomData<O>,
@@ -255,8 +253,8 @@ pub(crate) struct OpHandle<O> {
 impl<O: Operation> OpHandle<O> {
     /// # Safety
     ///
-    /// A flight that was inserted with an `O`, and neither taken nor abandoned. The handle is given up with
-    /// it, and not used when the arena is no more.
+    /// The header of an operation that was inserted as an `O`, and neither taken nor abandoned. The handle
+    /// is not used after the operation was taken or abandoned, nor after the arena's drop.
     #[inline]
     unsafe fn new(header: *mut Header) -> Self {
         Self {
@@ -277,40 +275,40 @@ impl<O: Operation> OpHandle<O> {
         unsafe { key_of(self.header()) }
     }
 
-    /// Says who waits now. Returns who did before, to be dropped outside.
+    /// Sets the waker of the waiting task. Returns the previous owner, which the caller drops.
     #[inline]
     pub(crate) fn set_waiter(&self, waker: Waker) -> Owner {
         // SAFETY: a live header (rule 3), used on this thread only (rule 4).
         unsafe { mem::replace(&mut (*self.header()).owner, Owner::Waiter(waker)) }
     }
 
-    /// Whether the flight's waiter would be woken by `waker` already.
+    /// Whether `waker` wakes the task that is already registered.
     #[inline]
     pub(crate) fn is_waiter(&self, waker: &Waker) -> bool {
-        // SAFETY: as in `set_waiter`. `will_wake` runs no code of the waker's maker.
+        // SAFETY: as in `set_waiter`. `will_wake` runs no user code of the waker.
         match unsafe { &(*self.header()).owner } {
             Owner::Waiter(known) => known.will_wake(waker),
             Owner::Nobody | Owner::Caller(_) => false,
         }
     }
 
-    /// Whether the kernel's final answer has come.
+    /// Whether the kernel's final completion has arrived.
     #[inline]
     pub(crate) fn is_completed(&self) -> bool {
         // SAFETY: as in `set_waiter`.
         unsafe { (*self.header()).state == State::Completed }
     }
 
-    /// Takes the operation and its answer from its arena. The cell is free then.
+    /// Takes the operation and its result out of the arena, and frees the cell.
     ///
     /// # Panics
     ///
-    /// It has not completed.
+    /// If the operation has not completed.
     #[inline]
     pub(crate) fn take(self, arena: &Arena) -> (O, Answer) {
-        assert!(self.is_completed(), "{:?} flies", self.key());
+        assert!(self.is_completed(), "{:?} has not completed", self.key());
         let header = self.header();
-        // SAFETY: as in `set_waiter`. It was inserted with an `O`, and the kernel is done with it
+        // SAFETY: as in `set_waiter`. It was inserted as an `O`, and the kernel is done with it
         // (rule 2).
         unsafe {
             let answer = (*header).answer;
@@ -326,7 +324,7 @@ impl<O: Operation> OpHandle<O> {
 }
 
 impl<O: Multishot> OpHandle<O> {
-    /// Looks at an operation that expects several answers, while it flies.
+    /// The next item of a multishot operation that may be in flight.
     pub(crate) fn look(&self) -> Option<O::Item> {
         // SAFETY: a live header (rule 3) of an `O`, which stays where it is.
         unsafe { O::next(operation_at::<O>(storage_behind(self.header()))) }
@@ -339,14 +337,14 @@ impl<O: Operation> fmt::Debug for OpHandle<O> {
     }
 }
 
-/// What is to be done about a landing once no state is borrowed any more.
+/// The action that follows a completion, once no state is borrowed.
 pub(crate) enum OnComplete {
-    /// Nothing: nobody waits yet.
+    /// No action: no task waits yet.
     Nothing,
     Wake(Waker),
-    /// The caller is to be told; the flight is over.
+    /// Report the result to the caller of the low-level API. The cell is free.
     Report(usize, Answer),
-    /// To be buried: see [`Arena::release_orphan`].
+    /// Call [`Arena::release_orphan`].
     ReleaseOrphan(Key),
 }
 
@@ -361,19 +359,19 @@ impl Arena {
         }
     }
 
-    /// How many arena the kernel has not answered.
+    /// How many operations the kernel has not completed.
     #[inline]
     pub(crate) fn in_flight_count(&self) -> usize {
-        // There are fewer at a time than cells, whose indices are as large.
+        // The difference fits: there are at most as many operations as cells, whose indices are `u32`.
         self.inserted.get().wrapping_sub(self.completed.get()) as usize
     }
 
-    /// How many abandoned arena are not over: the kernel has not answered, or they are not buried.
+    /// How many orphans there are: the kernel has not completed them, or they are not released.
     pub(crate) fn orphans(&self) -> usize {
         self.orphans.get()
     }
 
-    /// Whether a kernel, and not the pool of threads, has an abandoned flight.
+    /// Whether an orphan is in the kernel, and not in the thread pool.
     pub(crate) fn has_orphans_in_kernel(&self) -> bool {
         self.orphans.get() > 0
             && self.headers().any(|header| {
@@ -382,51 +380,52 @@ impl Arena {
             })
     }
 
-    /// Whether the flight is one that the kernel has not answered, and has somebody who waits.
+    /// Whether the kernel has not completed the operation, and it is no orphan.
     pub(crate) fn is_pending(&self, key: Key) -> bool {
         self.state_of(key) == Some(State::InFlight)
     }
 
-    /// Whether the kernel has not answered the flight.
+    /// Whether the kernel has not completed the operation.
     pub(crate) fn is_in_flight(&self, key: Key) -> bool {
         self.state_of(key).is_some_and(State::is_in_flight)
     }
 
-    /// The state of a flight that may be no more.
+    /// The state of an operation; `None` if its cell has been freed.
     fn state_of(&self, key: Key) -> Option<State> {
         let header = self.header_at(key.index);
         // SAFETY: cells in `pages` have initialised headers.
         unsafe { ((*header).generation == key.generation).then_some((*header).state) }
     }
 
-    /// Gives the operation its place and asks it for its request.
+    /// Moves the operation into a cell and builds its request.
     ///
     /// # Safety
     ///
-    /// The handle is not used when the arena is no more.
+    /// The handle is not used after the arena's drop.
     pub(crate) unsafe fn insert<O: Operation>(&self, operation: O) -> (OpHandle<O>, Request) {
         let operation = ManuallyDrop::new(operation);
         // SAFETY: it is moved out, and not dropped here; and by this function's contract.
         unsafe { self.insert_from(&raw const *operation, || {}) }
     }
 
-    /// The handle of a flight. Panics if it has been taken.
+    /// The handle of an operation. Panics if it has been taken.
     ///
     /// # Safety
     ///
-    /// As for [`OpHandle::new`], but that it may have been taken.
+    /// As for [`OpHandle::new`], except that the operation may have been taken.
     #[inline]
     pub(crate) unsafe fn handle_of<O: Operation>(&self, key: Key) -> OpHandle<O> {
-        // SAFETY: by this function's contract; `header` notices what is no more.
+        // SAFETY: by this function's contract; `header` panics if the cell has been freed.
         unsafe { OpHandle::new(self.header(key)) }
     }
 
-    /// The same for one that is moved out of where it is, which `moved` is told at once.
+    /// As [`insert`](Self::insert), for an operation that is moved out of a pointer. `moved` is called
+    /// right after the move.
     ///
     /// # Safety
     ///
-    /// It is valid, and not used there any more when `moved` has returned, which does not panic. The
-    /// handle is not used when the arena is no more.
+    /// The operation is valid, and not used through the pointer after `moved` has returned. `moved` does
+    /// not panic. The handle is not used after the arena's drop.
     #[inline]
     pub(crate) unsafe fn insert_from<O: Operation>(
         &self,
@@ -437,11 +436,11 @@ impl Arena {
         unsafe { self.insert_as(operation, moved, VTablesOf::<O>::SINGLE) }
     }
 
-    /// The same for an operation that expects several answers.
+    /// As [`insert`](Self::insert), for a multishot operation.
     ///
     /// # Safety
     ///
-    /// The handle is not used when the arena is no more.
+    /// The handle is not used after the arena's drop.
     pub(crate) unsafe fn insert_multishot<O: Multishot>(
         &self,
         operation: O,
@@ -493,11 +492,11 @@ impl Arena {
         (grounding.succeed(), request)
     }
 
-    /// Takes a cell for an operation that stays where its caller has it.
+    /// Takes a cell for an operation that stays with its caller.
     pub(crate) fn insert_external(&self, request: Request, user_data: usize) -> Key {
         let header = self.alloc_slot(0, OpVTable::EXTERNAL);
         self.mark_in_flight(header);
-        // SAFETY: `alloc_slot` gave a valid header, of which no reference is held, and storage that is
+        // SAFETY: `alloc_slot` gave a valid header, to which no reference exists, and storage that is
         // large enough for a request.
         unsafe {
             storage_behind(header).cast::<Request>().write(request);
@@ -506,70 +505,70 @@ impl Arena {
         }
     }
 
-    /// Where the backend keeps what it must not lose of this flight: valid until the cell is free.
+    /// The backend's state of this operation: valid until the cell is free.
     pub(crate) fn op_state(&self, key: Key) -> *mut OpState {
         if size_of::<OpState>() == 0 {
-            // Not worth a look at the cell.
+            // Saves the access to the cell.
             return ptr::dangling_mut();
         }
         // SAFETY: a live header (rule 3), used on this thread only (rule 4).
         unsafe { &raw mut (*self.header(key)).scratch }
     }
 
-    /// The flight goes to the pool of threads, not to the kernel.
+    /// The operation goes to the thread pool, not to the kernel.
     pub(crate) fn mark_in_thread_pool(&self, key: Key) {
         // SAFETY: as in `scratch`.
         unsafe { (*self.header(key)).is_in_thread_pool = true };
     }
 
-    /// The pool of threads has done nothing and has it no more.
+    /// The thread pool has returned the operation without running it.
     pub(crate) fn unmark_in_thread_pool(&self, key: Key) {
         // SAFETY: as in `scratch`.
         unsafe { (*self.header(key)).is_in_thread_pool = false };
     }
 
-    /// Whether the pool of threads has the flight.
+    /// Whether the operation is in the thread pool.
     pub(crate) fn is_in_thread_pool(&self, key: Key) -> bool {
         // SAFETY: as in `scratch`.
         unsafe { (*self.header(key)).is_in_thread_pool }
     }
 
-    /// Somebody asks for the flight's end.
+    /// Records that a cancel of the operation has been requested.
     pub(crate) fn mark_cancel_requested(&self, key: Key) {
         // SAFETY: as in `scratch`.
         unsafe { (*self.header(key)).is_cancel_requested = true };
     }
 
-    /// Whether somebody has asked for the flight's end.
+    /// Whether a cancel of the operation has been requested.
     pub(crate) fn is_cancel_requested(&self, key: Key) -> bool {
         // SAFETY: as in `scratch`.
         unsafe { (*self.header(key)).is_cancel_requested }
     }
 
-    /// Asks an operation once more for its request, while neither kernel nor pool has it. Runs its
-    /// code, with nothing borrowed.
+    /// Builds an operation's request again, while neither the kernel nor the thread pool has it. Runs the
+    /// operation's code, with nothing borrowed.
     pub(crate) fn rebuild_request(&self, key: Key) -> Request {
         let header = self.header(key);
-        // SAFETY: the flight is in the air, so that its operation is where it has been; `again` was
-        // made for its type. It is the kernel's no more, and nobody else refers to it.
+        // SAFETY: the operation is in flight, so it is still in its cell; `again` was made for its type.
+        // The kernel does not use it any more, and no other reference to it exists.
         unsafe { ((*header).vtable.again)(storage_behind(header)) }
     }
 
-    /// Whether a cancel can end the flight: the kernel has not answered, and more than a notification
-    /// is outstanding.
+    /// Whether a cancel can end the operation: the kernel has not completed it, and more than a
+    /// notification is outstanding.
     pub(crate) fn is_cancellable(&self, key: Key) -> bool {
         if !self.is_in_flight(key) {
             return false;
         }
         let header = self.header(key);
-        // SAFETY: as in `scratch`. The operation's type is that of its vtable.
+        // SAFETY: as in `scratch`. The operation has the type of its vtable.
         unsafe { !((*header).vtable.awaits_notification)(storage_behind(header)) }
     }
 
-    /// An answer has come that is not the last. Returns also whether the flight has enough of them.
+    /// Handles a completion that is not the last. Also returns whether the operation has enough items.
     pub(crate) fn on_partial(&self, key: Key, item: Item) -> (OnComplete, bool) {
         let header = self.header(key);
-        // SAFETY: as in `scratch`. The operation's type is that of its vtable.
+        // SAFETY: as in `scratch`. The operation has the type of its vtable.
         unsafe {
             let Some(push_partial) = (*header).vtable.push_partial else {
                 return (OnComplete::Nothing, false);
@@ -583,19 +582,19 @@ impl Arena {
         }
     }
 
-    /// The kernel's final answer has come.
-    // Always: what it returns is put together in parts, and read as a whole at once.
+    /// Handles the kernel's final completion.
+    // Always: without inlining, the result is written in parts and then read as a whole at once.
     #[inline(always)]
     pub(crate) fn complete(&self, key: Key, answer: Answer) -> OnComplete {
         let header = self.header(key);
         // SAFETY: as in `scratch`.
         unsafe {
-            // Before anything is changed: a second answer must not be counted.
+            // Before any change: a second completion must not be counted.
             let completed = match (*header).state {
                 State::InFlight => State::Completed,
                 State::Orphaned => State::OrphanCompleted,
                 State::Free | State::Preparing | State::Completed | State::OrphanCompleted => {
-                    unreachable!("{key:?} was answered twice")
+                    unreachable!("{key:?} was completed twice")
                 }
             };
             self.completed.set(self.completed.get().wrapping_add(1));
@@ -615,7 +614,7 @@ impl Arena {
         }
     }
 
-    /// Nobody waits any more. Says what is to be done now.
+    /// Orphans an operation whose future was dropped. Returns the action that follows.
     pub(crate) fn abandon(&self, key: Key) -> Abandoned {
         let header = self.header(key);
         // SAFETY: as in `scratch`.
@@ -646,12 +645,12 @@ impl Arena {
         impl Drop for Vacate<'_> {
             fn drop(&mut self) {
                 self.0.orphans.set(self.0.orphans.get() - 1);
-                // SAFETY: the header of the completed flight below; its operation is gone.
+                // SAFETY: the header of the completed orphan below; its operation is gone.
                 unsafe { self.0.free_slot(self.1) };
             }
         }
         // SAFETY: as in `take`; `discard` was made for the type that was inserted. Its code may
-        // come back to this arena: nothing is borrowed here, and this cell is not free yet.
+        // reenter this arena: nothing is borrowed here, and this cell is not free yet.
         unsafe {
             assert_eq!((*header).state, State::OrphanCompleted);
             let free_slot = Vacate(self, header);
@@ -660,7 +659,7 @@ impl Arena {
         }
     }
 
-    /// The keys of the arena in the air that `user_data`'s caller waits for.
+    /// The keys of the operations in flight that were pushed with `user_data`.
     pub(crate) fn keys_of_caller(&self, user_data: usize) -> Vec<Key> {
         self.keys_where(|header| {
             // SAFETY: cells in `pages` have initialised headers.
@@ -668,13 +667,13 @@ impl Arena {
         })
     }
 
-    /// The keys of all arena in the air that nobody has given up, the oldest first.
+    /// The keys of all operations in flight without a cancel request, the oldest first.
     pub(crate) fn keys_to_cancel(&self) -> Vec<Key> {
         // SAFETY: cells in `pages` have initialised headers.
         self.keys_where(|header| unsafe { !(*header).is_cancel_requested })
     }
 
-    /// The same of abandoned arena only.
+    /// The same for orphans only.
     pub(crate) fn keys_of_orphans(&self) -> Vec<Key> {
         self.keys_where(|header| {
             // SAFETY: cells in `pages` have initialised headers.
@@ -682,14 +681,14 @@ impl Arena {
         })
     }
 
-    /// Whether a flight in the air is not in the hands of the pool.
+    /// Whether an operation in flight is not in the thread pool.
     pub(crate) fn has_kernel_operations(&self) -> bool {
         self.headers()
             // SAFETY: cells in `pages` have initialised headers.
             .any(|header| unsafe { (*header).state.is_in_flight() && !(*header).is_in_thread_pool })
     }
 
-    /// The keys of arena in the air, the oldest first.
+    /// The selected keys of operations in flight, the oldest first.
     fn keys_where(&self, is_wanted: impl Fn(*mut Header) -> bool) -> Vec<Key> {
         let mut aged = Vec::new();
         for header in self.headers() {
@@ -729,7 +728,7 @@ impl Arena {
         }
     }
 
-    /// From now on the flight counts, and will be answered.
+    /// Counts the operation as in flight: a completion follows.
     #[inline]
     fn mark_in_flight(&self, header: *mut Header) {
         let number = self.inserted.get();
@@ -743,7 +742,7 @@ impl Arena {
 
     /// # Safety
     ///
-    /// The header of a flight that has completed, whose operation has been moved out or dropped.
+    /// The header of a completed operation, which has been moved out or dropped.
     #[inline]
     unsafe fn free_slot(&self, header: *mut Header) {
         // SAFETY: by this function's contract.
@@ -751,7 +750,7 @@ impl Arena {
             let index = (*header).index;
             let class = usize::from((*header).class);
             (*header).state = State::Free;
-            // The two highest bits are the backends'.
+            // The two highest bits are reserved for the backends.
             (*header).generation = ((*header).generation + 1) % (1 << GENERATION_BITS);
             (*header).next_free = self.free[class].get();
             self.free[class].set(index);
@@ -794,13 +793,13 @@ impl Arena {
         unsafe { &*self.pages.get() }
     }
 
-    /// The header of a live flight.
+    /// The header of a live operation.
     #[inline]
     fn header(&self, key: Key) -> *mut Header {
         let header = self.header_at(key.index);
         // SAFETY: cells in `pages` have initialised headers.
         let generation = unsafe { (*header).generation };
-        assert_eq!(generation, key.generation, "{key:?} is no more");
+        assert_eq!(generation, key.generation, "{key:?} is stale");
         header
     }
 
@@ -810,7 +809,7 @@ impl Arena {
     }
 }
 
-/// Ends the flight of an operation that panicked when it was asked: no kernel knows of it.
+/// Frees the cell of an operation whose `request` panics: no kernel knows of it.
 struct PrepareGuard<'a, O: Operation> {
     arena: &'a Arena,
     handle: Option<OpHandle<O>>,
@@ -819,7 +818,7 @@ struct PrepareGuard<'a, O: Operation> {
 impl<O: Operation> PrepareGuard<'_, O> {
     #[inline]
     fn succeed(mut self) -> OpHandle<O> {
-        self.handle.take().expect("until now")
+        self.handle.take().expect("the handle is taken once")
     }
 }
 
@@ -834,11 +833,11 @@ impl<O: Operation> Drop for PrepareGuard<'_, O> {
     }
 }
 
-/// What is to be done about an abandoned flight.
+/// The action that follows the abandonment of an operation.
 pub(crate) enum Abandoned {
-    /// The kernel is to be told; and this is to be dropped.
+    /// Cancel it in the kernel, and drop this owner.
     Cancel(Owner),
-    /// It has completed already, and is to be buried.
+    /// It has completed already: release it.
     ReleaseOrphan,
 }
 
@@ -849,8 +848,8 @@ impl Drop for Arena {
             return;
         }
         for page in self.pages.get_mut().drain(..) {
-            // SAFETY: nothing flies; who waits for a completed flight keeps this arena alive, so none
-            // is left.
+            // SAFETY: nothing is in flight. The future of a completed operation keeps this arena alive,
+            // so no such operation is left.
             unsafe { page.free() };
         }
     }
@@ -915,7 +914,7 @@ unsafe fn storage_behind(header: *mut Header) -> *mut u8 {
     unsafe { header.add(1).cast() }
 }
 
-/// Where the operation is of which this is the storage.
+/// The address of the operation in this storage, or in its box.
 ///
 /// # Safety
 ///
@@ -932,7 +931,7 @@ unsafe fn operation_at<O>(storage: *mut u8) -> *mut O {
 ///
 /// The storage holds an `O` that has completed with this answer.
 unsafe fn discard_inline<O: Operation>(storage: *mut u8, answer: Answer) {
-    // SAFETY: by this function's contract; the cell is not used again until it is vacated.
+    // SAFETY: by this function's contract; the cell is not used again until it is freed.
     let output = unsafe { storage.cast::<O>().read().finish(to_result(answer)) };
     drop(output);
 }
@@ -951,15 +950,15 @@ unsafe fn discard_boxed<O: Operation>(storage: *mut u8, answer: Answer) {
 
 /// # Safety
 ///
-/// The storage is that of an `O`.
+/// The storage belongs to an `O`.
 unsafe fn push_partial<O: Multishot>(storage: *mut u8, item: Item) -> bool {
-    // SAFETY: by this function's contract; nobody else refers to it.
+    // SAFETY: by this function's contract; no other reference to it exists.
     unsafe { O::push_partial(operation_at::<O>(storage), item) }
 }
 
 /// # Safety
 ///
-/// The storage is that of an `O`.
+/// The storage belongs to an `O`.
 unsafe fn awaits_notification<O: Multishot>(storage: *mut u8) -> bool {
     // SAFETY: by this function's contract; no other reference to it is held.
     unsafe { O::awaits_notification(operation_at::<O>(storage)) }
@@ -974,7 +973,7 @@ unsafe fn never(_: *mut u8) -> bool {
 
 /// # Safety
 ///
-/// The storage is that of an `O`, to which nobody else refers.
+/// The storage belongs to an `O`, to which no other reference exists.
 unsafe fn again<O: Operation>(storage: *mut u8) -> Request {
     // SAFETY: by this function's contract.
     unsafe { (*operation_at::<O>(storage)).request() }
@@ -982,7 +981,7 @@ unsafe fn again<O: Operation>(storage: *mut u8) -> Request {
 
 /// # Safety
 ///
-/// The storage is that of an operation which is its caller's.
+/// The storage belongs to a cell of `insert_external`.
 unsafe fn rebuild_external(storage: *mut u8) -> Request {
     // SAFETY: by this function's contract; `insert_external` wrote it.
     unsafe { storage.cast::<Request>().read() }

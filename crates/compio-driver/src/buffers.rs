@@ -1,4 +1,4 @@
-//! A pool of buffers that are chosen when the bytes are there: connections that wait hold none.
+//! A pool of receive buffers that are picked when data arrives: waiting connections hold none.
 
 use std::{
     alloc::{self, Layout},
@@ -22,31 +22,31 @@ use crate::{
     wait_list::Waiters,
 };
 
-/// Buffers of one size, shared by all who receive through it on this thread. Clones are handles of
+/// Buffers of one size, shared by all receives that use the pool on this thread. Clones are handles of
 /// the same pool.
 ///
-/// Where the kernel can, it chooses a buffer itself when bytes have come (io_uring's provided
-/// buffers); elsewhere one is taken when the socket is readable. Either way a connection that waits
-/// holds none, and `count × size` bytes bound the memory, however many connections there are. When
-/// all are handed out, receives wait until one comes back.
+/// If the kernel supports it, the kernel picks a buffer when data arrives (io_uring's provided
+/// buffers). Otherwise the driver takes one when the socket is readable. In both cases a waiting
+/// connection holds no buffer, and `count × size` bytes bound the memory for any number of connections.
+/// While all buffers are handed out, receives wait until one is returned.
 #[derive(Clone)]
 pub struct BufferPool(Rc<Shared>);
 
-/// The kernel's end of a pool, where it chooses the buffers.
+/// A buffer ring: the kernel's side of a pool whose buffers the kernel picks.
 pub(crate) trait BufferRing {
-    /// What requests call it.
+    /// The buffer group ID, which requests name.
     fn group(&self) -> u16;
 
     /// Offers a buffer to the kernel.
     ///
     /// # Safety
     ///
-    /// There are `len` bytes at `start`, which nobody else uses until the kernel has handed them
-    /// out by this number, or the shelf is no more.
+    /// There are `len` bytes at `start`. No other code uses them until the kernel has returned the buffer
+    /// with this ID, or the ring has been dropped.
     unsafe fn put(&self, id: u16, start: *mut u8, len: u32);
 
-    /// Whether the stream that is received from has ended, whatever lies before its end; true if the
-    /// kernel does not say. A request that brings several answers may go on to wait when it has.
+    /// Whether the stream is at EOF, possibly behind unread bytes; true if the kernel does not report it.
+    /// A multishot receive may miss the EOF and continue to wait.
     fn has_ended(&self, fd: RawFd) -> bool;
 }
 
@@ -54,40 +54,40 @@ struct Shared {
     driver: Rc<Inner>,
     stock: Storage,
     shelf: Option<Box<dyn BufferRing>>,
-    /// How many are handed out.
+    /// How many buffers are handed out.
     handed_out: Cell<u16>,
-    /// Who waits for one to come back.
+    /// The tasks that wait for a buffer.
     waiters: Waiters,
 }
 
-/// The buffers themselves.
+/// The memory of the buffers.
 struct Storage {
     memory: NonNull<u8>,
     layout: Layout,
     size: u32,
     /// One for each buffer: they do not move.
     slots: Box<[Slot]>,
-    /// Where there is no shelf: the buffers that nobody has.
+    /// The free list, used if there is no buffer ring.
     free: RefCell<Vec<u16>>,
 }
 
-/// What is known of a buffer.
+/// The state of one buffer.
 struct Slot {
     start: *mut u8,
-    /// Which of its pool, or [`DETACHED`].
+    /// Its index in the pool, or [`DETACHED`].
     id: u16,
-    /// Of the bytes that are initialised, while it is handed out.
+    /// The number of initialised bytes, while it is handed out.
     len: Cell<u32>,
-    /// While it is handed out.
+    /// The pool, while it is handed out.
     pool: Cell<Option<BufferPool>>,
-    /// Who comes behind it, in a [`Chain`].
+    /// The next buffer in a [`Chain`].
     next: Cell<Option<PooledBuffer>>,
 }
 
-/// The largest number of buffers, which is the kernel's.
+/// The largest number of buffers, which is the kernel's limit.
 const COUNT_MAX: u16 = 1 << 15;
 
-/// The number of those that are not the pool's.
+/// The ID of buffers outside of the pool's memory.
 const DETACHED: u16 = u16::MAX;
 
 impl BufferPool {
@@ -96,10 +96,15 @@ impl BufferPool {
     ///
     /// # Errors
     ///
-    /// [`InvalidInput`](io::ErrorKind::InvalidInput), if count or size is zero, there are more than
-    /// 32,768 buffers, or the whole is more than an address space holds.
+    /// [`InvalidInput`](io::ErrorKind::InvalidInput) if count or size is zero, if there are more than
+    /// 32,768 buffers, or if the total size exceeds the address space.
     pub fn new(driver: &Driver, count: u16, size: u32) -> io::Result<Self> {
-        let invalid = || io::Error::new(io::ErrorKind::InvalidInput, "no such pool of buffers");
+        let invalid = || {
+            io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "a buffer pool needs 1 to 32768 buffers of at least one byte, within the address space",
+            )
+        };
         if count == 0 || count > COUNT_MAX || size == 0 {
             return Err(invalid());
         }
@@ -115,7 +120,7 @@ impl BufferPool {
             waiters: Waiters::default(),
         };
         if shared.driver.extras().recv_multi {
-            // A kernel that refuses is one that does not choose.
+            // If registration fails, the pool falls back to the free list.
             shared.shelf = shared.driver.register_buffers(count).unwrap_or(None);
         }
         for id in (0..count).rev() {
@@ -134,7 +139,7 @@ impl BufferPool {
         self.0.stock.size as usize
     }
 
-    /// How many of them are handed out.
+    /// How many buffers are handed out.
     pub fn handed_out(&self) -> usize {
         self.0.handed_out.get().into()
     }
@@ -143,7 +148,7 @@ impl BufferPool {
         &self.0.driver
     }
 
-    /// What requests call the pool, if the kernel chooses its buffers.
+    /// The pool's buffer group ID, if the kernel picks its buffers.
     pub(crate) fn group(&self) -> Option<u16> {
         self.0.shelf.as_ref().map(|shelf| shelf.group())
     }
@@ -154,14 +159,14 @@ impl BufferPool {
         shelf.is_some_and(|shelf| shelf.has_ended(fd.as_raw_fd()))
     }
 
-    /// A buffer, if there is one, where the kernel does not choose.
+    /// Takes a free buffer, if there is one. For pools whose buffers the kernel does not pick.
     pub(crate) fn take(&self) -> Option<PooledBuffer> {
         let id = self.0.stock.free.borrow_mut().pop()?;
-        // SAFETY: nobody has it.
+        // SAFETY: no other code has the buffer: it was on the free list.
         Some(unsafe { self.adopt(id, 0) })
     }
 
-    /// Whether there are buffers that nobody has.
+    /// Whether there are free buffers.
     pub(crate) fn has_some(&self) -> bool {
         match self.0.shelf {
             Some(_) => self.handed_out() < self.count(),
@@ -169,16 +174,16 @@ impl BufferPool {
         }
     }
 
-    /// Those who are woken when a buffer comes back.
+    /// The tasks that are woken when a buffer is returned.
     pub(crate) fn waiters(&self) -> &Waiters {
         &self.0.waiters
     }
 
-    /// The buffer that the kernel has filled, or that was taken.
+    /// Hands out a buffer that the kernel has filled, or that was taken from the free list.
     ///
     /// # Safety
     ///
-    /// Nobody else has it, and its first `len` bytes are initialised.
+    /// No other code has the buffer, and its first `len` bytes are initialised.
     pub(crate) unsafe fn adopt(&self, id: u16, len: u32) -> PooledBuffer {
         self.0.handed_out.set(self.0.handed_out.get() + 1);
         let slot = &self.0.stock.slots[usize::from(id)];
@@ -187,8 +192,8 @@ impl BufferPool {
         PooledBuffer(NonNull::from(slot))
     }
 
-    /// A buffer with as much of `bytes` as there is room for, which looks like the pool's and is not:
-    /// for bytes that have come without one.
+    /// A buffer outside of the pool's memory, with as many of the `bytes` as fit: for bytes that were
+    /// received without a pooled buffer.
     pub(crate) fn beside(&self, bytes: &[u8]) -> PooledBuffer {
         let memory = Box::<[u8]>::new_uninit_slice(self.buffer_size());
         let slot = Slot::new(Box::into_raw(memory).cast(), DETACHED);
@@ -202,12 +207,12 @@ impl BufferPool {
 }
 
 impl Shared {
-    /// Nobody has it any more.
+    /// Returns a buffer to the ring or to the free list.
     fn offer(&self, id: u16) {
         match &self.shelf {
             Some(shelf) => {
                 let Span { start, len } = self.stock.span(id);
-                // SAFETY: the memory is freed after the shelf; nobody has the buffer.
+                // SAFETY: the memory is freed after the ring; no other code has the buffer.
                 unsafe { shelf.put(id, start, len) };
             }
             None => self.stock.free.borrow_mut().push(id),
@@ -217,7 +222,7 @@ impl Shared {
 
 impl Drop for Shared {
     fn drop(&mut self) {
-        // Receives that are under way hold the pool: there are none.
+        // No receive is in flight, since each holds the pool.
         if let Some(shelf) = self.shelf.take() {
             self.driver.unregister_buffers(shelf);
         }
@@ -225,7 +230,7 @@ impl Drop for Shared {
 }
 
 impl Storage {
-    /// The layout is that of `count` buffers of `size` bytes.
+    /// The layout fits `count` buffers of `size` bytes.
     fn new(layout: Layout, count: u16, size: u32) -> Self {
         // SAFETY: the layout's size is not zero.
         let memory = unsafe { alloc::alloc(layout) };
@@ -270,11 +275,11 @@ impl Slot {
     }
 }
 
-/// The choice of a buffer by a backend that receives by itself, at the moment when there is something
-/// to receive. It lies in the operation.
+/// The buffer that a backend picks when data is ready, if it receives by system calls of its own. It is
+/// part of the operation.
 #[derive(Debug)]
 pub struct Choice {
-    /// Of the pool that the operation holds.
+    /// The storage of the pool that the operation holds.
     stock: NonNull<Storage>,
     chosen: Option<u16>,
 }
@@ -287,16 +292,16 @@ impl Choice {
         }
     }
 
-    /// What was chosen, by its number in the pool.
+    /// The picked buffer's ID in the pool.
     pub(crate) fn chosen(&self) -> Option<u16> {
         self.chosen
     }
 
-    /// Chooses a buffer, if there is one.
+    /// Picks a free buffer, if there is one.
     ///
     /// # Safety
     ///
-    /// The operation is in the backend's hands, which has not chosen yet.
+    /// The operation is in flight, and its backend has not picked a buffer yet.
     #[allow(dead_code, reason = "not every backend chooses")]
     pub(crate) unsafe fn choose(this: *mut Self) -> Option<Span> {
         // SAFETY: by this function's contract the operation is in place, and it holds the pool.
@@ -308,11 +313,11 @@ impl Choice {
         }
     }
 
-    /// There was nothing to put into it.
+    /// Returns the picked buffer, since no data was received.
     ///
     /// # Safety
     ///
-    /// The operation is in the backend's hands.
+    /// The operation is in flight.
     #[allow(dead_code, reason = "not every backend chooses")]
     pub(crate) unsafe fn put_back(this: *mut Self) {
         // SAFETY: as in `choose`.
@@ -333,15 +338,15 @@ impl fmt::Debug for BufferPool {
     }
 }
 
-/// Bytes that were received into a buffer of a [`BufferPool`], to which its drop gives it back.
-// A pointer: connections that wait have room for it, more than once.
+/// Bytes that were received into a buffer of a [`BufferPool`]. Its drop returns the buffer to the pool.
+// A pointer, to be small: the futures of each waiting connection have space for it, more than once.
 pub struct PooledBuffer(NonNull<Slot>);
 
 impl PooledBuffer {
     #[inline]
     fn slot(&self) -> &Slot {
-        // SAFETY: it lies in the pool, of which it holds a handle while this is there, or was boxed
-        // for this.
+        // SAFETY: the slot is in the pool, and holds a handle of it while this buffer exists; or it was
+        // boxed for this buffer.
         unsafe { self.0.as_ref() }
     }
 
@@ -362,7 +367,7 @@ impl Drop for PooledBuffer {
         if id == DETACHED {
             let memory =
                 ptr::slice_from_raw_parts_mut(start.cast::<MaybeUninit<u8>>(), pool.buffer_size());
-            // SAFETY: both were made of boxes by `beside`, that of the bytes with this length.
+            // SAFETY: `beside` made both of boxes; the box of the bytes has this length.
             unsafe {
                 drop(Box::from_raw(memory));
                 drop(Box::from_raw(self.0.as_ptr()));
@@ -372,19 +377,19 @@ impl Drop for PooledBuffer {
         let shared = &pool.0;
         shared.handed_out.set(shared.handed_out.get() - 1);
         shared.offer(id);
-        // Woken with nothing borrowed. All of them: one may have gone away.
+        // Woken with nothing borrowed. All waiters, since a single one may have been dropped.
         if let Some(panic) = shared.waiters.wake() {
-            // The panic hook has reported it, and a destructor is to panic nowhere.
+            // The panic hook has reported it, and a destructor must not panic.
             discard(panic);
         }
     }
 }
 
-/// Buffers that have been handed out, one behind the other.
+/// A queue of handed-out buffers, as a linked list.
 #[derive(Default)]
 pub(crate) struct Chain {
     first: Option<PooledBuffer>,
-    /// Of the last buffer, if there is one.
+    /// The slot of the last buffer, if there is one.
     last: Option<NonNull<Slot>>,
     len: u32,
 }
@@ -398,7 +403,7 @@ impl Chain {
     pub(crate) fn push(&mut self, buffer: PooledBuffer) {
         self.len += 1;
         match self.last.replace(buffer.0) {
-            // SAFETY: the buffer is in this chain, and so has its slot.
+            // SAFETY: the last buffer is in this chain, so its slot exists.
             Some(last) => unsafe { last.as_ref() }.next.set(Some(buffer)),
             None => self.first = Some(buffer),
         }
@@ -428,7 +433,7 @@ impl Deref for PooledBuffer {
     #[inline]
     fn deref(&self) -> &[u8] {
         let slot = self.slot();
-        // SAFETY: initialised to that length, and ours alone.
+        // SAFETY: initialised to this length, and owned by this buffer alone.
         unsafe { slice::from_raw_parts(slot.start, slot.len.get() as usize) }
     }
 }
@@ -454,7 +459,8 @@ impl fmt::Debug for PooledBuffer {
     }
 }
 
-// SAFETY: the memory is the pool's, or its own: it does not move with this handle, and stays for as long.
+// SAFETY: the memory belongs to the pool or to this buffer: it does not move with this handle, and lives as
+// long as the handle.
 unsafe impl IoBuf for PooledBuffer {
     fn as_init(&self) -> &[u8] {
         self
@@ -468,7 +474,7 @@ unsafe impl IoBuf for PooledBuffer {
 // SAFETY: as for `IoBuf`; the room is the whole buffer.
 unsafe impl IoBufMut for PooledBuffer {
     unsafe fn as_uninit(&mut self) -> &mut [MaybeUninit<u8>] {
-        // SAFETY: the buffer's own memory, which is ours alone.
+        // SAFETY: the buffer's own memory, which no other code uses.
         unsafe { slice::from_raw_parts_mut(self.slot().start.cast(), self.pool_size()) }
     }
 

@@ -1,4 +1,4 @@
-//! Giving up operations without losing what they hold.
+//! Cancelling operations without losing their buffers and results.
 
 use std::{
     cell::{Cell, RefCell},
@@ -17,11 +17,12 @@ use crate::{
     wait_list::{Waiter, Waiters, sweep},
 };
 
-/// Gives up the operations of its scopes, which end soon and hand out their buffers: with the error
-/// `ECANCELED`, or with what happened first. A dropped future loses that; a cancelled one does not.
+/// Cancels the operations of its scopes. They complete soon and return their buffers, with the error
+/// `ECANCELED` or with the result of an earlier completion. A dropped future loses buffer and result, a
+/// cancelled one does not.
 ///
-/// A scope is entered by [`Driver::scope`]: operations that are polled for the first time inside it
-/// belong to it, and to those around it. Those of a token that was cancelled before are not begun.
+/// [`Driver::scope`] enters a scope. Operations that are polled for the first time inside it belong to it,
+/// and to all outer scopes. If the token has already been cancelled, they do not begin.
 /// Clones are handles of the same token. It stays on its thread.
 #[derive(Clone, Default)]
 pub struct CancelToken(Rc<Shared>);
@@ -29,7 +30,7 @@ pub struct CancelToken(Rc<Shared>);
 #[derive(Default)]
 struct Shared {
     is_cancelled: Cell<bool>,
-    /// What was begun. Those that are over are swept out from time to time.
+    /// The operations that have begun. Completed ones are swept out from time to time.
     arena: RefCell<Vec<(Weak<Inner>, Key)>>,
     waiters: Waiters,
 }
@@ -40,7 +41,7 @@ impl CancelToken {
         Self::default()
     }
 
-    /// Gives the operations up: asks the kernel, and returns at once. Later ones are refused.
+    /// Requests the cancellation of the operations, and returns at once. New operations are refused.
     pub fn cancel(&self) {
         if self.0.is_cancelled.replace(true) {
             return;
@@ -71,7 +72,7 @@ impl CancelToken {
         }
     }
 
-    /// From now on the flight is one of this token's.
+    /// Adds an operation to this token.
     pub(crate) fn add(&self, driver: &Rc<Inner>, key: Key) {
         let mut arena = self.0.arena.borrow_mut();
         sweep(&mut arena, |(driver, key)| {
@@ -109,7 +110,7 @@ impl Future for Cancelled {
         if !token.is_cancelled() {
             token.0.waiters.list(waiter, cx.waker());
         }
-        // The waker's clone is code of its maker: it may have cancelled.
+        // The clone of the waker runs user code, which may have cancelled the token.
         if token.is_cancelled() {
             Poll::Ready(())
         } else {
@@ -124,7 +125,7 @@ impl fmt::Debug for Cancelled {
     }
 }
 
-/// While this lives, operations that are begun belong to the scope. Made by [`Driver::scope`].
+/// A guard: operations that begin before its drop belong to the scope. Made by [`Driver::scope`].
 #[derive(Debug)]
 #[must_use = "the scope ends when this is dropped"]
 pub struct CancelScope<'a> {

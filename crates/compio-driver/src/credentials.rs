@@ -1,10 +1,10 @@
-//! Who is at the other end of a Unix socket.
+//! Credentials of a Unix socket's peer.
 
 use std::io;
 
 use crate::sys::{self, AsFd};
 
-/// Whom a process runs as: its user, its group and, where the system tells it, its number.
+/// The credentials of a process: its user, its group and, if the system reports it, its process ID.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct UCred {
     pub(crate) uid: u32,
@@ -13,31 +13,33 @@ pub struct UCred {
 }
 
 impl UCred {
-    /// The user's number.
+    /// The user ID.
     pub fn uid(&self) -> u32 {
         self.uid
     }
 
-    /// The group's number.
+    /// The group ID.
     pub fn gid(&self) -> u32 {
         self.gid
     }
 
-    /// The process's number, at the time when it said who it is: by now it may be another's.
+    /// The process ID at the time when the credentials were recorded: another process may have it by now.
     ///
     /// # Platform differences
     ///
-    /// Only Linux tells it.
+    /// Only Linux reports it.
     pub fn pid(&self) -> Option<i32> {
         self.pid
     }
 }
 
-/// Who has connected a Unix stream socket's other end, or made the pair that it is of.
+/// The credentials of a Unix stream socket's peer: of the process that has connected the other end, or
+/// has made the socket pair.
 ///
 /// # Errors
 ///
-/// The system's; [`Unsupported`](io::ErrorKind::Unsupported) on Windows.
+/// [`Unsupported`](io::ErrorKind::Unsupported) on Windows. Elsewhere the OS error of getsockopt(2) or
+/// getpeereid(3).
 pub fn peer_credentials(socket: &impl AsFd) -> io::Result<UCred> {
     sys::peer_credentials(socket.as_fd())
 }

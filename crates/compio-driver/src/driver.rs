@@ -1,7 +1,7 @@
-//! The driver: one backend, the arena of its arena, and whoever waits for them.
+//! The driver: one backend, the arena of its operations, and their wakers.
 //!
-//! Everything that runs code of a user (wakers, destructors, [`Operation::finish`]) runs here,
-//! after the backend and the arena have been left.
+//! All user code (wakers, destructors, [`Operation::finish`]) runs here, while neither the backend nor the
+//! arena is borrowed.
 
 use std::{
     cell::{Cell, RefCell},
@@ -38,19 +38,18 @@ use crate::{
     thread_pool::{Job, Pool, RemoteCompletions},
 };
 
-/// Hands operations to the kernel and takes their answers.
+/// Submits operations to the kernel and reaps their completions.
 ///
 /// A driver belongs to the thread that made it. It needs no executor: see [`Poller`]. Dropping it
-/// cancels what is under way and waits for the kernel's last word about it, at most for
+/// cancels all operations in flight and waits for their final completions, at most for
 /// [`DriverBuilder::shutdown_timeout`].
 ///
-/// A child that `fork` has made must not use its parent's drivers; one that is dropped there does
-/// nothing.
+/// A child of `fork` must not use its parent's drivers. Dropping one in the child does nothing.
 pub struct Driver {
     inner: StaysOnItsThread<Rc<Inner>>,
 }
 
-/// How a [`Driver`] is made.
+/// The settings of a new [`Driver`].
 #[derive(Debug, Clone)]
 pub struct DriverBuilder {
     backend: Option<BackendKind>,
@@ -62,7 +61,7 @@ pub struct DriverBuilder {
 
 /// A kernel interface that this crate can drive.
 ///
-/// A name becomes one by [`FromStr`]: `io-uring`, `iocp` or `poll`. Other spellings of io_uring are
+/// [`FromStr`] parses the names `io-uring`, `iocp` and `poll`. Other spellings of io_uring are
 /// `io_uring` and `uring`, and `epoll` means `poll`.
 ///
 /// ```
@@ -79,7 +78,7 @@ pub enum BackendKind {
     IoUring,
     /// Windows' completion ports.
     Iocp,
-    /// Readiness (epoll, kqueue, event ports), and threads for what has none.
+    /// Readiness (epoll, kqueue, event ports), and a thread pool for requests without readiness.
     Poll,
 }
 
@@ -90,7 +89,7 @@ pub struct Backend {
     why: String,
 }
 
-/// The low-level door: operations that stay with their caller, and a number that tells them apart.
+/// The low-level API: operations stay with their caller, and a number identifies each.
 ///
 /// ```
 /// use compio_driver::{Driver, Poller, op::Nop};
@@ -98,7 +97,7 @@ pub struct Backend {
 /// # fn main() -> std::io::Result<()> {
 /// let driver = Driver::new()?;
 /// let mut op = Nop::new();
-/// // SAFETY: `op` stays in place until its entry has come.
+/// // SAFETY: `op` stays in place until its entry arrives.
 /// unsafe { driver.push(&mut op, 7)? };
 /// let entry = driver.poll_one(None)?;
 /// assert_eq!(entry.user_data(), 7);
@@ -107,60 +106,63 @@ pub struct Backend {
 /// # }
 /// ```
 pub trait Poller {
-    /// Makes a descriptor known to the driver. Descriptors are attached by their first operation
-    /// where that is needed at all; doing it early makes an error appear early.
+    /// Registers a descriptor with the driver. Otherwise its first operation does so, on systems that need
+    /// it; an explicit call reports an error early.
     ///
     /// # Platform differences
     ///
-    /// On Windows a bare number that is used more than once is served faster if it has been attached:
-    /// what it stands for is then taken to be the same until it is attached again.
+    /// On Windows, operations on a raw handle that is used more than once are faster if it is attached: the
+    /// driver then assumes that the value names the same object until it is attached again.
     ///
     /// # Errors
     ///
-    /// Whatever the system has against it.
+    /// The OS error if the registration fails. Only Windows registers descriptors.
     fn attach(&self, fd: RawFd) -> io::Result<()>;
 
-    /// Begins an operation that stays where it is. When it is over, an [`Entry`] with `user_data`
-    /// comes out of [`poll`](Self::poll).
+    /// Begins an operation that stays in place. When it completes, [`poll`](Self::poll) returns an
+    /// [`Entry`] with `user_data`.
     ///
     /// # Errors
     ///
-    /// The driver has been shut down: nothing was begun, no entry will come. What the kernel has
-    /// against the operation, or that there is no thread for blocking work, comes as its entry.
+    /// An error of kind [`Other`](io::ErrorKind::Other) if the driver has been shut down. The operation
+    /// has not begun, and no entry follows. Errors of the operation itself, also the lack of a thread for
+    /// blocking work, are in its entry.
     ///
     /// # Safety
     ///
-    /// Until the entry has come, the operation is neither moved nor dropped nor looked at, its
+    /// Until the entry arrives, the caller neither moves, drops nor accesses the operation, its
     /// descriptors stay open, and the driver is not leaked. Dropping the driver waits for the
-    /// operation; where that fails after the shutdown timeout, the operation must be leaked.
+    /// operation. If that wait exceeds the shutdown timeout, the operation must be leaked.
     ///
     /// # Dropping an operation
     ///
-    /// Once its entry has come, a pushed operation may be dropped. Its drop closes no number that the kernel
-    /// has closed ([`Close`](crate::op::Close)). It does not close a descriptor that the answer has brought
-    /// either ([`Accept`](crate::op::Accept), [`Open`](crate::op::Open), [`Socket`](crate::op::Socket),
-    /// [`RecvAncillary`](crate::op::RecvAncillary)): that one leaks. [`finish`](Operation::finish) with the
-    /// entry's result gives it an owner.
+    /// After its entry has arrived, a pushed operation may be dropped. Its drop does not close an fd that the
+    /// kernel has closed ([`Close`](crate::op::Close)). Nor does it close a descriptor that the completion
+    /// returns ([`Accept`](crate::op::Accept), [`Open`](crate::op::Open), [`Socket`](crate::op::Socket),
+    /// [`RecvAncillary`](crate::op::RecvAncillary)): such a descriptor leaks.
+    /// [`finish`](Operation::finish) with the entry's result gives it an owner.
     unsafe fn push<O: Operation>(&self, op: &mut O, user_data: usize) -> io::Result<()>;
 
-    /// Asks the kernel to give up the operations that were pushed with this number. Their entries
-    /// still come: with the error `ECANCELED`, or with what happened first. Does nothing if there
-    /// are none.
+    /// Requests the cancellation of all operations that were pushed with this number. Their entries
+    /// still arrive, with the error `ECANCELED` or with the result of an earlier completion. Does
+    /// nothing if there are no such operations.
     fn cancel(&self, user_data: usize);
 
-    /// Waits until something is over, at most for `timeout` (`None`: for ever; zero: not at all),
-    /// appends all entries that are there, and returns their number. Also submits what was pushed.
+    /// Submits the pushed operations and waits until one completes, at most for `timeout` (`None`: no
+    /// limit; zero: no wait). Appends all available entries, and returns their number.
     ///
     /// # Errors
     ///
-    /// [`TimedOut`](io::ErrorKind::TimedOut), if none came; or what the system has against waiting.
+    /// [`TimedOut`](io::ErrorKind::TimedOut) if no entry arrived in time.
+    /// [`InvalidInput`](io::ErrorKind::InvalidInput) if `timeout` is `None` and nothing is in flight.
+    /// The OS error if waiting fails.
     fn poll(
         &self,
         timeout: Option<Duration>,
         entries: &mut impl Extend<Entry>,
     ) -> io::Result<usize>;
 
-    /// As [`poll`](Self::poll), for one entry. Others that are there stay for the next call.
+    /// As [`poll`](Self::poll), for one entry. Other available entries stay for the next call.
     ///
     /// # Errors
     ///
@@ -168,7 +170,7 @@ pub trait Poller {
     fn poll_one(&self, timeout: Option<Duration>) -> io::Result<Entry>;
 }
 
-/// The end of a pushed operation.
+/// The completion of a pushed operation.
 #[derive(Debug)]
 pub struct Entry {
     user_data: usize,
@@ -181,19 +183,19 @@ impl Entry {
         self.user_data
     }
 
-    /// What came out.
+    /// The operation's result.
     ///
     /// # Errors
     ///
-    /// The operation's own, as the system gives it.
+    /// The OS error of the operation, for instance `ECANCELED` if it was cancelled.
     pub fn into_result(self) -> io::Result<usize> {
         to_result(self.answer)
     }
 }
 
 impl DriverBuilder {
-    /// The defaults: 256 submission entries, adaptive spinning, the process's pool, and 5 seconds
-    /// for shutting down.
+    /// The defaults: 256 submission entries, adaptive spinning, the process's thread pool, and a
+    /// shutdown timeout of 5 seconds.
     pub fn new() -> Self {
         Self {
             backend: None,
@@ -204,42 +206,41 @@ impl DriverBuilder {
         }
     }
 
-    /// Forces a backend. Without that, the environment variable `COMPIO_BACKEND` does (`io-uring`,
-    /// `iocp` or `poll`, see [`BackendKind`]); and without that, it is the best one that the kernel
-    /// allows.
+    /// Forces a backend. The default is the environment variable `COMPIO_BACKEND` (`io-uring`, `iocp`
+    /// or `poll`, see [`BackendKind`]). Without both, it is the best backend that the kernel allows.
     pub fn backend(mut self, kind: BackendKind) -> Self {
         self.backend = Some(kind);
         self
     }
 
-    /// How many operations can be handed over at once; more are handed over in several calls. The
-    /// kernel rounds up to a power of two and clamps.
+    /// How many operations one system call can submit; more take several calls. The kernel rounds up
+    /// to a power of two and clamps.
     ///
     /// # Platform differences
     ///
-    /// Newer kernels of Linux count the memory of a ring as locked (`ulimit -l`) unless the process may
-    /// lock as much as it likes: some 60 kilobytes for 256 entries, for each driver of a user. The
-    /// kernel frees the memory of a closed ring asynchronously. [`build`](Self::build) therefore
-    /// repeats an attempt that finds too little, for half a second at most.
+    /// Newer Linux kernels count the memory of a ring as locked (`ulimit -l`) unless the process may
+    /// lock unlimited memory: some 60 kilobytes for 256 entries, for each driver of a user. The
+    /// kernel frees the memory of a closed ring asynchronously. If the limit is exceeded,
+    /// [`build`](Self::build) therefore retries for half a second at most.
     pub fn entries(mut self, entries: u32) -> Self {
         self.entries = entries.max(1);
         self
     }
 
-    /// Whether the thread looks for news before it sleeps.
+    /// Whether the thread spins before it sleeps.
     pub fn spin(mut self, policy: SpinPolicy) -> Self {
         self.spin = policy;
         self
     }
 
-    /// The threads for blocking work, instead of those that all drivers share.
+    /// The thread pool for blocking work, instead of the pool that all drivers share.
     pub fn pool(mut self, pool: Pool) -> Self {
         self.pool = Some(pool);
         self
     }
 
-    /// How long the driver's drop waits for operations that are slow to give up. Past that their
-    /// memory is leaked, never freed.
+    /// How long the driver's drop waits for cancelled operations to complete. After that their memory
+    /// is leaked, never freed.
     pub fn shutdown_timeout(mut self, timeout: Duration) -> Self {
         self.shutdown_timeout = timeout;
         self
@@ -249,10 +250,10 @@ impl DriverBuilder {
     ///
     /// # Errors
     ///
-    /// There are no descriptors or there is no memory left: the message names the limit. A backend
-    /// is forced that the kernel lacks or refuses ([`Unsupported`](io::ErrorKind::Unsupported),
-    /// [`PermissionDenied`](io::ErrorKind::PermissionDenied)); or `COMPIO_BACKEND` names none
-    /// ([`InvalidInput`](io::ErrorKind::InvalidInput)).
+    /// [`Unsupported`](io::ErrorKind::Unsupported) or [`PermissionDenied`](io::ErrorKind::PermissionDenied)
+    /// if the kernel lacks or refuses a forced backend. [`InvalidInput`](io::ErrorKind::InvalidInput) if
+    /// `COMPIO_BACKEND` names no backend. The OS error if descriptors or memory are exhausted: its
+    /// message names the limit.
     pub fn build(self) -> io::Result<Driver> {
         let wanted = match self.backend {
             Some(kind) => Some(kind),
@@ -311,24 +312,24 @@ impl Driver {
         }
     }
 
-    /// An operation to be awaited on this thread. Nothing happens before its first poll.
+    /// The future of an operation, for this thread. The operation begins at the first poll.
     pub fn submit<O: Owned>(&self, operation: O) -> Submit<O> {
         Submit::new(Rc::clone(&self.inner), operation)
     }
 
-    /// Whether it has been shut down: no operation begins any more.
+    /// Whether the driver has been shut down: no new operation begins.
     pub fn is_shut_down(&self) -> bool {
         self.inner.is_closed()
     }
 
-    /// The connections of a listening socket, one after the other, with one request for all where the
-    /// kernel can do that.
+    /// The connections of a listening socket, one after the other. One multishot request serves all, if
+    /// the kernel supports that.
     pub fn accept_stream(&self, fd: SharedFd) -> AcceptStream {
         AcceptStream::new(self.share(), fd, Rc::default())
     }
 
-    /// The bytes of a stream socket, in buffers of a pool of the same driver, with one request for all
-    /// where the kernel can do that. `flags` are the system's `MSG_` flags, of which `MSG_DONTWAIT`,
+    /// The bytes of a stream socket, in buffers of a pool of the same driver. One multishot request serves
+    /// all, if the kernel supports that. `flags` are the system's `MSG_` flags, of which `MSG_DONTWAIT`,
     /// `MSG_TRUNC` and `MSG_WAITALL` have no effect.
     ///
     /// # Panics
@@ -337,16 +338,16 @@ impl Driver {
     pub fn recv_stream(&self, fd: SharedFd, pool: &BufferPool, flags: i32) -> RecvStream {
         assert!(
             Rc::ptr_eq(&self.inner, pool.driver()),
-            "the pool of buffers belongs to another driver"
+            "the buffer pool belongs to another driver: create one for this driver"
         );
         RecvStream::new(fd, pool.clone(), flags)
     }
 
-    /// Sends the initialised part of a buffer without copying it, where the kernel can do that. It
-    /// has the buffer for longer than it takes to say how much was sent, so that result and buffer
-    /// come one after the other. `flags` are the system's `MSG_` flags.
+    /// Sends the initialised part of a buffer without copying it, if the kernel supports that. The
+    /// kernel uses the buffer longer than the send takes, so the result is returned first and the
+    /// buffer later. `flags` are the system's `MSG_` flags.
     ///
-    /// It pays for large buffers only, and never on loopback.
+    /// It is worthwhile for large buffers only, and never on loopback.
     pub fn send_zero_copy<B: IoBuf>(
         &self,
         fd: SharedFd,
@@ -356,33 +357,33 @@ impl Driver {
         SendZeroCopyFuture::new(self.share(), fd, buffer, flags)
     }
 
-    /// One turn: submits what is pending, sleeps at most for `timeout` (`None`: for ever; zero:
-    /// not at all) if there is no news, and wakes whoever waits for what has come. May return
-    /// early, and with nothing done.
+    /// One turn: submits pending requests, waits for completions, and wakes the waiting tasks. Sleeps at
+    /// most for `timeout` (`None`: no limit; zero: no sleep) if no completion is ready. May return
+    /// early and without any completion.
     ///
     /// # Errors
     ///
-    /// What the system has against waiting.
+    /// The OS error if waiting fails.
     pub fn turn(&self, timeout: Option<Duration>) -> io::Result<()> {
         self.inner.turn(timeout)
     }
 
-    /// A waker that ends the sleep of [`turn`](Self::turn): from any thread, at any time, and with
-    /// a system call only if the driver's thread sleeps. [`Poller::poll`] wakes, too, but goes on
-    /// waiting for an entry.
+    /// A waker that ends the sleep of [`turn`](Self::turn), from any thread and at any time. It makes a
+    /// system call only if the driver's thread sleeps. [`Poller::poll`] wakes, too, but continues to
+    /// wait for an entry.
     pub fn waker(&self) -> Waker {
         self.inner.notifier.waker()
     }
 
-    /// Hands what is pending to the kernel and makes sure that from now on a wake from another
-    /// thread, too, makes the driver's descriptor readable: for an outer loop that is about to wait
-    /// for it. Returns false if [`turn`](Self::turn) has something to do already.
+    /// Announces the sleep of an outer loop that waits for the driver's descriptor. Submits pending
+    /// requests; from now on a wake from another thread also makes the descriptor readable. Returns
+    /// false if [`turn`](Self::turn) already has work to do.
     ///
-    /// So does all that this thread does with the driver until the sleep is over, by the next
-    /// [`turn`](Self::turn): operations that are begun, cancelled or dropped.
+    /// Until the next [`turn`](Self::turn) ends the sleep, this thread makes the descriptor readable, too,
+    /// if it begins, cancels or drops operations.
     pub fn prepare_to_sleep(&self) -> bool {
         let inner = &self.inner;
-        // The sleep announced before this one is over, if there was one.
+        // Ends an earlier announced sleep.
         inner.notifier.unpark();
         let may_sleep = {
             let mut backend = inner.backend.borrow_mut();
@@ -393,8 +394,8 @@ impl Driver {
         may_sleep
     }
 
-    /// The sleep that was announced by [`prepare_to_sleep`](Self::prepare_to_sleep) is over, and the
-    /// caller looks at everything that a notification can be about, apart from the driver's own.
+    /// Ends the sleep that [`prepare_to_sleep`](Self::prepare_to_sleep) announced. The caller checks
+    /// every source of notifications except the driver's remote completions.
     #[doc(hidden)]
     pub fn end_sleep(&self) {
         let inner = &self.inner;
@@ -406,8 +407,8 @@ impl Driver {
         }
     }
 
-    /// Says whether somebody is going to turn the driver. Where nobody is, to begin an operation or to
-    /// wait for one panics.
+    /// Sets whether a loop is going to turn the driver. Without one, beginning an operation or waiting
+    /// for one panics.
     #[doc(hidden)]
     pub fn set_attended(&self, is_attended: bool) {
         self.inner.is_unattended.set(!is_attended);
@@ -426,41 +427,42 @@ impl Driver {
         drop(self.inner.notifier.set_outer(waker));
     }
 
-    /// To be called before the tasks of a driver are dropped one by one, where [`shut_down`](Self::shut_down)
-    /// follows: what they abandon is cancelled there, all at once. The timeout counts from here.
+    /// Begins a shutdown: called before the tasks of a driver are dropped one by one.
+    /// [`shut_down`](Self::shut_down) follows, and cancels their orphans all at once. The timeout
+    /// counts from this call.
     #[doc(hidden)]
     pub fn begin_shut_down(&self) {
         self.inner.begin_shut_down();
     }
 
-    /// Ends all operations, as dropping the driver does: cancels them and waits for the kernel's
-    /// last word, at most for the shutdown timeout. Later ones are refused.
+    /// Ends all operations, as dropping the driver does: cancels them and waits for their final
+    /// completions, at most for the shutdown timeout. New operations are refused.
     pub fn shut_down(&self) {
         self.inner.shut_down();
     }
 
-    /// From now on, a shutdown does not wait for threads of the pool, and leaks their work: for the
-    /// end of the process, which ends these threads, too.
+    /// From now on, a shutdown does not wait for threads of the pool, and leaks their jobs. Used at the
+    /// end of the process, which also ends these threads.
     #[doc(hidden)]
     pub fn leave_pool(&self) {
         self.inner.leaves_pool.set(true);
     }
 
-    /// How many calls of `io_uring_enter` this driver has made, or how often it has asked what is
-    /// ready: for tests and measurements of how many operations go with one.
+    /// How many calls of `io_uring_enter`, or waits for readiness, this driver has made. For tests
+    /// and measurements of the operations per call.
     #[doc(hidden)]
     pub fn enters(&self) -> u64 {
         self.inner.backend.borrow().enters()
     }
 
-    /// From now on, and until the scope is dropped, operations that are polled for the first time are
-    /// those of `token`, too. A scope that is forgotten is never left.
+    /// Until the scope is dropped, operations that are polled for the first time belong to `token`, too.
+    /// A forgotten scope (`mem::forget`) never ends.
     pub fn scope(&self, token: &CancelToken) -> CancelScope<'_> {
         CancelScope::enter(self, token)
     }
 
-    /// Waits until a token of the scopes around is cancelled. The output is the error of an operation that
-    /// the token gives up: for waits that are no operations.
+    /// Waits until a token of the active scopes is cancelled, for waits that are not operations. The output
+    /// is the error of a cancelled operation, `ECANCELED`.
     #[doc(hidden)]
     pub fn scope_cancelled(&self) -> impl Future<Output = io::Error> + use<> {
         let mut cancels = self.inner.cancels();
@@ -482,16 +484,16 @@ impl Driver {
         Rc::clone(&self.inner)
     }
 
-    /// Whether [`turn`](Self::turn) could do nothing but sleep: nothing is in flight, and nobody has
-    /// used the [waker](Self::waker). Asks no kernel.
+    /// Whether [`turn`](Self::turn) could only sleep: no operation is in flight, and the
+    /// [waker](Self::waker) has not been used. Makes no system call.
     #[inline]
     pub fn is_idle(&self) -> bool {
         self.in_flight() == 0 && !self.inner.notifier.is_notified()
     }
 
-    /// For a loop that ends for now: hands the cancels of abandoned operations to the kernel and takes
-    /// their answers, as far as they are there. Otherwise the operations would hold their descriptors, and
-    /// what has come for them, until the next turn.
+    /// For a loop that pauses: submits the cancels of orphaned operations and reaps the completions that
+    /// are ready. Otherwise the orphans would hold their descriptors and their received data until the
+    /// next turn.
     #[doc(hidden)]
     pub fn settle_orphans(&self) {
         if self.inner.arena.orphans() > 0 {
@@ -499,7 +501,7 @@ impl Driver {
         }
     }
 
-    /// How many operations the kernel has not answered yet.
+    /// How many operations have not completed yet.
     pub fn in_flight(&self) -> usize {
         self.inner.arena.in_flight_count()
     }
@@ -516,7 +518,7 @@ impl Poller for Driver {
             return Err(closed());
         }
         let request = op.request();
-        // A buffer that was asked may have shut the driver down.
+        // User code of a buffer may have shut the driver down.
         if self.inner.closed.get() {
             return Err(closed());
         }
@@ -557,7 +559,7 @@ impl Poller for Driver {
             if self.inner.arena.in_flight_count() == 0 && timeout.is_none() {
                 return Err(io::Error::new(
                     io::ErrorKind::InvalidInput,
-                    "waiting for ever with nothing in flight",
+                    "nothing is in flight: push an operation first, or pass a timeout",
                 ));
             }
             self.inner.turn(left)?;
@@ -584,7 +586,7 @@ impl Drop for Driver {
         if self.inner.process.is_current() {
             self.inner.shut_down();
         } else {
-            // In a child, by `fork`: nothing in here is its own.
+            // In a child of `fork`: the state belongs to the parent.
             mem::forget(self.share());
         }
     }
@@ -600,12 +602,12 @@ impl fmt::Debug for Driver {
 }
 
 impl Backend {
-    /// Which one.
+    /// The kind of the backend.
     pub fn kind(&self) -> BackendKind {
         self.kind
     }
 
-    /// Why this one, in words.
+    /// The reason of the selection, in words.
     pub fn why(&self) -> &str {
         &self.why
     }
@@ -618,7 +620,7 @@ impl fmt::Display for Backend {
 }
 
 impl BackendKind {
-    /// What `COMPIO_BACKEND` asks for, if it is set.
+    /// The backend that `COMPIO_BACKEND` names, if it is set.
     fn from_env() -> io::Result<Option<Self>> {
         let Some(name) = std::env::var_os("COMPIO_BACKEND") else {
             return Ok(None);
@@ -654,8 +656,8 @@ impl FromStr for BackendKind {
 
     /// # Errors
     ///
-    /// [`InvalidInput`](io::ErrorKind::InvalidInput) if no backend has this name. The message has the
-    /// names of the backends of this system.
+    /// [`InvalidInput`](io::ErrorKind::InvalidInput) if no backend has this name. The message lists the
+    /// backends of this system.
     fn from_str(name: &str) -> io::Result<Self> {
         Self::named(name).ok_or_else(|| {
             let message = format!("no backend is called {name:?}: {}", Self::choice());
@@ -674,10 +676,10 @@ impl fmt::Display for BackendKind {
     }
 }
 
-/// How many operations a shut-down cancels before it takes answers and looks at the clock.
+/// How many operations a shutdown cancels before it reaps completions and checks the clock.
 const CANCELS_PER_TURN: usize = 256;
 
-/// What the driver and the futures of its operations share.
+/// The state that the driver and the futures of its operations share.
 pub(crate) struct Inner {
     pub(crate) arena: Arena,
     backend: RefCell<sys::Backend>,
@@ -685,40 +687,40 @@ pub(crate) struct Inner {
     desk: Arc<RemoteCompletions>,
     notifier: Arc<Notifier>,
     pool: Pool,
-    /// Ended operations of callers who have not come for them yet.
+    /// Completed operations of [`Poller`]'s callers, not returned yet.
     entries: RefCell<VecDeque<Entry>>,
     /// Empty between turns; kept for its memory.
     deferred: Cell<Option<Box<Deferred>>>,
     /// Likewise.
     completions: Cell<Vec<(Key, Answer)>>,
     closed: Cell<bool>,
-    /// When that began.
+    /// The start of the shutdown.
     shut_down_at: Cell<Option<Instant>>,
-    /// The loop that turns it, if it is a runtime's, runs elsewhere or not at all.
+    /// The runtime's loop, which turns the driver, runs elsewhere or not at all.
     is_unattended: Cell<bool>,
     /// An outer loop may sleep on the driver's descriptor.
     is_announced: Cell<bool>,
-    /// The shut-down has begun: it cancels what is abandoned, or the next operation does.
+    /// The shutdown has begun: it cancels the orphans, unless a new operation does so first.
     defers_cancels: Cell<bool>,
-    /// Whose operations are begun now, from the outside in; nobody's where a scope was left before
-    /// those in it. The last is somebody's.
+    /// Stack of active cancel scopes, outermost first. `None` marks a scope that was left out of order;
+    /// the last element is always `Some`.
     scopes: RefCell<Vec<Option<CancelToken>>>,
-    /// What begins needs no second look: see [`renew_plain`](Self::renew_plain).
+    /// New operations need no further checks: see [`renew_plain`](Self::renew_plain).
     is_fast_path: Cell<bool>,
     shutdown_timeout: Duration,
-    /// Whether the shutdown does not wait for the pool.
+    /// Whether the shutdown does not wait for the thread pool.
     leaves_pool: Cell<bool>,
-    /// The process that made it.
+    /// The process that made the driver.
     process: Process,
 }
 
 impl Inner {
-    /// What the backend can do that not every one can.
+    /// The optional capabilities of the backend.
     pub(crate) fn extras(&self) -> Capabilities {
         self.backend.borrow().extras()
     }
 
-    /// A place for buffers from which the kernel chooses, if it can.
+    /// Registers a buffer ring, from which the kernel picks buffers, if it supports that.
     pub(crate) fn register_buffers(&self, count: u16) -> io::Result<Option<Box<dyn BufferRing>>> {
         self.backend.borrow_mut().register_buffers(count)
     }
@@ -727,7 +729,7 @@ impl Inner {
         self.backend.borrow_mut().unregister_buffers(shelf.group());
     }
 
-    /// Returns the scope's place.
+    /// Returns the scope's index in the stack.
     pub(crate) fn enter_scope(&self, token: CancelToken) -> usize {
         let mut scopes = self.scopes.borrow_mut();
         scopes.push(Some(token));
@@ -754,7 +756,7 @@ impl Inner {
         );
     }
 
-    /// Panics if nobody is going to turn the driver, so that the wait for an operation would never end.
+    /// Panics if no loop is going to turn the driver: the wait for an operation would never end.
     #[inline]
     pub(crate) fn check_attended(&self) {
         if self.is_unattended.get() {
@@ -775,12 +777,12 @@ impl Inner {
         }
     }
 
-    /// Whether it has been shut down, or is about to be.
+    /// Whether the driver has been shut down, or the shutdown is in progress.
     pub(crate) fn is_closed(&self) -> bool {
         self.closed.get()
     }
 
-    /// Why an operation is not to be begun, if there is a reason.
+    /// The error of an operation that must not begin.
     #[inline]
     pub(crate) fn refusal(&self) -> Option<io::Error> {
         if self.is_fast_path.get() {
@@ -797,21 +799,21 @@ impl Inner {
         self.wake_outer();
         self.check_attended();
         if self.defers_cancels.get() {
-            // A destructor goes on working, and may wait for one that was abandoned.
+            // A destructor begins an operation, and may wait for an orphan.
             self.cancel_all(self.arena.keys_of_orphans());
         }
         self.is_cancelled()
             .then(|| io::Error::from_raw_os_error(sys::ECANCELED))
     }
 
-    /// Whether a token of the scopes around has been cancelled.
+    /// Whether a token of the active scopes has been cancelled.
     #[inline]
     fn is_cancelled(&self) -> bool {
         let scopes = self.scopes.borrow();
         scopes.iter().flatten().any(CancelToken::is_cancelled)
     }
 
-    /// The cancels of the scopes around, to be waited for.
+    /// The cancellation futures of the active scopes.
     pub(crate) fn cancels(&self) -> Vec<Cancelled> {
         let scopes = self.scopes.borrow();
         scopes
@@ -821,7 +823,7 @@ impl Inner {
             .collect()
     }
 
-    /// As [`launch`](Self::launch), for a flight that belongs to the scopes around.
+    /// As [`launch`](Self::launch), for an operation that belongs to the active scopes.
     ///
     /// # Safety
     ///
@@ -829,7 +831,7 @@ impl Inner {
     #[inline]
     pub(crate) unsafe fn begin(self: &Rc<Self>, key: Key, request: &Request) -> Option<Answer> {
         if !self.is_fast_path.get() {
-            // A buffer that was asked where it lies may have cancelled a token.
+            // User code of a buffer may have cancelled a token.
             if self.is_cancelled() {
                 return Some(Err(sys::ECANCELED));
             }
@@ -841,19 +843,20 @@ impl Inner {
         unsafe { self.launch(key, request) }
     }
 
-    /// Hands a boarded operation's request over; an answer that is there at once is not landed.
+    /// Passes an inserted operation's request to the backend. Returns a result that is ready at once; the
+    /// operation is not completed by it yet.
     ///
     /// # Safety
     ///
-    /// What the request points to stays valid until the flight has landed.
+    /// The memory that the request points to stays valid until the operation has completed.
     #[inline]
     pub(crate) unsafe fn launch(&self, key: Key, request: &Request) -> Option<Answer> {
-        // A buffer that was asked where it lies may have shut the driver down.
+        // User code of a buffer may have shut the driver down.
         if self.closed.get() {
             return Some(Err(sys::ECANCELED));
         }
         let scratch = self.arena.op_state(key);
-        // SAFETY: passed on from this function; the scratch is this flight's.
+        // SAFETY: passed on from this function; the scratch is this operation's.
         let launched = unsafe { self.backend.borrow_mut().launch(key, request, scratch) };
         match launched {
             Submitted::InFlight => None,
@@ -870,18 +873,18 @@ impl Inner {
             desk: Arc::clone(&self.desk),
             is_repeated,
         };
-        // No thread can be started, for now.
+        // An error if no thread can be started now.
         let error = self.pool.dispatch(job).err()?;
         Some(Err(error.raw_os_error().unwrap_or(sys::EAGAIN)))
     }
 
-    /// Asks for the end of a flight that may be in the backend's hands or in the pool's.
+    /// Requests the cancellation of an operation that is in the backend or in the thread pool.
     pub(crate) fn cancel(&self, key: Key) {
         self.wake_outer();
         self.arena.mark_cancel_requested(key);
         if !self.arena.is_in_thread_pool(key) {
             let scratch = self.arena.op_state(key);
-            // SAFETY: the scratch of this flight, which is in the air.
+            // SAFETY: the scratch of this operation, which is in flight.
             unsafe { self.backend.borrow_mut().cancel(key, scratch) };
         } else if self.pool.withdraw(key, &self.desk) {
             self.desk.put(key, Err(sys::ECANCELED));
@@ -889,11 +892,11 @@ impl Inner {
     }
 
     pub(crate) fn turn(&self, timeout: Option<Duration>) -> io::Result<()> {
-        // Whoever slept for us (see `prepare_to_sleep`) has woken.
+        // The outer loop that slept for this driver (see `prepare_to_sleep`) has woken.
         if self.is_announced.get() {
             self.end_sleep();
         }
-        // Whoever notified may have pushed something that only the caller can see: no sleep.
+        // The notifying thread may have pushed work that only the caller can see: no sleep.
         let timeout = if self.notifier.take() {
             Some(Duration::ZERO)
         } else {
@@ -910,7 +913,7 @@ impl Inner {
         waited
     }
 
-    /// Does what is due after the backend's reports.
+    /// Runs the deferred actions after the backend's reports.
     #[inline]
     fn finish_turn(&self, mut deferred: Box<Deferred>) {
         self.collect(&mut deferred);
@@ -919,7 +922,7 @@ impl Inner {
             return;
         }
         for key in deferred.not_found.drain(..) {
-            // Only now: its answer may have come behind the news that it was not found.
+            // Only now: the completion may have followed the report that no operation was found.
             if self.arena.is_cancellable(key) {
                 self.cancel(key);
             }
@@ -927,8 +930,8 @@ impl Inner {
         self.settle(deferred);
     }
 
-    /// Hands over what is pending and takes the answers that are there, for somebody else than the loop
-    /// of this driver: the loop still hears of every notification, and its sleep stays announced.
+    /// Submits pending requests and reaps the ready completions, for a caller outside of this driver's
+    /// loop. The loop still receives every notification, and its sleep stays announced.
     pub(crate) fn pump(&self) {
         let mut deferred = self.deferred.take().unwrap_or_default();
         let waited = self.backend.borrow_mut().wait(
@@ -939,34 +942,34 @@ impl Inner {
         // The loop of this driver meets the same error.
         drop(waited);
         if self.is_announced.get() {
-            // That may have reset the event of a notification.
+            // The wait may have reset the event of a notification.
             self.notifier.signal_again();
         }
         self.finish_turn(deferred);
     }
 
-    /// As [`pump`](Self::pump), from where a panic of a waker must not come out: the panic hook has
-    /// reported it.
+    /// As [`pump`](Self::pump), for callers that must not panic. The panic hook has reported the panic of
+    /// a waker.
     pub(crate) fn pump_quietly(&self) {
         if let Err(panic) = panic::catch_unwind(AssertUnwindSafe(|| self.pump())) {
             discard(panic);
         }
     }
 
-    /// For a task of another driver, on the same thread, that waits for something which this driver's
-    /// abandoned operations hold back. The task is woken when it is worth to come again.
+    /// As [`pump_quietly`](Self::pump_quietly), for a task of another driver on the same thread that waits
+    /// for data of this driver's orphans. The task is woken when it should try again.
     #[cold]
     pub(crate) fn pump_for(&self, waker: &Waker) {
-        // Before the look: what a thread lays down after that wakes the task.
+        // Before the pump: a later remote completion wakes the task.
         self.desk.add_guest(waker.clone());
         self.pump_quietly();
         if self.arena.has_orphans_in_kernel() {
-            // Soon, for all were cancelled. A worker of the kernel has to hear of it first.
+            // They complete soon, since all were cancelled. An io-wq worker has to notice the cancel first.
             waker.wake_by_ref();
         }
     }
 
-    /// Takes what other threads have laid down.
+    /// Takes the remote completions of other threads.
     fn collect(&self, deferred: &mut Deferred) {
         if !self.desk.maybe_nonempty() {
             return;
@@ -1030,18 +1033,18 @@ impl Inner {
         }
     }
 
-    /// Lands a flight that was answered at its launch.
+    /// Completes an operation whose result was ready at its launch.
     pub(crate) fn complete(&self, key: Key, answer: Answer) {
         let mut deferred = self.deferred.take().unwrap_or_default();
         self.on_report(key, Report::Final(answer), &mut deferred);
         self.settle(deferred);
     }
 
-    /// Cancels, wakes and buries. A waker that panics keeps no other from being woken; its panic goes on
-    /// when all is done. A destructor that panics has been reported by the panic hook, and there
-    /// is nobody whom it would concern.
+    /// Resubmits, cancels, wakes tasks and releases orphans. After the panic of a waker the others are
+    /// still woken, and the panic resumes at the end. The panic of an orphan's destructor has been
+    /// reported by the panic hook and is discarded.
     fn settle(&self, mut deferred: Box<Deferred>) {
-        // Answers are landed with the others: a waker that panics is not to keep them from being woken.
+        // Ready results complete before the wakes, so that the panic of a waker does not lose their wakes.
         while let Some(key) = deferred.given_up.pop() {
             if let Some(answer) = self.resubmit(key, sys::again) {
                 self.on_report(key, Report::Final(answer), &mut deferred);
@@ -1077,8 +1080,8 @@ impl Inner {
         }
     }
 
-    /// Does what the kernel has given up of its own accord, or what has become ready. An answer that is
-    /// there at once is not landed.
+    /// Launches a request again that the kernel has cancelled of its own accord, or whose descriptor has
+    /// become ready. Returns a result that is ready at once, as [`launch`](Self::launch).
     fn resubmit(&self, key: Key, again: fn(&Request) -> Resubmit) -> Option<Answer> {
         let Some(request) = self.rebuild_request(key) else {
             return Some(Err(sys::ECANCELED));
@@ -1089,16 +1092,17 @@ impl Inner {
             Resubmit::Kernel => unsafe { self.launch(key, &request) },
             Resubmit::Not => Some(Err(sys::ECANCELED)),
         };
-        // The new entry is not handed over before the next turn.
+        // The new SQE is not submitted before the next turn.
         self.wake_outer();
         answer
     }
 
-    /// Launches a flight again that the kernel has completed with EAGAIN. The backend waits for a send that
-    /// may wait, and answers EAGAIN for all other requests. An answer that is there at once is not landed.
+    /// Launches an operation again that the kernel has completed with EAGAIN. The backend waits for a send
+    /// that may wait, and answers EAGAIN for all other requests. Returns a result that is ready at once, as
+    /// [`launch`](Self::launch).
     fn launch_to_wait(&self, key: Key) -> Option<Answer> {
         let Some(request) = self.rebuild_request(key) else {
-            // Not wanted any more, or its code has panicked: the answer stays.
+            // Cancelled, or its code has panicked: the result stays EAGAIN.
             return Some(Err(sys::EAGAIN));
         };
         // SAFETY: the operation is where it was when it was launched for the first time.
@@ -1112,11 +1116,12 @@ impl Inner {
         }
     }
 
-    /// The request of a flight that is to be launched once more; none if that is not wanted any more.
+    /// The request of an operation that is launched again; `None` if the operation has been cancelled or
+    /// its code has panicked.
     fn rebuild_request(&self, key: Key) -> Option<Request> {
         let asked = panic::catch_unwind(AssertUnwindSafe(|| self.arena.rebuild_request(key)));
         let request = asked.map_err(discard).ok()?;
-        // Its code may have given it up, or shut the driver down.
+        // Its code may have cancelled it, or shut the driver down.
         let is_wanted = !self.arena.is_cancel_requested(key) && !self.closed.get();
         is_wanted.then_some(request)
     }
@@ -1126,7 +1131,7 @@ impl Inner {
         buried.unwrap_or_else(discard);
     }
 
-    /// Nobody waits for the flight any more.
+    /// Orphans an operation whose future was dropped: cancels it, or releases it if it has completed.
     pub(crate) fn abandon(&self, key: Key) {
         match self.arena.abandon(key) {
             Abandoned::Cancel(owner) => {
@@ -1139,29 +1144,30 @@ impl Inner {
         }
     }
 
-    /// Asks for the end of these arena, given the oldest first.
+    /// Cancels these operations, given the oldest first.
     ///
-    /// From the newest to the oldest: the kernel looks an entry up in lists that have the newest in front
-    /// (`io_poll_find`, 16 lists for a completion queue of 512 entries). The other way round, each cancel
-    /// passes by all others: 100,000 take half a minute on Linux 6.18. `IORING_ASYNC_CANCEL_ANY` is no
-    /// better, since what it has cancelled stays in the lists until it has gone through all of them.
+    /// It cancels from the newest to the oldest: the kernel searches lists that have the newest entry in
+    /// front (`io_poll_find`, 16 lists for a completion queue of 512 entries). In the opposite order each
+    /// cancel passes all other entries: 100,000 take half a minute on Linux 6.18.
+    /// `IORING_ASYNC_CANCEL_ANY` is no better, since cancelled entries stay in the lists until it has gone
+    /// through all of them.
     pub(crate) fn cancel_all(&self, mut keys: Vec<Key>) {
         self.cancel_some(&mut keys, usize::MAX);
     }
 
-    /// The same of the newest `count` of them, which leave the list.
+    /// The same for the newest `count` keys, which are removed from the list.
     fn cancel_some(&self, keys: &mut Vec<Key>, count: usize) {
         let rest = keys.len().saturating_sub(count);
         for key in keys.drain(rest..).rev() {
-            // The answers of others may have come meanwhile, and run code.
+            // Operations may have completed in between, or user code may have run.
             if self.arena.is_in_flight(key) {
                 self.cancel(key);
             }
         }
     }
 
-    /// From now on the clock of the shut-down runs, and what is abandoned is cancelled later, with all
-    /// the rest.
+    /// Starts the clock of the shutdown. From now on orphans are not cancelled one by one, but with all
+    /// other operations.
     pub(crate) fn begin_shut_down(&self) {
         if self.shut_down_at.get().is_none() {
             self.shut_down_at.set(Some(Instant::now()));
@@ -1170,8 +1176,8 @@ impl Inner {
         self.renew_plain();
     }
 
-    /// Cancels everything and reaps to the last answer, or to the deadline, which counts from the first
-    /// call. The clock is looked at between batches.
+    /// Cancels everything and reaps to the last completion, or to the deadline, which counts from the
+    /// first call. The clock is checked between batches.
     fn shut_down(&self) {
         self.closed.set(true);
         self.begin_shut_down();
@@ -1199,20 +1205,20 @@ impl Inner {
     }
 }
 
-/// What remains to be done after landings, with nothing borrowed.
+/// The actions that follow completions, with nothing borrowed.
 #[derive(Default)]
 struct Deferred {
     wakers: Vec<Waker>,
     orphans: Vec<Key>,
-    /// What was given up although nobody had asked for that.
+    /// Operations that the kernel has cancelled without a request.
     given_up: Vec<Key>,
     /// Requests that the kernel has completed with EAGAIN.
     would_block: Vec<Key>,
-    /// What is to be launched once more.
+    /// Operations whose descriptor is ready, to be launched again.
     ready: Vec<Key>,
-    /// What was to be cancelled and was not found.
+    /// Targets of cancel requests that were not found.
     not_found: Vec<Key>,
-    /// What has answered often enough.
+    /// Multishot operations that have enough items, to be cancelled.
     enough: Vec<Key>,
 }
 
@@ -1237,7 +1243,7 @@ impl Deferred {
     }
 }
 
-/// What is waited for in vain is a mistake of the program, as a lock that is taken twice.
+/// A wait that can never end is a bug of the program, like a lock that one thread takes twice.
 #[cold]
 #[track_caller]
 fn unattended() -> ! {

@@ -1,4 +1,4 @@
-//! Descriptors with several owners on one thread.
+//! Descriptors with shared ownership on one thread.
 
 use std::{
     cell::{Cell, OnceCell},
@@ -15,31 +15,30 @@ use crate::{
     thread_bound::StaysOnItsThread,
 };
 
-/// A descriptor that is closed when its last owner is gone: the object that it belongs to, or the
-/// last operation that the kernel has not yet answered.
+/// A descriptor that is closed when its last owner is dropped: the object that it belongs to, or the
+/// last operation in flight.
 ///
-/// It stays on its thread, so that taking part costs no atomic operation.
-// As an `Rc`, but with a count that lies in the room beside the descriptor: each connection has one.
+/// It stays on its thread, so that cloning needs no atomic operation.
+// Like an `Rc`, but its count fits in the padding beside the descriptor: each connection has one.
 pub struct SharedFd(StaysOnItsThread<NonNull<Shared>>);
 
-/// The fields' order is that of their drops.
+/// The order of the fields is their drop order.
 #[derive(Debug)]
 struct Shared {
     _life: FdGeneration,
     fd: OwnedFd,
-    /// How many there are.
+    /// The number of owners.
     owners: Cell<u32>,
-    /// From the first receive on that was dropped while it was under way.
+    /// Present once a receive has been dropped in flight.
     unread: OnceCell<Box<Unread>>,
 }
 
 impl SharedFd {
-    /// Gives the descriptor back, if this is the only owner.
+    /// Returns the descriptor if this is the only owner.
     ///
     /// # Errors
     ///
-    /// Others own it, too; or something is left of a receive that was dropped, and would be lost: this
-    /// handle is returned.
+    /// This handle, if there are other owners, or if unread data of a dropped receive would be lost.
     pub fn try_unwrap(self) -> Result<OwnedFd, Self> {
         if self.unread().is_some_and(Unread::has_some) {
             return Err(self);
@@ -53,19 +52,19 @@ impl SharedFd {
         Ok(shared.fd)
     }
 
-    /// Whether there are other owners: handles, or operations under way.
+    /// Whether there are other owners: handles, or operations in flight.
     pub fn is_shared(&self) -> bool {
         self.shared().owners.get() > 1
     }
 
-    /// Whether arrivals for dropped receives are kept, or may still come.
+    /// Whether there is unread data of dropped receives, or a dropped receive is still in flight.
     pub fn may_keep_arrivals(&self) -> bool {
         let unread = self.unread();
         unread.is_some_and(|unread| unread.has_some() || unread.has_pending_orphans())
     }
 
-    /// Drops what is left of receives that were dropped: it belongs to a connection that is no more,
-    /// where the descriptor serves another one.
+    /// Drops the unread data of dropped receives. For a descriptor that serves a new connection: the data
+    /// belongs to the previous one.
     pub fn forget_leftovers(&self) {
         if let Some(unread) = self.unread() {
             unread.forget();
@@ -74,28 +73,28 @@ impl SharedFd {
 
     #[inline]
     fn shared(&self) -> &Shared {
-        // SAFETY: made of a box by `from`, which is there until its last owner is dropped.
+        // SAFETY: made of a box by `from`, which lives until its last owner is dropped.
         unsafe { self.0.as_ref() }
     }
 
-    /// Apart from `drop`, which is in many places.
+    /// Separate from `drop`, which is inlined in many places.
     ///
     /// # Safety
     ///
-    /// The last owner is gone.
+    /// The last owner is being dropped.
     #[inline(never)]
     unsafe fn close(shared: NonNull<Shared>) {
-        // SAFETY: made of a box by `from`, and nobody else's by this function's contract.
+        // SAFETY: made of a box by `from`, and without other owners by this function's contract.
         drop(unsafe { Box::from_raw(shared.as_ptr()) });
     }
 
-    /// What was received for nobody, if that has ever been possible.
+    /// The unread data of dropped receives, if a receive has ever been dropped in flight.
     #[inline]
     pub(crate) fn unread(&self) -> Option<&Unread> {
         self.shared().unread.get().map(|unread| &**unread)
     }
 
-    /// The place for it.
+    /// The same, created if it does not exist.
     pub(crate) fn leftovers_or_new(&self) -> &Unread {
         self.shared().unread.get_or_init(Box::default)
     }
@@ -107,7 +106,7 @@ impl Clone for SharedFd {
         let owners = &self.shared().owners;
         match owners.get().checked_add(1) {
             Some(more) => owners.set(more),
-            // Somebody leaks them.
+            // The program leaks handles.
             None => abort(),
         }
         Self(self.0.clone())
@@ -158,15 +157,15 @@ impl fmt::Debug for SharedFd {
     }
 }
 
-/// Anything that has a descriptor, kept untouched for as long as operations need the descriptor.
-/// Clones are handles of the same.
+/// A shared owner of any object with a descriptor. The object stays untouched for as long as operations
+/// need the descriptor. Clones are handles of the same object.
 pub struct HeldFd<T> {
     fd: RawFd,
     owner: Rc<T>,
 }
 
 impl<T: AsFd + 'static> HeldFd<T> {
-    /// Takes it over, and asks it for its descriptor, once.
+    /// Takes ownership of the object, and calls its `as_fd` once.
     pub fn new(owner: T) -> Self {
         let owner = Rc::new(owner);
         Self {
@@ -177,16 +176,16 @@ impl<T: AsFd + 'static> HeldFd<T> {
 }
 
 impl<T> HeldFd<T> {
-    /// What has the descriptor.
+    /// The object that has the descriptor.
     pub fn get_ref(&self) -> &T {
         &self.owner
     }
 
-    /// Gives it back, if nobody else holds it.
+    /// Returns the object if this is the only handle.
     ///
     /// # Errors
     ///
-    /// Others hold it, too: this handle is returned.
+    /// This handle, if there are others.
     pub fn try_unwrap(self) -> Result<T, Self> {
         let fd = self.fd;
         Rc::try_unwrap(self.owner).map_err(|owner| Self { fd, owner })
@@ -218,16 +217,16 @@ impl<T> AsRawFd for HeldFd<T> {
 ///
 /// # Safety
 ///
-/// [`AsRawFd::as_raw_fd`] gives the same, open descriptor until the value is dropped, and no safe
-/// method of it closes the descriptor earlier.
+/// [`AsRawFd::as_raw_fd`] returns the same open descriptor until the value is dropped, and no safe
+/// method of the value closes the descriptor earlier.
 pub unsafe trait OwnsFd: AsRawFd + 'static {}
 
 // SAFETY: the descriptor is closed by the last owner's drop, and `try_unwrap` consumes.
 unsafe impl OwnsFd for SharedFd {}
 // SAFETY: closed by its drop.
 unsafe impl OwnsFd for OwnedFd {}
-// SAFETY: by the contract of `AsFd` the descriptor is open for as long as its owner is borrowed. It
-// is shared, and neither moved nor given away mutably, until the last handle is gone.
+// SAFETY: by the contract of `AsFd` the descriptor is open for as long as its owner is borrowed. The owner
+// is shared, and neither moved nor mutably borrowed, until the last handle is dropped.
 unsafe impl<T: AsFd + 'static> OwnsFd for HeldFd<T> {}
 // SAFETY: a shared reference to an owner closes nothing, and the owner lives as long.
 unsafe impl<T: OwnsFd> OwnsFd for Rc<T> {}

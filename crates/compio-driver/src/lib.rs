@@ -1,11 +1,11 @@
-//! The part of compio that talks to the kernel.
+//! The kernel interface of compio.
 //!
-//! An operation ([`op`]) says what it asks as a plain [`request`], flies while the kernel has it,
-//! and says at its end what the answer means. There are two ways to use a [`Driver`]:
+//! An operation ([`op`]) builds a plain [`request`], is in flight while the kernel executes it, and
+//! converts the completion into its output. There are two ways to use a [`Driver`]:
 //!
 //! - [`Driver::submit`] makes a future of an operation. A runtime polls it, and calls
-//!   [`Driver::turn`] when there is nothing else to do.
-//! - [`Poller::push`] and [`Poller::poll`] need no futures at all.
+//!   [`Driver::turn`] when no task is ready.
+//! - [`Poller::push`] and [`Poller::poll`] need no futures.
 //!
 //! The driver knows wakers, but no tasks.
 

@@ -1,9 +1,9 @@
-//! What the model checker loom tries in every interleaving (within a bound of preemptions).
+//! Loom tests: each model runs in every interleaving (up to a number of preemptions).
 //!
 //! `RUSTFLAGS="--cfg loom" cargo test -p compio-driver --lib --release loom_tests::`
 //!
-//! A sleep that nobody ends is a deadlock, which loom reports; as it does of cells that two threads
-//! touch without an order between them.
+//! Loom reports a sleep without a wake as a deadlock. It also reports cells that two threads access
+//! without an order between the accesses.
 
 use std::sync::Arc;
 
@@ -27,7 +27,7 @@ fn check(model: impl Fn() + Sync + Send + 'static) {
     builder.check(model);
 }
 
-/// What a driver has for other threads.
+/// The parts of a driver that other threads use.
 struct Home {
     notifier: Arc<Notifier>,
     desk: Arc<RemoteCompletions>,
@@ -40,7 +40,7 @@ impl Home {
         Self { notifier, desk }
     }
 
-    /// As `Driver::turn`: whether there was a notification, and what was laid down.
+    /// As `Driver::turn`: whether there was a notification, and the remote completions.
     fn turn(&self) -> (bool, Vec<(Key, Answer)>) {
         self.notifier.unpark();
         let is_notified = self.notifier.take();
@@ -52,7 +52,7 @@ impl Home {
         (is_notified, answers)
     }
 
-    /// Turns until there are so many answers.
+    /// Turns until there are `count` completions.
     fn answers(&self, count: usize) -> Vec<(Key, Answer)> {
         let mut answers = Vec::new();
         while answers.len() < count {
@@ -79,13 +79,13 @@ fn key(number: u64) -> Key {
 /// Shared by threads of a model, which checks that their accesses are ordered.
 struct Shared(Cell<u32>);
 
-// SAFETY: loom's cell reports what would make this wrong.
+// SAFETY: loom's cell reports unordered accesses.
 unsafe impl Sync for Shared {}
 // SAFETY: as above.
 unsafe impl Send for Shared {}
 
 #[test]
-fn what_was_written_before_a_notification_is_seen_after_it() {
+fn a_write_before_a_notification_is_visible_after_it() {
     check(|| {
         let home = Home::new();
         let written = Arc::new(Shared(Cell::new(0)));
@@ -115,7 +115,7 @@ fn a_second_notification_is_not_lost_behind_the_first() {
                 notifier.notify();
             })
         });
-        // Looked at after each notification, and only then.
+        // Checked after each notification, and only then.
         let mut seen = 0;
         while seen < 2 {
             if home.turn().0 {
@@ -139,14 +139,14 @@ fn an_announced_sleep_ends_with_a_notification() {
         if home.notifier.park() {
             home.notifier.event().sleep();
         }
-        // It may also have ended for no reason.
+        // The sleep may also have ended spuriously.
         while !home.turn().0 {}
         thread.join().unwrap();
     });
 }
 
 #[test]
-fn what_two_threads_lay_down_is_found() {
+fn completions_of_two_threads_are_found() {
     check(|| {
         let home = Home::new();
         let threads = [1, 2].map(|number| {
@@ -175,7 +175,7 @@ fn one_thread_runs_all_jobs() {
 }
 
 #[test]
-fn who_hears_of_an_end_needs_no_other_thread() {
+fn a_job_dispatched_after_a_completion_needs_no_further_thread() {
     check(|| {
         let (home, pool) = (Home::new(), Pool::new(2));
         for number in 1..=2 {

@@ -1,4 +1,4 @@
-//! An operation with several answers, under way.
+//! Multishot operations in flight.
 
 use std::{
     fmt,
@@ -16,9 +16,8 @@ use crate::{
     submit::find_or_wait,
 };
 
-/// The end that polls it. Dropping it gives the operation up, as with
-/// [`Submit`](crate::Submit); what was noted and not handed out is the
-/// output's affair.
+/// Polls a multishot operation. Dropping it cancels the operation, as with [`Submit`](crate::Submit). The
+/// operation's output owns the items that were not taken.
 pub(crate) struct SubmitMulti<O: Multishot> {
     driver: Rc<Inner>,
     state: State<O>,
@@ -30,10 +29,10 @@ enum State<O> {
     Done,
 }
 
-/// What comes next.
+/// The next item, or the end.
 pub(crate) enum Next<O: Multishot> {
     Item(O::Item),
-    /// The last. Nothing is to be polled any more.
+    /// The final output. The caller must not poll any more.
     End(O::Output),
 }
 
@@ -48,7 +47,7 @@ impl<O: Multishot> SubmitMulti<O> {
         }
     }
 
-    /// Whether it was begun, and its end was not handed out.
+    /// Whether the operation has begun, and its end was not returned yet.
     pub(crate) fn is_pending(&self) -> bool {
         matches!(self.state, State::InFlight(_))
     }
@@ -58,7 +57,7 @@ impl<O: Multishot> SubmitMulti<O> {
             && let State::Idle(operation) = mem::replace(&mut self.state, State::Done)
         {
             if let Some(error) = self.driver.refusal() {
-                // SAFETY: an error; the kernel has not been asked.
+                // SAFETY: an error; the operation was never submitted.
                 return Poll::Ready(Next::End(unsafe { operation.finish(Err(error)) }));
             }
             let (flying, request) = RawOp::insert_multishot(&self.driver, operation);
@@ -90,46 +89,46 @@ impl<O: Multishot> Drop for SubmitMulti<O> {
     }
 }
 
-/// A flight with an `O`, for those who know the driver anyway. Nothing happens when it is dropped:
-/// unless its end has come, it is to be [abandoned](Self::abandon). What flies so is finished by code of
-/// this crate, which does not panic.
+/// The key of an operation `O` in flight, for callers that have the driver at hand. Its drop does nothing:
+/// the caller must [abandon](Self::abandon) it, unless it has polled the end. Only crate-internal operations
+/// are used this way; their `finish` never panics.
 pub(crate) struct RawOp<O>(Key, PhantomData<fn() -> O>);
 
 impl<O: Operation> RawOp<O> {
-    /// Gives the operation its place. Its request is to be [launched](Self::launch).
+    /// Inserts the operation into the arena. The caller must [launch](Self::launch) its request.
     pub(crate) fn insert(driver: &Inner, operation: O) -> (Self, Request) {
-        // SAFETY: the handle is given up here.
+        // SAFETY: the handle is dropped here.
         let (handle, request) = unsafe { driver.arena.insert(operation) };
         (Self(handle.key(), PhantomData), request)
     }
 
     fn handle(&self, driver: &Inner) -> OpHandle<O> {
-        // SAFETY: boarded with an `O`, and not abandoned. Once it has been taken, the key names no
-        // flight any more, which is noticed.
+        // SAFETY: inserted as an `O`, and not abandoned. Once the operation has been taken, the key is
+        // stale, which the arena detects.
         unsafe { driver.arena.handle_of(self.0) }
     }
 
-    /// `request` is what came of boarding.
+    /// Submits the operation. `request` was returned by [`insert`](Self::insert).
     pub(crate) fn launch(&self, driver: &Rc<Inner>, request: &Request) {
-        // SAFETY: the operation sits in its cell until the flight has landed.
+        // SAFETY: the operation stays in its cell until it has completed.
         if let Some(answer) = unsafe { driver.begin(self.0, request) } {
             driver.arena.complete(self.0, answer);
         }
     }
 
-    /// Asks the kernel to give the operation up. What it has answered by then still comes.
+    /// Requests the operation's cancellation. Earlier completions are still returned.
     pub(crate) fn cancel(&self, driver: &Inner) {
         driver.cancel(self.0);
     }
 
-    /// The end of one that has one answer only. It is not to be polled afterwards.
+    /// The output of an operation with a single completion. The caller must not poll it afterwards.
     pub(crate) fn poll(&mut self, driver: &Inner, cx: &mut Context<'_>) -> Poll<O::Output> {
         let handle = self.handle(driver);
         ready!(find_or_wait(driver, &handle, cx, || handle
             .is_completed()
             .then_some(())));
         let (operation, answer) = handle.take(&driver.arena);
-        // SAFETY: the operation has landed with this answer.
+        // SAFETY: the operation has completed with this result.
         Poll::Ready(unsafe { operation.finish(to_result(answer)) })
     }
 
@@ -139,16 +138,16 @@ impl<O: Operation> RawOp<O> {
 }
 
 impl<O: Multishot> RawOp<O> {
-    /// As [`insert`](Self::insert), for an operation that expects several answers.
+    /// As [`insert`](Self::insert), for a multishot operation.
     pub(crate) fn insert_multishot(driver: &Inner, operation: O) -> (Self, Request) {
-        // SAFETY: the handle is given up here.
+        // SAFETY: the handle is dropped here.
         let (handle, request) = unsafe { driver.arena.insert_multishot(operation) };
         (Self(handle.key(), PhantomData), request)
     }
 
-    /// What comes next. It is not to be polled after the end.
+    /// The next item or the end. The caller must not poll it after the end.
     pub(crate) fn poll_next(&mut self, driver: &Inner, cx: &mut Context<'_>) -> Poll<Next<O>> {
-        /// What is found of the flight.
+        /// The state of the operation.
         enum Found<T> {
             Item(T),
             End,
@@ -162,7 +161,7 @@ impl<O: Multishot> RawOp<O> {
             Found::Item(item) => Next::Item(item),
             Found::End => {
                 let (operation, answer) = handle.take(&driver.arena);
-                // SAFETY: the operation has landed with this answer.
+                // SAFETY: the operation has completed with this result.
                 Next::End(unsafe { operation.finish(to_result(answer)) })
             }
         })

@@ -1,18 +1,18 @@
-//! Waking a driver's thread from any other: one atomic, and a system call only if it sleeps.
+//! Waking a driver's thread from any thread: one atomic exchange, and a system call only if it sleeps.
 //!
 //! ```text
 //!           park                 (the driver's thread: park, unpark, take)
 //! Running ------> Parked         (any thread: notify)
 //!    |  ^------------|
 //!    |     unpark    |
-//!    | notify        | notify, and the event is signalled
+//!    | notify        | notify, which signals the event
 //!    v               v
 //! Notified <---------+
 //!    (unpark or take: back to Running)
 //! ```
 //!
-//! `Notified` is sticky: a `park` after it fails, so that what was pushed before the `notify` is
-//! looked at before the thread sleeps. No wake can be lost between the look and the sleep.
+//! `Notified` is sticky: a later `park` fails, so that the thread processes all work that was pushed before
+//! the `notify` and only then sleeps. No wake can be lost between the last check and the sleep.
 
 use std::{
     iter, mem,
@@ -36,7 +36,7 @@ const NOTIFIED: u8 = 2;
 pub(crate) struct Notifier {
     state: AtomicU8,
     event: Event,
-    /// The task of an outer executor, which is to be woken beside the event.
+    /// The task of an outer executor, which is woken in addition to the event.
     outer: Mutex<Option<Waker>>,
 }
 
@@ -49,8 +49,8 @@ impl Notifier {
         }
     }
 
-    /// From now on the next notification during a sleep wakes this task, too. Returns the one before, to
-    /// be dropped with nothing borrowed.
+    /// From now on the next notification during a sleep also wakes this task. Returns the previous waker:
+    /// the caller drops it while nothing is borrowed.
     pub(crate) fn set_outer(&self, waker: Option<Waker>) -> Option<Waker> {
         let mut outer = self.outer.lock().unwrap_or_else(PoisonError::into_inner);
         mem::replace(&mut *outer, waker)
@@ -62,39 +62,39 @@ impl Notifier {
     }
 
     pub(crate) fn notify(&self) {
-        // AcqRel: releases what the caller has pushed to `take`, `park` and `unpark`.
+        // AcqRel: releases the caller's pushed work to `take`, `park` and `unpark`.
         if self.state.swap(NOTIFIED, AcqRel) == PARKED {
             self.event.signal();
-            // Taken and woken in two steps: the lock is not held while the waker runs.
+            // Two steps, so that the lock is not held while the waker runs.
             if let Some(outer) = self.set_outer(None)
                 && let Some(panic) = wake_all(iter::once(outer))
             {
-                // The panic hook has reported it. A thread of the pool must go on.
+                // The panic hook has reported it. A pool thread must continue.
                 discard(panic);
             }
         }
     }
 
-    /// Signals the event of a notification once more, which somebody else than the sleeper has reset.
+    /// Signals the event of a pending notification again, after code other than the sleeper has reset it.
     pub(crate) fn signal_again(&self) {
         if self.is_notified() {
             self.event.signal();
         }
     }
 
-    /// Whether there is something for [`take`](Self::take). Only a hint.
+    /// Whether [`take`](Self::take) would find a notification. Only a hint.
     pub(crate) fn is_notified(&self) -> bool {
         self.state.load(Relaxed) == NOTIFIED
     }
 
-    /// Takes the notification, if there is one: what was pushed before it can be seen now.
+    /// Takes the notification, if there is one: work that was pushed before it is visible now.
     pub(crate) fn take(&self) -> bool {
         // AcqRel: acquires from `notify`.
         self.is_notified() && self.state.swap(RUNNING, AcqRel) == NOTIFIED
     }
 
-    /// Announces that the thread is about to sleep. Fails, and leaves the notification, if there
-    /// is one: then it must not sleep.
+    /// Announces that the thread is about to sleep. Fails and keeps the notification if there
+    /// is one: then the thread must not sleep.
     pub(crate) fn park(&self) -> bool {
         // Acquire on failure: pairs with `notify`.
         self.state
@@ -102,9 +102,9 @@ impl Notifier {
             .is_ok()
     }
 
-    /// The thread has slept; a notification that came meanwhile stays to be taken.
+    /// Ends the announced sleep. A notification that arrived during the sleep stays for `take`.
     pub(crate) fn unpark(&self) {
-        // Relaxed: PARKED is written by this thread only.
+        // Relaxed: only this thread writes PARKED.
         if self.state.load(Relaxed) != PARKED {
             return;
         }

@@ -1,8 +1,8 @@
-//! Whether drivers have to share their processors.
+//! CPU oversubscription: whether this process has more drivers than CPUs for them.
 //!
-//! A thread may be confined to some of the machine's processors. Those that are confined to the same
-//! ones as another, or to fewer of them, have no others to go to: if they are more than these
-//! processors, some have to wait for their turn. Whoever may run elsewhere can get out of the way.
+//! An affinity mask may confine a thread to some CPUs. A set of CPUs is oversubscribed if more driver
+//! threads have masks within the set than it has CPUs: then some of them have to wait for a CPU. A thread
+//! with a larger mask is not counted, since it can run on a CPU outside of the set.
 
 use std::{
     sync::{
@@ -17,31 +17,31 @@ use crate::{
     sys,
 };
 
-/// A set of processors, a bit for each.
+/// A set of CPUs, as a bit mask.
 pub(crate) type CpuSet = [u64; 16];
 
-/// The drivers of this process: how many live on threads that are confined to the same processors.
+/// The number of this process's drivers for each affinity mask.
 static DRIVERS: PerProcess<Mutex<Counts>> = PerProcess::new();
 
 type Counts = Vec<(CpuSet, usize)>;
 
-/// How often that has changed.
+/// The number of changes of [`DRIVERS`].
 static CHANGES: AtomicUsize = AtomicUsize::new(0);
 
-/// A driver's place among the others of this process.
+/// One driver's entry among the drivers of this process.
 pub(crate) struct CpuShare {
     confined_to: CpuSet,
-    /// How many of these it may use: a quota can be less.
+    /// The number of CPUs that it may use: a quota can be less than the mask.
     processors: usize,
-    /// Where the others know of it.
+    /// The process whose [`DRIVERS`] count it.
     process: Process,
-    /// The change up to which it is known whether the processors suffice.
+    /// The value of [`CHANGES`] when `is_oversubscribed` was computed.
     seen: Option<usize>,
     is_oversubscribed: bool,
 }
 
 impl CpuShare {
-    /// For a driver of this thread. Where the thread is confined to later on does not count.
+    /// For a driver of this thread. Later changes of the thread's affinity mask have no effect.
     pub(crate) fn take() -> Self {
         let anywhere = [u64::MAX; 16];
         Self::at(
@@ -66,20 +66,20 @@ impl CpuShare {
         }
     }
 
-    /// One with room for as many drivers as there may be.
+    /// An entry that is never oversubscribed.
     #[cfg(test)]
     pub(crate) fn roomy() -> Self {
         Self::at([u64::MAX; 16], usize::MAX)
     }
 
-    /// How many processors this driver's thread may use.
+    /// The number of CPUs that this driver's thread may use.
     pub(crate) fn processors(&self) -> usize {
         self.processors
     }
 
-    /// Whether there are more drivers than processors where this one can run.
+    /// Whether more drivers are confined to this driver's mask than CPUs that it may use.
     pub(crate) fn is_oversubscribed(&mut self) -> bool {
-        // Relaxed: pairs with `note_change`. Whoever sees the change takes the lock, which was held then.
+        // Relaxed: pairs with `note_change`. A reader of the change takes the lock, which was held then.
         let changes = CHANGES.load(Relaxed);
         if self.seen != Some(changes) {
             self.seen = Some(changes);
@@ -109,11 +109,11 @@ fn lock() -> MutexGuard<'static, Counts> {
 }
 
 fn note_change(_held: &MutexGuard<'_, Counts>) {
-    // Relaxed: pairs with `CpuShare::is_oversubscribed`; the lock orders what has changed.
+    // Relaxed: pairs with `CpuShare::is_oversubscribed`; the lock orders the changed counts.
     CHANGES.fetch_add(1, Relaxed);
 }
 
-/// How many drivers have no other processors than these.
+/// The number of drivers whose masks are within these CPUs.
 fn neighbours(drivers: &[(CpuSet, usize)], here: &CpuSet) -> usize {
     drivers
         .iter()
@@ -130,7 +130,7 @@ fn is_within(some: &CpuSet, all: &CpuSet) -> bool {
 mod tests {
     use super::*;
 
-    /// CpuSet that no real thread is confined to.
+    /// CPUs that no real thread is confined to.
     fn far_off(bits: u64) -> CpuSet {
         let mut processors = [0; 16];
         processors[15] = bits << 32;
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_is_confined_elsewhere_is_no_neighbour() {
+    fn a_driver_confined_elsewhere_is_no_neighbour() {
         let (first, second, both) = (far_off(1), far_off(2), far_off(3));
         let drivers = [(first, 1), (second, 2), (both, 3)];
         assert_eq!(neighbours(&drivers, &first), 1);
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn drivers_on_a_processor_each_are_not_crowded() {
+    fn drivers_on_one_processor_each_are_not_oversubscribed() {
         let mut first = CpuShare::at(far_off(4), 1);
         let mut second = CpuShare::at(far_off(8), 1);
         assert!(!first.is_oversubscribed());
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn two_drivers_on_one_processor_are_crowded_until_one_dies() {
+    fn two_drivers_on_one_processor_are_oversubscribed_until_one_is_dropped() {
         let mut first = CpuShare::at(far_off(16), 1);
         assert!(!first.is_oversubscribed());
         let mut second = CpuShare::at(far_off(16), 1);
@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn who_could_run_elsewhere_gives_way() {
+    fn only_the_driver_with_the_larger_mask_is_oversubscribed() {
         let mut anywhere = CpuShare::at(far_off(32 + 64), 2);
         let mut first = CpuShare::at(far_off(32), 1);
         let mut second = CpuShare::at(far_off(64), 1);

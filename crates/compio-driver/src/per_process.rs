@@ -29,7 +29,7 @@ pub struct Process(usize);
 impl Process {
     /// This process.
     ///
-    /// Once it has been called, a handler of a signal may call it, and a child of `fork` as well.
+    /// After the first call, a signal handler may call it, and a child of `fork` as well.
     pub fn current() -> Self {
         Self(sys::process_number())
     }
@@ -48,7 +48,7 @@ impl Process {
 
 /// A value that is made once in each process, on first use.
 ///
-/// There is no lock in it: a child of `fork` does not wait for a thread that is not there. The values
+/// It contains no lock: a child of `fork` does not wait for a thread that does not exist there. The values
 /// of its ancestors stay in a child's memory, untouched.
 pub struct PerProcess<T> {
     newest: AtomicPtr<Slot<T>>,
@@ -59,7 +59,7 @@ pub struct PerProcess<T> {
 struct Slot<T> {
     process: Process,
     value: T,
-    /// An ancestor's, or null. Kept for leak detectors.
+    /// An ancestor's slot, or null. Kept for leak detectors.
     #[allow(dead_code, reason = "see above")]
     older: *mut Slot<T>,
 }
@@ -75,14 +75,14 @@ impl<T> PerProcess<T> {
 }
 
 impl<T: Send + Sync> PerProcess<T> {
-    /// This process's value, if it has been made. A handler of a signal may call this: it neither locks
+    /// This process's value, if it has been made. A signal handler may call this: it neither locks
     /// nor allocates.
     pub fn get(&self) -> Option<&T> {
         // Acquire: pairs with the exchange in `get_or_try_make`, which publishes the value.
         self.of_this_process(self.newest.load(Acquire))
     }
 
-    /// This process's value. Threads that come at once may each make one; all get the same.
+    /// This process's value. Concurrent callers may each make one, but all get the same.
     pub fn get_or_make(&self, make: impl FnOnce() -> T) -> &T {
         match self.get_or_try_make(|| Ok::<T, Infallible>(make())) {
             Ok(value) => value,
@@ -94,7 +94,7 @@ impl<T: Send + Sync> PerProcess<T> {
     ///
     /// # Errors
     ///
-    /// The function's.
+    /// The error of `make`.
     pub fn get_or_try_make<E>(&self, make: impl FnOnce() -> Result<T, E>) -> Result<&T, E> {
         // Acquire: as in `get`.
         let older = self.newest.load(Acquire);
@@ -136,7 +136,7 @@ impl<T> Drop for PerProcess<T> {
     fn drop(&mut self) {
         let newest = *self.newest.get_mut();
         // SAFETY: it was made by `Box::into_raw`, and `&mut self` proves that there is no borrow of it.
-        // An ancestor's is left alone: its locks may be held, and its threads are not here.
+        // An ancestor's value is not dropped: its locks may be held, and its threads do not exist here.
         unsafe {
             if !newest.is_null() && (*newest).process.is_current() {
                 drop(Box::from_raw(newest));

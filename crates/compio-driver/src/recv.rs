@@ -1,20 +1,18 @@
-//! Receiving in such a mode that nothing is lost with the future that waited for it.
+//! Receives that lose no data when their future is dropped.
 //!
-//! A future is dropped when something else was quicker, and by then the kernel may have put bytes
-//! into its buffer: they are nowhere else any more. They go to whoever receives next from the same
-//! [`SharedFd`], beside which they lie until then:
+//! When a future is dropped, the kernel may already have put bytes into its buffer, and no other copy of
+//! them exists. They are stored beside the [`SharedFd`] as unread data, for its next receive:
 //!
 //! ```text
-//!                     +-- unread? --> taken: Ready
-//!  Receive, not begun +-- in doubt? ---> waits until they are there, or are none
-//!                     +-- else --------> Submit --> Ready
-//!                                          | dropped: in doubt until the kernel has answered
-//!                                          v
-//!                                       Arrived, dropped: unread
+//!                     +-- unread data? ----> Ready
+//!  Receive, not begun +-- pending orphan? -> waits until the orphan has completed
+//!                     +-- else ------------> Submit --> Ready
+//!                                              | dropped: a pending orphan until its completion
+//!                                              v
+//!                                           Arrived, dropped: unread data
 //! ```
 //!
-//! A receive of a descriptor where this has never happened does one thing more than others: it looks
-//! whether there is a place for unread.
+//! On a descriptor without orphaned receives, the extra cost of a receive is one check for unread data.
 
 use std::{
     borrow::Borrow,
@@ -50,13 +48,13 @@ use crate::{
     wait_list::{Waiter, Waiters},
 };
 
-/// Receives that lose nothing: what one of them has received whose future was dropped is what the
-/// next one of the same [`SharedFd`] receives. As long as that is in doubt, the next one waits.
+/// Receives that lose nothing: if the future of a receive is dropped, the next receive from the same
+/// [`SharedFd`] returns its data. The next receive waits until the orphaned one has completed.
 ///
-/// Bytes of a stream come in order, as many at a time as there is room for. A datagram comes as a
-/// whole, with its sender and its ancillary data, as far as there was room for them in what was
-/// dropped. So does an error that the system reports once, such as a connection that was reset.
-/// A receive that was begun before does not hear of them, only one that is begun afterwards.
+/// Bytes of a stream are returned in order, as many at a time as there is room for. A datagram is returned
+/// whole, with its sender and its ancillary data, as far as the dropped receive had room for them. An error
+/// that the system reports once, such as a connection reset, is returned as well. Only receives that begin
+/// afterwards see this data; a receive that is already pending does not.
 impl Driver {
     /// Receives from a socket into a buffer, from its start over its whole capacity.
     pub fn receive<'a, B: IoBufMut>(
@@ -67,7 +65,7 @@ impl Driver {
         Receive::new(self, fd, |fd| Recv::new(fd, buffer, 0), RecvMode::Consume)
     }
 
-    /// The same without taking: the next receive gets it once more.
+    /// As [`receive`](Self::receive), but leaves the data: the next receive returns it again.
     pub fn peek<'a, B: IoBufMut>(
         &self,
         fd: &'a SharedFd,
@@ -81,9 +79,9 @@ impl Driver {
         )
     }
 
-    /// Receives a datagram and its sender's address. One that was received by
-    /// [`receive`](Self::receive) on a socket without a peer, and is left over, has none: it is left
-    /// for that.
+    /// Receives a datagram and its sender's address. Skips an unread datagram of a dropped
+    /// [`receive`](Self::receive) on a socket without a peer: its sender is unknown. The next `receive`
+    /// returns it.
     pub fn receive_from<'a, B: IoBufMut>(
         &self,
         fd: &'a SharedFd,
@@ -97,7 +95,7 @@ impl Driver {
         )
     }
 
-    /// The same without taking.
+    /// As [`receive_from`](Self::receive_from), but leaves the datagram.
     pub fn peek_from<'a, B: IoBufMut>(
         &self,
         fd: &'a SharedFd,
@@ -107,7 +105,7 @@ impl Driver {
         Receive::new(self, fd, peek, RecvMode::Peek)
     }
 
-    /// Receives into several buffers, one after the other, and says from whom.
+    /// Receives into several buffers, one after the other. Returns the sender's address as well.
     pub fn receive_vectored<'a, V: IoVectoredBufMut>(
         &self,
         fd: &'a SharedFd,
@@ -117,8 +115,8 @@ impl Driver {
         Receive::new(self, fd, receive, RecvMode::Consume)
     }
 
-    /// Receives into several buffers, with ancillary data. If that was left over, it comes in what it
-    /// was received into; what was received without is so here, too.
+    /// Receives into several buffers, with ancillary data. Unread ancillary data is returned in the buffer
+    /// of the dropped receive. Unread data of a receive without ancillary data has none here either.
     pub fn receive_ancillary<'a, V: IoVectoredBufMut>(
         &self,
         fd: &'a SharedFd,
@@ -129,8 +127,8 @@ impl Driver {
         Receive::new(self, fd, receive, RecvMode::Consume)
     }
 
-    /// Reads what has no positions, such as a pipe, into a buffer, from its start over its whole
-    /// capacity.
+    /// Reads from a descriptor without positions, such as a pipe, into a buffer, from its start over its
+    /// whole capacity.
     pub fn read<'a, B: IoBufMut>(
         &self,
         fd: &'a SharedFd,
@@ -144,7 +142,7 @@ impl Driver {
         )
     }
 
-    /// The same into several buffers, one after the other.
+    /// As [`read`](Self::read), into several buffers, one after the other.
     pub fn read_vectored<'a, V: IoVectoredBufMut>(
         &self,
         fd: &'a SharedFd,
@@ -154,14 +152,14 @@ impl Driver {
         Receive::new(self, fd, read, RecvMode::Consume)
     }
 
-    /// Waits until the kernel has answered the operations of dropped futures, so that
+    /// Waits until the operations of dropped futures have completed, so that
     /// [`SharedFd::try_unwrap`] finds no other owner than the handles of the descriptor. Returns
-    /// whether arrivals are kept: the next receive takes them at once.
+    /// whether there is unread data: the next receive returns it at once.
     ///
-    /// A cancelled send is answered within a few turns of the driver. An operation that is no receive
-    /// and takes more turns than that is not waited for.
+    /// A cancelled send completes within a few turns of the driver. `settle` waits no longer than that for
+    /// operations other than receives.
     pub fn settle<'a>(&self, fd: &'a SharedFd) -> impl Future<Output = bool> + use<'a> {
-        /// A cancelled operation on a socket or pipe takes one or two.
+        /// A cancelled operation on a socket or pipe takes one or two turns.
         const TURNS_MAX: usize = 64;
         let driver = self.share();
         async move {
@@ -185,7 +183,7 @@ impl Driver {
     }
 }
 
-/// Whether what is received is taken.
+/// Whether a receive consumes its data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum RecvMode {
     Consume,
@@ -197,7 +195,7 @@ pub(crate) struct Receive<F: Borrow<SharedFd>, O: Receives> {
     submit: Submit<Guarded<O>>,
     fd: F,
     mode: RecvMode,
-    /// Only while others are in doubt.
+    /// Present only while there are pending orphans.
     orphan_wait: Option<Box<OrphanWait>>,
 }
 
@@ -226,13 +224,13 @@ impl<F: Borrow<SharedFd>, O: Receives> Receive<F, O> {
         }
     }
 
-    /// Asks the kernel to give it up, as [`Submit::cancel`].
+    /// Requests its cancellation, as [`Submit::cancel`].
     pub(crate) fn cancel(&self) {
         self.submit.cancel();
     }
 
-    /// What others have left, or what the operation says that is not to be begun. Ready with nothing
-    /// if it is.
+    /// The output made of unread data, or of the error if the driver refuses new operations. `None` if
+    /// the operation has to begin.
     #[cold]
     fn poll_leftovers(&mut self, cx: &mut Context<'_>) -> Poll<Option<O::Output>> {
         let driver = self.submit.driver();
@@ -249,7 +247,7 @@ impl<F: Borrow<SharedFd>, O: Receives> Receive<F, O> {
         Poll::Ready(match (refusal, unread) {
             (Some(error), _) => {
                 let guarded = self.submit.take_unstarted();
-                // SAFETY: an error; the kernel has not been asked.
+                // SAFETY: an error; the operation was never submitted.
                 guarded.map(|guarded| unsafe { guarded.operation.finish(Err(error)) })
             }
             (None, Some(unread)) => unread.next_for::<O>().and_then(|left| {
@@ -282,7 +280,7 @@ impl<F: Borrow<SharedFd>, O: Receives> Future for Receive<F, O> {
 impl<F: Borrow<SharedFd>, O: Receives> Drop for Receive<F, O> {
     fn drop(&mut self) {
         if self.submit.is_pending() && self.mode == RecvMode::Consume {
-            // Before it is abandoned, which may bring its answer at once.
+            // Before it is abandoned, which may complete it at once.
             let unread = self.fd.borrow().leftovers_or_new();
             unread.orphan_added(self.submit.driver());
         }
@@ -295,8 +293,8 @@ impl<F: Borrow<SharedFd>, O: Receives> fmt::Debug for Receive<F, O> {
     }
 }
 
-/// Waiting for something that others bring about, such as not to be in doubt any longer, or for a token
-/// of the scopes around to be cancelled.
+/// A wait for the pending orphans of a descriptor or for another event of this thread. It also ends if a
+/// token of the active cancel scopes is cancelled.
 #[derive(Default)]
 pub(crate) struct OrphanWait {
     waiter: Waiter,
@@ -312,7 +310,7 @@ impl OrphanWait {
     ) -> Poll<()> {
         self.listen(driver, cx, &unread.waiters);
         unread.ask_others(driver, cx.waker());
-        // The code of the waker's maker: it may have turned the driver.
+        // User code of a waker has run: it may have turned the driver.
         if unread.has_pending_orphans() && driver.refusal().is_none() {
             Poll::Pending
         } else {
@@ -320,8 +318,8 @@ impl OrphanWait {
         }
     }
 
-    /// The task is woken with these waiters, and by the tokens. Whether it has come to that already is to
-    /// be asked for afterwards.
+    /// Registers the task with these waiters and with the tokens. The caller checks its condition
+    /// afterwards.
     pub(crate) fn listen(&mut self, driver: &Inner, cx: &mut Context<'_>, waiters: &Waiters) {
         waiters.list(&mut self.waiter, cx.waker());
         self.cancels = driver.cancels();
@@ -331,46 +329,45 @@ impl OrphanWait {
     }
 }
 
-/// What came for receives that were dropped, of one descriptor.
+/// The data of one descriptor's dropped receives.
 #[derive(Default)]
 pub(crate) struct Unread {
     left: RefCell<VecDeque<UnreadItem>>,
-    /// How many were dropped of which the kernel has not said what came of them.
+    /// The number of dropped receives that have not completed.
     pending_orphans: Cell<usize>,
-    /// The drivers of those.
+    /// The drivers of the pending orphans.
     drivers: RefCell<Vec<Weak<Inner>>>,
-    /// Whether nobody wants what comes of them.
+    /// Whether the data of the pending orphans is discarded.
     is_forgetting: Cell<bool>,
     waiters: Waiters,
 }
 
-/// What one of them has left.
+/// The result of one dropped receive.
 pub(crate) enum UnreadItem {
     UnreadData(Box<UnreadData>),
     Error(io::Error),
 }
 
-/// What came, taken out of the buffer that it came into.
+/// Received data, copied out of the dropped receive's buffer.
 pub(crate) struct UnreadData {
     bytes: Vec<u8>,
-    /// How many of them have been handed out. Of a message, none.
+    /// The number of bytes already returned; 0 for a message.
     taken: usize,
-    /// Whether it is the whole of something, and is handed out or cut as such.
+    /// Whether it is one message, which is returned whole or truncated.
     is_message: bool,
-    /// Nothing is known of it if it was not asked for; and the sender may have no address.
+    /// The outer `None`: the receive did not request it. The inner `None`: the sender has no address.
     sender: Option<Option<SockAddr>>,
     ancillary: SocketAncillary,
     flags: i32,
 }
 
 impl Unread {
-    /// Whether nothing can be said of what comes next: the kernel still has a receive that was
-    /// dropped.
+    /// Whether the next data is unknown, because the kernel still has a dropped receive.
     pub(crate) fn has_pending_orphans(&self) -> bool {
         if self.pending_orphans.get() == 0 {
             return false;
         }
-        // One that was shut down has leaked what it still had to say.
+        // A driver that was shut down has leaked the operations that had not completed.
         let mut drivers = self.drivers.borrow_mut();
         drivers.retain(|driver| {
             let driver = driver.upgrade();
@@ -383,8 +380,8 @@ impl Unread {
         self.pending_orphans.get() > 0
     }
 
-    /// Has other drivers than this one say what they know. Nobody may turn them: the task that waits
-    /// keeps the thread from that, or another runtime does.
+    /// Reaps completions of the other drivers. It may be that no loop turns them: the waiting task, or
+    /// another runtime, occupies the thread.
     fn ask_others(&self, driver: &Rc<Inner>, waker: &Waker) {
         let others: Vec<_> = {
             let drivers = self.drivers.borrow();
@@ -397,12 +394,12 @@ impl Unread {
         }
     }
 
-    /// Whether there is something.
+    /// Whether there is unread data or an error.
     pub(crate) fn has_some(&self) -> bool {
         !self.left.borrow().is_empty()
     }
 
-    /// What is left, and what is in doubt, is for nobody.
+    /// Discards the unread data, and the data of the pending orphans when they complete.
     pub(crate) fn forget(&self) {
         self.is_forgetting.set(self.pending_orphans.get() > 0);
         // Descriptors are closed with nothing borrowed.
@@ -415,7 +412,7 @@ impl Unread {
         }
     }
 
-    /// A receive of this driver is about to be dropped. Its [`Arrived`] will be.
+    /// A receive of this driver is about to be dropped. Its [`Arrived`] will be dropped when it completes.
     pub(crate) fn orphan_added(&self, driver: &Rc<Inner>) {
         self.pending_orphans.set(self.pending_orphans.get() + 1);
         let mut drivers = self.drivers.borrow_mut();
@@ -427,7 +424,7 @@ impl Unread {
         }
     }
 
-    /// It is known what has come of it.
+    /// An orphan has completed, and its data has been stored.
     fn orphan_done(&self) {
         self.pending_orphans
             .set(self.pending_orphans.get().saturating_sub(1));
@@ -436,12 +433,12 @@ impl Unread {
             self.drivers.borrow_mut().clear();
         }
         if let Some(panic) = self.waiters.wake() {
-            // The panic hook has reported it, and a destructor is to panic nowhere.
+            // The panic hook has reported it, and a destructor must not panic.
             discard(panic);
         }
     }
 
-    /// The next that an `O` can be given.
+    /// The next item that an `O` can return.
     fn next_for<O: Receives>(&self) -> Option<UnreadItem> {
         let mut left = self.left.borrow_mut();
         let suits = |left: &UnreadItem| match left {
@@ -454,17 +451,17 @@ impl Unread {
         left.remove(place)
     }
 
-    /// Gives an operation that was not begun what others have left.
+    /// Makes the output of an operation that has not begun from an unread item.
     fn deliver<O: Receives>(&self, left: UnreadItem, operation: O, mode: RecvMode) -> O::Output {
         let mut arrival = match left {
-            // SAFETY: an error; the kernel has not been asked.
+            // SAFETY: an error; the operation was never submitted.
             UnreadItem::Error(error) => return unsafe { operation.finish(Err(error)) },
             UnreadItem::UnreadData(arrival) => arrival,
         };
         let nothing = io::Error::from_raw_os_error(sys::ECANCELED);
         // SAFETY: as above.
         let mut output = unsafe { operation.finish(Err(nothing)) };
-        // The code of the buffer: nothing is borrowed.
+        // User code of the buffer: nothing is borrowed.
         let given = O::fill(&mut output, &mut arrival);
         let is_over = match mode {
             RecvMode::Peek => false,
@@ -482,7 +479,7 @@ impl Unread {
         output
     }
 
-    /// The next bytes of a stream, in a buffer like the pool's; none at its end.
+    /// The next bytes of a stream, in a detached buffer of the pool's type; `Ok(None)` at EOF.
     pub(crate) fn next_pooled(
         &self,
         pool: &BufferPool,
@@ -518,7 +515,7 @@ impl fmt::Debug for Unread {
     }
 }
 
-/// The descriptor of an operation inside of a [`Guarded`], which holds it.
+/// The descriptor of an operation inside a [`Guarded`], which keeps it open.
 pub(crate) struct LentFd(RawFd);
 
 impl AsRawFd for LentFd {
@@ -527,41 +524,41 @@ impl AsRawFd for LentFd {
     }
 }
 
-// SAFETY: made by `Guarded::new` alone, for an operation that lies beside the descriptor's owner and
-// is dropped, or consumed, before that.
+// SAFETY: only `Guarded::new` makes it, for an operation that is stored beside the descriptor's owner and
+// is dropped, or consumed, before that owner.
 unsafe impl OwnsFd for LentFd {}
 
-/// An operation whose output leaves something if it is dropped.
+/// An operation whose dropped output leaves unread data.
 pub(crate) trait KeepsUnread: Owned {
-    /// KeepsUnread what was received, if anything was that the kernel will not say again.
+    /// Stores the received data or error, unless the kernel would report it again.
     fn leave(output: &mut Self::Output, place: &UnreadSink<'_>);
 }
 
-/// An operation that can be answered by what others have left.
+/// An operation that unread data can complete.
 pub(crate) trait Receives: KeepsUnread {
-    /// Whether its output says who has sent a message.
+    /// Whether its output contains the sender of a message.
     const HAS_SENDER: bool = false;
 
-    /// Puts it into the output of an operation that has received nothing. Returns how many bytes there
-    /// was room for.
+    /// Copies unread data into the output of an operation that has received nothing. Returns the number of
+    /// bytes copied.
     fn fill(output: &mut Self::Output, arrival: &mut UnreadData) -> usize;
 }
 
-/// Where something is left.
+/// The destination of unread data.
 pub(crate) struct UnreadSink<'a> {
     unread: &'a Unread,
     fd: &'a SharedFd,
 }
 
 impl UnreadSink<'_> {
-    /// Bytes of which there was room for some.
+    /// Stores bytes of a receive that had room for some.
     fn put(&self, bytes: Vec<u8>, about: MsgMeta) {
         let fd = self.fd.as_fd();
         let socket = sys::as_sock_ref(&fd);
         let kind = socket.as_ref().and_then(|socket| socket.r#type().ok());
         let is_message = kind.is_some_and(|kind| kind != Type::STREAM);
         if kind.is_some() && !is_message && bytes.is_empty() {
-            // The end of a connection is said to everybody who asks.
+            // The kernel reports EOF to every receive.
             return;
         }
         let peer = || socket.and_then(|socket| socket.peer_addr().ok()).map(Some);
@@ -576,7 +573,8 @@ impl UnreadSink<'_> {
         self.unread.put(UnreadItem::UnreadData(Box::new(arrival)));
     }
 
-    /// An error. Those that are the moment's or the call's would not be true of the next one.
+    /// Stores an error for the next receive if the system reports it once. Other errors concern the
+    /// moment or the arguments of one call, and are dropped.
     fn put_error(&self, error: io::Error) {
         let said_once = [
             io::ErrorKind::BrokenPipe,
@@ -588,14 +586,14 @@ impl UnreadSink<'_> {
             io::ErrorKind::NetworkUnreachable,
             io::ErrorKind::TimedOut,
         ];
-        // Windows has one kind for what has timed out and what was given up.
+        // On Windows, a timeout and a cancellation have the same error kind.
         if said_once.contains(&error.kind()) && !is_cancelled(&error) {
             self.unread.put(UnreadItem::Error(error));
         }
     }
 }
 
-/// What was received beside the bytes.
+/// The metadata of received bytes.
 #[derive(Default)]
 struct MsgMeta {
     sender: Option<Option<SockAddr>>,
@@ -603,12 +601,12 @@ struct MsgMeta {
     flags: i32,
 }
 
-/// What came into one buffer.
+/// Copies the received bytes out of one buffer.
 fn copy_out(buffer: &impl IoBufMut, len: usize) -> Option<Vec<u8>> {
     (buffer.buf_capacity() > 0).then(|| buffer.as_init()[..len].to_vec())
 }
 
-/// What came into several.
+/// Copies the received bytes out of several buffers.
 fn copy_out_vectored(buffers: &mut impl IoVectoredBufMut, len: usize) -> Option<Vec<u8>> {
     if buffers.total_capacity() == 0 {
         return None;
@@ -621,7 +619,7 @@ fn copy_out_vectored(buffers: &mut impl IoVectoredBufMut, len: usize) -> Option<
     Some(bytes)
 }
 
-/// The result, and in its place one that says nothing.
+/// Takes the result, and leaves a default value. Stores an error as unread.
 fn take<T: Default>(result: &mut io::Result<T>, place: &UnreadSink<'_>) -> Option<T> {
     match mem::replace(result, Ok(T::default())) {
         Ok(value) => Some(value),
@@ -704,7 +702,7 @@ impl<B: IoBufMut> Receives for RecvFrom<B, LentFd> {
     }
 }
 
-/// What came into several buffers, and all that is known of it.
+/// Stores a message that was received into several buffers, with its metadata.
 fn leave_message<V: IoVectoredBufMut>(
     result: &mut io::Result<Received>,
     buffers: &mut V,
@@ -780,7 +778,7 @@ impl KeepsUnread for RecvMulti<LentFd> {
                 place.put(buffer.to_vec(), MsgMeta::default());
             }
         }
-        // The bytes of a last answer have come with an item.
+        // The bytes of the final completion have arrived with an item.
         take(result, place);
     }
 }
@@ -793,15 +791,15 @@ impl KeepsUnread for RecvPooled<LentFd> {
     }
 }
 
-/// An operation that leaves what it has received.
+/// An operation that stores its received data as unread if its output is dropped.
 pub(crate) struct Guarded<O> {
-    // It goes before the descriptor, which it does not own.
+    // Dropped before the descriptor, which it does not own.
     operation: O,
     fd: SharedFd,
     mode: RecvMode,
 }
 
-/// A receive of little goes where others do.
+/// A receive into a `Vec` fits a small cell of the arena.
 const _: () = assert!(size_of::<Guarded<Recv<Vec<u8>, LentFd>>>() <= SMALL);
 
 impl<O> Guarded<O> {
@@ -814,7 +812,7 @@ impl<O> Guarded<O> {
     }
 }
 
-// SAFETY: the request is that of the operation inside, which does not move in here.
+// SAFETY: the request comes from the inner operation, which does not move in here.
 unsafe impl<O: KeepsUnread> Operation for Guarded<O> {
     type Output = Arrived<O>;
 
@@ -834,32 +832,32 @@ unsafe impl<O: KeepsUnread> Operation for Guarded<O> {
             fd,
             is_taken: mode == RecvMode::Peek,
         };
-        // The code of the buffer: if it panics, whoever waits has to be told all the same.
+        // User code of the buffer: if it panics, the drop of `arrived` still wakes the waiting tasks.
         // SAFETY: passed on from this function.
         arrived.output = Some(unsafe { operation.finish(answer) });
         arrived
     }
 }
 
-// SAFETY: it owns the descriptor of the operation inside.
+// SAFETY: it owns the descriptor of the inner operation.
 unsafe impl<O: KeepsUnread> Owned for Guarded<O> {}
 
-// SAFETY: as that of the operation inside.
+// SAFETY: both functions call those of the inner operation.
 unsafe impl<O: KeepsUnread + Multishot> Multishot for Guarded<O> {
     type Item = O::Item;
 
     unsafe fn push_partial(this: *mut Self, item: Item) -> bool {
-        // SAFETY: by this function's contract, which is the same for the part.
+        // SAFETY: by this function's contract, which is the same for the inner operation.
         unsafe { O::push_partial(&raw mut (*this).operation, item) }
     }
 
     unsafe fn next(this: *mut Self) -> Option<O::Item> {
-        // SAFETY: as in `note`.
+        // SAFETY: as in `push_partial`.
         unsafe { O::next(&raw mut (*this).operation) }
     }
 }
 
-/// What came out of one. If it is dropped, somebody else shall have it.
+/// The output of a guarded operation. Dropping it stores the data for the next receive.
 pub(crate) struct Arrived<O: KeepsUnread> {
     output: Option<O::Output>,
     fd: SharedFd,
@@ -879,7 +877,7 @@ impl<O: KeepsUnread> Drop for Arrived<O> {
         if self.is_taken {
             return;
         }
-        /// Whatever the buffer's code does.
+        /// Counts the orphan as completed, even if user code of the buffer panics.
         struct Settle<'a>(&'a Unread);
         impl Drop for Settle<'_> {
             fn drop(&mut self) {

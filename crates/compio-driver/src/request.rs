@@ -1,10 +1,9 @@
-//! What is asked of the kernel, as plain data: the one language that operations and backends
-//! share.
+//! Requests to the kernel, as plain data: the one language that operations and backends share.
 //!
 //! A request borrows nothing by type. It names descriptors and memory by number and address, and
-//! whoever builds it ([`Operation::request`](crate::Operation::request)) promises that both stay
-//! valid until the final completion. Every backend has one table from these variants to what its
-//! kernel understands; nothing here says how that is done.
+//! its builder ([`Operation::request`](crate::Operation::request)) guarantees that both stay
+//! valid until the final completion. Every backend has one table that translates these variants into
+//! calls of its kernel.
 
 use std::ffi::c_int;
 
@@ -15,16 +14,16 @@ pub use crate::sys::{
     Message, NativePath, OpenFlags, PathUnit, PeerAddress, RawEntry, RawFd, RawSlice, Stat,
 };
 
-/// The longest transfer that a kernel does at once (Linux's own bound). A longer buffer is filled
-/// or written in part, as a short read or write.
+/// The longest single transfer (Linux's own limit). A longer buffer is transferred in part, as a short
+/// read or write.
 pub const TRANSFER_MAX: usize = 0x7fff_f000;
 
-/// A buffer's place: never longer than [`TRANSFER_MAX`].
+/// A buffer's address and length, which is at most [`TRANSFER_MAX`].
 #[derive(Debug, Clone, Copy)]
 pub struct Span {
-    /// Where it begins.
+    /// The first byte.
     pub start: *mut u8,
-    /// How many bytes.
+    /// The number of bytes.
     pub len: u32,
 }
 
@@ -47,44 +46,44 @@ impl From<Span> for RawSlice {
 /// The buffers of a vectored transfer.
 #[derive(Debug, Clone, Copy)]
 pub struct Spans {
-    /// The first of the slices, which lie one behind the other.
+    /// The first slice of an array.
     pub first: *const RawSlice,
-    /// How many.
+    /// The number of slices.
     pub count: u32,
 }
 
-/// Where in a file a transfer takes place.
+/// The position of a transfer in a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Position {
-    /// At the file's own cursor, which moves. The only one that pipes and terminals have.
+    /// At the file's own cursor, which advances. Pipes and terminals have no other position.
     Cursor,
-    /// That many bytes from the beginning; the cursor stays.
+    /// An offset in bytes from the beginning. The cursor does not move.
     At(u64),
 }
 
-/// What is asked.
+/// One request.
 #[derive(Debug, Clone, Copy)]
 pub enum Request {
-    /// Nothing, answered by 0.
+    /// No action. Result: 0.
     Nop,
-    /// Of a file or anything else that is read and written.
+    /// A request of a file, or of any descriptor that read(2) and write(2) take.
     File(File),
-    /// Of names in directories.
+    /// A request of paths.
     Path(PathOp),
-    /// Of a socket.
+    /// A request of a socket.
     Net(Net),
-    /// Of a pipe.
+    /// A request of a pipe.
     Pipe(Pipe),
-    /// To say when a descriptor is ready.
+    /// A wait for a descriptor's readiness.
     Poll(Poll),
-    /// To run a piece of blocking code on another thread.
+    /// A blocking call on another thread.
     Work(Work),
-    /// Nothing: the operation was made with an argument that is refused, such as an unknown flag. Answered by
-    /// an error of the kind [`InvalidInput`](std::io::ErrorKind::InvalidInput).
+    /// No action, because an argument of the operation is invalid, such as an unknown flag. Fails with the
+    /// kind [`InvalidInput`](std::io::ErrorKind::InvalidInput).
     Invalid,
-    /// In the backend's own words, which [`op`](crate::op) tells more about. The kernel must answer
-    /// it with one completion: an entry of io_uring's has no flags that link it to others, hold
-    /// others up, skip its completion, or make it many.
+    /// A request in the backend's own format, see [`op`](crate::op). It must have exactly one
+    /// completion: an SQE of io_uring has no flags that link it to others, drain others, skip its
+    /// completion, or make it multishot.
     Raw(*const RawEntry),
 }
 
@@ -92,64 +91,64 @@ pub enum Request {
 #[derive(Debug, Clone, Copy)]
 #[expect(missing_docs, reason = "the fields say by name what they are")]
 pub enum File {
-    /// Answer: bytes read, 0 at the end.
+    /// Result: bytes read, 0 at EOF.
     Read {
         fd: RawFd,
         span: Span,
         position: Position,
     },
-    /// Answer: bytes written.
+    /// Result: bytes written.
     Write {
         fd: RawFd,
         span: Span,
         position: Position,
     },
-    /// Answer: bytes read, 0 at the end.
+    /// Result: bytes read, 0 at EOF.
     ReadVectored {
         fd: RawFd,
         spans: Spans,
         position: Position,
     },
-    /// Answer: bytes written.
+    /// Result: bytes written.
     WriteVectored {
         fd: RawFd,
         spans: Spans,
         position: Position,
     },
-    /// Make the content durable, and the attributes too unless `data_only`. Answer: 0.
+    /// Make the content durable, and the attributes too unless `data_only`. Result: 0.
     Sync { fd: RawFd, data_only: bool },
-    /// Answer: the new descriptor, closed on exec. `mode` is for a file that is created.
+    /// Result: the new descriptor, closed on exec. `mode` applies to a file that is created.
     Open {
         dir: RawFd,
         path: *const PathUnit,
         flags: OpenFlags,
         mode: u32,
     },
-    /// The attributes of what `path` names. Answer: 0.
+    /// The attributes of the file at `path`. Result: 0.
     Stat {
         dir: RawFd,
         path: *const PathUnit,
         follow: bool,
         into: *mut Stat,
     },
-    /// The attributes of an open file. Answer: 0.
+    /// The attributes of an open file. Result: 0.
     StatFd { fd: RawFd, into: *mut Stat },
 }
 
-/// Requests of names in directories. Relative paths begin in the current one. Each answer: 0.
+/// Requests of paths. Relative paths start at the current directory. Result of each: 0.
 #[derive(Debug, Clone, Copy)]
 #[expect(missing_docs, reason = "the fields say by name what they are")]
 pub enum PathOp {
-    /// What was at `to` is replaced.
+    /// Replaces an existing file at `to`.
     Rename {
         from: *const PathUnit,
         to: *const PathUnit,
     },
-    /// Of an empty directory, or of what is none.
+    /// Remove an empty directory if `is_dir`, otherwise a file of another type.
     Remove { path: *const PathUnit, is_dir: bool },
     /// Create a directory.
     MakeDir { path: *const PathUnit, mode: u32 },
-    /// A link that is not symbolic is one more name.
+    /// A hard link unless `is_symbolic`.
     Link {
         original: *const PathUnit,
         link: *const PathUnit,
@@ -159,64 +158,64 @@ pub enum PathOp {
 
 /// Requests of sockets.
 ///
-/// The flags are the system's `MSG_` flags, and go to the kernel as they are. Those that change the layout
-/// or the length of an answer are not among them.
+/// The flags are the system's `MSG_` flags, and are passed to the kernel unchanged. Flags that change the
+/// layout or the length of a result are not allowed.
 #[derive(Debug, Clone, Copy)]
 #[expect(missing_docs, reason = "the fields say by name what they are")]
 pub enum Net {
-    /// Answer: the new descriptor, closed on exec.
+    /// Result: the new descriptor, closed on exec.
     Socket {
         domain: c_int,
         kind: c_int,
         protocol: c_int,
     },
-    /// Answer: 0.
+    /// Result: 0.
     Connect {
         fd: RawFd,
         address: *const SockAddrStorage,
         len: u32,
     },
-    /// Answer: the new descriptor, closed on exec; its peer's address is in `peer`.
+    /// Result: the new descriptor, closed on exec; its peer's address is in `peer`.
     Accept { fd: RawFd, peer: *mut PeerAddress },
-    /// Answer: bytes received, 0 when the peer has shut down.
+    /// Result: bytes received, 0 at EOF.
     Recv { fd: RawFd, span: Span, flags: c_int },
-    /// Answer: bytes sent. A closed peer is an error, never a signal.
+    /// Result: bytes sent. A closed peer is an error, never a signal.
     Send { fd: RawFd, span: Span, flags: c_int },
-    /// Answer: bytes received; address, ancillary data and flags are in `message`.
+    /// Result: bytes received; address, ancillary data and flags are in `message`.
     RecvMsg {
         fd: RawFd,
         message: *mut Message,
         flags: c_int,
     },
-    /// Answer: bytes sent.
+    /// Result: bytes sent.
     SendMsg {
         fd: RawFd,
         message: *const Message,
         flags: c_int,
     },
-    /// Answer: 0.
+    /// Result: 0.
     Shutdown { fd: RawFd, how: c_int },
-    /// Items: descriptors, as for `Accept`, without the peers' addresses. The last answer may be one,
-    /// too.
+    /// Items: descriptors, as for `Accept`, without the peers' addresses. The final result may also be a
+    /// descriptor.
     AcceptMulti { fd: RawFd },
-    /// Items: bytes received, in a buffer of this group that the kernel has chosen. Answer: 0 when
-    /// the peer has shut down; that of an item has been said with it.
+    /// Items: bytes received, in a buffer of this group that the kernel has picked. Final result: 0 at
+    /// EOF; otherwise the length was already reported by the last item.
     RecvMulti { fd: RawFd, group: u16, flags: c_int },
-    /// Answer: bytes received, into a buffer of `room` bytes that is chosen when there are some; none
-    /// is, and the answer 0, when the peer has shut down.
+    /// Result: bytes received, into a buffer of `room` bytes that is picked when data is available; 0
+    /// and no buffer at EOF.
     RecvPooled {
         fd: RawFd,
         choice: *mut Choice,
         room: u32,
         flags: c_int,
     },
-    /// The first answer, which may be an item, is that of `Send`. The memory is in use until the
-    /// last.
+    /// The first completion, which may be an item, has the result of `Send`. The memory is in use until
+    /// the final completion.
     SendZeroCopy { fd: RawFd, span: Span, flags: c_int },
 }
 
 impl Net {
-    /// The socket that the request uses; none where it makes one.
+    /// The socket that the request uses; `None` if it makes one.
     #[allow(dead_code, reason = "for io_uring and the simulator")]
     pub(crate) fn socket(&self) -> Option<RawFd> {
         match *self {
@@ -240,7 +239,7 @@ impl Net {
 #[derive(Debug, Clone, Copy)]
 #[expect(missing_docs, reason = "the fields say by name what they are")]
 pub enum Pipe {
-    /// Move bytes between two descriptors of which one is a pipe. Answer: bytes moved.
+    /// Move bytes between two descriptors of which one is a pipe. Result: bytes moved.
     Splice {
         from: RawFd,
         from_position: Position,
@@ -254,24 +253,24 @@ pub enum Pipe {
 #[derive(Debug, Clone, Copy)]
 #[expect(missing_docs, reason = "the fields say by name what they are")]
 pub enum Poll {
-    /// Answer: the `poll(2)` bits that became true.
+    /// Result: the `poll(2)` bits that became true.
     Once { fd: RawFd, events: u32 },
 }
 
 /// Blocking code, type-erased. `run(data)` is called once, on another thread.
 #[derive(Debug, Clone, Copy)]
 pub struct Work {
-    /// What `run` is given: memory inside the operation.
+    /// The argument of `run`: memory inside the operation.
     pub data: *mut (),
     /// The code.
     pub run: unsafe fn(*mut ()),
 }
 
-/// Stands for the current directory where a request wants the descriptor of one.
+/// The current directory, in place of a directory's descriptor.
 pub const CURRENT_DIR: RawFd = crate::sys::CURRENT_DIR;
 
-/// Whether this is the error of an operation that was given up: `ECANCELED` on unix,
-/// `ERROR_OPERATION_ABORTED` on Windows, which std has no kind for.
+/// Whether this is the error of a cancelled operation: `ECANCELED` on unix,
+/// `ERROR_OPERATION_ABORTED` on Windows. std has no kind for it.
 ///
 /// ```
 /// let error = std::io::Error::other("something else");
@@ -281,42 +280,42 @@ pub fn is_cancelled(error: &std::io::Error) -> bool {
     error.raw_os_error() == Some(crate::sys::ECANCELED)
 }
 
-/// An answer that is not the last, or comes with a buffer.
+/// A completion that is not the last, or has a buffer.
 #[derive(Debug, Clone, Copy)]
 pub struct Item {
-    /// As for a last one.
+    /// The result, as of a final completion.
     pub answer: Answer,
-    /// The buffer that was filled, of a group.
+    /// The filled buffer's id in its group.
     pub buffer: Option<u16>,
 }
 
-/// What a backend reports of a flight.
+/// A backend's report about an operation in flight.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Report {
-    /// More will come.
+    /// A completion that more completions follow.
     #[allow(dead_code, reason = "not every backend answers several times")]
     Item(Item),
-    /// Nothing more will.
+    /// The final completion.
     Final(Answer),
-    /// Nothing more will. It was cancelled on request; or the kernel dropped it for want of a thread;
-    /// or the file itself has answered so. In the second case it has to be done all the same.
+    /// The final completion, with the error of a cancel. The cancel was requested; or the kernel dropped
+    /// the request for lack of a thread; or the file itself returned this error. In the second case
+    /// the request has to be repeated.
     #[allow(dead_code, reason = "not every backend lacks the means")]
     CanceledByKernel,
-    /// The kernel has completed it with EAGAIN, and nothing has been done. The backend decides whether it
-    /// waits: see `launch_to_wait`.
+    /// The kernel has completed the request with EAGAIN, without any effect. The backend decides whether
+    /// the request waits: see `launch_to_wait`.
     #[allow(dead_code, reason = "not every backend refuses to wait")]
     WouldBlock,
-    /// Nothing has been done so far: the readiness that the request waited for has come, and it is to be
-    /// launched once more.
+    /// The descriptor is ready, and the request has had no effect so far: it must be launched again.
     #[allow(dead_code, reason = "not every backend waits before it begins")]
     Ready,
-    /// It was to be cancelled, and was between two places where the kernel looks. If it flies still,
-    /// it has to be cancelled again.
+    /// A cancel request did not find its target, which was between two places that the kernel searches.
+    /// If the target is still in flight, it must be cancelled again.
     #[allow(dead_code, reason = "not every backend hands cancels over")]
     NotFound,
 }
 
-/// What a backend can do beyond the ordinary.
+/// The optional capabilities of a backend.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Capabilities {
     /// [`Net::AcceptMulti`].
@@ -329,20 +328,20 @@ pub(crate) struct Capabilities {
     pub(crate) recv_pooled: bool,
 }
 
-/// What comes back: a number whose meaning the request tells, or the system's error code.
+/// The raw result of a request: a number whose meaning depends on the request, or the system's error code.
 pub type Answer = Result<u32, i32>;
 
-/// The answer of a thread of the pool that would have had to wait for readiness: no system has this code.
+/// The result of a thread-pool job that would have to wait for readiness: no system has this code.
 pub(crate) const NOT_READY: i32 = i32::MIN;
 
-/// The `poll(2)` bits, the same on every unix; where the system has others they are translated.
+/// The `poll(2)` bits, the same on every unix. Other systems' bits are translated.
 pub(crate) mod ready {
     pub(crate) const IN: u32 = 0x001;
     pub(crate) const PRI: u32 = 0x002;
     pub(crate) const OUT: u32 = 0x004;
     pub(crate) const ERR: u32 = 0x008;
     pub(crate) const HUP: u32 = 0x010;
-    /// There is no such descriptor.
+    /// The descriptor is not open.
     pub(crate) const NVAL: u32 = 0x020;
 }
 
@@ -352,7 +351,7 @@ mod tests {
 
     #[test]
     fn a_request_fits_a_cache_line() {
-        // The largest has two positions and two descriptors, whose size is the system's.
+        // The largest request has two positions and two descriptors, whose size depends on the system.
         let room = 40 + 2 * size_of::<RawFd>();
         assert!(size_of::<Request>() <= room, "{}", size_of::<Request>());
     }

@@ -1,13 +1,13 @@
-//! How long a thread looks for news before it sleeps.
+//! Adaptive spinning before parking.
 //!
-//! Sleeping and being woken costs some 20 µs; where news tends to come sooner, looking for it is
-//! cheaper. The budget is what recent looking would have needed, and falls to nothing where it was
-//! in vain: an idle program sleeps. Where others want the processor, looking is no use either: it
-//! eats up what the scheduler grants this thread, and whoever is waited for may stand behind it.
+//! Sleeping and waking costs some 20 µs. If completions tend to arrive sooner, spinning is cheaper. The
+//! budget is the spin time that recent waits needed. It falls to zero if spins fail: an idle program sleeps.
+//! If other threads want the CPU, spinning does not help either: it uses up this thread's time slice, and
+//! the awaited thread may be queued behind it.
 //!
-//! Two that wait for each other and both sleep wait long: for two wake-ups. Neither can tell from its
-//! waits that they would be short if it looked. So it tries now and then, and less often each time
-//! that it was in vain: see [`Spin::learn`].
+//! If two threads wait for each other and both sleep, each wait is long: it contains two wake-ups. Neither
+//! thread can tell from its waits that they would be short with spinning. So it tries a spin now and then,
+//! less often after each failure: see [`Spin::learn`].
 
 use std::{
     hint, mem,
@@ -16,67 +16,66 @@ use std::{
 
 use crate::oversubscription::CpuShare;
 
-/// Whether a thread with nothing to do looks for news before it sleeps.
+/// Whether an idle thread spins before it sleeps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum SpinPolicy {
-    /// It sleeps at once.
+    /// The thread sleeps at once.
     Off,
-    /// It looks for as long as recent waits took, if that was short, and at most
-    /// [`SPIN_MAX`]; and not at all where more drivers live in this process than there are
-    /// processors for them, or where others have just wanted the processor.
+    /// The thread spins for as long as recent waits took, if they were short, and at most
+    /// [`SPIN_MAX`]. It does not spin if this process has more drivers than CPUs for them, or if other
+    /// threads have just preempted it.
     #[default]
     Adaptive,
-    /// It looks for [`SPIN_MAX`], each time.
+    /// The thread spins for [`SPIN_MAX`], each time.
     Always,
 }
 
-/// The longest that a thread looks for news before it sleeps.
+/// The longest spin before a sleep.
 pub const SPIN_MAX: Duration = Duration::from_micros(50);
 
-/// Of waits up to this length it may be that they were short had the thread looked for news, and not
-/// slept: its own wake-up is part of them, and so may be another's, which slept as well.
+/// Waits up to this length might have been short with spinning instead of sleeping: they contain the
+/// thread's own wake-up, and perhaps the wake-up of another thread, which slept as well.
 const AMBIGUOUS_WAIT_MAX: Duration = SPIN_MAX.saturating_mul(4);
 
-/// How long a thread must have waited in such waits, since it last tried whether looking helps, to try
-/// it once more.
+/// The total length of ambiguous waits after one trial spin and before the next.
 const PROBE_INTERVAL: Duration = Duration::from_millis(5);
 
-/// How long it must have waited since a try, in such waits or shorter ones, if that has failed: this
-/// long after the first one, and twice as long after each that follows.
+/// The total length of ambiguous or shorter waits after a failed trial: this long after the first
+/// failure, and twice as long after each further one.
 const PROBE_BACKOFF: Duration = Duration::from_micros(100);
 
-/// More failures than this count no more: it is tried every 0.8 s of such waits.
+/// Further failures are not counted: then there is a trial every 0.8 s of such waits.
 const FAILURES_MAX: u32 = 14;
 
-/// Below this a budget is none: one look costs about as much.
+/// A smaller budget counts as zero: one spin iteration costs about as much.
 const SPIN_MIN: Duration = Duration::from_micros(1);
 
-/// A gap of this length between two looks was no look: the thread was not running.
+/// If two spin iterations are this far apart, the thread was preempted.
 const PREEMPTION_GAP: Duration = Duration::from_micros(100);
 
-/// How long a thread sleeps at once after it was kept from looking by others. Once is an accident.
+/// The cooldown without spinning after a preemption. It is short, since a single one may be an accident.
 const COOLDOWN_MIN: Duration = Duration::from_millis(10);
 
-/// How long it does if it is kept again soon: this long at first, and twice as long each time that it
-/// was too short.
+/// The cooldown after another preemption soon afterwards: this long at first, and doubled each time
+/// it was too short.
 const COOLDOWN: Duration = Duration::from_millis(100);
 
-/// The longest rest.
+/// The longest cooldown.
 const COOLDOWN_MAX: Duration = Duration::from_secs(5);
 
 pub(crate) struct Spin {
     policy: SpinPolicy,
     budget: Duration,
-    /// How long to look in the next wait, if more than the budget, to see whether that helps.
+    /// The length of a trial spin in the next wait, if more than the budget.
     trial: Duration,
-    /// How long the thread has waited since the last trial.
+    /// The total length of waits since the last trial.
     waited: Duration,
-    /// How many looks were in vain, less those that found something.
+    /// The number of failed spins minus the number of successful ones.
     failures: u32,
     place: CpuShare,
-    /// Until then others want the processor.
+    /// No spinning until then, since other threads want the CPU.
     cooldown_until: Option<Instant>,
-    /// How long the last rest was.
+    /// The length of the last cooldown.
     rest: Duration,
 }
 
@@ -97,13 +96,13 @@ impl Spin {
         }
     }
 
-    /// Whether a wait might begin with a look, as far as that can be told without a clock.
+    /// Whether the next wait may begin with a spin. Does not read the clock.
     #[allow(dead_code, reason = "not every backend submits before it looks")]
     pub(crate) fn may_look(&self) -> bool {
         !self.budget.max(self.trial).is_zero()
     }
 
-    /// Whether others can run while this thread looks.
+    /// Whether other threads can run while this thread spins.
     #[allow(
         dead_code,
         reason = "not every backend has the kernel's threads work for it"
@@ -112,7 +111,7 @@ impl Spin {
         self.place.processors() > 1
     }
 
-    /// A wait begins.
+    /// Begins a wait.
     pub(crate) fn start(&mut self, timeout: Option<Duration>) -> SpinWait {
         // An untimed wait that will not spin and learns nothing needs no clock.
         let began = (self.policy != SpinPolicy::Off || timeout.is_some()).then(Instant::now);
@@ -135,14 +134,14 @@ impl Spin {
         }
     }
 
-    /// The wait is over. What was found by looking confirms the budget; what was not halves it.
+    /// Ends a wait. A successful spin confirms the budget, any other wait halves it.
     ///
-    /// A wait that was slept through says little about what looking would have done. The sleep itself
-    /// may have made it long; or short, if whoever was waited for needed this thread's processor. So
-    /// it asks only for a trial. The first is free; after a failure a program has to wait the longer
-    /// for the next one, in short waits or doubtful ones alone, the more have failed. One that gains
-    /// nothing by looking loses less than 1 ms in its first second of such waits, and 0.1 ms in each
-    /// that follows; one whose waits are longer loses nothing.
+    /// A wait without a spin says little about the effect of spinning. The sleep itself may have made it
+    /// long. Or the sleep made it short, if the awaited thread needed this thread's CPU. So such a wait only
+    /// leads to a trial. The first trial is free. After failures the next one follows after more short or
+    /// ambiguous waits, the more the more trials have failed. A program that gains nothing by spinning
+    /// loses less than 1 ms in its first second of such waits, and 0.1 ms in each later second. A program
+    /// with longer waits loses nothing.
     pub(crate) fn learn(&mut self, watch: &SpinWait) {
         if self.policy != SpinPolicy::Adaptive {
             return;
@@ -166,7 +165,7 @@ impl Spin {
             self.budget = Duration::ZERO;
         }
         self.note_failure(watch);
-        // What ends with the timeout would not have come sooner for being looked for.
+        // A wait that ended by timeout would not have been shorter with spinning.
         let timed_out = watch.timeout.is_some_and(|timeout| waited >= timeout);
         if !timed_out && !watch.is_suppressed && waited <= AMBIGUOUS_WAIT_MAX {
             self.waited += waited;
@@ -177,7 +176,7 @@ impl Spin {
         }
     }
 
-    /// How long the thread must have waited for a trial, if it has just waited so long.
+    /// The total length of waits that a trial requires, if the last wait took `waited`.
     fn price(&self, waited: Duration) -> Duration {
         let again = match self.failures {
             0 => Duration::ZERO,
@@ -216,15 +215,15 @@ impl Spin {
 pub(crate) struct SpinWait {
     began: Option<Instant>,
     budget: Duration,
-    /// Whether others need the processor.
+    /// Whether other threads need the CPU.
     is_suppressed: bool,
     timeout: Option<Duration>,
     looks: u32,
-    /// When the clock was read last, while looking.
+    /// The last reading of the clock during the spin.
     seen: Option<Duration>,
-    /// Whether others had the processor between two looks.
+    /// Whether the thread was preempted between two iterations.
     was_preempted: bool,
-    /// Whether there are no more looks.
+    /// Whether the spin has ended.
     is_over: bool,
 }
 
@@ -233,7 +232,7 @@ impl SpinWait {
         !self.budget.is_zero()
     }
 
-    /// Waits a moment; whether to look again. The clock is read at every 16th look.
+    /// One spin iteration. Returns whether to poll again. Reads the clock at every 16th iteration.
     pub(crate) fn spin(&mut self) -> bool {
         hint::spin_loop();
         self.looks = self.looks.wrapping_add(1);
@@ -247,25 +246,25 @@ impl SpinWait {
         !self.is_over
     }
 
-    /// Whether the wait has ended while the thread was looking.
+    /// Whether the wait has ended during the spin.
     fn has_found(&self) -> bool {
         self.looks > 0 && !self.is_over
     }
 
-    /// Something else than the end of the budget ends the looking.
+    /// Ends the spin for another reason than the end of the budget.
     #[allow(dead_code, reason = "not every backend has another reason")]
     pub(crate) fn stop(&mut self) {
         self.is_over = true;
     }
 
-    /// Whether others had the processor, if the clock says this and the last look was just now.
+    /// Whether the thread was preempted, if the clock shows `elapsed` right after the last iteration.
     fn was_preempted_until(&self, elapsed: Duration) -> bool {
-        // A clock may go back, where the system or the machine has errors.
+        // A faulty system or machine may have a clock that goes backwards.
         let gap = elapsed.saturating_sub(self.seen.unwrap_or(elapsed));
         self.was_preempted || (!self.is_over && gap > PREEMPTION_GAP)
     }
 
-    /// What is left of `timeout` for the sleep.
+    /// The rest of `timeout`, for the sleep.
     pub(crate) fn remaining(&self, timeout: Duration) -> Duration {
         if self.looks == 0 {
             return timeout;
@@ -285,13 +284,13 @@ mod tests {
     /// A spin with the largest budget.
     fn eager() -> Spin {
         let mut spin = Spin::new(SpinPolicy::Adaptive);
-        // As many drivers as other tests have: this one is not crowded.
+        // Other tests have drivers too; this one is not oversubscribed by them.
         spin.place = CpuShare::roomy();
         spin.budget = SPIN_MAX;
         spin
     }
 
-    /// A wait that began so long ago, and saw the clock for the last time after `seen`.
+    /// A wait that began `ago` before now, and last read the clock after `seen`.
     fn watch(spin: &mut Spin, ago: Duration, seen: Duration) -> SpinWait {
         let mut watch = spin.start(None);
         watch.began = Some(Instant::now() - ago);
@@ -300,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_was_kept_from_looking_rests_longer_each_time() {
+    fn each_further_preemption_lengthens_the_cooldown() {
         let mut spin = eager();
         for rest in [10, 100, 200, 400, 800, 1600, 3200, 5000, 5000] {
             let kept = watch(&mut spin, PREEMPTION_GAP * 3, PREEMPTION_GAP);
@@ -309,7 +308,7 @@ mod tests {
             spin.budget = SPIN_MAX;
             assert!(!spin.start(None).may_spin());
         }
-        // Long afterwards it is as if there had been none.
+        // Long afterwards, earlier preemptions have no effect.
         spin.cooldown_until = Some(Instant::now() - COOLDOWN_MAX * 2);
         assert!(spin.start(None).may_spin());
         let kept = watch(&mut spin, PREEMPTION_GAP * 3, PREEMPTION_GAP);
@@ -318,7 +317,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sleep_is_no_gap_between_looks() {
+    fn a_sleep_after_the_spin_is_no_preemption() {
         let mut spin = eager();
         let mut slept = watch(&mut spin, SPIN_MAX * 100, PREEMPTION_GAP);
         slept.stop();
@@ -328,15 +327,15 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_goes_back_shows_no_gap() {
+    fn a_clock_that_goes_backwards_shows_no_preemption() {
         let mut spin = eager();
         let watch = watch(&mut spin, Duration::ZERO, SPIN_MAX * 1000);
         spin.learn(&watch);
         assert_eq!(spin.rest, Duration::ZERO);
     }
 
-    /// One wait of a thread that finds news so soon if it looks, and so late if it sleeps, where it
-    /// is known how long it has looked before. How long it has looked and waited.
+    /// One wait of a thread. A spin finds a completion after `by_looking`. A sleep takes `by_sleeping`, which
+    /// depends on the length of the spin before it. Returns the lengths of the spin and of the wait.
     fn wait(
         spin: &mut Spin,
         by_looking: Duration,
@@ -355,7 +354,7 @@ mod tests {
         (looked, waited)
     }
 
-    /// How long a new thread looks in so many seconds of such waits.
+    /// The total length of a new thread's failing spins in so many seconds of such waits.
     fn looks_in_vain(seconds: u64, by_sleeping: impl Fn(Duration) -> Duration) -> Duration {
         let mut spin = eager();
         spin.budget = Duration::ZERO;
@@ -373,7 +372,7 @@ mod tests {
     }
 
     #[test]
-    fn looking_is_found_to_help_where_both_sides_sleep() {
+    fn a_trial_finds_that_spinning_helps_if_both_sides_sleep() {
         let mut spin = eager();
         spin.budget = Duration::ZERO;
         let mut waits = || wait(&mut spin, micros(20), |_| micros(65)).1;
@@ -385,7 +384,7 @@ mod tests {
     }
 
     #[test]
-    fn looking_is_tried_at_once_where_the_sleep_was_short() {
+    fn a_short_sleep_is_followed_by_a_trial_at_once() {
         let mut spin = eager();
         spin.budget = Duration::ZERO;
         assert_eq!(wait(&mut spin, micros(15), |_| micros(20)).1, micros(20));
@@ -393,7 +392,7 @@ mod tests {
     }
 
     #[test]
-    fn what_never_helps_is_tried_ever_more_seldom() {
+    fn failing_trials_become_ever_rarer() {
         for length in [10, 51, 65, 200] {
             let always_late = |looked: Duration| looked.max(micros(length));
             assert!(looks_in_vain(1, always_late) < micros(1000), "{length} µs");
@@ -402,13 +401,13 @@ mod tests {
     }
 
     #[test]
-    fn who_needs_this_processor_is_not_kept_away() {
-        // The news comes 2 µs after the processor is given up.
+    fn spinning_stops_if_the_awaited_thread_needs_this_processor() {
+        // The completion arrives 2 µs after the thread has released the CPU.
         assert!(looks_in_vain(1, |looked| looked + micros(2)) < micros(1000));
     }
 
     #[test]
-    fn what_has_helped_and_ceases_to_is_given_up() {
+    fn spinning_that_no_longer_helps_stops() {
         let mut spin = eager();
         wait(&mut spin, micros(20), |_| micros(65));
         let looked: Duration = (0..100)
@@ -419,7 +418,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_tried_in_long_waits_or_for_timers() {
+    fn long_waits_and_timers_lead_to_no_trial() {
         assert_eq!(looks_in_vain(10, |_| micros(201)), Duration::ZERO);
         let mut spin = eager();
         spin.budget = Duration::ZERO;
@@ -433,7 +432,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_tried_in_a_rest() {
+    fn a_cooldown_has_no_trial() {
         let mut spin = eager();
         let kept = watch(&mut spin, PREEMPTION_GAP * 3, PREEMPTION_GAP);
         spin.learn(&kept);
@@ -446,7 +445,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_tried_by_who_shall_not_look() {
+    fn policy_off_never_spins() {
         let mut spin = Spin::new(SpinPolicy::Off);
         for _ in 0..1000 {
             let slept = spin.start(None);

@@ -1,8 +1,7 @@
-//! Operations that go on by themselves: accepting connections, and receiving into a pool of
-//! buffers; and sends that give their buffer back later.
+//! Streams of accepted connections and of received buffers, and zero-copy sends.
 //!
-//! Where the kernel answers one request several times, that is used; elsewhere the request is made
-//! again for each answer. What comes out is the same.
+//! The streams use a multishot request if the kernel supports it. Otherwise they submit a new request for
+//! each item, with the same results.
 
 use std::{
     fmt,
@@ -35,14 +34,14 @@ use crate::{
 /// The connections of a listening socket, one after the other. Made by
 /// [`Driver::accept_stream`](crate::Driver::accept_stream).
 ///
-/// Where one request brings many, some are accepted before they are asked for: all that wait at that
-/// moment, but no more once there are a few dozen.
+/// A multishot accept takes connections before the stream is polled for them: all that wait in the backlog,
+/// up to a few dozen.
 ///
 /// # Cancellation
 ///
-/// Between two connections nothing is lost by not polling it. Dropping it closes the connections
-/// that were accepted and not taken yet, unless an [`Acceptor`](crate::Acceptor) has made it: that
-/// keeps them for the next accept.
+/// Nothing is lost if it is not polled between two connections. Dropping it closes the connections
+/// that were accepted and not taken yet. An [`Acceptor`](crate::Acceptor), however, keeps the
+/// connections of its streams for the next accept.
 pub struct AcceptStream {
     driver: Rc<Inner>,
     fd: SharedFd,
@@ -66,8 +65,8 @@ impl AcceptStream {
         }
     }
 
-    /// The next connection. An error concerns one connection or the moment, and does not end the
-    /// stream.
+    /// The next connection. An error concerns one connection or a temporary condition, and does not end
+    /// the stream.
     pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<OwnedFd>> {
         loop {
             if let Some((fd, _)) = self.place.kept.take() {
@@ -83,7 +82,7 @@ impl AcceptStream {
                     Poll::Ready(Next::End(end)) => end.into_inner().transpose(),
                     Poll::Pending => {
                         self.place.list(cx.waker());
-                        // The code of the waker's maker: it may have dropped another future.
+                        // User code of the waker has run: it may have dropped another future.
                         let kept = self.place.kept.take();
                         return kept.map_or(Poll::Pending, |(fd, _)| Poll::Ready(Ok(fd)));
                     }
@@ -115,7 +114,7 @@ impl Drop for AcceptStream {
         if let Accepting::Multi(accept) = &self.state
             && accept.is_pending()
         {
-            // Its `AcceptEnd` will be dropped.
+            // Its `AcceptEnd` will be dropped when it completes.
             self.place.kept.orphan_added();
         }
     }
@@ -127,24 +126,24 @@ impl fmt::Debug for AcceptStream {
     }
 }
 
-/// The bytes of a stream socket, in the order of their coming, in buffers of a pool. Made by
+/// The bytes of a stream socket, in the order of arrival, in buffers of a pool. Made by
 /// [`Driver::recv_stream`](crate::Driver::recv_stream).
 ///
 /// # Cancellation
 ///
-/// Nothing is lost: what was received and not taken when it is dropped is received by the next receive
-/// of [`Driver`](crate::Driver) from this descriptor, or the next `RecvStream`. After a
-/// [`cancel`](Self::cancel) it comes out of this one.
+/// Nothing is lost: if it is dropped, the next receive of [`Driver`](crate::Driver) from this descriptor, or
+/// the next `RecvStream`, returns its unread data. After a [`cancel`](Self::cancel) this stream returns the
+/// unread data itself.
 ///
-/// One that is not polled any more may have received into a few dozen of the pool's buffers, which
-/// others have to do without.
-// Connections that wait pay for each byte of it.
+/// A stream that is no longer polled may hold data in a few dozen buffers of the pool. Other users of the
+/// pool lack these buffers.
+// Every idle connection has one: its size matters.
 pub struct RecvStream {
     fd: SharedFd,
     pool: BufferPool,
     state: Receiving,
     is_cancelled: bool,
-    /// What few need.
+    /// State that few streams need.
     rest: Option<Box<Rest>>,
 }
 
@@ -152,17 +151,17 @@ const _: () = assert!(size_of::<RecvStream>() <= 40);
 
 enum Receiving {
     Idle,
-    /// The kernel chooses the buffers.
+    /// The kernel picks the buffers.
     Multi {
         receive: RawOp<Guarded<RecvMulti<LentFd>>>,
-        /// Something has come since the end was looked for.
+        /// Data has arrived since the last check for EOF.
         has_come: bool,
-        /// It was given up, to be made again.
+        /// The request was cancelled, to be submitted again.
         is_doubtful: bool,
     },
-    /// The backend chooses the buffer.
+    /// The backend picks the buffer.
     Pooled(RawOp<Guarded<RecvPooled<LentFd>>>),
-    /// We choose it: see [`Rest`].
+    /// The stream picks the buffer: see [`Rest`].
     ByHand,
     Ended,
 }
@@ -171,9 +170,9 @@ enum Receiving {
 struct Rest {
     flags: i32,
     by_hand: ByHand,
-    /// Waits for a buffer to come back.
+    /// Waits until a buffer returns to the pool.
     returning: OrphanWait,
-    /// Waits for what came of receives that were dropped.
+    /// Waits for the completions of dropped receives.
     orphan_wait: OrphanWait,
 }
 
@@ -188,7 +187,7 @@ enum ByHand {
 
 impl RecvStream {
     pub(crate) fn new(fd: SharedFd, pool: BufferPool, flags: i32) -> Self {
-        // When it waits, and for what, is its own business: the kernel's answers differ here.
+        // The stream itself controls the waiting. Kernels treat these two flags differently here.
         let waiting = sys::MSG_WAITALL | sys::MSG_DONTWAIT.unwrap_or(0);
         let flags = flags & !waiting;
         let rest = || {
@@ -206,7 +205,7 @@ impl RecvStream {
         }
     }
 
-    /// Asks for the end. What has been received by then still comes, and after it `None`.
+    /// Ends the stream. Data that has been received by then is still returned, followed by `None`.
     pub fn cancel(&mut self) {
         self.is_cancelled = true;
         match &self.state {
@@ -222,10 +221,10 @@ impl RecvStream {
         }
     }
 
-    /// The next bytes; `None` at the end of the stream. An error does not end it: the next poll
+    /// The next bytes; `None` at EOF. An error does not end the stream: the next poll
     /// tries again.
     ///
-    /// When all buffers of the pool are handed out, it waits until one has come back.
+    /// If all buffers of the pool are in use, it waits until one is returned.
     pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<io::Result<PooledBuffer>>> {
         loop {
             let driver = self.pool.driver();
@@ -240,8 +239,8 @@ impl RecvStream {
                     is_doubtful,
                 } => {
                     let Poll::Ready(next) = receive.poll_next(driver, cx) else {
-                        // The kernel may have overlooked an end that came close behind the bytes.
-                        // A new request would find it.
+                        // The kernel may have missed an EOF that arrived right after the bytes.
+                        // A new request finds it.
                         if mem::take(has_come) && self.pool.has_ended(&self.fd) {
                             *is_doubtful = true;
                             receive.cancel(driver);
@@ -249,7 +248,7 @@ impl RecvStream {
                         return Poll::Pending;
                     };
                     match next {
-                        // A buffer that the kernel has chosen for nothing goes back.
+                        // The kernel picked a buffer and wrote nothing: the buffer returns to the pool.
                         Next::Item(buffer) if buffer.is_empty() => continue,
                         Next::Item(buffer) => {
                             *has_come = true;
@@ -258,8 +257,8 @@ impl RecvStream {
                         Next::End(arrived) => {
                             let is_doubtful = *is_doubtful;
                             self.state = Receiving::Idle;
-                            // All items have been handed out before, and the bytes of the last
-                            // answer have come with one.
+                            // All items have been returned before. The bytes of the final completion
+                            // were in one of them.
                             match arrived.into_inner().0 {
                                 Ok(Some(0)) => Ok(None),
                                 Ok(_) => continue,
@@ -297,7 +296,7 @@ impl RecvStream {
             }
         }
     }
-    /// Begins to receive, unless there is something to be handed out first.
+    /// Begins to receive, unless unread data, an error or EOF comes first.
     fn poll_begin(
         &mut self,
         cx: &mut Context<'_>,
@@ -325,7 +324,7 @@ impl RecvStream {
         Poll::Ready(ControlFlow::Continue(()))
     }
 
-    /// What receives that were dropped have left, none at their end; nothing if they have left nothing.
+    /// The unread data of dropped receives: `Some(Ok(None))` at EOF, `None` if there is none.
     fn poll_leftovers(
         &mut self,
         cx: &mut Context<'_>,
@@ -344,7 +343,7 @@ impl RecvStream {
         Poll::Ready(unread.next_pooled(&self.pool))
     }
 
-    /// Whether there is a buffer. If not, the task is woken when one has come back.
+    /// Whether the pool has a buffer. If not, the task is woken when one is returned.
     fn finds_buffer(&mut self, cx: &mut Context<'_>) -> bool {
         if self.pool.has_some() {
             return true;
@@ -382,12 +381,12 @@ impl RecvStream {
             return;
         }
         if flags == 0 {
-            // Nothing of it is waited for now.
+            // No wait in it is active now.
             self.rest = None;
         }
     }
 
-    /// Hands over what was boarded just now.
+    /// Submits the operation that was just inserted.
     fn launch(&self, request: &Request) {
         let driver = self.pool.driver();
         match &self.state {
@@ -397,7 +396,7 @@ impl RecvStream {
         }
     }
 
-    /// Waits, then receives what there is; nothing, if there is no buffer for it.
+    /// Waits for readiness, then receives the available data. `None` if the pool has no buffer.
     fn poll_by_hand(
         &mut self,
         cx: &mut Context<'_>,
@@ -430,7 +429,7 @@ impl RecvStream {
         }
     }
 
-    /// Whether the error is the echo of [`cancel`](Self::cancel).
+    /// Whether [`cancel`](Self::cancel) is the cause of the error.
     fn was_called_off(&self, error: &io::Error) -> bool {
         self.is_cancelled && is_cancelled(error)
     }
@@ -439,7 +438,7 @@ impl RecvStream {
 impl Drop for RecvStream {
     fn drop(&mut self) {
         let driver = self.pool.driver();
-        // Before it is abandoned, which may bring its end at once.
+        // Before it is abandoned, which may complete it at once.
         let orphan_added = || self.fd.leftovers_or_new().orphan_added(driver);
         match mem::replace(&mut self.state, Receiving::Ended) {
             Receiving::Multi { receive, .. } => {
@@ -461,7 +460,7 @@ impl ByHand {
         Self::Waiting(Submit::new(Rc::clone(pool.driver()), wait))
     }
 
-    /// Receives what is there.
+    /// Receives the available data.
     fn receive(fd: &SharedFd, pool: &BufferPool, buffer: PooledBuffer, flags: i32) -> Self {
         let flags = flags | sys::MSG_DONTWAIT.unwrap_or(0);
         let driver = Rc::clone(pool.driver());
@@ -483,14 +482,14 @@ impl fmt::Debug for RecvStream {
     }
 }
 
-/// A send that need not copy. Made by
-/// [`Driver::send_zero_copy`](crate::Driver::send_zero_copy). Its output is how much was sent, and the
-/// buffer, on loan until the kernel has done with it.
+/// A send that avoids the copy if the kernel can. Made by
+/// [`Driver::send_zero_copy`](crate::Driver::send_zero_copy). Its output is the number of bytes sent, and the
+/// buffer as a [`Loan`], until the kernel no longer uses it.
 ///
 /// # Cancellation
 ///
-/// As for [`Send`]: a part may have been sent. The buffer is dropped when the kernel has done with
-/// it, which may be when the peer has read, or is gone.
+/// As for [`Send`]: a part may have been sent. The buffer is dropped when the kernel no longer uses it,
+/// which may be when the peer has read the data, or is gone.
 pub struct SendZeroCopyFuture<B: IoBuf> {
     driver: Rc<Inner>,
     fd: SharedFd,
@@ -500,21 +499,21 @@ pub struct SendZeroCopyFuture<B: IoBuf> {
 
 enum Sending<B: IoBuf> {
     Multi(SubmitMulti<SendZeroCopy<B>>),
-    /// The kernel cannot with this socket, and is about to give the buffer back.
+    /// The kernel does not support it on this socket, and is about to release the buffer.
     Refused(SubmitMulti<SendZeroCopy<B>>),
     Single(Submit<Send<B>>),
     Done,
 }
 
-/// A buffer that the kernel still reads; awaited, it comes back: at the latest when the peer has
-/// acknowledged or read all that was sent of it, or is gone.
+/// A buffer that the kernel still reads. Awaiting it returns the buffer, at the latest when the peer has
+/// acknowledged or read all data that was sent from it, or is gone.
 ///
-/// A driver that is dropped meanwhile waits for that, at most for its shutdown timeout, and leaks the
-/// buffer then.
+/// If the driver is dropped before, it waits for this, at most for its shutdown timeout, and then leaks
+/// the buffer.
 ///
 /// # Cancellation
 ///
-/// Dropping it drops the buffer, as soon as the kernel has done with it.
+/// Dropping it drops the buffer, as soon as the kernel no longer uses it.
 #[must_use = "dropping it drops the buffer"]
 pub struct Loan<B: IoBuf>(Lent<B>);
 
@@ -548,7 +547,7 @@ impl<B: IoBuf> SendZeroCopyFuture<B> {
     }
 }
 
-/// The operation is in its cell once it has been begun: nothing in here is pinned.
+/// The operation is in its cell once it has begun: nothing in here is pinned.
 impl<B: IoBuf> Unpin for SendZeroCopyFuture<B> {}
 
 impl<B: IoBuf> Future for SendZeroCopyFuture<B> {
@@ -591,8 +590,8 @@ impl<B: IoBuf> Future for SendZeroCopyFuture<B> {
     }
 }
 
-/// Whether a send failed, with nothing sent, that would have to copy: the socket's kind knows no other
-/// way, or too much memory is locked for others already.
+/// Whether the send failed, with nothing sent, and has to be repeated as a copying send: the socket's type
+/// does not support zero-copy, or too much memory is locked already.
 fn wants_a_copy(error: &io::Error) -> bool {
     let kinds = [io::ErrorKind::Unsupported, io::ErrorKind::OutOfMemory];
     kinds.contains(&error.kind()) || is_out_of_buffers(error)

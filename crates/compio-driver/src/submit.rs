@@ -19,11 +19,11 @@ use crate::{
 ///
 /// # Cancellation
 ///
-/// Dropping it before its first poll drops the operation: nothing was begun. Dropping it later
-/// asks the kernel to give the operation up and returns at once; buffer and descriptors stay where
-/// they are until the kernel has answered. The operation may still succeed then: its output is
-/// dropped. [`cancel`](Self::cancel) instead of a drop loses nothing, nor do the receives that
-/// [`Driver::receive`](crate::Driver::receive) and its like make.
+/// Dropping it before its first poll drops the operation, which has not begun. Dropping it later requests
+/// the operation's cancellation and returns at once; buffer and descriptors stay in the driver until the
+/// operation has completed. It may still succeed: then its output is dropped. [`cancel`](Self::cancel)
+/// instead of a drop loses nothing. Neither do dropped receives of
+/// [`Driver::receive`](crate::Driver::receive) and its variants.
 #[must_use = "futures do nothing unless awaited"]
 pub struct Submit<O: Operation> {
     driver: Rc<Inner>,
@@ -47,9 +47,9 @@ impl<O: Operation> Submit<O> {
         }
     }
 
-    /// Asks the kernel to give the operation up. It must still be awaited, and hands out its
-    /// buffer then, with the error `ECANCELED` or with what happened first. An operation that was
-    /// never polled is not affected.
+    /// Requests the operation's cancellation. The future must still be awaited: it returns the buffer, with
+    /// the error `ECANCELED` or with the result of an earlier completion. An operation that was never polled
+    /// is not affected.
     pub fn cancel(&self) {
         if let State::InFlight(handle) = &self.state {
             self.driver.cancel(handle.key());
@@ -60,17 +60,17 @@ impl<O: Operation> Submit<O> {
         &self.driver
     }
 
-    /// Whether nothing was begun yet.
+    /// Whether the operation has not begun.
     pub(crate) fn is_idle(&self) -> bool {
         matches!(self.state, State::Idle(_))
     }
 
-    /// Whether it was begun, and its output was not handed out.
+    /// Whether the operation has begun, and its output was not returned yet.
     pub(crate) fn is_pending(&self) -> bool {
         matches!(self.state, State::InFlight(_))
     }
 
-    /// The operation, which is not to be begun. None if it was.
+    /// Takes an operation that has not begun, and will not. `None` if it has begun.
     pub(crate) fn take_unstarted(&mut self) -> Option<O> {
         match mem::replace(&mut self.state, State::Done) {
             State::Idle(operation) => Some(operation),
@@ -91,23 +91,23 @@ impl<O: Operation> Future for Submit<O> {
         let driver = &this.driver;
         let arena = &driver.arena;
         let state = &raw mut this.state;
-        // SAFETY: it is this future's own, and nothing else of it is used while the operation is.
+        // SAFETY: the state belongs to this future, of which no other part is used while the operation is.
         let is_new = match unsafe { &mut *state } {
             State::Idle(operation) => {
                 if let Some(error) = driver.refusal() {
-                    let operation = this.take_unstarted().expect("grounded");
-                    // SAFETY: an error; the kernel has not been asked.
+                    let operation = this.take_unstarted().expect("not begun");
+                    // SAFETY: an error; the operation was never submitted.
                     return Poll::Ready(unsafe { operation.finish(Err(error)) });
                 }
-                // SAFETY: once it has been moved out, what was in its place is not dropped. The arena is
-                // the driver's, which is kept.
+                // SAFETY: once the operation has been moved out, `done` overwrites its bytes without a drop.
+                // The arena is part of the driver, which this future keeps alive.
                 let (handle, request) = unsafe {
                     let done = || state.write(State::Done);
                     arena.insert_from(operation, done)
                 };
                 let key = handle.key();
                 this.state = State::InFlight(handle);
-                // SAFETY: the operation sits in its cell until the flight has landed.
+                // SAFETY: the operation stays in its cell until it has completed.
                 let answer = unsafe { driver.begin(key, &request) };
                 if let Some(answer) = answer {
                     arena.complete(key, answer);
@@ -130,12 +130,12 @@ impl<O: Operation> Future for Submit<O> {
             unreachable!("begun by now");
         };
         let (operation, answer) = handle.take(arena);
-        // SAFETY: the operation has landed with this answer.
+        // SAFETY: the operation has completed with this result.
         Poll::Ready(unsafe { operation.finish(to_result(answer)) })
     }
 }
 
-/// What `look` finds of a flight. If that is nothing, the task is woken when there may be something.
+/// The value that `look` finds of an operation. If it finds none, the task is woken when `look` may succeed.
 #[inline]
 pub(crate) fn find_or_wait<O: Operation, T>(
     driver: &Inner,
@@ -149,13 +149,12 @@ pub(crate) fn find_or_wait<O: Operation, T>(
     if handle.is_waiter(cx.waker()) {
         return Poll::Pending;
     }
-    // Another task than before: it may be one of another runtime.
+    // A new waiter: it may be a task of another runtime.
     driver.check_attended();
     wait(handle, cx, look)
 }
 
-/// The same for a flight of which there was nothing to be found so far, and for which somebody else
-/// or nobody waited.
+/// As [`find_or_wait`], after `look` has found nothing. The task is not the waiter yet.
 #[inline]
 fn wait<O: Operation, T>(
     handle: &OpHandle<O>,
@@ -163,7 +162,7 @@ fn wait<O: Operation, T>(
     look: impl Fn() -> Option<T>,
 ) -> Poll<T> {
     let waker = cx.waker().clone();
-    // That was the code of the waker's maker: it may have turned the driver.
+    // The clone ran user code (Waker vtable): it may have turned the driver.
     if let Some(found) = look() {
         return Poll::Ready(found);
     }

@@ -1,8 +1,7 @@
-//! Where that comes from by which threads meet: std and the system, or the model checker loom under
-//! `--cfg loom`.
+//! Synchronization primitives: those of std and the system, or of loom under `--cfg loom`.
 //!
-//! `notify` and `pool` take it from here; nothing else in this crate is touched by two threads.
-//! (Counts and hints apart, which order nothing.)
+//! `notify` and `thread_pool` import them from here. Two threads share no other state in this crate, apart
+//! from counts and hints, which order nothing.
 
 #[cfg(not(loom))]
 pub(crate) use std::sync::{
@@ -22,7 +21,7 @@ pub(crate) use crate::sys::{Event, start_thread};
 #[cfg(loom)]
 pub(crate) use model::{Condvar, Event, start_thread};
 
-/// What loom lacks.
+/// Primitives that loom lacks.
 #[cfg(loom)]
 mod model {
     use std::{
@@ -44,7 +43,7 @@ mod model {
         builder.spawn(code).map(drop)
     }
 
-    /// What ends the sleep of a driver's thread. The model's driver sleeps in no kernel.
+    /// Ends the sleep of a driver's thread. The model's driver does not sleep in a kernel.
     #[derive(Debug)]
     pub(crate) struct Event {
         sleep: Notify,
@@ -76,11 +75,11 @@ mod model {
         }
     }
 
-    /// With a clock that stands still until the model says that all waits have lasted too long.
+    /// A condition variable whose clock stands still until `expire` ends all waits.
     #[derive(Debug)]
     pub(crate) struct Condvar {
         condvar: loom::sync::Condvar,
-        // No part of the model: it is touched under the lock.
+        // Not part of the model: it is accessed under the lock.
         expired: AtomicBool,
     }
 

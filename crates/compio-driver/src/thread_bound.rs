@@ -4,8 +4,8 @@ use std::{fmt, marker::PhantomData, ops::Deref};
 
 /// A pointer or a handle that must not leave the thread that made it.
 ///
-/// Its name, and the note of `MayLeaveItsThread`, are in the compiler's message where a task, a
-/// file or a socket would go to another thread.
+/// The compiler's message shows its name and the note of `MayLeaveItsThread` if a task, a
+/// file or a socket would move to another thread.
 pub struct StaysOnItsThread<P, Proof = ()> {
     pointer: P,
     proof: PhantomData<Proof>,

@@ -1,8 +1,8 @@
-//! Threads for blocking work: what no kernel does asynchronously.
+//! The thread pool, for calls that no kernel runs asynchronously.
 //!
-//! A pool grows up to its limit while there is work and nobody idle, queues the rest, and shrinks
-//! when threads have had nothing to do for a while. Handing work over never blocks. One pool can
-//! serve many drivers; by default, one serves all drivers of a process.
+//! A pool grows up to its limit while there is work and no idle thread, and queues further work. It shrinks
+//! when threads have been idle for a while. Dispatching work never blocks. One pool can
+//! serve many drivers; by default, one pool serves all drivers of a process.
 
 use std::{
     collections::VecDeque,
@@ -26,7 +26,7 @@ use crate::{
     sys,
 };
 
-/// How long an idle thread waits for more.
+/// How long an idle thread waits for work before it ends.
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
 
 /// The default limit of threads.
@@ -34,11 +34,11 @@ const THREADS_MAX: usize = 256;
 
 /// A pool of threads for blocking work. Clones are handles of the same pool.
 ///
-/// Its queue has no limit of its own: what waits in it are operations in flight, each of which somebody
-/// has begun and can give up.
+/// Its queue has no limit of its own: its jobs are operations in flight, each of which its caller has
+/// begun and can cancel.
 ///
-/// A child of `fork` has none of its parent's threads. There, a pool begins anew: with no threads, and
-/// with nothing in its queue.
+/// A child of `fork` has none of its parent's threads. There, a pool starts again, with no threads and
+/// an empty queue.
 #[derive(Debug, Clone)]
 pub struct Pool(Arc<Handle>);
 
@@ -64,7 +64,7 @@ struct State {
     idle: usize,
 }
 
-/// One piece of work, and where its end is reported.
+/// One request, and the destination of its completion.
 #[derive(Debug)]
 pub(crate) struct Job {
     pub(crate) key: Key,
@@ -91,8 +91,8 @@ impl Job {
 }
 
 // SAFETY: the request points to memory of an operation in flight: it stays valid until the job's
-// answer has been landed. A kernel may be asked on any thread, and a `Request::Work` allows that it
-// is used there (`Operation`, third rule).
+// result has completed the operation. Any thread may make a system call, and a `Request::Work` allows
+// its use there (`Operation`, third rule).
 unsafe impl Send for Job {}
 
 impl Pool {
@@ -123,13 +123,13 @@ impl Pool {
         })
     }
 
-    /// The pool that drivers of this process share unless they are given another.
+    /// The pool that drivers of this process share by default.
     pub fn global() -> Self {
         static GLOBAL: PerProcess<Pool> = PerProcess::new();
         GLOBAL.get_or_make(|| Self::new(THREADS_MAX)).clone()
     }
 
-    /// Queues the job. Fails only if there is no thread and none can be started: then it will not
+    /// Queues the job. Fails only if there is no thread and none can be started: then the job does not
     /// run.
     pub(crate) fn dispatch(&self, job: Job) -> io::Result<()> {
         let shared = self.shared();
@@ -146,7 +146,7 @@ impl Pool {
         let shared = Arc::clone(shared);
         match start_thread("compio-blocking", move || shared.run()) {
             Ok(()) => state.threads += 1,
-            // Those that are there will come to it.
+            // The existing threads will run it.
             Err(_) if state.threads > 0 => {}
             Err(error) => {
                 state.queue.pop_back();
@@ -156,11 +156,11 @@ impl Pool {
         Ok(())
     }
 
-    /// Takes a job back that no thread has begun. It will not run.
+    /// Removes a job that no thread has begun. It will not run.
     pub(crate) fn withdraw(&self, key: Key, desk: &Arc<RemoteCompletions>) -> bool {
         let mut state = self.shared().lock();
         let is_wanted = |job: &Job| job.key == key && Arc::ptr_eq(&job.desk, desk);
-        // From both ends: whoever gives up many begins with the oldest or the newest.
+        // From both ends: a caller that cancels many jobs starts with the oldest or the newest.
         let place = (0..state.queue.len().div_ceil(2)).find_map(|front| {
             let places = [front, state.queue.len() - 1 - front];
             places
@@ -175,7 +175,7 @@ impl Pool {
         self.shared().lock().threads
     }
 
-    /// Lets the threads end that have nothing to do: a model is over when all have.
+    /// Ends the idle threads: a model is over when all threads have ended.
     #[cfg(all(test, loom))]
     pub(crate) fn expire(&self) {
         let shared = self.shared();
@@ -185,11 +185,11 @@ impl Pool {
 
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, State> {
-        // No user code runs under the lock: a poisoned one is as good as any.
+        // No user code runs under the lock: a poisoned lock protects a consistent state.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The life of one thread.
+    /// The loop of one thread.
     fn run(&self) {
         let mut state = self.lock();
         loop {
@@ -197,8 +197,8 @@ impl Shared {
                 drop(state);
                 // SAFETY: each job is run once, on one thread; its memory is valid, see `Job`.
                 let answer = unsafe { job.execute() };
-                // As good as idle already: who hears of this end and has more to do at once needs no
-                // other thread.
+                // Already counted as idle: a task that dispatches its next job on this completion needs
+                // no further thread.
                 self.lock().idle += 1;
                 job.desk.put(job.key, answer);
                 drop(job);
@@ -221,7 +221,7 @@ impl Shared {
     }
 }
 
-/// Where other threads lay down answers for one driver.
+/// Completions that other threads have pushed for one driver.
 #[derive(Debug)]
 pub(crate) struct RemoteCompletions {
     completions: Mutex<LaidDown>,
@@ -232,7 +232,7 @@ pub(crate) struct RemoteCompletions {
 #[derive(Debug, Default)]
 struct LaidDown {
     answers: Vec<(Key, Answer)>,
-    /// Tasks of other drivers that wait for an answer of this one.
+    /// Tasks of other drivers that wait for a completion of this one.
     guests: Vec<Waker>,
 }
 
@@ -255,19 +255,19 @@ impl RemoteCompletions {
         self.filled.store(true, Release);
         self.notifier.notify();
         if let Some(panic) = wake_all(guests.into_iter()) {
-            // The panic hook has reported it. A thread of the pool must go on.
+            // The panic hook has reported it. A pool thread must continue.
             discard(panic);
         }
     }
 
-    /// Wakes the task of another driver when the next answer is there.
+    /// Wakes a task of another driver at the next completion.
     pub(crate) fn add_guest(&self, waker: Waker) {
         let mut completions = self.lock();
         let is_known = completions
             .guests
             .iter()
             .any(|guest| guest.will_wake(&waker));
-        // The waker of a guest is dropped outside of the lock: that is the code of its maker.
+        // The waker is dropped outside of the lock: its drop runs user code (Waker vtable).
         let spare = if is_known {
             Some(waker)
         } else {
@@ -278,13 +278,13 @@ impl RemoteCompletions {
         drop(spare);
     }
 
-    /// Whether there is something for [`take`](Self::take). Only a hint.
+    /// Whether [`take`](Self::take) may find completions. Only a hint.
     pub(crate) fn maybe_nonempty(&self) -> bool {
-        // Relaxed: who sees nothing here comes again, since `put` notifies afterwards.
+        // Relaxed: a driver that misses the store checks again, since `put` notifies it afterwards.
         self.filled.load(Relaxed)
     }
 
-    /// Exchanges what was laid down for the empty `into`.
+    /// Swaps the completions with the empty `into`.
     pub(crate) fn take(&self, into: &mut Vec<(Key, Answer)>) {
         debug_assert!(into.is_empty());
         // AcqRel: pairs with the store in `put`.

@@ -1,4 +1,4 @@
-//! Who waits for something that no kernel tells of.
+//! Lists of tasks that wait for an event of this thread, which no kernel reports.
 
 use std::{
     any::Any,
@@ -9,11 +9,11 @@ use std::{
 
 use compio_io::panics::wake_all;
 
-/// Those who wait for one thing. Whoever has gone away is swept out from time to time.
+/// The tasks that wait for one event. Dropped waiters are removed from time to time.
 #[derive(Default)]
 pub(crate) struct Waiters(RefCell<Vec<Weak<Place>>>);
 
-/// One of them, or somebody who may be one later. Its drop ends the wait.
+/// A handle of one waiting task, listed or not yet. Its drop ends the wait.
 #[derive(Default)]
 pub(crate) struct Waiter(Option<Rc<Place>>);
 
@@ -21,11 +21,11 @@ pub(crate) struct Waiter(Option<Rc<Place>>);
 #[derive(Default)]
 struct Place(RefCell<Option<Waker>>);
 
-/// Below this a list is not worth a sweep.
+/// A shorter list is not swept.
 const SWEEP_MIN: usize = 16;
 
-/// Makes room in a full list: by those that are over, or by twice as much of it, so that what a sweep
-/// costs is spread over as many additions.
+/// Makes room in a full list: removes the entries that are over, and doubles the capacity if more than half
+/// of them remain. So the cost of a sweep is spread over as many additions.
 pub(crate) fn sweep<T>(list: &mut Vec<T>, is_over: impl Fn(&T) -> bool) {
     if list.len() < SWEEP_MIN || list.len() < list.capacity() {
         return;
@@ -37,7 +37,7 @@ pub(crate) fn sweep<T>(list: &mut Vec<T>, is_over: impl Fn(&T) -> bool) {
 }
 
 impl Waiters {
-    /// From now on `waiter`, which waits here only, is woken by this waker.
+    /// From now on this waker wakes `waiter`, which is on no other list.
     pub(crate) fn list(&self, waiter: &mut Waiter, waker: &Waker) {
         let place = waiter.0.get_or_insert_default();
         let is_known = place
@@ -48,7 +48,7 @@ impl Waiters {
         if is_known {
             return;
         }
-        // Cloned and dropped with nothing borrowed: both run code of the waker's maker.
+        // Cloned and dropped while nothing is borrowed: both run user code (Waker vtable).
         let waker = waker.clone();
         let before = place.0.replace(Some(waker));
         if before.is_none() {
@@ -59,10 +59,10 @@ impl Waiters {
         drop(before);
     }
 
-    /// Wakes them all; none waits any more. A panic of a waker is to go on when all is done.
+    /// Wakes all tasks and empties the list. Returns a waker's panic, which the caller resumes at the end.
     pub(crate) fn wake(&self) -> Option<Box<dyn Any + Send>> {
         let places = self.0.take();
-        // One by one: a waker may end another's wait.
+        // One at a time: a waker may drop another waiter.
         wake_all(places.into_iter().filter_map(|place| {
             let place = place.upgrade()?;
             place.0.take()

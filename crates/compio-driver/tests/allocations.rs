@@ -1,4 +1,4 @@
-//! In the steady state an operation costs no heap allocation.
+//! An operation in the steady state makes no heap allocation.
 
 use std::{
     alloc::{GlobalAlloc, Layout, System},
@@ -27,7 +27,7 @@ thread_local! {
 }
 
 fn count() {
-    // A thread that ends may allocate after its locals are gone.
+    // A thread that ends may allocate after its thread locals are gone.
     let _ = COUNT.try_with(|count| count.set(count.get() + 1));
 }
 
@@ -54,7 +54,7 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-/// Does it some times until everything that is kept has been allocated, and then counts.
+/// Runs `once` until all caches have been allocated, and then counts the allocations of more runs.
 #[track_caller]
 fn check(mut once: impl FnMut()) {
     for _ in 0..100 {
@@ -79,7 +79,7 @@ fn run<O: Owned>(driver: &Driver, operation: O) -> O::Output {
     }
 }
 
-/// A driver with a pool of one thread: where there may be more, one may start at any time.
+/// A driver whose thread pool has one thread: a larger pool may start a thread at any time.
 fn driver_with_a_thread() -> Driver {
     DriverBuilder::new().pool(Pool::new(1)).build().unwrap()
 }
@@ -100,7 +100,7 @@ fn share(fd: impl Into<OwnedFd>) -> SharedFd {
     SharedFd::from(fd.into())
 }
 
-/// Runs an operation on what the last one gave back.
+/// Runs an operation with the values that the previous one returned.
 fn reuse<T>(slot: &mut Option<T>, once: impl FnOnce(T) -> T) {
     *slot = Some(once(slot.take().unwrap()));
 }
@@ -140,7 +140,7 @@ fn writing_a_few_buffers_at_once() {
     let fd = share(tempfile::tempfile().unwrap());
     check(|| {
         let write = WriteVectoredAt::new(fd.clone(), 0, ["a", "b", "c", "d"]);
-        // Not every system takes more than the first.
+        // Not every system writes more than the first buffer.
         assert!(run(&driver, write).0.unwrap() > 0);
     });
 }
@@ -186,7 +186,7 @@ fn sending_and_receiving_datagrams_with_addresses() {
 }
 
 #[test]
-fn waiting_and_giving_up() {
+fn dropped_polls() {
     let driver = Driver::new().unwrap();
     let (reader, _writer) = sockets();
     let waker = driver.waker();
@@ -214,7 +214,7 @@ fn blocking_work() {
 }
 
 #[test]
-fn the_low_level_door() {
+fn pushed_reads() {
     let driver = Driver::new().unwrap();
     let (near, mut far) = tcp();
     driver.attach(near.as_raw_fd()).unwrap();
@@ -234,7 +234,7 @@ fn the_low_level_door() {
                     .poll(Some(Duration::from_secs(20)), &mut entries)
                     .unwrap();
             }
-            // SAFETY: there is a byte for each.
+            // SAFETY: each read has received one byte.
             ops.map(|op| unsafe { compio_io::buf::IntoInner::into_inner(op).assume_len(1) })
         });
     });

@@ -1,4 +1,4 @@
-//! Blocking work on files that stay open for it, and paths that begin in a directory.
+//! Blocking work on files that stay open for it, and paths relative to a directory.
 
 use std::{
     fs::{self, File},
@@ -62,7 +62,7 @@ fn the_file_stays_open_until_the_abandoned_work_is_over() {
     begin(&mut work);
     has_begun.recv().unwrap();
     drop(work);
-    // Whoever gets the file's number now would be written to.
+    // A new file that gets the number of a closed one would be written to.
     let other = tempfile::tempfile().unwrap();
     release.send(()).unwrap();
     while driver.in_flight() > 0 {

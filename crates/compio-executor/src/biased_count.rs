@@ -2,9 +2,9 @@
 //!
 //! The count is the sum of two parts. References that the home thread adds and removes are counted in
 //! a plain cell, all others in an atomic. One part alone may be "wrong", even below zero: a reference
-//! may be cloned on one thread and dropped on another. So while the home thread is there, a bias keeps
+//! may be cloned on one thread and dropped on another. So until the home thread leaves, a bias keeps
 //! the atomic part above zero, and nothing is freed. When the home thread leaves, it adds the cell and
-//! subtracts the bias. From then on the atomic part counts alone.
+//! subtracts the bias. From then on only the atomic part counts.
 //!
 //! ```text
 //!        home thread there                        left
@@ -22,11 +22,13 @@ use std::process::abort;
 
 use crate::sync::{AtomicU32, Cell, Ordering};
 
-/// More than `local` ever lacks: the shared part stays above zero while the home thread is there.
+/// More than `local` can be negative: the shared part stays above zero until the home thread
+/// leaves.
 const BIAS: u32 = 1 << 8;
-/// As in std's `Arc`: more references than this are leaked ones, and would overflow the count.
+/// As in std's `Arc`: more references than this can only be leaked ones, and would overflow the
+/// count.
 const SHARED_MAX: u32 = i32::MAX as u32;
-/// How far `local` goes to either side. (In the models a short way, for them to come to its end.)
+/// The limit of `local` in both directions. (Short in loom tests, so that they reach it.)
 const LOCAL_MAX: i8 = if cfg!(loom) { 2 } else { 126 };
 /// In `local`: the home thread has left.
 const LEFT: i8 = i8::MIN;
@@ -40,7 +42,7 @@ pub(crate) struct SharedPart(AtomicU32);
 pub(crate) struct LocalPart(Cell<i8>);
 
 impl SharedPart {
-    /// No reference, and the home thread there.
+    /// No reference, and the home thread has not left.
     pub(crate) fn new() -> Self {
         Self(AtomicU32::new(BIAS))
     }
@@ -52,7 +54,7 @@ impl LocalPart {
     }
 }
 
-/// Both parts. They are apart, for that makes whatever holds them smaller.
+/// Both parts. They are stored apart, which makes their owners smaller.
 #[derive(Clone, Copy)]
 pub(crate) struct BiasedCount<'a> {
     pub(crate) shared: &'a SharedPart,
@@ -60,16 +62,16 @@ pub(crate) struct BiasedCount<'a> {
 }
 
 impl BiasedCount<'_> {
-    /// Counts a reference that is made of another one, or lent while the home thread is there.
+    /// Counts a reference that is made from another one, or lent before the home thread leaves.
     #[inline]
     pub(crate) fn add(self) {
-        // Relaxed: a reference is made from a reference, so nothing is learnt or told by it.
+        // Relaxed: a reference is made from a reference, so this publishes and acquires no data.
         if self.shared.0.fetch_add(1, Ordering::Relaxed) > SHARED_MAX {
             abort();
         }
     }
 
-    /// The same on the home thread.
+    /// As `add`, on the home thread.
     ///
     /// # Safety
     /// This is the home thread.
@@ -88,8 +90,8 @@ impl BiasedCount<'_> {
         self.add();
     }
 
-    /// Gives up a reference. On `true` it was the last, the home thread has left, and all that was
-    /// done with the others comes before.
+    /// Removes a reference. On `true` it was the last, the home thread has left, and all accesses
+    /// through the other references happened before.
     #[inline]
     #[must_use]
     pub(crate) fn remove(self) -> bool {
@@ -98,7 +100,7 @@ impl BiasedCount<'_> {
         self.shared.0.fetch_sub(1, Ordering::Release) == 1 && self.is_last()
     }
 
-    /// The same on the home thread.
+    /// As `remove`, on the home thread.
     ///
     /// # Safety
     /// This is the home thread.
@@ -110,7 +112,7 @@ impl BiasedCount<'_> {
             return self.settle_and_remove();
         }
         self.local.0.set(local - 1);
-        // Nothing is freed while the home thread is there.
+        // Nothing is freed until the home thread leaves.
         false
     }
 
@@ -120,8 +122,8 @@ impl BiasedCount<'_> {
         self.remove()
     }
 
-    /// The home thread goes. On `true` there are no references, nor will there be, and all that was
-    /// done with them comes before.
+    /// The home thread leaves. On `true` there are no references, nor will there be, and all
+    /// accesses through them happened before.
     ///
     /// # Safety
     /// This is the home thread, for the first time. It does not touch the counted value again, except
@@ -130,8 +132,8 @@ impl BiasedCount<'_> {
     #[must_use]
     pub(crate) unsafe fn leave(self) -> bool {
         let rest = i32::from(self.local.0.get()).wrapping_sub_unsigned(BIAS);
-        // No reference is left, so none can be added, and the count need not go down. An older value
-        // than the newest is enough: it includes everything that led to it.
+        // No reference is left, so none can be added, and the count need not be decremented. An
+        // older value than the newest is enough: it includes all changes that led to it.
         // Acquire: pairs with the `fetch_sub` in `remove`.
         if self.shared.0.load(Ordering::Acquire) == rest.wrapping_neg().cast_unsigned() {
             return true;
@@ -141,7 +143,7 @@ impl BiasedCount<'_> {
 
     #[cold]
     fn leave_to_others(self, rest: i32) -> bool {
-        // Before the count goes down: after that it may be freed.
+        // Before the count is decremented: after that it may be freed.
         self.local.0.set(LEFT);
         // Release: as in `remove`, for the references that the home thread removed.
         let rest = rest.cast_unsigned();
@@ -155,7 +157,7 @@ impl BiasedCount<'_> {
         if local == LEFT {
             return;
         }
-        // Relaxed: these references are told of by `leave`. Never zero, for `BIAS` is in it.
+        // Relaxed: `leave` publishes these references. Never zero, because it includes `BIAS`.
         let shared = self
             .shared
             .0
@@ -168,8 +170,8 @@ impl BiasedCount<'_> {
 
     #[inline]
     fn is_last(self) -> bool {
-        // Acquire: pairs with the `fetch_sub` of the others. (A fence would do as well, but thread
-        // sanitizers do not see those.)
+        // Acquire: pairs with the `fetch_sub` of the others. (A fence would work as well, but
+        // ThreadSanitizer does not support fences.)
         self.shared.0.load(Ordering::Acquire);
         true
     }
@@ -228,8 +230,8 @@ mod tests {
         );
     }
 
-    /// Adds and removes, here (`+`, `-`) and as if elsewhere (`>`, `<`), with the home thread leaving
-    /// at `|`. The last, and no other, has to free.
+    /// Adds and removes references, at home (`+`, `-`) and as if elsewhere (`>`, `<`); the home
+    /// thread leaves at `|`. Only the last removal may free.
     fn check(steps: &str) {
         let (shared, local) = (SharedPart::new(), LocalPart::new());
         let count = BiasedCount {

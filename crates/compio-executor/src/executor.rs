@@ -9,7 +9,7 @@ use crate::{join::JoinHandle, scheduler::Scheduler, sync::Arc, task::typed};
 /// It never waits: its owner calls [`tick`](Self::tick) in a loop, and parks the thread while no task
 /// is ready. Tasks need not be `Send`; the executor is not `Send` either.
 ///
-/// Tasks run first in, first out. One that is woken while it runs goes to the back.
+/// Tasks run first in, first out. A task that is woken while it runs goes to the back.
 ///
 /// # Example
 ///
@@ -32,9 +32,9 @@ pub struct Executor {
 /// The result of a [tick](Executor::tick).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Tick {
-    /// How many tasks had their turn.
+    /// The number of polled tasks.
     pub polled: usize,
-    /// Whether there are tasks left that are ready, as [`Executor::has_ready`] tells.
+    /// Whether ready tasks are left, as [`Executor::has_ready`].
     pub has_ready: bool,
 }
 
@@ -55,13 +55,12 @@ impl Executor {
         Self { scheduler }
     }
 
-    /// Makes a task of a future. It is polled for the first time by the next [`tick`](Self::tick) that
-    /// gets to it.
+    /// Makes a task of a future. A later [`tick`](Self::tick) polls it for the first time.
     ///
     /// A panic of the future, in its `poll` or in its destructor, is caught and reported by the handle.
     ///
-    /// While the executor [clears](Self::clear) its tasks away (so if this is called by the destructor
-    /// of a task's future), the future is dropped at once, and the handle reports a cancelled task.
+    /// While the executor [clears](Self::clear) its tasks (so if the destructor of a task's future
+    /// calls this), the future is dropped at once, and the handle reports a cancelled task.
     #[inline]
     pub fn spawn<F: Future + 'static>(&self, future: F) -> JoinHandle<F::Output> {
         let task = typed::allocate(&self.scheduler, future);
@@ -72,19 +71,19 @@ impl Executor {
         handle
     }
 
-    /// Gives at most `budget` ready tasks their turn.
+    /// Polls at most `budget` ready tasks.
     ///
-    /// Tasks that were woken from other threads are looked for at the beginning, and again when no other
-    /// is ready. No panic of a task comes out of here.
+    /// It collects tasks that other threads have woken at the beginning, and again when no other task is
+    /// ready. No panic of a task escapes from it.
     ///
-    /// May be called from within a task, which then won't be polled by the inner call.
+    /// A task may call it; the inner call then does not poll that task.
     pub fn tick(&self, budget: usize) -> Tick {
         self.scheduler.drain_inbox();
         let mut polled = 0;
         while polled < budget
             && let Some(task) = self.scheduler.next()
         {
-            // SAFETY: at home, for `Executor` is not `Sync`; just popped.
+            // SAFETY: at home, because `Executor` is not `Sync`; just popped.
             unsafe { self.scheduler.run(task) };
             polled += 1;
         }
@@ -94,11 +93,11 @@ impl Executor {
         }
     }
 
-    /// Whether a task waits for its turn. Costs two loads.
+    /// Whether a task is ready. Costs two loads.
     ///
-    /// Before parking the thread, ask this. An `unpark` that always leaves a token, which the next park
-    /// takes, as `std::thread::Thread::unpark` does, needs no more. One that skips the token unless a
-    /// flag says "parked" needs a `SeqCst` fence on both sides: here between setting the flag and asking,
+    /// Check this before parking the thread. An `unpark` that always leaves a token for the next park, as
+    /// `std::thread::Thread::unpark` does, needs no more. An `unpark` that skips the token unless a flag
+    /// says "parked" needs a `SeqCst` fence on both sides: here between setting the flag and the check,
     /// there before reading the flag.
     #[inline]
     #[must_use]
@@ -139,8 +138,8 @@ impl Drop for Executor {
     fn drop(&mut self) {
         self.scheduler.close();
         // A task is still being polled only if it called `std::process::exit`, which may run the
-        // destructors of thread locals, ours among them. That poll never returns; but a thread that it
-        // lent its waker to goes on, and may reach the scheduler by it (M5). So it stays.
+        // destructors of thread locals, ours among them. That poll never returns; but a thread that
+        // borrowed its waker continues, and may access the scheduler through it (M5). So it stays.
         if self.task_count() > 0 {
             forget(self.scheduler.clone());
         }

@@ -1,8 +1,8 @@
-//! The inbox: where other threads put the tasks that they wake.
+//! The inbox of remotely woken tasks.
 //!
 //! An unbounded stack, linked through the tasks themselves: a push neither allocates, nor blocks, nor
-//! fails for want of room. Only the home thread takes, and always everything, so that a task which
-//! was taken and pushed again can't be mistaken for the old top (no ABA).
+//! fails for lack of room. Only the home thread takes, and always all entries, so a task that was
+//! taken and pushed again cannot be mistaken for the old top (no ABA).
 //!
 //! ```text
 //! empty --push--> tasks --push--> tasks
@@ -10,8 +10,8 @@
 //!   +-----take------+          any --close--> closed: pushes are refused
 //! ```
 //!
-//! An entry holds a reference of its task, a task a lease of the scheduler that the inbox is part of. No
-//! cycle outlives the executor, because closing empties the inbox, and nothing comes in after.
+//! An entry holds a reference of its task. A task holds a lease of the scheduler, which contains the
+//! inbox. No cycle outlives the executor, because closing empties the inbox, and later pushes fail.
 
 use std::{
     ptr::{null_mut, without_provenance_mut},
@@ -23,11 +23,11 @@ use crate::{
     task::{Header, TaskPtr},
 };
 
-/// Not the address of a header, by its alignment.
+/// Never the address of a header, because of its alignment.
 const CLOSED: *mut Header = without_provenance_mut(1);
 
-// Lines of its own, or every push would take away those of the ready queue. (Two lines of 64 bytes:
-// some processors fetch in pairs.)
+// On cache lines of its own, or every push would invalidate those of the ready queue. (Two lines of
+// 64 bytes: some processors prefetch in pairs.)
 #[repr(align(128))]
 pub(crate) struct Inbox {
     /// The newest entry, null, or CLOSED.
@@ -43,11 +43,11 @@ impl Inbox {
         }
     }
 
-    /// Puts a task in, and calls `unpark` if there was none; `false` if closed.
+    /// Pushes a task, and calls `unpark` if the inbox was empty; `false` if it is closed.
     ///
     /// # Safety
-    /// The caller owns the task's `inbox_next` (M6) and a reference of it (M2). On `true` both have
-    /// gone into the inbox.
+    /// The caller owns the task's `inbox_next` (M6) and a reference of it (M2). On `true` both
+    /// belong to the inbox.
     pub(crate) unsafe fn push(&self, task: TaskPtr) -> bool {
         // Relaxed: the value is compared, never dereferenced.
         let mut head = self.head.load(Ordering::Relaxed);
@@ -69,7 +69,7 @@ impl Inbox {
                 Err(found) => head = found,
             }
         }
-        // `task` may be gone by now; `self` may not, for the caller's waker leases it (M5).
+        // `task` may be freed by now; `self` may not, because the caller's waker leases it (M5).
         if head.is_null() {
             self.unpark.wake_by_ref();
         }
@@ -88,13 +88,13 @@ impl Inbox {
         self.head.load(Ordering::Acquire).is_null()
     }
 
-    /// Takes everything. Home thread only.
+    /// Takes all entries. Home thread only.
     pub(crate) fn take(&self) -> Entries {
         // Acquire: pairs with `push`.
         Entries::new(self.head.swap(null_mut(), Ordering::Acquire))
     }
 
-    /// Takes everything, and refuses later pushes. Home thread only, once.
+    /// Takes all entries, and rejects later pushes. Home thread only, once.
     pub(crate) fn close(&self) -> Entries {
         // Acquire: pairs with `push`.
         Entries::new(self.head.swap(CLOSED, Ordering::Acquire))
@@ -107,7 +107,7 @@ pub(crate) struct Entries {
 }
 
 impl Entries {
-    /// Turns the stack around.
+    /// Reverses the stack.
     fn new(mut newest: *mut Header) -> Self {
         let mut next = null_mut();
         while !newest.is_null() {
@@ -121,7 +121,7 @@ impl Entries {
 }
 
 impl Iterator for Entries {
-    /// The entry's reference is the receiver's, and so is `inbox_next` (M6).
+    /// The receiver owns the entry's reference and `inbox_next` (M6).
     type Item = TaskPtr;
 
     fn next(&mut self) -> Option<TaskPtr> {
@@ -130,7 +130,7 @@ impl Iterator for Entries {
         }
         // SAFETY: `push` stored a `TaskPtr`.
         let task = unsafe { TaskPtr::new(self.next) };
-        // SAFETY: M2 by the entry's reference; M6. Read before the receiver turns `queued` back.
+        // SAFETY: M2 by the entry's reference; M6. Read before the receiver clears `queued`.
         self.next = unsafe { task.header() }.inbox_next.get();
         Some(task)
     }

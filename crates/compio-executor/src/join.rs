@@ -1,4 +1,4 @@
-//! The handle that waits for a task's end.
+//! The handle that waits for the end of a task.
 
 use std::{
     fmt,
@@ -22,7 +22,8 @@ use crate::{
 ///
 /// # Cancellation
 ///
-/// Awaiting `&mut handle` and giving up loses nothing. Once the output was yielded, polling again panics.
+/// Awaiting `&mut handle` and dropping that future loses nothing. After it has yielded the output,
+/// another poll panics.
 ///
 /// # Example
 ///
@@ -44,7 +45,7 @@ pub struct JoinHandle<T> {
     _output: PhantomData<(T, *mut Header)>,
 }
 
-// The output lies in the task, not in the handle.
+// The output is in the task, not in the handle.
 impl<T> Unpin for JoinHandle<T> {}
 
 impl<T> JoinHandle<T> {
@@ -64,17 +65,17 @@ impl<T> JoinHandle<T> {
         unsafe { self.task.header() }
     }
 
-    /// Whether the task has ended, in whichever way.
+    /// Whether the task has ended, by completion, panic or cancellation.
     #[must_use]
     pub fn is_finished(&self) -> bool {
         self.header().is(state::COMPLETE)
     }
 
-    /// Asks the task to end. Its future is dropped when its turn comes, and the handle then reports
-    /// [cancelled](JoinError::is_cancelled).
+    /// Requests the end of the task. Its future is dropped when the executor reaches it, and the
+    /// handle then reports [cancelled](JoinError::is_cancelled).
     ///
-    /// A task that has ended already is not affected. One that aborts itself ends when it next returns
-    /// `Pending`; if it returns `Ready` first, its output counts.
+    /// A task that has ended already is not affected. A task that aborts itself ends when it next
+    /// returns `Pending`; if it returns `Ready` first, the handle yields its output.
     pub fn abort(&self) {
         let header = self.header();
         if header.is(state::COMPLETE) {
@@ -85,7 +86,7 @@ impl<T> JoinHandle<T> {
         unsafe { self.task.schedule() };
     }
 
-    /// Takes the output, if it is there (M4).
+    /// Takes the output, if there is one (M4).
     fn take(&mut self) -> Option<Result<T, JoinError>> {
         let header = self.header();
         let state = header.state.get();
@@ -115,7 +116,7 @@ impl<T> Future for JoinHandle<T> {
                 waker.set(Some(registered));
                 return Poll::Pending;
             }
-            // Cloning and dropping a waker runs code of others, which might end the task: look again.
+            // Cloning and dropping a waker runs user code, which might end the task: check again.
             let cloned = cx.waker().clone();
             if !self.is_finished() {
                 self.header().join_waker.set(Some(cloned));
@@ -124,7 +125,7 @@ impl<T> Future for JoinHandle<T> {
         }
         Poll::Ready(
             self.take()
-                .expect("a JoinHandle was polled after it was ready"),
+                .expect("a `JoinHandle` was polled after it was ready"),
         )
     }
 }
@@ -135,7 +136,7 @@ impl<T> Drop for JoinHandle<T> {
         if let Some(waker) = self.header().join_waker.take() {
             drop_caught(waker);
         }
-        // After the waker, whose destructor might have ended the task.
+        // After the waker was dropped, because its destructor might have ended the task.
         if let Some(output) = self.take() {
             drop_caught(output);
         }

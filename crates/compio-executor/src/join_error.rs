@@ -1,8 +1,8 @@
-//! Why a task yielded no output.
+//! The error of a task without an output.
 
 use std::{any::Any, fmt, io};
 
-/// Why a task yielded no output: it was cancelled, or it panicked.
+/// The reason that a task yielded no output: it was cancelled, or it panicked.
 ///
 /// # Example
 ///
@@ -41,13 +41,13 @@ impl JoinError {
         Self(Cause::Panic(payload))
     }
 
-    /// Whether the task was aborted, or its executor went away.
+    /// Whether the task was aborted, or its executor was dropped.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
         matches!(self.0, Cause::Cancelled)
     }
 
-    /// Whether the task's future panicked, while it was polled or while it was dropped.
+    /// Whether the task's future panicked, in a poll or in its destructor.
     #[must_use]
     pub fn is_panic(&self) -> bool {
         matches!(self.0, Cause::Panic(_))
@@ -85,7 +85,7 @@ impl JoinError {
     }
 }
 
-/// So that `?` works on a joined task where I/O is done.
+/// Makes `?` on a joined task work in functions that return an I/O error.
 impl From<JoinError> for io::Error {
     fn from(error: JoinError) -> Self {
         io::Error::other(error)

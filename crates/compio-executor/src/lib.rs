@@ -2,9 +2,9 @@
 //! does I/O. Its owner does both between two [ticks](Executor::tick).
 //!
 //! - [`Executor`] runs tasks on the thread that made it. They need not be `Send`.
-//! - [`JoinHandle`] waits for a task's end; [`JoinError`] says why there was no output.
+//! - [`JoinHandle`] waits for the end of a task; [`JoinError`] is the reason for a missing output.
 //! - [`MainWaker`] is for the loop's own future, which is no task. Its example is a whole `block_on`.
-//! - [`yield_now()`] lets other tasks go first.
+//! - [`yield_now()`] lets other tasks run first.
 //!
 //! Only wakers cross threads. A future and its output are polled, taken and dropped on the executor's
 //! thread, the *home thread*, even if wakers on other threads outlive the executor. A local wake is a

@@ -1,9 +1,9 @@
-//! Tests that the model checker loom runs in every interleaving, within a bound of preemptions.
+//! Loom tests: every interleaving, within a bound of preemptions.
 //!
 //! `RUSTFLAGS="--cfg loom" cargo test -p compio-executor --lib --release`
 //!
-//! Loom also reports cells that two threads touch without an order between them, atomics used after
-//! they were freed in the model's eyes, and counted pointers that leak.
+//! Loom also reports unordered accesses of two threads to a cell, atomics that are used after they
+//! were freed in the model, and leaked reference counts.
 
 use std::{
     future::poll_fn,
@@ -31,7 +31,7 @@ use crate::{
     biased_count::{BiasedCount, LocalPart, SharedPart},
 };
 
-/// Where a thread parks. (Loom's own `unpark` also ends a `join`, and so will not do.)
+/// Parks a thread. (Loom's own `unpark` also ends a `join`, so it is unsuitable.)
 #[derive(Clone)]
 struct Parker(Arc<Notify>);
 
@@ -61,7 +61,7 @@ fn check(model: impl Fn() + Sync + Send + 'static) {
     builder.check(model);
 }
 
-/// Ticks, and parks when there is nothing to do, until the task has ended.
+/// Ticks until the task has ended, and parks while no task is ready.
 fn run<T>(executor: &Executor, parker: &Parker, handle: &JoinHandle<T>) {
     loop {
         let has_ready = executor.tick(4).has_ready;
@@ -86,7 +86,7 @@ fn join(threads: impl IntoIterator<Item = thread::JoinHandle<()>>) {
     }
 }
 
-/// A task that waits until `count` has reached `goal`, and its waker. Loom looks after its future.
+/// A task that waits until `count` has reached `goal`, and its waker. Loom tracks its future.
 fn waiting_task(
     executor: &Executor,
     count: &Arc<AtomicUsize>,
@@ -289,7 +289,7 @@ fn wakers_of_home_go_elsewhere_while_the_task_ends() {
         let executor = Executor::new(Waker::noop().clone());
         let count = Arc::new(AtomicUsize::new(0));
         let (handle, waker) = waiting_task(&executor, &count, 1);
-        // More than the home thread's part of the count holds, here and there.
+        // More than the home thread's part of the count can hold, at home and elsewhere.
         let wakers = [waker.clone(), waker.clone(), waker.clone()];
         let thread = thread::spawn(move || drop(wakers));
         waker.wake_by_ref();
@@ -324,7 +324,7 @@ fn wakers_of_elsewhere_go_at_home_while_the_task_ends() {
     });
 }
 
-/// A counted value. Loom checks that its release comes after all uses.
+/// A counted value. Loom checks that it is freed after all uses.
 struct Counted {
     shared: SharedPart,
     local: LocalPart,
@@ -346,7 +346,7 @@ impl Counted {
     }
 
     fn count(&self) -> BiasedCount<'_> {
-        assert!(!self.freed.get(), "not while there is a reference");
+        assert!(!self.freed.get(), "freed while a reference exists");
         BiasedCount {
             shared: &self.shared,
             local: &self.local,
@@ -379,7 +379,8 @@ impl Counted {
     }
 }
 
-/// One reference is given to another thread, and home leaves. It is to be freed in the end, once.
+/// One reference is passed to another thread, and the home thread leaves. The value must be freed
+/// once.
 fn check_count(home: fn(&Counted), elsewhere: fn(&Counted)) {
     check(move || {
         let counted = Counted::new();
@@ -405,7 +406,7 @@ fn home_leaves_with_a_reference_of_its_own() {
         |counted| {
             counted.add_at_home();
             counted.leave();
-            // From here on it is as everybody else.
+            // From here on it counts like any other thread.
             counted.add_at_home();
             counted.remove_at_home();
             counted.remove_at_home();
@@ -489,7 +490,7 @@ fn home_thread_settles_remote_references() {
     });
 }
 
-/// The first two clones of a waker ever, made at once on two threads that the poll waits for.
+/// The first two clones of a waker, made concurrently on two threads that the poll waits for.
 #[test]
 fn two_threads_lease_the_core() {
     // Lent to threads that do not outlive the poll. Loom has no `std::thread::scope`.
@@ -570,7 +571,7 @@ fn the_main_waker_goes_while_others_wake_it() {
     });
 }
 
-/// A waker of which loom sees whether it was dropped.
+/// A waker whose drop loom tracks.
 struct Held(#[expect(dead_code, reason = "it is only dropped")] Arc<()>);
 
 impl Wake for Held {

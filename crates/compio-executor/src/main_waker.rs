@@ -13,10 +13,10 @@ use crate::{
     thread_id::ThreadId,
 };
 
-/// Remembers whether a loop's own future was woken.
+/// Records whether the loop's own future was woken.
 ///
-/// A wake on this thread only sets a flag; one from another thread also wakes `unpark`, unless such a
-/// wake is pending already. At first it is woken, because a future's first poll needs no wake.
+/// A wake on this thread only sets a flag; a wake from another thread also wakes `unpark`, unless a
+/// remote wake is pending already. It starts woken, so the first poll needs no wake.
 ///
 /// # Example
 ///
@@ -52,7 +52,7 @@ use crate::{
 /// assert_eq!(block_on(&executor, unpark, task).unwrap(), 42);
 /// ```
 pub struct MainWaker {
-    // Not `Send`, nor `Sync`: it belongs to the home thread.
+    // Neither `Send` nor `Sync`: it belongs to the home thread.
     flags: NonNull<Flags>,
     /// Lent: it holds no reference.
     waker: ManuallyDrop<Waker>,
@@ -60,14 +60,14 @@ pub struct MainWaker {
 
 /// Two flags: with one, a plain store by the home thread could overwrite a remote wake.
 ///
-/// They live while the `MainWaker` does, which is all the time that the home thread is there, or a clone
-/// of its waker. (A rule of this file, to which its `SAFETY:` comments refer as "life". The other is
-/// "home": `woken_here` and `refs_at_home` are the home thread's.)
+/// They live while the `MainWaker` exists, which is as long as the home thread counts, or a clone of its
+/// waker. (A rule of this file, to which its `SAFETY:` comments refer as "life". The other is "home":
+/// only the home thread accesses `woken_here` and `refs_at_home`.)
 struct Flags {
     refs: SharedPart,
     refs_at_home: LocalPart,
     woken_elsewhere: AtomicBool,
-    /// The home thread's.
+    /// Only for the home thread.
     woken_here: Cell<bool>,
     home: ThreadId,
     unpark: Waker,
@@ -96,7 +96,7 @@ impl Flags {
 static VTABLE: RawWakerVTable = RawWakerVTable::new(clone, wake, wake_by_ref, drop_waker);
 
 /// # Safety
-/// `data` is a waker's with [`VTABLE`], which lives as long as the answer is used.
+/// `data` is of a waker with [`VTABLE`], which lives as long as the result is used.
 #[inline]
 unsafe fn flags<'a>(data: *const ()) -> &'a Flags {
     // SAFETY: life; there is no `&mut Flags` before they are freed.
@@ -123,7 +123,7 @@ unsafe fn wake(data: *const ()) {
             flags.woken_here.set(true);
             drop_at_home(data);
         } else {
-            // With the scope, for `unpark` might panic.
+            // Dropped at the end of the scope, because `unpark` might panic.
             let _reference = Waker::from_raw(RawWaker::new(data, &VTABLE));
             flags.wake_from_elsewhere();
         }
@@ -153,7 +153,7 @@ unsafe fn drop_waker(data: *const ()) {
 }
 
 /// # Safety
-/// Home thread; a waker's reference ends here.
+/// Home thread; the reference of a waker ends here.
 #[inline]
 unsafe fn drop_at_home(data: *const ()) {
     // SAFETY: the caller's promise; `free`: that was the last reference.
@@ -187,8 +187,8 @@ impl MainWaker {
             home: ThreadId::current(),
             unpark,
         })));
-        // SAFETY: the functions of the table keep the contract of `RawWaker`: they touch the home
-        // thread's fields only there. It is lent, and never dropped.
+        // SAFETY: the functions of the table keep the contract of `RawWaker`: they access the home
+        // thread's fields only on that thread. The waker is lent, and never dropped.
         let waker = unsafe { Waker::from_raw(RawWaker::new(flags.as_ptr().cast(), &VTABLE)) };
         Self {
             flags,
@@ -202,14 +202,14 @@ impl MainWaker {
         unsafe { self.flags.as_ref() }
     }
 
-    /// The waker to poll with. Costs nothing.
+    /// The waker for the polls, without a reference count.
     #[inline]
     #[must_use]
     pub fn waker(&self) -> &Waker {
         &self.waker
     }
 
-    /// Whether the waker was woken since this was last asked. To be called before the poll.
+    /// Whether the waker was woken since the last call. Call it before the poll.
     #[inline]
     pub fn take_woken(&self) -> bool {
         let flags = self.flags();
@@ -222,8 +222,8 @@ impl MainWaker {
         here || elsewhere
     }
 
-    /// Whether [`take_woken`](Self::take_woken) would say yes. To be asked before parking the thread, under
-    /// the same condition as [`Executor::has_ready`](crate::Executor::has_ready).
+    /// Whether [`take_woken`](Self::take_woken) would return `true`. Check it before parking the thread,
+    /// under the same condition as [`Executor::has_ready`](crate::Executor::has_ready).
     #[inline]
     #[must_use]
     pub fn is_woken(&self) -> bool {

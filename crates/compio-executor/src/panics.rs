@@ -6,7 +6,7 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
 };
 
-/// Drops a value of the user's; a panic of its destructor ends here.
+/// Drops a user's value, and contains a panic of its destructor.
 pub(crate) fn drop_caught<T>(value: T) {
     if !needs_drop::<T>() {
         return;
@@ -14,14 +14,15 @@ pub(crate) fn drop_caught<T>(value: T) {
     caught(|| drop(value));
 }
 
-/// Runs code of the user's; a panic ends here.
+/// Runs user code, and contains its panic.
 pub(crate) fn caught(run: impl FnOnce()) {
     if let Err(payload) = catch_unwind(AssertUnwindSafe(run)) {
         discard(payload);
     }
 }
 
-/// Drops a panic's payload. That may panic, too, with a payload which may, too: leak that one.
+/// Drops the payload of a panic. That may panic, too, with a payload that may panic as well: leak
+/// that one.
 #[cold]
 pub(crate) fn discard(payload: Box<dyn Any + Send>) {
     if let Err(second) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {

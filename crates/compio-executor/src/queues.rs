@@ -1,11 +1,12 @@
-//! The home thread's two lists of tasks, linked through the tasks themselves: they never allocate.
+//! The ready queue and the list of live tasks, linked through the tasks themselves: they never
+//! allocate.
 
 use crate::{
     sync::Cell,
     task::{TaskPtr, header::state},
 };
 
-/// Tasks whose turn has come, first in, first out.
+/// Ready tasks, first in, first out.
 pub(crate) struct ReadyQueue {
     first: Cell<Option<TaskPtr>>,
     last: Cell<Option<TaskPtr>>,
@@ -24,10 +25,10 @@ impl ReadyQueue {
         self.first.get().is_none()
     }
 
-    /// Whether it is the only one now.
+    /// Appends a task. Returns whether it is the only one now.
     ///
     /// # Safety
-    /// Home thread; the task may be a member, and is none (M7).
+    /// Home thread; the task is no member, and M7 allows it to be one.
     #[inline]
     pub(crate) unsafe fn push(&self, task: TaskPtr) -> bool {
         // SAFETY: members live (M7).
@@ -58,7 +59,7 @@ impl ReadyQueue {
         Some(task)
     }
 
-    /// Forgets all members.
+    /// Removes all members.
     pub(crate) fn clear(&self) {
         self.first.set(None);
         self.last.set(None);

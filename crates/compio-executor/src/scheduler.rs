@@ -1,7 +1,7 @@
 //! The state that executor and tasks share, and the transitions of a task: run, cancel, finish.
 //!
-//! Nothing here is borrowed while user code runs: all state is in cells, read and written by value,
-//! and consistent before each call of a poll, a destructor or a waker.
+//! No state is borrowed while user code runs: all state is in cells, read and written by value, and
+//! consistent before each call of a poll, a destructor or a waker.
 
 use std::task::{Context, Waker};
 
@@ -14,18 +14,18 @@ use crate::{
     thread_id::ThreadId,
 };
 
-/// Kept alive by the executor, and by every task of which a waker was ever cloned (M5).
+/// Kept alive by the executor, and by every task whose waker was ever cloned (M5).
 ///
-/// The last of them may go on a foreign thread. By then the lists are empty.
+/// The last owner may drop it on a foreign thread. By then the lists are empty.
 pub(crate) struct Scheduler {
     pub(crate) home: ThreadId,
     pub(crate) ready: ReadyQueue,
     live: LiveList,
-    /// While tasks are being cleared away, new ones are cancelled at once.
+    /// While tasks are being cleared, new ones are cancelled at once.
     clearing: Cell<bool>,
-    /// The thread may sleep elsewhere: the first task that is woken here ends that.
+    /// The thread may sleep in a foreign loop: the first task that is woken here ends that.
     pub(crate) parked: Cell<bool>,
-    /// Nobody is going to give tasks their turn while the thread waits for one of them.
+    /// No loop will run tasks while the thread waits for one of them.
     pub(crate) unattended: Cell<bool>,
     pub(crate) inbox: Inbox,
 }
@@ -52,10 +52,10 @@ impl Scheduler {
         !self.ready.is_empty() || !self.inbox.is_empty()
     }
 
-    /// Gives a task a place in the ready queue.
+    /// Appends a task to the ready queue.
     ///
     /// # Safety
-    /// Home thread; the task may be in the ready queue, and is not (M7).
+    /// Home thread; the task is not in the ready queue, and M7 allows it to be.
     #[inline]
     pub(crate) unsafe fn enqueue(&self, task: TaskPtr) {
         // SAFETY: the caller's promise.
@@ -71,10 +71,10 @@ impl Scheduler {
         self.inbox.unpark();
     }
 
-    /// Takes in a task that was just allocated.
+    /// Adds a newly allocated task.
     #[inline]
     pub(crate) fn admit(&self, task: TaskPtr) {
-        // SAFETY: the task is new: it lives (EXECUTOR), is Waiting, and a member of nothing.
+        // SAFETY: the task is new: it lives (EXECUTOR), is Waiting, and in no list.
         unsafe {
             self.live.push(task);
             if self.clearing.get() {
@@ -85,7 +85,7 @@ impl Scheduler {
         }
     }
 
-    /// The next task to run, once more from the inbox if there is none here.
+    /// The next task to run; checks the inbox if the ready queue is empty.
     #[inline]
     pub(crate) fn next(&self) -> Option<TaskPtr> {
         self.ready.pop().or_else(|| {
@@ -122,7 +122,7 @@ impl Scheduler {
         }
     }
 
-    /// Gives a task its turn.
+    /// Runs a task: polls it once, or cancels it.
     ///
     /// # Safety
     /// Home thread; the task was just popped from the ready queue (M7).
@@ -176,7 +176,7 @@ impl Scheduler {
         }
     }
 
-    /// Ends a task whose output has taken the future's place.
+    /// Ends a task whose output has replaced the future.
     ///
     /// # Safety
     /// Home thread; the task is Running, in no list, and its stage holds the output.
@@ -187,8 +187,8 @@ impl Scheduler {
         unsafe {
             let header = task.header();
             let handle = header.state.get() & state::HANDLE;
-            // From here on wakes from other threads do nothing. Relaxed: a thread that finds it set
-            // relies on no other write, because no poll follows.
+            // From here on, remote wakes do nothing. Relaxed: a thread that finds it set relies on
+            // no other write, because no poll follows.
             header.queued.store(true, Ordering::Relaxed);
 
             if handle == 0 {
@@ -202,18 +202,17 @@ impl Scheduler {
             let join_waker = header.join_waker.take();
             task.leave_home(state::EXECUTOR);
             if let Some(join_waker) = join_waker {
-                // Others' code, even if the waker is one of ours: it may belong to a task elsewhere, and
-                // call that one's `unpark`. A panic must not keep other tasks from ending.
+                // User code, even if the waker is one of this crate: it may belong to a task elsewhere,
+                // and call the `unpark` of its executor. A panic must not keep other tasks from ending.
                 caught(|| join_waker.wake());
             }
         }
     }
 
-    /// Cancels all tasks, except the ones that are being polled further up this stack: these end
-    /// with their poll.
+    /// Cancels all tasks, except the ones in a poll further up this stack: these end with their poll.
     pub(crate) fn clear(&self) {
         let clearing = self.clearing.replace(true);
-        // All leave the ready queue, and being SCHEDULED none comes back.
+        // All leave the ready queue, and because they stay SCHEDULED none returns.
         self.ready.clear();
         self.live.mark(state::SCHEDULED | state::ABORTED);
         while let Some(task) = self.live.first_idle() {
@@ -224,12 +223,12 @@ impl Scheduler {
         self.clearing.set(clearing);
     }
 
-    /// Cancels all tasks for good, and refuses remote wakes from then on.
+    /// Cancels all tasks for good, and rejects later remote wakes.
     pub(crate) fn close(&self) {
         self.clearing.set(true);
         self.clear();
         for task in self.inbox.close() {
-            // SAFETY: the entry's reference, at home. The task is Complete: `queued` stays as it is.
+            // SAFETY: the entry's reference, at home. The task is Complete: `queued` stays set.
             unsafe { task.release_at_home() };
         }
     }

@@ -1,4 +1,4 @@
-//! Where atomics and cells come from: std, or the model checker loom under `--cfg loom`.
+//! Atomics and cells: std's, or loom's under `--cfg loom`.
 //!
 //! Loom's `Cell` reports every access that is not ordered after the previous one. So the loom tests
 //! also check that state of the home thread stays there.

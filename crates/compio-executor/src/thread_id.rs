@@ -1,14 +1,14 @@
 //! Thread ids that are never reused, readable from any destructor.
 //!
-//! `std::thread::current().id()` will not do: it may allocate, and it is not to be had while the
-//! thread's locals are being destroyed, which is when runtimes kept in a thread local die.
+//! `std::thread::current().id()` is unsuitable: it may allocate, and it is unavailable while the
+//! thread's locals are destroyed, which is when runtimes in a thread local are dropped.
 
 use std::{
     cell::Cell,
     sync::atomic::{AtomicUsize, Ordering::Relaxed},
 };
 
-/// The id of a thread. Zero is a thread without an id, which is the home of no task.
+/// The ID of a thread. Zero is a thread without an ID, which is the home of no task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ThreadId(usize);
 
@@ -20,21 +20,21 @@ thread_local! {
     static NUMBER: Cell<ThreadId> = const { Cell::new(UNASSIGNED) };
 }
 
-// Loom runs all threads of a model on one thread of the system.
+// Loom runs all threads of a model on one OS thread.
 #[cfg(loom)]
 loom::thread_local! {
     static NUMBER: Cell<ThreadId> = Cell::new(UNASSIGNED);
 }
 
 thread_local! {
-    /// Whether an executor runs the thread, which keeps all others from running it.
+    /// Whether an executor runs the thread, so that no other can.
     static IS_OCCUPIED: Cell<bool> = const { Cell::new(false) };
 }
 
 /// Sets whether an executor runs this thread. While one does, awaiting a task of another executor never
-/// ends, unless that one [is attended](crate::Executor::set_attended).
+/// ends, unless that executor [is attended](crate::Executor::set_attended).
 pub fn set_occupied(is_occupied: bool) {
-    // A platform that emulates thread locals may have taken it away: nothing is reported then.
+    // A platform that emulates thread locals may have destroyed it: then nothing is reported.
     let _ = IS_OCCUPIED.try_with(|occupied| occupied.set(is_occupied));
 }
 
@@ -43,7 +43,7 @@ pub(crate) fn is_occupied() -> bool {
 }
 
 impl ThreadId {
-    /// This thread's number, assigned on first use.
+    /// This thread's ID, assigned on first use.
     pub(crate) fn current() -> Self {
         NUMBER
             .try_with(|number| {
@@ -52,8 +52,8 @@ impl ThreadId {
                 }
                 number.get()
             })
-            // A platform that emulates thread locals has taken ours away already. A number that no
-            // thread answers to is safe: every wake then takes the remote way.
+            // A platform that emulates thread locals has destroyed ours already. An ID of no thread
+            // is safe: every wake then takes the remote path.
             .unwrap_or_else(|_| Self::fresh())
     }
 
@@ -66,9 +66,9 @@ impl ThreadId {
     }
 
     fn fresh() -> Self {
-        // No lock: a child of `fork` would wait for ever for a thread that held it.
+        // No lock: a child of `fork` could wait without end for a thread that held it.
         static LAST: AtomicUsize = AtomicUsize::new(0);
-        // Relaxed: the number orders nothing, and the exchange gives each one to one thread.
+        // Relaxed: the number orders nothing, and the exchange gives each number to one thread.
         let last = LAST
             .fetch_update(Relaxed, Relaxed, |last| last.checked_add(1))
             .expect("out of thread numbers");

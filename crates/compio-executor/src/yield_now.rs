@@ -1,11 +1,11 @@
-//! Letting the others go first.
+//! Yielding to other tasks.
 
 use std::{
     pin::Pin,
     task::{Context, Poll},
 };
 
-/// Lets every other task that is ready have its turn first.
+/// Lets every other ready task run first.
 ///
 /// # Example
 ///

@@ -9,7 +9,7 @@
 //! A loop that polls again within the same poll of its task gets no new budget, such as the
 //! `block_on` of another crate inside a task. After 1,024 refusals operations proceed.
 //!
-//! Without a budget the number of operations is unlimited. So it is under executors that set none,
+//! Without a budget the number of operations is unlimited. This is so under executors that set none,
 //! and for futures of other crates that never ask for one: see [`consume_budget`].
 
 use std::{

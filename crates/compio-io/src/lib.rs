@@ -4,17 +4,17 @@
 //! result. So a buffer is *owned* by the operation while it runs, and every
 //! operation returns it, whether it succeeded or not:
 //!
-//! - [`buf`]: what may be handed over ([`buf::IoBuf`], [`buf::IoBufMut`] and
-//!   their vectored kin), windows into it, and [`buf::BufResult`], the pair that
-//!   comes back.
+//! - [`buf`]: the traits of owned buffers ([`buf::IoBuf`], [`buf::IoBufMut`] and
+//!   their vectored forms), slices of buffers, and [`buf::BufResult`], the pair
+//!   that an operation returns.
 //! - [`io`]: the traits of readers and writers that take such buffers, adapters
 //!   over them, and implementations for memory.
 //! - [`coop`]: the budget of operations that complete without waiting.
-//! - `framed`: frames out of and into them, by a codec.
+//! - `framed`: frames out of and into readers and writers, by a codec.
 //!
-//! There is no operating system and no runtime in this crate: a reader that
-//! talks to a kernel lives with its driver, and any executor can poll the
-//! futures here. They need not be `Send`.
+//! There is no operating system and no runtime in this crate: readers that talk
+//! to a kernel are in the driver's crate, and any executor can poll the futures
+//! here. They need not be `Send`.
 //!
 //! ```
 //! use compio_io::buf::IoBuf;
@@ -30,12 +30,12 @@
 //!
 //! # Features
 //!
-//! None is there by default.
+//! No feature is enabled by default.
 //!
 //! - `bytes`: buffer traits for `bytes::Bytes` and `bytes::BytesMut`.
 //! - `framed`: the module `framed`, frames out of and into streams.
-//! - `serde_json`: frames of JSON in it.
-//! - `futures-io`, `tokio`: readers and writers of these, both ways.
+//! - `serde_json`: frames of JSON in `framed`.
+//! - `futures-io`, `tokio`: adapters for readers and writers of these crates, both ways.
 
 pub mod buf;
 pub mod coop;

@@ -48,7 +48,7 @@ impl Parse for Arguments {
     fn parse(input: ParseStream<'_>) -> Result<Self> {
         let given = input.parse_terminated(Argument::parse, Token![,])?;
         let mut arguments = Self::default();
-        // Settings name types of the crate, wherever its path stands.
+        // Settings name types of the crate, so its path is needed first, wherever it stands.
         for argument in given.iter().filter(|argument| argument.name == "crate") {
             arguments.facade = path(&argument.value)?;
         }
@@ -122,7 +122,7 @@ fn path(value: &Expr) -> Result<Path> {
     }
 }
 
-/// The variant of `kind` that a string names, or else the expression itself.
+/// The variant of `kind` that a string names; otherwise the expression itself.
 fn named(value: &Expr, names: &[(&str, &str)], kind: &Path) -> Result<TokenStream> {
     let Some(string) = string(value) else {
         return Ok(quote!(#value));

@@ -6,10 +6,10 @@ use syn::{AttrStyle, Error, ItemFn, ReturnType, Signature, Type, parse_quote};
 
 use crate::arguments::Arguments;
 
-/// The function with a body that waits, and `attribute` before it.
+/// The function with a blocking body, and `attribute` before it.
 ///
-/// With an error, the function is still there: a program without a `main` would be a second error,
-/// at a place that is not at fault.
+/// With an error, the function is still emitted: a program without a `main` would be a second
+/// error, at a wrong place.
 pub(crate) fn expand(
     arguments: TokenStream,
     item: TokenStream,
@@ -34,7 +34,7 @@ pub(crate) fn expand(
     }
     function.sig.asyncness = None;
     function.sig.inputs.clear();
-    // Those that stood inside of the body stand before it now, which means the same.
+    // Inner attributes of the body move before the function, with the same meaning.
     for attribute in &mut function.attrs {
         attribute.style = AttrStyle::Outer;
     }
@@ -50,7 +50,7 @@ pub(crate) fn expand(
         sig,
         block,
     } = function;
-    // No names that the function could mean.
+    // Hygienic names, which the function cannot use.
     let (current, error) = (hygienic("runtime"), hygienic("error"));
     let failed = match nameable(&sig.output) {
         Some(output) => quote! {{
@@ -105,7 +105,7 @@ fn nameable(output: &ReturnType) -> Option<TokenStream> {
     Some(quote!(#output))
 }
 
-/// Whether the word `impl` is in it.
+/// Whether the token is or contains the word `impl`.
 fn is_impl(token: proc_macro2::TokenTree) -> bool {
     match token {
         proc_macro2::TokenTree::Ident(word) => word == "impl",

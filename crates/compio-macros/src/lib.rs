@@ -8,7 +8,7 @@ mod expand;
 use proc_macro::TokenStream;
 use quote::quote;
 
-/// Makes an async `main` the program's: its body runs on a runtime.
+/// Makes an async function the `main` of the program: its body runs on a runtime.
 ///
 /// ```
 /// #[compio::main]
@@ -29,11 +29,11 @@ use quote::quote;
 /// | `spin` | `"off"`, `"adaptive"`, `"always"`, or an expression of type `compio::driver::SpinPolicy` |
 /// | `crate` | the path of compio, where it is re-exported under another name |
 ///
-/// The body runs on a new runtime, which ends with the body. Its end drops the tasks that have not ended and
-/// waits for blocking work, at most for the shutdown timeout of the runtime.
+/// The body runs on a new runtime, which ends with the body. Its end drops unfinished tasks and waits for
+/// blocking work, at most for the shutdown timeout of the runtime.
 ///
-/// If the thread has a runtime already and the attribute has none of `backend`, `entries` and `spin`, the body
-/// runs on this runtime, and leaves it as it is.
+/// If the thread has a runtime already and the attribute has none of `backend`, `entries` and `spin`, the
+/// body runs on this runtime, which keeps its tasks.
 ///
 /// ```
 /// mod reexported {
@@ -48,8 +48,8 @@ use quote::quote;
 ///
 /// # Errors
 ///
-/// If the runtime cannot be made, a function that returns a `Result` returns the error, where the
-/// error type is made of an `std::io::Error` by `From`.
+/// If the runtime cannot be made, a function that returns a `Result` returns the error, if the
+/// error type implements `From<std::io::Error>`.
 ///
 /// # Panics
 ///
@@ -98,7 +98,7 @@ pub fn main(arguments: TokenStream, item: TokenStream) -> TokenStream {
 /// }
 /// ```
 ///
-/// A function that is not async is refused:
+/// A function that is not async is rejected:
 ///
 /// ```compile_fail
 /// #[compio::test]

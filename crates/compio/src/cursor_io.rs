@@ -1,4 +1,4 @@
-//! Reads and writes of what has no positions: pipes and the standard streams.
+//! Reads and writes without positions: pipes and the standard streams.
 
 use compio_driver::{
     SharedFd,
@@ -11,8 +11,8 @@ use crate::{
     sys::{wait_readable, wait_writable},
 };
 
-/// Somebody else may have said that the descriptor shall refuse where it would wait, and may rely on
-/// that: then we wait by other means. This is the loop.
+/// Repeats the operation after a readiness wait, as long as it fails with `WouldBlock`. The open
+/// file description may be non-blocking, and must stay so, because others may share it.
 macro_rules! retry_when_ready {
     ($fd:expr, $buffer:ident, $wait:ident, $operation:expr) => {{
         let mut $buffer = $buffer;

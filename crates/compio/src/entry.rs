@@ -4,10 +4,10 @@ use std::{fmt, io, marker::PhantomData, rc::Rc};
 
 use crate::runtime::{Inner, Runtime, existing};
 
-/// The runtime that has been entered, or the thread's own, or a new one that ends with the call.
+/// The entered runtime, or the thread's own, or a new one that ends with the call.
 ///
-/// A new one ends before the process does. The end of a thread is too late for it: on Windows the threads of
-/// its pool are gone by then, and it could not wait for their work.
+/// A new one ends before the process does. The end of a thread is too late for its drop: on Windows the
+/// threads of its pool are gone by then, and it could not wait for their work.
 pub struct EntryRuntime(Kind);
 
 enum Kind {
@@ -50,7 +50,7 @@ impl<T> Output<T> {
     }
 }
 
-/// The first choice of `output.without_runtime(error)`: `self` has the type of the value.
+/// The first choice for `output.without_runtime(error)`: `self` has the type of the value.
 pub trait ReturnsError<T> {
     fn without_runtime(self, error: io::Error) -> T;
 }

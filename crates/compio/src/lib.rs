@@ -1,7 +1,7 @@
 //! A completion-based, thread-per-core async runtime.
 //!
-//! A program hands a buffer to the kernel and gets it back with the result. Everything that a task
-//! does stays on the thread that it was spawned on.
+//! A program hands a buffer to the kernel and gets it back with the result. A task stays on the
+//! thread that it was spawned on.
 //!
 //! # Quick start
 //!
@@ -57,20 +57,20 @@
 //!
 //! # Buffers and results
 //!
-//! The kernel reads and writes buffers while the program goes on, so an operation owns its buffer
-//! and gives it back at the end, also when it failed: operations return a
-//! [`BufResult`](buf::BufResult), a tuple of result and buffer. A read fills the buffer from its
-//! start over its whole capacity and sets its length; [`slice`](buf::IoBuf::slice) chooses a part.
+//! The kernel reads and writes buffers while the program continues, so an operation owns its buffer
+//! and returns it at the end, also if it failed: operations return a [`BufResult`](buf::BufResult),
+//! a tuple of result and buffer. A read fills the buffer from its start over its whole capacity and
+//! sets its length; [`slice`](buf::IoBuf::slice) chooses a part.
 //!
 //! # Cancellation
 //!
-//! Dropping the future of an operation cancels it. That never blocks, frees nothing early and
-//! leaks nothing; what an operation that succeeds all the same means is said at each. Bytes that were
-//! received, and connections that were accepted, are not lost: the next receive or accept has them.
+//! Dropping the future of an operation cancels it. A drop never blocks, frees nothing early and leaks
+//! nothing. Each operation documents the effect of a late success. Received bytes and accepted
+//! connections are not lost: the next receive or accept returns them.
 //!
 //! # Features
 //!
-//! | feature | default | what it adds |
+//! | feature | default | contents |
 //! |---|---|---|
 //! | `runtime` | yes | `task`, `runtime` |
 //! | `fs` | yes | `fs`, `pipe`, and the standard streams in `io`; with it, `time` |
@@ -88,7 +88,7 @@
 //! | `serde_json` | no | frames of JSON |
 //! | `futures-io` | no | readers and writers of `futures-io`, both ways |
 //! | `tokio` | no | readers and writers of `tokio::io`, both ways |
-//! | `stream` | no | `futures_core::Stream` for what comes one after the other |
+//! | `stream` | no | `futures_core::Stream` for the streams of this crate |
 //!
 //! Without any there are [`driver`], [`op`], [`buf`] and [`io`].
 
@@ -135,7 +135,7 @@ pub mod task;
 #[cfg(feature = "time")]
 pub mod time;
 
-/// The README's examples run, too.
+/// The examples of the README are tests.
 #[cfg(all(doctest, feature = "fs"))]
 #[doc = include_str!("../../../README.md")]
 mod readme {}

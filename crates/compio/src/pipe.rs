@@ -1,28 +1,28 @@
-//! Pipes: bytes go in at one end and come out at the other, in order.
+//! Pipes.
 //!
-//! [`pipe()`] makes one without a name, as [`std::io::pipe`] does. Those with a name in the file
-//! system are opened by `OpenOptions`, where there are any: on unix. The named pipes of Windows are
-//! something else, and not in here. On Linux, `splice` moves bytes between a pipe and anything else.
+//! [`pipe()`] makes one without a name, as [`std::io::pipe`] does. On unix, named pipes in the file
+//! system (FIFOs) are opened with `OpenOptions`. The named pipes of Windows are different, and not
+//! in this module. On Linux, `splice` moves bytes between a pipe and another descriptor.
 //!
 //! # Reading and writing
 //!
-//! The ends are read and written by the traits of [`io`](crate::io), through a reference, too. A
-//! read of 0 bytes is the end: all writing ends are closed. A write fails with
-//! [`BrokenPipe`](io::ErrorKind::BrokenPipe) when all reading ends are. An end is closed by its drop
-//! alone: `flush` and `shutdown` do nothing.
+//! The ends are read and written with the traits of [`io`](crate::io), also through a reference. A
+//! read of 0 bytes is EOF: all writing ends are closed. A write fails with
+//! [`BrokenPipe`](io::ErrorKind::BrokenPipe) if all reading ends are closed. Only its drop closes an
+//! end: `flush` and `shutdown` do nothing.
 //!
 //! # Cancellation
 //!
-//! A read that is dropped loses nothing: bytes that come all the same are those of the next read of the
-//! same `PipeReader`. A [`try_clone`](PipeReader::try_clone) of it does not have them, nor a splice.
-//! A write that is dropped may have written nothing, a part, or all; one that a
-//! [`CancelToken`](crate::runtime::CancelToken) gives up says how much.
+//! A dropped read loses nothing: the next read of the same `PipeReader` returns bytes that still arrive
+//! for it. A [`try_clone`](PipeReader::try_clone) does not see them, nor does a splice. A dropped write
+//! may have written nothing, a part, or all. If a [`CancelToken`](crate::runtime::CancelToken) cancels
+//! it, it returns the number of bytes.
 //!
 //! # Platform differences
 //!
-//! On Windows, the pool of threads reads and writes. What is under way there cannot be given up: the
-//! next read waits until bytes have come for the dropped one, and has them then; and a runtime that is
-//! dropped meanwhile waits for its shutdown timeout.
+//! On Windows, the thread pool reads and writes. A read in flight there cannot be cancelled: the next
+//! read waits until bytes have arrived for the dropped one, and returns them. A runtime that is
+//! dropped before that waits for its shutdown timeout.
 //!
 //! ```
 //! use compio::{
@@ -50,7 +50,7 @@ use compio_io::{
     io::{AsyncRead, AsyncWrite},
 };
 
-// What only this system has: pipes with names, and splices.
+// Platform-specific items: named pipes, and splices.
 pub use crate::sys::pipe_here::*;
 use crate::{
     cursor_io::{read, read_vectored, write, write_vectored},
@@ -58,8 +58,8 @@ use crate::{
     sys::{StdFd, duplicate},
 };
 
-/// A new pipe without a name. No child process inherits the ends, unless it is given one by
-/// [`into_std`](PipeReader::into_std).
+/// A new pipe without a name. Child processes do not inherit the ends, unless one is passed to them
+/// with [`into_std`](PipeReader::into_std).
 ///
 /// # Errors
 ///
@@ -69,14 +69,14 @@ pub fn pipe() -> io::Result<(PipeReader, PipeWriter)> {
     Ok((reader.into(), writer.into()))
 }
 
-/// The end of a pipe where bytes come out.
+/// The reading end of a pipe.
 #[derive(Debug)]
 #[doc(alias = "Receiver")]
 pub struct PipeReader {
     fd: SharedFd,
 }
 
-/// The end of a pipe where bytes go in.
+/// The writing end of a pipe.
 #[derive(Debug)]
 #[doc(alias = "Sender")]
 pub struct PipeWriter {
@@ -139,11 +139,11 @@ impl AsyncWrite for PipeWriter {
     }
 }
 
-/// What is the same for both ends.
+/// The methods that both ends share.
 macro_rules! end {
     ($end:ident) => {
         impl $end {
-            /// Takes over an end of std's, which may come from another thread. Its mode stays.
+            /// Takes over an end of std, which may come from another thread. Its mode stays.
             pub fn from_std(end: io::$end) -> Self {
                 Self {
                     fd: OwnedFd::from(File::from(StdFd::from(end))).into(),
@@ -155,8 +155,8 @@ macro_rules! end {
             ///
             /// # Errors
             ///
-            /// This end, if there are operations under way, or if bytes came for a
-            /// read that was dropped and nobody has read them.
+            /// This end, if there are operations in flight, or if bytes that arrived for a dropped
+            /// read are kept for the next read.
             pub fn into_std(self) -> Result<io::$end, Self> {
                 match self.fd.try_unwrap() {
                     Ok(fd) => Ok(StdFd::from(File::from(fd)).into()),
@@ -164,8 +164,9 @@ macro_rules! end {
                 }
             }
 
-            /// Waits until the kernel has answered each operation of a dropped future. Returns whether
-            /// bytes are kept: then the next read takes them at once, and until then `into_std` fails.
+            /// Waits until the kernel has completed each operation of a dropped future. Returns
+            /// whether bytes are kept: then the next read takes them at once, and until then
+            /// `into_std` fails.
             ///
             /// # Cancellation
             ///
@@ -178,7 +179,8 @@ macro_rules! end {
             ///
             /// # Errors
             ///
-            /// The system's.
+            /// The OS error of duplicating the descriptor, for instance EMFILE if the process has
+            /// no free one.
             pub fn try_clone(&self) -> io::Result<Self> {
                 let duplicate = OwnedFd::from(duplicate(self.as_fd())?);
                 Ok(Self {

@@ -9,10 +9,9 @@ use compio_io::{
 
 use crate::sys::{Input, Output, Which};
 
-/// The standard input of the process: a terminal, a pipe, a file, anything.
+/// The standard input of the process: a terminal, a pipe, or a file.
 ///
-/// A handle of its own, without a buffer. What [`std::io::stdin`] has in its buffer does not come
-/// here.
+/// An unbuffered handle of its own. It does not see data in the buffer of [`std::io::stdin`].
 ///
 /// ```no_run
 /// use compio::io::{AsyncBufReadExt, BufReader, stdin};
@@ -29,21 +28,20 @@ use crate::sys::{Input, Output, Which};
 ///
 /// # Cancellation
 ///
-/// Nothing is lost: bytes that come for a read which was dropped are those of the next read of the same
-/// [`Stdin`], and are dropped with it.
+/// Nothing is lost: the next read of the same [`Stdin`] returns bytes that arrive for a dropped read.
+/// They are lost if the [`Stdin`] is dropped before.
 ///
 /// # Platform differences
 ///
-/// On Windows a thread reads, by way of std's handle, which makes UTF-8 of what is typed in a
-/// console. It goes on waiting when a read is dropped; what it gets is kept for the next read, of any
-/// `Stdin`.
+/// On Windows a thread reads, with std's handle, which converts console input to UTF-8. It continues
+/// to wait if a read is dropped; its bytes are kept for the next read, of any `Stdin`.
 pub fn stdin() -> Stdin {
     Stdin {
         input: Input::new(),
     }
 }
 
-/// The standard output of the process. Nothing is kept in a buffer.
+/// The standard output of the process, unbuffered.
 ///
 /// ```
 /// use compio::io::{AsyncWriteExt, stdout};
@@ -62,14 +60,14 @@ pub fn stdin() -> Stdin {
 ///
 /// # Platform differences
 ///
-/// On Windows a thread writes, by way of std's handle, which makes text for a console out of UTF-8.
+/// On Windows a thread writes, with std's handle, which converts UTF-8 to text for a console.
 pub fn stdout() -> Stdout {
     Stdout {
         output: Output::new(Which::Out),
     }
 }
 
-/// The standard error stream of the process; else as [`stdout`].
+/// The standard error stream of the process; otherwise as [`stdout`].
 pub fn stderr() -> Stderr {
     Stderr {
         output: Output::new(Which::Error),

@@ -1,9 +1,9 @@
 //! Tasks, on this thread's runtime.
 //!
 //! A task runs on the thread that it was spawned on, and need not be `Send`. [`block_on`] uses the
-//! [runtime](crate::runtime::Runtime) that has been entered, or else one of the thread's own that is made on
-//! first use and ends with the thread. [`spawn`] and [`spawn_blocking`] need a runtime that runs or has been
-//! entered: without one, the task would never run.
+//! [runtime](crate::runtime::Runtime) that has been entered. Otherwise it uses the thread's own, which is
+//! made on first use and ends with the thread. [`spawn`] and [`spawn_blocking`] need a runtime that runs or
+//! has been entered: without one, the task would never run.
 //!
 //! # Cooperative scheduling
 //!
@@ -29,16 +29,16 @@ use pin_project_lite::pin_project;
 
 use crate::runtime;
 
-/// Runs a future to its end on this thread, and with it all tasks that were spawned here.
+/// Runs a future to completion on this thread, and with it all tasks that were spawned here.
 ///
-/// Tasks that have not ended when the future has are kept, and go on in the next `block_on` of
-/// this thread. In the destructor of a thread local, the thread's runtime may be gone already: the future then
-/// has a runtime for itself, and tasks that have not ended are dropped with it.
+/// Tasks that are not complete when the future is are kept, and continue in the next `block_on` of this
+/// thread. In the destructor of a thread local, the thread's runtime may be gone already: the future then
+/// gets a runtime of its own, and incomplete tasks are dropped with it.
 ///
 /// # Panics
 ///
-/// If the thread's runtime cannot be made, within a task or another `block_on` of the same
-/// runtime, and if the future panics.
+/// If the thread's runtime cannot be made, within a task or another `block_on` of the same runtime,
+/// or if the future panics.
 ///
 /// ```
 /// let answer = compio::task::block_on(async { 6 * 7 });
@@ -48,13 +48,13 @@ pub fn block_on<F: Future>(future: F) -> F::Output {
     runtime::block_on(future)
 }
 
-/// Begins a task on this thread's runtime. Dropping the handle lets it go on by itself.
+/// Starts a task on this thread's runtime. Dropping the handle detaches the task.
 ///
 /// # Panics
 ///
-/// If no runtime runs on this thread, by `block_on` or its like, and none has been
+/// If no runtime runs on this thread, in `block_on` or a similar function, and none has been
 /// [entered](crate::runtime::Runtime::enter): for instance in `spawn_blocking`. Before a `block_on`,
-/// [`Runtime::spawn`](crate::runtime::Runtime::spawn) does it.
+/// use [`Runtime::spawn`](crate::runtime::Runtime::spawn).
 ///
 /// ```
 /// compio::task::block_on(async {
@@ -66,24 +66,24 @@ pub fn spawn<F: Future + 'static>(future: F) -> JoinHandle<F::Output> {
     runtime::entered_for("`compio::task::spawn`").spawn(future)
 }
 
-/// Runs blocking code on another thread, out of a pool that queues when it is full: it need not be
-/// awaited to begin. Dropping the handle lets it go on by itself.
+/// Runs blocking code on a thread of the pool, which queues it if all threads are busy. It starts
+/// without being awaited. Dropping the handle detaches it.
 ///
-/// The handle reports a panic of the code; and as a panic, too, that there is no thread for it and none
-/// can be started (`ulimit -u`).
+/// The handle reports a panic of the code. It also reports as a panic that there is no thread for the
+/// code and none can be started (`ulimit -u`).
 ///
-/// The queue has no limit. What waits in it costs some hundred bytes and what the code has captured: who
-/// begins more work than the threads do should await what was begun before.
+/// The queue has no limit. Queued code costs some hundred bytes and its captures: callers that start
+/// more work than the threads can do should await earlier work first.
 ///
-/// A runtime's drop waits for code that has begun, up to its
-/// [shutdown timeout](crate::runtime::RuntimeBuilder::shutdown_timeout); so does the end of a function
-/// with `#[compio::main]`. The end of a `main` that has called [`block_on`] waits for no code, and neither
-/// does [`std::process::exit`] on the main thread or in a task. On another thread that has called
-/// [`block_on`] before, [`std::process::exit`] waits up to the shutdown timeout.
+/// The drop of a runtime waits for code that has started, up to its [shutdown
+/// timeout](crate::runtime::RuntimeBuilder::shutdown_timeout); so does the end of a function with
+/// `#[compio::main]`. The end of a `main` that has called [`block_on`] waits for no code, and neither does
+/// [`std::process::exit`] on the main thread or in a task. On another thread that has called [`block_on`]
+/// before, [`std::process::exit`] waits up to the shutdown timeout.
 ///
 /// # Cancellation
 ///
-/// [`abort`](JoinHandle::abort) prevents code that has not begun from running; it does not stop
+/// [`abort`](JoinHandle::abort) prevents code that has not started from running; it does not stop
 /// code that has.
 ///
 /// # Panics
@@ -103,7 +103,7 @@ where
 {
     runtime::entered_for("`compio::task::spawn_blocking`");
     let mut work = runtime::submit(Blocking::new(code));
-    // Polled once, so that it begins now and not at the task's first turn.
+    // Polled once, so that the work starts now and not at the task's first poll.
     let begun = Pin::new(&mut work).poll(&mut Context::from_waker(Waker::noop()));
     spawn(async move {
         let result = match begun {
@@ -112,7 +112,7 @@ where
         };
         match result {
             Ok(Ok(output)) => output,
-            // The hook has reported it on the other thread: the handle shall, too.
+            // The panic hook has reported it on the other thread: the handle reports it, too.
             Ok(Err(panic)) => std::panic::resume_unwind(panic),
             Err(error) => panic!("the blocking code could not be run: {error}"),
         }
@@ -131,11 +131,11 @@ pin_project! {
 
 /// Runs a future without the budget of [cooperative scheduling](self#cooperative-scheduling).
 ///
-/// If its operations never wait, the thread does nothing else until the future ends.
+/// If its operations never wait, the thread runs nothing else until the future completes.
 ///
 /// # Cancellation
 ///
-/// As of `future`.
+/// Cancellation has the same effect as for `future`.
 ///
 /// ```
 /// use compio::{

@@ -19,7 +19,7 @@ use compio::{
     time::{interval, sleep, timeout},
 };
 
-/// Counts what each thread allocates.
+/// Counts the allocations of each thread.
 struct Counting;
 
 thread_local! {
@@ -30,7 +30,7 @@ fn count() {
     COUNT.set(COUNT.get() + 1);
 }
 
-// SAFETY: all is passed on to the system's allocator.
+// SAFETY: each call is passed on to the system's allocator.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         count();
@@ -62,7 +62,7 @@ static ALLOCATOR: Counting = Counting;
 const WARM_UP: usize = 200;
 const ROUNDS: usize = 2_000;
 
-/// Does something again and again, and counts when it has got used to it.
+/// Repeats the round, and counts allocations after a warm-up.
 async fn check(round: impl AsyncFnMut()) {
     check_rounds(ROUNDS, round).await;
 }
@@ -78,8 +78,8 @@ async fn check_rounds(rounds: usize, mut round: impl AsyncFnMut()) {
     assert_eq!(COUNT.get() - before, 0, "allocations in {rounds} rounds");
 }
 
-/// As `block_on`, with a thread for blocking work that no other test shares: to start another one
-/// would allocate.
+/// As `block_on`, with a thread pool that no other test shares: starting another thread would
+/// allocate.
 fn block_on_alone<F: Future>(body: F) -> F::Output {
     let runtime = Runtime::builder().pool(Pool::new(1)).build().unwrap();
     runtime.block_on(body)
@@ -94,7 +94,7 @@ async fn tcp_pair() -> (TcpStream, TcpStream) {
     (client, server)
 }
 
-/// Sends everything back, until the end.
+/// Sends all bytes back, until EOF.
 async fn echo(mut server: TcpStream) {
     let mut buffer = Vec::with_capacity(64);
     loop {
@@ -238,7 +238,7 @@ fn sleeps_and_timeouts() {
 }
 
 #[test]
-fn reads_that_are_given_up() {
+fn cancelled_reads() {
     let runtime = Runtime::new().unwrap();
     runtime.block_on(async {
         let (one, _other) = tcp_pair().await;
@@ -246,8 +246,8 @@ fn reads_that_are_given_up() {
             let mut reader = &one;
             let read = timeout(Duration::ZERO, reader.read([0; 16]));
             assert!(read.await.is_err());
-            // The kernel's answer is waited for: the next read would have to do that, and the cells of
-            // the dropped would pile up.
+            // Waits for the completion: the next read would have to do so, and the cells of the dropped
+            // reads would pile up.
             while !has_landed(&runtime) {
                 sleep(Duration::from_micros(20)).await;
             }
@@ -256,7 +256,7 @@ fn reads_that_are_given_up() {
     });
 }
 
-/// Whether nothing is in flight. What it takes to ask that is not counted.
+/// Whether no operation is in flight. The allocations of this check are not counted.
 fn has_landed(runtime: &Runtime) -> bool {
     let before = COUNT.get();
     let text = format!("{runtime:?}");
@@ -266,7 +266,7 @@ fn has_landed(runtime: &Runtime) -> bool {
 
 #[test]
 fn wakes_of_tasks_by_each_other() {
-    /// Whose turn it is, and who waits for it.
+    /// Which task has the turn, and the waker of the waiting one.
     #[derive(Default)]
     struct Turn(Cell<bool>, RefCell<Option<Waker>>);
     impl Turn {

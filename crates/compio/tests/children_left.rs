@@ -1,6 +1,6 @@
-//! Nothing is left of children: no zombies, no descriptors, in a process that has no others.
+//! Children leave no zombies and no descriptors, in a process that has no others.
 //!
-//! The tests run one after the other: they count all that the process has.
+//! The tests run one after the other: they count all children and descriptors of the process.
 #![cfg(target_os = "linux")]
 
 use std::{
@@ -20,7 +20,7 @@ use compio::{
     task::{block_on, spawn, yield_now},
 };
 
-/// Long enough for anything that is going to happen at all.
+/// A limit that only a hang exceeds.
 const LONG: Duration = Duration::from_secs(20);
 
 fn descriptors() -> usize {
@@ -38,7 +38,7 @@ fn children() -> Vec<(u32, char)> {
         });
     stats
         .filter_map(|stat| {
-            // The name may have anything in it.
+            // The name may contain any character.
             let (head, rest) = stat.rsplit_once(") ")?;
             let mut fields = rest.split(' ');
             let state = fields.next()?.chars().next()?;
@@ -54,12 +54,12 @@ fn check(scenario: impl FnOnce() + Send + 'static) {
     let _turn = ONE_BY_ONE.lock().unwrap_or_else(PoisonError::into_inner);
     let before = descriptors();
     thread::spawn(scenario).join().expect("no panic");
-    // A thread of a pool may still be about to let go.
+    // A pool thread may still hold a descriptor.
     wait_until(|| descriptors() == before);
     wait_until(|| children().is_empty());
 }
 
-/// What another thread or process brings about by itself.
+/// Waits for a change that another thread or process makes.
 fn wait_until(mut is_so: impl FnMut() -> bool) {
     let began = Instant::now();
     while !is_so() {
@@ -140,7 +140,7 @@ fn killed_by_their_drop_outside_of_any_runtime() {
 }
 
 #[test]
-fn killed_because_the_future_is_given_up() {
+fn killed_by_the_drop_of_their_future() {
     check(|| {
         block_on(async {
             for _ in 0..10 {
@@ -197,7 +197,7 @@ fn dropped_and_ended_by_themselves() {
                     .all(|(pid, state)| pids.contains(pid) && *state == 'Z')
             };
             wait_until(are_zombies);
-            // The next one sweeps.
+            // The next spawn reaps the dropped children.
             assert!(Command::new("true").status().await.unwrap().success());
             assert_eq!(children(), []);
         });
@@ -213,13 +213,13 @@ fn a_program_that_goes_on_dropping_children_has_few_zombies() {
         let few = children().len();
         assert!(few < 150, "{few}");
         wait_until(|| children().iter().all(|(_, state)| *state == 'Z'));
-        // The next one sweeps.
+        // The next spawn reaps the dropped children.
         let mut child = Command::new("true").spawn().unwrap();
         block_on(child.wait()).unwrap();
     });
 }
 
-/// While this lives, the process can have no more descriptors.
+/// While this lives, the process can open no more descriptors.
 struct Full {
     limit: libc::rlimit,
     _files: Vec<fs::File>,
@@ -262,7 +262,7 @@ impl Drop for Full {
 fn awaited_without_a_descriptor_to_be_had() {
     check(|| {
         block_on(async {
-            // The pool has begun, and what it needs is there.
+            // The pool has started its thread and opened its descriptors.
             compio::task::spawn_blocking(|| ()).await.unwrap();
             let mut child = sleeping().spawn().unwrap();
             let mut other = Command::new("sh")

@@ -1,10 +1,10 @@
 //! The end of the process while blocking work runs (scenario 51).
 //!
-//! exit(3) runs the destructors of its caller's thread locals, which drop the thread's own runtime. So does
-//! ExitProcess, after it has ended all other threads.
+//! exit(3) runs the destructors of its caller's thread locals, which drop the thread's own runtime. So
+//! does ExitProcess, after it has ended all other threads.
 //!
-//! The work here ends by itself, within the time for which a runtime's drop waits: if it says so, it was
-//! waited for.
+//! The work here ends by itself, within the time for which a runtime's drop waits. If it prints its line,
+//! the drop has waited for it.
 //!
 //! Each scenario is a process, whose main thread belongs to the scenario and not to a test harness.
 
@@ -71,7 +71,7 @@ fn main() {
     }
 }
 
-/// Begins work that says when it has ended.
+/// Begins work that prints a line at its end.
 async fn work() {
     let (begun, has_begun) = mpsc::channel();
     drop(spawn_blocking(move || {

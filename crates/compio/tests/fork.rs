@@ -34,13 +34,13 @@ use compio::{
     time::{sleep, timeout},
 };
 
-/// Long enough for anything that is going to happen at all.
+/// A limit that only a hang exceeds.
 const LONG: Duration = Duration::from_secs(60);
 
-/// Whether this is a child. What a leak detector would find there belongs to the parent's threads.
+/// Whether this is a child. The leaks that a detector would find there belong to the parent's threads.
 static IS_CHILD: AtomicBool = AtomicBool::new(false);
 
-/// For builds with a leak detector: it asks here at the end.
+/// A leak detector calls this function at the end.
 #[unsafe(no_mangle)]
 extern "C" fn __lsan_is_turned_off() -> i32 {
     IS_CHILD.load(Relaxed).into()
@@ -51,11 +51,11 @@ fn take_turn() -> impl Sized {
     ONE_BY_ONE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Runs `code` in a child, which ends with what it returns, and by nothing else: no destructor of
-/// this thread's runs there.
+/// Runs `code` in a child, and ends the child with the returned code. No destructor of this thread
+/// runs there.
 fn fork(code: impl FnOnce() -> i32) -> ExitStatus {
-    // SAFETY: the child uses what the allocator and the system allow after a fork, and leaves by
-    // `_exit`.
+    // SAFETY: the child only makes calls that the allocator and the system permit after a fork, and
+    // ends by `_exit`.
     let child = unsafe { libc::fork() };
     assert!(child >= 0, "{}", io::Error::last_os_error());
     if child == 0 {
@@ -67,7 +67,7 @@ fn fork(code: impl FnOnce() -> i32) -> ExitStatus {
     wait(child)
 }
 
-/// How the child has ended. One that does not end is no child of ours for long.
+/// Returns how the child has ended. Kills a child that does not end in time.
 fn wait(child: libc::pid_t) -> ExitStatus {
     let began = Instant::now();
     let mut status = 0;
@@ -95,7 +95,7 @@ fn runtime() -> Runtime {
         .expect("a runtime")
 }
 
-/// A bit of everything.
+/// A few operations of each kind.
 async fn use_all() {
     let (mut one, mut other) = UnixStream::pair().unwrap();
     let echo = spawn(async move {
@@ -114,8 +114,8 @@ async fn use_all() {
     assert_eq!(one.read([0; 4]).await.0.unwrap(), 0);
 }
 
-/// With a read, a timer and blocking work under way in the parent, makes a child that runs `code`
-/// with the parent's runtime; what was under way ends as if nothing had been.
+/// With a read, a timer and blocking work in flight in the parent, makes a child that runs `code` with
+/// the parent's runtime. The operations in flight end normally.
 fn check_parent(code: impl FnOnce(&Runtime) -> i32) -> ExitStatus {
     let _turn = take_turn();
     let runtime = runtime();
@@ -177,8 +177,8 @@ fn s25_a_child_makes_a_runtime_of_its_own() {
     assert_eq!(status.code(), Some(0));
 }
 
-/// It ends as C programs do, which runs the destructors of the thread's locals: its own runtime is one
-/// of them, with all that is under way there.
+/// The child ends by exit(3), which runs the destructors of the thread's locals. The thread's runtime
+/// with its operations in flight is one of them.
 #[test]
 fn s25_a_child_that_exits_leaves_its_threads_runtime_to_the_parent() {
     let _turn = take_turn();
@@ -192,7 +192,7 @@ fn s25_a_child_that_exits_leaves_its_threads_runtime_to_the_parent() {
             sleep(Duration::from_millis(1)).await;
         });
         let reading = reading.expect("it was begun");
-        // SAFETY: nothing of the child's is used after it.
+        // SAFETY: the child uses no state after the call.
         let status = fork(|| unsafe { libc::exit(3) });
         compio::task::block_on(async {
             (&theirs).write_all("still").await.0.unwrap();
@@ -222,15 +222,15 @@ fn s25_a_runtime_and_a_driver_that_a_child_drops_are_still_the_parents() {
     driver.turn(Some(Duration::ZERO)).unwrap();
 }
 
-/// A ring's memory is not inherited: the mistake is the child's end, and not the parent's.
+/// A ring's memory is not inherited: the child that uses it ends, and the parent goes on.
 #[test]
-fn s25_a_child_that_uses_its_parents_ring_ends_and_disturbs_nobody() {
+fn s25_a_child_that_uses_its_parents_ring_ends_and_the_parent_goes_on() {
     let kind = runtime().backend().kind();
     if kind != compio::driver::BackendKind::IoUring {
         return;
     }
     let status = check_parent(|runtime| {
-        // The kernel is looked at in between.
+        // The driver has a turn in between.
         runtime.block_on(async {
             yield_now().await;
             yield_now().await;
@@ -240,7 +240,7 @@ fn s25_a_child_that_uses_its_parents_ring_ends_and_disturbs_nobody() {
     assert!(!status.success(), "{status}");
 }
 
-/// The two share no descriptor for their signals.
+/// Parent and child share no descriptor for their signals.
 #[test]
 fn s45_forked_child_and_parent_hear_their_own_signals() {
     let _turn = take_turn();
@@ -269,11 +269,11 @@ fn s45_forked_child_and_parent_hear_their_own_signals() {
     assert!(matches!(heard, Ok(Ok(()))));
 }
 
-/// How often a test forks at a moment that it does not choose.
+/// How often a test forks at an arbitrary moment.
 const FORKS: usize = 150;
 
-/// Runs `code` in children that are made while other threads call `beside` over and over: at some of
-/// the forks, one of them holds whatever lock it takes.
+/// Runs `code` in children that are made while other threads call `beside` in a loop. At some of the
+/// forks, one of the threads holds a lock that `beside` takes.
 fn fork_beside(beside: impl Fn() + Send + Sync, code: impl Fn() -> i32) {
     let is_over = AtomicBool::new(false);
     thread::scope(|scope| {
@@ -291,7 +291,7 @@ fn fork_beside(beside: impl Fn() + Send + Sync, code: impl Fn() -> i32) {
     });
 }
 
-/// The child is to end soon, whatever it waits for: it is killed by SIGALRM.
+/// Ends a child that hangs: SIGALRM kills it.
 fn limit_life() {
     // SAFETY: no pointers are passed.
     unsafe { libc::alarm(20) };
@@ -320,7 +320,7 @@ fn s49_blocking_work_in_child_runs_on_pool_made_by_parent() {
     let runtime = build();
     let (release, blocked) = mpsc::channel::<()>();
     let work = runtime.enter(|| spawn_blocking(move || blocked.recv_timeout(LONG)));
-    // It waits in the queue, and is no work of the child's.
+    // The work waits in the queue, and does not run in the child.
     let queued = runtime.enter(|| spawn_blocking(|| ()));
     let status = fork(|| {
         limit_life();
@@ -369,8 +369,8 @@ fn s49_command_in_child_runs_while_parent_starts_commands() {
         let status = compio::process::Command::new("true").status();
         i32::from(!block_on(status).unwrap().success())
     };
-    // Dropped children are looked at whenever one is started, under the lock of their list. They live
-    // until their input ends, with this test.
+    // Each spawn tries to reap the dropped children, under the lock of their list. They live until
+    // their input ends, with this test.
     let inputs: Vec<_> = (0..100)
         .map(|_| {
             let mut command = compio::process::Command::new("cat");
@@ -388,7 +388,7 @@ fn s49_command_in_child_runs_while_parent_starts_commands() {
     drop(inputs);
 }
 
-/// Whether this process has a child, be it a dead one.
+/// Whether this process has a child, zombies included.
 fn has_child() -> bool {
     // SAFETY: the call fills in a plain C struct.
     unsafe {
@@ -406,14 +406,14 @@ fn s49_killed_command_in_child_leaves_no_zombie() {
         command.arg("300").kill_on_drop(true);
         command.spawn().unwrap()
     };
-    // The thread of the parent that waits for them is none of the child's.
+    // The parent's thread that waits for them does not exist in the child.
     let ours: Vec<_> = (0..20).map(|_| start()).collect();
     drop(ours);
     let status = fork(|| {
         limit_life();
         drop(start());
-        // There is a thread for it, unless it counts as one that the parent has: then nothing waits for
-        // the dead process, which stays waitable for ever.
+        // The child starts its own thread for it. If the parent's thread counted as the child's, no
+        // thread would wait for the zombie.
         while has_child() {
             thread::sleep(Duration::from_millis(1));
         }
@@ -431,12 +431,12 @@ fn s49_runtimes_in_child_work_while_parent_makes_runtimes_and_work() {
     };
     fork_beside(
         || {
-            // A thread of its own takes a number of its own.
+            // A new thread takes a new number.
             assert_eq!(thread::spawn(use_own).join().unwrap(), 0);
         },
         || {
             limit_life();
-            // No thread of std's: its start may wait for a lock of std's that the parent held.
+            // No std thread: its start may wait for a lock of std that the parent held.
             use_own()
         },
     );

@@ -1,4 +1,4 @@
-//! The standard streams: this program runs itself as a child, whose streams are what a test wants.
+//! The standard streams: this program runs itself as a child, with the streams that a test needs.
 
 use std::{
     env,
@@ -29,7 +29,7 @@ fn main() {
 }
 
 const TESTS: &[(&str, fn())] = &[
-    ("what_goes_in_comes_out", what_goes_in_comes_out),
+    ("input_is_echoed", input_is_echoed),
     ("files_are_streams_too", files_are_streams_too),
     ("lines_are_read_one_by_one", lines_are_read_one_by_one),
     ("a_dropped_read_loses_nothing", a_dropped_read_loses_nothing),
@@ -46,7 +46,7 @@ const TESTS: &[(&str, fn())] = &[
     ),
 ];
 
-/// What the child does.
+/// The child's part of a test.
 async fn play(role: &str) {
     match role {
         "echo" => {
@@ -101,7 +101,7 @@ fn child(role: &str) -> Command {
     command
 }
 
-/// What the child makes of this input.
+/// The child's output for this input.
 fn answer(role: &str, input: &[u8]) -> Vec<u8> {
     let mut child = child(role).spawn().unwrap();
     let mut stdin = child.stdin.take().unwrap();
@@ -113,7 +113,7 @@ fn answer(role: &str, input: &[u8]) -> Vec<u8> {
     output.stdout
 }
 
-fn what_goes_in_comes_out() {
+fn input_is_echoed() {
     assert_eq!(answer("echo", b"hello"), b"hello");
     let long: Vec<u8> = (0..500_000_u32).map(|n| (n % 251) as u8).collect();
     assert!(answer("echo", &long) == long);
@@ -174,8 +174,8 @@ fn nothing_to_read_is_the_end() {
     assert_eq!(output.stdout, b"");
 }
 
-/// Others share the streams' descriptions: a child must not switch them to refusing, and must cope
-/// with those that refuse already.
+/// Other processes share the streams' descriptions: a child must not make them non-blocking, and must
+/// work with descriptions that are non-blocking already.
 fn modes_are_left_as_they_are() {
     #[cfg(unix)]
     for mode in [0, libc::O_NONBLOCK] {
@@ -200,12 +200,13 @@ fn modes_are_left_as_they_are() {
     }
 }
 
-/// The two sides of a terminal, if there is one to be had.
+/// The two sides of a terminal, if one can be opened.
 #[cfg(target_os = "linux")]
 fn terminal() -> Option<(File, std::os::fd::OwnedFd)> {
     use std::os::fd::{FromRawFd, OwnedFd};
     let (mut ours, mut theirs) = (0, 0);
-    // SAFETY: two places for what is opened, and no wishes; both are new, and ours.
+    // SAFETY: both integers outlive the call, the other pointers are null; both descriptors are new, and
+    // owned by this function alone.
     unsafe {
         let (name, modes, size) = (std::ptr::null_mut(), std::ptr::null(), std::ptr::null());
         let opened = libc::openpty(&mut ours, &mut theirs, name, modes, size) == 0;

@@ -1,4 +1,4 @@
-//! The tests on each backend, and where the kernel refuses io_uring or parts of it.
+//! The tests on each backend, and with io_uring disabled or incomplete.
 
 use std::{fs, path::Path};
 
@@ -7,7 +7,7 @@ use crate::run::{Outcome, Run};
 /// The crates that call a kernel.
 pub(super) const CRATES: &str = "-p compio-driver -p compio";
 
-/// Operations that an older kernel's io_uring may lack, and that a plain call replaces.
+/// Operations that an older kernel's io_uring may lack, and that plain calls replace.
 const REPLACEABLE: &str = "OPENAT,STATX,FSYNC,SOCKET,SPLICE,\
                            RENAMEAT,UNLINKAT,MKDIRAT,LINKAT,SYMLINKAT";
 
@@ -16,7 +16,7 @@ const DISABLED: &str = "/proc/sys/kernel/io_uring_disabled";
 
 pub(crate) fn run(run: &mut Run) -> Outcome {
     let test = |words| run.cargo("test").words(CRATES).words(words);
-    // `test` runs on io_uring, if that is there.
+    // `test` runs on io_uring, if it is available.
     test("").variable("COMPIO_BACKEND", "poll").run()?;
     test("--tests")
         .variable("COMPIO_URING_WITHOUT", REPLACEABLE)
@@ -24,13 +24,13 @@ pub(crate) fn run(run: &mut Run) -> Outcome {
     refused(run)
 }
 
-/// With io_uring really refused, for everybody on this machine while it lasts.
+/// With io_uring disabled by the sysctl, for all processes of this machine during the step.
 fn refused(run: &mut Run) -> Outcome {
     let before = fs::read_to_string(DISABLED);
     let permitted = before.as_deref().is_ok_and(|before| before.trim() == "0")
         && fs::write(DISABLED, "0").is_ok();
     if !permitted {
-        // Nothing that only CI would miss: the driver's tests refuse it by seccomp as well.
+        // CI alone would miss nothing: the driver's tests disable it by seccomp as well.
         run.skip(
             "backends: io_uring refused by the sysctl",
             "it cannot be set here (not root, an older kernel, or refused already)",
@@ -43,7 +43,7 @@ fn refused(run: &mut Run) -> Outcome {
     run.cargo("test -p compio --tests").run()
 }
 
-/// Writes a file back at the end, whatever that is.
+/// Restores the content of a file on drop.
 struct Restore(&'static Path, &'static str);
 
 impl Drop for Restore {

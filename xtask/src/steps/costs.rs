@@ -1,6 +1,6 @@
 //! The cost of each operation in user space, compared with the committed figures. A regression
 //! fails. Costs are counted, not timed, so that a busy machine gives the same result. The cases are
-//! in `bench/costs`; here they are run, divided and compared.
+//! in `bench/costs`; this module runs, divides and compares them.
 
 mod figures;
 
@@ -12,7 +12,7 @@ use self::figures::{Changes, Costs, FILE, Figures, Row, number};
 use super::debian;
 use crate::run::{Line, Outcome, Printed, Run};
 
-/// Writes them instead, if set to `write`.
+/// Writes new figures instead, if set to `write`.
 const WISH: &str = "COMPIO_COSTS";
 const HOW_TO_WRITE: &str = "`COMPIO_COSTS=write cargo xtask bench-check` writes new figures";
 
@@ -20,7 +20,7 @@ const HOW_TO_WRITE: &str = "`COMPIO_COSTS=write cargo xtask bench-check` writes 
 /// the operations alone.
 const LONGER: usize = 3;
 
-/// How long one run may take. Under valgrind most need a second.
+/// The time limit of one run. Under valgrind most need a second.
 const LIMIT: Duration = Duration::from_secs(120);
 
 pub(crate) fn run(run: &mut Run) -> Outcome {
@@ -75,7 +75,7 @@ pub(crate) fn run(run: &mut Run) -> Outcome {
     Ok(())
 }
 
-/// Whether there is a valgrind, perhaps by now.
+/// Whether valgrind is installed, or can be.
 fn valgrind(run: &mut Run) -> Outcome<bool> {
     let there = |run: &Run| version(run, "valgrind --version").is_some();
     if !there(run) {
@@ -89,7 +89,7 @@ fn valgrind(run: &mut Run) -> Outcome<bool> {
     )
 }
 
-/// All that instructions depend on, but for the code.
+/// The tools that determine the number of instructions.
 fn tools(run: &Run) -> String {
     let questions = [
         "rustc --version",
@@ -105,7 +105,7 @@ fn tools(run: &Run) -> String {
     )
 }
 
-/// Its family and model: the C library chooses by it how memory is copied.
+/// Family and model of the processor: the C library chooses its memory copy by them.
 fn processor() -> String {
     let told = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let value = |name| {
@@ -121,7 +121,7 @@ fn version(run: &Run, line: &str) -> Option<String> {
     run.program(program).words(words).quiet()
 }
 
-/// Builds the program as the rest of `bench/` is built, and asks cargo where it is then.
+/// Builds the program like the rest of `bench/`, and gets its path from cargo.
 fn build(run: &Run) -> Outcome<PathBuf> {
     let messages = run
         .cargo("build --release -p costs --message-format json-render-diagnostics")
@@ -132,17 +132,17 @@ fn build(run: &Run) -> Outcome<PathBuf> {
         let is_it = message["target"]["name"] == "costs";
         is_it.then(|| message["executable"].as_str().map(PathBuf::from))?
     });
-    built.ok_or("cargo does not say where it has put `costs`".into())
+    built.ok_or("cargo does not print the path of `costs`".into())
 }
 
-/// The program, and where to leave the profiles of its runs.
+/// The program, and the directory for the profiles of its runs.
 struct Bench {
     program: PathBuf,
     profiles: PathBuf,
 }
 
 impl Bench {
-    /// Does every case on every backend of its list that is there.
+    /// Runs every case on every available backend of its list.
     fn measure(&self, run: &mut Run) -> Outcome<Vec<Row>> {
         let listed = run.program(&self.program).stdout()?;
         let mut absent = Vec::new();
@@ -191,7 +191,7 @@ impl Bench {
         })
     }
 
-    /// The instructions of a whole run. It leaves the profile of the case's last run behind.
+    /// The instructions of a whole run. Keeps the profile of the case's last run.
     fn instructions(&self, run: &Run, case: &str, count: usize, backend: &str) -> Outcome<f64> {
         let profile = self.profiles.join(format!("{case}.{backend}"));
         let line = run

@@ -1,9 +1,9 @@
-//! Packages of Debian that a step needs, where they may be installed.
+//! Debian packages that a step needs.
 
 use crate::run::Run;
 
-/// Installs packages (words), but only on CI: a contributor's machine is the contributor's. Whether
-/// they are there afterwards is for the caller to see.
+/// Installs packages (words), but only on CI, never on a contributor's machine. The caller checks
+/// whether they are available afterwards.
 pub(super) fn install(run: &Run, packages: &str) {
     if !run.on_ci() {
         return;

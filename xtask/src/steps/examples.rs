@@ -1,5 +1,5 @@
-//! The examples, run as a user would: on real input, servers against clients that are not ours
-//! (`peers/*.py`). An example without a check is an error, so that none stays untried.
+//! The examples, run as a user would: on real input, servers against foreign clients
+//! (`peers/*.py`). An example without a check is an error, so that all are tested.
 
 mod copy;
 mod files;
@@ -24,7 +24,7 @@ const CHECKS: &[(&str, Action)] = &[
     ("count", processes::count),
 ];
 
-/// How long a program may take that normally needs a second or two.
+/// The time limit of a program that normally needs a second or two.
 const LIMIT: Duration = Duration::from_secs(120);
 
 pub(crate) fn run(run: &mut Run) -> Outcome {
@@ -41,13 +41,13 @@ pub(crate) fn run(run: &mut Run) -> Outcome {
     Ok(())
 }
 
-/// An example that has been built. Not by `cargo run`, which would stand between us and it.
+/// A built example. Not run with `cargo run`, which would be an extra process in between.
 fn example(run: &Run, name: &str) -> Line {
     let built: PathBuf = run.workspace().target().join("release/examples").join(name);
     run.program(built)
 }
 
-/// A program for Python, from `peers/`; none if there is no Python.
+/// A Python program from `peers/`; `None` if there is no Python.
 fn peer(run: &mut Run, name: &str, what: &str) -> Outcome<Option<Line>> {
     let python = run.program("python3").words("--version").quiet().is_some();
     let there = run.require(python, what, "python3 is not installed")?;

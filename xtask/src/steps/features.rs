@@ -1,6 +1,5 @@
-//! Each published crate with no feature, with each alone, with all: whether the library builds
-//! without a warning, and whether the tests pass that are left. The features are read from the
-//! manifests.
+//! Each published crate with no feature, with each alone, and with all: the library must build
+//! without a warning, and the remaining tests must pass. The features are read from the manifests.
 
 use crate::{
     run::{Outcome, Run},
@@ -11,7 +10,7 @@ pub(crate) fn run(run: &mut Run) -> Outcome {
     for package in run.workspace().crates() {
         for choice in choices(package) {
             let cargo = |words| run.cargo(words).arguments([&package.name]).words(&choice);
-            // The library alone: dev-dependencies may enable features.
+            // Only the library: dev-dependencies may enable features.
             cargo("clippy --lib -p").words("-- -D warnings").run()?;
             cargo("test -p").run()?;
         }
@@ -19,7 +18,7 @@ pub(crate) fn run(run: &mut Run) -> Outcome {
     Ok(())
 }
 
-/// The choices of features to build with, as words for cargo.
+/// The combinations of features to build with, as words for cargo.
 fn choices(package: &Package) -> Vec<String> {
     let none = "--no-default-features".to_owned();
     let each = package
@@ -28,7 +27,7 @@ fn choices(package: &Package) -> Vec<String> {
         .map(|f| format!("{none} --features {f}"));
     let mut choices = vec![none.clone()];
     choices.extend(each);
-    // With none or one, that was all.
+    // With no feature or one, this covers all features.
     if package.features.len() > 1 {
         choices.push("--all-features".into());
     }

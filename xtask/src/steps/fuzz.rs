@@ -1,5 +1,5 @@
-//! Each target of `fuzz/` for a few seconds, built as by `cargo fuzz run`, which need not be
-//! installed. The seed is fixed: CI detects regressions, long runs by hand find new faults.
+//! Each target of `fuzz/` for a few seconds, built with the flags of `cargo fuzz run`, which need
+//! not be installed. The seed is fixed: CI detects regressions, long manual runs find new faults.
 
 use std::{fs, path::Path};
 

@@ -1,12 +1,12 @@
-//! Building for another system: with the standard library that rustup has for it, or else with one
-//! that Debian's toolchain builds from its source.
+//! Building for another system: with rustup's standard library for it, or with one that Debian's
+//! toolchain builds from source.
 
 use std::path::Path;
 
 use super::debian;
 use crate::run::{Line, Outcome, Run};
 
-/// Rust with the library's source, which Debian keeps current for its browsers' sake.
+/// Rust with the library's source, which Debian keeps current for its browsers.
 const PACKAGES: &str = "rustc-web cargo-web rust-web-src";
 
 const DEBIANS_CARGO: &str = "/usr/bin/cargo";
@@ -14,7 +14,7 @@ const DEBIANS_RUSTC: &str = "/usr/bin/rustc";
 const DEBIANS_RUSTDOC: &str = "/usr/bin/rustdoc";
 const DEBIANS_SOURCE: &str = "/usr/lib/rustlib/src/rust/library";
 
-/// Where the standard library for a target comes from.
+/// The source of the standard library for a target.
 #[derive(Clone, Copy, PartialEq)]
 pub(super) enum Library {
     Rustup,
@@ -22,7 +22,7 @@ pub(super) enum Library {
 }
 
 impl Library {
-    /// Looks for one, and asks rustup and Debian for it; none if that is skipped.
+    /// Finds a library, or gets it from rustup or Debian; `None` if the step is skipped.
     pub(super) fn find(run: &mut Run, target: &str) -> Outcome<Option<Self>> {
         if is_installed(run, target) || add(run, target) {
             return Ok(Some(Self::Rustup));
@@ -32,8 +32,8 @@ impl Library {
         Ok(there.then_some(Self::Debian))
     }
 
-    /// `cargo` with these words, by the toolchain that the library belongs to. It builds in a
-    /// place of its own below the target directory.
+    /// `cargo` with these words, with the toolchain of the library. It builds in a directory of its
+    /// own below the target directory.
     pub(super) fn cargo(self, run: &Run, words: &str, place: &str) -> Line {
         match self {
             Self::Rustup => run.cargo(words),
@@ -49,14 +49,14 @@ impl Library {
     }
 }
 
-/// Whether the toolchain in use has the standard library for the target.
+/// Whether the current toolchain has the standard library for the target.
 fn is_installed(run: &Run, target: &str) -> bool {
     let folder = run.program("rustc").words("--print target-libdir --target");
     let folder = folder.arguments([target]).quiet();
     folder.is_some_and(|folder| Path::new(&folder).is_dir())
 }
 
-/// Whether rustup brings it.
+/// Whether rustup can install it.
 fn add(run: &Run, target: &str) -> bool {
     let added = run.program("rustup").words("target add");
     match added.arguments([target]).run() {
@@ -68,7 +68,7 @@ fn add(run: &Run, target: &str) -> bool {
     }
 }
 
-/// Whether Debian's toolchain is there, perhaps by now.
+/// Whether Debian's toolchain is installed, or can be.
 fn has_debians(run: &Run) -> bool {
     let needed = [DEBIANS_CARGO, DEBIANS_RUSTC, DEBIANS_SOURCE];
     let there = || needed.iter().all(|path| Path::new(path).exists());

@@ -1,4 +1,4 @@
-//! The tests under AddressSanitizer, with its detector of leaks, and under ThreadSanitizer. Both are
+//! The tests under AddressSanitizer, with its leak detector, and under ThreadSanitizer. Both are
 //! parts of nightly.
 
 use std::path::Path;
@@ -6,25 +6,26 @@ use std::path::Path;
 use super::{UNSAFE, backends, host};
 use crate::run::{Line, Outcome, Run};
 
-/// Code that threads share: the executor, the driver without its files and sockets, events. Tests
-/// that move gigabytes take minutes here and show no race. The sanitizer delays signals until a thread
+/// Code that threads share: the executor, the driver without its files and sockets, events. Tests that
+/// move gigabytes take minutes here and show no race. The sanitizer delays signals until a thread
 /// makes a call that it intercepts, and io_uring_enter is none.
 const THREADS: [&str; 4] = [
     "-p compio-executor --tests",
-    "-p compio-driver --lib -- pool notify flight waiters",
+    "-p compio-driver --lib -- pool notify arena wait_list",
     "-p compio-driver --test it -- pool notify turns waiters cancel_token shutdown accepting",
     "-p compio --test event",
 ];
 
-/// A limit of memory, which the sanitizer's own exceeds; a deadline of a drop, after which operations
-/// in flight leak by design; refused calls, which the sanitizer makes as well.
+/// Excluded tests: a memory limit, which the sanitizer itself exceeds; a deadline of a drop, after
+/// which operations in flight leak by design; refused system calls, which the sanitizer makes as
+/// well.
 const NOT_ADDRESS: [&str; 6] = [
     "--skip",
     "s29_procfs_and_sysfs_files_read_as_with_std",
     "--skip",
     "s43_drop_with_many_receives_keeps_its_deadline",
     "--skip",
-    "s50_each_refused_call_does_what_the_page_says",
+    "s50_each_refused_call_has_the_documented_outcome",
 ];
 
 pub(crate) fn address(run: &mut Run) -> Outcome {
@@ -33,7 +34,7 @@ pub(crate) fn address(run: &mut Run) -> Outcome {
     }
     let target = host(run)?;
     let sanitized = |tests| {
-        // With a target named, build scripts and macros are spared the flags.
+        // With a named target, build scripts and macros are built without the flags.
         run.cargo("+nightly test --tests --all-features")
             .words(tests)
             .arguments(["--target", &target])
@@ -41,7 +42,7 @@ pub(crate) fn address(run: &mut Run) -> Outcome {
             .arguments(["--"])
             .arguments(NOT_ADDRESS)
             .variable("RUSTFLAGS", "-Zsanitizer=address")
-            // The C compiler brings addr2line along; LLVM's own reader of traces may be missing.
+            // The C compiler provides addr2line; LLVM's own symbolizer may be missing.
             .variable("ASAN_OPTIONS", "detect_leaks=1:allow_addr2line=1")
     };
     sanitized(UNSAFE).run()?;
@@ -54,7 +55,7 @@ pub(crate) fn thread(run: &mut Run) -> Outcome {
     if !has_nightly(run, "tsan")? {
         return Ok(());
     }
-    // The sanitizer sees no locks and no reference counts of an uninstrumented std: std is
+    // The sanitizer does not see the locks and reference counts of an uninstrumented std: std is
     // rebuilt.
     let root = run
         .program("rustc")
@@ -63,7 +64,7 @@ pub(crate) fn thread(run: &mut Run) -> Outcome {
     let source = root.map(|root| Path::new(&root).join("lib/rustlib/src/rust/library"));
     let why_not = "no source of std: `rustup component add rust-src --toolchain nightly`";
     if !source.is_some_and(|source| source.is_dir()) {
-        // A part of the toolchain that a machine without a way to rustup's server cannot have.
+        // A toolchain component that a machine without access to rustup's server cannot have.
         run.skip("tsan", why_not);
         return Ok(());
     }
@@ -77,7 +78,7 @@ pub(crate) fn thread(run: &mut Run) -> Outcome {
             .words("--")
             .words(filter)
             .variable("RUSTFLAGS", "-Zsanitizer=thread")
-            // Panics are part of the tests, and reading the lines of one takes seconds here.
+            // Panics are part of the tests, and symbolizing one takes seconds here.
             .variable("RUST_BACKTRACE", "0")
     };
     for tests in THREADS {

@@ -1,10 +1,9 @@
-//! The published crates, type-checked for systems that this one is not. Nothing is linked and
-//! nothing runs.
+//! The published crates, type-checked for foreign systems. Nothing is linked and nothing runs.
 
 use super::library::Library;
 use crate::run::{Line, Outcome, Run};
 
-/// Every system that the crates have code of their own for.
+/// Every system for which the crates have code.
 const TARGETS: &[&str] = &[
     "aarch64-unknown-linux-gnu",
     "x86_64-apple-darwin",
@@ -26,7 +25,7 @@ pub(crate) fn run(run: &mut Run) -> Outcome {
     Ok(())
 }
 
-/// The libraries with all they have.
+/// The libraries with all features.
 fn published(run: &Run, mut check: Line) -> Line {
     for package in run.workspace().crates() {
         check = check.arguments(["-p", &package.name]);

@@ -1,6 +1,6 @@
-//! The published crates' tests and the examples on Windows, as far as Wine is one, and whether they
-//! keep to documented calls. Which tests Wine cannot run is written in the tests: they say so in
-//! the file that `COMPIO_SKIPS` names, a line each, and the lines are printed at the end.
+//! The published crates' tests and the examples on Windows, as far as Wine emulates it, and the
+//! check for documented calls. A test that Wine cannot run reports that in the file that
+//! `COMPIO_SKIPS` names, one line each. The lines are printed at the end.
 
 mod ntdll;
 mod wine;
@@ -19,17 +19,17 @@ use crate::run::{Line, Outcome, Run};
 
 const TARGET: &str = "x86_64-pc-windows-gnu";
 
-/// Below the target directory, for all that is built here.
+/// The directory below the target directory for all builds of this step.
 const PLACE: &str = "windows";
 
-/// The runner of test executables and doctests, with a time limit in seconds. cargo names the one
-/// that failed.
+/// The runner of test executables and doctests, with a time limit in seconds. cargo names the
+/// failed one.
 const RUNNER: &str = "timeout --foreground --kill-after=10 240 wine";
 
-/// How long a program may take that normally needs a second.
+/// The time limit of a program that normally needs a second.
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// The samples that the check must refuse, with the reason.
+/// The samples that the check must reject, with the reason.
 const REFUSED: [(&str, &str); 4] = [
     ("imports.exe", "NtDeviceIoControlFile"),
     ("by-name.exe", "NtCancelIoFileEx"),
@@ -57,7 +57,7 @@ struct Windows {
 }
 
 impl Windows {
-    /// Verifies that Wine runs foreign programs, and that the check refuses the bad samples.
+    /// Verifies that Wine runs foreign programs, and that the check rejects the bad samples.
     fn samples(&self, run: &Run) -> Outcome<Rule> {
         let build = self.cargo(
             run,
@@ -76,17 +76,17 @@ impl Windows {
         for (name, reason) in REFUSED {
             match check(&rule, sample(name)?) {
                 Err(error) if error.contains(reason) => println!("refused, rightly: {error}"),
-                other => return Err(format!("the check does not refuse {name}: {other:?}")),
+                other => return Err(format!("the check does not reject {name}: {other:?}")),
             }
         }
         let source = run.workspace().root().join("xtask/wine/samples/src/lib.rs");
         match Rule::source(&source) {
-            Ok(()) => Err("the check does not refuse a source".into()),
+            Ok(()) => Err("the check does not reject a source".into()),
             Err(_) => Ok(rule),
         }
     }
 
-    /// Every source, every library that goes into a user's program, std's aside, and every
+    /// Checks every source, every library that goes into a user's program except std's, and every
     /// executable.
     fn documented(&self, run: &Run, rule: &Rule) -> Outcome {
         for package in run.workspace().crates() {
@@ -125,7 +125,7 @@ impl Windows {
             .variable("CARGO_TARGET_X86_64_PC_WINDOWS_GNU_RUNNER", RUNNER)
             .variable("COMPIO_SKIPS", &Wine::path(&skips))
             .run();
-        // Without such a file, none has been skipped.
+        // Without such a file, no test was skipped.
         for line in fs::read_to_string(&skips).unwrap_or_default().lines() {
             let (test, why) = line.split_once(": ").unwrap_or((line, "no reason given"));
             run.skip(&format!("under Wine: {test}"), why);
@@ -133,7 +133,7 @@ impl Windows {
         outcome
     }
 
-    /// As the README shows it, here on Windows' own backend.
+    /// Runs it with the README's commands, here on the Windows backend.
     fn quickstart(&self, run: &Run) -> Outcome {
         let examples = run.workspace().target().join(PLACE).join(TARGET);
         let program = examples.join("debug/examples/quickstart.exe");
@@ -172,7 +172,7 @@ fn published(run: &Run, mut line: Line) -> Line {
     line
 }
 
-/// The files for Windows that cargo builds or finds built, by its own report.
+/// The files for Windows that cargo builds or finds built, from its report.
 fn built(line: Line) -> Outcome<Vec<PathBuf>> {
     let messages = line
         .words("--message-format json-render-diagnostics")
@@ -181,7 +181,7 @@ fn built(line: Line) -> Outcome<Vec<PathBuf>> {
     for message in messages.lines() {
         let message: Value =
             serde_json::from_str(message).map_err(|error| format!("cargo's messages: {error}"))?;
-        // Debian's toolchain builds that, too.
+        // Debian's toolchain builds std, too.
         let is_std = message["target"]["name"] == "std";
         let paths = message["filenames"].as_array().filter(|_| !is_std);
         let paths = paths.into_iter().flatten().filter_map(Value::as_str);
@@ -192,7 +192,7 @@ fn built(line: Line) -> Outcome<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// The Rust files in a folder and below.
+/// The Rust files in a folder and its subfolders.
 fn sources(folder: &Path) -> Outcome<Vec<PathBuf>> {
     let failed = |error| format!("{}: {error}", folder.display());
     let mut found = Vec::new();

@@ -15,10 +15,10 @@ use compio::{
 use super::{Buffered, Contender, Handle, Local};
 use crate::common::local;
 
-/// On io_uring.
+/// The io_uring backend.
 pub struct Uring;
 
-/// On readiness.
+/// The readiness backend.
 pub struct Poll;
 
 macro_rules! contender {

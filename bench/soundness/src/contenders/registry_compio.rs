@@ -1,4 +1,4 @@
-//! The crate that the registry has under the same name.
+//! The crate with the same name on crates.io.
 
 use std::{
     io,

@@ -148,8 +148,8 @@ impl Contender for Tokio {
     }
 }
 
-/// A future that says it may go to another thread, for a runtime that has one thread only: so the same
-/// scenarios serve all.
+/// A future that claims to be `Send`, for a runtime that has only one thread: so the same scenarios
+/// serve all contenders.
 struct AnyThread(Local<'static, ()>);
 
 // SAFETY: all runtimes here are current-thread ones, which are created, run and dropped on the main

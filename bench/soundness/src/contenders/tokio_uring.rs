@@ -91,7 +91,7 @@ impl Contender for TokioUring {
         None
     }
 
-    /// There is no `read_exact` for streams: the loop that takes its place.
+    /// Streams have no `read_exact`: this loop replaces it.
     fn read_exact(stream: &mut TcpStream, mut buffer: Vec<u8>) -> Local<'_, Buffered> {
         local(async move {
             let wanted = buffer.capacity();

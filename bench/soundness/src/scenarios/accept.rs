@@ -16,7 +16,7 @@ use crate::{
 const TIMES: usize = 30;
 const CLIENTS: usize = 300;
 
-/// When the client comes.
+/// When the client connects.
 enum Moment {
     Before,
     After,
@@ -54,12 +54,12 @@ pub fn race<C: Contender>() {
     });
 }
 
-/// The client is there, and the runtime has not looked.
+/// The client has connected, and the runtime has not run since.
 pub fn before<C: Contender>() {
     moment::<C>(&Moment::Before);
 }
 
-/// The client comes when the accept is gone.
+/// The client connects after the drop of the accept.
 pub fn after<C: Contender>() {
     moment::<C>(&Moment::After);
 }
@@ -117,7 +117,7 @@ fn come_at_random(address: SocketAddr) -> thread::JoinHandle<Vec<TcpStream>> {
     })
 }
 
-/// The runtime has seen it, and the future was not polled since.
+/// The runtime has seen the client, and the future was not polled since.
 pub fn unpolled<C: Contender>() {
     moment::<C>(&Moment::Unpolled);
 }
@@ -129,7 +129,7 @@ fn moment<C: Contender>(moment: &Moment) {
         let (mut peers, mut accepted) = (Vec::new(), Vec::new());
         for _ in 0..TIMES {
             let mut accept = C::accept(&listener);
-            assert!(poll_once(&mut accept).await.is_pending(), "nobody is there");
+            assert!(poll_once(&mut accept).await.is_pending(), "no client yet");
             pause::<C>(1).await;
             match moment {
                 Moment::Before => peers.push(connect(address)),

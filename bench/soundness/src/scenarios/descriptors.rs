@@ -1,4 +1,4 @@
-//! Numbers that change hands, that are inherited, that run out.
+//! Descriptors: reused, inherited, exhausted.
 
 use std::{fs::File, io::Write, mem, process::Command};
 
@@ -40,7 +40,7 @@ fn reuse<C: Contender>(forget: bool) {
                 drop(read);
             }
             drop(stream);
-            // A close that goes on in the background has this long.
+            // The time for a close in the background.
             pause::<C>(3).await;
             let mut next = C::accept(&listener).await.expect("the peer is there");
             same += usize::from(C::fd(&next) == number);
@@ -69,7 +69,7 @@ pub fn inherited<C: Contender>() {
         let program = std::env::current_exe().expect("the program has a path");
         let file = C::open(&program).await.expect("the program is there");
         let flags = |fd| {
-            // SAFETY: a plain call on a number.
+            // SAFETY: a plain call on an fd.
             let flags = unsafe { libc::fcntl(fd, libc::F_GETFD) };
             if flags & libc::FD_CLOEXEC == 0 {
                 "no"
@@ -94,11 +94,11 @@ fn inherited_by_child() -> usize {
     text.trim().parse().expect("a number")
 }
 
-/// No number is left.
+/// No descriptor is left.
 pub fn exhausted<C: Contender>() {
     run::<C, _>(async {
         let (listener, address) = C::listen().await.expect("a listener");
-        // Whatever the runtime opens at first use is open then.
+        // After this, the descriptors that the runtime opens on first use are open.
         let early = connect(address);
         drop(C::accept(&listener).await.expect("the peer is there"));
         drop(early);
@@ -141,14 +141,14 @@ fn name(code: i32) -> String {
     }
 }
 
-/// Takes every number that is left, of a hundred more.
+/// Opens all descriptors that are left, within a limit of a hundred more.
 fn fill() -> Vec<File> {
     let limit = descriptors() as u64 + 100;
     let limit = libc::rlimit {
         rlim_cur: limit,
         rlim_max: limit,
     };
-    // SAFETY: the limit is there for the call's time.
+    // SAFETY: the limit outlives the call.
     let set = unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) };
     assert_eq!(set, 0, "a limit can be lowered");
     let mut fillers = Vec::new();

@@ -1,4 +1,4 @@
-//! Buffers that the kernel still has when their owner is gone.
+//! Buffers that the kernel still uses after their owner is dropped.
 
 use std::{io::Write, mem, thread, time::Duration};
 
@@ -30,7 +30,7 @@ pub fn shutdown<C: Contender>() {
     tell(freed);
 }
 
-/// The future is leaked, and all else dropped.
+/// The future is leaked, and everything else dropped.
 pub fn forgotten<C: Contender>() {
     let mut runtime = C::runtime().expect("the runtime can be made");
     let mut peer = C::block_on(&mut runtime, async {
@@ -56,7 +56,7 @@ pub fn forgotten<C: Contender>() {
     tell(freed);
 }
 
-/// The future is dropped while bytes come.
+/// The future is dropped while bytes arrive.
 pub fn dropped<C: Contender>() {
     run::<C, _>(async {
         let (mut stream, mut peer) = connected::<C>().await;

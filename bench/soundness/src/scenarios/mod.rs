@@ -39,11 +39,11 @@ pub const DOCUMENTED: &[(&str, &str)] = &[
 
 /// A row of the table.
 pub struct Scenario {
-    /// For the command line.
+    /// The name on the command line.
     pub name: &'static str,
-    /// For the table.
+    /// The text of the table.
     pub what: &'static str,
-    /// Tries it on the contender of that index.
+    /// Runs it on the contender of that index.
     pub run: fn(usize),
 }
 

@@ -18,7 +18,7 @@ const TIMES: usize = 30;
 const MESSAGE: usize = 100;
 const MESSAGES: usize = 300;
 
-/// When the bytes come.
+/// When the bytes arrive.
 #[derive(Clone, Copy)]
 enum Moment {
     Before,
@@ -27,7 +27,7 @@ enum Moment {
     Unpolled,
 }
 
-/// Bytes at random moments, and reads that are dropped.
+/// Bytes at random moments, and dropped reads.
 pub fn race<C: Contender>() {
     run::<C, _>(async {
         let (mut stream, peer) = connected::<C>().await;
@@ -86,12 +86,12 @@ fn send_at_random(mut peer: TcpStream) -> thread::JoinHandle<()> {
     })
 }
 
-/// The bytes are there, and the runtime has not looked.
+/// The bytes have arrived, and the runtime has not run since.
 pub fn before<C: Contender>() {
     plain::<C>(Moment::Before);
 }
 
-/// The bytes come when the read is gone.
+/// The bytes arrive after the drop of the read.
 pub fn after<C: Contender>() {
     plain::<C>(Moment::After);
 }
@@ -152,12 +152,12 @@ async fn give_up<C: Contender, T>(
     }
 }
 
-/// See [`before`], with a buffer in front.
+/// See [`before`], with a read buffer.
 pub fn buffered_before<C: Contender>() {
     buffered::<C>(Moment::Before);
 }
 
-/// See [`unpolled`], with a buffer in front.
+/// See [`unpolled`], with a read buffer.
 pub fn buffered_unpolled<C: Contender>() {
     buffered::<C>(Moment::Unpolled);
 }
@@ -209,7 +209,7 @@ pub fn exact<C: Contender>() {
     });
 }
 
-/// The same, cancelled through the API for it.
+/// As [`exact`], cancelled through the API for it.
 pub fn exact_cancelled<C: Contender>() {
     run::<C, _>(async {
         let (mut stream, mut peer) = connected::<C>().await;
@@ -240,7 +240,7 @@ fn send(peer: &mut TcpStream, from: usize, len: usize) {
 async fn drain_now<C: Contender>(stream: &mut C::Stream, into: &mut Vec<u8>) {
     let mut peek = [0_u8; EXACT];
     loop {
-        // SAFETY: the memory is there for the call's time.
+        // SAFETY: the memory outlives the call.
         let waiting = unsafe {
             let flags = libc::MSG_PEEK | libc::MSG_DONTWAIT;
             libc::recv(C::fd(stream), peek.as_mut_ptr().cast(), EXACT, flags)

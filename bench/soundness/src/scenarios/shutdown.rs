@@ -1,4 +1,4 @@
-//! The end of a runtime that still has something to do.
+//! The drop of a runtime with operations in flight.
 
 use std::{thread, time::Duration};
 
@@ -28,12 +28,12 @@ pub fn sockets<C: Contender>() {
     });
 }
 
-/// A FIFO that has no data.
+/// A FIFO without data.
 pub fn fifo_read<C: Contender>() {
     file_read::<C, _>(Fifo::held);
 }
 
-/// A terminal that has no input.
+/// A terminal without input.
 pub fn terminal_read<C: Contender>() {
     file_read::<C, _>(Terminal::new);
 }
@@ -53,7 +53,7 @@ fn file_read<C: Contender, Q: Quiet>(make: impl FnOnce() -> Q) {
     });
 }
 
-/// A FIFO that has no reader.
+/// A FIFO without a reader.
 pub fn fifo_open<C: Contender>() {
     ends::<C, _>(0, async || {
         let fifo = Fifo::new();
@@ -68,7 +68,7 @@ pub fn fifo_open<C: Contender>() {
     });
 }
 
-/// A listener and a stream are dropped when their runtime is gone.
+/// A listener and a stream are dropped after their runtime.
 pub fn late_stream<C: Contender>() {
     let before = descriptors();
     let mut runtime = C::runtime().expect("the runtime can be made");
@@ -86,7 +86,7 @@ pub fn late_stream<C: Contender>() {
     report(&format!("fine, {}", left(before)));
 }
 
-/// A read is dropped when its runtime is gone.
+/// A read is dropped after its runtime.
 pub fn late_read<C: Contender>() {
     let mut runtime = C::runtime().expect("the runtime can be made");
     let read = C::block_on(&mut runtime, async {
@@ -105,7 +105,7 @@ pub fn late_read<C: Contender>() {
     report("fine");
 }
 
-/// Another thread that works on.
+/// Another thread with running work.
 pub fn blocking<C: Contender>() {
     ends::<C, _>(1000, async || {
         let work = C::blocking(|| thread::sleep(Duration::from_secs(1)));
@@ -126,7 +126,7 @@ fn ends<C: Contender, Rest>(millis: u64, begin: impl AsyncFnOnce() -> Rest) {
     let ((), took) = timed(|| drop(runtime));
     stage("what comes after");
     drop(rest);
-    // Closes that go on in the background have a little longer.
+    // Closes in the background get a little longer.
     thread::sleep(Duration::from_millis(millis + 100));
     report(&format!("returns in {}, {}", ms(took), left(before)));
 }

@@ -79,8 +79,8 @@ extern "C" fn count(_: libc::c_int) {
 }
 
 fn begin() {
-    // SAFETY: the handler only adds to a number, and the structures are there for the calls' time. All
-    // zeros are a valid `sigaction` without flags.
+    // SAFETY: the handler only increments a counter, and the structures outlive the calls. All zeros
+    // are a valid `sigaction` without flags.
     unsafe {
         let mut action: libc::sigaction = mem::zeroed();
         action.sa_sigaction = count as *const () as usize;
@@ -103,14 +103,14 @@ fn every(micros: libc::suseconds_t) {
         it_interval: time,
         it_value: time,
     };
-    // SAFETY: the timer's setting is there for the call's time.
+    // SAFETY: the timer's setting outlives the call.
     let set = unsafe { libc::setitimer(libc::ITIMER_REAL, &raw const timer, ptr::null_mut()) };
     assert_eq!(set, 0, "the timer can be set");
 }
 
-/// Leaves the signals to the contender's threads.
+/// Blocks the signals on this thread, so that the contender's threads get them.
 fn deafen() {
-    // SAFETY: the set is made before it is used, and there for the calls' time.
+    // SAFETY: the set is initialized before it is used, and outlives the calls.
     unsafe {
         let mut set: libc::sigset_t = mem::zeroed();
         libc::sigemptyset(&raw mut set);

@@ -25,7 +25,7 @@ pub fn waker<C: Contender>() {
     let keep = kept.clone();
     C::block_on(&mut runtime, async {
         C::detach(poll_fn(move |cx| {
-            *keep.lock().expect("nobody panics") = Some(cx.waker().clone());
+            *keep.lock().expect("not poisoned") = Some(cx.waker().clone());
             Poll::Pending
         }));
         pause::<C>(5).await;
@@ -33,7 +33,7 @@ pub fn waker<C: Contender>() {
     stage("the runtime's drop");
     drop(runtime);
     stage("the wake");
-    let waker = kept.lock().expect("nobody panics").take();
+    let waker = kept.lock().expect("not poisoned").take();
     let waker = waker.expect("the task was polled");
     tell(thread::spawn(move || {
         waker.wake_by_ref();
@@ -67,7 +67,7 @@ fn tell(other: thread::JoinHandle<String>) {
     }
 }
 
-/// Another thread wakes a runtime that sleeps.
+/// Another thread wakes a sleeping runtime.
 pub fn remote<C: Contender>() {
     const WAKES: usize = 200;
     run::<C, _>(async {
@@ -76,7 +76,7 @@ pub fn remote<C: Contender>() {
         let (there, counted) = (waiting.clone(), count.clone());
         let other = thread::spawn(move || {
             while counted.load(Ordering::Acquire) < WAKES {
-                let waker = there.lock().expect("nobody panics").take();
+                let waker = there.lock().expect("not poisoned").take();
                 match waker {
                     Some(waker) => {
                         // So that it sleeps again.
@@ -94,7 +94,7 @@ pub fn remote<C: Contender>() {
                 if count.load(Ordering::Acquire) >= round {
                     return Poll::Ready(());
                 }
-                *waiting.lock().expect("nobody panics") = Some(cx.waker().clone());
+                *waiting.lock().expect("not poisoned") = Some(cx.waker().clone());
                 Poll::Pending
             })
             .await;
@@ -115,7 +115,7 @@ pub fn panic<C: Contender>() {
             stage("the panic");
             let joined = C::join(async { panic!("on purpose") });
             let joined = within::<C, _>(500, joined).await;
-            *say.lock().expect("nobody panics") = Some(match joined {
+            *say.lock().expect("not poisoned") = Some(match joined {
                 Some(Err(error)) => format!("the handle says \"{}\"", error.trim()),
                 Some(Ok(())) => "the handle says all was well".into(),
                 None => "the handle says nothing".into(),

@@ -24,7 +24,7 @@ pub fn large<C: Contender>() {
             let mut received = Vec::new();
             peer.set_read_timeout(Some(Duration::from_millis(300)))
                 .expect("not zero");
-            // EOF or a timeout: the received bytes are there in both cases.
+            // EOF or a timeout: the received bytes are kept in both cases.
             let _ = peer.read_to_end(&mut received);
             received
         });
@@ -63,12 +63,12 @@ pub fn small<C: Contender>() {
             let mut write = C::write(&mut stream, vec![b'x'; SMALL]);
             ready += usize::from(poll_once(&mut write).await.is_ready());
         }
-        // Bytes that wait for an acknowledgement come within 40 ms.
+        // Bytes that wait for an acknowledgement arrive within 40 ms.
         pause::<C>(100).await;
         let patience = Some(Duration::from_millis(20));
         peer.set_read_timeout(patience).expect("not zero");
         let mut received = Vec::new();
-        // It ends with the silence.
+        // It ends when the peer is silent.
         let _ = peer.read_to_end(&mut received);
         let dropped = TIMES - ready;
         if dropped == 0 {

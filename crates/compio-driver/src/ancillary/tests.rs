@@ -1,4 +1,4 @@
-//! Taking ancillary data apart, whatever the kernel or a program has written there.
+//! Parsing ancillary data with arbitrary content.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -15,9 +15,9 @@ fn other(kind: i32, data: &[u8]) -> AncillaryData<'_> {
 }
 
 proptest! {
-    /// Bytes that nobody can trust are taken apart, or not, but all pieces lie in them.
+    /// Untrusted bytes may be parsed or not, but all pieces lie within them.
     #[test]
-    fn any_bytes_are_taken_apart(bytes: Vec<u8>) {
+    fn pieces_of_any_bytes_lie_within_them(bytes: Vec<u8>) {
         let range = bytes.as_ptr_range();
         for message in Messages(&bytes) {
             let piece = message.data.as_ptr_range();
@@ -27,7 +27,7 @@ proptest! {
 
     /// The same with lengths that are nearly right.
     #[test]
-    fn wrong_lengths_are_taken_apart(
+    fn wrong_lengths_are_parsed_without_a_panic(
         pieces: Vec<Vec<u8>>,
         place in any::<proptest::sample::Index>(),
         value: u8,
@@ -48,7 +48,7 @@ proptest! {
     }
 
     #[test]
-    fn what_was_added_is_there(pieces: Vec<Vec<u8>>) {
+    fn added_messages_are_parsed(pieces: Vec<Vec<u8>>) {
         let mut ancillary = SocketAncillary::new();
         for (kind, piece) in (0..).zip(&pieces) {
             ancillary.add(other(kind, piece)).unwrap();
@@ -61,7 +61,7 @@ proptest! {
 }
 
 #[test]
-fn each_kind_comes_out_as_it_went_in_or_is_not_there() {
+fn each_kind_round_trips_or_is_unsupported() {
     let from = |address| {
         AncillaryData::PacketInfo(PacketInfo {
             address,
@@ -91,7 +91,7 @@ fn each_kind_comes_out_as_it_went_in_or_is_not_there() {
 }
 
 #[test]
-fn data_that_is_too_short_is_told_as_it_is() {
+fn data_that_is_too_short_is_returned_as_other() {
     let mut ancillary = SocketAncillary::new();
     let kinds = [
         AncillaryData::TrafficClass(1),
@@ -108,7 +108,7 @@ fn data_that_is_too_short_is_told_as_it_is() {
         }
         let bytes = ancillary.bytes.clone();
         for len in super::DATA_OFFSET..super::DATA_OFFSET + 2 {
-            // It was cut off there.
+            // The data is truncated there.
             ancillary.bytes = bytes[..len].to_vec();
             let told: Vec<_> = ancillary.messages().collect();
             assert!(

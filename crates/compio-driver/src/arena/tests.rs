@@ -1,4 +1,4 @@
-//! The arena without a kernel: whoever tests says when a flight lands.
+//! Tests of the arena without a kernel: each test completes the operations itself.
 
 use std::{
     cell::Cell,
@@ -20,7 +20,7 @@ use crate::{
     sys::OpState,
 };
 
-/// What happened to an operation.
+/// The history of an operation.
 #[derive(Clone, Default)]
 struct Log(Rc<LogState>);
 
@@ -50,7 +50,7 @@ impl Drop for Tally {
     }
 }
 
-/// An operation of `CARGO` and something to count; it gives both back.
+/// An operation that owns a cargo and a drop counter, and returns both.
 struct Parcel<T> {
     cargo: T,
     tally: Tally,
@@ -79,7 +79,7 @@ unsafe impl<T: 'static> Operation for Parcel<T> {
 }
 
 fn insert<O: Operation>(arena: &Arena, operation: O) -> Key {
-    // SAFETY: the handle is given up.
+    // SAFETY: the handle is dropped here.
     unsafe { arena.insert(operation) }.0.key()
 }
 
@@ -101,10 +101,10 @@ unsafe fn take<O: Operation>(arena: &Arena, key: Key) -> (O, Answer) {
     unsafe { arena.handle_of::<O>(key) }.take(arena)
 }
 
-/// Ends the flight of a `Nop`.
+/// Completes and takes a `Nop`.
 fn end(arena: &Arena, key: Key) {
     land_quietly(arena, key, Ok(0));
-    // SAFETY: boarded with this type.
+    // SAFETY: inserted with this type.
     let _ = unsafe { take::<op::Nop>(arena, key) };
 }
 
@@ -120,12 +120,12 @@ fn check_round_trip<T: Copy + PartialEq + std::fmt::Debug + 'static>(
     let place = log.0.place.get();
     assert_eq!(place % align_of::<Parcel<T>>(), 0);
 
-    // SAFETY: boarded with this type.
+    // SAFETY: inserted with this type.
     let handle = unsafe { arena.handle_of::<Parcel<T>>(key) };
-    assert!(!handle.is_completed(), "it flies");
+    assert!(!handle.is_completed(), "it is in flight");
     land_quietly(&arena, key, Ok(7));
     assert_eq!(arena.in_flight_count(), 0);
-    // SAFETY: boarded with this type, and not taken yet.
+    // SAFETY: inserted with this type, and not taken yet.
     let (operation, answer) = unsafe { take::<Parcel<T>>(&arena, key) };
     assert_eq!((operation.cargo, answer), (cargo, Ok(7)));
     assert_eq!((log.finished(), log.dropped()), (0, 0));
@@ -173,14 +173,14 @@ fn an_operation_without_size_has_a_cell() {
     let arena = Arena::new();
     let key = insert(&arena, op::Nop::new());
     land_quietly(&arena, key, Err(5));
-    // SAFETY: boarded with this type.
+    // SAFETY: inserted with this type.
     let (_, answer) = unsafe { take::<op::Nop>(&arena, key) };
     assert_eq!(answer, Err(5));
 }
 
 /// The common operations need no box, and the most common ones no more than two cache lines.
 #[test]
-fn where_the_operations_sit() {
+fn common_operations_fit_the_cells() {
     type Buffer = Vec<u8>;
     assert_eq!(class_of::<op::Nop>(), Some(0));
     assert_eq!(class_of::<op::ReadAt<Buffer>>(), Some(0));
@@ -196,14 +196,14 @@ fn where_the_operations_sit() {
     assert_eq!(class_of::<op::RecvMsg<[Buffer; 2], Buffer>>(), Some(1));
     assert_eq!(class_of::<op::SendMsg<[Buffer; 2], Buffer>>(), Some(1));
     assert_eq!(class_of::<op::ReadVectoredAt<[Buffer; 2]>>(), Some(1));
-    // Not every system knows as much of a file as Linux does.
+    // The size depends on the system: Linux has the most attributes of a file.
     assert!(class_of::<op::StatFd>().is_some());
     let with_scratch = 2 * CELL_ALIGN + size_of::<OpState>();
     assert_eq!(STRIDES[0], with_scratch.next_multiple_of(CELL_ALIGN));
 }
 
 #[test]
-fn abandoned_in_the_air_it_stays_until_it_lands() {
+fn an_orphan_stays_until_it_completes() {
     let arena = Arena::new();
     let (operation, log) = parcel([0_u8; 8]);
     let key = insert(&arena, operation);
@@ -217,7 +217,7 @@ fn abandoned_in_the_air_it_stays_until_it_lands() {
 }
 
 #[test]
-fn abandoned_after_landing_it_is_buried() {
+fn a_completed_operation_that_is_abandoned_is_released() {
     let arena = Arena::new();
     let (operation, log) = parcel([0_u8; 8]);
     let key = insert(&arena, operation);
@@ -239,7 +239,7 @@ fn a_boxed_orphan_is_dropped_once() {
     assert_eq!((log.finished(), log.dropped()), (1, 1));
 }
 
-/// A key whose flight is over, while the next one sits in the same cell.
+/// A key of a freed cell that the next operation occupies.
 fn stale_key(arena: &Arena) -> Key {
     let stale = insert(arena, op::Nop::new());
     end(arena, stale);
@@ -258,19 +258,19 @@ fn check_refused(what: &str, attempt: impl FnOnce(&Arena, Key)) {
     let stale = stale_key(&arena);
     let refused = catch_unwind(AssertUnwindSafe(|| attempt(&arena, stale))).unwrap_err();
     let message = refused.downcast_ref::<String>().expect("a message");
-    assert!(message.contains("is no more"), "{what}: {message}");
+    assert!(message.contains("is stale"), "{what}: {message}");
 }
 
 #[test]
 fn a_stale_key_is_refused_everywhere() {
-    check_refused("land", |arena, key| {
+    check_refused("complete", |arena, key| {
         arena.complete(key, Ok(0));
     });
     check_refused("abandon", |arena, key| drop(arena.abandon(key)));
     check_refused("release_orphan", |arena, key| arena.release_orphan(key));
     check_refused("scratch", |arena, key| {
         if size_of::<OpState>() == 0 {
-            // Not looked for at all.
+            // `op_state` does not access the cell then.
             arena.mark_cancel_requested(key);
         }
         arena.op_state(key);
@@ -281,8 +281,8 @@ fn a_stale_key_is_refused_everywhere() {
 }
 
 #[test]
-#[should_panic(expected = "was answered twice")]
-fn a_second_answer_is_refused() {
+#[should_panic(expected = "was completed twice")]
+fn a_second_completion_is_refused() {
     let arena = Arena::new();
     let key = insert(&arena, op::Nop::new());
     land_quietly(&arena, key, Ok(0));
@@ -290,7 +290,7 @@ fn a_second_answer_is_refused() {
 }
 
 #[test]
-fn keys_survive_the_trip_through_the_kernel() {
+fn a_key_survives_the_conversion_to_bits() {
     let key = Key {
         index: 0x8765_4321,
         generation: 0x7edc_ba98,
@@ -351,7 +351,7 @@ fn cells_never_move() {
     }
     for (number, (key, _)) in boarded.into_iter().enumerate() {
         land_quietly(&arena, key, Ok(0));
-        // SAFETY: boarded with this type.
+        // SAFETY: inserted with this type.
         let (operation, _) = unsafe { take::<Parcel<u32>>(&arena, key) };
         assert_eq!(operation.cargo as usize, number);
     }
@@ -362,7 +362,7 @@ struct Reenter(Rc<Arena>);
 
 impl Drop for Reenter {
     fn drop(&mut self) {
-        // More than the page has free cells, so that another one is made meanwhile.
+        // More than the page has free cells, so that another page is added at this time.
         let keys: Vec<_> = (0..=CELLS_PER_PAGE)
             .map(|_| insert(&self.0, op::Nop::new()))
             .collect();
@@ -407,7 +407,7 @@ fn a_destructor_that_panics_frees_its_cell() {
     land_quietly(&arena, next, Ok(0));
 }
 
-/// An operation that panics when it is asked, as one with a faulty buffer does.
+/// An operation whose `request` panics, as with a faulty buffer.
 struct Faulty<T>(Parcel<T>);
 
 // SAFETY: there is no request.
@@ -436,7 +436,7 @@ fn check_faulty<T: 'static>(cargo: T) {
 }
 
 #[test]
-fn an_operation_that_panics_when_asked_never_flew() {
+fn an_operation_whose_request_panics_frees_its_cell() {
     check_faulty([0_u8; 8]);
     check_faulty([0_u8; 4096]);
 }
@@ -448,12 +448,12 @@ impl Wake for CountingWaker {
 }
 
 #[test]
-fn the_arena_keeps_one_waker_and_hands_it_out_at_landing() {
+fn the_arena_keeps_one_waker_and_returns_it_at_completion() {
     let arena = Arena::new();
     let key = insert(&arena, op::Nop::new());
     let counter = Arc::new(CountingWaker);
     let waker = Waker::from(Arc::clone(&counter));
-    // SAFETY: boarded with this type; the arena lives on.
+    // SAFETY: inserted with this type; the arena outlives the handle.
     let handle = unsafe { arena.handle_of::<op::Nop>(key) };
     drop(handle.set_waiter(waker.clone()));
     assert!(!handle.is_waiter(Waker::noop()));
@@ -464,7 +464,7 @@ fn the_arena_keeps_one_waker_and_hands_it_out_at_landing() {
 }
 
 #[test]
-fn a_callers_flight_is_over_when_it_lands() {
+fn an_external_operation_frees_its_cell_at_completion() {
     let arena = Arena::new();
     let key = arena.insert_external(Request::Nop, 42);
     assert!(arena.keys_of_caller(42) == [key]);
@@ -477,7 +477,7 @@ fn a_callers_flight_is_over_when_it_lands() {
 }
 
 #[test]
-fn an_arena_that_dies_with_something_in_the_air_frees_nothing() {
+fn an_arena_dropped_with_an_operation_in_flight_frees_nothing() {
     let arena = Arena::new();
     let (operation, log) = parcel([1_u8; 8]);
     let key = insert(&arena, operation);
@@ -487,7 +487,7 @@ fn an_arena_that_dies_with_something_in_the_air_frees_nothing() {
     drop(arena);
     assert_eq!(log.dropped(), 0);
 
-    // SAFETY: the page was left to the kernel, whose part this test plays: all is still there.
+    // SAFETY: the arena has leaked the page for the kernel, which this test replaces: it is still valid.
     unsafe {
         drop(place.cast::<Parcel<[u8; 8]>>().read());
         Page { base, stride }.free();

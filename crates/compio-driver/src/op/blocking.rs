@@ -15,12 +15,12 @@ use crate::{
     sys::{self, RawFd},
 };
 
-/// Runs a closure on another thread, and takes back what it returns or its panic.
+/// Runs a closure on another thread, and returns its result or its panic.
 ///
 /// # Cancellation
 ///
-/// A closure that waits in the queue is dropped, on the thread that submitted it. One that runs
-/// goes on to its end; its result is dropped.
+/// A closure that waits in the queue is dropped, on the thread that submitted it. A running closure
+/// continues to its end; its result is dropped.
 pub struct Blocking<F, T> {
     code: Option<F>,
     result: Option<thread::Result<T>>,
@@ -41,7 +41,7 @@ where
 
     /// # Safety
     ///
-    /// `data` is a `Self` that nobody else refers to while this runs.
+    /// `data` is a `Self` without other references while this runs.
     unsafe fn run(data: *mut ()) {
         // SAFETY: by this function's contract.
         let this = unsafe { &mut *data.cast::<Self>() };
@@ -58,8 +58,8 @@ where
     F: FnOnce() -> T + Send + 'static,
     T: Send + 'static,
 {
-    /// The result of the code or its panic; or an error if it did not run: `ECANCELED`, or no
-    /// thread could be started.
+    /// The closure's result or its panic. An error if the closure did not run: `ECANCELED`, or the OS error
+    /// if no thread could be started.
     type Output = io::Result<thread::Result<T>>;
 
     fn request(&mut self) -> Request {
@@ -92,15 +92,15 @@ impl<F, T> fmt::Debug for Blocking<F, T> {
     }
 }
 
-/// As [`Blocking`], with a file that stays open meanwhile: for what a system does to open files in
-/// no other way.
+/// As [`Blocking`], with a file that stays open during the call: for calls on open files that no other
+/// operation offers.
 ///
 /// # Cancellation
 ///
-/// As of [`Blocking`]. The file stays open for as long as the closure runs.
+/// As for [`Blocking`]. The file stays open for as long as the closure runs.
 pub struct BlockingOn<C, T, F = SharedFd> {
     fd: F,
-    /// The other thread must not ask `fd` itself.
+    /// A copy of the fd: the other thread must not access `fd` itself.
     number: Option<RawFd>,
     code: Option<C>,
     result: Option<thread::Result<T>>,
@@ -111,7 +111,7 @@ where
     C: FnOnce(&File) -> T + Send + 'static,
     T: Send + 'static,
 {
-    /// Runs `code` with the file that is `fd`.
+    /// Runs `code` with `fd` as a file.
     pub fn new(fd: F, code: C) -> Self {
         Self {
             fd,
@@ -123,11 +123,11 @@ where
 
     /// # Safety
     ///
-    /// `data` is a `Self`; its descriptor is open, and nobody else refers to the rest while this
-    /// runs.
+    /// `data` is a `Self`; its descriptor is open, and the other fields have no other references while
+    /// this runs.
     unsafe fn run(data: *mut ()) {
         let this = data.cast::<Self>();
-        // SAFETY: by this function's contract. `fd` stays with its own thread.
+        // SAFETY: by this function's contract. Only its own thread accesses `fd`.
         let (number, code, result) =
             unsafe { ((*this).number, &mut (*this).code, &mut (*this).result) };
         if let (Some(number), Some(code)) = (number, code.take()) {
@@ -138,15 +138,14 @@ where
     }
 }
 
-// SAFETY: as for `Blocking`. Of the operation, the other thread uses all but the descriptor's
-// owner, which may not be `Send`.
+// SAFETY: as for `Blocking`. The other thread uses every field except `fd`, which may not be `Send`.
 unsafe impl<C, T, F> Operation for BlockingOn<C, T, F>
 where
     C: FnOnce(&File) -> T + Send + 'static,
     T: Send + 'static,
     F: OwnsFd,
 {
-    /// As of [`Blocking`].
+    /// As for [`Blocking`].
     type Output = io::Result<thread::Result<T>>;
 
     fn request(&mut self) -> Request {
@@ -164,7 +163,7 @@ where
     }
 }
 
-// SAFETY: the descriptor is owned by what the operation holds.
+// SAFETY: `fd` owns the descriptor, by the contract of `OwnsFd`.
 unsafe impl<C, T, F> Owned for BlockingOn<C, T, F>
 where
     C: FnOnce(&File) -> T + Send + 'static,

@@ -1,4 +1,4 @@
-//! From buffers to the places that requests name.
+//! Conversions from buffers to the addresses and lengths in requests.
 
 use compio_io::buf::{IntoInner, IoBuf, IoBufMut, IoVectoredBuf, IoVectoredBufMut};
 
@@ -7,8 +7,8 @@ use crate::{
     sys::{self, AsRawFd, SLICES_REFUSED},
 };
 
-/// The buffer of a read that was pushed to a driver, as the kernel left it: the bytes are there,
-/// but its length is still the old one. The entry tells how many bytes came.
+/// The buffer of a read that was pushed to a driver, as the kernel left it: it contains the bytes,
+/// but still has its old length. The entry's result is the number of bytes.
 #[derive(Debug)]
 pub struct Filled<B>(pub(super) B);
 
@@ -17,7 +17,7 @@ impl<B: IoBufMut> Filled<B> {
     ///
     /// # Safety
     ///
-    /// The operation's entry said that `len` bytes were read.
+    /// The result in the operation's entry is `len`.
     pub unsafe fn assume_len(mut self, len: usize) -> B {
         // SAFETY: by this function's contract.
         unsafe { self.0.set_init(len) };
@@ -28,34 +28,34 @@ impl<B: IoBufMut> Filled<B> {
 impl<B> IntoInner for Filled<B> {
     type Inner = B;
 
-    /// The buffer, its length untouched.
+    /// The buffer, with its old length.
     fn into_inner(self) -> B {
         self.0
     }
 }
 
-/// The initialised part: what is to be written.
+/// The initialised part, as the source of a write.
 pub(super) fn readable(buffer: &impl IoBuf) -> Span {
     let bytes = buffer.as_init();
     Span::new(bytes.as_ptr().cast_mut(), bytes.len())
 }
 
-/// The whole room: where is to be read into.
+/// The whole capacity, as the destination of a read.
 pub(super) fn writable(buffer: &mut impl IoBufMut) -> Span {
-    // SAFETY: the room is only handed to the kernel, which never makes bytes uninitialised.
+    // SAFETY: the room is only passed to the kernel, which never makes bytes uninitialised.
     let room = unsafe { buffer.as_uninit() };
     Span::new(room.as_mut_ptr().cast(), room.len())
 }
 
-/// How many buffers a kernel takes at once (`UIO_MAXIOV`). Of a stream, the rest makes the transfer a short
-/// one.
+/// The number of buffers that a kernel takes at once (`UIO_MAXIOV`). On a stream, more buffers result in a
+/// short transfer.
 const SLICES_MAX: usize = 1024;
 
-/// How many stay inside the operation.
+/// The number of slices inside the operation.
 const INLINE: usize = 4;
 
-/// The places of a vectored transfer's buffers: inside the operation if they are few, so that the
-/// spans are valid for as long as the operation stays in place.
+/// The slices of a vectored transfer: inside the operation if there are at most [`INLINE`], else on the heap.
+/// The spans are valid for as long as the operation stays in place.
 #[derive(Debug)]
 pub(super) struct Slices {
     inline: [RawSlice; INLINE],
@@ -70,7 +70,7 @@ impl Slices {
         }
     }
 
-    /// The initialised parts: what is to be written to `fd`.
+    /// The initialised parts, as the source of a write to `fd`.
     pub(super) fn readable(&mut self, fd: &impl AsRawFd, buffers: &impl IoVectoredBuf) -> Spans {
         self.fill(
             fd,
@@ -80,13 +80,13 @@ impl Slices {
         )
     }
 
-    /// The whole rooms: where is to be read into from `fd`.
+    /// The whole capacities, as the destination of a read from `fd`.
     pub(super) fn writable(
         &mut self,
         fd: &impl AsRawFd,
         buffers: &mut impl IoVectoredBufMut,
     ) -> Spans {
-        // SAFETY: the rooms are only handed to the kernel, which never makes bytes uninitialised.
+        // SAFETY: the rooms are only passed to the kernel, which never makes bytes uninitialised.
         let rooms = unsafe { buffers.uninit_slices() };
         self.fill(fd, rooms.map(|room| (room.as_mut_ptr().cast(), room.len())))
     }
@@ -94,17 +94,18 @@ impl Slices {
     fn fill(&mut self, fd: &impl AsRawFd, places: impl Iterator<Item = (*mut u8, usize)>) -> Spans {
         let mut count = 0;
         let mut count_max = SLICES_MAX;
-        // There are some already if the operation is asked once more.
+        // Not empty if the request is built again.
         self.many.clear();
-        // Not every kernel bounds the whole by itself, and some have 32 bits for a length. What is
-        // cut must be the last.
+        // Not every kernel limits the total itself, and some have 32 bits for a length. Only the last
+        // slice may be cut.
         let mut left = TRANSFER_MAX;
         for (start, len) in places.filter(|&(_, len)| len > 0) {
             if left == 0 {
                 break;
             }
             if count == count_max {
-                // A message is whole or refused: the kernel says EMSGSIZE, or takes more than others.
+                // A message is sent whole or refused: the kernel fails with EMSGSIZE, or takes more
+                // slices than other kernels.
                 if count_max == SLICES_REFUSED || !sys::has_messages(fd.as_raw_fd()) {
                     break;
                 }
@@ -139,7 +140,7 @@ mod tests {
     use crate::op::CurrentDir;
 
     #[test]
-    fn who_is_asked_again_names_each_place_once() {
+    fn a_request_built_again_has_each_slice_once() {
         let mut buffers: Vec<Vec<u8>> = (0..6).map(|_| Vec::with_capacity(8)).collect();
         let mut slices = Slices::new();
         for _ in 0..2 {

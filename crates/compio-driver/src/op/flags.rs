@@ -1,7 +1,7 @@
 //! The `MSG_` flags of sends and receives.
 //!
 //! Each system has a list of the flags that a program may pass ([`SEND_FLAGS`], [`RECEIVE_FLAGS`]). Others
-//! have a meaning inside the kernel only, or change the layout of the answer: `MSG_CMSG_COMPAT` of Linux
+//! have a meaning inside the kernel only, or change the layout of the result: `MSG_CMSG_COMPAT` of Linux
 //! writes ancillary data as 32-bit programs have it, and io_uring passes it on (6.18). `MSG_ZEROCOPY` lends
 //! the buffer for longer than the operation.
 
@@ -27,8 +27,8 @@ impl Flags {
         }
     }
 
-    /// Without `MSG_TRUNC`, with which the answer is no measure of the bytes in the buffer: it is a cut
-    /// datagram's full length, or the number of bytes that a stream has thrown away.
+    /// Clears `MSG_TRUNC`. With it, the result is not the number of bytes in the buffer: it is a truncated
+    /// datagram's full length, or the number of bytes that a stream has discarded.
     pub(super) fn of_receive(flags: i32) -> Self {
         if flags & !RECEIVE_FLAGS == 0 {
             Self(flags & !MSG_TRUNC)
@@ -37,7 +37,7 @@ impl Flags {
         }
     }
 
-    /// The request with these flags, or the one that is refused.
+    /// The request with these flags, or [`Request::Invalid`] if they are refused.
     #[inline(always)]
     pub(super) fn apply(self, request: impl FnOnce(i32) -> Request) -> Request {
         if self.0 < 0 {

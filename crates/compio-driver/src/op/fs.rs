@@ -1,4 +1,4 @@
-//! Operations of files, and of everything that is read and written like one.
+//! Operations of files, and of other descriptors that read(2) and write(2) take.
 
 use std::{fmt, io};
 
@@ -30,8 +30,8 @@ impl<B: IoBufMut, F> ReadAt<B, F> {
         }
     }
 
-    /// Reads where the descriptor's own cursor stands, and moves it: the only way for pipes,
-    /// terminals and sockets.
+    /// Reads at the descriptor's own cursor, and advances it. Pipes, terminals and sockets have no other
+    /// position.
     pub fn at_cursor(fd: F, buffer: B) -> Self {
         Self {
             fd,
@@ -64,7 +64,7 @@ unsafe impl<B: IoBufMut, F: AsRawFd + 'static> Operation for ReadAt<B, F> {
     }
 }
 
-// SAFETY: the descriptor is owned by what the operation holds.
+// SAFETY: `fd` owns the descriptor, by the contract of `OwnsFd`.
 unsafe impl<B: IoBufMut, F: OwnsFd> Owned for ReadAt<B, F> {}
 
 impl<B, F> IntoInner for ReadAt<B, F> {
@@ -93,8 +93,8 @@ impl<B: IoBuf, F> WriteAt<B, F> {
         }
     }
 
-    /// Writes where the descriptor's own cursor stands, and moves it: the only way for pipes,
-    /// terminals and sockets.
+    /// Writes at the descriptor's own cursor, and advances it. Pipes, terminals and sockets have no other
+    /// position.
     pub fn at_cursor(fd: F, buffer: B) -> Self {
         Self {
             fd,
@@ -121,7 +121,7 @@ unsafe impl<B: IoBuf, F: AsRawFd + 'static> Operation for WriteAt<B, F> {
     }
 }
 
-// SAFETY: the descriptor is owned by what the operation holds.
+// SAFETY: `fd` owns the descriptor, by the contract of `OwnsFd`.
 unsafe impl<B: IoBuf, F: OwnsFd> Owned for WriteAt<B, F> {}
 
 impl<B, F> IntoInner for WriteAt<B, F> {
@@ -152,7 +152,7 @@ impl<V: IoVectoredBufMut, F> ReadVectoredAt<V, F> {
         }
     }
 
-    /// Reads where the descriptor's own cursor stands, and moves it.
+    /// Reads at the descriptor's own cursor, and advances it.
     pub fn at_cursor(fd: F, buffers: V) -> Self {
         Self {
             fd,
@@ -163,7 +163,7 @@ impl<V: IoVectoredBufMut, F> ReadVectoredAt<V, F> {
     }
 }
 
-// SAFETY: the request points to the slices, which are in the operation or owned by it, and they to
+// SAFETY: the request points to the slices, which are in the operation or owned by it. The slices point to
 // the buffers, which are owned.
 unsafe impl<V: IoVectoredBufMut, F: AsRawFd + 'static> Operation for ReadVectoredAt<V, F> {
     type Output = BufResult<usize, V>;
@@ -186,7 +186,7 @@ unsafe impl<V: IoVectoredBufMut, F: AsRawFd + 'static> Operation for ReadVectore
     }
 }
 
-// SAFETY: the descriptor is owned by what the operation holds.
+// SAFETY: `fd` owns the descriptor, by the contract of `OwnsFd`.
 unsafe impl<V: IoVectoredBufMut, F: OwnsFd> Owned for ReadVectoredAt<V, F> {}
 
 /// Writes the initialised parts of several buffers, one after the other.
@@ -209,7 +209,7 @@ impl<V: IoVectoredBuf, F> WriteVectoredAt<V, F> {
         }
     }
 
-    /// Writes where the descriptor's own cursor stands, and moves it.
+    /// Writes at the descriptor's own cursor, and advances it.
     pub fn at_cursor(fd: F, buffers: V) -> Self {
         Self {
             fd,
@@ -237,10 +237,10 @@ unsafe impl<V: IoVectoredBuf, F: AsRawFd + 'static> Operation for WriteVectoredA
     }
 }
 
-// SAFETY: the descriptor is owned by what the operation holds.
+// SAFETY: `fd` owns the descriptor, by the contract of `OwnsFd`.
 unsafe impl<V: IoVectoredBuf, F: OwnsFd> Owned for WriteVectoredAt<V, F> {}
 
-/// Makes what was written durable.
+/// Makes written data durable.
 #[derive(Debug)]
 pub struct Sync<F = SharedFd> {
     fd: F,
@@ -248,7 +248,7 @@ pub struct Sync<F = SharedFd> {
 }
 
 impl<F> Sync<F> {
-    /// Content and attributes: `fsync`.
+    /// Syncs content and attributes: `fsync`.
     pub fn all(fd: F) -> Self {
         Self {
             fd,
@@ -256,7 +256,7 @@ impl<F> Sync<F> {
         }
     }
 
-    /// The content, and the attributes that are needed to find it: `fdatasync`.
+    /// Syncs the content, and the attributes that are needed to read it: `fdatasync`.
     pub fn data(fd: F) -> Self {
         Self {
             fd,
@@ -281,11 +281,10 @@ unsafe impl<F: AsRawFd + 'static> Operation for Sync<F> {
     }
 }
 
-// SAFETY: the descriptor is owned by what the operation holds.
+// SAFETY: `fd` owns the descriptor, by the contract of `OwnsFd`.
 unsafe impl<F: OwnsFd> Owned for Sync<F> {}
 
-/// Stands for the process's current directory where an operation wants to know in which directory
-/// a relative path begins.
+/// The process's current directory, as the start of an operation's relative path.
 #[derive(Debug, Clone, Copy)]
 pub struct CurrentDir;
 
@@ -295,10 +294,10 @@ impl AsRawFd for CurrentDir {
     }
 }
 
-// SAFETY: the number is no descriptor's, and so none that could be closed.
+// SAFETY: the number is not a descriptor, so it cannot be closed.
 unsafe impl OwnsFd for CurrentDir {}
 
-/// Opens a file by name. What it gives is closed on exec.
+/// Opens a file by path. The new descriptor is closed on exec.
 #[derive(Debug)]
 pub struct Open<D = CurrentDir> {
     dir: D,
@@ -313,7 +312,7 @@ impl Open {
     ///
     /// # Platform differences
     ///
-    /// On Windows, the flags are what `CreateFileW` wants to know, and `mode` means nothing.
+    /// On Windows, the flags are arguments of `CreateFileW`, and `mode` has no effect.
     pub fn new(path: NativePath, flags: OpenFlags, mode: u32) -> Self {
         Self::at(CurrentDir, path, flags, mode)
     }
@@ -324,7 +323,7 @@ impl<D> Open<D> {
     ///
     /// # Platform differences
     ///
-    /// Windows has only the current directory: others are an error there.
+    /// Windows supports only the current directory, and returns an error for others.
     pub fn at(dir: D, path: NativePath, flags: OpenFlags, mode: u32) -> Self {
         Self {
             dir,
@@ -349,26 +348,26 @@ unsafe impl<D: AsRawFd + 'static> Operation for Open<D> {
     }
 
     unsafe fn finish(self, answer: io::Result<usize>) -> Self::Output {
-        // SAFETY: the answer is a new descriptor that nobody else knows.
+        // SAFETY: the result is a new descriptor, which has no other owner.
         answer.map(|fd| unsafe { sys::own_file(fd) })
     }
 }
 
-// SAFETY: the directory is owned by what the operation holds.
+// SAFETY: `dir` owns the directory's descriptor, by the contract of `OwnsFd`.
 unsafe impl<D: OwnsFd> Owned for Open<D> {}
 
-/// Closes a descriptor, and reports what the system has to say at that.
+/// Closes a descriptor, and returns the system's error.
 ///
-/// The descriptor is closed in any case: on a thread of the pool, or by the operation's drop if that
-/// was given up before a thread has begun.
+/// The descriptor is closed in any case: on a thread of the pool, or by the operation's drop if the operation
+/// was cancelled before a thread has begun.
 ///
-/// It is a plain close(2) on every backend. Its number is free before the file system answers, so that
-/// whether it ran is not told by the answer: the operation remembers it. io_uring's `CLOSE` cannot
-/// tell, and blocks the thread of the ring where the last close of a file takes long (`SO_LINGER`, a
-/// large file without a name).
+/// It is a plain close(2) on every backend. close(2) frees the fd before the file system returns its result,
+/// so the result does not show whether the call ran: the operation records that itself. io_uring's `CLOSE`
+/// does not report it, and blocks the ring's thread if the last close of a file takes long (`SO_LINGER`, a
+/// large unlinked file).
 #[derive(Debug)]
 pub struct Close {
-    /// Until a thread closes it.
+    /// `Some` until a thread closes it.
     fd: Option<OwnedFd>,
     closed: Option<io::Result<()>>,
 }
@@ -384,7 +383,7 @@ impl Close {
 
     /// # Safety
     ///
-    /// `data` is a `Self` that nobody else refers to while this runs.
+    /// `data` is a `Self` without other references while this runs.
     unsafe fn run(data: *mut ()) {
         // SAFETY: by this function's contract.
         let this = unsafe { &mut *data.cast::<Self>() };
@@ -415,22 +414,22 @@ unsafe impl Operation for Close {
         if answer.as_ref().is_err_and(has_no_thread) {
             self.close();
         }
-        // What did not run is closed by the drop.
+        // If the call did not run, the drop closes the descriptor.
         self.closed.unwrap_or_else(|| answer.map(drop))
     }
 }
 
-// SAFETY: the descriptor is owned until the request, and nobody else closes the number behind it.
+// SAFETY: the operation owns the descriptor until `run` closes it. No other code closes the fd.
 unsafe impl Owned for Close {}
 
-/// Asks for the attributes of an open file.
+/// Reads the attributes of an open file.
 pub struct StatFd<F = SharedFd> {
     fd: F,
     into: request::Stat,
 }
 
 impl<F> StatFd<F> {
-    /// Asks for the attributes of `fd`.
+    /// Reads the attributes of `fd`.
     pub fn new(fd: F) -> Self {
         Self {
             fd,
@@ -455,7 +454,7 @@ unsafe impl<F: AsRawFd + 'static> Operation for StatFd<F> {
     }
 }
 
-// SAFETY: the descriptor is owned by what the operation holds.
+// SAFETY: `fd` owns the descriptor, by the contract of `OwnsFd`.
 unsafe impl<F: OwnsFd> Owned for StatFd<F> {}
 
 impl<F: fmt::Debug> fmt::Debug for StatFd<F> {
@@ -464,7 +463,7 @@ impl<F: fmt::Debug> fmt::Debug for StatFd<F> {
     }
 }
 
-/// Asks for the attributes of a file by name.
+/// Reads the attributes of a file by path.
 pub struct Stat<D = CurrentDir> {
     dir: D,
     path: NativePath,
@@ -473,8 +472,8 @@ pub struct Stat<D = CurrentDir> {
 }
 
 impl Stat {
-    /// Asks for the attributes of what `path` names, from the current directory if it is relative;
-    /// of a symbolic link's target if `follow`.
+    /// Reads the attributes of the file at `path`, from the current directory if it is relative. If
+    /// `follow`, reads the attributes of a symbolic link's target.
     pub fn new(path: NativePath, follow: bool) -> Self {
         Self::at(CurrentDir, path, follow)
     }
@@ -485,7 +484,7 @@ impl<D> Stat<D> {
     ///
     /// # Platform differences
     ///
-    /// As of [`Open::at`].
+    /// As for [`Open::at`].
     pub fn at(dir: D, path: NativePath, follow: bool) -> Self {
         Self {
             dir,
@@ -514,7 +513,7 @@ unsafe impl<D: AsRawFd + 'static> Operation for Stat<D> {
     }
 }
 
-// SAFETY: the directory is owned by what the operation holds.
+// SAFETY: `dir` owns the directory's descriptor, by the contract of `OwnsFd`.
 unsafe impl<D: OwnsFd> Owned for Stat<D> {}
 
 impl<D: fmt::Debug> fmt::Debug for Stat<D> {

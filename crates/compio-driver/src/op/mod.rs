@@ -1,19 +1,20 @@
-//! The operations: each a struct that owns its buffer and a handle of its descriptor, says what it
-//! asks, and what the answer means. How it is asked is not in here.
+//! The operations: each is a struct that owns its buffer and a handle of its descriptor, builds the
+//! request, and converts the result. The backends submit the requests.
 //!
 //! An operation on a [`SharedFd`](crate::SharedFd) or another [`OwnsFd`](crate::OwnsFd) can be
 //! submitted as a future; one on a bare [`RawFd`](crate::RawFd) can be pushed.
 //!
 //! # Operations of your own
 //!
-//! What is missing here can be defined elsewhere: a type that owns what the kernel needs, implements
-//! [`Operation`](crate::Operation), and asks by an existing [`Request`](crate::request::Request), or
-//! by [`Request::Raw`](crate::request::Request::Raw) in the words of one system. It is submitted,
-//! completed, cancelled and, if its future is dropped, kept until the kernel has answered, as those
-//! here are. A backend that does not know the words says that this is not supported.
+//! Further operations can be defined elsewhere: a type that owns the memory and descriptors of the request,
+//! implements [`Operation`](crate::Operation), and returns an existing [`Request`](crate::request::Request),
+//! or a [`Request::Raw`](crate::request::Request::Raw) in the format of one backend. It is submitted,
+//! completed, cancelled and, if its future is dropped, kept until its completion, like the operations
+//! here. A backend with another format fails it with the kind
+//! [`Unsupported`](std::io::ErrorKind::Unsupported).
 //!
-//! On Linux, a request in io_uring's words is a submission queue entry of the `io-uring` crate, which
-//! [`os::linux`](crate::os::linux) hands on:
+//! On Linux, a raw request is a submission queue entry (SQE) of the `io-uring` crate, which
+//! [`os::linux`](crate::os::linux) re-exports:
 //!
 #![cfg_attr(target_os = "linux", doc = "```")]
 #![cfg_attr(not(target_os = "linux"), doc = "```ignore")]
@@ -32,7 +33,7 @@
 //!     entry: Option<RawEntry>,
 //! }
 //!
-//! // SAFETY: the request points to the entry, which lies in the operation. The entry asks for one
+//! // SAFETY: the request points to the entry, which is in the operation. The entry has one
 //! // completion, and points to nothing.
 //! unsafe impl Operation for Reserve {
 //!     type Output = io::Result<()>;
@@ -48,7 +49,7 @@
 //!     }
 //! }
 //!
-//! // SAFETY: the operation shares in the ownership of the descriptor.
+//! // SAFETY: the operation shares the ownership of the descriptor.
 //! unsafe impl Owned for Reserve {}
 //!
 //! # fn main() -> io::Result<()> {
@@ -75,11 +76,11 @@
 //! # }
 //! ```
 //!
-//! An entry that cancels others by descriptor, or all of them, is not heard of here. A request that it ends
-//! may be executed again, as one that the kernel has dropped unasked. [`Submit::cancel`](crate::Submit)
-//! and [`CancelToken`](crate::CancelToken) are the ways to cancel.
+//! Do not cancel requests with a raw entry (by descriptor, or all of them): the driver does not know of
+//! such a cancel, and may repeat the cancelled request, as it repeats a request that the kernel has
+//! dropped. Use [`Submit::cancel`](crate::Submit) or [`CancelToken`](crate::CancelToken).
 //!
-//! On Windows the words are an overlapped call: see `os::windows::RawEntry`.
+//! On Windows a raw request is an overlapped call: see `os::windows::RawEntry`.
 
 mod blocking;
 mod buffer;

@@ -1,5 +1,4 @@
-//! Operations that the kernel answers several times, and a receive that chooses its buffer late. They
-//! are polled by the streams of `stream.rs`.
+//! Multishot operations, and a receive that picks its buffer late. The streams of `stream.rs` poll them.
 
 use std::{collections::VecDeque, io, mem, rc::Rc};
 
@@ -16,22 +15,22 @@ use crate::{
     sys::{self, AsRawFd, OwnedFd},
 };
 
-/// How many answers may have come that nobody has asked for: whoever asks no more is not to use up
-/// descriptors or buffers that others want. It is not exact, since the kernel answers in bursts.
+/// The maximal number of items that were not taken: a stream that is no longer polled must not use up
+/// descriptors or buffers. The limit is not exact, since the kernel completes in bursts.
 const AHEAD_MAX: usize = 32;
 
-/// Accepts connections until it is given up or fails.
+/// Accepts connections until it is cancelled or fails.
 pub(crate) struct AcceptMulti<F> {
     fd: F,
     kept: Rc<AcceptQueue>,
     accepted: VecDeque<OwnedFd>,
-    /// Whether it was given up for that reason.
+    /// Whether it was cancelled because of [`AHEAD_MAX`].
     had_enough: bool,
 }
 
 /// The end of an [`AcceptMulti`]. If it is dropped, all connections are kept for the next accept.
 pub(crate) struct AcceptEnd {
-    /// The last connection, or why there are no more; or None, if there were enough for now.
+    /// The last connection, or the error that ended the operation; `Ok(None)` after [`AHEAD_MAX`] items.
     last: Option<io::Result<Option<OwnedFd>>>,
     /// Connections that the stream has not taken.
     rest: VecDeque<OwnedFd>,
@@ -39,7 +38,7 @@ pub(crate) struct AcceptEnd {
 }
 
 impl AcceptEnd {
-    /// The last answer. The connections before it have been taken.
+    /// The final result. The connections before it have been taken.
     pub(crate) fn into_inner(mut self) -> io::Result<Option<OwnedFd>> {
         self.last.take().expect("taken once")
     }
@@ -78,7 +77,7 @@ unsafe impl<F: OwnsFd> Operation for AcceptMulti<F> {
     }
 
     unsafe fn finish(self, answer: io::Result<usize>) -> Self::Output {
-        // SAFETY: the answer is a new descriptor that nobody else knows.
+        // SAFETY: the result is a new descriptor, which has no other owner.
         let last = answer.map(|fd| Some(unsafe { sys::own_socket(fd) }));
         AcceptEnd {
             last: Some(unless_enough(self.had_enough, last)),
@@ -88,7 +87,7 @@ unsafe impl<F: OwnsFd> Operation for AcceptMulti<F> {
     }
 }
 
-// SAFETY: the request points to nothing; a queue runs no code of others.
+// SAFETY: the request points to nothing; a queue runs no user code.
 unsafe impl<F: OwnsFd> Multishot for AcceptMulti<F> {
     type Item = OwnedFd;
 
@@ -96,7 +95,7 @@ unsafe impl<F: OwnsFd> Multishot for AcceptMulti<F> {
         // SAFETY: by this function's contract; the kernel uses nothing of the operation.
         let this = unsafe { &mut *this };
         let Ok(fd) = item.answer else { return false };
-        // SAFETY: the answer is a new descriptor.
+        // SAFETY: the result is a new descriptor.
         this.accepted
             .push_back(unsafe { sys::own_socket(fd as usize) });
         let is_enough = this.accepted.len() == AHEAD_MAX;
@@ -110,7 +109,7 @@ unsafe impl<F: OwnsFd> Multishot for AcceptMulti<F> {
     }
 }
 
-/// Receives from a stream until its end, into buffers of a pool.
+/// Receives from a stream until EOF, into buffers of a pool.
 pub(crate) struct RecvMulti<F> {
     fd: F,
     pool: BufferPool,
@@ -122,13 +121,13 @@ pub(crate) struct RecvMulti<F> {
 }
 
 impl<F> RecvMulti<F> {
-    /// `group` is what requests call the pool.
+    /// `group` is the pool's buffer group.
     pub(crate) fn new(fd: F, pool: BufferPool, group: u16, flags: i32) -> Self {
         Self {
             fd,
             pool,
             group,
-            // Or a buffer could be said to hold more than was written to it.
+            // Without `MSG_TRUNC`, which could return more bytes than were written to the buffer.
             flags: Flags::of_receive(flags),
             received: Chain::default(),
             had_enough: false,
@@ -138,7 +137,7 @@ impl<F> RecvMulti<F> {
 
 // SAFETY: the request points to nothing; the pool, which the kernel writes to, is held.
 unsafe impl<F: OwnsFd> Operation for RecvMulti<F> {
-    /// 0 at the end of the stream; None, if there was enough for now. And what nobody has taken.
+    /// `Some(0)` at EOF; `None` after [`AHEAD_MAX`] items. And the buffers that were not taken.
     type Output = (io::Result<Option<usize>>, Chain);
 
     fn request(&mut self) -> Request {
@@ -153,10 +152,10 @@ unsafe impl<F: OwnsFd> Operation for RecvMulti<F> {
     }
 }
 
-// SAFETY: the descriptor is owned by what the operation holds.
+// SAFETY: `fd` owns the descriptor, by the contract of `OwnsFd`.
 unsafe impl<F: OwnsFd> Owned for RecvMulti<F> {}
 
-// SAFETY: the request points to nothing; a queue runs no code of others, and nothing is dropped.
+// SAFETY: the request points to nothing; a queue runs no user code, and nothing is dropped.
 unsafe impl<F: OwnsFd> Multishot for RecvMulti<F> {
     type Item = PooledBuffer;
 
@@ -164,7 +163,7 @@ unsafe impl<F: OwnsFd> Multishot for RecvMulti<F> {
         // SAFETY: by this function's contract; the kernel uses nothing of the operation.
         let this = unsafe { &mut *this };
         let Some(id) = item.buffer else { return false };
-        // SAFETY: the kernel has handed the buffer out with so many bytes in it.
+        // SAFETY: the kernel has filled the buffer with that many bytes.
         let buffer = unsafe { this.pool.adopt(id, item.answer.unwrap_or(0)) };
         this.received.push(buffer);
         let is_enough = this.received.len() == AHEAD_MAX;
@@ -178,7 +177,7 @@ unsafe impl<F: OwnsFd> Multishot for RecvMulti<F> {
     }
 }
 
-/// Receives from a stream, into a buffer of a pool that is chosen when there is something to receive.
+/// Receives from a stream, into a buffer of a pool that is picked when data is available.
 pub(crate) struct RecvPooled<F> {
     fd: F,
     pool: BufferPool,
@@ -198,10 +197,10 @@ impl<F> RecvPooled<F> {
     }
 }
 
-// SAFETY: the request points into the operation, which stays in place, to a choice of the pool that it
-// holds.
+// SAFETY: the request points to `choice` in the operation, which stays in place. The operation owns a handle
+// of the choice's pool.
 unsafe impl<F: OwnsFd> Operation for RecvPooled<F> {
-    /// No buffer at the end of the stream.
+    /// No buffer at EOF.
     type Output = io::Result<Option<PooledBuffer>>;
 
     fn request(&mut self) -> Request {
@@ -219,17 +218,17 @@ unsafe impl<F: OwnsFd> Operation for RecvPooled<F> {
 
     unsafe fn finish(self, answer: io::Result<usize>) -> Self::Output {
         let len = answer.as_ref().map_or(0, |len| *len as u32);
-        // SAFETY: the backend has chosen it for this, with so many bytes in it.
+        // SAFETY: the backend has picked it for this operation, and filled it with that many bytes.
         let adopt = |id| unsafe { self.pool.adopt(id, len) };
         let buffer = self.choice.chosen().map(adopt);
         answer.map(|_| buffer)
     }
 }
 
-// SAFETY: the descriptor is owned by what the operation holds.
+// SAFETY: `fd` owns the descriptor, by the contract of `OwnsFd`.
 unsafe impl<F: OwnsFd> Owned for RecvPooled<F> {}
 
-/// The end of what was given up because there was enough is none.
+/// Replaces the error of a cancel because of [`AHEAD_MAX`] by `Ok(None)`.
 fn unless_enough<T>(had_enough: bool, last: io::Result<Option<T>>) -> io::Result<Option<T>> {
     match last {
         Err(error) if had_enough && error.raw_os_error() == Some(sys::ECANCELED) => Ok(None),
@@ -237,14 +236,14 @@ fn unless_enough<T>(had_enough: bool, last: io::Result<Option<T>>) -> io::Result
     }
 }
 
-/// Sends without copying: the kernel has the buffer for longer than it takes to say how much went.
+/// Sends without copying: the kernel uses the buffer until a second completion after the result.
 pub(crate) struct SendZeroCopy<B> {
-    /// Until the first answer: a connection is not to stay open for the sake of the second, which may
+    /// `Some` until the first completion: the connection must not stay open for the second one, which may
     /// wait for a peer that does not read.
     fd: Option<SharedFd>,
     buffer: B,
     flags: Flags,
-    /// What the kernel said first.
+    /// The result of the first completion.
     sent: Option<io::Result<usize>>,
 }
 
@@ -261,7 +260,7 @@ impl<B: IoBuf> SendZeroCopy<B> {
 
 // SAFETY: the request points to the buffer, which is owned.
 unsafe impl<B: IoBuf> Operation for SendZeroCopy<B> {
-    /// The result too, where the buffer came back at once.
+    /// The result (if the only completion had it) and the buffer.
     type Output = (io::Result<usize>, B);
 
     fn request(&mut self) -> Request {
@@ -276,8 +275,8 @@ unsafe impl<B: IoBuf> Operation for SendZeroCopy<B> {
     }
 }
 
-// SAFETY: only the fields beside the buffer are used while the kernel has that; a descriptor that is
-// closed runs no code of others.
+// SAFETY: while the kernel uses the buffer, only the other fields are accessed; closing a descriptor runs no
+// user code.
 unsafe impl<B: IoBuf> Multishot for SendZeroCopy<B> {
     type Item = io::Result<usize>;
 

@@ -17,7 +17,7 @@ use crate::{
     sys::{self, AsRawFd, OwnedFd},
 };
 
-/// Makes a socket. It is closed on exec.
+/// Creates a socket. It is closed on exec.
 #[derive(Debug)]
 pub struct Socket {
     domain: i32,
@@ -26,7 +26,7 @@ pub struct Socket {
 }
 
 impl Socket {
-    /// A socket of the system's `AF_`, `SOCK_` and `IPPROTO_` numbers.
+    /// A socket with the system's `AF_`, `SOCK_` and `IPPROTO_` numbers.
     pub fn new(domain: i32, kind: i32, protocol: i32) -> Self {
         Self {
             domain,
@@ -87,7 +87,7 @@ unsafe impl<F: AsRawFd + 'static> Operation for Connect<F> {
     }
 }
 
-// SAFETY: the descriptor is owned by what the operation holds.
+// SAFETY: `fd` owns the descriptor, by the contract of `OwnsFd`.
 unsafe impl<F: OwnsFd> Owned for Connect<F> {}
 
 /// Accepts a connection. Its socket is closed on exec.
@@ -128,7 +128,7 @@ unsafe impl<F: AsRawFd + 'static> Operation for Accept<F> {
     }
 }
 
-// SAFETY: the descriptor is owned by what the operation holds.
+// SAFETY: `fd` owns the descriptor, by the contract of `OwnsFd`.
 unsafe impl<F: OwnsFd> Owned for Accept<F> {}
 
 /// Receives into a buffer, from its start over its whole capacity.
@@ -168,7 +168,7 @@ unsafe impl<B: IoBufMut, F: AsRawFd + 'static> Operation for Recv<B, F> {
     }
 }
 
-// SAFETY: the descriptor is owned by what the operation holds.
+// SAFETY: `fd` owns the descriptor, by the contract of `OwnsFd`.
 unsafe impl<B: IoBufMut, F: OwnsFd> Owned for Recv<B, F> {}
 
 impl<B, F> IntoInner for Recv<B, F> {
@@ -211,7 +211,7 @@ unsafe impl<B: IoBuf, F: AsRawFd + 'static> Operation for Send<B, F> {
     }
 }
 
-// SAFETY: the descriptor is owned by what the operation holds.
+// SAFETY: `fd` owns the descriptor, by the contract of `OwnsFd`.
 unsafe impl<B: IoBuf, F: OwnsFd> Owned for Send<B, F> {}
 
 impl<B, F> IntoInner for Send<B, F> {
@@ -233,8 +233,8 @@ pub struct RecvFrom<B, F = SharedFd> {
 }
 
 impl<B: IoBufMut, F> RecvFrom<B, F> {
-    /// Receives with the system's `MSG_` flags, of which `MSG_TRUNC` has no effect. What does not
-    /// fit into the buffer is lost.
+    /// Receives with the system's `MSG_` flags, of which `MSG_TRUNC` has no effect. The part of the
+    /// datagram that does not fit into the buffer is lost.
     pub fn new(fd: F, buffer: B, flags: i32) -> Self {
         Self {
             fd,
@@ -246,10 +246,10 @@ impl<B: IoBufMut, F> RecvFrom<B, F> {
     }
 }
 
-// SAFETY: the request points to message and slice in the operation, and these to the buffer,
+// SAFETY: the request points to message and slice in the operation, and they point to the buffer,
 // which is owned.
 unsafe impl<B: IoBufMut, F: AsRawFd + 'static> Operation for RecvFrom<B, F> {
-    /// Bytes received, and the sender's address if the socket's kind has any.
+    /// Bytes received, and the sender's address if the socket's type has any.
     type Output = BufResult<(usize, Option<SockAddr>), B>;
 
     fn request(&mut self) -> Request {
@@ -273,7 +273,7 @@ unsafe impl<B: IoBufMut, F: AsRawFd + 'static> Operation for RecvFrom<B, F> {
     }
 }
 
-// SAFETY: the descriptor is owned by what the operation holds.
+// SAFETY: `fd` owns the descriptor, by the contract of `OwnsFd`.
 unsafe impl<B: IoBufMut, F: OwnsFd> Owned for RecvFrom<B, F> {}
 
 /// Sends a datagram to an address.
@@ -319,19 +319,19 @@ unsafe impl<B: IoBuf, F: AsRawFd + 'static> Operation for SendTo<B, F> {
     }
 }
 
-// SAFETY: the descriptor is owned by what the operation holds.
+// SAFETY: `fd` owns the descriptor, by the contract of `OwnsFd`.
 unsafe impl<B: IoBuf, F: OwnsFd> Owned for SendTo<B, F> {}
 
-/// What came with the bytes that [`RecvMsg`] received.
+/// The lengths, address and flags of a [`RecvMsg`].
 #[derive(Debug, Clone, Default)]
 pub struct Received {
     /// Bytes received.
     pub len: usize,
     /// Bytes of ancillary data received.
     pub control_len: usize,
-    /// The sender's address, if the socket's kind has any.
+    /// The sender's address, if the socket's type has any.
     pub address: Option<SockAddr>,
-    /// The system's `MSG_` flags, such as that of a truncated message.
+    /// The system's `MSG_` flags, for instance `MSG_TRUNC` for a truncated message.
     pub flags: i32,
 }
 
@@ -347,10 +347,10 @@ pub struct RecvMsg<V, C = [u8; 0], F = SharedFd> {
 }
 
 impl<V: IoVectoredBufMut, C: IoBufMut, F> RecvMsg<V, C, F> {
-    /// Receives with the system's `MSG_` flags, of which `MSG_TRUNC` has no effect: whether
-    /// something was cut off stands in [`Received::flags`]. Ancillary data goes to `control`.
-    /// Descriptors in it are closed on exec. They are left to the caller, also if the future is dropped:
-    /// [`RecvAncillary`] owns them.
+    /// Receives with the system's `MSG_` flags, of which `MSG_TRUNC` has no effect:
+    /// [`Received::flags`] reports a truncation. Ancillary data is written to `control`.
+    /// Descriptors in it are closed on exec. The caller has to close them, also if the future is dropped.
+    /// [`RecvAncillary`] owns them instead.
     pub fn new(fd: F, buffers: V, control: C, flags: i32) -> Self {
         Self {
             fd,
@@ -363,7 +363,7 @@ impl<V: IoVectoredBufMut, C: IoBufMut, F> RecvMsg<V, C, F> {
     }
 }
 
-// SAFETY: the request points to message and slices in the operation, and these to the buffers and
+// SAFETY: the request points to message and slices in the operation, and they point to the buffers and
 // the control buffer, which are owned.
 unsafe impl<V, C, F> Operation for RecvMsg<V, C, F>
 where
@@ -411,23 +411,23 @@ where
     }
 }
 
-// SAFETY: the descriptor is owned by what the operation holds.
+// SAFETY: `fd` owns the descriptor, by the contract of `OwnsFd`.
 unsafe impl<V: IoVectoredBufMut, C: IoBufMut, F: OwnsFd> Owned for RecvMsg<V, C, F> {}
 
-/// Receives into several buffers, with ancillary data that can be taken apart, and the sender's
-/// address. Descriptors that come and that nobody takes are closed.
+/// Receives into several buffers, with parsed ancillary data and the sender's address. Received descriptors
+/// that are not taken are closed.
 #[derive(Debug)]
 pub struct RecvAncillary<V, F = SharedFd>(RecvMsg<V, Vec<u8>, F>);
 
 impl<V: IoVectoredBufMut, F> RecvAncillary<V, F> {
-    /// Receives with the system's `MSG_` flags, of which `MSG_TRUNC` has no effect. What was in
-    /// `ancillary` is dropped; its capacity is what there is room for.
+    /// Receives with the system's `MSG_` flags, of which `MSG_TRUNC` has no effect. Drops the content of
+    /// `ancillary`, and receives at most its capacity.
     pub fn new(fd: F, buffers: V, ancillary: SocketAncillary, flags: i32) -> Self {
         Self(RecvMsg::new(fd, buffers, ancillary.into_room(), flags))
     }
 }
 
-// SAFETY: it is that of the other, which is in it.
+// SAFETY: the request comes from the inner operation, which does not move in here.
 unsafe impl<V: IoVectoredBufMut, F: OwnsFd> Operation for RecvAncillary<V, F> {
     type Output = BufResult<Received, (V, SocketAncillary)>;
 
@@ -441,7 +441,7 @@ unsafe impl<V: IoVectoredBufMut, F: OwnsFd> Operation for RecvAncillary<V, F> {
         let ancillary = match &received {
             Ok(received) => {
                 let is_truncated = received.flags & sys::MSG_CTRUNC != 0;
-                // SAFETY: the kernel has just written it in answer to this receive.
+                // SAFETY: the kernel has just written it for this receive.
                 unsafe { SocketAncillary::adopt(control, is_truncated) }
             }
             Err(_) => SocketAncillary::with_capacity(control.capacity()),
@@ -450,28 +450,28 @@ unsafe impl<V: IoVectoredBufMut, F: OwnsFd> Operation for RecvAncillary<V, F> {
     }
 }
 
-// SAFETY: the descriptor is owned by what the operation holds.
+// SAFETY: the inner `fd` owns the descriptor, by the contract of `OwnsFd`.
 unsafe impl<V: IoVectoredBufMut, F: OwnsFd> Owned for RecvAncillary<V, F> {}
 
-/// Ancillary data that names no descriptors but its own.
+/// Ancillary data that names only descriptors that it owns.
 ///
-/// The number of a descriptor in a message of the kind `SCM_RIGHTS` may be anybody's, and be closed and used
-/// again while the message waits. [`SocketAncillary`] owns the descriptors that it names.
+/// An fd in a message of type `SCM_RIGHTS` may belong to other code, which may close it while the message
+/// waits; the fd may then be reused. [`SocketAncillary`] owns the descriptors that it names.
 ///
 /// # Safety
 ///
 /// Each descriptor that the bytes name stays open until the value is dropped.
 pub unsafe trait OwnsDescriptors: IoBuf {}
 
-// SAFETY: it names none.
+// SAFETY: it names no descriptors.
 unsafe impl OwnsDescriptors for [u8; 0] {}
-// SAFETY: it owns them, and refuses others.
+// SAFETY: it owns its descriptors, and refuses others.
 unsafe impl OwnsDescriptors for SocketAncillary {}
 
 /// Sends several buffers as one message, with ancillary data.
 ///
-/// Ancillary data made of bytes might name a descriptor of somebody else. It takes
-/// [`from_raw_control`](Self::from_raw_control), which is not safe:
+/// Raw bytes of ancillary data might name a descriptor of other code. They need
+/// [`from_raw_control`](Self::from_raw_control), which is unsafe:
 ///
 /// ```compile_fail,E0277
 /// # fn send(fd: compio_driver::SharedFd) {
@@ -553,14 +553,14 @@ where
     }
 }
 
-// SAFETY: the descriptor is owned by what the operation holds.
+// SAFETY: `fd` owns the descriptor, by the contract of `OwnsFd`.
 unsafe impl<V: IoVectoredBuf, C: IoBuf, F: OwnsFd> Owned for SendMsg<V, C, F> {}
 
 /// Closes one or both directions of a connection.
 ///
 /// # Platform differences
 ///
-/// A receive that waits already is at its end on unix. On Windows it goes on waiting for the peer.
+/// On unix, `Read` or `Both` ends a pending receive with EOF. On Windows it still waits for the peer.
 #[derive(Debug)]
 pub struct Shutdown<F = SharedFd> {
     fd: F,
@@ -568,7 +568,7 @@ pub struct Shutdown<F = SharedFd> {
 }
 
 impl<F> Shutdown<F> {
-    /// Closes the direction that `how` says.
+    /// Closes the direction `how`.
     pub fn new(fd: F, how: net::Shutdown) -> Self {
         Self { fd, how }
     }
@@ -594,10 +594,10 @@ unsafe impl<F: AsRawFd + 'static> Operation for Shutdown<F> {
     }
 }
 
-// SAFETY: the descriptor is owned by what the operation holds.
+// SAFETY: `fd` owns the descriptor, by the contract of `OwnsFd`.
 unsafe impl<F: OwnsFd> Owned for Shutdown<F> {}
 
 fn own(fd: usize) -> OwnedFd {
-    // SAFETY: the answer is a new descriptor that nobody else knows.
+    // SAFETY: the result is a new descriptor, which has no other owner.
     unsafe { sys::own_socket(fd) }
 }

@@ -7,12 +7,12 @@ use crate::{
     request::Request,
 };
 
-/// Goes to the kernel and comes back with 0: the cost of everything else.
+/// Completes with 0 after a round trip through the kernel. Measures the fixed cost of an operation.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Nop(());
 
 impl Nop {
-    /// Nothing.
+    /// A no-op.
     pub fn new() -> Self {
         Self::default()
     }

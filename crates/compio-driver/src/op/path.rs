@@ -1,10 +1,10 @@
-//! Operations of names in directories: what there is to do with a file without opening it.
+//! Operations on paths: rename, remove, create a directory, link.
 //!
-//! A relative path begins in the process's current directory.
+//! A relative path starts at the process's current directory.
 //!
 //! # Platform differences
 //!
-//! Only on unix; on Windows they are an error.
+//! Only unix supports them; on Windows they fail.
 
 use std::io;
 
@@ -13,7 +13,7 @@ use crate::{
     request::{NativePath, PathOp, Request},
 };
 
-/// Gives a file or directory another name, on the same file system. A file of that name is replaced.
+/// Renames a file or directory, on the same file system. Replaces an existing file of the new name.
 #[derive(Debug)]
 pub struct Rename {
     from: NativePath,
@@ -21,7 +21,7 @@ pub struct Rename {
 }
 
 impl Rename {
-    /// Makes `to` the name of what `from` is.
+    /// Renames `from` to `to`.
     pub fn new(from: NativePath, to: NativePath) -> Self {
         Self { from, to }
     }
@@ -46,7 +46,7 @@ unsafe impl Operation for Rename {
 // SAFETY: no descriptor is named.
 unsafe impl Owned for Rename {}
 
-/// Removes a name. What has no other is gone when nobody has it open any more.
+/// Removes a path. A file without another link is deleted once it is not open any more.
 #[derive(Debug)]
 pub struct Remove {
     path: NativePath,
@@ -54,7 +54,7 @@ pub struct Remove {
 }
 
 impl Remove {
-    /// Removes the name of a file that is no directory; of a symbolic link itself.
+    /// Removes the path of a file that is not a directory, or a symbolic link itself.
     pub fn file(path: NativePath) -> Self {
         Self {
             path,
@@ -120,7 +120,7 @@ unsafe impl Operation for MakeDir {
 // SAFETY: no descriptor is named.
 unsafe impl Owned for MakeDir {}
 
-/// Gives a file one more name, or makes a symbolic link.
+/// Creates a hard link or a symbolic link.
 #[derive(Debug)]
 pub struct Link {
     original: NativePath,
@@ -129,7 +129,7 @@ pub struct Link {
 }
 
 impl Link {
-    /// Makes `link` one more name of what `original` is, on the same file system.
+    /// Makes `link` a hard link to the file `original`, on the same file system.
     pub fn hard(original: NativePath, link: NativePath) -> Self {
         Self {
             original,

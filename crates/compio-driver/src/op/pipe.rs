@@ -9,8 +9,7 @@ use crate::{
     sys::AsRawFd,
 };
 
-/// Moves bytes between two descriptors, of which one is a pipe, without copying them through the
-/// program.
+/// Moves bytes between two descriptors, of which one is a pipe, without a copy through user space.
 #[derive(Debug)]
 pub struct Splice<F = SharedFd, T = SharedFd> {
     from: F,
@@ -52,5 +51,5 @@ unsafe impl<F: AsRawFd + 'static, T: AsRawFd + 'static> Operation for Splice<F, 
     }
 }
 
-// SAFETY: both descriptors are owned by what the operation holds.
+// SAFETY: `from` and `to` own their descriptors, by the contract of `OwnsFd`.
 unsafe impl<F: OwnsFd, T: OwnsFd> Owned for Splice<F, T> {}

@@ -9,23 +9,23 @@ use crate::{
     sys::AsRawFd,
 };
 
-/// What a descriptor can be ready for; combined with `|`.
+/// The kinds of a descriptor's readiness, combined with `|`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Readiness(u32);
 
 impl Readiness {
-    /// There is something to read, or the end.
+    /// There is data to read, or EOF.
     pub const READABLE: Self = Self(ready::IN);
     /// There is room to write.
     pub const WRITABLE: Self = Self(ready::OUT);
     /// There is exceptional data, such as out-of-band bytes.
     pub const PRIORITY: Self = Self(ready::PRI);
-    /// There is an error. Reported without being asked for.
+    /// There is an error. Always reported.
     pub const ERROR: Self = Self(ready::ERR);
-    /// The other side is gone. Reported without being asked for.
+    /// The other side is gone. Always reported.
     pub const HANG_UP: Self = Self(ready::HUP);
 
-    /// Whether all of `other` is in here.
+    /// Whether `self` contains all of `other`.
     pub fn contains(self, other: Self) -> bool {
         self.0 & other.0 == other.0
     }
@@ -43,9 +43,9 @@ impl BitOr for Readiness {
 ///
 /// # Platform differences
 ///
-/// On Windows, only sockets have readiness. Any other handle is waited for until it is signalled,
-/// and is `READABLE` then, whatever was asked: events, processes, consoles and their like. The
-/// state of a file or pipe means nothing, and a mutex ends the program.
+/// On Windows, only sockets have readiness. For other handles (events, processes, consoles and their like)
+/// the operation waits until the handle is signalled, and returns `READABLE` for any interest. The
+/// signal state of a file or pipe has no meaning, and a mutex ends the program.
 #[derive(Debug)]
 pub struct PollOnce<F = SharedFd> {
     fd: F,
@@ -75,5 +75,5 @@ unsafe impl<F: AsRawFd + 'static> Operation for PollOnce<F> {
     }
 }
 
-// SAFETY: the descriptor is owned by what the operation holds.
+// SAFETY: `fd` owns the descriptor, by the contract of `OwnsFd`.
 unsafe impl<F: OwnsFd> Owned for PollOnce<F> {}

@@ -17,11 +17,11 @@ use crate::{
     spin::Spin,
 };
 
-/// An operation in a backend's own words: there are none here.
+/// A request in the backend's own format. This backend has none.
 #[derive(Debug, Clone)]
 pub enum RawEntry {}
 
-/// How a request is executed again that the kernel has dropped: this backend drops none.
+/// How to repeat a request that the kernel has dropped. This backend drops none.
 pub(crate) fn again(_: &Request) -> Resubmit {
     Resubmit::Not
 }
@@ -38,14 +38,14 @@ pub(crate) unsafe fn repeat(request: &Request) -> Answer {
 
 pub(crate) struct Backend(Readiness);
 
-/// What ends the backend's sleep.
+/// The event that ends a sleep of the backend.
 #[derive(Debug)]
 pub(crate) struct Event(Arc<Poller>);
 
 /// The backend of this system.
 pub(crate) const BACKENDS: &[BackendKind] = &[BackendKind::Poll];
 
-/// Makes the backend; and says why this one.
+/// Makes the backend, and returns the reason for the choice.
 pub(crate) fn choose(
     wanted: Option<BackendKind>,
     _entries: u32,
@@ -70,13 +70,13 @@ pub(crate) fn choose(
 }
 
 impl Event {
-    /// An event that no backend listens to.
+    /// An event of no backend.
     #[cfg(all(test, not(loom)))]
     pub(crate) fn of_nobody() -> io::Result<Self> {
         Ok(Self(Arc::new(Poller::new()?)))
     }
 
-    /// Ends the sleep. Callable from any thread, and never blocking.
+    /// Ends the sleep. Callable from any thread. Never blocks.
     pub(crate) fn signal(&self) {
         self.0.notify();
     }
@@ -87,12 +87,12 @@ impl Backend {
         BackendKind::Poll
     }
 
-    /// What it can do that not every backend can.
+    /// The optional capabilities of this backend.
     pub(crate) fn extras(&self) -> Capabilities {
         self.0.extras()
     }
 
-    /// A place for buffers from which the kernel chooses, if it can.
+    /// Registers a buffer ring, from which the kernel chooses buffers, if it supports that.
     pub(crate) fn register_buffers(
         &mut self,
         _count: u16,
@@ -100,22 +100,22 @@ impl Backend {
         Ok(None)
     }
 
-    /// No request names the group any more.
+    /// Unregisters a buffer ring. No request uses the group any more.
     pub(crate) fn unregister_buffers(&mut self, _group: u16) {}
 
-    /// How often the kernel was entered to wait.
+    /// The number of calls that enter the kernel to wait.
     pub(crate) fn enters(&self) -> u64 {
         self.0.waits()
     }
 
-    /// Descriptors become known by their first operation.
+    /// Does nothing: the first operation registers a descriptor.
     pub(crate) fn attach(&mut self, _: RawFd) -> io::Result<()> {
         Ok(())
     }
 
     /// # Safety
     ///
-    /// What the request points to stays valid until the answer to `key` has been reported.
+    /// The memory of the request stays valid until the completion of `key` has been reported.
     pub(crate) unsafe fn launch(
         &mut self,
         key: Key,

@@ -1,6 +1,5 @@
-//! Faults at the edge of the real kernels, for tests: a thread asks for them, and its drivers meet
-//! them, as often as its rng say. Nothing is lost by any of them; it only comes later, or in smaller
-//! pieces.
+//! Fault injection into the real backends, for tests: a thread enables faults, which its drivers meet
+//! at random. No fault loses data. Results only come later, or in smaller pieces.
 
 use std::{cell::RefCell, io};
 
@@ -10,20 +9,20 @@ thread_local! {
     static DICE: RefCell<Option<(Rng, Chances)>> = const { RefCell::new(None) };
 }
 
-/// How often things go wrong, in percent.
+/// The probability of each fault, in percent.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Chances {
-    /// A system call that does nothing: a signal came, or there is no memory for it.
+    /// A system call fails with a temporary error, for instance after a signal or for lack of memory.
     pub(crate) refuses: usize,
-    /// A submission queue without room.
+    /// The submission queue has no room.
     pub(crate) is_full: usize,
-    /// A completion queue, or a list of events, as small as can be.
+    /// The completion queue, or a list of events, has room for one entry.
     pub(crate) is_tiny: usize,
-    /// A hint that means nothing.
+    /// A hint of readiness is wrong.
     pub(crate) misleads: usize,
 }
 
-/// While this lives, the drivers of this thread meet with faults.
+/// Injects faults into the drivers of this thread until it is dropped.
 #[must_use = "they end when this is dropped"]
 pub(crate) struct Faults(());
 
@@ -47,7 +46,7 @@ fn strikes(chance: impl Fn(&Chances) -> usize) -> bool {
     })
 }
 
-/// Why a system call does nothing, if it does not.
+/// The error of a system call that fails. None if it does not.
 pub(super) fn refusal(reasons: &[i32]) -> Option<io::Error> {
     if !strikes(|chances| chances.refuses) {
         return None;
@@ -63,7 +62,7 @@ pub(super) fn is_full() -> bool {
     strikes(|chances| chances.is_full)
 }
 
-/// The room that there is, or less.
+/// The real room, or less.
 pub(super) fn room<T: From<u8>>(room: T) -> T {
     if strikes(|chances| chances.is_tiny) {
         T::from(1)
@@ -72,7 +71,7 @@ pub(super) fn room<T: From<u8>>(room: T) -> T {
     }
 }
 
-/// Readiness that there is none of.
+/// False readiness.
 pub(super) fn misled(events: u32) -> u32 {
     if strikes(|chances| chances.misleads) {
         events

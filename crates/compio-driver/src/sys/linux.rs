@@ -1,4 +1,4 @@
-//! The two backends of Linux behind one type, and which of them is taken.
+//! The two backends of Linux behind one type, and the choice between them.
 
 use std::{
     io,
@@ -26,7 +26,7 @@ pub(crate) enum Backend {
     Poll(Readiness),
 }
 
-/// What ends a backend's sleep.
+/// The event that ends a sleep of the backend.
 #[derive(Debug)]
 pub(crate) enum Event {
     Fd(Arc<EventFd>),
@@ -36,10 +36,11 @@ pub(crate) enum Event {
 /// The backends of this system, the best one first.
 pub(crate) const BACKENDS: &[BackendKind] = &[BackendKind::IoUring, BackendKind::Poll];
 
-/// Makes the backend that is asked for, or the best one that this kernel allows; and says why.
+/// Makes the backend that the caller wants, or the best one that this kernel permits, and returns the
+/// reason for the choice.
 ///
-/// A kernel that lacks io_uring or refuses it is one reason to fall back. To be out of memory or
-/// descriptors is none: that is an error which says so.
+/// The readiness backend replaces io_uring only if the kernel lacks or refuses io_uring. A lack of
+/// memory or descriptors is an error.
 pub(crate) fn choose(
     wanted: Option<BackendKind>,
     entries: u32,
@@ -94,7 +95,7 @@ fn readiness(why: String) -> io::Result<(Backend, Event, String)> {
     Ok((Backend::Poll(readiness), event, why))
 }
 
-/// Whether the kernel said no, rather than "not now".
+/// Whether the error is a permanent refusal, not a temporary one.
 fn is_refusal(error: &io::Error) -> bool {
     matches!(
         error.kind(),
@@ -103,13 +104,13 @@ fn is_refusal(error: &io::Error) -> bool {
 }
 
 impl Event {
-    /// An event that no backend listens to.
+    /// An event of no backend.
     #[cfg(all(test, not(loom)))]
     pub(crate) fn of_nobody() -> io::Result<Self> {
         Ok(Self::Fd(Arc::new(EventFd::new()?)))
     }
 
-    /// Ends the sleep. Callable from any thread, and never blocking.
+    /// Ends the sleep. Callable from any thread. Never blocks.
     pub(crate) fn signal(&self) {
         match self {
             Self::Fd(event) => event.signal(),
@@ -126,7 +127,7 @@ impl Backend {
         }
     }
 
-    /// What it can do that not every backend can.
+    /// The optional capabilities of this backend.
     pub(crate) fn extras(&self) -> Capabilities {
         match self {
             Self::Uring(uring) => uring.extras(),
@@ -134,7 +135,7 @@ impl Backend {
         }
     }
 
-    /// A place for buffers from which the kernel chooses, if it can.
+    /// Registers a buffer ring, from which the kernel chooses buffers, if it supports that.
     pub(crate) fn register_buffers(
         &mut self,
         count: u16,
@@ -145,7 +146,7 @@ impl Backend {
         }
     }
 
-    /// No request names the group any more.
+    /// Unregisters a buffer ring. No request uses the group any more.
     pub(crate) fn unregister_buffers(&mut self, group: u16) {
         match self {
             Self::Uring(uring) => uring.unregister_buffers(group),
@@ -153,7 +154,7 @@ impl Backend {
         }
     }
 
-    /// How often the kernel was entered to submit or wait.
+    /// The number of calls that enter the kernel to submit or wait.
     pub(crate) fn enters(&self) -> u64 {
         match self {
             Self::Uring(uring) => uring.enters(),
@@ -161,14 +162,14 @@ impl Backend {
         }
     }
 
-    /// Descriptors become known by their first operation.
+    /// Does nothing: the first operation registers a descriptor.
     pub(crate) fn attach(&mut self, _: RawFd) -> io::Result<()> {
         Ok(())
     }
 
     /// # Safety
     ///
-    /// What the request points to stays valid until the answer to `key` has been reported.
+    /// The memory of the request stays valid until the completion of `key` has been reported.
     #[inline]
     pub(crate) unsafe fn launch(
         &mut self,
@@ -185,7 +186,7 @@ impl Backend {
         }
     }
 
-    /// As `launch`, for a request that was reported as one that would have to wait.
+    /// As `launch`, for a request that was reported with `WouldBlock`.
     ///
     /// # Safety
     ///

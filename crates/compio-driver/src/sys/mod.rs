@@ -2,26 +2,26 @@
 //!
 //! # The contract of a backend
 //!
-//! A backend turns a [`Request`] into whatever its kernel understands and
-//! answers it once. It knows keys, not operations, and wakes nobody.
+//! A backend translates a [`Request`] into a call of its kernel, and completes it once. It knows keys,
+//! not operations, and calls no wakers.
 //!
-//! - `launch(key, request)` either answers at once or makes sure that an answer to `key` comes out
-//!   of a later `wait`. It never waits for room: what does not fit is kept and goes out first on
-//!   the next occasion.
-//! - **One request, one final answer**, also when it is cancelled, when it fails, and when the
-//!   kernel reports about it several times.
-//! - `cancel(key)` is a wish. It returns at once, it is never lost, and the target's own answer
-//!   still comes: `ECANCELED`, or whatever happened first.
-//! - Before the answer, everything that the request asked to be filled in has been filled in.
-//! - `wait(timeout, ..)` submits what is pending, sleeps at most that long if there is nothing to
-//!   report, and reports every answer that is there. It calls back for each, with no user code
-//!   behind the callback.
-//! - While it sleeps, a [`Notifier`](crate::notify::Notifier) on any thread ends the sleep.
-//! - `prepare_to_sleep` is for a sleep elsewhere: once it has said yes, the notifier's event becomes
-//!   readable when there is something to report, or when the notifier is notified.
-//! - Descriptors and memory of a request stay valid until its final answer was reported: the
-//!   arena of arena sees to it. So does the [`OpState`] that comes with it: a backend's own
-//!   memory in the cell of the flight, at the same place until then.
+//! - `launch(key, request)` either completes the request at once, or guarantees that a later `wait`
+//!   reports a completion for `key`. It never waits for room: requests that do not fit are queued, and
+//!   submitted first on the next occasion.
+//! - **One request has one final completion**, also when it is cancelled, when it fails, and when the
+//!   kernel posts several completions.
+//! - `cancel(key)` is a request to cancel. It returns at once, and is never lost. The target's own
+//!   completion still follows: `ECANCELED`, or its earlier result.
+//! - The backend writes all results to the request's memory before it reports the completion.
+//! - `wait(timeout, ..)` submits pending requests, sleeps for at most `timeout` if there is nothing to
+//!   report, and reports every completion that is present. It makes a callback for each one, which runs
+//!   no user code.
+//! - A [`Notifier`](crate::notify::Notifier) on any thread ends the sleep.
+//! - `prepare_to_sleep` is for a sleep elsewhere. Once it has returned true, the notifier's event
+//!   becomes readable when there is something to report, or when the notifier is notified.
+//! - Descriptors and memory of a request stay valid until its final completion has been reported: the
+//!   arena guarantees that. This includes the [`OpState`] of a request: the backend's own memory in the
+//!   cell of the operation, at a stable address until then.
 
 use crate::request::{Answer, Request};
 
@@ -106,12 +106,12 @@ pub(crate) use windows::{
     set_option,
 };
 
-/// What only one system has.
+/// APIs of single systems.
 pub mod os {
     /// Linux.
     #[cfg(target_os = "linux")]
     pub mod linux {
-        // What a `RawEntry` is made with: it has to be of this version.
+        // A `RawEntry` is built with this crate, in this version.
         pub use io_uring;
 
         pub use crate::sys::uring::RawEntry;
@@ -135,25 +135,25 @@ pub mod os {
     }
 }
 
-/// What became of a request at its launch.
+/// The outcome of a launch.
 pub(crate) enum Submitted {
-    /// The answer comes out of a later wait.
+    /// A later wait reports the completion.
     InFlight,
-    /// Here it is.
+    /// The request has completed with this result.
     Ready(Answer),
-    /// The caller gives this to the thread pool, whose threads may block.
+    /// The caller passes the request to the thread pool, whose threads may block.
     ThreadPool(Request),
 }
 
-/// How a request is done once more that the kernel has given up of its own accord.
+/// How to repeat a request that the kernel has cancelled on its own.
 pub(crate) enum Resubmit {
-    /// By the pool, with `repeat`: this blocks only for a while. The thread decides first whether the
-    /// request may be executed twice.
+    /// By `repeat` on a thread of the pool: it blocks for a limited time only. The thread decides first
+    /// whether the request may be executed twice.
     #[allow(dead_code, reason = "not every backend gives up")]
     Pool(Request),
-    /// As before: it may wait for somebody else, and a thread that does could not be called back.
+    /// By another launch: it may wait for a peer, and then a thread could not be interrupted.
     #[allow(dead_code, reason = "not every backend gives up")]
     Kernel,
-    /// Not at all: that was its answer, or may have been.
+    /// Not at all: this was the request's own result, or may have been.
     Not,
 }

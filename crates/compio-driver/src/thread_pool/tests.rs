@@ -1,4 +1,4 @@
-//! Pool, desk and arena without a kernel, so that Miri can watch who touches what.
+//! Thread pool, remote completions and arena without a kernel, so that Miri can check the memory accesses.
 
 use std::{
     sync::{Arc, mpsc},
@@ -15,7 +15,7 @@ use crate::{
     sys::Event,
 };
 
-/// What a driver has for blocking work.
+/// The parts of a driver for blocking work.
 struct Home {
     arena: Arena,
     pool: Pool,
@@ -35,7 +35,7 @@ impl Home {
     }
 
     fn begin<O: Operation>(&self, operation: O) -> Key {
-        // SAFETY: the handle is given up: see `take`.
+        // SAFETY: the handle is dropped here: see `take`.
         let (handle, request) = unsafe { self.arena.insert(operation) };
         let key = handle.key();
         self.arena.mark_in_thread_pool(key);
@@ -50,7 +50,7 @@ impl Home {
         key
     }
 
-    /// The next answers, as a driver that never sleeps would look for them.
+    /// Polls for the next completions, as a driver that never sleeps.
     fn answers(&self) -> Vec<(Key, Answer)> {
         let mut answers = Vec::new();
         while answers.is_empty() {
@@ -69,9 +69,9 @@ impl Home {
     }
 }
 
-/// PathOp the type of an operation that cannot be written down.
+/// Takes an operation out of the arena. `_like` determines its type, which has no name.
 fn take<O: Operation>(home: &Home, key: Key, _like: impl FnOnce() -> O) -> O {
-    // SAFETY: the callers begin what they say here.
+    // SAFETY: the callers have begun an operation of this type.
     let handle = unsafe { home.arena.handle_of::<O>(key) };
     handle.take(&home.arena).0
 }
@@ -101,7 +101,7 @@ fn a_thread_fills_the_operation_after_it_was_abandoned() {
         vec![7; 8]
     }));
     has_begun.recv().unwrap();
-    // The header changes while the thread has the operation beside it.
+    // The cell's header changes while the thread uses the operation in the same cell.
     assert!(matches!(home.arena.abandon(key), Abandoned::Cancel(_)));
     assert!(!home.pool.withdraw(key, &home.desk));
     release.send(()).unwrap();
@@ -139,7 +139,7 @@ fn a_waiting_job_is_withdrawn_once() {
 }
 
 #[test]
-fn many_threads_lay_down_their_answers() {
+fn completions_of_many_threads_all_arrive() {
     const JOBS: usize = 30;
     let home = Home::new(3);
     for number in 0..JOBS {

@@ -1,7 +1,7 @@
-//! No descriptor is lost, inherited or closed twice.
+//! No descriptor is leaked, inherited or closed twice.
 //!
-//! The descriptors of the whole process are counted, so this is a binary of its own and its tests
-//! take turns.
+//! The tests count the descriptors of the whole process, so this is a binary of its own and its
+//! tests run one at a time.
 
 #[cfg(unix)]
 #[path = "unix.rs"]
@@ -35,14 +35,14 @@ use system::{Descriptors, is_as_before, null, open_now};
 
 const LONG: Duration = Duration::from_secs(20);
 
-/// Runs `test`, alone, with a driver, and expects as many descriptors after it as before.
+/// Runs `test` alone, with a driver, and expects the same number of descriptors after it.
 fn check(test: impl FnOnce(&Driver)) {
     static TURN: Mutex<()> = Mutex::new(());
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     warm_up();
     let without_driver = open_now();
     let driver = Driver::new().unwrap();
-    // What the driver opens at its first use is open now.
+    // The descriptors that the driver opens at its first use are open now.
     assert_eq!(run(&driver, driver.submit(Nop::new())).unwrap(), 0);
     let before = open_now();
     test(&driver);
@@ -51,7 +51,7 @@ fn check(test: impl FnOnce(&Driver)) {
     settle(without_driver);
 }
 
-/// A thread of the pool that has just told its answer holds what wakes the driver for a moment.
+/// A pool thread that has just delivered its result holds the notifier's descriptor for a moment.
 #[track_caller]
 fn settle(expected: Descriptors) {
     let began = Instant::now();
@@ -62,7 +62,7 @@ fn settle(expected: Descriptors) {
     assert!(is_as_before(&now, &expected), "{now:?}, not {expected:?}");
 }
 
-/// Some systems open something at the first use that a process or a thread makes of them.
+/// Some systems open a descriptor at the first use by a process or a thread.
 fn warm_up() {
     let driver = Driver::new().unwrap();
     let (fd, listener) = listener();
@@ -105,8 +105,8 @@ fn drain(driver: &Driver) {
     }
 }
 
-/// Begins an operation. With a backend that tries before it waits, or without this operation of
-/// io_uring, it may be over at once: then nothing is left to be given up.
+/// Begins an operation. The readiness backend tries before it waits, and io_uring may lack this
+/// operation: then it may complete at once, and nothing is left to cancel.
 fn begin<O: Owned>(driver: &Driver, operation: O) -> Option<Submit<O>> {
     let mut submit = driver.submit(operation);
     if poll(&mut submit).is_pending() {
@@ -117,7 +117,7 @@ fn begin<O: Owned>(driver: &Driver, operation: O) -> Option<Submit<O>> {
     None
 }
 
-/// An operation that opens something, given up at every moment.
+/// Cancels or drops an operation that opens a descriptor, at every moment.
 fn check_given_up<O: Owned>(make: impl Fn() -> O) {
     check(|driver| {
         for _ in 0..20 {
@@ -144,18 +144,18 @@ fn check_given_up<O: Owned>(make: impl Fn() -> O) {
 }
 
 #[test]
-fn s02_a_socket_given_up_at_any_moment_is_closed() {
+fn s02_a_socket_dropped_at_any_moment_is_closed() {
     check_given_up(tcp_socket);
 }
 
 #[test]
-fn s02_a_file_whose_open_is_given_up_at_any_moment_is_closed() {
+fn s02_a_file_whose_open_is_dropped_at_any_moment_is_closed() {
     let (name, flags) = null();
     check_given_up(|| Open::new(name.clone(), flags, 0));
 }
 
 #[test]
-fn s10_a_close_given_up_at_any_moment_has_closed_once() {
+fn s10_a_close_dropped_at_any_moment_closes_once() {
     let program = env::current_exe().unwrap();
     check_given_up(|| Close::new(File::open(&program).unwrap().into()));
 }
@@ -164,7 +164,7 @@ fn tcp_socket() -> Socket {
     Socket::new(Domain::IPV4.into(), Type::STREAM.into(), 0)
 }
 
-/// A descriptor from which nothing comes, and what keeps it so.
+/// A socket that receives nothing, and its peer, which keeps it open.
 fn silent() -> (SharedFd, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let one = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
@@ -180,7 +180,7 @@ fn listener() -> (SharedFd, TcpListener) {
     (SharedFd::from(fd), listener)
 }
 
-/// A loop that waits for a connection or something else, and loses its patience each time.
+/// A loop selects between an accept and another event, and drops the accept each time.
 #[test]
 fn s01_an_accept_in_a_select_leaks_no_descriptor_at_any_moment() {
     check(|driver| {
@@ -190,16 +190,16 @@ fn s01_an_accept_in_a_select_leaks_no_descriptor_at_any_moment() {
             let mut accept = driver.submit(Accept::new(fd.clone()));
             assert!(poll(&mut accept).is_pending());
             let client = match round % 4 {
-                // The wish to cancel and the accept come to the kernel together.
+                // The cancel request and the accept reach the kernel together.
                 0 => None,
-                // The kernel waits already, and the connection comes before the wish.
+                // The kernel waits already. The connection arrives before the cancel request.
                 1 => {
                     driver.turn(Some(Duration::ZERO)).unwrap();
                     Some(TcpStream::connect(address).unwrap())
                 }
-                // There is a connection before the kernel hears of the accept.
+                // The connection arrives before the kernel gets the accept.
                 2 => Some(TcpStream::connect(address).unwrap()),
-                // Completed, but never polled again.
+                // The accept has completed, and is never polled again.
                 _ => {
                     let client = TcpStream::connect(address).unwrap();
                     drain(driver);
@@ -209,7 +209,7 @@ fn s01_an_accept_in_a_select_leaks_no_descriptor_at_any_moment() {
             drop(accept);
             drain(driver);
             drop(client);
-            // A connection that was left in the queue belongs to the next accept.
+            // A connection that is still in the backlog belongs to the next accept.
             listener.set_nonblocking(true).unwrap();
             let _ = listener.accept();
             listener.set_nonblocking(false).unwrap();
@@ -217,9 +217,9 @@ fn s01_an_accept_in_a_select_leaks_no_descriptor_at_any_moment() {
     });
 }
 
-/// A stream of accepts that nobody asks any more: some of its answers have been seen, some have not.
+/// A dropped accept stream: the driver has seen some of its completions and not the others.
 #[test]
-fn s02_a_dropped_stream_of_accepts_leaks_nothing_that_is_queued() {
+fn s02_a_dropped_accept_stream_leaks_no_queued_connection() {
     check(|driver| {
         for round in 0..20 {
             let (fd, listener) = listener();
@@ -235,7 +235,7 @@ fn s02_a_dropped_stream_of_accepts_leaks_nothing_that_is_queued() {
             if round % 3 == 0 {
                 drop(next());
             }
-            // Answers of which the driver has not heard.
+            // Completions that the driver has not seen.
             clients.extend((0..3).map(|_| TcpStream::connect(address).unwrap()));
             drop(stream);
             if round % 2 == 0 {
@@ -247,7 +247,7 @@ fn s02_a_dropped_stream_of_accepts_leaks_nothing_that_is_queued() {
 }
 
 #[test]
-fn s02_a_stream_of_accepts_of_a_driver_that_dies_leaks_nothing() {
+fn s02_an_accept_stream_of_a_dropped_driver_leaks_nothing() {
     check(|_| {
         for is_dropped in [false, true] {
             let driver = Driver::new().unwrap();
@@ -271,9 +271,9 @@ fn s02_a_stream_of_accepts_of_a_driver_that_dies_leaks_nothing() {
     });
 }
 
-/// Some closes wait in the queue, some have been handed over, some were never begun.
+/// Some closes are queued, some have been submitted, some have never begun.
 #[test]
-fn s10_closes_that_are_pending_when_the_driver_dies_are_done() {
+fn s10_pending_closes_of_a_dropped_driver_close() {
     check(|_| {
         let program = env::current_exe().unwrap();
         let driver = Driver::new().unwrap();
@@ -297,7 +297,7 @@ fn s10_closes_that_are_pending_when_the_driver_dies_are_done() {
 }
 
 #[test]
-fn s09_a_driver_that_dies_closes_what_was_in_flight() {
+fn s09_a_dropped_driver_closes_descriptors_in_flight() {
     check(|_| {
         let (fd, listener) = listener();
         let address = listener.local_addr().unwrap();
@@ -317,7 +317,7 @@ fn s09_a_driver_that_dies_closes_what_was_in_flight() {
 }
 
 #[test]
-fn s09_a_future_that_outlives_its_driver_keeps_no_descriptor_for_ever() {
+fn s09_a_future_that_outlives_its_driver_leaks_no_descriptor() {
     check(|_| {
         let driver = Driver::new().unwrap();
         let (reader, _writer) = silent();

@@ -1,4 +1,4 @@
-//! Streams in orders that nobody would think of; the same ones in every run.
+//! Random orders of stream operations, with fixed seeds.
 
 use std::{
     collections::HashMap,
@@ -28,12 +28,12 @@ impl Dice {
     }
 }
 
-/// The byte at this place of every connection.
+/// The byte at this position of every connection.
 fn pattern(place: usize) -> u8 {
     (place * 31 % 251) as u8
 }
 
-/// As much as certainly fits between two sockets that nobody reads.
+/// This many unread bytes certainly fit between two sockets.
 const UNREAD_MAX: usize = 10_000;
 
 /// The far end of a connection.
@@ -47,7 +47,7 @@ struct Server {
     fd: SharedFd,
     stream: Option<RecvStream>,
     got: usize,
-    /// What is read by it.
+    /// The bytes that it has received.
     peer: SocketAddr,
     is_over: bool,
 }
@@ -114,7 +114,7 @@ impl Game {
                     stream.cancel();
                 }
             }
-            // Whoever drops a stream loses what it has received.
+            // Dropping a stream loses its unread bytes.
             19 if !self.servers.is_empty() && self.dice.roll(6) == 0 => {
                 let which = self.dice.roll(self.servers.len());
                 let server = self.servers.swap_remove(which);
@@ -201,7 +201,7 @@ impl Game {
                 assert_eq!(error.raw_os_error(), Some(libc::ECANCELED), "{error}");
             }
             Poll::Ready(None) => {
-                // At the end, or called off: the next stream goes on where it was.
+                // At EOF or after a cancel: the next stream continues at the same position.
                 server.stream = None;
                 let client = &self.clients[&server.peer];
                 server.is_over = server.got == client.sent;
@@ -209,7 +209,7 @@ impl Game {
         }
     }
 
-    /// Receives all that is on the way.
+    /// Receives all bytes that are in flight.
     fn finish(&mut self) {
         self.held.clear();
         for server in &mut self.servers {
@@ -248,7 +248,7 @@ fn run<F: Future + Unpin>(driver: &Driver, mut future: F) -> F::Output {
     }
 }
 
-/// As many completions as come find no room in a small queue.
+/// A small queue has no room for the completions.
 fn driver(seed: u64) -> Driver {
     let entries = if seed.is_multiple_of(2) { 4 } else { 256 };
     DriverBuilder::new().entries(entries).build().unwrap()
@@ -299,7 +299,7 @@ fn streams_of_a_driver_that_dies_first_lose_no_descriptor() {
 }
 
 #[test]
-fn a_listener_that_is_not_asked_accepts_few() {
+fn an_accept_stream_without_polls_accepts_few() {
     check(|driver| {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
@@ -310,12 +310,12 @@ fn a_listener_that_is_not_asked_accepts_few() {
         let mut clients = Vec::new();
         for _ in 0..120 {
             clients.push(TcpStream::connect(address).unwrap());
-            // They come one by one: what waits already, the kernel accepts at once.
+            // The clients connect one by one: the kernel would accept a whole backlog at once.
             driver.turn(Some(Duration::ZERO)).unwrap();
         }
         let ahead = open_now().len() - before - clients.len();
         assert!(ahead <= 50, "{ahead}");
-        // All of them come when they are asked for.
+        // All connections arrive when the stream is polled.
         let began = Instant::now();
         for _ in 0..clients.len() {
             while accepts

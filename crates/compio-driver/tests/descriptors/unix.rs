@@ -1,4 +1,4 @@
-//! Descriptors as Linux lists them.
+//! The open descriptors as Linux lists them.
 
 use std::{
     collections::BTreeSet,
@@ -23,7 +23,7 @@ use compio_driver::{
 
 use super::{LONG, check, drain, listener, poll, run, silent, tcp_socket};
 
-/// The numbers of all open descriptors, that of the listing itself among them.
+/// The numbers of all open descriptors, including the descriptor of the listing.
 pub(super) type Descriptors = BTreeSet<String>;
 
 pub(super) fn open_now() -> Descriptors {
@@ -33,19 +33,20 @@ pub(super) fn open_now() -> Descriptors {
         .collect()
 }
 
-/// Whether none has been lost, and none has been closed that was somebody else's.
+/// Whether no descriptor has been leaked, and none has been closed twice.
 pub(super) fn is_as_before(now: &Descriptors, before: &Descriptors) -> bool {
     now == before
 }
 
-/// What can always be opened, and how.
+/// A path that can always be opened, and its flags.
 pub(super) fn null() -> (NativePath, OpenFlags) {
     (CString::new("/dev/null").unwrap(), libc::O_RDONLY)
 }
 
-/// Closing gives a number free for others: it must not happen while the kernel may still use it.
+/// A close frees the number for reuse. It must not happen while the kernel may still use the
+/// number.
 #[test]
-fn s11_a_number_is_not_used_again_under_an_operation() {
+fn s11_a_number_is_not_reused_during_an_operation() {
     check(|driver| {
         for is_submitted in [false, true] {
             let (reader, _writer) = silent();
@@ -66,9 +67,9 @@ fn s11_a_number_is_not_used_again_under_an_operation() {
     });
 }
 
-/// The same number again, for something else, as soon as it can be had.
+/// The same number is opened again as early as possible, for another socket.
 #[test]
-fn s11_a_number_that_is_opened_again_is_the_new_ones_alone() {
+fn s11_a_reused_number_belongs_to_the_new_descriptor_alone() {
     check(|driver| {
         for round in 0..20 {
             let (near, mut far) = UnixStream::pair().unwrap();
@@ -96,13 +97,14 @@ fn s11_a_number_that_is_opened_again_is_the_new_ones_alone() {
     });
 }
 
-/// The descriptors that a child has.
+/// The descriptors that a child inherits.
 fn inherited() -> String {
     let output = Command::new("ls").arg("/proc/self/fd").output().unwrap();
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// A connection of a stream, one of an acceptor, and one that was given up by its future.
+/// Three accepted connections: from a stream, from an acceptor, and from an accept that was
+/// dropped.
 fn accepted(driver: &Driver) -> [OwnedFd; 3] {
     let (fd, listener) = listener();
     let address = listener.local_addr().unwrap();
@@ -132,7 +134,7 @@ fn await_now<T>(driver: &Driver, mut poll: impl FnMut(&mut Context<'_>) -> Poll<
     }
 }
 
-/// A descriptor that came with a message.
+/// A descriptor that arrived with a message.
 fn passed(driver: &Driver) -> Vec<OwnedFd> {
     let (near, far) = UnixStream::pair().unwrap();
     let [near, far] = [near, far].map(|end| SharedFd::from(OwnedFd::from(end)));

@@ -1,4 +1,4 @@
-//! Handles, by number. There is no order in which Windows gives them out.
+//! The open handles by number. Windows gives out the numbers in no order.
 
 use std::{collections::BTreeSet, ptr};
 
@@ -11,10 +11,9 @@ use windows_sys::Win32::{
 /// The numbers of all open handles.
 pub(super) type Descriptors = BTreeSet<usize>;
 
-/// Nobody lists them, and not all systems that pass for Windows count them: each number is asked
-/// for.
+/// No call lists them, and Wine does not always count them: each number is tested.
 pub(super) fn open_now() -> Descriptors {
-    /// No test has as many.
+    /// No test has as many handles.
     const NUMBERS_END: usize = 4 * 2048;
     (4..NUMBERS_END)
         .step_by(4)
@@ -28,13 +27,13 @@ fn is_open(number: usize) -> bool {
     unsafe { GetHandleInformation(ptr::without_provenance_mut(number), &raw mut flags) != 0 }
 }
 
-/// Whether none has been lost. There may be fewer: a thread has handles, and those of the pool end when
-/// they have been idle for some seconds.
+/// Whether no handle has been leaked. There may be fewer: a thread has handles, and pool threads
+/// end after some idle seconds.
 pub(super) fn is_as_before(now: &Descriptors, before: &Descriptors) -> bool {
     now.is_subset(before)
 }
 
-/// What can always be opened, and how.
+/// A path that can always be opened, and its flags.
 pub(super) fn null() -> (NativePath, OpenFlags) {
     let flags = OpenFlags {
         access: GENERIC_READ,

@@ -1,4 +1,4 @@
-//! Connections that were accepted for somebody who had gone away.
+//! Connections that the kernel accepted for a dropped accept.
 
 use std::{
     io::{Read, Write},
@@ -16,14 +16,14 @@ pub(crate) fn listener() -> (SharedFd, std::net::SocketAddr) {
     (share(listener), address)
 }
 
-/// Connects, and says who it is.
+/// Connects, and sends a name.
 pub(crate) fn client(address: std::net::SocketAddr, name: u8) -> TcpStream {
     let mut client = TcpStream::connect(address).unwrap();
     client.write_all(&[name]).unwrap();
     client
 }
 
-/// Whose connection it is.
+/// The name of the client of this connection.
 pub(crate) fn name_of(fd: OwnedFd) -> u8 {
     let mut name = [0];
     TcpStream::from(fd).read_exact(&mut name).unwrap();
@@ -35,7 +35,7 @@ pub(crate) fn next(driver: &Driver, acceptor: &Acceptor, fd: &SharedFd) -> u8 {
 }
 
 #[test]
-fn whoever_waits_already_is_woken() {
+fn a_waiting_accept_gets_the_connection_of_a_dropped_one() {
     for driver in each_backend() {
         let (fd, address) = listener();
         let acceptor = Acceptor::new();
@@ -46,12 +46,12 @@ fn whoever_waits_already_is_woken() {
         assert!(poll_with(&mut second, &waker).is_pending());
         let _client = client(address, 9);
         turn_until(&driver, || driver.in_flight() == 1);
-        // Whichever of the two has the connection is dropped, or asked.
+        // If `first` has the connection, the drop passes it on. Otherwise `second` has it.
         let rings = bell.rings();
         drop(first);
         let accepted = match poll_with(&mut second, &waker) {
             Poll::Ready(accepted) => accepted,
-            Poll::Pending => panic!("it was not told: {rings} rings before"),
+            Poll::Pending => panic!("the second accept is pending after {rings} wakes"),
         };
         assert!(bell.rings() > 0);
         assert_eq!(name_of(accepted.unwrap().0), 9);
@@ -61,7 +61,7 @@ fn whoever_waits_already_is_woken() {
 }
 
 #[test]
-fn whoever_came_later_is_woken_too() {
+fn a_later_accept_gets_the_connection_of_a_dropped_one() {
     for driver in each_backend() {
         let (fd, address) = listener();
         let acceptor = Acceptor::new();
@@ -71,17 +71,17 @@ fn whoever_came_later_is_woken_too() {
         assert!(poll_once(&driver, &mut second).is_pending());
         let _client = client(address, 1);
         assert_eq!(name_of(run(&driver, first).unwrap().0), 1);
-        // The first one's place is free again.
+        // The wait list has a free entry again.
         let mut third = acceptor.accept(&driver, &fd);
         let (bell, waker) = Bell::new();
         assert!(poll_with(&mut third, &waker).is_pending());
         let _client = client(address, 2);
         turn_until(&driver, || driver.in_flight() == 1);
         drop(second);
-        assert!(bell.rings() > 0, "it was not told");
+        assert!(bell.rings() > 0, "the third accept should be woken");
         match poll_with(&mut third, &waker) {
             Poll::Ready(accepted) => assert_eq!(name_of(accepted.unwrap().0), 2),
-            Poll::Pending => panic!("it was told of nothing"),
+            Poll::Pending => panic!("the third accept is pending"),
         }
         drop(third);
         drain(&driver);

@@ -1,4 +1,4 @@
-//! How often the kernel is entered.
+//! The number of kernel entries.
 
 use std::{task::Waker, time::Duration};
 
@@ -9,7 +9,7 @@ use compio_driver::{
 
 use crate::support::{driver, each_backend, pipe, poll_with, turn_until};
 
-/// Begins all, turns until all have ended, and tells how often the kernel was entered.
+/// Begins all operations, turns until all have completed, and returns the number of kernel entries.
 pub(crate) fn enters<O: Owned>(driver: &Driver, operations: impl IntoIterator<Item = O>) -> u64 {
     let before = driver.enters();
     let mut submits: Vec<Submit<O>> = operations.into_iter().map(|op| driver.submit(op)).collect();
@@ -31,7 +31,7 @@ fn beginning_an_operation_enters_nothing() {
 #[test]
 fn many_operations_go_with_one_enter() {
     for driver in each_backend() {
-        // A backend may take so many answers at once.
+        // A backend may reap as many completions at once.
         assert!(enters(&driver, [Nop::new(); 200]) <= 200 / 50);
     }
 }
@@ -50,13 +50,13 @@ fn many_cancels_go_with_one_enter() {
     let before = driver.enters();
     drop(reads);
     turn_until(&driver, || driver.in_flight() == 0);
-    // Those that the kernel gives up by deferred work may take some more.
+    // The kernel cancels some operations by deferred work, which may need more entries.
     let count = driver.enters() - before;
     assert!(count <= 10, "{count}");
 }
 
 #[test]
-fn looking_when_there_is_nothing_to_do_enters_nothing() {
+fn polling_an_idle_driver_enters_nothing() {
     for policy in [SpinPolicy::Off, SpinPolicy::Adaptive, SpinPolicy::Always] {
         let driver = DriverBuilder::new().spin(policy).build().unwrap();
         for _ in 0..100 {

@@ -18,11 +18,11 @@ use crate::support::{
     pipe_out, run, share, start, streams, tcp, unblocked,
 };
 
-/// Writes to the end that is tested, at the cursor, much more than it has room for.
+/// Writes much more than the tested end has room for, at the cursor.
 pub(crate) fn check_full(writer: SharedFd, mut reader: impl Read + marker::Send + 'static) {
     let driver = fair_driver();
     let mut written = 0;
-    // The first ones may find room.
+    // The first writes may find room.
     let mut waiting = loop {
         let bytes = vec![7_u8; 1 << 20];
         let mut write = driver.submit(WriteAt::at_cursor(writer.clone(), bytes));
@@ -39,7 +39,7 @@ pub(crate) fn check_full(writer: SharedFd, mut reader: impl Read + marker::Send 
         }
     }
     check_blocks(&writer);
-    // The thread was here all the time. Now there is room.
+    // The thread has not been blocked. Now there is room.
     let reading = thread::spawn(move || {
         let mut all = Vec::new();
         reader.read_to_end(&mut all).unwrap();
@@ -68,7 +68,8 @@ fn a_full_socket() {
     });
 }
 
-/// The driver's end waits for the test's, and tells when that is gone.
+/// The driver reads an empty pipe or socket until the test writes, and reads EOF when the writer is
+/// gone.
 pub(crate) fn check_empty(driver: &Driver, reader: SharedFd, mut writer: impl Write) {
     let mut read = driver.submit(ReadAt::at_cursor(reader.clone(), vec![0; 8]));
     begin(driver, &mut read);
@@ -126,7 +127,7 @@ fn a_connect_leaves_the_mode_as_it_was() {
             let connect = Connect::new(fd.clone(), address.clone());
             run(&driver, driver.submit(connect)).unwrap();
             check_blocks(&fd);
-            // Connected already.
+            // The socket is connected already.
             let again = Connect::new(fd.clone(), address);
             check_error(run(&driver, driver.submit(again)), code::CONNECTED_ALREADY);
             let (mut far, _) = listener.accept().unwrap();
@@ -139,20 +140,20 @@ fn a_connect_leaves_the_mode_as_it_was() {
 }
 
 #[test]
-fn a_connect_to_nobody_is_refused() {
+fn a_connect_without_a_listener_is_refused() {
     for driver in each_backend() {
         let address = deserted();
         let fd = socket(socket2::Domain::IPV4);
         let connect = Connect::new(fd.clone(), address.clone());
         check_error(run(&driver, driver.submit(connect)), code::REFUSED);
-        // Nor is it the next time, where a socket has more than one try.
+        // The second connect fails, too, on systems where a socket may try again.
         let again = Connect::new(fd, address);
         run(&driver, driver.submit(again)).unwrap_err();
     }
 }
 
 #[test]
-fn nobody_reads_from_a_socket_at_its_cursor_too_early() {
+fn a_read_at_the_cursor_of_a_socket_waits_for_bytes() {
     unblocked(|| {
         for driver in each_backend() {
             let (near, mut far) = tcp();
@@ -169,9 +170,9 @@ fn nobody_reads_from_a_socket_at_its_cursor_too_early() {
     });
 }
 
-/// A stream has no positions: those that are named are passed over.
+/// A stream ignores positions.
 #[test]
-fn positions_of_a_stream_are_nothing() {
+fn positions_of_a_stream_are_ignored() {
     unblocked(|| {
         for driver in each_backend() {
             let (reader, writer) = pipe();

@@ -1,4 +1,4 @@
-//! Giving up without losing anything.
+//! Cancel tokens: cancelling operations without loss.
 
 use std::{cell::Cell, io::Write, mem::MaybeUninit, rc::Rc, sync::Arc, task::Poll};
 
@@ -12,7 +12,7 @@ use crate::support::{
     Bell, begin, check_returned, code, drain, each_backend, poll_once, poll_with, run, share, tcp,
 };
 
-/// A receive that waits, begun in the scope of these tokens.
+/// A pending receive, begun in the scopes of these tokens.
 fn waiting(
     driver: &Driver,
     tokens: &[&CancelToken],
@@ -26,7 +26,7 @@ fn waiting(
 }
 
 #[test]
-fn what_was_begun_in_the_scope_ends_and_returns_its_buffer() {
+fn an_operation_of_the_scope_is_cancelled_and_returns_its_buffer() {
     for driver in each_backend() {
         let token = CancelToken::new();
         let (receive, _peer) = waiting(&driver, &[&token]);
@@ -37,7 +37,7 @@ fn what_was_begun_in_the_scope_ends_and_returns_its_buffer() {
 }
 
 #[test]
-fn what_was_begun_elsewhere_goes_on() {
+fn an_operation_outside_of_the_scope_goes_on() {
     for driver in each_backend() {
         let token = CancelToken::new();
         let (before, mut peer) = waiting(&driver, &[]);
@@ -63,12 +63,12 @@ fn scopes_lie_in_each_other() {
 }
 
 #[test]
-fn what_happened_first_counts() {
+fn the_first_of_completion_and_cancel_counts() {
     for driver in each_backend() {
         let token = CancelToken::new();
         let (receive, mut peer) = waiting(&driver, &[&token]);
         peer.write_all(b"late").unwrap();
-        // Whoever waits for another operation has the first one's answer, too.
+        // A turn that completes another operation takes this completion, too.
         let (second, mut second_peer) = waiting(&driver, &[]);
         second_peer.write_all(b"x").unwrap();
         run(&driver, second).0.unwrap();
@@ -104,7 +104,7 @@ fn a_cancelled_token_lets_nothing_begin() {
 }
 
 #[test]
-fn thousands_may_have_gone_through_a_token() {
+fn a_token_cancels_after_thousands_of_operations() {
     for driver in each_backend() {
         let token = CancelToken::new();
         for _ in 0..2000 {
@@ -121,7 +121,7 @@ fn thousands_may_have_gone_through_a_token() {
 }
 
 #[test]
-fn dropped_futures_and_drivers_are_no_concern() {
+fn a_token_ignores_dropped_futures_and_drivers() {
     for driver in each_backend() {
         let token = CancelToken::new();
         let (receive, _peer) = waiting(&driver, &[&token]);
@@ -134,7 +134,7 @@ fn dropped_futures_and_drivers_are_no_concern() {
 }
 
 #[test]
-fn blocking_work_that_has_not_begun_is_given_up() {
+fn blocking_work_of_a_cancelled_token_never_runs() {
     for driver in each_backend() {
         let token = CancelToken::new();
         let ran = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
@@ -150,7 +150,7 @@ fn blocking_work_that_has_not_begun_is_given_up() {
 }
 
 #[test]
-fn whoever_waits_for_the_cancel_is_woken() {
+fn a_task_that_waits_for_the_cancel_is_woken() {
     let token = CancelToken::new();
     let (bell, waker) = Bell::new();
     let mut cancelled = token.cancelled();
@@ -163,7 +163,7 @@ fn whoever_waits_for_the_cancel_is_woken() {
 }
 
 #[test]
-fn whoever_waits_no_more_leaves_nothing_behind() {
+fn a_dropped_wait_for_the_cancel_leaves_no_waker() {
     let token = CancelToken::new();
     let (bell, waker) = Bell::new();
     for _ in 0..1000 {
@@ -226,7 +226,7 @@ fn scopes_may_be_left_in_any_order() {
     }
 }
 
-/// A buffer that cancels when it is asked where it lies.
+/// A buffer that cancels the token when the driver asks for its pointer.
 struct Trap(CancelToken, Vec<u8>);
 
 // SAFETY: the vector's contract is this type's.
@@ -255,7 +255,7 @@ unsafe impl IoBufMut for Trap {
 }
 
 #[test]
-fn a_buffer_may_cancel_what_it_is_lent_to() {
+fn a_buffer_may_cancel_its_own_operation() {
     for driver in each_backend() {
         let token = CancelToken::new();
         let (_peer, socket) = tcp();

@@ -1,4 +1,5 @@
-//! Receives that must not wait for a change which has been, nor for one that will not come.
+//! Readiness edges: a receive must not wait for a change that has happened already, or that will
+//! not happen.
 
 use std::{
     io::Write,
@@ -23,7 +24,7 @@ pub(crate) fn recv(driver: &Driver, fd: &SharedFd) -> Vec<u8> {
     buffer
 }
 
-/// Makes the driver wait for the descriptor once, so that it is told of its changes.
+/// Makes the driver wait for the descriptor once, so that it subscribes to its events.
 pub(crate) fn wait_once(driver: &Driver, fd: &SharedFd, peer: &mut impl Write) {
     let mut waiting = driver.submit(Recv::new(fd.clone(), Vec::with_capacity(64), 0));
     begin(driver, &mut waiting);
@@ -59,7 +60,7 @@ fn the_end_comes_right_after_the_bytes() {
             let near = share(near);
             wait_once(&driver, &near, &mut far);
             far.write_all(b"last").unwrap();
-            // At any moment of the receives.
+            // The shutdown may happen at any moment of the receives.
             let thread = thread::spawn(move || far.shutdown(Shutdown::Write).unwrap());
             assert_eq!(recv(&driver, &near), b"last");
             assert_eq!(recv(&driver, &near), b"");
@@ -68,15 +69,15 @@ fn the_end_comes_right_after_the_bytes() {
     }
 }
 
-/// With something unread, a close is a reset.
+/// A close with unread data is a reset.
 fn leave_unread(driver: &Driver, near: &SharedFd) {
     let send = driver.submit(Send::new(near.clone(), "unread", 0));
     run(driver, send).0.unwrap();
 }
 
 #[test]
-fn a_reset_after_the_bytes_is_told() {
-    if is_skipped_on_wine("it forgets a reset that nobody waits for") {
+fn a_reset_after_the_bytes_is_reported() {
+    if is_skipped_on_wine("it forgets a reset without a receive") {
         return;
     }
     for driver in each_backend() {
@@ -91,7 +92,7 @@ fn a_reset_after_the_bytes_is_told() {
 }
 
 #[test]
-fn a_reset_is_told_to_who_waits() {
+fn a_reset_is_reported_to_a_waiting_receive() {
     for driver in each_backend() {
         let (near, mut far) = tcp();
         let near = share(near);
@@ -105,7 +106,7 @@ fn a_reset_is_told_to_who_waits() {
 }
 
 #[test]
-fn what_we_have_shut_down_is_at_its_end() {
+fn a_socket_shut_down_for_reading_is_at_eof() {
     for driver in each_backend() {
         for how in [Shutdown::Read, Shutdown::Both] {
             let (near, mut far) = tcp();
@@ -121,7 +122,7 @@ fn what_we_have_shut_down_is_at_its_end() {
 }
 
 #[test]
-fn what_was_only_looked_at_is_still_there() {
+fn peeked_bytes_stay() {
     for driver in each_backend() {
         let (near, mut far) = tcp();
         let near = share(near);
@@ -154,7 +155,7 @@ fn a_short_datagram_is_not_the_last_one() {
     }
 }
 
-/// Bytes that come and are taken at all moments, in pieces shorter and longer than the buffer.
+/// Bytes arrive and are received at all moments, in pieces shorter and longer than the buffer.
 #[test]
 fn no_byte_is_overlooked() {
     for driver in each_backend() {

@@ -1,4 +1,4 @@
-//! Files: success, failure and the end of each operation.
+//! File operations: success, failure and EOF of each one.
 
 use std::{
     fs::File,
@@ -18,7 +18,7 @@ use crate::support::{
     share, start,
 };
 
-/// A file that holds `content`, and has a cursor at the start that test and driver share.
+/// A file with this content, whose cursor is at the start and shared by test and driver.
 fn file_with_cursor(content: &[u8]) -> (File, SharedFd) {
     let mut file = tempfile::tempfile().unwrap();
     file.write_all(content).unwrap();
@@ -55,7 +55,7 @@ fn a_read_fills_a_window_only() {
 }
 
 #[test]
-fn a_read_tells_the_end_by_zero() {
+fn a_read_at_eof_returns_zero() {
     let driver = driver();
     let (_, fd) = file(b"abc");
     let read = ReadAt::new(fd, 3, vec![7; 8]);
@@ -104,7 +104,7 @@ fn a_write_lands_where_it_should() {
     assert_eq!(content(&mut file), "ab--ef");
 }
 
-/// How many bytes a read takes at once that has room for them.
+/// The number of bytes that one read into these buffers takes.
 fn taken_at_once(room: &[Vec<u8>]) -> usize {
     let capacities = room.iter().map(Vec::capacity);
     capacities.filter(|len| *len > 0).take(BUFFERS_MAX).sum()
@@ -150,7 +150,7 @@ fn more_buffers_than_a_kernel_takes_make_a_short_transfer() {
     assert_eq!(filled, BUFFERS_MAX);
 }
 
-/// The largest offset looks like the kernel's word for "at the cursor".
+/// The largest offset is the kernel's value for "at the cursor".
 #[test]
 fn an_offset_beyond_every_file_is_refused() {
     let driver = driver();
@@ -257,7 +257,7 @@ fn a_close_closes() {
 }
 
 #[test]
-fn attributes_are_what_the_system_says() {
+fn attributes_equal_those_of_std() {
     let driver = driver();
     let file = tempfile::NamedTempFile::new().unwrap();
     file.as_file().set_len(12345).unwrap();
@@ -277,7 +277,8 @@ fn attributes_are_what_the_system_says() {
     }
 }
 
-/// In memory, on disk, and in part: a read gives what a plain one gives.
+/// A read returns the same length as a plain read, whether the page cache has all, some or none of
+/// the file.
 #[test]
 fn reads_are_as_long_as_plain_ones() {
     const LEN: usize = 1 << 20;
@@ -341,7 +342,7 @@ fn a_file_is_read_and_written_at_its_cursor() {
     }
 }
 
-/// One that std has opened, which on Windows cannot be read and written without waiting.
+/// A file that std has opened. On Windows its handle is not overlapped.
 #[test]
 fn a_file_of_stds_is_read_and_written_anywhere() {
     for driver in each_backend() {
@@ -349,7 +350,7 @@ fn a_file_of_stds_is_read_and_written_anywhere() {
         let mut reads: Vec<_> = (0..10)
             .map(|at| driver.submit(ReadAt::new(fd.clone(), at, vec![0; 1])))
             .collect();
-        // Some are over at once, with a backend that tries before it waits.
+        // Some reads complete at once on a backend that tries before it waits.
         let begun: Vec<_> = reads.iter_mut().map(|read| start(&driver, read)).collect();
         for (at, (begun, read)) in begun.into_iter().zip(reads).enumerate() {
             let (len, byte) = begun.unwrap_or_else(|| run(&driver, read));

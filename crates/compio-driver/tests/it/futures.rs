@@ -59,7 +59,7 @@ fn a_cancelled_operation_gives_its_buffer_back() {
 }
 
 #[test]
-fn a_cancel_before_the_first_poll_is_none() {
+fn a_cancel_before_the_first_poll_has_no_effect() {
     let driver = driver();
     let (reader, writer) = pipe();
     let mut read = read(&driver, &reader);
@@ -81,7 +81,7 @@ fn a_cancel_that_comes_too_late_changes_nothing() {
     assert_eq!(run(&driver, read).1, b"new");
 }
 
-/// The kernel has the bytes and the wish at once: either way none is lost.
+/// The kernel gets the bytes and the cancel request at once. No byte is lost in either order.
 #[test]
 fn a_cancel_at_the_same_moment_loses_no_byte() {
     let driver = driver();

@@ -1,4 +1,4 @@
-//! The driver, through its public doors, against the real kernel.
+//! The driver's public API against the real kernel.
 
 mod accepting;
 mod batching;
@@ -27,12 +27,12 @@ mod waiters;
 #[cfg(windows)]
 mod windows;
 
-/// What is leaked on purpose, by name of the test, for builds with a leak detector: it asks here.
+/// Suppressions for LeakSanitizer: the tests that leak on purpose, by name.
 #[unsafe(no_mangle)]
 extern "C" fn __lsan_default_suppressions() -> *const std::ffi::c_char {
     c"leak:a_forgotten_future
 leak:past_its_timeout_a_driver_leaks
-leak:a_driver_waits_once_for_what_does_not_end
+leak:a_driver_waits_once_for_work_that_does_not_end
 leak:locked_out_a_driver
 leak:a_driver_that_is_locked_out
 leak:a_kernel_that_is_always_busy"

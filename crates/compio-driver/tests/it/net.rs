@@ -1,4 +1,4 @@
-//! Sockets: success, failure and the end of each operation.
+//! Socket operations: success, failure and EOF of each one.
 
 use std::{
     fmt::Debug,
@@ -77,7 +77,7 @@ fn a_socket_of_no_known_family_fails() {
 
 #[test]
 fn accepting_from_a_socket_that_does_not_listen_fails() {
-    if is_skipped_on_wine("it waits for ever") {
+    if is_skipped_on_wine("it never returns") {
         return;
     }
     let driver = driver();
@@ -98,7 +98,7 @@ fn a_recv_fills_the_buffer_from_its_start() {
 }
 
 #[test]
-fn a_recv_tells_the_end_by_zero() {
+fn a_recv_at_eof_returns_zero() {
     let driver = driver();
     let (one, other) = sockets();
     drop(other);
@@ -133,17 +133,17 @@ fn a_recv_that_peeks_takes_nothing_away() {
     }
 }
 
-/// The call wants a socket.
+/// The call fails because the descriptor is no socket.
 #[track_caller]
 fn check_no_socket<T: Debug>(result: io::Result<T>) {
     let code = result.expect_err("it should fail").raw_os_error();
-    // Wine says in some cases that the handle is not for this.
+    // Wine sometimes reports that the handle does not support the call.
     let is_right = code == Some(code::NOT_A_SOCKET);
     assert!(is_right || on_wine() && code == Some(code::NOT_FOR_THIS));
 }
 
 #[test]
-fn what_is_no_socket_gives_the_buffer_back() {
+fn a_socket_operation_on_a_pipe_returns_the_buffer() {
     let driver = driver();
     let (read, write) = pipe();
     let text = b"text".to_vec();
@@ -184,7 +184,7 @@ fn a_send_to_a_closed_peer_is_an_error_and_no_signal() {
     let (one, other) = sockets();
     drop(other);
     let text = b"text".to_vec();
-    // With some kinds of sockets it takes a few until the peer has said that it is gone.
+    // Some kinds of sockets accept a few sends before the peer's close is known.
     let error = loop {
         let (sent, buffer) = run(
             &driver,
@@ -239,8 +239,8 @@ fn a_stream_has_no_senders_address() {
     assert_eq!((len, address.is_none()), (3, true));
 }
 
-/// The system can be asked for the length that a datagram had. It is more than there are bytes in
-/// the buffer, which must not believe it.
+/// With `MSG_TRUNC` a receive returns the full length of the datagram, which is more than the
+/// buffer holds. The buffer's length must not exceed the bytes received.
 #[test]
 fn a_truncated_datagram_never_overstates_the_buffer() {
     let driver = driver();
@@ -259,12 +259,13 @@ fn a_truncated_datagram_never_overstates_the_buffer() {
     let recv = RecvMsg::new(other, room, [], MSG_TRUNC);
     let (received, (buffers, _)) = run(&driver, driver.submit(recv));
     assert_eq!(buffers, [b"012".to_vec(), b"3".to_vec()]);
-    assert_ne!(received.unwrap().flags & MSG_TRUNC, 0, "and says so");
+    assert_ne!(received.unwrap().flags & MSG_TRUNC, 0, "no MSG_TRUNC");
 }
 
-/// Its end may be told in two ways at once, of which the second must not be taken for another's.
+/// Windows may report the end of this receive twice. The second report must not complete another
+/// operation.
 #[test]
-fn a_truncated_datagram_ends_nobody_else() {
+fn a_truncated_datagram_completes_one_receive() {
     let driver = driver();
     let [(one, _), (other, address)] = datagram_sockets();
     for _ in 0..20 {
@@ -272,7 +273,7 @@ fn a_truncated_datagram_ends_nobody_else() {
         run(&driver, driver.submit(send)).0.unwrap();
         let recv = Recv::new(other.clone(), Vec::with_capacity(4), 0);
         assert_eq!(run(&driver, driver.submit(recv)).1, b"0123");
-        // In the cell of the one before.
+        // This receive gets the cell of the previous one.
         let mut next = driver.submit(Recv::new(other.clone(), Vec::with_capacity(16), 0));
         begin(&driver, &mut next);
         for _ in 0..3 {
@@ -285,9 +286,9 @@ fn a_truncated_datagram_ends_nobody_else() {
     }
 }
 
-/// A stream discards what it is asked to truncate: nothing is written to the buffer.
+/// A stream discards the bytes that `MSG_TRUNC` covers: the kernel writes nothing to the buffer.
 #[test]
-fn a_truncated_stream_never_shows_bytes_that_nobody_wrote() {
+fn a_truncated_stream_receive_shows_no_unwritten_bytes() {
     let driver = driver();
     let (listener, address) = listener();
     let mut client = TcpStream::connect(address.as_socket().unwrap()).unwrap();
@@ -320,7 +321,7 @@ fn a_message_gathers_and_scatters() {
     assert_eq!(buffers, [b"a".to_vec(), b"bcde".to_vec()]);
 }
 
-/// Which is another call on some systems.
+/// Vectored receives are another call on some systems.
 #[test]
 fn a_message_may_have_room_for_more_than_comes() {
     let driver = driver();

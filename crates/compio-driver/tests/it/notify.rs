@@ -18,7 +18,7 @@ use crate::{
     },
 };
 
-/// The wakes of every policy must be safe.
+/// Wakes must be safe with every spin policy.
 pub(crate) const POLICIES: [SpinPolicy; 3] =
     [SpinPolicy::Off, SpinPolicy::Adaptive, SpinPolicy::Always];
 
@@ -81,7 +81,7 @@ fn an_outer_loop_sees_blocking_work_and_completions() {
     }
 }
 
-/// Who has lent its event to an outer loop can still sleep by itself.
+/// A driver that has lent its descriptor to an outer loop can still sleep by itself.
 #[test]
 fn a_driver_of_an_outer_loop_sleeps_as_well() {
     let driver = driver_with(SpinPolicy::Off);
@@ -110,8 +110,8 @@ fn a_driver_that_was_woken_does_not_let_the_outer_loop_sleep() {
     assert!(driver.prepare_to_sleep());
 }
 
-/// Waits for a pipe until `timeout` is over or another thread writes to it after a fifth of a
-/// second, and does so for next to nothing.
+/// Waits for a pipe until `timeout` is over or another thread writes to it after 200 ms, and checks
+/// that the wait uses almost no CPU time.
 fn check_idle(policy: SpinPolicy, timeout: Duration) {
     let driver = driver_with(policy);
     let (reader, writer) = pipe_in();
@@ -137,15 +137,15 @@ fn check_idle(policy: SpinPolicy, timeout: Duration) {
 }
 
 #[test]
-fn an_idle_driver_uses_no_processor() {
+fn an_idle_driver_uses_no_cpu_time() {
     for policy in POLICIES {
         check_idle(policy, LONG);
     }
 }
 
-/// Neither does one that has more time than the kernel can count.
+/// A timeout that is longer than the kernel's range does not spin either.
 #[test]
-fn a_very_long_timeout_is_no_short_one() {
+fn a_very_long_timeout_does_not_end_early() {
     for timeout in [
         Duration::from_secs(1 << 33),
         Duration::from_secs(9_223_372_036),

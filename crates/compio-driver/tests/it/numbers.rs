@@ -1,4 +1,4 @@
-//! Descriptors that are closed, and whose numbers are used again.
+//! Descriptors that are closed, and whose numbers are reused.
 
 use std::{io::Write, time::Duration};
 
@@ -12,7 +12,7 @@ use crate::support::{
     begin, check_error, code, drain, each_backend, fair_driver, file, run, share, streams, tcp,
 };
 
-/// A receive that waits, and then gets these bytes.
+/// A pending receive, which then gets these bytes.
 #[track_caller]
 pub(crate) fn check_recv(driver: &Driver, near: &SharedFd, far: &mut impl Write, bytes: &[u8]) {
     let mut recv = driver.submit(Recv::new(near.clone(), Vec::with_capacity(64), 0));
@@ -23,7 +23,7 @@ pub(crate) fn check_recv(driver: &Driver, near: &SharedFd, far: &mut impl Write,
     assert_eq!(run(driver, recv).1, bytes);
 }
 
-/// The same through the low-level door, which knows a number only.
+/// The same by `Poller::push`, which has only the number.
 #[track_caller]
 pub(crate) fn check_pushed(driver: &Driver, near: RawFd, far: &mut impl Write, bytes: &[u8]) {
     let mut recv = Recv::new(near, Vec::with_capacity(64), 0);
@@ -52,9 +52,9 @@ fn a_descriptor_leaves_and_comes_back() {
     }
 }
 
-/// The system gives out numbers that have just become free.
+/// The system gives out the most recently freed numbers.
 #[test]
-fn numbers_come_again() {
+fn numbers_are_reused() {
     for driver in each_backend() {
         for _ in 0..50 {
             let (near, mut far) = tcp();
@@ -68,7 +68,7 @@ fn numbers_come_again() {
 }
 
 #[test]
-fn numbers_come_again_as_something_else() {
+fn numbers_are_reused_by_other_types() {
     for driver in each_backend() {
         for _ in 0..20 {
             let (near, mut far) = streams();
@@ -81,7 +81,7 @@ fn numbers_come_again_as_something_else() {
     }
 }
 
-/// Which on Windows belongs to the first one.
+/// On Windows the descriptor belongs to the first driver's port.
 #[test]
 fn two_drivers_know_the_same_descriptor() {
     let (one, other) = (fair_driver(), fair_driver());
@@ -94,7 +94,7 @@ fn two_drivers_know_the_same_descriptor() {
 }
 
 #[test]
-fn a_receive_through_a_second_driver_is_given_up() {
+fn a_receive_through_a_second_driver_is_cancelled() {
     let (one, other) = (fair_driver(), fair_driver());
     let (near, mut far) = tcp();
     let near = share(near);

@@ -13,7 +13,7 @@ use crate::{
     support::{begin, check_error, code, driver, run},
 };
 
-/// Notes the threads on which it is dropped.
+/// Records the threads on which it is dropped.
 #[derive(Clone, Default)]
 pub(crate) struct Deaths(Arc<Mutex<Vec<ThreadId>>>);
 
@@ -58,7 +58,7 @@ fn the_result_is_dropped_at_home() {
 fn a_pool_grows_while_there_is_work() {
     let driver = DriverBuilder::new().pool(Pool::new(4)).build().unwrap();
     let barrier = Arc::new(std::sync::Barrier::new(4));
-    // None of them ends before all have begun.
+    // No closure ends before all have begun.
     let mut works: Vec<_> = (0..4)
         .map(|_| {
             let barrier = Arc::clone(&barrier);
@@ -87,7 +87,7 @@ fn two_drivers_share_a_pool_and_take_only_their_own_answers() {
     let mut first = one.submit(Blocking::new(code));
     begin(&one, &mut first);
     has_begun.recv().unwrap();
-    // Both are the first flight of their driver's second cell or first: their keys may be alike.
+    // Each operation is its driver's first or second: their ids may be equal.
     let (mut of_one, mut of_other) = (
         one.submit(Blocking::new(|| "one")),
         other.submit(Blocking::new(|| "other")),

@@ -1,4 +1,4 @@
-//! Operations that stay with their caller: the seed's low-level door.
+//! `Poller::push`: operations that stay with their caller.
 
 use std::{io, time::Duration};
 
@@ -46,7 +46,7 @@ fn more_operations_than_the_queues_hold_all_end() {
 }
 
 #[test]
-fn waiting_in_vain_times_out() {
+fn poll_one_of_a_pending_operation_times_out() {
     let driver = driver();
     let (read, _write) = pipe();
     let mut op = ReadAt::at_cursor(read.as_raw_fd(), vec![0; 8]);
@@ -63,7 +63,7 @@ fn waiting_in_vain_times_out() {
 }
 
 #[test]
-fn waiting_for_nothing_is_refused() {
+fn poll_one_without_operations_is_refused() {
     let error = driver().poll_one(None).unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
 }
@@ -165,7 +165,7 @@ fn one_entry_is_taken_and_the_others_wait() {
 }
 
 #[test]
-fn looking_without_waiting_finds_nothing_or_all() {
+fn poll_with_zero_timeout_returns_completed_entries() {
     let driver = driver();
     let mut entries: Vec<compio_driver::Entry> = Vec::new();
     let error = driver.poll(Some(Duration::ZERO), &mut entries).unwrap_err();

@@ -1,4 +1,4 @@
-//! Everything at once, in orders that nobody would think of; the same ones in every run.
+//! Random orders of all operations, with fixed seeds.
 
 use std::{
     cell::Cell,
@@ -32,19 +32,19 @@ impl Dice {
 /// Blocking work.
 type Work = Blocking<fn() -> u8, u8>;
 
-/// What a player does besides reading, writing and cancelling.
+/// How the test treats futures, apart from reads, writes and cancels.
 #[derive(Clone, Copy, PartialEq)]
 enum Manners {
-    /// Awaits everything that was begun.
+    /// Awaits every future.
     Patient,
-    /// Drops futures as it likes.
+    /// Drops futures at random.
     Careless,
 }
 
 struct Wire {
     /// The driver's end.
     near: SharedFd,
-    /// The same end, to look what has been left there.
+    /// A duplicate of the driver's end, to count the unread bytes.
     rest: Stream,
     far: Stream,
 }
@@ -143,7 +143,7 @@ impl Game {
         }
     }
 
-    /// What is still on the wires.
+    /// The number of unread bytes on all wires.
     fn rest(&self) -> usize {
         let mut rest = 0;
         for wire in &self.wires {
@@ -163,7 +163,7 @@ impl Game {
 }
 
 #[test]
-fn no_byte_is_lost_by_whoever_awaits_what_he_cancels() {
+fn awaited_cancelled_reads_lose_no_byte() {
     for seed in 1..=20 {
         let mut game = Game::new(tiny_driver(), seed);
         for _ in 0..2000 {
@@ -180,7 +180,7 @@ fn no_byte_is_lost_by_whoever_awaits_what_he_cancels() {
 }
 
 #[test]
-fn no_buffer_is_lost_by_the_careless() {
+fn dropped_futures_lose_no_buffer() {
     for seed in 1..=20 {
         let mut game = Game::new(driver(), seed);
         for _ in 0..2000 {
@@ -190,15 +190,13 @@ fn no_buffer_is_lost_by_the_careless() {
         drain(&game.driver);
         assert_eq!(game.deaths.get(), game.begun, "seed {seed}");
         for wire in game.wires {
-            wire.near
-                .try_unwrap()
-                .expect("no operation has it any more");
+            wire.near.try_unwrap().expect("no operation shares it");
         }
     }
 }
 
 #[test]
-fn no_buffer_is_lost_when_the_driver_dies_first() {
+fn a_driver_dropped_first_loses_no_buffer() {
     for seed in 1..=20 {
         let mut game = Game::new(tiny_driver(), seed);
         for _ in 0..500 {

@@ -1,4 +1,4 @@
-//! Waiting for what a socket is ready for, without doing it.
+//! Waiting for readiness of a socket, without a transfer.
 
 use std::time::Duration;
 
@@ -37,7 +37,7 @@ fn a_poll_waits_for_the_first_byte() {
 }
 
 #[test]
-fn the_end_is_something_to_read() {
+fn eof_is_readable() {
     for driver in each_backend() {
         let (one, other) = sockets();
         let mut poll = driver.submit(PollOnce::new(one, Readiness::READABLE));
@@ -49,7 +49,7 @@ fn the_end_is_something_to_read() {
 }
 
 #[test]
-fn a_poll_that_is_given_up_takes_nothing() {
+fn a_cancelled_poll_takes_no_byte() {
     for driver in each_backend() {
         let (one, other) = sockets();
         let mut cancelled = driver.submit(PollOnce::new(one.clone(), Readiness::READABLE));
@@ -70,7 +70,7 @@ fn a_poll_that_is_given_up_takes_nothing() {
 }
 
 #[test]
-fn a_poll_waits_for_what_is_asked() {
+fn a_poll_waits_for_its_own_interest() {
     let driver = driver();
     let (one, other) = sockets();
     let mut readable = driver.submit(PollOnce::new(one.clone(), Readiness::READABLE));

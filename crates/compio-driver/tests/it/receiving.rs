@@ -1,4 +1,4 @@
-//! What was received for somebody who had gone away.
+//! Bytes that the kernel received for a dropped receive.
 
 use std::{
     cell::Cell,
@@ -33,7 +33,7 @@ fn room(len: usize) -> Vec<u8> {
     Vec::with_capacity(len)
 }
 
-/// Sends, and lets a receive that is dropped then have it.
+/// Sends, and drops a receive that has completed with these bytes.
 fn lose<F: Future + Unpin>(driver: &Driver, mut receive: F, send: impl FnOnce()) {
     begin(driver, &mut receive);
     send();
@@ -49,7 +49,7 @@ fn check(result: BufResult<usize, Vec<u8>>, expected: &[u8]) {
 }
 
 #[test]
-fn what_came_for_a_dropped_receive_is_the_next_ones() {
+fn bytes_of_a_dropped_receive_go_to_the_next_one() {
     for driver in each_backend() {
         let (fd, mut peer) = pair();
         lose(&driver, driver.receive(&fd, room(8)), || {
@@ -62,14 +62,14 @@ fn what_came_for_a_dropped_receive_is_the_next_ones() {
 }
 
 #[test]
-fn what_comes_after_the_drop_is_not_lost_either() {
+fn bytes_that_arrive_after_the_drop_go_to_the_next_one() {
     for driver in each_backend() {
         let (fd, mut peer) = pair();
         for round in 0..100 {
             let mut receive = driver.receive(&fd, room(8));
             begin(&driver, &mut receive);
             driver.turn(Some(Duration::ZERO)).unwrap();
-            // Both happen before the kernel is looked at again.
+            // The bytes and the drop come before the next turn.
             peer.write_all(&[round]).unwrap();
             drop(receive);
             check(run(&driver, driver.receive(&fd, room(8))), &[round]);
@@ -78,7 +78,7 @@ fn what_comes_after_the_drop_is_not_lost_either() {
 }
 
 #[test]
-fn as_long_as_it_is_in_doubt_the_next_one_waits() {
+fn a_receive_waits_for_a_dropped_pending_one() {
     for driver in each_backend() {
         let (fd, mut peer) = pair();
         let mut first = driver.receive(&fd, room(8));
@@ -97,7 +97,7 @@ fn as_long_as_it_is_in_doubt_the_next_one_waits() {
 }
 
 #[test]
-fn a_token_ends_that_wait() {
+fn a_token_ends_the_wait_for_a_dropped_receive() {
     for driver in each_backend() {
         let (fd, _peer) = pair();
         let mut first = driver.receive(&fd, room(8));
@@ -121,7 +121,7 @@ fn a_token_ends_that_wait() {
 }
 
 #[test]
-fn who_waited_for_that_may_go_away() {
+fn a_receive_that_waits_for_a_dropped_one_may_be_dropped() {
     for driver in each_backend() {
         let (fd, mut peer) = pair();
         let mut first = driver.receive(&fd, room(8));
@@ -136,7 +136,7 @@ fn who_waited_for_that_may_go_away() {
 }
 
 #[test]
-fn a_small_buffer_leaves_the_rest() {
+fn a_small_buffer_leaves_the_rest_unread() {
     for driver in each_backend() {
         let (fd, mut peer) = pair();
         lose(&driver, driver.receive(&fd, room(16)), || {
@@ -155,7 +155,7 @@ fn a_small_buffer_leaves_the_rest() {
 }
 
 #[test]
-fn each_way_of_receiving_leaves_what_it_got() {
+fn each_dropped_receive_operation_leaves_its_bytes() {
     for driver in each_backend() {
         let (fd, mut peer) = pair();
         let mut send = |bytes: &[u8]| peer.write_all(bytes).unwrap();
@@ -182,7 +182,7 @@ fn each_way_of_receiving_leaves_what_it_got() {
 }
 
 #[test]
-fn a_pipe_loses_nothing_either() {
+fn a_dropped_read_of_a_pipe_loses_no_byte() {
     for driver in each_backend() {
         let (fd, mut writer) = pipe_in();
         let mut send = |bytes: &[u8]| writer.write_all(bytes).unwrap();
@@ -194,7 +194,7 @@ fn a_pipe_loses_nothing_either() {
             driver.read_vectored(&fd, [room(2), room(9)]),
             || send(b"two"),
         );
-        // Not every system fills more than one buffer of a pipe's at once.
+        // Not every system fills more than one buffer from a pipe at once.
         let mut got = Vec::new();
         while got.len() < 3 {
             let read = driver.read_vectored(&fd, [room(1), room(9)]);
@@ -203,20 +203,20 @@ fn a_pipe_loses_nothing_either() {
             got.extend(buffers.concat());
         }
         assert_eq!(got, b"two");
-        // An end is not always said twice.
+        // Not every system reports EOF twice.
         let mut read = driver.read(&fd, room(8));
         begin(&driver, &mut read);
         drop(writer);
         turn_until(&driver, || driver.in_flight() == 0);
         drop(read);
-        let fd = fd.try_unwrap().expect_err("the end is still to be said");
+        let fd = fd.try_unwrap().expect_err("EOF has not been read");
         check(run(&driver, driver.read(&fd, room(8))), b"");
-        fd.try_unwrap().expect("it has been said");
+        fd.try_unwrap().expect("EOF has been read");
     }
 }
 
 #[test]
-fn a_peek_sees_it_and_leaves_it() {
+fn a_peek_sees_unread_data_and_leaves_it() {
     for driver in each_backend() {
         let (fd, mut peer) = pair();
         lose(&driver, driver.receive(&fd, room(16)), || {
@@ -226,7 +226,7 @@ fn a_peek_sees_it_and_leaves_it() {
             let expected = &b"hello"[..len.min(5)];
             check(run(&driver, driver.peek(&fd, room(len))), expected);
         }
-        // It waits for what is in doubt, as a receive does.
+        // A peek waits for dropped receives that are pending, as a receive does.
         check(run(&driver, driver.receive(&fd, room(16))), b"hello");
         let mut receive = driver.receive(&fd, room(16));
         begin(&driver, &mut receive);
@@ -234,7 +234,7 @@ fn a_peek_sees_it_and_leaves_it() {
         drop(receive);
         peer.write_all(b"again").unwrap();
         check(run(&driver, driver.peek(&fd, room(16))), b"again");
-        // A peek that is dropped has taken nothing, and nobody waits for it.
+        // A dropped peek has taken nothing, and no receive waits for it.
         check(run(&driver, driver.receive(&fd, room(16))), b"again");
         let mut peek = driver.peek(&fd, room(16));
         begin(&driver, &mut peek);
@@ -246,7 +246,7 @@ fn a_peek_sees_it_and_leaves_it() {
     }
 }
 
-/// Whether something is left: then the descriptor is not given back.
+/// Whether the descriptor has unread data: then a receive is ready at once.
 fn is_left(driver: &Driver, fd: &SharedFd) -> bool {
     drain(driver);
     let mut receive = driver.receive(fd, room(1));
@@ -263,7 +263,7 @@ fn datagrams() -> (SharedFd, UdpSocket, UdpSocket) {
 }
 
 #[test]
-fn datagrams_are_left_whole_and_with_their_senders() {
+fn unread_datagrams_stay_whole_and_keep_their_senders() {
     for driver in each_backend() {
         let (fd, one, other) = datagrams();
         lose(&driver, driver.receive_from(&fd, room(16)), || {
@@ -283,7 +283,7 @@ fn datagrams_are_left_whole_and_with_their_senders() {
         let sender = received.address.unwrap().as_socket().unwrap();
         assert_eq!(sender, one.local_addr().unwrap());
 
-        // The rest of it is gone, as the system has it.
+        // The rest of the datagram is lost, as with a plain receive.
         let (received, buffer) = run(&driver, driver.receive_from(&fd, room(16)));
         let (_, sender) = received.unwrap();
         assert_eq!(buffer, b"from the other");
@@ -293,7 +293,7 @@ fn datagrams_are_left_whole_and_with_their_senders() {
 }
 
 #[test]
-fn an_empty_datagram_is_one() {
+fn an_empty_unread_datagram_is_returned() {
     for driver in each_backend() {
         let (fd, one, other) = datagrams();
         lose(&driver, driver.receive_from(&fd, room(16)), || {
@@ -311,7 +311,7 @@ fn an_empty_datagram_is_one() {
 }
 
 #[test]
-fn a_datagram_whose_sender_nobody_knows_is_for_who_does_not_ask() {
+fn a_datagram_without_sender_goes_to_receives_without_sender() {
     for driver in each_backend() {
         let (fd, one, other) = datagrams();
         lose(&driver, driver.receive(&fd, room(16)), || {
@@ -326,7 +326,7 @@ fn a_datagram_whose_sender_nobody_knows_is_for_who_does_not_ask() {
 }
 
 #[test]
-fn of_a_connected_socket_the_sender_is_known() {
+fn an_unread_datagram_of_a_connected_socket_has_a_sender() {
     for driver in each_backend() {
         let (ours, peer) = (
             UdpSocket::bind("127.0.0.1:0").unwrap(),
@@ -346,7 +346,7 @@ fn of_a_connected_socket_the_sender_is_known() {
 }
 
 #[test]
-fn an_error_that_is_said_once_is_said_to_the_next_one() {
+fn an_error_that_the_os_reports_once_goes_to_the_next_receive() {
     for driver in each_backend() {
         let (ours, theirs) = tcp();
         let fd = share(ours);
@@ -366,7 +366,7 @@ fn an_error_that_is_said_once_is_said_to_the_next_one() {
 }
 
 #[test]
-fn the_end_of_a_connection_is_said_to_everybody() {
+fn eof_is_reported_to_every_receive() {
     for driver in each_backend() {
         let (fd, peer) = pair();
         let mut receive = driver.receive(&fd, room(8));
@@ -374,14 +374,14 @@ fn the_end_of_a_connection_is_said_to_everybody() {
         drop(peer);
         turn_until(&driver, || driver.in_flight() == 0);
         drop(receive);
-        // Nothing has to be taken for it.
+        // EOF is not stored: every read reports it.
         let fd = share(fd.try_unwrap().expect("the only owner"));
         check(run(&driver, driver.receive(&fd, room(8))), b"");
     }
 }
 
 #[test]
-fn a_descriptor_is_not_given_back_with_bytes_left() {
+fn a_descriptor_with_unread_data_is_not_unwrapped() {
     for driver in each_backend() {
         let (fd, mut peer) = pair();
         lose(&driver, driver.receive(&fd, room(8)), || {
@@ -389,12 +389,12 @@ fn a_descriptor_is_not_given_back_with_bytes_left() {
         });
         let fd = fd.try_unwrap().expect_err("bytes would be lost");
         check(run(&driver, driver.receive(&fd, room(8))), b"hello");
-        fd.try_unwrap().expect("nothing is left");
+        fd.try_unwrap().expect("no unread data");
     }
 }
 
 #[test]
-fn who_reads_by_other_means_does_not_see_what_is_left() {
+fn a_plain_read_does_not_see_unread_data() {
     for driver in each_backend() {
         let (ours, mut peer) = streams();
         let mut other = ours.try_clone().unwrap();
@@ -411,14 +411,14 @@ fn who_reads_by_other_means_does_not_see_what_is_left() {
 }
 
 #[test]
-fn what_is_left_can_be_forgotten() {
+fn unread_data_can_be_discarded() {
     for driver in each_backend() {
         let (fd, mut peer) = pair();
         lose(&driver, driver.receive(&fd, room(8)), || {
             peer.write_all(b"left").unwrap();
         });
         fd.forget_leftovers();
-        // Of one that is in doubt, too, if it gets anything.
+        // The same for a dropped receive that is pending and gets bytes later.
         let mut receive = driver.receive(&fd, room(8));
         begin(&driver, &mut receive);
         driver.turn(Some(Duration::ZERO)).unwrap();
@@ -429,7 +429,7 @@ fn what_is_left_can_be_forgotten() {
         peer.write_all(b"new").unwrap();
         let (_, bytes) = run(&driver, driver.receive(&fd, room(16)));
         assert!([&b"new"[..], b"doubtnew"].contains(&&bytes[..]));
-        // That was for once.
+        // `forget_leftovers` holds only for the receives before it.
         lose(&driver, driver.receive(&fd, room(8)), || {
             peer.write_all(b"left").unwrap();
         });
@@ -438,7 +438,7 @@ fn what_is_left_can_be_forgotten() {
 }
 
 #[test]
-fn clones_and_other_drivers_have_the_same_leftovers() {
+fn clones_and_other_drivers_share_unread_data() {
     for driver in each_backend() {
         let other = crate::support::driver();
         let (fd, mut peer) = pair();
@@ -447,7 +447,7 @@ fn clones_and_other_drivers_have_the_same_leftovers() {
         });
         let clone = fd.clone();
         check(run(&other, other.receive(&clone, room(8))), b"hello");
-        // Of a driver that is gone nothing is in doubt.
+        // No receive waits for dropped receives of a dropped driver.
         let mut receive = driver.receive(&fd, room(8));
         begin(&driver, &mut receive);
         drop(receive);
@@ -551,14 +551,14 @@ async fn next(stream: &mut RecvStream) -> Option<io::Result<PooledBuffer>> {
     poll_fn(|cx| stream.poll_next(cx)).await
 }
 
-/// Polls it once, and expects it to wait.
+/// Polls the stream once, and expects it to wait.
 fn begin_stream(driver: &Driver, stream: &mut RecvStream) {
     let is_pending = poll_fn(|cx| Poll::Ready(stream.poll_next(cx).is_pending()));
     assert!(run(driver, is_pending), "it should wait");
 }
 
 #[test]
-fn a_dropped_stream_leaves_what_it_has_not_handed_out() {
+fn a_dropped_stream_leaves_its_unread_buffers() {
     for driver in each_backend() {
         let pool = BufferPool::new(&driver, 8, 4).unwrap();
         let (fd, mut peer) = pair();
@@ -588,7 +588,7 @@ fn a_dropped_stream_leaves_what_it_has_not_handed_out() {
 }
 
 #[test]
-fn a_stream_begins_with_what_was_left() {
+fn a_stream_begins_with_unread_data() {
     for driver in each_backend() {
         let pool = BufferPool::new(&driver, 2, 4).unwrap();
         let (fd, mut peer) = pair();
@@ -603,7 +603,7 @@ fn a_stream_begins_with_what_was_left() {
             let mut piece = piece.unwrap();
             assert_eq!(piece.buf_capacity(), 4);
             pieces.push(piece.to_vec());
-            // It is a buffer as any.
+            // The pooled buffer behaves like any other.
             assert_eq!(piece.init_from(b"zzzzzz"), 4);
         }
         assert_eq!(pieces.concat(), b"0123456789abcd");
@@ -644,7 +644,7 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// What one of them got: bytes that are gone from the stream, or nothing but a look.
+/// The bytes of one receive: consumed, or only peeked.
 enum Got {
     Taken(Vec<u8>),
     Seen(Vec<u8>),
@@ -682,7 +682,8 @@ fn receiving<'a>(
     })
 }
 
-/// Random drops over a known stream, one receive at a time: each byte comes once, and in order.
+/// Drops receives of a known byte stream at random, one receive at a time. Each byte arrives once,
+/// and in order.
 fn play(
     driver: &Driver,
     fd: &SharedFd,

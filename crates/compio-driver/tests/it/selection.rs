@@ -1,9 +1,9 @@
-//! What is said about the backend that was taken.
+//! The description of the chosen backend.
 
 use compio_driver::Driver;
 
 #[test]
-fn a_driver_tells_its_kind_and_why() {
+fn a_driver_describes_its_backend_and_the_reason() {
     let driver = Driver::new().unwrap();
     let backend = driver.backend();
     let text = format!("{}: {}", backend.kind(), backend.why());

@@ -1,4 +1,4 @@
-//! The end of a driver with operations under way.
+//! Shutdown of a driver with operations in flight.
 
 use std::{cell::Cell, rc::Rc, thread, time::Duration};
 
@@ -26,7 +26,7 @@ fn pushed_operations_end_before_the_driver_is_gone() {
     let (reader, _writer) = pipe();
     let mut ops = [(); 3].map(|()| ReadAt::at_cursor(reader.clone(), vec![0; 8]));
     for (number, op) in ops.iter_mut().enumerate() {
-        // SAFETY: the operations stay here, and the driver dies before them.
+        // SAFETY: the operations stay here, and the driver is dropped before them.
         unsafe { driver.push(op, number) }.unwrap();
     }
     driver.shut_down();
@@ -34,13 +34,13 @@ fn pushed_operations_end_before_the_driver_is_gone() {
     driver.poll(Some(Duration::ZERO), &mut entries).unwrap();
     assert_eq!(entries.len(), 3);
     let mut nop = Nop::new();
-    // SAFETY: refused.
+    // SAFETY: the driver refuses the operation.
     unsafe { driver.push(&mut nop, 9) }.unwrap_err();
     drop(driver);
 }
 
 #[test]
-fn a_patient_driver_may_wait_for_ever() {
+fn a_driver_with_unlimited_shutdown_timeout_shuts_down() {
     let builder = DriverBuilder::new().shutdown_timeout(Duration::MAX);
     let driver = builder.build().unwrap();
     let mut work = driver.submit(Blocking::new(thread::yield_now));
@@ -49,7 +49,7 @@ fn a_patient_driver_may_wait_for_ever() {
 }
 
 #[test]
-fn shutting_down_twice_is_once() {
+fn a_second_shut_down_has_no_effect() {
     let driver = driver();
     driver.shut_down();
     driver.shut_down();

@@ -1,4 +1,4 @@
-//! Accepting and receiving that goes on by itself, and sends that give their buffer back later.
+//! Accept and receive streams, and zero-copy sends.
 
 use std::{
     cell::Cell,
@@ -28,7 +28,7 @@ pub(crate) async fn receive(stream: &mut RecvStream) -> Option<std::io::Result<P
     poll_fn(|cx| stream.poll_next(cx)).await
 }
 
-/// Polls it once, and expects it to wait.
+/// Polls the stream once, and expects it to wait.
 pub(crate) fn expect_wait(driver: &Driver, stream: &mut RecvStream) {
     let first = run(
         driver,
@@ -37,7 +37,7 @@ pub(crate) fn expect_wait(driver: &Driver, stream: &mut RecvStream) {
     assert!(first, "it should wait");
 }
 
-/// Everything up to the end.
+/// Receives all bytes up to EOF.
 pub(crate) async fn collect(stream: &mut RecvStream) -> Vec<u8> {
     let mut bytes = Vec::new();
     while let Some(buffer) = receive(stream).await {
@@ -56,7 +56,7 @@ fn connections_come_one_after_the_other() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let mut stream = driver.accept_stream(share(listener));
-        // Before anything is asked, while it waits, and several at once.
+        // Connections arrive before the first poll, while the stream waits, and several at once.
         for round in 0..3_u8 {
             let mut clients: Vec<_> = (0..5_u8)
                 .map(|_| TcpStream::connect(address).unwrap())
@@ -96,14 +96,14 @@ fn bytes_come_in_order_up_to_the_end() {
         assert!(got == expected, "{:?}", driver.backend());
         assert!(
             run(&driver, receive(&mut stream)).is_none(),
-            "the end stays"
+            "EOF is permanent"
         );
         assert_eq!(pool.handed_out(), 0);
     }
 }
 
 #[test]
-fn who_waits_holds_no_buffer() {
+fn a_waiting_stream_holds_no_buffer() {
     for driver in each_backend() {
         let pool = BufferPool::new(&driver, 1, 64).unwrap();
         let (mut peers, mut streams): (Vec<_>, Vec<_>) = (0..50)
@@ -245,7 +245,7 @@ fn a_driver_that_has_been_shut_down_refuses() {
     }
 }
 
-/// A pool whose only buffer is handed out, and what keeps it so.
+/// A pool whose only buffer is lent, and that buffer.
 fn exhausted(driver: &Driver) -> (BufferPool, PooledBuffer) {
     let (mut peer, socket) = tcp();
     let pool = BufferPool::new(driver, 1, 16).unwrap();
@@ -256,7 +256,7 @@ fn exhausted(driver: &Driver) -> (BufferPool, PooledBuffer) {
 }
 
 #[test]
-fn who_waits_for_a_buffer_can_be_given_up() {
+fn a_wait_for_a_buffer_can_be_cancelled() {
     for driver in each_backend() {
         let (pool, buffer) = exhausted(&driver);
         let (_peer, socket) = tcp();
@@ -265,7 +265,7 @@ fn who_waits_for_a_buffer_can_be_given_up() {
         let (bell, waker) = Bell::new();
         let mut next = Box::pin(receive(&mut stream));
         let scope = driver.scope(&token);
-        // The kernel may first have to find out that there is none.
+        // The kernel may first have to find the pool empty.
         for _ in 0..3 {
             assert!(poll_with(&mut next, &waker).is_pending());
             drop(driver.turn(Some(Duration::ZERO)));
@@ -285,7 +285,7 @@ fn who_waits_for_a_buffer_can_be_given_up() {
 }
 
 #[test]
-fn who_no_longer_waits_for_a_buffer_is_forgotten() {
+fn a_dropped_wait_for_a_buffer_leaves_no_waker() {
     for driver in each_backend() {
         let (pool, buffer) = exhausted(&driver);
         let (bell, waker) = Bell::new();
@@ -302,7 +302,7 @@ fn who_no_longer_waits_for_a_buffer_is_forgotten() {
 }
 
 #[test]
-fn a_stream_that_is_not_asked_leaves_buffers_to_others() {
+fn a_stream_without_polls_leaves_buffers_to_others() {
     for driver in each_backend() {
         let pool = BufferPool::new(&driver, 256, 64).unwrap();
         let (mut peer, socket) = tcp();
@@ -323,7 +323,7 @@ fn a_stream_that_is_not_asked_leaves_buffers_to_others() {
     }
 }
 
-/// How many requests are left in the kernel's hands when the pool's first bytes have come.
+/// The number of requests still in flight when the pool's first bytes have arrived.
 fn left_behind(driver: &Driver, pool: &BufferPool) -> usize {
     let (mut peer, socket) = tcp();
     let mut stream = driver.recv_stream(share(socket), pool, 0);
@@ -355,7 +355,7 @@ thread_local! {
     static RETURNS: Cell<Option<PooledBuffer>> = const { Cell::new(None) };
 }
 
-/// A waker whose clone gives back what lies in `RETURNS`.
+/// A waker whose clone returns the buffer in `RETURNS`.
 fn returning() -> Waker {
     unsafe fn clone(data: *const ()) -> RawWaker {
         drop(RETURNS.take());
@@ -376,7 +376,7 @@ fn a_buffer_that_comes_back_while_the_waker_is_cloned_is_seen() {
         let mut stream = driver.recv_stream(share(socket), &pool, 0);
         RETURNS.set(Some(buffer));
         let waker = returning();
-        // Nobody wakes anybody: what waits for a buffer here waits for ever.
+        // No code wakes a task here: a stream that waits for a buffer would wait without end.
         for _ in 0..10 {
             let mut context = Context::from_waker(&waker);
             if let Poll::Ready(got) = stream.poll_next(&mut context) {

@@ -1,4 +1,4 @@
-//! Sleeps, of the driver and of an outer loop, and the turns between them.
+//! Sleeps of the driver and of an outer loop, and the turns between them.
 
 use std::{
     io::Write,
@@ -21,7 +21,7 @@ use crate::support::{
     share, sockets, streams, tcp, unblocked,
 };
 
-/// An outer loop comes to rest: after a few rounds it sleeps.
+/// Checks that an outer loop sleeps after a few rounds.
 #[track_caller]
 pub(crate) fn check_rest(driver: &Driver) {
     for _ in 0..5 {
@@ -49,7 +49,7 @@ fn an_outer_loop_sleeps_again_after_a_wake() {
 }
 
 #[test]
-fn an_outer_loop_hears_of_readiness_and_of_the_pool() {
+fn an_outer_loop_is_woken_by_readiness_and_by_the_thread_pool() {
     for driver in each_backend() {
         let (near, mut far) = streams();
         let mut recv = driver.submit(Recv::new(share(near), Vec::with_capacity(8), 0));
@@ -72,7 +72,7 @@ fn an_outer_loop_hears_of_readiness_and_of_the_pool() {
     }
 }
 
-/// Nobody waits for what the kernel tells of.
+/// Readiness that no operation waits for does not wake the outer loop.
 #[test]
 fn an_outer_loop_sleeps_on_though_something_is_ready() {
     for driver in each_backend() {
@@ -89,9 +89,9 @@ fn an_outer_loop_sleeps_on_though_something_is_ready() {
     }
 }
 
-/// Somebody who always finds something lets others have their turn.
+/// A task whose operations complete inline yields to other tasks in the end.
 #[test]
-fn instant_answers_come_to_an_end() {
+fn inline_completions_are_limited() {
     for driver in each_backend() {
         let (near, mut far) = streams();
         let near = share(near);
@@ -103,10 +103,10 @@ fn instant_answers_come_to_an_end() {
     }
 }
 
-/// Receives single bytes up to the first that is not there at once, and that one, too.
+/// Receives single bytes up to the first receive that is pending, and that one, too.
 fn take_instant_ones(driver: &Driver, near: &SharedFd, left: usize) -> usize {
     for at_once in 0..left {
-        assert!(at_once <= 64, "nobody else has a turn");
+        assert!(at_once <= 64, "the other tasks have no turn");
         let mut recv = driver.submit(Recv::new(near.clone(), Vec::with_capacity(1), 0));
         if poll_once(driver, &mut recv).is_pending() {
             assert_eq!(run(driver, recv).0.unwrap(), 1);
@@ -117,7 +117,7 @@ fn take_instant_ones(driver: &Driver, near: &SharedFd, left: usize) -> usize {
 }
 
 #[test]
-fn everything_is_given_up_at_the_end() {
+fn every_kind_of_operation_is_cancelled_at_shutdown() {
     unblocked(|| {
         for driver in each_backend() {
             let (near, _far) = sockets();
@@ -131,7 +131,7 @@ fn everything_is_given_up_at_the_end() {
             let mut poll = driver.submit(poll);
             let mut work = driver.submit(Blocking::new(|| thread::sleep(Duration::from_millis(5))));
             let mut nop = driver.submit(Nop::new());
-            // Nobody answers there.
+            // No host has this address.
             let address: std::net::SocketAddr = "198.51.100.1:9".parse().unwrap();
             let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None);
             let socket = share(socket.unwrap());
@@ -157,7 +157,7 @@ fn everything_is_given_up_at_the_end() {
 }
 
 #[test]
-fn waiting_costs_no_time_of_the_processor() {
+fn waiting_uses_no_cpu_time() {
     for driver in each_backend() {
         let (near, mut far) = tcp();
         let near = share(near);

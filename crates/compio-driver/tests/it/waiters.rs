@@ -1,4 +1,4 @@
-//! Several who wait for the same descriptor.
+//! Several operations that wait for the same descriptor.
 
 use std::{
     cell::Cell,
@@ -23,7 +23,7 @@ use crate::support::{
 
 type Wait<F> = Submit<Recv<Vec<u8>, F>>;
 
-/// Receives of one byte each, which wait.
+/// Pending receives of one byte each.
 fn wait_in_line<F: OwnsFd + Clone>(driver: &Driver, fd: &F, count: usize) -> Vec<Wait<F>> {
     let mut waits: Vec<_> = (0..count)
         .map(|_| driver.submit(Recv::new(fd.clone(), Vec::with_capacity(1), 0)))
@@ -35,7 +35,7 @@ fn wait_in_line<F: OwnsFd + Clone>(driver: &Driver, fd: &F, count: usize) -> Vec
     waits
 }
 
-/// Who is cancelled leaves the others in order.
+/// A cancelled operation leaves the others in order.
 #[track_caller]
 fn check_order<F: OwnsFd + Clone + Debug>(
     driver: &Driver,
@@ -73,7 +73,7 @@ const CANCELS: [&[usize]; 8] = [
 ];
 
 #[test]
-fn they_are_served_in_order_whoever_gives_up() {
+fn receives_are_served_in_order_after_cancels() {
     let driver = fair_driver();
     let (near, mut far) = streams();
     let near = share(near);
@@ -82,9 +82,9 @@ fn they_are_served_in_order_whoever_gives_up() {
     }
 }
 
-/// Each event of these has to be asked for.
+/// Such a descriptor needs a subscription per event.
 #[test]
-fn they_are_served_in_order_without_a_shared_descriptor() {
+fn receives_without_a_shared_descriptor_are_served_in_order() {
     let driver = fair_driver();
     let (near, mut far) = streams();
     let near = Rc::new(OwnedFd::from(near));
@@ -100,9 +100,9 @@ fn a_newcomer_does_not_overtake() {
     let near = share(near);
     let waits = wait_in_line(&driver, &near, 2);
     far.write_all(b"abc").unwrap();
-    // The bytes are there, but the driver has not looked.
+    // The bytes have arrived, but the driver has not turned.
     let mut newcomer = driver.submit(Recv::new(near.clone(), Vec::with_capacity(1), 0));
-    // A kernel that has served the others itself may serve this one at once.
+    // A kernel that has completed the others itself may complete this one at once.
     let begun = start(&driver, &mut newcomer);
     for (wait, byte) in waits.into_iter().zip(*b"ab") {
         assert_eq!(run(&driver, wait).1, [byte]);
@@ -119,7 +119,7 @@ fn bytes_that_come_one_by_one_serve_one_by_one() {
         let mut waits = wait_in_line(&driver, &near, 20);
         for _ in 0..20 {
             far.write_all(b"x").unwrap();
-            // With a ring it may be any of them.
+            // A ring may complete any of them.
             loop {
                 driver.turn(Some(Duration::from_millis(1))).unwrap();
                 let before = waits.len();
@@ -171,13 +171,13 @@ fn check_both_directions(driver: &Driver, near: &(impl OwnsFd + Clone), far: &mu
     begin(driver, &mut recv);
     let mut send = fill(driver, near);
     begin(driver, &mut recv);
-    // What comes in is no room to send.
+    // Received bytes make no room to send.
     far.write_all(b"in").unwrap();
     assert_eq!(run(driver, recv).1, b"in");
     assert!(poll_once(driver, &mut send).is_pending());
     let mut recv = driver.submit(Recv::new(near.clone(), Vec::with_capacity(8), 0));
     begin(driver, &mut recv);
-    // And the other way round.
+    // The opposite.
     far.set_nonblocking(true).unwrap();
     let sent = loop {
         while far.read(&mut vec![0; 1 << 16]).is_ok() {}
@@ -204,7 +204,7 @@ fn both_directions_wait_at_once() {
 }
 
 #[test]
-fn all_polls_hear_of_the_same_thing() {
+fn all_polls_report_the_same_event() {
     for driver in each_backend() {
         let (near, far) = sockets();
         let mut polls: Vec<_> = (0..5)
@@ -226,7 +226,7 @@ fn all_polls_hear_of_the_same_thing() {
 }
 
 #[test]
-fn there_is_no_such_descriptor() {
+fn a_receive_from_a_closed_number_fails() {
     for driver in each_backend() {
         for number in no_descriptors() {
             let mut recv = Recv::new(number, vec![0; 8], 0);
@@ -238,7 +238,7 @@ fn there_is_no_such_descriptor() {
 }
 
 #[test]
-fn there_is_no_such_descriptor_to_wait_for() {
+fn a_poll_of_a_closed_number_fails() {
     if is_skipped_on_wine("it waits for any number to be signalled") {
         return;
     }
@@ -259,9 +259,9 @@ fn check_no_descriptor(driver: &Driver) {
     assert!(is_no_descriptor(&error), "{error}");
 }
 
-/// Nobody is left in a queue, whoever gives up when.
+/// No operation stays in a wait queue, in any order of cancels and drops.
 #[test]
-fn many_give_up_in_any_order() {
+fn many_receives_are_dropped_and_cancelled_in_any_order() {
     let driver = driver();
     let deaths: Rc<Cell<usize>> = Rc::default();
     let (near, far) = sockets();

@@ -1,4 +1,4 @@
-//! Waiting for a pipe's client.
+//! Waiting for the client of a named pipe.
 
 use std::{
     fs::OpenOptions,
@@ -44,7 +44,7 @@ fn a_client_that_was_there_before_is_success() {
 }
 
 #[test]
-fn a_client_that_has_gone_already_is_success_and_what_it_wrote_is_read() {
+fn a_client_that_has_closed_is_success_and_its_bytes_are_read() {
     let (driver, name) = (driver(), name());
     let server = share(server(&name, Mode::Byte));
     client(&name).write_all(b"bye").expect("a write");
@@ -77,7 +77,7 @@ fn an_instance_takes_one_client_after_the_other() {
 }
 
 #[test]
-fn a_wait_that_is_cancelled_says_so_and_the_next_one_finds_the_client() {
+fn a_cancelled_wait_is_an_error_and_the_next_one_finds_the_client() {
     let (driver, name) = (driver(), name());
     let server = share(server(&name, Mode::Byte));
     let mut connect = driver.submit(ConnectNamedPipe::new(server.clone()));
@@ -101,12 +101,12 @@ fn s23_a_wait_that_is_dropped_ends_and_the_next_one_finds_the_client() {
 }
 
 #[test]
-fn s23_with_its_last_owner_and_wait_the_pipe_is_gone() {
+fn s23_a_dropped_wait_closes_the_pipe_as_its_last_owner() {
     let (driver, name) = (driver(), name());
     let server = share(server(&name, Mode::Byte));
     let mut connect = driver.submit(ConnectNamedPipe::new(server));
     begin(&driver, &mut connect);
-    // The wait keeps the pipe open until the system has given it up.
+    // The wait keeps the pipe open until the system has cancelled it.
     drop(connect);
     drain(&driver);
     let opened = OpenOptions::new().read(true).open(&name);
@@ -127,7 +127,7 @@ fn s23_a_driver_that_is_dropped_takes_its_waits_along() {
 }
 
 #[test]
-fn what_is_no_pipe_is_refused() {
+fn a_handle_that_is_no_pipe_is_refused() {
     let driver = driver();
     let (_dir, file) = file("");
     let connected = run(&driver, driver.submit(ConnectNamedPipe::new(file)));

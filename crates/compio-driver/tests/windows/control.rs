@@ -1,4 +1,4 @@
-//! Control codes.
+//! Device control codes.
 
 use std::io::Write;
 
@@ -16,11 +16,11 @@ use crate::support::{
     Mode, begin, check_error, check_read, driver, file, name, pair, run, server, share,
 };
 
-/// Of named pipes; windows-sys does not have them.
+/// Codes of named pipes, which windows-sys does not have.
 const FSCTL_PIPE_LISTEN: u32 = 0x11_0008;
 const FSCTL_PIPE_PEEK: u32 = 0x11_400c;
 
-/// The codes of this test's devices, which know of no memory but the two buffers.
+/// Runs a control code that uses only the two buffers.
 fn control<O: compio_io::buf::IoBufMut>(
     driver: &Driver,
     fd: &SharedFd,
@@ -33,10 +33,10 @@ fn control<O: compio_io::buf::IoBufMut>(
     (result, output)
 }
 
-/// What a peek's answer has before the data: four words.
+/// The length of a peek's result before the data: four words.
 const PEEK_HEAD: usize = 16;
 
-/// What can be read of the pipe: the answer's second word.
+/// The number of bytes in the pipe: the second word of the result.
 fn available(answer: &[u8]) -> u32 {
     u32::from_le_bytes(answer[4..8].try_into().expect("a word"))
 }
@@ -58,7 +58,7 @@ fn an_answer_that_does_not_fit_comes_in_part_and_only_once() {
     let driver = driver();
     let (server, mut client) = pair(Mode::Message);
     client.write_all(b"hello").expect("a write");
-    // A pipe's ends are told of in any case, and so is that of a call with a warning.
+    // A pipe posts a packet in any case, and so does a call that returns a warning.
     for _ in 0..100 {
         let room = Vec::with_capacity(PEEK_HEAD);
         let (answered, answer) = control(&driver, &server, FSCTL_PIPE_PEEK, room);
@@ -88,7 +88,7 @@ fn a_file_that_has_been_read_takes_codes_and_is_read_again() {
     for _ in 0..3 {
         let read = ReadAt::new(file.clone(), 0, Vec::with_capacity(64));
         check_read(run(&driver, driver.submit(read)), "content");
-        // Whether this file system knows the code or not: it is answered once.
+        // The operation completes once, whether this file system supports the code or not.
         let (answered, answer) = control(&driver, &file, FSCTL_GET_COMPRESSION, [0; 2]);
         if let Ok(len) = answered {
             assert_eq!((len, answer), (2, [0; 2]));

@@ -1,4 +1,4 @@
-//! Changes in directories.
+//! Watching directories for changes.
 
 use std::{fs, path::Path};
 
@@ -23,7 +23,7 @@ fn folder() -> (tempfile::TempDir, SharedFd) {
     (dir, directory)
 }
 
-/// These are among the changes, in this order.
+/// Checks that these changes occur in this order.
 #[track_caller]
 fn check_among(changes: &[Change], expected: &[(ChangeKind, &str)]) {
     let mut rest = changes.iter();
@@ -39,8 +39,8 @@ fn all(changes: &DirectoryChanges) -> Vec<Change> {
     changes.iter().collect()
 }
 
-/// What comes until there is a change of this kind. The system may tell of what happens at once in
-/// several parts.
+/// All changes up to the first of this kind. The system may report simultaneous changes in several
+/// parts.
 fn changes_until(
     driver: &Driver,
     directory: &SharedFd,
@@ -61,7 +61,7 @@ fn changes_until(
 }
 
 #[test]
-fn what_is_created_is_told() {
+fn a_created_file_is_reported() {
     let driver = driver();
     let (dir, directory) = folder();
     let mut changed = driver.submit(watch(&directory));
@@ -74,7 +74,7 @@ fn what_is_created_is_told() {
 }
 
 #[test]
-fn what_is_renamed_and_removed_is_told_to_the_operations_that_follow() {
+fn renames_and_removals_are_reported_to_the_next_operations() {
     let driver = driver();
     let (dir, directory) = folder();
     let (old, new) = (dir.path().join("old"), dir.path().join("new"));
@@ -90,7 +90,7 @@ fn what_is_renamed_and_removed_is_told_to_the_operations_that_follow() {
             (ChangeKind::RenamedTo, "new"),
         ],
     );
-    // Between two operations.
+    // The change happens between two operations.
     fs::remove_file(&new).expect("no file");
     let next = driver.submit(watch(&directory));
     let changes = changes_until(&driver, &directory, next, ChangeKind::Removed);
@@ -101,7 +101,7 @@ fn what_is_renamed_and_removed_is_told_to_the_operations_that_follow() {
 fn directories_below_are_watched_if_asked_for() {
     if skipped_on_wine(
         "directories_below",
-        "it does not watch what was there before",
+        "it does not watch directories that existed before",
     ) {
         return;
     }
@@ -118,16 +118,16 @@ fn directories_below_are_watched_if_asked_for() {
 }
 
 #[test]
-fn too_many_changes_are_lost_and_that_is_told() {
+fn a_loss_of_too_many_changes_is_reported() {
     let driver = driver();
     let (dir, directory) = folder();
-    // Not one fits.
+    // No change fits.
     let changes = DirectoryChanges::with_capacity(12);
     let mut changed = driver.submit(ReadDirectoryChanges::new(directory.clone(), changes));
     begin(&driver, &mut changed);
     fs::write(dir.path().join("a name that does not fit"), "").expect("a file");
     let (result, changes) = run(&driver, changed);
-    result.expect("that something was lost");
+    result.expect("a success without changes");
     assert!(changes.were_lost(), "{changes:?}");
     assert_eq!(changes.iter().count(), 0);
 }
@@ -160,7 +160,7 @@ fn s23_a_pending_watch_that_is_dropped_ends() {
     begin(&driver, &mut changed);
     drop((changed, directory));
     drain(&driver);
-    // Nobody has it open any more.
+    // No operation keeps it open.
     dir.close().expect("no folder");
 }
 
@@ -176,7 +176,7 @@ fn s23_a_driver_that_is_dropped_takes_its_watches_along() {
 }
 
 #[test]
-fn what_is_no_directory_is_refused() {
+fn a_file_is_no_directory_and_refused() {
     let driver = driver();
     let (_dir, file) = file("");
     let (result, changes) = run(&driver, driver.submit(watch(&file)));
@@ -185,8 +185,8 @@ fn what_is_no_directory_is_refused() {
     open_directory("no such directory").expect_err("there is none");
 }
 
-/// The call returns with success when the watch is only queued. On a handle that was attached before, that
-/// was taken for its end, and the memory was freed in the system's hands.
+/// The call returns success when the watch is only queued. On an attached handle this was taken for
+/// its completion, and the memory was freed while the system still used it.
 #[test]
 fn s36_watch_of_attached_directory_waits_for_change() {
     let driver = driver();

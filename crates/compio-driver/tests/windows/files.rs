@@ -1,4 +1,4 @@
-//! Files that are opened otherwise than this project opens them.
+//! Files with other open flags than this project's.
 
 use std::{
     fs::{File, OpenOptions},
@@ -15,7 +15,7 @@ use windows_sys::Win32::{
 
 use crate::support::{check_error, check_read, driver, file, run, share};
 
-/// A file for calls that block, as std opens it.
+/// A file that is not overlapped, as std opens it.
 fn blocking(content: &str) -> (tempfile::TempDir, SharedFd) {
     let dir = tempfile::tempdir().expect("a folder");
     let path = dir.path().join("file");

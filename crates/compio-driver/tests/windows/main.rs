@@ -1,4 +1,4 @@
-//! What only Windows has, through the driver's public doors.
+//! The driver's public API for Windows only.
 
 #![cfg(windows)]
 

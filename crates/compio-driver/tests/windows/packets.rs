@@ -1,5 +1,5 @@
-//! What is easily got wrong with completion ports: who posts packets, which calls end at once and
-//! how, what a cancel hits, and what outlives what.
+//! Pitfalls of completion ports: unknown packets, calls that complete at once, the target of a
+//! cancel, and lifetimes.
 
 use std::{
     ffi::{OsStr, c_void},
@@ -52,10 +52,10 @@ use windows_sys::Win32::{
     },
 };
 
-/// Long enough for anything that is going to happen at all.
+/// Longer than any expected event takes.
 const LONG: Duration = Duration::from_secs(10);
 
-/// Long enough for what would happen at once.
+/// Longer than an immediate event takes.
 const SHORT: Duration = Duration::from_millis(100);
 
 fn driver() -> Driver {
@@ -66,7 +66,7 @@ fn share(fd: impl Into<OwnedFd>) -> SharedFd {
     SharedFd::from(fd.into())
 }
 
-/// Runs the future to its end.
+/// Runs the future to completion.
 #[track_caller]
 fn run<F: Future>(driver: &Driver, future: F) -> F::Output {
     let waker = driver.waker();
@@ -92,7 +92,7 @@ fn begin<O: Operation>(driver: &Driver, future: &mut Submit<O>) {
     assert!(poll_once(driver, future).is_pending(), "it should wait");
 }
 
-/// Turns for a while: nothing comes of it.
+/// Turns for a while, and checks that the future stays pending.
 #[track_caller]
 fn check_waits<O: Operation>(driver: &Driver, future: &mut Submit<O>) {
     let began = Instant::now();
@@ -175,7 +175,7 @@ fn message_pipe() -> (OwnedHandle, File) {
     pipe(PIPE_TYPE_MESSAGE | PIPE_READMODE_MESSAGE)
 }
 
-/// An event that nobody has signalled, which stays signalled once it is.
+/// A manual-reset event that is not set.
 fn event() -> OwnedHandle {
     // SAFETY: no pointers are passed but null; the handle is new, and ours.
     unsafe { OwnedHandle::from_raw_handle(CreateEventW(ptr::null(), 1, 0, ptr::null())) }
@@ -186,7 +186,7 @@ fn signal(event: &OwnedHandle) {
     assert_ne!(unsafe { SetEvent(event.as_raw_handle()) }, 0);
 }
 
-/// A file of its own with this content, for overlapped calls.
+/// A new file with this content, for overlapped calls.
 fn file(content: &[u8]) -> (tempfile::TempDir, File) {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("file");
@@ -208,7 +208,7 @@ fn read(fd: &SharedFd, room: usize) -> ReadAt<Vec<u8>> {
     ReadAt::at_cursor(fd.clone(), Vec::with_capacity(room))
 }
 
-// What ends at once.
+// Calls that complete at once.
 
 #[test]
 fn a_pipe_whose_writer_is_gone_is_at_its_end() {
@@ -255,7 +255,7 @@ fn a_direction_that_this_side_has_shut_down_is_at_its_end() {
     assert_eq!(result.unwrap(), 0);
 }
 
-/// Whether it is there already or comes later.
+/// The datagram is there already, or arrives later.
 #[test]
 fn a_datagram_that_is_too_long_is_cut() {
     let driver = driver();
@@ -296,9 +296,9 @@ fn a_datagram_that_is_too_long_is_cut() {
         let received = result.unwrap();
         assert_eq!(buffers, [b"012".to_vec(), b"3".to_vec()]);
         assert_eq!(received.len, 4);
-        assert_ne!(received.flags & MSG_TRUNC as i32, 0, "and says so");
+        assert_ne!(received.flags & MSG_TRUNC as i32, 0, "no MSG_TRUNC");
     }
-    // No packet is left over that would end another operation.
+    // No packet is left over that would complete another operation.
     let mut later = driver.submit(recv(&other, 4));
     begin(&driver, &mut later);
     check_waits(&driver, &mut later);
@@ -337,7 +337,7 @@ fn the_rest_of_a_message_is_read_next() {
     assert_eq!(run(&driver, later).1, b"abc");
 }
 
-/// As unix's `read` has it.
+/// Like `read` on unix.
 #[test]
 fn nothing_is_read_at_once() {
     let driver = driver();
@@ -389,10 +389,8 @@ fn empty_slices_first_are_passed_over() {
     assert!(!all.is_empty() && b"abcdef".starts_with(&all[..]));
 }
 
-// Who posts packets.
+// Packets of other calls.
 
-/// A child's output is read by std with overlapped calls of its own. The pipe's other handle was
-/// attached to a driver, whose port is told of them.
 #[test]
 fn a_vectored_datagram_is_whole() {
     let driver = driver();
@@ -431,8 +429,10 @@ fn a_bare_number_that_was_attached_by_hand_can_be_cancelled() {
     }
 }
 
+/// std reads a child's output with overlapped calls of its own. A duplicate of that pipe's handle was
+/// attached to a driver, whose port gets their packets.
 #[test]
-fn s23_packets_of_somebody_elses_calls_are_ignored() {
+fn s23_packets_of_other_calls_are_ignored() {
     let driver = driver();
     let child = Command::new("cmd")
         .args(["/c", "echo one& echo two 1>&2"])
@@ -442,7 +442,7 @@ fn s23_packets_of_somebody_elses_calls_are_ignored() {
         .unwrap();
     let theirs = child.stdout.as_ref().unwrap().as_handle();
     let ours = share(theirs.try_clone_to_owned().unwrap());
-    // A write to what is for reading fails; the handle is attached.
+    // A write to the reading end fails, but attaches the handle.
     let write = WriteAt::at_cursor(ours.clone(), b"x".to_vec());
     run(&driver, driver.submit(write)).0.unwrap_err();
     let (one, other) = tcp();
@@ -456,7 +456,7 @@ fn s23_packets_of_somebody_elses_calls_are_ignored() {
     assert_eq!(run(&driver, waiting).1, b"ours");
 }
 
-/// As above, with a call that certainly makes a packet.
+/// The same with a call that certainly posts a packet.
 #[test]
 fn s23_a_packet_with_an_unknown_overlapped_is_ignored() {
     let driver = driver();
@@ -491,7 +491,7 @@ fn s23_a_packet_with_an_unknown_overlapped_is_ignored() {
     assert_eq!(driver.in_flight(), 0);
 }
 
-/// Two handles of one file have one port.
+/// Two handles of one file share one port.
 #[test]
 fn duplicates_of_a_handle_serve_too() {
     let driver = driver();
@@ -512,7 +512,7 @@ fn duplicates_of_a_handle_serve_too() {
         begin(&driver, &mut receiving);
         (&other).write_all(b"socket").unwrap();
         assert_eq!(run(&driver, receiving).1, b"socket");
-        // And one that need not wait.
+        // This receive need not wait.
         (&other).write_all(b"again").unwrap();
         thread::sleep(SHORT);
         assert_eq!(run(&driver, driver.submit(recv(socket, 8))).1, b"again");
@@ -549,7 +549,7 @@ fn a_socket_goes_from_driver_to_driver_and_back() {
     });
 }
 
-/// A number that is used again stands for another object.
+/// A number that is reused names another object.
 #[test]
 fn s23_a_number_that_is_used_again_is_attached_again() {
     let driver = driver();
@@ -560,7 +560,7 @@ fn s23_a_number_that_is_used_again_is_attached_again() {
         begin(&driver, &mut receiving);
         (&other).write_all(b"abc").unwrap();
         assert_eq!(run(&driver, receiving).1, b"abc", "in round {round}");
-        // As a bare one, which nothing is remembered of.
+        // As a bare number, without state in the driver.
         let socket = one.try_unwrap().unwrap();
         let mut receiving = driver.submit(Recv::new(socket, Vec::with_capacity(8), 0));
         begin(&driver, &mut receiving);
@@ -569,7 +569,7 @@ fn s23_a_number_that_is_used_again_is_attached_again() {
     }
 }
 
-// What a cancel hits.
+// The target of a cancel.
 
 #[test]
 fn s23_a_cancel_hits_its_own_operation_only() {
@@ -593,9 +593,9 @@ fn s23_a_cancel_hits_its_own_operation_only() {
     }
 }
 
-/// It has been answered, but not reported.
+/// The operations have completed, and the driver has not reported them.
 #[test]
-fn s23_a_cancel_of_what_is_over_does_nothing() {
+fn s23_a_cancel_of_a_completed_operation_has_no_effect() {
     let driver = driver();
     let (one, other) = tcp();
     let one = share(one);
@@ -619,7 +619,7 @@ fn s23_a_cancel_of_what_is_over_does_nothing() {
         }
     }
     assert_eq!(driver.in_flight(), 0);
-    // The port is not confused.
+    // The port still works.
     run(&driver, driver.submit(Nop::new())).unwrap();
 }
 
@@ -688,9 +688,9 @@ fn s23_a_cancelled_accept_leaves_the_listener_usable() {
     drain(&driver);
 }
 
-// What outlives what.
+// Lifetimes.
 
-/// Its memory and its operations are leaked; what comes late hits nobody.
+/// The driver's memory and its operations are leaked, and late packets reach no other operation.
 #[test]
 fn s23_past_its_timeout_a_driver_leaks() {
     let (server, mut client) = byte_pipe();
@@ -723,7 +723,7 @@ fn s23_a_forgotten_future_is_reaped_at_the_end() {
     begin(&driver, &mut receiving);
     mem::forget(receiving);
     drop(driver);
-    assert!(began.elapsed() < Duration::from_secs(3), "it was not told");
+    assert!(began.elapsed() < Duration::from_secs(3), "not cancelled");
 }
 
 // Sleeping and waking.
@@ -740,7 +740,7 @@ fn is_signalled(driver: &Driver) -> bool {
     }
 }
 
-/// An outer loop asks with no time to wait. What has woken it must not wake it for ever.
+/// An outer loop polls with a timeout of zero. The event that has woken it must not wake it again.
 #[test]
 fn a_wake_from_outside_wakes_once() {
     let driver = driver();
@@ -754,7 +754,7 @@ fn a_wake_from_outside_wakes_once() {
         driver.turn(Some(Duration::ZERO)).unwrap();
     }
     assert!(driver.prepare_to_sleep());
-    assert!(!is_signalled(&driver), "it would be woken for ever");
+    assert!(!is_signalled(&driver), "it would be woken endlessly");
 }
 
 #[test]
@@ -775,7 +775,7 @@ fn timeouts_are_kept_from_below() {
         thread::sleep(SHORT);
         waker.wake();
     });
-    // More than the system can be told of.
+    // Longer than the system's maximum.
     driver.turn(Some(Duration::MAX)).unwrap();
     thread.join().unwrap();
 }
@@ -788,7 +788,8 @@ impl Wake for Count {
     }
 }
 
-/// Many that need not wait: everybody has a turn, and nothing is answered twice.
+/// Many operations that need not wait: the other tasks have their turn, and each operation
+/// completes once.
 #[test]
 fn s23_instant_answers_past_the_limit_come_with_the_next_turn() {
     let driver = driver();
@@ -844,7 +845,7 @@ fn a_bound_socket_keeps_its_address_when_it_connects() {
     run(&driver, driver.submit(connect)).unwrap();
     let (mut server, peer) = listener.accept().unwrap();
     assert_eq!(Some(peer), bound.as_socket());
-    // A full socket: its peer is known, and it can be shut down.
+    // The socket is fully connected: its peer is known, and it can be shut down.
     let connected = TcpStream::from(socket.try_unwrap().unwrap());
     assert_eq!(connected.peer_addr().unwrap(), address);
     connected.shutdown(Direction::Write).unwrap();
@@ -852,7 +853,7 @@ fn a_bound_socket_keeps_its_address_when_it_connects() {
 }
 
 #[test]
-fn a_connection_that_was_reset_before_it_was_accepted_blocks_nobody() {
+fn a_connection_reset_before_its_accept_blocks_no_other() {
     let driver = driver();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -871,9 +872,9 @@ fn a_connection_that_was_reset_before_it_was_accepted_blocks_nobody() {
     panic!("the second connection was not accepted");
 }
 
-// Calls of others.
+// Raw calls.
 
-/// Reads from a pipe in words of its own.
+/// Reads from a pipe by a raw call.
 struct RawRead {
     fd: SharedFd,
     buffer: Vec<u8>,
@@ -925,10 +926,10 @@ unsafe impl Operation for RawRead {
     }
 }
 
-// SAFETY: the descriptor is shared in ownership.
+// SAFETY: the operation shares the ownership of the descriptor.
 unsafe impl Owned for RawRead {}
 
-/// Its error is a warning, of which a packet tells nevertheless.
+/// Its error is a warning, and the system posts a packet nevertheless.
 #[test]
 fn s23_a_raw_call_that_returns_with_a_warning_is_answered_once() {
     let driver = driver();
@@ -947,7 +948,7 @@ fn s23_a_raw_call_that_returns_with_a_warning_is_answered_once() {
             assert_eq!(buffer, b"0123");
             let (result, buffer) = run(&driver, driver.submit(RawRead::new(fd, 3)));
             assert_eq!((result.unwrap(), &buffer[..]), (3, &b"456"[..]));
-            // In the same cell: the warning's packet must not end it.
+            // In the same cell: the warning's packet must not complete it.
             let mut next = driver.submit(RawRead::new(fd, 3));
             begin(&driver, &mut next);
             check_waits(&driver, &mut next);
@@ -959,9 +960,9 @@ fn s23_a_raw_call_that_returns_with_a_warning_is_answered_once() {
     drain(&driver);
 }
 
-// All at once.
+// Random programs.
 
-/// The next of a row of numbers that look random.
+/// The next of a sequence of pseudo-random numbers.
 fn next(state: &mut u64) -> u64 {
     *state ^= *state << 13;
     *state ^= *state >> 7;
@@ -969,7 +970,7 @@ fn next(state: &mut u64) -> u64 {
     *state
 }
 
-/// How many bytes are left, asked by another driver.
+/// The number of unread bytes, received by another driver.
 fn count_to_the_end(fd: &SharedFd) -> u64 {
     let driver = driver();
     let mut count = 0;
@@ -982,7 +983,7 @@ fn count_to_the_end(fd: &SharedFd) -> u64 {
     }
 }
 
-/// A socket by two handles, datagrams, an event: operations are begun, cancelled, dropped and
+/// A socket with two handles, datagrams and an event: operations are begun, cancelled, dropped and
 /// awaited in any order. Each byte that was sent arrives once, or was lost with a dropped receive.
 #[test]
 fn s23_any_order_of_beginnings_and_ends_works() {
@@ -1086,7 +1087,7 @@ fn s23_any_order_of_beginnings_and_ends_works() {
     }
 }
 
-/// Wakes from another thread while packets of all kinds come: none is lost.
+/// Another thread wakes the driver while packets of all kinds arrive, and no wake is lost.
 #[test]
 fn no_wake_is_lost_among_packets() {
     let driver = driver();

@@ -21,7 +21,7 @@ fn a_reader_that_is_gone_is_a_broken_pipe() {
     drop(client);
     let (written, buffer) = run(&driver, driver.submit(WriteAt::at_cursor(server, "hello")));
     assert_eq!(buffer, "hello");
-    let error = written.expect_err("nobody reads");
+    let error = written.expect_err("no reader");
     assert_eq!(error.kind(), std::io::ErrorKind::BrokenPipe);
     check_error::<()>(Err(error), ERROR_NO_DATA);
 }
@@ -48,7 +48,7 @@ fn s23_a_pending_read_is_cancelled_and_gives_back_its_buffer() {
     begin(&driver, &mut read);
     read.cancel();
     check_returned(run(&driver, read), ERROR_OPERATION_ABORTED, b"old");
-    // Nothing has been taken.
+    // The read has taken no byte.
     client.write_all(b"hello").expect("a write");
     let read = ReadAt::at_cursor(server, Vec::with_capacity(64));
     check_read(run(&driver, driver.submit(read)), "hello");
@@ -76,7 +76,7 @@ fn s23_with_its_last_owner_and_read_the_pipe_is_closed() {
     // Here the operation is the last owner.
     drop(read);
     drain(&driver);
-    let error = client.write_all(b"hello").expect_err("nobody reads");
+    let error = client.write_all(b"hello").expect_err("no reader");
     assert_eq!(error.kind(), std::io::ErrorKind::BrokenPipe);
 }
 
@@ -146,20 +146,20 @@ fn reads_and_writes_of_both_ends_go_on_at_once() {
 fn s23_a_write_waits_for_room_and_can_be_cancelled() {
     let driver = driver();
     let (server, mut client) = pair(Mode::Byte);
-    // More than the pipe's buffer, which the system may stretch.
+    // More than the pipe's buffer, which the system may enlarge.
     let mut write = driver.submit(WriteAt::at_cursor(server.clone(), vec![7; 1 << 20]));
     begin(&driver, &mut write);
     write.cancel();
     let (written, buffer) = run(&driver, write);
     assert_eq!(buffer.len(), 1 << 20);
     if written.is_ok() {
-        // A buffer without end.
+        // This pipe's buffer has no limit.
         return;
     }
     check_error(written, ERROR_OPERATION_ABORTED);
     let (written, _) = run(&driver, driver.submit(WriteAt::at_cursor(server, "end")));
     assert_eq!(written.expect("a write"), 3);
-    // A part of the first may have been written.
+    // A part of the first write may have been written.
     let mut received = Vec::new();
     while !received.ends_with(b"end") {
         let mut buffer = [0; 4096];

@@ -17,7 +17,7 @@ use crate::support::{
     Mode, begin, check_read, check_returned, client, driver, name, pair, run, server, share,
 };
 
-/// Echoes once.
+/// Echoes one message.
 fn echo(driver: &Driver, server: &SharedFd) {
     let read = ReadAt::at_cursor(server.clone(), Vec::with_capacity(64));
     let (read, buffer) = run(driver, driver.submit(read));
@@ -34,15 +34,15 @@ fn check_echo(client: &mut std::fs::File) {
     assert_eq!(&buffer, b"hello");
 }
 
-/// The handle itself, which can go to another thread.
+/// The handle itself, which can move to another thread.
 fn take(server: SharedFd) -> OwnedHandle {
-    match server.try_unwrap().expect("nobody else has it") {
+    match server.try_unwrap().expect("the only owner") {
         OwnedFd::Handle(handle) => handle,
         OwnedFd::Socket(_) => panic!("a pipe is no socket"),
     }
 }
 
-/// A pipe that this thread's driver has used, so that it belongs to that for life.
+/// A pipe that this thread's driver has used, so that it belongs to that port for life.
 fn used() -> (OwnedHandle, std::fs::File) {
     let (driver, name) = (driver(), name());
     let server = share(server(&name, Mode::Byte));
@@ -97,7 +97,7 @@ fn at_its_second_thread_a_pending_read_is_cancelled_if_the_handle_is_known() {
 }
 
 #[test]
-fn at_its_second_thread_a_read_in_vain_leaves_the_driver_its_deadline() {
+fn at_its_second_thread_an_unserved_read_keeps_the_shutdown_timeout() {
     let (handle, client) = used();
     let driver = DriverBuilder::new()
         .shutdown_timeout(Duration::from_millis(100))
@@ -106,7 +106,7 @@ fn at_its_second_thread_a_read_in_vain_leaves_the_driver_its_deadline() {
     let read = ReadAt::at_cursor(share(handle), Vec::<u8>::with_capacity(64));
     let mut read = driver.submit(read);
     begin(&driver, &mut read);
-    // A thread waits for it. Whether it has begun is not known.
+    // A thread waits for it. Whether the read has begun is unknown.
     drop(read);
     drop(driver);
     drop(client);

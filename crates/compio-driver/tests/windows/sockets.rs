@@ -1,4 +1,4 @@
-//! Sockets that are used again.
+//! Sockets that are reused.
 
 use std::{
     io::{Read, Write},

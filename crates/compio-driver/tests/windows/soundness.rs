@@ -1,6 +1,6 @@
-//! What the life of an OVERLAPPED depends on (scenario 23): which calls tell of their end by a
-//! packet and which do not, what a cancel meets, who else may end an operation. More of it is in
-//! `packets`, `pipes`, `connect` and `directory`.
+//! The lifetime of an OVERLAPPED (scenario 23): calls that post a packet at completion and calls
+//! that do not, the target of a cancel, and cancels from other code. `packets`, `pipes`, `connect`
+//! and `directory` have more of these tests.
 
 use std::{
     cell::Cell,
@@ -20,10 +20,10 @@ use windows_sys::Win32::{Foundation::ERROR_OPERATION_ABORTED, System::IO::Cancel
 
 use crate::support::{Canary, Mode, begin, check_error, drain, driver, pair, run};
 
-/// Calls that end at once and calls that wait, in the same cell by turns: a packet of the one, or
-/// none, must not be taken for the other's.
+/// Calls that complete at once and calls that wait alternate in the same cell: a packet of one
+/// call, or its absence, must not be attributed to the other.
 #[test]
-fn s23_what_ends_at_once_is_answered_once() {
+fn s23_an_immediate_call_completes_once() {
     let driver = driver();
     let (server, mut client) = pair(Mode::Byte);
     for round in 0..500_u32 {
@@ -45,7 +45,8 @@ fn s23_what_ends_at_once_is_answered_once() {
     }
 }
 
-/// The wish comes before the byte, with it, or after it: the byte is the read's or the next one's.
+/// The cancel comes before the byte, with it, or after it: the byte goes to this read or to the
+/// next one.
 #[test]
 fn s23_a_cancel_races_with_the_end() {
     let driver = driver();
@@ -87,9 +88,10 @@ fn s23_a_cancel_races_with_the_end() {
     assert_eq!(driver.in_flight(), 0);
 }
 
-/// Whoever has the handle can end what waits there: it ends, and is no wish of ours.
+/// Other owners of the handle can cancel the pending calls: they end without a cancel request of
+/// the driver.
 #[test]
-fn s23_a_cancel_by_somebody_else_ends_what_waits() {
+fn s23_a_cancel_by_other_code_ends_pending_reads() {
     let driver = driver();
     let (server, mut client) = pair(Mode::Byte);
     let deaths = Rc::<Cell<usize>>::default();
@@ -113,8 +115,8 @@ fn s23_a_cancel_by_somebody_else_ends_what_waits() {
     assert_eq!(run(&driver, driver.submit(read)).1, b"x");
 }
 
-/// With a pending read behind it, the handle is closed by its last owner: the operation. What
-/// comes late finds the memory of others, and leaves it alone.
+/// With a pending read the operation is the handle's last owner, and closes it. A late completion
+/// does not write to memory that has been reused.
 #[test]
 fn s23_memory_of_an_ended_read_is_never_written_to() {
     let driver = driver();
@@ -126,7 +128,7 @@ fn s23_memory_of_an_ended_read_is_never_written_to() {
             driver.turn(Some(Duration::ZERO)).unwrap();
         }
         let writer = thread::spawn(move || {
-            // It may be gone already.
+            // The pipe may be closed already.
             let _ = client.write_all(&[0xaa; 4096]);
         });
         drop(read);
@@ -137,7 +139,7 @@ fn s23_memory_of_an_ended_read_is_never_written_to() {
     }
 }
 
-/// A driver dies with reads that wait, end and were cancelled, all at the same moment.
+/// A driver is dropped while its reads wait, complete and are cancelled.
 #[test]
 fn s23_a_driver_dies_while_its_reads_end() {
     for round in 0..50 {

@@ -1,4 +1,4 @@
-//! What the tests share: a minimal executor, and pairs of handles.
+//! Shared by the tests: a minimal executor, and pairs of handles.
 
 use std::{
     cell::Cell,
@@ -29,14 +29,14 @@ use windows_sys::Win32::{
     },
 };
 
-/// Long enough for anything that is going to happen at all.
+/// Longer than any expected event takes.
 pub(crate) const LONG: Duration = Duration::from_secs(20);
 
 pub(crate) fn driver() -> Driver {
     Driver::new().expect("a driver")
 }
 
-/// Runs the future to its end.
+/// Runs the future to completion.
 pub(crate) fn run<F: Future>(driver: &Driver, future: F) -> F::Output {
     let waker = driver.waker();
     let mut context = Context::from_waker(&waker);
@@ -58,7 +58,7 @@ pub(crate) fn begin<F: Future + Unpin>(driver: &Driver, future: &mut F) {
     assert!(polled.is_pending(), "it should wait");
 }
 
-/// Turns until the system has answered everything.
+/// Turns until all operations have completed.
 pub(crate) fn drain(driver: &Driver) {
     let began = Instant::now();
     while driver.in_flight() > 0 {
@@ -67,7 +67,7 @@ pub(crate) fn drain(driver: &Driver) {
     }
 }
 
-/// The name of a pipe that nobody else has.
+/// A unique name for a pipe.
 pub(crate) fn name() -> String {
     static NEXT: AtomicUsize = AtomicUsize::new(0);
     let number = NEXT.fetch_add(1, Relaxed);
@@ -77,7 +77,7 @@ pub(crate) fn name() -> String {
     )
 }
 
-/// Whether a pipe is one of bytes or of messages.
+/// Whether a pipe transfers bytes or messages.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Mode {
     Byte,
@@ -99,7 +99,7 @@ pub(crate) fn server(name: &str, mode: Mode) -> OwnedHandle {
     create_named_pipe(&NativePath::new(name).expect("a name"), flags).expect("a pipe")
 }
 
-/// The client's end, for calls that block.
+/// The client's end, for blocking calls.
 pub(crate) fn client(name: &str) -> File {
     let mut options = OpenOptions::new();
     options.read(true).write(true).open(name).expect("a client")
@@ -115,7 +115,7 @@ pub(crate) fn overlapped_client(name: &str) -> SharedFd {
     share(options.open(name).expect("a client"))
 }
 
-/// A server's end, and its client for calls that block.
+/// A server's end, and its client for blocking calls.
 pub(crate) fn pair(mode: Mode) -> (SharedFd, File) {
     let name = name();
     let server = server(&name, mode);
@@ -139,29 +139,29 @@ pub(crate) fn share(fd: impl Into<OwnedFd>) -> SharedFd {
     SharedFd::from(fd.into())
 }
 
-/// The operation failed with this error of the system.
+/// Checks that the operation failed with this OS error code.
 #[track_caller]
 pub(crate) fn check_error<T: Debug>(result: io::Result<T>, code: u32) {
     let error = result.expect_err("it should fail");
     assert_eq!(error.raw_os_error(), Some(code as i32), "{error}");
 }
 
-/// The operation failed with this error, and gave back the buffer as it was.
+/// Checks that the operation failed with this error, and returned the buffer unchanged.
 #[track_caller]
 pub(crate) fn check_returned<T: Debug>(result: BufResult<T, Vec<u8>>, code: u32, buffer: &[u8]) {
     check_error(result.0, code);
     assert_eq!(result.1, buffer);
 }
 
-/// The read came to these bytes.
+/// Checks that the read returned these bytes.
 #[track_caller]
 pub(crate) fn check_read((read, buffer): BufResult<usize, Vec<u8>>, expected: &str) {
     assert_eq!(read.expect("a read"), expected.len());
     assert_eq!(String::from_utf8_lossy(&buffer), expected);
 }
 
-/// Whether this is Wine, which does not do what the test, or the rest of it, wants to see. The file
-/// that `COMPIO_SKIPS` names gets to know.
+/// Whether this is Wine, which cannot run the test, or the rest of it. The skip is written to the
+/// file that `COMPIO_SKIPS` names.
 pub(crate) fn skipped_on_wine(test: &str, why: &str) -> bool {
     // SAFETY: both names end with a zero; the module is always loaded.
     let is_wine = unsafe {
@@ -176,7 +176,7 @@ pub(crate) fn skipped_on_wine(test: &str, why: &str) -> bool {
     is_wine
 }
 
-/// A buffer that says when it is dropped.
+/// A buffer that counts its drop.
 #[derive(Debug)]
 pub(crate) struct Canary {
     bytes: Vec<u8>,

@@ -34,12 +34,12 @@ pub(crate) struct Header {
     // M6: owned by the thread that has set `queued`.
     pub(crate) inbox_next: Cell<*mut Header>,
 
-    // Written never.
+    // Never written.
     pub(crate) home: ThreadId,
     scheduler: NonNull<Scheduler>,
     pub(crate) vtable: &'static VTable,
 
-    // M1: the home thread's.
+    // M1: only for the home thread.
     pub(crate) state: Cell<u8>,
     refs_at_home: LocalPart,
     pub(crate) ready_next: Cell<Option<TaskPtr>>,
@@ -58,7 +58,7 @@ impl Header {
             leased: AtomicBool::new(false),
             inbox_next: Cell::new(null_mut()),
             home: scheduler.home,
-            // From the `Arc` itself, for its count is raised through this pointer.
+            // From the `Arc` itself, because its count is raised through this pointer.
             scheduler: NonNull::new(Arc::as_ptr(scheduler).cast_mut())
                 .expect("an Arc is never null"),
             vtable,
@@ -85,15 +85,15 @@ impl Header {
     }
 }
 
-/// A pointer to a task. It is plain data: that the memory lives (M2) is its holder's to know.
+/// A pointer to a task. It is plain data: its holder guarantees that the memory lives (M2).
 ///
-/// It is made from the whole allocation, never from a `&Header`, and so may reach the stage, too.
+/// It is made from the whole allocation, never from a `&Header`, so it may also access the stage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct TaskPtr(NonNull<Header>);
 
 impl TaskPtr {
     /// # Safety
-    /// `header` is at the beginning of a task's allocation, and may reach all of it.
+    /// `header` is at the beginning of a task's allocation, with provenance for all of it.
     #[inline]
     pub(crate) unsafe fn new(header: *mut Header) -> Self {
         // SAFETY: an allocation is never null.
@@ -106,7 +106,7 @@ impl TaskPtr {
     }
 
     /// # Safety
-    /// The task lives as long as the answer is used (M2).
+    /// The task lives as long as the result is used (M2).
     #[inline]
     pub(crate) unsafe fn header<'a>(self) -> &'a Header {
         // SAFETY: it lives, and there is no `&mut Header` before it is freed.
@@ -114,14 +114,14 @@ impl TaskPtr {
     }
 
     /// # Safety
-    /// M5 holds, as long as the answer is used.
+    /// M5 holds as long as the result is used.
     #[inline]
     unsafe fn scheduler<'a>(self) -> &'a Scheduler {
         // SAFETY: M5.
         unsafe { self.header().scheduler.as_ref() }
     }
 
-    /// A wake that comes from the home thread.
+    /// A wake from the home thread.
     ///
     /// # Safety
     /// The task lives (M2), and this is its home thread (M1).
@@ -152,7 +152,7 @@ impl TaskPtr {
         }
     }
 
-    /// A wake that comes from another thread.
+    /// A wake from another thread.
     ///
     /// # Safety
     /// The caller holds, or was lent by a poll, a waker of the task (M2, M5).
@@ -165,8 +165,8 @@ impl TaskPtr {
         if header.queued.swap(true, Ordering::AcqRel) {
             return;
         }
-        // The entry's own reference. Not the waker's: the waker has to keep the scheduler alive until
-        // `push` has called `unpark`.
+        // The entry has its own reference. The waker's cannot serve, because the waker must keep the
+        // scheduler alive until `push` has called `unpark`.
         header.count().add();
         // SAFETY: M5 by the waker; M6, `queued` was false.
         if !unsafe { self.scheduler().inbox.push(self) } {
@@ -175,7 +175,7 @@ impl TaskPtr {
         }
     }
 
-    /// Adds a reference, which is of a waker that is cloned here.
+    /// Adds the reference of a waker that is cloned.
     ///
     /// # Safety
     /// The task lives (M2).
@@ -191,7 +191,7 @@ impl TaskPtr {
         }
     }
 
-    /// Gives up the reference of a waker; frees the task if it was the last.
+    /// Releases the reference of a waker; frees the task if it was the last.
     ///
     /// # Safety
     /// The reference belongs to the caller, which does not touch the task again. The home thread must
@@ -209,7 +209,7 @@ impl TaskPtr {
         }
     }
 
-    /// Gives up a reference that a waker or an inbox entry held; frees the task if it was the last.
+    /// Releases the reference of a waker or an inbox entry; frees the task if it was the last.
     ///
     /// # Safety
     /// Home thread; as for [`release`](Self::release).
@@ -222,7 +222,7 @@ impl TaskPtr {
         }
     }
 
-    /// The same on any thread.
+    /// As `release_at_home`, on any thread.
     ///
     /// # Safety
     /// As for [`release`](Self::release).
@@ -261,9 +261,9 @@ impl TaskPtr {
     /// The caller holds, or was lent by a poll, a waker of the task (M2, M5).
     #[inline]
     pub(crate) unsafe fn lease_scheduler(self) {
-        // Relaxed: if it is leased, that was done by the clone that this waker stems from, or by one
-        // that runs right now on a waker lent to the same poll, and will be done before the poll
-        // returns, while the executor lives.
+        // Relaxed: if it is leased, the lease was made by the clone from which this waker stems, or
+        // by a clone that runs right now on a waker lent to the same poll. That one completes before
+        // the poll returns, while the executor lives.
         // SAFETY: M2.
         if !unsafe { self.header() }.leased.load(Ordering::Relaxed) {
             // SAFETY: the caller's promise.
@@ -282,7 +282,7 @@ impl TaskPtr {
         }
     }
 
-    /// [`free`](Self::free) for wakers, which seldom go last.
+    /// [`free`](Self::free) for wakers, which are rarely the last owner.
     ///
     /// # Safety
     /// As there.
@@ -293,23 +293,24 @@ impl TaskPtr {
     }
 
     /// # Safety
-    /// The last reference has gone, and this comes after everything done with the others.
+    /// The last reference is gone, and this happens after all accesses through the others.
     unsafe fn free(self) {
         // SAFETY: the memory lives until it is freed, and no other pointer is in use.
         let header = unsafe { self.header() };
-        // Looked at by the model tests in any case: loom then knows that all was ordered before.
+        // Also checked in the loom tests, which proves to loom that all accesses are ordered
+        // before.
         if cfg!(any(debug_assertions, loom)) {
             let state = header.state.get() & !state::ABORTED;
-            assert_eq!(state, state::COMPLETE, "a task is freed empty");
-            assert!(header.join_waker.take().is_none(), "a task is freed empty");
+            assert_eq!(state, state::COMPLETE, "the stage is empty");
+            assert!(header.join_waker.take().is_none(), "no join waker is left");
             header.inbox_next.set(null_mut());
         }
         let scheduler = header.scheduler.as_ptr();
         let layout = header.vtable.layout;
         // Relaxed: see `lease_scheduler_first`.
         let leased = header.leased.load(Ordering::Relaxed);
-        // SAFETY: it came from a box, and no reference is left. Nothing is left in it that is to be
-        // dropped, neither in the stage nor a join waker (end of the memory rules).
+        // SAFETY: it came from a box, and no reference is left. Nothing in it needs a drop, neither
+        // in the stage nor a join waker (end of the memory rules).
         unsafe { dealloc(self.as_ptr().cast(), layout) };
         if leased {
             // SAFETY: pairs with the increment in `lease_scheduler_first`.

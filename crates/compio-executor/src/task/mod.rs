@@ -27,10 +27,10 @@
 //! 4. poll returned `Ready` or panicked; or the task was aborted, and the future is dropped instead
 //!    of polled, or directly after the `Pending` if it was aborted while being polled. Clearing the
 //!    executor takes Waiting and Ready tasks this way, too
-//! 5. the executor, the handle, every waker and every inbox entry have let go
+//! 5. the executor, the handle, every waker and every inbox entry have released it
 //!
-//! Beside all this, and from any thread: `queued` says that the task is in the inbox. A task may be
-//! in the inbox in any state.
+//! Independent of the state, and set by any thread: `queued` means that the task is in the inbox. A
+//! task may be in the inbox in any state.
 //!
 //! # Memory rules
 //!
@@ -38,14 +38,14 @@
 //!
 //! - **M1 home.** State, home's part of the reference count, links of the ready queue and of the list
 //!   of live tasks, the join waker and the stage (future or output) are touched on the home thread only.
-//!   `Executor` and `JoinHandle` are `!Send`; a waker looks at `home` first. The answer "not at home" is
+//!   `Executor` and `JoinHandle` are `!Send`; a waker checks `home` first. The answer "not at home" is
 //!   always safe.
 //! - **M2 life.** The memory lives while EXECUTOR or HANDLE is set, and while there is a reference: each
-//!   waker and each inbox entry holds one. A waker that is lent to a poll holds none: EXECUTOR lasts
+//!   waker and each inbox entry holds one. A waker that is lent to a poll holds none: EXECUTOR stays set
 //!   until the poll is over. References are [counted](crate::biased_count) in two parts, without atomics at
 //!   home; the home thread leaves the count with the second of the two bits.
-//! - **M3 future.** The stage holds the future until Complete, and EXECUTOR is set that long. The
-//!   future is polled and dropped in Running only, so never from within itself, and dropped at home.
+//! - **M3 future.** The stage holds the future until Complete, and EXECUTOR is set until then. The
+//!   future is polled and dropped only in Running, so never from within itself, and dropped at home.
 //! - **M4 output.** The stage holds an output exactly while OUTPUT is set. The code that clears
 //!   OUTPUT takes or drops it.
 //! - **M5 scheduler.** `scheduler` may be dereferenced at home while the task is not Complete (the executor ends
@@ -59,8 +59,8 @@
 //! - **M8 live tasks.** The list holds every task that is not Complete, except one whose future is
 //!   just being dropped unpolled.
 //!
-//! When the last reference goes on a foreign thread, only memory is freed there: the home thread has
-//! left, so by M3 the future is gone, by M4 (the handle drops an untaken output) the output, and with the
+//! If the last reference is released on a foreign thread, only memory is freed there: the home thread has
+//! left. So by M3 the future is gone, by M4 (the handle drops an untaken output) the output, and with the
 //! handle or at completion the join waker.
 
 pub(crate) mod header;

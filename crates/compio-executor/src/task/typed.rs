@@ -1,6 +1,6 @@
 //! The part of a task that depends on its future's type, behind one static table per type.
 //!
-//! All user code of a task runs here, and no panic leaves: see [`poll`] and [`cancel`].
+//! All user code of a task runs here, and no panic escapes: see [`poll`] and [`cancel`].
 
 use std::{
     alloc::Layout,
@@ -21,15 +21,15 @@ use crate::{
 };
 
 pub(crate) struct VTable {
-    /// Polls; on `true` the future is gone, and an output is there.
+    /// Polls; on `true` the future is dropped, and an output is stored.
     pub(crate) poll: unsafe fn(TaskPtr, &mut Context<'_>) -> bool,
-    /// Drops the future unpolled; an output is there.
+    /// Drops the future unpolled, and stores an output.
     pub(crate) cancel: unsafe fn(TaskPtr),
     /// Drops the output.
     pub(crate) drop_output: unsafe fn(TaskPtr),
-    /// Of the whole task, whose memory comes from a box.
+    /// The layout of the whole task, whose memory comes from a box.
     pub(crate) layout: Layout,
-    /// Where the output is, a `Result<F::Output, JoinError>`, in bytes from the header.
+    /// The offset of the output, a `Result<F::Output, JoinError>`, in bytes from the header.
     output_offset: usize,
 }
 
@@ -39,14 +39,14 @@ struct Task<F: Future> {
     stage: UnsafeCell<Stage<F>>,
 }
 
-/// The future, then the output in its place; the header's state knows which (M3, M4).
+/// The future, then the output in its place; the header's state tells which (M3, M4).
 #[repr(C)]
 union Stage<F: Future> {
     future: ManuallyDrop<F>,
     output: ManuallyDrop<Result<F::Output, JoinError>>,
 }
 
-/// Where the future's type meets the table made for it.
+/// Associates the type of a future with its vtable.
 struct TableOf<F>(F);
 
 impl<F: Future> TableOf<F> {
@@ -99,13 +99,13 @@ unsafe fn stage<F: Future>(task: TaskPtr) -> *mut Stage<F> {
 }
 
 /// # Safety
-/// Home thread (M1); Running, and the future is there (M3).
+/// Home thread (M1); Running, and the stage holds the future (M3).
 unsafe fn poll<F: Future>(task: TaskPtr, cx: &mut Context<'_>) -> bool {
     // SAFETY: M2.
     let stage = unsafe { stage::<F>(task) };
     let polled = catch_unwind(AssertUnwindSafe(|| {
-        // SAFETY: M3: it is there, only the code that set Running touches it, and it stays in place
-        // until it is dropped there.
+        // SAFETY: M3: the stage holds it, only the code that set Running touches it, and it stays
+        // in place until it is dropped there.
         let future: &mut F = unsafe { &mut (*stage).future };
         // SAFETY: as above.
         unsafe { Pin::new_unchecked(future) }.poll(cx)
@@ -121,24 +121,24 @@ unsafe fn poll<F: Future>(task: TaskPtr, cx: &mut Context<'_>) -> bool {
 }
 
 /// # Safety
-/// Home thread (M1); Running, and the future is there (M3).
+/// Home thread (M1); Running, and the stage holds the future (M3).
 unsafe fn cancel<F: Future>(task: TaskPtr) {
     // SAFETY: the caller's promise.
     unsafe { replace_future(stage::<F>(task), Err(JoinError::cancelled())) };
 }
 
-/// Drops the future and puts the output in its place.
+/// Drops the future and stores the output in its place.
 ///
-/// If the destructor panics, that is the output, unless the poll had panicked before.
+/// If the destructor panics, this panic is the output, unless the poll had panicked before.
 ///
 /// # Safety
-/// The future is there (M3), and no other code touches the stage.
+/// The stage holds the future (M3), and no other code touches the stage.
 unsafe fn replace_future<F: Future>(
     stage: *mut Stage<F>,
     mut output: Result<F::Output, JoinError>,
 ) {
     if needs_drop::<F>() {
-        // SAFETY: it is there, and never touched again, not even if its destructor panics.
+        // SAFETY: the stage holds it, and it is never touched again, even if its destructor panics.
         let dropped = catch_unwind(AssertUnwindSafe(|| unsafe {
             ManuallyDrop::drop(&mut (*stage).future);
         }));
@@ -146,7 +146,8 @@ unsafe fn replace_future<F: Future>(
             output = report(output, payload);
         }
     }
-    // SAFETY: nothing is left in the stage, which is large enough and aligned, being a union.
+    // SAFETY: nothing is left in the stage, which is large enough and aligned because it is a
+    // union.
     unsafe { (&raw mut (*stage).output).write(ManuallyDrop::new(output)) };
 }
 
@@ -163,6 +164,6 @@ fn report<T>(output: Result<T, JoinError>, payload: Box<dyn Any + Send>) -> Resu
 /// # Safety
 /// Home thread (M1). The caller has just cleared OUTPUT (M4).
 unsafe fn drop_output<F: Future>(task: TaskPtr) {
-    // SAFETY: M4; it is never touched again, not even if its destructor panics.
+    // SAFETY: M4; it is never touched again, even if its destructor panics.
     drop_caught(unsafe { take_output::<F::Output>(task) });
 }

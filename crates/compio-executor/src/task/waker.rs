@@ -10,14 +10,15 @@ use crate::task::TaskPtr;
 // A static: `Waker::will_wake` compares its address.
 static VTABLE: RawWakerVTable = RawWakerVTable::new(clone, wake, wake_by_ref, drop);
 
-/// A waker to be lent to one poll: it holds no reference.
+/// A waker that is lent to one poll: it holds no reference.
 ///
 /// # Safety
-/// The task lives, and so does its executor, as long as the answer is used (M2, M5).
+/// The task and its executor live as long as the result is used (M2, M5).
 #[inline]
 pub(crate) unsafe fn lend(task: TaskPtr) -> ManuallyDrop<Waker> {
     // SAFETY: the functions of the table keep the contract of `RawWaker`: `TaskPtr` is only touched
-    // from other threads where the memory rules allow it. It is never dropped, for it holds nothing.
+    // from other threads where the memory rules allow it. It is never dropped, because it holds
+    // nothing.
     ManuallyDrop::new(unsafe { Waker::from_raw(RawWaker::new(task.as_ptr().cast(), &VTABLE)) })
 }
 
@@ -56,7 +57,7 @@ unsafe fn wake(data: *const ()) {
 /// As for [`TaskPtr::schedule_remotely`]; the caller's reference ends here.
 #[cold]
 unsafe fn wake_elsewhere(task: TaskPtr) {
-    // SAFETY: the caller's promise. With the scope, for `unpark` might panic.
+    // SAFETY: the caller's promise. Dropped at the end of the scope, because `unpark` might panic.
     unsafe {
         let _reference = Waker::from_raw(RawWaker::new(task.as_ptr().cast(), &VTABLE));
         task.schedule_remotely();

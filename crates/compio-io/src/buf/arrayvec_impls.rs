@@ -24,7 +24,7 @@ unsafe impl<const CAPACITY: usize> IoBuf for ArrayVec<u8, CAPACITY> {
 unsafe impl<const CAPACITY: usize> IoBufMut for ArrayVec<u8, CAPACITY> {
     unsafe fn as_uninit(&mut self) -> &mut [MaybeUninit<u8>] {
         let start = self.as_mut_ptr();
-        // SAFETY: the address is that of the whole array, borrowed mutably like
+        // SAFETY: the address is good for the whole array, borrowed mutably like
         // the vector, and bytes may be uninitialised as `MaybeUninit`.
         unsafe { std::slice::from_raw_parts_mut(start.cast(), CAPACITY) }
     }

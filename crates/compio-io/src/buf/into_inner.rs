@@ -1,10 +1,10 @@
-//! [`IntoInner`]. What can be unwrapped implements it beside its own type.
+//! [`IntoInner`]: unwrapping of buffers. Each wrapper implements it in its own file.
 
-/// A wrapper that gives up what it wraps.
+/// A wrapper that can be unwrapped.
 ///
-/// Windows ([`Slice`](crate::buf::Slice),
-/// [`VectoredSlice`](crate::buf::VectoredSlice)) give up their buffer,
-/// operations of the driver theirs.
+/// Slices ([`Slice`](crate::buf::Slice),
+/// [`VectoredSlice`](crate::buf::VectoredSlice)) and operations of the driver
+/// return their buffer.
 ///
 /// ```
 /// use compio_io::buf::{IntoInner, IoBuf};
@@ -13,9 +13,9 @@
 /// assert_eq!(window.into_inner(), [1, 2, 3]);
 /// ```
 pub trait IntoInner {
-    /// What was wrapped.
+    /// The wrapped type.
     type Inner;
 
-    /// Unwraps it.
+    /// Returns the wrapped value.
     fn into_inner(self) -> Self::Inner;
 }

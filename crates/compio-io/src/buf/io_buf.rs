@@ -1,6 +1,5 @@
 //! [`IoBuf`] and [`IoBufMut`]: one contiguous buffer that the kernel may read
-//! or fill. Which types are such buffers stands in `std_impls` and
-//! `bytes_impls`.
+//! or fill. The `*_impls` files implement them.
 
 use std::{io, mem::MaybeUninit, ops::RangeBounds};
 
@@ -8,17 +7,16 @@ use crate::buf::Slice;
 
 /// A buffer that the kernel may read from.
 ///
-/// A buffer has a *length*, the bytes that are initialised, and a *capacity*,
-/// the bytes there is room for; they differ only where the type knows the
-/// difference, as [`Vec`] does.
+/// A buffer has a *length*, the number of initialised bytes, and a *capacity*,
+/// the bytes there is room for. They are equal unless the type distinguishes
+/// them, as [`Vec`] does.
 ///
-/// A borrow is a buffer only if it is `&'static`. With another one the compiler
-/// says that a value does not live long enough for `'static` (E0597): pass the
+/// A borrow is a buffer only if it is `&'static`. For other borrows the compiler
+/// reports that a value does not live long enough for `'static` (E0597): pass the
 /// buffer itself.
 ///
-/// `slice` takes the buffer by value and therefore, where this trait is
-/// imported, comes before an inherent `slice(&self)` such as that of
-/// `bytes::Bytes`.
+/// `slice` takes the buffer by value. Where this trait is imported, it therefore
+/// takes precedence over an inherent `slice(&self)`, such as `bytes::Bytes::slice`.
 ///
 /// ```
 /// use compio_io::buf::{IoBuf, IoBufMut};
@@ -51,33 +49,33 @@ use crate::buf::Slice;
 ///
 /// # Safety
 ///
-/// The driver asks for the address of the bytes, hands it to the kernel, or to a
-/// thread that stands in for it, and returns. The bytes are read later, while no
-/// borrow exists that the compiler could check: hence the trait is unsafe to implement, and an
-/// implementation that breaks one of these rules makes the kernel read, or
-/// through [`IoBufMut`] write, memory that belongs to somebody else.
+/// The driver passes the address of the bytes to the kernel, or to a pool thread,
+/// and returns. The bytes are read later, while no borrow exists that the compiler
+/// could check. Hence the trait is unsafe to implement. If an implementation breaks
+/// one of these rules, the kernel reads, or through [`IoBufMut`] writes, memory
+/// that belongs to another owner.
 ///
 /// From [`as_init`](Self::as_init) until the value is moved, mutated through
 /// `&mut`, or dropped:
 ///
 /// 1. The memory stays valid for reads and at the same address, and every
 ///    further call gives the same slice.
-/// 2. Nobody writes to it: no other handle, no other thread.
-/// 3. Being leaked is no exception: if the place where the value sits is never
-///    dropped, the memory stays valid for ever. (A buffer lent by a thread's
-///    arena, which dies with the thread, breaks this.)
+/// 2. No other handle and no other thread writes to it.
+/// 3. A leak is no exception: if the value is leaked in place, the memory stays
+///    valid until the process ends. (A buffer lent by a thread's arena, which is
+///    freed with the thread, breaks this.)
 ///
-/// Moving the value may change the address: of a buffer on the heap it
-/// doesn't, of an array it does. So the driver asks only once the value has
-/// reached the place where it stays for as long as the kernel works.
+/// Moving the value may change the address: it does for an array, and does not
+/// for a buffer on the heap. So the driver takes the address once the value has
+/// reached the place where it stays until the kernel has completed the operation.
 ///
 /// 4. [`buf_len`](Self::buf_len) is the length of that slice, and
 ///    [`buf_capacity`](Self::buf_capacity) is not less. Neither changes without
 ///    mutation; moving the value does not alter them either.
 /// 5. A shared reference allows no change. Safe code that has `&self` can
 ///    neither write to the bytes, nor move them, nor alter length or capacity.
-///    Interior mutability of other fields is no violation. (This rule makes
-///    `Arc<B>`, `Rc<B>` and `&'static B` buffers: other owners have such a
+///    Interior mutability of other fields is no violation. (Because of this rule
+///    `Arc<B>`, `Rc<B>` and `&'static B` can be buffers: other owners have such a
 ///    reference while the kernel reads.)
 ///
 /// Safe code cannot implement it, and so cannot break these rules:
@@ -108,8 +106,8 @@ pub unsafe trait IoBuf: 'static {
 
     /// How many bytes there is room for, the initialised ones included.
     ///
-    /// A type that can only be read from has room for what it holds. One that
-    /// implements [`IoBufMut`] gives the length of its
+    /// The capacity of a read-only type is its length. The capacity of a type that
+    /// implements [`IoBufMut`] is the length of its
     /// [`as_uninit`](IoBufMut::as_uninit).
     ///
     /// ```
@@ -123,11 +121,11 @@ pub unsafe trait IoBuf: 'static {
         self.buf_len()
     }
 
-    /// Narrows the buffer to a window; the bytes outside are not touched.
+    /// Narrows the buffer to a range; the bytes outside are not touched.
     ///
-    /// The window begins within the initialised bytes, so that filling it never
-    /// leaves a gap; it may reach into the capacity. A write sends those of its
-    /// bytes that are initialised.
+    /// The slice begins within the initialised bytes, so that filling it never
+    /// leaves a gap; it may reach into the capacity. A write sends only its
+    /// initialised bytes.
     ///
     /// # Panics
     ///
@@ -158,7 +156,7 @@ pub unsafe trait IoBuf: 'static {
 /// A read fills the buffer from its start, over its whole capacity, and sets its
 /// length to the bytes read: a [`Vec`] of length 300 that took a read of 50 has
 /// length 50 afterwards. A buffer of fixed size (`[u8; N]`, `Box<[u8]>`) keeps
-/// its length. To read behind what is there, see
+/// its length. To read behind the initialised bytes, see
 /// [`append`](crate::io::AsyncReadExt::append), or narrow the buffer by
 /// [`slice`](IoBuf::slice).
 ///
@@ -168,12 +166,12 @@ pub unsafe trait IoBuf: 'static {
 /// the value is moved, touched or dropped:
 ///
 /// 1. The memory stays valid for reads and writes and at the same address.
-/// 2. The value is the only way to it: nobody else reads or writes there.
+/// 2. The value is the only way to it: no other code reads or writes there.
 /// 3. The slice begins where [`as_init`](IoBuf::as_init) begins, and its length
 ///    is [`buf_capacity`](IoBuf::buf_capacity).
 /// 4. After [`set_init(len)`](Self::set_init), `as_init` gives at least the
-///    first `len` bytes of it, with what was written there, and the capacity is
-///    as before.
+///    first `len` bytes of the slice, with their written content, and the capacity
+///    is as before.
 /// 5. Neither method writes to those bytes.
 ///
 /// Safe code cannot implement it:
@@ -204,20 +202,20 @@ pub unsafe trait IoBuf: 'static {
 pub unsafe trait IoBufMut: IoBuf {
     /// The whole capacity, from the start.
     ///
-    /// Whoever only has bytes to put there is better served by the safe
-    /// [`init_from`](Self::init_from) and [`init_with`](Self::init_with).
+    /// To copy bytes into the buffer, use the safe [`init_from`](Self::init_from)
+    /// or [`init_with`](Self::init_with) instead.
     ///
     /// # Safety
     ///
     /// Bytes that are initialised must stay so: the caller does not write
-    /// [`MaybeUninit::uninit`] into the slice. (The buffer would still take
-    /// them for initialised and show them by [`as_init`](IoBuf::as_init).)
+    /// [`MaybeUninit::uninit`] into the slice. (The buffer would still count
+    /// them as initialised and return them from [`as_init`](IoBuf::as_init).)
     unsafe fn as_uninit(&mut self) -> &mut [MaybeUninit<u8>];
 
     /// Notes that the first `len` bytes are initialised, and makes the length
     /// `len` where the type has a length.
     ///
-    /// A [`Slice`] only ever lengthens the buffer that it is a window of.
+    /// A [`Slice`] only lengthens its buffer, and never shortens it.
     ///
     /// # Safety
     ///
@@ -226,7 +224,7 @@ pub unsafe trait IoBufMut: IoBuf {
     unsafe fn set_init(&mut self, len: usize);
 
     /// The capacity behind the initialised bytes, as
-    /// [`Vec::spare_capacity_mut`] gives it. Empty for a buffer of fixed size.
+    /// [`Vec::spare_capacity_mut`] returns it. Empty for a buffer of fixed size.
     ///
     /// After writing to it, [`set_init`](Self::set_init) makes the bytes part of
     /// the buffer.
@@ -252,8 +250,8 @@ pub unsafe trait IoBufMut: IoBuf {
         &mut room[initialised..]
     }
 
-    /// Fills the buffer from its start with as much of `bytes` as there is room
-    /// for, sets its length to that, and returns it.
+    /// Copies `bytes` to the start of the buffer, as many as there is room for.
+    /// Sets its length to their number, and returns it.
     ///
     /// ```
     /// use compio_io::buf::IoBufMut;
@@ -274,20 +272,19 @@ pub unsafe trait IoBufMut: IoBuf {
     }
 
     /// Lets `fill` write into the whole capacity, then sets the length to the
-    /// bytes that it says it wrote. For readers that are built on a blocking
-    /// `read(&mut [u8])`.
+    /// number of bytes that `fill` returns. For readers that are built on a
+    /// blocking `read(&mut [u8])`.
     ///
-    /// `fill` sees initialised bytes only, so what lies behind the length is
-    /// zeroed first: prefer a buffer that is initialised already if that cost
-    /// matters.
+    /// `fill` sees initialised bytes only, so the bytes behind the length are
+    /// zeroed first. If that cost matters, pass an initialised buffer.
     ///
     /// # Errors
     ///
-    /// Those of `fill`; the length stays then.
+    /// Errors of `fill`; the length stays unchanged then.
     ///
     /// # Panics
     ///
-    /// If `fill` says that it wrote more than there is room for.
+    /// If `fill` returns more than the capacity.
     ///
     /// ```
     /// use std::io::Read;
@@ -307,7 +304,7 @@ pub unsafe trait IoBufMut: IoBuf {
         // SAFETY: only initialised bytes are written to it.
         let room = unsafe { self.as_uninit() };
         room[initialised..].fill(MaybeUninit::new(0));
-        // SAFETY: what was not initialised has just been zeroed.
+        // SAFETY: the bytes that were not initialised have just been zeroed.
         let len = fill(unsafe { room.assume_init_mut() })?;
         assert!(
             len <= room.len(),

@@ -12,8 +12,8 @@ use memmap2::{Mmap, MmapMut};
 
 use crate::buf::{IoBuf, IoBufMut};
 
-// SAFETY: the map stays at its address until it is dropped, and for ever if it is
-// leaked. The value holds an address, so moving it does not move the bytes. No
+// SAFETY: the map stays at its address until it is dropped; a leaked map stays
+// until the process ends. The value holds an address, so moving it does not move the bytes. No
 // safe method writes to them; the maker of the map has promised that nothing else
 // does.
 unsafe impl IoBuf for Mmap {

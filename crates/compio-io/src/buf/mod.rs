@@ -1,9 +1,9 @@
-//! Owned buffers: what may be handed to the kernel, and how it comes back.
+//! Owned buffers, which operations lend to the kernel and return with their result.
 //!
 //! | file | holds |
 //! |---|---|
 //! | `io_buf` | [`IoBuf`], [`IoBufMut`]: one contiguous buffer |
-//! | `slice` | [`Slice`]: a window into one buffer |
+//! | `slice` | [`Slice`]: a part of one buffer |
 //! | `vectored` | [`IoVectoredBuf`], [`IoVectoredBufMut`]: many buffers at once |
 //! | `vectored_slice` | [`VectoredSlice`]: many buffers without their first bytes |
 //! | `vectored_rest` | many buffers of which the first bytes have been read |
@@ -12,8 +12,8 @@
 //! | `into_inner` | [`IntoInner`]: unwrapping |
 //! | `*_impls` | which foreign types are buffers, and why that is sound |
 //!
-//! What is not here: registered and kernel-provided buffers. They belong to a
-//! ring, hence to the driver.
+//! Registered and kernel-provided buffers are in the driver's crate, since they
+//! belong to a ring.
 
 #[cfg(feature = "arrayvec")]
 mod arrayvec_impls;

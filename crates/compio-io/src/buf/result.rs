@@ -2,12 +2,12 @@
 
 use std::io;
 
-/// What an operation with a buffer returns: how it went, and the buffer.
+/// The return value of an operation with a buffer: its result, and the buffer.
 ///
-/// A plain tuple, so that it can be taken apart in the `let`. The buffer comes
-/// back on failure too.
+/// A plain tuple, so that a `let` can destructure it. The buffer comes back on
+/// failure too.
 ///
-/// The operator `?` takes no tuple. Write `.await.0?` to drop the buffer, or
+/// The operator `?` does not accept a tuple. Write `.await.0?` to drop the buffer, or
 /// [`.await.transpose()?`](BufResultExt::transpose) to keep it on success.
 ///
 /// ```

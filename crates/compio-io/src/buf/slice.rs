@@ -1,4 +1,4 @@
-//! [`Slice`]: a window into one buffer.
+//! [`Slice`]: a part of one buffer.
 
 use std::{
     mem::MaybeUninit,
@@ -7,17 +7,17 @@ use std::{
 
 use crate::buf::{IntoInner, IoBuf, IoBufMut};
 
-/// A window into a buffer: an operation neither reads nor writes outside it.
+/// A part of a buffer: an operation neither reads nor writes outside it.
 ///
-/// Made by [`IoBuf::slice`]. It derefs to those of its bytes that are
-/// initialised. A read into the window sets the buffer's length to the end of
-/// what was read if the buffer was shorter, and never shortens it. So the number
-/// of bytes read is what the operation returned, not the window's length.
+/// Made by [`IoBuf::slice`]. It derefs to its initialised bytes. A read into the
+/// slice lengthens the buffer to the end of the bytes read, if the buffer was
+/// shorter, and never shortens it. So the number of bytes read is the result of
+/// the operation, not the slice's length.
 ///
-/// The window's initialised bytes can be changed in place if the buffer is an
-/// [`IoBufMut`]. The whole buffer can only be looked at until
+/// The slice's initialised bytes can be changed in place if the buffer is an
+/// [`IoBufMut`]. The whole buffer is read-only until
 /// [`into_inner`](IntoInner::into_inner): shortening it would leave a gap of
-/// uninitialised bytes before the window.
+/// uninitialised bytes before the slice.
 ///
 /// ```
 /// use compio_io::buf::{IntoInner, IoBuf, IoBufMut};
@@ -67,13 +67,13 @@ impl<B: IoBuf> Slice<B> {
 }
 
 impl<B> Slice<B> {
-    /// Where the window begins, in bytes from the buffer's start.
+    /// The start of the slice, in bytes from the buffer's start.
     pub fn begin(&self) -> usize {
         self.begin
     }
 
-    /// Where the window ends, in bytes from the buffer's start. Of the bytes
-    /// before, the last may be uninitialised.
+    /// The end of the slice, in bytes from the buffer's start. The last bytes
+    /// before it may be uninitialised.
     pub fn end(&self) -> usize {
         self.end
     }
@@ -112,8 +112,8 @@ impl<B: IoBufMut> DerefMut for Slice<B> {
         let initialised = self.buf_len();
         // SAFETY: the slice is handed out as `u8`s, which are initialised.
         let room = unsafe { self.as_uninit() };
-        // SAFETY: so many bytes of the window are initialised, as `as_init`
-        // says, which begins at the same address.
+        // SAFETY: `as_init` begins at the same address, and its length is the
+        // number of initialised bytes of the slice.
         unsafe { room[..initialised].assume_init_mut() }
     }
 }
@@ -144,8 +144,8 @@ unsafe impl<B: IoBuf> IoBuf for Slice<B> {
 }
 
 // SAFETY: as above; both slices begin `begin` bytes into the inner ones, and
-// the window ends within the inner capacity. `set_init` never shortens the inner
-// buffer, so the window's beginning stays within the initialised bytes.
+// this one ends within the inner capacity. `set_init` never shortens the inner
+// buffer, so `begin` stays within the initialised bytes.
 unsafe impl<B: IoBufMut> IoBufMut for Slice<B> {
     unsafe fn as_uninit(&mut self) -> &mut [MaybeUninit<u8>] {
         // SAFETY: our caller promises the same.
@@ -155,8 +155,8 @@ unsafe impl<B: IoBufMut> IoBufMut for Slice<B> {
 
     unsafe fn set_init(&mut self, len: usize) {
         let before = self.inner.buf_len();
-        // Cheap, and without it a buffer whose length changes behind our back
-        // would turn a gap into "initialised" bytes.
+        // A cheap check. Without it, a gap would count as initialised bytes if the
+        // inner buffer's length changed unexpectedly.
         assert!(self.begin <= before, "the buffer shrank inside its slice");
         // SAFETY: `begin` bytes are initialised as asserted, the next `len` as
         // our caller promises; and `before` bytes are in any case.
@@ -164,8 +164,8 @@ unsafe impl<B: IoBufMut> IoBufMut for Slice<B> {
     }
 }
 
-/// What of a buffer lies behind its first `begin` initialised bytes: as a
-/// [`Slice`], with one number less for whoever keeps many.
+/// The part of a buffer behind its first `begin` initialised bytes. Smaller than a
+/// [`Slice`] by one field.
 pub(crate) struct Rest<B> {
     pub(crate) inner: B,
     pub(crate) begin: usize,

@@ -1,10 +1,10 @@
-//! Which types of the standard library are buffers.
+//! The types of the standard library as buffers.
 //!
 //! Pointers to buffers are buffers: `Box`, `Rc`, `Arc` and `&'static` of any
 //! buffer, sized or not. Rule 5 of [`IoBuf`] is the reason that the shared ones
 //! are sound.
 //!
-//! Not among them: strings as targets of reads, as bytes read need not be UTF-8.
+//! A string can only be written from, as bytes read need not be UTF-8.
 
 use std::{mem::MaybeUninit, rc::Rc, sync::Arc};
 
@@ -116,14 +116,14 @@ unsafe impl<B: IoBufMut + ?Sized> IoBufMut for Box<B> {
     }
 }
 
-/// Bytes that are borrowed for ever and mutably.
+/// Bytes that are borrowed mutably for `'static`.
 ///
 /// Not a blanket over `&'static mut B`. With one, a call of a `&self` method on a
 /// `buf: &mut B`, such as `buf.buf_len()`, resolves to the borrow as the buffer
 /// and no longer compiles. A `Vec::leak` is such a slice.
 macro_rules! borrow_mutably {
     ($([$($generics:tt)*] $bytes:ty),*) => {$(
-        // SAFETY: borrowed for ever and by no other reference.
+        // SAFETY: borrowed for `'static`, and by no other reference.
         unsafe impl<$($generics)*> IoBuf for &'static mut $bytes {
             fn as_init(&self) -> &[u8] {
                 *self

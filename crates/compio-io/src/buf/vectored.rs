@@ -1,15 +1,13 @@
 //! [`IoVectoredBuf`] and [`IoVectoredBufMut`]: many buffers that one operation
-//! gathers from or scatters over. Which types they are stands in
-//! `vectored_impls`.
+//! gathers from or scatters over. `vectored_impls` implements them.
 
 use std::mem::MaybeUninit;
 
 /// Buffers that the kernel may gather from, one after the other.
 ///
 /// Implemented for `Vec<B>`, `Box<[B]>`, `[B; N]` and shared slices of one kind
-/// of buffer, and for tuples of up to twelve kinds. How many buffers one operation takes is
-/// limited by the platform (`IOV_MAX`, often 1024); an operation over more is
-/// short.
+/// of buffer, and for tuples of up to twelve kinds. The platform limits the number of
+/// buffers of one operation (`IOV_MAX`, often 1024); an operation over more is short.
 ///
 /// ```
 /// use compio_io::buf::IoVectoredBuf;
@@ -23,9 +21,9 @@ use std::mem::MaybeUninit;
 ///
 /// Each slice of [`slices`](Self::slices) keeps the contract of
 /// [`IoBuf`](crate::buf::IoBuf): from the call until the value is moved, mutated
-/// or dropped, the memory stays valid and at the same address, nobody writes to
-/// it, being leaked is no exception, a shared reference allows no change, and
-/// every further call gives the same slices in the same order. Safe code cannot implement it:
+/// or dropped, the memory stays valid and at the same address, no other code writes
+/// to it, a leak is no exception, a shared reference allows no change, and every
+/// further call gives the same slices in the same order. Safe code cannot implement it:
 ///
 /// ```compile_fail,E0200
 /// struct Wild;
@@ -54,13 +52,14 @@ pub unsafe trait IoVectoredBuf: 'static {
 /// Buffers that the kernel may scatter over, one after the other.
 ///
 /// A read fills the first buffer over its whole capacity, then the next, and
-/// sets the length of each to the bytes it took: of those not reached to zero,
-/// unless they are of fixed size or windows ([`Slice`](crate::buf::Slice)).
+/// sets the length of each to its number of bytes read. Buffers that the read does
+/// not reach get length zero, unless they are of fixed size or slices
+/// ([`Slice`](crate::buf::Slice)).
 ///
 /// # Safety
 ///
 /// All of [`IoVectoredBuf`]'s contract, and each slice of
-/// [`uninit_slices`](Self::uninit_slices) keeps that of
+/// [`uninit_slices`](Self::uninit_slices) keeps the contract of
 /// [`IoBufMut`](crate::buf::IoBufMut): until the value is moved, touched or
 /// dropped the memory stays valid for reads and writes, at the same address and
 /// reachable only through the value. There are as many slices as `slices` gives,
@@ -113,8 +112,8 @@ pub unsafe trait IoVectoredBufMut: IoVectoredBuf {
         unsafe { self.uninit_slices() }.map(|room| room.len()).sum()
     }
 
-    /// Fills the buffers in order with as much of `bytes` as there is room for,
-    /// sets their lengths, and returns how much it was.
+    /// Copies `bytes` into the buffers in order, as many as there is room for. Sets
+    /// their lengths, and returns the number of bytes copied.
     ///
     /// ```
     /// use compio_io::buf::IoVectoredBufMut;

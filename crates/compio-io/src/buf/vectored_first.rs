@@ -73,7 +73,7 @@ impl<V> IntoInner for FirstRoom<V> {
 }
 
 // SAFETY: one of the inner slices, which keep the contract, chosen by a number
-// that never changes; so does its capacity not.
+// that never changes. Its capacity does not change either.
 unsafe impl<V: IoVectoredBufMut> IoBuf for FirstRoom<V> {
     fn as_init(&self) -> &[u8] {
         self.inner.slices().nth(self.index).unwrap_or_default()

@@ -41,8 +41,8 @@ macro_rules! impl_collection {
             unsafe fn set_init(&mut self, total: usize) {
                 let mut left = total;
                 for buf in self.iter_mut() {
-                    // SAFETY: the bytes before were given to the buffers before;
-                    // `left` of those promised by our caller begin here.
+                    // SAFETY: the caller promises `total` initialised bytes. The earlier
+                    // buffers took the first of them; `left` bytes begin here.
                     unsafe { take_share(buf, &mut left) };
                 }
             }

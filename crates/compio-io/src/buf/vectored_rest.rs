@@ -70,7 +70,7 @@ unsafe impl<V: IoVectoredBufMut> IoVectoredBuf for VectoredRest<V> {
     fn slices(&self) -> impl Iterator<Item = &[u8]> {
         let mut offset = self.offset;
         self.inner.slices().skip(self.index).map(move |slice| {
-            // Of the first one only.
+            // Only of the first buffer.
             &slice[std::mem::take(&mut offset)..]
         })
     }
@@ -85,7 +85,7 @@ unsafe impl<V: IoVectoredBufMut> IoVectoredBufMut for VectoredRest<V> {
         // SAFETY: our caller promises the same.
         let rooms = unsafe { self.inner.uninit_slices() };
         rooms.skip(self.index).map(move |room| {
-            // Of the first one only.
+            // Only of the first buffer.
             &mut room[std::mem::take(&mut offset)..]
         })
     }

@@ -1,12 +1,12 @@
 //! [`VectoredSlice`]: many buffers without their first bytes.
 //!
-//! For writing only. A window for reads would have to count over capacities
+//! For writing only. A slice for reads would have to count over capacities
 //! while this one counts over initialised bytes, and could leave gaps.
 
 use crate::buf::{IntoInner, IoVectoredBuf};
 
-/// Buffers without their first bytes, as what is left to write after a short
-/// write.
+/// Buffers without their first bytes, for instance the unwritten bytes after a
+/// short write.
 ///
 /// Buffers that are skipped as a whole, and empty ones, are left out.
 ///

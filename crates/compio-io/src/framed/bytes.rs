@@ -1,4 +1,4 @@
-//! [`BytesCodec`]: no frames, just bytes.
+//! [`BytesCodec`]: frames without delimiters, as reads return them.
 
 use std::io;
 
@@ -6,7 +6,7 @@ use bytes::BytesMut;
 
 use crate::framed::{Decoder, Encoder};
 
-/// Frames are whatever bytes a read brings, or go out as they are.
+/// A received frame is the bytes of a read. A sent frame is written unchanged.
 ///
 /// ```
 /// use compio_io::framed::{BytesCodec, FramedRead};

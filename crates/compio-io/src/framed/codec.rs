@@ -5,7 +5,7 @@ use std::{error::Error, fmt, io};
 
 use bytes::BytesMut;
 
-/// Takes frames out of a buffer.
+/// Decodes frames from a buffer.
 ///
 /// ```
 /// use bytes::{Buf, BytesMut};
@@ -40,23 +40,23 @@ pub trait Decoder {
     /// The error of a bad frame. Errors of the reader are converted to it.
     type Error: From<io::Error>;
 
-    /// Takes the first frame out of `src`, or none if it isn't there as a whole.
+    /// Takes the first frame out of `src`, or returns `None` if it is incomplete.
     ///
-    /// It is called again with the remaining bytes and more behind them, and after
-    /// each frame until there is none. It may reserve room for the rest of a frame.
-    /// The codec must bound that room.
+    /// It is called again after more bytes were appended, and after each frame until
+    /// it returns `None`. It may reserve room for the rest of a frame. The codec must
+    /// bound that room.
     ///
     /// # Errors
     ///
     /// Errors of the codec. It documents the content of `src` after an error.
     fn decode(&mut self, src: &mut BytesMut) -> Result<Option<Self::Item>, Self::Error>;
 
-    /// The same where nothing more will come, called until there is no frame
-    /// left. Unless overridden, bytes that make no frame are an error.
+    /// As [`decode`](Self::decode), after EOF, called until there is no frame left.
+    /// The default implementation returns an error for bytes of an incomplete frame.
     ///
     /// # Errors
     ///
-    /// The codec's.
+    /// Errors of the codec, such as `UnexpectedEof`.
     fn decode_eof(&mut self, src: &mut BytesMut) -> Result<Option<Self::Item>, Self::Error> {
         match self.decode(src)? {
             None if !src.is_empty() => Err(io::Error::new(
@@ -69,7 +69,7 @@ pub trait Decoder {
     }
 }
 
-/// Puts frames into a buffer.
+/// Encodes frames into a buffer.
 ///
 /// ```
 /// use bytes::{BufMut, BytesMut};
@@ -110,9 +110,9 @@ pub trait Encoder<Item> {
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum CodecError {
-    /// A frame is longer than the codec allows, or than it can say.
+    /// A frame is longer than the codec allows, or than its length field can represent.
     TooLong,
-    /// A frame gives a length that cannot be.
+    /// The length field of a frame, or the adjustment, gives an invalid length.
     Length,
     /// A line is not UTF-8.
     Utf8,
@@ -124,7 +124,7 @@ impl fmt::Display for CodecError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::TooLong => f.write_str("the frame is too long"),
-            Self::Length => f.write_str("the length of the frame cannot be"),
+            Self::Length => f.write_str("the length of the frame is invalid"),
             Self::Utf8 => f.write_str("the line is not UTF-8"),
             Self::Io(e) => e.fmt(f),
         }

@@ -1,13 +1,13 @@
-//! [`AnyDelimiterCodec`]: frames between bytes of a kind.
+//! [`AnyDelimiterCodec`]: frames that end with a delimiter.
 
 use bytes::{BufMut, BytesMut};
 
 use crate::framed::{CodecError, Decoder, Encoder, segments::Segments};
 
-/// Frames end with one of some bytes.
+/// Each frame ends with one of a set of delimiter bytes.
 ///
 /// The delimiter is not part of the frame; the last frame needs none. Sent frames
-/// end with a sequence of their own.
+/// end with a given byte sequence.
 ///
 /// ```
 /// use compio_io::framed::{AnyDelimiterCodec, FramedRead, FramedWrite};
@@ -33,7 +33,7 @@ pub struct AnyDelimiterCodec {
 
 impl AnyDelimiterCodec {
     /// Frames of any length that end with one of `delimiters`. Sent frames end with
-    /// all of `ending`.
+    /// the whole of `ending`.
     pub fn new(delimiters: impl Into<Vec<u8>>, ending: impl Into<Vec<u8>>) -> Self {
         Self::new_with_max_length(delimiters, ending, usize::MAX)
     }

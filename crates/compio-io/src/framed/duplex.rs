@@ -1,4 +1,4 @@
-//! [`Framed`]: frames both ways.
+//! [`Framed`]: frames in both directions.
 
 use std::{
     fmt,
@@ -24,8 +24,7 @@ use crate::{
 ///
 /// # Cancellation
 ///
-/// Nothing is lost and nothing repeated by dropping a future of this type, as of
-/// those two.
+/// Dropping a future of this type loses and repeats nothing, as for these two types.
 pub struct Framed<R, W, C> {
     input: Input<R>,
     output: Output<W>,
@@ -54,18 +53,18 @@ impl<R, W, C> Framed<R, W, C> {
         &mut self.codec
     }
 
-    /// The bytes that were read and not yet decoded, or none at all while a read
-    /// is under way: it appends to them.
+    /// The bytes that were read and not yet decoded. `None` while a read is in
+    /// flight, which owns them.
     pub fn read_buffer(&self) -> Option<&BytesMut> {
         self.input.buffer()
     }
 
-    /// The bytes of frames that are gathered, and that no operation has taken.
+    /// The gathered bytes of frames that are not yet part of a write.
     pub fn write_buffer(&self) -> &BytesMut {
         &self.output.gathered
     }
 
-    /// Takes both directions apart; each goes on where it is.
+    /// Splits the two directions; each continues with its state.
     pub fn into_split(self) -> (FramedRead<R, C>, FramedWrite<W, C>)
     where
         C: Clone,
@@ -90,7 +89,7 @@ impl<R, W, C> Framed<R, W, C> {
     ///
     /// # Errors
     ///
-    /// Those of the codec and of the reader.
+    /// Errors of the codec and of the reader.
     ///
     /// # Cancellation
     ///
@@ -106,12 +105,12 @@ impl<R, W, C> Framed<R, W, C> {
     ///
     /// # Errors
     ///
-    /// Those of the codec and of the writer.
+    /// Errors of the codec and of the writer.
     ///
     /// # Cancellation
     ///
-    /// The frame has been taken as a whole or not at all; where it matters
-    /// which, use [`feed`](Self::feed).
+    /// The frame has been taken as a whole or not at all. To know which, use
+    /// [`feed`](Self::feed).
     pub async fn send<I>(&mut self, item: I) -> Result<(), <C as Encoder<I>>::Error>
     where
         C: Encoder<I>,
@@ -142,11 +141,11 @@ impl<R, W, C> Framed<R, W, C> {
     ///
     /// # Errors
     ///
-    /// Those of the writer.
+    /// Errors of the writer.
     ///
     /// # Cancellation
     ///
-    /// The operation goes on; the next call waits for it, and writes the rest.
+    /// The operation continues; the next call waits for it, and writes the rest.
     pub async fn flush(&mut self) -> io::Result<()> {
         poll_fn(|cx| self.output.poll_flush(cx)).await
     }
@@ -155,11 +154,11 @@ impl<R, W, C> Framed<R, W, C> {
     ///
     /// # Errors
     ///
-    /// Those of the writer.
+    /// Errors of the writer.
     ///
     /// # Cancellation
     ///
-    /// As of [`flush`](Self::flush).
+    /// As for [`flush`](Self::flush).
     pub async fn close(&mut self) -> io::Result<()> {
         poll_fn(|cx| self.output.poll_close(cx)).await
     }

@@ -25,7 +25,7 @@ use crate::framed::{Decoder, Encoder};
 /// ```
 pub struct JsonCodec<C, T> {
     codec: C,
-    // Comes out, is never kept.
+    // Only decoded, never stored.
     values: PhantomData<fn() -> T>,
 }
 
@@ -62,8 +62,8 @@ where
 
 /// # Errors
 ///
-/// Those of the codec, and [`Json`](JsonError::Json) for a frame that is no such
-/// value; that frame is skipped.
+/// Errors of the codec, and [`Json`](JsonError::Json) for a frame that does not
+/// parse as `T`; that frame is skipped.
 impl<C, T> Decoder for JsonCodec<C, T>
 where
     C: Decoder<Item: AsRef<[u8]>>,
@@ -92,7 +92,7 @@ where
     type Error = JsonError<C::Error>;
 
     fn encode(&mut self, value: I, dst: &mut BytesMut) -> Result<(), Self::Error> {
-        // Has no line ends outside of strings, and escapes those inside.
+        // The text contains no line ends: inside of strings they are escaped.
         let text = serde_json::to_string(&value).map_err(JsonError::Json)?;
         self.codec.encode(text, dst).map_err(JsonError::Codec)
     }
@@ -113,7 +113,7 @@ impl<C: fmt::Debug, T> fmt::Debug for JsonCodec<C, T> {
 /// The error of a [`JsonCodec`] over a codec with errors `E`.
 #[derive(Debug)]
 pub enum JsonError<E> {
-    /// A frame or value does not go with JSON.
+    /// A frame does not parse, or a value does not serialize.
     Json(serde_json::Error),
     /// An error of the inner codec, or of the reader or writer.
     Codec(E),

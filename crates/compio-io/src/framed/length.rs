@@ -1,13 +1,13 @@
-//! [`LengthDelimitedCodec`]: frames behind a number that says how long they are.
+//! [`LengthDelimitedCodec`]: frames with a length field.
 
 use bytes::{Buf, BufMut, BytesMut};
 
 use crate::framed::{CodecError, Decoder, Encoder};
 
-/// How long a frame is at most unless told otherwise, in bytes.
+/// The default maximum length of a frame, in bytes.
 const LEN_MAX: usize = 8 * 1024 * 1024;
 
-/// Frames behind a number that says how long they are.
+/// Frames with a length field in a header.
 ///
 /// ```text
 /// | other header | length field | ... header | frame ...           |
@@ -48,7 +48,7 @@ pub struct LengthDelimitedCodec {
     adjustment: isize,
     skip: Option<usize>,
     len_max: usize,
-    // The length of the frame whose header has been taken out.
+    // The length of the frame whose header has been decoded.
     begun: Option<usize>,
 }
 
@@ -66,11 +66,11 @@ impl LengthDelimitedCodec {
         }
     }
 
-    /// How many bytes the length field has.
+    /// The size of the length field in bytes.
     ///
     /// # Panics
     ///
-    /// If that is not from 1 to 8.
+    /// If `bytes` is not from 1 to 8.
     #[must_use]
     pub fn length_field_length(mut self, bytes: usize) -> Self {
         assert!(
@@ -81,7 +81,7 @@ impl LengthDelimitedCodec {
         self
     }
 
-    /// How many bytes stand before the length field.
+    /// The offset of the length field: the number of header bytes before it.
     ///
     /// # Panics
     ///
@@ -118,8 +118,8 @@ impl LengthDelimitedCodec {
         self
     }
 
-    /// How many bytes from the start of the header do not belong to the frame;
-    /// unless told, the header up to the end of the length field.
+    /// How many bytes from the start of the header do not belong to the frame. By
+    /// default the header up to the end of the length field.
     #[must_use]
     pub fn num_skip(mut self, bytes: usize) -> Self {
         self.skip = Some(bytes);
@@ -180,7 +180,7 @@ impl LengthDelimitedCodec {
     /// The value of the length field for a frame of `len` bytes.
     fn value(&self, len: usize) -> Result<u64, CodecError> {
         // The length field and the frame are sent. A reader skips `skip` bytes, and
-        // takes as many as the value and the adjustment say.
+        // takes value plus adjustment bytes as the frame.
         if self.field_offset > 0 || self.skip() > self.field_len {
             return Err(CodecError::Length);
         }
@@ -230,7 +230,7 @@ impl Decoder for LengthDelimitedCodec {
 
     fn decode_eof(&mut self, src: &mut BytesMut) -> Result<Option<BytesMut>, CodecError> {
         match self.decode(src)? {
-            // A header is within a frame, even if it has left the buffer.
+            // A decoded header without its frame: the stream ends within a frame.
             None if !src.is_empty() || self.begun.is_some() => {
                 Err(CodecError::Io(std::io::ErrorKind::UnexpectedEof.into()))
             }
@@ -243,10 +243,9 @@ impl Decoder for LengthDelimitedCodec {
 ///
 /// # Errors
 ///
-/// [`TooLong`](CodecError::TooLong), also where the length field is too short to
-/// say it. [`Length`](CodecError::Length) where the adjustment leads below zero,
-/// and where the header has bytes beside the length field, which only a codec
-/// of its own could know.
+/// [`TooLong`](CodecError::TooLong), also if the length field is too short for the
+/// value. [`Length`](CodecError::Length) if the adjustment makes the value negative,
+/// or if the header has bytes beside the length field, which this codec cannot fill.
 impl<I: AsRef<[u8]>> Encoder<I> for LengthDelimitedCodec {
     type Error = CodecError;
 

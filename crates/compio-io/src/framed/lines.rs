@@ -7,8 +7,8 @@ use crate::framed::{CodecError, Decoder, Encoder, segments::Segments};
 /// Frames are lines of text.
 ///
 /// A line ends with `\n` or `\r\n`, which does not belong to the frame; the last
-/// one needs no end. Lines are sent with `\n`. A frame that contains a `\n` is
-/// sent as it is, and arrives as two.
+/// line needs no line end. Lines are sent with `\n`. A frame that contains a `\n` is
+/// sent unchanged, and arrives as two frames.
 ///
 /// ```
 /// use compio_io::framed::{CodecError, FramedRead, LinesCodec};
@@ -27,7 +27,7 @@ use crate::framed::{CodecError, Decoder, Encoder, segments::Segments};
 pub struct LinesCodec(Segments);
 
 impl LinesCodec {
-    /// Lines of any length. From a peer that is not trusted, take
+    /// Lines of any length. For an untrusted peer, use
     /// [`new_with_max_length`](Self::new_with_max_length): a line that never
     /// ends fills the memory.
     pub fn new() -> Self {

@@ -5,7 +5,7 @@
 //! | `codec` | [`Decoder`], [`Encoder`], [`CodecError`] |
 //! | `read` | [`FramedRead`]: the frames of a reader |
 //! | `write` | [`FramedWrite`]: frames into a writer |
-//! | `both` | [`Framed`]: both with one codec |
+//! | `duplex` | [`Framed`]: both with one codec |
 //! | `lines`, `delimiter` | [`LinesCodec`], [`AnyDelimiterCodec`], over `segments` |
 //! | `length` | [`LengthDelimitedCodec`] |
 //! | `bytes` | [`BytesCodec`] |
@@ -18,10 +18,10 @@
 //! have `next`, `send`, `feed`, `flush` and `close` of their own, so that none of
 //! these crates is needed.
 //!
-//! It differs in one thing: [`Framed`] takes a reader and a writer, where
-//! tokio-util takes one stream. A read that waits owns its reader, and while one
-//! waits frames are to be sent. [`split`](crate::io::split) and the sockets'
-//! `into_split` make two halves of a stream.
+//! It differs in one point: [`Framed`] takes a reader and a writer, where
+//! tokio-util takes one stream. A waiting read owns its reader, and frames must be
+//! sent while it waits. [`split`](crate::io::split) and the sockets' `into_split`
+//! make two halves of a stream.
 //!
 //! # Cancellation
 //!

@@ -24,8 +24,7 @@ use crate::{
     io::{AsyncRead, reusable_future::Reading},
 };
 
-/// How much room a read finds at least where the decoder has asked for none, in
-/// bytes.
+/// The minimum room of a read if the decoder has reserved none, in bytes.
 const READ_LEN: usize = 8 * 1024;
 
 /// The frames of a reader.
@@ -53,7 +52,7 @@ pub struct FramedRead<R, D> {
 }
 
 impl<R: AsyncRead + 'static, D> FramedRead<R, D> {
-    /// The frames that `decoder` finds in the bytes of `reader`.
+    /// Decodes the bytes of `reader` with `decoder`.
     pub fn new(reader: R, decoder: D) -> Self {
         Self {
             input: Input::new(reader),
@@ -63,7 +62,7 @@ impl<R: AsyncRead + 'static, D> FramedRead<R, D> {
 }
 
 impl<R, D> FramedRead<R, D> {
-    /// The reader, or none while a read is under way.
+    /// The reader, or none while a read is in flight.
     pub fn get_ref(&self) -> Option<&R> {
         self.input.reading.home().map(|(reader, _)| reader)
     }
@@ -84,8 +83,8 @@ impl<R, D> FramedRead<R, D> {
         &mut self.decoder
     }
 
-    /// The bytes that were read and not yet decoded, or none at all while a read
-    /// is under way: it appends to them.
+    /// The bytes that were read and not yet decoded. `None` while a read is in
+    /// flight, which owns them.
     pub fn read_buffer(&self) -> Option<&BytesMut> {
         self.input.buffer()
     }
@@ -95,7 +94,7 @@ impl<R, D> FramedRead<R, D> {
     ///
     /// # Errors
     ///
-    /// This `FramedRead`, if a read is under way.
+    /// Returns this `FramedRead` if a read is in flight.
     pub fn into_parts(self) -> Result<(R, D, BytesMut), Self> {
         let Self { input, decoder } = self;
         match input.into_parts() {
@@ -113,7 +112,7 @@ impl<R, D: Decoder> FramedRead<R, D> {
     ///
     /// # Errors
     ///
-    /// Those of the decoder and of the reader.
+    /// Errors of the decoder and of the reader.
     ///
     /// # Cancellation
     ///
@@ -144,7 +143,7 @@ impl<R: fmt::Debug, D: fmt::Debug> fmt::Debug for FramedRead<R, D> {
     }
 }
 
-/// A reader, the bytes that make no frame yet, and where things stand.
+/// A reader, the bytes of the incomplete frame, and the state.
 pub(super) struct Input<R> {
     pub(super) reading: Reading<R, BytesMut>,
     state: State,
@@ -154,13 +153,13 @@ pub(super) struct Input<R> {
 enum State {
     /// There may be a frame in the buffer.
     Decoding,
-    /// There is none without more bytes.
+    /// There is no frame without more bytes.
     Reading,
     /// There may be a last frame.
     Ending,
-    /// There is none, but the reader may have grown.
+    /// There is no frame left, but the reader may have grown.
     Ended,
-    /// The error was given out, the `None` behind it was not.
+    /// The error was returned, the following `None` was not.
     Failed,
 }
 
@@ -197,7 +196,7 @@ impl<R> Input<R> {
                 }
                 State::Decoding | State::Ending => match self.decode(decoder) {
                     Ok(Some(frame)) => {
-                        // Charged afterwards: until then the frame might be missing.
+                        // Takes budget only after a frame was decoded, not for an incomplete one.
                         let _ = poll_proceed(cx);
                         return Poll::Ready(Some(Ok(frame)));
                     }

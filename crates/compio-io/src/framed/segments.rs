@@ -5,13 +5,13 @@ use bytes::{Buf, BytesMut};
 
 use crate::framed::CodecError;
 
-/// Where the search for the next delimiter stands.
+/// The state of the search for the next delimiter.
 #[derive(Clone, Debug)]
 pub(super) struct Segments {
     len_max: usize,
-    // So many bytes of the buffer hold no delimiter.
+    // The first bytes of the buffer, this many, contain no delimiter.
     searched: usize,
-    // The segment was too long, its end has not been seen.
+    // The segment was too long, and its end has not arrived yet.
     skipping: bool,
 }
 
@@ -28,7 +28,7 @@ impl Segments {
         self.len_max
     }
 
-    /// The next segment without its delimiter, which is taken out as well.
+    /// The next segment without its delimiter, which is removed as well.
     ///
     /// A segment beyond the limit is an error, once. The following calls skip it.
     pub(super) fn next(

@@ -16,13 +16,13 @@ use crate::{
     io::{AsyncWrite, reusable_future::Writing},
 };
 
-/// How much is gathered before a frame has to wait, in bytes.
+/// The number of gathered bytes from which a frame has to wait.
 const GATHERED_MAX: usize = 8 * 1024;
 
 /// Frames into a writer.
 ///
-/// Frames are gathered, 8 KiB or one frame more, and go out in one operation:
-/// when that is full or by [`flush`](Self::flush).
+/// Frames are gathered, up to 8 KiB or one frame more, and written in one operation:
+/// when the buffer is full or by [`flush`](Self::flush).
 ///
 /// # Errors
 ///
@@ -53,7 +53,7 @@ pub struct FramedWrite<W, E> {
 }
 
 impl<W: AsyncWrite + 'static, E> FramedWrite<W, E> {
-    /// Frames that `encoder` makes, for `writer` to write.
+    /// Encodes frames with `encoder` and writes them to `writer`.
     pub fn new(writer: W, encoder: E) -> Self {
         Self {
             output: Output::new(writer),
@@ -63,7 +63,7 @@ impl<W: AsyncWrite + 'static, E> FramedWrite<W, E> {
 }
 
 impl<W, E> FramedWrite<W, E> {
-    /// The writer, or none while an operation is under way.
+    /// The writer, or none while an operation is in flight.
     pub fn get_ref(&self) -> Option<&W> {
         self.output.writing.home()
     }
@@ -84,17 +84,17 @@ impl<W, E> FramedWrite<W, E> {
         &mut self.encoder
     }
 
-    /// The bytes of frames that are gathered, and that no operation has taken.
+    /// The gathered bytes of frames that are not yet part of a write.
     pub fn write_buffer(&self) -> &BytesMut {
         &self.output.gathered
     }
 
-    /// Unwraps the writer, the encoder, and the bytes that are gathered. After a
-    /// flush, there are none, and nothing is under way.
+    /// Unwraps the writer, the encoder, and the gathered bytes. After a flush, there
+    /// are none, and no operation is in flight.
     ///
     /// # Errors
     ///
-    /// This `FramedWrite`, if an operation is under way.
+    /// Returns this `FramedWrite` if an operation is in flight.
     pub fn into_parts(self) -> Result<(W, E, BytesMut), Self> {
         let Self { output, encoder } = self;
         match output.into_parts() {
@@ -103,17 +103,16 @@ impl<W, E> FramedWrite<W, E> {
         }
     }
 
-    /// Takes a frame and waits until everything has been passed on: as
-    /// [`feed`](Self::feed), then [`flush`](Self::flush).
+    /// Takes a frame and waits until it is written: [`feed`](Self::feed), then
+    /// [`flush`](Self::flush).
     ///
     /// # Errors
     ///
-    /// Those of the encoder and of the writer.
+    /// Errors of the encoder and of the writer.
     ///
     /// # Cancellation
     ///
-    /// The frame has been taken as a whole or not at all; where it matters
-    /// which, use `feed`.
+    /// The frame has been taken as a whole or not at all. To know which, use `feed`.
     pub async fn send<I>(&mut self, item: I) -> Result<(), E::Error>
     where
         E: Encoder<I>,
@@ -140,28 +139,28 @@ impl<W, E> FramedWrite<W, E> {
         self.output.gather(&mut self.encoder, item)
     }
 
-    /// Writes all that was taken, and flushes the writer.
+    /// Writes all frames taken, and flushes the writer.
     ///
     /// # Errors
     ///
-    /// Those of the writer.
+    /// Errors of the writer.
     ///
     /// # Cancellation
     ///
-    /// The operation goes on; the next call waits for it, and writes the rest.
+    /// The operation continues; the next call waits for it, and writes the rest.
     pub async fn flush(&mut self) -> io::Result<()> {
         poll_fn(|cx| self.output.poll_flush(cx)).await
     }
 
-    /// Writes all that was taken, and shuts the writer down.
+    /// Writes all frames taken, and shuts the writer down.
     ///
     /// # Errors
     ///
-    /// Those of the writer.
+    /// Errors of the writer.
     ///
     /// # Cancellation
     ///
-    /// As of [`flush`](Self::flush).
+    /// As for [`flush`](Self::flush).
     pub async fn close(&mut self) -> io::Result<()> {
         poll_fn(|cx| self.output.poll_close(cx)).await
     }
@@ -262,7 +261,7 @@ impl<W> Output<W> {
         self.writing.poll_shut_down(cx)
     }
 
-    /// Waits until all that was gathered has been written.
+    /// Waits until all gathered bytes have been written.
     fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while !self.gathered.is_empty() {
             ready!(self.writing.poll(cx))?;
@@ -271,7 +270,7 @@ impl<W> Output<W> {
         self.writing.poll(cx)
     }
 
-    /// To be called when nothing is under way.
+    /// Must not be called while an operation is in flight.
     fn write_gathered(&mut self) {
         let mut next = self.writing.take_spare().unwrap_or_default();
         next.clear();

@@ -25,14 +25,14 @@ pub trait AsyncReadAtExt: AsyncReadAt {
     /// Fills the whole capacity of `buf`, from its start, beginning `pos` bytes
     /// into the source.
     ///
-    /// For a given number of bytes, give it a window: `buf.slice(..n)`. An
+    /// To read a given number of bytes, pass a slice: `buf.slice(..n)`. An
     /// interrupted read is repeated.
     ///
     /// # Errors
     ///
     /// [`UnexpectedEof`](io::ErrorKind::UnexpectedEof) if the source ends
-    /// before, else those of the source. `buf` holds what was read until then:
-    /// its length is set to it, unless it is of fixed size or a window.
+    /// before, and errors of the source. `buf` holds the bytes read before: its
+    /// length is set to their number, unless it is of fixed size or a slice.
     ///
     /// # Panics
     ///
@@ -74,17 +74,16 @@ pub trait AsyncReadAtExt: AsyncReadAt {
     /// Reads from `pos` to the end of the source, behind the bytes that `buf`
     /// holds, and returns how many bytes were added.
     ///
-    /// Interrupted reads are repeated. A vector whose room is just what the
-    /// source holds is not grown.
+    /// Interrupted reads are repeated. A vector whose room just fits the source
+    /// does not grow.
     ///
-    /// The first read asks for 32 bytes or more, whatever the room of `buf`: a
-    /// file of procfs may answer it with all that it has, and answer a read at
-    /// any other position with zero.
+    /// The first read requests 32 bytes or more, independent of the room of `buf`:
+    /// a file of procfs may return its whole content for this read, and zero bytes
+    /// at any other position.
     ///
     /// # Errors
     ///
-    /// Those of the source; `buf` holds what it held and what was read until
-    /// then.
+    /// Errors of the source; `buf` then also holds the bytes read before the error.
     ///
     /// # Panics
     ///
@@ -92,8 +91,8 @@ pub trait AsyncReadAtExt: AsyncReadAt {
     ///
     /// # Cancellation
     ///
-    /// Dropping the future loses the buffer with what it held; what was read can
-    /// be read again.
+    /// Dropping the future loses the buffer with its content; the source can be
+    /// read again.
     ///
     /// ```
     /// use compio_io::io::AsyncReadAtExt;
@@ -139,8 +138,8 @@ pub trait AsyncReadAtExt: AsyncReadAt {
     ///
     /// # Errors
     ///
-    /// As of [`read_exact_at`](Self::read_exact_at). The buffers hold the bytes
-    /// that were read until then.
+    /// As for [`read_exact_at`](Self::read_exact_at). The buffers hold the bytes
+    /// read before the error.
     ///
     /// # Panics
     ///
@@ -148,7 +147,7 @@ pub trait AsyncReadAtExt: AsyncReadAt {
     ///
     /// # Cancellation
     ///
-    /// As of [`read_exact_at`](Self::read_exact_at).
+    /// As for [`read_exact_at`](Self::read_exact_at).
     ///
     /// ```
     /// use compio_io::io::AsyncReadAtExt;
@@ -187,10 +186,10 @@ pub trait AsyncReadAtExt: AsyncReadAt {
     /// # Errors
     ///
     /// - [`InvalidData`](io::ErrorKind::InvalidData) if the bytes are not UTF-8.
-    ///   `buf` holds the text that it held, and the bytes are dropped: to keep
-    ///   them, use [`read_to_end_at`](Self::read_to_end_at).
-    /// - Those of the source. `buf` holds the text that it held and, if they are
-    ///   UTF-8, the bytes that were read until then.
+    ///   `buf` is unchanged, and the bytes read are dropped: to keep them, use
+    ///   [`read_to_end_at`](Self::read_to_end_at).
+    /// - Errors of the source. `buf` then also holds the bytes read before the
+    ///   error, if they are UTF-8.
     ///
     /// # Panics
     ///
@@ -198,7 +197,7 @@ pub trait AsyncReadAtExt: AsyncReadAt {
     ///
     /// # Cancellation
     ///
-    /// As of [`read_to_end_at`](Self::read_to_end_at).
+    /// As for [`read_to_end_at`](Self::read_to_end_at).
     ///
     /// ```
     /// use compio_io::io::AsyncReadAtExt;
@@ -223,9 +222,9 @@ pub trait AsyncWriteAtExt: AsyncWriteAt {
     ///
     /// # Errors
     ///
-    /// [`WriteZero`](io::ErrorKind::WriteZero) if the sink takes no more, else
-    /// those of the sink. `buf` is as it was; how much of it was written is not
-    /// known.
+    /// [`WriteZero`](io::ErrorKind::WriteZero) if the sink accepts no more, and
+    /// errors of the sink. `buf` is unchanged. The number of written bytes is
+    /// unknown.
     ///
     /// # Panics
     ///
@@ -258,7 +257,7 @@ pub trait AsyncWriteAtExt: AsyncWriteAt {
     ///
     /// # Errors
     ///
-    /// As of [`write_all_at`](Self::write_all_at).
+    /// As for [`write_all_at`](Self::write_all_at).
     ///
     /// # Panics
     ///
@@ -266,7 +265,7 @@ pub trait AsyncWriteAtExt: AsyncWriteAt {
     ///
     /// # Cancellation
     ///
-    /// As of [`write_all_at`](Self::write_all_at).
+    /// As for [`write_all_at`](Self::write_all_at).
     async fn write_vectored_all_at<V: IoVectoredBuf>(
         &self,
         mut buf: V,

@@ -29,7 +29,7 @@ pub trait AsyncBufRead: AsyncRead {
     ///
     /// # Errors
     ///
-    /// Those of the source.
+    /// Errors of the source.
     ///
     /// # Cancellation
     ///
@@ -50,8 +50,8 @@ pub trait AsyncBufRead: AsyncRead {
 /// Methods of every [`AsyncBufRead`].
 pub trait AsyncBufReadExt: AsyncBufRead {
     /// Reads until the byte `delimiter` or the end, behind the bytes that `buf`
-    /// holds. The delimiter is taken along. Returns how many bytes were added;
-    /// zero means that the source has ended.
+    /// holds, the delimiter included. Returns how many bytes were added; zero means
+    /// EOF.
     ///
     /// Interrupted reads are repeated.
     ///
@@ -103,7 +103,7 @@ pub trait AsyncBufReadExt: AsyncBufRead {
     ///
     /// # Cancellation
     ///
-    /// As of [`read_until`](Self::read_until).
+    /// As for [`read_until`](Self::read_until).
     ///
     /// ```
     /// use compio_io::io::AsyncBufReadExt;
@@ -127,8 +127,8 @@ pub trait AsyncBufReadExt: AsyncBufRead {
         }
     }
 
-    /// Skips everything up to the byte `delimiter`, and that, or up to the end.
-    /// Returns how many bytes were skipped.
+    /// Skips all bytes up to the byte `delimiter`, which is skipped as well, or up to
+    /// EOF. Returns how many bytes were skipped.
     ///
     /// Interrupted reads are repeated.
     ///

@@ -1,4 +1,4 @@
-//! [`BufReader`]: a reader with a buffer before it.
+//! [`BufReader`]: a buffered reader.
 
 use std::{
     fmt,
@@ -14,16 +14,15 @@ use crate::{
 
 /// Reads ahead, so that many small reads cost few operations.
 ///
-/// Reads of at least the buffer's capacity go past the buffer when it is empty.
+/// Reads of at least the buffer's capacity bypass the buffer if it is empty.
 ///
 /// # Cancellation
 ///
-/// While the buffer is being filled it travels with the operation. If the future
-/// is dropped then, the buffer is lost; it was empty, so that bytes are lost only
-/// if the reader says that a dropped read of it can lose some. The `BufReader`
-/// goes on with a new buffer. A [`PollReader`](crate::io::PollReader) keeps the
-/// operation and loses nothing of any reader; it costs an allocation, and wants
-/// its reader to be `'static`.
+/// The operation that fills the buffer owns it. If the future is dropped, the
+/// buffer is lost. It was empty, so bytes are lost only if the reader documents
+/// that its dropped reads can lose some. The `BufReader` continues with a new
+/// buffer. A [`PollReader`](crate::io::PollReader) keeps the operation and loses
+/// nothing; it costs an allocation, and its reader must be `'static`.
 ///
 /// ```
 /// use compio_io::io::{AsyncBufReadExt, BufReader};
@@ -37,7 +36,7 @@ use crate::{
 /// ```
 pub struct BufReader<R> {
     reader: R,
-    // Without capacity until the first read, and again if a dropped one took it.
+    // Without capacity until the first read, and again after a dropped read.
     buf: Vec<u8>,
     // consumed <= buf.len()
     consumed: usize,
@@ -50,8 +49,8 @@ impl<R> BufReader<R> {
         Self::with_capacity(BUFFER_LEN, reader)
     }
 
-    /// With a buffer of `capacity` bytes, allocated at the first read. None at
-    /// all counts as one byte.
+    /// With a buffer of `capacity` bytes, allocated at the first read. 0 counts as
+    /// one byte.
     pub fn with_capacity(capacity: usize, reader: R) -> Self {
         Self {
             reader,
@@ -76,12 +75,12 @@ impl<R> BufReader<R> {
         &self.reader
     }
 
-    /// The reader. What is buffered was read from it already.
+    /// The reader. The buffered bytes were read from it already.
     pub fn get_mut(&mut self) -> &mut R {
         &mut self.reader
     }
 
-    /// Unwraps the reader; what is [buffered](Self::buffer) is lost.
+    /// Unwraps the reader; the [buffered](Self::buffer) bytes are lost.
     pub fn into_inner(self) -> R {
         self.reader
     }
@@ -92,7 +91,7 @@ impl<R> BufReader<R> {
 }
 
 impl<R: AsyncRead> BufReader<R> {
-    /// What to copy into so much room. For none there is no reason to wait.
+    /// The bytes to copy into a buffer with this room. Without room it does not wait.
     async fn bytes_for(&mut self, room: usize) -> io::Result<&[u8]> {
         if room == 0 {
             return Ok(&[]);
@@ -152,8 +151,8 @@ impl<R: AsyncRead> AsyncRead for BufReader<R> {
 impl<R: AsyncRead> AsyncBufRead for BufReader<R> {
     async fn fill_buf(&mut self) -> io::Result<&[u8]> {
         if self.buffer().is_empty() {
-            // From here to the read's end the buffer is not ours: a drop in
-            // between has to find the reader with none.
+            // The read owns the buffer. If it is dropped, the `BufReader` must have
+            // an empty one.
             self.consumed = 0;
             let mut buf = mem::take(&mut self.buf);
             buf.clear();
@@ -169,7 +168,7 @@ impl<R: AsyncRead> AsyncBufRead for BufReader<R> {
 
     /// # Panics
     ///
-    /// If `len` is more than is buffered.
+    /// If `len` is more than the number of buffered bytes.
     fn consume(&mut self, len: usize) {
         let buffered = self.buffer().len();
         assert!(
@@ -180,11 +179,11 @@ impl<R: AsyncRead> AsyncBufRead for BufReader<R> {
     }
 }
 
-/// Writes to the stream below, past the buffer, which holds bytes of the other
-/// direction.
+/// Writes to the inner stream, and bypasses the buffer, which holds bytes of the
+/// other direction.
 ///
-/// Of something with one position for both, such as a file, seek before: the
-/// reader has read ahead.
+/// If reads and writes share one position, as in a file, seek first: the reader has
+/// read ahead.
 impl<R: AsyncWrite> AsyncWrite for BufReader<R> {
     async fn write<B: IoBuf>(&mut self, buf: B) -> BufResult<usize, B> {
         self.reader.write(buf).await
@@ -204,8 +203,7 @@ impl<R: AsyncWrite> AsyncWrite for BufReader<R> {
 }
 
 impl<R: AsyncSeek> AsyncSeek for BufReader<R> {
-    /// Forgets what is buffered, as the reader may stand somewhere else
-    /// afterwards.
+    /// Discards the buffered bytes, as the reader's position may change.
     async fn seek(&mut self, pos: SeekFrom) -> io::Result<u64> {
         let ahead = i64::try_from(self.buffer().len()).unwrap_or(i64::MAX);
         let pos = match pos {
@@ -224,14 +222,14 @@ impl<R: AsyncSeek> AsyncSeek for BufReader<R> {
         Ok(position)
     }
 
-    /// Keeps what is buffered.
+    /// Keeps the buffered bytes.
     async fn stream_position(&mut self) -> io::Result<u64> {
         let ahead = self.buffer().len() as u64;
         let position = self.reader.stream_position().await?;
         position.checked_sub(ahead).ok_or_else(|| {
             io::Error::new(
                 io::ErrorKind::InvalidData,
-                "the reader stands before what was read from it",
+                "the position of the reader is less than the bytes read",
             )
         })
     }

@@ -14,25 +14,25 @@ use crate::{
 
 /// Gathers small writes, so that many of them cost few operations.
 ///
-/// Writes of at least the buffer's capacity go past the buffer once it is empty.
-/// Nothing is written on drop, as a drop cannot wait: call
-/// [`flush`](AsyncWrite::flush) before.
+/// Writes of at least the buffer's capacity bypass the buffer once it is empty.
+/// A drop writes nothing, as it cannot wait: call [`flush`](AsyncWrite::flush)
+/// before.
 ///
 /// # Errors
 ///
-/// A failed operation of the writer below keeps the bytes that were not yet
-/// written. The next write or flush tries them again.
+/// After a failed operation of the inner writer the unwritten bytes stay in the
+/// buffer. The next write or flush retries them.
 ///
 /// # Cancellation
 ///
-/// While the buffer is being written, by `flush`, `shutdown` or a write that
-/// finds it full, it travels with the operation. If the future is dropped then,
-/// **all bytes that were [buffered](Self::buffer) are lost**, and some first part
-/// of them may have been written. The `BufWriter` goes on with a new, empty
-/// buffer; what is written later follows a gap. So drop a pending `flush` only
-/// if the stream is given up, or wrap the `BufWriter` in a
-/// [`PollWriter`](crate::io::PollWriter), whose flush goes on when it is dropped.
-/// A write that only buffers does not wait and cannot be caught midway.
+/// While `flush`, `shutdown` or a write that finds it full writes the buffer, the
+/// operation owns it. If the future is dropped then, **all
+/// [buffered](Self::buffer) bytes are lost**, and a prefix of them may have been
+/// written. The `BufWriter` continues with a new, empty buffer; later bytes follow a
+/// gap. So drop a pending `flush` only to abandon the stream, or wrap the
+/// `BufWriter` in a [`PollWriter`](crate::io::PollWriter), whose flush continues
+/// after a drop. A write that only buffers does not wait, so it cannot be dropped
+/// midway.
 ///
 /// ```
 /// use compio_io::io::{AsyncWrite, AsyncWriteExt, BufWriter};
@@ -50,8 +50,7 @@ use crate::{
 /// ```
 pub struct BufWriter<W> {
     writer: W,
-    // Without capacity until the first write, and again if a dropped flush took
-    // it.
+    // Without capacity until the first write, and again after a dropped flush.
     buf: Vec<u8>,
     // written <= buf.len()
     written: usize,
@@ -90,12 +89,12 @@ impl<W> BufWriter<W> {
         &self.writer
     }
 
-    /// The writer. What is written to it directly overtakes what is buffered.
+    /// The writer. Bytes written to it directly overtake the buffered bytes.
     pub fn get_mut(&mut self) -> &mut W {
         &mut self.writer
     }
 
-    /// Unwraps the writer; what is [buffered](Self::buffer) is lost. Flush
+    /// Unwraps the writer; the [buffered](Self::buffer) bytes are lost. Flush
     /// before, or use [`into_parts`](Self::into_parts).
     pub fn into_inner(self) -> W {
         self.writer
@@ -127,11 +126,11 @@ impl<W> BufWriter<W> {
 }
 
 impl<W: AsyncWrite> BufWriter<W> {
-    /// Writes what is buffered.
+    /// Writes the buffered bytes.
     async fn flush_buf(&mut self) -> io::Result<()> {
         while !self.buffer().is_empty() {
-            // From here to the write's end the buffer is not ours: a drop in
-            // between has to find the writer with none.
+            // The write owns the buffer. If it is dropped, the `BufWriter` must
+            // have an empty one.
             let written = mem::take(&mut self.written);
             let window = mem::take(&mut self.buf).slice(written..);
             let (result, window) = self.writer.write(window).await;
@@ -156,7 +155,7 @@ impl<W: AsyncWrite> BufWriter<W> {
         Ok(())
     }
 
-    /// Makes room for `len` bytes and tells whether they are to be buffered.
+    /// Makes room for `len` bytes. Returns whether to buffer them.
     async fn make_room(&mut self, len: usize) -> io::Result<bool> {
         if len > self.capacity - self.buf.len().min(self.capacity) {
             self.flush_buf().await?;
@@ -225,8 +224,8 @@ impl<W: AsyncWrite> AsyncWrite for BufWriter<W> {
     }
 }
 
-/// Reads from the stream below, past the buffer, which holds bytes of the other
-/// direction. Nothing is flushed before: a peer that waits for a request needs a
+/// Reads from the inner stream, and bypasses the buffer, which holds bytes of the
+/// other direction. A read does not flush: if the peer waits for a request,
 /// [`flush`](AsyncWrite::flush) first.
 impl<W: AsyncRead> AsyncRead for BufWriter<W> {
     async fn read<B: IoBufMut>(&mut self, buf: B) -> BufResult<usize, B> {
@@ -238,7 +237,7 @@ impl<W: AsyncRead> AsyncRead for BufWriter<W> {
     }
 }
 
-/// Of a `BufWriter` over a [`BufReader`](crate::io::BufReader), which buffers both
+/// For a `BufWriter` over a [`BufReader`](crate::io::BufReader), which buffers both
 /// directions.
 impl<W: AsyncBufRead> AsyncBufRead for BufWriter<W> {
     async fn fill_buf(&mut self) -> io::Result<&[u8]> {
@@ -251,7 +250,7 @@ impl<W: AsyncBufRead> AsyncBufRead for BufWriter<W> {
 }
 
 impl<W: AsyncWrite + AsyncSeek> AsyncSeek for BufWriter<W> {
-    /// Writes what is buffered first: it belongs to the old position.
+    /// Writes the buffered bytes first: they belong to the old position.
     async fn seek(&mut self, pos: SeekFrom) -> io::Result<u64> {
         self.flush_buf().await?;
         self.writer.seek(pos).await

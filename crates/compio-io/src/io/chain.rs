@@ -10,11 +10,11 @@ use crate::{
 /// Reads one source to its end, then another. Made by
 /// [`chain`](crate::io::AsyncReadExt::chain).
 ///
-/// A read stays within one of the two, so at the seam it is short.
+/// A read uses one of the two readers, so at the end of the first it is short.
 ///
 /// # Cancellation
 ///
-/// As of the reader that is at work.
+/// As for the current reader.
 ///
 /// ```
 /// use compio_io::io::{AsyncBufReadExt, AsyncReadExt};
@@ -60,7 +60,7 @@ impl<A, B> Chain<A, B> {
 impl<A: AsyncRead, B: AsyncRead> AsyncRead for Chain<A, B> {
     async fn read<T: IoBufMut>(&mut self, mut buf: T) -> BufResult<usize, T> {
         if !self.first_ended {
-            // Without room, zero bytes say nothing about the end.
+            // A buffer without room makes the result zero before EOF, too.
             let room = buf.buf_capacity() > 0;
             let read;
             (read, buf) = self.first.read(buf).await;
@@ -94,7 +94,7 @@ impl<A: AsyncBufRead, B: AsyncBufRead> AsyncBufRead for Chain<A, B> {
         if self.first_ended {
             self.second.fill_buf().await
         } else {
-            // Does not wait: there are bytes.
+            // Does not wait: there are buffered bytes.
             self.first.fill_buf().await
         }
     }

@@ -8,7 +8,7 @@ use std::{
 
 use crate::buf::{IoBufMut, IoVectoredBuf};
 
-/// How many buffers one vectored write takes, as `IOV_MAX` often is.
+/// The maximum number of buffers of one vectored write, a common value of `IOV_MAX`.
 const SLICES_MAX: usize = 1024;
 
 /// Lets `poll` write into the whole capacity of `buf`, and sets its length if
@@ -33,7 +33,7 @@ pub(super) fn poll_into<B: IoBufMut>(
     }
 }
 
-/// The buffers as the standard library lends them.
+/// The buffers as the standard library's type.
 pub(super) fn io_slices<V: IoVectoredBuf>(buf: &V) -> Vec<IoSlice<'_>> {
     let filled = buf.slices().filter(|slice| !slice.is_empty());
     filled.take(SLICES_MAX).map(IoSlice::new).collect()
@@ -41,11 +41,11 @@ pub(super) fn io_slices<V: IoVectoredBuf>(buf: &V) -> Vec<IoSlice<'_>> {
 
 /// The buffered bytes of a reader, which has just reported some.
 ///
-/// Asking twice is the way around a borrow that only one branch of the first
-/// asking needs.
+/// The caller polls twice, because the borrow checker rejects a borrow that only
+/// one branch of the first poll returns.
 pub(super) fn buffered(poll: Poll<io::Result<&[u8]>>) -> io::Result<&[u8]> {
     match poll {
         Poll::Ready(bytes) => bytes,
-        Poll::Pending => panic!("a reader forgot what it had buffered"),
+        Poll::Pending => panic!("a reader returned Pending while it had buffered bytes"),
     }
 }

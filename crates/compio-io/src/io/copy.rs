@@ -1,5 +1,5 @@
-//! [`copy`], [`copy_buf`], [`copy_bidirectional`]: from a reader to a writer, and
-//! between two streams.
+//! [`copy`], [`copy_buf`], [`copy_bidirectional`]: copying from a reader to a writer,
+//! and between two streams.
 
 use std::{
     future::poll_fn,
@@ -13,13 +13,13 @@ use crate::{
     io::{AsyncBufRead, AsyncRead, AsyncWrite, AsyncWriteExt, write_zero},
 };
 
-/// How much is read at once, in bytes.
+/// The maximum length of one read, in bytes.
 const COPY_LEN: usize = 64 * 1024;
 
 /// Copies all bytes of `reader`, until EOF, to `writer`, and returns their number.
 ///
-/// One buffer of 64 KiB goes to and fro. Interrupted operations are repeated.
-/// The writer is not flushed.
+/// All reads and writes share one buffer of 64 KiB. Interrupted operations are
+/// repeated. The writer is not flushed.
 ///
 /// # Errors
 ///
@@ -97,7 +97,7 @@ where
     R: AsyncBufRead + ?Sized,
     W: AsyncWrite + ?Sized,
 {
-    // The reader's buffer is lent to us, not given; the writer wants its own.
+    // The reader only lends its buffer; the writer needs an owned one.
     let mut buf = Vec::new();
     let mut copied = 0;
     loop {
@@ -130,19 +130,19 @@ where
 /// Copies from `a` to `b` and from `b` to `a` at once, until both have ended.
 /// Returns how many bytes went to `b` and how many to `a`.
 ///
-/// When one side has ended, the other is shut down, and the other direction goes
-/// on. It takes streams that are read and written through shared references at
-/// the same time, as sockets are; with two halves of each, it is one [`copy`] for
-/// each direction. One buffer of 64 KiB goes to and fro in each.
+/// At EOF of one side, the other side is shut down, and the other direction
+/// continues. It takes streams that are read and written through shared references
+/// at the same time, as sockets are; with two halves of each, use one [`copy`] for
+/// each direction. Each direction has one buffer of 64 KiB.
 ///
 /// # Errors
 ///
-/// The first of either direction, which ends the other one too. Up to 64 KiB
+/// The first error of either direction, which ends the other one too. Up to 64 KiB
 /// each way may have been read and not been written.
 ///
 /// # Cancellation
 ///
-/// As of [`copy`], each way.
+/// As for [`copy`], each way.
 ///
 /// ```
 /// use compio_io::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt, copy_bidirectional, duplex};
@@ -169,7 +169,7 @@ where
     let mut back = pin!(copy_and_shut_down(b, a));
     let (mut to_b, mut to_a) = (None, None);
     poll_fn(|cx| {
-        // Both, so that each has this task's waker.
+        // Poll both, so that each has this task's waker.
         advance(there.as_mut(), &mut to_b, cx)?;
         advance(back.as_mut(), &mut to_a, cx)?;
         match (to_b, to_a) {

@@ -15,14 +15,14 @@ use crate::{
 ///
 /// # Errors
 ///
-/// Operations that fail leave the position. One that would move it behind
-/// [`u64::MAX`] fails with [`InvalidInput`](io::ErrorKind::InvalidInput).
+/// A failed operation does not move the position. An operation that would move it
+/// behind [`u64::MAX`] fails with [`InvalidInput`](io::ErrorKind::InvalidInput).
 ///
 /// # Cancellation
 ///
-/// The position moves when an operation has finished. A read that is dropped
-/// loses the buffer only; a write may have been done in part, and the next one
-/// overwrites it.
+/// The position moves when an operation has completed. A dropped read loses only
+/// the buffer. A dropped write may have written some of its bytes, and the next
+/// write overwrites them.
 ///
 /// ```
 /// use std::io::SeekFrom;
@@ -77,7 +77,7 @@ impl<F> Cursor<F> {
     /// Moves the position by the result of an operation.
     fn advance<B>(&mut self, (result, buf): BufResult<usize, B>) -> BufResult<usize, B> {
         let moved = result.and_then(|len| {
-            // A longer step than an `i64` has no memory to come from.
+            // No buffer in memory is longer than `i64::MAX`.
             self.position = target(self.position, i64::try_from(len).unwrap_or(i64::MAX))?;
             Ok(len)
         });
@@ -116,12 +116,12 @@ impl<F: AsyncWriteAt> AsyncWrite for Cursor<F> {
         self.advance(done)
     }
 
-    /// Nothing is buffered here: does nothing.
+    /// Does nothing: the cursor buffers nothing.
     async fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
 
-    /// There is no peer: does nothing.
+    /// Does nothing: there is no peer.
     async fn shutdown(&mut self) -> io::Result<()> {
         Ok(())
     }

@@ -1,5 +1,5 @@
 //! Operations that continue after their owner was dropped. This crate has no runtime: a runtime
-//! registers itself here. Called by `kept`.
+//! registers itself here. Called by `reusable_future`.
 
 use std::{
     cell::Cell,
@@ -20,13 +20,13 @@ pub trait DetachedRunner {
 /// Finds the runtime of the operations that begin now.
 pub type FindRunner = fn() -> Option<Weak<dyn DetachedRunner>>;
 
-// Of the thread: a lock could be held at the moment of a fork.
+// Thread-local: a lock could be held at the moment of a fork.
 thread_local! {
     static FIND: Cell<Option<FindRunner>> = const { Cell::new(None) };
 }
 
-/// Registers the runtimes of this thread as those that finish operations whose owner is dropped, such
-/// as the last write of a [`PollWriter`](crate::io::PollWriter).
+/// Registers the runtimes of this thread to finish operations of dropped owners, such as the last write
+/// of a [`PollWriter`](crate::io::PollWriter).
 #[doc(hidden)]
 pub fn set_detached_runner(find: FindRunner) {
     FIND.set(Some(find));

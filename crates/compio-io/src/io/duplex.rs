@@ -22,10 +22,10 @@ use crate::{
 /// One of two connected streams in memory. Made by [`duplex`].
 ///
 /// It is read and written through shared references as well, as sockets are.
-/// When it is dropped, the other end reads what is left and then the end, and
+/// After it is dropped, the other end reads the remaining bytes and then EOF, and
 /// its writes fail.
 ///
-/// It needs no runtime, and stays on its thread.
+/// It needs no runtime, and cannot leave its thread.
 ///
 /// # Cancellation
 ///
@@ -35,10 +35,10 @@ pub struct DuplexStream {
     outgoing: Rc<Pipe>,
 }
 
-/// Two streams, each of which reads what is written to the other.
+/// Creates two connected streams: each reads the bytes written to the other.
 ///
-/// Each direction holds `max_buf_size` bytes at most (none at all counts as
-/// one); a write that finds it full waits until something is read.
+/// Each direction buffers at most `max_buf_size` bytes (0 counts as one); if it is
+/// full, a write waits until bytes are read.
 ///
 /// ```
 /// use compio_io::io::{AsyncReadExt, AsyncWriteExt, duplex};
@@ -118,7 +118,7 @@ impl AsyncWrite for &DuplexStream {
         (written, buf)
     }
 
-    /// What is written can be read at once: does nothing.
+    /// Does nothing: written bytes are readable at once.
     async fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
@@ -166,7 +166,7 @@ struct Pipe {
 #[derive(Default)]
 struct State {
     bytes: VecDeque<u8>,
-    // Nothing more will be written.
+    // The writer has shut down or was dropped.
     ended: bool,
     reader_gone: bool,
     // The wakers of readers that wait for bytes and of writers that wait for room.
@@ -183,10 +183,10 @@ impl Pipe {
         }
     }
 
-    /// Changes the state and wakes all waiting tasks, which then look again.
+    /// Changes the state and wakes all waiting tasks, which then check it again.
     ///
-    /// The wakers run with nothing borrowed. A waker that panics keeps no
-    /// other from being woken.
+    /// No state is borrowed while wakers run. A panic of a waker does not prevent
+    /// the others from being woken.
     fn change<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
         let (value, mut waiting) = {
             let mut state = self.state.borrow_mut();
@@ -203,7 +203,7 @@ impl Pipe {
         value
     }
 
-    /// Waits for bytes, of which `copy` takes the first; zero at the end.
+    /// Waits for bytes; `copy` takes a prefix of them. Returns 0 at EOF.
     async fn take(&self, mut copy: impl FnMut(&[u8]) -> usize) -> usize {
         let mut waiting = Waiting::new(self);
         poll_fn(|cx| {
@@ -234,7 +234,7 @@ impl Pipe {
         .await
     }
 
-    /// Waits for room, and puts there what fits. Nothing fits everywhere.
+    /// Waits for room, and copies as many bytes as fit. An empty write does not wait.
     async fn put<'a>(&self, slices: impl Iterator<Item = &'a [u8]> + Clone) -> io::Result<usize> {
         let wanted: usize = slices.clone().map(<[u8]>::len).sum();
         let mut waiting = Waiting::new(self);
@@ -283,10 +283,10 @@ impl<'a> Waiting<'a> {
         Self { pipe, entry: None }
     }
 
-    /// Lists the task's waker, in place of the one that this future had listed. Returns whether it was
-    /// not listed before: then the caller looks at the pipe once more.
+    /// Lists the task's waker in place of this future's previous one. Returns true if the waker was not
+    /// listed before: then the caller checks the pipe once more.
     ///
-    /// Once and no more: a waker need not recognize its own clone.
+    /// The caller registers once a poll, since `will_wake` may be false for a waker and its own clone.
     fn register(&mut self, cx: &Context<'_>) -> bool {
         if self.is_listed(cx.waker()) {
             return false;

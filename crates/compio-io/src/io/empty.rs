@@ -1,6 +1,6 @@
-//! [`empty`], [`sink`], [`repeat`]: where nothing comes from, where everything
-//! vanishes, and one byte without end. None of them waits for anything but a
-//! budget: see [`coop`](crate::coop).
+//! [`empty`], [`sink`], [`repeat`]: a reader at EOF, a writer that discards its
+//! bytes, and a reader of one repeated byte. They wait for nothing but a budget:
+//! see [`coop`](crate::coop).
 
 use std::io;
 
@@ -10,20 +10,19 @@ use crate::{
     io::{AsyncBufRead, AsyncRead, AsyncWrite, settle},
 };
 
-/// A reader that has ended, and a writer that takes everything and keeps
-/// nothing. Made by [`empty`].
+/// A reader at EOF, and a writer that discards its bytes. Made by [`empty`].
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Empty;
 
-/// A writer that takes everything and keeps nothing. Made by [`sink`].
+/// A writer that discards its bytes. Made by [`sink`].
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Sink;
 
-/// A reader of one byte, again and again. Made by [`repeat`].
+/// A reader of one repeated byte. Made by [`repeat`].
 #[derive(Clone, Debug)]
 pub struct Repeat(u8);
 
-/// A reader that has ended.
+/// Returns a reader at EOF.
 ///
 /// ```
 /// use compio_io::io::{AsyncReadExt, empty};
@@ -37,7 +36,7 @@ pub fn empty() -> Empty {
     Empty
 }
 
-/// A writer that takes everything and keeps nothing.
+/// Returns a writer that discards its bytes.
 ///
 /// ```
 /// use compio_io::io::{copy, sink};
@@ -50,7 +49,7 @@ pub fn sink() -> Sink {
     Sink
 }
 
-/// A reader that fills every buffer with `byte` and never ends.
+/// Returns a reader that fills every buffer with `byte` and never ends.
 ///
 /// ```
 /// use compio_io::io::{AsyncReadExt, repeat};

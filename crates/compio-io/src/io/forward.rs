@@ -1,6 +1,6 @@
 //! Pointers to readers and writers are readers and writers.
 //!
-//! Reads and writes at a position take `&self`, so shared pointers do there;
+//! Reads and writes at a position take `&self`, so shared pointers implement them;
 //! the others need `&mut`.
 
 use std::{

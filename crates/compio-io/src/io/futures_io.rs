@@ -1,5 +1,5 @@
-//! Readers and writers of the crate `futures-io`, both ways; under the feature
-//! `futures-io`. The same for Tokio is in `tokio_io`.
+//! Adapters from and to readers and writers of `futures-io`, under the feature
+//! `futures-io`. Adapters for Tokio are in `tokio_io`.
 
 use std::{
     future::poll_fn,
@@ -18,11 +18,11 @@ use crate::{
 
 /// A reader or writer of `futures-io` as one of this crate.
 ///
-/// For the way back, [`PollReader`] and [`PollWriter`] implement the traits of
-/// `futures-io`, and so does what [`join`](crate::io::join()) makes of the two.
-/// What is not `Unpin` has to be pinned in a box first.
+/// In the other direction, [`PollReader`], [`PollWriter`], and a
+/// [`join`](crate::io::join()) of the two implement the traits of `futures-io`.
+/// Pin a type that is not `Unpin` in a box first.
 ///
-/// A read zeroes what its buffer has not initialised yet, at every poll.
+/// A read zeroes the uninitialised bytes of its buffer, at every poll.
 ///
 /// # Cancellation
 ///
@@ -78,7 +78,7 @@ impl<T: ::futures_io::AsyncBufRead + Unpin> AsyncBufRead for FuturesIo<T> {
             let bytes = ready!(Pin::new(&mut self.0).poll_fill_buf(cx))?;
             Poll::Ready(io::Result::Ok(!bytes.is_empty()))
         });
-        // At the end, asking again would wait again.
+        // At EOF, a second poll would wait again.
         if filled.await? {
             let mut cx = Context::from_waker(Waker::noop());
             buffered(Pin::new(&mut self.0).poll_fill_buf(&mut cx))
@@ -114,8 +114,7 @@ impl<T: ::futures_io::AsyncWrite + Unpin> AsyncWrite for FuturesIo<T> {
     }
 }
 
-/// A poll that is not repeated leaves its read under way; the next one goes on
-/// with it.
+/// A read stays in flight if its poll is not repeated; the next poll continues it.
 impl<R> ::futures_io::AsyncRead for PollReader<R> {
     fn poll_read(
         self: Pin<&mut Self>,
@@ -144,7 +143,8 @@ impl<R> ::futures_io::AsyncBufRead for PollReader<R> {
     }
 }
 
-/// A write reports what was taken. If that fails later, the next call says so.
+/// A write returns the number of accepted bytes. If writing them fails later, the next
+/// call returns the error.
 impl<W> ::futures_io::AsyncWrite for PollWriter<W> {
     fn poll_write(
         self: Pin<&mut Self>,

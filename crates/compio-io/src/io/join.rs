@@ -1,9 +1,8 @@
 //! [`join`] and [`split`]: a stream out of a reader and a writer, and two halves
 //! out of a stream.
 //!
-//! There is no split of a stream that is read and written through `&mut` only. A
-//! lock would have to be held for as long as a read waits, so that nothing could
-//! be written until the other side has spoken.
+//! A stream that is read and written only through `&mut` cannot be split. A read
+//! would hold a lock while it waits, so no write could start before bytes arrive.
 
 use std::{io, rc::Rc};
 
@@ -19,7 +18,7 @@ pub struct Join<R, W> {
     writer: W,
 }
 
-/// Brings a reader and a writer together as one stream.
+/// Combines a reader and a writer into one stream.
 ///
 /// ```
 /// use compio_io::io::{AsyncReadExt, AsyncWriteExt, join};
@@ -58,7 +57,7 @@ impl<R, W> Join<R, W> {
         &mut self.writer
     }
 
-    /// Takes both apart again.
+    /// Returns the reader and the writer.
     pub fn into_inner(self) -> (R, W) {
         (self.reader, self.writer)
     }
@@ -143,16 +142,16 @@ where
 }
 
 impl<S> ReadHalf<S> {
-    /// The stream that this is a half of.
+    /// The stream of this half.
     pub fn get_ref(&self) -> &S {
         &self.0
     }
 
-    /// Puts the halves together again.
+    /// Combines the halves into their stream again.
     ///
     /// # Errors
     ///
-    /// Both halves, if they are not of the same stream.
+    /// Returns both halves if they are not of the same stream.
     pub fn unsplit(self, other: WriteHalf<S>) -> Result<S, (Self, WriteHalf<S>)> {
         if !Rc::ptr_eq(&self.0, &other.0) {
             return Err((self, other));
@@ -164,7 +163,7 @@ impl<S> ReadHalf<S> {
 }
 
 impl<S> WriteHalf<S> {
-    /// The stream that this is a half of.
+    /// The stream of this half.
     pub fn get_ref(&self) -> &S {
         &self.0
     }

@@ -1,4 +1,4 @@
-//! [`Lines`] and [`Split`]: the parts of a buffered reader, one after the other.
+//! [`Lines`] and [`Split`]: the segments of a buffered reader, one after the other.
 
 use std::{io, mem};
 
@@ -11,7 +11,7 @@ pub struct Lines<R> {
     segments: Split<R>,
 }
 
-/// The parts of a reader between the places where a byte stands. Made by
+/// The parts of a reader between the occurrences of a byte. Made by
 /// [`split`](crate::io::AsyncBufReadExt::split).
 #[derive(Debug)]
 pub struct Split<R> {
@@ -49,8 +49,8 @@ impl<R: AsyncBufRead> Lines<R> {
     /// # Errors
     ///
     /// - [`InvalidData`](io::ErrorKind::InvalidData) if the line isn't UTF-8. The
-    ///   line is lost, the next call gives the next.
-    /// - Those of the source; the next call goes on in the same line.
+    ///   line is lost, and the next call returns the next line.
+    /// - Errors of the source; the next call continues the same line.
     ///
     /// # Cancellation
     ///
@@ -110,7 +110,7 @@ impl<R: AsyncBufRead> Split<R> {
     ///
     /// # Errors
     ///
-    /// Those of the source; the next call goes on in the same part.
+    /// Errors of the source; the next call continues the same part.
     ///
     /// # Cancellation
     ///

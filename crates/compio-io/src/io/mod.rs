@@ -4,17 +4,17 @@
 //! | file | holds |
 //! |---|---|
 //! | `read`, `write` | [`AsyncRead`], [`AsyncWrite`] and, at a position, [`AsyncReadAt`], [`AsyncWriteAt`] |
-//! | `read_ext`, `write_ext` | [`AsyncReadExt`], [`AsyncWriteExt`]: loops over those |
+//! | `read_ext`, `write_ext` | [`AsyncReadExt`], [`AsyncWriteExt`]: loops over `read` and `write` |
 //! | `at_ext` | [`AsyncReadAtExt`], [`AsyncWriteAtExt`]: the same at a position |
 //! | `buf_read` | [`AsyncBufRead`], [`AsyncBufReadExt`]: readers that own their buffer |
-//! | `lines` | [`Lines`], [`Split`]: what such readers fall into |
+//! | `lines` | [`Lines`], [`Split`]: the lines and segments of buffered readers |
 //! | `seek` | [`AsyncSeek`], [`AsyncSize`] |
-//! | `cursor` | [`Cursor`]: a position for what is read and written at any |
+//! | `cursor` | [`Cursor`]: sequential reads and writes over positioned ones |
 //! | `buf_reader`, `buf_writer` | [`BufReader`], [`BufWriter`] |
 //! | `poll_reader`, `poll_writer` | [`PollReader`], [`PollWriter`]: operations that outlive their futures |
 //! | `reusable_future` | a future that owns its I/O object and buffer |
 //! | `take`, `chain` | [`Take`], [`Chain`] |
-//! | `join` | [`join()`], [`split`]: halves and wholes |
+//! | `join` | [`join()`], [`split`]: a stream of two halves, and two halves of a stream |
 //! | `copy` | [`copy()`], [`copy_buf`], [`copy_bidirectional`] |
 //! | `duplex` | [`duplex()`]: two connected streams in memory |
 //! | `empty` | [`empty()`], [`sink`], [`repeat`] |
@@ -25,22 +25,22 @@
 //! # Reads and the buffer's length
 //!
 //! A read fills the buffer from its start over its whole capacity and sets its
-//! length to the bytes read. To append, or to read a part, say so:
+//! length to the bytes read. To append, or to read into a part of the buffer, use
 //! [`append`](AsyncReadExt::append),
-//! [`read_to_end`](AsyncReadExt::read_to_end),
+//! [`read_to_end`](AsyncReadExt::read_to_end) or
 //! [`slice`](crate::buf::IoBuf::slice).
 //!
 //! # Cancellation
 //!
-//! Dropping a future of this module cancels the operation under way, if there is
-//! one. The buffer travels with the operation and is gone then. Whether bytes
-//! are lost with it is for the reader or writer to say: the kernel may have
-//! finished just before. The loops (`read_exact`, `write_all`, `copy` …) can be
-//! dropped between two operations as well; what the finished ones moved is not
-//! taken back. Each method says what that means for it.
+//! Dropping a future of this module cancels the operation in flight, if there is
+//! one. The operation owns the buffer, which is lost. The reader or writer
+//! documents whether bytes are lost with it: the kernel may have completed the
+//! operation just before. The loops (`read_exact`, `write_all`, `copy` …) can be
+//! dropped between two operations as well; the effect of completed operations
+//! stays. Each method documents the consequences.
 //!
-//! There are two ways to lose nothing. One is not to drop the future: pin it
-//! outside of the loop and await it by reference, as often as it takes.
+//! There are two ways to lose nothing. The first is not to drop the future: pin it
+//! outside of the loop and await it by reference, until it is ready.
 //!
 //! ```
 //! use std::pin::pin;
@@ -71,7 +71,7 @@
 //! ```
 //!
 //! The other is a reader or writer that keeps its operation when a future is
-//! dropped: [`PollReader`], [`PollWriter`], and what is in
+//! dropped: [`PollReader`], [`PollWriter`], and the types of
 #![cfg_attr(feature = "framed", doc = "[`framed`](crate::framed).")]
 #![cfg_attr(not(feature = "framed"), doc = "`framed`.")]
 
@@ -135,21 +135,21 @@ use std::io;
 
 use crate::buf::{BufResult, IoBufMut};
 
-/// What [`BufReader`] and [`BufWriter`] buffer unless told otherwise, and the
-/// least room that is made for a read that appends, in bytes.
+/// The default capacity of [`BufReader`] and [`BufWriter`], and the minimum growth
+/// for a read that appends, in bytes.
 const BUFFER_LEN: usize = 8 * 1024;
 
-/// How much is asked for where a vector has less room: the source has probably
-/// ended, and growing the vector would be for nothing.
+/// The length of the read if a vector has less room: the source has probably
+/// ended, and then the vector need not grow.
 const PROBE_LEN: usize = 32;
 
 /// Where the next read of a loop to the end of a source puts its bytes.
 enum Room {
     /// Behind the bytes of the vector itself.
     InPlace,
-    /// In a small array, until it is known that there are more bytes.
+    /// In a small array, until a read has returned more bytes.
     Probe,
-    /// In a vector of its own. A file of procfs may answer the first read only,
+    /// In a separate vector. A file of procfs may return data for the first read only,
     /// which must not be cut to the length of a probe.
     First,
 }
@@ -171,7 +171,7 @@ impl Room {
     }
 }
 
-/// Adds bytes that were read elsewhere, and makes room for those that follow.
+/// Appends bytes that were read into another buffer, and makes room for more.
 fn add(buf: &mut Vec<u8>, bytes: &[u8]) {
     if bytes.len() > buf.capacity() - buf.len() {
         buf.reserve(BUFFER_LEN.max(bytes.len()));
@@ -179,17 +179,17 @@ fn add(buf: &mut Vec<u8>, bytes: &[u8]) {
     buf.extend_from_slice(bytes);
 }
 
-/// Makes the length of `buf` the `len` bytes that were read into its start.
+/// Sets the length of `buf` to the `len` bytes that were read into its start.
 ///
-/// What a reader says is checked here, because a reader needs no `unsafe` to
-/// say something wrong.
+/// Checks the number that the reader returned, because a reader needs no `unsafe`
+/// to return a wrong one.
 fn settle<B: IoBufMut>(buf: &mut B, len: usize) {
     let initialised = buf.buf_len();
     assert!(
         len <= initialised,
         "a reader claims {len} bytes but initialised {initialised}"
     );
-    // SAFETY: the first `initialised` bytes are, and `len` is no more.
+    // SAFETY: the first `initialised` bytes are initialised, and `len` is no more.
     unsafe { buf.set_init(len) };
 }
 
@@ -198,7 +198,7 @@ fn unexpected_eof() -> io::Error {
     io::Error::new(io::ErrorKind::UnexpectedEof, "failed to fill whole buffer")
 }
 
-/// The error of a writer that takes nothing more.
+/// The error of a writer that accepts no more bytes.
 fn write_zero() -> io::Error {
     io::Error::new(io::ErrorKind::WriteZero, "failed to write whole buffer")
 }
@@ -210,14 +210,14 @@ fn to_text((read, bytes): BufResult<usize, Vec<u8>>, before: usize) -> BufResult
         Err(e) => {
             let mut bytes = e.into_bytes();
             bytes.truncate(before);
-            // Empty only if the reader swapped the vector for another one.
+            // The default applies only if the reader returned another vector.
             let text = String::from_utf8(bytes).unwrap_or_default();
             (read.and_then(|_| Err(invalid_utf8())), text)
         }
     }
 }
 
-/// The error of bytes that were to become a string.
+/// The error of bytes that are not a string.
 fn invalid_utf8() -> io::Error {
     io::Error::new(
         io::ErrorKind::InvalidData,

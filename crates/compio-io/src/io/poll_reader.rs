@@ -14,26 +14,24 @@ use crate::{
 
 /// A buffered reader that loses nothing when a future is dropped.
 ///
-/// A read of a completion-based reader owns its buffer, so that dropping its
-/// future drops the buffer and, unless the reader keeps them for the next read,
-/// bytes that had arrived. Here the
-/// read and its buffer stay in the `PollReader`; dropping a future only means to
-/// wait no longer. Whoever reads next waits for the same read. So reads may stand
-/// in a `select!`, and everything that a [`Lines`](crate::io::Lines) or a `Take`
-/// over it has not given out is still there.
+/// A read of a completion-based reader owns its buffer. Dropping its future drops
+/// the buffer and, unless the reader keeps them for the next read, arrived bytes.
+/// Here the read and its buffer stay in the `PollReader`; dropping a future only
+/// ends the wait. The next call waits for the same read. So reads may stand in a
+/// `select!`, and a [`Lines`](crate::io::Lines) or a `Take` over it loses no bytes.
 ///
-/// For the same reason it can be polled, by hand
-/// ([`poll_fill_buf`](Self::poll_fill_buf)) or as a reader of other ecosystems:
-/// with the features `futures-io` and `tokio` it implements their `AsyncRead` and
+/// For the same reason it can be polled: directly
+/// ([`poll_fill_buf`](Self::poll_fill_buf)), or as a reader of other ecosystems.
+/// With the features `futures-io` and `tokio` it implements their `AsyncRead` and
 /// `AsyncBufRead`.
 ///
-/// It costs one allocation and a copy out of the buffer; a
-/// [`BufReader`](crate::io::BufReader) does without where no read is dropped.
+/// It costs one allocation and a copy out of the buffer. If no read is ever
+/// dropped, a [`BufReader`](crate::io::BufReader) avoids the allocation.
 ///
 /// # Cancellation
 ///
 /// Nothing is lost by dropping a future of this type. Dropping the `PollReader`
-/// cancels the read that is under way.
+/// cancels the read in flight.
 ///
 /// ```
 /// use std::pin::pin;
@@ -46,7 +44,7 @@ use crate::{
 /// let mut reader = PollReader::new(server);
 /// let mut cx = Context::from_waker(Waker::noop());
 /// assert!(pin!(reader.read([0; 5])).poll(&mut cx).is_pending());
-/// // That future is gone, the read goes on.
+/// // That future is gone, the read continues.
 /// assert!(reader.get_ref().is_none());
 /// client.write_all("hello").await.0?;
 /// assert_eq!(reader.read_exact([0; 5]).await.1, *b"hello");
@@ -55,7 +53,7 @@ use crate::{
 /// ```
 pub struct PollReader<R> {
     reading: Reading<R, Vec<u8>>,
-    // Of the buffer; it has its meaning while no read is under way.
+    // How many bytes of the buffer are consumed; only valid while no read is in flight.
     consumed: usize,
     capacity: usize,
 }
@@ -66,8 +64,8 @@ impl<R: AsyncRead + 'static> PollReader<R> {
         Self::with_capacity(BUFFER_LEN, reader)
     }
 
-    /// With a buffer of `capacity` bytes, allocated at the first read. None at
-    /// all counts as one byte.
+    /// With a buffer of `capacity` bytes, allocated at the first read. 0 counts as
+    /// one byte.
     pub fn with_capacity(capacity: usize, reader: R) -> Self {
         Self {
             reading: Reading::new(reader, Vec::new()),
@@ -89,12 +87,12 @@ impl<R> PollReader<R> {
         self.capacity
     }
 
-    /// The reader, or none while a read is under way.
+    /// The reader, or none while a read is in flight.
     pub fn get_ref(&self) -> Option<&R> {
         self.reading.home().map(|(reader, _)| reader)
     }
 
-    /// The reader, or none while a read is under way. What is buffered was read
+    /// The reader, or none while a read is in flight. The buffered bytes were read
     /// from it already.
     pub fn get_mut(&mut self) -> Option<&mut R> {
         self.reading.home_mut().map(|(reader, _)| reader)
@@ -104,7 +102,7 @@ impl<R> PollReader<R> {
     ///
     /// # Errors
     ///
-    /// This `PollReader`, if a read is under way.
+    /// This `PollReader`, if a read is in flight.
     pub fn into_parts(self) -> Result<(R, Vec<u8>), Self> {
         let Self {
             reading,
@@ -124,15 +122,15 @@ impl<R> PollReader<R> {
         }
     }
 
-    /// The bytes that are buffered; reads some if there are none, and goes on
-    /// with a read that is under way.
+    /// Returns the buffered bytes. If there are none, reads some, or continues the
+    /// read in flight.
     ///
-    /// An empty slice means that the source has ended. Interrupted reads are
-    /// repeated. The last waker that was given is woken.
+    /// An empty slice means EOF. Interrupted reads are repeated. Only the waker of
+    /// the last poll is woken.
     ///
     /// # Errors
     ///
-    /// Those of the source.
+    /// Errors of the source.
     pub fn poll_fill_buf(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<&[u8]>> {
         if self.buffer().is_empty() {
             self.consumed = 0;
@@ -149,7 +147,7 @@ impl<R> PollReader<R> {
     ///
     /// # Panics
     ///
-    /// If `len` is more than is buffered.
+    /// If `len` is more than the number of buffered bytes.
     pub fn consume(&mut self, len: usize) {
         let buffered = self.buffer().len();
         assert!(
@@ -159,7 +157,7 @@ impl<R> PollReader<R> {
         self.consumed += len;
     }
 
-    /// Waits for bytes and lets `copy` take the first of them.
+    /// Waits for bytes; `copy` takes a prefix of them.
     async fn read_by(&mut self, copy: impl FnOnce(&[u8]) -> usize) -> io::Result<usize> {
         let len = copy(self.fill_buf().await?);
         self.consume(len);
@@ -167,7 +165,7 @@ impl<R> PollReader<R> {
     }
 }
 
-// The reader is pinned only while it is inside of an operation, which is boxed.
+// The reader is pinned only inside an operation, which is boxed.
 impl<R> Unpin for PollReader<R> {}
 
 impl<R: fmt::Debug> fmt::Debug for PollReader<R> {
@@ -201,7 +199,7 @@ impl<R> AsyncRead for PollReader<R> {
 impl<R> AsyncBufRead for PollReader<R> {
     /// # Cancellation
     ///
-    /// Nothing is lost: the read goes on.
+    /// Nothing is lost: the read stays in flight.
     async fn fill_buf(&mut self) -> io::Result<&[u8]> {
         poll_fn(|cx| self.poll_fill_buf(cx).map_ok(drop)).await?;
         Ok(self.buffer())

@@ -13,44 +13,43 @@ use crate::{
     io::{AsyncWrite, reusable_future::Writing},
 };
 
-/// How much one write takes at most unless told otherwise, in bytes.
+/// The default maximum length of one write, in bytes.
 const CAPACITY: usize = 64 * 1024;
 
 /// A writer that can be polled, and that neither loses nor repeats a byte when a
 /// future is dropped.
 ///
-/// A write copies bytes and begins to write all of them at once, in one operation
-/// that stays in the `PollWriter`; how many it copied is what it returns. The next
-/// write, flush or shutdown waits for that operation first. So:
+/// A write copies bytes, begins one operation that writes all of them, and returns
+/// their number. The operation stays in the `PollWriter`. The next write, flush or
+/// shutdown waits for it first. So:
 ///
-/// - a write that is dropped while it waits has taken nothing;
-/// - the error of an operation that goes on after its write has returned is that
-///   of the next call;
-/// - only after a [`flush`](AsyncWrite::flush) all has been passed on;
-/// - a `PollWriter` that is dropped hands its operation to the runtime of the
-///   thread, which finishes it: libraries that write to a TCP connection drop it
-///   without a flush.
+/// - a write that is dropped while it waits has accepted nothing;
+/// - if an operation fails after its write has returned, the next call returns the
+///   error;
+/// - only after a [`flush`](AsyncWrite::flush) all bytes have been written;
+/// - a dropped `PollWriter` hands its operation to the runtime of the thread, which
+///   finishes it: libraries that write to a TCP connection drop it without a flush.
 ///
 /// With the features `futures-io` and `tokio` it implements their `AsyncWrite`.
 ///
 /// # Errors
 ///
-/// After an error of the writer below, some first part of what was under way has
-/// been written, and the rest is lost: give the stream up. If the write had
-/// returned before, the writer below is [aborted](AsyncWrite::abort): a TCP
-/// connection ends with a reset then.
+/// After an error of the inner writer, a prefix of the bytes in flight has been
+/// written, and the rest is lost: close the stream. If the write had returned
+/// before, the inner writer is [aborted](AsyncWrite::abort): a TCP connection then
+/// ends with a reset.
 ///
 /// # Cancellation
 ///
-/// A write that is dropped has taken nothing. A flush or shutdown that is dropped
-/// goes on, and the next call waits for it.
+/// A dropped write has accepted nothing. A dropped flush or shutdown continues, and
+/// the next call waits for it.
 ///
-/// Dropping the `PollWriter` cancels nothing: the operation goes on, and the
-/// writer below is dropped after it. A runtime that is dropped gives it a short
-/// time (at most about 50 milliseconds). If it is not done by then, or if there is
-/// no runtime, it is cancelled, and the writer below is aborted: the peer of a TCP
-/// connection reads a reset. Unix sockets and pipes have no reset: their peer
-/// reads the end. Flush where that matters.
+/// Dropping the `PollWriter` cancels nothing: the operation continues, and the
+/// inner writer is dropped after it. A runtime that is dropped gives it a short
+/// time (at most about 50 milliseconds). If it is not complete by then, or if there
+/// is no runtime, it is cancelled, and the inner writer is aborted: the peer of a
+/// TCP connection reads a reset. Unix sockets and pipes have no reset: their peer
+/// reads EOF. Flush if that matters.
 ///
 /// ```
 /// use compio_io::io::{AsyncWrite, AsyncWriteExt, PollWriter};
@@ -69,12 +68,13 @@ pub struct PollWriter<W> {
 }
 
 impl<W: AsyncWrite + 'static> PollWriter<W> {
-    /// Taking 64 KiB in one write.
+    /// A writer that accepts at most 64 KiB in one write.
     pub fn new(writer: W) -> Self {
         Self::with_capacity(CAPACITY, writer)
     }
 
-    /// Taking `capacity` bytes in one write. None at all counts as one byte.
+    /// A writer that accepts at most `capacity` bytes in one write. 0 counts as one
+    /// byte.
     pub fn with_capacity(capacity: usize, writer: W) -> Self {
         Self {
             writing: Writing::acknowledging(writer),
@@ -84,26 +84,26 @@ impl<W: AsyncWrite + 'static> PollWriter<W> {
 }
 
 impl<W> PollWriter<W> {
-    /// How many bytes one write takes at most.
+    /// The maximum number of bytes of one write.
     pub fn capacity(&self) -> usize {
         self.capacity
     }
 
-    /// The writer, or none while an operation is under way.
+    /// The writer, or none while an operation is in flight.
     pub fn get_ref(&self) -> Option<&W> {
         self.writing.home()
     }
 
-    /// The writer, or none while an operation is under way.
+    /// The writer, or none while an operation is in flight.
     pub fn get_mut(&mut self) -> Option<&mut W> {
         self.writing.home_mut()
     }
 
-    /// Unwraps the writer. After a flush, nothing is under way.
+    /// Unwraps the writer. After a flush, no operation is in flight.
     ///
     /// # Errors
     ///
-    /// This `PollWriter`, if an operation is under way.
+    /// This `PollWriter`, if an operation is in flight.
     pub fn into_inner(self) -> Result<W, Self> {
         let Self { writing, capacity } = self;
         writing
@@ -111,14 +111,13 @@ impl<W> PollWriter<W> {
             .map_err(|writing| Self { writing, capacity })
     }
 
-    /// Waits for what is under way, then takes the first of `bytes` and begins to
-    /// write them. Returns how many were taken: more than none, unless there are
-    /// none.
+    /// Waits for the operation in flight, then accepts a prefix of `bytes` and begins
+    /// to write it. Returns its length, which is 0 only if `bytes` is empty.
     ///
     /// # Errors
     ///
-    /// Those of the writer, for these bytes or for those before. None of `bytes`
-    /// is taken then, though some may have been written.
+    /// Errors of the writer, for these bytes or for earlier ones. None of `bytes` is
+    /// accepted then, though some may have been written.
     pub fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         self.poll_gather(cx, once(bytes))
     }
@@ -127,7 +126,7 @@ impl<W> PollWriter<W> {
     ///
     /// # Errors
     ///
-    /// As of [`poll_write`](Self::poll_write).
+    /// As for [`poll_write`](Self::poll_write).
     pub fn poll_gather<'a>(
         &mut self,
         cx: &mut Context<'_>,
@@ -143,7 +142,7 @@ impl<W> PollWriter<W> {
         let len = buf.len();
         if len > 0 {
             self.writing.write(buf);
-            // It begins when it is polled. What fails at once is ours to tell.
+            // The first poll begins the write, and returns an immediate error.
             if let Poll::Ready(result) = self.writing.poll(cx) {
                 result?;
             }
@@ -151,26 +150,26 @@ impl<W> PollWriter<W> {
         Poll::Ready(Ok(len))
     }
 
-    /// Waits until everything has been written, and flushes the writer below.
+    /// Waits until all accepted bytes are written, and flushes the inner writer.
     ///
     /// # Errors
     ///
-    /// Those of the writer, for the flush or for the write before.
+    /// Errors of the writer, for the flush or for the write before.
     pub fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.writing.poll_flush(cx)
     }
 
-    /// Waits until everything has been written, and shuts the writer below down.
+    /// Waits until all accepted bytes are written, and shuts down the inner writer.
     ///
     /// # Errors
     ///
-    /// Those of the writer, for the shutdown or for the write before.
+    /// Errors of the writer, for the shutdown or for the write before.
     pub fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.writing.poll_shut_down(cx)
     }
 }
 
-// The writer is pinned only while it is inside of an operation, which is boxed.
+// The writer is pinned only inside an operation, which is boxed.
 impl<W> Unpin for PollWriter<W> {}
 
 impl<W: fmt::Debug> fmt::Debug for PollWriter<W> {

@@ -40,16 +40,16 @@ pub trait AsyncRead {
     ///
     /// # Errors
     ///
-    /// Those of the source. `buf` keeps its length then.
+    /// Errors of the source. `buf` keeps its length then.
     ///
     /// # Cancellation
     ///
-    /// Dropping the future cancels the operation; the buffer is lost. Bytes are
-    /// lost too if the operation had finished by then: implementations say
-    /// whether that can happen.
+    /// Dropping the future cancels the operation; the buffer is lost. If the
+    /// operation had completed by then, bytes can be lost, too: implementations
+    /// document that.
     ///
-    /// A buffer without capacity, such as `Vec::new()`, has no room for a byte:
-    /// the answer is 0 then, too, and not the end.
+    /// For a buffer without capacity, such as `Vec::new()`, the result is 0 as well.
+    /// This is not EOF.
     ///
     /// ```
     /// use compio_io::io::AsyncRead;
@@ -65,17 +65,17 @@ pub trait AsyncRead {
     /// Reads into many buffers, one after the other, sets their lengths and
     /// returns the bytes read in all.
     ///
-    /// Unless overridden, it reads into the first buffer with any room, as one
-    /// short read; the lengths of the others become zero as of every buffer that
-    /// a vectored read does not reach.
+    /// The default implementation reads into the first buffer with any room, as one
+    /// short read. The lengths of the others become zero, as in every vectored read
+    /// that does not reach a buffer.
     ///
     /// # Errors
     ///
-    /// Those of the source. The buffers keep their lengths then.
+    /// Errors of the source. The buffers keep their lengths then.
     ///
     /// # Cancellation
     ///
-    /// As of [`read`](Self::read).
+    /// As for [`read`](Self::read).
     ///
     /// ```
     /// use compio_io::io::AsyncRead;
@@ -108,7 +108,7 @@ pub trait AsyncReadAt {
     ///
     /// # Errors
     ///
-    /// Those of the source. `buf` keeps its length then.
+    /// Errors of the source. `buf` keeps its length then.
     ///
     /// # Cancellation
     ///
@@ -128,16 +128,16 @@ pub trait AsyncReadAt {
     /// Reads into many buffers, one after the other, beginning `pos` bytes into
     /// the source. Sets their lengths and returns the bytes read in all.
     ///
-    /// Unless overridden, it reads into the first buffer with any room, as one
+    /// The default implementation reads into the first buffer with any room, as one
     /// short read.
     ///
     /// # Errors
     ///
-    /// Those of the source. The buffers keep their lengths then.
+    /// Errors of the source. The buffers keep their lengths then.
     ///
     /// # Cancellation
     ///
-    /// As of [`read_at`](Self::read_at).
+    /// As for [`read_at`](Self::read_at).
     async fn read_vectored_at<V: IoVectoredBufMut>(&self, buf: V, pos: u64) -> BufResult<usize, V> {
         self.read_at(FirstRoom::new(buf), pos)
             .await

@@ -1,5 +1,5 @@
-//! [`AsyncReadExt`]: loops over [`AsyncRead::read`]. Those over reads at a
-//! position are in `at_ext`.
+//! [`AsyncReadExt`]: loops over [`AsyncRead::read`]. Loops over positioned reads
+//! are in `at_ext`.
 
 use std::io;
 
@@ -20,12 +20,12 @@ macro_rules! read_numbers {
         /// # Errors
         ///
         /// [`UnexpectedEof`](io::ErrorKind::UnexpectedEof) if the source ends
-        /// before, else those of the source. What was read until then is lost.
+        /// before, and errors of the source. The bytes read before are lost.
         ///
         /// # Cancellation
         ///
-        /// As of [`read_exact`](Self::read_exact): what was read of the number
-        /// is lost.
+        /// As for [`read_exact`](Self::read_exact): the bytes read of the number
+        /// are lost.
         ///
         /// ```
         /// use compio_io::io::AsyncReadExt;
@@ -47,19 +47,19 @@ macro_rules! read_numbers {
 pub trait AsyncReadExt: AsyncRead {
     /// Fills the whole capacity of `buf`, from its start.
     ///
-    /// For a given number of bytes, give it a window: `buf.slice(..n)`. (The
-    /// capacity of a vector can be more than was asked for.) An interrupted read
-    /// is repeated.
+    /// To read a given number of bytes, pass a slice: `buf.slice(..n)`. (The
+    /// capacity of a vector can be larger than requested.) An interrupted read is
+    /// repeated.
     ///
     /// # Errors
     ///
     /// [`UnexpectedEof`](io::ErrorKind::UnexpectedEof) if the source ends
-    /// before, else those of the source. `buf` holds what was read until then:
-    /// its length is set to it, unless it is of fixed size or a window.
+    /// before, and errors of the source. `buf` holds the bytes read before: its
+    /// length is set to their number, unless it is of fixed size or a slice.
     ///
     /// # Cancellation
     ///
-    /// Dropping the future loses the buffer and what was read into it.
+    /// Dropping the future loses the buffer and the bytes read into it.
     ///
     /// ```
     /// use std::io::ErrorKind;
@@ -101,12 +101,12 @@ pub trait AsyncReadExt: AsyncRead {
     ///
     /// # Errors
     ///
-    /// As of [`read_exact`](Self::read_exact). The buffers hold the bytes that
-    /// were read until then.
+    /// As for [`read_exact`](Self::read_exact). The buffers hold the bytes read
+    /// before the error.
     ///
     /// # Cancellation
     ///
-    /// As of [`read_exact`](Self::read_exact).
+    /// As for [`read_exact`](Self::read_exact).
     ///
     /// ```
     /// use compio_io::io::AsyncReadExt;
@@ -139,15 +139,15 @@ pub trait AsyncReadExt: AsyncRead {
     /// Reads once, behind the bytes that `buf` holds, and returns how many bytes
     /// were added.
     ///
-    /// If the vector is full, room is made for 8 KiB at least.
+    /// A full vector grows by at least 8 KiB.
     ///
     /// # Errors
     ///
-    /// Those of the source; `buf` holds what it held.
+    /// Errors of the source; the content of `buf` is unchanged then.
     ///
     /// # Cancellation
     ///
-    /// As of [`read`](AsyncRead::read); what `buf` held is lost with it.
+    /// As for [`read`](AsyncRead::read); `buf` is lost with its content.
     ///
     /// ```
     /// use compio_io::io::AsyncReadExt;
@@ -171,17 +171,16 @@ pub trait AsyncReadExt: AsyncRead {
     /// Reads to the end of the source, behind the bytes that `buf` holds, and
     /// returns how many bytes were added.
     ///
-    /// Interrupted reads are repeated. A vector whose capacity is just what the
-    /// source holds is not grown.
+    /// Interrupted reads are repeated. A vector whose capacity just fits the
+    /// source does not grow.
     ///
     /// # Errors
     ///
-    /// Those of the source; `buf` holds what it held and what was read until
-    /// then.
+    /// Errors of the source; `buf` then also holds the bytes read before the error.
     ///
     /// # Cancellation
     ///
-    /// Dropping the future loses the buffer and what was read into it. A loop
+    /// Dropping the future loses the buffer and the bytes read into it. A loop
     /// over [`append`](Self::append) keeps the vector between the reads.
     ///
     /// ```
@@ -222,20 +221,20 @@ pub trait AsyncReadExt: AsyncRead {
         }
     }
 
-    /// Reads to the end of the source, behind what `buf` holds, and returns how
+    /// Reads to the end of the source, behind the text in `buf`, and returns how
     /// many bytes were added.
     ///
     /// # Errors
     ///
     /// - [`InvalidData`](io::ErrorKind::InvalidData) if the source isn't UTF-8.
-    ///   `buf` holds what it held, and what was read is lost: to keep it, use
+    ///   `buf` is unchanged, and the bytes read are lost: to keep them, use
     ///   [`read_to_end`](Self::read_to_end).
-    /// - Those of the source. `buf` holds what it held and, if it is UTF-8, what
-    ///   was read until then.
+    /// - Errors of the source. `buf` then also holds the bytes read before the
+    ///   error, if they are UTF-8.
     ///
     /// # Cancellation
     ///
-    /// As of [`read_to_end`](Self::read_to_end).
+    /// As for [`read_to_end`](Self::read_to_end).
     ///
     /// ```
     /// use compio_io::io::AsyncReadExt;

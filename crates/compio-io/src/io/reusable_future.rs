@@ -2,18 +2,18 @@
 //! and [`Writing`]: a reader and a writer with one such operation each.
 //!
 //! ```text
-//! at home --start--> under way --poll, ready--> at home
+//! at home --start--> in flight --poll, ready--> at home
 //! ```
 //!
-//! An operation owns what it works with: the reader or writer, and the buffer.
-//! They are at home while none is under way. Whoever waits polls from outside
-//! and may stop at any time; the operation stays here and is polled on by
-//! whoever comes next. Dropping the whole cancels it, unless its bytes have been
-//! acknowledged.
+//! An operation owns its reader or writer, and its buffer. They are at home while
+//! no operation is in flight. A future that waits polls the operation from outside,
+//! and can be dropped at any time. The operation stays here, and the next future
+//! continues to poll it. Dropping the [`Reading`] or [`Writing`] cancels it, unless
+//! its bytes have been acknowledged.
 //!
-//! The types of operations have no names, so they sit behind a `dyn`; that is why
-//! readers and writers have to be `'static` here. One allocation serves them all,
-//! one after the other.
+//! The types of operations have no names, so they are behind a `dyn`. Hence readers
+//! and writers must be `'static` here. All operations use one allocation, one after
+//! the other.
 
 use std::{
     future::poll_fn,
@@ -37,13 +37,13 @@ pub(crate) struct ReusableFuture<I, O>(Box<dyn Run<I, O>>);
 trait Run<I, O> {
     fn start(&mut self, input: I);
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<O>;
-    /// The operation that is under way, for another owner.
+    /// The operation in flight, for another owner.
     fn detach(&mut self) -> Option<Detached>;
 }
 
 struct Place<M, F> {
     make: M,
-    // Pinned once for all: one future after the other is put there.
+    // One pinned allocation for all futures, one after the other.
     future: Pin<Box<Option<F>>>,
 }
 
@@ -59,7 +59,7 @@ where
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<O> {
         let future = self.future.as_mut().as_pin_mut();
-        let output = ready!(future.expect("nothing is under way").poll(cx));
+        let output = ready!(future.expect("no operation is in flight").poll(cx));
         self.future.set(None);
         Poll::Ready(output)
     }
@@ -71,7 +71,7 @@ where
             let Some(running) = future.as_mut().as_pin_mut() else {
                 return Poll::Ready(());
             };
-            // Its writer is dropped with the output.
+            // The output contains the writer, which is dropped here.
             ready!(running.poll(cx));
             future.set(None);
             Poll::Ready(())
@@ -92,20 +92,20 @@ impl<I: 'static, O: 'static> ReusableFuture<I, O> {
 }
 
 impl<I, O> ReusableFuture<I, O> {
-    /// Begins an operation; one that is under way is cancelled.
+    /// Begins an operation, and cancels the one in flight.
     pub(crate) fn start(&mut self, input: I) {
         self.0.start(input);
     }
 
     /// # Panics
     ///
-    /// If nothing is under way.
+    /// If no operation is in flight.
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<O> {
         self.0.poll(cx)
     }
 }
 
-/// A reader with its buffer, and the read that is under way with both.
+/// A reader with its buffer, and the read that is in flight with both.
 pub(crate) struct Reading<R, B> {
     home: Option<(R, B)>,
     read: ReusableFuture<(R, B), (R, B, io::Result<usize>)>,
@@ -121,12 +121,12 @@ impl<R: AsyncRead + 'static, B: IoBufMut> Reading<R, B> {
 }
 
 impl<R, B> Reading<R, B> {
-    /// The reader and the buffer, while no read is under way.
+    /// The reader and the buffer, while no read is in flight.
     pub(crate) fn home(&self) -> Option<&(R, B)> {
         self.home.as_ref()
     }
 
-    /// The reader and the buffer, while no read is under way.
+    /// The reader and the buffer, while no read is in flight.
     pub(crate) fn home_mut(&mut self) -> Option<&mut (R, B)> {
         self.home.as_mut()
     }
@@ -136,9 +136,8 @@ impl<R, B> Reading<R, B> {
         home.ok_or(Self { home: None, read })
     }
 
-    /// Reads behind what the buffer holds and returns how many bytes were
-    /// added. The read is begun unless it is under way; `prepare` makes room
-    /// for it.
+    /// Reads behind the bytes in the buffer and returns how many bytes were
+    /// added. Begins a read unless one is in flight; `prepare` makes room for it.
     pub(crate) fn poll(
         &mut self,
         cx: &mut Context<'_>,
@@ -168,28 +167,28 @@ async fn read_behind<R: AsyncRead, B: IoBufMut>(
     }
 }
 
-/// What a writer is to do.
+/// An operation of a writer.
 enum Order<B> {
     Write(B),
     Flush,
     ShutDown,
 }
 
-/// The writer, what it was to do, and how that went.
+/// The writer, its order, and the result.
 type Done<W, B> = (W, Order<B>, io::Result<()>);
 
-/// A writer, and the operation that is under way with it.
+/// A writer, and its operation in flight.
 ///
-/// One that is made by [`acknowledging`](Self::acknowledging) tells its caller that bytes are written
-/// while the operation is under way. It keeps that promise: dropped, it hands the operation to the
-/// runtime. If the operation fails or is dropped all the same, it [aborts](AsyncWrite::abort) the writer.
+/// With [`acknowledging`](Self::acknowledging) it reports bytes as written while the operation is in
+/// flight. To keep that promise, its drop hands the operation to the runtime. If the operation fails or
+/// is dropped later, it [aborts](AsyncWrite::abort) the writer.
 pub(crate) struct Writing<W, B> {
     home: Option<W>,
     acknowledges: bool,
-    /// Left behind by a poll that has panicked: the operation cannot go on.
+    /// Stays true after a poll that panicked: the operation cannot continue.
     is_polling: bool,
     operation: ReusableFuture<(W, Order<B>), Done<W, B>>,
-    /// The runtime of the operation under way.
+    /// The runtime of the operation in flight.
     runner: Option<Weak<dyn DetachedRunner>>,
     // The last buffer that was written.
     spare: Option<B>,
@@ -226,12 +225,12 @@ impl<W: AsyncWrite + 'static, B: IoBuf> Writing<W, B> {
 }
 
 impl<W, B> Writing<W, B> {
-    /// The writer, while nothing is under way.
+    /// The writer, while no operation is in flight.
     pub(crate) fn home(&self) -> Option<&W> {
         self.home.as_ref()
     }
 
-    /// The writer, while nothing is under way.
+    /// The writer, while no operation is in flight.
     pub(crate) fn home_mut(&mut self) -> Option<&mut W> {
         self.home.as_mut()
     }
@@ -240,12 +239,12 @@ impl<W, B> Writing<W, B> {
         self.home.take().ok_or(self)
     }
 
-    /// The last buffer that was written, as it was.
+    /// The last buffer that was written, unchanged.
     pub(crate) fn take_spare(&mut self) -> Option<B> {
         self.spare.take()
     }
 
-    /// Waits for what is under way, if anything is.
+    /// Waits for the operation in flight, if there is one.
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if self.home.is_some() {
             return Poll::Ready(Ok(()));
@@ -263,14 +262,14 @@ impl<W, B> Writing<W, B> {
         Poll::Ready(result)
     }
 
-    /// Begins to write all of `buf`. To be called when nothing is under way.
+    /// Begins to write all of `buf`. Must not be called while an operation is in flight.
     pub(crate) fn write(&mut self, buf: B) {
         (self.flushed, self.shut_down) = (false, false);
         self.start(Order::Write(buf));
     }
 
-    /// Waits for what is under way, then flushes unless that was the last that
-    /// was done.
+    /// Waits for the operation in flight, then flushes unless the last operation was
+    /// a flush.
     pub(crate) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         loop {
             ready!(self.poll(cx))?;
@@ -281,7 +280,8 @@ impl<W, B> Writing<W, B> {
         }
     }
 
-    /// Waits for what is under way, then shuts down unless that has been done.
+    /// Waits for the operation in flight, then shuts down unless the writer is shut
+    /// down already.
     pub(crate) fn poll_shut_down(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         loop {
             ready!(self.poll(cx))?;
@@ -326,12 +326,12 @@ async fn carry_out<W: AsyncWrite, B: IoBuf>((mut writer, order): (W, Order<B>)) 
     (writer, order, result)
 }
 
-/// Executes an order whose bytes have been acknowledged. If it cannot finish, the writer aborts.
+/// Executes an order whose bytes have been acknowledged. If it cannot finish, it aborts the writer.
 async fn carry_out_or_abort<W: AsyncWrite, B: IoBuf>((writer, order): (W, Order<B>)) -> Done<W, B> {
     let mut writer = AbortOnDrop(Some(writer));
     match order {
         Order::Write(buf) => {
-            // The caller hears of a failure at the first poll instead of an acknowledgement.
+            // A failure at the first poll is returned to the caller instead of an acknowledgement.
             let mut is_acknowledged = false;
             let (result, buf) = {
                 let mut write = pin!(writer.get().write_all(buf));
@@ -352,7 +352,7 @@ async fn carry_out_or_abort<W: AsyncWrite, B: IoBuf>((writer, order): (W, Order<
             (writer.into_inner(), Order::Flush, result)
         }
         Order::ShutDown => {
-            // All bytes are written: an abort could only take them back.
+            // All bytes are written: an abort could only discard them.
             let mut writer = writer.into_inner();
             let result = writer.shutdown().await;
             (writer, Order::ShutDown, result)

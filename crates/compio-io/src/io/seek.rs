@@ -26,23 +26,23 @@ pub trait AsyncSeek {
     /// # Errors
     ///
     /// [`InvalidInput`](io::ErrorKind::InvalidInput) if the position would be
-    /// negative or more than [`u64::MAX`], and those of finding the end. The
-    /// position stays then.
+    /// negative or more than [`u64::MAX`], and errors of the size query. The
+    /// position is unchanged then.
     ///
     /// # Cancellation
     ///
-    /// The position stays.
+    /// The position is unchanged.
     async fn seek(&mut self, pos: SeekFrom) -> io::Result<u64>;
 
     /// Moves the position to the start.
     ///
     /// # Errors
     ///
-    /// As of [`seek`](Self::seek).
+    /// As for [`seek`](Self::seek).
     ///
     /// # Cancellation
     ///
-    /// As of [`seek`](Self::seek).
+    /// As for [`seek`](Self::seek).
     async fn rewind(&mut self) -> io::Result<()> {
         self.seek(SeekFrom::Start(0)).await.map(drop)
     }
@@ -51,7 +51,7 @@ pub trait AsyncSeek {
     ///
     /// # Errors
     ///
-    /// As of [`seek`](Self::seek).
+    /// As for [`seek`](Self::seek).
     ///
     /// # Cancellation
     ///
@@ -72,7 +72,7 @@ pub trait AsyncSeek {
 /// # });
 /// ```
 pub trait AsyncSize {
-    /// How many bytes there are, now.
+    /// The current size in bytes.
     ///
     /// # Errors
     ///
@@ -84,7 +84,7 @@ pub trait AsyncSize {
     async fn size(&self) -> io::Result<u64>;
 }
 
-/// Where `pos` leads to from `current` in something of a given size.
+/// The absolute position of `pos`, relative to `current` or to the size.
 pub(crate) fn target(base: u64, offset: i64) -> io::Result<u64> {
     base.checked_add_signed(offset).ok_or_else(|| {
         io::Error::new(

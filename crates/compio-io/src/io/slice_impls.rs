@@ -1,8 +1,8 @@
-//! Memory as source and sink: slices, vectors, cursors. Nothing here waits for
-//! anything but a budget, see [`coop`](crate::coop). So there is nothing to
+//! Memory as source and sink: slices, vectors, cursors. Operations wait for
+//! nothing but a budget, see [`coop`](crate::coop). So there is nothing to
 //! cancel, and no byte is ever lost.
 //!
-//! Positions and growth are those of the standard library's `Read` and `Write`.
+//! Positions and growth are as in the standard library's `Read` and `Write`.
 
 use std::{
     cell::RefCell,
@@ -21,7 +21,7 @@ fn from_position(source: &[u8], pos: u64) -> &[u8] {
     source.get(begin..).unwrap_or_default()
 }
 
-/// What is left of a cursor.
+/// The bytes behind the position of a cursor.
 fn remaining<T: AsRef<[u8]>>(cursor: &Cursor<T>) -> &[u8] {
     from_position(cursor.get_ref().as_ref(), cursor.position())
 }
@@ -138,13 +138,13 @@ macro_rules! read_at_as_slice {
 
 read_at_as_slice!([] Vec<u8>, [const N: usize] [u8; N]);
 
-/// Writes slice after slice. A sink that takes only a part of one is full, and
-/// takes nothing of the next.
+/// Writes slice after slice. A sink that takes only a part of a slice is full, and
+/// takes nothing of the next one.
 fn gather<V: IoVectoredBuf>(sink: &mut impl Write, buf: &V) -> io::Result<usize> {
     buf.slices().map(|slice| sink.write(slice)).sum()
 }
 
-/// What can be written without waiting.
+/// Sinks in memory, written with the standard library's `Write`.
 macro_rules! write_as_std {
     ($($(#[$doc:meta])* [$($generics:tt)*] $sink:ty),* $(,)?) => {$(
         $(#[$doc])*
@@ -191,8 +191,8 @@ write_as_std! {
 /// Memory that is read and written at a position. The methods of the traits take
 /// `&self`, hence the cell.
 ///
-/// No operation waits, so that the cell is never borrowed between two of them. It
-/// panics if the program itself keeps a borrow of it.
+/// No operation waits, so the cell is not borrowed between two operations. An
+/// operation panics if the program itself keeps a borrow.
 macro_rules! positioned_cell {
     ($($(#[$doc:meta])* [$($generics:tt)*] $memory:ty => ($($all:tt)*);)*) => {$(
         impl<$($generics)*> AsyncSize for RefCell<$memory> {

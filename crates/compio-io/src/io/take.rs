@@ -10,8 +10,7 @@ use crate::{
 /// A reader that ends after a number of bytes. Made by
 /// [`take`](crate::io::AsyncReadExt::take).
 ///
-/// Nothing behind the limit is taken out of the reader. Vectored reads fill the
-/// first buffer only.
+/// It never reads behind the limit. Vectored reads fill the first buffer only.
 ///
 /// ```
 /// use compio_io::io::{AsyncRead, AsyncReadExt};
@@ -39,7 +38,7 @@ impl<R> Take<R> {
         self.limit
     }
 
-    /// Sets how many bytes may still be read, whatever was read before.
+    /// Sets how many bytes may still be read, independent of earlier reads.
     pub fn set_limit(&mut self, limit: u64) {
         self.limit = limit;
     }
@@ -78,7 +77,7 @@ impl<R> IntoInner for Take<R> {
 impl<R: AsyncRead> AsyncRead for Take<R> {
     /// # Cancellation
     ///
-    /// As of the reader. Bytes lost in a dropped read do not count towards the
+    /// As for the reader. Bytes lost in a dropped read do not count towards the
     /// limit.
     async fn read<B: IoBufMut>(&mut self, mut buf: B) -> BufResult<usize, B> {
         let capacity = buf.buf_capacity();
@@ -98,7 +97,7 @@ impl<R: AsyncRead> AsyncRead for Take<R> {
         let mut buf = window.into_inner();
         if let Ok(n) = read {
             self.count(n);
-            // The window only lengthens the buffer.
+            // The slice only lengthens the buffer.
             settle(&mut buf, n);
         }
         (read, buf)

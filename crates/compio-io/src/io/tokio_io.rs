@@ -1,5 +1,5 @@
-//! Readers and writers of the crate `tokio`, both ways; under the feature
-//! `tokio`. The same for `futures-io` is in `futures_io`.
+//! Adapters from and to readers and writers of `tokio`, under the feature
+//! `tokio`. Adapters for `futures-io` are in `futures_io`.
 
 use std::{
     future::poll_fn,
@@ -20,12 +20,12 @@ use crate::{
 
 /// A reader or writer of `tokio::io` as one of this crate.
 ///
-/// For the way back, [`PollReader`] and [`PollWriter`] implement the traits of
-/// `tokio::io`, and so does what [`join`](crate::io::join()) makes of the two.
-/// What is not `Unpin` has to be pinned in a box first. What needs Tokio's
+/// In the other direction, [`PollReader`], [`PollWriter`], and a
+/// [`join`](crate::io::join()) of the two implement the traits of `tokio::io`.
+/// Pin a type that is not `Unpin` in a box first. A type that needs Tokio's
 /// runtime needs it here, too.
 ///
-/// A read zeroes what its buffer has not initialised yet, at every poll.
+/// A read zeroes the uninitialised bytes of its buffer, at every poll.
 ///
 /// # Cancellation
 ///
@@ -86,7 +86,7 @@ impl<T: tokio::io::AsyncBufRead + Unpin> AsyncBufRead for TokioIo<T> {
             let bytes = ready!(Pin::new(&mut self.0).poll_fill_buf(cx))?;
             Poll::Ready(io::Result::Ok(!bytes.is_empty()))
         });
-        // At the end, asking again would wait again.
+        // At EOF, a second poll would wait again.
         if filled.await? {
             let mut cx = Context::from_waker(Waker::noop());
             buffered(Pin::new(&mut self.0).poll_fill_buf(&mut cx))
@@ -122,8 +122,7 @@ impl<T: tokio::io::AsyncWrite + Unpin> AsyncWrite for TokioIo<T> {
     }
 }
 
-/// A poll that is not repeated leaves its read under way; the next one goes on
-/// with it.
+/// A read stays in flight if its poll is not repeated; the next poll continues it.
 impl<R> tokio::io::AsyncRead for PollReader<R> {
     fn poll_read(
         self: Pin<&mut Self>,
@@ -152,7 +151,8 @@ impl<R> tokio::io::AsyncBufRead for PollReader<R> {
     }
 }
 
-/// A write reports what was taken. If that fails later, the next call says so.
+/// A write returns the number of accepted bytes. If writing them fails later, the next
+/// call returns the error.
 impl<W> tokio::io::AsyncWrite for PollWriter<W> {
     fn poll_write(
         self: Pin<&mut Self>,

@@ -9,8 +9,8 @@ use crate::buf::{BufResult, BufResultExt, FirstBytes, IntoInner, IoBuf, IoVector
 ///
 /// # For implementers
 ///
-/// The bytes to write are [`buf.as_init()`](IoBuf::as_init). The buffer that
-/// comes back is the one that went in, whether the write succeeded or not.
+/// The bytes to write are [`buf.as_init()`](IoBuf::as_init). A write returns the
+/// same buffer, whether it succeeded or not.
 ///
 /// ```
 /// use std::io;
@@ -18,7 +18,7 @@ use crate::buf::{BufResult, BufResultExt, FirstBytes, IntoInner, IoBuf, IoVector
 /// use compio_io::buf::{BufResult, IoBuf};
 /// use compio_io::io::{AsyncWrite, AsyncWriteExt};
 ///
-/// /// Counts what it is given.
+/// /// Counts the bytes written to it.
 /// struct Count(usize);
 ///
 /// impl AsyncWrite for Count {
@@ -44,17 +44,17 @@ pub trait AsyncWrite {
     /// Writes the initialised bytes of `buf`, or the first of them, and returns
     /// how many were written.
     ///
-    /// Zero means that the sink takes no more, or that the buffer is empty.
+    /// Zero means that the sink accepts no more, or that the buffer is empty.
     ///
     /// # Errors
     ///
-    /// Those of the sink. Nothing of `buf` was written then.
+    /// Errors of the sink. Nothing of `buf` was written then.
     ///
     /// # Cancellation
     ///
     /// Dropping the future cancels the operation; the buffer is lost. If the
-    /// operation had finished by then, some or all of it was written:
-    /// implementations say whether that can happen.
+    /// operation had completed by then, some or all of it was written:
+    /// implementations document whether that can happen.
     ///
     /// ```
     /// use compio_io::io::AsyncWrite;
@@ -70,16 +70,16 @@ pub trait AsyncWrite {
     /// Writes the initialised bytes of many buffers, one after the other, or the
     /// first of them, and returns how many were written.
     ///
-    /// Unless overridden, it writes the first buffer that is not empty, as one
+    /// The default implementation writes the first buffer that is not empty, as one
     /// short write.
     ///
     /// # Errors
     ///
-    /// Those of the sink. Nothing was written then.
+    /// Errors of the sink. Nothing was written then.
     ///
     /// # Cancellation
     ///
-    /// As of [`write`](Self::write).
+    /// As for [`write`](Self::write).
     ///
     /// ```
     /// use compio_io::io::AsyncWrite;
@@ -96,34 +96,33 @@ pub trait AsyncWrite {
             .map_buf(IntoInner::into_inner)
     }
 
-    /// Passes on what this sink keeps in buffers of its own.
+    /// Writes the bytes in this sink's own buffers to its destination.
     ///
     /// # Errors
     ///
-    /// Those of the sink; it keeps what could not be passed on.
+    /// Errors of the sink; it keeps the unwritten bytes.
     ///
     /// # Cancellation
     ///
-    /// As of [`write`](Self::write), for the bytes that were on their way.
+    /// As for [`write`](Self::write), for the bytes in flight.
     async fn flush(&mut self) -> io::Result<()>;
 
-    /// Flushes, and tells the other side that nothing more will come.
+    /// Flushes, and signals EOF to the other side.
     ///
     /// # Errors
     ///
-    /// Those of the sink.
+    /// Errors of the sink.
     ///
     /// # Cancellation
     ///
-    /// As of [`flush`](Self::flush); the other side may or may not have been
-    /// told.
+    /// As for [`flush`](Self::flush); EOF may or may not have been signalled.
     async fn shutdown(&mut self) -> io::Result<()>;
 
-    /// Notes that bytes were lost: the other side must not take the end of the
-    /// sink for a proper end. A TCP connection is reset when its last handle is
-    /// dropped, and a sink over another one passes the note on.
+    /// Records that bytes were lost: the other side must not take the end of the
+    /// sink for a regular EOF. A TCP connection is reset when its last handle is
+    /// dropped. A sink over another sink aborts that sink.
     ///
-    /// Unless overridden, it does nothing: pipes and files have no other end.
+    /// The default implementation does nothing: pipes and files have no reset.
     fn abort(&mut self) {}
 }
 
@@ -162,12 +161,12 @@ pub trait AsyncWriteAt {
     /// Writes the initialised bytes of `buf`, or the first of them, beginning
     /// `pos` bytes into the sink, and returns how many were written.
     ///
-    /// Zero means that the sink takes no more there, or that the buffer is
+    /// Zero means that the sink accepts no more there, or that the buffer is
     /// empty.
     ///
     /// # Errors
     ///
-    /// Those of the sink. Nothing of `buf` was written then.
+    /// Errors of the sink. Nothing of `buf` was written then.
     ///
     /// # Cancellation
     ///
@@ -179,16 +178,16 @@ pub trait AsyncWriteAt {
     /// Writes the initialised bytes of many buffers, one after the other,
     /// beginning `pos` bytes into the sink, and returns how many were written.
     ///
-    /// Unless overridden, it writes the first buffer that is not empty, as one
+    /// The default implementation writes the first buffer that is not empty, as one
     /// short write.
     ///
     /// # Errors
     ///
-    /// Those of the sink. Nothing was written then.
+    /// Errors of the sink. Nothing was written then.
     ///
     /// # Cancellation
     ///
-    /// As of [`write_at`](Self::write_at).
+    /// As for [`write_at`](Self::write_at).
     async fn write_vectored_at<V: IoVectoredBuf>(&self, buf: V, pos: u64) -> BufResult<usize, V> {
         self.write_at(FirstBytes::new(buf), pos)
             .await

@@ -1,5 +1,5 @@
-//! [`AsyncWriteExt`]: loops over [`AsyncWrite::write`]. Those over writes at a
-//! position are in `at_ext`.
+//! [`AsyncWriteExt`]: loops over [`AsyncWrite::write`]. Loops over positioned
+//! writes are in `at_ext`.
 
 use std::io;
 
@@ -17,7 +17,7 @@ macro_rules! write_numbers {
         ///
         /// # Errors
         ///
-        /// As of [`write_all`](Self::write_all). Some first bytes of the number
+        /// As for [`write_all`](Self::write_all). Some first bytes of the number
         /// may have been written.
         ///
         /// # Cancellation
@@ -47,9 +47,9 @@ pub trait AsyncWriteExt: AsyncWrite {
     ///
     /// # Errors
     ///
-    /// [`WriteZero`](io::ErrorKind::WriteZero) if the sink takes no more, else
-    /// those of the sink. `buf` is as it was; how much of it was written is not
-    /// known.
+    /// [`WriteZero`](io::ErrorKind::WriteZero) if the sink accepts no more, and
+    /// errors of the sink. `buf` is unchanged. The number of written bytes is
+    /// unknown.
     ///
     /// # Cancellation
     ///
@@ -67,13 +67,13 @@ pub trait AsyncWriteExt: AsyncWrite {
     /// # });
     /// ```
     fn write_all<B: IoBuf>(&mut self, mut buf: B) -> impl Future<Output = BufResult<(), B>> {
-        // Not an `async fn`, which would have room for the buffer twice.
+        // Not an `async fn`, whose future would store the buffer twice.
         async move {
             let mut begin = 0;
             while begin < buf.buf_len() {
                 let result;
                 if begin == 0 {
-                    // As a rule this is all: no window.
+                    // Usually the only write: it needs no `Rest`.
                     (result, buf) = self.write(buf).await;
                 } else {
                     let rest = Rest { inner: buf, begin };
@@ -95,11 +95,11 @@ pub trait AsyncWriteExt: AsyncWrite {
     ///
     /// # Errors
     ///
-    /// As of [`write_all`](Self::write_all).
+    /// As for [`write_all`](Self::write_all).
     ///
     /// # Cancellation
     ///
-    /// As of [`write_all`](Self::write_all).
+    /// As for [`write_all`](Self::write_all).
     ///
     /// ```
     /// use compio_io::io::AsyncWriteExt;

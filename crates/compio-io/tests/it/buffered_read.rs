@@ -22,12 +22,12 @@ fn small_reads_share_one_operation() {
 }
 
 #[test]
-fn large_reads_pass_the_empty_buffer_by() {
+fn large_reads_bypass_the_empty_buffer() {
     let mut reader = BufReader::with_capacity(4, Scripted::new(b"abcdefgh", &[]));
     assert_eq!(block_on(reader.read([0; 5])).1, *b"abcde");
     assert_eq!(block_on(reader.read_vectored([[0; 1]; 1])).1, [*b"f"]);
     assert_eq!(reader.buffer(), b"gh");
-    // Not before the buffer is empty: the order must stay.
+    // Only after the buffer is empty: the order of bytes must stay.
     assert_eq!(block_on(reader.read(vec_of(b"", 5))).1, b"gh");
     assert_eq!(block_on(reader.read_vectored([[0; 4]; 2])).0.unwrap(), 0);
 }
@@ -120,7 +120,7 @@ fn read_until_stops_behind_the_delimiter() {
 }
 
 #[test]
-fn read_until_failing_keeps_what_was_read() {
+fn read_until_failing_keeps_the_bytes_read() {
     let mut reader = BufReader::new(Scripted::new(b"key=", &[Step::Move(2), Step::Fail]));
     let (read, key) = block_on(reader.read_until(b'=', Vec::new()));
     assert_eq!(read.unwrap_err().kind(), ErrorKind::ConnectionReset);

@@ -51,7 +51,7 @@ fn write_that_does_not_fit_flushes_first() {
 }
 
 #[test]
-fn large_write_passes_the_empty_buffer_by() {
+fn large_write_bypasses_the_empty_buffer() {
     let mut writer = holding_abc(&[]);
     assert_eq!(block_on(writer.write("defg")).0.unwrap(), 4);
     assert_eq!(
@@ -61,7 +61,7 @@ fn large_write_passes_the_empty_buffer_by() {
     block_on(writer.write_vectored_all(["hi", "jkl"]))
         .0
         .unwrap();
-    // The sink takes one buffer at a time; what it left is small.
+    // The sink takes one buffer at a time; the rest is small.
     assert_eq!(writer.get_ref().bytes, b"abcdefghi");
     assert_eq!(writer.buffer(), b"jkl");
 }
@@ -86,7 +86,7 @@ fn shutdown_flushes_first() {
 }
 
 #[test]
-fn failed_flush_keeps_what_was_not_written() {
+fn failed_flush_keeps_the_unwritten_bytes() {
     let mut writer = holding_abc(&[Step::Move(1), Step::Interrupt, Step::Fail, Step::Fail]);
     assert_eq!(
         block_on(writer.flush()).unwrap_err().kind(),
@@ -169,7 +169,7 @@ fn stream_that_buffers_both_directions_reads_and_writes() {
         assert_eq!(stream.read_line(String::new()).await.1, "one\n");
         stream.write_all("answer").await.0.unwrap();
         assert_eq!(stream.buffer(), b"answer");
-        // The bytes of one direction are no bytes of the other one.
+        // The two directions do not share bytes.
         assert_eq!(stream.fill_buf().await.unwrap(), b"two\n");
         assert_eq!(stream.read([0; 2]).await.1, *b"tw");
         assert_eq!(stream.read_vectored([[0; 1]; 4]).await.0.unwrap(), 2);

@@ -195,7 +195,7 @@ fn inherent_set_len_wins_over_the_traits() {
 }
 
 #[test]
-fn init_with_zeroes_the_rest_and_keeps_what_is_there() {
+fn init_with_zeroes_the_rest_and_keeps_the_initialised_bytes() {
     let mut buffer = vec_of(b"abc", 5);
     let len = buffer.init_with(|room| {
         assert_eq!(room, b"abc\0\0");

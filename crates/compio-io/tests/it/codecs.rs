@@ -1,4 +1,4 @@
-//! The codecs: what they make of bytes, however these are cut.
+//! The codecs: frames are independent of the boundaries of reads.
 
 use std::io::{self, ErrorKind};
 
@@ -12,7 +12,7 @@ use proptest::{collection::vec, prop_assert, prop_assert_eq, proptest};
 
 use crate::script::{Scripted, bytes, config, stutter};
 
-/// All that a codec finds, errors included, of which it has to get over each.
+/// All results of a codec, errors included. The codec must continue after each error.
 fn decoded<D: Decoder>(codec: D, source: Scripted) -> Vec<Result<D::Item, D::Error>> {
     let mut frames = FramedRead::new(source, codec);
     let mut seen = Vec::new();
@@ -30,7 +30,7 @@ fn decoded<D: Decoder>(codec: D, source: Scripted) -> Vec<Result<D::Item, D::Err
     }
 }
 
-/// What becomes of frames that are sent.
+/// The bytes of encoded frames.
 fn encoded<E: Encoder<I>, I>(codec: E, frames: impl IntoIterator<Item = I>) -> Vec<u8>
 where
     E::Error: std::fmt::Debug,
@@ -247,7 +247,7 @@ fn length_over_the_limit_is_an_error_before_there_is_memory() {
         assert!(matches!(error, CodecError::TooLong), "{error:?}");
         assert!(block_on(frames.next()).is_none());
         assert!(frames.read_buffer().unwrap().capacity() < 64 * 1024);
-        // Nobody knows where the next frame begins.
+        // The start of the next frame is unknown.
         assert!(block_on(frames.next()).unwrap().is_err());
     }
 }
@@ -272,7 +272,7 @@ fn length_below_zero_is_an_error() {
 
 #[test]
 fn frame_that_ends_within_its_header_is_an_error() {
-    // The length counts the header, which is kept. Zero would be a frame for ever.
+    // The length counts the header, which is kept. With length zero, empty frames would never end.
     let codec = LengthDelimitedCodec::new()
         .length_field_length(2)
         .num_skip(0);
@@ -315,10 +315,10 @@ fn length_field_has_eight_bytes_at_most() {
 }
 
 #[test]
-fn errors_say_what_is_wrong_and_become_io_errors() {
+fn errors_name_their_cause_and_become_io_errors() {
     for (error, text) in [
         (CodecError::TooLong, "the frame is too long"),
-        (CodecError::Length, "the length of the frame cannot be"),
+        (CodecError::Length, "the length of the frame is invalid"),
         (CodecError::Utf8, "the line is not UTF-8"),
     ] {
         assert_eq!(error.to_string(), text);
@@ -488,7 +488,7 @@ proptest! {
             .num_skip(skip)
             .max_frame_length(len_max);
         let mut frames = FramedRead::new(Scripted::new(&content, &steps), codec);
-        // Frames of nothing out of a header of nothing never end.
+        // Empty frames with an empty header never end.
         for _ in 0..300 {
             match block_on(frames.next()) {
                 Some(Ok(frame)) => prop_assert!(frame.len() <= len_max),

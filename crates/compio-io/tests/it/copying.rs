@@ -42,7 +42,7 @@ fn failures_of_either_side_stop_the_copy() {
 }
 
 #[test]
-fn dropped_copy_keeps_what_was_written() {
+fn dropped_copy_keeps_the_written_bytes() {
     let mut source = Scripted::new(b"abcdef", &[Step::Move(2), Step::Move(2)]);
     let mut sink = Scripted::sink(&[Step::Move(2), Step::Hang]);
     assert!(poll_once(copy(&mut source, &mut sink)).is_none());
@@ -52,7 +52,7 @@ fn dropped_copy_keeps_what_was_written() {
 }
 
 #[test]
-fn copying_out_of_a_buffer_takes_what_was_written_only() {
+fn copy_buf_consumes_only_the_written_bytes() {
     let mut source = BufReader::with_capacity(4, &b"abcdefgh"[..]);
     let mut sink = Scripted::sink(&[Step::Move(3), Step::Interrupt, Step::Move(0)]);
     let error = block_on(copy_buf(&mut source, &mut sink)).unwrap_err();
@@ -71,7 +71,7 @@ fn dropped_copy_out_of_a_buffer_can_be_resumed() {
         let mut sink = Scripted::sink(&script);
         poll_times(polls, copy_buf(&mut source, &mut sink));
         block_on(copy_buf(&mut source, &mut sink)).unwrap();
-        // The scripted sink takes nothing of a write that is dropped.
+        // The scripted sink takes nothing of a dropped write.
         assert_eq!(sink.bytes, content);
     }
 }

@@ -18,7 +18,7 @@ use proptest::{collection::vec, prop_assert, prop_assert_eq, proptest};
 
 use crate::script::{bytes, config, poll_once, poll_times, vec_of};
 
-/// Writes at one end what is read at the other.
+/// Polls a write and a read concurrently until both are ready.
 async fn both<A, B>(write: impl Future<Output = A>, read: impl Future<Output = B>) -> (A, B) {
     let (mut write, mut read) = (pin!(write), pin!(read));
     let (mut written, mut seen) = (None, None);
@@ -77,7 +77,7 @@ fn directions_do_not_wait_for_each_other() {
 }
 
 #[test]
-fn end_comes_after_what_is_left() {
+fn eof_comes_after_the_unread_bytes() {
     let (mut left, mut right) = duplex(8);
     block_on(left.write_all("abc")).0.unwrap();
     drop(left);
@@ -145,7 +145,7 @@ fn dropped_operations_move_nothing() {
     assert_eq!(block_on(right.read_to_end(Vec::new())).1, b"ab");
 }
 
-/// Counts its wakes; panics at them if it is told to.
+/// Counts its wakes; panics at a wake if configured to.
 struct Counter {
     wakes: AtomicUsize,
     panics: bool,

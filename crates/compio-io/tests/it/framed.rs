@@ -41,7 +41,7 @@ fn dropped_next_loses_nothing() {
 }
 
 #[test]
-fn error_of_the_reader_is_told_once_and_reading_goes_on() {
+fn error_of_the_reader_is_reported_once_and_reading_goes_on() {
     let mut lines = lines_of(b"abcd\n", &[Step::Move(2), Step::Interrupt, Step::Fail]);
     let error = block_on(lines.next()).unwrap().unwrap_err();
     assert!(matches!(error, CodecError::Io(e) if e.kind() == ErrorKind::ConnectionReset));
@@ -63,7 +63,7 @@ fn behind_the_end_it_is_read_again() {
     assert_eq!(block_on(lines.next()).unwrap().unwrap(), "b");
     assert!(block_on(lines.next()).is_none());
     assert!(block_on(lines.next()).is_none());
-    // A socket at its end stays there.
+    // A socket at EOF stays at EOF.
     let mut lines = FramedRead::new(server, LinesCodec::new());
     block_on(client.write_all("x")).0.unwrap();
     drop(client);
@@ -146,7 +146,7 @@ fn frames_are_gathered_into_one_operation() {
 fn full_buffer_makes_the_next_frame_wait() {
     let large = "x".repeat(10_000);
     let mut lines = lines_into(&[Step::Wait, Step::Hang]);
-    // One goes out, one is gathered, the third has to wait.
+    // The first is being written, the second is gathered, the third has to wait.
     block_on(lines.feed(&large)).unwrap();
     assert!(poll_once(lines.feed(&large)).unwrap().is_ok());
     assert!(poll_once(lines.feed(&large)).is_none());
@@ -158,7 +158,7 @@ fn full_buffer_makes_the_next_frame_wait() {
 fn dropped_flush_goes_on() {
     let mut lines = lines_into(&[Step::Wait, Step::Move(1), Step::Wait, Step::Move(1)]);
     assert!(poll_once(lines.send("abc")).is_none());
-    // Taken while that is under way.
+    // Taken while that write is in flight.
     assert!(poll_once(lines.feed("d")).unwrap().is_ok());
     assert!(poll_once(lines.close()).is_none());
     block_on(lines.close()).unwrap();

@@ -1,5 +1,5 @@
-//! Readers and writers of `futures-io`, both ways, with users of that crate's
-//! traits that know nothing of ours.
+//! Adapters from and to readers and writers of `futures-io`, used by functions of
+//! the futures crates.
 
 use std::{
     io::ErrorKind,

@@ -1,6 +1,6 @@
-//! The addresses that buffers give out serve after the call: a make-believe
-//! kernel reads and writes there while nobody borrows the value. Meant for an
-//! interpreter that checks pointers, but true without one.
+//! The addresses of buffers stay valid after the call: a simulated kernel reads
+//! and writes there while no borrow of the value exists. Written for Miri, which
+//! checks pointers; the tests also hold without it.
 
 use std::{rc::Rc, sync::Arc};
 
@@ -19,7 +19,7 @@ impl Kernel {
         let mut rest = &content[..];
         for &(start, len) in &self.0 {
             let (now, later) = rest.split_at(len);
-            // SAFETY: what the contract of the buffer traits promises.
+            // SAFETY: the contract of the buffer traits.
             unsafe { start.copy_from_nonoverlapping(now.as_ptr(), len) };
             rest = later;
         }
@@ -27,7 +27,7 @@ impl Kernel {
     }
 
     fn gather(&self) -> Vec<u8> {
-        // SAFETY: what the contract of the buffer traits promises.
+        // SAFETY: the contract of the buffer traits.
         let slice = |&(start, len): &(*mut u8, usize)| unsafe {
             std::slice::from_raw_parts(start.cast_const(), len)
         };
@@ -36,7 +36,7 @@ impl Kernel {
 }
 
 fn check_read<B: IoBufMut>(buf: B) {
-    // A place that does not move; the buffer reaches it before it is asked.
+    // A place that does not move; the buffer is there before its address is taken.
     let mut cell = Box::new(buf);
     // SAFETY: nothing is written here.
     let room = unsafe { (*cell).as_uninit() };

@@ -1,4 +1,4 @@
-//! Memory as source and sink behaves as the standard library's.
+//! Memory as source and sink behaves as in the standard library.
 
 use std::{
     cell::RefCell,

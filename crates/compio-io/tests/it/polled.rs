@@ -41,7 +41,7 @@ fn dropped_read_goes_on() {
 }
 
 #[test]
-fn whoever_comes_next_goes_on_with_the_read() {
+fn the_next_reader_continues_the_read() {
     let script = [Step::Wait, Step::Wait, Step::Wait, Step::Move(6)];
     let mut reader = PollReader::new(Scripted::new(b"ab\ncd\n", &script));
     assert!(poll_once(reader.fill_buf()).is_none());
@@ -145,7 +145,7 @@ fn write_returns_before_it_has_been_done() {
     assert_eq!(poll_once(writer.write("abcd")).unwrap().0.unwrap(), 4);
     assert!(writer.get_ref().is_none() && writer.get_mut().is_none());
     let mut writer = writer.into_inner().unwrap_err();
-    // The next one waits for it and, being dropped, has taken nothing.
+    // The next write waits for it. Dropped, it has accepted nothing.
     assert!(poll_once(writer.write("lost")).is_none());
     assert_eq!(
         block_on(writer.write_vectored(["ef", "", "g"])).0.unwrap(),
@@ -189,7 +189,7 @@ fn error_at_once_is_the_writes_own() {
 }
 
 #[test]
-fn later_error_is_that_of_the_next_call() {
+fn later_error_is_returned_by_the_next_call() {
     for call in 0..3 {
         let mut writer = PollWriter::new(Scripted::sink(&[Step::Wait, Step::Fail]));
         assert!(poll_once(writer.write("abc")).unwrap().0.is_ok());
@@ -199,7 +199,7 @@ fn later_error_is_that_of_the_next_call() {
             _ => block_on(writer.shutdown()).unwrap_err(),
         };
         assert_eq!(error.kind(), ErrorKind::ConnectionReset);
-        // Only once.
+        // The error is returned only once.
         block_on(writer.flush()).unwrap();
     }
 }
@@ -292,12 +292,12 @@ fn s35_writer_is_aborted_if_acknowledged_bytes_fail_later() {
 
 #[test]
 fn s35_writer_without_loss_is_not_aborted() {
-    // Its failure was told instead of an acknowledgement.
+    // The failure was returned instead of an acknowledgement.
     let (mut writer, aborts) = counted(&[Step::Fail]);
     block_on(writer.write("abc")).0.unwrap_err();
     drop(writer);
     assert_eq!(aborts.get(), 0);
-    // All is written.
+    // All bytes are written.
     let (mut writer, aborts) = counted(&[Step::Wait, Step::Move(2)]);
     assert!(poll_once(writer.write("abc")).unwrap().0.is_ok());
     block_on(writer.flush()).unwrap();

@@ -28,7 +28,7 @@ fn read_exact_at_reports_the_end() {
 }
 
 #[test]
-fn read_exact_at_failing_hands_back_what_was_read() {
+fn read_exact_at_failing_returns_the_bytes_read() {
     let file = ScriptedFile::new(b"abcdef", &[Step::Move(1), Step::Fail]);
     let (result, buffer) = block_on(file.read_exact_at(vec_of(b"", 4), 1));
     assert_eq!(result.unwrap_err().kind(), ErrorKind::ConnectionReset);
@@ -52,14 +52,14 @@ fn read_to_string_at_appends_text() {
     let file = ScriptedFile::new("_löss".as_bytes(), &[Step::Move(2)]);
     let (read, text) = block_on(file.read_to_string_at(String::from("> "), 1));
     assert_eq!((read.unwrap(), &text[..]), (5, "> löss"));
-    // The first byte of the answer is the second one of the letter.
+    // The first byte read is the second byte of the letter.
     let (read, text) = block_on(file.read_to_string_at(String::from("> "), 3));
     assert_eq!(read.unwrap_err().kind(), ErrorKind::InvalidData);
     assert_eq!(text, "> ");
 }
 
 #[test]
-fn read_to_end_at_failing_keeps_what_was_read() {
+fn read_to_end_at_failing_keeps_the_bytes_read() {
     let file = ScriptedFile::new(b"abcdef", &[Step::Move(1), Step::Fail]);
     let (result, buffer) = block_on(file.read_to_end_at(b"> ".to_vec(), 1));
     assert_eq!(result.unwrap_err().kind(), ErrorKind::ConnectionReset);
@@ -70,7 +70,7 @@ fn content(len: usize) -> Vec<u8> {
     (0..len).map(|index| (index % 251) as u8).collect()
 }
 
-/// Answers a read at position 0 only, as files of procfs do.
+/// Returns data only for a read at position 0, as files of procfs do.
 struct OneShot(Vec<u8>);
 
 impl AsyncReadAt for OneShot {

@@ -104,7 +104,7 @@ fn s21_read_vectored_exact_of_a_reader_that_claims_too_much_panics() {
 }
 
 #[test]
-fn read_exact_at_the_end_hands_back_what_was_read() {
+fn read_exact_at_eof_returns_the_bytes_read() {
     let mut source = Scripted::new(b"abc", &[Step::Move(1)]);
     let (result, buffer) = block_on(source.read_exact(vec_of(b"______", 8)));
     let error = result.unwrap_err();
@@ -114,14 +114,14 @@ fn read_exact_at_the_end_hands_back_what_was_read() {
 }
 
 #[test]
-fn read_exact_failing_hands_back_what_was_read() {
+fn read_exact_failing_returns_the_bytes_read() {
     let mut source = Scripted::new(b"abc", &[Step::Move(1), Step::Fail]);
     let (result, buffer) = block_on(source.read_exact(*b"____"));
     assert_eq!(result.unwrap_err().kind(), ErrorKind::ConnectionReset);
     assert_eq!(&buffer, b"a___");
 }
 
-/// Says that it read more than it did.
+/// Returns a larger number than the bytes that it read.
 struct Liar(usize);
 
 impl AsyncRead for Liar {
@@ -185,7 +185,7 @@ fn read_to_end_does_not_grow_a_vector_that_fits() {
 }
 
 #[test]
-fn read_to_end_failing_keeps_what_was_read() {
+fn read_to_end_failing_keeps_the_bytes_read() {
     let mut source = Scripted::new(b"abcdef", &[Step::Move(2), Step::Interrupt, Step::Fail]);
     let (read, buffer) = block_on(source.read_to_end(b"> ".to_vec()));
     assert_eq!(read.unwrap_err().kind(), ErrorKind::ConnectionReset);

@@ -1,5 +1,5 @@
-//! Readers and writers that follow a script, and what else tests share. No
-//! tests live here.
+//! Readers and writers that follow a script, and helpers of the tests. This file
+//! contains no tests.
 
 use std::{
     cell::{Cell, RefCell},
@@ -17,10 +17,10 @@ use compio_io::{
 };
 use proptest::{prelude::ProptestConfig, strategy::Strategy};
 
-/// What one operation does. After the last step, operations move all they can.
+/// The effect of one operation. After the last step, operations move all they can.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Step {
-    /// Moves so many bytes at most.
+    /// Moves at most this number of bytes.
     Move(usize),
     /// Fails with `Interrupted`.
     Interrupt,
@@ -28,7 +28,7 @@ pub(crate) enum Step {
     Fail,
     /// Never completes.
     Hang,
-    /// Is not ready yet when polled first, then does the next step.
+    /// Is pending at the first poll, then does the next step.
     Wait,
 }
 
@@ -41,7 +41,7 @@ pub(crate) struct Scripted {
     pub(crate) operations: usize,
     pub(crate) flushed: usize,
     pub(crate) shut_down: usize,
-    /// Counts aborts, also after the sink is gone.
+    /// Counts aborts, also after the sink was dropped.
     pub(crate) aborts: Rc<Cell<usize>>,
 }
 
@@ -173,7 +173,7 @@ pub(crate) fn poll_once<T>(future: impl Future<Output = T>) -> Option<T> {
     }
 }
 
-/// Is ready at the second poll.
+/// Is pending at the first poll and ready at the second.
 async fn wait_once() {
     let mut waited = false;
     poll_fn(|cx| {
@@ -186,7 +186,7 @@ async fn wait_once() {
     .await;
 }
 
-/// Polls a future so many times at most and drops it.
+/// Polls a future at most this number of times and drops it.
 pub(crate) fn poll_times<T>(times: usize, future: impl Future<Output = T>) -> Option<T> {
     let mut future = pin!(future);
     let mut cx = Context::from_waker(Waker::noop());
@@ -204,7 +204,7 @@ pub(crate) fn impatiently<T>(mut attempt: impl AsyncFnMut() -> T) -> T {
             return value;
         }
     }
-    panic!("it never gets ready");
+    panic!("no future became ready");
 }
 
 /// Scripts that make a reader or writer wait a lot.

@@ -43,8 +43,7 @@ impl AsyncSize for Sized {
     }
 }
 
-/// A file as large as there can be, of which each byte is the low byte of its
-/// position.
+/// A file of the maximum size. Each byte is the low byte of its position.
 struct Huge;
 
 impl AsyncReadAt for Huge {
@@ -153,7 +152,7 @@ fn vectored_write_at_a_full_or_failing_sink_hands_the_buffers_back() {
 }
 
 #[test]
-fn seeking_a_buffered_reader_counts_from_what_was_consumed() {
+fn seeking_a_buffered_reader_counts_from_the_consumed_bytes() {
     let mut reader = BufReader::with_capacity(4, Cursor::new(b"abcdefgh"));
     block_on(async {
         assert_eq!(reader.read_u8().await.unwrap(), b'a');
@@ -206,7 +205,7 @@ fn actions() -> impl Strategy<Value = Vec<Action>> {
     let action = prop_oneof![
         pos.prop_map(Action::Seek),
         (0usize..30).prop_map(Action::Read),
-        // A write of nothing behind the end fills the gap in std's memory; in no file.
+        // An empty write behind the end fills the gap in std's memory, but in no file.
         vec(proptest::num::u8::ANY, 1..30).prop_map(Action::Write),
     ];
     vec(action, 0..20)

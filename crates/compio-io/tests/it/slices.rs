@@ -1,4 +1,4 @@
-//! Windows into one buffer.
+//! Slices of one buffer.
 
 use compio_io::{
     buf::{IntoInner, IoBuf, IoBufMut},
@@ -55,7 +55,7 @@ fn ending_behind_a_read_only_buffer_panics() {
 
 #[test]
 #[should_panic(expected = "slice begins at 3 but ends at 2")]
-#[expect(clippy::reversed_empty_ranges, reason = "what is tested")]
+#[expect(clippy::reversed_empty_ranges, reason = "the tested case")]
 fn ending_before_the_beginning_panics() {
     vec_of(b"abcd", 8).slice(3..2);
 }

@@ -1,5 +1,5 @@
-//! Readers and writers of `tokio::io`, both ways, with users of that crate's
-//! traits that know nothing of ours.
+//! Adapters from and to readers and writers of `tokio::io`, used by functions of
+//! that crate.
 
 use std::{
     io::ErrorKind,

@@ -1,4 +1,4 @@
-//! Many buffers at once, and readers and writers that know only single ones.
+//! Vectored buffers, and readers and writers without vectored operations.
 
 use compio_io::{
     buf::{IntoInner, IoBuf, IoBufMut, IoVectoredBuf, IoVectoredBufMut, VectoredSlice},

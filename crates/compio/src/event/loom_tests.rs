@@ -1,10 +1,10 @@
-//! Tests that the model checker loom runs in every interleaving, within a bound of preemptions.
+//! Loom tests: every interleaving, within a bound of preemptions.
 //!
 //! `RUSTFLAGS="--cfg loom" cargo test -p compio --no-default-features --features event --lib
 //! --release loom_tests::`
 //!
-//! A wait without an end is a deadlock, which loom reports. It also reports unordered accesses of two
-//! threads to a cell, and leaked reference counts.
+//! A wait that never ends is a deadlock, which loom reports. It also reports unordered accesses of
+//! two threads to a cell, and leaked reference counts.
 
 use std::{
     pin::pin,
@@ -29,7 +29,7 @@ fn check(model: impl Fn() + Sync + Send + 'static) {
     builder.check(model);
 }
 
-/// Ends a sleep.
+/// Ends the wait for a notification.
 struct Bell(Notify);
 
 impl Wake for Bell {
@@ -50,7 +50,8 @@ fn block_on<T>(future: impl Future<Output = T>) -> T {
     }
 }
 
-/// Written by one thread and read by another, if in this order.
+/// A cell that one thread writes and another reads, which is sound only if the accesses are
+/// ordered.
 struct Written(Cell<bool>);
 
 // SAFETY: loom's cell reports unordered accesses.
@@ -71,7 +72,7 @@ fn signal_by_thread(handle: EventHandle) -> (Arc<Written>, thread::JoinHandle<()
 }
 
 #[test]
-fn a_signal_ends_the_wait_and_shows_what_was_written_before() {
+fn a_signal_ends_the_wait_and_publishes_earlier_writes() {
     check(|| {
         let event = Event::new();
         let (written, thread) = signal_by_thread(event.handle());
@@ -120,7 +121,7 @@ fn a_reset_before_the_work_is_looked_for_loses_none() {
 }
 
 #[test]
-fn who_waited_goes_on_even_if_the_event_is_reset_at_once() {
+fn a_waiting_task_continues_even_if_the_event_is_reset_at_once() {
     check(|| {
         let event = Event::new();
         let mut wait = pin!(event.wait());

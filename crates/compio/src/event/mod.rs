@@ -1,7 +1,7 @@
-//! Events that any thread may signal.
+//! Events that any thread can signal.
 //!
-//! An [`Event`] is the simplest thing that a task can wait for: another thread, a callback of a foreign
-//! library or another task signals it.
+//! An [`Event`] is the simplest source of wakes: another thread, a callback of a foreign library or
+//! another task signals it.
 //!
 //! # Channels and locks
 //!
@@ -11,7 +11,7 @@
 //! - channels: [`async-channel`], [`flume`], [`futures-channel`];
 //! - locks: [`async-lock`]; between tasks of one thread, a `RefCell` that is not borrowed across an
 //!   `await` is enough;
-//! - all of Tokio's [`tokio::sync`](https://docs.rs/tokio/latest/tokio/sync/), with nothing but the
+//! - all of Tokio's [`tokio::sync`](https://docs.rs/tokio/latest/tokio/sync/), with only the
 //!   feature `sync`.
 //!
 //! [`async-channel`]: https://docs.rs/async-channel
@@ -35,7 +35,7 @@ use compio_io::panics::wake_all;
 use slab::Slab;
 use sync::{Arc, Mutex, MutexGuard};
 
-/// Something that happens once, or again after each [`reset`](Self::reset).
+/// An event that happens once, or again after each [`reset`](Self::reset).
 ///
 /// A signalled event stays signalled, and waits for it end at once. So the order of signal and wait does
 /// not matter. Signals are not counted.
@@ -99,8 +99,9 @@ impl Event {
         }
     }
 
-    /// Waits until the event has been signalled; not at all, if it is. Any number may wait, and all
-    /// go on, even if the event is reset before their next turn. It stays signalled.
+    /// Waits until the event has been signalled; returns at once if it is. Any number of tasks can
+    /// wait, and all continue, even if the event is reset before their next poll. It stays
+    /// signalled.
     ///
     /// The future need not stay with the event, nor on this thread. If the event and all of its
     /// handles are dropped, it never completes.
@@ -115,12 +116,12 @@ impl Event {
         }
     }
 
-    /// Whether it has been signalled, and not been reset since.
+    /// Whether it has been signalled since the last reset.
     pub fn is_set(&self) -> bool {
         self.shared.lock().is_set
     }
 
-    /// Makes it one that has not been signalled. Returns whether it was.
+    /// Resets it to not signalled. Returns whether it was signalled.
     ///
     /// Writes of the signalling thread before the signal are visible afterwards.
     pub fn reset(&self) -> bool {
@@ -152,7 +153,7 @@ impl EventHandle {
     /// Signals the event, and wakes all waiting tasks.
     ///
     /// It never waits for the other side: it holds a lock only to take the list of waiting tasks, and runs
-    /// no foreign code under it. A unix signal handler must not call it, because it takes a lock and frees
+    /// no user code under it. A unix signal handler must not call it, because it takes a lock and frees
     /// memory: see `compio::signal`.
     pub fn notify(&self) {
         let mut waiters = {
@@ -221,7 +222,7 @@ impl Future for Wait {
                     return Poll::Ready(());
                 }
                 None if state.is_set => {
-                    // A later poll is ready in any case, also after a reset.
+                    // A later poll is always ready, also after a reset.
                     this.place = Some((state.round.wrapping_sub(1), 0));
                     drop(state);
                     return coop::poll_proceed(cx);

@@ -1,4 +1,4 @@
-//! Where the lock comes from: std, or the model checker loom under `--cfg loom`.
+//! The lock: std's, or loom's under `--cfg loom`.
 
 #[cfg(not(loom))]
 pub(super) use std::sync::{Arc, Mutex, MutexGuard};

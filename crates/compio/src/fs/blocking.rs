@@ -1,4 +1,4 @@
-//! Blocking calls on the thread pool: for work that no kernel does asynchronously, or faster.
+//! Blocking calls on the thread pool, for work that no kernel does asynchronously, or does faster.
 
 use std::{fs::File, io, panic, thread};
 
@@ -13,7 +13,8 @@ use crate::runtime;
 ///
 /// # Cancellation
 ///
-/// A call that has not begun is not run. One that has begun runs to its end, and its result is dropped.
+/// A call that has not started does not run. One that has started runs to completion, and its result is
+/// dropped.
 pub(crate) async fn blocking<T, C>(code: C) -> io::Result<T>
 where
     T: Send + 'static,

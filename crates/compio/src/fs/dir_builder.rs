@@ -1,12 +1,12 @@
-//! How a directory is created.
+//! Options for creating a directory.
 
 use std::{fs, io, path::Path};
 
 use super::blocking;
 use crate::sys::SystemDirOptions;
 
-/// How a directory is created: [`std::fs::DirBuilder`], and the methods that std has in the system's
-/// `DirBuilderExt`.
+/// Options for creating a directory: [`std::fs::DirBuilder`], with the methods of std's
+/// `DirBuilderExt` for the platform.
 ///
 /// ```
 /// use compio::fs::DirBuilder;
@@ -28,7 +28,7 @@ pub struct DirBuilder {
 }
 
 impl DirBuilder {
-    /// Creates one directory, for all.
+    /// By default it creates one directory, with access for all users.
     pub fn new() -> Self {
         Self::default()
     }

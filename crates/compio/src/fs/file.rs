@@ -24,23 +24,23 @@ use crate::{
 
 /// An open file. Clones are handles of the same open file.
 ///
-/// It has no position of its own: reads and writes name theirs, and a
-/// [`Cursor`](crate::io::Cursor) keeps one.
+/// It has no cursor of its own: reads and writes take a position, and a
+/// [`Cursor`](crate::io::Cursor) stores one.
 ///
-/// It belongs to its thread; [`into_std`](Self::into_std) takes it elsewhere. When the last handle
-/// and the last operation are gone, it is closed.
+/// It belongs to its thread; [`into_std`](Self::into_std) moves it elsewhere. It is closed when the
+/// last handle is dropped and the last operation has completed.
 ///
 /// # Cancellation
 ///
-/// A dropped read loses nothing: the next read names its position again. A dropped write may have
-/// written nothing, a part, or all. This holds for files with positions. A pipe or a terminal that was
-/// opened as a file loses the bytes of a dropped read. Read it as a
-/// [`PipeReader`](crate::pipe::PipeReader) instead.
+/// A dropped read loses nothing: the next read has its own position. A dropped write may have written
+/// nothing, a part, or all. This holds for files with positions. A pipe or a terminal that was opened
+/// as a file loses the bytes of a dropped read. Read it as a [`PipeReader`](crate::pipe::PipeReader)
+/// instead.
 ///
 /// # Terminals, FIFOs, devices
 ///
 /// None of them blocks the runtime, on Linux. A terminal is opened again in non-blocking mode, as is a
-/// FIFO where it is needed: the mode of this file, which other processes may share, stays. If the system
+/// FIFO where necessary: the mode of this file, which other processes may share, stays. If the OS
 /// refuses that, and for other devices, a thread reads and writes:
 ///
 /// | type | io_uring | readiness |
@@ -49,13 +49,13 @@ use crate::{
 /// | pipe, FIFO, socket | the ring | the runtime's thread, non-blocking |
 /// | `/dev/null`, `/dev/zero`, `/dev/random` | the ring | the runtime's thread |
 /// | eventfd, timerfd, signalfd | the ring | the runtime's thread, non-blocking |
-/// | inotify, pty master, other devices | a thread of the kernel | a thread of the pool, once it is ready |
-/// | regular file | the ring | the page cache, or a thread of the pool |
-/// | FUSE file | a thread of the kernel | a thread of the pool |
+/// | inotify, pty master, other devices | an io-wq worker | the thread pool, once it is ready |
+/// | regular file | the ring | the page cache, or the thread pool |
+/// | FUSE file | an io-wq worker | the thread pool |
 ///
-/// A thread of the pool that another reader has overtaken waits for the next bytes and cannot be called
-/// back; `O_NONBLOCK` on the file avoids that. A read of a terminal from the background stops the program,
-/// as `std` does.
+/// A pool thread that loses a race against another reader waits for the next bytes and cannot be
+/// cancelled; `O_NONBLOCK` on the file avoids that. A background read of a terminal stops the program, as
+/// with `std`.
 ///
 /// ```
 /// use compio::fs::File;
@@ -84,8 +84,8 @@ pub struct File {
 }
 
 impl File {
-    /// Opens a file for reading, on this thread and at once: [`open_async`](Self::open_async) is the
-    /// one to be awaited.
+    /// Opens a file for reading, on this thread and at once: see [`open_async`](Self::open_async)
+    /// for the asynchronous open.
     ///
     /// # Errors
     ///
@@ -95,7 +95,7 @@ impl File {
     }
 
     /// Opens a file for writing, on this thread and at once; it is created if it is missing and
-    /// emptied if not.
+    /// truncated otherwise.
     ///
     /// # Errors
     ///
@@ -108,8 +108,7 @@ impl File {
             .open(path)
     }
 
-    /// As [`open`](Self::open), through the kernel's queue: a slow disk keeps no other task
-    /// waiting.
+    /// As [`open`](Self::open), but asynchronously: a slow disk does not delay other tasks.
     ///
     /// # Cancellation
     ///
@@ -122,7 +121,7 @@ impl File {
         OpenOptions::new().read(true).open_async(path).await
     }
 
-    /// As [`create`](Self::create), through the kernel's queue.
+    /// As [`create`](Self::create), but asynchronously.
     ///
     /// # Cancellation
     ///
@@ -140,8 +139,8 @@ impl File {
             .await
     }
 
-    /// Creates a file, on this thread and at once, and opens it for reading and writing. It must be
-    /// missing.
+    /// Creates a file, on this thread and at once, and opens it for reading and writing. The file
+    /// must not exist.
     ///
     /// # Errors
     ///
@@ -154,28 +153,28 @@ impl File {
             .open(path)
     }
 
-    /// How to open a file in other ways: the same as [`OpenOptions::new`].
+    /// Options for opening a file in other ways: the same as [`OpenOptions::new`].
     pub fn options() -> OpenOptions {
         OpenOptions::new()
     }
 
-    /// Takes over a file of std's.
+    /// Takes over a file of std.
     ///
     /// # Platform differences
     ///
     /// On Windows, files that were not opened with `FILE_FLAG_OVERLAPPED`, or were used by another
-    /// thread's runtime, are read and written by the pool of threads.
+    /// thread's runtime, are read and written by the thread pool.
     pub fn from_std(file: fs::File) -> Self {
         Self {
             fd: OwnedFd::from(file).into(),
         }
     }
 
-    /// Gives the file to std, which can take it to another thread.
+    /// Converts it to a file of std, which can be moved to another thread.
     ///
     /// # Errors
     ///
-    /// This file, if there are other handles of it or operations under way.
+    /// This file, if there are other handles of it or operations in flight.
     pub fn into_std(self) -> Result<fs::File, Self> {
         match self.fd.try_unwrap() {
             Ok(fd) => Ok(fd.into()),
@@ -184,7 +183,7 @@ impl File {
     }
 
     /// Reads at `offset` bytes from the beginning, into `buffer` from its start over its whole
-    /// capacity. Returns the number of bytes; 0 at the end of the file.
+    /// capacity. Returns the number of bytes; 0 at EOF.
     ///
     /// # Cancellation
     ///
@@ -192,7 +191,7 @@ impl File {
     ///
     /// # Errors
     ///
-    /// The system's, with the buffer.
+    /// The OS error of pread(2), for instance EIO, with the buffer.
     pub async fn read_at<B: IoBufMut>(&self, buffer: B, offset: u64) -> BufResult<usize, B> {
         runtime::submit(ReadAt::new(self.fd.clone(), offset, buffer)).await
     }
@@ -205,7 +204,7 @@ impl File {
     ///
     /// # Errors
     ///
-    /// The system's, with the buffers.
+    /// The OS error of preadv(2), for instance EIO, with the buffers.
     pub async fn read_vectored_at<V: IoVectoredBufMut>(
         &self,
         buffers: V,
@@ -214,8 +213,8 @@ impl File {
         runtime::submit(ReadVectoredAt::new(self.fd.clone(), offset, buffers)).await
     }
 
-    /// Writes `buffer` at `offset` bytes from the beginning. Returns the number of bytes, which
-    /// may be less than all.
+    /// Writes `buffer` at `offset` bytes from the beginning. Returns the number of bytes, which may
+    /// be less than all.
     ///
     /// # Cancellation
     ///
@@ -223,12 +222,12 @@ impl File {
     ///
     /// # Errors
     ///
-    /// The system's, with the buffer.
+    /// The OS error of pwrite(2), for instance `StorageFull`, with the buffer.
     pub async fn write_at<B: IoBuf>(&self, buffer: B, offset: u64) -> BufResult<usize, B> {
         runtime::submit(WriteAt::new(self.fd.clone(), offset, buffer)).await
     }
 
-    /// As [`write_at`](Self::write_at), out of several buffers one after the other.
+    /// As [`write_at`](Self::write_at), from several buffers one after the other.
     ///
     /// # Cancellation
     ///
@@ -236,7 +235,7 @@ impl File {
     ///
     /// # Errors
     ///
-    /// The system's, with the buffers.
+    /// The OS error of pwritev(2), for instance `StorageFull`, with the buffers.
     pub async fn write_vectored_at<V: IoVectoredBuf>(
         &self,
         buffers: V,
@@ -249,7 +248,7 @@ impl File {
     ///
     /// # Cancellation
     ///
-    /// The system may go on with it.
+    /// The OS may continue the sync.
     ///
     /// # Errors
     ///
@@ -258,12 +257,11 @@ impl File {
         runtime::submit(Sync::all(self.fd.clone())).await
     }
 
-    /// Waits until the content is on the disk, with as much of the attributes as it takes to read
-    /// it back.
+    /// Waits until the content is on the disk, with the attributes that are needed to read it back.
     ///
     /// # Cancellation
     ///
-    /// The system may go on with it.
+    /// The OS may continue the sync.
     ///
     /// # Errors
     ///
@@ -272,7 +270,7 @@ impl File {
         runtime::submit(Sync::data(self.fd.clone())).await
     }
 
-    /// Asks for the file's attributes.
+    /// Returns the file's attributes.
     ///
     /// # Cancellation
     ///
@@ -298,7 +296,7 @@ impl File {
         off_thread_with(&self.fd, move |file| file.set_len(size)).await
     }
 
-    /// Sets the permissions of the file. Handles that are open already are not affected.
+    /// Sets the permissions of the file. Open handles are not affected.
     ///
     /// # Cancellation
     ///
@@ -337,14 +335,14 @@ impl File {
         self.set_times(FileTimes::new().set_modified(time)).await
     }
 
-    /// One more descriptor of the same open file: position, locks and access rights are shared. A
-    /// clone of this handle shares the descriptor, too, and costs nothing; a duplicate can be
-    /// [closed](Self::close), or taken to [another thread](Self::into_std), by itself.
+    /// A new descriptor of the same open file: position, locks and access rights are shared. A
+    /// clone of this handle also shares the descriptor, at no cost; a duplicate can be
+    /// [closed](Self::close), or moved to [another thread](Self::into_std), by itself.
     ///
     /// # Platform differences
     ///
     /// Windows ties an open file to the first runtime that reads or writes it: duplicates made after
-    /// that, and those on other threads, are read and written by the pool of threads.
+    /// that, and those on other threads, are read and written by the thread pool.
     ///
     /// # Errors
     ///
@@ -368,7 +366,7 @@ impl File {
 
     /// Closes the file and returns the error of the close. A drop ignores that error.
     ///
-    /// If there are other handles of the file or operations under way, it stays open until these
+    /// If there are other handles of the file or operations in flight, it stays open until these
     /// are gone.
     ///
     /// # Cancellation

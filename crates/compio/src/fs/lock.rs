@@ -12,11 +12,11 @@ use crate::{sys, time::sleep};
 /// Between the first two attempts.
 const PAUSE_MIN: Duration = Duration::from_millis(1);
 
-/// Between later ones: as long as the wait has been, but no longer than this.
+/// Between later attempts: as long as the wait has been, but at most this.
 const PAUSE_MAX: Duration = Duration::from_millis(50);
 
-/// Locks, which [`std::fs::File`] describes. They belong to the open file, and so to all clones and
-/// duplicates of it. They end when it is closed at the latest.
+/// Locks, which [`std::fs::File`] describes. They belong to the open file, and so to all its clones
+/// and duplicates. They end at the latest when it is closed.
 impl File {
     /// Waits until the file is unlocked, and locks it.
     ///
@@ -85,11 +85,11 @@ impl File {
         sys::try_lock(self, false)
     }
 
-    /// Gives the lock back.
+    /// Releases the lock.
     ///
     /// # Platform differences
     ///
-    /// It is an error on Windows if there is none.
+    /// On Windows, it fails if the file is not locked.
     ///
     /// # Errors
     ///

@@ -4,8 +4,8 @@ use std::{fmt, fs::Permissions, io, time::SystemTime};
 
 use crate::sys::{Attributes, Kind};
 
-/// The attributes of a file, as [`std::fs::Metadata`] has them, and the methods that std has in the
-/// system's `MetadataExt`.
+/// The attributes of a file, as [`std::fs::Metadata`], with the methods of std's `MetadataExt` for
+/// the platform.
 ///
 /// ```
 /// # fn main() -> std::io::Result<()> {
@@ -73,7 +73,7 @@ impl Metadata {
         self.0.accessed()
     }
 
-    /// Time of birth.
+    /// Time of creation.
     ///
     /// # Errors
     ///

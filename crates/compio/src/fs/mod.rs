@@ -1,24 +1,24 @@
 //! Files and directories.
 //!
-//! PathOp, arguments and errors match [`std::fs`], whose documentation applies unless this module says
+//! Names, arguments and errors match [`std::fs`], whose documentation applies unless this module says
 //! otherwise.
 //!
-//! Reads and writes of a [`File`] are positioned and take `&self`: any number may be under way on one
+//! Reads and writes of a [`File`] are positioned and take `&self`: any number may be in flight on one
 //! file.
 //!
-//! | | where it is done |
+//! | | runs |
 //! |---|---|
-//! | [`File`]: reads, writes, sync, metadata; [`OpenOptions::open_async`]; [`metadata()`]; [`read`], [`write`](write()), [`append`]; [`rename`], [`hard_link`], `symlink`, [`create_dir`], [`remove_file`], [`remove_dir`] | by the kernel's queue, where it has one |
+//! | [`File`]: reads, writes, sync, metadata; [`OpenOptions::open_async`]; [`metadata()`]; [`read`], [`write`](write()), [`append`]; [`rename`], [`hard_link`], `symlink`, [`create_dir`], [`remove_file`], [`remove_dir`] | in the kernel, asynchronously, where it can |
 //! | [`File::open`], [`OpenOptions::open`], [`File::try_clone`] | on this thread, at once |
-//! | all else | on the pool of threads |
+//! | all others | on the thread pool |
 //!
-//! A relative path is looked up from the current directory of the process at the time when a thread,
-//! or the kernel, comes to it.
+//! A relative path is resolved from the process's current directory at the time when a thread or the
+//! kernel executes the operation.
 //!
 //! # Cancellation
 //!
-//! An operation that has not begun when its future is dropped is not run. One that has begun runs to its
-//! end, and its result is dropped: a file may have been created, renamed or removed.
+//! An operation that has not started when its future is dropped does not run. One that has started runs
+//! to completion, and its result is dropped: a file may have been created, renamed or removed.
 
 mod blocking;
 mod dir_builder;

@@ -1,12 +1,12 @@
-//! How a file is opened.
+//! Options for opening a file.
 
 use std::{fs, io, path::Path};
 
 use super::File;
 use crate::sys::{self, SystemOptions};
 
-/// How a file is opened: [`std::fs::OpenOptions`], with the same rules, and the methods that std
-/// has in the system's `OpenOptionsExt`.
+/// Options for opening a file: [`std::fs::OpenOptions`], with the same rules, and the methods of
+/// std's `OpenOptionsExt` for the platform.
 ///
 /// ```
 /// use compio::fs::OpenOptions;
@@ -34,7 +34,7 @@ pub struct OpenOptions {
 }
 
 impl OpenOptions {
-    /// Nothing is allowed yet.
+    /// No access is allowed yet.
     pub fn new() -> Self {
         Self {
             read: false,
@@ -59,13 +59,13 @@ impl OpenOptions {
         self
     }
 
-    /// Allows writing, always behind the end: the position of a write is ignored then.
+    /// Allows writing, always at the end: the position of a write is ignored.
     pub fn append(&mut self, append: bool) -> &mut Self {
         self.append = append;
         self
     }
 
-    /// Makes the file empty.
+    /// Truncates the file.
     pub fn truncate(&mut self, truncate: bool) -> &mut Self {
         self.truncate = truncate;
         self
@@ -77,7 +77,7 @@ impl OpenOptions {
         self
     }
 
-    /// Creates the file, which must be missing.
+    /// Creates the file, which must not exist.
     pub fn create_new(&mut self, create_new: bool) -> &mut Self {
         self.create_new = create_new;
         self
@@ -92,8 +92,7 @@ impl OpenOptions {
         sys::open(self, path.as_ref()).map(File::from_std)
     }
 
-    /// Opens the file through the kernel's queue, so that a slow disk or network keeps no other
-    /// task waiting.
+    /// Opens the file asynchronously, so that a slow disk or network does not delay other tasks.
     ///
     /// # Cancellation
     ///
@@ -101,9 +100,9 @@ impl OpenOptions {
     ///
     /// # Platform differences
     ///
-    /// Linux's io_uring does not wait for the other end of a FIFO, unless the file may be created or
-    /// truncated: a reader is there at once, a writer without a reader fails with `ENXIO`. Windows
-    /// opens files on another thread.
+    /// With io_uring, Linux does not wait for the other end of a FIFO, unless the file may be
+    /// created or truncated: a reader is opened at once, a writer without a reader fails with
+    /// `ENXIO`. Windows opens files on another thread.
     ///
     /// # Errors
     ///
@@ -113,7 +112,7 @@ impl OpenOptions {
         Ok(File::from_std(file))
     }
 
-    /// The options that std has on every system.
+    /// The options that std has on every platform.
     pub(crate) fn to_std(&self) -> fs::OpenOptions {
         let mut options = fs::OpenOptions::new();
         options

@@ -9,7 +9,7 @@ use std::{
 use super::{DirBuilder, Metadata, blocking};
 use crate::sys::{self, Attributes};
 
-/// Asks for the attributes of a file; of its target if it is a symbolic link.
+/// Returns the attributes of a file; of its target if it is a symbolic link.
 ///
 /// # Cancellation
 ///
@@ -22,7 +22,7 @@ pub async fn metadata(path: impl AsRef<Path>) -> io::Result<Metadata> {
     Attributes::of(path.as_ref(), true).await.map(Metadata)
 }
 
-/// Asks for the attributes of a file, a symbolic link being one of its own.
+/// Returns the attributes of a file, without following a symbolic link.
 ///
 /// # Cancellation
 ///
@@ -35,7 +35,7 @@ pub async fn symlink_metadata(path: impl AsRef<Path>) -> io::Result<Metadata> {
     Attributes::of(path.as_ref(), false).await.map(Metadata)
 }
 
-/// Whether there is a file of this name; a symbolic link's target, if it is one.
+/// Whether a file of this name exists; for a symbolic link, whether its target does.
 ///
 /// # Cancellation
 ///
@@ -43,7 +43,7 @@ pub async fn symlink_metadata(path: impl AsRef<Path>) -> io::Result<Metadata> {
 ///
 /// # Errors
 ///
-/// As [`std::fs::exists`]: if that cannot be known.
+/// As [`std::fs::exists`], for instance `PermissionDenied` for a directory on the path.
 #[doc(alias = "exists")]
 pub async fn try_exists(path: impl AsRef<Path>) -> io::Result<bool> {
     match metadata(path).await {
@@ -70,7 +70,7 @@ pub async fn set_permissions(path: impl AsRef<Path>, permissions: Permissions) -
 /// Copies a file's content and permissions, and returns the number of bytes. A file at `to` is
 /// overwritten. The kernel copies the bytes itself where it can, as on Linux.
 ///
-/// To copy on your own terms, [`open`](super::File::open) both.
+/// To control the copy, [`open`](super::File::open) both files.
 ///
 /// # Cancellation
 ///
@@ -84,7 +84,7 @@ pub async fn copy(from: impl AsRef<Path>, to: impl AsRef<Path>) -> io::Result<u6
     blocking(move || fs::copy(from, to)).await
 }
 
-/// Gives a file or directory another name, on the same file system. A file of that name is replaced.
+/// Renames a file or directory, on the same file system. An existing file of that name is replaced.
 ///
 /// # Cancellation
 ///
@@ -97,7 +97,7 @@ pub async fn rename(from: impl AsRef<Path>, to: impl AsRef<Path>) -> io::Result<
     sys::rename(from.as_ref(), to.as_ref()).await
 }
 
-/// Gives a file one more name, on the same file system.
+/// Creates another name for a file, on the same file system.
 ///
 /// # Cancellation
 ///
@@ -138,7 +138,7 @@ pub async fn canonicalize(path: impl AsRef<Path>) -> io::Result<PathBuf> {
     blocking(move || fs::canonicalize(path)).await
 }
 
-/// Creates a directory. [`DirBuilder`] can say more about it.
+/// Creates a directory. [`DirBuilder`] has more options.
 ///
 /// # Cancellation
 ///
@@ -151,7 +151,7 @@ pub async fn create_dir(path: impl AsRef<Path>) -> io::Result<()> {
     DirBuilder::new().create(path).await
 }
 
-/// Creates a directory and those above it, as far as they are missing.
+/// Creates a directory and its missing parents.
 ///
 /// # Cancellation
 ///
@@ -165,7 +165,7 @@ pub async fn create_dir_all(path: impl AsRef<Path>) -> io::Result<()> {
     blocking(move || fs::create_dir_all(path)).await
 }
 
-/// Removes a file, or a symbolic link. Where it is open, it stays until it is closed.
+/// Removes a file, or a symbolic link. An open file exists until it is closed.
 ///
 /// # Cancellation
 ///
@@ -191,7 +191,7 @@ pub async fn remove_dir(path: impl AsRef<Path>) -> io::Result<()> {
     sys::remove_dir(path.as_ref()).await
 }
 
-/// Removes a directory with all that is in it. Symbolic links are removed, not followed.
+/// Removes a directory with all its contents. Symbolic links are removed, not followed.
 ///
 /// # Cancellation
 ///

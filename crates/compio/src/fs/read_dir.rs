@@ -17,11 +17,11 @@ use compio_driver::SharedFd;
 use super::{FileType, Metadata, blocking};
 use crate::sys::{Attributes, Entry};
 
-/// How many entries are read at a time.
+/// The number of entries that are read at a time.
 const BATCH: usize = 128;
 
-/// Reads a directory: its entries except `.` and `..`, in the system's order. Files that are created or
-/// removed during the reading may be missing or included.
+/// Reads a directory: its entries except `.` and `..`, in the order of the OS. Files that are created
+/// or removed during the reading may be missing or included.
 ///
 /// ```
 /// use compio::fs;
@@ -61,7 +61,7 @@ pub async fn read_dir(path: impl AsRef<Path>) -> io::Result<ReadDir> {
 
 /// The entries of a directory, made by [`read_dir`]. They are read in batches.
 pub struct ReadDir {
-    /// Where the paths begin, if it is not the current directory.
+    /// The directory that relative paths start from, if it is not the current one.
     dir: Option<SharedFd>,
     root: Rc<Path>,
     ready: VecDeque<io::Result<Entry>>,
@@ -70,18 +70,18 @@ pub struct ReadDir {
 
 enum Source {
     Rests(Entries),
-    /// A batch is on its way. Not part of the future that waits for it, so that nothing is lost
-    /// with that.
+    /// A batch is being read. Not part of the future that waits for it, so that dropping that
+    /// future loses nothing.
     Works(Pin<Box<dyn Future<Output = io::Result<Batch>>>>),
     Over,
 }
 
-/// To be read on the pool's threads: each step may block.
+/// Entries to be read on pool threads: each step may block.
 pub(crate) type Entries = Box<dyn Iterator<Item = io::Result<Entry>> + Send>;
 
 pub(crate) struct Batch {
     entries: VecDeque<io::Result<Entry>>,
-    /// Where more may come from.
+    /// The source of more entries.
     rest: Option<Entries>,
 }
 
@@ -184,7 +184,7 @@ impl DirEntry {
     ///
     /// # Errors
     ///
-    /// As for [`metadata`](Self::metadata), where the directory does not say it.
+    /// As for [`metadata`](Self::metadata), if the directory entry does not contain the type.
     pub async fn file_type(&self) -> io::Result<FileType> {
         match self.entry.kind() {
             Some(kind) => Ok(FileType(kind)),
@@ -192,7 +192,7 @@ impl DirEntry {
         }
     }
 
-    /// The attributes of the file, a symbolic link being one of its own.
+    /// The attributes of the file, without following a symbolic link.
     ///
     /// # Platform differences
     ///
@@ -205,7 +205,7 @@ impl DirEntry {
     ///
     /// # Errors
     ///
-    /// The system's: the file may be gone.
+    /// The OS error of lstat(2), for instance `NotFound` if the file is gone.
     pub async fn metadata(&self) -> io::Result<Metadata> {
         match self.entry.attributes() {
             Some(attributes) => Ok(Metadata(attributes)),

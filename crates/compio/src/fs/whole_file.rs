@@ -1,4 +1,4 @@
-//! Whole files at once.
+//! Functions on whole files.
 
 use std::{fs, io, path::Path};
 
@@ -10,10 +10,11 @@ use compio_io::{
 use super::{File, OpenOptions};
 use crate::sys;
 
-/// The room for the read that finds the end. A shorter one would be made into a buffer of its own.
+/// The room for the read that finds EOF. A smaller room would be reallocated into a buffer of its
+/// own.
 const END_LEN: usize = 32;
 
-/// Reads a file to its end.
+/// Reads a file to EOF.
 ///
 /// ```
 /// # fn main() -> std::io::Result<()> {
@@ -27,7 +28,7 @@ const END_LEN: usize = 32;
 ///
 /// # Platform differences
 ///
-/// Of a named pipe without a writer, see [`OpenOptions::open_async`].
+/// For a named pipe without a writer, see [`OpenOptions::open_async`].
 ///
 /// # Cancellation
 ///
@@ -46,10 +47,10 @@ pub async fn read(path: impl AsRef<Path>) -> io::Result<Vec<u8>> {
     read.map(|_| bytes)
 }
 
-/// Room for the size of the file, and for a read at its end. A file that has just been opened has its
-/// attributes in memory.
+/// The room for the content, and for a read at EOF. The attributes of a file that has just been
+/// opened are cached.
 ///
-/// A size of 0 says nothing: procfs has it for every file. No room is reserved for that, and the read
+/// A size of 0 is meaningless: procfs reports it for every file. It reserves no room, and the read
 /// makes room for 8 KiB.
 fn room_for(file: &fs::File) -> usize {
     match file.metadata().map_or(0, |attributes| attributes.len()) {
@@ -61,7 +62,7 @@ fn room_for(file: &fs::File) -> usize {
     }
 }
 
-/// Reads a file of UTF-8 to its end.
+/// Reads a UTF-8 file to EOF.
 ///
 /// # Cancellation
 ///
@@ -69,8 +70,7 @@ fn room_for(file: &fs::File) -> usize {
 ///
 /// # Errors
 ///
-/// As [`std::fs::read_to_string`]: [`InvalidData`](io::ErrorKind::InvalidData), if it is something
-/// else.
+/// As [`std::fs::read_to_string`]: [`InvalidData`](io::ErrorKind::InvalidData) if it is not UTF-8.
 pub async fn read_to_string(path: impl AsRef<Path>) -> io::Result<String> {
     String::from_utf8(read(path).await?).map_err(|_| {
         io::Error::new(
@@ -80,7 +80,7 @@ pub async fn read_to_string(path: impl AsRef<Path>) -> io::Result<String> {
     })
 }
 
-/// Makes `contents` the content of a file, which is created if it is missing and emptied if not.
+/// Replaces the content of a file by `contents`. The file is created if it is missing.
 ///
 /// ```
 /// # fn main() -> std::io::Result<()> {
@@ -109,16 +109,16 @@ pub async fn write<B: IoBuf>(path: impl AsRef<Path>, contents: B) -> BufResult<(
     }
 }
 
-/// Adds `contents` to the end of a file, which is created if it is missing. Who adds to it at the
-/// same time is not overwritten.
+/// Appends `contents` to a file, which is created if it is missing. Concurrent appends are not
+/// overwritten.
 ///
 /// # Cancellation
 ///
-/// The file may have been created, or a part may have been added.
+/// The file may have been created, or a part may have been appended.
 ///
 /// # Errors
 ///
-/// As [`OpenOptions::open`] with `append` and `create`, and as a write; with the buffer.
+/// The errors of [`OpenOptions::open`] with `append` and `create`, and of a write; with the buffer.
 pub async fn append<B: IoBuf>(path: impl AsRef<Path>, contents: B) -> BufResult<(), B> {
     let mut options = OpenOptions::new();
     options.append(true).create(true);

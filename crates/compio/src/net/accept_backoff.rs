@@ -1,7 +1,7 @@
-//! The pause after an accept for which there was no descriptor, or no memory.
+//! The back-off after an accept that failed for lack of descriptors or memory.
 //!
-//! The connection is still in the kernel's queue, so that the next accept would fail as fast: a
-//! server that goes on after each error would do nothing else.
+//! The connection is still in the kernel's queue, so the next accept would fail as fast: a server
+//! that continues after each error would busy-loop.
 
 use std::{
     cell::Cell,
@@ -17,36 +17,37 @@ use crate::{
     time::{Instant, Sleep, sleep, sleep_until},
 };
 
-/// Short enough for whoever waits to be accepted, and long enough to do something else meanwhile.
+/// Short enough for clients that wait to be accepted, and long enough for other tasks to make
+/// progress.
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// What a listener remembers for all who accept from it.
+/// The back-off of a listener, shared by all its accepts.
 #[derive(Debug, Default)]
 pub(super) struct AcceptBackoff {
     until: Cell<Option<Instant>>,
 }
 
 impl AcceptBackoff {
-    /// The pause, if there is one, before an accept.
+    /// Waits before an accept, if a back-off is set.
     pub(super) async fn wait(&self) {
         if let Some(until) = self.until.get() {
             sleep_until(until).await;
         }
     }
 
-    /// What came of that.
+    /// Records the result of an accept: sets or clears the back-off.
     pub(super) fn note<T>(&self, accepted: &io::Result<T>) {
         let until = is_scarcity(accepted).then(|| Instant::now() + PAUSE);
         self.until.set(until);
     }
 }
 
-/// The same, for one who accepts again and again.
+/// The back-off of an accept stream.
 #[derive(Debug, Default)]
 pub(super) struct BackoffTimer(Option<Sleep>);
 
 impl BackoffTimer {
-    /// Polls for the next connection, after the pause if there is one.
+    /// Polls for the next connection, after the back-off if one is set.
     pub(super) fn poll_pass<T>(
         &mut self,
         cx: &mut Context<'_>,

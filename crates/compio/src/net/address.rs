@@ -1,4 +1,4 @@
-//! From names to addresses.
+//! Name resolution: from host names to socket addresses.
 
 use std::{
     io,
@@ -10,8 +10,8 @@ use compio_driver::op::Blocking;
 
 use crate::runtime::submit;
 
-/// What stands for socket addresses, as [`std::net::ToSocketAddrs`]. A host name is looked up on
-/// another thread, so that no task waits for it.
+/// A value that converts to socket addresses, as [`std::net::ToSocketAddrs`]. A host name is looked
+/// up on another thread, so that no task waits for it.
 pub trait ToSocketAddrs: sealed::Lookup {}
 
 impl<T: sealed::Lookup + ?Sized> ToSocketAddrs for T {}
@@ -19,15 +19,15 @@ impl<T: sealed::Lookup + ?Sized> ToSocketAddrs for T {}
 pub(super) mod sealed {
     use std::net::SocketAddr;
 
-    /// What is known without asking anybody.
+    /// The addresses as far as they are known without a lookup.
     #[derive(Debug)]
     pub enum Target {
         /// The common case, which costs no memory.
         One(SocketAddr),
         Several(Vec<SocketAddr>),
-        /// To be asked for, as `host:port`.
+        /// Needs a lookup, as `host:port`.
         Name(String),
-        /// To be asked for.
+        /// Needs a lookup.
         HostAndPort(String, u16),
     }
 
@@ -38,7 +38,7 @@ pub(super) mod sealed {
 
 use sealed::{Lookup, Target};
 
-/// What a target came to.
+/// The addresses of a target.
 pub(super) enum Addresses {
     One(SocketAddr),
     Several(Vec<SocketAddr>),
@@ -70,11 +70,12 @@ impl Addresses {
 ///
 /// # Cancellation
 ///
-/// A lookup that has begun goes on, for nobody.
+/// A lookup that a thread has started continues, and its result is discarded.
 ///
 /// # Errors
 ///
-/// The resolver's; [`InvalidInput`](io::ErrorKind::InvalidInput) if a string has no port.
+/// The error of the resolver; [`InvalidInput`](io::ErrorKind::InvalidInput) if a string has no
+/// port.
 pub async fn lookup_host<T: ToSocketAddrs>(
     host: T,
 ) -> io::Result<impl Iterator<Item = SocketAddr> + use<T>> {
@@ -96,7 +97,7 @@ pub(super) async fn resolve(address: &(impl ToSocketAddrs + ?Sized)) -> io::Resu
 }
 
 async fn look_up(target: impl net::ToSocketAddrs + Send + 'static) -> io::Result<Addresses> {
-    // Not a task: who gives up takes the lookup out of the queue.
+    // Not a task: dropping the future takes the lookup out of the thread pool's queue.
     let found = submit(Blocking::new(move || {
         target.to_socket_addrs().map(Iterator::collect)
     }));

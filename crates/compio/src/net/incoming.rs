@@ -1,4 +1,4 @@
-//! What goes on by itself: the connections of a listener, the bytes of a connection.
+//! Streams over one request: the connections of a listener, the bytes of a connection.
 
 use std::{
     fmt,
@@ -18,16 +18,17 @@ use crate::runtime::{BufferPool, with_driver};
 ///
 /// It is a handle of the listening socket, which stays open for as long as this lives.
 ///
-/// Where one request brings many connections (io_uring), some are accepted before they are asked for.
-/// While nobody asks, these are the ones that wait in the kernel's queue when the stream is polled for
-/// the first time, and then a few dozen; all others stay in the queue.
+/// With io_uring, one request accepts many connections, some of them before `next` is called. While no
+/// task calls `next`, the connections in the kernel's queue at the first poll are accepted, and then a
+/// few dozen; all others stay in the queue.
 ///
 /// With the feature `stream` it is a `futures_core::Stream`, too.
 ///
 /// # Cancellation
 ///
-/// A dropped future of [`next`](Self::next) loses nothing: the next call goes on. Dropping `Incoming`
-/// leaves the connections that it has accepted to the listener's next `accept`, or next `Incoming`.
+/// A dropped future of [`next`](Self::next) loses nothing: the next call continues. Dropping
+/// `Incoming` leaves the connections that it has accepted to the listener's next `accept`, or next
+/// `Incoming`.
 pub struct Incoming<S> {
     connections: AcceptStream,
     pause: BackoffTimer,
@@ -47,10 +48,10 @@ impl<S> Incoming<S> {
     ///
     /// # Errors
     ///
-    /// The system's. They concern only one connection or the moment (`ECONNABORTED`, `EMFILE`), and
-    /// the next call tries again: a server goes on after them. Where there was no descriptor or no
-    /// memory for a connection, the next call waits for 10 milliseconds before, so that a server
-    /// which goes on at once does not spin.
+    /// The OS error of accept(2). Many concern only one connection or the moment (`ECONNABORTED`,
+    /// `EMFILE`), and the next call tries again: a server continues after them. If no descriptor or
+    /// memory was left for a connection, the next call first waits for 10 milliseconds, so that a
+    /// server which continues at once does not busy-loop.
     ///
     /// # Cancellation
     ///
@@ -72,25 +73,24 @@ impl<S> fmt::Debug for Incoming<S> {
     }
 }
 
-/// The bytes of a connection in the order of their coming, each piece in a buffer of a pool that is
-/// taken when they have come. Made by [`TcpStream::recv_stream`](super::TcpStream::recv_stream) and
-/// its like.
+/// The bytes of a connection in order of arrival, each piece in a buffer that is taken from a pool
+/// on arrival. Made by [`TcpStream::recv_stream`](super::TcpStream::recv_stream) and the same
+/// methods of other sockets.
 ///
-/// It is a handle of the socket, which stays open for as long as this lives. Whoever receives by
-/// other means meanwhile takes bytes out of the middle.
+/// It is a handle of the socket, which stays open for as long as this lives. Other receives on the
+/// socket take bytes out of the middle of the stream.
 ///
-/// While nobody asks, it may receive into a few dozen of the pool's buffers, or all if there are fewer,
-/// which others then have to do without; all other bytes stay in the socket, and when that is full the
-/// peer waits.
+/// While no task calls `next`, it may receive into a few dozen of the pool's buffers, or into all if
+/// there are fewer. Other users of the pool then lack these buffers. All other bytes stay in the
+/// socket, and when its buffer is full the peer waits.
 ///
 /// With the feature `stream` it is a `futures_core::Stream`, too.
 ///
 /// # Cancellation
 ///
-/// A dropped future of [`next`](Self::next) loses nothing: the next call goes on. Dropping the
-/// `RecvStream` neither: what the kernel has received and nobody has taken is received by whoever
-/// receives next, when the kernel has given the request up. After a [`cancel`](Self::cancel) it comes
-/// out of this one.
+/// A dropped future of [`next`](Self::next) loses nothing: the next call continues. Nor does dropping
+/// the `RecvStream`: once the kernel has completed the request, its unread bytes go to the next
+/// receive of the socket. After a [`cancel`](Self::cancel) they come out of this stream.
 #[derive(Debug)]
 pub struct RecvStream(driver::RecvStream);
 
@@ -102,12 +102,13 @@ impl RecvStream {
         }))
     }
 
-    /// The next bytes, at least one; `None` when the peer has shut down, or after a
-    /// [`cancel`](Self::cancel). Waits, too, while all buffers of the pool are handed out.
+    /// The next bytes, at least one; `None` after EOF, or after a [`cancel`](Self::cancel). Also
+    /// waits while all buffers of the pool are in use.
     ///
     /// # Errors
     ///
-    /// The system's. They do not end the stream: the next call tries again.
+    /// The OS error of recv(2), for instance `ConnectionReset`. It does not end the stream: the
+    /// next call tries again.
     ///
     /// # Cancellation
     ///
@@ -116,8 +117,8 @@ impl RecvStream {
         poll_fn(|cx| self.0.poll_next(cx)).await
     }
 
-    /// Asks for the end. What has been received by then still comes out of [`next`](Self::next), and
-    /// `None` after it; all other bytes are left for whoever receives next.
+    /// Ends the stream. Bytes that were received by then still come out of [`next`](Self::next), and
+    /// `None` after them; all other bytes are left for the next receive of the socket.
     pub fn cancel(&mut self) {
         self.0.cancel();
     }

@@ -1,14 +1,14 @@
-//! Datagrams that come with more than their bytes.
+//! Received datagrams with sender and ancillary data.
 
-/// What a datagram was received with, besides its bytes and ancillary data.
+/// Length, sender and completeness of a received datagram.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ReceivedMessage<A> {
     /// How many bytes were received.
     pub len: usize,
-    /// Who sent them.
+    /// The address of the sender.
     pub address: A,
-    /// Whether there were more, which are lost. Of ancillary data,
-    /// [`SocketAncillary::truncated`](super::SocketAncillary::truncated) says that.
+    /// Whether the datagram was longer than the buffers; the rest is lost. For ancillary data see
+    /// [`SocketAncillary::truncated`](super::SocketAncillary::truncated).
     pub truncated: bool,
 }

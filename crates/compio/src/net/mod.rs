@@ -1,12 +1,12 @@
 //! Sockets.
 //!
-//! Streams are read and written by the traits of [`io`](crate::io), through a reference, too: one
-//! task can read while another writes. Several writes at once do not mix: the bytes of each stay
-//! together, as many as it says to have written. In which order they come is not said, so that
-//! `write_all`, which is several writes, is for one task at a time. `shutdown` is the trait's, as with
-//! Tokio: it ends the writing direction.
+//! Streams are read and written with the traits of [`io`](crate::io), also through a reference: one
+//! task can read while another writes. Concurrent writes do not mix: the bytes of each stay together,
+//! as many as it returns. Their order is unspecified, so `write_all`, which is several writes, is for
+//! one task at a time. `shutdown` is a method of the trait, as in Tokio: it ends the writing
+//! direction.
 //!
-//! They belong to their thread; `into_std` and `from_std` take them to another. Options that have no
+//! Sockets belong to their thread; `into_std` and `from_std` move them to another. Options without a
 //! method here can be set through `socket2::SockRef::from(&socket)`. Named pipes are in [`windows`].
 //!
 //! # Non-blocking mode
@@ -20,48 +20,47 @@
 //!
 //! # Cancellation
 //!
-//! Dropping a future, as a `select` or a [`timeout`](crate::time::timeout) does, loses its buffer, and
-//! of what came from the peer nothing:
+//! Dropping a future, as a `select` or a [`timeout`](crate::time::timeout) does, loses its buffer, but
+//! no data of the peer:
 //!
-//! - **Receives.** Bytes that have come for a receive which was dropped are kept beside the socket, and
-//!   are the next ones that it receives, in order; of datagrams, whole ones with their senders; with the
-//!   descriptors and other ancillary data that came with them, if the next receive asks for such. So is
-//!   an error that the system says once, such as a reset. All handles of the socket share them: halves,
-//!   peeks, a [`RecvStream`]. While the kernel has not yet answered for a receive that was dropped, the
-//!   next one waits for that, which is a turn of the loop.
-//! - **Accepts.** A connection that was accepted is the next one that is handed out.
-//! - **Sends.** Nothing, a part, or all may have been sent; never anything twice, and nothing of a later
-//!   send before it, if that is begun when the kernel has given this one up. A datagram is sent or not.
-//!   Nobody can say how much it was, since the result is dropped: a stream on which a write was dropped in
-//!   the middle of a message is good for nothing more.
+//! - **Receives.** Data that arrives for a dropped receive is kept beside the socket, and the next
+//!   receives return it in order: bytes; whole datagrams with their senders; descriptors and other
+//!   ancillary data, if the next receive requests ancillary data. An error that the OS reports only once,
+//!   such as a reset, is kept as well. All handles of the socket share this data: halves, peeks, a
+//!   [`RecvStream`]. While a dropped receive is not yet completed by the kernel, the next one waits for
+//!   that, which takes a turn of the loop.
+//! - **Accepts.** A connection that was accepted for a dropped future is returned by the next accept.
+//! - **Sends.** Nothing, a part, or all may have been sent, but never twice. Nothing of a later send
+//!   precedes it, if the later send starts after the kernel has completed the cancelled one. A datagram is
+//!   sent or not. The number of sent bytes is lost with the result: after a write was dropped in the
+//!   middle of a message, the stream can no longer be used.
 //!
-//! What is in the buffers of a caller, such as the first half of a
-//! [`read_exact`](crate::io::AsyncReadExt::read_exact), is lost with them; and so is the result of a
-//! send. To get back result *and* buffer, stop waiting by a
-//! [`CancelToken`](crate::runtime::CancelToken) or [`cancel_after`](crate::time::cancel_after)
-//! instead of dropping.
+//! Data in the buffers of a caller, such as the first half of a
+//! [`read_exact`](crate::io::AsyncReadExt::read_exact), is lost with them, and so is the result of a
+//! send. To get back result *and* buffer, cancel with a [`CancelToken`](crate::runtime::CancelToken)
+//! or [`cancel_after`](crate::time::cancel_after) instead of dropping.
 //!
-//! What is kept has limits. A datagram is cut to the buffer of the receive that was dropped, and its
-//! sender is known if that asked for it, or the socket is connected; if not, only a `recv` gets it. A
-//! receive that waits already, while another one of the same socket is dropped, goes on waiting for
-//! what comes from outside. The descriptor itself, used by other means ([`AsFd`](crate::driver::AsFd),
-//! a duplicate, a splice), does not have what is kept; `into_std` fails as long as there is any, and
-//! `settle` tells whether there is. What is kept when the last handle goes is dropped.
+//! Kept data has limits. A datagram is cut to the buffer of the dropped receive. Its sender is known
+//! if that receive requested it, or if the socket is connected; otherwise only a `recv` returns the
+//! datagram. A receive that waits already, while another one of the same socket is dropped, continues
+//! to wait for new data. Other uses of the descriptor ([`AsFd`](crate::driver::AsFd), a duplicate, a
+//! splice) do not see kept data. `into_std` fails while there is any; `settle` returns whether there
+//! is. Data that is still kept when the last handle is dropped is lost.
 //!
 //! # Peers that are silent, slow, or too many
 //!
-//! Nothing gives up by itself: whoever waits for a peer that may be gone does so within a
-//! [`timeout`](crate::time::timeout) or [`cancel_after`](crate::time::cancel_after), or has the system
-//! ask the peer ([`TcpStream::set_tcp_keepalive`]). What they can cost is bounded:
+//! No operation times out by itself: to wait for a peer that may be gone, use a
+//! [`timeout`](crate::time::timeout), [`cancel_after`](crate::time::cancel_after) or keepalive probes
+//! ([`TcpStream::set_tcp_keepalive`]). The cost of peers is bounded:
 //!
-//! - A connection that waits costs its buffer and about a kilobyte for its task, socket and operation;
-//!   one that receives by a [`BufferPool`] has no buffer while it waits.
-//! - When a peer does not read, the system's buffers fill up, and then a write waits, with no memory
-//!   but its buffer. What [`send_zero_copy`](TcpStream::send_zero_copy) has on loan is no more than
-//!   the system's buffers hold.
-//! - What is received before it is asked for is in the buffers of a pool: see [`RecvStream`].
-//! - Connections that nobody accepts are in the system's queue, which has a limit; about those that
-//!   are accepted before they are asked for see [`Incoming`] and [`TcpListener::accept`].
+//! - A waiting connection costs its buffer and about a kilobyte for its task, socket and operation;
+//!   one that receives from a [`BufferPool`] has no buffer while it waits.
+//! - When a peer does not read, the socket buffers of the OS fill up. Then a write waits, with no
+//!   memory but its buffer. [`send_zero_copy`](TcpStream::send_zero_copy) has no more memory on loan
+//!   than these socket buffers hold.
+//! - Data that is received ahead of the reader is in the buffers of a pool: see [`RecvStream`].
+//! - Connections that are not accepted are in the listen queue of the OS, which has a limit. For
+//!   connections that are accepted ahead of the caller see [`Incoming`] and [`TcpListener::accept`].
 
 mod accept_backoff;
 mod address;

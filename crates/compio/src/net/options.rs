@@ -1,55 +1,55 @@
-//! The options of sockets, each described once.
+//! The socket options, each documented once.
 
-/// Options of everything that is a socket.
+/// Options of all sockets.
 macro_rules! options {
     ($type:ident) => {
         impl $type {
-            /// Takes the error that the socket holds, which no operation has reported yet, if there
-            /// is one.
+            /// Takes the pending error of the socket (`SO_ERROR`), if there is one. No operation
+            /// reports it afterwards.
             ///
             /// # Errors
             ///
-            /// The system's.
+            /// The OS error of getsockopt(2).
             pub fn take_error(&self) -> io::Result<Option<io::Error>> {
                 self.socket.options().take_error()
             }
 
-            /// How many bytes the system keeps for the reader.
+            /// The size of the OS receive buffer in bytes (`SO_RCVBUF`).
             ///
             /// # Errors
             ///
-            /// The system's.
+            /// The OS error of getsockopt(2).
             pub fn recv_buffer_size(&self) -> io::Result<u32> {
                 let size = self.socket.options().recv_buffer_size()?;
                 Ok(u32::try_from(size).unwrap_or(u32::MAX))
             }
 
-            /// Asks the system to keep so many bytes for the reader. It may round and bound that,
-            /// and Linux doubles it.
+            /// Sets the size of the OS receive buffer in bytes (`SO_RCVBUF`). The OS may round and
+            /// bound it, and Linux doubles it.
             ///
             /// # Errors
             ///
-            /// The system's.
+            /// The OS error of setsockopt(2).
             pub fn set_recv_buffer_size(&self, size: u32) -> io::Result<()> {
                 self.socket.options().set_recv_buffer_size(size as usize)
             }
 
-            /// How many bytes the system takes from the writer in advance.
+            /// The size of the OS send buffer in bytes (`SO_SNDBUF`).
             ///
             /// # Errors
             ///
-            /// The system's.
+            /// The OS error of getsockopt(2).
             pub fn send_buffer_size(&self) -> io::Result<u32> {
                 let size = self.socket.options().send_buffer_size()?;
                 Ok(u32::try_from(size).unwrap_or(u32::MAX))
             }
 
-            /// Asks the system to take so many bytes from the writer in advance. It may round and
-            /// bound that, and Linux doubles it.
+            /// Sets the size of the OS send buffer in bytes (`SO_SNDBUF`). The OS may round and
+            /// bound it, and Linux doubles it.
             ///
             /// # Errors
             ///
-            /// The system's.
+            /// The OS error of setsockopt(2).
             pub fn set_send_buffer_size(&self, size: u32) -> io::Result<()> {
                 self.socket.options().set_send_buffer_size(size as usize)
             }
@@ -61,20 +61,20 @@ macro_rules! options {
 macro_rules! internet_options {
     ($type:ident) => {
         impl $type {
-            /// Over how many routers a packet may go (`IP_TTL`).
+            /// The maximum number of routers that a packet may pass (`IP_TTL`).
             ///
             /// # Errors
             ///
-            /// The system's.
+            /// The OS error of getsockopt(2).
             pub fn ttl(&self) -> io::Result<u32> {
                 self.socket.options().ttl_v4()
             }
 
-            /// Chooses over how many routers a packet may go (`IP_TTL`).
+            /// Sets the maximum number of routers that a packet may pass (`IP_TTL`).
             ///
             /// # Errors
             ///
-            /// The system's.
+            /// The OS error of setsockopt(2), for instance `InvalidInput` for 0 or a value above 255.
             pub fn set_ttl(&self, ttl: u32) -> io::Result<()> {
                 self.socket.options().set_ttl_v4(ttl)
             }
@@ -82,28 +82,28 @@ macro_rules! internet_options {
     };
 }
 
-/// Options of packets that sockets set before they send.
+/// Options of packets, which sockets set before they send.
 macro_rules! service_options {
     ($type:ident) => {
         impl $type {
-            /// How the network is asked to treat its IPv4 packets (`IP_TOS`).
+            /// The type of service of its IPv4 packets (`IP_TOS`).
             ///
             /// # Errors
             ///
-            /// The system's.
+            /// The OS error of getsockopt(2).
             pub fn tos_v4(&self) -> io::Result<u32> {
                 self.socket.options().tos_v4()
             }
 
-            /// Asks the network how to treat its IPv4 packets (`IP_TOS`).
+            /// Sets the type of service of its IPv4 packets (`IP_TOS`).
             ///
             /// # Platform differences
             ///
-            /// Windows ignores it as a rule.
+            /// Windows usually ignores it.
             ///
             /// # Errors
             ///
-            /// The system's.
+            /// The OS error of setsockopt(2).
             pub fn set_tos_v4(&self, tos: u32) -> io::Result<()> {
                 self.socket.options().set_tos_v4(tos)
             }
@@ -111,77 +111,77 @@ macro_rules! service_options {
     };
 }
 
-/// Options of TCP connections, also of those to come.
+/// Options of TCP connections, inherited by accepted ones.
 macro_rules! tcp_options {
     ($type:ident) => {
         impl $type {
-            /// Whether small packets are sent at once.
+            /// Whether small packets are sent at once (`TCP_NODELAY`).
             ///
             /// # Errors
             ///
-            /// The system's.
+            /// The OS error of getsockopt(2).
             pub fn nodelay(&self) -> io::Result<bool> {
                 self.socket.options().tcp_nodelay()
             }
 
-            /// Sends small packets at once, instead of waiting whether more comes.
+            /// Sends small packets at once (`TCP_NODELAY`), instead of waiting for more data.
             ///
             /// # Errors
             ///
-            /// The system's.
+            /// The OS error of setsockopt(2).
             pub fn set_nodelay(&self, nodelay: bool) -> io::Result<()> {
                 self.socket.options().set_tcp_nodelay(nodelay)
             }
 
-            /// How long a close waits for unsent data.
+            /// How long a close waits for unsent data (`SO_LINGER`).
             ///
             /// # Errors
             ///
-            /// The system's.
+            /// The OS error of getsockopt(2).
             pub fn linger(&self) -> io::Result<Option<Duration>> {
                 self.socket.options().linger()
             }
 
-            /// Chooses how long a close waits for unsent data, in whole seconds. Zero resets the
-            /// connection. Any other time makes the *drop* of the socket wait, which blocks the
-            /// thread.
+            /// Sets how long a close waits for unsent data (`SO_LINGER`), in whole seconds. Zero
+            /// resets the connection. Any other time makes the *drop* of the socket wait, which
+            /// blocks the thread.
             ///
             /// # Errors
             ///
-            /// The system's.
+            /// The OS error of setsockopt(2).
             pub fn set_linger(&self, linger: Option<Duration>) -> io::Result<()> {
                 self.socket.options().set_linger(linger)
             }
 
-            /// Whether a silent peer is asked now and then whether it is still there.
+            /// Whether the system probes an idle peer (`SO_KEEPALIVE`).
             ///
             /// # Errors
             ///
-            /// The system's.
+            /// The OS error of getsockopt(2).
             pub fn keepalive(&self) -> io::Result<bool> {
                 self.socket.options().keepalive()
             }
 
-            /// Asks a silent peer now and then whether it is still there, at times which the system
-            /// has chosen: hours, as a rule.
+            /// Probes an idle peer (`SO_KEEPALIVE`), at intervals that the system chooses,
+            /// typically hours.
             ///
             /// # Errors
             ///
-            /// The system's.
+            /// The OS error of setsockopt(2).
             pub fn set_keepalive(&self, keepalive: bool) -> io::Result<()> {
                 self.socket.options().set_keepalive(keepalive)
             }
 
-            /// Asks a silent peer now and then whether it is still there, at these times.
+            /// Probes an idle peer at these intervals.
             ///
             /// # Platform differences
             ///
-            /// Not every system can be told the interval and the number of questions:
-            /// [`TcpKeepalive`] has what there is.
+            /// Not every system supports the interval and the number of probes: [`TcpKeepalive`]
+            /// has the methods of the target.
             ///
             /// # Errors
             ///
-            /// The system's.
+            /// The OS error of setsockopt(2).
             pub fn set_tcp_keepalive(&self, times: &TcpKeepalive) -> io::Result<()> {
                 self.socket.options().set_tcp_keepalive(times)
             }

@@ -1,4 +1,4 @@
-//! What all sockets share.
+//! The code that all sockets share.
 
 use std::{io, time::Duration};
 
@@ -59,7 +59,7 @@ impl Socket {
         with_driver(|driver| acceptor.stream(driver, &self.fd))
     }
 
-    /// A handle for what lives on its own.
+    /// A handle for an operation or stream that outlives this borrow.
     pub(crate) fn handle(&self) -> SharedFd {
         self.fd.clone()
     }
@@ -161,13 +161,14 @@ impl Socket {
         .await
     }
 
-    /// Has the last close reset a TCP connection instead of ending it. Unix sockets have no reset.
+    /// Makes the last close reset a TCP connection instead of ending it. Unix sockets have no
+    /// reset.
     pub(crate) fn abort(&self) {
         // Best effort: a socket that refuses the option has lost its connection.
         let _ = self.options().set_linger(Some(Duration::ZERO));
     }
 
-    /// Shuts a connected socket down. A reset has shut it down already: shutdown(2) answers ENOTCONN
+    /// Shuts a connected socket down. A reset has shut it down already: shutdown(2) returns ENOTCONN
     /// then, which is a success here.
     pub(crate) async fn shutdown(&self, how: std::net::Shutdown) -> io::Result<()> {
         match submit(Shutdown::new(self.fd.clone(), how)).await {
@@ -177,13 +178,13 @@ impl Socket {
     }
 }
 
-/// Between descriptors and what is made of them: `from_std` and `into_std` of all types.
+/// Conversion between descriptors and socket types: `from_std` and `into_std` of all types.
 pub(crate) trait Adopt: Sized {
     /// Takes over a socket. Its file status flags stay: other processes, threads and event loops may
     /// share the open file description, and all operations work in either mode.
     fn adopt(fd: OwnedFd) -> io::Result<Self>;
 
-    /// Fails if there are other handles or operations under way, or if an arrival is kept for the
+    /// Fails if there are other handles or operations in flight, or if an arrival is kept for the
     /// next receive or accept.
     fn into_fd(self) -> Result<OwnedFd, Self>;
 }
@@ -191,7 +192,7 @@ pub(crate) trait Adopt: Sized {
 impl Adopt for Socket {
     fn adopt(fd: OwnedFd) -> io::Result<Self> {
         let socket = Self::from(fd);
-        // Refused with ENOTSOCK for a descriptor of another type.
+        // Fails with ENOTSOCK for a descriptor of another type.
         socket.options().r#type()?;
         Ok(socket)
     }
@@ -219,7 +220,7 @@ impl AsRawFd for Socket {
     }
 }
 
-/// What a datagram was received with, its sender's address read by `read`.
+/// A datagram's length, sender and completeness; `read` parses the sender's address.
 pub(super) fn message<A>(
     received: Received,
     read: impl FnOnce(Option<SockAddr>) -> io::Result<A>,
@@ -231,7 +232,7 @@ pub(super) fn message<A>(
     })
 }
 
-/// A datagram's length and the internet address of its sender.
+/// The length of a datagram, and the internet address of its sender.
 pub(super) fn from_internet(
     (len, sender): (usize, Option<SockAddr>),
 ) -> io::Result<(usize, std::net::SocketAddr)> {
@@ -250,12 +251,12 @@ pub(crate) fn internet(address: SockAddr) -> io::Result<std::net::SocketAddr> {
         .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "not an internet address"))
 }
 
-/// What is the same for every stream socket: reading, writing, halves, descriptors.
+/// The methods that all stream sockets share: reading, writing, halves, descriptors.
 macro_rules! stream {
     ($stream:ident, $address:ty) => {
         impl $stream {
-            /// Receives without taking: the next receive gets the same bytes. Waits until there is
-            /// one; 0 means that the peer has shut down.
+            /// Receives without consuming: the next receive gets the same bytes. Waits for at least
+            /// one byte; 0 means EOF.
             ///
             /// # Cancellation
             ///
@@ -263,12 +264,12 @@ macro_rules! stream {
             ///
             /// # Errors
             ///
-            /// The system's, with the buffer.
+            /// The OS error of recv(2), for instance `ConnectionReset`, with the buffer.
             pub async fn peek<B: IoBufMut>(&self, buffer: B) -> BufResult<usize, B> {
                 self.socket.peek(buffer).await
             }
 
-            /// Receives by itself until the peer has shut down, into buffers of a pool.
+            /// Receives continuously until EOF, into buffers of a pool.
             ///
             /// # Panics
             ///
@@ -277,37 +278,38 @@ macro_rules! stream {
                 RecvStream::new(&self.socket, pool)
             }
 
-            /// Sends without copying, where the kernel can do that. It has the buffer for longer
-            /// than it takes to say how much was sent: until the peer has acknowledged or read that,
-            /// or is gone. So result and buffer come one after the other: the [`Loan`] is awaited
-            /// when the buffer is wanted.
+            /// Sends without copying, where the kernel supports it. The kernel holds the buffer
+            /// longer than the send takes: until the peer has acknowledged or read the bytes, or is
+            /// gone. So result and buffer come one after the other: await the [`Loan`] to get the
+            /// buffer back.
             ///
             /// It pays for large buffers and real networks; on the loopback, kernels copy.
             ///
             /// # Platform differences
             ///
-            /// Only io_uring can. Elsewhere, and for sockets that cannot, this is a write, and the
-            /// loan over at once.
+            /// Only with io_uring. Elsewhere, and for sockets without support, this is a write, and
+            /// the loan ends at once.
             ///
             /// # Cancellation
             ///
             /// Nothing, a part or all may have been sent. The buffer is dropped when the kernel has
-            /// done with it.
+            /// released it.
             ///
             /// # Errors
             ///
-            /// The system's, with the buffer.
+            /// The OS error of send(2), for instance `BrokenPipe` or `ConnectionReset`, with the
+            /// buffer.
             pub async fn send_zero_copy<B: IoBuf>(&self, buffer: B) -> BufResult<usize, Loan<B>> {
                 self.socket.send_zero_copy(buffer).await
             }
 
-            /// Looks at it as a reading and a writing half.
+            /// Borrows it as a reading and a writing half.
             pub fn split(&mut self) -> (ReadHalf<'_, Self>, WriteHalf<'_, Self>) {
                 (ReadHalf(self), WriteHalf(self))
             }
 
-            /// Takes it apart into a reading and a writing half, for two tasks. Dropping the
-            /// writing half shuts that direction down.
+            /// Splits it into a reading and a writing half, for two tasks. Dropping the writing
+            /// half shuts that direction down.
             pub fn into_split(self) -> (OwnedReadHalf<Self>, OwnedWriteHalf<Self>) {
                 let reader = OwnedReadHalf {
                     stream: Self {
@@ -342,7 +344,7 @@ macro_rules! stream {
     };
 }
 
-/// Reading and writing, through a reference, too, by the methods of a field.
+/// Reading and writing, also through a reference, with the methods of a field.
 macro_rules! read_write {
     ($type:ident, $field:ident, $about:literal) => {
         read_write!(for &$type, $field, $about);
@@ -394,7 +396,7 @@ macro_rules! read_write {
     };
 }
 
-/// What both halves of a stream know.
+/// The methods that both halves of a stream share.
 macro_rules! half {
     ($half:ty, $address:ty) => {
         impl $half {
@@ -402,7 +404,7 @@ macro_rules! half {
             ///
             /// # Errors
             ///
-            /// The system's.
+            /// The OS error of getsockname(2).
             pub fn local_addr(&self) -> io::Result<$address> {
                 self.as_stream().local_addr()
             }
@@ -411,7 +413,7 @@ macro_rules! half {
             ///
             /// # Errors
             ///
-            /// The system's.
+            /// The OS error of getpeername(2), for instance `NotConnected`.
             pub fn peer_addr(&self) -> io::Result<$address> {
                 self.as_stream().peer_addr()
             }
@@ -422,7 +424,7 @@ macro_rules! half {
 macro_rules! reading_half {
     ($half:ty) => {
         impl $half {
-            /// Receives without taking, as the stream's `peek`.
+            /// Receives without consuming, as the stream's `peek`.
             ///
             /// # Cancellation
             ///
@@ -430,12 +432,12 @@ macro_rules! reading_half {
             ///
             /// # Errors
             ///
-            /// The system's, with the buffer.
+            /// The OS error of recv(2), for instance `ConnectionReset`, with the buffer.
             pub async fn peek<B: IoBufMut>(&self, buffer: B) -> BufResult<usize, B> {
                 self.as_stream().peek(buffer).await
             }
 
-            /// Receives by itself, as the stream's `recv_stream`.
+            /// Receives continuously, as the stream's `recv_stream`.
             ///
             /// # Panics
             ///
@@ -458,7 +460,8 @@ macro_rules! writing_half {
             ///
             /// # Errors
             ///
-            /// The system's, with the buffer.
+            /// The OS error of send(2), for instance `BrokenPipe` or `ConnectionReset`, with the
+            /// buffer.
             pub async fn send_zero_copy<B: IoBuf>(&self, buffer: B) -> BufResult<usize, Loan<B>> {
                 self.as_stream().send_zero_copy(buffer).await
             }
@@ -466,7 +469,7 @@ macro_rules! writing_half {
     };
 }
 
-/// What is the same for everything that is a socket.
+/// The methods that all sockets share.
 macro_rules! descriptor {
     // No listener.
     ($type:ident) => {
@@ -482,7 +485,7 @@ macro_rules! descriptor {
 
         descriptor!(borrowed $type);
     };
-    // A listener, with the fields that it has beside its socket. They begin empty.
+    // A listener, with its other fields beside the socket. They start empty.
     ($type:ident, acceptor $(, $other:ident)*) => {
         impl Adopt for $type {
             fn adopt(fd: OwnedFd) -> io::Result<Self> {
@@ -505,9 +508,9 @@ macro_rules! descriptor {
         }
 
         impl $type {
-            /// Waits until the kernel has answered each accept of a dropped future. Returns whether a
-            /// connection is kept: then the next [`accept`](Self::accept) takes it at once, and until
-            /// then `into_std` fails.
+            /// Waits until the kernel has completed each accept of a dropped future. Returns whether
+            /// a connection is kept: then the next [`accept`](Self::accept) takes it at once, and
+            /// until then `into_std` fails.
             ///
             /// ```
             /// # async fn hand_over(mut listener: compio::net::TcpListener) -> std::io::Result<()> {
@@ -549,12 +552,12 @@ macro_rules! descriptor {
     };
 }
 
-/// The wait for the operations of dropped futures, of a type that receives.
+/// The wait for operations of dropped futures, for types that receive.
 macro_rules! settle {
     ($type:ident, $receive:literal) => {
         impl $type {
-            /// Waits until the kernel has answered each operation of a dropped future. Returns whether
-            /// an arrival is kept: then the next
+            /// Waits until the kernel has completed each operation of a dropped future. Returns
+            /// whether an arrival is kept: then the next
             #[doc = $receive]
             /// takes it at once, and until then `into_std` fails.
             ///
@@ -568,7 +571,7 @@ macro_rules! settle {
     };
 }
 
-/// From and to std's type of the same name.
+/// Conversion from and to std's type of the same name.
 macro_rules! std_type {
     ($type:ident, $std:ty) => {
         /// As `from_std`.

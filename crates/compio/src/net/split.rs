@@ -25,7 +25,7 @@ pub struct OwnedReadHalf<S> {
 }
 
 /// The writing half of a stream, made by `into_split`. Its drop shuts the direction down, so that
-/// the peer reads to the end.
+/// the peer reads to EOF.
 #[derive(Debug)]
 pub struct OwnedWriteHalf<S> {
     pub(super) stream: S,
@@ -60,7 +60,7 @@ impl<'a, S> WriteHalf<'a, S> {
 }
 
 impl<S: AsRawFd> OwnedReadHalf<S> {
-    /// Puts the halves together again.
+    /// Joins the halves again.
     ///
     /// # Errors
     ///
@@ -78,7 +78,7 @@ impl<S> OwnedReadHalf<S> {
 }
 
 impl<S: AsRawFd> OwnedWriteHalf<S> {
-    /// Puts the halves together again.
+    /// Joins the halves again.
     ///
     /// # Errors
     ///
@@ -104,7 +104,7 @@ impl<S> OwnedWriteHalf<S> {
     }
 }
 
-/// Two halves that were not of the same stream: here they are again.
+/// The error of `reunite`: contains both halves, which were not of the same stream.
 #[derive(Debug)]
 pub struct ReuniteError<S>(pub OwnedReadHalf<S>, pub OwnedWriteHalf<S>);
 
@@ -211,7 +211,7 @@ where
         WriteHalf(&self.stream).shutdown().await
     }
 
-    /// Its drop then does not shut the direction down: the peer would take that for a proper end.
+    /// Its drop then does not shut the direction down: the peer would take that for a regular EOF.
     fn abort(&mut self) {
         WriteHalf(&self.stream).abort();
         self.on_drop.0 = None;

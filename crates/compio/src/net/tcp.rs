@@ -56,8 +56,8 @@ pub struct TcpListener {
 }
 
 impl TcpListener {
-    /// Listens at the first of the addresses that can be had. Port 0 lets the system choose. As
-    /// with std, a port that was in use a moment ago can be had again at once.
+    /// Listens at the first of the addresses that can be bound. Port 0 lets the OS choose. As with
+    /// std, a port that was in use recently can be bound again at once.
     ///
     /// # Cancellation
     ///
@@ -65,7 +65,8 @@ impl TcpListener {
     ///
     /// # Errors
     ///
-    /// That of the last address; [`InvalidInput`](io::ErrorKind::InvalidInput) if there is none.
+    /// The error of the last address, for instance `AddrInUse`;
+    /// [`InvalidInput`](io::ErrorKind::InvalidInput) if there is no address.
     pub async fn bind(address: impl ToSocketAddrs) -> io::Result<Self> {
         each(&address, async |address| {
             let socket = tcp_socket(address)?;
@@ -77,7 +78,7 @@ impl TcpListener {
         .await
     }
 
-    /// Of a socket that listens.
+    /// Wraps a listening socket.
     pub(super) fn new(socket: Socket) -> Self {
         Self {
             socket,
@@ -86,20 +87,20 @@ impl TcpListener {
         }
     }
 
-    /// Takes a connection, or waits for one.
+    /// Accepts a connection, or waits for one.
     ///
     /// # Cancellation
     ///
-    /// No connection is lost: one that was accepted for a future which was dropped meanwhile, as by
-    /// a `select`, is the next one that is handed out. So no more are kept than futures were waiting
-    /// at once.
+    /// No connection is lost: if it was accepted for a future that was dropped, as by a `select`,
+    /// the next accept returns it. So the number of kept connections is at most the number of
+    /// futures that waited at once.
     ///
     /// # Errors
     ///
-    /// The system's. Many concern only one connection or the moment (`ECONNABORTED`, `EMFILE`): a
-    /// server goes on after them. Where there was no descriptor or no memory for a connection, that
-    /// stays in the kernel's queue, and the next accept begins 10 milliseconds later: a server that
-    /// goes on at once does not spin.
+    /// The OS error of accept(2). Many concern only one connection or the moment (`ECONNABORTED`,
+    /// `EMFILE`): a server continues after them. If no descriptor or memory was left for a
+    /// connection, it stays in the kernel's queue, and the next accept starts 10 milliseconds
+    /// later, so that a server which continues at once does not busy-loop.
     pub async fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
         self.scarcity.wait().await;
         let accepted = self.socket.accept(&self.acceptor).await;
@@ -109,8 +110,8 @@ impl TcpListener {
         Ok((TcpStream { socket }, internet(address)?))
     }
 
-    /// The connections, one after the other: where the kernel can accept several by one request, it
-    /// does. What [`accept`](Self::accept) says in addition, the peer's address, is
+    /// The connections, one after the other. Where the kernel can accept several with one request,
+    /// it does. Unlike [`accept`](Self::accept), it does not return the peer's address: see
     /// [`TcpStream::peer_addr`].
     ///
     /// ```
@@ -140,21 +141,21 @@ impl TcpListener {
         })
     }
 
-    /// Where it listens.
+    /// Its local address.
     ///
     /// # Errors
     ///
-    /// The system's.
+    /// The OS error of getsockname(2).
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         internet(self.socket.options().local_addr()?)
     }
 
-    /// Takes over a listener of std's, which may come from another thread. Either mode will do, and stays:
-    /// the open file description may have other users.
+    /// Takes over a listener of std, which may come from another thread. It may be in either mode, and
+    /// stays in it: the open file description may have other users.
     ///
     /// # Errors
     ///
-    /// The system's.
+    /// The OS error, for instance ENOTSOCK if it is no socket.
     pub fn from_std(listener: std::net::TcpListener) -> io::Result<Self> {
         Self::adopt(listener.into())
     }
@@ -167,9 +168,9 @@ impl TcpListener {
     ///
     /// # Errors
     ///
-    /// This listener, if there are other handles of it, such as an [`Incoming`], or operations under
-    /// way; or if a connection was accepted for a dropped future and is kept for the next accept.
-    /// After a [`settle`](Self::settle) it is known whether one is kept.
+    /// This listener, if there are other handles of it, such as an [`Incoming`], or operations in
+    /// flight; or if a connection was accepted for a dropped future and is kept for the next accept.
+    /// [`settle`](Self::settle) returns whether one is kept.
     pub fn into_std(self) -> Result<std::net::TcpListener, Self> {
         self.into_fd().map(Into::into)
     }
@@ -187,15 +188,16 @@ pub struct TcpStream {
 }
 
 impl TcpStream {
-    /// Connects to the first of the addresses that answers.
+    /// Connects to the first of the addresses that accepts the connection.
     ///
     /// # Cancellation
     ///
-    /// The attempt is given up, and a connection that has come about is closed.
+    /// The attempt is cancelled, and a connection that was established is closed.
     ///
     /// # Errors
     ///
-    /// That of the last address; [`InvalidInput`](io::ErrorKind::InvalidInput) if there is none.
+    /// The error of the last address, for instance `ConnectionRefused`;
+    /// [`InvalidInput`](io::ErrorKind::InvalidInput) if there is no address.
     pub async fn connect(address: impl ToSocketAddrs) -> io::Result<Self> {
         each(&address, async |address| {
             let socket = tcp_socket(address)?;
@@ -205,7 +207,7 @@ impl TcpStream {
         .await
     }
 
-    /// Connects to this address, and gives up after a time.
+    /// Connects to this address within a time limit.
     ///
     /// # Cancellation
     ///
@@ -214,10 +216,11 @@ impl TcpStream {
     /// # Errors
     ///
     /// [`TimedOut`](io::ErrorKind::TimedOut) when the time is up;
-    /// [`InvalidInput`](io::ErrorKind::InvalidInput) if it is zero; else the system's.
+    /// [`InvalidInput`](io::ErrorKind::InvalidInput) if it is zero; otherwise the OS error of
+    /// connect(2).
     pub async fn connect_timeout(address: &SocketAddr, timeout: Duration) -> io::Result<Self> {
         if timeout.is_zero() {
-            let error = "cannot connect in no time";
+            let error = "the connect timeout is zero: pass a longer one";
             return Err(io::Error::new(io::ErrorKind::InvalidInput, error));
         }
         match crate::time::timeout(timeout, Self::connect(*address)).await {
@@ -229,12 +232,12 @@ impl TcpStream {
         }
     }
 
-    /// Takes over a stream of std's, which may come from another thread. Either mode will do, and stays:
-    /// the open file description may have other users.
+    /// Takes over a stream of std, which may come from another thread. It may be in either mode, and
+    /// stays in it: the open file description may have other users.
     ///
     /// # Errors
     ///
-    /// The system's, if it is no socket.
+    /// The OS error, for instance ENOTSOCK if it is no socket.
     pub fn from_std(stream: std::net::TcpStream) -> io::Result<Self> {
         Self::adopt(stream.into())
     }
@@ -245,27 +248,27 @@ impl TcpStream {
     ///
     /// # Errors
     ///
-    /// This stream, if there are other handles of it, or operations under way; or if bytes or an error
-    /// came for a dropped read and are kept for the next read. After a [`settle`](Self::settle) it is
-    /// known whether any are kept.
+    /// This stream, if there are other handles of it, or operations in flight; or if bytes or an error
+    /// arrived for a dropped read and are kept for the next read. [`settle`](Self::settle) returns
+    /// whether any are kept.
     pub fn into_std(self) -> Result<std::net::TcpStream, Self> {
         self.into_fd().map(Into::into)
     }
 
-    /// This end's address.
+    /// The local address.
     ///
     /// # Errors
     ///
-    /// The system's.
+    /// The OS error of getsockname(2).
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         internet(self.socket.options().local_addr()?)
     }
 
-    /// The other end's address.
+    /// The address of the peer.
     ///
     /// # Errors
     ///
-    /// The system's.
+    /// The OS error of getpeername(2), for instance `NotConnected`.
     pub fn peer_addr(&self) -> io::Result<SocketAddr> {
         internet(self.socket.options().peer_addr()?)
     }

@@ -11,8 +11,8 @@ use super::{
     socket::{Adopt, Socket, descriptor, internet},
 };
 
-/// A TCP socket that is neither a [`TcpListener`] nor a [`TcpStream`] yet, for what has to be chosen
-/// before it becomes one.
+/// A TCP socket that is neither a [`TcpListener`] nor a [`TcpStream`] yet, for options that must be
+/// set before it becomes one.
 ///
 /// ```
 /// use compio::net::TcpSocket;
@@ -42,7 +42,7 @@ impl TcpSocket {
     ///
     /// # Errors
     ///
-    /// The system's.
+    /// The OS error of socket(2), for instance EMFILE if the process has no free descriptor.
     pub fn new_v4() -> io::Result<Self> {
         Self::new(Domain::IPV4)
     }
@@ -51,7 +51,7 @@ impl TcpSocket {
     ///
     /// # Errors
     ///
-    /// The system's.
+    /// The OS error of socket(2), for instance EAFNOSUPPORT if the system has no IPv6.
     pub fn new_v6() -> io::Result<Self> {
         Self::new(Domain::IPV6)
     }
@@ -61,33 +61,34 @@ impl TcpSocket {
         Ok(Self { socket })
     }
 
-    /// Takes over a socket of std's that has not been connected. Either mode will do, and stays.
+    /// Takes over an unconnected socket of std. It may be in either mode, and stays in it.
     ///
     /// # Errors
     ///
-    /// The system's, if it is no socket.
+    /// The OS error, for instance ENOTSOCK if it is no socket.
     pub fn from_std_stream(stream: std::net::TcpStream) -> io::Result<Self> {
         Self::adopt(stream.into())
     }
 
-    /// Whether an address can be bound that was in use a moment ago.
+    /// Whether an address can be bound that was in use recently.
     ///
     /// # Errors
     ///
-    /// The system's.
+    /// The OS error of getsockopt(2).
     pub fn reuseaddr(&self) -> io::Result<bool> {
         self.socket.options().reuse_address()
     }
 
-    /// Chooses whether an address can be bound that was in use a moment ago.
+    /// Chooses whether an address can be bound that was in use recently.
     ///
     /// # Platform differences
     ///
-    /// On Windows also one that *is* in use can be bound, by anybody: hardly ever what is wanted.
+    /// On Windows, any process can then also bind an address that *is* in use, which is rarely
+    /// intended.
     ///
     /// # Errors
     ///
-    /// The system's.
+    /// The OS error of setsockopt(2).
     pub fn set_reuseaddr(&self, reuseaddr: bool) -> io::Result<()> {
         self.socket.options().set_reuse_address(reuseaddr)
     }
@@ -96,25 +97,25 @@ impl TcpSocket {
     ///
     /// # Errors
     ///
-    /// The system's.
+    /// The OS error of bind(2), for instance `AddrInUse`, `AddrNotAvailable` or `PermissionDenied`.
     pub fn bind(&self, address: SocketAddr) -> io::Result<()> {
         self.socket.options().bind(&address.into())
     }
 
-    /// The address that it is bound to.
+    /// Its local address.
     ///
     /// # Errors
     ///
-    /// The system's.
+    /// The OS error of getsockname(2).
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         internet(self.socket.options().local_addr()?)
     }
 
-    /// Listens. So many connections may wait to be accepted, or as many as the system allows.
+    /// Listens. Up to `backlog` connections can wait to be accepted, within the limit of the OS.
     ///
     /// # Errors
     ///
-    /// The system's.
+    /// The OS error of listen(2), for instance `AddrInUse`.
     pub fn listen(self, backlog: u32) -> io::Result<TcpListener> {
         let backlog = i32::try_from(backlog).unwrap_or(i32::MAX);
         self.socket.options().listen(backlog)?;
@@ -126,11 +127,12 @@ impl TcpSocket {
     ///
     /// # Cancellation
     ///
-    /// The attempt is given up, and a connection that has come about is closed.
+    /// The attempt is cancelled, and a connection that was established is closed.
     ///
     /// # Errors
     ///
-    /// The system's.
+    /// The OS error of connect(2), for instance `ConnectionRefused`, `TimedOut` or
+    /// `NetworkUnreachable`.
     pub async fn connect(self, address: SocketAddr) -> io::Result<TcpStream> {
         self.socket.connect(address.into()).await?;
         Ok(TcpStream {

@@ -1,4 +1,4 @@
-//! UDP.
+//! UDP sockets.
 
 use std::{
     io,
@@ -47,7 +47,7 @@ pub struct UdpSocket {
 }
 
 impl UdpSocket {
-    /// Binds the first of the addresses that can be had. Port 0 lets the system choose.
+    /// Binds the first of the addresses that can be bound. Port 0 lets the OS choose.
     ///
     /// # Cancellation
     ///
@@ -55,7 +55,8 @@ impl UdpSocket {
     ///
     /// # Errors
     ///
-    /// That of the last address; [`InvalidInput`](io::ErrorKind::InvalidInput) if there is none.
+    /// The error of the last address, for instance `AddrInUse`;
+    /// [`InvalidInput`](io::ErrorKind::InvalidInput) if there is no address.
     pub async fn bind(address: impl ToSocketAddrs) -> io::Result<Self> {
         each(&address, async |address| {
             let domain = Domain::for_address(address);
@@ -66,8 +67,8 @@ impl UdpSocket {
         .await
     }
 
-    /// Connects to the first of the addresses that can be reached: [`send`](Self::send) goes
-    /// there, and [`recv`](Self::recv) takes from there only.
+    /// Connects to the first of the addresses that can be reached: [`send`](Self::send) sends
+    /// there, and [`recv`](Self::recv) receives only from there.
     ///
     /// # Cancellation
     ///
@@ -75,7 +76,8 @@ impl UdpSocket {
     ///
     /// # Errors
     ///
-    /// That of the last address; [`InvalidInput`](io::ErrorKind::InvalidInput) if there is none.
+    /// The error of the last address, for instance `NetworkUnreachable`;
+    /// [`InvalidInput`](io::ErrorKind::InvalidInput) if there is no address.
     pub async fn connect(&self, address: impl ToSocketAddrs) -> io::Result<()> {
         each(&address, async |address| {
             self.socket.connect(address.into()).await
@@ -91,13 +93,12 @@ impl UdpSocket {
     ///
     /// # Errors
     ///
-    /// The system's, with the buffer.
+    /// The OS error of send(2), for instance `ConnectionRefused` or EMSGSIZE, with the buffer.
     pub async fn send<B: IoBuf>(&self, buffer: B) -> BufResult<usize, B> {
         self.socket.send(buffer).await
     }
 
-    /// Receives a datagram from the connected peer. What does not fit into the buffer's capacity
-    /// is lost.
+    /// Receives a datagram from the connected peer. Bytes beyond the buffer's capacity are lost.
     ///
     /// # Cancellation
     ///
@@ -105,7 +106,7 @@ impl UdpSocket {
     ///
     /// # Errors
     ///
-    /// The system's, with the buffer.
+    /// The OS error of recv(2), for instance `ConnectionRefused`, with the buffer.
     pub async fn recv<B: IoBufMut>(&self, buffer: B) -> BufResult<usize, B> {
         self.socket.recv(buffer).await
     }
@@ -118,13 +119,13 @@ impl UdpSocket {
     ///
     /// # Errors
     ///
-    /// The system's, with the buffers.
+    /// The OS error of send(2), for instance `ConnectionRefused` or EMSGSIZE, with the buffers.
     pub async fn send_vectored<V: IoVectoredBuf>(&self, buffers: V) -> BufResult<usize, V> {
         self.socket.send_vectored(buffers).await
     }
 
-    /// Receives a datagram from the connected peer into several buffers, one after the other. What
-    /// does not fit is lost.
+    /// Receives a datagram from the connected peer into several buffers, one after the other. Bytes
+    /// beyond their capacity are lost.
     ///
     /// # Cancellation
     ///
@@ -132,13 +133,13 @@ impl UdpSocket {
     ///
     /// # Errors
     ///
-    /// The system's, with the buffers.
+    /// The OS error of recv(2), for instance `ConnectionRefused`, with the buffers.
     pub async fn recv_vectored<V: IoVectoredBufMut>(&self, buffers: V) -> BufResult<usize, V> {
         self.socket.recv_vectored(buffers).await
     }
 
-    /// Looks at the next datagram from the connected peer, or as much of it as fits: the next
-    /// receive gets the same.
+    /// Peeks at the next datagram from the connected peer, or as much of it as fits: the next
+    /// receive returns it again.
     ///
     /// # Cancellation
     ///
@@ -146,12 +147,12 @@ impl UdpSocket {
     ///
     /// # Errors
     ///
-    /// The system's, with the buffer.
+    /// The OS error of recv(2), for instance `ConnectionRefused`, with the buffer.
     pub async fn peek<B: IoBufMut>(&self, buffer: B) -> BufResult<usize, B> {
         self.socket.peek(buffer).await
     }
 
-    /// Sends a datagram to the first address that `target` stands for.
+    /// Sends a datagram to the first address of `target`.
     ///
     /// # Cancellation
     ///
@@ -159,7 +160,7 @@ impl UdpSocket {
     ///
     /// # Errors
     ///
-    /// The system's, with the buffer.
+    /// The OS error of send(2), for instance `ConnectionRefused` or EMSGSIZE, with the buffer.
     pub async fn send_to<B: IoBuf>(
         &self,
         buffer: B,
@@ -171,7 +172,7 @@ impl UdpSocket {
         }
     }
 
-    /// Sends several buffers as one datagram to the first address that `target` stands for.
+    /// Sends several buffers as one datagram to the first address of `target`.
     ///
     /// # Cancellation
     ///
@@ -179,7 +180,7 @@ impl UdpSocket {
     ///
     /// # Errors
     ///
-    /// The system's, with the buffers.
+    /// The OS error of send(2), for instance `ConnectionRefused` or EMSGSIZE, with the buffers.
     pub async fn send_to_vectored<V: IoVectoredBuf>(
         &self,
         buffers: V,
@@ -191,8 +192,8 @@ impl UdpSocket {
         }
     }
 
-    /// Receives a datagram, and says who sent it. What does not fit into the buffer's capacity is
-    /// lost.
+    /// Receives a datagram, and returns the sender's address. Bytes beyond the buffer's capacity
+    /// are lost.
     ///
     /// # Cancellation
     ///
@@ -200,14 +201,14 @@ impl UdpSocket {
     ///
     /// # Errors
     ///
-    /// The system's, with the buffer.
+    /// The OS error of recv(2), for instance `ConnectionRefused`, with the buffer.
     pub async fn recv_from<B: IoBufMut>(&self, buffer: B) -> BufResult<(usize, SocketAddr), B> {
         let (received, buffer) = self.socket.recv_from(buffer).await;
         (received.and_then(from_internet), buffer)
     }
 
-    /// Receives a datagram into several buffers, one after the other, and says who sent it. What
-    /// does not fit is lost.
+    /// Receives a datagram into several buffers, one after the other, and returns the sender's
+    /// address. Bytes beyond their capacity are lost.
     ///
     /// # Cancellation
     ///
@@ -215,7 +216,7 @@ impl UdpSocket {
     ///
     /// # Errors
     ///
-    /// The system's, with the buffers.
+    /// The OS error of recv(2), for instance `ConnectionRefused`, with the buffers.
     pub async fn recv_from_vectored<V: IoVectoredBufMut>(
         &self,
         buffers: V,
@@ -224,8 +225,8 @@ impl UdpSocket {
         (received.and_then(from_internet), buffers)
     }
 
-    /// Looks at the next datagram, or as much of it as fits, and at who sent it: the next receive
-    /// gets the same.
+    /// Peeks at the next datagram, or as much of it as fits, and at the sender's address: the next
+    /// receive returns it again.
     ///
     /// # Cancellation
     ///
@@ -233,14 +234,15 @@ impl UdpSocket {
     ///
     /// # Errors
     ///
-    /// The system's, with the buffer.
+    /// The OS error of recv(2), for instance `ConnectionRefused`, with the buffer.
     pub async fn peek_from<B: IoBufMut>(&self, buffer: B) -> BufResult<(usize, SocketAddr), B> {
         let (received, buffer) = self.socket.peek_from(buffer).await;
         (received.and_then(from_internet), buffer)
     }
 
     /// Sends several buffers as one datagram to the connected peer, with ancillary data. With a
-    /// [`SegmentSize`](super::AncillaryData::SegmentSize) in it, as several of that size.
+    /// [`SegmentSize`](super::AncillaryData::SegmentSize) in it, the bytes are sent as several
+    /// datagrams of that size.
     ///
     /// ```
     /// use compio::net::{AncillaryData, SocketAncillary, UdpSocket};
@@ -274,7 +276,7 @@ impl UdpSocket {
     ///
     /// # Errors
     ///
-    /// The system's, with the buffers.
+    /// The OS error of send(2), for instance `ConnectionRefused` or EMSGSIZE, with the buffers.
     pub async fn send_msg<V: IoVectoredBuf>(
         &self,
         buffers: V,
@@ -283,8 +285,8 @@ impl UdpSocket {
         self.socket.send_msg(buffers, ancillary, None).await
     }
 
-    /// Sends several buffers as one datagram, with ancillary data, to the first address that `target`
-    /// stands for: see [`send_msg`](Self::send_msg).
+    /// Sends several buffers as one datagram, with ancillary data, to the first address of `target`:
+    /// see [`send_msg`](Self::send_msg).
     ///
     /// # Cancellation
     ///
@@ -292,7 +294,7 @@ impl UdpSocket {
     ///
     /// # Errors
     ///
-    /// The system's, with the buffers.
+    /// The OS error of send(2), for instance `ConnectionRefused` or EMSGSIZE, with the buffers.
     pub async fn send_msg_to<V: IoVectoredBuf>(
         &self,
         buffers: V,
@@ -308,9 +310,9 @@ impl UdpSocket {
         }
     }
 
-    /// Receives a datagram into several buffers, one after the other, with ancillary data, for which
-    /// `ancillary` has the room. What was in it is dropped. What does not fit is lost, and said to
-    /// be.
+    /// Receives a datagram into several buffers, one after the other, with ancillary data, as far as
+    /// `ancillary` has room. The previous content of `ancillary` is dropped. Data that does not fit
+    /// is lost, and reported as truncated.
     ///
     /// # Cancellation
     ///
@@ -318,7 +320,7 @@ impl UdpSocket {
     ///
     /// # Errors
     ///
-    /// The system's, with the buffers.
+    /// The OS error of recv(2), for instance `ConnectionRefused`, with the buffers.
     pub async fn recv_msg<V: IoVectoredBufMut>(
         &self,
         buffers: V,
@@ -331,59 +333,63 @@ impl UdpSocket {
         )
     }
 
-    /// Asks for what datagrams came to, beside them: see
+    /// Requests the destination address and interface of received datagrams as ancillary data: see
     /// [`AncillaryData::PacketInfo`](super::AncillaryData::PacketInfo).
     ///
     /// # Errors
     ///
-    /// The system's; [`Unsupported`](io::ErrorKind::Unsupported) for IPv4 on macOS and FreeBSD.
+    /// The OS error of setsockopt(2); [`Unsupported`](io::ErrorKind::Unsupported) for IPv4 on macOS
+    /// and FreeBSD.
     pub fn set_recv_packet_info(&self, on: bool) -> io::Result<()> {
         ancillary::set_recv_packet_info(self, self.local_addr()?.is_ipv6(), on)
     }
 
-    /// Asks for the type of service of IPv4 datagrams, beside them: see [`AncillaryData::Tos`](super::AncillaryData::Tos).
+    /// Requests the type of service of IPv4 datagrams as ancillary data: see
+    /// [`AncillaryData::Tos`](super::AncillaryData::Tos).
     ///
     /// # Errors
     ///
-    /// The system's.
+    /// The OS error of setsockopt(2).
     pub fn set_recv_tos_v4(&self, on: bool) -> io::Result<()> {
         self.socket.options().set_recv_tos_v4(on)
     }
 
-    /// Asks for the traffic class of IPv6 datagrams, beside them: see
+    /// Requests the traffic class of IPv6 datagrams as ancillary data: see
     /// [`AncillaryData::TrafficClass`](super::AncillaryData::TrafficClass).
     ///
     /// # Errors
     ///
-    /// The system's.
+    /// The OS error of setsockopt(2).
     pub fn set_recv_tclass_v6(&self, on: bool) -> io::Result<()> {
         self.socket.options().set_recv_tclass_v6(on)
     }
 
-    /// Lets the system hand out several datagrams of the same sender as one buffer, with their
-    /// length beside it: see [`AncillaryData::SegmentSize`](super::AncillaryData::SegmentSize). The buffer should have room for 64 KiB.
+    /// Lets the OS return several datagrams of the same sender in one buffer, with their length as ancillary
+    /// data: see [`AncillaryData::SegmentSize`](super::AncillaryData::SegmentSize). The buffer should have
+    /// room for 64 KiB.
     ///
     /// # Errors
     ///
-    /// The system's; [`Unsupported`](io::ErrorKind::Unsupported) on macOS and FreeBSD.
+    /// The OS error of setsockopt(2); [`Unsupported`](io::ErrorKind::Unsupported) on macOS and
+    /// FreeBSD.
     pub fn set_gro(&self, on: bool) -> io::Result<()> {
         ancillary::set_gro(self, on)
     }
 
-    /// Where it is bound.
+    /// Its local address.
     ///
     /// # Errors
     ///
-    /// The system's.
+    /// The OS error of getsockname(2).
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         internet(self.socket.options().local_addr()?)
     }
 
-    /// The peer that it is connected to.
+    /// The address of the connected peer.
     ///
     /// # Errors
     ///
-    /// The system's, if it is not connected.
+    /// `NotConnected` if it is not connected; other OS errors of getpeername(2).
     pub fn peer_addr(&self) -> io::Result<SocketAddr> {
         internet(self.socket.options().peer_addr()?)
     }
@@ -392,7 +398,7 @@ impl UdpSocket {
     ///
     /// # Errors
     ///
-    /// The system's.
+    /// The OS error of getsockopt(2).
     pub fn broadcast(&self) -> io::Result<bool> {
         self.socket.options().broadcast()
     }
@@ -401,43 +407,43 @@ impl UdpSocket {
     ///
     /// # Errors
     ///
-    /// The system's.
+    /// The OS error of setsockopt(2).
     pub fn set_broadcast(&self, allowed: bool) -> io::Result<()> {
         self.socket.options().set_broadcast(allowed)
     }
 
-    /// Whether this machine gets the IPv4 multicasts that it sends itself.
+    /// Whether this machine receives the IPv4 multicasts that it sends itself.
     ///
     /// # Errors
     ///
-    /// The system's.
+    /// The OS error of getsockopt(2).
     pub fn multicast_loop_v4(&self) -> io::Result<bool> {
         self.socket.options().multicast_loop_v4()
     }
 
-    /// Chooses whether this machine gets the IPv4 multicasts that it sends itself.
+    /// Chooses whether this machine receives the IPv4 multicasts that it sends itself.
     ///
     /// # Platform differences
     ///
-    /// The choice is the sender's; on Windows it is the receiver's.
+    /// The option of the sender counts; on Windows, the option of the receiver counts.
     ///
     /// # Errors
     ///
-    /// The system's.
+    /// The OS error of setsockopt(2).
     pub fn set_multicast_loop_v4(&self, on: bool) -> io::Result<()> {
         self.socket.options().set_multicast_loop_v4(on)
     }
 
-    /// Whether this machine gets the IPv6 multicasts that it sends itself.
+    /// Whether this machine receives the IPv6 multicasts that it sends itself.
     ///
     /// # Errors
     ///
-    /// The system's.
+    /// The OS error of getsockopt(2).
     pub fn multicast_loop_v6(&self) -> io::Result<bool> {
         self.socket.options().multicast_loop_v6()
     }
 
-    /// Chooses whether this machine gets the IPv6 multicasts that it sends itself.
+    /// Chooses whether this machine receives the IPv6 multicasts that it sends itself.
     ///
     /// # Platform differences
     ///
@@ -445,25 +451,26 @@ impl UdpSocket {
     ///
     /// # Errors
     ///
-    /// The system's.
+    /// The OS error of setsockopt(2).
     pub fn set_multicast_loop_v6(&self, on: bool) -> io::Result<()> {
         self.socket.options().set_multicast_loop_v6(on)
     }
 
-    /// Over how many routers its IPv4 multicasts may go.
+    /// The maximum number of routers that its IPv4 multicasts may pass.
     ///
     /// # Errors
     ///
-    /// The system's.
+    /// The OS error of getsockopt(2).
     pub fn multicast_ttl_v4(&self) -> io::Result<u32> {
         self.socket.options().multicast_ttl_v4()
     }
 
-    /// Chooses over how many routers its IPv4 multicasts may go: 1 by default, which is none.
+    /// Sets the maximum number of hops of its IPv4 multicasts: 1 by default, which passes no
+    /// router.
     ///
     /// # Errors
     ///
-    /// The system's.
+    /// The OS error of setsockopt(2), for instance `InvalidInput` for a value above 255.
     pub fn set_multicast_ttl_v4(&self, ttl: u32) -> io::Result<()> {
         self.socket.options().set_multicast_ttl_v4(ttl)
     }
@@ -472,7 +479,7 @@ impl UdpSocket {
     ///
     /// # Errors
     ///
-    /// The system's.
+    /// The OS error of setsockopt(2), for instance `InvalidInput` if it is no multicast address.
     pub fn join_multicast_v4(&self, group: Ipv4Addr, interface: Ipv4Addr) -> io::Result<()> {
         self.socket.options().join_multicast_v4(&group, &interface)
     }
@@ -481,7 +488,7 @@ impl UdpSocket {
     ///
     /// # Errors
     ///
-    /// The system's.
+    /// The OS error of setsockopt(2), for instance `InvalidInput` if it is no multicast address.
     pub fn join_multicast_v6(&self, group: &Ipv6Addr, interface: u32) -> io::Result<()> {
         self.socket.options().join_multicast_v6(group, interface)
     }
@@ -490,7 +497,7 @@ impl UdpSocket {
     ///
     /// # Errors
     ///
-    /// The system's, if it has not joined.
+    /// `AddrNotAvailable` if it has not joined; other OS errors of setsockopt(2).
     pub fn leave_multicast_v4(&self, group: Ipv4Addr, interface: Ipv4Addr) -> io::Result<()> {
         self.socket.options().leave_multicast_v4(&group, &interface)
     }
@@ -499,17 +506,17 @@ impl UdpSocket {
     ///
     /// # Errors
     ///
-    /// The system's, if it has not joined.
+    /// `AddrNotAvailable` if it has not joined; other OS errors of setsockopt(2).
     pub fn leave_multicast_v6(&self, group: &Ipv6Addr, interface: u32) -> io::Result<()> {
         self.socket.options().leave_multicast_v6(group, interface)
     }
 
-    /// Takes over a socket of std's, which may come from another thread. Either mode will do, and stays:
-    /// the open file description may have other users.
+    /// Takes over a socket of std, which may come from another thread. It may be in either mode, and
+    /// stays in it: the open file description may have other users.
     ///
     /// # Errors
     ///
-    /// The system's.
+    /// The OS error, for instance ENOTSOCK if it is no socket.
     pub fn from_std(socket: std::net::UdpSocket) -> io::Result<Self> {
         Self::adopt(socket.into())
     }
@@ -520,8 +527,8 @@ impl UdpSocket {
     ///
     /// # Errors
     ///
-    /// This socket, if there are operations under way, or if a datagram came for a dropped receive and
-    /// is kept for the next receive. After a [`settle`](Self::settle) it is known whether one is kept.
+    /// This socket, if there are operations in flight, or if a datagram arrived for a dropped receive
+    /// and is kept for the next receive. [`settle`](Self::settle) returns whether one is kept.
     pub fn into_std(self) -> Result<std::net::UdpSocket, Self> {
         self.into_fd().map(Into::into)
     }

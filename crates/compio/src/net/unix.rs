@@ -32,7 +32,7 @@ use crate::{
 ///
 /// # Platform differences
 ///
-/// Not on Windows: to bind one there is [`Unsupported`](io::ErrorKind::Unsupported).
+/// Not on Windows: there `bind` fails with [`Unsupported`](io::ErrorKind::Unsupported).
 ///
 /// ```
 /// use compio::{
@@ -68,13 +68,13 @@ pub struct UnixListener {
 }
 
 impl UnixListener {
-    /// Listens at a path, which must not exist. It stays when the listener is dropped. On Linux, one
-    /// that begins with a NUL is an abstract name.
+    /// Listens at a path, which must not exist. The path stays when the listener is dropped. On
+    /// Linux, a path that begins with a NUL is an abstract name.
     ///
     /// # Errors
     ///
-    /// The system's; [`InvalidInput`](io::ErrorKind::InvalidInput) if the path is too long or has a
-    /// NUL inside.
+    /// `AddrInUse` if the path exists; [`InvalidInput`](io::ErrorKind::InvalidInput) if it is too
+    /// long or has a NUL inside; other OS errors of socket(2), bind(2) and listen(2).
     pub fn bind(path: impl AsRef<Path>) -> io::Result<Self> {
         Self::listen(&sys::path_address(path.as_ref())?)
     }
@@ -83,7 +83,7 @@ impl UnixListener {
     ///
     /// # Errors
     ///
-    /// The system's.
+    /// The OS error of socket(2), bind(2) or listen(2), for instance `AddrInUse`.
     pub fn bind_addr(address: &UnixSocketAddr) -> io::Result<Self> {
         Self::listen(&sys::native_address(address)?)
     }
@@ -99,7 +99,7 @@ impl UnixListener {
         })
     }
 
-    /// Takes a connection, or waits for one.
+    /// Accepts a connection, or waits for one.
     ///
     /// # Cancellation
     ///
@@ -125,11 +125,11 @@ impl UnixListener {
         })
     }
 
-    /// Where it listens.
+    /// Its local address.
     ///
     /// # Errors
     ///
-    /// The system's.
+    /// The OS error of getsockname(2).
     pub fn local_addr(&self) -> io::Result<UnixSocketAddr> {
         sys::unix_address(self.socket.options().local_addr()?)
     }
@@ -142,23 +142,24 @@ options!(UnixListener);
 ///
 /// # Platform differences
 ///
-/// Not on Windows: to connect one there is [`Unsupported`](io::ErrorKind::Unsupported).
+/// Not on Windows: there `connect` fails with [`Unsupported`](io::ErrorKind::Unsupported).
 #[derive(Debug)]
 pub struct UnixStream {
     pub(crate) socket: Socket,
 }
 
 impl UnixStream {
-    /// Connects to a listener's path. On Linux, one that begins with a NUL is an abstract name.
+    /// Connects to a listener's path. On Linux, a path that begins with a NUL is an abstract name.
     ///
     /// # Cancellation
     ///
-    /// The attempt is given up, and a connection that has come about is closed.
+    /// The attempt is cancelled, and a connection that was established is closed.
     ///
     /// # Errors
     ///
-    /// The system's; [`InvalidInput`](io::ErrorKind::InvalidInput) if the path is too long or has a
-    /// NUL inside.
+    /// `NotFound` if the path does not exist; `ConnectionRefused` if no socket listens there;
+    /// [`InvalidInput`](io::ErrorKind::InvalidInput) if the path is too long or has a NUL inside;
+    /// other OS errors of connect(2).
     pub async fn connect(path: impl AsRef<Path>) -> io::Result<Self> {
         Self::connect_to(sys::path_address(path.as_ref())?).await
     }
@@ -171,7 +172,7 @@ impl UnixStream {
     ///
     /// # Errors
     ///
-    /// The system's.
+    /// The OS error of connect(2), for instance `NotFound` or `ConnectionRefused`.
     pub async fn connect_addr(address: &UnixSocketAddr) -> io::Result<Self> {
         Self::connect_to(sys::native_address(address)?).await
     }
@@ -182,8 +183,8 @@ impl UnixStream {
         Ok(Self { socket })
     }
 
-    /// Writes several buffers, with descriptors and other ancillary data. It goes with the first
-    /// byte, so that of a short write only the bytes are left to be written.
+    /// Writes several buffers, with descriptors and other ancillary data. The ancillary data is
+    /// sent with the first byte: after a short write only bytes are left to be written.
     ///
     /// ```
     /// # #[cfg(unix)]
@@ -217,7 +218,7 @@ impl UnixStream {
     ///
     /// # Errors
     ///
-    /// The system's, with the buffers.
+    /// The OS error of send(2), for instance `BrokenPipe` or `ConnectionReset`, with the buffers.
     pub async fn send_msg<V: IoVectoredBuf>(
         &self,
         buffers: V,
@@ -226,21 +227,22 @@ impl UnixStream {
         self.socket.send_msg(buffers, ancillary, None).await
     }
 
-    /// Reads into several buffers, with descriptors and other ancillary data, for which `ancillary`
-    /// has the room. What was in it is dropped. Data that does not fit is lost, and said to be;
-    /// descriptors among it are closed. A read never goes beyond bytes that came with descriptors.
+    /// Reads into several buffers, with descriptors and other ancillary data, as far as `ancillary`
+    /// has room. The previous content of `ancillary` is dropped. Ancillary data that does not fit
+    /// is lost, and reported as truncated; descriptors in it are closed. A read never goes beyond
+    /// bytes that came with descriptors.
     ///
-    /// Whoever reads by other means loses the ancillary data that comes with the bytes.
+    /// Other reads lose the ancillary data of their bytes.
     ///
     /// # Cancellation
     ///
-    /// Nothing is lost: see [`net`](crate::net). Bytes and descriptors that come all the same are
-    /// those of the next `recv_msg`, in the `SocketAncillary` that they came into. If something else
-    /// receives the bytes, the descriptors are closed.
+    /// Nothing is lost: see [`net`](crate::net). Bytes and descriptors that arrive for a dropped
+    /// future go to the next `recv_msg`, in the `SocketAncillary` that received them. If another
+    /// kind of receive takes the bytes, the descriptors are closed.
     ///
     /// # Errors
     ///
-    /// The system's, with the buffers.
+    /// The OS error of recv(2), for instance `ConnectionReset`, with the buffers.
     pub async fn recv_msg<V: IoVectoredBufMut>(
         &self,
         buffers: V,
@@ -250,8 +252,8 @@ impl UnixStream {
         (received.map(|received| received.len), back)
     }
 
-    /// Whom the process runs as that has the other end: that has connected it, or called
-    /// `listen`, or made the pair.
+    /// The credentials of the peer process: the process that connected the other end, called
+    /// `listen` there, or made the pair.
     ///
     /// ```
     /// # #[cfg(unix)]
@@ -268,25 +270,25 @@ impl UnixStream {
     ///
     /// # Errors
     ///
-    /// The system's.
+    /// The OS error of getsockopt(2) or getpeereid(2); `Unsupported` on Windows.
     pub fn peer_cred(&self) -> io::Result<UCred> {
         peer_credentials(self)
     }
 
-    /// This end's address.
+    /// The local address.
     ///
     /// # Errors
     ///
-    /// The system's.
+    /// The OS error of getsockname(2).
     pub fn local_addr(&self) -> io::Result<UnixSocketAddr> {
         sys::unix_address(self.socket.options().local_addr()?)
     }
 
-    /// The other end's address.
+    /// The address of the peer.
     ///
     /// # Errors
     ///
-    /// The system's.
+    /// The OS error of getpeername(2), for instance `NotConnected`.
     pub fn peer_addr(&self) -> io::Result<UnixSocketAddr> {
         sys::unix_address(self.socket.options().peer_addr()?)
     }

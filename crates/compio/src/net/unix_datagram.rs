@@ -1,4 +1,4 @@
-//! Datagrams of Unix sockets.
+//! Datagram sockets of the Unix domain.
 
 use std::{io, net::Shutdown, path::Path};
 
@@ -15,12 +15,12 @@ use super::{
 };
 use crate::sys;
 
-/// A Unix socket of datagrams, which neither get lost nor change their order. See
-/// [`net`](crate::net) about cancellation; a datagram is received or sent as a whole or not at all.
+/// A Unix datagram socket. Datagrams are not lost or reordered. See [`net`](crate::net) about
+/// cancellation; a datagram is received or sent as a whole or not at all.
 ///
 /// # Platform differences
 ///
-/// Not on Windows: to make one there is [`Unsupported`](io::ErrorKind::Unsupported).
+/// Not on Windows: there its constructors fail with [`Unsupported`](io::ErrorKind::Unsupported).
 ///
 /// ```
 /// # #[cfg(unix)]
@@ -50,13 +50,13 @@ pub struct UnixDatagram {
 }
 
 impl UnixDatagram {
-    /// A socket at a path, which must not exist. It stays when the socket is dropped. On Linux, one
-    /// that begins with a NUL is an abstract name.
+    /// A socket at a path, which must not exist. The path stays when the socket is dropped. On
+    /// Linux, a path that begins with a NUL is an abstract name.
     ///
     /// # Errors
     ///
-    /// The system's; [`InvalidInput`](io::ErrorKind::InvalidInput) if the path is too long or has a
-    /// NUL inside.
+    /// `AddrInUse` if the path exists; [`InvalidInput`](io::ErrorKind::InvalidInput) if it is too
+    /// long or has a NUL inside; other OS errors of socket(2) and bind(2).
     pub fn bind(path: impl AsRef<Path>) -> io::Result<Self> {
         Self::at(&sys::path_address(path.as_ref())?)
     }
@@ -65,7 +65,7 @@ impl UnixDatagram {
     ///
     /// # Errors
     ///
-    /// The system's.
+    /// The OS error of socket(2) or bind(2), for instance `AddrInUse`.
     pub fn bind_addr(address: &UnixSocketAddr) -> io::Result<Self> {
         Self::at(&sys::native_address(address)?)
     }
@@ -76,23 +76,23 @@ impl UnixDatagram {
         Ok(this)
     }
 
-    /// A socket without an address: nobody can answer it.
+    /// A socket without an address, so that its peers cannot reply.
     ///
     /// # Errors
     ///
-    /// The system's.
+    /// The OS error of socket(2), for instance EMFILE; `Unsupported` on Windows.
     pub fn unbound() -> io::Result<Self> {
         let socket = Socket::new(sys::unix_domain()?, Type::DGRAM, None)?;
         Ok(Self { socket })
     }
 
-    /// Connects it to the socket at a path: [`send`](Self::send) goes there, and it hears that only.
-    /// It never waits.
+    /// Connects it to the socket at a path: [`send`](Self::send) sends there, and only datagrams
+    /// from there are received. It never waits.
     ///
     /// # Errors
     ///
-    /// The system's; [`InvalidInput`](io::ErrorKind::InvalidInput) if the path is too long or has a
-    /// NUL inside.
+    /// `NotFound` if the path does not exist; [`InvalidInput`](io::ErrorKind::InvalidInput) if it
+    /// is too long or has a NUL inside; other OS errors of connect(2).
     pub fn connect(&self, path: impl AsRef<Path>) -> io::Result<()> {
         let address = sys::path_address(path.as_ref())?;
         self.socket.options().connect(&address)
@@ -102,13 +102,13 @@ impl UnixDatagram {
     ///
     /// # Errors
     ///
-    /// The system's.
+    /// The OS error of connect(2), for instance `NotFound` or `ConnectionRefused`.
     pub fn connect_addr(&self, address: &UnixSocketAddr) -> io::Result<()> {
         let address = sys::native_address(address)?;
         self.socket.options().connect(&address)
     }
 
-    /// Sends a datagram to the connected peer. Waits while it has no room.
+    /// Sends a datagram to the connected peer. Waits while the peer has no room.
     ///
     /// # Cancellation
     ///
@@ -116,7 +116,7 @@ impl UnixDatagram {
     ///
     /// # Errors
     ///
-    /// The system's, with the buffer.
+    /// The OS error of send(2), for instance `ConnectionRefused` or `NotConnected`, with the buffer.
     pub async fn send<B: IoBuf>(&self, buffer: B) -> BufResult<usize, B> {
         self.socket.send(buffer).await
     }
@@ -129,12 +129,12 @@ impl UnixDatagram {
     ///
     /// # Errors
     ///
-    /// The system's, with the buffers.
+    /// The OS error of send(2), for instance `ConnectionRefused` or `NotConnected`, with the buffers.
     pub async fn send_vectored<V: IoVectoredBuf>(&self, buffers: V) -> BufResult<usize, V> {
         self.socket.send_vectored(buffers).await
     }
 
-    /// Sends a datagram to the socket at a path. Waits while that has no room.
+    /// Sends a datagram to the socket at a path. Waits while that socket has no room.
     ///
     /// # Cancellation
     ///
@@ -142,7 +142,7 @@ impl UnixDatagram {
     ///
     /// # Errors
     ///
-    /// The system's, with the buffer.
+    /// The OS error of send(2), for instance `NotFound` or `ConnectionRefused`, with the buffer.
     pub async fn send_to<B: IoBuf>(
         &self,
         buffer: B,
@@ -162,7 +162,7 @@ impl UnixDatagram {
     ///
     /// # Errors
     ///
-    /// The system's, with the buffer.
+    /// The OS error of send(2), for instance `NotFound` or `ConnectionRefused`, with the buffer.
     pub async fn send_to_addr<B: IoBuf>(
         &self,
         buffer: B,
@@ -174,7 +174,7 @@ impl UnixDatagram {
         }
     }
 
-    /// Receives a datagram. What does not fit into the buffer's capacity is lost.
+    /// Receives a datagram. Bytes beyond the buffer's capacity are lost.
     ///
     /// # Cancellation
     ///
@@ -182,12 +182,13 @@ impl UnixDatagram {
     ///
     /// # Errors
     ///
-    /// The system's, with the buffer.
+    /// The OS error of recv(2), with the buffer.
     pub async fn recv<B: IoBufMut>(&self, buffer: B) -> BufResult<usize, B> {
         self.socket.recv(buffer).await
     }
 
-    /// Receives a datagram into several buffers, one after the other. What does not fit is lost.
+    /// Receives a datagram into several buffers, one after the other. Bytes beyond their capacity
+    /// are lost.
     ///
     /// # Cancellation
     ///
@@ -195,12 +196,12 @@ impl UnixDatagram {
     ///
     /// # Errors
     ///
-    /// The system's, with the buffers.
+    /// The OS error of recv(2), with the buffers.
     pub async fn recv_vectored<V: IoVectoredBufMut>(&self, buffers: V) -> BufResult<usize, V> {
         self.socket.recv_vectored(buffers).await
     }
 
-    /// Receives a datagram, and says who sent it.
+    /// Receives a datagram, and returns the sender's address.
     ///
     /// # Cancellation
     ///
@@ -208,7 +209,7 @@ impl UnixDatagram {
     ///
     /// # Errors
     ///
-    /// The system's, with the buffer.
+    /// The OS error of recv(2), with the buffer.
     pub async fn recv_from<B: IoBufMut>(&self, buffer: B) -> BufResult<(usize, UnixSocketAddr), B> {
         let (received, buffer) = self.socket.recv_from(buffer).await;
         (received.and_then(from_unix), buffer)
@@ -223,7 +224,7 @@ impl UnixDatagram {
     ///
     /// # Errors
     ///
-    /// The system's, with the buffers.
+    /// The OS error of send(2), for instance `ConnectionRefused` or `NotConnected`, with the buffers.
     pub async fn send_msg<V: IoVectoredBuf>(
         &self,
         buffers: V,
@@ -241,7 +242,7 @@ impl UnixDatagram {
     ///
     /// # Errors
     ///
-    /// The system's, with the buffers.
+    /// The OS error of send(2), for instance `NotFound` or `ConnectionRefused`, with the buffers.
     pub async fn send_msg_to_addr<V: IoVectoredBuf>(
         &self,
         buffers: V,
@@ -259,18 +260,19 @@ impl UnixDatagram {
     }
 
     /// Receives a datagram into several buffers, one after the other, with descriptors and other
-    /// ancillary data, for which `ancillary` has the room. What was in it is dropped. What does not
-    /// fit is lost, and said to be; descriptors among it are closed.
+    /// ancillary data, as far as `ancillary` has room. The previous content of `ancillary` is
+    /// dropped. Data that does not fit is lost, and reported as truncated; descriptors in it are
+    /// closed.
     ///
     /// # Cancellation
     ///
-    /// Nothing is lost: see [`net`](crate::net). A datagram and descriptors that come all the same are
-    /// those of the next `recv_msg`, in the `SocketAncillary` that they came into. If something else
-    /// receives the datagram, the descriptors are closed.
+    /// Nothing is lost: see [`net`](crate::net). A datagram and descriptors that arrive for a dropped
+    /// future go to the next `recv_msg`, in the `SocketAncillary` that received them. If another kind
+    /// of receive takes the datagram, the descriptors are closed.
     ///
     /// # Errors
     ///
-    /// The system's, with the buffers.
+    /// The OS error of recv(2), with the buffers.
     pub async fn recv_msg<V: IoVectoredBufMut>(
         &self,
         buffers: V,
@@ -283,7 +285,7 @@ impl UnixDatagram {
         )
     }
 
-    /// Looks at the next datagram, or as much of it as fits: the next receive gets the same.
+    /// Peeks at the next datagram, or as much of it as fits: the next receive returns it again.
     ///
     /// # Cancellation
     ///
@@ -291,12 +293,12 @@ impl UnixDatagram {
     ///
     /// # Errors
     ///
-    /// The system's, with the buffer.
+    /// The OS error of recv(2), with the buffer.
     pub async fn peek<B: IoBufMut>(&self, buffer: B) -> BufResult<usize, B> {
         self.socket.peek(buffer).await
     }
 
-    /// Looks at the next datagram, or as much of it as fits, and at who sent it.
+    /// Peeks at the next datagram, or as much of it as fits, and at the sender's address.
     ///
     /// # Cancellation
     ///
@@ -304,36 +306,36 @@ impl UnixDatagram {
     ///
     /// # Errors
     ///
-    /// The system's, with the buffer.
+    /// The OS error of recv(2), with the buffer.
     pub async fn peek_from<B: IoBufMut>(&self, buffer: B) -> BufResult<(usize, UnixSocketAddr), B> {
         let (received, buffer) = self.socket.peek_from(buffer).await;
         (received.and_then(from_unix), buffer)
     }
 
-    /// Ends one or both directions: the peer can send no more, or this side. What was sent before can
-    /// still be received.
+    /// Shuts down one or both directions: this side can then receive no more, or send no more, or
+    /// both. Data that was sent before can still be received.
     ///
     /// # Errors
     ///
-    /// The system's.
+    /// The OS error of shutdown(2), for instance `NotConnected`.
     pub fn shutdown(&self, how: Shutdown) -> io::Result<()> {
         self.socket.options().shutdown(how)
     }
 
-    /// Where it is bound.
+    /// Its local address.
     ///
     /// # Errors
     ///
-    /// The system's.
+    /// The OS error of getsockname(2).
     pub fn local_addr(&self) -> io::Result<UnixSocketAddr> {
         sys::unix_address(self.socket.options().local_addr()?)
     }
 
-    /// The peer that it is connected to.
+    /// The address of the connected peer.
     ///
     /// # Errors
     ///
-    /// The system's, if it is not connected.
+    /// `NotConnected` if it is not connected; other OS errors of getpeername(2).
     pub fn peer_addr(&self) -> io::Result<UnixSocketAddr> {
         sys::unix_address(self.socket.options().peer_addr()?)
     }

@@ -1,4 +1,4 @@
-//! A process that runs.
+//! A running process.
 
 use std::{
     future::poll_fn,
@@ -17,7 +17,7 @@ use crate::sys::{self, Exit};
 ///
 /// Dropping it detaches the process, and closes its remaining pipes. See
 /// [`Command::kill_on_drop`](super::Command::kill_on_drop) for the alternative, and [the
-/// module](super#who-waits-for-a-child) about zombies.
+/// module](super#reaping-children) about zombies.
 #[derive(Debug)]
 pub struct Child {
     /// The writer to its input, if that is a pipe.
@@ -45,14 +45,14 @@ impl Child {
         }
     }
 
-    /// The process's number; none when it has been waited for, since the number may be another's
-    /// then.
+    /// The process ID; `None` after the process has been waited for, because the OS may reuse the
+    /// ID.
     pub fn id(&self) -> Option<u32> {
         self.process.running().map(process::Child::id)
     }
 
-    /// Kills the process, without waiting for its end. That a process has ended by itself is no
-    /// error.
+    /// Kills the process, without waiting for its end. It is no error if the process has ended by
+    /// itself.
     ///
     /// # Errors
     ///
@@ -77,7 +77,7 @@ impl Child {
         Ok(())
     }
 
-    /// How the process has ended, if it has. [`stdin`](Self::stdin) is left as it is.
+    /// The exit status, if the process has ended. [`stdin`](Self::stdin) stays as it is.
     ///
     /// # Errors
     ///
@@ -95,7 +95,7 @@ impl Child {
     ///
     /// # Cancellation
     ///
-    /// Nothing is lost: the process goes on, and can be waited for again.
+    /// Nothing is lost: the process continues, and can be waited for again.
     ///
     /// # Errors
     ///
@@ -138,7 +138,7 @@ impl Child {
 /// The process itself, apart from its pipes, so that these can be moved out of the child.
 #[derive(Debug)]
 pub(crate) struct Process {
-    /// As long as this lives.
+    /// `Some` until the drop.
     std: Option<process::Child>,
     /// Whether it has been waited for.
     has_ended: bool,
@@ -146,7 +146,7 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    /// None when it has been waited for.
+    /// `None` after it has been waited for.
     pub(crate) fn running(&self) -> Option<&process::Child> {
         self.std.as_ref().filter(|_| !self.has_ended)
     }
@@ -154,7 +154,7 @@ impl Process {
     fn std(&mut self) -> &mut process::Child {
         self.std
             .as_mut()
-            .expect("it goes only when this is dropped")
+            .expect("the process is only taken by the drop")
     }
 }
 
@@ -170,7 +170,7 @@ impl Drop for Process {
     }
 }
 
-/// All that comes out of a pipe, if there is one.
+/// Reads a pipe to EOF, if there is one.
 async fn read_all(pipe: Option<impl AsyncRead>) -> io::Result<Vec<u8>> {
     match pipe {
         Some(mut pipe) => {

@@ -10,11 +10,11 @@ use std::{
 use super::Child;
 use crate::sys;
 
-/// A process to be started: [`std::process::Command`], whose processes are awaited.
+/// A process to be started: [`std::process::Command`] with asynchronous waits.
 ///
-/// Methods are std's by name and meaning; `spawn`, `status` and `output` start the process at once,
-/// on this thread, for as long as the system takes for it. Without an own choice, the child shares
-/// this process's input, output and error streams.
+/// The methods have std's names and meanings; `spawn`, `status` and `output` start the process at
+/// once, on this thread, and block it until the OS has done so. By default, the child shares this
+/// process's input, output and error streams.
 ///
 /// ```
 /// use std::process::Stdio;
@@ -54,8 +54,8 @@ pub struct Command {
 }
 
 impl Command {
-    /// Starts `program`, which is searched for as std does it, with no arguments, in this process's
-    /// environment and directory.
+    /// Starts `program`, with std's search rules, no arguments, and this process's environment and
+    /// directory.
     pub fn new(program: impl AsRef<OsStr>) -> Self {
         Self {
             std: process::Command::new(program),
@@ -66,19 +66,19 @@ impl Command {
         }
     }
 
-    /// The command as std has it.
+    /// The command of std.
     pub fn as_std(&self) -> &process::Command {
         &self.std
     }
 
-    /// The command as std has it, to be changed. See [`output`](Self::output) about streams that
-    /// are chosen there.
+    /// The command of std, for changes. See [`output`](Self::output) about streams that are set
+    /// there.
     pub fn as_std_mut(&mut self) -> &mut process::Command {
         self.has_stdin = true;
         &mut self.std
     }
 
-    /// The command as std has it. [`kill_on_drop`](Self::kill_on_drop) is lost.
+    /// Converts to std's command. [`kill_on_drop`](Self::kill_on_drop) is lost.
     pub fn into_std(self) -> process::Command {
         self.std
     }
@@ -116,53 +116,50 @@ impl Command {
         self
     }
 
-    /// Takes a variable out of the child's environment.
+    /// Removes a variable from the child's environment.
     pub fn env_remove(&mut self, key: impl AsRef<OsStr>) -> &mut Self {
         self.std.env_remove(key);
         self
     }
 
-    /// Empties the child's environment.
+    /// Clears the child's environment.
     pub fn env_clear(&mut self) -> &mut Self {
         self.std.env_clear();
         self
     }
 
-    /// The directory that the child starts in. See std about programs that are named by a relative
-    /// path.
+    /// The directory that the child starts in. For programs named by a relative path see std.
     pub fn current_dir(&mut self, dir: impl AsRef<Path>) -> &mut Self {
         self.std.current_dir(dir);
         self
     }
 
-    /// The input of the child. By default it inherits this process's, and has none for
-    /// [`output`](Self::output).
+    /// The input of the child: inherited by default, and empty for [`output`](Self::output).
     pub fn stdin(&mut self, stdin: impl Into<Stdio>) -> &mut Self {
         self.std.stdin(stdin);
         self.has_stdin = true;
         self
     }
 
-    /// Where the child's output goes: by default where this process's does, to a pipe for
-    /// [`output`](Self::output).
+    /// The output of the child: inherited by default, and a pipe for [`output`](Self::output).
     pub fn stdout(&mut self, stdout: impl Into<Stdio>) -> &mut Self {
         self.std.stdout(stdout);
         self.has_stdout = true;
         self
     }
 
-    /// Where the child's messages go: as for [`stdout`](Self::stdout).
+    /// The error output of the child: as for [`stdout`](Self::stdout).
     pub fn stderr(&mut self, stderr: impl Into<Stdio>) -> &mut Self {
         self.std.stderr(stderr);
         self.has_stderr = true;
         self
     }
 
-    /// Whether a [`Child`], or the future that it has gone into, kills the process when it is
-    /// dropped before the process has been waited for. By default it does not.
+    /// Whether a [`Child`], or a future that owns it, kills the process when it is dropped before
+    /// the process has been waited for. By default it does not.
     ///
     /// Only the process itself is killed, not its children. See [the
-    /// module](super#who-waits-for-a-child) about what is left of it.
+    /// module](super#reaping-children) about zombies.
     pub fn kill_on_drop(&mut self, kill_on_drop: bool) -> &mut Self {
         self.kill_on_drop = kill_on_drop;
         self
@@ -175,23 +172,23 @@ impl Command {
 
     /// Starts the process. It needs no polling to run.
     ///
-    /// The call takes as long as the system takes to start a process, a millisecond or so; on unix,
-    /// until the program has been found and begun.
+    /// The call blocks until the OS has started the process, a millisecond or so; on unix, until
+    /// the program has been found and started.
     ///
     /// # Errors
     ///
-    /// The system's: [`NotFound`](io::ErrorKind::NotFound) if there is no such program,
-    /// [`PermissionDenied`](io::ErrorKind::PermissionDenied) if it is none or not for us, or no
-    /// more processes or descriptors are to be had.
+    /// [`NotFound`](io::ErrorKind::NotFound) if there is no such program;
+    /// [`PermissionDenied`](io::ErrorKind::PermissionDenied) if it is not executable for this user;
+    /// the OS error if there are no processes or descriptors left.
     pub fn spawn(&mut self) -> io::Result<Child> {
         self.spawn_with(process::Command::spawn)
     }
 
-    /// As [`spawn`](Self::spawn), by a function that starts std's command in another way.
+    /// As [`spawn`](Self::spawn), with a function that starts std's command in another way.
     ///
     /// # Errors
     ///
-    /// The function's.
+    /// The errors of the function.
     pub fn spawn_with(
         &mut self,
         with: impl FnOnce(&mut process::Command) -> io::Result<process::Child>,
@@ -200,7 +197,7 @@ impl Command {
         Ok(Child::new(with(&mut self.std)?, self.kill_on_drop))
     }
 
-    /// Starts the process now, and waits for its end. Streams that are pipes are closed at once.
+    /// Starts the process now, and waits for its end. Its ends of pipes are closed at once.
     ///
     /// # Cancellation
     ///
@@ -222,9 +219,9 @@ impl Command {
     /// Starts the process now, reads its output, and waits for its end. By default it has no input, and
     /// pipes for both outputs.
     ///
-    /// Streams that were chosen by [`as_std_mut`](Self::as_std_mut), or before this was made of
-    /// std's command, are not known of here: the input stays as it is, output and messages become
-    /// pipes and afterwards this process's own again.
+    /// Streams that were set with [`as_std_mut`](Self::as_std_mut), or before the conversion from
+    /// std's command, are unknown here. The input stays as it is. Output and error output become
+    /// pipes, and afterwards inherited.
     ///
     /// # Cancellation
     ///
@@ -244,7 +241,7 @@ impl Command {
             self.std.stderr(Stdio::piped());
         }
         let child = self.spawn();
-        // The command may start another one, in another way.
+        // The command may start another process, with other settings.
         if !self.has_stdin {
             self.std.stdin(Stdio::inherit());
         }

@@ -1,7 +1,7 @@
 //! Child processes.
 //!
-//! [`Command`] is [`std::process::Command`] with methods that do not block, and knows no more than
-//! it: [`Stdio`](std::process::Stdio), [`Output`](std::process::Output) and
+//! [`Command`] is [`std::process::Command`] with methods that do not block, and the same
+//! capabilities: [`Stdio`](std::process::Stdio), [`Output`](std::process::Output) and
 //! [`ExitStatus`](std::process::ExitStatus) are std's.
 //!
 //! ```
@@ -20,25 +20,25 @@
 //! # }
 //! ```
 //!
-//! # Who waits for a child
+//! # Reaping children
 //!
-//! The end of a process is awaited by the kernel: on Linux by a pidfd, on macOS and the BSDs by a
-//! kqueue, on Windows by the process's handle. There is no handler of `SIGCHLD`, and no thread.
-//! Where the system has no pidfd or kqueue to give (Linux before 5.3, a seccomp filter, no
-//! descriptors left), one thread waits for all awaited children.
+//! The kernel reports the end of a process: on Linux with a pidfd, on macOS and the BSDs with a
+//! kqueue, on Windows with the process's handle. There is no handler of `SIGCHLD`, and no thread.
+//! Where the system provides no pidfd or kqueue (Linux before 5.3, a seccomp filter, no descriptors
+//! left), one thread waits for all awaited children.
 //!
-//! A [`Child`] that is dropped goes on, as with std, unless [`Command::kill_on_drop`] was asked
-//! for. On unix somebody has to ask for the status of a process that has ended: until then it is a
-//! *zombie*, which holds its number. Of children that were dropped,
+//! A dropped [`Child`] continues to run, as with std, unless [`Command::kill_on_drop`] is set. On
+//! unix, the parent must read the status of a process that has ended: until then it is a *zombie*,
+//! which keeps its process ID. Dropped children are reaped as follows:
 //!
-//! - those that were killed by it are waited for by a short-lived thread;
-//! - the others are looked at whenever a process is started, has been waited for, or is dropped, so
-//!   that a program that goes on starting processes has few zombies, and one that does not has as
-//!   many as it has left behind.
+//! - A short-lived thread waits for children that the drop has killed.
+//! - The others are checked whenever a process is started, has been waited for, or is dropped. A
+//!   program that keeps starting processes has few zombies; one that does not has one for each
+//!   dropped child.
 //!
-//! To be sure that there is none, wait. Nothing else in the program may wait for children that it
-//! did not start (`waitpid(-1, ..)`), nor ignore `SIGCHLD`: a child whose status somebody else has
-//! taken is reported by an error, `ECHILD`.
+//! To have no zombies, wait for each child. Other code in the program must not wait for children
+//! that it did not start (`waitpid(-1, ..)`), nor ignore `SIGCHLD`: if other code takes the status
+//! of a child, the wait fails with `ECHILD`.
 
 mod child;
 mod command;

@@ -19,35 +19,36 @@ use crate::{
     sys,
 };
 
-/// What writes to the input of a child. Dropping it, or `shutdown`, closes the pipe: the child
-/// reads to the end.
+/// The writer to the input of a child. Dropping it, or `shutdown`, closes the pipe: the child reads
+/// to EOF.
 ///
 /// # Cancellation
 ///
-/// A write that is dropped may have written nothing, a part, or all. Only when the kernel has given
-/// it up can the pipe be closed.
+/// A dropped write may have written nothing, a part, or all. The pipe can be closed only after the
+/// kernel has completed the cancel.
 ///
 /// # Errors
 ///
-/// [`BrokenPipe`](io::ErrorKind::BrokenPipe) when the child reads no more, or after `shutdown`.
+/// [`BrokenPipe`](io::ErrorKind::BrokenPipe) when the child has closed its input, or after
+/// `shutdown`.
 #[derive(Debug)]
 pub struct ChildStdin {
-    /// Until it is shut down.
+    /// `None` after `shutdown`.
     fd: Option<SharedFd>,
 }
 
-/// What reads the output of a child.
+/// The reader of a child's output.
 ///
 /// # Cancellation
 ///
-/// A read that is dropped loses nothing: bytes that come all the same are those of the next read. Only
-/// if the pipe is lent to another process instead (`TryFrom` for [`Stdio`]) they are missing there.
+/// A dropped read loses nothing: the next read returns bytes that still arrive for it. If the pipe is
+/// passed to another process instead (`TryFrom` for [`Stdio`]), these bytes are missing there.
 #[derive(Debug)]
 pub struct ChildStdout {
     fd: SharedFd,
 }
 
-/// What reads the messages of a child.
+/// The reader of a child's error output.
 ///
 /// # Cancellation
 ///
@@ -58,7 +59,7 @@ pub struct ChildStderr {
 }
 
 impl ChildStdin {
-    /// Takes over a pipe of std's.
+    /// Takes over a pipe of std.
     pub fn from_std(pipe: process::ChildStdin) -> Self {
         Self {
             fd: Some(sys::own(pipe).into()),
@@ -74,7 +75,7 @@ impl ChildStdin {
     }
 }
 
-/// To lend it to another process as its output.
+/// Passes it to another process as its output.
 impl TryFrom<ChildStdin> for Stdio {
     type Error = io::Error;
 
@@ -85,7 +86,7 @@ impl TryFrom<ChildStdin> for Stdio {
 
 /// # Panics
 ///
-/// After `shutdown`, which has closed it.
+/// Panics after `shutdown`, which has closed the pipe.
 impl AsFd for ChildStdin {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.fd
@@ -97,7 +98,7 @@ impl AsFd for ChildStdin {
 
 /// # Panics
 ///
-/// After `shutdown`, which has closed it.
+/// Panics after `shutdown`, which has closed the pipe.
 impl AsRawFd for ChildStdin {
     fn as_raw_fd(&self) -> RawFd {
         self.as_fd().as_raw_fd()
@@ -130,20 +131,20 @@ impl AsyncWrite for ChildStdin {
     }
 }
 
-/// What is the same for both that are read.
+/// The methods of both pipes that are read.
 macro_rules! reader {
     ($reader:ident) => {
         impl $reader {
-            /// Takes over a pipe of std's.
+            /// Takes over a pipe of std.
             pub fn from_std(pipe: process::$reader) -> Self {
                 Self {
                     fd: sys::own(pipe).into(),
                 }
             }
 
-            /// Waits until the kernel has answered each read of a dropped future. Returns whether bytes
-            /// are kept: then the next read takes them at once, and until then the pipe is not lent to
-            /// another process.
+            /// Waits until the kernel has completed each read of a dropped future. Returns whether
+            /// bytes are kept: then the next read takes them at once, and until then the pipe cannot be
+            /// passed to another process.
             ///
             /// # Cancellation
             ///
@@ -157,9 +158,9 @@ macro_rules! reader {
             }
         }
 
-        /// To lend it to another process as its input. Fails with
-        /// [`ResourceBusy`](io::ErrorKind::ResourceBusy) if bytes are kept, or may still come, for a
-        /// read that was dropped: the next read takes them.
+        /// Passes it to another process as its input. Fails with
+        /// [`ResourceBusy`](io::ErrorKind::ResourceBusy) if bytes are kept, or may still arrive, for
+        /// a dropped read: the next read takes them.
         impl TryFrom<$reader> for Stdio {
             type Error = io::Error;
 
@@ -199,11 +200,11 @@ macro_rules! reader {
 reader!(ChildStdout);
 reader!(ChildStderr);
 
-/// The descriptor alone; another one for the same pipe, if operations that were given up still have
-/// this one. Bytes of a dropped read would be missing there.
+/// The descriptor with a single owner, or a duplicate for the same pipe if cancelled operations
+/// still have this one. Bytes of a dropped read would be missing there.
 fn unshare(fd: SharedFd) -> io::Result<OwnedFd> {
     if fd.may_keep_arrivals() {
-        let advice = "bytes may have come for a read that was dropped: read them first";
+        let advice = "bytes may have arrived for a dropped read: read them first";
         return Err(io::Error::new(io::ErrorKind::ResourceBusy, advice));
     }
     fd.try_unwrap().or_else(|fd| sys::duplicate_pipe(&fd))

@@ -9,7 +9,7 @@ use compio_driver::{
 
 use super::submit;
 
-/// Anything that has a descriptor, to be awaited until it is ready: an inotify, a device, the
+/// A value with a descriptor, whose readiness can be awaited: an inotify instance, a device, the
 /// socket of a C library.
 ///
 /// It reports readiness; the caller makes the descriptor's own calls. Readiness is the current state, as
@@ -20,8 +20,8 @@ use super::submit;
 /// the free space. Then the descriptor must be in non-blocking mode. This type never changes the mode,
 /// because all users of the open file description share it, other processes included.
 ///
-/// `poll(2)` says the same of each type, and these calls block after it, unless the descriptor is in
-/// non-blocking mode:
+/// For each of these types, a descriptor can be ready in `poll(2)` and the call after it blocks,
+/// unless the descriptor is in non-blocking mode:
 ///
 /// | type | a call that blocks on a ready descriptor |
 /// |---|---|
@@ -35,7 +35,8 @@ use super::submit;
 /// [`File`](crate::fs::File) and [`pipe`](crate::pipe) read and write all of these types without blocking the
 /// runtime.
 ///
-/// Any number may wait at once, for either direction; all of them go on when it is ready.
+/// Any number of tasks can wait at once, for either direction; all of them continue when it is
+/// ready.
 ///
 /// ```
 /// # #[cfg(unix)]
@@ -82,14 +83,14 @@ impl<T: AsFd + 'static> AsyncFd<T> {
     ///
     /// # Errors
     ///
-    /// None so far: a descriptor that cannot be waited for is refused by the wait.
+    /// None at present: a descriptor that cannot be waited for makes the wait fail.
     pub fn new(inner: T) -> io::Result<Self> {
         Ok(Self {
             fd: HeldFd::new(inner),
         })
     }
 
-    /// Waits until there is something to read: also the end, or an error.
+    /// Waits until the descriptor is readable, at EOF, or has an error.
     ///
     /// # Cancellation
     ///
@@ -116,8 +117,8 @@ impl<T: AsFd + 'static> AsyncFd<T> {
         self.ready(Readiness::WRITABLE).await.map(drop)
     }
 
-    /// Waits until it is ready for any of `interest`, and returns the readiness. Errors and hang-ups end
-    /// the wait in any case.
+    /// Waits until it is ready for any of `interest`, and returns the readiness. Errors and hang-ups
+    /// always end the wait.
     ///
     /// # Cancellation
     ///
@@ -130,16 +131,16 @@ impl<T: AsFd + 'static> AsyncFd<T> {
         submit(PollOnce::new(self.fd.clone(), interest)).await
     }
 
-    /// Waits until there is something to read, and calls `code`, which reads. Repeats both if `code`
+    /// Waits until the descriptor is readable, and calls `code`, which reads. Repeats both if `code`
     /// returns [`WouldBlock`](io::ErrorKind::WouldBlock), because another reader was faster.
     ///
     /// # Cancellation
     ///
-    /// As of [`readable`](Self::readable): `code` is not under way between two polls.
+    /// As of [`readable`](Self::readable): `code` never runs across two polls.
     ///
     /// # Errors
     ///
-    /// As of [`readable`](Self::readable), and those of `code`.
+    /// As of [`readable`](Self::readable), and the errors of `code`.
     pub async fn read_with<R>(&self, code: impl FnMut(&T) -> io::Result<R>) -> io::Result<R> {
         self.async_io(Readiness::READABLE, code).await
     }
@@ -152,7 +153,7 @@ impl<T: AsFd + 'static> AsyncFd<T> {
     ///
     /// # Errors
     ///
-    /// As of [`readable`](Self::readable), and those of `code`.
+    /// As of [`readable`](Self::readable), and the errors of `code`.
     pub async fn write_with<R>(&self, code: impl FnMut(&T) -> io::Result<R>) -> io::Result<R> {
         self.async_io(Readiness::WRITABLE, code).await
     }
@@ -165,7 +166,7 @@ impl<T: AsFd + 'static> AsyncFd<T> {
     ///
     /// # Errors
     ///
-    /// As of [`readable`](Self::readable), and those of `code`.
+    /// As of [`readable`](Self::readable), and the errors of `code`.
     pub async fn async_io<R>(
         &self,
         interest: Readiness,

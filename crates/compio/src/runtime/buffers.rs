@@ -1,4 +1,4 @@
-//! The pool of buffers of this thread's runtime.
+//! The buffer pool of this thread's runtime.
 
 use std::{fmt, io};
 
@@ -6,14 +6,14 @@ use compio_driver as driver;
 
 use super::current;
 
-/// Buffers of one size, shared by all that receive through it on this thread: see
+/// Buffers of one size, shared by all receives on this thread that use it: see
 /// [`recv_stream`](crate::net::TcpStream::recv_stream). Clones are handles of the same pool.
 ///
-/// Its memory is `count × size` bytes, for as long as a handle, a stream or a received buffer is
-/// left, and no more than that: however many connections share it, one that waits holds no buffer.
-/// Where the kernel can, it chooses a buffer itself when bytes have come (io_uring's provided
-/// buffers); elsewhere one is taken when the socket is readable. When all are handed out, receives
-/// wait until one comes back, and the bytes stay in their sockets.
+/// Its memory is `count × size` bytes, for as long as a handle, a stream or a received buffer
+/// exists. That is independent of the number of connections: a waiting one holds no buffer. Where
+/// the kernel supports it, it chooses a buffer on arrival of bytes (io_uring's provided buffers);
+/// elsewhere one is taken when the socket is readable. When all are in use, receives wait until one
+/// is returned, and the bytes stay in their sockets.
 ///
 /// ```
 /// use compio::runtime::BufferPool;
@@ -35,7 +35,7 @@ impl BufferPool {
     /// # Errors
     ///
     /// [`InvalidInput`](io::ErrorKind::InvalidInput) if count or size is zero, there are more than
-    /// 32,768 buffers, or the whole is more than an address space holds.
+    /// 32,768 buffers, or their total size exceeds the address space.
     ///
     /// # Panics
     ///
@@ -54,7 +54,7 @@ impl BufferPool {
         self.0.buffer_size()
     }
 
-    /// How many of them are handed out.
+    /// The number of buffers in use.
     pub fn handed_out(&self) -> usize {
         self.0.handed_out()
     }

@@ -1,4 +1,4 @@
-//! A runtime's settings.
+//! The settings of a runtime.
 
 use std::{io, rc::Rc, time::Duration};
 
@@ -6,7 +6,7 @@ use compio_driver::{BackendKind, DriverBuilder, Pool, SpinPolicy, StaysOnItsThre
 
 use super::{Inner, Runtime};
 
-/// How a [`Runtime`] is made.
+/// Builder of a [`Runtime`].
 ///
 /// ```
 /// use compio::{driver::SpinPolicy, runtime::RuntimeBuilder};
@@ -27,34 +27,34 @@ impl RuntimeBuilder {
         Self::default()
     }
 
-    /// Forces a backend. Without that, the environment variable `COMPIO_BACKEND` does (`io-uring`,
-    /// `poll` or `iocp`); and without that, it is the best one that the kernel allows. See
+    /// Forces a backend. Otherwise the environment variable `COMPIO_BACKEND` does (`io-uring`,
+    /// `poll` or `iocp`). Without both, it is the best backend that the kernel allows. See
     /// [`Runtime::backend`].
     pub fn backend(mut self, kind: BackendKind) -> Self {
         self.driver = self.driver.backend(kind);
         self
     }
 
-    /// How many operations can be handed to the kernel at once: see [`DriverBuilder::entries`], also
-    /// about the memory that this takes.
+    /// The number of operations that can be submitted to the kernel at once: see
+    /// [`DriverBuilder::entries`], also about the memory that this takes.
     pub fn entries(mut self, entries: u32) -> Self {
         self.driver = self.driver.entries(entries);
         self
     }
 
-    /// Whether the thread looks for news before it sleeps.
+    /// Whether the thread spins for new events before it parks.
     pub fn spin(mut self, policy: SpinPolicy) -> Self {
         self.driver = self.driver.spin(policy);
         self
     }
 
-    /// The threads for blocking work, instead of those that all runtimes share.
+    /// The threads for blocking work, instead of the pool that all runtimes share.
     pub fn pool(mut self, pool: Pool) -> Self {
         self.driver = self.driver.pool(pool);
         self
     }
 
-    /// How long the runtime's drop waits for operations that are slow to give up. Past that their
+    /// The time limit of the runtime's drop for operations that are slow to cancel. Past it their
     /// memory is leaked, never freed. 5 seconds by default.
     pub fn shutdown_timeout(mut self, timeout: Duration) -> Self {
         self.driver = self.driver.shutdown_timeout(timeout);

@@ -1,4 +1,4 @@
-//! Giving up without losing anything.
+//! Cancelling operations without losing their results.
 
 use std::{
     future::{Future, IntoFuture},
@@ -13,13 +13,13 @@ use super::current;
 /// Cancels the operations of a future without losing their results. They end soon, with an error that
 /// [`is_cancelled`](super::is_cancelled) recognizes or with a late success, and return their buffers.
 ///
-/// Dropping a future instead is simpler and often right: the next read of a socket or pipe gets bytes
-/// that a dropped read has received. But a drop loses the buffer, with the bytes that a loop has put
-/// there, and the length of a write.
+/// Dropping a future instead is simpler and often right: the next read of a socket or pipe returns
+/// bytes that a dropped read has received. But a drop loses the buffer, with the bytes that a loop
+/// has read into it, and the number of bytes of a write.
 ///
-/// The token concerns the operations that are begun while its [`run`](Self::run) polls a future:
-/// not tasks that the future spawns, nor timers. Clones are handles of the same token, which stays
-/// on its thread.
+/// The token concerns operations that are started while its [`run`](Self::run) polls a future: not
+/// tasks that the future spawns, nor timers. Clones are handles of the same token, which stays on
+/// its thread.
 ///
 #[cfg_attr(feature = "net", doc = "```")]
 #[cfg_attr(not(feature = "net"), doc = "```ignore")]

@@ -1,4 +1,4 @@
-//! Which runtime is this thread's.
+//! The thread's current runtime.
 
 use std::{
     cell::{Cell, RefCell},
@@ -13,14 +13,14 @@ use compio_executor::set_occupied;
 use super::{Inner, Runtime};
 
 thread_local! {
-    /// The one that has been entered. Without a destructor, so that it can be had until the thread's
-    /// very end: whoever enters has left by then.
+    /// The entered runtime. Without a destructor, so that it is accessible until the very end of the
+    /// thread: every `Entered` guard is dropped by then.
     static ENTERED: Cell<Option<ManuallyDrop<Rc<Inner>>>> = const { Cell::new(None) };
-    /// The thread's own, which is made on first use and ends with the thread.
+    /// The thread's own runtime, which is made on first use and ends with the thread.
     static OWN: RefCell<Option<Own>> = const { RefCell::new(None) };
 }
 
-/// The runtime that has been entered, or the thread's own.
+/// The entered runtime, or the thread's own.
 pub(crate) fn current() -> Rc<Inner> {
     entered().unwrap_or_else(|| {
         or_panic(own().expect(
@@ -48,11 +48,11 @@ fn entered() -> Option<Rc<Inner>> {
     Some(clone)
 }
 
-/// The runtime that has been entered.
+/// The entered runtime.
 ///
 /// # Panics
 ///
-/// If there is none. `user` names the caller's function.
+/// If no runtime has been entered. `user` names the caller's function.
 #[track_caller]
 pub(crate) fn entered_for(user: &str) -> Rc<Inner> {
     match entered() {
@@ -64,7 +64,7 @@ pub(crate) fn entered_for(user: &str) -> Rc<Inner> {
     }
 }
 
-/// The runtime that has been entered, or the thread's own if it has been made and not dropped.
+/// The entered runtime, or the thread's own if it has been made and not dropped.
 pub(crate) fn existing() -> Option<Rc<Inner>> {
     let own = || OWN.try_with(|own| own.borrow().as_ref().and_then(Own::of_this_process));
     entered().or_else(|| own().ok().flatten())
@@ -73,7 +73,7 @@ pub(crate) fn existing() -> Option<Rc<Inner>> {
 /// The thread's own runtime, made on first use. `None` if the ending thread has dropped it.
 fn own() -> Option<io::Result<Rc<Inner>>> {
     OWN.try_with(|own| {
-        // In a child of `fork`, the one that is there is its parent's.
+        // In a child of `fork`, an existing one is its parent's.
         if let Some(inner) = own.borrow().as_ref().and_then(Own::of_this_process) {
             return Ok(inner);
         }
@@ -85,8 +85,8 @@ fn own() -> Option<io::Result<Rc<Inner>>> {
     .ok()
 }
 
-/// Runs a future on the current runtime. If the thread's own is dropped already, a new one runs this
-/// future alone.
+/// Runs a future on the current runtime. If the thread's own is dropped already, a new runtime runs
+/// only this future.
 pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
     let own = || own().map(or_panic);
     match entered().or_else(own) {
@@ -105,11 +105,11 @@ fn or_panic<T>(runtime: io::Result<T>) -> T {
 /// A thread's own runtime.
 ///
 /// exit(3) runs the destructors of its caller's thread locals before it ends the other threads. Blocking
-/// work in the pool ends with these threads, and is not waited for: as std does, whose threads end with
+/// work in the pool ends with these threads, without a wait. This matches std, whose threads end with
 /// the process.
 struct Own {
     runtime: Runtime,
-    /// Whether its thread's end is the end of the process: so it is of the main thread.
+    /// Whether the end of its thread is the end of the process: true for the main thread.
     ends_with_process: bool,
 }
 
@@ -117,14 +117,14 @@ impl Own {
     fn new(runtime: Runtime) -> Self {
         Self {
             runtime,
-            // std gives the name to that thread alone, unless a program gives it to another one.
+            // std gives the name only to the main thread, unless a program gives it to another one.
             ends_with_process: thread::current().name() == Some("main"),
         }
     }
 }
 
 impl Own {
-    /// None in a child of `fork`: it is the parent's.
+    /// `None` in a child of `fork`: the runtime is its parent's.
     fn of_this_process(&self) -> Option<Rc<Inner>> {
         let inner = &self.runtime.inner;
         inner.process.is_current().then(|| Rc::clone(inner))
@@ -133,7 +133,7 @@ impl Own {
 
 impl Drop for Own {
     fn drop(&mut self) {
-        // A destructor that runs inside of the loop was called by exit(3), on whichever thread.
+        // A destructor that runs inside the loop was called by exit(3), on any thread.
         if self.ends_with_process || self.runtime.inner.running.get() {
             self.runtime.inner.driver.leave_pool();
         }
@@ -160,7 +160,7 @@ impl Entered {
 impl Drop for Entered {
     fn drop(&mut self) {
         let before = self.before.take();
-        // Our caller has it, or `ours` is the last handle.
+        // The caller has it, or `ours` is the last handle.
         let again = before.as_ref().map(Rc::clone);
         let ours = exchange(before);
         if let Some(ours) = &ours {
@@ -170,7 +170,7 @@ impl Drop for Entered {
         if let Some(again) = again {
             again.set_current(true);
         }
-        // It may be the last handle: dropped with nothing borrowed.
+        // It may be the last handle: dropped with no state borrowed.
         drop(ours);
     }
 }

@@ -16,11 +16,11 @@ use compio_io::panics::discard;
 
 use super::{Inner, TimerKey, current};
 
-/// How many turns a runtime that is dropped gives the writes that are left. In the first ones the
+/// The number of turns that a dropped runtime spends on the remaining writes. In the first ones the
 /// kernel takes all bytes that it has room for.
 const LAST_TURNS: usize = 50;
 
-/// The longest of these turns: a peer that reads makes room meanwhile.
+/// The longest of these turns: in that time, a peer that reads makes room.
 const LAST_TURN: Duration = Duration::from_millis(1);
 
 /// The writes of a runtime that is being dropped. Before that, each one is a task.
@@ -30,11 +30,11 @@ pub(super) struct LastWrites {
     left: RefCell<Vec<Detached>>,
 }
 
-/// How long a write may go on after its writer was dropped. A peer that neither reads nor closes would
-/// keep its connection otherwise.
+/// The time limit of a write after its writer was dropped. Without it, a peer that neither reads nor
+/// closes would keep its connection.
 const TIME_MAX: Duration = Duration::from_secs(30);
 
-/// Finds the runtime of an operation that begins: see
+/// Finds the runtime of an operation that starts: see
 /// [`set_detached_runner`](compio_io::io::set_detached_runner).
 pub(super) fn find() -> Option<Weak<dyn DetachedRunner>> {
     let runtime = current::existing()?;
@@ -65,7 +65,7 @@ impl Inner {
         drop(self.spawn(task));
     }
 
-    /// The writes that are left when all tasks are dropped, and those that are detached from now on.
+    /// Collects the writes that remain when all tasks are dropped, and those detached from now on.
     pub(super) fn begin_last_writes(&self) {
         self.last_writes.is_closing.set(true);
     }
@@ -81,7 +81,7 @@ impl Inner {
                 match panic::catch_unwind(AssertUnwindSafe(poll)) {
                     Ok(Poll::Pending) => polled.push(operation),
                     Ok(Poll::Ready(())) => drop_caught(operation),
-                    // The panic hook has reported it; the operation cannot go on.
+                    // The panic hook has reported it; the operation cannot continue.
                     Err(panic) => {
                         discard(panic);
                         drop_caught(operation);
@@ -105,14 +105,14 @@ impl Inner {
     }
 }
 
-/// The destructor of a writer may panic: the panic hook has reported it.
+/// Drops a write. The destructor of its writer may panic: the panic hook has reported it.
 fn drop_caught(operation: Detached) {
     if let Err(panic) = panic::catch_unwind(AssertUnwindSafe(|| drop(operation))) {
         discard(panic);
     }
 }
 
-/// A write as a task. Dropped with its runtime, it is one of the last writes.
+/// A write as a task. If it is dropped with its runtime, it becomes one of the last writes.
 struct Task {
     operation: Option<Detached>,
     runtime: Weak<Inner>,
@@ -139,7 +139,7 @@ impl Future for Task {
         };
         let now = Instant::now();
         if operation.as_mut().poll(cx).is_ready() || self.deadline <= now {
-            // Dropped before its end, it resets its connection.
+            // A drop before its completion resets its connection.
             self.operation = None;
             self.take_timer();
             return Poll::Ready(());

@@ -1,4 +1,4 @@
-//! The loop: run what is ready, submit, wait, land what has come, wake.
+//! The event loop: run ready tasks, submit, wait, complete operations, wake.
 
 use std::{
     io, panic,
@@ -15,18 +15,18 @@ use compio_io::panics::{discard, wake_all};
 use super::entered_for;
 use super::{Inner, current::Entered};
 
-/// How many polls there are before the kernel is looked at again.
+/// The number of task polls before the next check for completions.
 const POLLS_PER_TURN: usize = 64;
 
 impl Inner {
     pub(crate) fn block_on<F: Future>(self: &Rc<Self>, future: F) -> F::Output {
-        // Left when the loop does not run any more.
+        // Dropped when the loop has ended.
         let _entered = Entered::new(self);
         let _running = self.start();
         let _left = Left(self);
         let mut future = pin!(future);
         let mut context = Context::from_waker(self.main.waker());
-        // The flag may be left from a future before this one: the first poll is due in any case.
+        // The flag may be set from an earlier future; the first poll is due in any case.
         let mut due = true;
         let mut polls_left = POLLS_PER_TURN;
         loop {
@@ -51,7 +51,7 @@ impl Inner {
                 Some(Duration::ZERO)
             };
             if let Err(error) = self.turn(timeout) {
-                panic!("the kernel refuses to wait: {error}");
+                panic!("waiting for kernel events failed: {error}");
             }
         }
     }
@@ -65,7 +65,7 @@ impl Inner {
 
     pub(super) fn poll(self: &Rc<Self>, timeout: Option<Duration>) -> io::Result<()> {
         self.set_embedded();
-        // What is woken or dropped here finds its own runtime.
+        // Wakers and destructors that run here find their own runtime.
         let _entered = Entered::new(self);
         self.set_announced(false);
         self.turn(timeout)
@@ -80,7 +80,7 @@ impl Inner {
         self.executor.tick(polls_left);
         drop(running);
         drop(entered);
-        // The code of the waker's maker comes first: it may wake a task.
+        // Cloning runs user code (the waker's vtable) first: it may wake a task.
         self.driver.set_outer_waker(Some(cx.waker().clone()));
         let timeout = self.current_timeout();
         if timeout == Some(Duration::ZERO) {
@@ -104,8 +104,8 @@ impl Inner {
         self.time_to_next_timer()
     }
 
-    /// Says whether this is the thread's current runtime. One that is not is driven all the same if an
-    /// outer loop does that, and is not kept from it by this very call.
+    /// Sets whether this is the thread's current runtime. A runtime that is not current still counts
+    /// as driven if it has an outer loop, unless that loop is blocked in a call of this runtime.
     pub(super) fn set_current(&self, is_current: bool) {
         let is_attended = is_current || self.is_embedded.get() && !self.running.get();
         self.is_attended.set(is_attended);
@@ -113,7 +113,7 @@ impl Inner {
         self.executor.set_attended(is_attended);
     }
 
-    /// An outer loop drives it.
+    /// Records that an outer loop drives it.
     fn set_embedded(&self) {
         if !self.is_embedded.replace(true) && !self.running.get() {
             self.set_current(true);
@@ -128,13 +128,13 @@ impl Inner {
         }
     }
 
-    /// Says whether an outer loop may sleep for this runtime.
+    /// Sets whether an outer loop may sleep for this runtime.
     fn set_announced(&self, is_announced: bool) {
         self.is_announced.set(is_announced);
         self.executor.set_parked(is_announced);
     }
 
-    /// What the outer loop was told of its sleep is not so any more.
+    /// Ends the sleep of the outer loop: the time returned to it is no longer valid.
     pub(super) fn wake_outer(&self) {
         if self.is_announced.get() {
             self.driver.wake_outer();
@@ -142,21 +142,22 @@ impl Inner {
     }
 
     pub(super) fn shut_down(self: &Rc<Self>) {
-        // Whatever is dropped here finds its own runtime, not a new one.
+        // Destructors that run here find their own runtime, not a new one.
         let _entered = Entered::new(self);
         self.begin_last_writes();
         self.driver.begin_shut_down();
         self.executor.clear();
         self.finish_last_writes();
-        // Not fired, but over: who is woken looks at the clock.
+        // Not fired, but removed: woken tasks check the clock.
         let wakers = self.timers.borrow_mut().clear();
         if let Some(panic) = wake_all(wakers) {
-            // The panic hook has reported it, and a destructor is to panic nowhere.
+            // The panic hook has reported it, and a destructor must not panic.
             discard(panic);
         }
         self.driver.shut_down();
         self.driver.set_outer_waker(None);
-        // What wakers and destructors have spawned meanwhile: it may hold this runtime itself.
+        // Drops tasks that wakers and destructors have spawned: they may hold a handle of this
+        // runtime.
         self.executor.clear();
     }
 
@@ -178,7 +179,7 @@ impl Inner {
         }
     }
 
-    /// Begins to poll tasks, each with a full budget.
+    /// Starts polling tasks, each with a full budget.
     fn start(&self) -> Running<'_> {
         assert!(
             !self.running.replace(true),
@@ -193,7 +194,7 @@ impl Inner {
     }
 }
 
-/// While this lives, the loop runs.
+/// Marks the loop as running while it exists.
 struct Running<'a> {
     runtime: &'a Inner,
     /// Restores the budget of a task that runs this loop.
@@ -206,7 +207,7 @@ impl Drop for Running<'_> {
     }
 }
 
-/// When this is dropped, the loop ends for now: the kernel hears of what was cancelled last.
+/// On drop, ends the loop for now: the most recent cancel requests are submitted.
 struct Left<'a>(&'a Inner);
 
 impl Drop for Left<'_> {

@@ -1,4 +1,4 @@
-//! Futures that learn at their first poll which runtime they belong to.
+//! Futures that are created at their first poll, when their runtime is known.
 
 use std::{
     future::Future,
@@ -26,7 +26,7 @@ pub(crate) enum AtFirstPoll<M, F> {
     Made(F),
 }
 
-/// `make` is moved before it is called, and the future does not mind.
+/// `make` is moved before it is called, so the future may move as well.
 impl<M, F: Unpin> Unpin for AtFirstPoll<M, F> {}
 
 impl<M, F> Future for AtFirstPoll<M, F>

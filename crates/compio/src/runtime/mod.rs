@@ -1,8 +1,8 @@
-//! The runtime: where driver, executor and timers meet.
+//! The runtime, which connects driver, executor and timers.
 //!
-//! [`task::block_on`](crate::task::block_on) and its like use this thread's runtime, which needs no
-//! mention. [`Runtime`] is the explicit way: with settings, with several on one thread, or embedded
-//! in another event loop.
+//! [`task::block_on`](crate::task::block_on) and similar functions implicitly use this thread's
+//! runtime. [`Runtime`] is explicit: with settings, several on one thread, or embedded in another
+//! event loop.
 
 mod async_fd;
 mod buffers;
@@ -50,10 +50,10 @@ use self::{current::Entered, detached::LastWrites, timers::Timers};
 
 /// Runs tasks on the thread that made it.
 ///
-/// Dropping it drops all its tasks, cancels what they had under way, and waits for the kernel's
-/// last word about that, at most for [`RuntimeBuilder::shutdown_timeout`]. Before that, the kernel takes
-/// the bytes that a dropped [`PollWriter`](crate::io::PollWriter) still has, as far as it has room for them
-/// within about 50 milliseconds.
+/// Dropping it drops all its tasks, cancels their operations, and waits for the completions, at most for
+/// [`RuntimeBuilder::shutdown_timeout`]. Before that, the kernel takes the bytes that a dropped
+/// [`PollWriter`](crate::io::PollWriter) still has, as far as it has room for them within about 50
+/// milliseconds.
 ///
 /// ```
 /// use compio::runtime::Runtime;
@@ -69,20 +69,21 @@ use self::{current::Entered, detached::LastWrites, timers::Timers};
 ///
 /// # Threads and processes
 ///
-/// It stays on the thread that made it, and so does what belongs to it: tasks, handles, sockets,
-/// operations. The compiler sees to that:
+/// It stays on the thread that made it, together with its tasks, handles, sockets and operations.
+/// The compiler checks that:
 ///
 /// ```compile_fail,E0277
 /// let runtime = compio::runtime::Runtime::new().unwrap();
 /// std::thread::spawn(move || runtime.block_on(async {}));
 /// ```
 ///
-/// A child that `fork` has made has no part in its parent's runtimes. It may become another program,
-/// as by [`process::Command`](crate::process::Command), end, or make runtimes of its own; the parent
-/// does not notice. The thread's own runtime, which [`task::block_on`](crate::task::block_on) uses, is
-/// a new one there, and a [`Pool`](compio_driver::Pool) has new threads. A runtime that is dropped
-/// there does nothing. To use one there is a mistake: with io_uring it ends the child, whose memory
-/// has no part of the ring; with the readiness backend, parent and child take each other's events.
+/// A child of `fork` has no part in the runtimes of its parent. It may become another program, as by
+/// [`process::Command`](crate::process::Command), exit, or make runtimes of its own, without effect on
+/// the parent. The thread's own runtime, which [`task::block_on`](crate::task::block_on) uses, is
+/// created anew there, and a [`Pool`](compio_driver::Pool) has new threads. An inherited runtime that
+/// is dropped there does nothing. Using one there is an error: with io_uring it ends the child,
+/// because the ring is not mapped in its memory; with the readiness backend, parent and child take
+/// each other's events.
 pub struct Runtime {
     inner: StaysOnItsThread<Rc<Inner>>,
 }
@@ -102,23 +103,23 @@ impl Runtime {
         RuntimeBuilder::new()
     }
 
-    /// Which backend talks to the kernel, and why this one.
+    /// The backend that talks to the kernel, and the reason for its choice.
     pub fn backend(&self) -> Backend {
         self.inner.driver.backend()
     }
 
-    /// Runs a future to its end, and the runtime's tasks meanwhile. Tasks that have not ended by
-    /// then are kept.
+    /// Runs a future to completion, together with the runtime's tasks. Tasks that are not complete
+    /// by then are kept.
     ///
     /// # Panics
     ///
-    /// Within a task or another `block_on` of this runtime; if the kernel refuses to wait; and if
-    /// the future panics.
+    /// Within a task or another `block_on` of this runtime; if the OS fails to wait for events; or
+    /// if the future panics.
     pub fn block_on<F: Future>(&self, future: F) -> F::Output {
         self.inner.block_on(future)
     }
 
-    /// Begins a task. It runs in the runtime's `block_on`, or [`run`](Self::run).
+    /// Starts a task. It runs in the runtime's `block_on`, or [`run`](Self::run).
     pub fn spawn<F: Future + 'static>(&self, future: F) -> JoinHandle<F::Output> {
         self.inner.spawn(future)
     }
@@ -130,8 +131,8 @@ impl Runtime {
         code()
     }
 
-    /// Runs tasks that are ready, without waiting, until none is or a fair share has had its
-    /// turn. Returns whether some still are. For embedding in another event loop:
+    /// Runs ready tasks, without waiting, until none is ready or a limit of polls is reached.
+    /// Returns whether some are still ready. For embedding in another event loop:
     ///
     /// ```
     /// # use std::{cell::Cell, rc::Rc};
@@ -149,9 +150,9 @@ impl Runtime {
     ///     if done.get() {
     ///         break;
     ///     }
-    ///     // A loop of one's own would wait here, at most for `runtime.current_timeout()`, until
-    ///     // `runtime.as_raw_fd()` or one of its own descriptors is readable; and then poll for
-    ///     // no time at all. It polls even while tasks are ready, or they could starve the others.
+    ///     // A real loop waits here, at most for `runtime.current_timeout()`, until
+    ///     // `runtime.as_raw_fd()` or one of its own descriptors is readable; and then polls with a
+    ///     // timeout of zero. It polls even while tasks are ready, or they could starve the others.
     ///     runtime.poll(runtime.current_timeout())?;
     /// }
     /// # Ok(())
@@ -165,28 +166,28 @@ impl Runtime {
         self.inner.run()
     }
 
-    /// Takes what the kernel has to report, and expires timers, which makes tasks ready for
-    /// [`run`](Self::run). Waits for news if there is none: at most for `timeout` (`None`: for
-    /// ever; zero: not at all), and may return early.
+    /// Takes completions from the kernel, and expires timers, which makes tasks ready for
+    /// [`run`](Self::run). Waits for an event if there is none: at most for `timeout` (`None`:
+    /// without limit; zero: not at all), and may return early.
     ///
     /// # Errors
     ///
-    /// What the system has against waiting.
+    /// The OS error of the wait.
     pub fn poll(&self, timeout: Option<Duration>) -> io::Result<()> {
         self.inner.poll(timeout)
     }
 
-    /// Does all there is to do without waiting, as one task of an outer executor: runs ready tasks for a
-    /// fair share, takes the reports of the kernel, expires timers. Returns how long the outer executor may
-    /// wait for the runtime's descriptor (`None`: for ever).
+    /// Does all possible work without waiting, as one task of an outer executor: runs ready tasks up to a
+    /// limit, takes completions, expires timers. Returns how long the outer executor may wait for the
+    /// runtime's descriptor (`None`: without limit).
     ///
-    /// The waker of `cx` is woken as soon as this has to be called again for something that a thread has
-    /// done: a task was woken, spawned or aborted, a timer was set, an operation was begun or dropped. So is
-    /// it if tasks are still ready; the time is zero then. The waker is not woken by the kernel, nor by a
-    /// timer: the outer executor watches the [descriptor](AsRawFd::as_raw_fd), with level or edge triggers,
-    /// and the time. All wakes make the descriptor readable, too.
+    /// The waker of `cx` is woken as soon as a thread has made work that needs another call: a task was
+    /// woken, spawned or aborted, a timer was set, an operation was started or dropped. It is also woken if
+    /// tasks are still ready; the time is zero then. Neither the kernel nor a timer wakes it: the outer
+    /// executor watches the [descriptor](AsRawFd::as_raw_fd), with level or edge triggers, and the time. All
+    /// wakes make the descriptor readable, too.
     ///
-    /// The directory `examples/ecosystem` has a runtime inside of Tokio's.
+    /// The directory `examples/ecosystem` has an example of a runtime inside Tokio's.
     ///
     /// ```
     /// use std::task::{Context, Waker};
@@ -208,7 +209,7 @@ impl Runtime {
     ///
     /// # Errors
     ///
-    /// Those of [`poll`](Self::poll).
+    /// As of [`poll`](Self::poll).
     ///
     /// # Panics
     ///
@@ -217,28 +218,27 @@ impl Runtime {
         self.inner.poll_with(cx)
     }
 
-    /// How many calls of `io_uring_enter` this runtime has made: for tests and measurements of how
-    /// many operations go with one.
+    /// The number of `io_uring_enter` calls of this runtime: for tests and for measuring how many
+    /// operations share one call.
     #[doc(hidden)]
     pub fn enters(&self) -> u64 {
         self.inner.driver.enters()
     }
 
-    /// How long there is nothing to do unless the kernel reports something: zero if tasks are
-    /// ready, the time to the next timer, or `None` if there is none.
+    /// The time until there is work, unless a completion arrives before: zero if tasks are ready,
+    /// the time to the next timer, or `None` if there is no timer.
     ///
-    /// To be asked right before an outer event loop waits for the runtime's descriptor: it hands
-    /// what is pending to the kernel. From then on, until the next [`run`](Self::run) or
-    /// [`poll`](Self::poll), everything that gives the runtime work makes the descriptor readable, on this
-    /// thread and on others: a task that is woken or spawned, a timer that is set, an operation that is begun
-    /// or dropped.
+    /// Call it right before an outer event loop waits for the runtime's descriptor: it submits pending SQEs.
+    /// From then on, until the next [`run`](Self::run) or [`poll`](Self::poll), all new work makes the
+    /// descriptor readable, on this thread and on others: a task that is woken or spawned, a timer that is
+    /// set, an operation that is started or dropped.
     pub fn current_timeout(&self) -> Option<Duration> {
         self.inner.current_timeout()
     }
 }
 
 impl AsRawFd for Runtime {
-    /// A descriptor that is readable when [`poll`](Self::poll) has something to do: see
+    /// A descriptor that is readable when [`poll`](Self::poll) has work: see
     /// [`current_timeout`](Self::current_timeout).
     fn as_raw_fd(&self) -> RawFd {
         self.inner.driver.as_raw_fd()
@@ -250,7 +250,7 @@ impl Drop for Runtime {
         if self.inner.process.is_current() {
             self.inner.shut_down();
         } else {
-            // In a child, by `fork`: nothing in here is its own.
+            // In a child of `fork`, all contents belong to the parent.
             mem::forget(Rc::clone(&self.inner));
         }
     }
@@ -268,11 +268,11 @@ impl fmt::Debug for Runtime {
 
 /// An operation on this thread's runtime, as a future. Nothing happens before its first poll.
 ///
-/// It is to be polled where that runtime runs or has been entered, or by an outer loop that drives it.
-/// Elsewhere the poll panics, for the operation would never end.
+/// Poll it where that runtime runs or has been entered, or in an outer loop that drives it. Elsewhere
+/// the poll panics, because the operation would never complete.
 ///
-/// The operations of [`op`](crate::op) are what the rest of this crate is made of; others can be
-/// defined outside.
+/// The rest of this crate is built on the operations of [`op`](crate::op); others can be defined
+/// outside.
 ///
 /// # Panics
 ///
@@ -289,7 +289,7 @@ pub fn submit<O: Owned>(operation: O) -> Submit<O> {
     current().driver.submit(operation)
 }
 
-/// Which backend this thread's runtime talks to the kernel with, and why this one.
+/// The backend of this thread's runtime, and the reason for its choice.
 ///
 /// # Panics
 ///
@@ -298,7 +298,7 @@ pub fn backend() -> Backend {
     current().driver.backend()
 }
 
-/// Something that only this thread's driver can make.
+/// Creates an object that only this thread's driver can make.
 ///
 /// # Panics
 ///
@@ -313,9 +313,9 @@ pub(crate) fn with_driver<T>(make: impl FnOnce(&Driver) -> T) -> T {
     make(&current().driver)
 }
 
-/// What a runtime and whoever is inside it share.
+/// The state that a runtime shares with its tasks.
 pub(crate) struct Inner {
-    // Tasks go first: what they drop cancels operations and timers.
+    // Dropped first: the drops of tasks cancel operations and timers.
     executor: Executor,
     main: MainWaker,
     timers: RefCell<Timers>,
@@ -324,9 +324,9 @@ pub(crate) struct Inner {
     running: Cell<bool>,
     /// Whether an outer loop may sleep on the driver's descriptor.
     is_announced: Cell<bool>,
-    /// Whether waiting for something of this runtime makes sense.
+    /// Whether some loop drives this runtime, so that waits for it can end.
     is_attended: Cell<bool>,
-    /// Whether an outer loop has ever driven it, and so goes on to.
+    /// Whether an outer loop has driven it before, and so will again.
     is_embedded: Cell<bool>,
     /// The process that made it.
     process: Process,

@@ -1,10 +1,10 @@
-//! The timers of one runtime.
+//! The timers of a runtime.
 //!
-//! Timers are set far more often than they fire: both to set one and to take it back is cheap, see
+//! Timers are set far more often than they fire. So setting and removing one are both cheap: see
 //! [`Wheels`].
 //!
-//! A timer fires when its deadline has passed and the thread is awake. For the thread sleeps on by a
-//! small part of a timer's time, if other timers are due by then: many share one wake.
+//! A timer fires when its deadline has passed and the thread is awake. The thread continues to sleep
+//! for a small part of a timer's time, if other timers are due by then: many timers share one wake.
 
 #![cfg_attr(
     not(feature = "time"),
@@ -23,13 +23,13 @@ pub(crate) use self::wheel::TimerKey;
 use self::wheel::{Nanos, Wheels};
 use super::Inner;
 
-/// A timer may fire so much behind its deadline, in nanoseconds: about a millisecond.
+/// The maximum delay of a timer behind its deadline, in nanoseconds: about a millisecond.
 const LATE_MAX: u32 = 1 << 20;
 
-/// And by this part of its time.
+/// The maximum delay as a part of its time.
 const LATE_PART: u64 = 16;
 
-/// A list of wakers that was emptied keeps memory for so many.
+/// The number of wakers for which an emptied list keeps memory.
 const KEPT: usize = 1024;
 
 #[derive(Debug)]
@@ -63,13 +63,13 @@ impl Timers {
         self.wheels.insert(deadline, late_max, waker)
     }
 
-    /// The waker of a timer that has neither fired nor been taken back.
+    /// The waker of a timer that has neither fired nor been removed.
     pub(crate) fn get(&self, key: TimerKey) -> Option<&Waker> {
         self.wheels.get(key)
     }
 
-    /// Exchanges the waker; returns the one to be dropped, which is the given one if the timer has
-    /// fired or been taken back.
+    /// Replaces the waker; returns the one to drop, which is the given one if the timer has fired
+    /// or been removed.
     pub(crate) fn replace(&mut self, key: TimerKey, waker: Waker) -> Result<Waker, Waker> {
         match self.wheels.get_mut(key) {
             Some(known) => Ok(mem::replace(known, waker)),
@@ -77,18 +77,18 @@ impl Timers {
         }
     }
 
-    /// Takes a timer back; returns its waker, unless it has fired.
+    /// Removes a timer; returns its waker, unless it has fired.
     pub(crate) fn remove(&mut self, key: TimerKey) -> Option<Waker> {
         self.wheels.remove(key)
     }
 
-    /// When to look for due timers again.
+    /// The time of the next check for due timers.
     pub(crate) fn next(&mut self) -> Option<Instant> {
         let next = self.wheels.next()?;
         self.epoch.checked_add(Duration::from_nanos(next))
     }
 
-    /// The wakers of all timers that are due, in order. They have fired.
+    /// Takes the wakers of all due timers, in order. These timers have fired.
     pub(crate) fn take_due(&mut self, now: Instant) -> Vec<Waker> {
         self.seen = now;
         let mut wakers = mem::take(&mut self.wakers);
@@ -96,19 +96,20 @@ impl Timers {
         wakers
     }
 
-    /// Takes back the emptied list of [`take_due`](Self::take_due).
+    /// Returns the emptied list of [`take_due`](Self::take_due).
     pub(crate) fn give_back(&mut self, mut list: Vec<Waker>) {
         debug_assert!(list.is_empty());
         list.shrink_to(KEPT);
         self.wakers = list;
     }
 
-    /// Takes all timers back; returns their wakers.
+    /// Removes all timers; returns their wakers.
     pub(crate) fn clear(&mut self) -> impl Iterator<Item = Waker> + use<> {
         self.wheels.clear()
     }
 
-    /// Nanoseconds since the epoch. Earlier instants are due, later ones than 500 years never are.
+    /// Nanoseconds since the epoch. Instants before it are due, instants after 500 years are never
+    /// due.
     fn nanos(&self, instant: Instant) -> Nanos {
         let since = instant.saturating_duration_since(self.epoch);
         since
@@ -119,14 +120,14 @@ impl Timers {
     }
 }
 
-/// How late a timer may fire that runs this long.
+/// How late a timer of this duration may fire.
 fn late_max(run: Nanos) -> u32 {
     u32::try_from(run / LATE_PART).map_or(LATE_MAX, |part| part.min(LATE_MAX))
 }
 
-/// Timers as `time` uses them: no waker is cloned or dropped while they are borrowed.
+/// Timers for `time`: no waker is cloned or dropped while the timers are borrowed.
 impl Inner {
-    /// Wakes `waker` at `deadline`, unless it is taken back.
+    /// Wakes `waker` at `deadline`, unless the timer is removed.
     pub(crate) fn set_timer(&self, deadline: Instant, now: Instant, waker: Waker) -> TimerKey {
         self.wake_outer();
         self.timers.borrow_mut().insert(deadline, now, waker)
@@ -141,18 +142,19 @@ impl Inner {
         if known {
             return true;
         }
-        // Cloned and dropped outside: both run code of the waker's maker, which may fire the timer.
+        // Cloned and dropped outside: both run user code (the waker's vtable), which may fire the
+        // timer.
         let waker = waker.clone();
         let replaced = self.timers.borrow_mut().replace(key, waker);
         replaced.is_ok()
     }
 
-    /// Whether the clock has been seen to be there: false says nothing.
+    /// Whether a reading of the clock has reached it. `false` proves nothing.
     pub(crate) fn has_seen(&self, deadline: Instant) -> bool {
         deadline <= self.timers.borrow().seen
     }
 
-    /// Takes a timer back; returns its waker, unless it has fired.
+    /// Removes a timer; returns its waker, unless it has fired.
     pub(crate) fn take_timer(&self, key: TimerKey) -> Option<Waker> {
         self.timers.borrow_mut().remove(key)
     }

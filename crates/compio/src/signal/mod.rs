@@ -13,9 +13,9 @@ use std::io;
 use crate::sys;
 pub use crate::sys::signals::{unix, windows};
 
-/// Waits for Ctrl-C: on unix `SIGINT`, which others may send, too.
+/// Waits for Ctrl-C: on unix `SIGINT`, which other processes can send, too.
 ///
-/// From the first poll on, Ctrl-C never ends the process again. Await a second one to end on the second
+/// After the first poll, Ctrl-C never ends the process again. Await a second call to exit on the second
 /// Ctrl-C.
 ///
 /// ```no_run
@@ -36,9 +36,9 @@ pub use crate::sys::signals::{unix, windows};
 ///
 /// # Errors
 ///
-/// On unix `EMFILE` or `ENFILE` if no descriptor is left for the first listener of the process.
-/// The error that [`is_cancelled`](crate::runtime::is_cancelled) knows if a
-/// [`CancelToken`](crate::runtime::CancelToken) or `cancel_after` gives the wait up.
+/// On unix `EMFILE` or `ENFILE` if no descriptor is left for the first listener of the process. The
+/// error that [`is_cancelled`](crate::runtime::is_cancelled) recognizes if a
+/// [`CancelToken`](crate::runtime::CancelToken) or `cancel_after` cancels the wait.
 pub async fn ctrl_c() -> io::Result<()> {
     sys::wait_for_ctrl_c().await
 }

@@ -1,7 +1,7 @@
-//! The platform switch of this crate: what std and the driver do not give under one name, and the
+//! The platform switch of this crate: code that std and the driver do not give under one name, and
 //! methods that only one kind of system has.
 //!
-//! Each system has an `fs`, a `net`, a `process` and a `signal` with the same words in it.
+//! Each system has an `fs`, a `net`, a `process` and a `signal` with the same names.
 
 #[cfg(all(feature = "signal", unix, not(target_os = "linux")))]
 #[path = "unix/self_pipe_socket.rs"]
@@ -104,7 +104,7 @@ pub(crate) use process::{
 #[cfg(feature = "signal")]
 pub(crate) use signal::wait_for_ctrl_c;
 
-/// What only Windows has: named pipes. There is nothing in here elsewhere.
+/// Named pipes. Empty on systems other than Windows.
 #[cfg(feature = "net")]
 pub mod windows {
     #[cfg(windows)]
@@ -120,7 +120,7 @@ pub(crate) mod fs_here {
     pub use super::{dir::Dir, fs::symlink};
 }
 
-/// Public names of `pipe` that only some systems have, and what they are called with.
+/// Public names of `pipe` that only some systems have, and the types of their arguments.
 #[cfg(feature = "fs")]
 pub(crate) mod pipe_here {
     pub use compio_driver::op::Position;
@@ -131,16 +131,16 @@ pub(crate) mod pipe_here {
     pub use super::splice::splice;
 }
 
-/// What only one kind of system tells a process.
+/// The signals or console events of one kind of system.
 #[cfg(feature = "signal")]
 pub(crate) mod signals {
-    /// Unix's signals. There is nothing in here elsewhere.
+    /// Signals of unix. Empty on other systems.
     pub mod unix {
         #[cfg(unix)]
         pub use crate::sys::signal::{Signal, SignalKind, signal};
     }
 
-    /// The events of Windows' console. There is nothing in here elsewhere.
+    /// Console events of Windows. Empty on other systems.
     pub mod windows {
         #[cfg(windows)]
         pub use crate::sys::signal::{

@@ -30,7 +30,7 @@ pub fn interval(period: Duration) -> Interval {
 ///
 /// If `period` is zero.
 pub fn interval_at(start: Instant, period: Duration) -> Interval {
-    assert!(!period.is_zero(), "an interval needs a period");
+    assert!(!period.is_zero(), "the period of an interval is zero");
     Interval {
         period,
         missed: MissedTickBehavior::default(),
@@ -41,16 +41,16 @@ pub fn interval_at(start: Instant, period: Duration) -> Interval {
 /// The behaviour of an [`Interval`] after missed ticks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum MissedTickBehavior {
-    /// They come at once, one after the other, until the schedule is met again.
+    /// The missed ticks follow at once, one after the other, until the schedule is met again.
     #[default]
     Burst,
     /// The schedule restarts: the next tick comes one period after the late one.
     Delay,
-    /// They are left out: the next tick comes when the schedule says.
+    /// They are skipped: the next tick comes at the next time of the schedule.
     Skip,
 }
 
-/// Made by [`interval`] and [`interval_at`].
+/// A series of ticks, made by [`interval`] and [`interval_at`].
 #[derive(Debug)]
 pub struct Interval {
     period: Duration,
@@ -94,7 +94,7 @@ impl Interval {
         next.unwrap_or_else(|| far_future(now))
     }
 
-    /// How often it ticks.
+    /// The time between two ticks.
     pub fn period(&self) -> Duration {
         self.period
     }

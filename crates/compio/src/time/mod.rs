@@ -1,10 +1,10 @@
 //! Sleeps, timeouts and intervals.
 //!
-//! Times are [`std::time`]'s. The kernel hears of no timer but by how long a thread sleeps, so that
-//! setting one and taking it back are cheap. A timer never fires early. It fires with the
-//! precision of a sleep, some 50 µs on Linux, or when a busy task yields; and later where others are
-//! due soon behind it: by up to a sixteenth of its time and at most by a millisecond, so that many
-//! share one wake of the thread.
+//! Times are [`std::time`]'s. Timers exist only in user space: the kernel knows just the time limit
+//! of a thread's wait, so setting and removing one are cheap. A timer never fires early. It fires
+//! with the precision of a sleep, some 50 µs on Linux, or when a busy task yields. It fires later if
+//! other timers are due soon after it: by up to a sixteenth of its time and at most by a
+//! millisecond, so that many timers share one wake of the thread.
 
 mod interval;
 mod sleep;
@@ -18,7 +18,7 @@ pub use self::{
     timeout::{CancelAfter, Elapsed, Timeout, cancel_after, timeout, timeout_at},
 };
 
-/// A deadline that never comes, for one that an [`Instant`] cannot represent.
+/// A deadline that never comes, in the place of one that an [`Instant`] cannot represent.
 fn far_future(now: Instant) -> Instant {
     // 30 years.
     now + Duration::from_secs(86_400 * 365 * 30)

@@ -1,4 +1,4 @@
-//! Waiting for a point in time.
+//! Sleeps until a point in time.
 
 use std::{
     future::Future,
@@ -16,7 +16,7 @@ use crate::runtime::{self, Inner, TimerKey};
 ///
 /// # Cancellation
 ///
-/// Dropping the future takes the timer back.
+/// Dropping the future removes the timer.
 ///
 /// ```
 /// use std::time::{Duration, Instant};
@@ -31,11 +31,11 @@ pub fn sleep(duration: Duration) -> Sleep {
     sleep_until(after(duration))
 }
 
-/// Waits until `deadline`; not at all if it has passed.
+/// Waits until `deadline`; returns at once if it has passed.
 ///
 /// # Cancellation
 ///
-/// Dropping the future takes the timer back.
+/// Dropping the future removes the timer.
 pub fn sleep_until(deadline: Instant) -> Sleep {
     Sleep {
         deadline,
@@ -47,7 +47,7 @@ pub fn sleep_until(deadline: Instant) -> Sleep {
 ///
 /// # Panics
 ///
-/// When it is polled before its deadline, if its runtime does not run on this thread, none has been entered,
+/// If it is polled before its deadline while its runtime does not run on this thread, none has been entered,
 /// and no outer loop drives it.
 #[must_use = "futures do nothing unless awaited"]
 pub struct Sleep {
@@ -57,7 +57,7 @@ pub struct Sleep {
 }
 
 impl Sleep {
-    /// When it ends.
+    /// The time at which it ends.
     pub fn deadline(&self) -> Instant {
         self.deadline
     }
@@ -96,7 +96,7 @@ impl Future for Sleep {
                 runtime.check_attended();
                 return Poll::Pending;
             } else {
-                // Most likely it has fired, and the clock need not be read again.
+                // Usually it has fired, and the clock need not be read again.
                 let has_passed = runtime.has_seen(self.deadline);
                 self.timer = None;
                 if has_passed {
@@ -104,7 +104,7 @@ impl Future for Sleep {
                 }
             }
         }
-        // A runtime that was shut down takes its timers back unfired: the clock decides.
+        // A runtime that was shut down removes its timers unfired: the clock decides.
         let now = Instant::now();
         if self.deadline <= now {
             return coop::poll_proceed(cx);

@@ -1,4 +1,4 @@
-//! A future that is given only so much time.
+//! Futures with a time limit.
 
 use std::{
     error::Error,
@@ -15,13 +15,13 @@ use pin_project_lite::pin_project;
 use super::{Duration, Instant, Sleep, after, sleep_until};
 use crate::runtime::{CancelToken, RunCancellable};
 
-/// Gives a future `duration`, counted from this call.
+/// Limits a future to `duration`, counted from this call.
 ///
-/// If the future is ready when the time is up, its output wins.
+/// If the future is ready at the deadline, its output is returned.
 ///
 /// # Errors
 ///
-/// [`Elapsed`], if the time was up first.
+/// [`Elapsed`] if the deadline passes first.
 ///
 /// # Cancellation
 ///
@@ -44,11 +44,11 @@ pub fn timeout<F: IntoFuture>(duration: Duration, future: F) -> Timeout<F::IntoF
     timeout_at(after(duration), future)
 }
 
-/// Gives a future until `deadline`. See [`timeout`].
+/// Limits a future until `deadline`. See [`timeout`].
 ///
 /// # Errors
 ///
-/// [`Elapsed`], if the time was up first.
+/// [`Elapsed`] if the deadline passes first.
 ///
 /// # Cancellation
 ///
@@ -72,7 +72,7 @@ pin_project! {
 }
 
 impl<F> Timeout<F> {
-    /// The future inside, for instance to go on with it after the time was up.
+    /// Returns the inner future, for instance to continue it after the deadline.
     pub fn into_inner(self) -> F {
         self.future
     }
@@ -92,13 +92,13 @@ impl<F: Future> Future for Timeout<F> {
     }
 }
 
-/// The time was up.
+/// The error of [`timeout`]: the deadline has passed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Elapsed(());
 
 impl fmt::Display for Elapsed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the time was up")
+        f.write_str("the deadline has elapsed")
     }
 }
 
@@ -111,15 +111,15 @@ impl From<Elapsed> for io::Error {
 }
 
 /// Runs a future with a deadline, `duration` from this call, without losing its result. After the
-/// deadline its pending operations are cancelled, as by a [`CancelToken`]. The future then continues to
-/// its end with their results: an error that [`is_cancelled`](crate::runtime::is_cancelled) recognizes,
-/// or a late success. The buffer is returned in any case.
+/// deadline its pending operations are cancelled, as with a [`CancelToken`]. The future then continues
+/// to completion with their results: an error that [`is_cancelled`](crate::runtime::is_cancelled)
+/// recognizes, or a late success. The buffer is always returned.
 ///
-/// Only operations are cancelled. A future that waits for something else is not interrupted.
+/// Only operations are cancelled. A future that waits for anything else is not interrupted.
 ///
 /// # Cancellation
 ///
-/// Dropping it drops the future, which cancels as without a limit.
+/// Dropping it drops the future, which cancels it as without a deadline.
 ///
 #[cfg_attr(feature = "net", doc = "```")]
 #[cfg_attr(not(feature = "net"), doc = "```ignore")]
@@ -141,7 +141,7 @@ impl From<Elapsed> for io::Error {
 ///     let (read, buffer) = cancel_after(patience, client.read(Vec::with_capacity(100))).await;
 ///     assert!(read.is_err());
 ///
-///     // Nothing that comes later is missed, and the buffer serves again.
+///     // No later bytes are lost, and the buffer can be used again.
 ///     server.write_all("hello").await.0?;
 ///     let (read, buffer) = client.read(buffer).await;
 ///     assert_eq!((read?, &buffer[..]), (5, &b"hello"[..]));
@@ -187,7 +187,7 @@ impl<F: Future> Future for CancelAfter<F> {
             return Poll::Pending;
         }
         this.token.cancel();
-        // Operations that begin after the deadline fail at once.
+        // Operations that start after the deadline fail at once.
         this.future.poll(cx)
     }
 }

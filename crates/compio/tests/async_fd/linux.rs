@@ -1,4 +1,4 @@
-//! What only Linux has: counters, and news of files.
+//! Descriptors of Linux alone: eventfd counters and inotify.
 
 use std::{
     ffi::CString,
@@ -23,7 +23,7 @@ use crate::support::{begin, run};
 
 fn own(fd: i32) -> File {
     assert!(fd >= 0, "{}", io::Error::last_os_error());
-    // SAFETY: new, and ours.
+    // SAFETY: the descriptor is new, and owned by this function alone.
     File::from(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
@@ -69,7 +69,7 @@ fn a_counter_that_is_full() {
 }
 
 #[test]
-fn several_take_from_a_counter_while_another_thread_adds() {
+fn several_tasks_read_a_counter_while_another_thread_adds() {
     run(async {
         const TOTAL: u64 = 10_000;
         let event = Rc::new(eventfd(0));
@@ -88,7 +88,7 @@ fn several_take_from_a_counter_while_another_thread_adds() {
                         let taken = event.read_with(take).await.unwrap();
                         total.set(total.get() + taken);
                     }
-                    // For the others.
+                    // For the other tasks.
                     add(event.get_ref(), 1).unwrap();
                 })
             })
@@ -113,7 +113,7 @@ fn inotify(watched: &Path) -> AsyncFd<File> {
 }
 
 #[test]
-fn news_of_a_directory() {
+fn inotify_events_of_a_directory() {
     run(async {
         let dir = tempfile::tempdir().unwrap();
         let news = inotify(dir.path());

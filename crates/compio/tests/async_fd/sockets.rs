@@ -1,4 +1,4 @@
-//! Sockets of std's, which every system has.
+//! Sockets of std, on every system.
 
 use std::{
     io::{self, ErrorKind, Read, Write},
@@ -18,7 +18,7 @@ use compio::{
 
 use crate::support::{begin, run};
 
-/// Two connected ends, of which the first does not block.
+/// Two connected sockets. The first one is non-blocking.
 fn pair() -> (AsyncFd<TcpStream>, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let other = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
@@ -27,7 +27,7 @@ fn pair() -> (AsyncFd<TcpStream>, TcpStream) {
     (AsyncFd::new(one).unwrap(), other)
 }
 
-/// Writes until there is no room; how much that was.
+/// Writes until there is no room, and returns the number of bytes.
 fn fill(fd: &AsyncFd<TcpStream>) -> usize {
     let mut total = 0;
     loop {
@@ -46,7 +46,7 @@ fn ready_at_once() {
         fd.writable().await.unwrap();
         other.write_all(b"x").unwrap();
         fd.readable().await.unwrap();
-        // Still, since nobody has read.
+        // Still readable, since nothing was read.
         fd.readable().await.unwrap();
         let both = Readiness::READABLE | Readiness::WRITABLE;
         let ready = fd.ready(both).await.unwrap();
@@ -122,7 +122,7 @@ fn s24_several_wait_for_each_direction() {
 }
 
 #[test]
-fn those_who_come_too_late_wait_again() {
+fn tasks_woken_too_late_wait_again() {
     run(async {
         let (fd, mut other) = pair();
         let fd = Rc::new(fd);
@@ -155,7 +155,7 @@ fn those_who_come_too_late_wait_again() {
 }
 
 #[test]
-fn given_up_and_asked_again() {
+fn cancelled_wait_is_repeated() {
     run(async {
         let (fd, mut other) = pair();
         for _ in 0..200 {
@@ -171,7 +171,7 @@ fn given_up_and_asked_again() {
 }
 
 #[test]
-fn the_end_is_something_to_read() {
+fn eof_makes_readable() {
     run(async {
         let (fd, other) = pair();
         let mut readable = pin!(fd.readable());
@@ -202,7 +202,7 @@ fn errors_of_the_code_end_the_loop() {
 }
 
 #[test]
-fn what_is_inside_comes_back() {
+fn into_inner_returns_the_descriptor() {
     run(async {
         let (fd, mut other) = pair();
         fd.writable().await.unwrap();
@@ -213,7 +213,7 @@ fn what_is_inside_comes_back() {
 
         let fd = AsyncFd::new(stream).unwrap();
         begin(pin!(fd.readable())).await;
-        // Unless the system has given the wait up at once.
+        // Unless the system has cancelled the wait at once.
         let mut fd = fd.into_inner();
         while let Err(waits) = fd {
             yield_now().await;

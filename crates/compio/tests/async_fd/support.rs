@@ -1,10 +1,10 @@
-//! What the tests share.
+//! Shared helpers of the tests.
 
 use std::{future::poll_fn, pin::Pin, task::Poll, time::Duration};
 
 use compio::{task::block_on, time::timeout};
 
-/// Runs a test's body, which must not wait for ever.
+/// Runs a test's body, with a limit of time.
 pub(crate) fn run<F: Future>(body: F) -> F::Output {
     let limit = Duration::from_secs(60);
     block_on(async { timeout(limit, body).await.expect("this takes too long") })

@@ -62,7 +62,7 @@ fn s24_a_regular_file_is_always_ready() {
 }
 
 #[test]
-fn the_descriptor_is_what_was_taken_over() {
+fn the_descriptor_is_the_adopted_one() {
     let (reader, _writer) = pipe();
     assert_eq!(reader.as_raw_fd(), reader.get_ref().as_raw_fd());
 }

@@ -1,4 +1,4 @@
-//! Handles that can be waited for.
+//! Waitable handles.
 
 use std::{
     os::windows::io::{AsRawHandle, FromRawHandle, OwnedHandle},
@@ -12,7 +12,7 @@ use windows_sys::Win32::System::Threading::{CreateEventW, ResetEvent, SetEvent};
 use crate::support::{begin, run};
 
 fn event(resets_itself: bool) -> AsyncFd<OwnedHandle> {
-    // SAFETY: no pointers are passed but null; the handle is new, and ours.
+    // SAFETY: all pointers are null; the handle is new, and owned by this function alone.
     let handle = unsafe {
         let handle = CreateEventW(ptr::null(), (!resets_itself).into(), 0, ptr::null());
         assert!(!handle.is_null());
@@ -22,7 +22,7 @@ fn event(resets_itself: bool) -> AsyncFd<OwnedHandle> {
 }
 
 fn set(handle: &OwnedHandle) {
-    // SAFETY: it is an event's.
+    // SAFETY: the handle is an event.
     assert_ne!(unsafe { SetEvent(handle.as_raw_handle()) }, 0);
 }
 
@@ -36,7 +36,7 @@ fn an_event_that_stays_set() {
         thread::spawn(move || set(&other)).join().unwrap();
         wait.await.unwrap();
         event.readable().await.unwrap();
-        // SAFETY: it is an event's.
+        // SAFETY: the handle is an event.
         unsafe { ResetEvent(event.get_ref().as_raw_handle()) };
         begin(pin!(event.readable())).await;
     });

@@ -36,13 +36,13 @@ use compio::{
 
 use system::{OF_A_DRIVER, is_count, open_now};
 
-/// What is leaked on purpose, by name of the test, for builds with a leak detector: it asks here.
+/// The intentional leaks, by name of the test. A leak detector calls this function.
 #[unsafe(no_mangle)]
 extern "C" fn __lsan_default_suppressions() -> *const std::ffi::c_char {
     c"leak:a_forgotten_read".as_ptr()
 }
 
-/// Long enough for anything that is going to happen at all.
+/// A limit that only a hang exceeds.
 const LONG: Duration = Duration::from_secs(20);
 
 fn take_turn() -> impl Sized {
@@ -60,8 +60,8 @@ fn check(scenario: impl FnOnce() + Send + 'static) {
         scenario();
     };
     thread::spawn(with_warm_thread).join().expect("no panic");
-    // The thread's own runtime is gone, too. One of the pool that has just told its answer holds
-    // what wakes it for a moment.
+    // The thread's own runtime is gone, too. A pool thread that has just completed its work holds
+    // the notifier for a moment.
     let began = Instant::now();
     while !is_count(open_now(), before) && began.elapsed() < LONG {
         thread::yield_now();
@@ -69,7 +69,7 @@ fn check(scenario: impl FnOnce() + Send + 'static) {
     check_count(before);
 }
 
-/// Some systems open something at the first use that a process or a thread makes of them.
+/// Some systems open a descriptor at the first use by a process or a thread.
 async fn use_all() {
     let (one, other) = tcp_pair().await;
     let [mut one, mut one_again] = twice(one);
@@ -106,7 +106,7 @@ fn twice(stream: TcpStream) -> [TcpStream; 2] {
     [one, other].map(|stream| TcpStream::from_std(stream).expect("a stream"))
 }
 
-/// What can be opened.
+/// A file that can be opened.
 fn program() -> PathBuf {
     env::current_exe().expect("a program")
 }
@@ -126,7 +126,7 @@ fn check_count(expected: usize) {
     assert!(is_count(now, expected), "{now} instead of {expected}");
 }
 
-/// Waits for the kernel's last word about what was dropped.
+/// Waits until the kernel has completed the dropped operations.
 async fn settle(expected: usize) {
     let began = Instant::now();
     while !is_count(open_now(), expected) && began.elapsed() < LONG {
@@ -135,7 +135,7 @@ async fn settle(expected: usize) {
     check_count(expected);
 }
 
-/// Begins the operation, and leaves it after one look.
+/// Begins the operation by a single poll.
 fn begin<F: Future>(future: F) -> Pin<Box<F>> {
     match try_begin(future) {
         Ok(_) => panic!("it should wait"),
@@ -143,7 +143,7 @@ fn begin<F: Future>(future: F) -> Pin<Box<F>> {
     }
 }
 
-/// Begins the operation: its output, or itself if it waits.
+/// Begins the operation. Returns its output, or its future if it waits.
 fn try_begin<F: Future>(future: F) -> Result<F::Output, Pin<Box<F>>> {
     let mut future = Box::pin(future);
     match future
@@ -156,7 +156,7 @@ fn try_begin<F: Future>(future: F) -> Result<F::Output, Pin<Box<F>>> {
 }
 
 #[test]
-fn s01_accepts_given_up_before_a_connection_came() {
+fn s01_accepts_cancelled_before_a_connection_came() {
     check(|| {
         block_on(async {
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -170,7 +170,7 @@ fn s01_accepts_given_up_before_a_connection_came() {
 }
 
 #[test]
-fn s01_accepts_given_up_while_connections_come() {
+fn s01_accepts_cancelled_while_connections_come() {
     check(|| {
         block_on(async {
             // Its queue is long enough for all.
@@ -198,14 +198,14 @@ fn s01_accepts_that_completed_and_were_never_polled_again() {
             let address = listener.local_addr().unwrap();
             let before = open_now();
             for _ in 0..50 {
-                // One that finds a connection which an earlier one left takes it.
+                // An accept that finds the connection of an earlier, dropped one takes it.
                 let accept = try_begin(listener.accept()).err();
                 yield_now().await;
                 let client = TcpStream::connect(address).await.unwrap();
-                // Its completion is there, for nobody.
+                // The accept has completed, and is not polled again.
                 sleep(Duration::from_micros(100)).await;
                 drop(accept);
-                // The connection is the next one's.
+                // The next accept takes the connection.
                 let (server, peer) = listener.accept().await.unwrap();
                 assert_eq!(peer, client.local_addr().unwrap());
                 drop((client, server));
@@ -222,7 +222,7 @@ fn s01_accepts_dropped_with_their_connection_already_there() {
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
             let address = listener.local_addr().unwrap();
             for _ in 0..50 {
-                // One that finds a connection which an earlier one left takes it.
+                // An accept that finds the connection of an earlier, dropped one takes it.
                 let accept = try_begin(listener.accept()).err();
                 yield_now().await;
                 // Connected behind the runtime's back: the completion is not seen before the drop.
@@ -230,7 +230,7 @@ fn s01_accepts_dropped_with_their_connection_already_there() {
                 drop(accept);
                 drop(client);
             }
-            // What no accept took is still in the queue.
+            // Connections that no accept took are still in the queue.
             while timeout(Duration::from_millis(1), listener.accept())
                 .await
                 .is_ok()
@@ -250,7 +250,7 @@ fn s01_accept_and_a_timer_in_a_select_in_a_loop() {
                 let mut accept = Box::pin(listener.accept());
                 let mut nap = Box::pin(sleep(Duration::from_micros(round % 4 * 30)));
                 let mut client = None;
-                // Whichever is first; a connection comes at the first look, or at a later one.
+                // The first of both wins. The connection comes at the first poll, or at a later one.
                 let accepted = poll_fn(|cx| {
                     if let Poll::Ready(accepted) = accept.as_mut().poll(cx) {
                         return Poll::Ready(Some(accepted.unwrap()));
@@ -264,7 +264,7 @@ fn s01_accept_and_a_timer_in_a_select_in_a_loop() {
                 drop(accept);
                 drop(client);
             }
-            // What came for those that were dropped is there for the next ones.
+            // The connections of dropped accepts go to the next ones.
             while timeout(Duration::from_millis(1), listener.accept())
                 .await
                 .is_ok()
@@ -275,14 +275,14 @@ fn s01_accept_and_a_timer_in_a_select_in_a_loop() {
 }
 
 #[test]
-fn s02_sockets_given_up_at_any_moment() {
+fn s02_sockets_cancelled_at_any_moment() {
     check(|| {
         block_on(async {
             let before = open_now();
             for round in 0..200 {
                 let bind = Box::pin(UdpSocket::bind("127.0.0.1:0"));
                 let listen = Box::pin(TcpListener::bind("127.0.0.1:0"));
-                // One that need not wait is over, and is closed by its drop.
+                // An operation that completes at once is closed by its drop.
                 let begun = (round % 3 > 0).then(|| (try_begin(bind), try_begin(listen)));
                 if round % 3 > 1 {
                     yield_now().await;
@@ -294,9 +294,9 @@ fn s02_sockets_given_up_at_any_moment() {
     });
 }
 
-/// A pipe is made by a plain call: there is no moment at which it could be given up. Its operations can.
+/// pipe(2) is a plain call, which cannot be cancelled. The operations of the pipe can.
 #[test]
-fn s02_operations_of_a_pipe_given_up_at_any_moment() {
+fn s02_operations_of_a_pipe_cancelled_at_any_moment() {
     check(|| {
         block_on(async {
             let before = open_now();
@@ -307,7 +307,7 @@ fn s02_operations_of_a_pipe_given_up_at_any_moment() {
                     yield_now().await;
                 }
                 drop(read);
-                // Where a thread reads, it is this that ends its read.
+                // Where a pool thread reads, this write ends its read.
                 writer.write("x").await.0.unwrap();
                 drop((reader, writer));
             }
@@ -341,7 +341,7 @@ fn s02_a_dropped_incoming_with_connections_still_queued() {
 }
 
 #[test]
-fn s02_opens_given_up_at_any_moment() {
+fn s02_opens_cancelled_at_any_moment() {
     check(|| {
         block_on(async {
             let before = open_now();
@@ -358,7 +358,7 @@ fn s02_opens_given_up_at_any_moment() {
 }
 
 #[test]
-fn s02_connects_given_up_at_any_moment() {
+fn s02_connects_cancelled_at_any_moment() {
     check(|| {
         block_on(async {
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -377,7 +377,7 @@ fn s02_connects_given_up_at_any_moment() {
 }
 
 #[test]
-fn s10_a_close_given_up_closes_all_the_same() {
+fn s10_a_cancelled_close_still_closes() {
     check(|| {
         block_on(async {
             let before = open_now();
@@ -407,7 +407,7 @@ fn s10_closes_that_are_pending_when_the_runtime_ends_are_done() {
             runtime.block_on(async {
                 for index in 0..20 {
                     let close = File::open(program()).unwrap().close();
-                    // Some have not been begun.
+                    // Some closes are never polled.
                     closes.push(if index % 4 > 0 {
                         try_begin(close).err()
                     } else {
@@ -445,7 +445,7 @@ fn s09_a_runtime_that_ends_with_everything_in_flight() {
                 drop(spawn(async move { listener.accept().await.map(drop) }));
                 drop(spawn(async move {
                     let mut incoming = other_listener.incoming();
-                    // Nobody comes for those behind the first.
+                    // No task takes the connections behind the first.
                     let first = incoming.next().await;
                     sleep(LONG).await;
                     drop((first, incoming));
@@ -529,13 +529,13 @@ fn s07_a_forgotten_read_keeps_its_descriptor_and_its_driver() {
             mem::forget(begin(async move { one.read([0; 8]).await.0 }));
             yield_now().await;
             drop(other);
-            // The forgotten one has taken the end; it is there for all.
+            // The forgotten read has seen the EOF, which every later read sees, too.
             assert_eq!(one_again.read([0; 8]).await.0.unwrap(), 0);
         });
     })
     .join()
     .unwrap();
-    // The socket, and what belongs to the driver that the forgotten future holds.
+    // The socket, and the descriptors of the driver that the forgotten future holds.
     check_count(before + 1 + OF_A_DRIVER);
 }
 

@@ -1,4 +1,4 @@
-//! Descriptors that come over Unix sockets, and that nobody takes.
+//! Descriptors that arrive over Unix sockets, and that the receiver does not take.
 
 use std::{fs::File, os::fd::OwnedFd, time::Duration};
 
@@ -24,7 +24,7 @@ fn room(descriptors: usize) -> SocketAncillary {
 }
 
 #[test]
-fn those_that_nobody_takes_or_that_do_not_fit() {
+fn descriptors_that_are_not_taken_or_do_not_fit_are_closed() {
     check(|| {
         block_on(async {
             let (one, other) = UnixDatagram::pair().unwrap();
@@ -33,7 +33,7 @@ fn those_that_nobody_takes_or_that_do_not_fit() {
                 one.send_msg(["x"], carrying(5)).await.0.unwrap();
                 let (received, (_, ancillary)) = other.recv_msg([[0; 1]], room(capacity)).await;
                 received.unwrap();
-                // The kernel makes use of the padding.
+                // The kernel uses the padding, too.
                 let came = ancillary.descriptors().len();
                 assert!((capacity.min(5)..=5.min(capacity + 1)).contains(&came));
                 assert_eq!(ancillary.truncated(), came < 5);
@@ -46,7 +46,7 @@ fn those_that_nobody_takes_or_that_do_not_fit() {
 }
 
 #[test]
-fn those_that_a_plain_read_passes_over() {
+fn descriptors_are_closed_by_a_plain_read() {
     check(|| {
         block_on(async {
             let (one, mut other) = UnixStream::pair().unwrap();
@@ -59,7 +59,7 @@ fn those_that_a_plain_read_passes_over() {
 }
 
 #[test]
-fn s02_descriptors_that_come_for_a_receive_that_was_given_up() {
+fn s02_descriptors_for_a_dropped_receive() {
     check(|| {
         block_on(async {
             let (one, other) = UnixDatagram::pair().unwrap();
@@ -68,19 +68,19 @@ fn s02_descriptors_that_come_for_a_receive_that_was_given_up() {
                 let receive = begin(other.recv_msg([[0; 1]], room(4)));
                 yield_now().await;
                 one.send_msg(["x"], carrying(3)).await.0.unwrap();
-                // Its completion is there, for nobody.
+                // The receive has completed, and is not polled again.
                 sleep(Duration::from_micros(200)).await;
                 drop(receive);
                 if round % 2 == 0 {
-                    // The next one has them, and closes them with what it has received.
+                    // The next receive gets the descriptors, and closes them by its drop.
                     other.recv_msg([[0; 1]], room(4)).await.0.unwrap();
                 } else {
-                    // What comes without room for them closes them.
+                    // A receive without room for the descriptors closes them.
                     assert_eq!(other.recv([0; 1]).await.0.unwrap(), 1);
                 }
             }
             settle(before).await;
-            // What nobody takes goes with the socket.
+            // The socket's drop closes descriptors that no receive has taken.
             let receive = begin(other.recv_msg([[0; 1]], room(4)));
             yield_now().await;
             one.send_msg(["x"], carrying(3)).await.0.unwrap();
@@ -92,12 +92,12 @@ fn s02_descriptors_that_come_for_a_receive_that_was_given_up() {
 }
 
 #[test]
-fn those_of_sends_that_were_given_up() {
+fn descriptors_of_dropped_sends_are_closed() {
     check(|| {
         block_on(async {
             let (one, _other) = UnixDatagram::pair().unwrap();
             let before = open_now();
-            // Until there is no room any more.
+            // Until there is no room left.
             for _ in 0..50 {
                 let send = try_begin(one.send_msg(["x"], carrying(2)));
                 yield_now().await;

@@ -12,14 +12,14 @@ use compio::{
 
 use crate::check;
 
-/// The ring and the event, or epoll and the event.
+/// The ring and the eventfd, or epoll and the eventfd.
 pub(super) const OF_A_DRIVER: usize = 2;
 
 pub(super) fn open_now() -> usize {
     fs::read_dir("/proc/self/fd").expect("the list").count()
 }
 
-/// Whether none has been lost, and none has been closed that was somebody else's.
+/// Whether no descriptor was leaked, and no foreign one was closed.
 pub(super) fn is_count(now: usize, expected: usize) -> bool {
     now == expected
 }

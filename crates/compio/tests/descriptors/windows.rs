@@ -12,12 +12,12 @@ use windows_sys::Win32::Foundation::{GetHandleInformation, HANDLE, HANDLE_FLAG_I
 
 use crate::{check, program};
 
-/// The port.
+/// The completion port.
 pub(super) const OF_A_DRIVER: usize = 1;
 
-/// Not all systems that pass for Windows count them: here each number is asked for.
+/// Wine may not count handles, so this queries each handle value.
 pub(super) fn open_now() -> usize {
-    /// No test has as many.
+    /// No test has as many handles.
     const NUMBERS_END: usize = 4 * 2048;
     let numbers = (4..NUMBERS_END).step_by(4);
     numbers
@@ -25,16 +25,16 @@ pub(super) fn open_now() -> usize {
         .count()
 }
 
-/// Whether none has been lost. There may be fewer: a thread has handles, and those of the pool end when
-/// they have been idle for some seconds.
+/// Whether no handle was leaked. There may be fewer than expected: pool threads have handles, and end
+/// after some idle seconds.
 pub(super) fn is_count(now: usize, expected: usize) -> bool {
     now <= expected
 }
 
-/// The flags of a handle, if there is such a one.
+/// The flags of a handle, if it exists.
 fn flags_of(handle: HANDLE) -> Option<u32> {
     let mut flags = 0;
-    // SAFETY: the number outlives the call.
+    // SAFETY: the flags outlive the call.
     let told = unsafe { GetHandleInformation(handle, &raw mut flags) };
     (told != 0).then_some(flags)
 }

@@ -1,4 +1,4 @@
-//! Events, signalled from everywhere.
+//! Events, signalled from any thread.
 
 use std::{
     future::poll_fn,
@@ -22,7 +22,7 @@ use compio::{
     time::timeout,
 };
 
-/// Runs a test's body, which must not wait for ever.
+/// Runs a test's body, with a limit of time.
 fn run<F: Future>(body: F) -> F::Output {
     let limit = Duration::from_secs(120);
     block_on(async { timeout(limit, body).await.expect("this takes too long") })
@@ -55,7 +55,7 @@ fn signalled_before_the_wait() {
         event.handle().notify();
         assert!(event.is_set());
         event.wait().await;
-        // It stays so.
+        // It stays signalled.
         event.wait().await;
         assert!(event.is_set());
     });
@@ -75,7 +75,7 @@ fn signalled_during_the_wait() {
 }
 
 #[test]
-fn signalled_after_the_wait_was_given_up() {
+fn signalled_after_the_wait_was_dropped() {
     run(async {
         let event = Event::new();
         assert!(timeout(Duration::ZERO, event.wait()).await.is_err());
@@ -99,7 +99,7 @@ fn reset_and_signalled_again() {
 }
 
 #[test]
-fn all_who_wait_go_on() {
+fn all_waiting_tasks_are_woken() {
     run(async {
         let event = Event::new();
         let waiting: Vec<_> = (0..100).map(|_| spawn(event.wait())).collect();
@@ -112,7 +112,7 @@ fn all_who_wait_go_on() {
 }
 
 #[test]
-fn those_who_waited_go_on_though_it_was_reset_at_once() {
+fn waiting_tasks_are_woken_though_the_event_is_reset_at_once() {
     let event = Event::new();
     let (count, waker) = counting();
     let mut wait = pin!(event.wait());
@@ -140,14 +140,14 @@ fn only_the_last_waker_is_woken() {
 }
 
 #[test]
-fn one_that_was_given_up_is_not_woken_nor_kept() {
+fn a_dropped_wait_is_not_woken_and_its_waker_is_released() {
     let event = Event::new();
     let (count, waker) = counting();
     for _ in 0..1000 {
         let mut wait = Box::pin(event.wait());
         assert!(poll(&mut wait.as_mut(), &waker).is_pending());
     }
-    // Ours, and what counts.
+    // The test's own reference, and the waker's.
     assert_eq!(Arc::strong_count(&count), 2);
     let (mut old, mut gone) = (pin!(event.wait()), Box::pin(event.wait()));
     assert!(poll(&mut old, &waker).is_pending());
@@ -218,7 +218,7 @@ fn a_hundred_thousand_times_from_another_thread() {
 }
 
 #[test]
-fn nothing_that_was_written_before_is_missed() {
+fn writes_before_the_signal_are_visible() {
     run(async {
         const EACH: usize = 100_000;
         let event = Event::new();
@@ -228,7 +228,7 @@ fn nothing_that_was_written_before_is_missed() {
                 let (handle, written) = (event.handle(), Arc::clone(&written));
                 thread::spawn(move || {
                     for _ in 0..EACH {
-                        // Relaxed: the event's lock is what orders it.
+                        // Relaxed: the event's lock orders it.
                         written.fetch_add(1, Relaxed);
                         handle.notify();
                     }

@@ -1,7 +1,7 @@
-//! Children with the number of their parent: each is the first process of a pid namespace.
+//! Children with the pid of their parent: each is the first process of a pid namespace.
 //!
-//! `unshare(CLONE_NEWPID)` (Linux 3.8) leaves its caller where it is, and makes its next child number 1
-//! of a new namespace. A caller that is number 1 itself so has a child of the same number.
+//! `unshare(CLONE_NEWPID)` (Linux 3.8) leaves its caller in its namespace, and gives its next child pid 1
+//! in a new namespace. A caller with pid 1 so has a child with the same pid.
 
 use std::{
     env,
@@ -22,11 +22,11 @@ use compio::{
 
 use crate::{LONG, fork, limit_life, wait};
 
-/// Which of the scenarios below the first process of the namespace shall run.
+/// The scenario below that the first process of the namespace runs.
 const SCENARIO: &str = "TEST_SCENARIO";
 
-/// Makes children of this process the first ones of namespaces of their own. Afterwards this process
-/// can start no threads.
+/// Makes each child of this process the first one of a new namespace. Afterwards this process can
+/// start no threads.
 fn unshare() -> io::Result<()> {
     // SAFETY: no pointers are passed.
     match unsafe { libc::unshare(libc::CLONE_NEWPID) } {
@@ -40,7 +40,7 @@ fn is_first() -> bool {
     std::process::id() == 1
 }
 
-/// Runs the scenario in a process that is number 1, or says why that cannot be.
+/// Runs the scenario in a process with pid 1, or reports why that is impossible.
 fn run_as_first(scenario: &str) {
     let mut command = Command::new(env::current_exe().unwrap());
     command
@@ -61,7 +61,7 @@ fn run_as_first(scenario: &str) {
     assert!(said.contains("PASSES"), "{said}{complaint}");
 }
 
-/// Tells CI, which collects these lines at the end of a step.
+/// Writes the reason for CI, which collects these lines at the end of a step.
 fn skip(test: &str, why: &str) {
     let line = format!("{test}: {why}\n");
     eprint!("not tested here: {line}");
@@ -99,8 +99,8 @@ fn a_child() {
     println!("PASSES");
 }
 
-/// With a read under way in the thread's own runtime, makes a child that has this process's number, and
-/// uses the runtime afterwards.
+/// With a read in flight in the thread's own runtime, makes a child with this process's pid, and uses
+/// the runtime afterwards.
 fn check_child(make: impl FnOnce() -> ExitStatus) -> ExitStatus {
     let (mut ours, theirs) = UnixStream::pair().unwrap();
     let mut reading = None;
@@ -127,18 +127,18 @@ fn exit_in_child() {
         fork(|| {
             assert!(is_first());
             limit_life();
-            // SAFETY: nothing of the child's is used after it.
+            // SAFETY: the child uses no state after the call.
             unsafe { libc::exit(7) }
         })
     });
     assert_eq!(status.code(), Some(7), "{status}");
 }
 
-/// As container runtimes do it: no handlers of `pthread_atfork` run.
+/// clone(2) as in container runtimes: no handlers of `pthread_atfork` run.
 fn exit_in_cloned_child() {
     let status = check_child(|| {
-        // SAFETY: without a stack and flags that share memory, this is a `fork`; the child makes
-        // system calls only.
+        // SAFETY: without a stack and flags that share memory, this is a `fork`; the child only makes
+        // system calls.
         let child = unsafe { libc::syscall(libc::SYS_clone, libc::SIGCHLD, 0, 0, 0, 0) };
         assert!(child >= 0, "{}", io::Error::last_os_error());
         if child == 0 {

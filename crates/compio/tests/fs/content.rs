@@ -1,4 +1,4 @@
-//! Whole files at once.
+//! Reading and writing of whole files.
 
 use std::{fs as stds, io};
 
@@ -9,7 +9,7 @@ use crate::support::{
 };
 
 #[test]
-fn what_was_written_is_read() {
+fn written_content_is_read_back() {
     let dir = scratch();
     let path = dir.path().join("file");
     run(async {
@@ -26,7 +26,7 @@ fn what_was_written_is_read() {
 }
 
 #[test]
-fn appended_is_behind_what_was_there() {
+fn appended_content_follows_the_old_content() {
     let dir = scratch();
     let path = dir.path().join("log");
     run(async {
@@ -38,7 +38,7 @@ fn appended_is_behind_what_was_there() {
 }
 
 #[test]
-fn those_who_append_at_once_overwrite_nothing() {
+fn concurrent_appends_overwrite_nothing() {
     let dir = scratch();
     let path = dir.path().join("log");
     run(async {
@@ -88,7 +88,7 @@ fn errors_are_stds_and_buffers_come_back() {
 }
 
 #[test]
-fn what_is_no_utf_8_is_no_string() {
+fn content_that_is_not_utf_8_is_no_string() {
     let dir = scratch();
     let path = put(&dir, "file", b"caf\xc3");
     run(async {
@@ -117,7 +117,7 @@ fn a_write_can_be_dropped_anywhere() {
     run(async {
         let (written, _) = dropped_everywhere(|| fs::write(&path, pattern(100_000))).await;
         written.unwrap();
-        // What was dropped may still be writing, but the same bytes.
+        // A dropped write may still be in flight, but has the same bytes.
         assert!(fs::read(&path).await.unwrap().len() <= 100_000);
         fs::remove_file(&path).await.unwrap();
     });
@@ -150,7 +150,7 @@ fn a_file_that_is_open_for_appending_ignores_positions() {
         log.write_vectored_at(["thi", "rd"], 1_000).await.0.unwrap();
         let (read, buffer) = log.read_at(Vec::with_capacity(100), 6).await;
         read.unwrap();
-        // Windows writes the first of several buffers.
+        // Windows writes only the first of several buffers.
         assert!(buffer.starts_with(b"second thi"), "{buffer:?}");
     });
 }

@@ -1,4 +1,4 @@
-//! Directories' handles.
+//! Handles of directories.
 
 use std::{fs as stds, io, path::Path};
 
@@ -66,7 +66,7 @@ fn files_below_are_created_linked_renamed_and_removed() {
 }
 
 #[test]
-fn errors_are_the_systems() {
+fn errors_are_the_same_as_in_std() {
     let scratch = scratch();
     let file = put(&scratch, "file", "");
     run(async {

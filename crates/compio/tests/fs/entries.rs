@@ -40,7 +40,7 @@ fn each_file_is_read_once_however_many_there_are() {
 }
 
 #[test]
-fn entries_say_what_they_are() {
+fn entries_report_their_types() {
     let dir = scratch();
     put(&dir, "file", "hello");
     stds::create_dir(dir.path().join("dir")).unwrap();
@@ -75,7 +75,7 @@ fn entries_say_what_they_are() {
 }
 
 #[test]
-fn what_is_no_directory_is_not_read() {
+fn a_file_is_not_read_as_a_directory() {
     let dir = scratch();
     let file = put(&dir, "file", "");
     run(async {
@@ -100,7 +100,7 @@ fn an_entry_that_is_gone_has_no_attributes() {
 }
 
 #[test]
-fn a_directory_that_is_removed_meanwhile_ends() {
+fn reading_a_removed_directory_ends() {
     let dir = scratch();
     let root = dir.path().join("root");
     stds::create_dir(&root).unwrap();
@@ -111,13 +111,13 @@ fn a_directory_that_is_removed_meanwhile_ends() {
         let mut entries = fs::read_dir(&root).await.unwrap();
         assert!(entries.next_entry().await.unwrap().is_some());
         if let Err(error) = fs::remove_dir_all(&root).await {
-            // Windows may refuse it while it is being read.
+            // Windows may refuse to remove a directory that is being read.
             if cfg!(windows) {
                 return;
             }
             panic!("{error}");
         }
-        // How many of them are still told of is not said.
+        // The number of further entries is unspecified.
         let rest = names(entries).await;
         assert!(rest.len() < 300);
     });

@@ -109,7 +109,7 @@ fn permissions_are_set() {
         permissions.set_readonly(true);
         file.set_permissions(permissions).await.unwrap();
         assert!(stds::metadata(&path).unwrap().permissions().readonly());
-        // Who has it open goes on.
+        // Open handles keep their access.
         file.write_all_at("x", 0).await.0.unwrap();
         #[cfg(windows)]
         {
@@ -149,7 +149,7 @@ fn a_duplicate_is_the_same_open_file() {
             assert_eq!((read.unwrap(), &buffer[..]), (11, &b"onetwothree"[..]));
             assert_eq!(handle.read_at([0; 2], 11).await.0.unwrap(), 0);
         }
-        // Each has an end of its own.
+        // Each handle is closed separately.
         file.close().await.unwrap();
         early.close().await.unwrap();
         assert_eq!(late.metadata().await.unwrap().len(), 11);
@@ -179,7 +179,7 @@ fn a_file_goes_to_another_thread_and_its_runtime() {
 }
 
 #[test]
-fn files_convert_from_and_to_what_std_has() {
+fn files_convert_from_and_to_std() {
     let dir = scratch();
     let path = put(&dir, "file", "abc");
     let std = stds::File::open(&path).unwrap();
@@ -241,7 +241,7 @@ fn operations_of_one_file_interleave() {
     });
 }
 
-/// A window of `len` bytes that begins at a multiple of `align`, which is a power of two.
+/// A slice of `len` bytes that begins at a multiple of `align`, which is a power of two.
 fn aligned(len: usize, align: usize) -> compio::buf::Slice<Vec<u8>> {
     let buffer = vec![0; len + align];
     let start = buffer.as_ptr().align_offset(align);
@@ -250,13 +250,13 @@ fn aligned(len: usize, align: usize) -> compio::buf::Slice<Vec<u8>> {
 
 #[test]
 #[cfg(target_os = "linux")]
-fn reads_and_writes_past_the_cache_take_aligned_windows() {
+fn direct_reads_and_writes_take_aligned_slices() {
     let dir = tempfile::tempdir_in(".").unwrap();
     let mut options = File::options();
     options.read(true).write(true).create(true);
     options.custom_flags(libc::O_DIRECT);
     let Ok(file) = options.open(dir.path().join("file")) else {
-        // Not every file system has it.
+        // Not every file system supports O_DIRECT.
         return;
     };
     run(async {
@@ -272,7 +272,7 @@ fn reads_and_writes_past_the_cache_take_aligned_windows() {
 }
 
 #[test]
-fn windows_of_any_alignment_can_be_had() {
+fn aligned_slices_of_a_vector() {
     for align in [1, 512, 4096, 1 << 16] {
         let window = aligned(1000, align);
         assert_eq!(window.as_ptr().addr() % align, 0);

@@ -12,7 +12,7 @@ use tempfile::TempDir;
 
 use crate::support::{put, run, scratch};
 
-/// Two who have opened a file each by itself.
+/// A file that is opened twice.
 fn two() -> (TempDir, File, File) {
     let dir = scratch();
     let path = put(&dir, "file", "content");
@@ -69,7 +69,7 @@ fn std_sees_the_same_locks() {
 }
 
 #[test]
-fn whoever_waits_gets_the_lock_when_it_is_given_back() {
+fn a_waiting_task_gets_the_lock_when_it_is_released() {
     let (_dir, one, other) = two();
     run(async {
         one.lock().await.unwrap();
@@ -82,7 +82,7 @@ fn whoever_waits_gets_the_lock_when_it_is_given_back() {
         one.unlock().unwrap();
         let other = waits.await.unwrap();
         check_taken(one.try_lock());
-        // The end of the last handle is the end of the lock.
+        // The drop of the last handle releases the lock.
         drop(other);
         one.lock_shared().await.unwrap();
     });
@@ -103,7 +103,7 @@ fn a_wait_that_is_dropped_takes_no_lock() {
         })
         .await;
         one.unlock().unwrap();
-        // Nobody has taken it instead of those who are gone.
+        // No dropped wait has taken the lock.
         one.lock().await.unwrap();
         check_taken(other.try_lock());
         one.unlock().unwrap();
@@ -128,7 +128,7 @@ fn clones_and_duplicates_share_the_lock() {
 fn a_locked_file_is_read_and_written_as_any() {
     let (_dir, one, other) = two();
     run(async {
-        // Known to the runtime's kernel queue before the lock, and after.
+        // The file is registered with the driver before and after the lock.
         one.read_exact_at([0; 7], 0).await.0.unwrap();
         one.lock().await.unwrap();
         one.write_all_at("CON", 0).await.0.unwrap();
@@ -141,7 +141,7 @@ fn a_locked_file_is_read_and_written_as_any() {
 }
 
 #[test]
-fn to_give_back_what_one_does_not_have_is_what_std_says() {
+fn unlock_without_a_lock_is_as_in_std() {
     let (dir, one, other) = two();
     drop(other);
     let std = std::fs::File::open(dir.path().join("file")).unwrap();

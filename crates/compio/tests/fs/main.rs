@@ -1,4 +1,4 @@
-//! Files and directories, as a user meets them, against the real system, on every system.
+//! The public API of files and directories, on the real file system of every OS.
 
 mod content;
 #[cfg(unix)]

@@ -1,4 +1,4 @@
-//! Random sequences of calls, and the same with std: files and trees must be the same after each.
+//! Random sequences of calls, and the same with std: files and trees must be equal after each call.
 
 use std::{
     collections::BTreeMap,
@@ -76,7 +76,7 @@ async fn step_file(path: &Path, file: &File, model: &mut Vec<u8>, step: Step) {
     }
 }
 
-/// PathOp are few, so that they meet.
+/// There are few paths, so that they coincide.
 #[derive(Debug, Clone)]
 enum Change {
     CreateDir(PathBuf),
@@ -144,7 +144,7 @@ fn theirs(root: &Path, change: &Change) -> io::Result<u64> {
     }
 }
 
-/// What is in a tree: of each path the kind, and the content or target.
+/// The content of a tree: for each path its kind, and its content or target.
 type Tree = BTreeMap<PathBuf, (char, Vec<u8>)>;
 
 async fn our_tree(root: &Path) -> Tree {
@@ -199,7 +199,7 @@ proptest! {
     })]
 
     #[test]
-    fn a_file_is_what_was_written(steps in steps()) {
+    fn a_file_has_the_written_content(steps in steps()) {
         let dir = scratch();
         let path = dir.path().join("file");
         run(async {
@@ -215,7 +215,7 @@ proptest! {
     }
 
     #[test]
-    fn a_tree_is_what_std_makes_of_it(changes in changes()) {
+    fn a_tree_is_the_same_as_with_std(changes in changes()) {
         let linked = has_links();
         let (our_dir, their_dir) = (scratch(), scratch());
         run(async {

@@ -1,4 +1,4 @@
-//! PathOp that are no text.
+//! Names that are not Unicode, contain a NUL, or are too long.
 
 use std::{
     ffi::OsString,
@@ -10,14 +10,14 @@ use compio::fs::{self, File};
 
 use crate::support::{check_same_error, run, scratch};
 
-/// A name that is not Unicode, if the file system may have such.
+/// A name that is not Unicode, if the file system permits one.
 fn strange(dir: &Path) -> Option<PathBuf> {
     #[cfg(unix)]
     let name: OsString = std::os::unix::ffi::OsStringExt::from_vec(b"\xff\xfe name \x80".to_vec());
     #[cfg(windows)]
     let name: OsString = std::os::windows::ffi::OsStringExt::from_wide(&[0xd800, 0x20, 0x61]);
     let path = dir.join(name);
-    // macOS's file systems refuse them. An emulated Windows may, too.
+    // The file systems of macOS refuse such names. Wine may, too.
     stds::write(&path, "").ok()?;
     stds::remove_file(&path).ok()?;
     Some(path)

@@ -1,4 +1,4 @@
-//! What is done to files and directories by name, beside what std does.
+//! Path operations on files and directories, compared with std.
 
 use std::{fs as stds, io, path::Path};
 
@@ -32,10 +32,10 @@ fn attributes_are_stds() {
 
 #[test]
 #[cfg(unix)]
-fn what_only_unix_knows_is_stds_too() {
+fn attributes_of_unix_are_stds() {
     use std::os::unix::fs::MetadataExt;
     run(async {
-        // None that others change meanwhile.
+        // No files that other programs change during the test.
         for path in ["Cargo.toml", "src", "/dev/null", "/usr"] {
             let ours = fs::metadata(path).await.unwrap();
             let stds = stds::metadata(path).unwrap();
@@ -60,7 +60,7 @@ fn what_only_unix_knows_is_stds_too() {
 
 #[test]
 #[cfg(windows)]
-fn what_only_windows_knows_is_stds_too() {
+fn attributes_of_windows_are_stds() {
     use std::os::windows::fs::MetadataExt;
     run(async {
         let ours = fs::metadata("Cargo.toml").await.unwrap();
@@ -73,7 +73,7 @@ fn what_only_windows_knows_is_stds_too() {
 }
 
 #[test]
-fn a_missing_file_is_missing_for_all() {
+fn a_missing_file_is_not_found_by_any_call() {
     let dir = scratch();
     let missing = dir.path().join("missing");
     let other = dir.path().join("other");
@@ -122,7 +122,7 @@ fn a_missing_file_is_missing_for_all() {
 }
 
 #[test]
-fn existence_below_a_file_is_what_std_says() {
+fn existence_below_a_file_is_as_in_std() {
     let dir = scratch();
     let path = put(&dir, "file", "").join("below");
     run(async { check_same(fs::try_exists(&path).await, stds::exists(&path)) });
@@ -134,7 +134,7 @@ fn files_are_copied_renamed_linked_and_removed() {
     let [a, b, c] = ["a", "b", "c"].map(|name| dir.path().join(name));
     run(async {
         fs::write(&a, "hello").await.0.unwrap();
-        // The system counts: an emulated Windows may not.
+        // The OS reports the length, which Wine may not do.
         check_same(fs::copy(&a, &b).await, stds::copy(&a, &c));
         fs::write(&a, "changed").await.0.unwrap();
         assert_eq!(fs::read(&b).await.unwrap(), b"hello");
@@ -255,7 +255,7 @@ fn paths_become_absolute() {
 }
 
 #[test]
-fn what_was_begun_goes_on_without_its_future() {
+fn a_started_operation_completes_without_its_future() {
     let dir = scratch();
     let root = dir.path().join("root");
     run(async {

@@ -15,7 +15,7 @@ use compio::{
 use crate::support::{check_kind, pattern, run};
 
 #[test]
-fn bytes_come_out_in_order_and_then_the_end() {
+fn bytes_arrive_in_order_and_then_eof() {
     run(async {
         let (mut reader, mut writer) = pipe().unwrap();
         let sent = pattern(1_000_000);
@@ -33,7 +33,7 @@ fn bytes_come_out_in_order_and_then_the_end() {
 }
 
 #[test]
-fn a_read_waits_for_bytes_and_takes_what_is_there() {
+fn a_read_waits_for_bytes_and_takes_the_available_ones() {
     run(async {
         let (mut reader, mut writer) = pipe().unwrap();
         let reads = spawn(async move {
@@ -119,10 +119,10 @@ fn a_dropped_read_takes_nothing() {
     });
 }
 
-/// Somebody else's end, which refuses where it would wait.
+/// A foreign end of a pipe, which is non-blocking.
 #[test]
 #[cfg(unix)]
-fn an_end_that_does_not_wait_is_waited_for_all_the_same() {
+fn operations_of_a_nonblocking_end_wait() {
     use std::os::fd::AsRawFd;
     run(async {
         let (reader, writer) = io::pipe().unwrap();
@@ -141,7 +141,7 @@ fn an_end_that_does_not_wait_is_waited_for_all_the_same() {
         read.unwrap();
         assert!(received == expected);
         writes.await.unwrap();
-        // The mode is still what its owner has made it.
+        // The mode is still as its owner has set it.
         // SAFETY: no pointers are passed.
         let mode = unsafe { libc::fcntl(reader.as_raw_fd(), libc::F_GETFL) };
         assert_ne!(mode & libc::O_NONBLOCK, 0);
@@ -193,7 +193,7 @@ mod named {
             assert_eq!(&buffer, b"hello");
             drop(writer);
             assert_eq!(reader.read([0; 4]).await.0.unwrap(), 0);
-            // And again by the next writer.
+            // The same for the next writer.
             let mut writer = OpenOptions::new().open_sender(&path).unwrap();
             writer.write_all("again").await.0.unwrap();
             assert_eq!(&reader.read_exact([0; 5]).await.1, b"again");
@@ -220,7 +220,7 @@ mod named {
     }
 
     #[test]
-    fn what_is_no_pipe_is_refused_unless_unchecked() {
+    fn a_file_that_is_no_pipe_is_refused_unless_unchecked() {
         let dir = scratch();
         let path = put(&dir, "file", "hello");
         run(async {
@@ -299,7 +299,7 @@ mod spliced {
             writer.write_all("later").await.0.unwrap();
             drop(writer);
             let moves = splice(&reader, Position::Cursor, &to, Position::At(3), 100);
-            // The dropped one may have been faster than its end.
+            // The dropped splice may have completed before its cancel.
             let expected: &[u8] = match moves.await.unwrap() {
                 0 => b"later",
                 _ => b"\0\0\0later",

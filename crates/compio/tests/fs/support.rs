@@ -1,4 +1,4 @@
-//! What the tests share.
+//! Shared helpers of the tests.
 
 use std::{
     fmt::Debug,
@@ -13,15 +13,15 @@ use std::{
 use compio::{task::block_on, time::timeout};
 use tempfile::TempDir;
 
-/// Long enough for anything that is going to happen at all.
+/// A limit that only a hang exceeds.
 pub(crate) const LONG: Duration = Duration::from_secs(60);
 
-/// Runs a test's body, which must not wait for ever.
+/// Runs a test's body, with a limit of time.
 pub(crate) fn run<F: Future>(body: F) -> F::Output {
     block_on(async { timeout(LONG, body).await.expect("this takes too long") })
 }
 
-/// A directory that is gone with the test.
+/// A temporary directory of the test.
 pub(crate) fn scratch() -> TempDir {
     tempfile::tempdir().expect("a directory")
 }
@@ -33,8 +33,8 @@ pub(crate) fn put(dir: &TempDir, name: &str, content: impl AsRef<[u8]>) -> PathB
     path
 }
 
-/// Drops the future after each number of polls that leaves it pending, until it has come to its end.
-/// `make` makes it anew each time.
+/// Drops a future unpolled, a new one after one poll, the next after two, and so on, until one
+/// completes. `make` creates each of them.
 pub(crate) async fn dropped_everywhere<F: Future>(mut make: impl FnMut() -> F) -> F::Output {
     for polls in 0.. {
         let mut future = pin!(make());
@@ -54,7 +54,7 @@ pub(crate) async fn dropped_everywhere<F: Future>(mut make: impl FnMut() -> F) -
     unreachable!("it ends some day")
 }
 
-/// Both failed, with the same error.
+/// Checks that both failed with the same error.
 #[track_caller]
 pub(crate) fn check_same_error<T: Debug, U: Debug>(ours: io::Result<T>, stds: io::Result<U>) {
     let (ours, stds) = (ours.expect_err("ours"), stds.expect_err("std's"));
@@ -62,7 +62,7 @@ pub(crate) fn check_same_error<T: Debug, U: Debug>(ours: io::Result<T>, stds: io
     assert_eq!(ours.raw_os_error(), stds.raw_os_error(), "{ours}: {stds}");
 }
 
-/// Both succeeded or both failed, with the same.
+/// Checks that both succeeded or both failed, with the same result.
 #[track_caller]
 pub(crate) fn check_same<T: Debug + PartialEq>(ours: io::Result<T>, stds: io::Result<T>) {
     match (ours, stds) {
@@ -71,14 +71,14 @@ pub(crate) fn check_same<T: Debug + PartialEq>(ours: io::Result<T>, stds: io::Re
     }
 }
 
-/// The operation failed with this kind of error.
+/// Checks that the operation failed with this kind of error.
 #[track_caller]
 pub(crate) fn check_kind<T: Debug>(result: io::Result<T>, kind: io::ErrorKind) {
     let error = result.expect_err("it should fail");
     assert_eq!(error.kind(), kind, "{error}");
 }
 
-/// Bytes that show where they belong.
+/// Bytes that identify their position.
 pub(crate) fn pattern(len: usize) -> Vec<u8> {
     (0..len).map(|index| (index * 31 % 251) as u8).collect()
 }
@@ -107,7 +107,7 @@ pub(crate) fn std_link_to_file(original: &Path, link: &Path) -> io::Result<()> {
     return std::os::windows::fs::symlink_file(original, link);
 }
 
-/// Whether symbolic links can be made here: Windows wants a privilege for it.
+/// Whether symbolic links can be made here: Windows requires a privilege.
 pub(crate) fn has_links() -> bool {
     let dir = scratch();
     let link = dir.path().join("link");

@@ -20,7 +20,7 @@ fn a_read_dropped_before_anything_came_takes_nothing() {
         for round in 0..100_u8 {
             let never = timeout(Duration::ZERO, server.read(Canary::new(&deaths)));
             assert!(never.await.is_err());
-            // Until the cancellation is through, the bytes could still be the dropped read's.
+            // Until the cancel has completed, the dropped read could still receive the bytes.
             until(&deaths, usize::from(round) + 1).await;
             client.write_all([round]).await.0.unwrap();
             let (read, buffer) = server.read(Vec::with_capacity(8)).await;

@@ -1,4 +1,4 @@
-//! Giving up without losing anything.
+//! Cancel tokens: cancellation without loss.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::support::{First, bounded, run, select, tcp_pair};
 const MOMENT: Duration = Duration::from_millis(1);
 
 #[test]
-fn who_is_in_time_is_not_touched() {
+fn a_cancel_after_completion_has_no_effect() {
     run(async {
         let (mut client, mut server) = tcp_pair().await;
         server.write_all("soon").await.0.unwrap();
@@ -26,7 +26,7 @@ fn who_is_in_time_is_not_touched() {
 }
 
 #[test]
-fn whatever_a_future_does_next_is_refused() {
+fn operations_begun_after_the_cancel_are_refused() {
     run(async {
         let (mut client, _server) = tcp_pair().await;
         let token = CancelToken::new();
@@ -44,7 +44,7 @@ fn whatever_a_future_does_next_is_refused() {
 }
 
 #[test]
-fn a_spawned_task_and_a_timer_are_no_concern_of_the_token() {
+fn a_spawned_task_and_a_timer_are_not_cancelled() {
     run(async {
         let (mut client, mut server) = tcp_pair().await;
         let token = CancelToken::new();
@@ -64,7 +64,7 @@ fn a_spawned_task_and_a_timer_are_no_concern_of_the_token() {
 }
 
 #[test]
-fn waiting_for_a_cancel_can_be_given_up() {
+fn waiting_for_a_cancel_can_be_dropped() {
     run(async {
         let token = CancelToken::new();
         let first = select(token.cancelled(), sleep(MOMENT)).await;
@@ -75,7 +75,7 @@ fn waiting_for_a_cancel_can_be_given_up() {
 }
 
 #[test]
-fn no_time_at_all_is_enough_for_what_is_there() {
+fn a_zero_timeout_cancels_a_read_and_returns_a_ready_output() {
     run(async {
         let (mut client, server) = tcp_pair().await;
         for _ in 0..100 {
@@ -107,7 +107,7 @@ fn a_future_may_cancel_itself() {
 }
 
 #[test]
-fn another_runtime_inside_is_no_concern_of_the_token() {
+fn a_nested_runtime_is_not_cancelled() {
     run(async {
         let token = CancelToken::new();
         token.cancel();

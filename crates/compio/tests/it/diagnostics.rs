@@ -1,7 +1,7 @@
 //! Messages of the compiler about frequent mistakes.
 //!
-//! Each test compiles a snippet against the library that this test was built with. Where that is not
-//! possible, as under Wine or with a library for a sanitizer, the tests are skipped.
+//! Each test compiles a snippet against the library that this test was built with. Where this is
+//! impossible, as under Wine or with a library for a sanitizer, the tests are skipped.
 
 use std::{
     env, fs,

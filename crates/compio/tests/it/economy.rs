@@ -1,4 +1,4 @@
-//! Many operations go with one call of the kernel, and with nothing to do there is none.
+//! Batching: many operations share one system call, and an idle runtime makes none.
 
 use std::{cell::Cell, rc::Rc, time::Duration};
 
@@ -12,7 +12,7 @@ use compio::{
 
 use crate::support::{begin, bounded, processor_time, scratch, streams};
 
-/// The runtime does this many operations with at most a tenth as many calls.
+/// Checks that the runtime does this many operations with at most a tenth as many system calls.
 fn check(runtime: &Runtime, operations: u64, work: impl AsyncFnOnce()) {
     let before = runtime.enters();
     runtime.block_on(bounded(work()));
@@ -79,7 +79,7 @@ fn reads_of_a_file_share_their_calls() {
 }
 
 #[test]
-fn tasks_that_only_wake_each_other_call_nobody() {
+fn tasks_that_only_wake_each_other_make_no_system_calls() {
     let runtime = Runtime::new().unwrap();
     let before = runtime.enters();
     runtime.block_on(async {
@@ -101,7 +101,7 @@ fn tasks_that_only_wake_each_other_call_nobody() {
     assert_eq!(runtime.enters(), before);
 }
 
-/// Waiting for 300 ms takes less than a third of that of the processor, whatever else waits.
+/// Checks that waiting for 300 ms uses less than 100 ms of CPU time, with `prepare`'s operations in flight.
 fn check_idle(prepare: impl AsyncFnOnce()) {
     compio::task::block_on(async {
         prepare().await;

@@ -1,4 +1,4 @@
-//! A runtime within somebody else's event loop.
+//! A runtime embedded in an outer event loop.
 
 use std::{
     pin::pin,
@@ -91,7 +91,7 @@ fn blocking_work_wakes_the_outer_loop() {
 }
 
 #[test]
-fn the_timeout_is_zero_while_tasks_are_ready_and_none_with_nothing_to_do() {
+fn the_timeout_is_zero_while_tasks_are_ready_and_none_when_idle() {
     let runtime = Runtime::new().unwrap();
     assert_eq!(runtime.current_timeout(), None);
     drop(runtime.spawn(async {}));
@@ -101,7 +101,7 @@ fn the_timeout_is_zero_while_tasks_are_ready_and_none_with_nothing_to_do() {
 }
 
 #[test]
-fn the_timeout_is_that_of_the_next_timer() {
+fn the_timeout_is_the_time_to_the_next_timer() {
     let runtime = Runtime::new().unwrap();
     for seconds in [300, 200, 400] {
         drop(runtime.spawn(sleep(Duration::from_secs(seconds))));
@@ -119,7 +119,7 @@ fn a_wake_after_current_timeout_is_seen_without_a_sleep() {
     let there = flag.clone();
     let task = runtime.spawn(async move { there.taken().await });
     runtime.run();
-    // Announces a sleep that never comes.
+    // Announces a sleep that does not follow.
     assert_eq!(runtime.current_timeout(), None);
     thread::spawn(move || flag.raise()).join().unwrap();
     assert_eq!(runtime.current_timeout(), Some(Duration::ZERO));
@@ -155,7 +155,7 @@ fn block_on_works_after_a_sleep_was_announced() {
 }
 
 #[test]
-fn poll_returns_at_the_latest_when_its_time_is_up() {
+fn poll_returns_by_its_timeout() {
     let runtime = Runtime::new().unwrap();
     let begin = Instant::now();
     while begin.elapsed() < Duration::from_millis(5) {
@@ -164,7 +164,7 @@ fn poll_returns_at_the_latest_when_its_time_is_up() {
 }
 
 #[test]
-fn what_a_waker_spawns_during_poll_belongs_to_the_runtime() {
+fn tasks_spawned_by_a_waker_during_poll_belong_to_the_runtime() {
     let runtime = Runtime::new().unwrap();
     let spawned = Flag::default();
     let mark = spawned.clone();

@@ -1,4 +1,4 @@
-//! Nobody who is busy keeps the others waiting for ever.
+//! Fairness: busy tasks do not starve timers, sockets or other tasks.
 
 use std::{
     cell::Cell,
@@ -22,7 +22,7 @@ use compio::{
 
 use crate::support::{run, tcp_pair};
 
-/// More than have a turn between two looks at the kernel.
+/// More tasks than are polled between two turns of the driver.
 const BUSY_TASKS: usize = 200;
 
 /// Keeps the runtime busy until the returned cell is set.
@@ -101,7 +101,7 @@ fn busy_tasks_starve_no_timer_in_an_embedded_runtime() {
     assert!(done.get());
 }
 
-/// Runs a loop over `step` beside a timer, which must end the loop.
+/// Runs a loop over `step` and a timer, which must end the loop.
 fn check_timer_fires<F: Future>(mut step: impl FnMut() -> F) {
     run(async {
         let endless = async {
@@ -212,7 +212,7 @@ fn task_within_budget_is_not_interrupted() {
     });
 }
 
-/// Equal tasks that never wait, and the number of their steps.
+/// Runs equal tasks that never wait, and returns the number of steps of each.
 fn busy_steps(count: usize, duration: Duration) -> Vec<usize> {
     let steps: Vec<_> = (0..count).map(|_| Rc::new(Cell::new(0))).collect();
     run(async {
@@ -256,7 +256,7 @@ fn event_seen_with_empty_budget_stays_seen_after_reset() {
         let event = Event::new();
         event.handle().notify();
         let mut wait = event.wait();
-        // Uses the budget of this poll up.
+        // Uses up the budget of this poll.
         let mut first = true;
         poll_fn(|cx| {
             while coop_is_left(cx) {}
@@ -286,7 +286,7 @@ fn deadline_that_has_passed_ends_busy_future() {
 }
 
 #[test]
-fn polling_in_a_circle_within_one_poll_ends() {
+fn busy_loop_within_one_poll_ends() {
     run(async {
         let mut zeros = repeat(0);
         for _ in 0..1000 {

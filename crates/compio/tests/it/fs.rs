@@ -70,7 +70,7 @@ fn slices_choose_the_part_to_be_read_and_written() {
     });
 }
 
-/// As many of the buffers as go into one transfer, one behind the other.
+/// The content of as many buffers as fit into one transfer.
 fn at_once(buffers: &[&[u8]]) -> Vec<u8> {
     let filled = buffers.iter().filter(|buffer| !buffer.is_empty());
     filled
@@ -104,7 +104,7 @@ fn vectored_reads_and_writes_go_through_the_buffers_in_turn() {
 }
 
 #[test]
-fn of_more_buffers_than_the_kernel_takes_it_takes_the_first() {
+fn excess_buffers_are_left_out() {
     run(async {
         let file = scratch(b"");
         let (written, _) = file.write_vectored_at(vec![b"x"; 3000], 0).await;
@@ -165,7 +165,7 @@ fn a_file_that_is_not_open_for_it_is_neither_read_nor_written() {
 }
 
 #[test]
-fn appended_writes_go_behind_the_end_whatever_the_position() {
+fn appended_writes_go_to_the_end_at_any_position() {
     run(async {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("log");
@@ -207,7 +207,7 @@ fn read_to_end_at_appends_all_the_rest() {
 }
 
 #[test]
-fn many_reads_and_writes_of_one_file_are_under_way_at_once() {
+fn many_reads_and_writes_of_one_file_are_in_flight_at_once() {
     run(async {
         const BLOCK: usize = 4096;
         let file = scratch(b"");
@@ -240,7 +240,7 @@ fn many_reads_and_writes_of_one_file_are_under_way_at_once() {
 }
 
 #[test]
-fn metadata_is_what_std_says() {
+fn metadata_is_the_same_as_in_std() {
     run(async {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("file");
@@ -264,7 +264,7 @@ pub(crate) fn check_metadata(ours: &Metadata, stds: &fs::Metadata) {
 }
 
 #[test]
-fn times_before_1970_are_told_as_std_tells_them() {
+fn times_before_1970_are_the_same_as_in_std() {
     run(async {
         let file = tempfile::tempfile().unwrap();
         let old = std::time::UNIX_EPOCH - std::time::Duration::from_millis(1500);
@@ -275,7 +275,7 @@ fn times_before_1970_are_told_as_std_tells_them() {
     });
 }
 
-/// A file that std has made, and can therefore use by its cursor everywhere.
+/// A file made by std, which can use its cursor on every OS.
 fn scratch_of_stds(content: &[u8]) -> File {
     let mut file = tempfile::tempfile().unwrap();
     file.write_all(content).unwrap();
@@ -297,9 +297,9 @@ fn a_file_goes_to_std_only_from_its_last_handle() {
     });
 }
 
-/// On Windows std's files are not for overlapped calls.
+/// On Windows the files of std are not overlapped.
 #[test]
-fn a_file_of_stds_is_as_good_as_ours() {
+fn a_file_of_std_reads_and_writes() {
     run(async {
         let file = scratch_of_stds(b"0123456789");
         let reads: Vec<_> = (0..10)

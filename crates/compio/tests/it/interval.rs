@@ -31,7 +31,7 @@ fn the_first_tick_comes_at_once_and_the_others_each_period() {
 }
 
 #[test]
-fn burst_makes_up_for_every_missed_tick() {
+fn burst_catches_up_every_missed_tick() {
     run(async {
         let (start, mut ticks) = late(MissedTickBehavior::Burst);
         for number in 0..5 {
@@ -41,7 +41,7 @@ fn burst_makes_up_for_every_missed_tick() {
 }
 
 #[test]
-fn delay_begins_anew_at_the_late_tick() {
+fn delay_restarts_the_schedule_at_the_late_tick() {
     run(async {
         let (start, mut ticks) = late(MissedTickBehavior::Delay);
         let before = Instant::now();
@@ -52,7 +52,7 @@ fn delay_begins_anew_at_the_late_tick() {
 }
 
 #[test]
-fn skip_leaves_out_what_was_missed_and_keeps_to_the_schedule() {
+fn skip_drops_missed_ticks_and_keeps_the_schedule() {
     run(async {
         let (start, mut ticks) = late(MissedTickBehavior::Skip);
         let before = Instant::now();
@@ -66,7 +66,7 @@ fn skip_leaves_out_what_was_missed_and_keeps_to_the_schedule() {
 }
 
 #[test]
-fn a_tick_that_is_given_up_comes_with_the_next_call() {
+fn a_dropped_tick_comes_with_the_next_call() {
     run(async {
         let start = Instant::now() + PERIOD;
         let mut ticks = interval_at(start, PERIOD);
@@ -77,7 +77,7 @@ fn a_tick_that_is_given_up_comes_with_the_next_call() {
 }
 
 #[test]
-fn a_reset_begins_anew() {
+fn a_reset_restarts_the_schedule() {
     run(async {
         let mut ticks = interval(PERIOD);
         ticks.tick().await;
@@ -100,7 +100,7 @@ fn an_endless_period_ticks_once() {
 }
 
 #[test]
-#[should_panic(expected = "an interval needs a period")]
-fn a_period_of_nothing_panics() {
+#[should_panic(expected = "the period of an interval is zero")]
+fn a_zero_period_panics() {
     drop(interval(Duration::ZERO));
 }

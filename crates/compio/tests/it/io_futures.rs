@@ -1,4 +1,4 @@
-//! Users of the traits of `futures-io` over real sockets.
+//! The traits of `futures-io` over real sockets.
 
 use compio::{
     io::{AsyncReadExt, AsyncWriteExt, FuturesIo, PollReader, PollWriter, join},
@@ -9,7 +9,7 @@ use futures_util::{AsyncBufReadExt, AsyncWriteExt as _, StreamExt, io as theirs}
 use crate::support::{pattern, run, tcp_pair};
 
 #[test]
-fn their_copy_and_lines_over_sockets() {
+fn copy_and_lines_of_futures_over_sockets() {
     run(async {
         let (client, mut server) = tcp_pair().await;
         let (reader, writer) = client.into_split();
@@ -34,7 +34,7 @@ fn their_copy_and_lines_over_sockets() {
 }
 
 #[test]
-fn there_and_back_again() {
+fn a_stream_converts_to_futures_traits_and_back() {
     run(async {
         let (client, mut server) = tcp_pair().await;
         let (reader, writer) = client.into_split();

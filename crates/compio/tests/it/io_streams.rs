@@ -1,4 +1,4 @@
-//! What `io` builds on readers and writers, on real files and sockets.
+//! Adapters and helpers of `io`, on real files and sockets.
 
 use std::{future::ready, io::SeekFrom};
 

@@ -1,5 +1,5 @@
-//! Known bytes, receives that are given up at random moments in every way there is, and what was
-//! received: exactly the bytes that were sent.
+//! Receives that are cancelled at random moments, in every way, lose no byte: the received bytes are
+//! exactly the sent ones.
 
 use std::{
     future::{Future, poll_fn},
@@ -26,19 +26,19 @@ use proptest::prelude::{Just, ProptestConfig, Strategy, prop, prop_oneof, propte
 
 use crate::support::{First, begin, pattern, run, select, streams, tcp_pair};
 
-/// How a receive is given up, if it takes long.
+/// How a receive that takes long is cancelled.
 #[derive(Debug, Clone, Copy)]
 enum Giving {
     /// Not at all.
     Nothing,
     /// It is dropped after so many polls.
     Drop(usize),
-    /// Something else is ready after so many turns of the loop, and wins.
+    /// Another future is ready after so many turns of the loop, and wins.
     Select(usize),
     Timeout(Duration),
     Token(usize),
     CancelAfter(Duration),
-    /// It is the task that goes.
+    /// Its task is aborted.
     Abort(usize),
 }
 
@@ -61,7 +61,7 @@ async fn turns(count: usize) {
     }
 }
 
-/// What came, if the receive was not given up.
+/// The output of the receive, if it was not cancelled.
 async fn give_up<T>(
     giving: Giving,
     receive: impl Future<Output = io::Result<T>>,
@@ -87,7 +87,7 @@ async fn give_up<T>(
         Giving::Select(count) => {
             let ticks = async {
                 turns(count).await;
-                // Both may be ready now: the other one is asked first.
+                // Both may be ready now: `select` polls this one first.
             };
             match select(ticks, receive).await {
                 First::Left(()) => return None,
@@ -133,7 +133,7 @@ fn send(mut to: impl Write + Send + 'static, bytes: Vec<u8>, lens: Vec<usize>) -
 struct Plan {
     total: usize,
     pieces: Vec<usize>,
-    /// Ways to give up, and how much is asked for.
+    /// The ways to cancel, and the length of each receive.
     steps: Vec<(Giving, usize)>,
 }
 
@@ -141,7 +141,7 @@ fn plan() -> impl Strategy<Value = Plan> {
     let pieces = prop::collection::vec(1..2000_usize, 1..10);
     let steps = prop::collection::vec((giving(), 1..1500_usize), 1..20);
     (1..20_000_usize, pieces, steps).prop_map(|(total, pieces, mut steps)| {
-        // Now and then something has to be awaited.
+        // One receive of each round is awaited to its end.
         steps.push((Giving::Nothing, 1000));
         Plan {
             total,
@@ -152,7 +152,7 @@ fn plan() -> impl Strategy<Value = Plan> {
 }
 
 impl Plan {
-    /// Receives by `receive`, which says how much it shall ask for, until there is no more.
+    /// Receives by `receive`, which gets the length, until EOF.
     async fn play(&self, mut receive: impl AsyncFnMut(usize) -> io::Result<Vec<u8>>) {
         let expected = pattern(self.total);
         let mut got = Vec::with_capacity(self.total);
@@ -164,7 +164,7 @@ impl Plan {
                 None => {}
             }
             assert!(expected.starts_with(&got), "at {}", got.len());
-            // What is given up at once would leave nobody else a turn.
+            // A receive that is cancelled at once would give no other task a turn.
             yield_now().await;
         }
         assert_eq!(got.len(), expected.len());
@@ -204,7 +204,7 @@ proptest! {
     }
 
     #[test]
-    fn buffers_by_turns_lose_nothing(plan in plan()) {
+    fn different_kinds_of_receives_in_turn_lose_nothing(plan in plan()) {
         run(async {
             let (mut ours, theirs) = streams();
             let sender = plan.send(theirs.into_std().unwrap());
@@ -216,7 +216,7 @@ proptest! {
                     1 => read(&ours, len).await,
                     2 => read(ours.split().0, len).await,
                     _ => {
-                        // A look takes nothing, and sees what comes next.
+                        // A peek takes no bytes, and sees the next ones.
                         let (seen, seen_bytes) = ours.peek(Vec::with_capacity(len)).await;
                         seen?;
                         let bytes = read(&ours, len).await?;
@@ -242,7 +242,7 @@ proptest! {
                 written.unwrap();
                 bytes.len()
             });
-            // The peer sends back what it gets, in pieces.
+            // The peer echoes the bytes in pieces.
             let pieces = plan.pieces.clone();
             let echo = spawn(async move {
                 for len in pieces.into_iter().cycle() {
@@ -304,7 +304,7 @@ proptest! {
                 if round % 3 == 0 {
                     return read(&ours, len).await;
                 }
-                // Each is dropped with whatever it has received by then.
+                // Each stream is dropped with the bytes that it has received by then.
                 let next = ours.recv_stream(&pool).next().await;
                 next.map_or(Ok(Vec::new()), |bytes| bytes.map(|bytes| bytes.to_vec()))
             })
@@ -337,7 +337,7 @@ proptest! {
         });
     }
 
-    /// What loops into the caller's buffer hands it out with what it holds, if a token gives it up.
+    /// Loops that read into the caller's buffer return it with the bytes read, if a token cancels them.
     #[test]
     fn loops_lose_nothing_by_tokens(plan in plan()) {
         run(async {
@@ -390,7 +390,7 @@ proptest! {
                 let (client, kept) = (client.clone(), got.clone());
                 let task = spawn(async move {
                     let bytes = read(&*client, len).await.unwrap();
-                    // In the same poll: nobody can come in between.
+                    // In the same poll as the read: no abort can come in between.
                     let is_over = bytes.is_empty();
                     kept.borrow_mut().extend(bytes);
                     is_over
@@ -433,7 +433,7 @@ proptest! {
 }
 
 #[test]
-fn a_select_in_a_loop_is_just_that() {
+fn a_select_in_a_loop_loses_nothing() {
     run(async {
         let (client, server) = tcp_pair().await;
         let sender = send(server.into_std().unwrap(), pattern(100_000), vec![977]);
@@ -456,18 +456,18 @@ fn a_select_in_a_loop_is_just_that() {
     });
 }
 
-/// Lets a read that is dropped then get the bytes.
+/// Lets a read complete, and drops it unpolled.
 async fn lose(mut read: impl Future + Unpin, send: impl AsyncFnOnce()) {
     begin(&mut read).await;
     send().await;
-    // Long enough to be there, and no harm if not.
+    // Usually long enough for the completion; the test holds without it, too.
     for _ in 0..10 {
         sleep(Duration::ZERO).await;
     }
 }
 
 #[test]
-fn a_stream_is_not_given_to_std_with_bytes_left() {
+fn a_stream_with_unread_bytes_is_not_converted_to_std() {
     run(async {
         let (client, mut server) = tcp_pair().await;
         let mut read_one = Box::pin(read(&client, 10));
@@ -477,7 +477,7 @@ fn a_stream_is_not_given_to_std_with_bytes_left() {
         drop(read_one);
         let mut client = client;
         let mut got = Vec::new();
-        // It is refused for as long as the read is under way, or has left something.
+        // Refused while the dropped read is in flight, or has left unread bytes.
         loop {
             match client.into_std() {
                 Ok(std) => {
@@ -523,7 +523,7 @@ fn datagrams_are_not_lost() {
 }
 
 #[test]
-fn a_window_is_filled_with_what_was_left() {
+fn a_slice_is_filled_with_unread_bytes() {
     run(async {
         let (mut client, mut server) = tcp_pair().await;
         lose(Box::pin(read(&client, 10)), async || {

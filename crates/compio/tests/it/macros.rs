@@ -43,7 +43,7 @@ async fn program() -> Result<usize, Box<dyn std::error::Error>> {
 }
 
 #[test]
-fn a_main_returns_what_its_body_does() {
+fn a_main_returns_the_output_of_its_body() {
     assert_eq!(program().unwrap(), 42);
 }
 
@@ -81,7 +81,7 @@ async fn shows() -> impl std::fmt::Display {
 }
 
 #[test]
-fn a_main_may_hide_what_it_returns() {
+fn a_main_may_return_an_opaque_type() {
     assert_eq!(shows().to_string(), "shown");
 }
 

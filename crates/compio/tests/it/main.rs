@@ -1,4 +1,4 @@
-//! The runtime, files and sockets, as a user meets them, against the real kernel.
+//! The public API of runtime, files and sockets, on the real kernel.
 
 mod cancel;
 mod cancel_token;
@@ -27,7 +27,7 @@ mod unix;
 #[cfg(windows)]
 mod windows;
 
-/// What is leaked on purpose, by name of the test, for builds with a leak detector: it asks here.
+/// The intentional leaks, by name of the test. A leak detector calls this function.
 #[unsafe(no_mangle)]
 extern "C" fn __lsan_default_suppressions() -> *const std::ffi::c_char {
     c"leak:a_forgotten_future\nleak:past_its_timeout".as_ptr()

@@ -66,7 +66,7 @@ fn a_runtime_within_another_is_the_current_one_only_there() {
 }
 
 #[test]
-fn what_is_spawned_while_a_runtime_is_entered_belongs_to_it() {
+fn tasks_spawned_in_an_entered_runtime_belong_to_it() {
     let (one, other) = (Runtime::new().unwrap(), Runtime::new().unwrap());
     let (of_one, of_other) = one.enter(|| {
         let of_other = other.enter(|| spawn(async { 2 }));
@@ -116,7 +116,7 @@ fn a_sleep_that_moves_to_another_runtime_ends_there() {
     let (one, other) = (Runtime::new().unwrap(), Runtime::new().unwrap());
     let mut nap = sleep(LONG);
     one.block_on(begin(&mut nap));
-    // Nobody runs `one` any more.
+    // No thread runs `one` any more.
     let deadline = Instant::now() + Duration::from_millis(5);
     nap.reset(deadline);
     other.block_on(async {
@@ -133,12 +133,12 @@ fn an_operation_that_moves_to_another_runtime_ends_with_its_own() {
     one.block_on(begin(&mut operation));
     drop(one);
     let other = Runtime::new().unwrap();
-    // The kernel may have answered in time.
+    // The kernel may have completed it in time.
     let _answer = other.block_on(operation);
 }
 
 #[test]
-fn the_backend_says_what_it_is_and_why() {
+fn the_backend_names_its_kind_and_reason() {
     let runtime = Runtime::builder().entries(8).build().unwrap();
     let backend = runtime.backend();
     assert!(!backend.why().is_empty());

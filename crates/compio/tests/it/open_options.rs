@@ -1,4 +1,4 @@
-//! Opening files, against what std says.
+//! Options of opening files, compared with std.
 
 use std::{fs, io, path::Path};
 
@@ -6,7 +6,7 @@ use compio::fs::{File, OpenOptions};
 
 use crate::support::{Access, access, check_kind, odd_name, run};
 
-/// The six switches, as bits.
+/// The six options, as bits.
 pub(crate) fn ours(bits: u8) -> OpenOptions {
     let on = |bit: u8| bits >> bit & 1 == 1;
     let mut options = OpenOptions::new();
@@ -23,7 +23,7 @@ pub(crate) fn stds(bits: u8) -> fs::OpenOptions {
     options
 }
 
-/// What an attempt to open comes to: an error, or what the file contains and may be used for.
+/// The outcome of an open: an error, or the content and the access of the file.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
     Failed(io::ErrorKind),
@@ -51,7 +51,7 @@ enum Place {
     ReadOnlyFile,
 }
 
-/// If it is there.
+/// Ignores a missing file.
 fn set_read_only(path: &Path, read_only: bool) {
     if let Ok(metadata) = fs::metadata(path)
         && metadata.is_file()
@@ -62,7 +62,7 @@ fn set_read_only(path: &Path, read_only: bool) {
     }
 }
 
-/// All three ways to open have the same outcome, for this combination of switches.
+/// Checks that all three ways to open have the same outcome, for this combination of options.
 fn check(bits: u8, place: Place) {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("file");
@@ -95,22 +95,22 @@ fn check(bits: u8, place: Place) {
 }
 
 #[test]
-fn all_combinations_of_options_do_what_std_does_to_a_missing_file() {
+fn all_combinations_of_options_on_a_missing_file_are_as_in_std() {
     (0..64).for_each(|bits| check(bits, Place::Missing));
 }
 
 #[test]
-fn all_combinations_of_options_do_what_std_does_to_a_file() {
+fn all_combinations_of_options_on_a_file_are_as_in_std() {
     (0..64).for_each(|bits| check(bits, Place::File));
 }
 
 #[test]
-fn all_combinations_of_options_do_what_std_does_to_a_directory() {
+fn all_combinations_of_options_on_a_directory_are_as_in_std() {
     (0..64).for_each(|bits| check(bits, Place::Directory));
 }
 
 #[test]
-fn all_combinations_of_options_do_what_std_does_to_a_read_only_file() {
+fn all_combinations_of_options_on_a_read_only_file_are_as_in_std() {
     (0..64).for_each(|bits| check(bits, Place::ReadOnlyFile));
 }
 

@@ -54,7 +54,7 @@ fn a_task_that_is_aborted_before_its_first_turn_never_runs() {
 }
 
 #[test]
-fn an_abort_while_an_operation_flies_gives_everything_back() {
+fn an_abort_with_an_operation_in_flight_releases_everything() {
     let deaths = Deaths::default();
     let runtime = Runtime::new().unwrap();
     runtime.block_on(async {
@@ -64,7 +64,7 @@ fn an_abort_while_an_operation_flies_gives_everything_back() {
         yield_now().await;
         task.abort();
         assert!(task.await.unwrap_err().is_cancelled());
-        // The descriptor closes with the operation, and then the peer reads the end.
+        // The descriptor closes with the operation, and then the peer reads EOF.
         let (read, _) = (&client).read(Vec::with_capacity(8)).await;
         assert_eq!(read.unwrap(), 0);
         while deaths.count() == 0 {
@@ -78,7 +78,7 @@ fn blocking_work_begins_at_once() {
     run(async {
         let (sender, receiver) = mpsc::channel();
         let work = spawn_blocking(move || sender.send(42).unwrap());
-        // Without giving the work's task a turn.
+        // The work's task gets no turn before.
         assert_eq!(receiver.recv_timeout(LONG), Ok(42));
         work.await.unwrap();
     });

@@ -24,7 +24,7 @@ use crate::support::{
 fn sleeps_end_in_the_order_of_their_deadlines() {
     run(async {
         let order = Rc::new(RefCell::new(Vec::new()));
-        // Time enough for all to begin before the first ends.
+        // Long enough for all to begin before the first ends.
         let start = Instant::now() + Duration::from_millis(100);
         let tasks: Vec<_> = [30, 10, 20, 0, 15]
             .into_iter()
@@ -67,7 +67,7 @@ fn sleeps_with_equal_deadlines_end_in_the_order_of_their_first_polls() {
 }
 
 #[test]
-fn a_sleep_of_nothing_ends_at_its_first_poll() {
+fn a_zero_sleep_ends_at_its_first_poll() {
     let mut cx = Context::from_waker(Waker::noop());
     assert!(pin!(sleep(Duration::ZERO)).poll(&mut cx).is_ready());
     let past = Instant::now() - Duration::from_secs(1);
@@ -75,7 +75,7 @@ fn a_sleep_of_nothing_ends_at_its_first_poll() {
 }
 
 #[test]
-fn a_sleep_for_ever_keeps_nobody_awake_and_can_be_dropped() {
+fn an_endless_sleep_keeps_no_runtime_awake_and_can_be_dropped() {
     for ever in [
         Duration::MAX,
         Duration::from_secs(i64::MAX as u64 / 2),
@@ -89,7 +89,7 @@ fn a_sleep_for_ever_keeps_nobody_awake_and_can_be_dropped() {
 }
 
 #[test]
-fn a_sleep_that_is_dropped_wakes_nobody() {
+fn a_dropped_sleep_wakes_no_task() {
     let runtime = Runtime::new().unwrap();
     let woken = Flag::default();
     let mark = woken.clone();
@@ -109,7 +109,7 @@ fn a_sleep_that_is_dropped_wakes_nobody() {
 }
 
 #[test]
-fn a_waker_may_take_timers_back_and_set_others() {
+fn a_waker_may_drop_timers_and_set_others() {
     thread_local! {
         static NAPS: RefCell<Vec<Sleep>> = const { RefCell::new(Vec::new()) };
     }
@@ -124,7 +124,7 @@ fn a_waker_may_take_timers_back_and_set_others() {
     let woken = Flag::default();
     let mark = woken.clone();
     let last = waker(move || mark.raise());
-    // Takes back what is due with it, what is not, and what the one before it has set.
+    // Drops the timers that are due with it, the later one, and the timer of an earlier wake.
     let bell = waker(move || {
         drop(NAPS.take());
         set(Instant::now() + Duration::from_millis(1), &last);
@@ -134,7 +134,7 @@ fn a_waker_may_take_timers_back_and_set_others() {
         (0..10).for_each(|_| set(deadline, &bell));
         set(
             Instant::now() + LONG,
-            &waker(|| panic!("it was taken back")),
+            &waker(|| panic!("a dropped timer fires")),
         );
     });
     while runtime.current_timeout().is_some() {
@@ -145,7 +145,7 @@ fn a_waker_may_take_timers_back_and_set_others() {
 }
 
 #[test]
-fn a_reset_moves_a_sleep_that_somebody_waits_for() {
+fn a_reset_moves_an_awaited_sleep() {
     run(async {
         let nap = Rc::new(RefCell::new(sleep(Duration::from_secs(86_400))));
         let waiting = nap.clone();
@@ -186,7 +186,7 @@ fn a_sleep_may_outlive_its_runtime() {
 }
 
 #[test]
-fn the_death_of_its_runtime_wakes_who_waits_for_a_sleep() {
+fn the_drop_of_its_runtime_wakes_a_task_that_awaits_a_sleep() {
     let runtime = Runtime::new().unwrap();
     let woken = Flag::default();
     let mark = woken.clone();
@@ -204,7 +204,7 @@ fn the_death_of_its_runtime_wakes_who_waits_for_a_sleep() {
 }
 
 #[test]
-fn an_output_that_is_ready_wins_over_a_time_that_is_up() {
+fn a_ready_output_wins_over_an_elapsed_timeout() {
     run(async {
         assert_eq!(timeout(Duration::ZERO, async { 42 }).await, Ok(42));
         let past = Instant::now() - Duration::from_secs(1);
@@ -213,7 +213,7 @@ fn an_output_that_is_ready_wins_over_a_time_that_is_up() {
 }
 
 #[test]
-fn a_timeout_ends_what_takes_too_long() {
+fn a_timeout_ends_a_slow_future() {
     run(async {
         let dropped = Flag::default();
         let mark = dropped.clone();
@@ -231,7 +231,7 @@ fn a_timeout_ends_what_takes_too_long() {
 }
 
 #[test]
-fn a_read_whose_time_is_up_takes_nothing_from_the_socket() {
+fn a_timed_out_read_takes_nothing_from_the_socket() {
     run(async {
         let (mut client, mut server) = tcp_pair().await;
         let read = server.read(Vec::with_capacity(8));
@@ -243,20 +243,20 @@ fn a_read_whose_time_is_up_takes_nothing_from_the_socket() {
 }
 
 #[test]
-fn a_success_that_comes_late_but_before_anybody_looked_wins() {
+fn a_late_success_wins_if_it_comes_before_the_poll() {
     run(async {
         let (mut client, mut server) = tcp_pair().await;
         let read = timeout(Duration::from_millis(1), server.read(Vec::with_capacity(8)));
         let busy = async {
             client.write_all("hello").await.0.unwrap();
-            // Neither the bytes nor the end of the time are noticed meanwhile.
+            // The driver has no turn here, and so sees neither the bytes nor the deadline.
             std::thread::sleep(Duration::from_millis(5));
             std::future::pending::<()>().await;
         };
         let First::Right(read) = select(busy, read).await else {
-            unreachable!("busy for ever")
+            unreachable!("the loop never ends")
         };
-        let (read, buffer) = read.expect("it is there when one looks");
+        let (read, buffer) = read.expect("the bytes have arrived");
         assert_eq!((read.unwrap(), &buffer[..]), (5, &b"hello"[..]));
     });
 }
@@ -285,7 +285,7 @@ fn a_read_that_is_cancelled_in_time_gives_its_buffer_back() {
 }
 
 #[test]
-fn what_a_timeout_holds_can_be_gone_on_with() {
+fn the_future_of_an_elapsed_timeout_can_be_continued() {
     run(async {
         let mut late = timeout(Duration::ZERO, Box::pin(sleep(Duration::from_millis(5))));
         assert!((&mut late).await.is_err());

@@ -1,4 +1,4 @@
-//! What comes before it is asked for: how far that goes.
+//! Bounds of read-ahead: connections and bytes that arrive before a task requests them.
 
 use std::{
     future::poll_fn,
@@ -20,7 +20,7 @@ use crate::support::{
     want_descriptors,
 };
 
-/// "A few dozen": as many as are enough, and what the kernel does before it hears of that.
+/// "A few dozen": the bound, and the connections that the kernel accepts before it sees the cancel.
 const DOZENS: usize = 64;
 
 /// Polls the future once, and expects it to wait.
@@ -32,7 +32,7 @@ async fn begin<F: Future>(mut future: Pin<&mut F>) {
     .await;
 }
 
-/// Time for whatever goes on by itself.
+/// Gives background work time to proceed.
 async fn let_it_go_on() {
     for _ in 0..10 {
         sleep(Duration::from_millis(1)).await;
@@ -41,7 +41,7 @@ async fn let_it_go_on() {
 }
 
 #[test]
-fn connections_that_nobody_asks_for_stay_in_the_kernels_queue() {
+fn unrequested_connections_stay_in_the_kernels_queue() {
     const PEERS: usize = 300;
     alone(|| {
         want_descriptors(3 * PEERS as u64);
@@ -60,19 +60,19 @@ fn connections_that_nobody_asks_for_stay_in_the_kernels_queue() {
             }
             let_it_go_on().await;
             let accepted = descriptors() - before - PEERS;
-            assert!(accepted <= DOZENS, "{accepted} that nobody has asked for");
-            // They are there when they are asked for.
+            assert!(accepted <= DOZENS, "{accepted} unrequested connections");
+            // All connections are available when they are requested.
             for _ in 0..PEERS {
-                let next = bounded(incoming.next()).await.expect("there is always one");
+                let next = bounded(incoming.next()).await.expect("an endless stream");
                 drop(next.expect("a connection"));
             }
         });
     });
 }
 
-/// All that wait at the beginning may come at once; but then no more.
+/// All connections that wait at the beginning may be accepted at once, but no later ones.
 #[test]
-fn connections_that_wait_may_come_all_at_once_but_then_no_more() {
+fn waiting_connections_may_be_accepted_at_once_but_no_later_ones() {
     const WAITING: usize = 200;
     const LATER: usize = 300;
     alone(|| {
@@ -101,10 +101,10 @@ fn connections_that_wait_may_come_all_at_once_but_then_no_more() {
     });
 }
 
-/// One that was accepted for a future that has gone away is kept for the next. There cannot be more
-/// of them than there were futures.
+/// A connection that was accepted for a dropped future is kept for the next one. There cannot be more
+/// kept connections than there were futures.
 #[test]
-fn no_more_connections_are_kept_than_futures_have_waited() {
+fn no_more_connections_are_kept_than_futures_were_dropped() {
     const FUTURES: usize = 20;
     const PEERS: usize = 100;
     alone(|| {
@@ -116,7 +116,7 @@ fn no_more_connections_are_kept_than_futures_have_waited() {
             for _ in 0..PEERS / FUTURES {
                 let mut accepts: Vec<_> =
                     (0..FUTURES).map(|_| Box::pin(listener.accept())).collect();
-                // Those that find a kept one are ready.
+                // An accept that finds a kept connection is ready.
                 for accept in &mut accepts {
                     let polled = poll_fn(|cx| Poll::Ready(accept.as_mut().poll(cx)));
                     drop(polled.await);
@@ -126,7 +126,7 @@ fn no_more_connections_are_kept_than_futures_have_waited() {
                 drop(accepts);
                 let_it_go_on().await;
                 let kept = descriptors() - before - peers.len();
-                assert!(kept <= FUTURES, "{kept} are kept");
+                assert!(kept <= FUTURES, "{kept} connections are kept");
             }
             while timeout(Duration::from_millis(20), listener.accept())
                 .await
@@ -139,7 +139,7 @@ fn no_more_connections_are_kept_than_futures_have_waited() {
 }
 
 #[test]
-fn bytes_that_nobody_asks_for_stay_in_their_socket() {
+fn unrequested_bytes_stay_in_their_socket() {
     const BUFFERS: u16 = 16;
     alone(|| {
         let runtime = Runtime::new().expect("a runtime");
@@ -151,7 +151,7 @@ fn bytes_that_nobody_asks_for_stay_in_their_socket() {
             begin(pin!(received.next())).await;
             let_it_go_on().await;
             let before = live();
-            // Until the peer can send no more, again and again.
+            // The peer repeatedly sends until its socket is full.
             let mut sent = 0;
             for _ in 0..20 {
                 while let Ok(written) = far.write(&[7; 10_000]) {

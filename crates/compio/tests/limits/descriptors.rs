@@ -1,5 +1,5 @@
-//! No descriptors are left. That errors are clear and connections come later is tested in
-//! `tests/descriptors/scarcity.rs`; here is what a server does meanwhile.
+//! Servers without free descriptors: the pace of their errors, and the service of open connections. The
+//! errors themselves, and the recovery, are tested in `tests/descriptors/scarcity.rs`.
 
 use std::{
     io::{self, Write},
@@ -20,20 +20,20 @@ use crate::support::{
     Scarcity, alone, bounded, check_exchange, connection, descriptors, limit, listener,
 };
 
-/// How many peers want to be accepted, and how many can be.
+/// The number of waiting peers, and of those with a free descriptor.
 const PEERS: usize = 20;
 const ROOM: usize = 7;
 
-/// For how long nobody frees a descriptor.
+/// The time during which no descriptor is freed.
 const MEANWHILE: Duration = Duration::from_millis(200);
 
-/// What the documentation says about the time between two errors.
+/// The documented time between two errors.
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// A server that goes on after every error sees few of them, and accepts everybody in the end.
-/// `accept` is asked again and again.
+/// Checks that a server that goes on after every error sees few errors, and finally accepts all peers.
+/// It calls `accept` in a loop.
 async fn check_server<S>(mut accept: impl AsyncFnMut() -> io::Result<S>) {
-    // What a runtime opens at its first use.
+    // A runtime opens descriptors at its first use.
     yield_now().await;
     let scarcity = Scarcity::leave(ROOM);
     let mut served = Vec::new();
@@ -52,7 +52,7 @@ async fn check_server<S>(mut accept: impl AsyncFnMut() -> io::Result<S>) {
     assert_eq!(served.len(), ROOM);
     assert!(errors <= pauses + 1, "{errors} errors in {pauses} pauses");
 
-    // One that leaves makes room for one.
+    // Closing a connection makes room for another.
     served.pop();
     let next = loop {
         if let Ok(stream) = bounded(accept()).await {
@@ -92,7 +92,7 @@ fn a_server_of_incoming_connections_does_not_spin() {
             let (listener, address) = listener().await;
             let peers = peers(address);
             let mut incoming = listener.incoming();
-            check_server(async || incoming.next().await.expect("there is always one")).await;
+            check_server(async || incoming.next().await.expect("an endless stream")).await;
             drop(peers);
         });
     });
@@ -114,9 +114,9 @@ fn a_server_of_unix_sockets_does_not_spin() {
     });
 }
 
-/// The pause goes on from one future to the next, and so ends.
+/// The pause continues from one future to the next, and so ends.
 #[test]
-fn a_server_that_drops_its_accepts_accepts_in_the_end() {
+fn a_server_that_drops_its_accepts_finally_accepts() {
     alone(|| {
         block_on(async {
             let (listener, address) = listener().await;
@@ -139,7 +139,7 @@ fn a_server_that_drops_its_accepts_accepts_in_the_end() {
 }
 
 #[test]
-fn whoever_is_connected_is_served_meanwhile() {
+fn open_connections_are_served_without_free_descriptors() {
     alone(|| {
         block_on(async {
             let (listener, address) = listener().await;
@@ -163,7 +163,7 @@ fn whoever_is_connected_is_served_meanwhile() {
 }
 
 #[test]
-fn nothing_is_lost_by_errors_again_and_again() {
+fn repeated_errors_lose_no_connection() {
     alone(|| {
         block_on(async {
             let (listener, address) = listener().await;
@@ -173,7 +173,7 @@ fn nothing_is_lost_by_errors_again_and_again() {
             for _ in 0..10 {
                 let scarcity = Scarcity::leave(0);
                 for _ in 0..2 {
-                    let next = incoming.next().await.expect("there is always one");
+                    let next = incoming.next().await.expect("an endless stream");
                     assert_eq!(next.unwrap_err().raw_os_error(), Some(libc::EMFILE));
                     assert!(listener.accept().await.is_err());
                 }
@@ -181,7 +181,7 @@ fn nothing_is_lost_by_errors_again_and_again() {
                 assert_eq!(descriptors(), open);
             }
             for _ in 0..PEERS {
-                let next = bounded(incoming.next()).await.expect("there is always one");
+                let next = bounded(incoming.next()).await.expect("an endless stream");
                 drop(next.expect("a connection"));
             }
             drop(peers);
@@ -189,8 +189,8 @@ fn nothing_is_lost_by_errors_again_and_again() {
     });
 }
 
-/// With the limit at 0, poll(2) answers EINVAL even for one descriptor (Linux 6.18): a sandbox that
-/// wants no further descriptors sets it so.
+/// With the limit at 0, poll(2) returns EINVAL even for one descriptor (Linux 6.18). Sandboxes that
+/// forbid further descriptors set this limit.
 #[test]
 fn s47_readable_with_a_limit_of_no_descriptors_ends() {
     alone(|| {

@@ -1,4 +1,4 @@
-//! Little memory may be locked, as in many containers: rings are accounted there.
+//! A low limit of locked memory (RLIMIT_MEMLOCK), as in many containers. Rings are charged to it.
 
 use std::{io, thread};
 
@@ -11,7 +11,7 @@ use crate::support::{
     alone, become_nobody, bounded, check_exchange, connection, limit, wait_until,
 };
 
-/// What there is works, or the error says what to do.
+/// Checks that the runtime works, or that its error names the remedy.
 fn check_made(made: io::Result<Runtime>) -> Option<Runtime> {
     match made {
         Ok(runtime) => {
@@ -30,14 +30,14 @@ fn check_works(runtime: &Runtime) {
     runtime.block_on(async {
         let (mut near, mut far) = connection();
         check_exchange(&mut near, &mut far).await;
-        // The kernel may refuse to choose buffers: then they are chosen here.
+        // The kernel may refuse the buffer ring: then the pool selects the buffers.
         let pool = BufferPool::new(64, 16 * 1024).expect("no limit of ours");
         io::Write::write_all(&mut far, b"pooled").expect("room");
         let mut received = near.recv_stream(&pool);
         let buffer = bounded(received.next()).await.expect("some bytes");
         assert_eq!(&buffer.expect("no error")[..], b"pooled");
         drop(received);
-        // Or to lock what is sent.
+        // The kernel may refuse to lock the buffer of the send.
         let (sent, loan) = bounded(near.send_zero_copy(vec![1; 100_000])).await;
         sent.expect("no error");
         drop(far);
@@ -47,7 +47,7 @@ fn check_works(runtime: &Runtime) {
 }
 
 #[test]
-fn without_any_a_runtime_works_or_says_what_it_wants() {
+fn a_runtime_without_locked_memory_works_or_names_the_remedy() {
     alone(|| {
         if !become_nobody() {
             return;
@@ -60,7 +60,7 @@ fn without_any_a_runtime_works_or_says_what_it_wants() {
 }
 
 #[test]
-fn readiness_needs_none() {
+fn the_readiness_backend_needs_no_locked_memory() {
     alone(|| {
         if !become_nobody() {
             return;
@@ -72,7 +72,7 @@ fn readiness_needs_none() {
 }
 
 #[test]
-fn when_it_is_used_up_those_that_are_there_go_on() {
+fn existing_runtimes_go_on_when_locked_memory_is_used_up() {
     alone(|| {
         if !become_nobody() {
             return;
@@ -84,7 +84,7 @@ fn when_it_is_used_up_those_that_are_there_go_on() {
         let (full, count) = (runtimes.len() < 40, runtimes.len());
         eprintln!("{count} runtimes: {}", last.backend());
         runtimes.truncate(count / 2);
-        // The kernel takes its time to give back what a ring has had.
+        // The kernel returns a ring's memory with a delay.
         let survivor = runtimes.first().expect("a half of them");
         wait_until(survivor, || !full || check_made(Runtime::new()).is_some());
         runtimes.iter().for_each(check_works);
@@ -143,7 +143,7 @@ fn s46_short_lived_runtimes_on_several_threads_are_all_made() {
     });
 }
 
-/// The kernel takes no ring of this user at all: the error comes soon and names the limit.
+/// The kernel refuses every ring of this user: the error comes soon and names the limit.
 #[test]
 fn s46_runtime_without_locked_memory_reports_the_limit() {
     alone(|| {
@@ -152,7 +152,7 @@ fn s46_runtime_without_locked_memory_reports_the_limit() {
         }
         let ring = || RuntimeBuilder::new().backend(BackendKind::IoUring).build();
         if ring().is_err_and(|error| error.kind() != io::ErrorKind::OutOfMemory) {
-            // The kernel has no io_uring for this process, for a reason other than its memory.
+            // The kernel has no io_uring for this process, for a reason other than memory.
             return;
         }
         limit(libc::RLIMIT_MEMLOCK, 0);

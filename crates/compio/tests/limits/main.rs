@@ -1,7 +1,7 @@
-//! What happens where a resource ends, and how far each bound goes that the documentation names.
+//! Exhausted resources, and the bounds that the documentation names.
 //!
-//! Each test runs in a process of its own: this program calls itself for one test (`support`). So a
-//! limit concerns nobody else, and descriptors and memory can be counted.
+//! Each test runs in a separate process: this program calls itself for one test (`support`). So a limit
+//! affects no other test, and descriptors and memory can be counted.
 #![cfg(target_os = "linux")]
 
 mod ahead;

@@ -14,10 +14,10 @@ use crate::support::{
     alone, bounded, check_exchange, connection, in_flight, live, wait_until, want_descriptors,
 };
 
-/// How many of them there are.
+/// The number of peers.
 const CROWD: usize = 1000;
 
-/// What a connection that waits may cost beside its buffer: its task, its socket, its operation.
+/// The maximum of bytes of a waiting connection beside its buffer: its task, socket and operation.
 const EACH: isize = 2048;
 
 fn crowd() -> (Vec<TcpStream>, Vec<StdStream>) {
@@ -25,9 +25,8 @@ fn crowd() -> (Vec<TcpStream>, Vec<StdStream>) {
     (0..CROWD).map(|_| connection()).unzip()
 }
 
-/// Begins `wait` for a thousand connections, of which each costs `buffer` bytes and little more.
-/// Nothing is left when the peers have gone.
-/// Meanwhile `is_calm`.
+/// Begins `wait` for a thousand connections. Checks that each costs `buffer` bytes and little more,
+/// that `is_calm` becomes true while they wait, and that no operation is left when the peers have gone.
 fn check_crowd<F>(
     runtime: &Runtime,
     buffer: usize,
@@ -36,7 +35,7 @@ fn check_crowd<F>(
 ) where
     F: Future<Output = ()> + 'static,
 {
-    // What the runtime keeps for the next time, it keeps.
+    // Twice: the runtime may keep memory of the first round for reuse.
     for _ in 0..2 {
         let before = live();
         let (nears, fars) = crowd();
@@ -60,7 +59,7 @@ fn check_crowd<F>(
 }
 
 #[test]
-fn a_crowd_of_silent_ones_costs_its_buffers() {
+fn a_thousand_silent_peers_cost_their_buffers() {
     alone(|| {
         let runtime = Runtime::new().expect("a runtime");
         check_crowd(
@@ -76,7 +75,7 @@ fn a_crowd_of_silent_ones_costs_its_buffers() {
 }
 
 #[test]
-fn a_crowd_of_silent_ones_costs_no_buffers_of_a_pool() {
+fn a_thousand_silent_peers_cost_no_buffers_of_a_pool() {
     alone(|| {
         let runtime = Runtime::new().expect("a runtime");
         let pool = runtime.enter(|| BufferPool::new(8, 4096)).expect("a pool");
@@ -89,13 +88,13 @@ fn a_crowd_of_silent_ones_costs_no_buffers_of_a_pool() {
 }
 
 #[test]
-fn whoever_has_waited_long_enough_for_a_silent_one_goes_on() {
+fn reads_of_a_silent_peer_time_out_without_cost() {
     alone(|| {
         let runtime = Runtime::new().expect("a runtime");
         let (mut near, mut far) = connection();
         runtime.block_on(async {
             let patience = Duration::from_millis(1);
-            // As much as it takes once, it takes again.
+            // The memory of the first rounds is reused.
             let mut usual = None;
             for round in 0..300 {
                 let read = timeout(patience, near.read(vec![0; 10_000]));
@@ -109,10 +108,7 @@ fn whoever_has_waited_long_enough_for_a_silent_one_goes_on() {
                 }
             }
             let grown = live() - usual.expect("more rounds");
-            assert!(
-                grown < 50_000,
-                "{grown} bytes are left of reads that were given up"
-            );
+            assert!(grown < 50_000, "{grown} bytes are left of cancelled reads");
             check_exchange(&mut near, &mut far).await;
         });
         wait_until(&runtime, || in_flight(&runtime) == 0);
@@ -135,7 +131,7 @@ async fn fill(near: &mut TcpStream) -> usize {
 }
 
 #[test]
-fn writes_to_one_that_never_reads_wait_and_can_be_given_up() {
+fn writes_to_a_peer_that_never_reads_wait_and_can_be_cancelled() {
     alone(|| {
         let runtime = Runtime::new().expect("a runtime");
         let (mut near, mut far) = connection();
@@ -144,7 +140,7 @@ fn writes_to_one_that_never_reads_wait_and_can_be_given_up() {
             let patience = Duration::from_millis(1);
             let mut usual = None;
             for round in 0..300 {
-                // A late success is none of ours to forbid.
+                // A write may succeed before its cancel.
                 match cancel_after(patience, near.write(vec![7; 10_000])).await {
                     (Ok(written), _) => sent += written,
                     (Err(error), buffer) => {
@@ -157,11 +153,8 @@ fn writes_to_one_that_never_reads_wait_and_can_be_given_up() {
                 }
             }
             let grown = live() - usual.expect("more rounds");
-            assert!(
-                grown < 50_000,
-                "{grown} bytes are left of writes that were given up"
-            );
-            // All that was said to be sent, and nothing else.
+            assert!(grown < 50_000, "{grown} bytes are left of cancelled writes");
+            // The peer reads exactly the bytes that the writes reported.
             let reader = std::thread::spawn(move || {
                 let mut came = Vec::new();
                 far.read_to_end(&mut came).expect("an end");
@@ -175,7 +168,7 @@ fn writes_to_one_that_never_reads_wait_and_can_be_given_up() {
 }
 
 #[test]
-fn writes_to_one_that_never_reads_can_be_dropped() {
+fn writes_to_a_peer_that_never_reads_can_be_dropped() {
     alone(|| {
         let runtime = Runtime::new().expect("a runtime");
         let (mut near, far) = connection();
@@ -197,7 +190,7 @@ fn writes_to_one_that_never_reads_can_be_dropped() {
 }
 
 #[test]
-fn a_crowd_that_never_reads_costs_one_buffer_each() {
+fn a_thousand_peers_that_never_read_cost_one_buffer_each() {
     alone(|| {
         let runtime = Runtime::new().expect("a runtime");
         check_crowd(
@@ -220,10 +213,10 @@ fn a_crowd_that_never_reads_costs_one_buffer_each() {
     });
 }
 
-/// What is on loan is at most what the kernel takes, which is what its buffers hold: after that a
-/// send waits.
+/// The buffers on loan hold at most the bytes that fit into the kernel's buffers: after that a send
+/// waits.
 #[test]
-fn loans_of_one_that_never_reads_are_bounded_and_come_back() {
+fn loans_to_a_peer_that_never_reads_are_bounded_and_come_back() {
     alone(|| {
         let runtime = Runtime::new().expect("a runtime");
         let (near, far) = connection();
@@ -243,8 +236,8 @@ fn loans_of_one_that_never_reads_are_bounded_and_come_back() {
                 sent += written.expect("no error");
                 loans.push(loan);
             }
-            // Each side's buffer, which Linux takes to be twice as large, and a little.
-            assert!(sent < 1_000_000, "{sent} bytes for nobody");
+            // The buffers of both sides, which Linux doubles, and some slack.
+            assert!(sent < 1_000_000, "{sent} unread bytes");
             drop(far);
             drop(near);
             for loan in loans {

@@ -1,4 +1,4 @@
-//! Listeners of signals share one descriptor.
+//! Signal listeners share one descriptor.
 
 use std::pin::pin;
 

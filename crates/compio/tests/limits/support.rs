@@ -1,4 +1,4 @@
-//! A process for each test, its limits, and what it has.
+//! A process for each test, its limits, and its resources.
 
 use std::{
     alloc::{GlobalAlloc, Layout, System},
@@ -23,13 +23,13 @@ use compio::{
     time::{sleep, timeout},
 };
 
-/// Long enough for anything that is going to happen at all.
+/// A limit that only a hang exceeds.
 pub(crate) const LONG: Duration = Duration::from_secs(60);
 
-/// Set in a child that plays one scenario.
+/// Set in a child that runs one scenario.
 const ALONE: &str = "COMPIO_LIMITS_ALONE";
 
-/// Runs a test's scenario in a process of its own: this program, asked for that test alone.
+/// Runs a test's scenario in a separate process: this program, with that test as its only one.
 #[track_caller]
 pub(crate) fn alone<F: FnOnce()>(scenario: F) {
     if env::var_os(ALONE).is_some() {
@@ -68,7 +68,7 @@ fn count(bytes: usize, sign: isize) {
     LIVE.fetch_add(sign * bytes as isize, Relaxed);
 }
 
-// SAFETY: all is passed on to the system's allocator.
+// SAFETY: each call is passed on to the system's allocator.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         count(layout.size(), 1);
@@ -99,16 +99,16 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-/// How many descriptors are open.
+/// The number of open descriptors.
 pub(crate) fn descriptors() -> usize {
-    // That of the list is one.
+    // The directory's own descriptor is one of the entries.
     fs::read_dir("/proc/self/fd").expect("the list").count() - 1
 }
 
-/// A resource of which a process may have so much.
+/// A resource with a limit.
 pub(crate) type Resource = libc::__rlimit_resource_t;
 
-/// Sets the limit, up to what nobody may exceed. Returns what it was.
+/// Sets the soft limit, at most to the hard limit. Returns the previous one.
 pub(crate) fn limit(resource: Resource, to: u64) -> u64 {
     // SAFETY: plain C structs, which outlive the calls.
     unsafe {
@@ -121,31 +121,31 @@ pub(crate) fn limit(resource: Resource, to: u64) -> u64 {
     }
 }
 
-/// As many descriptors as may be, of which this many are wanted.
+/// Raises the limit of descriptors to the hard limit, which must be at least `count`.
 #[track_caller]
 pub(crate) fn want_descriptors(count: u64) {
     limit(libc::RLIMIT_NOFILE, u64::MAX);
     let before = limit(libc::RLIMIT_NOFILE, u64::MAX);
     assert!(
         before >= count,
-        "no more than {before} descriptors may be had"
+        "the hard limit of descriptors is {before}: raise it to {count}"
     );
 }
 
-/// While this lives, there is room for few more descriptors.
+/// While this lives, the process can open few more descriptors.
 pub(crate) struct Scarcity {
     before: u64,
     _fillers: Vec<fs::File>,
 }
 
 impl Scarcity {
-    /// Leaves room for so many.
+    /// Leaves room for `more` descriptors.
     pub(crate) fn leave(more: usize) -> Self {
         let fds = fs::read_dir("/proc/self/fd").expect("the list");
         let number =
             |entry: io::Result<fs::DirEntry>| entry.ok()?.file_name().to_str()?.parse().ok();
         let highest: RawFd = fds.filter_map(number).max().expect("one at least");
-        // The limit is one of numbers: none up to the highest is to be free.
+        // The limit applies to the numbers of descriptors: the fillers take all free ones below the highest.
         let open = || fs::File::open("/dev/null").expect("a descriptor");
         let fillers = iter::repeat_with(open).take_while(|filler| filler.as_raw_fd() <= highest);
         let fillers = fillers.collect();
@@ -162,8 +162,8 @@ impl Drop for Scarcity {
     }
 }
 
-/// From now on this process has the rights of somebody of whom there is no other process. If that
-/// is not possible, says so.
+/// Gives this process the rights of a user without other processes. Returns false, and prints a line,
+/// if that is not permitted.
 pub(crate) fn become_nobody() -> bool {
     // Locked memory is counted by user: processes of two tests must not share one.
     let nobody_else: libc::uid_t = 1 << 24 | process::id();
@@ -174,20 +174,20 @@ pub(crate) fn become_nobody() -> bool {
                 && libc::setresuid(nobody_else, nobody_else, nobody_else) == 0
     };
     if !became {
-        eprintln!("not tested here: root that may not become anybody else");
+        eprintln!("not tested here: root may not change its user");
     }
     became
 }
 
-/// How many operations the kernel has not answered.
+/// The number of operations in flight.
 pub(crate) fn in_flight(runtime: &Runtime) -> usize {
     let state = format!("{runtime:?}");
-    let number = state.split("in_flight: ").nth(1).expect("it says so");
+    let number = state.split("in_flight: ").nth(1).expect("the field");
     let digits: String = number.chars().take_while(char::is_ascii_digit).collect();
     digits.parse().expect("a number")
 }
 
-/// Waits for something that another side brings about.
+/// Waits for a condition that another side fulfils.
 #[track_caller]
 pub(crate) fn wait_until(runtime: &Runtime, mut is_so: impl FnMut() -> bool) {
     let began = Instant::now();
@@ -202,7 +202,7 @@ pub(crate) async fn poll_once<F: Future>(mut future: Pin<&mut F>) -> Poll<F::Out
     poll_fn(|cx| Poll::Ready(future.as_mut().poll(cx))).await
 }
 
-/// The future's output, which must not keep us waiting for ever.
+/// The future's output, with a limit of time.
 pub(crate) async fn bounded<F: Future>(future: F) -> F::Output {
     timeout(LONG, future).await.expect("this takes too long")
 }
@@ -215,7 +215,7 @@ pub(crate) fn connection() -> (TcpStream, StdStream) {
     (TcpStream::from_std(near).expect("a stream"), far)
 }
 
-/// Bytes go both ways.
+/// Checks that bytes go both ways.
 pub(crate) async fn check_exchange(near: &mut TcpStream, far: &mut StdStream) {
     far.write_all(b"there").expect("room");
     let (read, bytes) = bounded(near.read_exact([0; 5])).await;
@@ -227,7 +227,7 @@ pub(crate) async fn check_exchange(near: &mut TcpStream, far: &mut StdStream) {
     assert_eq!(&bytes, b"and back");
 }
 
-/// Where the listener can be reached.
+/// A listener and its address.
 pub(crate) async fn listener() -> (TcpListener, std::net::SocketAddr) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("an address");

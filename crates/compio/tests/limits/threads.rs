@@ -1,4 +1,4 @@
-//! No threads can be started, or few are to be; and what waits for one meanwhile.
+//! Blocking work without free threads, and with few of them.
 
 use std::{
     io,
@@ -25,7 +25,7 @@ async fn run_elsewhere() -> io::Result<i32> {
 }
 
 #[test]
-fn without_a_thread_blocking_work_is_an_error_and_all_else_goes_on() {
+fn blocking_work_without_a_thread_is_an_error_and_other_operations_go_on() {
     alone(|| {
         if !become_nobody() {
             return;
@@ -34,11 +34,11 @@ fn without_a_thread_blocking_work_is_an_error_and_all_else_goes_on() {
         block_on(async {
             let error = run_elsewhere().await.unwrap_err();
             assert_eq!(error.kind(), io::ErrorKind::WouldBlock, "{error}");
-            // The handle says the same.
+            // The handle reports it as a panic.
             assert!(spawn_blocking(|| 42).await.unwrap_err().is_panic());
             let (mut near, mut far) = connection();
             check_exchange(&mut near, &mut far).await;
-            // The kernel may want a thread of its own, or we do.
+            // The open may need an io-wq worker or a pool thread.
             match bounded(File::open_async("/dev/null")).await {
                 Ok(file) => bounded(file.write_at(vec![1; 10], 0))
                     .await
@@ -47,7 +47,7 @@ fn without_a_thread_blocking_work_is_an_error_and_all_else_goes_on() {
                     .unwrap_or_default(),
                 Err(error) => assert_eq!(error.kind(), io::ErrorKind::WouldBlock, "{error}"),
             }
-            // As soon as there may be one, there is.
+            // Once the limit permits a thread, the pool starts one.
             limit(libc::RLIMIT_NPROC, before);
             assert_eq!(run_elsewhere().await.unwrap(), 42);
         });
@@ -55,7 +55,7 @@ fn without_a_thread_blocking_work_is_an_error_and_all_else_goes_on() {
 }
 
 #[test]
-fn with_one_thread_all_work_is_done_by_it() {
+fn one_thread_does_all_work() {
     alone(|| {
         if !become_nobody() {
             return;
@@ -67,16 +67,15 @@ fn with_one_thread_all_work_is_done_by_it() {
             for (n, work) in works.into_iter().enumerate() {
                 assert_eq!(bounded(work).await.unwrap(), n);
             }
-            // A detector of leaks that runs at the end starts one of its own.
+            // A leak detector that runs at the end starts a thread.
             limit(libc::RLIMIT_NPROC, before);
         });
     });
 }
 
-/// The pool's queue has no limit of its own: what waits in it is an operation in flight, and costs
-/// what such a one costs.
+/// The pool's queue has no limit: queued work is an operation in flight, and costs the same.
 #[test]
-fn work_that_waits_for_a_thread_costs_little_and_goes_when_it_is_given_up() {
+fn queued_work_costs_little_and_is_removed_when_cancelled() {
     const WORKS: usize = 10_000;
     alone(|| {
         let runtime = Runtime::builder().pool(Pool::new(1)).build().unwrap();
@@ -93,8 +92,8 @@ fn work_that_waits_for_a_thread_costs_little_and_goes_when_it_is_given_up() {
             }
             assert_eq!(in_flight(&runtime), 1 + WORKS);
             let each = (live() - before) / WORKS as isize;
-            assert!(each < 1024, "{each} bytes for one that waits");
-            // Every second one is given up.
+            assert!(each < 1024, "{each} bytes of queued work");
+            // Every second one is cancelled.
             for (n, work) in works.iter().enumerate() {
                 if n % 2 == 0 {
                     work.abort();

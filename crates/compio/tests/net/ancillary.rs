@@ -1,4 +1,4 @@
-//! Datagrams that come with more than their bytes.
+//! Ancillary data of datagrams.
 
 use std::{
     io::ErrorKind,
@@ -19,7 +19,7 @@ async fn pair(ip: impl Into<IpAddr>) -> (UdpSocket, UdpSocket) {
     (one, other)
 }
 
-/// Some room.
+/// An ancillary buffer with some room.
 fn room() -> SocketAncillary {
     SocketAncillary::with_capacity(256)
 }
@@ -42,7 +42,7 @@ async fn received(socket: &UdpSocket, expected: &[u8]) -> SocketAncillary {
 }
 
 #[test]
-fn a_message_without_anything_beside_it_is_a_datagram() {
+fn a_message_without_ancillary_data_is_a_datagram() {
     run(async {
         let (one, other) = pair(Ipv4Addr::LOCALHOST).await;
         let (sent, _) = one.send_msg(["one", "two"], SocketAncillary::new()).await;
@@ -66,11 +66,11 @@ fn a_message_without_anything_beside_it_is_a_datagram() {
 
 #[cfg(any(target_os = "linux", windows))]
 #[test]
-fn a_datagram_says_what_it_came_to() {
+fn a_datagram_reports_its_destination() {
     run(async {
         let here = [
             IpAddr::from(Ipv4Addr::LOCALHOST),
-            // Wine does not say it of this.
+            // Wine does not report the packet info of IPv6.
             #[cfg(target_os = "linux")]
             IpAddr::from(Ipv6Addr::LOCALHOST),
         ];
@@ -92,10 +92,10 @@ fn a_datagram_says_what_it_came_to() {
     });
 }
 
-/// Elsewhere the loopback has one address.
+/// On other systems the loopback interface has one address.
 #[cfg(target_os = "linux")]
 #[test]
-fn a_datagram_comes_from_where_it_is_told_to() {
+fn a_datagram_is_sent_from_the_given_address() {
     run(async {
         let server = UdpSocket::bind("0.0.0.0:0").await.unwrap();
         server.set_recv_packet_info(true).unwrap();
@@ -108,7 +108,7 @@ fn a_datagram_comes_from_where_it_is_told_to() {
             panic!("{data:?}");
         };
         assert_eq!(info.address, elsewhere.ip());
-        // Answered from there.
+        // The answer is sent from that address.
         let from = AncillaryData::PacketInfo(PacketInfo {
             interface: 0,
             ..info
@@ -123,7 +123,7 @@ fn a_datagram_comes_from_where_it_is_told_to() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn congestion_is_told_of() {
+fn congestion_is_reported() {
     run(async {
         let (one, other) = pair(Ipv4Addr::LOCALHOST).await;
         other.set_recv_tos_v4(true).unwrap();
@@ -172,7 +172,7 @@ fn one_buffer_is_sent_as_several_datagrams() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn what_does_not_fit_is_said_to_be_lost() {
+fn truncated_ancillary_data_is_reported() {
     run(async {
         let (one, other) = pair(Ipv4Addr::LOCALHOST).await;
         other.set_recv_packet_info(true).unwrap();
@@ -189,7 +189,7 @@ fn what_does_not_fit_is_said_to_be_lost() {
             let (message, (_, ancillary)) = other.recv_msg([Vec::with_capacity(5)], room).await;
             assert!(!message.unwrap().truncated);
             assert!(ancillary.truncated());
-            // What is left of it is no address.
+            // The rest of the message is no address.
             let mut messages = ancillary.messages();
             assert!(!messages.any(|data| matches!(data, AncillaryData::PacketInfo(_))));
         }
@@ -197,7 +197,7 @@ fn what_does_not_fit_is_said_to_be_lost() {
 }
 
 #[test]
-fn a_receive_that_is_given_up_takes_nothing() {
+fn a_dropped_receive_takes_nothing() {
     run(async {
         let (one, other) = pair(Ipv4Addr::LOCALHOST).await;
         give_up(other.recv_msg([Vec::with_capacity(9)], room())).await;
@@ -207,7 +207,7 @@ fn a_receive_that_is_given_up_takes_nothing() {
 }
 
 #[test]
-fn what_a_system_does_not_have_is_not_added() {
+fn unsupported_ancillary_data_is_refused() {
     let mut ancillary = SocketAncillary::new();
     if cfg!(windows) {
         let added = ancillary.add(AncillaryData::Tos(0xb9));

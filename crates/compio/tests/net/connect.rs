@@ -1,4 +1,4 @@
-//! Connecting: to whom, for how long, and what comes of it.
+//! Connecting: addresses, timeouts and errors.
 
 use std::{io::ErrorKind, net::SocketAddr, time::Duration};
 
@@ -10,7 +10,7 @@ use compio::{
 use crate::support::{LONG, check_kind, deserted, listener, run};
 
 #[test]
-fn who_answers_in_time_is_connected_to() {
+fn connecting_within_the_timeout_succeeds() {
     run(async {
         let (listener, address) = listener().await;
         let client = TcpStream::connect_timeout(&address, LONG).await.unwrap();
@@ -22,7 +22,7 @@ fn who_answers_in_time_is_connected_to() {
 }
 
 #[test]
-fn no_time_is_not_enough_to_connect() {
+fn connecting_with_a_zero_timeout_fails() {
     run(async {
         let (_listener, address) = listener().await;
         let connected = TcpStream::connect_timeout(&address, Duration::ZERO).await;
@@ -42,10 +42,10 @@ fn a_refusal_comes_before_the_time_is_up() {
     });
 }
 
-/// Elsewhere, who finds no room is refused.
+/// On other systems, a connect to a full queue is refused.
 #[cfg(target_os = "linux")]
 #[test]
-fn who_does_not_answer_is_given_up_in_time() {
+fn connecting_without_an_answer_times_out() {
     use std::time::Instant;
 
     use compio::net::TcpSocket;
@@ -56,7 +56,7 @@ fn who_does_not_answer_is_given_up_in_time() {
         let listener = socket.listen(0).unwrap();
         let address = listener.local_addr().unwrap();
         let patience = Duration::from_millis(200);
-        // The queue has room for one or two; who comes later gets no answer.
+        // The queue has room for one or two connections; later connects get no answer.
         let mut connected = Vec::new();
         let begin = Instant::now();
         let error = loop {
@@ -74,7 +74,7 @@ fn who_does_not_answer_is_given_up_in_time() {
 }
 
 #[test]
-fn addresses_that_are_none_are_told_from_those_that_do_not_answer() {
+fn invalid_addresses_are_refused_and_unreachable_ones_skipped() {
     run(async {
         let none: &[SocketAddr] = &[];
         check_kind(TcpStream::connect(none).await, ErrorKind::InvalidInput);
@@ -94,7 +94,7 @@ fn addresses_that_are_none_are_told_from_those_that_do_not_answer() {
 }
 
 #[test]
-fn a_port_in_use_cannot_be_had() {
+fn binding_a_port_in_use_fails() {
     run(async {
         let (_listener, address) = listener().await;
         check_kind(TcpListener::bind(address).await, ErrorKind::AddrInUse);
@@ -102,12 +102,12 @@ fn a_port_in_use_cannot_be_had() {
 }
 
 #[test]
-fn a_port_of_a_moment_ago_can_be_had_again() {
+fn a_recently_used_port_can_be_bound_again() {
     run(async {
         let (listener, address) = listener().await;
         let mut client = TcpStream::connect(address).await.unwrap();
         let (server, _) = listener.accept().await.unwrap();
-        // Who closes first keeps the port busy for a while.
+        // The side that closes first keeps the port busy in TIME_WAIT.
         drop((server, listener));
         assert_eq!(client.read([0; 1]).await.0.unwrap(), 0);
         drop(client);
@@ -116,14 +116,14 @@ fn a_port_of_a_moment_ago_can_be_had_again() {
 }
 
 #[test]
-fn an_address_of_another_machine_cannot_be_had() {
+fn binding_an_address_of_another_machine_fails() {
     run(async {
         let other = TcpListener::bind("192.0.2.1:0").await;
         check_kind(other, ErrorKind::AddrNotAvailable);
     });
 }
 
-/// Wine looks for the error before the read does, and forgets it. Windows does not.
+/// Wine fetches the error before the read does, and loses it. Windows does not.
 #[cfg(not(windows))]
 #[test]
 fn a_socket_that_was_reset_holds_no_error_after_it_was_reported() {

@@ -1,4 +1,4 @@
-//! From std's types and to them, and what sockets are to others.
+//! Conversions from and to std's types, and the handles of sockets.
 
 use std::io::{Read, Write};
 
@@ -15,7 +15,7 @@ fn sockets_go_to_std_and_back() {
         let (tcp, address) = listener().await;
         let tcp = std::net::TcpListener::try_from(tcp).unwrap();
         assert_eq!(tcp.local_addr().unwrap(), address);
-        // In whatever mode they come.
+        // In either mode.
         tcp.set_nonblocking(true).unwrap();
         let tcp = TcpListener::try_from(tcp).unwrap();
         give_up(tcp.accept()).await;
@@ -31,7 +31,7 @@ fn sockets_go_to_std_and_back() {
 }
 
 #[test]
-fn a_stream_that_goes_to_std_blocks_and_takes_its_bytes_along() {
+fn a_stream_converted_to_std_blocks_and_keeps_its_bytes() {
     run(async {
         let (client, mut server) = tcp_pair().await;
         server.write_all("hello").await.0.unwrap();
@@ -49,7 +49,7 @@ fn a_stream_that_goes_to_std_blocks_and_takes_its_bytes_along() {
 }
 
 #[test]
-fn what_has_other_handles_stays() {
+fn a_socket_with_other_handles_is_not_converted() {
     run(async {
         let (listener, address) = listener().await;
         let incoming = listener.incoming();

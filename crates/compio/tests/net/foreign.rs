@@ -1,4 +1,4 @@
-//! The other end is a program that is not ours.
+//! Connections to foreign programs: Python and curl.
 
 use std::{
     io::{BufRead, BufReader, Write},
@@ -87,7 +87,7 @@ s.sendall(got[::-1])
     });
 }
 
-/// Curl knows better than we do what HTTP is.
+/// Curl parses an HTTP response.
 #[test]
 fn curl_fetches_a_page() {
     run(async {
@@ -98,7 +98,7 @@ fn curl_fetches_a_page() {
             .stdout(Stdio::piped())
             .spawn();
         let Ok(curl) = curl else {
-            // It is on no list of what has to be there.
+            // Curl is not a required tool of the tests.
             writeln!(std::io::stderr(), "skipped: there is no curl").unwrap();
             return;
         };

@@ -36,7 +36,7 @@ fn halves_know_both_addresses_and_their_stream() {
 }
 
 #[test]
-fn a_half_looks_ahead_while_the_other_writes() {
+fn a_half_peeks_while_the_other_writes() {
     run(async {
         let (client, mut server) = tcp_pair().await;
         let (mut reader, mut writer) = client.into_split();
@@ -55,8 +55,8 @@ fn a_half_looks_ahead_while_the_other_writes() {
     });
 }
 
-/// A reset ends both directions: shutdown(2) answers ENOTCONN then. The direction is shut down, as it
-/// was asked.
+/// A reset ends both directions: shutdown(2) returns ENOTCONN then. The direction is shut down, as
+/// requested.
 #[test]
 fn shutdown_after_reset_succeeds() {
     run(async {
@@ -65,7 +65,7 @@ fn shutdown_after_reset_succeeds() {
         socket2::SockRef::from(&server).set_linger(linger).unwrap();
         drop(server);
         let (read, _) = client.read([0; 1]).await;
-        // Wine forgets the error and tells of an end. Windows does not.
+        // Wine loses the error and reports EOF. Windows does not.
         if !cfg!(windows) || read.is_err() {
             check_kind(read, std::io::ErrorKind::ConnectionReset);
         }

@@ -1,4 +1,4 @@
-//! Connections, one after the other.
+//! Streams of incoming connections.
 
 use std::time::Duration;
 
@@ -49,13 +49,13 @@ fn a_server_in_a_task_takes_connections_until_it_is_dropped() {
         }
         server.abort();
         assert!(server.await.unwrap_err().is_cancelled());
-        // Nobody has the port any more.
+        // The port is free again.
         compio::net::TcpListener::bind(address).await.unwrap();
     });
 }
 
 #[test]
-fn a_next_that_is_given_up_loses_nothing() {
+fn a_dropped_next_loses_nothing() {
     run(async {
         let (listener, address) = listener().await;
         let mut incoming = listener.incoming();
@@ -69,7 +69,7 @@ fn a_next_that_is_given_up_loses_nothing() {
 }
 
 #[test]
-fn who_was_not_taken_is_hung_up_on() {
+fn connections_that_were_not_taken_are_closed() {
     run(async {
         let (listener, address) = listener().await;
         let mut incoming = listener.incoming();
@@ -81,20 +81,20 @@ fn who_was_not_taken_is_hung_up_on() {
         drop(incoming.next().await.unwrap().unwrap());
         drop((incoming, listener));
         for mut client in clients {
-            // Closed, or reset.
+            // EOF or a reset.
             assert!(!matches!(client.read([0; 1]).await.0, Ok(1..)));
         }
     });
 }
 
 #[test]
-fn a_listener_accepts_by_itself_once_nobody_goes_through_the_stream() {
+fn a_listener_accepts_again_after_its_stream_is_dropped() {
     run(async {
         let (listener, address) = listener().await;
         let mut incoming = listener.incoming();
         give_up(incoming.next()).await;
         drop(incoming);
-        // One that comes while the kernel is being told may be hung up on.
+        // A connection that arrives before the cancel completes may be closed.
         loop {
             let client = TcpStream::connect(address).await.unwrap();
             if let Ok(accepted) = timeout(Duration::from_millis(500), listener.accept()).await {
@@ -122,7 +122,7 @@ fn connections_are_a_stream() {
     });
 }
 
-/// It ends with the error of the cancel, and not as a stream that is over.
+/// It ends with the error of the cancel, not with the end of the stream.
 #[test]
 fn s51_next_in_cancel_after_ends_with_error_of_cancel() {
     run(async {

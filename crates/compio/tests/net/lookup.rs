@@ -1,4 +1,4 @@
-//! From names to addresses.
+//! Name resolution.
 
 use std::{
     io::ErrorKind,
@@ -14,7 +14,7 @@ async fn looked_up(host: impl ToSocketAddrs) -> Vec<SocketAddr> {
 }
 
 #[test]
-fn what_is_an_address_already_is_not_looked_up() {
+fn an_address_is_not_looked_up() {
     run(async {
         let v4 = SocketAddr::from(([127, 0, 0, 1], 80));
         let v6 = SocketAddr::from((Ipv6Addr::LOCALHOST, 80));
@@ -45,14 +45,14 @@ fn this_machine_is_found_by_name() {
         );
         let (_listener, address) = listener().await;
         let host = ("localhost", address.port());
-        // One of its addresses may be one where nobody listens: all are tried.
+        // An address of the host may have no listener: all are tried.
         let client = TcpStream::connect(host).await.unwrap();
         assert_eq!(client.peer_addr().unwrap(), address);
     });
 }
 
 #[test]
-fn what_does_not_resolve_is_an_error() {
+fn an_unknown_name_is_an_error() {
     run(async {
         for name in ["localhost.invalid:80", "no such host:80"] {
             assert!(lookup_host(name).await.is_err(), "{name}");

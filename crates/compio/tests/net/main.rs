@@ -1,4 +1,4 @@
-//! Sockets, on every system: TCP, UDP, Unix sockets, names, and what goes on by itself.
+//! Sockets on every system: TCP, UDP, Unix sockets, name resolution, multishot streams.
 
 mod ancillary;
 mod connect;

@@ -1,4 +1,4 @@
-//! Options of connections, which are what they were set to.
+//! Socket options.
 
 use std::time::Duration;
 
@@ -37,7 +37,7 @@ fn a_stream_keeps_its_options() {
 }
 
 #[test]
-fn buffers_have_at_least_the_size_that_was_asked_for() {
+fn buffers_have_at_least_the_requested_size() {
     run(async {
         let (client, _server) = tcp_pair().await;
         client.set_recv_buffer_size(60_000).unwrap();
@@ -80,7 +80,7 @@ fn a_socket_takes_its_options_into_the_connection() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn what_only_linux_has_is_kept() {
+fn options_of_linux_are_kept() {
     run(async {
         let (client, _server) = tcp_pair().await;
         client.set_quickack(false).unwrap();

@@ -1,4 +1,4 @@
-//! Descriptors and credentials that go over Unix sockets.
+//! Descriptors and credentials sent over Unix sockets.
 
 use std::{
     fs::File,
@@ -44,10 +44,13 @@ fn files_go_over_a_stream() {
         let ancillary = carrying([file("first"), file("second")]);
         let (sent, (_, mut ancillary)) = one.send_msg(["with ", "files"], ancillary).await;
         assert_eq!(sent.unwrap(), 10);
-        // Ours are still ours.
+        // The sender still owns its descriptors.
         assert_eq!(ancillary.descriptors().len(), 2);
         assert_eq!(content(ancillary.take_descriptors().remove(0)), "first");
-        assert!(ancillary.is_empty(), "no number is left of what is gone");
+        assert!(
+            ancillary.is_empty(),
+            "no number of a taken descriptor is left"
+        );
 
         let (received, (buffers, mut ancillary)) =
             other.recv_msg([Vec::with_capacity(100)], room(2)).await;
@@ -89,7 +92,7 @@ fn a_socket_goes_over_a_datagram_and_is_used() {
 }
 
 #[test]
-fn what_came_is_passed_on() {
+fn received_descriptors_are_passed_on() {
     run(async {
         let (one, other) = UnixDatagram::pair().unwrap();
         let mut ancillary = carrying([file("again and again")]);
@@ -108,7 +111,7 @@ fn what_came_is_passed_on() {
 }
 
 #[test]
-fn more_than_there_is_room_for_is_lost() {
+fn descriptors_without_room_are_lost() {
     run(async {
         let (one, other) = UnixDatagram::pair().unwrap();
         let ancillary = carrying([file("a"), file("b"), file("c"), file("d")]);
@@ -154,7 +157,7 @@ fn descriptors_are_not_named_by_number() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn who_sends_says_who_it_is() {
+fn a_sender_reports_its_credentials() {
     run(async {
         let (one, other) = UnixStream::pair().unwrap();
         assert!(!other.passcred().unwrap());
@@ -169,7 +172,7 @@ fn who_sends_says_who_it_is() {
                 ancillary.messages().collect::<Vec<_>>(),
                 [AncillaryData::Credentials(own)]
             );
-            // It may be said in advance, but not what is not so.
+            // The sender may give its own credentials explicitly, but no false ones.
             let mut said = SocketAncillary::new();
             said.add(AncillaryData::Credentials(own)).unwrap();
             one.send_msg(["again"], said).await.0.unwrap();

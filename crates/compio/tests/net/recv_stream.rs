@@ -1,4 +1,4 @@
-//! Receiving by itself, into buffers of a pool.
+//! Multishot receives into buffers of a pool.
 
 use std::{rc::Rc, time::Duration};
 
@@ -12,7 +12,7 @@ use compio::{
 
 use crate::support::{give_up, listener, pattern, run, tcp_pair};
 
-/// Everything up to the end.
+/// All bytes up to EOF.
 async fn collect(stream: &mut RecvStream) -> Vec<u8> {
     let mut bytes = Vec::new();
     while let Some(buffer) = stream.next().await {
@@ -30,7 +30,7 @@ fn bytes_come_in_order_up_to_the_end() {
         let writer = spawn(async move {
             client.write_all(pattern(300_000)).await.0.unwrap();
             client.shutdown().await.unwrap();
-            // It is not ended by the end of the other direction.
+            // A shutdown of the other direction does not end the stream.
             let (read, buffer) = client.read_exact([0; 3]).await;
             read.unwrap();
             assert_eq!(&buffer, b"bye");
@@ -80,7 +80,7 @@ fn s20_many_connections_share_few_buffers() {
             give_up(stream.next()).await;
             connections.push((client, stream));
         }
-        assert_eq!(pool.handed_out(), 0, "who waits holds none");
+        assert_eq!(pool.handed_out(), 0, "a waiting stream holds no buffer");
         let mut tasks = Vec::new();
         for (index, (mut client, mut stream)) in connections.into_iter().enumerate() {
             let index = index as u8;
@@ -122,7 +122,7 @@ fn an_echo_sends_the_buffer_that_it_received() {
     });
 }
 
-/// Wine forgets the error while it waits for readiness, and then tells of an end. Windows does not.
+/// Wine loses the error while it waits for readiness, and then reports EOF. Windows does not.
 #[cfg(not(windows))]
 #[test]
 fn a_reset_is_an_error() {
@@ -182,7 +182,7 @@ fn impossible_pools_are_refused() {
     }
 }
 
-/// It ends with the error of the cancel, and not as a stream at its end.
+/// It ends with the error of the cancel, not with EOF.
 #[test]
 fn s51_next_in_cancel_after_ends_with_error_of_cancel() {
     run(async {

@@ -1,4 +1,4 @@
-//! What the tests share.
+//! Shared helpers of the tests.
 
 use std::{
     fmt::Debug,
@@ -16,10 +16,10 @@ use compio::{
     time::timeout,
 };
 
-/// Long enough for anything that is going to happen at all.
+/// A limit that only a hang exceeds.
 pub(crate) const LONG: Duration = Duration::from_secs(30);
 
-/// Runs a test's body, which must not wait for ever.
+/// Runs a test's body, with a limit of time.
 pub(crate) fn run<F: Future>(body: F) -> F::Output {
     block_on(async { timeout(LONG, body).await.expect("this takes too long") })
 }
@@ -34,16 +34,17 @@ pub(crate) async fn give_up<F: Future>(future: F) {
     .await;
 }
 
-/// A listener of its own port.
+/// A listener on a new port.
 pub(crate) async fn listener() -> (TcpListener, SocketAddr) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a listener");
     let address = listener.local_addr().expect("its address");
     (listener, address)
 }
 
-/// An address of this machine where nobody listens.
+/// An address of this machine without a listener.
 pub(crate) async fn deserted() -> SocketAddr {
-    // Bound, so that nobody else gets it, but not listening; for the rest of the process's life.
+    // Bound, so that no other socket gets the port, but not listening. It stays open until the process
+    // ends.
     let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
     let any = SocketAddr::from(([127, 0, 0, 1], 0));
     socket.bind(&any.into()).unwrap();
@@ -60,14 +61,14 @@ pub(crate) async fn tcp_pair() -> (TcpStream, TcpStream) {
     (client, server)
 }
 
-/// The operation failed with this kind of error.
+/// Checks that the operation failed with this kind of error.
 #[track_caller]
 pub(crate) fn check_kind<T: Debug>(result: io::Result<T>, kind: io::ErrorKind) {
     let error = result.expect_err("it should fail");
     assert_eq!(error.kind(), kind, "{error}");
 }
 
-/// Bytes that show where they belong.
+/// Bytes that identify their position.
 pub(crate) fn pattern(len: usize) -> Vec<u8> {
     (0..len).map(|index| (index * 31 % 251) as u8).collect()
 }

@@ -39,7 +39,7 @@ fn a_socket_becomes_a_listener_or_a_stream() {
 }
 
 #[test]
-fn a_client_chooses_where_it_comes_from() {
+fn a_client_binds_its_own_address() {
     run(async {
         let (listener, address) = listener().await;
         let socket = TcpSocket::new_v4().unwrap();
@@ -67,7 +67,7 @@ fn a_bound_address_cannot_be_bound_again() {
 }
 
 #[test]
-fn a_socket_that_nobody_wants_is_refused() {
+fn connecting_without_a_listener_is_refused() {
     run(async {
         let socket = TcpSocket::new_v4().unwrap();
         check_kind(
@@ -78,7 +78,7 @@ fn a_socket_that_nobody_wants_is_refused() {
 }
 
 #[test]
-fn reusing_an_address_is_asked_for() {
+fn reuse_of_an_address_is_an_option() {
     run(async {
         let socket = TcpSocket::new_v4().unwrap();
         assert!(!socket.reuseaddr().unwrap());
@@ -88,7 +88,7 @@ fn reusing_an_address_is_asked_for() {
 }
 
 #[test]
-fn a_socket_of_std_is_taken_over() {
+fn a_socket_of_std_is_adopted() {
     run(async {
         let (_listener, address) = listener().await;
         let socket =
@@ -102,7 +102,7 @@ fn a_socket_of_std_is_taken_over() {
 
 #[cfg(unix)]
 #[test]
-fn listeners_that_agree_share_a_port() {
+fn listeners_with_reuse_port_share_a_port() {
     run(async {
         let first = TcpSocket::new_v4().unwrap();
         first.set_reuseport(true).unwrap();
@@ -129,7 +129,7 @@ fn a_socket_is_bound_to_a_device() {
         let socket = TcpSocket::new_v4().unwrap();
         assert_eq!(socket.device().unwrap(), None);
         match socket.bind_device(Some(b"lo")) {
-            // Old kernels ask for a privilege.
+            // Old kernels require a privilege.
             Err(error) if error.kind() == ErrorKind::PermissionDenied => return,
             bound => bound.unwrap(),
         }

@@ -1,4 +1,4 @@
-//! Bytes of connections: looked at, none, many, of several buffers, up to an end.
+//! Transfers over connections: peeks, empty and long ones, several buffers, EOF.
 
 use compio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
@@ -8,7 +8,7 @@ use compio::{
 use crate::support::{give_up, pattern, run, tcp_pair};
 
 #[test]
-fn what_was_looked_at_is_still_there() {
+fn peeked_bytes_are_not_consumed() {
     run(async {
         let (mut client, mut server) = tcp_pair().await;
         client.write_all("hello").await.0.unwrap();
@@ -28,7 +28,7 @@ fn what_was_looked_at_is_still_there() {
 }
 
 #[test]
-fn a_look_that_is_given_up_takes_nothing() {
+fn a_dropped_peek_takes_nothing() {
     run(async {
         let (mut client, mut server) = tcp_pair().await;
         give_up(server.peek(vec![0; 5])).await;
@@ -41,7 +41,7 @@ fn a_look_that_is_given_up_takes_nothing() {
 }
 
 #[test]
-fn nothing_is_sent_and_received_at_once() {
+fn empty_transfers_complete_at_once() {
     run(async {
         let (mut client, mut server) = tcp_pair().await;
         assert_eq!(client.write([0; 0]).await.0.unwrap(), 0);
@@ -55,7 +55,7 @@ fn nothing_is_sent_and_received_at_once() {
 }
 
 #[test]
-fn much_more_than_fits_arrives_whole() {
+fn data_larger_than_the_buffers_arrives_whole() {
     run(async {
         let (mut client, mut server) = tcp_pair().await;
         client.set_send_buffer_size(100_000).unwrap();

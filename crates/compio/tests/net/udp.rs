@@ -23,7 +23,7 @@ async fn connected() -> (UdpSocket, UdpSocket) {
 }
 
 #[test]
-fn datagrams_keep_their_bounds_and_say_who_sent_them() {
+fn datagrams_keep_their_bounds_and_report_their_sender() {
     run(async {
         let ((one, from), (other, to)) = (bound().await, bound().await);
         for datagram in ["first", "", "third"] {
@@ -39,7 +39,7 @@ fn datagrams_keep_their_bounds_and_say_who_sent_them() {
 }
 
 #[test]
-fn what_does_not_fit_is_lost() {
+fn excess_bytes_of_a_datagram_are_lost() {
     run(async {
         let (one, other) = connected().await;
         for _ in 0..4 {
@@ -60,7 +60,7 @@ fn what_does_not_fit_is_lost() {
 }
 
 #[test]
-fn what_was_looked_at_is_still_there() {
+fn a_peeked_datagram_is_not_consumed() {
     run(async {
         let ((one, from), (other, to)) = (bound().await, bound().await);
         give_up(other.peek_from(vec![0; 10])).await;
@@ -69,7 +69,7 @@ fn what_was_looked_at_is_still_there() {
             let (seen, buffer) = other.peek_from(Vec::with_capacity(10)).await;
             assert_eq!(seen.unwrap(), (5, from));
             assert_eq!(buffer, b"hello");
-            // A part of it.
+            // A part of the datagram.
             let (seen, buffer) = other.peek(Vec::with_capacity(2)).await;
             assert_eq!((seen.unwrap(), &buffer[..]), (2, &b"he"[..]));
         }
@@ -94,7 +94,7 @@ fn several_buffers_make_one_datagram() {
         let (stranger, _) = bound().await;
         let (sent, _) = stranger.send_to_vectored(["a", "b"], from).await;
         assert_eq!(sent.unwrap(), 2);
-        // The connected one hears its peer only.
+        // The connected socket receives from its peer only.
         give_up(one.recv_vectored([vec![0; 1], vec![0; 9]])).await;
         let (sent, _) = other.send_vectored(["x", "y"]).await;
         assert_eq!(sent.unwrap(), 2);
@@ -106,10 +106,10 @@ fn several_buffers_make_one_datagram() {
 }
 
 #[test]
-fn sizes_go_up_to_the_greatest() {
+fn datagrams_of_all_sizes_arrive() {
     run(async {
         let (one, other) = connected().await;
-        // The greatest that IPv4 has.
+        // The greatest payload of IPv4.
         for len in [0, 1, 1500, 65_507] {
             assert_eq!(one.send(pattern(len)).await.0.unwrap(), len);
             let (received, buffer) = other.recv(Vec::with_capacity(70_000)).await;
@@ -123,7 +123,7 @@ fn sizes_go_up_to_the_greatest() {
 }
 
 #[test]
-fn who_has_nobody_to_send_to_gets_the_buffer_back() {
+fn a_failed_send_returns_the_buffer() {
     run(async {
         let (one, _) = bound().await;
         let (sent, buffer) = one.send(b"hello".to_vec()).await;
@@ -143,7 +143,7 @@ fn who_has_nobody_to_send_to_gets_the_buffer_back() {
 }
 
 #[test]
-fn a_port_in_use_cannot_be_had() {
+fn binding_a_port_in_use_fails() {
     run(async {
         let (_one, address) = bound().await;
         check_kind(UdpSocket::bind(address).await, ErrorKind::AddrInUse);
@@ -189,7 +189,7 @@ fn a_group_is_joined_and_left_once() {
         one.join_multicast_v4(group, here).unwrap_err();
         one.leave_multicast_v4(group, here).unwrap();
         one.leave_multicast_v4(group, here).unwrap_err();
-        // No group, but a machine.
+        // A unicast address is no group.
         one.join_multicast_v4(here, here).unwrap_err();
         let six = UdpSocket::bind("[::1]:0").await.unwrap();
         six.leave_multicast_v6(&Ipv6Addr::new(0xff01, 0, 0, 0, 0, 0, 0, 0xfb), 1)
@@ -199,7 +199,7 @@ fn a_group_is_joined_and_left_once() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_group_hears_what_is_sent_to_it() {
+fn a_group_receives_its_datagrams() {
     run(async {
         let group = Ipv4Addr::new(224, 0, 0, 251);
         let member = UdpSocket::bind((group, 0)).await.unwrap();

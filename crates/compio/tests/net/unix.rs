@@ -1,4 +1,4 @@
-//! Unix stream sockets: addresses, credentials, connections by themselves.
+//! Unix stream sockets: addresses, credentials, incoming connections.
 
 use std::{ffi::OsStr, io::ErrorKind, os::unix::ffi::OsStrExt, path::Path};
 
@@ -10,7 +10,7 @@ use compio::{
 use crate::support::{check_kind, give_up, pattern, run};
 
 #[test]
-fn connections_come_one_after_the_other_and_into_a_pool() {
+fn connections_come_in_order_and_receive_into_a_pool() {
     run(async {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("socket");
@@ -35,7 +35,7 @@ fn connections_come_one_after_the_other_and_into_a_pool() {
 }
 
 #[test]
-fn a_send_without_copying_is_one_with_where_the_kernel_cannot() {
+fn a_zero_copy_send_falls_back_to_a_copy() {
     run(async {
         let (one, mut other) = UnixStream::pair().unwrap();
         let (sent, loan) = one.send_zero_copy(pattern(100)).await;
@@ -48,7 +48,7 @@ fn a_send_without_copying_is_one_with_where_the_kernel_cannot() {
 }
 
 #[test]
-fn what_was_looked_at_is_still_there() {
+fn peeked_bytes_are_not_consumed() {
     run(async {
         let (mut one, mut other) = UnixStream::pair().unwrap();
         give_up(other.peek(vec![0; 5])).await;
@@ -62,7 +62,7 @@ fn what_was_looked_at_is_still_there() {
 }
 
 #[test]
-fn the_peer_says_who_it_is() {
+fn the_peer_has_credentials() {
     run(async {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("socket");

@@ -10,7 +10,7 @@ use compio::{
 use crate::support::{check_kind, give_up, run};
 
 #[test]
-fn datagrams_keep_their_bounds_and_say_who_sent_them() {
+fn datagrams_keep_their_bounds_and_report_their_sender() {
     run(async {
         let dir = tempfile::tempdir().unwrap();
         let (here, there) = (dir.path().join("one"), dir.path().join("other"));
@@ -42,7 +42,7 @@ fn datagrams_keep_their_bounds_and_say_who_sent_them() {
 }
 
 #[test]
-fn pairs_hear_each_other() {
+fn pairs_exchange_datagrams() {
     run(async {
         let (one, other) = UnixDatagram::pair().unwrap();
         assert!(one.local_addr().unwrap().is_unnamed());
@@ -58,7 +58,7 @@ fn pairs_hear_each_other() {
 }
 
 #[test]
-fn what_does_not_fit_is_lost() {
+fn excess_bytes_of_a_datagram_are_lost() {
     run(async {
         let (one, other) = UnixDatagram::pair().unwrap();
         one.send("0123456789").await.0.unwrap();
@@ -71,7 +71,7 @@ fn what_does_not_fit_is_lost() {
 }
 
 #[test]
-fn who_sends_waits_for_room() {
+fn a_send_waits_for_room() {
     run(async {
         let (one, other) = UnixDatagram::pair().unwrap();
         let one = Rc::new(one);
@@ -95,7 +95,7 @@ fn who_sends_waits_for_room() {
 }
 
 #[test]
-fn who_is_not_there_cannot_be_sent_to() {
+fn sending_to_a_missing_socket_fails() {
     run(async {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("socket");
@@ -114,7 +114,7 @@ fn who_is_not_there_cannot_be_sent_to() {
 }
 
 #[test]
-fn a_direction_that_was_ended_takes_nothing_more() {
+fn a_direction_that_was_shut_down_sends_nothing() {
     run(async {
         let (one, other) = UnixDatagram::pair().unwrap();
         one.send("last").await.0.unwrap();
@@ -140,7 +140,7 @@ fn a_socket_goes_to_std_and_back() {
         let fd = loop {
             match back {
                 Ok(fd) => break fd,
-                // The receive that was given up has a last word to say.
+                // The dropped receive has not completed yet.
                 Err(one) => {
                     yield_now().await;
                     back = one.try_into();

@@ -1,4 +1,4 @@
-//! Sends that give their buffer back later.
+//! Zero-copy sends, which return their buffer later.
 
 use compio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite},
@@ -26,7 +26,7 @@ fn the_bytes_arrive_and_the_buffer_comes_back() {
 }
 
 #[test]
-fn a_loan_that_nobody_awaits_harms_nothing() {
+fn a_loan_may_be_dropped_unawaited() {
     run(async {
         let (client, mut server) = tcp_pair().await;
         let (_, writer) = client.into_split();
@@ -39,7 +39,7 @@ fn a_loan_that_nobody_awaits_harms_nothing() {
 }
 
 #[test]
-fn what_cannot_be_sent_comes_back_with_the_error() {
+fn a_failed_send_returns_the_buffer() {
     run(async {
         let (mut client, _server) = tcp_pair().await;
         client.shutdown().await.unwrap();
@@ -50,12 +50,12 @@ fn what_cannot_be_sent_comes_back_with_the_error() {
 }
 
 #[test]
-fn a_send_that_is_given_up_ends_with_its_socket() {
+fn a_dropped_send_ends_with_its_socket() {
     run(async {
         let (client, mut server) = tcp_pair().await;
         drop(client.send_zero_copy(pattern(100_000)));
         drop(client);
-        // It had not begun.
+        // The send had not begun.
         assert_eq!(server.read([0; 1]).await.0.unwrap(), 0);
     });
 }

@@ -1,5 +1,5 @@
-//! What this program does as a child of itself: a test that does nothing in a run of the tests, and
-//! is the only one where a test has started it.
+//! This program as a child of itself. `as_a_child` does nothing in a usual run of the tests. A child
+//! that a test has started runs it alone.
 
 use std::{
     env,
@@ -9,10 +9,10 @@ use std::{
 
 use compio::process::Command;
 
-/// Which task the child has.
+/// The variable that names the child's task.
 const TASK: &str = "COMPIO_TEST_CHILD";
 
-/// Comes before all that the child writes, behind what the test harness writes.
+/// Separates the output of the test harness from the child's own output.
 const MARK: &[u8] = b"\x01";
 
 /// How much [`flood`](self) writes to each stream.
@@ -27,7 +27,7 @@ pub(crate) fn command(task: &str) -> Command {
     command
 }
 
-/// What the child itself has written.
+/// The child's own output.
 pub(crate) fn written(stdout: &[u8]) -> &[u8] {
     let mark = stdout.iter().position(|byte| [*byte] == MARK);
     &stdout[mark.expect("the child has begun") + 1..]
@@ -68,7 +68,7 @@ fn as_a_child() {
     process::exit(0);
 }
 
-/// All that comes, at once.
+/// Copies the input to the output at once, without buffering.
 fn cat(stdout: &mut impl Write) {
     let mut buffer = vec![0; 100_000];
     loop {
@@ -77,12 +77,12 @@ fn cat(stdout: &mut impl Write) {
             return;
         }
         stdout.write_all(&buffer[..len]).unwrap();
-        // It would wait for the end of the line.
+        // The stream would buffer up to the end of the line.
         stdout.flush().unwrap();
     }
 }
 
-/// Both streams in turns, in pieces that no pipe's size is a multiple of.
+/// Writes to both streams in turn, in pieces whose size divides no pipe's size.
 fn flood(stdout: &mut impl Write) {
     let mut stderr = io::stderr();
     let piece = [b'x'; 10_007];

@@ -1,4 +1,4 @@
-//! Talking to a child by its pipes.
+//! Communication with a child over its pipes.
 
 use std::{io::ErrorKind, pin::pin, process::Stdio, time::Duration};
 
@@ -14,7 +14,7 @@ use crate::{
     support::{begin, both, check_kind, run},
 };
 
-/// One that sends back what it gets.
+/// A child that echoes its input.
 fn cat() -> Child {
     command("cat")
         .stdin(Stdio::piped())
@@ -24,13 +24,13 @@ fn cat() -> Child {
         .unwrap()
 }
 
-/// Bytes that show where they belong, and no mark.
+/// Bytes that identify their position, without the mark.
 fn pattern(len: usize) -> Vec<u8> {
     (0..len).map(|index| (index * 31 % 249) as u8 + 3).collect()
 }
 
 #[test]
-fn there_and_back() {
+fn a_line_is_echoed() {
     run(async {
         let mut child = cat();
         let mut stdin = child.stdin.take().unwrap();
@@ -44,7 +44,7 @@ fn there_and_back() {
 }
 
 #[test]
-fn more_than_a_pipe_holds_there_and_back() {
+fn data_larger_than_a_pipe_is_echoed() {
     run(async {
         let mut child = cat();
         let (mut stdin, mut stdout) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
@@ -133,7 +133,7 @@ fn nothing_to_write_and_no_room_to_read() {
 }
 
 #[test]
-fn the_end_stays_the_end() {
+fn eof_stays_eof() {
     run(async {
         let mut child = cat();
         drop(child.stdin.take());
@@ -162,11 +162,11 @@ fn a_child_that_does_not_read() {
 }
 
 #[test]
-fn a_read_that_is_given_up_takes_nothing() {
+fn a_dropped_read_takes_nothing() {
     run(async {
         let mut child = cat();
         let (mut stdin, mut stdout) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
-        // What the test harness writes, to the mark.
+        // The output of the test harness, up to the mark.
         let mut byte = [0];
         while byte != [1] {
             (_, byte) = stdout.read(byte).await;
@@ -182,7 +182,7 @@ fn a_read_that_is_given_up_takes_nothing() {
 }
 
 #[test]
-fn a_write_that_is_given_up_lets_the_pipe_close() {
+fn a_dropped_write_lets_the_pipe_close() {
     run(async {
         let mut child = command("stay")
             .stdin(Stdio::piped())
@@ -198,7 +198,7 @@ fn a_write_that_is_given_up_lets_the_pipe_close() {
 }
 
 #[test]
-fn waiting_for_the_output_can_be_given_up() {
+fn waiting_for_the_output_can_be_dropped() {
     run(async {
         for _ in 0..5 {
             let mut child = cat();
@@ -234,7 +234,7 @@ fn one_childs_input_is_anothers_output() {
         let mut other = command("say back");
         other.stdout(between).stderr(Stdio::null());
         assert!(other.status().await.unwrap().success());
-        // It holds the writing end, too.
+        // The command holds the writing end, too.
         drop(other);
         let output = one.wait_with_output().await.unwrap();
         assert_eq!(written(written(&output.stdout)), b"back");
@@ -252,7 +252,7 @@ fn a_pipe_that_has_been_shut_down_cannot_be_lent() {
 }
 
 #[test]
-fn fifty_talk_at_once() {
+fn fifty_children_communicate_at_once() {
     run(async {
         let talks: Vec<_> = (0..50)
             .map(|number| {

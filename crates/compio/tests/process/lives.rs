@@ -1,4 +1,4 @@
-//! Starting, ending, waiting, giving up.
+//! The life cycle of children: start, exit, wait, kill, drop.
 
 use std::{io::ErrorKind, pin::pin, process::Stdio, time::Duration};
 
@@ -14,7 +14,7 @@ use crate::{
     support::{begin, both, check_code, check_kind, run},
 };
 
-/// One that goes on until it is killed.
+/// A child that runs until it is killed.
 fn staying() -> Child {
     command("stay")
         .stdout(Stdio::null())
@@ -37,7 +37,7 @@ fn exit_codes() {
 }
 
 #[test]
-fn a_program_that_is_not_there() {
+fn a_missing_program_is_an_error() {
     let nowhere = "/nowhere/at/all";
     run(async {
         check_kind(Command::new(nowhere).spawn(), ErrorKind::NotFound);
@@ -47,16 +47,16 @@ fn a_program_that_is_not_there() {
 }
 
 #[test]
-fn a_directory_that_is_not_there() {
+fn a_missing_directory_is_an_error() {
     run(async {
         let mut command = command("exit 0");
-        // Which error it is, differs.
+        // The kind of the error differs between systems.
         command.current_dir("/nowhere/at/all").spawn().unwrap_err();
     });
 }
 
 #[test]
-fn waiting_again_says_the_same() {
+fn waiting_again_returns_the_same_status() {
     run(async {
         let mut child = command("exit 5").stdout(Stdio::null()).spawn().unwrap();
         assert!(child.id().is_some());
@@ -64,14 +64,14 @@ fn waiting_again_says_the_same() {
         assert_eq!(child.id(), None);
         check_code(child.wait().await.unwrap(), 5);
         check_code(child.try_wait().unwrap().unwrap(), 5);
-        // It is over, which is no error.
+        // Killing an ended child is no error.
         child.start_kill().unwrap();
         child.kill().await.unwrap();
     });
 }
 
 #[test]
-fn asking_without_waiting() {
+fn try_wait_does_not_wait() {
     run(async {
         let mut child = staying();
         assert!(child.try_wait().unwrap().is_none());
@@ -92,7 +92,7 @@ fn killing() {
 }
 
 #[test]
-fn a_wait_that_is_given_up_loses_nothing() {
+fn a_dropped_wait_loses_nothing() {
     run(async {
         let mut child = staying();
         for _ in 0..100 {
@@ -111,7 +111,7 @@ fn a_wait_that_completed_and_was_not_polled_again() {
         let mut child = command("exit 4").stdout(Stdio::null()).spawn().unwrap();
         {
             let mut wait = pin!(child.wait());
-            // Unless it has ended already.
+            // The wait is pending, unless the child has ended already.
             let _ = timeout(Duration::ZERO, wait.as_mut()).await;
             compio::time::sleep(Duration::from_millis(20)).await;
         }
@@ -120,10 +120,10 @@ fn a_wait_that_completed_and_was_not_polled_again() {
 }
 
 #[test]
-fn a_kill_that_is_given_up_has_killed() {
+fn a_dropped_kill_has_killed() {
     run(async {
         let mut child = staying();
-        // It may have ended by the time that the wait begins.
+        // The child may have ended when the wait begins.
         let _ = timeout(Duration::ZERO, child.kill()).await;
         assert!(!child.wait().await.unwrap().success());
     });
@@ -213,7 +213,7 @@ fn a_runtime_that_ends_before_its_children() {
 }
 
 #[test]
-fn started_in_a_way_of_ones_own() {
+fn a_child_is_started_by_a_custom_spawn() {
     run(async {
         let mut command = command("exit 9");
         let mut child = command
@@ -229,7 +229,7 @@ fn started_in_a_way_of_ones_own() {
 }
 
 #[test]
-fn what_a_command_is_made_of() {
+fn a_command_reports_its_settings() {
     let mut command = command("exit 0");
     assert!(!command.get_kill_on_drop());
     assert!(command.kill_on_drop(true).get_kill_on_drop());

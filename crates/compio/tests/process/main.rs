@@ -1,7 +1,7 @@
-//! Child processes, real ones.
+//! Real child processes.
 //!
-//! What runs on every system has this very program as its child, see [`child`]; what only unix has
-//! is tried with the shell.
+//! Tests of every system have this program as their child, see [`child`]. Tests of unix alone use the
+//! shell.
 
 mod child;
 mod exchange;

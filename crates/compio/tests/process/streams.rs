@@ -1,4 +1,4 @@
-//! Which streams a child has, and what else it is given.
+//! The streams, environment and directory of a child.
 
 use std::{
     fs::{self, File},
@@ -18,7 +18,7 @@ use crate::{
     support::run,
 };
 
-/// What the command's child writes to its output.
+/// The output of the command's child.
 async fn said(command: &mut Command) -> String {
     let output = command.output().await.unwrap();
     assert!(output.status.success(), "{output:?}");
@@ -35,7 +35,7 @@ fn output_takes_both() {
     });
 }
 
-/// Its bytes would be missing in the next child's input.
+/// Its unread bytes would be missing in the next child's input.
 #[test]
 fn s34_pipe_with_bytes_of_dropped_read_is_not_lent_to_child() {
     run(async {
@@ -46,7 +46,7 @@ fn s34_pipe_with_bytes_of_dropped_read_is_not_lent_to_child() {
         child.wait().await.unwrap();
         drop(read);
         if is_ready {
-            // The child was quicker than the first poll: nothing is kept.
+            // The child wrote before the first poll: no bytes are kept.
             return;
         }
         let error = Stdio::try_from(stdout).expect_err("bytes would be lost");
@@ -114,7 +114,7 @@ fn status_closes_pipes() {
     run(async {
         let mut command = command("input-length");
         command.stdin(Stdio::piped()).stdout(Stdio::null());
-        // It would wait for input for ever.
+        // With an open input the child would not end.
         assert!(command.status().await.unwrap().success());
     });
 }

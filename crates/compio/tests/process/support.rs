@@ -1,4 +1,4 @@
-//! What the tests share.
+//! Shared helpers of the tests.
 
 use std::{
     fmt::Debug,
@@ -12,7 +12,7 @@ use std::{
 
 use compio::{task::block_on, time::timeout};
 
-/// Runs a test's body, which must not wait for ever.
+/// Runs a test's body, with a limit of time.
 pub(crate) fn run<F: Future>(body: F) -> F::Output {
     // Processes of other tests, and Wine, take their time.
     let limit = Duration::from_secs(120);
@@ -31,7 +31,7 @@ pub(crate) async fn begin<F: Future>(mut future: Pin<&mut F>) {
     .await;
 }
 
-/// Waits for both, at once.
+/// Waits for both concurrently.
 pub(crate) async fn both<A: Future, B: Future>(a: A, b: B) -> (A::Output, B::Output) {
     let (mut a, mut b) = (pin!(a), pin!(b));
     let (mut of_a, mut of_b) = (None, None);

@@ -1,4 +1,4 @@
-//! What only unix has: signals, groups, users, the shell.
+//! Children on unix: signals, groups, users, the shell.
 
 use std::{
     fs,
@@ -22,14 +22,14 @@ fn sh(script: &str) -> Command {
     command
 }
 
-/// What the script writes.
+/// The output of the script.
 async fn said(script: &str) -> String {
     let output = sh(script).output().await.unwrap();
     assert!(output.status.success(), "{output:?}");
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// Something that has as little to do as possible.
+/// A child that sleeps.
 fn sleeping() -> Child {
     let mut command = Command::new("sleep");
     command.arg("300").kill_on_drop(true).spawn().unwrap()
@@ -94,10 +94,10 @@ fn a_file_that_is_no_program() {
 }
 
 #[test]
-fn a_name_of_its_own() {
+fn arg0_sets_the_name() {
     run(async {
         let output = sh("echo $0").arg0("another").output().await.unwrap();
-        // The shell sees it only without a script's name of its own.
+        // The shell takes `$0` from arg0 only if the script has no name.
         assert!(output.status.success());
         let mut command = Command::new("/bin/sh");
         command
@@ -109,7 +109,7 @@ fn a_name_of_its_own() {
 }
 
 #[test]
-fn a_group_of_its_own() {
+fn a_child_gets_a_new_group() {
     run(async {
         let mut child = sh("ps -o pgid= -p $$ 2>/dev/null || cut -d' ' -f5 /proc/$$/stat")
             .process_group(0)
@@ -183,7 +183,7 @@ fn pipes_block_in_the_child() {
 }
 
 #[test]
-fn a_descriptor_given_away_blocks_and_is_the_same_pipe() {
+fn a_converted_descriptor_blocks_and_is_the_same_pipe() {
     run(async {
         let mut child = sh("read line; echo got $line; read line; echo got $line")
             .stdin(Stdio::piped())
@@ -191,7 +191,7 @@ fn a_descriptor_given_away_blocks_and_is_the_same_pipe() {
             .spawn()
             .unwrap();
         let mut stdout = child.stdout.take().unwrap();
-        // Given up just now: the kernel may still have the read.
+        // The read was just dropped, and may still be in flight.
         assert!(
             timeout(Duration::ZERO, stdout.read_exact([0; 4]))
                 .await
@@ -215,7 +215,7 @@ fn a_descriptor_given_away_blocks_and_is_the_same_pipe() {
 }
 
 #[test]
-fn output_waits_for_those_who_have_the_pipe() {
+fn output_waits_for_all_writers_of_the_pipe() {
     run(async {
         let output = sh("(sleep 0.2; echo late) & echo early")
             .output()
@@ -226,7 +226,7 @@ fn output_waits_for_those_who_have_the_pipe() {
 }
 
 #[test]
-fn a_status_that_somebody_else_has_taken() {
+fn a_status_reaped_by_other_code_is_an_error() {
     run(async {
         let mut child = sh("exit 0").spawn().unwrap();
         let pid = child.id().unwrap() as libc::pid_t;

@@ -1,4 +1,4 @@
-//! What only Windows has.
+//! Children on Windows.
 
 use std::process::Stdio;
 
@@ -30,7 +30,7 @@ fn the_command_line() {
 }
 
 #[test]
-fn an_argument_as_it_is() {
+fn a_raw_argument_is_passed_unchanged() {
     run(async {
         let mut command = Command::new("cmd");
         command.raw_arg("/c echo \"a b\"");
@@ -52,7 +52,7 @@ fn flags_of_the_creation() {
 }
 
 #[test]
-fn the_handle_is_there_until_it_was_waited_for() {
+fn the_handle_lasts_until_the_wait() {
     run(async {
         let mut child = command("exit 0").stdout(Stdio::piped()).spawn().unwrap();
         assert!(child.raw_handle().is_some());

@@ -13,11 +13,11 @@ use crate::{
     support::{begin, check_code, run},
 };
 
-/// More than the thread pool has threads.
+/// More children than the thread pool has threads.
 const CHILDREN: usize = 300;
 
-/// Runs the test on a thread of its own, which keeps the seccomp filter: there, and on the threads
-/// and in the children that it starts, pidfd_open(2) fails with this error.
+/// Runs the test on a new thread with a seccomp filter. There, and in the threads and children that it
+/// starts, pidfd_open(2) fails with this error.
 fn without_pidfd(error: i32, test: impl FnOnce() + Send + 'static) {
     let on_thread = move || {
         let step = |code: u32, if_false, value: u32| libc::sock_filter {

@@ -1,4 +1,4 @@
-//! The table of docs/seccomp.md, which is about Linux.
+//! The table of docs/seccomp.md, for Linux.
 
 #[cfg(target_os = "linux")]
 mod table;

@@ -1,8 +1,8 @@
 //! One system call refused at a time, by a seccomp filter: the table of docs/seccomp.md (scenario 50).
 //!
-//! A child has, before its program begins, a filter that answers one call with one error. It tries all
-//! kinds of work with this crate. Each backend and each of the two usual errors is a child of its
-//! own. The page has the outcomes, which this test compares.
+//! A child gets, before its exec, a filter that fails one call with one error. It tries all kinds of
+//! work with this crate. There is one child for each backend and each of the two usual errors. The test
+//! compares the outcomes with the page.
 //!
 //! With `COMPIO_SECCOMP_TABLE=print`, it prints the table instead.
 
@@ -26,10 +26,10 @@ use compio::{
     time::{sleep, timeout},
 };
 
-/// Long enough for anything that is going to happen at all.
+/// A limit that only a hang exceeds.
 const LONG: Duration = Duration::from_secs(60);
 
-/// Which backend a child uses: the best one, if there is no word.
+/// The backend of a child: the best one, if the variable is empty.
 const BACKEND: &str = "TEST_BACKEND";
 
 /// The calls, by the names that strace gives them, and their purposes.
@@ -85,7 +85,7 @@ const CALLS: &[(&str, libc::c_long, &str)] = &[
 
 const ERRORS: [(&str, i32); 2] = [("EPERM", libc::EPERM), ("ENOSYS", libc::ENOSYS)];
 
-/// From now on this system call of this thread, and of those that it starts, fails with this error.
+/// From now on this system call fails with this error, on this thread and the threads that it starts.
 fn refuse(call: libc::c_long, error: i32) {
     let step = |code: u32, if_true, if_false, value: u32| libc::sock_filter {
         code: code as u16,
@@ -117,7 +117,7 @@ fn refuse(call: libc::c_long, error: i32) {
     assert_eq!(refused, 0, "{}", io::Error::last_os_error());
 }
 
-/// One line about each thing that a program does.
+/// Prints one line for each piece of work.
 fn report<T>(work: &str, result: io::Result<T>) {
     match result {
         Ok(_) => println!("DOES {work}"),
@@ -136,9 +136,9 @@ fn name(error: &io::Error) -> String {
     }
 }
 
-const TEST: &str = "s50_each_refused_call_does_what_the_page_says";
+const TEST: &str = "s50_each_refused_call_has_the_documented_outcome";
 
-/// There is no harness: it could not start its threads.
+/// Replaces the test harness, which could not start its threads.
 pub(crate) fn main() {
     if let Ok(kind) = env::var(BACKEND) {
         return try_all(&kind);
@@ -191,7 +191,8 @@ async fn bounded<T>(work: impl Future<Output = io::Result<T>>) -> io::Result<T> 
 }
 
 async fn threads() -> io::Result<()> {
-    // The error of a thread that cannot be started is a panic of the handle: asked for directly.
+    // The handle of `spawn_blocking` turns the error of a failed thread start into a panic, so this
+    // submits the operation directly.
     let work = compio::driver::op::Blocking::new(|| ());
     let done = bounded(compio::runtime::submit(work)).await?;
     done.expect("no panic");

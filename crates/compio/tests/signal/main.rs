@@ -1,6 +1,6 @@
-//! What the system tells a process.
+//! Signals and console events.
 //!
-//! Signals are the process's: each test has one of its own.
+//! A signal affects the whole process: each test uses a different one.
 
 mod support;
 #[cfg(unix)]

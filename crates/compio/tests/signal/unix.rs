@@ -1,4 +1,4 @@
-//! Unix's signals, raised by this process itself.
+//! Signals of unix, raised by this process itself.
 
 use std::{
     fs::File,
@@ -30,7 +30,7 @@ use compio::{
 
 use crate::support::{begin, run};
 
-/// A signal for one test only.
+/// A signal for a single test.
 fn own(number: i32) -> SignalKind {
     SignalKind::from_raw(libc::SIGRTMIN() + number)
 }
@@ -39,20 +39,20 @@ fn listen(kind: SignalKind) -> Signal {
     signal(kind).unwrap()
 }
 
-/// Sends it to this process, whichever thread gets it.
+/// Sends the signal to this process; any thread may handle it.
 fn raise(kind: SignalKind) {
     // SAFETY: no pointers are passed.
     let sent = unsafe { libc::kill(libc::getpid(), kind.as_raw_value()) };
     assert_eq!(sent, 0);
 }
 
-/// Sends it to this thread: it has been handled when this returns.
+/// Sends the signal to this thread: it has been handled when this returns.
 fn raise_here(kind: SignalKind) {
     // SAFETY: no pointers are passed.
     assert_eq!(unsafe { libc::raise(kind.as_raw_value()) }, 0);
 }
 
-/// Whether nothing has come for it.
+/// Whether no signal has come for this listener.
 async fn is_silent(signal: &mut Signal) -> bool {
     timeout(Duration::from_millis(5), signal.recv())
         .await
@@ -87,7 +87,7 @@ fn s28_raised_between_two_awaits() {
 }
 
 #[test]
-fn s28_raised_while_a_wait_is_given_up() {
+fn s28_raised_while_a_wait_is_dropped() {
     run(async {
         let kind = own(1);
         let mut signal = listen(kind);
@@ -211,7 +211,7 @@ fn s28_without_listeners_it_still_does_nothing() {
 }
 
 #[test]
-fn s28_one_that_this_thread_blocks_comes_later() {
+fn s28_a_signal_blocked_by_this_thread_comes_later() {
     run(async {
         let kind = own(7);
         let mut signal = listen(kind);
@@ -304,7 +304,7 @@ fn a_child_does_not_inherit_the_handler() {
     });
 }
 
-/// Storms of signals interrupt system calls wherever they can be.
+/// Storms of signals interrupt system calls at any point.
 #[test]
 fn s15_heavy_transfers_under_a_storm_of_signals() {
     run(async {
@@ -312,20 +312,20 @@ fn s15_heavy_transfers_under_a_storm_of_signals() {
         let mut signal = listen(kind);
         let over = Arc::new(AtomicBool::new(false));
         let is_over = Arc::clone(&over);
-        // SAFETY: the thread's own number.
+        // SAFETY: the call returns the calling thread's id.
         let us = unsafe { libc::pthread_self() } as usize;
         let storm = thread::spawn(move || {
             while !is_over.load(SeqCst) {
                 // SAFETY: the thread lives until this one has been joined.
                 unsafe { libc::pthread_kill(us as libc::pthread_t, kind.as_raw_value()) };
-                // A storm, but one that lets the thread do something, too.
+                // The pause lets the thread proceed between signals.
                 thread::sleep(Duration::from_micros(50));
             }
         });
         let is_over = Arc::clone(&over);
         let hearing = spawn(async move {
             let mut heard = 0;
-            // Until it is over and silent.
+            // Until the storm is over and no signal is left.
             loop {
                 match timeout(Duration::from_millis(200), signal.recv()).await {
                     Ok(_) => heard += 1,

@@ -1,4 +1,4 @@
-//! The events of the console, as far as a process may cause them itself.
+//! The console events that a process can raise itself.
 
 use std::{
     env,
@@ -23,8 +23,9 @@ use windows_sys::Win32::System::Console::{
 
 use crate::support::{begin, run};
 
-/// Sends it to all who share this console, that is us. False if there is no console, or the system
-/// does not send this one: then the test is skipped, and the file named by `COMPIO_SKIPS` says so.
+/// Sends the event to all processes of this console, which is this one. False if there is no console, or
+/// the system does not send this event: then the test is skipped, with a line in the file named by
+/// `COMPIO_SKIPS`.
 fn raise(event: u32, test: &str) -> bool {
     // SAFETY: no pointers are passed. There may be a console already.
     let raised = unsafe {
@@ -64,14 +65,14 @@ fn listeners_come_and_go() {
 }
 
 #[test]
-fn ctrl_break_is_heard_by_all() {
+fn ctrl_break_reaches_all_listeners() {
     run(async {
         let listeners: Vec<_> = (0..5).map(|_| ctrl_break().unwrap()).collect();
-        if !raise(CTRL_BREAK_EVENT, "ctrl_break_is_heard_by_all") {
+        if !raise(CTRL_BREAK_EVENT, "ctrl_break_reaches_all_listeners") {
             return;
         }
         for mut listener in listeners {
-            // It came before, or does so now.
+            // The event has come before, or comes now.
             listener.recv().await.unwrap();
         }
     });

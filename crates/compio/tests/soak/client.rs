@@ -1,5 +1,5 @@
-//! Peers that know nothing of us: plain sockets of threads that block. What they do is drawn, the
-//! order in which they do it is the system's affair.
+//! Foreign peers: plain sockets of blocking threads. Their actions are random, from the seed; the OS
+//! determines the order.
 
 use std::{
     io::{self, Read, Write},
@@ -13,20 +13,20 @@ use socket2::{Domain, SockAddr, Socket, Type};
 
 use crate::{LONG, random::Random, server::Service};
 
-/// Where a server listens.
+/// The address of a server.
 #[derive(Debug, Clone)]
 pub(crate) struct Place {
     pub(crate) domain: Domain,
     pub(crate) address: SockAddr,
 }
 
-/// What clients have seen.
+/// Counts of the clients.
 #[derive(Debug, Default, Clone, Copy)]
 pub(crate) struct Tally {
     pub(crate) connections: usize,
-    /// To how many something was sent that was to come back.
+    /// Connections that sent bytes and expected them back.
     pub(crate) asked: usize,
-    /// To how many all of it has come.
+    /// Connections that got all bytes back.
     pub(crate) answered: usize,
 }
 
@@ -48,7 +48,7 @@ const ENDINGS: [fn(&mut Peer, &mut Random) -> io::Result<()>; 6] = [
     Peer::shut_reading,
 ];
 
-/// Makes so many connections, a few at a time.
+/// Makes `count` connections, a few at a time.
 pub(crate) fn visit(mut random: Random, places: &[Place], count: usize) -> Tally {
     let mut tally = Tally::default();
     while tally.connections < count {
@@ -57,9 +57,9 @@ pub(crate) fn visit(mut random: Random, places: &[Place], count: usize) -> Tally
             .filter_map(|_| Peer::connect(&places[random.below(places.len())]))
             .collect();
         tally.connections += group;
-        // The last first: not in the order in which they were accepted.
+        // The last first, not in the order of the accepts.
         while let Some(mut peer) = peers.pop() {
-            // The server may have gone away; what it must not do is checked by itself.
+            // The server may have closed the connection; assertions check the rest.
             let _ = peer.converse(&mut random, &mut tally);
         }
     }
@@ -69,7 +69,7 @@ pub(crate) fn visit(mut random: Random, places: &[Place], count: usize) -> Tally
 struct Peer(Socket);
 
 impl Peer {
-    /// None if there is no room just now: of ports, or since the listener has gone.
+    /// `None` if no port is free, or the listener is closed.
     fn connect(place: &Place) -> Option<Self> {
         let socket = Socket::new(place.domain, Type::STREAM, None).expect("a socket");
         socket.set_read_timeout(Some(LONG)).expect("an option");
@@ -80,7 +80,7 @@ impl Peer {
 
     fn converse(&mut self, random: &mut Random, tally: &mut Tally) -> io::Result<()> {
         if random.once_in(12) {
-            // Not a word.
+            // Sends no byte.
             return ENDINGS[random.below(ENDINGS.len())](self, random);
         }
         let service = Service::drawn(random);
@@ -99,7 +99,7 @@ impl Peer {
         ENDINGS[random.below(ENDINGS.len())](self, random)
     }
 
-    /// Sends something and expects it back: whether all of it has come.
+    /// Sends bytes and expects them back. Returns whether all of them came.
     fn exchange(&mut self, random: &mut Random) -> io::Result<bool> {
         let first = random.below(251);
         let sent: Vec<u8> = (0..1 + random.below(8000))
@@ -109,22 +109,25 @@ impl Peer {
         self.0.shutdown(Shutdown::Write)?;
         let mut came = Vec::new();
         let end = self.0.read_to_end(&mut came);
-        assert!(sent.starts_with(&came), "other bytes than were sent");
+        assert!(
+            sent.starts_with(&came),
+            "received bytes differ from sent ones"
+        );
         self.must_not_hang(&end);
         Ok(came == sent)
     }
 
-    /// Whoever waits for the end gets one.
+    /// Checks that a read that waits for EOF does not time out.
     fn must_not_hang(&self, end: &io::Result<usize>) {
         let is_hanging = |error: &io::Error| error.kind() == io::ErrorKind::WouldBlock;
-        assert!(!end.as_ref().is_err_and(is_hanging), "no end comes");
+        assert!(!end.as_ref().is_err_and(is_hanging), "EOF does not come");
     }
 
     fn leave(&mut self, _: &mut Random) -> io::Result<()> {
         Ok(())
     }
 
-    /// Reads to the end, with its own direction shut.
+    /// Shuts down its own direction, and reads to EOF.
     fn finish(&mut self, _: &mut Random) -> io::Result<()> {
         self.0.shutdown(Shutdown::Write)?;
         let end = self.0.read_to_end(&mut Vec::new());
@@ -132,7 +135,7 @@ impl Peer {
         end.map(drop)
     }
 
-    /// The other end sees an error instead of an end.
+    /// The other end sees an error instead of EOF.
     fn reset(&mut self, _: &mut Random) -> io::Result<()> {
         self.0.set_linger(Some(Duration::ZERO))
     }
@@ -143,7 +146,7 @@ impl Peer {
     }
 
     fn read_slowly(&mut self, random: &mut Random) -> io::Result<()> {
-        // There may be nothing to come.
+        // There may be no bytes to read.
         self.0.set_read_timeout(Some(Duration::from_millis(1)))?;
         for _ in 0..random.below(8) {
             thread::sleep(random.micros_below(1000));

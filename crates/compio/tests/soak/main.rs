@@ -1,12 +1,12 @@
-//! Waves of connections that open, cancel, half-close, reset and keep silent; and after each wave the
-//! process has what it had before: descriptors, threads, children, memory, operations in flight.
+//! Leak check: waves of connections that open, cancel, half-close, reset and keep silent. After each
+//! wave the process has as many descriptors, threads, children, bytes and operations in flight as before.
 //!
-//! Servers on runtimes of several threads (`server`), peers that are none of ours (`client`), runtimes
-//! that end in the middle of it (`shortlived`), and what is counted (`measure`). It is a process of its
-//! own, since it counts what a process has. It ends by itself.
+//! Servers on runtimes of several threads (`server`), foreign peers (`client`), runtimes that end with
+//! operations in flight (`shortlived`), and the counts (`measure`). The test is a separate process, since
+//! it counts the resources of the process. It ends by itself.
 //!
-//! Two variables change it: `COMPIO_SOAK_SECONDS`, for how long it goes on (without it, some waves);
-//! and `COMPIO_SOAK_SEED`, which makes it draw again what it drew then.
+//! Two variables configure it: `COMPIO_SOAK_SECONDS`, the duration (without it, a few waves); and
+//! `COMPIO_SOAK_SEED`, which repeats the random choices of an earlier run.
 #![cfg(target_os = "linux")]
 
 mod client;
@@ -40,33 +40,32 @@ const SERVERS: usize = 2;
 /// Threads of foreign peers.
 const CLIENTS: usize = 3;
 
-/// How many connections each of them makes in a wave.
+/// Connections of each client in a wave.
 const VISITS: usize = 100;
 
-/// How many waves there are at least; and in how many of them everything has been used once, so that
-/// what is kept for later is there.
+/// The minimum of waves, and the waves after which all reusable memory is allocated.
 const WAVES_MIN: usize = 8;
 const WAVES_TO_WARM_UP: usize = 3;
 
-/// How many threads for blocking work there are.
+/// Threads of the thread pool.
 const POOL: usize = 4;
 
-/// By how much memory may differ between two waves: what keeps its size for later may be larger. A
-/// leak of one cell for each wave's connections would be more.
+/// The bytes by which memory may grow between two waves: buffers that are kept for reuse may grow. A leak
+/// of one cell for each connection of a wave would exceed it.
 const SLACK_OF_A_WAVE: isize = 64 * 1024;
 
-/// By how much it may differ when the servers are gone: what the process itself keeps, such as the room
-/// of the pool's queue, which is as long as the machine was busy.
+/// The bytes by which memory may grow after the servers have ended: the process itself keeps, for
+/// instance, the pool's queue, whose length depends on the load of the machine.
 const SLACK_OF_ALL: isize = 32 * 1024;
 
-/// By how much the process's resident memory may grow in a long soak.
+/// The bytes by which resident memory may grow in a long soak.
 const RESIDENT_SLACK: isize = 32 * 1024 * 1024;
 
-/// Long enough for anything that is going to happen at all.
+/// A limit that only a hang exceeds.
 pub(crate) const LONG: Duration = Duration::from_secs(60);
 
 #[test]
-fn nothing_is_left_of_thousands_of_connections() {
+fn thousands_of_connections_leak_nothing() {
     let seed = variable("COMPIO_SOAK_SEED").unwrap_or_else(seed_of_the_moment);
     let seconds: Option<u64> = variable("COMPIO_SOAK_SECONDS");
     let backend = Runtime::new().expect("a runtime").backend();
@@ -76,7 +75,7 @@ fn nothing_is_left_of_thousands_of_connections() {
     let pool = Pool::new(POOL);
     let bell = Bell::new();
     let first = Measure::settled(&pool);
-    // Threads that come and go leave something in the process, the first time.
+    // The first threads that end leave some memory in the process.
     soak(&pool, &bell, Random::new(seed).fork(), None);
     let before = Measure::settled(&pool).with_threads_at_most_of(&first);
     let whole = soak(
@@ -92,11 +91,11 @@ fn nothing_is_left_of_thousands_of_connections() {
         assert!(grown < RESIDENT_SLACK, "{grown} bytes more are resident");
     }
     assert!(whole.connections > WAVES_MIN * VISITS, "{whole:?}");
-    // On a busy machine impatient servers have gone by the time that they are asked.
+    // On a busy machine servers with a short timeout close before the request arrives.
     assert!(whole.answered > whole.asked / 2, "{whole:?}");
 }
 
-/// Lets servers live through waves, at least for the given time; without one, to get used to it.
+/// Runs servers through waves, for the given time at least; without a time, to warm up.
 fn soak(pool: &Pool, bell: &Bell, mut random: Random, time: Option<Duration>) -> Tally {
     let began = Instant::now();
     let servers: Vec<_> = (0..SERVERS).map(|_| Server::start(pool, bell)).collect();
@@ -124,7 +123,7 @@ fn soak(pool: &Pool, bell: &Bell, mut random: Random, time: Option<Duration>) ->
     whole
 }
 
-/// One wave, from opened listeners to nothing in flight.
+/// One wave, from the opening of listeners until no operation is in flight.
 fn surge(servers: &[Server], pool: &Pool, random: &mut Random) -> Tally {
     let stop = Arc::new(AtomicBool::new(false));
     let waves: Vec<_> = servers
@@ -144,9 +143,9 @@ fn surge(servers: &[Server], pool: &Pool, random: &mut Random) -> Tally {
     };
     let mut tally = Tally::default();
     for client in clients {
-        tally += client.join().expect("a client that is content");
+        tally += client.join().expect("a client without a panic");
     }
-    brief.join().expect("a runtime that ends well");
+    brief.join().expect("a runtime without a panic");
     stop.store(true, Relaxed);
     for wave in waves {
         wave.end();
@@ -154,11 +153,11 @@ fn surge(servers: &[Server], pool: &Pool, random: &mut Random) -> Tally {
     tally
 }
 
-/// The servers make room for more than many a process may have without asking.
+/// Raises the soft limit of descriptors, which is too low for the servers.
 fn may_have_descriptors() {
     let mut limit = getrlimit(Resource::Nofile);
     limit.current = limit.maximum;
-    setrlimit(Resource::Nofile, limit).expect("a limit that is allowed");
+    setrlimit(Resource::Nofile, limit).expect("a permitted limit");
 }
 
 fn variable<T: FromStr>(name: &str) -> Option<T> {

@@ -1,4 +1,4 @@
-//! What a process has: descriptors, threads, children, memory.
+//! The resources of a process: descriptors, threads, children, memory.
 
 use std::{
     alloc::{GlobalAlloc, Layout, System},
@@ -24,7 +24,7 @@ fn count(bytes: usize, sign: isize) {
     LIVE.fetch_add(sign * bytes as isize, Relaxed);
 }
 
-// SAFETY: all is passed on to the system's allocator.
+// SAFETY: each call is passed on to the system's allocator.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         count(layout.size(), 1);
@@ -55,7 +55,7 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-/// What the process has at a moment.
+/// The resources of the process at a moment.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Measure {
     descriptors: usize,
@@ -66,15 +66,15 @@ pub(crate) struct Measure {
 }
 
 impl Measure {
-    /// When nothing changes any more: a thread that has ended may still be about to let go, and the one
-    /// that waits for killed children ends when it has them all. Nobody here keeps a child for long.
+    /// Waits until the counts are stable: a thread that has ended may still hold resources, and the thread
+    /// that reaps killed children ends when it has reaped them all. No task here keeps a child for long.
     pub(crate) fn settled(pool: &Pool) -> Self {
         let began = Instant::now();
         sweep(pool);
         let mut last = Self::now();
         let mut unchanged = 0;
         while unchanged < 3 {
-            assert!(began.elapsed() < LONG, "it never settles: {last}");
+            assert!(began.elapsed() < LONG, "the counts are not stable: {last}");
             thread::sleep(Duration::from_millis(2));
             let now = Self::now();
             let is_same = last.without_resident() == now.without_resident();
@@ -106,8 +106,8 @@ impl Measure {
         }
     }
 
-    /// Nothing has been left since `before`, or nothing is after a while: a thread that has been begun
-    /// and not run yet has no name to tell it by. Memory may differ by the slack.
+    /// Checks that no resource has leaked since `before`. Retries for a while: a thread that has started and
+    /// not run yet has no name to identify it. Memory may differ by the slack.
     #[track_caller]
     pub(crate) fn back_to(before: &Self, slack: isize, pool: &Pool) -> Self {
         let began = Instant::now();
@@ -128,7 +128,7 @@ impl Measure {
         [self.descriptors, self.threads, self.children]
     }
 
-    /// The same, with no more threads than there were in the other.
+    /// The same, with at most as many threads as the other.
     pub(crate) fn with_threads_at_most_of(mut self, other: &Self) -> Self {
         self.threads = self.threads.min(other.threads);
         self
@@ -149,8 +149,7 @@ impl fmt::Display for Measure {
     }
 }
 
-/// Reaps the children that were dropped, and sees to it that all threads of the pool are there: one
-/// that is idle for long ends.
+/// Reaps dropped children, and starts all threads of the pool, which end after a long idle time.
 fn sweep(pool: &Pool) {
     let runtime = Runtime::builder().pool(pool.clone()).build();
     runtime.expect("a runtime").block_on(async {
@@ -173,7 +172,7 @@ fn entries(list: &str) -> usize {
     fs::read_dir(list).expect("the list").count()
 }
 
-/// How many threads there are. A ring's workers are the kernel's: they come and go as it likes.
+/// The number of threads without io-wq workers, which the kernel starts and ends at any time.
 fn threads() -> usize {
     thread_names()
         .filter(|name| !name.starts_with("iou-wrk"))
@@ -188,7 +187,7 @@ fn thread_names() -> impl Iterator<Item = String> {
     })
 }
 
-/// How many children there are, zombies included.
+/// The number of children, zombies included.
 fn children() -> usize {
     let us = process::id().to_string();
     let stats = fs::read_dir("/proc")
@@ -198,14 +197,14 @@ fn children() -> usize {
             fs::read_to_string(path).ok()
         });
     let is_ours = |stat: &String| {
-        // The name may have anything in it.
+        // The name may contain any character.
         let fields = stat.rsplit_once(") ");
         fields.is_some_and(|(_, fields)| fields.split(' ').nth(1) == Some(&us))
     };
     stats.filter(is_ours).count()
 }
 
-/// The bytes that the process has in memory.
+/// The resident bytes of the process.
 fn resident() -> isize {
     let pages = fs::read_to_string("/proc/self/statm").expect("the sizes");
     let pages = pages.split(' ').nth(1).expect("the second of them");

@@ -1,4 +1,4 @@
-//! Numbers that look drawn, and are the same for the same seed.
+//! Pseudo-random numbers from a seed.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ impl Random {
         Self(seed)
     }
 
-    /// Another one, for somebody else.
+    /// Another generator, for another thread.
     pub(crate) fn fork(&mut self) -> Self {
         Self(self.draw())
     }
@@ -29,12 +29,12 @@ impl Random {
         (self.draw() % end as u64) as usize
     }
 
-    /// Once in so many times.
+    /// True once in `times` calls, on average.
     pub(crate) fn once_in(&mut self, times: usize) -> bool {
         self.below(times) == 0
     }
 
-    /// Some time below so many microseconds.
+    /// A random duration below `end` microseconds.
     pub(crate) fn micros_below(&mut self, end: usize) -> Duration {
         Duration::from_micros(self.below(end) as u64)
     }

@@ -33,11 +33,11 @@ use crate::{LONG, client::Place, random::Random};
 pub(crate) use services::Service;
 use services::{Stream, serve};
 
-/// How many operations are in flight at once, once, so that there is room for them ever after; more
-/// than a wave has.
+/// Operations in flight at once during the warm-up, which allocates the room for them; more than a wave
+/// has.
 const ROOM: usize = 500;
 
-/// How long an accept waits before it looks whether the wave is over.
+/// The microseconds that an accept waits before it checks whether the wave is over.
 const LOOK: usize = 3000;
 
 /// Another thread that signals events.
@@ -105,26 +105,26 @@ impl Server {
 }
 
 impl Wave {
-    /// Where it listens.
+    /// The addresses of the listeners.
     pub(crate) fn places(&self) -> Vec<Place> {
         self.places.iter().collect()
     }
 
-    /// Waits until nothing of it is left.
+    /// Waits for the end of the wave.
     pub(crate) fn end(self) {
         self.over.recv().expect("a server without a panic");
     }
 }
 
-/// What the tasks of a server share.
+/// Shared state of a server's tasks.
 pub(crate) struct House {
     pub(crate) random: RefCell<Random>,
     pub(crate) buffers: BufferPool,
     pub(crate) bell: Bell,
     stop: Arc<AtomicBool>,
-    /// How many connections are being served.
+    /// Connections that are being served.
     guests: Cell<usize>,
-    /// What went wrong.
+    /// Failures of connections.
     failures: RefCell<Vec<String>>,
 }
 
@@ -146,11 +146,11 @@ impl House {
     }
 }
 
-/// The life of a server.
+/// Runs a server until the orders end.
 fn run(pool: Pool, bell: Bell, orders: &Receiver<Order>) {
     let runtime = Runtime::builder().pool(pool).build().expect("a runtime");
     runtime.block_on(make_room());
-    // Fewer than a wave wants.
+    // Fewer buffers than a wave uses.
     let buffers = runtime.enter(|| BufferPool::new(16, 1024)).expect("a pool");
     settle(&runtime);
     for order in orders {
@@ -170,11 +170,11 @@ fn run(pool: Pool, bell: Bell, orders: &Receiver<Order>) {
         let failures = house.failures.take();
         assert!(failures.is_empty(), "{failures:?}");
         assert_eq!(Rc::strong_count(&house), 1);
-        order.over.send(()).expect("somebody waits");
+        order.over.send(()).expect("a waiting thread");
     }
 }
 
-/// Has many operations of either size under way, many tasks, many timers.
+/// Begins many operations of either size, many tasks, many timers.
 async fn make_room() {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let listener = Rc::new(listener);
@@ -197,7 +197,7 @@ async fn make_room() {
     }
 }
 
-/// Waits for the kernel's last word. Then nothing is in flight, and no task is left.
+/// Waits until no operation is in flight, and no task is left.
 fn settle(runtime: &Runtime) {
     let began = Instant::now();
     loop {
@@ -205,7 +205,7 @@ fn settle(runtime: &Runtime) {
         if state.contains("tasks: 0,") && state.contains("in_flight: 0 ") {
             return;
         }
-        assert!(began.elapsed() < LONG, "what is left: {state}");
+        assert!(began.elapsed() < LONG, "work is left: {state}");
         runtime.block_on(sleep(Duration::from_micros(200)));
     }
 }
@@ -219,14 +219,14 @@ async fn wave(house: &Rc<House>, places: Sender<Place>) -> io::Result<()> {
             domain: Domain::IPV4,
             address,
         };
-        places.send(place).expect("somebody waits");
+        places.send(place).expect("a waiting thread");
         let house_of_tcp = Rc::clone(house);
         listeners.push(spawn(
             async move { house_of_tcp.listen_tcp(tcp, kind).await },
         ));
 
         let (unix, place) = unix_listener()?;
-        places.send(place).expect("somebody waits");
+        places.send(place).expect("a waiting thread");
         let house_of_unix = Rc::clone(house);
         listeners.push(spawn(
             async move { house_of_unix.listen_unix(unix, kind).await },
@@ -238,7 +238,7 @@ async fn wave(house: &Rc<House>, places: Sender<Place>) -> io::Result<()> {
     }
     let began = Instant::now();
     while house.guests.get() > 0 {
-        assert!(began.elapsed() < LONG * 2, "guests who never leave");
+        assert!(began.elapsed() < LONG * 2, "connections do not end");
         sleep(Duration::from_micros(200)).await;
     }
     Ok(())
@@ -261,12 +261,12 @@ macro_rules! listen {
     ($name:ident, $listener:ty) => {
         async fn $name(self: &Rc<Self>, listener: $listener, kind: usize) -> io::Result<()> {
             let mut incoming = listener.incoming();
-            // What has come by then is served.
+            // The last round serves the connections that have come by then.
             let mut is_last = false;
             while !is_last {
                 is_last = self.is_closing();
                 match kind {
-                    // As a `select` drops it.
+                    // Drops the accept, as a `select` does.
                     0 => {
                         let accept = timeout(self.micros_below(LOOK), listener.accept());
                         if let Ok(accepted) = accept.await {
@@ -276,7 +276,7 @@ macro_rules! listen {
                     1 => {
                         let next = timeout(self.micros_below(LOOK), incoming.next());
                         if let Ok(accepted) = next.await {
-                            self.welcome(accepted.expect("there is always one")?);
+                            self.welcome(accepted.expect("an endless stream")?);
                         }
                         if self.once_in(100) {
                             incoming = listener.incoming();
@@ -310,7 +310,7 @@ impl House {
     fn welcome(self: &Rc<Self>, stream: impl Stream) {
         let guest = Guest::new(self);
         drop(spawn(async move {
-            // A peer that goes away in the middle is no failure.
+            // A peer that closes early is no failure.
             let mut service = None;
             let served = serve(stream, &guest.0, &mut service);
             if timeout(LONG, served).await.is_err() {

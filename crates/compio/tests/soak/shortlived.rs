@@ -1,4 +1,4 @@
-//! A runtime that is dropped with all kinds of things under way.
+//! A runtime that is dropped with operations of all kinds in flight.
 
 use std::{
     future::pending,
@@ -21,7 +21,7 @@ use compio::{
 
 use crate::random::Random;
 
-/// How many of each there are.
+/// The number of operations of each kind.
 const EACH: usize = 5;
 
 pub(crate) fn live(mut random: Random, pool: &Pool) {
@@ -35,7 +35,7 @@ pub(crate) fn live(mut random: Random, pool: &Pool) {
         sleep(random.micros_below(2000)).await;
     });
     if random.once_in(2) {
-        // The peers end before it.
+        // The peers close before the runtime is dropped.
         peers.clear();
     }
     drop(runtime);

@@ -1,4 +1,4 @@
-//! What only Windows has, as a user meets it.
+//! The public API of Windows alone.
 
 #![cfg(windows)]
 

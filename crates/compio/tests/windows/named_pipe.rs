@@ -21,12 +21,12 @@ fn room() -> Vec<u8> {
 }
 
 #[test]
-fn there_is_no_client_without_a_server() {
+fn a_client_without_a_server_is_refused() {
     check_kind(ClientOptions::new().open(name()), ErrorKind::NotFound);
 }
 
 #[test]
-fn a_client_without_a_free_instance_is_told_to_come_back() {
+fn a_client_without_a_free_instance_gets_a_busy_error() {
     run(async {
         let name = name();
         let server = ServerOptions::new().create(&name).expect("a server");
@@ -54,7 +54,7 @@ fn a_client_without_a_free_instance_is_told_to_come_back() {
 }
 
 #[test]
-fn the_first_instance_is_the_only_one_to_be_first() {
+fn a_second_first_instance_is_refused() {
     if skipped_on_wine("the_first_instance", "it has no notion of a first one") {
         return;
     }
@@ -67,7 +67,7 @@ fn the_first_instance_is_the_only_one_to_be_first() {
 }
 
 #[test]
-fn there_are_no_more_instances_than_allowed() {
+fn instances_beyond_the_limit_are_refused() {
     let name = name();
     let mut options = ServerOptions::new();
     options.max_instances(1);
@@ -82,7 +82,7 @@ fn too_large_a_limit_of_instances_is_refused() {
 }
 
 #[test]
-fn a_name_that_is_none_is_refused() {
+fn an_invalid_name_is_refused() {
     let options = ServerOptions::new();
     check_kind(options.create("no\0name"), ErrorKind::InvalidInput);
     assert!(options.create("no pipe's name").is_err());
@@ -96,7 +96,7 @@ fn a_pipe_that_neither_end_may_write_is_refused() {
 }
 
 #[test]
-fn a_wait_for_a_client_that_is_given_up_leaves_the_pipe_as_it_was() {
+fn a_dropped_wait_for_a_client_leaves_the_pipe_unchanged() {
     run(async {
         let name = name();
         let server = ServerOptions::new().create(&name).expect("a server");
@@ -109,7 +109,7 @@ fn a_wait_for_a_client_that_is_given_up_leaves_the_pipe_as_it_was() {
 }
 
 #[test]
-fn a_read_that_is_given_up_takes_nothing() {
+fn a_dropped_read_takes_nothing() {
     run(async {
         let (server, client) = pair().await;
         give_up((&server).read(room())).await;
@@ -119,7 +119,7 @@ fn a_read_that_is_given_up_takes_nothing() {
 }
 
 #[test]
-fn the_other_end_closed_is_the_end_for_reads_and_a_broken_pipe_for_writes() {
+fn a_closed_peer_is_eof_for_reads_and_a_broken_pipe_for_writes() {
     run(async {
         let (mut server, mut client) = pair().await;
         client.write_all("bye").await.0.expect("a write");
@@ -142,7 +142,7 @@ fn the_other_end_closed_is_the_end_for_reads_and_a_broken_pipe_for_writes() {
 }
 
 #[test]
-fn a_client_that_is_sent_away_reads_and_writes_no_more() {
+fn a_disconnected_client_reads_and_writes_no_more() {
     run(async {
         let (server, mut client) = pair().await;
         server.disconnect().expect("no client");
@@ -227,7 +227,7 @@ fn messages_are_not_read_from_a_pipe_of_bytes() {
 }
 
 #[test]
-fn a_pipe_has_the_directions_that_were_asked_for() {
+fn a_pipe_has_the_requested_directions() {
     run(async {
         let name = name();
         let server = ServerOptions::new()
@@ -255,7 +255,7 @@ fn a_pipe_has_the_directions_that_were_asked_for() {
 }
 
 #[test]
-fn both_ends_know_what_they_are() {
+fn both_ends_report_their_info() {
     run(async {
         let name = name();
         let server = ServerOptions::new()

@@ -1,4 +1,4 @@
-//! std's names for what compio's types own.
+//! Handles and sockets of compio's types, by std's traits.
 
 use std::{
     io,
@@ -27,7 +27,7 @@ fn check_socket(owner: &(impl AsFd + AsRawFd + AsSocket + AsRawSocket)) {
     assert_eq!(owner.as_raw_fd(), RawFd::Socket(socket));
     assert_eq!(owner.as_socket().as_raw_socket(), socket);
     assert!(matches!(owner.as_fd(), BorrowedFd::Socket(it) if it.as_raw_socket() == socket));
-    // So a socket's options can be set by those who know std's names.
+    // So crates that use std's traits can set a socket's options.
     socket2::SockRef::from(owner)
         .set_recv_buffer_size(4096)
         .expect("a socket");

@@ -1,4 +1,4 @@
-//! What the tests share.
+//! Shared helpers of the tests.
 
 use std::{
     fmt::Debug,
@@ -19,10 +19,10 @@ use compio::{
 };
 use windows_sys::Win32::System::LibraryLoader::{GetModuleHandleA, GetProcAddress};
 
-/// Long enough for anything that is going to happen at all.
+/// A limit that only a hang exceeds.
 const LONG: Duration = Duration::from_secs(20);
 
-/// Runs a test's body, which must not wait for ever.
+/// Runs a test's body, with a limit of time.
 pub(crate) fn run<F: Future>(body: F) -> F::Output {
     block_on(async { timeout(LONG, body).await.expect("this takes too long") })
 }
@@ -37,7 +37,7 @@ pub(crate) async fn give_up<F: Future>(future: F) {
     .await;
 }
 
-/// The name of a pipe that nobody else has.
+/// A unique name of a pipe.
 pub(crate) fn name() -> String {
     static NEXT: AtomicUsize = AtomicUsize::new(0);
     let number = NEXT.fetch_add(1, Relaxed);
@@ -53,8 +53,8 @@ pub(crate) async fn pair() -> (NamedPipeServer, NamedPipeClient) {
     (server, client)
 }
 
-/// Whether this is Wine, which does not do what the test wants to see. The file that `COMPIO_SKIPS`
-/// names gets to know.
+/// Whether this is Wine, which lacks the tested behaviour. The skip is written to the file that
+/// `COMPIO_SKIPS` names.
 pub(crate) fn skipped_on_wine(test: &str, why: &str) -> bool {
     // SAFETY: both names end with a zero; the module is always loaded.
     let is_wine = unsafe {
@@ -69,21 +69,21 @@ pub(crate) fn skipped_on_wine(test: &str, why: &str) -> bool {
     is_wine
 }
 
-/// The operation failed with this error of the system.
+/// Checks that the operation failed with this OS error.
 #[track_caller]
 pub(crate) fn check_code<T: Debug>(result: io::Result<T>, code: i32) {
     let error = result.expect_err("it should fail");
     assert_eq!(error.raw_os_error(), Some(code), "{error}");
 }
 
-/// The operation failed with this kind of error.
+/// Checks that the operation failed with this kind of error.
 #[track_caller]
 pub(crate) fn check_kind<T: Debug>(result: io::Result<T>, kind: io::ErrorKind) {
     let error = result.expect_err("it should fail");
     assert_eq!(error.kind(), kind, "{error}");
 }
 
-/// The read came to these bytes.
+/// Checks that the read returned these bytes.
 #[track_caller]
 pub(crate) fn check_read((read, buffer): BufResult<usize, Vec<u8>>, expected: &str) {
     assert_eq!(read.expect("a read"), expected.len());

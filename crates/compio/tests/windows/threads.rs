@@ -1,4 +1,4 @@
-//! Pipes that go from thread to thread.
+//! Pipes that move between threads.
 
 use std::{
     sync::mpsc,
@@ -18,21 +18,21 @@ use crate::support::{check_read, give_up, name, pair, run};
 #[test]
 fn a_connection_goes_to_another_thread() {
     run(async {
-        // It has been used here: to wait for the client.
+        // The pipe has been used on this thread, to wait for the client.
         let (server, mut client) = pair().await;
-        let handle = server.into_handle().expect("nobody else has it");
+        let handle = server.into_handle().expect("the only handle");
         let (sender, receiver) = mpsc::channel();
         let thread = thread::spawn(move || {
             run(async {
                 let mut server = NamedPipeServer::from(handle);
                 give_up((&server).read(Vec::<u8>::with_capacity(64))).await;
-                sender.send(()).expect("somebody who waits");
+                sender.send(()).expect("a waiting thread");
                 let (read, buffer) = server.read(Vec::with_capacity(64)).await;
                 read.expect("a read");
                 server.write_all(buffer).await.0.expect("a write");
             });
         });
-        receiver.recv().expect("word from the thread");
+        receiver.recv().expect("a message of the thread");
         client.write_all("hello").await.0.expect("a write");
         check_read(client.read(Vec::with_capacity(64)).await, "hello");
         thread.join().expect("an echo");
@@ -40,9 +40,9 @@ fn a_connection_goes_to_another_thread() {
 }
 
 #[test]
-fn a_runtime_does_not_wait_for_reads_of_a_pipe_that_comes_from_elsewhere() {
+fn a_runtime_does_not_wait_for_reads_of_an_adopted_pipe() {
     let (server, _client) = run(pair());
-    let handle = server.into_handle().expect("nobody else has it");
+    let handle = server.into_handle().expect("the only handle");
     let runtime = Runtime::new().expect("a runtime");
     runtime.spawn(async {
         let mut server = NamedPipeServer::from(handle);
@@ -56,12 +56,12 @@ fn a_runtime_does_not_wait_for_reads_of_a_pipe_that_comes_from_elsewhere() {
 }
 
 #[test]
-fn an_end_with_operations_under_way_is_not_given_away() {
+fn an_end_with_operations_in_flight_is_not_unwrapped() {
     run(async {
         let name = name();
         let server = ServerOptions::new().create(&name).expect("a server");
         give_up(server.connect()).await;
-        // The system has not yet given the wait up.
+        // The system has not yet cancelled the wait.
         let mut server = server.into_handle().expect_err("it is in use");
         let _client = ClientOptions::new().open(&name).expect("a client");
         server.connect().await.expect("a connection");

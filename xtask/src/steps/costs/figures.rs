@@ -4,7 +4,7 @@ use std::{cmp::Ordering, fmt::Write, str::FromStr};
 
 use crate::run::Outcome;
 
-/// The committed ones.
+/// The committed figures.
 pub(super) const FILE: &str = "bench/costs/costs.csv";
 const HEAD: &str = "case,backend,instructions,allocations,enters";
 
@@ -12,18 +12,17 @@ const HEAD: &str = "case,backend,instructions,allocations,enters";
 struct Quantity {
     name: &'static str,
     of: fn(&Costs) -> f64,
-    /// How much of the old figure; and how much in any case.
+    /// The relative part, and the absolute part.
     margin: (f64, f64),
     /// Whether it depends on the versions of compiler and counter.
     needs_same_tools: bool,
     decimals: usize,
 }
 
-/// On a busy machine ten figures of a case lay within 0.7 % in instructions, most within nothing; in
-/// enters within 3 %, as it depends on when the kernel has done something. But a change elsewhere
-/// moves them too, since the compiler inlines otherwise or `malloc` finds another heap: by 2.8 % in
-/// one case. Allocations are exact but for the rounding. A loss in enters is a loss of batches: it
-/// doubles them, or worse.
+/// On a busy machine ten figures of a case varied within 0.7 % in instructions, most not at all, and
+/// within 3 % in enters, which depend on when the kernel completes work. But a change elsewhere can
+/// move them too, if it alters inlining or the heap of `malloc`: by 2.8 % in one case. Allocations
+/// are exact except for rounding. A loss in enters is a loss of batching: it doubles them, or worse.
 #[rustfmt::skip]
 const QUANTITIES: [Quantity; 3] = [
     Quantity { name: "instructions", of: |costs| costs.instructions, margin: (0.04, 0.0),
@@ -34,7 +33,7 @@ const QUANTITIES: [Quantity; 3] = [
                needs_same_tools: false, decimals: 4 },
 ];
 
-/// Of one operation.
+/// Costs of one operation.
 #[derive(Debug, PartialEq)]
 pub(super) struct Costs {
     pub(super) instructions: f64,
@@ -60,14 +59,14 @@ impl Figures {
     pub(super) fn parse(text: &str) -> Outcome<Self> {
         let mut lines = text.lines();
         let tools = lines.next().and_then(|line| line.strip_prefix("# "));
-        let tools = tools.ok_or(format!("{FILE} does not say whose figures they are"))?;
+        let tools = tools.ok_or(format!("{FILE} does not name the tools of its figures"))?;
         if lines.next() != Some(HEAD) {
             return Err(format!("{FILE} has other columns than {HEAD}"));
         }
         let row = |line: &str| {
             let fields: Vec<&str> = line.split(',').collect();
             let [case, backend, instructions, allocations, enters] = fields[..] else {
-                return Err(format!("{FILE} has a line that is none: {line}"));
+                return Err(format!("{FILE} has a malformed line: {line}"));
             };
             Ok(Row {
                 case: case.into(),
@@ -131,7 +130,7 @@ impl Figures {
         changes
     }
 
-    /// All of them, and by how much the instructions differ from earlier ones.
+    /// All figures, and the change of the instructions from the earlier ones.
     pub(super) fn table(&self, then: &Self) -> String {
         let mut table = format!("{:<20}", "per operation");
         for Quantity { name, .. } in &QUANTITIES {
@@ -157,7 +156,7 @@ impl Figures {
     }
 }
 
-/// A line for each, ended.
+/// One line for each change, with a line end.
 #[derive(Default)]
 pub(super) struct Changes {
     pub(super) losses: String,
@@ -167,7 +166,7 @@ pub(super) struct Changes {
 }
 
 impl Quantity {
-    /// Whether it has become less, more, or neither that counts.
+    /// Whether the figure is lower, higher, or within the margin.
     fn compare(&self, then: f64, now: f64) -> Ordering {
         let (share, least) = self.margin;
         let margin = then * share + least;
@@ -183,7 +182,7 @@ impl Quantity {
 
 pub(super) fn number<N: FromStr>(text: &str) -> Outcome<N> {
     let number = text.trim().parse();
-    number.map_err(|_| format!("this is no number: {text}"))
+    number.map_err(|_| format!("not a number: {text}"))
 }
 
 #[cfg(test)]
@@ -208,13 +207,13 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_is_read() {
+    fn written_figures_are_read_back() {
         let written = figures(800.1, 1.0, 0.0156);
         assert_eq!(Figures::parse(&written.print()), Ok(written));
     }
 
     #[test]
-    fn what_is_no_table_of_figures_is_refused() {
+    fn malformed_figures_are_rejected() {
         let check = |text: &str| assert!(Figures::parse(text).is_err(), "{text}");
         let good = figures(800.1, 1.0, 0.0156).print();
         check("");
@@ -265,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn gains_and_what_is_new_are_told() {
+    fn gains_and_new_cases_are_reported() {
         let then = figures(1000.0, 1.0, 0.01);
         let gains = figures(900.0, 0.0, 0.0).changes(&then, true).gains;
         assert_eq!(gains.lines().count(), 3, "{gains}");

@@ -10,7 +10,7 @@ use std::{
 use super::{LIMIT, example, peer};
 use crate::run::{Outcome, Run};
 
-/// Enough for a thousand chunks, and no multiple of anything.
+/// Enough for a thousand chunks, and no multiple of a chunk or block.
 const BIG: usize = 200 * 1024 * 1024 + 12_345;
 
 /// The exit code of a program that panicked.
@@ -26,7 +26,7 @@ pub(crate) fn run(run: &mut Run) -> Outcome {
         copies(run, &source, &target)?;
     }
     fails(run, &scratch.join("missing"), &target, "No such file")?;
-    // A real device, and Linux's own.
+    // A real device, which only Linux has.
     let full = Path::new("/dev/full");
     if run.require(
         full.exists(),
@@ -39,7 +39,7 @@ pub(crate) fn run(run: &mut Run) -> Outcome {
     fs::remove_dir_all(&scratch).map_err(|e| format!("{}: {e}", scratch.display()))
 }
 
-/// The target, even if it was longer before, is the source, and the checksum is right.
+/// The target must equal the source, even if it was longer before, and the checksum must be right.
 fn copies(run: &mut Run, source: &Path, target: &Path) -> Outcome {
     let printed = example(run, "copy")
         .path(source)
@@ -63,7 +63,7 @@ fn copies(run: &mut Run, source: &Path, target: &Path) -> Outcome {
     }
 }
 
-/// It ends with an error that names the cause, not with a panic.
+/// The example must exit with an error that names the cause, not with a panic.
 fn fails(run: &Run, source: &Path, target: &Path, reason: &str) -> Outcome {
     let printed = example(run, "copy")
         .path(source)
@@ -82,7 +82,7 @@ fn fails(run: &Run, source: &Path, target: &Path, reason: &str) -> Outcome {
     }
 }
 
-/// Bytes that no two chunks have in common, the same each time (xorshift64).
+/// Bytes that differ between all chunks, the same each time (xorshift64).
 fn write_noise(path: &Path, len: usize) -> io::Result<()> {
     let mut file = BufWriter::with_capacity(1 << 20, File::create(path)?);
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;

@@ -1,5 +1,5 @@
-//! The two examples that print a file, and how quickstart says which backend ran; and the one
-//! that only says where it would run.
+//! The two examples that print a file, and the backend that quickstart reports; and the example
+//! that runs on one system only.
 
 use std::fs;
 
@@ -9,7 +9,7 @@ use crate::run::{Outcome, Run};
 /// The size of the driver example's buffer.
 const DRIVER_BYTES: usize = 4096;
 
-/// By the words of the README, which build it as well.
+/// Builds and runs it with the commands of the README.
 pub(crate) fn quickstart(run: &mut Run) -> Outcome {
     let line = run.cargo("run --release --example quickstart");
     let printed = line.print_within(LIMIT)?;
@@ -47,7 +47,7 @@ pub(crate) fn driver(run: &mut Run) -> Outcome {
     }
 }
 
-/// It works on Windows only. Elsewhere it must say so.
+/// It works only on Windows. Elsewhere it must report that.
 pub(crate) fn watch(run: &mut Run) -> Outcome {
     let printed = example(run, "watch").print_within(LIMIT)?;
     if printed.status.success() && printed.stderr.contains("for Windows") {

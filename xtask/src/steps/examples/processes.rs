@@ -1,5 +1,5 @@
-//! The examples that go on until they are told to end: the supervisor with real commands, the tail
-//! of a log that is rotated and cut. Also the count, against `wc`.
+//! The examples that run until they are stopped: the supervisor with real commands, the tail of a
+//! log that is rotated and truncated. Also the count, against `wc`.
 
 use std::{
     fs::{self, File},
@@ -14,7 +14,7 @@ use std::{
 use super::{LIMIT, example};
 use crate::run::{Line, Outcome, Run};
 
-/// How long a line may take that is due.
+/// The time limit of an expected line.
 const LINE_LIMIT: Duration = Duration::from_secs(20);
 
 /// The number of lines added at once, and of log rotations during that.
@@ -30,7 +30,7 @@ pub(crate) fn supervise(run: &mut Run) -> Outcome {
         "[1] 3",
         "[1] * exit status: 0",
         "[2] * exit status: 1",
-        // It was started again, and later each time.
+        // It was started again, with a longer delay each time.
         "[2] * again in 200ms",
         "[3] * cannot be run: No such file or directory (os error 2)",
     ];
@@ -38,7 +38,7 @@ pub(crate) fn supervise(run: &mut Run) -> Outcome {
         let line = program.line()?;
         due.retain(|due| *due != line);
     }
-    // To the supervisor alone; it tells the others.
+    // Only to the supervisor, which must forward it.
     run.program("kill")
         .arguments(["-INT".to_owned(), program.child.id().to_string()])
         .run()?;
@@ -78,7 +78,7 @@ pub(crate) fn tail(run: &mut Run) -> Outcome {
     let mut writer = append(&log).map_err(failed)?;
     for number in 0..LINES {
         if number % (LINES / ROTATIONS) == 0 {
-            // The writer goes on with the old file, a little.
+            // The writer still uses the old file for a while.
             fs::rename(&log, old(number)).map_err(failed)?;
             writeln!(writer, "the last of {number}").map_err(failed)?;
             writer = append(&log).map_err(failed)?;
@@ -94,7 +94,7 @@ pub(crate) fn tail(run: &mut Run) -> Outcome {
         }
     }
     File::create(&log).map_err(failed)?;
-    // A file that is truncated and refilled at once deceives every tail.
+    // No tail can detect that a file was truncated and refilled at once.
     thread::sleep(Duration::from_millis(200));
     add(&log, "after the cut").map_err(failed)?;
     program.expect("after the cut")?;
@@ -185,7 +185,7 @@ impl Program {
 
 impl Drop for Program {
     fn drop(&mut self) {
-        // If it has ended by itself, there is nothing to kill.
+        // If it has exited by itself, there is nothing to kill.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

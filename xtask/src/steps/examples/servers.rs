@@ -1,5 +1,5 @@
-//! The examples that serve: started on a port of the system's choice, visited by a client in
-//! Python, and then still there.
+//! The server examples: started on a port that the OS chooses, visited by a client in Python, and
+//! checked to be still running.
 
 use std::{
     fs,
@@ -40,8 +40,8 @@ pub(crate) fn serve(run: &mut Run) -> Outcome {
     visit(run, "serve", Some(&folder))
 }
 
-/// Starts the server, perhaps for a folder, sends it the client of the same name, and sees that it
-/// has survived that.
+/// Starts the server, with a folder if one is given, runs the client of the same name against it,
+/// and checks that the server survived.
 fn visit(run: &mut Run, name: &'static str, folder: Option<&Path>) -> Outcome {
     let Some(client) = peer(run, name, &format!("the example {name}"))? else {
         return Ok(());
@@ -56,7 +56,7 @@ fn visit(run: &mut Run, name: &'static str, folder: Option<&Path>) -> Outcome {
 /// A server that runs until this is dropped.
 struct Server {
     child: Child,
-    /// Where it listens.
+    /// Its address.
     address: String,
 }
 
@@ -66,27 +66,27 @@ impl Server {
         let line = example(run, name).arguments(folder).words("127.0.0.1:0");
         let mut child = line.start()?;
         let stdout = child.stdout.take();
-        // From here on, dropping ends it.
+        // From here on, its drop kills the server.
         let mut server = Self {
             child,
             address: String::new(),
         };
         let (sender, first) = mpsc::channel();
         thread::spawn(move || {
-            // To the end: a full pipe would stop the server.
+            // Read to EOF: a full pipe would stop the server.
             for line in stdout
                 .into_iter()
                 .flat_map(|pipe| BufReader::new(pipe).lines())
             {
                 let Ok(line) = line else { break };
                 println!("{name}: {line}");
-                // Only the first one is waited for.
+                // Only the first line is awaited.
                 let _ = sender.send(line);
             }
         });
         let line = first
             .recv_timeout(START_LIMIT)
-            .map_err(|_| "the server has not said where it listens".to_owned())?;
+            .map_err(|_| "the server has not printed its address".to_owned())?;
         server.address = line
             .strip_prefix("listening on ")
             .ok_or(format!("not `listening on ADDRESS` but `{line}`"))?
@@ -105,7 +105,7 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // If it has ended by itself, there is nothing to kill.
+        // If it has exited by itself, there is nothing to kill.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

@@ -1,4 +1,4 @@
-//! Checks that programs, libraries and sources for Windows use documented calls only: their imports
+//! Checks that programs, libraries and sources for Windows use only documented calls: their imports
 //! from ntdll, names of its functions, and the name of the socket device. It only reads.
 
 use std::{collections::BTreeSet, fs, path::Path};
@@ -10,25 +10,25 @@ use object::{
 
 use crate::run::Outcome;
 
-/// How the names of ntdll's functions begin.
+/// The prefixes of ntdll's functions.
 const PREFIXES: [&[u8]; 3] = [b"Nt", b"Zw", b"Rtl"];
 
 /// The minimum length after the prefix. Shorter matches occur by chance.
 const LETTERS_MIN: usize = 3;
 
-/// The device that Winsock itself asks.
+/// The device that Winsock uses internally.
 const AFD: &[u8] = br"\device\afd";
 
 type Names = BTreeSet<String>;
 
-/// The imports of every program, due to std. std is one object: using a part of it imports the same
-/// functions as using all of it.
+/// The imports of every program that std causes. std is one object: using a part of it imports the
+/// same functions as using all of it.
 pub(super) struct Rule {
     stds: Names,
 }
 
 impl Rule {
-    /// Learns from a program that uses std alone.
+    /// Derives the rule from a program that uses only std.
     pub(super) fn learn(std_alone: &Path) -> Outcome<Self> {
         let stds = taken(&read(std_alone)?);
         let stds = stds.map_err(|error| named(std_alone, &error.to_string()))?;
@@ -39,7 +39,7 @@ impl Rule {
         list(self.stds.iter())
     }
 
-    /// Refuses an executable with imports from ntdll beyond std's, or with the device's name.
+    /// Rejects an executable with imports from ntdll beyond std's, or with the device's name.
     pub(super) fn program(&self, path: &Path) -> Outcome {
         let program = read(path)?;
         let failed = |error: object::Error| named(path, &error.to_string());
@@ -51,8 +51,8 @@ impl Rule {
         Ok(())
     }
 
-    /// Refuses a library whose own code takes anything from ntdll. Here it can be told from std's:
-    /// std's code is in std's library.
+    /// Rejects a library whose own code imports from ntdll. Here it can be distinguished from std's
+    /// code, which is in std's library.
     pub(super) fn library(path: &Path) -> Outcome {
         let library = read(path)?;
         let failed = |error: object::Error| named(path, &error.to_string());
@@ -64,8 +64,8 @@ impl Rule {
         refuse(path, taken.iter())
     }
 
-    /// Refuses a source that names anything of ntdll outside of comments. Generic code is compiled
-    /// into its users' programs, and there it cannot be told from std's.
+    /// Rejects a source that names a function of ntdll outside comments. Generic code is compiled
+    /// into its users' programs, and there it cannot be distinguished from std's.
     pub(super) fn source(path: &Path) -> Outcome {
         let source = String::from_utf8_lossy(&read(path)?).into_owned();
         refuse(path, names_in_source(&source).iter())
@@ -101,8 +101,8 @@ fn wanted(library: &[u8], member: &ArchiveMember<'_>) -> object::Result<Names> {
         let name = name.strip_prefix(b"__imp_").unwrap_or(name);
         wanted.extend(name_at_end(name).filter(|found| found.len() == name.len()));
     }
-    // `.idata`: import libraries travel in the library of the crate that declares the functions.
-    // To declare is not to call.
+    // `.idata`: import libraries are in the library of the crate that declares the functions. A
+    // declaration is no call.
     wanted.extend(named_in_data(&file, |section| {
         !section.starts_with(b".idata")
     })?);
@@ -121,7 +121,7 @@ fn named_in_data(file: &File<'_>, counts: impl Fn(&[u8]) -> bool) -> object::Res
     Ok(found)
 }
 
-/// Debug information is none: it names types and functions of all kinds.
+/// Debug information does not count: it names types and functions of all kinds.
 fn is_data<'data>(section: &impl ObjectSection<'data>) -> bool {
     let kind = section.kind();
     kind == SectionKind::Data || kind == SectionKind::ReadOnlyData
@@ -143,7 +143,7 @@ fn name_at_end(string: &[u8]) -> Option<String> {
     Some(String::from_utf8_lossy(&word[start..]).into_owned())
 }
 
-/// The words outside of comments that are such names, all of them.
+/// All such names outside comments.
 fn names_in_source(source: &str) -> Names {
     let code = source
         .lines()
@@ -154,7 +154,7 @@ fn names_in_source(source: &str) -> Names {
         .collect()
 }
 
-/// Whether an executable's data has the device's name.
+/// Whether an executable's data contains the device's name.
 fn knows_afd(program: &[u8]) -> object::Result<bool> {
     for section in File::parse(program)?.sections().filter(is_data) {
         if names_afd(section.data()?) {
@@ -164,7 +164,7 @@ fn knows_afd(program: &[u8]) -> object::Result<bool> {
     Ok(false)
 }
 
-/// In one byte a letter, or in two as the system's own functions want it.
+/// With one byte per letter, or with two as in the OS's own functions.
 fn names_afd(data: &[u8]) -> bool {
     let wide: Vec<u8> = AFD.iter().flat_map(|byte| [*byte, 0]).collect();
     let starts = data.iter().enumerate().filter(|(_, byte)| **byte == AFD[0]);
@@ -182,7 +182,7 @@ fn refuse<'a>(path: &Path, taken: impl Iterator<Item = &'a String>) -> Outcome {
     if names.is_empty() {
         return Ok(());
     }
-    let text = format!("it takes from ntdll, undocumented: {names}");
+    let text = format!("it uses undocumented calls of ntdll: {names}");
     Err(named(path, &text))
 }
 
@@ -210,7 +210,7 @@ mod tests {
         };
         check("NtReadFile", Some("NtReadFile"));
         check("RtlNtStatusToDosError", Some("RtlNtStatusToDosError"));
-        // An import's number before it, and the end of another text.
+        // An import's number before the name, and the end of another text.
         check("\u{1}ZwClose", Some("ZwClose"));
         check("the endNtReadFile", Some("NtReadFile"));
         check("NtReadFile is no string by itself", None);

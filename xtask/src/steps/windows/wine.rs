@@ -1,5 +1,4 @@
-//! Wine: the packages it comes in, a prefix of this project's own, and the end of all that runs
-//! there.
+//! Wine: its packages, a prefix of this project's own, and the end of all its processes.
 
 use std::{
     fs,
@@ -21,20 +20,20 @@ pub(super) const GCC: &str = "x86_64-w64-mingw32-gcc";
 const SHIM: &str = "xtask/wine/process_prng.c";
 const SHIM_BUILT: &str = "drive_c/windows/system32/bcryptprimitives.dll";
 
-/// Made last: a prefix without it is one that was not finished.
+/// Written last: a prefix without it is incomplete.
 const STAMP: &str = "made-by";
 
-/// How long Wine may take to make a prefix, which normally needs five seconds.
+/// The time limit for making a prefix, which normally takes five seconds.
 const LIMIT: Duration = Duration::from_secs(180);
 
-/// Wine with a prefix to run programs in. When this is dropped, whatever still runs there ends.
+/// Wine with a prefix to run programs in. Its drop ends all programs in the prefix.
 pub(super) struct Wine {
     prefix: PathBuf,
     server: Line,
 }
 
 impl Wine {
-    /// None if that is skipped.
+    /// `None` if the step is skipped.
     pub(super) fn find(run: &mut Run) -> Outcome<Option<Self>> {
         let there = |run: &Run| {
             let answers = |program| run.program(program).words("--version").quiet();
@@ -55,13 +54,13 @@ impl Wine {
             server: inside(&prefix, run.program("wineserver")),
             prefix,
         };
-        // Of a run that was killed, something may be left.
+        // A killed run may have left processes.
         wine.end();
         wine.make(run, &version.unwrap_or_default())?;
         Ok(Some(wine))
     }
 
-    /// A command whose programs run here.
+    /// A command whose programs run in the prefix.
     pub(super) fn around(&self, line: Line) -> Line {
         inside(&self.prefix, line)
     }
@@ -71,12 +70,12 @@ impl Wine {
         self.around(run.program("wine")).path(program)
     }
 
-    /// A path as programs see it here.
+    /// A path as programs in the prefix see it.
     pub(super) fn path(path: &Path) -> String {
         format!("Z:{}", path.display())
     }
 
-    /// Makes the prefix, unless there is a whole one by the same Wine with the same shim.
+    /// Makes the prefix, unless a complete one by the same Wine with the same shim exists.
     fn make(&self, run: &Run, version: &str) -> Outcome {
         let shim = read(&run.workspace().root().join(SHIM))?;
         let stamp = self.prefix.join(STAMP);
@@ -91,12 +90,12 @@ impl Wine {
         fs::create_dir_all(&self.prefix).map_err(failed)?;
         self.around(run.program("wineboot"))
             .words("--init")
-            // No questions after .NET and a browser, and nothing in the user's menus.
+            // No questions about .NET and a browser, and no entries in the user's menus.
             .variable("WINEDLLOVERRIDES", "mscoree,mshtml,winemenubuilder.exe=")
             .run_within(LIMIT)?;
         // The registry is written when the server ends, which it does by itself.
         self.server.clone().words("--wait").run_within(LIMIT)?;
-        // Newer ones have it.
+        // Newer versions have it.
         if !self.prefix.join(SHIM_BUILT).exists() {
             run.program(GCC)
                 .words("-shared -O1 -Wall -Werror -s -o")
@@ -108,7 +107,7 @@ impl Wine {
         fs::write(&stamp, made_by).map_err(failed)
     }
 
-    /// Ends every program of this prefix and its server, and no other.
+    /// Ends only the programs of this prefix and its server.
     fn end(&self) {
         if self.prefix.exists() {
             // It fails if there is none.
@@ -123,7 +122,7 @@ impl Drop for Wine {
     }
 }
 
-/// In the prefix, and without Wine's remarks on missing features.
+/// In the prefix, and without Wine's messages about missing features.
 fn inside(prefix: &Path, line: Line) -> Line {
     line.variable("WINEPREFIX", &prefix.display().to_string())
         .variable("WINEDEBUG", "-all")

@@ -1,4 +1,4 @@
-//! Must be refused: a library that calls ntdll, even for a function that std imports as well.
+//! To be rejected: a library that calls ntdll, even for a function that std imports as well.
 
 use std::ffi::c_void;
 
@@ -26,7 +26,7 @@ pub unsafe fn read(handle: *mut c_void, status: *mut c_void, buffer: &mut [u8]) 
     let none = std::ptr::null_mut::<c_void>();
     let len = buffer.len() as u32;
     let start = buffer.as_mut_ptr().cast();
-    // SAFETY: as this function asks of its caller.
+    // SAFETY: the caller's promise.
     unsafe {
         NtReadFile(
             handle,

@@ -1,9 +1,8 @@
-//! Random programs on the real kernels, at whose edge things go wrong: known bytes over many sockets
-//! while operations are cancelled and dropped, on a ring with room for next to nothing, and on
-//! readiness that misleads.
+//! Random programs on the real backends with fault injection. Known bytes pass over many sockets while
+//! operations are cancelled and dropped, on a ring with almost no room, and with false readiness.
 //!
-//! `COMPIO_SEED` and `COMPIO_SEEDS` are those of the programs of `sim/`; what a real kernel does in
-//! between no seed can tell.
+//! `COMPIO_SEED` and `COMPIO_SEEDS` have the same meaning as for the programs of `sim/`. A seed does
+//! not determine the behaviour of the real kernel.
 
 use std::{
     cell::RefCell,
@@ -37,13 +36,13 @@ use crate::{
     },
 };
 
-/// Long enough for anything that is going to happen at all.
+/// Long enough for any event.
 const LONG: Duration = Duration::from_secs(60);
 
-/// How many programs there are for each backend, unless the environment says otherwise.
+/// The number of programs per backend, unless the environment sets another.
 const PROGRAMS: u64 = 100;
 
-/// What goes over each wire.
+/// The number of bytes over each wire.
 const LEN: usize = 2000;
 
 const WIRES: usize = 4;
@@ -54,7 +53,7 @@ struct Bell(AtomicBool);
 
 impl Wake for Bell {
     fn wake(self: Arc<Self>) {
-        // Relaxed: all this is one thread's.
+        // Relaxed: one thread makes all accesses.
         self.0.store(true, Relaxed);
     }
 }
@@ -68,9 +67,9 @@ struct Program {
     driver: Rc<Driver>,
     rng: Rc<RefCell<Rng>>,
     players: Vec<Player>,
-    /// Of whatever is begun now.
+    /// The token of new operations.
     token: CancelToken,
-    /// Where nothing ever comes, and who waits there.
+    /// A socket that receives no bytes, for the receives in the two lists below.
     quiet: SharedFd,
     _peer: OwnedFd,
     careless: Vec<Submit<Recv<Vec<u8>>>>,
@@ -118,7 +117,7 @@ async fn stream_all(driver: Rc<Driver>, fd: SharedFd, pool: BufferPool) {
     }
 }
 
-/// The next bytes are those.
+/// Checks the next bytes.
 fn check(place: &mut usize, bytes: &[u8]) {
     for received in bytes {
         assert_eq!(*received, byte(*place), "at {place}");
@@ -126,7 +125,7 @@ fn check(place: &mut usize, bytes: &[u8]) {
     }
 }
 
-/// Accepts as many connections as there are.
+/// Accepts `count` connections.
 async fn accept_all(driver: Rc<Driver>, fd: SharedFd, count: usize) {
     let mut stream = driver.accept_stream(fd);
     let mut accepted = 0;
@@ -154,7 +153,7 @@ fn share(fd: impl Into<OwnedFd>) -> SharedFd {
     SharedFd::from(fd.into())
 }
 
-/// Two ends, of one kind or the other.
+/// Two ends of a TCP connection or a Unix socket pair.
 fn wire(is_tcp: bool) -> (SharedFd, SharedFd) {
     if is_tcp {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -218,7 +217,7 @@ impl Program {
         self.seat(work(Rc::clone(&self.driver), 5));
     }
 
-    /// Polls whoever was woken.
+    /// Polls the players that were woken.
     fn poll(&mut self) {
         let Self {
             driver,
@@ -243,7 +242,7 @@ impl Program {
     fn do_something_else(&mut self) {
         match self.roll(8) {
             0 => std::mem::take(&mut self.token).cancel(),
-            // No more than a queue with next to no room gets rid of.
+            // A queue with almost no room completes no more than this.
             1..=3 if self.driver.in_flight() < IN_FLIGHT_MAX => {
                 let receive = Recv::new(self.quiet.clone(), Vec::with_capacity(10), 0);
                 let mut receive = self.driver.submit(receive);
@@ -277,7 +276,11 @@ impl Program {
             if !self.players.is_empty() {
                 self.driver.turn(Some(LONG)).unwrap();
             }
-            assert!(began.elapsed() < LONG, "{} wait", self.players.len());
+            assert!(
+                began.elapsed() < LONG,
+                "{} players remain",
+                self.players.len()
+            );
         }
         self.careless.clear();
         self.cancelled.clear();
@@ -286,11 +289,11 @@ impl Program {
             assert!(began.elapsed() < LONG, "{:?}", self.driver);
         }
         let fd = self.quiet.try_unwrap();
-        fd.expect("no operation has it any more");
+        fd.expect("no operation may hold the descriptor");
     }
 }
 
-/// The driver; none where its kernel's interface is refused.
+/// The driver. None if the system refuses this backend.
 fn build(builder: DriverBuilder) -> Option<Driver> {
     match builder.build() {
         Ok(driver) => Some(driver),
@@ -332,7 +335,7 @@ fn readiness_loses_nothing_by_faults() {
 }
 
 #[test]
-fn nobody_sleeps_elsewhere_on_what_the_kernel_has_not_taken() {
+fn outer_loop_does_not_sleep_while_the_queue_has_entries() {
     let Some(driver) = build(DriverBuilder::new().backend(BackendKind::IoUring)) else {
         return;
     };

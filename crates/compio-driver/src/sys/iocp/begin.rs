@@ -1,4 +1,4 @@
-//! The table from requests to overlapped calls.
+//! The table that maps requests to overlapped calls.
 
 use std::{
     mem,
@@ -33,10 +33,10 @@ use crate::{
     },
 };
 
-/// How a request has been begun.
+/// How a request was started.
 pub(super) enum Started {
     Called(Begun),
-    /// It waits for readiness that no call tells of: these `poll(2)` bits.
+    /// It waits for readiness that no call reports: these `poll(2)` bits.
     Knock(u32),
 }
 
@@ -50,8 +50,7 @@ fn failed(code: i32) -> Started {
     Begun::Over(Err(code)).into()
 }
 
-/// Which handle an overlapped request is about; none if it is no such request. Also, whether it is
-/// a transfer.
+/// The handle of an overlapped request, and whether it is a transfer. `None` for other requests.
 pub(super) fn subject_of(request: &Request) -> Option<(RawFd, bool)> {
     match *request {
         Request::File(ref file) => match *file {
@@ -79,7 +78,7 @@ pub(super) fn subject_of(request: &Request) -> Option<(RawFd, bool)> {
             RawFd::Socket(_) => Some((fd, true)),
             RawFd::Handle(_) => None,
         },
-        // SAFETY: the entry is valid until the request is answered.
+        // SAFETY: the entry is valid until the request completes.
         Request::Raw(entry) => Some((unsafe { (*entry).fd }, false)),
         Request::Nop
         | Request::Invalid
@@ -89,11 +88,11 @@ pub(super) fn subject_of(request: &Request) -> Option<(RawFd, bool)> {
     }
 }
 
-/// Makes the call that the request stands for.
+/// Makes the overlapped call for the request.
 ///
 /// # Safety
 ///
-/// The request's descriptors and memory, and the scratch, which has been prepared for it, are valid
+/// The request's descriptors and memory, and `scratch`, which has been prepared for it, are valid
 /// until the call is over.
 pub(super) unsafe fn start(request: &Request, known: Known, scratch: *mut OpState) -> Started {
     // SAFETY: passed on from this function.
@@ -149,7 +148,7 @@ unsafe fn start_file(file: &File, kind: Kind, scratch: *mut OpState) -> Begun {
                 spans,
                 ..
             } => send(socket as SOCKET, spans, 0, scratch),
-            // Of handles, no call scatters or gathers but whole pages.
+            // For handles, scatter and gather calls take whole pages only.
             File::ReadVectored {
                 fd,
                 spans,
@@ -178,7 +177,7 @@ unsafe fn read(
     scratch: *mut OpState,
 ) -> Begun {
     if span.len == 0 {
-        // The system would wait for something to come.
+        // The system would wait for data.
         return Begun::Over(Ok(0));
     }
     // SAFETY: passed on from this function.
@@ -199,7 +198,7 @@ unsafe fn read(
             overlapped,
         );
         match Begun::new(returned != 0) {
-            // A part of a pipe's message. It is neither success nor an error, and is told of.
+            // A part of a pipe's message: neither success nor an error. A packet reports it.
             Begun::Over(Err(code)) if code == ERROR_MORE_DATA as i32 => Begun::Pending,
             begun @ (Begun::Success | Begun::Pending | Begun::Over(_)) => begun,
         }
@@ -237,21 +236,21 @@ unsafe fn write(
     }
 }
 
-/// Says in the OVERLAPPED where the transfer takes place.
+/// Writes the position of the transfer into the OVERLAPPED.
 ///
 /// # Safety
 ///
-/// The scratch is valid, and no call uses it.
+/// `scratch` is valid, and no call uses it.
 unsafe fn place(
     position: Position,
     kind: Kind,
     scratch: *mut OpState,
 ) -> Result<*mut OVERLAPPED, i32> {
     let offset = match position {
-        // A file that is open for overlapped calls has no cursor.
+        // A file opened for overlapped calls has no cursor.
         Position::Cursor if kind == Kind::File => return Err(ERROR_INVALID_PARAMETER as i32),
         Position::Cursor => 0,
-        // The largest numbers are words for "the end" and "the cursor".
+        // The largest values mean "the end" and "the cursor".
         Position::At(offset) if i64::try_from(offset).is_err() => {
             return Err(ERROR_INVALID_PARAMETER as i32);
         }
@@ -364,7 +363,7 @@ unsafe fn send(socket: SOCKET, spans: Spans, flags: u32, scratch: *mut OpState) 
     }
 }
 
-/// Streams have no messages here: what has neither address nor ancillary data is for `WSARecv`.
+/// Streams have no messages here: without address and ancillary data, `WSARecv` receives.
 ///
 /// # Safety
 ///
@@ -485,7 +484,7 @@ unsafe fn begin_to_connect(
     // SAFETY: passed on from this function.
     unsafe {
         if !is_stream(kind) {
-            // It only notes the address.
+            // For datagrams, connect only stores the address.
             return match connect(socket, address, len) {
                 0 => Begun::Over(Ok(0)),
                 _ => Begun::Over(Err(last_error())),
@@ -510,7 +509,7 @@ unsafe fn begin_to_connect(
     }
 }
 
-/// `ConnectEx` wants a socket that has an address. One that has keeps it.
+/// `ConnectEx` needs a bound socket. A socket that is bound keeps its address.
 fn bind_anywhere(socket: SOCKET, kind: Kind) -> Result<(), i32> {
     let Kind::Socket { family, .. } = kind else {
         return Ok(());
@@ -523,7 +522,7 @@ fn bind_anywhere(socket: SOCKET, kind: Kind) -> Result<(), i32> {
         if getsockname(socket, (&raw mut address).cast(), &mut len) == 0
             || last_error() != WSAEINVAL
         {
-            // An error will be the connect's, too.
+            // The connect will report this error, too.
             return Ok(());
         }
         address = mem::zeroed();
@@ -595,12 +594,12 @@ unsafe fn start_poll(socket: SOCKET, events: u32, kind: Kind, scratch: *mut OpSt
         return Started::Knock(events);
     }
     let nothing = Span::new(ptr::dangling_mut(), 0);
-    // A datagram would be gone.
+    // Without MSG_PEEK a datagram would be lost.
     let flags = if is_stream(kind) { 0 } else { MSG_PEEK as u32 };
     // SAFETY: passed on from this function.
     let begun = unsafe { recv_one(socket, nothing, flags, scratch) };
     if matches!(begun, Begun::Over(Err(WSAENOTCONN | WSAEINVAL))) {
-        // One that listens, or is not connected yet.
+        // The socket listens, or is not connected yet.
         return Started::Knock(events);
     }
     // SAFETY: likewise; only this thread uses it.

@@ -1,4 +1,4 @@
-//! The calls of Winsock that are to be asked for at run time.
+//! Winsock's extension functions, whose addresses are queried at run time.
 
 use std::{mem, ptr, sync::OnceLock};
 
@@ -14,8 +14,8 @@ use windows_sys::{
 
 use crate::sys::windows::last_error;
 
-/// Each call is asked for once. The address may be another for another provider of sockets; those
-/// that come with the system have one.
+/// Each address is queried once. It may differ between providers of sockets; the system's own
+/// providers share one.
 macro_rules! extension {
     ($name:ident, $guid:ident, $call:ty) => {
         pub(in crate::sys) fn $name(socket: SOCKET) -> Result<<$call as Call>::Function, i32> {
@@ -23,7 +23,7 @@ macro_rules! extension {
             if let Some(found) = FOUND.get() {
                 return Ok(*found);
             }
-            // SAFETY: the identifier is that of this type's call.
+            // SAFETY: the identifier belongs to the function of this type.
             let found = unsafe { ask::<$call>(socket, &$guid)? };
             Ok(*FOUND.get_or_init(|| found))
         }
@@ -40,7 +40,7 @@ extension!(connect_ex, WSAID_CONNECTEX, LPFN_CONNECTEX);
 extension!(disconnect_ex, WSAID_DISCONNECTEX, LPFN_DISCONNECTEX);
 extension!(recv_msg, WSAID_WSARECVMSG, LPFN_WSARECVMSG);
 
-/// The pointer in an optional one.
+/// An optional function pointer.
 pub(in crate::sys) trait Call: Default {
     type Function: Copy;
     fn function(self) -> Option<Self::Function>;
@@ -60,7 +60,7 @@ impl<F: Copy> Call for Option<F> {
 unsafe fn ask<C: Call>(socket: SOCKET, guid: &GUID) -> Result<C::Function, i32> {
     let mut found = C::default();
     let mut len = 0;
-    // SAFETY: both are as long as is said, and outlive the call.
+    // SAFETY: both have the lengths passed, and outlive the call.
     let asked = unsafe {
         WSAIoctl(
             socket,

@@ -1,10 +1,9 @@
-//! What is known of handles: what they are, and which way the end of an overlapped call on them
-//! comes.
+//! The state of handles: their kinds, and how the end of an overlapped call on them is reported.
 //!
 //! A handle is attached to one port for life, by its first operation here, so that an accepted
-//! socket can still move to another thread before it is used. Numbers of handles are used again:
-//! what is remembered of one holds for the [life](held) of a [`SharedFd`](crate::SharedFd). Of a
-//! bare number nothing is remembered, unless it was [attached](crate::Poller::attach) by hand.
+//! socket can still move to another thread before it is used. The system reuses handle values:
+//! the state is valid for the [generation](held) of a [`SharedFd`](crate::SharedFd). A bare value has
+//! no remembered state, unless it was [attached](crate::Poller::attach) explicitly.
 
 use std::{collections::HashMap, mem, ptr};
 
@@ -28,26 +27,26 @@ use crate::sys::{
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// On a disk: a file or a directory.
+    /// A file or a directory on a disk.
     File,
-    /// A pipe, or anything else that has no positions.
+    /// A pipe, or another handle without positions.
     Stream,
     /// A socket.
     Socket { family: i32, is_stream: bool },
 }
 
-/// How the end of an overlapped call is told.
+/// How the end of an overlapped call is reported.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Route {
-    /// By a packet, in any case.
+    /// Always by a packet.
     Packet,
     /// By a packet, unless the call returns with success.
     PacketUnlessImmediate,
-    /// By an event: the handle is for overlapped calls, and belongs to another port, or to this one
+    /// By an event: the handle supports overlapped calls, but belongs to another port, or to this one
     /// already.
     Event,
-    /// Not at all, as far as is known: the handle is not for overlapped calls, or belongs to another
-    /// port. A thread has to wait.
+    /// Not at all, as far as is known: the handle does not support overlapped calls, or belongs to
+    /// another port. A pool thread waits.
     Thread,
 }
 
@@ -60,13 +59,13 @@ pub(super) struct Known {
 #[derive(Default)]
 pub(super) struct Handles {
     known: HashMap<RawFd, (u64, Known)>,
-    /// Bare numbers that were attached by hand.
+    /// Bare handle values that were attached explicitly.
     bare: HashMap<RawFd, Known>,
 }
 
 impl Handles {
-    /// Attaches the handle if that has not been done. `is_transfer` tells that its calls, as far
-    /// as they are made by this project, are reads and writes.
+    /// Attaches the handle if it is not attached. `is_transfer`: this crate makes only reads and writes
+    /// on it.
     pub(super) fn attach(
         &mut self,
         fd: RawFd,
@@ -82,7 +81,7 @@ impl Handles {
             return Ok(*known);
         }
         let mut known = attach(fd, is_transfer, port)?;
-        // It belongs to another port, then.
+        // The handle belongs to another port, then.
         if known.route == Route::Thread && held.is_overlapped {
             known.route = Route::Event;
         }
@@ -90,7 +89,7 @@ impl Handles {
         Ok(known)
     }
 
-    /// Attaches by hand: from now on the number stands for this handle.
+    /// Attaches explicitly: from now on the value stands for this handle.
     pub(super) fn attach_by_hand(&mut self, fd: RawFd, port: &Port) -> Result<(), i32> {
         let known = self.attach(fd, true, port)?;
         self.bare.insert(fd, known);
@@ -100,9 +99,9 @@ impl Handles {
     fn attach_bare(&mut self, fd: RawFd, is_transfer: bool, port: &Port) -> Result<Known, i32> {
         let known = attach(fd, is_transfer, port)?;
         match known.route {
-            // It belongs to a port already. If it was attached by hand, that is this one.
+            // It belongs to a port already: to this one, if it was attached explicitly.
             Route::Event | Route::Thread => Ok(self.bare.get(&fd).copied().unwrap_or(known)),
-            // It is another than before.
+            // The value stands for a new handle.
             Route::Packet | Route::PacketUnlessImmediate => {
                 self.bare.remove(&fd);
                 Ok(known)
@@ -117,8 +116,8 @@ fn attach(fd: RawFd, is_transfer: bool, port: &Port) -> Result<Known, i32> {
             // SAFETY: no pointers are passed.
             let is_file = unsafe { GetFileType(handle) } == FILE_TYPE_DISK;
             let route = match port.attach(handle) {
-                // A read of a pipe may return with a message's first part, which is neither success
-                // nor an error: whether a packet comes then is only certain where none is skipped.
+                // A read of a pipe may return the first part of a message, which is neither success
+                // nor an error. It queues a packet for certain only if the handle skips none.
                 Ok(()) if is_file && is_transfer => skip_immediate(handle),
                 Ok(()) => Route::Packet,
                 Err(code) if code == ERROR_INVALID_PARAMETER as i32 => Route::Thread,
@@ -131,8 +130,8 @@ fn attach(fd: RawFd, is_transfer: bool, port: &Port) -> Result<Known, i32> {
             let protocol = protocol_of(socket as SOCKET)?;
             let is_stream = protocol.iSocketType == SOCK_STREAM;
             let route = match port.attach(socket as HANDLE) {
-                // Datagrams that are there at once have been told of twice by some versions. A
-                // provider that is no file system's may tell in any case.
+                // Some versions report datagrams that are available at once twice. A provider without
+                // IFS handles may queue a packet in any case.
                 Ok(()) if is_stream && protocol.dwServiceFlags1 & XP1_IFS_HANDLES != 0 => {
                     skip_immediate(socket as HANDLE)
                 }

@@ -1,18 +1,17 @@
-//! The backend of Windows: overlapped calls, whose ends come to a completion port. Documented calls
-//! only.
+//! The backend of Windows: overlapped calls that complete on a completion port. It uses documented
+//! calls only.
 //!
-//! What the system has no overlapped call for (opening, attributes, flushing) goes to the pool of
-//! threads.
+//! Requests without an overlapped call (opening, attributes, flushing) go to the thread pool.
 //!
 //! # The life of an OVERLAPPED
 //!
-//! It lies in the cell of the flight, in the [`OpState`], and stays there until the system has told
-//! of the call's end: by a packet, by the call's own success where packets are skipped then, or by
-//! its error. A cancel is a wish: what is cancelled is told of, too. Only then is the flight
-//! answered, and its cell may be used again.
+//! It lies in the operation's cell, in the [`OpState`], and stays there until the system has reported
+//! the call's end: by a packet, by the call's own success where packets are skipped then, or by
+//! its error. A cancel is a request: a cancelled call reports its end, too. Only then is the operation
+//! completed, and its cell may be used again.
 //!
-//! A packet says where to look, and no more: others' calls make some, too, and some come late. What
-//! it points at must be a scratch of ours, and what was asked there must be over.
+//! A packet is only a hint: other code's calls queue packets, too, and some come late. A packet counts
+//! if it points at an `OpState` of this backend, and if the call there is over.
 
 mod begin;
 pub(in crate::sys) mod extensions;
@@ -59,43 +58,43 @@ use crate::{
     spin::{Spin, SpinWait},
 };
 
-/// How many requests are answered at their launch before somebody else has a turn.
+/// How many requests may complete at their launch in one turn.
 const INSTANT_MAX: u32 = 64;
 
 /// How many packets are taken at once.
 const PACKETS_MAX: usize = 64;
 
-/// How often is asked about readiness that no overlapped call tells of.
+/// The interval at which readiness is polled that no overlapped call reports.
 const RETRY_INTERVAL: Duration = Duration::from_millis(1);
 
 pub(crate) struct Backend {
     port: Arc<Port>,
     handles: Handles,
     cells: OverlappedSet,
-    /// Room for what the port gives.
+    /// Room for the port's packets.
     packets: Box<[OVERLAPPED_ENTRY]>,
-    /// How many arena will be answered after a packet.
+    /// How many operations complete by a packet.
     expected: usize,
-    /// Whether somebody else waits for the port: what has woken him is still there.
+    /// Whether an outer event loop waits on the port: the packet that woke it is still queued.
     is_watched: bool,
-    /// Answers to be reported by the next wait.
+    /// Completions that the next wait reports.
     answered: VecDeque<(Key, Answer)>,
-    /// Waits for readiness that no call tells of: the socket, and the bits.
+    /// Waits for readiness that no call reports: the socket, and the bits.
     knocking: Vec<(Key, RawFd, u32)>,
     instant_left: u32,
     spin: Spin,
-    /// How often the port was asked.
+    /// How often packets were taken from the port.
     takes: u64,
 }
 
-/// What ends the backend's sleep.
+/// Wakes the sleeping backend.
 #[derive(Debug)]
 pub(crate) struct Event(Arc<Port>);
 
-/// The backend of this system.
+/// The only backend of this system.
 pub(crate) const BACKENDS: &[BackendKind] = &[BackendKind::Iocp];
 
-/// Makes the backend; and says why this one.
+/// Creates the backend. Also returns the reason for the choice.
 pub(crate) fn choose(
     wanted: Option<BackendKind>,
     _entries: u32,
@@ -107,7 +106,7 @@ pub(crate) fn choose(
                 io::ErrorKind::Unsupported,
                 format!(
                     "the {kind} backend was asked for, which Windows does not have; \
-                     without a wish, or with `iocp`, completion ports serve here"
+                     ask for `iocp`, or for no backend"
                 ),
             ));
         }
@@ -135,7 +134,7 @@ pub(crate) fn choose(
     Ok((backend, event, why.into()))
 }
 
-/// Once for the process; nobody says when the last socket is gone.
+/// Once per process, without `WSACleanup`: nothing reports when the last socket is closed.
 fn start_winsock() -> io::Result<()> {
     static STARTED: OnceLock<i32> = OnceLock::new();
     let code = *STARTED.get_or_init(|| {
@@ -161,7 +160,7 @@ impl Event {
 
     /// Ends the sleep. Callable from any thread.
     pub(crate) fn signal(&self) {
-        // Nobody would come again for a wake that is lost.
+        // A lost wake would not be repeated.
         self.0.post_surely(Subject::Wake, ptr::null_mut());
     }
 }
@@ -171,12 +170,12 @@ impl Backend {
         BackendKind::Iocp
     }
 
-    /// What it can do that not every backend can.
+    /// Capabilities that not every backend has.
     pub(crate) fn extras(&self) -> Capabilities {
         Capabilities::default()
     }
 
-    /// A place for buffers from which the kernel chooses, if it can.
+    /// Registers a buffer ring, if the backend has them.
     pub(crate) fn register_buffers(
         &mut self,
         _count: u16,
@@ -184,7 +183,7 @@ impl Backend {
         Ok(None)
     }
 
-    /// No request names the group any more.
+    /// Called when no request uses the group any more.
     pub(crate) fn unregister_buffers(&mut self, _group: u16) {}
 
     /// How often the kernel was entered to wait.
@@ -200,15 +199,15 @@ impl Backend {
 
     /// # Safety
     ///
-    /// What the request points to stays valid until the answer to `key` has been reported, and so
-    /// does the scratch, which belongs to this flight.
+    /// The memory that the request points to stays valid until the completion of `key` has been
+    /// reported, and so does `scratch`, which belongs to this operation.
     pub(crate) unsafe fn launch(
         &mut self,
         key: Key,
         request: &Request,
         scratch: *mut OpState,
     ) -> Submitted {
-        // SAFETY: passed on from this function; the flight has not begun.
+        // SAFETY: passed on from this function; the operation has not been started.
         unsafe {
             self.cells.add(scratch);
             if let Some((fd, is_transfer)) = subject_of(request) {
@@ -232,7 +231,7 @@ impl Backend {
         }
     }
 
-    /// Its point is to take the whole way.
+    /// A no-op goes through the port: that is its purpose.
     ///
     /// # Safety
     ///
@@ -290,12 +289,12 @@ impl Backend {
         if known.route == Route::Thread {
             return Submitted::ThreadPool(*request);
         }
-        // What a call of somebody else's means by "success" is not known: it may be none that a
-        // handle which skips packets skips.
+        // For a raw entry's call the meaning of "success" is unknown: a handle that skips packets
+        // on success may queue a packet for it.
         if !is_transfer && known.route == Route::PacketUnlessImmediate {
             known.route = Route::Event;
         }
-        // SAFETY: passed on from this function; nothing uses the scratch before the call.
+        // SAFETY: passed on from this function; nothing uses `scratch` before the call.
         unsafe {
             (*scratch).prepare(key, fd);
             let overlapped = &raw mut (*scratch).overlapped;
@@ -326,7 +325,7 @@ impl Backend {
                     let answer = (*scratch).fail(code);
                     return self.answer(key, answer);
                 }
-                // A call may return with success when it is only queued: its OVERLAPPED knows better.
+                // A call may return with success when it is only queued: its OVERLAPPED decides.
                 Begun::Success if known.route != Route::Packet && OpState::is_over(scratch) => {
                     let answer = (*scratch).finish();
                     return self.answer(key, answer);
@@ -343,11 +342,11 @@ impl Backend {
         Submitted::InFlight
     }
 
-    /// Ends a call whose end would not be told of.
+    /// Cancels a call whose end would not be reported, and waits for it.
     ///
     /// # Safety
     ///
-    /// The scratch is that of a call under way.
+    /// `scratch` belongs to a call in flight.
     unsafe fn call_back(&mut self, scratch: *mut OpState, code: i32) -> Answer {
         // SAFETY: by this function's contract.
         unsafe {
@@ -355,7 +354,7 @@ impl Backend {
             OpState::wait_for_end(scratch);
             match (*scratch).finish() {
                 Err(ECANCELED) => Err(code),
-                // It came first, and must not be lost.
+                // It completed before the cancel, and must not be lost.
                 answer => answer,
             }
         }
@@ -370,17 +369,17 @@ impl Backend {
 
     /// # Safety
     ///
-    /// The flight has not been answered, and the scratch is its own.
+    /// The operation has not completed, and `scratch` belongs to it.
     pub(crate) unsafe fn cancel(&mut self, key: Key, scratch: *mut OpState) {
         if let Some(place) = self.knocking.iter().position(|knock| knock.0 == key) {
             self.knocking.swap_remove(place);
             self.answered.push_back((key, Err(ECANCELED)));
             return;
         }
-        // SAFETY: by this function's contract. Of a call under way only its address is used.
+        // SAFETY: by this function's contract. Of a call in flight only the OVERLAPPED's address is used.
         unsafe {
             match (*scratch).ask {
-                // Answered, but not reported yet; or on its way here.
+                // Completed, but not reported yet; or its packet is queued.
                 Ask::Nothing | Ask::Nop => {}
                 Ask::Signal => {
                     let has_fired = (*scratch).wait.as_mut().is_none_or(Wait::end);
@@ -399,15 +398,15 @@ impl Backend {
                 | Ask::Accept { .. }
                 | Ask::Readable { .. }
                 | Ask::Raw(_) => {
-                    // What is over already is not found.
+                    // A call that is over is not found.
                     CancelIoEx(as_handle((*scratch).fd), &raw const (*scratch).overlapped);
                 }
             }
         }
     }
 
-    /// Sleeps for at most `timeout` (`None`: as long as it takes) if there is nothing to report,
-    /// and reports all that is there.
+    /// Sleeps for at most `timeout` (`None`: without a limit) if there is nothing to report,
+    /// and reports all completions.
     pub(crate) fn wait(
         &mut self,
         timeout: Option<Duration>,
@@ -466,7 +465,7 @@ impl Backend {
         result
     }
 
-    /// Takes all packets that are there, and waits for the first.
+    /// Waits for the first packet, and takes all that are queued.
     fn take(&mut self, mut timeout: Option<Duration>) -> io::Result<()> {
         self.is_watched = false;
         loop {
@@ -481,8 +480,8 @@ impl Backend {
                 if !self.cells.contain(scratch) {
                     continue;
                 }
-                // SAFETY: the scratch of a cell, which is there for as long as the driver. It is
-                // finished if what was asked is over: nobody but this thread uses it then.
+                // SAFETY: `scratch` lies in a cell, which lives as long as the driver. It is finished
+                // only if its call is over: then no other thread and no kernel code uses it.
                 let (key, answer) = unsafe {
                     if !OpState::is_over(scratch) {
                         continue;
@@ -499,7 +498,7 @@ impl Backend {
         }
     }
 
-    /// Asks again about readiness that no call tells of.
+    /// Polls the sockets again whose readiness no call reports.
     fn knock(&mut self) {
         let Self {
             knocking, answered, ..
@@ -515,7 +514,7 @@ impl Backend {
         );
     }
 
-    /// For a sleep outside of [`wait`](Self::wait). False if there is something to do already.
+    /// For a sleep outside of [`wait`](Self::wait). False if there is work already.
     pub(crate) fn prepare_to_sleep(&mut self, notifier: &Notifier) -> bool {
         self.is_watched = self.answered.is_empty() && self.knocking.is_empty() && notifier.park();
         self.is_watched

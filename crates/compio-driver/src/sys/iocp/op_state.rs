@@ -1,5 +1,5 @@
-//! What lies beside an operation while it flies: the OVERLAPPED, and what the end of the call has
-//! to know.
+//! The backend's state of an operation in flight: the OVERLAPPED, and the data that the completion
+//! of the call needs.
 
 use std::{
     mem,
@@ -27,7 +27,7 @@ use crate::{
     },
 };
 
-/// What an `AcceptEx` wants for each of the two addresses.
+/// The room that `AcceptEx` needs for each of the two addresses.
 pub(super) const ADDRESS_ROOM: u32 = size_of::<SOCKADDR_STORAGE>() as u32 + 16;
 
 /// Where an `AcceptEx` writes both.
@@ -40,8 +40,8 @@ impl AcceptRoom {
     }
 }
 
-/// A backend's own memory in the cell of a flight. The OVERLAPPED is the first field: its address
-/// is that of the scratch.
+/// The backend's own memory in the cell of an operation. The OVERLAPPED is the first field: both have
+/// the same address.
 #[repr(C)]
 pub(crate) struct OpState {
     pub(super) overlapped: OVERLAPPED,
@@ -50,15 +50,15 @@ pub(crate) struct OpState {
     pub(super) key: Key,
     pub(super) fd: RawFd,
     pub(super) ask: Ask,
-    /// Kept from flight to flight.
+    /// Kept for the next operation in this cell.
     pub(super) room: Option<Box<AcceptRoom>>,
-    /// Where something has to be waited for.
+    /// For calls that signal a handle instead of queueing a packet.
     pub(super) wait: Option<Wait>,
-    /// Whether the backend has seen this scratch before.
+    /// Whether the backend has recorded this address.
     pub(super) is_known: bool,
 }
 
-/// What has been asked, as far as the end has to know.
+/// The call in flight, with the data that its completion needs.
 pub(super) enum Ask {
     Nothing,
     Nop,
@@ -75,11 +75,11 @@ pub(super) enum Ask {
         peer: *mut PeerAddress,
         socket: OwnedSocket,
     },
-    /// That something can be received.
+    /// A wait for readiness to receive.
     Readable {
         events: u32,
     },
-    /// That a handle is signalled.
+    /// A wait for a handle to be signalled.
     Signal,
     Raw(*const RawEntry),
 }
@@ -87,11 +87,11 @@ pub(super) enum Ask {
 /// Which call receives a message.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum RecvCall {
-    /// `WSARecv`, on a stream: bytes and nothing else.
+    /// `WSARecv`, on a stream: only bytes.
     Plain,
-    /// `WSARecvFrom`: with the sender's address.
+    /// `WSARecvFrom`: bytes and the sender's address.
     From,
-    /// `WSARecvMsg`: with everything.
+    /// `WSARecvMsg`: bytes, address and ancillary data.
     Msg,
 }
 
@@ -110,7 +110,7 @@ impl OpState {
         }
     }
 
-    /// For a new flight.
+    /// Prepares for a new operation.
     pub(super) fn prepare(&mut self, key: Key, fd: RawFd) {
         // SAFETY: a plain C struct for which all zeroes mean "nothing".
         self.overlapped = unsafe { mem::zeroed() };
@@ -118,22 +118,21 @@ impl OpState {
         self.fd = fd;
     }
 
-    /// The flight is over: what of it need not be kept is dropped.
+    /// Drops the state of the completed call.
     pub(super) fn clear(&mut self) {
         self.ask = Ask::Nothing;
         self.wait = None;
     }
 
-    /// Whether the end of what has been asked has come. A packet alone does not say so: a call that
-    /// returns with a warning is over, and a packet comes nevertheless, when the cell may be in use
-    /// again.
+    /// Whether the call is over. A packet alone does not prove it: a call that returns with a warning
+    /// is over, but its packet still comes, when the cell may be in use again.
     ///
     /// # Safety
     ///
-    /// The scratch is valid. A call may be under way.
+    /// `this` is valid. A call may be in flight.
     pub(super) unsafe fn is_over(this: *mut Self) -> bool {
-        // SAFETY: by this function's contract. While a call is under way nothing of its OVERLAPPED
-        // is looked at but this number, which is aligned and lives as long.
+        // SAFETY: by this function's contract. While a call is in flight only this field of its
+        // OVERLAPPED is read, which is aligned and lives as long.
         unsafe {
             match (*this).ask {
                 Ask::Nothing => false,
@@ -149,18 +148,18 @@ impl OpState {
                 | Ask::Readable { .. }
                 | Ask::Raw(_) => {
                     let status = AtomicUsize::from_ptr(&raw mut (*this).overlapped.Internal);
-                    // Acquire: pairs with the system's store, behind what it has filled in.
+                    // Acquire: pairs with the system's store, which follows its writes to the buffers.
                     status.load(Acquire) != STATUS_PENDING as usize
                 }
             }
         }
     }
 
-    /// Says how a call that is over has ended, after which nothing of it is left.
+    /// Returns the result of a call that is over, and clears its state.
     ///
     /// # Safety
     ///
-    /// The call is over, and what was asked to be filled in is still there.
+    /// The call is over, and the memory that it fills in is still valid.
     pub(super) unsafe fn finish(&mut self) -> Answer {
         let outcome = match self.ask {
             Ask::Nothing | Ask::Nop | Ask::Signal => Outcome {
@@ -181,15 +180,15 @@ impl OpState {
         unsafe { self.conclude(outcome) }
     }
 
-    /// As [`finish`](Self::finish), of a call that has returned with this error: it means the same
-    /// as one that is told of later.
+    /// As [`finish`](Self::finish), for a call that has returned with this error: it means the same
+    /// as an error that a packet reports.
     ///
     /// # Safety
     ///
     /// As [`finish`](Self::finish).
     pub(super) unsafe fn fail(&mut self, code: i32) -> Answer {
         let outcome = Outcome {
-            // Where something was cut off, the system has said how much is there.
+            // For a truncated message the system has written the received length.
             bytes: self.overlapped.InternalHigh as u32,
             result: Err(code),
         };
@@ -208,18 +207,18 @@ impl OpState {
             Ask::Nothing | Ask::Nop | Ask::Write | Ask::Send => result,
             Ask::Signal => Ok(ready::IN),
             Ask::Raw(entry) => {
-                // SAFETY: the entry is still there, by this function's contract.
+                // SAFETY: the entry is still valid, by this function's contract.
                 unsafe { (*entry).transferred.set(bytes) };
                 result
             }
             Ask::Read => result.or_else(|code| match code as u32 {
                 ERROR_HANDLE_EOF | ERROR_BROKEN_PIPE => Ok(0),
-                // The rest of the message is read next.
+                // The next read gets the rest of the message.
                 ERROR_MORE_DATA => Ok(bytes),
                 _ => Err(code),
             }),
             Ask::Recv => received(bytes, result).0,
-            // SAFETY: the message is still there, by this function's contract.
+            // SAFETY: the message is still valid, by this function's contract.
             Ask::RecvMsg { message, call } => unsafe {
                 self.finish_recv_msg(message, call, received(bytes, result))
             },
@@ -236,8 +235,8 @@ impl OpState {
             Ask::Readable { events } => {
                 match result {
                     Err(code) if code == crate::sys::ECANCELED => Err(code),
-                    // An error is something to be received, too; and so was what somebody else has
-                    // received meanwhile.
+                    // The next receive reports an error, too. Data was there, even if another
+                    // receive has taken it since.
                     Ok(_) | Err(_) => {
                         let now = poll_now(as_socket(self.fd), events).unwrap_or(0);
                         Ok(now | events & ready::IN)
@@ -249,7 +248,7 @@ impl OpState {
 
     /// # Safety
     ///
-    /// The message is there.
+    /// The message is valid.
     unsafe fn finish_recv_msg(
         &mut self,
         message: *mut Message,
@@ -275,7 +274,7 @@ impl OpState {
 
     /// # Safety
     ///
-    /// The peer's address is asked for there.
+    /// `peer` is valid.
     unsafe fn finish_accept(&mut self, socket: OwnedSocket, peer: *mut PeerAddress) -> Answer {
         let raw = socket.as_raw_socket() as SOCKET;
         update_context(raw, SO_UPDATE_ACCEPT_CONTEXT, Some(as_socket(self.fd)))?;
@@ -284,8 +283,8 @@ impl OpState {
             let mut local: *mut SOCKADDR = ptr::null_mut();
             let mut remote: *mut SOCKADDR = ptr::null_mut();
             let (mut local_len, mut remote_len) = (0, 0);
-            // SAFETY: the room was filled in by an `AcceptEx` with the same lengths; the addresses
-            // that come out lie in it.
+            // SAFETY: an `AcceptEx` with the same lengths has filled in the room; the returned
+            // addresses lie in it.
             unsafe {
                 addresses(
                     ptr::from_ref(&**room).cast(),
@@ -307,21 +306,21 @@ impl OpState {
     ///
     /// # Safety
     ///
-    /// The scratch is that of a call under way.
+    /// `this` belongs to a call in flight.
     pub(super) unsafe fn wait_for_end(this: *mut Self) {
         let mut bytes = 0;
-        // SAFETY: the OVERLAPPED is that of a call on this handle. No reference to it is made: the
-        // system writes there meanwhile.
+        // SAFETY: the OVERLAPPED belongs to a call on this handle. No reference to it is made, because
+        // the system writes to it during the call.
         unsafe {
             let overlapped = &raw const (*this).overlapped;
             GetOverlappedResult(as_handle((*this).fd), overlapped, &mut bytes, 1);
         }
     }
 
-    /// What the system says of the call.
+    /// The system's result of the call.
     fn outcome(&mut self) -> Outcome {
         let mut bytes = 0;
-        // SAFETY: the OVERLAPPED is that of a call on this handle, which is over.
+        // SAFETY: the OVERLAPPED belongs to a call on this handle, which is over.
         let succeeded = unsafe {
             match self.fd {
                 RawFd::Handle(handle) => {
@@ -346,13 +345,13 @@ impl OpState {
 }
 
 struct Outcome {
-    /// What was transferred, also by a call that has failed in the end.
+    /// Bytes transferred, also by a call that failed in the end.
     bytes: u32,
     result: Answer,
 }
 
-/// A receive as unix has it: what does not fit is cut off, which is no error, and the direction
-/// that this side has shut down is at its end. Also, whether something was cut off.
+/// A receive as on unix: a message that does not fit is truncated, which is no error, and a direction
+/// that this side has shut down is at EOF. Also returns whether the message was truncated.
 fn received(bytes: u32, result: Answer) -> (Answer, bool) {
     match result {
         Err(WSAEMSGSIZE) => (Ok(bytes), true),
@@ -361,13 +360,13 @@ fn received(bytes: u32, result: Answer) -> (Answer, bool) {
     }
 }
 
-/// Makes a socket that `ConnectEx` or `AcceptEx` has connected a full one.
+/// Enables all socket calls on a socket that `ConnectEx` or `AcceptEx` has connected.
 fn update_context(socket: SOCKET, option: i32, listener: Option<SOCKET>) -> Answer {
     let (value, len) = match &listener {
         Some(listener) => (ptr::from_ref(listener).cast(), size_of::<SOCKET>()),
         None => (ptr::null(), 0),
     };
-    // SAFETY: the value is as long as is said, and outlives the call.
+    // SAFETY: the value has the length passed, and outlives the call.
     match unsafe { setsockopt(socket, SOL_SOCKET, option, value, len as i32) } {
         0 => Ok(0),
         _ => Err(last_error()),

@@ -20,18 +20,18 @@ use windows_sys::Win32::{
 
 use crate::sys::windows::last_error;
 
-/// What a packet is about.
+/// The cause of a packet.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Subject {
     /// An overlapped call is over.
     Io = 0,
-    /// The thread shall wake.
+    /// The thread must wake.
     Wake = 1,
-    /// Something that was waited for has been signalled.
+    /// A handle that a [`Wait`](super::wait::Wait) watches has been signalled.
     Signal = 2,
 }
 
-/// One for each backend. Whoever may post to it shares in its ownership.
+/// The port of a backend. All code that may post to it shares its ownership.
 #[derive(Debug)]
 pub(crate) struct Port(OwnedHandle);
 
@@ -42,7 +42,7 @@ impl Port {
         if port.is_null() {
             return Err(io::Error::last_os_error());
         }
-        // SAFETY: new, and ours.
+        // SAFETY: the handle is new, and has no other owner.
         Ok(Self(unsafe { OwnedHandle::from_raw_handle(port) }))
     }
 
@@ -50,7 +50,7 @@ impl Port {
         self.0.as_raw_handle()
     }
 
-    /// From now on the ends of the handle's overlapped calls come here, for as long as it is open.
+    /// Attaches a handle: from now on its overlapped calls complete here, for as long as it is open.
     pub(super) fn attach(&self, handle: HANDLE) -> Result<(), i32> {
         // SAFETY: no pointers are passed.
         let attached =
@@ -61,9 +61,9 @@ impl Port {
         Ok(())
     }
 
-    /// Queues a packet. Callable from any thread, and never blocking.
+    /// Queues a packet without blocking. Callable from any thread.
     pub(super) fn post(&self, subject: Subject, overlapped: *mut OVERLAPPED) -> Result<(), i32> {
-        // SAFETY: the pointer is only handed through.
+        // SAFETY: the pointer is only passed through.
         let posted =
             unsafe { PostQueuedCompletionStatus(self.handle(), 0, subject as usize, overlapped) };
         if posted == 0 {
@@ -72,22 +72,22 @@ impl Port {
         Ok(())
     }
 
-    /// Queues a packet, for somebody who would wait for ever without it. Where the system is out of
-    /// memory there is nobody to tell, and it may have some in a moment.
+    /// Queues a packet without which a thread would never wake. If the system is out of memory, it
+    /// retries until the packet is queued: the caller could not handle the error.
     pub(super) fn post_surely(&self, subject: Subject, overlapped: *mut OVERLAPPED) {
         while self.post(subject, overlapped).is_err() {
             thread::sleep(Duration::from_millis(1));
         }
     }
 
-    /// Takes packets, and waits for the first of them. Returns how many came.
+    /// Waits for the first packet, and takes all queued ones that fit. Returns their number.
     pub(super) fn take(
         &self,
         packets: &mut [OVERLAPPED_ENTRY],
         timeout: Option<Duration>,
     ) -> io::Result<usize> {
         let mut count = 0;
-        // SAFETY: as many packets as there is room for; everything outlives the call.
+        // SAFETY: the length is the room's; all pointers outlive the call.
         let taken = unsafe {
             GetQueuedCompletionStatusEx(
                 self.handle(),
@@ -108,7 +108,7 @@ impl Port {
     }
 }
 
-/// Up to the next full one: who waits for a moment is not to be woken before it.
+/// Rounds up to a full millisecond: a timer must not fire early.
 fn to_millis(timeout: Duration) -> u32 {
     let millis = timeout.as_nanos().div_ceil(1_000_000);
     u32::try_from(millis).map_or(INFINITE - 1, |millis| millis.min(INFINITE - 1))

@@ -1,4 +1,4 @@
-//! Overlapped calls that are made elsewhere.
+//! Overlapped calls that other modules or crates define.
 
 use std::{cell::Cell, ffi::c_void};
 
@@ -9,8 +9,8 @@ use crate::{
     sys::{RawFd, windows::last_error},
 };
 
-/// An overlapped call in words of its own: what [`Request::Raw`](crate::request::Request::Raw)
-/// points to on Windows.
+/// An overlapped call outside of the request table: the target of
+/// [`Request::Raw`](crate::request::Request::Raw) on Windows.
 #[derive(Debug, Clone)]
 pub struct RawEntry {
     pub(in crate::sys) fd: RawFd,
@@ -20,35 +20,35 @@ pub struct RawEntry {
     pub(in crate::sys) transferred: Cell<u32>,
 }
 
-/// Makes the call. It is given the handle, the address of the `OVERLAPPED` that the call is to be
-/// made with (its offset is zero), and the data of the [`RawEntry`].
+/// Makes the call. Its arguments are the handle, the address of the `OVERLAPPED` for the call (with an
+/// offset of zero), and the data of the [`RawEntry`].
 pub type Begin = unsafe fn(RawFd, *mut c_void, *mut ()) -> Begun;
 
 /// How an overlapped call has returned.
 #[derive(Debug, Clone, Copy)]
 pub enum Begun {
-    /// With success: it is over, or its end is told of later, as the handle has it. A call that returns with
-    /// success when it is only queued, as ReadDirectoryChangesW does, is [`Pending`](Self::Pending).
+    /// With success: the call is over, or its end is reported later; that depends on the handle. A call that
+    /// returns success when it is only queued, such as ReadDirectoryChangesW, is [`Pending`](Self::Pending).
     Success,
-    /// With `ERROR_IO_PENDING`: its end is told of later.
+    /// With `ERROR_IO_PENDING`: its end is reported later.
     Pending,
-    /// With anything else, which may mean success nevertheless: its end is not told of. (That of a
-    /// warning is, such as `ERROR_MORE_DATA`; the backend sees to that.)
+    /// With another code, which may mean success nevertheless: its end is not reported later. (A warning
+    /// such as `ERROR_MORE_DATA` is reported later; the backend handles it.)
     Over(Answer),
 }
 
 impl RawEntry {
     /// A call on `fd`, which `begin` makes, once, with `data`.
     ///
-    /// `begin` may run on another thread: where the handle belongs to another port, or is not for
-    /// overlapped calls. What it does not answer itself is answered by the number of bytes
+    /// `begin` may run on another thread, if the handle belongs to another port or does not support
+    /// overlapped calls. Unless `begin` returns the result itself, the result is the number of bytes
     /// transferred.
     ///
     /// # Safety
     ///
     /// `begin` makes one call with the `OVERLAPPED` that it is given, does nothing else with it,
-    /// and says truly how the call has returned. The call is the last thing that it does. It does
-    /// not unwind, and does not use the driver, which is busy with it.
+    /// and truthfully reports how the call has returned. The call is its last action. It does
+    /// not unwind, and does not use the driver, which is borrowed at that time.
     ///
     /// Before the call, `begin` may set the offset in the `OVERLAPPED`, but not its event.
     pub unsafe fn new(fd: RawFd, begin: Begin, data: *mut ()) -> Self {
@@ -60,16 +60,16 @@ impl RawEntry {
         }
     }
 
-    /// How many bytes the call has transferred, once it is over. One that has failed may have
-    /// transferred some, too: what fits, where its error says that there is more.
+    /// How many bytes the call has transferred, once it is over. A failed call may have transferred
+    /// some, too: `ERROR_MORE_DATA` comes with the part that fits.
     pub fn transferred(&self) -> usize {
         self.transferred.get() as usize
     }
 }
 
 impl Begun {
-    /// What a call says that returns false, or -1, for an error to be asked for. To be made right
-    /// after the call.
+    /// The outcome of a call that returns false, or -1, and sets the thread's last error. Must be called
+    /// right after the call.
     pub fn new(succeeded: bool) -> Self {
         if succeeded {
             return Self::Success;

@@ -1,4 +1,4 @@
-//! Waiting for a handle to be signalled, by one of the system's threads that wait for many.
+//! Waiting for a signalled handle, on a wait thread of the system that serves many handles.
 
 use std::{
     ffi::c_void,
@@ -27,25 +27,25 @@ use windows_sys::Win32::{
 use super::port::{Port, Subject};
 use crate::sys::windows::last_error;
 
-/// One wait: when its handle is signalled, a packet comes to the port. Dropping it ends it.
+/// One wait: when its handle is signalled, a packet is queued to the port. A drop ends the wait.
 pub(super) struct Wait {
     /// The wait's own handle, while it is registered.
     registered: HANDLE,
-    /// What is signalled at the end of an overlapped call that knows of no port.
+    /// The event that an overlapped call without a port signals at its end.
     event: Option<OwnedHandle>,
     shared: Box<Shared>,
 }
 
-/// What the system's thread sees.
+/// The state that the system's thread reads.
 struct Shared {
     port: Arc<Port>,
     overlapped: *mut OVERLAPPED,
-    /// Whether the packet is on its way.
+    /// Whether the packet is queued, or about to be.
     has_fired: AtomicBool,
 }
 
 impl Wait {
-    /// Nothing is waited for yet. The packet will carry `overlapped`.
+    /// A wait that has not begun. Its packet will carry `overlapped`.
     pub(super) fn new(port: &Arc<Port>, overlapped: *mut OVERLAPPED) -> Self {
         Self {
             registered: ptr::null_mut(),
@@ -58,15 +58,15 @@ impl Wait {
         }
     }
 
-    /// Adds an event to be waited for. Returns what stands for it in an OVERLAPPED: the lowest
-    /// bit says that no port is to be told.
+    /// Adds an event to wait for. Returns its value for an OVERLAPPED: the lowest bit set means that
+    /// no packet is queued to a port.
     pub(super) fn add_event(&mut self) -> Result<HANDLE, i32> {
         // SAFETY: no pointers are passed but null.
         let event = unsafe { CreateEventW(ptr::null(), 1, 0, ptr::null()) };
         if event.is_null() {
             return Err(last_error());
         }
-        // SAFETY: new, and ours.
+        // SAFETY: the handle is new, and has no other owner.
         self.event = Some(unsafe { OwnedHandle::from_raw_handle(event) });
         Ok(event.map_addr(|address| address | 1))
     }
@@ -79,11 +79,11 @@ impl Wait {
         }
     }
 
-    /// Begins to wait for `handle`, which stays open meanwhile.
+    /// Begins to wait for `handle`, which stays open during the wait.
     pub(super) fn begin(&mut self, handle: HANDLE) -> Result<(), i32> {
-        // Not in the waiting thread itself, which would be quicker: Wine 8 crashes if such a wait is
-        // ended while it fires.
-        // SAFETY: what is shared stays in its box until the wait has been unregistered.
+        // Without `WT_EXECUTEINWAITTHREAD`, which would be quicker: Wine 8 crashes if such a wait ends
+        // while it fires.
+        // SAFETY: the shared state stays in its box until the wait has been unregistered.
         let registered = unsafe {
             RegisterWaitForSingleObject(
                 &mut self.registered,
@@ -100,18 +100,18 @@ impl Wait {
         Ok(())
     }
 
-    /// Ends the wait. Returns whether its packet is on its way all the same.
+    /// Ends the wait. Returns whether its packet has been queued nevertheless.
     pub(super) fn end(&mut self) -> bool {
         let registered = std::mem::replace(&mut self.registered, ptr::null_mut());
         if !registered.is_null() {
-            // Returns when `fire` has, if it has been called: it only posts.
+            // Blocks until a running `fire` has returned, which only posts a packet.
             // SAFETY: registered, and not unregistered before.
             unsafe { UnregisterWaitEx(registered, INVALID_HANDLE_VALUE) };
         }
         self.has_fired()
     }
 
-    /// Whether the packet is on its way, or has come.
+    /// Whether the packet is about to be queued, or has been.
     pub(super) fn has_fired(&self) -> bool {
         // Acquire: pairs with the store in `fire`.
         self.shared.has_fired.load(Acquire)
@@ -124,13 +124,13 @@ impl Drop for Wait {
     }
 }
 
-/// Runs on a thread of the system's.
+/// Runs on a thread of the system.
 ///
 /// # Safety
 ///
-/// `context` is what [`Wait::begin`] shares.
+/// `context` is the [`Shared`] of [`Wait::begin`].
 unsafe extern "system" fn fire(context: *mut c_void, _timed_out: bool) {
-    // SAFETY: by this function's contract; nobody else writes to it.
+    // SAFETY: by this function's contract; all other accesses are reads or atomic.
     let shared = unsafe { &*context.cast::<Shared>() };
     // Release: pairs with the load in `has_fired`.
     shared.has_fired.store(true, Release);

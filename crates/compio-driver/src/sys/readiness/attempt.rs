@@ -1,4 +1,4 @@
-//! Trying a request without waiting for it.
+//! Non-blocking attempts of requests.
 
 use std::os::fd::RawFd;
 
@@ -18,21 +18,21 @@ use crate::{
     },
 };
 
-/// How a request is answered.
+/// The way in which a request completes.
 #[derive(Clone, Copy)]
 pub(super) enum Plan {
-    /// Here is the answer: nothing had to be waited for.
+    /// This result: there was no need to wait.
     Answered(Answer),
-    /// By a thread that it may block.
+    /// On a thread that may block.
     Pool,
     /// By an attempt, when this direction of this descriptor is ready.
     Wait(RawFd, Direction),
 }
 
-/// Receives with one of these flags do not ask for the bytes that others wait for.
+/// Receives with one of these flags do not consume the bytes that other receives wait for.
 const BESIDE_THE_BYTES: i32 = libc::MSG_OOB | platform::ERROR_QUEUE;
 
-/// Which events may end the wait of a request that waits aside, besides errors.
+/// The events that may end the wait of a request outside the FIFO order, besides errors.
 pub(super) fn asks_for(request: &Request) -> u32 {
     match *request {
         Request::Poll(Poll::Once { events, .. }) => events & (ready::IN | ready::PRI | ready::OUT),
@@ -51,8 +51,8 @@ pub(super) fn asks_for(request: &Request) -> u32 {
     }
 }
 
-/// A stream has no positions: what names one is meant for the cursor, as io_uring has it. This is
-/// then what is asked.
+/// Decides how the request completes. A stream has no positions: a request with a position uses the
+/// cursor, as in io_uring, and is changed accordingly.
 ///
 /// # Safety
 ///
@@ -75,7 +75,7 @@ pub(super) unsafe fn plan(request: &mut Request) -> Plan {
         // SAFETY: passed on from this function.
         Request::File(ref mut file) => unsafe { plan_file(file) },
         Request::Net(ref net) => match *net {
-            // SAFETY: passed on from this function; neither of them waits.
+            // SAFETY: passed on from this function; neither call blocks.
             Net::Socket { .. } | Net::Shutdown { .. } => Plan::Answered(unsafe { call(request) }),
             Net::Recv { flags, .. }
             | Net::RecvMsg { flags, .. }
@@ -98,7 +98,7 @@ pub(super) unsafe fn plan(request: &mut Request) -> Plan {
             | Net::RecvPooled { fd, .. }
             | Net::RecvMsg { fd, .. } => Plan::Wait(fd, Direction::Read),
             Net::Connect { fd, .. } => Plan::Wait(fd, Direction::Other),
-            // Not in this backend's words: see `Capabilities`.
+            // This backend does not support them: see `Capabilities`.
             Net::AcceptMulti { .. } | Net::RecvMulti { .. } | Net::SendZeroCopy { .. } => {
                 Plan::Answered(Err(libc::EOPNOTSUPP))
             }
@@ -116,7 +116,7 @@ unsafe fn plan_file(file: &mut File) -> Plan {
             if *position == Position::Cursor {
                 return Plan::Wait(*fd, Direction::Read);
             }
-            // What is in memory already needs no thread.
+            // Bytes in the page cache need no thread.
             let answer = if nowait::may_be_in_memory(file) {
                 // SAFETY: passed on from this function.
                 unsafe { nowait::read_fully(file) }
@@ -147,7 +147,7 @@ unsafe fn plan_file(file: &mut File) -> Plan {
     }
 }
 
-/// Whether what is transferred to or from has no positions.
+/// Whether the descriptor of a transfer has no positions.
 fn is_stream(file: &File) -> bool {
     let (File::Read { fd, .. }
     | File::ReadVectored { fd, .. }
@@ -173,7 +173,7 @@ fn move_to_cursor(file: &mut File) -> Plan {
             return Plan::Pool;
         }
     };
-    // One that no file can have is an error of a stream, too.
+    // A position beyond the largest file size is an error of a stream, too.
     if matches!(*position, Position::At(offset) if i64::try_from(offset).is_err()) {
         return Plan::Answered(Err(libc::EINVAL));
     }
@@ -181,13 +181,13 @@ fn move_to_cursor(file: &mut File) -> Plan {
     Plan::Wait(fd, direction)
 }
 
-/// What came of an attempt.
+/// The outcome of an attempt.
 #[derive(Clone, Copy)]
 pub(super) enum Outcome {
     Answered(Answer),
     /// The descriptor has to become ready first.
     NotNow,
-    /// It may block, ready or not.
+    /// The call may block, ready or not.
     Pool,
 }
 
@@ -217,7 +217,7 @@ pub(super) unsafe fn attempt(request: &Request) -> Outcome {
     }
 }
 
-/// Tries again a request whose descriptor has become ready.
+/// Repeats the attempt of a request whose descriptor has become ready.
 ///
 /// # Safety
 ///
@@ -225,8 +225,8 @@ pub(super) unsafe fn attempt(request: &Request) -> Outcome {
 pub(super) unsafe fn resume(request: &Request) -> Outcome {
     // SAFETY: passed on from this function.
     match unsafe { attempt(request) } {
-        // It was begun, and this is how it has ended. To ask for that by the call itself, rather
-        // than for the socket's last error, leaves the socket as a call that waits would.
+        // The connect was in progress, and this is its result. The call itself, rather than the
+        // socket's last error, leaves the socket in the state that a blocking connect leaves.
         Outcome::Answered(answer) if matches!(request, Request::Net(Net::Connect { .. })) => {
             match answer {
                 Err(libc::EALREADY) => Outcome::NotNow,
@@ -238,7 +238,7 @@ pub(super) unsafe fn resume(request: &Request) -> Outcome {
     }
 }
 
-/// The request for a thread that may block. None if it has to be tried again.
+/// The request for a thread that may block. None if the request has to be tried again.
 pub(super) fn for_thread(request: &Request) -> Option<Request> {
     Some(match request {
         Request::Pipe(pipe) => match splices::next(pipe) {
@@ -267,7 +267,7 @@ unsafe fn attempt_net(net: &Net) -> Outcome {
         | Net::RecvMsg { flags, .. }
         | Net::SendMsg { flags, .. } => *flags |= libc::MSG_DONTWAIT,
         Net::Accept { fd, .. } => {
-            // It has no such flag.
+            // Accept has no such flag.
             if let Err(code) = set_nonblocking(*fd) {
                 return Outcome::Answered(Err(code));
             }
@@ -290,7 +290,7 @@ unsafe fn attempt_net(net: &Net) -> Outcome {
     unless(libc::EAGAIN, unsafe { call(&Request::Net(net)) })
 }
 
-/// A buffer is only kept if there was something to be put into it.
+/// Receives into a pooled buffer, which is returned if no bytes arrive.
 ///
 /// # Safety
 ///
@@ -305,7 +305,7 @@ unsafe fn receive_pooled(fd: RawFd, choice: *mut Choice, flags: i32) -> Outcome 
         span,
         flags: flags | libc::MSG_DONTWAIT,
     };
-    // SAFETY: nobody else has the buffer.
+    // SAFETY: the buffer is in no other use.
     let answer = unsafe { call(&Request::Net(receive)) };
     if !matches!(answer, Ok(1..)) {
         // SAFETY: as above.
@@ -314,7 +314,7 @@ unsafe fn receive_pooled(fd: RawFd, choice: *mut Choice, flags: i32) -> Outcome 
     unless(libc::EAGAIN, answer)
 }
 
-/// Leaves the socket in the mode that it had.
+/// Begins a connect without blocking. The socket keeps its mode.
 ///
 /// # Safety
 ///
@@ -327,15 +327,15 @@ unsafe fn begin_to_connect(fd: RawFd, connect: &Net) -> Outcome {
     // SAFETY: passed on from this function.
     let answer = unsafe { call(&Request::Net(*connect)) };
     if mode & libc::O_NONBLOCK == 0 {
-        // SAFETY: no pointers are passed. It has just worked the other way.
+        // SAFETY: no pointers are passed. The opposite change has just succeeded.
         unsafe { libc::fcntl(fd, libc::F_SETFL, mode) };
     }
-    // The answer of a Unix socket whose listener has no room is EAGAIN: there is no event that
-    // could be waited for, and the backend tries it again.
+    // A Unix socket whose listener has no room returns EAGAIN. No event reports new room, so the
+    // backend tries again.
     unless(libc::EINPROGRESS, answer)
 }
 
-/// Reads or writes at the cursor: a pipe, a terminal, a socket, or a file after all.
+/// Reads or writes at the cursor of a pipe, a terminal, a socket or a file.
 ///
 /// # Safety
 ///
@@ -351,13 +351,13 @@ unsafe fn attempt_at_cursor(file: &File) -> Outcome {
     // SAFETY: passed on from this function.
     match unsafe { nowait::transfer(file) } {
         Err(libc::EOPNOTSUPP | libc::ENOSYS | libc::EINVAL) => {}
-        // Said of regular files by mistake, see `nowait`.
+        // Some kernels return 0 for regular files by mistake, see `nowait`.
         Ok(0) if events == ready::IN && kinds::kind_of(fd) == Kind::File => return Outcome::Pool,
         answer => return unless(libc::EAGAIN, answer),
     }
     let kind = kinds::kind_of(fd);
     match kind {
-        // Always ready, and makes its caller wait all the same.
+        // Always ready, but the call blocks nevertheless.
         Kind::File | Kind::Fuse => return Outcome::Pool,
         // SAFETY: passed on from this function.
         Kind::Socket => return unless(libc::EAGAIN, unsafe { transfer_of_socket(file) }),
@@ -376,7 +376,7 @@ unsafe fn attempt_at_cursor(file: &File) -> Outcome {
         // SAFETY: passed on from this function.
         return unless(libc::EAGAIN, unsafe { call(&Request::File(*file)) });
     }
-    // It does not know how not to wait, and others may be faster.
+    // The file has no non-blocking mode, and another reader or writer may be faster.
     match ready_now(fd, events) {
         Ok(0) => return Outcome::NotNow,
         Ok(_) => {}
@@ -404,7 +404,7 @@ fn with_descriptor(file: &File, other: RawFd) -> File {
     file
 }
 
-/// Reads or writes a socket, without waiting: by a receive or a send.
+/// Reads or writes a socket without waiting, by a receive or a send.
 ///
 /// # Safety
 ///
@@ -447,7 +447,7 @@ fn attempt_splice(pipe: &Pipe) -> Outcome {
     }
 }
 
-/// A write so short that a descriptor which is ready for one takes it without waiting.
+/// Shortens a write so that a ready descriptor takes it without blocking.
 ///
 /// # Safety
 ///
@@ -484,7 +484,7 @@ unsafe fn clamp_to_pipe_buf(file: &File) -> File {
 }
 
 /// The end of a splice that has to become ready first. None if both ends are ready by now, or if no
-/// event reports it: an edge would not come.
+/// event reports the readiness: an edge would not come.
 pub(super) fn splice_waits_for(pipe: &Pipe) -> Result<Option<(RawFd, Direction)>, i32> {
     match splices::next(pipe) {
         Next::Wait(fd, ready::IN) => Ok(Some((fd, Direction::Read))),
@@ -508,7 +508,7 @@ fn is_nonblocking(fd: RawFd) -> bool {
     mode_of(fd).is_ok_and(|mode| mode & libc::O_NONBLOCK != 0)
 }
 
-/// Returns the flags of before.
+/// Sets `O_NONBLOCK`, and returns the previous flags.
 fn set_nonblocking(fd: RawFd) -> Result<i32, i32> {
     let mode = mode_of(fd)?;
     if mode & libc::O_NONBLOCK == 0 {

@@ -1,14 +1,15 @@
-//! The readiness backend: each request is tried first, and waits for its descriptor to become ready
-//! only if the kernel says "not now". What no readiness is known for, as regular files, goes to the
-//! pool of threads; and so does, once it is ready, what cannot be told not to wait.
+//! The readiness backend: it tries each request first, without blocking. A request waits for its
+//! descriptor to become ready only if the kernel returns EAGAIN. The thread pool executes requests
+//! without readiness, such as requests of regular files, and calls that have no non-blocking form, once
+//! their descriptor is ready.
 //!
-//! Whoever waits for the same direction of the same descriptor is served in order.
+//! Requests for the same direction of the same descriptor complete in FIFO order.
 //!
-//! The poller knows descriptors by number, and numbers are used again. Of one that a
-//! [`SharedFd`](crate::SharedFd) holds it is asked for every change, once for that
-//! [life](crate::sys::unix::generation_of) of the number. Of any other it is asked for one event at a time, while
-//! somebody waits for it and so keeps it open. Nothing has to be undone when a descriptor is closed:
-//! an event that belonged to a former one of the same number does nothing but look in vain.
+//! The poller identifies descriptors by number, and numbers are used again. A descriptor of a
+//! [`SharedFd`](crate::SharedFd) is registered for all events, once per
+//! [generation](crate::sys::unix::generation_of) of its number. Any other descriptor is registered for
+//! one event at a time, while a waiting request keeps it open. A closed descriptor needs no cleanup: an
+//! event of an earlier descriptor with the same number causes only one failed attempt.
 
 mod attempt;
 mod queues;
@@ -33,43 +34,43 @@ use crate::{
     sys::unix::{RETRY_EVERY, generation_of, is_writable},
 };
 
-/// How many requests are answered at their launch before somebody else has a turn.
+/// How many requests may complete at their launch before other tasks get a turn.
 const INSTANT_MAX: u32 = 64;
 
-/// How many events are taken at once: few enough that what a task does with its bytes follows their
-/// receive while both are still in the processor's cache.
+/// The number of events per wait. It is so small that a task processes its bytes while they are still
+/// in the CPU cache.
 const EVENTS_MAX: usize = 64;
 
-/// Something that happened to a descriptor. It is a hint: the descriptor may have been closed, and
-/// its number be another's.
+/// An event of a descriptor. It is a hint: the descriptor may have been closed, and its number used
+/// again.
 pub(crate) struct ReadyEvent {
     pub(crate) fd: RawFd,
     pub(crate) is_readable: bool,
     pub(crate) is_writable: bool,
-    /// Whether more may lie behind a short receive from now on: the peer has finished, an error has
-    /// come, or an urgent byte. There may be no other word of it.
+    /// Whether a short receive no longer means that the socket is empty: the peer has finished, or an
+    /// error or an urgent byte has arrived. There may be no other event for it.
     pub(crate) may_hide: bool,
 }
 
 pub(crate) struct Readiness {
     poller: Arc<Poller>,
-    /// Lent out while its events are served.
+    /// None while its events are processed.
     events: Option<Events>,
     queues: Queues,
-    /// Answers to be reported by the next wait.
+    /// Results for the next wait to report.
     answered: VecDeque<(Key, Answer)>,
-    /// Requests that have become ready and need a thread that may block: to be launched again.
+    /// Requests that have become ready and need a thread that may block. They are launched again.
     ready: Vec<Key>,
-    /// Connects to Unix listeners without room, and sends of datagrams to receivers without room: no event
-    /// tells when there is some.
+    /// Connects to Unix listeners without room, and sends of datagrams to receivers without room: no
+    /// event reports new room, so a timer retries them.
     knocking: Vec<(Key, Request)>,
     instant_left: u32,
-    /// Whether somebody else may wait for the poller's own descriptor: it stays readable until it
-    /// has been asked what there is.
+    /// Whether an outer loop may wait for the poller's own descriptor, which stays readable until the
+    /// next `poll`.
     is_watched: bool,
-    /// The last look has found as many events as it takes: there may be more.
+    /// The last wait filled the event list: there may be more events.
     may_have_more: bool,
-    /// How often the poller was waited for.
+    /// The number of waits of the poller.
     waits: u64,
 }
 
@@ -89,7 +90,7 @@ impl Readiness {
         })
     }
 
-    /// What ends a sleep of this backend.
+    /// The poller, which ends a sleep of this backend.
     pub(crate) fn poller(&self) -> Arc<Poller> {
         Arc::clone(&self.poller)
     }
@@ -107,10 +108,10 @@ impl Readiness {
 
     /// # Safety
     ///
-    /// What the request points to stays valid until the answer to `key` has been reported.
+    /// The memory of the request stays valid until the completion of `key` has been reported.
     pub(crate) unsafe fn launch(&mut self, key: Key, request: &Request) -> Submitted {
         if matches!(request, Request::Nop) {
-            // Its point is to take the whole way.
+            // A `Nop` takes the path of a request that waits.
             self.answered.push_back((key, Ok(0)));
             return Submitted::InFlight;
         }
@@ -152,7 +153,7 @@ impl Readiness {
                 }
             }
             if let Request::Pipe(pipe) = &request {
-                // As it is after the attempt, and may have been otherwise before.
+                // The state after the attempt, which may differ from the state before.
                 (fd, direction) = match splice_waits_for(pipe) {
                     Ok(Some(end)) => end,
                     Ok(None) => {
@@ -169,8 +170,8 @@ impl Readiness {
             Err(error) => {
                 self.queues.remove(key);
                 match error.raw_os_error() {
-                    // A descriptor without readiness, such as a regular file. What it is not ready
-                    // for at once it never will be.
+                    // A descriptor without readiness, such as a regular file. Events that are not ready
+                    // now never will be.
                     Some(libc::EPERM) if matches!(request, Request::Poll(_)) => {
                         Submitted::Ready(Err(libc::EINVAL))
                     }
@@ -191,8 +192,8 @@ impl Readiness {
         }
     }
 
-    /// Sleeps for at most `timeout` (`None`: as long as it takes) if there is nothing to report,
-    /// and reports all that is there.
+    /// Sleeps for at most `timeout` (`None`: without a limit) if there is nothing to report, and
+    /// reports all results.
     pub(crate) fn wait(
         &mut self,
         timeout: Option<Duration>,
@@ -225,7 +226,7 @@ impl Readiness {
         waited
     }
 
-    /// Tries again what only time can help.
+    /// Retries the requests that no event reports.
     fn knock(&mut self) {
         let Self {
             knocking,
@@ -234,7 +235,7 @@ impl Readiness {
             ..
         } = self;
         knocking.retain(|(key, request)| {
-            // SAFETY: the request has not been answered: its memory and descriptors are valid, by
+            // SAFETY: the request is in flight: its memory and descriptors are valid, by
             // the contract of `launch`.
             let answer = match unsafe { attempt(request) } {
                 Outcome::Answered(answer) => answer,
@@ -252,10 +253,10 @@ impl Readiness {
         });
     }
 
-    /// For a sleep outside of [`wait`](Self::wait), on this backend's descriptor. False if there
-    /// is something to do already.
+    /// Prepares a sleep outside of [`wait`](Self::wait), on this backend's descriptor. False if there
+    /// is work already.
     pub(crate) fn prepare_to_sleep(&mut self, notifier: &Notifier) -> bool {
-        // An outer loop that hears of edges only would not hear of the rest.
+        // An outer loop that is edge-triggered would not get another event for the rest.
         self.is_watched = !self.may_have_more
             && self.answered.is_empty()
             && self.knocking.is_empty()
@@ -272,7 +273,7 @@ impl Readiness {
         Submitted::InFlight
     }
 
-    /// Asks what has become ready, and tries again whatever waits for that.
+    /// Polls for events, and tries the waiting requests of ready descriptors again.
     fn poll(&mut self, timeout: Option<Duration>) -> io::Result<()> {
         self.waits += 1;
         self.is_watched = false;
@@ -285,7 +286,7 @@ impl Readiness {
             let fd = event.fd;
             self.unsubscribe_if_stale(fd);
             self.queues.on_event(&event);
-            // Before somebody takes what these want to hear of.
+            // Before a read or write consumes the state that these requests wait for.
             self.serve_aside(fd);
             if event.is_readable {
                 self.serve(fd, Direction::Read);
@@ -304,7 +305,7 @@ impl Readiness {
 
     fn serve(&mut self, fd: RawFd, direction: Direction) {
         while let Some((key, request)) = self.queues.first(fd, direction) {
-            // SAFETY: the request has not been answered: its memory and descriptors are valid, by
+            // SAFETY: the request is in flight: its memory and descriptors are valid, by
             // the contract of `launch`.
             match unsafe { resume(&request) } {
                 Outcome::Answered(answer) => {
@@ -332,7 +333,7 @@ impl Readiness {
         }
     }
 
-    /// None of them is in another's way.
+    /// Requests outside the FIFO order do not block each other.
     fn serve_aside(&mut self, fd: RawFd) {
         let mut next = self.queues.first(fd, Direction::Other);
         while let Some((key, request)) = next {
@@ -345,7 +346,7 @@ impl Readiness {
         }
     }
 
-    /// A splice that has something to move now may have to wait for its other end.
+    /// Moves a splice to the queue of its other end, if it has to wait for that end now.
     fn moves_on(&mut self, fd: RawFd, direction: Direction, key: Key, request: &Request) -> bool {
         let Request::Pipe(pipe) = request else {
             return false;
@@ -374,7 +375,7 @@ impl Readiness {
         true
     }
 
-    /// Answers everybody who waits for this descriptor: there is no hearing of it any more.
+    /// Completes all requests of this descriptor with an error: the poller cannot report its events.
     fn fail(&mut self, fd: RawFd, code: i32) {
         for direction in Direction::ALL {
             while let Some((key, _)) = self.queues.first(fd, direction) {
@@ -384,7 +385,7 @@ impl Readiness {
         }
     }
 
-    /// Sees to it that the poller tells of what somebody waits for.
+    /// Registers the events that waiting requests need.
     fn arm(&mut self, fd: RawFd) -> io::Result<()> {
         let life = generation_of(fd);
         if self.queues.is_subscribed(fd, life) {
@@ -403,7 +404,7 @@ impl Readiness {
         Ok(())
     }
 
-    /// A subscribed descriptor may have gone elsewhere without being closed: no more of it.
+    /// Removes a subscription if the descriptor has moved elsewhere without being closed.
     fn unsubscribe_if_stale(&mut self, fd: RawFd) {
         let life = generation_of(fd);
         if self.queues.is_stale(fd, life) {
@@ -413,15 +414,15 @@ impl Readiness {
     }
 }
 
-/// What came of a send that was tried although its socket seemed to have no room.
+/// The outcome of another try of a send whose socket seemed to be full.
 enum SecondTry {
-    /// It has room by now.
+    /// The result: the socket has room by now.
     Answered(Answer),
-    /// An event tells when it has room.
+    /// An event reports new room.
     Event,
-    /// No event tells when there is room. So it is with a datagram of a Unix socket that is not connected to
-    /// the receiver, whose queue is full: the socket is writable (`unix_dgram_poll` of Linux). Netlink is
-    /// like that, too.
+    /// No event reports new room. Example: a datagram of a Unix socket that is not connected to the
+    /// receiver, whose queue is full. Then the socket is writable (`unix_dgram_poll` of Linux). Netlink
+    /// is like that, too.
     NoEvent,
 }
 

@@ -1,7 +1,7 @@
-//! Who waits for which descriptor: a queue for each direction, in order of arrival.
+//! Wait queues per descriptor and direction, in FIFO order.
 //!
-//! Waiting requests lie in a table by their cell's index, and are linked from there, so that none
-//! of them costs an allocation, and a cancel finds its target at once.
+//! Waiting requests are in a table, by the index of their cell. The links between them are indices,
+//! too. So a request needs no allocation of its own, and a cancel finds its target at once.
 
 use std::os::fd::RawFd;
 
@@ -16,8 +16,8 @@ use crate::{
 pub(super) enum Direction {
     Read,
     Write,
-    /// Beside the line: those who take nothing that others wait for. Each of them is asked for on
-    /// its own.
+    /// Requests outside the FIFO order, which consume nothing that other requests wait for. Each of
+    /// them has its own interest set.
     Other,
 }
 
@@ -41,13 +41,13 @@ pub(super) struct Queues {
 #[derive(Clone, Copy)]
 struct Watch {
     queues: [WaitQueue; 3],
-    /// Whether the poller has heard of a descriptor with this number.
+    /// Whether the poller knows a descriptor with this number.
     is_known: bool,
-    /// In which life of the descriptor the poller was asked for all its events, once for all.
+    /// The generation of the descriptor in which the poller was registered for all its events.
     subscribed: Option<u32>,
-    /// Whether a short receive took all there was, in that life.
+    /// Whether a short receive empties the socket, in that generation.
     short_read_means_empty: bool,
-    /// Whether more may lie behind a short receive all the same, such as the end.
+    /// Whether more may follow a short receive nevertheless, such as EOF.
     may_hide: bool,
 }
 
@@ -57,7 +57,7 @@ struct WaitQueue {
     first: u32,
     last: u32,
     is_armed: bool,
-    /// The last transfer took all there was: a try would be in vain.
+    /// The last transfer drained the socket: an attempt would fail.
     is_drained: bool,
 }
 
@@ -70,7 +70,7 @@ struct Wait {
     next: u32,
 }
 
-/// What is to be asked of the poller.
+/// A registration to be made at the poller.
 #[derive(Clone, Copy)]
 pub(super) struct Arming {
     /// The `poll(2)` bits.
@@ -83,7 +83,8 @@ impl Queues {
         self.waiting == 0
     }
 
-    /// Whether a newcomer has to wait without a try: others do, or there is nothing to be had.
+    /// Whether a new request must be queued without an attempt: other requests are queued, or the last
+    /// receive drained the socket.
     pub(super) fn must_queue(&self, fd: RawFd, direction: Direction, life: Option<u32>) -> bool {
         if direction == Direction::Other {
             return false;
@@ -100,7 +101,7 @@ impl Queues {
             self.waits.resize_with(index as usize + 1, || None);
         }
         let queue = self.queue(fd, direction);
-        // Whoever is aside may ask for something else than those before.
+        // A request outside the order may need other events than those registered.
         queue.is_armed &= direction != Direction::Other;
         let last = std::mem::replace(&mut queue.last, index);
         if last == NONE {
@@ -119,21 +120,21 @@ impl Queues {
         self.waiting += 1;
     }
 
-    /// Who has waited longest.
+    /// The request that has waited longest.
     pub(super) fn first(&self, fd: RawFd, direction: Direction) -> Option<(Key, Request)> {
         let queue = self.files.get(fd as usize)?.queues[direction as usize];
         let wait = self.waits.get(queue.first as usize)?.as_ref()?;
         Some((wait.key, wait.request))
     }
 
-    /// Who comes after somebody who waits.
+    /// The request behind the given one.
     pub(super) fn after(&self, key: Key) -> Option<(Key, Request)> {
         let wait = self.waits.get(key.index() as usize)?.as_ref()?;
         let wait = self.waits.get(wait.next as usize)?.as_ref()?;
         Some((wait.key, wait.request))
     }
 
-    /// Takes somebody out of the queue. False if the key does not wait.
+    /// Removes a request from its queue. False if the key is not queued.
     pub(super) fn remove(&mut self, key: Key) -> bool {
         let index = key.index();
         let Some(Some(wait)) = self.waits.get(index as usize) else {
@@ -160,7 +161,7 @@ impl Queues {
             queue.last = previous;
         }
         if queue.first == NONE {
-            // The descriptor may be closed now, and its number be used for another.
+            // The descriptor may be closed now, and its number used again.
             queue.is_armed = false;
         }
         true
@@ -170,7 +171,7 @@ impl Queues {
         self.waits.get_mut(index as usize)?.as_mut()
     }
 
-    /// Whether the poller tells of every change of the descriptor in this life of it.
+    /// Whether the poller reports every change of the descriptor in this generation.
     pub(super) fn is_subscribed(&self, fd: RawFd, life: Option<u32>) -> bool {
         life.is_some()
             && self
@@ -179,21 +180,21 @@ impl Queues {
                 .is_some_and(|watch| watch.subscribed == life)
     }
 
-    /// Whether a subscription is left from an earlier life of the number.
+    /// Whether a subscription is left from an earlier generation of the number.
     pub(super) fn is_stale(&self, fd: RawFd, life: Option<u32>) -> bool {
         self.files
             .get(fd as usize)
             .is_some_and(|watch| watch.subscribed.is_some() && watch.subscribed != life)
     }
 
-    /// The poller knows the number no more.
+    /// Records that the poller no longer knows the number.
     pub(super) fn forget(&mut self, fd: RawFd) {
         let watch = &mut self.files[fd as usize];
         watch.is_known = false;
         watch.subscribed = None;
     }
 
-    /// The poller has been asked for every change of the descriptor in this life of it.
+    /// Records that the poller is registered for every change of the descriptor in this generation.
     pub(super) fn set_subscribed(
         &mut self,
         fd: RawFd,
@@ -207,8 +208,8 @@ impl Queues {
         watch.may_hide = false;
     }
 
-    /// A transfer in this direction has ended; a short receive has taken all there was, unless it
-    /// was a special one.
+    /// Records the end of a transfer in this direction. A short receive has drained the socket, unless
+    /// it has flags.
     pub(super) fn set_drained(
         &mut self,
         fd: RawFd,
@@ -230,25 +231,25 @@ impl Queues {
             | Request::Raw(_) => 0,
         };
         let is_drained = matches!(answer, Ok(len) if 0 < len && len < room);
-        // Of a number that was never waited for, nothing is known.
+        // A number without an entry has had no waiting request.
         if let Some(watch) = self.files.get_mut(fd as usize) {
             watch.queues[direction as usize].is_drained =
                 is_drained && watch.short_read_means_empty && !watch.may_hide;
         }
     }
 
-    /// The poller tells of something. What it was asked for once it has given.
+    /// Records an event. One-shot registrations are now disarmed.
     pub(super) fn on_event(&mut self, event: &ReadyEvent) {
         for direction in Direction::ALL {
             let queue = self.queue(event.fd, direction);
             queue.is_armed = false;
             queue.is_drained = false;
         }
-        // Once for all: nothing comes after the end.
+        // This stays set: nothing follows EOF.
         self.files[event.fd as usize].may_hide |= event.may_hide;
     }
 
-    /// What is to be asked for, unless it has been, or nobody waits.
+    /// The registration that is missing. None if there is none, or if no request waits.
     pub(super) fn arming(&self, fd: RawFd) -> Option<Arming> {
         let watch = self.files.get(fd as usize)?;
         let is_missing = |queue: &WaitQueue| queue.first != NONE && !queue.is_armed;
@@ -272,7 +273,7 @@ impl Queues {
         })
     }
 
-    /// The poller has been asked for all that somebody waits for.
+    /// Records that the poller is registered for all waiting requests.
     pub(super) fn set_armed(&mut self, fd: RawFd) {
         let watch = &mut self.files[fd as usize];
         watch.is_known = true;

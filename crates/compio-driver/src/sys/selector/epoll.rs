@@ -1,6 +1,6 @@
-//! What tells of descriptors that become ready: epoll by itself, since the backend's speed rests on two
-//! things that the portable interface does not give. Waits are one system call each, and a peer that
-//! has finished is told of.
+//! The poller of Linux: epoll. It is used directly, because the backend's speed depends on two
+//! properties that the portable interface lacks: each wait is one system call, and events report that a
+//! peer has finished.
 
 use std::{
     io,
@@ -17,14 +17,14 @@ use crate::sys::{
     readiness::ReadyEvent,
 };
 
-/// The notifier's place among descriptors, which are never that large.
+/// The event data of the notifier. Descriptors are never that large.
 const NOTIFIED: u64 = u64::MAX;
 
 const READ: u32 = (libc::EPOLLIN | libc::EPOLLPRI | libc::EPOLLRDHUP) as u32;
-/// Receives end where the peer has finished, and before a byte that is urgent.
+/// Receives stop at the end of the peer's data, and before an urgent byte.
 const HIDING: u32 = (libc::EPOLLPRI | libc::EPOLLRDHUP) as u32;
 const WRITE: u32 = libc::EPOLLOUT as u32;
-/// Reported without being asked for.
+/// Events that are always reported.
 const ANYWAY: u32 = (libc::EPOLLHUP | libc::EPOLLERR) as u32;
 
 /// An epoll instance, and an event that ends its waits.
@@ -32,11 +32,11 @@ const ANYWAY: u32 = (libc::EPOLLHUP | libc::EPOLLERR) as u32;
 pub(crate) struct Poller {
     epoll: OwnedFd,
     event: EventFd,
-    /// Cleared where the kernel (before 5.11) does not know timeouts in nanoseconds.
+    /// Cleared if the kernel (before 5.11) does not support timeouts in nanoseconds.
     has_pwait2: AtomicBool,
 }
 
-/// Room for what a wait reports.
+/// Room for the events of a wait.
 pub(crate) struct Events {
     room: Box<[libc::epoll_event]>,
     count: usize,
@@ -57,31 +57,32 @@ impl Poller {
             event: EventFd::new()?,
             has_pwait2: AtomicBool::new(true),
         };
-        // Edge-triggered: it need not be read to be heard again.
+        // Edge-triggered: later signals are reported without a read.
         let flags = libc::EPOLLIN as u32 | libc::EPOLLET as u32;
         let fd = poller.event.as_raw_fd();
         let watched = poller.control(libc::EPOLL_CTL_ADD, fd, flags, NOTIFIED);
         watched.map_err(|error| explain("epoll_ctl", error))?;
-        // A filter of system calls may refuse this one alone: found out here, not at the first wait.
+        // A filter of system calls may refuse epoll_wait alone. This call detects it now, not at the
+        // first wait.
         let waited = poller.wait_millis(&mut Events::new(1), Some(Duration::ZERO));
         waited.map_err(|error| explain("epoll_wait", error))?;
         Ok(poller)
     }
 
-    /// Asks for word of every change of a descriptor, until it is closed.
+    /// Subscribes to every change of a descriptor, until it is closed.
     pub(crate) fn subscribe(&self, fd: RawFd, is_known: bool) -> io::Result<bool> {
         self.ask(fd, READ | WRITE | libc::EPOLLET as u32, is_known)
             .map(|()| true)
     }
 
-    /// Asks for one of these events of a descriptor, by their `poll(2)` bits, which are epoll's too.
+    /// Registers a descriptor for one event, by its `poll(2)` bits, which are also epoll's.
     pub(crate) fn once(&self, fd: RawFd, events: u32, is_known: bool) -> io::Result<()> {
         self.ask(fd, events | libc::EPOLLONESHOT as u32, is_known)
     }
 
-    /// Whether a short receive of the descriptor has taken all there was, unless an event says that
-    /// it [may hide](ReadyEvent::may_hide) something. So it is with TCP; other sockets end a receive
-    /// between two messages or senders.
+    /// Whether a short receive empties the socket, unless an event has set
+    /// [`may_hide`](ReadyEvent::may_hide). This is true for TCP. Other sockets end a receive between
+    /// two messages or senders.
     pub(crate) fn short_read_means_empty(&self, fd: RawFd) -> bool {
         option(fd, libc::SO_PROTOCOL) == Some(libc::IPPROTO_TCP)
             && option(fd, libc::SO_TYPE) == Some(libc::SOCK_STREAM)
@@ -91,18 +92,18 @@ impl Poller {
             )
     }
 
-    /// Asks for nothing more.
+    /// Removes a registration.
     pub(crate) fn forget(&self, fd: RawFd) {
-        // It may be closed, or be another one that was never asked about: both are fine.
+        // The number may be closed, or belong to a descriptor that was never registered: both are fine.
         let _ = self.control(libc::EPOLL_CTL_DEL, fd, 0, 0);
     }
 
-    /// Waits until something happens or somebody notifies, at most for `timeout`.
+    /// Waits for an event or a notification, at most for `timeout`.
     pub(crate) fn wait(&self, events: &mut Events, timeout: Option<Duration>) -> io::Result<()> {
         events.count = 0;
         match self.count(events, timeout) {
             Ok(count) => events.count = count,
-            // A signal: the caller comes again.
+            // A signal: the caller tries again.
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
         }
@@ -119,9 +120,9 @@ impl Poller {
         };
         if !timeout.is_zero() && self.has_pwait2.load(Relaxed) {
             match self.wait_precisely(events, timeout) {
-                // A filter of system calls that was made before this one says EPERM.
+                // Filters of system calls that are older than this call return EPERM.
                 Err(error) if matches!(error.raw_os_error(), Some(libc::ENOSYS | libc::EPERM)) => {
-                    // Relaxed: only spares later calls.
+                    // Relaxed: it only avoids later calls.
                     self.has_pwait2.store(false, Relaxed);
                 }
                 waited => return waited,
@@ -130,7 +131,7 @@ impl Poller {
         self.wait_millis(events, Some(timeout))
     }
 
-    /// Ends a wait, or the next one. From any thread.
+    /// Ends the current wait, or the next one. Callable from any thread.
     pub(crate) fn notify(&self) {
         self.event.signal();
     }
@@ -140,7 +141,7 @@ impl Poller {
             tv_sec: timeout.as_secs().min(i32::MAX as u64) as _,
             tv_nsec: timeout.subsec_nanos().into(),
         };
-        // SAFETY: the room is as long as is said, and it and the timeout outlive the call.
+        // SAFETY: the buffer has the length that is passed; it and the timeout outlive the call.
         let count = unsafe {
             libc::syscall(
                 libc::SYS_epoll_pwait2,
@@ -155,7 +156,7 @@ impl Poller {
         usize::try_from(count).map_err(|_| io::Error::last_os_error())
     }
 
-    /// Never shorter than was asked for.
+    /// The wait is never shorter than `timeout`.
     fn wait_millis(&self, events: &mut Events, timeout: Option<Duration>) -> io::Result<usize> {
         let timeout = match timeout {
             None => -1,
@@ -163,7 +164,7 @@ impl Poller {
                 i32::try_from(timeout.as_nanos().div_ceil(1_000_000)).unwrap_or(i32::MAX)
             }
         };
-        // SAFETY: the room is as long as is said, and outlives the call.
+        // SAFETY: the buffer has the length that is passed, and outlives the call.
         let count = unsafe {
             libc::epoll_wait(
                 self.epoll.as_raw_fd(),
@@ -175,8 +176,8 @@ impl Poller {
         usize::try_from(count).map_err(|_| io::Error::last_os_error())
     }
 
-    /// A descriptor is known by its number only: it may have been closed since, or be known as well
-    /// under another life.
+    /// Registers a descriptor by its number. The number may have been closed since, or still be
+    /// registered from another generation.
     fn ask(&self, fd: RawFd, flags: u32, is_known: bool) -> io::Result<()> {
         let (first, second, reason) = if is_known {
             (libc::EPOLL_CTL_MOD, libc::EPOLL_CTL_ADD, libc::ENOENT)
@@ -196,7 +197,7 @@ impl Poller {
             events: flags,
             u64: data,
         };
-        // SAFETY: the event outlives the call. A descriptor that is not there is refused.
+        // SAFETY: the event outlives the call, which refuses a descriptor that is not open.
         let done = unsafe { libc::epoll_ctl(self.epoll.as_raw_fd(), what, fd, &raw mut event) };
         if done < 0 {
             return Err(io::Error::last_os_error());
@@ -205,7 +206,7 @@ impl Poller {
     }
 }
 
-/// A number that the system knows about a socket; none of anything else.
+/// A numeric option of a socket. None for other descriptors.
 fn option(fd: RawFd, name: i32) -> Option<i32> {
     let mut value = 0;
     let mut len = size_of::<i32>() as libc::socklen_t;
@@ -236,7 +237,7 @@ impl Events {
         }
     }
 
-    /// How many fit.
+    /// The maximum number of events.
     fn room(&self) -> usize {
         let room = self.room.len();
         #[cfg(all(test, not(loom)))]
@@ -244,7 +245,7 @@ impl Events {
         room
     }
 
-    /// Whether there was room for no more.
+    /// Whether the last wait filled the list.
     pub(crate) fn is_full(&self) -> bool {
         self.count == self.room.len()
     }

@@ -1,4 +1,4 @@
-//! What tells of descriptors that become ready: the `polling` crate, over kqueue, event ports or poll.
+//! The poller of other systems: the `polling` crate, over kqueue, event ports or poll.
 
 use std::{
     io,
@@ -13,11 +13,11 @@ use crate::sys::readiness::ReadyEvent;
 
 use crate::request::ready;
 
-/// A poller of the system's.
+/// A poller of the system.
 #[derive(Debug)]
 pub(crate) struct Poller(polling::Poller);
 
-/// Room for what a wait reports.
+/// Room for the events of a wait.
 pub(crate) struct Events(polling::Events);
 
 impl Poller {
@@ -25,8 +25,8 @@ impl Poller {
         polling::Poller::new().map(Self)
     }
 
-    /// Asks for word of every change of a descriptor, until it is closed. False where the system
-    /// does not know that.
+    /// Subscribes to every change of a descriptor, until it is closed. False if the system does not
+    /// support that.
     pub(crate) fn subscribe(&self, fd: RawFd, is_known: bool) -> io::Result<bool> {
         if !self.0.supports_edge() {
             return Ok(false);
@@ -35,7 +35,7 @@ impl Poller {
         Ok(true)
     }
 
-    /// Asks for one of these events of a descriptor, by their `poll(2)` bits.
+    /// Registers a descriptor for one event, by its `poll(2)` bits.
     pub(crate) fn once(&self, fd: RawFd, events: u32, is_known: bool) -> io::Result<()> {
         let (read, write) = (events & ready::IN != 0, events & ready::OUT != 0);
         let mut event = Event::new(fd as usize, read, write);
@@ -43,42 +43,42 @@ impl Poller {
         self.ask(fd, event, PollMode::Oneshot, is_known)
     }
 
-    /// Whether a short receive of the descriptor has taken all there was. Not known here.
+    /// Whether a short receive empties the socket. Not known on these systems.
     pub(crate) fn short_read_means_empty(&self, _fd: RawFd) -> bool {
         false
     }
 
-    /// Asks for nothing more.
+    /// Removes a registration.
     pub(crate) fn forget(&self, fd: RawFd) {
-        // SAFETY: only its number is looked at; if it is closed or another one, the poller does not
+        // SAFETY: only the number is used. If it is closed or another descriptor, the poller does not
         // know it.
         let _ = self.0.delete(unsafe { BorrowedFd::borrow_raw(fd) });
     }
 
-    /// Waits until something happens or somebody notifies, at most for `timeout`.
+    /// Waits for an event or a notification, at most for `timeout`.
     pub(crate) fn wait(&self, events: &mut Events, timeout: Option<Duration>) -> io::Result<()> {
         events.0.clear();
         match self.0.wait(&mut events.0, timeout) {
             Ok(_) => Ok(()),
-            // A signal: the caller comes again.
+            // A signal: the caller tries again.
             Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(()),
             Err(error) => Err(error),
         }
     }
 
-    /// Ends a wait, or the next one. From any thread.
+    /// Ends the current wait, or the next one. Callable from any thread.
     pub(crate) fn notify(&self) {
-        // It fails only if the poller is gone, and with it whoever waited.
+        // The call fails only if the poller is closed, and then no thread waits.
         let _ = self.0.notify();
     }
 
     fn ask(&self, fd: RawFd, event: Event, mode: PollMode, is_known: bool) -> io::Result<()> {
-        // SAFETY: whoever waits for the descriptor keeps it open.
+        // SAFETY: the waiting request keeps the descriptor open.
         let borrowed = unsafe { BorrowedFd::borrow_raw(fd) };
         let modify = || self.0.modify_with_mode(borrowed, event, mode);
         // SAFETY: kernels forget a descriptor when it is closed; until then it may stay.
         let add = || unsafe { self.0.add_with_mode(fd, event, mode) };
-        // Known by its number only: it may have been closed since.
+        // The number may have been closed since it was registered.
         if is_known {
             modify().or_else(|error| match error.kind() {
                 io::ErrorKind::NotFound => add(),
@@ -105,7 +105,7 @@ impl Events {
         Self(polling::Events::with_capacity(count_max))
     }
 
-    /// Whether there was room for no more.
+    /// Whether the last wait filled the list.
     pub(crate) fn is_full(&self) -> bool {
         self.0.len() >= self.0.capacity().get()
     }
@@ -115,7 +115,7 @@ impl Events {
             fd: event.key as RawFd,
             is_readable: event.readable || event.is_priority(),
             is_writable: event.writable,
-            // Not known here.
+            // Not known on these systems.
             may_hide: true,
         })
     }

@@ -1,4 +1,4 @@
-//! The kernel itself: what flies, what has been posted, and the rng.
+//! The simulated kernel: operations in flight, posted completions, and the random numbers.
 
 use std::{
     cell::{Cell, RefCell},
@@ -22,22 +22,22 @@ use crate::{
     thread_pool::{Job, Pool},
 };
 
-/// Errors that nobody has asked for.
+/// Injected errors, which have no cause in the request.
 const FAULTS: [i32; 5] = [EINTR, EAGAIN, ENOBUFS, EIO, ENOMEM];
 
-/// How likely what is, in percent; and how much there is room for.
+/// Probabilities in percent, and the size of the completion queue.
 struct FaultProfile {
     extras: Capabilities,
     answers_at_once: usize,
-    /// That a flight is looked at in a turn.
+    /// The chance that a turn attempts an operation.
     is_quick: usize,
     is_short: usize,
     fails: usize,
     wait_fails: usize,
     wait_is_in_vain: usize,
-    /// That a cancel comes between two places where the kernel looks.
+    /// The chance that a cancel does not find its target, as between two queues of a real kernel.
     finds_nothing: usize,
-    /// That one that was found comes too late all the same.
+    /// The chance that a cancel finds its target, but the target completes first.
     is_too_late: usize,
     completions_max: usize,
 }
@@ -48,20 +48,20 @@ pub(crate) struct Kernel {
     is_faulty: bool,
     things: Vec<Thing>,
     flying: Vec<Flight>,
-    /// All that were ever launched.
+    /// All keys that were ever launched.
     known: HashSet<u64>,
-    /// Those that were given up, and may be launched again.
+    /// Keys that were reported as cancelled by the kernel or as blocked, and may be launched again.
     given_up: HashSet<u64>,
     launched: usize,
-    /// What is to be cancelled, and after how many turns.
+    /// Keys to be cancelled, and the number of turns until then.
     wishes: Vec<(Key, usize)>,
     posted: Vec<Post>,
     shelves: Vec<Rc<SimShelf>>,
     groups: u16,
-    /// Bytes that were handed over and not yet claimed: whose, where, from where on and how many.
+    /// Bytes that were delivered and not yet claimed.
     claims: Vec<Claim>,
     pub(crate) pool: Option<Pool>,
-    /// Taken from there and not run.
+    /// Jobs that were taken from the pool and have not run.
     jobs: Vec<Job>,
 }
 
@@ -70,7 +70,7 @@ struct Flight {
     request: Request,
     memory: Memory,
     thing: Option<usize>,
-    /// How many turns it is kept before it is looked at.
+    /// The number of turns before the next attempt.
     rests: usize,
     stage: Stage,
     is_to_end: bool,
@@ -78,13 +78,13 @@ struct Flight {
 
 enum Stage {
     Waiting,
-    /// The first answer is given, and this is what was sent.
+    /// The first result has been posted. Contains the bytes that were sent.
     Lingering(Vec<u8>),
-    /// Nothing will be posted any more.
+    /// All completions have been posted.
     Ended,
 }
 
-/// A completion, before anybody has seen it.
+/// A completion that has not been reported.
 struct Post {
     key: Key,
     what: What,
@@ -100,15 +100,15 @@ enum What {
     NotFound,
 }
 
-/// What is done when it is reported, and no earlier.
+/// The effect on memory, which happens when the completion is reported, and no earlier.
 enum Effect {
     Nothing,
-    /// So many bytes of the thing, from there on.
+    /// Fills memory with bytes of the object: its index, the first byte, the length.
     Fill(usize, usize, usize),
-    /// The same, to a buffer of a shelf.
+    /// The same for a buffer of a buffer ring.
     Put(Buffer, usize, usize, usize),
     Send(usize, usize),
-    /// Look whether what was sent is still there.
+    /// Checks that the buffer still contains the bytes that were sent.
     Compare(Vec<u8>),
     HandOut(OwnedFd, *mut PeerAddress),
     Run(Work),
@@ -130,11 +130,11 @@ struct Buffer {
     len: usize,
 }
 
-/// Its end of a pool of buffers.
+/// The kernel's side of a buffer ring.
 struct SimShelf {
     group: u16,
     buffers: RefCell<Vec<Buffer>>,
-    /// How often it was asked for an end.
+    /// The number of calls of `has_ended`.
     asked: Cell<usize>,
 }
 
@@ -146,12 +146,12 @@ impl BufferRing for Rc<SimShelf> {
     unsafe fn put(&self, id: u16, start: *mut u8, len: u32) {
         let mut buffers = self.buffers.borrow_mut();
         let is_new = buffers.iter().all(|buffer| buffer.id != id);
-        assert!(is_new, "buffer {id} was given back twice");
+        assert!(is_new, "buffer {id} was returned twice");
         let len = len as usize;
         buffers.push(Buffer { id, start, len });
     }
 
-    /// Every other time, be it true or not: who is told so asks once more in any case.
+    /// Alternates, regardless of the truth: callers check again, so a wrong answer is harmless.
     fn has_ended(&self, _: RawFd) -> bool {
         self.asked.update(|asked| asked + 1);
         self.asked.get().is_multiple_of(2)
@@ -203,24 +203,24 @@ impl Kernel {
         }
     }
 
-    /// From now on nothing fails by itself, and what can be answered is. What comes late still does.
+    /// Stops fault injection. Most requests complete soon, but still not at once.
     pub(crate) fn calm_down(&mut self) {
         self.temper.fails = 0;
         self.temper.wait_fails = 0;
         self.temper.is_quick = 80;
     }
 
-    /// Whether some things failed by themselves.
+    /// Whether faults are injected.
     pub(crate) fn is_faulty(&self) -> bool {
         self.is_faulty
     }
 
-    /// How many requests there were.
+    /// The number of requests.
     pub(crate) fn launched(&self) -> usize {
         self.launched
     }
 
-    /// Something that a driver may have the descriptor of.
+    /// Makes an object with a descriptor for a driver.
     pub(crate) fn make(&mut self) -> (usize, OwnedFd) {
         let (thing, fd) = Thing::new();
         self.things.push(thing);
@@ -235,26 +235,26 @@ impl Kernel {
         &self.things
     }
 
-    /// Which thing has this descriptor.
+    /// The index of the object with this descriptor.
     pub(crate) fn which(&self, fd: RawFd) -> usize {
         let which = self.things.iter().rposition(|thing| thing.fd() == fd);
-        which.expect("a descriptor of this kernel's")
+        which.expect("the descriptor must belong to this kernel")
     }
 
-    /// Somebody has received this. Returns from where on of which thing it is.
+    /// Claims bytes that a task has received. Returns their object and the position of the first byte.
     pub(crate) fn claim(&mut self, bytes: &[u8]) -> (usize, usize) {
         let address = bytes.as_ptr().addr();
         let place = self.claims.iter().position(|one| one.address == address);
         let claim = self
             .claims
-            .swap_remove(place.expect("nothing was put there"));
+            .swap_remove(place.expect("the kernel must have put these bytes there"));
         assert_eq!(bytes.len(), claim.len);
         assert_eq!(bytes, Thing::bytes(claim.from, claim.len));
         self.things[claim.thing].claimed += claim.len;
         (claim.thing, claim.from)
     }
 
-    /// What was received to that address and not claimed never will be.
+    /// Marks unclaimed bytes as lost.
     fn lose(&mut self, is_lost: impl Fn(&Claim) -> bool) {
         for claim in self.claims.extract_if(.., |claim| is_lost(claim)) {
             let thing = &mut self.things[claim.thing];
@@ -263,13 +263,17 @@ impl Kernel {
         }
     }
 
-    /// At the end: every byte is where it should be, every descriptor closed.
+    /// Checks the end of a program: no byte is missing, and every descriptor is closed.
     pub(crate) fn check_end(&mut self) {
-        assert!(self.flying.is_empty(), "something flies");
+        assert!(self.flying.is_empty(), "an operation is in flight");
         self.lose(|_| true);
         for (which, thing) in self.things.iter().enumerate() {
-            assert_eq!(thing.claimed + thing.lost, thing.taken, "of thing {which}");
-            assert!(thing.is_closed(), "thing {which} is open");
+            assert_eq!(
+                thing.claimed + thing.lost,
+                thing.taken,
+                "bytes of object {which} are missing"
+            );
+            assert!(thing.is_closed(), "object {which} is open");
         }
     }
 
@@ -292,19 +296,23 @@ impl Kernel {
         let in_use = self.flying.iter().any(|flight| {
             matches!(flight.request, Request::Net(Net::RecvMulti { group: used, .. }) if used == group)
         });
-        assert!(!in_use, "somebody receives into a pool that is no more");
+        assert!(!in_use, "a receive uses a buffer ring that is unregistered");
         let before = self.shelves.len();
         self.shelves.retain(|shelf| shelf.group != group);
-        assert_eq!(self.shelves.len(), before - 1, "there is no such pool");
+        assert_eq!(
+            self.shelves.len(),
+            before - 1,
+            "there is no such buffer ring"
+        );
     }
 
     /// # Safety
     ///
-    /// What the request points to stays valid until the answer to `key` has been reported.
+    /// The memory of the request stays valid until the completion of `key` has been reported.
     pub(super) unsafe fn launch(&mut self, key: Key, request: &Request) -> Submitted {
         assert!(
             key.to_bits() >> 62 == 0,
-            "the highest bits are the backend's"
+            "the backend uses the highest bits"
         );
         let (is_new, was_given_up) = (
             self.known.insert(key.to_bits()),
@@ -330,7 +338,7 @@ impl Kernel {
         let memory = unsafe { Memory::of(request) };
         let thing = descriptor_of(request).map(|fd| self.which(fd));
         if memory.address() != 0 && matches!(memory, Memory::Filled(_)) {
-            // Whoever had this memory before has let it go.
+            // The previous user of this memory has released it.
             let address = memory.address();
             self.lose(|claim| claim.address == address);
         }
@@ -354,7 +362,7 @@ impl Kernel {
                 .pop_if(|post| !matches!(post.what, What::CanceledByKernel | What::WouldBlock))
         {
             let Report::Final(answer) = self.perform(&flight, post) else {
-                unreachable!("it has one answer")
+                unreachable!("it has one result")
             };
             return Submitted::Ready(answer);
         }
@@ -363,12 +371,16 @@ impl Kernel {
     }
 
     pub(super) fn cancel(&mut self, key: Key) {
-        assert!(self.known.contains(&key.to_bits()), "{key:?} never flew");
+        assert!(
+            self.known.contains(&key.to_bits()),
+            "{key:?} was never launched"
+        );
         let turns = self.rng.roll(3);
         self.wishes.push((key, turns));
     }
 
-    /// Lets time pass. Returns what of the pool's is done, or, without an answer, has yet to be.
+    /// Advances time by one turn. Returns a job of the thread pool with its result, or without one if
+    /// the caller must run it.
     pub(super) fn advance(&mut self) -> Option<(Job, Option<Answer>)> {
         for (key, turns) in mem::take(&mut self.wishes) {
             if turns > 0 {
@@ -379,7 +391,7 @@ impl Kernel {
         }
         let mut flying = mem::take(&mut self.flying);
         for _ in 0..flying.len() {
-            // In any order.
+            // In random order.
             let mut flight = flying.swap_remove(self.rng.roll(flying.len()));
             self.look_at(&mut flight);
             self.flying.push(flight);
@@ -390,7 +402,7 @@ impl Kernel {
         for shelf in &self.shelves {
             for buffer in shelf.buffers.borrow().iter() {
                 if self.rng.percent(10) {
-                    // SAFETY: it is the kernel's, by the contract of `BufferRing::put`.
+                    // SAFETY: the kernel owns the buffer, by the contract of `BufferRing::put`.
                     unsafe { buffer.start.write_bytes(0x5a, buffer.len) };
                 }
             }
@@ -408,14 +420,14 @@ impl Kernel {
         }
         let answer = self.call(&job);
         if answer.is_none() {
-            // The thread waits.
+            // The thread is blocked.
             self.jobs.push(job);
             return None;
         }
         Some((job, answer))
     }
 
-    /// What a thread asks for that can wait. It may have to.
+    /// Runs a request of the thread pool. None if it blocks.
     fn call(&mut self, job: &Job) -> Option<Answer> {
         // SAFETY: its memory is valid, see `Job`.
         let memory = unsafe { Memory::of(&job.request) };
@@ -436,12 +448,12 @@ impl Kernel {
         }
         let post = self.posted.pop()?;
         let Report::Final(answer) = self.perform(&flight, post) else {
-            unreachable!("it has one answer")
+            unreachable!("it has one result")
         };
         Some(answer)
     }
 
-    /// What has been posted, as much of it as fits.
+    /// Reports posted completions, up to the size of the queue.
     pub(super) fn reap(&mut self) -> (Vec<(Key, Report)>, io::Result<()>) {
         let mut reports = Vec::new();
         if self.rng.percent(self.temper.wait_is_in_vain) {
@@ -450,9 +462,11 @@ impl Kernel {
         while reports.len() < self.temper.completions_max && !self.posted.is_empty() {
             let any = self.rng.roll(self.posted.len());
             let key = self.posted[any].key;
-            // Those of one flight come in their order.
+            // The completions of one operation keep their order.
             let first = self.posted.iter().position(|post| post.key == key);
-            let post = self.posted.remove(first.expect("it is there"));
+            let post = self
+                .posted
+                .remove(first.expect("the chosen completion must exist"));
             let report = self.report(post);
             reports.push((key, report));
         }
@@ -465,23 +479,23 @@ impl Kernel {
         (reports, ended)
     }
 
-    /// Whether there is nothing to be reported.
+    /// Whether the driver may sleep: no completion is posted.
     pub(super) fn may_sleep(&mut self) -> bool {
         self.posted.is_empty() && self.rng.percent(80)
     }
 
-    /// A cancel has arrived.
+    /// Executes a cancel request.
     fn grant(&mut self, key: Key) {
         let place = self.flying.iter().position(|flight| flight.key == key);
         let waits = place.is_some_and(|place| matches!(self.flying[place].stage, Stage::Waiting));
         if !waits || self.rng.percent(self.temper.finds_nothing) {
-            // It may be over, or between two places.
+            // The target may be completed, or cannot be found for now.
             if waits || self.rng.percent(50) {
                 self.post(key, What::NotFound, Effect::Nothing);
             }
             return;
         }
-        let place = place.expect("it waits");
+        let place = place.expect("the target must be in flight");
         self.flying[place].is_to_end = true;
         self.flying[place].rests = self.rng.roll(2);
     }
@@ -489,7 +503,7 @@ impl Kernel {
     fn look_at(&mut self, flight: &mut Flight) {
         if self.rng.percent(20) {
             let noise = self.rng.roll(256) as u8;
-            // SAFETY: its end has not been reported, by the contract of `launch`.
+            // SAFETY: the operation has not been reported as completed, by the contract of `launch`.
             unsafe { flight.memory.touch(noise) };
         }
         if flight.rests > 0 {
@@ -516,7 +530,7 @@ impl Kernel {
         }
     }
 
-    /// Tries what is asked. Nothing may come of it.
+    /// Attempts a request. It may stay in flight.
     fn attempt(&mut self, flight: &mut Flight) {
         if matches!(flight.stage, Stage::Ended) {
             return;
@@ -586,7 +600,7 @@ impl Kernel {
         }
     }
 
-    /// Answers by an error that has nothing to do with what was asked.
+    /// Completes a request with an injected error.
     fn fail(&mut self, flight: &mut Flight) {
         if self.rng.percent(30) {
             return self.give_up(flight);
@@ -594,12 +608,12 @@ impl Kernel {
         let code = self.rng.pick(&FAULTS);
         match flight.request {
             Request::Work(_) => self.give_up(flight),
-            // One that says afterwards that it is done with the memory.
+            // A zero-copy send that fails still posts a second completion, which releases its memory.
             Request::Net(Net::SendZeroCopy { .. }) if self.rng.percent(50) => {
                 self.post(flight.key, What::Item(Err(code), None), Effect::Nothing);
                 flight.stage = Stage::Lingering(Vec::new());
             }
-            // One that has chosen a buffer.
+            // A receive that fails may have chosen a buffer.
             Request::Net(Net::RecvMulti { group, .. }) if self.rng.percent(30) => {
                 let Some(buffer) = self.choose(group) else {
                     return self.end(flight, Err(ENOBUFS), Effect::Nothing);
@@ -622,7 +636,7 @@ impl Kernel {
         }
     }
 
-    /// Takes bytes of a socket.
+    /// Consumes bytes of a socket.
     fn take(&mut self, thing: usize, room: usize) -> Option<(usize, usize)> {
         let Thing { filled, taken, .. } = self.things[thing];
         if filled == taken && !self.things[thing].is_finished {
@@ -657,14 +671,14 @@ impl Kernel {
 
     fn send_uncopied(&mut self, flight: &mut Flight, thing: usize) {
         if self.rng.percent(20) {
-            // This kind of socket copies.
+            // This type of socket has no zero-copy sends.
             return self.end(flight, Err(EOPNOTSUPP), Effect::Nothing);
         }
         if self.rng.percent(20) {
             return self.send(flight, thing);
         }
         let len = self.some(flight.memory.len());
-        // SAFETY: its end has not been reported, by the contract of `launch`.
+        // SAFETY: the operation has not been reported as completed, by the contract of `launch`.
         let sent = unsafe { flight.memory.read(len) };
         self.things[thing].written.extend_from_slice(&sent);
         let first = What::Item(Ok(len as u32), None);
@@ -684,7 +698,7 @@ impl Kernel {
         while self.things[thing].connections > 0 {
             self.things[thing].connections -= 1;
             if self.posted.len() > self.temper.completions_max || self.rng.percent(2) {
-                // No room for one more: the last of them.
+                // The completion queue is full: this accept is the last one.
                 return self.hand_out(flight, std::ptr::null_mut());
             }
             self.things[thing].handed_out += 1;
@@ -703,14 +717,16 @@ impl Kernel {
             if filled == taken && !self.things[thing].is_finished {
                 return;
             }
-            // The end may have chosen a buffer, too.
+            // EOF may have chosen a buffer, too.
             if filled == taken && self.rng.percent(50) {
                 return self.end(flight, Ok(0), Effect::Nothing);
             }
             let Some(buffer) = self.choose(group) else {
                 return self.end(flight, Err(ENOBUFS), Effect::Nothing);
             };
-            let (from, len) = self.take(thing, buffer.len).expect("there is something");
+            let (from, len) = self
+                .take(thing, buffer.len)
+                .expect("the object has bytes or is finished");
             let item = What::Item(Ok(len as u32), Some(buffer.id));
             self.post(flight.key, item, Effect::Put(buffer, thing, from, len));
             let is_full = self.posted.len() > self.temper.completions_max;
@@ -728,7 +744,8 @@ impl Kernel {
             }
             return;
         }
-        // SAFETY: it has not been answered, by the contract of `launch`, nor has this been chosen.
+        // SAFETY: the request has not been completed, by the contract of `launch`, and no buffer has
+        // been chosen for it.
         let Some(span) = (unsafe { Choice::choose(choice) }) else {
             return self.end(flight, Err(ENOBUFS), Effect::Nothing);
         };
@@ -738,7 +755,10 @@ impl Kernel {
 
     fn choose(&mut self, group: u16) -> Option<Buffer> {
         let shelf = self.shelves.iter().find(|shelf| shelf.group == group);
-        let mut buffers = shelf.expect("a pool's group").buffers.borrow_mut();
+        let mut buffers = shelf
+            .expect("the group must be registered")
+            .buffers
+            .borrow_mut();
         if buffers.is_empty() {
             return None;
         }
@@ -746,7 +766,7 @@ impl Kernel {
         Some(buffers.swap_remove(which))
     }
 
-    /// So many, or fewer; not none.
+    /// A random length from 1 to `len`, or exactly `len`. 0 only if `len` is 0.
     fn some(&mut self, len: usize) -> usize {
         if len > 1 && self.rng.percent(self.temper.is_short) {
             1 + self.rng.roll(len)
@@ -764,7 +784,7 @@ impl Kernel {
         flight.stage = Stage::Ended;
     }
 
-    /// Ends it with nothing done, whether somebody has asked for that or not.
+    /// Completes the request as cancelled by the kernel, with or without a cancel request.
     fn give_up(&mut self, flight: &mut Flight) {
         self.post(flight.key, What::CanceledByKernel, Effect::Nothing);
         flight.stage = Stage::Ended;
@@ -788,20 +808,25 @@ impl Kernel {
         report
     }
 
-    /// Does what it has been said to have done.
+    /// Applies the effect of a completion.
     fn perform(&mut self, flight: &Flight, post: Post) -> Report {
         let is_lent = matches!(flight.request, Request::Net(Net::SendZeroCopy { .. }));
         if let Some(thing) = flight.thing
             && !is_lent
         {
             let is_closed = self.things[thing].is_closed();
-            assert!(!is_closed, "{:?} lost its descriptor", flight.request);
+            assert!(
+                !is_closed,
+                "{:?} lost its descriptor before it was completed",
+                flight.request
+            );
         }
         let mut descriptor = None;
         match post.effect {
             Effect::Nothing => {}
             Effect::Fill(thing, from, len) => {
-                // SAFETY: its end has not been reported, by the contract of `launch`.
+                // SAFETY: the operation has not been reported as completed, by the contract of
+                // `launch`.
                 unsafe { flight.memory.fill(&Thing::bytes(from, len)) };
                 let address = flight.memory.address();
                 if len > 0 && self.things[thing].taken > 0 {
@@ -810,14 +835,15 @@ impl Kernel {
             }
             Effect::Put(buffer, thing, from, len) => {
                 let bytes = Thing::bytes(from, len);
-                // SAFETY: the kernel has chosen it, and not handed it out yet.
+                // SAFETY: the kernel has chosen the buffer, and has not reported it yet.
                 unsafe { buffer.start.copy_from(bytes.as_ptr(), len) };
                 if len > 0 {
                     self.put(buffer.start.addr(), thing, from, len);
                 }
             }
             Effect::Send(thing, len) => {
-                // SAFETY: its end has not been reported, by the contract of `launch`.
+                // SAFETY: the operation has not been reported as completed, by the contract of
+                // `launch`.
                 let sent = unsafe { flight.memory.read(len) };
                 self.things[thing].written.extend_from_slice(&sent);
             }
@@ -827,12 +853,12 @@ impl Kernel {
             }
             Effect::HandOut(fd, peer) => {
                 if !peer.is_null() {
-                    // SAFETY: likewise; an address of no family.
+                    // SAFETY: likewise; the address has no family.
                     unsafe { peer.write(PeerAddress::new()) };
                 }
                 descriptor = Some(Ok(fd.into_raw_fd() as u32));
             }
-            // SAFETY: once, before the end was reported; by the contract of `launch`.
+            // SAFETY: it runs once, before the completion is reported; by the contract of `launch`.
             Effect::Run(work) => unsafe { (work.run)(work.data) },
         }
         match post.what {
@@ -847,7 +873,7 @@ impl Kernel {
         }
     }
 
-    /// These bytes are at that address now; whoever had others there has let them go.
+    /// Records bytes at an address. The task that had bytes at this address has released them.
     fn put(&mut self, address: usize, thing: usize, from: usize, len: usize) {
         self.lose(|claim| claim.address == address);
         self.claims.push(Claim {
@@ -862,12 +888,12 @@ impl Kernel {
 impl Drop for Kernel {
     fn drop(&mut self) {
         if !std::thread::panicking() {
-            assert!(self.flying.is_empty(), "something flies");
+            assert!(self.flying.is_empty(), "an operation is in flight");
         }
     }
 }
 
-/// Whether it is answered with "not now" rather than later.
+/// Whether the request fails with EAGAIN instead of waiting.
 fn is_not_to_wait(request: &Request) -> bool {
     matches!(request, Request::Net(Net::Recv { flags, .. }) if flags & libc::MSG_DONTWAIT != 0)
 }
@@ -879,7 +905,7 @@ fn is_multi(request: &Request) -> bool {
     )
 }
 
-/// The descriptor that a request is about.
+/// The descriptor that the request uses.
 fn descriptor_of(request: &Request) -> Option<RawFd> {
     match *request {
         Request::File(file) => match file {

@@ -1,24 +1,24 @@
-//! The memory that a request names, as a kernel uses it: by bare addresses.
+//! The memory of a request, as a kernel uses it: by raw addresses.
 
 use crate::{
     request::{File, Net, RawSlice, Request, Span},
     sys::Message,
 };
 
-/// One piece of it.
+/// One contiguous part of it.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Place {
     pub(super) start: *mut u8,
     pub(super) len: usize,
 }
 
-/// What a request lets the kernel do with its memory.
+/// The memory of a request, by the kernel's access to it.
 #[derive(Debug, Clone)]
 pub(super) enum Memory {
     Nothing,
-    /// To be filled.
+    /// The kernel writes to it.
     Filled(Vec<Place>),
-    /// To be read. What is sent goes on from its first byte, one by one.
+    /// The kernel reads from it. Each byte is one more than the byte before.
     Read(Vec<Place>),
 }
 
@@ -77,7 +77,7 @@ impl Memory {
         }
     }
 
-    /// What tells it from others at the same time.
+    /// An address that identifies the memory while the request is in flight.
     pub(super) fn address(&self) -> usize {
         match self {
             Self::Filled(places) | Self::Read(places) => {
@@ -87,12 +87,12 @@ impl Memory {
         }
     }
 
-    /// Uses it, as a kernel does that is in the middle of it: writes anywhere, or looks whether what
-    /// is read is still the same.
+    /// Uses the memory, as a kernel does during an operation: writes anywhere, or checks that the bytes
+    /// to be read are unchanged.
     ///
     /// # Safety
     ///
-    /// It is valid.
+    /// The memory is valid.
     pub(super) unsafe fn touch(&self, noise: u8) {
         match self {
             Self::Nothing => {}
@@ -109,33 +109,33 @@ impl Memory {
 
     /// # Safety
     ///
-    /// It is valid.
+    /// The memory is valid.
     pub(super) unsafe fn fill(&self, bytes: &[u8]) {
         let Self::Filled(places) = self else {
-            panic!("there is nothing to be filled")
+            panic!("this request has no memory to write to")
         };
         let mut rest = bytes;
         for place in places {
             let (now, later) = rest.split_at(place.len.min(rest.len()));
-            // SAFETY: by this function's contract, and no longer than the place.
+            // SAFETY: by this function's contract, and not longer than the part.
             unsafe { place.start.copy_from(now.as_ptr(), now.len()) };
             rest = later;
         }
-        assert!(rest.is_empty(), "more bytes than room");
+        assert!(rest.is_empty(), "the memory must have room for all bytes");
     }
 
     /// # Safety
     ///
-    /// It is valid.
+    /// The memory is valid.
     pub(super) unsafe fn read(&self, len: usize) -> Vec<u8> {
         let Self::Read(places) = self else {
-            panic!("there is nothing to be read")
+            panic!("this request has no memory to read from")
         };
         let mut bytes = Vec::new();
         for place in places {
             let now = place.len.min(len - bytes.len());
             for offset in 0..now {
-                // SAFETY: by this function's contract, and inside of the place.
+                // SAFETY: by this function's contract, and inside of the part.
                 bytes.push(unsafe { place.start.add(offset).read() });
             }
         }
@@ -157,7 +157,7 @@ impl From<Span> for Place {
 
 /// # Safety
 ///
-/// There are so many slices.
+/// The array at `first` has `count` slices.
 unsafe fn places(first: *const RawSlice, count: usize) -> Vec<Place> {
     let place = |which| {
         // SAFETY: by this function's contract.

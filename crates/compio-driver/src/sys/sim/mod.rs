@@ -1,16 +1,18 @@
-//! A kernel in memory, for tests: it keeps the contract of a backend, and does all that the contract
-//! permits, at moments that a seed determines. So what no real kernel does twice can be repeated.
+//! A simulated kernel for tests. It keeps the contract of a backend, and does everything that the
+//! contract permits, at moments that a seed determines. So even rare sequences of events can be
+//! repeated.
 //!
-//! It answers at once, later, or through the pool; in any order; in parts, and with errors that
-//! nobody has asked for. A cancel is carried out, comes too late, or finds nothing and has to be
-//! repeated. Its completion queue is small, its waits end early or fail. It uses the memory of a
-//! request as late as it may: when it reports, and by the way, so that who frees something too early
-//! is found out, most surely by AddressSanitizer.
+//! It completes a request at once, later, or through the thread pool; in any order; in parts; and with
+//! injected errors. A cancel succeeds, comes too late, or does not find its target and has to be
+//! repeated. The completion queue is small. Waits end early or fail. The kernel uses the memory of a
+//! request as late as possible, when it reports the completion, and at random moments before. So memory
+//! that is freed too early is detected, most reliably by AddressSanitizer.
 //!
-//! `kernel.rs` is that kernel, `objects.rs` what its descriptors stand for, `memory.rs` how it touches
-//! the memory of requests. Here: how it is put in the place of the system's own.
+//! `kernel.rs` is that kernel, `objects.rs` has the objects behind its descriptors, `memory.rs` the
+//! access to the memory of requests. This file puts the kernel in the place of the real backend.
 //!
-//! Descriptors are those of real pipes: who closes one too early, or never, is seen at the other end.
+//! Descriptors are ends of real pipes: the other end detects a descriptor that is closed too early, or
+//! never.
 
 mod kernel;
 mod memory;
@@ -42,8 +44,7 @@ use crate::{
     thread_pool::Pool,
 };
 
-/// What drivers are made on while testing: the system's backend, unless this thread asks for
-/// another.
+/// The backend of drivers in tests: a real backend, unless this thread has set a simulated one.
 #[expect(
     clippy::large_enum_variant,
     reason = "there is one for each driver, and the common one is the large one"
@@ -53,12 +54,12 @@ pub(crate) enum Backend {
     Sim(Sim),
 }
 
-/// A handle of the kernel. The driver has one; others give the kernel something to do.
+/// A handle of the kernel. The driver has one; tests use others to control the kernel.
 #[derive(Clone)]
 pub(crate) struct Sim(Rc<RefCell<Kernel>>);
 
 thread_local! {
-    /// What the next driver of this thread is made on.
+    /// The simulated kernel for the next driver of this thread.
     static NEXT: RefCell<Option<Sim>> = const { RefCell::new(None) };
 }
 
@@ -79,16 +80,15 @@ impl Sim {
         Self(Rc::new(RefCell::new(Kernel::new(rng))))
     }
 
-    /// A driver on this kernel, with a pool that has no threads: the kernel runs what is queued
-    /// there.
+    /// Makes a driver on this kernel. Its thread pool has no threads: the kernel runs the queued jobs.
     pub(crate) fn driver(&self) -> Driver {
         let pool = Pool::by_hand();
         self.kernel().pool = Some(pool.clone());
         NEXT.set(Some(self.clone()));
-        // Its time is the kernel's, and not that of a busy machine.
+        // Time is simulated, so the deadline must not depend on the load of the machine.
         let patient = DriverBuilder::new().shutdown_timeout(Duration::from_secs(600));
         let driver = patient.pool(pool).build();
-        driver.expect("nothing is asked of the system but an eventfd")
+        driver.expect("the driver needs only an eventfd of the system")
     }
 
     pub(crate) fn kernel(&self) -> RefMut<'_, Kernel> {
@@ -106,7 +106,7 @@ impl Sim {
         if let Some((job, answer)) = done {
             match answer {
                 Some(answer) => job.end(answer),
-                // Its code may have to do with this kernel.
+                // The job's code may use this kernel.
                 None => job.run(),
             }
         }
@@ -169,7 +169,7 @@ impl Backend {
 
     /// # Safety
     ///
-    /// What the request points to stays valid until the answer to `key` has been reported.
+    /// The memory of the request stays valid until the completion of `key` has been reported.
     pub(crate) unsafe fn launch(
         &mut self,
         key: Key,
@@ -199,7 +199,7 @@ impl Backend {
 
     /// # Safety
     ///
-    /// The scratch is that of a flight.
+    /// The scratch belongs to the operation with this key.
     pub(crate) unsafe fn cancel(&mut self, key: Key, scratch: *mut OpState) {
         match self {
             // SAFETY: passed on from this function.

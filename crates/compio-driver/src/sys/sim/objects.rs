@@ -1,39 +1,37 @@
-//! What the descriptors stand for: sockets, listeners and files, and who has had which of their
-//! bytes.
+//! The objects behind descriptors: sockets, listeners and files, and the state of their bytes.
 
 use std::{
     io,
     os::fd::{AsRawFd, OwnedFd, RawFd},
 };
 
-/// Something with a descriptor, that of a pipe's end. The other end tells when it has been closed.
+/// An object with a descriptor, which is one end of a pipe. The other end detects when it is closed.
 pub(crate) struct Thing {
     fd: RawFd,
-    /// None once that was seen.
+    /// None once the close was detected.
     probe: Option<OwnedFd>,
-    /// How many bytes there are to be read from the beginning on: what the peer of a socket has sent,
-    /// or a file's length.
+    /// The number of bytes from the beginning: sent by the peer of a socket, or a file's length.
     pub(crate) filled: usize,
-    /// How many of them have been taken, of a socket.
+    /// The number of bytes that receives of a socket have consumed.
     pub(crate) taken: usize,
-    /// How many of these went to somebody who has said so.
+    /// The number of consumed bytes that a task has claimed.
     pub(crate) claimed: usize,
-    /// How many of these nobody can have seen.
+    /// The number of consumed bytes that no task can have seen.
     pub(crate) lost: usize,
-    /// Whether some of them may be.
+    /// Whether the loss of bytes is permitted.
     pub(crate) may_lose: bool,
-    /// Whether the peer sends no more.
+    /// Whether the peer has shut down its sending side.
     pub(crate) is_finished: bool,
-    /// How many connections wait.
+    /// The number of connections in the backlog.
     pub(crate) connections: usize,
-    /// How many others were accepted.
+    /// The number of accepted connections.
     pub(crate) handed_out: usize,
-    /// What was sent or written.
+    /// All bytes that were sent or written.
     pub(crate) written: Vec<u8>,
 }
 
 impl Thing {
-    /// A new one, and its descriptor.
+    /// Makes an object and its descriptor.
     pub(super) fn new() -> (Self, OwnedFd) {
         let (probe, fd) = io::pipe().expect("a pipe");
         let fd = OwnedFd::from(fd);
@@ -57,7 +55,7 @@ impl Thing {
         self.fd
     }
 
-    /// Whether nobody has the descriptor any more.
+    /// Whether all owners have closed the descriptor.
     pub(crate) fn is_closed(&self) -> bool {
         let Some(probe) = &self.probe else {
             return true;
@@ -72,14 +70,14 @@ impl Thing {
         count > 0 && entry.revents & libc::POLLHUP != 0
     }
 
-    /// Needs no descriptor to be known as closed.
+    /// Drops the other end of the pipe once the descriptor is closed.
     pub(super) fn sweep(&mut self) {
         if self.is_closed() {
             self.probe = None;
         }
     }
 
-    /// The bytes from `from` on: each is one more than that before it.
+    /// The bytes from position `from`. Each is one more than the byte before.
     pub(super) fn bytes(from: usize, len: usize) -> Vec<u8> {
         (from..from + len).map(|place| place as u8).collect()
     }

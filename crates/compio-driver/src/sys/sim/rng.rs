@@ -1,9 +1,9 @@
-//! Chance that can be repeated: `COMPIO_SEED=7` runs the random programs of that seed alone,
-//! `COMPIO_SEEDS=100000` those of so many seeds instead of the usual number.
+//! Repeatable random numbers: `COMPIO_SEED=7` runs the random programs of that seed alone,
+//! `COMPIO_SEEDS=100000` runs that number of seeds instead of the usual number.
 
 use std::{env, ops::Range, thread};
 
-/// Steele, Lea and Flood's splitmix: neighbouring seeds have nothing in common.
+/// The splitmix generator of Steele, Lea and Flood: neighbouring seeds are independent.
 #[derive(Debug, Clone)]
 pub(crate) struct Rng(u64);
 
@@ -20,12 +20,12 @@ impl Rng {
         mixed ^ (mixed >> 31)
     }
 
-    /// From 0 to `sides`, which is not 0 and does not come.
+    /// A number from 0 to `sides`, exclusive. `sides` is not 0.
     pub(crate) fn roll(&mut self, sides: usize) -> usize {
         (self.next() % sides as u64) as usize
     }
 
-    /// True that many times of a hundred.
+    /// True with a probability of `chance` percent.
     pub(crate) fn percent(&mut self, chance: usize) -> bool {
         self.roll(100) < chance
     }
@@ -34,14 +34,14 @@ impl Rng {
         of[self.roll(of.len())]
     }
 
-    /// Other rng, which these determine.
+    /// Another generator, determined by the state of this one.
     pub(crate) fn fork(&mut self) -> Self {
         Self(self.next())
     }
 }
 
-/// The seeds of as many programs, unless the environment says otherwise. A program that panics has its
-/// seed printed.
+/// As many seeds as `count`, unless the environment sets others. Prints the seed of a program that
+/// panics.
 pub(crate) fn seeds(count: u64) -> impl Iterator<Item = u64> {
     let seeds = match number("COMPIO_SEED") {
         Some(seed) => seed..seed + 1,

@@ -1,5 +1,5 @@
-//! Whether a descriptor's number still stands for the same file, and what is known of that file: what a
-//! backend would otherwise have to ask the kernel.
+//! Generations of descriptor numbers: whether a number still belongs to the same file, and cached
+//! properties of that file.
 
 use std::{
     cell::RefCell,
@@ -8,8 +8,9 @@ use std::{
 
 use super::types::RawFd;
 
-/// The time for which a descriptor's number is held by a [`SharedFd`](crate::SharedFd) of this
-/// thread. A backend that has registered it need not ask whether it is still the same.
+/// The time for which a [`SharedFd`](crate::SharedFd) of this thread holds a descriptor's number. A
+/// backend that has registered the number in this generation need not check whether the file is the
+/// same.
 #[derive(Debug)]
 pub(crate) struct FdGeneration(RawFd);
 
@@ -20,15 +21,15 @@ thread_local! {
 
 #[derive(Debug, Default)]
 struct Entry {
-    /// Odd while the number is held, and different for each life.
+    /// Odd while the number is held, and different in each generation.
     life: u32,
-    /// What has been found out in this life.
+    /// Cached flags of this generation.
     note: u8,
-    /// The type of the file, in the platform's numbers; 0 if it has not been asked for.
+    /// The type of the file, in the platform's numbers. 0 if it is not known yet.
     kind: u8,
-    /// Whether an own description of the file was refused.
+    /// Whether the system refused a private description of the file.
     is_refused: bool,
-    /// An own description of the file, in non-blocking mode.
+    /// A private description of the file, in non-blocking mode.
     private: Option<OwnedFd>,
 }
 
@@ -47,7 +48,7 @@ impl Drop for FdGeneration {
 
 fn turn_over(fd: RawFd) {
     let place = fd as usize;
-    // While the thread ends there is nobody left who asks.
+    // No code uses the table while the thread ends.
     let _ = LIVES.try_with(|lives| {
         let mut lives = lives.borrow_mut();
         if lives.len() <= place {
@@ -60,8 +61,8 @@ fn turn_over(fd: RawFd) {
     });
 }
 
-/// PathOp the life of the [`SharedFd`](crate::SharedFd) of this thread that holds the number now,
-/// if there is one.
+/// The generation of the [`SharedFd`](crate::SharedFd) of this thread that holds the number now. None
+/// if no such handle holds it.
 pub(crate) fn generation_of(fd: RawFd) -> Option<u32> {
     LIVES
         .try_with(|lives| lives.borrow().get(fd as usize).map(|entry| entry.life))
@@ -70,7 +71,7 @@ pub(crate) fn generation_of(fd: RawFd) -> Option<u32> {
         .filter(|life| !life.is_multiple_of(2))
 }
 
-/// Looks at the entry of the number in the life that it has now, if it has one.
+/// Accesses the entry of the number in its current generation, if it has one.
 #[inline]
 fn with_entry<T>(fd: RawFd, look: impl FnOnce(&mut Entry) -> T) -> Option<T> {
     LIVES
@@ -83,14 +84,15 @@ fn with_entry<T>(fd: RawFd, look: impl FnOnce(&mut Entry) -> T) -> Option<T> {
         .flatten()
 }
 
-/// Looks at what has been noted about the number in the life that it has now, if it has one: 0 at its
-/// beginning.
+/// Accesses the cached flags of the number in its current generation, if it has one. They are 0 at
+/// first.
 #[allow(dead_code, reason = "not every system has something to note")]
 pub(crate) fn with_cached_flags<T>(fd: RawFd, look: impl FnOnce(&mut u8) -> T) -> Option<T> {
     with_entry(fd, |entry| look(&mut entry.note))
 }
 
-/// The type of the file, which `ask` finds out: once in a life, and each time for a number without one.
+/// The type of the file, which `ask` queries: once per generation, and each time for a number without
+/// one.
 #[inline]
 pub(crate) fn kind_in_life(fd: RawFd, ask: fn(RawFd) -> u8) -> u8 {
     let known = with_entry(fd, |entry| {
@@ -102,9 +104,9 @@ pub(crate) fn kind_in_life(fd: RawFd, ask: fn(RawFd) -> u8) -> u8 {
     known.unwrap_or_else(|| ask(fd))
 }
 
-/// An own description of the file, which `open` makes, and which is closed at the end of the number's
-/// life. None for a number without a life, and where it is refused. `Err(true)` of `open` is a refusal
-/// for the whole life.
+/// A private description of the file, which `open` makes, and which is closed at the end of the
+/// generation. None for a number without a generation, and if the system refuses it. `Err(true)` of
+/// `open` is a refusal for the whole generation.
 pub(crate) fn private_in_life(
     fd: RawFd,
     open: impl FnOnce(RawFd) -> Result<OwnedFd, bool>,

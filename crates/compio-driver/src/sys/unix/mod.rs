@@ -1,5 +1,5 @@
-//! What every unix shares: the types that requests point at, and each request as the plain,
-//! blocking system call that it stands for.
+//! Common code of all unix systems: the types that requests point to, and each request as a plain,
+//! blocking system call.
 
 pub(crate) mod cmsg;
 mod fd_generation;
@@ -28,16 +28,16 @@ pub use types::{
     AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, Message, NativePath, OpenFlags, OwnedFd,
     PathUnit, PeerAddress, RawFd, RawSlice,
 };
-// Files and sockets are numbered alike.
+// Files and sockets share the numbers of descriptors.
 pub(crate) use types::{borrow_as_file, own as own_file, own as own_socket};
 
-/// A receive or send that is not to wait.
+/// The flag of a non-blocking receive or send.
 pub(crate) const MSG_DONTWAIT: Option<i32> = Some(libc::MSG_DONTWAIT);
 
-/// The time between two tries of a request for which no event tells when it can succeed.
+/// The time between two tries of a request whose readiness no event reports.
 pub(crate) const RETRY_EVERY: Duration = Duration::from_millis(1);
 
-/// What the backends of unix keep beside an operation: nothing.
+/// The state of a unix backend per operation: none.
 #[derive(Debug)]
 pub(crate) struct OpState;
 

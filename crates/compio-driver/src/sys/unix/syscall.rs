@@ -1,5 +1,5 @@
-//! Each request as the plain system call that it stands for. It may block; whether it may be made
-//! on this thread is the caller's decision.
+//! Each request as a plain system call. It may block; the caller decides whether this thread may make
+//! it.
 
 use std::{
     ffi::{c_char, c_int},
@@ -21,8 +21,8 @@ use crate::{
     },
 };
 
-/// Makes the call, again when a signal interrupts it. A change of names is made once, as by std: a
-/// file system that answers EINTR may have made it.
+/// Makes the call, and repeats it after EINTR. A change of paths is made once, as by std: a file system
+/// that returns EINTR may have made it.
 ///
 /// # Safety
 ///
@@ -31,7 +31,7 @@ pub(crate) unsafe fn call(request: &Request) -> Answer {
     loop {
         // SAFETY: passed on from this function.
         let answer = unsafe { once(request) };
-        // A connect that was interrupted goes on by itself; asking again would say so.
+        // An interrupted connect continues on its own, and a second call would report that.
         let again = !matches!(
             request,
             Request::Net(Net::Connect { .. }) | Request::Path(_)
@@ -42,19 +42,20 @@ pub(crate) unsafe fn call(request: &Request) -> Answer {
     }
 }
 
-/// Closes a descriptor, once: its number is free before the file is asked to flush, and another thread
-/// may have it by the time of the answer, whatever that is.
+/// Closes a descriptor once. Its number is free before the file is flushed, so another thread may have
+/// reused it when the call returns, with or without an error.
 pub(crate) fn close(fd: OwnedFd) -> io::Result<()> {
-    // SAFETY: it was owned, and is given up.
+    // SAFETY: the descriptor is owned, and is not used again.
     match answer(unsafe { libc::close(fd.into_raw_fd()) }) {
-        // A signal came. There is nothing more to be done, and no news of the data.
+        // A signal interrupted the call. A repetition is not possible, and the state of the data is
+        // unknown.
         Ok(_) | Err(libc::EINTR) => Ok(()),
         Err(code) => Err(io::Error::from_raw_os_error(code)),
     }
 }
 
-/// As [`call`], on a thread that may block. A transfer at the cursor that would have to wait for readiness
-/// is [not begun](NOT_READY): nobody could call this thread back.
+/// As [`call`], on a thread that may block. A transfer at the cursor that would have to wait for
+/// readiness is [not begun](NOT_READY), because the thread could not be interrupted.
 ///
 /// # Safety
 ///
@@ -62,7 +63,7 @@ pub(crate) fn close(fd: OwnedFd) -> io::Result<()> {
 pub(crate) unsafe fn call_in_thread(request: &Request) -> Answer {
     let (fd, events) = match *request {
         Request::Pipe(ref pipe) => {
-            // It may have waited in the queue for long.
+            // The request may have waited in the queue for a long time.
             return match splices::recheck(pipe) {
                 Some(Next::Refused(code)) => Err(code),
                 Some(Next::Wait(..) | Next::Later | Next::Call(_) | Next::Thread(_)) => {
@@ -114,7 +115,7 @@ pub(crate) unsafe fn call_in_thread(request: &Request) -> Answer {
         // SAFETY: passed on from this function.
         return unsafe { call(request) };
     }
-    // Of two threads that both find it ready, the second one would wait.
+    // If two threads both find the descriptor ready, the second one would block.
     let Some(_turn) = Turn::begin(fd, events) else {
         return Err(NOT_READY);
     };
@@ -125,7 +126,7 @@ pub(crate) unsafe fn call_in_thread(request: &Request) -> Answer {
     unsafe { call(request) }
 }
 
-/// Which descriptors threads of the pool are reading from or writing to, by their `poll(2)` bits.
+/// The descriptors that threads of the pool read from or write to, by their `poll(2)` bits.
 ///
 /// A forked child has a list of its own: a thread of its parent may hold this lock.
 static TURNS: PerProcess<Turns> = PerProcess::new();
@@ -160,9 +161,10 @@ impl Drop for Turn {
 
 /// The events of poll(2) that have occurred, `NVAL` for a number that is not open.
 ///
-/// The call can fail, and an error is an answer: epoll reports a ready descriptor again and again,
-/// so that "not ready" would be a busy loop. EINVAL: `RLIMIT_NOFILE` is 0 (Linux 6.18 compares the
-/// limit with the number of entries). EPERM and others: a seccomp filter refuses the call. ENOMEM.
+/// The call can fail, and then the error is the result: epoll reports a ready descriptor again and
+/// again, so that "not ready" would cause a busy loop. EINVAL: `RLIMIT_NOFILE` is 0 (Linux 6.18
+/// compares the limit with the number of entries). EPERM and others: a seccomp filter refuses the call.
+/// ENOMEM.
 pub(crate) fn ready_now(fd: RawFd, events: u32) -> Answer {
     let mut entry = libc::pollfd {
         fd,
@@ -308,8 +310,8 @@ unsafe fn names_call(names: &PathOp) -> Answer {
     })
 }
 
-/// Opens without waiting for a named pipe's other end, since nobody could end that wait: as io_uring
-/// does, and as there only where nothing is created or truncated.
+/// Opens without waiting for a named pipe's other end, because no cancel could end that wait. io_uring
+/// does the same. As with io_uring, this applies only if nothing is created or truncated.
 ///
 /// # Safety
 ///
@@ -321,14 +323,14 @@ unsafe fn open(dir: RawFd, path: *const c_char, flags: i32, mode: u32) -> Answer
     }
     // SAFETY: likewise.
     let fd = match answer(unsafe { libc::openat(dir, path, flags | libc::O_NONBLOCK, mode) }) {
-        // It is lent to somebody who has to give it back first.
+        // Another process holds a lease on the file, and has to release it first.
         // SAFETY: likewise.
         Err(libc::EAGAIN) => return answer(unsafe { libc::openat(dir, path, flags, mode) }),
         opened => opened?,
     };
     if flags & (libc::O_NONBLOCK | platform::PATH_ONLY) == 0 {
-        // SAFETY: no pointers are passed. Of these flags only those are looked at that an open
-        // file can change.
+        // SAFETY: no pointers are passed. The call ignores flags that cannot be changed on an open
+        // file.
         unsafe { libc::fcntl(fd as i32, libc::F_SETFL, flags) };
     }
     Ok(fd)
@@ -379,7 +381,7 @@ unsafe fn net_call(net: &Net) -> Answer {
     }
 }
 
-/// Splices what can be moved now, or says EAGAIN.
+/// Splices the bytes that can be moved now, or returns EAGAIN.
 pub(crate) fn splice(pipe: &Pipe) -> Answer {
     match *pipe {
         Pipe::Splice {
@@ -397,14 +399,14 @@ pub(crate) fn as_sock_ref<'a>(fd: &'a BorrowedFd<'_>) -> Option<SockRef<'a>> {
     Some(SockRef::from(fd))
 }
 
-/// Sets an option of a socket whose value is a number.
+/// Sets a numeric option of a socket.
 pub(crate) fn set_option(
     socket: BorrowedFd<'_>,
     level: c_int,
     name: c_int,
     value: c_int,
 ) -> io::Result<()> {
-    // SAFETY: the value is as long as is said, and outlives the call.
+    // SAFETY: the value has the length that is passed, and outlives the call.
     let result = unsafe {
         libc::setsockopt(
             socket.as_raw_fd(),
@@ -420,27 +422,28 @@ pub(crate) fn set_option(
     Ok(())
 }
 
-/// An option of a socket whose value is a number.
+/// A numeric option of a socket.
 pub(crate) fn get_option(socket: RawFd, level: c_int, name: c_int) -> Result<c_int, i32> {
     let mut value: c_int = 0;
     let mut len = size_of_val(&value) as libc::socklen_t;
-    // SAFETY: the value is as long as is said, and both outlive the call.
+    // SAFETY: the value has the length that is passed, and both outlive the call.
     let result =
         unsafe { libc::getsockopt(socket, level, name, (&raw mut value).cast(), &raw mut len) };
     answer(result).map(|_| value)
 }
 
-/// One buffer more than the kernel takes: a transfer of so many is refused (EMSGSIZE, or EINVAL of a read or
-/// write).
+/// One buffer more than the kernel takes. A transfer of this many fails with EMSGSIZE, or a read or
+/// write with EINVAL.
 pub(crate) const SLICES_REFUSED: usize = 1025;
 
-/// Whether each transfer is a message: of a socket that is no stream.
+/// Whether each transfer is a message: true for sockets that are not streams.
 pub(crate) fn has_messages(fd: RawFd) -> bool {
     let kind = get_option(fd, libc::SOL_SOCKET, libc::SO_TYPE);
     kind.is_ok_and(|kind| kind != libc::SOCK_STREAM)
 }
 
-/// Whether poll(2) calls the descriptor writable. An error counts: the next write reports it.
+/// Whether poll(2) reports the descriptor as writable. An error counts, because the next write reports
+/// it.
 pub(crate) fn is_writable(fd: RawFd) -> bool {
     let mut entry = libc::pollfd {
         fd,

@@ -4,18 +4,18 @@ use std::{ffi::c_void, io, mem::MaybeUninit, ptr, thread};
 
 use crate::per_process::Process;
 
-/// Starts a thread that ends by itself. Panics must not leave `code`.
+/// Starts a detached thread. Panics must not leave `code`.
 ///
 /// # Errors
 ///
-/// Those of pthread_create(3).
+/// The OS error of pthread_create(3), for instance `WouldBlock` if a limit on threads is reached.
 pub fn start_thread(name: &str, code: impl FnOnce() + Send + 'static) -> io::Result<()> {
     if Process::is_first() {
         let builder = thread::Builder::new().name(name.into());
         return builder.spawn(code).map(drop);
     }
-    // A thread of std's takes a lock at its start, for its guard page (`stack_overflow::thread_info`).
-    // A thread of the parent may have held that lock at the fork, and no thread releases it here.
+    // A thread of std takes a lock at its start, for its guard page (`stack_overflow::thread_info`). A
+    // thread of the parent may have held that lock at the fork, and no thread releases it in the child.
     start_plainly(Box::new(Box::new(code)))
 }
 
@@ -43,7 +43,7 @@ fn start_plainly(code: Box<Code>) -> io::Result<()> {
     if error == 0 {
         return Ok(());
     }
-    // SAFETY: no thread has it.
+    // SAFETY: the thread has not started, so this is the only owner.
     drop(unsafe { Box::from_raw(code) });
     Err(io::Error::from_raw_os_error(error))
 }

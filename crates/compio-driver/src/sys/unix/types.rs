@@ -1,5 +1,5 @@
-//! The unix shapes of what a request points at: a slice of memory, a message header, a file's
-//! attributes. They live in operations, beside the buffers, and are filled in by kernels.
+//! Unix types that requests point to: a slice of memory, a message header, a file's attributes. They
+//! are part of operations, beside the buffers, and kernels fill them in.
 
 use std::{
     ffi::{CString, c_char, c_int},
@@ -13,36 +13,36 @@ use socket2::SockAddr;
 
 pub use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 
-/// A path as the system's calls want it: with a NUL at its end.
+/// A path for system calls, with a NUL at its end.
 pub type NativePath = CString;
 
-/// What a [`NativePath`] consists of.
+/// The units of a [`NativePath`].
 pub type PathUnit = c_char;
 
-/// How a file is opened: the system's `O_` flags.
+/// The flags of an open: the system's `O_` flags.
 pub type OpenFlags = c_int;
 
-/// The descriptor that a request was answered with.
+/// Takes the descriptor in the result of a request.
 ///
 /// # Safety
 ///
-/// It is new, and nobody else knows it.
+/// The descriptor is new, and has no other owner.
 pub(crate) unsafe fn own(answer: usize) -> OwnedFd {
     // SAFETY: by this function's contract.
     unsafe { OwnedFd::from_raw_fd(answer as RawFd) }
 }
 
-/// A descriptor as a file of std's, which does not close it.
+/// Borrows a descriptor as a file of std, which does not close it.
 ///
 /// # Safety
 ///
 /// It stays open for as long as the file lives.
 pub(crate) unsafe fn borrow_as_file(fd: RawFd) -> ManuallyDrop<File> {
-    // SAFETY: by this function's contract; whose it is does not matter to what is never dropped.
+    // SAFETY: by this function's contract; a file that is never dropped needs no ownership.
     ManuallyDrop::new(unsafe { File::from_raw_fd(fd) })
 }
 
-/// A part of memory that the kernel may read or write: `iovec` by another name.
+/// A part of memory that the kernel may read or write, with the layout of `iovec`.
 #[derive(Clone, Copy)]
 #[repr(transparent)]
 pub struct RawSlice(libc::iovec);
@@ -56,17 +56,17 @@ impl RawSlice {
         })
     }
 
-    /// Where the slice begins.
+    /// The address of the first byte.
     pub fn start(&self) -> *mut u8 {
         self.0.iov_base.cast()
     }
 
-    /// How many bytes it has.
+    /// The number of bytes.
     pub fn len(&self) -> usize {
         self.0.iov_len
     }
 
-    /// Whether it has no bytes.
+    /// Whether the slice is empty.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -82,11 +82,10 @@ impl fmt::Debug for RawSlice {
     }
 }
 
-/// What goes with the bytes of a datagram or message: the peer's address and ancillary data.
+/// The header of a datagram or message: the peer's address and ancillary data.
 ///
-/// Lives inside the operation, which asks the kernel to read or fill it by a
-/// [`Net::RecvMsg`](crate::request::Net::RecvMsg) or
-/// [`Net::SendMsg`](crate::request::Net::SendMsg).
+/// It is part of the operation, which passes it to the kernel by a
+/// [`Net::RecvMsg`](crate::request::Net::RecvMsg) or [`Net::SendMsg`](crate::request::Net::SendMsg).
 pub struct Message {
     header: libc::msghdr,
     address: libc::sockaddr_storage,
@@ -95,11 +94,11 @@ pub struct Message {
 impl Message {
     /// A message with neither address nor ancillary data.
     pub fn new() -> Self {
-        // SAFETY: both are plain C structs for which all zeroes mean "nothing".
+        // SAFETY: both are plain C structs for which all zeroes are valid and mean "empty".
         unsafe { mem::zeroed() }
     }
 
-    /// PathOp the receiver of a message to be sent.
+    /// Sets the receiver of a message to be sent.
     pub fn set_address(&mut self, address: &SockAddr) {
         let len = (address.len() as usize).min(mem::size_of_val(&self.address));
         // SAFETY: both sides are at least `len` bytes long and do not overlap.
@@ -113,19 +112,19 @@ impl Message {
         self.header.msg_namelen = len as _;
     }
 
-    /// Asks for the sender's address of a message to be received.
+    /// Requests the sender's address of a message to be received.
     pub fn request_address(&mut self) {
         self.header.msg_namelen = mem::size_of_val(&self.address) as _;
     }
 
-    /// PathOp the memory that holds, or shall receive, the ancillary data.
+    /// Sets the memory of the ancillary data to be sent or received.
     pub fn set_control(&mut self, start: *mut u8, len: usize) {
         self.header.msg_control = start.cast();
         self.header.msg_controllen = len as _;
     }
 
-    /// PathOp the bytes, and completes the pointers into this message itself: the last thing to be
-    /// called, at the message's final address.
+    /// Sets the slices of the message, and the pointers into this header itself. Must be the last call,
+    /// at the header's final address.
     pub fn point_at(&mut self, slices: *const RawSlice, count: usize) {
         self.header.msg_iov = RawSlice::as_iovec(slices).cast_mut();
         self.header.msg_iovlen = count as _;
@@ -145,7 +144,7 @@ impl Message {
         Some(to_sock_addr(&self.address, len))
     }
 
-    /// How many bytes of ancillary data a receive wrote.
+    /// The number of bytes of ancillary data that a receive wrote.
     pub fn control_len(&self) -> usize {
         self.header.msg_controllen as _
     }
@@ -178,14 +177,14 @@ impl fmt::Debug for Message {
     }
 }
 
-/// Room for the address that an accept reports.
+/// Memory for the peer address of an accept.
 pub struct PeerAddress {
     storage: libc::sockaddr_storage,
     len: libc::socklen_t,
 }
 
 impl PeerAddress {
-    /// Room, with no address in it yet.
+    /// Empty memory for an address.
     pub fn new() -> Self {
         Self {
             // SAFETY: a plain C struct for which all zeroes mean "no address".
@@ -206,15 +205,15 @@ impl PeerAddress {
     }
 }
 
-/// For the fuzzer, which is no kernel.
+/// For the fuzzer, which replaces the kernel.
 #[cfg(fuzzing)]
 impl PeerAddress {
-    /// Room in which these bytes were written; they fit.
+    /// An address of these bytes, which must fit.
     #[doc(hidden)]
     pub fn made_of(bytes: &[u8]) -> Self {
         let mut this = Self::new();
         assert!(bytes.len() <= mem::size_of_val(&this.storage));
-        // SAFETY: so many bytes fit, as asserted, and any make a struct of numbers.
+        // SAFETY: the bytes fit, as asserted, and any bytes make a valid struct of numbers.
         unsafe {
             let storage = (&raw mut this.storage).cast::<u8>();
             ptr::copy_nonoverlapping(bytes.as_ptr(), storage, bytes.len());
@@ -236,7 +235,7 @@ impl fmt::Debug for PeerAddress {
     }
 }
 
-/// The first `len` bytes as an address; there are no more than that.
+/// The first `len` bytes as an address. `len` must not be larger than the storage.
 fn to_sock_addr(storage: &libc::sockaddr_storage, len: usize) -> SockAddr {
     let mut copy = socket2::SockAddrStorage::zeroed();
     debug_assert!(len <= size_of_val(storage));

@@ -1,4 +1,4 @@
-//! A ring of buffers from which the kernel chooses.
+//! A provided buffer ring, from which the kernel chooses.
 
 use std::{
     alloc::{self, Layout},
@@ -13,16 +13,16 @@ use io_uring::{Submitter, types::BufRingEntry};
 
 use crate::buffers::BufferRing;
 
-/// The kernel wants whole pages.
+/// The kernel requires whole pages.
 const PAGE: usize = 4096;
 
-/// As many places as buffers, which is a power of two: it is never full.
+/// A ring with one entry per buffer. The number is a power of two, and the ring is never full.
 pub(super) struct Ring {
     group: u16,
     entries: NonNull<BufRingEntry>,
     layout: Layout,
     mask: u16,
-    /// Where the next buffer is put; ours alone to write.
+    /// The index of the next entry. Only this type writes it.
     tail: Cell<u16>,
 }
 
@@ -48,7 +48,8 @@ impl Ring {
     ///
     /// The group is unregistered, or the kernel's ring closed, before this is dropped.
     pub(super) unsafe fn register(&self, submitter: &Submitter<'_>) -> io::Result<()> {
-        // SAFETY: as many entries as is said; the rest is by this function's contract.
+        // SAFETY: the memory has the number of entries that is passed; the rest is this function's
+        // contract.
         unsafe {
             submitter.register_buf_ring_with_flags(
                 self.entries.as_ptr().expose_provenance() as u64,
@@ -67,8 +68,8 @@ impl BufferRing for Ring {
 
     unsafe fn put(&self, id: u16, start: *mut u8, len: u32) {
         let tail = self.tail.get();
-        // SAFETY: inside the ring. The kernel does not look at this entry before the tail is behind
-        // it; the tail itself lies in a part of the first entry that is not written to here.
+        // SAFETY: inside the ring. The kernel does not read this entry before the tail is behind it;
+        // the tail itself is in a part of the first entry that this code does not write.
         unsafe {
             let entry = &mut *self.entries.as_ptr().add(usize::from(tail & self.mask));
             entry.set_addr(start.expose_provenance() as u64);
@@ -76,16 +77,16 @@ impl BufferRing for Ring {
             entry.set_bid(id);
         }
         self.tail.set(tail.wrapping_add(1));
-        // SAFETY: the first entry is there, and the tail is aligned; it is used atomically only.
+        // SAFETY: the first entry is valid, and the tail is aligned; all accesses to it are atomic.
         let shared =
             unsafe { AtomicU16::from_ptr(BufRingEntry::tail(self.entries.as_ptr()).cast_mut()) };
-        // Release: the kernel, which acquires it, sees the entry.
+        // Release: the kernel's acquire load of the tail sees the entry.
         shared.store(self.tail.get(), Release);
     }
 
-    /// Linux takes one look at what is ready for all that it has been woken by. It receives the bytes,
-    /// and sleeps on, where it knows of no more of them; but an end wakes once only. Newer kernels
-    /// (and some older ones, mended) look again, unless both came before they began to wait.
+    /// Linux checks readiness once for all events of a wake. It receives the bytes, and sleeps again if
+    /// it knows of no more. But EOF causes only one wake. Newer kernels (and fixed older ones) check
+    /// again, unless both events came before they began to wait.
     fn has_ended(&self, fd: RawFd) -> bool {
         let mut entry = libc::pollfd {
             fd,
@@ -94,14 +95,14 @@ impl BufferRing for Ring {
         };
         // SAFETY: one entry, which outlives the call.
         let count = unsafe { libc::poll(&raw mut entry, 1, 0) };
-        // A call that fails (a seccomp filter, `RLIMIT_NOFILE` 0) rules nothing out.
+        // A failed call (a seccomp filter, `RLIMIT_NOFILE` 0) does not exclude EOF.
         count < 0 || entry.revents & (libc::POLLRDHUP | libc::POLLHUP) != 0
     }
 }
 
 impl Drop for Ring {
     fn drop(&mut self) {
-        // SAFETY: allocated with this layout, and no kernel looks at it (`register`).
+        // SAFETY: allocated with this layout, and no kernel uses it (`register`).
         unsafe { alloc::dealloc(self.entries.as_ptr().cast(), self.layout) };
     }
 }

@@ -1,4 +1,5 @@
-//! The table from requests to submission queue entries: pure, and tested without a kernel.
+//! The table from requests to submission queue entries. It has no side effects, and is tested without a
+//! kernel.
 
 use std::mem::MaybeUninit;
 
@@ -16,29 +17,29 @@ use crate::{
     },
 };
 
-/// What is to be done with a request.
+/// The outcome of the table for a request.
 pub(super) enum Encoded {
-    /// The entry says it.
+    /// The slot contains the entry.
     Entry,
-    /// The entry says it, of a file that may make the thread wait which submits it.
+    /// The slot contains the entry of a transfer of a file, which may block the submitting thread.
     Transfer,
-    /// The entry says it, once both ends are ready.
+    /// The slot contains the entry, to be submitted once both ends are ready.
     Splice,
-    /// A plain call on this thread is faster than what the ring would do, and does not block.
+    /// A plain call on this thread is faster than the ring, and does not block.
     Call,
-    /// It runs on the pool of threads.
+    /// The thread pool executes the request.
     Work,
 }
 
-/// Where an entry is made: at its place, for a copy of what was just put together in small parts makes the
-/// processor wait for each of them.
+/// The final place of an entry. A copy would read many small, recent stores, and the CPU would wait for
+/// each of them.
 pub(super) type Slot = MaybeUninit<Entry>;
 
-/// The slot is filled if the answer is that the entry says it. The entry's user data is left to the
-/// caller.
+/// Fills the slot if the result is `Entry`, `Transfer` or `Splice`. The caller sets the user data.
 ///
 /// # Safety
 ///
+/// A [`Request::Raw`] points to a valid entry.
 /// A [`Request::Raw`] points to a valid entry.
 #[inline]
 pub(super) unsafe fn encode(request: &Request, slot: &mut Slot) -> Encoded {
@@ -69,7 +70,7 @@ pub(super) unsafe fn encode(request: &Request, slot: &mut Slot) -> Encoded {
             slot.write(opcode::PollAdd::new(Fd(fd), events).build())
         }
         Request::Work(_) => return Encoded::Work,
-        // SAFETY: valid by this function's contract.
+        // SAFETY: the pointer is valid by this function's contract.
         Request::Raw(entry) => slot.write(unsafe { (*entry).clone() }),
     };
     Encoded::Entry
@@ -192,7 +193,7 @@ fn encode_net<'a>(net: &Net, slot: &'a mut Slot) -> &'a mut Entry {
             span: Span { start, len },
             flags,
         } => slot.write(opcode::Recv::new(Fd(fd), start, len).flags(flags).build()),
-        // The kernel is not to wait: see `retry`.
+        // The kernel must not wait: see `retry`.
         Net::Send { .. } | Net::SendMsg { .. } => encode_send(net, libc::MSG_DONTWAIT, slot),
         Net::RecvMsg { fd, message, flags } => slot.write(
             opcode::RecvMsg::new(Fd(fd), Message::as_msghdr(message))
@@ -224,7 +225,7 @@ fn encode_net<'a>(net: &Net, slot: &'a mut Slot) -> &'a mut Entry {
     }
 }
 
-/// A send for which the kernel waits, if it has to.
+/// The entry of a send for which the kernel may wait.
 pub(super) fn encode_waiting_send<'a>(net: &Net, slot: &'a mut Slot) -> &'a mut Entry {
     encode_send(net, 0, slot)
 }
@@ -255,7 +256,7 @@ fn encode_send<'a>(net: &Net, more_flags: i32, slot: &'a mut Slot) -> &'a mut En
         | Net::AcceptMulti { .. }
         | Net::RecvMulti { .. }
         | Net::RecvPooled { .. }
-        | Net::SendZeroCopy { .. } => unreachable!("no send that may wait"),
+        | Net::SendZeroCopy { .. } => unreachable!("only sends may wait"),
     }
 }
 
@@ -281,8 +282,8 @@ fn encode_pipe<'a>(pipe: &Pipe, slot: &'a mut Slot) -> &'a mut Entry {
     }
 }
 
-/// The kernel takes "minus one" for the file's own cursor. An offset which looks like that becomes
-/// the one before, which is as impossible and gets the same error.
+/// The kernel takes "minus one" for the file's own cursor. An offset with the same bits is replaced by
+/// the one before it, which is just as invalid and gets the same error.
 fn offset(position: Position) -> u64 {
     match position {
         Position::Cursor => u64::MAX,

@@ -1,23 +1,23 @@
-//! Whether to try a read at once, before it is handed to the ring.
+//! The budget of inline attempts: whether a read is tried before it is submitted to the ring.
 //!
-//! What is in memory is read quicker by a plain call; what is not has cost a call for nothing. So each
-//! failure is followed by reads that are not tried, more of them each time. And a task whose reads all
-//! come at once lets nobody else have a turn: there are only so many bytes between two looks at the kernel.
+//! A plain call is the faster way to read from the page cache, but a failed attempt is an extra cost.
+//! So each failure is followed by reads without an attempt, twice as many each time. A task whose reads
+//! all succeed at once would starve other tasks, so the bytes per turn are limited.
 
-/// How many bytes may be read at once between two looks at the kernel: some 30 µs of a processor.
+/// The bytes that may be read inline per turn: about 30 µs of CPU time.
 pub(super) const BYTES: u32 = 64 * BLOCK;
 
-/// A shorter read counts as if it were that long.
+/// A shorter read counts as this many bytes.
 const BLOCK: u32 = 4096;
 
-/// The most reads that are not tried after a failure.
+/// The maximum number of reads without an attempt after a failure.
 const SKIPS_MAX: u32 = 256;
 
 pub(super) struct InlineBudget {
     bytes_left: u32,
-    /// How many reads are not to be tried.
+    /// The number of reads that skip the attempt.
     skips_left: u32,
-    /// How many there were to be after the last failure.
+    /// The number of skips after the last failure.
     skips: u32,
 }
 
@@ -30,12 +30,12 @@ impl InlineBudget {
         }
     }
 
-    /// The kernel is looked at.
+    /// Renews the budget of bytes for a turn.
     pub(super) fn renew(&mut self) {
         self.bytes_left = BYTES;
     }
 
-    /// Whether a read is to be tried.
+    /// Whether a read should be tried inline.
     pub(super) fn is_with_us(&mut self) -> bool {
         if self.bytes_left == 0 {
             return false;
@@ -47,7 +47,7 @@ impl InlineBudget {
         true
     }
 
-    /// So many bytes have been read.
+    /// Records an inline read of `bytes` bytes.
     pub(super) fn has_held(&mut self, bytes: u32) {
         self.bytes_left = self.bytes_left.saturating_sub(bytes.max(BLOCK));
         self.skips = 0;
@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn who_fails_tries_less_and_less() {
+    fn failures_make_attempts_rarer() {
         let mut luck = InlineBudget::new();
         let mut tried = 0;
         for _ in 0..10_000 {
@@ -95,7 +95,7 @@ mod tests {
             }
         }
         assert!((40..60).contains(&tried), "{tried}");
-        // One that holds is followed by another try.
+        // A success permits the next attempt.
         while !luck.is_with_us() {}
         luck.has_held(1);
         assert!(luck.is_with_us());

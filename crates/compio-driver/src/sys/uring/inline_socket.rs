@@ -1,9 +1,9 @@
-//! Whether a transfer of a socket is tried by a plain call before it is handed to the ring.
+//! Inline attempts of socket transfers: a plain non-blocking call before a submission to the ring.
 //!
-//! The ring pays by carrying many operations with one system call. Where they come one at a time, as to
-//! a server with one connection that asks, or to one datagram socket, it is the longer way: a call for
-//! each all the same, and more work in the kernel. So a transfer is tried at once if nothing else waits
-//! for the next call, and the last one has brought no more than one answer.
+//! The ring pays off if one system call submits many operations. If they come one at a time, as in a
+//! server with one active connection, or on one datagram socket, it is slower: it also needs a system
+//! call for each, and more work in the kernel. So a transfer is tried inline if no entries are pending
+//! and the last turn had at most one completion.
 
 use super::inline_budget::{BYTES, InlineBudget};
 use crate::{
@@ -11,11 +11,11 @@ use crate::{
     sys::unix::call,
 };
 
-/// What a transfer counts for at least: there are 32 of a kind between two looks at the kernel.
+/// The minimum cost of a transfer: it permits 32 transfers of each direction per turn.
 const COST: u32 = BYTES / 32;
 
 pub(super) struct InlineSocket {
-    /// How many answers the last look at the kernel has brought.
+    /// The number of completions of the last turn.
     landed: u32,
     sends: InlineBudget,
     receives: InlineBudget,
@@ -30,7 +30,7 @@ impl InlineSocket {
         }
     }
 
-    /// The kernel has been looked at.
+    /// Renews the budgets for a turn with `landed` completions.
     pub(super) fn renew(&mut self, landed: u32) {
         self.landed = landed;
         self.sends.renew();
@@ -42,13 +42,13 @@ impl InlineSocket {
         self.landed <= 1
     }
 
-    /// Answers a transfer that need not wait.
+    /// Completes a transfer that does not have to wait.
     ///
     /// # Safety
     ///
     /// As [`call`].
     pub(super) unsafe fn try_at_once(&mut self, net: &Net) -> Option<Answer> {
-        // What does not wait in any case is not tried twice; what waits for all is no single call.
+        // A non-blocking transfer needs no second try, and `MSG_WAITALL` may need several calls.
         const NEITHER: i32 = libc::MSG_DONTWAIT | libc::MSG_WAITALL;
         let mut net = *net;
         let luck = match &mut net {

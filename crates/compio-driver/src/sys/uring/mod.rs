@@ -1,4 +1,4 @@
-//! The io_uring backend: one ring per driver, entered as seldom as possible.
+//! The io_uring backend: one ring per driver, with as few `io_uring_enter` calls as possible.
 
 mod buffer_ring;
 mod encode;
@@ -46,50 +46,51 @@ use crate::{
     spin::Spin,
 };
 
-/// User data that belongs to no flight: a key does not use the two highest bits.
+/// User data of the eventfd's poll. It cannot be a key: keys do not use the two highest bits.
 const EVENT: u64 = u64::MAX;
-/// Beside a key: what came of the wish to cancel it.
+/// Set in addition to a key: the completion of a cancel request.
 const CANCEL: u64 = 1 << 63;
-/// Beside a key and [`CANCEL`]: the answer to one step of several, see [`staged`].
+/// Set in addition to a key and [`CANCEL`]: the completion of one step of several, see [`staged`].
 const STAGED: u64 = 1 << 62;
 
-/// The longest sleep. A kernel adds the time of day to a timeout in nanoseconds: where that sum
-/// overflows, it does not sleep at all.
+/// The longest sleep. Kernels add the time of day to a timeout in nanoseconds. If the sum overflows,
+/// they do not sleep at all.
 const SLEEP_MAX: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
-/// So much task work a call does that waits for nothing (Linux 6.18: 20 items, `IO_LOCAL_TW_DEFAULT_MAX`).
-/// The end of a cancelled entry is task work. Before that, each later cancel passes by it: cancels that
-/// come by the thousand are slow unless it is done at once.
+/// Task work that a call without a wait runs (Linux 6.18: 20 items, `IO_LOCAL_TW_DEFAULT_MAX`). The
+/// completion of a cancelled entry is task work. Until it has run, each later cancel has to step over
+/// that entry. So thousands of cancels are slow unless their task work runs at once.
 const TASK_WORK_MAX: u32 = 16;
 
 pub(crate) struct Uring {
     ring: IoUring,
     setup_name: &'static str,
-    /// Entries that the next call hands over, or the ones after it, in order.
+    /// SQEs that the next `io_uring_enter` calls submit, in order.
     pending: Vec<RawEntry>,
-    /// How many of them the queue has room for.
+    /// The capacity of the submission queue.
     entries: usize,
-    /// What this kernel can do.
+    /// The opcodes and features of this kernel.
     probed: Probed,
     /// Ends a sleep.
     event: Arc<EventFd>,
-    /// Whether a poll of the event is in the kernel's hands.
+    /// Whether a poll of the event is in flight.
     event_armed: bool,
     /// Whether completions signal the event, for a sleep outside of this backend.
     signals_event: bool,
-    /// [`EnterFlags::NO_IOWAIT`], where it is known: an idle ring is no disk that we wait for.
+    /// [`EnterFlags::NO_IOWAIT`] if the kernel supports it: the wait of an idle ring is no wait for a
+    /// disk.
     enter_flags: EnterFlags,
     spin: Spin,
-    /// Whether something was begun since the last wait that the kernel gives to a thread of its own.
+    /// Whether a request that needs an io-wq worker was submitted since the last wait.
     io_wq_pending: bool,
     luck: InlineBudget,
     lone: InlineSocket,
-    /// How many cancels the next call hands over, or those after it.
+    /// The number of cancels in `pending`.
     cancels: u32,
     staged: Staged,
-    /// PathOp the next pool of buffers.
+    /// The group id of the next buffer ring.
     next_group: u16,
-    /// How often the kernel was entered.
+    /// The number of `io_uring_enter` calls.
     enters: u64,
 }
 
@@ -141,7 +142,7 @@ impl Uring {
             // SAFETY: the memory is freed after it has been unregistered.
             match unsafe { shelf.register(&self.ring.submitter()) } {
                 Ok(()) => return Ok(Box::new(shelf)),
-                // A pool has it that is older than the numbers' new beginning.
+                // The ids have wrapped around, and an older buffer ring uses this one.
                 Err(error) if names_left > 0 && error.raw_os_error() == Some(libc::EEXIST) => {}
                 Err(error) => return Err(error),
             }
@@ -149,7 +150,7 @@ impl Uring {
     }
 
     pub(crate) fn unregister_buffers(&mut self, group: u16) {
-        // It was registered: there is nothing else that could be wrong.
+        // The group is registered, so the call cannot fail.
         let _ = self.ring.submitter().unregister_buf_ring(group);
     }
 
@@ -157,14 +158,14 @@ impl Uring {
         self.enters
     }
 
-    /// What ends a sleep of this backend.
+    /// The event that ends a sleep of this backend.
     pub(crate) fn event(&self) -> Arc<EventFd> {
         Arc::clone(&self.event)
     }
 
     /// # Safety
     ///
-    /// What the request points to stays valid until the answer to `key` has been reported.
+    /// The memory of the request stays valid until the completion of `key` has been reported.
     pub(crate) unsafe fn launch(&mut self, key: Key, request: &Request) -> Submitted {
         // SAFETY: passed on from this function.
         if let Some(answer) = unsafe { self.try_at_once(request) } {
@@ -183,7 +184,7 @@ impl Uring {
             Encoded::Transfer => match staged::way_of(request) {
                 Way::Ring => {}
                 Way::Worker => {
-                    // SAFETY: the slot is filled, and filled again.
+                    // SAFETY: the slot is filled, and is filled again below.
                     let entry = unsafe { slot.assume_init_read() };
                     slot.write(entry.flags(squeue::Flags::ASYNC));
                 }
@@ -199,7 +200,7 @@ impl Uring {
         let entry = unsafe { slot.assume_init_mut() };
         entry.set_user_data(key.to_bits());
         if self.probed.knows(entry) {
-            // SAFETY: the slot is behind the others, and filled.
+            // SAFETY: the slot follows the last entry, and is filled.
             unsafe { self.pending.set_len(self.pending.len() + 1) };
             self.io_wq_pending |= needs_io_wq(request);
             self.make_room();
@@ -208,12 +209,12 @@ impl Uring {
             // SAFETY: passed on from this function.
             unsafe { self.call(request) }
         } else {
-            // An older kernel: the plain call does the same.
+            // The kernel does not support the opcode. A plain call has the same effect.
             Submitted::ThreadPool(*request)
         }
     }
 
-    /// Launches a send that the kernel has completed by EAGAIN: see `retry`.
+    /// Launches a send that the kernel has completed with EAGAIN: see `retry`.
     ///
     /// # Safety
     ///
@@ -233,7 +234,7 @@ impl Uring {
             self.push(entry);
             return Submitted::InFlight;
         }
-        // There may be room by now, and then no event would tell of it.
+        // The socket may have room by now. Then no event would report it.
         // SAFETY: passed on from this function.
         match unsafe { super::unix::call(&Request::Net(retry::attempt_of(net))) } {
             Err(libc::EAGAIN) => {}
@@ -242,7 +243,7 @@ impl Uring {
         self.push_step(key, Step::Retry, retry::wait(socket))
     }
 
-    /// Makes a call that does not wait, or waits for readiness and is launched again.
+    /// Makes a non-blocking call, or waits for readiness and then launches the request again.
     ///
     /// # Safety
     ///
@@ -256,7 +257,7 @@ impl Uring {
         else {
             return Submitted::ThreadPool(Request::File(file));
         };
-        // Somebody else has a turn between so many.
+        // The number of calls per turn is limited, so that other tasks make progress.
         if self.staged.may_call() {
             // SAFETY: passed on from this function.
             match unsafe { super::unix::call(&Request::File(file)) } {
@@ -267,13 +268,13 @@ impl Uring {
         self.wait_for(key, fd, events)
     }
 
-    /// Once the descriptor is ready, the request is launched again.
+    /// Launches the request again once the descriptor is ready.
     fn wait_for(&mut self, key: Key, fd: RawFd, events: u32) -> Submitted {
         let entry = opcode::PollAdd::new(types::Fd(fd), events).build();
         self.push_step(key, Step::Poll, entry)
     }
 
-    /// After a pause, the request is launched again.
+    /// Launches the request again after a pause.
     fn wait_briefly(&mut self, key: Key) -> Submitted {
         self.push_step(key, Step::Pause, retry::pause())
     }
@@ -284,7 +285,7 @@ impl Uring {
         Submitted::InFlight
     }
 
-    /// A splice holds the lock of its pipe. So it is begun when both ends are ready, and told not to wait.
+    /// A splice holds the lock of its pipe. So it starts when both ends are ready, and is non-blocking.
     #[cold]
     fn launch_splice(&mut self, key: Key, request: &Request) -> Submitted {
         let Request::Pipe(pipe) = request else {
@@ -304,7 +305,7 @@ impl Uring {
                     return match splices::next(&pipe) {
                         Next::Wait(fd, events) => self.wait_for(key, fd, events),
                         Next::Refused(code) => Submitted::Ready(Err(code)),
-                        // A poll would complete at once, again and again.
+                        // A poll would complete at once, in a busy loop.
                         Next::Later | Next::Call(_) | Next::Thread(_) => self.wait_briefly(key),
                     };
                 }
@@ -327,20 +328,21 @@ impl Uring {
         }
     }
 
-    /// Answers a request that never waits.
+    /// Makes the call of a request that never blocks.
     ///
     /// # Safety
     ///
     /// As for `launch`.
     #[cold]
     unsafe fn call(&mut self, request: &Request) -> Submitted {
-        // What was begun before shall not be overtaken.
+        // This call must not overtake requests that were launched before.
         let _ = self.enter_if_needed();
         // SAFETY: passed on from this function.
         Submitted::Ready(unsafe { super::unix::call(request) })
     }
 
-    /// What a plain call does quicker than the ring: a read of what is in memory, and what comes alone.
+    /// Tries a plain call if it is cheaper than the ring: page-cache reads, and single socket
+    /// operations.
     ///
     /// # Safety
     ///
@@ -403,8 +405,8 @@ impl Uring {
         );
     }
 
-    /// Submits, sleeps for at most `timeout` (`None`: as long as it takes) if there is nothing to
-    /// report, and reports all that is there.
+    /// Submits, sleeps for at most `timeout` (`None`: without a limit) if no completion is present, and
+    /// reports all completions.
     pub(crate) fn wait(
         &mut self,
         timeout: Option<Duration>,
@@ -429,16 +431,16 @@ impl Uring {
         self.make_room();
     }
 
-    /// Hands over what is pending, once there is enough to fill the queue.
+    /// Submits the pending entries once they fill the queue.
     #[inline]
     fn make_room(&mut self) {
         if self.pending.len() >= self.entries {
-            // What the kernel does not take now stays.
+            // Entries that the kernel does not take now stay pending.
             let _ = self.hand_over();
         }
     }
 
-    /// Moves what is pending to the queue, as far as there is room.
+    /// Moves pending entries to the queue, as far as it has room.
     fn refill(&mut self) {
         if self.pending.is_empty() {
             return;
@@ -448,15 +450,15 @@ impl Uring {
         #[cfg(all(test, not(loom)))]
         let room = if faults::is_full() { 0 } else { room };
         let count = self.pending.len().min(room);
-        // SAFETY: what the entries point to stays valid until their completion, by the contract of
-        // `launch`; our own entries (cancel, event) point to nothing.
+        // SAFETY: the memory behind the entries stays valid until their completion, by the contract of
+        // `launch`; our own entries (cancel, event) have no pointers.
         let pushed = unsafe { queue.push_multiple(&self.pending[..count]) };
         if pushed.is_ok() {
             self.pending.drain(..count);
         }
     }
 
-    /// Looking at the shared memory costs nothing; the system call is for what it cannot do.
+    /// Makes the system call only if the shared memory of the ring shows that it is needed.
     fn enter_if_needed(&mut self) -> io::Result<()> {
         let queue = self.ring.submission();
         let is_needed = !queue.is_empty() || queue.taskrun() || queue.cq_overflow();
@@ -467,23 +469,23 @@ impl Uring {
         Ok(())
     }
 
-    /// Submits, and waits for nothing.
+    /// Submits without waiting.
     fn hand_over(&mut self) -> io::Result<()> {
         let cancels = mem::take(&mut self.cancels);
         if cancels <= TASK_WORK_MAX {
             return self.enter(0, None);
         }
-        // Each cancel has a completion of its own at once: there is no wait in this either.
+        // Each cancel has its own completion at once, so this call does not wait either.
         self.enter(cancels, Some(Duration::ZERO))
     }
 
     fn sleep(&mut self, timeout: Option<Duration>, notifier: &Notifier) -> io::Result<()> {
-        // A thread of the kernel's would want the processor on which we look for its answer.
+        // An io-wq worker may need the CPU on which this thread would spin.
         let may_look = !mem::take(&mut self.io_wq_pending) || self.spin.has_processors_to_spare();
         if may_look && self.spin.may_look() {
             self.enter_if_needed()?;
             if !self.ring.completion().is_empty() {
-                // Nothing was waited for: no clock is needed.
+                // There was no wait, so no clock has to be read.
                 return Ok(());
             }
         }
@@ -504,7 +506,8 @@ impl Uring {
                         self.spin.learn(&watch);
                         return Ok(());
                     }
-                    // The flag can stay up with nothing behind it: it alone keeps nobody awake.
+                    // The flag can stay set without pending task work. It alone must not prevent a
+                    // sleep.
                     watch.stop();
                     break;
                 }
@@ -521,7 +524,7 @@ impl Uring {
         result
     }
 
-    /// Announces a sleep, which the notifier's event will end. False if there may be none.
+    /// Announces a sleep, which the notifier's event ends. False if the thread must not sleep.
     fn park(&mut self, notifier: &Notifier) -> bool {
         if !self.event_armed {
             let entry = opcode::PollAdd::new(types::Fd(self.event.as_raw_fd()), ready::IN)
@@ -530,16 +533,16 @@ impl Uring {
             self.push(entry);
             self.event_armed = true;
         }
-        // While something is pending the event may not be armed yet.
+        // The entry that arms the event may still be pending.
         self.refill();
         self.pending.is_empty() && notifier.park()
     }
 
-    /// For a sleep outside of [`wait`](Self::wait), on this backend's event. False if there is
-    /// something to do already.
+    /// Prepares a sleep outside of [`wait`](Self::wait), on this backend's event. False if there is
+    /// work already.
     ///
-    /// The ring's own descriptor would not do: where task work is deferred, it becomes readable
-    /// without waking those who wait for it. So completions signal the event, from now on.
+    /// The ring's own descriptor is not suitable: with deferred task work it becomes readable without
+    /// waking its waiters. So completions signal the event from now on.
     pub(crate) fn prepare_to_sleep(&mut self, notifier: &Notifier) -> bool {
         if !self.signals_event {
             let registered = self
@@ -549,11 +552,11 @@ impl Uring {
             self.signals_event = registered.is_ok();
         }
         self.refill();
-        // Before the last look: what is signalled after it makes the event readable again.
+        // Before the last check: a signal after it makes the event readable again.
         self.event.reset();
         let parked = self.signals_event && self.pending.is_empty() && notifier.park();
         let entered = self.enter_if_needed().is_ok();
-        // What the kernel has not taken would wait for the outer loop.
+        // The outer loop must not sleep before the kernel has taken all entries.
         let is_over = self.has_nothing_to_submit() && self.ring.completion().is_empty();
         if parked && entered && is_over {
             return true;
@@ -577,8 +580,8 @@ impl Uring {
         if let Some(error) = faults::refusal(&[libc::EINTR, libc::EAGAIN, libc::EBUSY]) {
             return ignore_transient(error);
         }
-        // SAFETY: the argument is what EXT_ARG announces, and outlives the call; the memory behind
-        // the entries is valid by the contract of `launch`.
+        // SAFETY: the argument has the type that EXT_ARG announces, and outlives the call; the memory
+        // behind the entries is valid by the contract of `launch`.
         let entered = unsafe {
             self.ring
                 .submitter()
@@ -587,7 +590,7 @@ impl Uring {
         entered.map(drop).or_else(ignore_transient)
     }
 
-    /// Reports what is there. Returns how many answers that were.
+    /// Reports all completions in the queue. Returns how many operations they belong to.
     fn reap(&mut self, on_report: &mut dyn FnMut(Key, Report)) -> u32 {
         let mut landed = 0;
         let completions = self.ring.completion();
@@ -604,8 +607,8 @@ impl Uring {
                     let key = Key::from_bits(staged & !(CANCEL | STAGED));
                     on_report(key, self.staged.end(key, completion.result()));
                 }
-                // The target's own completion is what counts. One that was not found may be on its
-                // way to the kernel's worker threads, and would wait there for ever.
+                // Only the target's own completion counts. A target that was not found may be on its
+                // way to an io-wq worker, where it would wait without end.
                 cancelled if cancelled & CANCEL != 0 => {
                     if completion.result() == -libc::ENOENT {
                         on_report(Key::from_bits(cancelled & !CANCEL), Report::NotFound);
@@ -631,18 +634,18 @@ impl Uring {
     }
 }
 
-/// What a final answer of the kernel means.
+/// Translates the result of a final CQE.
 fn report_of(answer: Answer) -> Report {
     match answer {
-        // Nobody need have asked: so ends what waits for a thread of the kernel's that cannot be
-        // started, be it for a limit or for signals.
+        // This also happens without a cancel request: the kernel cancels a request if the io-wq worker
+        // for it cannot be started, because of a limit or a signal.
         Err(libc::ECANCELED) => Report::CanceledByKernel,
         Err(libc::EAGAIN) => Report::WouldBlock,
         answer => Report::Final(answer),
     }
 }
 
-/// Whether the kernel has a thread of its own do this in any case.
+/// Whether the kernel passes the request to an io-wq worker in any case.
 fn needs_io_wq(request: &Request) -> bool {
     matches!(
         request,
@@ -651,8 +654,8 @@ fn needs_io_wq(request: &Request) -> bool {
     )
 }
 
-/// A signal, the end of the timeout, a completion queue that wants reaping, no memory for a request
-/// just now: the caller reaps and comes again.
+/// Ignores a signal, an expired timeout, a completion queue that must be reaped, and a temporary lack
+/// of memory: the caller reaps and tries again.
 fn ignore_transient(error: io::Error) -> io::Result<()> {
     match error.raw_os_error() {
         Some(libc::EINTR | libc::ETIME | libc::EBUSY | libc::EAGAIN) => Ok(()),

@@ -1,4 +1,4 @@
-//! Asking the kernel which operations it knows.
+//! The opcodes that the kernel supports.
 
 use std::{env, io};
 
@@ -6,7 +6,7 @@ use io_uring::{IoUring, Probe, opcode, squeue::Entry};
 
 use crate::{request::Capabilities, sys::platform::explain};
 
-/// What nothing works without, and no plain call can stand in for.
+/// Required opcodes, which no plain call can replace.
 const NEEDED: [(&str, u8); 14] = [
     ("NOP", opcode::Nop::CODE),
     ("READ", opcode::Read::CODE),
@@ -24,7 +24,7 @@ const NEEDED: [(&str, u8); 14] = [
     ("ASYNC_CANCEL", opcode::AsyncCancel::CODE),
 ];
 
-/// What can be done otherwise: by a plain call, most of them on another thread.
+/// Opcodes that a plain call can replace, in most cases on another thread.
 const REPLACEABLE: [(&str, u8); 11] = [
     ("FSYNC", opcode::Fsync::CODE),
     ("OPENAT", opcode::OpenAt::CODE),
@@ -39,17 +39,17 @@ const REPLACEABLE: [(&str, u8); 11] = [
     ("SEND_ZC", opcode::SendZc::CODE),
 ];
 
-/// PathOp of replaceable operations that shall not be used, separated by commas: for tests, and for
-/// whoever has a kernel in which one of them is broken.
+/// Names of replaceable opcodes that must not be used, separated by commas: for tests, and for kernels
+/// in which one of them is broken.
 const WITHOUT: &str = "COMPIO_URING_WITHOUT";
 
-/// The answers, a bit for each opcode.
+/// The supported opcodes, one bit each.
 pub(super) struct Probed {
     known: u128,
 }
 
 impl Probed {
-    /// Refuses a kernel that lacks an operation or a property that correctness rests on.
+    /// Queries the kernel. Fails if it lacks an opcode or a property that correctness relies on.
     pub(super) fn ask(ring: &IoUring) -> io::Result<Self> {
         let params = ring.params();
         if !params.is_feature_nodrop() {
@@ -74,13 +74,13 @@ impl Probed {
         Ok(probed)
     }
 
-    /// Whether the kernel knows the entry's operation.
+    /// Whether the kernel supports the entry's opcode.
     pub(super) fn knows(&self, entry: &Entry) -> bool {
         self.has(entry.get_opcode() as u8)
     }
 
-    /// A kernel does not say whether it answers several times: it does since the version that brought
-    /// these operations, 5.19 for accepting and 6.0 for receiving.
+    /// A kernel does not report its support of multishot operations. It has them since the version that
+    /// added these opcodes: 5.19 for accepts, 6.0 for receives.
     pub(super) fn extras(&self) -> Capabilities {
         Capabilities {
             accept_multi: self.has(opcode::Socket::CODE),
@@ -107,7 +107,7 @@ impl Probed {
                 .find(|(known, _)| known.eq_ignore_ascii_case(name));
             let Some((_, code)) = known else {
                 return Err(io::Error::other(format!(
-                    "{WITHOUT} names {name}, which is none of {}",
+                    "{WITHOUT} names {name}, which is not one of {}",
                     REPLACEABLE.map(|(name, _)| name).join(", ")
                 )));
             };

@@ -1,13 +1,14 @@
-//! Requests that io_uring answers with ECANCELED unasked: which of them may be executed again, and how.
+//! Requests that io_uring completes with ECANCELED without a cancel request: whether they may be
+//! executed again, and how.
 //!
-//! Linux drops a request in this way if it has to wait for an io-wq worker and none can be started
-//! (`io_wq_enqueue` and `create_worker_cont`: RLIMIT_NPROC, pids.max, signals at a high rate). Nothing
-//! of it was executed then. But a file may answer the same number itself, after it has executed the
-//! request: a FUSE server, a CUSE device, a timer whose clock was set. The completion does not tell
-//! which of them it was. So a request is executed again only if
+//! Linux drops a request in this way if it needs an io-wq worker and none can be started
+//! (`io_wq_enqueue` and `create_worker_cont`: RLIMIT_NPROC, pids.max, signals at a high rate). Such a
+//! request has not been executed. But a file may return the same error itself, after it has executed
+//! the request: a FUSE server, a CUSE device, a timer whose clock was set. The completion does not
+//! distinguish the two cases. So a request is executed again only if
 //!
 //! - a second execution has no effect, or
-//! - its file is of a kind that never answers ECANCELED itself.
+//! - its file is of a kind that never returns ECANCELED itself.
 //!
 //! Decision 20 has the reasons. The caller is the driver, on the two occasions that the functions name.
 
@@ -30,7 +31,7 @@ use crate::{
     },
 };
 
-/// Where the request is executed again. Decides on the thread of the driver, and blocks on nothing.
+/// Decides where the request is executed again. Runs on the thread of the driver, and never blocks.
 pub(crate) fn again(request: &Request) -> Resubmit {
     match *request {
         Request::File(ref file) => match *file {
@@ -53,7 +54,7 @@ pub(crate) fn again(request: &Request) -> Resubmit {
     }
 }
 
-/// Reads and writes of pipes, sockets and terminals may have to wait for a peer, those of files not.
+/// Reads and writes of pipes, sockets and terminals may wait for a peer, those of files do not.
 fn again_transfer(fd: RawFd, request: &Request) -> Resubmit {
     let format = attributes_in_memory(fd).map_or(0, |kind| kind.mode & libc::S_IFMT);
     match format {
@@ -63,8 +64,8 @@ fn again_transfer(fd: RawFd, request: &Request) -> Resubmit {
     }
 }
 
-/// Executes a request that [`again`] has given to a thread, which may block; or answers ECANCELED, if
-/// that may be the second execution of a request with an effect.
+/// Executes a request that [`again`] has passed to a thread, which may block. Returns ECANCELED if this
+/// may be the second execution of a request with an effect.
 ///
 /// # Safety
 ///
@@ -91,14 +92,14 @@ unsafe fn may_be_repeated(request: &Request) -> bool {
             | File::ReadVectored { .. }
             | File::Stat { .. }
             | File::StatFd { .. } => true,
-            // The same bytes at the same place, unless the place moves.
+            // Writes the same bytes to the same position, unless the position moves.
             File::Write { fd, position, .. } | File::WriteVectored { fd, position, .. } => {
                 let is_fixed = position != Position::Cursor && !appends(fd);
                 is_fixed || never_answers_cancelled(fd)
             }
-            // The kernel reports an error of the write-back once: a second call would hide it.
+            // The kernel reports an error of write-back once: a second call would hide it.
             File::Sync { fd, .. } => never_answers_cancelled(fd),
-            // A second exclusive creation fails, and a device may do something when it is opened.
+            // A second exclusive creation fails, and a device may have side effects when it is opened.
             File::Open {
                 dir, path, flags, ..
             } => {
@@ -111,7 +112,7 @@ unsafe fn may_be_repeated(request: &Request) -> bool {
                 }
             }
         },
-        // A second change of names fails, or changes a name that another process has made.
+        // A second change of a path fails, or changes a path that another process has made.
         Request::Path(ref names) => {
             let (one, other) = match *names {
                 PathOp::Rename { from, to } => (from, to),
@@ -127,7 +128,7 @@ unsafe fn may_be_repeated(request: &Request) -> bool {
         Request::Pipe(Pipe::Splice { from, to, .. }) => {
             never_answers_cancelled(from) && never_answers_cancelled(to)
         }
-        // Not for threads.
+        // These requests do not run on threads.
         Request::Nop
         | Request::Net(_)
         | Request::Poll(Poll::Once { .. })
@@ -137,7 +138,7 @@ unsafe fn may_be_repeated(request: &Request) -> bool {
     }
 }
 
-/// Whether ECANCELED is no answer of this file's own. Asks the file system of a regular file for its
+/// Whether the file never returns ECANCELED itself. Queries the file system of a regular file for its
 /// type, which may block.
 fn never_answers_cancelled(fd: RawFd) -> bool {
     let Some(Kind { mode, major }) = attributes_in_memory(fd) else {
@@ -152,13 +153,13 @@ fn never_answers_cancelled(fd: RawFd) -> bool {
             Ok(libc::AF_UNIX | libc::AF_INET | libc::AF_INET6)
         ),
         libc::S_IFREG | libc::S_IFDIR => file_system(fd).is_some_and(is_known_file_system),
-        // An anonymous file: a timer answers ECANCELED when its clock is set.
+        // An anonymous file: a timer returns ECANCELED when its clock is set.
         _ => false,
     }
 }
 
-/// The file systems that keep their files on this machine and have no ECANCELED in their code. Overlayfs
-/// is none of them: its layers may be FUSE.
+/// File systems that keep their files on this machine and have no ECANCELED in their code. Overlayfs is
+/// not one of them: its layers may be FUSE.
 fn is_known_file_system(magic: i64) -> bool {
     // The type of libc's constants differs from system to system.
     const EXT4: i64 = 0xef53;
@@ -192,18 +193,18 @@ fn appends(fd: RawFd) -> bool {
     mode < 0 || mode & libc::O_APPEND != 0
 }
 
-/// Opens a name with `O_PATH`, which calls no open method.
+/// Opens a path with `O_PATH`, which calls no open method.
 fn place(dir: RawFd, path: &CStr) -> io::Result<OwnedFd> {
     // SAFETY: the path outlives the call.
     let fd = unsafe { libc::openat(dir, path.as_ptr(), libc::O_PATH | libc::O_CLOEXEC) };
     if fd < 0 {
         return Err(io::Error::last_os_error());
     }
-    // SAFETY: it is new.
+    // SAFETY: the descriptor is new.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
-/// Whether the directory that has this name never answers ECANCELED itself.
+/// Whether the directory of this path never returns ECANCELED itself.
 fn parent_never_answers_cancelled(dir: RawFd, path: &CStr) -> bool {
     let parent = Path::new(OsStr::from_bytes(path.to_bytes())).parent();
     let parent = match parent {
@@ -216,7 +217,7 @@ fn parent_never_answers_cancelled(dir: RawFd, path: &CStr) -> bool {
     })
 }
 
-/// Whether the name is a device of which nothing is known here. A missing name is none.
+/// Whether the path is a device of an unknown driver. False for a missing file.
 fn is_foreign_device(dir: RawFd, path: &CStr) -> bool {
     place(dir, path).is_ok_and(|fd| match attributes_in_memory(fd.as_raw_fd()) {
         Some(Kind { mode, major }) => {
@@ -226,7 +227,7 @@ fn is_foreign_device(dir: RawFd, path: &CStr) -> bool {
     })
 }
 
-/// So little of a splice that it does not wait, if both ends are ready now.
+/// A shorter splice, which does not block if both ends are ready now.
 fn clamp_to_pipe_buf(pipe: &Pipe) -> Option<Request> {
     let Pipe::Splice {
         from,

@@ -1,16 +1,16 @@
-//! Sends that wait for room: by the kernel, or by another try.
+//! Sends that wait for room, in the kernel or by retries.
 //!
-//! `SEND` and `SENDMSG` import their buffers once, into an iterator, and on EAGAIN the kernel repeats the
+//! `SEND` and `SENDMSG` import their buffers once, into an iterator. On EAGAIN the kernel repeats the
 //! send with the same iterator (seen on Linux 6.18; `READ` and `WRITE` restore theirs). A protocol that
-//! copies a message before it looks for room has used the iterator up by then. The receiver gets an empty
-//! datagram, with the descriptors of the full one, and the completion says 0. Unix datagrams do so where
-//! the receiver's queue is full (`unix_dgram_sendmsg`). Netlink does so, too, and answers ENODATA.
-//! A worker thread of io-wq, to which such a send may go, answers its cancel by EINTR.
+//! copies a message before it looks for room has used the iterator up by then. The receiver gets an
+//! empty datagram, with the descriptors of the full one, and the completion says 0. Unix datagrams
+//! behave so if the receiver's queue is full (`unix_dgram_sendmsg`). Netlink does, too, and fails with
+//! ENODATA. If an io-wq worker executes such a send, a cancel completes it with EINTR.
 //!
-//! So all sends carry `MSG_DONTWAIT`, and the kernel completes them by EAGAIN instead. Only then is the
-//! socket's type looked up. Streams, and datagrams of IPv4 and IPv6, find room before they copy: the
+//! So all sends carry `MSG_DONTWAIT`, and the kernel completes them with EAGAIN. Only then is the
+//! socket's type queried. Streams, and datagrams of IPv4 and IPv6, find room before they copy: the
 //! kernel waits for those. All other sends are repeated from the beginning, after a wait of this file.
-//! `SEND_ZC` is left alone: only streams and IPv4 and IPv6 have it.
+//! `SEND_ZC` is unchanged: only streams and IPv4 and IPv6 support it.
 
 use std::{os::fd::RawFd, ptr, time::Duration};
 
@@ -21,7 +21,7 @@ use crate::{
     sys::unix::{RETRY_EVERY, get_option, is_writable},
 };
 
-/// The entry for another try's wait. The kernel copies the time at submission.
+/// The timeout of the entry that waits for a retry. The kernel copies it at submission.
 static PAUSE: types::Timespec = timespec(RETRY_EVERY);
 
 const fn timespec(duration: Duration) -> types::Timespec {
@@ -53,7 +53,7 @@ pub(super) fn waiting_socket(net: &Net) -> Option<RawFd> {
     }
 }
 
-/// The same send, which does not wait.
+/// The same send, without a wait.
 pub(super) fn attempt_of(net: &Net) -> Net {
     let mut net = *net;
     if let Net::Send { flags, .. } | Net::SendMsg { flags, .. } = &mut net {
@@ -75,10 +75,10 @@ pub(super) fn kernel_may_wait(socket: RawFd) -> bool {
     }
 }
 
-/// The entry that completes when another try is worth it.
+/// The entry that completes when a retry may succeed.
 ///
-/// The socket of a datagram is writable although its receiver has no room, unless it is connected to that
-/// receiver (`unix_dgram_poll`). Readiness is no help then, and a timer ends the wait.
+/// The socket of a datagram is writable although its receiver has no room, unless it is connected to
+/// that receiver (`unix_dgram_poll`). So readiness is of no use, and a timer ends the wait.
 pub(super) fn wait(socket: RawFd) -> Entry {
     if is_writable(socket) {
         pause()

@@ -1,4 +1,4 @@
-//! Setting a ring up: the best flags that this kernel takes, one step down on each refusal.
+//! Ring setup: the best tier of flags that this kernel supports, one tier less after each refusal.
 
 use std::{io, iter, thread, time::Duration};
 
@@ -6,19 +6,19 @@ use io_uring::{Builder, IoUring, cqueue, squeue};
 
 use crate::sys::platform::explain;
 
-/// A ring, and how it was set up.
+/// A ring, and the name of its tier.
 pub(super) struct Setup {
     pub(super) ring: IoUring,
-    /// In words, for whoever asks which backend runs and why.
+    /// The name of the tier, for the reason of the choice of a backend.
     pub(super) setup_name: &'static str,
 }
 
 type RingBuilder = Builder<squeue::Entry, cqueue::Entry>;
 
-/// What to try, in words and in flags.
+/// A name and its flags.
 type Tier = (&'static str, fn(&mut RingBuilder));
 
-/// The ladder: from what Linux 6.13 takes down to what 5.6 takes.
+/// The tiers, from those of Linux 6.13 to those of 5.6.
 const SETUP_TIERS: [Tier; 4] = [
     ("single issuer, deferred task work, no index array", |b| {
         deferred(b);
@@ -70,16 +70,16 @@ pub(super) fn set_up(entries: u32) -> io::Result<Setup> {
 const FIRST_PAUSE: Duration = Duration::from_millis(1);
 const PAUSES: usize = 9;
 
-/// Repeats an attempt that ends with ENOMEM, for about half a second in all.
+/// Repeats an attempt that fails with ENOMEM, for about half a second in all.
 ///
-/// Closing a ring does not free its memory. A kernel worker frees it after an RCU grace period, and
-/// takes it off the user's account of locked memory (`RLIMIT_MEMLOCK`) only then. So a user whose
-/// rings live one at a time can exceed the limit. Measured on 6.18; liburing's issue 1408 reports
-/// the charge for 6.14. Kernels 5.12 to 6.13 charge the memory cgroup instead, says its manual.
+/// Closing a ring does not free its memory at once. A kernel worker frees it after an RCU grace period,
+/// and only then reduces the user's account of locked memory (`RLIMIT_MEMLOCK`). So a user with one
+/// ring at a time can exceed the limit. Measured on 6.18; liburing's issue 1408 reports the charge for
+/// 6.14. Kernels 5.12 to 6.13 charge the memory cgroup instead, according to its manual.
 ///
-/// Measured on 6.18 with two loaded processors and 8 MiB: with 1,000 rings on 16 threads the longest
-/// wait was 125 ms. The pauses double, because every attempt adds work for the kernel's worker:
-/// attempts at least every 4 ms on four threads waited for up to 44 s.
+/// Measured on 6.18 with two loaded CPUs and 8 MiB: with 1,000 rings on 16 threads the longest wait was
+/// 125 ms. The pauses double, because every attempt adds work for the kernel's worker: attempts at
+/// least every 4 ms on four threads waited for up to 44 s.
 fn with_back_off<T>(mut attempt: impl FnMut() -> io::Result<T>) -> io::Result<T> {
     let pauses = iter::successors(Some(FIRST_PAUSE), |pause| Some(*pause * 2));
     for pause in pauses.take(PAUSES) {
@@ -91,14 +91,14 @@ fn with_back_off<T>(mut attempt: impl FnMut() -> io::Result<T>) -> io::Result<T>
     attempt()
 }
 
-/// A filter of system calls may permit a ring and refuse to enter it. That is found out here, where
-/// there is another backend to fall back to, and not at the first wait.
+/// Enters the ring once. A filter of system calls may permit a ring and refuse io_uring_enter. This
+/// call detects it while another backend can be chosen, and not at the first wait.
 fn try_to_enter(ring: &IoUring) -> io::Result<()> {
     // SAFETY: nothing is submitted, and no argument is passed.
     let entered = unsafe { ring.submitter().enter::<()>(0, 0, 0, None) };
     match entered {
         Ok(_) => Ok(()),
-        // Not now: no refusal.
+        // A temporary error is no refusal.
         Err(error)
             if matches!(
                 error.raw_os_error(),

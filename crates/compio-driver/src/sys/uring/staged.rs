@@ -1,11 +1,11 @@
-//! Requests that the ring does not answer by one entry: a poll comes first, and then a call, or an entry that
-//! must not wait.
+//! Requests that need more than one entry: first a poll, then a call or an entry that must not block.
 //!
-//! Since Linux 6.12 (and 6.6.94) a read or write of a file that does not know `IOCB_NOWAIT` is made on the
-//! submitting thread as soon as the file is ready (`io_file_supports_nowait` in `io_uring/rw.c`). A terminal
-//! and most devices then wait all the same: for the room for a whole write, or for the next byte. So a
-//! terminal is read and written by a description of our own, in non-blocking mode, and any other device
-//! goes to an io-wq worker, which a cancel interrupts. Older kernels took the worker of their own accord.
+//! Since Linux 6.12 (and 6.6.94) the submitting thread itself reads or writes a file without
+//! `IOCB_NOWAIT` as soon as it is ready (`io_file_supports_nowait` in `io_uring/rw.c`). A terminal and
+//! most devices then block nevertheless: until a whole write has room, or until the next byte arrives.
+//! So this backend uses its own description of a terminal, in non-blocking mode. Transfers of other
+//! devices go to an io-wq worker, which a cancel interrupts. Older kernels used the worker on their
+//! own.
 
 use std::collections::HashMap;
 
@@ -15,20 +15,20 @@ use crate::{
     sys::platform::kinds::{Kind, kind_of, private_of},
 };
 
-/// How many calls in a row are made before the kernel is looked at.
+/// The number of successive calls before the next turn.
 const CALLS_MAX: u32 = 64;
 
-/// How a transfer of a file is made.
+/// The way in which a transfer of a file is made.
 pub(super) enum Way {
-    /// By an entry, which does not make the submitting thread wait.
+    /// By an entry that does not block the submitting thread.
     Ring,
-    /// By an entry for a worker of the kernel.
+    /// By an entry for an io-wq worker.
     Worker,
-    /// By this call, which does not wait. If it cannot be made now, these `poll(2)` bits tell when.
+    /// By this non-blocking call. If it returns EAGAIN, a poll waits for these `poll(2)` bits.
     Call(File, u32),
 }
 
-/// How a transfer is made.
+/// Determines the way of a transfer.
 #[inline]
 pub(super) fn way_of(request: &Request) -> Way {
     let Request::File(file) = request else {
@@ -65,7 +65,7 @@ fn with_private(file: &File, private: i32) -> Way {
             return Way::Ring;
         }
     };
-    // One that no file can have is an error, which the ring says.
+    // An offset beyond the largest file size is an error, which the ring reports.
     if matches!(*position, Position::At(offset) if i64::try_from(offset).is_err()) {
         return Way::Worker;
     }
@@ -76,17 +76,17 @@ fn with_private(file: &File, private: i32) -> Way {
 
 #[derive(Clone, Copy)]
 pub(super) enum Step {
-    /// It waits for readiness.
+    /// A poll that waits for readiness.
     Poll,
     /// A splice whose ends were ready.
     Splice,
-    /// It waits for a moment, because no event reports readiness.
+    /// A pause, because no event reports readiness.
     Pause,
-    /// A send waits for its next try: see [`retry`](super::retry).
+    /// The wait of a send for its next try: see [`retry`](super::retry).
     Retry,
 }
 
-/// Which arena are in the middle of several steps.
+/// The operations that are between two steps.
 pub(super) struct Staged {
     steps: HashMap<u64, Step>,
     calls_left: u32,
@@ -100,12 +100,12 @@ impl Staged {
         }
     }
 
-    /// The kernel is looked at.
+    /// Renews the budget of calls for a turn.
     pub(super) fn renew(&mut self) {
         self.calls_left = CALLS_MAX;
     }
 
-    /// Whether one more call may be made now.
+    /// Whether another call is permitted in this turn.
     pub(super) fn may_call(&mut self) -> bool {
         let left = self.calls_left.checked_sub(1);
         self.calls_left = left.unwrap_or(0);
@@ -120,7 +120,7 @@ impl Staged {
         !self.steps.is_empty() && self.steps.contains_key(&key.to_bits())
     }
 
-    /// A step is over. What is to be reported of the flight.
+    /// Ends a step. Returns the report for the operation.
     pub(super) fn end(&mut self, key: Key, result: i32) -> Report {
         let step = self.steps.remove(&key.to_bits());
         let answer = u32::try_from(result).map_err(|_| -result);

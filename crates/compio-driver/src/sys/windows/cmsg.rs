@@ -1,4 +1,4 @@
-//! How ancillary data lies in memory, and which there is.
+//! The layout of control messages, and their types on Windows.
 
 use std::{iter, mem, net::IpAddr, ptr};
 
@@ -12,22 +12,22 @@ use crate::ancillary::{AncillaryData, Encoded, PacketInfo};
 
 const HEADER_LEN: usize = size_of::<CMSGHDR>();
 
-/// Where a message's data begins.
+/// The offset of a message's data.
 pub(crate) const DATA_OFFSET: usize = HEADER_LEN.next_multiple_of(ALIGN);
 
-/// What the lengths of messages are rounded up to.
+/// The multiple to which the lengths of messages are rounded up.
 pub(crate) const ALIGN: usize = align_of::<usize>();
 
 /// No message carries handles.
 pub(crate) const RIGHTS: Option<(i32, i32)> = None;
 
-/// Asks for what packets of IPv4 came to.
+/// The option that requests the destination of IPv4 packets.
 pub(crate) const PACKET_INFO_V4: Option<(i32, i32)> = Some((IPPROTO_IP, IP_PKTINFO));
 
-/// The same of IPv6.
+/// The same for IPv6.
 pub(crate) const PACKET_INFO_V6: (i32, i32) = (IPPROTO_IPV6, IPV6_PKTINFO);
 
-/// Asks for several datagrams as one, by this value: how many bytes at most.
+/// The option for coalesced datagrams, and its value: the maximum number of bytes.
 pub(crate) const COALESCE: Option<(i32, i32, i32)> =
     Some((IPPROTO_UDP, UDP_RECV_MAX_COALESCED_SIZE, u16::MAX as i32));
 
@@ -40,14 +40,14 @@ pub(crate) fn header(data_len: usize, level: i32, kind: i32) -> [u8; HEADER_LEN]
         cmsg_level: level,
         cmsg_type: kind,
     };
-    // SAFETY: the same size, and three numbers without padding.
+    // SAFETY: the sizes are equal, and the struct consists of three integers without padding.
     unsafe { mem::transmute(header) }
 }
 
 /// The length of the message with its header, its level and its kind; none if there is no header.
 pub(crate) fn parse_header(bytes: &[u8]) -> Option<(usize, i32, i32)> {
     let bytes = bytes.get(..HEADER_LEN)?;
-    // SAFETY: so many bytes are there; any make a struct of numbers.
+    // SAFETY: the slice has the length of the struct of integers, for which all bytes are valid.
     let header: CMSGHDR = unsafe { ptr::read_unaligned(bytes.as_ptr().cast()) };
     Some((header.cmsg_len, header.cmsg_level, header.cmsg_type))
 }
@@ -81,7 +81,7 @@ pub(crate) fn encode(data: &AncillaryData<'_>) -> Option<Encoded> {
                 &[&address.octets(), &interface.to_ne_bytes()],
             ),
         },
-        // Of the rest the system decides by itself.
+        // The system sets the other bits by itself.
         AncillaryData::Tos(tos @ 0..=3) => {
             Encoded::new(IPPROTO_IP, IP_ECN, &[&i32::from(tos).to_ne_bytes()])
         }

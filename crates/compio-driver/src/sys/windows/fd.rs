@@ -1,8 +1,8 @@
-//! Descriptors: unix's word for what are two things here.
+//! Descriptors: handles and sockets under one name, as on unix.
 //!
-//! A handle and a socket are closed by different calls, so that each type says which of them it
-//! is: [`RawFd`], [`BorrowedFd`] and [`OwnedFd`] have a variant for both. The traits are unix's by
-//! name and meaning, so that a program which names files by `as_raw_fd()` runs here, too.
+//! Different calls close a handle and a socket. So [`RawFd`], [`BorrowedFd`] and [`OwnedFd`] have a
+//! variant for each. The traits have the names and meanings of unix, so that a program that uses
+//! `as_raw_fd()` runs here, too.
 
 use std::{
     fs::File,
@@ -20,81 +20,81 @@ use std::{
 
 use socket2::Socket;
 
-/// A file's handle or a socket, by number.
+/// The value of a file's handle or a socket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum RawFd {
-    /// Of a file, a pipe, or anything else that `CloseHandle` closes.
+    /// A file, a pipe, or another object that `CloseHandle` closes.
     Handle(RawHandle),
-    /// What `closesocket` closes.
+    /// A socket, which `closesocket` closes.
     Socket(RawSocket),
 }
 
-// SAFETY: a number, which means the same on each thread of the process.
+// SAFETY: a plain value, which means the same on each thread of the process.
 unsafe impl Send for RawFd {}
 // SAFETY: as for `Send`.
 unsafe impl Sync for RawFd {}
 
-/// A file's handle or a socket that somebody else owns.
+/// A borrowed handle of a file, or a borrowed socket.
 #[derive(Debug, Clone, Copy)]
 pub enum BorrowedFd<'a> {
-    /// Of a file, a pipe, or anything else that `CloseHandle` closes.
+    /// A file, a pipe, or another object that `CloseHandle` closes.
     Handle(BorrowedHandle<'a>),
-    /// What `closesocket` closes.
+    /// A socket, which `closesocket` closes.
     Socket(BorrowedSocket<'a>),
 }
 
-/// A file's handle or a socket, which its drop closes.
+/// An owned handle of a file, or an owned socket. Its drop closes it.
 #[derive(Debug)]
 pub enum OwnedFd {
-    /// Of a file, a pipe, or anything else that `CloseHandle` closes.
+    /// A file, a pipe, or another object that `CloseHandle` closes.
     Handle(OwnedHandle),
-    /// What `closesocket` closes.
+    /// A socket, which `closesocket` closes.
     Socket(OwnedSocket),
 }
 
-/// What has a handle or a socket.
+/// Types with a handle or a socket.
 pub trait AsRawFd {
-    /// Its number.
+    /// The value of the handle or socket.
     fn as_raw_fd(&self) -> RawFd;
 }
 
-/// What has a handle or a socket that stays open for as long as it is borrowed.
+/// Types with a handle or a socket that stays open while it is borrowed.
 pub trait AsFd {
     /// The handle or socket.
     fn as_fd(&self) -> BorrowedFd<'_>;
 }
 
-/// What can take over a handle or a socket.
+/// Types that can take ownership of a handle or a socket.
 pub trait FromRawFd {
-    /// Takes over `fd`.
+    /// Takes ownership of `fd`.
     ///
     /// # Safety
     ///
-    /// It is open, it is what its variant says, and nobody else closes it.
+    /// `fd` is open, is of the kind of its variant, and has no other owner.
     unsafe fn from_raw_fd(fd: RawFd) -> Self;
 }
 
-/// What can be taken apart to the handle or socket that it owns.
+/// Types that can release the handle or socket that they own.
 pub trait IntoRawFd {
-    /// Its number; to close it is the caller's affair from now on.
+    /// Returns the handle or socket. The caller must close it.
     fn into_raw_fd(self) -> RawFd;
 }
 
-/// No call takes the handle of a directory beside a path: a path says it all.
+/// A placeholder: no call takes the handle of a directory beside a path.
 pub(crate) const CURRENT_DIR: RawFd = RawFd::Handle(ptr::null_mut());
 
-/// The handle that a request was answered with: of its bits, the system uses no more than the
-/// lower 32, which is its rule for handles shared with 32-bit programs.
+/// The handle in the result of a request. The system uses only the lower 32 bits of a handle, which is
+/// its rule for handles shared with 32-bit programs.
 ///
 /// # Safety
 ///
-/// It is new, and nobody else knows it.
+/// The handle is new, and has no other owner.
 pub(crate) unsafe fn own_file(answer: usize) -> OwnedFd {
     // SAFETY: by this function's contract.
     OwnedFd::Handle(unsafe { OwnedHandle::from_raw_handle(answer as RawHandle) })
 }
 
-/// The socket that a request was answered with: it is a handle, too.
+/// The socket in the result of a request: it is a handle, too.
 ///
 /// # Safety
 ///
@@ -104,17 +104,17 @@ pub(crate) unsafe fn own_socket(answer: usize) -> OwnedFd {
     OwnedFd::Socket(unsafe { OwnedSocket::from_raw_socket(answer as RawSocket) })
 }
 
-/// A handle as a file of std's, which does not close it.
+/// A handle as a [`File`] that does not close it.
 ///
 /// # Safety
 ///
-/// It stays open for as long as the file lives.
+/// The handle stays open for as long as the file lives.
 pub(crate) unsafe fn borrow_as_file(fd: RawFd) -> ManuallyDrop<File> {
     let handle = match fd {
         RawFd::Handle(handle) => handle,
         RawFd::Socket(socket) => ptr::without_provenance_mut(socket as usize),
     };
-    // SAFETY: by this function's contract; whose it is does not matter to what is never dropped.
+    // SAFETY: by this function's contract; a file that is never dropped needs no ownership.
     ManuallyDrop::new(unsafe { File::from_raw_handle(handle) })
 }
 
@@ -175,7 +175,7 @@ impl IntoRawFd for OwnedFd {
     }
 }
 
-/// What points to something that has a descriptor has it, too.
+/// Pointers to a type with a descriptor.
 macro_rules! pointers {
     ($($type:ty),* $(,)?) => {$(
         impl<T: AsRawFd + ?Sized> AsRawFd for $type {
@@ -194,7 +194,7 @@ macro_rules! pointers {
 
 pointers!(&T, &mut T, Box<T>, Rc<T>, Arc<T>);
 
-/// Others' types that are one of the two.
+/// Types of std and `socket2` that own a handle or a socket.
 macro_rules! owners {
     ($variant:ident, $as_raw:ident, $as_borrowed:ident, $into_raw:ident: $($type:ty),* $(,)?) => {$(
         impl AsRawFd for $type {
@@ -223,11 +223,11 @@ macro_rules! owners {
 
         /// # Panics
         ///
-        /// If it is the other of the two: a handle is no socket, nor a socket a file.
+        /// If the variant does not match: a handle is no socket, and a socket is no file.
         impl From<OwnedFd> for $type {
             fn from(fd: OwnedFd) -> Self {
                 let OwnedFd::$variant(owned) = fd else {
-                    panic!("{fd:?} is not of the right kind for a {}", stringify!($type));
+                    panic!("{fd:?} is of the wrong kind for a {}", stringify!($type));
                 };
                 owned.into()
             }
@@ -235,12 +235,12 @@ macro_rules! owners {
     )*};
 }
 
-/// What somebody else owns, by std's name.
+/// std's borrowed types.
 macro_rules! borrowers {
     ($($variant:ident: $type:ident),* $(,)?) => {$(
         /// # Panics
         ///
-        /// If it is the other of the two: a handle is no socket, nor a socket a file.
+        /// If the variant does not match: a handle is no socket, and a socket is no file.
         impl<'a> From<BorrowedFd<'a>> for $type<'a> {
             fn from(fd: BorrowedFd<'a>) -> Self {
                 let BorrowedFd::$variant(borrowed) = fd else {

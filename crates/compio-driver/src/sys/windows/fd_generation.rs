@@ -1,5 +1,5 @@
-//! Whether a handle's number still stands for the same object: what the backend would otherwise
-//! have to ask the system. Also, what the system does not tell of a handle.
+//! Generations of handles: whether a handle value still stands for the same object, without a system
+//! call. Also, whether a handle supports overlapped calls, which the system does not report.
 
 use std::{
     cell::{Cell, RefCell},
@@ -9,13 +9,13 @@ use std::{
 use super::fd::{AsRawFd, RawFd};
 use crate::fd::SharedFd;
 
-/// The time for which a handle's number is held by a [`SharedFd`] of this thread.
-/// A backend that has attached it need not ask whether it is still the same.
+/// The time for which a [`SharedFd`] of this thread holds a handle value.
+/// During it, a backend that has attached the handle can rely on its identity.
 #[derive(Debug)]
 pub(crate) struct FdGeneration(RawFd);
 
 thread_local! {
-    /// What is known of each handle, by its number.
+    /// The state of each handle, by its value.
     static LIVES: RefCell<HashMap<RawFd, Held>> = RefCell::default();
     static NEXT: Cell<u64> = const { Cell::new(0) };
 }
@@ -23,15 +23,15 @@ thread_local! {
 /// A handle that a [`SharedFd`] of this thread holds.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Held {
-    /// The number of its life.
+    /// The number of its generation.
     pub(crate) life: u64,
-    /// Whether somebody has said that it is for overlapped calls.
+    /// Whether the user has declared that it supports overlapped calls.
     pub(crate) is_overlapped: bool,
 }
 
 impl FdGeneration {
     pub(crate) fn begin(fd: RawFd) -> Self {
-        // While the thread ends there is nobody left who asks.
+        // While the thread ends, no code uses the state.
         let _ = LIVES.try_with(|lives| {
             let life = NEXT.get();
             NEXT.set(life + 1);
@@ -51,16 +51,16 @@ impl Drop for FdGeneration {
     }
 }
 
-/// Says that a handle was opened with `FILE_FLAG_OVERLAPPED`.
+/// Declares that a handle was opened with `FILE_FLAG_OVERLAPPED`.
 ///
-/// The system does not tell, and refuses two kinds of handles in the same words: those that are not
-/// for overlapped calls, and those that another runtime has used before, whose port it keeps for
-/// life. Unless this has been said, both are taken for the former: a thread waits for each of their
-/// operations, and one that has begun cannot be cancelled.
+/// The system does not report the flag, and returns the same error for two kinds of handles: handles
+/// without the flag, and handles that another runtime has used, to whose port they belong for life.
+/// Without this declaration, both count as handles without the flag: a pool thread waits for each of
+/// their operations, and an operation that has begun cannot be cancelled.
 ///
-/// Where it is not true, each operation blocks the runtime until it is over.
+/// If the declaration is wrong, each operation blocks the runtime until it is over.
 pub fn assume_overlapped(fd: &SharedFd) {
-    // While the thread ends there is nobody left who asks.
+    // While the thread ends, no code uses the state.
     let _ = LIVES.try_with(|lives| {
         if let Some(held) = lives.borrow_mut().get_mut(&fd.as_raw_fd()) {
             held.is_overlapped = true;
@@ -68,7 +68,7 @@ pub fn assume_overlapped(fd: &SharedFd) {
     });
 }
 
-/// What is known of the handle, if a [`SharedFd`] of this thread holds it.
+/// The state of the handle, if a [`SharedFd`] of this thread holds it.
 pub(crate) fn held(fd: RawFd) -> Option<Held> {
     LIVES
         .try_with(|lives| lives.borrow().get(&fd).copied())

@@ -1,4 +1,4 @@
-//! Paths, how a file is opened, and its attributes.
+//! Paths, open flags and attributes of files.
 
 use std::{
     ffi::OsString,
@@ -10,10 +10,10 @@ use std::{
 
 use windows_sys::Win32::{Foundation::FILETIME, Storage::FileSystem::BY_HANDLE_FILE_INFORMATION};
 
-/// What a [`NativePath`] consists of.
+/// The code unit of a [`NativePath`].
 pub type PathUnit = u16;
 
-/// A path as the system's calls want it: in UTF-16, with a NUL at its end.
+/// A path for system calls: in UTF-16, with a NUL at its end.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct NativePath(Box<[u16]>);
 
@@ -35,7 +35,7 @@ impl NativePath {
         Ok(Self(units.into()))
     }
 
-    /// Where it begins.
+    /// The address of the first unit.
     pub fn as_ptr(&self) -> *const PathUnit {
         self.0.as_ptr()
     }
@@ -48,16 +48,16 @@ impl fmt::Debug for NativePath {
     }
 }
 
-/// How a file is opened: what `CreateFileW` wants to know.
+/// How a file is opened: arguments of `CreateFileW`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OpenFlags {
-    /// What will be done with the file: `GENERIC_READ` and its like.
+    /// The access to the file: `GENERIC_READ` and similar bits.
     pub access: u32,
-    /// What others may do with it meanwhile: `FILE_SHARE_` bits.
+    /// The access of others while it is open: `FILE_SHARE_` bits.
     pub share: u32,
-    /// What to do if it is there, and if not: `OPEN_EXISTING` and its like.
+    /// The action if the file exists, and if not: `OPEN_EXISTING` and similar values.
     pub disposition: u32,
-    /// `FILE_FLAG_` bits. A backend waits for nothing only where `FILE_FLAG_OVERLAPPED` is set.
+    /// `FILE_FLAG_` bits. Only with `FILE_FLAG_OVERLAPPED` can the backend avoid a thread per operation.
     pub flags: u32,
 }
 
@@ -65,7 +65,7 @@ pub struct OpenFlags {
 #[derive(Clone, Copy)]
 pub struct Stat {
     information: BY_HANDLE_FILE_INFORMATION,
-    /// Only of a reparse point; otherwise 0.
+    /// Set for a reparse point; otherwise 0.
     reparse_tag: u32,
 }
 
@@ -75,7 +75,7 @@ impl Stat {
         unsafe { mem::zeroed() }
     }
 
-    /// Where the calls write.
+    /// The addresses that the calls write to.
     ///
     /// # Safety
     ///
@@ -98,7 +98,7 @@ impl Stat {
         self.information.dwFileAttributes
     }
 
-    /// Of a reparse point, such as a symbolic link, its `IO_REPARSE_TAG_`; otherwise 0.
+    /// The `IO_REPARSE_TAG_` of a reparse point, such as a symbolic link; otherwise 0.
     pub fn reparse_tag(&self) -> u32 {
         self.reparse_tag
     }
@@ -108,7 +108,7 @@ impl Stat {
         self.information.nNumberOfLinks.into()
     }
 
-    /// What tells the file from all others of its volume.
+    /// A number that identifies the file on its volume.
     pub fn index(&self) -> u64 {
         wide(
             self.information.nFileIndexHigh,
@@ -131,13 +131,13 @@ impl Stat {
         time(self.information.ftLastAccessTime)
     }
 
-    /// Time of birth.
+    /// Time of creation.
     pub fn created(&self) -> Option<SystemTime> {
         time(self.information.ftCreationTime)
     }
 }
 
-/// From the beginning of 1601, where Windows counts from, to that of 1970.
+/// From the beginning of 1601, the epoch of Windows, to the beginning of 1970.
 const BEFORE_UNIX: Duration = Duration::from_secs(11_644_473_600);
 
 fn time(time: FILETIME) -> Option<SystemTime> {

@@ -1,7 +1,7 @@
-//! Locks of whole files, as far as they can be had at once.
+//! Non-blocking locks of whole files.
 //!
-//! std's calls are not for files that belong to a port: the port would be told of an OVERLAPPED that
-//! is gone by then.
+//! std's calls are unfit for files that are attached to a port: the port would get a packet for an
+//! OVERLAPPED that is gone by then.
 
 use std::{
     io,
@@ -18,12 +18,11 @@ use windows_sys::Win32::{
 use super::syscall::{done, overlapped};
 use crate::sys::iocp::Begun;
 
-/// Locks a file against others, or, if it is not to be `exclusive`, against those who want it so.
-/// Returns whether that was possible at once.
+/// Tries to lock a file, `exclusive` or shared. Returns false if a conflicting lock exists.
 ///
 /// # Errors
 ///
-/// The system's.
+/// The OS error of `LockFileEx`, except for `ERROR_LOCK_VIOLATION`.
 pub fn try_lock_file(file: BorrowedHandle<'_>, exclusive: bool) -> io::Result<bool> {
     let handle = file.as_raw_handle();
     let how = if exclusive {
@@ -32,8 +31,8 @@ pub fn try_lock_file(file: BorrowedHandle<'_>, exclusive: bool) -> io::Result<bo
         LOCKFILE_FAIL_IMMEDIATELY
     };
     let (_, answer) = overlapped(handle, 0, |overlapped| {
-        // SAFETY: the OVERLAPPED stays until the call is over, and its event says that no port is
-        // to be told.
+        // SAFETY: the OVERLAPPED stays until the call is over, and its event keeps the packet from
+        // the port.
         Begun::new(unsafe { LockFileEx(handle, how, 0, u32::MAX, u32::MAX, overlapped) } != 0)
     });
     match answer {
@@ -43,11 +42,11 @@ pub fn try_lock_file(file: BorrowedHandle<'_>, exclusive: bool) -> io::Result<bo
     }
 }
 
-/// Gives a lock back.
+/// Releases a lock.
 ///
 /// # Errors
 ///
-/// The system's; also, if there was no lock.
+/// The OS error of `UnlockFile`, also if there was no lock.
 pub fn unlock_file(file: BorrowedHandle<'_>) -> io::Result<()> {
     // SAFETY: no pointers are passed.
     let unlocked = unsafe { UnlockFile(file.as_raw_handle(), 0, 0, u32::MAX, u32::MAX) };

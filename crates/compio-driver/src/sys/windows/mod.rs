@@ -1,5 +1,5 @@
-//! What Windows has in the place of unix's descriptors, and the types that requests point at; and
-//! each request as the plain, blocking call that it stands for. The backend is not here.
+//! Handles and sockets of Windows in the role of unix descriptors; the types that requests point to;
+//! each request as a plain, blocking call. The backend is in `sys/iocp`.
 
 pub(crate) mod cmsg;
 mod fd;
@@ -47,28 +47,28 @@ pub(crate) fn process_number() -> usize {
     1
 }
 
-/// Where this thread may run, if that can be told.
+/// The CPUs on which this thread may run, if known.
 pub(crate) fn processors_of_this_thread() -> Option<CpuSet> {
     None
 }
 
-/// What a request is answered with that was given up.
+/// The error of a cancelled request.
 pub(crate) const ECANCELED: i32 = ERROR_OPERATION_ABORTED as i32;
 
-/// There is not enough of something, for now.
+/// A resource is exhausted, temporarily.
 pub(crate) const EAGAIN: i32 = ERROR_NO_SYSTEM_RESOURCES as i32;
 
-/// The kernel has no buffers left to choose from.
+/// The buffer ring is empty.
 pub(crate) const ENOBUFS: i32 = WinSock::WSAENOBUFS;
 
-/// There is no such flag.
+/// Windows has no such flag.
 pub(crate) const MSG_DONTWAIT: Option<i32> = None;
 
-/// What a send may be asked for: the list of `WSASend`.
+/// Flags that a send may have: the list of `WSASend`.
 pub(crate) const SEND_FLAGS: c_int =
     WinSock::MSG_DONTROUTE as c_int | WinSock::MSG_OOB as c_int | WinSock::MSG_PARTIAL as c_int;
 
-/// What a receive may be asked for: the list of `WSARecv`, and the flag that has no effect.
+/// Flags that a receive may have: the list of `WSARecv`, and `MSG_TRUNC`, which has no effect.
 pub(crate) const RECEIVE_FLAGS: c_int = WinSock::MSG_OOB as c_int
     | WinSock::MSG_PARTIAL as c_int
     | WinSock::MSG_PEEK as c_int
@@ -79,8 +79,8 @@ pub(crate) const RECEIVE_FLAGS: c_int = WinSock::MSG_OOB as c_int
 pub(crate) const MSG_TRUNC: c_int = WinSock::MSG_TRUNC as c_int;
 
 pub(crate) const MSG_CTRUNC: c_int = WinSock::MSG_CTRUNC as c_int;
-/// A receive that is to fill its buffer.
+/// A receive that fills its buffer.
 pub(crate) const MSG_WAITALL: c_int = WinSock::MSG_WAITALL;
 
-/// A receive that does not take.
+/// A receive that leaves the data in the socket.
 pub(crate) const MSG_PEEK: c_int = WinSock::MSG_PEEK;

@@ -1,5 +1,5 @@
-//! The shapes of what a socket's request points at: a slice of memory, a message header, room for
-//! an address. They live in operations, beside the buffers, and are filled in by the kernel.
+//! The types that a socket's request points to: a slice of memory, a message header, room for
+//! an address. They live in operations, beside the buffers, and the kernel fills them in.
 
 use std::{fmt, io, mem, ptr};
 
@@ -15,17 +15,17 @@ use super::{
 };
 use crate::{credentials::UCred, request::TRANSFER_MAX};
 
-/// No number of buffers is known to be refused.
+/// The number of buffers that the system refuses: no limit is known.
 pub(crate) const SLICES_REFUSED: usize = usize::MAX;
 
-/// Whether each transfer is a message: of a socket that is no stream.
+/// Whether each transfer is a message: true for sockets other than streams.
 pub(crate) fn has_messages(fd: RawFd) -> bool {
     let RawFd::Socket(socket) = fd else {
         return false;
     };
     let mut kind = 0;
     let mut len = size_of_val(&kind) as i32;
-    // SAFETY: the value is as long as is said, and both outlive the call.
+    // SAFETY: the value has the length passed, and both outlive the call.
     let result = unsafe {
         getsockopt(
             socket as SOCKET,
@@ -79,7 +79,7 @@ impl fmt::Debug for RawSlice {
     }
 }
 
-/// What goes with the bytes of a datagram or message: the peer's address and ancillary data.
+/// The header of a datagram or message: the peer's address and ancillary data.
 ///
 /// Lives inside the operation, which asks the kernel to read or fill it by a
 /// [`Net::RecvMsg`](crate::request::Net::RecvMsg) or
@@ -98,7 +98,7 @@ impl Message {
         unsafe { mem::zeroed() }
     }
 
-    /// PathOp the receiver of a message to be sent.
+    /// Sets the receiver of a message to send.
     pub fn set_address(&mut self, address: &SockAddr) {
         let len = (address.len() as usize).min(mem::size_of_val(&self.address));
         // SAFETY: both sides are at least `len` bytes long and do not overlap.
@@ -112,20 +112,20 @@ impl Message {
         self.header.namelen = len as i32;
     }
 
-    /// Asks for the sender's address of a message to be received.
+    /// Requests the sender's address of a message to receive.
     pub fn request_address(&mut self) {
         self.header.namelen = mem::size_of_val(&self.address) as i32;
     }
 
-    /// PathOp the memory that holds, or shall receive, the ancillary data.
+    /// Sets the memory that holds, or receives, the ancillary data.
     pub fn set_control(&mut self, start: *mut u8, len: usize) {
         self.header.Control = RawSlice::new(start, len).0;
     }
 
-    /// PathOp the bytes, and completes the pointers into this message itself: the last thing to be
-    /// called, at the message's final address.
+    /// Sets the buffers, and completes the pointers into this message itself. It must be the last call,
+    /// at the message's final address.
     pub fn point_at(&mut self, slices: *const RawSlice, count: usize) {
-        // `RawSlice` is a `WSABUF`. No call is known to take a list without any.
+        // `RawSlice` is a `WSABUF`. No call is known to take an empty list.
         self.header.lpBuffers = match count {
             0 => &raw mut self.nothing,
             _ => slices.cast_mut().cast(),
@@ -206,7 +206,7 @@ impl PeerAddress {
     ///
     /// `this` is valid, and there are `len` bytes at `address`.
     pub(crate) unsafe fn fill(this: *mut Self, address: *const SOCKADDR, len: i32) {
-        // SAFETY: by this function's contract; no more than there is room for.
+        // SAFETY: by this function's contract; `len` is at most the size of the room.
         unsafe {
             let room = mem::size_of_val(&(*this).storage);
             let len = usize::try_from(len).unwrap_or(0).min(room);
@@ -238,12 +238,12 @@ impl fmt::Debug for PeerAddress {
     }
 }
 
-/// The first `len` bytes of `address`, which has them.
+/// The first `len` bytes of `address`.
 fn to_sock_addr(address: &SOCKADDR_STORAGE, len: usize) -> SockAddr {
     let mut storage = socket2::SockAddrStorage::zeroed();
     assert!(len <= mem::size_of_val(address) && len <= mem::size_of_val(&storage));
-    // SAFETY: both sides are at least `len` bytes long and do not overlap. What is not an address
-    // of the kernel's is all zeroes, which is none of a known family.
+    // SAFETY: both sides are at least `len` bytes long and do not overlap. Storage without an address
+    // of the kernel is all zeroes, which is an address of no known family.
     unsafe {
         ptr::copy_nonoverlapping(
             (&raw const *address).cast::<u8>(),
@@ -254,7 +254,7 @@ fn to_sock_addr(address: &SOCKADDR_STORAGE, len: usize) -> SockAddr {
     }
 }
 
-/// There are no Unix sockets.
+/// Unsupported: there are no Unix sockets.
 pub(crate) fn peer_credentials(_: BorrowedFd<'_>) -> io::Result<UCred> {
     Err(io::ErrorKind::Unsupported.into())
 }
@@ -267,7 +267,7 @@ pub(crate) fn as_sock_ref<'a>(fd: &'a BorrowedFd<'_>) -> Option<SockRef<'a>> {
     }
 }
 
-/// Sets an option of a socket whose value is a number.
+/// Sets an integer option of a socket.
 pub(crate) fn set_option(
     socket: BorrowedFd<'_>,
     level: i32,
@@ -276,7 +276,7 @@ pub(crate) fn set_option(
 ) -> io::Result<()> {
     let socket = as_socket(socket.as_raw_fd());
     let value = value.to_ne_bytes();
-    // SAFETY: the value is as long as is said, and outlives the call.
+    // SAFETY: the value has the length passed, and outlives the call.
     match unsafe { setsockopt(socket, level, name, value.as_ptr(), value.len() as i32) } {
         0 => Ok(()),
         _ => Err(io::Error::last_os_error()),

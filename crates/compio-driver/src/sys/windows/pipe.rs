@@ -1,5 +1,5 @@
-//! What is to be done with named pipes beside waiting for a client, reading and writing. None of
-//! these calls waits.
+//! Named pipes: creation, disconnect, information and mode. These calls do not block. Waiting for
+//! a client is in `op`.
 
 use std::{
     io,
@@ -17,31 +17,31 @@ use windows_sys::Win32::{
 
 use super::fs::NativePath;
 
-/// How the server's end of a named pipe is created: what `CreateNamedPipeW` wants to know.
+/// How the server's end of a named pipe is created: arguments of `CreateNamedPipeW`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NamedPipeFlags {
     /// `PIPE_ACCESS_` and `FILE_FLAG_` bits. `FILE_FLAG_OVERLAPPED` is always among them.
     pub open: u32,
     /// `PIPE_TYPE_`, `PIPE_READMODE_` and other such bits.
     pub mode: u32,
-    /// How many instances the pipe may have: 1 to 254, or 255 for as many as there is memory for.
+    /// How many instances the pipe may have: 1 to 254, or 255 for no limit but memory.
     pub instances_max: u32,
-    /// In bytes, for what the server writes.
+    /// Size in bytes of the buffer for data that the server writes.
     pub out_buffer: u32,
-    /// In bytes, for what the server reads.
+    /// Size in bytes of the buffer for data that the server reads.
     pub in_buffer: u32,
 }
 
-/// What is known of an end of a named pipe.
+/// Information about an end of a named pipe.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NamedPipeInfo {
-    /// `PIPE_SERVER_END` and `PIPE_TYPE_MESSAGE`, or not.
+    /// A set of `PIPE_SERVER_END` and `PIPE_TYPE_MESSAGE`.
     pub flags: u32,
-    /// How many instances the pipe may have; 255 for as many as there is memory for.
+    /// How many instances the pipe may have; 255 for no limit but memory.
     pub instances_max: u32,
-    /// In bytes, for what this end writes.
+    /// Size in bytes of the buffer for data that this end writes.
     pub out_buffer: u32,
-    /// In bytes, for what this end reads.
+    /// Size in bytes of the buffer for data that this end reads.
     pub in_buffer: u32,
 }
 
@@ -49,8 +49,8 @@ pub struct NamedPipeInfo {
 ///
 /// # Errors
 ///
-/// The system's: `ERROR_ACCESS_DENIED` if it should be the first and is not, `ERROR_PIPE_BUSY` if
-/// there are as many as there may be.
+/// `ERROR_ACCESS_DENIED` if it must be the first instance and is not, `ERROR_PIPE_BUSY` if the pipe
+/// has its maximum number of instances. Other OS errors of `CreateNamedPipeW`.
 pub fn create_named_pipe(name: &NativePath, flags: NamedPipeFlags) -> io::Result<OwnedHandle> {
     let milliseconds_by_default = 0;
     // SAFETY: the name ends with a NUL and outlives the call.
@@ -69,25 +69,25 @@ pub fn create_named_pipe(name: &NativePath, flags: NamedPipeFlags) -> io::Result
     if handle == INVALID_HANDLE_VALUE {
         return Err(io::Error::last_os_error());
     }
-    // SAFETY: new, and ours.
+    // SAFETY: the handle is new, and has no other owner.
     Ok(unsafe { OwnedHandle::from_raw_handle(handle) })
 }
 
-/// Sends the client of a server's end away. What it has not read is lost.
+/// Disconnects the client of a server's end. Bytes that the client has not read are lost.
 ///
 /// # Errors
 ///
-/// The system's.
+/// The OS error of `DisconnectNamedPipe`.
 pub fn disconnect_named_pipe(pipe: BorrowedHandle<'_>) -> io::Result<()> {
     // SAFETY: no pointers are passed.
     done(unsafe { DisconnectNamedPipe(raw(pipe)) })
 }
 
-/// Says what is known of an end of a named pipe.
+/// Returns information about an end of a named pipe.
 ///
 /// # Errors
 ///
-/// The system's, if it is none.
+/// The OS error of `GetNamedPipeInfo`, for instance if the handle is no named pipe.
 pub fn named_pipe_info(pipe: BorrowedHandle<'_>) -> io::Result<NamedPipeInfo> {
     let mut info = NamedPipeInfo {
         flags: 0,
@@ -95,7 +95,7 @@ pub fn named_pipe_info(pipe: BorrowedHandle<'_>) -> io::Result<NamedPipeInfo> {
         out_buffer: 0,
         in_buffer: 0,
     };
-    // SAFETY: all of them outlive the call.
+    // SAFETY: all pointers outlive the call.
     done(unsafe {
         GetNamedPipeInfo(
             raw(pipe),
@@ -108,11 +108,12 @@ pub fn named_pipe_info(pipe: BorrowedHandle<'_>) -> io::Result<NamedPipeInfo> {
     Ok(info)
 }
 
-/// Chooses how an end of a named pipe is read: `PIPE_READMODE_MESSAGE` or `PIPE_READMODE_BYTE`.
+/// Sets the read mode of an end of a named pipe: `PIPE_READMODE_MESSAGE` or `PIPE_READMODE_BYTE`.
 ///
 /// # Errors
 ///
-/// The system's; `ERROR_INVALID_PARAMETER` if messages are to be read from a pipe of bytes.
+/// `ERROR_INVALID_PARAMETER` for `PIPE_READMODE_MESSAGE` on a byte pipe. Other OS errors of
+/// `SetNamedPipeHandleState`.
 pub fn set_named_pipe_mode(pipe: BorrowedHandle<'_>, mode: u32) -> io::Result<()> {
     // SAFETY: the mode outlives the call.
     done(unsafe { SetNamedPipeHandleState(raw(pipe), &mode, ptr::null(), ptr::null()) })

@@ -1,8 +1,7 @@
-//! Each request as the plain call that it stands for. It may block; whether it may be made on this
-//! thread is the caller's decision.
+//! Each request as a plain system call. It may block; the caller decides on which thread to make it.
 //!
-//! Reads and writes come here for handles whose ends no port tells of: those that are not for
-//! overlapped calls, and those that belong to another port.
+//! Reads and writes come here for handles without packets on this port: handles that do not support
+//! overlapped calls, or that belong to another port.
 
 use std::{
     io, mem,
@@ -69,7 +68,7 @@ pub(crate) unsafe fn call(request: &Request) -> Answer {
     }
 }
 
-/// How a request is to be done again that the kernel has given up unasked: no backend here gives one up.
+/// How to resubmit a request that the kernel has cancelled by itself: no backend here cancels one.
 pub(crate) fn again(_: &Request) -> Resubmit {
     Resubmit::Not
 }
@@ -84,9 +83,9 @@ pub(crate) unsafe fn repeat(request: &Request) -> Answer {
     unsafe { call(request) }
 }
 
-/// Closes a handle or a socket, once, whatever the answer.
+/// Closes a handle or a socket, once, even if the call fails.
 pub(crate) fn close(fd: OwnedFd) -> io::Result<()> {
-    // SAFETY: it was owned, and is given up.
+    // SAFETY: it was owned, and the ownership ends here.
     let answer = unsafe {
         match fd.into_raw_fd() {
             RawFd::Handle(handle) => done(CloseHandle(handle) != 0),
@@ -117,7 +116,7 @@ unsafe fn file_call(file: &File) -> Answer {
             } => write(as_handle(fd), first_span(spans), position),
             // There is no call for the content alone.
             File::Sync { fd, data_only: _ } => done(FlushFileBuffers(as_handle(fd)) != 0),
-            // What a file that is created may be used for is not said by a mode here.
+            // Windows has no mode for a file that is created.
             File::Open {
                 dir,
                 path,
@@ -147,7 +146,7 @@ unsafe fn net_call(net: &Net) -> Answer {
         } => new_socket(domain, kind, protocol).map(|socket| socket as u32),
         // SAFETY: no pointers are passed; the socket is valid by the contract of `call`.
         Net::Shutdown { fd, how } => done(unsafe { shutdown(as_socket(fd), how) } == 0),
-        // No socket is unfit for overlapped calls.
+        // All sockets support overlapped calls.
         Net::Connect { .. }
         | Net::Accept { .. }
         | Net::Recv { .. }
@@ -177,17 +176,17 @@ pub(crate) fn new_socket(domain: i32, kind: i32, protocol: i32) -> Result<SOCKET
 /// As [`call`].
 unsafe fn read(handle: HANDLE, span: Span, position: Position) -> Answer {
     if span.len == 0 {
-        // The system would wait for something to come.
+        // The system would wait for data.
         return Ok(0);
     }
     let transfer = |bytes: *mut u32, overlapped| {
-        // SAFETY: the span is valid by this function's contract; the others are the call's own.
+        // SAFETY: the span is valid by this function's contract; the other pointers are the caller's.
         unsafe { ReadFile(handle, span.start, span.len, bytes, overlapped) }
     };
     let (bytes, answer) = transferred(handle, position, transfer);
     answer.or_else(|code| match code as u32 {
         ERROR_HANDLE_EOF | ERROR_BROKEN_PIPE => Ok(0),
-        // The rest of a message is read next.
+        // The next read gets the rest of the message.
         ERROR_MORE_DATA => Ok(bytes),
         _ => Err(code),
     })
@@ -204,8 +203,8 @@ unsafe fn write(handle: HANDLE, span: Span, position: Position) -> Answer {
     transferred(handle, position, transfer).1
 }
 
-/// Makes a transfer and waits for its end, whether the handle is for overlapped calls or not.
-/// Also returns the number of bytes, which an error may come with.
+/// Makes a transfer and waits for its end, whether or not the handle supports overlapped calls.
+/// Also returns the number of bytes, which may be positive with an error.
 fn transferred(
     handle: HANDLE,
     position: Position,
@@ -219,7 +218,7 @@ fn transferred(
             return (bytes, done(succeeded).map(|_| bytes));
         }
         Position::Cursor => 0,
-        // The largest numbers are words for "the end" and "the cursor".
+        // The largest values mean "the end" and "the cursor".
         Position::At(offset) if i64::try_from(offset).is_err() => {
             return (0, Err(ERROR_INVALID_PARAMETER as i32));
         }
@@ -230,7 +229,7 @@ fn transferred(
     })
 }
 
-/// Makes an overlapped call that no port hears of, and waits for its end.
+/// Makes an overlapped call that queues no packet, and waits for its end.
 pub(super) fn overlapped(
     handle: HANDLE,
     offset: u64,
@@ -241,13 +240,13 @@ pub(super) fn overlapped(
     if event.is_null() {
         return (0, Err(last_error()));
     }
-    // SAFETY: new, and ours.
+    // SAFETY: the handle is new, and has no other owner.
     let event = unsafe { OwnedHandle::from_raw_handle(event) };
     // SAFETY: a plain C struct for which all zeroes mean "nothing".
     let mut overlapped: OVERLAPPED = unsafe { mem::zeroed() };
     overlapped.Anonymous.Anonymous.Offset = offset as u32;
     overlapped.Anonymous.Anonymous.OffsetHigh = (offset >> 32) as u32;
-    // The lowest bit says that no port is to be told.
+    // The lowest bit set means that no packet is queued to a port.
     overlapped.hEvent = event.as_raw_handle().map_addr(|address| address | 1);
     let overlapped = &raw mut overlapped;
     if let Begun::Over(answer) = begin(overlapped) {
@@ -258,7 +257,7 @@ pub(super) fn overlapped(
         }
     }
     let mut bytes = 0;
-    // SAFETY: the OVERLAPPED is that of a call on this handle; it stays until the call is over.
+    // SAFETY: the OVERLAPPED belongs to a call on this handle; it stays until the call is over.
     let succeeded = unsafe { GetOverlappedResult(handle, overlapped, &mut bytes, 1) } != 0;
     (bytes, done(succeeded).map(|_| bytes))
 }
@@ -312,10 +311,10 @@ unsafe fn stat(dir: RawFd, path: *const PathUnit, follow: bool, into: *mut Stat)
         access: FILE_READ_ATTRIBUTES,
         share: FILE_SHARE_READ | FILE_SHARE_WRITE | FILE_SHARE_DELETE,
         disposition: OPEN_EXISTING,
-        // Without the first, no directory can be opened.
+        // Directories can be opened only with FILE_FLAG_BACKUP_SEMANTICS.
         flags: FILE_FLAG_BACKUP_SEMANTICS | itself,
     };
-    // SAFETY: passed on from this function; what was opened is ours.
+    // SAFETY: passed on from this function; the new handle has no other owner.
     unsafe {
         let opened = open(dir, path, flags)?;
         let opened = OwnedHandle::from_raw_handle(ptr::without_provenance_mut(opened as usize));
@@ -348,7 +347,7 @@ unsafe fn stat_fd(handle: HANDLE, into: *mut Stat) -> Answer {
     Ok(0)
 }
 
-/// Which of these `poll(2)` bits are true of a socket now, and errors in any case.
+/// The subset of these `poll(2)` bits that is set for the socket now, and always its error bits.
 pub(crate) fn poll_now(socket: SOCKET, events: u32) -> Answer {
     const PAIRS: [(u32, i16); 6] = [
         (ready::IN, POLLRDNORM),
@@ -377,8 +376,8 @@ pub(crate) fn poll_now(socket: SOCKET, events: u32) -> Answer {
         .fold(0, |sum, (bit, _)| sum | bit))
 }
 
-/// The first buffer that is not empty: a read or write with several is one with that, as std has
-/// it on Windows.
+/// The first buffer that is not empty: a vectored read or write uses only this one, as in std on
+/// Windows.
 ///
 /// # Safety
 ///
@@ -393,7 +392,7 @@ pub(crate) unsafe fn first_span(spans: Spans) -> Span {
         })
 }
 
-/// A socket is a handle for the calls that take both.
+/// A socket as a handle, for calls that take both.
 pub(crate) fn as_handle(fd: RawFd) -> HANDLE {
     match fd {
         RawFd::Handle(handle) => handle,
@@ -401,7 +400,7 @@ pub(crate) fn as_handle(fd: RawFd) -> HANDLE {
     }
 }
 
-/// A handle that is no socket is for the system to refuse.
+/// A handle as a socket: the system refuses it if it is none.
 pub(crate) fn as_socket(fd: RawFd) -> SOCKET {
     match fd {
         RawFd::Handle(handle) => handle as SOCKET,
@@ -409,12 +408,12 @@ pub(crate) fn as_socket(fd: RawFd) -> SOCKET {
     }
 }
 
-/// Whether a call that has returned with an error has nevertheless done a part of what was asked,
-/// such as what fits where there is more. To its caller that is an error; to the system it is the
-/// end of a call, which is told of as any other.
+/// Whether a call that returned an error has done a part of its work, such as a read of the part of a
+/// message that fits. The caller sees an error; the system reports the end of such a call like that
+/// of any other, by a packet or event.
 pub(crate) fn is_warning(overlapped: &OVERLAPPED) -> bool {
-    // A status says in its upper two bits whether it is a success, an information, a warning or an
-    // error. None is written for a call that has not begun.
+    // The upper two bits of a status are its severity: success, information, warning or error. For a
+    // call that has not begun, no status is written.
     overlapped.Internal as u32 >> 30 == 2
 }
 
@@ -422,7 +421,7 @@ pub(super) fn done(succeeded: bool) -> Answer {
     if succeeded { Ok(0) } else { Err(last_error()) }
 }
 
-/// Sockets' errors are found at the same place.
+/// The last error of the thread, also of socket calls.
 pub(crate) fn last_error() -> i32 {
     std::io::Error::last_os_error()
         .raw_os_error()

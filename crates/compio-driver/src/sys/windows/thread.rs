@@ -1,12 +1,12 @@
-//! Threads that end by themselves.
+//! Detached threads.
 
 use std::{io, thread};
 
-/// Starts a thread that ends by itself.
+/// Starts a detached thread.
 ///
 /// # Errors
 ///
-/// Those of `CreateThread`.
+/// The OS error of `CreateThread`.
 pub fn start_thread(name: &str, code: impl FnOnce() + Send + 'static) -> io::Result<()> {
     let builder = thread::Builder::new().name(name.into());
     builder.spawn(code).map(drop)

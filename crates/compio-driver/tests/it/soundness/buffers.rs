@@ -1,4 +1,4 @@
-//! 33: a message of more buffers than the kernel takes is refused, and not cut.
+//! 33: a message with more buffers than the kernel takes is refused, and not truncated.
 
 use std::net::UdpSocket;
 
@@ -21,7 +21,7 @@ fn rooms(count: usize) -> Vec<Vec<u8>> {
     (0..count).map(|_| Vec::with_capacity(1)).collect()
 }
 
-/// Two connected sockets of datagrams.
+/// Two connected datagram sockets.
 fn datagrams() -> (UdpSocket, UdpSocket) {
     let udp = || UdpSocket::bind("127.0.0.1:0").unwrap();
     let (one, other) = (udp(), udp());
@@ -46,7 +46,7 @@ fn s33_datagram_of_too_many_buffers_is_refused() {
         other.set_nonblocking(true).unwrap();
         let one = share(one);
         check_error(send(&driver, one.clone(), MANY), libc::EMSGSIZE);
-        // Nothing was sent, and the socket is as good as before.
+        // Nothing was sent, and the socket is usable.
         other.recv(&mut [0; 2000]).unwrap_err();
         assert_eq!(send(&driver, one, MANY - 1).unwrap(), MANY - 1);
         other.set_nonblocking(false).unwrap();
@@ -54,7 +54,7 @@ fn s33_datagram_of_too_many_buffers_is_refused() {
     }
 }
 
-/// Empty buffers carry nothing, and do not count.
+/// Empty buffers carry no bytes, and do not count.
 #[test]
 fn s33_datagram_with_many_empty_buffers_is_whole() {
     for driver in each_backend() {
@@ -80,20 +80,20 @@ fn s33_receive_of_datagram_into_too_many_buffers_loses_nothing() {
         let recv = RecvAncillary::new(other.clone(), rooms, room, 0);
         let (received, _) = run(&driver, driver.submit(recv));
         check_error(received, libc::EMSGSIZE);
-        // It is still there.
+        // The datagram is still there.
         let recv = RecvMsg::new(other, [Vec::with_capacity(2000)], [], 0);
         let (received, _) = run(&driver, driver.submit(recv));
         assert_eq!(received.unwrap().len, 1500);
     }
 }
 
-/// The answer of writev(2) and readv(2), or of sendmsg(2) and recvmsg(2).
+/// The error of writev(2) and readv(2), or of sendmsg(2) and recvmsg(2).
 fn is_refusal(result: std::io::Result<usize>) -> bool {
     let code = result.unwrap_err().raw_os_error();
     matches!(code, Some(libc::EINVAL | libc::EMSGSIZE))
 }
 
-/// A write of a socket is a message, too, if its kind has messages.
+/// A write to a datagram socket is a message, too.
 #[test]
 fn s33_write_of_too_many_buffers_to_datagram_socket_is_refused() {
     for driver in each_backend() {
@@ -113,7 +113,7 @@ fn s33_write_of_too_many_buffers_to_datagram_socket_is_refused() {
     }
 }
 
-/// Of a stream, any part is a short transfer.
+/// On a stream, a short transfer is correct.
 #[test]
 fn s33_stream_transfers_of_too_many_buffers_are_short() {
     for driver in each_backend() {
@@ -141,7 +141,7 @@ fn s33_stream_transfers_of_too_many_buffers_are_short() {
     }
 }
 
-/// The backend with readiness writes by other means there.
+/// Without pwritev2 the readiness backend writes by another call.
 #[cfg(target_os = "linux")]
 #[test]
 fn s33_write_to_datagram_socket_without_pwritev2_is_whole() {

@@ -1,4 +1,5 @@
-//! 37, 38 and 44: no type of descriptor blocks the driver's thread, and a splice leaves its pipe usable.
+//! 37, 38 and 44: no type of descriptor blocks the driver's thread, and a splice leaves its pipe
+//! usable.
 
 use std::{
     env, fs,
@@ -37,17 +38,17 @@ use crate::{
     },
 };
 
-/// Shorter than a thread stays blocked, and long enough for everything else.
+/// Shorter than the time for which a thread stays blocked, and long enough for everything else.
 const SOON: Duration = Duration::from_secs(15);
 
-/// Turns some times, which returns only if nothing blocks the thread.
+/// Turns a few times, which returns only if nothing blocks the thread.
 fn turn_a_little(driver: &Driver) {
     for _ in 0..10 {
         driver.turn(Some(Duration::from_millis(1))).unwrap();
     }
 }
 
-/// Drops a driver whose operations have been dropped, and measures whether that ends by itself.
+/// Drops a driver whose operations have been dropped, and checks that this ends soon.
 #[track_caller]
 fn check_end(driver: Driver) {
     turn_a_little(&driver);
@@ -68,7 +69,7 @@ fn pipe_ends() -> (fs::File, fs::File) {
     (OwnedFd::from(reader).into(), OwnedFd::from(writer).into())
 }
 
-/// As many bytes as the pipe has room for.
+/// Returns as many bytes as the pipe has room for.
 fn fill(writer: &fs::File) -> usize {
     let room = set_pipe_size(writer, 1 << 18);
     (&*writer).write_all(&vec![7; room]).unwrap();
@@ -127,7 +128,7 @@ fn s37_splice_to_full_socket_leaves_pipe_usable() {
                 let (reader, writer) = pipe_ends();
                 let (from, near) = (share(reader), share(near));
                 let mut moved = 0;
-                // The peer does not read: one of these waits.
+                // The peer does not read, so one of these splices waits.
                 let mut waiting = loop {
                     let filled = fill_up(&writer);
                     let mut waiting = driver.submit(splice(&from, &near, 1 << 20));
@@ -143,7 +144,7 @@ fn s37_splice_to_full_socket_leaves_pipe_usable() {
                     }
                     assert!(moved < 1 << 26, "{filled}");
                 };
-                // The writing end can be used meanwhile.
+                // The writing end stays usable.
                 fill_up(&writer);
                 check_blocks(&near);
                 let reading = thread::spawn(move || {
@@ -168,7 +169,7 @@ fn s37_splice_to_full_socket_leaves_pipe_usable() {
     });
 }
 
-/// Writes until the pipe is full, through a description of its own.
+/// Writes until the pipe is full, through a separate open file description.
 fn fill_up(writer: &fs::File) -> usize {
     let path = format!("/proc/self/fd/{}", writer.as_raw_fd());
     let mut own = {
@@ -210,7 +211,7 @@ fn s37_splice_of_socket_leaves_its_mode() {
                 let mut bytes = [0; 5];
                 far.read_exact(&mut bytes).unwrap();
                 assert_eq!(&bytes, b"hello");
-                // The end of one that has finished.
+                // EOF of a stream that has ended.
                 drop(far);
                 let end = run(&driver, driver.submit(splice(&near, &to, 64)));
                 assert_eq!(end.unwrap(), 0);
@@ -271,7 +272,7 @@ fn s37_splices_between_slow_sockets_lose_no_byte() {
     });
 }
 
-/// 1 MB for a terminal that nobody reads, at an offset and at the cursor, from either side.
+/// 1 MB for a terminal that has no reader, at an offset and at the cursor, from either side.
 #[test]
 fn s38_write_to_unread_terminal_does_not_block() {
     unblocked(|| {
@@ -326,7 +327,7 @@ fn s38_write_to_stopped_terminal_dropped_ends_with_driver() {
     unblocked(|| {
         for driver in each_backend() {
             let (_outside, inside) = terminal();
-            // As Ctrl-S does it.
+            // As Ctrl-S does.
             // SAFETY: no pointers are passed.
             assert_eq!(unsafe { libc::tcflow(inside.as_raw_fd(), libc::TCOOFF) }, 0);
             let inside = share(inside);
@@ -355,7 +356,7 @@ fn s38_splice_to_unread_terminal_does_not_block() {
                 fill(&writer);
                 let (from, to) = (share(reader), share(to));
                 let mut moved = 0;
-                // A master takes byte by byte.
+                // A master accepts one byte at a time.
                 for _ in 0..50 {
                     let mut waiting = driver.submit(splice(&from, &to, 1 << 20));
                     let mut outcome = start(&driver, &mut waiting);
@@ -403,7 +404,7 @@ struct Kind {
     fd: OwnedFd,
     /// Makes it readable for one read.
     feed: Box<dyn FnMut()>,
-    /// As long as a read wants it.
+    /// The length that a read needs.
     len: usize,
 }
 
@@ -491,12 +492,12 @@ fn kinds() -> Vec<Kind> {
     kinds.push(Kind {
         len: 128,
         ..kind("signalfd", signals, || {
-            // SAFETY: to this thread, which has blocked it.
+            // SAFETY: the signal goes to this thread, which has blocked it.
             unsafe { libc::pthread_kill(libc::pthread_self(), libc::SIGRTMAX() - 1) };
         })
     });
     let folder = tempfile::tempdir().unwrap();
-    // SAFETY: the path is a string that ends, and outlives the call.
+    // SAFETY: the path is a C string, and outlives the call.
     let inotify = unsafe {
         let inotify = new(libc::inotify_init1(libc::IN_CLOEXEC));
         let path = std::ffi::CString::new(folder.path().to_str().unwrap()).unwrap();
@@ -515,8 +516,8 @@ fn kinds() -> Vec<Kind> {
     kinds
 }
 
-/// Two reads wait, and there is something for one of them: the other one goes on waiting, and the thread
-/// does not.
+/// Two reads wait, and data arrives for one of them. The other one keeps waiting, and does not
+/// block the thread.
 #[test]
 fn s38_reads_of_each_type_wait_without_blocking() {
     unblocked(|| {
@@ -607,7 +608,7 @@ fn s38_devices_that_never_wait_are_read_and_written() {
     });
 }
 
-/// Between two bytes of a read with VMIN and VTIME a blocking read waits for 25 s.
+/// With VMIN and VTIME a blocking read waits up to 25 s between two bytes.
 #[test]
 fn s44_read_of_terminal_with_vtime_does_not_block() {
     unblocked(|| {
@@ -628,7 +629,7 @@ fn s44_read_of_terminal_with_vtime_does_not_block() {
     });
 }
 
-/// Others read the same bytes: one that finds none left waits, and its thread does not.
+/// Other readers take the same bytes: a read that finds none waits, and does not block its thread.
 fn race_for(driver: Driver, near: fs::File, mut far: fs::File) {
     let over = Arc::new(AtomicBool::new(false));
     let rivals: Vec<_> = (0..3)
@@ -693,14 +694,14 @@ fn s44_write_to_fifo_shared_with_other_writers_does_not_block() {
             let (mut reader, writer) = fifo();
             let mut rival = writer.try_clone().unwrap();
             let writer = share(writer);
-            // Nobody reads: all of them come to wait, and this thread does not.
+            // Without a reader all writes wait, and this thread does not block.
             let rivals = thread::spawn(move || while rival.write_all(&[7; 5000]).is_ok() {});
             for _ in 0..100 {
                 let write = WriteAt::at_cursor(writer.clone(), vec![7; 4000]);
                 let mut write = driver.submit(write);
                 start(&driver, &mut write);
                 turn_a_little(&driver);
-                // Room for one of them.
+                // This makes room for one write.
                 reader.read_exact(&mut [0; 4096]).unwrap();
             }
             drop(writer);
@@ -734,10 +735,10 @@ fn s44_cancelled_read_of_terminal_loses_no_byte() {
     });
 }
 
-/// PathOp the part that a child plays in the test of the background.
+/// Names the role of a child in the background test.
 const PART: &str = "COMPIO_TEST_PART";
 
-/// A session whose terminal this is, and in it a group in the background, which reads.
+/// A session with this terminal, and in it a background process group that reads.
 #[test]
 fn s44_read_of_terminal_from_background_stops_the_program() {
     for backend in each_backend().map(|driver| driver.backend().kind()) {
@@ -805,7 +806,7 @@ fn lead() {
     assert_eq!(waited, reader.id().cast_signed());
     let stopped = libc::WIFSTOPPED(status) && libc::WSTOPSIG(status) == libc::SIGTTIN;
     println!("SAYS {}", if stopped { "stopped" } else { "not stopped" });
-    // One that has ended is reaped already, which is no error that counts here.
+    // A child that has ended is reaped already: that error is ignored.
     let _ = reader.kill();
     let _ = reader.wait();
 }

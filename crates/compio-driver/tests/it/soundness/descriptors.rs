@@ -1,4 +1,4 @@
-//! 1 to 3: what was accepted or opened for somebody who had gone away.
+//! 1 to 3: connections that were accepted, and files that were opened, for a dropped future.
 
 use std::{
     io::{ErrorKind, Read},
@@ -34,14 +34,14 @@ fn s01_an_accept_dropped_before_a_connection_came_leaves_it_to_the_next_one() {
 }
 
 #[test]
-fn s01_what_an_accept_had_that_was_never_polled_again_is_the_next_ones() {
+fn s01_the_connection_of_a_dropped_accept_goes_to_the_next_one() {
     for driver in each_backend() {
         let (fd, address) = listener();
         let acceptor = Acceptor::new();
         let mut forgotten = acceptor.accept(&driver, &fd);
         assert!(poll_once(&driver, &mut forgotten).is_pending());
         let _client = client(address, 7);
-        // It has its connection, which it is not asked for.
+        // The accept has completed, and is not polled.
         turn_until(&driver, || driver.in_flight() == 0);
         drop(forgotten);
         assert_eq!(next(&driver, &acceptor, &fd), 7, "{:?}", driver.backend());
@@ -49,7 +49,7 @@ fn s01_what_an_accept_had_that_was_never_polled_again_is_the_next_ones() {
 }
 
 #[test]
-fn s01_what_comes_for_an_accept_between_its_drop_and_the_last_word_is_not_lost() {
+fn s01_a_connection_between_the_drop_and_the_final_completion_is_not_lost() {
     for driver in each_backend() {
         for round in 0..50 {
             let (fd, address) = listener();
@@ -57,7 +57,7 @@ fn s01_what_comes_for_an_accept_between_its_drop_and_the_last_word_is_not_lost()
             let mut forgotten = acceptor.accept(&driver, &fd);
             assert!(poll_once(&driver, &mut forgotten).is_pending());
             driver.turn(Some(Duration::ZERO)).unwrap();
-            // Both happen before the kernel is looked at again, in either order.
+            // The drop and the connection come before the next turn, in either order.
             let _client;
             if round % 2 == 0 {
                 _client = client(address, round);
@@ -73,7 +73,7 @@ fn s01_what_comes_for_an_accept_between_its_drop_and_the_last_word_is_not_lost()
 }
 
 #[test]
-fn s01_what_nobody_wants_is_closed_with_the_acceptor() {
+fn s01_kept_connections_are_closed_with_the_acceptor() {
     for driver in each_backend() {
         let (fd, address) = listener();
         let acceptor = Acceptor::new();
@@ -87,7 +87,7 @@ fn s01_what_nobody_wants_is_closed_with_the_acceptor() {
     }
 }
 
-/// The listener is closed, too: what nobody has accepted goes with it.
+/// The listener is closed, too, with the connections in its backlog.
 #[track_caller]
 fn check_closed(clients: &mut [TcpStream]) {
     for client in clients {
@@ -100,9 +100,9 @@ fn check_closed(clients: &mut [TcpStream]) {
 }
 
 #[test]
-fn s02_a_dropped_stream_of_accepts_closes_what_is_queued() {
+fn s02_a_dropped_accept_stream_closes_queued_connections() {
     for driver in each_backend() {
-        // Accepted and reported; accepted by the kernel, which nobody has asked since; both.
+        // Accepted and reported; accepted by the kernel without a later turn; both.
         for turned in [true, false] {
             let listener = TcpListener::bind("127.0.0.1:0").unwrap();
             let address = listener.local_addr().unwrap();
@@ -125,7 +125,7 @@ fn s02_a_dropped_stream_of_accepts_closes_what_is_queued() {
 }
 
 #[test]
-fn s02_a_dropped_stream_of_accepts_that_has_handed_some_out_closes_the_rest() {
+fn s02_a_dropped_accept_stream_closes_the_rest_of_its_connections() {
     for driver in each_backend() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
@@ -142,7 +142,7 @@ fn s02_a_dropped_stream_of_accepts_that_has_handed_some_out_closes_the_rest() {
 }
 
 #[test]
-fn s03_what_is_accepted_in_any_way_is_not_inherited() {
+fn s03_accepted_connections_are_not_inherited() {
     for driver in each_backend() {
         let (fd, address) = listener();
         let mut clients = Vec::new();
@@ -166,7 +166,7 @@ fn s03_what_is_accepted_in_any_way_is_not_inherited() {
     }
 }
 
-/// The same as a future of a task that is dropped by the task itself.
+/// The same with a future that its own task drops.
 #[test]
 fn s01_an_accept_and_something_else_in_a_select_lose_no_connection() {
     for driver in each_backend() {

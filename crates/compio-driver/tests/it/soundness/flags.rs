@@ -1,4 +1,4 @@
-//! 36: flags of sends and receives that are not on the system's list are refused.
+//! 36: flags of sends and receives that are not on the list of the platform are refused.
 
 use std::{io, net::UdpSocket};
 
@@ -10,7 +10,8 @@ use compio_driver::{
 
 use crate::support::{MSG_PEEK, MSG_TRUNC, each_backend, run, share, streams};
 
-/// The bit of `MSG_CMSG_COMPAT` on Linux, and bits that no system has or takes from a program.
+/// The bit of `MSG_CMSG_COMPAT` on Linux, and bits that no system defines or accepts from a
+/// program.
 const REFUSED: [i32; 4] = [i32::MIN, -1, 1 << 22, 1 << 27];
 
 #[track_caller]
@@ -58,7 +59,7 @@ fn s36_send_with_unknown_flag_is_refused_and_sends_nothing() {
         let (one, other) = datagrams();
         let address = other.local_addr().unwrap();
         let one = share(one);
-        // `MSG_ZEROCOPY` of Linux lends the buffer for longer than the operation.
+        // Linux's `MSG_ZEROCOPY` uses the buffer for longer than the operation.
         for flags in REFUSED.into_iter().chain([0x400_0000]) {
             let send = Send::new(one.clone(), "lost", flags);
             check_refused(run(&driver, driver.submit(send)).0);
@@ -95,7 +96,7 @@ fn s36_receive_stream_with_unknown_flag_is_refused() {
     }
 }
 
-/// As before: it has no effect on receives.
+/// `MSG_TRUNC` is accepted and has no effect on the length.
 #[test]
 fn s36_known_flags_are_accepted() {
     for driver in each_backend() {

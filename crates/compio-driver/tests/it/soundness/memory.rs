@@ -1,4 +1,4 @@
-//! 6 to 8 and 14: what the kernel may still use when nobody waits for it any more.
+//! 6 to 8 and 14: memory that the kernel may still use after its future is gone.
 
 use std::{
     io::{Read, Write},
@@ -19,7 +19,7 @@ use crate::support::{
 };
 
 #[test]
-fn s06_a_dropped_reads_buffer_stays_until_the_kernel_lets_go() {
+fn s06_a_dropped_reads_buffer_stays_until_its_completion() {
     for driver in each_backend() {
         let (reader, _writer) = pipe();
         let deaths = Rc::default();
@@ -33,7 +33,7 @@ fn s06_a_dropped_reads_buffer_stays_until_the_kernel_lets_go() {
 }
 
 #[test]
-fn s06_completed_and_never_polled_again_a_read_is_dropped_at_once() {
+fn s06_a_completed_read_is_freed_by_its_drop() {
     for driver in each_backend() {
         let (reader, writer) = pipe();
         let deaths = Rc::default();
@@ -46,10 +46,10 @@ fn s06_completed_and_never_polled_again_a_read_is_dropped_at_once() {
     }
 }
 
-/// How long the buffers are that are dropped, and those that take their memory.
+/// The length of the dropped buffers, and of the buffers that reuse their memory.
 const LEN: usize = 4096;
 
-/// Takes memory of the size that has just been freed, if it has.
+/// Allocates the size that has just been freed, to get the same memory.
 fn canaries() -> Vec<Vec<u8>> {
     (0..8).map(|_| vec![0x55; LEN]).collect()
 }
@@ -59,8 +59,8 @@ fn check_alive(canaries: &[Vec<u8>]) {
     assert!(canaries.iter().flatten().all(|byte| *byte == 0x55));
 }
 
-/// The memory of dropped buffers is used for something else at once: the kernel must not write
-/// there when the bytes come.
+/// The memory of dropped buffers is reused at once: the kernel must not write there when the bytes
+/// arrive.
 #[test]
 fn s06_memory_that_was_freed_is_never_written_to() {
     for driver in each_backend() {
@@ -73,7 +73,7 @@ fn s06_memory_that_was_freed_is_never_written_to() {
                 driver.turn(Some(Duration::ZERO)).unwrap();
             }
             if round % 3 > 1 {
-                // Its answer is there, or on its way.
+                // The completion is there, or in flight.
                 other.write_all(&[0xaa; LEN]).unwrap();
             }
             drop(recv);
@@ -90,7 +90,7 @@ fn s06_memory_of_several_buffers_is_never_written_to_either() {
     for driver in each_backend() {
         for _ in 0..30 {
             let (one, mut other) = streams();
-            // More than an operation keeps the places of inside itself.
+            // More buffers than an operation stores inline.
             let room: [Vec<u8>; 8] = std::array::from_fn(|_| Vec::with_capacity(LEN));
             let mut recv = driver.submit(RecvMsg::new(share(one), room, [0; 0], 0));
             begin(&driver, &mut recv);
@@ -104,7 +104,7 @@ fn s06_memory_of_several_buffers_is_never_written_to_either() {
     }
 }
 
-/// The leak is what was asked for; the driver's end must not hang nor free anything.
+/// The leak is intended. Dropping the driver must not hang nor free anything.
 #[test]
 fn s07_a_forgotten_future_is_leaked_and_nothing_else() {
     unblocked(|| {
@@ -120,9 +120,9 @@ fn s07_a_forgotten_future_is_leaked_and_nothing_else() {
     });
 }
 
-/// What was forgotten is never written to by others, nor does its answer disturb them.
+/// No other code writes to the forgotten buffer, and its completion disturbs no other operation.
 #[test]
-fn s07_bytes_that_come_for_a_forgotten_future_harm_nobody() {
+fn s07_bytes_for_a_forgotten_future_harm_no_operation() {
     for driver in each_backend() {
         let (one, mut other) = streams();
         let mut forgotten = driver.submit(Recv::new(share(one), Vec::with_capacity(LEN), 0));
@@ -133,7 +133,7 @@ fn s07_bytes_that_come_for_a_forgotten_future_harm_nobody() {
         other.write_all(&[0xaa; LEN]).unwrap();
         drain(&driver);
         check_alive(&canaries);
-        // Others come and go.
+        // Other operations begin and end.
         let (near, mut far) = streams();
         let near = share(near);
         for _ in 0..100 {
@@ -145,7 +145,7 @@ fn s07_bytes_that_come_for_a_forgotten_future_harm_nobody() {
     }
 }
 
-/// Dropping never waits: here the operation cannot end before its future is gone.
+/// A drop never blocks: here the operation cannot end before its future is gone.
 #[test]
 fn s08_dropping_blocking_work_under_way_does_not_block() {
     unblocked(|| {
@@ -166,7 +166,7 @@ fn s08_dropping_blocking_work_under_way_does_not_block() {
     });
 }
 
-/// A drop hands over what is queued only if there is no room, and never waits for an answer.
+/// A drop submits the queue only if it is full, and never waits for a completion.
 #[test]
 fn s08_dropping_more_than_the_queue_holds_does_not_block() {
     unblocked(|| {
@@ -177,14 +177,14 @@ fn s08_dropping_more_than_the_queue_holds_does_not_block() {
             .map(|_| waiting_read(&driver, &reader, &deaths))
             .collect();
         drop(reads);
-        // Nothing was waited for: not one has been answered, as far as the driver has seen.
+        // The drops did not wait: the driver has seen no completion.
         assert_eq!((driver.in_flight(), deaths.get()), (200, 0));
         drain(&driver);
         assert_eq!(deaths.get(), 200);
     });
 }
 
-/// A socket for datagrams, and where it is.
+/// A datagram socket and its address.
 fn socket() -> (UdpSocket, SocketAddr) {
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     let address = socket.local_addr().unwrap();
@@ -197,7 +197,7 @@ fn recv_from(driver: &Driver, fd: &SharedFd) -> Submit<RecvFrom<Vec<u8>>> {
     recv
 }
 
-/// Headers and addresses live as long as the buffer does.
+/// Headers and addresses live as long as the buffer.
 #[test]
 fn s14_dropped_messages_keep_their_headers() {
     for driver in each_backend() {
@@ -220,7 +220,7 @@ fn s14_dropped_messages_keep_their_headers() {
     }
 }
 
-/// What comes for the dropped one is not written into the next one's header, address or buffer.
+/// The data of a dropped receive is not written into the next one's header, address or buffer.
 #[test]
 fn s14_the_next_message_has_a_header_of_its_own() {
     for driver in each_backend() {
@@ -245,7 +245,8 @@ fn s14_the_next_message_has_a_header_of_its_own() {
     }
 }
 
-/// A send that was dropped before the kernel read it goes to its own address, whole, or nowhere.
+/// A send that is dropped before the kernel reads it goes to its own address, whole, or is not
+/// sent.
 #[test]
 fn s14_dropped_sends_keep_their_addresses() {
     for driver in each_backend() {
@@ -260,7 +261,7 @@ fn s14_dropped_sends_keep_their_addresses() {
                 driver.submit(SendMsg::new(fd.clone(), parts, [], Some(address(1)), 0));
             drop((start(&driver, &mut to), start(&driver, &mut message)));
             drop((to, message));
-            // The next ones would have their cells.
+            // The next sends could get the same cells.
             let last = driver.submit(SendTo::new(fd.clone(), b"last".to_vec(), address(2), 0));
             assert_eq!(run(&driver, last).0.unwrap(), 4);
             drain(&driver);
@@ -291,7 +292,7 @@ fn s14_a_dropped_connect_keeps_its_address() {
             let mut connect = driver.submit(Connect::new(socket(), dropped_at.clone()));
             begin(&driver, &mut connect);
             drop(connect);
-            // The next one would have its cell.
+            // The next connect could get the same cell.
             let kept = socket();
             run(
                 &driver,
@@ -306,7 +307,7 @@ fn s14_a_dropped_connect_keeps_its_address() {
             assert_eq!(name, [round]);
             drain(&driver);
         }
-        // Nobody else has come.
+        // No other client has connected.
         listeners[1].set_nonblocking(true).unwrap();
         listeners[1].accept().unwrap_err();
     }

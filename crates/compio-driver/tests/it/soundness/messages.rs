@@ -1,4 +1,4 @@
-//! 32: messages that wait for room at their receiver arrive whole, and once.
+//! 32: a message that waits for room at its receiver arrives whole, and once.
 
 use std::{
     io,
@@ -77,7 +77,7 @@ fn receive(receiver: &UnixDatagram) -> Vec<u8> {
     buffer
 }
 
-/// The fillers, and nothing behind them.
+/// The fillers, and no message after them.
 fn check_fillers(receiver: &UnixDatagram, count: usize) {
     for _ in 0..count {
         assert_eq!(receive(receiver), b"filler");
@@ -90,7 +90,7 @@ fn check_empty(receiver: &UnixDatagram) {
     assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
 }
 
-/// Lets the kernel have everything that is to be submitted.
+/// Submits all queued requests.
 fn turn(driver: &Driver) {
     for _ in 0..3 {
         driver.turn(Some(Duration::ZERO)).unwrap();
@@ -134,7 +134,7 @@ fn s32_datagram_with_address_to_full_receiver_arrives_whole() {
     }
 }
 
-/// The sender is subscribed at the poller before, and its own readiness does not change.
+/// The sender is already subscribed at the poller, and its own readiness does not change.
 #[test]
 fn s32_datagram_with_address_from_known_sender_to_full_receiver_arrives_whole() {
     for driver in each_backend() {
@@ -239,14 +239,14 @@ fn s32_cancelled_datagram_to_full_receiver_is_not_sent() {
             send.cancel();
             check_error(run(&driver, send).0, code::CANCELLED);
 
-            // Before its first way through the kernel, too.
+            // A cancel before the first submission.
             let send = SendMsg::new(sender.clone(), ["payload"], [], address.clone(), 0);
             let mut send = driver.submit(send);
             begin(&driver, &mut send);
             send.cancel();
             check_error(run(&driver, send).0, code::CANCELLED);
 
-            // A drop cancels, too, and leaves nothing in flight.
+            // A drop cancels, too, and leaves no operation in flight.
             let send = SendMsg::new(sender.clone(), ["payload"], [], address.clone(), 0);
             let mut send = driver.submit(send);
             begin(&driver, &mut send);
@@ -254,7 +254,7 @@ fn s32_cancelled_datagram_to_full_receiver_is_not_sent() {
             drop(send);
             drain(&driver);
 
-            // So does a number.
+            // So does a cancel by number.
             let mut send = SendMsg::new(sender, ["payload"], [], address, 0);
             // SAFETY: the operation stays here until its entry has come.
             unsafe { driver.push(&mut send, 7) }.unwrap();
@@ -301,7 +301,7 @@ fn s32_datagram_with_dontwait_to_full_receiver_is_refused() {
         let send = Send::new(sender.clone(), "payload", libc::MSG_DONTWAIT);
         let (sent, _) = run(&driver, driver.submit(send));
         assert_eq!(sent.unwrap_err().kind(), io::ErrorKind::WouldBlock);
-        // Beside another operation, so that it takes the way of many.
+        // Beside another operation, so that the send goes through the ring.
         let mut waits = driver.submit(Send::new(sender.clone(), "payload", 0));
         begin(&driver, &mut waits);
         let send = Send::new(sender, "payload", libc::MSG_DONTWAIT);
@@ -310,8 +310,7 @@ fn s32_datagram_with_dontwait_to_full_receiver_is_refused() {
     }
 }
 
-/// There is no event for room at a receiver without a connection to it: the send is tried again, now
-/// and then.
+/// Without a connection there is no event for room at the receiver: the send is retried on a timer.
 #[test]
 fn s32_waiting_datagram_does_not_spin() {
     for driver in each_backend() {
@@ -331,7 +330,7 @@ fn s32_waiting_datagram_does_not_spin() {
     }
 }
 
-/// An outer loop is woken for the next try.
+/// An outer loop is woken for the next retry.
 #[test]
 fn s32_waiting_datagram_is_sent_under_outer_loop() {
     for driver in each_backend() {
@@ -362,7 +361,7 @@ fn s32_waiting_datagram_is_sent_under_outer_loop() {
     }
 }
 
-/// Each message to a user's netlink socket is copied before the kernel looks for room, too.
+/// The kernel copies each message to a user's netlink socket before it looks for room, too.
 #[test]
 fn s32_netlink_message_to_full_receiver_arrives_whole() {
     for driver in each_backend() {
@@ -406,7 +405,7 @@ fn s32_netlink_message_to_full_receiver_arrives_whole() {
 
 /// The address "any" of netlink sockets.
 fn netlink_address() -> SockAddr {
-    // SAFETY: plain C structs of numbers, of which the shorter fits into the longer.
+    // SAFETY: plain C structs of numbers; the shorter one fits into the longer one.
     let ((), address) = unsafe {
         SockAddr::try_init(|storage, len| {
             let address = storage.cast::<libc::sockaddr_nl>();

@@ -1,6 +1,6 @@
-//! The ways in which a completion runtime loses data, memory or descriptors: one test or more for each,
-//! named after its number in `docs/soundness.md`. What counts all descriptors of a process is in the
-//! binary `descriptors`.
+//! Known ways in which a completion-based runtime loses data, memory or descriptors. Each has at
+//! least one test, named after its number in `docs/soundness.md`. Tests that count all descriptors
+//! of the process are in the binary `descriptors`.
 
 #[cfg(unix)]
 mod buffers;

@@ -1,5 +1,5 @@
-//! Operations, sockets and drivers that are dropped where nothing runs: in a thread local's
-//! destructor, during unwinding (scenario 16).
+//! Operations, sockets and drivers that are dropped outside of a turn: in a thread local's
+//! destructor, and during unwinding (scenario 16).
 
 use std::{
     cell::{Cell, RefCell},
@@ -96,7 +96,7 @@ fn s16_a_driver_is_dropped_before_its_operations_in_a_thread_locals_destructor()
     .unwrap();
 }
 
-/// Whatever a driver makes, one of each, waiting for its peer; and the peers.
+/// One of each type that a driver makes, pending, with its peer.
 struct Everything {
     _recv: Submit<Recv<Canary>>,
     _poll: Submit<PollOnce>,
@@ -146,7 +146,7 @@ fn everything(driver: &Driver, deaths: &Rc<Cell<usize>>) -> (Everything, [TcpStr
     });
     let _ = poll_once(driver, &mut send);
     driver.turn(Some(std::time::Duration::ZERO)).unwrap();
-    // As long as it may read what was sent, the kernel may have it in our buffer alone.
+    // While the peer may read the data, the kernel may hold it in our buffer only.
     drop(send_peer);
     let everything = Everything {
         _recv: recv,
@@ -160,7 +160,7 @@ fn everything(driver: &Driver, deaths: &Rc<Cell<usize>>) -> (Everything, [TcpStr
     (everything, [recv_peer, poll_peer, bytes_peer])
 }
 
-/// All sockets on our side are closed: whoever reads comes to an end.
+/// All sockets on our side are closed: every peer reads EOF.
 #[track_caller]
 fn check_closed(peers: impl IntoIterator<Item = TcpStream>) {
     for mut peer in peers {
@@ -186,7 +186,7 @@ fn s16_everything_is_dropped_in_a_thread_locals_destructor_on_either_side_of_its
             for driver in each_backend() {
                 let (everything, peers) = everything(&driver, &Rc::default());
                 all_peers.extend(peers);
-                // The destructors run in the order of their first uses, or in the other one.
+                // The destructors run in the order of first use, or in reverse.
                 let (left, right): (Box<dyn std::any::Any>, Box<dyn std::any::Any>) =
                     if driver_first {
                         (Box::new(driver), Box::new(everything))
@@ -221,7 +221,7 @@ fn s16_everything_is_dropped_during_unwinding_and_the_driver_goes_on() {
     }
 }
 
-/// Outside of any turn, and with the driver dead already.
+/// Outside of any turn, after the driver is dropped.
 #[test]
 fn s16_everything_outlives_its_driver() {
     for driver in each_backend() {
@@ -235,7 +235,7 @@ fn s16_everything_outlives_its_driver() {
     }
 }
 
-/// What it has for somebody who has gone away is dropped with it, wherever that is.
+/// Connections that an acceptor keeps are dropped with it, in any place.
 #[test]
 fn s16_an_acceptor_is_dropped_in_a_thread_locals_destructor() {
     thread_local! {

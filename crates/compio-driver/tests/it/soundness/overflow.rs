@@ -1,4 +1,4 @@
-//! Queues that are too small for what comes.
+//! More operations and completions than the queues hold.
 
 use std::{cell::Cell, rc::Rc};
 
@@ -9,7 +9,7 @@ use compio_driver::{
 
 use crate::support::{Canary, begin, check_error, code, drain, pipe, run, sockets, tiny_driver};
 
-/// Many times what the queues of a tiny driver hold.
+/// Many times the capacity of a tiny driver's queues.
 const MANY: usize = 500;
 
 fn waiting_polls(driver: &Driver, fd: &SharedFd) -> Vec<Submit<PollOnce>> {
@@ -33,7 +33,7 @@ fn waiting_reads(
 }
 
 #[test]
-fn s15_hundreds_of_completions_wait_for_the_first_look() {
+fn s15_hundreds_of_completions_wait_for_the_first_turn() {
     let driver = tiny_driver();
     let mut nops: Vec<_> = (0..MANY).map(|_| driver.submit(Nop::new())).collect();
     nops.iter_mut().for_each(|nop| begin(&driver, nop));
@@ -67,7 +67,7 @@ fn s15_hundreds_of_cancels_find_the_queue_full() {
 }
 
 #[test]
-fn s15_hundreds_of_wishes_come_at_once_and_again() {
+fn s15_hundreds_of_cancels_are_requested_repeatedly() {
     let driver = tiny_driver();
     let (reader, _writer) = pipe();
     let deaths = Rc::default();

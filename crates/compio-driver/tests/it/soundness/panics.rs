@@ -1,5 +1,5 @@
-//! Panics of code that is not the driver's (scenario 19). Those of wakers, buffers and destructors
-//! that come back to the driver are in `reentrancy`.
+//! Panics of user code (scenario 19). Panics of wakers, buffers and destructors that call the
+//! driver are in `reentrancy`.
 
 use std::{
     cell::Cell,
@@ -31,7 +31,7 @@ fn s19_a_panic_in_blocking_work_is_reported_and_the_thread_lives_on() {
     assert_eq!(run(&driver, work).unwrap().unwrap(), 7);
 }
 
-/// The driver waits for the thread, and its future has the panic afterwards.
+/// The shutdown waits for the thread, and the future returns the panic afterwards.
 #[test]
 fn s19_a_panic_in_blocking_work_during_the_shut_down_is_reported() {
     let driver = narrow_driver();
@@ -63,7 +63,7 @@ impl Drop for Bomb {
     }
 }
 
-/// As [`Bomb`], and may come from another thread.
+/// Like [`Bomb`], and may come from another thread.
 struct RemoteBomb;
 
 impl Drop for RemoteBomb {
@@ -73,7 +73,7 @@ impl Drop for RemoteBomb {
 }
 
 #[test]
-fn s19_a_result_of_blocking_work_that_panics_when_it_is_dropped_harms_nobody() {
+fn s19_a_panicking_drop_of_a_work_result_harms_no_thread() {
     let driver = DriverBuilder::new().pool(Pool::new(1)).build().unwrap();
     let (code, has_begun, release) = gate();
     let mut work = driver.submit(Blocking::new(move || {
@@ -84,7 +84,7 @@ fn s19_a_result_of_blocking_work_that_panics_when_it_is_dropped_harms_nobody() {
     has_begun.recv().unwrap();
     drop(work);
     release.send(()).unwrap();
-    // Whether the driver passes the panic on is its affair; the work is over, and it lives.
+    // The driver may pass the panic on or not; the work has ended, and the driver lives.
     while catch_unwind(AssertUnwindSafe(|| drain(&driver))).is_err() {}
     assert_eq!(run(&driver, driver.submit(Nop::new())).unwrap(), 0);
     let work = driver.submit(Blocking::new(|| 7));
@@ -118,7 +118,7 @@ unsafe impl compio_io::buf::IoBufMut for Explosive {
     }
 }
 
-/// A second panic while the first one unwinds would abort the process.
+/// A second panic during unwinding would abort the process.
 #[test]
 fn s19_buffers_that_panic_when_they_are_dropped_do_so_during_unwinding() {
     let (deaths, explosions) = (Rc::<Cell<usize>>::default(), Rc::<Cell<usize>>::default());

@@ -1,5 +1,5 @@
-//! The pool of threads: futures that are dropped while a thread still uses what they own, and more
-//! work than threads (scenario 22).
+//! The thread pool: futures that are dropped while a thread still uses their memory, and more work
+//! than threads (scenario 22).
 
 use std::{
     cell::Cell,
@@ -23,12 +23,12 @@ use crate::{
     support::{LONG, begin, check_error, code, drain, each_backend, file, forget_from, run, start},
 };
 
-/// A driver whose blocking work has one thread.
+/// A driver whose thread pool has one thread.
 pub(crate) fn narrow_driver() -> Driver {
     DriverBuilder::new().pool(Pool::new(1)).build().unwrap()
 }
 
-/// Blocking work that says when it has begun, and ends when it is told to.
+/// Blocking work that reports its start, and ends on request.
 pub(crate) fn gate() -> (impl FnOnce() + Send + 'static, Receiver<()>, Sender<()>) {
     let (begun, has_begun) = mpsc::channel();
     let (release, released) = mpsc::channel();
@@ -40,7 +40,7 @@ pub(crate) fn gate() -> (impl FnOnce() + Send + 'static, Receiver<()>, Sender<()
 }
 
 #[test]
-fn s22_a_full_pool_queues_and_keeps_nobody_else_from_working() {
+fn s22_a_full_pool_queues_work_and_delays_no_other_operation() {
     let driver = narrow_driver();
     let (code, has_begun, release) = gate();
     let mut first = driver.submit(Blocking::new(code));
@@ -55,7 +55,7 @@ fn s22_a_full_pool_queues_and_keeps_nobody_else_from_working() {
         .collect();
     rest.iter_mut().for_each(|work| begin(&driver, work));
     assert!(order.lock().unwrap().is_empty());
-    // A busy pool keeps nobody else from working.
+    // A busy pool does not delay other operations.
     assert_eq!(run(&driver, driver.submit(Nop::new())).unwrap(), 0);
 
     release.send(()).unwrap();
@@ -145,9 +145,9 @@ fn s22_a_driver_that_dies_waits_for_work_that_runs() {
     drop(work);
 }
 
-/// What the thread uses is leaked: it must stay valid, and never be freed.
+/// Memory that the thread uses is leaked: it must stay valid, and never be freed.
 #[test]
-fn s22_past_its_timeout_a_driver_leaks_what_a_thread_uses() {
+fn s22_past_its_timeout_a_driver_leaks_memory_of_pool_threads() {
     past_its_timeout_a_driver_leaks(Duration::ZERO);
     past_its_timeout_a_driver_leaks(Duration::from_millis(5));
 }
@@ -170,7 +170,8 @@ fn past_its_timeout_a_driver_leaks(timeout: Duration) {
     is_done.recv_timeout(LONG).unwrap();
 }
 
-/// Dropping the last handle of a local thing at home, while threads come and go.
+/// The last handle of a value that is not `Send` is dropped on the driver's thread, while threads
+/// run.
 #[test]
 fn s22_many_jobs_are_dropped_at_any_moment() {
     let driver = DriverBuilder::new().pool(Pool::new(3)).build().unwrap();
@@ -195,7 +196,8 @@ fn s22_many_jobs_are_dropped_at_any_moment() {
     assert_eq!((Arc::strong_count(&count), dropped.get()), (1, 500));
 }
 
-/// Where threads stand in for the kernel, they read into memory that its owner has given up.
+/// With the thread pool in place of the kernel, the thread reads into a buffer whose future is
+/// gone.
 #[test]
 fn s22_a_read_that_is_dropped_while_a_thread_makes_it_keeps_its_buffer() {
     for driver in each_backend() {

@@ -1,4 +1,4 @@
-//! Buffers that the kernel chooses: exhaustion, loans that outlive what lent them (scenario 20).
+//! Buffers that the kernel picks: exhaustion, and loans that outlive their pool (scenario 20).
 
 use std::{cell::Cell, io::Write, net::Shutdown, thread, time::Duration};
 
@@ -26,7 +26,7 @@ fn s20_without_a_buffer_the_bytes_wait() {
             held.push(buffer);
         }
         assert_eq!(pool.handed_out(), 2);
-        // The kernel may first have to find out that there is none.
+        // The kernel may first have to find the pool empty.
         for _ in 0..3 {
             expect_wait(&driver, &mut stream);
             run(&driver, driver.submit(Nop::new())).unwrap();
@@ -84,7 +84,7 @@ fn s20_a_pool_dies_with_its_thread_before_or_after_its_buffers() {
                 };
                 let buffers = (one(), one());
                 expect_wait(&driver, &mut stream);
-                // The destructors run in the order of their first uses.
+                // The destructors run in the order of first use.
                 if left_first {
                     LEFT.set(Some((pool, buffers.0)));
                     RIGHT.set(Some((stream, driver, buffers.1)));
@@ -125,7 +125,7 @@ fn s20_the_largest_pool_is_exhausted_and_goes_round() {
     }
 }
 
-/// The kernel has the buffers until the dropped receive has ended.
+/// The kernel may use the buffers until the dropped receive has completed.
 #[test]
 fn s20_a_pool_dropped_with_a_receive_under_way_stays_until_its_end() {
     for driver in each_backend() {
@@ -144,9 +144,9 @@ fn s20_a_pool_dropped_with_a_receive_under_way_stays_until_its_end() {
     }
 }
 
-/// Two buffers for fifty connections, some of which go away with a buffer in their hands.
+/// Two buffers for fifty connections, some of which are dropped while they hold a buffer.
 #[test]
-fn s20_an_exhausted_pool_serves_everybody_in_the_end() {
+fn s20_an_exhausted_pool_serves_every_stream_in_the_end() {
     for driver in each_backend() {
         let pool = BufferPool::new(&driver, 2, 8).unwrap();
         let (mut peers, streams): (Vec<_>, Vec<_>) = (0..50)

@@ -1,4 +1,4 @@
-//! 31: operations that were pushed by reference, and what a drop of them closes.
+//! 31: operations that were pushed by reference, and the descriptors that their drop closes.
 
 use std::{
     fs::File,
@@ -16,7 +16,8 @@ use compio_driver::{
 
 use crate::support::{LONG, READ, each_backend, native, run};
 
-/// The file under a number that no other test gets: numbers are given from the lowest on.
+/// Duplicates the file to a number that no other test gets: the system assigns the lowest free
+/// numbers.
 fn at_high_number(file: &File) -> OwnedFd {
     // Relaxed: only a count.
     static NUMBERS: AtomicI32 = AtomicI32::new(700);
@@ -53,7 +54,7 @@ fn s31_dropped_close_after_its_entry_leaves_the_next_descriptor_open() {
         let mut close = Close::new(fd);
         complete(&driver, &mut close).unwrap();
         assert!(!is_open(number));
-        // The number is another file's now.
+        // Another file has the number now.
         let next = at(&tempfile::tempfile().unwrap(), number);
         drop(close);
         assert!(is_open(number));
@@ -109,7 +110,7 @@ fn s31_close_that_is_cancelled_before_it_runs_closes() {
     }
 }
 
-/// The entry's number is a descriptor, of which `finish` makes an owner.
+/// The entry's result is a descriptor, for which `finish` makes an owner.
 #[test]
 fn s31_pushed_operations_give_their_descriptors_by_finish() {
     for driver in each_backend() {

@@ -1,4 +1,5 @@
-//! Readiness: batches, several who wait (scenario 24). Rings pass the same tests.
+//! Readiness: batches, and several waiting operations (scenario 24). The io_uring backend passes
+//! the same tests.
 
 use std::{
     io::{Read, Write},
@@ -37,9 +38,9 @@ fn s24_a_batch_of_events_larger_than_the_room_for_it_is_all_handled() {
     }
 }
 
-/// The one waits for what does not come: that must not keep the others waiting.
+/// One operation waits for an event that does not happen: that must not block the others.
 #[test]
-fn s24_a_poll_is_in_nobodys_way() {
+fn s24_a_waiting_poll_delays_no_other_operation() {
     for driver in each_backend() {
         let (near, mut far) = tcp();
         let near = share(near);
@@ -59,9 +60,9 @@ fn s24_a_poll_is_in_nobodys_way() {
     }
 }
 
-/// One event for what several wait for: it must not be used up by the first.
+/// One event for several waiting operations: the first one must not consume it.
 #[test]
-fn s24_all_who_wait_for_one_direction_are_served_by_one_event() {
+fn s24_one_event_serves_all_waits_of_a_direction() {
     for driver in each_backend() {
         let (near, mut far) = streams();
         let near = share(near);
@@ -85,7 +86,7 @@ fn s24_all_who_wait_for_one_direction_are_served_by_one_event() {
     }
 }
 
-/// Neither keeps the other's event away.
+/// Neither hides the other's event.
 #[test]
 fn s24_a_reader_and_a_writer_wait_for_one_socket() {
     for driver in each_backend() {
@@ -122,7 +123,7 @@ fn s24_a_reader_and_a_writer_wait_for_one_socket() {
     }
 }
 
-/// Epoll refuses files (`EPERM`): threads read what is not in memory.
+/// Epoll refuses files (`EPERM`): pool threads read the data that is not in the page cache.
 #[test]
 fn s24_a_regular_file_is_read_where_readiness_knows_none() {
     for driver in each_backend() {

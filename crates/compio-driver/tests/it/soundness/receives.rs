@@ -1,4 +1,4 @@
-//! 4: whoever stops waiting by a cancel instead of a drop has every byte.
+//! 4: a receive that is cancelled, not dropped, returns every byte that it has received.
 
 use std::{
     io::{Read, Write},
@@ -14,16 +14,16 @@ use crate::support::{
     begin, check_error, code, drain, driver, each_backend, pipe_in, run, share, streams,
 };
 
-/// When the wish to cancel comes.
+/// When the cancel is requested.
 #[derive(Clone, Copy, Debug)]
 enum Moment {
     /// Together with the operation.
     Queued,
     /// The kernel waits, and the bytes come afterwards.
     Pending,
-    /// The bytes are there, and the driver has not seen the answer.
+    /// The kernel has completed the receive, and the driver has not reaped the completion.
     Answered,
-    /// The driver has it, and nobody has polled the future since.
+    /// The driver has reaped the completion, and the future has not been polled since.
     Landed,
 }
 
@@ -34,7 +34,7 @@ const MOMENTS: [Moment; 4] = [
     Moment::Landed,
 ];
 
-/// Cancels a read at this moment, and returns what it has got: the bytes or nothing.
+/// Cancels a read at this moment, and returns its bytes, if any.
 fn cancelled<O>(
     driver: &Driver,
     mut read: Submit<O>,
@@ -83,7 +83,7 @@ where
     }
 }
 
-/// What a cancelled read has got and what the next ones get is what was sent.
+/// The bytes of a cancelled read and of the next reads are together all bytes sent.
 fn check_all_moments<O>(driver: &Driver, read: impl Fn() -> O, far: &mut impl Write)
 where
     O: compio_driver::Owned<Output = (std::io::Result<usize>, Vec<u8>)>,

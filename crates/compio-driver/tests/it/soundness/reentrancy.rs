@@ -1,5 +1,5 @@
-//! Code of users that the driver runs, and that comes back to the driver or panics: wakers,
-//! destructors, buffers.
+//! User code that the driver runs, and that calls the driver or panics: wakers, destructors,
+//! buffers.
 
 use std::{
     cell::{Cell, RefCell},
@@ -24,7 +24,7 @@ use crate::support::{
 };
 
 thread_local! {
-    /// The driver of this test's thread, for code that gets no argument.
+    /// The driver of this test's thread, for callbacks without an argument.
     static HERE: RefCell<Option<Rc<Driver>>> = const { RefCell::new(None) };
     static FUTURES: RefCell<Vec<Submit<Nop>>> = const { RefCell::new(Vec::new()) };
     static CALLS: Cell<usize> = const { Cell::new(0) };
@@ -34,7 +34,7 @@ fn here() -> Rc<Driver> {
     HERE.with_borrow_mut(|here| Rc::clone(here.get_or_insert_with(|| Rc::new(driver()))))
 }
 
-/// A waker that does this.
+/// A waker that calls this function.
 struct Do(fn());
 
 impl Wake for Do {
@@ -48,8 +48,8 @@ fn doing(what: fn()) -> Waker {
     Waker::from(Arc::new(Do(what)))
 }
 
-/// Several operations end in one turn; the first waker woken does `what`. All the others are
-/// woken, and the driver goes on.
+/// Several operations complete in one turn, and the first waker runs `what`. All the other wakers
+/// run, and the driver goes on.
 fn check_waker(what: fn()) {
     let driver = here();
     let (bell, bell_waker) = Bell::new();
@@ -121,17 +121,17 @@ fn s27_a_waker_may_shut_the_driver_down() {
     assert_eq!(deaths.get(), 1);
 }
 
-/// What a waker panics with: its destructor panics, too.
+/// A panic payload whose destructor panics, too.
 struct Bomb;
 
 impl Drop for Bomb {
     fn drop(&mut self) {
-        // Of no size: what this one panics with is leaked.
+        // The payload has no size, so that its leak is none.
         panic_any(());
     }
 }
 
-/// What two wakers throw cannot both go on; what is left behind has a destructor, too.
+/// Only one of two panics can be passed on, and the other payload has a destructor, too.
 #[test]
 fn s19_wakers_may_panic_with_something_that_panics_when_dropped() {
     let driver = driver();
@@ -169,7 +169,7 @@ fn s19_a_driver_may_die_while_its_wakers_panic() {
     assert_eq!((CALLS.get(), deaths.get()), (2, 2));
 }
 
-/// An operation whose output does this when it is dropped.
+/// An operation whose output calls this function when it is dropped.
 struct Then(fn());
 
 struct Doing(fn());
@@ -197,7 +197,7 @@ unsafe impl Operation for Then {
 // SAFETY: no descriptor is named.
 unsafe impl Owned for Then {}
 
-/// Abandoned operations of which the first does `what` at its burial. The driver goes on.
+/// Orphaned operations, the first of which runs `what` when it is released. The driver goes on.
 fn check_destructor(what: fn()) {
     let driver = here();
     let mut in_the_air: Vec<_> = [what, || (), || ()]
@@ -243,7 +243,8 @@ fn s27_a_destructor_may_shut_the_driver_down() {
     assert_eq!(CALLS.get(), 1);
 }
 
-/// A waker whose clone turns the driver: the operation may end between the look and the note.
+/// A waker whose clone turns the driver: the operation may complete between the check and the
+/// registration.
 #[test]
 fn s27_a_wake_is_not_lost_while_the_waker_is_cloned() {
     unsafe fn clone(data: *const ()) -> RawWaker {
@@ -261,10 +262,10 @@ fn s27_a_wake_is_not_lost_while_the_waker_is_cloned() {
     let mut nop = driver.submit(Nop::new());
     let is_ready = poll_with(&mut nop, &waker).is_ready();
     drain(&driver);
-    assert!(is_ready || CALLS.get() == 1, "nobody would poll again");
+    assert!(is_ready || CALLS.get() == 1, "the wake is lost");
 }
 
-/// A buffer that does this when it is asked where it lies.
+/// A buffer that calls this function when the driver asks for its pointer.
 struct Asked(Vec<u8>, fn());
 
 // SAFETY: the vector's contract is this type's.

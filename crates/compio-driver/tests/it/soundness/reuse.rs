@@ -1,4 +1,4 @@
-//! 11 and 12: the number of a descriptor, and the cell of an operation, that somebody else has now.
+//! 11 and 12: reuse of a descriptor's number, and of an operation's cell.
 
 use std::{
     io::Write,
@@ -32,11 +32,11 @@ fn s11_an_operation_keeps_its_descriptor_open() {
             // Still open: the peer can write.
             other.write_all(b"x").unwrap();
             drain(&driver);
-            // With some kinds of sockets it takes a moment until the peer knows.
+            // With some kinds of sockets the peer sees the close a moment later.
             let began = Instant::now();
             let error = loop {
                 match other.write_all(b"x") {
-                    Ok(()) => assert!(began.elapsed() < LONG, "nobody has closed it"),
+                    Ok(()) => assert!(began.elapsed() < LONG, "it is not closed"),
                     Err(error) => break error.kind(),
                 }
             };
@@ -45,10 +45,10 @@ fn s11_an_operation_keeps_its_descriptor_open() {
     }
 }
 
-/// The system gives out numbers that have just become free: here to a connection that is used at
-/// once, after an operation of the old one was given up at every moment.
+/// The system gives out the most recently freed numbers: here to a connection that is used at once,
+/// after an operation on the old one was dropped at every moment.
 #[test]
-fn s11_what_is_opened_next_gets_nothing_of_what_was_closed() {
+fn s11_a_new_connection_gets_no_byte_of_a_closed_one() {
     for driver in each_backend() {
         for round in 0..60 {
             let (old, mut old_far) = streams();
@@ -67,7 +67,7 @@ fn s11_what_is_opened_next_gets_nothing_of_what_was_closed() {
             let (new, mut new_far) = streams();
             let mut read = driver.submit(Recv::new(share(new), Vec::with_capacity(64), 0));
             begin(&driver, &mut read);
-            // It may be gone.
+            // The old connection may be closed.
             let _ = old_far.write_all(b"old");
             driver.turn(Some(Duration::ZERO)).unwrap();
             assert!(poll_once(&driver, &mut read).is_pending());
@@ -84,16 +84,17 @@ fn read_one(driver: &Driver, fd: &SharedFd) -> Submit<ReadAt<Vec<u8>>> {
     read
 }
 
-/// The same cells over and over, with cancels on their way to flights that are over.
+/// The same cells are reused again and again, with pending cancels of operations that have
+/// completed.
 #[test]
-fn s12_a_stale_cancel_hits_nobody_who_has_the_cell_now() {
+fn s12_a_stale_cancel_misses_the_next_operation_of_the_cell() {
     for driver in each_backend() {
         let (reader, mut writer) = pipe_in();
         for _ in 0..200 {
             let ended = read_one(&driver, &reader);
             writer.write_all(b"a").unwrap();
             drain(&driver);
-            // Its wish comes to the kernel together with the next flight of this cell.
+            // The cancel reaches the kernel together with the next operation of this cell.
             ended.cancel();
             run(&driver, ended).0.unwrap();
             let next = read_one(&driver, &reader);
@@ -106,7 +107,7 @@ fn s12_a_stale_cancel_hits_nobody_who_has_the_cell_now() {
 }
 
 #[test]
-fn s12_a_token_cancels_nobody_who_has_the_cell_now() {
+fn s12_a_token_misses_the_next_operation_of_the_cell() {
     for driver in each_backend() {
         let (reader, mut writer) = pipe_in();
         for round in 0..100 {
@@ -131,9 +132,10 @@ fn s12_a_token_cancels_nobody_who_has_the_cell_now() {
     }
 }
 
-/// The answer is on its way when the operation is dropped, and comes when others have begun.
+/// The completion is in flight when the operation is dropped, and arrives after other operations
+/// have begun.
 #[test]
-fn s12_a_late_answer_is_for_nobody_who_began_later() {
+fn s12_a_late_completion_reaches_no_later_operation() {
     for driver in each_backend() {
         let (near, mut far) = streams();
         let near = share(near);
@@ -156,7 +158,7 @@ fn s12_a_late_answer_is_for_nobody_who_began_later() {
             second.cancel();
             check_error(run(&driver, second).0, code::CANCELLED);
             drop(third);
-            // As long as it is not given up, it may take what comes.
+            // Until it is cancelled, the dropped receive may take the bytes.
             while driver.in_flight() > 1 {
                 driver.turn(Some(LONG)).unwrap();
             }

@@ -1,4 +1,4 @@
-//! 9 and 10: the end of a driver with operations in flight, queued, or never begun.
+//! 9 and 10: shutdown of a driver with operations in flight, queued, or never begun.
 
 use std::{io::Read, net::TcpListener, rc::Rc, task::Poll, time::Duration};
 
@@ -16,7 +16,7 @@ use crate::{
 };
 
 #[test]
-fn s10_what_is_queued_and_not_submitted_is_dropped_like_the_rest() {
+fn s10_a_queued_operation_is_dropped_before_its_submission() {
     for driver in each_backend() {
         let (reader, _writer) = pipe();
         let deaths = Rc::default();
@@ -52,7 +52,7 @@ fn s09_a_driver_ends_with_all_kinds_of_operations_in_flight() {
 }
 
 #[test]
-fn s09_a_future_of_a_dead_driver_has_its_end() {
+fn s09_a_future_of_a_dropped_driver_completes() {
     for driver in each_backend() {
         let (reader, _writer) = pipe();
         let mut begun = driver.submit(ReadAt::at_cursor(reader.clone(), b"old".to_vec()));
@@ -74,9 +74,9 @@ fn s09_a_future_of_a_dead_driver_has_its_end() {
     }
 }
 
-/// With no time to wait at all, what can be given up at once is not leaked.
+/// With a timeout of zero, operations that can be cancelled at once are not leaked.
 #[test]
-fn s09_even_an_impatient_driver_takes_the_answers_that_are_there() {
+fn s09_a_driver_with_zero_timeout_reaps_available_completions() {
     let builder = DriverBuilder::new().shutdown_timeout(Duration::ZERO);
     let driver = builder.build().unwrap();
     let (reader, _writer) = pipe();
@@ -102,7 +102,7 @@ fn s10_a_close_that_is_pending_at_the_drivers_end_closes() {
     }
 }
 
-/// What was asked for before the end may still happen, but never in part of a buffer that is gone.
+/// Requests from before the shutdown may still be executed, but never with part of a freed buffer.
 #[test]
 fn s10_writes_that_were_queued_are_done_or_not_done() {
     for driver in (0..20).flat_map(|_| each_backend()) {

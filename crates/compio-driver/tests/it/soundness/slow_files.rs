@@ -1,4 +1,4 @@
-//! 38, for files whose system is a program: it answers as late as it likes, and the driver's thread goes on.
+//! 38, for files of a slow FUSE server: it delays its replies, and the driver's thread goes on.
 
 use std::{
     ffi::{CString, c_void},
@@ -21,7 +21,7 @@ use compio_driver::{
 
 use crate::support::{begin, each_backend, pipe_out, run, share, unblocked};
 
-/// How long the program answers nothing at most.
+/// How long the server delays its replies at most.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Whether it has waited that long.
@@ -29,7 +29,7 @@ static BLOCKED: AtomicBool = AtomicBool::new(false);
 
 const CONTENT: &[u8] = b"slow";
 
-/// Reads and writes of regular files by a program that answers none of them for a while.
+/// Reads and writes of regular files whose FUSE server does not reply for a while.
 #[test]
 fn s38_reads_and_writes_of_slow_fuse_file_do_not_block() {
     unblocked(|| {
@@ -89,7 +89,7 @@ fn s38_reads_and_writes_of_slow_fuse_file_do_not_block() {
     });
 }
 
-/// Turns some times while the program answers nothing, and lets it answer.
+/// Turns a few times while the server does not reply, and then lets it reply.
 fn pass(driver: &Driver, gate: &Gate) {
     for _ in 0..10 {
         driver.turn(Some(Duration::from_millis(1))).unwrap();
@@ -97,7 +97,7 @@ fn pass(driver: &Driver, gate: &Gate) {
     gate.open();
 }
 
-/// Shut, the program answers nothing that is not needed to open a file.
+/// While shut, the server replies only to the requests that opening a file needs.
 #[derive(Clone, Default)]
 struct Gate(Arc<(Mutex<bool>, Condvar)>);
 
@@ -111,7 +111,7 @@ impl Gate {
         self.0.1.notify_all();
     }
 
-    /// Ends after a while in any case: a thread that FUSE blocks cannot be killed.
+    /// Returns after a while in any case: a thread that FUSE blocks cannot be killed.
     fn wait(&self) {
         let shut = self.0.0.lock().unwrap();
         let waited = self.0.1.wait_timeout_while(shut, PATIENCE, |shut| *shut);
@@ -124,7 +124,8 @@ impl Gate {
     }
 }
 
-/// Mounts a file system in a namespace of this thread and of those that it starts; it ends with them.
+/// Mounts a file system in a namespace of this thread and its child threads; it disappears with
+/// them.
 fn mount(folder: &str) -> Option<Gate> {
     let device = fs::OpenOptions::new()
         .read(true)
@@ -159,7 +160,8 @@ fn mount(folder: &str) -> Option<Gate> {
     Some(gate)
 }
 
-/// Answers the kernel's requests, as `linux/fuse.h` has them, until the file system is gone.
+/// Answers the kernel's requests, as `linux/fuse.h` defines them, until the file system is
+/// unmounted.
 fn serve(mut device: fs::File, gate: &Gate) {
     let mut request = vec![0; 1 << 18];
     while let Ok(len) = device.read(&mut request) {
@@ -206,7 +208,7 @@ fn serve(mut device: fs::File, gate: &Gate) {
                 gate.wait();
                 Ok(words(&[CONTENT.len() as u32, 0]))
             }
-            // STATFS and POLL among them.
+            // STATFS, POLL and others.
             _ => {
                 gate.wait();
                 Err(libc::ENOSYS)
@@ -219,7 +221,7 @@ fn serve(mut device: fs::File, gate: &Gate) {
         let mut answer = words(&[16 + bytes.len() as u32, error.cast_unsigned()]);
         answer.extend_from_slice(&request[8..16]);
         answer.extend_from_slice(&bytes);
-        // One that was interrupted is no longer waited for.
+        // The kernel refuses the reply to an interrupted request.
         let _ = device.write(&answer);
     }
 }
@@ -228,7 +230,7 @@ fn words(words: &[u32]) -> Vec<u8> {
     words.iter().flat_map(|word| word.to_ne_bytes()).collect()
 }
 
-/// Of a directory, or of a file; they are asked for each time.
+/// The attributes of a directory or a file, which the kernel must not cache.
 fn attributes(node: u64) -> Vec<u8> {
     let mode = if node == 1 {
         libc::S_IFDIR | 0o755

@@ -1,4 +1,4 @@
-//! 37, 38, 41 and 51: ends of splices that seem ready, and wakers of users on threads of the pool.
+//! 37, 38, 41 and 51: splice ends that seem ready, and user wakers on pool threads.
 
 use std::{
     fs::{File, OpenOptions},
@@ -29,7 +29,7 @@ fn with_error_queue() -> UdpSocket {
     socket.connect(closed.local_addr().unwrap()).unwrap();
     drop(closed);
     let one: libc::c_int = 1;
-    // SAFETY: as many bytes as are said, which outlive the call.
+    // SAFETY: the length matches the bytes, which outlive the call.
     let set = unsafe {
         libc::setsockopt(
             socket.as_raw_fd(),
@@ -71,7 +71,7 @@ fn s37_splice_from_error_queue_neither_blocks_nor_spins() {
                 }
                 let enters = driver.enters() - before;
                 assert!(enters < 1000, "{enters} enters: {:?}", driver.backend());
-                // Nothing holds the lock of the pipe.
+                // No thread holds the lock of the pipe.
                 drop(reader);
             }
         }
@@ -105,7 +105,7 @@ fn s37_queued_splice_whose_bytes_are_gone_does_not_block() {
         other.read_exact(&mut [0; 1]).unwrap();
         release.send(()).unwrap();
         run(&driver, work).unwrap().unwrap().unwrap();
-        // The thread has begun the splice, or finds it not ready.
+        // The pool thread has begun the splice, or finds the socket not ready.
         for _ in 0..5 {
             driver.turn(Some(Duration::from_millis(5))).unwrap();
         }
@@ -189,7 +189,7 @@ fn is_readable(fd: i32) -> bool {
 fn s41_request_launched_again_outside_of_a_turn_wakes_outer_loop() {
     for driver in each_backend() {
         let cx = &mut Context::from_waker(Waker::noop());
-        // An orphan keeps `settle_orphans` at work.
+        // An orphan keeps `settle_orphans` busy.
         let (release, blocked) = mpsc::channel::<()>();
         let (start, started) = mpsc::channel::<()>();
         {
@@ -199,7 +199,7 @@ fn s41_request_launched_again_outside_of_a_turn_wakes_outer_loop() {
             });
             let mut orphan = pin!(driver.submit(work));
             assert!(orphan.as_mut().poll(cx).is_pending());
-            // Work that has begun cannot be taken back.
+            // Work that has begun cannot be cancelled.
             started.recv().unwrap();
         }
         let (reader, mut writer) = io::pipe().unwrap();

@@ -1,4 +1,4 @@
-//! 8, 13 and 36, with what is on unix alone: FIFOs, sockets that copy always, and descriptors that travel.
+//! 8, 13 and 36 on unix: FIFOs, sockets without zero-copy sends, and descriptors in messages.
 
 use std::{io::Read, os::unix::net::UnixDatagram, sync::mpsc, time::Duration};
 
@@ -17,9 +17,9 @@ use crate::{
 /// An open for reading waits for a writer only if it might create the file.
 const WAITS: OpenFlags = libc::O_RDONLY | libc::O_CREAT;
 
-/// It waits on a thread of the kernel, which must be interrupted.
+/// The open waits on an io-wq worker, which must be interrupted.
 #[test]
-fn s08_dropping_what_blocks_inside_the_kernel_does_not_block() {
+fn s08_dropping_an_open_that_blocks_in_the_kernel_does_not_block() {
     unblocked(|| {
         let Some(builder) = uring() else { return };
         if is_done_without("OPENAT") {
@@ -36,9 +36,9 @@ fn s08_dropping_what_blocks_inside_the_kernel_does_not_block() {
     });
 }
 
-/// A thread of ours cannot be interrupted: what it opens in the end is closed.
+/// A pool thread cannot be interrupted: the file that it opens in the end is closed.
 #[test]
-fn s08_dropping_what_blocks_on_another_thread_does_not_block() {
+fn s08_dropping_an_open_that_blocks_a_pool_thread_does_not_block() {
     unblocked(|| {
         for driver in each_backend() {
             let folder = tempfile::tempdir().unwrap();
@@ -48,7 +48,7 @@ fn s08_dropping_what_blocks_on_another_thread_does_not_block() {
             driver.turn(Some(Duration::from_millis(1))).unwrap();
             drop(open);
             assert_eq!(driver.in_flight(), 1);
-            // Both ends: this one waits for nobody, and lets the other one go.
+            // An open for reading and writing does not wait, and unblocks the other open.
             let _both = run(&driver, driver.submit(Open::new(name, libc::O_RDWR, 0))).unwrap();
             drain(&driver);
         }
@@ -56,7 +56,7 @@ fn s08_dropping_what_blocks_on_another_thread_does_not_block() {
 }
 
 #[test]
-fn s13_a_socket_that_cannot_is_sent_to_plainly() {
+fn s13_a_socket_without_zero_copy_sends_a_copy() {
     for driver in each_backend() {
         let (mut peer, socket) = streams();
         let send = driver.send_zero_copy(share(socket), vec![7; 100], 0);
@@ -70,7 +70,7 @@ fn s13_a_socket_that_cannot_is_sent_to_plainly() {
 
 /// A runtime shuts its driver down, and then drops it.
 #[test]
-fn s09_a_driver_waits_once_for_what_does_not_end() {
+fn s09_a_driver_waits_once_for_work_that_does_not_end() {
     for kind in each_backend().map(|driver| driver.backend().kind()) {
         let builder = DriverBuilder::new().backend(kind);
         let builder = builder.shutdown_timeout(Duration::from_millis(5));
@@ -92,8 +92,8 @@ fn s09_a_driver_waits_once_for_what_does_not_end() {
     }
 }
 
-/// With the bit of `MSG_CMSG_COMPAT`, Linux writes the control layout of 32-bit programs: a descriptor got
-/// lost, and numbers that are none were taken for descriptors.
+/// With the bit of `MSG_CMSG_COMPAT`, Linux writes the control layout of 32-bit programs: a
+/// descriptor was leaked, and other numbers were taken for descriptors.
 #[test]
 fn s36_receive_of_descriptors_with_compat_flag_is_refused() {
     for driver in each_backend() {

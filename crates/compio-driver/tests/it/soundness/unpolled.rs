@@ -1,4 +1,4 @@
-//! What is created and never polled does nothing (scenario 18).
+//! Futures that are created and never polled have no effect (scenario 18).
 
 use std::{
     io::{ErrorKind, Read, Seek, Write},
@@ -78,7 +78,7 @@ fn s18_no_kind_of_transfer_takes_or_gives_anything_before_its_first_poll() {
         assert_eq!(pool.handed_out(), 0);
         let recv = driver.submit(Recv::new(near.clone(), Vec::with_capacity(8), 0));
         assert_eq!(run(&driver, recv).1, b"there");
-        drop(near.try_unwrap().expect("no operation has it any more"));
+        drop(near.try_unwrap().expect("no operation shares it"));
         let mut rest = Vec::new();
         far.read_to_end(&mut rest).unwrap();
         assert!(rest.is_empty(), "{:?}", driver.backend());
@@ -109,7 +109,7 @@ fn s18_a_file_is_neither_made_nor_moved_in_before_the_first_poll() {
 }
 
 #[test]
-fn s18_nobody_is_connected_or_accepted_before_the_first_poll() {
+fn s18_no_connect_or_accept_happens_before_the_first_poll() {
     for driver in each_backend() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         listener.set_nonblocking(true).unwrap();

@@ -1,4 +1,4 @@
-//! Wakes around the sleep and around the death of a driver (scenario 17).
+//! Wakes around the sleep and the drop of a driver (scenario 17).
 
 use std::{
     hint,
@@ -55,7 +55,7 @@ fn s17_a_wake_from_another_thread_ends_the_sleep() {
     }
 }
 
-/// Each waits for the other, some thousand times: one lost wake, and both sleep on.
+/// Each driver waits for the other, thousands of times: after one lost wake both sleep on.
 fn check_ping_pong(policy: SpinPolicy, rounds: usize) {
     let count = Arc::new(AtomicUsize::new(0));
     let (give, take) = mpsc::channel();
@@ -114,7 +114,7 @@ fn s17_many_threads_wake_one_driver() {
 }
 
 #[test]
-fn s17_a_waker_is_used_and_dropped_elsewhere_after_the_death_of_its_driver() {
+fn s17_a_waker_outlives_its_driver_on_another_thread() {
     let driver = driver();
     let waker = driver.waker();
     let other = waker.clone();
@@ -126,7 +126,7 @@ fn s17_a_waker_is_used_and_dropped_elsewhere_after_the_death_of_its_driver() {
 }
 
 #[test]
-fn s17_no_answer_of_a_thread_is_lost_between_a_look_and_a_sleep() {
+fn s17_no_completion_of_a_pool_thread_is_lost_before_a_sleep() {
     let driver = driver();
     for number in 0..2000 {
         let work = driver.submit(Blocking::new(move || number));
@@ -134,7 +134,8 @@ fn s17_no_answer_of_a_thread_is_lost_between_a_look_and_a_sleep() {
     }
 }
 
-/// The waker comes at another moment each time: before the sleep, while it is announced, in it.
+/// The wake comes at another moment each time: before the sleep, while the driver announces it,
+/// during it.
 #[test]
 fn s17_no_wake_is_lost_at_any_moment_around_the_sleep() {
     for policy in POLICIES {
@@ -164,7 +165,7 @@ fn s17_no_wake_is_lost_at_any_moment_around_the_sleep() {
 }
 
 #[test]
-fn s17_wakes_race_with_the_death_of_a_driver() {
+fn s17_wakes_race_with_the_drop_of_a_driver() {
     for round in 0..200 {
         let driver = driver();
         let over = Arc::new(AtomicBool::new(false));

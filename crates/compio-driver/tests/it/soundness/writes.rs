@@ -1,4 +1,4 @@
-//! 5 and 13: what is written by nobody's future any more, by several at once, and without copying.
+//! 5 and 13: writes whose futures are gone, concurrent writes, and zero-copy sends.
 
 use std::{
     future::Future,
@@ -20,10 +20,10 @@ fn pattern(len: usize) -> Vec<u8> {
     (0..len).map(|index| (index * 31 % 251) as u8).collect()
 }
 
-/// How long the writes are. Some of them are more than fits between two sockets.
+/// The length of the writes. Some are longer than the socket buffers.
 const LEN: usize = 400_000;
 
-/// Most come as a whole: to go through single bytes takes long where nothing is optimised.
+/// Most blocks are uniform: checking single bytes is slow in unoptimised builds.
 const BLOCK: usize = 500;
 
 fn add(runs: &mut Vec<(u8, usize)>, byte: u8, count: usize) {
@@ -33,7 +33,7 @@ fn add(runs: &mut Vec<(u8, usize)>, byte: u8, count: usize) {
     }
 }
 
-/// Reads slowly until the end, and says how often each byte came in one go, in their order.
+/// Reads slowly until EOF, and returns the run length of each byte in order.
 fn runs_of(
     mut peer: impl Read + std::marker::Send + 'static,
 ) -> thread::JoinHandle<Vec<(u8, usize)>> {
@@ -57,7 +57,7 @@ fn runs_of(
     })
 }
 
-/// A write of this byte alone, which has begun.
+/// A write of this byte, which has begun.
 enum Begun {
     Waits(Submit<Send<Vec<u8>>>),
     Over(usize),
@@ -93,18 +93,18 @@ fn check_at_once(driver: &Driver, peer: impl Read + std::marker::Send + 'static,
     }
     drop(fd);
     let mut runs = reader.join().unwrap();
-    // Which of several is first is nobody's business.
+    // Any order of the writes is correct.
     runs.sort_unstable();
     assert_eq!(runs, expected, "{:?}", driver.backend());
 }
 
-/// Each write's bytes come in one piece, and all that it says to have written.
+/// The bytes of each write arrive in one piece, and as many as it reports.
 #[test]
 fn s05_writes_at_once_do_not_mix() {
     for driver in each_backend() {
         let (peer, socket) = tcp();
         check_at_once(&driver, peer, share(socket));
-        // Of another kind, where there is one.
+        // Another kind of socket, where there is one.
         let (peer, socket) = streams();
         check_at_once(&driver, peer, share(socket));
     }
@@ -148,7 +148,7 @@ fn s05_a_dropped_write_is_a_part_at_most_and_comes_once() {
     }
 }
 
-/// Whoever cancels instead of dropping knows how much was written, and goes on there.
+/// A cancelled write, unlike a dropped one, reports its length, and the caller continues there.
 #[test]
 fn s05_a_cancelled_write_says_how_much_it_has_written() {
     for driver in each_backend() {
@@ -243,13 +243,13 @@ fn s13_a_dropped_send_without_copying_leaves_nothing_behind() {
         let mut send = driver.send_zero_copy(share(socket), pattern(10_000_000), 0);
         let _ = poll_once(&driver, &mut send);
         drop(send);
-        // As long as it may read what was sent, the kernel may have it in our buffer alone.
+        // While the peer may read the data, the kernel may hold it in our buffer only.
         drop(peer);
         drain(&driver);
     }
 }
 
-/// Some turns, in which it is over or not.
+/// Turns a few times, in which the future may complete.
 fn turns<F: Future + Unpin>(driver: &Driver, future: &mut F) -> Poll<F::Output> {
     for _ in 0..5 {
         if let Poll::Ready(output) = poll_once(driver, future) {
@@ -260,7 +260,7 @@ fn turns<F: Future + Unpin>(driver: &Driver, future: &mut F) -> Poll<F::Output> 
     poll_once(driver, future)
 }
 
-/// The kernel has the buffer for as long as it says, whether somebody awaits the loan or not.
+/// The kernel holds the buffer until its notification, whether a task awaits the loan or not.
 #[test]
 fn s13_a_dropped_loans_buffer_stays_until_the_notification() {
     for driver in each_backend() {
@@ -269,7 +269,7 @@ fn s13_a_dropped_loans_buffer_stays_until_the_notification() {
         let deaths = Rc::default();
         let mut made = 0;
         let mut loans = Vec::new();
-        // Until there is no room: what was sent last has not left our memory.
+        // Until the socket is full: the last data is still in our memory.
         loop {
             made += 1;
             let buffer = Canary::holding(vec![7; LEN], &deaths);
@@ -298,8 +298,8 @@ fn s13_a_dropped_loans_buffer_stays_until_the_notification() {
     }
 }
 
-/// The kernel answers the cancel of a loan with ENOENT: only the notification is outstanding, and no
-/// cancel brings it forward. A driver that asks again in every turn never sleeps.
+/// The kernel answers the cancel of a loan with ENOENT: only the notification is outstanding, and
+/// no cancel speeds it up. A driver that cancels again in every turn never sleeps.
 #[test]
 fn s52_dropped_loan_of_silent_peer_lets_the_driver_sleep() {
     for driver in each_backend() {
@@ -318,7 +318,7 @@ fn s52_dropped_loan_of_silent_peer_lets_the_driver_sleep() {
             }
         }
         drop(loans);
-        // The cancels go out, and their answers come.
+        // The cancels are submitted, and their completions arrive.
         for _ in 0..5 {
             driver.turn(Some(Duration::from_millis(1))).unwrap();
         }

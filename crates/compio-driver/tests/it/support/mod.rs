@@ -1,5 +1,5 @@
-//! What the tests share: a minimal executor, and a few pairs of descriptors. What each system has
-//! by another name is in a file of its own.
+//! Shared by the tests: a minimal executor, and pairs of descriptors. The items that differ between
+//! systems are in a file per system.
 
 #[cfg(unix)]
 #[path = "unix.rs"]
@@ -41,7 +41,7 @@ pub(crate) use system::{readiness, uring};
 #[cfg(target_os = "linux")]
 pub(crate) use system::{refuse, refuse_poll};
 
-/// Long enough for anything that is going to happen at all, on a busy machine and under Wine, too.
+/// Longer than any expected event takes, on a busy machine and under Wine, too.
 pub(crate) const LONG: Duration = Duration::from_secs(60);
 
 pub(crate) fn driver() -> Driver {
@@ -53,7 +53,7 @@ pub(crate) fn tiny_driver() -> Driver {
     DriverBuilder::new().entries(4).build().expect("a driver")
 }
 
-/// What a child says that runs this test, and in this environment.
+/// Runs this test in a child process with this environment, and returns its output.
 pub(crate) fn ask(test: &str, environment: &[(&str, &str)]) -> String {
     let output = Command::new(env::current_exe().expect("this program"))
         .args(["--ignored", "--exact", "--nocapture", test])
@@ -84,8 +84,8 @@ pub(crate) fn unblocked(test: impl FnOnce() + Send + 'static) {
     }
 }
 
-/// An address where nobody listens: bound, so that nobody else gets it, for the rest of the process's
-/// life.
+/// An address without a listener: bound for the rest of the process's life, so that no other socket
+/// gets it.
 pub(crate) fn deserted() -> SockAddr {
     let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
     let any = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
@@ -118,8 +118,8 @@ pub(crate) fn begin<F: Future + Unpin>(driver: &Driver, future: &mut F) {
     assert!(poll_once(driver, future).is_pending(), "it should wait");
 }
 
-/// Polls the future for the first time. What need not wait may be over then, with a backend that tries
-/// before it waits.
+/// Polls the future for the first time. A backend that tries before it waits may complete it at
+/// once.
 pub(crate) fn start<F: Future + Unpin>(driver: &Driver, future: &mut F) -> Option<F::Output> {
     match poll_once(driver, future) {
         Poll::Ready(output) => Some(output),
@@ -127,7 +127,7 @@ pub(crate) fn start<F: Future + Unpin>(driver: &Driver, future: &mut F) -> Optio
     }
 }
 
-/// Runs the future to its end.
+/// Runs the future to completion.
 pub(crate) fn run<F: Future>(driver: &Driver, future: F) -> F::Output {
     let waker = driver.waker();
     let mut context = Context::from_waker(&waker);
@@ -151,7 +151,7 @@ pub(crate) fn turn_until(driver: &Driver, condition: impl Fn() -> bool) {
     }
 }
 
-/// Turns until the kernel has answered everything.
+/// Turns until all operations have completed.
 pub(crate) fn drain(driver: &Driver) {
     turn_until(driver, || driver.in_flight() == 0);
 }
@@ -177,21 +177,21 @@ pub(crate) fn share(fd: impl Into<OwnedFd>) -> SharedFd {
     SharedFd::from(fd.into())
 }
 
-/// The operation failed with this error of the system.
+/// Checks that the operation failed with this OS error code.
 #[track_caller]
 pub(crate) fn check_error<T: Debug>(result: io::Result<T>, code: i32) {
     let error = result.expect_err("it should fail");
     assert_eq!(error.raw_os_error(), Some(code), "{error}");
 }
 
-/// The operation failed with this kind of error.
+/// Checks that the operation failed with this kind of error.
 #[track_caller]
 pub(crate) fn check_kind<T: Debug>(result: io::Result<T>, kind: io::ErrorKind) {
     let error = result.expect_err("it should fail");
     assert_eq!(error.kind(), kind, "{error}");
 }
 
-/// The other end is no more.
+/// Checks that the error says that the peer is gone.
 #[track_caller]
 pub(crate) fn check_gone(error: io::ErrorKind) {
     let kinds = [
@@ -202,14 +202,14 @@ pub(crate) fn check_gone(error: io::ErrorKind) {
     assert!(kinds.contains(&error), "{error}");
 }
 
-/// The operation failed with this error, and gave back the buffer as it was.
+/// Checks that the operation failed with this error, and returned the buffer unchanged.
 #[track_caller]
 pub(crate) fn check_returned<T: Debug>(result: BufResult<T, Vec<u8>>, code: i32, buffer: &[u8]) {
     check_error(result.0, code);
     assert_eq!(result.1, buffer);
 }
 
-/// Counts how often it is woken.
+/// Counts its wakes.
 #[derive(Default)]
 pub(crate) struct Bell(AtomicUsize);
 
@@ -231,7 +231,7 @@ impl Wake for Bell {
     }
 }
 
-/// A buffer that says when it is dropped.
+/// A buffer that counts its drop.
 #[derive(Debug)]
 pub(crate) struct Canary {
     bytes: Vec<u8>,

@@ -1,4 +1,4 @@
-//! The descriptors, codes and backends of unix.
+//! Descriptors, error codes and backends of unix.
 
 use std::{
     fs::{File, Metadata},
@@ -17,7 +17,7 @@ use compio_driver::{
 
 use super::share;
 
-/// What a call says that fails. Elsewhere one number of these may be two.
+/// Error codes of failed calls. On other systems one number of these may be two.
 pub(crate) mod code {
     pub(crate) use libc::{
         EAFNOSUPPORT as NO_SUCH_FAMILY, EBADF as NOT_OPEN_FOR_THIS, ECANCELED as CANCELLED,
@@ -29,8 +29,8 @@ pub(crate) mod code {
 
 pub(crate) use libc::{MSG_PEEK, MSG_TRUNC};
 
-/// The builder of drivers with io_uring, whatever the environment wishes; none where the kernel
-/// refuses it.
+/// The builder of io_uring drivers, regardless of the environment; `None` if the kernel refuses
+/// io_uring.
 pub(crate) fn uring() -> Option<DriverBuilder> {
     let builder = DriverBuilder::new().backend(BackendKind::IoUring);
     match builder.clone().build() {
@@ -42,25 +42,25 @@ pub(crate) fn uring() -> Option<DriverBuilder> {
     }
 }
 
-/// A driver with the readiness backend, whatever the environment wishes.
+/// A driver with the readiness backend, regardless of the environment.
 pub(crate) fn readiness() -> Driver {
     let builder = DriverBuilder::new().backend(BackendKind::Poll);
     builder.build().expect("a driver")
 }
 
-/// A driver of each backend that there is.
+/// A driver per available backend.
 pub(crate) fn each_backend() -> impl Iterator<Item = Driver> {
     let ring = uring().map(|builder| builder.build().expect("a driver"));
     iter::once(readiness()).chain(ring)
 }
 
-/// A driver that serves those who wait for one descriptor in the order in which they came. A ring
-/// may serve any of them.
+/// A driver that serves the waiting operations of a descriptor in order of arrival. A ring may
+/// serve them in any order.
 pub(crate) fn fair_driver() -> Driver {
     readiness()
 }
 
-/// One end of a connection on this machine, for a test's own use.
+/// One end of a local connection, for direct use by a test.
 pub(crate) type Stream = UnixStream;
 
 /// Two connected stream sockets.
@@ -86,7 +86,7 @@ pub(crate) fn pipe_out() -> (File, SharedFd) {
     (std::os::fd::OwnedFd::from(reader).into(), share(writer))
 }
 
-/// A file without a name that holds `content`, for the test and for the driver.
+/// An unnamed file with this content, for the test and for the driver.
 pub(crate) fn file(content: &[u8]) -> (File, SharedFd) {
     let mut file = tempfile::tempfile().expect("a file");
     file.write_all(content).expect("room");
@@ -95,10 +95,10 @@ pub(crate) fn file(content: &[u8]) -> (File, SharedFd) {
     (file, fd)
 }
 
-/// How many buffers go into one transfer of a file.
+/// The number of buffers that one file transfer takes.
 pub(crate) const BUFFERS_MAX: usize = 1024;
 
-/// Puts the file to disk and out of memory, from this offset on.
+/// Writes the file to disk, and drops it from the page cache from this offset on.
 pub(crate) fn forget_from(file: &File, offset: i64) {
     file.sync_all().expect("a disk");
     // SAFETY: no pointers are passed.
@@ -107,21 +107,21 @@ pub(crate) fn forget_from(file: &File, offset: i64) {
     assert_eq!(forgotten, 0);
 }
 
-/// The path as requests want it.
+/// The path as requests need it.
 pub(crate) fn native(path: impl AsRef<Path>) -> NativePath {
     NativePath::new(path.as_ref().as_os_str().as_bytes()).expect("no zero in it")
 }
 
-/// To open a file that is there for reading.
+/// Flags to open an existing file for reading.
 pub(crate) const READ: OpenFlags = libc::O_RDONLY;
 
-/// To open a file for reading and writing, and to create it if it is not there.
+/// Flags to open a file for reading and writing, and to create it if it does not exist.
 pub(crate) const READ_WRITE_CREATE: OpenFlags = libc::O_CREAT | libc::O_RDWR;
 
-/// What a file that is created may be used for, and by whom.
+/// The mode of a file that is created.
 pub(crate) const NEW_FILE: u32 = 0o600;
 
-/// The attributes are what std says.
+/// Checks that the attributes equal std's.
 #[track_caller]
 pub(crate) fn check_attributes(attributes: &Attributes, expected: &Metadata) {
     assert_eq!(attributes.mode(), expected.mode());
@@ -133,7 +133,7 @@ pub(crate) fn check_attributes(attributes: &Attributes, expected: &Metadata) {
     assert_eq!(attributes.blocks(), expected.blocks());
 }
 
-/// Whether a child would have the descriptor, too.
+/// Whether a child would inherit the descriptor.
 pub(crate) fn is_inherited(fd: &impl AsRawFd) -> bool {
     // SAFETY: no pointers are passed.
     let flags = unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_GETFD) };
@@ -141,7 +141,7 @@ pub(crate) fn is_inherited(fd: &impl AsRawFd) -> bool {
     flags & libc::FD_CLOEXEC == 0
 }
 
-/// It blocks whoever reads it by a plain call, as it did before the driver had it.
+/// Checks that the descriptor is still in blocking mode.
 #[track_caller]
 pub(crate) fn check_blocks(fd: &impl AsRawFd) {
     // SAFETY: no pointers are passed.
@@ -159,12 +159,12 @@ pub(crate) fn is_no_descriptor(error: &io::Error) -> bool {
     error.raw_os_error() == Some(libc::EBADF)
 }
 
-/// Whether this is Windows in name only.
+/// Whether this is Wine.
 pub(crate) fn on_wine() -> bool {
     false
 }
 
-/// Whether this is Wine, and it cannot run this test.
+/// Whether this is Wine, and cannot run this test.
 pub(crate) fn is_skipped_on_wine(_why: &str) -> bool {
     false
 }
@@ -182,7 +182,7 @@ pub(crate) fn is_woken(driver: &Driver, timeout: Duration) -> bool {
     count > 0
 }
 
-/// The processor time of this thread.
+/// The CPU time of this thread.
 pub(crate) fn processor_time() -> Duration {
     // SAFETY: `time` is plain data that the call fills in.
     unsafe {
@@ -192,7 +192,7 @@ pub(crate) fn processor_time() -> Duration {
     }
 }
 
-/// From now on this system call of this thread fails with this error.
+/// From now on this system call fails with this error on this thread.
 #[cfg(target_os = "linux")]
 pub(crate) fn refuse(call: libc::c_long, error: i32) {
     let step = |code: u32, if_true, if_false, value: u32| libc::sock_filter {
@@ -229,8 +229,8 @@ pub(crate) fn refuse(call: libc::c_long, error: i32) {
     assert_eq!(refused, 0, "{}", io::Error::last_os_error());
 }
 
-/// From now on poll(2) fails with this error on this thread. Architectures without the call have
-/// ppoll(2) behind the same function of the C library.
+/// From now on poll(2) fails with this error on this thread. On architectures without the call, the
+/// same function of the C library calls ppoll(2).
 #[cfg(target_os = "linux")]
 pub(crate) fn refuse_poll(error: i32) {
     #[cfg(target_arch = "x86_64")]

@@ -1,7 +1,7 @@
-//! The handles, codes and backends of Windows.
+//! Handles, error codes and backends of Windows.
 //!
-//! Only an overlapped handle can be waited for by a completion port: the driver's ends are such
-//! ones, and the tests' own are plain ones, which std's blocking calls want.
+//! A completion port can wait only for an overlapped handle: the driver's ends are overlapped, and
+//! the tests' own ends are not, as std's blocking calls need.
 
 use std::{
     env,
@@ -44,7 +44,7 @@ use windows_sys::Win32::{
 
 use super::{share, tcp};
 
-/// What a call says that fails: one of the sockets' codes, or of the others'.
+/// Error codes of failed calls: of sockets, or of other handles.
 pub(crate) mod code {
     use windows_sys::Win32::{
         Foundation::{
@@ -71,19 +71,19 @@ pub(crate) mod code {
 pub(crate) const MSG_PEEK: i32 = WinSock::MSG_PEEK;
 pub(crate) const MSG_TRUNC: i32 = WinSock::MSG_TRUNC as i32;
 
-/// A driver of each backend that there is: one.
+/// A driver per available backend: one.
 pub(crate) fn each_backend() -> impl Iterator<Item = Driver> {
     iter::once(fair_driver())
 }
 
-/// A driver that serves those who wait for one handle in the order in which they came, as the
-/// system does. Whatever the environment wishes.
+/// A driver that serves the waiting operations of a handle in order of arrival, as Windows does,
+/// regardless of the environment.
 pub(crate) fn fair_driver() -> Driver {
     let builder = DriverBuilder::new().backend(BackendKind::Iocp);
     builder.build().expect("a driver")
 }
 
-/// One end of a connection on this machine, for a test's own use.
+/// One end of a local connection, for direct use by a test.
 pub(crate) type Stream = TcpStream;
 
 /// Two connected stream sockets.
@@ -91,7 +91,7 @@ pub(crate) fn streams() -> (Stream, Stream) {
     tcp()
 }
 
-/// The reading and the writing end of a pipe with a name: those without one are not overlapped.
+/// The reading and the writing end of a named pipe: anonymous pipes are not overlapped.
 fn pipe_ends(reader_flags: u32, writer_flags: u32) -> (File, File) {
     static NEXT: AtomicUsize = AtomicUsize::new(0);
     let number = NEXT.fetch_add(1, Relaxed);
@@ -142,9 +142,9 @@ pub(crate) fn pipe_out() -> (File, SharedFd) {
     (reader, share(writer))
 }
 
-/// A file that nobody else finds and that holds `content`, for the test and for the driver.
+/// A file with a unique name and this content, for the test and for the driver.
 pub(crate) fn file(content: &[u8]) -> (File, SharedFd) {
-    // It goes with its last handle.
+    // The file is deleted with its last handle.
     let named = tempfile::NamedTempFile::new().expect("a file");
     let mut file = named.reopen().expect("the same file");
     file.write_all(content).expect("room");
@@ -157,20 +157,20 @@ pub(crate) fn file(content: &[u8]) -> (File, SharedFd) {
     (file, share(overlapped.expect("the same file")))
 }
 
-/// How many buffers go into one transfer of a file: no call takes several that are no pages.
+/// The number of buffers that one file transfer takes: no call takes several, except whole pages.
 pub(crate) const BUFFERS_MAX: usize = 1;
 
-/// Puts the file to disk. That it be forgotten, nobody can ask for.
+/// Writes the file to disk. Windows has no call that drops it from the cache.
 pub(crate) fn forget_from(file: &File, _offset: i64) {
     file.sync_all().expect("a disk");
 }
 
-/// The path as requests want it.
+/// The path as requests need it.
 pub(crate) fn native(path: impl AsRef<Path>) -> NativePath {
     NativePath::new(path).expect("no zero in it")
 }
 
-/// To open a file that is there for reading.
+/// Flags to open an existing file for reading.
 pub(crate) const READ: OpenFlags = OpenFlags {
     access: GENERIC_READ,
     share: FILE_SHARE_READ | FILE_SHARE_WRITE,
@@ -178,7 +178,7 @@ pub(crate) const READ: OpenFlags = OpenFlags {
     flags: FILE_FLAG_OVERLAPPED,
 };
 
-/// To open a file for reading and writing, and to create it if it is not there.
+/// Flags to open a file for reading and writing, and to create it if it does not exist.
 pub(crate) const READ_WRITE_CREATE: OpenFlags = OpenFlags {
     access: GENERIC_READ | GENERIC_WRITE,
     disposition: OPEN_ALWAYS,
@@ -188,7 +188,7 @@ pub(crate) const READ_WRITE_CREATE: OpenFlags = OpenFlags {
 /// The attributes of a file that is created.
 pub(crate) const NEW_FILE: u32 = FILE_ATTRIBUTE_NORMAL;
 
-/// The attributes are what std says; and the file has one name.
+/// Checks that the attributes equal std's, and that the file has one name.
 #[track_caller]
 pub(crate) fn check_attributes(attributes: &Attributes, expected: &Metadata) {
     assert_eq!(attributes.attributes(), expected.file_attributes());
@@ -196,7 +196,7 @@ pub(crate) fn check_attributes(attributes: &Attributes, expected: &Metadata) {
     assert_eq!(attributes.reparse_tag(), 0);
 }
 
-/// Whether a child would have the handle, too.
+/// Whether a child would inherit the handle.
 pub(crate) fn is_inherited(fd: &impl AsRawFd) -> bool {
     let mut flags = 0;
     // SAFETY: the number outlives the call.
@@ -213,12 +213,12 @@ fn handle(fd: RawFd) -> HANDLE {
     }
 }
 
-/// Nobody can ask a socket for its mode, and a pipe of ours has none that could change.
+/// Windows cannot report the mode of a socket, and our pipes have no mode that could change.
 pub(crate) fn check_blocks(_fd: &impl AsRawFd) {}
 
 /// Numbers that no open handle and no open socket has.
 pub(crate) fn no_descriptors() -> impl Iterator<Item = RawFd> {
-    // Handles are counted from small numbers, and the first few below zero are names.
+    // Handle numbers start small, and the first few below zero are pseudo-handles.
     let numbers = [0x7fff_fff1_usize, usize::MAX - 100];
     numbers.into_iter().flat_map(|number| {
         [
@@ -235,7 +235,7 @@ pub(crate) fn is_no_descriptor(error: &io::Error) -> bool {
         .contains(&error.raw_os_error())
 }
 
-/// Whether this is Windows in name only, and what Wine does otherwise need not be right.
+/// Whether this is Wine, whose differences from Windows are no faults of the driver.
 pub(crate) fn on_wine() -> bool {
     // SAFETY: both names end with a zero; the module is always loaded.
     unsafe {
@@ -244,8 +244,8 @@ pub(crate) fn on_wine() -> bool {
     }
 }
 
-/// Whether Wine cannot run this test, and so this is not Windows but Wine. That is written down
-/// where whoever runs the tests wants it, so that nobody takes it for tested.
+/// Whether this is Wine, and cannot run this test. The skip is written to the file that
+/// `COMPIO_SKIPS` names, so that the test does not count as passed.
 pub(crate) fn is_skipped_on_wine(why: &str) -> bool {
     if !on_wine() {
         return false;
@@ -271,7 +271,7 @@ pub(crate) fn is_woken(driver: &Driver, timeout: Duration) -> bool {
     }
 }
 
-/// The processor time of this thread, in steps of 16 ms.
+/// The CPU time of this thread, in steps of 16 ms.
 pub(crate) fn processor_time() -> Duration {
     // SAFETY: plain data that the call fills in; the thread is this one.
     let (kernel, user) = unsafe {

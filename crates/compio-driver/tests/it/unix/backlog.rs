@@ -1,5 +1,5 @@
-//! Connects to a Unix listener that has no room, which wait in one of the kernel's threads and on
-//! their way there are nowhere.
+//! Connects to a Unix listener whose backlog is full. They wait on an io-wq worker, and a cancel
+//! does not find them before they have reached it.
 
 use std::{thread, time::Duration};
 
@@ -8,7 +8,7 @@ use socket2::{Domain, Socket, Type};
 
 use crate::support::{begin, drain, each_backend, run, share};
 
-/// A listener without room, and those that take it up.
+/// A listener with a full backlog, and the sockets that fill it.
 fn full() -> (tempfile::TempDir, Vec<Socket>, SockAddr) {
     let dir = tempfile::tempdir().unwrap();
     let address = SockAddr::unix(dir.path().join("socket")).unwrap();
@@ -34,13 +34,14 @@ fn connect(driver: &Driver, address: &SockAddr) -> Submit<Connect> {
 }
 
 #[test]
-fn connects_that_are_given_up_on_their_way_end() {
+fn connects_cancelled_during_submission_end() {
     for driver in each_backend() {
         let (_dir, _sockets, address) = full();
         for pause in [0, 1, 5, 20] {
             let (one, other) = (connect(&driver, &address), connect(&driver, &address));
             driver.turn(Some(Duration::ZERO)).unwrap();
-            // Not for a race: it finds them at another place each time, and all are to work.
+            // Not to win a race: the cancel finds the connects in another state each time, and must
+            // work in all.
             thread::sleep(Duration::from_millis(pause));
             one.cancel();
             run(&driver, one).unwrap_err();

@@ -1,5 +1,5 @@
-//! Connects that wait for a listener without room, which Windows refuses, and those that are tried
-//! again with the same socket, which it may refuse.
+//! Connects that wait for a listener with a full backlog, which Windows refuses, and connects that
+//! are repeated with the same socket, which Windows may refuse.
 
 use std::time::Duration;
 
@@ -13,12 +13,12 @@ use crate::{
     },
 };
 
-/// It must be asked for although somebody waits for the same direction.
+/// The second connect is attempted although another one waits for the same direction.
 #[test]
 fn a_connect_beside_others_connects() {
     unblocked(|| {
         for driver in each_backend() {
-            // It takes no more connections, and so the next one takes its time.
+            // The backlog is full, so the next connect waits.
             let listener =
                 socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
             let address: std::net::SocketAddr = "127.0.0.1:0".parse().unwrap();

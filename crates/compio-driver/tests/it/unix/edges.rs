@@ -1,5 +1,5 @@
-//! As the other edges, of what only unix has: urgent bytes between the others, descriptors that
-//! travel, packets in a row, a receive that does not wait, and one that our own shutdown ends.
+//! Readiness edges of unix: urgent bytes among others, descriptors in messages, packets in a row, a
+//! receive with `MSG_DONTWAIT`, and one that our own shutdown ends.
 
 use std::{
     io::{Read, Write},
@@ -19,7 +19,7 @@ use crate::{
 };
 
 #[test]
-fn our_own_end_is_told() {
+fn our_own_shutdown_ends_a_receive() {
     for driver in each_backend() {
         for how in [Shutdown::Read, Shutdown::Both] {
             let (near, mut far) = tcp();
@@ -49,7 +49,7 @@ fn send_urgent(stream: &TcpStream, byte: u8) {
     assert_eq!(sent, 1);
 }
 
-/// A receive ends before a byte that is urgent, whatever there is behind it.
+/// A receive ends before an urgent byte, whatever follows it.
 #[test]
 fn urgent_bytes_hide_nothing() {
     for driver in each_backend() {
@@ -69,7 +69,7 @@ fn urgent_bytes_hide_nothing() {
     }
 }
 
-/// Linux's io_uring sleeps over it.
+/// Linux's io_uring does not report this event.
 #[test]
 fn an_urgent_byte_is_a_priority() {
     let driver = readiness();
@@ -82,9 +82,9 @@ fn an_urgent_byte_is_a_priority() {
     assert!(ready.contains(Readiness::PRIORITY));
 }
 
-/// A receive that is tried passes the urgent byte, and nobody sees any more that there was one.
+/// A receive attempt passes the urgent byte, and then the kernel no longer reports it.
 #[test]
-fn an_urgent_byte_is_told_before_somebody_else_passes_it() {
+fn an_urgent_byte_is_reported_before_a_receive_passes_it() {
     let driver = readiness();
     let (near, far) = tcp();
     let near = share(near);
@@ -122,7 +122,7 @@ fn send_descriptor(stream: &impl AsRawFd, bytes: &[u8]) {
     }
 }
 
-/// A receive ends behind a message with descriptors, whatever comes next.
+/// A receive ends behind a message with descriptors, whatever follows it.
 #[test]
 fn passed_descriptors_hide_nothing() {
     for driver in each_backend() {
@@ -160,7 +160,7 @@ fn a_short_packet_is_not_the_last_one() {
 }
 
 #[test]
-fn who_asks_not_to_wait_does_not() {
+fn a_receive_with_dontwait_does_not_wait() {
     for driver in each_backend() {
         let (near, mut far) = tcp();
         let near = share(near);

@@ -1,5 +1,4 @@
-//! Pipes with a name, as unix has them: Linux does not know there how not to wait, and to open one
-//! may take for ever.
+//! FIFOs: Linux has no non-blocking mode per call for them, and an open may wait without end.
 
 use std::{
     ffi::CString,
@@ -19,17 +18,17 @@ use crate::{
 pub(crate) fn make_fifo(folder: &tempfile::TempDir) -> CString {
     let name = folder.path().join("fifo");
     let name = CString::new(name.to_str().unwrap()).unwrap();
-    // SAFETY: a string that ends.
+    // SAFETY: the path is a C string.
     assert_eq!(unsafe { libc::mkfifo(name.as_ptr(), 0o600) }, 0);
     name
 }
 
-/// Its two ends.
+/// The two ends of a FIFO.
 pub(crate) fn fifo() -> (fs::File, fs::File) {
     let folder = tempfile::tempdir().unwrap();
     make_fifo(&folder);
     let path = folder.path().join("fifo");
-    // Whoever has both ends waits for nobody.
+    // An open of both ends does not wait.
     let both = fs::OpenOptions::new().read(true).write(true).open(&path);
     let reader = fs::File::open(&path).unwrap();
     let writer = fs::OpenOptions::new().write(true).open(&path).unwrap();

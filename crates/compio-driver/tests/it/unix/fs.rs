@@ -1,4 +1,4 @@
-//! Files with modes, links and pipes among them, and what the kernel keeps in its memory.
+//! Files with modes, links and pipes among them, and the page cache.
 
 use std::{
     fs::File,
@@ -63,12 +63,12 @@ fn attributes_of_no_file_fail() {
 }
 
 #[test]
-fn what_is_in_memory_is_read_at_once() {
+fn bytes_in_the_page_cache_are_read_inline() {
     let driver = readiness();
     let (file, fd) = file(&[7; 8192]);
     let mut read = driver.submit(ReadAt::new(fd.clone(), 0, Vec::with_capacity(8192)));
     let at_once = start(&driver, &mut read);
-    // Not every file system knows how not to wait.
+    // Not every file system has non-blocking reads.
     let (len, buffer) = at_once.unwrap_or_else(|| run(&driver, &mut read));
     assert_eq!((len.unwrap(), buffer), (8192, vec![7; 8192]));
     forget_from(&file, 0);
@@ -76,9 +76,9 @@ fn what_is_in_memory_is_read_at_once() {
     assert_eq!(run(&driver, driver.submit(read)).0.unwrap(), 192);
 }
 
-/// What goes past the memory is never there at once, and whoever asks for it waits for the disk.
+/// O_DIRECT bypasses the page cache: such a read is never inline, and waits for the disk.
 #[test]
-fn a_direct_read_is_made_elsewhere() {
+fn a_direct_read_is_not_inline() {
     for driver in each_backend() {
         check_direct(&driver);
     }
@@ -89,14 +89,14 @@ fn check_direct(driver: &Driver) {
     std::fs::write(file.path(), [7; 8192]).unwrap();
     let mut options = File::options();
     let direct = options.read(true).custom_flags(libc::O_DIRECT);
-    // Not every file system has that.
+    // Not every file system has O_DIRECT.
     let Ok(direct) = direct.open(file.path()) else {
         return;
     };
     let fd = share(direct);
     let mut read = driver.submit(ReadAt::new(fd, 0, Vec::with_capacity(4096)));
     begin(driver, &mut read);
-    // Its buffer is not aligned as it has to be, as a rule.
+    // The buffer is usually not aligned as O_DIRECT requires.
     let (len, _) = run(driver, read);
     assert!(len.map_or_else(
         |error| error.raw_os_error() == Some(libc::EINVAL),

@@ -1,4 +1,4 @@
-//! What only unix has, or Linux: each file says what that is.
+//! Tests for unix, or for Linux: each file says which.
 
 mod backlog;
 mod connects;
@@ -21,8 +21,8 @@ mod threadless;
 #[cfg(target_os = "linux")]
 mod tun;
 
-/// Whether a ring shall do without this operation. Then a thread of ours does it, which cannot be
-/// interrupted.
+/// Whether a ring must not use this opcode. Then a pool thread executes the operation, and cannot
+/// be interrupted.
 pub(crate) fn is_done_without(name: &str) -> bool {
     std::env::var("COMPIO_URING_WITHOUT").is_ok_and(|names| names.contains(name))
 }

@@ -1,4 +1,4 @@
-//! Descriptors that travel.
+//! Descriptors in messages.
 
 use std::{
     io::{Read, Write},
@@ -47,13 +47,13 @@ fn a_descriptor_travels_and_is_closed_on_exec() {
     run(&driver, driver.submit(send)).0.unwrap();
     drop(writer);
 
-    // What was in the room before must not show.
+    // Old content of the buffer must not show.
     let mut room = vec![0xff; 64];
     room.clear();
     let recv = RecvMsg::new(other, [Vec::with_capacity(8)], room, 0);
     let (received, (_, control)) = run(&driver, driver.submit(recv));
     assert_eq!(received.unwrap().control_len, control.len());
-    // SAFETY: the kernel put a descriptor there, which nobody else owns.
+    // SAFETY: the kernel put a descriptor there, which has no other owner.
     let mut sent = unsafe {
         let at = control.as_ptr().add(mem::size_of::<libc::cmsghdr>());
         let fd = ptr::read_unaligned(at.cast::<i32>());

@@ -1,4 +1,4 @@
-//! Descriptors whose numbers are used again, by `dup2`; and those that are open elsewhere, too.
+//! Descriptors whose numbers are reused by `dup2`, and descriptors with open duplicates.
 
 use std::{
     io::Write,
@@ -15,18 +15,18 @@ use crate::{
     support::{each_backend, run, share, tcp},
 };
 
-/// Makes `near` have this number. Tests run side by side: a number that was just given free may be
-/// somebody else's, so one is taken that nobody is given by himself.
+/// Gives `near` this number. Tests run in parallel, and another test may get a number that was just
+/// freed: so this one is out of reach of the system's own choice.
 pub(crate) fn renumber(near: impl Into<OwnedFd>, number: RawFd) -> OwnedFd {
     let near = near.into();
-    // SAFETY: nobody else has the new number, see `NUMBERS`.
+    // SAFETY: no other code has the new number, see `NUMBERS`.
     unsafe {
         assert_eq!(libc::dup2(near.as_raw_fd(), number), number);
         OwnedFd::from_raw_fd(number)
     }
 }
 
-/// Each test's own number, of those that are not reached by counting from zero.
+/// A number per test, too high for the system's own choice.
 pub(crate) fn number() -> RawFd {
     use std::sync::atomic::{AtomicI32, Ordering::Relaxed};
     static NEXT: AtomicI32 = AtomicI32::new(900);
@@ -56,7 +56,7 @@ fn a_number_changes_its_kind() {
         let near = share(renumber(near, number));
         check_recv(&driver, &near, &mut far, b"one");
         drop(near);
-        // Shorter than the room, and not the last one.
+        // Each packet is shorter than the buffer, and another one follows.
         let (near, far) =
             socket2::Socket::pair(socket2::Domain::UNIX, socket2::Type::SEQPACKET, None).unwrap();
         let near = share(renumber(near, number));
@@ -68,7 +68,7 @@ fn a_number_changes_its_kind() {
             assert_eq!(run(&driver, driver.submit(recv)).1, packet.as_bytes());
         }
         drop(near);
-        // And then it is none to be waited for.
+        // Then the number is a regular file, which has no readiness.
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(b"file").unwrap();
         let file = share(renumber(file, number));

@@ -1,4 +1,4 @@
-//! A driver whose descriptor another one waits for, as unix lets anybody wait for anything.
+//! A driver whose descriptor another driver polls, as unix allows.
 
 use std::{io::Write, os::unix::net::UnixStream, time::Duration};
 

@@ -1,4 +1,4 @@
-//! Operations that are defined outside, in io_uring's own words.
+//! Operations that are defined outside of the crate, as raw io_uring entries.
 
 use std::io::{self, ErrorKind, Write};
 
@@ -13,7 +13,7 @@ use compio_driver::{
 
 use crate::support::{LONG, begin, check_error, drain, each_backend, pipe, run, share, uring};
 
-/// Any entry, and what keeps valid what it names.
+/// Any entry, and the owner of the descriptor that it names.
 struct Raw {
     entry: RawEntry,
     _fd: Option<SharedFd>,
@@ -48,7 +48,7 @@ fn is_uring(driver: &Driver) -> bool {
 }
 
 #[test]
-fn it_is_answered() {
+fn a_raw_entry_completes() {
     for driver in each_backend() {
         let (read, write) = pipe();
         let mut wait = driver.submit(poll_add(&read));
@@ -66,7 +66,7 @@ fn it_is_answered() {
 }
 
 #[test]
-fn it_fails_as_the_kernel_says() {
+fn a_raw_entry_returns_the_kernels_error() {
     let Some(builder) = uring() else { return };
     let driver = builder.build().unwrap();
     let (read, _write) = pipe();
@@ -79,7 +79,7 @@ fn it_fails_as_the_kernel_says() {
 }
 
 #[test]
-fn it_is_cancelled() {
+fn a_raw_entry_is_cancelled() {
     let Some(builder) = uring() else { return };
     let driver = builder.build().unwrap();
     let (read, _write) = pipe();
@@ -94,7 +94,7 @@ fn it_is_cancelled() {
 }
 
 #[test]
-fn it_can_be_pushed() {
+fn a_raw_entry_can_be_pushed() {
     for driver in each_backend() {
         let mut raw = Raw {
             entry: opcode::Nop::new().build(),
@@ -109,13 +109,13 @@ fn it_can_be_pushed() {
 }
 
 #[test]
-fn words_that_the_kernel_does_not_know_are_an_error() {
+fn an_invalid_raw_entry_is_an_error() {
     let Some(builder) = uring() else { return };
     let driver = builder.build().unwrap();
     let mut file = tempfile::tempfile().unwrap();
     file.write_all(b"some").unwrap();
     let file = share(std::os::fd::OwnedFd::from(file));
-    // An advice that there is none of.
+    // Fadvise with an unknown advice.
     let entry: squeue::Entry = opcode::Fadvise::new(Fd(file.as_raw_fd()), 4, 12345).build();
     let raw = Raw {
         entry,

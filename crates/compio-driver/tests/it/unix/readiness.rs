@@ -1,5 +1,5 @@
-//! Readiness of other things than sockets, and what a socket tells unasked: Windows knows the one not
-//! at all, and the other only by asking again and again.
+//! Readiness of other descriptors than sockets, and events of sockets that nothing subscribed to.
+//! Windows has no call for the former, and must poll repeatedly for the latter.
 
 use std::{os::unix::net::UnixStream, time::Duration};
 
@@ -31,7 +31,7 @@ fn a_hang_up_is_reported_unasked() {
 }
 
 #[test]
-fn a_closed_peer_is_told_in_both_directions() {
+fn a_closed_peer_is_reported_in_both_directions() {
     for driver in each_backend() {
         for interest in [Readiness::READABLE, Readiness::HANG_UP] {
             let (near, far) = UnixStream::pair().unwrap();
@@ -50,7 +50,7 @@ fn a_closed_peer_is_told_in_both_directions() {
 }
 
 #[test]
-fn a_reader_that_leaves_is_told_to_who_polls_the_writer() {
+fn a_closed_reader_is_reported_to_a_poll_of_the_writer() {
     for driver in each_backend() {
         let (reader, writer) = pipe();
         drop(reader);

@@ -1,4 +1,4 @@
-//! What only a ring does: everything that was begun goes with one call of the kernel.
+//! Only with a ring: one system call submits all operations.
 
 use compio_driver::op::{Nop, ReadAt, WriteAt};
 
@@ -20,16 +20,16 @@ fn many_operations_go_with_one_enter() {
 }
 
 #[test]
-fn more_than_the_queue_holds_go_with_as_few_as_can_be() {
+fn more_operations_than_the_queue_holds_need_few_enters() {
     let Some(builder) = uring() else { return };
     let driver = builder.entries(64).build().unwrap();
     let count = enters(&driver, [Nop::new(); 640]);
     assert!((10..=13).contains(&count), "{count}");
 }
 
-/// What is in memory is read without the ring; but a few times only, before others have their turn.
+/// Reads from the page cache bypass the ring, with a budget so that other tasks have their turn.
 #[test]
-fn reads_of_what_is_in_memory_are_answered_at_once() {
+fn reads_from_the_page_cache_complete_inline() {
     let Some(builder) = uring() else { return };
     let driver = builder.build().unwrap();
     let (_file, fd) = file(b"0123456789");
@@ -45,6 +45,6 @@ fn reads_of_what_is_in_memory_are_answered_at_once() {
     };
     assert!((1..100).contains(&at_once), "{at_once}");
     assert_eq!(run(&driver, waiting).1, b"3456");
-    // And now again.
+    // The budget is full again.
     assert!(start(&driver, &mut read()).is_some());
 }

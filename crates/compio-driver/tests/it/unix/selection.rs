@@ -1,7 +1,7 @@
-//! Which backend is taken, and what is said about it.
+//! Which backend is chosen, and how it is described.
 //!
-//! The environment belongs to the whole process, and a filter of system calls is there to stay: each
-//! question is put to a child.
+//! The environment belongs to the whole process, and a seccomp filter is permanent: each test
+//! starts a child.
 
 use std::env;
 
@@ -9,25 +9,25 @@ use compio_driver::{BackendKind, DriverBuilder, op::Nop};
 
 use crate::support::{self, refuse, run, uring};
 
-/// Tells a child which error io_uring shall be refused with.
+/// Names the error with which a child refuses io_uring.
 const REFUSAL: &str = "TEST_REFUSAL";
 
-/// Tells a child the number of the call that shall be refused, if it is another than the set-up of a ring.
+/// Names the system call that a child refuses, if it is not `io_uring_setup`.
 pub(crate) const CALL: &str = "TEST_CALL";
 
-/// Tells a child which backend it shall ask its builder for.
+/// Names the backend that a child requests from its builder.
 pub(crate) const WISH: &str = "TEST_WISH";
 
-/// Tells a child how many descriptors it may have.
+/// Names the limit of descriptors of a child.
 pub(crate) const DESCRIPTORS: &str = "TEST_DESCRIPTORS";
 
-/// What a child says that was started in this environment.
+/// The output of a child with this environment.
 pub(crate) fn ask(environment: &[(&str, &str)]) -> String {
     support::ask("unix::selection::a_child", environment)
 }
 
 #[test]
-#[ignore = "the child that the others ask"]
+#[ignore = "child process of the other tests"]
 fn a_child() {
     if let Ok(code) = env::var(REFUSAL) {
         let call = env::var(CALL).map(|call| call.parse().unwrap());
@@ -63,7 +63,7 @@ fn limit_descriptors(count: u64) {
     assert_eq!(limited, 0);
 }
 
-/// All of these parts are in what was said.
+/// Checks that the output contains all of these parts.
 #[track_caller]
 pub(crate) fn check(said: &str, parts: &[&str]) {
     for part in parts {
@@ -87,7 +87,7 @@ fn the_best_backend_is_taken() {
 }
 
 #[test]
-fn a_wish_that_cannot_be_granted_is_an_error_that_helps() {
+fn an_unavailable_backend_is_an_error_with_advice() {
     for wish in [("COMPIO_BACKEND", "io-uring"), (WISH, "io-uring")] {
         for code in [libc::EPERM, libc::ENOSYS] {
             let said = refused_with(code, &[wish]);
@@ -99,10 +99,10 @@ fn a_wish_that_cannot_be_granted_is_an_error_that_helps() {
 }
 
 #[test]
-fn a_wish_is_granted() {
+fn a_requested_backend_is_used() {
     for wish in [("COMPIO_BACKEND", "poll"), (WISH, "poll")] {
         check(&ask(&[wish]), &["poll: it was asked for"]);
-        // Nobody asks for a ring then.
+        // Then the driver does not try a ring.
         check(
             &refused_with(libc::ENOMEM, &[wish]),
             &["poll: it was asked for"],
@@ -116,10 +116,10 @@ fn a_wish_is_granted() {
 }
 
 #[test]
-fn the_builder_knows_better_than_the_environment() {
+fn the_builder_overrides_the_environment() {
     let said = ask(&[("COMPIO_BACKEND", "io-uring"), (WISH, "poll")]);
     check(&said, &["poll: it was asked for"]);
-    // It is not even looked at.
+    // The variable is not even read.
     let said = ask(&[("COMPIO_BACKEND", "what?"), (WISH, "poll")]);
     check(&said, &["poll: it was asked for"]);
 }
@@ -142,8 +142,8 @@ fn other_spellings_of_a_backend_are_granted() {
 }
 
 #[test]
-fn an_unknown_wish_is_an_error() {
-    // The backends of this system, and no other.
+fn an_unknown_backend_is_an_error() {
+    // The backends of this system only.
     let offer = if cfg!(target_os = "linux") {
         "it must be io-uring or poll"
     } else {

@@ -1,4 +1,4 @@
-//! Splices: Windows has no such call.
+//! Splices, which Windows does not have.
 
 use std::{
     fs,
@@ -37,7 +37,7 @@ fn a_splice_moves_bytes_from_a_file_to_a_file() {
 }
 
 #[test]
-fn a_splice_tells_the_end_by_zero() {
+fn a_splice_at_eof_returns_zero() {
     let driver = driver();
     let (_, from) = file(b"abc");
     let (_read, write) = pipe();
@@ -68,13 +68,13 @@ fn a_splice_at_a_pipes_offset_fails() {
     let ((_, from), (read, write)) = (file(b"abc"), pipe());
     let splice = Splice::new(from, Position::At(0), write, Position::At(0), 3);
     check_error(run(&driver, driver.submit(splice)), libc::ESPIPE);
-    // Nothing has come through: the writing end is closed, and here is the end already.
+    // No byte was moved: the writing end is closed, and the reader is at EOF.
     let rest = driver.submit(ReadAt::at_cursor(read, vec![0; 8]));
     assert_eq!(run(&driver, rest).0.unwrap(), 0);
 }
 
 #[test]
-fn a_splice_from_the_last_offset_is_none_from_the_cursor() {
+fn a_splice_from_the_last_offset_is_refused() {
     let driver = driver();
     let ((mut from, fd), (_read, write)) = (file(b"abc"), pipe());
     from.seek(SeekFrom::Start(0)).unwrap();
@@ -82,7 +82,7 @@ fn a_splice_from_the_last_offset_is_none_from_the_cursor() {
     check_error(run(&driver, driver.submit(splice)), libc::EINVAL);
 }
 
-/// Splices until it has to wait, and tells how many bytes were moved.
+/// Splices until a splice waits, and returns the number of moved bytes.
 fn splice_all(driver: &Driver, from: &SharedFd, to: &SharedFd, len: usize) -> usize {
     let mut moved = 0;
     for _ in 0..1000 {
@@ -112,7 +112,7 @@ fn splice_all(driver: &Driver, from: &SharedFd, to: &SharedFd, len: usize) -> us
 }
 
 #[test]
-fn a_splice_from_nothing_waits_and_comes_through() {
+fn a_splice_from_an_empty_pipe_waits_and_completes() {
     unblocked(|| {
         for driver in each_backend() {
             let (from, mut writer) = pipe_in();
@@ -141,7 +141,7 @@ fn a_splice_from_nothing_waits_and_comes_through() {
 }
 
 #[test]
-fn a_splice_to_what_is_full_waits() {
+fn a_splice_to_a_full_pipe_waits() {
     unblocked(|| {
         let driver = readiness();
         let (from, mut writer) = pipe_in();
@@ -156,7 +156,7 @@ fn a_splice_to_what_is_full_waits() {
 }
 
 #[test]
-fn a_splice_to_a_full_socket_waits_and_comes_through() {
+fn a_splice_to_a_full_socket_waits_and_completes() {
     unblocked(|| {
         let driver = readiness();
         for (near, mut far) in [
@@ -243,7 +243,7 @@ fn a_splice_from_a_file_comes_to_its_end() {
 }
 
 #[test]
-fn a_splice_of_nothing_yet_is_given_up() {
+fn a_dropped_splice_from_an_empty_pipe_ends() {
     if is_done_without("SPLICE") {
         return;
     }

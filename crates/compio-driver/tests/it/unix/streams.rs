@@ -1,4 +1,4 @@
-//! What only the sockets and flags of unix bring about.
+//! Sockets and flags that exist only on unix.
 
 use std::{
     future::poll_fn,
@@ -37,7 +37,7 @@ fn a_flag_does_not_make_a_buffer_longer_than_it_is() {
 }
 
 #[test]
-fn flags_about_waiting_change_nothing() {
+fn flags_about_waiting_have_no_effect() {
     for driver in each_backend() {
         for flags in [libc::MSG_DONTWAIT, libc::MSG_WAITALL] {
             let (mut peer, socket) = tcp();
@@ -56,7 +56,7 @@ fn flags_about_waiting_change_nothing() {
 }
 
 #[test]
-fn a_socket_that_always_copies_sends_all_the_same() {
+fn a_socket_without_zero_copy_sends() {
     for driver in each_backend() {
         let (near, mut far) = streams();
         let send = driver.send_zero_copy(share(near), b"hello".to_vec(), 0);

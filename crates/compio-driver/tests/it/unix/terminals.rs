@@ -1,4 +1,4 @@
-//! Terminals: they say that they are ready for a write and block in the midst of it.
+//! Terminals: poll(2) reports them as writable, and a write blocks halfway.
 
 use std::{
     fs,
@@ -22,7 +22,8 @@ pub(crate) fn terminal() -> (fs::File, fs::File) {
         std::ptr::null_mut::<libc::termios>(),
         std::ptr::null_mut::<libc::winsize>(),
     );
-    // SAFETY: both numbers outlive the call; the rest is not wanted. The descriptors are new.
+    // SAFETY: both numbers outlive the call; the other results are not needed. The descriptors are
+    // new.
     unsafe {
         let opened = libc::openpty(&raw mut outside, &raw mut inside, name, settings, size);
         assert_eq!(opened, 0);
@@ -37,7 +38,7 @@ pub(crate) fn terminal() -> (fs::File, fs::File) {
     }
 }
 
-/// How many bytes a read waits for, and for how many tenths of a second between two of them.
+/// The minimum number of bytes of a read, and the tenths of a second between two bytes.
 #[cfg(target_os = "linux")]
 pub(crate) fn set_min_and_time(terminal: &fs::File, min: u8, time: u8) {
     use std::os::fd::AsRawFd;
@@ -52,7 +53,7 @@ pub(crate) fn set_min_and_time(terminal: &fs::File, min: u8, time: u8) {
     }
 }
 
-/// Whether there is something to read within a moment.
+/// Whether there are bytes to read within a moment.
 #[cfg(target_os = "linux")]
 pub(crate) fn is_readable(file: &fs::File) -> bool {
     let mut entry = libc::pollfd {
@@ -84,7 +85,7 @@ fn an_empty_terminal() {
     });
 }
 
-/// It says that it is ready for a write and blocks in the midst of it.
+/// poll(2) reports it as writable, and a write blocks halfway.
 #[test]
 fn a_full_terminal() {
     unblocked(|| {
@@ -98,15 +99,15 @@ fn a_full_terminal() {
             start(&driver, write);
         }
         driver.turn(Some(Duration::from_millis(5))).unwrap();
-        // The thread was here all the time.
+        // The thread has not been blocked.
         drop(outside);
         drain(&driver);
     });
 }
 
-/// As any stream, it has no positions.
+/// Like any stream, it has no positions.
 #[test]
-fn positions_of_a_terminal_are_nothing() {
+fn positions_of_a_terminal_are_ignored() {
     unblocked(|| {
         for driver in each_backend() {
             let (mut outside, inside) = terminal();

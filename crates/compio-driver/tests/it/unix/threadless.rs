@@ -1,4 +1,4 @@
-//! Where no thread can be started, neither by us nor by the kernel for us.
+//! A process that cannot start threads, neither the pool's nor io-wq workers.
 
 use std::io::{Read, Write};
 
@@ -15,10 +15,11 @@ fn start_no_threads() {
         rlim_cur: 0,
         rlim_max: 0,
     };
-    // SAFETY: the structure outlives the call; the others take numbers only. Nobody is to 65534.
+    // SAFETY: the structure outlives the call; the others take numbers only. User 65534 has no
+    // processes.
     unsafe {
         assert_eq!(libc::setrlimit(libc::RLIMIT_NPROC, &none), 0);
-        // The limit is not for root.
+        // The limit does not hold for root.
         if libc::geteuid() == 0 {
             assert_eq!(libc::setresuid(65_534, 65_534, 65_534), 0);
         }
@@ -26,7 +27,7 @@ fn start_no_threads() {
     assert!(std::thread::Builder::new().spawn(|| ()).is_err());
 }
 
-/// With a thread of its own that has been started.
+/// A driver whose only pool thread runs already.
 fn driver() -> Driver {
     let pool = Pool::new(1);
     let driver = DriverBuilder::new().pool(pool).build().unwrap();
@@ -41,7 +42,7 @@ fn write_without_new_threads() {
     let driver = driver();
     let (mut std, fd) = file(b"");
     start_no_threads();
-    // In the kernel both would wait for a thread.
+    // In the kernel both need an io-wq worker.
     let write = WriteAt::new(fd.clone(), 0, b"there it is");
     let (written, _) = run(&driver, driver.submit(write));
     assert_eq!(written.unwrap(), 11);
@@ -51,7 +52,7 @@ fn write_without_new_threads() {
     let entry = driver.poll_one(Some(LONG)).unwrap();
     assert_eq!(entry.user_data(), 5);
     assert_eq!(entry.into_result().unwrap(), 0);
-    // So would this, without end if it waits.
+    // So does a splice, which might wait without end.
     let (source, mut sink) = pipe_in();
     sink.write_all(b"!").unwrap();
     let splice = Splice::new(source, Position::Cursor, fd.clone(), Position::At(11), 10);
@@ -62,7 +63,7 @@ fn write_without_new_threads() {
     println!("SAYS {content}");
 }
 
-/// Where anybody may.
+/// In the temporary directory, where every user may write.
 fn make_and_remove_a_directory(driver: &Driver) {
     let name = std::env::temp_dir().join(format!("threadless-{}", std::process::id()));
     let [one, other] = ["one", "other"].map(|end| native(name.with_extension(end)));

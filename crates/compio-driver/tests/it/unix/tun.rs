@@ -42,7 +42,7 @@ impl Tun {
     fn new() -> io::Result<Self> {
         // SAFETY: a flag only.
         check(unsafe { libc::unshare(libc::CLONE_NEWNET) })?;
-        // The kernel sends packets of its own where IPv6 is on.
+        // With IPv6 the kernel sends packets of its own.
         std::fs::write("/proc/sys/net/ipv6/conf/default/disable_ipv6", "1")?;
         let device = OpenOptions::new()
             .read(true)

@@ -1,5 +1,4 @@
-//! Handles that are not for overlapped calls, that belong to another port already, and that are no
-//! files at all.
+//! Handles that are not overlapped, that belong to another port, or that are no files.
 
 use std::{
     fs::File,
@@ -18,7 +17,7 @@ use windows_sys::Win32::System::Threading::{CreateEventW, SetEvent};
 
 use crate::support::{begin, check_error, code, drain, driver, pipe_in, run, share, unblocked};
 
-/// The ends of a pipe as std makes them.
+/// The ends of a pipe as std creates them.
 fn pipe_of_stds() -> (SharedFd, File) {
     let (reader, writer) = io::pipe().unwrap();
     (
@@ -75,7 +74,7 @@ fn a_pipe_that_belongs_to_another_driver_is_read() {
     });
 }
 
-/// Manual, and not set.
+/// A manual-reset event that is not set.
 fn event() -> OwnedHandle {
     // SAFETY: no pointers are passed but null. The handle is new.
     unsafe { OwnedHandle::from_raw_handle(CreateEventW(ptr::null(), 1, 0, ptr::null())) }
@@ -115,9 +114,9 @@ fn drain_but(driver: &compio_driver::Driver, count: usize) {
     crate::support::turn_until(driver, || driver.in_flight() == count);
 }
 
-/// The system's thread may be about to tell of it.
+/// The system's wait thread may be about to report the signal.
 #[test]
-fn s23_a_wait_is_given_up_while_its_handle_is_signalled() {
+fn s23_a_wait_is_dropped_while_its_handle_is_signalled() {
     let driver = driver();
     for _ in 0..100 {
         let event = event();
@@ -165,14 +164,14 @@ fn a_process_is_waited_for() {
     begin(&driver, &mut wait);
     driver.turn(Some(Duration::from_millis(5))).unwrap();
     begin(&driver, &mut wait);
-    // At the end of its input it goes.
+    // The child ends at EOF of its input.
     drop(child.stdin.take());
     run(&driver, wait).unwrap();
     child.wait().unwrap();
 }
 
 #[test]
-fn what_is_no_socket_is_not_shut_down() {
+fn a_shutdown_of_a_pipe_fails() {
     let driver = driver();
     let (reader, _writer) = pipe_in();
     let shutdown = Shutdown::new(reader, std::net::Shutdown::Both);

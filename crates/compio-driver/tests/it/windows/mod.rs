@@ -1,4 +1,4 @@
-//! What only Windows has: each file says what that is.
+//! Tests for Windows: each file says which.
 
 mod handles;
 mod raw;

@@ -1,4 +1,4 @@
-//! Overlapped calls that the driver knows nothing of.
+//! Overlapped calls that are defined outside of the driver.
 
 use std::{ffi::c_void, io, io::Write, ptr, time::Duration};
 
@@ -11,7 +11,7 @@ use windows_sys::Win32::{Foundation::HANDLE, Storage::FileSystem::ReadFile};
 
 use crate::support::{begin, check_error, code, drain, driver, file, pipe_in, run, share};
 
-/// A read by a call of our own, from the beginning.
+/// A read by `ReadFile`, from the beginning.
 struct OwnRead<F> {
     fd: F,
     buffer: [u8; 8],
@@ -27,13 +27,13 @@ impl<F> OwnRead<F> {
 
 /// # Safety
 ///
-/// `data` is the room of eight bytes, and stays.
+/// `data` points to a buffer of eight bytes that outlives the call.
 unsafe fn read(fd: RawFd, overlapped: *mut c_void, data: *mut ()) -> Begun {
     let handle: HANDLE = match fd {
         RawFd::Handle(handle) => handle,
         RawFd::Socket(socket) => socket as HANDLE,
     };
-    // SAFETY: by this function's contract, and that of `RawEntry::new`.
+    // SAFETY: by the contracts of this function and of `RawEntry::new`.
     let returned = unsafe { ReadFile(handle, data.cast(), 8, ptr::null_mut(), overlapped.cast()) };
     Begun::new(returned != 0)
 }
@@ -54,7 +54,7 @@ unsafe impl<F: AsRawFd + 'static> Operation for OwnRead<F> {
     }
 }
 
-// SAFETY: the descriptor is owned by what the operation holds.
+// SAFETY: the operation owns the descriptor.
 unsafe impl<F: OwnsFd> Owned for OwnRead<F> {}
 
 #[test]
@@ -68,7 +68,7 @@ fn a_raw_call_comes_to_its_end() {
 }
 
 #[test]
-fn a_raw_call_waits_and_is_given_up() {
+fn a_raw_call_waits_and_is_cancelled() {
     let driver = driver();
     let (reader, mut writer) = pipe_in();
     let mut read = driver.submit(OwnRead::new(reader.clone()));
@@ -91,9 +91,9 @@ fn a_raw_call_waits_and_is_given_up() {
     assert_eq!(run(&driver, read).unwrap(), b"y");
 }
 
-/// It is made on another thread.
+/// The call is made on another thread.
 #[test]
-fn a_raw_call_on_a_handle_that_is_not_for_it_is_made_all_the_same() {
+fn a_raw_call_on_a_handle_that_is_not_overlapped_completes() {
     let driver = driver();
     let mut file = tempfile::tempfile().unwrap();
     file.write_all(b"content").unwrap();

@@ -1,6 +1,6 @@
-//! Which backend is taken, and what is said about it: there is one, and the others are refused.
+//! Which backend is chosen, and how it is described: there is one, and the others are refused.
 //!
-//! The environment belongs to the whole process: each question is put to a child.
+//! The environment belongs to the whole process: each test starts a child.
 
 use std::env;
 
@@ -8,16 +8,16 @@ use compio_driver::{BackendKind, DriverBuilder, op::Nop};
 
 use crate::support::{self, run};
 
-/// Tells a child which backend it shall ask its builder for.
+/// Names the backend that a child requests from its builder.
 const WISH: &str = "TEST_WISH";
 
-/// What a child says that was started in this environment.
+/// The output of a child with this environment.
 fn ask(environment: &[(&str, &str)]) -> String {
     support::ask("windows::selection::a_child", environment)
 }
 
 #[test]
-#[ignore = "the child that the others ask"]
+#[ignore = "child process of the other tests"]
 fn a_child() {
     let mut builder = DriverBuilder::new();
     if let Ok(wish) = env::var(WISH) {
@@ -36,7 +36,7 @@ fn a_child() {
     }
 }
 
-/// All of these parts are in what was said.
+/// Checks that the output contains all of these parts.
 #[track_caller]
 fn check(said: &str, parts: &[&str]) {
     for part in parts {
@@ -51,14 +51,14 @@ fn the_only_backend_is_taken() {
 }
 
 #[test]
-fn a_wish_is_granted() {
+fn a_requested_backend_is_used() {
     for wish in [("COMPIO_BACKEND", "iocp"), (WISH, "iocp")] {
         check(&ask(&[wish]), &["iocp: "]);
     }
 }
 
 #[test]
-fn a_wish_that_cannot_be_granted_is_an_error_that_helps() {
+fn an_unavailable_backend_is_an_error_with_advice() {
     for name in ["io-uring", "poll"] {
         for wish in [("COMPIO_BACKEND", name), (WISH, name)] {
             check(&ask(&[wish]), &["Unsupported: ", name, "iocp"]);
@@ -67,7 +67,7 @@ fn a_wish_that_cannot_be_granted_is_an_error_that_helps() {
 }
 
 #[test]
-fn the_builder_knows_better_than_the_environment() {
+fn the_builder_overrides_the_environment() {
     for name in ["poll", "what?"] {
         let said = ask(&[("COMPIO_BACKEND", name), (WISH, "iocp")]);
         check(&said, &["iocp: "]);
@@ -75,7 +75,7 @@ fn the_builder_knows_better_than_the_environment() {
 }
 
 #[test]
-fn an_unknown_wish_is_an_error() {
+fn an_unknown_backend_is_an_error() {
     for name in ["IOCP", "select", " iocp"] {
         let said = ask(&[("COMPIO_BACKEND", name)]);
         check(&said, &["InvalidInput: ", name, "it must be iocp"]);

@@ -1,4 +1,4 @@
-//! The wheels against a naive model.
+//! The timer wheels against a naive model.
 
 use std::{
     mem,
@@ -11,7 +11,7 @@ use proptest::{collection::vec, prelude::Strategy, prop_oneof, proptest};
 
 use super::{TimerKey, Timers};
 
-/// Notes its number when it is woken.
+/// Logs its number when it is woken.
 struct Note(usize, Arc<Mutex<Vec<usize>>>);
 
 impl Wake for Note {
@@ -22,20 +22,20 @@ impl Wake for Note {
 
 #[derive(Debug, Clone)]
 enum Step {
-    /// Its deadline lies so far ahead, or behind.
+    /// Its deadline is so many nanoseconds ahead, or in the past.
     Insert(i64),
-    /// A second one with the deadline of an earlier one.
+    /// Another timer with the deadline of an earlier one.
     Again(usize),
     Remove(usize),
-    /// All but every so many, in either order: enough for a sweep, where they are many.
+    /// Removes all but every n-th timer, in either order: with many timers, enough for a sweep.
     Cull(usize, bool),
     Replace(usize),
     Advance(u64),
-    /// To the moment at which the thread wakes, or one before that.
+    /// Advances to the moment at which the thread wakes, or one nanosecond before.
     ToNext(bool),
 }
 
-/// So long, and of any order of magnitude.
+/// A duration of any order of magnitude.
 fn nanos() -> impl Strategy<Value = u64> {
     (0..44_u32, 0..u64::MAX).prop_map(|(bits, any)| any & ((1 << bits) - 1))
 }
@@ -60,7 +60,7 @@ fn step() -> impl Strategy<Value = Step> {
 struct Model {
     number: usize,
     deadline: u64,
-    /// It has to fire by then.
+    /// It must fire by then.
     limit: u64,
     /// The value that its waker records.
     note: usize,
@@ -197,7 +197,7 @@ proptest! {
         for step in steps {
             pair.step(step);
             if let Some((next, best)) = pair.next() {
-                // Known from before, it may serve fewer than the best.
+                // A wake that is known already may serve fewer timers than the best.
                 assert!(next <= best);
                 assert!(pair.model.iter().any(|timer| timer.deadline == next));
             }
@@ -208,7 +208,7 @@ proptest! {
     fn one_wake_serves_as_many_as_it_can(steps in vec(step(), 0..60)) {
         let mut pair = Pair::new();
         for step in steps {
-            // Without it nothing that is known of before becomes worse.
+            // Skips removals and advances, after which a known wake can be worse than the best.
             let worsens = matches!(
                 step,
                 Step::Remove(_) | Step::Cull(..) | Step::Advance(_) | Step::ToNext(false)
@@ -222,7 +222,7 @@ proptest! {
         }
     }
 
-    /// With so many that not all are looked through.
+    /// With so many timers that some slots are not searched.
     #[test]
     fn many_timers_fire_once_and_no_wait_is_too_long(
         steps in vec(step(), 0..60),
@@ -238,20 +238,20 @@ proptest! {
             pair.step(step);
             pair.next();
         }
-        // As the loop does it: each wait leads on, until all have fired.
+        // Like the event loop: each wait leads to the next, until all timers have fired.
         let mut waits = 0;
         while let Some((next, _)) = pair.next() {
             pair.advance(next.max(pair.now));
             waits += 1;
         }
         assert!(pair.model.is_empty());
-        // A crowd that is not looked through costs a wait for each wheel it comes down.
+        // A slot that is not searched costs one wait for each wheel that its entries pass.
         let timers = pair.keys.len();
         assert!(waits <= timers + 12, "{waits} waits for {timers} timers");
     }
 }
 
-/// The rule in the model: a timer may be late by a sixteenth of its time, at most by 2^20 ns.
+/// The rule of the model: a timer may be late by a sixteenth of its time, at most by 2^20 ns.
 fn limit(now: u64, deadline: u64) -> u64 {
     deadline + (deadline.saturating_sub(now) / 16).min(1 << 20)
 }
@@ -301,7 +301,7 @@ fn a_deadline_beyond_all_time_is_kept() {
 }
 
 #[test]
-fn taking_timers_back_leaves_no_dead_wood() {
+fn removing_timers_leaves_few_tombstones() {
     let mut timers = Timers::new();
     let deadline = timers.epoch + Duration::from_secs(3600);
     for _ in 0..10_000 {

@@ -1,12 +1,12 @@
-//! Points in time with a waker each, in wheels of 64 slots: a slot of one wheel is as long as all
-//! slots of the one below it.
+//! Hierarchical timer wheels of 64 slots: a slot of one wheel is as long as all slots of the wheel
+//! below it. Each entry is a point in time with a waker.
 //!
-//! An entry lies in the wheel of the highest digit in which its time differs from the present, at
-//! that digit. So the next entries are in the first slot in use of the lowest wheel in use. As time
-//! comes to a slot, its entries that are not due yet go to lower wheels: each is moved a few times,
-//! however many there are.
+//! An entry is in the wheel of the highest digit in which its time differs from the present, in the
+//! slot of that digit. So the next entries are in the first used slot of the lowest used wheel.
+//! When time reaches a slot, its entries that are not due yet move to lower wheels: each entry
+//! moves a few times, independent of the number of entries.
 //!
-//! A slot is a list through its entries, so that it needs no memory of its own. A removed entry loses
+//! A slot is a linked list through its entries, so it needs no memory of its own. A removed entry loses
 //! its waker and stays in its list as a tombstone, until its slot is due, or until tombstones outnumber
 //! live entries.
 
@@ -20,12 +20,12 @@ pub(super) type Nanos = u64;
 /// Identifies one entry. It is never reused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct TimerKey {
-    /// Grows with each entry: among equal deadlines, the older is due first.
+    /// Grows with each entry: with equal deadlines, the older entry is due first.
     number: u64,
     place: u32,
 }
 
-/// Slots of a wheel, as a power of two.
+/// The number of slots of a wheel, as a power of two.
 const SLOT_BITS: u32 = 6;
 const SLOTS: usize = 1 << SLOT_BITS;
 
@@ -36,15 +36,15 @@ const SKEW: u32 = 4;
 /// Enough for all bits.
 const WHEELS: usize = (u64::BITS + SKEW).div_ceil(SLOT_BITS) as usize;
 
-/// A slot of more entries, of a wheel above this one, is not looked through: it is a wait of 67 ms
-/// and more.
+/// A slot with more entries, in a wheel above this one, is not searched: it is a wait of 67 ms or
+/// more.
 const SEARCHED: usize = 64;
 const SEARCHED_WHEEL: usize = 4;
 
-/// Dead wood that is not worth a sweep.
+/// Number of tombstones that is not worth a sweep.
 const DEAD_FREE: usize = 64;
 
-/// A list of due entries that was emptied keeps memory for so many.
+/// The number of entries for which the emptied list of due entries keeps memory.
 const KEPT: usize = 1024;
 
 /// The end of a list.
@@ -52,10 +52,10 @@ const END: u32 = u32::MAX;
 
 #[derive(Debug)]
 struct Entry {
-    /// From when on it is due.
+    /// The time from which it is due.
     deadline: Nanos,
     number: u64,
-    /// None once it was taken back.
+    /// `None` after it was removed.
     waker: Option<Waker>,
     /// How late it may be taken.
     late_max: u32,
@@ -76,25 +76,25 @@ struct Wake {
     at: Nanos,
     /// The number of that entry.
     number: u64,
-    /// No entry may be taken later than that, which is not before `at`.
+    /// No entry may be taken later than this, which is not before `at`.
     limit: Nanos,
 }
 
 #[derive(Debug)]
 pub(super) struct Wheels {
-    /// All entries that lie before it have been taken.
+    /// All earlier entries have been taken.
     present: Nanos,
-    /// Which slots are in use: a bit each.
+    /// The used slots: a bit each.
     used: [u64; WHEELS],
     /// The first entry of each slot in use.
     heads: [[u32; SLOTS]; WHEELS],
     entries: Slab<Entry>,
-    /// How many entries are dead wood.
+    /// The number of tombstones.
     dead: usize,
     next_number: u64,
     /// The next wake, while it is known. Its entry is alive.
     wake: Option<Wake>,
-    /// Empty; kept for its memory. Deadline, number and place.
+    /// Empty; kept for its memory. Deadline, number and index.
     due: Vec<(Nanos, u64, u32)>,
 }
 
@@ -121,7 +121,7 @@ impl Wheels {
         self.next_number += 1;
         let is_first = self.entries.is_empty();
         if self.entries.capacity() == 0 {
-            // All that few timers ever need: how much dead wood there is at a time is a matter of luck.
+            // Enough for few timers: the number of tombstones at a time varies.
             self.entries.reserve(2 * DEAD_FREE);
         }
         let place = self.entries.insert(Entry {
@@ -150,7 +150,7 @@ impl Wheels {
                 number,
                 limit,
             }),
-            // It may take less than all that the wake was to serve.
+            // It may need an earlier wake, which serves fewer entries than the known one.
             Some(wake) if limit < wake.limit => None,
             Some(wake) if deadline > wake.at && deadline <= wake.limit => Some(Wake {
                 at: deadline,
@@ -161,7 +161,7 @@ impl Wheels {
         };
     }
 
-    /// The waker of an entry that has neither been taken nor taken back.
+    /// The waker of an entry that has neither been taken nor removed.
     pub(super) fn get(&self, key: TimerKey) -> Option<&Waker> {
         let entry = self.entries.get(key.place as usize)?;
         entry.waker.as_ref().filter(|_| entry.number == key.number)
@@ -172,7 +172,7 @@ impl Wheels {
         entry.waker.as_mut().filter(|_| entry.number == key.number)
     }
 
-    /// Takes an entry back; returns its waker, unless it has been taken.
+    /// Removes an entry; returns its waker, unless it has been taken.
     pub(super) fn remove(&mut self, key: TimerKey) -> Option<Waker> {
         let entry = self.entries.get_mut(key.place as usize)?;
         if entry.number != key.number {
@@ -183,7 +183,7 @@ impl Wheels {
         if self.wake.is_some_and(|wake| wake.number == key.number) {
             self.wake = None;
         }
-        // Also a good part of the memory, all of which a sweep goes through.
+        // Tombstones must also fill a quarter of the memory, because a sweep walks all of it.
         let alive = self.entries.len() - self.dead;
         if self.dead > (alive + DEAD_FREE).max(self.entries.capacity() / 4) {
             self.sweep();
@@ -198,14 +198,15 @@ impl Wheels {
         self.dead = 0;
         let (present, used, heads) = (self.present, &mut self.used, &mut self.heads);
         for (place, entry) in &mut self.entries {
-            // It was a `u32` when it came.
+            // It was a `u32` when it was inserted.
             entry.next = push(present, used, heads, entry.deadline, place as u32);
         }
     }
 
-    /// When to look again so that no entry is taken too late: at the last deadline that comes before
-    /// any entry must have been taken, for then one look serves the most. Or before that, where it
-    /// would take long to find; then [`take`](Self::take) brings it on.
+    /// The time of the next wake, such that no entry is taken too late. It is the last deadline at
+    /// or before the earliest limit of all entries, so that one wake serves the most entries. It may
+    /// be earlier if a search would take long; then [`take`](Self::take) moves the entries to lower
+    /// wheels.
     pub(super) fn next(&mut self) -> Option<Nanos> {
         if self.is_empty() {
             return None;
@@ -214,7 +215,7 @@ impl Wheels {
             return Some(wake.at);
         }
         let mut limit = Nanos::MAX;
-        // The first slot that is not looked through.
+        // The first slot that is not searched.
         let mut end = None;
         for (wheel, index, start) in SlotsInUse::of(self) {
             if start > limit {
@@ -265,7 +266,7 @@ impl Wheels {
                 place = next;
             }
         }
-        // No clock goes back; a caller's might.
+        // The clock never goes back, but a caller's time might.
         self.present = self.present.max(now);
         if self.wake.is_some_and(|wake| wake.at <= now) {
             self.wake = None;
@@ -277,7 +278,7 @@ impl Wheels {
         self.due.shrink_to(KEPT);
     }
 
-    /// Takes all entries back; returns their wakers.
+    /// Removes all entries; returns their wakers.
     pub(super) fn clear(&mut self) -> impl Iterator<Item = Waker> + use<> {
         self.used = [0; WHEELS];
         self.dead = 0;
@@ -286,14 +287,14 @@ impl Wheels {
         entries.into_iter().filter_map(|(_, entry)| entry.waker)
     }
 
-    /// Puts an entry where it belongs now.
+    /// Links an entry into its current slot.
     fn link(&mut self, place: u32) {
         let entry = &mut self.entries[place as usize];
         let (used, heads) = (&mut self.used, &mut self.heads);
         entry.next = push(self.present, used, heads, entry.deadline, place);
     }
 
-    /// Drops the dead wood of a slot.
+    /// Drops the tombstones of a slot.
     fn prune(&mut self, wheel: usize, index: usize) {
         let mut place = self.heads[wheel][index];
         let mut head = END;
@@ -303,7 +304,7 @@ impl Wheels {
             if entry.waker.is_none() {
                 self.bury(place);
             } else {
-                // Its order is of no matter.
+                // The order within a slot is irrelevant.
                 entry.next = head;
                 head = place;
             }
@@ -315,7 +316,7 @@ impl Wheels {
         }
     }
 
-    /// Drops dead wood that is in no list any more.
+    /// Frees a tombstone that has been unlinked from its list.
     fn bury(&mut self, place: u32) {
         self.entries.remove(place as usize);
         self.dead -= 1;
@@ -346,7 +347,7 @@ impl Wheels {
     }
 }
 
-/// Makes an entry the first of the slot where it belongs; returns the one behind it.
+/// Makes an entry the first of its slot; returns its successor.
 fn push(
     present: Nanos,
     used: &mut [u64; WHEELS],
@@ -365,7 +366,7 @@ fn push(
     if is_used { behind } else { END }
 }
 
-/// The slots in use, in the order of time: wheel, index and begin of each.
+/// The used slots, in the order of time: wheel, index and start of each.
 struct SlotsInUse {
     present: Nanos,
     used: [u64; WHEELS],

@@ -1,4 +1,4 @@
-//! What macOS and the BSDs do not have.
+//! Stubs for features that macOS and the BSDs lack: abstract socket names.
 
 use std::{io, os::unix::net::SocketAddr};
 

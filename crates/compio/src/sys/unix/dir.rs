@@ -1,4 +1,4 @@
-//! A directory's handle, from which paths begin.
+//! Open directories as the start of relative paths.
 
 use std::{
     ffi::OsString,
@@ -19,15 +19,15 @@ use crate::{
     runtime,
 };
 
-/// An open directory, from which relative paths begin: it stays the same when it or those above it
-/// are renamed or replaced, where a path would lead elsewhere. Clones are handles of the same open
-/// directory.
+/// An open directory, at which relative paths start. The handle stays valid if the directory or one
+/// of its parents is renamed or replaced; a path would then lead elsewhere. Clones are handles of the
+/// same open directory.
 ///
-/// Absolute paths, and those with `..` in them, lead out of it: it is no prison.
+/// Absolute paths, and paths with `..`, lead out of the directory: it is not a sandbox.
 ///
 /// # Platform differences
 ///
-/// Only on unix: the calls of Windows know no such thing.
+/// Only on unix: Windows has no such calls.
 ///
 /// ```
 /// use compio::fs::Dir;
@@ -65,7 +65,9 @@ impl Dir {
     ///
     /// # Errors
     ///
-    /// The system's: [`NotADirectory`](io::ErrorKind::NotADirectory), if it is none.
+    /// The OS error, for instance [`NotFound`](io::ErrorKind::NotFound),
+    /// [`PermissionDenied`](io::ErrorKind::PermissionDenied), or
+    /// [`NotADirectory`](io::ErrorKind::NotADirectory) if the path leads to another type of file.
     pub async fn open(path: impl AsRef<Path>) -> io::Result<Self> {
         let opened = Open::new(path_to_c(path.as_ref())?, DIRECTORY, 0);
         let fd = runtime::submit(opened).await?.into();
@@ -96,7 +98,7 @@ impl Dir {
     ///
     /// # Errors
     ///
-    /// The system's.
+    /// The OS error, for instance `NotFound` if there is no such file, or `PermissionDenied`.
     pub async fn open_file(&self, path: impl AsRef<Path>) -> io::Result<File> {
         self.open_file_with(path, OpenOptions::new().read(true))
             .await
@@ -110,14 +112,15 @@ impl Dir {
     ///
     /// # Errors
     ///
-    /// The system's.
+    /// The OS error, for instance `NotFound` if a directory of the path is missing, `PermissionDenied`, or
+    /// `IsADirectory`.
     pub async fn create(&self, path: impl AsRef<Path>) -> io::Result<File> {
         let mut options = OpenOptions::new();
         options.write(true).create(true).truncate(true);
         self.open_file_with(path, &options).await
     }
 
-    /// Opens a file in another way.
+    /// Opens a file with these options.
     ///
     /// # Cancellation
     ///
@@ -144,7 +147,7 @@ impl Dir {
     ///
     /// # Errors
     ///
-    /// The system's.
+    /// The OS error, for instance `NotFound` if there is no such file.
     pub async fn metadata(&self, path: impl AsRef<Path>) -> io::Result<Metadata> {
         let asked = Attributes::of_at(Some(&self.fd), path.as_ref(), true);
         asked.await.map(Metadata)
@@ -158,7 +161,7 @@ impl Dir {
     ///
     /// # Errors
     ///
-    /// The system's.
+    /// The OS error, for instance `NotFound` if there is no such file.
     pub async fn symlink_metadata(&self, path: impl AsRef<Path>) -> io::Result<Metadata> {
         let asked = Attributes::of_at(Some(&self.fd), path.as_ref(), false);
         asked.await.map(Metadata)
@@ -172,7 +175,8 @@ impl Dir {
     ///
     /// # Errors
     ///
-    /// The system's: if that cannot be known.
+    /// The OS error, except `NotFound`, for instance `PermissionDenied` if a directory of the path cannot be
+    /// searched.
     pub async fn try_exists(&self, path: impl AsRef<Path>) -> io::Result<bool> {
         match self.metadata(path).await {
             Ok(_) => Ok(true),
@@ -189,7 +193,7 @@ impl Dir {
     ///
     /// # Errors
     ///
-    /// The system's.
+    /// The OS error of the query.
     pub async fn dir_metadata(&self) -> io::Result<Metadata> {
         Attributes::of_file(&self.fd).await.map(Metadata)
     }
@@ -202,7 +206,7 @@ impl Dir {
     ///
     /// # Errors
     ///
-    /// The system's.
+    /// The OS error, for instance `PermissionDenied`; `EMFILE` or `ENFILE` if no descriptor is left.
     pub async fn read_dir(&self) -> io::Result<ReadDir> {
         let first = off_thread_with(&self.fd, |dir| {
             let entries = rustix::fs::Dir::read_from(dir)?.filter_map(|entry| match entry {
@@ -224,7 +228,7 @@ impl Dir {
     ///
     /// # Errors
     ///
-    /// The system's.
+    /// The OS error of mkdirat(2), for instance `AlreadyExists`, or `NotFound` if a parent is missing.
     pub async fn create_dir(&self, path: impl AsRef<Path>) -> io::Result<()> {
         let path = path_to_c(path.as_ref())?;
         off_thread_with(&self.fd, move |dir| {
@@ -241,7 +245,8 @@ impl Dir {
     ///
     /// # Errors
     ///
-    /// The system's.
+    /// The OS error of unlinkat(2), for instance `NotFound`, or `IsADirectory` or `PermissionDenied` for a
+    /// directory.
     pub async fn remove_file(&self, path: impl AsRef<Path>) -> io::Result<()> {
         let path = path_to_c(path.as_ref())?;
         off_thread_with(&self.fd, move |dir| {
@@ -258,7 +263,7 @@ impl Dir {
     ///
     /// # Errors
     ///
-    /// The system's.
+    /// The OS error of unlinkat(2), for instance `NotFound`, `NotADirectory`, or `DirectoryNotEmpty`.
     pub async fn remove_dir(&self, path: impl AsRef<Path>) -> io::Result<()> {
         let path = path_to_c(path.as_ref())?;
         off_thread_with(&self.fd, move |dir| {
@@ -275,7 +280,8 @@ impl Dir {
     ///
     /// # Errors
     ///
-    /// The system's.
+    /// The OS error of renameat(2), for instance `NotFound`, or `CrossesDevices` if the two directories are
+    /// on different file systems.
     pub async fn rename(
         &self,
         from: impl AsRef<Path>,
@@ -296,7 +302,8 @@ impl Dir {
     ///
     /// # Errors
     ///
-    /// The system's.
+    /// The OS error of linkat(2), for instance `NotFound`, `AlreadyExists`, or `CrossesDevices` if the two
+    /// directories are on different file systems.
     pub async fn hard_link(
         &self,
         original: impl AsRef<Path>,
@@ -319,7 +326,7 @@ impl Dir {
     ///
     /// # Errors
     ///
-    /// The system's.
+    /// The OS error of symlinkat(2), for instance `AlreadyExists`.
     pub async fn symlink(
         &self,
         original: impl AsRef<Path>,
@@ -337,7 +344,8 @@ impl Dir {
     ///
     /// # Errors
     ///
-    /// The system's.
+    /// The OS error of readlinkat(2), for instance `NotFound`, or `InvalidInput` if it is not a symbolic
+    /// link.
     pub async fn read_link(&self, path: impl AsRef<Path>) -> io::Result<PathBuf> {
         let path = path_to_c(path.as_ref())?;
         off_thread_with(&self.fd, move |dir| {
@@ -347,15 +355,16 @@ impl Dir {
         .await
     }
 
-    /// Waits until what was created, renamed and removed in this directory is on the disk.
+    /// Waits until all changes of entries in this directory (creation, renaming, removal) are on the
+    /// disk.
     ///
     /// # Cancellation
     ///
-    /// The system may go on with it.
+    /// The kernel may complete the synchronization after a cancel.
     ///
     /// # Errors
     ///
-    /// The system's.
+    /// The OS error of fsync(2), such as an I/O error.
     pub async fn sync_all(&self) -> io::Result<()> {
         runtime::submit(compio_driver::op::Sync::all(self.fd.clone())).await
     }

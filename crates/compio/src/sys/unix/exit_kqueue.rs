@@ -1,5 +1,5 @@
-//! How macOS and the BSDs tell that a process has ended: by an event of a kqueue. A kqueue is a
-//! descriptor, and readable when it has events.
+//! Exit notification on macOS and the BSDs: an event of a kqueue. A kqueue is a descriptor, and
+//! readable when it has events.
 
 use std::{io, os::fd::OwnedFd, ptr};
 

@@ -1,4 +1,4 @@
-//! How Linux tells that a process has ended: by a descriptor of it.
+//! Exit notification on Linux: a pidfd.
 
 use std::{io, os::fd::OwnedFd};
 

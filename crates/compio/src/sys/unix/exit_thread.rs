@@ -23,7 +23,7 @@ use slab::Slab;
 
 use super::process::sweep;
 
-/// Waits for the end of a child, and leaves its status to wait(2). A drop gives the wait up.
+/// Waits for the end of a child, and leaves its status to wait(2). A drop cancels the wait.
 ///
 /// # Errors
 ///
@@ -80,7 +80,7 @@ impl Future for Ended {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let watch = watch();
-        // First the place, then the look at the child: an end between the two wakes the task.
+        // Register first, then check the child: an end between the two wakes the task.
         watch.place(&mut self, cx.waker())?;
         match has_ended(self.pid) {
             Ok(false) => Poll::Pending,

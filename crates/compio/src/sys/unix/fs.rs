@@ -1,4 +1,4 @@
-//! How unix opens and creates files.
+//! Opening, creating, renaming and removing of files on unix.
 
 use std::{
     ffi::CString,
@@ -25,7 +25,7 @@ use crate::{
     runtime,
 };
 
-/// What can be said about the opening of a file here alone.
+/// The options for opening a file that only unix has.
 #[derive(Debug, Clone)]
 pub(crate) struct SystemOptions {
     mode: u32,
@@ -49,11 +49,11 @@ impl OpenOptions {
         self
     }
 
-    /// More of the system's `O_` flags.
+    /// Sets further `O_` flags.
     ///
-    /// With `O_DIRECT`, reads and writes go past the system's cache, and most file systems want
-    /// offset, length and address of each to be multiples of a block's size. A window into a larger
-    /// buffer can begin anywhere:
+    /// With `O_DIRECT`, reads and writes bypass the page cache. Most file systems then require that
+    /// offset, length and address of each are multiples of the block size. A slice of a larger buffer
+    /// can begin at such an address:
     ///
     /// ```
     /// use compio::buf::{IoBuf, Slice};
@@ -73,7 +73,7 @@ impl OpenOptions {
     }
 }
 
-/// What can be said about a new directory here alone.
+/// The options for a new directory that only unix has.
 #[derive(Debug, Clone)]
 pub(crate) struct SystemDirOptions {
     mode: u32,
@@ -90,7 +90,7 @@ impl SystemDirOptions {
         builder.mode(self.mode);
     }
 
-    /// Creates one directory through the kernel's queue.
+    /// Creates one directory as an operation of the driver.
     pub(crate) async fn create(&self, path: &Path) -> io::Result<()> {
         runtime::submit(MakeDir::new(path_to_c(path)?, self.mode)).await
     }
@@ -123,22 +123,22 @@ pub async fn symlink(original: impl AsRef<Path>, link: impl AsRef<Path>) -> io::
     runtime::submit(Link::symbolic(original, link)).await
 }
 
-/// Gives a file another name through the kernel's queue.
+/// Renames a file as an operation of the driver.
 pub(crate) async fn rename(from: &Path, to: &Path) -> io::Result<()> {
     runtime::submit(Rename::new(path_to_c(from)?, path_to_c(to)?)).await
 }
 
-/// Gives a file one more name through the kernel's queue.
+/// Creates a hard link as an operation of the driver.
 pub(crate) async fn hard_link(original: &Path, link: &Path) -> io::Result<()> {
     runtime::submit(Link::hard(path_to_c(original)?, path_to_c(link)?)).await
 }
 
-/// Removes a file through the kernel's queue.
+/// Removes a file as an operation of the driver.
 pub(crate) async fn remove_file(path: &Path) -> io::Result<()> {
     runtime::submit(Remove::file(path_to_c(path)?)).await
 }
 
-/// Removes an empty directory through the kernel's queue.
+/// Removes an empty directory as an operation of the driver.
 pub(crate) async fn remove_dir(path: &Path) -> io::Result<()> {
     runtime::submit(Remove::dir(path_to_c(path)?)).await
 }
@@ -152,7 +152,7 @@ pub(crate) fn open(options: &OpenOptions, path: &Path) -> io::Result<fs::File> {
         .open(path)
 }
 
-/// Opens the file through the kernel's queue.
+/// Opens the file as an operation of the driver.
 pub(crate) async fn open_async(options: &OpenOptions, path: &Path) -> io::Result<fs::File> {
     let (flags, mode) = open_flags(options)?;
     let path = path_to_c(path)?;
@@ -179,12 +179,12 @@ pub(crate) fn try_lock(file: &File, exclusive: bool) -> Result<(), TryLockError>
     }
 }
 
-/// Gives the lock back.
+/// Releases the lock.
 pub(crate) fn unlock(file: &File) -> io::Result<()> {
     retry_on_intr(|| flock(file, FlockOperation::Unlock)).map_err(Into::into)
 }
 
-/// The `O_` flags and the mode for these options, or `EINVAL` where std refuses them, too.
+/// The `O_` flags and the mode for these options, or `EINVAL` if std refuses them, too.
 pub(super) fn open_flags(options: &OpenOptions) -> io::Result<(i32, u32)> {
     let access = match (options.read, options.write, options.append) {
         (true, false, false) => libc::O_RDONLY,
@@ -213,7 +213,7 @@ pub(super) fn open_flags(options: &OpenOptions) -> io::Result<(i32, u32)> {
     Ok((flags, options.system.mode))
 }
 
-/// As the system's calls want it.
+/// The path as system calls take it.
 pub(super) fn path_to_c(path: &Path) -> io::Result<CString> {
     CString::new(path.as_os_str().as_bytes()).map_err(|_| {
         io::Error::new(

@@ -1,4 +1,4 @@
-//! What only Linux has.
+//! Socket options and abstract socket names, which only Linux has.
 
 use std::{
     io,
@@ -22,21 +22,21 @@ pub(crate) fn abstract_name(address: &SocketAddr) -> Option<&[u8]> {
 
 /// On Linux.
 impl TcpStream {
-    /// Whether what is received is acknowledged at once (`TCP_QUICKACK`).
+    /// Whether received data is acknowledged at once (`TCP_QUICKACK`).
     ///
     /// # Errors
     ///
-    /// The system's.
+    /// The OS error of getsockopt(2).
     pub fn quickack(&self) -> io::Result<bool> {
         self.socket.options().tcp_quickack()
     }
 
-    /// Acknowledges what is received at once, instead of waiting whether there is something to send
-    /// with it (`TCP_QUICKACK`). The system may go back to its own ways by itself.
+    /// Acknowledges received data at once, instead of waiting for data to send along with the
+    /// acknowledgement (`TCP_QUICKACK`). The kernel may reset the option later by itself.
     ///
     /// # Errors
     ///
-    /// The system's.
+    /// The OS error of setsockopt(2).
     pub fn set_quickack(&self, quickack: bool) -> io::Result<()> {
         self.socket.options().set_tcp_quickack(quickack)
     }
@@ -46,20 +46,21 @@ macro_rules! devices {
     ($type:ident) => {
         /// On Linux.
         impl $type {
-            /// The network device that it is bound to (`SO_BINDTODEVICE`).
+            /// The network device that the socket is bound to (`SO_BINDTODEVICE`).
             ///
             /// # Errors
             ///
-            /// The system's.
+            /// The OS error of getsockopt(2).
             pub fn device(&self) -> io::Result<Option<Vec<u8>>> {
                 self.socket.options().device()
             }
 
-            /// Binds it to a network device by name, or to none (`SO_BINDTODEVICE`).
+            /// Binds the socket to a network device by name, or to none (`SO_BINDTODEVICE`).
             ///
             /// # Errors
             ///
-            /// The system's.
+            /// The OS error of setsockopt(2), for instance ENODEV if there is no such device, or
+            /// `PermissionDenied`.
             pub fn bind_device(&self, device: Option<&[u8]>) -> io::Result<()> {
                 self.socket.options().bind_device(device)
             }
@@ -74,21 +75,22 @@ macro_rules! credentials {
     ($type:ident) => {
         /// On Linux.
         impl $type {
-            /// Whether messages are received with the credentials of who sent them
+            /// Whether messages are received with the credentials of their sender
             /// (`SO_PASSCRED`).
             ///
             /// # Errors
             ///
-            /// The system's.
+            /// The OS error of getsockopt(2).
             pub fn passcred(&self) -> io::Result<bool> {
                 self.socket.options().passcred()
             }
 
-            /// Asks for the credentials of who sends a message, beside it (`SO_PASSCRED`).
+            /// Requests the sender's credentials as ancillary data of each message
+            /// (`SO_PASSCRED`).
             ///
             /// # Errors
             ///
-            /// The system's.
+            /// The OS error of setsockopt(2).
             pub fn set_passcred(&self, passcred: bool) -> io::Result<()> {
                 self.socket.options().set_passcred(passcred)
             }

@@ -1,4 +1,4 @@
-//! What unix knows about a file: what `statx` or `stat` say.
+//! File attributes on unix: the results of `statx` or `stat`.
 
 use std::{
     ffi::{OsStr, OsString},
@@ -32,7 +32,7 @@ impl Attributes {
         Self::of_at(None, path, follow).await
     }
 
-    /// As [`of`](Self::of), from a directory other than the current one.
+    /// As [`of`](Self::of), relative to `dir` instead of the current directory.
     pub(crate) async fn of_at(
         dir: Option<&SharedFd>,
         path: &Path,
@@ -80,7 +80,7 @@ fn kept(time: Option<SystemTime>) -> io::Result<SystemTime> {
     time.ok_or_else(|| io::ErrorKind::Unsupported.into())
 }
 
-/// What kind of file it is: the `S_IF` bits of a mode.
+/// The type of a file: the `S_IF` bits of a mode.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Kind(libc::mode_t);
 
@@ -111,7 +111,7 @@ impl Kind {
     }
 }
 
-/// What a directory says of a file in it.
+/// A directory entry.
 #[derive(Debug, Clone)]
 pub(crate) struct Entry {
     name: OsString,
@@ -120,7 +120,7 @@ pub(crate) struct Entry {
 }
 
 impl Entry {
-    /// Asks for what the directory does not say: may block.
+    /// Queries the type of the file if the directory does not have it: may block.
     pub(crate) fn of_std(entry: &fs::DirEntry) -> Self {
         Self {
             name: entry.file_name(),
@@ -129,7 +129,7 @@ impl Entry {
         }
     }
 
-    /// What a directory's handle gives.
+    /// An entry that was read from a directory's descriptor.
     pub(crate) fn of_raw(entry: &rustix::fs::DirEntry) -> Self {
         use rustix::fs::FileType::Unknown;
         let kind = entry.file_type();
@@ -155,7 +155,7 @@ impl Entry {
 
 /// On unix.
 impl DirEntry {
-    /// The file's number within its file system, as the directory has it.
+    /// The inode number of the file, as the directory has it.
     pub fn ino(&self) -> u64 {
         self.entry.ino
     }
@@ -191,7 +191,7 @@ impl Metadata {
         self.0.0.dev()
     }
 
-    /// Its number within its file system.
+    /// The inode number.
     pub fn ino(&self) -> u64 {
         self.0.0.ino()
     }
@@ -216,7 +216,7 @@ impl Metadata {
         self.0.0.gid()
     }
 
-    /// Of a device file, the device that it stands for.
+    /// The device that a device file represents.
     pub fn rdev(&self) -> u64 {
         self.0.0.rdev()
     }

@@ -1,4 +1,4 @@
-//! Unix sockets as std has them.
+//! Unix sockets, their addresses, and conversions from and to std's types.
 
 use std::{
     ffi::OsStr,
@@ -24,11 +24,11 @@ pub type UnixSocketAddr = SocketAddr;
 
 pub(crate) use libc::MSG_TRUNC;
 
-/// What a call says for which there are no descriptors, or no memory, just now.
+/// Errors for exhausted resources: no descriptors or no memory at the moment.
 pub(crate) const OUT_OF_RESOURCES: [i32; 4] =
     [libc::EMFILE, libc::ENFILE, libc::ENOBUFS, libc::ENOMEM];
 
-/// Lets a listener have a port that connections of a moment ago have used.
+/// Lets a listener bind to a port that old connections used (`SO_REUSEADDR`).
 pub(crate) fn reuse_old_ports(socket: &socket::Socket) -> io::Result<()> {
     socket.options().set_reuse_address(true)
 }
@@ -38,8 +38,8 @@ pub(crate) fn unix_domain() -> io::Result<Domain> {
     Ok(Domain::UNIX)
 }
 
-/// The address of a Unix socket at a path. A leading NUL makes it an abstract name, where there are
-/// any; inside, there can be none.
+/// The address of a Unix socket at a path. A leading NUL makes it an abstract name, on systems that
+/// have these. Any other NUL in a path is an error.
 pub(crate) fn path_address(path: &Path) -> io::Result<SockAddr> {
     let bytes = path.as_os_str().as_bytes();
     let is_abstract = ABSTRACT_NAMES && bytes.first() == Some(&0);
@@ -50,7 +50,7 @@ pub(crate) fn path_address(path: &Path) -> io::Result<SockAddr> {
     SockAddr::unix(path)
 }
 
-/// The address as calls want it.
+/// The address as system calls take it.
 pub(crate) fn native_address(address: &UnixSocketAddr) -> io::Result<SockAddr> {
     match abstract_name(address) {
         Some(name) => {
@@ -61,7 +61,7 @@ pub(crate) fn native_address(address: &UnixSocketAddr) -> io::Result<SockAddr> {
     }
 }
 
-/// The Unix address of a datagram's sender, who may have none.
+/// The Unix address of a datagram's sender, which may be unnamed.
 pub(crate) fn sender_address(address: Option<SockAddr>) -> io::Result<UnixSocketAddr> {
     match address {
         Some(address) => unix_address(address),
@@ -85,17 +85,17 @@ impl TcpSocket {
     ///
     /// # Errors
     ///
-    /// The system's.
+    /// The OS error of getsockopt(2).
     pub fn reuseport(&self) -> io::Result<bool> {
         self.socket.options().reuse_port()
     }
 
-    /// Chooses whether several sockets of the same user may be bound to the same address, if all of
-    /// them have chosen that. Linux then distributes connections among them.
+    /// Sets whether several sockets of the same user may be bound to the same address (`SO_REUSEPORT`).
+    /// All of them must set it. Linux then distributes connections among them.
     ///
     /// # Errors
     ///
-    /// The system's.
+    /// The OS error of setsockopt(2).
     pub fn set_reuseport(&self, reuseport: bool) -> io::Result<()> {
         self.socket.options().set_reuse_port(reuseport)
     }
@@ -108,7 +108,7 @@ impl UnixListener {
     ///
     /// # Errors
     ///
-    /// The system's.
+    /// ENOTSOCK if the descriptor is not a socket.
     pub fn from_std(listener: net::UnixListener) -> io::Result<Self> {
         Self::adopt(listener.into())
     }
@@ -121,9 +121,9 @@ impl UnixListener {
     ///
     /// # Errors
     ///
-    /// This listener, if there are other handles of it, such as an [`Incoming`](crate::net::Incoming), or operations under
-    /// way; or if a connection was accepted for a dropped future and is kept for the next accept.
-    /// After a [`settle`](Self::settle) it is known whether one is kept.
+    /// Returns this listener if it has other handles, such as an [`Incoming`](crate::net::Incoming), or
+    /// operations in flight; or if a connection was accepted for a dropped future and is kept for the
+    /// next accept. [`settle`](Self::settle) determines whether one is kept.
     pub fn into_std(self) -> Result<net::UnixListener, Self> {
         self.into_fd().map(Into::into)
     }
@@ -131,11 +131,11 @@ impl UnixListener {
 
 /// On unix.
 impl UnixStream {
-    /// Two that are connected to each other.
+    /// Creates a pair of sockets that are connected to each other.
     ///
     /// # Errors
     ///
-    /// The system's.
+    /// The OS error of socketpair(2), for instance EMFILE.
     pub fn pair() -> io::Result<(Self, Self)> {
         let (one, other) = Socket::pair(Domain::UNIX, Type::STREAM, None)?;
         let stream = |socket| Self::adopt(OwnedFd::from(socket));
@@ -147,7 +147,7 @@ impl UnixStream {
     ///
     /// # Errors
     ///
-    /// The system's, if it is no socket.
+    /// ENOTSOCK if the descriptor is not a socket.
     pub fn from_std(stream: net::UnixStream) -> io::Result<Self> {
         Self::adopt(stream.into())
     }
@@ -158,9 +158,9 @@ impl UnixStream {
     ///
     /// # Errors
     ///
-    /// This stream, if there are other handles of it, or operations under way; or if bytes or an error
-    /// came for a dropped read and are kept for the next read. After a [`settle`](Self::settle) it is
-    /// known whether any are kept.
+    /// Returns this stream if it has other handles, or operations in flight; or if bytes or an error
+    /// arrived for a dropped read and are kept for the next read. [`settle`](Self::settle) determines
+    /// whether any are kept.
     pub fn into_std(self) -> Result<net::UnixStream, Self> {
         self.into_fd().map(Into::into)
     }
@@ -168,11 +168,11 @@ impl UnixStream {
 
 /// On unix.
 impl UnixDatagram {
-    /// Two that are connected to each other.
+    /// Creates a pair of sockets that are connected to each other.
     ///
     /// # Errors
     ///
-    /// The system's.
+    /// The OS error of socketpair(2), for instance EMFILE.
     pub fn pair() -> io::Result<(Self, Self)> {
         let (one, other) = Socket::pair(Domain::UNIX, Type::DGRAM, None)?;
         let datagram = |socket| Self::adopt(OwnedFd::from(socket));
@@ -184,7 +184,7 @@ impl UnixDatagram {
     ///
     /// # Errors
     ///
-    /// The system's, if it is no socket.
+    /// ENOTSOCK if the descriptor is not a socket.
     pub fn from_std(socket: net::UnixDatagram) -> io::Result<Self> {
         Self::adopt(socket.into())
     }
@@ -195,8 +195,8 @@ impl UnixDatagram {
     ///
     /// # Errors
     ///
-    /// This socket, if there are operations under way, or if a datagram came for a dropped receive and
-    /// is kept for the next receive. After a [`settle`](Self::settle) it is known whether one is kept.
+    /// Returns this socket if it has operations in flight, or if a datagram arrived for a dropped receive
+    /// and is kept for the next receive. [`settle`](Self::settle) determines whether one is kept.
     pub fn into_std(self) -> Result<net::UnixDatagram, Self> {
         self.into_fd().map(Into::into)
     }
@@ -213,7 +213,7 @@ macro_rules! descriptors {
         impl TryFrom<OwnedFd> for $type {
             type Error = io::Error;
 
-            /// Takes the descriptor over. Whether it is a socket of this kind is not looked at.
+            /// Takes over the descriptor. Its type of socket is not checked.
             fn try_from(fd: OwnedFd) -> io::Result<Self> {
                 Self::adopt(fd)
             }

@@ -1,4 +1,4 @@
-//! Pipes with a name.
+//! Named pipes (FIFOs).
 
 use std::{
     io,
@@ -6,7 +6,7 @@ use std::{
     path::Path,
 };
 
-/// What std's files and pipes convert from and to.
+/// The descriptor type of std's files and pipes.
 pub(crate) use std::os::fd::OwnedFd as StdFd;
 
 use compio_driver::{
@@ -20,7 +20,7 @@ use crate::{
     runtime,
 };
 
-/// How a pipe with a name is opened: as Tokio has it. Opening does not wait for the other end.
+/// Options to open a named pipe (FIFO), as Tokio has them. Opening does not wait for the other end.
 ///
 /// ```
 /// use compio::{io::{AsyncReadExt, AsyncWriteExt}, pipe};
@@ -47,34 +47,35 @@ pub struct OpenOptions {
 }
 
 impl OpenOptions {
-    /// One end is opened, of what must be a pipe.
+    /// Opens one end, and checks that the file is a pipe.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Opens both ends in one: a reader sees no end when the writers have gone, and a writer needs no
-    /// reader.
+    /// Opens both ends in one descriptor: a reader sees no EOF when the other writers have closed, and
+    /// a writer needs no reader.
     ///
     /// # Platform differences
     ///
-    /// Linux allows it; POSIX does not say what it does.
+    /// Linux allows it. In POSIX it is undefined.
     pub fn read_write(&mut self, read_write: bool) -> &mut Self {
         self.read_write = read_write;
         self
     }
 
-    /// Opens whatever is there, without a look whether it is a pipe.
+    /// Skips the check that the file is a pipe.
     pub fn unchecked(&mut self, unchecked: bool) -> &mut Self {
         self.unchecked = unchecked;
         self
     }
 
-    /// Opens the reading end. Until a first writer has opened the pipe, reads wait, or see its end:
-    /// the systems differ.
+    /// Opens the reading end. Until a first writer has opened the pipe, reads wait or return EOF,
+    /// depending on the system.
     ///
     /// # Errors
     ///
-    /// The system's; [`InvalidInput`](io::ErrorKind::InvalidInput), if it is no pipe.
+    /// [`InvalidInput`](io::ErrorKind::InvalidInput) if the file is not a pipe. Other OS errors of
+    /// open(2), for instance `NotFound`.
     pub fn open_receiver(&self, path: impl AsRef<Path>) -> io::Result<PipeReader> {
         let fd = self.open(path.as_ref(), true, self.read_write)?;
         Ok(io::PipeReader::from(fd).into())
@@ -84,8 +85,8 @@ impl OpenOptions {
     ///
     /// # Errors
     ///
-    /// The system's: `ENXIO`, if nobody has the reading end open;
-    /// [`InvalidInput`](io::ErrorKind::InvalidInput), if it is no pipe.
+    /// `ENXIO` if no process has the reading end open. [`InvalidInput`](io::ErrorKind::InvalidInput) if
+    /// the file is not a pipe. Other OS errors of open(2), for instance `NotFound`.
     pub fn open_sender(&self, path: impl AsRef<Path>) -> io::Result<PipeWriter> {
         let fd = self.open(path.as_ref(), self.read_write, true)?;
         Ok(io::PipeWriter::from(fd).into())
@@ -100,10 +101,10 @@ impl OpenOptions {
         if !self.unchecked && !file.metadata()?.file_type().is_fifo() {
             return Err(io::Error::new(
                 io::ErrorKind::InvalidInput,
-                "this is not a pipe",
+                "the file is not a pipe; `unchecked` skips this check",
             ));
         }
-        // That was for the opening. From now on the kernel shall wait, not refuse.
+        // O_NONBLOCK was for the opening only. From now on the kernel must wait, not return EAGAIN.
         fcntl_setfl(&file, fcntl_getfl(&file)? - OFlags::NONBLOCK)?;
         Ok(file.into())
     }

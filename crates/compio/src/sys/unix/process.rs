@@ -1,4 +1,4 @@
-//! Processes as unix has them.
+//! Processes on unix: exit notification, reaping of dropped children, and extensions of `Command`.
 
 use std::{
     ffi::OsStr,
@@ -23,27 +23,27 @@ use crate::{
 
 /// On unix.
 impl Command {
-    /// The name that the program is told to have, its argument 0.
+    /// Sets argument 0 of the program, its name.
     pub fn arg0(&mut self, arg: impl AsRef<OsStr>) -> &mut Self {
         self.std.arg0(arg);
         self
     }
 
-    /// The user whom the child belongs to. Its other groups are given up if this process may do
-    /// that.
+    /// Sets the user id of the child. Its supplementary groups are cleared if this process has the
+    /// privilege.
     pub fn uid(&mut self, id: u32) -> &mut Self {
         self.std.uid(id);
         self
     }
 
-    /// The group which the child belongs to.
+    /// Sets the group id of the child.
     pub fn gid(&mut self, id: u32) -> &mut Self {
         self.std.gid(id);
         self
     }
 
-    /// The process group that the child joins; 0 for a new one of its own. Keys that the terminal
-    /// turns to signals, such as Ctrl-C, go to the group in the foreground.
+    /// Sets the process group of the child; 0 creates a new one. Signals of the terminal's keys, such as
+    /// Ctrl-C, go to the foreground group.
     pub fn process_group(&mut self, pgroup: i32) -> &mut Self {
         self.std.process_group(pgroup);
         self
@@ -53,29 +53,31 @@ impl Command {
     ///
     /// # Safety
     ///
-    /// That is between `fork` and `exec`, in a copy of this process with one thread: see
-    /// [`CommandExt::pre_exec`]. Nothing of a runtime may be used there.
+    /// `code` runs between `fork` and `exec`, in a copy of this process with one thread: see
+    /// [`CommandExt::pre_exec`]. It must not use a runtime.
     pub unsafe fn pre_exec<F>(&mut self, code: F) -> &mut Self
     where
         F: FnMut() -> io::Result<()> + Send + Sync + 'static,
     {
-        // SAFETY: passed on from this function.
+        // SAFETY: the caller keeps the contract, which is the same.
         unsafe { self.std.pre_exec(code) };
         self
     }
 }
 
-/// What only a descriptor can do.
+/// The conversion of a pipe to its descriptor.
 macro_rules! pipe {
     ($pipe:ident) => {
         /// On unix.
         impl $pipe {
-            /// Gives the descriptor away; it blocks. If an operation that was given up is still
-            /// under way, it is another one for the same pipe.
+            /// Returns the descriptor, which is in blocking mode. If a cancelled operation is still in
+            /// flight, it is a duplicate.
             ///
             /// # Errors
             ///
-            /// The system's; [`BrokenPipe`](io::ErrorKind::BrokenPipe) if the pipe was shut down.
+            /// [`BrokenPipe`](io::ErrorKind::BrokenPipe) if the pipe was shut down,
+            /// [`ResourceBusy`](io::ErrorKind::ResourceBusy) if bytes may have arrived for a dropped
+            /// read. The OS error of the duplication, for instance EMFILE.
             pub fn into_owned_fd(self) -> io::Result<OwnedFd> {
                 self.into_fd()
             }
@@ -103,10 +105,10 @@ pub(crate) fn stdio_to_write(pipe: OwnedFd) -> Stdio {
     pipe.into()
 }
 
-/// How the end of a process is heard of.
+/// The exit event of a process.
 #[derive(Debug, Default)]
 pub(crate) struct Exit {
-    /// Readable when it has ended.
+    /// Readable when the process has ended.
     event: Option<SharedFd>,
 }
 
@@ -128,8 +130,8 @@ impl Exit {
                 return Ok(status);
             }
         }
-        // There is no such descriptor to be had; or the process has ended, and its status cannot be
-        // had yet, because somebody traces it.
+        // Either the exit event is unavailable; or the process has ended, and a tracer (ptrace) still
+        // holds back its status.
         ended(pid_of(process)?).await?;
         process.wait()
     }
@@ -147,16 +149,16 @@ static LEFT: PerProcess<Left> = PerProcess::new();
 
 #[derive(Default)]
 struct Left {
-    /// Those that go on, and are not awaited.
+    /// Children that still run.
     abandoned: Mutex<Vec<Child>>,
     killed: Mutex<Killed>,
 }
 
-/// Those that will have ended in a moment.
+/// Killed children, which end soon.
 #[derive(Default)]
 struct Killed {
     processes: Vec<Child>,
-    /// Whether a thread waits for them.
+    /// Whether a thread waits for `processes`.
     has_thread: bool,
 }
 
@@ -164,7 +166,7 @@ fn left() -> &'static Left {
     LEFT.get_or_make(Left::default)
 }
 
-/// Takes over a process that nobody waits for, so that it does not stay a zombie.
+/// Takes over a dropped child, so that it does not stay a zombie.
 pub(crate) fn abandon(mut process: Child, is_killed: bool) {
     sweep();
     if !matches!(process.try_wait(), Ok(None)) {
@@ -177,12 +179,12 @@ pub(crate) fn abandon(mut process: Child, is_killed: bool) {
     let mut killed = lock(&left().killed);
     killed.processes.push(process);
     if !killed.has_thread {
-        // Without a thread, they are swept like the others.
+        // If the thread cannot start, `sweep` reaps these processes, too.
         killed.has_thread = start_thread("compio-reaper", wait_for_killed).is_ok();
     }
 }
 
-/// Takes the status of those that have ended.
+/// Reaps the dropped children that have ended.
 pub(crate) fn sweep() {
     for list in [
         &mut *lock(&left().abandoned),
@@ -202,13 +204,13 @@ fn wait_for_killed() {
         }
         drop(killed);
         for mut process in processes {
-            // It has been killed. Whatever is wrong, nobody cares for it any more.
+            // The process was killed. No caller is left to report an error to.
             let _ = process.wait();
         }
     }
 }
 
-/// What is in there is in order, whatever has panicked.
+/// Locks the mutex. The data is valid at each point where a panic can occur, so poison is ignored.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,4 +1,4 @@
-//! What a handler of a signal may ring: one end of a pair of sockets.
+//! The self-pipe of the signal handler: a pair of sockets.
 
 use std::{
     io,
@@ -6,8 +6,8 @@ use std::{
     sync::Arc,
 };
 
-/// A bell: what rings it by a write of eight bytes, and what is readable when it was rung. Neither
-/// ever blocks.
+/// The writing end, for writes of eight bytes, and the reading end, which becomes readable. Both are
+/// non-blocking.
 pub(super) fn self_pipe() -> io::Result<(Arc<OwnedFd>, Arc<OwnedFd>)> {
     let (ringing, hearing) = UnixStream::pair()?;
     ringing.set_nonblocking(true)?;

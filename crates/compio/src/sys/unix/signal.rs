@@ -67,26 +67,26 @@ macro_rules! kinds {
 }
 
 kinds! {
-    /// `SIGALRM`: a timer of the process has expired. Ends the process if nobody listens.
+    /// `SIGALRM`: a timer of the process has expired. Ends the process if there is no listener.
     alarm = SIGALRM;
-    /// `SIGCHLD`: a child has ended or stopped. [`process`](crate::process) does without it.
+    /// `SIGCHLD`: a child has ended or stopped. [`process`](crate::process) does not use it.
     child = SIGCHLD;
-    /// `SIGHUP`: the terminal is gone; for services by custom, the configuration has changed. Ends
-    /// the process if nobody listens.
+    /// `SIGHUP`: the terminal is gone; for services by convention, the configuration has changed. Ends
+    /// the process if there is no listener.
     hangup = SIGHUP;
-    /// `SIGINT`: Ctrl-C on the terminal. Ends the process if nobody listens.
+    /// `SIGINT`: Ctrl-C on the terminal. Ends the process if there is no listener.
     interrupt = SIGINT;
-    /// `SIGIO`: a descriptor has become ready. Ends the process if nobody listens.
+    /// `SIGIO`: a descriptor has become ready. Ends the process if there is no listener.
     io = SIGIO;
-    /// `SIGPIPE`: a pipe has no reader. Rust's programs ignore it from their beginning.
+    /// `SIGPIPE`: a pipe has no reader. Rust programs ignore it from their start.
     pipe = SIGPIPE;
-    /// `SIGQUIT`: Ctrl-\ on the terminal. Ends the process with a core dump if nobody listens.
+    /// `SIGQUIT`: Ctrl-\ on the terminal. Ends the process with a core dump if there is no listener.
     quit = SIGQUIT;
-    /// `SIGTERM`: a request to end. Ends the process if nobody listens.
+    /// `SIGTERM`: a request to end. Ends the process if there is no listener.
     terminate = SIGTERM;
-    /// `SIGUSR1`: whatever it is made to mean. Ends the process if nobody listens.
+    /// `SIGUSR1`: user-defined. Ends the process if there is no listener.
     user_defined1 = SIGUSR1;
-    /// `SIGUSR2`: whatever it is made to mean. Ends the process if nobody listens.
+    /// `SIGUSR2`: user-defined. Ends the process if there is no listener.
     user_defined2 = SIGUSR2;
     /// `SIGWINCH`: the terminal has changed its size.
     window_change = SIGWINCH;
@@ -98,7 +98,7 @@ impl SignalKind {
         Self(signal)
     }
 
-    /// Its number.
+    /// The number of the signal.
     pub const fn as_raw_value(&self) -> c_int {
         self.0
     }
@@ -122,11 +122,11 @@ impl fmt::Debug for SignalKind {
     }
 }
 
-/// Listens to a signal from now on. From the first listener on, and for the rest of the process's
-/// life, the signal does not do what it does by default, even when all listeners are gone.
+/// Listens to a signal from now on. The first listener replaces the default action of the signal for
+/// the rest of the process's life, even when all listeners are gone.
 ///
-/// Any number may listen to one signal, on any thread, and each hears it. Handlers that others have
-/// installed before are called, too.
+/// Any number of listeners, on any threads, may share a signal; each receives it. Handlers that other
+/// code installed before are called, too.
 ///
 /// ```no_run
 /// use compio::signal::unix::{SignalKind, signal};
@@ -147,8 +147,8 @@ impl fmt::Debug for SignalKind {
 /// # Errors
 ///
 /// [`InvalidInput`](io::ErrorKind::InvalidInput) for a signal that cannot be listened to:
-/// `SIGKILL`, `SIGSTOP`, those that report a fault of the program (`SIGSEGV`, `SIGILL`, `SIGFPE`),
-/// and numbers that are none. `EMFILE` or `ENFILE` if no descriptor is left for the first listener
+/// `SIGKILL`, `SIGSTOP`, the signals of program faults (`SIGSEGV`, `SIGILL`, `SIGFPE`), and numbers
+/// that are not signals. `EMFILE` or `ENFILE` if no descriptor is left for the first listener
 /// of the process; all listeners share it.
 pub fn signal(kind: SignalKind) -> io::Result<Signal> {
     let known = usize::try_from(kind.0).ok().and_then(|n| KINDS.get(n));
@@ -187,10 +187,10 @@ pub fn signal(kind: SignalKind) -> io::Result<Signal> {
     })
 }
 
-/// More than any system has signals: Linux 64, FreeBSD 128.
+/// More than the signals of any system: Linux has 64, FreeBSD 128.
 const KINDS_MAX: usize = 129;
 
-/// By the number of the signal.
+/// Indexed by the number of the signal.
 static KINDS: [Kind; KINDS_MAX] = [const { Kind::new() }; KINDS_MAX];
 
 /// A signal of the process.
@@ -238,16 +238,16 @@ impl Bell {
         })
     }
 
-    /// For the handler.
+    /// Makes the descriptor readable. For the handler.
     fn ring(&self) {
-        // EAGAIN: it is readable already.
+        // EAGAIN: the descriptor is readable already.
         let _ = rustix::io::write(&self.ringing, &1_u64.to_ne_bytes());
     }
 
-    /// Reads it, and wakes the waiting tasks.
+    /// Reads the descriptor, and wakes the waiting tasks.
     fn hear(&self) {
-        // An eventfd gives all in one; a rest in a socket leaves that readable. An error is EAGAIN:
-        // another task has read it, and wakes this one too.
+        // One read empties an eventfd. A socket with unread bytes stays readable. The only error is
+        // EAGAIN: another task has read the descriptor, and wakes this task as well.
         let mut bytes = [0; 256];
         let _ = rustix::io::retry_on_intr(|| rustix::io::read(&self.hearing, &mut bytes));
         self.rung.handle().notify();
@@ -257,8 +257,8 @@ impl Bell {
 
 /// Listens to one kind of signal; made by [`signal()`].
 ///
-/// Signals that come while nobody awaits [`recv`](Self::recv) are kept. Several that come before
-/// the next `recv` may be told as one, as the system does it itself.
+/// Signals that arrive between two calls of [`recv`](Self::recv) are kept. Several signals before the
+/// next `recv` may be merged into one, as the kernel does, too.
 pub struct Signal {
     kind: SignalKind,
     known: &'static Kind,
@@ -267,14 +267,14 @@ pub struct Signal {
 }
 
 impl Signal {
-    /// Waits for the next signal, which may have come before.
+    /// Waits for the next signal, which may have arrived before.
     ///
-    /// A signal that all threads block (`sigprocmask`) comes when one of them does so no longer.
+    /// A signal that all threads block (`sigprocmask`) arrives once a thread unblocks it.
     ///
     /// # Errors
     ///
-    /// The error that [`is_cancelled`](crate::runtime::is_cancelled) knows if a
-    /// [`CancelToken`](crate::runtime::CancelToken) or `cancel_after` gives the wait up. An error of the
+    /// The error that [`is_cancelled`](crate::runtime::is_cancelled) recognizes if a
+    /// [`CancelToken`](crate::runtime::CancelToken) or `cancel_after` cancels the wait. An error of the
     /// kind [`Other`](io::ErrorKind::Other) if this thread's runtime ends. `EMFILE` or `ENFILE` if no
     /// descriptor is left for the first listener of a forked child.
     ///
@@ -283,20 +283,20 @@ impl Signal {
     /// No signal is lost.
     pub async fn recv(&mut self) -> io::Result<()> {
         while !self.take() {
-            // In a forked child it is another one than for `signal`.
+            // A forked child has another bell than the one that `signal` used.
             let bell = BELL.get_or_try_make(Bell::new)?;
             self.changed(bell).await?;
         }
         Ok(())
     }
 
-    /// Ends when the signal may have come.
+    /// Returns when the signal may have arrived.
     async fn changed(&self, bell: &Bell) -> io::Result<()> {
         let mut rung = bell.rung.wait();
         let poll = PollOnce::new(Arc::clone(&bell.hearing), Readiness::READABLE);
         let mut poll = pin!(submit(poll));
         poll_fn(|cx| {
-            // First the place among the waiting tasks, then the count.
+            // First register as a waiting task, then compare the count.
             let is_rung = Pin::new(&mut rung).poll(cx).is_ready();
             if is_rung || self.known.count() != self.seen {
                 return Poll::Ready(Ok(()));
@@ -309,7 +309,7 @@ impl Signal {
         .await
     }
 
-    /// Whether the signal has come since it was reported.
+    /// Whether the signal has arrived since it was last reported.
     fn take(&mut self) -> bool {
         let count = self.known.count();
         let has_come = count != self.seen;

@@ -1,4 +1,4 @@
-//! Moving bytes without a look at them.
+//! Moving bytes between descriptors in the kernel: splice(2).
 
 use std::io;
 
@@ -10,17 +10,18 @@ use compio_driver::{
 use crate::runtime;
 
 /// Moves at most `len` bytes between two descriptors, of which one must be a pipe, without a copy in
-/// the program. Returns how many were moved, which may be less; 0 at the end of `from`. What has
-/// [`Position::Cursor`] is moved where it stands, and so are pipes and sockets.
+/// the program. Returns how many were moved, which may be fewer; 0 at the end of `from`. With
+/// [`Position::Cursor`] a file is used at its cursor. Pipes and sockets need [`Position::Cursor`].
 ///
-/// It starts when both ends are ready, so that the pipe can be used and dropped while it waits. The modes of
-/// both ends stay. To a socket in blocking mode it moves at most 64 KiB at a time, on another thread.
+/// It starts when both ends are ready, so the pipe can be used and dropped while it waits. The modes of
+/// both ends stay unchanged. To a socket in blocking mode it moves at most 64 KiB at a time, on another
+/// thread.
 ///
 /// # Platform differences
 ///
-/// Only on Linux. If another thread or process reads from the same blocking socket, or writes to it, at the same
-/// moment, the kernel can make the splice wait, and uses of the pipe with it. `O_NONBLOCK` on the socket
-/// avoids that.
+/// Only on Linux. If another thread or process reads from the same blocking socket, or writes to it, at
+/// the same moment, the splice can block in the kernel. Other uses of the pipe then block as well.
+/// `O_NONBLOCK` on the socket avoids that.
 ///
 /// # Cancellation
 ///
@@ -28,9 +29,9 @@ use crate::runtime;
 ///
 /// # Errors
 ///
-/// The system's: [`InvalidInput`](io::ErrorKind::InvalidInput), if there is no pipe. Both descriptors
-/// are duplicated for the time that it takes, since they must stay open until the kernel is through
-/// with them: there may be none left.
+/// [`InvalidInput`](io::ErrorKind::InvalidInput) if neither descriptor is a pipe. EMFILE if no
+/// descriptor is left: both are duplicated, since they must stay open until the kernel has completed
+/// the splice. Other OS errors of splice(2).
 ///
 /// ```
 /// use compio::{

@@ -1,5 +1,5 @@
-//! The standard streams are descriptors as any. Other processes share them, so that their modes are
-//! left as they are.
+//! The standard streams on unix. They are ordinary descriptors. Other processes share them, so their
+//! modes stay unchanged.
 
 use std::{
     cell::OnceCell,
@@ -63,7 +63,7 @@ impl Output {
     }
 }
 
-/// A descriptor of our own: the process's stays open when ours is closed.
+/// A duplicate of the descriptor: the process's own stays open when the duplicate is closed.
 fn duplicate_once(cell: &OnceCell<SharedFd>, stream: impl AsFd) -> io::Result<&SharedFd> {
     if let Some(fd) = cell.get() {
         return Ok(fd);

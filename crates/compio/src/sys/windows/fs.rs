@@ -1,4 +1,4 @@
-//! How Windows opens and creates files.
+//! Opening, creating, renaming and removing of files on Windows.
 
 use std::{
     fs::{self, TryLockError},
@@ -18,7 +18,7 @@ use windows_sys::Win32::Storage::FileSystem::FILE_FLAG_OVERLAPPED;
 
 use crate::fs::{File, OpenOptions, blocking};
 
-/// What can be said about the opening of a file here alone.
+/// The options for opening a file that only Windows has.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct SystemOptions {
     access_mode: Option<u32>,
@@ -29,20 +29,21 @@ pub(crate) struct SystemOptions {
 
 /// On Windows.
 impl OpenOptions {
-    /// The `dwDesiredAccess` of `CreateFileW`, instead of the one that follows from `read`, `write`
-    /// and `append`.
+    /// Sets the `dwDesiredAccess` of `CreateFileW`. By default it follows from `read`, `write` and
+    /// `append`.
     pub fn access_mode(&mut self, access: u32) -> &mut Self {
         self.system.access_mode = Some(access);
         self
     }
 
-    /// What others may do with the file meanwhile: `FILE_SHARE_` bits. All by default.
+    /// Sets the `FILE_SHARE_` bits: the access that other handles may have while this one is open. All
+    /// by default.
     pub fn share_mode(&mut self, share: u32) -> &mut Self {
         self.system.share_mode = Some(share);
         self
     }
 
-    /// More of the system's `FILE_FLAG_` flags. `FILE_FLAG_OVERLAPPED` is always among them.
+    /// Sets further `FILE_FLAG_` flags. `FILE_FLAG_OVERLAPPED` is always set.
     pub fn custom_flags(&mut self, flags: u32) -> &mut Self {
         self.system.custom_flags = flags;
         self
@@ -55,7 +56,7 @@ impl OpenOptions {
     }
 }
 
-/// What can be said about a new directory here alone: nothing.
+/// The options for a new directory that only Windows has: none.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct SystemDirOptions;
 
@@ -69,13 +70,13 @@ impl SystemDirOptions {
     }
 }
 
-/// Gives a file another name.
+/// Renames a file.
 pub(crate) async fn rename(from: &Path, to: &Path) -> io::Result<()> {
     let (from, to) = (from.to_owned(), to.to_owned());
     blocking(move || fs::rename(from, to)).await
 }
 
-/// Gives a file one more name.
+/// Creates a hard link.
 pub(crate) async fn hard_link(original: &Path, link: &Path) -> io::Result<()> {
     let (original, link) = (original.to_owned(), link.to_owned());
     blocking(move || fs::hard_link(original, link)).await
@@ -97,7 +98,7 @@ pub(crate) async fn remove_dir(path: &Path) -> io::Result<()> {
 ///
 /// # Platform differences
 ///
-/// Only on Windows, where it takes a privilege or the developer mode. Unix has `symlink`.
+/// Only on Windows, where it requires a privilege or the developer mode. Unix has `symlink`.
 ///
 /// # Cancellation
 ///
@@ -115,7 +116,7 @@ pub async fn symlink_file(original: impl AsRef<Path>, link: impl AsRef<Path>) ->
 ///
 /// # Platform differences
 ///
-/// As of [`symlink_file`].
+/// As for [`symlink_file`].
 ///
 /// # Cancellation
 ///
@@ -144,16 +145,16 @@ pub(crate) fn open(options: &OpenOptions, path: &Path) -> io::Result<fs::File> {
     std.open(path)
 }
 
-/// Opens the file on another thread: there is no call that would not block.
+/// Opens the file on a pool thread: Windows has no non-blocking call to open a file.
 pub(crate) async fn open_async(options: &OpenOptions, path: &Path) -> io::Result<fs::File> {
     let options = options.clone();
-    // The current directory is the process's, and may be another when a thread comes to it. What
-    // cannot be made absolute has an error of its own.
+    // All threads share the current directory, and it may change before the pool thread opens the file.
+    // A path that cannot be made absolute fails to open.
     let path = path::absolute(path).unwrap_or_else(|_| path.to_owned());
     blocking(move || open(&options, &path)).await
 }
 
-/// One more handle of the same open file, which no child process inherits.
+/// A duplicate handle of the same open file, which no child process inherits.
 pub(crate) fn duplicate(fd: BorrowedFd<'_>) -> io::Result<fs::File> {
     match fd {
         BorrowedFd::Handle(handle) => handle.try_clone_to_owned().map(Into::into),
@@ -170,7 +171,7 @@ pub(crate) fn try_lock(file: &File, exclusive: bool) -> Result<(), TryLockError>
     }
 }
 
-/// Gives the lock back.
+/// Releases the lock.
 pub(crate) fn unlock(file: &File) -> io::Result<()> {
     unlock_file(file.as_handle())
 }
@@ -179,7 +180,7 @@ impl AsHandle for File {
     fn as_handle(&self) -> BorrowedHandle<'_> {
         match self.as_fd() {
             BorrowedFd::Handle(handle) => handle,
-            BorrowedFd::Socket(_) => unreachable!("a file is made of nothing but handles"),
+            BorrowedFd::Socket(_) => unreachable!("a file is never a socket"),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What Windows knows about a file: std's own answer, since no call for it is overlapped.
+//! File attributes on Windows: std's metadata, since no such call is overlapped.
 
 use std::{
     ffi::{OsStr, OsString},
@@ -31,7 +31,7 @@ impl Attributes {
         .map(Self)
     }
 
-    /// As [`of`](Self::of): there are no other directories than the current one.
+    /// As [`of`](Self::of): Windows has no paths relative to a directory's handle.
     pub(crate) async fn of_at(_: Option<&SharedFd>, path: &Path, follow: bool) -> io::Result<Self> {
         Self::of(path, follow).await
     }
@@ -65,7 +65,7 @@ impl Attributes {
     }
 }
 
-/// What kind of file it is.
+/// The type of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Kind(fs::FileType);
 
@@ -83,7 +83,7 @@ impl Kind {
     }
 }
 
-/// What a directory says of a file in it.
+/// A directory entry.
 #[derive(Debug, Clone)]
 pub(crate) struct Entry {
     name: OsString,
@@ -133,7 +133,7 @@ impl Metadata {
         self.0.0.file_attributes()
     }
 
-    /// Time of birth, in units of 100 ns since 1601.
+    /// Time of creation, in units of 100 ns since 1601.
     pub fn creation_time(&self) -> u64 {
         self.0.0.creation_time()
     }

@@ -1,8 +1,8 @@
-//! Named pipes: the way in which programs of one Windows machine talk to each other.
+//! Named pipes: communication between the programs of one Windows machine.
 //!
-//! A server creates an instance of a pipe, [waits](NamedPipeServer::connect) for its client and has
-//! then a connection to that one client. For the next client it creates another instance, before it
-//! serves the first: otherwise a client may find no pipe at all in between.
+//! A server creates an instance of a pipe, [waits](NamedPipeServer::connect) for its client, and then has
+//! a connection to that client. It creates another instance for the next client before it serves the
+//! first. Otherwise a client may find no pipe at all in between.
 //!
 //! ```
 //! use compio::{
@@ -47,28 +47,29 @@
 //!
 //! # Reading and writing
 //!
-//! Both ends are read and written by the traits of [`io`](crate::io), through a reference, too. A
-//! pipe has no directions that could be shut down one by one: `shutdown` and `flush` do nothing.
+//! Both ends are read and written with the traits of [`io`](crate::io), also through a reference. The
+//! directions of a pipe cannot be shut down separately: `shutdown` and `flush` do nothing.
 //!
-//! A read of 0 bytes is the end: the other end is closed. Or the other end has written 0 bytes,
-//! which is an empty message in a pipe of messages, and can be told from the end in no other pipe. A
-//! write to an end that is closed fails with [`BrokenPipe`](io::ErrorKind::BrokenPipe).
+//! A read of 0 bytes is EOF: the other end is closed. It may also be a write of 0 bytes by the other
+//! end, which is an empty message in a pipe of messages. In other pipes such a write cannot be
+//! distinguished from EOF. A write fails with [`BrokenPipe`](io::ErrorKind::BrokenPipe) if the other
+//! end is closed.
 //!
-//! In a pipe of [messages](PipeMode::Message) a read takes one, and of one that is longer than the
-//! buffer's capacity the first part: the next read goes on with it.
+//! In a pipe of [messages](PipeMode::Message) a read returns one message. If it is longer than the
+//! buffer's capacity, the read returns its first part, and the next read continues with it.
 //!
 //! # Cancellation
 //!
-//! A read that is dropped loses nothing: bytes that come all the same are those of the next read. A
-//! write that is dropped may have written nothing, a part, or all; one that a
-//! [`CancelToken`](crate::runtime::CancelToken) gives up says how much.
+//! A dropped read loses nothing: the next read returns bytes that arrive for it. A dropped write may
+//! have written nothing, a part, or all of its bytes. A write that a
+//! [`CancelToken`](crate::runtime::CancelToken) cancels returns how many.
 //!
 //! # Threads
 //!
-//! An end belongs to its thread; [`into_handle`](NamedPipeServer::into_handle) takes it to another.
-//! Windows sends word of it for life to the thread that has used it first, so that another has to do
-//! more for each operation: a server that spreads its connections over threads creates and connects
-//! each instance where it is served.
+//! An end belongs to its thread; [`into_handle`](NamedPipeServer::into_handle) moves it to another.
+//! Windows sends its completions for life to the thread that used it first, so each operation costs more
+//! on another thread. A server that spreads its connections over threads creates and connects each
+//! instance on the thread that serves it.
 
 use std::{
     fs, io,
@@ -119,30 +120,30 @@ pub struct NamedPipeServer {
 impl NamedPipeServer {
     /// Waits for a client.
     ///
-    /// It returns at once if one is there already, or has been there and gone: what that has
-    /// written can be read. So for the next client the instance has to be
-    /// [disconnected](Self::disconnect) first.
+    /// It returns at once if a client is connected already, or has connected and closed its end: its
+    /// bytes can still be read. So [disconnect](Self::disconnect) the instance before it waits for the
+    /// next client.
     ///
     /// # Cancellation
     ///
-    /// A client that connects all the same stays connected, and the next call returns at once.
+    /// If a client connects after the cancel, it stays connected, and the next call returns at once.
     ///
     /// # Errors
     ///
-    /// The system's.
+    /// The OS error of `ConnectNamedPipe`.
     pub async fn connect(&self) -> io::Result<()> {
         submit(ConnectNamedPipe::new(self.pipe.fd.clone())).await
     }
 
-    /// Sends the client away. The instance can be [connected](Self::connect) again.
+    /// Disconnects the client. The instance can be [connected](Self::connect) again.
     ///
-    /// What the client has not read is lost, unlike with a drop, and its reads fail
-    /// (`ERROR_PIPE_NOT_CONNECTED`). So do reads and writes of this end that are under way. What was
-    /// read from it for a read that was dropped is dropped, too.
+    /// Bytes that the client has not read are lost, unlike with a drop, and its reads fail
+    /// (`ERROR_PIPE_NOT_CONNECTED`). So do reads and writes of this end in flight. Bytes that are kept
+    /// from a dropped read of this end are lost as well.
     ///
     /// # Errors
     ///
-    /// The system's.
+    /// The OS error of `DisconnectNamedPipe`.
     pub fn disconnect(&self) -> io::Result<()> {
         disconnect_named_pipe(self.as_handle())?;
         self.pipe.fd.forget_leftovers();
@@ -157,7 +158,7 @@ pub struct NamedPipeClient {
     pipe: Pipe,
 }
 
-/// How the server's end of a named pipe is created: [`create`](Self::create) does that.
+/// Options to [create](Self::create) the server's end of a named pipe.
 ///
 /// ```
 /// use compio::net::windows::named_pipe::{PipeEnd, PipeMode, ServerOptions};
@@ -204,8 +205,8 @@ impl ServerOptions {
         }
     }
 
-    /// Whether it is a pipe of bytes or of messages, which this end also reads as such. The same for
-    /// all instances.
+    /// Whether the pipe transfers bytes or messages; this end reads in the same mode. The same for all
+    /// instances.
     pub fn pipe_mode(&mut self, mode: PipeMode) -> &mut Self {
         self.pipe_mode = mode;
         self
@@ -223,13 +224,13 @@ impl ServerOptions {
         self
     }
 
-    /// Creates the first instance or none: nobody else has a pipe of this name, then.
+    /// Makes `create` fail unless this is the first instance: no other pipe of this name exists then.
     pub fn first_pipe_instance(&mut self, first: bool) -> &mut Self {
         self.first_pipe_instance = first;
         self
     }
 
-    /// Whether clients from other machines are refused, which they are unless this is called.
+    /// Whether clients from other machines are refused. True by default.
     pub fn reject_remote_clients(&mut self, reject: bool) -> &mut Self {
         self.reject_remote_clients = reject;
         self
@@ -250,15 +251,13 @@ impl ServerOptions {
         self
     }
 
-    /// How many bytes the server can write before the client has read any. The system takes it for
-    /// a hint.
+    /// How many bytes the server can write before the client has read any. A hint for Windows.
     pub fn out_buffer_size(&mut self, bytes: u32) -> &mut Self {
         self.out_buffer_size = bytes;
         self
     }
 
-    /// How many bytes the client can write before the server has read any. The system takes it for
-    /// a hint.
+    /// How many bytes the client can write before the server has read any. A hint for Windows.
     pub fn in_buffer_size(&mut self, bytes: u32) -> &mut Self {
         self.in_buffer_size = bytes;
         self
@@ -269,13 +268,15 @@ impl ServerOptions {
     ///
     /// # Errors
     ///
-    /// The system's: [`PermissionDenied`](io::ErrorKind::PermissionDenied) if it should be the first
-    /// and is not, or the pipe is somebody else's; `ERROR_PIPE_BUSY` if there are as many instances
-    /// as there may be; [`InvalidInput`](io::ErrorKind::InvalidInput) if there is a NUL in the name,
-    /// or if neither end may write.
+    /// - [`PermissionDenied`](io::ErrorKind::PermissionDenied) if it must be the first instance and is
+    ///   not, or if the pipe belongs to another user.
+    /// - `ERROR_PIPE_BUSY` if the maximum number of instances exists.
+    /// - [`InvalidInput`](io::ErrorKind::InvalidInput) if the name contains a NUL, or if neither end
+    ///   may write.
+    /// - Other OS errors of `CreateNamedPipeW`.
     pub fn create(&self, name: impl AsRef<Path>) -> io::Result<NamedPipeServer> {
         if !self.access_inbound && !self.access_outbound {
-            let why = "a pipe that neither end may write";
+            let why = "neither end may write: allow `access_inbound` or `access_outbound`";
             return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
         }
         let flag = |is_set, flag| if is_set { flag } else { 0 };
@@ -300,7 +301,7 @@ impl Default for ServerOptions {
     }
 }
 
-/// How the client's end of a named pipe is opened: [`open`](Self::open) does that.
+/// Options to [open](Self::open) the client's end of a named pipe.
 #[derive(Debug, Clone)]
 pub struct ClientOptions {
     read: bool,
@@ -310,8 +311,7 @@ pub struct ClientOptions {
 }
 
 impl ClientOptions {
-    /// To read and to write, bytes. The server learns who the client is, and cannot act in its
-    /// name.
+    /// Reads and writes bytes. The server can identify the client, and cannot impersonate it.
     pub fn new() -> Self {
         Self {
             read: true,
@@ -333,14 +333,14 @@ impl ClientOptions {
         self
     }
 
-    /// What the server may do in the client's name: one of the system's `SECURITY_` flags, such as
-    /// `SECURITY_IMPERSONATION`.
+    /// Sets the level to which the server may impersonate the client: one of the `SECURITY_` flags of
+    /// Windows, such as `SECURITY_IMPERSONATION`.
     pub fn security_qos_flags(&mut self, flags: u32) -> &mut Self {
         self.security_qos_flags = flags;
         self
     }
 
-    /// Whether messages or bytes are read. The pipe must be one of messages for the former.
+    /// Whether messages or bytes are read. To read messages, the pipe must be a pipe of messages.
     pub fn pipe_mode(&mut self, mode: PipeMode) -> &mut Self {
         self.pipe_mode = mode;
         self
@@ -351,9 +351,8 @@ impl ClientOptions {
     ///
     /// # Errors
     ///
-    /// The system's: [`NotFound`](io::ErrorKind::NotFound) if there is no pipe of this name;
-    /// `ERROR_PIPE_BUSY` (231) if all of its instances have a client, which is worth another try
-    /// after a moment:
+    /// The OS error, for instance [`NotFound`](io::ErrorKind::NotFound) if there is no pipe of this name.
+    /// `ERROR_PIPE_BUSY` (231) if all instances have a client; retry after a moment:
     ///
     #[cfg_attr(feature = "time", doc = "```no_run")]
     #[cfg_attr(not(feature = "time"), doc = "```ignore")]
@@ -386,7 +385,7 @@ impl ClientOptions {
             .custom_flags(FILE_FLAG_OVERLAPPED);
         let reads_messages = self.pipe_mode == PipeMode::Message;
         if reads_messages && !self.write {
-            // Whoever may write may say how is read, too.
+            // Setting the read mode takes a right that GENERIC_WRITE includes.
             options.access_mode(GENERIC_READ | FILE_WRITE_ATTRIBUTES);
         }
         let client = NamedPipeClient::from(OwnedHandle::from(options.open(name)?));
@@ -403,13 +402,13 @@ impl Default for ClientOptions {
     }
 }
 
-/// Whether a pipe is one of bytes or of messages.
+/// Whether a pipe transfers bytes or messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum PipeMode {
-    /// What is written is a stream of bytes.
+    /// A stream of bytes.
     Byte,
-    /// What is written at once is read at once.
+    /// Messages: the bytes of one write are read by one read.
     Message,
 }
 
@@ -439,23 +438,23 @@ pub enum PipeEnd {
     Server,
 }
 
-/// What is known of an end of a pipe.
+/// Properties of an end of a pipe.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PipeInfo {
-    /// Whether the pipe is one of bytes or of messages, however it is read.
+    /// Whether the pipe transfers bytes or messages, independent of the mode of reads.
     pub mode: PipeMode,
     /// Which end.
     pub end: PipeEnd,
-    /// How many instances the pipe may have; 255 stands for as many as there is memory for.
+    /// The maximum number of instances; 255 means no limit but memory.
     pub max_instances: u32,
-    /// In bytes, for what this end writes.
+    /// The size of the buffer for writes of this end, in bytes.
     pub out_buffer_size: u32,
-    /// In bytes, for what this end reads.
+    /// The size of the buffer for reads of this end, in bytes.
     pub in_buffer_size: u32,
 }
 
-/// What both ends are.
+/// The common part of both ends.
 #[derive(Debug)]
 struct Pipe {
     fd: SharedFd,
@@ -487,15 +486,15 @@ impl Pipe {
     fn abort(&self) {}
 }
 
-/// What is the same for both ends.
+/// The methods of both ends.
 macro_rules! end {
     ($end:ident) => {
         impl $end {
-            /// Says what is known of this end.
+            /// Returns the properties of this end.
             ///
             /// # Errors
             ///
-            /// The system's.
+            /// The OS error of `GetNamedPipeInfo`.
             pub fn info(&self) -> io::Result<PipeInfo> {
                 let info = named_pipe_info(self.as_handle())?;
                 Ok(PipeInfo {
@@ -515,17 +514,17 @@ macro_rules! end {
                 })
             }
 
-            /// Looks at it as a reading and a writing half.
+            /// Splits the end into a reading and a writing half.
             pub fn split(&mut self) -> (ReadHalf<'_, Self>, WriteHalf<'_, Self>) {
                 (ReadHalf(self), WriteHalf(self))
             }
 
-            /// Gives the handle away, which can go to another thread.
+            /// Returns the handle, which can move to another thread.
             ///
             /// # Errors
             ///
-            /// This end, if there are operations under way, or if bytes came for a
-            /// read that was dropped and nobody has read them.
+            /// Returns this end if it has operations in flight, or if bytes arrived for a
+            /// dropped read and are kept for the next read.
             pub fn into_handle(self) -> Result<OwnedHandle, Self> {
                 match self.pipe.fd.try_unwrap() {
                     Ok(fd) => Ok(fd.into()),
@@ -535,7 +534,7 @@ macro_rules! end {
         }
 
         /// Takes over an end of a pipe, which may come from another thread. It must have been
-        /// opened with `FILE_FLAG_OVERLAPPED`: otherwise it may block the whole thread.
+        /// opened with `FILE_FLAG_OVERLAPPED`: otherwise operations may block the whole thread.
         impl From<OwnedHandle> for $end {
             fn from(handle: OwnedHandle) -> Self {
                 let fd = SharedFd::from(OwnedFd::from(handle));

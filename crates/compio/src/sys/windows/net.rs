@@ -1,4 +1,4 @@
-//! Sockets as Windows has them, and Unix sockets, which std does not have here.
+//! Sockets on Windows, and stubs for Unix sockets, which std does not have on Windows.
 
 use std::{
     convert::Infallible,
@@ -18,10 +18,10 @@ use crate::net::{
 
 pub(crate) const MSG_TRUNC: i32 = windows_sys::Win32::Networking::WinSock::MSG_TRUNC as i32;
 
-/// What a call says for which there are no sockets, or no memory, just now.
+/// Errors for exhausted resources: no sockets or no memory at the moment.
 pub(crate) const OUT_OF_RESOURCES: [i32; 2] = [WSAEMFILE, WSAENOBUFS];
 
-/// Sockets by std's names.
+/// Conversions from and to std's types of sockets.
 macro_rules! sockets {
     ($($type:ty),* $(,)?) => {$(
         impl AsSocket for $type {
@@ -39,7 +39,7 @@ macro_rules! sockets {
         impl TryFrom<OwnedSocket> for $type {
             type Error = io::Error;
 
-            /// Takes the socket over. Whether it is one of this kind is not looked at.
+            /// Takes over the socket. Its type of socket is not checked.
             fn try_from(socket: OwnedSocket) -> io::Result<Self> {
                 Self::adopt(OwnedFd::from(socket))
             }
@@ -48,8 +48,8 @@ macro_rules! sockets {
         impl TryFrom<$type> for OwnedSocket {
             type Error = $type;
 
-            /// Fails if there are other handles of it, operations under way, or bytes that came
-            /// for a receive that was dropped.
+            /// Fails if the socket has other handles or operations in flight, or if bytes arrived
+            /// for a dropped receive and are kept for the next receive.
             fn try_from(socket: $type) -> Result<Self, $type> {
                 socket.into_fd().map(Into::into)
             }
@@ -84,8 +84,8 @@ impl UnixSocketAddr {
     }
 }
 
-/// Nothing: a listener may have such a port here in any case, and the option of that name would let
-/// it have one that is in use.
+/// Does nothing: Windows lets a listener bind to such a port in any case, and `SO_REUSEADDR` would let it
+/// bind to a port in use.
 pub(crate) fn reuse_old_ports(_: &Socket) -> io::Result<()> {
     Ok(())
 }
@@ -107,7 +107,7 @@ pub(crate) fn path_address(_: &Path) -> io::Result<SockAddr> {
     Err(unsupported())
 }
 
-/// The address as calls want it.
+/// The address as system calls take it.
 pub(crate) fn native_address(address: &UnixSocketAddr) -> io::Result<SockAddr> {
     match address.0 {}
 }

@@ -1,7 +1,7 @@
-//! What pipes need here: nothing. No handle refuses where it would wait.
+//! Stubs for pipes: no handle on Windows returns `WouldBlock`, so none needs a wait for readiness.
 
 use std::io;
-/// What std's files and pipes convert from and to.
+/// The handle type of std's files and pipes.
 pub(crate) use std::os::windows::io::OwnedHandle as StdFd;
 
 use compio_driver::SharedFd;

@@ -1,4 +1,4 @@
-//! Processes as Windows has them.
+//! Processes on Windows: exit notification and extensions of `Command` and `Child`.
 
 use std::{
     ffi::OsStr,
@@ -22,13 +22,13 @@ use crate::{
 
 /// On Windows.
 impl Command {
-    /// The flags of `CreateProcessW`, such as `CREATE_NEW_PROCESS_GROUP`.
+    /// Sets the flags of `CreateProcessW`, such as `CREATE_NEW_PROCESS_GROUP`.
     pub fn creation_flags(&mut self, flags: u32) -> &mut Self {
         self.std.creation_flags(flags);
         self
     }
 
-    /// Adds text to the command line as it is, for programs that do not take it apart as most do.
+    /// Adds text to the command line without quoting, for programs with their own parsing of it.
     pub fn raw_arg(&mut self, text: impl AsRef<OsStr>) -> &mut Self {
         self.std.raw_arg(text);
         self
@@ -37,24 +37,26 @@ impl Command {
 
 /// On Windows.
 impl Child {
-    /// The process's handle; none when it has been waited for.
+    /// The handle of the process; `None` after a successful wait.
     pub fn raw_handle(&self) -> Option<RawHandle> {
         self.process.running().map(AsRawHandle::as_raw_handle)
     }
 }
 
-/// What only a handle can do.
+/// The conversion of a pipe to its handle.
 macro_rules! pipe {
     ($pipe:ident) => {
         /// On Windows.
         impl $pipe {
-            /// Gives the handle away, which is for overlapped calls, and belongs to this thread's
-            /// completion port if it has been used. If an operation that was given up is still
-            /// under way, it is another one for the same pipe.
+            /// Returns the handle, which is for overlapped calls. After a first operation it belongs
+            /// to this thread's completion port. If a cancelled operation is still in flight, it is a
+            /// duplicate.
             ///
             /// # Errors
             ///
-            /// The system's; [`BrokenPipe`](io::ErrorKind::BrokenPipe) if the pipe was shut down.
+            /// [`BrokenPipe`](io::ErrorKind::BrokenPipe) if the pipe was shut down,
+            /// [`ResourceBusy`](io::ErrorKind::ResourceBusy) if bytes may have arrived for a dropped
+            /// read. The OS error of `DuplicateHandle`.
             pub fn into_owned_handle(self) -> io::Result<OwnedHandle> {
                 self.into_fd().map(handle)
             }
@@ -77,7 +79,7 @@ pub(crate) fn duplicate_pipe(fd: &SharedFd) -> io::Result<OwnedFd> {
     }
 }
 
-/// Most programs cannot read a handle that is for overlapped calls: std stands in between.
+/// Most programs cannot read a handle that is for overlapped calls: std relays the bytes.
 pub(crate) fn stdio_to_read(pipe: OwnedFd) -> Stdio {
     process::ChildStdout::from(handle(pipe)).into()
 }
@@ -91,10 +93,10 @@ fn handle(fd: OwnedFd) -> OwnedHandle {
     fd.into()
 }
 
-/// How the end of a process is heard of.
+/// The exit event of a process.
 #[derive(Debug, Default)]
 pub(crate) struct Exit {
-    /// The process's own handle, a second time.
+    /// A duplicate of the process's handle.
     event: Option<SharedFd>,
 }
 
@@ -112,15 +114,15 @@ impl Exit {
             }
         };
         submit(PollOnce::new(event, Readiness::READABLE)).await?;
-        // It has ended: this does not block.
+        // The process has ended: this does not block.
         process.wait()
     }
 }
 
-/// Takes over a process that nobody waits for: nothing is left of it here.
+/// Drops a child that no task waits for. Windows has no zombies.
 pub(crate) fn abandon(process: process::Child, _is_killed: bool) {
     drop(process);
 }
 
-/// Takes the status of those that have ended: nobody has to.
+/// Does nothing: Windows has no zombies.
 pub(crate) fn sweep() {}

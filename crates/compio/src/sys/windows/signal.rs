@@ -1,7 +1,6 @@
-//! The events of Windows' console.
+//! Console events of Windows.
 //!
-//! The system calls the handler on a thread that it starts for each event: locks and wakers may be
-//! used there.
+//! Windows calls the handler on a new thread for each event, so the handler may use locks and wakers.
 
 use std::{
     future::poll_fn,
@@ -29,7 +28,7 @@ use crate::{
     runtime::with_driver,
 };
 
-/// Who listens to what.
+/// All listeners of the process.
 static LISTENERS: Mutex<Vec<Entry>> = Mutex::new(Vec::new());
 
 struct Entry {
@@ -38,7 +37,7 @@ struct Entry {
     handle: EventHandle,
 }
 
-/// What each listener is made of.
+/// A listener of any kind of event.
 #[derive(Debug)]
 struct Listener {
     number: u64,
@@ -50,7 +49,7 @@ impl Listener {
         install()?;
         static NUMBER: AtomicU64 = AtomicU64::new(0);
         let listener = Self {
-            // Relaxed: it only has to be another one each time.
+            // Relaxed: the number only has to be unique.
             number: NUMBER.fetch_add(1, Relaxed),
             event: Event::new(),
         };
@@ -88,7 +87,7 @@ fn install() -> io::Result<()> {
     if mem::replace(&mut *is_installed, true) {
         return Ok(());
     }
-    // SAFETY: the handler is a function for the life of the process.
+    // SAFETY: the handler is a function, valid for the life of the process.
     if unsafe { SetConsoleCtrlHandler(Some(handle), 1) } == 0 {
         *is_installed = false;
         return Err(io::Error::last_os_error());
@@ -96,7 +95,8 @@ fn install() -> io::Result<()> {
     Ok(())
 }
 
-/// Returns whether the event has been dealt with: if not, what does so by default ends the process.
+/// Returns whether the event is handled. If not, Windows calls the next handler; the default handler
+/// ends the process.
 unsafe extern "system" fn handle(kind: u32) -> BOOL {
     let handles: Vec<EventHandle> = listeners()
         .iter()
@@ -113,7 +113,7 @@ unsafe extern "system" fn handle(kind: u32) -> BOOL {
         kind,
         CTRL_CLOSE_EVENT | CTRL_LOGOFF_EVENT | CTRL_SHUTDOWN_EVENT
     ) {
-        // With the return the process would end.
+        // The process would end on return.
         loop {
             thread::park();
         }
@@ -121,7 +121,7 @@ unsafe extern "system" fn handle(kind: u32) -> BOOL {
     1
 }
 
-/// What is in there is in order, whatever has panicked.
+/// Locks the list. It is valid at each point where a panic can occur, so poison is ignored.
 fn listeners() -> MutexGuard<'static, Vec<Entry>> {
     LISTENERS.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -130,18 +130,18 @@ macro_rules! listener {
     ($(#[$doc:meta])* $type:ident, $(#[$function_doc:meta])* $function:ident = $kind:ident) => {
         $(#[$doc])*
         ///
-        /// Events that come while nobody awaits [`recv`](Self::recv) are kept; several are told as
-        /// one.
+        /// Events that arrive between two calls of [`recv`](Self::recv) are kept; several are merged
+        /// into one.
         #[derive(Debug)]
         pub struct $type(Listener);
 
         impl $type {
-            /// Waits for the next event, which may have come before.
+            /// Waits for the next event, which may have arrived before.
             ///
             /// # Errors
             ///
-            /// The error that [`is_cancelled`](crate::runtime::is_cancelled) knows if a
-            /// [`CancelToken`](crate::runtime::CancelToken) or `cancel_after` gives the wait up.
+            /// The error that [`is_cancelled`](crate::runtime::is_cancelled) recognizes if a
+            /// [`CancelToken`](crate::runtime::CancelToken) or `cancel_after` cancels the wait.
             ///
             /// # Cancellation
             ///
@@ -153,12 +153,12 @@ macro_rules! listener {
 
         $(#[$function_doc])*
         ///
-        /// As long as anybody listens, the event does not end the process by itself. Any number may
-        /// listen, on any thread.
+        /// The event does not end the process by itself while there is a listener. There may be any
+        /// number of listeners, on any threads.
         ///
         /// # Errors
         ///
-        /// The system's.
+        /// The OS error of `SetConsoleCtrlHandler`.
         pub fn $function() -> io::Result<$type> {
             Listener::new($kind).map($type)
         }
@@ -180,22 +180,22 @@ listener! {
 listener! {
     /// Listens to the closing of the console's window; made by [`ctrl_close`].
     CtrlClose,
-    /// Listens to the closing of the console's window from now on. The system ends the process some
-    /// five seconds later, if it has not ended by itself.
+    /// Listens to the closing of the console's window from now on. Windows ends the process about five
+    /// seconds later, if it has not ended by itself.
     ctrl_close = CTRL_CLOSE_EVENT
 }
 listener! {
     /// Listens to the end of the user's session; made by [`ctrl_logoff`].
     CtrlLogoff,
-    /// Listens to the end of the user's session from now on, which only services are told of. The
-    /// system ends the process some five seconds later, if it has not ended by itself.
+    /// Listens to the end of the user's session from now on. Only services receive this event. Windows
+    /// ends the process about five seconds later, if it has not ended by itself.
     ctrl_logoff = CTRL_LOGOFF_EVENT
 }
 listener! {
-    /// Listens to the system's shutdown; made by [`ctrl_shutdown`].
+    /// Listens to the shutdown of the machine; made by [`ctrl_shutdown`].
     CtrlShutdown,
-    /// Listens to the system's shutdown from now on, which only services are told of. The system
-    /// ends the process some twenty seconds later, if it has not ended by itself.
+    /// Listens to the shutdown of the machine from now on. Only services receive this event. Windows
+    /// ends the process about twenty seconds later, if it has not ended by itself.
     ctrl_shutdown = CTRL_SHUTDOWN_EVENT
 }
 
@@ -210,9 +210,9 @@ mod tests {
 
     use super::*;
 
-    /// What the system does: calls the handler, on a thread of its own.
+    /// Calls the handler on a new thread, as Windows does.
     fn call_handler(kind: u32) -> thread::JoinHandle<BOOL> {
-        // SAFETY: it only looks at the number.
+        // SAFETY: the handler only reads the number.
         thread::spawn(move || unsafe { handle(kind) })
     }
 
@@ -223,13 +223,13 @@ mod tests {
     }
 
     #[test]
-    fn an_event_that_nobody_listens_to_is_left_to_others() {
+    fn an_event_without_listener_is_left_to_the_next_handler() {
         drop(ctrl_logoff().unwrap());
         assert_eq!(call_handler(CTRL_LOGOFF_EVENT).join().unwrap(), 0);
     }
 
     #[test]
-    fn all_who_listen_to_the_event_are_told_once() {
+    fn every_listener_of_the_event_is_notified_once() {
         let (one, two, other) = (
             ctrl_break().unwrap(),
             ctrl_break().unwrap(),
@@ -250,7 +250,7 @@ mod tests {
             thread::yield_now();
         }
         assert!(is_told(&close.0) && is_told(&shutdown.0));
-        // They last as long as the process.
+        // The handlers block for the life of the process.
         assert!(threads.iter().all(|thread| !thread.is_finished()));
     }
 }

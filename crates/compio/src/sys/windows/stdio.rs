@@ -1,5 +1,5 @@
-//! The standard streams by way of std's, on a thread: a console cannot be read in any other way, and
-//! speaks UTF-16.
+//! The standard streams on Windows: std's streams on a pool thread. A console has no overlapped reads,
+//! and its text is UTF-16.
 
 use std::{
     io::{self, Read, Write},
@@ -27,11 +27,11 @@ pub(crate) enum Which {
     Error,
 }
 
-/// What has been read and nobody has taken yet: a thread that reads cannot be called back when the
-/// read is dropped.
+/// Unread data. A pool thread that reads cannot be interrupted when the read is dropped: its bytes are
+/// kept for the next read.
 static KEPT: Mutex<Vec<u8>> = Mutex::new(Vec::new());
 
-/// Held by the thread that reads. Never taken after `KEPT`.
+/// Held by the thread that reads. Never locked while `KEPT` is locked.
 static READS: Mutex<()> = Mutex::new(());
 
 impl Input {
@@ -70,7 +70,7 @@ fn take_kept(buffer: &mut impl IoBufMut) -> usize {
     count
 }
 
-/// Whether there is something now: if not, it has ended.
+/// Reads more bytes into `KEPT`. Returns false at the end.
 fn read_more() -> io::Result<bool> {
     let _reads = lock(&READS);
     if !lock(&KEPT).is_empty() {

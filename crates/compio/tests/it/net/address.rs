@@ -1,4 +1,4 @@
-//! What stands for addresses, against what std makes of it.
+//! Types that convert to addresses, compared with std.
 
 use std::{
     io,
@@ -15,7 +15,7 @@ use compio::{
 
 use crate::support::{LONG, begin, check_kind, run};
 
-/// Binding to port 0 there succeeds or fails as with std.
+/// Checks that binding to this target succeeds or fails as with std.
 async fn check_as_std<A>(target: A)
 where
     A: ToSocketAddrs + net::ToSocketAddrs + std::fmt::Debug + Clone,
@@ -115,7 +115,7 @@ fn a_name_that_is_no_address_is_invalid() {
 }
 
 #[test]
-fn a_lookup_that_is_given_up_leaves_the_queue() {
+fn a_dropped_lookup_leaves_the_queue() {
     let runtime = Runtime::builder().pool(Pool::new(1)).build().unwrap();
     let (begun, begins) = mpsc::channel();
     let (release, blocked) = mpsc::channel::<()>();

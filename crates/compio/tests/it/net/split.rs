@@ -41,7 +41,7 @@ fn owned_halves_serve_two_tasks_at_once() {
             let (mut reader, mut writer) = stream.into_split();
             tasks.push(spawn(async move {
                 writer.write_all(pattern(4 << 20)).await.0.unwrap();
-                // Its drop is the end for the other side's reader.
+                // Its drop sends an EOF to the peer's reader.
             }));
             tasks.push(spawn(async move {
                 let (read, buffer) = reader.read_to_end(Vec::new()).await;
@@ -56,7 +56,7 @@ fn owned_halves_serve_two_tasks_at_once() {
 }
 
 #[test]
-fn the_drop_of_the_writing_half_ends_what_the_peer_reads() {
+fn the_drop_of_the_writing_half_sends_eof() {
     run(async {
         let (client, mut server) = tcp_pair().await;
         let (mut reader, writer) = client.into_split();
@@ -70,7 +70,7 @@ fn the_drop_of_the_writing_half_ends_what_the_peer_reads() {
 }
 
 #[test]
-fn the_drop_of_the_reading_half_ends_nothing() {
+fn the_drop_of_the_reading_half_shuts_nothing_down() {
     run(async {
         let (client, mut server) = tcp_pair().await;
         let (reader, mut writer) = client.into_split();
@@ -82,7 +82,7 @@ fn the_drop_of_the_reading_half_ends_nothing() {
 }
 
 #[test]
-fn a_shutdown_of_the_writing_half_ends_what_the_peer_reads() {
+fn a_shutdown_of_the_writing_half_sends_eof() {
     run(async {
         let (client, mut server) = tcp_pair().await;
         let (_reader, mut writer) = client.into_split();
@@ -117,7 +117,7 @@ fn halves_of_one_stream_are_put_together_again() {
         let (reader, writer) = client.into_split();
         let mut client = writer.reunite(reader).unwrap();
         assert_eq!(client.local_addr().unwrap(), address);
-        // Nothing was shut down, and no handle is left over.
+        // Neither direction was shut down, and no other handle is left.
         client.write_all("hello").await.0.unwrap();
         let (read, _) = server.read_exact([0; 5]).await;
         read.unwrap();
@@ -126,7 +126,7 @@ fn halves_of_one_stream_are_put_together_again() {
 }
 
 #[test]
-fn halves_of_two_streams_stay_what_they_are() {
+fn halves_of_two_streams_are_not_reunited() {
     run(async {
         let (client, server) = tcp_pair().await;
         let (client_reader, client_writer) = client.into_split();
@@ -140,7 +140,7 @@ fn halves_of_two_streams_stay_what_they_are() {
 }
 
 #[test]
-fn a_writing_half_dropped_with_a_write_under_way_shuts_down_after_what_was_sent() {
+fn a_writing_half_dropped_with_a_write_in_flight_shuts_down_after_the_sent_bytes() {
     run(async {
         let (client, mut server) = tcp_pair().await;
         let (_reader, mut writer) = client.into_split();

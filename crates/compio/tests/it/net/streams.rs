@@ -1,5 +1,5 @@
-//! What is the same for all streams, tested on TCP here, and elsewhere on those that only some
-//! systems have.
+//! Tests of the behaviour that all streams share. They run on TCP here, and elsewhere on streams that
+//! only some systems have.
 
 use std::io;
 
@@ -15,8 +15,8 @@ use crate::support::{Stream, check_code, check_kind, code, pattern, run, std_str
 macro_rules! tests_of_a_pair {
     ($pair:expr) => {
         tests_of_a_pair! { $pair =>
-            what_is_written_is_read: echo;
-            the_end_is_read_again_and_again: end;
+            written_bytes_are_read: echo;
+            eof_is_read_repeatedly: end;
             one_direction_is_shut_down_and_the_other_goes_on: half_close;
             empty_buffers_end_at_once: empty;
             vectored_reads_and_writes_go_through_the_buffers_in_turn: vectored;
@@ -113,7 +113,7 @@ pub(crate) async fn vectored<S: AsyncRead + AsyncWrite>((mut client, mut server)
 
 pub(crate) async fn broken_pipe<S: AsyncRead + AsyncWrite>((client, mut server): (S, S)) {
     drop(client);
-    // The first may still be taken, until the peer says that it is gone.
+    // The first writes may succeed, until the peer's reset arrives.
     let error = loop {
         let (written, buffer) = server.write(b"hello".to_vec()).await;
         assert_eq!(buffer, b"hello");
@@ -195,7 +195,7 @@ fn a_stream_goes_to_std_and_to_another_thread_and_back() {
 }
 
 #[test]
-fn a_nonblocking_stream_of_stds_is_waited_for_all_the_same() {
+fn operations_of_a_nonblocking_std_stream_wait() {
     run(async {
         let (ours, theirs) = std_streams();
         ours.set_nonblocking(true).unwrap();
@@ -208,7 +208,7 @@ fn a_nonblocking_stream_of_stds_is_waited_for_all_the_same() {
 }
 
 #[test]
-fn a_stream_with_a_read_under_way_stays_here() {
+fn a_stream_with_a_read_in_flight_is_not_unwrapped() {
     run(async {
         let (client, server) = tcp_pair().await;
         {
@@ -216,7 +216,7 @@ fn a_stream_with_a_read_under_way_stays_here() {
             let mut read = Box::pin(reader.read(Vec::with_capacity(8)));
             crate::support::begin(&mut read).await;
         }
-        // Given up, but not yet answered by the kernel.
+        // The read is dropped, but has not completed yet.
         let mut server = server;
         loop {
             match server.into_std() {

@@ -10,9 +10,10 @@ use compio::{
 
 use crate::support::{check_code, check_kind, code, is_skipped_on_wine, run, tcp_pair};
 
-/// An address of this machine where nobody listens.
+/// An address of this machine without a listener.
 async fn deserted() -> SocketAddr {
-    // Bound, so that nobody else gets it, but not listening; for the rest of the process's life.
+    // Bound, so that no other socket gets the port, but not listening. It stays open until the process
+    // ends.
     let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
     let any = SocketAddr::from(([127, 0, 0, 1], 0));
     socket.bind(&any.into()).unwrap();
@@ -22,7 +23,7 @@ async fn deserted() -> SocketAddr {
 }
 
 #[test]
-fn a_connection_that_nobody_wants_is_refused() {
+fn a_connection_without_a_listener_is_refused() {
     run(async {
         let refused = TcpStream::connect(deserted().await).await;
         check_code(refused, code::REFUSED);
@@ -41,9 +42,9 @@ fn the_first_address_that_answers_is_connected_to() {
 }
 
 #[test]
-fn the_last_error_counts_if_no_address_answers() {
+fn the_last_error_is_returned_if_no_address_answers() {
     run(async {
-        // Nobody routes this one.
+        // This address is not routable.
         let unroutable = SocketAddr::from(([255, 255, 255, 255], 1));
         let addresses = [unroutable, deserted().await];
         check_code(TcpStream::connect(&addresses[..]).await, code::REFUSED);
@@ -54,7 +55,7 @@ fn the_last_error_counts_if_no_address_answers() {
 }
 
 #[test]
-fn a_port_in_use_cannot_be_had() {
+fn binding_a_port_in_use_fails() {
     run(async {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let taken = TcpListener::bind(listener.local_addr().unwrap()).await;
@@ -63,13 +64,13 @@ fn a_port_in_use_cannot_be_had() {
 }
 
 #[test]
-fn a_port_of_a_moment_ago_can_be_had_again() {
+fn a_recently_used_port_can_be_bound_again() {
     run(async {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let mut client = TcpStream::connect(address).await.unwrap();
         let (server, _) = listener.accept().await.unwrap();
-        // Who closes first keeps the port busy for a while.
+        // The side that closes first keeps the port busy in TIME_WAIT.
         drop((server, listener));
         assert_eq!(client.read([0; 1]).await.0.unwrap(), 0);
         drop(client);
@@ -78,7 +79,7 @@ fn a_port_of_a_moment_ago_can_be_had_again() {
 }
 
 #[test]
-fn an_address_of_another_machine_cannot_be_had() {
+fn binding_an_address_of_another_machine_fails() {
     run(async {
         let other = TcpListener::bind("192.0.2.1:0").await;
         check_code(other, code::NOT_OURS);
@@ -191,13 +192,13 @@ fn a_listener_goes_to_std_and_back() {
 }
 
 #[test]
-fn what_is_not_connected_has_no_peer() {
+fn an_unconnected_socket_has_no_peer() {
     run(async {
         use compio::driver::OwnedFd;
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let stream = TcpStream::from_std(OwnedFd::from(listener).into()).unwrap();
         check_kind(stream.peer_addr(), io::ErrorKind::NotConnected);
-        if is_skipped_on_wine("it reads a listener for ever") {
+        if is_skipped_on_wine("a read of a listener never ends") {
             return;
         }
         let (read, buffer) = (&stream).read(b"stale".to_vec()).await;

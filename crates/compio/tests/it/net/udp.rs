@@ -13,7 +13,7 @@ async fn bound() -> (UdpSocket, SocketAddr) {
 }
 
 #[test]
-fn datagrams_keep_their_bounds_and_say_who_sent_them() {
+fn datagrams_keep_their_bounds_and_report_their_sender() {
     run(async {
         let ((one, from), (other, to)) = (bound().await, bound().await);
         for datagram in ["first", "", "third"] {
@@ -29,7 +29,7 @@ fn datagrams_keep_their_bounds_and_say_who_sent_them() {
 }
 
 #[test]
-fn what_does_not_fit_is_lost() {
+fn excess_bytes_of_a_datagram_are_lost() {
     run(async {
         let ((one, from), (other, to)) = (bound().await, bound().await);
         one.send_to("0123456789", to).await.0.unwrap();
@@ -47,7 +47,7 @@ fn what_does_not_fit_is_lost() {
 }
 
 #[test]
-fn connected_sockets_hear_each_other_only() {
+fn connected_sockets_receive_from_each_other_only() {
     run(async {
         let ((one, one_at), (other, other_at)) = (bound().await, bound().await);
         let (stranger, _) = bound().await;
@@ -62,8 +62,8 @@ fn connected_sockets_hear_each_other_only() {
 }
 
 #[test]
-fn a_peer_that_is_not_there_refuses() {
-    if is_skipped_on_wine("it tells nobody who waits") {
+fn a_missing_peer_refuses() {
+    if is_skipped_on_wine("it reports the refusal to no waiting receive") {
         return;
     }
     run(async {
@@ -73,7 +73,7 @@ fn a_peer_that_is_not_there_refuses() {
         one.connect(address).await.unwrap();
         one.send("anybody there?").await.0.unwrap();
         let (received, buffer) = one.recv(b"stale".to_vec()).await;
-        // Which of them depends on the system.
+        // The kind depends on the OS.
         let kinds = [
             io::ErrorKind::ConnectionRefused,
             io::ErrorKind::ConnectionReset,
@@ -94,7 +94,7 @@ fn a_datagram_that_is_too_long_is_not_sent_and_comes_back() {
 }
 
 #[test]
-fn who_is_not_connected_has_nobody_to_send_to() {
+fn an_unconnected_socket_cannot_send() {
     run(async {
         let (one, _) = bound().await;
         let (sent, buffer) = one.send(b"hello".to_vec()).await;
@@ -129,7 +129,7 @@ fn names_stand_for_addresses() {
 }
 
 #[test]
-fn a_receive_that_is_given_up_leaves_the_datagram_to_the_next() {
+fn a_dropped_receive_leaves_the_datagram_to_the_next() {
     run(async {
         let ((one, from), (other, to)) = (bound().await, bound().await);
         let receive = other.recv_from(Vec::with_capacity(10));
@@ -173,7 +173,7 @@ fn ipv6_works_as_ipv4_does() {
 }
 
 #[test]
-fn a_port_in_use_cannot_be_had() {
+fn binding_a_port_in_use_fails() {
     run(async {
         let (_one, address) = bound().await;
         check_code(UdpSocket::bind(address).await, code::IN_USE);
@@ -189,7 +189,7 @@ fn broadcasts_need_permission() {
         check_kind(sent, io::ErrorKind::PermissionDenied);
         one.set_broadcast(true).unwrap();
         let (sent, _) = one.send_to("x", everybody).await;
-        // There may be no way out, but nothing forbids it any more.
+        // There may be no route, but the permission is there.
         assert!(!sent.is_err_and(|error| error.kind() == io::ErrorKind::PermissionDenied));
     });
 }

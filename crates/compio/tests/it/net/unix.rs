@@ -1,4 +1,4 @@
-//! Unix sockets: their addresses, above all.
+//! Unix sockets, in particular their addresses.
 
 use std::{
     io,
@@ -41,7 +41,7 @@ fn a_listener_at_a_path_is_connected_to() {
 }
 
 #[test]
-fn an_accepted_peer_says_its_path() {
+fn an_accepted_peer_has_its_path() {
     run(async {
         let dir = tempfile::tempdir().unwrap();
         let (at, from) = (dir.path().join("server"), dir.path().join("client"));
@@ -95,7 +95,7 @@ fn a_missing_path_is_not_found_and_a_deserted_one_refuses() {
 }
 
 #[test]
-fn an_abstract_name_is_told_as_it_is() {
+fn an_abstract_name_is_reported_unchanged() {
     run(async {
         let name = format!("compio test {}", std::process::id());
         let address = std_net::SocketAddr::from_abstract_name(&name).unwrap();
@@ -137,7 +137,7 @@ fn a_listener_goes_to_std_and_back() {
 }
 
 #[test]
-fn what_is_no_socket_is_not_taken_for_one() {
+fn a_file_that_is_no_socket_is_refused() {
     let file = OwnedFd::from(tempfile::tempfile().unwrap());
     let stream = UnixStream::from_std(file.into());
     if let Ok(stream) = stream {
@@ -146,7 +146,7 @@ fn what_is_no_socket_is_not_taken_for_one() {
     }
 }
 
-/// As on TCP here. On Windows the read goes on, until the other side has something to say.
+/// As on TCP here. On Windows the read goes on until the peer sends or closes.
 async fn shut_down_under_a_read<S>((client, server): (S, S))
 where
     S: AsFd + 'static,
@@ -164,7 +164,7 @@ where
 }
 
 #[test]
-fn a_shutdown_ends_a_read_under_way() {
+fn a_shutdown_ends_a_read_in_flight() {
     run(async { shut_down_under_a_read(UnixStream::pair().unwrap()).await });
     run(async { shut_down_under_a_read(tcp_pair().await).await });
 }

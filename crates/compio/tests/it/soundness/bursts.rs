@@ -1,4 +1,4 @@
-//! Queues that are too small for what comes, all at once (scenario 15).
+//! Bursts of operations that exceed the size of the queues (scenario 15).
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use compio::{
 
 use crate::support::{Canary, Deaths, bounded, streams};
 
-/// Its submission queue has room for two.
+/// A runtime whose submission queue has room for two.
 fn tiny() -> Runtime {
     Runtime::builder().entries(2).build().unwrap()
 }
@@ -32,7 +32,7 @@ fn s15_thousands_of_operations_begin_and_end_at_once() {
     }));
 }
 
-/// Half of them are given up when the queues are full, all in one turn; the others lose no byte.
+/// Half of the transfers are cancelled in one turn, with full queues. The others lose no byte.
 #[test]
 fn s15_cancels_and_transfers_come_through_full_queues() {
     let deaths = Deaths::default();
@@ -70,7 +70,7 @@ fn s15_cancels_and_transfers_come_through_full_queues() {
     assert_eq!(deaths.count(), 300);
 }
 
-/// Timers, wakes and the kernel's answers have their turn beside each other.
+/// Timers, wakes and completions are all handled.
 #[test]
 fn s15_timeouts_cancel_hundreds_at_the_same_moment() {
     tiny().block_on(bounded(async {

@@ -1,4 +1,4 @@
-//! 1 and 2: what was accepted for somebody who had gone away.
+//! Connections accepted for a dropped future (scenarios 1 and 2).
 
 use std::time::Duration;
 
@@ -59,7 +59,7 @@ fn s01_an_accept_cancelled_by_a_token_leaves_the_connection_to_the_next_one() {
 }
 
 #[test]
-fn s01_accepts_given_up_by_a_timer_leave_the_connection_to_the_next_one() {
+fn s01_accepts_dropped_by_a_timeout_leave_the_connection_to_the_next_one() {
     run(async {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         for _ in 0..20 {
@@ -77,9 +77,9 @@ fn s01_accepts_given_up_by_a_timer_leave_the_connection_to_the_next_one() {
     });
 }
 
-/// What was accepted and not taken is closed; what was not accepted is the next accept's.
+/// Connections that were accepted and not taken are closed. The others go to the next accept.
 #[test]
-fn s02_a_dropped_incoming_leaves_nobody_waiting() {
+fn s02_a_dropped_incoming_leaves_no_client_waiting() {
     run(async {
         for round in 0..20 {
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -101,7 +101,7 @@ fn s02_a_dropped_incoming_leaves_nobody_waiting() {
             }
             drop(listener);
             for mut client in clients {
-                // Its end, or that it has been reset.
+                // EOF, or a reset.
                 let (read, _) = bounded(client.read([0; 1])).await;
                 assert!(matches!(read, Ok(0) | Err(_)));
             }

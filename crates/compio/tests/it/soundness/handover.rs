@@ -1,5 +1,5 @@
-//! Arrivals for dropped futures go along when a descriptor is handed over, or the hand-over is refused
-//! (row 34).
+//! Data that arrived for dropped futures is handed over with its descriptor, or the hand-over is
+//! refused (row 34).
 
 use std::{
     io::{Read, Write},
@@ -16,7 +16,7 @@ use compio::{
 
 use crate::support::{begin, bounded, run, tcp_pair};
 
-/// Enough turns for the driver to hear of everything that has happened by now.
+/// Enough turns for the driver to reap all completions.
 async fn turns() {
     for _ in 0..3 {
         sleep(Duration::from_millis(1)).await;
@@ -34,7 +34,7 @@ async fn keeping() -> (TcpListener, net::TcpStream) {
     (listener, client)
 }
 
-/// The connection is served: its client reads a byte, no end.
+/// Checks that the connection is open: its client reads a byte, not EOF.
 async fn check_served(mut server: TcpStream, client: &mut net::TcpStream) {
     server.write("x").await.0.unwrap();
     client.read_exact(&mut [0; 1]).unwrap();
@@ -64,14 +64,14 @@ fn s34_settled_listener_is_unwrapped_without_loss() {
         }
         assert_eq!(served, 1);
         let std = listener.into_std().expect("the only handle");
-        // It accepts for std now, in whichever mode.
+        // It accepts for std now, in either mode.
         let _next = net::TcpStream::connect(std.local_addr().unwrap()).unwrap();
         std.set_nonblocking(false).unwrap();
         std.accept().unwrap();
     });
 }
 
-/// The accept was not answered when its future was dropped.
+/// The accept had not completed when its future was dropped.
 #[test]
 fn s34_listener_settles_directly_after_drop_of_accept() {
     run(async {
@@ -208,7 +208,7 @@ fn s34_settled_pipe_is_unwrapped_with_all_bytes_read() {
     });
 }
 
-/// A send that the kernel still had when its future was dropped.
+/// The send was in flight when its future was dropped.
 #[test]
 fn s34_stream_with_dropped_send_settles() {
     run(async {

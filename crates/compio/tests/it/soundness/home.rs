@@ -34,8 +34,8 @@ macro_rules! assert_stays_on_its_thread {
     )*};
 }
 
-// A runtime and what belongs to it cannot be used on another thread (scenario 25), handles included:
-// what they yield need not be `Send`.
+// A runtime and its handles cannot be used on another thread (scenario 25): the outputs of tasks need
+// not be `Send`.
 assert_stays_on_its_thread!(
     Runtime,
     JoinHandle<()>,
@@ -50,7 +50,7 @@ assert_stays_on_its_thread!(
 );
 
 #[test]
-fn s27_a_task_yields_what_is_not_send_and_drops_it_at_home() {
+fn s27_an_output_that_is_not_send_is_dropped_at_home() {
     run(async {
         let deaths = Deaths::default();
         let guard = deaths.guard();
@@ -62,7 +62,7 @@ fn s27_a_task_yields_what_is_not_send_and_drops_it_at_home() {
     });
 }
 
-/// Notes where it is dropped.
+/// Records the thread that drops it.
 struct Homesick {
     died: Rc<Cell<Option<ThreadId>>>,
 }
@@ -73,10 +73,10 @@ impl Drop for Homesick {
     }
 }
 
-/// What ends with the last handle, the last waker or the runtime is dropped here, though wakers of
-/// it are cloned, woken and dropped elsewhere before, meanwhile and afterwards.
+/// An output is dropped on its home thread, with the last handle, the last waker or the runtime, though
+/// other threads clone, wake and drop wakers of the task before, during and after the drop.
 #[test]
-fn s27_a_result_that_is_not_send_is_dropped_at_home_whoever_has_its_wakers() {
+fn s27_a_result_that_is_not_send_is_dropped_at_home_though_other_threads_have_its_wakers() {
     let home = thread::current().id();
     for runtime_first in [false, true] {
         for is_taken in [false, true] {
@@ -129,7 +129,7 @@ fn s27_a_result_that_is_not_send_is_dropped_at_home_whoever_has_its_wakers() {
     }
 }
 
-/// Of a task that never ends: its future is dropped here, with the runtime.
+/// The future of a task that never ends is dropped on its home thread, with the runtime.
 #[test]
 fn s27_a_future_that_is_not_send_is_dropped_at_home_though_its_waker_is_the_last_to_go() {
     let deaths = Deaths::default();

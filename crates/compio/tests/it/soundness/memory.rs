@@ -1,4 +1,4 @@
-//! 6 to 8: what the kernel may still use when nobody waits for it any more.
+//! Memory that the kernel may still use after a future is dropped (scenarios 6 to 8).
 
 use std::{mem, sync::mpsc, time::Duration};
 
@@ -12,7 +12,7 @@ use compio::{
 use crate::support::{Canary, Deaths, LONG, begin, run, streams, until};
 
 #[test]
-fn s06_a_dropped_reads_buffer_stays_until_the_kernel_has_answered() {
+fn s06_a_dropped_reads_buffer_stays_until_its_completion() {
     run(async {
         let deaths = Deaths::default();
         let (mut ours, _theirs) = streams();
@@ -28,7 +28,7 @@ fn s06_a_dropped_reads_buffer_stays_until_the_kernel_has_answered() {
 }
 
 #[test]
-fn s06_a_dropped_read_writes_to_nobody_elses_memory() {
+fn s06_a_dropped_read_writes_to_no_other_memory() {
     run(async {
         for round in 0..200 {
             let (mut ours, theirs) = streams();
@@ -37,7 +37,7 @@ fn s06_a_dropped_read_writes_to_nobody_elses_memory() {
             begin(&mut read).await;
             yield_now().await;
             if round % 2 == 0 {
-                // The answer is on its way when the future goes.
+                // The completion may be queued when the future is dropped.
                 std::io::Write::write_all(&mut theirs, &[0xAA; 512]).unwrap();
             }
             drop(read);
@@ -51,7 +51,7 @@ fn s06_a_dropped_read_writes_to_nobody_elses_memory() {
 }
 
 #[test]
-fn s07_a_forgotten_future_keeps_its_memory_for_ever() {
+fn s07_a_forgotten_future_never_frees_its_memory() {
     let deaths = Deaths::default();
     let runtime = Runtime::new().unwrap();
     let (mut ours, theirs) = streams();
@@ -61,7 +61,7 @@ fn s07_a_forgotten_future_keeps_its_memory_for_ever() {
         begin(&mut read).await;
         mem::forget(read);
         yield_now().await;
-        // It comes to nobody, and does no harm.
+        // The forgotten buffer receives the bytes, and no task reads them.
         (&theirs).write_all("hello").await.0.unwrap();
         sleep(Duration::from_millis(1)).await;
     });
@@ -70,7 +70,7 @@ fn s07_a_forgotten_future_keeps_its_memory_for_ever() {
 }
 
 #[test]
-fn s08_dropping_what_is_slow_to_cancel_blocks_nobody() {
+fn s08_dropping_an_operation_that_is_slow_to_cancel_does_not_block() {
     run(async {
         let (begun, begins) = mpsc::channel();
         let (release, blocked) = mpsc::channel::<()>();
@@ -81,7 +81,7 @@ fn s08_dropping_what_is_slow_to_cancel_blocks_nobody() {
         begins.recv_timeout(LONG).unwrap();
         work.abort();
         assert!(work.await.unwrap_err().is_cancelled());
-        // We are here while it is blocked.
+        // This line runs while the work is blocked.
         release.send(()).unwrap();
     });
 }

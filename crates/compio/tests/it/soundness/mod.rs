@@ -1,6 +1,6 @@
-//! The ways in which a completion runtime loses data, memory or descriptors: one test or more for each,
-//! named after its number in `docs/soundness.md`. What counts all descriptors of a process is in the
-//! binary `descriptors`.
+//! Known faults of completion-based runtimes that lose data, memory or descriptors. Each has one or more
+//! tests, named after its number in `docs/soundness.md`. Tests that count all descriptors of a process
+//! are in the binary `descriptors`.
 
 mod bursts;
 mod descriptors;

@@ -46,7 +46,7 @@ fn accept_sets_nonblocking() -> bool {
     backend().to_string().starts_with("poll")
 }
 
-/// Adopts a duplicate in either mode, and expects the mode to stay.
+/// Adopts a duplicate in either mode, and checks that the mode stays.
 fn check_adoption<S, C>(foreign: S, adopt: impl Fn(OwnedFd) -> C)
 where
     S: AsFd,
@@ -85,7 +85,7 @@ fn s39_adoption_of_shared_description_keeps_its_mode() {
     });
 }
 
-/// The loop's flag is the accept's protection against a wait inside of accept4(2).
+/// The loop's O_NONBLOCK protects the accept from a wait inside of accept4(2).
 #[test]
 fn s39_adoption_of_listener_under_accept_of_another_runtime_keeps_its_mode() {
     run(async {
@@ -118,7 +118,7 @@ fn s39_runtimes_that_share_listener_wait_outside_of_accept() {
                     .enter(|| TcpListener::from_std(shared.try_clone().unwrap()))
                     .unwrap();
                 runtime.block_on(async {
-                    // A thread that accept4(2) blocks never sees its timer.
+                    // A thread that blocks in accept4(2) never runs its timer.
                     let patience = Duration::from_millis(3);
                     while let Ok(connection) = timeout(patience, listener.accept()).await {
                         drop(connection.unwrap());
@@ -152,7 +152,7 @@ where
         theirs.read_exact(&mut bytes).unwrap();
         assert!(bytes == pattern(3_000_000));
         theirs.write_all(b"answer").unwrap();
-        // The next answer comes for a read that waits.
+        // The next bytes arrive for a read that waits.
         theirs.read_exact(&mut [0; 1]).unwrap();
         theirs.write_all(b"again").unwrap();
         theirs
@@ -347,7 +347,7 @@ fn s39_splice_leaves_mode_of_sockets_and_pipes() {
             }
             let source = UnixStream::from_std(source).unwrap();
             let sink = UnixStream::from_std(sink).unwrap();
-            // One waits for bytes.
+            // The first splice waits for bytes.
             let mut first = Box::pin(splice(&source, Cursor, &writer, Cursor, 100));
             begin(&mut first).await;
             far.write_all(b"hello").unwrap();

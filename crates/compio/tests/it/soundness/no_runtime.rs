@@ -1,4 +1,5 @@
-//! 42: futures and tasks whose runtime does not run. None waits in silence: a panic says what to do.
+//! Futures and tasks whose runtime does not run (scenario 42). They panic with advice instead of waiting
+//! in silence.
 
 use std::{
     any::Any,
@@ -30,7 +31,7 @@ fn text(panic: Box<dyn Any + Send>) -> String {
     }
 }
 
-/// The code panics, and its message names the way out.
+/// Checks that the code panics with a message that names the remedy.
 #[track_caller]
 fn check_advice<T>(code: impl FnOnce() -> T) {
     let Err(panic) = catch_unwind(AssertUnwindSafe(code)) else {
@@ -41,7 +42,7 @@ fn check_advice<T>(code: impl FnOnce() -> T) {
     assert!(text.contains("block_on"), "{text}");
 }
 
-/// One poll by an executor that knows nothing of this crate.
+/// One poll by a foreign executor.
 fn poll_elsewhere<F: Future>(future: F) -> Poll<F::Output> {
     pin!(future).poll(&mut Context::from_waker(Waker::noop()))
 }
@@ -89,7 +90,7 @@ fn s42_timers_polled_elsewhere_panic_with_advice() {
             let _ = poll_elsewhere(interval.tick());
         })
     });
-    // What has passed needs no timer.
+    // An elapsed sleep needs no timer.
     on_bare_thread(|| assert!(poll_elsewhere(sleep(Duration::ZERO)).is_ready()));
 }
 
@@ -128,10 +129,10 @@ fn s42_operation_begun_under_one_runtime_panics_under_other() {
     };
     let (mut read, _theirs) = begun();
     check_advice(|| other.block_on(async { begin(&mut read).await }));
-    // Also where the first one waits for the other.
+    // Also if the first runtime waits for the other.
     let (mut read, _theirs) = begun();
     check_advice(|| one.block_on(async { other.block_on(async { begin(&mut read).await }) }));
-    // Its own may have it, in another task than before.
+    // Its own runtime accepts it, in another task than before.
     let (mut read, _theirs) = begun();
     one.block_on(async { spawn(async move { begin(&mut read).await }).await.unwrap() });
 }
@@ -159,7 +160,7 @@ fn s42_handle_of_one_runtime_panics_under_other() {
     assert_eq!(one.block_on(task).unwrap(), 42);
 }
 
-/// Both are driven, and so each may wait for the other.
+/// The outer loop drives both, and so each may wait for the other.
 #[test]
 fn s42_runtimes_of_one_outer_loop_wait_for_each_other() {
     let (one, other) = (Runtime::new().unwrap(), Runtime::new().unwrap());

@@ -1,5 +1,5 @@
-//! 41: a runtime that an outer loop of the same thread drives. Everything that gives it work while the
-//! outer loop may sleep makes its descriptor readable.
+//! A runtime that an outer loop of the same thread drives (scenario 41). Any new work makes its
+//! descriptor readable while the outer loop may sleep.
 
 use std::{
     io::Read,
@@ -22,7 +22,7 @@ use compio::{
 
 use crate::support::{Flag, LONG, begin, is_readable, streams};
 
-/// The outer loop sleeps from here on, and is given work by `code`.
+/// Checks that `code`, which creates work while the outer loop sleeps, makes the descriptor readable.
 #[track_caller]
 fn check_wakes(runtime: &Runtime, code: impl FnOnce()) {
     while runtime.run()
@@ -34,7 +34,7 @@ fn check_wakes(runtime: &Runtime, code: impl FnOnce()) {
     code();
     assert!(
         is_readable(runtime, LONG),
-        "the outer loop would sleep for ever"
+        "the descriptor is not readable: the outer loop would never wake"
     );
 }
 
@@ -141,7 +141,7 @@ fn s41_more_events_than_one_poll_takes_leave_no_sleep() {
             std::io::Write::write_all(peer, b"x").unwrap();
         }
     });
-    // An outer loop that hears of edges only asks until there is nothing left.
+    // An edge-triggered outer loop polls until no event is left.
     runtime.poll(Some(Duration::ZERO)).unwrap();
     while runtime.run() || runtime.current_timeout() == Some(Duration::ZERO) {
         runtime.poll(Some(Duration::ZERO)).unwrap();
@@ -202,7 +202,7 @@ fn s41_poll_with_wakes_its_context_while_tasks_are_ready() {
 }
 
 #[test]
-fn s41_poll_with_says_when_next_timer_is_due() {
+fn s41_poll_with_returns_time_of_next_timer() {
     let runtime = Runtime::new().unwrap();
     drop(runtime.spawn(sleep(Duration::from_secs(200))));
     let mut cx = Context::from_waker(Waker::noop());

@@ -1,5 +1,5 @@
-//! Sockets, sleeps, handles, operations and runtimes that are dropped where nothing runs: in a
-//! thread local's destructor, during unwinding (scenario 16).
+//! Sockets, sleeps, handles, operations and runtimes that are dropped outside of any running runtime:
+//! in a thread local's destructor, during unwinding (scenario 16).
 
 use std::{
     cell::{OnceCell, RefCell},
@@ -25,8 +25,8 @@ thread_local! {
     static EXPLICIT: OnceCell<Runtime> = const { OnceCell::new() };
 }
 
-/// On a thread of its own, keeps what `make` makes until the thread's end, in a thread local that
-/// dies before the thread's own runtime or after it.
+/// On a new thread, keeps the value of `make` until the thread's end, in a thread local that is
+/// destroyed before the thread's own runtime or after it.
 fn check_kept(make: impl Fn() -> Box<dyn std::any::Any> + Send + Sync + 'static) {
     let make = std::sync::Arc::new(make);
     for runtime_first in [true, false] {
@@ -93,7 +93,7 @@ fn s16_an_explicit_runtime_runs_while_its_thread_ends() {
     let done = thread::spawn(|| {
         let done = Flag::default();
         let mark = done.clone();
-        // Dies after the thread's own runtime.
+        // Destroyed after the thread's own runtime.
         EXPLICIT.with(|runtime| runtime.set(Runtime::new().unwrap()).unwrap());
         KEPT.with_borrow_mut(|all| {
             all.push(Box::new(on_drop(move || {
@@ -138,7 +138,7 @@ fn s16_a_destructor_meddles_while_its_thread_ends() {
     assert!(counted.is_raised());
 }
 
-/// A future of `block_on` and a task that unwind drop their sockets and what they had under way.
+/// A future of `block_on` and a task that unwind drop their sockets and operations in flight.
 #[test]
 fn s16_sockets_and_operations_are_dropped_during_unwinding() {
     let deaths = Deaths::default();
@@ -177,7 +177,7 @@ fn s16_sockets_and_operations_are_dropped_during_unwinding() {
     }
 }
 
-/// Sockets need no runtime to be closed, and none that still lives.
+/// Sockets close without a living runtime.
 #[test]
 fn s16_sockets_are_dropped_after_the_death_of_their_runtime() {
     let runtime = Runtime::new().unwrap();

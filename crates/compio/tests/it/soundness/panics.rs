@@ -1,5 +1,5 @@
-//! Panics in a task, in a destructor, in blocking work, during the shut-down: never an abort, never a
-//! hang, always reported (scenario 19).
+//! Panics in a task, in a destructor, in blocking work, during the shutdown: no abort, no hang, and
+//! always a report (scenario 19).
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind, panic_any, resume_unwind},
@@ -130,7 +130,7 @@ fn spawn_bombs(runtime: &Runtime, deaths: &Deaths) -> Vec<compio::task::JoinHand
     tasks
 }
 
-/// What has panicked says so, the others were cancelled.
+/// Checks that the tasks that panicked report it, and the others were cancelled.
 #[track_caller]
 fn check_bombs(tasks: Vec<compio::task::JoinHandle<()>>, deaths: &Deaths) {
     assert_eq!(deaths.count(), 6);
@@ -221,7 +221,7 @@ unsafe impl<T: 'static> compio::buf::IoBufMut for Explosive<T> {
     }
 }
 
-/// The runtime's drop takes the kernel's last word about all of them, and panics itself in no case.
+/// The runtime's drop reaps the completions of all buffers, and does not panic itself.
 #[test]
 fn s19_buffers_that_panic_while_their_runtime_is_dropped_keep_no_other_from_its_end() {
     let deaths = Deaths::default();
@@ -246,8 +246,8 @@ fn s19_buffers_that_panic_while_their_runtime_is_dropped_keep_no_other_from_its_
 }
 
 #[test]
-fn s19_outputs_and_panics_whose_destructors_panic_harm_nobody() {
-    /// What somebody panics with: of no size, since what its destructor panics with is leaked.
+fn s19_outputs_and_panics_whose_destructors_panic_leave_the_runtime_working() {
+    /// A panic's payload. It has no size, since the payload of its destructor's panic is leaked.
     struct Payload;
     impl Drop for Payload {
         fn drop(&mut self) {
@@ -288,13 +288,13 @@ fn s19_blocking_work_that_panics_while_its_runtime_is_dropped_is_waited_for() {
     let releaser = thread::spawn(move || release.send(()).unwrap());
     drop(runtime);
     assert!(unwound.load(SeqCst));
-    // Its task was gone before: the handle says that, the panic hook the rest.
+    // The task was dropped before: the handle reports this, and the panic hook the panic.
     assert!(run(work).unwrap_err().is_cancelled());
     releaser.join().unwrap();
 }
 
 #[test]
-fn s19_blocking_work_that_panics_after_its_handle_was_dropped_harms_nobody() {
+fn s19_blocking_work_that_panics_after_its_handle_was_dropped_leaves_the_runtime_working() {
     let runtime = Runtime::builder().pool(Pool::new(1)).build().unwrap();
     runtime.block_on(async {
         for _ in 0..3 {
@@ -304,7 +304,7 @@ fn s19_blocking_work_that_panics_after_its_handle_was_dropped_harms_nobody() {
     });
 }
 
-/// Within a destructor that runs because of another panic.
+/// The runtime runs in a destructor during the unwinding of another panic.
 #[test]
 fn s19_a_runtime_runs_while_a_panic_unwinds() {
     let slept = Flag::default();

@@ -18,7 +18,7 @@ use compio::{
 
 use crate::support::{bounded, is_skipped_on_wine, pattern, run};
 
-/// A connection of ours, and its other end with buffers of little room.
+/// A connection, and its other end with small buffers.
 fn connection() -> (TcpStream, net::TcpStream) {
     let listener = net::TcpListener::bind("127.0.0.1:0").unwrap();
     let ours = net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
@@ -57,7 +57,7 @@ async fn fill(writer: &mut impl AsyncWrite) -> usize {
     }
 }
 
-/// Whether the peer reads all of it; if not, it has to read a reset.
+/// Whether the peer reads all acknowledged bytes. If not, it must read a reset.
 fn arrives_whole(mut peer: net::TcpStream, acknowledged: usize) -> bool {
     let mut seen = Vec::new();
     let end = peer.read_to_end(&mut seen);
@@ -65,7 +65,7 @@ fn arrives_whole(mut peer: net::TcpStream, acknowledged: usize) -> bool {
     match end {
         Ok(_)
             if seen.len() < acknowledged
-                && is_skipped_on_wine("a read that waits forgets the error of a reset") =>
+                && is_skipped_on_wine("a waiting read loses the error of a reset") =>
         {
             false
         }
@@ -80,7 +80,7 @@ fn arrives_whole(mut peer: net::TcpStream, acknowledged: usize) -> bool {
     }
 }
 
-/// The runtime goes on after the writer's drop.
+/// Checks that the bytes arrive, with a runtime that goes on after the writer's drop.
 async fn check_finishes(mut writer: impl AsyncWrite, peer: net::TcpStream) {
     let acknowledged = fill(&mut writer).await;
     drop(writer);
@@ -194,7 +194,7 @@ fn s35_bytes_of_writer_dropped_at_the_end_of_a_thread_arrive() {
     assert!(arrives_whole(peer, 1000));
 }
 
-/// The peer does not read before the runtime is gone, and has no room for all of it.
+/// The peer does not read before the runtime is dropped, and has no room for all bytes.
 #[test]
 fn s35_peer_reads_reset_where_the_runtime_ends_before_the_write() {
     for is_half in [false, true] {

@@ -1,4 +1,4 @@
-//! The pool of threads: work that waits, work that runs on while its runtime ends (scenario 22).
+//! The thread pool: queued work, and work that runs on while its runtime ends (scenario 22).
 
 use std::{
     sync::{
@@ -20,7 +20,7 @@ use compio::{
 use crate::support::{LONG, pattern, run};
 
 #[test]
-fn s22_the_drop_of_a_runtime_waits_for_blocking_work_under_way() {
+fn s22_the_drop_of_a_runtime_waits_for_running_blocking_work() {
     let runtime = Runtime::new().unwrap();
     let (begun, begins) = mpsc::channel();
     let ended = Arc::new(AtomicBool::new(false));
@@ -38,7 +38,7 @@ fn s22_the_drop_of_a_runtime_waits_for_blocking_work_under_way() {
 }
 
 #[test]
-fn s22_the_drop_of_a_runtime_takes_back_blocking_work_in_the_queue() {
+fn s22_the_drop_of_a_runtime_removes_queued_blocking_work() {
     let pool = Pool::new(1);
     let runtime = Runtime::builder().pool(pool.clone()).build().unwrap();
     let other = Runtime::builder().pool(pool).build().unwrap();
@@ -78,7 +78,7 @@ fn s22_past_its_timeout_a_runtime_leaves_its_blocking_work_behind() {
     runtime.enter(|| drop(spawn_blocking(past_its_timeout)));
     begins.recv_timeout(LONG).unwrap();
     drop(runtime);
-    // It uses memory that the runtime has left to it.
+    // The work uses memory that the runtime has leaked to it.
     release.send(()).unwrap();
     assert_eq!(ended.recv_timeout(LONG).unwrap(), vec![42; 1000]);
 }
@@ -103,7 +103,7 @@ fn s22_blocking_work_that_is_aborted_in_the_queue_never_runs() {
         assert!(second.await.unwrap_err().is_cancelled());
         release.send(()).unwrap();
         first.await.unwrap().unwrap();
-        // The only thread is past it.
+        // The only thread has passed the aborted work.
         spawn_blocking(|| {}).await.unwrap();
         assert!(!ran.load(SeqCst));
         assert_eq!(Arc::strong_count(&ran), 1);
@@ -121,7 +121,7 @@ fn s22_more_blocking_work_than_threads_is_done_in_its_turn() {
     });
 }
 
-/// What is left in the queue when work that runs is given up is done all the same, in its turn.
+/// Queued operations still run, in their turn, after others are cancelled.
 #[test]
 fn s22_operations_that_need_a_thread_wait_for_a_full_pool() {
     let runtime = Runtime::builder().pool(Pool::new(1)).build().unwrap();
@@ -142,7 +142,7 @@ fn s22_operations_that_need_a_thread_wait_for_a_full_pool() {
         for _ in 0..3 {
             yield_now().await;
         }
-        // Given up while they wait for a thread, or are done.
+        // Cancelled while they wait for a thread, or after their end.
         let mut copies = copies.into_iter();
         for copy in copies.by_ref().take(10) {
             copy.abort();
@@ -155,9 +155,9 @@ fn s22_operations_that_need_a_thread_wait_for_a_full_pool() {
     });
 }
 
-/// Reads and writes that may be a thread's, given up at any moment, with their memory used again.
+/// Reads and writes that may run on a pool thread, cancelled at any moment, with their memory reused.
 #[test]
-fn s22_transfers_that_are_given_up_keep_their_buffers() {
+fn s22_cancelled_transfers_keep_their_buffers() {
     run(async {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("file");

@@ -1,5 +1,5 @@
-//! 4: whoever stops waiting by a cancel instead of a drop has every byte, in the middle of whatever
-//! it is.
+//! Receives that are cancelled instead of dropped return every byte, also in the middle of a compound
+//! operation (scenario 4).
 
 use std::{future::Future, io::Write, time::Duration};
 
@@ -71,7 +71,7 @@ fn s04_a_read_cancelled_by_a_token_hands_out_its_buffer() {
 }
 
 #[test]
-fn s04_a_buffered_reader_goes_on_where_it_was_given_up() {
+fn s04_a_buffered_reader_goes_on_where_it_was_cancelled() {
     run(async {
         let (client, server) = tcp_pair().await;
         let mut server = server.into_std().unwrap();
@@ -169,7 +169,7 @@ fn write_in_pieces(
     })
 }
 
-/// Runs it with the next patience of those, or with all there is.
+/// Runs the future with the next limit of time of the list, or without one at its end.
 async fn impatient<F: Future>(
     patience: &mut impl Iterator<Item = Option<u64>>,
     future: F,
@@ -183,7 +183,7 @@ async fn impatient<F: Future>(
 proptest! {
     #![proptest_config(ProptestConfig { cases: 16, ..ProptestConfig::default() })]
 
-    /// What a `read_exact` has read when it is given up is in its buffer.
+    /// A cancelled `read_exact` returns the bytes read so far in its buffer.
     #[test]
     fn s04_random_cancels_in_the_middle_of_read_exact_lose_no_byte(
         lens in prop::collection::vec(1_usize..3000, 1..20),
@@ -206,7 +206,7 @@ proptest! {
         });
     }
 
-    /// What a line's first part was is in its buffer, and what came behind it is in the reader.
+    /// The first part of a line is in its buffer, and the bytes behind it are in the reader.
     #[test]
     fn s04_random_cancels_in_the_middle_of_a_buffered_reader_lose_no_byte(
         lens in prop::collection::vec(1_usize..3000, 1..20),

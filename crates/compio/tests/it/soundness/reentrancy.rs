@@ -1,5 +1,5 @@
-//! Wakers and destructors that come back to the runtime, also when it or its thread is ending
-//! (scenario 27): nothing is borrowed while they run.
+//! Wakers and destructors that call the runtime, also while it or its thread ends (scenario 27): no
+//! state is borrowed while they run.
 
 use std::{
     cell::{Cell, RefCell},
@@ -21,7 +21,7 @@ use compio::{
 
 use crate::support::{Deaths, Flag, LONG, on_drop, run, streams};
 
-/// A destructor that does all that destructors had better not do.
+/// A destructor that calls the runtime in many ways.
 pub(super) fn meddler(deaths: &Deaths) -> impl Sized + use<> {
     let guard = deaths.guard();
     on_drop(move || {
@@ -30,7 +30,7 @@ pub(super) fn meddler(deaths: &Deaths) -> impl Sized + use<> {
             let _guard = guard;
             sleep(Duration::from_secs(1_000)).await;
         }));
-        // Begun, and given up.
+        // Polled once, and dropped.
         let _ = pin!(sleep(Duration::from_secs(1_000))).poll(&mut cx);
         let _ = pin!(submit(Nop::new())).poll(&mut cx);
         let (mut one, _other) = streams();
@@ -69,7 +69,7 @@ fn s27_a_destructor_meddles_with_a_runtime_that_is_dropped() {
 
 #[test]
 fn s27_a_destructor_of_a_buffer_meddles_with_a_runtime_that_is_dropped() {
-    /// Nothing to read into, but a destructor.
+    /// An empty buffer with a destructor.
     struct Meddling<T>(T);
     // SAFETY: an empty buffer.
     unsafe impl<T: 'static> compio::buf::IoBuf for Meddling<T> {
@@ -82,7 +82,7 @@ fn s27_a_destructor_of_a_buffer_meddles_with_a_runtime_that_is_dropped() {
     let runtime = Runtime::new().unwrap();
     let (mut ours, theirs) = streams();
     runtime.block_on(async {
-        // Until the socket takes no more.
+        // Until the socket buffer is full.
         for _ in 0..64 {
             let write = compio::io::AsyncWrite::write(&mut ours, vec![0; 1 << 20]);
             let given_up = compio::time::timeout(Duration::from_millis(2), write).await;

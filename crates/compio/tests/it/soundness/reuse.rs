@@ -1,4 +1,4 @@
-//! 11: the number of a descriptor that somebody else has now.
+//! Reuse of a closed descriptor's number (scenario 11).
 
 use compio::{
     driver::AsRawFd,
@@ -16,7 +16,7 @@ fn s11_a_new_descriptor_of_the_same_number_gets_nothing_of_the_old_one() {
         begin(&mut read).await;
         drop(read);
         drop(old);
-        // The old one stays open until the kernel has answered: its number is not given out yet.
+        // The old descriptor stays open until its operation has completed: its number is not reused yet.
         let (new, peer) = streams();
         assert!(number != new.as_raw_fd() && number != peer.as_raw_fd());
         (&peer).write_all("hello").await.0.unwrap();

@@ -1,4 +1,5 @@
-//! 9, 10 and 43: runtimes that are dropped with all kinds of things under way, and how long that takes.
+//! Runtimes that are dropped with operations in flight, and the time that this takes (scenarios 9, 10
+//! and 43).
 
 use std::{
     rc::Rc,
@@ -167,7 +168,7 @@ fn s10_operations_dropped_in_the_queue_free_their_buffers() {
             begin(&mut read).await;
             reads.push(read);
         }
-        // Within one turn: most have never been submitted.
+        // Within one turn: most reads have never been submitted.
         drop(reads);
         until(&deaths, 1_000).await;
     });
@@ -182,7 +183,7 @@ fn many() -> usize {
     }
 }
 
-/// Receives of one socket, all in the kernel's hands.
+/// Receives of one socket, all in flight.
 fn begin_many(
     runtime: &Runtime,
     token: &CancelToken,
@@ -205,7 +206,7 @@ fn begin_many(
     (ours, theirs)
 }
 
-/// Far more than a run of this takes, and far less than one pass over all of them for each of them.
+/// Far more than one pass over all receives takes, and far less than one pass for each of them.
 const BOUND: Duration = Duration::from_secs(20);
 
 #[test]

@@ -1,5 +1,5 @@
-//! 40: a descriptor that two runtimes of one thread use by turns. An operation that was dropped under
-//! one of them is no obstacle to the other.
+//! A descriptor that two runtimes of one thread use in turn (scenario 40). An operation that was dropped
+//! under one runtime does not block the other.
 
 use std::{io::Write, rc::Rc, time::Duration};
 
@@ -41,7 +41,7 @@ fn s40_bytes_of_dropped_read_come_first_under_other_runtime() {
     let mut read = Box::pin(async move { (&*reader).read(Vec::with_capacity(3)).await });
     one.block_on(async {
         begin(&mut read).await;
-        // The kernel has it.
+        // The read is in flight.
         compio::task::yield_now().await;
         compio::time::sleep(Duration::from_millis(1)).await;
     });
@@ -120,7 +120,7 @@ fn s40_accept_dropped_under_one_runtime_leaves_connection_to_other() {
     let address = listener.local_addr().unwrap();
     let mut accept = Box::pin(listener.accept());
     one.block_on(async { begin(&mut accept).await });
-    // The kernel has it, and it may have the first connection.
+    // The accept is in flight, and may have the first connection.
     one.block_on(compio::time::sleep(Duration::from_millis(1)));
     drop(accept);
     let client = std::net::TcpStream::connect(address).unwrap();

@@ -1,5 +1,5 @@
-//! 1, 8 and 9, with what is on unix alone: sockets with a path, the other end of a FIFO, a listener
-//! without room.
+//! Scenarios 1, 8 and 9 on unix alone: sockets with a path, the other end of a FIFO, a listener with a
+//! full queue.
 
 use std::{path::PathBuf, time::Duration};
 
@@ -22,10 +22,10 @@ fn make_fifo(dir: &tempfile::TempDir) -> PathBuf {
     path
 }
 
-/// Its two ends.
+/// The two ends of a FIFO.
 fn fifo(dir: &tempfile::TempDir) -> (File, std::fs::File) {
     let path = make_fifo(dir);
-    // Whoever has both ends waits for nobody.
+    // An open for both directions does not wait.
     let both = std::fs::File::options().read(true).write(true).open(&path);
     let reader = File::open(&path).unwrap();
     let writer = std::fs::File::options().write(true).open(&path).unwrap();
@@ -34,16 +34,16 @@ fn fifo(dir: &tempfile::TempDir) -> (File, std::fs::File) {
 }
 
 #[test]
-fn s08_dropping_the_opening_of_a_fifo_blocks_nobody() {
+fn s08_dropping_the_opening_of_a_fifo_does_not_block() {
     let dir = tempfile::tempdir().unwrap();
     let path = make_fifo(&dir);
     run(async {
-        // It waits for a reader.
+        // The open waits for a reader.
         let mut open = Box::pin(File::create_async(&path));
         begin(&mut open).await;
         sleep(Duration::from_millis(1)).await;
         drop(open);
-        // We are here while it may be blocked. This one lets it go.
+        // The open may still be blocked here. This second open unblocks it.
         drop(std::fs::File::options().read(true).write(true).open(&path));
     });
 }
@@ -100,7 +100,7 @@ fn s09_a_runtime_is_dropped_with_the_opening_of_a_fifo_in_flight() {
     let dir = tempfile::tempdir().unwrap();
     let path = make_fifo(&dir);
     let runtime = Runtime::new().unwrap();
-    // A thread that waits for a reader cannot be called back; the ring can.
+    // A pool thread that waits for a reader cannot be cancelled; io_uring can cancel the open.
     if runtime.backend().kind() != BackendKind::IoUring
         || std::env::var_os("COMPIO_URING_WITHOUT").is_some()
     {
@@ -114,8 +114,8 @@ fn s09_a_runtime_is_dropped_with_the_opening_of_a_fifo_in_flight() {
 }
 
 #[test]
-fn s09_a_runtime_is_dropped_with_a_connection_under_way() {
-    // Room for one that nobody accepts: the next one waits.
+fn s09_a_runtime_is_dropped_with_a_connect_in_flight() {
+    // The queue has room for one connection, which no task accepts: the next one waits.
     let listener =
         socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
     let loopback = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
@@ -179,7 +179,7 @@ fn s38_timer_ticks_while_write_to_terminal_waits() {
         std::ptr::null::<libc::termios>(),
         std::ptr::null::<libc::winsize>(),
     );
-    // SAFETY: both numbers outlive the call; the rest is not wanted. The descriptors are new.
+    // SAFETY: both integers outlive the call; the other pointers are null. The descriptors are new.
     let (_outside, inside) = unsafe {
         let opened = libc::openpty(&raw mut outside, &raw mut inside, name, modes, size);
         assert_eq!(opened, 0);

@@ -1,5 +1,5 @@
-//! What is created and never polled does nothing (scenario 18). What begins at once says so: tasks,
-//! blocking work, and child processes.
+//! Futures that are never polled do nothing (scenario 18). The exceptions are documented: tasks, blocking
+//! work, and child processes.
 
 use std::{io::ErrorKind, time::Duration};
 
@@ -12,14 +12,14 @@ use compio::{
 
 use crate::support::{pipe, run, tcp_pair};
 
-/// Made, kept for a while, and dropped.
+/// Keeps the future for a while, and drops it.
 async fn unpolled<T>(made: T) {
     sleep(Duration::from_millis(1)).await;
     drop(made);
 }
 
 #[test]
-fn s18_no_file_is_made_removed_or_changed_by_what_is_never_polled() {
+fn s18_unpolled_futures_make_remove_and_change_no_file() {
     run(async {
         let folder = tempfile::tempdir().unwrap();
         let (new, old) = (folder.path().join("new"), folder.path().join("old"));
@@ -44,7 +44,7 @@ fn s18_no_file_is_made_removed_or_changed_by_what_is_never_polled() {
 }
 
 #[test]
-fn s18_no_byte_is_taken_or_sent_by_what_is_never_polled() {
+fn s18_unpolled_futures_receive_and_send_no_byte() {
     run(async {
         let (mut client, mut server) = tcp_pair().await;
         server.write_all("there").await.0.unwrap();
@@ -70,7 +70,7 @@ fn s18_no_byte_is_taken_or_sent_by_what_is_never_polled() {
 }
 
 #[test]
-fn s18_nobody_is_connected_or_accepted_by_what_is_never_polled() {
+fn s18_unpolled_futures_connect_and_accept_nothing() {
     run(async {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         listener.set_nonblocking(true).unwrap();
@@ -86,9 +86,9 @@ fn s18_nobody_is_connected_or_accepted_by_what_is_never_polled() {
     });
 }
 
-/// With the future, the file is dropped.
+/// The file is dropped with the future.
 #[test]
-fn s18_a_close_that_is_never_polled_closes_all_the_same() {
+fn s18_an_unpolled_close_still_closes() {
     run(async {
         let (reader, writer) = pipe();
         drop(writer.close());

@@ -25,7 +25,7 @@ use crate::support::{Flag, bounded, on_wine, run};
 
 /// Two runtimes on two threads wake each other, one after the other.
 fn check_ping_pong(policy: SpinPolicy, in_a_task: bool) {
-    // Each wake is two messages to Wine's server, which everybody waits for.
+    // Each wake is two messages to Wine's server, which all processes share.
     let rounds = if on_wine() { 2_000 } else { 20_000 };
     let (ping, pong) = (Flag::default(), Flag::default());
     let play = move |ours: Flag, theirs: Flag, serves: bool| {
@@ -211,7 +211,7 @@ fn waiting_task(runtime: &Runtime) -> (compio::task::JoinHandle<()>, Waker) {
     (task, waker)
 }
 
-/// A queue with a limit would be full here, with nobody to empty it: each waits for the other.
+/// A bounded queue would be full here and never drained: each runtime waits for the other.
 #[test]
 fn s17_two_runtimes_that_do_not_run_flood_each_other_with_thousands_of_wakes() {
     const TASKS: usize = 5_000;
@@ -275,7 +275,7 @@ fn s17_wakes_race_with_the_death_of_a_runtime() {
     }
 }
 
-/// The waker comes at another moment each time: before the sleep, while it is announced, in it.
+/// The wake comes at a different moment each time: before the sleep, while it is announced, or during it.
 #[test]
 fn s17_no_wake_is_lost_at_any_moment_around_the_sleep() {
     for policy in [SpinPolicy::Off, SpinPolicy::Adaptive] {

@@ -27,7 +27,7 @@ const NUMBER: &str = "/proc/sys/kernel/pid_max";
 /// Six numbers, in more than 32 bytes on any machine with a few files.
 const NUMBERS: &str = "/proc/sys/fs/inode-state";
 
-/// All that one read at offset 0 gives.
+/// The content that one read at offset 0 returns.
 fn in_one_read(path: &str) -> Vec<u8> {
     let mut buffer = vec![0; 1 << 16];
     let len = fs::File::open(path).unwrap().read(&mut buffer).unwrap();
@@ -49,7 +49,7 @@ fn s29_procfs_number_is_read_whole() {
 #[test]
 fn s29_small_capacity_does_not_cut_a_procfs_file() {
     for path in [NUMBER, NUMBERS] {
-        // The numbers of files change all the time, but not their places.
+        // The values change all the time, but not their count.
         let expected = in_one_read(path).split(u8::is_ascii_whitespace).count();
         run(async {
             for capacity in [0, 1, 2, 31, 32, 33] {
@@ -76,7 +76,7 @@ fn s29_small_capacity_does_not_cut_a_procfs_file() {
 #[test]
 fn s29_procfs_and_sysfs_files_read_as_with_std() {
     let test = "soundness::whole_files::compare_procfs_and_sysfs_with_std";
-    // A process of its own: a read that blocks ends with it.
+    // In a separate process: a read that blocks ends with it.
     let output = Command::new(env::current_exe().unwrap())
         .args(["--ignored", "--exact", "--nocapture", test])
         .output()
@@ -88,13 +88,13 @@ fn s29_procfs_and_sysfs_files_read_as_with_std() {
     assert!(output.status.success(), "{said}");
 }
 
-/// The most that is read of a file.
+/// The maximum of bytes read of a file.
 const LEN_MAX: usize = 1 << 20;
 
-/// The most time that a file gets.
+/// The maximum time for a file.
 const TIME_MAX: Duration = Duration::from_secs(1);
 
-/// PathOp of files that a read empties, that have no end, or that wait for events.
+/// Names of files that a read empties, that have no end, or that wait for events.
 const DENIED: [&str; 7] = [
     "kmsg",
     "kcore",
@@ -120,7 +120,7 @@ fn is_denied(directory: &Path) -> bool {
     is_process || is_of_debugger || is_passing
 }
 
-/// A file without an end fails with an error, and takes no memory away from others.
+/// With the limit, a file without an end fails with an error, and leaves memory for other processes.
 fn limit_memory() {
     let limit = libc::rlimit {
         rlim_cur: 1 << 30,
@@ -130,7 +130,7 @@ fn limit_memory() {
     assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_DATA, &limit) }, 0);
 }
 
-/// All regular files below, in the order of their names; symbolic links are not followed.
+/// All regular files below the root, in the order of their names; symbolic links are not followed.
 fn files_below(root: PathBuf, found: &mut Vec<PathBuf>) {
     let Ok(entries) = fs::read_dir(root) else {
         return;
@@ -149,7 +149,7 @@ fn files_below(root: PathBuf, found: &mut Vec<PathBuf>) {
     }
 }
 
-/// The content, or the error's number; none if it is too long, or takes too long.
+/// The content, or the error's code; `None` if the file is too long, or takes too long.
 type Reading = Option<Result<Vec<u8>, Option<i32>>>;
 
 /// A thread that reads one file after the other, and is left behind when a file takes too long.
@@ -172,7 +172,7 @@ impl Reader {
             let (readings, receiver) = mpsc::channel();
             let read = self.read;
             thread::spawn(move || {
-                // A reading that comes too late has no receiver.
+                // A late result has no receiver.
                 for path in paths {
                     let _ = readings.send(read(&path));
                 }
@@ -191,8 +191,8 @@ impl Reader {
     }
 }
 
-/// In one piece, as far as the file permits: `fs::read` of std reads 32 bytes first, which cuts a file
-/// that is served at offset 0 only.
+/// Reads in one piece, as far as the file permits: `fs::read` of std reads 32 bytes first, which cuts a
+/// file that is served at offset 0 only.
 fn in_large_pieces(path: &Path) -> io::Result<Vec<u8>> {
     // A multiple of 8, which `pagemap` and its like insist on.
     let mut content = Vec::with_capacity(LEN_MAX);
@@ -251,7 +251,7 @@ fn compare(path: &Path, readers: &mut Readers) -> Comparison {
         if ours == std || ours == before || ours == after {
             return Comparison::Equal;
         }
-        // A file that changes has some content still.
+        // A changing file still has some content.
         let has_failed = is_empty(&ours) || !matches!(ours, Some(Ok(_)));
         has_changed |= before != after && (!has_failed || is_empty(&std));
         last = Some((std, ours));
@@ -270,7 +270,7 @@ fn compare_procfs_and_sysfs_with_std() {
     limit_memory();
     let mut files = Vec::new();
     for root in ["/proc/self", "/proc", "/sys"] {
-        // The own process by its number, since symbolic links are not followed.
+        // This process by its pid, since symbolic links are not followed.
         files_below(fs::canonicalize(root).unwrap(), &mut files);
     }
     let (mut equal, mut volatile, mut skipped) = (0, 0, 0);

@@ -1,4 +1,4 @@
-//! 5 and 13: what is written by nobody's future any more, by several at once, and without copying.
+//! Dropped, concurrent and zero-copy writes (scenarios 5 and 13).
 
 use std::{io::Read, rc::Rc, time::Duration};
 
@@ -15,10 +15,10 @@ use crate::support::{pattern, run, streams, tcp_pair};
 /// Long enough for an operation to begin.
 const MOMENT: Duration = Duration::from_millis(1);
 
-/// How long the writes are. Some of them are more than fits between two sockets.
+/// The length of each write. A few of them exceed the buffers of two sockets.
 const LEN: usize = 400_000;
 
-/// Most come as a whole: to go through single bytes takes long where nothing is optimised.
+/// Most blocks have one value: comparing single bytes is slow in unoptimised builds.
 const BLOCK: usize = 500;
 
 fn add(runs: &mut Vec<(u8, usize)>, byte: u8, count: usize) {
@@ -28,7 +28,7 @@ fn add(runs: &mut Vec<(u8, usize)>, byte: u8, count: usize) {
     }
 }
 
-/// Reads slowly until the end, on another thread, and says how often each byte came in one go.
+/// Reads slowly until EOF, on another thread, and returns each byte with the length of its run.
 fn runs_of(peer: TcpStream) -> std::thread::JoinHandle<Vec<(u8, usize)>> {
     let mut peer = peer.into_std().unwrap();
     std::thread::spawn(move || {
@@ -56,14 +56,14 @@ fn s05_a_dropped_write_is_a_prefix_at_most() {
     run(async {
         const LEN: usize = 1 << 20;
         let (mut ours, mut theirs) = streams();
-        // Some systems take much before they let somebody wait.
+        // Some systems buffer much before a write waits.
         let write = timeout(Duration::from_millis(1), async {
             loop {
                 ours.write_all(pattern(LEN)).await.0.unwrap();
             }
         });
         assert!(write.await.is_err());
-        // Closed only when the kernel is done with the write.
+        // The socket closes after the completion of the write.
         drop(ours);
         let (read, buffer) = theirs.read_to_end(Vec::new()).await;
         assert_eq!(read.unwrap(), buffer.len());
@@ -75,7 +75,7 @@ fn s05_a_dropped_write_is_a_prefix_at_most() {
 }
 
 #[test]
-fn s05_a_buffered_writer_goes_on_where_it_was_given_up() {
+fn s05_a_buffered_writer_goes_on_where_it_was_cancelled() {
     run(async {
         let (client, server) = tcp_pair().await;
         let sent = pattern(12_000_000);
@@ -93,11 +93,11 @@ fn s05_a_buffered_writer_goes_on_where_it_was_given_up() {
                 }
             }
         });
-        // More than fits between the two: nothing is read before something was given up.
+        // The data exceeds the buffers of both sockets: the peer reads nothing before the first cancel.
         let mut writer = BufWriter::with_capacity(20_000, client);
         for chunk in sent.chunks(7000) {
             let mut chunk = chunk.to_vec();
-            // What is refused has not been taken.
+            // A failed write has taken no bytes of the chunk.
             loop {
                 let result;
                 (result, chunk) = cancel_after(MOMENT / 2, writer.write(chunk)).await;
@@ -114,7 +114,7 @@ fn s05_a_buffered_writer_goes_on_where_it_was_given_up() {
     });
 }
 
-/// Waits for the thread without blocking this one: what was dropped may still have the socket.
+/// Waits for the thread without blocking this one: a dropped write may still hold the socket.
 async fn joined<T>(thread: std::thread::JoinHandle<T>) -> T {
     while !thread.is_finished() {
         sleep(MOMENT).await;
@@ -122,7 +122,7 @@ async fn joined<T>(thread: std::thread::JoinHandle<T>) -> T {
     thread.join().expect("no panic")
 }
 
-/// The bytes of each come in one piece, and as many as it says.
+/// The bytes of each write arrive in one piece, and as many as it reports.
 #[test]
 fn s05_writes_at_once_do_not_mix() {
     run(async {
@@ -142,13 +142,13 @@ fn s05_writes_at_once_do_not_mix() {
         }
         drop(client);
         let mut runs = joined(reader).await;
-        // Which of several is first is nobody's business.
+        // The order of concurrent writes is unspecified.
         runs.sort_unstable();
         assert_eq!(runs, expected);
     });
 }
 
-/// Nothing comes twice, nothing in two pieces, and whoever waits for his write knows its length.
+/// No bytes arrive twice or in two pieces, and each awaited write reports its length.
 #[test]
 fn s05_dropped_writes_among_others_come_once() {
     run(async {
@@ -182,9 +182,9 @@ fn s05_dropped_writes_among_others_come_once() {
     });
 }
 
-/// Whoever cancels knows how much was written: the next one goes on there.
+/// A cancelled write reports its length, and the next write goes on there.
 #[test]
-fn s05_a_write_cancelled_by_a_token_says_how_much_it_has_written() {
+fn s05_a_write_cancelled_by_a_token_reports_its_length() {
     run(async {
         let (mut client, server) = tcp_pair().await;
         let reader = runs_of(server);
@@ -211,12 +211,12 @@ fn s05_a_write_cancelled_by_a_token_says_how_much_it_has_written() {
     });
 }
 
-/// What the buffer is used for when it has come back is not what was sent.
+/// Writes to a returned buffer do not change the sent bytes.
 #[test]
 fn s13_a_buffer_that_was_sent_without_copying_can_be_used_again() {
     run(async {
         let (client, server) = tcp_pair().await;
-        // Nobody reads what is sent first: it is lent for as long as that lasts.
+        // The peer does not read the first send yet: its buffer stays on loan.
         let (sent, loan) = client.send_zero_copy(vec![0; 300_000]).await;
         let mut expected = vec![(0, sent.unwrap())];
         drop(loan);

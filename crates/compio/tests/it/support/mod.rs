@@ -1,4 +1,4 @@
-//! What the tests share. What each system has by another name is in a file of its own.
+//! Shared helpers of the tests. Each OS has its own submodule.
 
 #[cfg(unix)]
 #[path = "unix.rs"]
@@ -33,20 +33,20 @@ pub(crate) use system::{
     odd_name, on_wine, pipe, pipe_in, processor_time, std_streams, streams,
 };
 
-/// Long enough for anything that is going to happen at all, on a busy machine and under Wine, too.
+/// A limit that only a hang exceeds, also on a busy machine and under Wine.
 pub(crate) const LONG: Duration = Duration::from_secs(60);
 
-/// Runs a test's body, which must not wait for ever.
+/// Runs a test's body, with a limit of time.
 pub(crate) fn run<F: Future>(body: F) -> F::Output {
     block_on(bounded(body))
 }
 
-/// The future's output, which must not keep us waiting for ever.
+/// The future's output, with a limit of time.
 pub(crate) async fn bounded<F: Future>(future: F) -> F::Output {
     timeout(LONG, future).await.expect("this takes too long")
 }
 
-/// Which of two futures was first.
+/// The output of the first of two futures.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum First<A, B> {
     Left(A),
@@ -85,7 +85,7 @@ pub(crate) async fn tcp_pair() -> (TcpStream, TcpStream) {
     (client, server)
 }
 
-/// A file with this content, open for reading and writing, that is gone when it is closed.
+/// A file with this content, open for reading and writing, which is deleted when it is closed.
 pub(crate) fn scratch(content: &[u8]) -> File {
     let mut named = tempfile::NamedTempFile::new().expect("a file");
     named.write_all(content).expect("room for it");
@@ -94,26 +94,26 @@ pub(crate) fn scratch(content: &[u8]) -> File {
     file.expect("the same file")
 }
 
-/// The operation failed with this kind of error.
+/// Checks that the operation failed with this kind of error.
 #[track_caller]
 pub(crate) fn check_kind<T: Debug>(result: io::Result<T>, kind: io::ErrorKind) {
     let error = result.expect_err("it should fail");
     assert_eq!(error.kind(), kind, "{error}");
 }
 
-/// The operation failed with this error of the system.
+/// Checks that the operation failed with this OS error.
 #[track_caller]
 pub(crate) fn check_code<T: Debug>(result: io::Result<T>, code: i32) {
     let error = result.expect_err("it should fail");
     assert_eq!(error.raw_os_error(), Some(code), "{error}");
 }
 
-/// Bytes that show where they belong.
+/// Bytes that identify their position.
 pub(crate) fn pattern(len: usize) -> Vec<u8> {
     (0..len).map(|index| (index * 31 % 251) as u8).collect()
 }
 
-/// Counts the drops of whatever holds it.
+/// Counts the drops of its guards.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Deaths(Rc<Cell<usize>>);
 
@@ -122,7 +122,7 @@ impl Deaths {
         self.0.get()
     }
 
-    /// Something whose drop counts.
+    /// A value whose drop is counted.
     pub(crate) fn guard(&self) -> impl Sized + use<> {
         let deaths = self.clone();
         on_drop(move || deaths.0.set(deaths.0.get() + 1))
@@ -144,7 +144,7 @@ impl<F: FnOnce()> Drop for OnDrop<F> {
     }
 }
 
-/// A buffer that says when it is dropped.
+/// A buffer whose drop is counted.
 #[derive(Debug)]
 pub(crate) struct Canary {
     bytes: Vec<u8>,
@@ -190,7 +190,7 @@ unsafe impl IoBufMut for Canary {
     }
 }
 
-/// Turns until so many have died.
+/// Runs turns until so many guards are dropped.
 pub(crate) async fn until(deaths: &Deaths, count: usize) {
     while deaths.count() < count {
         yield_now().await;
@@ -198,12 +198,12 @@ pub(crate) async fn until(deaths: &Deaths, count: usize) {
     assert_eq!(deaths.count(), count);
 }
 
-/// Something that one thread raises and another awaits.
+/// A flag that one thread raises and another awaits.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Flag(Arc<Mutex<(bool, Option<Waker>)>>);
 
 impl Flag {
-    /// Raises it, and wakes whoever awaits it.
+    /// Raises the flag, and wakes the waiting task.
     pub(crate) fn raise(&self) {
         let waker = {
             let mut state = self.0.lock().expect("a lock");
@@ -219,7 +219,7 @@ impl Flag {
         self.0.lock().expect("a lock").0
     }
 
-    /// Waits until it is raised, and takes it down again.
+    /// Waits until the flag is raised, and lowers it.
     pub(crate) async fn taken(&self) {
         poll_fn(|cx| {
             let mut state = self.0.lock().expect("a lock");

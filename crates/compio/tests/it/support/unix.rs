@@ -1,4 +1,4 @@
-//! What unix has by names of its own.
+//! Helpers for unix.
 
 use std::{
     ffi::{OsStr, OsString},
@@ -16,7 +16,7 @@ use compio::{fs::File, runtime::Runtime};
 pub(crate) use compio::net::UnixStream as Stream;
 pub(crate) use std::os::unix::net::UnixStream as StdStream;
 
-/// What a call says that fails.
+/// Error codes of failed calls.
 pub(crate) mod code {
     pub(crate) use libc::{
         EADDRINUSE as IN_USE, EADDRNOTAVAIL as NOT_OURS, EBADF as NOT_OPEN_FOR_THIS,
@@ -28,30 +28,30 @@ pub(crate) mod code {
 /// How many buffers go into one transfer of a file.
 pub(crate) const BUFFERS_MAX: usize = 1024;
 
-/// Two connected ends, for no test in particular.
+/// Two connected sockets of any type.
 pub(crate) fn streams() -> (Stream, Stream) {
     Stream::pair().expect("a pair of sockets")
 }
 
-/// The same, as std has them.
+/// The same, of std.
 pub(crate) fn std_streams() -> (StdStream, StdStream) {
     StdStream::pair().expect("a pair of sockets")
 }
 
-/// A pipe that we read, and its other end.
+/// The reading end of a pipe, and its other end.
 pub(crate) fn pipe_in() -> (File, fs::File) {
     let (reader, writer) = io::pipe().expect("a pipe");
     let reader = File::from_std(OwnedFd::from(reader).into());
     (reader, OwnedFd::from(writer).into())
 }
 
-/// A pipe that we read and write.
+/// Both ends of a pipe.
 pub(crate) fn pipe() -> (File, File) {
     let (reader, writer) = pipe_in();
     (reader, File::from_std(writer))
 }
 
-/// Every file may have gaps here.
+/// Every file may be sparse here.
 pub(crate) fn allow_gaps(_file: &File) {}
 
 /// A name that is no UTF-8.
@@ -59,7 +59,7 @@ pub(crate) fn odd_name() -> OsString {
     OsStr::from_bytes(b"\xff\xfe name \x80").to_owned()
 }
 
-/// What an open file may be used for.
+/// The access of an open file.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Access {
     flags: i32,
@@ -80,17 +80,17 @@ pub(crate) fn access(file: &fs::File, _path: &Path) -> Access {
     }
 }
 
-/// Whether this is Windows in name only.
+/// Whether this is Wine.
 pub(crate) fn on_wine() -> bool {
     false
 }
 
-/// Whether this is Wine, and it cannot run this test.
+/// Whether this is Wine, which cannot run this test.
 pub(crate) fn is_skipped_on_wine(_why: &str) -> bool {
     false
 }
 
-/// Whether the runtime's descriptor is readable, at the latest after this time.
+/// Whether the runtime's descriptor becomes readable within this time.
 pub(crate) fn is_readable(runtime: &Runtime, timeout: Duration) -> bool {
     let mut entry = libc::pollfd {
         fd: runtime.as_raw_fd(),
@@ -102,7 +102,7 @@ pub(crate) fn is_readable(runtime: &Runtime, timeout: Duration) -> bool {
     unsafe { libc::poll(&mut entry, 1, timeout_ms) > 0 }
 }
 
-/// What this thread has used of a processor.
+/// The CPU time of this thread.
 pub(crate) fn processor_time() -> Duration {
     // SAFETY: `time` is plain data that the call fills in.
     unsafe {

@@ -1,4 +1,4 @@
-//! What Windows has by names of its own.
+//! Helpers for Windows.
 
 use std::{
     env,
@@ -41,7 +41,7 @@ use windows_sys::Win32::{
 pub(crate) use compio::net::TcpStream as Stream;
 pub(crate) use std::net::TcpStream as StdStream;
 
-/// What a call says that fails: one of the sockets' codes, or of the others'.
+/// Error codes of failed calls, of sockets and of other handles.
 pub(crate) mod code {
     use windows_sys::Win32::{
         Foundation::{ERROR_ACCESS_DENIED, ERROR_OPERATION_ABORTED},
@@ -59,17 +59,17 @@ pub(crate) mod code {
     pub(crate) const TOO_LONG: i32 = WinSock::WSAEMSGSIZE;
 }
 
-/// How many buffers go into one transfer of a file: no call takes several that are no pages.
+/// How many buffers go into one transfer of a file: no call takes several unless they are pages.
 pub(crate) const BUFFERS_MAX: usize = 1;
 
-/// Two connected ends, for no test in particular.
+/// Two connected sockets of any type.
 pub(crate) fn streams() -> (Stream, Stream) {
     let (one, other) = std_streams();
     let ours = |stream| Stream::from_std(stream).expect("a stream");
     (ours(one), ours(other))
 }
 
-/// The same, as std has them.
+/// The same, of std.
 pub(crate) fn std_streams() -> (StdStream, StdStream) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a listener");
     let address = listener.local_addr().expect("its address");
@@ -77,7 +77,7 @@ pub(crate) fn std_streams() -> (StdStream, StdStream) {
     (one, listener.accept().expect("the same connection").0)
 }
 
-/// The reading and the writing end of a pipe with a name: those without one are not overlapped.
+/// The reading and the writing end of a named pipe: anonymous pipes are not overlapped.
 fn pipe_ends(writer_flags: u32) -> (File, fs::File) {
     static NEXT: AtomicUsize = AtomicUsize::new(0);
     let number = NEXT.fetch_add(1, Relaxed);
@@ -111,21 +111,22 @@ fn pipe_ends(writer_flags: u32) -> (File, fs::File) {
     (reader, writer.expect("its other end"))
 }
 
-/// A pipe that we read, and its other end.
+/// The reading end of a pipe, and its other end.
 pub(crate) fn pipe_in() -> (File, fs::File) {
     pipe_ends(0)
 }
 
-/// A pipe that we read and write.
+/// Both ends of a pipe.
 pub(crate) fn pipe() -> (File, File) {
     let (reader, writer) = pipe_ends(FILE_FLAG_OVERLAPPED);
     (reader, File::from_std(writer))
 }
 
-/// What nobody has written need not be on the disk. Where that is not known, the test takes longer.
+/// Makes the file sparse: unwritten ranges take no room on the disk. Where this is not supported, the
+/// test takes longer.
 pub(crate) fn allow_gaps(file: &File) {
     let mut count = 0;
-    // SAFETY: the number outlives the call, and the call is over when it returns: it changes a bit.
+    // SAFETY: the length outlives the call, and the call is synchronous: it changes a bit.
     unsafe {
         DeviceIoControl(
             handle(file.as_raw_fd()),
@@ -148,7 +149,7 @@ fn handle(fd: RawFd) -> HANDLE {
     }
 }
 
-/// A name that is no UTF-16; on Wine, which translates it, one that is no ASCII at least.
+/// A name that is no UTF-16; on Wine, which translates names, one that is not ASCII.
 pub(crate) fn odd_name() -> OsString {
     if on_wine() {
         return "\u{e4} name \u{1f600}".into();
@@ -156,7 +157,7 @@ pub(crate) fn odd_name() -> OsString {
     OsString::from_wide(&[0xd800, u16::from(b'x'), 0xdc00])
 }
 
-/// What an open file may be used for: what comes of it, and what is in the file then.
+/// The access of an open file: the results of a read and a write, and the content afterwards.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Access {
     read: Result<usize, io::ErrorKind>,
@@ -172,7 +173,7 @@ pub(crate) fn access(file: &fs::File, path: &Path) -> Access {
     }
 }
 
-/// Whether this is Windows in name only, and what Wine does otherwise need not be right.
+/// Whether this is Wine, whose behaviour may differ from Windows.
 pub(crate) fn on_wine() -> bool {
     // SAFETY: both names end with a zero; the module is always loaded.
     unsafe {
@@ -181,8 +182,8 @@ pub(crate) fn on_wine() -> bool {
     }
 }
 
-/// Whether Wine cannot run this test, and so this is not Windows but Wine. That is written down
-/// where whoever runs the tests wants it, so that nobody takes it for tested.
+/// Whether this is Wine, which cannot run this test. The skip is written to the file that
+/// `COMPIO_SKIPS` names, so that the test does not count as passed.
 pub(crate) fn is_skipped_on_wine(why: &str) -> bool {
     if !on_wine() {
         return false;
@@ -198,7 +199,7 @@ pub(crate) fn is_skipped_on_wine(why: &str) -> bool {
     true
 }
 
-/// Whether the runtime's handle is signalled, at the latest after this time.
+/// Whether the runtime's handle is signalled within this time.
 pub(crate) fn is_readable(runtime: &Runtime, timeout: Duration) -> bool {
     let timeout_ms = timeout.as_micros().div_ceil(1000).try_into().unwrap();
     // SAFETY: the runtime keeps its handle open.
@@ -209,7 +210,7 @@ pub(crate) fn is_readable(runtime: &Runtime, timeout: Duration) -> bool {
     }
 }
 
-/// What this thread has used of a processor, in steps of 16 ms.
+/// The CPU time of this thread, in steps of 16 ms.
 pub(crate) fn processor_time() -> Duration {
     // SAFETY: plain data that the call fills in; the thread is this one.
     let (kernel, user) = unsafe {

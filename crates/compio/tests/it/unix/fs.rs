@@ -1,5 +1,4 @@
-//! The devices and directories of unix, which are files; and memory that is promised and not there,
-//! for buffers of a length that 32 bits cannot count.
+//! Devices and directories of unix, and buffers longer than 4 GiB in overcommitted memory.
 
 use std::{fmt::Debug, fs, io};
 
@@ -18,7 +17,7 @@ use crate::{
 fn a_buffer_of_more_than_4_gib_is_not_truncated_to_its_lower_bits() {
     run(async {
         let file = scratch(&pattern(1000));
-        // Exactly 4 GiB: the lower 32 bits are zero. Nobody touches it.
+        // Exactly 4 GiB: the lower 32 bits are zero. The memory is never touched.
         let (read, buffer) = file.read_at(Vec::with_capacity(1 << 32), 0).await;
         assert_eq!(read.unwrap(), 1000);
         assert_eq!(buffer, pattern(1000));
@@ -33,7 +32,7 @@ fn a_buffer_of_more_than_4_gib_is_not_truncated_to_its_lower_bits() {
 fn a_write_of_more_than_4_gib_is_not_truncated_to_its_lower_bits() {
     run(async {
         let null = OpenOptions::new().write(true).open("/dev/null").unwrap();
-        // Zeros that nobody touches.
+        // Zeros that are never touched.
         let (written, buffer) = null.write_at(vec![0; (1 << 32) + 5], 0).await;
         assert!(written.unwrap() > 1 << 30);
         assert_eq!(buffer.len(), (1 << 32) + 5);
@@ -43,7 +42,7 @@ fn a_write_of_more_than_4_gib_is_not_truncated_to_its_lower_bits() {
 }
 
 #[test]
-fn a_full_disk_says_so_and_the_buffer_comes_back() {
+fn a_full_disk_is_an_error_and_the_buffer_comes_back() {
     run(async {
         let full = OpenOptions::new().write(true).open("/dev/full").unwrap();
         let written = full.write_at(b"hello".to_vec(), 0).await;
@@ -69,7 +68,7 @@ fn a_directory_is_opened_but_not_read() {
 }
 
 #[test]
-fn what_cannot_be_synced_says_so() {
+fn syncing_a_device_is_an_error() {
     run(async {
         let full = OpenOptions::new().write(true).open("/dev/full").unwrap();
         check_code(full.sync_all().await, libc::EINVAL);
@@ -77,7 +76,7 @@ fn what_cannot_be_synced_says_so() {
 }
 
 #[test]
-fn metadata_of_other_kinds_is_what_std_says() {
+fn metadata_of_other_kinds_is_the_same_as_in_std() {
     run(async {
         let dir = tempfile::tempdir().unwrap();
         for path in [dir.path(), "/dev/null".as_ref(), "/etc".as_ref()] {
@@ -89,7 +88,7 @@ fn metadata_of_other_kinds_is_what_std_says() {
     });
 }
 
-/// The operation failed with this kind of error, and gave back the buffer as it was.
+/// Checks that the operation failed with this kind of error, and returned the buffer unchanged.
 #[track_caller]
 fn check_returned<T: Debug>(
     (result, buffer): BufResult<T, Vec<u8>>,

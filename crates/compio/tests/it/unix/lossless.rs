@@ -1,4 +1,4 @@
-//! Descriptors that came for a receive which was dropped.
+//! Descriptors that arrived for a dropped receive.
 
 use std::{
     fs::File,
@@ -19,7 +19,7 @@ fn room() -> SocketAncillary {
     SocketAncillary::with_capacity(SocketAncillary::space(16))
 }
 
-/// A file that holds this.
+/// A file with this content.
 fn file(content: &str) -> OwnedFd {
     let mut file = tempfile::tempfile().unwrap();
     file.write_all(content.as_bytes()).unwrap();
@@ -43,7 +43,7 @@ fn with_file(content: &str) -> SocketAncillary {
 }
 
 #[test]
-fn descriptors_go_to_the_next_receive_that_asks_for_such() {
+fn descriptors_go_to_the_next_receive_with_room_for_them() {
     run(async {
         let (ours, theirs) = UnixStream::pair().unwrap();
         for round in 0..20 {
@@ -53,7 +53,7 @@ fn descriptors_go_to_the_next_receive_that_asks_for_such() {
             sent.unwrap();
             sleep(Duration::ZERO).await;
             drop(receive);
-            // They come with the first bytes, and once.
+            // They come once, with the first bytes.
             let (received, (bytes, ancillary)) =
                 ours.recv_msg([Vec::with_capacity(3)], room()).await;
             assert_eq!(
@@ -71,7 +71,7 @@ fn descriptors_go_to_the_next_receive_that_asks_for_such() {
 }
 
 #[test]
-fn who_does_not_ask_for_them_has_the_bytes() {
+fn a_receive_without_room_for_descriptors_gets_the_bytes() {
     run(async {
         let (ours, theirs) = UnixStream::pair().unwrap();
         let mut receive = Box::pin(ours.recv_msg([Vec::with_capacity(8)], room()));

@@ -1,4 +1,4 @@
-//! What only unix has: each file says what that is.
+//! Tests of unix alone.
 
 mod fs;
 mod lossless;

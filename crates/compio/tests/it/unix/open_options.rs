@@ -1,4 +1,4 @@
-//! The flags and modes that unix opens files with, and its FIFOs.
+//! Flags and modes of opening files on unix, and FIFOs.
 
 use std::{
     fs,
@@ -16,7 +16,7 @@ use crate::{
 };
 
 #[test]
-fn custom_flags_do_what_they_do_with_std() {
+fn custom_flags_are_as_in_std() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("file");
     fs::write(&path, "content").unwrap();
@@ -39,7 +39,7 @@ fn custom_flags_do_what_they_do_with_std() {
 }
 
 #[test]
-fn a_created_file_has_the_mode_that_was_asked_for() {
+fn a_created_file_has_the_requested_mode() {
     run(async {
         let dir = tempfile::tempdir().unwrap();
         let mut options = OpenOptions::new();

@@ -1,4 +1,4 @@
-//! Directories, which want a flag of their own, and what may be done with a file by its handle.
+//! Directories, which require a flag, and the permitted operations of a file's handle.
 
 use std::{fs, io};
 

@@ -1,4 +1,4 @@
-//! What only Windows has: each file says what that is.
+//! Tests of Windows alone.
 
 mod fs;
 mod open_options;

@@ -1,4 +1,4 @@
-//! What Windows is told of a file that is opened.
+//! Options of opening files on Windows.
 
 use std::{fs, io};
 
@@ -33,7 +33,7 @@ fn a_file_is_not_shared_if_asked() {
 }
 
 #[test]
-fn the_access_mode_is_the_last_word() {
+fn the_access_mode_overrides_the_options() {
     run(async {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("file");
@@ -52,7 +52,7 @@ fn the_access_mode_is_the_last_word() {
 }
 
 #[test]
-fn custom_flags_are_handed_on() {
+fn custom_flags_are_passed_on() {
     run(async {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("file");

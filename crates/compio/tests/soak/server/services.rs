@@ -1,4 +1,4 @@
-//! What a server does for a connection. The first byte says what; then the peer does as it likes.
+//! The services for a connection. The first byte selects the service; then the peer acts at random.
 
 use std::{future::Future, io, rc::Rc, time::Duration};
 
@@ -17,7 +17,7 @@ use compio::{
 use super::House;
 use crate::{LONG, random::Random};
 
-/// What can be asked for.
+/// The services that a peer can request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Service {
     /// All bytes come back.
@@ -26,11 +26,11 @@ pub(crate) enum Service {
     EchoPooled,
     /// The same, by halves in two tasks.
     EchoHalves,
-    /// The same, with reads that are given up all the time and lose nothing.
+    /// The same, with reads that are cancelled all the time and lose nothing.
     EchoCancelled,
     /// Reads that are dropped all the time.
     Select,
-    /// More than the peer may want.
+    /// More bytes than the peer may read.
     Flood,
     FloodZeroCopy,
     File,
@@ -41,7 +41,7 @@ pub(crate) enum Service {
     Wakes,
     /// A task that is aborted in the middle of a read.
     Abort,
-    /// A connection to somebody else.
+    /// A connection to another listener.
     Connect,
     Process,
 }
@@ -66,14 +66,14 @@ const ALL: [Service; 14] = [
 impl Service {
     pub(crate) fn drawn(random: &mut Random) -> Self {
         let drawn = ALL[random.below(ALL.len())];
-        // They take their time.
+        // Processes are slow.
         if drawn == Self::Process && !random.once_in(8) {
             return Self::EchoCancelled;
         }
         drawn
     }
 
-    /// Whether all that is sent comes back.
+    /// Whether all sent bytes come back.
     pub(crate) fn returns_all(self) -> bool {
         matches!(
             self,
@@ -110,13 +110,13 @@ macro_rules! stream {
 stream!(TcpStream);
 stream!(UnixStream);
 
-/// Serves one connection to its end, and says in `asked_for` what it does.
+/// Serves one connection to its end, and stores the requested service in `asked_for`.
 pub(super) async fn serve(
     mut stream: impl Stream,
     house: &Rc<House>,
     asked_for: &mut Option<Service>,
 ) -> io::Result<()> {
-    // Some lose patience: who says nothing for so long has been served.
+    // Some servers have a short timeout: they close a connection that stays silent for so long.
     let patience = if house.once_in(4) {
         Duration::from_millis(30)
     } else {
@@ -224,7 +224,7 @@ async fn select(mut stream: impl Stream, house: &House) -> io::Result<()> {
 async fn flood(mut stream: impl Stream, house: &House) -> io::Result<()> {
     for _ in 0..20 {
         let write = timeout(house.micros_below(3000), stream.write_all(vec![1; 50_000]));
-        // One that does not read.
+        // The peer does not read.
         let Ok((written, _)) = write.await else { break };
         written?;
     }
@@ -244,7 +244,7 @@ async fn flood_zero_copy(stream: impl Stream, house: &House) -> io::Result<()> {
         }
     }
     if house.once_in(2) {
-        // Its end brings back what the peer has not read.
+        // Closing the socket returns the buffers of unread bytes.
         drop(stream);
         for loan in loans {
             let _ = timeout(Duration::from_millis(5), loan).await;
@@ -283,7 +283,7 @@ async fn hoard(stream: impl Stream, house: &House) -> io::Result<()> {
     if house.once_in(2) {
         received.cancel();
         while let Some(buffer) = received.next().await {
-            // All might be in our own hands.
+            // The kept buffers may be all buffers of the pool.
             kept.clear();
             drop(buffer?);
         }

@@ -1,4 +1,4 @@
-//! To be refused: the name of the sockets' driver, in the system's own encoding.
+//! To be rejected: the name of the sockets' driver, in the system's own encoding.
 
 const AFD: [u16; 11] = {
     let text = br"\Device\Afd";

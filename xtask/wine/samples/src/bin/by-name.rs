@@ -1,4 +1,4 @@
-//! To be refused: a function that is only looked up when the program runs.
+//! To be rejected: a function that is only looked up at run time.
 
 use std::ffi::{c_char, c_void};
 

@@ -1,4 +1,4 @@
-//! To be refused: an import that std does not have.
+//! To be rejected: an import that std does not have.
 
 use std::{ffi::c_void, ptr::null_mut};
 
@@ -21,7 +21,7 @@ unsafe extern "system" {
 fn main() {
     let none = null_mut();
     let status = [0_u64; 2].as_mut_ptr().cast();
-    // SAFETY: there is no such handle, so that nothing is done.
+    // SAFETY: the handle is invalid, so the call does nothing.
     let answer =
         unsafe { NtDeviceIoControlFile(none, none, none, none, status, 0, none, 0, none, 0) };
     println!("{answer:#x}");

@@ -1,5 +1,5 @@
-//! Must be accepted: files, sockets, threads, processes and hash maps of std. Only std calls
-//! ntdll here.
+//! To be accepted: files, sockets, threads, processes and hash maps of std. Only std calls ntdll
+//! here.
 
 use std::{
     collections::HashSet,
@@ -24,7 +24,7 @@ fn main() {
     UdpSocket::bind("127.0.0.1:0").unwrap();
     let words = HashSet::from([text]);
 
-    // As tests do that remove their folders, and others that read a child's output.
+    // As in tests that remove their folders, and others that read a child's output.
     let folder = std::env::temp_dir().join("compio-samples");
     fs::create_dir_all(&folder).unwrap();
     fs::write(folder.join("file"), "text").unwrap();

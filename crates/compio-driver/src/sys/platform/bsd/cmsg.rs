@@ -1,19 +1,19 @@
-//! Which ancillary data macOS and the BSDs have in common.
+//! The ancillary data that macOS and the BSDs have in common.
 
 use std::net::IpAddr;
 
 use crate::ancillary::{AncillaryData, Encoded, PacketInfo};
 
-/// Not all of them have what packets of IPv4 came to.
+/// Not all of them report the destination and interface of IPv4 packets.
 pub(crate) const PACKET_INFO_V4: Option<(i32, i32)> = None;
 
-/// Asks for what packets of IPv6 came to.
+/// The option that reports the destination address and interface of IPv6 packets.
 pub(crate) const PACKET_INFO_V6: (i32, i32) = (libc::IPPROTO_IPV6, libc::IPV6_RECVPKTINFO);
 
-/// They give each datagram alone.
+/// Each receive returns one datagram.
 pub(crate) const COALESCE: Option<(i32, i32, i32)> = None;
 
-/// None if there is no such message.
+/// None if the system has no such message.
 pub(crate) fn encode(data: &AncillaryData<'_>) -> Option<Encoded> {
     match *data {
         AncillaryData::PacketInfo(PacketInfo {
@@ -32,7 +32,7 @@ pub(crate) fn encode(data: &AncillaryData<'_>) -> Option<Encoded> {
                 &[&value],
             ))
         }
-        // They do not agree on its length.
+        // The systems do not agree on its length.
         AncillaryData::Tos(_)
         | AncillaryData::PacketInfo(_)
         | AncillaryData::SegmentSize(_)

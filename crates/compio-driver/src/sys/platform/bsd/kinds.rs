@@ -1,7 +1,7 @@
 //! The types of descriptors, and how each one can be used without waiting.
 //!
-//! There is no flag for one call, as Linux's `RWF_NOWAIT`. Terminals are opened once more, in non-blocking
-//! mode. Pipes are used when they are ready, for no more than `PIPE_BUF` bytes.
+//! Linux's `RWF_NOWAIT`, a flag for one call, does not exist here. Terminals are opened once more, in
+//! non-blocking mode. Pipes are used when they are ready, for no more than `PIPE_BUF` bytes.
 
 use std::{
     ffi::CStr,
@@ -19,24 +19,24 @@ use crate::{
 pub(crate) enum Kind {
     /// A regular file, a directory, a block device, or no descriptor at all.
     File = 1,
-    /// A regular file of FUSE: not told from others here.
+    /// A regular file of FUSE. This system does not distinguish it from others.
     #[allow(dead_code, reason = "of Linux")]
     Fuse,
     /// A pipe, with a name or without.
     Pipe,
     Socket,
-    /// A device that never waits: not told from others here.
+    /// A device that never blocks. This system does not distinguish it from others.
     #[allow(dead_code, reason = "of Linux")]
     Memory,
-    /// The inner side of a terminal.
+    /// The inner side of a pseudo-terminal, or another terminal.
     Terminal,
-    /// No file at all, as a kqueue.
+    /// Not a file, for instance a kqueue.
     Anonymous,
     /// Any other device.
     Device,
 }
 
-/// Whether a transfer may be made on the strength of readiness alone.
+/// Whether readiness alone permits a transfer.
 pub(crate) const fn trusts_readiness(kind: Kind) -> bool {
     matches!(kind, Kind::Pipe | Kind::Anonymous)
 }
@@ -80,8 +80,8 @@ fn stat(fd: RawFd) -> Option<libc::stat> {
     }
 }
 
-/// A description of a terminal that belongs to this crate alone, in non-blocking mode. None if the system
-/// refuses it, and for a number that no [`SharedFd`](crate::SharedFd) holds.
+/// A description of a terminal that belongs to this crate alone, in non-blocking mode. None if the
+/// system refuses it, or if no [`SharedFd`](crate::SharedFd) holds the number.
 pub(crate) fn private_of(fd: RawFd, kind: Kind) -> Option<RawFd> {
     if kind != Kind::Terminal {
         return None;
@@ -94,7 +94,7 @@ pub(crate) fn private_of(fd: RawFd, kind: Kind) -> Option<RawFd> {
 #[cold]
 fn open_again(fd: RawFd) -> Result<OwnedFd, i32> {
     let mut name = [0; 128];
-    // SAFETY: no pointers are passed but the name's, which is as long as is said.
+    // SAFETY: only the pointer to the name is passed, with its length.
     let mode = unsafe {
         match libc::ttyname_r(fd, name.as_mut_ptr(), name.len()) {
             0 => libc::fcntl(fd, libc::F_GETFL),
@@ -113,7 +113,7 @@ fn open_again(fd: RawFd) -> Result<OwnedFd, i32> {
         }
         OwnedFd::from_raw_fd(again)
     };
-    // A name may have become another's; that of an outer side is its inner side's.
+    // The name may belong to another file now. The name of an outer side is the name of its inner side.
     match (stat(again.as_raw_fd()), stat(fd)) {
         (Some(one), Some(other)) if one.st_rdev == other.st_rdev => Ok(again),
         _ => Err(libc::ENXIO),

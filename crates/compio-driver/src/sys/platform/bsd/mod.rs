@@ -1,4 +1,4 @@
-//! What macOS and the BSDs do by other means than Linux, or not at all.
+//! Features of macOS and the BSDs that differ from Linux, and stubs of missing ones.
 
 pub(crate) mod cmsg;
 pub(crate) mod kinds;
@@ -22,29 +22,29 @@ use crate::{
     sys::unix::{answer, last_error},
 };
 
-/// Where this thread may run, if that can be told.
+/// The CPUs on which this thread may run, if the system reports them.
 pub(crate) fn processors_of_this_thread() -> Option<CpuSet> {
     None
 }
 
-/// A socket says once for all that a closed peer is no signal: see [`prepare`].
+/// A socket option prevents the signal for a closed peer: see [`prepare`].
 pub(crate) const SEND: c_int = 0;
 
-/// Not known everywhere: see [`close_received_on_exec`].
+/// Not every system has a flag for this: see [`close_received_on_exec`].
 pub(crate) const RECEIVE: c_int = 0;
 
-/// What a send may be asked for: of the list of send(2), the flags that all of these systems have.
+/// The permitted flags of a send: those of send(2) that all of these systems have.
 pub(crate) const SEND_FLAGS: c_int =
     libc::MSG_DONTROUTE | libc::MSG_DONTWAIT | libc::MSG_EOR | libc::MSG_OOB;
 
-/// What a receive may be asked for: likewise of recv(2).
+/// The permitted flags of a receive: likewise of recv(2).
 pub(crate) const RECEIVE_FLAGS: c_int =
     libc::MSG_DONTWAIT | libc::MSG_OOB | libc::MSG_PEEK | libc::MSG_TRUNC | libc::MSG_WAITALL;
 
-/// Receives what went wrong, instead of bytes.
+/// The flag that receives errors instead of bytes.
 pub(crate) const ERROR_QUEUE: c_int = 0;
 
-/// Opens a name, and not the file behind it.
+/// The flag that opens a path without opening its file.
 pub(crate) const PATH_ONLY: c_int = 0;
 
 pub(crate) fn socket(domain: c_int, kind: c_int, protocol: c_int) -> Answer {
@@ -64,15 +64,15 @@ pub(crate) unsafe fn accept(
     prepare(unsafe { libc::accept(fd, address, len) })
 }
 
-/// Makes a new socket what Linux makes at once: closed on exec, and without a signal for a closed
-/// peer. An accepted one also is to wait by default, whatever its listener does.
+/// Sets the properties that Linux sets at creation: closed on exec, and no signal for a closed peer.
+/// Also makes an accepted socket blocking, whatever the mode of its listener.
 fn prepare(fd: RawFd) -> Answer {
     if fd < 0 {
         return Err(last_error());
     }
     let on: c_int = 1;
-    // SAFETY: the option's value outlives the call; the descriptor is ours, and closed if it cannot
-    // be made what it should be.
+    // SAFETY: the option's value outlives the call; the descriptor is ours, and is closed if it cannot
+    // be prepared.
     unsafe {
         let flags = libc::fcntl(fd, libc::F_GETFL);
         let prepared = flags >= 0
@@ -94,7 +94,7 @@ fn prepare(fd: RawFd) -> Answer {
     answer(fd)
 }
 
-/// There is no call for the content alone that all of them have.
+/// The systems have no common call for the content alone.
 pub(crate) fn sync_data(fd: RawFd) -> Answer {
     // SAFETY: no pointers are passed.
     answer(unsafe { libc::fsync(fd) })
@@ -102,7 +102,7 @@ pub(crate) fn sync_data(fd: RawFd) -> Answer {
 
 /// # Safety
 ///
-/// `path` is a C string, `into` a place for the attributes.
+/// `path` is a C string, `into` is valid for writes.
 pub(crate) unsafe fn stat(
     dir: RawFd,
     path: *const c_char,
@@ -116,18 +116,18 @@ pub(crate) unsafe fn stat(
 
 /// # Safety
 ///
-/// `into` is a place for the attributes.
+/// `into` is valid for writes.
 pub(crate) unsafe fn stat_fd(fd: RawFd, into: *mut Stat) -> Answer {
     // SAFETY: by this function's contract; `Stat` is a `stat`.
     answer(unsafe { libc::fstat(fd, into.cast()) })
 }
 
-/// Only Linux has it.
+/// Only Linux has this call.
 pub(crate) fn splice(_: RawFd, _: Position, _: RawFd, _: Position, _: u32) -> Answer {
     Err(libc::EOPNOTSUPP)
 }
 
-/// A process that is begun between the receive and this gets the descriptor all the same.
+/// A process that starts between the receive and this call inherits the descriptor nevertheless.
 pub(crate) fn close_received_on_exec(fd: &OwnedFd) {
     // SAFETY: no pointers are passed.
     unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_SETFD, libc::FD_CLOEXEC) };

@@ -1,4 +1,4 @@
-//! Transfers that take what is there at once: not known here.
+//! Non-blocking transfers: not supported on these systems.
 
 use crate::request::{Answer, File};
 

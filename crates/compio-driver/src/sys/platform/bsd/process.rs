@@ -1,4 +1,4 @@
-//! Telling a process from its children: a number that a handler of `pthread_atfork` changes.
+//! Distinguishing a process from its children: a number that a handler of `pthread_atfork` changes.
 //!
 //! macOS and the BSDs have no pid namespaces, but a child's child may get the number of its
 //! grandparent.
@@ -8,21 +8,21 @@ use std::sync::atomic::{
     Ordering::{Acquire, Relaxed, Release},
 };
 
-/// How many forks there are between the first process and this one, and one more.
+/// The number of forks between the first process and this one, plus one.
 static NUMBER: AtomicUsize = AtomicUsize::new(1);
 
 static IS_COUNTING: AtomicBool = AtomicBool::new(false);
 
-/// A number that this process's ancestors do not have. Without locks of ours.
+/// A number that differs from those of this process's ancestors. Takes no locks of this crate.
 pub(crate) fn process_number() -> usize {
-    // Acquire: pairs with the store below. Two threads may register two handlers: each fork then counts
-    // twice, which does no harm.
+    // Acquire: pairs with the store below. Two threads may register two handlers. Then each fork counts
+    // twice, which is harmless.
     if !IS_COUNTING.load(Acquire) {
         // SAFETY: the handler does one atomic addition.
         unsafe { libc::pthread_atfork(None, None, Some(in_child)) };
         IS_COUNTING.store(true, Release);
     }
-    // Relaxed: it changes only where there is one thread.
+    // Relaxed: it changes only while the process has one thread.
     NUMBER.load(Relaxed)
 }
 

@@ -2,28 +2,28 @@
 
 use crate::request::{Pipe, RawFd};
 
-/// What is to be done about a splice.
+/// The next step of a splice.
 #[derive(Clone, Copy, Debug)]
 #[allow(dead_code, reason = "only Linux has splices")]
 pub(crate) enum Next {
     /// This descriptor has to become ready for these `poll(2)` bits first.
     Wait(RawFd, u32),
-    /// No event reports when it can be made: it is tried again after a pause.
+    /// No event reports when the call can succeed: it is tried again after a pause.
     Later,
-    /// It can be made on this thread.
+    /// The call can be made on this thread.
     Call(Pipe),
-    /// The poll of an end failed with this code, which is the answer.
+    /// The poll of an end failed with this code, which is the result.
     Refused(i32),
-    /// Another thread has to make it.
+    /// Another thread has to make the call.
     Thread(Pipe),
 }
 
-/// The call says that there is none.
+/// The call returns an error, because the system has none.
 pub(crate) fn next(pipe: &Pipe) -> Next {
     Next::Call(*pipe)
 }
 
-/// The call says that there is none.
+/// The call returns an error, because the system has none.
 pub(crate) fn recheck(_: &Pipe) -> Option<Next> {
     None
 }

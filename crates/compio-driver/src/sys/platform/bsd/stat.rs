@@ -1,4 +1,4 @@
-//! A file's attributes, as `stat` gives them.
+//! The attributes of a file, as `stat` returns them.
 
 use std::{
     fmt, mem,
@@ -51,7 +51,7 @@ impl Stat {
         self.0.st_dev as u64
     }
 
-    /// Of a device file, the device that it stands for.
+    /// The device that a device file represents.
     pub fn rdev(&self) -> u64 {
         self.0.st_rdev as u64
     }
@@ -91,7 +91,7 @@ impl Stat {
         time(self.0.st_atime, self.0.st_atime_nsec)
     }
 
-    /// Time of birth.
+    /// Time of creation.
     pub fn created(&self) -> Option<SystemTime> {
         time(self.0.st_birthtime, self.0.st_birthtime_nsec)
     }

@@ -1,8 +1,8 @@
-//! Errors of the calls that set a backend up, with their cause and advice.
+//! Errors of the system calls that set up a backend, with cause and advice.
 
 use std::io;
 
-/// PathOp the call, the meaning of its refusal and a remedy; the error's kind stays.
+/// Adds the call, the cause and a remedy to an error, and keeps its kind.
 pub(crate) fn explain(call: &'static str, error: io::Error) -> io::Error {
     let is_setup = call == "io_uring_setup";
     let advice = match error.raw_os_error() {

@@ -1,4 +1,4 @@
-//! Which ancillary data Linux has.
+//! The ancillary data of Linux.
 
 use std::net::IpAddr;
 
@@ -7,23 +7,23 @@ use crate::{
     credentials::UCred,
 };
 
-/// Asks for what packets of IPv4 came to.
+/// The option that reports the destination address and interface of IPv4 packets.
 pub(crate) const PACKET_INFO_V4: Option<(i32, i32)> = Some((libc::IPPROTO_IP, libc::IP_PKTINFO));
 
-/// The same of IPv6.
+/// The same for IPv6.
 pub(crate) const PACKET_INFO_V6: (i32, i32) = (libc::IPPROTO_IPV6, libc::IPV6_RECVPKTINFO);
 
-/// Asks for several datagrams as one, by this value.
+/// The option and the value that coalesce several datagrams into one receive.
 pub(crate) const COALESCE: Option<(i32, i32, i32)> = Some((libc::SOL_UDP, libc::UDP_GRO, 1));
 
-/// None if there is no such message.
+/// None if the system has no such message.
 pub(crate) fn encode(data: &AncillaryData<'_>) -> Option<Encoded> {
     Some(match *data {
         AncillaryData::PacketInfo(PacketInfo { address, interface }) => match address {
             IpAddr::V4(address) => Encoded::new(
                 libc::IPPROTO_IP,
                 libc::IP_PKTINFO,
-                // The interface, the address of this machine, that of the packet's header.
+                // The interface, the local address, and the destination in the packet's header.
                 &[&interface.to_ne_bytes(), &address.octets(), &[0; 4]],
             ),
             IpAddr::V6(address) => Encoded::new(
@@ -83,7 +83,7 @@ fn packet_info_v4(data: &[u8]) -> Option<AncillaryData<'static>> {
     let (&interface, rest) = data.split_first_chunk()?;
     let (&local, rest) = rest.split_first_chunk::<4>()?;
     let (&header, _) = rest.split_first_chunk::<4>()?;
-    // What is to be sent has no header yet.
+    // A message to be sent has no packet header yet.
     let address = if header == [0; 4] { local } else { header };
     Some(AncillaryData::PacketInfo(PacketInfo {
         address: address.into(),

@@ -18,12 +18,12 @@ impl EventFd {
         if fd < 0 {
             return Err(explain("eventfd2", io::Error::last_os_error()));
         }
-        // SAFETY: the call just returned this descriptor, and nobody else knows it.
+        // SAFETY: the call just returned this descriptor, which has no other owner.
         Ok(Self(unsafe { OwnedFd::from_raw_fd(fd) }))
     }
 
-    /// Makes the event readable. Callable from any thread and never blocking: a counter that is
-    /// about to overflow refuses the write, and is readable already.
+    /// Makes the event readable. Callable from any thread. Never blocks: a counter that is about to
+    /// overflow refuses the write, and is readable already.
     pub(crate) fn signal(&self) {
         let one = 1_u64;
         // SAFETY: eight bytes are read from `one`, which outlives the call.

@@ -1,4 +1,4 @@
-//! The kind of an open file, asked without a wait for a file system's server.
+//! The kind of an open file, without a wait for the server of a file system.
 
 use std::{mem, os::fd::RawFd};
 
@@ -6,12 +6,12 @@ use std::{mem, os::fd::RawFd};
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Kind {
     pub(crate) mode: u32,
-    /// Of a device file.
+    /// The major number of a device file.
     pub(crate) major: u32,
 }
 
-/// The kind of an open file. `AT_STATX_DONT_SYNC` makes FUSE, NFS and Ceph answer from memory: a server
-/// that hangs, or that runs on this thread, would block fstat(2).
+/// The kind of an open file. `AT_STATX_DONT_SYNC` makes FUSE, NFS and Ceph return cached attributes.
+/// fstat(2) would block on a server that hangs, or that runs on this thread.
 pub(crate) fn attributes_in_memory(fd: RawFd) -> Option<Kind> {
     // SAFETY: `statx` is a plain C struct, which the call fills in.
     let (asked, attributes) = unsafe {

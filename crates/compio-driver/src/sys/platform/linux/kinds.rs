@@ -1,8 +1,9 @@
 //! The types of descriptors, and how each one can be used without waiting.
 //!
-//! Not every file knows `RWF_NOWAIT` (`FMODE_NOWAIT` in the kernel). Terminals, FIFOs, inotify and most
-//! devices do not: they look at `O_NONBLOCK` only. That flag belongs to the open file description, which
-//! other processes may share, and is left as it is. Terminals and FIFOs are opened once more instead.
+//! Not every file supports `RWF_NOWAIT` (`FMODE_NOWAIT` in the kernel). Terminals, FIFOs, inotify and
+//! most devices do not: they obey `O_NONBLOCK` only. That flag belongs to the open file description,
+//! which other processes may share, so this crate does not change it. It opens terminals and FIFOs once
+//! more instead.
 
 use std::{
     cell::Cell,
@@ -21,18 +22,18 @@ use crate::{
 pub(crate) enum Kind {
     /// A regular file, a directory, a block device, or no descriptor at all.
     File = 1,
-    /// A regular file of FUSE: a program answers for it, as late as it likes.
+    /// A regular file of FUSE: a program serves it, and may take any time.
     Fuse,
     /// A pipe, with a name or without.
     Pipe,
     Socket,
-    /// A device that never waits, as `/dev/null`.
+    /// A device that never blocks, for instance `/dev/null`.
     Memory,
-    /// The inner side of a terminal.
+    /// The inner side of a pseudo-terminal, or another terminal.
     Terminal,
-    /// No file at all, as an eventfd, a timerfd, an inotify.
+    /// Not a file: an eventfd, a timerfd, an inotify.
     Anonymous,
-    /// Any other device, as the outer side of a pseudo-terminal.
+    /// Any other device, for instance the outer side of a pseudo-terminal.
     Device,
 }
 
@@ -49,7 +50,7 @@ impl Kind {
     ];
 }
 
-/// Whether a transfer may be made on the strength of readiness alone.
+/// Whether readiness alone permits a transfer.
 pub(crate) const fn trusts_readiness(_: Kind) -> bool {
     false
 }
@@ -83,7 +84,7 @@ fn kind_of_device(fd: RawFd, major: u32, minor: u32) -> Kind {
     }
 }
 
-/// Attributes that are known without asking the file's system, which may be a program.
+/// Cached attributes: the file system, which may be a program, is not queried.
 fn stat(fd: RawFd) -> Option<libc::statx> {
     const MNT_ID_UNIQUE: u32 = 0x4000;
     // SAFETY: `statx` is plain data that the call fills in; the path is a C string.
@@ -100,7 +101,7 @@ fn stat(fd: RawFd) -> Option<libc::statx> {
         if last_error() == libc::EBADF {
             return None;
         }
-        // A filter of system calls.
+        // A filter of system calls refuses statx.
         let mut plain: libc::stat = mem::zeroed();
         if libc::fstat(fd, &raw mut plain) != 0 {
             return None;
@@ -112,11 +113,11 @@ fn stat(fd: RawFd) -> Option<libc::statx> {
     }
 }
 
-/// Whether a program answers for the file. `fstatfs` would ask that program: `statmount` (Linux 6.8) asks
-/// the kernel only. An older kernel's rings do not wait for such files, see the decision page.
+/// Whether a program serves the file. `fstatfs` would query that program: `statmount` (Linux 6.8)
+/// queries only the kernel. An older kernel's rings do not wait for such files, see the decision page.
 fn is_fuse(stat: &libc::statx) -> bool {
     thread_local! {
-        /// The mount that was asked for last, which has its number for ever.
+        /// The last mount that was queried. Its number is never used again.
         static LAST: Cell<(u64, bool)> = const { Cell::new((0, false)) };
     }
     let mount = stat.stx_mnt_id;
@@ -135,7 +136,7 @@ fn is_fuse(stat: &libc::statx) -> bool {
 fn magic_of_mount(mount: u64) -> Option<u64> {
     const STATMOUNT: libc::c_long = 457;
     const SB_BASIC: u64 = 1;
-    /// `struct mnt_id_req` as Linux 6.8 has it.
+    /// `struct mnt_id_req` of Linux 6.8.
     #[repr(C)]
     struct Question {
         size: u32,
@@ -159,8 +160,8 @@ fn magic_of_mount(mount: u64) -> Option<u64> {
         mount,
         wanted: SB_BASIC,
     };
-    // SAFETY: plain numbers, which the call fills in; question and answer outlive it, and are as long as
-    // is said.
+    // SAFETY: plain numbers, which the call fills in; question and answer outlive it, and have the
+    // sizes that are passed.
     let (asked, answer) = unsafe {
         let mut answer: Mount = mem::zeroed();
         let asked = libc::syscall(
@@ -219,7 +220,7 @@ fn open_again(fd: RawFd, kind: Kind) -> Result<OwnedFd, i32> {
     if mode < 0 {
         return Err(last_error());
     }
-    // The link leads to the file itself, also where that has no name any more.
+    // The link leads to the file itself, even if the file has no name any more.
     let path = CString::new(format!("/proc/self/fd/{fd}")).map_err(|_| libc::EINVAL)?;
     let flags = mode & libc::O_ACCMODE | libc::O_NONBLOCK | libc::O_NOCTTY | libc::O_CLOEXEC;
     // SAFETY: the path is a C string; the descriptor is new.
@@ -238,7 +239,7 @@ fn open_again(fd: RawFd, kind: Kind) -> Result<OwnedFd, i32> {
             return Err(last_error());
         }
     }
-    // `/dev/tty` and `/dev/console` stand for another terminal now than when they were opened.
+    // `/dev/tty` and `/dev/console` may represent another terminal now than when they were opened.
     let is_same =
         kind != Kind::Terminal || number_of_terminal(again.as_raw_fd()) == number_of_terminal(fd);
     if is_same { Ok(again) } else { Err(libc::ENXIO) }

@@ -1,4 +1,4 @@
-//! What Linux calls by names of its own, or has alone.
+//! System calls and constants of Linux.
 
 mod advice;
 pub(crate) mod cmsg;
@@ -26,7 +26,7 @@ use crate::{
     sys::unix::{answer, last_error},
 };
 
-/// Where this thread may run, if that can be told.
+/// The CPUs on which this thread may run, if the system reports them.
 pub(crate) fn processors_of_this_thread() -> Option<CpuSet> {
     let mut processors = CpuSet::default();
     // SAFETY: as many bytes as that are written to the set, which is made of whole `c_ulong`s.
@@ -35,13 +35,13 @@ pub(crate) fn processors_of_this_thread() -> Option<CpuSet> {
     (result == 0).then_some(processors)
 }
 
-/// A closed peer is an error, never a signal.
+/// The flag that turns the signal for a closed peer into an error.
 pub(crate) const SEND: c_int = libc::MSG_NOSIGNAL;
 
-/// Received descriptors are closed on exec.
+/// The flag that closes received descriptors on exec.
 pub(crate) const RECEIVE: c_int = libc::MSG_CMSG_CLOEXEC;
 
-/// What a send may be asked for: the list of send(2).
+/// The permitted flags of a send: the list of send(2).
 pub(crate) const SEND_FLAGS: c_int = libc::MSG_CONFIRM
     | libc::MSG_DONTROUTE
     | libc::MSG_DONTWAIT
@@ -51,7 +51,7 @@ pub(crate) const SEND_FLAGS: c_int = libc::MSG_CONFIRM
     | libc::MSG_NOSIGNAL
     | libc::MSG_OOB;
 
-/// What a receive may be asked for: the list of recv(2).
+/// The permitted flags of a receive: the list of recv(2).
 pub(crate) const RECEIVE_FLAGS: c_int = libc::MSG_CMSG_CLOEXEC
     | libc::MSG_DONTWAIT
     | libc::MSG_ERRQUEUE
@@ -60,10 +60,10 @@ pub(crate) const RECEIVE_FLAGS: c_int = libc::MSG_CMSG_CLOEXEC
     | libc::MSG_TRUNC
     | libc::MSG_WAITALL;
 
-/// Receives what went wrong, instead of bytes.
+/// The flag that receives errors instead of bytes.
 pub(crate) const ERROR_QUEUE: c_int = libc::MSG_ERRQUEUE;
 
-/// Opens a name, and not the file behind it.
+/// The flag that opens a path without opening its file.
 pub(crate) const PATH_ONLY: c_int = libc::O_PATH;
 
 pub(crate) fn socket(domain: c_int, kind: c_int, protocol: c_int) -> Answer {
@@ -90,7 +90,7 @@ pub(crate) fn sync_data(fd: RawFd) -> Answer {
 
 /// # Safety
 ///
-/// `path` is a C string, `into` a place for the attributes.
+/// `path` is a C string, `into` is valid for writes.
 pub(crate) unsafe fn stat(
     dir: RawFd,
     path: *const c_char,
@@ -104,19 +104,19 @@ pub(crate) unsafe fn stat(
 
 /// # Safety
 ///
-/// `into` is a place for the attributes.
+/// `into` is valid for writes.
 pub(crate) unsafe fn stat_fd(fd: RawFd, into: *mut Stat) -> Answer {
     // SAFETY: by this function's contract.
     unsafe { statx(fd, c"".as_ptr(), libc::AT_EMPTY_PATH, into) }
 }
 
-/// By the older call where the kernel (before 4.11) lacks `statx` or a filter of system calls refuses
-/// it: filters that are older than the call say EPERM as often as ENOSYS. The older call then says
-/// EPERM itself if that is the file system's answer.
+/// Calls statx(2), or the older call if the kernel (before 4.11) lacks statx or a filter of system
+/// calls refuses it: filters that are older than statx return EPERM as often as ENOSYS. If the file
+/// system itself returned EPERM, the older call does so, too.
 ///
 /// # Safety
 ///
-/// `path` is a C string, `into` a place for the attributes.
+/// `path` is a C string, `into` is valid for writes.
 unsafe fn statx(dir: RawFd, path: *const c_char, flags: c_int, into: *mut Stat) -> Answer {
     // SAFETY: by this function's contract; `Stat` is a `statx`.
     match answer(unsafe { libc::statx(dir, path, flags, Stat::MASK, into.cast()) }) {
@@ -133,7 +133,8 @@ unsafe fn statx(dir: RawFd, path: *const c_char, flags: c_int, into: *mut Stat) 
     }
 }
 
-/// Moves what is there, or says EAGAIN, as far as both ends know how: see [`splices`].
+/// Moves the bytes that are available, or returns EAGAIN, as far as both ends support that: see
+/// [`splices`].
 pub(crate) fn splice(
     from: RawFd,
     from_position: Position,
@@ -157,7 +158,7 @@ pub(crate) fn splice(
     u32::try_from(moved).map_err(|_| last_error())
 }
 
-/// They are already: see [`RECEIVE`].
+/// The descriptors are closed on exec already: see [`RECEIVE`].
 pub(crate) fn close_received_on_exec(_: &OwnedFd) {}
 
 pub(crate) fn peer_credentials(socket: BorrowedFd<'_>) -> io::Result<UCred> {
@@ -180,7 +181,7 @@ pub(crate) fn peer_credentials(socket: BorrowedFd<'_>) -> io::Result<UCred> {
     Ok(UCred {
         uid: credentials.uid,
         gid: credentials.gid,
-        // There is none if the peer's is of another namespace.
+        // The id is 0 if the peer belongs to another pid namespace.
         pid: (credentials.pid > 0).then_some(credentials.pid),
     })
 }

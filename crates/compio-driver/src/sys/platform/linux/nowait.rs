@@ -1,4 +1,5 @@
-//! Transfers that take what is there at once, or say EAGAIN: Linux's `preadv2` and `pwritev2`.
+//! Non-blocking transfers by `preadv2` and `pwritev2`: they move the bytes that are available, or
+//! return EAGAIN.
 
 use std::{mem, slice};
 
@@ -8,22 +9,23 @@ use crate::{
     sys::unix::{last_error, with_cached_flags},
 };
 
-/// In the note about a descriptor: how many reads believe what it says. The file can be changed at
-/// any time (`F_SETFL`), and nobody tells.
+/// Bits of the cached flags: the number of reads for which the other bits are valid. The file's flags
+/// can change at any time (`F_SETFL`), without notice.
 const TRUST: u8 = 0b0011_1111;
 
-/// In the note about a descriptor: reads go past the memory.
+/// A bit of the cached flags: reads bypass the page cache.
 const DIRECT: u8 = 0b1000_0000;
 
-/// In the note about a descriptor: its reads cannot be told not to wait.
+/// A bit of the cached flags: the file has no non-blocking reads.
 const WAITS: u8 = 0b0100_0000;
 
 /// Whether this is a positioned read of a regular file without `FMODE_NOWAIT`: of FUSE, procfs, sysfs,
-/// 9p. To be called after [`may_be_in_memory`].
+/// 9p. Call [`may_be_in_memory`] first.
 ///
-/// io_uring answers EAGAIN to itself then. If the file has a poll method, it waits for readiness, even
-/// of a regular file: `/proc/bus/input/devices` is never ready, and a read of it never ends (seen on
-/// Linux 6.18). `IOSQE_ASYNC` does not help, for the io-wq worker waits in the same way.
+/// io_uring's internal attempt of such a read ends with EAGAIN. If the file has a poll method, io_uring
+/// then waits for readiness, even of a regular file: `/proc/bus/input/devices` is never ready, and a
+/// read of it never ends (seen on Linux 6.18). `IOSQE_ASYNC` does not help, because the io-wq worker
+/// waits in the same way.
 pub(crate) fn has_to_wait(file: &File) -> bool {
     positioned_read(file).is_some_and(|fd| {
         let note = with_cached_flags(fd, |note| *note).unwrap_or_else(|| ask(fd));
@@ -31,13 +33,13 @@ pub(crate) fn has_to_wait(file: &File) -> bool {
     })
 }
 
-/// Whether this reads, says where, and may find that in memory. Where reads go past the memory, a
-/// call that is told not to wait would wait for the disk all the same.
+/// Whether this is a positioned read that may hit the page cache. If reads bypass the page cache, even
+/// a non-blocking call waits for the disk.
 pub(crate) fn may_be_in_memory(file: &File) -> bool {
     positioned_read(file).is_some_and(|fd| !is_direct(fd))
 }
 
-/// The file that is read at a position.
+/// The file of a positioned read.
 fn positioned_read(file: &File) -> Option<RawFd> {
     match *file {
         File::Read {
@@ -61,7 +63,7 @@ fn positioned_read(file: &File) -> Option<RawFd> {
     }
 }
 
-/// Reads all that a positioned read would, if it is in memory. EAGAIN if a part is not.
+/// Executes a positioned read whose bytes are all in the page cache. EAGAIN if some are not.
 ///
 /// # Safety
 ///
@@ -76,7 +78,7 @@ pub(crate) unsafe fn read_fully(file: &File) -> Answer {
             spans,
             position,
         } => {
-            // SAFETY: as many slices as are said.
+            // SAFETY: the array has `count` slices, by this function's contract.
             let slices = unsafe { slice::from_raw_parts(spans.first, spans.count as usize) };
             (fd, position, slices.iter().map(RawSlice::len).sum())
         }
@@ -90,13 +92,14 @@ pub(crate) unsafe fn read_fully(file: &File) -> Answer {
     let Position::At(offset) = position else {
         return Ok(answer);
     };
-    // Short: at the end of the file, or before a page that is not in the page cache. Linux 5.9 and
-    // 5.10 answer 0 in front of such a page, too.
+    // A short read ends at EOF, or before a page that is not in the page cache. Linux 5.9 and 5.10 also
+    // return 0 before such a page.
     let is_whole = answer as usize == wanted
         || match file_type(fd) {
             Some(FileType::Regular { len }) => len <= offset + u64::from(answer),
             Some(FileType::Block) | None => false,
-            // A record that has been taken from a queue, as by a TUN device: no read gets it again.
+            // A record that was consumed from a queue, for instance of a TUN device: no other read gets
+            // it.
             Some(FileType::Other) => true,
         };
     if is_whole {
@@ -106,13 +109,13 @@ pub(crate) unsafe fn read_fully(file: &File) -> Answer {
     }
 }
 
-/// Whether reads go past the memory.
+/// Whether reads bypass the page cache.
 fn is_direct(fd: RawFd) -> bool {
     note_of(fd) & DIRECT != 0
 }
 
-/// The note about a descriptor. To ask costs three calls, so that the answer is kept with the number's
-/// life, where that is known.
+/// The flags of a descriptor. A query takes three system calls, so the flags are cached for the
+/// generation of the number, if it has one.
 fn note_of(fd: RawFd) -> u8 {
     let known = with_cached_flags(fd, |note| {
         if *note & TRUST == 0 {
@@ -135,7 +138,7 @@ fn ask(fd: RawFd) -> u8 {
     if !is_regular(fd) {
         return 0;
     }
-    // Behind the end of the file: the answer depends on the flag alone.
+    // Beyond the end of the file: the result depends on the flag alone.
     let mut byte = 0_u8;
     let read = File::Read {
         fd,
@@ -181,7 +184,7 @@ fn file_type(fd: RawFd) -> Option<FileType> {
     })
 }
 
-/// Reads or writes without waiting. EOPNOTSUPP where that is not known how.
+/// Reads or writes without waiting. EOPNOTSUPP if the file has no non-blocking transfers.
 ///
 /// # Safety
 ///
@@ -223,10 +226,10 @@ pub(crate) unsafe fn transfer(file: &File) -> Answer {
     } else {
         libc::SYS_pwritev2
     };
-    // Not by libc's functions, at which a thread could be cancelled: to allow for that takes 10 ns.
-    // SAFETY: the slices and what they point to are valid by this function's contract; `slice`
-    // outlives the call. The kernel takes the offset in two parts, of which a word of 64 bits makes
-    // the second one void.
+    // libc's functions are cancellation points of threads, which costs 10 ns. So this is a plain system
+    // call.
+    // SAFETY: the slices and their memory are valid by this function's contract; `slice` outlives the
+    // call. The kernel takes the offset in two parts. If a word has 64 bits, it ignores the second one.
     let done = unsafe {
         libc::syscall(
             number,
@@ -239,8 +242,8 @@ pub(crate) unsafe fn transfer(file: &File) -> Answer {
         )
     };
     u32::try_from(done).map_err(|_| match last_error() {
-        // Older kernels and filters of system calls lack the call itself. If the file says EPERM (a
-        // sealed memory file), the plain call that comes next says so, too.
+        // Older kernels lack the call, and filters of system calls refuse it. If the file itself
+        // returns EPERM (a sealed memory file), the plain call that comes next does so, too.
         libc::ENOSYS | libc::EPERM => libc::EOPNOTSUPP,
         code => code,
     })
@@ -257,7 +260,7 @@ mod tests {
     use super::*;
     use crate::fd::SharedFd;
 
-    /// A pipe's end: of these, too, it can be said that reads go past the memory.
+    /// An end of a pipe, which can have `O_DIRECT`, too.
     fn pipe() -> OwnedFd {
         io::pipe().unwrap().0.into()
     }
@@ -269,7 +272,7 @@ mod tests {
         assert_eq!(set, 0);
     }
 
-    /// Whether a read is tried.
+    /// Whether the page cache is tried.
     fn is_tried(fd: &impl AsRawFd) -> bool {
         may_be_in_memory(&File::Read {
             fd: fd.as_raw_fd(),
@@ -279,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_known_of_a_number_is_of_one_life() {
+    fn cached_flags_belong_to_one_generation() {
         let mut fd = pipe();
         for direct in [true, false, true] {
             set_direct(&fd, direct);
@@ -302,7 +305,7 @@ mod tests {
     }
 
     #[test]
-    fn a_number_without_a_life_is_asked_each_time() {
+    fn a_number_without_a_generation_is_queried_each_time() {
         let fd = pipe();
         for direct in [true, false, true] {
             set_direct(&fd, direct);

@@ -1,9 +1,9 @@
-//! Telling a process from its children: a page that the kernel wipes in a child.
+//! Distinguishing a process from its children: a page that the kernel wipes in a child.
 //!
 //! `MADV_WIPEONFORK` (Linux 4.14) makes a private page read as zeros in a child, however the child was
-//! made: `fork`, or `clone` by a plain system call, which runs no handlers of `pthread_atfork`. A child
-//! that shares its parent's memory (`vfork`, `posix_spawn` before `exec`) is not told apart, and must
-//! not be: its writes are its parent's.
+//! made: by `fork`, or by a plain `clone` system call, which runs no handlers of `pthread_atfork`. A
+//! child that shares its parent's memory (`vfork`, `posix_spawn` before `exec`) is not distinguished,
+//! and must not be: its writes change its parent's memory.
 
 use std::{
     process, ptr,
@@ -13,17 +13,17 @@ use std::{
     },
 };
 
-/// The page's first word: the number of this process, or zero in a child that has not asked yet.
+/// The page's first word: the number of this process, or zero in a child that has no number yet.
 static PAGE: AtomicPtr<AtomicUsize> = AtomicPtr::new(ptr::null_mut());
 
-/// Stands for the page where the kernel gives none.
+/// Replaces the page if the kernel provides none.
 static NO_PAGE: AtomicUsize = AtomicUsize::new(0);
 
-/// The last number that was given to a process or to one of its ancestors.
+/// The last number that this process or one of its ancestors got.
 static LAST: AtomicUsize = AtomicUsize::new(0);
 
-/// A number that this process's ancestors do not have. Without locks; after the first call it
-/// allocates nothing either.
+/// A number that differs from those of this process's ancestors. Takes no locks. After the first call
+/// it does not allocate either.
 pub(crate) fn process_number() -> usize {
     // Acquire: pairs with the exchange in `make_page`.
     let mut page = PAGE.load(Acquire);
@@ -31,7 +31,8 @@ pub(crate) fn process_number() -> usize {
         page = make_page();
     }
     if ptr::eq(page, &NO_PAGE) {
-        // A filter of system calls, or an emulated kernel: all that is left to compare.
+        // With a filter of system calls or an emulated kernel, only the process id remains for the
+        // comparison.
         return process::id() as usize;
     }
     // SAFETY: the page is mapped for the life of the process, and used as this type only.
@@ -64,14 +65,15 @@ fn make_page() -> *mut AtomicUsize {
     }
 }
 
-/// A page of zeros that is one of zeros again in each child.
+/// Maps a page of zeros, which is a page of zeros again in each child.
 fn wiped_page() -> Option<*mut AtomicUsize> {
     if cfg!(miri) {
-        // It has neither this advice nor `fork`.
+        // This system has neither this advice nor `fork`.
         return None;
     }
     let len = size_of::<AtomicUsize>();
-    // SAFETY: a new mapping is asked for, in no particular place; the kernel rounds up to a page.
+    // SAFETY: the call makes a new mapping at an address of the kernel's choice; the kernel rounds up
+    // to a page.
     unsafe {
         let page = libc::mmap(
             ptr::null_mut(),

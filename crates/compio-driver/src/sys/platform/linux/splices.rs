@@ -1,9 +1,10 @@
-//! Splices that wait for nothing while they hold a pipe's lock.
+//! Splices that never wait while they hold a pipe's lock.
 //!
-//! A splice holds the lock of its pipe from its beginning to its end, and whoever uses the other end of
-//! the pipe, or closes it, waits for that lock, uninterruptibly. `SPLICE_F_NONBLOCK` is for the pipe; a
-//! socket (`tcp_splice_read`, `splice_to_socket`) and a device look at their own `O_NONBLOCK` only, up to
-//! Linux 6.18. So a splice is begun when both ends are ready, and asks for no more than they have room for.
+//! A splice holds the lock of its pipe from beginning to end. A thread that uses or closes the other
+//! end of the pipe waits for that lock, uninterruptibly. `SPLICE_F_NONBLOCK` applies to the pipe only.
+//! A socket (`tcp_splice_read`, `splice_to_socket`) and a device obey their own `O_NONBLOCK` only, up
+//! to Linux 6.18. So a splice starts when both ends are ready, for no more bytes than they have room
+//! for.
 
 use std::mem;
 
@@ -13,22 +14,22 @@ use crate::{
     sys::unix::{get_option, ready_now},
 };
 
-/// What is to be done about a splice.
+/// The next step of a splice.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Next {
     /// This descriptor has to become ready for these `poll(2)` bits first.
     Wait(RawFd, u32),
-    /// No event reports when it can be made: it is tried again after a pause.
+    /// No event reports when the call can succeed: it is tried again after a pause.
     Later,
-    /// It can be made on this thread: it does not wait.
+    /// The call can be made on this thread: it does not block.
     Call(Pipe),
-    /// The poll of an end failed with this code, which is the answer.
+    /// The poll of an end failed with this code, which is the result.
     Refused(i32),
-    /// Another thread has to make it: it may wait for a disk.
+    /// Another thread has to make the call: it may wait for a disk.
     Thread(Pipe),
 }
 
-/// The most that is moved to a socket in blocking mode at once.
+/// The largest transfer to a socket in blocking mode.
 const ROOM_MAX: u32 = 64 * 1024;
 
 pub(crate) fn next(pipe: &Pipe) -> Next {
@@ -40,12 +41,12 @@ pub(crate) fn next(pipe: &Pipe) -> Next {
         len,
     } = *pipe;
     let (source, target) = (kind_of(from), kind_of(to));
-    // The call says that nothing was to be moved, or that there is no pipe.
+    // The call returns 0 for an empty transfer, and an error without a pipe.
     if len == 0 || source != Kind::Pipe && target != Kind::Pipe {
         return Next::Call(*pipe);
     }
     for (fd, kind, events) in [(from, source, ready::IN), (to, target, ready::OUT)] {
-        // To ask FUSE whether a file is ready asks its program, which may take its time.
+        // A poll of a FUSE file queries its program, which may take its time.
         if matches!(kind, Kind::File | Kind::Fuse) {
             continue;
         }
@@ -83,7 +84,7 @@ pub(crate) fn next(pipe: &Pipe) -> Next {
     }
 }
 
-/// As [`next`], for a thread that makes the splice later: none if both ends are still ready.
+/// As [`next`], for a thread that makes the call later. None if both ends are still ready.
 pub(crate) fn recheck(pipe: &Pipe) -> Option<Next> {
     let Pipe::Splice { from, to, .. } = *pipe;
     [(from, ready::IN), (to, ready::OUT)]
@@ -110,7 +111,7 @@ fn unready(fd: RawFd, kind: Kind, events: u32) -> Option<Next> {
     }
 }
 
-/// Whether a splice may wait for this end although it is told not to.
+/// Whether a splice may wait for this end although it is non-blocking.
 fn may_wait(fd: RawFd, kind: Kind) -> bool {
     match kind {
         Kind::Pipe | Kind::Memory => false,
@@ -123,7 +124,7 @@ fn may_wait(fd: RawFd, kind: Kind) -> bool {
     }
 }
 
-/// How many bytes an end takes that is ready to be written to, without waiting for more room.
+/// The number of bytes that a writable end takes without waiting for more room.
 fn room_of(fd: RawFd, kind: Kind) -> u32 {
     match kind {
         Kind::Socket => room_of_socket(fd),
@@ -133,7 +134,7 @@ fn room_of(fd: RawFd, kind: Kind) -> u32 {
     }
 }
 
-/// Half of the room that is left for what has not been sent: a socket counts its own structures, too.
+/// Half of the free room of the send buffer: a socket counts its own structures, too.
 fn room_of_socket(fd: RawFd) -> u32 {
     // `SK_MEMINFO_*` of `SO_MEMINFO` (Linux 4.12).
     const ALLOCATED: usize = 2;
@@ -156,12 +157,12 @@ fn room_of_socket(fd: RawFd) -> u32 {
     }
     let used = info[ALLOCATED].max(info[QUEUED]);
     let room = info[LIMIT].saturating_sub(used) / 2;
-    // The limit of what is queued and not sent, if there is one, counts as well.
+    // The limit of unsent bytes, if the socket has one, also applies.
     let limit = not_sent_limit(fd).map_or(ROOM_MAX, |limit| limit / 2);
     room.min(limit).clamp(1, ROOM_MAX)
 }
 
-/// `TCP_NOTSENT_LOWAT`, where it was set.
+/// `TCP_NOTSENT_LOWAT`, if it is set.
 fn not_sent_limit(fd: RawFd) -> Option<u32> {
     let limit = get_option(fd, libc::IPPROTO_TCP, libc::TCP_NOTSENT_LOWAT).ok()?;
     // The kernel's type has no sign.

@@ -1,4 +1,4 @@
-//! A file's attributes, as `statx` gives them.
+//! The attributes of a file, as `statx` returns them.
 
 use std::{
     fmt, mem,
@@ -16,7 +16,7 @@ impl Stat {
         Self(unsafe { mem::zeroed() })
     }
 
-    /// The attributes that `stat` gives: all but the time of birth.
+    /// The attributes that `stat` returns: all but the time of creation.
     #[allow(
         clippy::unnecessary_cast,
         reason = "the types differ between architectures"
@@ -50,7 +50,7 @@ impl Stat {
         new
     }
 
-    /// Which attributes are asked for.
+    /// The attributes to be queried.
     pub(crate) const MASK: u32 = libc::STATX_BASIC_STATS | libc::STATX_BTIME;
 
     /// Size in bytes.
@@ -88,7 +88,7 @@ impl Stat {
         libc::makedev(self.0.stx_dev_major, self.0.stx_dev_minor)
     }
 
-    /// Of a device file, the device that it stands for.
+    /// The device that a device file represents.
     pub fn rdev(&self) -> u64 {
         libc::makedev(self.0.stx_rdev_major, self.0.stx_rdev_minor)
     }
@@ -128,7 +128,7 @@ impl Stat {
         self.time(libc::STATX_ATIME, &self.0.stx_atime)
     }
 
-    /// Time of birth.
+    /// Time of creation.
     pub fn created(&self) -> Option<SystemTime> {
         self.time(libc::STATX_BTIME, &self.0.stx_btime)
     }

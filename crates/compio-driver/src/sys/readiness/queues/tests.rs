@@ -1,4 +1,4 @@
-//! The queues against lists of keys.
+//! Compares the queues with lists of keys.
 
 use std::collections::BTreeMap;
 
@@ -16,17 +16,17 @@ const CELLS: u32 = 12;
 
 #[derive(Clone, Copy, Debug)]
 enum Step {
-    /// Somebody in this cell waits, if the cell is free.
+    /// A request in this cell waits, if the cell is free.
     Push(u32, i32, Direction),
-    /// Who is in this cell gives up, if anybody is.
+    /// The request in this cell is cancelled, if there is one.
     Remove(u32),
-    /// A wish for whoever was in this cell before.
+    /// A cancel for an earlier request in this cell.
     RemoveStale(u32),
-    /// The first one is served.
+    /// The first request completes.
     Serve(i32, Direction),
-    /// The poller is asked for all that is missing.
+    /// The missing registration is made.
     Arm(i32),
-    /// The poller tells of something.
+    /// The poller reports an event.
     Note(i32),
 }
 
@@ -48,13 +48,13 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// What the queues should be.
+/// The expected state of the queues.
 #[derive(Default)]
 struct Model {
     queues: BTreeMap<(i32, usize), Vec<u64>>,
-    /// In which generation each cell is, and whether somebody waits there.
+    /// The generation of each cell, and whether a request waits there.
     cells: [(u32, bool); CELLS as usize],
-    /// For whom the poller was asked.
+    /// The requests that the poller was registered for.
     armed: BTreeMap<(i32, usize), Vec<u64>>,
 }
 
@@ -62,7 +62,7 @@ fn key(cell: u32, generation: u32) -> Key {
     Key::from_bits(u64::from(generation) << 32 | u64::from(cell))
 }
 
-/// Each waits for what its direction stands for; whoever is aside for something exceptional.
+/// A request that waits in the queue of its direction. `Other` waits for an exceptional condition.
 fn request(fd: i32, direction: Direction) -> Request {
     match direction {
         Direction::Other => Request::Poll(Poll::Once {
@@ -108,13 +108,13 @@ impl Model {
             let is_missing = Direction::ALL
                 .into_iter()
                 .any(|direction| !self.is_asked_for(fd, direction));
-            // To ask once more than needed does no harm.
+            // A superfluous registration is harmless.
             assert!(queues.arming(fd).is_some() || !is_missing);
         }
     }
 
-    /// Whether the poller knows of all who wait. In line it is enough that it knew of one, since
-    /// somebody has waited ever after.
+    /// Whether the poller is registered for all waiting requests. In a FIFO queue a registration for
+    /// one request suffices, because the queue has not been empty since.
     fn is_asked_for(&self, fd: i32, direction: Direction) -> bool {
         let place = (fd, direction as usize);
         let everybody = self.queues.get(&place).into_iter().flatten();

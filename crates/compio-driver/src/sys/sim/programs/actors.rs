@@ -1,4 +1,4 @@
-//! What actors do: one operation, or one after the other, each of which must mean what it says.
+//! The actors of random programs: each executes one or more operations, and checks their results.
 
 use std::{cell::Cell, future, io, panic, pin::Pin, rc::Rc};
 
@@ -16,14 +16,14 @@ use crate::{
     sys::{AsRawFd, OwnedFd},
 };
 
-/// Somebody who plays at a harness, and may be told to stop.
+/// The state of an actor, with the tokens that may cancel it.
 #[derive(Clone)]
 struct Occupant {
     harness: Rc<Harness>,
     tokens: Vec<CancelToken>,
 }
 
-/// Somebody with something to do, and the things that are his own.
+/// A random actor, and the objects that it uses.
 pub(super) fn any(harness: &Rc<Harness>, tokens: &[CancelToken]) -> (Vec<usize>, Actor) {
     let me = Occupant {
         harness: Rc::clone(harness),
@@ -47,14 +47,17 @@ pub(super) fn any(harness: &Rc<Harness>, tokens: &[CancelToken]) -> (Vec<usize>,
         13 => (vec![shared.0], Box::pin(me.send_uncopied(shared))),
         14 => (vec![], Box::pin(me.wait_for(own.1))),
         _ => {
-            let fd = own.1.try_unwrap().expect("nobody else has it");
+            let fd = own
+                .1
+                .try_unwrap()
+                .expect("the descriptor must have no other owner");
             (vec![], Box::pin(me.close(fd)))
         }
     }
 }
 
 impl Occupant {
-    /// Whether it is worth trying again. An error must have had a reason.
+    /// Whether another try makes sense. Panics if the error has no cause.
     fn may_go_on(&self, error: &io::Error) -> bool {
         let is_told_to_stop = self.tokens.iter().any(CancelToken::is_cancelled);
         let is_shut_down = self.harness.is_shut_down.get();
@@ -80,7 +83,7 @@ impl Occupant {
         }
     }
 
-    /// Of what is done once and may fail.
+    /// Checks the result of an operation that is executed once and may fail.
     fn check<T>(&self, result: io::Result<T>) -> Option<T> {
         match result {
             Ok(value) => Some(value),
@@ -92,7 +95,7 @@ impl Occupant {
         }
     }
 
-    /// These bytes have come. Returns from where on they are.
+    /// Claims received bytes. Returns the position of the first byte.
     fn claim(&self, from: usize, bytes: &[u8]) -> usize {
         if bytes.is_empty() {
             return 0;
@@ -147,7 +150,7 @@ impl Occupant {
     async fn send(self, (thing, fd): (usize, SharedFd)) {
         let (driver, first) = (&self.harness.driver, self.harness.words(0));
         let rest = self.harness.words(first.bytes().len());
-        // Their destructors may panic: not before it is known what was sent.
+        // The buffers' destructors may panic, so the result is recorded first.
         let (sent, _buffers): (_, Vec<_>) = match self.harness.roll(4) {
             0 => {
                 let (sent, buffer) = driver.submit(Send::new(fd, first, 0)).await;
@@ -186,7 +189,7 @@ impl Occupant {
         }
     }
 
-    /// To the end, and expects it in order.
+    /// Receives until EOF, and expects the bytes in order.
     async fn receive_all(self, (thing, fd): (usize, SharedFd)) {
         let mut place = 0;
         loop {
@@ -204,7 +207,7 @@ impl Occupant {
         }
     }
 
-    /// Something in order, however often it takes.
+    /// Sends bytes in order, with as many sends as necessary.
     async fn send_all(self, (thing, fd): (usize, SharedFd)) {
         let (mut place, end) = (0, self.harness.roll(200));
         while place < end {
@@ -226,8 +229,8 @@ impl Occupant {
         }
     }
 
-    /// To the end, into buffers of a pool, some of which are kept for a while. One that is cancelled
-    /// loses nothing.
+    /// Receives until EOF into buffers of a pool, some of which are kept for a while. A cancelled
+    /// stream loses no bytes.
     async fn stream(self, (thing, fd): (usize, SharedFd)) {
         let pool = &self.harness.pools[self.harness.roll(3)];
         let mut stream = self.harness.driver.recv_stream(fd, pool, 0);
@@ -326,7 +329,7 @@ impl Occupant {
     }
 }
 
-/// One of those who wait, until it is dropped.
+/// Counts a waiting actor, until it is dropped.
 struct Waiting<'a>(&'a Cell<usize>);
 
 impl<'a> Waiting<'a> {
@@ -342,7 +345,7 @@ impl Drop for Waiting<'_> {
     }
 }
 
-/// Polls it with no interest in when it could be polled again.
+/// Polls a future once, without a wake.
 pub(super) fn poll_idly<F: Future + Unpin>(future: &mut F) -> std::task::Poll<F::Output> {
     let mut context = std::task::Context::from_waker(std::task::Waker::noop());
     Pin::new(future).poll(&mut context)

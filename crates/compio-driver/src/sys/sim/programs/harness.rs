@@ -1,5 +1,5 @@
-//! Where the actors sit: polls them when they were woken, and now and then when not; takes them
-//! their slots; and knows at the end what all must have come to.
+//! The harness of a random program: it polls actors after a wake, and sometimes without one, drops
+//! them, and checks the outcome at the end.
 
 use std::{
     cell::{Cell, RefCell},
@@ -31,19 +31,19 @@ use crate::{
     },
 };
 
-/// How actors end that have not come to their end.
+/// How a program treats actors that have not finished.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum DropPolicy {
-    /// They never leave before their end, and no waker takes another's slot.
+    /// They stay until they finish, and no waker drops another actor.
     Patient,
-    /// They are dropped and forgotten at any time.
+    /// They are dropped and leaked at any time.
     Careless,
 }
 
 /// How a program ends.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum End {
-    /// Everybody gets what he waits for, if he is woken.
+    /// All actors get the results that they wait for, provided that they are woken.
     Await,
     Drop,
     ShutDown,
@@ -53,7 +53,7 @@ pub(super) type Actor = Pin<Box<dyn Future<Output = ()>>>;
 
 struct Slot {
     number: usize,
-    /// None while it is being polled.
+    /// None while the actor is being polled.
     actor: Option<Actor>,
     bell: Arc<Bell>,
     is_new: bool,
@@ -61,7 +61,7 @@ struct Slot {
     things: Vec<usize>,
 }
 
-/// An operation that stays with its caller.
+/// An operation of the low-level API, which stays with its caller.
 struct Pushed {
     number: usize,
     thing: usize,
@@ -72,26 +72,26 @@ pub(super) struct Harness {
     pub(super) driver: Driver,
     pub(super) sim: Sim,
     pub(super) pools: Vec<BufferPool>,
-    /// A listener that several share.
+    /// A listener that several actors share.
     pub(super) listener: (usize, SharedFd),
-    /// Likewise, of which no connection is lost.
+    /// A shared listener that loses no connection.
     pub(super) acceptor: (usize, SharedFd, Acceptor),
-    /// Streams that several share.
+    /// Streams that several actors share.
     pub(super) streams: Vec<(usize, SharedFd)>,
     pub(super) file: (usize, SharedFd),
-    /// What has been accepted, and should be open.
+    /// Accepted connections, which should be open.
     pub(super) held: RefCell<Vec<OwnedFd>>,
     pub(super) held_buffers: RefCell<Vec<PooledBuffer>>,
-    /// How many bytes of each thing somebody says to have sent.
+    /// The number of bytes of each object that actors have reported as sent.
     pub(super) sent: RefCell<Vec<usize>>,
-    /// How many connections the acceptor has handed out.
+    /// The number of connections that the acceptor has returned.
     pub(super) accepted: Cell<usize>,
-    /// How many actors wait for it.
+    /// The number of actors that wait for the acceptor.
     pub(super) waiting: Cell<usize>,
     rng: RefCell<Rng>,
     manners: DropPolicy,
     slots: RefCell<Vec<Slot>>,
-    /// Actors that nobody will ask again.
+    /// Actors that are never polled again.
     leaked: RefCell<Vec<Actor>>,
     tokens: RefCell<Vec<CancelToken>>,
     pushed: RefCell<Vec<Pushed>>,
@@ -103,11 +103,11 @@ pub(super) struct Harness {
 
 const SEATS_MAX: usize = 24;
 
-/// How long whoever waits may wait, in turns.
+/// The longest wait, in turns.
 const PATIENCE: usize = 20_000;
 
 thread_local! {
-    /// Of this thread, for wakers, which know nobody.
+    /// The harness of this thread, for wakers, which have no reference to it.
     static CURRENT: RefCell<Weak<Harness>> = const { RefCell::new(Weak::new()) };
 }
 
@@ -169,7 +169,7 @@ impl Harness {
         self.rng.borrow_mut().percent(chance)
     }
 
-    /// A socket of somebody's own.
+    /// Makes a socket for one actor.
     pub(super) fn make(&self) -> (usize, OwnedFd) {
         self.kernel(Kernel::make)
     }
@@ -178,7 +178,7 @@ impl Harness {
         self.trace.borrow_mut().push(what);
     }
 
-    /// So many bytes have been sent, and somebody knows it.
+    /// Records that an actor has sent bytes.
     pub(super) fn note_sent(&self, thing: usize, len: usize) {
         self.record(format!("{len} bytes are sent to {thing}"));
         let mut sent = self.sent.borrow_mut();
@@ -200,7 +200,7 @@ impl Harness {
         Canary::with_room(1 + self.roll(40), self.whim(), &self.alive)
     }
 
-    /// Something to be sent.
+    /// A buffer to be sent.
     pub(super) fn words(&self, first: usize) -> Canary {
         Canary::from(first, 1 + self.roll(40), self.whim(), &self.alive)
     }
@@ -270,7 +270,7 @@ impl Harness {
         }
     }
 
-    /// Of what nobody has been woken for there is nothing new.
+    /// Polls an actor. If it was not woken, it must make no progress.
     fn poll_anybody(&self) {
         let Some(place) = self.any_place() else {
             return;
@@ -291,7 +291,7 @@ impl Harness {
         );
     }
 
-    /// Changes when anything happens.
+    /// A value that changes with every event.
     fn progress(&self) -> (usize, usize) {
         let launched = self.kernel(|kernel| kernel.launched());
         (launched, self.trace.borrow().len())
@@ -307,7 +307,7 @@ impl Harness {
         let Some(slot) = slots.iter_mut().find(|slot| slot.number == number) else {
             return;
         };
-        // Nobody, if it is being polled.
+        // None if the actor is being polled.
         let Some(mut actor) = slot.actor.take() else {
             return;
         };
@@ -340,7 +340,7 @@ impl Harness {
                 self.leave(actor);
             }
             Some(place) => slots[place].actor = Some(actor),
-            // Somebody has taken the slot meanwhile.
+            // A waker has dropped the slot during the poll.
             None => {
                 drop(slots);
                 self.leave(actor);
@@ -348,7 +348,7 @@ impl Harness {
         }
     }
 
-    /// Drops a actor, whose buffers may panic.
+    /// Drops an actor, whose buffers may panic.
     fn leave(&self, actor: Actor) {
         if let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(actor))) {
             expect_planned(panic);
@@ -362,9 +362,9 @@ impl Harness {
         Some(slot)
     }
 
-    /// What comes for this one may be lost.
+    /// Allows the loss of data that arrives for this actor.
     fn give_up(&self, slot: &Slot) {
-        self.record(format!("{} is given up", slot.number));
+        self.record(format!("{} is dropped or leaked", slot.number));
         self.kernel(|kernel| {
             for thing in &slot.things {
                 kernel.thing(*thing).may_lose = true;
@@ -396,7 +396,7 @@ impl Harness {
         self.record("a token is cancelled".into());
     }
 
-    /// What a waker does by the way.
+    /// Runs the side effect of a waker.
     pub(super) fn do_deed(&self, deed: WakerAction) {
         match deed {
             WakerAction::None | WakerAction::Panics => {}
@@ -423,14 +423,14 @@ impl Harness {
         });
     }
 
-    /// Begins an operation of the low-level door.
+    /// Begins an operation of the low-level API.
     fn push(&self) {
         let (thing, fd) = self.streams[self.roll(self.streams.len())].clone();
         let number = self.next_number.replace(self.next_number.get() + 1);
         let room = Canary::with_room(1 + self.roll(40), BufferFault::None, &self.alive);
         let mut operation = Box::new(Recv::new(fd, room, 0));
-        // SAFETY: the box is kept until its entry has come.
-        unsafe { self.driver.push(&mut *operation, number) }.expect("it is not shut down");
+        // SAFETY: the box is kept until its entry has arrived.
+        unsafe { self.driver.push(&mut *operation, number) }.expect("the driver is not shut down");
         self.pushed.borrow_mut().push(Pushed {
             number,
             thing,
@@ -456,8 +456,9 @@ impl Harness {
         let mut pushed = self.pushed.borrow_mut();
         let number = entry.user_data();
         let place = pushed.iter().position(|one| one.number == number);
-        let one = pushed.swap_remove(place.expect("it was pushed, and has no other entry"));
-        // SAFETY: the entry is the operation's own.
+        let one =
+            pushed.swap_remove(place.expect("each pushed operation must have exactly one entry"));
+        // SAFETY: the entry belongs to this operation.
         let (received, buffer) = unsafe { one.operation.finish(entry.into_result()) };
         self.record(format!("{} was {received:?}", one.number));
         if received.is_ok_and(|len| len > 0) {
@@ -477,7 +478,7 @@ impl Harness {
         );
     }
 
-    /// Gives back what is held.
+    /// Releases the held buffers and connections.
     fn let_go(&self) {
         self.held_buffers.take();
         let held = self.held.take();
@@ -489,7 +490,7 @@ impl Harness {
         };
         assert!(
             held.iter().all(is_open),
-            "somebody has closed what is another's"
+            "a descriptor was closed while its owner held it"
         );
     }
 
@@ -502,10 +503,10 @@ impl Harness {
         }
     }
 
-    /// Ends the program, and returns what has happened.
+    /// Ends the program, and returns its trace.
     pub(super) fn end(self: &Rc<Self>, end: End) -> Vec<String> {
         self.kernel(Kernel::calm_down);
-        // They may have buffers of a pool that others wait for.
+        // They may own buffers of a pool that other actors wait for.
         for actor in self.leaked.take() {
             self.leave(actor);
         }
@@ -519,7 +520,11 @@ impl Harness {
             End::ShutDown => {
                 self.is_shut_down.set(true);
                 self.driver.shut_down();
-                assert_eq!(self.driver.in_flight(), 0, "a shutdown waits");
+                assert_eq!(
+                    self.driver.in_flight(),
+                    0,
+                    "operations are in flight after a shutdown"
+                );
                 self.await_all();
             }
         }
@@ -530,17 +535,17 @@ impl Harness {
         self.check()
     }
 
-    /// Turns until the kernel has answered everything.
+    /// Turns until no operation is in flight.
     fn land_all(&self) {
         let mut turns = 0;
         while self.driver.in_flight() > 0 {
             self.turn();
             turns += 1;
-            assert!(turns < PATIENCE, "{:?} has no end", self.driver);
+            assert!(turns < PATIENCE, "{:?} does not complete", self.driver);
         }
     }
 
-    /// Gives everybody what he waits for, and expects him to be woken.
+    /// Completes every wait, and expects that each actor is woken.
     fn await_all(self: &Rc<Self>) {
         self.await_cancelled();
         self.await_kept();
@@ -564,7 +569,7 @@ impl Harness {
         }
     }
 
-    /// Whoever belongs to a token ends with it, with no help of others.
+    /// Actors with a token finish after its cancel, without other events.
     fn await_cancelled(self: &Rc<Self>) {
         self.cancel_token(0);
         self.cancel_token(1);
@@ -582,7 +587,7 @@ impl Harness {
         }
     }
 
-    /// A connection that is kept for whoever comes is taken by those who are there.
+    /// Waiting actors take a connection that was kept.
     fn await_kept(self: &Rc<Self>) {
         self.kernel(|kernel| kernel.thing(self.acceptor.0).connections = 0);
         for _ in 0..100 {
@@ -593,7 +598,7 @@ impl Harness {
         let (_, fd, acceptor) = &self.acceptor;
         let waiting = self.waiting.get();
         if let Poll::Ready(Ok(connection)) = poll_idly(&mut acceptor.accept(&self.driver, fd)) {
-            assert_eq!(waiting, 0, "nobody is woken for a connection");
+            assert_eq!(waiting, 0, "no waiting actor was woken for a connection");
             drop(connection);
             self.accepted.set(self.accepted.get() + 1);
         }
@@ -613,11 +618,11 @@ impl Harness {
         while !self.pushed.borrow().is_empty() {
             self.poll_pushed();
             turns += 1;
-            assert!(turns < PATIENCE, "no entry comes");
+            assert!(turns < PATIENCE, "no entry arrives");
         }
     }
 
-    /// Looks how many connections are kept for whoever comes next.
+    /// Counts the connections that are kept for the next accept.
     fn count_accepted(self: &Rc<Self>) {
         let (thing, fd, acceptor) = &self.acceptor;
         let listener = *thing;
@@ -637,7 +642,7 @@ impl Harness {
     }
 
     fn check(&self) -> Vec<String> {
-        assert_eq!(self.alive.get(), 0, "a buffer lives");
+        assert_eq!(self.alive.get(), 0, "a buffer was not dropped");
         for pool in &self.pools {
             assert_eq!(pool.handed_out(), 0);
         }

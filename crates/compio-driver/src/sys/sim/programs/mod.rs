@@ -1,10 +1,10 @@
-//! Random programs on a [kernel in memory](crate::sys::sim): operations of all kinds, begun, polled,
-//! cancelled, dropped and forgotten at random moments, while that kernel does what it likes.
+//! Random programs on a [simulated kernel](crate::sys::sim): they begin, poll, cancel, drop and leak
+//! operations of all kinds at random moments, while that kernel behaves at random, too.
 //!
-//! A program is its seed's: see `rng.rs` how to repeat one.
+//! The seed determines a program. See `rng.rs` for how to repeat one.
 //!
-//! `harness.rs` is where the actors of a program sit, and what all of it must come to; `actors.rs`
-//! what they do, `probes.rs` the buffers and wakers that watch.
+//! `harness.rs` polls the actors of a program and checks its outcome, `actors.rs` has their code,
+//! `probes.rs` the buffers and wakers that detect errors.
 
 mod actors;
 mod harness;
@@ -18,10 +18,10 @@ use std::{
 use self::harness::{DropPolicy, End, Harness};
 use crate::sys::sim::{Rng, seeds};
 
-/// How many programs there are of each kind, unless the environment says otherwise.
+/// The number of programs of each kind, unless the environment sets another.
 const PROGRAMS: u64 = 300;
 
-/// Each program may have a few hundred descriptors.
+/// Serializes the programs, each of which may have a few hundred descriptors.
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
 fn run_programs(manners: DropPolicy, end: End) {
@@ -31,7 +31,7 @@ fn run_programs(manners: DropPolicy, end: End) {
     }
 }
 
-/// Returns what has happened.
+/// Runs one program, and returns its trace.
 fn run_program(seed: u64, manners: DropPolicy, end: End) -> Vec<String> {
     let mut rng = Rng::new(seed);
     let steps = rng.pick(&[20, 100, 300]);
@@ -40,7 +40,7 @@ fn run_program(seed: u64, manners: DropPolicy, end: End) -> Vec<String> {
         harness.step();
     }
     let trace = harness.end(end);
-    assert_eq!(Rc::strong_count(&harness), 1, "somebody sits there still");
+    assert_eq!(Rc::strong_count(&harness), 1, "an actor is left");
     let sim = harness.sim.clone();
     drop(harness);
     sim.kernel().check_end();
@@ -48,32 +48,32 @@ fn run_program(seed: u64, manners: DropPolicy, end: End) -> Vec<String> {
 }
 
 #[test]
-fn whoever_waits_loses_nothing() {
+fn waiting_actors_lose_no_data() {
     run_programs(DropPolicy::Patient, End::Await);
 }
 
 #[test]
-fn whoever_waits_loses_nothing_by_a_shutdown() {
+fn waiting_actors_lose_no_data_at_shutdown() {
     run_programs(DropPolicy::Patient, End::ShutDown);
 }
 
 #[test]
-fn what_is_dropped_is_over_soon() {
+fn operations_of_dropped_actors_end() {
     run_programs(DropPolicy::Careless, End::Drop);
 }
 
 #[test]
-fn others_get_theirs_beside_the_careless() {
+fn remaining_actors_finish_after_random_drops() {
     run_programs(DropPolicy::Careless, End::Await);
 }
 
 #[test]
-fn a_shutdown_ends_what_the_careless_have_left() {
+fn shutdown_ends_operations_of_dropped_actors() {
     run_programs(DropPolicy::Careless, End::ShutDown);
 }
 
 #[test]
-fn a_seed_tells_all() {
+fn a_seed_determines_the_trace() {
     for seed in 0..20 {
         let run = || run_program(seed, DropPolicy::Careless, End::Await);
         assert_eq!(run(), run());

@@ -1,5 +1,5 @@
-//! What is handed to the driver and watches it: buffers that count their deaths, wakers that do
-//! something of their own.
+//! Buffers and wakers that are passed to the driver and detect errors: the buffers count their drops,
+//! the wakers have side effects.
 
 use std::{
     any::Any,
@@ -19,22 +19,22 @@ use compio_io::buf::{IoBuf, IoBufMut};
 
 use super::harness;
 
-/// What those panic with that are to.
+/// The payload of an intentional panic.
 struct Planned;
 
-/// Unwinds, but is not reported.
+/// Panics on purpose, without a report.
 pub(super) fn panic_as_planned() -> ! {
     panic::resume_unwind(Box::new(Planned))
 }
 
-/// The panic was to be; any other goes on.
+/// Ignores an intentional panic, and resumes any other.
 pub(super) fn expect_planned(panic: Box<dyn Any + Send>) {
     if !panic.is::<Planned>() {
         panic::resume_unwind(panic);
     }
 }
 
-/// What a buffer does when it may not.
+/// The misbehaviour of a buffer.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum BufferFault {
     None,
@@ -42,7 +42,7 @@ pub(super) enum BufferFault {
     PanicsWhenDropped,
 }
 
-/// A buffer that says when it is dropped.
+/// A buffer that counts its drop.
 #[derive(Debug)]
 pub(super) struct Canary {
     bytes: Vec<u8>,
@@ -51,7 +51,7 @@ pub(super) struct Canary {
 }
 
 impl Canary {
-    /// Room for so many bytes.
+    /// A buffer with capacity for `len` bytes.
     pub(super) fn with_room(len: usize, whim: BufferFault, alive: &Rc<Cell<usize>>) -> Self {
         alive.set(alive.get() + 1);
         Self {
@@ -61,7 +61,7 @@ impl Canary {
         }
     }
 
-    /// So many bytes, of which each is one more than that before it.
+    /// A buffer with `len` bytes. Each is one more than the byte before.
     pub(super) fn from(
         first: usize,
         len: usize,
@@ -119,18 +119,18 @@ unsafe impl IoBufMut for Canary {
     }
 }
 
-/// What a waker does besides.
+/// The side effect of a waker.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum WakerAction {
     None,
     Panics,
     TurnsTheDriver,
-    /// Some other actor loses his slot.
+    /// Drops another actor.
     DropsAnother,
     CancelsAToken,
 }
 
-/// Remembers that it was woken.
+/// Records a wake.
 pub(super) struct Bell {
     has_rung: AtomicBool,
     deed: WakerAction,
@@ -144,9 +144,9 @@ impl Bell {
         })
     }
 
-    /// Whether it was woken since this was asked.
+    /// Whether the waker was woken since the last call.
     pub(super) fn has_rung(&self) -> bool {
-        // Relaxed: all this is one thread's.
+        // Relaxed: one thread makes all accesses.
         self.has_rung.swap(false, Relaxed)
     }
 

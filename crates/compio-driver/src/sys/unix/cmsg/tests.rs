@@ -19,7 +19,7 @@ fn messages_lie_where_the_system_says() {
 }
 
 #[test]
-fn the_system_finds_what_was_added() {
+fn cmsg_macros_find_the_added_messages() {
     let mut ancillary = SocketAncillary::new();
     let pieces: [&[u8]; 4] = [b"", b"1", b"12345678", b"a longer piece"];
     for (kind, data) in (1..).zip(pieces) {
@@ -28,11 +28,11 @@ fn the_system_finds_what_was_added() {
             .add(AncillaryData::Other { level, kind, data })
             .unwrap();
     }
-    // Aligned as the system wants to see it.
+    // Aligned as the system requires.
     let mut room = [0_u64; 64];
     let bytes = compio_io::buf::IoBuf::as_init(&ancillary);
-    // SAFETY: there is more room than that; plain C structs of numbers and pointers; the walk is the
-    // system's own.
+    // SAFETY: the memory has more room than that; plain C structs of numbers and pointers; the
+    // iteration uses the system's own functions.
     unsafe {
         ptr::copy_nonoverlapping(bytes.as_ptr(), room.as_mut_ptr().cast(), bytes.len());
         let mut message: libc::msghdr = mem::zeroed();

@@ -1,4 +1,4 @@
-//! The operations by plain calls: the same results as by any backend.
+//! Operations by plain calls: the results are the same as with any backend.
 
 use std::{
     ffi::CString,
@@ -17,14 +17,14 @@ use crate::{
     request::{NOT_READY, Request},
 };
 
-/// Does the operation here and now.
+/// Executes the operation at once.
 fn done<O: Operation>(operation: O) -> O::Output {
     let mut operation = Box::new(operation);
     let request = operation.request();
     // SAFETY: the operation stays in its box until the call has returned.
     let answer = unsafe { call(&request) };
     let answer = answer.map(|value| value as usize);
-    // SAFETY: the call's answer.
+    // SAFETY: this is the result of the call.
     unsafe { operation.finish(answer.map_err(io::Error::from_raw_os_error)) }
 }
 
@@ -94,7 +94,7 @@ fn names() {
     let fd = done(op::Open::new(name.clone(), libc::O_RDONLY, 0)).unwrap();
     done(op::Close::new(fd)).unwrap();
     let mode = done(op::Stat::new(name, true)).unwrap().mode();
-    assert_eq!(mode & libc::S_IFMT, libc::S_IFCHR);
+    assert_eq!(mode as libc::mode_t & libc::S_IFMT, libc::S_IFCHR);
     let absent = CString::new("/dev/null/absent").unwrap();
     check_error(
         done(op::Open::new(absent.clone(), libc::O_RDONLY, 0)),
@@ -225,13 +225,13 @@ fn readiness_nothing_and_work() {
     assert!(ready.contains(Readiness::HANG_UP));
     assert_eq!(done(op::Nop::new()).unwrap(), 0);
     assert_eq!(done(op::Blocking::new(|| 7)).unwrap().unwrap(), 7);
-    // SAFETY: the entry is not looked at.
+    // SAFETY: the call does not read the entry.
     let raw = unsafe { call(&Request::Raw(std::ptr::null())) };
     assert_eq!(raw, Err(libc::EOPNOTSUPP));
 }
 
 #[test]
-fn thread_of_the_pool_leaves_what_is_not_ready() {
+fn pool_thread_does_not_begin_a_transfer_that_is_not_ready() {
     let (reader, writer) = pipe();
     let ask = |request: Request| {
         // SAFETY: the buffers outlive the call.

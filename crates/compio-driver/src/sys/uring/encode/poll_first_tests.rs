@@ -1,8 +1,8 @@
-//! Ends of streams that come at the worst moment: together with bytes, after the kernel has looked at
-//! the socket and before it begins to wait. The kernel overlooks them then.
+//! Streams whose EOF comes together with bytes, after the kernel has checked the socket and before it
+//! begins to wait. The kernel misses such an EOF.
 //!
-//! That moment is short. A request that has the kernel wait without a look of its own lets all that
-//! came before fall into it.
+//! That interval is short. With `IORING_RECVSEND_POLL_FIRST` the kernel waits without a check first, so
+//! that all earlier events fall into the interval.
 
 use std::{
     cell::Cell,
@@ -24,19 +24,19 @@ use crate::{
     stream::RecvStream,
 };
 
-/// `IORING_RECVSEND_POLL_FIRST`, and where an entry has it (`ioprio`).
+/// `IORING_RECVSEND_POLL_FIRST`, and the offset of its field in an entry (`ioprio`).
 const POLL_FIRST: u16 = 1;
 const FLAGS_AT: usize = 2;
 
-/// Long enough for anything that is going to happen at all.
+/// Long enough for any event.
 const LONG: Duration = Duration::from_secs(30);
 
 thread_local! {
-    /// Whether the receives of this thread look too late.
+    /// Whether the receives of this thread skip the first check.
     static IS_LATE: Cell<bool> = const { Cell::new(false) };
 }
 
-/// A receive as it is, or one that waits without a look.
+/// A receive as it is, or one that waits without a check.
 pub(super) fn perhaps(mut entry: Entry) -> Entry {
     if IS_LATE.get() {
         // SAFETY: an entry is the kernel's own 64 bytes, with an aligned `u16` there.
@@ -48,10 +48,10 @@ pub(super) fn perhaps(mut entry: Entry) -> Entry {
     entry
 }
 
-/// Expects these bytes of a socket whose peer is done already; then the end, or a reset.
+/// Expects these bytes from a socket whose peer has finished; then EOF, or a reset.
 fn check(socket: impl Into<OwnedFd>, expected: &[u8], is_reset: bool) {
     let builder = DriverBuilder::new().backend(BackendKind::IoUring);
-    // Where there is no such ring, nothing is overlooked.
+    // Without io_uring, no EOF is missed.
     let Ok(driver) = builder.build() else { return };
     let pool = BufferPool::new(&driver, 4, 64).expect("a pool");
     let mut stream = driver.recv_stream(SharedFd::from(socket.into()), &pool, 0);
@@ -76,7 +76,7 @@ fn next(driver: &Driver, stream: &mut RecvStream) -> Option<io::Result<PooledBuf
             return next;
         }
         let left = LONG.saturating_sub(began.elapsed());
-        assert!(!left.is_zero(), "the end was overlooked");
+        assert!(!left.is_zero(), "the stream must report EOF");
         driver.turn(Some(left)).expect("a turn");
     }
 }
@@ -94,7 +94,7 @@ fn an_end_that_comes_with_bytes_is_seen() {
 }
 
 #[test]
-fn an_end_that_comes_with_bytes_of_a_peer_who_stays_is_seen() {
+fn an_end_that_comes_with_bytes_of_an_open_peer_is_seen() {
     let (mut peer, socket) = UnixStream::pair().unwrap();
     peer.write_all(b"bytes").unwrap();
     peer.shutdown(Shutdown::Write).unwrap();

@@ -1,7 +1,7 @@
-//! What each request says to the kernel, field by field.
+//! The entry of each request, field by field.
 //!
-//! Addresses are shown by the names of what lies there, so that the snapshots are the same in
-//! every run; fields that are zero are left out.
+//! Addresses are shown by the names of their memory, so that the snapshots are the same in every run.
+//! Fields that are zero are omitted.
 
 use std::{fmt::Write, ptr};
 
@@ -336,7 +336,7 @@ fn stat_of_a_descriptor() {
     let mut into = Stat::zeroed();
     let into = &raw mut into;
     let request = Request::File(File::StatFd { fd: 3, into });
-    // The empty path is a constant of the table: where it lies is its own affair.
+    // The empty path is a constant of the table, at any address.
     // SAFETY: no raw entry.
     let entry = unsafe { entry_of(&request) };
     // SAFETY: the address field of `io_uring_sqe`, as in `show`.
@@ -477,7 +477,7 @@ fn poll() {
 }
 
 #[test]
-fn what_is_no_entry() {
+fn requests_without_an_entry() {
     let shutdown = Net::Shutdown { fd: 3, how: 0 };
     check(Request::Net(shutdown), &[], expect!["a plain call"]);
     let work = Work {

@@ -24,7 +24,7 @@ fn request_again<O: Operation>(mut operation: O) -> Resubmit {
     again(&operation.request())
 }
 
-/// Whether a thread repeats this.
+/// Whether a thread repeats the operation.
 fn is_repeated<O: Operation>(mut operation: O) -> bool {
     let request = operation.request();
     assert!(matches!(again(&request), Resubmit::Pool(_)));
@@ -67,16 +67,16 @@ fn wait_for_a_peer_is_not_repeated_by_a_thread() {
     let mut write = op::WriteAt::at_cursor(sink, b"!");
     // SAFETY: the operation outlives the call.
     assert_eq!(unsafe { crate::sys::unix::call(&write.request()) }, Ok(1));
-    // Not all of it may find room without a wait.
+    // The pipe may have no room for all bytes.
     let Resubmit::Pool(Request::Pipe(Pipe::Splice { len, .. })) = request_again(splice()) else {
-        panic!("there is something to be moved");
+        panic!("the splice must go to the pool");
     };
     assert_eq!(len as usize, libc::PIPE_BUF);
 }
 
 #[test]
 fn descriptor_that_may_answer_cancelled_itself_is_believed() {
-    // SAFETY: numbers are passed; what is made belongs to nobody else.
+    // SAFETY: numbers are passed; the new descriptors have no other owner.
     let [timer, packet] = unsafe {
         let timer = libc::timerfd_create(libc::CLOCK_REALTIME, libc::TFD_CLOEXEC);
         let packet = libc::socket(libc::AF_NETLINK, libc::SOCK_RAW | libc::SOCK_CLOEXEC, 0);
@@ -124,7 +124,7 @@ fn change_of_an_unknown_file_system_is_not_repeated() {
     let file = share(std::fs::File::open("/proc/self/comm").unwrap());
     assert!(!is_repeated(op::Sync::all(file.clone())));
     assert!(!is_repeated(op::WriteAt::at_cursor(file.clone(), "x")));
-    // The same bytes at the same place.
+    // The same bytes at the same position.
     assert!(is_repeated(op::WriteAt::new(file.clone(), 0, "x")));
     assert!(is_repeated(op::StatFd::new(file)));
 }

@@ -20,17 +20,17 @@ use crate::{
 
 /// Waits until a client has opened this instance of a named pipe.
 ///
-/// A client that was there before is success, and so is one that has gone already: what it has
-/// written can be read, and then the end.
+/// It succeeds if the client has connected before, and also if the client has closed its end already:
+/// its bytes can be read, and then EOF.
 ///
 /// # Cancellation
 ///
-/// A client that connects all the same stays connected: the next wait finds it.
+/// A client that connects before the cancel takes effect stays connected: the next wait finds it.
 ///
 /// # Errors
 ///
-/// The system's. To wait for the next client, the instance has to be
-/// [disconnected](super::super::disconnect_named_pipe) from the one before.
+/// The OS error of `ConnectNamedPipe`. Before a wait for the next client, the instance must be
+/// [disconnected](super::super::disconnect_named_pipe) from its last one.
 #[derive(Debug)]
 pub struct ConnectNamedPipe<F = SharedFd> {
     fd: F,
@@ -49,7 +49,7 @@ unsafe impl<F: AsRawFd + 'static> Operation for ConnectNamedPipe<F> {
     type Output = io::Result<()>;
 
     fn request(&mut self) -> Request {
-        // SAFETY: `begin` makes one call and says how it has returned.
+        // SAFETY: `begin` makes one call and reports how it has returned.
         let entry = unsafe { RawEntry::new(self.fd.as_raw_fd(), begin, ptr::null_mut()) };
         Request::Raw(self.entry.insert(entry))
     }
@@ -59,7 +59,7 @@ unsafe impl<F: AsRawFd + 'static> Operation for ConnectNamedPipe<F> {
     }
 }
 
-// SAFETY: the descriptor is owned by what the operation holds.
+// SAFETY: the operation holds an owner of the descriptor.
 unsafe impl<F: OwnsFd> Owned for ConnectNamedPipe<F> {}
 
 /// # Safety

@@ -16,17 +16,17 @@ use crate::{
     },
 };
 
-/// Sends a control code to the driver of a device or a file system, with what it wants to know, and
-/// takes what it says. Buffers without capacity stand for "nothing".
+/// Sends a control code with its input to the driver of a device or a file system, and receives the
+/// output. A buffer without capacity stands for no buffer.
 ///
 /// # Cancellation
 ///
-/// It depends on the code: most are carried out at once.
+/// It depends on the code: most are executed at once.
 ///
 /// # Errors
 ///
-/// The driver's, with both buffers. The output has what fits of an answer if the error is
-/// `ERROR_MORE_DATA`.
+/// The error of the device's driver, with both buffers. With `ERROR_MORE_DATA` the output contains
+/// the part that fits.
 ///
 /// ```
 /// use compio_driver::{Driver, OwnedFd, SharedFd, os::windows::DeviceIoControl};
@@ -51,7 +51,7 @@ use crate::{
 ///     .custom_flags(FILE_FLAG_OVERLAPPED)
 ///     .open("Cargo.toml")?;
 /// let file = SharedFd::from(OwnedFd::from(file));
-/// // SAFETY: this code knows of no memory but the output's, two bytes.
+/// // SAFETY: this code writes only to the output, two bytes.
 /// let ask = unsafe { DeviceIoControl::new(file, FSCTL_GET_COMPRESSION, [], [0; 2]) };
 /// let (result, (_, answer)) = run(&driver, driver.submit(ask));
 /// match result {
@@ -70,7 +70,7 @@ pub struct DeviceIoControl<I, O, F = SharedFd> {
     entry: Option<RawEntry>,
 }
 
-/// What the call is made with.
+/// The arguments of the call.
 #[derive(Debug)]
 struct Control {
     code: u32,
@@ -102,19 +102,19 @@ impl<I, O, F> DeviceIoControl<I, O, F> {
     }
 }
 
-// SAFETY: the request points to the entry and what the call is made with, which lie in the
-// operation; that points to the buffers, which are owned, and stay in place by `IoBuf`'s contract.
+// SAFETY: the request points to the entry and to the call's arguments, which lie in the operation.
+// The arguments point to the buffers, which are owned, and stay in place by `IoBuf`'s contract.
 unsafe impl<I: IoBuf, O: IoBufMut, F: AsRawFd + 'static> Operation for DeviceIoControl<I, O, F> {
     type Output = BufResult<usize, (I, O)>;
 
     fn request(&mut self) -> Request {
         let input = self.input.as_init();
         self.control.input = Span::new(input.as_ptr().cast_mut(), input.len());
-        // SAFETY: the room is only handed to the kernel, which never makes bytes uninitialised.
+        // SAFETY: the room is only passed to the kernel, which never makes bytes uninitialised.
         let output = unsafe { self.output.as_uninit() };
         self.control.output = Span::new(output.as_mut_ptr().cast(), output.len());
         let data = (&raw mut self.control).cast();
-        // SAFETY: `begin` makes one call and says how it has returned.
+        // SAFETY: `begin` makes one call and reports how it has returned.
         let entry = unsafe { RawEntry::new(self.fd.as_raw_fd(), begin, data) };
         Request::Raw(self.entry.insert(entry))
     }
@@ -131,7 +131,7 @@ unsafe impl<I: IoBuf, O: IoBufMut, F: AsRawFd + 'static> Operation for DeviceIoC
     }
 }
 
-// SAFETY: the descriptor is owned by what the operation holds.
+// SAFETY: the operation holds an owner of the descriptor.
 unsafe impl<I: IoBuf, O: IoBufMut, F: OwnsFd> Owned for DeviceIoControl<I, O, F> {}
 
 /// # Safety
@@ -156,7 +156,7 @@ unsafe fn begin(fd: RawFd, overlapped: *mut c_void, data: *mut ()) -> Begun {
     Begun::new(succeeded != 0)
 }
 
-/// Some drivers tell a buffer of no bytes from none.
+/// Some drivers distinguish an empty buffer from no buffer.
 fn given(span: Span) -> *mut c_void {
     if span.len == 0 {
         ptr::null_mut()

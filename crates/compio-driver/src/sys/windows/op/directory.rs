@@ -30,22 +30,23 @@ use crate::{
     },
 };
 
-/// Waits until something has changed in a directory, and says what.
+/// Waits for changes in a directory, and returns them.
 ///
-/// From the first of these operations on, the system keeps what changes in between for the next one:
-/// in a memory of its own, as large as the first one's buffer. What does not fit is lost, all of it,
-/// and that is [said](DirectoryChanges::were_lost).
+/// From the first of these operations on, the system stores changes between two operations for the
+/// next one, in a buffer of its own that is as large as the first operation's buffer. If the changes
+/// do not fit, all of them are lost, and [`were_lost`](DirectoryChanges::were_lost) reports it.
 ///
 /// # Cancellation
 ///
-/// Changes that have not been reported are kept for the next operation. If it completes all the
-/// same, those that it would have reported are lost.
+/// Changes that have not been reported are kept for the next operation. If the operation completes
+/// before its cancel, the changes that it would have reported are lost.
 ///
 /// # Errors
 ///
-/// The system's, with the buffer: `ERROR_ACCESS_DENIED` if the directory itself has been deleted;
-/// `ERROR_INVALID_FUNCTION` if the file system tells of no changes; over a network,
-/// `ERROR_INVALID_PARAMETER` if the buffer has more than 64 KiB.
+/// All with the buffer: `ERROR_ACCESS_DENIED` if the directory itself has been deleted;
+/// `ERROR_INVALID_FUNCTION` if the file system does not report changes; over a network,
+/// `ERROR_INVALID_PARAMETER` if the buffer has more than 64 KiB. Other OS errors of
+/// `ReadDirectoryChangesW`.
 ///
 /// ```
 /// use compio_driver::{
@@ -72,7 +73,7 @@ use crate::{
 /// let directory = SharedFd::from(open_directory(path)?);
 /// let changes = ReadDirectoryChanges::new(directory, DirectoryChanges::with_capacity(4096));
 /// # let create = || drop(std::fs::File::create(path.join("new")).unwrap());
-/// // Meanwhile, somebody creates the file `new` there.
+/// // During the wait, another program creates the file `new` there.
 /// let (result, changes) = run(&driver, driver.submit(changes), create);
 /// result?;
 /// assert!(!changes.were_lost());
@@ -89,7 +90,7 @@ pub struct ReadDirectoryChanges<F = SharedFd> {
     entry: Option<RawEntry>,
 }
 
-/// What the call is made with.
+/// The arguments of the call.
 #[derive(Debug)]
 struct Watch {
     start: *mut u32,
@@ -99,8 +100,8 @@ struct Watch {
 }
 
 impl<F> ReadDirectoryChanges<F> {
-    /// Watches what [`open_directory`] has opened: names that appear and disappear, the sizes of
-    /// files, and when they are written. The changes go into `changes`.
+    /// Watches a directory that [`open_directory`] has opened: names that appear and disappear, the
+    /// sizes of files, and the times of their last writes. The changes go into `changes`.
     pub fn new(fd: F, changes: DirectoryChanges) -> Self {
         Self {
             fd,
@@ -118,21 +119,21 @@ impl<F> ReadDirectoryChanges<F> {
         }
     }
 
-    /// Whether the directories below are watched, too.
+    /// Sets whether subdirectories are watched, too.
     pub fn recursive(mut self, recursive: bool) -> Self {
         self.watch.recursive = recursive;
         self
     }
 
-    /// What is watched: `FILE_NOTIFY_CHANGE_` bits.
+    /// Sets the kinds of changes to watch: `FILE_NOTIFY_CHANGE_` bits.
     pub fn filter(mut self, bits: u32) -> Self {
         self.watch.filter = bits;
         self
     }
 }
 
-// SAFETY: the request points to the entry and what the call is made with, which lie in the
-// operation; that points to the changes' memory, on the heap and owned.
+// SAFETY: the request points to the entry and to the call's arguments, which lie in the operation.
+// The arguments point to the memory of the changes, which is owned and on the heap.
 unsafe impl<F: AsRawFd + 'static> Operation for ReadDirectoryChanges<F> {
     type Output = BufResult<(), DirectoryChanges>;
 
@@ -141,7 +142,7 @@ unsafe impl<F: AsRawFd + 'static> Operation for ReadDirectoryChanges<F> {
         self.watch.start = self.changes.words.as_mut_ptr();
         self.watch.len = self.changes.capacity() as u32;
         let data = (&raw mut self.watch).cast();
-        // SAFETY: `begin` makes one call and says how it has returned.
+        // SAFETY: `begin` makes one call and reports how it has returned.
         let entry = unsafe { RawEntry::new(self.fd.as_raw_fd(), begin, data) };
         Request::Raw(self.entry.insert(entry))
     }
@@ -167,7 +168,7 @@ unsafe impl<F: AsRawFd + 'static> Operation for ReadDirectoryChanges<F> {
     }
 }
 
-// SAFETY: the descriptor is owned by what the operation holds.
+// SAFETY: the operation holds an owner of the descriptor.
 unsafe impl<F: OwnsFd> Owned for ReadDirectoryChanges<F> {}
 
 /// # Safety
@@ -190,21 +191,21 @@ unsafe fn begin(fd: RawFd, overlapped: *mut c_void, data: *mut ()) -> Begun {
         )
     };
     match Begun::new(succeeded != 0) {
-        // ReadDirectoryChangesW says so when the watch is queued: its end is told of later.
+        // ReadDirectoryChangesW succeeds when the watch is queued: its end is reported later.
         Begun::Success => Begun::Pending,
         begun @ (Begun::Pending | Begun::Over(_)) => begun,
     }
 }
 
-/// Opens a directory to be [watched](ReadDirectoryChanges).
+/// Opens a directory in order to [watch](ReadDirectoryChanges) it.
 ///
 /// # Errors
 ///
-/// The system's.
+/// The OS error of `CreateFileW`, for instance `NotFound` if there is no such directory.
 pub fn open_directory(path: impl AsRef<Path>) -> io::Result<OwnedFd> {
     let directory = fs::OpenOptions::new()
         .access_mode(FILE_LIST_DIRECTORY)
-        // Without the first, no directory can be opened.
+        // Directories can be opened only with FILE_FLAG_BACKUP_SEMANTICS.
         .custom_flags(FILE_FLAG_BACKUP_SEMANTICS | FILE_FLAG_OVERLAPPED)
         .open(path)?;
     Ok(directory.into())
@@ -213,8 +214,8 @@ pub fn open_directory(path: impl AsRef<Path>) -> io::Result<OwnedFd> {
 /// Changes in a directory, as the system has written them, and the memory for them.
 #[derive(Default)]
 pub struct DirectoryChanges {
-    /// The system wants memory for whole words. All of it is initialised, so that nothing that the
-    /// system says of its content is a matter of memory safety.
+    /// The system requires memory aligned to words. All of it is initialised, so that memory safety
+    /// does not depend on the length that the system reports.
     words: Vec<u32>,
     /// In bytes.
     len: usize,
@@ -222,7 +223,7 @@ pub struct DirectoryChanges {
 }
 
 impl DirectoryChanges {
-    /// Room for so many bytes of changes: 12 for each, and 2 for each unit of its name.
+    /// Room for `bytes` bytes of changes: 12 for each change, and 2 for each unit of its name.
     pub fn with_capacity(bytes: usize) -> Self {
         Self {
             words: vec![0; bytes.min(TRANSFER_MAX).div_ceil(size_of::<u32>())],
@@ -231,8 +232,8 @@ impl DirectoryChanges {
         }
     }
 
-    /// Whether there were more changes than memory for them. All are lost then: what is in the
-    /// directory now has to be looked up there.
+    /// Whether there were more changes than fit into the memory. All are lost then: list the
+    /// directory to find its present content.
     pub fn were_lost(&self) -> bool {
         self.were_lost
     }
@@ -275,31 +276,31 @@ impl<'a> IntoIterator for &'a DirectoryChanges {
     }
 }
 
-/// Something has changed in a directory.
+/// A change in a directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Change {
-    /// What has happened.
+    /// The kind of the change.
     pub kind: ChangeKind,
-    /// To what, from the directory that is watched. It may be a short name of the 8.3 kind.
+    /// The changed entry, relative to the watched directory. It may be a short 8.3 name.
     pub path: PathBuf,
 }
 
-/// What has happened in a directory.
+/// The kind of a change in a directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ChangeKind {
-    /// There is something new.
+    /// An entry was added.
     Added,
-    /// Something is gone.
+    /// An entry was removed.
     Removed,
-    /// Size, time or attributes of something are other ones.
+    /// Size, time or attributes of an entry have changed.
     Modified,
-    /// Something has another name: this is the old one. The new one is the next change.
+    /// An entry was renamed: this is the old name. The new one is the next change.
     RenamedFrom,
-    /// Something has another name: this is the new one.
+    /// An entry was renamed: this is the new name.
     RenamedTo,
-    /// What this version does not know: the system's `FILE_ACTION_` number.
+    /// A kind that this version does not know: the system's `FILE_ACTION_` number.
     Other(u32),
 }
 
@@ -316,27 +317,27 @@ impl From<u32> for ChangeKind {
     }
 }
 
-/// Iterates over the changes in a [`DirectoryChanges`]. Ends at the first that is not all there.
+/// Iterates over the changes in a [`DirectoryChanges`]. Ends at the first incomplete change.
 #[derive(Debug, Clone, Default)]
 pub struct Changes<'a> {
     words: &'a [u32],
-    /// Where the next change begins, if there is one, and how much has been written: both in units
-    /// of 16 bits, which is what names consist of.
+    /// The start of the next change, if there is one, and the length of the written part: both in units
+    /// of 16 bits, the code units of names.
     next: Option<usize>,
     len: usize,
 }
 
-/// What is before the name of a change, in bytes: where the next one is, the kind, and the name's
-/// length.
+/// The size in bytes of a change's head, which precedes its name: the offset of the next change, the
+/// kind, and the name's length.
 const HEAD: usize = 3 * size_of::<u32>();
 
 impl Changes<'_> {
-    /// Little-endian, as this system is everywhere.
+    /// Little-endian, as Windows always is.
     fn unit(&self, place: usize) -> u16 {
         (self.words[place / 2] >> (place % 2 * 16)) as u16
     }
 
-    /// Not every system keeps to the rule that changes begin at whole words.
+    /// Changes should begin at whole words, but not every system aligns them.
     fn word(&self, place: usize) -> usize {
         usize::from(self.unit(place)) | usize::from(self.unit(place + 1)) << 16
     }
@@ -346,7 +347,7 @@ impl Iterator for Changes<'_> {
     type Item = Change;
 
     fn next(&mut self) -> Option<Change> {
-        // What the system says is trusted as far as it lies within what it has written.
+        // Offsets and lengths of the system are checked against the length that it has written.
         let start = self.next.take()?;
         let name = start.checked_add(HEAD / 2)?;
         let room = self.len.checked_sub(name)?;
@@ -356,7 +357,7 @@ impl Iterator for Changes<'_> {
         if room < name_len {
             return None;
         }
-        // The last one says 0, and none begins within the head of the one before.
+        // The offset of the last one is 0, and no change begins within the head of the one before.
         if offset >= HEAD && offset.is_multiple_of(2) {
             self.next = start.checked_add(offset / 2);
         }

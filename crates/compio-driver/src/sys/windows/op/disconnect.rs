@@ -1,4 +1,4 @@
-//! Ending a connection, but not its socket.
+//! Ending a connection, and keeping its socket.
 
 use std::{ffi::c_void, io, ptr};
 
@@ -18,16 +18,16 @@ use crate::{
 /// Ends the connection of a socket, so that the same socket can be connected again: it keeps its
 /// address, its options and its port.
 ///
-/// It waits for the peer to end the connection, too. The address that the socket has kept cannot
-/// reach the same peer for some minutes (`WSAEADDRINUSE`): the protocol waits for stragglers.
+/// It waits for the peer to end the connection, too. The kept address cannot reach the same peer for
+/// some minutes (`WSAEADDRINUSE`): TCP waits for late segments.
 ///
 /// # Cancellation
 ///
-/// The connection may be ended or not.
+/// The connection may have ended or not.
 ///
 /// # Errors
 ///
-/// The system's; `WSAENOTCONN` if there is no connection.
+/// `WSAENOTCONN` if there is no connection. Other OS errors of `DisconnectEx`.
 #[derive(Debug)]
 pub struct DisconnectEx<F = SharedFd> {
     fd: F,
@@ -46,7 +46,7 @@ unsafe impl<F: AsRawFd + 'static> Operation for DisconnectEx<F> {
     type Output = io::Result<()>;
 
     fn request(&mut self) -> Request {
-        // SAFETY: `begin` makes one call and says how it has returned.
+        // SAFETY: `begin` makes one call and reports how it has returned.
         let entry = unsafe { RawEntry::new(self.fd.as_raw_fd(), begin, ptr::null_mut()) };
         Request::Raw(self.entry.insert(entry))
     }
@@ -56,7 +56,7 @@ unsafe impl<F: AsRawFd + 'static> Operation for DisconnectEx<F> {
     }
 }
 
-// SAFETY: the descriptor is owned by what the operation holds.
+// SAFETY: the operation holds an owner of the descriptor.
 unsafe impl<F: OwnsFd> Owned for DisconnectEx<F> {}
 
 /// # Safety

@@ -1,5 +1,4 @@
-//! Operations that only Windows has, in the backend's own words: see
-//! [`Request::Raw`](crate::request::Request::Raw).
+//! Operations of Windows only, each built on a [`Request::Raw`](crate::request::Request::Raw).
 
 mod connect;
 mod control;

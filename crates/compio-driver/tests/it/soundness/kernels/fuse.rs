@@ -1,6 +1,6 @@
-//! A file system in this process, over `/dev/fuse`: it answers the requests that a test names with the
-//! error that the test wants, and counts all requests. It speaks the raw protocol (version 7.31), as far
-//! as these tests need it: every name is a file, unless it begins with "new".
+//! A FUSE server in this process, over `/dev/fuse`. It answers the requests that a test names with
+//! the error that the test wants, and counts all requests. It speaks the raw protocol (version
+//! 7.31) as far as these tests need it: every name is a file, unless it begins with "new".
 
 use std::{
     collections::HashMap,
@@ -39,30 +39,30 @@ const BATCH_FORGET: u32 = 42;
 
 /// Reads and writes go to the server, not to the page cache.
 const DIRECT_IO: u32 = 1;
-/// Directories that a name of this beginning is.
+/// Names with this prefix are directories.
 const DIRECTORY: &[u8] = b"dir";
 
 const HEADER_LEN: usize = 40;
 
 #[derive(Default)]
 struct State {
-    /// How many requests of each kind have come.
+    /// The number of requests of each kind.
     counts: HashMap<u32, usize>,
-    /// The error that each of them is answered with.
+    /// The error for each kind of request.
     errors: HashMap<u32, i32>,
-    /// Files that were opened while a flush was under way: they have the numbers that the closing
-    /// descriptors had.
+    /// Files that were opened during a flush: they have the numbers of the descriptors that were
+    /// closing.
     opened_by_flush: Vec<File>,
 }
 
-/// The file system is mounted in the mount namespace of this thread alone, and gone with it.
+/// The file system is mounted in the mount namespace of this thread alone, and disappears with it.
 pub(crate) struct Fuse {
     directory: tempfile::TempDir,
     state: Arc<Mutex<State>>,
 }
 
 impl Fuse {
-    /// None, with the reason printed, where there is no FUSE or no right to mount.
+    /// Returns `None`, and prints the reason, if there is no FUSE or no permission to mount.
     pub(crate) fn mount() -> Option<Self> {
         match Self::try_mount() {
             Ok(fuse) => Some(fuse),
@@ -117,13 +117,13 @@ impl Fuse {
         self.state.lock().unwrap().errors.insert(opcode, error);
     }
 
-    /// How many requests of this kind have come since the last call.
+    /// The number of requests of this kind since the last call.
     pub(crate) fn count(&self, opcode: u32) -> usize {
         let mut state = self.state.lock().unwrap();
         state.counts.remove(&opcode).unwrap_or(0)
     }
 
-    /// Whether all files that were opened during a flush are open still.
+    /// Whether all files that were opened during a flush are still open.
     pub(crate) fn keeps_files_of_flush(&self) -> bool {
         let state = self.state.lock().unwrap();
         let mut files = state.opened_by_flush.iter();
@@ -168,7 +168,7 @@ fn serve(mut device: &File, state: &Mutex<State>) {
             let mut state = state.lock().unwrap();
             *state.counts.entry(opcode).or_default() += 1;
             if opcode == opcode::FLUSH {
-                // The kernel has freed the number before it asks: this file gets it.
+                // The kernel frees the number before it sends the flush: this file gets the number.
                 state.opened_by_flush.push(File::open("/dev/null").unwrap());
             }
             match state.errors.get(&opcode) {
@@ -182,7 +182,7 @@ fn serve(mut device: &File, state: &Mutex<State>) {
         reply.extend((-answer.as_ref().err().unwrap_or(&0)).to_ne_bytes());
         reply.extend(unique.to_ne_bytes());
         reply.extend(body);
-        // One whose request was interrupted is refused.
+        // The kernel refuses the reply to an interrupted request.
         let _ = device.write(&reply);
     }
 }
@@ -235,7 +235,7 @@ fn opened() -> Vec<u8> {
     numbers(&[0, 0, DIRECT_IO, 0])
 }
 
-/// `fuse_entry_out`, which is valid for no time.
+/// `fuse_entry_out`, with a validity of zero.
 fn entry(node: u32) -> Vec<u8> {
     let head = numbers(&[node, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
     [head, attributes(node.into())].concat()

@@ -1,5 +1,5 @@
-//! Kernels that refuse, interrupt and overflow, and what only unix knows of readiness: each file says
-//! which ones.
+//! Kernels that refuse, interrupt and overflow, and readiness on unix. The head of each file names
+//! its rows.
 
 #[cfg(target_os = "linux")]
 mod fuse;

@@ -87,7 +87,7 @@ fn terminal() -> (std::fs::File, OwnedFd) {
     }
 }
 
-/// Linux (6.18) has no non-blocking read of a terminal, so that the backend asks poll(2) first.
+/// Linux (6.18) has no non-blocking read of a terminal, so the backend calls poll(2) first.
 #[test]
 fn s47_terminal_read_with_refused_poll_ends() {
     on_thread(|| {
@@ -105,7 +105,7 @@ fn s47_terminal_read_with_refused_poll_ends() {
 
 #[test]
 fn s47_splice_with_refused_poll_ends() {
-    // A thread each: a filter refuses the first poll of the next splice, too.
+    // One thread each: a filter refuses the first poll of the next splice, too.
     for backend in 0..each_backend().count() {
         on_thread(move || {
             let driver = each_backend().nth(backend).unwrap();
@@ -125,7 +125,7 @@ fn s47_splice_with_refused_poll_ends() {
     }
 }
 
-/// The stream asks poll(2) after a burst whether an end follows the bytes (`Shelf::has_ended`).
+/// After a burst the stream checks with poll(2) for EOF (`BufferRing::has_ended`).
 #[test]
 fn s47_recv_stream_with_refused_poll_sees_bytes_and_end() {
     on_thread(|| {

@@ -1,5 +1,5 @@
-//! Readiness of descriptors that are closed or duplicated while they are subscribed, and of files
-//! (scenario 24).
+//! Readiness of descriptors that are closed or duplicated while they are subscribed, and of regular
+//! files (scenario 24).
 
 use std::{
     io::Write,
@@ -22,9 +22,9 @@ use crate::{
     unix::numbers::{number, renumber},
 };
 
-/// The kernel goes on to tell of a descriptor that is open elsewhere, under the old number.
+/// The kernel keeps reporting events under the old number while a duplicate is open.
 #[test]
-fn s24_a_duplicate_that_lives_on_wakes_nobody_for_long() {
+fn s24_an_open_duplicate_does_not_wake_the_driver_repeatedly() {
     let driver = readiness();
     let number = number();
     let (near, mut far) = UnixStream::pair().unwrap();
@@ -35,7 +35,7 @@ fn s24_a_duplicate_that_lives_on_wakes_nobody_for_long() {
     far.write_all(b"unread").unwrap();
     check_quiet(&driver);
 
-    // The number is another's now, and that one is not disturbed.
+    // Another descriptor has the number now, and still works.
     let (near, mut other_far) = UnixStream::pair().unwrap();
     let near = share(renumber(near, number));
     let mut recv = driver.submit(Recv::new(near.clone(), Vec::with_capacity(64), 0));
@@ -53,14 +53,14 @@ fn s24_a_duplicate_that_lives_on_wakes_nobody_for_long() {
 }
 
 #[test]
-fn s24_a_duplicate_of_what_was_pushed_wakes_nobody_for_long() {
+fn s24_an_open_duplicate_of_a_pushed_number_does_not_wake_the_driver_repeatedly() {
     let driver = readiness();
     let number = number();
     let (near, mut far) = UnixStream::pair().unwrap();
     let near = renumber(near, number);
     let duplicate = near.try_clone().unwrap();
     check_pushed(&driver, number, &mut far, b"one");
-    // One is waited for, and given up.
+    // This poll waits, and is cancelled.
     let mut poll = PollOnce::new(number, Readiness::READABLE);
     // SAFETY: the operation stays here until its entry has come.
     unsafe { driver.push(&mut poll, 1).unwrap() };
@@ -76,9 +76,9 @@ fn s24_a_duplicate_of_what_was_pushed_wakes_nobody_for_long() {
     drop((near, duplicate));
 }
 
-/// A shared descriptor that is unwrapped stays in the kernel's list until it speaks again.
+/// A shared descriptor that is unwrapped stays in the epoll set until its next event.
 #[test]
-fn s24_what_was_given_back_wakes_nobody_for_long() {
+fn s24_an_unwrapped_descriptor_does_not_wake_the_driver_repeatedly() {
     let driver = readiness();
     let (near, mut far) = UnixStream::pair().unwrap();
     let near = share(near);
@@ -88,14 +88,14 @@ fn s24_what_was_given_back_wakes_nobody_for_long() {
         far.write_all(b"unread").unwrap();
         check_quiet(&driver);
     }
-    // SAFETY: nobody else has it.
+    // SAFETY: the number has no other owner.
     drop(unsafe { OwnedFd::from_raw_fd(raw) });
 }
 
-/// Sleeps of a driver that has nothing to be told.
+/// Checks that a driver without events sleeps.
 #[track_caller]
 fn check_quiet(driver: &Driver) {
-    // What is under way already may end a few of them early.
+    // Events in flight may end a few sleeps early.
     for _ in 0..3 {
         driver.turn(Some(Duration::from_millis(1))).unwrap();
     }
@@ -107,9 +107,9 @@ fn check_quiet(driver: &Driver) {
     assert!(driver.enters() - before <= 3);
 }
 
-/// What is there all the time must not be reported over and over.
+/// A level that stays ready must not be reported repeatedly.
 #[test]
-fn s24_a_poll_for_something_else_does_not_wait_busily() {
+fn s24_a_poll_for_another_event_does_not_spin() {
     for driver in each_backend() {
         let (near, mut far) = tcp();
         far.write_all(b"x").unwrap();
@@ -144,7 +144,7 @@ fn s24_a_regular_file_is_always_ready() {
     }
 }
 
-/// And never has anything exceptional.
+/// A regular file never has exceptional conditions.
 #[test]
 fn s24_a_regular_file_is_not_waited_for() {
     let mut answers = Vec::new();

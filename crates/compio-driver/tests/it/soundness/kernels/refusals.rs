@@ -1,6 +1,6 @@
-//! Kernels that refuse, and calls that are interrupted.
+//! Kernels that refuse calls, and calls that are interrupted.
 //!
-//! A filter of system calls holds for the thread that sets it: each of these tests has one.
+//! A seccomp filter holds for the thread that sets it: each of these tests starts a thread.
 
 use std::{
     cell::Cell,
@@ -46,7 +46,7 @@ fn s26_a_driver_that_is_locked_out_says_so_and_dies() {
     .unwrap();
 }
 
-/// The kernel may still have it: nothing is freed.
+/// The kernel may still use the memory: nothing is freed.
 fn locked_out_a_driver_leaks(driver: Driver) {
     let (reader, _writer) = pipe();
     let deaths = Rc::<Cell<usize>>::default();
@@ -66,7 +66,8 @@ fn s15_a_kernel_that_is_always_busy_keeps_no_driver_alive() {
             let driver = builder.shutdown_timeout(Duration::from_millis(5));
             let driver = driver.build().unwrap();
             refuse(libc::SYS_io_uring_enter, error);
-            // More than the queue holds, and cancelled: all of it waits for better times.
+            // More requests than the queue holds, and their cancels: all of them wait in the
+            // backend.
             let mut nops: Vec<_> = (0..50).map(|_| driver.submit(Nop::new())).collect();
             nops.iter_mut().for_each(|nop| begin(&driver, nop));
             nops.truncate(25);
@@ -115,7 +116,7 @@ fn s15_a_storm_of_signals_ends_nothing() {
     victim.join().unwrap();
 }
 
-/// Which filters of system calls deny in either way.
+/// Some seccomp filters refuse the call with ENOSYS, others with EPERM.
 #[test]
 fn s26_a_kernel_without_precise_sleeps_sleeps_long_enough() {
     for error in [libc::ENOSYS, libc::EPERM] {
@@ -133,7 +134,7 @@ fn s26_a_kernel_without_precise_sleeps_sleeps_long_enough() {
     }
 }
 
-/// The limit of watched descriptors, or the memory for it, is used up.
+/// epoll_ctl(2) fails: the limit of watched descriptors is reached, or there is no memory.
 #[test]
 fn s26_a_kernel_that_watches_nothing_more_says_so() {
     for error in [libc::ENOSPC, libc::ENOMEM] {
@@ -145,7 +146,7 @@ fn s26_a_kernel_that_watches_nothing_more_says_so() {
             let recv = Recv::new(near.clone(), Vec::with_capacity(8), 0);
             check_error(run(&driver, driver.submit(recv)).0, error);
             assert_eq!(driver.in_flight(), 0);
-            // What is there needs no watch.
+            // Bytes that have arrived need no watch.
             far.write_all(b"x").unwrap();
             let recv = Recv::new(near, Vec::with_capacity(8), 0);
             turn_until(&driver, || driver.in_flight() == 0);
@@ -158,7 +159,7 @@ fn s26_a_kernel_that_watches_nothing_more_says_so() {
 }
 
 #[test]
-fn s26_a_kernel_without_reads_that_never_wait_reads_by_other_means() {
+fn s26_a_kernel_without_non_blocking_reads_reads_by_other_calls() {
     for error in [libc::EOPNOTSUPP, libc::ENOSYS] {
         thread::spawn(move || {
             refuse(libc::SYS_preadv2, error);
@@ -178,7 +179,7 @@ fn s26_a_kernel_without_reads_that_never_wait_reads_by_other_means() {
     }
 }
 
-/// Each waits for its peer with its memory locked, of which nobody but root has much.
+/// Each send waits for its peer with its memory locked, and only root may lock much memory.
 #[test]
 fn s26_sends_that_would_lock_too_much_memory_copy() {
     thread::spawn(|| {
@@ -203,7 +204,7 @@ fn s26_sends_that_would_lock_too_much_memory_copy() {
     .unwrap();
 }
 
-/// From now on this thread may not lock more memory than others.
+/// From now on this thread has no CAP_IPC_LOCK.
 fn lock_as_others_do() {
     const VERSION: u32 = 0x2008_0522;
     const IPC_LOCK: u32 = 14;
@@ -219,7 +220,7 @@ fn lock_as_others_do() {
     assert_eq!(results, (0, 0));
 }
 
-/// Before Linux 5.3, and in an older libc, it is `clone`.
+/// Before Linux 5.3, and in an older libc, the call is `clone`.
 #[test]
 fn s51_refused_thread_start_answers_with_its_error() {
     for builder in each_builder() {
@@ -236,14 +237,14 @@ fn s51_refused_thread_start_answers_with_its_error() {
     }
 }
 
-/// Filters of system calls that are older than the call say EPERM as often as ENOSYS.
+/// Seccomp filters that are older than the call return EPERM as often as ENOSYS.
 #[test]
 fn s50_refused_calls_for_files_are_made_by_older_ones() {
     for error in [libc::ENOSYS, libc::EPERM] {
         thread::spawn(move || {
             let mut file = tempfile::NamedTempFile::new().unwrap();
             file.write_all(b"file!").unwrap();
-            // Before: std remembers that there is a `statx`.
+            // Before the filter: std remembers that `statx` exists.
             let expected = file.as_file().metadata().unwrap();
             for call in [libc::SYS_preadv2, libc::SYS_pwritev2, libc::SYS_statx] {
                 refuse(call, error);
@@ -267,7 +268,7 @@ fn s50_refused_calls_for_files_are_made_by_older_ones() {
             }
             let write = WriteAt::at_cursor(share(file.reopen().unwrap()), b"FILE");
             assert_eq!(run(&driver, driver.submit(write)).0.unwrap(), 4);
-            // A pipe goes by readiness.
+            // A pipe is read by readiness.
             let (reader, writer) = pipe();
             let write = WriteAt::at_cursor(writer, b"x");
             assert_eq!(run(&driver, driver.submit(write)).0.unwrap(), 1);
@@ -279,7 +280,7 @@ fn s50_refused_calls_for_files_are_made_by_older_ones() {
     }
 }
 
-/// A file that refuses by itself is not taken for a kernel that does.
+/// A file that refuses a write is not taken for a kernel that refuses the call.
 #[test]
 fn s50_write_to_sealed_memory_is_refused_by_file() {
     // SAFETY: the name is a C string; the new descriptor has no other owner.

@@ -1,10 +1,10 @@
-//! Errors of a file system that look like the kernel's own: a request reaches the file system once, and
-//! a descriptor is closed once (row 30).
+//! Errors of a file system that look like the kernel's own: a request reaches the file system once,
+//! and a descriptor is closed once (row 30).
 //!
-//! Linux frees the number of a closed descriptor before it asks the file system to flush
-//! (`file_close_fd_locked` before `filp_flush`): no answer means that the number is still taken. And
-//! io_uring answers ECANCELED for a request that it has dropped since no io-wq worker could be started;
-//! a FUSE server may answer the same number for a request that it has executed.
+//! Linux frees the number of a closed descriptor before it calls the file system's flush
+//! (`file_close_fd_locked` before `filp_flush`): the number is free after any result. io_uring
+//! returns ECANCELED for a request that it has dropped because no io-wq worker could be started. A
+//! FUSE server may return ECANCELED for a request that it has executed.
 
 use std::os::fd::OwnedFd;
 
@@ -16,7 +16,7 @@ use compio_driver::{
 use super::fuse::{Fuse, opcode};
 use crate::support::{LONG, ask, native, poll_once, run};
 
-/// Runs this test of this file in a process of its own, for each backend.
+/// Runs this test of this file in a process of its own, once per backend.
 #[track_caller]
 fn check_each_backend(test: &str) {
     for backend in ["io-uring", "poll"] {
@@ -28,7 +28,7 @@ fn check_each_backend(test: &str) {
     }
 }
 
-/// A mounted file system, and a driver; or the reason is said why there is none.
+/// A mounted file system and a driver, or `None` with the reason printed.
 fn mount() -> Option<(Fuse, Driver)> {
     let Ok(driver) = Driver::new() else {
         println!("SAYS skipped: this backend is missing");
@@ -46,7 +46,7 @@ fn open(driver: &Driver, fuse: &Fuse, flags: i32) -> OwnedFd {
     run(driver, driver.submit(open)).unwrap()
 }
 
-/// The errors of a flush, and the error of the close. EINTR says nothing about the data.
+/// The errors of a flush, and the result of the close. EINTR says nothing about the data.
 const CLOSE_ERRORS: [(i32, Option<i32>); 5] = [
     (libc::EAGAIN, Some(libc::EAGAIN)),
     (libc::ECANCELED, Some(libc::ECANCELED)),
@@ -75,7 +75,7 @@ fn close_with_errors() {
             assert_eq!(fuse.count(opcode::FLUSH), 1, "{error}");
             assert!(fuse.keeps_files_of_flush(), "{error}");
         }
-        // The same by a drop of the future, and by the low-level door.
+        // The same by dropping the future, and by `Poller::push`.
         let fd = open(&driver, &fuse, libc::O_RDONLY);
         let mut close = driver.submit(Close::new(fd));
         let _ = poll_once(&driver, &mut close);
@@ -182,7 +182,7 @@ fn change_files_with_errors() {
         (Some(error), 1)
     );
 
-    // A read may be repeated, but its error is an answer.
+    // A read may be repeated, but its error is final.
     fuse.fail(opcode::READ, error);
     let (read, _) = run(
         &driver,

@@ -1,4 +1,4 @@
-//! Kernels that refuse io_uring, lack some of it, or have no more of something (scenario 26).
+//! Kernels that refuse io_uring, lack parts of it, or are out of a resource (scenario 26).
 
 use crate::{
     support::uring,
@@ -6,7 +6,7 @@ use crate::{
 };
 
 #[test]
-fn s26_a_kernel_that_refuses_is_no_obstacle() {
+fn s26_a_kernel_that_refuses_io_uring_selects_poll() {
     for (code, reason) in [
         (libc::ENOSYS, "poll: this kernel has no io_uring"),
         (libc::EPERM, "poll: io_uring is not permitted here"),
@@ -31,7 +31,7 @@ fn s26_a_lack_of_resources_is_an_error_that_names_the_limit() {
     check(&refused_with(libc::ENOMEM, &[]), &["OutOfMemory: "]);
 }
 
-/// There is no second backend for want of descriptors: that would be too little as well.
+/// A lack of descriptors selects no other backend: that one would need descriptors as well.
 #[test]
 fn s26_no_descriptor_is_left() {
     let said = ask(&[(DESCRIPTORS, "3")]);
@@ -39,7 +39,7 @@ fn s26_no_descriptor_is_left() {
     let said = ask(&[(DESCRIPTORS, "3"), (WISH, "poll")]);
     check(&said, &["ulimit -n"]);
     if uring().is_some() {
-        // Enough for the ring, but not for what ends its sleep.
+        // Enough for the ring, but not for the eventfd of its notifier.
         let said = ask(&[(DESCRIPTORS, "4")]);
         check(&said, &["ulimit -n"]);
     }
@@ -52,7 +52,7 @@ fn s26_single_operations_of_a_ring_can_be_done_without() {
     }
     let without = |names| ask(&[("COMPIO_URING_WITHOUT", names)]);
     check(&without("OPENAT, splice,,STATX"), &["io-uring: "]);
-    // A mistake in there is no reason to take another backend in silence.
+    // A misspelled name is an error, and does not select another backend silently.
     for names in ["READ", "OPENAT,WHAT"] {
         let said = without(names);
         check(&said, &["COMPIO_URING_WITHOUT names", "FSYNC"]);
@@ -64,8 +64,8 @@ fn refused(call: libc::c_long, code: i32, wish: &str) -> String {
     refused_with(code, &[(CALL, &call.to_string()), (WISH, wish)])
 }
 
-/// One call of the three may be refused, while the others are not: by a filter that an old program has
-/// made, or one that knows the first call only.
+/// One of the three calls may be refused alone: by a filter that a parent process has set, or by
+/// one that knows only the first call.
 #[test]
 fn s50_ring_that_cannot_be_entered_or_probed_falls_back_and_names_the_call() {
     for code in [libc::ENOSYS, libc::EPERM, libc::EACCES] {
@@ -93,7 +93,7 @@ fn s50_refused_event_or_epoll_is_an_error_that_names_the_call() {
             check(&said, &[name, "seccomp"]);
             assert!(!said.contains("io_uring"), "{said}");
         }
-        // Neither backend does without it.
+        // Both backends need it.
         let said = refused_with(code, &[(CALL, &libc::SYS_eventfd2.to_string())]);
         check(&said, &["eventfd2", "seccomp"]);
         assert!(!said.contains("io_uring is"), "{said}");

@@ -1,5 +1,5 @@
-//! Storms: kernels that say "not now" or "interrupted" most of the time, and bursts that the queues
-//! cannot hold (scenario 15).
+//! Storms: kernels that return EAGAIN or EINTR most of the time, and bursts that overflow the
+//! queues (scenario 15).
 
 use std::{
     cell::Cell,
@@ -24,12 +24,12 @@ use compio_driver::{
 
 use crate::support::{self, Canary, begin, check_error, drain, run, share, tiny_driver, uring};
 
-// The kernel's own numbers, which libc does not have.
+// Constants of the kernel that libc does not define.
 const NOTIF_RECV: libc::c_ulong = 0xc050_2100;
 const NOTIF_SEND: libc::c_ulong = 0xc018_2101;
 
-/// From now on another thread decides about these system calls of this one: most of them fail, with
-/// one of the errors after the other.
+/// From now on another thread decides about these system calls of this thread. Most of them fail,
+/// with each of the errors in turn.
 fn listen(calls: &[libc::c_long]) -> OwnedFd {
     let step = |code: u32, if_true: usize, if_false, value: u32| libc::sock_filter {
         code: code as u16,
@@ -45,7 +45,7 @@ fn listen(calls: &[libc::c_long]) -> OwnedFd {
         number_at,
     )];
     for (index, call) in calls.iter().enumerate() {
-        // Over the calls that follow, and what lets the others pass.
+        // Jumps over the other comparisons and the instruction that allows the call.
         let ahead = calls.len() - index;
         let compare = libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K;
         steps.push(step(compare, ahead, 0, *call as u32));
@@ -70,7 +70,7 @@ fn listen(calls: &[libc::c_long]) -> OwnedFd {
     }
 }
 
-/// Answers until it is over: of each run of `errors.len() + 1` calls, the last one is let through.
+/// Answers until `over`. In each run of `errors.len() + 1` calls, the last one is allowed.
 fn decide(listener: &OwnedFd, errors: &[i32], over: &AtomicBool) -> usize {
     let mut count = 0;
     loop {
@@ -79,7 +79,7 @@ fn decide(listener: &OwnedFd, errors: &[i32], over: &AtomicBool) -> usize {
             events: libc::POLLIN,
             revents: 0,
         };
-        // SAFETY: the structs outlive the calls; those that the kernel reads are zeroed first.
+        // SAFETY: the structs outlive the calls; structs that the kernel reads are zeroed first.
         unsafe {
             if libc::poll(&raw mut entry, 1, 5) == 0 {
                 if over.load(Relaxed) {
@@ -106,7 +106,7 @@ fn decide(listener: &OwnedFd, errors: &[i32], over: &AtomicBool) -> usize {
     }
 }
 
-/// Runs the scenario on a thread of its own, most of whose calls of `calls` fail with `errors`.
+/// Runs the scenario on another thread, most of whose `calls` fail with `errors`.
 fn in_a_storm(
     calls: &'static [libc::c_long],
     errors: &'static [i32],
@@ -115,7 +115,7 @@ fn in_a_storm(
     let (give, take) = mpsc::channel::<OwnedFd>();
     let over = Arc::new(AtomicBool::new(false));
     let is_over = Arc::clone(&over);
-    // Before the other thread: it must be spared itself.
+    // This thread starts first, so that the filter does not hold for it.
     let judge = thread::spawn(move || {
         let listener = take.recv().unwrap();
         decide(&listener, errors, &is_over)
@@ -133,13 +133,13 @@ fn in_a_storm(
     assert!(count > 100, "no storm: {count} calls");
 }
 
-/// With threads of its own: those that are started in a storm live in it.
+/// A driver with its own pool: threads that are started during a storm inherit its filter.
 fn own_pool(builder: DriverBuilder) -> Driver {
     let driver = builder.entries(4).pool(Pool::new(2)).build();
     driver.expect("a driver")
 }
 
-/// Operations that end, are cancelled, or are dropped, many more than the queues hold.
+/// Operations that complete, are cancelled, or are dropped, many more than the queues hold.
 fn check_operations(driver: &Driver) {
     let deaths = Rc::<Cell<usize>>::default();
     for round in 1..=3 {
@@ -153,7 +153,7 @@ fn check_operations(driver: &Driver) {
         waits.iter_mut().for_each(|wait| begin(driver, wait));
         let mut nops: Vec<_> = (0..60).map(|_| driver.submit(Nop::new())).collect();
         nops.iter_mut().for_each(|nop| begin(driver, nop));
-        // The queues are full when these wishes come.
+        // The queues are full when these cancels are requested.
         waits.truncate(40);
         let served = waits.split_off(20);
         waits.iter().for_each(Submit::cancel);
@@ -175,8 +175,8 @@ fn check_operations(driver: &Driver) {
     }
 }
 
-/// What the kernel says when it has no memory for a request just now, when completions wait to be
-/// taken first, and when a signal has come.
+/// The kernel has no memory for a request (EAGAIN), wants completions reaped first (EBUSY), or was
+/// interrupted by a signal (EINTR).
 #[test]
 fn s15_a_ring_survives_a_storm_of_refused_enters() {
     let Some(builder) = uring() else { return };
@@ -202,7 +202,7 @@ fn s15_readiness_survives_a_storm_of_interruptions() {
     });
 }
 
-/// A driver that dies in a storm still takes the kernel's last word about everything.
+/// A driver that is dropped in a storm still reaps every final completion.
 #[test]
 fn s15_a_ring_dies_in_a_storm_and_leaks_nothing() {
     let Some(builder) = uring() else { return };
@@ -223,9 +223,9 @@ fn s15_a_ring_dies_in_a_storm_and_leaks_nothing() {
     });
 }
 
-/// A child, which has one ring only, and says what the kernel keeps for it beside its queue.
+/// A child with a single ring: prints the kernel's list of overflowed completions.
 #[test]
-#[ignore = "the child that the next one asks"]
+#[ignore = "child process of the next test"]
 fn a_child() {
     let driver = tiny_driver();
     let mut nops: Vec<_> = (0..500).map(|_| driver.submit(Nop::new())).collect();
@@ -250,7 +250,7 @@ fn a_child() {
     println!("\nSAYS {beside} beside the queue, and all came");
 }
 
-/// That the other tests of this scenario see what they are about.
+/// Proves that the burst of the other tests does overflow the completion queue.
 #[test]
 fn s15_a_burst_does_overflow_the_completion_queue_and_nothing_is_lost() {
     if uring().is_none() {

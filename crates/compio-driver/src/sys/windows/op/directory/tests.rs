@@ -1,4 +1,4 @@
-//! What the system may write, and what it should not.
+//! Parsing of changes: valid ones, and malformed ones.
 
 use proptest::prelude::*;
 
@@ -45,7 +45,7 @@ fn check(changes: &DirectoryChanges, expected: &[(ChangeKind, &str)]) {
 
 #[test]
 fn each_change_is_read() {
-    // Windows begins each at a whole word, Wine does not.
+    // Windows aligns each change to a whole word, Wine does not.
     for align in [4, 2] {
         let changes = [
             (FILE_ACTION_ADDED, "odd"),
@@ -112,7 +112,7 @@ fn room_is_for_whole_words() {
 
 proptest! {
     #[test]
-    fn whatever_is_written_the_end_is_reached(
+    fn iteration_ends_for_any_memory(
         words in prop::collection::vec(prop_oneof![0u32..64, any::<u32>()], 0..64),
         cut in 0usize..64,
     ) {
