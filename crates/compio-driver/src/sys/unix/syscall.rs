@@ -213,6 +213,23 @@ unsafe fn once(request: &Request) -> Answer {
     }
 }
 
+/// Repeats a positioned write that the file refuses by write(2), if the file's cursor is at that position.
+///
+/// The files of procfs that are seq_files refuse pwrite(2) with ESPIPE: `seq_open` clears `FMODE_PWRITE`, in all
+/// versions of Linux. io_uring does not look at that flag.
+fn at_cursor(fd: RawFd, at: u64, written: isize, write: impl FnOnce() -> isize) -> isize {
+    if written >= 0 || last_error() != libc::ESPIPE {
+        return written;
+    }
+    // SAFETY: no pointers are passed. An error is ESPIPE again.
+    let cursor = unsafe { libc::lseek(fd, 0, libc::SEEK_CUR) };
+    if u64::try_from(cursor) == Ok(at) {
+        write()
+    } else {
+        written
+    }
+}
+
 /// # Safety
 ///
 /// As [`call`].
@@ -231,7 +248,10 @@ unsafe fn file_call(file: &File) -> Answer {
                 let (start, len) = (span.start.cast_const().cast(), span.len as usize);
                 bytes(match position {
                     Position::Cursor => libc::write(fd, start, len),
-                    Position::At(at) => libc::pwrite(fd, start, len, at as _),
+                    Position::At(at) => {
+                        let written = libc::pwrite(fd, start, len, at as _);
+                        at_cursor(fd, at, written, || libc::write(fd, start, len))
+                    }
                 })
             }
             File::ReadVectored {
@@ -253,7 +273,10 @@ unsafe fn file_call(file: &File) -> Answer {
                 let (first, count) = (RawSlice::as_iovec(spans.first), spans.count as _);
                 bytes(match position {
                     Position::Cursor => libc::writev(fd, first, count),
-                    Position::At(at) => libc::pwritev(fd, first, count, at as _),
+                    Position::At(at) => {
+                        let written = libc::pwritev(fd, first, count, at as _);
+                        at_cursor(fd, at, written, || libc::writev(fd, first, count))
+                    }
                 })
             }
             File::Sync {
