@@ -139,7 +139,7 @@ impl<O: Operation> RawOp<O> {
 }
 
 impl<O: Multishot> RawOp<O> {
-    /// As [`board`](Self::board), for an operation that expects several answers.
+    /// As [`insert`](Self::insert), for an operation that expects several answers.
     pub(crate) fn insert_multishot(driver: &Inner, operation: O) -> (Self, Request) {
         // SAFETY: the handle is given up here.
         let (handle, request) = unsafe { driver.arena.insert_multishot(operation) };

@@ -12,14 +12,14 @@
 //! | `cursor` | [`Cursor`]: a position for what is read and written at any |
 //! | `buf_reader`, `buf_writer` | [`BufReader`], [`BufWriter`] |
 //! | `poll_reader`, `poll_writer` | [`PollReader`], [`PollWriter`]: operations that outlive their futures |
-//! | `kept` | what those are made of |
+//! | `reusable_future` | a future that owns its I/O object and buffer |
 //! | `take`, `chain` | [`Take`], [`Chain`] |
 //! | `join` | [`join()`], [`split`]: halves and wholes |
 //! | `copy` | [`copy()`], [`copy_buf`], [`copy_bidirectional`] |
 //! | `duplex` | [`duplex()`]: two connected streams in memory |
-//! | `void` | [`empty`], [`sink`], [`repeat`] |
-//! | `memory` | slices, vectors and cursors as readers and writers |
-//! | `futures_io`, `tokio_io`, `foreign` | readers and writers of other ecosystems, both ways |
+//! | `empty` | [`empty()`], [`sink`], [`repeat`] |
+//! | `slice_impls` | slices, vectors and cursors as readers and writers |
+//! | `futures_io`, `tokio_io`, `compat` | readers and writers of other ecosystems, both ways |
 //! | `forward` | `&mut T`, `Box<T>`, `&T`, `Rc<T>`, `Arc<T>` |
 //!
 //! # Reads and the buffer's length
