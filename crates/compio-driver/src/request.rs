@@ -344,6 +344,9 @@ pub(crate) mod ready {
     pub(crate) const HUP: u32 = 0x010;
     /// There is no such descriptor.
     pub(crate) const NVAL: u32 = 0x020;
+    /// The peer has shut down its sending side. Linux only.
+    #[cfg(target_os = "linux")]
+    pub(crate) const RDHUP: u32 = 0x2000;
 }
 
 #[cfg(test)]

@@ -465,13 +465,19 @@ pub(crate) fn has_messages(fd: RawFd) -> bool {
 
 /// Whether poll(2) calls the descriptor writable. An error counts: the next write reports it.
 pub(crate) fn is_writable(fd: RawFd) -> bool {
+    poll_now(fd, ready::OUT) != Ok(0)
+}
+
+/// The events that poll(2) reports of the descriptor right now.
+pub(crate) fn poll_now(fd: RawFd, events: u32) -> Answer {
     let mut entry = libc::pollfd {
         fd,
-        events: libc::POLLOUT,
+        events: events as i16,
         revents: 0,
     };
     // SAFETY: one entry is passed, and outlives the call.
-    unsafe { libc::poll(&raw mut entry, 1, 0) != 0 }
+    answer(unsafe { libc::poll(&raw mut entry, 1, 0) })?;
+    Ok(entry.revents as u16 as u32)
 }
 
 pub(crate) fn answer(result: i32) -> Answer {
