@@ -21,7 +21,7 @@ pub(crate) use libc::{
 pub(crate) use syscall::get_option;
 pub(crate) use syscall::{
     SLICES_REFUSED, answer, as_sock_ref, call, call_in_thread, close, has_messages, is_writable,
-    last_error, ready_now, set_option, splice,
+    last_error, poll_now, ready_now, set_option, splice,
 };
 pub use thread::start_thread;
 pub use types::{

@@ -215,6 +215,23 @@ unsafe fn once(request: &Request) -> Answer {
     }
 }
 
+/// Repeats a positioned write that the file refuses by write(2), if the file's cursor is at that position.
+///
+/// The files of procfs that are seq_files refuse pwrite(2) with ESPIPE: `seq_open` clears `FMODE_PWRITE`, in all
+/// versions of Linux. io_uring does not look at that flag.
+fn at_cursor(fd: RawFd, at: u64, written: isize, write: impl FnOnce() -> isize) -> isize {
+    if written >= 0 || last_error() != libc::ESPIPE {
+        return written;
+    }
+    // SAFETY: no pointers are passed. An error is ESPIPE again.
+    let cursor = unsafe { libc::lseek(fd, 0, libc::SEEK_CUR) };
+    if u64::try_from(cursor) == Ok(at) {
+        write()
+    } else {
+        written
+    }
+}
+
 /// # Safety
 ///
 /// As [`call`].
@@ -233,7 +250,10 @@ unsafe fn file_call(file: &File) -> Answer {
                 let (start, len) = (span.start.cast_const().cast(), span.len as usize);
                 bytes(match position {
                     Position::Cursor => libc::write(fd, start, len),
-                    Position::At(at) => libc::pwrite(fd, start, len, at as _),
+                    Position::At(at) => {
+                        let written = libc::pwrite(fd, start, len, at as _);
+                        at_cursor(fd, at, written, || libc::write(fd, start, len))
+                    }
                 })
             }
             File::ReadVectored {
@@ -255,7 +275,10 @@ unsafe fn file_call(file: &File) -> Answer {
                 let (first, count) = (RawSlice::as_iovec(spans.first), spans.count as _);
                 bytes(match position {
                     Position::Cursor => libc::writev(fd, first, count),
-                    Position::At(at) => libc::pwritev(fd, first, count, at as _),
+                    Position::At(at) => {
+                        let written = libc::pwritev(fd, first, count, at as _);
+                        at_cursor(fd, at, written, || libc::writev(fd, first, count))
+                    }
                 })
             }
             File::Sync {
@@ -445,13 +468,19 @@ pub(crate) fn has_messages(fd: RawFd) -> bool {
 /// Whether poll(2) reports the descriptor as writable. An error counts, because the next write reports
 /// it.
 pub(crate) fn is_writable(fd: RawFd) -> bool {
+    poll_now(fd, ready::OUT) != Ok(0)
+}
+
+/// The events that poll(2) reports of the descriptor right now.
+pub(crate) fn poll_now(fd: RawFd, events: u32) -> Answer {
     let mut entry = libc::pollfd {
         fd,
-        events: libc::POLLOUT,
+        events: events as i16,
         revents: 0,
     };
     // SAFETY: one entry is passed, and outlives the call.
-    unsafe { libc::poll(&raw mut entry, 1, 0) != 0 }
+    answer(unsafe { libc::poll(&raw mut entry, 1, 0) })?;
+    Ok(entry.revents as u16 as u32)
 }
 
 pub(crate) fn answer(result: i32) -> Answer {

@@ -225,11 +225,6 @@ fn encode_net<'a>(net: &Net, slot: &'a mut Slot) -> &'a mut Entry {
     }
 }
 
-/// The entry of a send for which the kernel may wait.
-pub(super) fn encode_waiting_send<'a>(net: &Net, slot: &'a mut Slot) -> &'a mut Entry {
-    encode_send(net, 0, slot)
-}
-
 #[inline(always)]
 fn encode_send<'a>(net: &Net, more_flags: i32, slot: &'a mut Slot) -> &'a mut Entry {
     match *net {

@@ -2,6 +2,7 @@
 
 mod buffer_ring;
 mod encode;
+mod half_closed;
 mod inline_budget;
 mod inline_socket;
 mod probe;
@@ -12,7 +13,7 @@ mod staged;
 
 use std::{
     io, mem,
-    os::fd::{AsRawFd, RawFd},
+    os::fd::{AsRawFd, OwnedFd, RawFd},
     sync::Arc,
     time::Duration,
 };
@@ -24,6 +25,7 @@ pub(crate) use replay::{again, repeat};
 use self::{
     buffer_ring::Ring,
     encode::Encoded,
+    half_closed::Now,
     inline_budget::InlineBudget,
     inline_socket::InlineSocket,
     probe::Probed,
@@ -37,12 +39,13 @@ use super::{
         EventFd, nowait,
         splices::{self, Next},
     },
+    unix::is_writable,
 };
 use crate::{
     arena::Key,
     buffers::BufferRing,
     notify::Notifier,
-    request::{Answer, Capabilities, File, Item, Net, Pipe, Report, Request, ready},
+    request::{Answer, Capabilities, File, Item, Net, Pipe, Poll, Report, Request, ready},
     spin::Spin,
 };
 
@@ -176,6 +179,16 @@ impl Uring {
         {
             return Submitted::ThreadPool(*request);
         }
+        if let Request::Poll(Poll::Once { fd, events }) = *request
+            && events & ready::RDHUP == 0
+        {
+            return match half_closed::poll(fd, events) {
+                Now::Ready(revents) => Submitted::Ready(Ok(revents)),
+                now @ (Now::Pending | Now::HalfClosed) => {
+                    self.push_poll(key, Step::Events(events), fd, events, now)
+                }
+            };
+        }
         self.pending.reserve(1);
         let slot = &mut self.pending.spare_capacity_mut()[0];
         // SAFETY: passed on from this function.
@@ -227,20 +240,20 @@ impl Uring {
         let Some(socket) = retry::waiting_socket(net) else {
             return Submitted::Ready(Err(libc::EAGAIN));
         };
-        if retry::kernel_may_wait(socket) {
-            let mut slot = encode::Slot::uninit();
-            let entry = encode::encode_waiting_send(net, &mut slot);
-            let entry = entry.clone().user_data(key.to_bits());
-            self.push(entry);
-            return Submitted::InFlight;
-        }
         // The socket may have room by now. Then no event would report it.
         // SAFETY: passed on from this function.
         match unsafe { super::unix::call(&Request::Net(retry::attempt_of(net))) } {
             Err(libc::EAGAIN) => {}
             answer => return Submitted::Ready(answer),
         }
-        self.push_step(key, Step::Retry, retry::wait(socket))
+        if is_writable(socket) {
+            // The socket of a datagram is writable although its receiver has no room, unless it is connected
+            // to that receiver (`unix_dgram_poll`). A timer ends the wait.
+            self.push_step(key, Step::Retry, retry::pause())
+        } else {
+            let now = half_closed::poll(socket, ready::OUT);
+            self.push_poll(key, Step::Retry, socket, ready::OUT, now)
+        }
     }
 
     /// Makes a non-blocking call, or waits for readiness and then launches the request again.
@@ -270,8 +283,23 @@ impl Uring {
 
     /// Launches the request again once the descriptor is ready.
     fn wait_for(&mut self, key: Key, fd: RawFd, events: u32) -> Submitted {
-        let entry = opcode::PollAdd::new(types::Fd(fd), events).build();
-        self.push_step(key, Step::Poll, entry)
+        self.push_poll(key, Step::Poll, fd, events, half_closed::poll(fd, events))
+    }
+
+    /// A poll that a peer's FIN does not complete: see `half_closed`.
+    fn push_poll(&mut self, key: Key, step: Step, fd: RawFd, events: u32, now: Now) -> Submitted {
+        let poll = |fd, events| opcode::PollAdd::new(types::Fd(fd), events).build();
+        if !matches!(now, Now::HalfClosed) {
+            return self.push_step(key, step, poll(fd, events));
+        }
+        match half_closed::watch(fd, events) {
+            Ok(epoll) => {
+                let entry = poll(epoll.as_raw_fd(), ready::IN);
+                self.push_step_with(key, step, entry, Some(epoll))
+            }
+            // No descriptor is left.
+            Err(_) => self.push_step(key, Step::Pause, retry::pause()),
+        }
     }
 
     /// Launches the request again after a pause.
@@ -280,7 +308,17 @@ impl Uring {
     }
 
     fn push_step(&mut self, key: Key, step: Step, entry: RawEntry) -> Submitted {
-        self.staged.begin(key, step);
+        self.push_step_with(key, step, entry, None)
+    }
+
+    fn push_step_with(
+        &mut self,
+        key: Key,
+        step: Step,
+        entry: RawEntry,
+        epoll: Option<OwnedFd>,
+    ) -> Submitted {
+        self.staged.begin(key, step, epoll);
         self.push(entry.user_data(CANCEL | STAGED | key.to_bits()));
         Submitted::InFlight
     }

@@ -1,4 +1,4 @@
-//! Sends that wait for room, in the kernel or by retries.
+//! Sends that wait for room.
 //!
 //! `SEND` and `SENDMSG` import their buffers once, into an iterator. On EAGAIN the kernel repeats the
 //! send with the same iterator (seen on Linux 6.18; `READ` and `WRITE` restore theirs). A protocol that
@@ -7,19 +7,18 @@
 //! behave so if the receiver's queue is full (`unix_dgram_sendmsg`). Netlink does, too, and fails with
 //! ENODATA. If an io-wq worker executes such a send, a cancel completes it with EINTR.
 //!
-//! So all sends carry `MSG_DONTWAIT`, and the kernel completes them with EAGAIN. Only then is the
-//! socket's type queried. Streams, and datagrams of IPv4 and IPv6, find room before they copy: the
-//! kernel waits for those. All other sends are repeated from the beginning, after a wait of this file.
-//! `SEND_ZC` is unchanged: only streams and IPv4 and IPv6 support it.
+//! A send to a peer that has shut down its sending side would block such a worker for as long as it waits:
+//! see `half_closed`.
+//!
+//! So all sends carry `MSG_DONTWAIT`, and the kernel completes them by EAGAIN instead. They are repeated from
+//! the beginning, after a poll of the socket, or after a pause where a poll is no help. `SEND_ZC` is left
+//! alone: only streams and IPv4 and IPv6 have it.
 
 use std::{os::fd::RawFd, ptr, time::Duration};
 
 use io_uring::{opcode, squeue::Entry, types};
 
-use crate::{
-    request::{Net, ready},
-    sys::unix::{RETRY_EVERY, get_option, is_writable},
-};
+use crate::{request::Net, sys::unix::RETRY_EVERY};
 
 /// The timeout of the entry that waits for a retry. The kernel copies it at submission.
 static PAUSE: types::Timespec = timespec(RETRY_EVERY);
@@ -60,31 +59,6 @@ pub(super) fn attempt_of(net: &Net) -> Net {
         *flags |= libc::MSG_DONTWAIT;
     }
     net
-}
-
-/// Whether the kernel repeats a send of this socket with all of its bytes.
-pub(super) fn kernel_may_wait(socket: RawFd) -> bool {
-    let option = |name| get_option(socket, libc::SOL_SOCKET, name);
-    match option(libc::SO_TYPE) {
-        Ok(libc::SOCK_STREAM) => true,
-        Ok(libc::SOCK_DGRAM) => {
-            matches!(option(libc::SO_DOMAIN), Ok(libc::AF_INET | libc::AF_INET6))
-        }
-        Ok(_) => false,
-        Err(_) => true,
-    }
-}
-
-/// The entry that completes when a retry may succeed.
-///
-/// The socket of a datagram is writable although its receiver has no room, unless it is connected to
-/// that receiver (`unix_dgram_poll`). So readiness is of no use, and a timer ends the wait.
-pub(super) fn wait(socket: RawFd) -> Entry {
-    if is_writable(socket) {
-        pause()
-    } else {
-        opcode::PollAdd::new(types::Fd(socket), ready::OUT).build()
-    }
 }
 
 /// The entry that completes after [`RETRY_EVERY`].

@@ -7,8 +7,9 @@
 //! devices go to an io-wq worker, which a cancel interrupts. Older kernels used the worker on their
 //! own.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, os::fd::OwnedFd};
 
+use super::half_closed;
 use crate::{
     arena::Key,
     request::{File, Position, Report, Request, ready},
@@ -74,10 +75,11 @@ fn with_private(file: &File, private: i32) -> Way {
     Way::Call(file, events)
 }
 
-#[derive(Clone, Copy)]
 pub(super) enum Step {
     /// A poll that waits for readiness.
     Poll,
+    /// The request is itself a poll for these events.
+    Events(u32),
     /// A splice whose ends were ready.
     Splice,
     /// A pause, because no event reports readiness.
@@ -88,7 +90,7 @@ pub(super) enum Step {
 
 /// The operations that are between two steps.
 pub(super) struct Staged {
-    steps: HashMap<u64, Step>,
+    steps: HashMap<u64, (Step, Option<OwnedFd>)>,
     calls_left: u32,
 }
 
@@ -112,8 +114,9 @@ impl Staged {
         left.is_some()
     }
 
-    pub(super) fn begin(&mut self, key: Key, step: Step) {
-        self.steps.insert(key.to_bits(), step);
+    /// Begins a step. `epoll` is closed at its end.
+    pub(super) fn begin(&mut self, key: Key, step: Step, epoll: Option<OwnedFd>) {
+        self.steps.insert(key.to_bits(), (step, epoll));
     }
 
     pub(super) fn has(&self, key: Key) -> bool {
@@ -124,9 +127,18 @@ impl Staged {
     pub(super) fn end(&mut self, key: Key, result: i32) -> Report {
         let step = self.steps.remove(&key.to_bits());
         let answer = u32::try_from(result).map_err(|_| -result);
+        let (step, epoll) = step.unzip();
+        let is_by_epoll = epoll.flatten().is_some();
         match (step, answer) {
             (Some(Step::Retry), _) => Report::WouldBlock,
             (_, Err(libc::ECANCELED)) => Report::CanceledByKernel,
+            (Some(Step::Events(_)), Ok(_)) if is_by_epoll => Report::Ready,
+            (Some(Step::Events(events)), Ok(revents)) => {
+                match half_closed::without_unrequested(revents, events) {
+                    0 => Report::Ready,
+                    revents => Report::Final(Ok(revents)),
+                }
+            }
             (Some(Step::Poll), Ok(_))
             | (Some(Step::Pause), Ok(_) | Err(libc::ETIME))
             | (Some(Step::Splice), Err(libc::EAGAIN | libc::EINTR)) => Report::Ready,

@@ -5,6 +5,7 @@ mod connects;
 mod edges;
 pub(crate) mod fifos;
 mod fs;
+mod half_closed;
 mod net;
 pub(crate) mod numbers;
 mod outer_driver;

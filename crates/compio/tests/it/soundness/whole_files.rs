@@ -1,4 +1,4 @@
-//! Files whose size in the metadata is 0 or wrong, read to their end (row 29): procfs and sysfs.
+//! Files whose size in the metadata is 0 or wrong, read to their end (row 29), and written (row 59): procfs and sysfs.
 //!
 //! A handler of `/proc/sys` (`proc_dointvec` and its like) answers a read at offset 0 only: a read at
 //! any other offset is the end of the file. Such a file has to be read in one piece.
@@ -44,6 +44,29 @@ fn s29_procfs_number_is_read_whole() {
         let text = compio::fs::read_to_string(NUMBER).await.unwrap();
         assert_eq!(text.into_bytes(), expected);
     });
+}
+
+/// A file of procfs takes write(2), and answers pwrite(2) with ESPIPE. A file that takes no write has its own
+/// error.
+#[test]
+fn s59_procfs_file_is_written_as_with_std() {
+    let comm = format!("/proc/self/task/{}/comm", process::id());
+    let before = fs::read(&comm).unwrap();
+    run(async {
+        compio::fs::write(&comm, "by-compio").await.0.unwrap();
+        assert_eq!(fs::read_to_string(&comm).unwrap(), "by-compio\n");
+        let file = fs::OpenOptions::new().write(true).open(&comm).unwrap();
+        let file = File::from_std(file);
+        let (written, _) = file.write_vectored_at([b"vector"], 0).await;
+        assert_eq!(written.unwrap(), 6);
+        assert_eq!(fs::read_to_string(&comm).unwrap(), "vector\n");
+        for refusing in ["/proc/version", "/proc/self/status"] {
+            let expected = fs::write(refusing, "x").map_err(|error| error.raw_os_error());
+            let (written, _) = compio::fs::write(refusing, "x").await;
+            assert_eq!(written.map_err(|error| error.raw_os_error()), expected);
+        }
+    });
+    fs::write(&comm, before).unwrap();
 }
 
 #[test]
