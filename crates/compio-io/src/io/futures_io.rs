@@ -12,7 +12,7 @@ use crate::{
     buf::{BufResult, IoBuf, IoBufMut, IoVectoredBuf},
     io::{
         AsyncBufRead, AsyncRead, AsyncWrite, Join, PollReader, PollWriter,
-        compat::{buffered, io_slices, poll_into},
+        compat::{Room, buffered, io_slices},
     },
 };
 
@@ -22,7 +22,8 @@ use crate::{
 /// [`join`](crate::io::join()) of the two implement the traits of `futures-io`.
 /// Pin a type that is not `Unpin` in a box first.
 ///
-/// A read zeroes the uninitialised bytes of its buffer, at every poll.
+/// A read zeroes uninitialised bytes of its buffer, each of them once, and uses no more than the first 64 KiB of
+/// a buffer without initialised bytes.
 ///
 /// # Cancellation
 ///
@@ -64,11 +65,10 @@ impl<T> FuturesIo<T> {
 }
 
 impl<T: ::futures_io::AsyncRead + Unpin> AsyncRead for FuturesIo<T> {
-    async fn read<B: IoBufMut>(&mut self, mut buf: B) -> BufResult<usize, B> {
-        let read =
-            poll_fn(|cx| poll_into(&mut buf, |room| Pin::new(&mut self.0).poll_read(cx, room)))
-                .await;
-        (read, buf)
+    async fn read<B: IoBufMut>(&mut self, buf: B) -> BufResult<usize, B> {
+        let mut room = Room::new(buf);
+        let read = poll_fn(|cx| Pin::new(&mut self.0).poll_read(cx, room.zeroed())).await;
+        room.finish(read)
     }
 }
 

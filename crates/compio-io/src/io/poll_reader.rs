@@ -56,21 +56,41 @@ pub struct PollReader<R> {
     // How many bytes of the buffer are consumed; only valid while no read is in flight.
     consumed: usize,
     capacity: usize,
+    // The room of the next read.
+    room: usize,
+}
+
+/// The room of the first read, and of a reader that reads little at a time.
+const ROOM_MIN: usize = 1024;
+
+/// The room of the read that follows one of `len` bytes into `room`.
+fn next_room(room: usize, len: usize, capacity: usize) -> usize {
+    if len >= room {
+        room.saturating_mul(4).min(capacity)
+    } else if len < room / 4 {
+        (room / 2).max(ROOM_MIN.min(capacity))
+    } else {
+        room
+    }
 }
 
 impl<R: AsyncRead + 'static> PollReader<R> {
-    /// With a buffer of 8 KiB.
+    /// With a buffer of up to 8 KiB.
     pub fn new(reader: R) -> Self {
         Self::with_capacity(BUFFER_LEN, reader)
     }
 
-    /// With a buffer of `capacity` bytes, allocated at the first read. 0 counts as
-    /// one byte.
+    /// With a buffer of up to `capacity` bytes. 0 counts as one byte.
+    ///
+    /// The first read has room for 1 KiB at most. The room grows after a read that
+    /// fills it, and shrinks after one that fills little: a connection that waits
+    /// holds a small buffer.
     pub fn with_capacity(capacity: usize, reader: R) -> Self {
         Self {
             reading: Reading::new(reader, Vec::new()),
             consumed: 0,
             capacity: capacity.max(1),
+            room: capacity.clamp(1, ROOM_MIN),
         }
     }
 }
@@ -108,6 +128,7 @@ impl<R> PollReader<R> {
             reading,
             consumed,
             capacity,
+            room,
         } = self;
         match reading.into_home() {
             Ok((reader, mut buf)) => {
@@ -118,6 +139,7 @@ impl<R> PollReader<R> {
                 reading,
                 consumed,
                 capacity,
+                room,
             }),
         }
     }
@@ -134,11 +156,13 @@ impl<R> PollReader<R> {
     pub fn poll_fill_buf(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<&[u8]>> {
         if self.buffer().is_empty() {
             self.consumed = 0;
-            let capacity = self.capacity;
-            ready!(self.reading.poll(cx, |buf| {
+            let room = self.room;
+            let len = ready!(self.reading.poll(cx, |buf| {
                 buf.clear();
-                buf.reserve_exact(capacity);
+                buf.shrink_to(room);
+                buf.reserve_exact(room);
             }))?;
+            self.room = next_room(room, len, self.capacity);
         }
         Poll::Ready(Ok(self.buffer()))
     }

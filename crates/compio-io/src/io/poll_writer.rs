@@ -65,7 +65,12 @@ const CAPACITY: usize = 64 * 1024;
 pub struct PollWriter<W> {
     writing: Writing<W, Vec<u8>>,
     capacity: usize,
+    // The error after a prefix that was written, for the next call.
+    late: Option<io::Error>,
 }
+
+/// The largest buffer that is kept after a flush.
+const SPARE_MAX: usize = 4 * 1024;
 
 impl<W: AsyncWrite + 'static> PollWriter<W> {
     /// A writer that accepts at most 64 KiB in one write.
@@ -79,6 +84,7 @@ impl<W: AsyncWrite + 'static> PollWriter<W> {
         Self {
             writing: Writing::acknowledging(writer),
             capacity: capacity.max(1),
+            late: None,
         }
     }
 }
@@ -105,10 +111,16 @@ impl<W> PollWriter<W> {
     ///
     /// This `PollWriter`, if an operation is in flight.
     pub fn into_inner(self) -> Result<W, Self> {
-        let Self { writing, capacity } = self;
-        writing
-            .into_home()
-            .map_err(|writing| Self { writing, capacity })
+        let Self {
+            writing,
+            capacity,
+            late,
+        } = self;
+        writing.into_home().map_err(|writing| Self {
+            writing,
+            capacity,
+            late,
+        })
     }
 
     /// Waits for the operation in flight, then accepts a prefix of `bytes` and begins
@@ -116,8 +128,9 @@ impl<W> PollWriter<W> {
     ///
     /// # Errors
     ///
-    /// Errors of the writer, for these bytes or for earlier ones. None of `bytes` is
-    /// accepted then, though some may have been written.
+    /// Errors of the writer, for these bytes or for earlier ones. None of `bytes` has
+    /// been written then. If a prefix was written before the error, the call returns
+    /// its length, and the next call returns the error.
     pub fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         self.poll_gather(cx, once(bytes))
     }
@@ -133,6 +146,7 @@ impl<W> PollWriter<W> {
         slices: impl Iterator<Item = &'a [u8]>,
     ) -> Poll<io::Result<usize>> {
         ready!(self.writing.poll(cx))?;
+        self.take_late()?;
         let mut buf = self.writing.take_spare().unwrap_or_default();
         buf.clear();
         for slice in slices {
@@ -143,8 +157,16 @@ impl<W> PollWriter<W> {
         if len > 0 {
             self.writing.write(buf);
             // The first poll begins the write, and returns an immediate error.
-            if let Poll::Ready(result) = self.writing.poll(cx) {
-                result?;
+            if let Poll::Ready(Err(error)) = self.writing.poll(cx) {
+                let written = self.writing.written();
+                if written == 0 {
+                    return Poll::Ready(Err(error));
+                }
+                // A writer that accepts no more bytes says so again.
+                if error.kind() != io::ErrorKind::WriteZero {
+                    self.late = Some(error);
+                }
+                return Poll::Ready(Ok(written));
             }
         }
         Poll::Ready(Ok(len))
@@ -156,7 +178,15 @@ impl<W> PollWriter<W> {
     ///
     /// Errors of the writer, for the flush or for the write before.
     pub fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.writing.poll_flush(cx)
+        ready!(self.writing.poll_flush(cx))?;
+        self.take_late()?;
+        // An idle connection keeps no large buffer.
+        if let Some(spare) = self.writing.take_spare()
+            && spare.capacity() <= SPARE_MAX
+        {
+            self.writing.put_spare(spare);
+        }
+        Poll::Ready(Ok(()))
     }
 
     /// Waits until all accepted bytes are written, and shuts down the inner writer.
@@ -165,7 +195,12 @@ impl<W> PollWriter<W> {
     ///
     /// Errors of the writer, for the shutdown or for the write before.
     pub fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.writing.poll_shut_down(cx)
+        ready!(self.writing.poll_shut_down(cx))?;
+        Poll::Ready(self.take_late())
+    }
+
+    fn take_late(&mut self) -> io::Result<()> {
+        self.late.take().map_or(Ok(()), Err)
     }
 }
 

@@ -24,10 +24,11 @@ use std::{
 };
 
 use crate::{
-    buf::{IntoInner, IoBuf, IoBufMut},
+    buf::{BufResult, IntoInner, IoBuf, IoBufMut},
     io::{
-        AsyncRead, AsyncWrite, AsyncWriteExt,
+        AsyncRead, AsyncWrite,
         detached::{Detached, DetachedRunner, runner},
+        write_zero,
     },
 };
 
@@ -169,7 +170,8 @@ async fn read_behind<R: AsyncRead, B: IoBufMut>(
 
 /// An operation of a writer.
 enum Order<B> {
-    Write(B),
+    /// With the number of bytes that were written.
+    Write(B, usize),
     Flush,
     ShutDown,
 }
@@ -190,8 +192,9 @@ pub(crate) struct Writing<W, B> {
     operation: ReusableFuture<(W, Order<B>), Done<W, B>>,
     /// The runtime of the operation in flight.
     runner: Option<Weak<dyn DetachedRunner>>,
-    // The last buffer that was written.
+    // The last buffer that was written, and the number of its bytes that were written.
     spare: Option<B>,
+    written: usize,
     flushed: bool,
     shut_down: bool,
 }
@@ -218,6 +221,7 @@ impl<W: AsyncWrite + 'static, B: IoBuf> Writing<W, B> {
             operation,
             runner: None,
             spare: None,
+            written: 0,
             flushed: false,
             shut_down: false,
         }
@@ -244,6 +248,16 @@ impl<W, B> Writing<W, B> {
         self.spare.take()
     }
 
+    /// Keeps a buffer for the next write.
+    pub(crate) fn put_spare(&mut self, buf: B) {
+        self.spare = Some(buf);
+    }
+
+    /// The number of bytes of the last buffer that were written, also if the write failed.
+    pub(crate) fn written(&self) -> usize {
+        self.written
+    }
+
     /// Waits for the operation in flight, if there is one.
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if self.home.is_some() {
@@ -255,7 +269,10 @@ impl<W, B> Writing<W, B> {
         let (writer, order, result) = ready!(done);
         self.home = Some(writer);
         match order {
-            Order::Write(buf) => self.spare = Some(buf),
+            Order::Write(buf, written) => {
+                self.spare = Some(buf);
+                self.written = written;
+            }
             Order::Flush => self.flushed = result.is_ok(),
             Order::ShutDown => self.shut_down = result.is_ok(),
         }
@@ -265,7 +282,7 @@ impl<W, B> Writing<W, B> {
     /// Begins to write all of `buf`. Must not be called while an operation is in flight.
     pub(crate) fn write(&mut self, buf: B) {
         (self.flushed, self.shut_down) = (false, false);
-        self.start(Order::Write(buf));
+        self.start(Order::Write(buf, 0));
     }
 
     /// Waits for the operation in flight, then flushes unless the last operation was
@@ -316,9 +333,9 @@ impl<W, B> Drop for Writing<W, B> {
 #[cfg(feature = "framed")]
 async fn carry_out<W: AsyncWrite, B: IoBuf>((mut writer, order): (W, Order<B>)) -> Done<W, B> {
     let (order, result) = match order {
-        Order::Write(buf) => {
-            let (result, buf) = writer.write_all(buf).await;
-            (Order::Write(buf), result)
+        Order::Write(buf, mut written) => {
+            let (result, buf) = write_rest(&mut writer, buf, &mut written).await;
+            (Order::Write(buf, written), result)
         }
         Order::Flush => (Order::Flush, writer.flush().await),
         Order::ShutDown => (Order::ShutDown, writer.shutdown().await),
@@ -330,11 +347,11 @@ async fn carry_out<W: AsyncWrite, B: IoBuf>((mut writer, order): (W, Order<B>)) 
 async fn carry_out_or_abort<W: AsyncWrite, B: IoBuf>((writer, order): (W, Order<B>)) -> Done<W, B> {
     let mut writer = AbortOnDrop(Some(writer));
     match order {
-        Order::Write(buf) => {
+        Order::Write(buf, mut written) => {
             // A failure at the first poll is returned to the caller instead of an acknowledgement.
             let mut is_acknowledged = false;
             let (result, buf) = {
-                let mut write = pin!(writer.get().write_all(buf));
+                let mut write = pin!(write_rest(writer.get(), buf, &mut written));
                 poll_fn(|cx| {
                     let poll = write.as_mut().poll(cx);
                     is_acknowledged |= poll.is_pending();
@@ -345,7 +362,7 @@ async fn carry_out_or_abort<W: AsyncWrite, B: IoBuf>((writer, order): (W, Order<
             if is_acknowledged && result.is_err() {
                 writer.get().abort();
             }
-            (writer.into_inner(), Order::Write(buf), result)
+            (writer.into_inner(), Order::Write(buf, written), result)
         }
         Order::Flush => {
             let result = writer.get().flush().await;
@@ -358,6 +375,25 @@ async fn carry_out_or_abort<W: AsyncWrite, B: IoBuf>((writer, order): (W, Order<
             (writer, Order::ShutDown, result)
         }
     }
+}
+
+/// Writes the bytes behind the first `written`, and counts them.
+async fn write_rest<W: AsyncWrite, B: IoBuf>(
+    writer: &mut W,
+    mut buf: B,
+    written: &mut usize,
+) -> BufResult<(), B> {
+    while *written < buf.buf_len() {
+        let (result, window) = writer.write(buf.slice(*written..)).await;
+        buf = window.into_inner();
+        match result {
+            Ok(0) => return (Err(write_zero()), buf),
+            Ok(len) => *written += len,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return (Err(error), buf),
+        }
+    }
+    (Ok(()), buf)
 }
 
 /// A writer whose operation must not be dropped.

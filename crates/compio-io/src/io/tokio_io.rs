@@ -14,7 +14,7 @@ use crate::{
     buf::{BufResult, IoBuf, IoBufMut, IoVectoredBuf},
     io::{
         AsyncBufRead, AsyncRead, AsyncWrite, Join, PollReader, PollWriter,
-        compat::{buffered, io_slices, poll_into},
+        compat::{buffered, io_slices},
     },
 };
 
@@ -24,8 +24,6 @@ use crate::{
 /// [`join`](crate::io::join()) of the two implement the traits of `tokio::io`.
 /// Pin a type that is not `Unpin` in a box first. A type that needs Tokio's
 /// runtime needs it here, too.
-///
-/// A read zeroes the uninitialised bytes of its buffer, at every poll.
 ///
 /// # Cancellation
 ///
@@ -69,13 +67,27 @@ impl<T> TokioIo<T> {
 impl<T: tokio::io::AsyncRead + Unpin> AsyncRead for TokioIo<T> {
     async fn read<B: IoBufMut>(&mut self, mut buf: B) -> BufResult<usize, B> {
         let read = poll_fn(|cx| {
-            poll_into(&mut buf, |room| {
-                let mut room = ReadBuf::new(room);
-                ready!(Pin::new(&mut self.0).poll_read(cx, &mut room))?;
-                Poll::Ready(Ok(room.filled().len()))
-            })
+            let initialised = buf.buf_len();
+            // SAFETY: a `ReadBuf` keeps initialised bytes initialised.
+            let mut room = ReadBuf::uninit(unsafe { buf.as_uninit() });
+            // SAFETY: the bytes up to the buffer's length are initialised.
+            unsafe { room.assume_init(initialised) };
+            let start = room.filled().as_ptr();
+            ready!(Pin::new(&mut self.0).poll_read(cx, &mut room))?;
+            let filled = room.filled();
+            // A reader in safe code may exchange the `ReadBuf` by another one.
+            assert_eq!(
+                filled.as_ptr(),
+                start,
+                "the reader has exchanged its `ReadBuf`"
+            );
+            Poll::Ready(io::Result::Ok(filled.len()))
         })
         .await;
+        if let Ok(len) = read {
+            // SAFETY: the reader has filled so many bytes of this buffer.
+            unsafe { buf.set_init(len) };
+        }
         (read, buf)
     }
 }

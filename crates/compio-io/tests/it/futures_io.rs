@@ -34,6 +34,38 @@ fn their_copy_into_our_writer_reports_a_late_error() {
     assert_eq!(error.kind(), ErrorKind::ConnectionReset);
 }
 
+/// A reader that waits once, and records the length of its room.
+#[derive(Default)]
+struct Waiting {
+    rooms: Vec<usize>,
+}
+
+impl theirs::AsyncRead for Waiting {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        room: &mut [u8],
+    ) -> Poll<std::io::Result<usize>> {
+        self.rooms.push(room.len());
+        if self.rooms.len() == 1 {
+            // A reader may write to its room and wait all the same.
+            room.fill(7);
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        Poll::Ready(Ok(2))
+    }
+}
+
+#[test]
+fn room_for_their_reader_is_zeroed_once_and_not_whole() {
+    let mut reader = FuturesIo::new(Waiting::default());
+    let buffer = block_on(reader.read(Vec::with_capacity(1 << 20))).1;
+    assert_eq!(buffer, [7, 7]);
+    assert_eq!(block_on(reader.read(vec![1; 1 << 17])).1, [1, 1]);
+    assert_eq!(reader.get_ref().rooms, [1 << 16, 1 << 16, 1 << 17]);
+}
+
 #[test]
 fn dropped_poll_loses_nothing() {
     let mut reader = PollReader::new(Scripted::new(b"abc", &[Step::Wait, Step::Wait]));

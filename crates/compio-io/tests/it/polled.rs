@@ -12,9 +12,12 @@ use std::{
     task::{Context, Poll, Wake, Waker},
 };
 
-use compio_io::io::{
-    AsyncBufRead, AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufWriter,
-    PollReader, PollWriter, duplex, empty, join,
+use compio_io::{
+    buf::{BufResult, IoBuf, IoBufMut},
+    io::{
+        AsyncBufRead, AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt,
+        BufWriter, PollReader, PollWriter, duplex, empty, join,
+    },
 };
 use pollster::block_on;
 use proptest::{collection::vec, prop_assert_eq, proptest};
@@ -206,11 +209,105 @@ fn later_error_is_returned_by_the_next_call() {
 
 #[test]
 fn full_sink_is_an_error() {
-    let mut writer = PollWriter::new(Scripted::sink(&[Step::Move(1), Step::Move(0)]));
+    let mut writer = PollWriter::new(Scripted::sink(&[Step::Move(0)]));
     assert_eq!(
         block_on(writer.write("abc")).0.unwrap_err().kind(),
         ErrorKind::WriteZero
     );
+}
+
+#[test]
+fn prefix_written_before_an_error_is_counted() {
+    for (step, kind) in [
+        (Step::Move(0), ErrorKind::WriteZero),
+        (Step::Fail, ErrorKind::ConnectionReset),
+    ] {
+        let mut writer = PollWriter::new(Scripted::sink(&[Step::Move(10), step, step]));
+        assert_eq!(block_on(writer.write("thirteen byte")).0.unwrap(), 10);
+        let error = block_on(writer.write("yte")).0.unwrap_err();
+        assert_eq!(error.kind(), kind);
+        assert_eq!(writer.get_ref().unwrap().bytes, b"thirteen b");
+    }
+}
+
+#[test]
+fn error_after_a_prefix_is_returned_by_flush_and_shutdown() {
+    for flushes in [true, false] {
+        let mut writer = PollWriter::new(Scripted::sink(&[Step::Move(1), Step::Fail]));
+        assert_eq!(block_on(writer.write("abc")).0.unwrap(), 1);
+        let ended = if flushes {
+            block_on(writer.flush())
+        } else {
+            block_on(writer.shutdown())
+        };
+        assert_eq!(ended.unwrap_err().kind(), ErrorKind::ConnectionReset);
+        block_on(writer.flush()).unwrap();
+    }
+}
+
+/// A reader and writer that records the room of its reads and the capacity of its buffers.
+#[derive(Default)]
+struct Rooms {
+    left: usize,
+    rooms: Vec<usize>,
+    buffers: Vec<usize>,
+}
+
+impl AsyncRead for Rooms {
+    async fn read<B: IoBufMut>(&mut self, mut buf: B) -> BufResult<usize, B> {
+        self.rooms.push(buf.buf_capacity());
+        let len = self.left.min(buf.buf_capacity());
+        self.left -= len;
+        buf.init_from(&vec![0; len]);
+        (Ok(len), buf)
+    }
+}
+
+impl AsyncWrite for Rooms {
+    async fn write<B: IoBuf>(&mut self, buf: B) -> BufResult<usize, B> {
+        self.buffers.push(buf.buf_capacity());
+        (Ok(buf.buf_len()), buf)
+    }
+
+    async fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+
+    async fn shutdown(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn room_of_a_reader_grows_and_shrinks() {
+    let mut reader = PollReader::new(Rooms {
+        left: 30_000,
+        ..Rooms::default()
+    });
+    let (_, bytes) = block_on(reader.read_to_end(Vec::new()));
+    assert_eq!(bytes.len(), 30_000);
+    for _ in 0..4 {
+        assert_eq!(block_on(reader.fill_buf()).unwrap(), b"");
+    }
+    let rooms = &reader.get_ref().unwrap().rooms;
+    assert_eq!(rooms[..3], [1024, 4096, 8192]);
+    assert_eq!(rooms.iter().max(), Some(&8192));
+    assert_eq!(rooms.last(), Some(&1024), "{rooms:?}");
+}
+
+#[test]
+fn flush_releases_a_large_buffer() {
+    let mut writer = PollWriter::new(Rooms::default());
+    let write = |writer: &mut PollWriter<Rooms>, len| {
+        block_on(writer.write(vec![0; len])).0.unwrap();
+        block_on(writer.flush()).unwrap();
+    };
+    write(&mut writer, 60_000);
+    write(&mut writer, 10);
+    write(&mut writer, 10);
+    let buffers = &writer.get_ref().unwrap().buffers;
+    assert!(buffers[0] >= 60_000 && buffers[1] <= 4096, "{buffers:?}");
+    assert_eq!(buffers[1], buffers[2]);
 }
 
 #[test]

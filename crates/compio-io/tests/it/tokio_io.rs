@@ -102,6 +102,55 @@ fn their_readers_read() {
     assert_eq!(reader.into_inner().position(), 6);
 }
 
+/// A reader of one byte, which records how many bytes of its room were initialised.
+struct OneByte {
+    initialised: Vec<usize>,
+}
+
+impl theirs::AsyncRead for OneByte {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        room: &mut theirs::ReadBuf<'_>,
+    ) -> Poll<std::io::Result<()>> {
+        self.initialised.push(room.initialized().len());
+        room.put_slice(b"x");
+        Poll::Ready(Ok(()))
+    }
+}
+
+#[test]
+fn room_for_their_reader_is_not_zeroed() {
+    let initialised = Vec::new();
+    let mut reader = TokioIo::new(OneByte { initialised });
+    let buffer = block_on(reader.read(Vec::with_capacity(1 << 20))).1;
+    assert_eq!(buffer, b"x");
+    assert_eq!(block_on(reader.read(vec_of(b"three", 16))).1, b"x");
+    assert_eq!(reader.get_ref().initialised, [0, 5]);
+}
+
+/// A reader that exchanges the room that it is given by its own.
+struct Exchanging;
+
+impl theirs::AsyncRead for Exchanging {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        room: &mut theirs::ReadBuf<'_>,
+    ) -> Poll<std::io::Result<()>> {
+        let own: &'static mut [u8] = Box::leak(Box::new([1; 8]));
+        *room = theirs::ReadBuf::new(own);
+        room.set_filled(8);
+        Poll::Ready(Ok(()))
+    }
+}
+
+#[test]
+#[should_panic(expected = "the reader has exchanged its `ReadBuf`")]
+fn reader_that_exchanges_its_room_panics() {
+    let _ = block_on(TokioIo::new(Exchanging).read(Vec::with_capacity(8)));
+}
+
 #[test]
 fn their_pipe_between_our_ends() {
     let (left, right) = theirs::duplex(4);
