@@ -4,6 +4,7 @@ use std::{
     io::{Read, Write},
     net::{TcpListener, TcpStream},
     task::Poll,
+    time::Duration,
 };
 
 use compio_driver::{Acceptor, Driver, OwnedFd, SharedFd};
@@ -32,6 +33,20 @@ pub(crate) fn name_of(fd: OwnedFd) -> u8 {
 
 pub(crate) fn next(driver: &Driver, acceptor: &Acceptor, fd: &SharedFd) -> u8 {
     name_of(run(driver, acceptor.accept(driver, fd)).unwrap().0)
+}
+
+#[test]
+fn settle_waits_for_the_completion_of_a_dropped_accept() {
+    for driver in each_backend() {
+        let (fd, _) = listener();
+        let acceptor = Acceptor::new();
+        let mut accept = acceptor.accept(&driver, &fd);
+        assert!(poll_once(&driver, &mut accept).is_pending());
+        driver.turn(Some(Duration::ZERO)).unwrap();
+        drop(accept);
+        run(&driver, acceptor.settle(&driver));
+        assert_eq!(driver.in_flight(), 0, "{:?}", driver.backend());
+    }
 }
 
 #[test]
