@@ -53,7 +53,7 @@ pub(crate) trait BufferRing {
 struct Shared {
     driver: Rc<Inner>,
     stock: Storage,
-    shelf: Option<Box<dyn BufferRing>>,
+    buffer_ring: Option<Box<dyn BufferRing>>,
     /// How many buffers are handed out.
     handed_out: Cell<u16>,
     /// The tasks that wait for a buffer.
@@ -115,13 +115,13 @@ impl BufferPool {
         let mut shared = Shared {
             driver: driver.share(),
             stock: Storage::new(layout, count, size),
-            shelf: None,
+            buffer_ring: None,
             handed_out: Cell::new(0),
             waiters: Waiters::default(),
         };
         if shared.driver.extras().recv_multi {
             // If registration fails, the pool falls back to the free list.
-            shared.shelf = shared.driver.register_buffers(count).unwrap_or(None);
+            shared.buffer_ring = shared.driver.register_buffers(count).unwrap_or(None);
         }
         for id in (0..count).rev() {
             shared.offer(id);
@@ -150,13 +150,16 @@ impl BufferPool {
 
     /// The pool's buffer group ID, if the kernel picks its buffers.
     pub(crate) fn group(&self) -> Option<u16> {
-        self.0.shelf.as_ref().map(|shelf| shelf.group())
+        self.0
+            .buffer_ring
+            .as_ref()
+            .map(|buffer_ring| buffer_ring.group())
     }
 
     /// As [`BufferRing::has_ended`].
     pub(crate) fn has_ended(&self, fd: &SharedFd) -> bool {
-        let shelf = self.0.shelf.as_ref();
-        shelf.is_some_and(|shelf| shelf.has_ended(fd.as_raw_fd()))
+        let buffer_ring = self.0.buffer_ring.as_ref();
+        buffer_ring.is_some_and(|buffer_ring| buffer_ring.has_ended(fd.as_raw_fd()))
     }
 
     /// Takes a free buffer, if there is one. For pools whose buffers the kernel does not pick.
@@ -168,7 +171,7 @@ impl BufferPool {
 
     /// Whether there are free buffers.
     pub(crate) fn has_some(&self) -> bool {
-        match self.0.shelf {
+        match self.0.buffer_ring {
             Some(_) => self.handed_out() < self.count(),
             None => !self.0.stock.free.borrow().is_empty(),
         }
@@ -209,11 +212,11 @@ impl BufferPool {
 impl Shared {
     /// Returns a buffer to the ring or to the free list.
     fn offer(&self, id: u16) {
-        match &self.shelf {
-            Some(shelf) => {
+        match &self.buffer_ring {
+            Some(buffer_ring) => {
                 let Span { start, len } = self.stock.span(id);
                 // SAFETY: the memory is freed after the ring; no other code has the buffer.
-                unsafe { shelf.put(id, start, len) };
+                unsafe { buffer_ring.put(id, start, len) };
             }
             None => self.stock.free.borrow_mut().push(id),
         }
@@ -223,8 +226,8 @@ impl Shared {
 impl Drop for Shared {
     fn drop(&mut self) {
         // No receive is in flight, since each holds the pool.
-        if let Some(shelf) = self.shelf.take() {
-            self.driver.unregister_buffers(shelf);
+        if let Some(buffer_ring) = self.buffer_ring.take() {
+            self.driver.unregister_buffers(buffer_ring);
         }
     }
 }

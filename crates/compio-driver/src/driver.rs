@@ -725,8 +725,10 @@ impl Inner {
         self.backend.borrow_mut().register_buffers(count)
     }
 
-    pub(crate) fn unregister_buffers(&self, shelf: Box<dyn BufferRing>) {
-        self.backend.borrow_mut().unregister_buffers(shelf.group());
+    pub(crate) fn unregister_buffers(&self, buffer_ring: Box<dyn BufferRing>) {
+        self.backend
+            .borrow_mut()
+            .unregister_buffers(buffer_ring.group());
     }
 
     /// Returns the scope's index in the stack.
@@ -1003,7 +1005,7 @@ impl Inner {
                 self.arena.complete(key, Err(sys::ECANCELED))
             }
             Report::CanceledByKernel => {
-                deferred.given_up.push(key);
+                deferred.cancelled_by_kernel.push(key);
                 return;
             }
             Report::WouldBlock if self.arena.is_cancel_requested(key) => {
@@ -1045,7 +1047,7 @@ impl Inner {
     /// reported by the panic hook and is discarded.
     fn settle(&self, mut deferred: Box<Deferred>) {
         // Ready results complete before the wakes, so that the panic of a waker does not lose their wakes.
-        while let Some(key) = deferred.given_up.pop() {
+        while let Some(key) = deferred.cancelled_by_kernel.pop() {
             if let Some(answer) = self.resubmit(key, sys::again) {
                 self.on_report(key, Report::Final(answer), &mut deferred);
             }
@@ -1211,7 +1213,7 @@ struct Deferred {
     wakers: Vec<Waker>,
     orphans: Vec<Key>,
     /// Operations that the kernel has cancelled without a request.
-    given_up: Vec<Key>,
+    cancelled_by_kernel: Vec<Key>,
     /// Requests that the kernel has completed with EAGAIN.
     would_block: Vec<Key>,
     /// Operations whose descriptor is ready, to be launched again.
@@ -1227,7 +1229,7 @@ impl Deferred {
         let Self {
             wakers,
             orphans,
-            given_up,
+            cancelled_by_kernel,
             would_block,
             ready,
             not_found,
@@ -1235,7 +1237,7 @@ impl Deferred {
         } = self;
         wakers.is_empty()
             && orphans.is_empty()
-            && given_up.is_empty()
+            && cancelled_by_kernel.is_empty()
             && would_block.is_empty()
             && ready.is_empty()
             && not_found.is_empty()

@@ -98,7 +98,7 @@ impl Spin {
 
     /// Whether the next wait may begin with a spin. Does not read the clock.
     #[allow(dead_code, reason = "not every backend submits before it looks")]
-    pub(crate) fn may_look(&self) -> bool {
+    pub(crate) fn may_spin(&self) -> bool {
         !self.budget.max(self.trial).is_zero()
     }
 
@@ -440,7 +440,7 @@ mod tests {
         for _ in 0..1000 {
             let (looked, _) = wait(&mut spin, Duration::ZERO, |_| micros(65));
             assert_eq!(looked, Duration::ZERO);
-            assert!(!spin.may_look());
+            assert!(!spin.may_spin());
         }
     }
 
@@ -451,7 +451,7 @@ mod tests {
             let slept = spin.start(None);
             assert!(!slept.may_spin());
             spin.learn(&slept);
-            assert!(!spin.may_look());
+            assert!(!spin.may_spin());
         }
     }
 }

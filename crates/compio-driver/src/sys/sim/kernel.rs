@@ -56,7 +56,7 @@ pub(crate) struct Kernel {
     /// Keys to be cancelled, and the number of turns until then.
     wishes: Vec<(Key, usize)>,
     posted: Vec<Post>,
-    shelves: Vec<Rc<SimShelf>>,
+    buffer_rings: Vec<Rc<SimShelf>>,
     groups: u16,
     /// Bytes that were delivered and not yet claimed.
     claims: Vec<Claim>,
@@ -195,7 +195,7 @@ impl Kernel {
             launched: 0,
             wishes: Vec::new(),
             posted: Vec::new(),
-            shelves: Vec::new(),
+            buffer_rings: Vec::new(),
             groups: 0,
             claims: Vec::new(),
             pool: None,
@@ -283,13 +283,13 @@ impl Kernel {
 
     pub(super) fn register_buffers(&mut self) -> Option<Box<dyn BufferRing>> {
         self.groups += 1;
-        let shelf = Rc::new(SimShelf {
+        let buffer_ring = Rc::new(SimShelf {
             group: self.groups,
             buffers: RefCell::default(),
             asked: Cell::default(),
         });
-        self.shelves.push(Rc::clone(&shelf));
-        Some(Box::new(shelf))
+        self.buffer_rings.push(Rc::clone(&buffer_ring));
+        Some(Box::new(buffer_ring))
     }
 
     pub(super) fn unregister_buffers(&mut self, group: u16) {
@@ -297,10 +297,11 @@ impl Kernel {
             matches!(flight.request, Request::Net(Net::RecvMulti { group: used, .. }) if used == group)
         });
         assert!(!in_use, "a receive uses a buffer ring that is unregistered");
-        let before = self.shelves.len();
-        self.shelves.retain(|shelf| shelf.group != group);
+        let before = self.buffer_rings.len();
+        self.buffer_rings
+            .retain(|buffer_ring| buffer_ring.group != group);
         assert_eq!(
-            self.shelves.len(),
+            self.buffer_rings.len(),
             before - 1,
             "there is no such buffer ring"
         );
@@ -399,8 +400,8 @@ impl Kernel {
         if self.rng.percent(30) {
             self.things.iter_mut().for_each(Thing::sweep);
         }
-        for shelf in &self.shelves {
-            for buffer in shelf.buffers.borrow().iter() {
+        for buffer_ring in &self.buffer_rings {
+            for buffer in buffer_ring.buffers.borrow().iter() {
                 if self.rng.percent(10) {
                     // SAFETY: the kernel owns the buffer, by the contract of `BufferRing::put`.
                     unsafe { buffer.start.write_bytes(0x5a, buffer.len) };
@@ -754,8 +755,11 @@ impl Kernel {
     }
 
     fn choose(&mut self, group: u16) -> Option<Buffer> {
-        let shelf = self.shelves.iter().find(|shelf| shelf.group == group);
-        let mut buffers = shelf
+        let buffer_ring = self
+            .buffer_rings
+            .iter()
+            .find(|buffer_ring| buffer_ring.group == group);
+        let mut buffers = buffer_ring
             .expect("the group must be registered")
             .buffers
             .borrow_mut();

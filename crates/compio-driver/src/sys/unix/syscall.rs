@@ -194,7 +194,7 @@ unsafe fn once(request: &Request) -> Answer {
             Request::Nop => Ok(0),
             Request::Invalid => Err(libc::EINVAL),
             Request::File(ref file) => file_call(file),
-            Request::Path(ref names) => names_call(names),
+            Request::Path(ref names) => path_call(names),
             Request::Net(ref net) => net_call(net),
             Request::Pipe(ref pipe) => splice(pipe),
             Request::Poll(Poll::Once { fd, events }) => {
@@ -309,7 +309,7 @@ unsafe fn file_call(file: &File) -> Answer {
 /// # Safety
 ///
 /// As [`call`].
-unsafe fn names_call(names: &PathOp) -> Answer {
+unsafe fn path_call(names: &PathOp) -> Answer {
     const HERE: RawFd = libc::AT_FDCWD;
     // SAFETY: the paths are valid by the contract of `call`.
     answer(unsafe {

@@ -36,7 +36,7 @@ impl InlineBudget {
     }
 
     /// Whether a read should be tried inline.
-    pub(super) fn is_with_us(&mut self) -> bool {
+    pub(super) fn should_try(&mut self) -> bool {
         if self.bytes_left == 0 {
             return false;
         }
@@ -48,12 +48,12 @@ impl InlineBudget {
     }
 
     /// Records an inline read of `bytes` bytes.
-    pub(super) fn has_held(&mut self, bytes: u32) {
+    pub(super) fn record_hit(&mut self, bytes: u32) {
         self.bytes_left = self.bytes_left.saturating_sub(bytes.max(BLOCK));
         self.skips = 0;
     }
 
-    pub(super) fn has_failed(&mut self) {
+    pub(super) fn record_miss(&mut self) {
         self.bytes_left = self.bytes_left.saturating_sub(BLOCK);
         self.skips = (self.skips * 2).clamp(1, SKIPS_MAX);
         self.skips_left = self.skips;
@@ -66,7 +66,7 @@ mod tests {
 
     #[test]
     fn a_task_gets_only_so_much_at_once() {
-        let mut luck = InlineBudget::new();
+        let mut budget = InlineBudget::new();
         for (bytes, times) in [
             (0, 64),
             (1, 64),
@@ -75,29 +75,29 @@ mod tests {
             (u32::MAX, 1),
         ] {
             for _ in 0..times {
-                assert!(luck.is_with_us());
-                luck.has_held(bytes);
+                assert!(budget.should_try());
+                budget.record_hit(bytes);
             }
-            assert!(!luck.is_with_us());
-            luck.renew();
+            assert!(!budget.should_try());
+            budget.renew();
         }
     }
 
     #[test]
     fn failures_make_attempts_rarer() {
-        let mut luck = InlineBudget::new();
+        let mut budget = InlineBudget::new();
         let mut tried = 0;
         for _ in 0..10_000 {
-            luck.renew();
-            if luck.is_with_us() {
+            budget.renew();
+            if budget.should_try() {
                 tried += 1;
-                luck.has_failed();
+                budget.record_miss();
             }
         }
         assert!((40..60).contains(&tried), "{tried}");
         // A success permits the next attempt.
-        while !luck.is_with_us() {}
-        luck.has_held(1);
-        assert!(luck.is_with_us());
+        while !budget.should_try() {}
+        budget.record_hit(1);
+        assert!(budget.should_try());
     }
 }

@@ -73,17 +73,17 @@ impl InlineSocket {
             | Net::SendZeroCopy { .. }
             | Net::Shutdown { .. } => return None,
         };
-        if !luck.is_with_us() {
+        if !luck.should_try() {
             return None;
         }
         // SAFETY: passed on from this function.
         match unsafe { call(&Request::Net(net)) } {
             Err(libc::EAGAIN) => {
-                luck.has_failed();
+                luck.record_miss();
                 None
             }
             answer => {
-                luck.has_held(answer.unwrap_or(0).max(COST));
+                luck.record_hit(answer.unwrap_or(0).max(COST));
                 Some(answer)
             }
         }

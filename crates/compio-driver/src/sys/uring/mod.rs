@@ -86,8 +86,8 @@ pub(crate) struct Uring {
     spin: Spin,
     /// Whether a request that needs an io-wq worker was submitted since the last wait.
     io_wq_pending: bool,
-    luck: InlineBudget,
-    lone: InlineSocket,
+    inline_budget: InlineBudget,
+    inline_socket: InlineSocket,
     /// The number of cancels in `pending`.
     cancels: u32,
     staged: Staged,
@@ -118,8 +118,8 @@ impl Uring {
             enter_flags,
             spin,
             io_wq_pending: false,
-            luck: InlineBudget::new(),
-            lone: InlineSocket::new(),
+            inline_budget: InlineBudget::new(),
+            inline_socket: InlineSocket::new(),
             cancels: 0,
             staged: Staged::new(),
             next_group: 0,
@@ -141,10 +141,10 @@ impl Uring {
             let group = self.next_group;
             self.next_group = group.wrapping_add(1);
             names_left -= 1;
-            let shelf = Ring::new(group, count);
+            let buffer_ring = Ring::new(group, count);
             // SAFETY: the memory is freed after it has been unregistered.
-            match unsafe { shelf.register(&self.ring.submitter()) } {
-                Ok(()) => return Ok(Box::new(shelf)),
+            match unsafe { buffer_ring.register(&self.ring.submitter()) } {
+                Ok(()) => return Ok(Box::new(buffer_ring)),
                 // The ids have wrapped around, and an older buffer ring uses this one.
                 Err(error) if names_left > 0 && error.raw_os_error() == Some(libc::EEXIST) => {}
                 Err(error) => return Err(error),
@@ -390,9 +390,9 @@ impl Uring {
         match request {
             // SAFETY: passed on from this function.
             Request::File(file) => unsafe { self.try_read(file) },
-            Request::Net(net) if self.lone.is_likely() && self.has_nothing_to_submit() => {
+            Request::Net(net) if self.inline_socket.is_likely() && self.has_nothing_to_submit() => {
                 // SAFETY: likewise.
-                unsafe { self.lone.try_at_once(net) }
+                unsafe { self.inline_socket.try_at_once(net) }
             }
             Request::Net(_)
             | Request::Path(_)
@@ -413,17 +413,17 @@ impl Uring {
     ///
     /// As for `launch`.
     unsafe fn try_read(&mut self, file: &File) -> Option<Answer> {
-        if !nowait::may_be_in_memory(file) || !self.luck.is_with_us() {
+        if !nowait::may_be_in_memory(file) || !self.inline_budget.should_try() {
             return None;
         }
         // SAFETY: passed on from this function.
         match unsafe { nowait::read_fully(file) } {
             Err(libc::EAGAIN | libc::EOPNOTSUPP | libc::ENOSYS | libc::ESPIPE) => {
-                self.luck.has_failed();
+                self.inline_budget.record_miss();
                 None
             }
             answer => {
-                self.luck.has_held(answer.unwrap_or(0));
+                self.inline_budget.record_hit(answer.unwrap_or(0));
                 Some(answer)
             }
         }
@@ -451,7 +451,7 @@ impl Uring {
         notifier: &Notifier,
         on_report: &mut dyn FnMut(Key, Report),
     ) -> io::Result<()> {
-        self.luck.renew();
+        self.inline_budget.renew();
         self.staged.renew();
         let may_sleep = timeout != Some(Duration::ZERO) && self.ring.completion().is_empty();
         if may_sleep {
@@ -459,8 +459,8 @@ impl Uring {
         } else {
             self.enter_if_needed()?;
         }
-        let landed = self.reap(on_report);
-        self.lone.renew(landed);
+        let completed = self.reap(on_report);
+        self.inline_socket.renew(completed);
         Ok(())
     }
 
@@ -519,34 +519,34 @@ impl Uring {
 
     fn sleep(&mut self, timeout: Option<Duration>, notifier: &Notifier) -> io::Result<()> {
         // An io-wq worker may need the CPU on which this thread would spin.
-        let may_look = !mem::take(&mut self.io_wq_pending) || self.spin.has_processors_to_spare();
-        if may_look && self.spin.may_look() {
+        let may_spin = !mem::take(&mut self.io_wq_pending) || self.spin.has_processors_to_spare();
+        if may_spin && self.spin.may_spin() {
             self.enter_if_needed()?;
             if !self.ring.completion().is_empty() {
                 // There was no wait, so no clock has to be read.
                 return Ok(());
             }
         }
-        let mut watch = self.spin.start(timeout);
-        if may_look && watch.may_spin() {
-            while watch.spin() {
+        let mut spin_wait = self.spin.start(timeout);
+        if may_spin && spin_wait.may_spin() {
+            while spin_wait.spin() {
                 if !self.ring.completion().is_empty() {
-                    self.spin.learn(&watch);
+                    self.spin.learn(&spin_wait);
                     return Ok(());
                 }
                 if notifier.is_notified() {
-                    self.spin.learn(&watch);
+                    self.spin.learn(&spin_wait);
                     return self.enter_if_needed();
                 }
                 if self.ring.submission().taskrun() {
                     self.enter(0, None)?;
                     if !self.ring.completion().is_empty() {
-                        self.spin.learn(&watch);
+                        self.spin.learn(&spin_wait);
                         return Ok(());
                     }
                     // The flag can stay set without pending task work. It alone must not prevent a
                     // sleep.
-                    watch.stop();
+                    spin_wait.stop();
                     break;
                 }
             }
@@ -554,10 +554,10 @@ impl Uring {
         if !self.park(notifier) {
             return self.enter_if_needed();
         }
-        let result = self.enter(1, timeout.map(|timeout| watch.remaining(timeout)));
+        let result = self.enter(1, timeout.map(|timeout| spin_wait.remaining(timeout)));
         notifier.unpark();
-        if may_look {
-            self.spin.learn(&watch);
+        if may_spin {
+            self.spin.learn(&spin_wait);
         }
         result
     }
@@ -630,7 +630,7 @@ impl Uring {
 
     /// Reports all completions in the queue. Returns how many operations they belong to.
     fn reap(&mut self, on_report: &mut dyn FnMut(Key, Report)) -> u32 {
-        let mut landed = 0;
+        let mut completed = 0;
         let completions = self.ring.completion();
         #[cfg(all(test, not(loom)))]
         let completions = completions.take(faults::room(usize::MAX));
@@ -641,7 +641,7 @@ impl Uring {
                     self.event.reset();
                 }
                 staged if staged & CANCEL != 0 && staged & STAGED != 0 => {
-                    landed += 1;
+                    completed += 1;
                     let key = Key::from_bits(staged & !(CANCEL | STAGED));
                     on_report(key, self.staged.end(key, completion.result()));
                 }
@@ -653,7 +653,7 @@ impl Uring {
                     }
                 }
                 key => {
-                    landed += 1;
+                    completed += 1;
                     let key = Key::from_bits(key);
                     let result = completion.result();
                     let answer = u32::try_from(result).map_err(|_| -result);
@@ -668,7 +668,7 @@ impl Uring {
                 }
             }
         }
-        landed
+        completed
     }
 }
 
