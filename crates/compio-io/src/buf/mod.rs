@@ -9,6 +9,7 @@
 //! | `vectored_rest` | many buffers of which the first bytes have been read |
 //! | `vectored_first` | the one buffer that a non-vectored fallback works on |
 //! | `result` | [`BufResult`]: the result and the buffer |
+//! | `room` | an owned buffer for readers that borrow one |
 //! | `into_inner` | [`IntoInner`]: unwrapping |
 //! | `*_impls` | which foreign types are buffers, and why that is sound |
 //!
@@ -24,6 +25,8 @@ mod io_buf;
 #[cfg(feature = "memmap2")]
 mod memmap2_impls;
 mod result;
+#[cfg(any(feature = "futures-io", feature = "tokio"))]
+mod room;
 mod slice;
 #[cfg(feature = "smallvec")]
 mod smallvec_impls;
@@ -37,6 +40,8 @@ mod vectored_slice;
 pub use into_inner::IntoInner;
 pub use io_buf::{IoBuf, IoBufMut};
 pub use result::{BufResult, BufResultExt};
+#[cfg(any(feature = "futures-io", feature = "tokio"))]
+pub(crate) use room::Room;
 pub(crate) use slice::Rest;
 pub use slice::Slice;
 pub use vectored::{IoVectoredBuf, IoVectoredBufMut};

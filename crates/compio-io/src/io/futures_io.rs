@@ -9,10 +9,10 @@ use std::{
 };
 
 use crate::{
-    buf::{BufResult, IoBuf, IoBufMut, IoVectoredBuf},
+    buf::{BufResult, IoBuf, IoBufMut, IoVectoredBuf, Room},
     io::{
         AsyncBufRead, AsyncRead, AsyncWrite, Join, PollReader, PollWriter,
-        compat::{Room, buffered, io_slices},
+        compat::{buffered, io_slices},
     },
 };
 

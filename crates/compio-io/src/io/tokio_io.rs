@@ -11,7 +11,7 @@ use std::{
 use tokio::io::ReadBuf;
 
 use crate::{
-    buf::{BufResult, IoBuf, IoBufMut, IoVectoredBuf},
+    buf::{BufResult, IoBuf, IoBufMut, IoVectoredBuf, Room},
     io::{
         AsyncBufRead, AsyncRead, AsyncWrite, Join, PollReader, PollWriter,
         compat::{buffered, io_slices},
@@ -65,30 +65,12 @@ impl<T> TokioIo<T> {
 }
 
 impl<T: tokio::io::AsyncRead + Unpin> AsyncRead for TokioIo<T> {
-    async fn read<B: IoBufMut>(&mut self, mut buf: B) -> BufResult<usize, B> {
-        let read = poll_fn(|cx| {
-            let initialised = buf.buf_len();
-            // SAFETY: a `ReadBuf` keeps initialised bytes initialised.
-            let mut room = ReadBuf::uninit(unsafe { buf.as_uninit() });
-            // SAFETY: the bytes up to the buffer's length are initialised.
-            unsafe { room.assume_init(initialised) };
-            let start = room.filled().as_ptr();
-            ready!(Pin::new(&mut self.0).poll_read(cx, &mut room))?;
-            let filled = room.filled();
-            // A reader in safe code may exchange the `ReadBuf` by another one.
-            assert_eq!(
-                filled.as_ptr(),
-                start,
-                "the reader has exchanged its `ReadBuf`"
-            );
-            Poll::Ready(io::Result::Ok(filled.len()))
-        })
-        .await;
-        if let Ok(len) = read {
-            // SAFETY: the reader has filled so many bytes of this buffer.
-            unsafe { buf.set_init(len) };
-        }
-        (read, buf)
+    async fn read<B: IoBufMut>(&mut self, buf: B) -> BufResult<usize, B> {
+        let mut room = Room::new(buf);
+        let read =
+            poll_fn(|cx| room.poll_read_buf(|room| Pin::new(&mut self.0).poll_read(cx, room)))
+                .await;
+        room.finish(read)
     }
 }
 
