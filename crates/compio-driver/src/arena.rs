@@ -43,45 +43,11 @@ use std::{
 };
 
 use crate::{
+    key::Key,
     operation::{Multishot, Operation},
     request::{Answer, Item, Request},
     sys::OpState,
 };
-
-/// The two highest bits of a key are free for backends, which mark completions of their own by them.
-const GENERATION_BITS: u32 = 30;
-
-/// Names one operation of one driver: the cell's index and its generation.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Key {
-    index: u32,
-    generation: u32,
-}
-
-#[allow(dead_code, reason = "not every backend needs numbers")]
-impl Key {
-    pub(crate) fn to_bits(self) -> u64 {
-        u64::from(self.generation) << 32 | u64::from(self.index)
-    }
-
-    /// The cell's index, a small number: operations in flight at the same time have different indices.
-    pub(crate) fn index(self) -> u32 {
-        self.index
-    }
-
-    pub(crate) fn from_bits(bits: u64) -> Self {
-        Self {
-            index: bits as u32,
-            generation: (bits >> 32) as u32,
-        }
-    }
-}
-
-impl fmt::Debug for Key {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "#{}.{}", self.index, self.generation)
-    }
-}
 
 /// The receiver of an operation's completion.
 pub(crate) enum Owner {
@@ -751,7 +717,7 @@ impl Arena {
             let class = usize::from((*header).class);
             (*header).state = State::Free;
             // The two highest bits are reserved for the backends.
-            (*header).generation = ((*header).generation + 1) % (1 << GENERATION_BITS);
+            (*header).generation = ((*header).generation + 1) % (1 << Key::GENERATION_BITS);
             (*header).next_free = self.free[class].get();
             self.free[class].set(index);
         }

@@ -12,8 +12,8 @@ use std::{
 use compio_io::panics::discard;
 
 use crate::{
-    arena::Key,
     driver::{Driver, Inner},
+    key::Key,
     wait_list::{Waiter, Waiters, sweep},
 };
 

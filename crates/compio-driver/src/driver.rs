@@ -12,7 +12,6 @@ use std::{
     panic::{self, AssertUnwindSafe},
     pin::Pin,
     rc::Rc,
-    str::FromStr,
     sync::Arc,
     task::{Poll, Waker},
     time::{Duration, Instant},
@@ -22,10 +21,12 @@ use compio_io::buf::IoBuf;
 use compio_io::panics::{discard, wake_all};
 
 use crate::{
-    arena::{Abandoned, Arena, Key, OnComplete, to_result},
-    buffers::{BufferPool, BufferRing},
+    arena::{Abandoned, Arena, OnComplete, to_result},
+    backend::{Backend, BackendKind},
+    buffers::BufferPool,
     cancel::{CancelScope, CancelToken, Cancelled},
     fd::SharedFd,
+    key::Key,
     notify::Notifier,
     operation::{Operation, Owned},
     per_process::Process,
@@ -33,7 +34,7 @@ use crate::{
     spin::{Spin, SpinPolicy},
     stream::{AcceptStream, RecvStream, SendZeroCopyFuture},
     submit::Submit,
-    sys::{self, AsRawFd, RawFd, Resubmit, Submitted},
+    sys::{self, AsRawFd, BufferRing, RawFd, Resubmit, Submitted},
     thread_bound::StaysOnItsThread,
     thread_pool::{Job, Pool, RemoteCompletions},
 };
@@ -57,36 +58,6 @@ pub struct DriverBuilder {
     spin: SpinPolicy,
     pool: Option<Pool>,
     shutdown_timeout: Duration,
-}
-
-/// A kernel interface that this crate can drive.
-///
-/// [`FromStr`] parses the names `io-uring`, `iocp` and `poll`. Other spellings of io_uring are
-/// `io_uring` and `uring`, and `epoll` means `poll`.
-///
-/// ```
-/// use compio_driver::BackendKind;
-///
-/// assert_eq!("io_uring".parse::<BackendKind>().unwrap(), BackendKind::IoUring);
-/// assert_eq!(BackendKind::IoUring.to_string(), "io-uring");
-/// assert!("select".parse::<BackendKind>().is_err());
-/// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum BackendKind {
-    /// Linux's io_uring.
-    IoUring,
-    /// Windows' completion ports.
-    Iocp,
-    /// Readiness (epoll, kqueue, event ports), and a thread pool for requests without readiness.
-    Poll,
-}
-
-/// Which backend runs, and why.
-#[derive(Debug, Clone)]
-pub struct Backend {
-    kind: BackendKind,
-    why: String,
 }
 
 /// The low-level API: operations stay with their caller, and a number identifies each.
@@ -598,81 +569,6 @@ impl fmt::Debug for Driver {
             .field("backend", &self.backend())
             .field("in_flight", &self.in_flight())
             .finish_non_exhaustive()
-    }
-}
-
-impl Backend {
-    /// The kind of the backend.
-    pub fn kind(&self) -> BackendKind {
-        self.kind
-    }
-
-    /// The reason of the selection, in words.
-    pub fn why(&self) -> &str {
-        &self.why
-    }
-}
-
-impl fmt::Display for Backend {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.kind, self.why)
-    }
-}
-
-impl BackendKind {
-    /// The backend that `COMPIO_BACKEND` names, if it is set.
-    fn from_env() -> io::Result<Option<Self>> {
-        let Some(name) = std::env::var_os("COMPIO_BACKEND") else {
-            return Ok(None);
-        };
-        if name.is_empty() {
-            return Ok(None);
-        }
-        let kind = Self::named(&name.to_string_lossy()).ok_or_else(|| {
-            let message = format!("COMPIO_BACKEND is {}: {}", name.display(), Self::choice());
-            io::Error::new(io::ErrorKind::InvalidInput, message)
-        })?;
-        Ok(Some(kind))
-    }
-
-    fn named(name: &str) -> Option<Self> {
-        match name {
-            "io-uring" | "io_uring" | "uring" => Some(Self::IoUring),
-            "iocp" => Some(Self::Iocp),
-            "poll" | "epoll" => Some(Self::Poll),
-            _ => None,
-        }
-    }
-
-    /// The names to choose from on this system.
-    fn choice() -> String {
-        let names: Vec<_> = sys::BACKENDS.iter().map(Self::to_string).collect();
-        format!("it must be {}", names.join(" or "))
-    }
-}
-
-impl FromStr for BackendKind {
-    type Err = io::Error;
-
-    /// # Errors
-    ///
-    /// [`InvalidInput`](io::ErrorKind::InvalidInput) if no backend has this name. The message lists the
-    /// backends of this system.
-    fn from_str(name: &str) -> io::Result<Self> {
-        Self::named(name).ok_or_else(|| {
-            let message = format!("no backend is called {name:?}: {}", Self::choice());
-            io::Error::new(io::ErrorKind::InvalidInput, message)
-        })
-    }
-}
-
-impl fmt::Display for BackendKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::IoUring => "io-uring",
-            Self::Iocp => "iocp",
-            Self::Poll => "poll",
-        })
     }
 }
 

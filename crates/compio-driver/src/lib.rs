@@ -12,11 +12,13 @@
 mod accept;
 pub mod ancillary;
 mod arena;
+mod backend;
 mod buffers;
 mod cancel;
 mod credentials;
 mod driver;
 mod fd;
+mod key;
 #[cfg(all(test, loom))]
 mod loom_tests;
 mod multishot;
@@ -37,10 +39,11 @@ mod thread_pool;
 mod wait_list;
 
 pub use accept::{AcceptOne, Acceptor};
+pub use backend::{Backend, BackendKind};
 pub use buffers::{BufferPool, PooledBuffer};
 pub use cancel::{CancelScope, CancelToken, Cancelled};
 pub use credentials::{UCred, peer_credentials};
-pub use driver::{Backend, BackendKind, Driver, DriverBuilder, Entry, Poller};
+pub use driver::{Driver, DriverBuilder, Entry, Poller};
 pub use fd::{HeldFd, OwnsFd, SharedFd};
 pub use operation::{Operation, Owned};
 #[doc(hidden)]

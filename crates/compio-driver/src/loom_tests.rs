@@ -14,7 +14,7 @@ use loom::{
 };
 
 use crate::{
-    arena::Key,
+    key::Key,
     notify::Notifier,
     request::{Answer, Request},
     sync::Event,

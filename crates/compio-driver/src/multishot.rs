@@ -9,8 +9,9 @@ use std::{
 };
 
 use crate::{
-    arena::{Key, OpHandle, to_result},
+    arena::{OpHandle, to_result},
     driver::Inner,
+    key::Key,
     operation::{Multishot, Operation},
     request::Request,
     submit::find_or_wait,

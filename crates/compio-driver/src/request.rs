@@ -343,9 +343,6 @@ pub(crate) mod ready {
     pub(crate) const HUP: u32 = 0x010;
     /// The descriptor is not open.
     pub(crate) const NVAL: u32 = 0x020;
-    /// The peer has shut down its sending side. Linux only.
-    #[cfg(target_os = "linux")]
-    pub(crate) const RDHUP: u32 = 0x2000;
 }
 
 #[cfg(test)]

@@ -18,7 +18,7 @@ use std::{
 use compio_io::panics::{discard, wake_all};
 
 use crate::{
-    arena::Key,
+    key::Key,
     notify::Notifier,
     per_process::PerProcess,
     request::{Answer, Request},

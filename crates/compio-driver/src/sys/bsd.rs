@@ -9,12 +9,12 @@ use std::{
 
 use super::{OpState, Poller, Resubmit, Submitted, readiness::Readiness};
 use crate::{
-    arena::Key,
-    buffers::BufferRing,
-    driver::BackendKind,
+    backend::BackendKind,
+    key::Key,
     notify::Notifier,
     request::{Answer, Capabilities, Report, Request},
     spin::Spin,
+    sys::BufferRing,
 };
 
 /// A request in the backend's own format. This backend has none.

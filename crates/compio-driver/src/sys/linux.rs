@@ -9,12 +9,12 @@ use std::{
 
 use super::{OpState, Poller, Submitted, platform::EventFd, readiness::Readiness, uring::Uring};
 use crate::{
-    arena::Key,
-    buffers::BufferRing,
-    driver::BackendKind,
+    backend::BackendKind,
+    key::Key,
     notify::Notifier,
     request::{Capabilities, Report, Request},
     spin::Spin,
+    sys::BufferRing,
 };
 
 #[expect(

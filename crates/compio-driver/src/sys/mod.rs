@@ -135,6 +135,24 @@ pub mod os {
     }
 }
 
+/// A buffer ring: the kernel's side of a pool whose buffers the kernel picks.
+pub(crate) trait BufferRing {
+    /// The buffer group ID, which requests name.
+    fn group(&self) -> u16;
+
+    /// Offers a buffer to the kernel.
+    ///
+    /// # Safety
+    ///
+    /// There are `len` bytes at `start`. No other code uses them until the kernel has returned the buffer
+    /// with this ID, or the ring has been dropped.
+    unsafe fn put(&self, id: u16, start: *mut u8, len: u32);
+
+    /// Whether the stream is at EOF, possibly behind unread bytes; true if the kernel does not report it.
+    /// A multishot receive may miss the EOF and continue to wait.
+    fn has_ended(&self, fd: RawFd) -> bool;
+}
+
 /// The outcome of a launch.
 pub(crate) enum Submitted {
     /// A later wait reports the completion.

@@ -7,7 +7,8 @@ use std::{
 
 use super::{Job, Pool, RemoteCompletions};
 use crate::{
-    arena::{Abandoned, Arena, Key, OnComplete},
+    arena::{Abandoned, Arena, OnComplete},
+    key::Key,
     notify::Notifier,
     op::Blocking,
     operation::Operation,

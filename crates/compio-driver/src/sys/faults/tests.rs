@@ -22,9 +22,10 @@ use std::{
 
 use super::{Chances, Faults};
 use crate::{
+    backend::BackendKind,
     buffers::BufferPool,
     cancel::CancelToken,
-    driver::{BackendKind, Driver, DriverBuilder},
+    driver::{Driver, DriverBuilder},
     fd::SharedFd,
     op::{Blocking, Nop, Recv, Send},
     request::is_cancelled,

@@ -50,12 +50,12 @@ use super::{
     windows::{as_handle, as_socket, call, poll_now},
 };
 use crate::{
-    arena::Key,
-    buffers::BufferRing,
-    driver::BackendKind,
+    backend::BackendKind,
+    key::Key,
     notify::Notifier,
     request::{Answer, Capabilities, Poll, Report, Request},
     spin::{Spin, SpinWait},
+    sys::BufferRing,
 };
 
 /// How many requests may complete at their launch in one turn.

@@ -19,7 +19,7 @@ use windows_sys::Win32::{
 
 use super::{extensions, raw::RawEntry, wait::Wait};
 use crate::{
-    arena::Key,
+    key::Key,
     request::{Answer, Message, PeerAddress, ready},
     sys::{
         RawFd,

@@ -28,7 +28,7 @@ use self::{
 };
 use super::{Events, Poller, Submitted};
 use crate::{
-    arena::Key,
+    key::Key,
     notify::Notifier,
     request::{Answer, Capabilities, Net, Report, Request},
     sys::unix::{RETRY_EVERY, generation_of, is_writable},

@@ -7,7 +7,7 @@ use std::os::fd::RawFd;
 
 use super::attempt::asks_for;
 use crate::{
-    arena::Key,
+    key::Key,
     request::{Answer, Net, Request, ready},
     sys::readiness::ReadyEvent,
 };

@@ -12,12 +12,12 @@ use libc::{EAGAIN, EBUSY, ECANCELED, EINTR, EIO, EMFILE, ENOBUFS, ENOMEM, EOPNOT
 
 use super::{Rng, Thing, memory::Memory};
 use crate::{
-    arena::Key,
-    buffers::BufferRing,
+    key::Key,
     request::{
         Answer, Capabilities, Choice, File, Item, Net, Pipe, Poll, Position, Report, Request, Work,
         ready,
     },
+    sys::BufferRing,
     sys::{PeerAddress, Submitted},
     thread_pool::{Job, Pool},
 };

@@ -35,12 +35,13 @@ pub(crate) use self::{
 };
 use super::{Event, OpState, Submitted, linux};
 use crate::{
-    arena::Key,
-    buffers::BufferRing,
-    driver::{BackendKind, Driver, DriverBuilder},
+    backend::BackendKind,
+    driver::{Driver, DriverBuilder},
+    key::Key,
     notify::Notifier,
     request::{Capabilities, Report, Request},
     spin::Spin,
+    sys::BufferRing,
     thread_pool::Pool,
 };
 

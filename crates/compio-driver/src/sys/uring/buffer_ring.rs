@@ -11,7 +11,7 @@ use std::{
 
 use io_uring::{Submitter, types::BufRingEntry};
 
-use crate::buffers::BufferRing;
+use crate::sys::BufferRing;
 
 /// The kernel requires whole pages.
 const PAGE: usize = 4096;

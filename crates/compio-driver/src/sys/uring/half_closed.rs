@@ -14,6 +14,9 @@ use std::{
 
 use crate::{request::ready, sys::unix::poll_now};
 
+/// The peer has shut down its sending side.
+pub(super) const RDHUP: u32 = libc::POLLRDHUP as u32;
+
 /// The result of a poll(2) that does not wait.
 pub(super) enum Now {
     /// None of the events, or an error that the ring reports: there is no such descriptor, or poll(2) fails.
@@ -26,7 +29,7 @@ pub(super) enum Now {
 
 /// Polls without waiting.
 pub(super) fn poll(fd: RawFd, events: u32) -> Now {
-    match poll_now(fd, events | ready::RDHUP) {
+    match poll_now(fd, events | RDHUP) {
         Ok(0 | ready::NVAL) | Err(_) => Now::Pending,
         Ok(revents) => match without_unrequested(revents, events) {
             0 => Now::HalfClosed,
@@ -37,7 +40,7 @@ pub(super) fn poll(fd: RawFd, events: u32) -> Now {
 
 /// The events without a `POLLRDHUP` that was not requested.
 pub(super) fn without_unrequested(revents: u32, events: u32) -> u32 {
-    revents & (events | !ready::RDHUP)
+    revents & (events | !RDHUP)
 }
 
 /// An epoll instance that is readable as soon as the descriptor has one of the events.

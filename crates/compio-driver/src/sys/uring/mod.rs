@@ -25,7 +25,7 @@ pub(crate) use replay::{again, repeat};
 use self::{
     buffer_ring::Ring,
     encode::Encoded,
-    half_closed::Now,
+    half_closed::{Now, RDHUP},
     inline_budget::InlineBudget,
     inline_socket::InlineSocket,
     probe::Probed,
@@ -42,11 +42,11 @@ use super::{
     unix::is_writable,
 };
 use crate::{
-    arena::Key,
-    buffers::BufferRing,
+    key::Key,
     notify::Notifier,
     request::{Answer, Capabilities, File, Item, Net, Pipe, Poll, Report, Request, ready},
     spin::Spin,
+    sys::BufferRing,
 };
 
 /// User data of the eventfd's poll. It cannot be a key: keys do not use the two highest bits.
@@ -180,7 +180,7 @@ impl Uring {
             return Submitted::ThreadPool(*request);
         }
         if let Request::Poll(Poll::Once { fd, events }) = *request
-            && events & ready::RDHUP == 0
+            && events & RDHUP == 0
         {
             return match half_closed::poll(fd, events) {
                 Now::Ready(revents) => Submitted::Ready(Ok(revents)),

@@ -11,7 +11,7 @@ use std::{collections::HashMap, os::fd::OwnedFd};
 
 use super::half_closed;
 use crate::{
-    arena::Key,
+    key::Key,
     request::{File, Position, Report, Request, ready},
     sys::platform::kinds::{Kind, kind_of, private_of},
 };

@@ -6,7 +6,7 @@ use proptest::prelude::{Strategy, prop_oneof, proptest};
 
 use super::{Direction, Queues};
 use crate::{
-    arena::Key,
+    key::Key,
     request::{Poll, Request, Span, ready},
     sys::readiness::ReadyEvent,
 };

@@ -18,8 +18,9 @@ use io_uring::squeue::Entry;
 use socket2::SockRef;
 
 use crate::{
+    backend::BackendKind,
     buffers::{BufferPool, PooledBuffer},
-    driver::{BackendKind, Driver, DriverBuilder},
+    driver::{Driver, DriverBuilder},
     fd::SharedFd,
     stream::RecvStream,
 };
