@@ -9,6 +9,7 @@ pub(crate) mod features;
 pub(crate) mod fuzz;
 mod library;
 pub(crate) mod sanitizers;
+pub(crate) mod structure;
 pub(crate) mod targets;
 pub(crate) mod windows;
 

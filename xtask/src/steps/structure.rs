@@ -1,0 +1,211 @@
+//! The direction of imports (invariant 1) and the places of platform cfg (invariant 7), by the text of
+//! the sources.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use crate::run::{Outcome, Run};
+
+/// Modules of the driver above the backends.
+const ABOVE: [&str; 10] = [
+    "accept",
+    "arena",
+    "buffers",
+    "cancel",
+    "driver",
+    "multishot",
+    "op",
+    "recv",
+    "stream",
+    "submit",
+];
+
+/// Modules below the operations, which meet them in `Request` only.
+const BACKENDS: [&str; 5] = ["iocp", "platform", "readiness", "selector", "uring"];
+
+/// Parts of `sys/` that may import from above, with the reason.
+const TESTS: [(&str, &str); 2] = [
+    (
+        "sys/sim/",
+        "the simulated kernel, which is built for unit tests only",
+    ),
+    (
+        "tests.rs",
+        "unit tests, which use the driver as a user does",
+    ),
+];
+
+/// Files outside `sys/` with a platform cfg, with the reason.
+const PLATFORM: [(&str, &str); 2] = [
+    (
+        "crates/compio-driver/src/per_process.rs",
+        "only unix has processes that share values by fork",
+    ),
+    (
+        "crates/compio-driver/src/op/mod.rs",
+        "its example is a raw entry of io_uring",
+    ),
+];
+
+const CFG: [&str; 4] = ["unix", "windows", "target_os", "target_family"];
+
+pub(crate) fn run(run: &mut Run) -> Outcome {
+    let mut faults = Vec::new();
+    for package in run.workspace().crates() {
+        for path in sources(&package.folder.join("src"))? {
+            let source = fs::read_to_string(&path)
+                .map_err(|error| format!("{}: {error}", path.display()))?;
+            let name = path.strip_prefix(run.workspace().root()).unwrap_or(&path);
+            let name = name.to_string_lossy().replace('\\', "/");
+            faults.extend(check(&name, &code(&source)));
+        }
+    }
+    for (place, reason) in TESTS.iter().chain(&PLATFORM) {
+        println!("exception: {place}: {reason}");
+    }
+    if faults.is_empty() {
+        Ok(())
+    } else {
+        Err(faults.join("\n    "))
+    }
+}
+
+/// The faults of one file.
+fn check(name: &str, code: &str) -> Vec<String> {
+    let mut faults = Vec::new();
+    let is_sys = name.contains("/src/sys/") || name.ends_with("/src/sys.rs");
+    let is_excepted =
+        |exceptions: &[(&str, &str)]| exceptions.iter().any(|(place, _)| name.contains(place));
+    let imported = imports(code);
+    if name.starts_with("crates/compio-driver/") && is_sys && !is_excepted(&TESTS) {
+        for module in ABOVE
+            .iter()
+            .filter(|module| imported.iter().any(|name| name == *module))
+        {
+            faults.push(format!(
+                "{name} imports `{module}`, which is above the backends"
+            ));
+        }
+    }
+    if name.starts_with("crates/compio-driver/src/op/") {
+        for module in BACKENDS
+            .iter()
+            .filter(|module| code.contains(&format!("sys::{module}::")))
+        {
+            faults.push(format!("{name} imports the backend module `sys::{module}`"));
+        }
+    }
+    if !is_sys && !is_excepted(&PLATFORM) {
+        let has_cfg = |line: &&str| {
+            (line.contains("cfg(") || line.contains("cfg!(") || line.contains("cfg_attr("))
+                && CFG.iter().any(|name| line.contains(name))
+        };
+        for line in code.lines().filter(has_cfg) {
+            faults.push(format!("{name} has a platform cfg: {}", line.trim()));
+        }
+    }
+    faults
+}
+
+/// The source without comments.
+fn code(source: &str) -> String {
+    let lines = source
+        .lines()
+        .filter(|line| !line.trim_start().starts_with("//"));
+    lines.fold(String::new(), |code, line| code + line + "\n")
+}
+
+/// The modules of the crate that a file names, in `use crate::{…}` or in a path.
+fn imports(code: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    for rest in code.split("crate::").skip(1) {
+        let Some(list) = rest.strip_prefix('{') else {
+            found.push(first_word(rest));
+            continue;
+        };
+        let mut depth = 0_usize;
+        let mut starts = true;
+        for (index, character) in list.char_indices() {
+            match character {
+                '{' => depth += 1,
+                '}' if depth == 0 => break,
+                '}' => depth -= 1,
+                ',' if depth == 0 => starts = true,
+                _ if starts && !character.is_whitespace() => {
+                    found.push(first_word(&list[index..]));
+                    starts = false;
+                }
+                _ => {}
+            }
+        }
+    }
+    found
+}
+
+fn first_word(text: &str) -> String {
+    let is_word = |character: &char| character.is_alphanumeric() || *character == '_';
+    text.chars().take_while(is_word).collect()
+}
+
+/// The Rust files in a folder and below.
+fn sources(folder: &Path) -> Outcome<Vec<PathBuf>> {
+    let failed = |error| format!("{}: {error}", folder.display());
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).map_err(failed)? {
+        let path = entry.map_err(failed)?.path();
+        if path.is_dir() {
+            found.extend(sources(&path)?);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push(path);
+        }
+    }
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn import_from_above_is_a_fault() {
+        let name = "crates/compio-driver/src/sys/uring/mod.rs";
+        for code in [
+            "use crate::driver::Inner;",
+            "use crate::{\n    key::Key,\n    driver::{A, B},\n};",
+        ] {
+            assert_eq!(check(name, code).len(), 1, "{code}");
+        }
+        assert!(check(name, "use crate::{key::Key, request::{driver, op}};").is_empty());
+        assert!(
+            check(
+                "crates/compio-driver/src/sys/uring/tests.rs",
+                "use crate::op::Nop;"
+            )
+            .is_empty()
+        );
+        assert_eq!(
+            check(
+                "crates/compio-driver/src/op/nop.rs",
+                "use crate::sys::uring::Uring;"
+            )
+            .len(),
+            1
+        );
+    }
+
+    #[test]
+    fn platform_cfg_outside_of_sys_is_a_fault() {
+        let name = "crates/compio/src/net/tcp.rs";
+        for code in [
+            "#[cfg(unix)]",
+            "if cfg!(windows) {",
+            "#[cfg(any(target_os = \"linux\"))]",
+        ] {
+            assert_eq!(check(name, code).len(), 1, "{code}");
+            assert!(check("crates/compio/src/sys/mod.rs", code).is_empty());
+        }
+        assert!(check(name, &code("    /// # #[cfg(unix)]\n")).is_empty());
+    }
+}
