@@ -44,7 +44,7 @@
 
 use std::{fs::File, io};
 
-use compio_driver::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd, SharedFd};
+use compio_driver::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd, SharedFd, op::Close};
 use compio_io::{
     buf::{BufResult, IoBuf, IoBufMut, IoVectoredBuf, IoVectoredBufMut},
     io::{AsyncRead, AsyncWrite},
@@ -54,7 +54,7 @@ use compio_io::{
 pub use crate::sys::pipe_here::*;
 use crate::{
     cursor_io::{read, read_vectored, write, write_vectored},
-    runtime::with_driver,
+    runtime::{submit, with_driver},
     sys::{StdFd, duplicate},
 };
 
@@ -161,6 +161,24 @@ macro_rules! end {
                 match self.fd.try_unwrap() {
                     Ok(fd) => Ok(StdFd::from(File::from(fd)).into()),
                     Err(fd) => Err(Self { fd }),
+                }
+            }
+
+            /// Closes this end and returns the error of the close. A drop ignores that error.
+            ///
+            /// If there are operations in flight, it stays open until these are gone.
+            ///
+            /// # Cancellation
+            ///
+            /// The end is closed in any case.
+            ///
+            /// # Errors
+            ///
+            /// The OS error of the close. The end is closed nevertheless.
+            pub async fn close(self) -> io::Result<()> {
+                match self.fd.try_unwrap() {
+                    Ok(fd) => submit(Close::new(fd)).await,
+                    Err(_) => Ok(()),
                 }
             }
 

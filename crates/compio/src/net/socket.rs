@@ -5,7 +5,7 @@ use std::{io, time::Duration};
 use compio_driver::{
     AcceptStream, Acceptor, AsFd, AsRawFd, BorrowedFd, Loan, OwnedFd, RawFd, SharedFd, SockAddr,
     ancillary::SocketAncillary,
-    op::{Connect, Received, Send, SendMsg, SendTo, Shutdown},
+    op::{Close, Connect, Received, Send, SendMsg, SendTo, Shutdown},
 };
 use compio_io::buf::{BufResult, IoBuf, IoBufMut, IoVectoredBuf, IoVectoredBufMut};
 use socket2::{Domain, Protocol, SockRef, Type};
@@ -46,6 +46,13 @@ impl Socket {
         acceptor: &Acceptor,
     ) -> impl Future<Output = io::Result<(OwnedFd, SockAddr)>> {
         lazy(|| with_driver(|driver| acceptor.accept(driver, &self.fd)))
+    }
+
+    pub(crate) async fn close(self) -> io::Result<()> {
+        match self.fd.try_unwrap() {
+            Ok(fd) => submit(Close::new(fd)).await,
+            Err(_) => Ok(()),
+        }
     }
 
     /// Waits until the kernel has answered the operations of dropped futures. Returns whether
@@ -538,6 +545,24 @@ macro_rules! descriptor {
         descriptor!(borrowed $type);
     };
     (borrowed $type:ident) => {
+        impl $type {
+            /// Closes the socket and returns the error of the close. A drop ignores that error.
+            ///
+            /// If there are operations in flight, or other handles of the socket, it stays open until
+            /// these are gone.
+            ///
+            /// # Cancellation
+            ///
+            /// The socket is closed in any case.
+            ///
+            /// # Errors
+            ///
+            /// The OS error of the close. The socket is closed nevertheless.
+            pub async fn close(self) -> io::Result<()> {
+                self.socket.close().await
+            }
+        }
+
         impl AsFd for $type {
             fn as_fd(&self) -> BorrowedFd<'_> {
                 self.socket.as_fd()

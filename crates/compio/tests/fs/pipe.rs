@@ -33,6 +33,18 @@ fn bytes_arrive_in_order_and_then_eof() {
 }
 
 #[test]
+fn closed_ends_are_seen_by_the_other_end() {
+    run(async {
+        let (mut reader, writer) = pipe().unwrap();
+        writer.close().await.unwrap();
+        assert_eq!(reader.read([0; 4]).await.0.unwrap(), 0);
+        let (reader, mut writer) = pipe().unwrap();
+        reader.close().await.unwrap();
+        check_kind(writer.write("x").await.0, io::ErrorKind::BrokenPipe);
+    });
+}
+
+#[test]
 fn a_read_waits_for_bytes_and_takes_the_available_ones() {
     run(async {
         let (mut reader, mut writer) = pipe().unwrap();

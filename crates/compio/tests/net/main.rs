@@ -1,6 +1,7 @@
 //! Sockets on every system: TCP, UDP, Unix sockets, name resolution, multishot streams.
 
 mod ancillary;
+mod closing;
 mod connect;
 mod descriptors;
 #[cfg(unix)]
