@@ -275,6 +275,15 @@ impl Driver {
         DriverBuilder::new().build()
     }
 
+    /// A driver whose submission queue has room for this many entries: see [`DriverBuilder::entries`].
+    ///
+    /// # Errors
+    ///
+    /// As [`DriverBuilder::build`].
+    pub fn with_entries(entries: u32) -> io::Result<Self> {
+        DriverBuilder::new().entries(entries).build()
+    }
+
     /// Which backend runs, and why.
     pub fn backend(&self) -> Backend {
         Backend {

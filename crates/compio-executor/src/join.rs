@@ -86,6 +86,10 @@ impl<T> JoinHandle<T> {
         unsafe { self.task.schedule() };
     }
 
+    /// Drops the handle. The task continues, and its output is dropped at its end. A plain drop of the handle
+    /// does the same; this name states the intent.
+    pub fn detach(self) {}
+
     /// Takes the output, if there is one (M4).
     fn take(&mut self) -> Option<Result<T, JoinError>> {
         let header = self.header();

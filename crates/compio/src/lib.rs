@@ -95,6 +95,7 @@
 pub use compio_driver as driver;
 pub use compio_driver::{op, os};
 pub use compio_io::buf;
+pub use compio_io::buf::BufResult;
 #[cfg(feature = "framed")]
 pub use compio_io::framed;
 #[cfg(feature = "macros")]

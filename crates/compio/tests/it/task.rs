@@ -5,7 +5,7 @@ use std::{cell::Cell, rc::Rc, sync::mpsc, thread, time::Duration};
 use compio::{
     io::AsyncRead,
     runtime::Runtime,
-    task::{spawn, spawn_blocking, yield_now},
+    task::{JoinHandle, spawn, spawn_blocking, yield_now},
     time::sleep,
 };
 
@@ -29,15 +29,17 @@ fn tasks_run_in_the_order_in_which_they_were_spawned() {
 }
 
 #[test]
-fn a_dropped_handle_lets_its_task_go_on() {
+fn the_task_of_a_dropped_or_detached_handle_continues() {
     run(async {
-        let flag = Flag::default();
-        let raiser = flag.clone();
-        drop(spawn(async move {
-            sleep(Duration::from_millis(1)).await;
-            raiser.raise();
-        }));
-        flag.taken().await;
+        for release in [drop, JoinHandle::detach] {
+            let flag = Flag::default();
+            let raiser = flag.clone();
+            release(spawn(async move {
+                sleep(Duration::from_millis(1)).await;
+                raiser.raise();
+            }));
+            flag.taken().await;
+        }
     });
 }
 
