@@ -58,7 +58,7 @@
 //! # Buffers and results
 //!
 //! The kernel reads and writes buffers while the program continues, so an operation owns its buffer
-//! and returns it at the end, also if it failed: operations return a [`BufResult`](buf::BufResult),
+//! and returns it at the end, also if it failed: operations return a [`BufResult`],
 //! a tuple of result and buffer. A read fills the buffer from its start over its whole capacity and
 //! sets its length; [`slice`](buf::IoBuf::slice) chooses a part.
 //!
