@@ -44,7 +44,7 @@
 
 use std::{fs::File, io};
 
-use compio_driver::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd, SharedFd, op::Close};
+use compio_driver::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd, SharedFd};
 use compio_io::{
     buf::{BufResult, IoBuf, IoBufMut, IoVectoredBuf, IoVectoredBufMut},
     io::{AsyncRead, AsyncWrite},
@@ -54,7 +54,7 @@ use compio_io::{
 pub use crate::sys::pipe_here::*;
 use crate::{
     cursor_io::{read, read_vectored, write, write_vectored},
-    runtime::{submit, with_driver},
+    runtime::{close, with_driver},
     sys::{StdFd, duplicate},
 };
 
@@ -176,10 +176,7 @@ macro_rules! end {
             ///
             /// The OS error of the close. The end is closed nevertheless.
             pub async fn close(self) -> io::Result<()> {
-                match self.fd.try_unwrap() {
-                    Ok(fd) => submit(Close::new(fd)).await,
-                    Err(_) => Ok(()),
-                }
+                close(self.fd).await
             }
 
             /// Waits until the kernel has completed each operation of a dropped future. Returns

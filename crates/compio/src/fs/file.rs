@@ -9,7 +9,7 @@ use std::{
 
 use compio_driver::{
     AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd, SharedFd,
-    op::{Close, ReadAt, ReadVectoredAt, Sync, WriteAt, WriteVectoredAt},
+    op::{ReadAt, ReadVectoredAt, Sync, WriteAt, WriteVectoredAt},
 };
 use compio_io::{
     buf::{BufResult, IoBuf, IoBufMut, IoVectoredBuf, IoVectoredBufMut},
@@ -377,10 +377,7 @@ impl File {
     ///
     /// The OS error of close(2). The file is closed nevertheless.
     pub async fn close(self) -> io::Result<()> {
-        match self.fd.try_unwrap() {
-            Ok(fd) => runtime::submit(Close::new(fd)).await,
-            Err(_) => Ok(()),
-        }
+        runtime::close(self.fd).await
     }
 }
 

@@ -5,14 +5,14 @@ use std::{io, time::Duration};
 use compio_driver::{
     AcceptStream, Acceptor, AsFd, AsRawFd, BorrowedFd, Loan, OwnedFd, RawFd, SharedFd, SockAddr,
     ancillary::SocketAncillary,
-    op::{Close, Connect, Received, Send, SendMsg, SendTo, Shutdown},
+    op::{Connect, Received, Send, SendMsg, SendTo, Shutdown},
 };
 use compio_io::buf::{BufResult, IoBuf, IoBufMut, IoVectoredBuf, IoVectoredBufMut};
 use socket2::{Domain, Protocol, SockRef, Type};
 
 use super::ReceivedMessage;
 use crate::{
-    runtime::{lazy, submit, with_driver},
+    runtime::{close, lazy, submit, with_driver},
     sys,
 };
 
@@ -49,10 +49,7 @@ impl Socket {
     }
 
     pub(crate) async fn close(self) -> io::Result<()> {
-        match self.fd.try_unwrap() {
-            Ok(fd) => submit(Close::new(fd)).await,
-            Err(_) => Ok(()),
-        }
+        close(self.fd).await
     }
 
     /// Waits until the kernel has answered the operations of dropped futures. Returns whether

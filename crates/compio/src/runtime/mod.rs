@@ -29,6 +29,8 @@ use compio_driver::{AsRawFd, Backend, Driver, Owned, Process, RawFd, StaysOnItsT
 use compio_executor::{Executor, JoinHandle, MainWaker};
 
 pub use compio_driver::is_cancelled;
+#[cfg(any(feature = "fs", feature = "net"))]
+use compio_driver::{SharedFd, op::Close};
 use compio_io::coop;
 use pin_project_lite::pin_project;
 
@@ -287,6 +289,15 @@ impl fmt::Debug for Runtime {
 /// ```
 pub fn submit<O: Owned>(operation: O) -> Submit<O> {
     current().driver.submit(operation)
+}
+
+/// Closes a descriptor. If it has other handles, the last of them closes it.
+#[cfg(any(feature = "fs", feature = "net"))]
+pub(crate) async fn close(fd: SharedFd) -> io::Result<()> {
+    match fd.try_unwrap() {
+        Ok(fd) => submit(Close::new(fd)).await,
+        Err(_) => Ok(()),
+    }
 }
 
 /// The backend of this thread's runtime, and the reason for its choice.

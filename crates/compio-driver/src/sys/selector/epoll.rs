@@ -15,6 +15,7 @@ use crate::sys::faults;
 use crate::sys::{
     platform::{EventFd, explain},
     readiness::ReadyEvent,
+    unix::get_option,
 };
 
 /// The event data of the notifier. Descriptors are never that large.
@@ -44,14 +45,7 @@ pub(crate) struct Events {
 
 impl Poller {
     pub(crate) fn new() -> io::Result<Self> {
-        // SAFETY: no pointers are passed; the descriptor is new.
-        let epoll = unsafe {
-            let fd = libc::epoll_create1(libc::EPOLL_CLOEXEC);
-            if fd < 0 {
-                return Err(explain("epoll_create1", io::Error::last_os_error()));
-            }
-            OwnedFd::from_raw_fd(fd)
-        };
+        let epoll = create().map_err(|error| explain("epoll_create1", error))?;
         let poller = Self {
             epoll,
             event: EventFd::new()?,
@@ -193,34 +187,41 @@ impl Poller {
     }
 
     fn control(&self, what: i32, fd: RawFd, flags: u32, data: u64) -> io::Result<()> {
-        let mut event = libc::epoll_event {
-            events: flags,
-            u64: data,
-        };
-        // SAFETY: the event outlives the call, which refuses a descriptor that is not open.
-        let done = unsafe { libc::epoll_ctl(self.epoll.as_raw_fd(), what, fd, &raw mut event) };
-        if done < 0 {
+        control(&self.epoll, what, fd, flags, data)
+    }
+}
+
+/// A new epoll instance.
+pub(crate) fn create() -> io::Result<OwnedFd> {
+    // SAFETY: no pointers are passed; the descriptor is new.
+    unsafe {
+        let fd = libc::epoll_create1(libc::EPOLL_CLOEXEC);
+        if fd < 0 {
             return Err(io::Error::last_os_error());
         }
-        Ok(())
+        Ok(OwnedFd::from_raw_fd(fd))
     }
+}
+
+/// Adds, changes or removes the registration of a descriptor.
+pub(crate) fn control(
+    epoll: &OwnedFd,
+    what: i32,
+    fd: RawFd,
+    events: u32,
+    data: u64,
+) -> io::Result<()> {
+    let mut event = libc::epoll_event { events, u64: data };
+    // SAFETY: the event outlives the call, which refuses a descriptor that is not open.
+    if unsafe { libc::epoll_ctl(epoll.as_raw_fd(), what, fd, &raw mut event) } < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(())
 }
 
 /// A numeric option of a socket. None for other descriptors.
 fn option(fd: RawFd, name: i32) -> Option<i32> {
-    let mut value = 0;
-    let mut len = size_of::<i32>() as libc::socklen_t;
-    // SAFETY: `len` bytes at `value`, both outlive the call.
-    let asked = unsafe {
-        libc::getsockopt(
-            fd,
-            libc::SOL_SOCKET,
-            name,
-            (&raw mut value).cast(),
-            &raw mut len,
-        )
-    };
-    (asked == 0).then_some(value)
+    get_option(fd, libc::SOL_SOCKET, name).ok()
 }
 
 impl AsRawFd for Poller {

@@ -17,12 +17,12 @@ pub(crate) use libc::{
     AT_FDCWD as CURRENT_DIR, EAGAIN, ECANCELED, ENOBUFS, MSG_CTRUNC, MSG_PEEK, MSG_TRUNC,
     MSG_WAITALL, SHUT_RD, SHUT_RDWR, SHUT_WR,
 };
+#[allow(unused_imports, reason = "only Linux has callers")]
+pub(crate) use syscall::get_option;
 pub(crate) use syscall::{
     SLICES_REFUSED, answer, as_sock_ref, call, call_in_thread, close, has_messages, is_writable,
     last_error, ready_now, set_option, splice,
 };
-#[allow(unused_imports, reason = "only Linux has callers")]
-pub(crate) use syscall::{get_option, poll_now};
 pub use thread::start_thread;
 pub use types::{
     AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, Message, NativePath, OpenFlags, OwnedFd,

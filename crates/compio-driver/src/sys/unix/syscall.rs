@@ -468,19 +468,7 @@ pub(crate) fn has_messages(fd: RawFd) -> bool {
 /// Whether poll(2) reports the descriptor as writable. An error counts, because the next write reports
 /// it.
 pub(crate) fn is_writable(fd: RawFd) -> bool {
-    poll_now(fd, ready::OUT) != Ok(0)
-}
-
-/// The events that poll(2) reports of the descriptor right now.
-pub(crate) fn poll_now(fd: RawFd, events: u32) -> Answer {
-    let mut entry = libc::pollfd {
-        fd,
-        events: events as i16,
-        revents: 0,
-    };
-    // SAFETY: one entry is passed, and outlives the call.
-    answer(unsafe { libc::poll(&raw mut entry, 1, 0) })?;
-    Ok(entry.revents as u16 as u32)
+    ready_now(fd, ready::OUT) != Ok(0)
 }
 
 pub(crate) fn answer(result: i32) -> Answer {

@@ -11,7 +11,11 @@ use std::{
 
 use io_uring::{Submitter, types::BufRingEntry};
 
-use crate::sys::BufferRing;
+use super::half_closed::RDHUP;
+use crate::{
+    request::ready,
+    sys::{BufferRing, unix::ready_now},
+};
 
 /// The kernel requires whole pages.
 const PAGE: usize = 4096;
@@ -88,15 +92,8 @@ impl BufferRing for Ring {
     /// it knows of no more. But EOF causes only one wake. Newer kernels (and fixed older ones) check
     /// again, unless both events came before they began to wait.
     fn has_ended(&self, fd: RawFd) -> bool {
-        let mut entry = libc::pollfd {
-            fd,
-            events: libc::POLLRDHUP,
-            revents: 0,
-        };
-        // SAFETY: one entry, which outlives the call.
-        let count = unsafe { libc::poll(&raw mut entry, 1, 0) };
         // A failed call (a seccomp filter, `RLIMIT_NOFILE` 0) does not exclude EOF.
-        count < 0 || entry.revents & (libc::POLLRDHUP | libc::POLLHUP) != 0
+        ready_now(fd, RDHUP).map_or(true, |events| events & (RDHUP | ready::HUP) != 0)
     }
 }
 

@@ -9,28 +9,34 @@
 
 use std::{
     io,
-    os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd},
+    os::fd::{OwnedFd, RawFd},
 };
 
-use crate::{request::ready, sys::unix::poll_now};
+use crate::{
+    request::ready,
+    sys::{selector, unix::ready_now},
+};
 
 /// The peer has shut down its sending side.
 pub(super) const RDHUP: u32 = libc::POLLRDHUP as u32;
 
 /// The result of a poll(2) that does not wait.
 pub(super) enum Now {
-    /// None of the events, or an error that the ring reports: there is no such descriptor, or poll(2) fails.
+    /// None of the events.
     Pending,
     /// Requested events, `POLLERR` or `POLLHUP`.
     Ready(u32),
     /// `POLLRDHUP` alone, which was not requested: a poll by the ring completes at once.
     HalfClosed,
+    /// There is no such descriptor, or poll(2) fails. The ring has the error, if it is one.
+    Unknown,
 }
 
 /// Polls without waiting.
 pub(super) fn poll(fd: RawFd, events: u32) -> Now {
-    match poll_now(fd, events | RDHUP) {
-        Ok(0 | ready::NVAL) | Err(_) => Now::Pending,
+    match ready_now(fd, events | RDHUP) {
+        Ok(0) => Now::Pending,
+        Ok(ready::NVAL) | Err(_) => Now::Unknown,
         Ok(revents) => match without_unrequested(revents, events) {
             0 => Now::HalfClosed,
             revents => Now::Ready(revents),
@@ -45,20 +51,7 @@ pub(super) fn without_unrequested(revents: u32, events: u32) -> u32 {
 
 /// An epoll instance that is readable as soon as the descriptor has one of the events.
 pub(super) fn watch(fd: RawFd, events: u32) -> io::Result<OwnedFd> {
-    // SAFETY: no pointers are passed; the descriptor is new.
-    let epoll = unsafe {
-        let epoll = libc::epoll_create1(libc::EPOLL_CLOEXEC);
-        if epoll < 0 {
-            return Err(io::Error::last_os_error());
-        }
-        OwnedFd::from_raw_fd(epoll)
-    };
-    let mut event = libc::epoll_event { events, u64: 0 };
-    // SAFETY: the event outlives the call.
-    let added =
-        unsafe { libc::epoll_ctl(epoll.as_raw_fd(), libc::EPOLL_CTL_ADD, fd, &raw mut event) };
-    if added < 0 {
-        return Err(io::Error::last_os_error());
-    }
+    let epoll = selector::create()?;
+    selector::control(&epoll, libc::EPOLL_CTL_ADD, fd, events, 0)?;
     Ok(epoll)
 }

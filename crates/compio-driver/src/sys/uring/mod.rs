@@ -39,7 +39,6 @@ use super::{
         EventFd, nowait,
         splices::{self, Next},
     },
-    unix::is_writable,
 };
 use crate::{
     key::Key,
@@ -184,7 +183,7 @@ impl Uring {
         {
             return match half_closed::poll(fd, events) {
                 Now::Ready(revents) => Submitted::Ready(Ok(revents)),
-                now @ (Now::Pending | Now::HalfClosed) => {
+                now @ (Now::Pending | Now::HalfClosed | Now::Unknown) => {
                     self.push_poll(key, Step::Events(events), fd, events, now)
                 }
             };
@@ -246,13 +245,13 @@ impl Uring {
             Err(libc::EAGAIN) => {}
             answer => return Submitted::Ready(answer),
         }
-        if is_writable(socket) {
+        match half_closed::poll(socket, ready::OUT) {
             // The socket of a datagram is writable although its receiver has no room, unless it is connected
             // to that receiver (`unix_dgram_poll`). A timer ends the wait.
-            self.push_step(key, Step::Retry, retry::pause())
-        } else {
-            let now = half_closed::poll(socket, ready::OUT);
-            self.push_poll(key, Step::Retry, socket, ready::OUT, now)
+            Now::Ready(_) | Now::Unknown => self.push_step(key, Step::Retry, retry::pause()),
+            now @ (Now::Pending | Now::HalfClosed) => {
+                self.push_poll(key, Step::Retry, socket, ready::OUT, now)
+            }
         }
     }
 

@@ -23,11 +23,11 @@ use std::{
 };
 
 use crate::{
-    request::{Answer, CURRENT_DIR, File, PathOp, Pipe, Poll, Position, Request},
+    request::{Answer, CURRENT_DIR, File, PathOp, Pipe, Poll, Position, Request, ready},
     sys::{
         Resubmit,
         platform::kind::{Kind, attributes_in_memory},
-        unix::{call_in_thread, get_option},
+        unix::{call_in_thread, get_option, ready_now},
     },
 };
 
@@ -236,15 +236,7 @@ fn clamp_to_pipe_buf(pipe: &Pipe) -> Option<Request> {
         to_position,
         len,
     } = *pipe;
-    let is_ready = |fd, events| {
-        let mut entry = libc::pollfd {
-            fd,
-            events,
-            revents: 0,
-        };
-        // SAFETY: one entry is passed, and outlives the call.
-        unsafe { libc::poll(&raw mut entry, 1, 0) == 1 }
-    };
+    let is_ready = |fd, events| ready_now(fd, events).is_ok_and(|events| events != 0);
     let clamp_to_pipe_buf = Pipe::Splice {
         from,
         from_position,
@@ -252,7 +244,7 @@ fn clamp_to_pipe_buf(pipe: &Pipe) -> Option<Request> {
         to_position,
         len: len.min(libc::PIPE_BUF as u32),
     };
-    (is_ready(from, libc::POLLIN) && is_ready(to, libc::POLLOUT))
+    (is_ready(from, ready::IN) && is_ready(to, ready::OUT))
         .then_some(Request::Pipe(clamp_to_pipe_buf))
 }
 
