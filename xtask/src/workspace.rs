@@ -2,6 +2,7 @@
 //! covered without a change here.
 
 use std::{
+    fs,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -23,6 +24,28 @@ pub(crate) struct Package {
     pub(crate) features: Vec<String>,
     pub(crate) examples: Vec<String>,
     pub(crate) folder: PathBuf,
+}
+
+impl Package {
+    /// Its Rust files.
+    pub(crate) fn sources(&self) -> Outcome<Vec<PathBuf>> {
+        rust_files(&self.folder.join("src"))
+    }
+}
+
+/// The Rust files in a folder and below.
+fn rust_files(folder: &Path) -> Outcome<Vec<PathBuf>> {
+    let failed = |error| format!("{}: {error}", folder.display());
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).map_err(failed)? {
+        let path = entry.map_err(failed)?.path();
+        if path.is_dir() {
+            found.extend(rust_files(&path)?);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push(path);
+        }
+    }
+    Ok(found)
 }
 
 impl Workspace {

@@ -1,10 +1,7 @@
 //! The direction of imports (invariant 1) and the places of platform cfg (invariant 7), by the text of
 //! the sources.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::fs;
 
 use crate::run::{Outcome, Run};
 
@@ -54,7 +51,7 @@ const CFG: [&str; 4] = ["unix", "windows", "target_os", "target_family"];
 pub(crate) fn run(run: &mut Run) -> Outcome {
     let mut faults = Vec::new();
     for package in run.workspace().crates() {
-        for path in sources(&package.folder.join("src"))? {
+        for path in package.sources()? {
             let source = fs::read_to_string(&path)
                 .map_err(|error| format!("{}: {error}", path.display()))?;
             let name = path.strip_prefix(run.workspace().root()).unwrap_or(&path);
@@ -75,7 +72,7 @@ pub(crate) fn run(run: &mut Run) -> Outcome {
 /// The faults of one file.
 fn check(name: &str, code: &str) -> Vec<String> {
     let mut faults = Vec::new();
-    let is_sys = name.contains("/src/sys/") || name.ends_with("/src/sys.rs");
+    let is_sys = name.contains("/src/sys/");
     let is_excepted =
         |exceptions: &[(&str, &str)]| exceptions.iter().any(|(place, _)| name.contains(place));
     let imported = imports(code);
@@ -147,21 +144,6 @@ fn imports(code: &str) -> Vec<String> {
 fn first_word(text: &str) -> String {
     let is_word = |character: &char| character.is_alphanumeric() || *character == '_';
     text.chars().take_while(is_word).collect()
-}
-
-/// The Rust files in a folder and below.
-fn sources(folder: &Path) -> Outcome<Vec<PathBuf>> {
-    let failed = |error| format!("{}: {error}", folder.display());
-    let mut found = Vec::new();
-    for entry in fs::read_dir(folder).map_err(failed)? {
-        let path = entry.map_err(failed)?.path();
-        if path.is_dir() {
-            found.extend(sources(&path)?);
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
-            found.push(path);
-        }
-    }
-    Ok(found)
 }
 
 #[cfg(test)]

@@ -90,7 +90,7 @@ impl Windows {
     /// executable.
     fn documented(&self, run: &Run, rule: &Rule) -> Outcome {
         for package in run.workspace().crates() {
-            for source in sources(&package.folder.join("src"))? {
+            for source in package.sources()? {
                 Rule::source(&source)?;
             }
         }
@@ -190,21 +190,6 @@ fn built(line: Line) -> Outcome<Vec<PathBuf>> {
         files.extend(paths.map(PathBuf::from));
     }
     Ok(files)
-}
-
-/// The Rust files in a folder and its subfolders.
-fn sources(folder: &Path) -> Outcome<Vec<PathBuf>> {
-    let failed = |error| format!("{}: {error}", folder.display());
-    let mut found = Vec::new();
-    for entry in fs::read_dir(folder).map_err(failed)? {
-        let path = entry.map_err(failed)?.path();
-        if path.is_dir() {
-            found.extend(sources(&path)?);
-        } else if ends_with(&path, "rs") {
-            found.push(path);
-        }
-    }
-    Ok(found)
 }
 
 fn ends_with(path: &Path, extension: &str) -> bool {
