@@ -159,8 +159,8 @@ macro_rules! contender {
     };
 }
 
-const DOCUMENTED: &str = "what came for a dropped receive or accept is the next one's; \
-`read_exact` loses what it has in its buffer, `cancel_after` and `CancelToken` lose none; a dropped \
+const DOCUMENTED: &str = "the next receive or accept gets the data or connection of a \
+dropped one; `read_exact` loses the bytes in its buffer, `cancel_after` and `CancelToken` lose none; a dropped \
 send may have sent nothing, a part or all";
 
 contender!(Uring, BackendKind::IoUring);

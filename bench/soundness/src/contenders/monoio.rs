@@ -33,8 +33,8 @@ impl Contender for Monoio {
     type Reader = BufReader<TcpStream>;
     type File = File;
 
-    const DOCUMENTED: &'static str = "`CancelableAsyncReadRent` is there to give up an operation and \
-        get its result and its buffer";
+    const DOCUMENTED: &'static str = "`CancelableAsyncReadRent` cancels an operation and returns its \
+        result and its buffer";
 
     fn runtime() -> io::Result<Self::Runtime> {
         RuntimeBuilder::<IoUringDriver>::new()

@@ -32,7 +32,7 @@ impl Contender for RegistryCompio {
     type File = File;
 
     const DOCUMENTED: &'static str = "a `BufReader` whose `fill_buf` was dropped panics at the next; \
-        `with_cancel` gives up operations and hands back result and buffer; blocking work is not \
+        `with_cancel` cancels operations and returns result and buffer; blocking work is not \
         cancelled by a drop";
 
     fn runtime() -> io::Result<Runtime> {

@@ -27,8 +27,8 @@ impl Contender for TokioUring {
     type Reader = ();
     type File = File;
 
-    const DOCUMENTED: &'static str = "what is dropped is closed in the background, at no time that is \
-        promised";
+    const DOCUMENTED: &'static str = "dropped handles are closed in the background, at an \
+        unspecified time";
 
     fn runtime() -> io::Result<Runtime> {
         Runtime::new(&tokio_uring::builder())

@@ -90,7 +90,7 @@ scenarios! {
     "write-small", "a write of 10 bytes dropped after its first poll; 20 times", writes::small;
     "drop-socket", "dropping a read of a silent socket: how long the thread is blocked (worst of 5)", drops::socket;
     "drop-fifo-read", "the same of a FIFO without data, read as a file", drops::fifo_read;
-    "drop-terminal-read", "the same of a terminal that nobody types at, read as a file", drops::terminal_read;
+    "drop-terminal-read", "the same of a terminal without input, read as a file", drops::terminal_read;
     "drop-fifo-open", "the same of an open, to write, of a FIFO without a reader", drops::fifo_open;
     "end-sockets", "runtime dropped with 8 reads, 8 accepts and 8 timers in flight", shutdown::sockets;
     "end-fifo-read", "runtime dropped with a FIFO's read in flight", shutdown::fifo_read;
