@@ -66,8 +66,10 @@ pub enum Position {
 pub enum Request {
     /// No action. Result: 0.
     Nop,
-    /// A request of a file, or of any descriptor that read(2) and write(2) take.
-    File(File),
+    /// A read or a write of a file, or of any descriptor that read(2) and write(2) take.
+    Transfer(Transfer),
+    /// Another request of a file.
+    FileOp(FileOp),
     /// A request of paths.
     Path(PathOp),
     /// A request of a socket.
@@ -87,10 +89,10 @@ pub enum Request {
     Raw(*const RawEntry),
 }
 
-/// Requests of files.
+/// Reads and writes.
 #[derive(Debug, Clone, Copy)]
 #[expect(missing_docs, reason = "the fields say by name what they are")]
-pub enum File {
+pub enum Transfer {
     /// Result: bytes read, 0 at EOF.
     Read {
         fd: RawFd,
@@ -115,6 +117,42 @@ pub enum File {
         spans: Spans,
         position: Position,
     },
+}
+
+impl Transfer {
+    /// The descriptor of the transfer.
+    pub fn fd(&self) -> RawFd {
+        match *self {
+            Self::Read { fd, .. }
+            | Self::Write { fd, .. }
+            | Self::ReadVectored { fd, .. }
+            | Self::WriteVectored { fd, .. } => fd,
+        }
+    }
+
+    /// The position in the file.
+    pub fn position(&self) -> Position {
+        match *self {
+            Self::Read { position, .. }
+            | Self::Write { position, .. }
+            | Self::ReadVectored { position, .. }
+            | Self::WriteVectored { position, .. } => position,
+        }
+    }
+
+    /// Whether bytes move to memory.
+    pub fn is_read(&self) -> bool {
+        match self {
+            Self::Read { .. } | Self::ReadVectored { .. } => true,
+            Self::Write { .. } | Self::WriteVectored { .. } => false,
+        }
+    }
+}
+
+/// Requests of files that move no bytes.
+#[derive(Debug, Clone, Copy)]
+#[expect(missing_docs, reason = "the fields say by name what they are")]
+pub enum FileOp {
     /// Make the content durable, and the attributes too unless `data_only`. Result: 0.
     Sync { fd: RawFd, data_only: bool },
     /// Result: the new descriptor, closed on exec. `mode` applies to a file that is created.

@@ -8,7 +8,7 @@ use super::buffer::{Filled, Slices, readable, writable};
 use crate::{
     fd::{OwnsFd, SharedFd},
     operation::{Operation, Owned},
-    request::{self, File, NativePath, OpenFlags, Position, Request, Work},
+    request::{self, FileOp, NativePath, OpenFlags, Position, Request, Transfer, Work},
     sys::{self, AsRawFd, OwnedFd, RawFd},
 };
 
@@ -47,7 +47,7 @@ unsafe impl<B: IoBufMut, F: AsRawFd + 'static> Operation for ReadAt<B, F> {
     type Output = BufResult<usize, B>;
 
     fn request(&mut self) -> Request {
-        Request::File(File::Read {
+        Request::Transfer(Transfer::Read {
             fd: self.fd.as_raw_fd(),
             span: writable(&mut self.buffer),
             position: self.position,
@@ -109,7 +109,7 @@ unsafe impl<B: IoBuf, F: AsRawFd + 'static> Operation for WriteAt<B, F> {
     type Output = BufResult<usize, B>;
 
     fn request(&mut self) -> Request {
-        Request::File(File::Write {
+        Request::Transfer(Transfer::Write {
             fd: self.fd.as_raw_fd(),
             span: readable(&self.buffer),
             position: self.position,
@@ -169,7 +169,7 @@ unsafe impl<V: IoVectoredBufMut, F: AsRawFd + 'static> Operation for ReadVectore
     type Output = BufResult<usize, V>;
 
     fn request(&mut self) -> Request {
-        Request::File(File::ReadVectored {
+        Request::Transfer(Transfer::ReadVectored {
             fd: self.fd.as_raw_fd(),
             spans: self.slices.writable(&self.fd, &mut self.buffers),
             position: self.position,
@@ -225,7 +225,7 @@ unsafe impl<V: IoVectoredBuf, F: AsRawFd + 'static> Operation for WriteVectoredA
     type Output = BufResult<usize, V>;
 
     fn request(&mut self) -> Request {
-        Request::File(File::WriteVectored {
+        Request::Transfer(Transfer::WriteVectored {
             fd: self.fd.as_raw_fd(),
             spans: self.slices.readable(&self.fd, &self.buffers),
             position: self.position,
@@ -270,7 +270,7 @@ unsafe impl<F: AsRawFd + 'static> Operation for Sync<F> {
     type Output = io::Result<()>;
 
     fn request(&mut self) -> Request {
-        Request::File(File::Sync {
+        Request::FileOp(FileOp::Sync {
             fd: self.fd.as_raw_fd(),
             data_only: self.data_only,
         })
@@ -339,7 +339,7 @@ unsafe impl<D: AsRawFd + 'static> Operation for Open<D> {
     type Output = io::Result<OwnedFd>;
 
     fn request(&mut self) -> Request {
-        Request::File(File::Open {
+        Request::FileOp(FileOp::Open {
             dir: self.dir.as_raw_fd(),
             path: self.path.as_ptr(),
             flags: self.flags,
@@ -443,7 +443,7 @@ unsafe impl<F: AsRawFd + 'static> Operation for StatFd<F> {
     type Output = io::Result<request::Stat>;
 
     fn request(&mut self) -> Request {
-        Request::File(File::StatFd {
+        Request::FileOp(FileOp::StatFd {
             fd: self.fd.as_raw_fd(),
             into: &raw mut self.into,
         })
@@ -500,7 +500,7 @@ unsafe impl<D: AsRawFd + 'static> Operation for Stat<D> {
     type Output = io::Result<request::Stat>;
 
     fn request(&mut self) -> Request {
-        Request::File(File::Stat {
+        Request::FileOp(FileOp::Stat {
             dir: self.dir.as_raw_fd(),
             path: self.path.as_ptr(),
             follow: self.follow,

@@ -25,7 +25,7 @@ use super::{
 };
 use crate::{
     request::{
-        File, Message, Net, PeerAddress, Poll, Position, RawSlice, Request, Span, Spans, ready,
+        Message, Net, PeerAddress, Poll, Position, RawSlice, Request, Span, Spans, Transfer, ready,
     },
     sys::{
         RawFd,
@@ -53,13 +53,7 @@ fn failed(code: i32) -> Started {
 /// The handle of an overlapped request, and whether it is a transfer. `None` for other requests.
 pub(super) fn subject_of(request: &Request) -> Option<(RawFd, bool)> {
     match *request {
-        Request::File(ref file) => match *file {
-            File::Read { fd, .. }
-            | File::Write { fd, .. }
-            | File::ReadVectored { fd, .. }
-            | File::WriteVectored { fd, .. } => Some((fd, true)),
-            File::Sync { .. } | File::Open { .. } | File::Stat { .. } | File::StatFd { .. } => None,
-        },
+        Request::Transfer(ref transfer) => Some((transfer.fd(), true)),
         Request::Net(ref net) => match *net {
             Net::Connect { fd, .. }
             | Net::Accept { fd, .. }
@@ -82,6 +76,7 @@ pub(super) fn subject_of(request: &Request) -> Option<(RawFd, bool)> {
         Request::Raw(entry) => Some((unsafe { (*entry).fd }, false)),
         Request::Nop
         | Request::Invalid
+        | Request::FileOp(_)
         | Request::Path(_)
         | Request::Pipe(_)
         | Request::Work(_) => None,
@@ -98,7 +93,7 @@ pub(super) unsafe fn start(request: &Request, known: Known, scratch: *mut OpStat
     // SAFETY: passed on from this function.
     unsafe {
         match *request {
-            Request::File(ref file) => start_file(file, known.kind, scratch).into(),
+            Request::Transfer(ref transfer) => start_transfer(transfer, known.kind, scratch).into(),
             Request::Net(ref net) => start_net(net, known.kind, scratch),
             Request::Poll(Poll::Once { fd, events }) => {
                 start_poll(as_socket(fd), events, known.kind, scratch)
@@ -106,6 +101,7 @@ pub(super) unsafe fn start(request: &Request, known: Known, scratch: *mut OpStat
             Request::Raw(entry) => start_raw(entry, scratch).into(),
             Request::Nop
             | Request::Invalid
+            | Request::FileOp(_)
             | Request::Path(_)
             | Request::Pipe(_)
             | Request::Work(_) => failed(WSAEOPNOTSUPP),
@@ -132,36 +128,33 @@ unsafe fn start_raw(entry: *const RawEntry, scratch: *mut OpState) -> Begun {
 /// # Safety
 ///
 /// As [`start`].
-unsafe fn start_file(file: &File, kind: Kind, scratch: *mut OpState) -> Begun {
+unsafe fn start_transfer(transfer: &Transfer, kind: Kind, scratch: *mut OpState) -> Begun {
     // SAFETY: passed on from this function.
     unsafe {
-        match *file {
-            File::Read { fd, span, position } => read(fd, span, position, kind, scratch),
-            File::Write { fd, span, position } => write(fd, span, position, kind, scratch),
-            File::ReadVectored {
+        match *transfer {
+            Transfer::Read { fd, span, position } => read(fd, span, position, kind, scratch),
+            Transfer::Write { fd, span, position } => write(fd, span, position, kind, scratch),
+            Transfer::ReadVectored {
                 fd: RawFd::Socket(socket),
                 spans,
                 ..
             } if first_span(spans).len > 0 => recv(socket as SOCKET, spans, 0, scratch),
-            File::WriteVectored {
+            Transfer::WriteVectored {
                 fd: RawFd::Socket(socket),
                 spans,
                 ..
             } => send(socket as SOCKET, spans, 0, scratch),
             // For handles, scatter and gather calls take whole pages only.
-            File::ReadVectored {
+            Transfer::ReadVectored {
                 fd,
                 spans,
                 position,
             } => read(fd, first_span(spans), position, kind, scratch),
-            File::WriteVectored {
+            Transfer::WriteVectored {
                 fd,
                 spans,
                 position,
             } => write(fd, first_span(spans), position, kind, scratch),
-            File::Sync { .. } | File::Open { .. } | File::Stat { .. } | File::StatFd { .. } => {
-                Begun::Over(Err(WSAEOPNOTSUPP))
-            }
         }
     }
 }

@@ -224,7 +224,7 @@ impl Backend {
                 Request::Path(_) | Request::Pipe(_) => {
                     Submitted::Ready(Err(ERROR_NOT_SUPPORTED as i32))
                 }
-                Request::File(_) | Request::Work(_) | Request::Raw(_) => {
+                Request::Transfer(_) | Request::FileOp(_) | Request::Work(_) | Request::Raw(_) => {
                     Submitted::ThreadPool(*request)
                 }
             }

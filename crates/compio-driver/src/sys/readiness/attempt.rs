@@ -5,7 +5,8 @@ use std::os::fd::RawFd;
 use super::queues::Direction;
 use crate::{
     request::{
-        Answer, Choice, File, Message, Net, Pipe, Poll, Position, RawSlice, Request, Span, ready,
+        Answer, Choice, Message, Net, Pipe, Poll, Position, RawSlice, Request, Span, Transfer,
+        ready,
     },
     sys::{
         platform::{
@@ -42,7 +43,8 @@ pub(super) fn asks_for(request: &Request) -> u32 {
         ) if flags & libc::MSG_OOB != 0 => ready::PRI,
         Request::Nop
         | Request::Invalid
-        | Request::File(_)
+        | Request::Transfer(_)
+        | Request::FileOp(_)
         | Request::Path(_)
         | Request::Net(_)
         | Request::Pipe(_)
@@ -60,7 +62,7 @@ pub(super) fn asks_for(request: &Request) -> u32 {
 pub(super) unsafe fn plan(request: &mut Request) -> Plan {
     match *request {
         Request::Nop => Plan::Answered(Ok(0)),
-        Request::Work(_) | Request::Path(_) => Plan::Pool,
+        Request::Work(_) | Request::Path(_) | Request::FileOp(_) => Plan::Pool,
         Request::Raw(_) => Plan::Answered(Err(libc::EOPNOTSUPP)),
         Request::Invalid => Plan::Answered(Err(libc::EINVAL)),
         Request::Poll(Poll::Once { fd, .. }) => Plan::Wait(fd, Direction::Other),
@@ -73,7 +75,7 @@ pub(super) unsafe fn plan(request: &mut Request) -> Plan {
             Err(code) => Plan::Answered(Err(code)),
         },
         // SAFETY: passed on from this function.
-        Request::File(ref mut file) => unsafe { plan_file(file) },
+        Request::Transfer(ref mut transfer) => unsafe { plan_transfer(transfer) },
         Request::Net(ref net) => match *net {
             // SAFETY: passed on from this function; neither call blocks.
             Net::Socket { .. } | Net::Shutdown { .. } => Plan::Answered(unsafe { call(request) }),
@@ -110,75 +112,58 @@ pub(super) unsafe fn plan(request: &mut Request) -> Plan {
 /// # Safety
 ///
 /// As [`call`].
-unsafe fn plan_file(file: &mut File) -> Plan {
-    match file {
-        File::Read { fd, position, .. } | File::ReadVectored { fd, position, .. } => {
-            if *position == Position::Cursor {
-                return Plan::Wait(*fd, Direction::Read);
-            }
-            // Bytes in the page cache need no thread.
-            let answer = if nowait::may_be_in_memory(file) {
-                // SAFETY: passed on from this function.
-                unsafe { nowait::read_fully(file) }
-            } else {
-                Err(libc::EAGAIN)
-            };
-            match answer {
-                Err(libc::ESPIPE) => move_to_cursor(file),
-                Err(libc::EAGAIN | libc::EOPNOTSUPP | libc::ENOSYS) if is_stream(file) => {
-                    move_to_cursor(file)
-                }
-                Err(libc::EAGAIN | libc::EOPNOTSUPP | libc::ENOSYS) => Plan::Pool,
-                answer => Plan::Answered(answer),
-            }
-        }
-        File::Write { fd, position, .. } | File::WriteVectored { fd, position, .. } => {
-            if *position == Position::Cursor {
-                Plan::Wait(*fd, Direction::Write)
-            } else if is_stream(file) {
-                move_to_cursor(file)
-            } else {
-                Plan::Pool
-            }
-        }
-        File::Sync { .. } | File::Open { .. } | File::Stat { .. } | File::StatFd { .. } => {
-            Plan::Pool
-        }
+unsafe fn plan_transfer(transfer: &mut Transfer) -> Plan {
+    if transfer.position() == Position::Cursor {
+        return wait_for(transfer);
     }
+    if !transfer.is_read() {
+        return if is_stream(transfer) {
+            move_to_cursor(transfer)
+        } else {
+            Plan::Pool
+        };
+    }
+    // Bytes in the page cache need no thread.
+    let answer = if nowait::may_be_in_memory(transfer) {
+        // SAFETY: passed on from this function.
+        unsafe { nowait::read_fully(transfer) }
+    } else {
+        Err(libc::EAGAIN)
+    };
+    match answer {
+        Err(libc::ESPIPE) => move_to_cursor(transfer),
+        Err(libc::EAGAIN | libc::EOPNOTSUPP | libc::ENOSYS) if is_stream(transfer) => {
+            move_to_cursor(transfer)
+        }
+        Err(libc::EAGAIN | libc::EOPNOTSUPP | libc::ENOSYS) => Plan::Pool,
+        answer => Plan::Answered(answer),
+    }
+}
+
+fn wait_for(transfer: &Transfer) -> Plan {
+    let direction = if transfer.is_read() {
+        Direction::Read
+    } else {
+        Direction::Write
+    };
+    Plan::Wait(transfer.fd(), direction)
 }
 
 /// Whether the descriptor of a transfer has no positions.
-fn is_stream(file: &File) -> bool {
-    let (File::Read { fd, .. }
-    | File::ReadVectored { fd, .. }
-    | File::Write { fd, .. }
-    | File::WriteVectored { fd, .. }) = *file
-    else {
-        return false;
-    };
+fn is_stream(transfer: &Transfer) -> bool {
     // SAFETY: no pointers are passed.
-    let place = unsafe { libc::lseek(fd, 0, libc::SEEK_CUR) };
+    let place = unsafe { libc::lseek(transfer.fd(), 0, libc::SEEK_CUR) };
     place < 0 && last_error() == libc::ESPIPE
 }
 
-fn move_to_cursor(file: &mut File) -> Plan {
-    let (fd, direction, position) = match file {
-        File::Read { fd, position, .. } | File::ReadVectored { fd, position, .. } => {
-            (*fd, Direction::Read, position)
+fn move_to_cursor(transfer: &mut Transfer) -> Plan {
+    match transfer.at_cursor() {
+        Some(at_cursor) => {
+            *transfer = at_cursor;
+            wait_for(transfer)
         }
-        File::Write { fd, position, .. } | File::WriteVectored { fd, position, .. } => {
-            (*fd, Direction::Write, position)
-        }
-        File::Sync { .. } | File::Open { .. } | File::Stat { .. } | File::StatFd { .. } => {
-            return Plan::Pool;
-        }
-    };
-    // A position beyond the largest file size is an error of a stream, too.
-    if matches!(*position, Position::At(offset) if i64::try_from(offset).is_err()) {
-        return Plan::Answered(Err(libc::EINVAL));
+        None => Plan::Answered(Err(libc::EINVAL)),
     }
-    *position = Position::Cursor;
-    Plan::Wait(fd, direction)
 }
 
 /// The outcome of an attempt.
@@ -201,7 +186,7 @@ pub(super) unsafe fn attempt(request: &Request) -> Outcome {
     unsafe {
         match *request {
             Request::Net(ref net) => attempt_net(net),
-            Request::File(ref file) => attempt_at_cursor(file),
+            Request::Transfer(ref transfer) => attempt_at_cursor(transfer),
             Request::Poll(Poll::Once { fd, events }) => match ready_now(fd, events) {
                 Ok(0) if fd < 0 => Outcome::Answered(Err(libc::EBADF)),
                 Ok(0) => Outcome::NotNow,
@@ -209,7 +194,7 @@ pub(super) unsafe fn attempt(request: &Request) -> Outcome {
                 answer => Outcome::Answered(answer),
             },
             Request::Pipe(ref pipe) => attempt_splice(pipe),
-            Request::Path(_) => Outcome::Pool,
+            Request::Path(_) | Request::FileOp(_) => Outcome::Pool,
             Request::Nop | Request::Work(_) | Request::Raw(_) | Request::Invalid => {
                 Outcome::Answered(call(request))
             }
@@ -246,7 +231,8 @@ pub(super) fn for_thread(request: &Request) -> Option<Request> {
             Next::Wait(..) | Next::Later | Next::Refused(_) => return None,
         },
         Request::Nop
-        | Request::File(_)
+        | Request::Transfer(_)
+        | Request::FileOp(_)
         | Request::Path(_)
         | Request::Net(_)
         | Request::Poll(_)
@@ -340,19 +326,13 @@ unsafe fn begin_to_connect(fd: RawFd, connect: &Net) -> Outcome {
 /// # Safety
 ///
 /// As [`call`].
-unsafe fn attempt_at_cursor(file: &File) -> Outcome {
-    let (fd, events) = match *file {
-        File::Read { fd, .. } | File::ReadVectored { fd, .. } => (fd, ready::IN),
-        File::Write { fd, .. } | File::WriteVectored { fd, .. } => (fd, ready::OUT),
-        File::Sync { .. } | File::Open { .. } | File::Stat { .. } | File::StatFd { .. } => {
-            return Outcome::Pool;
-        }
-    };
+unsafe fn attempt_at_cursor(transfer: &Transfer) -> Outcome {
+    let fd = transfer.fd();
     // SAFETY: passed on from this function.
-    match unsafe { nowait::transfer(file) } {
+    match unsafe { nowait::transfer_nowait(transfer) } {
         Err(libc::EOPNOTSUPP | libc::ENOSYS | libc::EINVAL) => {}
         // Some kernels return 0 for regular files by mistake, see `nowait`.
-        Ok(0) if events == ready::IN && kinds::kind_of(fd) == Kind::File => return Outcome::Pool,
+        Ok(0) if transfer.is_read() && kinds::kind_of(fd) == Kind::File => return Outcome::Pool,
         answer => return unless(libc::EAGAIN, answer),
     }
     let kind = kinds::kind_of(fd);
@@ -360,24 +340,24 @@ unsafe fn attempt_at_cursor(file: &File) -> Outcome {
         // Always ready, but the call blocks nevertheless.
         Kind::File | Kind::Fuse => return Outcome::Pool,
         // SAFETY: passed on from this function.
-        Kind::Socket => return unless(libc::EAGAIN, unsafe { transfer_of_socket(file) }),
+        Kind::Socket => return unless(libc::EAGAIN, unsafe { transfer_of_socket(transfer) }),
         // SAFETY: likewise.
-        Kind::Memory => return Outcome::Answered(unsafe { call(&Request::File(*file)) }),
+        Kind::Memory => return Outcome::Answered(unsafe { call(&Request::Transfer(*transfer)) }),
         Kind::Pipe | Kind::Terminal => {
             if let Some(private) = kinds::private_of(fd, kind) {
-                let file = Request::File(with_descriptor(file, private));
+                let transfer = Request::Transfer(transfer.with_fd(private));
                 // SAFETY: likewise. The other descriptor is open as long as this one.
-                return unless(libc::EAGAIN, unsafe { call(&file) });
+                return unless(libc::EAGAIN, unsafe { call(&transfer) });
             }
         }
         Kind::Anonymous | Kind::Device => {}
     }
     if is_nonblocking(fd) {
         // SAFETY: passed on from this function.
-        return unless(libc::EAGAIN, unsafe { call(&Request::File(*file)) });
+        return unless(libc::EAGAIN, unsafe { call(&Request::Transfer(*transfer)) });
     }
     // The file has no non-blocking mode, and another reader or writer may be faster.
-    match ready_now(fd, events) {
+    match ready_now(fd, transfer.events()) {
         Ok(0) => return Outcome::NotNow,
         Ok(_) => {}
         Err(code) => return Outcome::Answered(Err(code)),
@@ -386,22 +366,9 @@ unsafe fn attempt_at_cursor(file: &File) -> Outcome {
         return Outcome::Pool;
     }
     // SAFETY: passed on from this function.
-    let file = unsafe { clamp_to_pipe_buf(file) };
+    let transfer = unsafe { clamp_to_pipe_buf(transfer) };
     // SAFETY: likewise.
-    unless(libc::EAGAIN, unsafe { call(&Request::File(file)) })
-}
-
-/// The same transfer of another descriptor.
-fn with_descriptor(file: &File, other: RawFd) -> File {
-    let mut file = *file;
-    if let File::Read { fd, .. }
-    | File::ReadVectored { fd, .. }
-    | File::Write { fd, .. }
-    | File::WriteVectored { fd, .. } = &mut file
-    {
-        *fd = other;
-    }
-    file
+    unless(libc::EAGAIN, unsafe { call(&Request::Transfer(transfer)) })
 }
 
 /// Reads or writes a socket without waiting, by a receive or a send.
@@ -409,27 +376,23 @@ fn with_descriptor(file: &File, other: RawFd) -> File {
 /// # Safety
 ///
 /// As [`call`].
-unsafe fn transfer_of_socket(file: &File) -> Answer {
+unsafe fn transfer_of_socket(transfer: &Transfer) -> Answer {
     let slice_of = |span: Span| RawSlice::new(span.start, span.len as usize);
     let slice;
-    let (fd, first, count) = match *file {
-        File::Read { fd, span, .. } | File::Write { fd, span, .. } => {
+    let (first, count) = match *transfer {
+        Transfer::Read { span, .. } | Transfer::Write { span, .. } => {
             slice = slice_of(span);
-            (fd, &raw const slice, 1)
+            (&raw const slice, 1)
         }
-        File::ReadVectored { fd, spans, .. } | File::WriteVectored { fd, spans, .. } => {
-            (fd, spans.first, spans.count as usize)
-        }
-        File::Sync { .. } | File::Open { .. } | File::Stat { .. } | File::StatFd { .. } => {
-            return Err(libc::EOPNOTSUPP);
+        Transfer::ReadVectored { spans, .. } | Transfer::WriteVectored { spans, .. } => {
+            (spans.first, spans.count as usize)
         }
     };
     let mut message = Message::new();
     message.point_at(first, count);
     let message = &raw mut message;
-    let flags = libc::MSG_DONTWAIT;
-    let is_read = matches!(file, File::Read { .. } | File::ReadVectored { .. });
-    let net = if is_read {
+    let (fd, flags) = (transfer.fd(), libc::MSG_DONTWAIT);
+    let net = if transfer.is_read() {
         Net::RecvMsg { fd, message, flags }
     } else {
         Net::SendMsg { fd, message, flags }
@@ -452,34 +415,30 @@ fn attempt_splice(pipe: &Pipe) -> Outcome {
 /// # Safety
 ///
 /// As [`call`].
-unsafe fn clamp_to_pipe_buf(file: &File) -> File {
+unsafe fn clamp_to_pipe_buf(transfer: &Transfer) -> Transfer {
     let clip = |start, len: usize| Span::new(start, len.min(libc::PIPE_BUF));
-    match *file {
-        File::Write { fd, span, position } => File::Write {
+    match *transfer {
+        Transfer::Write { fd, span, position } => Transfer::Write {
             fd,
             span: clip(span.start, span.len as usize),
             position,
         },
-        File::WriteVectored {
+        Transfer::WriteVectored {
             fd,
             spans,
             position,
         } if spans.count > 0 => {
             // SAFETY: there is a first slice.
             let first: RawSlice = unsafe { *spans.first };
-            File::Write {
+            Transfer::Write {
                 fd,
                 span: clip(first.start(), first.len()),
                 position,
             }
         }
-        File::Read { .. }
-        | File::ReadVectored { .. }
-        | File::WriteVectored { .. }
-        | File::Sync { .. }
-        | File::Open { .. }
-        | File::Stat { .. }
-        | File::StatFd { .. } => *file,
+        Transfer::Read { .. } | Transfer::ReadVectored { .. } | Transfer::WriteVectored { .. } => {
+            *transfer
+        }
     }
 }
 

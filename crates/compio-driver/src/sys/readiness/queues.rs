@@ -222,7 +222,8 @@ impl Queues {
             Request::Net(Net::RecvPooled { room, flags: 0, .. }) => room,
             Request::Nop
             | Request::Invalid
-            | Request::File(_)
+            | Request::Transfer(_)
+            | Request::FileOp(_)
             | Request::Path(_)
             | Request::Net(_)
             | Request::Pipe(_)

@@ -14,8 +14,8 @@ use super::{Rng, Thing, memory::Memory};
 use crate::{
     key::Key,
     request::{
-        Answer, Capabilities, Choice, File, Item, Net, Pipe, Poll, Position, Report, Request, Work,
-        ready,
+        Answer, Capabilities, Choice, FileOp, Item, Net, Pipe, Poll, Position, Report, Request,
+        Transfer, Work, ready,
     },
     sys::BufferRing,
     sys::{PeerAddress, Submitted},
@@ -324,7 +324,8 @@ impl Kernel {
         let goes_to_pool = match request {
             Request::Work(_) => self.rng.percent(80),
             Request::Nop => self.rng.percent(10),
-            Request::File(_)
+            Request::Transfer(_)
+            | Request::FileOp(_)
             | Request::Path(_)
             | Request::Net(_)
             | Request::Pipe(_)
@@ -543,12 +544,12 @@ impl Kernel {
         match flight.request {
             Request::Nop => self.end(flight, Ok(0), Effect::Nothing),
             Request::Work(work) => self.end(flight, Ok(0), Effect::Run(work)),
-            Request::File(file) => match file {
-                File::Read {
+            Request::Transfer(transfer) => match transfer {
+                Transfer::Read {
                     position: Position::At(at),
                     ..
                 }
-                | File::ReadVectored {
+                | Transfer::ReadVectored {
                     position: Position::At(at),
                     ..
                 } => {
@@ -560,12 +561,16 @@ impl Kernel {
                         Effect::Fill(thing, at as usize, len),
                     );
                 }
-                File::Read { .. } | File::ReadVectored { .. } => self.receive(flight, thing),
-                File::Write { .. } | File::WriteVectored { .. } => self.send(flight, thing),
-                File::Sync { .. } | File::Stat { .. } | File::StatFd { .. } => {
+                Transfer::Read { .. } | Transfer::ReadVectored { .. } => {
+                    self.receive(flight, thing)
+                }
+                Transfer::Write { .. } | Transfer::WriteVectored { .. } => self.send(flight, thing),
+            },
+            Request::FileOp(op) => match op {
+                FileOp::Sync { .. } | FileOp::Stat { .. } | FileOp::StatFd { .. } => {
                     self.end(flight, Ok(0), Effect::Nothing);
                 }
-                File::Open { .. } => self.hand_out(flight, std::ptr::null_mut()),
+                FileOp::Open { .. } => self.hand_out(flight, std::ptr::null_mut()),
             },
             Request::Path(_) => self.end(flight, Ok(0), Effect::Nothing),
             Request::Net(net) => match net {
@@ -627,7 +632,8 @@ impl Kernel {
                 self.end(flight, Err(code), Effect::Nothing);
             }
             Request::Nop
-            | Request::File(_)
+            | Request::Transfer(_)
+            | Request::FileOp(_)
             | Request::Path(_)
             | Request::Net(_)
             | Request::Pipe(_)
@@ -912,14 +918,10 @@ fn is_multi(request: &Request) -> bool {
 /// The descriptor that the request uses.
 fn descriptor_of(request: &Request) -> Option<RawFd> {
     match *request {
-        Request::File(file) => match file {
-            File::Read { fd, .. }
-            | File::Write { fd, .. }
-            | File::ReadVectored { fd, .. }
-            | File::WriteVectored { fd, .. }
-            | File::Sync { fd, .. }
-            | File::StatFd { fd, .. } => Some(fd),
-            File::Open { .. } | File::Stat { .. } => None,
+        Request::Transfer(transfer) => Some(transfer.fd()),
+        Request::FileOp(op) => match op {
+            FileOp::Sync { fd, .. } | FileOp::StatFd { fd, .. } => Some(fd),
+            FileOp::Open { .. } | FileOp::Stat { .. } => None,
         },
         Request::Net(net) => net.socket(),
         Request::Poll(Poll::Once { fd, .. }) => Some(fd),

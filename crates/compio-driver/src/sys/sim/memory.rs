@@ -1,7 +1,7 @@
 //! The memory of a request, as a kernel uses it: by raw addresses.
 
 use crate::{
-    request::{File, Net, RawSlice, Request, Span},
+    request::{Net, RawSlice, Request, Span, Transfer},
     sys::Message,
 };
 
@@ -28,20 +28,17 @@ impl Memory {
     /// The request's memory is valid.
     pub(super) unsafe fn of(request: &Request) -> Self {
         match *request {
-            Request::File(file) => match file {
-                File::Read { span, .. } => Self::Filled(vec![span.into()]),
-                File::Write { span, .. } => Self::Read(vec![span.into()]),
+            Request::Transfer(transfer) => match transfer {
+                Transfer::Read { span, .. } => Self::Filled(vec![span.into()]),
+                Transfer::Write { span, .. } => Self::Read(vec![span.into()]),
                 // SAFETY: passed on from this function.
-                File::ReadVectored { spans, .. } => unsafe {
+                Transfer::ReadVectored { spans, .. } => unsafe {
                     Self::Filled(places(spans.first, spans.count as usize))
                 },
                 // SAFETY: likewise.
-                File::WriteVectored { spans, .. } => unsafe {
+                Transfer::WriteVectored { spans, .. } => unsafe {
                     Self::Read(places(spans.first, spans.count as usize))
                 },
-                File::Sync { .. } | File::Open { .. } | File::Stat { .. } | File::StatFd { .. } => {
-                    Self::Nothing
-                }
             },
             Request::Net(net) => match net {
                 Net::Recv { span, .. } => Self::Filled(vec![span.into()]),
@@ -62,6 +59,7 @@ impl Memory {
             },
             Request::Nop
             | Request::Invalid
+            | Request::FileOp(_)
             | Request::Path(_)
             | Request::Pipe(_)
             | Request::Poll(_)

@@ -5,6 +5,7 @@ pub(crate) mod cmsg;
 mod fd_generation;
 mod syscall;
 mod thread;
+mod transfer;
 mod types;
 
 use std::time::Duration;

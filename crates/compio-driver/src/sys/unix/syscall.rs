@@ -13,7 +13,9 @@ use socket2::SockRef;
 use super::types::{Message, PeerAddress, RawFd, RawSlice};
 use crate::{
     per_process::PerProcess,
-    request::{Answer, File, NOT_READY, Net, PathOp, Pipe, Poll, Position, Request, ready},
+    request::{
+        Answer, FileOp, NOT_READY, Net, PathOp, Pipe, Poll, Position, Request, Transfer, ready,
+    },
     sys::platform::{
         self,
         kinds::{Kind, kind_of},
@@ -75,32 +77,12 @@ pub(crate) unsafe fn call_in_thread(request: &Request) -> Answer {
                 }),
             };
         }
-        Request::File(
-            File::Read {
-                fd,
-                position: Position::Cursor,
-                ..
-            }
-            | File::ReadVectored {
-                fd,
-                position: Position::Cursor,
-                ..
-            },
-        ) => (fd, ready::IN),
-        Request::File(
-            File::Write {
-                fd,
-                position: Position::Cursor,
-                ..
-            }
-            | File::WriteVectored {
-                fd,
-                position: Position::Cursor,
-                ..
-            },
-        ) => (fd, ready::OUT),
+        Request::Transfer(ref transfer) if transfer.position() == Position::Cursor => {
+            (transfer.fd(), transfer.events())
+        }
         Request::Nop
-        | Request::File(_)
+        | Request::Transfer(_)
+        | Request::FileOp(_)
         | Request::Path(_)
         | Request::Net(_)
         | Request::Poll(_)
@@ -193,7 +175,8 @@ unsafe fn once(request: &Request) -> Answer {
         match *request {
             Request::Nop => Ok(0),
             Request::Invalid => Err(libc::EINVAL),
-            Request::File(ref file) => file_call(file),
+            Request::Transfer(ref transfer) => transfer_call(transfer),
+            Request::FileOp(ref op) => file_call(op),
             Request::Path(ref names) => path_call(names),
             Request::Net(ref net) => net_call(net),
             Request::Pipe(ref pipe) => splice(pipe),
@@ -235,18 +218,18 @@ fn at_cursor(fd: RawFd, at: u64, written: isize, write: impl FnOnce() -> isize) 
 /// # Safety
 ///
 /// As [`call`].
-unsafe fn file_call(file: &File) -> Answer {
+unsafe fn transfer_call(transfer: &Transfer) -> Answer {
     // SAFETY: the request's pointers are valid by the contract of `call`.
     unsafe {
-        match *file {
-            File::Read { fd, span, position } => {
+        match *transfer {
+            Transfer::Read { fd, span, position } => {
                 let (start, len) = (span.start.cast(), span.len as usize);
                 bytes(match position {
                     Position::Cursor => libc::read(fd, start, len),
                     Position::At(at) => libc::pread(fd, start, len, at as _),
                 })
             }
-            File::Write { fd, span, position } => {
+            Transfer::Write { fd, span, position } => {
                 let (start, len) = (span.start.cast_const().cast(), span.len as usize);
                 bytes(match position {
                     Position::Cursor => libc::write(fd, start, len),
@@ -256,7 +239,7 @@ unsafe fn file_call(file: &File) -> Answer {
                     }
                 })
             }
-            File::ReadVectored {
+            Transfer::ReadVectored {
                 fd,
                 spans,
                 position,
@@ -267,7 +250,7 @@ unsafe fn file_call(file: &File) -> Answer {
                     Position::At(at) => libc::preadv(fd, first, count, at as _),
                 })
             }
-            File::WriteVectored {
+            Transfer::WriteVectored {
                 fd,
                 spans,
                 position,
@@ -281,27 +264,38 @@ unsafe fn file_call(file: &File) -> Answer {
                     }
                 })
             }
-            File::Sync {
+        }
+    }
+}
+
+/// # Safety
+///
+/// As [`call`].
+unsafe fn file_call(op: &FileOp) -> Answer {
+    // SAFETY: the request's pointers are valid by the contract of `call`.
+    unsafe {
+        match *op {
+            FileOp::Sync {
                 fd,
                 data_only: true,
             } => platform::sync_data(fd),
-            File::Sync {
+            FileOp::Sync {
                 fd,
                 data_only: false,
             } => answer(libc::fsync(fd)),
-            File::Open {
+            FileOp::Open {
                 dir,
                 path,
                 flags,
                 mode,
             } => open(dir, path, flags | libc::O_CLOEXEC, mode),
-            File::Stat {
+            FileOp::Stat {
                 dir,
                 path,
                 follow,
                 into,
             } => platform::stat(dir, path, follow, into),
-            File::StatFd { fd, into } => platform::stat_fd(fd, into),
+            FileOp::StatFd { fd, into } => platform::stat_fd(fd, into),
         }
     }
 }

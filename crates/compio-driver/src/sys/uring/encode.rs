@@ -12,8 +12,8 @@ use io_uring::{
 use crate::{
     request::PeerAddress,
     request::{
-        CURRENT_DIR, File, Message, Net, PathOp, Pipe, Poll, Position, RawSlice, Request, Span,
-        Stat,
+        CURRENT_DIR, FileOp, Message, Net, PathOp, Pipe, Poll, Position, RawSlice, Request, Span,
+        Stat, Transfer,
     },
 };
 
@@ -45,18 +45,11 @@ pub(super) type Slot = MaybeUninit<Entry>;
 pub(super) unsafe fn encode(request: &Request, slot: &mut Slot) -> Encoded {
     match *request {
         Request::Nop => slot.write(opcode::Nop::new().build()),
-        Request::File(ref file) => {
-            encode_file(file, slot);
-            return match file {
-                File::Read { .. }
-                | File::Write { .. }
-                | File::ReadVectored { .. }
-                | File::WriteVectored { .. } => Encoded::Transfer,
-                File::Sync { .. } | File::Open { .. } | File::Stat { .. } | File::StatFd { .. } => {
-                    Encoded::Entry
-                }
-            };
+        Request::Transfer(ref transfer) => {
+            encode_transfer(transfer, slot);
+            return Encoded::Transfer;
         }
+        Request::FileOp(ref op) => encode_file_op(op, slot),
         Request::Path(ref names) => encode_names(names, slot),
         Request::Net(Net::Shutdown { .. } | Net::RecvPooled { .. }) | Request::Invalid => {
             return Encoded::Call;
@@ -76,19 +69,19 @@ pub(super) unsafe fn encode(request: &Request, slot: &mut Slot) -> Encoded {
     Encoded::Entry
 }
 
-fn encode_file<'a>(file: &File, slot: &'a mut Slot) -> &'a mut Entry {
-    match *file {
-        File::Read { fd, span, position } => slot.write(
+fn encode_transfer<'a>(transfer: &Transfer, slot: &'a mut Slot) -> &'a mut Entry {
+    match *transfer {
+        Transfer::Read { fd, span, position } => slot.write(
             opcode::Read::new(Fd(fd), span.start, span.len)
                 .offset(offset(position))
                 .build(),
         ),
-        File::Write { fd, span, position } => slot.write(
+        Transfer::Write { fd, span, position } => slot.write(
             opcode::Write::new(Fd(fd), span.start, span.len)
                 .offset(offset(position))
                 .build(),
         ),
-        File::ReadVectored {
+        Transfer::ReadVectored {
             fd,
             spans,
             position,
@@ -97,7 +90,7 @@ fn encode_file<'a>(file: &File, slot: &'a mut Slot) -> &'a mut Entry {
                 .offset(offset(position))
                 .build(),
         ),
-        File::WriteVectored {
+        Transfer::WriteVectored {
             fd,
             spans,
             position,
@@ -106,7 +99,12 @@ fn encode_file<'a>(file: &File, slot: &'a mut Slot) -> &'a mut Entry {
                 .offset(offset(position))
                 .build(),
         ),
-        File::Sync { fd, data_only } => slot.write(
+    }
+}
+
+fn encode_file_op<'a>(op: &FileOp, slot: &'a mut Slot) -> &'a mut Entry {
+    match *op {
+        FileOp::Sync { fd, data_only } => slot.write(
             opcode::Fsync::new(Fd(fd))
                 .flags(if data_only {
                     FsyncFlags::DATASYNC
@@ -115,7 +113,7 @@ fn encode_file<'a>(file: &File, slot: &'a mut Slot) -> &'a mut Entry {
                 })
                 .build(),
         ),
-        File::Open {
+        FileOp::Open {
             dir,
             path,
             flags,
@@ -126,7 +124,7 @@ fn encode_file<'a>(file: &File, slot: &'a mut Slot) -> &'a mut Entry {
                 .mode(mode)
                 .build(),
         ),
-        File::Stat {
+        FileOp::Stat {
             dir,
             path,
             follow,
@@ -137,7 +135,7 @@ fn encode_file<'a>(file: &File, slot: &'a mut Slot) -> &'a mut Entry {
                 .mask(Stat::MASK)
                 .build(),
         ),
-        File::StatFd { fd, into } => slot.write(
+        FileOp::StatFd { fd, into } => slot.write(
             opcode::Statx::new(Fd(fd), c"".as_ptr(), into.cast())
                 .flags(libc::AT_EMPTY_PATH)
                 .mask(Stat::MASK)

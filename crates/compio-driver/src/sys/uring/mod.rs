@@ -43,7 +43,9 @@ use super::{
 use crate::{
     key::Key,
     notify::Notifier,
-    request::{Answer, Capabilities, File, Item, Net, Pipe, Poll, Report, Request, ready},
+    request::{
+        Answer, Capabilities, FileOp, Item, Net, Pipe, Poll, Report, Request, Transfer, ready,
+    },
     spin::Spin,
     sys::BufferRing,
 };
@@ -173,8 +175,8 @@ impl Uring {
         if let Some(answer) = unsafe { self.try_at_once(request) } {
             return Submitted::Ready(answer);
         }
-        if let Request::File(file) = request
-            && nowait::has_to_wait(file)
+        if let Request::Transfer(transfer) = request
+            && nowait::has_to_wait(transfer)
         {
             return Submitted::ThreadPool(*request);
         }
@@ -201,7 +203,7 @@ impl Uring {
                     slot.write(entry.flags(squeue::Flags::ASYNC));
                 }
                 // SAFETY: passed on from this function.
-                Way::Call(file, events) => return unsafe { self.try_or_wait(key, file, events) },
+                Way::Call(transfer) => return unsafe { self.try_or_wait(key, transfer) },
             },
             Encoded::Splice => return self.launch_splice(key, request),
             // SAFETY: likewise.
@@ -261,23 +263,16 @@ impl Uring {
     ///
     /// As for `launch`.
     #[cold]
-    unsafe fn try_or_wait(&mut self, key: Key, file: File, events: u32) -> Submitted {
-        let (File::Read { fd, .. }
-        | File::ReadVectored { fd, .. }
-        | File::Write { fd, .. }
-        | File::WriteVectored { fd, .. }) = file
-        else {
-            return Submitted::ThreadPool(Request::File(file));
-        };
+    unsafe fn try_or_wait(&mut self, key: Key, transfer: Transfer) -> Submitted {
         // The number of calls per turn is limited, so that other tasks make progress.
         if self.staged.may_call() {
             // SAFETY: passed on from this function.
-            match unsafe { super::unix::call(&Request::File(file)) } {
+            match unsafe { super::unix::call(&Request::Transfer(transfer)) } {
                 Err(libc::EAGAIN) => {}
                 answer => return Submitted::Ready(answer),
             }
         }
-        self.wait_for(key, fd, events)
+        self.wait_for(key, transfer.fd(), transfer.events())
     }
 
     /// Launches the request again once the descriptor is ready.
@@ -388,12 +383,13 @@ impl Uring {
     unsafe fn try_at_once(&mut self, request: &Request) -> Option<Answer> {
         match request {
             // SAFETY: passed on from this function.
-            Request::File(file) => unsafe { self.try_read(file) },
+            Request::Transfer(transfer) => unsafe { self.try_read(transfer) },
             Request::Net(net) if self.inline_socket.is_likely() && self.has_nothing_to_submit() => {
                 // SAFETY: likewise.
                 unsafe { self.inline_socket.try_at_once(net) }
             }
             Request::Net(_)
+            | Request::FileOp(_)
             | Request::Path(_)
             | Request::Nop
             | Request::Invalid
@@ -411,12 +407,12 @@ impl Uring {
     /// # Safety
     ///
     /// As for `launch`.
-    unsafe fn try_read(&mut self, file: &File) -> Option<Answer> {
-        if !nowait::may_be_in_memory(file) || !self.inline_budget.should_try() {
+    unsafe fn try_read(&mut self, transfer: &Transfer) -> Option<Answer> {
+        if !nowait::may_be_in_memory(transfer) || !self.inline_budget.should_try() {
             return None;
         }
         // SAFETY: passed on from this function.
-        match unsafe { nowait::read_fully(file) } {
+        match unsafe { nowait::read_fully(transfer) } {
             Err(libc::EAGAIN | libc::EOPNOTSUPP | libc::ENOSYS | libc::ESPIPE) => {
                 self.inline_budget.record_miss();
                 None
@@ -684,11 +680,21 @@ fn report_of(answer: Answer) -> Report {
 
 /// Whether the kernel passes the request to an io-wq worker in any case.
 fn needs_io_wq(request: &Request) -> bool {
-    matches!(
-        request,
-        Request::Path(_)
-            | Request::File(File::Stat { .. } | File::StatFd { .. } | File::Sync { .. })
-    )
+    match request {
+        Request::Path(_) => true,
+        Request::FileOp(op) => match op {
+            FileOp::Stat { .. } | FileOp::StatFd { .. } | FileOp::Sync { .. } => true,
+            FileOp::Open { .. } => false,
+        },
+        Request::Nop
+        | Request::Transfer(_)
+        | Request::Net(_)
+        | Request::Pipe(_)
+        | Request::Poll(_)
+        | Request::Work(_)
+        | Request::Invalid
+        | Request::Raw(_) => false,
+    }
 }
 
 /// Ignores a signal, an expired timeout, a completion queue that must be reaped, and a temporary lack

@@ -23,7 +23,9 @@ use std::{
 };
 
 use crate::{
-    request::{Answer, CURRENT_DIR, File, PathOp, Pipe, Poll, Position, Request, ready},
+    request::{
+        Answer, CURRENT_DIR, FileOp, PathOp, Pipe, Poll, Position, Request, Transfer, ready,
+    },
     sys::{
         Resubmit,
         platform::kind::{Kind, attributes_in_memory},
@@ -34,16 +36,8 @@ use crate::{
 /// Decides where the request is executed again. Runs on the thread of the driver, and never blocks.
 pub(crate) fn again(request: &Request) -> Resubmit {
     match *request {
-        Request::File(ref file) => match *file {
-            File::Read { fd, .. }
-            | File::ReadVectored { fd, .. }
-            | File::Write { fd, .. }
-            | File::WriteVectored { fd, .. } => again_transfer(fd, request),
-            File::Sync { .. } | File::Open { .. } | File::Stat { .. } | File::StatFd { .. } => {
-                Resubmit::Pool(*request)
-            }
-        },
-        Request::Path(_) => Resubmit::Pool(*request),
+        Request::Transfer(ref transfer) => again_transfer(transfer.fd(), request),
+        Request::FileOp(_) | Request::Path(_) => Resubmit::Pool(*request),
         Request::Pipe(ref pipe) => clamp_to_pipe_buf(pipe).map_or(Resubmit::Kernel, Resubmit::Pool),
         Request::Net(ref net) => match net.socket() {
             Some(fd) if !never_answers_cancelled(fd) => Resubmit::Not,
@@ -86,21 +80,22 @@ pub(crate) unsafe fn repeat(request: &Request) -> Answer {
 /// As [`call_in_thread`].
 unsafe fn may_be_repeated(request: &Request) -> bool {
     match *request {
-        Request::File(ref file) => match *file {
+        Request::Transfer(ref transfer) => match *transfer {
             // No effect.
-            File::Read { .. }
-            | File::ReadVectored { .. }
-            | File::Stat { .. }
-            | File::StatFd { .. } => true,
+            Transfer::Read { .. } | Transfer::ReadVectored { .. } => true,
             // Writes the same bytes to the same position, unless the position moves.
-            File::Write { fd, position, .. } | File::WriteVectored { fd, position, .. } => {
+            Transfer::Write { fd, position, .. } | Transfer::WriteVectored { fd, position, .. } => {
                 let is_fixed = position != Position::Cursor && !appends(fd);
                 is_fixed || never_answers_cancelled(fd)
             }
+        },
+        Request::FileOp(ref op) => match *op {
+            // No effect.
+            FileOp::Stat { .. } | FileOp::StatFd { .. } => true,
             // The kernel reports an error of write-back once: a second call would hide it.
-            File::Sync { fd, .. } => never_answers_cancelled(fd),
+            FileOp::Sync { fd, .. } => never_answers_cancelled(fd),
             // A second exclusive creation fails, and a device may have side effects when it is opened.
-            File::Open {
+            FileOp::Open {
                 dir, path, flags, ..
             } => {
                 // SAFETY: the path is valid by the contract of `call_in_thread`.

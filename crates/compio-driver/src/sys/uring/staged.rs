@@ -12,7 +12,7 @@ use std::{collections::HashMap, os::fd::OwnedFd};
 use super::half_closed;
 use crate::{
     key::Key,
-    request::{File, Position, Report, Request, ready},
+    request::{Report, Request, Transfer},
     sys::platform::kinds::{Kind, kind_of, private_of},
 };
 
@@ -25,54 +25,30 @@ pub(super) enum Way {
     Ring,
     /// By an entry for an io-wq worker.
     Worker,
-    /// By this non-blocking call. If it returns EAGAIN, a poll waits for these `poll(2)` bits.
-    Call(File, u32),
+    /// By this non-blocking call. If it returns EAGAIN, a poll waits for its readiness.
+    Call(Transfer),
 }
 
 /// Determines the way of a transfer.
 #[inline]
 pub(super) fn way_of(request: &Request) -> Way {
-    let Request::File(file) = request else {
+    let Request::Transfer(transfer) = request else {
         return Way::Ring;
     };
-    let (File::Read { fd, .. }
-    | File::ReadVectored { fd, .. }
-    | File::Write { fd, .. }
-    | File::WriteVectored { fd, .. }) = *file
-    else {
-        return Way::Ring;
-    };
+    let fd = transfer.fd();
     match kind_of(fd) {
         Kind::File | Kind::Pipe | Kind::Socket | Kind::Memory | Kind::Anonymous => Way::Ring,
         Kind::Fuse | Kind::Device => Way::Worker,
-        Kind::Terminal => match private_of(fd, Kind::Terminal) {
-            Some(private) => with_private(file, private),
-            None => Way::Worker,
-        },
+        Kind::Terminal => {
+            // A terminal has no positions. An offset beyond the largest file size is an error, which the
+            // ring reports.
+            let at_cursor = transfer.at_cursor();
+            match (at_cursor, private_of(fd, Kind::Terminal)) {
+                (Some(at_cursor), Some(private)) => Way::Call(at_cursor.with_fd(private)),
+                (None, _) | (_, None) => Way::Worker,
+            }
+        }
     }
-}
-
-/// The same transfer at the cursor of another descriptor: a terminal has no positions.
-fn with_private(file: &File, private: i32) -> Way {
-    let mut file = *file;
-    let (fd, position, events) = match &mut file {
-        File::Read { fd, position, .. } | File::ReadVectored { fd, position, .. } => {
-            (fd, position, ready::IN)
-        }
-        File::Write { fd, position, .. } | File::WriteVectored { fd, position, .. } => {
-            (fd, position, ready::OUT)
-        }
-        File::Sync { .. } | File::Open { .. } | File::Stat { .. } | File::StatFd { .. } => {
-            return Way::Ring;
-        }
-    };
-    // An offset beyond the largest file size is an error, which the ring reports.
-    if matches!(*position, Position::At(offset) if i64::try_from(offset).is_err()) {
-        return Way::Worker;
-    }
-    *fd = private;
-    *position = Position::Cursor;
-    Way::Call(file, events)
 }
 
 pub(super) enum Step {

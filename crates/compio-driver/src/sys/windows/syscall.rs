@@ -37,7 +37,7 @@ use super::{
     fs::{OpenFlags, PathUnit, Stat},
 };
 use crate::{
-    request::{Answer, File, Net, Position, Request, Span, Spans, ready},
+    request::{Answer, FileOp, Net, Position, Request, Span, Spans, Transfer, ready},
     sys::{
         Resubmit,
         iocp::{Begun, RawEntry},
@@ -55,7 +55,8 @@ pub(crate) unsafe fn call(request: &Request) -> Answer {
         match *request {
             Request::Nop => Ok(0),
             Request::Invalid => Err(ERROR_INVALID_PARAMETER as i32),
-            Request::File(ref file) => file_call(file),
+            Request::Transfer(ref transfer) => transfer_call(transfer),
+            Request::FileOp(ref op) => file_call(op),
             Request::Net(ref net) => net_call(net),
             Request::Work(work) => {
                 (work.run)(work.data);
@@ -98,38 +99,49 @@ pub(crate) fn close(fd: OwnedFd) -> io::Result<()> {
 /// # Safety
 ///
 /// As [`call`].
-unsafe fn file_call(file: &File) -> Answer {
+unsafe fn transfer_call(transfer: &Transfer) -> Answer {
     // SAFETY: the request's pointers are valid by the contract of `call`.
     unsafe {
-        match *file {
-            File::Read { fd, span, position } => read(as_handle(fd), span, position),
-            File::Write { fd, span, position } => write(as_handle(fd), span, position),
-            File::ReadVectored {
+        match *transfer {
+            Transfer::Read { fd, span, position } => read(as_handle(fd), span, position),
+            Transfer::Write { fd, span, position } => write(as_handle(fd), span, position),
+            Transfer::ReadVectored {
                 fd,
                 spans,
                 position,
             } => read(as_handle(fd), first_span(spans), position),
-            File::WriteVectored {
+            Transfer::WriteVectored {
                 fd,
                 spans,
                 position,
             } => write(as_handle(fd), first_span(spans), position),
+        }
+    }
+}
+
+/// # Safety
+///
+/// As [`call`].
+unsafe fn file_call(op: &FileOp) -> Answer {
+    // SAFETY: the request's pointers are valid by the contract of `call`.
+    unsafe {
+        match *op {
             // There is no call for the content alone.
-            File::Sync { fd, data_only: _ } => done(FlushFileBuffers(as_handle(fd)) != 0),
+            FileOp::Sync { fd, data_only: _ } => done(FlushFileBuffers(as_handle(fd)) != 0),
             // Windows has no mode for a file that is created.
-            File::Open {
+            FileOp::Open {
                 dir,
                 path,
                 flags,
                 mode: _,
             } => open(dir, path, flags),
-            File::Stat {
+            FileOp::Stat {
                 dir,
                 path,
                 follow,
                 into,
             } => stat(dir, path, follow, into),
-            File::StatFd { fd, into } => stat_fd(as_handle(fd), into),
+            FileOp::StatFd { fd, into } => stat_fd(as_handle(fd), into),
         }
     }
 }

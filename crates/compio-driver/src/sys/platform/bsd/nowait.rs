@@ -1,21 +1,21 @@
 //! Non-blocking transfers: not supported on these systems.
 
-use crate::request::{Answer, File};
+use crate::request::{Answer, Transfer};
 
-pub(crate) fn may_be_in_memory(_: &File) -> bool {
+pub(crate) fn may_be_in_memory(_: &Transfer) -> bool {
     false
 }
 
 /// # Safety
 ///
 /// None.
-pub(crate) unsafe fn read_fully(_: &File) -> Answer {
+pub(crate) unsafe fn read_fully(_: &Transfer) -> Answer {
     Err(libc::EOPNOTSUPP)
 }
 
 /// # Safety
 ///
 /// None.
-pub(crate) unsafe fn transfer(_: &File) -> Answer {
+pub(crate) unsafe fn transfer_nowait(_: &Transfer) -> Answer {
     Err(libc::EOPNOTSUPP)
 }

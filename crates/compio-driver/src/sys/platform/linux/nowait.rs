@@ -5,7 +5,7 @@ use std::{mem, slice};
 
 use super::kind::attributes_in_memory;
 use crate::{
-    request::{Answer, File, Position, RawFd, RawSlice, Span},
+    request::{Answer, Position, RawFd, RawSlice, Span, Transfer},
     sys::unix::{last_error, with_cached_flags},
 };
 
@@ -26,8 +26,8 @@ const WAITS: u8 = 0b0100_0000;
 /// then waits for readiness, even of a regular file: `/proc/bus/input/devices` is never ready, and a
 /// read of it never ends (seen on Linux 6.18). `IOSQE_ASYNC` does not help, because the io-wq worker
 /// waits in the same way.
-pub(crate) fn has_to_wait(file: &File) -> bool {
-    positioned_read(file).is_some_and(|fd| {
+pub(crate) fn has_to_wait(transfer: &Transfer) -> bool {
+    positioned_read(transfer).is_some_and(|fd| {
         let note = with_cached_flags(fd, |note| *note).unwrap_or_else(|| ask(fd));
         note & WAITS != 0
     })
@@ -35,32 +35,14 @@ pub(crate) fn has_to_wait(file: &File) -> bool {
 
 /// Whether this is a positioned read that may hit the page cache. If reads bypass the page cache, even
 /// a non-blocking call waits for the disk.
-pub(crate) fn may_be_in_memory(file: &File) -> bool {
-    positioned_read(file).is_some_and(|fd| !is_direct(fd))
+pub(crate) fn may_be_in_memory(transfer: &Transfer) -> bool {
+    positioned_read(transfer).is_some_and(|fd| !is_direct(fd))
 }
 
 /// The file of a positioned read.
-fn positioned_read(file: &File) -> Option<RawFd> {
-    match *file {
-        File::Read {
-            fd,
-            position: Position::At(_),
-            ..
-        }
-        | File::ReadVectored {
-            fd,
-            position: Position::At(_),
-            ..
-        } => Some(fd),
-        File::Read { .. }
-        | File::ReadVectored { .. }
-        | File::Write { .. }
-        | File::WriteVectored { .. }
-        | File::Sync { .. }
-        | File::Open { .. }
-        | File::Stat { .. }
-        | File::StatFd { .. } => None,
-    }
+fn positioned_read(transfer: &Transfer) -> Option<RawFd> {
+    let is_positioned = transfer.position() != Position::Cursor;
+    (transfer.is_read() && is_positioned).then_some(transfer.fd())
 }
 
 /// Executes a positioned read whose bytes are all in the page cache. EAGAIN if some are not.
@@ -68,12 +50,12 @@ fn positioned_read(file: &File) -> Option<RawFd> {
 /// # Safety
 ///
 /// As [`call`](crate::sys::unix::call()).
-pub(crate) unsafe fn read_fully(file: &File) -> Answer {
+pub(crate) unsafe fn read_fully(transfer: &Transfer) -> Answer {
     // SAFETY: passed on from this function.
-    let answer = unsafe { transfer(file) }?;
-    let (fd, position, wanted) = match *file {
-        File::Read { fd, span, position } => (fd, position, span.len as usize),
-        File::ReadVectored {
+    let answer = unsafe { transfer_nowait(transfer) }?;
+    let (fd, position, wanted) = match *transfer {
+        Transfer::Read { fd, span, position } => (fd, position, span.len as usize),
+        Transfer::ReadVectored {
             fd,
             spans,
             position,
@@ -82,12 +64,7 @@ pub(crate) unsafe fn read_fully(file: &File) -> Answer {
             let slices = unsafe { slice::from_raw_parts(spans.first, spans.count as usize) };
             (fd, position, slices.iter().map(RawSlice::len).sum())
         }
-        File::Write { .. }
-        | File::WriteVectored { .. }
-        | File::Sync { .. }
-        | File::Open { .. }
-        | File::Stat { .. }
-        | File::StatFd { .. } => return Ok(answer),
+        Transfer::Write { .. } | Transfer::WriteVectored { .. } => return Ok(answer),
     };
     let Position::At(offset) = position else {
         return Ok(answer);
@@ -140,13 +117,13 @@ fn ask(fd: RawFd) -> u8 {
     }
     // Beyond the end of the file: the result depends on the flag alone.
     let mut byte = 0_u8;
-    let read = File::Read {
+    let read = Transfer::Read {
         fd,
         span: Span::new(&raw mut byte, 1),
         position: Position::At(i64::MAX as u64 - 1),
     };
     // SAFETY: the byte outlives the call.
-    match unsafe { transfer(&read) } {
+    match unsafe { transfer_nowait(&read) } {
         Err(libc::EOPNOTSUPP) => WAITS,
         Ok(_) | Err(_) => 0,
     }
@@ -190,31 +167,28 @@ fn file_type(fd: RawFd) -> Option<FileType> {
 ///
 /// As [`call`](crate::sys::unix::call()).
 #[inline]
-pub(crate) unsafe fn transfer(file: &File) -> Answer {
+pub(crate) unsafe fn transfer_nowait(transfer: &Transfer) -> Answer {
     let one = |span: Span| RawSlice::new(span.start, span.len as usize);
     let slice;
-    let (fd, first, count, position, reads) = match *file {
-        File::Read { fd, span, position } => {
+    let (fd, first, count, position, reads) = match *transfer {
+        Transfer::Read { fd, span, position } => {
             slice = one(span);
             (fd, &raw const slice, 1, position, true)
         }
-        File::Write { fd, span, position } => {
+        Transfer::Write { fd, span, position } => {
             slice = one(span);
             (fd, &raw const slice, 1, position, false)
         }
-        File::ReadVectored {
+        Transfer::ReadVectored {
             fd,
             spans,
             position,
         } => (fd, spans.first, spans.count, position, true),
-        File::WriteVectored {
+        Transfer::WriteVectored {
             fd,
             spans,
             position,
         } => (fd, spans.first, spans.count, position, false),
-        File::Sync { .. } | File::Open { .. } | File::Stat { .. } | File::StatFd { .. } => {
-            return Err(libc::EOPNOTSUPP);
-        }
     };
     let offset = match position {
         Position::Cursor => -1,
@@ -274,7 +248,7 @@ mod tests {
 
     /// Whether the page cache is tried.
     fn is_tried(fd: &impl AsRawFd) -> bool {
-        may_be_in_memory(&File::Read {
+        may_be_in_memory(&Transfer::Read {
             fd: fd.as_raw_fd(),
             span: Span::new(ptr::null_mut(), 0),
             position: Position::At(0),

@@ -11,8 +11,8 @@ use socket2::SockAddrStorage;
 
 use super::{Encoded, Slot, encode};
 use crate::request::{
-    CURRENT_DIR, File, Message, Net, PathOp, PeerAddress, Pipe, Poll, Position, RawSlice, Request,
-    Span, Spans, Stat, Work,
+    CURRENT_DIR, FileOp, Message, Net, PathOp, PeerAddress, Pipe, Poll, Position, RawSlice,
+    Request, Span, Spans, Stat, Transfer, Work,
 };
 
 /// A piece of memory with a name: address, length, name.
@@ -140,14 +140,14 @@ fn reads_and_writes() {
     let places = [place(&raw const buffer, "buf")];
     let at_7 = Position::At(7);
     let read = |position| {
-        Request::File(File::Read {
+        Request::Transfer(Transfer::Read {
             fd: 3,
             span,
             position,
         })
     };
     let write = |position| {
-        Request::File(File::Write {
+        Request::Transfer(Transfer::Write {
             fd: 3,
             span,
             position,
@@ -177,12 +177,12 @@ fn reads_and_writes() {
 
 #[test]
 fn no_offset_is_taken_for_the_cursor() {
-    let read = File::Read {
+    let read = Transfer::Read {
         fd: 3,
         span: Span::new(ptr::null_mut(), 0),
         position: Position::At(u64::MAX),
     };
-    check(Request::File(read), &[], expect!["READ fd=3 off=-2"]);
+    check(Request::Transfer(read), &[], expect!["READ fd=3 off=-2"]);
 }
 
 #[test]
@@ -194,14 +194,14 @@ fn vectored_reads_and_writes() {
         count: 3,
     };
     let read = |position| {
-        Request::File(File::ReadVectored {
+        Request::Transfer(Transfer::ReadVectored {
             fd: 3,
             spans,
             position,
         })
     };
     let write = |position| {
-        Request::File(File::WriteVectored {
+        Request::Transfer(Transfer::WriteVectored {
             fd: 3,
             spans,
             position,
@@ -232,13 +232,13 @@ fn vectored_reads_and_writes() {
 #[test]
 fn a_transfer_is_never_longer_than_the_kernel_does_at_once() {
     let span = Span::new(ptr::without_provenance_mut(4096), usize::MAX);
-    let read = File::Read {
+    let read = Transfer::Read {
         fd: 3,
         span,
         position: Position::Cursor,
     };
     check(
-        Request::File(read),
+        Request::Transfer(read),
         &[(4096, 1, "buf")],
         expect!["READ fd=3 off=-1 addr=buf len=2147479552"],
     );
@@ -246,7 +246,7 @@ fn a_transfer_is_never_longer_than_the_kernel_does_at_once() {
 
 #[test]
 fn sync() {
-    let sync = |data_only| Request::File(File::Sync { fd: 3, data_only });
+    let sync = |data_only| Request::FileOp(FileOp::Sync { fd: 3, data_only });
     check(sync(false), &[], expect!["FSYNC fd=3"]);
     check(sync(true), &[], expect!["FSYNC fd=3 flags=0x1"]);
 }
@@ -254,14 +254,14 @@ fn sync() {
 #[test]
 fn open_is_closed_on_exec() {
     let path = c"name";
-    let open = File::Open {
+    let open = FileOp::Open {
         dir: CURRENT_DIR,
         path: path.as_ptr(),
         flags: libc::O_RDWR | libc::O_CREAT,
         mode: 0o644,
     };
     check(
-        Request::File(open),
+        Request::FileOp(open),
         &[(path.as_ptr().addr(), 5, "path")],
         expect!["OPENAT fd=-100 addr=path len=420 flags=0x80042"],
     );
@@ -274,7 +274,7 @@ fn stat() {
     let into = &raw mut into;
     let places = [(path.as_ptr().addr(), 5, "path"), place(into, "stat")];
     let stat = |follow| {
-        Request::File(File::Stat {
+        Request::FileOp(FileOp::Stat {
             dir: CURRENT_DIR,
             path: path.as_ptr(),
             follow,
@@ -335,7 +335,7 @@ fn names() {
 fn stat_of_a_descriptor() {
     let mut into = Stat::zeroed();
     let into = &raw mut into;
-    let request = Request::File(File::StatFd { fd: 3, into });
+    let request = Request::FileOp(FileOp::StatFd { fd: 3, into });
     // The empty path is a constant of the table, at any address.
     // SAFETY: no raw entry.
     let entry = unsafe { entry_of(&request) };

@@ -57,12 +57,12 @@ fn wait_for_a_peer_is_not_repeated_by_a_thread() {
     let sync = op::Sync::all(file.clone());
     assert!(matches!(
         request_again(sync),
-        Resubmit::Pool(Request::File(_))
+        Resubmit::Pool(Request::FileOp(_))
     ));
     let read = op::ReadAt::new(file.clone(), 0, Vec::with_capacity(8));
     assert!(matches!(
         request_again(read),
-        Resubmit::Pool(Request::File(_))
+        Resubmit::Pool(Request::Transfer(_))
     ));
     let mut write = op::WriteAt::at_cursor(sink, b"!");
     // SAFETY: the operation outlives the call.
