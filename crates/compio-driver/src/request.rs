@@ -72,10 +72,12 @@ pub enum Request {
     FileOp(FileOp),
     /// A request of paths.
     Path(PathOp),
-    /// A request of a socket.
+    /// A transfer or a connection of a socket.
     Net(Net),
-    /// A request of a pipe.
-    Pipe(Pipe),
+    /// Creation or control of a socket or a pipe.
+    Control(Control),
+    /// A move of bytes from or to a pipe.
+    Splice(Splice),
     /// A wait for a descriptor's readiness.
     Poll(Poll),
     /// A blocking call on another thread.
@@ -171,6 +173,8 @@ pub enum FileOp {
     },
     /// The attributes of an open file. Result: 0.
     StatFd { fd: RawFd, into: *mut Stat },
+    /// Set the length in bytes. Result: 0.
+    Truncate { fd: RawFd, len: u64 },
 }
 
 /// Requests of paths. Relative paths start at the current directory. Result of each: 0.
@@ -194,19 +198,13 @@ pub enum PathOp {
     },
 }
 
-/// Requests of sockets.
+/// Requests of sockets that may wait for a peer.
 ///
 /// The flags are the system's `MSG_` flags, and are passed to the kernel unchanged. Flags that change the
 /// layout or the length of a result are not allowed.
 #[derive(Debug, Clone, Copy)]
 #[expect(missing_docs, reason = "the fields say by name what they are")]
 pub enum Net {
-    /// Result: the new descriptor, closed on exec.
-    Socket {
-        domain: c_int,
-        kind: c_int,
-        protocol: c_int,
-    },
     /// Result: 0.
     Connect {
         fd: RawFd,
@@ -231,8 +229,6 @@ pub enum Net {
         message: *const Message,
         flags: c_int,
     },
-    /// Result: 0.
-    Shutdown { fd: RawFd, how: c_int },
     /// Items: descriptors, as for `Accept`, without the peers' addresses. The final result may also be a
     /// descriptor.
     AcceptMulti { fd: RawFd },
@@ -253,9 +249,8 @@ pub enum Net {
 }
 
 impl Net {
-    /// The socket that the request uses; `None` if it makes one.
-    #[allow(dead_code, reason = "for io_uring and the simulator")]
-    pub(crate) fn socket(&self) -> Option<RawFd> {
+    /// The socket that the request uses.
+    pub fn fd(&self) -> RawFd {
         match *self {
             Self::Connect { fd, .. }
             | Self::Accept { fd, .. }
@@ -263,28 +258,47 @@ impl Net {
             | Self::Send { fd, .. }
             | Self::RecvMsg { fd, .. }
             | Self::SendMsg { fd, .. }
-            | Self::Shutdown { fd, .. }
             | Self::AcceptMulti { fd }
             | Self::RecvMulti { fd, .. }
             | Self::RecvPooled { fd, .. }
-            | Self::SendZeroCopy { fd, .. } => Some(fd),
-            Self::Socket { .. } => None,
+            | Self::SendZeroCopy { fd, .. } => fd,
         }
     }
 }
 
-/// Requests of pipes.
+/// Requests that create or control a socket or a pipe. They do not wait for a peer.
 #[derive(Debug, Clone, Copy)]
 #[expect(missing_docs, reason = "the fields say by name what they are")]
-pub enum Pipe {
-    /// Move bytes between two descriptors of which one is a pipe. Result: bytes moved.
-    Splice {
-        from: RawFd,
-        from_position: Position,
-        to: RawFd,
-        to_position: Position,
+pub enum Control {
+    /// Result: the new descriptor, closed on exec.
+    Socket {
+        domain: c_int,
+        kind: c_int,
+        protocol: c_int,
+    },
+    /// Result: 0.
+    Bind {
+        fd: RawFd,
+        address: *const SockAddrStorage,
         len: u32,
     },
+    /// Result: 0.
+    Listen { fd: RawFd, backlog: c_int },
+    /// Result: 0.
+    Shutdown { fd: RawFd, how: c_int },
+    /// Result: 0; the reading and the writing end, closed on exec, are in `ends`.
+    Pipe { ends: *mut [RawFd; 2] },
+}
+
+/// Moves bytes between two descriptors, of which one is a pipe. Result: bytes moved.
+#[derive(Debug, Clone, Copy)]
+#[expect(missing_docs, reason = "the fields say by name what they are")]
+pub struct Splice {
+    pub from: RawFd,
+    pub from_position: Position,
+    pub to: RawFd,
+    pub to_position: Position,
+    pub len: u32,
 }
 
 /// Requests of readiness.

@@ -9,7 +9,8 @@ pub(super) const CRATES: &str = "-p compio-driver -p compio";
 
 /// Operations that an older kernel's io_uring may lack, and that plain calls replace.
 const REPLACEABLE: &str = "OPENAT,STATX,FSYNC,SOCKET,SPLICE,\
-                           RENAMEAT,UNLINKAT,MKDIRAT,LINKAT,SYMLINKAT";
+                           RENAMEAT,UNLINKAT,MKDIRAT,LINKAT,SYMLINKAT,\
+                           FTRUNCATE,BIND,LISTEN,PIPE";
 
 /// Permission to set up a ring: 0 for all users, 2 for none.
 const DISABLED: &str = "/proc/sys/kernel/io_uring_disabled";

@@ -284,6 +284,39 @@ unsafe impl<F: AsRawFd + 'static> Operation for Sync<F> {
 // SAFETY: `fd` owns the descriptor, by the contract of `OwnsFd`.
 unsafe impl<F: OwnsFd> Owned for Sync<F> {}
 
+/// Sets the length of a file. Further bytes are cut off; missing bytes become zeros.
+#[derive(Debug)]
+pub struct Truncate<F = SharedFd> {
+    fd: F,
+    len: u64,
+}
+
+impl<F> Truncate<F> {
+    /// Sets the length of `fd` to `len` bytes.
+    pub fn new(fd: F, len: u64) -> Self {
+        Self { fd, len }
+    }
+}
+
+// SAFETY: the request points to nothing.
+unsafe impl<F: AsRawFd + 'static> Operation for Truncate<F> {
+    type Output = io::Result<()>;
+
+    fn request(&mut self) -> Request {
+        Request::FileOp(FileOp::Truncate {
+            fd: self.fd.as_raw_fd(),
+            len: self.len,
+        })
+    }
+
+    unsafe fn finish(self, answer: io::Result<usize>) -> Self::Output {
+        answer.map(drop)
+    }
+}
+
+// SAFETY: `fd` owns the descriptor, by the contract of `OwnsFd`.
+unsafe impl<F: OwnsFd> Owned for Truncate<F> {}
+
 /// The process's current directory, as the start of an operation's relative path.
 #[derive(Debug, Clone, Copy)]
 pub struct CurrentDir;

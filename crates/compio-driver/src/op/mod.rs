@@ -92,19 +92,22 @@ mod nop;
 mod path;
 mod pipe;
 mod poll;
+mod socket;
 
 pub use blocking::{Blocking, BlockingOn};
 pub use buffer::Filled;
 pub use fs::{
-    Close, CurrentDir, Open, ReadAt, ReadVectoredAt, Stat, StatFd, Sync, WriteAt, WriteVectoredAt,
+    Close, CurrentDir, Open, ReadAt, ReadVectoredAt, Stat, StatFd, Sync, Truncate, WriteAt,
+    WriteVectoredAt,
 };
 pub use net::{
     Accept, Connect, OwnsDescriptors, Received, Recv, RecvAncillary, RecvFrom, RecvMsg, Send,
-    SendMsg, SendTo, Shutdown, Socket,
+    SendMsg, SendTo,
 };
 pub use nop::Nop;
 pub use path::{Link, MakeDir, Remove, Rename};
-pub use pipe::Splice;
+pub use pipe::{Pipe, Splice};
 pub use poll::{PollOnce, Readiness};
+pub use socket::{Bind, Listen, Shutdown, Socket};
 
 pub use crate::request::{Position, Stat as Attributes};

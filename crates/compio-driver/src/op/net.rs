@@ -1,6 +1,6 @@
-//! Operations of sockets.
+//! Transfers and connections of sockets.
 
-use std::{io, mem::MaybeUninit, net, ptr};
+use std::{io, mem::MaybeUninit, ptr};
 
 use compio_io::buf::{BufResult, IntoInner, IoBuf, IoBufMut, IoVectoredBuf, IoVectoredBufMut};
 use socket2::SockAddr;
@@ -16,45 +16,6 @@ use crate::{
     request::{Message, Net, PeerAddress, RawSlice, Request},
     sys::{self, AsRawFd, OwnedFd},
 };
-
-/// Creates a socket. It is closed on exec.
-#[derive(Debug)]
-pub struct Socket {
-    domain: i32,
-    kind: i32,
-    protocol: i32,
-}
-
-impl Socket {
-    /// A socket with the system's `AF_`, `SOCK_` and `IPPROTO_` numbers.
-    pub fn new(domain: i32, kind: i32, protocol: i32) -> Self {
-        Self {
-            domain,
-            kind,
-            protocol,
-        }
-    }
-}
-
-// SAFETY: the request points to nothing.
-unsafe impl Operation for Socket {
-    type Output = io::Result<OwnedFd>;
-
-    fn request(&mut self) -> Request {
-        Request::Net(Net::Socket {
-            domain: self.domain,
-            kind: self.kind,
-            protocol: self.protocol,
-        })
-    }
-
-    unsafe fn finish(self, answer: io::Result<usize>) -> Self::Output {
-        answer.map(own)
-    }
-}
-
-// SAFETY: no descriptor is named.
-unsafe impl Owned for Socket {}
 
 /// Connects a socket.
 #[derive(Debug)]
@@ -556,48 +517,7 @@ where
 // SAFETY: `fd` owns the descriptor, by the contract of `OwnsFd`.
 unsafe impl<V: IoVectoredBuf, C: IoBuf, F: OwnsFd> Owned for SendMsg<V, C, F> {}
 
-/// Closes one or both directions of a connection.
-///
-/// # Platform differences
-///
-/// On unix, `Read` or `Both` ends a pending receive with EOF. On Windows it still waits for the peer.
-#[derive(Debug)]
-pub struct Shutdown<F = SharedFd> {
-    fd: F,
-    how: net::Shutdown,
-}
-
-impl<F> Shutdown<F> {
-    /// Closes the direction `how`.
-    pub fn new(fd: F, how: net::Shutdown) -> Self {
-        Self { fd, how }
-    }
-}
-
-// SAFETY: the request points to nothing.
-unsafe impl<F: AsRawFd + 'static> Operation for Shutdown<F> {
-    type Output = io::Result<()>;
-
-    fn request(&mut self) -> Request {
-        Request::Net(Net::Shutdown {
-            fd: self.fd.as_raw_fd(),
-            how: match self.how {
-                net::Shutdown::Read => sys::SHUT_RD,
-                net::Shutdown::Write => sys::SHUT_WR,
-                net::Shutdown::Both => sys::SHUT_RDWR,
-            },
-        })
-    }
-
-    unsafe fn finish(self, answer: io::Result<usize>) -> Self::Output {
-        answer.map(drop)
-    }
-}
-
-// SAFETY: `fd` owns the descriptor, by the contract of `OwnsFd`.
-unsafe impl<F: OwnsFd> Owned for Shutdown<F> {}
-
-fn own(fd: usize) -> OwnedFd {
+pub(super) fn own(fd: usize) -> OwnedFd {
     // SAFETY: the result is a new descriptor, which has no other owner.
     unsafe { sys::own_socket(fd) }
 }

@@ -8,7 +8,9 @@ use std::{
 
 use compio_driver::{
     SharedFd,
-    op::{Close, Open, ReadAt, ReadVectoredAt, Stat, StatFd, Sync, WriteAt, WriteVectoredAt},
+    op::{
+        Close, Open, ReadAt, ReadVectoredAt, Stat, StatFd, Sync, Truncate, WriteAt, WriteVectoredAt,
+    },
 };
 use compio_io::buf::{IntoInner, IoBuf};
 
@@ -43,6 +45,30 @@ fn a_read_fills_the_buffer_from_its_start() {
     assert_eq!((len.unwrap(), &buffer[..]), (2, &b"89"[..]));
     let read = ReadAt::new(fd, 2, Vec::with_capacity(3));
     assert_eq!(run(&driver, driver.submit(read)).1, b"234");
+}
+
+#[test]
+fn truncate_shortens_and_extends_with_zeros() {
+    let driver = driver();
+    let (mut file, fd) = file(b"abcdef");
+    run(&driver, driver.submit(Truncate::new(fd.clone(), 3))).unwrap();
+    assert_eq!(content(&mut file), "abc");
+    run(&driver, driver.submit(Truncate::new(fd, 5))).unwrap();
+    assert_eq!(content(&mut file), "abc\0\0");
+}
+
+#[test]
+fn truncate_beyond_the_largest_length_is_an_error() {
+    let driver = driver();
+    let (mut file, fd) = file(b"abc");
+    for len in [u64::MAX, i64::MAX as u64 + 1] {
+        let truncate = Truncate::new(fd.clone(), len);
+        check_kind(
+            run(&driver, driver.submit(truncate)),
+            ErrorKind::InvalidInput,
+        );
+    }
+    assert_eq!(content(&mut file), "abc");
 }
 
 #[test]

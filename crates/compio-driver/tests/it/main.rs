@@ -4,6 +4,7 @@ mod accepting;
 mod batching;
 mod blocking_mode;
 mod cancel_token;
+mod controls;
 mod edges;
 mod fs;
 mod futures;

@@ -9,7 +9,7 @@ use std::{
 
 use compio_driver::{
     AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd, SharedFd,
-    op::{ReadAt, ReadVectoredAt, Sync, WriteAt, WriteVectoredAt},
+    op::{ReadAt, ReadVectoredAt, Sync, Truncate, WriteAt, WriteVectoredAt},
 };
 use compio_io::{
     buf::{BufResult, IoBuf, IoBufMut, IoVectoredBuf, IoVectoredBufMut},
@@ -293,7 +293,7 @@ impl File {
     ///
     /// As [`std::fs::File::set_len`].
     pub async fn set_len(&self, size: u64) -> io::Result<()> {
-        off_thread_with(&self.fd, move |file| file.set_len(size)).await
+        runtime::submit(Truncate::new(self.fd.clone(), size)).await
     }
 
     /// Sets the permissions of the file. Open handles are not affected.

@@ -61,9 +61,7 @@ pub(super) fn subject_of(request: &Request) -> Option<(RawFd, bool)> {
             | Net::Send { fd, .. }
             | Net::RecvMsg { fd, .. }
             | Net::SendMsg { fd, .. } => Some((fd, true)),
-            Net::Socket { .. }
-            | Net::Shutdown { .. }
-            | Net::AcceptMulti { .. }
+            Net::AcceptMulti { .. }
             | Net::RecvMulti { .. }
             | Net::RecvPooled { .. }
             | Net::SendZeroCopy { .. } => None,
@@ -78,7 +76,8 @@ pub(super) fn subject_of(request: &Request) -> Option<(RawFd, bool)> {
         | Request::Invalid
         | Request::FileOp(_)
         | Request::Path(_)
-        | Request::Pipe(_)
+        | Request::Control(_)
+        | Request::Splice(_)
         | Request::Work(_) => None,
     }
 }
@@ -103,7 +102,8 @@ pub(super) unsafe fn start(request: &Request, known: Known, scratch: *mut OpStat
             | Request::Invalid
             | Request::FileOp(_)
             | Request::Path(_)
-            | Request::Pipe(_)
+            | Request::Control(_)
+            | Request::Splice(_)
             | Request::Work(_) => failed(WSAEOPNOTSUPP),
         }
     }
@@ -278,9 +278,7 @@ unsafe fn start_net(net: &Net, kind: Kind, scratch: *mut OpState) -> Started {
             Net::SendMsg { fd, message, flags } => {
                 send_msg(as_socket(fd), message, flags as u32, kind, scratch)
             }
-            Net::Socket { .. }
-            | Net::Shutdown { .. }
-            | Net::AcceptMulti { .. }
+            Net::AcceptMulti { .. }
             | Net::RecvMulti { .. }
             | Net::RecvPooled { .. }
             | Net::SendZeroCopy { .. } => Begun::Over(Err(WSAEOPNOTSUPP)),

@@ -217,11 +217,11 @@ impl Backend {
                 Request::Nop => self.launch_nop(key, scratch),
                 Request::Poll(Poll::Once { fd, .. }) => self.launch_wait(key, fd, scratch),
                 Request::Invalid => Submitted::Ready(call(request)),
-                Request::Net(_) => {
+                Request::Net(_) | Request::Control(_) => {
                     let answer = call(request);
                     self.answer(key, answer)
                 }
-                Request::Path(_) | Request::Pipe(_) => {
+                Request::Path(_) | Request::Splice(_) => {
                     Submitted::Ready(Err(ERROR_NOT_SUPPORTED as i32))
                 }
                 Request::Transfer(_) | Request::FileOp(_) | Request::Work(_) | Request::Raw(_) => {

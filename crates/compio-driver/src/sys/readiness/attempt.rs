@@ -5,7 +5,7 @@ use std::os::fd::RawFd;
 use super::queues::Direction;
 use crate::{
     request::{
-        Answer, Choice, Message, Net, Pipe, Poll, Position, RawSlice, Request, Span, Transfer,
+        Answer, Choice, Message, Net, Poll, Position, RawSlice, Request, Span, Splice, Transfer,
         ready,
     },
     sys::{
@@ -47,7 +47,8 @@ pub(super) fn asks_for(request: &Request) -> u32 {
         | Request::FileOp(_)
         | Request::Path(_)
         | Request::Net(_)
-        | Request::Pipe(_)
+        | Request::Control(_)
+        | Request::Splice(_)
         | Request::Work(_)
         | Request::Raw(_) => 0,
     }
@@ -66,19 +67,16 @@ pub(super) unsafe fn plan(request: &mut Request) -> Plan {
         Request::Raw(_) => Plan::Answered(Err(libc::EOPNOTSUPP)),
         Request::Invalid => Plan::Answered(Err(libc::EINVAL)),
         Request::Poll(Poll::Once { fd, .. }) => Plan::Wait(fd, Direction::Other),
-        Request::Pipe(ref pipe) => match splice_waits_for(pipe) {
+        Request::Splice(ref splice) => match splice_waits_for(splice) {
             Ok(Some((fd, direction))) => Plan::Wait(fd, direction),
-            Ok(None) => {
-                let Pipe::Splice { to, .. } = *pipe;
-                Plan::Wait(to, Direction::Write)
-            }
+            Ok(None) => Plan::Wait(splice.to, Direction::Write),
             Err(code) => Plan::Answered(Err(code)),
         },
+        // SAFETY: passed on from this function; the call does not wait.
+        Request::Control(_) => Plan::Answered(unsafe { call(request) }),
         // SAFETY: passed on from this function.
         Request::Transfer(ref mut transfer) => unsafe { plan_transfer(transfer) },
         Request::Net(ref net) => match *net {
-            // SAFETY: passed on from this function; neither call blocks.
-            Net::Socket { .. } | Net::Shutdown { .. } => Plan::Answered(unsafe { call(request) }),
             Net::Recv { flags, .. }
             | Net::RecvMsg { flags, .. }
             | Net::Send { flags, .. }
@@ -193,11 +191,13 @@ pub(super) unsafe fn attempt(request: &Request) -> Outcome {
                 Ok(bits) if bits & ready::NVAL != 0 => Outcome::Answered(Err(libc::EBADF)),
                 answer => Outcome::Answered(answer),
             },
-            Request::Pipe(ref pipe) => attempt_splice(pipe),
+            Request::Splice(ref splice) => attempt_splice(splice),
             Request::Path(_) | Request::FileOp(_) => Outcome::Pool,
-            Request::Nop | Request::Work(_) | Request::Raw(_) | Request::Invalid => {
-                Outcome::Answered(call(request))
-            }
+            Request::Nop
+            | Request::Control(_)
+            | Request::Work(_)
+            | Request::Raw(_)
+            | Request::Invalid => Outcome::Answered(call(request)),
         }
     }
 }
@@ -226,8 +226,8 @@ pub(super) unsafe fn resume(request: &Request) -> Outcome {
 /// The request for a thread that may block. None if the request has to be tried again.
 pub(super) fn for_thread(request: &Request) -> Option<Request> {
     Some(match request {
-        Request::Pipe(pipe) => match splices::next(pipe) {
-            Next::Call(pipe) | Next::Thread(pipe) => Request::Pipe(pipe),
+        Request::Splice(splice) => match splices::next(splice) {
+            Next::Call(splice) | Next::Thread(splice) => Request::Splice(splice),
             Next::Wait(..) | Next::Later | Next::Refused(_) => return None,
         },
         Request::Nop
@@ -235,6 +235,7 @@ pub(super) fn for_thread(request: &Request) -> Option<Request> {
         | Request::FileOp(_)
         | Request::Path(_)
         | Request::Net(_)
+        | Request::Control(_)
         | Request::Poll(_)
         | Request::Work(_)
         | Request::Raw(_)
@@ -266,11 +267,7 @@ unsafe fn attempt_net(net: &Net) -> Outcome {
             // SAFETY: passed on from this function; nothing was chosen, or it was put back.
             return unsafe { receive_pooled(*fd, *choice, *flags) };
         }
-        Net::Socket { .. }
-        | Net::Shutdown { .. }
-        | Net::AcceptMulti { .. }
-        | Net::RecvMulti { .. }
-        | Net::SendZeroCopy { .. } => {}
+        Net::AcceptMulti { .. } | Net::RecvMulti { .. } | Net::SendZeroCopy { .. } => {}
     }
     // SAFETY: passed on from this function.
     unless(libc::EAGAIN, unsafe { call(&Request::Net(net)) })
@@ -401,11 +398,11 @@ unsafe fn transfer_of_socket(transfer: &Transfer) -> Answer {
     unsafe { call(&Request::Net(net)) }
 }
 
-fn attempt_splice(pipe: &Pipe) -> Outcome {
-    match splices::next(pipe) {
+fn attempt_splice(request: &Splice) -> Outcome {
+    match splices::next(request) {
         Next::Wait(..) | Next::Later => Outcome::NotNow,
         Next::Refused(code) => Outcome::Answered(Err(code)),
-        Next::Call(pipe) => unless(libc::EAGAIN, splice(&pipe)),
+        Next::Call(request) => unless(libc::EAGAIN, splice(&request)),
         Next::Thread(_) => Outcome::Pool,
     }
 }
@@ -444,8 +441,8 @@ unsafe fn clamp_to_pipe_buf(transfer: &Transfer) -> Transfer {
 
 /// The end of a splice that has to become ready first. None if both ends are ready by now, or if no
 /// event reports the readiness: an edge would not come.
-pub(super) fn splice_waits_for(pipe: &Pipe) -> Result<Option<(RawFd, Direction)>, i32> {
-    match splices::next(pipe) {
+pub(super) fn splice_waits_for(splice: &Splice) -> Result<Option<(RawFd, Direction)>, i32> {
+    match splices::next(splice) {
         Next::Wait(fd, ready::IN) => Ok(Some((fd, Direction::Read))),
         Next::Wait(fd, _) => Ok(Some((fd, Direction::Write))),
         Next::Later | Next::Call(_) | Next::Thread(_) => Ok(None),

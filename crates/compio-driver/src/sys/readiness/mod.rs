@@ -152,9 +152,9 @@ impl Readiness {
                     };
                 }
             }
-            if let Request::Pipe(pipe) = &request {
+            if let Request::Splice(splice) = &request {
                 // The state after the attempt, which may differ from the state before.
-                (fd, direction) = match splice_waits_for(pipe) {
+                (fd, direction) = match splice_waits_for(splice) {
                     Ok(Some(end)) => end,
                     Ok(None) => {
                         self.knocking.push((key, request));
@@ -348,10 +348,10 @@ impl Readiness {
 
     /// Moves a splice to the queue of its other end, if it has to wait for that end now.
     fn moves_on(&mut self, fd: RawFd, direction: Direction, key: Key, request: &Request) -> bool {
-        let Request::Pipe(pipe) = request else {
+        let Request::Splice(splice) = request else {
             return false;
         };
-        let other = match splice_waits_for(pipe) {
+        let other = match splice_waits_for(splice) {
             Ok(Some(other)) if other == (fd, direction) => return false,
             Ok(Some(other)) => other,
             Ok(None) => {

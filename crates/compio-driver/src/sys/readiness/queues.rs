@@ -226,7 +226,8 @@ impl Queues {
             | Request::FileOp(_)
             | Request::Path(_)
             | Request::Net(_)
-            | Request::Pipe(_)
+            | Request::Control(_)
+            | Request::Splice(_)
             | Request::Poll(_)
             | Request::Work(_)
             | Request::Raw(_) => 0,

@@ -14,7 +14,7 @@ use super::{Rng, Thing, memory::Memory};
 use crate::{
     key::Key,
     request::{
-        Answer, Capabilities, Choice, FileOp, Item, Net, Pipe, Poll, Position, Report, Request,
+        Answer, Capabilities, Choice, Control, FileOp, Item, Net, Poll, Position, Report, Request,
         Transfer, Work, ready,
     },
     sys::BufferRing,
@@ -328,7 +328,8 @@ impl Kernel {
             | Request::FileOp(_)
             | Request::Path(_)
             | Request::Net(_)
-            | Request::Pipe(_)
+            | Request::Control(_)
+            | Request::Splice(_)
             | Request::Poll(_)
             | Request::Raw(_)
             | Request::Invalid => false,
@@ -567,7 +568,10 @@ impl Kernel {
                 Transfer::Write { .. } | Transfer::WriteVectored { .. } => self.send(flight, thing),
             },
             Request::FileOp(op) => match op {
-                FileOp::Sync { .. } | FileOp::Stat { .. } | FileOp::StatFd { .. } => {
+                FileOp::Sync { .. }
+                | FileOp::Stat { .. }
+                | FileOp::StatFd { .. }
+                | FileOp::Truncate { .. } => {
                     self.end(flight, Ok(0), Effect::Nothing);
                 }
                 FileOp::Open { .. } => self.hand_out(flight, std::ptr::null_mut()),
@@ -582,14 +586,18 @@ impl Kernel {
                         self.hand_out(flight, peer);
                     }
                 }
-                Net::Socket { .. } => self.hand_out(flight, std::ptr::null_mut()),
-                Net::Connect { .. } | Net::Shutdown { .. } => {
-                    self.end(flight, Ok(0), Effect::Nothing);
-                }
+                Net::Connect { .. } => self.end(flight, Ok(0), Effect::Nothing),
                 Net::AcceptMulti { .. } => self.accept_many(flight, thing),
                 Net::RecvMulti { group, .. } => self.receive_many(flight, thing, group),
                 Net::RecvPooled { choice, .. } => self.receive_pooled(flight, thing, choice),
                 Net::SendZeroCopy { .. } => self.send_uncopied(flight, thing),
+            },
+            Request::Control(control) => match control {
+                Control::Socket { .. } => self.hand_out(flight, std::ptr::null_mut()),
+                Control::Bind { .. } | Control::Listen { .. } | Control::Shutdown { .. } => {
+                    self.end(flight, Ok(0), Effect::Nothing);
+                }
+                Control::Pipe { .. } => self.end(flight, Err(EMFILE), Effect::Nothing),
             },
             Request::Poll(Poll::Once { events, .. }) => {
                 let thing = &self.things[thing];
@@ -599,7 +607,7 @@ impl Kernel {
                     self.end(flight, Ok(events), Effect::Nothing);
                 }
             }
-            Request::Pipe(Pipe::Splice { .. }) | Request::Raw(_) => {
+            Request::Splice(_) | Request::Raw(_) => {
                 self.end(flight, Err(EOPNOTSUPP), Effect::Nothing);
             }
             Request::Invalid => self.end(flight, Err(libc::EINVAL), Effect::Nothing),
@@ -636,7 +644,8 @@ impl Kernel {
             | Request::FileOp(_)
             | Request::Path(_)
             | Request::Net(_)
-            | Request::Pipe(_)
+            | Request::Control(_)
+            | Request::Splice(_)
             | Request::Poll(_)
             | Request::Raw(_)
             | Request::Invalid => self.end(flight, Err(code), Effect::Nothing),
@@ -920,14 +929,22 @@ fn descriptor_of(request: &Request) -> Option<RawFd> {
     match *request {
         Request::Transfer(transfer) => Some(transfer.fd()),
         Request::FileOp(op) => match op {
-            FileOp::Sync { fd, .. } | FileOp::StatFd { fd, .. } => Some(fd),
+            FileOp::Sync { fd, .. } | FileOp::StatFd { fd, .. } | FileOp::Truncate { fd, .. } => {
+                Some(fd)
+            }
             FileOp::Open { .. } | FileOp::Stat { .. } => None,
         },
-        Request::Net(net) => net.socket(),
+        Request::Net(net) => Some(net.fd()),
+        Request::Control(control) => match control {
+            Control::Bind { fd, .. }
+            | Control::Listen { fd, .. }
+            | Control::Shutdown { fd, .. } => Some(fd),
+            Control::Socket { .. } | Control::Pipe { .. } => None,
+        },
         Request::Poll(Poll::Once { fd, .. }) => Some(fd),
         Request::Nop
         | Request::Path(_)
-        | Request::Pipe(_)
+        | Request::Splice(_)
         | Request::Work(_)
         | Request::Raw(_)
         | Request::Invalid => None,

@@ -49,10 +49,8 @@ impl Memory {
                 Net::RecvMsg { message, .. } => unsafe { Self::Filled(slices(message)) },
                 // SAFETY: likewise.
                 Net::SendMsg { message, .. } => unsafe { Self::Read(slices(message.cast_mut())) },
-                Net::Socket { .. }
-                | Net::Connect { .. }
+                Net::Connect { .. }
                 | Net::Accept { .. }
-                | Net::Shutdown { .. }
                 | Net::AcceptMulti { .. }
                 | Net::RecvMulti { .. }
                 | Net::RecvPooled { .. } => Self::Nothing,
@@ -61,7 +59,8 @@ impl Memory {
             | Request::Invalid
             | Request::FileOp(_)
             | Request::Path(_)
-            | Request::Pipe(_)
+            | Request::Control(_)
+            | Request::Splice(_)
             | Request::Poll(_)
             | Request::Work(_)
             | Request::Raw(_) => Self::Nothing,

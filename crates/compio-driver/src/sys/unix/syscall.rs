@@ -14,7 +14,8 @@ use super::types::{Message, PeerAddress, RawFd, RawSlice};
 use crate::{
     per_process::PerProcess,
     request::{
-        Answer, FileOp, NOT_READY, Net, PathOp, Pipe, Poll, Position, Request, Transfer, ready,
+        Answer, Control, FileOp, NOT_READY, Net, PathOp, Poll, Position, Request, Splice, Transfer,
+        ready,
     },
     sys::platform::{
         self,
@@ -64,14 +65,14 @@ pub(crate) fn close(fd: OwnedFd) -> io::Result<()> {
 /// As [`call`].
 pub(crate) unsafe fn call_in_thread(request: &Request) -> Answer {
     let (fd, events) = match *request {
-        Request::Pipe(ref pipe) => {
+        Request::Splice(ref request) => {
             // The request may have waited in the queue for a long time.
-            return match splices::recheck(pipe) {
+            return match splices::recheck(request) {
                 Some(Next::Refused(code)) => Err(code),
                 Some(Next::Wait(..) | Next::Later | Next::Call(_) | Next::Thread(_)) => {
                     Err(NOT_READY)
                 }
-                None => splice(pipe).map_err(|code| match code {
+                None => splice(request).map_err(|code| match code {
                     libc::EAGAIN => NOT_READY,
                     code => code,
                 }),
@@ -85,6 +86,7 @@ pub(crate) unsafe fn call_in_thread(request: &Request) -> Answer {
         | Request::FileOp(_)
         | Request::Path(_)
         | Request::Net(_)
+        | Request::Control(_)
         | Request::Poll(_)
         | Request::Work(_)
         | Request::Raw(_)
@@ -179,7 +181,8 @@ unsafe fn once(request: &Request) -> Answer {
             Request::FileOp(ref op) => file_call(op),
             Request::Path(ref names) => path_call(names),
             Request::Net(ref net) => net_call(net),
-            Request::Pipe(ref pipe) => splice(pipe),
+            Request::Control(ref control) => control_call(control),
+            Request::Splice(ref request) => splice(request),
             Request::Poll(Poll::Once { fd, events }) => {
                 let mut entry = libc::pollfd {
                     fd,
@@ -296,6 +299,10 @@ unsafe fn file_call(op: &FileOp) -> Answer {
                 into,
             } => platform::stat(dir, path, follow, into),
             FileOp::StatFd { fd, into } => platform::stat_fd(fd, into),
+            FileOp::Truncate { fd, len } => match i64::try_from(len) {
+                Ok(len) => answer(libc::ftruncate(fd, len as _)),
+                Err(_) => Err(libc::EINVAL),
+            },
         }
     }
 }
@@ -360,11 +367,6 @@ unsafe fn net_call(net: &Net) -> Answer {
     // SAFETY: the request's pointers are valid by the contract of `call`.
     unsafe {
         match *net {
-            Net::Socket {
-                domain,
-                kind,
-                protocol,
-            } => platform::socket(domain, kind, protocol),
             Net::Connect { fd, address, len } => answer(libc::connect(fd, address.cast(), len)),
             Net::Accept { fd, peer } => {
                 let (address, len) = PeerAddress::as_parts(peer);
@@ -389,7 +391,6 @@ unsafe fn net_call(net: &Net) -> Answer {
                 Message::as_msghdr(message.cast_mut()),
                 flags | platform::SEND,
             )),
-            Net::Shutdown { fd, how } => answer(libc::shutdown(fd, how)),
             Net::AcceptMulti { .. }
             | Net::RecvMulti { .. }
             | Net::RecvPooled { .. }
@@ -398,17 +399,42 @@ unsafe fn net_call(net: &Net) -> Answer {
     }
 }
 
-/// Splices the bytes that can be moved now, or returns EAGAIN.
-pub(crate) fn splice(pipe: &Pipe) -> Answer {
-    match *pipe {
-        Pipe::Splice {
-            from,
-            from_position,
-            to,
-            to_position,
-            len,
-        } => platform::splice(from, from_position, to, to_position, len),
+/// # Safety
+///
+/// As [`call`].
+unsafe fn control_call(control: &Control) -> Answer {
+    // SAFETY: the request's pointers are valid by the contract of `call`.
+    unsafe {
+        match *control {
+            Control::Socket {
+                domain,
+                kind,
+                protocol,
+            } => platform::socket(domain, kind, protocol),
+            Control::Bind { fd, address, len } => answer(libc::bind(fd, address.cast(), len)),
+            Control::Listen { fd, backlog } => answer(libc::listen(fd, backlog)),
+            Control::Shutdown { fd, how } => answer(libc::shutdown(fd, how)),
+            Control::Pipe { ends } => {
+                let Ok((reader, writer)) = io::pipe() else {
+                    return Err(last_error());
+                };
+                ends.write([reader.into_raw_fd(), writer.into_raw_fd()]);
+                Ok(0)
+            }
+        }
     }
+}
+
+/// Splices the bytes that can be moved now, or returns EAGAIN.
+pub(crate) fn splice(splice: &Splice) -> Answer {
+    let Splice {
+        from,
+        from_position,
+        to,
+        to_position,
+        len,
+    } = *splice;
+    platform::splice(from, from_position, to, to_position, len)
 }
 
 /// The descriptor as a socket, whose calls fail if it is none.

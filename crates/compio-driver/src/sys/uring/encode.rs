@@ -12,8 +12,8 @@ use io_uring::{
 use crate::{
     request::PeerAddress,
     request::{
-        CURRENT_DIR, FileOp, Message, Net, PathOp, Pipe, Poll, Position, RawSlice, Request, Span,
-        Stat, Transfer,
+        CURRENT_DIR, Control, FileOp, Message, Net, PathOp, Poll, Position, RawSlice, Request,
+        Span, Splice, Stat, Transfer,
     },
 };
 
@@ -51,12 +51,15 @@ pub(super) unsafe fn encode(request: &Request, slot: &mut Slot) -> Encoded {
         }
         Request::FileOp(ref op) => encode_file_op(op, slot),
         Request::Path(ref names) => encode_names(names, slot),
-        Request::Net(Net::Shutdown { .. } | Net::RecvPooled { .. }) | Request::Invalid => {
+        Request::Control(Control::Shutdown { .. })
+        | Request::Net(Net::RecvPooled { .. })
+        | Request::Invalid => {
             return Encoded::Call;
         }
         Request::Net(ref net) => encode_net(net, slot),
-        Request::Pipe(ref pipe) => {
-            encode_pipe(pipe, slot);
+        Request::Control(ref control) => encode_control(control, slot),
+        Request::Splice(ref splice) => {
+            encode_splice(splice, slot);
             return Encoded::Splice;
         }
         Request::Poll(Poll::Once { fd, events }) => {
@@ -141,6 +144,7 @@ fn encode_file_op<'a>(op: &FileOp, slot: &'a mut Slot) -> &'a mut Entry {
                 .mask(Stat::MASK)
                 .build(),
         ),
+        FileOp::Truncate { fd, len } => slot.write(opcode::Ftruncate::new(Fd(fd), len).build()),
     }
 }
 
@@ -173,11 +177,6 @@ fn encode_names<'a>(names: &PathOp, slot: &'a mut Slot) -> &'a mut Entry {
 
 fn encode_net<'a>(net: &Net, slot: &'a mut Slot) -> &'a mut Entry {
     match *net {
-        Net::Socket {
-            domain,
-            kind,
-            protocol,
-        } => slot.write(opcode::Socket::new(domain, kind | libc::SOCK_CLOEXEC, protocol).build()),
         Net::Connect { fd, address, len } => {
             slot.write(opcode::Connect::new(Fd(fd), address.cast(), len).build())
         }
@@ -218,7 +217,6 @@ fn encode_net<'a>(net: &Net, slot: &'a mut Slot) -> &'a mut Entry {
                 .flags(flags | libc::MSG_NOSIGNAL)
                 .build(),
         ),
-        Net::Shutdown { fd, how } => slot.write(opcode::Shutdown::new(Fd(fd), how).build()),
         Net::RecvPooled { .. } => unreachable!("answered by a call: see `encode`"),
     }
 }
@@ -240,12 +238,10 @@ fn encode_send<'a>(net: &Net, more_flags: i32, slot: &'a mut Slot) -> &'a mut En
                 .flags((flags | more_flags | libc::MSG_NOSIGNAL) as u32)
                 .build(),
         ),
-        Net::Socket { .. }
-        | Net::Connect { .. }
+        Net::Connect { .. }
         | Net::Accept { .. }
         | Net::Recv { .. }
         | Net::RecvMsg { .. }
-        | Net::Shutdown { .. }
         | Net::AcceptMulti { .. }
         | Net::RecvMulti { .. }
         | Net::RecvPooled { .. }
@@ -253,26 +249,40 @@ fn encode_send<'a>(net: &Net, more_flags: i32, slot: &'a mut Slot) -> &'a mut En
     }
 }
 
-fn encode_pipe<'a>(pipe: &Pipe, slot: &'a mut Slot) -> &'a mut Entry {
-    match *pipe {
-        Pipe::Splice {
-            from,
-            from_position,
-            to,
-            to_position,
-            len,
-        } => slot.write(
-            opcode::Splice::new(
-                Fd(from),
-                offset(from_position) as i64,
-                Fd(to),
-                offset(to_position) as i64,
-                len,
-            )
-            .flags(libc::SPLICE_F_NONBLOCK)
-            .build(),
+fn encode_control<'a>(control: &Control, slot: &'a mut Slot) -> &'a mut Entry {
+    match *control {
+        Control::Socket {
+            domain,
+            kind,
+            protocol,
+        } => slot.write(opcode::Socket::new(domain, kind | libc::SOCK_CLOEXEC, protocol).build()),
+        Control::Bind { fd, address, len } => {
+            slot.write(opcode::Bind::new(Fd(fd), address.cast(), len).build())
+        }
+        Control::Listen { fd, backlog } => slot.write(opcode::Listen::new(Fd(fd), backlog).build()),
+        Control::Shutdown { fd, how } => slot.write(opcode::Shutdown::new(Fd(fd), how).build()),
+        Control::Pipe { ends } => slot.write(
+            opcode::Pipe::new(ends.cast())
+                .flags(libc::O_CLOEXEC as u32)
+                .build(),
         ),
     }
+}
+
+fn encode_splice<'a>(splice: &Splice, slot: &'a mut Slot) -> &'a mut Entry {
+    let from_position = offset(splice.from_position) as i64;
+    let to_position = offset(splice.to_position) as i64;
+    slot.write(
+        opcode::Splice::new(
+            Fd(splice.from),
+            from_position,
+            Fd(splice.to),
+            to_position,
+            splice.len,
+        )
+        .flags(libc::SPLICE_F_NONBLOCK)
+        .build(),
+    )
 }
 
 /// The kernel takes "minus one" for the file's own cursor. An offset with the same bits is replaced by

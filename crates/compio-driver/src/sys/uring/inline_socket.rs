@@ -64,14 +64,12 @@ impl InlineSocket {
             | Net::SendMsg { .. }
             | Net::Recv { .. }
             | Net::RecvMsg { .. }
-            | Net::Socket { .. }
             | Net::Connect { .. }
             | Net::Accept { .. }
             | Net::AcceptMulti { .. }
             | Net::RecvMulti { .. }
             | Net::RecvPooled { .. }
-            | Net::SendZeroCopy { .. }
-            | Net::Shutdown { .. } => return None,
+            | Net::SendZeroCopy { .. } => return None,
         };
         if !luck.should_try() {
             return None;

@@ -43,9 +43,7 @@ use super::{
 use crate::{
     key::Key,
     notify::Notifier,
-    request::{
-        Answer, Capabilities, FileOp, Item, Net, Pipe, Poll, Report, Request, Transfer, ready,
-    },
+    request::{Answer, Capabilities, FileOp, Item, Poll, Report, Request, Transfer, ready},
     spin::Spin,
     sys::BufferRing,
 };
@@ -219,7 +217,7 @@ impl Uring {
             self.io_wq_pending |= needs_io_wq(request);
             self.make_room();
             Submitted::InFlight
-        } else if matches!(request, Request::Net(Net::Socket { .. })) {
+        } else if matches!(request, Request::Control(_)) {
             // SAFETY: passed on from this function.
             unsafe { self.call(request) }
         } else {
@@ -320,21 +318,20 @@ impl Uring {
     /// A splice holds the lock of its pipe. So it starts when both ends are ready, and is non-blocking.
     #[cold]
     fn launch_splice(&mut self, key: Key, request: &Request) -> Submitted {
-        let Request::Pipe(pipe) = request else {
+        let Request::Splice(splice) = request else {
             return Submitted::ThreadPool(*request);
         };
-        let pipe = match splices::next(pipe) {
+        let splice = match splices::next(splice) {
             Next::Wait(fd, events) => return self.wait_for(key, fd, events),
             Next::Later => return self.wait_briefly(key),
             Next::Refused(code) => return Submitted::Ready(Err(code)),
-            Next::Call(pipe) if !self.staged.may_call() => {
-                let Pipe::Splice { from, .. } = pipe;
-                return self.wait_for(key, from, ready::IN);
+            Next::Call(splice) if !self.staged.may_call() => {
+                return self.wait_for(key, splice.from, ready::IN);
             }
-            Next::Call(pipe) => match super::unix::splice(&pipe) {
+            Next::Call(splice) => match super::unix::splice(&splice) {
                 Err(libc::EAGAIN) => {
                     // Another reader or writer was faster.
-                    return match splices::next(&pipe) {
+                    return match splices::next(&splice) {
                         Next::Wait(fd, events) => self.wait_for(key, fd, events),
                         Next::Refused(code) => Submitted::Ready(Err(code)),
                         // A poll would complete at once, in a busy loop.
@@ -343,9 +340,9 @@ impl Uring {
                 }
                 answer => return Submitted::Ready(answer),
             },
-            Next::Thread(pipe) => pipe,
+            Next::Thread(splice) => splice,
         };
-        let request = Request::Pipe(pipe);
+        let request = Request::Splice(splice);
         let mut slot = encode::Slot::uninit();
         // SAFETY: this is no raw entry; the slot is filled by the call.
         let entry = unsafe {
@@ -393,7 +390,8 @@ impl Uring {
             | Request::Path(_)
             | Request::Nop
             | Request::Invalid
-            | Request::Pipe(_)
+            | Request::Control(_)
+            | Request::Splice(_)
             | Request::Poll(_)
             | Request::Work(_)
             | Request::Raw(_) => None,
@@ -683,13 +681,17 @@ fn needs_io_wq(request: &Request) -> bool {
     match request {
         Request::Path(_) => true,
         Request::FileOp(op) => match op {
-            FileOp::Stat { .. } | FileOp::StatFd { .. } | FileOp::Sync { .. } => true,
+            FileOp::Stat { .. }
+            | FileOp::StatFd { .. }
+            | FileOp::Sync { .. }
+            | FileOp::Truncate { .. } => true,
             FileOp::Open { .. } => false,
         },
         Request::Nop
         | Request::Transfer(_)
         | Request::Net(_)
-        | Request::Pipe(_)
+        | Request::Control(_)
+        | Request::Splice(_)
         | Request::Poll(_)
         | Request::Work(_)
         | Request::Invalid

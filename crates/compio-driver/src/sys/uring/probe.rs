@@ -25,7 +25,7 @@ const NEEDED: [(&str, u8); 14] = [
 ];
 
 /// Opcodes that a plain call can replace, in most cases on another thread.
-const REPLACEABLE: [(&str, u8); 11] = [
+const REPLACEABLE: [(&str, u8); 15] = [
     ("FSYNC", opcode::Fsync::CODE),
     ("OPENAT", opcode::OpenAt::CODE),
     ("STATX", opcode::Statx::CODE),
@@ -36,6 +36,10 @@ const REPLACEABLE: [(&str, u8); 11] = [
     ("SYMLINKAT", opcode::SymlinkAt::CODE),
     ("SOCKET", opcode::Socket::CODE),
     ("SPLICE", opcode::Splice::CODE),
+    ("FTRUNCATE", opcode::Ftruncate::CODE),
+    ("BIND", opcode::Bind::CODE),
+    ("LISTEN", opcode::Listen::CODE),
+    ("PIPE", opcode::Pipe::CODE),
     ("SEND_ZC", opcode::SendZc::CODE),
 ];
 

@@ -24,7 +24,7 @@ use std::{
 
 use crate::{
     request::{
-        Answer, CURRENT_DIR, FileOp, PathOp, Pipe, Poll, Position, Request, Transfer, ready,
+        Answer, CURRENT_DIR, FileOp, PathOp, Poll, Position, Request, Splice, Transfer, ready,
     },
     sys::{
         Resubmit,
@@ -38,13 +38,14 @@ pub(crate) fn again(request: &Request) -> Resubmit {
     match *request {
         Request::Transfer(ref transfer) => again_transfer(transfer.fd(), request),
         Request::FileOp(_) | Request::Path(_) => Resubmit::Pool(*request),
-        Request::Pipe(ref pipe) => clamp_to_pipe_buf(pipe).map_or(Resubmit::Kernel, Resubmit::Pool),
-        Request::Net(ref net) => match net.socket() {
-            Some(fd) if !never_answers_cancelled(fd) => Resubmit::Not,
-            Some(_) | None => Resubmit::Kernel,
-        },
+        Request::Splice(ref splice) => {
+            clamp_to_pipe_buf(splice).map_or(Resubmit::Kernel, Resubmit::Pool)
+        }
+        Request::Net(ref net) if !never_answers_cancelled(net.fd()) => Resubmit::Not,
+        Request::Net(_) => Resubmit::Kernel,
         Request::Poll(_) | Request::Nop | Request::Work(_) => Resubmit::Kernel,
-        Request::Raw(_) | Request::Invalid => Resubmit::Not,
+        // None of the controls needs an io-wq worker, so this was the request's own result.
+        Request::Control(_) | Request::Raw(_) | Request::Invalid => Resubmit::Not,
     }
 }
 
@@ -92,8 +93,9 @@ unsafe fn may_be_repeated(request: &Request) -> bool {
         Request::FileOp(ref op) => match *op {
             // No effect.
             FileOp::Stat { .. } | FileOp::StatFd { .. } => true,
-            // The kernel reports an error of write-back once: a second call would hide it.
-            FileOp::Sync { fd, .. } => never_answers_cancelled(fd),
+            // The kernel reports an error of write-back once: a second call would hide it. A second truncation
+            // would cut off bytes that were written after the first.
+            FileOp::Sync { fd, .. } | FileOp::Truncate { fd, .. } => never_answers_cancelled(fd),
             // A second exclusive creation fails, and a device may have side effects when it is opened.
             FileOp::Open {
                 dir, path, flags, ..
@@ -120,12 +122,13 @@ unsafe fn may_be_repeated(request: &Request) -> bool {
             })
         }
         // It moves bytes.
-        Request::Pipe(Pipe::Splice { from, to, .. }) => {
+        Request::Splice(Splice { from, to, .. }) => {
             never_answers_cancelled(from) && never_answers_cancelled(to)
         }
         // These requests do not run on threads.
         Request::Nop
         | Request::Net(_)
+        | Request::Control(_)
         | Request::Poll(Poll::Once { .. })
         | Request::Work(_)
         | Request::Raw(_)
@@ -223,24 +226,14 @@ fn is_foreign_device(dir: RawFd, path: &CStr) -> bool {
 }
 
 /// A shorter splice, which does not block if both ends are ready now.
-fn clamp_to_pipe_buf(pipe: &Pipe) -> Option<Request> {
-    let Pipe::Splice {
-        from,
-        from_position,
-        to,
-        to_position,
-        len,
-    } = *pipe;
+fn clamp_to_pipe_buf(splice: &Splice) -> Option<Request> {
     let is_ready = |fd, events| ready_now(fd, events).is_ok_and(|events| events != 0);
-    let clamp_to_pipe_buf = Pipe::Splice {
-        from,
-        from_position,
-        to,
-        to_position,
-        len: len.min(libc::PIPE_BUF as u32),
+    let clamped = Splice {
+        len: splice.len.min(libc::PIPE_BUF as u32),
+        ..*splice
     };
-    (is_ready(from, ready::IN) && is_ready(to, ready::OUT))
-        .then_some(Request::Pipe(clamp_to_pipe_buf))
+    (is_ready(splice.from, ready::IN) && is_ready(splice.to, ready::OUT))
+        .then_some(Request::Splice(clamped))
 }
 
 #[cfg(all(test, not(loom)))]

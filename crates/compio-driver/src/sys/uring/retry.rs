@@ -39,12 +39,10 @@ pub(super) fn waiting_socket(net: &Net) -> Option<RawFd> {
         }
         Net::Send { .. }
         | Net::SendMsg { .. }
-        | Net::Socket { .. }
         | Net::Connect { .. }
         | Net::Accept { .. }
         | Net::Recv { .. }
         | Net::RecvMsg { .. }
-        | Net::Shutdown { .. }
         | Net::AcceptMulti { .. }
         | Net::RecvMulti { .. }
         | Net::RecvPooled { .. }

@@ -5,7 +5,7 @@
 
 use std::{
     io, mem,
-    os::windows::io::{AsRawHandle, FromRawHandle, OwnedHandle},
+    os::windows::io::{AsRawHandle, FromRawHandle, IntoRawHandle, OwnedHandle},
     ptr,
 };
 
@@ -17,14 +17,15 @@ use windows_sys::Win32::{
     Networking::WinSock::{
         INVALID_SOCKET, POLLERR, POLLHUP, POLLNVAL, POLLRDBAND, POLLRDNORM, POLLWRNORM, SOCKET,
         WSA_FLAG_NO_HANDLE_INHERIT, WSA_FLAG_OVERLAPPED, WSAEOPNOTSUPP, WSAPOLLFD, WSAPoll,
-        WSASocketW, closesocket, shutdown,
+        WSASocketW, bind, closesocket, listen, shutdown,
     },
     Storage::FileSystem::{
-        CreateFileW, FILE_ATTRIBUTE_REPARSE_POINT, FILE_ATTRIBUTE_TAG_INFO,
+        CreateFileW, FILE_ATTRIBUTE_REPARSE_POINT, FILE_ATTRIBUTE_TAG_INFO, FILE_END_OF_FILE_INFO,
         FILE_FLAG_BACKUP_SEMANTICS, FILE_FLAG_OPEN_REPARSE_POINT, FILE_READ_ATTRIBUTES,
         FILE_SHARE_DELETE, FILE_SHARE_READ, FILE_SHARE_WRITE, FILE_TYPE_DISK, FileAttributeTagInfo,
-        FlushFileBuffers, GetFileInformationByHandle, GetFileInformationByHandleEx, GetFileType,
-        OPEN_EXISTING, ReadFile, WriteFile,
+        FileEndOfFileInfo, FlushFileBuffers, GetFileInformationByHandle,
+        GetFileInformationByHandleEx, GetFileType, OPEN_EXISTING, ReadFile,
+        SetFileInformationByHandle, WriteFile,
     },
     System::{
         IO::{GetOverlappedResult, OVERLAPPED},
@@ -37,7 +38,7 @@ use super::{
     fs::{OpenFlags, PathUnit, Stat},
 };
 use crate::{
-    request::{Answer, FileOp, Net, Position, Request, Span, Spans, Transfer, ready},
+    request::{Answer, Control, FileOp, Position, Request, Span, Spans, Transfer, ready},
     sys::{
         Resubmit,
         iocp::{Begun, RawEntry},
@@ -57,13 +58,14 @@ pub(crate) unsafe fn call(request: &Request) -> Answer {
             Request::Invalid => Err(ERROR_INVALID_PARAMETER as i32),
             Request::Transfer(ref transfer) => transfer_call(transfer),
             Request::FileOp(ref op) => file_call(op),
-            Request::Net(ref net) => net_call(net),
+            Request::Control(ref control) => control_call(control),
             Request::Work(work) => {
                 (work.run)(work.data);
                 Ok(0)
             }
-            Request::Poll(_) => Err(WSAEOPNOTSUPP),
-            Request::Path(_) | Request::Pipe(_) => Err(ERROR_NOT_SUPPORTED as i32),
+            // All sockets support overlapped calls.
+            Request::Net(_) | Request::Poll(_) => Err(WSAEOPNOTSUPP),
+            Request::Path(_) | Request::Splice(_) => Err(ERROR_NOT_SUPPORTED as i32),
             Request::Raw(entry) => raw_call(&*entry),
         }
     }
@@ -142,6 +144,7 @@ unsafe fn file_call(op: &FileOp) -> Answer {
                 into,
             } => stat(dir, path, follow, into),
             FileOp::StatFd { fd, into } => stat_fd(as_handle(fd), into),
+            FileOp::Truncate { fd, len } => set_end_of_file(as_handle(fd), len),
         }
     }
 }
@@ -149,27 +152,47 @@ unsafe fn file_call(op: &FileOp) -> Answer {
 /// # Safety
 ///
 /// As [`call`].
-unsafe fn net_call(net: &Net) -> Answer {
-    match *net {
-        Net::Socket {
-            domain,
-            kind,
-            protocol,
-        } => new_socket(domain, kind, protocol).map(|socket| socket as u32),
-        // SAFETY: no pointers are passed; the socket is valid by the contract of `call`.
-        Net::Shutdown { fd, how } => done(unsafe { shutdown(as_socket(fd), how) } == 0),
-        // All sockets support overlapped calls.
-        Net::Connect { .. }
-        | Net::Accept { .. }
-        | Net::Recv { .. }
-        | Net::Send { .. }
-        | Net::RecvMsg { .. }
-        | Net::SendMsg { .. }
-        | Net::AcceptMulti { .. }
-        | Net::RecvMulti { .. }
-        | Net::RecvPooled { .. }
-        | Net::SendZeroCopy { .. } => Err(WSAEOPNOTSUPP),
+unsafe fn control_call(control: &Control) -> Answer {
+    // SAFETY: the request's pointers are valid by the contract of `call`.
+    unsafe {
+        match *control {
+            Control::Socket {
+                domain,
+                kind,
+                protocol,
+            } => new_socket(domain, kind, protocol).map(|socket| socket as u32),
+            Control::Bind { fd, address, len } => {
+                done(bind(as_socket(fd), address.cast(), len as i32) == 0)
+            }
+            Control::Listen { fd, backlog } => done(listen(as_socket(fd), backlog) == 0),
+            Control::Shutdown { fd, how } => done(shutdown(as_socket(fd), how) == 0),
+            Control::Pipe { ends } => {
+                let Ok((reader, writer)) = io::pipe() else {
+                    return Err(last_error());
+                };
+                let handles = [reader.into_raw_handle(), writer.into_raw_handle()];
+                ends.write(handles.map(RawFd::Handle));
+                Ok(0)
+            }
+        }
     }
+}
+
+fn set_end_of_file(file: HANDLE, len: u64) -> Answer {
+    let Ok(len) = i64::try_from(len) else {
+        return Err(ERROR_INVALID_PARAMETER as i32);
+    };
+    let end = FILE_END_OF_FILE_INFO { EndOfFile: len };
+    // SAFETY: the information has the size that is passed, and outlives the call.
+    let returned = unsafe {
+        SetFileInformationByHandle(
+            file,
+            FileEndOfFileInfo,
+            (&raw const end).cast(),
+            size_of_val(&end) as u32,
+        )
+    };
+    done(returned != 0)
 }
 
 /// A socket for overlapped calls, which no child process inherits.

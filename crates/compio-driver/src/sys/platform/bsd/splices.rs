@@ -1,6 +1,6 @@
 //! Splices, which only Linux has.
 
-use crate::request::{Pipe, RawFd};
+use crate::request::{RawFd, Splice};
 
 /// The next step of a splice.
 #[derive(Clone, Copy, Debug)]
@@ -11,19 +11,19 @@ pub(crate) enum Next {
     /// No event reports when the call can succeed: it is tried again after a pause.
     Later,
     /// The call can be made on this thread.
-    Call(Pipe),
+    Call(Splice),
     /// The poll of an end failed with this code, which is the result.
     Refused(i32),
     /// Another thread has to make the call.
-    Thread(Pipe),
+    Thread(Splice),
 }
 
 /// The call returns an error, because the system has none.
-pub(crate) fn next(pipe: &Pipe) -> Next {
-    Next::Call(*pipe)
+pub(crate) fn next(splice: &Splice) -> Next {
+    Next::Call(*splice)
 }
 
 /// The call returns an error, because the system has none.
-pub(crate) fn recheck(_: &Pipe) -> Option<Next> {
+pub(crate) fn recheck(_: &Splice) -> Option<Next> {
     None
 }

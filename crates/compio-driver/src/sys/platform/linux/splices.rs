@@ -10,7 +10,7 @@ use std::mem;
 
 use super::kinds::{Kind, kind_of, private_of};
 use crate::{
-    request::{Pipe, RawFd, ready},
+    request::{RawFd, Splice, ready},
     sys::unix::{get_option, ready_now},
 };
 
@@ -22,28 +22,22 @@ pub(crate) enum Next {
     /// No event reports when the call can succeed: it is tried again after a pause.
     Later,
     /// The call can be made on this thread: it does not block.
-    Call(Pipe),
+    Call(Splice),
     /// The poll of an end failed with this code, which is the result.
     Refused(i32),
     /// Another thread has to make the call: it may wait for a disk.
-    Thread(Pipe),
+    Thread(Splice),
 }
 
 /// The largest transfer to a socket in blocking mode.
 const ROOM_MAX: u32 = 64 * 1024;
 
-pub(crate) fn next(pipe: &Pipe) -> Next {
-    let Pipe::Splice {
-        from,
-        from_position,
-        to,
-        to_position,
-        len,
-    } = *pipe;
+pub(crate) fn next(splice: &Splice) -> Next {
+    let Splice { from, to, len, .. } = *splice;
     let (source, target) = (kind_of(from), kind_of(to));
     // The call returns 0 for an empty transfer, and an error without a pipe.
     if len == 0 || source != Kind::Pipe && target != Kind::Pipe {
-        return Next::Call(*pipe);
+        return Next::Call(*splice);
     }
     for (fd, kind, events) in [(from, source, ready::IN), (to, target, ready::OUT)] {
         // A poll of a FUSE file queries its program, which may take its time.
@@ -66,28 +60,26 @@ pub(crate) fn next(pipe: &Pipe) -> Next {
     };
     let (from, to) = (own(from, source), own(to, target));
     let may_wait = [(from, source), (to, target)].map(|(fd, kind)| may_wait(fd, kind));
-    let pipe = Pipe::Splice {
+    let splice = Splice {
         from,
-        from_position,
         to,
-        to_position,
         len: if may_wait[1] {
             len.min(room_of(to, target))
         } else {
             len
         },
+        ..*splice
     };
     if may_wait == [false; 2] {
-        Next::Call(pipe)
+        Next::Call(splice)
     } else {
-        Next::Thread(pipe)
+        Next::Thread(splice)
     }
 }
 
 /// As [`next`], for a thread that makes the call later. None if both ends are still ready.
-pub(crate) fn recheck(pipe: &Pipe) -> Option<Next> {
-    let Pipe::Splice { from, to, .. } = *pipe;
-    [(from, ready::IN), (to, ready::OUT)]
+pub(crate) fn recheck(splice: &Splice) -> Option<Next> {
+    [(splice.from, ready::IN), (splice.to, ready::OUT)]
         .map(|(fd, events)| (fd, kind_of(fd), events))
         .into_iter()
         .filter(|(_, kind, _)| !matches!(kind, Kind::File | Kind::Fuse))

@@ -11,8 +11,8 @@ use socket2::SockAddrStorage;
 
 use super::{Encoded, Slot, encode};
 use crate::request::{
-    CURRENT_DIR, FileOp, Message, Net, PathOp, PeerAddress, Pipe, Poll, Position, RawSlice,
-    Request, Span, Spans, Stat, Transfer, Work,
+    CURRENT_DIR, Control, FileOp, Message, Net, PathOp, PeerAddress, Poll, Position, RawSlice,
+    Request, Span, Spans, Splice, Stat, Transfer, Work,
 };
 
 /// A piece of memory with a name: address, length, name.
@@ -105,6 +105,10 @@ fn opcode_name(code: u8) -> String {
         (opcode::Readv::CODE, "READV"),
         (opcode::Writev::CODE, "WRITEV"),
         (opcode::Fsync::CODE, "FSYNC"),
+        (opcode::Ftruncate::CODE, "FTRUNCATE"),
+        (opcode::Bind::CODE, "BIND"),
+        (opcode::Listen::CODE, "LISTEN"),
+        (opcode::Pipe::CODE, "PIPE"),
         (opcode::OpenAt::CODE, "OPENAT"),
         (opcode::Statx::CODE, "STATX"),
         (opcode::RenameAt::CODE, "RENAMEAT"),
@@ -350,15 +354,57 @@ fn stat_of_a_descriptor() {
 
 #[test]
 fn socket_is_closed_on_exec() {
-    let socket = Net::Socket {
+    let socket = Control::Socket {
         domain: libc::AF_INET,
         kind: libc::SOCK_STREAM,
         protocol: libc::IPPROTO_TCP,
     };
     check(
-        Request::Net(socket),
+        Request::Control(socket),
         &[],
         expect!["SOCKET fd=2 off=524289 len=6"],
+    );
+}
+
+#[test]
+fn bind_and_listen() {
+    let address = SockAddrStorage::zeroed();
+    let bind = Control::Bind {
+        fd: 3,
+        address: &raw const address,
+        len: 16,
+    };
+    check(
+        Request::Control(bind),
+        &[place(&raw const address, "address")],
+        expect!["BIND fd=3 off=16 addr=address"],
+    );
+    let listen = Control::Listen { fd: 3, backlog: 7 };
+    check(
+        Request::Control(listen),
+        &[],
+        expect!["LISTEN fd=3 len=7"],
+    );
+}
+
+#[test]
+fn ends_of_a_pipe_are_closed_on_exec() {
+    let mut ends = [0; 2];
+    let ends = &raw mut ends;
+    check(
+        Request::Control(Control::Pipe { ends }),
+        &[place(ends, "ends")],
+        expect!["PIPE addr=ends flags=0x80000"],
+    );
+}
+
+#[test]
+fn truncate() {
+    let truncate = FileOp::Truncate { fd: 3, len: 7 };
+    check(
+        Request::FileOp(truncate),
+        &[],
+        expect!["FTRUNCATE fd=3 off=7"],
     );
 }
 
@@ -444,7 +490,7 @@ fn messages() {
 #[test]
 fn splice() {
     let splice = |from_position, to_position| {
-        Request::Pipe(Pipe::Splice {
+        Request::Splice(Splice {
             from: 3,
             from_position,
             to: 4,
@@ -478,8 +524,8 @@ fn poll() {
 
 #[test]
 fn requests_without_an_entry() {
-    let shutdown = Net::Shutdown { fd: 3, how: 0 };
-    check(Request::Net(shutdown), &[], expect!["a plain call"]);
+    let shutdown = Control::Shutdown { fd: 3, how: 0 };
+    check(Request::Control(shutdown), &[], expect!["a plain call"]);
     let work = Work {
         data: ptr::null_mut(),
         run: |_| {},

@@ -12,7 +12,7 @@ use crate::{
     SharedFd, op,
     op::Position,
     operation::Operation,
-    request::{NativePath, Pipe, Request},
+    request::{NativePath, Request, Splice},
     sys::Resubmit,
 };
 
@@ -68,7 +68,7 @@ fn wait_for_a_peer_is_not_repeated_by_a_thread() {
     // SAFETY: the operation outlives the call.
     assert_eq!(unsafe { crate::sys::unix::call(&write.request()) }, Ok(1));
     // The pipe may have no room for all bytes.
-    let Resubmit::Pool(Request::Pipe(Pipe::Splice { len, .. })) = request_again(splice()) else {
+    let Resubmit::Pool(Request::Splice(Splice { len, .. })) = request_again(splice()) else {
         panic!("the splice must go to the pool");
     };
     assert_eq!(len as usize, libc::PIPE_BUF);
