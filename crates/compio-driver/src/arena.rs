@@ -451,7 +451,7 @@ impl Arena {
             // SAFETY: inserted just now; and by this function's contract.
             handle: Some(unsafe { OpHandle::<O>::new(header) }),
         };
-        // SAFETY: just written, and ours alone until the request is launched; the box is not
+        // SAFETY: just written, and ours alone until the request is submitted; the box is not
         // touched before `take` or `release_orphan`.
         let request = unsafe { (*operation_at).request() };
         self.mark_in_flight(header);

@@ -101,7 +101,7 @@ impl BufferPool {
             handed_out: Cell::new(0),
             waiters: Waiters::default(),
         };
-        if shared.driver.extras().recv_multi {
+        if shared.driver.capabilities().recv_multi {
             // If registration fails, the pool falls back to the free list.
             shared.buffer_ring = shared.driver.register_buffers(count).unwrap_or(None);
         }

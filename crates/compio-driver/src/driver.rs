@@ -30,11 +30,14 @@ use crate::{
     notify::Notifier,
     operation::{Operation, Owned},
     per_process::Process,
-    request::{Answer, Capabilities, NOT_READY, Report, Request},
+    request::{Answer, NOT_READY, Request},
     spin::{Spin, SpinPolicy},
     stream::{AcceptStream, RecvStream, SendZeroCopyFuture},
     submit::Submit,
-    sys::{self, AsRawFd, BufferRing, RawFd, Resubmit, Submitted},
+    sys::{
+        self, AsRawFd, Backend as _, BufferRing, Capabilities, RawFd, Report, Resubmit, Submitted,
+        SystemBackend,
+    },
     thread_bound::StaysOnItsThread,
     thread_pool::{Job, Pool, RemoteCompletions},
 };
@@ -367,7 +370,7 @@ impl Driver {
         inner.notifier.unpark();
         let may_sleep = {
             let mut backend = inner.backend.borrow_mut();
-            backend.prepare_to_sleep(&inner.notifier)
+            backend.prepare_to_park(&inner.notifier)
         };
         inner.is_announced.set(may_sleep);
         inner.renew_plain();
@@ -504,8 +507,8 @@ impl Poller for Driver {
         }
         let key = self.inner.arena.insert_external(request, user_data);
         // SAFETY: the operation stays in place, by this function's contract.
-        let launched = unsafe { self.inner.launch(key, &request) };
-        if let Some(answer) = launched {
+        let submitted = unsafe { self.inner.submit(key, &request) };
+        if let Some(answer) = submitted {
             self.inner.complete(key, answer);
         }
         Ok(())
@@ -587,7 +590,7 @@ const CANCELS_PER_TURN: usize = 256;
 /// The state that the driver and the futures of its operations share.
 pub(crate) struct Inner {
     pub(crate) arena: Arena,
-    backend: RefCell<sys::Backend>,
+    backend: RefCell<SystemBackend>,
     why: String,
     desk: Arc<RemoteCompletions>,
     notifier: Arc<Notifier>,
@@ -621,8 +624,8 @@ pub(crate) struct Inner {
 
 impl Inner {
     /// The optional capabilities of the backend.
-    pub(crate) fn extras(&self) -> Capabilities {
-        self.backend.borrow().extras()
+    pub(crate) fn capabilities(&self) -> Capabilities {
+        self.backend.borrow().capabilities()
     }
 
     /// Registers a buffer ring, from which the kernel picks buffers, if it supports that.
@@ -730,11 +733,11 @@ impl Inner {
             .collect()
     }
 
-    /// As [`launch`](Self::launch), for an operation that belongs to the active scopes.
+    /// As [`submit`](Self::submit), for an operation that belongs to the active scopes.
     ///
     /// # Safety
     ///
-    /// As for `launch`.
+    /// As for `submit`.
     #[inline]
     pub(crate) unsafe fn begin(self: &Rc<Self>, key: Key, request: &Request) -> Option<Answer> {
         if !self.is_fast_path.get() {
@@ -747,7 +750,7 @@ impl Inner {
             }
         }
         // SAFETY: passed on from this function.
-        unsafe { self.launch(key, request) }
+        unsafe { self.submit(key, request) }
     }
 
     /// Passes an inserted operation's request to the backend. Returns a result that is ready at once; the
@@ -757,15 +760,15 @@ impl Inner {
     ///
     /// The memory that the request points to stays valid until the operation has completed.
     #[inline]
-    pub(crate) unsafe fn launch(&self, key: Key, request: &Request) -> Option<Answer> {
+    pub(crate) unsafe fn submit(&self, key: Key, request: &Request) -> Option<Answer> {
         // User code of a buffer may have shut the driver down.
         if self.closed.get() {
             return Some(Err(sys::ECANCELED));
         }
         let scratch = self.arena.op_state(key);
         // SAFETY: passed on from this function; the scratch is this operation's.
-        let launched = unsafe { self.backend.borrow_mut().launch(key, request, scratch) };
-        match launched {
+        let submitted = unsafe { self.backend.borrow_mut().submit(key, request, scratch) };
+        match submitted {
             Submitted::InFlight => None,
             Submitted::Ready(answer) => Some(answer),
             Submitted::ThreadPool(request) => self.dispatch(key, request, false),
@@ -940,7 +943,7 @@ impl Inner {
         }
     }
 
-    /// Completes an operation whose result was ready at its launch.
+    /// Completes an operation whose result was ready at its submission.
     pub(crate) fn complete(&self, key: Key, answer: Answer) {
         let mut deferred = self.deferred.take().unwrap_or_default();
         self.on_report(key, Report::Final(answer), &mut deferred);
@@ -953,21 +956,21 @@ impl Inner {
     fn settle(&self, mut deferred: Box<Deferred>) {
         // Ready results complete before the wakes, so that the panic of a waker does not lose their wakes.
         while let Some(key) = deferred.cancelled_by_kernel.pop() {
-            if let Some(answer) = self.resubmit(key, sys::again) {
+            if let Some(answer) = self.resubmit(key, |backend, request| backend.resubmit(request)) {
                 self.on_report(key, Report::Final(answer), &mut deferred);
             }
         }
         // In the order in which they became ready.
         deferred.ready.reverse();
         while let Some(key) = deferred.ready.pop() {
-            if let Some(answer) = self.resubmit(key, |_| Resubmit::Kernel) {
+            if let Some(answer) = self.resubmit(key, |_, _| Resubmit::Kernel) {
                 self.on_report(key, Report::Final(answer), &mut deferred);
             }
         }
         let mut would_block = mem::take(&mut deferred.would_block);
         for key in would_block.drain(..) {
             // Likewise.
-            if let Some(answer) = self.launch_to_wait(key) {
+            if let Some(answer) = self.submit_after_would_block(key) {
                 self.on_report(key, Report::Final(answer), &mut deferred);
             }
         }
@@ -987,16 +990,17 @@ impl Inner {
         }
     }
 
-    /// Launches a request again that the kernel has cancelled of its own accord, or whose descriptor has
-    /// become ready. Returns a result that is ready at once, as [`launch`](Self::launch).
-    fn resubmit(&self, key: Key, again: fn(&Request) -> Resubmit) -> Option<Answer> {
+    /// Submits a request again that the kernel has cancelled of its own accord, or whose descriptor has
+    /// become ready. Returns a result that is ready at once, as [`submit`](Self::submit).
+    fn resubmit(&self, key: Key, how: fn(&SystemBackend, &Request) -> Resubmit) -> Option<Answer> {
         let Some(request) = self.rebuild_request(key) else {
             return Some(Err(sys::ECANCELED));
         };
-        let answer = match again(&request) {
-            Resubmit::Pool(request) => self.dispatch(key, request, true),
-            // SAFETY: the operation is where it was when it was launched for the first time.
-            Resubmit::Kernel => unsafe { self.launch(key, &request) },
+        let how = how(&self.backend.borrow(), &request);
+        let answer = match how {
+            Resubmit::ThreadPool(request) => self.dispatch(key, request, true),
+            // SAFETY: the operation is where it was when it was submitted for the first time.
+            Resubmit::Kernel => unsafe { self.submit(key, &request) },
             Resubmit::Not => Some(Err(sys::ECANCELED)),
         };
         // The new SQE is not submitted before the next turn.
@@ -1004,26 +1008,29 @@ impl Inner {
         answer
     }
 
-    /// Launches an operation again that the kernel has completed with EAGAIN. The backend waits for a send
+    /// Submits an operation again that the kernel has completed with EAGAIN. The backend waits for a send
     /// that may wait, and answers EAGAIN for all other requests. Returns a result that is ready at once, as
-    /// [`launch`](Self::launch).
-    fn launch_to_wait(&self, key: Key) -> Option<Answer> {
+    /// [`submit`](Self::submit).
+    fn submit_after_would_block(&self, key: Key) -> Option<Answer> {
         let Some(request) = self.rebuild_request(key) else {
             // Cancelled, or its code has panicked: the result stays EAGAIN.
             return Some(Err(sys::EAGAIN));
         };
-        // SAFETY: the operation is where it was when it was launched for the first time.
-        let launched = unsafe { self.backend.borrow_mut().launch_to_wait(key, &request) };
+        // SAFETY: the operation is where it was when it was submitted for the first time.
+        let submitted = unsafe {
+            let mut backend = self.backend.borrow_mut();
+            backend.submit_after_would_block(key, &request)
+        };
         // As in `resubmit`.
         self.wake_outer();
-        match launched {
+        match submitted {
             Submitted::InFlight => None,
             Submitted::Ready(answer) => Some(answer),
             Submitted::ThreadPool(request) => self.dispatch(key, request, false),
         }
     }
 
-    /// The request of an operation that is launched again; `None` if the operation has been cancelled or
+    /// The request of an operation that is submitted again; `None` if the operation has been cancelled or
     /// its code has panicked.
     fn rebuild_request(&self, key: Key) -> Option<Request> {
         let asked = panic::catch_unwind(AssertUnwindSafe(|| self.arena.rebuild_request(key)));
@@ -1121,7 +1128,7 @@ struct Deferred {
     cancelled_by_kernel: Vec<Key>,
     /// Requests that the kernel has completed with EAGAIN.
     would_block: Vec<Key>,
-    /// Operations whose descriptor is ready, to be launched again.
+    /// Operations whose descriptor is ready, to be submitted again.
     ready: Vec<Key>,
     /// Targets of cancel requests that were not found.
     not_found: Vec<Key>,

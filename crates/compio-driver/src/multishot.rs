@@ -61,31 +61,31 @@ impl<O: Multishot> SubmitMulti<O> {
                 // SAFETY: an error; the operation was never submitted.
                 return Poll::Ready(Next::End(unsafe { operation.finish(Err(error)) }));
             }
-            let (flying, request) = RawOp::insert_multishot(&self.driver, operation);
-            self.state = State::InFlight(flying);
-            self.launch(&request);
+            let (handle, request) = RawOp::insert_multishot(&self.driver, operation);
+            self.state = State::InFlight(handle);
+            self.submit(&request);
         }
-        let State::InFlight(flying) = &mut self.state else {
+        let State::InFlight(handle) = &mut self.state else {
             panic!("polled after completion")
         };
-        let next = ready!(flying.poll_next(&self.driver, cx));
+        let next = ready!(handle.poll_next(&self.driver, cx));
         if matches!(next, Next::End(_)) {
             self.state = State::Done;
         }
         Poll::Ready(next)
     }
 
-    fn launch(&self, request: &Request) {
-        if let State::InFlight(flying) = &self.state {
-            flying.launch(&self.driver, request);
+    fn submit(&self, request: &Request) {
+        if let State::InFlight(handle) = &self.state {
+            handle.submit(&self.driver, request);
         }
     }
 }
 
 impl<O: Multishot> Drop for SubmitMulti<O> {
     fn drop(&mut self) {
-        if let State::InFlight(flying) = mem::replace(&mut self.state, State::Done) {
-            flying.abandon(&self.driver);
+        if let State::InFlight(handle) = mem::replace(&mut self.state, State::Done) {
+            handle.abandon(&self.driver);
         }
     }
 }
@@ -96,7 +96,7 @@ impl<O: Multishot> Drop for SubmitMulti<O> {
 pub(crate) struct RawOp<O>(Key, PhantomData<fn() -> O>);
 
 impl<O: Operation> RawOp<O> {
-    /// Inserts the operation into the arena. The caller must [launch](Self::launch) its request.
+    /// Inserts the operation into the arena. The caller must [submit](Self::submit) its request.
     pub(crate) fn insert(driver: &Inner, operation: O) -> (Self, Request) {
         // SAFETY: the handle is dropped here.
         let (handle, request) = unsafe { driver.arena.insert(operation) };
@@ -110,7 +110,7 @@ impl<O: Operation> RawOp<O> {
     }
 
     /// Submits the operation. `request` was returned by [`insert`](Self::insert).
-    pub(crate) fn launch(&self, driver: &Rc<Inner>, request: &Request) {
+    pub(crate) fn submit(&self, driver: &Rc<Inner>, request: &Request) {
         // SAFETY: the operation stays in its cell until it has completed.
         if let Some(answer) = unsafe { driver.begin(self.0, request) } {
             driver.arena.complete(self.0, answer);

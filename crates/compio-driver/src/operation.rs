@@ -23,7 +23,7 @@ pub unsafe trait Operation: 'static {
     type Output: 'static;
 
     /// Returns the request. Called when the operation is at its final address, and again at the same
-    /// address whenever the request is launched again: after the kernel has dropped it, after a wait for
+    /// address whenever the request is submitted again: after the kernel has dropped it, after a wait for
     /// readiness, after EAGAIN. The kernel does not use the operation at that time.
     fn request(&mut self) -> Request;
 

@@ -341,45 +341,6 @@ pub struct Item {
     pub buffer: Option<u16>,
 }
 
-/// A backend's report about an operation in flight.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Report {
-    /// A completion that more completions follow.
-    #[allow(dead_code, reason = "not every backend answers several times")]
-    Item(Item),
-    /// The final completion.
-    Final(Answer),
-    /// The final completion, with the error of a cancel. The cancel was requested; or the kernel dropped
-    /// the request for lack of a thread; or the file itself returned this error. In the second case
-    /// the request has to be repeated.
-    #[allow(dead_code, reason = "not every backend lacks the means")]
-    CanceledByKernel,
-    /// The kernel has completed the request with EAGAIN, without any effect. The backend decides whether
-    /// the request waits: see `launch_to_wait`.
-    #[allow(dead_code, reason = "not every backend refuses to wait")]
-    WouldBlock,
-    /// The descriptor is ready, and the request has had no effect so far: it must be launched again.
-    #[allow(dead_code, reason = "not every backend waits before it begins")]
-    Ready,
-    /// A cancel request did not find its target, which was between two places that the kernel searches.
-    /// If the target is still in flight, it must be cancelled again.
-    #[allow(dead_code, reason = "not every backend hands cancels over")]
-    NotFound,
-}
-
-/// The optional capabilities of a backend.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Capabilities {
-    /// [`Net::AcceptMulti`].
-    pub(crate) accept_multi: bool,
-    /// [`Net::RecvMulti`].
-    pub(crate) recv_multi: bool,
-    /// [`Net::SendZeroCopy`].
-    pub(crate) send_zero_copy: bool,
-    /// [`Net::RecvPooled`].
-    pub(crate) recv_pooled: bool,
-}
-
 /// The raw result of a request: a number whose meaning depends on the request, or the system's error code.
 pub type Answer = Result<u32, i32>;
 

@@ -101,7 +101,7 @@ impl AcceptStream {
     fn accept(&self) -> Accepting {
         let (driver, kept) = (Rc::clone(&self.driver), Rc::clone(&self.place.kept));
         let fd = self.fd.clone();
-        if self.driver.extras().accept_multi {
+        if self.driver.capabilities().accept_multi {
             Accepting::Multi(SubmitMulti::new(driver, AcceptMulti::new(fd, kept)))
         } else {
             Accepting::Single(AcceptOne::new(driver, kept, fd))
@@ -367,13 +367,13 @@ impl RecvStream {
                 has_come: false,
                 is_doubtful: false,
             };
-            self.launch(&request);
-        } else if driver.extras().recv_pooled {
+            self.submit(&request);
+        } else if driver.capabilities().recv_pooled {
             let receive = |fd| RecvPooled::new(fd, pool.clone(), flags);
             let receive = Guarded::new(fd.clone(), receive, RecvMode::Consume);
             let (receive, request) = RawOp::insert(driver, receive);
             self.state = Receiving::Pooled(receive);
-            self.launch(&request);
+            self.submit(&request);
         } else {
             let wait = ByHand::wait(fd, pool);
             self.rest.get_or_insert_default().by_hand = wait;
@@ -387,11 +387,11 @@ impl RecvStream {
     }
 
     /// Submits the operation that was just inserted.
-    fn launch(&self, request: &Request) {
+    fn submit(&self, request: &Request) {
         let driver = self.pool.driver();
         match &self.state {
-            Receiving::Multi { receive, .. } => receive.launch(driver, request),
-            Receiving::Pooled(receive) => receive.launch(driver, request),
+            Receiving::Multi { receive, .. } => receive.submit(driver, request),
+            Receiving::Pooled(receive) => receive.submit(driver, request),
             Receiving::Idle | Receiving::ByHand | Receiving::Ended => {}
         }
     }
@@ -524,7 +524,7 @@ enum Lent<B: IoBuf> {
 
 impl<B: IoBuf> SendZeroCopyFuture<B> {
     pub(crate) fn new(driver: Rc<Inner>, fd: SharedFd, buffer: B, flags: i32) -> Self {
-        let state = if driver.extras().send_zero_copy {
+        let state = if driver.capabilities().send_zero_copy {
             let operation = SendZeroCopy::new(fd.clone(), buffer, flags);
             Sending::Multi(SubmitMulti::new(Rc::clone(&driver), operation))
         } else {

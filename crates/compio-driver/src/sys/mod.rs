@@ -1,32 +1,12 @@
 //! The kernels, one folder each, and the only platform switch of this crate.
 //!
-//! # The contract of a backend
-//!
-//! A backend translates a [`Request`] into a call of its kernel, and completes it once. It knows keys,
-//! not operations, and calls no wakers.
-//!
-//! - `launch(key, request)` either completes the request at once, or guarantees that a later `wait`
-//!   reports a completion for `key`. It never waits for room: requests that do not fit are queued, and
-//!   submitted first on the next occasion.
-//! - **One request has one final completion**, also when it is cancelled, when it fails, and when the
-//!   kernel posts several completions.
-//! - `cancel(key)` is a request to cancel. It returns at once, and is never lost. The target's own
-//!   completion still follows: `ECANCELED`, or its earlier result.
-//! - The backend writes all results to the request's memory before it reports the completion.
-//! - `wait(timeout, ..)` submits pending requests, sleeps for at most `timeout` if there is nothing to
-//!   report, and reports every completion that is present. It makes a callback for each one, which runs
-//!   no user code.
-//! - A [`Notifier`](crate::notify::Notifier) on any thread ends the sleep.
-//! - `prepare_to_sleep` is for a sleep elsewhere. Once it has returned true, the notifier's event
-//!   becomes readable when there is something to report, or when the notifier is notified.
-//! - Descriptors and memory of a request stay valid until its final completion has been reported: the
-//!   arena guarantees that. This includes the [`OpState`] of a request: the backend's own memory in the
-//!   cell of the operation, at a stable address until then.
+//! `backend.rs` is the contract that they implement.
 
-use crate::request::{Answer, Request};
-
+mod backend;
 #[cfg(all(unix, not(target_os = "linux")))]
 mod bsd;
+#[cfg(target_os = "linux")]
+mod either;
 #[cfg(all(test, not(loom), target_os = "linux"))]
 mod faults;
 #[cfg(windows)]
@@ -41,6 +21,7 @@ mod platform;
 mod platform;
 #[cfg(unix)]
 mod readiness;
+mod retries;
 #[cfg(target_os = "linux")]
 #[path = "selector/epoll.rs"]
 mod selector;
@@ -56,18 +37,19 @@ mod uring;
 #[cfg(windows)]
 mod windows;
 
+pub(crate) use backend::{Backend, BufferRing, Capabilities, Report, Resubmit, Submitted};
 #[cfg(all(unix, not(target_os = "linux")))]
 pub use bsd::RawEntry;
 #[cfg(all(unix, not(target_os = "linux")))]
-pub(crate) use bsd::{BACKENDS, Backend, Event, again, choose, repeat};
+pub(crate) use bsd::{BACKENDS, Event, SystemBackend, choose};
 #[cfg(windows)]
 pub use iocp::RawEntry;
 #[cfg(windows)]
-pub(crate) use iocp::{BACKENDS, Backend, Event, OpState, choose};
+pub(crate) use iocp::{BACKENDS, Event, Iocp as SystemBackend, OpState, choose};
 #[cfg(target_os = "linux")]
 pub(crate) use linux::{BACKENDS, Event};
 #[cfg(all(any(not(test), loom), target_os = "linux"))]
-pub(crate) use linux::{Backend, choose};
+pub(crate) use linux::{LinuxBackend as SystemBackend, choose};
 #[cfg(unix)]
 pub use platform::Stat;
 #[cfg(unix)]
@@ -75,7 +57,9 @@ pub(crate) use platform::{peer_credentials, process_number, processors_of_this_t
 #[cfg(unix)]
 use selector::{Events, Poller};
 #[cfg(all(test, not(loom), target_os = "linux"))]
-pub(crate) use sim::{Backend, choose};
+pub(crate) use sim::{TestBackend as SystemBackend, choose};
+#[cfg(all(unix, not(target_os = "linux")))]
+pub(crate) use unix::call_in_thread as repeat;
 #[cfg(unix)]
 pub use unix::{
     AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, Message, NativePath, OpenFlags, OwnedFd,
@@ -91,7 +75,7 @@ pub(crate) use unix::{
 #[cfg(target_os = "linux")]
 pub use uring::RawEntry;
 #[cfg(target_os = "linux")]
-pub(crate) use uring::{again, repeat};
+pub(crate) use uring::repeat;
 #[cfg(windows)]
 pub use windows::{
     AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, Message, NativePath, OpenFlags, OwnedFd,
@@ -101,9 +85,8 @@ pub use windows::{
 pub(crate) use windows::{
     CURRENT_DIR, EAGAIN, ECANCELED, ENOBUFS, FdGeneration, MSG_CTRUNC, MSG_DONTWAIT, MSG_PEEK,
     MSG_TRUNC, MSG_WAITALL, RECEIVE_FLAGS, SEND_FLAGS, SHUT_RD, SHUT_RDWR, SHUT_WR, SLICES_REFUSED,
-    again, as_sock_ref, borrow_as_file, call as call_in_thread, close, cmsg, has_messages,
-    own_file, own_socket, peer_credentials, process_number, processors_of_this_thread, repeat,
-    set_option,
+    as_sock_ref, borrow_as_file, call as call_in_thread, call as repeat, close, cmsg, has_messages,
+    own_file, own_socket, peer_credentials, process_number, processors_of_this_thread, set_option,
 };
 
 /// APIs of single systems.
@@ -133,45 +116,4 @@ pub mod os {
             },
         };
     }
-}
-
-/// A buffer ring: the kernel's side of a pool whose buffers the kernel picks.
-pub(crate) trait BufferRing {
-    /// The buffer group ID, which requests name.
-    fn group(&self) -> u16;
-
-    /// Offers a buffer to the kernel.
-    ///
-    /// # Safety
-    ///
-    /// There are `len` bytes at `start`. No other code uses them until the kernel has returned the buffer
-    /// with this ID, or the ring has been dropped.
-    unsafe fn put(&self, id: u16, start: *mut u8, len: u32);
-
-    /// Whether the stream is at EOF, possibly behind unread bytes; true if the kernel does not report it.
-    /// A multishot receive may miss the EOF and continue to wait.
-    fn has_ended(&self, fd: RawFd) -> bool;
-}
-
-/// The outcome of a launch.
-pub(crate) enum Submitted {
-    /// A later wait reports the completion.
-    InFlight,
-    /// The request has completed with this result.
-    Ready(Answer),
-    /// The caller passes the request to the thread pool, whose threads may block.
-    ThreadPool(Request),
-}
-
-/// How to repeat a request that the kernel has cancelled on its own.
-pub(crate) enum Resubmit {
-    /// By `repeat` on a thread of the pool: it blocks for a limited time only. The thread decides first
-    /// whether the request may be executed twice.
-    #[allow(dead_code, reason = "not every backend gives up")]
-    Pool(Request),
-    /// By another launch: it may wait for a peer, and then a thread could not be interrupted.
-    #[allow(dead_code, reason = "not every backend gives up")]
-    Kernel,
-    /// Not at all: this was the request's own result, or may have been.
-    Not,
 }

@@ -37,7 +37,7 @@ use crate::{
 pub(super) enum Started {
     Called(Begun),
     /// It waits for readiness that no call reports: these `poll(2)` bits.
-    Knock(u32),
+    Retry(u32),
 }
 
 impl From<Begun> for Started {
@@ -582,7 +582,7 @@ unsafe fn start_poll(socket: SOCKET, events: u32, kind: Kind, scratch: *mut OpSt
         answer => return Begun::Over(answer).into(),
     }
     if events & (ready::OUT | ready::PRI) != 0 {
-        return Started::Knock(events);
+        return Started::Retry(events);
     }
     let nothing = Span::new(ptr::dangling_mut(), 0);
     // Without MSG_PEEK a datagram would be lost.
@@ -591,7 +591,7 @@ unsafe fn start_poll(socket: SOCKET, events: u32, kind: Kind, scratch: *mut OpSt
     let begun = unsafe { recv_one(socket, nothing, flags, scratch) };
     if matches!(begun, Begun::Over(Err(WSAENOTCONN | WSAEINVAL))) {
         // The socket listens, or is not connected yet.
-        return Started::Knock(events);
+        return Started::Retry(events);
     }
     // SAFETY: likewise; only this thread uses it.
     unsafe { (*scratch).ask = Ask::Readable { events } };

@@ -46,28 +46,25 @@ use self::{
     wait::Wait,
 };
 use super::{
-    AsRawFd, ECANCELED, RawFd, Submitted,
+    AsRawFd, Backend, Capabilities, ECANCELED, RawFd, Report, Submitted,
+    retries::Retries,
     windows::{as_handle, as_socket, call, poll_now},
 };
 use crate::{
     backend::BackendKind,
     key::Key,
     notify::Notifier,
-    request::{Answer, Capabilities, Poll, Report, Request},
+    request::{Answer, Poll, Request},
     spin::{Spin, SpinWait},
-    sys::BufferRing,
 };
 
-/// How many requests may complete at their launch in one turn.
+/// How many requests may complete at their submission in one turn.
 const INSTANT_MAX: u32 = 64;
 
 /// How many packets are taken at once.
 const PACKETS_MAX: usize = 64;
 
-/// The interval at which readiness is polled that no overlapped call reports.
-const RETRY_INTERVAL: Duration = Duration::from_millis(1);
-
-pub(crate) struct Backend {
+pub(crate) struct Iocp {
     port: Arc<Port>,
     handles: Handles,
     cells: OverlappedSet,
@@ -80,7 +77,7 @@ pub(crate) struct Backend {
     /// Completions that the next wait reports.
     answered: VecDeque<(Key, Answer)>,
     /// Waits for readiness that no call reports: the socket, and the bits.
-    knocking: Vec<(Key, RawFd, u32)>,
+    retries: Retries<(RawFd, u32)>,
     instant_left: u32,
     spin: Spin,
     /// How often packets were taken from the port.
@@ -99,7 +96,7 @@ pub(crate) fn choose(
     wanted: Option<BackendKind>,
     _entries: u32,
     spin: Spin,
-) -> io::Result<(Backend, Event, String)> {
+) -> io::Result<(Iocp, Event, String)> {
     let why = match wanted {
         Some(kind @ (BackendKind::IoUring | BackendKind::Poll)) => {
             return Err(io::Error::new(
@@ -118,7 +115,7 @@ pub(crate) fn choose(
     let event = Event(Arc::clone(&port));
     // SAFETY: a plain C struct for which all zeroes are a value.
     let no_packet: OVERLAPPED_ENTRY = unsafe { mem::zeroed() };
-    let backend = Backend {
+    let backend = Iocp {
         port,
         handles: Handles::default(),
         cells: OverlappedSet::default(),
@@ -126,7 +123,7 @@ pub(crate) fn choose(
         expected: 0,
         is_watched: false,
         answered: VecDeque::new(),
-        knocking: Vec::new(),
+        retries: Retries::new(),
         instant_left: INSTANT_MAX,
         spin,
         takes: 0,
@@ -165,57 +162,35 @@ impl Event {
     }
 }
 
-impl Backend {
-    pub(crate) fn kind(&self) -> BackendKind {
+impl Backend for Iocp {
+    fn kind(&self) -> BackendKind {
         BackendKind::Iocp
     }
 
-    /// Capabilities that not every backend has.
-    pub(crate) fn extras(&self) -> Capabilities {
+    fn capabilities(&self) -> Capabilities {
         Capabilities::default()
     }
 
-    /// Registers a buffer ring, if the backend has them.
-    pub(crate) fn register_buffers(
-        &mut self,
-        _count: u16,
-    ) -> io::Result<Option<Box<dyn BufferRing>>> {
-        Ok(None)
-    }
-
-    /// Called when no request uses the group any more.
-    pub(crate) fn unregister_buffers(&mut self, _group: u16) {}
-
-    /// How often the kernel was entered to wait.
-    pub(crate) fn enters(&self) -> u64 {
+    fn enters(&self) -> u64 {
         self.takes
     }
 
     /// Attaches the handle to the port for the rest of its life.
-    pub(crate) fn attach(&mut self, fd: RawFd) -> io::Result<()> {
+    fn attach(&mut self, fd: RawFd) -> io::Result<()> {
         let attached = self.handles.attach_by_hand(fd, &self.port);
         attached.map_err(io::Error::from_raw_os_error)
     }
 
-    /// # Safety
-    ///
-    /// The memory that the request points to stays valid until the completion of `key` has been
-    /// reported, and so does `scratch`, which belongs to this operation.
-    pub(crate) unsafe fn launch(
-        &mut self,
-        key: Key,
-        request: &Request,
-        scratch: *mut OpState,
-    ) -> Submitted {
+    unsafe fn submit(&mut self, key: Key, request: &Request, scratch: *mut OpState) -> Submitted {
         // SAFETY: passed on from this function; the operation has not been started.
         unsafe {
             self.cells.add(scratch);
             if let Some((fd, is_transfer)) = subject_of(request) {
-                return self.launch_overlapped(key, request, fd, is_transfer, scratch);
+                return self.submit_overlapped(key, request, fd, is_transfer, scratch);
             }
             match *request {
-                Request::Nop => self.launch_nop(key, scratch),
-                Request::Poll(Poll::Once { fd, .. }) => self.launch_wait(key, fd, scratch),
+                Request::Nop => self.submit_nop(key, scratch),
+                Request::Poll(Poll::Once { fd, .. }) => self.submit_wait(key, fd, scratch),
                 Request::Invalid => Submitted::Ready(call(request)),
                 Request::Net(_) | Request::Control(_) => {
                     let answer = call(request);
@@ -231,12 +206,75 @@ impl Backend {
         }
     }
 
+    unsafe fn cancel(&mut self, key: Key, scratch: *mut OpState) {
+        if self.retries.remove(key) {
+            self.answered.push_back((key, Err(ECANCELED)));
+            return;
+        }
+        // SAFETY: by this function's contract. Of a call in flight only the OVERLAPPED's address is used.
+        unsafe {
+            match (*scratch).ask {
+                // Completed, but not reported yet; or its packet is queued.
+                Ask::Nothing | Ask::Nop => {}
+                Ask::Signal => {
+                    let has_fired = (*scratch).wait.as_mut().is_none_or(Wait::end);
+                    if !has_fired {
+                        (*scratch).clear();
+                        self.expected -= 1;
+                        self.answered.push_back((key, Err(ECANCELED)));
+                    }
+                }
+                Ask::Read
+                | Ask::Write
+                | Ask::Recv
+                | Ask::Send
+                | Ask::RecvMsg { .. }
+                | Ask::Connect
+                | Ask::Accept { .. }
+                | Ask::Readable { .. }
+                | Ask::Raw(_) => {
+                    // A call that is over is not found.
+                    CancelIoEx(as_handle((*scratch).fd), &raw const (*scratch).overlapped);
+                }
+            }
+        }
+    }
+
+    fn wait(
+        &mut self,
+        timeout: Option<Duration>,
+        notifier: &Notifier,
+        on_report: &mut dyn FnMut(Key, Report),
+    ) -> io::Result<()> {
+        self.instant_left = INSTANT_MAX;
+        let timeout = self.retries.clamp(timeout);
+        let waited = if timeout != Some(Duration::ZERO) && self.answered.is_empty() {
+            self.sleep(timeout, notifier)
+        } else if self.expected > 0 || self.is_watched {
+            self.take(Some(Duration::ZERO))
+        } else {
+            Ok(())
+        };
+        self.retry();
+        for (key, answer) in self.answered.drain(..) {
+            on_report(key, Report::Final(answer));
+        }
+        waited
+    }
+
+    fn prepare_to_park(&mut self, notifier: &Notifier) -> bool {
+        self.is_watched = self.answered.is_empty() && self.retries.is_empty() && notifier.park();
+        self.is_watched
+    }
+}
+
+impl Iocp {
     /// A no-op goes through the port: that is its purpose.
     ///
     /// # Safety
     ///
-    /// As [`launch`](Self::launch).
-    unsafe fn launch_nop(&mut self, key: Key, scratch: *mut OpState) -> Submitted {
+    /// As [`submit`](Backend::submit).
+    unsafe fn submit_nop(&mut self, key: Key, scratch: *mut OpState) -> Submitted {
         // SAFETY: passed on from this function.
         unsafe {
             (*scratch).prepare(key, RawFd::Handle(ptr::null_mut()));
@@ -254,8 +292,8 @@ impl Backend {
     ///
     /// # Safety
     ///
-    /// As [`launch`](Self::launch).
-    unsafe fn launch_wait(&mut self, key: Key, fd: RawFd, scratch: *mut OpState) -> Submitted {
+    /// As [`submit`](Backend::submit).
+    unsafe fn submit_wait(&mut self, key: Key, fd: RawFd, scratch: *mut OpState) -> Submitted {
         // SAFETY: passed on from this function.
         unsafe {
             (*scratch).prepare(key, fd);
@@ -273,8 +311,8 @@ impl Backend {
 
     /// # Safety
     ///
-    /// As [`launch`](Self::launch).
-    unsafe fn launch_overlapped(
+    /// As [`submit`](Backend::submit).
+    unsafe fn submit_overlapped(
         &mut self,
         key: Key,
         request: &Request,
@@ -310,9 +348,9 @@ impl Backend {
             }
             let begun = match start(request, known, scratch) {
                 Started::Called(begun) => begun,
-                Started::Knock(events) => {
+                Started::Retry(events) => {
                     (*scratch).clear();
-                    self.knocking.push((key, fd, events));
+                    self.retries.push(key, (fd, events));
                     return Submitted::InFlight;
                 }
             };
@@ -358,79 +396,6 @@ impl Backend {
                 answer => answer,
             }
         }
-    }
-
-    /// # Safety
-    ///
-    /// None.
-    pub(crate) unsafe fn launch_to_wait(&mut self, _: Key, _: &Request) -> Submitted {
-        unreachable!("overlapped calls wait")
-    }
-
-    /// # Safety
-    ///
-    /// The operation has not completed, and `scratch` belongs to it.
-    pub(crate) unsafe fn cancel(&mut self, key: Key, scratch: *mut OpState) {
-        if let Some(place) = self.knocking.iter().position(|knock| knock.0 == key) {
-            self.knocking.swap_remove(place);
-            self.answered.push_back((key, Err(ECANCELED)));
-            return;
-        }
-        // SAFETY: by this function's contract. Of a call in flight only the OVERLAPPED's address is used.
-        unsafe {
-            match (*scratch).ask {
-                // Completed, but not reported yet; or its packet is queued.
-                Ask::Nothing | Ask::Nop => {}
-                Ask::Signal => {
-                    let has_fired = (*scratch).wait.as_mut().is_none_or(Wait::end);
-                    if !has_fired {
-                        (*scratch).clear();
-                        self.expected -= 1;
-                        self.answered.push_back((key, Err(ECANCELED)));
-                    }
-                }
-                Ask::Read
-                | Ask::Write
-                | Ask::Recv
-                | Ask::Send
-                | Ask::RecvMsg { .. }
-                | Ask::Connect
-                | Ask::Accept { .. }
-                | Ask::Readable { .. }
-                | Ask::Raw(_) => {
-                    // A call that is over is not found.
-                    CancelIoEx(as_handle((*scratch).fd), &raw const (*scratch).overlapped);
-                }
-            }
-        }
-    }
-
-    /// Sleeps for at most `timeout` (`None`: without a limit) if there is nothing to report,
-    /// and reports all completions.
-    pub(crate) fn wait(
-        &mut self,
-        timeout: Option<Duration>,
-        notifier: &Notifier,
-        on_report: &mut dyn FnMut(Key, Report),
-    ) -> io::Result<()> {
-        self.instant_left = INSTANT_MAX;
-        let timeout = if self.knocking.is_empty() {
-            timeout
-        } else {
-            Some(timeout.map_or(RETRY_INTERVAL, |timeout| timeout.min(RETRY_INTERVAL)))
-        };
-        let waited = if timeout != Some(Duration::ZERO) && self.answered.is_empty() {
-            self.sleep(timeout, notifier)
-        } else if self.expected > 0 || self.is_watched {
-            self.take(Some(Duration::ZERO))
-        } else {
-            Ok(())
-        };
-        self.knock();
-        for (key, answer) in self.answered.drain(..) {
-            on_report(key, Report::Final(answer));
-        }
-        waited
     }
 
     fn sleep(&mut self, timeout: Option<Duration>, notifier: &Notifier) -> io::Result<()> {
@@ -499,25 +464,18 @@ impl Backend {
     }
 
     /// Polls the sockets again whose readiness no call reports.
-    fn knock(&mut self) {
+    fn retry(&mut self) {
         let Self {
-            knocking, answered, ..
+            retries, answered, ..
         } = self;
-        knocking.retain(
-            |(key, fd, events)| match poll_now(as_socket(*fd), *events) {
-                Ok(0) => true,
-                answer => {
-                    answered.push_back((*key, answer));
-                    false
-                }
-            },
-        );
-    }
-
-    /// For a sleep outside of [`wait`](Self::wait). False if there is work already.
-    pub(crate) fn prepare_to_sleep(&mut self, notifier: &Notifier) -> bool {
-        self.is_watched = self.answered.is_empty() && self.knocking.is_empty() && notifier.park();
-        self.is_watched
+        retries.retry(|key, &(fd, events)| {
+            let answer = poll_now(as_socket(fd), events);
+            let is_waiting = answer == Ok(0);
+            if !is_waiting {
+                answered.push_back((key, answer));
+            }
+            is_waiting
+        });
     }
 
     fn answer(&mut self, key: Key, answer: Answer) -> Submitted {
@@ -530,7 +488,7 @@ impl Backend {
     }
 }
 
-impl AsRawFd for Backend {
+impl AsRawFd for Iocp {
     fn as_raw_fd(&self) -> RawFd {
         RawFd::Handle(self.port.handle())
     }

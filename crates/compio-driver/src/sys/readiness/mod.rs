@@ -26,15 +26,16 @@ use self::{
     attempt::{Outcome, Plan, attempt, for_thread, plan, resume, splice_waits_for},
     queues::{Direction, Queues},
 };
-use super::{Events, Poller, Submitted};
+use super::{Backend, Capabilities, Events, OpState, Poller, Report, Submitted, retries::Retries};
 use crate::{
+    backend::BackendKind,
     key::Key,
     notify::Notifier,
-    request::{Answer, Capabilities, Net, Report, Request},
-    sys::unix::{RETRY_EVERY, generation_of, is_writable},
+    request::{Answer, Net, Request},
+    sys::unix::{generation_of, is_writable},
 };
 
-/// How many requests may complete at their launch before other tasks get a turn.
+/// How many requests may complete at their submission before other tasks get a turn.
 const INSTANT_MAX: u32 = 64;
 
 /// The number of events per wait. It is so small that a task processes its bytes while they are still
@@ -59,11 +60,11 @@ pub(crate) struct Readiness {
     queues: Queues,
     /// Results for the next wait to report.
     answered: VecDeque<(Key, Answer)>,
-    /// Requests that have become ready and need a thread that may block. They are launched again.
+    /// Requests that have become ready and need a thread that may block. They are submitted again.
     ready: Vec<Key>,
     /// Connects to Unix listeners without room, and sends of datagrams to receivers without room: no
     /// event reports new room, so a timer retries them.
-    knocking: Vec<(Key, Request)>,
+    retries: Retries<Request>,
     instant_left: u32,
     /// Whether an outer loop may wait for the poller's own descriptor, which stays readable until the
     /// next `poll`.
@@ -82,7 +83,7 @@ impl Readiness {
             queues: Queues::default(),
             answered: VecDeque::new(),
             ready: Vec::new(),
-            knocking: Vec::new(),
+            retries: Retries::new(),
             instant_left: INSTANT_MAX,
             is_watched: false,
             may_have_more: false,
@@ -94,22 +95,25 @@ impl Readiness {
     pub(crate) fn poller(&self) -> Arc<Poller> {
         Arc::clone(&self.poller)
     }
+}
 
-    pub(crate) fn extras(&self) -> Capabilities {
+impl Backend for Readiness {
+    fn kind(&self) -> BackendKind {
+        BackendKind::Poll
+    }
+
+    fn capabilities(&self) -> Capabilities {
         Capabilities {
             recv_pooled: true,
             ..Capabilities::default()
         }
     }
 
-    pub(crate) fn waits(&self) -> u64 {
+    fn enters(&self) -> u64 {
         self.waits
     }
 
-    /// # Safety
-    ///
-    /// The memory of the request stays valid until the completion of `key` has been reported.
-    pub(crate) unsafe fn launch(&mut self, key: Key, request: &Request) -> Submitted {
+    unsafe fn submit(&mut self, key: Key, request: &Request, _: *mut OpState) -> Submitted {
         if matches!(request, Request::Nop) {
             // A `Nop` takes the path of a request that waits.
             self.answered.push_back((key, Ok(0)));
@@ -126,7 +130,7 @@ impl Readiness {
             // SAFETY: passed on from this function.
             match unsafe { attempt(&request) } {
                 Outcome::Answered(Err(libc::EAGAIN)) if is_connect(&request) => {
-                    self.knocking.push((key, request));
+                    self.retries.push(key, request);
                     return Submitted::InFlight;
                 }
                 Outcome::Answered(answer) => {
@@ -138,7 +142,7 @@ impl Readiness {
                     SecondTry::Answered(answer) => return self.answer(key, answer),
                     SecondTry::Event => {}
                     SecondTry::NoEvent => {
-                        self.knocking.push((key, request));
+                        self.retries.push(key, request);
                         return Submitted::InFlight;
                     }
                 },
@@ -146,7 +150,7 @@ impl Readiness {
                     return match for_thread(&request) {
                         Some(request) => Submitted::ThreadPool(request),
                         None => {
-                            self.knocking.push((key, request));
+                            self.retries.push(key, request);
                             Submitted::InFlight
                         }
                     };
@@ -157,7 +161,7 @@ impl Readiness {
                 (fd, direction) = match splice_waits_for(splice) {
                     Ok(Some(end)) => end,
                     Ok(None) => {
-                        self.knocking.push((key, request));
+                        self.retries.push(key, request);
                         return Submitted::InFlight;
                     }
                     Err(code) => return self.answer(key, Err(code)),
@@ -182,30 +186,20 @@ impl Readiness {
         }
     }
 
-    pub(crate) fn cancel(&mut self, key: Key) {
-        let knocks = self.knocking.iter().position(|(other, _)| *other == key);
-        if let Some(place) = knocks {
-            self.knocking.remove(place);
-        }
-        if knocks.is_some() || self.queues.remove(key) {
+    unsafe fn cancel(&mut self, key: Key, _: *mut OpState) {
+        if self.retries.remove(key) || self.queues.remove(key) {
             self.answered.push_back((key, Err(libc::ECANCELED)));
         }
     }
 
-    /// Sleeps for at most `timeout` (`None`: without a limit) if there is nothing to report, and
-    /// reports all results.
-    pub(crate) fn wait(
+    fn wait(
         &mut self,
         timeout: Option<Duration>,
         notifier: &Notifier,
         on_report: &mut dyn FnMut(Key, Report),
     ) -> io::Result<()> {
         self.instant_left = INSTANT_MAX;
-        let timeout = if self.knocking.is_empty() {
-            timeout
-        } else {
-            Some(timeout.map_or(RETRY_EVERY, |timeout| timeout.min(RETRY_EVERY)))
-        };
+        let timeout = self.retries.clamp(timeout);
         let sleeps = timeout != Some(Duration::ZERO) && self.answered.is_empty() && notifier.park();
         let waited = if sleeps {
             let waited = self.poll(timeout);
@@ -216,7 +210,7 @@ impl Readiness {
         } else {
             self.poll(Some(Duration::ZERO))
         };
-        self.knock();
+        self.retry();
         for (key, answer) in self.answered.drain(..) {
             on_report(key, Report::Final(answer));
         }
@@ -226,42 +220,35 @@ impl Readiness {
         waited
     }
 
+    fn prepare_to_park(&mut self, notifier: &Notifier) -> bool {
+        // An outer loop that is edge-triggered would not get another event for the rest.
+        self.is_watched = !self.may_have_more
+            && self.answered.is_empty()
+            && self.retries.is_empty()
+            && notifier.park();
+        self.is_watched
+    }
+}
+
+impl Readiness {
     /// Retries the requests that no event reports.
-    fn knock(&mut self) {
+    fn retry(&mut self) {
         let Self {
-            knocking,
+            retries,
             answered,
             ready,
             ..
         } = self;
-        knocking.retain(|(key, request)| {
+        retries.retry(|key, request| {
             // SAFETY: the request is in flight: its memory and descriptors are valid, by
-            // the contract of `launch`.
-            let answer = match unsafe { attempt(request) } {
-                Outcome::Answered(answer) => answer,
-                Outcome::Pool => {
-                    ready.push(*key);
-                    return false;
-                }
-                Outcome::NotNow => return true,
-            };
-            let still = answer == Err(libc::EAGAIN);
-            if !still {
-                answered.push_back((*key, answer));
+            // the contract of `submit`.
+            match unsafe { attempt(request) } {
+                Outcome::Answered(Err(libc::EAGAIN)) | Outcome::NotNow => return true,
+                Outcome::Answered(answer) => answered.push_back((key, answer)),
+                Outcome::Pool => ready.push(key),
             }
-            still
+            false
         });
-    }
-
-    /// Prepares a sleep outside of [`wait`](Self::wait), on this backend's descriptor. False if there
-    /// is work already.
-    pub(crate) fn prepare_to_sleep(&mut self, notifier: &Notifier) -> bool {
-        // An outer loop that is edge-triggered would not get another event for the rest.
-        self.is_watched = !self.may_have_more
-            && self.answered.is_empty()
-            && self.knocking.is_empty()
-            && notifier.park();
-        self.is_watched
     }
 
     fn answer(&mut self, key: Key, answer: Answer) -> Submitted {
@@ -306,7 +293,7 @@ impl Readiness {
     fn serve(&mut self, fd: RawFd, direction: Direction) {
         while let Some((key, request)) = self.queues.first(fd, direction) {
             // SAFETY: the request is in flight: its memory and descriptors are valid, by
-            // the contract of `launch`.
+            // the contract of `submit`.
             match unsafe { resume(&request) } {
                 Outcome::Answered(answer) => {
                     self.queues.remove(key);
@@ -325,7 +312,7 @@ impl Readiness {
                     match unsafe { try_again(fd, &request) } {
                         SecondTry::Answered(answer) => self.answered.push_back((key, answer)),
                         SecondTry::Event => return,
-                        SecondTry::NoEvent => self.knocking.push((key, request)),
+                        SecondTry::NoEvent => self.retries.push(key, request),
                     }
                     self.queues.remove(key);
                 }
@@ -356,7 +343,7 @@ impl Readiness {
             Ok(Some(other)) => other,
             Ok(None) => {
                 self.queues.remove(key);
-                self.knocking.push((key, *request));
+                self.retries.push(key, *request);
                 return true;
             }
             Err(code) => {

@@ -14,11 +14,9 @@ use super::{Rng, Thing, memory::Memory};
 use crate::{
     key::Key,
     request::{
-        Answer, Capabilities, Choice, Control, FileOp, Item, Net, Poll, Position, Report, Request,
-        Transfer, Work, ready,
+        Answer, Choice, Control, FileOp, Item, Net, Poll, Position, Request, Transfer, Work, ready,
     },
-    sys::BufferRing,
-    sys::{PeerAddress, Submitted},
+    sys::{BufferRing, Capabilities, PeerAddress, Report, Submitted},
     thread_pool::{Job, Pool},
 };
 
@@ -27,7 +25,7 @@ const FAULTS: [i32; 5] = [EINTR, EAGAIN, ENOBUFS, EIO, ENOMEM];
 
 /// Probabilities in percent, and the size of the completion queue.
 struct FaultProfile {
-    extras: Capabilities,
+    capabilities: Capabilities,
     answers_at_once: usize,
     /// The chance that a turn attempts an operation.
     is_quick: usize,
@@ -48,11 +46,11 @@ pub(crate) struct Kernel {
     is_faulty: bool,
     things: Vec<Thing>,
     flying: Vec<Flight>,
-    /// All keys that were ever launched.
+    /// All keys that were ever submitted.
     known: HashSet<u64>,
-    /// Keys that were reported as cancelled by the kernel or as blocked, and may be launched again.
+    /// Keys that were reported as cancelled by the kernel or as blocked, and may be submitted again.
     given_up: HashSet<u64>,
-    launched: usize,
+    submitted: usize,
     /// Keys to be cancelled, and the number of turns until then.
     wishes: Vec<(Key, usize)>,
     posted: Vec<Post>,
@@ -162,7 +160,7 @@ impl FaultProfile {
     fn new(rng: &mut Rng) -> Self {
         let multi = rng.percent(60);
         Self {
-            extras: Capabilities {
+            capabilities: Capabilities {
                 accept_multi: multi,
                 recv_multi: multi,
                 send_zero_copy: multi,
@@ -192,7 +190,7 @@ impl Kernel {
             flying: Vec::new(),
             known: HashSet::new(),
             given_up: HashSet::new(),
-            launched: 0,
+            submitted: 0,
             wishes: Vec::new(),
             posted: Vec::new(),
             buffer_rings: Vec::new(),
@@ -216,8 +214,8 @@ impl Kernel {
     }
 
     /// The number of requests.
-    pub(crate) fn launched(&self) -> usize {
-        self.launched
+    pub(crate) fn submitted(&self) -> usize {
+        self.submitted
     }
 
     /// Makes an object with a descriptor for a driver.
@@ -277,8 +275,8 @@ impl Kernel {
         }
     }
 
-    pub(super) fn extras(&self) -> Capabilities {
-        self.temper.extras
+    pub(super) fn capabilities(&self) -> Capabilities {
+        self.temper.capabilities
     }
 
     pub(super) fn register_buffers(&mut self) -> Option<Box<dyn BufferRing>> {
@@ -310,7 +308,7 @@ impl Kernel {
     /// # Safety
     ///
     /// The memory of the request stays valid until the completion of `key` has been reported.
-    pub(super) unsafe fn launch(&mut self, key: Key, request: &Request) -> Submitted {
+    pub(super) unsafe fn submit(&mut self, key: Key, request: &Request) -> Submitted {
         assert!(
             key.to_bits() >> 62 == 0,
             "the backend uses the highest bits"
@@ -319,8 +317,8 @@ impl Kernel {
             self.known.insert(key.to_bits()),
             self.given_up.remove(&key.to_bits()),
         );
-        assert!(is_new || was_given_up, "{key:?} was launched twice");
-        self.launched += 1;
+        assert!(is_new || was_given_up, "{key:?} was submitted twice");
+        self.submitted += 1;
         let goes_to_pool = match request {
             Request::Work(_) => self.rng.percent(80),
             Request::Nop => self.rng.percent(10),
@@ -376,7 +374,7 @@ impl Kernel {
     pub(super) fn cancel(&mut self, key: Key) {
         assert!(
             self.known.contains(&key.to_bits()),
-            "{key:?} was never launched"
+            "{key:?} was never submitted"
         );
         let turns = self.rng.roll(3);
         self.wishes.push((key, turns));
@@ -506,7 +504,7 @@ impl Kernel {
     fn look_at(&mut self, flight: &mut Flight) {
         if self.rng.percent(20) {
             let noise = self.rng.roll(256) as u8;
-            // SAFETY: the operation has not been reported as completed, by the contract of `launch`.
+            // SAFETY: the operation has not been reported as completed, by the contract of `submit`.
             unsafe { flight.memory.touch(noise) };
         }
         if flight.rests > 0 {
@@ -694,7 +692,7 @@ impl Kernel {
             return self.send(flight, thing);
         }
         let len = self.some(flight.memory.len());
-        // SAFETY: the operation has not been reported as completed, by the contract of `launch`.
+        // SAFETY: the operation has not been reported as completed, by the contract of `submit`.
         let sent = unsafe { flight.memory.read(len) };
         self.things[thing].written.extend_from_slice(&sent);
         let first = What::Item(Ok(len as u32), None);
@@ -760,7 +758,7 @@ impl Kernel {
             }
             return;
         }
-        // SAFETY: the request has not been completed, by the contract of `launch`, and no buffer has
+        // SAFETY: the request has not been completed, by the contract of `submit`, and no buffer has
         // been chosen for it.
         let Some(span) = (unsafe { Choice::choose(choice) }) else {
             return self.end(flight, Err(ENOBUFS), Effect::Nothing);
@@ -845,7 +843,7 @@ impl Kernel {
             Effect::Nothing => {}
             Effect::Fill(thing, from, len) => {
                 // SAFETY: the operation has not been reported as completed, by the contract of
-                // `launch`.
+                // `submit`.
                 unsafe { flight.memory.fill(&Thing::bytes(from, len)) };
                 let address = flight.memory.address();
                 if len > 0 && self.things[thing].taken > 0 {
@@ -862,7 +860,7 @@ impl Kernel {
             }
             Effect::Send(thing, len) => {
                 // SAFETY: the operation has not been reported as completed, by the contract of
-                // `launch`.
+                // `submit`.
                 let sent = unsafe { flight.memory.read(len) };
                 self.things[thing].written.extend_from_slice(&sent);
             }
@@ -877,7 +875,7 @@ impl Kernel {
                 }
                 descriptor = Some(Ok(fd.into_raw_fd() as u32));
             }
-            // SAFETY: it runs once, before the completion is reported; by the contract of `launch`.
+            // SAFETY: it runs once, before the completion is reported; by the contract of `submit`.
             Effect::Run(work) => unsafe { (work.run)(work.data) },
         }
         match post.what {

@@ -33,27 +33,24 @@ pub(crate) use self::{
     objects::Thing,
     rng::{Rng, seeds},
 };
-use super::{Event, OpState, Submitted, linux};
+use super::{
+    Backend, BufferRing, Capabilities, Event, OpState, Report, Resubmit, Submitted,
+    either::Either,
+    linux::{self, LinuxBackend},
+    uring,
+};
 use crate::{
     backend::BackendKind,
     driver::{Driver, DriverBuilder},
     key::Key,
     notify::Notifier,
-    request::{Capabilities, Report, Request},
+    request::Request,
     spin::Spin,
-    sys::BufferRing,
     thread_pool::Pool,
 };
 
 /// The backend of drivers in tests: a real backend, unless this thread has set a simulated one.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "there is one for each driver, and the common one is the large one"
-)]
-pub(crate) enum Backend {
-    System(linux::Backend),
-    Sim(Sim),
-}
+pub(crate) type TestBackend = Either<LinuxBackend, Sim>;
 
 /// A handle of the kernel. The driver has one; tests use others to control the kernel.
 #[derive(Clone)]
@@ -68,12 +65,12 @@ pub(crate) fn choose(
     wanted: Option<BackendKind>,
     entries: u32,
     spin: Spin,
-) -> io::Result<(Backend, Event, String)> {
+) -> io::Result<(TestBackend, Event, String)> {
     if let Some(sim) = NEXT.take() {
-        return Ok((Backend::Sim(sim), Event::of_nobody()?, "in memory".into()));
+        return Ok((Either::Second(sim), Event::of_nobody()?, "in memory".into()));
     }
     let (backend, event, why) = linux::choose(wanted, entries, spin)?;
-    Ok((Backend::System(backend), event, why))
+    Ok((Either::First(backend), event, why))
 }
 
 impl Sim {
@@ -94,6 +91,46 @@ impl Sim {
 
     pub(crate) fn kernel(&self) -> RefMut<'_, Kernel> {
         self.0.borrow_mut()
+    }
+}
+
+impl Backend for Sim {
+    fn kind(&self) -> BackendKind {
+        BackendKind::IoUring
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        self.kernel().capabilities()
+    }
+
+    fn register_buffers(&mut self, _count: u16) -> io::Result<Option<Box<dyn BufferRing>>> {
+        Ok(self.kernel().register_buffers())
+    }
+
+    fn unregister_buffers(&mut self, group: u16) {
+        self.kernel().unregister_buffers(group);
+    }
+
+    fn enters(&self) -> u64 {
+        0
+    }
+
+    unsafe fn submit(&mut self, key: Key, request: &Request, _: *mut OpState) -> Submitted {
+        // SAFETY: passed on from this function.
+        unsafe { self.kernel().submit(key, request) }
+    }
+
+    unsafe fn submit_after_would_block(&mut self, key: Key, request: &Request) -> Submitted {
+        // SAFETY: passed on from this function.
+        unsafe { self.kernel().submit(key, request) }
+    }
+
+    fn resubmit(&self, request: &Request) -> Resubmit {
+        uring::resubmit(request)
+    }
+
+    unsafe fn cancel(&mut self, key: Key, _: *mut OpState) {
+        self.kernel().cancel(key);
     }
 
     fn wait(
@@ -120,120 +157,14 @@ impl Sim {
         }
         ended
     }
-}
 
-impl Backend {
-    pub(crate) fn kind(&self) -> BackendKind {
-        match self {
-            Self::System(system) => system.kind(),
-            Self::Sim(_) => BackendKind::IoUring,
-        }
-    }
-
-    pub(crate) fn extras(&self) -> Capabilities {
-        match self {
-            Self::System(system) => system.extras(),
-            Self::Sim(sim) => sim.kernel().extras(),
-        }
-    }
-
-    pub(crate) fn register_buffers(
-        &mut self,
-        count: u16,
-    ) -> io::Result<Option<Box<dyn BufferRing>>> {
-        match self {
-            Self::System(system) => system.register_buffers(count),
-            Self::Sim(sim) => Ok(sim.kernel().register_buffers()),
-        }
-    }
-
-    pub(crate) fn unregister_buffers(&mut self, group: u16) {
-        match self {
-            Self::System(system) => system.unregister_buffers(group),
-            Self::Sim(sim) => sim.kernel().unregister_buffers(group),
-        }
-    }
-
-    pub(crate) fn enters(&self) -> u64 {
-        match self {
-            Self::System(system) => system.enters(),
-            Self::Sim(_) => 0,
-        }
-    }
-
-    pub(crate) fn attach(&mut self, fd: RawFd) -> io::Result<()> {
-        match self {
-            Self::System(system) => system.attach(fd),
-            Self::Sim(_) => Ok(()),
-        }
-    }
-
-    /// # Safety
-    ///
-    /// The memory of the request stays valid until the completion of `key` has been reported.
-    pub(crate) unsafe fn launch(
-        &mut self,
-        key: Key,
-        request: &Request,
-        scratch: *mut OpState,
-    ) -> Submitted {
-        // SAFETY: passed on from this function.
-        unsafe {
-            match self {
-                Self::System(system) => system.launch(key, request, scratch),
-                Self::Sim(sim) => sim.kernel().launch(key, request),
-            }
-        }
-    }
-
-    /// # Safety
-    ///
-    /// As for `launch`.
-    pub(crate) unsafe fn launch_to_wait(&mut self, key: Key, request: &Request) -> Submitted {
-        match self {
-            // SAFETY: passed on from this function.
-            Self::System(system) => unsafe { system.launch_to_wait(key, request) },
-            // SAFETY: likewise.
-            Self::Sim(sim) => unsafe { sim.kernel().launch(key, request) },
-        }
-    }
-
-    /// # Safety
-    ///
-    /// The scratch belongs to the operation with this key.
-    pub(crate) unsafe fn cancel(&mut self, key: Key, scratch: *mut OpState) {
-        match self {
-            // SAFETY: passed on from this function.
-            Self::System(system) => unsafe { system.cancel(key, scratch) },
-            Self::Sim(sim) => sim.kernel().cancel(key),
-        }
-    }
-
-    pub(crate) fn wait(
-        &mut self,
-        timeout: Option<Duration>,
-        notifier: &Notifier,
-        on_report: &mut dyn FnMut(Key, Report),
-    ) -> io::Result<()> {
-        match self {
-            Self::System(system) => system.wait(timeout, notifier, on_report),
-            Self::Sim(sim) => sim.wait(timeout, notifier, on_report),
-        }
-    }
-
-    pub(crate) fn prepare_to_sleep(&mut self, notifier: &Notifier) -> bool {
-        match self {
-            Self::System(system) => system.prepare_to_sleep(notifier),
-            Self::Sim(sim) => sim.kernel().may_sleep() && notifier.park(),
-        }
+    fn prepare_to_park(&mut self, notifier: &Notifier) -> bool {
+        self.kernel().may_sleep() && notifier.park()
     }
 }
 
-impl AsRawFd for Backend {
+impl AsRawFd for Sim {
     fn as_raw_fd(&self) -> RawFd {
-        match self {
-            Self::System(system) => system.as_raw_fd(),
-            Self::Sim(_) => -1,
-        }
+        -1
     }
 }

@@ -8,8 +8,6 @@ mod thread;
 mod transfer;
 mod types;
 
-use std::time::Duration;
-
 pub(crate) use crate::sys::platform::{RECEIVE_FLAGS, SEND_FLAGS};
 #[allow(unused_imports, reason = "not every system has something to note")]
 pub(crate) use fd_generation::with_cached_flags;
@@ -34,9 +32,6 @@ pub(crate) use types::{borrow_as_file, own as own_file, own as own_socket};
 
 /// The flag of a non-blocking receive or send.
 pub(crate) const MSG_DONTWAIT: Option<i32> = Some(libc::MSG_DONTWAIT);
-
-/// The time between two tries of a request whose readiness no event reports.
-pub(crate) const RETRY_EVERY: Duration = Duration::from_millis(1);
 
 /// The state of a unix backend per operation: none.
 #[derive(Debug)]

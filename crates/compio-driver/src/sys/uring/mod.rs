@@ -3,8 +3,7 @@
 mod buffer_ring;
 mod encode;
 mod half_closed;
-mod inline_budget;
-mod inline_socket;
+mod inline_io;
 mod probe;
 mod replay;
 mod retry;
@@ -20,32 +19,33 @@ use std::{
 
 pub use io_uring::squeue::Entry as RawEntry;
 use io_uring::{EnterFlags, IoUring, cqueue, opcode, squeue, types};
-pub(crate) use replay::{again, repeat};
+pub(crate) use replay::repeat;
+#[cfg(all(test, not(loom)))]
+pub(super) use replay::resubmit;
 
 use self::{
     buffer_ring::Ring,
     encode::Encoded,
     half_closed::{Now, RDHUP},
-    inline_budget::InlineBudget,
-    inline_socket::InlineSocket,
+    inline_io::InlineIo,
     probe::Probed,
     staged::{Staged, Step, Way},
 };
 #[cfg(all(test, not(loom)))]
 use super::faults;
 use super::{
-    Submitted,
+    Backend, BufferRing, Capabilities, OpState, Report, Resubmit, Submitted,
     platform::{
         EventFd, nowait,
         splices::{self, Next},
     },
 };
 use crate::{
+    backend::BackendKind,
     key::Key,
     notify::Notifier,
-    request::{Answer, Capabilities, FileOp, Item, Poll, Report, Request, Transfer, ready},
+    request::{Answer, FileOp, Item, Poll, Request, Transfer, ready},
     spin::Spin,
-    sys::BufferRing,
 };
 
 /// User data of the eventfd's poll. It cannot be a key: keys do not use the two highest bits.
@@ -85,8 +85,7 @@ pub(crate) struct Uring {
     spin: Spin,
     /// Whether a request that needs an io-wq worker was submitted since the last wait.
     io_wq_pending: bool,
-    inline_budget: InlineBudget,
-    inline_socket: InlineSocket,
+    inline_io: InlineIo,
     /// The number of cancels in `pending`.
     cancels: u32,
     staged: Staged,
@@ -117,8 +116,7 @@ impl Uring {
             enter_flags,
             spin,
             io_wq_pending: false,
-            inline_budget: InlineBudget::new(),
-            inline_socket: InlineSocket::new(),
+            inline_io: InlineIo::new(),
             cancels: 0,
             staged: Staged::new(),
             next_group: 0,
@@ -130,11 +128,22 @@ impl Uring {
         self.setup_name
     }
 
-    pub(crate) fn extras(&self) -> Capabilities {
-        self.probed.extras()
+    /// The event that ends a sleep of this backend.
+    pub(crate) fn event(&self) -> Arc<EventFd> {
+        Arc::clone(&self.event)
+    }
+}
+
+impl Backend for Uring {
+    fn kind(&self) -> BackendKind {
+        BackendKind::IoUring
     }
 
-    pub(crate) fn register_buffers(&mut self, count: u16) -> io::Result<Box<dyn BufferRing>> {
+    fn capabilities(&self) -> Capabilities {
+        self.probed.capabilities()
+    }
+
+    fn register_buffers(&mut self, count: u16) -> io::Result<Option<Box<dyn BufferRing>>> {
         let mut names_left = 1 << u16::BITS;
         loop {
             let group = self.next_group;
@@ -143,7 +152,7 @@ impl Uring {
             let buffer_ring = Ring::new(group, count);
             // SAFETY: the memory is freed after it has been unregistered.
             match unsafe { buffer_ring.register(&self.ring.submitter()) } {
-                Ok(()) => return Ok(Box::new(buffer_ring)),
+                Ok(()) => return Ok(Some(Box::new(buffer_ring))),
                 // The ids have wrapped around, and an older buffer ring uses this one.
                 Err(error) if names_left > 0 && error.raw_os_error() == Some(libc::EEXIST) => {}
                 Err(error) => return Err(error),
@@ -151,26 +160,18 @@ impl Uring {
         }
     }
 
-    pub(crate) fn unregister_buffers(&mut self, group: u16) {
+    fn unregister_buffers(&mut self, group: u16) {
         // The group is registered, so the call cannot fail.
         let _ = self.ring.submitter().unregister_buf_ring(group);
     }
 
-    pub(crate) fn enters(&self) -> u64 {
+    fn enters(&self) -> u64 {
         self.enters
     }
 
-    /// The event that ends a sleep of this backend.
-    pub(crate) fn event(&self) -> Arc<EventFd> {
-        Arc::clone(&self.event)
-    }
-
-    /// # Safety
-    ///
-    /// The memory of the request stays valid until the completion of `key` has been reported.
-    pub(crate) unsafe fn launch(&mut self, key: Key, request: &Request) -> Submitted {
+    unsafe fn submit(&mut self, key: Key, request: &Request, _: *mut OpState) -> Submitted {
         // SAFETY: passed on from this function.
-        if let Some(answer) = unsafe { self.try_at_once(request) } {
+        if let Some(answer) = unsafe { self.try_inline(request) } {
             return Submitted::Ready(answer);
         }
         if let Request::Transfer(transfer) = request
@@ -203,7 +204,7 @@ impl Uring {
                 // SAFETY: passed on from this function.
                 Way::Call(transfer) => return unsafe { self.try_or_wait(key, transfer) },
             },
-            Encoded::Splice => return self.launch_splice(key, request),
+            Encoded::Splice => return self.submit_splice(key, request),
             // SAFETY: likewise.
             Encoded::Call => return unsafe { self.call(request) },
             Encoded::Work => return Submitted::ThreadPool(*request),
@@ -226,13 +227,9 @@ impl Uring {
         }
     }
 
-    /// Launches a send that the kernel has completed with EAGAIN: see `retry`.
-    ///
-    /// # Safety
-    ///
-    /// As for `launch`.
+    // A send is repeated: see `retry`.
     #[cold]
-    pub(crate) unsafe fn launch_to_wait(&mut self, key: Key, request: &Request) -> Submitted {
+    unsafe fn submit_after_would_block(&mut self, key: Key, request: &Request) -> Submitted {
         let Request::Net(net) = request else {
             return Submitted::Ready(Err(libc::EAGAIN));
         };
@@ -255,11 +252,73 @@ impl Uring {
         }
     }
 
-    /// Makes a non-blocking call, or waits for readiness and then launches the request again.
+    fn resubmit(&self, request: &Request) -> Resubmit {
+        replay::resubmit(request)
+    }
+
+    unsafe fn cancel(&mut self, key: Key, _: *mut OpState) {
+        self.cancels += 1;
+        let target = if self.staged.has(key) {
+            CANCEL | STAGED | key.to_bits()
+        } else {
+            key.to_bits()
+        };
+        self.push(
+            opcode::AsyncCancel::new(target)
+                .build()
+                .user_data(CANCEL | key.to_bits()),
+        );
+    }
+
+    fn wait(
+        &mut self,
+        timeout: Option<Duration>,
+        notifier: &Notifier,
+        on_report: &mut dyn FnMut(Key, Report),
+    ) -> io::Result<()> {
+        self.staged.renew();
+        let may_sleep = timeout != Some(Duration::ZERO) && self.ring.completion().is_empty();
+        if may_sleep {
+            self.sleep(timeout, notifier)?;
+        } else {
+            self.enter_if_needed()?;
+        }
+        let completed = self.reap(on_report);
+        self.inline_io.renew(completed);
+        Ok(())
+    }
+
+    fn prepare_to_park(&mut self, notifier: &Notifier) -> bool {
+        // The ring's own descriptor is not suitable: with deferred task work it becomes readable without
+        // waking its waiters. So completions signal the event from now on.
+        if !self.signals_event {
+            let registered = self
+                .ring
+                .submitter()
+                .register_eventfd(self.event.as_raw_fd());
+            self.signals_event = registered.is_ok();
+        }
+        self.refill();
+        // Before the last check: a signal after it makes the event readable again.
+        self.event.reset();
+        let parked = self.signals_event && self.pending.is_empty() && notifier.park();
+        let entered = self.enter_if_needed().is_ok();
+        // The outer loop must not sleep before the kernel has taken all entries.
+        let is_over = self.has_nothing_to_submit() && self.ring.completion().is_empty();
+        if parked && entered && is_over {
+            return true;
+        }
+        notifier.unpark();
+        false
+    }
+}
+
+impl Uring {
+    /// Makes a non-blocking call, or waits for readiness and then submits the request again.
     ///
     /// # Safety
     ///
-    /// As for `launch`.
+    /// As for [`submit`](Backend::submit).
     #[cold]
     unsafe fn try_or_wait(&mut self, key: Key, transfer: Transfer) -> Submitted {
         // The number of calls per turn is limited, so that other tasks make progress.
@@ -273,7 +332,7 @@ impl Uring {
         self.wait_for(key, transfer.fd(), transfer.events())
     }
 
-    /// Launches the request again once the descriptor is ready.
+    /// Submits the request again once the descriptor is ready.
     fn wait_for(&mut self, key: Key, fd: RawFd, events: u32) -> Submitted {
         self.push_poll(key, Step::Poll, fd, events, half_closed::poll(fd, events))
     }
@@ -294,7 +353,7 @@ impl Uring {
         }
     }
 
-    /// Launches the request again after a pause.
+    /// Submits the request again after a pause.
     fn wait_briefly(&mut self, key: Key) -> Submitted {
         self.push_step(key, Step::Pause, retry::pause())
     }
@@ -317,7 +376,7 @@ impl Uring {
 
     /// A splice holds the lock of its pipe. So it starts when both ends are ready, and is non-blocking.
     #[cold]
-    fn launch_splice(&mut self, key: Key, request: &Request) -> Submitted {
+    fn submit_splice(&mut self, key: Key, request: &Request) -> Submitted {
         let Request::Splice(splice) = request else {
             return Submitted::ThreadPool(*request);
         };
@@ -361,100 +420,33 @@ impl Uring {
     ///
     /// # Safety
     ///
-    /// As for `launch`.
+    /// As for [`submit`](Backend::submit).
     #[cold]
     unsafe fn call(&mut self, request: &Request) -> Submitted {
-        // This call must not overtake requests that were launched before.
+        // This call must not overtake requests that were submitted before.
         let _ = self.enter_if_needed();
         // SAFETY: passed on from this function.
         Submitted::Ready(unsafe { super::unix::call(request) })
     }
 
-    /// Tries a plain call if it is cheaper than the ring: page-cache reads, and single socket
-    /// operations.
-    ///
     /// # Safety
     ///
-    /// As for `launch`.
+    /// As for [`submit`](Backend::submit).
     #[inline]
-    unsafe fn try_at_once(&mut self, request: &Request) -> Option<Answer> {
-        match request {
-            // SAFETY: passed on from this function.
-            Request::Transfer(transfer) => unsafe { self.try_read(transfer) },
-            Request::Net(net) if self.inline_socket.is_likely() && self.has_nothing_to_submit() => {
-                // SAFETY: likewise.
-                unsafe { self.inline_socket.try_at_once(net) }
-            }
-            Request::Net(_)
-            | Request::FileOp(_)
-            | Request::Path(_)
-            | Request::Nop
-            | Request::Invalid
-            | Request::Control(_)
-            | Request::Splice(_)
-            | Request::Poll(_)
-            | Request::Work(_)
-            | Request::Raw(_) => None,
-        }
+    unsafe fn try_inline(&mut self, request: &Request) -> Option<Answer> {
+        let Self {
+            inline_io,
+            pending,
+            ring,
+            ..
+        } = self;
+        let has_pending = || !pending.is_empty() || !ring.submission().is_empty();
+        // SAFETY: passed on from this function.
+        unsafe { inline_io.try_at_once(request, has_pending) }
     }
 
     fn has_nothing_to_submit(&mut self) -> bool {
         self.pending.is_empty() && self.ring.submission().is_empty()
-    }
-
-    /// # Safety
-    ///
-    /// As for `launch`.
-    unsafe fn try_read(&mut self, transfer: &Transfer) -> Option<Answer> {
-        if !nowait::may_be_in_memory(transfer) || !self.inline_budget.should_try() {
-            return None;
-        }
-        // SAFETY: passed on from this function.
-        match unsafe { nowait::read_fully(transfer) } {
-            Err(libc::EAGAIN | libc::EOPNOTSUPP | libc::ENOSYS | libc::ESPIPE) => {
-                self.inline_budget.record_miss();
-                None
-            }
-            answer => {
-                self.inline_budget.record_hit(answer.unwrap_or(0));
-                Some(answer)
-            }
-        }
-    }
-
-    pub(crate) fn cancel(&mut self, key: Key) {
-        self.cancels += 1;
-        let target = if self.staged.has(key) {
-            CANCEL | STAGED | key.to_bits()
-        } else {
-            key.to_bits()
-        };
-        self.push(
-            opcode::AsyncCancel::new(target)
-                .build()
-                .user_data(CANCEL | key.to_bits()),
-        );
-    }
-
-    /// Submits, sleeps for at most `timeout` (`None`: without a limit) if no completion is present, and
-    /// reports all completions.
-    pub(crate) fn wait(
-        &mut self,
-        timeout: Option<Duration>,
-        notifier: &Notifier,
-        on_report: &mut dyn FnMut(Key, Report),
-    ) -> io::Result<()> {
-        self.inline_budget.renew();
-        self.staged.renew();
-        let may_sleep = timeout != Some(Duration::ZERO) && self.ring.completion().is_empty();
-        if may_sleep {
-            self.sleep(timeout, notifier)?;
-        } else {
-            self.enter_if_needed()?;
-        }
-        let completed = self.reap(on_report);
-        self.inline_socket.renew(completed);
-        Ok(())
     }
 
     fn push(&mut self, entry: RawEntry) {
@@ -482,7 +474,7 @@ impl Uring {
         let room = if faults::is_full() { 0 } else { room };
         let count = self.pending.len().min(room);
         // SAFETY: the memory behind the entries stays valid until their completion, by the contract of
-        // `launch`; our own entries (cancel, event) have no pointers.
+        // `submit`; our own entries (cancel, event) have no pointers.
         let pushed = unsafe { queue.push_multiple(&self.pending[..count]) };
         if pushed.is_ok() {
             self.pending.drain(..count);
@@ -569,33 +561,6 @@ impl Uring {
         self.pending.is_empty() && notifier.park()
     }
 
-    /// Prepares a sleep outside of [`wait`](Self::wait), on this backend's event. False if there is
-    /// work already.
-    ///
-    /// The ring's own descriptor is not suitable: with deferred task work it becomes readable without
-    /// waking its waiters. So completions signal the event from now on.
-    pub(crate) fn prepare_to_sleep(&mut self, notifier: &Notifier) -> bool {
-        if !self.signals_event {
-            let registered = self
-                .ring
-                .submitter()
-                .register_eventfd(self.event.as_raw_fd());
-            self.signals_event = registered.is_ok();
-        }
-        self.refill();
-        // Before the last check: a signal after it makes the event readable again.
-        self.event.reset();
-        let parked = self.signals_event && self.pending.is_empty() && notifier.park();
-        let entered = self.enter_if_needed().is_ok();
-        // The outer loop must not sleep before the kernel has taken all entries.
-        let is_over = self.has_nothing_to_submit() && self.ring.completion().is_empty();
-        if parked && entered && is_over {
-            return true;
-        }
-        notifier.unpark();
-        false
-    }
-
     /// Submits everything and waits for `want` completions.
     fn enter(&mut self, want: u32, timeout: Option<Duration>) -> io::Result<()> {
         self.enters += 1;
@@ -612,7 +577,7 @@ impl Uring {
             return ignore_transient(error);
         }
         // SAFETY: the argument has the type that EXT_ARG announces, and outlives the call; the memory
-        // behind the entries is valid by the contract of `launch`.
+        // behind the entries is valid by the contract of `submit`.
         let entered = unsafe {
             self.ring
                 .submitter()

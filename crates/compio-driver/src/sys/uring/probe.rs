@@ -4,7 +4,7 @@ use std::{env, io};
 
 use io_uring::{IoUring, Probe, opcode, squeue::Entry};
 
-use crate::{request::Capabilities, sys::platform::explain};
+use crate::sys::{Capabilities, platform::explain};
 
 /// Required opcodes, which no plain call can replace.
 const NEEDED: [(&str, u8); 14] = [
@@ -85,7 +85,7 @@ impl Probed {
 
     /// A kernel does not report its support of multishot operations. It has them since the version that
     /// added these opcodes: 5.19 for accepts, 6.0 for receives.
-    pub(super) fn extras(&self) -> Capabilities {
+    pub(super) fn capabilities(&self) -> Capabilities {
         Capabilities {
             accept_multi: self.has(opcode::Socket::CODE),
             recv_multi: self.has(opcode::SendZc::CODE),

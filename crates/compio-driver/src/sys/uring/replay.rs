@@ -34,12 +34,12 @@ use crate::{
 };
 
 /// Decides where the request is executed again. Runs on the thread of the driver, and never blocks.
-pub(crate) fn again(request: &Request) -> Resubmit {
+pub(in crate::sys) fn resubmit(request: &Request) -> Resubmit {
     match *request {
-        Request::Transfer(ref transfer) => again_transfer(transfer.fd(), request),
-        Request::FileOp(_) | Request::Path(_) => Resubmit::Pool(*request),
+        Request::Transfer(ref transfer) => resubmit_transfer(transfer.fd(), request),
+        Request::FileOp(_) | Request::Path(_) => Resubmit::ThreadPool(*request),
         Request::Splice(ref splice) => {
-            clamp_to_pipe_buf(splice).map_or(Resubmit::Kernel, Resubmit::Pool)
+            clamp_to_pipe_buf(splice).map_or(Resubmit::Kernel, Resubmit::ThreadPool)
         }
         Request::Net(ref net) if !never_answers_cancelled(net.fd()) => Resubmit::Not,
         Request::Net(_) => Resubmit::Kernel,
@@ -50,16 +50,16 @@ pub(crate) fn again(request: &Request) -> Resubmit {
 }
 
 /// Reads and writes of pipes, sockets and terminals may wait for a peer, those of files do not.
-fn again_transfer(fd: RawFd, request: &Request) -> Resubmit {
+fn resubmit_transfer(fd: RawFd, request: &Request) -> Resubmit {
     let format = attributes_in_memory(fd).map_or(0, |kind| kind.mode & libc::S_IFMT);
     match format {
-        libc::S_IFREG | libc::S_IFDIR | libc::S_IFBLK => Resubmit::Pool(*request),
+        libc::S_IFREG | libc::S_IFDIR | libc::S_IFBLK => Resubmit::ThreadPool(*request),
         _ if never_answers_cancelled(fd) => Resubmit::Kernel,
         _ => Resubmit::Not,
     }
 }
 
-/// Executes a request that [`again`] has passed to a thread, which may block. Returns ECANCELED if this
+/// Executes a request that [`resubmit`] has passed to a thread, which may block. Returns ECANCELED if this
 /// may be the second execution of a request with an effect.
 ///
 /// # Safety

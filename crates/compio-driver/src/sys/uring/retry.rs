@@ -18,10 +18,10 @@ use std::{os::fd::RawFd, ptr, time::Duration};
 
 use io_uring::{opcode, squeue::Entry, types};
 
-use crate::{request::Net, sys::unix::RETRY_EVERY};
+use crate::{request::Net, sys::retries::RETRY_INTERVAL};
 
 /// The timeout of the entry that waits for a retry. The kernel copies it at submission.
-static PAUSE: types::Timespec = timespec(RETRY_EVERY);
+static PAUSE: types::Timespec = timespec(RETRY_INTERVAL);
 
 const fn timespec(duration: Duration) -> types::Timespec {
     types::Timespec::new()
@@ -59,7 +59,7 @@ pub(super) fn attempt_of(net: &Net) -> Net {
     net
 }
 
-/// The entry that completes after [`RETRY_EVERY`].
+/// The entry that completes after [`RETRY_INTERVAL`].
 pub(super) fn pause() -> Entry {
     opcode::Timeout::new(ptr::from_ref(&PAUSE)).build()
 }

@@ -12,8 +12,11 @@ use std::{collections::HashMap, os::fd::OwnedFd};
 use super::half_closed;
 use crate::{
     key::Key,
-    request::{Report, Request, Transfer},
-    sys::platform::kinds::{Kind, kind_of, private_of},
+    request::{Request, Transfer},
+    sys::{
+        Report,
+        platform::kinds::{Kind, kind_of, private_of},
+    },
 };
 
 /// The number of successive calls before the next turn.

@@ -32,8 +32,7 @@ pub use pipe::{
     set_named_pipe_mode,
 };
 pub(crate) use syscall::{
-    again, as_handle, as_socket, call, close, first_span, is_warning, last_error, new_socket,
-    poll_now, repeat,
+    as_handle, as_socket, call, close, first_span, is_warning, last_error, new_socket, poll_now,
 };
 pub use thread::start_thread;
 pub(crate) use windows_sys::Win32::Networking::WinSock::{

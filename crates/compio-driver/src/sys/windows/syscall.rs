@@ -39,10 +39,7 @@ use super::{
 };
 use crate::{
     request::{Answer, Control, FileOp, Position, Request, Span, Spans, Transfer, ready},
-    sys::{
-        Resubmit,
-        iocp::{Begun, RawEntry},
-    },
+    sys::iocp::{Begun, RawEntry},
 };
 
 /// Makes the call.
@@ -69,21 +66,6 @@ pub(crate) unsafe fn call(request: &Request) -> Answer {
             Request::Raw(entry) => raw_call(&*entry),
         }
     }
-}
-
-/// How to resubmit a request that the kernel has cancelled by itself: no backend here cancels one.
-pub(crate) fn again(_: &Request) -> Resubmit {
-    Resubmit::Not
-}
-
-/// As [`call`]: see [`again`].
-///
-/// # Safety
-///
-/// As [`call`].
-pub(crate) unsafe fn repeat(request: &Request) -> Answer {
-    // SAFETY: passed on from this function.
-    unsafe { call(request) }
 }
 
 /// Closes a handle or a socket, once, even if the call fails.

@@ -293,8 +293,8 @@ impl Harness {
 
     /// A value that changes with every event.
     fn progress(&self) -> (usize, usize) {
-        let launched = self.kernel(|kernel| kernel.launched());
-        (launched, self.trace.borrow().len())
+        let submitted = self.kernel(|kernel| kernel.submitted());
+        (submitted, self.trace.borrow().len())
     }
 
     fn any_place(&self) -> Option<usize> {

@@ -380,11 +380,7 @@ fn bind_and_listen() {
         expect!["BIND fd=3 off=16 addr=address"],
     );
     let listen = Control::Listen { fd: 3, backlog: 7 };
-    check(
-        Request::Control(listen),
-        &[],
-        expect!["LISTEN fd=3 len=7"],
-    );
+    check(Request::Control(listen), &[], expect!["LISTEN fd=3 len=7"]);
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::{
     os::fd::{FromRawFd, OwnedFd},
 };
 
-use super::{again, may_be_repeated};
+use super::{may_be_repeated, resubmit};
 use crate::{
     SharedFd, op,
     op::Position,
@@ -20,14 +20,14 @@ fn share(fd: impl Into<OwnedFd>) -> SharedFd {
     SharedFd::from(fd.into())
 }
 
-fn request_again<O: Operation>(mut operation: O) -> Resubmit {
-    again(&operation.request())
+fn resubmit_of<O: Operation>(mut operation: O) -> Resubmit {
+    resubmit(&operation.request())
 }
 
 /// Whether a thread repeats the operation.
 fn is_repeated<O: Operation>(mut operation: O) -> bool {
     let request = operation.request();
-    assert!(matches!(again(&request), Resubmit::Pool(_)));
+    assert!(matches!(resubmit(&request), Resubmit::ThreadPool(_)));
     // SAFETY: the operation outlives the call.
     unsafe { may_be_repeated(&request) }
 }
@@ -42,7 +42,7 @@ fn wait_for_a_peer_is_not_repeated_by_a_thread() {
     let (source, sink) = (share(source), share(sink));
     let file = share(tempfile::tempfile().unwrap());
     let read = op::ReadAt::at_cursor(source.clone(), Vec::with_capacity(8));
-    assert!(matches!(request_again(read), Resubmit::Kernel));
+    assert!(matches!(resubmit_of(read), Resubmit::Kernel));
     let splice = || {
         op::Splice::new(
             source.clone(),
@@ -52,23 +52,23 @@ fn wait_for_a_peer_is_not_repeated_by_a_thread() {
             1 << 20,
         )
     };
-    assert!(matches!(request_again(splice()), Resubmit::Kernel));
+    assert!(matches!(resubmit_of(splice()), Resubmit::Kernel));
 
     let sync = op::Sync::all(file.clone());
     assert!(matches!(
-        request_again(sync),
-        Resubmit::Pool(Request::FileOp(_))
+        resubmit_of(sync),
+        Resubmit::ThreadPool(Request::FileOp(_))
     ));
     let read = op::ReadAt::new(file.clone(), 0, Vec::with_capacity(8));
     assert!(matches!(
-        request_again(read),
-        Resubmit::Pool(Request::Transfer(_))
+        resubmit_of(read),
+        Resubmit::ThreadPool(Request::Transfer(_))
     ));
     let mut write = op::WriteAt::at_cursor(sink, b"!");
     // SAFETY: the operation outlives the call.
     assert_eq!(unsafe { crate::sys::unix::call(&write.request()) }, Ok(1));
     // The pipe may have no room for all bytes.
-    let Resubmit::Pool(Request::Splice(Splice { len, .. })) = request_again(splice()) else {
+    let Resubmit::ThreadPool(Request::Splice(Splice { len, .. })) = resubmit_of(splice()) else {
         panic!("the splice must go to the pool");
     };
     assert_eq!(len as usize, libc::PIPE_BUF);
@@ -84,12 +84,12 @@ fn descriptor_that_may_answer_cancelled_itself_is_believed() {
         [timer, packet].map(|fd| OwnedFd::from_raw_fd(fd))
     };
     let read = op::ReadAt::at_cursor(timer, [0; 8]);
-    assert!(matches!(request_again(read), Resubmit::Not));
+    assert!(matches!(resubmit_of(read), Resubmit::Not));
     let receive = op::Recv::new(share(packet), [0; 8], 0);
-    assert!(matches!(request_again(receive), Resubmit::Not));
+    assert!(matches!(resubmit_of(receive), Resubmit::Not));
     let datagrams = UdpSocket::bind("127.0.0.1:0").unwrap();
     let receive = op::Recv::new(share(datagrams), [0; 8], 0);
-    assert!(matches!(request_again(receive), Resubmit::Kernel));
+    assert!(matches!(resubmit_of(receive), Resubmit::Kernel));
 }
 
 #[test]

@@ -1,11 +1,11 @@
-//! The budget of inline attempts: whether a read is tried before it is submitted to the ring.
+//! The budget of inline attempts of one kind.
 //!
-//! A plain call is the faster way to read from the page cache, but a failed attempt is an extra cost.
-//! So each failure is followed by reads without an attempt, twice as many each time. A task whose reads
-//! all succeed at once would starve other tasks, so the bytes per turn are limited.
+//! A failed attempt is an extra cost. So each failure is followed by requests without an attempt, twice as
+//! many each time. A task whose attempts all succeed would starve other tasks, so the bytes per turn are
+//! limited.
 
 /// The bytes that may be read inline per turn: about 30 µs of CPU time.
-pub(super) const BYTES: u32 = 64 * BLOCK;
+pub(super) const BYTES_PER_TURN: u32 = 64 * BLOCK;
 
 /// A shorter read counts as this many bytes.
 const BLOCK: u32 = 4096;
@@ -13,7 +13,7 @@ const BLOCK: u32 = 4096;
 /// The maximum number of reads without an attempt after a failure.
 const SKIPS_MAX: u32 = 256;
 
-pub(super) struct InlineBudget {
+pub(super) struct Budget {
     bytes_left: u32,
     /// The number of reads that skip the attempt.
     skips_left: u32,
@@ -21,10 +21,10 @@ pub(super) struct InlineBudget {
     skips: u32,
 }
 
-impl InlineBudget {
+impl Budget {
     pub(super) fn new() -> Self {
         Self {
-            bytes_left: BYTES,
+            bytes_left: BYTES_PER_TURN,
             skips_left: 0,
             skips: 0,
         }
@@ -32,7 +32,7 @@ impl InlineBudget {
 
     /// Renews the budget of bytes for a turn.
     pub(super) fn renew(&mut self) {
-        self.bytes_left = BYTES;
+        self.bytes_left = BYTES_PER_TURN;
     }
 
     /// Whether a read should be tried inline.
@@ -66,7 +66,7 @@ mod tests {
 
     #[test]
     fn a_task_gets_only_so_much_at_once() {
-        let mut budget = InlineBudget::new();
+        let mut budget = Budget::new();
         for (bytes, times) in [
             (0, 64),
             (1, 64),
@@ -85,7 +85,7 @@ mod tests {
 
     #[test]
     fn failures_make_attempts_rarer() {
-        let mut budget = InlineBudget::new();
+        let mut budget = Budget::new();
         let mut tried = 0;
         for _ in 0..10_000 {
             budget.renew();
