@@ -1,20 +1,18 @@
 //! Cancelling operations without losing their buffers and results.
 
 use std::{
-    cell::{Cell, RefCell},
     fmt,
-    future::Future,
+    future::{Future, poll_fn},
+    io,
     pin::Pin,
-    rc::{Rc, Weak},
+    rc::Rc,
     task::{Context, Poll},
 };
 
-use compio_io::panics::discard;
-
 use crate::{
-    driver::{Driver, Inner},
-    key::Key,
-    wait_list::{Waiter, Waiters, sweep},
+    driver::{Driver, Inner, TokenState},
+    sys,
+    wait_list::Waiter,
 };
 
 /// Cancels the operations of its scopes. They complete soon and return their buffers, with the error
@@ -25,14 +23,37 @@ use crate::{
 /// and to all outer scopes. If the token has already been cancelled, they do not begin.
 /// Clones are handles of the same token. It stays on its thread.
 #[derive(Clone, Default)]
-pub struct CancelToken(Rc<Shared>);
+pub struct CancelToken(Rc<TokenState>);
 
-#[derive(Default)]
-struct Shared {
-    is_cancelled: Cell<bool>,
-    /// The operations that have begun. Completed ones are swept out from time to time.
-    arena: RefCell<Vec<(Weak<Inner>, Key)>>,
-    waiters: Waiters,
+impl Driver {
+    /// Until the scope is dropped, operations that are polled for the first time belong to `token`, too.
+    /// A forgotten scope (`mem::forget`) never ends.
+    pub fn scope(&self, token: &CancelToken) -> CancelScope<'_> {
+        CancelScope::enter(self, token)
+    }
+
+    /// Waits until a token of the active scopes is cancelled, for waits that are not operations. The output
+    /// is the error of a cancelled operation, `ECANCELED`.
+    #[doc(hidden)]
+    pub fn scope_cancelled(&self) -> impl Future<Output = io::Error> + use<> {
+        let mut cancels = self.inner().cancels();
+        poll_fn(move |cx| {
+            let mut cancels = cancels.iter_mut();
+            if cancels.any(|cancel| Pin::new(cancel).poll(cx).is_ready()) {
+                Poll::Ready(io::Error::from_raw_os_error(sys::ECANCELED))
+            } else {
+                Poll::Pending
+            }
+        })
+    }
+}
+
+impl Inner {
+    /// The cancellation futures of the active scopes.
+    pub(crate) fn cancels(&self) -> Vec<Cancelled> {
+        let tokens = self.active_tokens().into_iter().map(CancelToken);
+        tokens.map(|token| token.cancelled()).collect()
+    }
 }
 
 impl CancelToken {
@@ -43,25 +64,12 @@ impl CancelToken {
 
     /// Requests the cancellation of the operations, and returns at once. New operations are refused.
     pub fn cancel(&self) {
-        if self.0.is_cancelled.replace(true) {
-            return;
-        }
-        // The newest first: see `Inner::cancel_all`.
-        for (driver, key) in self.0.arena.take().into_iter().rev() {
-            if let Some(driver) = driver.upgrade()
-                && driver.arena.is_pending(key)
-            {
-                driver.cancel(key);
-            }
-        }
-        if let Some(panic) = self.0.waiters.wake() {
-            discard(panic);
-        }
+        self.0.cancel();
     }
 
     /// Whether it has been cancelled.
     pub fn is_cancelled(&self) -> bool {
-        self.0.is_cancelled.get()
+        self.0.is_cancelled()
     }
 
     /// Waits until it is cancelled.
@@ -70,16 +78,6 @@ impl CancelToken {
             token: self.clone(),
             waiter: Waiter::default(),
         }
-    }
-
-    /// Adds an operation to this token.
-    pub(crate) fn add(&self, driver: &Rc<Inner>, key: Key) {
-        let mut arena = self.0.arena.borrow_mut();
-        sweep(&mut arena, |(driver, key)| {
-            let driver = driver.upgrade();
-            driver.is_none_or(|driver| !driver.arena.is_pending(*key))
-        });
-        arena.push((Rc::downgrade(driver), key));
     }
 }
 
@@ -135,7 +133,7 @@ pub struct CancelScope<'a> {
 
 impl<'a> CancelScope<'a> {
     pub(crate) fn enter(driver: &'a Driver, token: &CancelToken) -> Self {
-        let place = driver.inner().enter_scope(token.clone());
+        let place = driver.inner().enter_scope(Rc::clone(&token.0));
         Self { driver, place }
     }
 }

@@ -58,13 +58,13 @@ impl Home {
         while answers.len() < count {
             answers.extend(self.turn().1);
         }
-        answers.sort_by_key(|(key, _)| key.to_bits());
+        answers.sort_by_key(|(key, _)| u64::from(*key));
         answers
     }
 
     fn job(&self, number: u64) -> Job {
         Job {
-            key: Key::from_bits(number),
+            key: Key::from(number),
             request: Request::Nop,
             desk: Arc::clone(&self.desk),
             is_repeated: false,
@@ -73,7 +73,7 @@ impl Home {
 }
 
 fn key(number: u64) -> Key {
-    Key::from_bits(number)
+    Key::from(number)
 }
 
 /// Shared by threads of a model, which checks that their accesses are ordered.
@@ -168,7 +168,10 @@ fn one_thread_runs_all_jobs() {
             pool.dispatch(home.job(number)).unwrap();
         }
         let answers = home.answers(2);
-        assert_eq!(answers.iter().map(|(key, _)| key.to_bits()).sum::<u64>(), 3);
+        assert_eq!(
+            answers.iter().map(|(key, _)| u64::from(*key)).sum::<u64>(),
+            3
+        );
         assert_eq!(pool.threads(), 1);
         pool.expire();
     });

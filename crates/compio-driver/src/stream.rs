@@ -18,7 +18,7 @@ use compio_io::buf::IoBuf;
 use crate::{
     accept::{AcceptOne, AcceptQueue, Place},
     buffers::{BufferPool, PooledBuffer},
-    driver::Inner,
+    driver::{Driver, Inner},
     fd::SharedFd,
     multishot::{Next, RawOp, SubmitMulti},
     op::{
@@ -30,6 +30,43 @@ use crate::{
     submit::Submit,
     sys::{self, OwnedFd},
 };
+
+impl Driver {
+    /// The connections of a listening socket, one after the other. One multishot request serves all, if
+    /// the kernel supports that.
+    pub fn accept_stream(&self, fd: SharedFd) -> AcceptStream {
+        AcceptStream::new(self.share(), fd, Rc::default())
+    }
+
+    /// The bytes of a stream socket, in buffers of a pool of the same driver. One multishot request serves
+    /// all, if the kernel supports that. `flags` are the system's `MSG_` flags, of which `MSG_DONTWAIT`,
+    /// `MSG_TRUNC` and `MSG_WAITALL` have no effect.
+    ///
+    /// # Panics
+    ///
+    /// If the pool was made for another driver.
+    pub fn recv_stream(&self, fd: SharedFd, pool: &BufferPool, flags: i32) -> RecvStream {
+        assert!(
+            Rc::ptr_eq(self.inner(), pool.driver()),
+            "the buffer pool belongs to another driver: create one for this driver"
+        );
+        RecvStream::new(fd, pool.clone(), flags)
+    }
+
+    /// Sends the initialised part of a buffer without copying it, if the kernel supports that. The
+    /// kernel uses the buffer longer than the send takes, so the result is returned first and the
+    /// buffer later. `flags` are the system's `MSG_` flags.
+    ///
+    /// It is worthwhile for large buffers only, and never on loopback.
+    pub fn send_zero_copy<B: IoBuf>(
+        &self,
+        fd: SharedFd,
+        buffer: B,
+        flags: i32,
+    ) -> SendZeroCopyFuture<B> {
+        SendZeroCopyFuture::new(self.share(), fd, buffer, flags)
+    }
+}
 
 /// The connections of a listening socket, one after the other. Made by
 /// [`Driver::accept_stream`](crate::Driver::accept_stream).

@@ -11,9 +11,16 @@ use std::{
 
 use crate::{
     arena::{OpHandle, to_result},
-    driver::Inner,
-    operation::Operation,
+    driver::{Driver, Inner},
+    operation::{Operation, Owned},
 };
+
+impl Driver {
+    /// The future of an operation, for this thread. The operation begins at the first poll.
+    pub fn submit<O: Owned>(&self, operation: O) -> Submit<O> {
+        Submit::new(self.share(), operation)
+    }
+}
 
 /// The future of an operation, made by [`Driver::submit`](crate::Driver::submit).
 ///

@@ -101,7 +101,7 @@ impl OpState {
             // SAFETY: a plain C struct for which all zeroes mean "nothing".
             overlapped: unsafe { mem::zeroed() },
             flags: 0,
-            key: Key::from_bits(0),
+            key: Key::from(0),
             fd: RawFd::Handle(ptr::null_mut()),
             ask: Ask::Nothing,
             room: None,

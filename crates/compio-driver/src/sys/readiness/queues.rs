@@ -96,7 +96,7 @@ impl Queues {
     }
 
     pub(super) fn push(&mut self, fd: RawFd, direction: Direction, key: Key, request: Request) {
-        let index = key.index();
+        let index = key.index;
         if self.waits.len() <= index as usize {
             self.waits.resize_with(index as usize + 1, || None);
         }
@@ -129,14 +129,14 @@ impl Queues {
 
     /// The request behind the given one.
     pub(super) fn after(&self, key: Key) -> Option<(Key, Request)> {
-        let wait = self.waits.get(key.index() as usize)?.as_ref()?;
+        let wait = self.waits.get(key.index as usize)?.as_ref()?;
         let wait = self.waits.get(wait.next as usize)?.as_ref()?;
         Some((wait.key, wait.request))
     }
 
     /// Removes a request from its queue. False if the key is not queued.
     pub(super) fn remove(&mut self, key: Key) -> bool {
-        let index = key.index();
+        let index = key.index;
         let Some(Some(wait)) = self.waits.get(index as usize) else {
             return false;
         };

@@ -310,12 +310,12 @@ impl Kernel {
     /// The memory of the request stays valid until the completion of `key` has been reported.
     pub(super) unsafe fn submit(&mut self, key: Key, request: &Request) -> Submitted {
         assert!(
-            key.to_bits() >> 62 == 0,
+            u64::from(key) >> 62 == 0,
             "the backend uses the highest bits"
         );
         let (is_new, was_given_up) = (
-            self.known.insert(key.to_bits()),
-            self.given_up.remove(&key.to_bits()),
+            self.known.insert(u64::from(key)),
+            self.given_up.remove(&u64::from(key)),
         );
         assert!(is_new || was_given_up, "{key:?} was submitted twice");
         self.submitted += 1;
@@ -373,7 +373,7 @@ impl Kernel {
 
     pub(super) fn cancel(&mut self, key: Key) {
         assert!(
-            self.known.contains(&key.to_bits()),
+            self.known.contains(&u64::from(key)),
             "{key:?} was never submitted"
         );
         let turns = self.rng.roll(3);
@@ -818,7 +818,7 @@ impl Kernel {
         match report {
             Report::Final(_) => {}
             Report::CanceledByKernel | Report::WouldBlock | Report::Ready => {
-                assert!(self.given_up.insert(flight.key.to_bits()));
+                assert!(self.given_up.insert(u64::from(flight.key)));
             }
             Report::Item(_) | Report::NotFound => self.flying.push(flight),
         }

@@ -9,6 +9,7 @@ mod replay;
 mod retry;
 mod setup;
 mod staged;
+mod user_data;
 
 use std::{
     io, mem,
@@ -30,6 +31,7 @@ use self::{
     inline_io::InlineIo,
     probe::Probed,
     staged::{Staged, Step, Way},
+    user_data::{CANCEL, EVENT, STAGED},
 };
 #[cfg(all(test, not(loom)))]
 use super::faults;
@@ -47,13 +49,6 @@ use crate::{
     request::{Answer, FileOp, Item, Poll, Request, Transfer, ready},
     spin::Spin,
 };
-
-/// User data of the eventfd's poll. It cannot be a key: keys do not use the two highest bits.
-const EVENT: u64 = u64::MAX;
-/// Set in addition to a key: the completion of a cancel request.
-const CANCEL: u64 = 1 << 63;
-/// Set in addition to a key and [`CANCEL`]: the completion of one step of several, see [`staged`].
-const STAGED: u64 = 1 << 62;
 
 /// The longest sleep. Kernels add the time of day to a timeout in nanoseconds. If the sum overflows,
 /// they do not sleep at all.
@@ -211,7 +206,7 @@ impl Backend for Uring {
         }
         // SAFETY: the slot is filled.
         let entry = unsafe { slot.assume_init_mut() };
-        entry.set_user_data(key.to_bits());
+        entry.set_user_data(u64::from(key));
         if self.probed.knows(entry) {
             // SAFETY: the slot follows the last entry, and is filled.
             unsafe { self.pending.set_len(self.pending.len() + 1) };
@@ -259,14 +254,14 @@ impl Backend for Uring {
     unsafe fn cancel(&mut self, key: Key, _: *mut OpState) {
         self.cancels += 1;
         let target = if self.staged.has(key) {
-            CANCEL | STAGED | key.to_bits()
+            CANCEL | STAGED | u64::from(key)
         } else {
-            key.to_bits()
+            u64::from(key)
         };
         self.push(
             opcode::AsyncCancel::new(target)
                 .build()
-                .user_data(CANCEL | key.to_bits()),
+                .user_data(CANCEL | u64::from(key)),
         );
     }
 
@@ -370,7 +365,7 @@ impl Uring {
         epoll: Option<OwnedFd>,
     ) -> Submitted {
         self.staged.begin(key, step, epoll);
-        self.push(entry.user_data(CANCEL | STAGED | key.to_bits()));
+        self.push(entry.user_data(CANCEL | STAGED | u64::from(key)));
         Submitted::InFlight
     }
 
@@ -600,19 +595,19 @@ impl Uring {
                 }
                 staged if staged & CANCEL != 0 && staged & STAGED != 0 => {
                     completed += 1;
-                    let key = Key::from_bits(staged & !(CANCEL | STAGED));
+                    let key = Key::from(staged & !(CANCEL | STAGED));
                     on_report(key, self.staged.end(key, completion.result()));
                 }
                 // Only the target's own completion counts. A target that was not found may be on its
                 // way to an io-wq worker, where it would wait without end.
                 cancelled if cancelled & CANCEL != 0 => {
                     if completion.result() == -libc::ENOENT {
-                        on_report(Key::from_bits(cancelled & !CANCEL), Report::NotFound);
+                        on_report(Key::from(cancelled & !CANCEL), Report::NotFound);
                     }
                 }
                 key => {
                     completed += 1;
-                    let key = Key::from_bits(key);
+                    let key = Key::from(key);
                     let result = completion.result();
                     let answer = u32::try_from(result).map_err(|_| -result);
                     let flags = completion.flags();

@@ -95,16 +95,16 @@ impl Staged {
 
     /// Begins a step. `epoll` is closed at its end.
     pub(super) fn begin(&mut self, key: Key, step: Step, epoll: Option<OwnedFd>) {
-        self.steps.insert(key.to_bits(), (step, epoll));
+        self.steps.insert(u64::from(key), (step, epoll));
     }
 
     pub(super) fn has(&self, key: Key) -> bool {
-        !self.steps.is_empty() && self.steps.contains_key(&key.to_bits())
+        !self.steps.is_empty() && self.steps.contains_key(&u64::from(key))
     }
 
     /// Ends a step. Returns the report for the operation.
     pub(super) fn end(&mut self, key: Key, result: i32) -> Report {
-        let step = self.steps.remove(&key.to_bits());
+        let step = self.steps.remove(&u64::from(key));
         let answer = u32::try_from(result).map_err(|_| -result);
         let (step, epoll) = step.unzip();
         let is_by_epoll = epoll.flatten().is_some();

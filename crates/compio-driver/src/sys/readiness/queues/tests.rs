@@ -59,7 +59,7 @@ struct Model {
 }
 
 fn key(cell: u32, generation: u32) -> Key {
-    Key::from_bits(u64::from(generation) << 32 | u64::from(cell))
+    Key::from(u64::from(generation) << 32 | u64::from(cell))
 }
 
 /// A request that waits in the queue of its direction. `Other` waits for an exceptional condition.
@@ -93,7 +93,7 @@ impl Model {
                 let mut seen = Vec::new();
                 let mut next = queues.first(fd, direction);
                 while let Some((key, _)) = next {
-                    seen.push(key.to_bits());
+                    seen.push(u64::from(key));
                     next = queues.after(key);
                 }
                 let queue = self.queues.get(&(fd, direction as usize));
@@ -139,13 +139,13 @@ impl Model {
                 let key = key(cell, *generation);
                 queues.push(fd, direction, key, request(fd, direction));
                 let queue = self.queues.entry((fd, direction as usize)).or_default();
-                queue.push(key.to_bits());
+                queue.push(u64::from(key));
             }
             Step::Remove(cell) => {
                 let (generation, is_waiting) = self.cells[cell as usize];
                 let key = key(cell, generation);
                 assert_eq!(queues.remove(key), is_waiting);
-                self.forget(key.to_bits());
+                self.forget(u64::from(key));
             }
             Step::RemoveStale(cell) => {
                 let generation = self.cells[cell as usize].0;
@@ -154,7 +154,7 @@ impl Model {
             Step::Serve(fd, direction) => {
                 if let Some((key, _)) = queues.first(fd, direction) {
                     assert!(queues.remove(key));
-                    self.forget(key.to_bits());
+                    self.forget(u64::from(key));
                 }
             }
             Step::Arm(fd) => {

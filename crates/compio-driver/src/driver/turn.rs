@@ -1,0 +1,128 @@
+//! The turn of a driver: the wait for completions, and the sleep of an outer loop.
+
+use std::{
+    io,
+    panic::{self, AssertUnwindSafe},
+    task::Waker,
+    time::Duration,
+};
+
+use compio_io::panics::discard;
+
+use super::{completions::Deferred, core::Inner};
+use crate::{
+    request::NOT_READY,
+    sys::{Backend as _, Report},
+};
+
+impl Inner {
+    #[cold]
+    pub(super) fn end_sleep(&self) {
+        self.notifier.unpark();
+        self.is_announced.set(false);
+        self.update_fast_path();
+    }
+
+    pub(super) fn wake_outer(&self) {
+        if self.is_announced.get() {
+            self.notifier.notify();
+        }
+    }
+
+    pub(crate) fn turn(&self, timeout: Option<Duration>) -> io::Result<()> {
+        // The outer loop that slept for this driver (see `prepare_to_sleep`) has woken.
+        if self.is_announced.get() {
+            self.end_sleep();
+        }
+        // The notifying thread may have pushed work that only the caller can see: no sleep.
+        let timeout = if self.notifier.take() {
+            Some(Duration::ZERO)
+        } else {
+            timeout
+        };
+        let mut deferred = self.deferred.take().unwrap_or_default();
+        let waited = self
+            .backend
+            .borrow_mut()
+            .wait(timeout, &self.notifier, &mut |key, report| {
+                self.on_report(key, report, &mut deferred)
+            });
+        self.finish_turn(deferred);
+        waited
+    }
+
+    /// Runs the deferred actions after the backend's reports.
+    #[inline]
+    fn finish_turn(&self, mut deferred: Box<Deferred>) {
+        self.collect(&mut deferred);
+        if deferred.is_empty() {
+            self.deferred.set(Some(deferred));
+            return;
+        }
+        for key in deferred.not_found.drain(..) {
+            // Only now: the completion may have followed the report that no operation was found.
+            if self.arena.is_cancellable(key) {
+                self.cancel(key);
+            }
+        }
+        self.run_deferred(deferred);
+    }
+
+    /// Submits pending requests and reaps the ready completions, for a caller outside of this driver's
+    /// loop. The loop still receives every notification, and its sleep stays announced.
+    pub(crate) fn pump(&self) {
+        let mut deferred = self.deferred.take().unwrap_or_default();
+        let waited = self.backend.borrow_mut().wait(
+            Some(Duration::ZERO),
+            &self.notifier,
+            &mut |key, report| self.on_report(key, report, &mut deferred),
+        );
+        // The loop of this driver meets the same error.
+        drop(waited);
+        if self.is_announced.get() {
+            // The wait may have reset the event of a notification.
+            self.notifier.signal_again();
+        }
+        self.finish_turn(deferred);
+    }
+
+    /// As [`pump`](Self::pump), for callers that must not panic. The panic hook has reported the panic of
+    /// a waker.
+    pub(crate) fn pump_quietly(&self) {
+        if let Err(panic) = panic::catch_unwind(AssertUnwindSafe(|| self.pump())) {
+            discard(panic);
+        }
+    }
+
+    /// As [`pump_quietly`](Self::pump_quietly), for a task of another driver on the same thread that waits
+    /// for data of this driver's orphans. The task is woken when it should try again.
+    #[cold]
+    pub(crate) fn pump_for(&self, waker: &Waker) {
+        // Before the pump: a later remote completion wakes the task.
+        self.desk.add_guest(waker.clone());
+        self.pump_quietly();
+        if self.arena.has_orphans_in_kernel() {
+            // They complete soon, since all were cancelled. An io-wq worker has to notice the cancel first.
+            waker.wake_by_ref();
+        }
+    }
+
+    /// Takes the remote completions of other threads.
+    fn collect(&self, deferred: &mut Deferred) {
+        if !self.desk.maybe_nonempty() {
+            return;
+        }
+        let mut completions = self.completions.take();
+        self.desk.take(&mut completions);
+        for (key, answer) in completions.drain(..) {
+            let report = if answer == Err(NOT_READY) {
+                self.arena.unmark_in_thread_pool(key);
+                Report::Ready
+            } else {
+                Report::Final(answer)
+            };
+            self.on_report(key, report, deferred);
+        }
+        self.completions.set(completions);
+    }
+}
