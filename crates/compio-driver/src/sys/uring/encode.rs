@@ -269,7 +269,7 @@ fn encode_control<'a>(control: &Control, slot: &'a mut Slot) -> &'a mut Entry {
     }
 }
 
-fn encode_splice<'a>(splice: &Splice, slot: &'a mut Slot) -> &'a mut Entry {
+pub(super) fn encode_splice<'a>(splice: &Splice, slot: &'a mut Slot) -> &'a mut Entry {
     let from_position = offset(splice.from_position) as i64;
     let to_position = offset(splice.to_position) as i64;
     slot.write(

@@ -396,18 +396,13 @@ impl Uring {
             },
             Next::Thread(splice) => splice,
         };
-        let request = Request::Splice(splice);
         let mut slot = encode::Slot::uninit();
-        // SAFETY: this is no raw entry; the slot is filled by the call.
-        let entry = unsafe {
-            encode::encode(&request, &mut slot);
-            slot.assume_init()
-        };
+        let entry = encode::encode_splice(&splice, &mut slot).clone();
         if self.probed.knows(&entry) {
             self.io_wq_pending = true;
             self.push_step(key, Step::Splice, entry)
         } else {
-            Submitted::ThreadPool(request)
+            Submitted::ThreadPool(Request::Splice(splice))
         }
     }
 
