@@ -113,7 +113,9 @@ impl Package {
                 .parent()?
                 .into(),
             // An empty list of registries is `publish = false`.
-            is_published: package["publish"].as_array().is_none_or(|to| !to.is_empty()),
+            is_published: package["publish"]
+                .as_array()
+                .is_none_or(|to| !to.is_empty()),
         })
     }
 }
