@@ -21,10 +21,7 @@ use mio::{
     net::{TcpStream, UdpSocket, UnixStream},
 };
 
-use crate::{
-    PATIENCE,
-    rows::{Load, echo::MESSAGE},
-};
+use crate::workload::{Load, MESSAGE, PATIENCE};
 
 /// The share of requests that warm up; they are served and counted as CPU, but not timed.
 const WARM_UP_SHARE: usize = 10;

@@ -6,8 +6,11 @@ use lexopt::{Arg, Error, Parser, ValueExt};
 
 use crate::{
     client::Manner,
-    contenders::{self, Contender},
-    rows::{self, Case, Load, Row},
+    contender::Contender,
+    contenders::{self},
+    row::{Case, Row},
+    rows::{self},
+    workload::Load,
 };
 
 /// The text of `--help`.

@@ -7,25 +7,26 @@
 //!
 //! [`session`] starts one process per case, contender and round (the `worker` command), so that one
 //! runtime cannot affect the measurement of another. In a worker, a [`contenders`] entry does the
-//! work of a [`rows`] entry; [`client`] is the load of the rows with a server, also a process.
-//! [`report`] makes the table and the plot.
+//! work of a [`rows`] entry; [`client`] is the load of the rows with a server, also a process. Both speak
+//! in the words of [`workload`]; [`row`] and [`contender`] are the types of the two lists.
 //! [`report`] makes the table and the plot.
 
 mod client;
 mod command;
+mod contender;
 mod contenders;
 mod cost;
 mod place;
 mod report;
+mod row;
 mod rows;
 mod session;
+mod workload;
 
 use std::{fs, io, process::ExitCode, thread, time::Duration};
 
 use command::{Command, Session};
-
-/// The time limit of a process, which only a hanging runtime exceeds.
-const PATIENCE: Duration = Duration::from_secs(60);
+use workload::PATIENCE;
 
 fn main() -> ExitCode {
     let done = match command::parse() {

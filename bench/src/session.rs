@@ -12,12 +12,7 @@ use std::{
 
 use tempfile::TempDir;
 
-use crate::{
-    command::Session,
-    contenders::Contender,
-    place,
-    rows::{Case, Load},
-};
+use crate::{command::Session, contender::Contender, place, row::Case, workload::Load};
 
 /// All results of a session.
 pub struct Results {
@@ -102,7 +97,7 @@ fn open(session: &Session, case: Case) -> CaseResults {
         rounds: Vec::new(),
         failure: None,
     };
-    let lacks = |contender: &&'static Contender| contender.why_not(case.row).is_some();
+    let lacks = |contender: &&'static Contender| contender.why_not(case.row.name).is_some();
     let contenders = session.contenders.iter();
     CaseResults {
         case,

@@ -24,6 +24,7 @@ pub(crate) struct Package {
     pub(crate) features: Vec<String>,
     pub(crate) examples: Vec<String>,
     pub(crate) folder: PathBuf,
+    is_published: bool,
 }
 
 impl Package {
@@ -71,12 +72,12 @@ impl Workspace {
         &self.target
     }
 
-    /// The published packages: those under `crates/`.
+    /// The published packages under `crates/`: all but the fixtures of the tests.
     pub(crate) fn crates(&self) -> impl Iterator<Item = &Package> {
         let crates = self.root.join("crates");
         self.packages
             .iter()
-            .filter(move |package| package.folder.starts_with(&crates))
+            .filter(move |package| package.is_published && package.folder.starts_with(&crates))
     }
 
     pub(crate) fn examples(&self) -> impl Iterator<Item = &str> {
@@ -111,6 +112,10 @@ impl Package {
             folder: Path::new(package["manifest_path"].as_str()?)
                 .parent()?
                 .into(),
+            // An empty list of registries is `publish = false`.
+            is_published: package["publish"]
+                .as_array()
+                .is_none_or(|to| !to.is_empty()),
         })
     }
 }
@@ -126,6 +131,8 @@ mod tests {
         let features = &compio.unwrap().features;
         assert!(features.contains(&"runtime".into()) && features.contains(&"default".into()));
         assert!(workspace.examples().any(|example| example == "quickstart"));
-        assert!(workspace.crates().all(|package| package.name != "xtask"));
+        for name in ["xtask", "compio-testkit"] {
+            assert!(workspace.crates().all(|package| package.name != name));
+        }
     }
 }

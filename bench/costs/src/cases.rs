@@ -24,7 +24,8 @@ use compio::{
     time::timeout,
 };
 
-use crate::Outcome;
+/// The result of a case.
+pub type Outcome = io::Result<()>;
 
 /// One kind of work.
 pub struct Case {

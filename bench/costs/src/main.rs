@@ -13,7 +13,7 @@
 mod cases;
 mod count;
 
-use std::{env, error::Error, io, process::ExitCode};
+use std::{env, error::Error, process::ExitCode};
 
 use cases::{CASES, Case};
 use compio::runtime::Runtime;
@@ -65,6 +65,3 @@ fn run(name: &str, count: &str) -> Result<(), Box<dyn Error>> {
     println!("{} {enters}", count::allocations());
     Ok(())
 }
-
-/// The result of a case.
-type Outcome = io::Result<()>;

@@ -13,7 +13,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::contenders::{Contender, Local};
+use crate::contender::{Contender, Local};
 
 /// Reports the current phase, for the report of a hang or a crash.
 pub fn stage(what: &str) {

@@ -15,6 +15,7 @@
 
 mod attempt;
 mod common;
+mod contender;
 mod contenders;
 mod scenarios;
 mod table;

@@ -13,24 +13,24 @@ use compio::{
     time,
 };
 
-use super::Contender;
 use crate::{
+    contender::Contender,
     cost::{Cost, Meter},
     place,
     rows::{
-        self, Load,
         disk::{self, aligned_block, open_direct, open_to_write},
-        echo::{self, Listening, ListeningThere},
+        echo::{self},
         file::{BLOCK, Places},
         idle,
         names::name,
         pairs,
-        scale::{self, Tasks, Timers},
+        scale::{self},
         sleep, spawn,
         timeout::{self, HOUR},
         turns,
-        wake::{self, Parked, Running},
+        wake::{self},
     },
+    workload::{self, Listening, ListeningThere, Load, Parked, Running, Tasks, Timers},
 };
 
 /// See the module.
@@ -294,18 +294,18 @@ fn blocking(load: Load) -> io::Result<Cost> {
 
 fn turns(load: Load) -> io::Result<Cost> {
     let start = |_| compio::task::spawn(turns::task(load.each()));
-    block_on(rows::tasks(load, start, joined))
+    block_on(workload::tasks(load, start, joined))
 }
 
 fn sleep(load: Load) -> io::Result<Cost> {
     let start = |index| compio::task::spawn(sleep::task(index, load.each(), time::sleep));
-    block_on(rows::tasks(load, start, joined))
+    block_on(workload::tasks(load, start, joined))
 }
 
 fn timeout(load: Load) -> io::Result<Cost> {
     let timeout = || time::timeout(HOUR, turns::yield_once());
     let start = |_| compio::task::spawn(timeout::task(load.each(), timeout));
-    block_on(rows::tasks(load, start, joined))
+    block_on(workload::tasks(load, start, joined))
 }
 
 fn wake_parked(load: Load) -> io::Result<Parked> {

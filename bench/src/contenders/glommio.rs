@@ -17,23 +17,23 @@ use glommio::{
     timer,
 };
 
-use super::Contender;
 use crate::{
+    contender::Contender,
     cost::{Cost, Meter},
     place,
     rows::{
-        self, Load,
         disk::{self, name_of},
-        echo::{self, Listening, ListeningThere},
+        echo::{self},
         file::{BLOCK, Places},
         names::name,
         pairs,
-        scale::{self, Tasks, Timers},
+        scale::{self},
         sleep, spawn,
         timeout::{self, HOUR},
         turns,
-        wake::{self, Parked, Running},
+        wake::{self},
     },
+    workload::{self, Listening, ListeningThere, Load, Parked, Running, Tasks, Timers},
 };
 
 /// See the module.
@@ -274,12 +274,12 @@ fn blocking(load: Load) -> io::Result<Cost> {
 
 fn turns(load: Load) -> io::Result<Cost> {
     let start = |_| glommio::spawn_local(turns::task(load.each()));
-    block_on(rows::tasks(load, start, joined))?
+    block_on(workload::tasks(load, start, joined))?
 }
 
 fn sleep(load: Load) -> io::Result<Cost> {
     let start = |index| glommio::spawn_local(sleep::task(index, load.each(), timer::sleep));
-    block_on(rows::tasks(load, start, joined))?
+    block_on(workload::tasks(load, start, joined))?
 }
 
 fn timeout(load: Load) -> io::Result<Cost> {
@@ -290,7 +290,7 @@ fn timeout(load: Load) -> io::Result<Cost> {
         })
     };
     let start = |_| glommio::spawn_local(timeout::task(load.each(), timeout));
-    block_on(rows::tasks(load, start, joined))?
+    block_on(workload::tasks(load, start, joined))?
 }
 
 fn wake_parked(load: Load) -> io::Result<Parked> {

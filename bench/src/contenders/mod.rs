@@ -4,18 +4,7 @@
 //! settings that its own documentation recommends, and no others. Missing rows are in its
 //! [`lacks`](Contender::lacks), with the reason.
 
-use std::{io, path::Path};
-
-use crate::{
-    cost::Cost,
-    rows::{
-        Load, Row,
-        disk::OnDisk,
-        echo::{Serve, ServeUnix},
-        scale::{Tasks, Timers},
-        wake::{Parked, Running},
-    },
-};
+use crate::contender::Contender;
 
 #[cfg(feature = "this")]
 mod compio;
@@ -40,104 +29,6 @@ pub const CONTENDERS: &[&Contender] = &[
     &plain::CONTENDER,
 ];
 
-/// A runtime, or a stand-in for one, with its rows.
-pub struct Contender {
-    /// Its name on the command line and in the report.
-    pub name: &'static str,
-    /// The package whose version is reported, and that version if the lock file has several.
-    pub package: Option<&'static str>,
-    /// Its settings, for the report.
-    pub setting: &'static str,
-    /// The names of missing rows, with the reason. A stand-in has only the rows where it makes sense,
-    /// and gives no reasons for the others.
-    pub lacks: &'static [(&'static str, &'static str)],
-    /// See [`crate::rows::echo`].
-    pub echo: Option<Serve>,
-    /// See [`crate::rows::idle`].
-    pub echo_pooled: Option<Serve>,
-    /// See [`crate::rows::echo`].
-    pub unix: Option<ServeUnix>,
-    /// See [`crate::rows::echo`].
-    pub udp: Option<Serve>,
-    /// See [`crate::rows::accept`].
-    pub accept: Option<Serve>,
-    /// See [`crate::rows::pairs`].
-    pub pairs: Option<Work>,
-    /// See [`crate::rows::file`].
-    pub file: Option<OnDisk>,
-    /// See [`crate::rows::disk`].
-    pub direct: Option<OnDisk>,
-    /// See [`crate::rows::disk`].
-    pub fsync: Option<OnDisk>,
-    /// See [`crate::rows::names`].
-    pub metadata: Option<fn(Load, &Path) -> io::Result<Cost>>,
-    /// See [`crate::rows::names`].
-    pub rename: Option<fn(Load, &Path) -> io::Result<Cost>>,
-    /// See [`crate::rows::nop`].
-    pub nop: Option<Work>,
-    /// See [`crate::rows::spawn`].
-    pub spawn: Option<Work>,
-    /// See [`crate::rows::turns`].
-    pub turns: Option<Work>,
-    /// See [`crate::rows::blocking`].
-    pub blocking: Option<Work>,
-    /// See [`crate::rows::sleep`].
-    pub sleep: Option<Work>,
-    /// See [`crate::rows::timeout`].
-    pub timeout: Option<Work>,
-    /// See [`crate::rows::wake`].
-    pub wake_parked: Option<fn(Load) -> io::Result<Parked>>,
-    /// See [`crate::rows::wake`].
-    pub wake_running: Option<fn(Load) -> io::Result<Running>>,
-    /// See [`crate::rows::wake`].
-    pub ping_pong: Option<Work>,
-    /// See [`crate::rows::scale`].
-    pub scale_tasks: Option<fn(Load) -> io::Result<Tasks>>,
-    /// See [`crate::rows::scale`].
-    pub scale_timers: Option<fn(Load) -> io::Result<Timers>>,
-}
-
-/// Work without an external peer.
-pub type Work = fn(Load) -> io::Result<Cost>;
-
-impl Contender {
-    /// A contender without rows.
-    const NONE: Self = Self {
-        name: "",
-        package: None,
-        setting: "",
-        lacks: &[],
-        echo: None,
-        echo_pooled: None,
-        unix: None,
-        udp: None,
-        accept: None,
-        pairs: None,
-        file: None,
-        direct: None,
-        fsync: None,
-        metadata: None,
-        rename: None,
-        nop: None,
-        spawn: None,
-        turns: None,
-        blocking: None,
-        sleep: None,
-        timeout: None,
-        wake_parked: None,
-        wake_running: None,
-        ping_pong: None,
-        scale_tasks: None,
-        scale_timers: None,
-    };
-
-    /// The reason for a missing row, if it gives one.
-    pub fn why_not(&self, row: &Row) -> Option<&'static str> {
-        let (_, reason) = self.lacks.iter().find(|(name, _)| *name == row.name)?;
-        Some(reason)
-    }
-}
-
 /// Finds a contender by name.
 pub fn find(name: &str) -> Option<&'static Contender> {
     CONTENDERS
@@ -156,7 +47,7 @@ mod tests {
         for contender in CONTENDERS {
             let stands_in = matches!(contender.name, "raw" | "plain");
             for row in ROWS {
-                let excused = contender.why_not(row).is_some();
+                let excused = contender.why_not(row.name).is_some();
                 let (name, row_name) = (contender.name, row.name);
                 if (row.has)(contender) {
                     assert!(!excused, "{name} has {row_name} and says why not");

@@ -7,15 +7,15 @@ use std::{
     path::Path,
 };
 
-use super::Contender;
 use crate::{
+    contender::Contender,
     cost::{Cost, Meter},
     rows::{
-        Load,
         disk::{self, aligned_block, open_direct, open_to_write},
         file::{BLOCK, Places},
         names::name,
     },
+    workload::Load,
 };
 
 /// See the module.

@@ -33,20 +33,20 @@ use io_uring::{
     types::{Fd, FsyncFlags},
 };
 
-use super::Contender;
 use crate::{
+    contender::Contender,
     cost::{Cost, Meter},
     place,
     rows::{
-        Load,
         disk::{self, aligned_block, open_direct, open_to_write},
-        echo::{self, Listening, ListeningThere},
+        echo::{self},
         file::{BLOCK, Places},
         idle,
         names::name,
         pairs,
-        wake::{self, Parked},
+        wake::{self},
     },
+    workload::{Listening, ListeningThere, Load, Parked},
 };
 
 /// See the module.

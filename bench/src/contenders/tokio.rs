@@ -13,22 +13,22 @@ use tokio::{
     time,
 };
 
-use super::Contender;
 use crate::{
+    contender::Contender,
     cost::{Cost, Meter},
     rows::{
-        self, Load,
         disk::{self, aligned_block, open_direct, open_to_write},
-        echo::{self, Listening, ListeningThere},
+        echo::{self},
         file::{BLOCK, Places},
         names::name,
         pairs,
-        scale::{self, Tasks, Timers},
+        scale::{self},
         sleep, spawn,
         timeout::{self, HOUR},
         turns,
-        wake::{self, Parked, Running},
+        wake::{self},
     },
+    workload::{self, Listening, ListeningThere, Load, Parked, Running, Tasks, Timers},
 };
 
 /// See the module.
@@ -291,18 +291,18 @@ fn blocking(load: Load) -> io::Result<Cost> {
 
 fn turns(load: Load) -> io::Result<Cost> {
     let start = |_| tokio::spawn(turns::task(load.each()));
-    runtime()?.block_on(rows::tasks(load, start, joined))
+    runtime()?.block_on(workload::tasks(load, start, joined))
 }
 
 fn sleep(load: Load) -> io::Result<Cost> {
     let start = |index| tokio::spawn(sleep::task(index, load.each(), time::sleep));
-    runtime()?.block_on(rows::tasks(load, start, joined))
+    runtime()?.block_on(workload::tasks(load, start, joined))
 }
 
 fn timeout(load: Load) -> io::Result<Cost> {
     let timeout = || time::timeout(HOUR, turns::yield_once());
     let start = |_| tokio::spawn(timeout::task(load.each(), timeout));
-    runtime()?.block_on(rows::tasks(load, start, joined))
+    runtime()?.block_on(workload::tasks(load, start, joined))
 }
 
 fn wake_parked(load: Load) -> io::Result<Parked> {

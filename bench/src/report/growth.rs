@@ -4,8 +4,13 @@
 
 use std::fmt::{self, Write};
 
-use super::{Spread, short, style};
-use crate::session::{CaseResults, Results};
+use crate::{
+    report::{
+        spread::{Spread, short},
+        style,
+    },
+    session::{CaseResults, Results},
+};
 
 const COLUMNS: usize = 2;
 const PANEL_WIDTH: f64 = 420.0;

@@ -3,9 +3,12 @@
 
 use std::fmt::{self, Write};
 
-use super::{Spread, baseline, short, style};
 use crate::{
-    rows::Case,
+    report::{
+        spread::{Spread, baseline, short},
+        style,
+    },
+    row::Case,
     session::{CaseResults, Entry, Results},
 };
 

@@ -2,11 +2,11 @@
 
 use std::fmt::{self, Write};
 
-use super::{Spread, baseline, short};
 use crate::{
-    contenders::Contender,
+    contender::Contender,
     place,
-    rows::{Column, Row},
+    report::spread::{Spread, baseline, short},
+    row::{Column, Row},
     session::{CaseResults, Entry, Results},
 };
 
@@ -92,7 +92,8 @@ fn table(text: &mut String, results: &CaseResults) -> fmt::Result {
         )?;
     }
     let row = results.case.row;
-    let reasons = lacking.filter_map(|contender| Some((contender.name, contender.why_not(row)?)));
+    let reasons =
+        lacking.filter_map(|contender| Some((contender.name, contender.why_not(row.name)?)));
     notes(text, results.entries.iter(), reasons)
 }
 
@@ -150,7 +151,8 @@ fn growth(text: &mut String, results: &Results, row: &Row) -> fmt::Result {
         }
     }
     let lacking = cases[0].lacking.iter();
-    let reasons = lacking.filter_map(|contender| Some((contender.name, contender.why_not(row)?)));
+    let reasons =
+        lacking.filter_map(|contender| Some((contender.name, contender.why_not(row.name)?)));
     notes(text, cases.iter().flat_map(|case| &case.entries), reasons)
 }
 

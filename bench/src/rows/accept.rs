@@ -5,10 +5,11 @@
 
 use std::io;
 
-use super::{Column, Load, Row};
 use crate::{
     client::{self, Answered, Manner},
-    contenders::Contender,
+    contender::Contender,
+    row::{Column, Row},
+    workload::Load,
 };
 
 /// See the module.

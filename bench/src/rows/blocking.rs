@@ -3,8 +3,11 @@
 
 use std::io;
 
-use super::{Column, Load, Row};
-use crate::contenders::Contender;
+use crate::{
+    contender::Contender,
+    row::{Column, Row},
+    workload::Load,
+};
 
 /// See the module.
 pub const ROW: Row = Row {

@@ -10,11 +10,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{
-    Column, Load, Row,
-    file::{BLOCK, FILE_SIZE},
+use crate::{
+    place,
+    row::{Column, Row},
+    rows::file::{BLOCK, FILE_SIZE},
+    workload::{Load, OnDisk},
 };
-use crate::{cost::Cost, place};
 
 /// See the module.
 pub const DIRECT: Row = Row {
@@ -46,9 +47,6 @@ const COLUMNS: &[Column] = &[
     Column::new("CPU per operation", "µs"),
     Column::new("wall per operation", "µs"),
 ];
-
-/// A contender's work on a file, or on a directory of files.
-pub type OnDisk = fn(Load, &Path) -> io::Result<Cost>;
 
 /// Blocks of each file of the fsync row.
 const BLOCKS: usize = 16;

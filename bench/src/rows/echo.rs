@@ -5,19 +5,18 @@
 //! bytes on each, and stops the meter when all of them have closed. Over UDP it is a single socket
 //! and a single task, and it ends after `count` datagrams.
 
-use std::{io, net::SocketAddr, path::Path};
+use std::io;
 
 use tempfile::TempDir;
 
-use super::{Column, Load, Row};
 use crate::{
     client::{self, Answered, Manner},
-    contenders::Contender,
+    contender::Contender,
     cost::Cost,
+    row::{Column, Row},
+    workload::{Load, Serve},
 };
 
-/// The size of a request, and of its reply, in bytes.
-pub const MESSAGE: usize = 128;
 /// The size of a server's buffer per connection, in bytes.
 pub const BUFFER: usize = 4096;
 
@@ -89,15 +88,6 @@ const COLUMNS: &[Column] = &[
     Column::new("latency p50", "µs"),
     Column::new("latency p99", "µs"),
 ];
-
-/// A contender calls this once it listens, with its address.
-pub type Listening<'a> = &'a mut dyn FnMut(SocketAddr) -> io::Result<()>;
-/// A contender calls this once it listens at the given path.
-pub type ListeningThere<'a> = &'a mut dyn FnMut() -> io::Result<()>;
-/// A contender's server.
-pub type Serve = fn(Load, Listening<'_>) -> io::Result<Cost>;
-/// A contender's server of Unix sockets.
-pub type ServeUnix = fn(Load, &Path, ListeningThere<'_>) -> io::Result<Cost>;
 
 fn over_tcp(contender: &Contender, load: Load, manner: Manner) -> io::Result<Vec<f64>> {
     let serve = contender.echo.expect("the contender supports this row");

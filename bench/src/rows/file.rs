@@ -4,8 +4,11 @@ use std::io::{self, Write};
 
 use tempfile::NamedTempFile;
 
-use super::{Column, Load, Numbers, Row};
-use crate::contenders::Contender;
+use crate::{
+    contender::Contender,
+    row::{Column, Row},
+    workload::{Load, Numbers},
+};
 
 /// The size of a read, in bytes.
 pub const BLOCK: usize = 4096;

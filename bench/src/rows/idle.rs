@@ -7,8 +7,11 @@
 
 use std::{fs, io, sync::mpsc, thread, time::Duration};
 
-use super::{Column, Load, Row, echo::Serve};
-use crate::client::{self, Manner};
+use crate::{
+    client::{self, Manner},
+    row::{Column, Row},
+    workload::{Load, Serve},
+};
 
 /// See the module.
 pub const OWN: Row = Row {

@@ -8,8 +8,11 @@ use std::{
 
 use tempfile::TempDir;
 
-use super::{Column, Load, Row};
-use crate::cost::Cost;
+use crate::{
+    cost::Cost,
+    row::{Column, Row},
+    workload::Load,
+};
 
 /// See the module.
 pub const METADATA: Row = Row {

@@ -5,8 +5,11 @@
 
 use std::io;
 
-use super::{Column, Load, Row};
-use crate::contenders::Contender;
+use crate::{
+    contender::Contender,
+    row::{Column, Row},
+    workload::Load,
+};
 
 /// The size of a message, in bytes.
 pub const MESSAGE: usize = 128;

@@ -14,13 +14,16 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{
-    Column, Load, Numbers, Row,
-    idle::resident,
-    timeout::HOUR,
-    turns::{self, yield_once},
+use crate::{
+    cost::{Meter, thread_cpu},
+    row::{Column, Row},
+    rows::{
+        idle::resident,
+        timeout::HOUR,
+        turns::{self, yield_once},
+    },
+    workload::{Load, Numbers, Tasks, Timers},
 };
-use crate::cost::{Meter, thread_cpu};
 
 /// See the module.
 pub const TASKS: Row = Row {
@@ -78,19 +81,6 @@ const LEAD_MIN: Duration = Duration::from_millis(2);
 const LEAD_EACH: Duration = Duration::from_nanos(1_500);
 /// The maximum number of expiry rounds; large widths have fewer.
 const EXPIRIES: usize = 20;
-
-/// The results of the row of tasks, in nanoseconds and bytes.
-pub struct Tasks {
-    life: f64,
-    memory: f64,
-}
-
-/// The results of the row of timers, in nanoseconds.
-pub struct Timers {
-    set: f64,
-    back: f64,
-    expire: f64,
-}
 
 /// Spawns tasks with `spawn`, repeatedly if they are few; `joined` checks the result of each.
 pub async fn tasks<Handle: Future>(

@@ -2,8 +2,11 @@
 
 use std::{io, time::Duration};
 
-use super::{Column, Load, Numbers, Row};
-use crate::contenders::Contender;
+use crate::{
+    contender::Contender,
+    row::{Column, Row},
+    workload::{Load, Numbers},
+};
 
 /// See the module.
 pub const ROW: Row = Row {

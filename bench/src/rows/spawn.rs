@@ -2,10 +2,11 @@
 
 use std::{hint::black_box, io};
 
-use super::{Column, Load, Row};
 use crate::{
-    contenders::Contender,
+    contender::Contender,
     cost::{Cost, Meter},
+    row::{Column, Row},
+    workload::Load,
 };
 
 /// See the module.

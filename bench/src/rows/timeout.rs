@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Column, Row, one_cost};
+use crate::row::{Column, Row, one_cost};
 
 /// See the module.
 pub const ROW: Row = Row {

@@ -17,10 +17,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Column, Load, Row, turns::yield_once};
 use crate::{
     cost::{Cost, Meter},
     place,
+    row::{Column, Row},
+    rows::turns::yield_once,
+    workload::{Load, Parked, Running},
 };
 
 /// See the module.
@@ -106,26 +108,6 @@ const STARVED: Duration = Duration::from_secs(5);
 /// A task of any of the rows, boxed for all spawn functions. The box is not part of the
 /// measurement.
 pub type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
-
-/// The results of the parked row.
-pub struct Parked {
-    /// Median, in microseconds.
-    pub latency: f64,
-    /// Median, in microseconds.
-    pub call: f64,
-    /// The cost of all wakes, the pauses included.
-    pub cost: Cost,
-}
-
-/// The results of the running row.
-pub struct Running {
-    /// The time in the calls of the wakers.
-    pub sending: Duration,
-    /// The time until the tasks have run.
-    pub seen: Duration,
-    /// The number of wakes.
-    pub wakes: usize,
-}
 
 /// Runs a task that sleeps until it is woken, repeatedly. `run` spawns it in a runtime of its own
 /// and waits until it is done.

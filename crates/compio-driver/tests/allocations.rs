@@ -1,10 +1,8 @@
 //! An operation in the steady state makes no heap allocation.
 
 use std::{
-    alloc::{GlobalAlloc, Layout, System},
-    cell::Cell,
     io::Write,
-    net::{TcpListener, TcpStream, UdpSocket},
+    net::UdpSocket,
     pin::pin,
     task::{Context, Poll},
     time::Duration,
@@ -18,41 +16,13 @@ use compio_driver::{
     },
     request::NativePath,
 };
-
-/// Counts the allocations of each thread.
-struct Counting;
-
-thread_local! {
-    static COUNT: Cell<usize> = const { Cell::new(0) };
-}
-
-fn count() {
-    // A thread that ends may allocate after its thread locals are gone.
-    let _ = COUNT.try_with(|count| count.set(count.get() + 1));
-}
-
-// SAFETY: all calls go to the system's allocator.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count();
-        // SAFETY: passed on from this function.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, place: *mut u8, layout: Layout) {
-        // SAFETY: passed on from this function.
-        unsafe { System.dealloc(place, layout) };
-    }
-
-    unsafe fn realloc(&self, place: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        count();
-        // SAFETY: passed on from this function.
-        unsafe { System.realloc(place, layout, size) }
-    }
-}
+use compio_testkit::{
+    allocator::{Counting, OfThread},
+    socket::tcp,
+};
 
 #[global_allocator]
-static ALLOCATOR: Counting = Counting;
+static ALLOCATOR: Counting<OfThread> = Counting(OfThread);
 
 /// Runs `once` until all caches have been allocated, and then counts the allocations of more runs.
 #[track_caller]
@@ -60,11 +30,15 @@ fn check(mut once: impl FnMut()) {
     for _ in 0..100 {
         once();
     }
-    let before = COUNT.get();
+    let before = OfThread::allocations();
     for _ in 0..1000 {
         once();
     }
-    assert_eq!(COUNT.get() - before, 0, "allocations in 1000 rounds");
+    assert_eq!(
+        OfThread::allocations() - before,
+        0,
+        "allocations in 1000 rounds"
+    );
 }
 
 fn run<O: Owned>(driver: &Driver, operation: O) -> O::Output {
@@ -84,13 +58,6 @@ fn driver_with_a_thread() -> Driver {
     DriverBuilder::new().pool(Pool::new(1)).build().unwrap()
 }
 
-/// Two connected sockets.
-fn tcp() -> (TcpStream, TcpStream) {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let one = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-    (one, listener.accept().unwrap().0)
-}
-
 fn sockets() -> (SharedFd, SharedFd) {
     let (one, other) = tcp();
     (share(one), share(other))
@@ -107,9 +74,9 @@ fn reuse<T>(slot: &mut Option<T>, once: impl FnOnce(T) -> T) {
 
 #[test]
 fn the_counter_counts() {
-    let before = COUNT.get();
+    let before = OfThread::allocations();
     drop(std::hint::black_box(Box::new(1)));
-    assert_eq!(COUNT.get() - before, 1);
+    assert_eq!(OfThread::allocations() - before, 1);
 }
 
 #[test]
@@ -245,10 +212,7 @@ fn pushed_reads() {
 fn attributes_by_name() {
     let driver = driver_with_a_thread();
     check(|| {
-        let before = COUNT.get();
-        let path = NativePath::new("/").unwrap();
-        let own = COUNT.get() - before;
+        let path = OfThread::uncounted(|| NativePath::new("/").unwrap());
         run(&driver, Stat::new(path, true)).unwrap();
-        COUNT.set(COUNT.get() - own);
     });
 }

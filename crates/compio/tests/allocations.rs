@@ -1,7 +1,9 @@
 //! In the steady state no operation allocates.
 
+#[path = "support/tcp.rs"]
+mod tcp;
+
 use std::{
-    alloc::{GlobalAlloc, Layout, System},
     cell::{Cell, RefCell},
     future::poll_fn,
     rc::Rc,
@@ -13,51 +15,17 @@ use compio::{
     driver::Pool,
     fs::File,
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
-    net::{TcpListener, TcpStream, UdpSocket},
+    net::{TcpStream, UdpSocket},
     runtime::Runtime,
     task::{block_on, spawn, yield_now},
     time::{interval, sleep, timeout},
 };
+use compio_testkit::allocator::{Counting, OfThread};
 
-/// Counts the allocations of each thread.
-struct Counting;
-
-thread_local! {
-    static COUNT: Cell<usize> = const { Cell::new(0) };
-}
-
-fn count() {
-    COUNT.set(COUNT.get() + 1);
-}
-
-// SAFETY: each call is passed on to the system's allocator.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count();
-        // SAFETY: passed on from this function.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        count();
-        // SAFETY: passed on from this function.
-        unsafe { System.alloc_zeroed(layout) }
-    }
-
-    unsafe fn realloc(&self, memory: *mut u8, layout: Layout, len: usize) -> *mut u8 {
-        count();
-        // SAFETY: passed on from this function.
-        unsafe { System.realloc(memory, layout, len) }
-    }
-
-    unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
-        // SAFETY: passed on from this function.
-        unsafe { System.dealloc(memory, layout) };
-    }
-}
+use tcp::tcp_pair;
 
 #[global_allocator]
-static ALLOCATOR: Counting = Counting;
+static ALLOCATOR: Counting<OfThread> = Counting(OfThread);
 
 const WARM_UP: usize = 200;
 const ROUNDS: usize = 2_000;
@@ -71,11 +39,15 @@ async fn check_rounds(rounds: usize, mut round: impl AsyncFnMut()) {
     for _ in 0..WARM_UP {
         round().await;
     }
-    let before = COUNT.get();
+    let before = OfThread::allocations();
     for _ in 0..rounds {
         round().await;
     }
-    assert_eq!(COUNT.get() - before, 0, "allocations in {rounds} rounds");
+    assert_eq!(
+        OfThread::allocations() - before,
+        0,
+        "allocations in {rounds} rounds"
+    );
 }
 
 /// As `block_on`, with a thread pool that no other test shares: starting another thread would
@@ -83,15 +55,6 @@ async fn check_rounds(rounds: usize, mut round: impl AsyncFnMut()) {
 fn block_on_alone<F: Future>(body: F) -> F::Output {
     let runtime = Runtime::builder().pool(Pool::new(1)).build().unwrap();
     runtime.block_on(body)
-}
-
-async fn tcp_pair() -> (TcpStream, TcpStream) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let client = TcpStream::connect(listener.local_addr().unwrap())
-        .await
-        .unwrap();
-    let (server, _) = listener.accept().await.unwrap();
-    (client, server)
 }
 
 /// Sends all bytes back, until EOF.
@@ -258,9 +221,7 @@ fn cancelled_reads() {
 
 /// Whether no operation is in flight. The allocations of this check are not counted.
 fn has_landed(runtime: &Runtime) -> bool {
-    let before = COUNT.get();
-    let text = format!("{runtime:?}");
-    COUNT.set(before);
+    let text = OfThread::uncounted(|| format!("{runtime:?}"));
     text.ends_with("in_flight: 0 }")
 }
 

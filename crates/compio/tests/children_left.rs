@@ -5,11 +5,9 @@
 
 use std::{
     fs,
-    future::poll_fn,
-    pin::{Pin, pin},
+    pin::pin,
     process::{self, Stdio},
     sync::{Mutex, PoisonError},
-    task::Poll,
     thread,
     time::{Duration, Instant},
 };
@@ -19,6 +17,7 @@ use compio::{
     runtime::Runtime,
     task::{block_on, spawn, yield_now},
 };
+use compio_testkit::future::begin;
 
 /// A limit that only a hang exceeds.
 const LONG: Duration = Duration::from_secs(20);
@@ -81,15 +80,6 @@ fn sleeping() -> Command {
         .stderr(Stdio::piped())
         .kill_on_drop(true);
     command
-}
-
-/// Polls the future once, and expects it to wait.
-async fn begin<F: Future>(mut future: Pin<&mut F>) {
-    poll_fn(|cx| {
-        assert!(future.as_mut().poll(cx).is_pending());
-        Poll::Ready(())
-    })
-    .await;
 }
 
 #[test]

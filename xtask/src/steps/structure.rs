@@ -46,6 +46,19 @@ const PLATFORM: [(&str, &str); 2] = [
     ),
 ];
 
+/// Files outside `sys/` that choose modules by the platform, with the reason. There a platform cfg stands
+/// on `mod` and `use` lines only.
+const SWITCHES: [(&str, &str); 2] = [
+    (
+        "crates/compio/src/fs/mod.rs",
+        "only unix has handles of directories",
+    ),
+    (
+        "crates/compio/src/net/windows/mod.rs",
+        "only Windows has these named pipes",
+    ),
+];
+
 const CFG: [&str; 4] = ["unix", "windows", "target_os", "target_family"];
 
 pub(crate) fn run(run: &mut Run) -> Outcome {
@@ -59,7 +72,7 @@ pub(crate) fn run(run: &mut Run) -> Outcome {
             faults.extend(check(&name, &code(&source)));
         }
     }
-    for (place, reason) in TESTS.iter().chain(&PLATFORM) {
+    for (place, reason) in TESTS.iter().chain(&PLATFORM).chain(&SWITCHES) {
         println!("exception: {place}: {reason}");
     }
     if faults.is_empty() {
@@ -99,11 +112,26 @@ fn check(name: &str, code: &str) -> Vec<String> {
             (line.contains("cfg(") || line.contains("cfg!(") || line.contains("cfg_attr("))
                 && CFG.iter().any(|name| line.contains(name))
         };
-        for line in code.lines().filter(has_cfg) {
-            faults.push(format!("{name} has a platform cfg: {}", line.trim()));
+        let is_switch = SWITCHES.iter().any(|(place, _)| name == *place);
+        let following = code.lines().skip(1).chain([""]);
+        for (line, next) in code.lines().zip(following) {
+            if has_cfg(&line) && !(is_switch && is_module_or_import(next)) {
+                faults.push(format!("{name} has a platform cfg: {}", line.trim()));
+            }
         }
     }
     faults
+}
+
+/// Whether the line begins a `mod` or `use` item.
+fn is_module_or_import(line: &str) -> bool {
+    let line = line.trim_start();
+    let item = match line.strip_prefix("pub") {
+        Some(rest) if rest.starts_with('(') => rest.split_once(") ").map_or("", |(_, item)| item),
+        Some(rest) => rest.trim_start(),
+        None => line,
+    };
+    item.starts_with("mod ") || item.starts_with("use ")
 }
 
 /// The source without comments.
@@ -189,5 +217,16 @@ mod tests {
             assert!(check("crates/compio/src/sys/mod.rs", code).is_empty());
         }
         assert!(check(name, &code("    /// # #[cfg(unix)]\n")).is_empty());
+    }
+
+    #[test]
+    fn platform_cfg_of_a_switch_stands_on_modules_and_imports() {
+        let name = "crates/compio/src/fs/mod.rs";
+        for item in ["mod dir;", "pub mod dir;", "pub(crate) use dir::Dir;"] {
+            let code = format!("#[cfg(unix)]\n{item}\n");
+            assert!(check(name, &code).is_empty(), "{item}");
+            assert_eq!(check("crates/compio/src/net/tcp.rs", &code).len(), 1);
+        }
+        assert_eq!(check(name, "#[cfg(unix)]\npub struct Dir;\n").len(), 1);
     }
 }

@@ -12,8 +12,8 @@ use compio::{
     time::cancel_after,
 };
 
-use super::{Buffered, Contender, Handle, Local};
 use crate::common::local;
+use crate::contender::{Buffered, Contender, Handle, Local};
 
 /// The io_uring backend.
 pub struct Uring;

@@ -15,8 +15,8 @@ use glommio::{
     net::{Preallocated, TcpListener, TcpStream},
 };
 
-use super::{Buffered, Contender, Handle, Local};
 use crate::common::local;
+use crate::contender::{Buffered, Contender, Handle, Local};
 
 /// See the module.
 pub struct Glommio;

@@ -20,8 +20,8 @@ use monoio::{
     time::TimeDriver,
 };
 
-use super::{Buffered, Contender, Handle, Local, look_at};
 use crate::common::local;
+use crate::contender::{Buffered, Contender, Handle, Local, look_at};
 
 /// See the module.
 pub struct Monoio;

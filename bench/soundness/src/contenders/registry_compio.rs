@@ -18,8 +18,8 @@ use registry_compio::{
     runtime::{self, CancelToken, FutureExt, Runtime},
 };
 
-use super::{Buffered, Contender, Handle, Local, look_at};
 use crate::common::local;
+use crate::contender::{Buffered, Contender, Handle, Local, look_at};
 
 /// See the module.
 pub struct RegistryCompio;

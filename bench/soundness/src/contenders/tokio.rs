@@ -10,8 +10,8 @@ use tokio::{
     task,
 };
 
-use super::{Buffered, Contender, Handle, Local, look_at};
 use crate::common::local;
+use crate::contender::{Buffered, Contender, Handle, Local, look_at};
 
 /// See the module.
 pub struct Tokio;

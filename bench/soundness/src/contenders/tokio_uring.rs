@@ -14,8 +14,8 @@ use tokio_uring::{
     net::{TcpListener, TcpStream},
 };
 
-use super::{Buffered, Contender, Handle, Local, look_at};
 use crate::common::local;
+use crate::contender::{Buffered, Contender, Handle, Local, look_at};
 
 /// See the module.
 pub struct TokioUring;

@@ -10,7 +10,7 @@ use crate::{
     common::{
         Seen, connect, descriptors, look, pause, poke, poll_once, report, run, stage, within,
     },
-    contenders::Contender,
+    contender::Contender,
 };
 
 const TIMES: usize = 30;

@@ -7,7 +7,7 @@ use crate::{
         Seen, connect, connected, descriptors, local, look, pause, poke, poll_once, report, run,
         stage, within,
     },
-    contenders::Contender,
+    contender::Contender,
 };
 
 const TIMES: usize = 30;

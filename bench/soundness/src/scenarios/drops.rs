@@ -4,7 +4,7 @@ use std::{io, task::Poll, time::Duration};
 
 use crate::{
     common::{Fifo, Quiet, Terminal, connected, ms, pause, poll_once, report, run, stage, timed},
-    contenders::{Contender, Local},
+    contender::{Contender, Local},
 };
 
 const TIMES: usize = 5;

@@ -4,7 +4,7 @@ use std::{io::Write, mem, thread, time::Duration};
 
 use crate::{
     common::{connected, duplicate, pause, poll_once, report, run, stage},
-    contenders::Contender,
+    contender::Contender,
     watch::{self, WATCHED},
 };
 

@@ -12,8 +12,9 @@ mod signals;
 mod tasks;
 mod writes;
 
-use crate::contenders::{
-    Contender, Glommio, Monoio, Poll, RegistryCompio, Tokio, TokioUring, Uring,
+use crate::{
+    contender::Contender,
+    contenders::{Glommio, Monoio, Poll, RegistryCompio, Tokio, TokioUring, Uring},
 };
 
 /// The names of the columns: the contenders, in order.

@@ -11,7 +11,7 @@ use crate::{
     common::{
         compare, connected, drain, local, pattern, pause, poll_once, report, run, stage, within,
     },
-    contenders::{Contender, Local},
+    contender::{Contender, Local},
 };
 
 const TIMES: usize = 30;

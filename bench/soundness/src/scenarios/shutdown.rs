@@ -7,7 +7,7 @@ use crate::{
         Fifo, Quiet, Terminal, connect, connected, descriptors, ms, pause, poll_once, report,
         stage, timed,
     },
-    contenders::Contender,
+    contender::Contender,
 };
 
 const EACH: usize = 8;

@@ -11,7 +11,7 @@ use std::{
 
 use crate::{
     common::{connected, pause, report, run, stage},
-    contenders::Contender,
+    contender::Contender,
 };
 
 static SIGNALS: AtomicUsize = AtomicUsize::new(0);

@@ -15,7 +15,7 @@ use std::{
 
 use crate::{
     common::{Seen, connect, connected, look, pause, report, run, stage, within},
-    contenders::Contender,
+    contender::Contender,
 };
 
 /// A waker outlives its runtime.

@@ -4,7 +4,7 @@ use std::{io::Read, thread, time::Duration};
 
 use crate::{
     common::{connected, pattern, pause, poll_once, report, run, stage, within},
-    contenders::Contender,
+    contender::Contender,
 };
 
 const LARGE: usize = 16 << 20;

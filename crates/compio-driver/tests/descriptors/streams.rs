@@ -13,20 +13,9 @@ use compio_driver::{
     AcceptStream, BufferPool, CancelToken, Driver, DriverBuilder, OwnedFd, PooledBuffer,
     RecvStream, SharedFd,
 };
+use compio_testkit::random::Dice;
 
 use super::{LONG, check, drain, open_now};
-
-/// Marsaglia's xorshift.
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self, sides: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 % sides as u64) as usize
-    }
-}
 
 /// The byte at this position of every connection.
 fn pattern(place: usize) -> u8 {

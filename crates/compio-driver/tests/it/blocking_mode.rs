@@ -14,7 +14,7 @@ use compio_driver::{
 };
 
 use crate::support::{
-    begin, check_blocks, check_error, code, deserted, each_backend, fair_driver, pipe, pipe_in,
+    begin, check_blocks, check_code, code, deserted, each_backend, fair_driver, pipe, pipe_in,
     pipe_out, run, share, start, streams, tcp, unblocked,
 };
 
@@ -129,7 +129,7 @@ fn a_connect_leaves_the_mode_as_it_was() {
             check_blocks(&fd);
             // The socket is connected already.
             let again = Connect::new(fd.clone(), address);
-            check_error(run(&driver, driver.submit(again)), code::CONNECTED_ALREADY);
+            check_code(run(&driver, driver.submit(again)), code::CONNECTED_ALREADY);
             let (mut far, _) = listener.accept().unwrap();
             run(&driver, driver.submit(Send::new(fd, "x", 0)))
                 .0
@@ -142,10 +142,10 @@ fn a_connect_leaves_the_mode_as_it_was() {
 #[test]
 fn a_connect_without_a_listener_is_refused() {
     for driver in each_backend() {
-        let address = deserted();
+        let address = SockAddr::from(deserted());
         let fd = socket(socket2::Domain::IPV4);
         let connect = Connect::new(fd.clone(), address.clone());
-        check_error(run(&driver, driver.submit(connect)), code::REFUSED);
+        check_code(run(&driver, driver.submit(connect)), code::REFUSED);
         // The second connect fails, too, on systems where a socket may try again.
         let again = Connect::new(fd, address);
         run(&driver, driver.submit(again)).unwrap_err();

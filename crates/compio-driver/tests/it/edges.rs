@@ -14,7 +14,7 @@ use compio_driver::{
 };
 
 use crate::support::{
-    MSG_PEEK, begin, check_error, code, each_backend, is_skipped_on_wine, run, share, tcp,
+    MSG_PEEK, begin, check_code, code, each_backend, is_skipped_on_wine, run, share, tcp,
 };
 
 pub(crate) fn recv(driver: &Driver, fd: &SharedFd) -> Vec<u8> {
@@ -87,7 +87,7 @@ fn a_reset_after_the_bytes_is_reported() {
         leave_unread(&driver, &near);
         drop(far);
         let recv = Recv::new(near, Vec::with_capacity(64), 0);
-        check_error(run(&driver, driver.submit(recv)).0, code::RESET);
+        check_code(run(&driver, driver.submit(recv)).0, code::RESET);
     }
 }
 
@@ -101,7 +101,7 @@ fn a_reset_is_reported_to_a_waiting_receive() {
         begin(&driver, &mut waiting);
         leave_unread(&driver, &near);
         drop(far);
-        check_error(run(&driver, waiting).0, code::RESET);
+        check_code(run(&driver, waiting).0, code::RESET);
     }
 }
 

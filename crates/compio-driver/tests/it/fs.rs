@@ -15,7 +15,7 @@ use compio_driver::{
 use compio_io::buf::{IntoInner, IoBuf};
 
 use crate::support::{
-    BUFFERS_MAX, NEW_FILE, READ, READ_WRITE_CREATE, check_attributes, check_error, check_kind,
+    BUFFERS_MAX, NEW_FILE, READ, READ_WRITE_CREATE, check_attributes, check_code, check_kind,
     check_returned, code, driver, each_backend, file, forget_from, is_inherited, native, pipe, run,
     share, start,
 };
@@ -220,11 +220,11 @@ fn a_failed_transfer_gives_the_buffers_back() {
     );
     let read = ReadVectoredAt::at_cursor(write_end.clone(), both.clone());
     let (len, buffers) = run(&driver, driver.submit(read));
-    check_error(len, code::NOT_OPEN_FOR_THIS);
+    check_code(len, code::NOT_OPEN_FOR_THIS);
     assert_eq!(buffers, both);
     let write = WriteVectoredAt::at_cursor(read_end.clone(), both.clone());
     let (len, buffers) = run(&driver, driver.submit(write));
-    check_error(len, code::NOT_OPEN_FOR_THIS);
+    check_code(len, code::NOT_OPEN_FOR_THIS);
     assert_eq!(buffers, both);
 
     drop(read_end);
@@ -265,8 +265,8 @@ fn a_file_that_is_not_there_does_not_open() {
     let folder = tempfile::tempdir().unwrap();
     let name = native(folder.path().join("absent"));
     let open = Open::new(name.clone(), READ, 0);
-    check_error(run(&driver, driver.submit(open)), code::NOT_FOUND);
-    check_error(
+    check_code(run(&driver, driver.submit(open)), code::NOT_FOUND);
+    check_code(
         run(&driver, driver.submit(Stat::new(name, true))),
         code::NOT_FOUND,
     );

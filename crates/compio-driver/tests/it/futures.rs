@@ -8,7 +8,7 @@ use compio_driver::{
 };
 
 use crate::support::{
-    Bell, begin, check_error, check_returned, code, drain, driver, pipe, poll_once, poll_with, run,
+    Bell, begin, check_code, check_returned, code, drain, driver, pipe, poll_once, poll_with, run,
     start, turn_until,
 };
 
@@ -99,7 +99,7 @@ fn a_cancel_at_the_same_moment_loses_no_byte() {
         match len {
             Ok(len) => assert_eq!((len, &buffer[..]), (3, &b"new"[..])),
             Err(error) => {
-                check_error::<()>(Err(error), code::CANCELLED);
+                check_code::<()>(Err(error), code::CANCELLED);
                 assert_eq!(run(&driver, read(&driver, &reader)).1, b"new");
             }
         }

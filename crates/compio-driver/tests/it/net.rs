@@ -14,7 +14,7 @@ use compio_driver::{
 use socket2::{Domain, Type};
 
 use crate::support::{
-    MSG_PEEK, MSG_TRUNC, begin, check_error, check_gone, code, deserted, driver, is_inherited,
+    MSG_PEEK, MSG_TRUNC, begin, check_code, check_gone, code, deserted, driver, is_inherited,
     is_skipped_on_wine, on_wine, pipe, run, share, sockets,
 };
 
@@ -64,15 +64,15 @@ fn a_connection_is_made_accepted_and_used() {
 #[test]
 fn a_connection_is_refused() {
     let driver = driver();
-    let connect = Connect::new(tcp_socket(&driver), deserted());
-    check_error(run(&driver, driver.submit(connect)), code::REFUSED);
+    let connect = Connect::new(tcp_socket(&driver), deserted().into());
+    check_code(run(&driver, driver.submit(connect)), code::REFUSED);
 }
 
 #[test]
 fn a_socket_of_no_known_family_fails() {
     let driver = driver();
     let socket = Socket::new(9999, Type::STREAM.into(), 0);
-    check_error(run(&driver, driver.submit(socket)), code::NO_SUCH_FAMILY);
+    check_code(run(&driver, driver.submit(socket)), code::NO_SUCH_FAMILY);
 }
 
 #[test]
@@ -82,7 +82,7 @@ fn accepting_from_a_socket_that_does_not_listen_fails() {
     }
     let driver = driver();
     let accept = Accept::new(tcp_socket(&driver));
-    check_error(run(&driver, driver.submit(accept)), code::NOT_LISTENING);
+    check_code(run(&driver, driver.submit(accept)), code::NOT_LISTENING);
 }
 
 #[test]
@@ -382,5 +382,5 @@ fn a_shutdown_is_the_end_for_the_peer() {
 fn a_shutdown_of_no_connection_fails() {
     let driver = driver();
     let shutdown = Shutdown::new(tcp_socket(&driver), Direction::Both);
-    check_error(run(&driver, driver.submit(shutdown)), code::NOT_CONNECTED);
+    check_code(run(&driver, driver.submit(shutdown)), code::NOT_CONNECTED);
 }

@@ -9,7 +9,7 @@ use compio_driver::{
 use compio_io::buf::IntoInner;
 
 use crate::support::{
-    begin, check_error, code, drain, each_backend, fair_driver, file, run, share, streams, tcp,
+    begin, check_code, code, drain, each_backend, fair_driver, file, run, share, streams, tcp,
 };
 
 /// A pending receive, which then gets these bytes.
@@ -108,7 +108,7 @@ fn a_receive_through_a_second_driver_is_cancelled() {
             drain(&other);
         } else {
             recv.cancel();
-            check_error(run(&other, recv).0, code::CANCELLED);
+            check_code(run(&other, recv).0, code::CANCELLED);
         }
         check_recv(&one, &near, &mut far, b"again");
     }

@@ -10,7 +10,7 @@ use compio_driver::{DriverBuilder, Poller, Pool, op::Blocking};
 
 use crate::{
     soundness::pool::{gate, narrow_driver},
-    support::{begin, check_error, code, driver, run},
+    support::{begin, check_code, code, driver, run},
 };
 
 /// Records the threads on which it is dropped.
@@ -97,7 +97,7 @@ fn two_drivers_share_a_pool_and_take_only_their_own_answers() {
     let mut again = other.submit(Blocking::new(|| "again"));
     begin(&other, &mut again);
     again.cancel();
-    check_error(run(&other, again), code::CANCELLED);
+    check_code(run(&other, again), code::CANCELLED);
     release.send(()).unwrap();
     assert_eq!(run(&other, of_other).unwrap().unwrap(), "other");
     assert_eq!(run(&one, of_one).unwrap().unwrap(), "one");
@@ -119,7 +119,7 @@ fn pushed_work_runs_and_is_cancelled() {
     driver.cancel(2);
     let entry = driver.poll_one(None).unwrap();
     assert_eq!(entry.user_data(), 2);
-    check_error(entry.into_result(), code::CANCELLED);
+    check_code(entry.into_result(), code::CANCELLED);
     release.send(()).unwrap();
     let entry = driver.poll_one(None).unwrap();
     assert_eq!(entry.user_data(), 1);

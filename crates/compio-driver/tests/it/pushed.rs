@@ -8,7 +8,7 @@ use compio_driver::{
 };
 use compio_io::buf::IntoInner;
 
-use crate::support::{LONG, check_error, code, driver, file, pipe, sockets, tiny_driver};
+use crate::support::{LONG, check_code, code, driver, file, pipe, sockets, tiny_driver};
 
 #[test]
 fn a_file_is_read_as_the_description_says() {
@@ -56,7 +56,7 @@ fn poll_one_of_a_pending_operation_times_out() {
     assert_eq!(error.kind(), io::ErrorKind::TimedOut);
 
     driver.cancel(0);
-    check_error(
+    check_code(
         driver.poll_one(None).unwrap().into_result(),
         code::CANCELLED,
     );
@@ -108,7 +108,7 @@ fn a_failed_operation_is_an_entry_and_keeps_its_buffer() {
         driver.push(&mut write, 1).unwrap();
     }
     for _ in 0..2 {
-        check_error(
+        check_code(
             driver.poll_one(None).unwrap().into_result(),
             code::NOT_OPEN_FOR_THIS,
         );
@@ -130,7 +130,7 @@ fn all_operations_of_a_number_are_cancelled_and_no_other() {
     for _ in 0..10 {
         let entry = driver.poll_one(None).unwrap();
         assert_eq!(entry.user_data(), 1);
-        check_error(entry.into_result(), code::CANCELLED);
+        check_code(entry.into_result(), code::CANCELLED);
     }
     assert_eq!(driver.in_flight(), 20);
     drop(writer);

@@ -13,21 +13,11 @@ use compio_driver::{
     op::{Blocking, Nop, ReadAt},
 };
 
+use compio_testkit::random::Dice;
+
 use crate::support::{
-    Canary, Stream, check_error, code, drain, driver, poll_once, share, streams, tiny_driver,
+    Canary, Stream, check_code, code, drain, driver, poll_once, share, streams, tiny_driver,
 };
-
-/// Marsaglia's xorshift.
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self, sides: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 % sides as u64) as usize
-    }
-}
 
 /// Blocking work.
 type Work = Blocking<fn() -> u8, u8>;
@@ -137,7 +127,7 @@ impl Game {
         if let Poll::Ready((len, _buffer)) = poll_once(&self.driver, &mut self.reads[which]) {
             match len {
                 Ok(len) => self.read += len,
-                Err(error) => check_error::<()>(Err(error), code::CANCELLED),
+                Err(error) => check_code::<()>(Err(error), code::CANCELLED),
             }
             drop(self.reads.swap_remove(which));
         }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use compio_driver::op::{PollOnce, Readiness, Recv, Send};
 
-use crate::support::{begin, check_error, code, drain, driver, each_backend, run, sockets};
+use crate::support::{begin, check_code, code, drain, driver, each_backend, run, sockets};
 
 #[test]
 fn a_readable_descriptor_is_ready_at_once() {
@@ -59,7 +59,7 @@ fn a_cancelled_poll_takes_no_byte() {
         driver.turn(Some(Duration::ZERO)).unwrap();
         drop(dropped);
         cancelled.cancel();
-        check_error(run(&driver, cancelled), code::CANCELLED);
+        check_code(run(&driver, cancelled), code::CANCELLED);
         drain(&driver);
         run(&driver, driver.submit(Send::new(other, "x", 0)))
             .0

@@ -19,7 +19,7 @@ use compio_io::buf::{BufResult, IoBuf, IoBufMut};
 use proptest::prelude::{ProptestConfig, Strategy, any, prop, prop_oneof, proptest};
 
 use crate::support::{
-    Bell, MSG_TRUNC, Stream, begin, check_error, check_kind, code, drain, each_backend, on_wine,
+    Bell, MSG_TRUNC, Stream, begin, check_code, check_kind, code, drain, each_backend, on_wine,
     pipe_in, poll_once, poll_with, run, share, streams, tcp, turn_until,
 };
 
@@ -114,7 +114,7 @@ fn a_token_ends_the_wait_for_a_dropped_receive() {
             panic!("it should be over");
         };
         drop(scope);
-        check_error(result, code::CANCELLED);
+        check_code(result, code::CANCELLED);
         assert_eq!(buffer.capacity(), 77);
         drain(&driver);
     }

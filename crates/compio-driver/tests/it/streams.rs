@@ -17,7 +17,7 @@ use compio_driver::{
 };
 
 use crate::support::{
-    Bell, LONG, code, drain, each_backend, is_skipped_on_wine, poll_with, run, share, tcp,
+    Bell, LONG, code, drain, each_backend, is_skipped_on_wine, pattern, poll_with, run, share, tcp,
 };
 
 pub(crate) async fn accept(stream: &mut AcceptStream) -> std::io::Result<OwnedFd> {
@@ -44,10 +44,6 @@ pub(crate) async fn collect(stream: &mut RecvStream) -> Vec<u8> {
         bytes.extend_from_slice(&buffer.expect("bytes"));
     }
     bytes
-}
-
-pub(crate) fn pattern(len: usize) -> Vec<u8> {
-    (0..len).map(|index| (index * 31 % 251) as u8).collect()
 }
 
 #[test]

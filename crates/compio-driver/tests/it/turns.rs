@@ -17,7 +17,7 @@ use compio_driver::{
 };
 
 use crate::support::{
-    LONG, begin, check_error, code, each_backend, is_woken, pipe, poll_once, processor_time, run,
+    LONG, begin, check_code, code, each_backend, is_woken, pipe, poll_once, processor_time, run,
     share, sockets, streams, tcp, unblocked,
 };
 
@@ -149,8 +149,8 @@ fn every_kind_of_operation_is_cancelled_at_shutdown() {
             driver.shut_down();
             assert!(began.elapsed() < Duration::from_secs(1));
             assert_eq!(driver.in_flight(), 0);
-            check_error(run(&driver, recv).0, code::CANCELLED);
-            check_error(run(&driver, accept), code::CANCELLED);
+            check_code(run(&driver, recv).0, code::CANCELLED);
+            check_code(run(&driver, accept), code::CANCELLED);
             drop((read, poll, work, nop, writer));
         }
     });

@@ -16,7 +16,7 @@ use compio_driver::{
 };
 
 use crate::support::{
-    Canary, Stream, begin, check_error, code, drain, driver, each_backend, fair_driver,
+    Canary, Stream, begin, check_code, code, drain, driver, each_backend, fair_driver,
     is_no_descriptor, is_skipped_on_wine, no_descriptors, poll_once, run, share, sockets, start,
     streams, tcp,
 };
@@ -53,7 +53,7 @@ fn check_order<F: OwnsFd + Clone + Debug>(
     for (which, wait) in waits.into_iter().enumerate() {
         let (len, buffer) = run(driver, wait);
         if cancelled.contains(&which) {
-            check_error(len, code::CANCELLED);
+            check_code(len, code::CANCELLED);
         } else {
             assert_eq!(buffer.first(), bytes.next(), "{cancelled:?}");
         }

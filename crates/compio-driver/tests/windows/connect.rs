@@ -14,7 +14,7 @@ use compio_driver::{
 use windows_sys::Win32::Foundation::{ERROR_FILE_NOT_FOUND, ERROR_OPERATION_ABORTED};
 
 use crate::support::{
-    Mode, begin, check_error, check_read, client, drain, driver, file, name, run, server, share,
+    Mode, begin, check_code, check_read, client, drain, driver, file, name, run, server, share,
 };
 
 fn disconnect(server: &SharedFd) {
@@ -83,7 +83,7 @@ fn a_cancelled_wait_is_an_error_and_the_next_one_finds_the_client() {
     let mut connect = driver.submit(ConnectNamedPipe::new(server.clone()));
     begin(&driver, &mut connect);
     connect.cancel();
-    check_error(run(&driver, connect), ERROR_OPERATION_ABORTED);
+    check_code(run(&driver, connect), ERROR_OPERATION_ABORTED);
     let _client = client(&name);
     run(&driver, driver.submit(ConnectNamedPipe::new(server))).expect("a client");
 }
@@ -110,7 +110,7 @@ fn s23_a_dropped_wait_closes_the_pipe_as_its_last_owner() {
     drop(connect);
     drain(&driver);
     let opened = OpenOptions::new().read(true).open(&name);
-    check_error(opened, ERROR_FILE_NOT_FOUND);
+    check_code(opened, ERROR_FILE_NOT_FOUND);
 }
 
 #[test]
@@ -123,7 +123,7 @@ fn s23_a_driver_that_is_dropped_takes_its_waits_along() {
     drop(driver);
     drop(connect);
     let opened = OpenOptions::new().read(true).open(&name);
-    check_error(opened, ERROR_FILE_NOT_FOUND);
+    check_code(opened, ERROR_FILE_NOT_FOUND);
 }
 
 #[test]

@@ -13,7 +13,7 @@ use windows_sys::Win32::{
 };
 
 use crate::support::{
-    Mode, begin, check_error, check_read, driver, file, name, pair, run, server, share,
+    Mode, begin, check_code, check_read, driver, file, name, pair, run, server, share,
 };
 
 /// Codes of named pipes, which windows-sys does not have.
@@ -62,7 +62,7 @@ fn an_answer_that_does_not_fit_comes_in_part_and_only_once() {
     for _ in 0..100 {
         let room = Vec::with_capacity(PEEK_HEAD);
         let (answered, answer) = control(&driver, &server, FSCTL_PIPE_PEEK, room);
-        check_error(answered, ERROR_MORE_DATA);
+        check_code(answered, ERROR_MORE_DATA);
         assert_eq!(answer.len(), PEEK_HEAD);
         assert_eq!(available(&answer), 5);
     }
@@ -111,5 +111,5 @@ fn a_code_that_waits_can_be_cancelled() {
     let mut listen = driver.submit(listen);
     begin(&driver, &mut listen);
     listen.cancel();
-    check_error(run(&driver, listen).0, ERROR_OPERATION_ABORTED);
+    check_code(run(&driver, listen).0, ERROR_OPERATION_ABORTED);
 }

@@ -10,7 +10,7 @@ use windows_sys::Win32::{
     Foundation::ERROR_OPERATION_ABORTED, Storage::FileSystem::FILE_NOTIFY_CHANGE_FILE_NAME,
 };
 
-use crate::support::{begin, check_error, drain, driver, file, run, skipped_on_wine};
+use crate::support::{begin, check_code, drain, driver, file, is_skipped_on_wine, run};
 
 fn watch(directory: &SharedFd) -> ReadDirectoryChanges {
     let changes = DirectoryChanges::with_capacity(4096);
@@ -99,10 +99,7 @@ fn renames_and_removals_are_reported_to_the_next_operations() {
 
 #[test]
 fn directories_below_are_watched_if_asked_for() {
-    if skipped_on_wine(
-        "directories_below",
-        "it does not watch directories that existed before",
-    ) {
+    if is_skipped_on_wine("it does not watch directories that existed before") {
         return;
     }
     let driver = driver();
@@ -140,7 +137,7 @@ fn s23_a_pending_watch_is_cancelled_and_gives_back_its_memory() {
     begin(&driver, &mut changed);
     changed.cancel();
     let (result, changes) = run(&driver, changed);
-    check_error(result, ERROR_OPERATION_ABORTED);
+    check_code(result, ERROR_OPERATION_ABORTED);
     assert!(!changes.were_lost());
     assert_eq!(changes.iter().count(), 0);
     // It can be used again.

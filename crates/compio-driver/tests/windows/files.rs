@@ -13,7 +13,7 @@ use windows_sys::Win32::{
     Foundation::ERROR_INVALID_PARAMETER, Storage::FileSystem::FILE_FLAG_OVERLAPPED,
 };
 
-use crate::support::{check_error, check_read, driver, file, run, share};
+use crate::support::{check_code, check_read, driver, file, run, share};
 
 /// A file that is not overlapped, as std opens it.
 fn blocking(content: &str) -> (tempfile::TempDir, SharedFd) {
@@ -59,7 +59,7 @@ fn a_file_for_overlapped_calls_has_no_cursor() {
     let (_dir, file) = file("content");
     let read = ReadAt::at_cursor(file, Vec::<u8>::with_capacity(64));
     let (read, _) = run(&driver, driver.submit(read));
-    check_error(read, ERROR_INVALID_PARAMETER);
+    check_code(read, ERROR_INVALID_PARAMETER);
 }
 
 #[test]

@@ -13,14 +13,14 @@ use std::{
         fs::OpenOptionsExt,
         io::{AsHandle, AsRawHandle, FromRawHandle, OwnedHandle},
     },
-    pin::{Pin, pin},
+    pin::Pin,
     process::{Command, Stdio},
     ptr,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering::Relaxed},
     },
-    task::{Context, Poll, Wake, Waker},
+    task::{Context, Poll},
     thread,
     time::{Duration, Instant},
 };
@@ -52,45 +52,10 @@ use windows_sys::Win32::{
     },
 };
 
-/// Longer than any expected event takes.
-const LONG: Duration = Duration::from_secs(10);
+use crate::support::{Bell, LONG, begin, drain, driver, name, poll_once, run, share, tcp};
 
 /// Longer than an immediate event takes.
 const SHORT: Duration = Duration::from_millis(100);
-
-fn driver() -> Driver {
-    Driver::new().expect("a driver")
-}
-
-fn share(fd: impl Into<OwnedFd>) -> SharedFd {
-    SharedFd::from(fd.into())
-}
-
-/// Runs the future to completion.
-#[track_caller]
-fn run<F: Future>(driver: &Driver, future: F) -> F::Output {
-    let waker = driver.waker();
-    let mut context = Context::from_waker(&waker);
-    let mut future = pin!(future);
-    let began = Instant::now();
-    loop {
-        if let Poll::Ready(output) = future.as_mut().poll(&mut context) {
-            return output;
-        }
-        driver.turn(Some(LONG)).expect("a turn");
-        assert!(began.elapsed() < LONG, "this takes too long");
-    }
-}
-
-fn poll_once<F: Future + Unpin>(driver: &Driver, future: &mut F) -> Poll<F::Output> {
-    Pin::new(future).poll(&mut Context::from_waker(&driver.waker()))
-}
-
-/// Polls the future for the first time, and expects it to wait.
-#[track_caller]
-fn begin<O: Operation>(driver: &Driver, future: &mut Submit<O>) {
-    assert!(poll_once(driver, future).is_pending(), "it should wait");
-}
 
 /// Turns for a while, and checks that the future stays pending.
 #[track_caller]
@@ -114,22 +79,6 @@ fn check_cancelled<T>(result: io::Result<T>) {
     }
 }
 
-fn drain(driver: &Driver) {
-    let began = Instant::now();
-    while driver.in_flight() > 0 {
-        driver.turn(Some(LONG)).expect("a turn");
-        assert!(began.elapsed() < LONG, "this takes too long");
-    }
-}
-
-/// Two connected TCP sockets.
-fn tcp() -> (TcpStream, TcpStream) {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a listener");
-    let address = listener.local_addr().expect("its address");
-    let one = TcpStream::connect(address).expect("a connection");
-    (one, listener.accept().expect("the same connection").0)
-}
-
 /// Two UDP sockets, connected to each other.
 fn udp() -> (UdpSocket, UdpSocket) {
     let one = UdpSocket::bind("127.0.0.1:0").unwrap();
@@ -141,12 +90,7 @@ fn udp() -> (UdpSocket, UdpSocket) {
 
 /// Both ends of a named pipe: the first is for overlapped calls, the second is not.
 fn pipe(mode: u32) -> (OwnedHandle, File) {
-    static COUNT: AtomicUsize = AtomicUsize::new(0);
-    let name = format!(
-        r"\\.\pipe\compio-packets-{}-{}",
-        std::process::id(),
-        COUNT.fetch_add(1, Relaxed)
-    );
+    let name = name();
     let wide: Vec<u16> = OsStr::new(&name).encode_wide().chain([0]).collect();
     // SAFETY: the name outlives the call; the handle is new, and ours.
     let server = unsafe {
@@ -780,14 +724,6 @@ fn timeouts_are_kept_from_below() {
     thread.join().unwrap();
 }
 
-struct Count(AtomicUsize);
-
-impl Wake for Count {
-    fn wake(self: Arc<Self>) {
-        self.0.fetch_add(1, Relaxed);
-    }
-}
-
 /// Many operations that need not wait: the other tasks have their turn, and each operation
 /// completes once.
 #[test]
@@ -795,8 +731,7 @@ fn s23_instant_answers_past_the_limit_come_with_the_next_turn() {
     let driver = driver();
     let (one, _other) = udp();
     let one = share(one);
-    let count = Arc::new(Count(AtomicUsize::new(0)));
-    let waker = Waker::from(Arc::clone(&count));
+    let (bell, waker) = Bell::new();
     let mut all: Vec<_> = (0..200)
         .map(|_| driver.submit(Shutdown::new(one.clone(), Direction::Write)))
         .collect();
@@ -814,7 +749,7 @@ fn s23_instant_answers_past_the_limit_come_with_the_next_turn() {
         each.cancel();
     }
     driver.turn(None).unwrap();
-    assert_eq!((count.0.load(Relaxed), driver.in_flight()), (waiting, 0));
+    assert_eq!((bell.rings(), driver.in_flight()), (waiting, 0));
 }
 
 // Connections.

@@ -10,7 +10,7 @@ use compio_driver::op::{ReadAt, WriteAt};
 use windows_sys::Win32::Foundation::{ERROR_NO_DATA, ERROR_OPERATION_ABORTED};
 
 use crate::support::{
-    Canary, Mode, begin, check_error, check_read, check_returned, drain, driver, name,
+    Canary, Mode, begin, check_code, check_read, check_returned, drain, driver, name,
     overlapped_client, pair, run, server, share,
 };
 
@@ -23,7 +23,7 @@ fn a_reader_that_is_gone_is_a_broken_pipe() {
     assert_eq!(buffer, "hello");
     let error = written.expect_err("no reader");
     assert_eq!(error.kind(), std::io::ErrorKind::BrokenPipe);
-    check_error::<()>(Err(error), ERROR_NO_DATA);
+    check_code::<()>(Err(error), ERROR_NO_DATA);
 }
 
 #[test]
@@ -156,7 +156,7 @@ fn s23_a_write_waits_for_room_and_can_be_cancelled() {
         // This pipe's buffer has no limit.
         return;
     }
-    check_error(written, ERROR_OPERATION_ABORTED);
+    check_code(written, ERROR_OPERATION_ABORTED);
     let (written, _) = run(&driver, driver.submit(WriteAt::at_cursor(server, "end")));
     assert_eq!(written.expect("a write"), 3);
     // A part of the first write may have been written.

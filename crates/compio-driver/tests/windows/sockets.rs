@@ -12,7 +12,7 @@ use compio_driver::{
 };
 use windows_sys::Win32::Networking::WinSock::{AF_INET, SOCK_STREAM, WSAENOTCONN};
 
-use crate::support::{check_error, check_read, driver, run, share, skipped_on_wine};
+use crate::support::{check_code, check_read, driver, is_skipped_on_wine, run, share};
 
 fn socket(driver: &Driver) -> SharedFd {
     let socket = Socket::new(AF_INET.into(), SOCK_STREAM, 0);
@@ -25,9 +25,7 @@ fn a_socket_is_connected_again() {
     let driver = driver();
     let socket = socket(&driver);
     for greeting in ["one", "two"] {
-        if greeting == "two"
-            && skipped_on_wine("a_socket_is_connected_again", "it disconnects for good")
-        {
+        if greeting == "two" && is_skipped_on_wine("it disconnects for good") {
             return;
         }
         // Another peer each time: the first one cannot be reached again at once.
@@ -55,5 +53,5 @@ fn a_socket_that_is_not_connected_is_refused() {
     let driver = driver();
     let socket = socket(&driver);
     let disconnected = run(&driver, driver.submit(DisconnectEx::new(socket)));
-    check_error(disconnected, WSAENOTCONN as u32);
+    check_code(disconnected, WSAENOTCONN);
 }

@@ -18,7 +18,7 @@ use std::{
 use compio_driver::{AsRawFd, RawFd, op::ReadAt};
 use windows_sys::Win32::{Foundation::ERROR_OPERATION_ABORTED, System::IO::CancelIoEx};
 
-use crate::support::{Canary, Mode, begin, check_error, drain, driver, pair, run};
+use crate::support::{Canary, Mode, begin, check_code, drain, driver, pair, run};
 
 /// Calls that complete at once and calls that wait alternate in the same cell: a packet of one
 /// call, or its absence, must not be attributed to the other.
@@ -74,7 +74,7 @@ fn s23_a_cancel_races_with_the_end() {
                 buffer[0]
             }
             Err(error) => {
-                check_error::<()>(Err(error), ERROR_OPERATION_ABORTED);
+                check_code::<()>(Err(error), ERROR_OPERATION_ABORTED);
                 by_the_next += 1;
                 let next = ReadAt::at_cursor(server.clone(), Vec::with_capacity(1));
                 run(&driver, driver.submit(next)).1[0]
@@ -106,7 +106,7 @@ fn s23_a_cancel_by_other_code_ends_pending_reads() {
         };
         // SAFETY: the handle is open; no OVERLAPPED is named.
         unsafe { CancelIoEx(handle, ptr::null()) };
-        check_error(run(&driver, awaited).0, ERROR_OPERATION_ABORTED);
+        check_code(run(&driver, awaited).0, ERROR_OPERATION_ABORTED);
         drain(&driver);
     }
     assert_eq!(deaths.get(), 40);

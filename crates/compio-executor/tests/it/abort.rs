@@ -8,10 +8,10 @@ use std::{
 };
 
 use compio_executor::{JoinHandle, yield_now};
+use compio_testkit::{buffer::on_drop, waker::Bell};
 
 use crate::support::{
-    Count, OnDrop, Probe, bomb, check_cancelled, check_panicked, executor, poll_once, result, run,
-    waiting_task,
+    Probe, bomb, check_cancelled, check_panicked, executor, poll_once, result, run, waiting_task,
 };
 
 type OwnHandle<T> = Rc<RefCell<Option<JoinHandle<T>>>>;
@@ -131,7 +131,7 @@ fn by_the_destructor_of_the_aborted_future() {
     let own = OwnHandle::default();
     let handle = executor.spawn({
         let own: OwnHandle<()> = own.clone();
-        let on_drop = OnDrop(move || own.borrow().as_ref().unwrap().abort());
+        let on_drop = on_drop(move || own.borrow().as_ref().unwrap().abort());
         async move {
             let _on_drop = on_drop;
             pending().await
@@ -151,7 +151,7 @@ fn the_destructor_may_drop_the_own_handle() {
     let own = OwnHandle::default();
     let handle = executor.spawn({
         let own: OwnHandle<()> = own.clone();
-        let on_drop = OnDrop(move || drop(own.take()));
+        let on_drop = on_drop(move || drop(own.take()));
         async move {
             let _on_drop = on_drop;
             pending().await
@@ -180,15 +180,15 @@ fn by_another_task() {
 #[test]
 fn waiting_task_is_woken() {
     let executor = executor();
-    let count = Count::new();
+    let count = Bell::new().0;
     let waker = count.waker();
     let mut handle = executor.spawn(pending::<()>());
     let polled = std::pin::pin!(&mut handle).poll(&mut std::task::Context::from_waker(&waker));
     assert!(polled.is_pending());
     handle.abort();
-    assert_eq!(count.get(), 0);
+    assert_eq!(count.rings(), 0);
     run(&executor);
-    assert_eq!(count.get(), 1);
+    assert_eq!(count.rings(), 1);
 }
 
 #[test]

@@ -1,44 +1,20 @@
 //! Waking and polling allocates nothing; a task allocates once.
 
-use std::{
-    alloc::{GlobalAlloc, Layout, System},
-    cell::Cell,
-    future::poll_fn,
-    task::Poll,
-    thread,
-};
+use std::{future::poll_fn, task::Poll, thread};
 
 use compio_executor::yield_now;
+use compio_testkit::allocator::{Counting, OfThread};
 
 use crate::support::{executor, run, waiting_task};
 
-struct Counting;
-
-thread_local! {
-    static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
-}
-
-// SAFETY: all is done by the system's allocator.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.set(ALLOCATIONS.get() + 1);
-        // SAFETY: the caller's promise.
-        unsafe { System.alloc(layout) }
-    }
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: the caller's promise.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
-
 #[global_allocator]
-static ALLOCATOR: Counting = Counting;
+static ALLOCATOR: Counting<OfThread> = Counting(OfThread);
 
 /// How often this thread allocates in there.
 fn allocations(work: impl FnOnce()) -> usize {
-    let before = ALLOCATIONS.get();
+    let before = OfThread::allocations();
     work();
-    ALLOCATIONS.get() - before
+    OfThread::allocations() - before
 }
 
 #[test]

@@ -8,10 +8,10 @@ use std::{
 };
 
 use compio_executor::{Executor, JoinError, JoinHandle, MainWaker, yield_now};
+use compio_testkit::waker::Bell;
 
 use crate::support::{
-    Count, Probe, block_on, check_cancelled, executor, poll_once, result, run, unpark_here,
-    waiting_task,
+    Probe, block_on, check_cancelled, executor, poll_once, result, run, unpark_here, waiting_task,
 };
 
 #[test]
@@ -63,7 +63,7 @@ fn tasks_join_tasks() {
 #[test]
 fn the_last_waker_that_polled_a_handle_is_woken() {
     let executor = executor();
-    let (first, second) = (Count::new(), Count::new());
+    let (first, second) = (Bell::new().0, Bell::new().0);
     let mut handle = executor.spawn(async {});
     for waker in [first.waker(), first.waker(), second.waker()] {
         let mut pinned = std::pin::pin!(&mut handle);
@@ -75,7 +75,7 @@ fn the_last_waker_that_polled_a_handle_is_woken() {
         );
     }
     run(&executor);
-    assert_eq!((first.get(), second.get()), (0, 1));
+    assert_eq!((first.rings(), second.rings()), (0, 1));
     assert!(poll_once(&mut handle).is_ready());
 }
 
@@ -250,7 +250,7 @@ fn a_task_may_wait_for_itself_and_leaks_nothing() {
 #[test]
 fn dropping_a_handle_drops_the_waker_it_registered() {
     let executor = executor();
-    let count = Count::new();
+    let count = Bell::new().0;
     let mut handle = executor.spawn(pending::<()>());
     let waker = count.waker();
     let polled = std::pin::pin!(&mut handle).poll(&mut Context::from_waker(&waker));

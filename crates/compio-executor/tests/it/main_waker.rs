@@ -3,12 +3,11 @@
 use std::thread;
 
 use compio_executor::MainWaker;
-
-use crate::support::Count;
+use compio_testkit::waker::Bell;
 
 #[test]
 fn it_is_woken_at_first() {
-    let main = MainWaker::new(Count::new().waker());
+    let main = MainWaker::new(Bell::new().0.waker());
     assert!(main.is_woken());
     assert!(main.take_woken());
     assert!(!main.take_woken() && !main.is_woken());
@@ -16,7 +15,7 @@ fn it_is_woken_at_first() {
 
 #[test]
 fn at_home_it_only_sets_a_flag() {
-    let unpark = Count::new();
+    let unpark = Bell::new().0;
     let main = MainWaker::new(unpark.waker());
     main.take_woken();
     main.waker().wake_by_ref();
@@ -24,12 +23,12 @@ fn at_home_it_only_sets_a_flag() {
     clone.wake();
     assert!(main.take_woken());
     assert!(!main.take_woken());
-    assert_eq!(unpark.get(), 0);
+    assert_eq!(unpark.rings(), 0);
 }
 
 #[test]
 fn from_elsewhere_it_unparks_once_until_taken() {
-    let unpark = Count::new();
+    let unpark = Bell::new().0;
     let main = MainWaker::new(unpark.waker());
     main.take_woken();
     for expected in 1..3 {
@@ -39,7 +38,7 @@ fn from_elsewhere_it_unparks_once_until_taken() {
             scope.spawn(|| waker.wake_by_ref()).join().unwrap();
             scope.spawn(|| clone.wake()).join().unwrap();
         });
-        assert_eq!(unpark.get(), expected);
+        assert_eq!(unpark.rings(), expected);
         assert!(main.is_woken());
         assert!(main.take_woken());
         assert!(!main.is_woken());
@@ -48,11 +47,11 @@ fn from_elsewhere_it_unparks_once_until_taken() {
 
 #[test]
 fn its_clones_outlive_it_anywhere() {
-    let unpark = Count::new();
+    let unpark = Bell::new().0;
     let main = MainWaker::new(unpark.waker());
     let waker = main.waker().clone();
     drop(main);
     waker.wake_by_ref();
     thread::spawn(move || waker.wake()).join().unwrap();
-    assert_eq!(unpark.get(), 1);
+    assert_eq!(unpark.rings(), 1);
 }

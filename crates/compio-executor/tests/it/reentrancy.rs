@@ -8,8 +8,9 @@ use std::{
 };
 
 use compio_executor::{Executor, JoinHandle, yield_now};
+use compio_testkit::buffer::on_drop;
 
-use crate::support::{OnDrop, Probe, check_cancelled, executor, result, run, waiting_task};
+use crate::support::{Probe, check_cancelled, executor, result, run, waiting_task};
 
 fn shared() -> Rc<Executor> {
     Rc::new(executor())
@@ -121,7 +122,7 @@ fn a_tick_within_a_destructor_runs_the_others() {
         yield_now().await;
         2
     });
-    let on_drop = OnDrop({
+    let on_drop = on_drop({
         let executor = Rc::downgrade(&executor);
         move || run(&executor.upgrade().unwrap())
     });
@@ -197,7 +198,7 @@ fn a_destructor_spawns_while_the_executor_is_cleared() {
     let executor = shared();
     let drops = Rc::new(Cell::new(0));
     let spawned = Rc::new(RefCell::new(None));
-    let on_drop = OnDrop({
+    let on_drop = on_drop({
         let (executor, drops, spawned) = (Rc::downgrade(&executor), drops.clone(), spawned.clone());
         move || {
             let probe = Probe::new(&drops);
@@ -226,7 +227,7 @@ fn destructors_wake_abort_drop_and_clear_while_the_executor_goes() {
     let wakers = Rc::new(RefCell::new(Vec::new()));
     for _ in 0..8 {
         let probe = Probe::new(&drops);
-        let on_drop = OnDrop({
+        let on_drop = on_drop({
             let (handles, wakers) = (handles.clone(), wakers.clone());
             move || {
                 for handle in handles.borrow().iter() {
@@ -262,7 +263,7 @@ fn clearing_within_clearing() {
     let drops = Rc::new(Cell::new(0));
     for _ in 0..4 {
         let probe = Probe::new(&drops);
-        let on_drop = OnDrop({
+        let on_drop = on_drop({
             let executor = Rc::downgrade(&executor);
             move || executor.upgrade().unwrap().clear()
         });
@@ -280,7 +281,7 @@ fn clearing_within_clearing() {
 fn a_tick_within_clearing_runs_nothing() {
     let executor = shared();
     let polls = Rc::new(Cell::new(0));
-    let on_drop = OnDrop({
+    let on_drop = on_drop({
         let executor = Rc::downgrade(&executor);
         move || assert_eq!(executor.upgrade().unwrap().tick(64).polled, 0)
     });
@@ -299,7 +300,7 @@ fn a_tick_within_clearing_runs_nothing() {
 #[test]
 fn a_destructor_at_the_end_of_a_task_clears_the_executor() {
     let executor = shared();
-    let on_drop = OnDrop({
+    let on_drop = on_drop({
         let executor = Rc::downgrade(&executor);
         move || executor.upgrade().unwrap().clear()
     });

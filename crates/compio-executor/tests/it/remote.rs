@@ -13,12 +13,13 @@ use std::{
 };
 
 use compio_executor::{Executor, JoinHandle};
+use compio_testkit::waker::Bell;
 
-use crate::support::{Count, ROUNDS, block_on, executor, run, unpark_here, waiting_task};
+use crate::support::{ROUNDS, block_on, executor, run, unpark_here, waiting_task};
 
 #[test]
 fn unpark_is_called_for_the_first_of_a_batch() {
-    let unpark = Count::new();
+    let unpark = Arc::<Bell>::default();
     let executor = Executor::new(unpark.waker());
     let tasks: Vec<_> = (0..3).map(|_| waiting_task(&executor)).collect();
     for round in 1..4 {
@@ -31,7 +32,7 @@ fn unpark_is_called_for_the_first_of_a_batch() {
                 });
             }
         });
-        assert_eq!(unpark.get(), round);
+        assert_eq!(unpark.rings(), round);
         assert!(executor.has_ready());
         assert_eq!(executor.tick(64).polled, 3);
         for (_, _, polls) in &tasks {
@@ -42,23 +43,23 @@ fn unpark_is_called_for_the_first_of_a_batch() {
 
 #[test]
 fn wakes_at_home_do_not_unpark() {
-    let unpark = Count::new();
+    let unpark = Arc::<Bell>::default();
     let executor = Executor::new(unpark.waker());
     let (_handle, waker, _) = waiting_task(&executor);
     waker.wake_by_ref();
     run(&executor);
-    assert_eq!(unpark.get(), 0);
+    assert_eq!(unpark.rings(), 0);
 }
 
 #[test]
 fn wakes_of_ended_tasks_do_not_unpark() {
-    let unpark = Count::new();
+    let unpark = Arc::<Bell>::default();
     let executor = Executor::new(unpark.waker());
     let (handle, waker, _) = waiting_task(&executor);
     handle.abort();
     run(&executor);
     thread::spawn(move || waker.wake()).join().unwrap();
-    assert_eq!(unpark.get(), 0);
+    assert_eq!(unpark.rings(), 0);
     assert!(!executor.has_ready());
 }
 

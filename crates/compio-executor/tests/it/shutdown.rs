@@ -13,8 +13,9 @@ use std::{
 };
 
 use compio_executor::Executor;
+use compio_testkit::waker::Bell;
 
-use crate::support::{Count, Probe, ROUNDS, check_cancelled, executor, run, waiting_task};
+use crate::support::{Probe, ROUNDS, check_cancelled, executor, run, waiting_task};
 
 #[test]
 fn futures_are_dropped_with_the_executor_though_wakers_remain() {
@@ -36,7 +37,7 @@ fn futures_are_dropped_with_the_executor_though_wakers_remain() {
 
 #[test]
 fn a_waker_is_used_elsewhere_after_the_executor_died() {
-    let unpark = Count::new();
+    let unpark = Arc::<Bell>::default();
     let executor = Executor::new(unpark.waker());
     let (handle, waker, _) = waiting_task(&executor);
     drop(executor);
@@ -49,12 +50,12 @@ fn a_waker_is_used_elsewhere_after_the_executor_died() {
     })
     .join()
     .unwrap();
-    assert_eq!(unpark.get(), 0);
+    assert_eq!(unpark.rings(), 0);
 }
 
 #[test]
 fn inbox_entries_at_shutdown_do_not_leak() {
-    let unpark = Count::new();
+    let unpark = Arc::<Bell>::default();
     let executor = Executor::new(unpark.waker());
     let tasks: Vec<_> = (0..3).map(|_| waiting_task(&executor)).collect();
     thread::scope(|scope| {
@@ -63,7 +64,7 @@ fn inbox_entries_at_shutdown_do_not_leak() {
             scope.spawn(move || waker.wake());
         }
     });
-    assert_eq!(unpark.get(), 1);
+    assert_eq!(unpark.rings(), 1);
     drop(tasks);
     drop(executor);
     assert_eq!(Arc::strong_count(&unpark), 1);
@@ -71,7 +72,7 @@ fn inbox_entries_at_shutdown_do_not_leak() {
 
 #[test]
 fn the_last_waker_lets_go_of_unpark() {
-    let unpark = Count::new();
+    let unpark = Arc::<Bell>::default();
     let executor = Executor::new(unpark.waker());
     let (handle, waker, _) = waiting_task(&executor);
     drop((executor, handle));

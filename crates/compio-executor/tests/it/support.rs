@@ -6,15 +6,13 @@ use std::{
     panic,
     pin::pin,
     rc::Rc,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::Arc,
     task::{Context, Poll, Wake, Waker},
     thread::{self, Thread},
 };
 
 use compio_executor::{Executor, JoinError, JoinHandle, MainWaker};
+use compio_testkit::buffer::{OnDrop, on_drop};
 
 /// The number of tries of a random test.
 pub(crate) const ROUNDS: usize = if cfg!(miri) { 2 } else { 200 };
@@ -89,28 +87,6 @@ pub(crate) fn unpark_here() -> Waker {
     Waker::from(Arc::new(Unpark(thread::current())))
 }
 
-/// A waker that counts.
-#[derive(Default)]
-pub(crate) struct Count(AtomicUsize);
-
-impl Count {
-    pub(crate) fn new() -> Arc<Self> {
-        Arc::default()
-    }
-    pub(crate) fn get(&self) -> usize {
-        self.0.load(Ordering::SeqCst)
-    }
-    pub(crate) fn waker(self: &Arc<Self>) -> Waker {
-        Waker::from(self.clone())
-    }
-}
-
-impl Wake for Count {
-    fn wake(self: Arc<Self>) {
-        self.0.fetch_add(1, Ordering::SeqCst);
-    }
-}
-
 /// Counts its drops, and insists that they are at home.
 pub(crate) struct Probe {
     drops: Rc<Cell<usize>>,
@@ -133,18 +109,9 @@ impl Drop for Probe {
     }
 }
 
-/// Does something when it is dropped.
-pub(crate) struct OnDrop<F: FnMut()>(pub(crate) F);
-
-impl<F: FnMut()> Drop for OnDrop<F> {
-    fn drop(&mut self) {
-        (self.0)();
-    }
-}
-
 /// Panics when it is dropped, without a message on the screen.
-pub(crate) fn bomb(message: &'static str) -> OnDrop<impl FnMut()> {
-    OnDrop(move || panic::resume_unwind(Box::new(message)))
+pub(crate) fn bomb(message: &'static str) -> OnDrop<impl FnOnce()> {
+    on_drop(move || panic::resume_unwind(Box::new(message)))
 }
 
 /// Panics without a message on the screen.

@@ -13,36 +13,11 @@ use std::{
 };
 
 use compio_io::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, duplex};
+use compio_testkit::future::both;
 use pollster::block_on;
 use proptest::{collection::vec, prop_assert, prop_assert_eq, proptest};
 
 use crate::script::{bytes, config, poll_once, poll_times, vec_of};
-
-/// Polls a write and a read concurrently until both are ready.
-async fn both<A, B>(write: impl Future<Output = A>, read: impl Future<Output = B>) -> (A, B) {
-    let (mut write, mut read) = (pin!(write), pin!(read));
-    let (mut written, mut seen) = (None, None);
-    std::future::poll_fn(|cx| {
-        if written.is_none()
-            && let std::task::Poll::Ready(value) = write.as_mut().poll(cx)
-        {
-            written = Some(value);
-        }
-        if seen.is_none()
-            && let std::task::Poll::Ready(value) = read.as_mut().poll(cx)
-        {
-            seen = Some(value);
-        }
-        match (written.take(), seen.take()) {
-            (Some(a), Some(b)) => std::task::Poll::Ready((a, b)),
-            (a, b) => {
-                (written, seen) = (a, b);
-                std::task::Poll::Pending
-            }
-        }
-    })
-    .await
-}
 
 #[test]
 fn full_pipe_takes_a_part_and_then_waits_for_the_reader() {

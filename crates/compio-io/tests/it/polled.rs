@@ -5,11 +5,8 @@ use std::{
     cell::Cell,
     io::ErrorKind,
     rc::Rc,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-    task::{Context, Poll, Wake, Waker},
+    sync::Arc,
+    task::{Context, Poll, Waker},
 };
 
 use compio_io::{
@@ -19,6 +16,7 @@ use compio_io::{
         BufWriter, PollReader, PollWriter, duplex, empty, join,
     },
 };
+use compio_testkit::waker::Bell;
 use pollster::block_on;
 use proptest::{collection::vec, prop_assert_eq, proptest};
 
@@ -116,19 +114,11 @@ fn consuming_more_than_there_is_panics() {
     AsyncBufRead::consume(&mut reader, 4);
 }
 
-struct Count(AtomicUsize);
-
-impl Wake for Count {
-    fn wake(self: Arc<Self>) {
-        self.0.fetch_add(1, Ordering::Relaxed);
-    }
-}
-
 #[test]
 fn the_last_waker_is_woken() {
     let (mut client, server) = duplex(8);
     let mut reader = PollReader::new(server);
-    let wakers = [0; 3].map(|_| Arc::new(Count(AtomicUsize::new(0))));
+    let wakers = [0; 3].map(|_| Arc::<Bell>::default());
     for waker in &wakers {
         let waker = Waker::from(Arc::clone(waker));
         assert!(
@@ -138,7 +128,7 @@ fn the_last_waker_is_woken() {
         );
     }
     block_on(client.write_all("abc")).0.unwrap();
-    assert_eq!(wakers[2].0.load(Ordering::Relaxed), 1);
+    assert_eq!(wakers[2].rings(), 1);
     assert_eq!(block_on(reader.fill_buf()).unwrap(), b"abc");
 }
 

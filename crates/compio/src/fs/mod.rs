@@ -21,6 +21,8 @@
 //! to completion, and its result is dropped: a file may have been created, renamed or removed.
 
 mod blocking;
+#[cfg(unix)]
+mod dir;
 mod dir_builder;
 mod file;
 mod lock;
@@ -33,6 +35,8 @@ mod whole_file;
 pub use std::fs::{FileTimes, Permissions, TryLockError};
 
 pub(crate) use self::blocking::{blocking, off_thread_with};
+#[cfg(unix)]
+pub use self::dir::Dir;
 pub use self::{
     dir_builder::DirBuilder,
     file::File,
@@ -45,5 +49,5 @@ pub use self::{
     read_dir::{DirEntry, ReadDir, read_dir},
     whole_file::{append, read, read_to_string, write},
 };
-// Platform-specific items: directory handles, and symbolic links, whose functions differ per system.
+// Symbolic links, whose functions differ per system.
 pub use crate::sys::fs_here::*;

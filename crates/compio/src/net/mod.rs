@@ -74,6 +74,7 @@ mod tcp_socket;
 mod udp;
 mod unix;
 mod unix_datagram;
+pub mod windows;
 
 pub use compio_driver::{
     Loan, PooledBuffer, UCred,
@@ -92,4 +93,4 @@ pub use self::{
     unix::{UnixListener, UnixSocketAddr, UnixStream},
     unix_datagram::UnixDatagram,
 };
-pub use crate::{runtime::BufferPool, sys::windows};
+pub use crate::runtime::BufferPool;

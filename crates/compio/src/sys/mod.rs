@@ -10,9 +10,6 @@ mod self_pipe;
 #[path = "unix/self_pipe_eventfd.rs"]
 mod self_pipe;
 
-#[cfg(all(feature = "fs", unix))]
-#[path = "unix/dir.rs"]
-mod dir;
 #[cfg(all(feature = "process", unix, not(target_os = "linux")))]
 #[path = "unix/exit_kqueue.rs"]
 mod exit_event;
@@ -74,15 +71,13 @@ mod stdio;
 #[path = "windows/stdio.rs"]
 mod stdio;
 
-#[cfg(all(feature = "net", windows))]
-#[path = "windows/named_pipe.rs"]
-pub mod named_pipe;
-
 #[cfg(feature = "fs")]
 pub(crate) use fs::{
     SystemDirOptions, SystemOptions, duplicate, hard_link, open, open_async, remove_dir,
     remove_file, rename, try_lock, unlock,
 };
+#[cfg(all(feature = "fs", unix))]
+pub(crate) use fs::{open_flags, path_to_c};
 #[cfg(feature = "fs")]
 pub(crate) use metadata::{Attributes, Entry, Kind};
 #[cfg(feature = "net")]
@@ -104,20 +99,13 @@ pub(crate) use process::{
 #[cfg(feature = "signal")]
 pub(crate) use signal::wait_for_ctrl_c;
 
-/// Named pipes. Empty on systems other than Windows.
-#[cfg(feature = "net")]
-pub mod windows {
-    #[cfg(windows)]
-    pub use super::named_pipe;
-}
-
 /// Public names of `fs` that only some systems have.
 #[cfg(feature = "fs")]
 pub(crate) mod fs_here {
+    #[cfg(unix)]
+    pub use super::fs::symlink;
     #[cfg(windows)]
     pub use super::fs::{symlink_dir, symlink_file};
-    #[cfg(unix)]
-    pub use super::{dir::Dir, fs::symlink};
 }
 
 /// Public names of `pipe` that only some systems have, and the types of their arguments.

@@ -12,6 +12,8 @@ mod system;
 #[cfg(windows)]
 #[path = "windows.rs"]
 mod system;
+#[path = "../support/tcp.rs"]
+mod tcp;
 
 use std::{
     env,
@@ -35,6 +37,7 @@ use compio::{
 };
 
 use system::{OF_A_DRIVER, is_count, open_now};
+use tcp::tcp_pair;
 
 /// The intentional leaks, by name of the test. A leak detector calls this function.
 #[unsafe(no_mangle)]
@@ -109,15 +112,6 @@ fn twice(stream: TcpStream) -> [TcpStream; 2] {
 /// A file that can be opened.
 fn program() -> PathBuf {
     env::current_exe().expect("a program")
-}
-
-async fn tcp_pair() -> (TcpStream, TcpStream) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let client = TcpStream::connect(listener.local_addr().unwrap())
-        .await
-        .unwrap();
-    let (server, _) = listener.accept().await.unwrap();
-    (client, server)
 }
 
 #[track_caller]

@@ -1,5 +1,8 @@
 //! Events, signalled from any thread.
 
+#[path = "../support/run.rs"]
+mod run;
+
 use std::{
     future::poll_fn,
     pin::{Pin, pin},
@@ -21,27 +24,9 @@ use compio::{
     task::{block_on, spawn, yield_now},
     time::timeout,
 };
+use compio_testkit::waker::Bell;
 
-/// Runs a test's body, with a limit of time.
-fn run<F: Future>(body: F) -> F::Output {
-    let limit = Duration::from_secs(120);
-    block_on(async { timeout(limit, body).await.expect("this takes too long") })
-}
-
-/// A waker that counts.
-#[derive(Default)]
-struct Count(AtomicUsize);
-
-impl Wake for Count {
-    fn wake(self: Arc<Self>) {
-        self.0.fetch_add(1, SeqCst);
-    }
-}
-
-fn counting() -> (Arc<Count>, Waker) {
-    let count = Arc::new(Count::default());
-    (Arc::clone(&count), Waker::from(count))
-}
+use run::run;
 
 fn poll<F: Future>(future: &mut Pin<&mut F>, waker: &Waker) -> Poll<F::Output> {
     future.as_mut().poll(&mut Context::from_waker(waker))
@@ -114,12 +99,12 @@ fn all_waiting_tasks_are_woken() {
 #[test]
 fn waiting_tasks_are_woken_though_the_event_is_reset_at_once() {
     let event = Event::new();
-    let (count, waker) = counting();
+    let (count, waker) = Bell::new();
     let mut wait = pin!(event.wait());
     assert!(poll(&mut wait, &waker).is_pending());
     event.handle().notify();
     event.reset();
-    assert_eq!(count.0.load(SeqCst), 1);
+    assert_eq!(count.rings(), 1);
     let mut late = pin!(event.wait());
     assert!(poll(&mut late, &waker).is_pending());
     assert!(poll(&mut wait, &waker).is_ready());
@@ -129,20 +114,20 @@ fn waiting_tasks_are_woken_though_the_event_is_reset_at_once() {
 #[test]
 fn only_the_last_waker_is_woken() {
     let event = Event::new();
-    let ((one, first), (two, second)) = (counting(), counting());
+    let ((one, first), (two, second)) = (Bell::new(), Bell::new());
     let mut wait = pin!(event.wait());
     assert!(poll(&mut wait, &first).is_pending());
     assert!(poll(&mut wait, &first).is_pending());
     assert!(poll(&mut wait, &second).is_pending());
     event.handle().notify();
     event.handle().notify();
-    assert_eq!((one.0.load(SeqCst), two.0.load(SeqCst)), (0, 1));
+    assert_eq!((one.rings(), two.rings()), (0, 1));
 }
 
 #[test]
 fn a_dropped_wait_is_not_woken_and_its_waker_is_released() {
     let event = Event::new();
-    let (count, waker) = counting();
+    let (count, waker) = Bell::new();
     for _ in 0..1000 {
         let mut wait = Box::pin(event.wait());
         assert!(poll(&mut wait.as_mut(), &waker).is_pending());
@@ -154,7 +139,7 @@ fn a_dropped_wait_is_not_woken_and_its_waker_is_released() {
     assert!(poll(&mut gone.as_mut(), &waker).is_pending());
     event.handle().notify();
     drop(gone);
-    assert_eq!(count.0.load(SeqCst), 2);
+    assert_eq!(count.rings(), 2);
 }
 
 #[test]

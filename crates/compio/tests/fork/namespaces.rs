@@ -3,13 +3,7 @@
 //! `unshare(CLONE_NEWPID)` (Linux 3.8) leaves its caller in its namespace, and gives its next child pid 1
 //! in a new namespace. A caller with pid 1 so has a child with the same pid.
 
-use std::{
-    env,
-    io::{self, Write},
-    os::unix::process::ExitStatusExt,
-    process::{Command, ExitStatus},
-    time::Duration,
-};
+use std::{env, io, os::unix::process::ExitStatusExt, process::ExitStatus, time::Duration};
 
 use compio::{
     io::{AsyncRead, AsyncWriteExt},
@@ -19,6 +13,7 @@ use compio::{
     task::{block_on, spawn, spawn_blocking},
     time::{sleep, timeout},
 };
+use compio_testkit::process::{skip, this_test};
 
 use crate::{LONG, fork, limit_life, wait};
 
@@ -42,9 +37,8 @@ fn is_first() -> bool {
 
 /// Runs the scenario in a process with pid 1, or reports why that is impossible.
 fn run_as_first(scenario: &str) {
-    let mut command = Command::new(env::current_exe().unwrap());
+    let mut command = this_test("namespaces::a_child");
     command
-        .args(["--exact", "--ignored", "--nocapture", "namespaces::a_child"])
         .env(SCENARIO, scenario)
         .env("ASAN_OPTIONS", "detect_leaks=0");
     let output = command.output().unwrap();
@@ -59,19 +53,6 @@ fn run_as_first(scenario: &str) {
     let complaint = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{said}{complaint}");
     assert!(said.contains("PASSES"), "{said}{complaint}");
-}
-
-/// Writes the reason for CI, which collects these lines at the end of a step.
-fn skip(test: &str, why: &str) {
-    let line = format!("{test}: {why}\n");
-    eprint!("not tested here: {line}");
-    if let Some(path) = env::var_os("COMPIO_SKIPS") {
-        let file = std::fs::OpenOptions::new()
-            .append(true)
-            .create(true)
-            .open(path);
-        file.unwrap().write_all(line.as_bytes()).unwrap();
-    }
 }
 
 #[test]

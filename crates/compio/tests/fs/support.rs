@@ -1,5 +1,8 @@
 //! Shared helpers of the tests.
 
+#[path = "../support/run.rs"]
+mod run;
+
 use std::{
     fmt::Debug,
     future::{Future, poll_fn},
@@ -7,19 +10,12 @@ use std::{
     path::{Path, PathBuf},
     pin::pin,
     task::Poll,
-    time::Duration,
 };
 
-use compio::{task::block_on, time::timeout};
 use tempfile::TempDir;
 
-/// A limit that only a hang exceeds.
-pub(crate) const LONG: Duration = Duration::from_secs(60);
-
-/// Runs a test's body, with a limit of time.
-pub(crate) fn run<F: Future>(body: F) -> F::Output {
-    block_on(async { timeout(LONG, body).await.expect("this takes too long") })
-}
+pub(crate) use compio_testkit::{buffer::pattern, check::check_kind};
+pub(crate) use run::run;
 
 /// A temporary directory of the test.
 pub(crate) fn scratch() -> TempDir {
@@ -69,18 +65,6 @@ pub(crate) fn check_same<T: Debug + PartialEq>(ours: io::Result<T>, stds: io::Re
         (Ok(ours), Ok(stds)) => assert_eq!(ours, stds),
         (ours, stds) => check_same_error(ours, stds),
     }
-}
-
-/// Checks that the operation failed with this kind of error.
-#[track_caller]
-pub(crate) fn check_kind<T: Debug>(result: io::Result<T>, kind: io::ErrorKind) {
-    let error = result.expect_err("it should fail");
-    assert_eq!(error.kind(), kind, "{error}");
-}
-
-/// Bytes that identify their position.
-pub(crate) fn pattern(len: usize) -> Vec<u8> {
-    (0..len).map(|index| (index * 31 % 251) as u8).collect()
 }
 
 /// A symbolic link to a file.

@@ -187,8 +187,7 @@ fn child_with_an_unknown_backend() {
 #[test]
 fn main_with_an_unknown_backend_in_the_environment_returns_the_error() {
     let child = "macros::child_with_an_unknown_backend";
-    let output = std::process::Command::new(std::env::current_exe().unwrap())
-        .args(["--ignored", "--exact", "--nocapture", child])
+    let output = compio_testkit::process::this_test(child)
         .env("COMPIO_BACKEND", "select")
         .output()
         .unwrap();

@@ -1,7 +1,6 @@
 //! Several runtimes, and runtimes within runtimes.
 
 use std::{
-    panic::{AssertUnwindSafe, catch_unwind},
     thread,
     time::{Duration, Instant},
 };
@@ -11,12 +10,9 @@ use compio::{
     task::{block_on, spawn, yield_now},
     time::sleep,
 };
+use compio_testkit::check::panics;
 
 use crate::support::{First, Flag, LONG, begin, run, select};
-
-fn panics(code: impl FnOnce()) -> bool {
-    catch_unwind(AssertUnwindSafe(code)).is_err()
-}
 
 #[test]
 fn a_block_on_within_itself_panics_and_the_outer_one_goes_on() {

@@ -1,12 +1,7 @@
 //! Bounds of read-ahead: connections and bytes that arrive before a task requests them.
 
 use std::{
-    future::poll_fn,
-    io::Write,
-    net::TcpStream as StdStream,
-    pin::{Pin, pin},
-    task::Poll,
-    time::Duration,
+    future::poll_fn, io::Write, net::TcpStream as StdStream, pin::pin, task::Poll, time::Duration,
 };
 
 use compio::{
@@ -14,23 +9,14 @@ use compio::{
     task::yield_now,
     time::{sleep, timeout},
 };
+use compio_testkit::{allocator::LiveBytes, future::begin};
 
 use crate::support::{
-    alone, bounded, connection, descriptors, in_flight, listener, live, wait_until,
-    want_descriptors,
+    alone, bounded, connection, descriptors, in_flight, listener, wait_until, want_descriptors,
 };
 
 /// "A few dozen": the bound, and the connections that the kernel accepts before it sees the cancel.
 const DOZENS: usize = 64;
-
-/// Polls the future once, and expects it to wait.
-async fn begin<F: Future>(mut future: Pin<&mut F>) {
-    poll_fn(|cx| {
-        assert!(future.as_mut().poll(cx).is_pending());
-        Poll::Ready(())
-    })
-    .await;
-}
 
 /// Gives background work time to proceed.
 async fn let_it_go_on() {
@@ -150,7 +136,7 @@ fn unrequested_bytes_stay_in_their_socket() {
             let mut received = near.recv_stream(&pool);
             begin(pin!(received.next())).await;
             let_it_go_on().await;
-            let before = live();
+            let before = LiveBytes::now();
             // The peer repeatedly sends until its socket is full.
             let mut sent = 0;
             for _ in 0..20 {
@@ -159,7 +145,7 @@ fn unrequested_bytes_stay_in_their_socket() {
                 }
                 let_it_go_on().await;
             }
-            let grown = live() - before;
+            let grown = LiveBytes::now() - before;
             assert!(grown < 16 * 1024, "{grown} bytes beside those of the pool");
             assert!(pool.handed_out() <= usize::from(BUFFERS));
             drop(far);

@@ -9,9 +9,10 @@ use compio::{
     task::{JoinHandle, spawn, yield_now},
     time::{cancel_after, timeout},
 };
+use compio_testkit::allocator::LiveBytes;
 
 use crate::support::{
-    alone, bounded, check_exchange, connection, in_flight, live, wait_until, want_descriptors,
+    alone, bounded, check_exchange, connection, in_flight, wait_until, want_descriptors,
 };
 
 /// The number of peers.
@@ -37,7 +38,7 @@ fn check_crowd<F>(
 {
     // Twice: the runtime may keep memory of the first round for reuse.
     for _ in 0..2 {
-        let before = live();
+        let before = LiveBytes::now();
         let (nears, fars) = crowd();
         let tasks: Vec<JoinHandle<()>> = runtime.block_on(async {
             let begin = |near| spawn(wait(near));
@@ -46,7 +47,7 @@ fn check_crowd<F>(
             tasks
         });
         wait_until(runtime, || in_flight(runtime) >= CROWD && is_calm());
-        let each = (live() - before) / CROWD as isize - buffer as isize;
+        let each = (LiveBytes::now() - before) / CROWD as isize - buffer as isize;
         assert!(each < EACH, "{each} bytes beside a buffer of {buffer}");
         drop(fars);
         runtime.block_on(async {
@@ -104,10 +105,10 @@ fn reads_of_a_silent_peer_time_out_without_cost() {
                 assert_eq!(buffer.len(), 10_000);
                 drop(buffer);
                 if round == 20 {
-                    usual = Some(live());
+                    usual = Some(LiveBytes::now());
                 }
             }
-            let grown = live() - usual.expect("more rounds");
+            let grown = LiveBytes::now() - usual.expect("more rounds");
             assert!(grown < 50_000, "{grown} bytes are left of cancelled reads");
             check_exchange(&mut near, &mut far).await;
         });
@@ -149,10 +150,10 @@ fn writes_to_a_peer_that_never_reads_wait_and_can_be_cancelled() {
                     }
                 }
                 if round == 20 {
-                    usual = Some(live());
+                    usual = Some(LiveBytes::now());
                 }
             }
-            let grown = live() - usual.expect("more rounds");
+            let grown = LiveBytes::now() - usual.expect("more rounds");
             assert!(grown < 50_000, "{grown} bytes are left of cancelled writes");
             // The peer reads exactly the bytes that the writes reported.
             let reader = std::thread::spawn(move || {
@@ -178,10 +179,10 @@ fn writes_to_a_peer_that_never_reads_can_be_dropped() {
             for round in 0..300 {
                 drop(timeout(Duration::from_millis(1), near.write(vec![7; 10_000])).await);
                 if round == 20 {
-                    usual = Some(live());
+                    usual = Some(LiveBytes::now());
                 }
             }
-            let grown = live() - usual.expect("more rounds");
+            let grown = LiveBytes::now() - usual.expect("more rounds");
             assert!(grown < 50_000, "{grown} bytes are left of dropped writes");
         });
         wait_until(&runtime, || in_flight(&runtime) == 0);

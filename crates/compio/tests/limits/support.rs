@@ -1,7 +1,6 @@
 //! A process for each test, its limits, and its resources.
 
 use std::{
-    alloc::{GlobalAlloc, Layout, System},
     any, env, fs,
     future::poll_fn,
     io::{self, Read, Write},
@@ -9,9 +8,8 @@ use std::{
     net::{TcpListener as StdListener, TcpStream as StdStream},
     os::fd::{AsRawFd, RawFd},
     pin::Pin,
-    process::{self, Command},
+    process::{self},
     ptr,
-    sync::atomic::{AtomicIsize, Ordering::Relaxed},
     task::Poll,
     time::{Duration, Instant},
 };
@@ -22,9 +20,12 @@ use compio::{
     runtime::Runtime,
     time::{sleep, timeout},
 };
+use compio_testkit::{
+    allocator::{Counting, LiveBytes},
+    process::this_test,
+};
 
-/// A limit that only a hang exceeds.
-pub(crate) const LONG: Duration = Duration::from_secs(60);
+pub(crate) use compio_testkit::LONG;
 
 /// Set in a child that runs one scenario.
 const ALONE: &str = "COMPIO_LIMITS_ALONE";
@@ -39,9 +40,7 @@ pub(crate) fn alone<F: FnOnce()>(scenario: F) {
     let name = any::type_name::<F>();
     let name = name.split_once("::").map_or(name, |(_, name)| name);
     let name = name.trim_end_matches("::{{closure}}");
-    let mut command = Command::new(env::current_exe().expect("this program"));
-    command.args([name, "--exact", "--nocapture", "--test-threads=1"]);
-    let output = command.env(ALONE, "1").output().expect("a child");
+    let output = this_test(name).env(ALONE, "1").output().expect("a child");
     let (printed, complained) = (
         String::from_utf8_lossy(&output.stdout),
         String::from_utf8_lossy(&output.stderr),
@@ -54,50 +53,8 @@ pub(crate) fn alone<F: FnOnce()>(scenario: F) {
     print!("{complained}");
 }
 
-/// Counts the bytes that are allocated and not freed.
-struct Counting;
-
-static LIVE: AtomicIsize = AtomicIsize::new(0);
-
-/// The bytes that are allocated and not freed.
-pub(crate) fn live() -> isize {
-    LIVE.load(Relaxed)
-}
-
-fn count(bytes: usize, sign: isize) {
-    LIVE.fetch_add(sign * bytes as isize, Relaxed);
-}
-
-// SAFETY: each call is passed on to the system's allocator.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count(layout.size(), 1);
-        // SAFETY: passed on from this function.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        count(layout.size(), 1);
-        // SAFETY: passed on from this function.
-        unsafe { System.alloc_zeroed(layout) }
-    }
-
-    unsafe fn realloc(&self, memory: *mut u8, layout: Layout, len: usize) -> *mut u8 {
-        count(len, 1);
-        count(layout.size(), -1);
-        // SAFETY: passed on from this function.
-        unsafe { System.realloc(memory, layout, len) }
-    }
-
-    unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
-        count(layout.size(), -1);
-        // SAFETY: passed on from this function.
-        unsafe { System.dealloc(memory, layout) };
-    }
-}
-
 #[global_allocator]
-static ALLOCATOR: Counting = Counting;
+static ALLOCATOR: Counting<LiveBytes> = Counting(LiveBytes);
 
 /// The number of open descriptors.
 pub(crate) fn descriptors() -> usize {

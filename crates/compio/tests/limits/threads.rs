@@ -14,10 +14,9 @@ use compio::{
     runtime::{Runtime, submit},
     task::{block_on, spawn_blocking, yield_now},
 };
+use compio_testkit::allocator::LiveBytes;
 
-use crate::support::{
-    alone, become_nobody, bounded, check_exchange, connection, in_flight, limit, live,
-};
+use crate::support::{alone, become_nobody, bounded, check_exchange, connection, in_flight, limit};
 
 async fn run_elsewhere() -> io::Result<i32> {
     let ran = bounded(submit(Blocking::new(|| 42))).await?;
@@ -84,14 +83,14 @@ fn queued_work_costs_little_and_is_removed_when_cancelled() {
         runtime.block_on(async {
             let passed = Arc::clone(&gate);
             let first = spawn_blocking(move || passed.wait().is_leader());
-            let before = live();
+            let before = LiveBytes::now();
             let mut works = Vec::with_capacity(WORKS);
             for _ in 0..WORKS {
                 let ran = Arc::clone(&ran);
                 works.push(spawn_blocking(move || ran.fetch_add(1, Relaxed)));
             }
             assert_eq!(in_flight(&runtime), 1 + WORKS);
-            let each = (live() - before) / WORKS as isize;
+            let each = (LiveBytes::now() - before) / WORKS as isize;
             assert!(each < 1024, "{each} bytes of queued work");
             // Every second one is cancelled.
             for (n, work) in works.iter().enumerate() {

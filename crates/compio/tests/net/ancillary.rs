@@ -7,7 +7,7 @@ use std::{
 
 use compio::net::{AncillaryData, PacketInfo, SocketAncillary, UdpSocket};
 
-use crate::support::{check_kind, give_up, run};
+use crate::support::{begin, check_kind, run};
 #[cfg(target_os = "linux")]
 use {crate::support::pattern, std::net::Ipv6Addr};
 
@@ -200,7 +200,7 @@ fn truncated_ancillary_data_is_reported() {
 fn a_dropped_receive_takes_nothing() {
     run(async {
         let (one, other) = pair(Ipv4Addr::LOCALHOST).await;
-        give_up(other.recv_msg([Vec::with_capacity(9)], room())).await;
+        begin(other.recv_msg([Vec::with_capacity(9)], room())).await;
         one.send("hello").await.0.unwrap();
         received(&other, b"hello").await;
     });

@@ -7,7 +7,7 @@ use compio::{
     net::{TcpListener, TcpStream, UdpSocket},
 };
 
-use crate::support::{give_up, run, tcp_pair};
+use crate::support::{begin, run, tcp_pair};
 
 #[test]
 fn closed_stream_is_eof_for_its_peer() {
@@ -27,7 +27,7 @@ fn closed_listener_and_udp_socket_release_their_ports() {
     run(async {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        give_up(listener.accept()).await;
+        begin(listener.accept()).await;
         let mut listener = listener;
         listener.settle().await;
         listener.close().await.unwrap();

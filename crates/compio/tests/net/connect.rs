@@ -33,10 +33,10 @@ fn connecting_with_a_zero_timeout_fails() {
 #[test]
 fn a_refusal_comes_before_the_time_is_up() {
     run(async {
-        let refused = TcpStream::connect_timeout(&deserted().await, LONG).await;
+        let refused = TcpStream::connect_timeout(&deserted(), LONG).await;
         check_kind(refused, ErrorKind::ConnectionRefused);
         check_kind(
-            TcpStream::connect(deserted().await).await,
+            TcpStream::connect(deserted()).await,
             ErrorKind::ConnectionRefused,
         );
     });
@@ -87,7 +87,7 @@ fn invalid_addresses_are_refused_and_unreachable_ones_skipped() {
             ErrorKind::InvalidInput,
         );
         let (_listener, address) = listener().await;
-        let addresses = [deserted().await, address, deserted().await];
+        let addresses = [deserted(), address, deserted()];
         let client = TcpStream::connect(&addresses[..]).await.unwrap();
         assert_eq!(client.peer_addr().unwrap(), address);
     });

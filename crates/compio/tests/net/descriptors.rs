@@ -7,7 +7,7 @@ use compio::{
     net::{TcpListener, TcpStream, UdpSocket},
 };
 
-use crate::support::{give_up, listener, run, tcp_pair};
+use crate::support::{begin, listener, run, tcp_pair};
 
 #[test]
 fn sockets_go_to_std_and_back() {
@@ -18,7 +18,7 @@ fn sockets_go_to_std_and_back() {
         // In either mode.
         tcp.set_nonblocking(true).unwrap();
         let tcp = TcpListener::try_from(tcp).unwrap();
-        give_up(tcp.accept()).await;
+        begin(tcp.accept()).await;
 
         let udp = UdpSocket::bind("127.0.0.1:0").await.unwrap();
         let address = udp.local_addr().unwrap();
@@ -26,7 +26,7 @@ fn sockets_go_to_std_and_back() {
         udp.set_nonblocking(true).unwrap();
         let udp = UdpSocket::try_from(udp).unwrap();
         assert_eq!(udp.local_addr().unwrap(), address);
-        give_up(udp.recv([0; 1])).await;
+        begin(udp.recv([0; 1])).await;
     });
 }
 

@@ -10,7 +10,7 @@ use compio::{
     time::{cancel_after, timeout},
 };
 
-use crate::support::{give_up, listener, run};
+use crate::support::{begin, listener, run};
 
 #[test]
 fn connections_come_in_their_order() {
@@ -60,7 +60,7 @@ fn a_dropped_next_loses_nothing() {
         let (listener, address) = listener().await;
         let mut incoming = listener.incoming();
         for _ in 0..20 {
-            give_up(incoming.next()).await;
+            begin(incoming.next()).await;
             let client = TcpStream::connect(address).await.unwrap();
             let server = incoming.next().await.unwrap().unwrap();
             assert_eq!(server.peer_addr().unwrap(), client.local_addr().unwrap());
@@ -73,7 +73,7 @@ fn connections_that_were_not_taken_are_closed() {
     run(async {
         let (listener, address) = listener().await;
         let mut incoming = listener.incoming();
-        give_up(incoming.next()).await;
+        begin(incoming.next()).await;
         let mut clients = Vec::new();
         for _ in 0..4 {
             clients.push(TcpStream::connect(address).await.unwrap());
@@ -92,7 +92,7 @@ fn a_listener_accepts_again_after_its_stream_is_dropped() {
     run(async {
         let (listener, address) = listener().await;
         let mut incoming = listener.incoming();
-        give_up(incoming.next()).await;
+        begin(incoming.next()).await;
         drop(incoming);
         // A connection that arrives before the cancel completes may be closed.
         loop {

@@ -10,7 +10,7 @@ use compio::{
     time::cancel_after,
 };
 
-use crate::support::{give_up, listener, pattern, run, tcp_pair};
+use crate::support::{begin, listener, pattern, run, tcp_pair};
 
 /// All bytes up to EOF.
 async fn collect(stream: &mut RecvStream) -> Vec<u8> {
@@ -50,7 +50,7 @@ fn a_cancel_leaves_the_other_bytes_to_the_next_receive() {
         let (mut client, mut server) = tcp_pair().await;
         let pool = BufferPool::new(4, 16).unwrap();
         let mut stream = server.recv_stream(&pool);
-        give_up(stream.next()).await;
+        begin(stream.next()).await;
         client.write_all(pattern(1000)).await.0.unwrap();
         client.shutdown().await.unwrap();
         let mut got = stream.next().await.unwrap().unwrap().to_vec();
@@ -77,7 +77,7 @@ fn s20_many_connections_share_few_buffers() {
             let client = TcpStream::connect(address).await.unwrap();
             let (server, _) = listener.accept().await.unwrap();
             let mut stream = server.recv_stream(&pool);
-            give_up(stream.next()).await;
+            begin(stream.next()).await;
             connections.push((client, stream));
         }
         assert_eq!(pool.handed_out(), 0, "a waiting stream holds no buffer");
@@ -130,7 +130,7 @@ fn a_reset_is_an_error() {
         let (client, server) = tcp_pair().await;
         let pool = BufferPool::new(1, 16).unwrap();
         let mut stream = server.recv_stream(&pool);
-        give_up(stream.next()).await;
+        begin(stream.next()).await;
         client.set_linger(Some(std::time::Duration::ZERO)).unwrap();
         drop(client);
         let error = stream.next().await.unwrap().unwrap_err();
@@ -147,7 +147,7 @@ fn s20_without_a_buffer_the_bytes_wait_in_the_socket() {
         client.write_all(pattern(20)).await.0.unwrap();
         client.shutdown().await.unwrap();
         let held = stream.next().await.unwrap().unwrap();
-        give_up(stream.next()).await;
+        begin(stream.next()).await;
         assert_eq!(pool.handed_out(), 1);
         let mut got = held.to_vec();
         let waiter = spawn(async move {

@@ -71,7 +71,7 @@ fn connecting_without_a_listener_is_refused() {
     run(async {
         let socket = TcpSocket::new_v4().unwrap();
         check_kind(
-            socket.connect(deserted().await).await,
+            socket.connect(deserted()).await,
             ErrorKind::ConnectionRefused,
         );
     });

@@ -5,7 +5,7 @@ use compio::{
     task::spawn,
 };
 
-use crate::support::{give_up, pattern, run, tcp_pair};
+use crate::support::{begin, pattern, run, tcp_pair};
 
 #[test]
 fn peeked_bytes_are_not_consumed() {
@@ -31,8 +31,8 @@ fn peeked_bytes_are_not_consumed() {
 fn a_dropped_peek_takes_nothing() {
     run(async {
         let (mut client, mut server) = tcp_pair().await;
-        give_up(server.peek(vec![0; 5])).await;
-        give_up(server.read(vec![0; 5])).await;
+        begin(server.peek(vec![0; 5])).await;
+        begin(server.read(vec![0; 5])).await;
         client.write_all("hello").await.0.unwrap();
         let (read, buffer) = server.read_exact([0; 5]).await;
         read.unwrap();

@@ -7,7 +7,7 @@ use std::{
 
 use compio::net::UdpSocket;
 
-use crate::support::{check_kind, give_up, pattern, run};
+use crate::support::{begin, check_kind, pattern, run};
 
 async fn bound() -> (UdpSocket, SocketAddr) {
     let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
@@ -63,7 +63,7 @@ fn excess_bytes_of_a_datagram_are_lost() {
 fn a_peeked_datagram_is_not_consumed() {
     run(async {
         let ((one, from), (other, to)) = (bound().await, bound().await);
-        give_up(other.peek_from(vec![0; 10])).await;
+        begin(other.peek_from(vec![0; 10])).await;
         one.send_to("hello", to).await.0.unwrap();
         for _ in 0..2 {
             let (seen, buffer) = other.peek_from(Vec::with_capacity(10)).await;
@@ -76,7 +76,7 @@ fn a_peeked_datagram_is_not_consumed() {
         let (received, buffer) = other.recv_from(Vec::with_capacity(10)).await;
         assert_eq!(received.unwrap(), (5, from));
         assert_eq!(buffer, b"hello");
-        give_up(other.recv_from(vec![0; 10])).await;
+        begin(other.recv_from(vec![0; 10])).await;
     });
 }
 
@@ -95,7 +95,7 @@ fn several_buffers_make_one_datagram() {
         let (sent, _) = stranger.send_to_vectored(["a", "b"], from).await;
         assert_eq!(sent.unwrap(), 2);
         // The connected socket receives from its peer only.
-        give_up(one.recv_vectored([vec![0; 1], vec![0; 9]])).await;
+        begin(one.recv_vectored([vec![0; 1], vec![0; 9]])).await;
         let (sent, _) = other.send_vectored(["x", "y"]).await;
         assert_eq!(sent.unwrap(), 2);
         let (received, buffers) = one.recv_vectored([vec![0; 1], vec![0; 9]]).await;

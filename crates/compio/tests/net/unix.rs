@@ -7,7 +7,7 @@ use compio::{
     net::{BufferPool, UnixListener, UnixStream},
 };
 
-use crate::support::{check_kind, give_up, pattern, run};
+use crate::support::{begin, check_kind, pattern, run};
 
 #[test]
 fn connections_come_in_order_and_receive_into_a_pool() {
@@ -17,7 +17,7 @@ fn connections_come_in_order_and_receive_into_a_pool() {
         let listener = UnixListener::bind(&path).unwrap();
         let pool = BufferPool::new(2, 100).unwrap();
         let mut incoming = listener.incoming();
-        give_up(incoming.next()).await;
+        begin(incoming.next()).await;
         for _ in 0..5 {
             let mut client = UnixStream::connect(&path).await.unwrap();
             let server = incoming.next().await.unwrap().unwrap();
@@ -51,7 +51,7 @@ fn a_zero_copy_send_falls_back_to_a_copy() {
 fn peeked_bytes_are_not_consumed() {
     run(async {
         let (mut one, mut other) = UnixStream::pair().unwrap();
-        give_up(other.peek(vec![0; 5])).await;
+        begin(other.peek(vec![0; 5])).await;
         one.write_all("hello").await.0.unwrap();
         let (seen, buffer) = other.peek(Vec::with_capacity(100)).await;
         assert_eq!((seen.unwrap(), &buffer[..]), (5, &b"hello"[..]));

@@ -7,7 +7,7 @@ use compio::{
     task::{spawn, yield_now},
 };
 
-use crate::support::{check_kind, give_up, run};
+use crate::support::{begin, check_kind, run};
 
 #[test]
 fn datagrams_keep_their_bounds_and_report_their_sender() {
@@ -46,7 +46,7 @@ fn pairs_exchange_datagrams() {
     run(async {
         let (one, other) = UnixDatagram::pair().unwrap();
         assert!(one.local_addr().unwrap().is_unnamed());
-        give_up(other.recv(vec![0; 10])).await;
+        begin(other.recv(vec![0; 10])).await;
         assert_eq!(one.send_vectored(["a", "bc"]).await.0.unwrap(), 3);
         let (seen, _) = other.peek([0; 2]).await;
         assert_eq!(seen.unwrap(), 2);
@@ -133,7 +133,7 @@ fn a_socket_goes_to_std_and_back() {
         let one = std::os::unix::net::UnixDatagram::try_from(one).unwrap();
         one.set_nonblocking(true).unwrap();
         let one = UnixDatagram::try_from(one).unwrap();
-        give_up(one.recv(vec![0; 5])).await;
+        begin(one.recv(vec![0; 5])).await;
         other.send("hello").await.0.unwrap();
         assert_eq!(one.recv([0; 5]).await.0.unwrap(), 5);
         let mut back = std::os::fd::OwnedFd::try_from(one);

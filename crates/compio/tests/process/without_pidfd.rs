@@ -7,6 +7,7 @@ use compio::{
     task::{spawn, spawn_blocking, yield_now},
     time::timeout,
 };
+use compio_testkit::sys::seccomp::refuse;
 
 use crate::{
     child::command,
@@ -20,32 +21,10 @@ const CHILDREN: usize = 300;
 /// starts, pidfd_open(2) fails with this error.
 fn without_pidfd(error: i32, test: impl FnOnce() + Send + 'static) {
     let on_thread = move || {
-        let step = |code: u32, if_false, value: u32| libc::sock_filter {
-            code: code as u16,
-            jt: 0,
-            jf: if_false,
-            k: value,
-        };
-        let number_at = mem::offset_of!(libc::seccomp_data, nr) as u32;
-        let call = libc::SYS_pidfd_open as u32;
-        let mut steps = [
-            step(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, number_at),
-            step(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, 1, call),
-            step(libc::BPF_RET, 0, libc::SECCOMP_RET_ERRNO | error as u32),
-            step(libc::BPF_RET, 0, libc::SECCOMP_RET_ALLOW),
-        ];
-        let program = libc::sock_fprog {
-            len: steps.len() as u16,
-            filter: steps.as_mut_ptr(),
-        };
-        // SAFETY: the program outlives the call, which copies it.
-        unsafe {
-            assert_eq!(libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
-            let (mode, program) = (libc::SECCOMP_MODE_FILTER, &raw const program);
-            assert_eq!(libc::prctl(libc::PR_SET_SECCOMP, mode, program), 0);
-            let refused = libc::syscall(libc::SYS_pidfd_open, libc::getpid(), 0);
-            assert_eq!(refused, -1);
-        }
+        refuse(libc::SYS_pidfd_open, error);
+        // SAFETY: no pointers are passed.
+        let refused = unsafe { libc::syscall(libc::SYS_pidfd_open, libc::getpid(), 0) };
+        assert_eq!(refused, -1);
         test();
     };
     thread::spawn(on_thread).join().unwrap();

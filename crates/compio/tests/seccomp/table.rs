@@ -7,9 +7,7 @@
 //! With `COMPIO_SECCOMP_TABLE=print`, it prints the table instead.
 
 use std::{
-    env, fs,
-    io::{self, Write},
-    mem,
+    env, io,
     os::unix::process::CommandExt,
     process::{Command, Output},
     time::Duration,
@@ -25,9 +23,7 @@ use compio::{
     task::spawn_blocking,
     time::{sleep, timeout},
 };
-
-/// A limit that only a hang exceeds.
-const LONG: Duration = Duration::from_secs(60);
+use compio_testkit::{LONG, process::skip, sys::seccomp::refuse};
 
 /// The backend of a child: the best one, if the variable is empty.
 const BACKEND: &str = "TEST_BACKEND";
@@ -84,38 +80,6 @@ const CALLS: &[(&str, libc::c_long, &str)] = &[
 ];
 
 const ERRORS: [(&str, i32); 2] = [("EPERM", libc::EPERM), ("ENOSYS", libc::ENOSYS)];
-
-/// From now on this system call fails with this error, on this thread and the threads that it starts.
-fn refuse(call: libc::c_long, error: i32) {
-    let step = |code: u32, if_true, if_false, value: u32| libc::sock_filter {
-        code: code as u16,
-        jt: if_true,
-        jf: if_false,
-        k: value,
-    };
-    let number_at = mem::offset_of!(libc::seccomp_data, nr) as u32;
-    let is_call = libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K;
-    let mut steps = [
-        step(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, 0, number_at),
-        step(is_call, 0, 1, call as u32),
-        step(libc::BPF_RET, 0, 0, libc::SECCOMP_RET_ERRNO | error as u32),
-        step(libc::BPF_RET, 0, 0, libc::SECCOMP_RET_ALLOW),
-    ];
-    let program = libc::sock_fprog {
-        len: steps.len() as u16,
-        filter: steps.as_mut_ptr(),
-    };
-    // SAFETY: the program outlives the call, which copies it.
-    let refused = unsafe {
-        libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-        libc::prctl(
-            libc::PR_SET_SECCOMP,
-            libc::SECCOMP_MODE_FILTER,
-            &raw const program,
-        )
-    };
-    assert_eq!(refused, 0, "{}", io::Error::last_os_error());
-}
 
 /// Prints one line for each piece of work.
 fn report<T>(work: &str, result: io::Result<T>) {
@@ -343,12 +307,7 @@ fn table() -> Vec<String> {
 fn check_page() {
     let kind = Runtime::builder().backend(BackendKind::IoUring).build();
     if let Err(error) = kind {
-        let line = format!("seccomp::{TEST}: {error}\n");
-        eprint!("not tested here: {line}");
-        if let Some(path) = env::var_os("COMPIO_SKIPS") {
-            let file = fs::File::options().append(true).create(true).open(path);
-            file.unwrap().write_all(line.as_bytes()).unwrap();
-        }
+        skip(&format!("seccomp::{TEST}"), &error.to_string());
         return;
     }
     let rows = table();

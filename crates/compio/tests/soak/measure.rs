@@ -1,59 +1,19 @@
 //! The resources of a process: descriptors, threads, children, memory.
 
 use std::{
-    alloc::{GlobalAlloc, Layout, System},
     fmt, fs, process,
-    sync::{
-        Arc, Barrier,
-        atomic::{AtomicIsize, Ordering::Relaxed},
-    },
+    sync::{Arc, Barrier},
     thread,
     time::{Duration, Instant},
 };
 
 use compio::{driver::Pool, process::Command, runtime::Runtime, task::spawn_blocking};
+use compio_testkit::allocator::{Counting, LiveBytes};
 
 use crate::{LONG, POOL};
 
-/// Counts the bytes that are allocated and not freed.
-struct Counting;
-
-static LIVE: AtomicIsize = AtomicIsize::new(0);
-
-fn count(bytes: usize, sign: isize) {
-    LIVE.fetch_add(sign * bytes as isize, Relaxed);
-}
-
-// SAFETY: each call is passed on to the system's allocator.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count(layout.size(), 1);
-        // SAFETY: passed on from this function.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        count(layout.size(), 1);
-        // SAFETY: passed on from this function.
-        unsafe { System.alloc_zeroed(layout) }
-    }
-
-    unsafe fn realloc(&self, memory: *mut u8, layout: Layout, len: usize) -> *mut u8 {
-        count(len, 1);
-        count(layout.size(), -1);
-        // SAFETY: passed on from this function.
-        unsafe { System.realloc(memory, layout, len) }
-    }
-
-    unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
-        count(layout.size(), -1);
-        // SAFETY: passed on from this function.
-        unsafe { System.dealloc(memory, layout) };
-    }
-}
-
 #[global_allocator]
-static ALLOCATOR: Counting = Counting;
+static ALLOCATOR: Counting<LiveBytes> = Counting(LiveBytes);
 
 /// The resources of the process at a moment.
 #[derive(Debug, Clone, PartialEq)]
@@ -94,7 +54,7 @@ impl Measure {
             descriptors: entries("/proc/self/fd"),
             threads: threads(),
             children: children(),
-            live: LIVE.load(Relaxed),
+            live: LiveBytes::now(),
             resident: resident(),
         }
     }

@@ -10,7 +10,7 @@ use compio::{
 };
 
 use crate::support::{
-    check_code, check_kind, check_read, give_up, name, pair, run, skipped_on_wine,
+    begin, check_code, check_kind, check_read, is_skipped_on_wine, name, pair, run,
 };
 
 const ERROR_PIPE_BUSY: i32 = 231;
@@ -55,7 +55,7 @@ fn a_client_without_a_free_instance_gets_a_busy_error() {
 
 #[test]
 fn a_second_first_instance_is_refused() {
-    if skipped_on_wine("the_first_instance", "it has no notion of a first one") {
+    if is_skipped_on_wine("it has no notion of a first one") {
         return;
     }
     let name = name();
@@ -100,7 +100,7 @@ fn a_dropped_wait_for_a_client_leaves_the_pipe_unchanged() {
     run(async {
         let name = name();
         let server = ServerOptions::new().create(&name).expect("a server");
-        give_up(server.connect()).await;
+        begin(server.connect()).await;
         let client = ClientOptions::new().open(&name).expect("a client");
         server.connect().await.expect("a connection");
         (&client).write_all("hello").await.0.expect("a write");
@@ -112,7 +112,7 @@ fn a_dropped_wait_for_a_client_leaves_the_pipe_unchanged() {
 fn a_dropped_read_takes_nothing() {
     run(async {
         let (server, client) = pair().await;
-        give_up((&server).read(room())).await;
+        begin((&server).read(room())).await;
         (&client).write_all("hello").await.0.expect("a write");
         check_read((&server).read(room()).await, "hello");
     });

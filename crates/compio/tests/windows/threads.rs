@@ -13,7 +13,7 @@ use compio::{
     time::sleep,
 };
 
-use crate::support::{check_read, give_up, name, pair, run};
+use crate::support::{begin, check_read, name, pair, run};
 
 #[test]
 fn a_connection_goes_to_another_thread() {
@@ -25,7 +25,7 @@ fn a_connection_goes_to_another_thread() {
         let thread = thread::spawn(move || {
             run(async {
                 let mut server = NamedPipeServer::from(handle);
-                give_up((&server).read(Vec::<u8>::with_capacity(64))).await;
+                begin((&server).read(Vec::<u8>::with_capacity(64))).await;
                 sender.send(()).expect("a waiting thread");
                 let (read, buffer) = server.read(Vec::with_capacity(64)).await;
                 read.expect("a read");
@@ -60,7 +60,7 @@ fn an_end_with_operations_in_flight_is_not_unwrapped() {
     run(async {
         let name = name();
         let server = ServerOptions::new().create(&name).expect("a server");
-        give_up(server.connect()).await;
+        begin(server.connect()).await;
         // The system has not yet cancelled the wait.
         let mut server = server.into_handle().expect_err("it is in use");
         let _client = ClientOptions::new().open(&name).expect("a client");

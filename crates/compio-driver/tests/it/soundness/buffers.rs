@@ -8,7 +8,7 @@ use compio_driver::{
     op::{ReadVectoredAt, RecvAncillary, RecvMsg, SendMsg, WriteVectoredAt},
 };
 
-use crate::support::{check_error, each_backend, run, share, start, streams};
+use crate::support::{check_code, each_backend, run, share, start, streams};
 
 /// More than Linux and macOS take in one call (`UIO_MAXIOV`).
 const MANY: usize = 1025;
@@ -45,7 +45,7 @@ fn s33_datagram_of_too_many_buffers_is_refused() {
         let (one, other) = datagrams();
         other.set_nonblocking(true).unwrap();
         let one = share(one);
-        check_error(send(&driver, one.clone(), MANY), libc::EMSGSIZE);
+        check_code(send(&driver, one.clone(), MANY), libc::EMSGSIZE);
         // Nothing was sent, and the socket is usable.
         other.recv(&mut [0; 2000]).unwrap_err();
         assert_eq!(send(&driver, one, MANY - 1).unwrap(), MANY - 1);
@@ -75,11 +75,11 @@ fn s33_receive_of_datagram_into_too_many_buffers_loses_nothing() {
         let other = share(other);
         let recv = RecvMsg::new(other.clone(), rooms(1600), [], 0);
         let (received, (rooms, _)) = run(&driver, driver.submit(recv));
-        check_error(received, libc::EMSGSIZE);
+        check_code(received, libc::EMSGSIZE);
         let room = SocketAncillary::with_capacity(64);
         let recv = RecvAncillary::new(other.clone(), rooms, room, 0);
         let (received, _) = run(&driver, driver.submit(recv));
-        check_error(received, libc::EMSGSIZE);
+        check_code(received, libc::EMSGSIZE);
         // The datagram is still there.
         let recv = RecvMsg::new(other, [Vec::with_capacity(2000)], [], 0);
         let (received, _) = run(&driver, driver.submit(recv));

@@ -26,11 +26,12 @@ use compio_driver::{
     Driver, SharedFd,
     op::{Position, ReadAt, Splice, WriteAt},
 };
+use compio_testkit::process::this_test;
 
 use crate::{
     support::{
-        LONG, begin, check_blocks, check_error, code, drain, driver, each_backend, file, run,
-        share, start, tcp, unblocked,
+        LONG, begin, check_blocks, check_code, code, drain, driver, each_backend, file, run, share,
+        start, tcp, unblocked,
     },
     unix::{
         fifos::fifo,
@@ -581,7 +582,7 @@ fn s38_devices_that_never_wait_are_read_and_written() {
                     driver.submit(WriteAt::at_cursor(device.clone(), "x")),
                 );
                 if path == "/dev/full" {
-                    check_error(write.0, libc::ENOSPC);
+                    check_code(write.0, libc::ENOSPC);
                 } else {
                     assert_eq!(write.0.unwrap(), 1, "{path}");
                 }
@@ -725,7 +726,7 @@ fn s44_cancelled_read_of_terminal_loses_no_byte() {
                     driver.turn(Some(Duration::ZERO)).unwrap();
                 }
                 read.cancel();
-                check_error(run(&driver, read).0, code::CANCELLED);
+                check_code(run(&driver, read).0, code::CANCELLED);
             }
             outside.write_all(b"hello").unwrap();
             let read = driver.submit(ReadAt::at_cursor(inside, Vec::with_capacity(8)));
@@ -756,8 +757,7 @@ fn s44_read_of_terminal_from_background_stops_the_program() {
 
 fn part(part: &str, backend: String) -> Command {
     let name = "soundness::descriptor_types::plays_a_part_on_a_terminal";
-    let mut command = Command::new(env::current_exe().unwrap());
-    command.args(["--ignored", "--exact", "--nocapture", name]);
+    let mut command = this_test(name);
     command.env(PART, part).env("COMPIO_BACKEND", backend);
     command
 }

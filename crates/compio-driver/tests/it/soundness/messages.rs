@@ -18,7 +18,7 @@ use compio_driver::{
 };
 
 use crate::support::{
-    LONG, begin, check_error, code, drain, each_backend, is_woken, poll_once, run, share,
+    LONG, begin, check_code, code, drain, each_backend, is_woken, poll_once, run, share,
 };
 
 /// A bound receiver, a sender, and the receiver's address.
@@ -237,14 +237,14 @@ fn s32_cancelled_datagram_to_full_receiver_is_not_sent() {
             begin(&driver, &mut send);
             turn(&driver);
             send.cancel();
-            check_error(run(&driver, send).0, code::CANCELLED);
+            check_code(run(&driver, send).0, code::CANCELLED);
 
             // A cancel before the first submission.
             let send = SendMsg::new(sender.clone(), ["payload"], [], address.clone(), 0);
             let mut send = driver.submit(send);
             begin(&driver, &mut send);
             send.cancel();
-            check_error(run(&driver, send).0, code::CANCELLED);
+            check_code(run(&driver, send).0, code::CANCELLED);
 
             // A drop cancels, too, and leaves no operation in flight.
             let send = SendMsg::new(sender.clone(), ["payload"], [], address.clone(), 0);
@@ -261,7 +261,7 @@ fn s32_cancelled_datagram_to_full_receiver_is_not_sent() {
             turn(&driver);
             driver.cancel(7);
             let entry = driver.poll_one(Some(LONG)).unwrap();
-            check_error(entry.into_result(), code::CANCELLED);
+            check_code(entry.into_result(), code::CANCELLED);
 
             check_fillers(&pair.receiver, count);
             check_empty(&pair.receiver);
@@ -286,7 +286,7 @@ fn s32_dropped_driver_ends_its_waiting_datagrams() {
         driver.shut_down();
         assert_eq!(driver.in_flight(), 0);
         for send in sends {
-            check_error(run(&driver, send).0, code::CANCELLED);
+            check_code(run(&driver, send).0, code::CANCELLED);
         }
         check_fillers(&pair.receiver, count);
         check_empty(&pair.receiver);

@@ -17,18 +17,8 @@ use compio_driver::{
 
 use crate::support::{
     Canary, LONG, begin, drain, driver, each_backend, pipe, poll_once, run, share, tcp,
+    waiting_read,
 };
-
-/// A read that has begun and waits.
-fn waiting_read(
-    driver: &Driver,
-    fd: &SharedFd,
-    deaths: &Rc<Cell<usize>>,
-) -> Submit<ReadAt<Canary>> {
-    let mut read = driver.submit(ReadAt::at_cursor(fd.clone(), Canary::new(deaths)));
-    begin(driver, &mut read);
-    read
-}
 
 #[test]
 fn s16_an_operation_is_dropped_during_unwinding() {

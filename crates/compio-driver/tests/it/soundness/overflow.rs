@@ -7,7 +7,7 @@ use compio_driver::{
     op::{Nop, PollOnce, ReadAt, Readiness},
 };
 
-use crate::support::{Canary, begin, check_error, code, drain, pipe, run, sockets, tiny_driver};
+use crate::support::{Canary, begin, check_code, code, drain, pipe, run, sockets, tiny_driver};
 
 /// Many times the capacity of a tiny driver's queues.
 const MANY: usize = 500;
@@ -77,7 +77,7 @@ fn s15_hundreds_of_cancels_are_requested_repeatedly() {
     }
     for read in reads {
         let (len, _) = run(&driver, read);
-        check_error(len, code::CANCELLED);
+        check_code(len, code::CANCELLED);
     }
 }
 

@@ -20,7 +20,7 @@ use compio_driver::{
 
 use crate::{
     pool::Deaths,
-    support::{LONG, begin, check_error, code, drain, each_backend, file, forget_from, run, start},
+    support::{LONG, begin, check_code, code, drain, each_backend, file, forget_from, run, start},
 };
 
 /// A driver whose thread pool has one thread.
@@ -87,7 +87,7 @@ fn s22_work_that_waits_is_cancelled_and_dropped_at_home() {
     cancelled.cancel();
     cancelled.cancel();
     drop(dropped);
-    check_error(run(&driver, cancelled), code::CANCELLED);
+    check_code(run(&driver, cancelled), code::CANCELLED);
     release.send(()).unwrap();
     run(&driver, first).unwrap().unwrap();
     drain(&driver);

@@ -5,8 +5,8 @@ use std::{cell::Cell, io::Write, net::Shutdown, thread, time::Duration};
 use compio_driver::{BufferPool, Driver, PooledBuffer, RecvStream, op::Nop};
 
 use crate::{
-    streams::{collect, expect_wait, pattern, receive},
-    support::{drain, each_backend, run, share, tcp},
+    streams::{collect, expect_wait, receive},
+    support::{drain, each_backend, pattern, run, share, tcp},
 };
 
 #[test]

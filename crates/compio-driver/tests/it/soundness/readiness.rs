@@ -9,7 +9,7 @@ use std::{
 use compio_driver::op::{PollOnce, ReadAt, Readiness, Recv, Send};
 
 use crate::support::{
-    begin, check_error, code, drain, each_backend, file, forget_from, run, share, streams, tcp,
+    begin, check_code, code, drain, each_backend, file, forget_from, run, share, streams, tcp,
 };
 
 #[test]
@@ -74,7 +74,7 @@ fn s24_one_event_serves_all_waits_of_a_direction() {
             driver.turn(Some(Duration::ZERO)).unwrap();
             let given_up = waits.remove(given_up);
             given_up.cancel();
-            check_error(run(&driver, given_up).0, code::CANCELLED);
+            check_code(run(&driver, given_up).0, code::CANCELLED);
             far.write_all(b"abc").unwrap();
             let mut bytes = Vec::new();
             for wait in waits {

@@ -11,7 +11,7 @@ use compio_driver::{
 };
 
 use crate::support::{
-    begin, check_error, code, drain, driver, each_backend, pipe_in, run, share, streams,
+    begin, check_code, code, drain, driver, each_backend, pipe_in, run, share, streams,
 };
 
 /// When the cancel is requested.
@@ -76,7 +76,7 @@ where
             buffer
         }
         (Err(error), buffer) => {
-            check_error::<()>(Err(error), code::CANCELLED);
+            check_code::<()>(Err(error), code::CANCELLED);
             assert_eq!((&buffer[..], buffer.capacity()), (&b""[..], 64));
             buffer
         }

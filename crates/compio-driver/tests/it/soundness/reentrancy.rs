@@ -20,7 +20,7 @@ use compio_driver::{
 use compio_io::buf::{IoBuf, IoBufMut};
 
 use crate::support::{
-    Bell, Canary, begin, check_error, code, drain, driver, pipe, poll_with, run, turn_until,
+    Bell, Canary, begin, check_code, code, drain, driver, pipe, poll_with, run, turn_until,
 };
 
 thread_local! {
@@ -318,7 +318,7 @@ fn s27_a_buffer_may_shut_the_driver_down() {
     let Poll::Ready((len, _)) = poll_with(&mut read, Waker::noop()) else {
         panic!("it was begun");
     };
-    check_error(len, code::CANCELLED);
+    check_code(len, code::CANCELLED);
     assert_eq!((CALLS.get(), driver.in_flight()), (1, 0));
 }
 

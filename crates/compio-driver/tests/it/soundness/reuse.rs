@@ -12,8 +12,8 @@ use compio_driver::{
 };
 
 use crate::support::{
-    LONG, begin, check_error, check_gone, code, drain, each_backend, pipe_in, poll_once, run,
-    share, streams, waiting_read,
+    LONG, begin, check_code, check_gone, code, drain, each_backend, pipe_in, poll_once, run, share,
+    streams, waiting_read,
 };
 
 #[test]
@@ -156,7 +156,7 @@ fn s12_a_late_completion_reaches_no_later_operation() {
             }
             let [first, second, third] = nexts;
             second.cancel();
-            check_error(run(&driver, second).0, code::CANCELLED);
+            check_code(run(&driver, second).0, code::CANCELLED);
             drop(third);
             // Until it is cancelled, the dropped receive may take the bytes.
             while driver.in_flight() > 1 {

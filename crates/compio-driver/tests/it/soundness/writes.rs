@@ -12,46 +12,28 @@ use std::{
 
 use compio_driver::{Driver, SharedFd, Submit, op::Send};
 
-use crate::support::{
-    Canary, check_error, code, drain, each_backend, poll_once, run, share, start, streams, tcp,
-};
+use compio_testkit::buffer::{Runs, pattern};
 
-fn pattern(len: usize) -> Vec<u8> {
-    (0..len).map(|index| (index * 31 % 251) as u8).collect()
-}
+use crate::support::{
+    Canary, check_code, code, drain, each_backend, poll_once, run, share, start, streams, tcp,
+};
 
 /// The length of the writes. Some are longer than the socket buffers.
 const LEN: usize = 400_000;
-
-/// Most blocks are uniform: checking single bytes is slow in unoptimised builds.
-const BLOCK: usize = 500;
-
-fn add(runs: &mut Vec<(u8, usize)>, byte: u8, count: usize) {
-    match runs.last_mut() {
-        Some((last, len)) if *last == byte => *len += count,
-        _ => runs.push((byte, count)),
-    }
-}
 
 /// Reads slowly until EOF, and returns the run length of each byte in order.
 fn runs_of(
     mut peer: impl Read + std::marker::Send + 'static,
 ) -> thread::JoinHandle<Vec<(u8, usize)>> {
     thread::spawn(move || {
-        let mut runs: Vec<(u8, usize)> = Vec::new();
+        let mut runs = Runs::default();
         let mut room = vec![0; 50_000];
         loop {
             let len = peer.read(&mut room).unwrap();
             if len == 0 {
-                return runs;
+                return runs.into_vec();
             }
-            for block in room[..len].chunks(BLOCK) {
-                if *block == [block[0]; BLOCK][..block.len()] {
-                    add(&mut runs, block[0], block.len());
-                } else {
-                    block.iter().for_each(|byte| add(&mut runs, *byte, 1));
-                }
-            }
+            runs.extend(&room[..len]);
             thread::yield_now();
         }
     })
@@ -167,7 +149,7 @@ fn s05_a_cancelled_write_says_how_much_it_has_written() {
                     let (result, buffer) = run(&driver, send);
                     assert_eq!(buffer, vec![byte; LEN]);
                     result.unwrap_or_else(|error| {
-                        check_error::<()>(Err(error), code::CANCELLED);
+                        check_code::<()>(Err(error), code::CANCELLED);
                         0
                     })
                 }

@@ -3,7 +3,7 @@
 use std::{
     fs::{File, Metadata},
     io::{self, Seek, SeekFrom, Write},
-    iter, mem,
+    iter,
     os::unix::{ffi::OsStrExt, fs::MetadataExt, net::UnixStream},
     path::Path,
     time::Duration,
@@ -16,6 +16,8 @@ use compio_driver::{
 };
 
 use super::share;
+
+pub(crate) use compio_testkit::sys::is_inherited;
 
 /// Error codes of failed calls. On other systems one number of these may be two.
 pub(crate) mod code {
@@ -133,14 +135,6 @@ pub(crate) fn check_attributes(attributes: &Attributes, expected: &Metadata) {
     assert_eq!(attributes.blocks(), expected.blocks());
 }
 
-/// Whether a child would inherit the descriptor.
-pub(crate) fn is_inherited(fd: &impl AsRawFd) -> bool {
-    // SAFETY: no pointers are passed.
-    let flags = unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_GETFD) };
-    assert!(flags >= 0);
-    flags & libc::FD_CLOEXEC == 0
-}
-
 /// Checks that the descriptor is still in blocking mode.
 #[track_caller]
 pub(crate) fn check_blocks(fd: &impl AsRawFd) {
@@ -159,81 +153,7 @@ pub(crate) fn is_no_descriptor(error: &io::Error) -> bool {
     error.raw_os_error() == Some(libc::EBADF)
 }
 
-/// Whether this is Wine.
-pub(crate) fn on_wine() -> bool {
-    false
-}
-
-/// Whether this is Wine, and cannot run this test.
-pub(crate) fn is_skipped_on_wine(_why: &str) -> bool {
-    false
-}
-
 /// Whether an outer loop that waits for the driver's descriptor is woken within this time.
 pub(crate) fn is_woken(driver: &Driver, timeout: Duration) -> bool {
-    let mut entry = libc::pollfd {
-        fd: driver.as_raw_fd(),
-        events: libc::POLLIN,
-        revents: 0,
-    };
-    // SAFETY: one entry, which outlives the call.
-    let count = unsafe { libc::poll(&raw mut entry, 1, timeout.as_millis() as i32) };
-    assert!(count >= 0, "{}", io::Error::last_os_error());
-    count > 0
-}
-
-/// The CPU time of this thread.
-pub(crate) fn processor_time() -> Duration {
-    // SAFETY: `time` is plain data that the call fills in.
-    unsafe {
-        let mut time: libc::timespec = mem::zeroed();
-        libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &raw mut time);
-        Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
-    }
-}
-
-/// From now on this system call fails with this error on this thread.
-#[cfg(target_os = "linux")]
-pub(crate) fn refuse(call: libc::c_long, error: i32) {
-    let step = |code: u32, if_true, if_false, value: u32| libc::sock_filter {
-        code: code as u16,
-        jt: if_true,
-        jf: if_false,
-        k: value,
-    };
-    let number_at = mem::offset_of!(libc::seccomp_data, nr) as u32;
-    let mut steps = [
-        step(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, 0, number_at),
-        step(
-            libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K,
-            0,
-            1,
-            call as u32,
-        ),
-        step(libc::BPF_RET, 0, 0, libc::SECCOMP_RET_ERRNO | error as u32),
-        step(libc::BPF_RET, 0, 0, libc::SECCOMP_RET_ALLOW),
-    ];
-    let program = libc::sock_fprog {
-        len: steps.len() as u16,
-        filter: steps.as_mut_ptr(),
-    };
-    // SAFETY: the program outlives the call, which copies it.
-    let refused = unsafe {
-        libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-        libc::prctl(
-            libc::PR_SET_SECCOMP,
-            libc::SECCOMP_MODE_FILTER,
-            &raw const program,
-        )
-    };
-    assert_eq!(refused, 0, "{}", io::Error::last_os_error());
-}
-
-/// From now on poll(2) fails with this error on this thread. On architectures without the call, the
-/// same function of the C library calls ppoll(2).
-#[cfg(target_os = "linux")]
-pub(crate) fn refuse_poll(error: i32) {
-    #[cfg(target_arch = "x86_64")]
-    refuse(libc::SYS_poll, error);
-    refuse(libc::SYS_ppoll, error);
+    compio_testkit::sys::is_readable(driver, timeout)
 }

@@ -4,19 +4,13 @@
 //! the tests' own ends are not, as std's blocking calls need.
 
 use std::{
-    env,
     fs::{File, Metadata, OpenOptions},
     io::{self, Seek, SeekFrom, Write},
-    iter, mem,
+    iter,
     net::TcpStream,
-    os::windows::{
-        fs::{MetadataExt, OpenOptionsExt},
-        io::{FromRawHandle, OwnedHandle},
-    },
+    os::windows::fs::{MetadataExt, OpenOptionsExt},
     path::Path,
-    process, ptr,
-    sync::atomic::{AtomicUsize, Ordering::Relaxed},
-    thread,
+    ptr,
     time::Duration,
 };
 
@@ -25,20 +19,16 @@ use compio_driver::{
     op::Attributes,
     request::{NativePath, OpenFlags},
 };
+use compio_testkit::sys::{is_signalled, named_pipe};
 use windows_sys::Win32::{
     Foundation::{
-        ERROR_INVALID_HANDLE, FILETIME, GENERIC_READ, GENERIC_WRITE, GetHandleInformation, HANDLE,
-        HANDLE_FLAG_INHERIT, INVALID_HANDLE_VALUE, WAIT_OBJECT_0, WAIT_TIMEOUT,
+        ERROR_INVALID_HANDLE, GENERIC_READ, GENERIC_WRITE, GetHandleInformation, HANDLE,
+        HANDLE_FLAG_INHERIT,
     },
     Networking::WinSock::{self, WSAENOTSOCK},
     Storage::FileSystem::{
-        FILE_ATTRIBUTE_NORMAL, FILE_FLAG_FIRST_PIPE_INSTANCE, FILE_FLAG_OVERLAPPED,
-        FILE_SHARE_READ, FILE_SHARE_WRITE, OPEN_ALWAYS, OPEN_EXISTING, PIPE_ACCESS_INBOUND,
-    },
-    System::{
-        LibraryLoader::{GetModuleHandleA, GetProcAddress},
-        Pipes::{CreateNamedPipeW, PIPE_REJECT_REMOTE_CLIENTS},
-        Threading::{GetCurrentThread, GetThreadTimes, WaitForSingleObject},
+        FILE_ATTRIBUTE_NORMAL, FILE_FLAG_OVERLAPPED, FILE_SHARE_READ, FILE_SHARE_WRITE,
+        OPEN_ALWAYS, OPEN_EXISTING,
     },
 };
 
@@ -91,54 +81,21 @@ pub(crate) fn streams() -> (Stream, Stream) {
     tcp()
 }
 
-/// The reading and the writing end of a named pipe: anonymous pipes are not overlapped.
-fn pipe_ends(reader_flags: u32, writer_flags: u32) -> (File, File) {
-    static NEXT: AtomicUsize = AtomicUsize::new(0);
-    let number = NEXT.fetch_add(1, Relaxed);
-    let name = format!(r"\\.\pipe\compio-test-{}-{number}", process::id());
-    let wide: Vec<u16> = name.encode_utf16().chain([0]).collect();
-    let access = PIPE_ACCESS_INBOUND | FILE_FLAG_FIRST_PIPE_INSTANCE | reader_flags;
-    let (instances, room, default_timeout_ms) = (1, 1 << 16, 0);
-    // SAFETY: the name ends with a zero and outlives the call. The handle is new.
-    let reader = unsafe {
-        let handle = CreateNamedPipeW(
-            wide.as_ptr(),
-            access,
-            PIPE_REJECT_REMOTE_CLIENTS,
-            instances,
-            room,
-            room,
-            default_timeout_ms,
-            ptr::null(),
-        );
-        assert_ne!(
-            handle,
-            INVALID_HANDLE_VALUE,
-            "{}",
-            io::Error::last_os_error()
-        );
-        OwnedHandle::from_raw_handle(handle)
-    };
-    let mut writer = OpenOptions::new();
-    let writer = writer.write(true).custom_flags(writer_flags).open(name);
-    (reader.into(), writer.expect("its other end"))
-}
-
 /// The reading and the writing end of a pipe.
 pub(crate) fn pipe() -> (SharedFd, SharedFd) {
-    let (reader, writer) = pipe_ends(FILE_FLAG_OVERLAPPED, FILE_FLAG_OVERLAPPED);
+    let (reader, writer) = named_pipe(FILE_FLAG_OVERLAPPED, FILE_FLAG_OVERLAPPED);
     (share(reader), share(writer))
 }
 
 /// A pipe that the driver reads and the test writes.
 pub(crate) fn pipe_in() -> (SharedFd, File) {
-    let (reader, writer) = pipe_ends(FILE_FLAG_OVERLAPPED, 0);
+    let (reader, writer) = named_pipe(FILE_FLAG_OVERLAPPED, 0);
     (share(reader), writer)
 }
 
 /// A pipe that the driver writes and the test reads.
 pub(crate) fn pipe_out() -> (File, SharedFd) {
-    let (reader, writer) = pipe_ends(0, FILE_FLAG_OVERLAPPED);
+    let (reader, writer) = named_pipe(0, FILE_FLAG_OVERLAPPED);
     (reader, share(writer))
 }
 
@@ -235,58 +192,7 @@ pub(crate) fn is_no_descriptor(error: &io::Error) -> bool {
         .contains(&error.raw_os_error())
 }
 
-/// Whether this is Wine, whose differences from Windows are no faults of the driver.
-pub(crate) fn on_wine() -> bool {
-    // SAFETY: both names end with a zero; the module is always loaded.
-    unsafe {
-        let module = GetModuleHandleA(c"ntdll.dll".as_ptr().cast());
-        GetProcAddress(module, c"wine_get_version".as_ptr().cast()).is_some()
-    }
-}
-
-/// Whether this is Wine, and cannot run this test. The skip is written to the file that
-/// `COMPIO_SKIPS` names, so that the test does not count as passed.
-pub(crate) fn is_skipped_on_wine(why: &str) -> bool {
-    if !on_wine() {
-        return false;
-    }
-    if let Some(path) = env::var_os("COMPIO_SKIPS") {
-        let thread = thread::current();
-        let line = format!("{}: {why}\n", thread.name().unwrap_or("a test"));
-        let skips = OpenOptions::new().append(true).create(true).open(path);
-        skips
-            .and_then(|mut skips| skips.write_all(line.as_bytes()))
-            .expect("a line more");
-    }
-    true
-}
-
 /// Whether an outer loop that waits for the driver's handle is woken within this time.
 pub(crate) fn is_woken(driver: &Driver, timeout: Duration) -> bool {
-    // SAFETY: the driver keeps its handle open.
-    match unsafe { WaitForSingleObject(handle(driver.as_raw_fd()), timeout.as_millis() as u32) } {
-        WAIT_OBJECT_0 => true,
-        WAIT_TIMEOUT => false,
-        _ => panic!("{}", io::Error::last_os_error()),
-    }
-}
-
-/// The CPU time of this thread, in steps of 16 ms.
-pub(crate) fn processor_time() -> Duration {
-    // SAFETY: plain data that the call fills in; the thread is this one.
-    let (kernel, user) = unsafe {
-        let [mut created, mut ended, mut kernel, mut user]: [FILETIME; 4] = mem::zeroed();
-        let told = GetThreadTimes(
-            GetCurrentThread(),
-            &raw mut created,
-            &raw mut ended,
-            &raw mut kernel,
-            &raw mut user,
-        );
-        assert_ne!(told, 0, "{}", io::Error::last_os_error());
-        (kernel, user)
-    };
-    let ticks =
-        |time: FILETIME| u64::from(time.dwHighDateTime) << 32 | u64::from(time.dwLowDateTime);
-    Duration::from_nanos((ticks(kernel) + ticks(user)) * 100)
+    is_signalled(handle(driver.as_raw_fd()), timeout)
 }

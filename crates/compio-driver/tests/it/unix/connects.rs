@@ -8,7 +8,7 @@ use compio_driver::op::Connect;
 use crate::{
     blocking_mode::socket,
     support::{
-        begin, check_error, code, deserted, drain, each_backend, poll_once, readiness, run,
+        begin, check_code, code, deserted, drain, each_backend, poll_once, readiness, run,
         unblocked,
     },
 };
@@ -39,7 +39,7 @@ fn a_connect_beside_others_connects() {
             }
             let (fd, connect) = slow.pop().expect("one of them has to wait");
             let again = driver.submit(Connect::new(fd, address.clone()));
-            check_error(run(&driver, again), libc::EALREADY);
+            check_code(run(&driver, again), libc::EALREADY);
             drop((connect, slow));
             drain(&driver);
         }
@@ -79,11 +79,11 @@ fn a_unix_listener_without_room_is_waited_for() {
 #[test]
 fn a_socket_that_was_refused_may_try_again() {
     for driver in each_backend() {
-        let address = deserted();
+        let address = socket2::SockAddr::from(deserted());
         let fd = socket(socket2::Domain::IPV4);
         for _ in 0..2 {
             let connect = Connect::new(fd.clone(), address.clone());
-            check_error(run(&driver, driver.submit(connect)), code::REFUSED);
+            check_code(run(&driver, driver.submit(connect)), code::REFUSED);
         }
     }
 }

@@ -15,7 +15,7 @@ use compio_driver::{
 
 use crate::{
     edges::{recv, wait_once},
-    support::{begin, check_error, each_backend, readiness, run, share, tcp},
+    support::{begin, check_code, each_backend, readiness, run, share, tcp},
 };
 
 #[test]
@@ -167,7 +167,7 @@ fn a_receive_with_dontwait_does_not_wait() {
         let mut waiting = driver.submit(Recv::new(near.clone(), Vec::with_capacity(64), 0));
         begin(&driver, &mut waiting);
         let hasty = Recv::new(near.clone(), Vec::with_capacity(64), libc::MSG_DONTWAIT);
-        check_error(run(&driver, driver.submit(hasty)).0, libc::EAGAIN);
+        check_code(run(&driver, driver.submit(hasty)).0, libc::EAGAIN);
         far.write_all(b"x").unwrap();
         assert_eq!(run(&driver, waiting).1, b"x");
         far.shutdown(Shutdown::Write).unwrap();

@@ -11,7 +11,7 @@ use compio_driver::op::{Open, WriteVectoredAt};
 use crate::{
     blocking_mode::{check_empty, check_full},
     support::{
-        check_blocks, check_error, drain, each_backend, readiness, run, share, start, unblocked,
+        check_blocks, check_code, drain, each_backend, readiness, run, share, start, unblocked,
     },
 };
 
@@ -84,7 +84,7 @@ fn a_fifo_is_opened_without_its_other_end() {
             let folder = tempfile::tempdir().unwrap();
             let name = make_fifo(&folder);
             let writer = Open::new(name.clone(), libc::O_WRONLY, 0);
-            check_error(run(&driver, driver.submit(writer)), libc::ENXIO);
+            check_code(run(&driver, driver.submit(writer)), libc::ENXIO);
             let reader = driver.submit(Open::new(name.clone(), libc::O_RDONLY, 0));
             let reader = run(&driver, reader).unwrap();
             check_blocks(&reader);

@@ -11,7 +11,7 @@ use compio_driver::{
 };
 
 use crate::support::{
-    READ_WRITE_CREATE, begin, check_error, driver, each_backend, file, forget_from, native, pipe,
+    READ_WRITE_CREATE, begin, check_code, driver, each_backend, file, forget_from, native, pipe,
     readiness, run, share, start,
 };
 
@@ -20,7 +20,7 @@ fn sync_works_on_files_only() {
     let driver = driver();
     let (read_end, _write_end) = pipe();
     let sync = driver.submit(Sync::all(read_end));
-    check_error(run(&driver, sync), libc::EINVAL);
+    check_code(run(&driver, sync), libc::EINVAL);
 }
 
 #[test]
@@ -43,7 +43,7 @@ fn a_link_is_followed_only_if_asked() {
     let link = native(link);
     let itself = run(&driver, driver.submit(Stat::new(link.clone(), false))).unwrap();
     assert_eq!(itself.mode() & libc::S_IFMT, libc::S_IFLNK);
-    check_error(
+    check_code(
         run(&driver, driver.submit(Stat::new(link, true))),
         libc::ENOENT,
     );
@@ -56,7 +56,7 @@ fn attributes_of_no_file_fail() {
     let attributes = run(&driver, driver.submit(StatFd::new(reader))).unwrap();
     assert_eq!(attributes.mode() & libc::S_IFMT, libc::S_IFIFO);
     let below = native("/dev/null/below");
-    check_error(
+    check_code(
         run(&driver, driver.submit(Stat::new(below, true))),
         libc::ENOTDIR,
     );

@@ -11,7 +11,7 @@ use compio_driver::{
     request::Request,
 };
 
-use crate::support::{LONG, begin, check_error, drain, each_backend, pipe, run, share, uring};
+use crate::support::{LONG, begin, check_code, drain, each_backend, pipe, run, share, uring};
 
 /// Any entry, and the owner of the descriptor that it names.
 struct Raw {
@@ -75,7 +75,7 @@ fn a_raw_entry_returns_the_kernels_error() {
         entry,
         _fd: Some(read),
     };
-    check_error(run(&driver, driver.submit(raw)), libc::EBADF);
+    check_code(run(&driver, driver.submit(raw)), libc::EBADF);
 }
 
 #[test]
@@ -86,7 +86,7 @@ fn a_raw_entry_is_cancelled() {
     let mut wait = driver.submit(poll_add(&read));
     begin(&driver, &mut wait);
     wait.cancel();
-    check_error(run(&driver, wait), libc::ECANCELED);
+    check_code(run(&driver, wait), libc::ECANCELED);
     let mut wait = driver.submit(poll_add(&read));
     begin(&driver, &mut wait);
     drop(wait);
@@ -121,5 +121,5 @@ fn an_invalid_raw_entry_is_an_error() {
         entry,
         _fd: Some(file),
     };
-    check_error(run(&driver, driver.submit(raw)), libc::EINVAL);
+    check_code(run(&driver, driver.submit(raw)), libc::EINVAL);
 }

@@ -7,6 +7,8 @@ use std::env;
 
 use compio_driver::{BackendKind, DriverBuilder, op::Nop};
 
+use compio_testkit::check::check_parts;
+
 use crate::support::{self, refuse, run, uring};
 
 /// Names the error with which a child refuses io_uring.
@@ -63,14 +65,6 @@ fn limit_descriptors(count: u64) {
     assert_eq!(limited, 0);
 }
 
-/// Checks that the output contains all of these parts.
-#[track_caller]
-pub(crate) fn check(said: &str, parts: &[&str]) {
-    for part in parts {
-        assert!(said.contains(part), "{part:?} is not in {said:?}");
-    }
-}
-
 pub(crate) fn refused_with(code: i32, environment: &[(&str, &str)]) -> String {
     let code = code.to_string();
     let mut environment = environment.to_vec();
@@ -81,8 +75,8 @@ pub(crate) fn refused_with(code: i32, environment: &[(&str, &str)]) -> String {
 #[test]
 fn the_best_backend_is_taken() {
     if uring().is_some() {
-        check(&ask(&[]), &["io-uring: this kernel permits it"]);
-        check(&ask(&[("COMPIO_BACKEND", "")]), &["io-uring: this"]);
+        check_parts(&ask(&[]), &["io-uring: this kernel permits it"]);
+        check_parts(&ask(&[("COMPIO_BACKEND", "")]), &["io-uring: this"]);
     }
 }
 
@@ -91,26 +85,26 @@ fn an_unavailable_backend_is_an_error_with_advice() {
     for wish in [("COMPIO_BACKEND", "io-uring"), (WISH, "io-uring")] {
         for code in [libc::EPERM, libc::ENOSYS] {
             let said = refused_with(code, &[wish]);
-            check(&said, &["the io-uring backend was asked for", "`poll`"]);
+            check_parts(&said, &["the io-uring backend was asked for", "`poll`"]);
         }
-        check(&refused_with(libc::EPERM, &[wish]), &["PermissionDenied: "]);
-        check(&refused_with(libc::ENOSYS, &[wish]), &["Unsupported: "]);
+        check_parts(&refused_with(libc::EPERM, &[wish]), &["PermissionDenied: "]);
+        check_parts(&refused_with(libc::ENOSYS, &[wish]), &["Unsupported: "]);
     }
 }
 
 #[test]
 fn a_requested_backend_is_used() {
     for wish in [("COMPIO_BACKEND", "poll"), (WISH, "poll")] {
-        check(&ask(&[wish]), &["poll: it was asked for"]);
+        check_parts(&ask(&[wish]), &["poll: it was asked for"]);
         // Then the driver does not try a ring.
-        check(
+        check_parts(
             &refused_with(libc::ENOMEM, &[wish]),
             &["poll: it was asked for"],
         );
     }
     if uring().is_some() {
         for wish in [("COMPIO_BACKEND", "io-uring"), (WISH, "io-uring")] {
-            check(&ask(&[wish]), &["io-uring: it was asked for"]);
+            check_parts(&ask(&[wish]), &["io-uring: it was asked for"]);
         }
     }
 }
@@ -118,21 +112,21 @@ fn a_requested_backend_is_used() {
 #[test]
 fn the_builder_overrides_the_environment() {
     let said = ask(&[("COMPIO_BACKEND", "io-uring"), (WISH, "poll")]);
-    check(&said, &["poll: it was asked for"]);
+    check_parts(&said, &["poll: it was asked for"]);
     // The variable is not even read.
     let said = ask(&[("COMPIO_BACKEND", "what?"), (WISH, "poll")]);
-    check(&said, &["poll: it was asked for"]);
+    check_parts(&said, &["poll: it was asked for"]);
 }
 
 #[test]
 fn other_spellings_of_a_backend_are_granted() {
-    check(
+    check_parts(
         &ask(&[("COMPIO_BACKEND", "epoll")]),
         &["poll: it was asked for"],
     );
     for name in ["io_uring", "uring"] {
         if uring().is_some() {
-            check(
+            check_parts(
                 &ask(&[("COMPIO_BACKEND", name)]),
                 &["io-uring: it was asked for"],
             );
@@ -151,15 +145,15 @@ fn an_unknown_backend_is_an_error() {
     };
     for name in ["select", "IO-URING", "POLL", " poll"] {
         let said = ask(&[("COMPIO_BACKEND", name)]);
-        check(&said, &["InvalidInput: ", name, offer]);
+        check_parts(&said, &["InvalidInput: ", name, offer]);
         assert!(!said.contains("iocp"), "{said}");
         let error = name.parse::<BackendKind>().unwrap_err();
-        check(&error.to_string(), &[name, offer]);
+        check_parts(&error.to_string(), &[name, offer]);
     }
 }
 
 #[test]
 fn backend_of_another_system_is_unsupported() {
     let said = ask(&[("COMPIO_BACKEND", "iocp")]);
-    check(&said, &["Unsupported: ", "iocp", "`poll`"]);
+    check_parts(&said, &["Unsupported: ", "iocp", "`poll`"]);
 }

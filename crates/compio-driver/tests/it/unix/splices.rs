@@ -14,7 +14,7 @@ use compio_driver::{
 
 use crate::{
     support::{
-        begin, check_error, drain, driver, each_backend, file, pipe, pipe_in, pipe_out, readiness,
+        begin, check_code, drain, driver, each_backend, file, pipe, pipe_in, pipe_out, readiness,
         run, share, start, tcp, unblocked,
     },
     unix::is_done_without,
@@ -59,7 +59,7 @@ fn a_splice_without_a_pipe_fails() {
     let driver = driver();
     let ((_, from), (_, to)) = (file(b"abc"), file(b""));
     let splice = Splice::new(from, Position::At(0), to, Position::At(0), 3);
-    check_error(run(&driver, driver.submit(splice)), libc::EINVAL);
+    check_code(run(&driver, driver.submit(splice)), libc::EINVAL);
 }
 
 #[test]
@@ -67,7 +67,7 @@ fn a_splice_at_a_pipes_offset_fails() {
     let driver = driver();
     let ((_, from), (read, write)) = (file(b"abc"), pipe());
     let splice = Splice::new(from, Position::At(0), write, Position::At(0), 3);
-    check_error(run(&driver, driver.submit(splice)), libc::ESPIPE);
+    check_code(run(&driver, driver.submit(splice)), libc::ESPIPE);
     // No byte was moved: the writing end is closed, and the reader is at EOF.
     let rest = driver.submit(ReadAt::at_cursor(read, vec![0; 8]));
     assert_eq!(run(&driver, rest).0.unwrap(), 0);
@@ -79,7 +79,7 @@ fn a_splice_from_the_last_offset_is_refused() {
     let ((mut from, fd), (_read, write)) = (file(b"abc"), pipe());
     from.seek(SeekFrom::Start(0)).unwrap();
     let splice = Splice::new(fd, Position::At(u64::MAX), write, Position::Cursor, 3);
-    check_error(run(&driver, driver.submit(splice)), libc::EINVAL);
+    check_code(run(&driver, driver.submit(splice)), libc::EINVAL);
 }
 
 /// Splices until a splice waits, and returns the number of moved bytes.

@@ -10,7 +10,7 @@ use std::{
 use compio_driver::op::{ReadAt, WriteAt};
 
 use crate::support::{
-    begin, check_blocks, check_error, code, drain, each_backend, readiness, run, share, start,
+    begin, check_blocks, check_code, code, drain, each_backend, readiness, run, share, start,
     unblocked,
 };
 
@@ -75,7 +75,7 @@ fn an_empty_terminal() {
             begin(&driver, &mut read);
             driver.turn(Some(Duration::from_millis(1))).unwrap();
             read.cancel();
-            check_error(run(&driver, read).0, code::CANCELLED);
+            check_code(run(&driver, read).0, code::CANCELLED);
             let mut read = driver.submit(ReadAt::at_cursor(inside.clone(), vec![0; 8]));
             begin(&driver, &mut read);
             outside.write_all(b"x").unwrap();

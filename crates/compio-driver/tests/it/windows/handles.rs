@@ -15,7 +15,7 @@ use compio_driver::{
 };
 use windows_sys::Win32::System::Threading::{CreateEventW, SetEvent};
 
-use crate::support::{begin, check_error, code, drain, driver, pipe_in, run, share, unblocked};
+use crate::support::{begin, check_code, code, drain, driver, pipe_in, run, share, unblocked};
 
 /// The ends of a pipe as std creates them.
 fn pipe_of_stds() -> (SharedFd, File) {
@@ -99,7 +99,7 @@ fn s23_a_handle_is_waited_for_until_it_is_signalled() {
         let [given_up, dropped, last] = waits;
         given_up.cancel();
         drop(dropped);
-        check_error(run(&driver, given_up), code::CANCELLED);
+        check_code(run(&driver, given_up), code::CANCELLED);
         drain_but(&driver, 1);
         drop(last);
         drain(&driver);
@@ -127,7 +127,7 @@ fn s23_a_wait_is_dropped_while_its_handle_is_signalled() {
         wait.cancel();
         match run(&driver, wait) {
             Ok(ready) => assert!(ready.contains(Readiness::READABLE)),
-            Err(error) => check_error::<()>(Err(error), code::CANCELLED),
+            Err(error) => check_code::<()>(Err(error), code::CANCELLED),
         }
         drain(&driver);
     }

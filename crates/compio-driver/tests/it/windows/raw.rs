@@ -9,7 +9,7 @@ use compio_driver::{
 };
 use windows_sys::Win32::{Foundation::HANDLE, Storage::FileSystem::ReadFile};
 
-use crate::support::{begin, check_error, code, drain, driver, file, pipe_in, run, share};
+use crate::support::{begin, check_code, code, drain, driver, file, pipe_in, run, share};
 
 /// A read by `ReadFile`, from the beginning.
 struct OwnRead<F> {
@@ -84,7 +84,7 @@ fn a_raw_call_waits_and_is_cancelled() {
     begin(&driver, &mut dropped);
     cancelled.cancel();
     drop(dropped);
-    check_error(run(&driver, cancelled), code::CANCELLED);
+    check_code(run(&driver, cancelled), code::CANCELLED);
     drain(&driver);
     writer.write_all(b"y").unwrap();
     let read = driver.submit(OwnRead::new(reader));

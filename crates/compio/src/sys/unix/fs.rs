@@ -185,7 +185,7 @@ pub(crate) fn unlock(file: &File) -> io::Result<()> {
 }
 
 /// The `O_` flags and the mode for these options, or `EINVAL` if std refuses them, too.
-pub(super) fn open_flags(options: &OpenOptions) -> io::Result<(i32, u32)> {
+pub(crate) fn open_flags(options: &OpenOptions) -> io::Result<(i32, u32)> {
     let access = match (options.read, options.write, options.append) {
         (true, false, false) => libc::O_RDONLY,
         (false, true, false) => libc::O_WRONLY,
@@ -214,7 +214,7 @@ pub(super) fn open_flags(options: &OpenOptions) -> io::Result<(i32, u32)> {
 }
 
 /// The path as system calls take it.
-pub(super) fn path_to_c(path: &Path) -> io::Result<CString> {
+pub(crate) fn path_to_c(path: &Path) -> io::Result<CString> {
     CString::new(path.as_os_str().as_bytes()).map_err(|_| {
         io::Error::new(
             io::ErrorKind::InvalidInput,

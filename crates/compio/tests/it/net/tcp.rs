@@ -8,24 +8,12 @@ use compio::{
     task::{spawn, yield_now},
 };
 
-use crate::support::{check_code, check_kind, code, is_skipped_on_wine, run, tcp_pair};
-
-/// An address of this machine without a listener.
-async fn deserted() -> SocketAddr {
-    // Bound, so that no other socket gets the port, but not listening. It stays open until the process
-    // ends.
-    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
-    let any = SocketAddr::from(([127, 0, 0, 1], 0));
-    socket.bind(&any.into()).unwrap();
-    let address = socket.local_addr().unwrap().as_socket().unwrap();
-    std::mem::forget(socket);
-    address
-}
+use crate::support::{check_code, check_kind, code, deserted, is_skipped_on_wine, run, tcp_pair};
 
 #[test]
 fn a_connection_without_a_listener_is_refused() {
     run(async {
-        let refused = TcpStream::connect(deserted().await).await;
+        let refused = TcpStream::connect(deserted()).await;
         check_code(refused, code::REFUSED);
     });
 }
@@ -35,7 +23,7 @@ fn the_first_address_that_answers_is_connected_to() {
     run(async {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let addresses = [deserted().await, address, deserted().await];
+        let addresses = [deserted(), address, deserted()];
         let client = TcpStream::connect(&addresses[..]).await.unwrap();
         assert_eq!(client.peer_addr().unwrap(), address);
     });
@@ -46,7 +34,7 @@ fn the_last_error_is_returned_if_no_address_answers() {
     run(async {
         // This address is not routable.
         let unroutable = SocketAddr::from(([255, 255, 255, 255], 1));
-        let addresses = [unroutable, deserted().await];
+        let addresses = [unroutable, deserted()];
         check_code(TcpStream::connect(&addresses[..]).await, code::REFUSED);
         let none: &[SocketAddr] = &[];
         check_kind(TcpStream::connect(none).await, io::ErrorKind::InvalidInput);

@@ -21,13 +21,10 @@ use compio::{
     task::{block_on, spawn, spawn_blocking, yield_now},
     time::sleep,
 };
+use compio_testkit::check::panics;
 
 use super::reentrancy::hold;
 use crate::support::{Canary, Deaths, Flag, LONG, begin, on_drop, run, streams, waker};
-
-fn panics(code: impl FnOnce()) -> bool {
-    catch_unwind(AssertUnwindSafe(code)).is_err()
-}
 
 /// Panics when it is dropped.
 fn bomb() -> impl Sized {

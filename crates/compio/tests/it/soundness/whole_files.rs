@@ -5,10 +5,10 @@
 
 use std::{
     collections::BTreeMap,
-    env, fs,
+    fs,
     io::{self, Read},
     path::{Path, PathBuf},
-    process::{self, Command},
+    process::{self},
     sync::mpsc::{self, Receiver, Sender},
     thread,
     time::Duration,
@@ -100,10 +100,7 @@ fn s29_small_capacity_does_not_cut_a_procfs_file() {
 fn s29_procfs_and_sysfs_files_read_as_with_std() {
     let test = "soundness::whole_files::compare_procfs_and_sysfs_with_std";
     // In a separate process: a read that blocks ends with it.
-    let output = Command::new(env::current_exe().unwrap())
-        .args(["--ignored", "--exact", "--nocapture", test])
-        .output()
-        .unwrap();
+    let output = compio_testkit::process::this_test(test).output().unwrap();
     let said = String::from_utf8_lossy(&output.stdout);
     let line = said.lines().find_map(|line| line.split_once("SAYS "));
     let (_, summary) = line.unwrap_or_else(|| panic!("{said}\n{:?}", output));

@@ -9,6 +9,7 @@ use compio::{
     task::{spawn, yield_now},
     time::{cancel_after, sleep, timeout},
 };
+use compio_testkit::buffer::Runs;
 
 use crate::support::{pattern, run, streams, tcp_pair};
 
@@ -18,34 +19,18 @@ const MOMENT: Duration = Duration::from_millis(1);
 /// The length of each write. A few of them exceed the buffers of two sockets.
 const LEN: usize = 400_000;
 
-/// Most blocks have one value: comparing single bytes is slow in unoptimised builds.
-const BLOCK: usize = 500;
-
-fn add(runs: &mut Vec<(u8, usize)>, byte: u8, count: usize) {
-    match runs.last_mut() {
-        Some((last, len)) if *last == byte => *len += count,
-        _ => runs.push((byte, count)),
-    }
-}
-
 /// Reads slowly until EOF, on another thread, and returns each byte with the length of its run.
 fn runs_of(peer: TcpStream) -> std::thread::JoinHandle<Vec<(u8, usize)>> {
     let mut peer = peer.into_std().unwrap();
     std::thread::spawn(move || {
-        let mut runs: Vec<(u8, usize)> = Vec::new();
+        let mut runs = Runs::default();
         let mut room = vec![0; 50_000];
         loop {
             let len = peer.read(&mut room).unwrap();
             if len == 0 {
-                return runs;
+                return runs.into_vec();
             }
-            for block in room[..len].chunks(BLOCK) {
-                if *block == [block[0]; BLOCK][..block.len()] {
-                    add(&mut runs, block[0], block.len());
-                } else {
-                    block.iter().for_each(|byte| add(&mut runs, *byte, 1));
-                }
-            }
+            runs.extend(&room[..len]);
             std::thread::yield_now();
         }
     })

@@ -2,7 +2,7 @@
 
 use std::{
     ffi::{OsStr, OsString},
-    fs, io, mem,
+    fs, io,
     os::{
         fd::{AsRawFd, OwnedFd},
         unix::ffi::OsStrExt,
@@ -80,34 +80,7 @@ pub(crate) fn access(file: &fs::File, _path: &Path) -> Access {
     }
 }
 
-/// Whether this is Wine.
-pub(crate) fn on_wine() -> bool {
-    false
-}
-
-/// Whether this is Wine, which cannot run this test.
-pub(crate) fn is_skipped_on_wine(_why: &str) -> bool {
-    false
-}
-
 /// Whether the runtime's descriptor becomes readable within this time.
 pub(crate) fn is_readable(runtime: &Runtime, timeout: Duration) -> bool {
-    let mut entry = libc::pollfd {
-        fd: runtime.as_raw_fd(),
-        events: libc::POLLIN,
-        revents: 0,
-    };
-    let timeout_ms = timeout.as_micros().div_ceil(1000).try_into().unwrap();
-    // SAFETY: one entry, which outlives the call.
-    unsafe { libc::poll(&mut entry, 1, timeout_ms) > 0 }
-}
-
-/// The CPU time of this thread.
-pub(crate) fn processor_time() -> Duration {
-    // SAFETY: `time` is plain data that the call fills in.
-    unsafe {
-        let mut time: libc::timespec = mem::zeroed();
-        libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &raw mut time);
-        Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
-    }
+    compio_testkit::sys::is_readable(runtime, timeout)
 }

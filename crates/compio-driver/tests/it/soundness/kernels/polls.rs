@@ -21,7 +21,7 @@ use compio_driver::{
 use crate::{
     streams::{collect, expect_wait},
     support::{
-        begin, check_error, each_backend, pipe, pipe_in, readiness, refuse_poll, run, share, tcp,
+        begin, check_code, each_backend, pipe, pipe_in, readiness, refuse_poll, run, share, tcp,
     },
 };
 
@@ -37,7 +37,7 @@ fn s47_readiness_poll_refused_before_it_begins_is_an_error() {
         let (near, _far) = UnixStream::pair().unwrap();
         refuse_poll(libc::EPERM);
         let poll = PollOnce::new(share(near), Readiness::READABLE);
-        check_error(run(&driver, driver.submit(poll)), libc::EPERM);
+        check_code(run(&driver, driver.submit(poll)), libc::EPERM);
     });
 }
 
@@ -51,7 +51,7 @@ fn s47_readiness_poll_refused_while_it_waits_is_an_error() {
         begin(&driver, &mut poll);
         refuse_poll(libc::EPERM);
         far.write_all(b"now").unwrap();
-        check_error(run(&driver, poll), libc::EPERM);
+        check_code(run(&driver, poll), libc::EPERM);
     });
 }
 
@@ -62,7 +62,7 @@ fn s47_readiness_poll_out_of_memory_is_an_error() {
         let (near, _far) = UnixStream::pair().unwrap();
         refuse_poll(libc::ENOMEM);
         let poll = PollOnce::new(share(near), Readiness::WRITABLE);
-        check_error(run(&driver, driver.submit(poll)), libc::ENOMEM);
+        check_code(run(&driver, driver.submit(poll)), libc::ENOMEM);
     });
 }
 

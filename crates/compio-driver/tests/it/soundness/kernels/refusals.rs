@@ -25,7 +25,7 @@ use compio_driver::{
 };
 
 use crate::support::{
-    Canary, begin, check_attributes, check_error, each_backend, native, pipe, poll_once, poll_with,
+    Canary, begin, check_attributes, check_code, each_backend, native, pipe, poll_once, poll_with,
     readiness, refuse, run, share, tcp, turn_until, uring,
 };
 
@@ -37,8 +37,8 @@ fn s26_a_driver_that_is_locked_out_says_so_and_dies() {
         let mut nop = driver.submit(Nop::new());
         refuse(libc::SYS_io_uring_enter, libc::EPERM);
         begin(&driver, &mut nop);
-        check_error(driver.turn(None), libc::EPERM);
-        check_error(driver.turn(Some(Duration::ZERO)), libc::EPERM);
+        check_code(driver.turn(None), libc::EPERM);
+        check_code(driver.turn(Some(Duration::ZERO)), libc::EPERM);
         locked_out_a_driver_leaks(driver);
         assert!(poll_with(&mut nop, Waker::noop()).is_pending());
     })
@@ -144,7 +144,7 @@ fn s26_a_kernel_that_watches_nothing_more_says_so() {
             let near = share(near);
             refuse(libc::SYS_epoll_ctl, error);
             let recv = Recv::new(near.clone(), Vec::with_capacity(8), 0);
-            check_error(run(&driver, driver.submit(recv)).0, error);
+            check_code(run(&driver, driver.submit(recv)).0, error);
             assert_eq!(driver.in_flight(), 0);
             // Bytes that have arrived need no watch.
             far.write_all(b"x").unwrap();
@@ -229,7 +229,7 @@ fn s51_refused_thread_start_answers_with_its_error() {
             refuse(libc::SYS_clone3, libc::EPERM);
             refuse(libc::SYS_clone, libc::EPERM);
             let work = driver.submit(Blocking::new(|| ()));
-            check_error(run(&driver, work).map(drop), libc::EPERM);
+            check_code(run(&driver, work).map(drop), libc::EPERM);
             assert_eq!(driver.in_flight(), 0);
         })
         .join()
@@ -293,7 +293,7 @@ fn s50_write_to_sealed_memory_is_refused_by_file() {
     for driver in each_backend() {
         let fd = share(file.try_clone().unwrap());
         let write = WriteAt::at_cursor(fd, b"x");
-        check_error(run(&driver, driver.submit(write)).0, libc::EPERM);
+        check_code(run(&driver, driver.submit(write)).0, libc::EPERM);
     }
 }
 

@@ -3,9 +3,9 @@
 
 use std::{
     cell::Cell,
-    fs, io, mem,
+    fs, mem,
     os::{
-        fd::{AsRawFd, FromRawFd, OwnedFd},
+        fd::{AsRawFd, OwnedFd},
         unix::net::UnixStream,
     },
     rc::Rc,
@@ -22,53 +22,13 @@ use compio_driver::{
     op::{Blocking, Nop, ReadAt, Recv, Send},
 };
 
-use crate::support::{self, Canary, begin, check_error, drain, run, share, tiny_driver, uring};
+use compio_testkit::sys::seccomp::listen;
+
+use crate::support::{self, Canary, begin, check_code, drain, run, share, tiny_driver, uring};
 
 // Constants of the kernel that libc does not define.
 const NOTIF_RECV: libc::c_ulong = 0xc050_2100;
 const NOTIF_SEND: libc::c_ulong = 0xc018_2101;
-
-/// From now on another thread decides about these system calls of this thread. Most of them fail,
-/// with each of the errors in turn.
-fn listen(calls: &[libc::c_long]) -> OwnedFd {
-    let step = |code: u32, if_true: usize, if_false, value: u32| libc::sock_filter {
-        code: code as u16,
-        jt: if_true as u8,
-        jf: if_false,
-        k: value,
-    };
-    let number_at = mem::offset_of!(libc::seccomp_data, nr) as u32;
-    let mut steps = vec![step(
-        libc::BPF_LD | libc::BPF_W | libc::BPF_ABS,
-        0,
-        0,
-        number_at,
-    )];
-    for (index, call) in calls.iter().enumerate() {
-        // Jumps over the other comparisons and the instruction that allows the call.
-        let ahead = calls.len() - index;
-        let compare = libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K;
-        steps.push(step(compare, ahead, 0, *call as u32));
-    }
-    steps.push(step(libc::BPF_RET, 0, 0, libc::SECCOMP_RET_ALLOW));
-    steps.push(step(libc::BPF_RET, 0, 0, libc::SECCOMP_RET_USER_NOTIF));
-    let program = libc::sock_fprog {
-        len: steps.len() as u16,
-        filter: steps.as_mut_ptr(),
-    };
-    // SAFETY: the program outlives the call, which copies it. The descriptor is new.
-    unsafe {
-        libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-        let listener = libc::syscall(
-            libc::SYS_seccomp,
-            libc::SECCOMP_SET_MODE_FILTER,
-            libc::SECCOMP_FILTER_FLAG_NEW_LISTENER,
-            &raw const program,
-        );
-        assert!(listener >= 0, "{}", io::Error::last_os_error());
-        OwnedFd::from_raw_fd(listener as i32)
-    }
-}
 
 /// Answers until `over`. In each run of `errors.len() + 1` calls, the last one is allowed.
 fn decide(listener: &OwnedFd, errors: &[i32], over: &AtomicBool) -> usize {
@@ -163,7 +123,7 @@ fn check_operations(driver: &Driver) {
         let work = driver.submit(Blocking::new(|| 7));
         assert_eq!(run(driver, work).unwrap().unwrap(), 7);
         for wait in waits {
-            check_error(run(driver, wait).0, libc::ECANCELED);
+            check_code(run(driver, wait).0, libc::ECANCELED);
         }
         for (wait, peer) in served.into_iter().zip(&peers[20..]) {
             let send = driver.submit(Send::new(peer.clone(), "x", 0));

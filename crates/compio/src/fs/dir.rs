@@ -10,13 +10,10 @@ use std::{
 use compio_driver::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd, SharedFd, op::Open};
 use rustix::fs::{AtFlags, Mode, linkat, mkdirat, readlinkat, renameat, symlinkat, unlinkat};
 
-use super::{
-    fs::{open_flags, path_to_c},
-    metadata::{Attributes, Entry},
-};
 use crate::{
     fs::{File, Metadata, OpenOptions, ReadDir, off_thread_with},
     runtime,
+    sys::{Attributes, Entry, open_flags, path_to_c},
 };
 
 /// An open directory, at which relative paths start. The handle stays valid if the directory or one
