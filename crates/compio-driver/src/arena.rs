@@ -12,8 +12,8 @@
 //! ```
 //!
 //! No task waits for an orphaned operation. Its memory stays, since the kernel may still write to it.
-//! After its completion the operation is finished like any other, which closes a descriptor that it may
-//! have opened, and its output is dropped.
+//! After its completion, [`Operation::on_orphaned`] takes its result: it keeps received bytes and
+//! connections, and otherwise drops the output, which closes a descriptor that the operation has opened.
 //!
 //! # The rules of this memory
 //!
@@ -26,7 +26,7 @@
 //!    the operation. It is dropped with the operation, and does not outlive the arena.
 //! 4. While an operation is in flight, no code forms a reference to it. A [`Multishot`] operation accesses
 //!    its own fields by itself. The header beside it belongs to the driver's thread alone.
-//! 5. No user code (a waker, a destructor, `finish`) runs in here. The arena returns such values to its
+//! 5. No user code (a waker, a destructor, `finish`, `on_orphaned`) runs in here. The arena returns such values to its
 //!    caller, which runs their code with every borrow ended.
 //!
 //! Only this file frees memory that a kernel may touch.
@@ -100,8 +100,8 @@ struct Header {
 
 /// The type-erased functions of a cell's operation.
 struct OpVTable {
-    /// Finishes the operation in the storage and drops its output.
-    discard: unsafe fn(*mut u8, Answer),
+    /// Calls [`Operation::on_orphaned`] of the operation in the storage.
+    on_orphaned: unsafe fn(*mut u8, Answer),
     /// Passes a completion that is not the last to the operation, and returns whether it has enough.
     /// `None` for a single-shot operation.
     push_partial: Option<unsafe fn(*mut u8, Item) -> bool>,
@@ -114,7 +114,7 @@ struct OpVTable {
 impl OpVTable {
     /// For a cell that stores the request of an operation outside of the arena.
     const EXTERNAL: &'static Self = &Self {
-        discard: discard_nothing,
+        on_orphaned: orphaned_external,
         push_partial: None,
         awaits_notification: never,
         again: rebuild_external,
@@ -127,13 +127,13 @@ struct VTablesOf<O>(PhantomData<O>);
 impl<O: Operation> VTablesOf<O> {
     const SINGLE: [&'static OpVTable; 2] = [
         &OpVTable {
-            discard: discard_inline::<O>,
+            on_orphaned: orphaned_inline::<O>,
             push_partial: None,
             awaits_notification: never,
             again: again::<O>,
         },
         &OpVTable {
-            discard: discard_boxed::<O>,
+            on_orphaned: orphaned_boxed::<O>,
             push_partial: None,
             awaits_notification: never,
             again: again::<O>,
@@ -144,13 +144,13 @@ impl<O: Operation> VTablesOf<O> {
 impl<O: Multishot> VTablesOf<O> {
     const MULTI: [&'static OpVTable; 2] = [
         &OpVTable {
-            discard: discard_inline::<O>,
+            on_orphaned: orphaned_inline::<O>,
             push_partial: Some(push_partial::<O>),
             awaits_notification: awaits_notification::<O>,
             again: again::<O>,
         },
         &OpVTable {
-            discard: discard_boxed::<O>,
+            on_orphaned: orphaned_boxed::<O>,
             push_partial: Some(push_partial::<O>),
             awaits_notification: awaits_notification::<O>,
             again: again::<O>,
@@ -603,7 +603,8 @@ impl Arena {
         }
     }
 
-    /// Finishes a completed orphan and drops its output. Runs its code, with nothing borrowed.
+    /// Passes a completed orphan its result, by [`Operation::on_orphaned`]. Runs its code, with nothing
+    /// borrowed.
     pub(crate) fn release_orphan(&self, key: Key) {
         let header = self.header(key);
         /// The cell becomes free even if the destructor panics.
@@ -615,12 +616,12 @@ impl Arena {
                 unsafe { self.0.free_slot(self.1) };
             }
         }
-        // SAFETY: as in `take`; `discard` was made for the type that was inserted. Its code may
+        // SAFETY: as in `take`; `on_orphaned` was made for the type that was inserted. Its code may
         // reenter this arena: nothing is borrowed here, and this cell is not free yet.
         unsafe {
             assert_eq!((*header).state, State::OrphanCompleted);
             let free_slot = Vacate(self, header);
-            ((*header).vtable.discard)(storage_behind(header), (*header).answer);
+            ((*header).vtable.on_orphaned)(storage_behind(header), (*header).answer);
             drop(free_slot);
         }
     }
@@ -896,22 +897,20 @@ unsafe fn operation_at<O>(storage: *mut u8) -> *mut O {
 /// # Safety
 ///
 /// The storage holds an `O` that has completed with this answer.
-unsafe fn discard_inline<O: Operation>(storage: *mut u8, answer: Answer) {
+unsafe fn orphaned_inline<O: Operation>(storage: *mut u8, answer: Answer) {
     // SAFETY: by this function's contract; the cell is not used again until it is freed.
-    let output = unsafe { storage.cast::<O>().read().finish(to_result(answer)) };
-    drop(output);
+    unsafe { storage.cast::<O>().read().on_orphaned(to_result(answer)) };
 }
 
 /// # Safety
 ///
 /// The storage holds a pointer to a boxed `O` that has completed with this answer.
-unsafe fn discard_boxed<O: Operation>(storage: *mut u8, answer: Answer) {
+unsafe fn orphaned_boxed<O: Operation>(storage: *mut u8, answer: Answer) {
     // SAFETY: by this function's contract.
-    let output = unsafe {
+    unsafe {
         let operation = Box::from_raw(storage.cast::<*mut O>().read());
-        operation.finish(to_result(answer))
-    };
-    drop(output);
+        operation.on_orphaned(to_result(answer));
+    }
 }
 
 /// # Safety
@@ -956,7 +955,7 @@ unsafe fn rebuild_external(storage: *mut u8) -> Request {
 /// # Safety
 ///
 /// None.
-unsafe fn discard_nothing(_: *mut u8, _: Answer) {}
+unsafe fn orphaned_external(_: *mut u8, _: Answer) {}
 
 pub(crate) fn to_result(answer: Answer) -> std::io::Result<usize> {
     answer
