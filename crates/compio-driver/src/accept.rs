@@ -21,10 +21,9 @@ use socket2::SockAddr;
 use crate::{
     driver::{Driver, Inner},
     fd::SharedFd,
-    op::{Accept, PollOnce, Readiness},
-    operation::{Operation, Owned},
-    recv::OrphanWait,
-    request::Request,
+    op::{Accept, PollOnce, Readiness, multishot::AcceptMulti},
+    operation::Operation,
+    orphan::{Keeper, Lossless, OrphanWait},
     stream::AcceptStream,
     submit::Submit,
     sys::{self, AsFd, OwnedFd},
@@ -109,20 +108,22 @@ impl fmt::Debug for Acceptor {
 /// also to a task that waits already.
 #[must_use = "futures do nothing unless awaited"]
 pub struct AcceptOne {
+    fd: SharedFd,
     state: State,
     place: Place,
 }
 
 enum State {
-    Accepting(Submit<AcceptInto>),
+    Accepting(Submit<LosslessAccept<Accept>>),
     /// Waits for readiness before the next attempt.
-    Waiting(Submit<PollOnce>, SharedFd),
+    Waiting(Submit<PollOnce>),
 }
 
 impl AcceptOne {
     pub(crate) fn new(driver: Rc<Inner>, kept: Rc<AcceptQueue>, fd: SharedFd) -> Self {
         Self {
-            state: State::accepting(driver, &kept, fd),
+            state: State::accepting(driver, &kept, fd.clone()),
+            fd,
             place: Place::new(kept),
         }
     }
@@ -137,7 +138,7 @@ impl AcceptOne {
         if let Some(connection) = self.place.kept.take() {
             return Poll::Ready(Ok(connection));
         }
-        if let Poll::Ready(accepted) = self.state.poll(cx, &self.place.kept) {
+        if let Poll::Ready(accepted) = self.state.poll(cx, &self.fd, &self.place.kept) {
             return Poll::Ready(accepted);
         }
         self.place.list(cx.waker());
@@ -174,32 +175,30 @@ fn peer_of(fd: OwnedFd) -> io::Result<(OwnedFd, SockAddr)> {
 
 impl State {
     fn accepting(driver: Rc<Inner>, kept: &Rc<AcceptQueue>, fd: SharedFd) -> Self {
-        let accept = AcceptInto {
-            accept: Accept::new(fd),
-            kept: Rc::clone(kept),
-        };
+        let accept = LosslessAccept::new(Accept::new(fd), Rc::clone(kept));
         Self::Accepting(Submit::new(driver, accept))
     }
 
     fn poll(
         &mut self,
         cx: &mut Context<'_>,
+        fd: &SharedFd,
         kept: &Rc<AcceptQueue>,
     ) -> Poll<io::Result<Connection>> {
         loop {
             match self {
                 Self::Accepting(accept) => {
                     let accepted = ready!(Pin::new(&mut *accept).poll(cx));
-                    let (accepted, fd) = accepted.into_inner();
-                    let Some(fd) = fd else {
-                        return Poll::Ready(accepted);
-                    };
+                    let code = accepted.as_ref().err().and_then(io::Error::raw_os_error);
+                    if code != Some(sys::EAGAIN) {
+                        return Poll::Ready(accepted.map(with_address));
+                    }
                     // Linux 5.11 to 5.18 try the accept of a non-blocking listener once
                     // (REQ_F_NOWAIT in io_accept), later kernels poll the listener themselves.
                     let wait = PollOnce::new(fd.clone(), Readiness::READABLE);
-                    *self = Self::Waiting(Submit::new(Rc::clone(accept.driver()), wait), fd);
+                    *self = Self::Waiting(Submit::new(Rc::clone(accept.driver()), wait));
                 }
-                Self::Waiting(wait, fd) => {
+                Self::Waiting(wait) => {
                     if let Err(error) = ready!(Pin::new(&mut *wait).poll(cx)) {
                         return Poll::Ready(Err(error));
                     }
@@ -218,7 +217,7 @@ impl Drop for AcceptOne {
             let driver = Rc::downgrade(accept.driver());
             // With nothing borrowed: it may be the last handle of a dropped driver.
             drop(self.place.kept.abandoned_by.replace(driver));
-            // The drop of its `Accepted` calls `orphan_done`.
+            // Before it is abandoned, which may complete it at once. `keep` calls `orphan_done`.
             self.place.kept.orphan_added();
         }
     }
@@ -321,54 +320,27 @@ impl AcceptQueue {
     }
 }
 
-/// An accept whose connection goes to the queue if its future is dropped.
-struct AcceptInto {
-    accept: Accept,
-    kept: Rc<AcceptQueue>,
-}
+/// An accept whose connections go to the queue if its future is dropped.
+pub(crate) type LosslessAccept<O> = Lossless<O, Rc<AcceptQueue>>;
 
-// SAFETY: the request comes from the inner operation, which does not move in here.
-unsafe impl Operation for AcceptInto {
-    type Output = Accepted;
-
-    fn request(&mut self) -> Request {
-        self.accept.request()
-    }
-
-    unsafe fn finish(self, answer: io::Result<usize>) -> Self::Output {
-        let code = answer.as_ref().err().and_then(io::Error::raw_os_error);
-        let retry = (code == Some(sys::EAGAIN)).then(|| self.accept.fd().clone());
+impl Keeper<Accept> for Rc<AcceptQueue> {
+    unsafe fn keep(self, accept: Accept, answer: io::Result<usize>) {
         // SAFETY: passed on from this function.
-        let connection = unsafe { self.accept.finish(answer) };
-        Accepted {
-            result: Some(connection.map(|(fd, address)| (fd, Some(address)))),
-            retry,
-            kept: self.kept,
-        }
+        let accepted = unsafe { accept.finish(answer) };
+        self.orphan_done(accepted.map(with_address));
     }
 }
 
-// SAFETY: the inner operation is `Owned`.
-unsafe impl Owned for AcceptInto {}
-
-/// The result of an accept. Its drop keeps the connection for the next accept.
-struct Accepted {
-    result: Option<io::Result<Connection>>,
-    /// The listener, if the accept must be retried.
-    retry: Option<SharedFd>,
-    kept: Rc<AcceptQueue>,
-}
-
-impl Accepted {
-    fn into_inner(mut self) -> (io::Result<Connection>, Option<SharedFd>) {
-        (self.result.take().expect("taken once"), self.retry.take())
+impl Keeper<AcceptMulti<SharedFd>> for Rc<AcceptQueue> {
+    unsafe fn keep(self, mut accept: AcceptMulti<SharedFd>, answer: io::Result<usize>) {
+        let untaken = accept.take_all();
+        // SAFETY: passed on from this function.
+        let last = unsafe { accept.finish(answer) };
+        let all = untaken.into_iter().chain(last.ok().flatten());
+        self.orphan_done(all.map(|fd| (fd, None)));
     }
 }
 
-impl Drop for Accepted {
-    fn drop(&mut self) {
-        if let Some(result) = self.result.take() {
-            self.kept.orphan_done(result);
-        }
-    }
+fn with_address((fd, address): (OwnedFd, SockAddr)) -> Connection {
+    (fd, Some(address))
 }
