@@ -108,29 +108,29 @@ impl fmt::Debug for Acceptor {
 /// also to a task that waits already.
 #[must_use = "futures do nothing unless awaited"]
 pub struct AcceptOne {
-    fd: SharedFd,
     state: State,
     place: Place,
 }
 
+/// The states hold the listener for the next attempt.
 enum State {
-    Accepting(Submit<LosslessAccept<Accept>>),
+    Accepting(Submit<LosslessAccept<Accept>>, SharedFd),
     /// Waits for readiness before the next attempt.
-    Waiting(Submit<PollOnce>),
+    Waiting(Submit<PollOnce>, SharedFd),
+    Done,
 }
 
 impl AcceptOne {
     pub(crate) fn new(driver: Rc<Inner>, kept: Rc<AcceptQueue>, fd: SharedFd) -> Self {
         Self {
-            state: State::accepting(driver, &kept, fd.clone()),
-            fd,
+            state: State::accepting(driver, &kept, fd),
             place: Place::new(kept),
         }
     }
 
     /// A connection, and its peer's address if it is known.
     pub(crate) fn poll_connection(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Connection>> {
-        if let State::Accepting(accept) = &self.state
+        if let State::Accepting(accept, _) = &self.state
             && accept.is_idle()
         {
             self.place.kept.ask_other(accept.driver());
@@ -138,7 +138,7 @@ impl AcceptOne {
         if let Some(connection) = self.place.kept.take() {
             return Poll::Ready(Ok(connection));
         }
-        if let Poll::Ready(accepted) = self.state.poll(cx, &self.fd, &self.place.kept) {
+        if let Poll::Ready(accepted) = self.state.poll(cx, &self.place.kept) {
             return Poll::Ready(accepted);
         }
         self.place.list(cx.waker());
@@ -175,35 +175,37 @@ fn peer_of(fd: OwnedFd) -> io::Result<(OwnedFd, SockAddr)> {
 
 impl State {
     fn accepting(driver: Rc<Inner>, kept: &Rc<AcceptQueue>, fd: SharedFd) -> Self {
-        let accept = LosslessAccept::new(Accept::new(fd), Rc::clone(kept));
-        Self::Accepting(Submit::new(driver, accept))
+        let accept = LosslessAccept::new(Accept::new(fd.clone()), Rc::clone(kept));
+        Self::Accepting(Submit::new(driver, accept), fd)
     }
 
     fn poll(
         &mut self,
         cx: &mut Context<'_>,
-        fd: &SharedFd,
         kept: &Rc<AcceptQueue>,
     ) -> Poll<io::Result<Connection>> {
         loop {
             match self {
-                Self::Accepting(accept) => {
+                Self::Accepting(accept, fd) => {
                     let accepted = ready!(Pin::new(&mut *accept).poll(cx));
                     let code = accepted.as_ref().err().and_then(io::Error::raw_os_error);
                     if code != Some(sys::EAGAIN) {
+                        *self = Self::Done;
                         return Poll::Ready(accepted.map(with_address));
                     }
                     // Linux 5.11 to 5.18 try the accept of a non-blocking listener once
                     // (REQ_F_NOWAIT in io_accept), later kernels poll the listener themselves.
                     let wait = PollOnce::new(fd.clone(), Readiness::READABLE);
-                    *self = Self::Waiting(Submit::new(Rc::clone(accept.driver()), wait));
+                    let wait = Submit::new(Rc::clone(accept.driver()), wait);
+                    *self = Self::Waiting(wait, fd.clone());
                 }
-                Self::Waiting(wait) => {
+                Self::Waiting(wait, fd) => {
                     if let Err(error) = ready!(Pin::new(&mut *wait).poll(cx)) {
                         return Poll::Ready(Err(error));
                     }
                     *self = Self::accepting(Rc::clone(wait.driver()), kept, fd.clone());
                 }
+                Self::Done => panic!("polled after completion"),
             }
         }
     }
@@ -211,7 +213,7 @@ impl State {
 
 impl Drop for AcceptOne {
     fn drop(&mut self) {
-        if let State::Accepting(accept) = &self.state
+        if let State::Accepting(accept, _) = &self.state
             && accept.is_pending()
         {
             let driver = Rc::downgrade(accept.driver());
