@@ -21,10 +21,9 @@ use socket2::SockAddr;
 use crate::{
     driver::{Driver, Inner},
     fd::SharedFd,
-    op::{Accept, PollOnce, Readiness},
-    operation::{Operation, Owned},
-    recv::OrphanWait,
-    request::Request,
+    op::{Accept, PollOnce, Readiness, multishot::AcceptMulti},
+    operation::Operation,
+    orphan::{Keeper, Lossless, OrphanWait},
     stream::AcceptStream,
     submit::Submit,
     sys::{self, AsFd, OwnedFd},
@@ -113,10 +112,12 @@ pub struct AcceptOne {
     place: Place,
 }
 
+/// The states hold the listener for the next attempt.
 enum State {
-    Accepting(Submit<AcceptInto>),
+    Accepting(Submit<LosslessAccept<Accept>>, SharedFd),
     /// Waits for readiness before the next attempt.
     Waiting(Submit<PollOnce>, SharedFd),
+    Done,
 }
 
 impl AcceptOne {
@@ -129,7 +130,7 @@ impl AcceptOne {
 
     /// A connection, and its peer's address if it is known.
     pub(crate) fn poll_connection(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Connection>> {
-        if let State::Accepting(accept) = &self.state
+        if let State::Accepting(accept, _) = &self.state
             && accept.is_idle()
         {
             self.place.kept.ask_other(accept.driver());
@@ -174,11 +175,8 @@ fn peer_of(fd: OwnedFd) -> io::Result<(OwnedFd, SockAddr)> {
 
 impl State {
     fn accepting(driver: Rc<Inner>, kept: &Rc<AcceptQueue>, fd: SharedFd) -> Self {
-        let accept = AcceptInto {
-            accept: Accept::new(fd),
-            kept: Rc::clone(kept),
-        };
-        Self::Accepting(Submit::new(driver, accept))
+        let accept = LosslessAccept::new(Accept::new(fd.clone()), Rc::clone(kept));
+        Self::Accepting(Submit::new(driver, accept), fd)
     }
 
     fn poll(
@@ -188,16 +186,18 @@ impl State {
     ) -> Poll<io::Result<Connection>> {
         loop {
             match self {
-                Self::Accepting(accept) => {
+                Self::Accepting(accept, fd) => {
                     let accepted = ready!(Pin::new(&mut *accept).poll(cx));
-                    let (accepted, fd) = accepted.into_inner();
-                    let Some(fd) = fd else {
-                        return Poll::Ready(accepted);
-                    };
+                    let code = accepted.as_ref().err().and_then(io::Error::raw_os_error);
+                    if code != Some(sys::EAGAIN) {
+                        *self = Self::Done;
+                        return Poll::Ready(accepted.map(with_address));
+                    }
                     // Linux 5.11 to 5.18 try the accept of a non-blocking listener once
                     // (REQ_F_NOWAIT in io_accept), later kernels poll the listener themselves.
                     let wait = PollOnce::new(fd.clone(), Readiness::READABLE);
-                    *self = Self::Waiting(Submit::new(Rc::clone(accept.driver()), wait), fd);
+                    let wait = Submit::new(Rc::clone(accept.driver()), wait);
+                    *self = Self::Waiting(wait, fd.clone());
                 }
                 Self::Waiting(wait, fd) => {
                     if let Err(error) = ready!(Pin::new(&mut *wait).poll(cx)) {
@@ -205,6 +205,7 @@ impl State {
                     }
                     *self = Self::accepting(Rc::clone(wait.driver()), kept, fd.clone());
                 }
+                Self::Done => panic!("polled after completion"),
             }
         }
     }
@@ -212,13 +213,13 @@ impl State {
 
 impl Drop for AcceptOne {
     fn drop(&mut self) {
-        if let State::Accepting(accept) = &self.state
+        if let State::Accepting(accept, _) = &self.state
             && accept.is_pending()
         {
             let driver = Rc::downgrade(accept.driver());
             // With nothing borrowed: it may be the last handle of a dropped driver.
             drop(self.place.kept.abandoned_by.replace(driver));
-            // The drop of its `Accepted` calls `orphan_done`.
+            // Before it is abandoned, which may complete it at once. `keep` calls `orphan_done`.
             self.place.kept.orphan_added();
         }
     }
@@ -321,54 +322,27 @@ impl AcceptQueue {
     }
 }
 
-/// An accept whose connection goes to the queue if its future is dropped.
-struct AcceptInto {
-    accept: Accept,
-    kept: Rc<AcceptQueue>,
-}
+/// An accept whose connections go to the queue if its future is dropped.
+pub(crate) type LosslessAccept<O> = Lossless<O, Rc<AcceptQueue>>;
 
-// SAFETY: the request comes from the inner operation, which does not move in here.
-unsafe impl Operation for AcceptInto {
-    type Output = Accepted;
-
-    fn request(&mut self) -> Request {
-        self.accept.request()
-    }
-
-    unsafe fn finish(self, answer: io::Result<usize>) -> Self::Output {
-        let code = answer.as_ref().err().and_then(io::Error::raw_os_error);
-        let retry = (code == Some(sys::EAGAIN)).then(|| self.accept.fd().clone());
+impl Keeper<Accept> for Rc<AcceptQueue> {
+    unsafe fn keep(self, accept: Accept, answer: io::Result<usize>) {
         // SAFETY: passed on from this function.
-        let connection = unsafe { self.accept.finish(answer) };
-        Accepted {
-            result: Some(connection.map(|(fd, address)| (fd, Some(address)))),
-            retry,
-            kept: self.kept,
-        }
+        let accepted = unsafe { accept.finish(answer) };
+        self.orphan_done(accepted.map(with_address));
     }
 }
 
-// SAFETY: the inner operation is `Owned`.
-unsafe impl Owned for AcceptInto {}
-
-/// The result of an accept. Its drop keeps the connection for the next accept.
-struct Accepted {
-    result: Option<io::Result<Connection>>,
-    /// The listener, if the accept must be retried.
-    retry: Option<SharedFd>,
-    kept: Rc<AcceptQueue>,
-}
-
-impl Accepted {
-    fn into_inner(mut self) -> (io::Result<Connection>, Option<SharedFd>) {
-        (self.result.take().expect("taken once"), self.retry.take())
+impl Keeper<AcceptMulti<SharedFd>> for Rc<AcceptQueue> {
+    unsafe fn keep(self, mut accept: AcceptMulti<SharedFd>, answer: io::Result<usize>) {
+        let untaken = accept.take_all();
+        // SAFETY: passed on from this function.
+        let last = unsafe { accept.finish(answer) };
+        let all = untaken.into_iter().chain(last.ok().flatten());
+        self.orphan_done(all.map(|fd| (fd, None)));
     }
 }
 
-impl Drop for Accepted {
-    fn drop(&mut self) {
-        if let Some(result) = self.result.take() {
-            self.kept.orphan_done(result);
-        }
-    }
+fn with_address((fd, address): (OwnedFd, SockAddr)) -> Connection {
+    (fd, Some(address))
 }

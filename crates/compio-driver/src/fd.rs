@@ -95,7 +95,7 @@ impl SharedFd {
     }
 
     /// The same, created if it does not exist.
-    pub(crate) fn leftovers_or_new(&self) -> &Unread {
+    pub(crate) fn unread_or_new(&self) -> &Unread {
         self.shared().unread.get_or_init(Box::default)
     }
 }

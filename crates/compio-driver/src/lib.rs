@@ -25,6 +25,7 @@ mod multishot;
 mod notify;
 pub mod op;
 mod operation;
+mod orphan;
 mod oversubscription;
 mod per_process;
 mod recv;

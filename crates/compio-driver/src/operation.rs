@@ -27,8 +27,7 @@ pub unsafe trait Operation: 'static {
     /// readiness, after EAGAIN. The kernel does not use the operation at that time.
     fn request(&mut self) -> Request;
 
-    /// Converts the kernel's result to the output. If the operation was orphaned, its output is dropped,
-    /// which closes a descriptor in it.
+    /// Converts the kernel's result to the output.
     ///
     /// # Safety
     ///
@@ -42,6 +41,84 @@ pub unsafe trait Operation: 'static {
     /// Nop::new().finish(Ok(5));
     /// ```
     unsafe fn finish(self, answer: io::Result<usize>) -> Self::Output;
+
+    /// Takes the result of an orphaned operation: its future was dropped after the operation had begun. The
+    /// driver calls this function in place of [`finish`](Self::finish). The default finishes the operation
+    /// and drops its output, which closes a descriptor in it. An operation overrides it to keep a result that
+    /// has no other copy, such as received bytes.
+    ///
+    /// It runs exactly once for an orphaned operation, on the driver's thread:
+    ///
+    /// - If the operation was in flight when its future was dropped: during the [turn](crate::Driver::turn)
+    ///   that reaps the final completion. A shutdown of the driver reaps all completions.
+    /// - If the operation had completed, and its future was dropped without another poll: during that drop.
+    ///
+    /// It never runs for an operation that has not begun, for one that was [pushed](crate::Poller::push), nor
+    /// for one that the driver leaks because the [shutdown
+    /// timeout](crate::DriverBuilder::shutdown_timeout) has passed.
+    ///
+    /// No state of the driver is borrowed. The function may begin other operations and turn the driver, also
+    /// while it shuts down: then the driver refuses new operations.
+    ///
+    /// # Panics
+    ///
+    /// A panic of this function is reported by the panic hook. The driver discards it, and continues with
+    /// other operations. The same holds for the drop of the output.
+    ///
+    /// # Safety
+    ///
+    /// As for [`finish`](Self::finish).
+    ///
+    /// # Examples
+    ///
+    /// A read that keeps its bytes when its future is dropped:
+    ///
+    /// ```
+    /// use std::{cell::RefCell, io, rc::Rc};
+    ///
+    /// use compio_driver::{
+    ///     Operation, Owned,
+    ///     op::ReadAt,
+    ///     request::Request,
+    /// };
+    ///
+    /// struct LosslessRead {
+    ///     read: ReadAt<Vec<u8>>,
+    ///     unread: Rc<RefCell<Vec<u8>>>,
+    /// }
+    ///
+    /// // SAFETY: the request comes from the inner operation, which does not move in here.
+    /// unsafe impl Operation for LosslessRead {
+    ///     type Output = (io::Result<usize>, Vec<u8>);
+    ///
+    ///     fn request(&mut self) -> Request {
+    ///         self.read.request()
+    ///     }
+    ///
+    ///     unsafe fn finish(self, answer: io::Result<usize>) -> Self::Output {
+    ///         // SAFETY: passed on from this function.
+    ///         unsafe { self.read.finish(answer) }
+    ///     }
+    ///
+    ///     unsafe fn on_orphaned(self, answer: io::Result<usize>) {
+    ///         let unread = Rc::clone(&self.unread);
+    ///         // SAFETY: passed on from this function.
+    ///         if let (Ok(len), buffer) = unsafe { self.finish(answer) } {
+    ///             unread.borrow_mut().extend_from_slice(&buffer[..len]);
+    ///         }
+    ///     }
+    /// }
+    ///
+    /// // SAFETY: the inner operation is `Owned`.
+    /// unsafe impl Owned for LosslessRead {}
+    /// ```
+    unsafe fn on_orphaned(self, answer: io::Result<usize>)
+    where
+        Self: Sized,
+    {
+        // SAFETY: passed on from this function.
+        drop(unsafe { self.finish(answer) });
+    }
 }
 
 /// An operation that keeps the descriptors in its request open for as long as it lives, and can

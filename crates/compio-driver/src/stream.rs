@@ -16,7 +16,7 @@ use std::{
 use compio_io::buf::IoBuf;
 
 use crate::{
-    accept::{AcceptOne, AcceptQueue, Place},
+    accept::{AcceptOne, AcceptQueue, LosslessAccept, Place},
     buffers::{BufferPool, PooledBuffer},
     driver::{Driver, Inner},
     fd::SharedFd,
@@ -25,7 +25,8 @@ use crate::{
         PollOnce, Readiness, Recv, Send,
         multishot::{AcceptMulti, RecvMulti, RecvPooled, SendZeroCopy},
     },
-    recv::{Guarded, LentFd, OrphanWait, Receive, RecvMode},
+    orphan::OrphanWait,
+    recv::{LosslessRecv, Receive, RecvMode},
     request::{Request, is_cancelled},
     submit::Submit,
     sys::{self, OwnedFd},
@@ -88,7 +89,7 @@ pub struct AcceptStream {
 
 enum Accepting {
     Idle,
-    Multi(SubmitMulti<AcceptMulti<SharedFd>>),
+    Multi(SubmitMulti<LosslessAccept<AcceptMulti<SharedFd>>>),
     Single(AcceptOne),
 }
 
@@ -116,7 +117,7 @@ impl AcceptStream {
                 }
                 Accepting::Multi(accept) => match accept.poll_next(cx) {
                     Poll::Ready(Next::Item(fd)) => return Poll::Ready(Ok(fd)),
-                    Poll::Ready(Next::End(end)) => end.into_inner().transpose(),
+                    Poll::Ready(Next::End(last)) => last.transpose(),
                     Poll::Pending => {
                         self.place.list(cx.waker());
                         // User code of the waker has run: it may have dropped another future.
@@ -139,7 +140,8 @@ impl AcceptStream {
         let (driver, kept) = (Rc::clone(&self.driver), Rc::clone(&self.place.kept));
         let fd = self.fd.clone();
         if self.driver.capabilities().accept_multi {
-            Accepting::Multi(SubmitMulti::new(driver, AcceptMulti::new(fd, kept)))
+            let accept = LosslessAccept::new(AcceptMulti::new(fd), kept);
+            Accepting::Multi(SubmitMulti::new(driver, accept))
         } else {
             Accepting::Single(AcceptOne::new(driver, kept, fd))
         }
@@ -151,7 +153,7 @@ impl Drop for AcceptStream {
         if let Accepting::Multi(accept) = &self.state
             && accept.is_pending()
         {
-            // Its `AcceptEnd` will be dropped when it completes.
+            // Before it is abandoned, which may complete it at once.
             self.place.kept.orphan_added();
         }
     }
@@ -190,14 +192,14 @@ enum Receiving {
     Idle,
     /// The kernel picks the buffers.
     Multi {
-        receive: RawOp<Guarded<RecvMulti<LentFd>>>,
+        receive: RawOp<LosslessRecv<RecvMulti<SharedFd>>>,
         /// Data has arrived since the last check for EOF.
         has_come: bool,
         /// The request was cancelled, to be submitted again.
         is_doubtful: bool,
     },
     /// The backend picks the buffer.
-    Pooled(RawOp<Guarded<RecvPooled<LentFd>>>),
+    Pooled(RawOp<LosslessRecv<RecvPooled<SharedFd>>>),
     /// The stream picks the buffer: see [`Rest`].
     ByHand,
     Ended,
@@ -219,7 +221,7 @@ enum ByHand {
     Idle,
     /// No buffer is held.
     Waiting(Submit<PollOnce>),
-    Single(Receive<SharedFd, Recv<PooledBuffer, LentFd>>),
+    Single(Receive<SharedFd, Recv<PooledBuffer>>),
 }
 
 impl RecvStream {
@@ -291,12 +293,12 @@ impl RecvStream {
                             *has_come = true;
                             return Poll::Ready(Some(Ok(buffer)));
                         }
-                        Next::End(arrived) => {
+                        Next::End((end, _)) => {
                             let is_doubtful = *is_doubtful;
                             self.state = Receiving::Idle;
                             // All items have been returned before. The bytes of the final completion
                             // were in one of them.
-                            match arrived.into_inner().0 {
+                            match end {
                                 Ok(Some(0)) => Ok(None),
                                 Ok(_) => continue,
                                 Err(error) if is_doubtful && is_cancelled(&error) => continue,
@@ -307,9 +309,9 @@ impl RecvStream {
                     }
                 }
                 Receiving::Pooled(receive) => {
-                    let arrived = ready!(receive.poll(driver, cx));
+                    let received = ready!(receive.poll(driver, cx));
                     self.state = Receiving::Idle;
-                    match arrived.into_inner() {
+                    match received {
                         Err(error) if is_out_of_buffers(&error) => continue,
                         answer => answer,
                     }
@@ -342,7 +344,7 @@ impl RecvStream {
             self.state = Receiving::Ended;
             return Poll::Ready(ControlFlow::Continue(()));
         }
-        match ready!(self.poll_leftovers(cx)) {
+        match ready!(self.poll_unread(cx)) {
             Some(Ok(None)) => {
                 self.state = Receiving::Ended;
                 return Poll::Ready(ControlFlow::Continue(()));
@@ -362,7 +364,7 @@ impl RecvStream {
     }
 
     /// The unread data of dropped receives: `Some(Ok(None))` at EOF, `None` if there is none.
-    fn poll_leftovers(
+    fn poll_unread(
         &mut self,
         cx: &mut Context<'_>,
     ) -> Poll<Option<io::Result<Option<PooledBuffer>>>> {
@@ -370,10 +372,8 @@ impl RecvStream {
             return Poll::Ready(None);
         };
         let driver = self.pool.driver();
-        if unread.has_pending_orphans() && driver.refusal().is_none() {
-            let rest = self.rest.get_or_insert_default();
-            ready!(rest.orphan_wait.poll(driver, unread, cx));
-        }
+        let rest = &mut self.rest;
+        ready!(unread.poll_settled(driver, cx, || &mut rest.get_or_insert_default().orphan_wait));
         if let Some(error) = driver.refusal() {
             return Poll::Ready(Some(Err(error)));
         }
@@ -396,8 +396,8 @@ impl RecvStream {
         let Self { fd, pool, .. } = &*self;
         let driver = pool.driver();
         if let Some(group) = pool.group() {
-            let receive = |fd| RecvMulti::new(fd, pool.clone(), group, flags);
-            let receive = Guarded::new(fd.clone(), receive, RecvMode::Consume);
+            let receive = RecvMulti::new(fd.clone(), pool.clone(), group, flags);
+            let receive = LosslessRecv::new(receive, RecvMode::Consume);
             let (receive, request) = RawOp::insert_multishot(driver, receive);
             self.state = Receiving::Multi {
                 receive,
@@ -406,8 +406,8 @@ impl RecvStream {
             };
             self.submit(&request);
         } else if driver.capabilities().recv_pooled {
-            let receive = |fd| RecvPooled::new(fd, pool.clone(), flags);
-            let receive = Guarded::new(fd.clone(), receive, RecvMode::Consume);
+            let receive = RecvPooled::new(fd.clone(), pool.clone(), flags);
+            let receive = LosslessRecv::new(receive, RecvMode::Consume);
             let (receive, request) = RawOp::insert(driver, receive);
             self.state = Receiving::Pooled(receive);
             self.submit(&request);
@@ -476,7 +476,7 @@ impl Drop for RecvStream {
     fn drop(&mut self) {
         let driver = self.pool.driver();
         // Before it is abandoned, which may complete it at once.
-        let orphan_added = || self.fd.leftovers_or_new().orphan_added(driver);
+        let orphan_added = || self.fd.unread_or_new().orphan_added(driver);
         match mem::replace(&mut self.state, Receiving::Ended) {
             Receiving::Multi { receive, .. } => {
                 orphan_added();
@@ -501,7 +501,7 @@ impl ByHand {
     fn receive(fd: &SharedFd, pool: &BufferPool, buffer: PooledBuffer, flags: i32) -> Self {
         let flags = flags | sys::MSG_DONTWAIT.unwrap_or(0);
         let driver = Rc::clone(pool.driver());
-        let receive = |fd| Recv::new(fd, buffer, flags);
+        let receive = Recv::new(fd.clone(), buffer, flags);
         Self::Single(Receive::by(driver, fd.clone(), receive, RecvMode::Consume))
     }
 }

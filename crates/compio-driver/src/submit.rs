@@ -28,9 +28,9 @@ impl Driver {
 ///
 /// Dropping it before its first poll drops the operation, which has not begun. Dropping it later requests
 /// the operation's cancellation and returns at once; buffer and descriptors stay in the driver until the
-/// operation has completed. It may still succeed: then its output is dropped. [`cancel`](Self::cancel)
-/// instead of a drop loses nothing. Neither do dropped receives of
-/// [`Driver::receive`](crate::Driver::receive) and its variants.
+/// operation has completed. It may still succeed: [`Operation::on_orphaned`] takes its result, and drops the
+/// output by default. [`cancel`](Self::cancel) instead of a drop loses nothing. Neither do dropped receives
+/// of [`Driver::receive`](crate::Driver::receive) and its variants.
 #[must_use = "futures do nothing unless awaited"]
 pub struct Submit<O: Operation> {
     driver: Rc<Inner>,

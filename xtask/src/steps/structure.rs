@@ -6,7 +6,7 @@ use std::fs;
 use crate::run::{Outcome, Run};
 
 /// Modules of the driver above the backends.
-const ABOVE: [&str; 10] = [
+const ABOVE: [&str; 11] = [
     "accept",
     "arena",
     "buffers",
@@ -14,6 +14,7 @@ const ABOVE: [&str; 10] = [
     "driver",
     "multishot",
     "op",
+    "orphan",
     "recv",
     "stream",
     "submit",

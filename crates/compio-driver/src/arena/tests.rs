@@ -10,8 +10,8 @@ use std::{
 };
 
 use super::{
-    Abandoned, Arena, CELL_ALIGN, CELLS_PER_PAGE, Key, OnComplete, Page, STRIDES, class_of,
-    storage_behind, storage_of,
+    Abandoned, Arena, Key, OnComplete,
+    cell::{CELL_ALIGN, CELLS_PER_PAGE, Page, STRIDES, class_of, storage_behind, storage_of},
 };
 use crate::{
     op,

@@ -15,7 +15,7 @@ use crate::{
 /// Reads into a buffer, from its start over its whole capacity.
 #[derive(Debug)]
 pub struct ReadAt<B, F = SharedFd> {
-    fd: F,
+    pub(crate) fd: F,
     position: Position,
     buffer: B,
 }
@@ -135,7 +135,7 @@ impl<B, F> IntoInner for WriteAt<B, F> {
 /// Reads into several buffers, one after the other.
 #[derive(Debug)]
 pub struct ReadVectoredAt<V, F = SharedFd> {
-    fd: F,
+    pub(crate) fd: F,
     position: Position,
     buffers: V,
     slices: Slices,

@@ -1,12 +1,11 @@
 //! Multishot operations, and a receive that picks its buffer late. The streams of `stream.rs` poll them.
 
-use std::{collections::VecDeque, io, mem, rc::Rc};
+use std::{collections::VecDeque, io, mem};
 
 use compio_io::buf::IoBuf;
 
 use super::{buffer::readable, flags::Flags};
 use crate::{
-    accept::AcceptQueue,
     arena::to_result,
     buffers::{BufferPool, Chain, Choice, PooledBuffer},
     fd::{OwnsFd, SharedFd},
@@ -22,53 +21,30 @@ const AHEAD_MAX: usize = 32;
 /// Accepts connections until it is cancelled or fails.
 pub(crate) struct AcceptMulti<F> {
     fd: F,
-    kept: Rc<AcceptQueue>,
     accepted: VecDeque<OwnedFd>,
     /// Whether it was cancelled because of [`AHEAD_MAX`].
     had_enough: bool,
 }
 
-/// The end of an [`AcceptMulti`]. If it is dropped, all connections are kept for the next accept.
-pub(crate) struct AcceptEnd {
-    /// The last connection, or the error that ended the operation; `Ok(None)` after [`AHEAD_MAX`] items.
-    last: Option<io::Result<Option<OwnedFd>>>,
-    /// Connections that the stream has not taken.
-    rest: VecDeque<OwnedFd>,
-    kept: Rc<AcceptQueue>,
-}
-
-impl AcceptEnd {
-    /// The final result. The connections before it have been taken.
-    pub(crate) fn into_inner(mut self) -> io::Result<Option<OwnedFd>> {
-        self.last.take().expect("taken once")
-    }
-}
-
-impl Drop for AcceptEnd {
-    fn drop(&mut self) {
-        if let Some(last) = self.last.take() {
-            let rest = mem::take(&mut self.rest);
-            let all = rest.into_iter().chain(last.ok().flatten());
-            self.kept.orphan_done(all.map(|fd| (fd, None)));
-        }
-    }
-}
-
 impl<F> AcceptMulti<F> {
-    /// `kept` takes the connections that the stream does not take.
-    pub(crate) fn new(fd: F, kept: Rc<AcceptQueue>) -> Self {
+    pub(crate) fn new(fd: F) -> Self {
         Self {
             fd,
-            kept,
             accepted: VecDeque::new(),
             had_enough: false,
         }
+    }
+
+    /// The connections that were not taken. The kernel does not use the operation any more.
+    pub(crate) fn take_all(&mut self) -> VecDeque<OwnedFd> {
+        mem::take(&mut self.accepted)
     }
 }
 
 // SAFETY: the request points to nothing.
 unsafe impl<F: OwnsFd> Operation for AcceptMulti<F> {
-    type Output = AcceptEnd;
+    /// The last connection; `None` after [`AHEAD_MAX`] items. Connections that were not taken are closed.
+    type Output = io::Result<Option<OwnedFd>>;
 
     fn request(&mut self) -> Request {
         Request::Net(Net::AcceptMulti {
@@ -79,11 +55,7 @@ unsafe impl<F: OwnsFd> Operation for AcceptMulti<F> {
     unsafe fn finish(self, answer: io::Result<usize>) -> Self::Output {
         // SAFETY: the result is a new descriptor, which has no other owner.
         let last = answer.map(|fd| Some(unsafe { sys::own_socket(fd) }));
-        AcceptEnd {
-            last: Some(unless_enough(self.had_enough, last)),
-            rest: self.accepted,
-            kept: self.kept,
-        }
+        unless_enough(self.had_enough, last)
     }
 }
 
@@ -111,7 +83,7 @@ unsafe impl<F: OwnsFd> Multishot for AcceptMulti<F> {
 
 /// Receives from a stream until EOF, into buffers of a pool.
 pub(crate) struct RecvMulti<F> {
-    fd: F,
+    pub(crate) fd: F,
     pool: BufferPool,
     group: u16,
     flags: Flags,
@@ -179,7 +151,7 @@ unsafe impl<F: OwnsFd> Multishot for RecvMulti<F> {
 
 /// Receives from a stream, into a buffer of a pool that is picked when data is available.
 pub(crate) struct RecvPooled<F> {
-    fd: F,
+    pub(crate) fd: F,
     pool: BufferPool,
     flags: Flags,
     choice: Choice,

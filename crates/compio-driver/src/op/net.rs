@@ -66,11 +66,6 @@ impl<F> Accept<F> {
             peer: PeerAddress::new(),
         }
     }
-
-    /// The listening socket.
-    pub(crate) fn fd(&self) -> &F {
-        &self.fd
-    }
 }
 
 // SAFETY: the request points into the operation.
@@ -95,7 +90,7 @@ unsafe impl<F: OwnsFd> Owned for Accept<F> {}
 /// Receives into a buffer, from its start over its whole capacity.
 #[derive(Debug)]
 pub struct Recv<B, F = SharedFd> {
-    fd: F,
+    pub(crate) fd: F,
     buffer: B,
     flags: Flags,
 }
@@ -186,7 +181,7 @@ impl<B, F> IntoInner for Send<B, F> {
 /// Receives a datagram and its sender's address.
 #[derive(Debug)]
 pub struct RecvFrom<B, F = SharedFd> {
-    fd: F,
+    pub(crate) fd: F,
     buffer: B,
     flags: Flags,
     slice: RawSlice,
@@ -299,7 +294,7 @@ pub struct Received {
 /// Receives into several buffers, with ancillary data and the sender's address.
 #[derive(Debug)]
 pub struct RecvMsg<V, C = [u8; 0], F = SharedFd> {
-    fd: F,
+    pub(crate) fd: F,
     buffers: V,
     control: C,
     flags: Flags,
@@ -378,7 +373,7 @@ unsafe impl<V: IoVectoredBufMut, C: IoBufMut, F: OwnsFd> Owned for RecvMsg<V, C,
 /// Receives into several buffers, with parsed ancillary data and the sender's address. Received descriptors
 /// that are not taken are closed.
 #[derive(Debug)]
-pub struct RecvAncillary<V, F = SharedFd>(RecvMsg<V, Vec<u8>, F>);
+pub struct RecvAncillary<V, F = SharedFd>(pub(crate) RecvMsg<V, Vec<u8>, F>);
 
 impl<V: IoVectoredBufMut, F> RecvAncillary<V, F> {
     /// Receives with the system's `MSG_` flags, of which `MSG_TRUNC` has no effect. Drops the content of

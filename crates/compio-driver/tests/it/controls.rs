@@ -46,7 +46,7 @@ fn bound_and_listening_socket_accepts() {
 fn bind_to_a_used_address_is_refused() {
     let driver = driver();
     let fd = socket(&driver, Type::STREAM);
-    let bind = Bind::new(fd, deserted());
+    let bind = Bind::new(fd, deserted().into());
     check_kind(run(&driver, driver.submit(bind)), ErrorKind::AddrInUse);
 }
 

@@ -11,6 +11,7 @@ mod futures;
 mod net;
 mod notify;
 mod numbers;
+mod orphans;
 mod pool;
 mod pushed;
 mod random;

@@ -547,6 +547,94 @@ fn the_destructor_of_the_buffer_may_panic() {
     }
 }
 
+/// A buffer whose code panics at one place.
+struct Panicking {
+    bytes: Vec<u8>,
+    /// In `set_init`, which takes the result; or else in `as_init`, which copies the bytes.
+    in_set_init: bool,
+}
+
+// SAFETY: the vector's contract is this type's.
+unsafe impl IoBuf for Panicking {
+    fn as_init(&self) -> &[u8] {
+        if !self.in_set_init && !self.bytes.is_empty() {
+            panic!("on purpose");
+        }
+        self.bytes.as_init()
+    }
+
+    fn buf_capacity(&self) -> usize {
+        self.bytes.buf_capacity()
+    }
+}
+
+// SAFETY: the vector's contract is this type's.
+unsafe impl IoBufMut for Panicking {
+    unsafe fn as_uninit(&mut self) -> &mut [MaybeUninit<u8>] {
+        // SAFETY: passed on from this function.
+        unsafe { self.bytes.as_uninit() }
+    }
+
+    unsafe fn set_init(&mut self, len: usize) {
+        if self.in_set_init {
+            panic!("on purpose");
+        }
+        // SAFETY: passed on from this function.
+        unsafe { self.bytes.set_init(len) };
+    }
+}
+
+#[test]
+fn a_panic_of_an_orphans_buffer_ends_the_wait_of_the_next_receive() {
+    for driver in each_backend() {
+        for in_set_init in [true, false] {
+            for is_pending in [true, false] {
+                let (fd, mut peer) = pair();
+                let bytes = room(8);
+                let buffer = Panicking { bytes, in_set_init };
+                let mut orphan = driver.receive(&fd, buffer);
+                begin(&driver, &mut orphan);
+                driver.turn(Some(Duration::ZERO)).unwrap();
+                peer.write_all(b"lost").unwrap();
+                if !is_pending {
+                    drain(&driver);
+                }
+                drop(orphan);
+                let mut next = driver.receive(&fd, room(8));
+                let (bell, waker) = Bell::new();
+                let first = poll_with(&mut next, &waker);
+                assert!(first.is_pending());
+                if is_pending {
+                    turn_until(&driver, || bell.rings() > 0);
+                }
+                drop(next);
+                drain(&driver);
+                assert!(!run(&driver, driver.settle(&fd)));
+                assert!(!fd.is_shared());
+            }
+        }
+    }
+}
+
+#[test]
+fn the_buffer_of_an_orphan_may_receive_by_another_driver() {
+    for driver in each_backend() {
+        let other = Rc::new(Driver::new().unwrap());
+        let (fd, mut peer) = pair();
+        let got = Rc::new(Cell::new(None));
+        let code = {
+            let (other, fd, got) = (Rc::clone(&other), fd.clone(), Rc::clone(&got));
+            move || got.set(Some(run(&other, other.receive(&fd, room(8))).1))
+        };
+        let bytes = room(8);
+        lose(&driver, driver.receive(&fd, Last { bytes, code }), || {
+            peer.write_all(b"hello").unwrap();
+        });
+        assert_eq!(got.take().as_deref(), Some(&b"hello"[..]));
+        assert_eq!((driver.in_flight(), other.in_flight()), (0, 0));
+    }
+}
+
 async fn next(stream: &mut RecvStream) -> Option<io::Result<PooledBuffer>> {
     poll_fn(|cx| stream.poll_next(cx)).await
 }

@@ -12,8 +12,8 @@
 //! ```
 //!
 //! No task waits for an orphaned operation. Its memory stays, since the kernel may still write to it.
-//! After its completion the operation is finished like any other, which closes a descriptor that it may
-//! have opened, and its output is dropped.
+//! After its completion, [`Operation::on_orphaned`] takes its result: it keeps received bytes and
+//! connections, and otherwise drops the output, which closes a descriptor that the operation has opened.
 //!
 //! # The rules of this memory
 //!
@@ -26,22 +26,36 @@
 //!    the operation. It is dropped with the operation, and does not outlive the arena.
 //! 4. While an operation is in flight, no code forms a reference to it. A [`Multishot`] operation accesses
 //!    its own fields by itself. The header beside it belongs to the driver's thread alone.
-//! 5. No user code (a waker, a destructor, `finish`) runs in here. The arena returns such values to its
-//!    caller, which runs their code with every borrow ended.
+//! 5. No user code (a waker, a destructor, `request`, `finish`, `on_orphaned`) runs while the arena is
+//!    borrowed. The arena returns wakers and finished operations to its caller, which runs their code.
 //!
-//! Only this file frees memory that a kernel may touch.
+//! Only this folder frees memory that a kernel may touch. `cell.rs` has the cells and their pages, `handle.rs`
+//! the handles for inserters of operations, `vtable.rs` the type-erased functions of operations, and
+//! `queries.rs` the searches for operations in flight.
+
+mod cell;
+mod handle;
+mod queries;
+#[cfg(test)]
+mod tests;
+mod vtable;
 
 use std::{
-    alloc::{self, Layout},
     cell::{Cell, UnsafeCell},
-    cmp::Reverse,
-    fmt,
-    marker::PhantomData,
     mem::{self, ManuallyDrop},
-    ptr::{self, NonNull},
+    ptr,
     task::Waker,
 };
 
+use self::{
+    cell::{CELLS_PER_PAGE, Header, Page, State, class_of, key_of, storage_behind},
+    handle::PrepareGuard,
+    vtable::{OpVTable, VTablesOf},
+};
+pub(crate) use self::{
+    cell::{Owner, SMALL},
+    handle::OpHandle,
+};
 use crate::{
     key::Key,
     operation::{Multishot, Operation},
@@ -49,156 +63,12 @@ use crate::{
     sys::OpState,
 };
 
-/// The receiver of an operation's completion.
-pub(crate) enum Owner {
-    /// No receiver, or none yet.
-    Nobody,
-    /// The task of a waker.
-    Waiter(Waker),
-    /// The caller of the low-level API, which receives this number.
-    Caller(usize),
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum State {
-    Free,
-    /// Its `request` is called, which may run user code: no backend knows the operation yet.
-    Preparing,
-    InFlight,
-    Completed,
-    Orphaned,
-    OrphanCompleted,
-}
-
-impl State {
-    /// Whether the kernel has not completed the operation.
-    fn is_in_flight(self) -> bool {
-        matches!(self, Self::InFlight | Self::Orphaned)
-    }
-}
-
-/// The beginning of a cell; the operation's storage lies behind it.
-#[repr(C)]
-struct Header {
-    /// The backend's, while the operation is in flight.
-    scratch: OpState,
-    owner: Owner,
-    vtable: &'static OpVTable,
-    answer: Answer,
-    generation: u32,
-    index: u32,
-    /// In a free cell the index of the next free one; otherwise the operation's insertion number.
-    next_free: u32,
-    /// The size class of the cell.
-    class: u8,
-    state: State,
-    /// Whether the operation is in the thread pool, and not in the kernel.
-    is_in_thread_pool: bool,
-    /// Whether a cancel has been requested.
-    is_cancel_requested: bool,
-}
-
-/// The type-erased functions of a cell's operation.
-struct OpVTable {
-    /// Finishes the operation in the storage and drops its output.
-    discard: unsafe fn(*mut u8, Answer),
-    /// Passes a completion that is not the last to the operation, and returns whether it has enough.
-    /// `None` for a single-shot operation.
-    push_partial: Option<unsafe fn(*mut u8, Item) -> bool>,
-    /// See [`Multishot::awaits_notification`].
-    awaits_notification: unsafe fn(*mut u8) -> bool,
-    /// Builds the request again.
-    again: unsafe fn(*mut u8) -> Request,
-}
-
-impl OpVTable {
-    /// For a cell that stores the request of an operation outside of the arena.
-    const EXTERNAL: &'static Self = &Self {
-        discard: discard_nothing,
-        push_partial: None,
-        awaits_notification: never,
-        again: rebuild_external,
-    };
-}
-
-/// The vtables of an operation type, in its cell and in a box.
-struct VTablesOf<O>(PhantomData<O>);
-
-impl<O: Operation> VTablesOf<O> {
-    const SINGLE: [&'static OpVTable; 2] = [
-        &OpVTable {
-            discard: discard_inline::<O>,
-            push_partial: None,
-            awaits_notification: never,
-            again: again::<O>,
-        },
-        &OpVTable {
-            discard: discard_boxed::<O>,
-            push_partial: None,
-            awaits_notification: never,
-            again: again::<O>,
-        },
-    ];
-}
-
-impl<O: Multishot> VTablesOf<O> {
-    const MULTI: [&'static OpVTable; 2] = [
-        &OpVTable {
-            discard: discard_inline::<O>,
-            push_partial: Some(push_partial::<O>),
-            awaits_notification: awaits_notification::<O>,
-            again: again::<O>,
-        },
-        &OpVTable {
-            discard: discard_boxed::<O>,
-            push_partial: Some(push_partial::<O>),
-            awaits_notification: awaits_notification::<O>,
-            again: again::<O>,
-        },
-    ];
-}
-
-/// The two sizes of cells, in bytes. A small cell stores a read or a send with its buffer, in two cache
-/// lines if the backend needs no scratch. A large cell stores addresses, message headers and attributes.
-/// Larger operations are boxed.
-const STRIDES: [usize; 2] = [stride(SMALL), stride(520)];
-/// The largest operation that fits a small cell on every backend.
-pub(crate) const SMALL: usize = 72;
-const CELL_ALIGN: usize = 64;
-const STORAGE_ALIGN: usize = 8;
-const CELLS_PER_PAGE: u32 = 64;
 /// The end of a list of free cells.
 const NONE: u32 = u32::MAX;
 
-const fn stride(storage: usize) -> usize {
-    (size_of::<Header>() + storage).next_multiple_of(CELL_ALIGN)
-}
-
-const fn storage_of(class: usize) -> usize {
-    STRIDES[class] - size_of::<Header>()
-}
-
-/// The size class of an operation of type `O`; `None` if it is boxed.
-const fn class_of<O>() -> Option<usize> {
-    if align_of::<O>() > STORAGE_ALIGN {
-        None
-    } else if size_of::<O>() <= storage_of(0) {
-        Some(0)
-    } else if size_of::<O>() <= storage_of(1) {
-        Some(1)
-    } else {
-        None
-    }
-}
-
-struct Page {
-    base: NonNull<u8>,
-    stride: usize,
-}
-
 /// The arena. Belongs to one thread.
 pub(crate) struct Arena {
-    /// Accessed by short borrows, during which only code of this file runs.
+    /// Accessed by short borrows, during which only code of this folder runs.
     pages: UnsafeCell<Vec<Page>>,
     /// The first free cell of each size.
     free: [Cell<u32>; 2],
@@ -210,99 +80,6 @@ pub(crate) struct Arena {
     orphans: Cell<usize>,
 }
 
-/// The cell of an operation of type `O`, for its inserter (rule 3).
-pub(crate) struct OpHandle<O> {
-    header: NonNull<Header>,
-    operation: PhantomData<O>,
-}
-
-impl<O: Operation> OpHandle<O> {
-    /// # Safety
-    ///
-    /// The header of an operation that was inserted as an `O`, and neither taken nor abandoned. The handle
-    /// is not used after the operation was taken or abandoned, nor after the arena's drop.
-    #[inline]
-    unsafe fn new(header: *mut Header) -> Self {
-        Self {
-            // SAFETY: a header inside a page is not null.
-            header: unsafe { NonNull::new_unchecked(header) },
-            operation: PhantomData,
-        }
-    }
-
-    #[inline]
-    fn header(&self) -> *mut Header {
-        self.header.as_ptr()
-    }
-
-    #[inline]
-    pub(crate) fn key(&self) -> Key {
-        // SAFETY: a live header (rule 3).
-        unsafe { key_of(self.header()) }
-    }
-
-    /// Sets the waker of the waiting task. Returns the previous owner, which the caller drops.
-    #[inline]
-    pub(crate) fn set_waiter(&self, waker: Waker) -> Owner {
-        // SAFETY: a live header (rule 3), used on this thread only (rule 4).
-        unsafe { mem::replace(&mut (*self.header()).owner, Owner::Waiter(waker)) }
-    }
-
-    /// Whether `waker` wakes the task that is already registered.
-    #[inline]
-    pub(crate) fn is_waiter(&self, waker: &Waker) -> bool {
-        // SAFETY: as in `set_waiter`. `will_wake` runs no user code of the waker.
-        match unsafe { &(*self.header()).owner } {
-            Owner::Waiter(known) => known.will_wake(waker),
-            Owner::Nobody | Owner::Caller(_) => false,
-        }
-    }
-
-    /// Whether the kernel's final completion has arrived.
-    #[inline]
-    pub(crate) fn is_completed(&self) -> bool {
-        // SAFETY: as in `set_waiter`.
-        unsafe { (*self.header()).state == State::Completed }
-    }
-
-    /// Takes the operation and its result out of the arena, and frees the cell.
-    ///
-    /// # Panics
-    ///
-    /// If the operation has not completed.
-    #[inline]
-    pub(crate) fn take(self, arena: &Arena) -> (O, Answer) {
-        assert!(self.is_completed(), "{:?} has not completed", self.key());
-        let header = self.header();
-        // SAFETY: as in `set_waiter`. It was inserted as an `O`, and the kernel is done with it
-        // (rule 2).
-        unsafe {
-            let answer = (*header).answer;
-            let storage = storage_behind(header);
-            let operation = match class_of::<O>() {
-                Some(_) => storage.cast::<O>().read(),
-                None => *Box::from_raw(storage.cast::<*mut O>().read()),
-            };
-            arena.free_slot(header);
-            (operation, answer)
-        }
-    }
-}
-
-impl<O: Multishot> OpHandle<O> {
-    /// The next item of a multishot operation that may be in flight.
-    pub(crate) fn look(&self) -> Option<O::Item> {
-        // SAFETY: a live header (rule 3) of an `O`, which stays where it is.
-        unsafe { O::next(operation_at::<O>(storage_behind(self.header()))) }
-    }
-}
-
-impl<O: Operation> fmt::Debug for OpHandle<O> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.key().fmt(f)
-    }
-}
-
 /// The action that follows a completion, once no state is borrowed.
 pub(crate) enum OnComplete {
     /// No action: no task waits yet.
@@ -312,6 +89,14 @@ pub(crate) enum OnComplete {
     Report(usize, Answer),
     /// Call [`Arena::release_orphan`].
     ReleaseOrphan(Key),
+}
+
+/// The action that follows the abandonment of an operation.
+pub(crate) enum Abandoned {
+    /// Cancel it in the kernel, and drop this owner.
+    Cancel(Owner),
+    /// It has completed already: release it.
+    ReleaseOrphan,
 }
 
 impl Arena {
@@ -335,15 +120,6 @@ impl Arena {
     /// How many orphans there are: the kernel has not completed them, or they are not released.
     pub(crate) fn orphans(&self) -> usize {
         self.orphans.get()
-    }
-
-    /// Whether an orphan is in the kernel, and not in the thread pool.
-    pub(crate) fn has_orphans_in_kernel(&self) -> bool {
-        self.orphans.get() > 0
-            && self.headers().any(|header| {
-                // SAFETY: cells in `pages` have initialised headers.
-                unsafe { (*header).state == State::Orphaned && !(*header).is_in_thread_pool }
-            })
     }
 
     /// Whether the kernel has not completed the operation, and it is no orphan.
@@ -446,16 +222,13 @@ impl Arena {
             }
         };
         moved();
-        let grounding = PrepareGuard {
-            arena: self,
-            // SAFETY: inserted just now; and by this function's contract.
-            handle: Some(unsafe { OpHandle::<O>::new(header) }),
-        };
+        // SAFETY: inserted just now; and by this function's contract.
+        let guard = PrepareGuard::new(self, unsafe { OpHandle::<O>::new(header) });
         // SAFETY: just written, and ours alone until the request is submitted; the box is not
         // touched before `take` or `release_orphan`.
         let request = unsafe { (*operation_at).request() };
         self.mark_in_flight(header);
-        (grounding.succeed(), request)
+        (guard.succeed(), request)
     }
 
     /// Takes a cell for an operation that stays with its caller.
@@ -603,7 +376,8 @@ impl Arena {
         }
     }
 
-    /// Finishes a completed orphan and drops its output. Runs its code, with nothing borrowed.
+    /// Passes a completed orphan its result, by [`Operation::on_orphaned`]. Runs its code, with nothing
+    /// borrowed.
     pub(crate) fn release_orphan(&self, key: Key) {
         let header = self.header(key);
         /// The cell becomes free even if the destructor panics.
@@ -615,64 +389,14 @@ impl Arena {
                 unsafe { self.0.free_slot(self.1) };
             }
         }
-        // SAFETY: as in `take`; `discard` was made for the type that was inserted. Its code may
+        // SAFETY: as in `take`; `on_orphaned` was made for the type that was inserted. Its code may
         // reenter this arena: nothing is borrowed here, and this cell is not free yet.
         unsafe {
             assert_eq!((*header).state, State::OrphanCompleted);
             let free_slot = Vacate(self, header);
-            ((*header).vtable.discard)(storage_behind(header), (*header).answer);
+            ((*header).vtable.on_orphaned)(storage_behind(header), (*header).answer);
             drop(free_slot);
         }
-    }
-
-    /// The keys of the operations in flight that were pushed with `user_data`.
-    pub(crate) fn keys_of_caller(&self, user_data: usize) -> Vec<Key> {
-        self.keys_where(|header| {
-            // SAFETY: cells in `pages` have initialised headers.
-            unsafe { matches!((*header).owner, Owner::Caller(owner) if owner == user_data) }
-        })
-    }
-
-    /// The keys of all operations in flight without a cancel request, the oldest first.
-    pub(crate) fn keys_to_cancel(&self) -> Vec<Key> {
-        // SAFETY: cells in `pages` have initialised headers.
-        self.keys_where(|header| unsafe { !(*header).is_cancel_requested })
-    }
-
-    /// The same for orphans only.
-    pub(crate) fn keys_of_orphans(&self) -> Vec<Key> {
-        self.keys_where(|header| {
-            // SAFETY: cells in `pages` have initialised headers.
-            unsafe { (*header).state == State::Orphaned && !(*header).is_cancel_requested }
-        })
-    }
-
-    /// Whether an operation in flight is not in the thread pool.
-    pub(crate) fn has_kernel_operations(&self) -> bool {
-        self.headers()
-            // SAFETY: cells in `pages` have initialised headers.
-            .any(|header| unsafe { (*header).state.is_in_flight() && !(*header).is_in_thread_pool })
-    }
-
-    /// The selected keys of operations in flight, the oldest first.
-    fn keys_where(&self, is_wanted: impl Fn(*mut Header) -> bool) -> Vec<Key> {
-        let mut aged = Vec::new();
-        for header in self.headers() {
-            // SAFETY: cells in `pages` have initialised headers.
-            unsafe {
-                if (*header).state.is_in_flight() && is_wanted(header) {
-                    let age = self.inserted.get().wrapping_sub((*header).next_free);
-                    aged.push((Reverse(age), key_of(header)));
-                }
-            }
-        }
-        aged.sort_unstable_by_key(|(age, _)| *age);
-        aged.into_iter().map(|(_, key)| key).collect()
-    }
-
-    fn headers(&self) -> impl Iterator<Item = *mut Header> {
-        let pages = self.pages().iter();
-        pages.flat_map(|page| (0..CELLS_PER_PAGE).map(|slot| page.header(slot)))
     }
 
     /// Takes a free cell.
@@ -775,38 +499,6 @@ impl Arena {
     }
 }
 
-/// Frees the cell of an operation whose `request` panics: no kernel knows of it.
-struct PrepareGuard<'a, O: Operation> {
-    arena: &'a Arena,
-    handle: Option<OpHandle<O>>,
-}
-
-impl<O: Operation> PrepareGuard<'_, O> {
-    #[inline]
-    fn succeed(mut self) -> OpHandle<O> {
-        self.handle.take().expect("the handle is taken once")
-    }
-}
-
-impl<O: Operation> Drop for PrepareGuard<'_, O> {
-    #[inline]
-    fn drop(&mut self) {
-        if let Some(handle) = self.handle.take() {
-            // SAFETY: a live header (rule 3).
-            unsafe { (*handle.header()).state = State::Completed };
-            drop(handle.take(self.arena));
-        }
-    }
-}
-
-/// The action that follows the abandonment of an operation.
-pub(crate) enum Abandoned {
-    /// Cancel it in the kernel, and drop this owner.
-    Cancel(Owner),
-    /// It has completed already: release it.
-    ReleaseOrphan,
-}
-
 impl Drop for Arena {
     fn drop(&mut self) {
         if self.in_flight_count() != 0 {
@@ -821,155 +513,8 @@ impl Drop for Arena {
     }
 }
 
-impl Page {
-    fn layout(stride: usize) -> Layout {
-        Layout::from_size_align(stride * CELLS_PER_PAGE as usize, CELL_ALIGN)
-            .expect("constant sizes")
-    }
-
-    fn new(class: usize) -> Self {
-        let layout = Self::layout(STRIDES[class]);
-        // SAFETY: the layout's size is not zero.
-        let base = unsafe { alloc::alloc(layout) };
-        let Some(base) = NonNull::new(base) else {
-            alloc::handle_alloc_error(layout)
-        };
-        Self {
-            base,
-            stride: STRIDES[class],
-        }
-    }
-
-    fn header(&self, slot: u32) -> *mut Header {
-        debug_assert!(slot < CELLS_PER_PAGE);
-        // SAFETY: the slot is inside the page.
-        unsafe { self.base.as_ptr().add(slot as usize * self.stride).cast() }
-    }
-
-    /// # Safety
-    ///
-    /// No cell is occupied.
-    unsafe fn free(self) {
-        for slot in 0..CELLS_PER_PAGE {
-            // SAFETY: initialised by `add_page`.
-            unsafe { ptr::drop_in_place(self.header(slot)) };
-        }
-        // SAFETY: allocated with this layout.
-        unsafe { alloc::dealloc(self.base.as_ptr(), Self::layout(self.stride)) };
-    }
-}
-
-/// # Safety
-///
-/// An initialised header.
-unsafe fn key_of(header: *mut Header) -> Key {
-    // SAFETY: by this function's contract.
-    unsafe {
-        Key {
-            index: (*header).index,
-            generation: (*header).generation,
-        }
-    }
-}
-
-/// # Safety
-///
-/// A header inside a page.
-unsafe fn storage_behind(header: *mut Header) -> *mut u8 {
-    // SAFETY: each cell is longer than its header.
-    unsafe { header.add(1).cast() }
-}
-
-/// The address of the operation in this storage, or in its box.
-///
-/// # Safety
-///
-/// The storage holds an `O`, or a pointer to a boxed one.
-unsafe fn operation_at<O>(storage: *mut u8) -> *mut O {
-    match class_of::<O>() {
-        Some(_) => storage.cast::<O>(),
-        // SAFETY: by this function's contract.
-        None => unsafe { storage.cast::<*mut O>().read() },
-    }
-}
-
-/// # Safety
-///
-/// The storage holds an `O` that has completed with this answer.
-unsafe fn discard_inline<O: Operation>(storage: *mut u8, answer: Answer) {
-    // SAFETY: by this function's contract; the cell is not used again until it is freed.
-    let output = unsafe { storage.cast::<O>().read().finish(to_result(answer)) };
-    drop(output);
-}
-
-/// # Safety
-///
-/// The storage holds a pointer to a boxed `O` that has completed with this answer.
-unsafe fn discard_boxed<O: Operation>(storage: *mut u8, answer: Answer) {
-    // SAFETY: by this function's contract.
-    let output = unsafe {
-        let operation = Box::from_raw(storage.cast::<*mut O>().read());
-        operation.finish(to_result(answer))
-    };
-    drop(output);
-}
-
-/// # Safety
-///
-/// The storage belongs to an `O`.
-unsafe fn push_partial<O: Multishot>(storage: *mut u8, item: Item) -> bool {
-    // SAFETY: by this function's contract; no other reference to it exists.
-    unsafe { O::push_partial(operation_at::<O>(storage), item) }
-}
-
-/// # Safety
-///
-/// The storage belongs to an `O`.
-unsafe fn awaits_notification<O: Multishot>(storage: *mut u8) -> bool {
-    // SAFETY: by this function's contract; no other reference to it is held.
-    unsafe { O::awaits_notification(operation_at::<O>(storage)) }
-}
-
-/// # Safety
-///
-/// None.
-unsafe fn never(_: *mut u8) -> bool {
-    false
-}
-
-/// # Safety
-///
-/// The storage belongs to an `O`, to which no other reference exists.
-unsafe fn again<O: Operation>(storage: *mut u8) -> Request {
-    // SAFETY: by this function's contract.
-    unsafe { (*operation_at::<O>(storage)).request() }
-}
-
-/// # Safety
-///
-/// The storage belongs to a cell of `insert_external`.
-unsafe fn rebuild_external(storage: *mut u8) -> Request {
-    // SAFETY: by this function's contract; `insert_external` wrote it.
-    unsafe { storage.cast::<Request>().read() }
-}
-
-/// # Safety
-///
-/// None.
-unsafe fn discard_nothing(_: *mut u8, _: Answer) {}
-
 pub(crate) fn to_result(answer: Answer) -> std::io::Result<usize> {
     answer
         .map(|value| value as usize)
         .map_err(std::io::Error::from_raw_os_error)
 }
-
-const _: () = assert!(
-    size_of::<Header>() - size_of::<OpState>() <= 56
-        && size_of::<Header>().is_multiple_of(STORAGE_ALIGN)
-        && size_of::<Request>() <= storage_of(0)
-        && align_of::<Request>() <= STORAGE_ALIGN
-);
-
-#[cfg(test)]
-mod tests;
