@@ -29,6 +29,7 @@ use crate::{
     key::Key,
     notify::Notifier,
     operation::{Operation, Owned},
+    os_calls::clock,
     per_process::Process,
     request::{Answer, Capabilities, NOT_READY, Report, Request},
     spin::{Spin, SpinPolicy},
@@ -530,7 +531,7 @@ impl Poller for Driver {
     }
 
     fn poll_one(&self, timeout: Option<Duration>) -> io::Result<Entry> {
-        let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+        let deadline = timeout.and_then(|timeout| clock::now().checked_add(timeout));
         let mut left = timeout;
         loop {
             if let Some(entry) = self.inner.entries.borrow_mut().pop_front() {
@@ -544,7 +545,7 @@ impl Poller for Driver {
             }
             self.inner.turn(left)?;
             let Some(deadline) = deadline else { continue };
-            left = Some(deadline.saturating_duration_since(Instant::now()));
+            left = Some(deadline.saturating_duration_since(clock::now()));
             if left == Some(Duration::ZERO) {
                 let entry = self.inner.entries.borrow_mut().pop_front();
                 return entry.ok_or_else(|| io::ErrorKind::TimedOut.into());
@@ -1077,7 +1078,7 @@ impl Inner {
     /// other operations.
     pub(crate) fn begin_shut_down(&self) {
         if self.shut_down_at.get().is_none() {
-            self.shut_down_at.set(Some(Instant::now()));
+            self.shut_down_at.set(Some(clock::now()));
         }
         self.defers_cancels.set(true);
         self.renew_plain();
@@ -1088,7 +1089,7 @@ impl Inner {
     fn shut_down(&self) {
         self.closed.set(true);
         self.begin_shut_down();
-        let began = self.shut_down_at.get().unwrap_or_else(Instant::now);
+        let began = self.shut_down_at.get().unwrap_or_else(clock::now);
         let mut keys = self.arena.keys_to_cancel();
         while self.arena.in_flight_count() > 0 {
             self.cancel_some(&mut keys, CANCELS_PER_TURN);
@@ -1096,7 +1097,7 @@ impl Inner {
             if leaves_rest && !self.arena.has_kernel_operations() {
                 break;
             }
-            let left = self.shutdown_timeout.saturating_sub(began.elapsed());
+            let left = self.shutdown_timeout.saturating_sub(clock::now() - began);
             let timeout = if keys.is_empty() {
                 left
             } else {

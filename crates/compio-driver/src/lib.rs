@@ -25,6 +25,8 @@ mod multishot;
 mod notify;
 pub mod op;
 mod operation;
+#[doc(hidden)]
+pub mod os_calls;
 mod oversubscription;
 mod per_process;
 mod recv;
