@@ -23,6 +23,7 @@ use crate::{
     fd::SharedFd,
     op::{Accept, PollOnce, Readiness},
     operation::{Operation, Owned},
+    os_calls::socket::SocketRef,
     recv::OrphanWait,
     request::Request,
     stream::AcceptStream,
@@ -164,11 +165,10 @@ impl Future for AcceptOne {
 /// Queries a connection's peer address. A connection that has been reset has none (ENOTCONN):
 /// accept(2) returns ECONNABORTED for such a connection.
 fn peer_of(fd: OwnedFd) -> io::Result<(OwnedFd, SockAddr)> {
-    let borrowed = fd.as_fd();
-    let address = sys::as_sock_ref(&borrowed).and_then(|socket| socket.peer_addr().ok());
+    let address = SocketRef::new(fd.as_fd()).peer_addr();
     match address {
-        Some(address) => Ok((fd, address)),
-        None => Err(io::ErrorKind::ConnectionAborted.into()),
+        Ok(address) => Ok((fd, address)),
+        Err(_) => Err(io::ErrorKind::ConnectionAborted.into()),
     }
 }
 

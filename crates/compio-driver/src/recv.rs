@@ -42,6 +42,7 @@ use crate::{
         multishot::{RecvMulti, RecvPooled},
     },
     operation::{Multishot, Operation, Owned},
+    os_calls::socket::SocketRef,
     request::{Item, Request, is_cancelled},
     submit::Submit,
     sys::{self, AsFd, AsRawFd, RawFd},
@@ -553,15 +554,14 @@ pub(crate) struct UnreadSink<'a> {
 impl UnreadSink<'_> {
     /// Stores bytes of a receive that had room for some.
     fn put(&self, bytes: Vec<u8>, about: MsgMeta) {
-        let fd = self.fd.as_fd();
-        let socket = sys::as_sock_ref(&fd);
-        let kind = socket.as_ref().and_then(|socket| socket.r#type().ok());
+        let socket = SocketRef::new(self.fd.as_fd());
+        let kind = socket.r#type().ok();
         let is_message = kind.is_some_and(|kind| kind != Type::STREAM);
         if kind.is_some() && !is_message && bytes.is_empty() {
             // The kernel reports EOF to every receive.
             return;
         }
-        let peer = || socket.and_then(|socket| socket.peer_addr().ok()).map(Some);
+        let peer = || socket.peer_addr().ok().map(Some);
         let arrival = UnreadData {
             bytes,
             taken: 0,

@@ -26,3 +26,12 @@
 //! - Waits of threads: the thread pool's, and the wait for child processes.
 
 pub mod clock;
+pub mod file;
+pub mod handle;
+pub mod path;
+pub mod resolve;
+pub mod socket;
+
+/// The calls that only one kind of system has, with its variants of common arguments and results:
+/// `unix/`, `windows.rs`.
+pub use crate::sys::system_calls as system;
