@@ -11,7 +11,7 @@ use std::{
 };
 
 use compio_driver::{
-    AsFd, BorrowedFd, OwnedFd, SharedFd,
+    OwnedFd, SharedFd,
     op::{PollOnce, Readiness},
 };
 
@@ -70,13 +70,6 @@ pipe!(ChildStderr);
 
 pub(crate) fn own(pipe: impl Into<OwnedHandle>) -> OwnedFd {
     pipe.into().into()
-}
-
-pub(crate) fn duplicate_pipe(fd: &SharedFd) -> io::Result<OwnedFd> {
-    match fd.as_fd() {
-        BorrowedFd::Handle(handle) => Ok(handle.try_clone_to_owned()?.into()),
-        BorrowedFd::Socket(socket) => Ok(socket.try_clone_to_owned()?.into()),
-    }
 }
 
 /// Most programs cannot read a handle that is for overlapped calls: std relays the bytes.
