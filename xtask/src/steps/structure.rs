@@ -1,12 +1,14 @@
-//! The direction of imports (invariant 1) and the places of platform cfg (invariant 7), by the text of
-//! the sources.
+//! The direction of imports (invariant 1), the places of platform cfg (invariant 7) and of system calls
+//! (invariant 11), by the text of the sources.
+
+mod os_seam;
 
 use std::fs;
 
 use crate::run::{Outcome, Run};
 
 /// Modules of the driver above the backends.
-const ABOVE: [&str; 10] = [
+const ABOVE: [&str; 11] = [
     "accept",
     "arena",
     "buffers",
@@ -14,6 +16,7 @@ const ABOVE: [&str; 10] = [
     "driver",
     "multishot",
     "op",
+    "os_calls",
     "recv",
     "stream",
     "submit",
@@ -59,7 +62,7 @@ pub(crate) fn run(run: &mut Run) -> Outcome {
             faults.extend(check(&name, &code(&source)));
         }
     }
-    for (place, reason) in TESTS.iter().chain(&PLATFORM) {
+    for (place, reason) in TESTS.iter().chain(&PLATFORM).chain(&os_seam::EXCEPTIONS) {
         println!("exception: {place}: {reason}");
     }
     if faults.is_empty() {
@@ -103,6 +106,7 @@ fn check(name: &str, code: &str) -> Vec<String> {
             faults.push(format!("{name} has a platform cfg: {}", line.trim()));
         }
     }
+    faults.extend(os_seam::check(name, code));
     faults
 }
 

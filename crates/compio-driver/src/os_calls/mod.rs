@@ -11,19 +11,28 @@
 //! - The layers above treat a handle as an opaque ID. They borrow it as [`BorrowedFd`](crate::BorrowedFd),
 //!   own it as [`OwnedFd`](crate::OwnedFd) or [`SharedFd`](crate::SharedFd), and pass it to a request or to
 //!   this module. They call no method of `std` or `socket2` that makes a system call.
-//! - Arguments and results are plain data.
-//! - A function makes its call on the calling thread, and may block unless its documentation says
-//!   otherwise. The callers use the thread pool.
+//! - A function makes its call on the calling thread. The head of its file says whether it may block; then
+//!   callers use the thread pool, except where their own documentation names a call on this thread.
 //! - An error is the OS error of the named call.
 //!
-//! `cargo xtask structure` checks that `compio` and this crate make such calls in no other place.
+//! `cargo xtask structure` checks that no other file of `compio` and this crate makes such calls, and lists
+//! the exceptions.
+//!
+//! # Platform differences
+//!
+//! [`sys`](crate::sys), the only platform switch, selects `unix/`, `linux.rs` or `windows.rs`. These have
+//! the calls of one kind of system, and the parts of common calls that differ. The named pipes and the file
+//! locks of Windows are public: their calls are in `sys/windows/`.
 //!
 //! # Outside of the seam
 //!
 //! - The backends with their own handles and clocks: a simulator replaces them as a whole.
 //! - Child processes and signals: other programs and the system act on them.
-//! - The type of the standard streams (`is_terminal`), and their reads on Windows.
-//! - Waits of threads: the thread pool's, and the wait for child processes.
+//! - The type of the standard streams (`is_terminal`), and their transfers on Windows.
+//! - Waits of threads: of the thread pool, and for child processes.
+//! - The drop of an [`OwnedFd`](crate::OwnedFd), on unix a type of std: a connection that was accepted, or a
+//!   file that was opened, for a future that has been dropped. [`SharedFd`](crate::SharedFd) closes through
+//!   the seam.
 
 pub mod clock;
 pub mod file;

@@ -13,6 +13,7 @@ use std::{
 use compio_driver::{
     OwnedFd, SharedFd,
     op::{PollOnce, Readiness},
+    os_calls,
 };
 
 use crate::{
@@ -102,8 +103,8 @@ impl Exit {
         let event = match &self.event {
             Some(event) => event.clone(),
             None => {
-                let handle = process.as_handle().try_clone_to_owned()?;
-                self.event.insert(OwnedFd::from(handle).into()).clone()
+                let event = os_calls::handle::duplicate(process.as_handle().into())?;
+                self.event.insert(event.into()).clone()
             }
         };
         submit(PollOnce::new(event, Readiness::READABLE)).await?;
