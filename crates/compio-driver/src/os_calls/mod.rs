@@ -1,9 +1,9 @@
 //! The `Os` seam: all system calls on handles and paths that are not requests, and all readings of the
 //! clock.
 //!
-//! A [`Backend`](crate::sys) executes requests. Everything else that this crate and `compio` ask of the
-//! system passes a function of this module. The functions have static dispatch and are inlined: they cost
-//! nothing. A simulator of the system adds one dispatch inside each of them, and the layers above stay as
+//! A backend executes requests. Everything else that this crate and `compio` ask of the system passes a
+//! function of this module. Dispatch is static, and calls that may be frequent are inlined: the seam costs
+//! nothing. A simulator of the system adds one dispatch inside each function, and the layers above stay as
 //! they are.
 //!
 //! # The contract
@@ -20,9 +20,9 @@
 //!
 //! # Platform differences
 //!
-//! [`sys`](crate::sys), the only platform switch, selects `unix/`, `linux.rs` or `windows.rs`. These have
-//! the calls of one kind of system, and the parts of common calls that differ. The named pipes and the file
-//! locks of Windows are public: their calls are in `sys/windows/`.
+//! `sys/mod.rs`, the only platform switch, selects `unix/`, `linux.rs` or `windows.rs`. These have the calls
+//! of one kind of system, and the parts of common calls that differ. The calls on named pipes and the file
+//! locks of Windows are public: they are in `sys/windows/`.
 //!
 //! # Outside of the seam
 //!
