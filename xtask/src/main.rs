@@ -33,7 +33,7 @@ const STEPS: &[Step] = &[
     Step { name: "clippy", daily: true, run: steps::clippy,
            about: "lints denied, with all features and without the default ones" },
     Step { name: "structure", daily: true, run: steps::structure::run,
-           about: "the direction of imports, and the places of platform cfg" },
+           about: "the direction of imports, the places of platform cfg and of system calls" },
     Step { name: "doc", daily: false, run: steps::doc,
            about: "the documentation, warnings denied, public and private" },
     Step { name: "test", daily: true, run: steps::test,

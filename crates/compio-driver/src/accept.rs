@@ -24,6 +24,7 @@ use crate::{
     op::{Accept, PollOnce, Readiness, multishot::AcceptMulti},
     operation::Operation,
     orphan::{Keeper, Lossless, OrphanWait},
+    os_calls::socket::SocketRef,
     stream::AcceptStream,
     submit::Submit,
     sys::{self, AsFd, OwnedFd},
@@ -165,11 +166,10 @@ impl Future for AcceptOne {
 /// Queries a connection's peer address. A connection that has been reset has none (ENOTCONN):
 /// accept(2) returns ECONNABORTED for such a connection.
 fn peer_of(fd: OwnedFd) -> io::Result<(OwnedFd, SockAddr)> {
-    let borrowed = fd.as_fd();
-    let address = sys::as_sock_ref(&borrowed).and_then(|socket| socket.peer_addr().ok());
+    let address = SocketRef::new(fd.as_fd()).peer_addr();
     match address {
-        Some(address) => Ok((fd, address)),
-        None => Err(io::ErrorKind::ConnectionAborted.into()),
+        Ok(address) => Ok((fd, address)),
+        Err(_) => Err(io::ErrorKind::ConnectionAborted.into()),
     }
 }
 

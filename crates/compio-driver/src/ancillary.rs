@@ -10,8 +10,9 @@ use compio_io::buf::IoBuf;
 
 use crate::{
     credentials::UCred,
+    os_calls::socket::set_option,
     sys::{
-        self, AsFd, AsRawFd, OwnedFd,
+        AsFd, AsRawFd, OwnedFd,
         cmsg::{self, ALIGN, DATA_OFFSET, RIGHTS},
     },
 };
@@ -370,7 +371,7 @@ pub fn set_recv_packet_info(socket: &impl AsFd, is_ipv6: bool, on: bool) -> io::
         cmsg::PACKET_INFO_V4
     };
     let (level, name) = option.ok_or(io::ErrorKind::Unsupported)?;
-    sys::set_option(socket.as_fd(), level, name, on.into())
+    set_option(socket.as_fd(), level, name, on.into())
 }
 
 /// Sets whether a UDP socket receives several datagrams of one sender as one buffer.
@@ -382,7 +383,7 @@ pub fn set_recv_packet_info(socket: &impl AsFd, is_ipv6: bool, on: bool) -> io::
 pub fn set_gro(socket: &impl AsFd, on: bool) -> io::Result<()> {
     let (level, name, value) = cmsg::COALESCE.ok_or(io::ErrorKind::Unsupported)?;
     let value = if on { value } else { 0 };
-    sys::set_option(socket.as_fd(), level, name, value)
+    set_option(socket.as_fd(), level, name, value)
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use crate::sys::{self, AsFd};
+use crate::{os_calls::socket, sys::AsFd};
 
 /// The credentials of a process: its user, its group and, if the system reports it, its process ID.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -41,5 +41,5 @@ impl UCred {
 /// [`Unsupported`](io::ErrorKind::Unsupported) on Windows. Elsewhere the OS error of getsockopt(2) or
 /// getpeereid(3).
 pub fn peer_credentials(socket: &impl AsFd) -> io::Result<UCred> {
-    sys::peer_credentials(socket.as_fd())
+    socket::peer_credentials(socket.as_fd())
 }

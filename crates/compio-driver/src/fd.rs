@@ -10,6 +10,7 @@ use std::{
 };
 
 use crate::{
+    os_calls::handle,
     recv::Unread,
     sys::{AsFd, AsRawFd, BorrowedFd, FdGeneration, OwnedFd, RawFd},
     thread_bound::StaysOnItsThread,
@@ -22,10 +23,10 @@ use crate::{
 // Like an `Rc`, but its count fits in the padding beside the descriptor: each connection has one.
 pub struct SharedFd(StaysOnItsThread<NonNull<Shared>>);
 
-/// The order of the fields is their drop order.
 #[derive(Debug)]
 struct Shared {
-    _life: FdGeneration,
+    /// Ends before the descriptor is closed.
+    life: FdGeneration,
     fd: OwnedFd,
     /// The number of owners.
     owners: Cell<u32>,
@@ -85,7 +86,14 @@ impl SharedFd {
     #[inline(never)]
     unsafe fn close(shared: NonNull<Shared>) {
         // SAFETY: made of a box by `from`, and without other owners by this function's contract.
-        drop(unsafe { Box::from_raw(shared.as_ptr()) });
+        let shared = unsafe { Box::from_raw(shared.as_ptr()) };
+        let Shared {
+            life, fd, unread, ..
+        } = *shared;
+        drop(life);
+        // A drop has no result.
+        let _ = handle::close(fd);
+        drop(unread);
     }
 
     /// The unread data of dropped receives, if a receive has ever been dropped in flight.
@@ -129,7 +137,7 @@ impl Drop for SharedFd {
 impl From<OwnedFd> for SharedFd {
     fn from(fd: OwnedFd) -> Self {
         let shared = Box::new(Shared {
-            _life: FdGeneration::begin(fd.as_raw_fd()),
+            life: FdGeneration::begin(fd.as_raw_fd()),
             fd,
             owners: Cell::new(1),
             unread: OnceCell::new(),

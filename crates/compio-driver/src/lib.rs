@@ -26,6 +26,8 @@ mod notify;
 pub mod op;
 mod operation;
 mod orphan;
+#[doc(hidden)]
+pub mod os_calls;
 mod oversubscription;
 mod per_process;
 mod recv;

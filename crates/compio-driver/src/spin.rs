@@ -14,7 +14,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::oversubscription::CpuShare;
+use crate::{os_calls::clock, oversubscription::CpuShare};
 
 /// Whether an idle thread spins before it sleeps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -114,7 +114,7 @@ impl Spin {
     /// Begins a wait.
     pub(crate) fn start(&mut self, timeout: Option<Duration>) -> SpinWait {
         // An untimed wait that will not spin and learns nothing needs no clock.
-        let began = (self.policy != SpinPolicy::Off || timeout.is_some()).then(Instant::now);
+        let began = (self.policy != SpinPolicy::Off || timeout.is_some()).then(clock::now);
         let trial = mem::take(&mut self.trial);
         let is_suppressed = self.cooldown_until > began || self.place.is_oversubscribed();
         let budget = match self.policy {
@@ -146,7 +146,7 @@ impl Spin {
         if self.policy != SpinPolicy::Adaptive {
             return;
         }
-        self.learn_from(watch, watch.elapsed());
+        self.learn_from(watch, watch.spent());
     }
 
     fn learn_from(&mut self, watch: &SpinWait, waited: Duration) {
@@ -239,7 +239,7 @@ impl SpinWait {
         if !self.looks.is_multiple_of(16) && self.looks != 1 {
             return true;
         }
-        let elapsed = self.elapsed();
+        let elapsed = self.spent();
         self.was_preempted = self.was_preempted_until(elapsed);
         self.seen = Some(elapsed);
         self.is_over = self.was_preempted || elapsed >= self.budget;
@@ -269,11 +269,13 @@ impl SpinWait {
         if self.looks == 0 {
             return timeout;
         }
-        timeout.saturating_sub(self.elapsed())
+        timeout.saturating_sub(self.spent())
     }
 
-    fn elapsed(&self) -> Duration {
-        self.began.map_or(Duration::ZERO, |began| began.elapsed())
+    /// The time since the wait began.
+    fn spent(&self) -> Duration {
+        self.began
+            .map_or(Duration::ZERO, |began| clock::now() - began)
     }
 }
 
@@ -293,7 +295,7 @@ mod tests {
     /// A wait that began `ago` before now, and last read the clock after `seen`.
     fn watch(spin: &mut Spin, ago: Duration, seen: Duration) -> SpinWait {
         let mut watch = spin.start(None);
-        watch.began = Some(Instant::now() - ago);
+        watch.began = Some(clock::now() - ago);
         watch.seen = Some(seen);
         watch
     }
@@ -309,7 +311,7 @@ mod tests {
             assert!(!spin.start(None).may_spin());
         }
         // Long afterwards, earlier preemptions have no effect.
-        spin.cooldown_until = Some(Instant::now() - COOLDOWN_MAX * 2);
+        spin.cooldown_until = Some(clock::now() - COOLDOWN_MAX * 2);
         assert!(spin.start(None).may_spin());
         let kept = watch(&mut spin, PREEMPTION_GAP * 3, PREEMPTION_GAP);
         spin.learn(&kept);
@@ -436,7 +438,7 @@ mod tests {
         let mut spin = eager();
         let kept = watch(&mut spin, PREEMPTION_GAP * 3, PREEMPTION_GAP);
         spin.learn(&kept);
-        spin.cooldown_until = Some(Instant::now() + COOLDOWN_MAX * 100);
+        spin.cooldown_until = Some(clock::now() + COOLDOWN_MAX * 100);
         for _ in 0..1000 {
             let (looked, _) = wait(&mut spin, Duration::ZERO, |_| micros(65));
             assert_eq!(looked, Duration::ZERO);

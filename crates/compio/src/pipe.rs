@@ -44,7 +44,7 @@
 
 use std::{fs::File, io};
 
-use compio_driver::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd, SharedFd};
+use compio_driver::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd, SharedFd, os_calls::handle};
 use compio_io::{
     buf::{BufResult, IoBuf, IoBufMut, IoVectoredBuf, IoVectoredBufMut},
     io::{AsyncRead, AsyncWrite},
@@ -55,7 +55,7 @@ pub use crate::sys::pipe_here::*;
 use crate::{
     cursor_io::{read, read_vectored, write, write_vectored},
     runtime::{close, with_driver},
-    sys::{StdFd, duplicate},
+    sys::StdFd,
 };
 
 /// A new pipe without a name. Child processes do not inherit the ends, unless one is passed to them
@@ -65,8 +65,9 @@ use crate::{
 ///
 /// As [`std::io::pipe`].
 pub fn pipe() -> io::Result<(PipeReader, PipeWriter)> {
-    let (reader, writer) = io::pipe()?;
-    Ok((reader.into(), writer.into()))
+    let (reader, writer) = handle::pipe()?;
+    let (reader, writer) = (reader.into(), writer.into());
+    Ok((PipeReader { fd: reader }, PipeWriter { fd: writer }))
 }
 
 /// The reading end of a pipe.
@@ -197,7 +198,7 @@ macro_rules! end {
             /// The OS error of duplicating the descriptor, for instance EMFILE if the process has
             /// no free one.
             pub fn try_clone(&self) -> io::Result<Self> {
-                let duplicate = OwnedFd::from(duplicate(self.as_fd())?);
+                let duplicate = handle::duplicate(self.as_fd())?;
                 Ok(Self {
                     fd: duplicate.into(),
                 })

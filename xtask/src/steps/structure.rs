@@ -1,12 +1,14 @@
-//! The direction of imports (invariant 1) and the places of platform cfg (invariant 7), by the text of
-//! the sources.
+//! The direction of imports (invariant 1), the places of platform cfg (invariant 7) and of system calls
+//! (invariant 11), by the text of the sources.
+
+mod os_seam;
 
 use std::fs;
 
 use crate::run::{Outcome, Run};
 
 /// Modules of the driver above the backends.
-const ABOVE: [&str; 11] = [
+const ABOVE: [&str; 12] = [
     "accept",
     "arena",
     "buffers",
@@ -15,6 +17,7 @@ const ABOVE: [&str; 11] = [
     "multishot",
     "op",
     "orphan",
+    "os_calls",
     "recv",
     "stream",
     "submit",
@@ -73,7 +76,12 @@ pub(crate) fn run(run: &mut Run) -> Outcome {
             faults.extend(check(&name, &code(&source)));
         }
     }
-    for (place, reason) in TESTS.iter().chain(&PLATFORM).chain(&SWITCHES) {
+    for (place, reason) in TESTS
+        .iter()
+        .chain(&PLATFORM)
+        .chain(&SWITCHES)
+        .chain(&os_seam::EXCEPTIONS)
+    {
         println!("exception: {place}: {reason}");
     }
     if faults.is_empty() {
@@ -121,6 +129,7 @@ fn check(name: &str, code: &str) -> Vec<String> {
             }
         }
     }
+    faults.extend(os_seam::check(name, code));
     faults
 }
 

@@ -1,14 +1,12 @@
 //! The low-level API: operations stay with their caller.
 
-use std::{
-    io, iter,
-    time::{Duration, Instant},
-};
+use std::{io, iter, time::Duration};
 
 use super::{Driver, core::closed};
 use crate::{
     arena::to_result,
     operation::Operation,
+    os_calls::clock,
     request::Answer,
     sys::{Backend as _, RawFd},
 };
@@ -160,7 +158,7 @@ impl Poller for Driver {
     }
 
     fn poll_one(&self, timeout: Option<Duration>) -> io::Result<Entry> {
-        let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+        let deadline = timeout.and_then(|timeout| clock::now().checked_add(timeout));
         let mut left = timeout;
         loop {
             if let Some(entry) = self.inner.entries.borrow_mut().pop_front() {
@@ -174,7 +172,7 @@ impl Poller for Driver {
             }
             self.inner.turn(left)?;
             let Some(deadline) = deadline else { continue };
-            left = Some(deadline.saturating_duration_since(Instant::now()));
+            left = Some(deadline.saturating_duration_since(clock::now()));
             if left == Some(Duration::ZERO) {
                 let entry = self.inner.entries.borrow_mut().pop_front();
                 return entry.ok_or_else(|| io::ErrorKind::TimedOut.into());

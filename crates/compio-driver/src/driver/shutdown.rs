@@ -2,13 +2,13 @@
 
 use std::{
     panic::{self, AssertUnwindSafe},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use compio_io::panics::discard;
 
 use super::core::Inner;
-use crate::key::Key;
+use crate::{key::Key, os_calls::clock};
 
 /// How many operations a shutdown cancels before it reaps completions and checks the clock.
 const CANCELS_PER_TURN: usize = 256;
@@ -40,7 +40,7 @@ impl Inner {
     /// other operations.
     pub(crate) fn begin_shut_down(&self) {
         if self.shut_down_at.get().is_none() {
-            self.shut_down_at.set(Some(Instant::now()));
+            self.shut_down_at.set(Some(clock::now()));
         }
         self.defers_cancels.set(true);
         self.update_fast_path();
@@ -51,7 +51,7 @@ impl Inner {
     pub(super) fn shut_down(&self) {
         self.closed.set(true);
         self.begin_shut_down();
-        let began = self.shut_down_at.get().unwrap_or_else(Instant::now);
+        let began = self.shut_down_at.get().unwrap_or_else(clock::now);
         let mut keys = self.arena.keys_to_cancel();
         while self.arena.in_flight_count() > 0 {
             self.cancel_some(&mut keys, CANCELS_PER_TURN);
@@ -59,7 +59,7 @@ impl Inner {
             if leaves_rest && !self.arena.has_kernel_operations() {
                 break;
             }
-            let left = self.shutdown_timeout.saturating_sub(began.elapsed());
+            let left = self.shutdown_timeout.saturating_sub(clock::now() - began);
             let timeout = if keys.is_empty() {
                 left
             } else {

@@ -3,8 +3,9 @@
 use compio_io::buf::{IntoInner, IoBuf, IoBufMut, IoVectoredBuf, IoVectoredBufMut};
 
 use crate::{
+    os_calls::socket::has_messages,
     request::{RawSlice, Span, Spans, TRANSFER_MAX},
-    sys::{self, AsRawFd, SLICES_REFUSED},
+    sys::{AsRawFd, SLICES_REFUSED},
 };
 
 /// The buffer of a read that was pushed to a driver, as the kernel left it: it contains the bytes,
@@ -106,7 +107,7 @@ impl Slices {
             if count == count_max {
                 // A message is sent whole or refused: the kernel fails with EMSGSIZE, or takes more
                 // slices than other kernels.
-                if count_max == SLICES_REFUSED || !sys::has_messages(fd.as_raw_fd()) {
+                if count_max == SLICES_REFUSED || !has_messages(fd.as_raw_fd()) {
                     break;
                 }
                 count_max = SLICES_REFUSED;

@@ -8,6 +8,7 @@ use super::buffer::{Filled, Slices, readable, writable};
 use crate::{
     fd::{OwnsFd, SharedFd},
     operation::{Operation, Owned},
+    os_calls::handle,
     request::{self, FileOp, NativePath, OpenFlags, Position, Request, Transfer, Work},
     sys::{self, AsRawFd, OwnedFd, RawFd},
 };
@@ -425,7 +426,7 @@ impl Close {
 
     fn close(&mut self) {
         if let Some(fd) = self.fd.take() {
-            self.closed = Some(sys::close(fd));
+            self.closed = Some(handle::close(fd));
         }
     }
 }

@@ -19,6 +19,7 @@ use crate::{
     driver::Inner,
     fd::SharedFd,
     orphan::OrphanWait,
+    os_calls::socket::SocketRef,
     request::is_cancelled,
     sys::{self, AsFd},
     wait_list::Waiters,
@@ -244,15 +245,14 @@ pub(crate) struct UnreadSink<'a> {
 impl UnreadSink<'_> {
     /// Stores bytes of a receive that had room for some.
     pub(super) fn put(&self, bytes: Vec<u8>, about: MsgMeta) {
-        let fd = self.fd.as_fd();
-        let socket = sys::as_sock_ref(&fd);
-        let kind = socket.as_ref().and_then(|socket| socket.r#type().ok());
+        let socket = SocketRef::new(self.fd.as_fd());
+        let kind = socket.r#type().ok();
         let is_message = kind.is_some_and(|kind| kind != Type::STREAM);
         if kind.is_some() && !is_message && bytes.is_empty() {
             // The kernel reports EOF to every receive.
             return;
         }
-        let peer = || socket.and_then(|socket| socket.peer_addr().ok()).map(Some);
+        let peer = || socket.peer_addr().ok().map(Some);
         let arrival = UnreadData {
             bytes,
             taken: 0,

@@ -89,6 +89,18 @@ pub(crate) use windows::{
     own_file, own_socket, peer_credentials, process_number, processors_of_this_thread, set_option,
 };
 
+#[cfg(target_os = "linux")]
+#[path = "../os_calls/linux.rs"]
+mod linux_calls;
+/// The parts of the [`Os` seam](crate::os_calls) that differ between systems, and the only modules here
+/// that are above the backends.
+#[cfg(unix)]
+#[path = "../os_calls/unix/mod.rs"]
+pub mod system_calls;
+#[cfg(windows)]
+#[path = "../os_calls/windows.rs"]
+pub mod system_calls;
+
 /// APIs of single systems.
 pub mod os {
     /// Linux.

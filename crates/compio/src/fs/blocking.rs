@@ -1,9 +1,9 @@
 //! Blocking calls on the thread pool, for work that no kernel does asynchronously, or does faster.
 
-use std::{fs::File, io, panic, thread};
+use std::{io, panic, thread};
 
 use compio_driver::{
-    SharedFd,
+    AsFd, BorrowedFd, SharedFd,
     op::{Blocking, BlockingOn},
 };
 
@@ -23,13 +23,14 @@ where
     came_back(runtime::submit(Blocking::new(code)).await)
 }
 
-/// As [`blocking`], with a file that stays open during the call.
+/// As [`blocking`], with a descriptor that stays open during the call.
 pub(crate) async fn off_thread_with<T, C>(fd: &SharedFd, code: C) -> io::Result<T>
 where
     T: Send + 'static,
-    C: FnOnce(&File) -> io::Result<T> + Send + 'static,
+    C: FnOnce(BorrowedFd<'_>) -> io::Result<T> + Send + 'static,
 {
-    came_back(runtime::submit(BlockingOn::new(fd.clone(), code)).await)
+    let call = BlockingOn::new(fd.clone(), |file| code(file.as_fd()));
+    came_back(runtime::submit(call).await)
 }
 
 fn came_back<T>(result: io::Result<thread::Result<io::Result<T>>>) -> io::Result<T> {

@@ -1,19 +1,20 @@
 //! Open directories as the start of relative paths.
 
 use std::{
-    ffi::OsString,
     io,
-    os::unix::ffi::OsStringExt,
     path::{Path, PathBuf},
 };
 
-use compio_driver::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd, SharedFd, op::Open};
-use rustix::fs::{AtFlags, Mode, linkat, mkdirat, readlinkat, renameat, symlinkat, unlinkat};
+use compio_driver::{
+    AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd, SharedFd,
+    op::Open,
+    os_calls::{handle, system},
+};
 
 use crate::{
     fs::{File, Metadata, OpenOptions, ReadDir, off_thread_with},
     runtime,
-    sys::{Attributes, Entry, open_flags, path_to_c},
+    sys::{Attributes, open_flags, path_to_c},
 };
 
 /// An open directory, at which relative paths start. The handle stays valid if the directory or one
@@ -131,7 +132,7 @@ impl Dir {
         path: impl AsRef<Path>,
         options: &OpenOptions,
     ) -> io::Result<File> {
-        let (flags, mode) = open_flags(options)?;
+        let (flags, mode) = open_flags(&options.options)?;
         let opened = Open::at(self.fd.clone(), path_to_c(path.as_ref())?, flags, mode);
         runtime::submit(opened).await.map(File::from)
     }
@@ -206,12 +207,7 @@ impl Dir {
     /// The OS error, for instance `PermissionDenied`; `EMFILE` or `ENFILE` if no descriptor is left.
     pub async fn read_dir(&self) -> io::Result<ReadDir> {
         let first = off_thread_with(&self.fd, |dir| {
-            let entries = rustix::fs::Dir::read_from(dir)?.filter_map(|entry| match entry {
-                Ok(entry) if matches!(entry.file_name().to_bytes(), b"." | b"..") => None,
-                Ok(entry) => Some(Ok(Entry::of_raw(&entry))),
-                Err(error) => Some(Err(error.into())),
-            });
-            Ok(ReadDir::next_batch(Box::new(entries)))
+            Ok(ReadDir::next_batch(system::read_dir_at(dir)?))
         });
         let dir = Some(self.fd.clone());
         Ok(ReadDir::new(dir, PathBuf::new(), first.await?))
@@ -228,10 +224,7 @@ impl Dir {
     /// The OS error of mkdirat(2), for instance `AlreadyExists`, or `NotFound` if a parent is missing.
     pub async fn create_dir(&self, path: impl AsRef<Path>) -> io::Result<()> {
         let path = path_to_c(path.as_ref())?;
-        off_thread_with(&self.fd, move |dir| {
-            Ok(mkdirat(dir, path, Mode::from_raw_mode(0o777))?)
-        })
-        .await
+        off_thread_with(&self.fd, move |dir| system::make_dir_at(dir, &path)).await
     }
 
     /// As [`fs::remove_file`](crate::fs::remove_file()).
@@ -246,10 +239,7 @@ impl Dir {
     /// directory.
     pub async fn remove_file(&self, path: impl AsRef<Path>) -> io::Result<()> {
         let path = path_to_c(path.as_ref())?;
-        off_thread_with(&self.fd, move |dir| {
-            Ok(unlinkat(dir, path, AtFlags::empty())?)
-        })
-        .await
+        off_thread_with(&self.fd, move |dir| system::remove_file_at(dir, &path)).await
     }
 
     /// As [`fs::remove_dir`](crate::fs::remove_dir()).
@@ -263,10 +253,7 @@ impl Dir {
     /// The OS error of unlinkat(2), for instance `NotFound`, `NotADirectory`, or `DirectoryNotEmpty`.
     pub async fn remove_dir(&self, path: impl AsRef<Path>) -> io::Result<()> {
         let path = path_to_c(path.as_ref())?;
-        off_thread_with(&self.fd, move |dir| {
-            Ok(unlinkat(dir, path, AtFlags::REMOVEDIR)?)
-        })
-        .await
+        off_thread_with(&self.fd, move |dir| system::remove_dir_at(dir, &path)).await
     }
 
     /// As [`fs::rename`](crate::fs::rename()), from this directory to `to_dir`, which may be the same.
@@ -286,8 +273,11 @@ impl Dir {
         to: impl AsRef<Path>,
     ) -> io::Result<()> {
         let (from, to) = (path_to_c(from.as_ref())?, path_to_c(to.as_ref())?);
-        let to_dir = to_dir.as_fd().try_clone_to_owned()?;
-        off_thread_with(&self.fd, move |dir| Ok(renameat(dir, from, to_dir, to)?)).await
+        let to_dir = handle::duplicate(to_dir.as_fd())?;
+        off_thread_with(&self.fd, move |dir| {
+            system::rename_at(dir, &from, to_dir, &to)
+        })
+        .await
     }
 
     /// As [`fs::hard_link`](crate::fs::hard_link()): the file gets the name `link` in `link_dir`, which
@@ -308,9 +298,9 @@ impl Dir {
         link: impl AsRef<Path>,
     ) -> io::Result<()> {
         let (original, link) = (path_to_c(original.as_ref())?, path_to_c(link.as_ref())?);
-        let link_dir = link_dir.as_fd().try_clone_to_owned()?;
+        let link_dir = handle::duplicate(link_dir.as_fd())?;
         off_thread_with(&self.fd, move |dir| {
-            Ok(linkat(dir, original, link_dir, link, AtFlags::empty())?)
+            system::hard_link_at(dir, &original, link_dir, &link)
         })
         .await
     }
@@ -330,7 +320,10 @@ impl Dir {
         link: impl AsRef<Path>,
     ) -> io::Result<()> {
         let (original, link) = (path_to_c(original.as_ref())?, path_to_c(link.as_ref())?);
-        off_thread_with(&self.fd, move |dir| Ok(symlinkat(original, dir, link)?)).await
+        off_thread_with(&self.fd, move |dir| {
+            system::symlink_at(&original, dir, &link)
+        })
+        .await
     }
 
     /// As [`fs::read_link`](crate::fs::read_link()).
@@ -345,11 +338,7 @@ impl Dir {
     /// link.
     pub async fn read_link(&self, path: impl AsRef<Path>) -> io::Result<PathBuf> {
         let path = path_to_c(path.as_ref())?;
-        off_thread_with(&self.fd, move |dir| {
-            let target = readlinkat(dir, path, Vec::new())?;
-            Ok(OsString::from_vec(target.into_bytes()).into())
-        })
-        .await
+        off_thread_with(&self.fd, move |dir| system::read_link_at(dir, &path)).await
     }
 
     /// Waits until all changes of entries in this directory (creation, renaming, removal) are on the

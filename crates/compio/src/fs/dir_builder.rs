@@ -1,6 +1,8 @@
 //! Options for creating a directory.
 
-use std::{fs, io, path::Path};
+use std::{io, path::Path};
+
+use compio_driver::os_calls::path::create_dir;
 
 use super::blocking;
 use crate::sys::SystemDirOptions;
@@ -52,10 +54,7 @@ impl DirBuilder {
         if !self.recursive {
             return self.system.create(path.as_ref()).await;
         }
-        let mut builder = fs::DirBuilder::new();
-        builder.recursive(true);
-        self.system.apply(&mut builder);
-        let path = path.as_ref().to_owned();
-        blocking(move || builder.create(path)).await
+        let (path, mode) = (path.as_ref().to_owned(), self.system.mode());
+        blocking(move || create_dir(&path, true, mode)).await
     }
 }

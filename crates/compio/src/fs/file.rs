@@ -1,7 +1,7 @@
 //! An open file.
 
 use std::{
-    fs::{self, FileTimes, Permissions},
+    fs::{File as StdFile, FileTimes, Permissions},
     io,
     path::Path,
     time::SystemTime,
@@ -10,6 +10,7 @@ use std::{
 use compio_driver::{
     AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd, SharedFd,
     op::{ReadAt, ReadVectoredAt, Sync, Truncate, WriteAt, WriteVectoredAt},
+    os_calls::{file, handle},
 };
 use compio_io::{
     buf::{BufResult, IoBuf, IoBufMut, IoVectoredBuf, IoVectoredBufMut},
@@ -17,10 +18,7 @@ use compio_io::{
 };
 
 use super::{Metadata, OpenOptions, off_thread_with};
-use crate::{
-    runtime,
-    sys::{Attributes, duplicate},
-};
+use crate::{runtime, sys::Attributes};
 
 /// An open file. Clones are handles of the same open file.
 ///
@@ -164,10 +162,12 @@ impl File {
     ///
     /// On Windows, files that were not opened with `FILE_FLAG_OVERLAPPED`, or were used by another
     /// thread's runtime, are read and written by the thread pool.
-    pub fn from_std(file: fs::File) -> Self {
-        Self {
-            fd: OwnedFd::from(file).into(),
-        }
+    pub fn from_std(file: StdFile) -> Self {
+        Self::from_fd(file.into())
+    }
+
+    pub(crate) fn from_fd(fd: OwnedFd) -> Self {
+        Self { fd: fd.into() }
     }
 
     /// Converts it to a file of std, which can be moved to another thread.
@@ -175,7 +175,7 @@ impl File {
     /// # Errors
     ///
     /// This file, if there are other handles of it or operations in flight.
-    pub fn into_std(self) -> Result<fs::File, Self> {
+    pub fn into_std(self) -> Result<StdFile, Self> {
         match self.fd.try_unwrap() {
             Ok(fd) => Ok(fd.into()),
             Err(fd) => Err(Self { fd }),
@@ -306,7 +306,7 @@ impl File {
     ///
     /// As [`std::fs::File::set_permissions`].
     pub async fn set_permissions(&self, permissions: Permissions) -> io::Result<()> {
-        off_thread_with(&self.fd, move |file| file.set_permissions(permissions)).await
+        off_thread_with(&self.fd, move |fd| file::set_permissions(fd, permissions)).await
     }
 
     /// Sets the times of the last read and the last change.
@@ -319,7 +319,7 @@ impl File {
     ///
     /// As [`std::fs::File::set_times`].
     pub async fn set_times(&self, times: FileTimes) -> io::Result<()> {
-        off_thread_with(&self.fd, move |file| file.set_times(times)).await
+        off_thread_with(&self.fd, move |fd| file::set_times(fd, times)).await
     }
 
     /// Sets the time of the last change.
@@ -361,7 +361,7 @@ impl File {
     /// # }
     /// ```
     pub fn try_clone(&self) -> io::Result<Self> {
-        duplicate(self.as_fd()).map(Self::from_std)
+        handle::duplicate(self.as_fd()).map(Self::from_fd)
     }
 
     /// Closes the file and returns the error of the close. A drop ignores that error.
@@ -428,8 +428,8 @@ impl AsRawFd for File {
     }
 }
 
-impl From<fs::File> for File {
-    fn from(file: fs::File) -> Self {
+impl From<StdFile> for File {
+    fn from(file: StdFile) -> Self {
         Self::from_std(file)
     }
 }

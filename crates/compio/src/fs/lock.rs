@@ -6,8 +6,10 @@
 
 use std::{fs::TryLockError, io, time::Duration};
 
+use compio_driver::{AsFd, os_calls::file};
+
 use super::File;
-use crate::{sys, time::sleep};
+use crate::time::sleep;
 
 /// Between the first two attempts.
 const PAUSE_MIN: Duration = Duration::from_millis(1);
@@ -73,7 +75,7 @@ impl File {
     ///
     /// As [`std::fs::File::try_lock`].
     pub fn try_lock(&self) -> Result<(), TryLockError> {
-        sys::try_lock(self, true)
+        self.attempt(true)
     }
 
     /// As [`try_lock`](Self::try_lock), but others may share the lock.
@@ -82,7 +84,7 @@ impl File {
     ///
     /// As [`std::fs::File::try_lock_shared`].
     pub fn try_lock_shared(&self) -> Result<(), TryLockError> {
-        sys::try_lock(self, false)
+        self.attempt(false)
     }
 
     /// Releases the lock.
@@ -95,7 +97,15 @@ impl File {
     ///
     /// As [`std::fs::File::unlock`].
     pub fn unlock(&self) -> io::Result<()> {
-        sys::unlock(self)
+        file::unlock(self.as_fd())
+    }
+
+    fn attempt(&self, exclusive: bool) -> Result<(), TryLockError> {
+        match file::try_lock(self.as_fd(), exclusive) {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(TryLockError::WouldBlock),
+            Err(error) => Err(TryLockError::Error(error)),
+        }
     }
 }
 

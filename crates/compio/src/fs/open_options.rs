@@ -1,9 +1,11 @@
 //! Options for opening a file.
 
-use std::{fs, io, path::Path};
+use std::{io, path::Path};
+
+use compio_driver::os_calls::file;
 
 use super::File;
-use crate::sys::{self, SystemOptions};
+use crate::sys;
 
 /// Options for opening a file: [`std::fs::OpenOptions`], with the same rules, and the methods of
 /// std's `OpenOptionsExt` for the platform.
@@ -22,64 +24,50 @@ use crate::sys::{self, SystemOptions};
 /// })
 /// # }
 /// ```
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct OpenOptions {
-    pub(crate) read: bool,
-    pub(crate) write: bool,
-    pub(crate) append: bool,
-    pub(crate) truncate: bool,
-    pub(crate) create: bool,
-    pub(crate) create_new: bool,
-    pub(crate) system: SystemOptions,
+    pub(crate) options: file::OpenOptions,
 }
 
 impl OpenOptions {
     /// No access is allowed yet.
     pub fn new() -> Self {
-        Self {
-            read: false,
-            write: false,
-            append: false,
-            truncate: false,
-            create: false,
-            create_new: false,
-            system: SystemOptions::default(),
-        }
+        Self::default()
     }
 
     /// Allows reading.
     pub fn read(&mut self, read: bool) -> &mut Self {
-        self.read = read;
+        self.options.read = read;
         self
     }
 
     /// Allows writing.
     pub fn write(&mut self, write: bool) -> &mut Self {
-        self.write = write;
+        self.options.write = write;
         self
     }
 
     /// Allows writing, always at the end: the position of a write is ignored.
     pub fn append(&mut self, append: bool) -> &mut Self {
-        self.append = append;
+        self.options.append = append;
         self
     }
 
     /// Truncates the file.
     pub fn truncate(&mut self, truncate: bool) -> &mut Self {
-        self.truncate = truncate;
+        self.options.truncate = truncate;
         self
     }
 
     /// Creates the file if it is missing.
     pub fn create(&mut self, create: bool) -> &mut Self {
-        self.create = create;
+        self.options.create = create;
         self
     }
 
     /// Creates the file, which must not exist.
     pub fn create_new(&mut self, create_new: bool) -> &mut Self {
-        self.create_new = create_new;
+        self.options.create_new = create_new;
         self
     }
 
@@ -89,7 +77,7 @@ impl OpenOptions {
     ///
     /// As [`std::fs::OpenOptions::open`].
     pub fn open(&self, path: impl AsRef<Path>) -> io::Result<File> {
-        sys::open(self, path.as_ref()).map(File::from_std)
+        file::open(path.as_ref(), &self.options).map(File::from_fd)
     }
 
     /// Opens the file asynchronously, so that a slow disk or network does not delay other tasks.
@@ -108,26 +96,8 @@ impl OpenOptions {
     ///
     /// As for [`open`](Self::open).
     pub async fn open_async(&self, path: impl AsRef<Path>) -> io::Result<File> {
-        let file = sys::open_async(self, path.as_ref()).await?;
-        Ok(File::from_std(file))
-    }
-
-    /// The options that std has on every platform.
-    pub(crate) fn to_std(&self) -> fs::OpenOptions {
-        let mut options = fs::OpenOptions::new();
-        options
-            .read(self.read)
-            .write(self.write)
-            .append(self.append)
-            .truncate(self.truncate)
-            .create(self.create)
-            .create_new(self.create_new);
-        options
-    }
-}
-
-impl Default for OpenOptions {
-    fn default() -> Self {
-        Self::new()
+        sys::open_async(&self.options, path.as_ref())
+            .await
+            .map(File::from_fd)
     }
 }

@@ -1,10 +1,12 @@
 //! Path operations on files and directories.
 
 use std::{
-    fs::{self, Permissions},
+    fs::Permissions,
     io,
     path::{Path, PathBuf},
 };
+
+use compio_driver::os_calls::path as calls;
 
 use super::{DirBuilder, Metadata, blocking};
 use crate::sys::{self, Attributes};
@@ -64,7 +66,7 @@ pub async fn try_exists(path: impl AsRef<Path>) -> io::Result<bool> {
 /// As [`std::fs::set_permissions`].
 pub async fn set_permissions(path: impl AsRef<Path>, permissions: Permissions) -> io::Result<()> {
     let path = path.as_ref().to_owned();
-    blocking(move || fs::set_permissions(path, permissions)).await
+    blocking(move || calls::set_permissions(&path, permissions)).await
 }
 
 /// Copies a file's content and permissions, and returns the number of bytes. A file at `to` is
@@ -81,7 +83,7 @@ pub async fn set_permissions(path: impl AsRef<Path>, permissions: Permissions) -
 /// As [`std::fs::copy`].
 pub async fn copy(from: impl AsRef<Path>, to: impl AsRef<Path>) -> io::Result<u64> {
     let (from, to) = (from.as_ref().to_owned(), to.as_ref().to_owned());
-    blocking(move || fs::copy(from, to)).await
+    blocking(move || calls::copy(&from, &to)).await
 }
 
 /// Renames a file or directory, on the same file system. An existing file of that name is replaced.
@@ -121,7 +123,7 @@ pub async fn hard_link(original: impl AsRef<Path>, link: impl AsRef<Path>) -> io
 /// As [`std::fs::read_link`].
 pub async fn read_link(path: impl AsRef<Path>) -> io::Result<PathBuf> {
     let path = path.as_ref().to_owned();
-    blocking(move || fs::read_link(path)).await
+    blocking(move || calls::read_link(&path)).await
 }
 
 /// The absolute path of a file, without symbolic links in it.
@@ -135,7 +137,7 @@ pub async fn read_link(path: impl AsRef<Path>) -> io::Result<PathBuf> {
 /// As [`std::fs::canonicalize`].
 pub async fn canonicalize(path: impl AsRef<Path>) -> io::Result<PathBuf> {
     let path = path.as_ref().to_owned();
-    blocking(move || fs::canonicalize(path)).await
+    blocking(move || calls::canonicalize(&path)).await
 }
 
 /// Creates a directory. [`DirBuilder`] has more options.
@@ -161,8 +163,7 @@ pub async fn create_dir(path: impl AsRef<Path>) -> io::Result<()> {
 ///
 /// As [`std::fs::create_dir_all`].
 pub async fn create_dir_all(path: impl AsRef<Path>) -> io::Result<()> {
-    let path = path.as_ref().to_owned();
-    blocking(move || fs::create_dir_all(path)).await
+    DirBuilder::new().recursive(true).create(path).await
 }
 
 /// Removes a file, or a symbolic link. An open file exists until it is closed.
@@ -202,5 +203,5 @@ pub async fn remove_dir(path: impl AsRef<Path>) -> io::Result<()> {
 /// As [`std::fs::remove_dir_all`].
 pub async fn remove_dir_all(path: impl AsRef<Path>) -> io::Result<()> {
     let path = path.as_ref().to_owned();
-    blocking(move || fs::remove_dir_all(path)).await
+    blocking(move || calls::remove_dir_all(&path)).await
 }

@@ -3,7 +3,7 @@
 use std::{
     collections::VecDeque,
     ffi::OsString,
-    fmt, fs,
+    fmt,
     future::poll_fn,
     io,
     path::{Path, PathBuf},
@@ -12,7 +12,10 @@ use std::{
     task::{Context, Poll},
 };
 
-use compio_driver::SharedFd;
+use compio_driver::{
+    SharedFd,
+    os_calls::path::{self as calls, Entries},
+};
 
 use super::{FileType, Metadata, blocking};
 use crate::sys::{Attributes, Entry};
@@ -51,11 +54,7 @@ const BATCH: usize = 128;
 pub async fn read_dir(path: impl AsRef<Path>) -> io::Result<ReadDir> {
     let root = path.as_ref().to_owned();
     let path = root.clone();
-    let batch = blocking(move || {
-        let entries = fs::read_dir(path)?;
-        let entries = entries.map(|entry| entry.map(|entry| Entry::of_std(&entry)));
-        Ok(ReadDir::next_batch(Box::new(entries)))
-    });
+    let batch = blocking(move || Ok(ReadDir::next_batch(calls::read_dir(&path)?)));
     Ok(ReadDir::new(None, root, batch.await?))
 }
 
@@ -75,9 +74,6 @@ enum Source {
     Works(Pin<Box<dyn Future<Output = io::Result<Batch>>>>),
     Over,
 }
-
-/// Entries to be read on pool threads: each step may block.
-pub(crate) type Entries = Box<dyn Iterator<Item = io::Result<Entry>> + Send>;
 
 pub(crate) struct Batch {
     entries: VecDeque<io::Result<Entry>>,
@@ -99,7 +95,11 @@ impl ReadDir {
 
     /// Reads a batch. May block.
     pub(crate) fn next_batch(mut source: Entries) -> Batch {
-        let entries: VecDeque<_> = source.by_ref().take(BATCH).collect();
+        let entries: VecDeque<_> = source
+            .by_ref()
+            .take(BATCH)
+            .map(|entry| entry.map(Entry))
+            .collect();
         let rest = (entries.len() == BATCH).then_some(source);
         Batch { entries, rest }
     }

@@ -1,14 +1,14 @@
 //! Functions on whole files.
 
-use std::{fs, io, path::Path};
+use std::{io, path::Path};
 
+use compio_driver::{AsFd, os_calls::file};
 use compio_io::{
     buf::{BufResult, IoBuf},
     io::{AsyncReadAtExt, AsyncWriteAtExt},
 };
 
 use super::{File, OpenOptions};
-use crate::sys;
 
 /// The room for the read that finds EOF. A smaller room would be reallocated into a buffer of its
 /// own.
@@ -38,12 +38,10 @@ const END_LEN: usize = 32;
 ///
 /// As [`std::fs::read`].
 pub async fn read(path: impl AsRef<Path>) -> io::Result<Vec<u8>> {
-    let mut options = OpenOptions::new();
-    options.read(true);
-    let file = sys::open_async(&options, path.as_ref()).await?;
+    let file = File::open_async(path).await?;
     let mut bytes = Vec::new();
     bytes.try_reserve_exact(room_for(&file))?;
-    let (read, bytes) = File::from_std(file).read_to_end_at(bytes, 0).await;
+    let (read, bytes) = file.read_to_end_at(bytes, 0).await;
     read.map(|_| bytes)
 }
 
@@ -52,8 +50,8 @@ pub async fn read(path: impl AsRef<Path>) -> io::Result<Vec<u8>> {
 ///
 /// A size of 0 is meaningless: procfs reports it for every file. It reserves no room, and the read
 /// makes room for 8 KiB.
-fn room_for(file: &fs::File) -> usize {
-    match file.metadata().map_or(0, |attributes| attributes.len()) {
+fn room_for(file: &File) -> usize {
+    match file::len(file.as_fd()).unwrap_or(0) {
         0 => 0,
         len => usize::try_from(len)
             .ok()

@@ -12,6 +12,8 @@ use std::{
     time::Duration,
 };
 
+use compio_driver::os_calls::clock;
+
 use crate::{
     sys,
     time::{Instant, Sleep, sleep, sleep_until},
@@ -37,7 +39,7 @@ impl AcceptBackoff {
 
     /// Records the result of an accept: sets or clears the back-off.
     pub(super) fn note<T>(&self, accepted: &io::Result<T>) {
-        let until = is_scarcity(accepted).then(|| Instant::now() + PAUSE);
+        let until = is_scarcity(accepted).then(|| clock::now() + PAUSE);
         self.until.set(until);
     }
 }

@@ -2,11 +2,11 @@
 
 use std::{
     io,
-    net::{self, IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6},
     slice,
 };
 
-use compio_driver::op::Blocking;
+use compio_driver::{op::Blocking, os_calls::resolve};
 
 use crate::runtime::submit;
 
@@ -91,17 +91,17 @@ pub(super) async fn resolve(address: &(impl ToSocketAddrs + ?Sized)) -> io::Resu
     match address.target() {
         Target::One(address) => Ok(Addresses::One(address)),
         Target::Several(addresses) => Ok(Addresses::Several(addresses)),
-        Target::Name(name) => look_up(name).await,
-        Target::HostAndPort(host, port) => look_up((host, port)).await,
+        Target::Name(name) => look_up(move || resolve::host_with_port(&name)).await,
+        Target::HostAndPort(host, port) => look_up(move || resolve::host(&host, port)).await,
     }
 }
 
-async fn look_up(target: impl net::ToSocketAddrs + Send + 'static) -> io::Result<Addresses> {
+async fn look_up<F>(lookup: F) -> io::Result<Addresses>
+where
+    F: FnOnce() -> io::Result<Vec<SocketAddr>> + Send + 'static,
+{
     // Not a task: dropping the future takes the lookup out of the thread pool's queue.
-    let found = submit(Blocking::new(move || {
-        target.to_socket_addrs().map(Iterator::collect)
-    }));
-    match found.await? {
+    match submit(Blocking::new(lookup)).await? {
         Ok(found) => found.map(Addresses::Several),
         Err(panic) => std::panic::resume_unwind(panic),
     }

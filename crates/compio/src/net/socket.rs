@@ -6,9 +6,10 @@ use compio_driver::{
     AcceptStream, Acceptor, AsFd, AsRawFd, BorrowedFd, Loan, OwnedFd, RawFd, SharedFd, SockAddr,
     ancillary::SocketAncillary,
     op::{Connect, Received, Send, SendMsg, SendTo, Shutdown},
+    os_calls::socket::{self, SocketRef},
 };
 use compio_io::buf::{BufResult, IoBuf, IoBufMut, IoVectoredBuf, IoVectoredBufMut};
-use socket2::{Domain, Protocol, SockRef, Type};
+use socket2::{Domain, Protocol, Type};
 
 use super::ReceivedMessage;
 use crate::{
@@ -29,12 +30,12 @@ pub(crate) struct Socket {
 impl Socket {
     pub(crate) fn new(domain: Domain, kind: Type, protocol: Option<Protocol>) -> io::Result<Self> {
         // A plain call: it never waits.
-        let socket = socket2::Socket::new(domain, kind, protocol)?;
-        Ok(OwnedFd::from(socket).into())
+        socket::create(domain, kind, protocol).map(Into::into)
     }
 
-    pub(crate) fn options(&self) -> SockRef<'_> {
-        SockRef::from(self)
+    /// The calls that are not requests.
+    pub(crate) fn options(&self) -> SocketRef<'_> {
+        SocketRef::new(self.as_fd())
     }
 
     pub(crate) async fn connect(&self, address: SockAddr) -> io::Result<()> {

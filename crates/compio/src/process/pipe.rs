@@ -8,6 +8,7 @@ use std::{
 use compio_driver::{
     AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd, SharedFd,
     op::{WriteAt, WriteVectoredAt},
+    os_calls::handle,
 };
 use compio_io::{
     buf::{BufResult, IoBuf, IoBufMut, IoVectoredBuf, IoVectoredBufMut},
@@ -207,5 +208,5 @@ fn unshare(fd: SharedFd) -> io::Result<OwnedFd> {
         let advice = "bytes may have arrived for a dropped read: read them first";
         return Err(io::Error::new(io::ErrorKind::ResourceBusy, advice));
     }
-    fd.try_unwrap().or_else(|fd| sys::duplicate_pipe(&fd))
+    fd.try_unwrap().or_else(|fd| handle::duplicate(fd.as_fd()))
 }

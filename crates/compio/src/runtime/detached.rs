@@ -11,6 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use compio_driver::os_calls::clock;
 use compio_io::io::{Detached, DetachedRunner};
 use compio_io::panics::discard;
 
@@ -59,7 +60,7 @@ impl Inner {
         let task = Task {
             operation: Some(operation),
             runtime: Rc::downgrade(self),
-            deadline: Instant::now() + TIME_MAX,
+            deadline: clock::now() + TIME_MAX,
             timer: None,
         };
         drop(self.spawn(task));
@@ -137,7 +138,7 @@ impl Future for Task {
         let Some(operation) = &mut self.operation else {
             return Poll::Ready(());
         };
-        let now = Instant::now();
+        let now = clock::now();
         if operation.as_mut().poll(cx).is_ready() || self.deadline <= now {
             // A drop before its completion resets its connection.
             self.operation = None;

@@ -5,9 +5,10 @@ use std::{
     pin::pin,
     rc::Rc,
     task::{Context, Poll, Waker},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
+use compio_driver::os_calls::clock;
 use compio_io::coop::{self, Budget};
 use compio_io::panics::{discard, wake_all};
 
@@ -163,14 +164,14 @@ impl Inner {
 
     fn time_to_next_timer(&self) -> Option<Duration> {
         let deadline = self.timers.borrow_mut().next()?;
-        Some(deadline.saturating_duration_since(Instant::now()))
+        Some(deadline.saturating_duration_since(clock::now()))
     }
 
     fn expire_timers(&self) {
         if self.timers.borrow().is_empty() {
             return;
         }
-        let now = Instant::now();
+        let now = clock::now();
         let mut due: Vec<Waker> = self.timers.borrow_mut().take_due(now);
         let panicked = wake_all(due.drain(..));
         self.timers.borrow_mut().give_back(due);

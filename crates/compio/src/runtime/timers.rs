@@ -19,6 +19,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use compio_driver::os_calls::clock;
+
 pub(crate) use self::wheel::TimerKey;
 use self::wheel::{Nanos, Wheels};
 use super::Inner;
@@ -44,7 +46,7 @@ pub(crate) struct Timers {
 
 impl Timers {
     pub(crate) fn new() -> Self {
-        let epoch = Instant::now();
+        let epoch = clock::now();
         Self {
             epoch,
             seen: epoch,

@@ -72,10 +72,7 @@ mod stdio;
 mod stdio;
 
 #[cfg(feature = "fs")]
-pub(crate) use fs::{
-    SystemDirOptions, SystemOptions, duplicate, hard_link, open, open_async, remove_dir,
-    remove_file, rename, try_lock, unlock,
-};
+pub(crate) use fs::{SystemDirOptions, hard_link, open_async, remove_dir, remove_file, rename};
 #[cfg(all(feature = "fs", unix))]
 pub(crate) use fs::{open_flags, path_to_c};
 #[cfg(feature = "fs")]
@@ -93,9 +90,7 @@ pub(crate) use pipe::{StdFd, wait_readable, wait_writable};
 pub(crate) use stdio::{Input, Output, Which};
 
 #[cfg(feature = "process")]
-pub(crate) use process::{
-    Exit, abandon, duplicate_pipe, own, stdio_to_read, stdio_to_write, sweep,
-};
+pub(crate) use process::{Exit, abandon, own, stdio_to_read, stdio_to_write, sweep};
 #[cfg(feature = "signal")]
 pub(crate) use signal::wait_for_ctrl_c;
 

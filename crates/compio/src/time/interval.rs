@@ -1,5 +1,7 @@
 //! Periodic ticks.
 
+use compio_driver::os_calls::clock;
+
 use super::{Duration, Instant, Sleep, far_future, sleep_until};
 
 /// Ticks every `period`, for the first time at once.
@@ -21,7 +23,7 @@ use super::{Duration, Instant, Sleep, far_future, sleep_until};
 /// });
 /// ```
 pub fn interval(period: Duration) -> Interval {
-    interval_at(Instant::now(), period)
+    interval_at(clock::now(), period)
 }
 
 /// Ticks every `period`, for the first time at `start`.
@@ -67,7 +69,7 @@ impl Interval {
     pub async fn tick(&mut self) -> Instant {
         (&mut self.sleep).await;
         let due = self.sleep.deadline();
-        let next = self.after(due, Instant::now());
+        let next = self.after(due, clock::now());
         self.sleep.reset(next);
         due
     }

@@ -12,6 +12,8 @@ mod timeout;
 
 pub use std::time::{Duration, Instant};
 
+use compio_driver::os_calls::clock;
+
 pub use self::{
     interval::{Interval, MissedTickBehavior, interval, interval_at},
     sleep::{Sleep, sleep, sleep_until},
@@ -25,6 +27,6 @@ fn far_future(now: Instant) -> Instant {
 }
 
 fn after(duration: Duration) -> Instant {
-    let now = Instant::now();
+    let now = clock::now();
     now.checked_add(duration).unwrap_or_else(|| far_future(now))
 }

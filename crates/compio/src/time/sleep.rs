@@ -7,6 +7,7 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
+use compio_driver::os_calls::clock;
 use compio_io::coop;
 
 use super::{Duration, Instant, after};
@@ -22,7 +23,7 @@ use crate::runtime::{self, Inner, TimerKey};
 /// use std::time::{Duration, Instant};
 ///
 /// compio::task::block_on(async {
-///     let begin = Instant::now();
+///     let begin = clock::now();
 ///     compio::time::sleep(Duration::from_millis(10)).await;
 ///     assert!(begin.elapsed() >= Duration::from_millis(10));
 /// });
@@ -64,14 +65,14 @@ impl Sleep {
 
     /// Whether the deadline has passed.
     pub fn is_elapsed(&self) -> bool {
-        self.deadline <= Instant::now()
+        self.deadline <= clock::now()
     }
 
     /// Moves the deadline. A waiting task is woken at the new one.
     pub fn reset(&mut self, deadline: Instant) {
         self.deadline = deadline;
         if let Some((runtime, waker)) = self.take_back() {
-            let key = runtime.set_timer(deadline, Instant::now(), waker);
+            let key = runtime.set_timer(deadline, clock::now(), waker);
             self.timer = Some((runtime, key));
         }
     }
@@ -105,7 +106,7 @@ impl Future for Sleep {
             }
         }
         // A runtime that was shut down removes its timers unfired: the clock decides.
-        let now = Instant::now();
+        let now = clock::now();
         if self.deadline <= now {
             return coop::poll_proceed(cx);
         }

@@ -72,11 +72,8 @@
 //! instance on the thread that serves it.
 
 use std::{
-    fs, io,
-    os::windows::{
-        fs::OpenOptionsExt,
-        io::{AsHandle, AsRawHandle, BorrowedHandle, OwnedHandle, RawHandle},
-    },
+    io,
+    os::windows::io::{AsHandle, AsRawHandle, BorrowedHandle, OwnedHandle, RawHandle},
     path::Path,
 };
 
@@ -87,6 +84,7 @@ use compio_driver::{
         ConnectNamedPipe, NamedPipeFlags, assume_overlapped, create_named_pipe,
         disconnect_named_pipe, named_pipe_info, set_named_pipe_mode,
     },
+    os_calls::file::{self, OpenOptions, SystemOpenOptions},
     request::NativePath,
 };
 use compio_io::{
@@ -96,8 +94,8 @@ use compio_io::{
 use windows_sys::Win32::{
     Foundation::GENERIC_READ,
     Storage::FileSystem::{
-        FILE_FLAG_FIRST_PIPE_INSTANCE, FILE_FLAG_OVERLAPPED, FILE_WRITE_ATTRIBUTES,
-        PIPE_ACCESS_INBOUND, PIPE_ACCESS_OUTBOUND, SECURITY_IDENTIFICATION,
+        FILE_FLAG_FIRST_PIPE_INSTANCE, FILE_WRITE_ATTRIBUTES, PIPE_ACCESS_INBOUND,
+        PIPE_ACCESS_OUTBOUND, SECURITY_IDENTIFICATION,
     },
     System::Pipes::{
         PIPE_READMODE_BYTE, PIPE_READMODE_MESSAGE, PIPE_REJECT_REMOTE_CLIENTS, PIPE_SERVER_END,
@@ -376,19 +374,23 @@ impl ClientOptions {
     /// # }
     /// ```
     pub fn open(&self, name: impl AsRef<Path>) -> io::Result<NamedPipeClient> {
-        let mut options = fs::OpenOptions::new();
-        options
-            .read(self.read)
-            .write(self.write)
-            .share_mode(0)
-            .security_qos_flags(self.security_qos_flags)
-            .custom_flags(FILE_FLAG_OVERLAPPED);
+        let mut options = OpenOptions {
+            read: self.read,
+            write: self.write,
+            system: SystemOpenOptions {
+                share_mode: Some(0),
+                security_qos_flags: Some(self.security_qos_flags),
+                ..Default::default()
+            },
+            ..Default::default()
+        };
         let reads_messages = self.pipe_mode == PipeMode::Message;
         if reads_messages && !self.write {
             // Setting the read mode takes a right that GENERIC_WRITE includes.
-            options.access_mode(GENERIC_READ | FILE_WRITE_ATTRIBUTES);
+            options.system.access_mode = Some(GENERIC_READ | FILE_WRITE_ATTRIBUTES);
         }
-        let client = NamedPipeClient::from(OwnedHandle::from(options.open(name)?));
+        let client = file::open(name.as_ref(), &options)?;
+        let client = NamedPipeClient::from(OwnedHandle::from(client));
         if reads_messages {
             set_named_pipe_mode(client.as_handle(), self.pipe_mode.of_reads())?;
         }

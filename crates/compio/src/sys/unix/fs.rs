@@ -1,23 +1,11 @@
 //! Opening, creating, renaming and removing of files on unix.
 
-use std::{
-    ffi::CString,
-    fs::{self, TryLockError},
-    io,
-    os::unix::{
-        ffi::OsStrExt,
-        fs::{DirBuilderExt, OpenOptionsExt},
-    },
-    path::Path,
-};
+use std::{ffi::CString, io, os::unix::ffi::OsStrExt, path::Path};
 
 use compio_driver::{
-    BorrowedFd, OwnedFd,
+    OwnedFd,
     op::{Link, MakeDir, Open, Remove, Rename},
-};
-use rustix::{
-    fs::{FlockOperation, flock},
-    io::{Errno, retry_on_intr},
+    os_calls::file,
 };
 
 use crate::{
@@ -25,27 +13,11 @@ use crate::{
     runtime,
 };
 
-/// The options for opening a file that only unix has.
-#[derive(Debug, Clone)]
-pub(crate) struct SystemOptions {
-    mode: u32,
-    custom_flags: i32,
-}
-
-impl Default for SystemOptions {
-    fn default() -> Self {
-        Self {
-            mode: 0o666,
-            custom_flags: 0,
-        }
-    }
-}
-
 /// On unix.
 impl OpenOptions {
     /// The permission bits of a file that is created, before the umask. 0o666 by default.
     pub fn mode(&mut self, mode: u32) -> &mut Self {
-        self.system.mode = mode;
+        self.options.system.mode = mode;
         self
     }
 
@@ -68,7 +40,7 @@ impl OpenOptions {
     /// assert_eq!(blocks(8192).as_ptr().addr() % 4096, 0);
     /// ```
     pub fn custom_flags(&mut self, flags: i32) -> &mut Self {
-        self.system.custom_flags = flags;
+        self.options.system.custom_flags = flags;
         self
     }
 }
@@ -86,8 +58,8 @@ impl Default for SystemDirOptions {
 }
 
 impl SystemDirOptions {
-    pub(crate) fn apply(&self, builder: &mut fs::DirBuilder) {
-        builder.mode(self.mode);
+    pub(crate) fn mode(&self) -> u32 {
+        self.mode
     }
 
     /// Creates one directory as an operation of the driver.
@@ -143,49 +115,14 @@ pub(crate) async fn remove_dir(path: &Path) -> io::Result<()> {
     runtime::submit(Remove::dir(path_to_c(path)?)).await
 }
 
-/// Opens the file, on this thread and at once.
-pub(crate) fn open(options: &OpenOptions, path: &Path) -> io::Result<fs::File> {
-    options
-        .to_std()
-        .mode(options.system.mode)
-        .custom_flags(options.system.custom_flags)
-        .open(path)
-}
-
 /// Opens the file as an operation of the driver.
-pub(crate) async fn open_async(options: &OpenOptions, path: &Path) -> io::Result<fs::File> {
+pub(crate) async fn open_async(options: &file::OpenOptions, path: &Path) -> io::Result<OwnedFd> {
     let (flags, mode) = open_flags(options)?;
-    let path = path_to_c(path)?;
-    let fd = runtime::submit(Open::new(path, flags, mode)).await?;
-    Ok(fd.into())
-}
-
-/// One more descriptor of the same open file, closed on exec.
-pub(crate) fn duplicate(fd: BorrowedFd<'_>) -> io::Result<fs::File> {
-    fd.try_clone_to_owned().map(Into::into)
-}
-
-/// Locks the file, if that is possible at once.
-pub(crate) fn try_lock(file: &File, exclusive: bool) -> Result<(), TryLockError> {
-    let how = if exclusive {
-        FlockOperation::NonBlockingLockExclusive
-    } else {
-        FlockOperation::NonBlockingLockShared
-    };
-    match retry_on_intr(|| flock(file, how)) {
-        Ok(()) => Ok(()),
-        Err(Errno::WOULDBLOCK) => Err(TryLockError::WouldBlock),
-        Err(error) => Err(TryLockError::Error(error.into())),
-    }
-}
-
-/// Releases the lock.
-pub(crate) fn unlock(file: &File) -> io::Result<()> {
-    retry_on_intr(|| flock(file, FlockOperation::Unlock)).map_err(Into::into)
+    runtime::submit(Open::new(path_to_c(path)?, flags, mode)).await
 }
 
 /// The `O_` flags and the mode for these options, or `EINVAL` if std refuses them, too.
-pub(crate) fn open_flags(options: &OpenOptions) -> io::Result<(i32, u32)> {
+pub(crate) fn open_flags(options: &file::OpenOptions) -> io::Result<(i32, u32)> {
     let access = match (options.read, options.write, options.append) {
         (true, false, false) => libc::O_RDONLY,
         (false, true, false) => libc::O_WRONLY,
@@ -229,6 +166,6 @@ fn invalid_input() -> io::Error {
 
 impl From<OwnedFd> for File {
     fn from(fd: OwnedFd) -> Self {
-        Self::from_std(fd.into())
+        Self::from_fd(fd)
     }
 }

@@ -1,20 +1,13 @@
 //! File attributes on unix: the results of `statx` or `stat`.
 
 use std::{
-    ffi::{OsStr, OsString},
-    fs::{self, Permissions},
-    io,
-    os::unix::{
-        ffi::OsStrExt,
-        fs::{DirEntryExt, FileTypeExt, PermissionsExt},
-    },
-    path::Path,
-    time::SystemTime,
+    ffi::OsStr, fs::Permissions, io, os::unix::fs::PermissionsExt, path::Path, time::SystemTime,
 };
 
 use compio_driver::{
     SharedFd,
     op::{self, Stat, StatFd},
+    os_calls::path,
 };
 
 use super::fs::path_to_c;
@@ -96,56 +89,19 @@ impl Kind {
     pub(crate) fn is_symlink(self) -> bool {
         self.0 == libc::S_IFLNK
     }
-
-    fn of_std(kind: fs::FileType) -> Self {
-        let bits = [
-            (kind.is_file(), libc::S_IFREG),
-            (kind.is_dir(), libc::S_IFDIR),
-            (kind.is_symlink(), libc::S_IFLNK),
-            (kind.is_fifo(), libc::S_IFIFO),
-            (kind.is_socket(), libc::S_IFSOCK),
-            (kind.is_char_device(), libc::S_IFCHR),
-            (kind.is_block_device(), libc::S_IFBLK),
-        ];
-        Self(bits.iter().find(|(is, _)| *is).map_or(0, |(_, bits)| *bits))
-    }
 }
 
 /// A directory entry.
 #[derive(Debug, Clone)]
-pub(crate) struct Entry {
-    name: OsString,
-    kind: Option<Kind>,
-    ino: u64,
-}
+pub(crate) struct Entry(pub(crate) path::Entry);
 
 impl Entry {
-    /// Queries the type of the file if the directory does not have it: may block.
-    pub(crate) fn of_std(entry: &fs::DirEntry) -> Self {
-        Self {
-            name: entry.file_name(),
-            kind: entry.file_type().ok().map(Kind::of_std),
-            ino: entry.ino(),
-        }
-    }
-
-    /// An entry that was read from a directory's descriptor.
-    pub(crate) fn of_raw(entry: &rustix::fs::DirEntry) -> Self {
-        use rustix::fs::FileType::Unknown;
-        let kind = entry.file_type();
-        Self {
-            name: OsStr::from_bytes(entry.file_name().to_bytes()).to_owned(),
-            kind: (kind != Unknown).then(|| Kind(kind.as_raw_mode() as libc::mode_t)),
-            ino: entry.ino(),
-        }
-    }
-
     pub(crate) fn name(&self) -> &OsStr {
-        &self.name
+        &self.0.name
     }
 
     pub(crate) fn kind(&self) -> Option<Kind> {
-        self.kind
+        self.0.kind.map(Kind)
     }
 
     pub(crate) fn attributes(&self) -> Option<Attributes> {
@@ -157,7 +113,7 @@ impl Entry {
 impl DirEntry {
     /// The inode number of the file, as the directory has it.
     pub fn ino(&self) -> u64 {
-        self.entry.ino
+        self.entry.0.ino
     }
 }
 

@@ -10,8 +10,8 @@ use std::{
     path::Path,
 };
 
-use compio_driver::{OwnedFd, SockAddr};
-use socket2::{Domain, Socket, Type};
+use compio_driver::{OwnedFd, SockAddr, os_calls::system};
+use socket2::{Domain, Type};
 
 use super::platform::{ABSTRACT_NAMES, abstract_address, abstract_name};
 use crate::net::{
@@ -137,9 +137,8 @@ impl UnixStream {
     ///
     /// The OS error of socketpair(2), for instance EMFILE.
     pub fn pair() -> io::Result<(Self, Self)> {
-        let (one, other) = Socket::pair(Domain::UNIX, Type::STREAM, None)?;
-        let stream = |socket| Self::adopt(OwnedFd::from(socket));
-        Ok((stream(one)?, stream(other)?))
+        let (one, other) = system::socket_pair(Type::STREAM)?;
+        Ok((Self::adopt(one)?, Self::adopt(other)?))
     }
 
     /// Takes over a stream of std's, which may come from another thread. Either mode will do, and stays:
@@ -174,9 +173,8 @@ impl UnixDatagram {
     ///
     /// The OS error of socketpair(2), for instance EMFILE.
     pub fn pair() -> io::Result<(Self, Self)> {
-        let (one, other) = Socket::pair(Domain::UNIX, Type::DGRAM, None)?;
-        let datagram = |socket| Self::adopt(OwnedFd::from(socket));
-        Ok((datagram(one)?, datagram(other)?))
+        let (one, other) = system::socket_pair(Type::DGRAM)?;
+        Ok((Self::adopt(one)?, Self::adopt(other)?))
     }
 
     /// Takes over a socket of std's, which may come from another thread. Either mode will do, and stays:

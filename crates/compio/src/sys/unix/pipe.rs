@@ -1,10 +1,6 @@
 //! Named pipes (FIFOs).
 
-use std::{
-    io,
-    os::unix::fs::{FileTypeExt, OpenOptionsExt},
-    path::Path,
-};
+use std::{io, path::Path};
 
 /// The descriptor type of std's files and pipes.
 pub(crate) use std::os::fd::OwnedFd as StdFd;
@@ -12,8 +8,8 @@ pub(crate) use std::os::fd::OwnedFd as StdFd;
 use compio_driver::{
     OwnedFd, SharedFd,
     op::{PollOnce, Readiness},
+    os_calls::system,
 };
-use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 
 use crate::{
     pipe::{PipeReader, PipeWriter},
@@ -93,20 +89,7 @@ impl OpenOptions {
     }
 
     fn open(&self, path: &Path, read: bool, write: bool) -> io::Result<OwnedFd> {
-        let file = std::fs::OpenOptions::new()
-            .read(read)
-            .write(write)
-            .custom_flags(libc::O_NONBLOCK)
-            .open(path)?;
-        if !self.unchecked && !file.metadata()?.file_type().is_fifo() {
-            return Err(io::Error::new(
-                io::ErrorKind::InvalidInput,
-                "the file is not a pipe; `unchecked` skips this check",
-            ));
-        }
-        // O_NONBLOCK was for the opening only. From now on the kernel must wait, not return EAGAIN.
-        fcntl_setfl(&file, fcntl_getfl(&file)? - OFlags::NONBLOCK)?;
-        Ok(file.into())
+        system::open_fifo(path, read, write, !self.unchecked)
     }
 }
 

@@ -9,7 +9,7 @@ use std::{
 };
 
 use compio_driver::{
-    AsFd, OwnedFd, PerProcess, SharedFd,
+    OwnedFd, PerProcess, SharedFd,
     op::{PollOnce, Readiness},
     start_thread,
 };
@@ -91,10 +91,6 @@ pipe!(ChildStderr);
 
 pub(crate) fn own(pipe: impl Into<OwnedFd>) -> OwnedFd {
     pipe.into()
-}
-
-pub(crate) fn duplicate_pipe(fd: &SharedFd) -> io::Result<OwnedFd> {
-    fd.as_fd().try_clone_to_owned()
 }
 
 pub(crate) fn stdio_to_read(pipe: OwnedFd) -> Stdio {

@@ -5,6 +5,7 @@ use std::io;
 use compio_driver::{
     AsFd, SharedFd,
     op::{Position, Splice},
+    os_calls::handle,
 };
 
 use crate::runtime;
@@ -61,7 +62,7 @@ pub async fn splice(
     to_position: Position,
     len: usize,
 ) -> io::Result<usize> {
-    let from = SharedFd::from(from.as_fd().try_clone_to_owned()?);
-    let to = SharedFd::from(to.as_fd().try_clone_to_owned()?);
+    let from = SharedFd::from(handle::duplicate(from.as_fd())?);
+    let to = SharedFd::from(handle::duplicate(to.as_fd())?);
     runtime::submit(Splice::new(from, from_position, to, to_position, len)).await
 }

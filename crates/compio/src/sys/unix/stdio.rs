@@ -6,7 +6,7 @@ use std::{
     io::{self, stderr, stdin, stdout},
 };
 
-use compio_driver::{AsFd, SharedFd};
+use compio_driver::{AsFd, SharedFd, os_calls::handle};
 use compio_io::buf::{BufResult, IoBuf, IoBufMut};
 
 use crate::cursor_io;
@@ -68,6 +68,6 @@ fn duplicate_once(cell: &OnceCell<SharedFd>, stream: impl AsFd) -> io::Result<&S
     if let Some(fd) = cell.get() {
         return Ok(fd);
     }
-    let duplicate = stream.as_fd().try_clone_to_owned()?;
+    let duplicate = handle::duplicate(stream.as_fd())?;
     Ok(cell.get_or_init(|| duplicate.into()))
 }

@@ -1,57 +1,43 @@
 //! Opening, creating, renaming and removing of files on Windows.
 
 use std::{
-    fs::{self, TryLockError},
     io,
-    os::windows::{
-        fs::OpenOptionsExt,
-        io::{AsHandle, AsRawHandle, BorrowedHandle, OwnedHandle, RawHandle},
-    },
-    path::{self, Path},
+    os::windows::io::{AsHandle, AsRawHandle, BorrowedHandle, OwnedHandle, RawHandle},
+    path::Path,
 };
 
 use compio_driver::{
-    AsFd, BorrowedFd,
-    os::windows::{try_lock_file, unlock_file},
+    AsFd, BorrowedFd, OwnedFd,
+    os_calls::{file, path as calls, system},
 };
-use windows_sys::Win32::Storage::FileSystem::FILE_FLAG_OVERLAPPED;
 
 use crate::fs::{File, OpenOptions, blocking};
-
-/// The options for opening a file that only Windows has.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct SystemOptions {
-    access_mode: Option<u32>,
-    share_mode: Option<u32>,
-    custom_flags: u32,
-    attributes: u32,
-}
 
 /// On Windows.
 impl OpenOptions {
     /// Sets the `dwDesiredAccess` of `CreateFileW`. By default it follows from `read`, `write` and
     /// `append`.
     pub fn access_mode(&mut self, access: u32) -> &mut Self {
-        self.system.access_mode = Some(access);
+        self.options.system.access_mode = Some(access);
         self
     }
 
     /// Sets the `FILE_SHARE_` bits: the access that other handles may have while this one is open. All
     /// by default.
     pub fn share_mode(&mut self, share: u32) -> &mut Self {
-        self.system.share_mode = Some(share);
+        self.options.system.share_mode = Some(share);
         self
     }
 
     /// Sets further `FILE_FLAG_` flags. `FILE_FLAG_OVERLAPPED` is always set.
     pub fn custom_flags(&mut self, flags: u32) -> &mut Self {
-        self.system.custom_flags = flags;
+        self.options.system.custom_flags = flags;
         self
     }
 
     /// The `FILE_ATTRIBUTE_` bits of a file that is created.
     pub fn attributes(&mut self, attributes: u32) -> &mut Self {
-        self.system.attributes = attributes;
+        self.options.system.attributes = attributes;
         self
     }
 }
@@ -61,37 +47,40 @@ impl OpenOptions {
 pub(crate) struct SystemDirOptions;
 
 impl SystemDirOptions {
-    pub(crate) fn apply(&self, _: &mut fs::DirBuilder) {}
+    /// No permission bits.
+    pub(crate) fn mode(&self) -> u32 {
+        0
+    }
 
     /// Creates one directory.
     pub(crate) async fn create(&self, path: &Path) -> io::Result<()> {
         let path = path.to_owned();
-        blocking(move || fs::create_dir(path)).await
+        blocking(move || calls::create_dir(&path, false, 0)).await
     }
 }
 
 /// Renames a file.
 pub(crate) async fn rename(from: &Path, to: &Path) -> io::Result<()> {
     let (from, to) = (from.to_owned(), to.to_owned());
-    blocking(move || fs::rename(from, to)).await
+    blocking(move || calls::rename(&from, &to)).await
 }
 
 /// Creates a hard link.
 pub(crate) async fn hard_link(original: &Path, link: &Path) -> io::Result<()> {
     let (original, link) = (original.to_owned(), link.to_owned());
-    blocking(move || fs::hard_link(original, link)).await
+    blocking(move || calls::hard_link(&original, &link)).await
 }
 
 /// Removes a file.
 pub(crate) async fn remove_file(path: &Path) -> io::Result<()> {
     let path = path.to_owned();
-    blocking(move || fs::remove_file(path)).await
+    blocking(move || calls::remove_file(&path)).await
 }
 
 /// Removes an empty directory.
 pub(crate) async fn remove_dir(path: &Path) -> io::Result<()> {
     let path = path.to_owned();
-    blocking(move || fs::remove_dir(path)).await
+    blocking(move || calls::remove_dir(&path)).await
 }
 
 /// Creates a symbolic link to a file: `link` points to `original`, which need not exist.
@@ -109,7 +98,7 @@ pub(crate) async fn remove_dir(path: &Path) -> io::Result<()> {
 /// As [`std::os::windows::fs::symlink_file`].
 pub async fn symlink_file(original: impl AsRef<Path>, link: impl AsRef<Path>) -> io::Result<()> {
     let (original, link) = (original.as_ref().to_owned(), link.as_ref().to_owned());
-    blocking(move || std::os::windows::fs::symlink_file(original, link)).await
+    blocking(move || system::symlink_file(&original, &link)).await
 }
 
 /// Creates a symbolic link to a directory: `link` points to `original`, which need not exist.
@@ -127,53 +116,16 @@ pub async fn symlink_file(original: impl AsRef<Path>, link: impl AsRef<Path>) ->
 /// As [`std::os::windows::fs::symlink_dir`].
 pub async fn symlink_dir(original: impl AsRef<Path>, link: impl AsRef<Path>) -> io::Result<()> {
     let (original, link) = (original.as_ref().to_owned(), link.as_ref().to_owned());
-    blocking(move || std::os::windows::fs::symlink_dir(original, link)).await
-}
-
-/// Opens the file, on this thread and at once.
-pub(crate) fn open(options: &OpenOptions, path: &Path) -> io::Result<fs::File> {
-    let system = &options.system;
-    let mut std = options.to_std();
-    std.custom_flags(system.custom_flags | FILE_FLAG_OVERLAPPED)
-        .attributes(system.attributes);
-    if let Some(access) = system.access_mode {
-        std.access_mode(access);
-    }
-    if let Some(share) = system.share_mode {
-        std.share_mode(share);
-    }
-    std.open(path)
+    blocking(move || system::symlink_dir(&original, &link)).await
 }
 
 /// Opens the file on a pool thread: Windows has no non-blocking call to open a file.
-pub(crate) async fn open_async(options: &OpenOptions, path: &Path) -> io::Result<fs::File> {
+pub(crate) async fn open_async(options: &file::OpenOptions, path: &Path) -> io::Result<OwnedFd> {
     let options = options.clone();
     // All threads share the current directory, and it may change before the pool thread opens the file.
     // A path that cannot be made absolute fails to open.
-    let path = path::absolute(path).unwrap_or_else(|_| path.to_owned());
-    blocking(move || open(&options, &path)).await
-}
-
-/// A duplicate handle of the same open file, which no child process inherits.
-pub(crate) fn duplicate(fd: BorrowedFd<'_>) -> io::Result<fs::File> {
-    match fd {
-        BorrowedFd::Handle(handle) => handle.try_clone_to_owned().map(Into::into),
-        BorrowedFd::Socket(_) => Err(io::ErrorKind::InvalidInput.into()),
-    }
-}
-
-/// Locks the file, if that is possible at once.
-pub(crate) fn try_lock(file: &File, exclusive: bool) -> Result<(), TryLockError> {
-    match try_lock_file(file.as_handle(), exclusive) {
-        Ok(true) => Ok(()),
-        Ok(false) => Err(TryLockError::WouldBlock),
-        Err(error) => Err(TryLockError::Error(error)),
-    }
-}
-
-/// Releases the lock.
-pub(crate) fn unlock(file: &File) -> io::Result<()> {
-    unlock_file(file.as_handle())
+    let path = calls::absolute(path).unwrap_or_else(|_| path.to_owned());
+    blocking(move || file::open(&path, &options)).await
 }
 
 impl AsHandle for File {
@@ -193,6 +145,6 @@ impl AsRawHandle for File {
 
 impl From<OwnedHandle> for File {
     fn from(handle: OwnedHandle) -> Self {
-        Self::from_std(handle.into())
+        Self::from_fd(handle.into())
     }
 }

@@ -1,34 +1,31 @@
 //! File attributes on Windows: std's metadata, since no such call is overlapped.
 
 use std::{
-    ffi::{OsStr, OsString},
-    fs::{self, Permissions},
+    ffi::OsStr,
+    fs::{FileType as StdFileType, Metadata as StdMetadata, Permissions},
     io,
     os::windows::fs::{FileTypeExt, MetadataExt},
     path::Path,
     time::SystemTime,
 };
 
-use compio_driver::SharedFd;
+use compio_driver::{
+    SharedFd,
+    os_calls::{file, path as calls},
+};
 
 use crate::fs::{FileType, Metadata, blocking, off_thread_with};
 
 /// The attributes of a file.
 #[derive(Debug, Clone)]
-pub(crate) struct Attributes(fs::Metadata);
+pub(crate) struct Attributes(StdMetadata);
 
 impl Attributes {
     pub(crate) async fn of(path: &Path, follow: bool) -> io::Result<Self> {
         let path = path.to_owned();
-        blocking(move || {
-            if follow {
-                fs::metadata(path)
-            } else {
-                fs::symlink_metadata(path)
-            }
-        })
-        .await
-        .map(Self)
+        blocking(move || calls::metadata(&path, follow))
+            .await
+            .map(Self)
     }
 
     /// As [`of`](Self::of): Windows has no paths relative to a directory's handle.
@@ -37,7 +34,7 @@ impl Attributes {
     }
 
     pub(crate) async fn of_file(fd: &SharedFd) -> io::Result<Self> {
-        off_thread_with(fd, fs::File::metadata).await.map(Self)
+        off_thread_with(fd, file::metadata).await.map(Self)
     }
 
     pub(crate) fn size(&self) -> u64 {
@@ -67,7 +64,7 @@ impl Attributes {
 
 /// The type of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) struct Kind(fs::FileType);
+pub(crate) struct Kind(StdFileType);
 
 impl Kind {
     pub(crate) fn is_dir(self) -> bool {
@@ -85,31 +82,19 @@ impl Kind {
 
 /// A directory entry.
 #[derive(Debug, Clone)]
-pub(crate) struct Entry {
-    name: OsString,
-    kind: Option<Kind>,
-    attributes: Option<Attributes>,
-}
+pub(crate) struct Entry(pub(crate) calls::Entry);
 
 impl Entry {
-    pub(crate) fn of_std(entry: &fs::DirEntry) -> Self {
-        Self {
-            name: entry.file_name(),
-            kind: entry.file_type().ok().map(Kind),
-            attributes: entry.metadata().ok().map(Attributes),
-        }
-    }
-
     pub(crate) fn name(&self) -> &OsStr {
-        &self.name
+        &self.0.name
     }
 
     pub(crate) fn kind(&self) -> Option<Kind> {
-        self.kind
+        self.0.kind.map(Kind)
     }
 
     pub(crate) fn attributes(&self) -> Option<Attributes> {
-        self.attributes.clone()
+        self.0.attributes.clone().map(Attributes)
     }
 }
 

@@ -11,8 +11,9 @@ use std::{
 };
 
 use compio_driver::{
-    AsFd, BorrowedFd, OwnedFd, SharedFd,
+    OwnedFd, SharedFd,
     op::{PollOnce, Readiness},
+    os_calls,
 };
 
 use crate::{
@@ -72,13 +73,6 @@ pub(crate) fn own(pipe: impl Into<OwnedHandle>) -> OwnedFd {
     pipe.into().into()
 }
 
-pub(crate) fn duplicate_pipe(fd: &SharedFd) -> io::Result<OwnedFd> {
-    match fd.as_fd() {
-        BorrowedFd::Handle(handle) => Ok(handle.try_clone_to_owned()?.into()),
-        BorrowedFd::Socket(socket) => Ok(socket.try_clone_to_owned()?.into()),
-    }
-}
-
 /// Most programs cannot read a handle that is for overlapped calls: std relays the bytes.
 pub(crate) fn stdio_to_read(pipe: OwnedFd) -> Stdio {
     process::ChildStdout::from(handle(pipe)).into()
@@ -109,8 +103,8 @@ impl Exit {
         let event = match &self.event {
             Some(event) => event.clone(),
             None => {
-                let handle = process.as_handle().try_clone_to_owned()?;
-                self.event.insert(OwnedFd::from(handle).into()).clone()
+                let event = os_calls::handle::duplicate(process.as_handle().into())?;
+                self.event.insert(event.into()).clone()
             }
         };
         submit(PollOnce::new(event, Readiness::READABLE)).await?;

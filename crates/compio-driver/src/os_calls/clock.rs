@@ -1,0 +1,10 @@
+//! The clock. No code above the backends reads another one.
+
+use std::time::Instant;
+
+/// The current time of the monotonic clock. A time span since an earlier reading is the difference of two
+/// readings.
+#[inline]
+pub fn now() -> Instant {
+    Instant::now()
+}

@@ -1,0 +1,80 @@
+//! Open files. These calls may block.
+
+use std::{
+    fs::{self, File, FileTimes, Permissions},
+    io,
+    path::Path,
+};
+
+pub use crate::sys::system_calls::SystemOpenOptions;
+use crate::sys::{self, AsRawFd, BorrowedFd, OwnedFd, system_calls};
+
+/// How a file is opened: [`std::fs::OpenOptions`] as plain data.
+#[derive(Debug, Clone, Default)]
+#[expect(missing_docs, reason = "the fields have the names of std's methods")]
+pub struct OpenOptions {
+    pub read: bool,
+    pub write: bool,
+    pub append: bool,
+    pub truncate: bool,
+    pub create: bool,
+    pub create_new: bool,
+    /// The options that only one kind of system has.
+    pub system: SystemOpenOptions,
+}
+
+/// Opens a file, which no child process inherits.
+pub fn open(path: &Path, options: &OpenOptions) -> io::Result<OwnedFd> {
+    let mut std = fs::OpenOptions::new();
+    std.read(options.read)
+        .write(options.write)
+        .append(options.append)
+        .truncate(options.truncate)
+        .create(options.create)
+        .create_new(options.create_new);
+    options.system.apply(&mut std);
+    std.open(path).map(Into::into)
+}
+
+/// The attributes of the file, on systems without a request for them.
+pub fn metadata(fd: BorrowedFd<'_>) -> io::Result<fs::Metadata> {
+    call(fd, File::metadata)
+}
+
+/// The length of the file in bytes, as its attributes have it.
+pub fn len(fd: BorrowedFd<'_>) -> io::Result<u64> {
+    call(fd, |file| Ok(file.metadata()?.len()))
+}
+
+/// Truncates the file, or extends it by zeros.
+pub fn set_len(fd: BorrowedFd<'_>, len: u64) -> io::Result<()> {
+    call(fd, |file| file.set_len(len))
+}
+
+/// Sets the permissions of the file.
+pub fn set_permissions(fd: BorrowedFd<'_>, permissions: Permissions) -> io::Result<()> {
+    call(fd, |file| file.set_permissions(permissions))
+}
+
+/// Sets the times of the last read and the last change.
+pub fn set_times(fd: BorrowedFd<'_>, times: FileTimes) -> io::Result<()> {
+    call(fd, |file| file.set_times(times))
+}
+
+/// Locks the whole file for this open file description, if that is possible at once. Returns false if a
+/// conflicting lock exists.
+pub fn try_lock(fd: BorrowedFd<'_>, exclusive: bool) -> io::Result<bool> {
+    system_calls::try_lock(fd, exclusive)
+}
+
+/// Releases the lock.
+pub fn unlock(fd: BorrowedFd<'_>) -> io::Result<()> {
+    system_calls::unlock(fd)
+}
+
+/// Calls a method of std's file.
+fn call<T>(fd: BorrowedFd<'_>, code: impl FnOnce(&File) -> io::Result<T>) -> io::Result<T> {
+    // SAFETY: the handle is borrowed, and so it stays open, until this function returns.
+    let file = unsafe { sys::borrow_as_file(fd.as_raw_fd()) };
+    code(&file)
+}

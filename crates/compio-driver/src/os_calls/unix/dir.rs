@@ -1,0 +1,81 @@
+//! Paths relative to an open directory. These calls may block.
+
+use std::{
+    ffi::{CStr, OsStr, OsString},
+    io,
+    os::unix::ffi::{OsStrExt, OsStringExt},
+    path::PathBuf,
+};
+
+use rustix::fs::{
+    AtFlags, Dir, DirEntry, FileType, Mode, linkat, mkdirat, readlinkat, renameat, symlinkat,
+    unlinkat,
+};
+
+use super::Entry;
+use crate::{
+    os_calls::path::Entries,
+    sys::{BorrowedFd, OwnedFd},
+};
+
+/// Reads the directory, through a descriptor of its own.
+pub fn read_dir_at(dir: BorrowedFd<'_>) -> io::Result<Entries> {
+    let entries = Dir::read_from(dir)?.filter_map(|entry| match entry {
+        Ok(entry) if matches!(entry.file_name().to_bytes(), b"." | b"..") => None,
+        Ok(entry) => Some(Ok(Entry::from(entry))),
+        Err(error) => Some(Err(error.into())),
+    });
+    Ok(Box::new(entries))
+}
+
+impl From<DirEntry> for Entry {
+    fn from(entry: DirEntry) -> Self {
+        let kind = entry.file_type();
+        Self {
+            name: OsStr::from_bytes(entry.file_name().to_bytes()).to_owned(),
+            kind: (kind != FileType::Unknown).then(|| kind.as_raw_mode() as libc::mode_t),
+            ino: entry.ino(),
+        }
+    }
+}
+
+/// mkdirat(2), with all permission bits before the umask.
+pub fn make_dir_at(dir: BorrowedFd<'_>, path: &CStr) -> io::Result<()> {
+    Ok(mkdirat(dir, path, Mode::from_raw_mode(0o777))?)
+}
+
+/// unlinkat(2).
+pub fn remove_file_at(dir: BorrowedFd<'_>, path: &CStr) -> io::Result<()> {
+    Ok(unlinkat(dir, path, AtFlags::empty())?)
+}
+
+/// unlinkat(2) with `AT_REMOVEDIR`.
+pub fn remove_dir_at(dir: BorrowedFd<'_>, path: &CStr) -> io::Result<()> {
+    Ok(unlinkat(dir, path, AtFlags::REMOVEDIR)?)
+}
+
+/// renameat(2). Closes the second directory.
+pub fn rename_at(dir: BorrowedFd<'_>, from: &CStr, to_dir: OwnedFd, to: &CStr) -> io::Result<()> {
+    Ok(renameat(dir, from, to_dir, to)?)
+}
+
+/// linkat(2). Closes the second directory.
+pub fn hard_link_at(
+    dir: BorrowedFd<'_>,
+    original: &CStr,
+    link_dir: OwnedFd,
+    link: &CStr,
+) -> io::Result<()> {
+    Ok(linkat(dir, original, link_dir, link, AtFlags::empty())?)
+}
+
+/// symlinkat(2).
+pub fn symlink_at(original: &CStr, dir: BorrowedFd<'_>, link: &CStr) -> io::Result<()> {
+    Ok(symlinkat(original, dir, link)?)
+}
+
+/// readlinkat(2).
+pub fn read_link_at(dir: BorrowedFd<'_>, path: &CStr) -> io::Result<PathBuf> {
+    let target = readlinkat(dir, path, Vec::new())?;
+    Ok(OsString::from_vec(target.into_bytes()).into())
+}

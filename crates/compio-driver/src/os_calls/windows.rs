@@ -1,0 +1,104 @@
+//! The seam on Windows: the parts of common calls that std does not have under one name, and calls that
+//! only Windows has.
+
+use std::{
+    ffi::OsString,
+    fs::{self, FileType, Metadata},
+    io,
+    os::windows::{
+        fs::{OpenOptionsExt, symlink_dir as std_symlink_dir, symlink_file as std_symlink_file},
+        io::OwnedHandle,
+    },
+    path::Path,
+};
+
+use windows_sys::Win32::Storage::FileSystem::FILE_FLAG_OVERLAPPED;
+
+use crate::sys::{
+    BorrowedFd, OwnedFd,
+    os::windows::{try_lock_file, unlock_file},
+};
+
+/// The options for opening a file that only Windows has. `FILE_FLAG_OVERLAPPED` is always set.
+#[derive(Debug, Clone, Default)]
+pub struct SystemOpenOptions {
+    /// The `dwDesiredAccess` of `CreateFileW`, in place of the common options.
+    pub access_mode: Option<u32>,
+    /// The `FILE_SHARE_` bits. All by default.
+    pub share_mode: Option<u32>,
+    /// Further `FILE_FLAG_` flags.
+    pub custom_flags: u32,
+    /// The `FILE_ATTRIBUTE_` bits of a file that is created.
+    pub attributes: u32,
+    /// The `SECURITY_` flags of the client of a named pipe.
+    pub security_qos_flags: Option<u32>,
+}
+
+impl SystemOpenOptions {
+    pub(crate) fn apply(&self, options: &mut fs::OpenOptions) {
+        options
+            .custom_flags(self.custom_flags | FILE_FLAG_OVERLAPPED)
+            .attributes(self.attributes);
+        if let Some(access) = self.access_mode {
+            options.access_mode(access);
+        }
+        if let Some(share) = self.share_mode {
+            options.share_mode(share);
+        }
+        if let Some(flags) = self.security_qos_flags {
+            options.security_qos_flags(flags);
+        }
+    }
+}
+
+/// An entry of a directory.
+#[derive(Debug, Clone)]
+pub struct Entry {
+    /// The name of the file.
+    pub name: OsString,
+    /// Its type, if known.
+    pub kind: Option<FileType>,
+    /// Its attributes, if known.
+    pub attributes: Option<Metadata>,
+}
+
+impl Entry {
+    pub(crate) fn new(entry: &fs::DirEntry) -> Self {
+        Self {
+            name: entry.file_name(),
+            kind: entry.file_type().ok(),
+            attributes: entry.metadata().ok(),
+        }
+    }
+}
+
+pub(crate) fn set_mode(_: &mut fs::DirBuilder, _: u32) {}
+
+pub(crate) fn duplicate(fd: BorrowedFd<'_>) -> io::Result<OwnedFd> {
+    match fd {
+        BorrowedFd::Handle(handle) => Ok(handle.try_clone_to_owned()?.into()),
+        BorrowedFd::Socket(socket) => Ok(socket.try_clone_to_owned()?.into()),
+    }
+}
+
+pub(crate) fn own_end(end: impl Into<OwnedHandle>) -> OwnedFd {
+    end.into().into()
+}
+
+pub(crate) fn try_lock(fd: BorrowedFd<'_>, exclusive: bool) -> io::Result<bool> {
+    try_lock_file(fd.into(), exclusive)
+}
+
+pub(crate) fn unlock(fd: BorrowedFd<'_>) -> io::Result<()> {
+    unlock_file(fd.into())
+}
+
+/// Creates a symbolic link to a file.
+pub fn symlink_file(original: &Path, link: &Path) -> io::Result<()> {
+    std_symlink_file(original, link)
+}
+
+/// Creates a symbolic link to a directory.
+pub fn symlink_dir(original: &Path, link: &Path) -> io::Result<()> {
+    std_symlink_dir(original, link)
+}
