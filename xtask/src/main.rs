@@ -36,6 +36,8 @@ const STEPS: &[Step] = &[
            about: "the direction of imports, and the places of platform cfg" },
     Step { name: "doc", daily: false, run: steps::doc,
            about: "the documentation, warnings denied, public and private" },
+    Step { name: "doc-examples", daily: false, run: steps::doc_examples::run,
+           about: "the examples on compio's pages, compiled as a user copies them" },
     Step { name: "test", daily: true, run: steps::test,
            about: "all tests and doctests, as the README says" },
     Step { name: "backends", daily: false, run: steps::backends::run,
