@@ -18,6 +18,10 @@ use std::env;
 
 use crate::run::{Outcome, Run};
 
+/// All tests. cargo unifies the features of the selected packages, so that another selection builds most
+/// crates anew: the steps that run a part of the tests select all packages, too.
+const TEST: &str = "test --workspace --all-features";
+
 /// Every crate with `unsafe` code.
 const UNSAFE: &str = "-p compio-io -p compio-driver -p compio-executor -p compio";
 
@@ -50,7 +54,7 @@ fn document(run: &Run, audience: &str) -> Outcome {
 }
 
 pub(crate) fn test(run: &mut Run) -> Outcome {
-    run.cargo("test --workspace").run()
+    run.cargo(TEST).run()
 }
 
 /// The examples with a second runtime, in a workspace of their own.
@@ -87,7 +91,8 @@ pub(crate) fn soak(run: &mut Run) -> Outcome {
 
 pub(crate) fn programs(run: &mut Run) -> Outcome {
     let seeds = |tests, count| {
-        run.cargo("test -p compio-driver --lib --")
+        run.cargo(TEST)
+            .words("--lib --")
             .words(tests)
             .variable("COMPIO_SEEDS", count)
     };
