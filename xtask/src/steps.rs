@@ -4,6 +4,7 @@
 pub(crate) mod backends;
 pub(crate) mod costs;
 mod debian;
+pub(crate) mod doc_examples;
 pub(crate) mod examples;
 pub(crate) mod features;
 pub(crate) mod fuzz;
@@ -17,6 +18,10 @@ use std::env;
 
 use crate::run::{Outcome, Run};
 
+/// All tests. cargo unifies the features of the selected packages, so that another selection builds most
+/// crates anew: the steps that run a part of the tests select all packages, too.
+const TEST: &str = "test --workspace --all-features";
+
 /// Every crate with `unsafe` code.
 const UNSAFE: &str = "-p compio-io -p compio-driver -p compio-executor -p compio";
 
@@ -28,26 +33,28 @@ pub(crate) fn fmt(run: &mut Run) -> Outcome {
 pub(crate) fn clippy(run: &mut Run) -> Outcome {
     run.cargo("clippy --workspace --all-targets --all-features -- -D warnings")
         .run()?;
-    // With `--workspace`, the examples would enable the default features.
-    run.cargo("clippy")
-        .words(UNSAFE)
-        .words("--all-targets --no-default-features -- -D warnings")
+    // The other crates would enable features: the examples the default ones, the doctests of the
+    // executor `runtime`. Only these two have features.
+    run.cargo("clippy -p compio-io -p compio --all-targets --no-default-features -- -D warnings")
         .run()
 }
 
 pub(crate) fn doc(run: &mut Run) -> Outcome {
-    // First as users get it, where a link to a private item is an error; then with private items.
-    for audience in ["", "--document-private-items"] {
-        run.cargo("doc --workspace --no-deps --all-features")
-            .words(audience)
-            .variable("RUSTDOCFLAGS", "-D warnings")
-            .run()?;
-    }
-    Ok(())
+    // Last as users get it, where a link to a private item is an error.
+    document(run, "--document-private-items")?;
+    document(run, "")
+}
+
+/// Builds the documentation of all crates.
+fn document(run: &Run, audience: &str) -> Outcome {
+    run.cargo("doc --workspace --no-deps --all-features")
+        .words(audience)
+        .variable("RUSTDOCFLAGS", "-D warnings")
+        .run()
 }
 
 pub(crate) fn test(run: &mut Run) -> Outcome {
-    run.cargo("test --workspace").run()
+    run.cargo(TEST).run()
 }
 
 /// The examples with a second runtime, in a workspace of their own.
@@ -84,7 +91,8 @@ pub(crate) fn soak(run: &mut Run) -> Outcome {
 
 pub(crate) fn programs(run: &mut Run) -> Outcome {
     let seeds = |tests, count| {
-        run.cargo("test -p compio-driver --lib --")
+        run.cargo(TEST)
+            .words("--lib --")
             .words(tests)
             .variable("COMPIO_SEEDS", count)
     };

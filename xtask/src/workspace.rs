@@ -80,6 +80,12 @@ impl Workspace {
             .filter(move |package| package.is_published && package.folder.starts_with(&crates))
     }
 
+    /// The features of a package; none if there is no such package.
+    pub(crate) fn features(&self, package: &str) -> &[String] {
+        let package = self.packages.iter().find(|found| found.name == package);
+        package.map_or(&[], |package| &package.features)
+    }
+
     pub(crate) fn examples(&self) -> impl Iterator<Item = &str> {
         self.packages
             .iter()

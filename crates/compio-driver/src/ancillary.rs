@@ -23,7 +23,7 @@ use crate::{
 /// it needs [capacity](Self::with_capacity).
 ///
 /// ```
-/// use compio_driver::ancillary::{AncillaryData, PacketInfo, SocketAncillary};
+/// use compio::driver::ancillary::{AncillaryData, PacketInfo, SocketAncillary};
 ///
 /// let mut ancillary = SocketAncillary::new();
 /// let address = "::1".parse().unwrap();

@@ -10,7 +10,7 @@ use crate::sys;
 /// `io_uring` and `uring`, and `epoll` means `poll`.
 ///
 /// ```
-/// use compio_driver::BackendKind;
+/// use compio::driver::BackendKind;
 ///
 /// assert_eq!("io_uring".parse::<BackendKind>().unwrap(), BackendKind::IoUring);
 /// assert_eq!(BackendKind::IoUring.to_string(), "io-uring");

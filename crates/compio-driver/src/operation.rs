@@ -36,7 +36,7 @@ pub unsafe trait Operation: 'static {
     /// program does not own, or a length that the buffer does not have:
     ///
     /// ```compile_fail,E0133
-    /// use compio_driver::{Operation, op::Nop};
+    /// use compio::driver::{Operation, op::Nop};
     ///
     /// Nop::new().finish(Ok(5));
     /// ```

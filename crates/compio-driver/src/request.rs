@@ -326,7 +326,7 @@ pub const CURRENT_DIR: RawFd = crate::sys::CURRENT_DIR;
 ///
 /// ```
 /// let error = std::io::Error::other("something else");
-/// assert!(!compio_driver::is_cancelled(&error));
+/// assert!(!compio::driver::is_cancelled(&error));
 /// ```
 pub fn is_cancelled(error: &std::io::Error) -> bool {
     error.raw_os_error() == Some(crate::sys::ECANCELED)

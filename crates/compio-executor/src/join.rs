@@ -28,16 +28,16 @@ use crate::{
 /// # Example
 ///
 /// ```
-/// use std::task::Waker;
-/// use compio_executor::Executor;
+/// use compio::task::{block_on, spawn};
 ///
-/// let executor = Executor::new(Waker::noop().clone());
-/// let first = executor.spawn(async { 20 });
-/// let second = executor.spawn(async { first.await.unwrap() + 22 });
-/// let third = executor.spawn(std::future::pending::<()>());
-/// third.abort();
-/// while executor.tick(64).has_ready {}
-/// assert!(second.is_finished() && third.is_finished());
+/// block_on(async {
+///     let first = spawn(async { 20 });
+///     let second = spawn(async { first.await.unwrap() + 22 });
+///     let third = spawn(std::future::pending::<()>());
+///     third.abort();
+///     assert_eq!(second.await.unwrap(), 42);
+///     assert!(third.await.unwrap_err().is_cancelled());
+/// });
 /// ```
 pub struct JoinHandle<T> {
     task: TaskPtr,

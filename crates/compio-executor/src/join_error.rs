@@ -7,19 +7,15 @@ use std::{any::Any, fmt, io};
 /// # Example
 ///
 /// ```
-/// use std::{pin::pin, task::{Context, Poll, Waker}};
-/// use compio_executor::Executor;
+/// use compio::task::{block_on, spawn};
 ///
-/// let executor = Executor::new(Waker::noop().clone());
-/// let mut handle = pin!(executor.spawn(std::future::pending::<()>()));
-/// handle.abort();
-/// executor.tick(64);
-///
-/// let Poll::Ready(Err(error)) = handle.as_mut().poll(&mut Context::from_waker(Waker::noop())) else {
-///     unreachable!()
-/// };
-/// assert!(error.is_cancelled());
-/// assert_eq!(error.to_string(), "task was cancelled");
+/// block_on(async {
+///     let task = spawn(std::future::pending::<()>());
+///     task.abort();
+///     let error = task.await.unwrap_err();
+///     assert!(error.is_cancelled());
+///     assert_eq!(error.to_string(), "task was cancelled");
+/// });
 /// ```
 pub struct JoinError(Cause);
 

@@ -10,22 +10,26 @@ use std::{
 /// # Example
 ///
 /// ```
-/// use std::{cell::RefCell, rc::Rc, task::Waker};
-/// use compio_executor::{Executor, yield_now};
+/// use std::{cell::RefCell, rc::Rc};
 ///
-/// let executor = Executor::new(Waker::noop().clone());
-/// let said = Rc::new(RefCell::new(Vec::new()));
-/// for name in ["ping", "pong"] {
-///     let said = said.clone();
-///     drop(executor.spawn(async move {
-///         for _ in 0..2 {
-///             said.borrow_mut().push(name);
-///             yield_now().await;
-///         }
-///     }));
-/// }
-/// while executor.tick(64).has_ready {}
-/// assert_eq!(*said.borrow(), ["ping", "pong", "ping", "pong"]);
+/// use compio::task::{block_on, spawn, yield_now};
+///
+/// block_on(async {
+///     let said = Rc::new(RefCell::new(Vec::new()));
+///     let tasks = ["ping", "pong"].map(|name| {
+///         let said = said.clone();
+///         spawn(async move {
+///             for _ in 0..2 {
+///                 said.borrow_mut().push(name);
+///                 yield_now().await;
+///             }
+///         })
+///     });
+///     for task in tasks {
+///         task.await.unwrap();
+///     }
+///     assert_eq!(*said.borrow(), ["ping", "pong", "ping", "pong"]);
+/// });
 /// ```
 #[inline]
 pub fn yield_now() -> YieldNow {

@@ -40,7 +40,7 @@ use quote::quote;
 ///     pub use compio as runtime;
 /// }
 ///
-/// #[compio::main(crate = crate::reexported::runtime, entries = 64, spin = "off")]
+/// #[compio::main(crate = reexported::runtime, entries = 64, spin = "off")]
 /// async fn main() {
 ///     compio::task::yield_now().await;
 /// }

@@ -91,6 +91,19 @@
 //! | `stream` | no | `futures_core::Stream` for the streams of this crate |
 //!
 //! Without any there are [`driver`], [`op`], [`buf`] and [`io`].
+//!
+//! # Examples in this documentation
+//!
+//! An example with a function `main` is a program. Any other example is the body of an async function that
+//! returns [`std::io::Result<()>`](std::io::Result); an example without `.await` and `?` works in any
+//! function. Besides compio with all features and std, examples use these crates:
+//!
+//! ```toml
+//! bytes = "1"
+//! futures-util = { version = "0.3", features = ["io", "sink"] }
+//! tempfile = "3"
+//! tokio = { version = "1", features = ["io-util"] }
+//! ```
 
 pub use compio_driver as driver;
 pub use compio_driver::{op, os};

@@ -30,16 +30,16 @@
 //!     pipe::pipe,
 //! };
 //!
-//! # fn main() -> std::io::Result<()> {
-//! compio::task::block_on(async {
-//!     let (mut reader, mut writer) = pipe()?;
-//!     writer.write_all("hello").await.0?;
-//!     drop(writer);
-//!     let (read, bytes) = reader.read_to_end(Vec::new()).await;
-//!     assert_eq!((read?, &bytes[..]), (5, &b"hello"[..]));
-//!     # Ok(())
-//! })
-//! # }
+//! fn main() -> std::io::Result<()> {
+//!     compio::task::block_on(async {
+//!         let (mut reader, mut writer) = pipe()?;
+//!         writer.write_all("hello").await.0?;
+//!         drop(writer);
+//!         let (read, bytes) = reader.read_to_end(Vec::new()).await;
+//!         assert_eq!((read?, &bytes[..]), (5, &b"hello"[..]));
+//!         Ok(())
+//!     })
+//! }
 //! ```
 
 use std::{fs::File, io};

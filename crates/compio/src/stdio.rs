@@ -16,14 +16,14 @@ use crate::sys::{Input, Output, Which};
 /// ```no_run
 /// use compio::io::{AsyncBufReadExt, BufReader, stdin};
 ///
-/// # fn main() -> std::io::Result<()> {
-/// compio::task::block_on(async {
-///     let (read, line) = BufReader::new(stdin()).read_line(String::new()).await;
-///     read?;
-///     println!("you said {line}");
-///     # Ok(())
-/// })
-/// # }
+/// fn main() -> std::io::Result<()> {
+///     compio::task::block_on(async {
+///         let (read, line) = BufReader::new(stdin()).read_line(String::new()).await;
+///         read?;
+///         println!("you said {line}");
+///         Ok(())
+///     })
+/// }
 /// ```
 ///
 /// # Cancellation
@@ -46,12 +46,12 @@ pub fn stdin() -> Stdin {
 /// ```
 /// use compio::io::{AsyncWriteExt, stdout};
 ///
-/// # fn main() -> std::io::Result<()> {
-/// compio::task::block_on(async {
-///     stdout().write_all("hello\n").await.0?;
-///     # Ok(())
-/// })
-/// # }
+/// fn main() -> std::io::Result<()> {
+///     compio::task::block_on(async {
+///         stdout().write_all("hello\n").await.0?;
+///         Ok(())
+///     })
+/// }
 /// ```
 ///
 /// # Cancellation

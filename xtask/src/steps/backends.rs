@@ -2,10 +2,8 @@
 
 use std::{fs, path::Path};
 
+use super::TEST;
 use crate::run::{Outcome, Run};
-
-/// The crates that call a kernel.
-pub(super) const CRATES: &str = "-p compio-driver -p compio";
 
 /// Operations that an older kernel's io_uring may lack, and that plain calls replace.
 const REPLACEABLE: &str = "OPENAT,STATX,FSYNC,SOCKET,SPLICE,\
@@ -16,7 +14,7 @@ const REPLACEABLE: &str = "OPENAT,STATX,FSYNC,SOCKET,SPLICE,\
 const DISABLED: &str = "/proc/sys/kernel/io_uring_disabled";
 
 pub(crate) fn run(run: &mut Run) -> Outcome {
-    let test = |words| run.cargo("test").words(CRATES).words(words);
+    let test = |words| run.cargo(TEST).words(words);
     // `test` runs on io_uring, if it is available.
     test("").variable("COMPIO_BACKEND", "poll").run()?;
     test("--tests")
@@ -41,7 +39,7 @@ fn refused(run: &mut Run) -> Outcome {
     let _restore = Restore(Path::new(DISABLED), "0");
     println!("$ sysctl kernel.io_uring_disabled=2    # and 0 again afterwards");
     fs::write(DISABLED, "2").map_err(|error| format!("{DISABLED}: {error}"))?;
-    run.cargo("test -p compio --tests").run()
+    run.cargo(TEST).words("--tests").run()
 }
 
 /// Restores the content of a file on drop.

@@ -14,18 +14,18 @@ use crate::{
 /// The low-level API: operations stay with their caller, and a number identifies each.
 ///
 /// ```
-/// use compio_driver::{Driver, Poller, op::Nop};
+/// use compio::driver::{Driver, Poller, op::Nop};
 ///
-/// # fn main() -> std::io::Result<()> {
-/// let driver = Driver::new()?;
-/// let mut op = Nop::new();
-/// // SAFETY: `op` stays in place until its entry arrives.
-/// unsafe { driver.push(&mut op, 7)? };
-/// let entry = driver.poll_one(None)?;
-/// assert_eq!(entry.user_data(), 7);
-/// assert_eq!(entry.into_result()?, 0);
-/// # Ok(())
-/// # }
+/// fn main() -> std::io::Result<()> {
+///     let driver = Driver::new()?;
+///     let mut op = Nop::new();
+///     // SAFETY: `op` stays in place until its entry arrives.
+///     unsafe { driver.push(&mut op, 7)? };
+///     let entry = driver.poll_one(None)?;
+///     assert_eq!(entry.user_data(), 7);
+///     assert_eq!(entry.into_result()?, 0);
+///     Ok(())
+/// }
 /// ```
 pub trait Poller {
     /// Registers a descriptor with the driver. Otherwise its first operation does so, on systems that need

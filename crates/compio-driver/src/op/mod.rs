@@ -18,9 +18,9 @@
 //!
 #![cfg_attr(target_os = "linux", doc = "```")]
 #![cfg_attr(not(target_os = "linux"), doc = "```ignore")]
-//! use std::io;
+//! use std::{io, pin::pin, task::{Context, Poll}};
 //!
-//! use compio_driver::{
+//! use compio::driver::{
 //!     AsRawFd, BackendKind, Driver, Operation, Owned, SharedFd,
 //!     os::linux::{RawEntry, io_uring::{opcode, types::Fd}},
 //!     request::Request,
@@ -52,28 +52,25 @@
 //! // SAFETY: the operation shares the ownership of the descriptor.
 //! unsafe impl Owned for Reserve {}
 //!
-//! # fn main() -> io::Result<()> {
-//! # let file = tempfile::tempfile()?;
-//! let driver = Driver::new()?;
-//! let fd = SharedFd::from(std::os::fd::OwnedFd::from(file.try_clone()?));
-//! let mut reserve = driver.submit(Reserve { fd, len: 4096, entry: None });
-//! # use std::{future::Future, pin::Pin, task::{Context, Poll}};
-//! # let waker = driver.waker();
-//! # let reserved = loop {
-//! #     match Pin::new(&mut reserve).poll(&mut Context::from_waker(&waker)) {
-//! #         Poll::Ready(reserved) => break reserved,
-//! #         Poll::Pending => driver.turn(None)?,
-//! #     }
-//! # };
-//! # /*
-//! let reserved = reserve.await;
-//! # */
-//! match driver.backend().kind() {
-//!     BackendKind::IoUring => assert_eq!(file.metadata()?.len(), 4096),
-//!     _ => assert_eq!(reserved.unwrap_err().kind(), io::ErrorKind::Unsupported),
+//! fn main() -> io::Result<()> {
+//!     let file = tempfile::tempfile()?;
+//!     let driver = Driver::new()?;
+//!     let fd = SharedFd::from(std::os::fd::OwnedFd::from(file.try_clone()?));
+//!     let mut reserve = pin!(driver.submit(Reserve { fd, len: 4096, entry: None }));
+//!     // A runtime does this for `reserve.await`.
+//!     let waker = driver.waker();
+//!     let reserved = loop {
+//!         match reserve.as_mut().poll(&mut Context::from_waker(&waker)) {
+//!             Poll::Ready(reserved) => break reserved,
+//!             Poll::Pending => driver.turn(None)?,
+//!         }
+//!     };
+//!     match driver.backend().kind() {
+//!         BackendKind::IoUring => assert_eq!(file.metadata()?.len(), 4096),
+//!         _ => assert_eq!(reserved.unwrap_err().kind(), io::ErrorKind::Unsupported),
+//!     }
+//!     Ok(())
 //! }
-//! # Ok(())
-//! # }
 //! ```
 //!
 //! Do not cancel requests with a raw entry (by descriptor, or all of them): the driver does not know of

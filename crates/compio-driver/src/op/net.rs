@@ -430,8 +430,8 @@ unsafe impl OwnsDescriptors for SocketAncillary {}
 /// [`from_raw_control`](Self::from_raw_control), which is unsafe:
 ///
 /// ```compile_fail,E0277
-/// # fn send(fd: compio_driver::SharedFd) {
-/// compio_driver::op::SendMsg::new(fd, ["hello"], vec![0_u8; 24], None, 0);
+/// # fn send(fd: compio::driver::SharedFd) {
+/// compio::op::SendMsg::new(fd, ["hello"], vec![0_u8; 24], None, 0);
 /// # }
 /// ```
 #[derive(Debug)]

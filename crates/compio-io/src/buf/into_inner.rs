@@ -7,7 +7,7 @@
 /// return their buffer.
 ///
 /// ```
-/// use compio_io::buf::{IntoInner, IoBuf};
+/// use compio::buf::{IntoInner, IoBuf};
 ///
 /// let window = vec![1, 2, 3].slice(1..);
 /// assert_eq!(window.into_inner(), [1, 2, 3]);

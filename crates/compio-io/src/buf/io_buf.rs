@@ -19,7 +19,7 @@ use crate::buf::Slice;
 /// takes precedence over an inherent `slice(&self)`, such as `bytes::Bytes::slice`.
 ///
 /// ```
-/// use compio_io::buf::{IoBuf, IoBufMut};
+/// use compio::buf::{IoBuf, IoBufMut};
 ///
 /// /// A page on the heap.
 /// struct Page(Box<[u8; 4096]>);
@@ -84,7 +84,7 @@ use crate::buf::Slice;
 /// /// Other bytes with each call.
 /// struct Wild(std::cell::Cell<&'static [u8]>);
 ///
-/// impl compio_io::buf::IoBuf for Wild {
+/// impl compio::buf::IoBuf for Wild {
 ///     fn as_init(&self) -> &[u8] {
 ///         self.0.replace(b"a")
 ///     }
@@ -111,7 +111,7 @@ pub unsafe trait IoBuf: 'static {
     /// [`as_uninit`](IoBufMut::as_uninit).
     ///
     /// ```
-    /// use compio_io::buf::IoBuf;
+    /// use compio::buf::IoBuf;
     ///
     /// let mut buffer = [0u8; 16];
     /// assert_eq!((buffer.buf_len(), buffer.buf_capacity()), (16, 16));
@@ -133,8 +133,8 @@ pub unsafe trait IoBuf: 'static {
     /// capacity, or ends before it begins.
     ///
     /// ```
-    /// use compio_io::buf::{IntoInner, IoBuf};
-    /// use compio_io::io::AsyncRead;
+    /// use compio::buf::{IntoInner, IoBuf};
+    /// use compio::io::AsyncRead;
     ///
     /// # pollster::block_on(async {
     /// let mut source: &[u8] = b"xyz";
@@ -180,11 +180,11 @@ pub unsafe trait IoBuf: 'static {
 /// # use std::mem::MaybeUninit;
 /// struct Wild(Vec<u8>);
 /// # // SAFETY: the vector's contract is this type's.
-/// # unsafe impl compio_io::buf::IoBuf for Wild {
+/// # unsafe impl compio::buf::IoBuf for Wild {
 /// #     fn as_init(&self) -> &[u8] { &self.0 }
 /// # }
 ///
-/// impl compio_io::buf::IoBufMut for Wild {
+/// impl compio::buf::IoBufMut for Wild {
 ///     unsafe fn as_uninit(&mut self) -> &mut [MaybeUninit<u8>] {
 ///         &mut []
 ///     }
@@ -230,7 +230,7 @@ pub unsafe trait IoBufMut: IoBuf {
     /// the buffer.
     ///
     /// ```
-    /// use compio_io::buf::{IntoInner, IoBuf, IoBufMut};
+    /// use compio::buf::{IntoInner, IoBuf, IoBufMut};
     ///
     /// let mut buffer = Vec::with_capacity(8);
     /// buffer.extend_from_slice(b"abc");
@@ -254,7 +254,7 @@ pub unsafe trait IoBufMut: IoBuf {
     /// Sets its length to their number, and returns it.
     ///
     /// ```
-    /// use compio_io::buf::IoBufMut;
+    /// use compio::buf::IoBufMut;
     ///
     /// let mut buffer = Vec::with_capacity(8);
     /// assert_eq!(buffer.init_from(b"abc"), 3);
@@ -289,7 +289,7 @@ pub unsafe trait IoBufMut: IoBuf {
     /// ```
     /// use std::io::Read;
     ///
-    /// use compio_io::buf::IoBufMut;
+    /// use compio::buf::IoBufMut;
     ///
     /// let mut buffer = Vec::with_capacity(8);
     /// let read = buffer.init_with(|room| (&b"abc"[..]).read(room)).unwrap();

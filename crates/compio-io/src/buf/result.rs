@@ -11,7 +11,7 @@ use std::io;
 /// [`.await.transpose()?`](BufResultExt::transpose) to keep it on success.
 ///
 /// ```
-/// use compio_io::io::AsyncRead;
+/// use compio::io::AsyncRead;
 ///
 /// # pollster::block_on(async {
 /// let mut source: &[u8] = b"abc";
@@ -31,8 +31,8 @@ pub trait BufResultExt<T, B>: Sized {
     /// The operation's own error; the buffer is dropped then.
     ///
     /// ```
-    /// use compio_io::buf::BufResultExt;
-    /// use compio_io::io::AsyncRead;
+    /// use compio::buf::BufResultExt;
+    /// use compio::io::AsyncRead;
     ///
     /// # pollster::block_on(async {
     /// let mut source: &[u8] = b"abc";
@@ -46,7 +46,7 @@ pub trait BufResultExt<T, B>: Sized {
     /// Maps the value of a success; the error and the buffer stay.
     ///
     /// ```
-    /// use compio_io::buf::{BufResult, BufResultExt};
+    /// use compio::buf::{BufResult, BufResultExt};
     ///
     /// let result: BufResult<usize, [u8; 4]> = (Ok(3), *b"abc\0");
     /// assert!(matches!(result.map_ok(|n| n > 0), (Ok(true), _)));
@@ -56,7 +56,7 @@ pub trait BufResultExt<T, B>: Sized {
     /// Maps the buffer, whether the operation succeeded or not.
     ///
     /// ```
-    /// use compio_io::buf::{BufResult, BufResultExt, IntoInner, IoBuf};
+    /// use compio::buf::{BufResult, BufResultExt, IntoInner, IoBuf};
     ///
     /// let result: BufResult<usize, _> = (Ok(1), b"abc".slice(..1));
     /// assert_eq!(result.map_buf(|window| window.into_inner()).1, b"abc");

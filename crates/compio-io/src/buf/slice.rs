@@ -20,7 +20,7 @@ use crate::buf::{IntoInner, IoBuf, IoBufMut};
 /// uninitialised bytes before the slice.
 ///
 /// ```
-/// use compio_io::buf::{IntoInner, IoBuf, IoBufMut};
+/// use compio::buf::{IntoInner, IoBuf, IoBufMut};
 ///
 /// let mut buffer = Vec::with_capacity(16);
 /// buffer.extend_from_slice(b"abc");
@@ -102,7 +102,7 @@ impl<B: IoBuf> Deref for Slice<B> {
 
 impl<B: IoBufMut> DerefMut for Slice<B> {
     /// ```
-    /// use compio_io::buf::{IntoInner, IoBuf};
+    /// use compio::buf::{IntoInner, IoBuf};
     ///
     /// let mut window = b"abcdef".to_vec().slice(2..4);
     /// window.make_ascii_uppercase();

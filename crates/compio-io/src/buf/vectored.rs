@@ -10,7 +10,7 @@ use std::mem::MaybeUninit;
 /// buffers of one operation (`IOV_MAX`, often 1024); an operation over more is short.
 ///
 /// ```
-/// use compio_io::buf::IoVectoredBuf;
+/// use compio::buf::IoVectoredBuf;
 ///
 /// let message = ("head", vec![b' '], b"body");
 /// assert_eq!(message.total_len(), 9);
@@ -28,7 +28,7 @@ use std::mem::MaybeUninit;
 /// ```compile_fail,E0200
 /// struct Wild;
 ///
-/// impl compio_io::buf::IoVectoredBuf for Wild {
+/// impl compio::buf::IoVectoredBuf for Wild {
 ///     fn slices(&self) -> impl Iterator<Item = &[u8]> {
 ///         std::iter::empty()
 ///     }
@@ -71,11 +71,11 @@ pub unsafe trait IoVectoredBuf: 'static {
 /// # use std::mem::MaybeUninit;
 /// struct Wild;
 /// # // SAFETY: there are no bytes.
-/// # unsafe impl compio_io::buf::IoVectoredBuf for Wild {
+/// # unsafe impl compio::buf::IoVectoredBuf for Wild {
 /// #     fn slices(&self) -> impl Iterator<Item = &[u8]> { std::iter::empty() }
 /// # }
 ///
-/// impl compio_io::buf::IoVectoredBufMut for Wild {
+/// impl compio::buf::IoVectoredBufMut for Wild {
 ///     unsafe fn uninit_slices(&mut self) -> impl Iterator<Item = &mut [MaybeUninit<u8>]> {
 ///         std::iter::empty()
 ///     }
@@ -116,7 +116,7 @@ pub unsafe trait IoVectoredBufMut: IoVectoredBuf {
     /// their lengths, and returns the number of bytes copied.
     ///
     /// ```
-    /// use compio_io::buf::IoVectoredBufMut;
+    /// use compio::buf::IoVectoredBufMut;
     ///
     /// let mut buffers = ([0; 2], Vec::with_capacity(8));
     /// assert_eq!(buffers.init_from(b"abcde"), 5);
@@ -140,7 +140,7 @@ pub unsafe trait IoVectoredBufMut: IoVectoredBuf {
     /// and returns the sum of the capacities.
     ///
     /// ```
-    /// use compio_io::buf::IoVectoredBufMut;
+    /// use compio::buf::IoVectoredBufMut;
     ///
     /// let mut buffers = ([0; 2], Vec::with_capacity(3));
     /// assert!(buffers.fill(7) >= 5);

@@ -11,7 +11,7 @@ use crate::buf::{IntoInner, IoVectoredBuf};
 /// Buffers that are skipped as a whole, and empty ones, are left out.
 ///
 /// ```
-/// use compio_io::buf::{IoVectoredBuf, VectoredSlice};
+/// use compio::buf::{IoVectoredBuf, VectoredSlice};
 ///
 /// let rest = VectoredSlice::new(("head", "body"), 6);
 /// assert_eq!(rest.slices().collect::<Vec<_>>(), [b"dy"]);

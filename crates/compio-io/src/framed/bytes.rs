@@ -9,7 +9,7 @@ use crate::framed::{Decoder, Encoder};
 /// A received frame is the bytes of a read. A sent frame is written unchanged.
 ///
 /// ```
-/// use compio_io::framed::{BytesCodec, FramedRead};
+/// use compio::framed::{BytesCodec, FramedRead};
 ///
 /// # pollster::block_on(async {
 /// let mut chunks = FramedRead::new(&b"abc"[..], BytesCodec);

@@ -9,7 +9,7 @@ use bytes::BytesMut;
 ///
 /// ```
 /// use bytes::{Buf, BytesMut};
-/// use compio_io::framed::{Decoder, FramedRead};
+/// use compio::framed::{Decoder, FramedRead};
 ///
 /// /// Frames of one byte, which must not be zero.
 /// struct Bytes;
@@ -73,7 +73,7 @@ pub trait Decoder {
 ///
 /// ```
 /// use bytes::{BufMut, BytesMut};
-/// use compio_io::framed::{Encoder, FramedWrite};
+/// use compio::framed::{Encoder, FramedWrite};
 ///
 /// /// A frame is a number.
 /// struct Numbers;

@@ -10,7 +10,7 @@ use crate::framed::{CodecError, Decoder, Encoder, segments::Segments};
 /// end with a given byte sequence.
 ///
 /// ```
-/// use compio_io::framed::{AnyDelimiterCodec, FramedRead, FramedWrite};
+/// use compio::framed::{AnyDelimiterCodec, FramedRead, FramedWrite};
 ///
 /// # pollster::block_on(async {
 /// let codec = AnyDelimiterCodec::new(b",;", b"; ");
@@ -21,7 +21,7 @@ use crate::framed::{CodecError, Decoder, Encoder, segments::Segments};
 /// let mut parts = FramedWrite::new(Vec::new(), codec);
 /// parts.send("x").await?;
 /// assert_eq!(parts.get_ref().unwrap(), b"x; ");
-/// # Result::<(), compio_io::framed::CodecError>::Ok(())
+/// # Result::<(), compio::framed::CodecError>::Ok(())
 /// # }).unwrap();
 /// ```
 #[derive(Clone, Debug)]

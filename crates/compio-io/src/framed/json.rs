@@ -14,7 +14,7 @@ use crate::framed::{Decoder, Encoder};
 /// its length before it. Anything that can be serialized can be sent.
 ///
 /// ```
-/// use compio_io::framed::{FramedRead, JsonCodec, LinesCodec};
+/// use compio::framed::{FramedRead, JsonCodec, LinesCodec};
 ///
 /// # pollster::block_on(async {
 /// let codec = JsonCodec::<_, (u32, String)>::new(LinesCodec::new());

@@ -22,7 +22,7 @@ const LEN_MAX: usize = 8 * 1024 * 1024;
 /// The setters are named as in tokio-util's builder.
 ///
 /// ```
-/// use compio_io::framed::{FramedRead, FramedWrite, LengthDelimitedCodec};
+/// use compio::framed::{FramedRead, FramedWrite, LengthDelimitedCodec};
 ///
 /// # pollster::block_on(async {
 /// let mut frames = FramedWrite::new(Vec::new(), LengthDelimitedCodec::new());
@@ -37,7 +37,7 @@ const LEN_MAX: usize = 8 * 1024 * 1024;
 ///     .num_skip(4);
 /// let mut frames = FramedRead::new(&b"\x07\0??abc"[..], codec);
 /// assert_eq!(frames.next().await.unwrap()?, b"abc"[..]);
-/// # Result::<(), compio_io::framed::CodecError>::Ok(())
+/// # Result::<(), compio::framed::CodecError>::Ok(())
 /// # }).unwrap();
 /// ```
 #[derive(Clone, Debug)]

@@ -11,7 +11,7 @@ use crate::framed::{CodecError, Decoder, Encoder, segments::Segments};
 /// sent unchanged, and arrives as two frames.
 ///
 /// ```
-/// use compio_io::framed::{CodecError, FramedRead, LinesCodec};
+/// use compio::framed::{CodecError, FramedRead, LinesCodec};
 ///
 /// # pollster::block_on(async {
 /// let codec = LinesCodec::new_with_max_length(4);

@@ -31,8 +31,8 @@
 //! way. For that, reader and writer must be `'static`.
 //!
 //! ```
-//! use compio_io::framed::{Framed, LinesCodec};
-//! use compio_io::io::{duplex, split};
+//! use compio::framed::{Framed, LinesCodec};
+//! use compio::io::{duplex, split};
 //!
 //! # pollster::block_on(async {
 //! let [mut client, mut server] = <[_; 2]>::from(duplex(64)).map(|stream| {
@@ -45,7 +45,7 @@
 //! assert_eq!(client.next().await.unwrap()?, "answer");
 //! client.close().await?;
 //! assert!(server.next().await.is_none());
-//! # Result::<(), compio_io::framed::CodecError>::Ok(())
+//! # Result::<(), compio::framed::CodecError>::Ok(())
 //! # }).unwrap();
 //! ```
 

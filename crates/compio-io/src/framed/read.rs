@@ -37,7 +37,7 @@ const READ_LEN: usize = 8 * 1024;
 /// next call waits for it. Dropping the `FramedRead` cancels the read.
 ///
 /// ```
-/// use compio_io::framed::{FramedRead, LinesCodec};
+/// use compio::framed::{FramedRead, LinesCodec};
 ///
 /// # pollster::block_on(async {
 /// let mut lines = FramedRead::new(&b"one\ntwo\n"[..], LinesCodec::new());

@@ -37,14 +37,14 @@ const GATHERED_MAX: usize = 8 * 1024;
 /// loses the gathered frames.
 ///
 /// ```
-/// use compio_io::framed::{FramedWrite, LinesCodec};
+/// use compio::framed::{FramedWrite, LinesCodec};
 ///
 /// # pollster::block_on(async {
 /// let mut lines = FramedWrite::new(Vec::new(), LinesCodec::new());
 /// lines.feed("one").await?;
 /// lines.send("two").await?;
 /// assert_eq!(lines.get_ref().unwrap(), b"one\ntwo\n");
-/// # Result::<(), compio_io::framed::CodecError>::Ok(())
+/// # Result::<(), compio::framed::CodecError>::Ok(())
 /// # }).unwrap();
 /// ```
 pub struct FramedWrite<W, E> {

@@ -44,7 +44,7 @@ pub trait AsyncReadAtExt: AsyncReadAt {
     /// again.
     ///
     /// ```
-    /// use compio_io::io::AsyncReadAtExt;
+    /// use compio::io::AsyncReadAtExt;
     ///
     /// # pollster::block_on(async {
     /// let (result, buffer) = b"abcdef".read_exact_at([0; 3], 2).await;
@@ -95,7 +95,7 @@ pub trait AsyncReadAtExt: AsyncReadAt {
     /// read again.
     ///
     /// ```
-    /// use compio_io::io::AsyncReadAtExt;
+    /// use compio::io::AsyncReadAtExt;
     ///
     /// # pollster::block_on(async {
     /// let (read, buffer) = b"abcdef".read_to_end_at(b"> ".to_vec(), 4).await;
@@ -150,7 +150,7 @@ pub trait AsyncReadAtExt: AsyncReadAt {
     /// As for [`read_exact_at`](Self::read_exact_at).
     ///
     /// ```
-    /// use compio_io::io::AsyncReadAtExt;
+    /// use compio::io::AsyncReadAtExt;
     ///
     /// # pollster::block_on(async {
     /// let (result, (head, body)) = b"abcdef".read_vectored_exact_at(([0; 2], [0; 3]), 1).await;
@@ -200,7 +200,7 @@ pub trait AsyncReadAtExt: AsyncReadAt {
     /// As for [`read_to_end_at`](Self::read_to_end_at).
     ///
     /// ```
-    /// use compio_io::io::AsyncReadAtExt;
+    /// use compio::io::AsyncReadAtExt;
     ///
     /// # pollster::block_on(async {
     /// let (read, text) = b"abcdef".read_to_string_at(String::from("> "), 4).await;

@@ -11,7 +11,7 @@ use crate::{
 /// A reader with a buffer of its own.
 ///
 /// ```
-/// use compio_io::io::AsyncBufRead;
+/// use compio::io::AsyncBufRead;
 ///
 /// # pollster::block_on(async {
 /// let mut source: &[u8] = b"  text";
@@ -64,7 +64,7 @@ pub trait AsyncBufReadExt: AsyncBufRead {
     /// Dropping the future loses the vector and the bytes read into it.
     ///
     /// ```
-    /// use compio_io::io::AsyncBufReadExt;
+    /// use compio::io::AsyncBufReadExt;
     ///
     /// # pollster::block_on(async {
     /// let mut source: &[u8] = b"key=value";
@@ -106,7 +106,7 @@ pub trait AsyncBufReadExt: AsyncBufRead {
     /// As for [`read_until`](Self::read_until).
     ///
     /// ```
-    /// use compio_io::io::AsyncBufReadExt;
+    /// use compio::io::AsyncBufReadExt;
     ///
     /// # pollster::block_on(async {
     /// let mut source: &[u8] = b"one\ntwo";
@@ -141,7 +141,7 @@ pub trait AsyncBufReadExt: AsyncBufRead {
     /// Bytes skipped before the drop stay skipped.
     ///
     /// ```
-    /// use compio_io::io::AsyncBufReadExt;
+    /// use compio::io::AsyncBufReadExt;
     ///
     /// # pollster::block_on(async {
     /// let mut source: &[u8] = b"# comment\ntext";
@@ -170,7 +170,7 @@ pub trait AsyncBufReadExt: AsyncBufRead {
     /// The lines of this reader, without their line ends.
     ///
     /// ```
-    /// use compio_io::io::{AsyncBufReadExt, BufReader};
+    /// use compio::io::{AsyncBufReadExt, BufReader};
     ///
     /// # pollster::block_on(async {
     /// let mut lines = BufReader::new(&b"one\ntwo\n"[..]).lines();
@@ -192,7 +192,7 @@ pub trait AsyncBufReadExt: AsyncBufRead {
     /// The parts of this reader between the bytes `delimiter`.
     ///
     /// ```
-    /// use compio_io::io::{AsyncBufReadExt, BufReader};
+    /// use compio::io::{AsyncBufReadExt, BufReader};
     ///
     /// # pollster::block_on(async {
     /// let mut parts = BufReader::new(&b"a;;b"[..]).split(b';');

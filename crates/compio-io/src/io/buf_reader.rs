@@ -25,7 +25,7 @@ use crate::{
 /// nothing; it costs an allocation, and its reader must be `'static`.
 ///
 /// ```
-/// use compio_io::io::{AsyncBufReadExt, BufReader};
+/// use compio::io::{AsyncBufReadExt, BufReader};
 ///
 /// # pollster::block_on(async {
 /// let mut reader = BufReader::new(&b"one\ntwo\n"[..]);

@@ -35,7 +35,7 @@ use crate::{
 /// midway.
 ///
 /// ```
-/// use compio_io::io::{AsyncWrite, AsyncWriteExt, BufWriter};
+/// use compio::io::{AsyncWrite, AsyncWriteExt, BufWriter};
 ///
 /// # pollster::block_on(async {
 /// let mut writer = BufWriter::new(Vec::new());
@@ -103,7 +103,7 @@ impl<W> BufWriter<W> {
     /// Unwraps the writer, and the bytes that are buffered and not yet written.
     ///
     /// ```
-    /// use compio_io::io::{AsyncWriteExt, BufWriter};
+    /// use compio::io::{AsyncWriteExt, BufWriter};
     ///
     /// # pollster::block_on(async {
     /// let mut writer = BufWriter::new(Vec::new());

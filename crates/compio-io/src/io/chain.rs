@@ -17,7 +17,7 @@ use crate::{
 /// As for the current reader.
 ///
 /// ```
-/// use compio_io::io::{AsyncBufReadExt, AsyncReadExt};
+/// use compio::io::{AsyncBufReadExt, AsyncReadExt};
 ///
 /// # pollster::block_on(async {
 /// let mut source = (&b"one\nt"[..]).chain(&b"wo\n"[..]);

@@ -32,7 +32,7 @@ const COPY_LEN: usize = 64 * 1024;
 /// Dropping the future loses up to 64 KiB that were read and not yet written.
 ///
 /// ```
-/// use compio_io::io::copy;
+/// use compio::io::copy;
 ///
 /// # pollster::block_on(async {
 /// let mut sink = Vec::new();
@@ -83,7 +83,7 @@ where
 /// lost.
 ///
 /// ```
-/// use compio_io::io::{BufReader, copy_buf};
+/// use compio::io::{BufReader, copy_buf};
 ///
 /// # pollster::block_on(async {
 /// let mut sink = Vec::new();
@@ -145,7 +145,7 @@ where
 /// As for [`copy`], each way.
 ///
 /// ```
-/// use compio_io::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt, copy_bidirectional, duplex};
+/// use compio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt, copy_bidirectional, duplex};
 ///
 /// # pollster::block_on(async {
 /// let (mut client, front) = duplex(64);

@@ -27,7 +27,7 @@ use crate::{
 /// ```
 /// use std::io::SeekFrom;
 ///
-/// use compio_io::io::{AsyncReadExt, AsyncSeek, Cursor};
+/// use compio::io::{AsyncReadExt, AsyncSeek, Cursor};
 ///
 /// # pollster::block_on(async {
 /// let mut source = Cursor::new(b"abcdef");

@@ -8,9 +8,11 @@ use std::{
 };
 
 /// An operation without an owner.
+#[doc(hidden)]
 pub type Detached = Pin<Box<dyn Future<Output = ()>>>;
 
 /// A runtime that finishes operations without an owner.
+#[doc(hidden)]
 pub trait DetachedRunner {
     /// Polls the operation until it is ready, or drops it. A dropped operation
     /// [aborts](crate::io::AsyncWrite::abort) its writer.
@@ -18,6 +20,7 @@ pub trait DetachedRunner {
 }
 
 /// Finds the runtime of the operations that begin now.
+#[doc(hidden)]
 pub type FindRunner = fn() -> Option<Weak<dyn DetachedRunner>>;
 
 // Thread-local: a lock could be held at the moment of a fork.
@@ -27,6 +30,7 @@ thread_local! {
 
 /// Registers the runtimes of this thread to finish operations of dropped owners, such as the last write
 /// of a [`PollWriter`](crate::io::PollWriter).
+#[doc(hidden)]
 #[doc(hidden)]
 pub fn set_detached_runner(find: FindRunner) {
     FIND.set(Some(find));

@@ -41,7 +41,7 @@ pub struct DuplexStream {
 /// full, a write waits until bytes are read.
 ///
 /// ```
-/// use compio_io::io::{AsyncReadExt, AsyncWriteExt, duplex};
+/// use compio::io::{AsyncReadExt, AsyncWriteExt, duplex};
 ///
 /// # pollster::block_on(async {
 /// let (mut client, mut server) = duplex(64);

@@ -25,7 +25,7 @@ pub struct Repeat(u8);
 /// Returns a reader at EOF.
 ///
 /// ```
-/// use compio_io::io::{AsyncReadExt, empty};
+/// use compio::io::{AsyncReadExt, empty};
 ///
 /// # pollster::block_on(async {
 /// let (read, buffer) = empty().read_to_end(b"abc".to_vec()).await;
@@ -39,7 +39,7 @@ pub fn empty() -> Empty {
 /// Returns a writer that discards its bytes.
 ///
 /// ```
-/// use compio_io::io::{copy, sink};
+/// use compio::io::{copy, sink};
 ///
 /// # pollster::block_on(async {
 /// assert_eq!(copy(&mut &b"abc"[..], &mut sink()).await.unwrap(), 3);
@@ -52,7 +52,7 @@ pub fn sink() -> Sink {
 /// Returns a reader that fills every buffer with `byte` and never ends.
 ///
 /// ```
-/// use compio_io::io::{AsyncReadExt, repeat};
+/// use compio::io::{AsyncReadExt, repeat};
 ///
 /// # pollster::block_on(async {
 /// let (_, buffer) = repeat(b'-').take(3).read_to_end(Vec::new()).await;

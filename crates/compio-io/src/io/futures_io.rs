@@ -31,7 +31,7 @@ use crate::{
 /// is dropped has moved nothing.
 ///
 /// ```
-/// use compio_io::io::{AsyncReadExt, FuturesIo};
+/// use compio::io::{AsyncReadExt, FuturesIo};
 ///
 /// # pollster::block_on(async {
 /// let theirs = futures_util::io::Cursor::new(b"abc");

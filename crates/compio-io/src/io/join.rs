@@ -21,7 +21,7 @@ pub struct Join<R, W> {
 /// Combines a reader and a writer into one stream.
 ///
 /// ```
-/// use compio_io::io::{AsyncReadExt, AsyncWriteExt, join};
+/// use compio::io::{AsyncReadExt, AsyncWriteExt, join};
 ///
 /// # pollster::block_on(async {
 /// let mut stream = join(&b"question"[..], Vec::new());
@@ -121,7 +121,7 @@ pub struct WriteHalf<S>(Rc<S>);
 /// [`shutdown`](AsyncWrite::shutdown) ends the direction.
 ///
 /// ```
-/// use compio_io::io::{AsyncReadExt, AsyncWriteExt, duplex, split};
+/// use compio::io::{AsyncReadExt, AsyncWriteExt, duplex, split};
 ///
 /// # pollster::block_on(async {
 /// let (stream, mut other) = duplex(64);

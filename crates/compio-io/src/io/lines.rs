@@ -58,7 +58,7 @@ impl<R: AsyncBufRead> Lines<R> {
     /// dropped read are missing in it.
     ///
     /// ```
-    /// use compio_io::io::AsyncBufReadExt;
+    /// use compio::io::AsyncBufReadExt;
     ///
     /// # pollster::block_on(async {
     /// let mut lines = (&b"one\r\ntwo"[..]).lines();
@@ -118,7 +118,7 @@ impl<R: AsyncBufRead> Split<R> {
     /// dropped read are missing in it.
     ///
     /// ```
-    /// use compio_io::io::{AsyncBufReadExt, BufReader};
+    /// use compio::io::{AsyncBufReadExt, BufReader};
     ///
     /// # pollster::block_on(async {
     /// let mut parts = BufReader::new(&b"a;b"[..]).split(b';');

@@ -45,7 +45,7 @@
 //! ```
 //! use std::pin::pin;
 //!
-//! use compio_io::io::{AsyncRead, AsyncWriteExt, duplex};
+//! use compio::io::{AsyncRead, AsyncWriteExt, duplex};
 //! # async fn select<T>(f: impl Future<Output = T>, _tick: ()) -> Option<T> {
 //! #     let mut f = pin!(f);
 //! #     std::future::poll_fn(|cx| match f.as_mut().poll(cx) {

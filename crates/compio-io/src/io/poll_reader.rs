@@ -37,7 +37,7 @@ use crate::{
 /// use std::pin::pin;
 /// use std::task::{Context, Waker};
 ///
-/// use compio_io::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, PollReader, duplex};
+/// use compio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, PollReader, duplex};
 ///
 /// # pollster::block_on(async {
 /// let (mut client, server) = duplex(64);

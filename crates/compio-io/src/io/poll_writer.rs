@@ -52,7 +52,7 @@ const CAPACITY: usize = 64 * 1024;
 /// reads EOF. Flush if that matters.
 ///
 /// ```
-/// use compio_io::io::{AsyncWrite, AsyncWriteExt, PollWriter};
+/// use compio::io::{AsyncWrite, AsyncWriteExt, PollWriter};
 ///
 /// # pollster::block_on(async {
 /// let mut writer = PollWriter::new(Vec::new());

@@ -13,8 +13,8 @@ use crate::buf::{BufResult, BufResultExt, FirstRoom, IntoInner, IoBufMut, IoVect
 /// On failure the length is unchanged.
 ///
 /// ```
-/// use compio_io::buf::{BufResult, IoBufMut};
-/// use compio_io::io::AsyncRead;
+/// use compio::buf::{BufResult, IoBufMut};
+/// use compio::io::AsyncRead;
 ///
 /// /// Zeros without end.
 /// struct Zeros;
@@ -29,8 +29,10 @@ use crate::buf::{BufResult, BufResultExt, FirstRoom, IntoInner, IoBufMut, IoVect
 ///     }
 /// }
 ///
-/// let (read, buffer) = pollster::block_on(Zeros.read([1; 3]));
+/// # pollster::block_on(async {
+/// let (read, buffer) = Zeros.read([1; 3]).await;
 /// assert_eq!((read.unwrap(), buffer), (3, [0; 3]));
+/// # });
 /// ```
 pub trait AsyncRead {
     /// Reads up to the capacity of `buf` into it, from its start, sets its
@@ -52,7 +54,7 @@ pub trait AsyncRead {
     /// This is not EOF.
     ///
     /// ```
-    /// use compio_io::io::AsyncRead;
+    /// use compio::io::AsyncRead;
     ///
     /// # pollster::block_on(async {
     /// let mut source: &[u8] = b"abcdef";
@@ -78,7 +80,7 @@ pub trait AsyncRead {
     /// As for [`read`](Self::read).
     ///
     /// ```
-    /// use compio_io::io::AsyncRead;
+    /// use compio::io::AsyncRead;
     ///
     /// # pollster::block_on(async {
     /// let mut source: &[u8] = b"abcdef";
@@ -116,7 +118,7 @@ pub trait AsyncReadAt {
     /// nothing else: the bytes can be read again.
     ///
     /// ```
-    /// use compio_io::io::AsyncReadAt;
+    /// use compio::io::AsyncReadAt;
     ///
     /// # pollster::block_on(async {
     /// let (read, buffer) = b"abcdef".read_at(Vec::with_capacity(8), 2).await;

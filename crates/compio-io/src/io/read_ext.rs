@@ -28,7 +28,7 @@ macro_rules! read_numbers {
         /// are lost.
         ///
         /// ```
-        /// use compio_io::io::AsyncReadExt;
+        /// use compio::io::AsyncReadExt;
         ///
         /// # pollster::block_on(async {
         #[doc = concat!("let bytes = (42 as ", stringify!($number), ").", stringify!($to), "();")]
@@ -64,8 +64,8 @@ pub trait AsyncReadExt: AsyncRead {
     /// ```
     /// use std::io::ErrorKind;
     ///
-    /// use compio_io::buf::IoBuf;
-    /// use compio_io::io::AsyncReadExt;
+    /// use compio::buf::IoBuf;
+    /// use compio::io::AsyncReadExt;
     ///
     /// # pollster::block_on(async {
     /// let mut source: &[u8] = b"abcdef";
@@ -109,7 +109,7 @@ pub trait AsyncReadExt: AsyncRead {
     /// As for [`read_exact`](Self::read_exact).
     ///
     /// ```
-    /// use compio_io::io::AsyncReadExt;
+    /// use compio::io::AsyncReadExt;
     ///
     /// # pollster::block_on(async {
     /// let mut source: &[u8] = b"headbody";
@@ -150,7 +150,7 @@ pub trait AsyncReadExt: AsyncRead {
     /// As for [`read`](AsyncRead::read); `buf` is lost with its content.
     ///
     /// ```
-    /// use compio_io::io::AsyncReadExt;
+    /// use compio::io::AsyncReadExt;
     ///
     /// # pollster::block_on(async {
     /// let mut source: &[u8] = b"def";
@@ -184,7 +184,7 @@ pub trait AsyncReadExt: AsyncRead {
     /// over [`append`](Self::append) keeps the vector between the reads.
     ///
     /// ```
-    /// use compio_io::io::AsyncReadExt;
+    /// use compio::io::AsyncReadExt;
     ///
     /// # pollster::block_on(async {
     /// let mut source: &[u8] = b"def";
@@ -237,7 +237,7 @@ pub trait AsyncReadExt: AsyncRead {
     /// As for [`read_to_end`](Self::read_to_end).
     ///
     /// ```
-    /// use compio_io::io::AsyncReadExt;
+    /// use compio::io::AsyncReadExt;
     ///
     /// # pollster::block_on(async {
     /// let mut source: &[u8] = "löss".as_bytes();
@@ -278,7 +278,7 @@ pub trait AsyncReadExt: AsyncRead {
     /// Borrows the reader, for adapters that take it by value.
     ///
     /// ```
-    /// use compio_io::io::AsyncReadExt;
+    /// use compio::io::AsyncReadExt;
     ///
     /// # pollster::block_on(async {
     /// let mut source: &[u8] = b"headbody";
@@ -297,7 +297,7 @@ pub trait AsyncReadExt: AsyncRead {
     /// Reads this source to its end, then `next`.
     ///
     /// ```
-    /// use compio_io::io::AsyncReadExt;
+    /// use compio::io::AsyncReadExt;
     ///
     /// # pollster::block_on(async {
     /// let mut source = (&b"head "[..]).chain(&b"body"[..]);
@@ -315,7 +315,7 @@ pub trait AsyncReadExt: AsyncRead {
     /// Wraps the reader so that it ends after `limit` bytes.
     ///
     /// ```
-    /// use compio_io::io::AsyncReadExt;
+    /// use compio::io::AsyncReadExt;
     ///
     /// # pollster::block_on(async {
     /// let mut source = (&b"abcdef"[..]).take(4);

@@ -8,7 +8,7 @@ use std::io::{self, SeekFrom};
 /// ```
 /// use std::io::{Cursor, SeekFrom};
 ///
-/// use compio_io::io::{AsyncReadExt, AsyncSeek};
+/// use compio::io::{AsyncReadExt, AsyncSeek};
 ///
 /// # pollster::block_on(async {
 /// let mut source = Cursor::new(b"abcdef");
@@ -65,7 +65,7 @@ pub trait AsyncSeek {
 /// from the end.
 ///
 /// ```
-/// use compio_io::io::AsyncSize;
+/// use compio::io::AsyncSize;
 ///
 /// # pollster::block_on(async {
 /// assert_eq!(b"abc".size().await.unwrap(), 3);

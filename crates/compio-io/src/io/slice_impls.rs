@@ -255,7 +255,7 @@ positioned_cell! {
     /// ```
     /// use std::cell::RefCell;
     ///
-    /// use compio_io::io::AsyncWriteAtExt;
+    /// use compio::io::AsyncWriteAtExt;
     ///
     /// # pollster::block_on(async {
     /// let sink = RefCell::new(b"abc".to_vec());

@@ -13,7 +13,7 @@ use crate::{
 /// It never reads behind the limit. Vectored reads fill the first buffer only.
 ///
 /// ```
-/// use compio_io::io::{AsyncRead, AsyncReadExt};
+/// use compio::io::{AsyncRead, AsyncReadExt};
 ///
 /// # pollster::block_on(async {
 /// let mut head = (&b"headbody"[..]).take(4);

@@ -31,7 +31,7 @@ use crate::{
 /// is dropped has moved nothing.
 ///
 /// ```
-/// use compio_io::io::{AsyncReadExt, TokioIo};
+/// use compio::io::{AsyncReadExt, TokioIo};
 ///
 /// # pollster::block_on(async {
 /// let theirs = tokio::io::repeat(b'-');

@@ -15,8 +15,8 @@ use crate::buf::{BufResult, BufResultExt, FirstBytes, IntoInner, IoBuf, IoVector
 /// ```
 /// use std::io;
 ///
-/// use compio_io::buf::{BufResult, IoBuf};
-/// use compio_io::io::{AsyncWrite, AsyncWriteExt};
+/// use compio::buf::{BufResult, IoBuf};
+/// use compio::io::{AsyncWrite, AsyncWriteExt};
 ///
 /// /// Counts the bytes written to it.
 /// struct Count(usize);
@@ -37,7 +37,9 @@ use crate::buf::{BufResult, BufResultExt, FirstBytes, IntoInner, IoBuf, IoVector
 /// }
 ///
 /// let mut count = Count(0);
-/// pollster::block_on(count.write_vectored_all(["ab", "cde"])).0.unwrap();
+/// # pollster::block_on(async {
+/// count.write_vectored_all(["ab", "cde"]).await.0.unwrap();
+/// # });
 /// assert_eq!(count.0, 5);
 /// ```
 pub trait AsyncWrite {
@@ -57,7 +59,7 @@ pub trait AsyncWrite {
     /// implementations document whether that can happen.
     ///
     /// ```
-    /// use compio_io::io::AsyncWrite;
+    /// use compio::io::AsyncWrite;
     ///
     /// # pollster::block_on(async {
     /// let mut sink = Vec::new();
@@ -82,7 +84,7 @@ pub trait AsyncWrite {
     /// As for [`write`](Self::write).
     ///
     /// ```
-    /// use compio_io::io::AsyncWrite;
+    /// use compio::io::AsyncWrite;
     ///
     /// # pollster::block_on(async {
     /// let mut sink = Vec::new();
@@ -132,8 +134,8 @@ pub trait AsyncWrite {
 /// ```
 /// use std::cell::RefCell;
 ///
-/// use compio_io::buf::{BufResult, IoBuf};
-/// use compio_io::io::{AsyncWriteAt, AsyncWriteAtExt};
+/// use compio::buf::{BufResult, IoBuf};
+/// use compio::io::{AsyncWriteAt, AsyncWriteAtExt};
 ///
 /// /// A block of memory of fixed size.
 /// struct Block(RefCell<[u8; 8]>);

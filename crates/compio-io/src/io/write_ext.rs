@@ -25,7 +25,7 @@ macro_rules! write_numbers {
         /// Some first bytes of the number, or all, may have been written.
         ///
         /// ```
-        /// use compio_io::io::AsyncWriteExt;
+        /// use compio::io::AsyncWriteExt;
         ///
         /// # pollster::block_on(async {
         /// let mut sink = Vec::new();
@@ -57,7 +57,7 @@ pub trait AsyncWriteExt: AsyncWrite {
     /// were written.
     ///
     /// ```
-    /// use compio_io::io::AsyncWriteExt;
+    /// use compio::io::AsyncWriteExt;
     ///
     /// # pollster::block_on(async {
     /// let mut sink = Vec::new();
@@ -102,7 +102,7 @@ pub trait AsyncWriteExt: AsyncWrite {
     /// As for [`write_all`](Self::write_all).
     ///
     /// ```
-    /// use compio_io::io::AsyncWriteExt;
+    /// use compio::io::AsyncWriteExt;
     ///
     /// # pollster::block_on(async {
     /// let mut sink = Vec::new();

@@ -57,22 +57,29 @@ use sync::{Arc, Mutex, MutexGuard};
 /// For repeated work, reset the event before looking for work: new work signals it again.
 ///
 /// ```
-/// # use std::{sync::Mutex, thread};
-/// # use compio::event::Event;
+/// use std::{mem, sync::Mutex, thread};
+///
+/// use compio::event::Event;
+///
+/// static WORK: Mutex<Vec<u32>> = Mutex::new(Vec::new());
+///
 /// # #[cfg(feature = "runtime")]
-/// # compio::task::block_on(async {
-/// # let event = Event::new();
-/// # let handle = event.handle();
-/// # static WORK: Mutex<Vec<u32>> = Mutex::new(Vec::new());
-/// # thread::spawn(move || for n in 0..10 { WORK.lock().unwrap().push(n); handle.notify(); });
-/// # let mut done = 0;
-/// # while done < 10 {
-/// event.wait().await;
-/// event.reset();
-/// let work = std::mem::take(&mut *WORK.lock().unwrap());
-/// # done += work.len();
-/// # }
-/// # });
+/// compio::task::block_on(async {
+///     let event = Event::new();
+///     let handle = event.handle();
+///     thread::spawn(move || {
+///         for job in 0..10 {
+///             WORK.lock().unwrap().push(job);
+///             handle.notify();
+///         }
+///     });
+///     let mut done = 0;
+///     while done < 10 {
+///         event.wait().await;
+///         event.reset();
+///         done += mem::take(&mut *WORK.lock().unwrap()).len();
+///     }
+/// });
 /// ```
 pub struct Event {
     shared: Arc<Shared>,

@@ -30,20 +30,20 @@ use crate::{
 /// ```
 /// use compio::fs::Dir;
 ///
-/// # fn main() -> std::io::Result<()> {
-/// # let scratch = tempfile::tempdir()?;
-/// # let path = scratch.path();
-/// compio::task::block_on(async {
-///     let dir = Dir::open(path).await?;
-///     dir.create_dir("new").await?;
-///     let new = dir.open_dir("new").await?;
-///     dir.rename("new", &dir, "old").await?;
-///     let file = new.create("file").await?;
-///     file.write_at("hello", 0).await.0?;
-///     assert_eq!(dir.metadata("old/file").await?.len(), 5);
-///     # Ok(())
-/// })
-/// # }
+/// fn main() -> std::io::Result<()> {
+///     let scratch = tempfile::tempdir()?;
+///     let path = scratch.path();
+///     compio::task::block_on(async {
+///         let dir = Dir::open(path).await?;
+///         dir.create_dir("new").await?;
+///         let new = dir.open_dir("new").await?;
+///         dir.rename("new", &dir, "old").await?;
+///         let file = new.create("file").await?;
+///         file.write_at("hello", 0).await.0?;
+///         assert_eq!(dir.metadata("old/file").await?.len(), 5);
+///         Ok(())
+///     })
+/// }
 /// ```
 ///
 /// # Cancellation

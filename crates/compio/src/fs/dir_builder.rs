@@ -13,15 +13,15 @@ use crate::sys::SystemDirOptions;
 /// ```
 /// use compio::fs::DirBuilder;
 ///
-/// # fn main() -> std::io::Result<()> {
-/// # let dir = tempfile::tempdir()?;
-/// # let path = dir.path().join("a/b/c");
-/// compio::task::block_on(async {
-///     DirBuilder::new().recursive(true).create(&path).await?;
-///     assert!(compio::fs::metadata(&path).await?.is_dir());
-///     # Ok(())
-/// })
-/// # }
+/// fn main() -> std::io::Result<()> {
+///     let dir = tempfile::tempdir()?;
+///     let path = dir.path().join("a/b/c");
+///     compio::task::block_on(async {
+///         DirBuilder::new().recursive(true).create(&path).await?;
+///         assert!(compio::fs::metadata(&path).await?.is_dir());
+///         Ok(())
+///     })
+/// }
 /// ```
 #[derive(Debug, Clone, Default)]
 pub struct DirBuilder {

@@ -58,23 +58,23 @@ use crate::{runtime, sys::Attributes};
 /// ```
 /// use compio::fs::File;
 ///
-/// # fn main() -> std::io::Result<()> {
-/// # let dir = tempfile::tempdir()?;
-/// # let path = dir.path().join("greeting");
-/// compio::task::block_on(async {
-///     let file = File::create(&path)?;
-///     let (written, buffer) = file.write_at("hello", 0).await;
-///     assert_eq!(&buffer[..written?], "hello");
-///     file.sync_all().await?;
-///     file.close().await?;
+/// fn main() -> std::io::Result<()> {
+///     let dir = tempfile::tempdir()?;
+///     let path = dir.path().join("greeting");
+///     compio::task::block_on(async {
+///         let file = File::create(&path)?;
+///         let (written, buffer) = file.write_at("hello", 0).await;
+///         assert_eq!(&buffer[..written?], "hello");
+///         file.sync_all().await?;
+///         file.close().await?;
 ///
-///     let file = File::open(&path)?;
-///     let (read, buffer) = file.read_at(Vec::with_capacity(100), 1).await;
-///     assert_eq!(read?, 4);
-///     assert_eq!(buffer, b"ello");
-///     # Ok(())
-/// })
-/// # }
+///         let file = File::open(&path)?;
+///         let (read, buffer) = file.read_at(Vec::with_capacity(100), 1).await;
+///         assert_eq!(read?, 4);
+///         assert_eq!(buffer, b"ello");
+///         Ok(())
+///     })
+/// }
 /// ```
 #[derive(Debug, Clone)]
 pub struct File {
@@ -351,14 +351,14 @@ impl File {
     /// ```
     /// use compio::fs::File;
     ///
-    /// # fn main() -> std::io::Result<()> {
-    /// let file = File::open("Cargo.toml")?;
-    /// let duplicate = file.try_clone()?.into_std().expect("the only handle");
-    /// std::thread::spawn(move || duplicate.metadata())
-    ///     .join()
-    ///     .unwrap()?;
-    /// # Ok(())
-    /// # }
+    /// fn main() -> std::io::Result<()> {
+    ///     let file = File::open("Cargo.toml")?;
+    ///     let duplicate = file.try_clone()?.into_std().expect("the only handle");
+    ///     std::thread::spawn(move || duplicate.metadata())
+    ///         .join()
+    ///         .unwrap()?;
+    ///     Ok(())
+    /// }
     /// ```
     pub fn try_clone(&self) -> io::Result<Self> {
         handle::duplicate(self.as_fd()).map(Self::from_fd)

@@ -40,17 +40,17 @@ impl File {
     /// ```
     /// use compio::fs::File;
     ///
-    /// # fn main() -> std::io::Result<()> {
-    /// # let dir = tempfile::tempdir()?;
-    /// # let path = dir.path().join("file");
-    /// compio::task::block_on(async {
-    ///     let file = File::create(&path)?;
-    ///     file.lock().await?;
-    ///     assert!(File::open(&path)?.try_lock_shared().is_err());
-    ///     file.unlock()?;
-    ///     # Ok(())
-    /// })
-    /// # }
+    /// fn main() -> std::io::Result<()> {
+    ///     let dir = tempfile::tempdir()?;
+    ///     let path = dir.path().join("file");
+    ///     compio::task::block_on(async {
+    ///         let file = File::create(&path)?;
+    ///         file.lock().await?;
+    ///         assert!(File::open(&path)?.try_lock_shared().is_err());
+    ///         file.unlock()?;
+    ///         Ok(())
+    ///     })
+    /// }
     /// ```
     pub async fn lock(&self) -> io::Result<()> {
         wait_for(|| self.try_lock()).await

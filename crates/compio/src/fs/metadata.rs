@@ -8,14 +8,14 @@ use crate::sys::{Attributes, Kind};
 /// the platform.
 ///
 /// ```
-/// # fn main() -> std::io::Result<()> {
-/// compio::task::block_on(async {
-///     let attributes = compio::fs::metadata("Cargo.toml").await?;
-///     assert!(attributes.is_file() && attributes.len() > 0);
-///     assert!(!attributes.permissions().readonly());
-///     # Ok(())
-/// })
-/// # }
+/// fn main() -> std::io::Result<()> {
+///     compio::task::block_on(async {
+///         let attributes = compio::fs::metadata("Cargo.toml").await?;
+///         assert!(attributes.is_file() && attributes.len() > 0);
+///         assert!(!attributes.permissions().readonly());
+///         Ok(())
+///     })
+/// }
 /// ```
 #[derive(Clone)]
 pub struct Metadata(pub(crate) Attributes);

@@ -13,16 +13,16 @@ use crate::sys;
 /// ```
 /// use compio::fs::OpenOptions;
 ///
-/// # fn main() -> std::io::Result<()> {
-/// # let dir = tempfile::tempdir()?;
-/// # let path = dir.path().join("new");
-/// compio::task::block_on(async {
-///     let file = OpenOptions::new().write(true).create_new(true).open(&path)?;
-///     let (written, _) = file.write_at("hello", 0).await;
-///     assert_eq!(written?, 5);
-///     # Ok(())
-/// })
-/// # }
+/// fn main() -> std::io::Result<()> {
+///     let dir = tempfile::tempdir()?;
+///     let path = dir.path().join("new");
+///     compio::task::block_on(async {
+///         let file = OpenOptions::new().write(true).create_new(true).open(&path)?;
+///         let (written, _) = file.write_at("hello", 0).await;
+///         assert_eq!(written?, 5);
+///         Ok(())
+///     })
+/// }
 /// ```
 #[derive(Debug, Clone, Default)]
 pub struct OpenOptions {

@@ -29,19 +29,19 @@ const BATCH: usize = 128;
 /// ```
 /// use compio::fs;
 ///
-/// # fn main() -> std::io::Result<()> {
-/// # let dir = tempfile::tempdir()?;
-/// # let path = dir.path();
-/// compio::task::block_on(async {
-///     fs::write(path.join("a"), "hello").await.0?;
-///     let mut entries = fs::read_dir(path).await?;
-///     while let Some(entry) = entries.next_entry().await? {
-///         assert_eq!(entry.file_name(), "a");
-///         assert!(entry.file_type().await?.is_file());
-///     }
-///     # Ok(())
-/// })
-/// # }
+/// fn main() -> std::io::Result<()> {
+///     let dir = tempfile::tempdir()?;
+///     let path = dir.path();
+///     compio::task::block_on(async {
+///         fs::write(path.join("a"), "hello").await.0?;
+///         let mut entries = fs::read_dir(path).await?;
+///         while let Some(entry) = entries.next_entry().await? {
+///             assert_eq!(entry.file_name(), "a");
+///             assert!(entry.file_type().await?.is_file());
+///         }
+///         Ok(())
+///     })
+/// }
 /// ```
 ///
 /// # Cancellation

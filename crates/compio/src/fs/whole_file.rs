@@ -17,13 +17,13 @@ const END_LEN: usize = 32;
 /// Reads a file to EOF.
 ///
 /// ```
-/// # fn main() -> std::io::Result<()> {
-/// compio::task::block_on(async {
-///     let manifest = compio::fs::read("Cargo.toml").await?;
-///     assert!(manifest.starts_with(b"[package]"));
-///     # Ok(())
-/// })
-/// # }
+/// fn main() -> std::io::Result<()> {
+///     compio::task::block_on(async {
+///         let manifest = compio::fs::read("Cargo.toml").await?;
+///         assert!(manifest.starts_with(b"[package]"));
+///         Ok(())
+///     })
+/// }
 /// ```
 ///
 /// # Platform differences
@@ -81,16 +81,16 @@ pub async fn read_to_string(path: impl AsRef<Path>) -> io::Result<String> {
 /// Replaces the content of a file by `contents`. The file is created if it is missing.
 ///
 /// ```
-/// # fn main() -> std::io::Result<()> {
-/// # let dir = tempfile::tempdir()?;
-/// # let path = dir.path().join("greeting");
-/// compio::task::block_on(async {
-///     compio::fs::write(&path, "hello").await.0?;
-///     compio::fs::append(&path, vec![b'!']).await.0?;
-///     assert_eq!(compio::fs::read_to_string(&path).await?, "hello!");
-///     # Ok(())
-/// })
-/// # }
+/// fn main() -> std::io::Result<()> {
+///     let dir = tempfile::tempdir()?;
+///     let path = dir.path().join("greeting");
+///     compio::task::block_on(async {
+///         compio::fs::write(&path, "hello").await.0?;
+///         compio::fs::append(&path, vec![b'!']).await.0?;
+///         assert_eq!(compio::fs::read_to_string(&path).await?, "hello!");
+///         Ok(())
+///     })
+/// }
 /// ```
 ///
 /// # Cancellation

@@ -58,14 +58,14 @@ impl Addresses {
 /// ```
 /// use compio::net::lookup_host;
 ///
-/// # fn main() -> std::io::Result<()> {
-/// compio::task::block_on(async {
-///     for address in lookup_host("localhost:80").await? {
-///         println!("{address}");
-///     }
-///     # Ok(())
-/// })
-/// # }
+/// fn main() -> std::io::Result<()> {
+///     compio::task::block_on(async {
+///         for address in lookup_host("localhost:80").await? {
+///             println!("{address}");
+///         }
+///         Ok(())
+///     })
+/// }
 /// ```
 ///
 /// # Cancellation

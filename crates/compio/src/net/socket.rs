@@ -518,16 +518,18 @@ macro_rules! descriptor {
             /// until then `into_std` fails.
             ///
             /// ```
-            /// # async fn hand_over(mut listener: compio::net::TcpListener) -> std::io::Result<()> {
-            /// while listener.settle().await {
-            ///     let (stream, _) = listener.accept().await?;
-            ///     // Served here.
-            ///     # drop(stream);
+            /// use std::{io, net};
+            ///
+            /// use compio::net::TcpListener;
+            ///
+            /// async fn hand_over(mut listener: TcpListener) -> io::Result<net::TcpListener> {
+            ///     while listener.settle().await {
+            ///         let (stream, _) = listener.accept().await?;
+            ///         // Served here.
+            ///         drop(stream);
+            ///     }
+            ///     Ok(listener.into_std().expect("the only handle"))
             /// }
-            /// let listener = listener.into_std().expect("the only handle");
-            /// # drop(listener);
-            /// # Ok(())
-            /// # }
             /// ```
             ///
             /// # Cancellation

@@ -33,20 +33,20 @@ use crate::{
 ///     net::{TcpListener, TcpStream},
 /// };
 ///
-/// # fn main() -> std::io::Result<()> {
-/// compio::task::block_on(async {
-///     let listener = TcpListener::bind("127.0.0.1:0").await?;
-///     let mut client = TcpStream::connect(listener.local_addr()?).await?;
-///     let (mut server, _) = listener.accept().await?;
+/// fn main() -> std::io::Result<()> {
+///     compio::task::block_on(async {
+///         let listener = TcpListener::bind("127.0.0.1:0").await?;
+///         let mut client = TcpStream::connect(listener.local_addr()?).await?;
+///         let (mut server, _) = listener.accept().await?;
 ///
-///     let (result, _) = client.write_all("hello").await;
-///     result?;
-///     let (result, buffer) = server.read_exact([0; 5]).await;
-///     result?;
-///     assert_eq!(&buffer, b"hello");
-///     # Ok(())
-/// })
-/// # }
+///         let (result, _) = client.write_all("hello").await;
+///         result?;
+///         let (result, buffer) = server.read_exact([0; 5]).await;
+///         result?;
+///         assert_eq!(&buffer, b"hello");
+///         Ok(())
+///     })
+/// }
 /// ```
 #[derive(Debug)]
 pub struct TcpListener {
@@ -121,19 +121,19 @@ impl TcpListener {
     ///     task,
     /// };
     ///
-    /// # fn main() -> std::io::Result<()> {
-    /// task::block_on(async {
-    ///     let listener = TcpListener::bind("127.0.0.1:0").await?;
+    /// fn main() -> std::io::Result<()> {
+    ///     task::block_on(async {
+    ///         let listener = TcpListener::bind("127.0.0.1:0").await?;
     ///     # let client = TcpStream::connect(listener.local_addr()?).await?;
-    ///     let mut incoming = listener.incoming();
-    ///     while let Some(stream) = incoming.next().await {
-    ///         let mut stream = stream?;
-    ///         task::spawn(async move { stream.write_all("hello").await.0 });
+    ///         let mut incoming = listener.incoming();
+    ///         while let Some(stream) = incoming.next().await {
+    ///             let mut stream = stream?;
+    ///             task::spawn(async move { stream.write_all("hello").await.0 });
     ///         # break;
-    ///     }
-    ///     # Ok(())
-    /// })
-    /// # }
+    ///         }
+    ///         Ok(())
+    ///     })
+    /// }
     /// ```
     pub fn incoming(&self) -> Incoming<TcpStream> {
         Incoming::new(self.socket.incoming(&self.acceptor), |fd| TcpStream {

@@ -17,20 +17,20 @@ use super::{
 /// ```
 /// use compio::net::TcpSocket;
 ///
-/// # fn main() -> std::io::Result<()> {
-/// compio::task::block_on(async {
-///     let server = TcpSocket::new_v4()?;
-///     server.set_recv_buffer_size(64 * 1024)?;
-///     server.bind("127.0.0.1:0".parse().expect("an address"))?;
-///     let listener = server.listen(16)?;
+/// fn main() -> std::io::Result<()> {
+///     compio::task::block_on(async {
+///         let server = TcpSocket::new_v4()?;
+///         server.set_recv_buffer_size(64 * 1024)?;
+///         server.bind("127.0.0.1:0".parse().expect("an address"))?;
+///         let listener = server.listen(16)?;
 ///
-///     let client = TcpSocket::new_v4()?;
-///     client.set_nodelay(true)?;
-///     let stream = client.connect(listener.local_addr()?).await?;
-///     assert!(stream.nodelay()?);
-///     # Ok(())
-/// })
-/// # }
+///         let client = TcpSocket::new_v4()?;
+///         client.set_nodelay(true)?;
+///         let stream = client.connect(listener.local_addr()?).await?;
+///         assert!(stream.nodelay()?);
+///         Ok(())
+///     })
+/// }
 /// ```
 #[derive(Debug)]
 pub struct TcpSocket {

@@ -28,18 +28,18 @@ use super::{
 /// ```
 /// use compio::net::UdpSocket;
 ///
-/// # fn main() -> std::io::Result<()> {
-/// compio::task::block_on(async {
-///     let server = UdpSocket::bind("127.0.0.1:0").await?;
-///     let client = UdpSocket::bind("127.0.0.1:0").await?;
-///     let (sent, _) = client.send_to("hello", server.local_addr()?).await;
-///     assert_eq!(sent?, 5);
-///     let (received, buffer) = server.recv_from(Vec::with_capacity(1500)).await;
-///     assert_eq!(received?, (5, client.local_addr()?));
-///     assert_eq!(buffer, b"hello");
-///     # Ok(())
-/// })
-/// # }
+/// fn main() -> std::io::Result<()> {
+///     compio::task::block_on(async {
+///         let server = UdpSocket::bind("127.0.0.1:0").await?;
+///         let client = UdpSocket::bind("127.0.0.1:0").await?;
+///         let (sent, _) = client.send_to("hello", server.local_addr()?).await;
+///         assert_eq!(sent?, 5);
+///         let (received, buffer) = server.recv_from(Vec::with_capacity(1500)).await;
+///         assert_eq!(received?, (5, client.local_addr()?));
+///         assert_eq!(buffer, b"hello");
+///         Ok(())
+///     })
+/// }
 /// ```
 #[derive(Debug)]
 pub struct UdpSocket {
@@ -247,27 +247,27 @@ impl UdpSocket {
     /// ```
     /// use compio::net::{AncillaryData, SocketAncillary, UdpSocket};
     ///
-    /// # fn main() -> std::io::Result<()> {
-    /// compio::task::block_on(async {
-    ///     let server = UdpSocket::bind("127.0.0.1:0").await?;
-    ///     let client = UdpSocket::bind("127.0.0.1:0").await?;
+    /// fn main() -> std::io::Result<()> {
+    ///     compio::task::block_on(async {
+    ///         let server = UdpSocket::bind("127.0.0.1:0").await?;
+    ///         let client = UdpSocket::bind("127.0.0.1:0").await?;
     ///     # if cfg!(windows) { return Ok(()); }
-    ///     server.set_recv_packet_info(true)?;
-    ///     client.connect(server.local_addr()?).await?;
-    ///     let (sent, _) = client.send_msg(["hello"], SocketAncillary::new()).await;
-    ///     assert_eq!(sent?, 5);
+    ///         server.set_recv_packet_info(true)?;
+    ///         client.connect(server.local_addr()?).await?;
+    ///         let (sent, _) = client.send_msg(["hello"], SocketAncillary::new()).await;
+    ///         assert_eq!(sent?, 5);
     ///
-    ///     let room = SocketAncillary::with_capacity(SocketAncillary::space(20));
-    ///     let (received, (_, ancillary)) = server.recv_msg([[0; 100]], room).await;
-    ///     println!("from {}", received?.address);
-    ///     for data in ancillary.messages() {
-    ///         if let AncillaryData::PacketInfo(info) = data {
-    ///             println!("to {}", info.address);
+    ///         let room = SocketAncillary::with_capacity(SocketAncillary::space(20));
+    ///         let (received, (_, ancillary)) = server.recv_msg([[0; 100]], room).await;
+    ///         println!("from {}", received?.address);
+    ///         for data in ancillary.messages() {
+    ///             if let AncillaryData::PacketInfo(info) = data {
+    ///                 println!("to {}", info.address);
+    ///             }
     ///         }
-    ///     }
-    ///     # Ok(())
-    /// })
-    /// # }
+    ///         Ok(())
+    ///     })
+    /// }
     /// ```
     ///
     /// # Cancellation

@@ -40,25 +40,25 @@ use crate::{
 ///     net::{UnixListener, UnixStream},
 /// };
 ///
-/// # fn main() -> std::io::Result<()> {
+/// fn main() -> std::io::Result<()> {
 /// # if cfg!(windows) {
 /// #     return Ok(());
 /// # }
-/// # let dir = tempfile::tempdir()?;
-/// # let path = dir.path().join("socket");
-/// compio::task::block_on(async {
-///     let listener = UnixListener::bind(&path)?;
-///     let mut client = UnixStream::connect(&path).await?;
-///     let (mut server, _) = listener.accept().await?;
+///     let dir = tempfile::tempdir()?;
+///     let path = dir.path().join("socket");
+///     compio::task::block_on(async {
+///         let listener = UnixListener::bind(&path)?;
+///         let mut client = UnixStream::connect(&path).await?;
+///         let (mut server, _) = listener.accept().await?;
 ///
-///     let (result, _) = client.write_all("hello").await;
-///     result?;
-///     let (result, buffer) = server.read_exact([0; 5]).await;
-///     result?;
-///     assert_eq!(&buffer, b"hello");
-///     # Ok(())
-/// })
-/// # }
+///         let (result, _) = client.write_all("hello").await;
+///         result?;
+///         let (result, buffer) = server.read_exact([0; 5]).await;
+///         result?;
+///         assert_eq!(&buffer, b"hello");
+///         Ok(())
+///     })
+/// }
 /// ```
 #[derive(Debug)]
 pub struct UnixListener {
@@ -188,26 +188,26 @@ impl UnixStream {
     ///
     /// ```
     /// # #[cfg(unix)]
-    /// # fn main() -> std::io::Result<()> {
-    /// use std::fs::File;
+    /// fn main() -> std::io::Result<()> {
+    ///     use std::fs::File;
     ///
-    /// use compio::net::{SocketAncillary, UnixStream};
+    ///     use compio::net::{SocketAncillary, UnixStream};
     ///
-    /// compio::task::block_on(async {
-    ///     let (one, other) = UnixStream::pair()?;
-    ///     let mut ancillary = SocketAncillary::new();
-    ///     ancillary.add_descriptors([File::open("Cargo.toml")?.into()])?;
-    ///     let (sent, _) = one.send_msg(["here it is"], ancillary).await;
-    ///     assert_eq!(sent?, 10);
+    ///     compio::task::block_on(async {
+    ///         let (one, other) = UnixStream::pair()?;
+    ///         let mut ancillary = SocketAncillary::new();
+    ///         ancillary.add_descriptors([File::open("Cargo.toml")?.into()])?;
+    ///         let (sent, _) = one.send_msg(["here it is"], ancillary).await;
+    ///         assert_eq!(sent?, 10);
     ///
-    ///     let room = SocketAncillary::with_capacity(SocketAncillary::space(4));
-    ///     let (received, (_, mut ancillary)) = other.recv_msg([[0; 10]], room).await;
-    ///     assert_eq!(received?, 10);
-    ///     let file = File::from(ancillary.take_descriptors().remove(0));
-    ///     assert!(file.metadata()?.is_file());
-    ///     # Ok(())
-    /// })
-    /// # }
+    ///         let room = SocketAncillary::with_capacity(SocketAncillary::space(4));
+    ///         let (received, (_, mut ancillary)) = other.recv_msg([[0; 10]], room).await;
+    ///         assert_eq!(received?, 10);
+    ///         let file = File::from(ancillary.take_descriptors().remove(0));
+    ///         assert!(file.metadata()?.is_file());
+    ///         Ok(())
+    ///     })
+    /// }
     /// # #[cfg(windows)]
     /// # fn main() {}
     /// ```
@@ -257,13 +257,13 @@ impl UnixStream {
     ///
     /// ```
     /// # #[cfg(unix)]
-    /// # fn main() -> std::io::Result<()> {
-    /// use compio::net::UnixStream;
+    /// fn main() -> std::io::Result<()> {
+    ///     use compio::net::UnixStream;
     ///
-    /// let (one, _other) = UnixStream::pair()?;
-    /// println!("the user {}", one.peer_cred()?.uid());
-    /// # Ok(())
-    /// # }
+    ///     let (one, _other) = UnixStream::pair()?;
+    ///     println!("the user {}", one.peer_cred()?.uid());
+    ///     Ok(())
+    /// }
     /// # #[cfg(windows)]
     /// # fn main() {}
     /// ```

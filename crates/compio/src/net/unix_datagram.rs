@@ -24,23 +24,23 @@ use crate::sys;
 ///
 /// ```
 /// # #[cfg(unix)]
-/// # fn main() -> std::io::Result<()> {
-/// use compio::net::UnixDatagram;
+/// fn main() -> std::io::Result<()> {
+///     use compio::net::UnixDatagram;
 ///
-/// # let dir = tempfile::tempdir()?;
-/// # let path = dir.path().join("socket");
-/// compio::task::block_on(async {
-///     let server = UnixDatagram::bind(&path)?;
-///     let client = UnixDatagram::unbound()?;
-///     let (sent, _) = client.send_to("hello", &path).await;
-///     assert_eq!(sent?, 5);
-///     let (received, buffer) = server.recv_from(Vec::with_capacity(100)).await;
-///     let (_, sender) = received?;
-///     assert!(sender.is_unnamed());
-///     assert_eq!(buffer, b"hello");
-///     # Ok(())
-/// })
-/// # }
+///     let dir = tempfile::tempdir()?;
+///     let path = dir.path().join("socket");
+///     compio::task::block_on(async {
+///         let server = UnixDatagram::bind(&path)?;
+///         let client = UnixDatagram::unbound()?;
+///         let (sent, _) = client.send_to("hello", &path).await;
+///         assert_eq!(sent?, 5);
+///         let (received, buffer) = server.recv_from(Vec::with_capacity(100)).await;
+///         let (_, sender) = received?;
+///         assert!(sender.is_unnamed());
+///         assert_eq!(buffer, b"hello");
+///         Ok(())
+///     })
+/// }
 /// # #[cfg(windows)]
 /// # fn main() {}
 /// ```

@@ -24,25 +24,25 @@ use crate::sys;
 ///     process::Command,
 /// };
 ///
-/// # fn main() -> std::io::Result<()> {
+/// fn main() -> std::io::Result<()> {
 /// # #[cfg(unix)]
-/// compio::task::block_on(async {
-///     let mut child = Command::new("tr")
-///         .args(["a-z", "A-Z"])
-///         .stdin(Stdio::piped())
-///         .stdout(Stdio::piped())
-///         .spawn()?;
-///     let (mut stdin, mut stdout) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
+///     compio::task::block_on(async {
+///         let mut child = Command::new("tr")
+///             .args(["a-z", "A-Z"])
+///             .stdin(Stdio::piped())
+///             .stdout(Stdio::piped())
+///             .spawn()?;
+///         let (mut stdin, mut stdout) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
 ///
-///     stdin.write_all("hello").await.0?;
-///     drop(stdin); // Or else it waits for more.
-///     let (read, text) = stdout.read_to_end(Vec::new()).await;
-///     assert_eq!((read?, text), (5, b"HELLO".to_vec()));
-///     assert!(child.wait().await?.success());
-///     # std::io::Result::Ok(())
-/// })?;
-/// # Ok(())
-/// # }
+///         stdin.write_all("hello").await.0?;
+///         drop(stdin); // Or else it waits for more.
+///         let (read, text) = stdout.read_to_end(Vec::new()).await;
+///         assert_eq!((read?, text), (5, b"HELLO".to_vec()));
+///         assert!(child.wait().await?.success());
+///         std::io::Result::Ok(())
+///     })?;
+///     Ok(())
+/// }
 /// ```
 #[derive(Debug)]
 pub struct Command {

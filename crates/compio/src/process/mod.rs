@@ -7,17 +7,17 @@
 //! ```
 //! use compio::process::Command;
 //!
-//! # fn main() -> std::io::Result<()> {
-//! compio::task::block_on(async {
+//! fn main() -> std::io::Result<()> {
+//!     compio::task::block_on(async {
 //!     # #[cfg(unix)]
-//!     let output = Command::new("echo").arg("hello").output().await?;
+//!         let output = Command::new("echo").arg("hello").output().await?;
 //!     # #[cfg(windows)]
 //!     # let output = Command::new("cmd").args(["/c", "echo hello"]).output().await?;
-//!     assert!(output.status.success());
-//!     assert_eq!(output.stdout.trim_ascii(), b"hello");
-//!     # Ok(())
-//! })
-//! # }
+//!         assert!(output.status.success());
+//!         assert_eq!(output.stdout.trim_ascii(), b"hello");
+//!         Ok(())
+//!     })
+//! }
 //! ```
 //!
 //! # Reaping children

@@ -40,26 +40,26 @@ use super::submit;
 ///
 /// ```
 /// # #[cfg(unix)]
-/// # fn main() -> std::io::Result<()> {
-/// use std::{
-///     io::{Read, Write},
-///     os::unix::net::UnixStream,
-/// };
+/// fn main() -> std::io::Result<()> {
+///     use std::{
+///         io::{Read, Write},
+///         os::unix::net::UnixStream,
+///     };
 ///
-/// use compio::runtime::AsyncFd;
+///     use compio::runtime::AsyncFd;
 ///
-/// let (mut one, other) = UnixStream::pair()?;
-/// other.set_nonblocking(true)?;
-/// compio::task::block_on(async {
-///     let other = AsyncFd::new(other)?;
-///     one.write_all(b"hello")?;
+///     let (mut one, other) = UnixStream::pair()?;
+///     other.set_nonblocking(true)?;
+///     compio::task::block_on(async {
+///         let other = AsyncFd::new(other)?;
+///         one.write_all(b"hello")?;
 ///
-///     let mut buffer = [0; 16];
-///     let len = other.read_with(|mut other| other.read(&mut buffer)).await?;
-///     assert_eq!(&buffer[..len], b"hello");
-///     # std::io::Result::Ok(())
-/// })
-/// # }
+///         let mut buffer = [0; 16];
+///         let len = other.read_with(|mut other| other.read(&mut buffer)).await?;
+///         assert_eq!(&buffer[..len], b"hello");
+///         std::io::Result::Ok(())
+///     })
+/// }
 /// # #[cfg(windows)]
 /// # fn main() {}
 /// ```

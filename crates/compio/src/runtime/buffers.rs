@@ -18,12 +18,12 @@ use super::current;
 /// ```
 /// use compio::runtime::BufferPool;
 ///
-/// # fn main() -> std::io::Result<()> {
-/// // A megabyte.
-/// let pool = BufferPool::new(64, 16 * 1024)?;
-/// assert_eq!((pool.count(), pool.buffer_size(), pool.handed_out()), (64, 16 * 1024, 0));
-/// # Ok(())
-/// # }
+/// fn main() -> std::io::Result<()> {
+///     // A megabyte.
+///     let pool = BufferPool::new(64, 16 * 1024)?;
+///     assert_eq!((pool.count(), pool.buffer_size(), pool.handed_out()), (64, 16 * 1024, 0));
+///     Ok(())
+/// }
 /// ```
 #[derive(Clone)]
 pub struct BufferPool(driver::BufferPool);

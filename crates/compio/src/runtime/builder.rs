@@ -11,10 +11,10 @@ use super::{Inner, Runtime};
 /// ```
 /// use compio::{driver::SpinPolicy, runtime::RuntimeBuilder};
 ///
-/// # fn main() -> std::io::Result<()> {
-/// let runtime = RuntimeBuilder::new().spin(SpinPolicy::Off).build()?;
-/// # Ok(())
-/// # }
+/// fn main() -> std::io::Result<()> {
+///     let runtime = RuntimeBuilder::new().spin(SpinPolicy::Off).build()?;
+///     Ok(())
+/// }
 /// ```
 #[derive(Debug, Clone, Default)]
 pub struct RuntimeBuilder {

@@ -30,21 +30,21 @@ use super::current;
 ///     task,
 /// };
 ///
-/// # fn main() -> std::io::Result<()> {
-/// compio::task::block_on(async {
-///     let listener = TcpListener::bind("127.0.0.1:0").await?;
-///     let mut silent = TcpStream::connect(listener.local_addr()?).await?;
+/// fn main() -> std::io::Result<()> {
+///     compio::task::block_on(async {
+///         let listener = TcpListener::bind("127.0.0.1:0").await?;
+///         let mut silent = TcpStream::connect(listener.local_addr()?).await?;
 ///
-///     let token = CancelToken::new();
-///     let canceller = token.clone();
-///     task::spawn(async move { canceller.cancel() });
+///         let token = CancelToken::new();
+///         let canceller = token.clone();
+///         task::spawn(async move { canceller.cancel() });
 ///
-///     let (read, buffer) = token.run(silent.read(Vec::with_capacity(1000))).await;
-///     assert!(is_cancelled(&read.unwrap_err()));
-///     assert_eq!(buffer.capacity(), 1000);
-///     # Ok(())
-/// })
-/// # }
+///         let (read, buffer) = token.run(silent.read(Vec::with_capacity(1000))).await;
+///         assert!(is_cancelled(&read.unwrap_err()));
+///         assert_eq!(buffer.capacity(), 1000);
+///         Ok(())
+///     })
+/// }
 /// ```
 #[derive(Debug, Clone, Default)]
 pub struct CancelToken(compio_driver::CancelToken);

@@ -60,13 +60,13 @@ use self::{current::Entered, detached::LastWrites, timers::Timers};
 /// ```
 /// use compio::runtime::Runtime;
 ///
-/// # fn main() -> std::io::Result<()> {
-/// let runtime = Runtime::new()?;
-/// println!("{}", runtime.backend());
-/// let answer = runtime.block_on(async { 6 * 7 });
-/// assert_eq!(answer, 42);
-/// # Ok(())
-/// # }
+/// fn main() -> std::io::Result<()> {
+///     let runtime = Runtime::new()?;
+///     println!("{}", runtime.backend());
+///     let answer = runtime.block_on(async { 6 * 7 });
+///     assert_eq!(answer, 42);
+///     Ok(())
+/// }
 /// ```
 ///
 /// # Threads and processes
@@ -82,7 +82,7 @@ use self::{current::Entered, detached::LastWrites, timers::Timers};
 /// A child of `fork` has no part in the runtimes of its parent. It may become another program, as by
 /// [`process::Command`](crate::process::Command), exit, or make runtimes of its own, without effect on
 /// the parent. The thread's own runtime, which [`task::block_on`](crate::task::block_on) uses, is
-/// created anew there, and a [`Pool`](compio_driver::Pool) has new threads. An inherited runtime that
+/// created anew there, and a [pool](RuntimeBuilder::pool) has new threads. An inherited runtime that
 /// is dropped there does nothing. Using one there is an error: with io_uring it ends the child,
 /// because the ring is not mapped in its memory; with the readiness backend, parent and child take
 /// each other's events.
@@ -137,28 +137,30 @@ impl Runtime {
     /// Returns whether some are still ready. For embedding in another event loop:
     ///
     /// ```
-    /// # use std::{cell::Cell, rc::Rc};
-    /// # use compio::runtime::Runtime;
-    /// # fn main() -> std::io::Result<()> {
-    /// # let runtime = Runtime::new()?;
-    /// # let done = Rc::new(Cell::new(false));
-    /// # let finished = done.clone();
-    /// # runtime.spawn(async move {
-    /// #     compio::task::yield_now().await;
-    /// #     finished.set(true);
-    /// # });
-    /// loop {
-    ///     runtime.run();
-    ///     if done.get() {
-    ///         break;
+    /// use std::{cell::Cell, rc::Rc};
+    ///
+    /// use compio::runtime::Runtime;
+    ///
+    /// fn main() -> std::io::Result<()> {
+    ///     let runtime = Runtime::new()?;
+    ///     let done = Rc::new(Cell::new(false));
+    ///     let finished = done.clone();
+    ///     runtime.spawn(async move {
+    ///         compio::task::yield_now().await;
+    ///         finished.set(true);
+    ///     });
+    ///     loop {
+    ///         runtime.run();
+    ///         if done.get() {
+    ///             break;
+    ///         }
+    ///         // A real loop waits here, at most for `runtime.current_timeout()`, until
+    ///         // `runtime.as_raw_fd()` or one of its own descriptors is readable; and then polls with a
+    ///         // timeout of zero. It polls even while tasks are ready, or they could starve the others.
+    ///         runtime.poll(runtime.current_timeout())?;
     ///     }
-    ///     // A real loop waits here, at most for `runtime.current_timeout()`, until
-    ///     // `runtime.as_raw_fd()` or one of its own descriptors is readable; and then polls with a
-    ///     // timeout of zero. It polls even while tasks are ready, or they could starve the others.
-    ///     runtime.poll(runtime.current_timeout())?;
+    ///     Ok(())
     /// }
-    /// # Ok(())
-    /// # }
     /// ```
     ///
     /// # Panics
@@ -192,21 +194,20 @@ impl Runtime {
     /// The directory `examples/ecosystem` has an example of a runtime inside Tokio's.
     ///
     /// ```
-    /// use std::task::{Context, Waker};
-    /// # use std::time::Duration;
+    /// use std::{task::{Context, Waker}, time::Duration};
     ///
-    /// # fn main() -> std::io::Result<()> {
-    /// let runtime = compio::runtime::Runtime::new()?;
-    /// let task = runtime.spawn(async { 6 * 7 });
-    /// let mut cx = Context::from_waker(Waker::noop());
-    /// while !task.is_finished() {
-    ///     let timeout = runtime.poll_with(&mut cx)?;
-    ///     # assert!(task.is_finished() || timeout == Some(Duration::ZERO));
-    ///     // An outer executor returns `Pending` here, until the waker is woken, the descriptor is
-    ///     // readable, or the time is up.
+    /// fn main() -> std::io::Result<()> {
+    ///     let runtime = compio::runtime::Runtime::new()?;
+    ///     let task = runtime.spawn(async { 6 * 7 });
+    ///     let mut cx = Context::from_waker(Waker::noop());
+    ///     while !task.is_finished() {
+    ///         let timeout = runtime.poll_with(&mut cx)?;
+    ///         assert!(task.is_finished() || timeout == Some(Duration::ZERO));
+    ///         // An outer executor returns `Pending` here, until the waker is woken, the descriptor is
+    ///         // readable, or the time is up.
+    ///     }
+    ///     Ok(())
     /// }
-    /// # Ok(())
-    /// # }
     /// ```
     ///
     /// # Errors

@@ -19,14 +19,14 @@ pub use crate::sys::signals::{unix, windows};
 /// Ctrl-C.
 ///
 /// ```no_run
-/// # fn main() -> std::io::Result<()> {
-/// compio::task::block_on(async {
-///     println!("waiting for Ctrl-C");
-///     compio::signal::ctrl_c().await?;
-///     println!("good bye");
-///     # Ok(())
-/// })
-/// # }
+/// fn main() -> std::io::Result<()> {
+///     compio::task::block_on(async {
+///         println!("waiting for Ctrl-C");
+///         compio::signal::ctrl_c().await?;
+///         println!("good bye");
+///         Ok(())
+///     })
+/// }
 /// ```
 ///
 /// # Cancellation

@@ -131,23 +131,23 @@ impl From<Elapsed> for io::Error {
 ///     time::cancel_after,
 /// };
 ///
-/// # fn main() -> std::io::Result<()> {
-/// compio::task::block_on(async {
-///     let listener = TcpListener::bind("127.0.0.1:0").await?;
-///     let mut client = TcpStream::connect(listener.local_addr()?).await?;
-///     let (mut server, _) = listener.accept().await?;
+/// fn main() -> std::io::Result<()> {
+///     compio::task::block_on(async {
+///         let listener = TcpListener::bind("127.0.0.1:0").await?;
+///         let mut client = TcpStream::connect(listener.local_addr()?).await?;
+///         let (mut server, _) = listener.accept().await?;
 ///
-///     let patience = Duration::from_millis(1);
-///     let (read, buffer) = cancel_after(patience, client.read(Vec::with_capacity(100))).await;
-///     assert!(read.is_err());
+///         let patience = Duration::from_millis(1);
+///         let (read, buffer) = cancel_after(patience, client.read(Vec::with_capacity(100))).await;
+///         assert!(read.is_err());
 ///
-///     // No later bytes are lost, and the buffer can be used again.
-///     server.write_all("hello").await.0?;
-///     let (read, buffer) = client.read(buffer).await;
-///     assert_eq!((read?, &buffer[..]), (5, &b"hello"[..]));
-///     # Ok(())
-/// })
-/// # }
+///         // No later bytes are lost, and the buffer can be used again.
+///         server.write_all("hello").await.0?;
+///         let (read, buffer) = client.read(buffer).await;
+///         assert_eq!((read?, &buffer[..]), (5, &b"hello"[..]));
+///         Ok(())
+///     })
+/// }
 /// ```
 pub fn cancel_after<F: IntoFuture>(duration: Duration, future: F) -> CancelAfter<F::IntoFuture> {
     let token = CancelToken::new();

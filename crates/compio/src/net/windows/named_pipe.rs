@@ -17,32 +17,29 @@
 //!     pipe.write_all(buffer).await.0
 //! }
 //!
-//! # fn main() -> std::io::Result<()> {
-//! # let name = format!(r"\\.\pipe\compio-docs-{}", std::process::id());
-//! compio::task::block_on(async {
-//! #   let server_name = name.clone();
-//!     // let name = r"\\.\pipe\my-service";
-//!     let mut pipe = ServerOptions::new().first_pipe_instance(true).create(&name)?;
-//!     let server = task::spawn(async move {
-//! #       let name = server_name;
-//!         loop {
-//!             pipe.connect().await?;
-//!             let next = ServerOptions::new().create(&name)?;
-//!             task::spawn(serve(std::mem::replace(&mut pipe, next)));
-//!         }
-//! #       #[allow(unreachable_code)]
-//! #       Ok::<(), std::io::Error>(())
-//!     });
+//! async fn listen(mut pipe: NamedPipeServer, name: String) -> std::io::Result<()> {
+//!     loop {
+//!         pipe.connect().await?;
+//!         let next = ServerOptions::new().create(&name)?;
+//!         task::spawn(serve(std::mem::replace(&mut pipe, next)));
+//!     }
+//! }
 //!
-//!     let mut client = ClientOptions::new().open(&name)?;
-//!     client.write_all("hello").await.0?;
-//!     let (result, buffer) = client.read_exact([0; 5]).await;
-//!     result?;
-//!     assert_eq!(&buffer, b"hello");
-//! #   server.abort();
-//!     # Ok(())
-//! })
-//! # }
+//! fn main() -> std::io::Result<()> {
+//!     let name = format!(r"\\.\pipe\compio-docs-{}", std::process::id());
+//!     compio::task::block_on(async {
+//!         let pipe = ServerOptions::new().first_pipe_instance(true).create(&name)?;
+//!         let server = task::spawn(listen(pipe, name.clone()));
+//!
+//!         let mut client = ClientOptions::new().open(&name)?;
+//!         client.write_all("hello").await.0?;
+//!         let (result, buffer) = client.read_exact([0; 5]).await;
+//!         result?;
+//!         assert_eq!(&buffer, b"hello");
+//!         server.abort();
+//!         Ok(())
+//!     })
+//! }
 //! ```
 //!
 //! # Reading and writing
@@ -161,19 +158,19 @@ pub struct NamedPipeClient {
 /// ```
 /// use compio::net::windows::named_pipe::{PipeEnd, PipeMode, ServerOptions};
 ///
-/// # fn main() -> std::io::Result<()> {
-/// # let name = format!(r"\\.\pipe\compio-docs-options-{}", std::process::id());
-/// let server = ServerOptions::new()
-///     .first_pipe_instance(true)
-///     .pipe_mode(PipeMode::Message)
-///     .max_instances(3)
-///     .create(&name)?;
-/// let info = server.info()?;
-/// assert_eq!(info.end, PipeEnd::Server);
-/// assert_eq!(info.mode, PipeMode::Message);
-/// assert_eq!(info.max_instances, 3);
-/// # Ok(())
-/// # }
+/// fn main() -> std::io::Result<()> {
+///     let name = format!(r"\\.\pipe\compio-docs-options-{}", std::process::id());
+///     let server = ServerOptions::new()
+///         .first_pipe_instance(true)
+///         .pipe_mode(PipeMode::Message)
+///         .max_instances(3)
+///         .create(&name)?;
+///     let info = server.info()?;
+///     assert_eq!(info.end, PipeEnd::Server);
+///     assert_eq!(info.mode, PipeMode::Message);
+///     assert_eq!(info.max_instances, 3);
+///     Ok(())
+/// }
 /// ```
 #[derive(Debug, Clone)]
 pub struct ServerOptions {

@@ -21,20 +21,20 @@ use crate::{
 /// ```
 /// use compio::{io::{AsyncReadExt, AsyncWriteExt}, pipe};
 ///
-/// # fn main() -> std::io::Result<()> {
-/// # let dir = tempfile::tempdir()?;
-/// # let path = dir.path().join("fifo");
-/// # std::process::Command::new("mkfifo").arg(&path).status()?;
-/// compio::task::block_on(async {
-///     let mut reader = pipe::OpenOptions::new().open_receiver(&path)?;
-///     let mut writer = pipe::OpenOptions::new().open_sender(&path)?;
-///     writer.write_all("hello").await.0?;
-///     let (result, bytes) = reader.read_exact([0; 5]).await;
-///     result?;
-///     assert_eq!(&bytes, b"hello");
-///     # Ok(())
-/// })
-/// # }
+/// fn main() -> std::io::Result<()> {
+///     let dir = tempfile::tempdir()?;
+///     let path = dir.path().join("fifo");
+///     std::process::Command::new("mkfifo").arg(&path).status()?;
+///     compio::task::block_on(async {
+///         let mut reader = pipe::OpenOptions::new().open_receiver(&path)?;
+///         let mut writer = pipe::OpenOptions::new().open_sender(&path)?;
+///         writer.write_all("hello").await.0?;
+///         let (result, bytes) = reader.read_exact([0; 5]).await;
+///         result?;
+///         assert_eq!(&bytes, b"hello");
+///         Ok(())
+///     })
+/// }
 /// ```
 #[derive(Debug, Clone, Default)]
 pub struct OpenOptions {

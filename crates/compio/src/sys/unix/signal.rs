@@ -131,17 +131,15 @@ impl fmt::Debug for SignalKind {
 /// ```no_run
 /// use compio::signal::unix::{SignalKind, signal};
 ///
-/// # fn main() -> std::io::Result<()> {
-/// compio::task::block_on(async {
-///     let mut hangups = signal(SignalKind::hangup())?;
-///     loop {
-///         hangups.recv().await?;
-///         println!("reading the configuration again");
-///         # break;
-///     }
-///     # Ok(())
-/// })
-/// # }
+/// fn main() -> std::io::Result<()> {
+///     compio::task::block_on(async {
+///         let mut hangups = signal(SignalKind::hangup())?;
+///         while hangups.recv().await.is_ok() {
+///             println!("reading the configuration again");
+///         }
+///         Ok(())
+///     })
+/// }
 /// ```
 ///
 /// # Errors

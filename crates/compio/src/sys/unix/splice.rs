@@ -42,18 +42,18 @@ use crate::runtime;
 ///     pipe::{pipe, splice},
 /// };
 ///
-/// # fn main() -> std::io::Result<()> {
-/// compio::task::block_on(async {
-///     let file = File::open("Cargo.toml")?;
-///     let (mut reader, writer) = pipe()?;
-///     let moved = splice(&file, Position::At(1), &writer, Position::Cursor, 7).await?;
-///     assert_eq!(moved, 7);
-///     let (result, bytes) = reader.read_exact([0; 7]).await;
-///     result?;
-///     assert_eq!(&bytes, b"package");
-///     # Ok(())
-/// })
-/// # }
+/// fn main() -> std::io::Result<()> {
+///     compio::task::block_on(async {
+///         let file = File::open("Cargo.toml")?;
+///         let (mut reader, writer) = pipe()?;
+///         let moved = splice(&file, Position::At(1), &writer, Position::Cursor, 7).await?;
+///         assert_eq!(moved, 7);
+///         let (result, bytes) = reader.read_exact([0; 7]).await;
+///         result?;
+///         assert_eq!(&bytes, b"package");
+///         Ok(())
+///     })
+/// }
 /// ```
 pub async fn splice(
     from: &impl AsFd,

@@ -29,37 +29,38 @@ use crate::{
 /// the part that fits.
 ///
 /// ```
-/// use compio_driver::{Driver, OwnedFd, SharedFd, os::windows::DeviceIoControl};
-/// # use std::{future::Future, os::windows::fs::OpenOptionsExt, pin::pin, task::Context};
-/// # fn run<T>(driver: &Driver, future: impl Future<Output = T>) -> T {
-/// #     let (waker, mut future) = (driver.waker(), pin!(future));
-/// #     loop {
-/// #         match future.as_mut().poll(&mut Context::from_waker(&waker)) {
-/// #             std::task::Poll::Ready(output) => return output,
-/// #             std::task::Poll::Pending => driver.turn(None).unwrap(),
-/// #         }
-/// #     }
-/// # }
+/// use compio::driver::{Driver, OwnedFd, SharedFd, os::windows::DeviceIoControl};
+/// use std::{future::Future, os::windows::fs::OpenOptionsExt, pin::pin, task::Context};
+///
+/// fn run<T>(driver: &Driver, future: impl Future<Output = T>) -> T {
+///     let (waker, mut future) = (driver.waker(), pin!(future));
+///     loop {
+///         match future.as_mut().poll(&mut Context::from_waker(&waker)) {
+///             std::task::Poll::Ready(output) => return output,
+///             std::task::Poll::Pending => driver.turn(None).unwrap(),
+///         }
+///     }
+/// }
 ///
 /// const FSCTL_GET_COMPRESSION: u32 = 0x9003c;
 ///
-/// # fn main() -> std::io::Result<()> {
-/// let driver = Driver::new()?;
-/// # const FILE_FLAG_OVERLAPPED: u32 = 0x4000_0000;
-/// let file = std::fs::OpenOptions::new()
-///     .read(true)
-///     .custom_flags(FILE_FLAG_OVERLAPPED)
-///     .open("Cargo.toml")?;
-/// let file = SharedFd::from(OwnedFd::from(file));
-/// // SAFETY: this code writes only to the output, two bytes.
-/// let ask = unsafe { DeviceIoControl::new(file, FSCTL_GET_COMPRESSION, [], [0; 2]) };
-/// let (result, (_, answer)) = run(&driver, driver.submit(ask));
-/// match result {
-///     Ok(_) => println!("compressed by method {}", u16::from_le_bytes(answer)),
-///     Err(error) => println!("the file system cannot say: {error}"),
+/// fn main() -> std::io::Result<()> {
+///     let driver = Driver::new()?;
+///     const FILE_FLAG_OVERLAPPED: u32 = 0x4000_0000;
+///     let file = std::fs::OpenOptions::new()
+///         .read(true)
+///         .custom_flags(FILE_FLAG_OVERLAPPED)
+///         .open("Cargo.toml")?;
+///     let file = SharedFd::from(OwnedFd::from(file));
+///     // SAFETY: this code writes only to the output, two bytes.
+///     let ask = unsafe { DeviceIoControl::new(file, FSCTL_GET_COMPRESSION, [], [0; 2]) };
+///     let (result, (_, answer)) = run(&driver, driver.submit(ask));
+///     match result {
+///         Ok(_) => println!("compressed by method {}", u16::from_le_bytes(answer)),
+///         Err(error) => println!("the file system cannot say: {error}"),
+///     }
+///     Ok(())
 /// }
-/// # Ok(())
-/// # }
 /// ```
 #[derive(Debug)]
 pub struct DeviceIoControl<I, O, F = SharedFd> {

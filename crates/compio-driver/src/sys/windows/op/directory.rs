@@ -49,38 +49,39 @@ use crate::{
 /// `ReadDirectoryChangesW`.
 ///
 /// ```
-/// use compio_driver::{
+/// use compio::driver::{
 ///     Driver, SharedFd,
 ///     os::windows::{ChangeKind, DirectoryChanges, ReadDirectoryChanges, open_directory},
 /// };
-/// # use std::{future::Future, path::Path, pin::pin, task::Context};
-/// # fn run<T>(driver: &Driver, mut future: impl Future<Output = T> + Unpin, begun: impl FnOnce()) -> T {
-/// #     let (waker, mut begun) = (driver.waker(), Some(begun));
-/// #     loop {
-/// #         match pin!(&mut future).poll(&mut Context::from_waker(&waker)) {
-/// #             std::task::Poll::Ready(output) => return output,
-/// #             std::task::Poll::Pending => {}
-/// #         }
-/// #         if let Some(begun) = begun.take() { begun() }
-/// #         driver.turn(None).unwrap();
-/// #     }
-/// # }
+/// use std::{future::Future, path::Path, pin::pin, task::Context};
 ///
-/// # fn main() -> std::io::Result<()> {
-/// # let dir = tempfile::tempdir()?;
-/// # let path = dir.path();
-/// # let driver = Driver::new()?;
-/// let directory = SharedFd::from(open_directory(path)?);
-/// let changes = ReadDirectoryChanges::new(directory, DirectoryChanges::with_capacity(4096));
-/// # let create = || drop(std::fs::File::create(path.join("new")).unwrap());
-/// // During the wait, another program creates the file `new` there.
-/// let (result, changes) = run(&driver, driver.submit(changes), create);
-/// result?;
-/// assert!(!changes.were_lost());
-/// let first = changes.iter().next().unwrap();
-/// assert_eq!((first.kind, &*first.path), (ChangeKind::Added, Path::new("new")));
-/// # Ok(())
-/// # }
+/// fn run<T>(driver: &Driver, mut future: impl Future<Output = T> + Unpin, begun: impl FnOnce()) -> T {
+///     let (waker, mut begun) = (driver.waker(), Some(begun));
+///     loop {
+///         match pin!(&mut future).poll(&mut Context::from_waker(&waker)) {
+///             std::task::Poll::Ready(output) => return output,
+///             std::task::Poll::Pending => {}
+///         }
+///         if let Some(begun) = begun.take() { begun() }
+///         driver.turn(None).unwrap();
+///     }
+/// }
+///
+/// fn main() -> std::io::Result<()> {
+///     let dir = tempfile::tempdir()?;
+///     let path = dir.path();
+///     let driver = Driver::new()?;
+///     let directory = SharedFd::from(open_directory(path)?);
+///     let changes = ReadDirectoryChanges::new(directory, DirectoryChanges::with_capacity(4096));
+///     let create = || drop(std::fs::File::create(path.join("new")).unwrap());
+///     // During the wait, another program creates the file `new` there.
+///     let (result, changes) = run(&driver, driver.submit(changes), create);
+///     result?;
+///     assert!(!changes.were_lost());
+///     let first = changes.iter().next().unwrap();
+///     assert_eq!((first.kind, &*first.path), (ChangeKind::Added, Path::new("new")));
+///     Ok(())
+/// }
 /// ```
 #[derive(Debug)]
 pub struct ReadDirectoryChanges<F = SharedFd> {
