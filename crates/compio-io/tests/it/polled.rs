@@ -3,6 +3,7 @@
 
 use std::{
     cell::Cell,
+    future::poll_fn,
     io::ErrorKind,
     rc::Rc,
     sync::{
@@ -140,6 +141,140 @@ fn the_last_waker_is_woken() {
     block_on(client.write_all("abc")).0.unwrap();
     assert_eq!(wakers[2].0.load(Ordering::Relaxed), 1);
     assert_eq!(block_on(reader.fill_buf()).unwrap(), b"abc");
+}
+
+#[test]
+fn cancel_ends_a_read_that_never_completes() {
+    let mut reader = PollReader::new(Scripted::new(b"abc", &[Step::Move(1), Step::Hang]));
+    assert_eq!(block_on(reader.fill_buf()).unwrap(), b"a");
+    AsyncBufRead::consume(&mut reader, 1);
+    assert!(poll_once(reader.fill_buf()).is_none());
+    assert!(reader.get_ref().is_none());
+    block_on(reader.cancel()).unwrap();
+    // Nothing is in flight any more.
+    block_on(reader.cancel()).unwrap();
+    let (source, bytes) = reader.into_parts().unwrap();
+    assert_eq!((source.unread(), &bytes[..]), (&b"bc"[..], &b""[..]));
+}
+
+#[test]
+fn cancel_keeps_buffered_bytes() {
+    let mut reader = PollReader::new(Scripted::new(b"abc", &[]));
+    block_on(reader.fill_buf()).unwrap();
+    AsyncBufRead::consume(&mut reader, 1);
+    block_on(reader.cancel()).unwrap();
+    assert_eq!(reader.into_parts().unwrap().1, b"bc");
+}
+
+#[test]
+fn cancel_takes_the_bytes_of_a_completed_read() {
+    let mut reader = PollReader::new(Scripted::new(b"abc", &[Step::Wait]));
+    assert!(poll_once(reader.fill_buf()).is_none());
+    block_on(reader.cancel()).unwrap();
+    assert_eq!(reader.buffer(), b"abc");
+}
+
+#[test]
+fn cancel_returns_the_error_of_the_read() {
+    let mut reader = PollReader::new(Scripted::new(b"abc", &[Step::Wait, Step::Fail]));
+    assert!(poll_once(reader.fill_buf()).is_none());
+    let error = block_on(reader.cancel()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::ConnectionReset);
+    assert_eq!(block_on(reader.fill_buf()).unwrap(), b"abc");
+}
+
+/// A reader whose first read hangs. Once it is dropped, the bytes are kept, and `settle` waits once.
+#[derive(Debug)]
+struct Keeping {
+    kept: Vec<Result<&'static [u8], ErrorKind>>,
+    is_begun: bool,
+}
+
+impl AsyncRead for Keeping {
+    async fn read<B: IoBufMut>(&mut self, mut buf: B) -> BufResult<usize, B> {
+        if !std::mem::replace(&mut self.is_begun, true) {
+            std::future::pending::<()>().await;
+        }
+        match self.kept.pop() {
+            Some(Ok(bytes)) => (Ok(buf.init_from(bytes)), buf),
+            Some(Err(kind)) => (Err(kind.into()), buf),
+            None => (Ok(0), buf),
+        }
+    }
+
+    async fn settle(&mut self) -> bool {
+        let mut is_over = false;
+        poll_fn(|cx| {
+            cx.waker().wake_by_ref();
+            match std::mem::replace(&mut is_over, true) {
+                true => Poll::Ready(()),
+                false => Poll::Pending,
+            }
+        })
+        .await;
+        !self.kept.is_empty()
+    }
+}
+
+#[test]
+fn cancel_takes_kept_bytes_of_the_dropped_read() {
+    let source = Keeping {
+        kept: vec![Ok(b"def"), Ok(b"abc")],
+        is_begun: false,
+    };
+    // Through a forwarding type.
+    let mut reader = PollReader::new(Box::new(source));
+    assert!(poll_once(reader.fill_buf()).is_none());
+    block_on(reader.cancel()).unwrap();
+    assert_eq!(reader.into_parts().unwrap().1, b"abcdef");
+}
+
+#[test]
+fn cancel_returns_a_kept_error_behind_kept_bytes() {
+    let source = Keeping {
+        kept: vec![Err(ErrorKind::ConnectionReset), Ok(b"abc")],
+        is_begun: false,
+    };
+    let mut reader = PollReader::new(source);
+    assert!(poll_once(reader.fill_buf()).is_none());
+    let error = block_on(reader.cancel()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::ConnectionReset);
+    assert_eq!(reader.buffer(), b"abc");
+}
+
+#[test]
+fn dropped_cancel_is_no_eof() {
+    let source = Keeping {
+        kept: Vec::new(),
+        is_begun: false,
+    };
+    let mut reader = PollReader::new(source);
+    assert!(poll_once(reader.fill_buf()).is_none());
+    // The cancel waits in `settle`, and is dropped there.
+    assert!(poll_once(reader.cancel()).is_none());
+    assert!(poll_once(reader.fill_buf()).is_some());
+    let mut reader = reader.into_parts().unwrap().0;
+    reader.kept.push(Ok(b"abc"));
+    reader.is_begun = false;
+    let mut reader = PollReader::new(reader);
+    assert!(poll_once(reader.fill_buf()).is_none());
+    assert!(poll_once(reader.cancel()).is_none());
+    assert_eq!(block_on(reader.fill_buf()).unwrap(), b"abc");
+}
+
+#[test]
+fn joined_stream_returns_its_parts_after_the_last_operations() {
+    let reader = PollReader::new(Scripted::new(b"abc", &[Step::Hang]));
+    let writer = PollWriter::new(Scripted::sink(&[Step::Wait, Step::Move(1)]));
+    let mut stream = join(reader, writer);
+    assert!(poll_once(stream.read([0; 1])).is_none());
+    assert_eq!(poll_once(stream.write("def")).unwrap().0.unwrap(), 3);
+    let (reader, writer, ahead) = block_on(stream.into_parts()).unwrap();
+    assert_eq!(
+        (reader.unread(), &writer.bytes[..]),
+        (&b"abc"[..], &b"def"[..])
+    );
+    assert_eq!((writer.flushed, &ahead[..]), (1, &b""[..]));
 }
 
 #[test]
