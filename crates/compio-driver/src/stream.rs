@@ -127,7 +127,8 @@ impl fmt::Debug for AcceptStream {
 }
 
 /// The bytes of a stream socket, in the order of arrival, in buffers of a pool. Made by
-/// [`Driver::recv_stream`](crate::Driver::recv_stream).
+/// [`Driver::recv_stream`](crate::Driver::recv_stream). [`of_datagrams`](Self::of_datagrams) receives from a
+/// socket with messages.
 ///
 /// # Cancellation
 ///
@@ -143,6 +144,8 @@ pub struct RecvStream {
     pool: BufferPool,
     state: Receiving,
     is_cancelled: bool,
+    /// Whether each item is a datagram. An empty one is no EOF.
+    has_messages: bool,
     /// State that few streams need.
     rest: Option<Box<Rest>>,
 }
@@ -201,8 +204,22 @@ impl RecvStream {
             pool,
             state: Receiving::Idle,
             is_cancelled: false,
+            has_messages: false,
             rest: (flags != 0).then(rest),
         }
+    }
+
+    /// Makes it a stream of datagrams, each in a buffer of its own, without its sender. For sockets with
+    /// messages: an empty datagram is an empty buffer, and there is no EOF. The part of a datagram that does
+    /// not fit into a buffer is lost.
+    ///
+    /// # Cancellation
+    ///
+    /// If the stream is dropped, empty datagrams that it has received are lost.
+    #[must_use]
+    pub fn of_datagrams(mut self) -> Self {
+        self.has_messages = true;
+        self
     }
 
     /// Ends the stream. Data that has been received by then is still returned, followed by `None`.
@@ -241,7 +258,10 @@ impl RecvStream {
                     let Poll::Ready(next) = receive.poll_next(driver, cx) else {
                         // The kernel may have missed an EOF that arrived right after the bytes.
                         // A new request finds it.
-                        if mem::take(has_come) && self.pool.has_ended(&self.fd) {
+                        if mem::take(has_come)
+                            && !self.has_messages
+                            && self.pool.has_ended(&self.fd)
+                        {
                             *is_doubtful = true;
                             receive.cancel(driver);
                         }
@@ -290,6 +310,10 @@ impl RecvStream {
             };
             match answer {
                 Ok(Some(buffer)) => return Poll::Ready(Some(Ok(buffer))),
+                // An empty datagram takes no buffer of the pool.
+                Ok(None) if self.has_messages => {
+                    return Poll::Ready(Some(Ok(self.pool.beside(&[]))));
+                }
                 Ok(None) => self.state = Receiving::Ended,
                 Err(error) if self.was_called_off(&error) => {}
                 Err(error) => return Poll::Ready(Some(Err(error))),
@@ -306,6 +330,10 @@ impl RecvStream {
             return Poll::Ready(ControlFlow::Continue(()));
         }
         match ready!(self.poll_leftovers(cx)) {
+            Some(Ok(None)) if self.has_messages => {
+                let empty = self.pool.beside(&[]);
+                return Poll::Ready(ControlFlow::Break(Some(Ok(empty))));
+            }
             Some(Ok(None)) => {
                 self.state = Receiving::Ended;
                 return Poll::Ready(ControlFlow::Continue(()));

@@ -64,6 +64,7 @@
 
 mod accept_backoff;
 mod address;
+mod datagram_pool;
 mod incoming;
 mod message;
 mod options;
@@ -74,6 +75,7 @@ mod tcp_socket;
 mod udp;
 mod unix;
 mod unix_datagram;
+mod unix_socket;
 
 pub use compio_driver::{
     Loan, PooledBuffer, UCred,
@@ -91,5 +93,6 @@ pub use self::{
     udp::UdpSocket,
     unix::{UnixListener, UnixSocketAddr, UnixStream},
     unix_datagram::UnixDatagram,
+    unix_socket::UnixSocket,
 };
 pub use crate::{runtime::BufferPool, sys::windows};

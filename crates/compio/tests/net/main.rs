@@ -3,6 +3,7 @@
 mod ancillary;
 mod closing;
 mod connect;
+mod datagram_pool;
 mod descriptors;
 #[cfg(unix)]
 mod foreign;
@@ -21,4 +22,6 @@ mod udp;
 mod unix;
 #[cfg(unix)]
 mod unix_datagram;
+#[cfg(unix)]
+mod unix_socket;
 mod zero_copy;
