@@ -94,7 +94,7 @@ mod pipe;
 mod poll;
 
 pub use blocking::{Blocking, BlockingOn};
-pub use buffer::Filled;
+pub use buffer::{Filled, FilledVectored};
 pub use fs::{
     Close, CurrentDir, Open, ReadAt, ReadVectoredAt, Stat, StatFd, Sync, WriteAt, WriteVectoredAt,
 };

@@ -9,6 +9,15 @@
 //! Sockets belong to their thread; `into_std` and `from_std` move them to another. Options without a
 //! method here can be set through `socket2::SockRef::from(&socket)`. Named pipes are in [`windows`].
 //!
+//! # Platform differences
+//!
+//! **There are no Unix sockets on Windows.** [`UnixStream`], [`UnixListener`], [`UnixDatagram`] and
+//! [`UnixSocket`] exist there, so that programs compile, but each constructor fails with
+//! [`Unsupported`](std::io::ErrorKind::Unsupported). Use [named pipes](windows) or TCP on the loopback.
+//!
+//! A [`UnixListener`] leaves the path of its socket behind when it is dropped, as in std: remove it before
+//! the next `bind`, which otherwise fails with `AddrInUse`.
+//!
 //! # Non-blocking mode
 //!
 //! `O_NONBLOCK` belongs to the open file description, which duplicates, other processes and other event
@@ -72,6 +81,7 @@ pub(crate) mod socket;
 mod split;
 mod tcp;
 mod tcp_socket;
+mod try_clone;
 mod udp;
 mod unix;
 mod unix_datagram;

@@ -17,6 +17,7 @@ mod recv_stream;
 mod support;
 mod tcp_socket;
 mod transfer;
+mod try_clone;
 mod udp;
 #[cfg(unix)]
 mod unix;

@@ -25,6 +25,7 @@ pub(crate) struct SystemOptions {
     share_mode: Option<u32>,
     custom_flags: u32,
     attributes: u32,
+    security_qos_flags: Option<u32>,
 }
 
 /// On Windows.
@@ -52,6 +53,14 @@ impl OpenOptions {
     /// The `FILE_ATTRIBUTE_` bits of a file that is created.
     pub fn attributes(&mut self, attributes: u32) -> &mut Self {
         self.system.attributes = attributes;
+        self
+    }
+
+    /// The `SECURITY_` flags of the `SECURITY_SQOS_PRESENT` of `CreateFileW`. They restrict the access of the
+    /// server if the path, perhaps of an attacker, is a named pipe. As
+    /// [`std::os::windows::fs::OpenOptionsExt::security_qos_flags`].
+    pub fn security_qos_flags(&mut self, flags: u32) -> &mut Self {
+        self.system.security_qos_flags = Some(flags);
         self
     }
 }
@@ -141,6 +150,9 @@ pub(crate) fn open(options: &OpenOptions, path: &Path) -> io::Result<fs::File> {
     }
     if let Some(share) = system.share_mode {
         std.share_mode(share);
+    }
+    if let Some(flags) = system.security_qos_flags {
+        std.security_qos_flags(flags);
     }
     std.open(path)
 }
