@@ -17,12 +17,14 @@ use compio_io::buf::IoBuf;
 
 use crate::{
     accept::{AcceptOne, AcceptQueue, Place},
+    buffer_queue::Ticket,
     buffers::{BufferPool, PooledBuffer},
+    cancel::Cancelled,
     driver::Inner,
     fd::SharedFd,
     multishot::{Next, RawOp, SubmitMulti},
     op::{
-        PollOnce, Readiness, Recv, Send,
+        Nop, PollOnce, Readiness, Recv, Send,
         multishot::{AcceptMulti, RecvMulti, RecvPooled, SendZeroCopy},
     },
     recv::{Guarded, LentFd, OrphanWait, Receive, RecvMode},
@@ -173,8 +175,12 @@ enum Receiving {
 struct Rest {
     flags: i32,
     by_hand: ByHand,
-    /// Waits until a buffer returns to the pool.
-    returning: OrphanWait,
+    /// The place in the pool's queue.
+    ticket: Ticket,
+    /// Tokens that end the wait in the queue.
+    cancels: Vec<Cancelled>,
+    /// Completes when the kernel has tried a receive that has waited in the queue.
+    probe: Option<Submit<Nop>>,
     /// Waits for the completions of dropped receives.
     orphan_wait: OrphanWait,
 }
@@ -226,7 +232,10 @@ impl RecvStream {
     pub fn cancel(&mut self) {
         self.is_cancelled = true;
         match &self.state {
-            Receiving::Idle => self.state = Receiving::Ended,
+            Receiving::Idle => {
+                self.state = Receiving::Ended;
+                self.end_wait();
+            }
             Receiving::Multi { receive, .. } => receive.cancel(self.pool.driver()),
             Receiving::Pooled(receive) => receive.cancel(self.pool.driver()),
             Receiving::ByHand => match self.rest.as_deref().map(|rest| &rest.by_hand) {
@@ -248,7 +257,10 @@ impl RecvStream {
             let answer = match &mut self.state {
                 Receiving::Idle => match ready!(self.poll_begin(cx)) {
                     ControlFlow::Continue(()) => continue,
-                    ControlFlow::Break(next) => return Poll::Ready(next),
+                    ControlFlow::Break(next) => {
+                        self.end_wait();
+                        return Poll::Ready(next);
+                    }
                 },
                 Receiving::Multi {
                     receive,
@@ -256,6 +268,14 @@ impl RecvStream {
                     is_doubtful,
                 } => {
                     let Poll::Ready(next) = receive.poll_next(driver, cx) else {
+                        if let Some(rest) = &mut self.rest
+                            && let Some(probe) = &mut rest.probe
+                            && Pin::new(probe).poll(cx).is_ready()
+                        {
+                            // No data: the free buffer is for other streams.
+                            self.end_wait();
+                            continue;
+                        }
                         // The kernel may have missed an EOF that arrived right after the bytes.
                         // A new request finds it.
                         if mem::take(has_come)
@@ -272,11 +292,15 @@ impl RecvStream {
                         Next::Item(buffer) if buffer.is_empty() => continue,
                         Next::Item(buffer) => {
                             *has_come = true;
+                            self.end_wait();
                             return Poll::Ready(Some(Ok(buffer)));
                         }
                         Next::End(arrived) => {
                             let is_doubtful = *is_doubtful;
                             self.state = Receiving::Idle;
+                            if let Some(rest) = &mut self.rest {
+                                rest.probe = None;
+                            }
                             // All items have been returned before. The bytes of the final completion
                             // were in one of them.
                             match arrived.into_inner().0 {
@@ -306,8 +330,12 @@ impl RecvStream {
                         Some(received) => received.map(|(_, buffer)| Some(buffer)),
                     }
                 }
-                Receiving::Ended => return Poll::Ready(None),
+                Receiving::Ended => {
+                    self.end_wait();
+                    return Poll::Ready(None);
+                }
             };
+            self.end_wait();
             match answer {
                 Ok(Some(buffer)) => return Poll::Ready(Some(Ok(buffer))),
                 // An empty datagram takes no buffer of the pool.
@@ -377,9 +405,27 @@ impl RecvStream {
             return true;
         }
         let rest = self.rest.get_or_insert_default();
-        let driver = self.pool.driver();
-        rest.returning.listen(driver, cx, self.pool.waiters());
+        self.pool.queue().list(&mut rest.ticket, cx.waker());
+        rest.cancels = self.pool.driver().cancels();
+        for cancel in &mut rest.cancels {
+            let _ = Pin::new(cancel).poll(cx);
+        }
         self.pool.has_some()
+    }
+
+    /// Ends the wait in the pool's queue, if there is one: other streams can have a free buffer.
+    fn end_wait(&mut self) {
+        let Some(rest) = &mut self.rest else { return };
+        rest.probe = None;
+        if rest.ticket.is_some() {
+            self.pool.queue().leave(&mut rest.ticket);
+            rest.cancels = Vec::new();
+            if rest.flags == 0 && matches!(self.state, Receiving::Multi { .. } | Receiving::Ended) {
+                // No wait in it is active now.
+                self.rest = None;
+            }
+            self.pool.pass_on();
+        }
     }
 
     fn begin(&mut self) {
@@ -406,8 +452,19 @@ impl RecvStream {
             let wait = ByHand::wait(fd, pool);
             self.rest.get_or_insert_default().by_hand = wait;
             self.state = Receiving::ByHand;
+            self.end_wait();
             return;
         }
+        if let Receiving::Multi { .. } = self.state
+            && let Some(rest) = &mut self.rest
+            && rest.ticket.is_some()
+        {
+            // The kernel tries it in the next turn. If it finds no buffer, this stream keeps its place.
+            rest.probe = Some(Submit::new(Rc::clone(self.pool.driver()), Nop::new()));
+            return;
+        }
+        // The backend has tried it.
+        self.end_wait();
         if flags == 0 {
             // No wait in it is active now.
             self.rest = None;
@@ -479,6 +536,7 @@ impl Drop for RecvStream {
             }
             Receiving::Idle | Receiving::ByHand | Receiving::Ended => {}
         }
+        self.end_wait();
     }
 }
 
