@@ -221,7 +221,8 @@ async fn read_until_cancelled<R: AsyncRead>(
         let mut read = pin!(read_behind(&mut reader, buf));
         poll_fn(|cx| match read.as_mut().poll(cx) {
             Poll::Pending if is_cancelled.get() => Poll::Ready(None),
-            read => read.map(Some),
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(read) => Poll::Ready(Some(read)),
         })
         .await
     };

@@ -11,7 +11,8 @@ impl UdpSocket {
     ///
     /// A datagram comes whole, in one buffer; bytes beyond the
     /// [size](BufferPool::buffer_size) of the buffers are lost. An empty datagram is an empty buffer.
-    /// There is no EOF: `None` only follows a [`cancel`](RecvStream::cancel).
+    /// There is no EOF: `None` only follows a [`cancel`](RecvStream::cancel). If the reading direction was shut
+    /// down, the OS returns empty datagrams without end, as for [`recv`](Self::recv).
     ///
     /// It does not return the senders. So it is for connected sockets, or for protocols that need no
     /// sender. Otherwise use [`recv_from`](Self::recv_from).
