@@ -185,6 +185,14 @@ struct Rest {
     orphan_wait: OrphanWait,
 }
 
+impl Rest {
+    /// Whether the kernel has tried a receive that had waited in the queue. Returns `true` once.
+    fn was_tried(this: &mut Option<Box<Self>>, cx: &mut Context<'_>) -> bool {
+        let probe = this.as_mut().and_then(|rest| rest.probe.as_mut());
+        probe.is_some_and(|probe| Pin::new(probe).poll(cx).is_ready())
+    }
+}
+
 #[derive(Default)]
 enum ByHand {
     #[default]
@@ -268,10 +276,7 @@ impl RecvStream {
                     is_doubtful,
                 } => {
                     let Poll::Ready(next) = receive.poll_next(driver, cx) else {
-                        if let Some(rest) = &mut self.rest
-                            && let Some(probe) = &mut rest.probe
-                            && Pin::new(probe).poll(cx).is_ready()
-                        {
+                        if Rest::was_tried(&mut self.rest, cx) {
                             // No data: the free buffer is for other streams.
                             self.end_wait();
                             continue;
@@ -322,7 +327,12 @@ impl RecvStream {
                     }
                 }
                 Receiving::ByHand => {
-                    let arrived = ready!(self.poll_by_hand(cx));
+                    let Poll::Ready(arrived) = self.poll_by_hand(cx) else {
+                        if Rest::was_tried(&mut self.rest, cx) {
+                            self.end_wait();
+                        }
+                        return Poll::Pending;
+                    };
                     self.state = Receiving::Idle;
                     match arrived {
                         None => continue,
@@ -452,20 +462,18 @@ impl RecvStream {
             let wait = ByHand::wait(fd, pool);
             self.rest.get_or_insert_default().by_hand = wait;
             self.state = Receiving::ByHand;
-            self.end_wait();
-            return;
         }
-        if let Receiving::Multi { .. } = self.state
+        if let Receiving::Multi { .. } | Receiving::ByHand = self.state
             && let Some(rest) = &mut self.rest
             && rest.ticket.is_some()
         {
-            // The kernel tries it in the next turn. If it finds no buffer, this stream keeps its place.
+            // The kernel tries it in the next turn. If there is no buffer left, this stream keeps its place.
             rest.probe = Some(Submit::new(Rc::clone(self.pool.driver()), Nop::new()));
             return;
         }
         // The backend has tried it.
         self.end_wait();
-        if flags == 0 {
+        if flags == 0 && !matches!(self.state, Receiving::ByHand) {
             // No wait in it is active now.
             self.rest = None;
         }
