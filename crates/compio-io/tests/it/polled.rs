@@ -17,7 +17,7 @@ use compio_io::{
     buf::{BufResult, IoBuf, IoBufMut},
     io::{
         AsyncBufRead, AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt,
-        BufWriter, PollReader, PollWriter, duplex, empty, join,
+        BufReader, BufWriter, PollReader, PollWriter, duplex, empty, join, split,
     },
 };
 use pollster::block_on;
@@ -227,6 +227,68 @@ fn cancel_takes_kept_bytes_of_the_dropped_read() {
     assert!(poll_once(reader.fill_buf()).is_none());
     block_on(reader.cancel()).unwrap();
     assert_eq!(reader.into_parts().unwrap().1, b"abcdef");
+}
+
+/// A reader that keeps bytes if it is `true`.
+struct Kept(bool);
+
+impl AsyncRead for &Kept {
+    async fn read<B: IoBufMut>(&mut self, buf: B) -> BufResult<usize, B> {
+        (Ok(0), buf)
+    }
+
+    async fn settle(&mut self) -> bool {
+        self.0
+    }
+}
+
+impl AsyncWrite for &Kept {
+    async fn write<B: IoBuf>(&mut self, buf: B) -> BufResult<usize, B> {
+        (Ok(0), buf)
+    }
+
+    async fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+
+    async fn shutdown(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn settle_goes_through_wrappers() {
+    for kept in [false, true] {
+        let (source, none) = (&Kept(kept), &Kept(!kept));
+        let mut by_value = source;
+        assert_eq!(block_on(AsyncRead::settle(&mut &mut by_value)), kept);
+        assert_eq!(block_on(AsyncRead::settle(&mut Box::new(source))), kept);
+        assert_eq!(block_on(BufReader::new(source).settle()), kept);
+        assert_eq!(block_on(BufWriter::new(source).settle()), kept);
+        assert_eq!(block_on(join(source, none).settle()), kept);
+        assert_eq!(block_on(split(Kept(kept)).0.settle()), kept);
+        assert_eq!(block_on(source.take(1).settle()), kept);
+        assert!(!block_on(source.take(0).settle()));
+        let mut chain = source.chain(none);
+        assert_eq!(block_on(chain.settle()), kept);
+        // The first reader ends.
+        block_on(chain.read([0; 1])).0.unwrap();
+        assert_eq!(block_on(chain.settle()), !kept);
+    }
+}
+
+#[test]
+fn settle_of_buffered_readers_reports_their_bytes() {
+    let mut reader = BufReader::new(&b"abc"[..]);
+    assert!(!block_on(reader.settle()));
+    block_on(reader.fill_buf()).unwrap();
+    assert!(block_on(reader.settle()));
+    AsyncBufRead::consume(&mut reader, 3);
+    assert!(!block_on(reader.settle()));
+    let mut reader = PollReader::new(&b"abc"[..]);
+    assert!(!block_on(reader.settle()));
+    block_on(reader.fill_buf()).unwrap();
+    assert!(block_on(reader.settle()));
 }
 
 #[test]
