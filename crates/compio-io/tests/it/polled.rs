@@ -188,6 +188,8 @@ fn cancel_returns_the_error_of_the_read() {
 struct Keeping {
     kept: Vec<Result<&'static [u8], ErrorKind>>,
     is_begun: bool,
+    /// The bytes of later reads.
+    later: &'static [u8],
 }
 
 impl AsyncRead for Keeping {
@@ -198,7 +200,7 @@ impl AsyncRead for Keeping {
         match self.kept.pop() {
             Some(Ok(bytes)) => (Ok(buf.init_from(bytes)), buf),
             Some(Err(kind)) => (Err(kind.into()), buf),
-            None => (Ok(0), buf),
+            None => (Ok(buf.init_from(self.later)), buf),
         }
     }
 
@@ -221,6 +223,7 @@ fn cancel_takes_kept_bytes_of_the_dropped_read() {
     let source = Keeping {
         kept: vec![Ok(b"def"), Ok(b"abc")],
         is_begun: false,
+        later: b"",
     };
     // Through a forwarding type.
     let mut reader = PollReader::new(Box::new(source));
@@ -296,6 +299,7 @@ fn cancel_returns_a_kept_error_behind_kept_bytes() {
     let source = Keeping {
         kept: vec![Err(ErrorKind::ConnectionReset), Ok(b"abc")],
         is_begun: false,
+        later: b"",
     };
     let mut reader = PollReader::new(source);
     assert!(poll_once(reader.fill_buf()).is_none());
@@ -306,22 +310,33 @@ fn cancel_returns_a_kept_error_behind_kept_bytes() {
 
 #[test]
 fn dropped_cancel_is_no_eof() {
-    let source = Keeping {
-        kept: Vec::new(),
-        is_begun: false,
-    };
-    let mut reader = PollReader::new(source);
+    for kept in [vec![], vec![Ok(&b"kept"[..])]] {
+        let expected = if kept.is_empty() {
+            &b"later"[..]
+        } else {
+            b"kept"
+        };
+        let source = Keeping {
+            kept,
+            is_begun: false,
+            later: b"later",
+        };
+        let mut reader = PollReader::new(source);
+        assert!(poll_once(reader.fill_buf()).is_none());
+        // The cancel waits in `settle`, and is dropped there.
+        assert!(poll_once(reader.cancel()).is_none());
+        assert_eq!(block_on(reader.fill_buf()).unwrap(), expected);
+    }
+}
+
+#[test]
+fn read_after_a_cancel_is_not_cancelled() {
+    let mut reader = PollReader::new(Scripted::new(b"abc", &[Step::Hang, Step::Wait]));
     assert!(poll_once(reader.fill_buf()).is_none());
-    // The cancel waits in `settle`, and is dropped there.
-    assert!(poll_once(reader.cancel()).is_none());
-    assert!(poll_once(reader.fill_buf()).is_some());
-    let mut reader = reader.into_parts().unwrap().0;
-    reader.kept.push(Ok(b"abc"));
-    reader.is_begun = false;
-    let mut reader = PollReader::new(reader);
+    block_on(reader.cancel()).unwrap();
     assert!(poll_once(reader.fill_buf()).is_none());
-    assert!(poll_once(reader.cancel()).is_none());
     assert_eq!(block_on(reader.fill_buf()).unwrap(), b"abc");
+    assert_eq!(reader.get_ref().unwrap().operations, 2);
 }
 
 #[test]
