@@ -15,11 +15,11 @@ use compio_io::buf::{IoBuf, IoBufMut};
 use compio_io::panics::discard;
 
 use crate::{
+    buffer_queue::BufferQueue,
     driver::{Driver, Inner},
     fd::SharedFd,
     request::Span,
     sys::{AsRawFd, BufferRing},
-    wait_list::Waiters,
 };
 
 /// Buffers of one size, shared by all receives that use the pool on this thread. Clones are handles of
@@ -38,8 +38,8 @@ struct Shared {
     buffer_ring: Option<Box<dyn BufferRing>>,
     /// How many buffers are handed out.
     handed_out: Cell<u16>,
-    /// The tasks that wait for a buffer.
-    waiters: Waiters,
+    /// The streams that wait for a buffer.
+    queue: BufferQueue,
 }
 
 /// The memory of the buffers.
@@ -99,7 +99,7 @@ impl BufferPool {
             stock: Storage::new(layout, count, size),
             buffer_ring: None,
             handed_out: Cell::new(0),
-            waiters: Waiters::default(),
+            queue: BufferQueue::default(),
         };
         if shared.driver.capabilities().recv_multi {
             // If registration fails, the pool falls back to the free list.
@@ -159,9 +159,19 @@ impl BufferPool {
         }
     }
 
-    /// The tasks that are woken when a buffer is returned.
-    pub(crate) fn waiters(&self) -> &Waiters {
-        &self.0.waiters
+    /// The streams that wait for a buffer.
+    pub(crate) fn queue(&self) -> &BufferQueue {
+        &self.0.queue
+    }
+
+    /// Wakes other streams if a notified stream has left a buffer to them.
+    pub(crate) fn pass_on(&self) {
+        if self.has_some()
+            && let Some(panic) = self.0.queue.wake()
+        {
+            // The panic hook has reported it, and destructors call this.
+            discard(panic);
+        }
     }
 
     /// Hands out a buffer that the kernel has filled, or that was taken from the free list.
@@ -362,8 +372,8 @@ impl Drop for PooledBuffer {
         let shared = &pool.0;
         shared.handed_out.set(shared.handed_out.get() - 1);
         shared.offer(id);
-        // Woken with nothing borrowed. All waiters, since a single one may have been dropped.
-        if let Some(panic) = shared.waiters.wake() {
+        // Woken with nothing borrowed.
+        if let Some(panic) = shared.queue.wake() {
             // The panic hook has reported it, and a destructor must not panic.
             discard(panic);
         }

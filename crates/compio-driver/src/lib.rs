@@ -13,6 +13,7 @@ mod accept;
 pub mod ancillary;
 mod arena;
 mod backend;
+mod buffer_queue;
 mod buffers;
 mod cancel;
 mod credentials;

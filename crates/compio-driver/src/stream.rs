@@ -17,12 +17,14 @@ use compio_io::buf::IoBuf;
 
 use crate::{
     accept::{AcceptOne, AcceptQueue, LosslessAccept, Place},
+    buffer_queue::Ticket,
     buffers::{BufferPool, PooledBuffer},
+    cancel::Cancelled,
     driver::{Driver, Inner},
     fd::SharedFd,
     multishot::{Next, RawOp, SubmitMulti},
     op::{
-        PollOnce, Readiness, Recv, Send,
+        Nop, PollOnce, Readiness, Recv, Send,
         multishot::{AcceptMulti, RecvMulti, RecvPooled, SendZeroCopy},
     },
     orphan::OrphanWait,
@@ -166,7 +168,8 @@ impl fmt::Debug for AcceptStream {
 }
 
 /// The bytes of a stream socket, in the order of arrival, in buffers of a pool. Made by
-/// [`Driver::recv_stream`](crate::Driver::recv_stream).
+/// [`Driver::recv_stream`](crate::Driver::recv_stream). [`of_datagrams`](Self::of_datagrams) receives from a
+/// socket with messages.
 ///
 /// # Cancellation
 ///
@@ -182,6 +185,8 @@ pub struct RecvStream {
     pool: BufferPool,
     state: Receiving,
     is_cancelled: bool,
+    /// Whether each item is a datagram. An empty one is no EOF.
+    has_messages: bool,
     /// State that few streams need.
     rest: Option<Box<Rest>>,
 }
@@ -209,10 +214,22 @@ enum Receiving {
 struct Rest {
     flags: i32,
     by_hand: ByHand,
-    /// Waits until a buffer returns to the pool.
-    returning: OrphanWait,
+    /// The place in the pool's queue.
+    ticket: Ticket,
+    /// Tokens that end the wait in the queue.
+    cancels: Vec<Cancelled>,
+    /// Completes when the kernel has tried a receive that has waited in the queue.
+    probe: Option<Submit<Nop>>,
     /// Waits for the completions of dropped receives.
     orphan_wait: OrphanWait,
+}
+
+impl Rest {
+    /// Whether the kernel has tried a receive that had waited in the queue. Returns `true` once.
+    fn was_tried(this: &mut Option<Box<Self>>, cx: &mut Context<'_>) -> bool {
+        let probe = this.as_mut().and_then(|rest| rest.probe.as_mut());
+        probe.is_some_and(|probe| Pin::new(probe).poll(cx).is_ready())
+    }
 }
 
 #[derive(Default)]
@@ -240,15 +257,32 @@ impl RecvStream {
             pool,
             state: Receiving::Idle,
             is_cancelled: false,
+            has_messages: false,
             rest: (flags != 0).then(rest),
         }
+    }
+
+    /// Makes it a stream of datagrams, each in a buffer of its own, without its sender. For sockets with
+    /// messages: an empty datagram is an empty buffer, and there is no EOF. The part of a datagram that does
+    /// not fit into a buffer is lost.
+    ///
+    /// # Cancellation
+    ///
+    /// If the stream is dropped, empty datagrams that it has received are lost.
+    #[must_use]
+    pub fn of_datagrams(mut self) -> Self {
+        self.has_messages = true;
+        self
     }
 
     /// Ends the stream. Data that has been received by then is still returned, followed by `None`.
     pub fn cancel(&mut self) {
         self.is_cancelled = true;
         match &self.state {
-            Receiving::Idle => self.state = Receiving::Ended,
+            Receiving::Idle => {
+                self.state = Receiving::Ended;
+                self.end_wait();
+            }
             Receiving::Multi { receive, .. } => receive.cancel(self.pool.driver()),
             Receiving::Pooled(receive) => receive.cancel(self.pool.driver()),
             Receiving::ByHand => match self.rest.as_deref().map(|rest| &rest.by_hand) {
@@ -270,7 +304,10 @@ impl RecvStream {
             let answer = match &mut self.state {
                 Receiving::Idle => match ready!(self.poll_begin(cx)) {
                     ControlFlow::Continue(()) => continue,
-                    ControlFlow::Break(next) => return Poll::Ready(next),
+                    ControlFlow::Break(next) => {
+                        self.end_wait();
+                        return Poll::Ready(next);
+                    }
                 },
                 Receiving::Multi {
                     receive,
@@ -278,9 +315,17 @@ impl RecvStream {
                     is_doubtful,
                 } => {
                     let Poll::Ready(next) = receive.poll_next(driver, cx) else {
+                        if Rest::was_tried(&mut self.rest, cx) {
+                            // No data: the free buffer is for other streams.
+                            self.end_wait();
+                            continue;
+                        }
                         // The kernel may have missed an EOF that arrived right after the bytes.
                         // A new request finds it.
-                        if mem::take(has_come) && self.pool.has_ended(&self.fd) {
+                        if mem::take(has_come)
+                            && !self.has_messages
+                            && self.pool.has_ended(&self.fd)
+                        {
                             *is_doubtful = true;
                             receive.cancel(driver);
                         }
@@ -291,11 +336,15 @@ impl RecvStream {
                         Next::Item(buffer) if buffer.is_empty() => continue,
                         Next::Item(buffer) => {
                             *has_come = true;
+                            self.end_wait();
                             return Poll::Ready(Some(Ok(buffer)));
                         }
                         Next::End((end, _)) => {
                             let is_doubtful = *is_doubtful;
                             self.state = Receiving::Idle;
+                            if let Some(rest) = &mut self.rest {
+                                rest.probe = None;
+                            }
                             // All items have been returned before. The bytes of the final completion
                             // were in one of them.
                             match end {
@@ -317,7 +366,12 @@ impl RecvStream {
                     }
                 }
                 Receiving::ByHand => {
-                    let arrived = ready!(self.poll_by_hand(cx));
+                    let Poll::Ready(arrived) = self.poll_by_hand(cx) else {
+                        if Rest::was_tried(&mut self.rest, cx) {
+                            self.end_wait();
+                        }
+                        return Poll::Pending;
+                    };
                     self.state = Receiving::Idle;
                     match arrived {
                         None => continue,
@@ -325,10 +379,18 @@ impl RecvStream {
                         Some(received) => received.map(|(_, buffer)| Some(buffer)),
                     }
                 }
-                Receiving::Ended => return Poll::Ready(None),
+                Receiving::Ended => {
+                    self.end_wait();
+                    return Poll::Ready(None);
+                }
             };
+            self.end_wait();
             match answer {
                 Ok(Some(buffer)) => return Poll::Ready(Some(Ok(buffer))),
+                // An empty datagram takes no buffer of the pool.
+                Ok(None) if self.has_messages => {
+                    return Poll::Ready(Some(Ok(self.pool.beside(&[]))));
+                }
                 Ok(None) => self.state = Receiving::Ended,
                 Err(error) if self.was_called_off(&error) => {}
                 Err(error) => return Poll::Ready(Some(Err(error))),
@@ -345,6 +407,10 @@ impl RecvStream {
             return Poll::Ready(ControlFlow::Continue(()));
         }
         match ready!(self.poll_unread(cx)) {
+            Some(Ok(None)) if self.has_messages => {
+                let empty = self.pool.beside(&[]);
+                return Poll::Ready(ControlFlow::Break(Some(Ok(empty))));
+            }
             Some(Ok(None)) => {
                 self.state = Receiving::Ended;
                 return Poll::Ready(ControlFlow::Continue(()));
@@ -386,9 +452,27 @@ impl RecvStream {
             return true;
         }
         let rest = self.rest.get_or_insert_default();
-        let driver = self.pool.driver();
-        rest.returning.listen(driver, cx, self.pool.waiters());
+        self.pool.queue().list(&mut rest.ticket, cx.waker());
+        rest.cancels = self.pool.driver().cancels();
+        for cancel in &mut rest.cancels {
+            let _ = Pin::new(cancel).poll(cx);
+        }
         self.pool.has_some()
+    }
+
+    /// Ends the wait in the pool's queue, if there is one: other streams can have a free buffer.
+    fn end_wait(&mut self) {
+        let Some(rest) = &mut self.rest else { return };
+        rest.probe = None;
+        if rest.ticket.is_some() {
+            self.pool.queue().leave(&mut rest.ticket);
+            rest.cancels = Vec::new();
+            if rest.flags == 0 && matches!(self.state, Receiving::Multi { .. } | Receiving::Ended) {
+                // No wait in it is active now.
+                self.rest = None;
+            }
+            self.pool.pass_on();
+        }
     }
 
     fn begin(&mut self) {
@@ -415,9 +499,18 @@ impl RecvStream {
             let wait = ByHand::wait(fd, pool);
             self.rest.get_or_insert_default().by_hand = wait;
             self.state = Receiving::ByHand;
+        }
+        if let Receiving::Multi { .. } | Receiving::ByHand = self.state
+            && let Some(rest) = &mut self.rest
+            && rest.ticket.is_some()
+        {
+            // The kernel tries it in the next turn. If there is no buffer left, this stream keeps its place.
+            rest.probe = Some(Submit::new(Rc::clone(self.pool.driver()), Nop::new()));
             return;
         }
-        if flags == 0 {
+        // The backend has tried it.
+        self.end_wait();
+        if flags == 0 && !matches!(self.state, Receiving::ByHand) {
             // No wait in it is active now.
             self.rest = None;
         }
@@ -488,6 +581,7 @@ impl Drop for RecvStream {
             }
             Receiving::Idle | Receiving::ByHand | Receiving::Ended => {}
         }
+        self.end_wait();
     }
 }
 

@@ -15,8 +15,9 @@ use crate::{
 
 /// Waits for the end of a task, and yields its output.
 ///
-/// Dropping it detaches the task, which continues. The output of a detached task is dropped at once. A
-/// panic in the destructor of an untaken output is caught.
+/// **Dropping it detaches the task, which continues.** [`abort`](Self::abort) ends the task;
+/// [`AbortOnDropHandle`](crate::AbortOnDropHandle) does so when it is dropped. The output of a detached
+/// task is dropped at once. A panic in the destructor of an untaken output is caught.
 ///
 /// It is not `Send`: the output of a task stays on the task's thread.
 ///

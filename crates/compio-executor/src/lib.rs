@@ -3,6 +3,7 @@
 //!
 //! - [`Executor`] runs tasks on the thread that made it. They need not be `Send`.
 //! - [`JoinHandle`] waits for the end of a task; [`JoinError`] is the reason for a missing output.
+//!   [`AbortOnDropHandle`] also aborts the task when it is dropped.
 //! - [`MainWaker`] is for the loop's own future, which is no task. Its example is a whole `block_on`.
 //! - [`yield_now()`] lets other tasks run first.
 //!
@@ -14,7 +15,7 @@
 //! # Code map
 //!
 //! ```text
-//! executor.rs, join.rs, join_error.rs, main_waker.rs, yield_now.rs   the public types
+//! executor.rs, join.rs, join_error.rs, abort_on_drop.rs, main_waker.rs, yield_now.rs   the public types
 //! scheduler.rs      running a task, cancelling it, and its completion
 //! task/             the task itself: states and memory rules (mod.rs), header, typed part, waker
 //! queues.rs         ready queue and list of live tasks, for the home thread
@@ -25,6 +26,7 @@
 //! sync.rs           std's or loom's primitives
 //! ```
 
+mod abort_on_drop;
 mod biased_count;
 mod executor;
 mod inbox;
@@ -40,6 +42,7 @@ mod thread_id;
 mod yield_now;
 
 pub use self::{
+    abort_on_drop::AbortOnDropHandle,
     executor::{Executor, Tick},
     join::JoinHandle,
     join_error::JoinError,

@@ -92,6 +92,10 @@ impl AsyncRead for &PipeReader {
     async fn read_vectored<V: IoVectoredBufMut>(&mut self, buffers: V) -> BufResult<usize, V> {
         read_vectored(&self.fd, buffers).await
     }
+
+    async fn settle(&mut self) -> bool {
+        with_driver(|driver| driver.settle(&self.fd)).await
+    }
 }
 
 impl AsyncRead for PipeReader {
@@ -101,6 +105,10 @@ impl AsyncRead for PipeReader {
 
     async fn read_vectored<V: IoVectoredBufMut>(&mut self, buffers: V) -> BufResult<usize, V> {
         (&*self).read_vectored(buffers).await
+    }
+
+    async fn settle(&mut self) -> bool {
+        PipeReader::settle(self).await
     }
 }
 

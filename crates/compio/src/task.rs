@@ -5,6 +5,29 @@
 //! made on first use and ends with the thread. [`spawn`] and [`spawn_blocking`] need a runtime that runs or
 //! has been entered: without one, the task would never run.
 //!
+//! # Dropped handles
+//!
+//! **The drop of a [`JoinHandle`] detaches its task, which continues**, as in Tokio and unlike the handles of
+//! `async-task` and glommio. To end the task with its handle, wrap it in an [`AbortOnDropHandle`]:
+//!
+//! ```
+//! use compio::task::{AbortOnDropHandle, spawn, yield_now};
+//!
+//! compio::task::block_on(async {
+//!     let ticker = AbortOnDropHandle::new(spawn(async {
+//!         loop {
+//!             yield_now().await;
+//!         }
+//!     }));
+//!     yield_now().await;
+//!     // Ends the task.
+//!     drop(ticker);
+//! });
+//! ```
+//!
+//! A panic of a detached task is only reported by the panic hook. The handle of a task reports it as
+//! [`JoinError`].
+//!
 //! # Cooperative scheduling
 //!
 //! A task that never waits keeps its thread from timers, I/O and other tasks. So operations of this
@@ -22,7 +45,7 @@ use std::{
 };
 
 use compio_driver::op::Blocking;
-pub use compio_executor::{JoinError, JoinHandle, YieldNow, yield_now};
+pub use compio_executor::{AbortOnDropHandle, JoinError, JoinHandle, YieldNow, yield_now};
 use compio_io::coop::Budget;
 pub use compio_io::coop::consume_budget;
 use pin_project_lite::pin_project;
@@ -48,7 +71,8 @@ pub fn block_on<F: Future>(future: F) -> F::Output {
     runtime::block_on(future)
 }
 
-/// Starts a task on this thread's runtime. Dropping the handle detaches the task.
+/// Starts a task on this thread's runtime. Dropping the handle detaches the task, which continues; an
+/// [`AbortOnDropHandle`] aborts it instead.
 ///
 /// # Panics
 ///

@@ -35,6 +35,33 @@ impl<B> IntoInner for Filled<B> {
     }
 }
 
+/// The buffers of a vectored read that was pushed to a driver, as the kernel left them: they contain the
+/// bytes, one after the other, but still have their old lengths. The entry's result is the number of bytes.
+#[derive(Debug)]
+pub struct FilledVectored<V>(pub(super) V);
+
+impl<V: IoVectoredBufMut> FilledVectored<V> {
+    /// The buffers with their lengths set.
+    ///
+    /// # Safety
+    ///
+    /// The result in the operation's entry is `len`.
+    pub unsafe fn assume_len(mut self, len: usize) -> V {
+        // SAFETY: by this function's contract.
+        unsafe { self.0.set_init(len) };
+        self.0
+    }
+}
+
+impl<V> IntoInner for FilledVectored<V> {
+    type Inner = V;
+
+    /// The buffers, with their old lengths.
+    fn into_inner(self) -> V {
+        self.0
+    }
+}
+
 /// The initialised part, as the source of a write.
 pub(super) fn readable(buffer: &impl IoBuf) -> Span {
     let bytes = buffer.as_init();

@@ -4,7 +4,7 @@ use std::{fmt, io};
 
 use compio_io::buf::{BufResult, IntoInner, IoBuf, IoBufMut, IoVectoredBuf, IoVectoredBufMut};
 
-use super::buffer::{Filled, Slices, readable, writable};
+use super::buffer::{Filled, FilledVectored, Slices, readable, writable};
 use crate::{
     fd::{OwnsFd, SharedFd},
     operation::{Operation, Owned},
@@ -190,6 +190,14 @@ unsafe impl<V: IoVectoredBufMut, F: AsRawFd + 'static> Operation for ReadVectore
 // SAFETY: `fd` owns the descriptor, by the contract of `OwnsFd`.
 unsafe impl<V: IoVectoredBufMut, F: OwnsFd> Owned for ReadVectoredAt<V, F> {}
 
+impl<V, F> IntoInner for ReadVectoredAt<V, F> {
+    type Inner = FilledVectored<V>;
+
+    fn into_inner(self) -> FilledVectored<V> {
+        FilledVectored(self.buffers)
+    }
+}
+
 /// Writes the initialised parts of several buffers, one after the other.
 #[derive(Debug)]
 pub struct WriteVectoredAt<V, F = SharedFd> {
@@ -240,6 +248,14 @@ unsafe impl<V: IoVectoredBuf, F: AsRawFd + 'static> Operation for WriteVectoredA
 
 // SAFETY: `fd` owns the descriptor, by the contract of `OwnsFd`.
 unsafe impl<V: IoVectoredBuf, F: OwnsFd> Owned for WriteVectoredAt<V, F> {}
+
+impl<V, F> IntoInner for WriteVectoredAt<V, F> {
+    type Inner = V;
+
+    fn into_inner(self) -> V {
+        self.buffers
+    }
+}
 
 /// Makes written data durable.
 #[derive(Debug)]

@@ -92,7 +92,7 @@ mod poll;
 mod socket;
 
 pub use blocking::{Blocking, BlockingOn};
-pub use buffer::Filled;
+pub use buffer::{Filled, FilledVectored};
 pub use fs::{
     Close, CurrentDir, Open, ReadAt, ReadVectoredAt, Stat, StatFd, Sync, Truncate, WriteAt,
     WriteVectoredAt,

@@ -6,7 +6,7 @@ use compio_io::buf::{BufResult, IntoInner, IoBuf, IoBufMut, IoVectoredBuf, IoVec
 use socket2::SockAddr;
 
 use super::{
-    buffer::{Filled, Slices, readable, writable},
+    buffer::{Filled, FilledVectored, Slices, readable, writable},
     flags::Flags,
 };
 use crate::{
@@ -232,6 +232,15 @@ unsafe impl<B: IoBufMut, F: AsRawFd + 'static> Operation for RecvFrom<B, F> {
 // SAFETY: `fd` owns the descriptor, by the contract of `OwnsFd`.
 unsafe impl<B: IoBufMut, F: OwnsFd> Owned for RecvFrom<B, F> {}
 
+/// Without the sender's address: [`Operation::finish`] returns it as well.
+impl<B, F> IntoInner for RecvFrom<B, F> {
+    type Inner = Filled<B>;
+
+    fn into_inner(self) -> Filled<B> {
+        Filled(self.buffer)
+    }
+}
+
 /// Sends a datagram to an address.
 #[derive(Debug)]
 pub struct SendTo<B, F = SharedFd> {
@@ -277,6 +286,14 @@ unsafe impl<B: IoBuf, F: AsRawFd + 'static> Operation for SendTo<B, F> {
 
 // SAFETY: `fd` owns the descriptor, by the contract of `OwnsFd`.
 unsafe impl<B: IoBuf, F: OwnsFd> Owned for SendTo<B, F> {}
+
+impl<B, F> IntoInner for SendTo<B, F> {
+    type Inner = B;
+
+    fn into_inner(self) -> B {
+        self.buffer
+    }
+}
 
 /// The lengths, address and flags of a [`RecvMsg`].
 #[derive(Debug, Clone, Default)]
@@ -369,6 +386,16 @@ where
 
 // SAFETY: `fd` owns the descriptor, by the contract of `OwnsFd`.
 unsafe impl<V: IoVectoredBufMut, C: IoBufMut, F: OwnsFd> Owned for RecvMsg<V, C, F> {}
+
+/// The buffers, and the buffer of the ancillary data. [`Operation::finish`] also returns the address, the
+/// flags and the length of the ancillary data.
+impl<V, C, F> IntoInner for RecvMsg<V, C, F> {
+    type Inner = (FilledVectored<V>, Filled<C>);
+
+    fn into_inner(self) -> Self::Inner {
+        (FilledVectored(self.buffers), Filled(self.control))
+    }
+}
 
 /// Receives into several buffers, with parsed ancillary data and the sender's address. Received descriptors
 /// that are not taken are closed.
@@ -511,6 +538,15 @@ where
 
 // SAFETY: `fd` owns the descriptor, by the contract of `OwnsFd`.
 unsafe impl<V: IoVectoredBuf, C: IoBuf, F: OwnsFd> Owned for SendMsg<V, C, F> {}
+
+/// The buffers, and the ancillary data.
+impl<V, C, F> IntoInner for SendMsg<V, C, F> {
+    type Inner = (V, C);
+
+    fn into_inner(self) -> (V, C) {
+        (self.buffers, self.control)
+    }
+}
 
 pub(super) fn own(fd: usize) -> OwnedFd {
     // SAFETY: the result is a new descriptor, which has no other owner.

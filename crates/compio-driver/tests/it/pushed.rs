@@ -3,8 +3,11 @@
 use std::{io, time::Duration};
 
 use compio_driver::{
-    AsRawFd, Poller,
-    op::{Nop, ReadAt, Recv, Send, Shutdown, WriteAt},
+    AsRawFd, Poller, SockAddr,
+    op::{
+        Nop, ReadAt, ReadVectoredAt, Recv, RecvFrom, RecvMsg, Send, SendMsg, SendTo, Shutdown,
+        WriteAt, WriteVectoredAt,
+    },
 };
 use compio_io::buf::IntoInner;
 
@@ -94,6 +97,59 @@ fn sockets_and_pipes_are_pushed_too() {
     let n = driver.poll_one(None).unwrap().into_result().unwrap();
     // SAFETY: the entry said so.
     assert_eq!(unsafe { recv.into_inner().assume_len(n) }, b"hello");
+}
+
+#[test]
+fn pushed_datagram_operations_return_their_buffers() {
+    let driver = driver();
+    let [one, other] = [(); 2].map(|()| std::net::UdpSocket::bind("127.0.0.1:0").unwrap());
+    let address = SockAddr::from(other.local_addr().unwrap());
+    other.connect(one.local_addr().unwrap()).unwrap();
+    let mut send = SendTo::new(one.as_raw_fd(), b"hello".to_vec(), address.clone(), 0);
+    let mut send_msg = SendMsg::new(one.as_raw_fd(), ["wo", "rld"], [], Some(address), 0);
+    let mut recv = RecvFrom::new(other.as_raw_fd(), Vec::with_capacity(64), 0);
+    let buffers = [Vec::with_capacity(2), Vec::with_capacity(64)];
+    let mut recv_msg = RecvMsg::new(other.as_raw_fd(), buffers, Vec::with_capacity(8), 0);
+    let next = || driver.poll_one(None).unwrap().into_result().unwrap();
+    // SAFETY: each operation stays here until its entry has come, and the entries say so.
+    unsafe {
+        driver.push(&mut send, 1).unwrap();
+        assert_eq!(next(), 5);
+        driver.push(&mut send_msg, 2).unwrap();
+        assert_eq!(next(), 5);
+        driver.push(&mut recv, 3).unwrap();
+        let len = next();
+        assert_eq!(recv.into_inner().assume_len(len), b"hello");
+        driver.push(&mut recv_msg, 4).unwrap();
+        let len = next();
+        let (buffers, control) = recv_msg.into_inner();
+        let [first, rest] = buffers.assume_len(len);
+        assert_eq!((&first[..], &rest[..]), (&b"wo"[..], &b"rld"[..]));
+        assert_eq!(control.into_inner(), b"");
+    }
+    assert_eq!(send.into_inner(), b"hello");
+    assert_eq!(send_msg.into_inner().0, ["wo", "rld"]);
+}
+
+#[test]
+fn pushed_vectored_file_operations_return_their_buffers() {
+    let (_, file) = file(b"hello world");
+    let driver = driver();
+    let buffers = [Vec::with_capacity(2), Vec::with_capacity(3)];
+    let mut read = ReadVectoredAt::new(file.as_raw_fd(), 6, buffers);
+    // SAFETY: the operation stays here until its entry has come.
+    unsafe { driver.push(&mut read, 1) }.unwrap();
+    let len = driver.poll_one(None).unwrap().into_result().unwrap();
+    // SAFETY: the entry said so.
+    let [first, rest] = unsafe { read.into_inner().assume_len(len) };
+    assert_eq!((&first[..], &rest[..]), (&b"wo"[..], &b"rld"[..]));
+
+    let mut write = WriteVectoredAt::new(file.as_raw_fd(), 0, ["x", "yz"]);
+    // SAFETY: the operation stays here until its entry has come.
+    unsafe { driver.push(&mut write, 1) }.unwrap();
+    let result = driver.poll_one(None).unwrap().into_result();
+    assert_eq!(result.unwrap(), 3);
+    assert_eq!(write.into_inner(), ["x", "yz"]);
 }
 
 #[test]

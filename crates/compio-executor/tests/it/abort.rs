@@ -7,7 +7,7 @@ use std::{
     task::Poll,
 };
 
-use compio_executor::{JoinHandle, yield_now};
+use compio_executor::{AbortOnDropHandle, JoinHandle, yield_now};
 use compio_testkit::{buffer::on_drop, waker::Bell};
 
 use crate::support::{
@@ -217,4 +217,63 @@ fn an_aborted_and_detached_task_ends() {
     drop(handle);
     run(&executor);
     assert_eq!(drops.get(), 1);
+}
+
+#[test]
+fn dropped_abort_on_drop_handle_ends_the_task() {
+    let executor = executor();
+    let (handle, _waker, polls) = waiting_task(&executor);
+    run(&executor);
+    let before = polls.get();
+    let handle = AbortOnDropHandle::new(handle);
+    assert!(!handle.is_finished());
+    drop(handle);
+    run(&executor);
+    assert_eq!(executor.task_count(), 0);
+    assert_eq!(polls.get(), before);
+}
+
+#[test]
+fn abort_on_drop_handle_yields_the_output() {
+    let executor = executor();
+    let mut handle = AbortOnDropHandle::from(executor.spawn(async {
+        yield_now().await;
+        7
+    }));
+    // Dropping a future that borrows the handle has no effect.
+    assert!(poll_once(&mut handle).is_pending());
+    run(&executor);
+    assert!(handle.as_ref().is_finished());
+    let Poll::Ready(output) = poll_once(&mut handle) else {
+        panic!("the task has ended");
+    };
+    assert_eq!(output.unwrap(), 7);
+    drop(handle);
+}
+
+#[test]
+fn aborted_abort_on_drop_handle_reports_the_cancel() {
+    let executor = executor();
+    let (handle, _waker, _) = waiting_task(&executor);
+    let mut handle = AbortOnDropHandle::new(handle);
+    handle.abort();
+    run(&executor);
+    let Poll::Ready(Err(error)) = poll_once(&mut handle) else {
+        panic!("the task was aborted");
+    };
+    assert!(error.is_cancelled());
+}
+
+#[test]
+fn detached_abort_on_drop_handle_leaves_the_task_alone() {
+    let executor = executor();
+    let ends = Rc::new(Cell::new(0));
+    let counted = Rc::clone(&ends);
+    let handle = AbortOnDropHandle::new(executor.spawn(async move {
+        yield_now().await;
+        counted.set(counted.get() + 1);
+    }));
+    drop(handle.detach());
+    run(&executor);
+    assert_eq!(ends.get(), 1);
 }

@@ -146,6 +146,10 @@ impl<R: AsyncRead> AsyncRead for BufReader<R> {
         self.consume(len);
         (Ok(len), buf)
     }
+
+    async fn settle(&mut self) -> bool {
+        !self.buffer().is_empty() || self.reader.settle().await
+    }
 }
 
 impl<R: AsyncRead> AsyncBufRead for BufReader<R> {

@@ -235,6 +235,10 @@ impl<W: AsyncRead> AsyncRead for BufWriter<W> {
     async fn read_vectored<V: IoVectoredBufMut>(&mut self, buf: V) -> BufResult<usize, V> {
         self.writer.read_vectored(buf).await
     }
+
+    async fn settle(&mut self) -> bool {
+        self.writer.settle().await
+    }
 }
 
 /// For a `BufWriter` over a [`BufReader`](crate::io::BufReader), which buffers both

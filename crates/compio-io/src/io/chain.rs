@@ -84,6 +84,14 @@ impl<A: AsyncRead, B: AsyncRead> AsyncRead for Chain<A, B> {
         }
         self.second.read_vectored(buf).await
     }
+
+    async fn settle(&mut self) -> bool {
+        if self.first_ended {
+            self.second.settle().await
+        } else {
+            self.first.settle().await
+        }
+    }
 }
 
 impl<A: AsyncBufRead, B: AsyncBufRead> AsyncBufRead for Chain<A, B> {

@@ -27,6 +27,10 @@ macro_rules! forward_unique {
             ) -> BufResult<usize, V> {
                 (**self).read_vectored(buf).await
             }
+
+            async fn settle(&mut self) -> bool {
+                (**self).settle().await
+            }
         }
 
         impl<T: AsyncBufRead + ?Sized> AsyncBufRead for $pointer {

@@ -4,11 +4,11 @@
 //! A stream that is read and written only through `&mut` cannot be split. A read
 //! would hold a lock while it waits, so no write could start before bytes arrive.
 
-use std::{io, rc::Rc};
+use std::{future::poll_fn, io, rc::Rc};
 
 use crate::{
     buf::{BufResult, IoBuf, IoBufMut, IoVectoredBuf, IoVectoredBufMut},
-    io::{AsyncBufRead, AsyncRead, AsyncWrite},
+    io::{AsyncBufRead, AsyncRead, AsyncWrite, PollReader, PollWriter},
 };
 
 /// A reader and a writer as one stream. Made by [`join`].
@@ -63,6 +63,55 @@ impl<R, W> Join<R, W> {
     }
 }
 
+impl<R, W> Join<PollReader<R>, PollWriter<W>> {
+    /// Unwraps reader and writer after their last operations, and returns the bytes that were read ahead.
+    ///
+    /// It [flushes](AsyncWrite::flush) the writer and [cancels](PollReader::cancel) the read in flight,
+    /// which a library that polls this stream may have left behind. This gives back a connection
+    /// after an HTTP upgrade:
+    ///
+    /// ```
+    /// use compio_io::io::{AsyncWriteExt, PollReader, PollWriter, duplex, join, split};
+    /// # use std::task::{Context, Waker};
+    ///
+    /// # pollster::block_on(async {
+    /// let (mut client, server) = duplex(64);
+    /// let (reader, writer) = split(server);
+    /// let mut stream = join(PollReader::new(reader), PollWriter::new(writer));
+    /// // A library has polled the stream, and waits for more bytes.
+    /// # assert!(stream.reader_mut().poll_fill_buf(&mut Context::from_waker(Waker::noop())).is_pending());
+    /// client.write_all("ahead").await.0?;
+    ///
+    /// let (reader, writer, ahead) = stream.into_parts().await?;
+    /// assert_eq!(ahead, b"ahead");
+    /// let server = reader.unsplit(writer).expect("two halves of one stream");
+    /// # drop(server);
+    /// # std::io::Result::Ok(())
+    /// # }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Errors of the writer, for the flush or for an earlier write, and of the read in flight. Use
+    /// [`into_inner`](Self::into_inner) to get the parts of a broken connection.
+    ///
+    /// # Cancellation
+    ///
+    /// The stream is dropped: accepted bytes are still written, and bytes that were read ahead are lost.
+    pub async fn into_parts(mut self) -> io::Result<(R, W, Vec<u8>)> {
+        poll_fn(|cx| self.writer.poll_flush(cx)).await?;
+        self.reader.cancel().await?;
+        let (reader, bytes) = self.reader.into_parts().map_err(|_| in_flight())?;
+        let writer = self.writer.into_inner().map_err(|_| in_flight())?;
+        Ok((reader, writer, bytes))
+    }
+}
+
+/// After a flush and a cancel, no operation is in flight.
+fn in_flight() -> io::Error {
+    io::Error::other("an operation is still in flight")
+}
+
 impl<R: AsyncRead, W> AsyncRead for Join<R, W> {
     async fn read<B: IoBufMut>(&mut self, buf: B) -> BufResult<usize, B> {
         self.reader.read(buf).await
@@ -70,6 +119,10 @@ impl<R: AsyncRead, W> AsyncRead for Join<R, W> {
 
     async fn read_vectored<V: IoVectoredBufMut>(&mut self, buf: V) -> BufResult<usize, V> {
         self.reader.read_vectored(buf).await
+    }
+
+    async fn settle(&mut self) -> bool {
+        self.reader.settle().await
     }
 }
 
@@ -179,6 +232,10 @@ where
 
     async fn read_vectored<V: IoVectoredBufMut>(&mut self, buf: V) -> BufResult<usize, V> {
         (&*self.0).read_vectored(buf).await
+    }
+
+    async fn settle(&mut self) -> bool {
+        (&*self.0).settle().await
     }
 }
 

@@ -20,15 +20,42 @@
 //! | `empty` | [`empty()`], [`sink`], [`repeat`] |
 //! | `slice_impls` | slices, vectors and cursors as readers and writers |
 //! | `futures_io`, `tokio_io`, `compat` | readers and writers of other ecosystems, both ways |
+//! | `prelude` | [`prelude`]: all traits by one import |
 //! | `forward` | `&mut T`, `Box<T>`, `&T`, `Rc<T>`, `Arc<T>` |
+//!
+//! # Traits in scope
+//!
+//! [`AsyncReadExt`] and [`AsyncWriteExt`] have the loops, [`AsyncRead`] and
+//! [`AsyncWrite`] have `read`, `write`, `flush` and `shutdown`. `use` both, or the
+//! [`prelude`].
 //!
 //! # Reads and the buffer's length
 //!
-//! A read fills the buffer from its start over its whole capacity and sets its
-//! length to the bytes read. To append, or to read into a part of the buffer, use
+//! **A read fills the buffer from its start over its whole capacity and sets its
+//! length to the bytes read.** It overwrites bytes that the buffer has, and it also
+//! shortens the buffer. To append, or to read into a part of the buffer, use
 //! [`append`](AsyncReadExt::append),
 //! [`read_to_end`](AsyncReadExt::read_to_end) or
-//! [`slice`](crate::buf::IoBuf::slice).
+//! [`slice`](crate::buf::IoBuf::slice):
+//!
+//! ```
+//! use compio_io::{
+//!     buf::{IntoInner, IoBuf},
+//!     io::prelude::*,
+//! };
+//!
+//! # pollster::block_on(async {
+//! // Over the old bytes; the length becomes 3.
+//! let (_, buffer) = (&b"abc"[..]).read(b"old bytes".to_vec()).await;
+//! assert_eq!(buffer, b"abc");
+//! // Behind the old bytes.
+//! let (_, buffer) = (&b"abc"[..]).append(b"old ".to_vec()).await;
+//! assert_eq!(buffer, b"old abc");
+//! // Into a part.
+//! let (_, part) = (&b"abc"[..]).read(vec![b'-'; 9].slice(2..4)).await;
+//! assert_eq!(part.into_inner(), b"--ab-----");
+//! # });
+//! ```
 //!
 //! # Cancellation
 //!
@@ -94,6 +121,7 @@ mod join;
 mod lines;
 mod poll_reader;
 mod poll_writer;
+pub mod prelude;
 mod read;
 mod read_ext;
 pub(crate) mod reusable_future;

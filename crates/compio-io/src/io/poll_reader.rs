@@ -25,8 +25,8 @@ use crate::{
 /// With the features `futures-io` and `tokio` it implements their `AsyncRead` and
 /// `AsyncBufRead`.
 ///
-/// It costs one allocation and a copy out of the buffer. If no read is ever
-/// dropped, a [`BufReader`](crate::io::BufReader) avoids the allocation.
+/// It costs two allocations and a copy out of the buffer. If no read is ever
+/// dropped, a [`BufReader`](crate::io::BufReader) avoids the allocations.
 ///
 /// # Cancellation
 ///
@@ -87,7 +87,7 @@ impl<R: AsyncRead + 'static> PollReader<R> {
     /// holds a small buffer.
     pub fn with_capacity(capacity: usize, reader: R) -> Self {
         Self {
-            reading: Reading::new(reader, Vec::new()),
+            reading: Reading::cancellable(reader),
             consumed: 0,
             capacity: capacity.max(1),
             room: capacity.clamp(1, ROOM_MIN),
@@ -118,11 +118,49 @@ impl<R> PollReader<R> {
         self.reading.home_mut().map(|(reader, _)| reader)
     }
 
+    /// Cancels the read in flight, if there is one, and waits for its end.
+    ///
+    /// Bytes that the read has received by then are in the [`buffer`](Self::buffer). If the reader is a
+    /// socket or pipe of compio, or reads from one, none are lost. Other readers document whether a
+    /// dropped read loses bytes: see [`AsyncRead::settle`].
+    ///
+    /// Afterwards [`into_parts`](Self::into_parts) succeeds, for instance to unwrap a connection after an
+    /// HTTP upgrade, while the HTTP library has a read in flight:
+    ///
+    /// ```
+    /// use std::task::{Context, Waker};
+    ///
+    /// use compio_io::io::{PollReader, duplex};
+    ///
+    /// # pollster::block_on(async {
+    /// let (client, server) = duplex(64);
+    /// let mut reader = PollReader::new(server);
+    /// assert!(reader.poll_fill_buf(&mut Context::from_waker(Waker::noop())).is_pending());
+    ///
+    /// reader.cancel().await?;
+    /// let (server, bytes) = reader.into_parts().expect("no read is in flight");
+    /// assert!(bytes.is_empty());
+    /// # drop((client, server));
+    /// # std::io::Result::Ok(())
+    /// # }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// The error of the read, if it has failed. Bytes that arrived before the error are in the buffer.
+    ///
+    /// # Cancellation
+    ///
+    /// Nothing is lost. The next call of any method continues.
+    pub async fn cancel(&mut self) -> io::Result<()> {
+        poll_fn(|cx| self.reading.poll_cancel(cx)).await
+    }
+
     /// Unwraps the reader, and the bytes that are buffered.
     ///
     /// # Errors
     ///
-    /// This `PollReader`, if a read is in flight.
+    /// This `PollReader`, if a read is in flight: [`cancel`](Self::cancel) it before.
     pub fn into_parts(self) -> Result<(R, Vec<u8>), Self> {
         let Self {
             reading,
@@ -217,6 +255,11 @@ impl<R> AsyncRead for PollReader<R> {
         }
         let read = self.read_by(|bytes| buf.init_from(bytes)).await;
         (read, buf)
+    }
+
+    /// Returns whether bytes are buffered. A read in flight stays in flight.
+    async fn settle(&mut self) -> bool {
+        !self.buffer().is_empty()
     }
 }
 

@@ -105,7 +105,9 @@ impl<W> PollWriter<W> {
         self.writing.home_mut()
     }
 
-    /// Unwraps the writer. After a flush, no operation is in flight.
+    /// Unwraps the writer. After a [`flush`](AsyncWrite::flush), no operation is in flight.
+    ///
+    /// A write in flight is never cancelled: its bytes have been accepted.
     ///
     /// # Errors
     ///

@@ -96,6 +96,20 @@ pub trait AsyncRead {
             .await
             .map_buf(IntoInner::into_inner)
     }
+
+    /// Waits until reads of dropped futures are over. Returns whether bytes or an error are kept, which the
+    /// next read returns at once.
+    ///
+    /// The default implementation returns `false` at once: for readers that have received nothing while
+    /// their futures wait, and for readers that lose bytes. Sockets and pipes of compio keep them. A
+    /// reader over another reader forwards the call.
+    ///
+    /// # Cancellation
+    ///
+    /// Nothing is lost.
+    async fn settle(&mut self) -> bool {
+        false
+    }
 }
 
 /// A source of bytes that can be read at any position, and by several

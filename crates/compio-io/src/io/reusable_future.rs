@@ -16,10 +16,11 @@
 //! the other.
 
 use std::{
+    cell::Cell,
     future::poll_fn,
     io, mem,
     pin::{Pin, pin},
-    rc::Weak,
+    rc::{Rc, Weak},
     task::{Context, Poll, ready},
 };
 
@@ -110,14 +111,50 @@ impl<I, O> ReusableFuture<I, O> {
 pub(crate) struct Reading<R, B> {
     home: Option<(R, B)>,
     read: ReusableFuture<(R, B), (R, B, io::Result<usize>)>,
+    /// Requests the end of the read in flight.
+    is_cancelled: Rc<Cell<bool>>,
 }
 
+#[cfg(feature = "framed")]
 impl<R: AsyncRead + 'static, B: IoBufMut> Reading<R, B> {
     pub(crate) fn new(reader: R, buf: B) -> Self {
+        let read = async |(mut reader, buf): (R, B)| {
+            let (buf, read) = read_behind(&mut reader, buf).await;
+            (reader, buf, read)
+        };
         Self {
             home: Some((reader, buf)),
-            read: ReusableFuture::new(read_behind),
+            read: ReusableFuture::new(read),
+            is_cancelled: Rc::default(),
         }
+    }
+}
+
+impl<R: AsyncRead + 'static> Reading<R, Vec<u8>> {
+    /// With reads that [`poll_cancel`](Self::poll_cancel) ends. They begin with an empty buffer.
+    pub(crate) fn cancellable(reader: R) -> Self {
+        let is_cancelled = Rc::<Cell<bool>>::default();
+        let flag = Rc::clone(&is_cancelled);
+        Self {
+            home: Some((reader, Vec::new())),
+            read: ReusableFuture::new(move |input| read_until_cancelled(input, Rc::clone(&flag))),
+            is_cancelled,
+        }
+    }
+}
+
+impl<R> Reading<R, Vec<u8>> {
+    /// Cancels the read in flight, and waits for its end. The buffer then contains the bytes that it has
+    /// received, also if it has failed after them.
+    pub(crate) fn poll_cancel(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.home.is_some() {
+            return Poll::Ready(Ok(()));
+        }
+        self.is_cancelled.set(true);
+        let (reader, buf, read) = ready!(self.read.poll(cx));
+        self.is_cancelled.set(false);
+        self.home = Some((reader, buf));
+        Poll::Ready(read.map(drop))
     }
 }
 
@@ -132,9 +169,8 @@ impl<R, B> Reading<R, B> {
         self.home.as_mut()
     }
 
-    pub(crate) fn into_home(self) -> Result<(R, B), Self> {
-        let Self { home, read } = self;
-        home.ok_or(Self { home: None, read })
+    pub(crate) fn into_home(mut self) -> Result<(R, B), Self> {
+        self.home.take().ok_or(self)
     }
 
     /// Reads behind the bytes in the buffer and returns how many bytes were
@@ -142,30 +178,70 @@ impl<R, B> Reading<R, B> {
     pub(crate) fn poll(
         &mut self,
         cx: &mut Context<'_>,
-        prepare: impl FnOnce(&mut B),
+        prepare: impl Fn(&mut B),
     ) -> Poll<io::Result<usize>> {
-        if let Some((reader, mut buf)) = self.home.take() {
-            prepare(&mut buf);
-            self.read.start((reader, buf));
+        loop {
+            if let Some((reader, mut buf)) = self.home.take() {
+                prepare(&mut buf);
+                self.read.start((reader, buf));
+            }
+            let (reader, buf, read) = ready!(self.read.poll(cx));
+            self.home = Some((reader, buf));
+            // After a cancel whose future was dropped, 0 does not mean EOF.
+            if !self.is_cancelled.replace(false) || !matches!(read, Ok(0)) {
+                return Poll::Ready(read);
+            }
         }
-        let (reader, buf, read) = ready!(self.read.poll(cx));
-        self.home = Some((reader, buf));
-        Poll::Ready(read)
     }
 }
 
 async fn read_behind<R: AsyncRead, B: IoBufMut>(
-    (mut reader, mut buf): (R, B),
-) -> (R, B, io::Result<usize>) {
+    reader: &mut R,
+    mut buf: B,
+) -> (B, io::Result<usize>) {
     loop {
         let len = buf.buf_len();
         let (read, window) = reader.read(buf.slice(len..)).await;
         buf = window.into_inner();
         match read {
             Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-            read => return (reader, buf, read),
+            read => return (buf, read),
         }
     }
+}
+
+/// Reads once, or until the cancel. After a cancel it returns the bytes that the reader has kept of the
+/// dropped read.
+async fn read_until_cancelled<R: AsyncRead>(
+    (mut reader, buf): (R, Vec<u8>),
+    is_cancelled: Rc<Cell<bool>>,
+) -> (R, Vec<u8>, io::Result<usize>) {
+    let room = buf.capacity();
+    let read = {
+        let mut read = pin!(read_behind(&mut reader, buf));
+        poll_fn(|cx| match read.as_mut().poll(cx) {
+            Poll::Pending if is_cancelled.get() => Poll::Ready(None),
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(read) => Poll::Ready(Some(read)),
+        })
+        .await
+    };
+    if let Some((buf, read)) = read {
+        return (reader, buf, read);
+    }
+    let mut buf = Vec::new();
+    while reader.settle().await {
+        buf.reserve(room);
+        let read;
+        (buf, read) = read_behind(&mut reader, buf).await;
+        match read {
+            Ok(0) => break,
+            Ok(_) => {}
+            Err(error) => return (reader, buf, Err(error)),
+        }
+    }
+    let len = buf.len();
+    (reader, buf, Ok(len))
 }
 
 /// An operation of a writer.

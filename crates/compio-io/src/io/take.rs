@@ -102,6 +102,10 @@ impl<R: AsyncRead> AsyncRead for Take<R> {
         }
         (read, buf)
     }
+
+    async fn settle(&mut self) -> bool {
+        self.limit > 0 && self.reader.settle().await
+    }
 }
 
 impl<R: AsyncBufRead> AsyncBufRead for Take<R> {

@@ -3,6 +3,7 @@
 
 use std::{
     cell::Cell,
+    future::poll_fn,
     io::ErrorKind,
     rc::Rc,
     sync::Arc,
@@ -13,7 +14,7 @@ use compio_io::{
     buf::{BufResult, IoBuf, IoBufMut},
     io::{
         AsyncBufRead, AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt,
-        BufWriter, PollReader, PollWriter, duplex, empty, join,
+        BufReader, BufWriter, PollReader, PollWriter, duplex, empty, join, split,
     },
 };
 use compio_testkit::waker::Bell;
@@ -130,6 +131,217 @@ fn the_last_waker_is_woken() {
     block_on(client.write_all("abc")).0.unwrap();
     assert_eq!(wakers[2].rings(), 1);
     assert_eq!(block_on(reader.fill_buf()).unwrap(), b"abc");
+}
+
+#[test]
+fn cancel_ends_a_read_that_never_completes() {
+    let mut reader = PollReader::new(Scripted::new(b"abc", &[Step::Move(1), Step::Hang]));
+    assert_eq!(block_on(reader.fill_buf()).unwrap(), b"a");
+    AsyncBufRead::consume(&mut reader, 1);
+    assert!(poll_once(reader.fill_buf()).is_none());
+    assert!(reader.get_ref().is_none());
+    block_on(reader.cancel()).unwrap();
+    // Nothing is in flight any more.
+    block_on(reader.cancel()).unwrap();
+    let (source, bytes) = reader.into_parts().unwrap();
+    assert_eq!((source.unread(), &bytes[..]), (&b"bc"[..], &b""[..]));
+}
+
+#[test]
+fn cancel_keeps_buffered_bytes() {
+    let mut reader = PollReader::new(Scripted::new(b"abc", &[]));
+    block_on(reader.fill_buf()).unwrap();
+    AsyncBufRead::consume(&mut reader, 1);
+    block_on(reader.cancel()).unwrap();
+    assert_eq!(reader.into_parts().unwrap().1, b"bc");
+}
+
+#[test]
+fn cancel_takes_the_bytes_of_a_completed_read() {
+    let mut reader = PollReader::new(Scripted::new(b"abc", &[Step::Wait]));
+    assert!(poll_once(reader.fill_buf()).is_none());
+    block_on(reader.cancel()).unwrap();
+    assert_eq!(reader.buffer(), b"abc");
+}
+
+#[test]
+fn cancel_returns_the_error_of_the_read() {
+    let mut reader = PollReader::new(Scripted::new(b"abc", &[Step::Wait, Step::Fail]));
+    assert!(poll_once(reader.fill_buf()).is_none());
+    let error = block_on(reader.cancel()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::ConnectionReset);
+    assert_eq!(block_on(reader.fill_buf()).unwrap(), b"abc");
+}
+
+/// A reader whose first read hangs. Once it is dropped, the bytes are kept, and `settle` waits once.
+#[derive(Debug)]
+struct Keeping {
+    kept: Vec<Result<&'static [u8], ErrorKind>>,
+    is_begun: bool,
+    /// The bytes of later reads.
+    later: &'static [u8],
+}
+
+impl AsyncRead for Keeping {
+    async fn read<B: IoBufMut>(&mut self, mut buf: B) -> BufResult<usize, B> {
+        if !std::mem::replace(&mut self.is_begun, true) {
+            std::future::pending::<()>().await;
+        }
+        match self.kept.pop() {
+            Some(Ok(bytes)) => (Ok(buf.init_from(bytes)), buf),
+            Some(Err(kind)) => (Err(kind.into()), buf),
+            None => (Ok(buf.init_from(self.later)), buf),
+        }
+    }
+
+    async fn settle(&mut self) -> bool {
+        let mut is_over = false;
+        poll_fn(|cx| {
+            cx.waker().wake_by_ref();
+            match std::mem::replace(&mut is_over, true) {
+                true => Poll::Ready(()),
+                false => Poll::Pending,
+            }
+        })
+        .await;
+        !self.kept.is_empty()
+    }
+}
+
+#[test]
+fn cancel_takes_kept_bytes_of_the_dropped_read() {
+    let source = Keeping {
+        kept: vec![Ok(b"def"), Ok(b"abc")],
+        is_begun: false,
+        later: b"",
+    };
+    // Through a forwarding type.
+    let mut reader = PollReader::new(Box::new(source));
+    assert!(poll_once(reader.fill_buf()).is_none());
+    block_on(reader.cancel()).unwrap();
+    assert_eq!(reader.into_parts().unwrap().1, b"abcdef");
+}
+
+/// A reader that keeps bytes if it is `true`.
+struct Kept(bool);
+
+impl AsyncRead for &Kept {
+    async fn read<B: IoBufMut>(&mut self, buf: B) -> BufResult<usize, B> {
+        (Ok(0), buf)
+    }
+
+    async fn settle(&mut self) -> bool {
+        self.0
+    }
+}
+
+impl AsyncWrite for &Kept {
+    async fn write<B: IoBuf>(&mut self, buf: B) -> BufResult<usize, B> {
+        (Ok(0), buf)
+    }
+
+    async fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+
+    async fn shutdown(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn settle_goes_through_wrappers() {
+    for kept in [false, true] {
+        let (source, none) = (&Kept(kept), &Kept(!kept));
+        let mut by_value = source;
+        assert_eq!(block_on(AsyncRead::settle(&mut &mut by_value)), kept);
+        assert_eq!(block_on(AsyncRead::settle(&mut Box::new(source))), kept);
+        assert_eq!(block_on(BufReader::new(source).settle()), kept);
+        assert_eq!(block_on(BufWriter::new(source).settle()), kept);
+        assert_eq!(block_on(join(source, none).settle()), kept);
+        assert_eq!(block_on(split(Kept(kept)).0.settle()), kept);
+        assert_eq!(block_on(source.take(1).settle()), kept);
+        assert!(!block_on(source.take(0).settle()));
+        let mut chain = source.chain(none);
+        assert_eq!(block_on(chain.settle()), kept);
+        // The first reader ends.
+        block_on(chain.read([0; 1])).0.unwrap();
+        assert_eq!(block_on(chain.settle()), !kept);
+    }
+}
+
+#[test]
+fn settle_of_buffered_readers_reports_their_bytes() {
+    let mut reader = BufReader::new(&b"abc"[..]);
+    assert!(!block_on(reader.settle()));
+    block_on(reader.fill_buf()).unwrap();
+    assert!(block_on(reader.settle()));
+    AsyncBufRead::consume(&mut reader, 3);
+    assert!(!block_on(reader.settle()));
+    let mut reader = PollReader::new(&b"abc"[..]);
+    assert!(!block_on(reader.settle()));
+    block_on(reader.fill_buf()).unwrap();
+    assert!(block_on(reader.settle()));
+}
+
+#[test]
+fn cancel_returns_a_kept_error_behind_kept_bytes() {
+    let source = Keeping {
+        kept: vec![Err(ErrorKind::ConnectionReset), Ok(b"abc")],
+        is_begun: false,
+        later: b"",
+    };
+    let mut reader = PollReader::new(source);
+    assert!(poll_once(reader.fill_buf()).is_none());
+    let error = block_on(reader.cancel()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::ConnectionReset);
+    assert_eq!(reader.buffer(), b"abc");
+}
+
+#[test]
+fn dropped_cancel_is_no_eof() {
+    for kept in [vec![], vec![Ok(&b"kept"[..])]] {
+        let expected = if kept.is_empty() {
+            &b"later"[..]
+        } else {
+            b"kept"
+        };
+        let source = Keeping {
+            kept,
+            is_begun: false,
+            later: b"later",
+        };
+        let mut reader = PollReader::new(source);
+        assert!(poll_once(reader.fill_buf()).is_none());
+        // The cancel waits in `settle`, and is dropped there.
+        assert!(poll_once(reader.cancel()).is_none());
+        assert_eq!(block_on(reader.fill_buf()).unwrap(), expected);
+    }
+}
+
+#[test]
+fn read_after_a_cancel_is_not_cancelled() {
+    let mut reader = PollReader::new(Scripted::new(b"abc", &[Step::Hang, Step::Wait]));
+    assert!(poll_once(reader.fill_buf()).is_none());
+    block_on(reader.cancel()).unwrap();
+    assert!(poll_once(reader.fill_buf()).is_none());
+    assert_eq!(block_on(reader.fill_buf()).unwrap(), b"abc");
+    assert_eq!(reader.get_ref().unwrap().operations, 2);
+}
+
+#[test]
+fn joined_stream_returns_its_parts_after_the_last_operations() {
+    let reader = PollReader::new(Scripted::new(b"abc", &[Step::Hang]));
+    let writer = PollWriter::new(Scripted::sink(&[Step::Wait, Step::Move(1)]));
+    let mut stream = join(reader, writer);
+    assert!(poll_once(stream.read([0; 1])).is_none());
+    assert_eq!(poll_once(stream.write("def")).unwrap().0.unwrap(), 3);
+    let (reader, writer, ahead) = block_on(stream.into_parts()).unwrap();
+    assert_eq!(
+        (reader.unread(), &writer.bytes[..]),
+        (&b"abc"[..], &b"def"[..])
+    );
+    assert_eq!((writer.flushed, &ahead[..]), (1, &b""[..]));
 }
 
 #[test]

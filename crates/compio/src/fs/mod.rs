@@ -15,6 +15,9 @@
 //! A relative path is resolved from the process's current directory at the time when a thread or the
 //! kernel executes the operation.
 //!
+//! Named pipes of Windows are in `net::windows::named_pipe`, with the feature `net`; those of unix are in
+//! [`pipe`](crate::pipe).
+//!
 //! # Cancellation
 //!
 //! An operation that has not started when its future is dropped does not run. One that has started runs

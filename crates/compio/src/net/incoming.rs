@@ -77,6 +77,9 @@ impl<S> fmt::Debug for Incoming<S> {
 /// on arrival. Made by [`TcpStream::recv_stream`](super::TcpStream::recv_stream) and the same
 /// methods of other sockets.
 ///
+/// Of a datagram socket, each piece is one datagram, which may be empty, and there is no EOF:
+/// [`UdpSocket::recv_stream`](super::UdpSocket::recv_stream).
+///
 /// It is a handle of the socket, which stays open for as long as this lives. Other receives on the
 /// socket take bytes out of the middle of the stream.
 ///
@@ -100,6 +103,11 @@ impl RecvStream {
         Self(with_driver(|driver| {
             driver.recv_stream(socket.handle(), pool, 0)
         }))
+    }
+
+    /// The datagrams of a socket with messages.
+    pub(super) fn of_datagrams(socket: &Socket, pool: &BufferPool) -> Self {
+        Self(Self::new(socket, pool).0.of_datagrams())
     }
 
     /// The next bytes, at least one; `None` after EOF, or after a [`cancel`](Self::cancel). Also

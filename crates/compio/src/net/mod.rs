@@ -9,6 +9,15 @@
 //! Sockets belong to their thread; `into_std` and `from_std` move them to another. Options without a
 //! method here can be set through `socket2::SockRef::from(&socket)`. Named pipes are in [`windows`].
 //!
+//! # Platform differences
+//!
+//! **There are no Unix sockets on Windows.** [`UnixStream`], [`UnixListener`], [`UnixDatagram`] and
+//! [`UnixSocket`] exist there, so that programs compile, but each constructor fails with
+//! [`Unsupported`](std::io::ErrorKind::Unsupported). Use [named pipes](windows) or TCP on the loopback.
+//!
+//! A [`UnixListener`] leaves the path of its socket behind when it is dropped, as in std: remove it before
+//! the next `bind`, which otherwise fails with `AddrInUse`.
+//!
 //! # Non-blocking mode
 //!
 //! `O_NONBLOCK` belongs to the open file description, which duplicates, other processes and other event
@@ -64,6 +73,7 @@
 
 mod accept_backoff;
 mod address;
+mod datagram_pool;
 mod incoming;
 mod message;
 mod options;
@@ -71,9 +81,11 @@ pub(crate) mod socket;
 mod split;
 mod tcp;
 mod tcp_socket;
+mod try_clone;
 mod udp;
 mod unix;
 mod unix_datagram;
+mod unix_socket;
 pub mod windows;
 
 pub use compio_driver::{
@@ -92,5 +104,6 @@ pub use self::{
     udp::UdpSocket,
     unix::{UnixListener, UnixSocketAddr, UnixStream},
     unix_datagram::UnixDatagram,
+    unix_socket::UnixSocket,
 };
 pub use crate::runtime::BufferPool;

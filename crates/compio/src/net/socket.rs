@@ -371,6 +371,10 @@ macro_rules! read_write {
             ) -> impl Future<Output = BufResult<usize, V>> {
                 self.$field.recv_vectored(buffers)
             }
+
+            async fn settle(&mut self) -> bool {
+                self.$field.settle().await
+            }
         }
 
         #[doc = $about]

@@ -146,6 +146,11 @@ where
         let mut stream = self.0;
         stream.read_vectored(buffers).await
     }
+
+    async fn settle(&mut self) -> bool {
+        let mut stream = self.0;
+        AsyncRead::settle(&mut stream).await
+    }
 }
 
 impl<S> AsyncRead for OwnedReadHalf<S>
@@ -158,6 +163,10 @@ where
 
     async fn read_vectored<V: IoVectoredBufMut>(&mut self, buffers: V) -> BufResult<usize, V> {
         ReadHalf(&self.stream).read_vectored(buffers).await
+    }
+
+    async fn settle(&mut self) -> bool {
+        ReadHalf(&self.stream).settle().await
     }
 }
 

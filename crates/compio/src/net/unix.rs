@@ -92,11 +92,16 @@ impl UnixListener {
         let socket = Socket::new(sys::unix_domain()?, Type::STREAM, None)?;
         socket.options().bind(address)?;
         socket.options().listen(BACKLOG)?;
-        Ok(Self {
+        Ok(Self::new(socket))
+    }
+
+    /// Wraps a listening socket.
+    pub(super) fn new(socket: Socket) -> Self {
+        Self {
             socket,
             acceptor: Acceptor::new(),
             scarcity: AcceptBackoff::default(),
-        })
+        }
     }
 
     /// Accepts a connection, or waits for one.

@@ -194,6 +194,10 @@ macro_rules! reader {
             ) -> BufResult<usize, V> {
                 with_driver(|driver| driver.read_vectored(&self.fd, buffers)).await
             }
+
+            async fn settle(&mut self) -> bool {
+                $reader::settle(self).await
+            }
         }
     };
 }

@@ -1,9 +1,14 @@
 //! Readiness of foreign descriptors.
 
-use std::io;
+use std::{
+    cell::Cell,
+    fmt, io,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
 
 use compio_driver::{
-    AsFd, AsRawFd, BorrowedFd, HeldFd, RawFd,
+    AsFd, AsRawFd, BorrowedFd, HeldFd, RawFd, Submit,
     op::{PollOnce, Readiness},
 };
 
@@ -73,9 +78,46 @@ use super::submit;
 /// - for a handle of an event, a process, a thread or a timer, both directions wait until it is
 ///   *signalled*. The wait has its usual effect: it resets an auto-reset event, and decrements a
 ///   semaphore. A cancelled wait may have had this effect. Files and pipes are not supported.
-#[derive(Debug)]
+///
+/// # Libraries that poll
+///
+/// The methods `poll_*` are for hand-written futures. With the feature `futures-io` an `AsyncFd<T>` of a
+/// type that is read and written by `&T` implements the traits of `futures-io`: each read or write waits
+/// for readiness and calls `T`. So a C library's socket, wrapped in a type with [`Read`](io::Read) and
+/// [`Write`](io::Write) by reference, works with libraries that take these traits. A close flushes; it
+/// shuts nothing down.
 pub struct AsyncFd<T> {
+    read_wait: PollWait,
+    write_wait: PollWait,
     fd: HeldFd<T>,
+}
+
+/// The wait of the polls of one direction, made by the first poll. Without the type `T`, which would need
+/// bounds in the definition of [`AsyncFd`].
+type PollWait = Cell<Option<Box<dyn PollReady>>>;
+
+trait PollReady {
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Readiness>>;
+}
+
+struct Wait<T: 'static> {
+    fd: HeldFd<T>,
+    interest: Readiness,
+    in_flight: Option<Submit<PollOnce<HeldFd<T>>>>,
+}
+
+impl<T: AsFd + 'static> PollReady for Wait<T> {
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Readiness>> {
+        let Self {
+            fd,
+            interest,
+            in_flight,
+        } = self;
+        let wait = in_flight.get_or_insert_with(|| submit(PollOnce::new(fd.clone(), *interest)));
+        let readiness = ready!(Pin::new(wait).poll(cx));
+        *in_flight = None;
+        Poll::Ready(readiness)
+    }
 }
 
 impl<T: AsFd + 'static> AsyncFd<T> {
@@ -86,6 +128,8 @@ impl<T: AsFd + 'static> AsyncFd<T> {
     /// None at present: a descriptor that cannot be waited for makes the wait fail.
     pub fn new(inner: T) -> io::Result<Self> {
         Ok(Self {
+            read_wait: Cell::default(),
+            write_wait: Cell::default(),
             fd: HeldFd::new(inner),
         })
     }
@@ -182,6 +226,118 @@ impl<T: AsFd + 'static> AsyncFd<T> {
     }
 }
 
+/// Polls, for hand-written futures.
+///
+/// Each direction has one wait, which stays in flight between polls: only the waker of the last poll of
+/// this direction is woken. The async methods do not share it.
+impl<T: AsFd + 'static> AsyncFd<T> {
+    /// Polls for read readiness, as [`readable`](Self::readable).
+    ///
+    /// There is no guard, and nothing to clear: after `Ready`, the next poll checks the descriptor again.
+    ///
+    /// # Errors
+    ///
+    /// As of [`readable`](Self::readable).
+    pub fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.poll_ready(&self.read_wait, Readiness::READABLE, cx)
+    }
+
+    /// Polls for write readiness, as [`writable`](Self::writable): see
+    /// [`poll_read_ready`](Self::poll_read_ready).
+    ///
+    /// # Errors
+    ///
+    /// As of [`readable`](Self::readable).
+    pub fn poll_write_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.poll_ready(&self.write_wait, Readiness::WRITABLE, cx)
+    }
+
+    /// Polls for read readiness, and calls `code`, which reads. Repeats both if `code` returns
+    /// [`WouldBlock`](io::ErrorKind::WouldBlock). The polled form of [`read_with`](Self::read_with).
+    ///
+    /// ```
+    /// # #[cfg(unix)]
+    /// # fn main() -> std::io::Result<()> {
+    /// use std::{
+    ///     future::poll_fn,
+    ///     io::{Read, Write},
+    ///     os::unix::net::UnixStream,
+    /// };
+    ///
+    /// use compio::runtime::AsyncFd;
+    ///
+    /// let (mut one, other) = UnixStream::pair()?;
+    /// other.set_nonblocking(true)?;
+    /// compio::task::block_on(async {
+    ///     let other = AsyncFd::new(other)?;
+    ///     one.write_all(b"hello")?;
+    ///
+    ///     let mut buffer = [0; 16];
+    ///     let read = poll_fn(|cx| other.poll_read_with(cx, |mut other| other.read(&mut buffer)));
+    ///     assert_eq!(read.await?, 5);
+    ///     # std::io::Result::Ok(())
+    /// })
+    /// # }
+    /// # #[cfg(windows)]
+    /// # fn main() {}
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As of [`readable`](Self::readable), and the errors of `code`.
+    pub fn poll_read_with<R>(
+        &self,
+        cx: &mut Context<'_>,
+        mut code: impl FnMut(&T) -> io::Result<R>,
+    ) -> Poll<io::Result<R>> {
+        loop {
+            ready!(self.poll_read_ready(cx))?;
+            match code(self.get_ref()) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                result => return Poll::Ready(result),
+            }
+        }
+    }
+
+    /// As [`poll_read_with`](Self::poll_read_with), for code that writes.
+    ///
+    /// # Errors
+    ///
+    /// As of [`readable`](Self::readable), and the errors of `code`.
+    pub fn poll_write_with<R>(
+        &self,
+        cx: &mut Context<'_>,
+        mut code: impl FnMut(&T) -> io::Result<R>,
+    ) -> Poll<io::Result<R>> {
+        loop {
+            ready!(self.poll_write_ready(cx))?;
+            match code(self.get_ref()) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                result => return Poll::Ready(result),
+            }
+        }
+    }
+
+    fn poll_ready(
+        &self,
+        place: &PollWait,
+        interest: Readiness,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<()>> {
+        // Taken out while it is polled: the clone of the waker runs user code, which may poll as well.
+        let mut wait = place.take().unwrap_or_else(|| {
+            Box::new(Wait {
+                fd: self.fd.clone(),
+                interest,
+                in_flight: None,
+            })
+        });
+        let poll = wait.poll_ready(cx);
+        drop(place.replace(Some(wait)));
+        poll.map_ok(drop)
+    }
+}
+
 impl<T> AsyncFd<T> {
     /// The inner value.
     pub fn get_ref(&self) -> &T {
@@ -192,9 +348,27 @@ impl<T> AsyncFd<T> {
     ///
     /// # Errors
     ///
-    /// `self`, if waits are in flight, also cancelled ones whose completion is outstanding.
+    /// `self`, if waits are in flight, also cancelled ones whose completion is outstanding. It cancels
+    /// the waits of the `poll_*` methods: a later call succeeds.
     pub fn into_inner(self) -> Result<T, Self> {
-        self.fd.try_unwrap().map_err(|fd| Self { fd })
+        let Self {
+            read_wait,
+            write_wait,
+            fd,
+        } = self;
+        // They have handles of the descriptor.
+        drop((read_wait, write_wait));
+        fd.try_unwrap().map_err(|fd| Self {
+            read_wait: Cell::default(),
+            write_wait: Cell::default(),
+            fd,
+        })
+    }
+}
+
+impl<T: fmt::Debug> fmt::Debug for AsyncFd<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AsyncFd").field("fd", &self.fd).finish()
     }
 }
 
@@ -207,5 +381,143 @@ impl<T: AsFd> AsFd for AsyncFd<T> {
 impl<T> AsRawFd for AsyncFd<T> {
     fn as_raw_fd(&self) -> RawFd {
         self.fd.as_raw_fd()
+    }
+}
+
+#[cfg(feature = "futures-io")]
+mod futures {
+    //! The traits of `futures-io`, by calls of std's traits on ready descriptors.
+
+    use std::{
+        io::{self, IoSlice, IoSliceMut, Read, Write},
+        pin::Pin,
+        task::{Context, Poll, ready},
+    };
+
+    use futures_io::{AsyncRead, AsyncWrite};
+
+    use super::{AsFd, AsyncFd};
+
+    /// Repeats a call that a signal has interrupted.
+    fn uninterrupted<R>(mut call: impl FnMut() -> io::Result<R>) -> io::Result<R> {
+        loop {
+            match call() {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                result => return result,
+            }
+        }
+    }
+
+    impl<T: AsFd + 'static> AsyncRead for &AsyncFd<T>
+    where
+        for<'a> &'a T: Read,
+    {
+        fn poll_read(
+            self: Pin<&mut Self>,
+            cx: &mut Context<'_>,
+            room: &mut [u8],
+        ) -> Poll<io::Result<usize>> {
+            self.poll_read_with(cx, |mut inner| uninterrupted(|| inner.read(room)))
+        }
+
+        fn poll_read_vectored(
+            self: Pin<&mut Self>,
+            cx: &mut Context<'_>,
+            rooms: &mut [IoSliceMut<'_>],
+        ) -> Poll<io::Result<usize>> {
+            self.poll_read_with(cx, |mut inner| uninterrupted(|| inner.read_vectored(rooms)))
+        }
+    }
+
+    /// Each write is one call of `T`, after a wait for room.
+    impl<T: AsFd + 'static> AsyncWrite for &AsyncFd<T>
+    where
+        for<'a> &'a T: Write,
+    {
+        fn poll_write(
+            self: Pin<&mut Self>,
+            cx: &mut Context<'_>,
+            bytes: &[u8],
+        ) -> Poll<io::Result<usize>> {
+            self.poll_write_with(cx, |mut inner| uninterrupted(|| inner.write(bytes)))
+        }
+
+        fn poll_write_vectored(
+            self: Pin<&mut Self>,
+            cx: &mut Context<'_>,
+            slices: &[IoSlice<'_>],
+        ) -> Poll<io::Result<usize>> {
+            self.poll_write_with(cx, |mut inner| {
+                uninterrupted(|| inner.write_vectored(slices))
+            })
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+            loop {
+                // It seldom has anything to flush, and then it need not wait for room.
+                match uninterrupted(|| self.get_ref().flush()) {
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                    result => return Poll::Ready(result),
+                }
+                ready!(self.poll_write_ready(cx))?;
+            }
+        }
+
+        /// Flushes.
+        fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+            self.poll_flush(cx)
+        }
+    }
+
+    impl<T: AsFd + 'static> AsyncRead for AsyncFd<T>
+    where
+        for<'a> &'a T: Read,
+    {
+        fn poll_read(
+            self: Pin<&mut Self>,
+            cx: &mut Context<'_>,
+            room: &mut [u8],
+        ) -> Poll<io::Result<usize>> {
+            Pin::new(&mut &*self).poll_read(cx, room)
+        }
+
+        fn poll_read_vectored(
+            self: Pin<&mut Self>,
+            cx: &mut Context<'_>,
+            rooms: &mut [IoSliceMut<'_>],
+        ) -> Poll<io::Result<usize>> {
+            Pin::new(&mut &*self).poll_read_vectored(cx, rooms)
+        }
+    }
+
+    /// Each write is one call of `T`, after a wait for room.
+    impl<T: AsFd + 'static> AsyncWrite for AsyncFd<T>
+    where
+        for<'a> &'a T: Write,
+    {
+        fn poll_write(
+            self: Pin<&mut Self>,
+            cx: &mut Context<'_>,
+            bytes: &[u8],
+        ) -> Poll<io::Result<usize>> {
+            Pin::new(&mut &*self).poll_write(cx, bytes)
+        }
+
+        fn poll_write_vectored(
+            self: Pin<&mut Self>,
+            cx: &mut Context<'_>,
+            slices: &[IoSlice<'_>],
+        ) -> Poll<io::Result<usize>> {
+            Pin::new(&mut &*self).poll_write_vectored(cx, slices)
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Pin::new(&mut &*self).poll_flush(cx)
+        }
+
+        /// Flushes.
+        fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Pin::new(&mut &*self).poll_close(cx)
+        }
     }
 }

@@ -41,7 +41,8 @@ pub(crate) fn is_foreign(runtime: &Rc<Inner>) -> bool {
     is_foreign
 }
 
-fn entered() -> Option<Rc<Inner>> {
+/// The entered runtime.
+pub(super) fn entered() -> Option<Rc<Inner>> {
     let inner = exchange(None)?;
     let clone = Rc::clone(&inner);
     exchange(Some(inner));

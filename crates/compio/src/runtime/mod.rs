@@ -11,6 +11,7 @@ mod cancel;
 mod current;
 mod detached;
 mod event_loop;
+mod handle;
 #[cfg(feature = "net")]
 mod lazy;
 mod timers;
@@ -47,6 +48,7 @@ pub use self::{
     buffers::BufferPool,
     builder::RuntimeBuilder,
     cancel::{CancelToken, RunCancellable},
+    handle::Handle,
 };
 use self::{current::Entered, detached::LastWrites, timers::Timers};
 

@@ -1,10 +1,12 @@
 //! Sockets of std, on every system.
 
 use std::{
+    future::poll_fn,
     io::{self, ErrorKind, Read, Write},
     net::{Shutdown, TcpListener, TcpStream},
     pin::pin,
     rc::Rc,
+    task::{Context, Poll, RawWaker, RawWakerVTable, Waker},
     thread,
     time::Duration,
 };
@@ -230,4 +232,164 @@ fn the_runtime_ends_before() {
     drop(runtime);
     other.write_all(b"x").unwrap();
     run(async { fd.readable().await.unwrap() });
+}
+
+#[test]
+fn polls_wait_for_readiness_and_check_it_again() {
+    run(async {
+        let (fd, mut other) = pair();
+        poll_fn(|cx| fd.poll_write_ready(cx)).await.unwrap();
+        poll_fn(|cx| {
+            assert!(fd.poll_read_ready(cx).is_pending());
+            Poll::Ready(())
+        })
+        .await;
+        other.write_all(b"x").unwrap();
+        poll_fn(|cx| fd.poll_read_ready(cx)).await.unwrap();
+        // Still readable, since nothing was read.
+        poll_fn(|cx| fd.poll_read_ready(cx)).await.unwrap();
+        let mut byte = [0];
+        let read = poll_fn(|cx| fd.poll_read_with(cx, |mut socket| socket.read(&mut byte)));
+        assert_eq!(read.await.unwrap(), 1);
+        poll_fn(|cx| {
+            assert!(fd.poll_read_ready(cx).is_pending());
+            Poll::Ready(())
+        })
+        .await;
+    });
+}
+
+#[test]
+fn poll_wakes_its_last_task_when_bytes_arrive() {
+    run(async {
+        let (fd, mut other) = pair();
+        let fd = Rc::new(fd);
+        let reader = spawn({
+            let fd = Rc::clone(&fd);
+            async move {
+                let mut bytes = [0; 16];
+                let read =
+                    poll_fn(|cx| fd.poll_read_with(cx, |mut socket| socket.read(&mut bytes)));
+                (read.await.unwrap(), bytes)
+            }
+        });
+        yield_now().await;
+        // Polled by this task as well, which then takes no more interest.
+        poll_fn(|cx| {
+            assert!(fd.poll_write_ready(cx).is_ready() || cfg!(windows));
+            Poll::Ready(())
+        })
+        .await;
+        other.write_all(b"hello").unwrap();
+        let (len, bytes) = reader.await.unwrap();
+        assert_eq!(&bytes[..len], b"hello");
+    });
+}
+
+#[test]
+fn into_inner_cancels_the_polled_waits() {
+    run(async {
+        let (mut fd, _other) = pair();
+        poll_fn(|cx| {
+            assert!(fd.poll_read_ready(cx).is_pending());
+            Poll::Ready(())
+        })
+        .await;
+        loop {
+            match fd.into_inner() {
+                Ok(_) => break,
+                Err(again) => fd = again,
+            }
+            yield_now().await;
+        }
+    });
+}
+
+/// The waker's clone polls the same descriptor.
+#[test]
+fn poll_inside_a_waker_is_no_conflict() {
+    use std::{cell::RefCell, mem::ManuallyDrop};
+
+    thread_local! {
+        static FD: RefCell<Option<Rc<AsyncFd<TcpStream>>>> = const { RefCell::new(None) };
+    }
+
+    static VTABLE: RawWakerVTable = RawWakerVTable::new(
+        |data| {
+            let fd = FD.with_borrow(Clone::clone);
+            if let Some(fd) = fd {
+                let _ = fd.poll_read_ready(&mut Context::from_waker(Waker::noop()));
+            }
+            RawWaker::new(data, &VTABLE)
+        },
+        |_| {},
+        |_| {},
+        |_| {},
+    );
+
+    run(async {
+        let (fd, mut other) = pair();
+        let fd = Rc::new(fd);
+        FD.set(Some(Rc::clone(&fd)));
+        // SAFETY: the functions use no data.
+        let waker = unsafe { Waker::from_raw(RawWaker::new(std::ptr::null(), &VTABLE)) };
+        let waker = ManuallyDrop::new(waker);
+        assert!(
+            fd.poll_read_ready(&mut Context::from_waker(&waker))
+                .is_pending()
+        );
+        FD.set(None);
+        other.write_all(b"x").unwrap();
+        poll_fn(|cx| fd.poll_read_ready(cx)).await.unwrap();
+    });
+}
+
+#[cfg(feature = "futures-io")]
+#[test]
+fn traits_of_futures_io_move_all_bytes_through_a_small_window() {
+    use futures_util::{AsyncReadExt, AsyncWriteExt};
+
+    run(async {
+        let (mut fd, other) = pair();
+        let echo = thread::spawn(move || {
+            let mut other = other;
+            let mut bytes = vec![0; 3_000_000];
+            other.read_exact(&mut bytes).unwrap();
+            other.write_all(&bytes).unwrap();
+            other.shutdown(Shutdown::Write).unwrap();
+        });
+        let sent: Vec<u8> = (0..3_000_000).map(|index| (index % 251) as u8).collect();
+        fd.write_all(&sent).await.unwrap();
+        fd.flush().await.unwrap();
+        let mut received = Vec::new();
+        // Through a reference, too.
+        (&fd).read_to_end(&mut received).await.unwrap();
+        assert!(received == sent);
+        fd.close().await.unwrap();
+        echo.join().unwrap();
+    });
+}
+
+#[cfg(feature = "futures-io")]
+#[test]
+fn copy_of_futures_io_reads_and_writes_one_descriptor() {
+    use futures_util::io::{AsyncReadExt, AsyncWriteExt, copy};
+
+    run(async {
+        let (fd, mut other) = pair();
+        let sender = thread::spawn(move || {
+            other.write_all(&[5; 100_000]).unwrap();
+            other.shutdown(Shutdown::Write).unwrap();
+            let mut back = Vec::new();
+            other.read_to_end(&mut back).unwrap();
+            back
+        });
+        let (reader, mut writer) = (&fd, &fd);
+        assert_eq!(copy(reader, &mut writer).await.unwrap(), 100_000);
+        writer.close().await.unwrap();
+        fd.get_ref().shutdown(Shutdown::Write).unwrap();
+        assert!(sender.join().unwrap() == [5; 100_000]);
+        // EOF again.
+        assert_eq!((&fd).read(&mut [0; 8]).await.unwrap(), 0);
+    });
 }

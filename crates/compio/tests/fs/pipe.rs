@@ -2,12 +2,13 @@
 
 use std::{
     io::{self, Read, Write},
+    task::{Context, Waker},
     thread,
     time::Duration,
 };
 
 use compio::{
-    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, PollReader},
     pipe::{PipeReader, pipe},
     task::spawn,
 };
@@ -320,4 +321,34 @@ mod spliced {
             assert_eq!((read.unwrap(), &bytes[..]), (expected.len(), expected));
         });
     }
+}
+
+#[test]
+fn cancelled_poll_reader_returns_its_pipe_and_loses_nothing() {
+    run(async {
+        let (mut reader, mut writer) = pipe().unwrap();
+        let mut all = Vec::new();
+        for round in 0..20 {
+            let mut polled = PollReader::new(reader);
+            let mut cx = Context::from_waker(Waker::noop());
+            assert!(polled.poll_fill_buf(&mut cx).is_pending());
+            if round % 2 == 0 {
+                writer.write_all("ab").await.0.unwrap();
+            }
+            polled.cancel().await.unwrap();
+            let bytes;
+            (reader, bytes) = polled.into_parts().expect("no read is in flight");
+            all.extend(bytes);
+            if round % 2 == 0 && all.len() < round + 2 {
+                let missing = round + 2 - all.len();
+                let (read, rest) = reader.read_exact(vec![0; missing]).await;
+                read.unwrap();
+                all.extend(rest);
+            }
+        }
+        assert_eq!(all, b"ab".repeat(10));
+        reader
+            .into_std()
+            .expect("the only handle, which keeps nothing");
+    });
 }

@@ -1,14 +1,25 @@
 //! Adapters and helpers of `io`, on real files and sockets.
 
-use std::{future::ready, io::SeekFrom};
+use std::{
+    future::ready,
+    io::{Read, SeekFrom, Write},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{Context, Wake, Waker},
+    time::Duration,
+};
 
 use compio::{
     fs::File,
     io::{
         AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncSeek, AsyncWrite, AsyncWriteExt, BufReader,
-        Cursor, PollReader, PollWriter, copy_bidirectional, copy_buf, split,
+        Cursor, PollReader, PollWriter, copy_bidirectional, copy_buf, join, split,
     },
+    net::{OwnedReadHalf, TcpStream},
     task::{spawn, yield_now},
+    time::sleep,
 };
 
 use crate::support::{First, pattern, run, select, streams, tcp_pair};
@@ -128,5 +139,117 @@ fn lines_of_a_socket() {
             assert_eq!(lines.next_line().await.unwrap().unwrap(), line);
         }
         assert_eq!(lines.next_line().await.unwrap(), None);
+    });
+}
+
+/// Polls once, and waits until the read has woken its task. Its bytes are not taken.
+async fn complete(reader: &mut PollReader<OwnedReadHalf<TcpStream>>, send: impl FnOnce()) {
+    let flag = Arc::new(Flag(AtomicBool::new(false)));
+    let waker = Waker::from(Arc::clone(&flag));
+    let mut cx = Context::from_waker(&waker);
+    assert!(reader.poll_fill_buf(&mut cx).is_pending());
+    send();
+    while !flag.0.load(Ordering::Acquire) {
+        sleep(Duration::from_millis(1)).await;
+    }
+}
+
+struct Flag(AtomicBool);
+
+impl Wake for Flag {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, Ordering::Release);
+    }
+}
+
+/// Two ends of a connection; std has one of them.
+async fn half_std_pair() -> (TcpStream, std::net::TcpStream) {
+    let (ours, theirs) = tcp_pair().await;
+    (ours, theirs.into_std().expect("the only handle"))
+}
+
+#[test]
+fn cancelled_poll_reader_returns_its_connection() {
+    run(async {
+        let (server, mut client) = half_std_pair().await;
+        let (reader, writer) = server.into_split();
+        let mut reader = PollReader::new(reader);
+        let mut cx = Context::from_waker(Waker::noop());
+        assert!(reader.poll_fill_buf(&mut cx).is_pending());
+        let mut reader = reader.into_parts().expect_err("a read is in flight");
+        reader.cancel().await.unwrap();
+        let (reader, bytes) = reader.into_parts().expect("no read is in flight");
+        assert!(bytes.is_empty());
+        let mut server = reader.reunite(writer).expect("two halves of one stream");
+        client.write_all(b"later").unwrap();
+        assert_eq!(server.read_exact([0; 5]).await.1, *b"later");
+        server.into_std().expect("the only handle");
+    });
+}
+
+#[test]
+fn cancelled_poll_reader_has_the_bytes_of_a_completed_read() {
+    run(async {
+        let (server, mut client) = half_std_pair().await;
+        let (reader, writer) = server.into_split();
+        let mut reader = PollReader::new(reader);
+        complete(&mut reader, || client.write_all(b"hello").unwrap()).await;
+        reader.cancel().await.unwrap();
+        let (reader, bytes) = reader.into_parts().expect("no read is in flight");
+        assert_eq!(bytes, b"hello");
+        let server = reader.reunite(writer).expect("two halves of one stream");
+        server.into_std().expect("no bytes are kept");
+    });
+}
+
+#[test]
+fn cancel_races_arriving_bytes_and_loses_none() {
+    run(async {
+        const ROUNDS: usize = 200;
+        let (server, mut client) = half_std_pair().await;
+        let (mut reader, writer) = server.into_split();
+        let sender = std::thread::spawn(move || {
+            for byte in pattern(ROUNDS) {
+                client.write_all(&[byte]).unwrap();
+            }
+            client
+        });
+        let mut all = Vec::new();
+        for round in 0..ROUNDS {
+            let mut polled = PollReader::new(reader);
+            let begun = polled.poll_fill_buf(&mut Context::from_waker(Waker::noop()));
+            drop(begun);
+            if round % 3 == 0 {
+                yield_now().await;
+            }
+            polled.cancel().await.unwrap();
+            let bytes;
+            (reader, bytes) = polled.into_parts().expect("no read is in flight");
+            all.extend(bytes);
+        }
+        let mut server = reader.reunite(writer).expect("two halves of one stream");
+        let (read, rest) = server.read_exact(vec![0; ROUNDS - all.len()]).await;
+        read.unwrap();
+        all.extend(rest);
+        assert_eq!(all, pattern(ROUNDS));
+        drop(sender.join());
+    });
+}
+
+#[test]
+fn joined_stream_returns_the_connection_after_an_upgrade() {
+    run(async {
+        let (server, mut client) = half_std_pair().await;
+        let (reader, writer) = server.into_split();
+        let mut stream = join(PollReader::new(reader), PollWriter::new(writer));
+        stream.write_all("101").await.0.unwrap();
+        complete(stream.reader_mut(), || client.write_all(b"ahead").unwrap()).await;
+        let (reader, writer, ahead) = stream.into_parts().await.unwrap();
+        assert_eq!(ahead, b"ahead");
+        let server = reader.reunite(writer).expect("two halves of one stream");
+        server.into_std().expect("the only handle");
+        let mut answer = [0; 3];
+        client.read_exact(&mut answer).unwrap();
+        assert_eq!(answer, *b"101");
     });
 }

@@ -12,6 +12,7 @@ mod interval;
 mod io_framed;
 #[cfg(feature = "futures-io")]
 mod io_futures;
+mod io_prelude;
 mod io_streams;
 mod lossless;
 mod macros;

@@ -141,3 +141,29 @@ fn the_backend_names_its_kind_and_reason() {
     let current = runtime.block_on(async { compio::runtime::backend() });
     assert_eq!(current.kind(), backend.kind());
 }
+
+#[test]
+fn current_runtime_is_the_one_that_runs_or_was_entered() {
+    assert!(Runtime::try_current().is_none());
+    let outer = Runtime::new().unwrap();
+    let handle = outer.handle();
+    assert!(Runtime::try_current().is_none());
+    outer.enter(|| {
+        let task = Runtime::try_current().unwrap().spawn(async { 1 });
+        assert_eq!(outer.block_on(task).unwrap(), 1);
+        assert!(Runtime::try_current().is_some());
+    });
+    handle.enter(|| assert!(Runtime::try_current().is_some()));
+    assert!(Runtime::try_current().is_none());
+    run(async {
+        let current = Runtime::try_current().unwrap();
+        assert_eq!(current.spawn(async { 2 }).await.unwrap(), 2);
+        assert_eq!(current.backend().kind(), outer.backend().kind());
+    });
+    assert!(Runtime::try_current().is_none());
+    // The handle of a runtime does not keep it alive.
+    assert_eq!(format!("{handle:?}"), "Handle { is_dropped: false }");
+    drop(outer);
+    assert!(panics(|| drop(handle.spawn(async {}))));
+    assert_eq!(format!("{handle:?}"), "Handle { is_dropped: true }");
+}

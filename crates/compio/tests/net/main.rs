@@ -3,6 +3,7 @@
 mod ancillary;
 mod closing;
 mod connect;
+mod datagram_pool;
 mod descriptors;
 #[cfg(unix)]
 mod foreign;
@@ -16,9 +17,12 @@ mod recv_stream;
 mod support;
 mod tcp_socket;
 mod transfer;
+mod try_clone;
 mod udp;
 #[cfg(unix)]
 mod unix;
 #[cfg(unix)]
 mod unix_datagram;
+#[cfg(unix)]
+mod unix_socket;
 mod zero_copy;

@@ -1,12 +1,18 @@
 //! Multishot receives into buffers of a pool.
 
-use std::{rc::Rc, time::Duration};
+use std::{
+    cell::{Cell, RefCell},
+    future::{Future, poll_fn},
+    pin::pin,
+    rc::Rc,
+    time::Duration,
+};
 
 use compio::{
     io::{AsyncReadExt, AsyncWrite, AsyncWriteExt},
-    net::{BufferPool, RecvStream, TcpStream},
+    net::{BufferPool, PooledBuffer, RecvStream, TcpStream},
     runtime::{Runtime, is_cancelled},
-    task::spawn,
+    task::{spawn, yield_now},
     time::cancel_after,
 };
 
@@ -196,5 +202,169 @@ fn s51_next_in_cancel_after_ends_with_error_of_cancel() {
         }
         client.write_all("still").await.0.unwrap();
         assert_eq!(&stream.next().await.unwrap().unwrap()[..], b"still");
+    });
+}
+
+/// Counts the polls of a future.
+async fn counted<F: Future>(polls: &Cell<usize>, future: F) -> F::Output {
+    let mut future = pin!(future);
+    poll_fn(|cx| {
+        polls.set(polls.get() + 1);
+        future.as_mut().poll(cx)
+    })
+    .await
+}
+
+/// `count` connections that all have bytes share two buffers. Returns the number of polls.
+async fn polls_of_crowd(count: usize) -> usize {
+    let (listener, address) = listener().await;
+    let pool = BufferPool::new(2, 64).unwrap();
+    let polls = Rc::new(Cell::new(0));
+    let (mut clients, mut servers) = (Vec::new(), Vec::new());
+    for _ in 0..count {
+        clients.push(TcpStream::connect(address).await.unwrap());
+        servers.push(listener.accept().await.unwrap().0);
+    }
+    for client in &mut clients {
+        client.write_all("hello").await.0.unwrap();
+    }
+    let tasks: Vec<_> = servers
+        .into_iter()
+        .map(|server| {
+            let mut stream = server.recv_stream(&pool);
+            let polls = Rc::clone(&polls);
+            spawn(async move {
+                let buffer = counted(&polls, stream.next()).await.unwrap().unwrap();
+                assert_eq!(*buffer, *b"hello");
+                // Held while other tasks run.
+                yield_now().await;
+            })
+        })
+        .collect();
+    for task in tasks {
+        task.await.unwrap();
+    }
+    polls.get()
+}
+
+#[test]
+fn polls_of_a_crowd_grow_with_its_size_and_not_its_square() {
+    let (few, many) = run(async { (polls_of_crowd(30).await, polls_of_crowd(300).await) });
+    println!("{few} polls of 30, {many} polls of 300");
+    assert!(many < few.max(100) * 30, "{few} polls of 30, {many} of 300");
+}
+
+/// Takes both buffers of a pool.
+async fn empty_pool(pool: &BufferPool) -> (TcpStream, RecvStream, Vec<PooledBuffer>) {
+    let (mut client, server) = tcp_pair().await;
+    let mut stream = server.recv_stream(pool);
+    client.write_all(pattern(2 * 64)).await.0.unwrap();
+    let mut buffers = Vec::new();
+    while buffers.len() < 2 {
+        buffers.push(stream.next().await.unwrap().unwrap());
+    }
+    assert_eq!(pool.handed_out(), 2);
+    (client, stream, buffers)
+}
+
+#[test]
+fn idle_streams_leave_a_returned_buffer_to_those_with_bytes() {
+    run(async {
+        let pool = BufferPool::new(2, 64).unwrap();
+        let (_client, _stream, buffers) = empty_pool(&pool).await;
+        // They wait for a buffer, in this order, and only the last one has bytes.
+        let mut idle = Vec::new();
+        for _ in 0..40 {
+            let (client, server) = tcp_pair().await;
+            let mut stream = server.recv_stream(&pool);
+            let task = spawn(async move {
+                stream.next().await;
+            });
+            idle.push((client, task));
+        }
+        let (mut client, server) = tcp_pair().await;
+        client.write_all("hello").await.0.unwrap();
+        let mut stream = server.recv_stream(&pool);
+        let last = spawn(async move { stream.next().await.unwrap().unwrap().to_vec() });
+        yield_now().await;
+        drop(buffers);
+        assert_eq!(last.await.unwrap(), b"hello");
+    });
+}
+
+/// Streams that were woken for a buffer end by `end`, and a stream behind them gets the buffer.
+fn check_passing_on(end: impl Fn(RecvStream) -> Option<RecvStream>) {
+    run(async {
+        let pool = BufferPool::new(2, 64).unwrap();
+        let (_client, _stream, buffers) = empty_pool(&pool).await;
+        let mut waiting = Vec::new();
+        for _ in 0..20 {
+            let (mut client, server) = tcp_pair().await;
+            client.write_all("hello").await.0.unwrap();
+            let mut stream = server.recv_stream(&pool);
+            begin(stream.next()).await;
+            waiting.push((client, server, stream));
+        }
+        let (mut client, server) = tcp_pair().await;
+        client.write_all("last").await.0.unwrap();
+        let mut stream = server.recv_stream(&pool);
+        let last = spawn(async move { stream.next().await.unwrap().unwrap().to_vec() });
+        yield_now().await;
+        // Notifies the first streams, which are not polled any more.
+        drop(buffers);
+        let ended: Vec<_> = waiting
+            .into_iter()
+            .map(|(_, _, stream)| end(stream))
+            .collect();
+        assert_eq!(last.await.unwrap(), b"last");
+        drop(ended);
+    });
+}
+
+#[test]
+fn dropped_streams_pass_a_returned_buffer_on() {
+    check_passing_on(|stream| {
+        drop(stream);
+        None
+    });
+}
+
+#[test]
+fn cancelled_streams_pass_a_returned_buffer_on() {
+    check_passing_on(|mut stream| {
+        stream.cancel();
+        Some(stream)
+    });
+}
+
+#[test]
+fn streams_get_returned_buffers_in_the_order_of_their_requests() {
+    run(async {
+        let pool = BufferPool::new(2, 64).unwrap();
+        let (_client, _stream, buffers) = empty_pool(&pool).await;
+        let order = Rc::new(RefCell::new(Vec::new()));
+        let mut tasks = Vec::new();
+        for number in 0..30_usize {
+            let (mut client, server) = tcp_pair().await;
+            client.write_all("hello").await.0.unwrap();
+            let mut stream = server.recv_stream(&pool);
+            let order = Rc::clone(&order);
+            tasks.push(spawn(async move {
+                let buffer = stream.next().await.unwrap().unwrap();
+                order.borrow_mut().push(number);
+                yield_now().await;
+                drop(buffer);
+                client.close().await.unwrap();
+            }));
+            yield_now().await;
+        }
+        drop(buffers);
+        for task in tasks {
+            task.await.unwrap();
+        }
+        // Streams that were woken together may change places.
+        for (place, number) in order.take().into_iter().enumerate() {
+            assert!(number.abs_diff(place) < 8, "{number} at {place}");
+        }
     });
 }

@@ -468,6 +468,11 @@ impl Pipe {
         with_driver(|driver| driver.read_vectored(&self.fd, buffers)).await
     }
 
+    /// Waits for the completion of each operation of a dropped future. Returns whether bytes are kept.
+    async fn settle(&self) -> bool {
+        with_driver(|driver| driver.settle(&self.fd)).await
+    }
+
     async fn send<B: IoBuf>(&self, buffer: B) -> BufResult<usize, B> {
         submit(WriteAt::at_cursor(self.fd.clone(), buffer)).await
     }

@@ -40,6 +40,14 @@ impl OpenOptions {
         self.options.system.attributes = attributes;
         self
     }
+
+    /// The `SECURITY_` flags of the `SECURITY_SQOS_PRESENT` of `CreateFileW`. They restrict the access of the
+    /// server if the path, perhaps of an attacker, is a named pipe. As
+    /// [`std::os::windows::fs::OpenOptionsExt::security_qos_flags`].
+    pub fn security_qos_flags(&mut self, flags: u32) -> &mut Self {
+        self.options.system.security_qos_flags = Some(flags);
+        self
+    }
 }
 
 /// The options for a new directory that only Windows has: none.

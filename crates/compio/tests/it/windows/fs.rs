@@ -5,6 +5,7 @@ use std::{fs, io};
 use compio::fs::{File, OpenOptions};
 use windows_sys::Win32::Storage::FileSystem::{
     FILE_ATTRIBUTE_DIRECTORY, FILE_ATTRIBUTE_HIDDEN, FILE_FLAG_BACKUP_SEMANTICS,
+    SECURITY_IDENTIFICATION,
 };
 
 use crate::{
@@ -29,6 +30,21 @@ fn a_directory_is_opened_by_a_flag_and_not_read() {
         check_metadata(&metadata, &fs::metadata(dir.path()).unwrap());
         let (read, _) = opened.read_at(Vec::with_capacity(4), 0).await;
         read.unwrap_err();
+    });
+}
+
+#[test]
+fn file_opens_with_flags_for_the_server_of_a_pipe() {
+    run(async {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        fs::write(file.path(), "hello").unwrap();
+        let mut options = OpenOptions::new();
+        options
+            .read(true)
+            .security_qos_flags(SECURITY_IDENTIFICATION);
+        let file = options.open(file.path()).unwrap();
+        let (read, content) = file.read_at(Vec::with_capacity(8), 0).await;
+        assert_eq!((read.unwrap(), &content[..]), (5, &b"hello"[..]));
     });
 }
 
