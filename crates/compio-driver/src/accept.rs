@@ -25,7 +25,6 @@ use crate::{
     operation::Operation,
     orphan::{Keeper, Lossless, OrphanWait},
     os_calls::socket::SocketRef,
-    stream::AcceptStream,
     submit::Submit,
     sys::{self, AsFd, OwnedFd},
     wait_list::{Waiter, Waiters},
@@ -54,6 +53,10 @@ pub(crate) struct AcceptQueue {
 type Connection = (OwnedFd, Option<SockAddr>);
 
 impl Acceptor {
+    pub(crate) fn queue(&self) -> Rc<AcceptQueue> {
+        Rc::clone(&self.0)
+    }
+
     /// An acceptor without connections.
     pub fn new() -> Self {
         Self::default()
@@ -62,12 +65,6 @@ impl Acceptor {
     /// Takes a connection of `fd`, or waits for one. Each call must pass the same socket.
     pub fn accept(&self, driver: &Driver, fd: &SharedFd) -> AcceptOne {
         AcceptOne::new(driver.share(), Rc::clone(&self.0), fd.clone())
-    }
-
-    /// The connections of `fd`, as [`Driver::accept_stream`]. If the stream is dropped, this acceptor
-    /// returns its remaining connections next.
-    pub fn stream(&self, driver: &Driver, fd: &SharedFd) -> AcceptStream {
-        AcceptStream::new(driver.share(), fd.clone(), Rc::clone(&self.0))
     }
 
     /// Whether it keeps connections: then the next accept returns one at once.

@@ -1,8 +1,4 @@
-//! Credentials of a Unix socket's peer.
-
-use std::io;
-
-use crate::{os_calls::socket, sys::AsFd};
+//! Credentials of processes.
 
 /// The credentials of a process: its user, its group and, if the system reports it, its process ID.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -31,15 +27,4 @@ impl UCred {
     pub fn pid(&self) -> Option<i32> {
         self.pid
     }
-}
-
-/// The credentials of a Unix stream socket's peer: of the process that has connected the other end, or
-/// has made the socket pair.
-///
-/// # Errors
-///
-/// [`Unsupported`](io::ErrorKind::Unsupported) on Windows. Elsewhere the OS error of getsockopt(2) or
-/// getpeereid(3).
-pub fn peer_credentials(socket: &impl AsFd) -> io::Result<UCred> {
-    socket::peer_credentials(socket.as_fd())
 }

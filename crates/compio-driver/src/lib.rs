@@ -46,10 +46,11 @@ pub use accept::{AcceptOne, Acceptor};
 pub use backend::{Backend, BackendKind};
 pub use buffers::{BufferPool, PooledBuffer};
 pub use cancel::{CancelScope, CancelToken, Cancelled};
-pub use credentials::{UCred, peer_credentials};
+pub use credentials::UCred;
 pub use driver::{Driver, DriverBuilder, Entry, Poller};
 pub use fd::{HeldFd, OwnsFd, SharedFd};
 pub use operation::{Operation, Owned};
+pub use os_calls::socket::peer_credentials;
 #[doc(hidden)]
 pub use per_process::{PerProcess, Process};
 pub use request::is_cancelled;

@@ -9,11 +9,11 @@ use std::{
 };
 
 use crate::{
-    arena::{OpHandle, to_result},
+    arena::OpHandle,
     driver::Inner,
     key::Key,
     operation::{Multishot, Operation},
-    request::Request,
+    request::{Request, to_result},
     submit::find_or_wait,
 };
 

@@ -5,7 +5,7 @@
 //! valid until the final completion. Every backend has one table that translates these variants into
 //! calls of its kernel.
 
-use std::ffi::c_int;
+use std::{ffi::c_int, io};
 
 use socket2::SockAddrStorage;
 
@@ -343,6 +343,12 @@ pub struct Item {
 
 /// The raw result of a request: a number whose meaning depends on the request, or the system's error code.
 pub type Answer = Result<u32, i32>;
+
+pub(crate) fn to_result(answer: Answer) -> io::Result<usize> {
+    answer
+        .map(|value| value as usize)
+        .map_err(io::Error::from_raw_os_error)
+}
 
 /// The result of a thread-pool job that would have to wait for readiness: no system has this code.
 pub(crate) const NOT_READY: i32 = i32::MIN;

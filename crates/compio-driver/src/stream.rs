@@ -16,7 +16,7 @@ use std::{
 use compio_io::buf::IoBuf;
 
 use crate::{
-    accept::{AcceptOne, AcceptQueue, LosslessAccept, Place},
+    accept::{AcceptOne, AcceptQueue, Acceptor, LosslessAccept, Place},
     buffer_queue::Ticket,
     buffers::{BufferPool, PooledBuffer},
     cancel::Cancelled,
@@ -71,6 +71,14 @@ impl Driver {
     }
 }
 
+impl Acceptor {
+    /// The connections of `fd`, as [`Driver::accept_stream`]. If the stream is dropped, this acceptor
+    /// returns its remaining connections next.
+    pub fn stream(&self, driver: &Driver, fd: &SharedFd) -> AcceptStream {
+        AcceptStream::new(driver.share(), fd.clone(), self.queue())
+    }
+}
+
 /// The connections of a listening socket, one after the other. Made by
 /// [`Driver::accept_stream`](crate::Driver::accept_stream).
 ///
@@ -80,7 +88,7 @@ impl Driver {
 /// # Cancellation
 ///
 /// Nothing is lost if it is not polled between two connections. Dropping it closes the connections
-/// that were accepted and not taken yet. An [`Acceptor`](crate::Acceptor), however, keeps the
+/// that were accepted and not taken yet. An [`Acceptor`], however, keeps the
 /// connections of its streams for the next accept.
 pub struct AcceptStream {
     driver: Rc<Inner>,
@@ -173,7 +181,7 @@ impl fmt::Debug for AcceptStream {
 ///
 /// # Cancellation
 ///
-/// Nothing is lost: if it is dropped, the next receive of [`Driver`](crate::Driver) from this descriptor, or
+/// Nothing is lost: if it is dropped, the next receive of [`Driver`] from this descriptor, or
 /// the next `RecvStream`, returns its unread data. After a [`cancel`](Self::cancel) this stream returns the
 /// unread data itself.
 ///

@@ -10,9 +10,10 @@ use std::{
 };
 
 use crate::{
-    arena::{OpHandle, to_result},
+    arena::OpHandle,
     driver::{Driver, Inner},
     operation::{Operation, Owned},
+    request::to_result,
 };
 
 impl Driver {

@@ -21,20 +21,22 @@ use crate::{join::JoinHandle, join_error::JoinError};
 /// # Example
 ///
 /// ```
-/// use std::{future::pending, rc::Rc, task::Waker};
+/// use std::{future::pending, rc::Rc};
 ///
-/// use compio_executor::{AbortOnDropHandle, Executor};
+/// use compio::task::{AbortOnDropHandle, block_on, spawn, yield_now};
 ///
-/// let executor = Executor::new(Waker::noop().clone());
-/// let resource = Rc::new(());
-/// let held = Rc::clone(&resource);
-/// let task = executor.spawn(async move {
-///     pending::<()>().await;
-///     drop(held);
+/// block_on(async {
+///     let resource = Rc::new(());
+///     let held = Rc::clone(&resource);
+///     let task = spawn(async move {
+///         pending::<()>().await;
+///         drop(held);
+///     });
+///     drop(AbortOnDropHandle::new(task));
+///     while Rc::strong_count(&resource) > 1 {
+///         yield_now().await;
+///     }
 /// });
-/// drop(AbortOnDropHandle::new(task));
-/// while executor.tick(64).has_ready {}
-/// assert_eq!(Rc::strong_count(&resource), 1);
 /// ```
 #[must_use = "dropping the handle aborts the task"]
 pub struct AbortOnDropHandle<T> {

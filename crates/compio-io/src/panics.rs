@@ -9,6 +9,7 @@ use std::{
 
 /// Wakes all wakers, also after one has panicked. Returns the last panic, which the caller resumes when its
 /// own work is done.
+#[inline]
 pub fn wake_all(wakers: impl Iterator<Item = Waker>) -> Option<Box<dyn Any + Send>> {
     let mut panicked = None;
     for waker in wakers {

@@ -5,7 +5,7 @@ use std::{fmt, marker::PhantomData, mem, ptr::NonNull, task::Waker};
 use super::{
     Arena,
     cell::{Header, Owner, State, class_of, key_of, storage_behind},
-    vtable::operation_at,
+    erased::operation_at,
 };
 use crate::{
     key::Key,
@@ -103,37 +103,5 @@ impl<O: Multishot> OpHandle<O> {
 impl<O: Operation> fmt::Debug for OpHandle<O> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.key().fmt(f)
-    }
-}
-
-/// Frees the cell of an operation whose `request` panics: no kernel knows of it.
-pub(super) struct PrepareGuard<'a, O: Operation> {
-    arena: &'a Arena,
-    handle: Option<OpHandle<O>>,
-}
-
-impl<'a, O: Operation> PrepareGuard<'a, O> {
-    #[inline]
-    pub(super) fn new(arena: &'a Arena, handle: OpHandle<O>) -> Self {
-        Self {
-            arena,
-            handle: Some(handle),
-        }
-    }
-
-    #[inline]
-    pub(super) fn succeed(mut self) -> OpHandle<O> {
-        self.handle.take().expect("the handle is taken once")
-    }
-}
-
-impl<O: Operation> Drop for PrepareGuard<'_, O> {
-    #[inline]
-    fn drop(&mut self) {
-        if let Some(handle) = self.handle.take() {
-            // SAFETY: a live header (rule 3).
-            unsafe { (*handle.header()).state = State::Completed };
-            drop(handle.take(self.arena));
-        }
     }
 }

@@ -34,8 +34,42 @@
 //! `queries.rs` the searches for operations in flight.
 
 mod cell;
+mod erased;
 mod handle;
 mod queries;
+
+/// Frees the cell of an operation whose `request` panics: no kernel knows of it.
+struct PrepareGuard<'a, O: Operation> {
+    arena: &'a Arena,
+    handle: Option<OpHandle<O>>,
+}
+
+impl<'a, O: Operation> PrepareGuard<'a, O> {
+    #[inline]
+    fn new(arena: &'a Arena, handle: OpHandle<O>) -> Self {
+        Self {
+            arena,
+            handle: Some(handle),
+        }
+    }
+
+    #[inline]
+    fn succeed(mut self) -> OpHandle<O> {
+        self.handle.take().expect("the handle is taken once")
+    }
+}
+
+impl<O: Operation> Drop for PrepareGuard<'_, O> {
+    #[inline]
+    fn drop(&mut self) {
+        if let Some(handle) = self.handle.take() {
+            // SAFETY: a live header (rule 3).
+            unsafe { (*handle.header()).state = State::Completed };
+            drop(handle.take(self.arena));
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests;
 mod vtable;
@@ -49,8 +83,8 @@ use std::{
 
 use self::{
     cell::{CELLS_PER_PAGE, Header, Page, State, class_of, key_of, storage_behind},
-    handle::PrepareGuard,
-    vtable::{OpVTable, VTablesOf},
+    erased::VTablesOf,
+    vtable::OpVTable,
 };
 pub(crate) use self::{
     cell::{Owner, SMALL},
@@ -511,10 +545,4 @@ impl Drop for Arena {
             unsafe { page.free() };
         }
     }
-}
-
-pub(crate) fn to_result(answer: Answer) -> std::io::Result<usize> {
-    answer
-        .map(|value| value as usize)
-        .map_err(std::io::Error::from_raw_os_error)
 }

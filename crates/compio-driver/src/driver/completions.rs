@@ -3,56 +3,17 @@
 use std::{
     mem,
     panic::{self, AssertUnwindSafe},
-    task::Waker,
 };
 
 use compio_io::panics::{discard, wake_all};
 
-use super::{core::Inner, poller::Entry};
+use super::{core::Inner, deferred::Deferred, entry::Entry};
 use crate::{
     arena::{Abandoned, OnComplete},
     key::Key,
     request::{Answer, Request},
     sys::{self, Backend as _, Report, Resubmit, Submitted},
 };
-
-/// The actions that follow completions, with nothing borrowed.
-#[derive(Default)]
-pub(super) struct Deferred {
-    pub(super) wakers: Vec<Waker>,
-    pub(super) orphans: Vec<Key>,
-    /// Operations that the kernel has cancelled without a request.
-    pub(super) cancelled_by_kernel: Vec<Key>,
-    /// Requests that the kernel has completed with EAGAIN.
-    pub(super) would_block: Vec<Key>,
-    /// Operations whose descriptor is ready, to be submitted again.
-    pub(super) ready: Vec<Key>,
-    /// Targets of cancel requests that were not found.
-    pub(super) not_found: Vec<Key>,
-    /// Multishot operations that have enough items, to be cancelled.
-    pub(super) enough: Vec<Key>,
-}
-
-impl Deferred {
-    pub(super) fn is_empty(&self) -> bool {
-        let Self {
-            wakers,
-            orphans,
-            cancelled_by_kernel,
-            would_block,
-            ready,
-            not_found,
-            enough,
-        } = self;
-        wakers.is_empty()
-            && orphans.is_empty()
-            && cancelled_by_kernel.is_empty()
-            && would_block.is_empty()
-            && ready.is_empty()
-            && not_found.is_empty()
-            && enough.is_empty()
-    }
-}
 
 impl Inner {
     #[inline]

@@ -4,12 +4,12 @@ use std::{
     cell::{Cell, RefCell},
     collections::VecDeque,
     io,
-    rc::Rc,
+    rc::{Rc, Weak},
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use super::{completions::Deferred, poller::Entry, scopes::TokenState};
+use super::{deferred::Deferred, entry::Entry};
 use crate::{
     arena::Arena,
     key::Key,
@@ -18,6 +18,7 @@ use crate::{
     request::{Answer, Request},
     sys::{self, Backend as _, BufferRing, Capabilities, Submitted, SystemBackend},
     thread_pool::{Job, Pool, RemoteCompletions},
+    wait_list::Waiters,
 };
 
 /// The state that the driver and the futures of its operations share.
@@ -28,7 +29,7 @@ pub(crate) struct Inner {
     pub(super) desk: Arc<RemoteCompletions>,
     pub(super) notifier: Arc<Notifier>,
     pub(super) pool: Pool,
-    /// Completed operations of [`Poller`]'s callers, not returned yet.
+    /// Completed operations of [`Poller`](super::Poller)'s callers, not returned yet.
     pub(super) entries: RefCell<VecDeque<Entry>>,
     /// Empty between turns; kept for its memory.
     pub(super) deferred: Cell<Option<Box<Deferred>>>,
@@ -184,6 +185,16 @@ impl Inner {
             self.desk.put(key, Err(sys::ECANCELED));
         }
     }
+}
+
+/// The state of a cancel token.
+#[derive(Default)]
+pub(crate) struct TokenState {
+    pub(super) is_cancelled: Cell<bool>,
+    /// The operations that have begun. Completed ones are swept out from time to time.
+    pub(super) operations: RefCell<Vec<(Weak<Inner>, Key)>>,
+    /// The tasks that wait for the cancel.
+    pub(crate) waiters: Waiters,
 }
 
 /// A wait that can never end is a bug of the program, like a lock that one thread takes twice.

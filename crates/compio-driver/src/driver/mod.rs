@@ -10,6 +10,8 @@
 mod builder;
 mod completions;
 mod core;
+mod deferred;
+mod entry;
 mod poller;
 mod scopes;
 mod shutdown;
@@ -17,11 +19,8 @@ mod turn;
 
 use std::{fmt, io, mem, rc::Rc, task::Waker, time::Duration};
 
-pub use self::{
-    builder::DriverBuilder,
-    poller::{Entry, Poller},
-};
-pub(crate) use self::{core::Inner, scopes::TokenState};
+pub(crate) use self::core::{Inner, TokenState};
+pub use self::{builder::DriverBuilder, entry::Entry, poller::Poller};
 use crate::{
     backend::Backend,
     sys::{AsRawFd, Backend as _, RawFd},

@@ -2,12 +2,10 @@
 
 use std::{io, iter, time::Duration};
 
-use super::{Driver, core::closed};
+use super::{Driver, core::closed, entry::Entry};
 use crate::{
-    arena::to_result,
     operation::Operation,
     os_calls::clock,
-    request::Answer,
     sys::{Backend as _, RawFd},
 };
 
@@ -90,29 +88,6 @@ pub trait Poller {
     ///
     /// As for [`poll`](Self::poll).
     fn poll_one(&self, timeout: Option<Duration>) -> io::Result<Entry>;
-}
-
-/// The completion of a pushed operation.
-#[derive(Debug)]
-pub struct Entry {
-    pub(super) user_data: usize,
-    pub(super) answer: Answer,
-}
-
-impl Entry {
-    /// The number that the operation was pushed with.
-    pub fn user_data(&self) -> usize {
-        self.user_data
-    }
-
-    /// The operation's result.
-    ///
-    /// # Errors
-    ///
-    /// The OS error of the operation, for instance `ECANCELED` if it was cancelled.
-    pub fn into_result(self) -> io::Result<usize> {
-        to_result(self.answer)
-    }
 }
 
 impl Poller for Driver {

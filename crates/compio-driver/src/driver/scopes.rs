@@ -1,27 +1,11 @@
 //! Cancel scopes: the tokens that new operations belong to.
 
-use std::{
-    cell::{Cell, RefCell},
-    rc::{Rc, Weak},
-};
+use std::rc::Rc;
 
 use compio_io::panics::discard;
 
-use super::core::Inner;
-use crate::{
-    key::Key,
-    wait_list::{Waiters, sweep},
-};
-
-/// The state of a cancel token.
-#[derive(Default)]
-pub(crate) struct TokenState {
-    is_cancelled: Cell<bool>,
-    /// The operations that have begun. Completed ones are swept out from time to time.
-    operations: RefCell<Vec<(Weak<Inner>, Key)>>,
-    /// The tasks that wait for the cancel.
-    pub(crate) waiters: Waiters,
-}
+use super::core::{Inner, TokenState};
+use crate::{key::Key, wait_list::sweep};
 
 impl TokenState {
     /// Requests the cancellation of the operations, and wakes the waiting tasks.

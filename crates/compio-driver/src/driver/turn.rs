@@ -9,7 +9,7 @@ use std::{
 
 use compio_io::panics::discard;
 
-use super::{completions::Deferred, core::Inner};
+use super::{core::Inner, deferred::Deferred};
 use crate::{
     request::NOT_READY,
     sys::{Backend as _, Report},

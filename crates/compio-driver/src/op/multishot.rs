@@ -6,11 +6,10 @@ use compio_io::buf::IoBuf;
 
 use super::{buffer::readable, flags::Flags};
 use crate::{
-    arena::to_result,
     buffers::{BufferPool, Chain, Choice, PooledBuffer},
     fd::{OwnsFd, SharedFd},
     operation::{Multishot, Operation, Owned},
-    request::{Item, Net, Request},
+    request::{Item, Net, Request, to_result},
     sys::{self, AsRawFd, OwnedFd},
 };
 

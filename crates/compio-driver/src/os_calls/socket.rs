@@ -10,7 +10,7 @@ use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, TcpKeepalive, Type};
 
 use crate::{
     credentials::UCred,
-    sys::{self, BorrowedFd, OwnedFd, RawFd},
+    sys::{self, AsFd, BorrowedFd, OwnedFd, RawFd},
 };
 
 /// socket(2): a new socket in blocking mode, which no child process inherits.
@@ -158,14 +158,20 @@ pub(crate) fn set_option(
     sys::set_option(socket, level, name, value)
 }
 
-/// `SO_PEERCRED`, or getpeereid(3).
-#[inline]
-pub(crate) fn peer_credentials(socket: BorrowedFd<'_>) -> io::Result<UCred> {
-    sys::peer_credentials(socket)
-}
-
 /// Whether each transfer is a message (`SO_TYPE`): true for sockets other than streams.
 #[inline]
 pub(crate) fn has_messages(fd: RawFd) -> bool {
     sys::has_messages(fd)
+}
+
+/// The credentials of a Unix stream socket's peer: of the process that has connected the other end, or
+/// has made the socket pair.
+///
+/// # Errors
+///
+/// [`Unsupported`](io::ErrorKind::Unsupported) on Windows. Elsewhere the OS error of getsockopt(2) or
+/// getpeereid(3).
+pub fn peer_credentials(socket: &impl AsFd) -> io::Result<UCred> {
+    // `SO_PEERCRED`, or getpeereid(3).
+    sys::peer_credentials(socket.as_fd())
 }

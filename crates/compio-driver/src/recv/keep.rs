@@ -6,7 +6,8 @@ use compio_io::buf::{IoBufMut, IoVectoredBufMut};
 
 use super::{
     RecvMode,
-    unread::{MsgMeta, Unread, UnreadData, UnreadSink},
+    delivery::{KeepsUnread, Receives, UnreadSink},
+    unread::{MsgMeta, Unread, UnreadData},
 };
 use crate::{
     ancillary::SocketAncillary,
@@ -16,29 +17,9 @@ use crate::{
         ReadAt, ReadVectoredAt, Received, Recv, RecvAncillary, RecvFrom, RecvMsg,
         multishot::{RecvMulti, RecvPooled},
     },
-    operation::{Operation, Owned},
     orphan::{Keeper, Lossless},
     sys,
 };
-
-/// An operation whose result can be kept as unread data.
-pub(crate) trait KeepsUnread: Operation {
-    /// The descriptor that it receives from.
-    fn fd(&self) -> &SharedFd;
-
-    /// Stores the received data or error, unless the kernel would report it again.
-    fn keep(output: &mut Self::Output, sink: &UnreadSink<'_>);
-}
-
-/// An operation that unread data can complete.
-pub(crate) trait Receives: Owned + KeepsUnread {
-    /// Whether its output contains the sender of a message.
-    const HAS_SENDER: bool = false;
-
-    /// Copies unread data into the output of an operation that has received nothing. Returns the number of
-    /// bytes copied.
-    fn fill(output: &mut Self::Output, arrival: &mut UnreadData) -> usize;
-}
 
 /// A receive whose result is kept as unread data if its future is dropped. Peeks keep nothing.
 pub(crate) type LosslessRecv<O> = Lossless<O, RecvMode>;

@@ -14,9 +14,10 @@
 //!
 //! On a descriptor without orphaned receives, the extra cost of a receive is one check for unread data.
 //!
-//! This file has the futures. `unread.rs` has the unread data of a descriptor, and `keep.rs` the copies
-//! between it and the buffers of each operation.
+//! This file has the futures. `unread.rs` has the unread data of a descriptor, `delivery.rs` stores and returns
+//! it, and `keep.rs` has the copies between it and the buffers of each operation.
 
+mod delivery;
 mod keep;
 mod unread;
 
@@ -32,10 +33,7 @@ use std::{
 use compio_io::buf::{BufResult, IoBufMut, IoVectoredBufMut};
 use socket2::SockAddr;
 
-pub(crate) use self::{
-    keep::{LosslessRecv, Receives},
-    unread::Unread,
-};
+pub(crate) use self::{delivery::Receives, keep::LosslessRecv, unread::Unread};
 use crate::{
     ancillary::SocketAncillary,
     driver::{Driver, Inner},

@@ -1,41 +1,29 @@
 //! The unread data of a descriptor: the results of its dropped receives, and the count of those that the
-//! kernel has not completed. `keep.rs` copies them out of the operations' buffers, and back.
+//! kernel has not completed. `delivery.rs` stores and returns them, `keep.rs` copies them out of the operations' buffers, and back.
 
 use std::{
     cell::{Cell, RefCell},
     collections::VecDeque,
     fmt, io,
     rc::{Rc, Weak},
-    task::{Context, Poll, Waker},
 };
 
 use compio_io::panics::discard;
-use socket2::{SockAddr, Type};
+use socket2::SockAddr;
 
-use super::{RecvMode, keep::Receives};
-use crate::{
-    ancillary::SocketAncillary,
-    buffers::{BufferPool, PooledBuffer},
-    driver::Inner,
-    fd::SharedFd,
-    orphan::OrphanWait,
-    os_calls::socket::SocketRef,
-    request::is_cancelled,
-    sys::{self, AsFd},
-    wait_list::Waiters,
-};
+use crate::{ancillary::SocketAncillary, driver::Inner, wait_list::Waiters};
 
 /// The data of one descriptor's dropped receives.
 #[derive(Default)]
 pub(crate) struct Unread {
-    left: RefCell<VecDeque<UnreadItem>>,
+    pub(super) left: RefCell<VecDeque<UnreadItem>>,
     /// The number of dropped receives that have not completed.
     pending_orphans: Cell<usize>,
     /// The drivers of the pending orphans.
-    drivers: RefCell<Vec<Weak<Inner>>>,
+    pub(super) drivers: RefCell<Vec<Weak<Inner>>>,
     /// Whether the data of the pending orphans is discarded.
     is_forgetting: Cell<bool>,
-    waiters: Waiters,
+    pub(super) waiters: Waiters,
 }
 
 /// The result of one dropped receive.
@@ -48,7 +36,7 @@ pub(super) enum UnreadItem {
 pub(crate) struct UnreadData {
     pub(super) bytes: Vec<u8>,
     /// The number of bytes already returned; 0 for a message.
-    taken: usize,
+    pub(super) taken: usize,
     /// Whether it is one message, which is returned whole or truncated.
     pub(super) is_message: bool,
     /// The outer `None`: the receive did not request it. The inner `None`: the sender has no address.
@@ -76,42 +64,6 @@ impl Unread {
         self.pending_orphans.get() > 0
     }
 
-    /// Waits until the kernel has completed the dropped receives, or until the driver refuses new
-    /// operations. `wait` is called only if there are pending orphans.
-    pub(crate) fn poll_settled<'a>(
-        &self,
-        driver: &Rc<Inner>,
-        cx: &mut Context<'_>,
-        wait: impl FnOnce() -> &'a mut OrphanWait,
-    ) -> Poll<()> {
-        let is_over = || !self.has_pending_orphans() || driver.refusal().is_some();
-        if is_over() {
-            return Poll::Ready(());
-        }
-        wait().listen(driver, cx, &self.waiters);
-        self.ask_others(driver, cx.waker());
-        // User code of a waker has run: it may have turned the driver.
-        if is_over() {
-            Poll::Ready(())
-        } else {
-            Poll::Pending
-        }
-    }
-
-    /// Reaps completions of the other drivers. It may be that no loop turns them: the waiting task, or
-    /// another runtime, occupies the thread.
-    fn ask_others(&self, driver: &Rc<Inner>, waker: &Waker) {
-        let others: Vec<_> = {
-            let drivers = self.drivers.borrow();
-            let others = drivers.iter().filter_map(Weak::upgrade);
-            others.filter(|other| !Rc::ptr_eq(other, driver)).collect()
-        };
-        // With nothing borrowed: wakers and destructors run.
-        for other in others {
-            other.pump_for(waker);
-        }
-    }
-
     /// Whether there is unread data or an error.
     pub(crate) fn has_some(&self) -> bool {
         !self.left.borrow().is_empty()
@@ -124,7 +76,7 @@ impl Unread {
         drop(self.left.take());
     }
 
-    fn put(&self, left: UnreadItem) {
+    pub(super) fn put(&self, left: UnreadItem) {
         if !self.is_forgetting.get() {
             self.left.borrow_mut().push_back(left);
         }
@@ -155,70 +107,6 @@ impl Unread {
             discard(panic);
         }
     }
-
-    /// The next item that an `O` can return.
-    pub(super) fn next_for<O: Receives>(&self) -> Option<UnreadItem> {
-        let mut left = self.left.borrow_mut();
-        let suits = |left: &UnreadItem| match left {
-            UnreadItem::Data(arrival) => {
-                !O::HAS_SENDER || !arrival.is_message || arrival.sender.is_some()
-            }
-            UnreadItem::Error(_) => true,
-        };
-        let place = left.iter().position(suits)?;
-        left.remove(place)
-    }
-
-    /// Makes the output of an operation that has not begun from an unread item.
-    pub(super) fn deliver<O: Receives>(
-        &self,
-        left: UnreadItem,
-        operation: O,
-        mode: RecvMode,
-    ) -> O::Output {
-        let mut arrival = match left {
-            // SAFETY: an error; the operation was never submitted.
-            UnreadItem::Error(error) => return unsafe { operation.finish(Err(error)) },
-            UnreadItem::Data(arrival) => arrival,
-        };
-        let nothing = io::Error::from_raw_os_error(sys::ECANCELED);
-        // SAFETY: as above.
-        let mut output = unsafe { operation.finish(Err(nothing)) };
-        // User code of the buffer: nothing is borrowed.
-        let given = O::fill(&mut output, &mut arrival);
-        let is_over = match mode {
-            RecvMode::Peek => false,
-            RecvMode::Consume if arrival.is_message => true,
-            RecvMode::Consume => {
-                arrival.taken += given;
-                arrival.taken == arrival.bytes.len()
-            }
-        };
-        if !is_over {
-            self.left.borrow_mut().push_front(UnreadItem::Data(arrival));
-        }
-        output
-    }
-
-    /// The next bytes of a stream, in a detached buffer of the pool's type; `Ok(None)` at EOF.
-    pub(crate) fn next_pooled(
-        &self,
-        pool: &BufferPool,
-    ) -> Option<io::Result<Option<PooledBuffer>>> {
-        let mut left = self.left.borrow_mut();
-        match left.pop_front()? {
-            UnreadItem::Error(error) => Some(Err(error)),
-            UnreadItem::Data(arrival) if arrival.rest().is_empty() => Some(Ok(None)),
-            UnreadItem::Data(mut arrival) => {
-                let buffer = pool.beside(arrival.rest());
-                arrival.taken += buffer.len();
-                if !arrival.is_message && !arrival.rest().is_empty() {
-                    left.push_front(UnreadItem::Data(arrival));
-                }
-                Some(Ok(Some(buffer)))
-            }
-        }
-    }
 }
 
 impl UnreadData {
@@ -233,54 +121,6 @@ impl fmt::Debug for Unread {
             .field("count", &self.left.borrow().len())
             .field("pending_orphans", &self.pending_orphans)
             .finish_non_exhaustive()
-    }
-}
-
-/// The destination of unread data.
-pub(crate) struct UnreadSink<'a> {
-    pub(super) unread: &'a Unread,
-    pub(super) fd: &'a SharedFd,
-}
-
-impl UnreadSink<'_> {
-    /// Stores bytes of a receive that had room for some.
-    pub(super) fn put(&self, bytes: Vec<u8>, about: MsgMeta) {
-        let socket = SocketRef::new(self.fd.as_fd());
-        let kind = socket.r#type().ok();
-        let is_message = kind.is_some_and(|kind| kind != Type::STREAM);
-        if kind.is_some() && !is_message && bytes.is_empty() {
-            // The kernel reports EOF to every receive.
-            return;
-        }
-        let peer = || socket.peer_addr().ok().map(Some);
-        let arrival = UnreadData {
-            bytes,
-            taken: 0,
-            is_message,
-            sender: about.sender.or_else(|| is_message.then(peer).flatten()),
-            ancillary: about.ancillary,
-            flags: about.flags,
-        };
-        self.unread.put(UnreadItem::Data(Box::new(arrival)));
-    }
-
-    /// Stores an error for the next receive if the system reports it once. Other errors concern the
-    /// moment or the arguments of one call, and are dropped.
-    pub(super) fn put_error(&self, error: io::Error) {
-        let said_once = [
-            io::ErrorKind::BrokenPipe,
-            io::ErrorKind::ConnectionAborted,
-            io::ErrorKind::ConnectionRefused,
-            io::ErrorKind::ConnectionReset,
-            io::ErrorKind::HostUnreachable,
-            io::ErrorKind::NetworkDown,
-            io::ErrorKind::NetworkUnreachable,
-            io::ErrorKind::TimedOut,
-        ];
-        // On Windows, a timeout and a cancellation have the same error kind.
-        if said_once.contains(&error.kind()) && !is_cancelled(&error) {
-            self.unread.put(UnreadItem::Error(error));
-        }
     }
 }
 

@@ -21,6 +21,8 @@ mod platform;
 mod platform;
 #[cfg(unix)]
 mod readiness;
+#[cfg(unix)]
+mod ready_event;
 mod retries;
 #[cfg(target_os = "linux")]
 #[path = "selector/epoll.rs"]

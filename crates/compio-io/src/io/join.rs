@@ -71,7 +71,7 @@ impl<R, W> Join<PollReader<R>, PollWriter<W>> {
     /// after an HTTP upgrade:
     ///
     /// ```
-    /// use compio_io::io::{AsyncWriteExt, PollReader, PollWriter, duplex, join, split};
+    /// use compio::io::{AsyncWriteExt, PollReader, PollWriter, duplex, join, split};
     /// # use std::task::{Context, Waker};
     ///
     /// # pollster::block_on(async {

@@ -39,7 +39,7 @@
 //! [`slice`](crate::buf::IoBuf::slice):
 //!
 //! ```
-//! use compio_io::{
+//! use compio::{
 //!     buf::{IntoInner, IoBuf},
 //!     io::prelude::*,
 //! };

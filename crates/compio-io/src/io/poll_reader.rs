@@ -130,7 +130,7 @@ impl<R> PollReader<R> {
     /// ```
     /// use std::task::{Context, Waker};
     ///
-    /// use compio_io::io::{PollReader, duplex};
+    /// use compio::io::{PollReader, duplex};
     ///
     /// # pollster::block_on(async {
     /// let (client, server) = duplex(64);

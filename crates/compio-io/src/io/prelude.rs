@@ -5,7 +5,7 @@
 //! all of them:
 //!
 //! ```
-//! use compio_io::io::{duplex, prelude::*};
+//! use compio::io::{duplex, prelude::*};
 //!
 //! # pollster::block_on(async {
 //! let (mut client, mut server) = duplex(64);

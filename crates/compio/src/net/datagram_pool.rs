@@ -20,25 +20,25 @@ impl UdpSocket {
     /// ```
     /// use compio::{net::UdpSocket, runtime::BufferPool};
     ///
-    /// # fn main() -> std::io::Result<()> {
-    /// compio::task::block_on(async {
-    ///     let server = UdpSocket::bind("127.0.0.1:0").await?;
-    ///     let client = UdpSocket::bind("127.0.0.1:0").await?;
-    ///     client.connect(server.local_addr()?).await?;
-    ///     server.connect(client.local_addr()?).await?;
-    ///     for datagram in ["hello", "", "world"] {
-    ///         client.send(datagram).await.0?;
-    ///     }
+    /// fn main() -> std::io::Result<()> {
+    ///     compio::task::block_on(async {
+    ///         let server = UdpSocket::bind("127.0.0.1:0").await?;
+    ///         let client = UdpSocket::bind("127.0.0.1:0").await?;
+    ///         client.connect(server.local_addr()?).await?;
+    ///         server.connect(client.local_addr()?).await?;
+    ///         for datagram in ["hello", "", "world"] {
+    ///             client.send(datagram).await.0?;
+    ///         }
     ///
-    ///     let pool = BufferPool::new(16, 1500)?;
-    ///     let mut datagrams = server.recv_stream(&pool);
-    ///     for expected in ["hello", "", "world"] {
-    ///         let datagram = datagrams.next().await.expect("there is no EOF")?;
-    ///         assert_eq!(*datagram, *expected.as_bytes());
-    ///     }
-    ///     # Ok(())
-    /// })
-    /// # }
+    ///         let pool = BufferPool::new(16, 1500)?;
+    ///         let mut datagrams = server.recv_stream(&pool);
+    ///         for expected in ["hello", "", "world"] {
+    ///             let datagram = datagrams.next().await.expect("there is no EOF")?;
+    ///             assert_eq!(*datagram, *expected.as_bytes());
+    ///         }
+    ///         Ok(())
+    ///     })
+    /// }
     /// ```
     ///
     /// # Cancellation
@@ -67,19 +67,19 @@ impl UdpSocket {
     /// ```
     /// use compio::net::UdpSocket;
     ///
-    /// # fn main() -> std::io::Result<()> {
-    /// compio::task::block_on(async {
-    ///     let server = UdpSocket::bind("127.0.0.1:0").await?;
-    ///     let client = UdpSocket::bind("127.0.0.1:0").await?;
-    ///     client.connect(server.local_addr()?).await?;
-    ///     let (sent, loan) = client.send_zero_copy(vec![7; 8192]).await;
-    ///     assert_eq!(sent?, 8192);
-    ///     let (received, _) = server.recv(Vec::with_capacity(65536)).await;
-    ///     assert_eq!(received?, 8192);
-    ///     assert_eq!(loan.await, vec![7; 8192]);
-    ///     # Ok(())
-    /// })
-    /// # }
+    /// fn main() -> std::io::Result<()> {
+    ///     compio::task::block_on(async {
+    ///         let server = UdpSocket::bind("127.0.0.1:0").await?;
+    ///         let client = UdpSocket::bind("127.0.0.1:0").await?;
+    ///         client.connect(server.local_addr()?).await?;
+    ///         let (sent, loan) = client.send_zero_copy(vec![7; 8192]).await;
+    ///         assert_eq!(sent?, 8192);
+    ///         let (received, _) = server.recv(Vec::with_capacity(65536)).await;
+    ///         assert_eq!(received?, 8192);
+    ///         assert_eq!(loan.await, vec![7; 8192]);
+    ///         Ok(())
+    ///     })
+    /// }
     /// ```
     ///
     /// # Platform differences

@@ -84,21 +84,21 @@ use compio::{
     net::{TcpListener, TcpStream},
 };
 
-# fn main() -> std::io::Result<()> {
-compio::task::block_on(async {
-    let listener = TcpListener::bind("127.0.0.1:0").await?;
-    let client = TcpStream::connect(listener.local_addr()?).await?;
-    let (mut server, _) = listener.accept().await?;
+fn main() -> std::io::Result<()> {
+    compio::task::block_on(async {
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let client = TcpStream::connect(listener.local_addr()?).await?;
+        let (mut server, _) = listener.accept().await?;
 
-    // Another thread reads.
-    let reader = client.try_clone()?.into_std().expect("the only handle");
-    let thread = std::thread::spawn(move || std::io::read_to_string(reader));
-    server.write_all("hello").await.0?;
-    server.close().await?;
-    assert_eq!(thread.join().unwrap()?, "hello");
-    # Ok(())
-})
-# }
+        // Another thread reads.
+        let reader = client.try_clone()?.into_std().expect("the only handle");
+        let thread = std::thread::spawn(move || std::io::read_to_string(reader));
+        server.write_all("hello").await.0?;
+        server.close().await?;
+        assert_eq!(thread.join().unwrap()?, "hello");
+        Ok(())
+    })
+}
 ```"#
 );
 receiver!(UdpSocket, "");

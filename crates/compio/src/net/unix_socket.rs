@@ -20,25 +20,25 @@ use crate::sys;
 /// Not on Windows: there its constructors fail with [`Unsupported`](io::ErrorKind::Unsupported).
 ///
 /// ```
-/// # #[cfg(unix)]
-/// # fn main() -> std::io::Result<()> {
 /// use compio::net::UnixSocket;
 ///
-/// # let dir = tempfile::tempdir()?;
-/// # let (path, own_path) = (dir.path().join("socket"), dir.path().join("client"));
-/// compio::task::block_on(async {
-///     let server = UnixSocket::new_stream()?;
-///     server.bind(&path)?;
-///     let listener = server.listen(16)?;
+/// # #[cfg(unix)]
+/// fn main() -> std::io::Result<()> {
+///     let dir = tempfile::tempdir()?;
+///     let (path, own_path) = (dir.path().join("socket"), dir.path().join("client"));
+///     compio::task::block_on(async {
+///         let server = UnixSocket::new_stream()?;
+///         server.bind(&path)?;
+///         let listener = server.listen(16)?;
 ///
-///     let client = UnixSocket::new_stream()?;
-///     client.bind(&own_path)?;
-///     let _stream = client.connect(&path).await?;
-///     let (_, address) = listener.accept().await?;
-///     assert_eq!(address.as_pathname(), Some(&*own_path));
-///     # Ok(())
-/// })
-/// # }
+///         let client = UnixSocket::new_stream()?;
+///         client.bind(&own_path)?;
+///         let _stream = client.connect(&path).await?;
+///         let (_, address) = listener.accept().await?;
+///         assert_eq!(address.as_pathname(), Some(&*own_path));
+///         Ok(())
+///     })
+/// }
 /// # #[cfg(windows)]
 /// # fn main() {}
 /// ```

@@ -256,8 +256,6 @@ impl<T: AsFd + 'static> AsyncFd<T> {
     /// [`WouldBlock`](io::ErrorKind::WouldBlock). The polled form of [`read_with`](Self::read_with).
     ///
     /// ```
-    /// # #[cfg(unix)]
-    /// # fn main() -> std::io::Result<()> {
     /// use std::{
     ///     future::poll_fn,
     ///     io::{Read, Write},
@@ -266,18 +264,20 @@ impl<T: AsFd + 'static> AsyncFd<T> {
     ///
     /// use compio::runtime::AsyncFd;
     ///
-    /// let (mut one, other) = UnixStream::pair()?;
-    /// other.set_nonblocking(true)?;
-    /// compio::task::block_on(async {
-    ///     let other = AsyncFd::new(other)?;
-    ///     one.write_all(b"hello")?;
+    /// # #[cfg(unix)]
+    /// fn main() -> std::io::Result<()> {
+    ///     let (mut one, other) = UnixStream::pair()?;
+    ///     other.set_nonblocking(true)?;
+    ///     compio::task::block_on(async {
+    ///         let other = AsyncFd::new(other)?;
+    ///         one.write_all(b"hello")?;
     ///
-    ///     let mut buffer = [0; 16];
-    ///     let read = poll_fn(|cx| other.poll_read_with(cx, |mut other| other.read(&mut buffer)));
-    ///     assert_eq!(read.await?, 5);
-    ///     # std::io::Result::Ok(())
-    /// })
-    /// # }
+    ///         let mut buffer = [0; 16];
+    ///         let read = poll_fn(|cx| other.poll_read_with(cx, |mut other| other.read(&mut buffer)));
+    ///         assert_eq!(read.await?, 5);
+    ///         Ok(())
+    ///     })
+    /// }
     /// # #[cfg(windows)]
     /// # fn main() {}
     /// ```

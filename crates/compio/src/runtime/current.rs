@@ -42,6 +42,7 @@ pub(crate) fn is_foreign(runtime: &Rc<Inner>) -> bool {
 }
 
 /// The entered runtime.
+#[inline]
 pub(super) fn entered() -> Option<Rc<Inner>> {
     let inner = exchange(None)?;
     let clone = Rc::clone(&inner);

@@ -23,7 +23,7 @@ use crate::runtime::{self, Inner, TimerKey};
 /// use std::time::{Duration, Instant};
 ///
 /// compio::task::block_on(async {
-///     let begin = clock::now();
+///     let begin = Instant::now();
 ///     compio::time::sleep(Duration::from_millis(10)).await;
 ///     assert!(begin.elapsed() >= Duration::from_millis(10));
 /// });

@@ -33,27 +33,6 @@ pub(super) enum Plan {
 /// Receives with one of these flags do not consume the bytes that other receives wait for.
 const BESIDE_THE_BYTES: i32 = libc::MSG_OOB | platform::ERROR_QUEUE;
 
-/// The events that may end the wait of a request outside the FIFO order, besides errors.
-pub(super) fn asks_for(request: &Request) -> u32 {
-    match *request {
-        Request::Poll(Poll::Once { events, .. }) => events & (ready::IN | ready::PRI | ready::OUT),
-        Request::Net(Net::Connect { .. }) => ready::OUT,
-        Request::Net(
-            Net::Recv { flags, .. } | Net::RecvPooled { flags, .. } | Net::RecvMsg { flags, .. },
-        ) if flags & libc::MSG_OOB != 0 => ready::PRI,
-        Request::Nop
-        | Request::Invalid
-        | Request::Transfer(_)
-        | Request::FileOp(_)
-        | Request::Path(_)
-        | Request::Net(_)
-        | Request::Control(_)
-        | Request::Splice(_)
-        | Request::Work(_)
-        | Request::Raw(_) => 0,
-    }
-}
-
 /// Decides how the request completes. A stream has no positions: a request with a position uses the
 /// cursor, as in io_uring, and is changed accordingly.
 ///

@@ -42,17 +42,6 @@ const INSTANT_MAX: u32 = 64;
 /// in the CPU cache.
 const EVENTS_MAX: usize = 64;
 
-/// An event of a descriptor. It is a hint: the descriptor may have been closed, and its number used
-/// again.
-pub(crate) struct ReadyEvent {
-    pub(crate) fd: RawFd,
-    pub(crate) is_readable: bool,
-    pub(crate) is_writable: bool,
-    /// Whether a short receive no longer means that the socket is empty: the peer has finished, or an
-    /// error or an urgent byte has arrived. There may be no other event for it.
-    pub(crate) may_hide: bool,
-}
-
 pub(crate) struct Readiness {
     poller: Arc<Poller>,
     /// None while its events are processed.

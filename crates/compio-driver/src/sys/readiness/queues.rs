@@ -5,11 +5,10 @@
 
 use std::os::fd::RawFd;
 
-use super::attempt::asks_for;
 use crate::{
     key::Key,
-    request::{Answer, Net, Request, ready},
-    sys::readiness::ReadyEvent,
+    request::{Answer, Net, Poll, Request, ready},
+    sys::ready_event::ReadyEvent,
 };
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -303,6 +302,27 @@ impl Queues {
             self.files.resize(place + 1, watch);
         }
         &mut self.files[place].queues[direction as usize]
+    }
+}
+
+/// The events that may end the wait of a request outside the FIFO order, besides errors.
+fn asks_for(request: &Request) -> u32 {
+    match *request {
+        Request::Poll(Poll::Once { events, .. }) => events & (ready::IN | ready::PRI | ready::OUT),
+        Request::Net(Net::Connect { .. }) => ready::OUT,
+        Request::Net(
+            Net::Recv { flags, .. } | Net::RecvPooled { flags, .. } | Net::RecvMsg { flags, .. },
+        ) if flags & libc::MSG_OOB != 0 => ready::PRI,
+        Request::Nop
+        | Request::Invalid
+        | Request::Transfer(_)
+        | Request::FileOp(_)
+        | Request::Path(_)
+        | Request::Net(_)
+        | Request::Control(_)
+        | Request::Splice(_)
+        | Request::Work(_)
+        | Request::Raw(_) => 0,
     }
 }
 

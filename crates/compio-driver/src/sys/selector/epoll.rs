@@ -14,7 +14,7 @@ use std::{
 use crate::sys::faults;
 use crate::sys::{
     platform::{EventFd, explain},
-    readiness::ReadyEvent,
+    ready_event::ReadyEvent,
     unix::get_option,
 };
 

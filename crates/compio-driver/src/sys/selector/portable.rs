@@ -9,7 +9,7 @@ use std::{
 
 use polling::{Event, PollMode};
 
-use crate::sys::readiness::ReadyEvent;
+use crate::sys::ready_event::ReadyEvent;
 
 use crate::request::ready;
 

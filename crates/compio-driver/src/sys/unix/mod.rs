@@ -3,6 +3,7 @@
 
 pub(crate) mod cmsg;
 mod fd_generation;
+mod query;
 mod syscall;
 mod thread;
 mod transfer;
@@ -17,11 +18,12 @@ pub(crate) use libc::{
     MSG_WAITALL, SHUT_RD, SHUT_RDWR, SHUT_WR,
 };
 #[allow(unused_imports, reason = "only Linux has callers")]
-pub(crate) use syscall::get_option;
-pub(crate) use syscall::{
-    SLICES_REFUSED, answer, as_sock_ref, call, call_in_thread, close, has_messages, is_writable,
-    last_error, ready_now, set_option, splice,
+pub(crate) use query::get_option;
+pub(crate) use query::{
+    SLICES_REFUSED, answer, as_sock_ref, has_messages, is_writable, last_error, ready_now,
+    set_option,
 };
+pub(crate) use syscall::{call, call_in_thread, close, splice};
 pub use thread::start_thread;
 pub use types::{
     AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, Message, NativePath, OpenFlags, OwnedFd,

@@ -2,6 +2,7 @@
 //! each request as a plain, blocking call. The backend is in `sys/iocp`.
 
 pub(crate) mod cmsg;
+mod errno;
 mod fd;
 mod fd_generation;
 mod fs;
@@ -19,6 +20,7 @@ use windows_sys::Win32::{
     Networking::WinSock,
 };
 
+pub(crate) use errno::last_error;
 pub use fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 pub(crate) use fd::{CURRENT_DIR, borrow_as_file, own_file, own_socket};
 pub use fd_generation::assume_overlapped;
@@ -32,7 +34,7 @@ pub use pipe::{
     set_named_pipe_mode,
 };
 pub(crate) use syscall::{
-    as_handle, as_socket, call, close, first_span, is_warning, last_error, new_socket, poll_now,
+    as_handle, as_socket, call, close, first_span, is_warning, new_socket, poll_now,
 };
 pub use thread::start_thread;
 pub(crate) use windows_sys::Win32::Networking::WinSock::{

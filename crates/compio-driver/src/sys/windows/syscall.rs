@@ -34,6 +34,7 @@ use windows_sys::Win32::{
 };
 
 use super::{
+    errno::last_error,
     fd::{CURRENT_DIR, IntoRawFd, OwnedFd, RawFd},
     fs::{OpenFlags, PathUnit, Stat},
 };
@@ -436,11 +437,4 @@ pub(crate) fn is_warning(overlapped: &OVERLAPPED) -> bool {
 
 pub(super) fn done(succeeded: bool) -> Answer {
     if succeeded { Ok(0) } else { Err(last_error()) }
-}
-
-/// The last error of the thread, also of socket calls.
-pub(crate) fn last_error() -> i32 {
-    std::io::Error::last_os_error()
-        .raw_os_error()
-        .unwrap_or(ERROR_NOT_SUPPORTED as i32)
 }

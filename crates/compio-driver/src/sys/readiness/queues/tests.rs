@@ -8,7 +8,7 @@ use super::{Direction, Queues};
 use crate::{
     key::Key,
     request::{Poll, Request, Span, ready},
-    sys::readiness::ReadyEvent,
+    sys::ready_event::ReadyEvent,
 };
 
 const FDS: i32 = 3;
