@@ -18,7 +18,10 @@ use compio_io::{
 };
 
 use super::{Metadata, OpenOptions, off_thread_with};
-use crate::{runtime, sys::Attributes};
+use crate::{
+    runtime,
+    sys::{self, Attributes},
+};
 
 /// An open file. Clones are handles of the same open file.
 ///
@@ -293,7 +296,8 @@ impl File {
     ///
     /// As [`std::fs::File::set_len`].
     pub async fn set_len(&self, size: u64) -> io::Result<()> {
-        runtime::submit(Truncate::new(self.fd.clone(), size)).await
+        let len = sys::file_len(size)?;
+        runtime::submit(Truncate::new(self.fd.clone(), len)).await
     }
 
     /// Sets the permissions of the file. Open handles are not affected.

@@ -72,7 +72,9 @@ mod stdio;
 mod stdio;
 
 #[cfg(feature = "fs")]
-pub(crate) use fs::{SystemDirOptions, hard_link, open_async, remove_dir, remove_file, rename};
+pub(crate) use fs::{
+    SystemDirOptions, file_len, hard_link, open_async, remove_dir, remove_file, rename,
+};
 #[cfg(all(feature = "fs", unix))]
 pub(crate) use fs::{open_flags, path_to_c};
 #[cfg(feature = "fs")]

@@ -169,3 +169,11 @@ impl From<OwnedFd> for File {
         Self::from_fd(fd)
     }
 }
+
+/// The length of a file, or std's error for a length that no file can have.
+pub(crate) fn file_len(len: u64) -> io::Result<u64> {
+    match i64::try_from(len) {
+        Ok(_) => Ok(len),
+        Err(error) => Err(io::Error::new(io::ErrorKind::InvalidInput, error)),
+    }
+}
