@@ -41,6 +41,7 @@ mod sys;
 mod thread_bound;
 mod thread_pool;
 mod wait_list;
+mod zero_copy;
 
 pub use accept::{AcceptOne, Acceptor};
 pub use backend::{Backend, BackendKind};
@@ -56,10 +57,11 @@ pub use per_process::{PerProcess, Process};
 pub use request::is_cancelled;
 pub use socket2::SockAddr;
 pub use spin::{SPIN_MAX, SpinPolicy};
-pub use stream::{AcceptStream, Loan, RecvStream, SendZeroCopyFuture};
+pub use stream::{AcceptStream, RecvStream};
 pub use submit::Submit;
 #[doc(hidden)]
 pub use sys::start_thread;
 pub use sys::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd, os};
 pub use thread_bound::StaysOnItsThread;
 pub use thread_pool::Pool;
+pub use zero_copy::{Loan, SendZeroCopyFuture};

@@ -82,6 +82,63 @@ impl<O: Multishot> SubmitMulti<O> {
     }
 }
 
+impl<O: Ends> SubmitMulti<O> {
+    /// The end of an operation that has begun, and whose end was not returned yet.
+    pub(crate) fn into_ending(mut self) -> Ending<O::End> {
+        let State::InFlight(RawOp(key, _)) = mem::replace(&mut self.state, State::Done) else {
+            panic!("it is not in flight")
+        };
+        Ending {
+            driver: Rc::clone(&self.driver),
+            key: Some(key),
+            poll: poll_end::<O>,
+        }
+    }
+}
+
+/// A multishot operation whose end has a value of interest, whatever the operation's type.
+pub(crate) trait Ends: Multishot {
+    type End: 'static;
+
+    fn end_of(output: Self::Output) -> Self::End;
+}
+
+/// The end of an operation in flight, without the operation's type. Its other items are lost. Dropping it
+/// cancels the operation, as with [`SubmitMulti`].
+pub(crate) struct Ending<T> {
+    driver: Rc<Inner>,
+    /// `None` after the end.
+    key: Option<Key>,
+    /// [`poll_end`] of the operation's type.
+    poll: fn(&Inner, Key, &mut Context<'_>) -> Poll<T>,
+}
+
+fn poll_end<O: Ends>(driver: &Inner, key: Key, cx: &mut Context<'_>) -> Poll<O::End> {
+    let mut operation = RawOp::<O>(key, PhantomData);
+    loop {
+        if let Next::End(output) = ready!(operation.poll_next(driver, cx)) {
+            return Poll::Ready(O::end_of(output));
+        }
+    }
+}
+
+impl<T> Ending<T> {
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<T> {
+        let key = self.key.expect("polled after completion");
+        let end = ready!((self.poll)(&self.driver, key, cx));
+        self.key = None;
+        Poll::Ready(end)
+    }
+}
+
+impl<T> Drop for Ending<T> {
+    fn drop(&mut self) {
+        if let Some(key) = self.key {
+            self.driver.abandon(key);
+        }
+    }
+}
+
 impl<O: Multishot> Drop for SubmitMulti<O> {
     fn drop(&mut self) {
         if let State::InFlight(handle) = mem::replace(&mut self.state, State::Done) {

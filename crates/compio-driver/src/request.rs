@@ -246,6 +246,13 @@ pub enum Net {
     /// The first completion, which may be an item, has the result of `Send`. The memory is in use until
     /// the final completion.
     SendZeroCopy { fd: RawFd, span: Span, flags: c_int },
+    /// As `SendZeroCopy`, with the result of `SendMsg`. The message and its slices, too, are in use until
+    /// the final completion.
+    SendMsgZeroCopy {
+        fd: RawFd,
+        message: *const Message,
+        flags: c_int,
+    },
 }
 
 impl Net {
@@ -261,7 +268,8 @@ impl Net {
             | Self::AcceptMulti { fd }
             | Self::RecvMulti { fd, .. }
             | Self::RecvPooled { fd, .. }
-            | Self::SendZeroCopy { fd, .. } => fd,
+            | Self::SendZeroCopy { fd, .. }
+            | Self::SendMsgZeroCopy { fd, .. } => fd,
         }
     }
 }

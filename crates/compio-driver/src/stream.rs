@@ -1,4 +1,4 @@
-//! Streams of accepted connections and of received buffers, and zero-copy sends.
+//! Streams of accepted connections and of received buffers. Zero-copy sends are in `zero_copy.rs`.
 //!
 //! The streams use a multishot request if the kernel supports it. Otherwise they submit a new request for
 //! each item, with the same results.
@@ -13,8 +13,6 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use compio_io::buf::IoBuf;
-
 use crate::{
     accept::{AcceptOne, AcceptQueue, Acceptor, LosslessAccept, Place},
     buffer_queue::Ticket,
@@ -24,8 +22,8 @@ use crate::{
     fd::SharedFd,
     multishot::{Next, RawOp, SubmitMulti},
     op::{
-        Nop, PollOnce, Readiness, Recv, Send,
-        multishot::{AcceptMulti, RecvMulti, RecvPooled, SendZeroCopy},
+        Nop, PollOnce, Readiness, Recv,
+        multishot::{AcceptMulti, RecvMulti, RecvPooled},
     },
     orphan::OrphanWait,
     recv::{LosslessRecv, Receive, RecvMode},
@@ -54,20 +52,6 @@ impl Driver {
             "the buffer pool belongs to another driver: create one for this driver"
         );
         RecvStream::new(fd, pool.clone(), flags)
-    }
-
-    /// Sends the initialised part of a buffer without copying it, if the kernel supports that. The
-    /// kernel uses the buffer longer than the send takes, so the result is returned first and the
-    /// buffer later. `flags` are the system's `MSG_` flags.
-    ///
-    /// It is worthwhile for large buffers only, and never on loopback.
-    pub fn send_zero_copy<B: IoBuf>(
-        &self,
-        fd: SharedFd,
-        buffer: B,
-        flags: i32,
-    ) -> SendZeroCopyFuture<B> {
-        SendZeroCopyFuture::new(self.share(), fd, buffer, flags)
     }
 }
 
@@ -608,7 +592,7 @@ impl ByHand {
     }
 }
 
-fn is_out_of_buffers(error: &io::Error) -> bool {
+pub(crate) fn is_out_of_buffers(error: &io::Error) -> bool {
     error.raw_os_error() == Some(sys::ENOBUFS)
 }
 
@@ -618,154 +602,5 @@ impl fmt::Debug for RecvStream {
             .field("fd", &self.fd)
             .field("pool", &self.pool)
             .finish_non_exhaustive()
-    }
-}
-
-/// A send that avoids the copy if the kernel can. Made by
-/// [`Driver::send_zero_copy`](crate::Driver::send_zero_copy). Its output is the number of bytes sent, and the
-/// buffer as a [`Loan`], until the kernel no longer uses it.
-///
-/// # Cancellation
-///
-/// As for [`Send`]: a part may have been sent. The buffer is dropped when the kernel no longer uses it,
-/// which may be when the peer has read the data, or is gone.
-pub struct SendZeroCopyFuture<B: IoBuf> {
-    driver: Rc<Inner>,
-    fd: SharedFd,
-    flags: i32,
-    state: Sending<B>,
-}
-
-enum Sending<B: IoBuf> {
-    Multi(SubmitMulti<SendZeroCopy<B>>),
-    /// The kernel does not support it on this socket, and is about to release the buffer.
-    Refused(SubmitMulti<SendZeroCopy<B>>),
-    Single(Submit<Send<B>>),
-    Done,
-}
-
-/// A buffer that the kernel still reads. Awaiting it returns the buffer, at the latest when the peer has
-/// acknowledged or read all data that was sent from it, or is gone.
-///
-/// If the driver is dropped before, it waits for this, at most for its shutdown timeout, and then leaks
-/// the buffer.
-///
-/// # Cancellation
-///
-/// Dropping it drops the buffer, as soon as the kernel no longer uses it.
-#[must_use = "dropping it drops the buffer"]
-pub struct Loan<B: IoBuf>(Lent<B>);
-
-enum Lent<B: IoBuf> {
-    Out(SubmitMulti<SendZeroCopy<B>>),
-    Back(Option<B>),
-}
-
-impl<B: IoBuf> SendZeroCopyFuture<B> {
-    pub(crate) fn new(driver: Rc<Inner>, fd: SharedFd, buffer: B, flags: i32) -> Self {
-        let state = if driver.capabilities().send_zero_copy {
-            let operation = SendZeroCopy::new(fd.clone(), buffer, flags);
-            Sending::Multi(SubmitMulti::new(Rc::clone(&driver), operation))
-        } else {
-            Sending::Single(Submit::new(
-                Rc::clone(&driver),
-                Send::new(fd.clone(), buffer, flags),
-            ))
-        };
-        Self {
-            driver,
-            fd,
-            flags,
-            state,
-        }
-    }
-
-    fn send_plainly(&self, buffer: B) -> Sending<B> {
-        let send = Send::new(self.fd.clone(), buffer, self.flags);
-        Sending::Single(Submit::new(Rc::clone(&self.driver), send))
-    }
-}
-
-/// The operation is in its cell once it has begun: nothing in here is pinned.
-impl<B: IoBuf> Unpin for SendZeroCopyFuture<B> {}
-
-impl<B: IoBuf> Future for SendZeroCopyFuture<B> {
-    type Output = (io::Result<usize>, Loan<B>);
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        loop {
-            match &mut self.state {
-                Sending::Multi(send) => {
-                    let next = ready!(send.poll_next(cx));
-                    let Sending::Multi(send) = mem::replace(&mut self.state, Sending::Done) else {
-                        unreachable!("it has just been polled");
-                    };
-                    match next {
-                        Next::Item(Err(error)) if wants_a_copy(&error) => {
-                            self.state = Sending::Refused(send);
-                        }
-                        Next::Item(sent) => return Poll::Ready((sent, Loan(Lent::Out(send)))),
-                        Next::End((Err(error), buffer)) if wants_a_copy(&error) => {
-                            self.state = self.send_plainly(buffer);
-                        }
-                        Next::End((sent, buffer)) => {
-                            return Poll::Ready((sent, Loan(Lent::Back(Some(buffer)))));
-                        }
-                    }
-                }
-                Sending::Refused(send) => {
-                    if let Next::End((_, buffer)) = ready!(send.poll_next(cx)) {
-                        self.state = self.send_plainly(buffer);
-                    }
-                }
-                Sending::Single(send) => {
-                    let (sent, buffer) = ready!(Pin::new(send).poll(cx));
-                    self.state = Sending::Done;
-                    return Poll::Ready((sent, Loan(Lent::Back(Some(buffer)))));
-                }
-                Sending::Done => panic!("polled after completion"),
-            }
-        }
-    }
-}
-
-/// Whether the send failed, with nothing sent, and has to be repeated as a copying send: the socket's type
-/// does not support zero-copy, or too much memory is locked already.
-fn wants_a_copy(error: &io::Error) -> bool {
-    let kinds = [io::ErrorKind::Unsupported, io::ErrorKind::OutOfMemory];
-    kinds.contains(&error.kind()) || is_out_of_buffers(error)
-}
-
-/// As for [`SendZeroCopyFuture`].
-impl<B: IoBuf> Unpin for Loan<B> {}
-
-impl<B: IoBuf> Future for Loan<B> {
-    type Output = B;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<B> {
-        loop {
-            match &mut self.0 {
-                Lent::Back(buffer) => {
-                    return Poll::Ready(buffer.take().expect("polled after completion"));
-                }
-                Lent::Out(send) => {
-                    if let Next::End((_, buffer)) = ready!(send.poll_next(cx)) {
-                        self.0 = Lent::Back(Some(buffer));
-                    }
-                }
-            }
-        }
-    }
-}
-
-impl<B: IoBuf> fmt::Debug for SendZeroCopyFuture<B> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("SendZeroCopyFuture")
-    }
-}
-
-impl<B: IoBuf> fmt::Debug for Loan<B> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Loan")
     }
 }

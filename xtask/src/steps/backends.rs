@@ -8,7 +8,7 @@ use crate::run::{Outcome, Run};
 /// Operations that an older kernel's io_uring may lack, and that plain calls replace.
 const REPLACEABLE: &str = "OPENAT,STATX,FSYNC,SOCKET,SPLICE,\
                            RENAMEAT,UNLINKAT,MKDIRAT,LINKAT,SYMLINKAT,\
-                           FTRUNCATE,BIND,LISTEN,PIPE";
+                           FTRUNCATE,BIND,LISTEN,PIPE,SENDMSG_ZC";
 
 /// Permission to set up a ring: 0 for all users, 2 for none.
 const DISABLED: &str = "/proc/sys/kernel/io_uring_disabled";

@@ -2,15 +2,16 @@
 
 use std::{collections::VecDeque, io, mem};
 
-use compio_io::buf::IoBuf;
+use compio_io::buf::{IntoInner, IoBuf, IoVectoredBuf};
 
-use super::{buffer::readable, flags::Flags};
+use super::{Send, SendMsg, SendTo, flags::Flags};
 use crate::{
     buffers::{BufferPool, Chain, Choice, PooledBuffer},
     fd::{OwnsFd, SharedFd},
+    multishot::Ends,
     operation::{Multishot, Operation, Owned},
     request::{Item, Net, Request, to_result},
-    sys::{self, AsRawFd, OwnedFd},
+    sys::{self, Capabilities, OwnedFd, RawFd},
 };
 
 /// The maximal number of items that were not taken: a stream that is no longer polled must not use up
@@ -207,52 +208,123 @@ fn unless_enough<T>(had_enough: bool, last: io::Result<Option<T>>) -> io::Result
     }
 }
 
-/// Sends without copying: the kernel uses the buffer until a second completion after the result.
-pub(crate) struct SendZeroCopy<B> {
+/// An ordinary send, whose request has a zero-copy form. It names its descriptor by number:
+/// [`SendZeroCopy`] owns the descriptor.
+pub(crate) trait ZeroCopySend: Operation {
+    type Buffers: 'static;
+
+    /// Whether the backend has the zero-copy form.
+    fn is_supported(capabilities: Capabilities) -> bool;
+
+    /// Its buffers. The kernel does not use the operation any more.
+    fn into_buffers(self) -> Self::Buffers;
+}
+
+impl<B: IoBuf> ZeroCopySend for Send<B, RawFd> {
+    type Buffers = B;
+
+    fn is_supported(capabilities: Capabilities) -> bool {
+        capabilities.send_zero_copy
+    }
+
+    fn into_buffers(self) -> B {
+        self.into_inner()
+    }
+}
+
+impl<B: IoBuf> ZeroCopySend for SendTo<B, RawFd> {
+    type Buffers = B;
+
+    fn is_supported(capabilities: Capabilities) -> bool {
+        capabilities.send_msg_zero_copy
+    }
+
+    fn into_buffers(self) -> B {
+        self.into_inner()
+    }
+}
+
+impl<V: IoVectoredBuf> ZeroCopySend for SendMsg<V, [u8; 0], RawFd> {
+    type Buffers = V;
+
+    fn is_supported(capabilities: Capabilities) -> bool {
+        capabilities.send_msg_zero_copy
+    }
+
+    fn into_buffers(self) -> V {
+        self.into_inner().0
+    }
+}
+
+/// Sends without copying: the kernel uses the buffers until a second completion after the result. Or sends
+/// a copy, with one completion.
+pub(crate) struct SendZeroCopy<S> {
     /// `Some` until the first completion: the connection must not stay open for the second one, which may
     /// wait for a peer that does not read.
     fd: Option<SharedFd>,
-    buffer: B,
-    flags: Flags,
+    send: S,
+    is_copying: bool,
     /// The result of the first completion.
     sent: Option<io::Result<usize>>,
 }
 
-impl<B: IoBuf> SendZeroCopy<B> {
-    pub(crate) fn new(fd: SharedFd, buffer: B, flags: i32) -> Self {
+impl<S: ZeroCopySend> SendZeroCopy<S> {
+    /// `send` uses the number of `fd`.
+    pub(crate) fn new(fd: SharedFd, send: S, is_copying: bool) -> Self {
         Self {
             fd: Some(fd),
-            buffer,
-            flags: Flags::of_send(flags),
+            send,
+            is_copying,
             sent: None,
         }
     }
 }
 
-// SAFETY: the request points to the buffer, which is owned.
-unsafe impl<B: IoBuf> Operation for SendZeroCopy<B> {
-    /// The result (if the only completion had it) and the buffer.
-    type Output = (io::Result<usize>, B);
+// SAFETY: the request points to the memory of the inner operation, which does not move in here.
+unsafe impl<S: ZeroCopySend> Operation for SendZeroCopy<S> {
+    /// The result (if the only completion had it) and the send with its buffers, which can be submitted
+    /// again.
+    type Output = (io::Result<usize>, S);
 
     fn request(&mut self) -> Request {
-        let fd = self.fd.as_ref().expect("not begun yet");
-        let (fd, span) = (fd.as_raw_fd(), readable(&self.buffer));
-        self.flags
-            .apply(|flags| Request::Net(Net::SendZeroCopy { fd, span, flags }))
+        let mut request = self.send.request();
+        if !self.is_copying
+            && let Request::Net(net) = &mut request
+        {
+            *net = without_copying(*net);
+        }
+        request
     }
 
     unsafe fn finish(self, answer: io::Result<usize>) -> Self::Output {
-        (answer, self.buffer)
+        (answer, self.send)
     }
 }
 
-// SAFETY: while the kernel uses the buffer, only the other fields are accessed; closing a descriptor runs no
-// user code.
-unsafe impl<B: IoBuf> Multishot for SendZeroCopy<B> {
+/// The zero-copy form of a send.
+fn without_copying(net: Net) -> Net {
+    match net {
+        Net::Send { fd, span, flags } => Net::SendZeroCopy { fd, span, flags },
+        Net::SendMsg { fd, message, flags } => Net::SendMsgZeroCopy { fd, message, flags },
+        Net::Connect { .. }
+        | Net::Accept { .. }
+        | Net::Recv { .. }
+        | Net::RecvMsg { .. }
+        | Net::AcceptMulti { .. }
+        | Net::RecvMulti { .. }
+        | Net::RecvPooled { .. }
+        | Net::SendZeroCopy { .. }
+        | Net::SendMsgZeroCopy { .. } => unreachable!("only sends have one"),
+    }
+}
+
+// SAFETY: while the kernel uses the inner operation, only the other fields are accessed; closing a
+// descriptor runs no user code.
+unsafe impl<S: ZeroCopySend> Multishot for SendZeroCopy<S> {
     type Item = io::Result<usize>;
 
     unsafe fn push_partial(this: *mut Self, item: Item) -> bool {
-        // SAFETY: by this function's contract; the buffer is not touched.
+        // SAFETY: by this function's contract; the inner operation is not touched.
         unsafe {
             (*this).sent = Some(to_result(item.answer));
             (*this).fd = None;
@@ -269,5 +341,13 @@ unsafe impl<B: IoBuf> Multishot for SendZeroCopy<B> {
         // SAFETY: by this function's contract; of the operation only this field is used.
         let sent = unsafe { &mut (*this).sent };
         sent.take()
+    }
+}
+
+impl<S: ZeroCopySend> Ends for SendZeroCopy<S> {
+    type End = S::Buffers;
+
+    fn end_of((_, send): Self::Output) -> S::Buffers {
+        send.into_buffers()
     }
 }

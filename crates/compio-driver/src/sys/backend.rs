@@ -134,6 +134,8 @@ pub(crate) struct Capabilities {
     pub(crate) recv_multi: bool,
     /// [`Net::SendZeroCopy`](crate::request::Net::SendZeroCopy).
     pub(crate) send_zero_copy: bool,
+    /// [`Net::SendMsgZeroCopy`](crate::request::Net::SendMsgZeroCopy).
+    pub(crate) send_msg_zero_copy: bool,
     /// [`Net::RecvPooled`](crate::request::Net::RecvPooled).
     pub(crate) recv_pooled: bool,
 }

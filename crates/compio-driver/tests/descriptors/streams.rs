@@ -2,7 +2,8 @@
 
 use std::{
     collections::HashMap,
-    io::Write,
+    future::Future,
+    io::{self, Write},
     net::{Shutdown, SocketAddr, TcpListener, TcpStream},
     pin::Pin,
     task::{Context, Poll, Waker},
@@ -10,7 +11,7 @@ use std::{
 };
 
 use compio_driver::{
-    AcceptStream, BufferPool, CancelToken, Driver, DriverBuilder, OwnedFd, PooledBuffer,
+    AcceptStream, BufferPool, CancelToken, Driver, DriverBuilder, Loan, OwnedFd, PooledBuffer,
     RecvStream, SharedFd,
 };
 use compio_testkit::random::Dice;
@@ -117,18 +118,33 @@ impl Game {
                 let which = self.dice.roll(self.servers.len());
                 let len = 1 + self.dice.roll(300);
                 let fd = self.servers[which].fd.clone();
-                let mut send = self.driver.send_zero_copy(fd, vec![1; len], 0);
-                match self.dice.roll(4) {
-                    0 => drop(send),
-                    1 => drop(Pin::new(&mut send).poll(&mut Context::from_waker(Waker::noop()))),
-                    2 => drop(run(&self.driver, send)),
-                    _ => {
-                        let (_, loan) = run(&self.driver, send);
-                        assert_eq!(run(&self.driver, loan).len(), len);
-                    }
+                let buffer = vec![1; len];
+                if self.dice.roll(2) == 0 {
+                    let buffers = vec![buffer; 1 + self.dice.roll(6)];
+                    let send = self.driver.send_msg_zero_copy(fd, buffers, None, 0);
+                    self.send_zero_copy(send);
+                } else {
+                    let send = self.driver.send_zero_copy(fd, buffer, 0);
+                    self.send_zero_copy(send);
                 }
             }
             _ => self.driver.turn(Some(Duration::ZERO)).unwrap(),
+        }
+    }
+
+    /// Ends a send in one of several ways.
+    fn send_zero_copy<B>(
+        &mut self,
+        mut send: impl Future<Output = (io::Result<usize>, Loan<B>)> + Unpin,
+    ) {
+        match self.dice.roll(4) {
+            0 => drop(send),
+            1 => drop(Pin::new(&mut send).poll(&mut Context::from_waker(Waker::noop()))),
+            2 => drop(run(&self.driver, send)),
+            _ => {
+                let (_, loan) = run(&self.driver, send);
+                run(&self.driver, loan);
+            }
         }
     }
 

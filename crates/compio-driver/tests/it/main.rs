@@ -28,6 +28,7 @@ mod unix;
 mod waiters;
 #[cfg(windows)]
 mod windows;
+mod zero_copy;
 
 /// Suppressions for LeakSanitizer: the tests that leak on purpose, by name.
 #[unsafe(no_mangle)]

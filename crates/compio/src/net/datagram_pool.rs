@@ -3,7 +3,7 @@
 use compio_driver::Loan;
 use compio_io::buf::{BufResult, IoBuf};
 
-use super::{RecvStream, UdpSocket, UnixDatagram};
+use super::{RecvStream, ToSocketAddrs, UdpSocket, UnixDatagram, address::first};
 use crate::runtime::BufferPool;
 
 impl UdpSocket {
@@ -95,6 +95,51 @@ impl UdpSocket {
     /// The OS error of send(2), for instance `ConnectionRefused` or EMSGSIZE, with the buffer.
     pub async fn send_zero_copy<B: IoBuf>(&self, buffer: B) -> BufResult<usize, Loan<B>> {
         self.socket.send_zero_copy(buffer).await
+    }
+
+    /// Sends a datagram to the first address of `target` without copying it, as
+    /// [`send_zero_copy`](Self::send_zero_copy).
+    ///
+    /// ```
+    /// use compio::net::UdpSocket;
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// compio::task::block_on(async {
+    ///     let server = UdpSocket::bind("127.0.0.1:0").await?;
+    ///     let client = UdpSocket::bind("127.0.0.1:0").await?;
+    ///     let target = server.local_addr()?;
+    ///     let (sent, loan) = client.send_to_zero_copy(vec![7; 8192], target).await;
+    ///     assert_eq!(sent?, 8192);
+    ///     let (received, _) = server.recv_from(Vec::with_capacity(65536)).await;
+    ///     assert_eq!(received?, (8192, client.local_addr()?));
+    ///     assert_eq!(loan.await, vec![7; 8192]);
+    ///     # Ok(())
+    /// })
+    /// # }
+    /// ```
+    ///
+    /// # Platform differences
+    ///
+    /// Only with io_uring of Linux 6.1 or later. Elsewhere this is a [`send_to`](Self::send_to), and the
+    /// loan ends at once.
+    ///
+    /// # Cancellation
+    ///
+    /// The datagram may have been sent or not. The buffer is dropped when the kernel has released it.
+    ///
+    /// # Errors
+    ///
+    /// The OS error of send(2), for instance `ConnectionRefused` or EMSGSIZE, with the buffer. An error of the
+    /// resolution of `target`, with the buffer.
+    pub async fn send_to_zero_copy<B: IoBuf>(
+        &self,
+        buffer: B,
+        target: impl ToSocketAddrs,
+    ) -> BufResult<usize, Loan<B>> {
+        match first(&target).await {
+            Ok(address) => self.socket.send_to_zero_copy(buffer, address.into()).await,
+            Err(error) => (Err(error), Loan::from(buffer)),
+        }
     }
 }
 

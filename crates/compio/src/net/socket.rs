@@ -94,6 +94,21 @@ impl Socket {
         with_driver(|driver| driver.send_zero_copy(self.fd.clone(), buffer, 0)).await
     }
 
+    pub(crate) async fn send_vectored_zero_copy<V: IoVectoredBuf>(
+        &self,
+        buffers: V,
+    ) -> BufResult<usize, Loan<V>> {
+        with_driver(|driver| driver.send_msg_zero_copy(self.fd.clone(), buffers, None, 0)).await
+    }
+
+    pub(crate) async fn send_to_zero_copy<B: IoBuf>(
+        &self,
+        buffer: B,
+        address: SockAddr,
+    ) -> BufResult<usize, Loan<B>> {
+        with_driver(|driver| driver.send_to_zero_copy(self.fd.clone(), buffer, address, 0)).await
+    }
+
     pub(crate) async fn send_vectored<V: IoVectoredBuf>(&self, buffers: V) -> BufResult<usize, V> {
         let message = SendMsg::new(self.fd.clone(), buffers, [0; 0], None, 0);
         let (sent, (buffers, _)) = submit(message).await;
@@ -308,6 +323,44 @@ macro_rules! stream {
                 self.socket.send_zero_copy(buffer).await
             }
 
+            /// Sends several buffers, one after the other, as
+            /// [`send_zero_copy`](Self::send_zero_copy). The [`Loan`] returns all of them. A part may
+            /// be sent: at most 1,024 buffers at once.
+            ///
+            /// ```
+            /// use compio::{io::AsyncWriteExt, net::TcpStream};
+            ///
+            /// async fn respond(mut stream: &TcpStream, response: [Vec<u8>; 2]) -> std::io::Result<()> {
+            ///     let (sent, loan) = stream.send_vectored_zero_copy(response).await;
+            ///     let sent = sent?;
+            ///     let [header, body] = loan.await;
+            ///     // A stream may take a part only.
+            ///     let rest: Vec<u8> = header.into_iter().chain(body).skip(sent).collect();
+            ///     stream.write_all(rest).await.0
+            /// }
+            /// ```
+            ///
+            /// # Platform differences
+            ///
+            /// As of [`send_zero_copy`](Self::send_zero_copy). On Linux 6.0, only that method sends
+            /// without a copy.
+            ///
+            /// # Cancellation
+            ///
+            /// Nothing, a part or all may have been sent. The buffers are dropped when the kernel has
+            /// released them.
+            ///
+            /// # Errors
+            ///
+            /// The OS error of send(2), for instance `BrokenPipe` or `ConnectionReset`, with the
+            /// buffers.
+            pub async fn send_vectored_zero_copy<V: IoVectoredBuf>(
+                &self,
+                buffers: V,
+            ) -> BufResult<usize, Loan<V>> {
+                self.socket.send_vectored_zero_copy(buffers).await
+            }
+
             /// Borrows it as a reading and a writing half.
             pub fn split(&mut self) -> (ReadHalf<'_, Self>, WriteHalf<'_, Self>) {
                 (ReadHalf(self), WriteHalf(self))
@@ -473,6 +526,23 @@ macro_rules! writing_half {
             /// buffer.
             pub async fn send_zero_copy<B: IoBuf>(&self, buffer: B) -> BufResult<usize, Loan<B>> {
                 self.as_stream().send_zero_copy(buffer).await
+            }
+
+            /// Sends several buffers without copying, as the stream's `send_vectored_zero_copy`.
+            ///
+            /// # Cancellation
+            ///
+            /// Nothing, a part or all may have been sent.
+            ///
+            /// # Errors
+            ///
+            /// The OS error of send(2), for instance `BrokenPipe` or `ConnectionReset`, with the
+            /// buffers.
+            pub async fn send_vectored_zero_copy<V: IoVectoredBuf>(
+                &self,
+                buffers: V,
+            ) -> BufResult<usize, Loan<V>> {
+                self.as_stream().send_vectored_zero_copy(buffers).await
             }
         }
     };

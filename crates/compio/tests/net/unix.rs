@@ -44,6 +44,13 @@ fn a_zero_copy_send_falls_back_to_a_copy() {
         let (read, buffer) = other.read_exact(vec![0; 100]).await;
         read.unwrap();
         assert_eq!(buffer, pattern(100));
+        let buffers = [pattern(60), pattern(40)];
+        let (sent, loan) = one.send_vectored_zero_copy(buffers.clone()).await;
+        assert_eq!(sent.unwrap(), 100);
+        assert_eq!(loan.await, buffers);
+        let (read, buffer) = other.read_exact(vec![0; 100]).await;
+        read.unwrap();
+        assert_eq!(buffer, buffers.concat());
     });
 }
 

@@ -64,7 +64,8 @@ pub(super) fn subject_of(request: &Request) -> Option<(RawFd, bool)> {
             Net::AcceptMulti { .. }
             | Net::RecvMulti { .. }
             | Net::RecvPooled { .. }
-            | Net::SendZeroCopy { .. } => None,
+            | Net::SendZeroCopy { .. }
+            | Net::SendMsgZeroCopy { .. } => None,
         },
         Request::Poll(Poll::Once { fd, .. }) => match fd {
             RawFd::Socket(_) => Some((fd, true)),
@@ -281,7 +282,8 @@ unsafe fn start_net(net: &Net, kind: Kind, scratch: *mut OpState) -> Started {
             Net::AcceptMulti { .. }
             | Net::RecvMulti { .. }
             | Net::RecvPooled { .. }
-            | Net::SendZeroCopy { .. } => Begun::Over(Err(WSAEOPNOTSUPP)),
+            | Net::SendZeroCopy { .. }
+            | Net::SendMsgZeroCopy { .. } => Begun::Over(Err(WSAEOPNOTSUPP)),
         }
         .into()
     }

@@ -78,9 +78,10 @@ pub(super) unsafe fn plan(request: &mut Request) -> Plan {
             | Net::RecvMsg { fd, .. } => Plan::Wait(fd, Direction::Read),
             Net::Connect { fd, .. } => Plan::Wait(fd, Direction::Other),
             // This backend does not support them: see `Capabilities`.
-            Net::AcceptMulti { .. } | Net::RecvMulti { .. } | Net::SendZeroCopy { .. } => {
-                Plan::Answered(Err(libc::EOPNOTSUPP))
-            }
+            Net::AcceptMulti { .. }
+            | Net::RecvMulti { .. }
+            | Net::SendZeroCopy { .. }
+            | Net::SendMsgZeroCopy { .. } => Plan::Answered(Err(libc::EOPNOTSUPP)),
             Net::Send { fd, .. } | Net::SendMsg { fd, .. } => Plan::Wait(fd, Direction::Write),
         },
     }
@@ -246,7 +247,10 @@ unsafe fn attempt_net(net: &Net) -> Outcome {
             // SAFETY: passed on from this function; nothing was chosen, or it was put back.
             return unsafe { receive_pooled(*fd, *choice, *flags) };
         }
-        Net::AcceptMulti { .. } | Net::RecvMulti { .. } | Net::SendZeroCopy { .. } => {}
+        Net::AcceptMulti { .. }
+        | Net::RecvMulti { .. }
+        | Net::SendZeroCopy { .. }
+        | Net::SendMsgZeroCopy { .. } => {}
     }
     // SAFETY: passed on from this function.
     unless(libc::EAGAIN, unsafe { call(&Request::Net(net)) })

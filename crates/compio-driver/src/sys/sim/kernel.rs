@@ -164,6 +164,7 @@ impl FaultProfile {
                 accept_multi: multi,
                 recv_multi: multi,
                 send_zero_copy: multi,
+                send_msg_zero_copy: multi && rng.percent(80),
                 recv_pooled: rng.percent(50),
             },
             answers_at_once: rng.pick(&[0, 0, 30, 90]),
@@ -588,7 +589,9 @@ impl Kernel {
                 Net::AcceptMulti { .. } => self.accept_many(flight, thing),
                 Net::RecvMulti { group, .. } => self.receive_many(flight, thing, group),
                 Net::RecvPooled { choice, .. } => self.receive_pooled(flight, thing, choice),
-                Net::SendZeroCopy { .. } => self.send_uncopied(flight, thing),
+                Net::SendZeroCopy { .. } | Net::SendMsgZeroCopy { .. } => {
+                    self.send_uncopied(flight, thing)
+                }
             },
             Request::Control(control) => match control {
                 Control::Socket { .. } => self.hand_out(flight, std::ptr::null_mut()),
@@ -621,7 +624,9 @@ impl Kernel {
         match flight.request {
             Request::Work(_) => self.give_up(flight),
             // A zero-copy send that fails still posts a second completion, which releases its memory.
-            Request::Net(Net::SendZeroCopy { .. }) if self.rng.percent(50) => {
+            Request::Net(Net::SendZeroCopy { .. } | Net::SendMsgZeroCopy { .. })
+                if self.rng.percent(50) =>
+            {
                 self.post(flight.key, What::Item(Err(code), None), Effect::Nothing);
                 flight.stage = Stage::Lingering(Vec::new());
             }
@@ -827,7 +832,10 @@ impl Kernel {
 
     /// Applies the effect of a completion.
     fn perform(&mut self, flight: &Flight, post: Post) -> Report {
-        let is_lent = matches!(flight.request, Request::Net(Net::SendZeroCopy { .. }));
+        let is_lent = matches!(
+            flight.request,
+            Request::Net(Net::SendZeroCopy { .. } | Net::SendMsgZeroCopy { .. })
+        );
         if let Some(thing) = flight.thing
             && !is_lent
         {
@@ -918,7 +926,12 @@ fn is_not_to_wait(request: &Request) -> bool {
 fn is_multi(request: &Request) -> bool {
     matches!(
         request,
-        Request::Net(Net::AcceptMulti { .. } | Net::RecvMulti { .. } | Net::SendZeroCopy { .. })
+        Request::Net(
+            Net::AcceptMulti { .. }
+                | Net::RecvMulti { .. }
+                | Net::SendZeroCopy { .. }
+                | Net::SendMsgZeroCopy { .. }
+        )
     )
 }
 

@@ -48,7 +48,9 @@ impl Memory {
                 // SAFETY: likewise.
                 Net::RecvMsg { message, .. } => unsafe { Self::Filled(slices(message)) },
                 // SAFETY: likewise.
-                Net::SendMsg { message, .. } => unsafe { Self::Read(slices(message.cast_mut())) },
+                Net::SendMsg { message, .. } | Net::SendMsgZeroCopy { message, .. } => unsafe {
+                    Self::Read(slices(message.cast_mut()))
+                },
                 Net::Connect { .. }
                 | Net::Accept { .. }
                 | Net::AcceptMulti { .. }

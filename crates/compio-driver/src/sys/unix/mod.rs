@@ -14,7 +14,7 @@ pub(crate) use crate::sys::platform::{RECEIVE_FLAGS, SEND_FLAGS};
 pub(crate) use fd_generation::with_cached_flags;
 pub(crate) use fd_generation::{FdGeneration, generation_of, kind_in_life, private_in_life};
 pub(crate) use libc::{
-    AT_FDCWD as CURRENT_DIR, EAGAIN, ECANCELED, ENOBUFS, MSG_CTRUNC, MSG_PEEK, MSG_TRUNC,
+    AT_FDCWD as CURRENT_DIR, EAGAIN, ECANCELED, EMSGSIZE, ENOBUFS, MSG_CTRUNC, MSG_PEEK, MSG_TRUNC,
     MSG_WAITALL, SHUT_RD, SHUT_RDWR, SHUT_WR,
 };
 #[allow(unused_imports, reason = "only Linux has callers")]

@@ -369,7 +369,8 @@ unsafe fn net_call(net: &Net) -> Answer {
             Net::AcceptMulti { .. }
             | Net::RecvMulti { .. }
             | Net::RecvPooled { .. }
-            | Net::SendZeroCopy { .. } => Err(libc::EOPNOTSUPP),
+            | Net::SendZeroCopy { .. }
+            | Net::SendMsgZeroCopy { .. } => Err(libc::EOPNOTSUPP),
         }
     }
 }

@@ -217,6 +217,11 @@ fn encode_net<'a>(net: &Net, slot: &'a mut Slot) -> &'a mut Entry {
                 .flags(flags | libc::MSG_NOSIGNAL)
                 .build(),
         ),
+        Net::SendMsgZeroCopy { fd, message, flags } => slot.write(
+            opcode::SendMsgZc::new(Fd(fd), Message::as_msghdr(message.cast_mut()))
+                .flags((flags | libc::MSG_NOSIGNAL) as u32)
+                .build(),
+        ),
         Net::RecvPooled { .. } => unreachable!("answered by a call: see `encode`"),
     }
 }
@@ -245,7 +250,8 @@ fn encode_send<'a>(net: &Net, more_flags: i32, slot: &'a mut Slot) -> &'a mut En
         | Net::AcceptMulti { .. }
         | Net::RecvMulti { .. }
         | Net::RecvPooled { .. }
-        | Net::SendZeroCopy { .. } => unreachable!("only sends may wait"),
+        | Net::SendZeroCopy { .. }
+        | Net::SendMsgZeroCopy { .. } => unreachable!("only sends may wait"),
     }
 }
 

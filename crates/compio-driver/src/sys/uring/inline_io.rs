@@ -123,7 +123,8 @@ impl InlineIo {
             | Net::AcceptMulti { .. }
             | Net::RecvMulti { .. }
             | Net::RecvPooled { .. }
-            | Net::SendZeroCopy { .. } => return None,
+            | Net::SendZeroCopy { .. }
+            | Net::SendMsgZeroCopy { .. } => return None,
         };
         if !budget.should_try() {
             return None;

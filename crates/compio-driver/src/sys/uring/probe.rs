@@ -25,7 +25,7 @@ const NEEDED: [(&str, u8); 14] = [
 ];
 
 /// Opcodes that a plain call can replace, in most cases on another thread.
-const REPLACEABLE: [(&str, u8); 15] = [
+const REPLACEABLE: [(&str, u8); 16] = [
     ("FSYNC", opcode::Fsync::CODE),
     ("OPENAT", opcode::OpenAt::CODE),
     ("STATX", opcode::Statx::CODE),
@@ -41,6 +41,7 @@ const REPLACEABLE: [(&str, u8); 15] = [
     ("LISTEN", opcode::Listen::CODE),
     ("PIPE", opcode::Pipe::CODE),
     ("SEND_ZC", opcode::SendZc::CODE),
+    ("SENDMSG_ZC", opcode::SendMsgZc::CODE),
 ];
 
 /// Names of replaceable opcodes that must not be used, separated by commas: for tests, and for kernels
@@ -90,6 +91,7 @@ impl Probed {
             accept_multi: self.has(opcode::Socket::CODE),
             recv_multi: self.has(opcode::SendZc::CODE),
             send_zero_copy: self.has(opcode::SendZc::CODE),
+            send_msg_zero_copy: self.has(opcode::SendMsgZc::CODE),
             recv_pooled: false,
         }
     }

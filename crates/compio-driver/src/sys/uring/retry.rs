@@ -11,8 +11,8 @@
 //! see `half_closed`.
 //!
 //! So all sends carry `MSG_DONTWAIT`, and the kernel completes them by EAGAIN instead. They are repeated from
-//! the beginning, after a poll of the socket, or after a pause where a poll is no help. `SEND_ZC` is left
-//! alone: only streams and IPv4 and IPv6 have it.
+//! the beginning, after a poll of the socket, or after a pause where a poll is no help. `SEND_ZC` and
+//! `SENDMSG_ZC` are left alone: only streams and IPv4 and IPv6 have them.
 
 use std::{os::fd::RawFd, ptr, time::Duration};
 
@@ -46,7 +46,8 @@ pub(super) fn waiting_socket(net: &Net) -> Option<RawFd> {
         | Net::AcceptMulti { .. }
         | Net::RecvMulti { .. }
         | Net::RecvPooled { .. }
-        | Net::SendZeroCopy { .. } => None,
+        | Net::SendZeroCopy { .. }
+        | Net::SendMsgZeroCopy { .. } => None,
     }
 }
 

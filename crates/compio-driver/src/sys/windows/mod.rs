@@ -62,6 +62,9 @@ pub(crate) const EAGAIN: i32 = ERROR_NO_SYSTEM_RESOURCES as i32;
 /// The buffer ring is empty.
 pub(crate) const ENOBUFS: i32 = WinSock::WSAENOBUFS;
 
+/// A message is too long, or has too many buffers.
+pub(crate) const EMSGSIZE: i32 = WinSock::WSAEMSGSIZE;
+
 /// Windows has no such flag.
 pub(crate) const MSG_DONTWAIT: Option<i32> = None;
 

@@ -8,7 +8,7 @@ use compio_driver::{
     op::{ReadVectoredAt, RecvAncillary, RecvMsg, SendMsg, WriteVectoredAt},
 };
 
-use crate::support::{check_code, each_backend, run, share, start, streams};
+use crate::support::{check_code, each_backend, run, share, start, streams, tcp};
 
 /// More than Linux and macOS take in one call (`UIO_MAXIOV`).
 const MANY: usize = 1025;
@@ -51,6 +51,26 @@ fn s33_datagram_of_too_many_buffers_is_refused() {
         assert_eq!(send(&driver, one, MANY - 1).unwrap(), MANY - 1);
         other.set_nonblocking(false).unwrap();
         assert_eq!(other.recv(&mut [0; 2000]).unwrap(), MANY - 1);
+    }
+}
+
+/// The zero-copy send, and the copy that it falls back to.
+#[test]
+fn s33_zero_copy_sends_of_too_many_buffers_are_refused_or_short() {
+    for driver in each_backend() {
+        let (one, other) = datagrams();
+        other.set_nonblocking(true).unwrap();
+        let send = driver.send_msg_zero_copy(share(one), bytes(MANY), None, 0);
+        let (sent, loan) = run(&driver, send);
+        check_code(sent, libc::EMSGSIZE);
+        assert_eq!(run(&driver, loan), bytes(MANY));
+        other.recv(&mut [0; 2000]).unwrap_err();
+
+        let (_peer, one) = tcp();
+        let send = driver.send_msg_zero_copy(share(one), bytes(MANY), None, 0);
+        let (sent, loan) = run(&driver, send);
+        assert_eq!(sent.unwrap(), MANY - 1);
+        assert_eq!(run(&driver, loan), bytes(MANY));
     }
 }
 

@@ -69,6 +69,10 @@ fn s36_send_with_unknown_flag_is_refused_and_sends_nothing() {
             check_refused(run(&driver, driver.submit(send)).0);
             let mut send = driver.send_zero_copy(one.clone(), "lost", flags);
             check_refused(run(&driver, &mut send).0);
+            let send = driver.send_to_zero_copy(one.clone(), "lost", address.into(), flags);
+            check_refused(run(&driver, send).0);
+            let send = driver.send_msg_zero_copy(one.clone(), ["lost"], None, flags);
+            check_refused(run(&driver, send).0);
         }
         let send = Send::new(one, "payload", 0);
         run(&driver, driver.submit(send)).0.unwrap();

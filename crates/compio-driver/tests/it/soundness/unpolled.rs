@@ -73,6 +73,9 @@ fn s18_no_kind_of_transfer_takes_or_gives_anything_before_its_first_poll() {
         unpolled(&driver, || driver.submit(Send::new(near.clone(), "x", 0)));
         unpolled(&driver, || driver.send_zero_copy(near.clone(), "x", 0));
         unpolled(&driver, || {
+            driver.send_msg_zero_copy(near.clone(), ["x", "y"], None, 0)
+        });
+        unpolled(&driver, || {
             driver.submit(Shutdown::new(near.clone(), std::net::Shutdown::Both))
         });
         assert_eq!(pool.handed_out(), 0);

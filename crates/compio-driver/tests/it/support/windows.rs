@@ -56,6 +56,7 @@ pub(crate) mod code {
     pub(crate) const NO_SUCH_OFFSET: i32 = ERROR_INVALID_PARAMETER as i32;
     pub(crate) const REFUSED: i32 = WinSock::WSAECONNREFUSED;
     pub(crate) const RESET: i32 = WinSock::WSAECONNRESET;
+    pub(crate) const TOO_LONG: i32 = WinSock::WSAEMSGSIZE;
 }
 
 pub(crate) const MSG_PEEK: i32 = WinSock::MSG_PEEK;

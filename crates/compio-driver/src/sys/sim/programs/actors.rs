@@ -1,6 +1,6 @@
 //! The actors of random programs: each executes one or more operations, and checks their results.
 
-use std::{cell::Cell, future, io, panic, pin::Pin, rc::Rc};
+use std::{cell::Cell, future, io, net::SocketAddr, panic, pin::Pin, rc::Rc};
 
 use super::{
     harness::{Actor, Harness},
@@ -14,6 +14,7 @@ use crate::{
         WriteAt, WriteVectoredAt,
     },
     sys::{AsRawFd, OwnedFd},
+    zero_copy::Loan,
 };
 
 /// The state of an actor, with the tokens that may cancel it.
@@ -301,8 +302,26 @@ impl Occupant {
     }
 
     async fn send_uncopied(self, (thing, fd): (usize, SharedFd)) {
-        let words = self.harness.words(0);
-        let (sent, loan) = self.harness.driver.send_zero_copy(fd, words, 0).await;
+        let (driver, first) = (&self.harness.driver, self.harness.words(0));
+        match self.harness.roll(3) {
+            0 => {
+                let rest = self.harness.words(first.bytes().len());
+                let send = driver.send_msg_zero_copy(fd, [first, rest], None, 0);
+                self.note_uncopied(thing, send.await).await;
+            }
+            1 => {
+                let address = SocketAddr::from(([127, 0, 0, 1], 7)).into();
+                let send = driver.send_to_zero_copy(fd, first, address, 0);
+                self.note_uncopied(thing, send.await).await;
+            }
+            _ => {
+                let send = driver.send_zero_copy(fd, first, 0);
+                self.note_uncopied(thing, send.await).await;
+            }
+        }
+    }
+
+    async fn note_uncopied<B>(&self, thing: usize, (sent, loan): (io::Result<usize>, Loan<B>)) {
         if let Some(len) = self.check(sent) {
             self.harness.note_sent(thing, len);
         }

@@ -123,6 +123,8 @@ fn opcode_name(code: u8) -> String {
         (opcode::Send::CODE, "SEND"),
         (opcode::RecvMsg::CODE, "RECVMSG"),
         (opcode::SendMsg::CODE, "SENDMSG"),
+        (opcode::SendZc::CODE, "SEND_ZC"),
+        (opcode::SendMsgZc::CODE, "SENDMSG_ZC"),
         (opcode::Splice::CODE, "SPLICE"),
         (opcode::PollAdd::CODE, "POLL_ADD"),
     ];
@@ -480,6 +482,34 @@ fn messages() {
         Request::Net(send),
         &places,
         expect!["SENDMSG fd=3 addr=header len=1 flags=0x4040"],
+    );
+}
+
+#[test]
+fn zero_copy_sends_may_wait() {
+    let buffer = [0_u8; 64];
+    let span = Span::new(buffer.as_ptr().cast_mut(), buffer.len());
+    let send = Net::SendZeroCopy {
+        fd: 3,
+        span,
+        flags: libc::MSG_MORE,
+    };
+    check(
+        Request::Net(send),
+        &[place(&raw const buffer, "buf")],
+        expect!["SEND_ZC fd=3 addr=buf len=64 flags=0xc000"],
+    );
+    let mut message = Message::new();
+    let message = &raw mut message;
+    let send = Net::SendMsgZeroCopy {
+        fd: 3,
+        message,
+        flags: libc::MSG_MORE,
+    };
+    check(
+        Request::Net(send),
+        &[place(Message::as_msghdr(message), "header")],
+        expect!["SENDMSG_ZC fd=3 addr=header len=1 flags=0xc000"],
     );
 }
 
