@@ -138,11 +138,11 @@ impl Inner {
             }
         }
         let panicked = wake_all(deferred.wakers.drain(..));
-        for key in deferred.orphans.drain(..) {
-            self.release_orphan(key);
-        }
+        // Before the wakes, which may turn the driver.
+        self.orphans.borrow_mut().extend(deferred.orphans.drain(..));
         self.deferred.set(Some(deferred));
         if let Some(panic) = panicked {
+        self.release_orphans();
             panic::resume_unwind(panic);
         }
     }
@@ -210,6 +210,21 @@ impl Inner {
     }
 
     fn release_orphan(&self, key: Key) {
+    /// Releases the completed orphans. One at a time: the code of each may turn the driver, which releases the
+    /// others.
+    fn release_orphans(&self) {
+        loop {
+            let next = self.orphans.borrow_mut().pop_front();
+            let Some(key) = next else { break };
+            self.release_orphan(key);
+        }
+    }
+
+    /// Whether the code of an orphan or a waker turns the driver, and completed orphans wait for their release.
+    pub(super) fn has_unreleased_orphans(&self) -> bool {
+        !self.orphans.borrow().is_empty()
+    }
+
         let buried = panic::catch_unwind(AssertUnwindSafe(|| self.arena.release_orphan(key)));
         buried.unwrap_or_else(discard);
     }
