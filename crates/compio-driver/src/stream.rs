@@ -114,6 +114,7 @@ impl AcceptStream {
             }
             let accepted = match &mut self.state {
                 Accepting::Idle => {
+                    self.place.kept.pump_others(&self.driver, cx.waker());
                     self.state = self.accept();
                     continue;
                 }
@@ -156,7 +157,7 @@ impl Drop for AcceptStream {
             && accept.is_pending()
         {
             // Before it is abandoned, which may complete it at once.
-            self.place.kept.orphan_added();
+            self.place.kept.orphan_added(&self.driver);
         }
     }
 }

@@ -5,8 +5,8 @@ use std::{
     cell::{Cell, RefCell},
     collections::VecDeque,
     fmt, io,
-    rc::{Rc, Weak},
-    task::{Context, Poll, Waker},
+    rc::Rc,
+    task::{Context, Poll},
 };
 
 use compio_io::panics::discard;
@@ -18,7 +18,7 @@ use crate::{
     buffers::{BufferPool, PooledBuffer},
     driver::Inner,
     fd::SharedFd,
-    orphan::OrphanWait,
+    orphan::{OrphanWait, PendingOrphans},
     os_calls::socket::SocketRef,
     request::is_cancelled,
     sys::{self, AsFd},
@@ -29,10 +29,8 @@ use crate::{
 #[derive(Default)]
 pub(crate) struct Unread {
     left: RefCell<VecDeque<UnreadItem>>,
-    /// The number of dropped receives that have not completed.
-    pending_orphans: Cell<usize>,
-    /// The drivers of the pending orphans.
-    drivers: RefCell<Vec<Weak<Inner>>>,
+    /// The dropped receives that have not completed.
+    pending_orphans: PendingOrphans,
     /// Whether the data of the pending orphans is discarded.
     is_forgetting: Cell<bool>,
     waiters: Waiters,
@@ -60,20 +58,11 @@ pub(crate) struct UnreadData {
 impl Unread {
     /// Whether the next data is unknown, because the kernel still has a dropped receive.
     pub(crate) fn has_pending_orphans(&self) -> bool {
-        if self.pending_orphans.get() == 0 {
-            return false;
-        }
-        // A driver that was shut down has leaked the operations that had not completed.
-        let mut drivers = self.drivers.borrow_mut();
-        drivers.retain(|driver| {
-            let driver = driver.upgrade();
-            driver.is_some_and(|driver| !driver.is_closed() && driver.arena.orphans() > 0)
-        });
-        if drivers.is_empty() {
-            self.pending_orphans.set(0);
+        let has_some = self.pending_orphans.has_some();
+        if !has_some {
             self.is_forgetting.set(false);
         }
-        self.pending_orphans.get() > 0
+        has_some
     }
 
     /// Waits until the kernel has completed the dropped receives, or until the driver refuses new
@@ -89,26 +78,12 @@ impl Unread {
             return Poll::Ready(());
         }
         wait().listen(driver, cx, &self.waiters);
-        self.ask_others(driver, cx.waker());
+        self.pending_orphans.pump_others(driver, cx.waker());
         // User code of a waker has run: it may have turned the driver.
         if is_over() {
             Poll::Ready(())
         } else {
             Poll::Pending
-        }
-    }
-
-    /// Reaps completions of the other drivers. It may be that no loop turns them: the waiting task, or
-    /// another runtime, occupies the thread.
-    fn ask_others(&self, driver: &Rc<Inner>, waker: &Waker) {
-        let others: Vec<_> = {
-            let drivers = self.drivers.borrow();
-            let others = drivers.iter().filter_map(Weak::upgrade);
-            others.filter(|other| !Rc::ptr_eq(other, driver)).collect()
-        };
-        // With nothing borrowed: wakers and destructors run.
-        for other in others {
-            other.pump_for(waker);
         }
     }
 
@@ -119,7 +94,7 @@ impl Unread {
 
     /// Discards the unread data, and the data of the pending orphans when they complete.
     pub(crate) fn forget(&self) {
-        self.is_forgetting.set(self.pending_orphans.get() > 0);
+        self.is_forgetting.set(self.has_pending_orphans());
         // Descriptors are closed with nothing borrowed.
         drop(self.left.take());
     }
@@ -132,23 +107,14 @@ impl Unread {
 
     /// A receive of this driver is about to be dropped. [`orphan_done`](Self::orphan_done) follows.
     pub(crate) fn orphan_added(&self, driver: &Rc<Inner>) {
-        self.pending_orphans.set(self.pending_orphans.get() + 1);
-        let mut drivers = self.drivers.borrow_mut();
-        if !drivers
-            .iter()
-            .any(|known| known.as_ptr() == Rc::as_ptr(driver))
-        {
-            drivers.push(Rc::downgrade(driver));
-        }
+        self.pending_orphans.add(driver);
     }
 
     /// An orphan has completed, and its data has been stored.
     pub(super) fn orphan_done(&self) {
-        self.pending_orphans
-            .set(self.pending_orphans.get().saturating_sub(1));
-        if self.pending_orphans.get() == 0 {
+        self.pending_orphans.remove();
+        if !self.pending_orphans.has_some() {
             self.is_forgetting.set(false);
-            self.drivers.borrow_mut().clear();
         }
         if let Some(panic) = self.waiters.wake() {
             // The panic hook has reported it, and a destructor must not panic.
