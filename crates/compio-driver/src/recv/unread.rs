@@ -153,7 +153,7 @@ impl Unread {
         // User code of the buffer: nothing is borrowed.
         let given = O::fill(&mut output, &mut arrival);
         let is_over = match mode {
-            RecvMode::Peek => false,
+            RecvMode::Peek | RecvMode::Beside => false,
             RecvMode::Consume if arrival.is_message => true,
             RecvMode::Consume => {
                 arrival.taken += given;
