@@ -23,7 +23,7 @@ impl Inner {
         self.update_fast_path();
     }
 
-    pub(super) fn wake_outer(&self) {
+    pub(crate) fn wake_outer(&self) {
         if self.is_announced.get() {
             self.notifier.notify();
         }
