@@ -82,9 +82,6 @@ impl BufferQueue {
 
     /// Notifies the first streams. Returns a waker's panic.
     pub(crate) fn wake(&self) -> Option<Box<dyn Any + Send>> {
-        if self.listed.borrow().is_empty() {
-            return None;
-        }
         // All are removed first: a waker may list or drop another stream.
         let first = [(); WAKES].map(|()| {
             let entry = self.listed.borrow_mut().pop_first();

@@ -177,6 +177,9 @@ impl BufferPool {
 
     /// Wakes the first streams of the queue, and in the next turn the others, as long as a buffer is free.
     fn notify(&self) {
+        if self.0.queue.is_empty() {
+            return;
+        }
         if let Some(panic) = self.0.queue.wake() {
             // The panic hook has reported it, and destructors call this.
             discard(panic);
