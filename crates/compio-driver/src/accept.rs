@@ -11,7 +11,7 @@ use std::{
     future::{Future, poll_fn},
     io,
     pin::Pin,
-    rc::{Rc, Weak},
+    rc::Rc,
     task::{Context, Poll, Waker, ready},
 };
 
@@ -23,7 +23,7 @@ use crate::{
     fd::SharedFd,
     op::{Accept, PollOnce, Readiness, multishot::AcceptMulti},
     operation::Operation,
-    orphan::{Keeper, Lossless, OrphanWait},
+    orphan::{Keeper, Lossless, OrphanWait, PendingOrphans},
     os_calls::socket::SocketRef,
     submit::Submit,
     sys::{self, AsFd, OwnedFd},
@@ -38,10 +38,8 @@ pub struct Acceptor(Rc<AcceptQueue>);
 #[derive(Default)]
 pub(crate) struct AcceptQueue {
     connections: RefCell<VecDeque<Connection>>,
-    /// How many dropped accepts the kernel has not completed yet.
-    pending_orphans: Cell<usize>,
-    /// The driver of the latest of these accepts.
-    abandoned_by: RefCell<Weak<Inner>>,
+    /// The dropped accepts that the kernel has not completed yet.
+    pending_orphans: PendingOrphans,
     /// Whether a task occupies `first`, which needs no allocation. Usually no other task waits.
     has_first: Cell<bool>,
     first: RefCell<Option<Waker>>,
@@ -77,11 +75,12 @@ impl Acceptor {
         let driver = driver.share();
         let mut orphan_wait = OrphanWait::default();
         poll_fn(move |cx| {
-            let is_settled = || self.0.pending_orphans.get() == 0 || driver.refusal().is_some();
+            let is_settled = || !self.0.pending_orphans.has_some() || driver.refusal().is_some();
             if is_settled() {
                 return Poll::Ready(());
             }
             orphan_wait.listen(&driver, cx, &self.0.waiters);
+            self.0.pending_orphans.pump_others(&driver, cx.waker());
             // The clone of the waker runs user code, which may have turned the driver.
             if is_settled() {
                 Poll::Ready(())
@@ -131,7 +130,7 @@ impl AcceptOne {
         if let State::Accepting(accept, _) = &self.state
             && accept.is_idle()
         {
-            self.place.kept.ask_other(accept.driver());
+            self.place.kept.pump_others(accept.driver(), cx.waker());
         }
         if let Some(connection) = self.place.kept.take() {
             return Poll::Ready(Ok(connection));
@@ -213,11 +212,8 @@ impl Drop for AcceptOne {
         if let State::Accepting(accept, _) = &self.state
             && accept.is_pending()
         {
-            let driver = Rc::downgrade(accept.driver());
-            // With nothing borrowed: it may be the last handle of a dropped driver.
-            drop(self.place.kept.abandoned_by.replace(driver));
             // Before it is abandoned, which may complete it at once. `keep` calls `orphan_done`.
-            self.place.kept.orphan_added();
+            self.place.kept.orphan_added(accept.driver());
         }
     }
 }
@@ -284,15 +280,11 @@ impl Drop for Place {
 }
 
 impl AcceptQueue {
-    /// Pumps the driver of the latest dropped accept, unless it is this driver, which is turned anyway.
-    /// If no loop turns the other driver, its accept would take the next connection.
-    fn ask_other(&self, driver: &Rc<Inner>) {
-        let other = self.abandoned_by.borrow().upgrade();
-        if let Some(other) = other
-            && !Rc::ptr_eq(&other, driver)
-            && !other.is_closed()
-        {
-            other.pump_quietly();
+    /// Called before an accept begins. If no loop turns another driver, its dropped accept would take the next
+    /// connection.
+    pub(crate) fn pump_others(&self, driver: &Rc<Inner>, waker: &Waker) {
+        if self.pending_orphans.has_some() {
+            self.pending_orphans.pump_others(driver, waker);
         }
     }
 
@@ -301,15 +293,14 @@ impl AcceptQueue {
     }
 
     /// Counts a dropped accept in flight. [`orphan_done`](Self::orphan_done) follows.
-    pub(crate) fn orphan_added(&self) {
-        self.pending_orphans.set(self.pending_orphans.get() + 1);
+    pub(crate) fn orphan_added(&self, driver: &Rc<Inner>) {
+        self.pending_orphans.add(driver);
     }
 
     /// Keeps the connections of a dropped accept that has completed, and wakes all waiting tasks.
     pub(crate) fn orphan_done(&self, connections: impl IntoIterator<Item = Connection>) {
         self.connections.borrow_mut().extend(connections);
-        self.pending_orphans
-            .set(self.pending_orphans.get().saturating_sub(1));
+        self.pending_orphans.remove();
         let first = self.first.take();
         // The panic hook has reported it, and a destructor must not panic.
         [wake_all(first.into_iter()), self.waiters.wake()]

@@ -12,7 +12,8 @@
 //! While there is a free buffer and a listed stream, some stream is notified. A stream keeps its number until
 //! it has received or waits for data, so that no stream is overtaken again and again.
 //!
-//! Several are woken, because one of them may be in a task that does not poll it at the moment.
+//! Several are woken, because one of them may be in a task that does not poll it at the moment. If all of
+//! them are, the [`Relay`](crate::buffers) of the pool wakes the next ones in the next turn of the driver.
 
 use std::{
     any::Any,
@@ -74,11 +75,13 @@ impl BufferQueue {
         }
     }
 
+    /// Whether no stream is listed.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.listed.borrow().is_empty()
+    }
+
     /// Notifies the first streams. Returns a waker's panic.
     pub(crate) fn wake(&self) -> Option<Box<dyn Any + Send>> {
-        if self.listed.borrow().is_empty() {
-            return None;
-        }
         // All are removed first: a waker may list or drop another stream.
         let first = [(); WAKES].map(|()| {
             let entry = self.listed.borrow_mut().pop_first();

@@ -7,7 +7,7 @@ use std::{
     mem::MaybeUninit,
     ops::{Deref, DerefMut},
     ptr::{self, NonNull},
-    rc::Rc,
+    rc::{Rc, Weak},
     slice,
 };
 
@@ -18,7 +18,8 @@ use crate::{
     buffer_queue::BufferQueue,
     driver::{Driver, Inner},
     fd::SharedFd,
-    request::Span,
+    operation::Operation,
+    request::{Request, Span},
     sys::{AsRawFd, BufferRing},
 };
 
@@ -40,6 +41,8 @@ struct Shared {
     handed_out: Cell<u16>,
     /// The streams that wait for a buffer.
     queue: BufferQueue,
+    /// Whether a [`Relay`] is in flight.
+    is_relayed: Cell<bool>,
 }
 
 /// The memory of the buffers.
@@ -100,6 +103,7 @@ impl BufferPool {
             buffer_ring: None,
             handed_out: Cell::new(0),
             queue: BufferQueue::default(),
+            is_relayed: Cell::new(false),
         };
         if shared.driver.capabilities().recv_multi {
             // If registration fails, the pool falls back to the free list.
@@ -166,11 +170,22 @@ impl BufferPool {
 
     /// Wakes other streams if a notified stream has left a buffer to them.
     pub(crate) fn pass_on(&self) {
-        if self.has_some()
-            && let Some(panic) = self.0.queue.wake()
-        {
+        if self.has_some() {
+            self.notify();
+        }
+    }
+
+    /// Wakes the first streams of the queue, and in the next turn the others, as long as a buffer is free.
+    fn notify(&self) {
+        if self.0.queue.is_empty() {
+            return;
+        }
+        if let Some(panic) = self.0.queue.wake() {
             // The panic hook has reported it, and destructors call this.
             discard(panic);
+        }
+        if !self.0.queue.is_empty() && !self.0.is_relayed.replace(true) {
+            Relay::begin(&self.0);
         }
     }
 
@@ -220,6 +235,40 @@ impl Drop for Shared {
         // No receive is in flight, since each holds the pool.
         if let Some(buffer_ring) = self.buffer_ring.take() {
             self.driver.unregister_buffers(buffer_ring);
+        }
+    }
+}
+
+/// A turn of the driver, after which more streams of the queue are woken: the notified ones may be in tasks
+/// that do not poll them.
+struct Relay(Weak<Shared>);
+
+impl Relay {
+    fn begin(pool: &Rc<Shared>) {
+        let driver = &pool.driver;
+        if driver.is_closed() {
+            return;
+        }
+        // An outer loop that sleeps has to turn the driver.
+        driver.wake_outer();
+        driver.begin_orphaned(Self(Rc::downgrade(pool)));
+    }
+}
+
+// SAFETY: the request points to nothing.
+unsafe impl Operation for Relay {
+    type Output = ();
+
+    fn request(&mut self) -> Request {
+        Request::Nop
+    }
+
+    unsafe fn finish(self, _: io::Result<usize>) {}
+
+    unsafe fn on_orphaned(self, _: io::Result<usize>) {
+        if let Some(pool) = self.0.upgrade().map(BufferPool) {
+            pool.0.is_relayed.set(false);
+            pool.pass_on();
         }
     }
 }
@@ -373,10 +422,7 @@ impl Drop for PooledBuffer {
         shared.handed_out.set(shared.handed_out.get() - 1);
         shared.offer(id);
         // Woken with nothing borrowed.
-        if let Some(panic) = shared.queue.wake() {
-            // The panic hook has reported it, and a destructor must not panic.
-            discard(panic);
-        }
+        pool.notify();
     }
 }
 

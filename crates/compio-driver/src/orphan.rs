@@ -3,7 +3,14 @@
 //! When a future is dropped, the kernel may already have completed its operation. `recv` keeps received
 //! bytes, `accept` keeps connections.
 
-use std::{future::Future, io, pin::Pin, task::Context};
+use std::{
+    cell::{Cell, RefCell},
+    future::Future,
+    io,
+    pin::Pin,
+    rc::{Rc, Weak},
+    task::{Context, Waker},
+};
 
 use crate::{
     cancel::Cancelled,
@@ -81,6 +88,67 @@ unsafe impl<O: Multishot, K: Keeper<O>> Multishot for Lossless<O, K> {
     unsafe fn next(this: *mut Self) -> Option<O::Item> {
         // SAFETY: as in `push_partial`.
         unsafe { O::next(&raw mut (*this).operation) }
+    }
+}
+
+/// The pending orphans of a descriptor: dropped operations that the kernel has not completed.
+#[derive(Debug, Default)]
+pub(crate) struct PendingOrphans {
+    count: Cell<usize>,
+    drivers: RefCell<Vec<Weak<Inner>>>,
+}
+
+impl PendingOrphans {
+    /// Counts an operation of this driver that is about to be dropped. [`remove`](Self::remove) follows.
+    pub(crate) fn add(&self, driver: &Rc<Inner>) {
+        self.count.set(self.count.get() + 1);
+        let mut drivers = self.drivers.borrow_mut();
+        if !drivers
+            .iter()
+            .any(|known| known.as_ptr() == Rc::as_ptr(driver))
+        {
+            drivers.push(Rc::downgrade(driver));
+        }
+    }
+
+    /// An orphan has completed.
+    pub(crate) fn remove(&self) {
+        self.count.set(self.count.get().saturating_sub(1));
+        if self.count.get() == 0 {
+            self.drivers.borrow_mut().clear();
+        }
+    }
+
+    pub(crate) fn has_some(&self) -> bool {
+        if self.count.get() == 0 {
+            return false;
+        }
+        // A driver that was shut down has leaked the operations that had not completed.
+        let mut drivers = self.drivers.borrow_mut();
+        drivers.retain(|driver| {
+            let driver = driver.upgrade();
+            driver.is_some_and(|driver| !driver.is_closed() && driver.arena.orphans() > 0)
+        });
+        if drivers.is_empty() {
+            self.count.set(0);
+        }
+        self.count.get() > 0
+    }
+
+    /// Reaps completions of the drivers other than this one. It may be that no loop turns them: the waiting
+    /// task, or another runtime, occupies the thread. `waker` is woken if completions are outstanding then.
+    pub(crate) fn pump_others(&self, driver: &Rc<Inner>, waker: &Waker) {
+        let others: Vec<_> = {
+            let drivers = self.drivers.borrow();
+            let others = drivers.iter().filter_map(Weak::upgrade);
+            others
+                .filter(|other| !Rc::ptr_eq(other, driver) && !other.is_closed())
+                .collect()
+        };
+        // With nothing borrowed: wakers and destructors run.
+        for other in others {
+            other.pump_for(waker);
+        }
     }
 }
 

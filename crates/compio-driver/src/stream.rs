@@ -41,7 +41,7 @@ impl Driver {
 
     /// The bytes of a stream socket, in buffers of a pool of the same driver. One multishot request serves
     /// all, if the kernel supports that. `flags` are the system's `MSG_` flags, of which `MSG_DONTWAIT`,
-    /// `MSG_TRUNC` and `MSG_WAITALL` have no effect.
+    /// `MSG_PEEK`, `MSG_TRUNC` and `MSG_WAITALL` have no effect.
     ///
     /// # Panics
     ///
@@ -106,6 +106,7 @@ impl AcceptStream {
             }
             let accepted = match &mut self.state {
                 Accepting::Idle => {
+                    self.place.kept.pump_others(&self.driver, cx.waker());
                     self.state = self.accept();
                     continue;
                 }
@@ -148,7 +149,7 @@ impl Drop for AcceptStream {
             && accept.is_pending()
         {
             // Before it is abandoned, which may complete it at once.
-            self.place.kept.orphan_added();
+            self.place.kept.orphan_added(&self.driver);
         }
     }
 }
@@ -171,6 +172,9 @@ impl fmt::Debug for AcceptStream {
 ///
 /// A stream that is no longer polled may hold data in a few dozen buffers of the pool. Other users of the
 /// pool lack these buffers.
+///
+/// A stream with a flag for other data than the bytes of the connection, such as `MSG_OOB`, neither keeps data
+/// nor returns unread data.
 // Every idle connection has one: its size matters.
 pub struct RecvStream {
     fd: SharedFd,
@@ -235,9 +239,10 @@ enum ByHand {
 
 impl RecvStream {
     pub(crate) fn new(fd: SharedFd, pool: BufferPool, flags: i32) -> Self {
-        // The stream itself controls the waiting. Kernels treat these two flags differently here.
-        let waiting = sys::MSG_WAITALL | sys::MSG_DONTWAIT.unwrap_or(0);
-        let flags = flags & !waiting;
+        // The stream itself controls the waiting. Kernels treat these two flags differently here. A peek would
+        // return the same bytes again and again, and a drop would keep them as unread data.
+        let ignored = sys::MSG_WAITALL | sys::MSG_DONTWAIT.unwrap_or(0) | sys::MSG_PEEK;
+        let flags = flags & !ignored;
         let rest = || {
             Box::new(Rest {
                 flags,
@@ -426,6 +431,9 @@ impl RecvStream {
         &mut self,
         cx: &mut Context<'_>,
     ) -> Poll<Option<io::Result<Option<PooledBuffer>>>> {
+        if self.mode() == RecvMode::Beside {
+            return Poll::Ready(None);
+        }
         let Some(unread) = self.fd.unread() else {
             return Poll::Ready(None);
         };
@@ -467,13 +475,21 @@ impl RecvStream {
         }
     }
 
+    fn flags(&self) -> i32 {
+        self.rest.as_ref().map_or(0, |rest| rest.flags)
+    }
+
+    fn mode(&self) -> RecvMode {
+        RecvMode::of(self.flags())
+    }
+
     fn begin(&mut self) {
-        let flags = self.rest.as_ref().map_or(0, |rest| rest.flags);
+        let flags = self.flags();
         let Self { fd, pool, .. } = &*self;
         let driver = pool.driver();
         if let Some(group) = pool.group() {
             let receive = RecvMulti::new(fd.clone(), pool.clone(), group, flags);
-            let receive = LosslessRecv::new(receive, RecvMode::Consume);
+            let receive = LosslessRecv::new(receive, self.mode());
             let (receive, request) = RawOp::insert_multishot(driver, receive);
             self.state = Receiving::Multi {
                 receive,
@@ -483,7 +499,7 @@ impl RecvStream {
             self.submit(&request);
         } else if driver.capabilities().recv_pooled {
             let receive = RecvPooled::new(fd.clone(), pool.clone(), flags);
-            let receive = LosslessRecv::new(receive, RecvMode::Consume);
+            let receive = LosslessRecv::new(receive, self.mode());
             let (receive, request) = RawOp::insert(driver, receive);
             self.state = Receiving::Pooled(receive);
             self.submit(&request);
@@ -561,7 +577,12 @@ impl Drop for RecvStream {
     fn drop(&mut self) {
         let driver = self.pool.driver();
         // Before it is abandoned, which may complete it at once.
-        let orphan_added = || self.fd.unread_or_new().orphan_added(driver);
+        let mode = self.mode();
+        let orphan_added = || {
+            if mode == RecvMode::Consume {
+                self.fd.unread_or_new().orphan_added(driver);
+            }
+        };
         match mem::replace(&mut self.state, Receiving::Ended) {
             Receiving::Multi { receive, .. } => {
                 orphan_added();
@@ -588,7 +609,8 @@ impl ByHand {
         let flags = flags | sys::MSG_DONTWAIT.unwrap_or(0);
         let driver = Rc::clone(pool.driver());
         let receive = Recv::new(fd.clone(), buffer, flags);
-        Self::Single(Receive::by(driver, fd.clone(), receive, RecvMode::Consume))
+        let mode = RecvMode::of(flags);
+        Self::Single(Receive::by(driver, fd.clone(), receive, mode))
     }
 }
 

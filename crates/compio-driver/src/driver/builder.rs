@@ -108,6 +108,7 @@ impl DriverBuilder {
             entries: RefCell::default(),
             deferred: Cell::default(),
             completions: Cell::default(),
+            orphans: RefCell::default(),
             closed: Cell::new(false),
             shut_down_at: Cell::new(None),
             is_unattended: Cell::new(false),

@@ -11,6 +11,7 @@ use super::{core::Inner, deferred::Deferred, entry::Entry};
 use crate::{
     arena::{Abandoned, OnComplete},
     key::Key,
+    operation::Operation,
     request::{Answer, Request},
     sys::{self, Backend as _, Report, Resubmit, Submitted},
 };
@@ -98,11 +99,11 @@ impl Inner {
                 self.cancel(key);
             }
         }
+        // Before the wakes, which may turn the driver.
+        self.orphans.borrow_mut().extend(deferred.orphans.drain(..));
         let panicked = wake_all(deferred.wakers.drain(..));
-        for key in deferred.orphans.drain(..) {
-            self.release_orphan(key);
-        }
         self.deferred.set(Some(deferred));
+        self.release_orphans();
         if let Some(panic) = panicked {
             panic::resume_unwind(panic);
         }
@@ -170,9 +171,40 @@ impl Inner {
         is_wanted.then_some(request)
     }
 
+    /// Releases the completed orphans. One at a time: the code of each may turn the driver, which releases the
+    /// others.
+    fn release_orphans(&self) {
+        loop {
+            let next = self.orphans.borrow_mut().pop_front();
+            let Some(key) = next else { break };
+            self.release_orphan(key);
+        }
+    }
+
+    /// Whether the code of an orphan or a waker turns the driver, and completed orphans wait for their release.
+    pub(super) fn has_unreleased_orphans(&self) -> bool {
+        !self.orphans.borrow().is_empty()
+    }
+
     fn release_orphan(&self, key: Key) {
         let buried = panic::catch_unwind(AssertUnwindSafe(|| self.arena.release_orphan(key)));
         buried.unwrap_or_else(discard);
+    }
+
+    /// Begins an operation without a future, in no cancel scope: it is an orphan from its start, and its
+    /// [`on_orphaned`](crate::Operation::on_orphaned) takes the result.
+    pub(crate) fn begin_orphaned<O: Operation>(&self, operation: O) {
+        // SAFETY: the handle does not outlive this function.
+        let (handle, request) = unsafe { self.arena.insert(operation) };
+        let key = handle.key();
+        // SAFETY: the operation stays in its cell until it has completed.
+        if let Some(answer) = unsafe { self.submit(key, &request) } {
+            self.arena.complete(key, answer);
+        }
+        match self.arena.abandon(key) {
+            Abandoned::Cancel(owner) => drop(owner),
+            Abandoned::ReleaseOrphan => self.release_orphan(key),
+        }
     }
 
     /// Orphans an operation whose future was dropped: cancels it, or releases it if it has completed.

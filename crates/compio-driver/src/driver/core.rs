@@ -35,6 +35,9 @@ pub(crate) struct Inner {
     pub(super) deferred: Cell<Option<Box<Deferred>>>,
     /// Likewise.
     pub(super) completions: Cell<Vec<(Key, Answer)>>,
+    /// Completed orphans, not released yet. Shared by nested turns: the code of one orphan may turn the driver
+    /// until another one is released.
+    pub(super) orphans: RefCell<VecDeque<Key>>,
     pub(super) closed: Cell<bool>,
     /// The start of the shutdown.
     pub(super) shut_down_at: Cell<Option<Instant>>,

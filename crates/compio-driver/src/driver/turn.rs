@@ -23,7 +23,7 @@ impl Inner {
         self.update_fast_path();
     }
 
-    pub(super) fn wake_outer(&self) {
+    pub(crate) fn wake_outer(&self) {
         if self.is_announced.get() {
             self.notifier.notify();
         }
@@ -34,8 +34,9 @@ impl Inner {
         if self.is_announced.get() {
             self.end_sleep();
         }
-        // The notifying thread may have pushed work that only the caller can see: no sleep.
-        let timeout = if self.notifier.take() {
+        // The notifying thread may have pushed work that only the caller can see: no sleep. Nor with orphans of
+        // an outer turn: this one releases them.
+        let timeout = if self.notifier.take() || self.has_unreleased_orphans() {
             Some(Duration::ZERO)
         } else {
             timeout
@@ -55,7 +56,7 @@ impl Inner {
     #[inline]
     fn finish_turn(&self, mut deferred: Box<Deferred>) {
         self.collect(&mut deferred);
-        if deferred.is_empty() {
+        if deferred.is_empty() && !self.has_unreleased_orphans() {
             self.deferred.set(Some(deferred));
             return;
         }

@@ -2,8 +2,8 @@
 
 use std::{
     io,
-    rc::{Rc, Weak},
-    task::{Context, Poll, Waker},
+    rc::Rc,
+    task::{Context, Poll},
 };
 
 use socket2::Type;
@@ -56,26 +56,12 @@ impl Unread {
             return Poll::Ready(());
         }
         wait().listen(driver, cx, &self.waiters);
-        self.ask_others(driver, cx.waker());
+        self.pending_orphans.pump_others(driver, cx.waker());
         // User code of a waker has run: it may have turned the driver.
         if is_over() {
             Poll::Ready(())
         } else {
             Poll::Pending
-        }
-    }
-
-    /// Reaps completions of the other drivers. It may be that no loop turns them: the waiting task, or
-    /// another runtime, occupies the thread.
-    fn ask_others(&self, driver: &Rc<Inner>, waker: &Waker) {
-        let others: Vec<_> = {
-            let drivers = self.drivers.borrow();
-            let others = drivers.iter().filter_map(Weak::upgrade);
-            others.filter(|other| !Rc::ptr_eq(other, driver)).collect()
-        };
-        // With nothing borrowed: wakers and destructors run.
-        for other in others {
-            other.pump_for(waker);
         }
     }
 
@@ -110,7 +96,7 @@ impl Unread {
         // User code of the buffer: nothing is borrowed.
         let given = O::fill(&mut output, &mut arrival);
         let is_over = match mode {
-            RecvMode::Peek => false,
+            RecvMode::Peek | RecvMode::Beside => false,
             RecvMode::Consume if arrival.is_message => true,
             RecvMode::Consume => {
                 arrival.taken += given;

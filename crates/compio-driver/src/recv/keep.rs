@@ -21,7 +21,7 @@ use crate::{
     sys,
 };
 
-/// A receive whose result is kept as unread data if its future is dropped. Peeks keep nothing.
+/// A receive whose result is kept as unread data if its future is dropped. Only `RecvMode::Consume` keeps it.
 pub(crate) type LosslessRecv<O> = Lossless<O, RecvMode>;
 
 /// A receive into a `Vec` fits a small cell of the arena.
@@ -36,7 +36,7 @@ impl<O: KeepsUnread> Keeper<O> for RecvMode {
                 self.0.orphan_done();
             }
         }
-        if self == Self::Peek {
+        if self != Self::Consume {
             // SAFETY: passed on from this function.
             drop(unsafe { operation.finish(answer) });
             return;

@@ -168,6 +168,21 @@ impl Driver {
 pub(crate) enum RecvMode {
     Consume,
     Peek,
+    /// The data is not part of the bytes that other receives wait for: out-of-band data, or errors.
+    Beside,
+}
+
+impl RecvMode {
+    /// The mode of a receive with these `MSG_` flags.
+    pub(crate) fn of(flags: i32) -> Self {
+        if flags & sys::BESIDE_THE_BYTES != 0 {
+            Self::Beside
+        } else if flags & sys::MSG_PEEK != 0 {
+            Self::Peek
+        } else {
+            Self::Consume
+        }
+    }
 }
 
 /// A receive by an `O` as a future. `F` is the descriptor, or a reference to it.
@@ -235,6 +250,7 @@ impl<F: Borrow<SharedFd>, O: Receives> Future for Receive<F, O> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<O::Output> {
         let this = &mut *self;
         if this.fd.borrow().unread().is_some()
+            && this.mode != RecvMode::Beside
             && this.submit.is_idle()
             && let Some(output) = ready!(this.poll_unread(cx))
         {

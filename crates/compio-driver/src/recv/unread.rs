@@ -5,22 +5,22 @@ use std::{
     cell::{Cell, RefCell},
     collections::VecDeque,
     fmt, io,
-    rc::{Rc, Weak},
+    rc::Rc,
 };
 
 use compio_io::panics::discard;
 use socket2::SockAddr;
 
-use crate::{ancillary::SocketAncillary, driver::Inner, wait_list::Waiters};
+use crate::{
+    ancillary::SocketAncillary, driver::Inner, orphan::PendingOrphans, wait_list::Waiters,
+};
 
 /// The data of one descriptor's dropped receives.
 #[derive(Default)]
 pub(crate) struct Unread {
     pub(super) left: RefCell<VecDeque<UnreadItem>>,
-    /// The number of dropped receives that have not completed.
-    pending_orphans: Cell<usize>,
-    /// The drivers of the pending orphans.
-    pub(super) drivers: RefCell<Vec<Weak<Inner>>>,
+    /// The dropped receives that have not completed.
+    pub(super) pending_orphans: PendingOrphans,
     /// Whether the data of the pending orphans is discarded.
     is_forgetting: Cell<bool>,
     pub(super) waiters: Waiters,
@@ -48,20 +48,11 @@ pub(crate) struct UnreadData {
 impl Unread {
     /// Whether the next data is unknown, because the kernel still has a dropped receive.
     pub(crate) fn has_pending_orphans(&self) -> bool {
-        if self.pending_orphans.get() == 0 {
-            return false;
-        }
-        // A driver that was shut down has leaked the operations that had not completed.
-        let mut drivers = self.drivers.borrow_mut();
-        drivers.retain(|driver| {
-            let driver = driver.upgrade();
-            driver.is_some_and(|driver| !driver.is_closed() && driver.arena.orphans() > 0)
-        });
-        if drivers.is_empty() {
-            self.pending_orphans.set(0);
+        let has_some = self.pending_orphans.has_some();
+        if !has_some {
             self.is_forgetting.set(false);
         }
-        self.pending_orphans.get() > 0
+        has_some
     }
 
     /// Whether there is unread data or an error.
@@ -71,7 +62,7 @@ impl Unread {
 
     /// Discards the unread data, and the data of the pending orphans when they complete.
     pub(crate) fn forget(&self) {
-        self.is_forgetting.set(self.pending_orphans.get() > 0);
+        self.is_forgetting.set(self.has_pending_orphans());
         // Descriptors are closed with nothing borrowed.
         drop(self.left.take());
     }
@@ -84,23 +75,14 @@ impl Unread {
 
     /// A receive of this driver is about to be dropped. [`orphan_done`](Self::orphan_done) follows.
     pub(crate) fn orphan_added(&self, driver: &Rc<Inner>) {
-        self.pending_orphans.set(self.pending_orphans.get() + 1);
-        let mut drivers = self.drivers.borrow_mut();
-        if !drivers
-            .iter()
-            .any(|known| known.as_ptr() == Rc::as_ptr(driver))
-        {
-            drivers.push(Rc::downgrade(driver));
-        }
+        self.pending_orphans.add(driver);
     }
 
     /// An orphan has completed, and its data has been stored.
     pub(super) fn orphan_done(&self) {
-        self.pending_orphans
-            .set(self.pending_orphans.get().saturating_sub(1));
-        if self.pending_orphans.get() == 0 {
+        self.pending_orphans.remove();
+        if !self.pending_orphans.has_some() {
             self.is_forgetting.set(false);
-            self.drivers.borrow_mut().clear();
         }
         if let Some(panic) = self.waiters.wake() {
             // The panic hook has reported it, and a destructor must not panic.

@@ -69,9 +69,9 @@ pub use unix::{
 };
 #[cfg(unix)]
 pub(crate) use unix::{
-    CURRENT_DIR, EAGAIN, ECANCELED, EMSGSIZE, ENOBUFS, FdGeneration, MSG_CTRUNC, MSG_DONTWAIT,
-    MSG_PEEK, MSG_TRUNC, MSG_WAITALL, OpState, RECEIVE_FLAGS, SEND_FLAGS, SHUT_RD, SHUT_RDWR,
-    SHUT_WR, SLICES_REFUSED, as_sock_ref, borrow_as_file, call_in_thread, close, cmsg,
+    BESIDE_THE_BYTES, CURRENT_DIR, EAGAIN, ECANCELED, EMSGSIZE, ENOBUFS, FdGeneration, MSG_CTRUNC,
+    MSG_DONTWAIT, MSG_PEEK, MSG_TRUNC, MSG_WAITALL, OpState, RECEIVE_FLAGS, SEND_FLAGS, SHUT_RD,
+    SHUT_RDWR, SHUT_WR, SLICES_REFUSED, as_sock_ref, borrow_as_file, call_in_thread, close, cmsg,
     has_messages, own_file, own_socket, set_option,
 };
 #[cfg(target_os = "linux")]
@@ -85,10 +85,10 @@ pub use windows::{
 };
 #[cfg(windows)]
 pub(crate) use windows::{
-    CURRENT_DIR, EAGAIN, ECANCELED, EMSGSIZE, ENOBUFS, FdGeneration, MSG_CTRUNC, MSG_DONTWAIT,
-    MSG_PEEK, MSG_TRUNC, MSG_WAITALL, RECEIVE_FLAGS, SEND_FLAGS, SHUT_RD, SHUT_RDWR, SHUT_WR,
-    SLICES_REFUSED, as_sock_ref, borrow_as_file, call as call_in_thread, call as repeat, close,
-    cmsg, has_messages, own_file, own_socket, peer_credentials, process_number,
+    BESIDE_THE_BYTES, CURRENT_DIR, EAGAIN, ECANCELED, EMSGSIZE, ENOBUFS, FdGeneration, MSG_CTRUNC,
+    MSG_DONTWAIT, MSG_PEEK, MSG_TRUNC, MSG_WAITALL, RECEIVE_FLAGS, SEND_FLAGS, SHUT_RD, SHUT_RDWR,
+    SHUT_WR, SLICES_REFUSED, as_sock_ref, borrow_as_file, call as call_in_thread, call as repeat,
+    close, cmsg, has_messages, own_file, own_socket, peer_credentials, process_number,
     processors_of_this_thread, set_option,
 };
 

@@ -27,7 +27,7 @@ use std::{
 
 use compio_driver::{
     BackendKind, Driver, DriverBuilder, Owned, OwnedFd, SharedFd, Submit,
-    op::{Accept, Blocking, Close, Nop, Open, Recv, Socket},
+    op::{Accept, Blocking, Close, Nop, Open, Pipe, Recv, Socket},
 };
 use socket2::{Domain, Type};
 
@@ -146,6 +146,11 @@ fn check_given_up<O: Owned>(make: impl Fn() -> O) {
 #[test]
 fn s02_a_socket_dropped_at_any_moment_is_closed() {
     check_given_up(tcp_socket);
+}
+
+#[test]
+fn s02_pipe_dropped_at_any_moment_closes_both_ends() {
+    check_given_up(Pipe::new);
 }
 
 #[test]

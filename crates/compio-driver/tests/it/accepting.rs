@@ -3,7 +3,7 @@
 use std::{
     io::{Read, Write},
     net::{TcpListener, TcpStream},
-    task::Poll,
+    task::{Context, Poll},
     time::Duration,
 };
 
@@ -46,6 +46,41 @@ fn settle_waits_for_the_completion_of_a_dropped_accept() {
         drop(accept);
         run(&driver, acceptor.settle(&driver));
         assert_eq!(driver.in_flight(), 0, "{:?}", driver.backend());
+    }
+}
+
+#[test]
+fn settle_waits_for_accept_dropped_under_other_driver() {
+    for (other, driver) in each_backend().zip(each_backend()) {
+        let (fd, _) = listener();
+        let acceptor = Acceptor::new();
+        let mut accept = acceptor.accept(&other, &fd);
+        assert!(poll_once(&other, &mut accept).is_pending());
+        other.turn(Some(Duration::ZERO)).unwrap();
+        drop(accept);
+        run(&driver, acceptor.settle(&driver));
+        assert_eq!(other.in_flight(), 0, "{:?}", other.backend());
+    }
+}
+
+#[test]
+fn stream_dropped_under_one_driver_leaves_connection_to_other() {
+    for (other, driver) in each_backend().zip(each_backend()) {
+        let (fd, address) = listener();
+        let acceptor = Acceptor::new();
+        let mut stream = acceptor.stream(&other, &fd);
+        assert!(
+            stream
+                .poll_next(&mut Context::from_waker(&other.waker()))
+                .is_pending()
+        );
+        other.turn(Some(Duration::ZERO)).unwrap();
+        drop(stream);
+        let mut accept = acceptor.accept(&driver, &fd);
+        assert!(poll_once(&driver, &mut accept).is_pending());
+        assert_eq!(other.in_flight(), 0, "{:?}", other.backend());
+        let _client = client(address, 7);
+        assert_eq!(name_of(run(&driver, accept).unwrap().0), 7);
     }
 }
 

@@ -10,12 +10,11 @@ use crate::{
     },
     sys::{
         platform::{
-            self,
             kinds::{self, Kind},
             nowait,
             splices::{self, Next},
         },
-        unix::{call, last_error, ready_now, splice},
+        unix::{BESIDE_THE_BYTES, call, last_error, ready_now, splice},
     },
 };
 
@@ -29,9 +28,6 @@ pub(super) enum Plan {
     /// By an attempt, when this direction of this descriptor is ready.
     Wait(RawFd, Direction),
 }
-
-/// Receives with one of these flags do not consume the bytes that other receives wait for.
-const BESIDE_THE_BYTES: i32 = libc::MSG_OOB | platform::ERROR_QUEUE;
 
 /// Decides how the request completes. A stream has no positions: a request with a position uses the
 /// cursor, as in io_uring, and is changed accordingly.

@@ -44,3 +44,6 @@ impl OpState {
         Self
     }
 }
+
+/// Receives with one of these flags do not consume the bytes that other receives wait for.
+pub(crate) const BESIDE_THE_BYTES: i32 = libc::MSG_OOB | crate::sys::platform::ERROR_QUEUE;

@@ -72,6 +72,9 @@ pub(crate) const MSG_DONTWAIT: Option<i32> = None;
 pub(crate) const SEND_FLAGS: c_int =
     WinSock::MSG_DONTROUTE as c_int | WinSock::MSG_OOB as c_int | WinSock::MSG_PARTIAL as c_int;
 
+/// Receives with this flag do not consume the bytes that other receives wait for.
+pub(crate) const BESIDE_THE_BYTES: c_int = WinSock::MSG_OOB as c_int;
+
 /// Flags that a receive may have: the list of `WSARecv`, and `MSG_TRUNC`, which has no effect.
 pub(crate) const RECEIVE_FLAGS: c_int = WinSock::MSG_OOB as c_int
     | WinSock::MSG_PARTIAL as c_int

@@ -1,6 +1,10 @@
 //! 36: flags of sends and receives that are not on the list of the platform are refused.
 
-use std::{io, net::UdpSocket};
+use std::{
+    io::{self, Write},
+    net::{Shutdown, UdpSocket},
+    time::Duration,
+};
 
 use compio_driver::{
     BufferPool,
@@ -8,7 +12,10 @@ use compio_driver::{
     op::{Recv, RecvAncillary, RecvFrom, RecvMsg, Send, SendMsg, SendTo},
 };
 
-use crate::support::{MSG_PEEK, MSG_TRUNC, each_backend, run, share, streams};
+use crate::{
+    streams::{collect, expect_wait, receive},
+    support::{MSG_PEEK, MSG_TRUNC, each_backend, run, share, streams, tcp},
+};
 
 /// The bit of `MSG_CMSG_COMPAT` on Linux, and bits that no system defines or accepts from a
 /// program.
@@ -113,5 +120,29 @@ fn s36_known_flags_are_accepted() {
             assert_eq!(received.unwrap(), 7);
             assert_eq!(buffer, b"payload");
         }
+    }
+}
+
+/// A stream that peeked would return the same bytes again and again, and its drop would keep them twice.
+#[test]
+fn s36_peek_flag_of_receive_stream_has_no_effect() {
+    for driver in each_backend() {
+        let (mut peer, socket) = tcp();
+        let fd = share(socket);
+        let pool = BufferPool::new(&driver, 4, 64).unwrap();
+        let mut stream = driver.recv_stream(fd.clone(), &pool, MSG_PEEK);
+        expect_wait(&driver, &mut stream);
+        driver.turn(Some(Duration::ZERO)).unwrap();
+        peer.write_all(b"ab").unwrap();
+        let mut bytes = run(&driver, receive(&mut stream))
+            .unwrap()
+            .unwrap()
+            .to_vec();
+        peer.write_all(b"cd").unwrap();
+        peer.shutdown(Shutdown::Write).unwrap();
+        drop(stream);
+        let mut rest = driver.recv_stream(fd, &pool, 0);
+        bytes.extend(run(&driver, collect(&mut rest)));
+        assert_eq!(bytes, b"abcd", "{:?}", driver.backend());
     }
 }

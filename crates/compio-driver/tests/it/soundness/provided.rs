@@ -1,12 +1,12 @@
 //! Buffers that the kernel picks: exhaustion, and loans that outlive their pool (scenario 20).
 
-use std::{cell::Cell, io::Write, net::Shutdown, thread, time::Duration};
+use std::{cell::Cell, io::Write, net::Shutdown, task::Context, thread, time::Duration};
 
 use compio_driver::{BufferPool, Driver, PooledBuffer, RecvStream, op::Nop};
 
 use crate::{
     streams::{collect, expect_wait, receive},
-    support::{drain, each_backend, pattern, run, share, tcp},
+    support::{Bell, drain, each_backend, pattern, run, share, tcp, turn_until},
 };
 
 #[test]
@@ -174,5 +174,44 @@ fn s20_an_exhausted_pool_serves_every_stream_in_the_end() {
         }
         drain(&driver);
         assert_eq!(pool.handed_out(), 0);
+    }
+}
+
+/// The notified streams are in a task that does not poll them: it waits for another stream, which is behind
+/// them in the queue.
+#[test]
+fn s20_free_buffer_wakes_stream_behind_unpolled_ones() {
+    const UNPOLLED: usize = 10;
+    for driver in each_backend() {
+        let pool = BufferPool::new(&driver, 1, 64).unwrap();
+        let mut streams: Vec<_> = (0..UNPOLLED + 2)
+            .map(|_| {
+                let (peer, socket) = tcp();
+                (peer, driver.recv_stream(share(socket), &pool, 0))
+            })
+            .collect();
+        let (mut peer, mut first) = streams.remove(0);
+        peer.write_all(b"x").unwrap();
+        let held = run(&driver, receive(&mut first)).unwrap().unwrap();
+        let (bell, waker) = Bell::new();
+        // The kernel may first have to find the pool empty.
+        for _ in 0..3 {
+            let (last, others) = streams.split_last_mut().unwrap();
+            for (_, stream) in others {
+                expect_wait(&driver, stream);
+            }
+            assert!(
+                last.1
+                    .poll_next(&mut Context::from_waker(&waker))
+                    .is_pending()
+            );
+            run(&driver, driver.submit(Nop::new())).unwrap();
+        }
+        let (mut peer, mut last) = streams.pop().unwrap();
+        peer.write_all(b"y").unwrap();
+        let rings = bell.rings();
+        drop(held);
+        turn_until(&driver, || bell.rings() > rings);
+        assert_eq!(*run(&driver, receive(&mut last)).unwrap().unwrap(), *b"y");
     }
 }

@@ -3,7 +3,7 @@
 
 use std::{
     cell::{Cell, RefCell},
-    io,
+    io::{self, Write},
     mem::MaybeUninit,
     panic::{AssertUnwindSafe, catch_unwind, panic_any},
     rc::Rc,
@@ -18,9 +18,11 @@ use compio_driver::{
     request::Request,
 };
 use compio_io::buf::{IoBuf, IoBufMut};
+use compio_testkit::buffer::{OnDrop, on_drop};
 
 use crate::support::{
-    Bell, Canary, begin, check_code, code, drain, driver, pipe, poll_with, run, turn_until,
+    Bell, Canary, begin, check_code, code, drain, driver, each_backend, pipe, poll_with, run,
+    share, tcp, turn_until,
 };
 
 thread_local! {
@@ -377,4 +379,70 @@ fn s19_a_finish_that_panics_leaves_nothing_behind() {
     driver.turn(Some(Duration::ZERO)).unwrap();
     let nop = driver.submit(Nop::new());
     assert_eq!(run(&driver, nop).unwrap(), 0);
+}
+
+/// A buffer that runs code when it is dropped.
+struct Dropping<F: FnOnce() + 'static>(Vec<u8>, OnDrop<F>);
+
+// SAFETY: the vector's contract is this type's.
+unsafe impl<F: FnOnce() + 'static> IoBuf for Dropping<F> {
+    fn as_init(&self) -> &[u8] {
+        &self.0
+    }
+
+    fn buf_capacity(&self) -> usize {
+        self.0.capacity()
+    }
+}
+
+// SAFETY: likewise.
+unsafe impl<F: FnOnce() + 'static> IoBufMut for Dropping<F> {
+    unsafe fn as_uninit(&mut self) -> &mut [MaybeUninit<u8>] {
+        // SAFETY: passed on from this function.
+        unsafe { self.0.as_uninit() }
+    }
+
+    unsafe fn set_init(&mut self, len: usize) {
+        // SAFETY: likewise.
+        unsafe { self.0.set_init(len) }
+    }
+}
+
+/// Two orphans of one descriptor complete in one turn. The destructor of the first one's buffer waits for the
+/// second one, because it receives from the same descriptor.
+#[test]
+fn s27_destructor_of_orphan_waits_for_orphan_of_same_turn() {
+    for driver in each_backend() {
+        let driver = Rc::new(driver);
+        let (mut peer, socket) = tcp();
+        let fd = share(socket);
+        let received = Rc::new(RefCell::new(None));
+        let buffer = || {
+            let (driver, fd, received) = (Rc::clone(&driver), fd.clone(), Rc::clone(&received));
+            let receive = move || {
+                if received.borrow().is_none() {
+                    received.replace(Some(Vec::new()));
+                    let receive = driver.receive(&fd, Vec::with_capacity(8));
+                    received.replace(Some(run(&driver, receive).1));
+                }
+            };
+            Dropping(Vec::with_capacity(1), on_drop(receive))
+        };
+        let mut futures = [(); 2].map(|()| driver.receive(&fd, buffer()));
+        for future in &mut futures {
+            begin(&driver, future);
+        }
+        driver.turn(Some(Duration::ZERO)).unwrap();
+        peer.write_all(b"ab").unwrap();
+        drop(futures);
+        peer.write_all(b"c").unwrap();
+        turn_until(&driver, || {
+            received
+                .borrow()
+                .as_ref()
+                .is_some_and(|bytes| !bytes.is_empty())
+        });
+        let first = received.take().unwrap();
+        assert!(b"abc".starts_with(&first), "{:?}", driver.backend());
+    }
 }

@@ -1,16 +1,25 @@
 //! 8, 13 and 36 on unix: FIFOs, sockets without zero-copy sends, and descriptors in messages.
 
-use std::{io::Read, os::unix::net::UnixDatagram, sync::mpsc, time::Duration};
+use std::{
+    io::{Read, Write},
+    net::Shutdown,
+    os::unix::net::UnixDatagram,
+    sync::mpsc,
+    task::Context,
+    time::Duration,
+};
 
 use compio_driver::{
-    DriverBuilder,
+    BufferPool, DriverBuilder,
     ancillary::SocketAncillary,
     op::{Blocking, Nop, Open, RecvAncillary, SendMsg},
     request::OpenFlags,
 };
+use socket2::SockRef;
 
 use crate::{
-    support::{begin, drain, each_backend, run, share, streams, unblocked, uring},
+    streams::collect,
+    support::{begin, drain, each_backend, run, share, streams, tcp, unblocked, uring},
     unix::{fifos::make_fifo, is_done_without},
 };
 
@@ -115,5 +124,26 @@ fn s36_receive_of_descriptors_with_compat_flag_is_refused() {
             assert_eq!(received.is_ok(), count == 1);
             assert_eq!(ancillary.descriptors().len(), count);
         }
+    }
+}
+
+#[test]
+fn s36_dropped_out_of_band_stream_leaves_bytes_alone() {
+    for driver in each_backend() {
+        let (mut peer, socket) = tcp();
+        peer.write_all(b"ab").unwrap();
+        SockRef::from(&peer).send_out_of_band(b"X").unwrap();
+        peer.write_all(b"cd").unwrap();
+        peer.shutdown(Shutdown::Write).unwrap();
+        let fd = share(socket);
+        let pool = BufferPool::new(&driver, 4, 64).unwrap();
+        let mut stream = driver.recv_stream(fd.clone(), &pool, libc::MSG_OOB);
+        // A ring receives the byte after the drop.
+        let _ = stream.poll_next(&mut Context::from_waker(&driver.waker()));
+        drop(stream);
+        drain(&driver);
+        let mut stream = driver.recv_stream(fd, &pool, 0);
+        let bytes = run(&driver, collect(&mut stream));
+        assert_eq!(bytes, b"abcd", "{:?}", driver.backend());
     }
 }
