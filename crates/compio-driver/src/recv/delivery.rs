@@ -85,16 +85,34 @@ impl Unread {
         operation: O,
         mode: RecvMode,
     ) -> O::Output {
-        let mut arrival = match left {
+        /// Puts the data back, unless all of it has been delivered: also if user code of the buffer panics.
+        struct Delivery<'a> {
+            unread: &'a Unread,
+            arrival: Option<Box<UnreadData>>,
+        }
+        impl Drop for Delivery<'_> {
+            fn drop(&mut self) {
+                if let Some(arrival) = self.arrival.take() {
+                    let mut left = self.unread.left.borrow_mut();
+                    left.push_front(UnreadItem::Data(arrival));
+                }
+            }
+        }
+        let arrival = match left {
             // SAFETY: an error; the operation was never submitted.
             UnreadItem::Error(error) => return unsafe { operation.finish(Err(error)) },
             UnreadItem::Data(arrival) => arrival,
         };
+        let mut delivery = Delivery {
+            unread: self,
+            arrival: None,
+        };
+        let arrival = delivery.arrival.insert(arrival);
         let nothing = io::Error::from_raw_os_error(sys::ECANCELED);
         // SAFETY: as above.
         let mut output = unsafe { operation.finish(Err(nothing)) };
         // User code of the buffer: nothing is borrowed.
-        let given = O::fill(&mut output, &mut arrival);
+        let given = O::fill(&mut output, arrival);
         let is_over = match mode {
             RecvMode::Peek | RecvMode::Beside => false,
             RecvMode::Consume if arrival.is_message => true,
@@ -103,8 +121,8 @@ impl Unread {
                 arrival.taken == arrival.bytes.len()
             }
         };
-        if !is_over {
-            self.left.borrow_mut().push_front(UnreadItem::Data(arrival));
+        if is_over {
+            delivery.arrival = None;
         }
         output
     }

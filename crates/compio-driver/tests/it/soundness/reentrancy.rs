@@ -446,3 +446,46 @@ fn s27_destructor_of_orphan_waits_for_orphan_of_same_turn() {
         assert!(b"abc".starts_with(&first), "{:?}", driver.backend());
     }
 }
+
+/// A buffer that panics when the driver asks for its room.
+struct Refusing;
+
+// SAFETY: it is empty.
+unsafe impl IoBuf for Refusing {
+    fn as_init(&self) -> &[u8] {
+        &[]
+    }
+
+    fn buf_capacity(&self) -> usize {
+        8
+    }
+}
+
+// SAFETY: it never returns room.
+unsafe impl IoBufMut for Refusing {
+    unsafe fn as_uninit(&mut self) -> &mut [MaybeUninit<u8>] {
+        panic!("a buffer that panics")
+    }
+
+    unsafe fn set_init(&mut self, _: usize) {}
+}
+
+#[test]
+fn s27_panic_of_buffer_leaves_unread_bytes_for_next_receive() {
+    for driver in each_backend() {
+        let (mut peer, socket) = tcp();
+        let fd = share(socket);
+        let mut dropped = driver.receive(&fd, Vec::with_capacity(8));
+        begin(&driver, &mut dropped);
+        peer.write_all(b"abcd").unwrap();
+        turn_until(&driver, || driver.in_flight() == 0);
+        drop(dropped);
+        let mut panicking = driver.receive(&fd, Refusing);
+        let polled = catch_unwind(AssertUnwindSafe(|| {
+            poll_with(&mut panicking, Waker::noop())
+        }));
+        assert!(polled.is_err(), "the buffer panics");
+        let receive = driver.receive(&fd, Vec::with_capacity(8));
+        assert_eq!(run(&driver, receive).1, b"abcd", "{:?}", driver.backend());
+    }
+}
