@@ -19,7 +19,7 @@ use compio_io::panics::{discard, wake_all};
 use socket2::SockAddr;
 
 use crate::{
-    driver::{Driver, Inner},
+    driver::{Core, Driver},
     fd::SharedFd,
     op::{Accept, PollOnce, Readiness, multishot::AcceptMulti},
     operation::Operation,
@@ -118,7 +118,7 @@ enum State {
 }
 
 impl AcceptOne {
-    pub(crate) fn new(driver: Rc<Inner>, kept: Rc<AcceptQueue>, fd: SharedFd) -> Self {
+    pub(crate) fn new(driver: Rc<Core>, kept: Rc<AcceptQueue>, fd: SharedFd) -> Self {
         Self {
             state: State::accepting(driver, &kept, fd),
             place: Place::new(kept),
@@ -170,7 +170,7 @@ fn peer_of(fd: OwnedFd) -> io::Result<(OwnedFd, SockAddr)> {
 }
 
 impl State {
-    fn accepting(driver: Rc<Inner>, kept: &Rc<AcceptQueue>, fd: SharedFd) -> Self {
+    fn accepting(driver: Rc<Core>, kept: &Rc<AcceptQueue>, fd: SharedFd) -> Self {
         let accept = LosslessAccept::new(Accept::new(fd.clone()), Rc::clone(kept));
         Self::Accepting(Submit::new(driver, accept), fd)
     }
@@ -282,7 +282,7 @@ impl Drop for Place {
 impl AcceptQueue {
     /// Called before an accept begins. If no loop turns another driver, its dropped accept would take the next
     /// connection.
-    pub(crate) fn pump_others(&self, driver: &Rc<Inner>, waker: &Waker) {
+    pub(crate) fn pump_others(&self, driver: &Rc<Core>, waker: &Waker) {
         if self.pending_orphans.has_some() {
             self.pending_orphans.pump_others(driver, waker);
         }
@@ -293,7 +293,7 @@ impl AcceptQueue {
     }
 
     /// Counts a dropped accept in flight. [`orphan_done`](Self::orphan_done) follows.
-    pub(crate) fn orphan_added(&self, driver: &Rc<Inner>) {
+    pub(crate) fn orphan_added(&self, driver: &Rc<Core>) {
         self.pending_orphans.add(driver);
     }
 

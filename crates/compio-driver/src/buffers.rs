@@ -16,7 +16,7 @@ use compio_io::panics::discard;
 
 use crate::{
     buffer_queue::BufferQueue,
-    driver::{Driver, Inner},
+    driver::{Core, Driver},
     fd::SharedFd,
     operation::Operation,
     request::{Request, Span},
@@ -34,8 +34,8 @@ use crate::{
 pub struct BufferPool(Rc<Shared>);
 
 struct Shared {
-    driver: Rc<Inner>,
-    stock: Storage,
+    driver: Rc<Core>,
+    storage: Storage,
     buffer_ring: Option<Box<dyn BufferRing>>,
     /// How many buffers are handed out.
     handed_out: Cell<u16>,
@@ -99,7 +99,7 @@ impl BufferPool {
         let layout = layout.ok_or_else(invalid)?;
         let mut shared = Shared {
             driver: driver.share(),
-            stock: Storage::new(layout, count, size),
+            storage: Storage::new(layout, count, size),
             buffer_ring: None,
             handed_out: Cell::new(0),
             queue: BufferQueue::default(),
@@ -117,12 +117,12 @@ impl BufferPool {
 
     /// The number of buffers.
     pub fn count(&self) -> usize {
-        self.0.stock.slots.len()
+        self.0.storage.slots.len()
     }
 
     /// The size of each, in bytes.
     pub fn buffer_size(&self) -> usize {
-        self.0.stock.size as usize
+        self.0.storage.size as usize
     }
 
     /// How many buffers are handed out.
@@ -130,7 +130,7 @@ impl BufferPool {
         self.0.handed_out.get().into()
     }
 
-    pub(crate) fn driver(&self) -> &Rc<Inner> {
+    pub(crate) fn driver(&self) -> &Rc<Core> {
         &self.0.driver
     }
 
@@ -150,7 +150,7 @@ impl BufferPool {
 
     /// Takes a free buffer, if there is one. For pools whose buffers the kernel does not pick.
     pub(crate) fn take(&self) -> Option<PooledBuffer> {
-        let id = self.0.stock.free.borrow_mut().pop()?;
+        let id = self.0.storage.free.borrow_mut().pop()?;
         // SAFETY: no other code has the buffer: it was on the free list.
         Some(unsafe { self.adopt(id, 0) })
     }
@@ -159,7 +159,7 @@ impl BufferPool {
     pub(crate) fn has_some(&self) -> bool {
         match self.0.buffer_ring {
             Some(_) => self.handed_out() < self.count(),
-            None => !self.0.stock.free.borrow().is_empty(),
+            None => !self.0.storage.free.borrow().is_empty(),
         }
     }
 
@@ -196,7 +196,7 @@ impl BufferPool {
     /// No other code has the buffer, and its first `len` bytes are initialised.
     pub(crate) unsafe fn adopt(&self, id: u16, len: u32) -> PooledBuffer {
         self.0.handed_out.set(self.0.handed_out.get() + 1);
-        let slot = &self.0.stock.slots[usize::from(id)];
+        let slot = &self.0.storage.slots[usize::from(id)];
         slot.len.set(len);
         slot.pool.set(Some(self.clone()));
         PooledBuffer(NonNull::from(slot))
@@ -221,11 +221,11 @@ impl Shared {
     fn offer(&self, id: u16) {
         match &self.buffer_ring {
             Some(buffer_ring) => {
-                let Span { start, len } = self.stock.span(id);
+                let Span { start, len } = self.storage.span(id);
                 // SAFETY: the memory is freed after the ring; no other code has the buffer.
                 unsafe { buffer_ring.put(id, start, len) };
             }
-            None => self.stock.free.borrow_mut().push(id),
+            None => self.storage.free.borrow_mut().push(id),
         }
     }
 }
@@ -322,16 +322,16 @@ impl Slot {
 /// The buffer that a backend picks when data is ready, if it receives by system calls of its own. It is
 /// part of the operation.
 #[derive(Debug)]
-pub struct Choice {
+pub struct BufferPick {
     /// The storage of the pool that the operation holds.
-    stock: NonNull<Storage>,
+    storage: NonNull<Storage>,
     chosen: Option<u16>,
 }
 
-impl Choice {
+impl BufferPick {
     pub(crate) fn of(pool: &BufferPool) -> Self {
         Self {
-            stock: NonNull::from(&pool.0.stock),
+            storage: NonNull::from(&pool.0.storage),
             chosen: None,
         }
     }
@@ -350,10 +350,10 @@ impl Choice {
     pub(crate) unsafe fn choose(this: *mut Self) -> Option<Span> {
         // SAFETY: by this function's contract the operation is in place, and it holds the pool.
         unsafe {
-            let stock = (*this).stock.as_ref();
-            let id = stock.free.borrow_mut().pop()?;
+            let storage = (*this).storage.as_ref();
+            let id = storage.free.borrow_mut().pop()?;
             (*this).chosen = Some(id);
-            Some(stock.span(id))
+            Some(storage.span(id))
         }
     }
 
@@ -366,8 +366,8 @@ impl Choice {
     pub(crate) unsafe fn put_back(this: *mut Self) {
         // SAFETY: as in `choose`.
         unsafe {
-            let stock = (*this).stock.as_ref();
-            stock.free.borrow_mut().extend((*this).chosen.take());
+            let storage = (*this).storage.as_ref();
+            storage.free.borrow_mut().extend((*this).chosen.take());
         }
     }
 }

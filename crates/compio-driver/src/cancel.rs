@@ -10,7 +10,7 @@ use std::{
 };
 
 use crate::{
-    driver::{Driver, Inner, TokenState},
+    driver::{Core, Driver, TokenState},
     sys,
     wait_list::Waiter,
 };
@@ -48,7 +48,7 @@ impl Driver {
     }
 }
 
-impl Inner {
+impl Core {
     /// The cancellation futures of the active scopes.
     pub(crate) fn cancels(&self) -> Vec<Cancelled> {
         let tokens = self.active_tokens().into_iter().map(CancelToken);

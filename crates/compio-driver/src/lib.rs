@@ -63,5 +63,8 @@ pub use submit::Submit;
 pub use sys::start_thread;
 pub use sys::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd, os};
 pub use thread_bound::StaysOnItsThread;
-pub use thread_pool::Pool;
+pub use thread_pool::ThreadPool;
+/// The earlier name of [`ThreadPool`].
+#[doc(hidden)]
+pub use thread_pool::ThreadPool as Pool;
 pub use zero_copy::{Loan, SendZeroCopyFuture};

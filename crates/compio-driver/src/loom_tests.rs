@@ -16,9 +16,9 @@ use loom::{
 use crate::{
     key::Key,
     notify::Notifier,
-    request::{Answer, Request},
+    request::{RawResult, Request},
     sync::Event,
-    thread_pool::{Job, Pool, RemoteCompletions},
+    thread_pool::{Job, RemoteCompletions, ThreadPool},
 };
 
 fn check(model: impl Fn() + Sync + Send + 'static) {
@@ -30,30 +30,30 @@ fn check(model: impl Fn() + Sync + Send + 'static) {
 /// The parts of a driver that other threads use.
 struct Home {
     notifier: Arc<Notifier>,
-    desk: Arc<RemoteCompletions>,
+    remote: Arc<RemoteCompletions>,
 }
 
 impl Home {
     fn new() -> Self {
         let notifier = Arc::new(Notifier::new(Event::new(None)));
-        let desk = Arc::new(RemoteCompletions::new(Arc::clone(&notifier)));
-        Self { notifier, desk }
+        let remote = Arc::new(RemoteCompletions::new(Arc::clone(&notifier)));
+        Self { notifier, remote }
     }
 
     /// As `Driver::turn`: whether there was a notification, and the remote completions.
-    fn turn(&self) -> (bool, Vec<(Key, Answer)>) {
+    fn turn(&self) -> (bool, Vec<(Key, RawResult)>) {
         self.notifier.unpark();
         let is_notified = self.notifier.take();
         if !is_notified && self.notifier.park() {
             self.notifier.event().sleep();
         }
         let mut answers = Vec::new();
-        self.desk.take(&mut answers);
+        self.remote.take(&mut answers);
         (is_notified, answers)
     }
 
     /// Turns until there are `count` completions.
-    fn answers(&self, count: usize) -> Vec<(Key, Answer)> {
+    fn answers(&self, count: usize) -> Vec<(Key, RawResult)> {
         let mut answers = Vec::new();
         while answers.len() < count {
             answers.extend(self.turn().1);
@@ -66,7 +66,7 @@ impl Home {
         Job {
             key: Key::from(number),
             request: Request::Nop,
-            desk: Arc::clone(&self.desk),
+            remote: Arc::clone(&self.remote),
             is_repeated: false,
         }
     }
@@ -150,8 +150,8 @@ fn completions_of_two_threads_are_found() {
     check(|| {
         let home = Home::new();
         let threads = [1, 2].map(|number| {
-            let desk = Arc::clone(&home.desk);
-            thread::spawn(move || desk.put(key(number.into()), Ok(number)))
+            let remote = Arc::clone(&home.remote);
+            thread::spawn(move || remote.put(key(number.into()), Ok(number)))
         });
         assert_eq!(home.answers(2), [(key(1), Ok(1)), (key(2), Ok(2))]);
         for thread in threads {
@@ -163,7 +163,7 @@ fn completions_of_two_threads_are_found() {
 #[test]
 fn one_thread_runs_all_jobs() {
     check(|| {
-        let (home, pool) = (Home::new(), Pool::new(1));
+        let (home, pool) = (Home::new(), ThreadPool::new(1));
         for number in 1..=2 {
             pool.dispatch(home.job(number)).unwrap();
         }
@@ -180,7 +180,7 @@ fn one_thread_runs_all_jobs() {
 #[test]
 fn a_job_dispatched_after_a_completion_needs_no_further_thread() {
     check(|| {
-        let (home, pool) = (Home::new(), Pool::new(2));
+        let (home, pool) = (Home::new(), ThreadPool::new(2));
         for number in 1..=2 {
             pool.dispatch(home.job(number)).unwrap();
             assert_eq!(home.answers(1)[0].0, key(number));
@@ -193,7 +193,7 @@ fn a_job_dispatched_after_a_completion_needs_no_further_thread() {
 #[test]
 fn two_drivers_share_a_pool() {
     check(|| {
-        let pool = Pool::new(1);
+        let pool = ThreadPool::new(1);
         let thread = thread::spawn({
             let pool = pool.clone();
             move || {
@@ -213,10 +213,10 @@ fn two_drivers_share_a_pool() {
 #[test]
 fn a_job_is_withdrawn_or_answered() {
     check(|| {
-        let (home, pool) = (Home::new(), Pool::new(1));
+        let (home, pool) = (Home::new(), ThreadPool::new(1));
         pool.dispatch(home.job(1)).unwrap();
         pool.dispatch(home.job(2)).unwrap();
-        let is_withdrawn = pool.withdraw(key(2), &home.desk);
+        let is_withdrawn = pool.remove_queued(key(2), &home.remote);
         let answers = home.answers(if is_withdrawn { 1 } else { 2 });
         assert_eq!(answers.len(), if is_withdrawn { 1 } else { 2 });
         pool.expire();

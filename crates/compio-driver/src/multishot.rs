@@ -10,17 +10,17 @@ use std::{
 
 use crate::{
     arena::OpHandle,
-    driver::Inner,
+    driver::Core,
     key::Key,
     operation::{Multishot, Operation},
     request::{Request, to_result},
-    submit::find_or_wait,
+    submit::poll_or_register,
 };
 
 /// Polls a multishot operation. Dropping it cancels the operation, as with [`Submit`](crate::Submit). The
 /// operation's output owns the items that were not taken.
 pub(crate) struct SubmitMulti<O: Multishot> {
-    driver: Rc<Inner>,
+    driver: Rc<Core>,
     state: State<O>,
 }
 
@@ -41,7 +41,7 @@ pub(crate) enum Next<O: Multishot> {
 impl<O: Multishot> Unpin for SubmitMulti<O> {}
 
 impl<O: Multishot> SubmitMulti<O> {
-    pub(crate) fn new(driver: Rc<Inner>, operation: O) -> Self {
+    pub(crate) fn new(driver: Rc<Core>, operation: O) -> Self {
         Self {
             driver,
             state: State::Idle(operation),
@@ -106,14 +106,14 @@ pub(crate) trait Ends: Multishot {
 /// The end of an operation in flight, without the operation's type. Its other items are lost. Dropping it
 /// cancels the operation, as with [`SubmitMulti`].
 pub(crate) struct Ending<T> {
-    driver: Rc<Inner>,
+    driver: Rc<Core>,
     /// `None` after the end.
     key: Option<Key>,
     /// [`poll_end`] of the operation's type.
-    poll: fn(&Inner, Key, &mut Context<'_>) -> Poll<T>,
+    poll: fn(&Core, Key, &mut Context<'_>) -> Poll<T>,
 }
 
-fn poll_end<O: Ends>(driver: &Inner, key: Key, cx: &mut Context<'_>) -> Poll<O::End> {
+fn poll_end<O: Ends>(driver: &Core, key: Key, cx: &mut Context<'_>) -> Poll<O::End> {
     let mut operation = RawOp::<O>(key, PhantomData);
     loop {
         if let Next::End(output) = ready!(operation.poll_next(driver, cx)) {
@@ -154,20 +154,20 @@ pub(crate) struct RawOp<O>(Key, PhantomData<fn() -> O>);
 
 impl<O: Operation> RawOp<O> {
     /// Inserts the operation into the arena. The caller must [submit](Self::submit) its request.
-    pub(crate) fn insert(driver: &Inner, operation: O) -> (Self, Request) {
+    pub(crate) fn insert(driver: &Core, operation: O) -> (Self, Request) {
         // SAFETY: the handle is dropped here.
         let (handle, request) = unsafe { driver.arena.insert(operation) };
         (Self(handle.key(), PhantomData), request)
     }
 
-    fn handle(&self, driver: &Inner) -> OpHandle<O> {
+    fn handle(&self, driver: &Core) -> OpHandle<O> {
         // SAFETY: inserted as an `O`, and not abandoned. Once the operation has been taken, the key is
         // stale, which the arena detects.
         unsafe { driver.arena.handle_of(self.0) }
     }
 
     /// Submits the operation. `request` was returned by [`insert`](Self::insert).
-    pub(crate) fn submit(&self, driver: &Rc<Inner>, request: &Request) {
+    pub(crate) fn submit(&self, driver: &Rc<Core>, request: &Request) {
         // SAFETY: the operation stays in its cell until it has completed.
         if let Some(answer) = unsafe { driver.begin(self.0, request) } {
             driver.arena.complete(self.0, answer);
@@ -175,14 +175,14 @@ impl<O: Operation> RawOp<O> {
     }
 
     /// Requests the operation's cancellation. Earlier completions are still returned.
-    pub(crate) fn cancel(&self, driver: &Inner) {
+    pub(crate) fn cancel(&self, driver: &Core) {
         driver.cancel(self.0);
     }
 
     /// The output of an operation with a single completion. The caller must not poll it afterwards.
-    pub(crate) fn poll(&mut self, driver: &Inner, cx: &mut Context<'_>) -> Poll<O::Output> {
+    pub(crate) fn poll(&mut self, driver: &Core, cx: &mut Context<'_>) -> Poll<O::Output> {
         let handle = self.handle(driver);
-        ready!(find_or_wait(driver, &handle, cx, || handle
+        ready!(poll_or_register(driver, &handle, cx, || handle
             .is_completed()
             .then_some(())));
         let (operation, answer) = handle.take(&driver.arena);
@@ -190,21 +190,21 @@ impl<O: Operation> RawOp<O> {
         Poll::Ready(unsafe { operation.finish(to_result(answer)) })
     }
 
-    pub(crate) fn abandon(self, driver: &Inner) {
+    pub(crate) fn abandon(self, driver: &Core) {
         driver.abandon(self.0);
     }
 }
 
 impl<O: Multishot> RawOp<O> {
     /// As [`insert`](Self::insert), for a multishot operation.
-    pub(crate) fn insert_multishot(driver: &Inner, operation: O) -> (Self, Request) {
+    pub(crate) fn insert_multishot(driver: &Core, operation: O) -> (Self, Request) {
         // SAFETY: the handle is dropped here.
         let (handle, request) = unsafe { driver.arena.insert_multishot(operation) };
         (Self(handle.key(), PhantomData), request)
     }
 
     /// The next item or the end. The caller must not poll it after the end.
-    pub(crate) fn poll_next(&mut self, driver: &Inner, cx: &mut Context<'_>) -> Poll<Next<O>> {
+    pub(crate) fn poll_next(&mut self, driver: &Core, cx: &mut Context<'_>) -> Poll<Next<O>> {
         /// The state of the operation.
         enum Found<T> {
             Item(T),
@@ -215,7 +215,7 @@ impl<O: Multishot> RawOp<O> {
             let item = handle.look().map(Found::Item);
             item.or_else(|| handle.is_completed().then_some(Found::End))
         };
-        Poll::Ready(match ready!(find_or_wait(driver, &handle, cx, look)) {
+        Poll::Ready(match ready!(poll_or_register(driver, &handle, cx, look)) {
             Found::Item(item) => Next::Item(item),
             Found::End => {
                 let (operation, answer) = handle.take(&driver.arena);

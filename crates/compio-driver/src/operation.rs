@@ -16,7 +16,7 @@ use crate::request::{Item, Request};
 ///   valid and in place from [`request`](Self::request) until the operation is moved, dropped or
 ///   finished. The operation is not moved in between. It may be leaked.
 /// - That memory may be written to by the kernel, or by another thread in the case of
-///   [`Request::Work`]; nothing else refers to it.
+///   [`Request::Blocking`]; nothing else refers to it.
 /// - If the request passes memory to another thread, that thread may use it.
 pub unsafe trait Operation: 'static {
     /// The output: typically an [`io::Result`], and the buffer.

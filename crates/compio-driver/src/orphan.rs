@@ -14,7 +14,7 @@ use std::{
 
 use crate::{
     cancel::Cancelled,
-    driver::Inner,
+    driver::Core,
     operation::{Multishot, Operation, Owned},
     request::{Item, Request},
     wait_list::{Waiter, Waiters},
@@ -95,12 +95,12 @@ unsafe impl<O: Multishot, K: Keeper<O>> Multishot for Lossless<O, K> {
 #[derive(Debug, Default)]
 pub(crate) struct PendingOrphans {
     count: Cell<usize>,
-    drivers: RefCell<Vec<Weak<Inner>>>,
+    drivers: RefCell<Vec<Weak<Core>>>,
 }
 
 impl PendingOrphans {
     /// Counts an operation of this driver that is about to be dropped. [`remove`](Self::remove) follows.
-    pub(crate) fn add(&self, driver: &Rc<Inner>) {
+    pub(crate) fn add(&self, driver: &Rc<Core>) {
         self.count.set(self.count.get() + 1);
         let mut drivers = self.drivers.borrow_mut();
         if !drivers
@@ -137,7 +137,7 @@ impl PendingOrphans {
 
     /// Reaps completions of the drivers other than this one. It may be that no loop turns them: the waiting
     /// task, or another runtime, occupies the thread. `waker` is woken if completions are outstanding then.
-    pub(crate) fn pump_others(&self, driver: &Rc<Inner>, waker: &Waker) {
+    pub(crate) fn pump_others(&self, driver: &Rc<Core>, waker: &Waker) {
         let others: Vec<_> = {
             let drivers = self.drivers.borrow();
             let others = drivers.iter().filter_map(Weak::upgrade);
@@ -163,7 +163,7 @@ pub(crate) struct OrphanWait {
 impl OrphanWait {
     /// Registers the task with these waiters and with the tokens. The caller checks its condition
     /// afterwards.
-    pub(crate) fn listen(&mut self, driver: &Inner, cx: &mut Context<'_>, waiters: &Waiters) {
+    pub(crate) fn listen(&mut self, driver: &Core, cx: &mut Context<'_>, waiters: &Waiters) {
         waiters.list(&mut self.waiter, cx.waker());
         self.cancels = driver.cancels();
         for cancel in &mut self.cancels {

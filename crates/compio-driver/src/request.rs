@@ -9,7 +9,7 @@ use std::{ffi::c_int, io};
 
 use socket2::SockAddrStorage;
 
-pub use crate::buffers::Choice;
+pub use crate::buffers::BufferPick;
 pub use crate::sys::{
     Message, NativePath, OpenFlags, PathUnit, PeerAddress, RawEntry, RawFd, RawSlice, Stat,
 };
@@ -81,7 +81,7 @@ pub enum Request {
     /// A wait for a descriptor's readiness.
     Poll(Poll),
     /// A blocking call on another thread.
-    Work(Work),
+    Blocking(BlockingCall),
     /// No action, because an argument of the operation is invalid, such as an unknown flag. Fails with the
     /// kind [`InvalidInput`](std::io::ErrorKind::InvalidInput).
     Invalid,
@@ -239,7 +239,7 @@ pub enum Net {
     /// and no buffer at EOF.
     RecvPooled {
         fd: RawFd,
-        choice: *mut Choice,
+        choice: *mut BufferPick,
         room: u32,
         flags: c_int,
     },
@@ -319,7 +319,7 @@ pub enum Poll {
 
 /// Blocking code, type-erased. `run(data)` is called once, on another thread.
 #[derive(Debug, Clone, Copy)]
-pub struct Work {
+pub struct BlockingCall {
     /// The argument of `run`: memory inside the operation.
     pub data: *mut (),
     /// The code.
@@ -344,15 +344,15 @@ pub fn is_cancelled(error: &std::io::Error) -> bool {
 #[derive(Debug, Clone, Copy)]
 pub struct Item {
     /// The result, as of a final completion.
-    pub answer: Answer,
+    pub answer: RawResult,
     /// The filled buffer's id in its group.
     pub buffer: Option<u16>,
 }
 
 /// The raw result of a request: a number whose meaning depends on the request, or the system's error code.
-pub type Answer = Result<u32, i32>;
+pub type RawResult = Result<u32, i32>;
 
-pub(crate) fn to_result(answer: Answer) -> io::Result<usize> {
+pub(crate) fn to_result(answer: RawResult) -> io::Result<usize> {
     answer
         .map(|value| value as usize)
         .map_err(io::Error::from_raw_os_error)

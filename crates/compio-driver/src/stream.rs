@@ -18,7 +18,7 @@ use crate::{
     buffer_queue::Ticket,
     buffers::{BufferPool, PooledBuffer},
     cancel::Cancelled,
-    driver::{Driver, Inner},
+    driver::{Core, Driver},
     fd::SharedFd,
     multishot::{Next, RawOp, SubmitMulti},
     op::{
@@ -75,7 +75,7 @@ impl Acceptor {
 /// that were accepted and not taken yet. An [`Acceptor`], however, keeps the
 /// connections of its streams for the next accept.
 pub struct AcceptStream {
-    driver: Rc<Inner>,
+    driver: Rc<Core>,
     fd: SharedFd,
     state: Accepting,
     place: Place,
@@ -88,7 +88,7 @@ enum Accepting {
 }
 
 impl AcceptStream {
-    pub(crate) fn new(driver: Rc<Inner>, fd: SharedFd, kept: Rc<AcceptQueue>) -> Self {
+    pub(crate) fn new(driver: Rc<Core>, fd: SharedFd, kept: Rc<AcceptQueue>) -> Self {
         Self {
             driver,
             fd,

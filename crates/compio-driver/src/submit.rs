@@ -11,7 +11,7 @@ use std::{
 
 use crate::{
     arena::OpHandle,
-    driver::{Driver, Inner},
+    driver::{Core, Driver},
     operation::{Operation, Owned},
     request::to_result,
 };
@@ -34,7 +34,7 @@ impl Driver {
 /// of [`Driver::receive`](crate::Driver::receive) and its variants.
 #[must_use = "futures do nothing unless awaited"]
 pub struct Submit<O: Operation> {
-    driver: Rc<Inner>,
+    driver: Rc<Core>,
     state: State<O>,
 }
 
@@ -48,7 +48,7 @@ enum State<O> {
 impl<O: Operation> Unpin for Submit<O> {}
 
 impl<O: Operation> Submit<O> {
-    pub(crate) fn new(driver: Rc<Inner>, operation: O) -> Self {
+    pub(crate) fn new(driver: Rc<Core>, operation: O) -> Self {
         Self {
             driver,
             state: State::Idle(operation),
@@ -64,7 +64,7 @@ impl<O: Operation> Submit<O> {
         }
     }
 
-    pub(crate) fn driver(&self) -> &Rc<Inner> {
+    pub(crate) fn driver(&self) -> &Rc<Core> {
         &self.driver
     }
 
@@ -132,7 +132,7 @@ impl<O: Operation> Future for Submit<O> {
         ready!(if is_new {
             wait(handle, cx, look)
         } else {
-            find_or_wait(driver, handle, cx, look)
+            poll_or_register(driver, handle, cx, look)
         });
         let State::InFlight(handle) = mem::replace(&mut this.state, State::Done) else {
             unreachable!("begun by now");
@@ -145,8 +145,8 @@ impl<O: Operation> Future for Submit<O> {
 
 /// The value that `look` finds of an operation. If it finds none, the task is woken when `look` may succeed.
 #[inline]
-pub(crate) fn find_or_wait<O: Operation, T>(
-    driver: &Inner,
+pub(crate) fn poll_or_register<O: Operation, T>(
+    driver: &Core,
     handle: &OpHandle<O>,
     cx: &Context<'_>,
     look: impl Fn() -> Option<T>,
@@ -162,7 +162,7 @@ pub(crate) fn find_or_wait<O: Operation, T>(
     wait(handle, cx, look)
 }
 
-/// As [`find_or_wait`], after `look` has found nothing. The task is not the waiter yet.
+/// As [`poll_or_register`], after `look` has found nothing. The task is not the waiter yet.
 #[inline]
 fn wait<O: Operation, T>(
     handle: &OpHandle<O>,

@@ -21,7 +21,7 @@ use crate::{
     key::Key,
     notify::Notifier,
     per_process::PerProcess,
-    request::{Answer, Request},
+    request::{RawResult, Request},
     sync::{AtomicBool, Condvar, Mutex, MutexGuard, start_thread},
     sys,
 };
@@ -40,7 +40,7 @@ const THREADS_MAX: usize = 256;
 /// A child of `fork` has none of its parent's threads. There, a pool starts again, with no threads and
 /// an empty queue.
 #[derive(Debug, Clone)]
-pub struct Pool(Arc<Handle>);
+pub struct ThreadPool(Arc<Handle>);
 
 /// The state that all clones of a pool share.
 #[derive(Debug)]
@@ -69,7 +69,7 @@ struct State {
 pub(crate) struct Job {
     pub(crate) key: Key,
     pub(crate) request: Request,
-    pub(crate) desk: Arc<RemoteCompletions>,
+    pub(crate) remote: Arc<RemoteCompletions>,
     /// The kernel has dropped the request, or has executed it already.
     pub(crate) is_repeated: bool,
 }
@@ -78,7 +78,7 @@ impl Job {
     /// # Safety
     ///
     /// The job is run once, and its request is valid until this returns.
-    unsafe fn execute(&self) -> Answer {
+    unsafe fn execute(&self) -> RawResult {
         // SAFETY: passed on from this function.
         unsafe {
             if self.is_repeated {
@@ -91,11 +91,11 @@ impl Job {
 }
 
 // SAFETY: the request points to memory of an operation in flight: it stays valid until the job's
-// result has completed the operation. Any thread may make a system call, and a `Request::Work` allows
+// result has completed the operation. Any thread may make a system call, and a `Request::Blocking` allows
 // its use there (`Operation`, third rule).
 unsafe impl Send for Job {}
 
-impl Pool {
+impl ThreadPool {
     /// A pool of at most `threads_max` threads, which start when they are needed.
     ///
     /// # Panics
@@ -125,7 +125,7 @@ impl Pool {
 
     /// The pool that drivers of this process share by default.
     pub fn global() -> Self {
-        static GLOBAL: PerProcess<Pool> = PerProcess::new();
+        static GLOBAL: PerProcess<ThreadPool> = PerProcess::new();
         GLOBAL.get_or_make(|| Self::new(THREADS_MAX)).clone()
     }
 
@@ -157,9 +157,9 @@ impl Pool {
     }
 
     /// Removes a job that no thread has begun. It will not run.
-    pub(crate) fn withdraw(&self, key: Key, desk: &Arc<RemoteCompletions>) -> bool {
+    pub(crate) fn remove_queued(&self, key: Key, remote: &Arc<RemoteCompletions>) -> bool {
         let mut state = self.shared().lock();
-        let is_wanted = |job: &Job| job.key == key && Arc::ptr_eq(&job.desk, desk);
+        let is_wanted = |job: &Job| job.key == key && Arc::ptr_eq(&job.remote, remote);
         // From both ends: a caller that cancels many jobs starts with the oldest or the newest.
         let place = (0..state.queue.len().div_ceil(2)).find_map(|front| {
             let places = [front, state.queue.len() - 1 - front];
@@ -200,7 +200,7 @@ impl Shared {
                 // Already counted as idle: a task that dispatches its next job on this completion needs
                 // no further thread.
                 self.lock().idle += 1;
-                job.desk.put(job.key, answer);
+                job.remote.put(job.key, answer);
                 drop(job);
                 state = self.lock();
                 state.idle -= 1;
@@ -231,7 +231,7 @@ pub(crate) struct RemoteCompletions {
 
 #[derive(Debug, Default)]
 struct LaidDown {
-    answers: Vec<(Key, Answer)>,
+    answers: Vec<(Key, RawResult)>,
     /// Tasks of other drivers that wait for a completion of this one.
     guests: Vec<Waker>,
 }
@@ -245,7 +245,7 @@ impl RemoteCompletions {
         }
     }
 
-    pub(crate) fn put(&self, key: Key, answer: Answer) {
+    pub(crate) fn put(&self, key: Key, answer: RawResult) {
         let guests = {
             let mut completions = self.lock();
             completions.answers.push((key, answer));
@@ -285,7 +285,7 @@ impl RemoteCompletions {
     }
 
     /// Swaps the completions with the empty `into`.
-    pub(crate) fn take(&self, into: &mut Vec<(Key, Answer)>) {
+    pub(crate) fn take(&self, into: &mut Vec<(Key, RawResult)>) {
         debug_assert!(into.is_empty());
         // AcqRel: pairs with the store in `put`.
         if self.maybe_nonempty() && self.filled.swap(false, AcqRel) {

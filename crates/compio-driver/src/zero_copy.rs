@@ -14,7 +14,7 @@ use compio_io::buf::{BufResult, IoBuf, IoVectoredBuf};
 use socket2::SockAddr;
 
 use crate::{
-    driver::{Driver, Inner},
+    driver::{Core, Driver},
     fd::SharedFd,
     multishot::{Ending, Next, SubmitMulti},
     op::{
@@ -103,7 +103,7 @@ impl<B: IoBuf> fmt::Debug for SendZeroCopyFuture<B> {
 
 /// The send `S` without a copy if possible.
 struct Sending<S: ZeroCopySend> {
-    driver: Rc<Inner>,
+    driver: Rc<Core>,
     fd: SharedFd,
     stage: Stage,
     /// `None` once the result was returned.
@@ -126,7 +126,7 @@ enum Stage {
 
 impl<S: ZeroCopySend> Sending<S> {
     /// `send` uses the number of `fd`.
-    fn new(driver: Rc<Inner>, fd: SharedFd, send: S) -> Self {
+    fn new(driver: Rc<Core>, fd: SharedFd, send: S) -> Self {
         let stage = if S::is_supported(driver.capabilities()) {
             Stage::Lending
         } else {

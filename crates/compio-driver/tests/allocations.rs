@@ -9,7 +9,7 @@ use std::{
 };
 
 use compio_driver::{
-    AsRawFd, Driver, DriverBuilder, Owned, OwnedFd, Poller, Pool, SharedFd, SockAddr,
+    AsRawFd, Driver, DriverBuilder, Owned, OwnedFd, Poller, SharedFd, SockAddr, ThreadPool,
     op::{
         Blocking, Nop, PollOnce, ReadAt, Readiness, Recv, RecvFrom, RecvMsg, Send, SendMsg, SendTo,
         Stat, WriteAt, WriteVectoredAt,
@@ -55,7 +55,10 @@ fn run<O: Owned>(driver: &Driver, operation: O) -> O::Output {
 
 /// A driver whose thread pool has one thread: a larger pool may start a thread at any time.
 fn driver_with_a_thread() -> Driver {
-    DriverBuilder::new().pool(Pool::new(1)).build().unwrap()
+    DriverBuilder::new()
+        .pool(ThreadPool::new(1))
+        .build()
+        .unwrap()
 }
 
 fn sockets() -> (SharedFd, SharedFd) {
@@ -175,7 +178,7 @@ fn dropped_polls() {
 #[test]
 fn blocking_work() {
     // One thread: starting another one allocates.
-    let builder = DriverBuilder::new().pool(Pool::new(1));
+    let builder = DriverBuilder::new().pool(ThreadPool::new(1));
     let driver = builder.build().unwrap();
     check(|| assert_eq!(run(&driver, Blocking::new(|| 7)).unwrap().unwrap(), 7));
 }

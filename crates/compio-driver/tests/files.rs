@@ -10,7 +10,7 @@ use std::{
     thread,
 };
 
-use compio_driver::{Driver, DriverBuilder, OwnedFd, Pool, SharedFd, op::BlockingOn};
+use compio_driver::{Driver, DriverBuilder, OwnedFd, SharedFd, ThreadPool, op::BlockingOn};
 
 fn run<F: Future>(driver: &Driver, future: F) -> F::Output {
     let mut future = pin!(future);
@@ -74,7 +74,10 @@ fn the_file_stays_open_until_the_abandoned_work_is_over() {
 
 #[test]
 fn work_that_waits_for_a_thread_closes_its_file_when_it_is_dropped() {
-    let driver = DriverBuilder::new().pool(Pool::new(1)).build().unwrap();
+    let driver = DriverBuilder::new()
+        .pool(ThreadPool::new(1))
+        .build()
+        .unwrap();
     let (release, released) = mpsc::channel::<()>();
     let busy = BlockingOn::new(share(tempfile::tempfile().unwrap()), move |_: &File| {
         released.recv().unwrap();

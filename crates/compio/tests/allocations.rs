@@ -12,7 +12,7 @@ use std::{
 };
 
 use compio::{
-    driver::Pool,
+    driver::ThreadPool,
     fs::File,
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::{TcpStream, UdpSocket},
@@ -53,7 +53,7 @@ async fn check_rounds(rounds: usize, mut round: impl AsyncFnMut()) {
 /// As `block_on`, with a thread pool that no other test shares: starting another thread would
 /// allocate.
 fn block_on_alone<F: Future>(body: F) -> F::Output {
-    let runtime = Runtime::builder().pool(Pool::new(1)).build().unwrap();
+    let runtime = Runtime::builder().pool(ThreadPool::new(1)).build().unwrap();
     runtime.block_on(body)
 }
 

@@ -25,7 +25,7 @@ use std::{
 };
 
 use compio::{
-    driver::Pool,
+    driver::ThreadPool,
     io::{AsyncRead, AsyncReadExt, AsyncWriteExt},
     net::UnixStream,
     runtime::Runtime,
@@ -90,7 +90,7 @@ fn wait(child: libc::pid_t) -> ExitStatus {
 /// A runtime of its own, with a pool of its own: the threads of another one are not in this process.
 fn runtime() -> Runtime {
     Runtime::builder()
-        .pool(Pool::new(2))
+        .pool(ThreadPool::new(2))
         .build()
         .expect("a runtime")
 }
@@ -312,7 +312,7 @@ fn s49_blocking_work_in_child_runs_while_parent_has_idle_threads() {
 #[test]
 fn s49_blocking_work_in_child_runs_on_pool_made_by_parent() {
     let _turn = take_turn();
-    let pool = Pool::new(1);
+    let pool = ThreadPool::new(1);
     let build = || {
         let builder = Runtime::builder().pool(pool.clone());
         builder.build().unwrap()

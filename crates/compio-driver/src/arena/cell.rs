@@ -11,7 +11,7 @@ use std::{
 use super::vtable::OpVTable;
 use crate::{
     key::Key,
-    request::{Answer, Request},
+    request::{RawResult, Request},
     sys::OpState,
 };
 
@@ -19,10 +19,10 @@ use crate::{
 #[repr(C)]
 pub(super) struct Header {
     /// The backend's, while the operation is in flight.
-    pub(super) scratch: OpState,
+    pub(super) op_state: OpState,
     pub(super) owner: Owner,
     pub(super) vtable: &'static OpVTable,
-    pub(super) answer: Answer,
+    pub(super) answer: RawResult,
     pub(super) generation: u32,
     pub(super) index: u32,
     /// In a free cell the index of the next free one; otherwise the operation's insertion number.
@@ -65,7 +65,7 @@ impl State {
 }
 
 /// The two sizes of cells, in bytes. A small cell stores a read or a send with its buffer, in two cache
-/// lines if the backend needs no scratch. A large cell stores addresses, message headers and attributes.
+/// lines if the backend needs no op_state. A large cell stores addresses, message headers and attributes.
 /// Larger operations are boxed.
 pub(super) const STRIDES: [usize; 2] = [stride(SMALL), stride(520)];
 /// The largest operation that fits a small cell on every backend.

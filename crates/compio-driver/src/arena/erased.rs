@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 use super::{cell::class_of, vtable::OpVTable};
 use crate::{
     operation::{Multishot, Operation},
-    request::{Answer, Item, Request, to_result},
+    request::{Item, RawResult, Request, to_result},
 };
 
 impl OpVTable {
@@ -72,7 +72,7 @@ pub(super) unsafe fn operation_at<O>(storage: *mut u8) -> *mut O {
 /// # Safety
 ///
 /// The storage holds an `O` that has completed with this answer.
-unsafe fn orphaned_inline<O: Operation>(storage: *mut u8, answer: Answer) {
+unsafe fn orphaned_inline<O: Operation>(storage: *mut u8, answer: RawResult) {
     // SAFETY: by this function's contract; the cell is not used again until it is freed.
     unsafe { storage.cast::<O>().read().on_orphaned(to_result(answer)) };
 }
@@ -80,7 +80,7 @@ unsafe fn orphaned_inline<O: Operation>(storage: *mut u8, answer: Answer) {
 /// # Safety
 ///
 /// The storage holds a pointer to a boxed `O` that has completed with this answer.
-unsafe fn orphaned_boxed<O: Operation>(storage: *mut u8, answer: Answer) {
+unsafe fn orphaned_boxed<O: Operation>(storage: *mut u8, answer: RawResult) {
     // SAFETY: by this function's contract.
     unsafe {
         let operation = Box::from_raw(storage.cast::<*mut O>().read());
@@ -130,4 +130,4 @@ unsafe fn rebuild_external(storage: *mut u8) -> Request {
 /// # Safety
 ///
 /// None.
-unsafe fn orphaned_external(_: *mut u8, _: Answer) {}
+unsafe fn orphaned_external(_: *mut u8, _: RawResult) {}

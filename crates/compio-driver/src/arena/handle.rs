@@ -10,7 +10,7 @@ use super::{
 use crate::{
     key::Key,
     operation::{Multishot, Operation},
-    request::Answer,
+    request::RawResult,
 };
 
 /// The cell of an operation of type `O`, for its inserter (rule 3).
@@ -74,7 +74,7 @@ impl<O: Operation> OpHandle<O> {
     ///
     /// If the operation has not completed.
     #[inline]
-    pub(crate) fn take(self, arena: &Arena) -> (O, Answer) {
+    pub(crate) fn take(self, arena: &Arena) -> (O, RawResult) {
         assert!(self.is_completed(), "{:?} has not completed", self.key());
         let header = self.header();
         // SAFETY: as in `set_waiter`. It was inserted as an `O`, and the kernel is done with it

@@ -93,7 +93,7 @@ pub(crate) use self::{
 use crate::{
     key::Key,
     operation::{Multishot, Operation},
-    request::{Answer, Item, Request},
+    request::{Item, RawResult, Request},
     sys::OpState,
 };
 
@@ -120,7 +120,7 @@ pub(crate) enum OnComplete {
     Nothing,
     Wake(Waker),
     /// Report the result to the caller of the low-level API. The cell is free.
-    Report(usize, Answer),
+    Report(usize, RawResult),
     /// Call [`Arena::release_orphan`].
     ReleaseOrphan(Key),
 }
@@ -285,36 +285,36 @@ impl Arena {
             return ptr::dangling_mut();
         }
         // SAFETY: a live header (rule 3), used on this thread only (rule 4).
-        unsafe { &raw mut (*self.header(key)).scratch }
+        unsafe { &raw mut (*self.header(key)).op_state }
     }
 
     /// The operation goes to the thread pool, not to the kernel.
     pub(crate) fn mark_in_thread_pool(&self, key: Key) {
-        // SAFETY: as in `scratch`.
+        // SAFETY: as in `op_state`.
         unsafe { (*self.header(key)).is_in_thread_pool = true };
     }
 
     /// The thread pool has returned the operation without running it.
     pub(crate) fn unmark_in_thread_pool(&self, key: Key) {
-        // SAFETY: as in `scratch`.
+        // SAFETY: as in `op_state`.
         unsafe { (*self.header(key)).is_in_thread_pool = false };
     }
 
     /// Whether the operation is in the thread pool.
     pub(crate) fn is_in_thread_pool(&self, key: Key) -> bool {
-        // SAFETY: as in `scratch`.
+        // SAFETY: as in `op_state`.
         unsafe { (*self.header(key)).is_in_thread_pool }
     }
 
     /// Records that a cancel of the operation has been requested.
     pub(crate) fn mark_cancel_requested(&self, key: Key) {
-        // SAFETY: as in `scratch`.
+        // SAFETY: as in `op_state`.
         unsafe { (*self.header(key)).is_cancel_requested = true };
     }
 
     /// Whether a cancel of the operation has been requested.
     pub(crate) fn is_cancel_requested(&self, key: Key) -> bool {
-        // SAFETY: as in `scratch`.
+        // SAFETY: as in `op_state`.
         unsafe { (*self.header(key)).is_cancel_requested }
     }
 
@@ -334,14 +334,14 @@ impl Arena {
             return false;
         }
         let header = self.header(key);
-        // SAFETY: as in `scratch`. The operation has the type of its vtable.
+        // SAFETY: as in `op_state`. The operation has the type of its vtable.
         unsafe { !((*header).vtable.awaits_notification)(storage_behind(header)) }
     }
 
     /// Handles a completion that is not the last. Also returns whether the operation has enough items.
     pub(crate) fn on_partial(&self, key: Key, item: Item) -> (OnComplete, bool) {
         let header = self.header(key);
-        // SAFETY: as in `scratch`. The operation has the type of its vtable.
+        // SAFETY: as in `op_state`. The operation has the type of its vtable.
         unsafe {
             let Some(push_partial) = (*header).vtable.push_partial else {
                 return (OnComplete::Nothing, false);
@@ -358,9 +358,9 @@ impl Arena {
     /// Handles the kernel's final completion.
     // Always: without inlining, the result is written in parts and then read as a whole at once.
     #[inline(always)]
-    pub(crate) fn complete(&self, key: Key, answer: Answer) -> OnComplete {
+    pub(crate) fn complete(&self, key: Key, answer: RawResult) -> OnComplete {
         let header = self.header(key);
-        // SAFETY: as in `scratch`.
+        // SAFETY: as in `op_state`.
         unsafe {
             // Before any change: a second completion must not be counted.
             let completed = match (*header).state {
@@ -390,7 +390,7 @@ impl Arena {
     /// Orphans an operation whose future was dropped. Returns the action that follows.
     pub(crate) fn abandon(&self, key: Key) -> Abandoned {
         let header = self.header(key);
-        // SAFETY: as in `scratch`.
+        // SAFETY: as in `op_state`.
         unsafe {
             match (*header).state {
                 State::InFlight => {
@@ -457,7 +457,7 @@ impl Arena {
     fn mark_in_flight(&self, header: *mut Header) {
         let number = self.inserted.get();
         self.inserted.set(number.wrapping_add(1));
-        // SAFETY: as in `scratch`.
+        // SAFETY: as in `op_state`.
         unsafe {
             (*header).next_free = number;
             (*header).state = State::InFlight;
@@ -488,7 +488,7 @@ impl Arena {
         for slot in 0..CELLS_PER_PAGE {
             let is_last = slot + 1 == CELLS_PER_PAGE;
             let header = Header {
-                scratch: OpState::new(),
+                op_state: OpState::new(),
                 owner: Owner::Nobody,
                 vtable: OpVTable::EXTERNAL,
                 answer: Ok(0),

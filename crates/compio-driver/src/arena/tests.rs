@@ -16,7 +16,7 @@ use super::{
 use crate::{
     op,
     operation::Operation,
-    request::{Answer, Request},
+    request::{RawResult, Request},
     sys::OpState,
 };
 
@@ -83,7 +83,7 @@ fn insert<O: Operation>(arena: &Arena, operation: O) -> Key {
     unsafe { arena.insert(operation) }.0.key()
 }
 
-fn land_quietly(arena: &Arena, key: Key, answer: Answer) {
+fn land_quietly(arena: &Arena, key: Key, answer: RawResult) {
     assert!(matches!(arena.complete(key, answer), OnComplete::Nothing));
 }
 
@@ -96,7 +96,7 @@ fn land_orphan(arena: &Arena, key: Key) {
 /// # Safety
 ///
 /// As [`Arena::handle_of`].
-unsafe fn take<O: Operation>(arena: &Arena, key: Key) -> (O, Answer) {
+unsafe fn take<O: Operation>(arena: &Arena, key: Key) -> (O, RawResult) {
     // SAFETY: passed on from this function.
     unsafe { arena.handle_of::<O>(key) }.take(arena)
 }
@@ -268,7 +268,7 @@ fn a_stale_key_is_refused_everywhere() {
     });
     check_refused("abandon", |arena, key| drop(arena.abandon(key)));
     check_refused("release_orphan", |arena, key| arena.release_orphan(key));
-    check_refused("scratch", |arena, key| {
+    check_refused("op_state", |arena, key| {
         if size_of::<OpState>() == 0 {
             // `op_state` does not access the cell then.
             arena.mark_cancel_requested(key);

@@ -1,11 +1,11 @@
 //! The table of type-erased functions that a cell points to.
 
-use crate::request::{Answer, Item, Request};
+use crate::request::{Item, RawResult, Request};
 
 /// The type-erased functions of a cell's operation.
 pub(super) struct OpVTable {
     /// Calls [`Operation::on_orphaned`](crate::Operation::on_orphaned) of the operation in the storage.
-    pub(super) on_orphaned: unsafe fn(*mut u8, Answer),
+    pub(super) on_orphaned: unsafe fn(*mut u8, RawResult),
     /// Passes a completion that is not the last to the operation, and returns whether it has enough.
     /// `None` for a single-shot operation.
     pub(super) push_partial: Option<unsafe fn(*mut u8, Item) -> bool>,

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use super::{Driver, core::Inner};
+use super::{Driver, core::Core};
 use crate::{
     arena::Arena,
     backend::BackendKind,
@@ -17,7 +17,7 @@ use crate::{
     spin::{Spin, SpinPolicy},
     sys,
     thread_bound::StaysOnItsThread,
-    thread_pool::{Pool, RemoteCompletions},
+    thread_pool::{RemoteCompletions, ThreadPool},
 };
 
 /// The settings of a new [`Driver`].
@@ -26,7 +26,7 @@ pub struct DriverBuilder {
     backend: Option<BackendKind>,
     entries: u32,
     spin: SpinPolicy,
-    pool: Option<Pool>,
+    pool: Option<ThreadPool>,
     shutdown_timeout: Duration,
 }
 
@@ -71,7 +71,7 @@ impl DriverBuilder {
     }
 
     /// The thread pool for blocking work, instead of the pool that all drivers share.
-    pub fn pool(mut self, pool: Pool) -> Self {
+    pub fn pool(mut self, pool: ThreadPool) -> Self {
         self.pool = Some(pool);
         self
     }
@@ -98,13 +98,13 @@ impl DriverBuilder {
         };
         let (backend, event, why) = sys::choose(wanted, self.entries, Spin::new(self.spin))?;
         let notifier = Arc::new(Notifier::new(event));
-        let inner = Inner {
+        let inner = Core {
             arena: Arena::new(),
             backend: RefCell::new(backend),
             why,
-            desk: Arc::new(RemoteCompletions::new(Arc::clone(&notifier))),
+            remote: Arc::new(RemoteCompletions::new(Arc::clone(&notifier))),
             notifier,
-            pool: self.pool.unwrap_or_else(Pool::global),
+            pool: self.pool.unwrap_or_else(ThreadPool::global),
             entries: RefCell::default(),
             deferred: Cell::default(),
             completions: Cell::default(),

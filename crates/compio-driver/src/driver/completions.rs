@@ -7,20 +7,20 @@ use std::{
 
 use compio_io::panics::{discard, wake_all};
 
-use super::{core::Inner, deferred::Deferred, entry::Entry};
+use super::{core::Core, deferred::Deferred, entry::Entry};
 use crate::{
     arena::{Abandoned, OnComplete},
     key::Key,
     operation::Operation,
-    request::{Answer, Request},
+    request::{RawResult, Request},
     sys::{self, Backend as _, Report, Resubmit, Submitted},
 };
 
-impl Inner {
+impl Core {
     #[inline]
     pub(super) fn on_report(&self, key: Key, report: Report, deferred: &mut Deferred) {
         let on_complete = match report {
-            Report::Item(item) => {
+            Report::Partial(item) => {
                 let (on_complete, is_enough) = self.arena.on_partial(key, item);
                 if is_enough {
                     deferred.enough.push(key);
@@ -46,7 +46,7 @@ impl Inner {
                 deferred.ready.push(key);
                 return;
             }
-            Report::NotFound => {
+            Report::CancelNotFound => {
                 deferred.not_found.push(key);
                 return;
             }
@@ -63,7 +63,7 @@ impl Inner {
     }
 
     /// Completes an operation whose result was ready at its submission.
-    pub(crate) fn complete(&self, key: Key, answer: Answer) {
+    pub(crate) fn complete(&self, key: Key, answer: RawResult) {
         let mut deferred = self.deferred.take().unwrap_or_default();
         self.on_report(key, Report::Final(answer), &mut deferred);
         self.run_deferred(deferred);
@@ -111,7 +111,7 @@ impl Inner {
 
     /// Repeats a request that the kernel has cancelled of its own accord. Returns a result that is ready at
     /// once, as [`submit`](Self::submit).
-    fn repeat(&self, key: Key) -> Option<Answer> {
+    fn repeat(&self, key: Key) -> Option<RawResult> {
         let Some(request) = self.rebuild_request(key) else {
             return Some(Err(sys::ECANCELED));
         };
@@ -128,7 +128,7 @@ impl Inner {
     }
 
     /// Submits a request again whose descriptor has become ready. Returns as [`repeat`](Self::repeat).
-    fn submit_ready(&self, key: Key) -> Option<Answer> {
+    fn submit_ready(&self, key: Key) -> Option<RawResult> {
         let Some(request) = self.rebuild_request(key) else {
             return Some(Err(sys::ECANCELED));
         };
@@ -142,7 +142,7 @@ impl Inner {
     /// Submits an operation again that the kernel has completed with EAGAIN. The backend waits for a send
     /// that may wait, and answers EAGAIN for all other requests. Returns a result that is ready at once, as
     /// [`submit`](Self::submit).
-    fn submit_after_would_block(&self, key: Key) -> Option<Answer> {
+    fn submit_after_would_block(&self, key: Key) -> Option<RawResult> {
         let Some(request) = self.rebuild_request(key) else {
             // Cancelled, or its code has panicked: the result stays EAGAIN.
             return Some(Err(sys::EAGAIN));

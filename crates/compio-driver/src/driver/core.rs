@@ -15,26 +15,26 @@ use crate::{
     key::Key,
     notify::Notifier,
     per_process::Process,
-    request::{Answer, Request},
+    request::{RawResult, Request},
     sys::{self, Backend as _, BufferRing, Capabilities, Submitted, SystemBackend},
-    thread_pool::{Job, Pool, RemoteCompletions},
+    thread_pool::{Job, RemoteCompletions, ThreadPool},
     wait_list::Waiters,
 };
 
 /// The state that the driver and the futures of its operations share.
-pub(crate) struct Inner {
+pub(crate) struct Core {
     pub(crate) arena: Arena,
     pub(super) backend: RefCell<SystemBackend>,
     pub(super) why: String,
-    pub(super) desk: Arc<RemoteCompletions>,
+    pub(super) remote: Arc<RemoteCompletions>,
     pub(super) notifier: Arc<Notifier>,
-    pub(super) pool: Pool,
+    pub(super) pool: ThreadPool,
     /// Completed operations of [`Poller`](super::Poller)'s callers, not returned yet.
     pub(super) entries: RefCell<VecDeque<Entry>>,
     /// Empty between turns; kept for its memory.
     pub(super) deferred: Cell<Option<Box<Deferred>>>,
     /// Likewise.
-    pub(super) completions: Cell<Vec<(Key, Answer)>>,
+    pub(super) completions: Cell<Vec<(Key, RawResult)>>,
     /// Completed orphans, not released yet. Shared by nested turns: the code of one orphan may turn the driver
     /// until another one is released.
     pub(super) orphans: RefCell<VecDeque<Key>>,
@@ -59,7 +59,7 @@ pub(crate) struct Inner {
     pub(super) process: Process,
 }
 
-impl Inner {
+impl Core {
     /// The optional capabilities of the backend.
     pub(crate) fn capabilities(&self) -> Capabilities {
         self.backend.borrow().capabilities()
@@ -129,7 +129,7 @@ impl Inner {
     ///
     /// As for `submit`.
     #[inline]
-    pub(crate) unsafe fn begin(self: &Rc<Self>, key: Key, request: &Request) -> Option<Answer> {
+    pub(crate) unsafe fn begin(self: &Rc<Self>, key: Key, request: &Request) -> Option<RawResult> {
         if !self.is_fast_path.get() {
             // User code of a buffer may have cancelled a token.
             if self.is_cancelled() {
@@ -148,14 +148,14 @@ impl Inner {
     ///
     /// The memory that the request points to stays valid until the operation has completed.
     #[inline]
-    pub(crate) unsafe fn submit(&self, key: Key, request: &Request) -> Option<Answer> {
+    pub(crate) unsafe fn submit(&self, key: Key, request: &Request) -> Option<RawResult> {
         // User code of a buffer may have shut the driver down.
         if self.closed.get() {
             return Some(Err(sys::ECANCELED));
         }
-        let scratch = self.arena.op_state(key);
-        // SAFETY: passed on from this function; the scratch is this operation's.
-        let submitted = unsafe { self.backend.borrow_mut().submit(key, request, scratch) };
+        let op_state = self.arena.op_state(key);
+        // SAFETY: passed on from this function; the op_state is this operation's.
+        let submitted = unsafe { self.backend.borrow_mut().submit(key, request, op_state) };
         match submitted {
             Submitted::InFlight => None,
             Submitted::Ready(answer) => Some(answer),
@@ -163,12 +163,17 @@ impl Inner {
         }
     }
 
-    pub(super) fn dispatch(&self, key: Key, request: Request, is_repeated: bool) -> Option<Answer> {
+    pub(super) fn dispatch(
+        &self,
+        key: Key,
+        request: Request,
+        is_repeated: bool,
+    ) -> Option<RawResult> {
         self.arena.mark_in_thread_pool(key);
         let job = Job {
             key,
             request,
-            desk: Arc::clone(&self.desk),
+            remote: Arc::clone(&self.remote),
             is_repeated,
         };
         // An error if no thread can be started now.
@@ -181,11 +186,11 @@ impl Inner {
         self.wake_outer();
         self.arena.mark_cancel_requested(key);
         if !self.arena.is_in_thread_pool(key) {
-            let scratch = self.arena.op_state(key);
-            // SAFETY: the scratch of this operation, which is in flight.
-            unsafe { self.backend.borrow_mut().cancel(key, scratch) };
-        } else if self.pool.withdraw(key, &self.desk) {
-            self.desk.put(key, Err(sys::ECANCELED));
+            let op_state = self.arena.op_state(key);
+            // SAFETY: the op_state of this operation, which is in flight.
+            unsafe { self.backend.borrow_mut().cancel(key, op_state) };
+        } else if self.pool.remove_queued(key, &self.remote) {
+            self.remote.put(key, Err(sys::ECANCELED));
         }
     }
 }
@@ -195,7 +200,7 @@ impl Inner {
 pub(crate) struct TokenState {
     pub(super) is_cancelled: Cell<bool>,
     /// The operations that have begun. Completed ones are swept out from time to time.
-    pub(super) operations: RefCell<Vec<(Weak<Inner>, Key)>>,
+    pub(super) operations: RefCell<Vec<(Weak<Core>, Key)>>,
     /// The tasks that wait for the cancel.
     pub(crate) waiters: Waiters,
 }

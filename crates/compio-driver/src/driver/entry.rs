@@ -2,13 +2,13 @@
 
 use std::io;
 
-use crate::request::{Answer, to_result};
+use crate::request::{RawResult, to_result};
 
 /// The completion of a pushed operation.
 #[derive(Debug)]
 pub struct Entry {
     pub(super) user_data: usize,
-    pub(super) answer: Answer,
+    pub(super) answer: RawResult,
 }
 
 impl Entry {

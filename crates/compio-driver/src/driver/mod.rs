@@ -19,7 +19,7 @@ mod turn;
 
 use std::{fmt, io, mem, rc::Rc, task::Waker, time::Duration};
 
-pub(crate) use self::core::{Inner, TokenState};
+pub(crate) use self::core::{Core, TokenState};
 pub use self::{builder::DriverBuilder, entry::Entry, poller::Poller};
 use crate::{
     backend::Backend,
@@ -35,7 +35,7 @@ use crate::{
 ///
 /// A child of `fork` must not use its parent's drivers. Dropping one in the child does nothing.
 pub struct Driver {
-    inner: StaysOnItsThread<Rc<Inner>>,
+    inner: StaysOnItsThread<Rc<Core>>,
 }
 
 impl Driver {
@@ -115,7 +115,7 @@ impl Driver {
         if inner.is_announced.get() {
             inner.end_sleep();
         }
-        if inner.notifier.take() && inner.desk.maybe_nonempty() {
+        if inner.notifier.take() && inner.remote.maybe_nonempty() {
             inner.notifier.notify();
         }
     }
@@ -168,11 +168,11 @@ impl Driver {
         self.inner.backend.borrow().enters()
     }
 
-    pub(crate) fn inner(&self) -> &Rc<Inner> {
+    pub(crate) fn inner(&self) -> &Rc<Core> {
         &self.inner
     }
 
-    pub(crate) fn share(&self) -> Rc<Inner> {
+    pub(crate) fn share(&self) -> Rc<Core> {
         Rc::clone(&self.inner)
     }
 

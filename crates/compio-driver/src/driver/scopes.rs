@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use compio_io::panics::discard;
 
-use super::core::{Inner, TokenState};
+use super::core::{Core, TokenState};
 use crate::{key::Key, wait_list::sweep};
 
 impl TokenState {
@@ -13,7 +13,7 @@ impl TokenState {
         if self.is_cancelled.replace(true) {
             return;
         }
-        // The newest first: see `Inner::cancel_all`.
+        // The newest first: see `Core::cancel_all`.
         for (driver, key) in self.operations.take().into_iter().rev() {
             if let Some(driver) = driver.upgrade()
                 && driver.arena.is_pending(key)
@@ -30,7 +30,7 @@ impl TokenState {
         self.is_cancelled.get()
     }
 
-    fn add(&self, driver: &Rc<Inner>, key: Key) {
+    fn add(&self, driver: &Rc<Core>, key: Key) {
         let mut operations = self.operations.borrow_mut();
         sweep(&mut operations, |(driver, key)| {
             let driver = driver.upgrade();
@@ -40,7 +40,7 @@ impl TokenState {
     }
 }
 
-impl Inner {
+impl Core {
     /// Returns the scope's index in the stack.
     pub(crate) fn enter_scope(&self, token: Rc<TokenState>) -> usize {
         let mut scopes = self.scopes.borrow_mut();

@@ -7,13 +7,13 @@ use std::{
 
 use compio_io::panics::discard;
 
-use super::core::Inner;
+use super::core::Core;
 use crate::{key::Key, os_calls::clock};
 
 /// How many operations a shutdown cancels before it reaps completions and checks the clock.
 const CANCELS_PER_TURN: usize = 256;
 
-impl Inner {
+impl Core {
     /// Cancels these operations, given the oldest first.
     ///
     /// It cancels from the newest to the oldest: the kernel searches lists that have the newest entry in

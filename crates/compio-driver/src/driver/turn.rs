@@ -9,13 +9,13 @@ use std::{
 
 use compio_io::panics::discard;
 
-use super::{core::Inner, deferred::Deferred};
+use super::{core::Core, deferred::Deferred};
 use crate::{
     request::NOT_READY,
     sys::{Backend as _, Report},
 };
 
-impl Inner {
+impl Core {
     #[cold]
     pub(super) fn end_sleep(&self) {
         self.notifier.unpark();
@@ -100,7 +100,7 @@ impl Inner {
     #[cold]
     pub(crate) fn pump_for(&self, waker: &Waker) {
         // Before the pump: a later remote completion wakes the task.
-        self.desk.add_guest(waker.clone());
+        self.remote.add_guest(waker.clone());
         self.pump_quietly();
         if self.arena.has_orphans_in_kernel() {
             // They complete soon, since all were cancelled. An io-wq worker has to notice the cancel first.
@@ -110,11 +110,11 @@ impl Inner {
 
     /// Takes the remote completions of other threads.
     fn collect(&self, deferred: &mut Deferred) {
-        if !self.desk.maybe_nonempty() {
+        if !self.remote.maybe_nonempty() {
             return;
         }
         let mut completions = self.completions.take();
-        self.desk.take(&mut completions);
+        self.remote.take(&mut completions);
         for (key, answer) in completions.drain(..) {
             let report = if answer == Err(NOT_READY) {
                 self.arena.unmark_in_thread_pool(key);

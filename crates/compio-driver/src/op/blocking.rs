@@ -11,7 +11,7 @@ use std::{
 use crate::{
     fd::{OwnsFd, SharedFd},
     operation::{Operation, Owned},
-    request::{Request, Work},
+    request::{BlockingCall, Request},
     sys::{self, RawFd},
 };
 
@@ -63,7 +63,7 @@ where
     type Output = io::Result<thread::Result<T>>;
 
     fn request(&mut self) -> Request {
-        Request::Work(Work {
+        Request::Blocking(BlockingCall {
             data: (&raw mut *self).cast(),
             run: Self::run,
         })
@@ -150,7 +150,7 @@ where
 
     fn request(&mut self) -> Request {
         self.number = Some(self.fd.as_raw_fd());
-        Request::Work(Work {
+        Request::Blocking(BlockingCall {
             data: (&raw mut *self).cast(),
             run: Self::run,
         })

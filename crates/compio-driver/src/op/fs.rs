@@ -9,7 +9,7 @@ use crate::{
     fd::{OwnsFd, SharedFd},
     operation::{Operation, Owned},
     os_calls::handle,
-    request::{self, FileOp, NativePath, OpenFlags, Position, Request, Transfer, Work},
+    request::{self, BlockingCall, FileOp, NativePath, OpenFlags, Position, Request, Transfer},
     sys::{self, AsRawFd, OwnedFd, RawFd},
 };
 
@@ -399,7 +399,7 @@ unsafe impl<D: AsRawFd + 'static> Operation for Open<D> {
 
     unsafe fn finish(self, answer: io::Result<usize>) -> Self::Output {
         // SAFETY: the result is a new descriptor, which has no other owner.
-        answer.map(|fd| unsafe { sys::own_file(fd) })
+        answer.map(|fd| unsafe { sys::file_from_raw(fd) })
     }
 }
 
@@ -453,7 +453,7 @@ unsafe impl Operation for Close {
     type Output = io::Result<()>;
 
     fn request(&mut self) -> Request {
-        Request::Work(Work {
+        Request::Blocking(BlockingCall {
             data: (&raw mut *self).cast(),
             run: Self::run,
         })

@@ -6,7 +6,7 @@ use compio_io::buf::{IntoInner, IoBuf, IoVectoredBuf};
 
 use super::{Send, SendMsg, SendTo, flags::Flags};
 use crate::{
-    buffers::{BufferPool, Chain, Choice, PooledBuffer},
+    buffers::{BufferPick, BufferPool, Chain, PooledBuffer},
     fd::{OwnsFd, SharedFd},
     multishot::Ends,
     operation::{Multishot, Operation, Owned},
@@ -54,7 +54,7 @@ unsafe impl<F: OwnsFd> Operation for AcceptMulti<F> {
 
     unsafe fn finish(self, answer: io::Result<usize>) -> Self::Output {
         // SAFETY: the result is a new descriptor, which has no other owner.
-        let last = answer.map(|fd| Some(unsafe { sys::own_socket(fd) }));
+        let last = answer.map(|fd| Some(unsafe { sys::socket_from_raw(fd) }));
         unless_enough(self.had_enough, last)
     }
 }
@@ -69,7 +69,7 @@ unsafe impl<F: OwnsFd> Multishot for AcceptMulti<F> {
         let Ok(fd) = item.answer else { return false };
         // SAFETY: the result is a new descriptor.
         this.accepted
-            .push_back(unsafe { sys::own_socket(fd as usize) });
+            .push_back(unsafe { sys::socket_from_raw(fd as usize) });
         let is_enough = this.accepted.len() == AHEAD_MAX;
         this.had_enough |= is_enough;
         is_enough
@@ -154,14 +154,14 @@ pub(crate) struct RecvPooled<F> {
     pub(crate) fd: F,
     pool: BufferPool,
     flags: Flags,
-    choice: Choice,
+    choice: BufferPick,
 }
 
 impl<F> RecvPooled<F> {
     pub(crate) fn new(fd: F, pool: BufferPool, flags: i32) -> Self {
         Self {
             fd,
-            choice: Choice::of(&pool),
+            choice: BufferPick::of(&pool),
             pool,
             // As for [`RecvMulti`].
             flags: Flags::of_receive(flags),

@@ -550,5 +550,5 @@ impl<V, C, F> IntoInner for SendMsg<V, C, F> {
 
 pub(super) fn own(fd: usize) -> OwnedFd {
     // SAFETY: the result is a new descriptor, which has no other owner.
-    unsafe { sys::own_socket(fd) }
+    unsafe { sys::socket_from_raw(fd) }
 }

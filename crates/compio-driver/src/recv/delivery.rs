@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     buffers::{BufferPool, PooledBuffer},
-    driver::Inner,
+    driver::Core,
     fd::SharedFd,
     operation::{Operation, Owned},
     orphan::OrphanWait,
@@ -47,7 +47,7 @@ impl Unread {
     /// operations. `wait` is called only if there are pending orphans.
     pub(crate) fn poll_settled<'a>(
         &self,
-        driver: &Rc<Inner>,
+        driver: &Rc<Core>,
         cx: &mut Context<'_>,
         wait: impl FnOnce() -> &'a mut OrphanWait,
     ) -> Poll<()> {

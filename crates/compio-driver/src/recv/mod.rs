@@ -36,7 +36,7 @@ use socket2::SockAddr;
 pub(crate) use self::{delivery::Receives, keep::LosslessRecv, unread::Unread};
 use crate::{
     ancillary::SocketAncillary,
-    driver::{Driver, Inner},
+    driver::{Core, Driver},
     fd::SharedFd,
     op::{Nop, ReadAt, ReadVectoredAt, Received, Recv, RecvAncillary, RecvFrom, RecvMsg},
     operation::Operation,
@@ -200,7 +200,7 @@ impl<F: Borrow<SharedFd>, O: Receives> Receive<F, O> {
     }
 
     /// `operation` receives from `fd`.
-    pub(crate) fn by(driver: Rc<Inner>, fd: F, operation: O, mode: RecvMode) -> Self {
+    pub(crate) fn by(driver: Rc<Core>, fd: F, operation: O, mode: RecvMode) -> Self {
         Self {
             submit: Submit::new(driver, LosslessRecv::new(operation, mode)),
             fd,

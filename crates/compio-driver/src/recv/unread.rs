@@ -11,9 +11,7 @@ use std::{
 use compio_io::panics::discard;
 use socket2::SockAddr;
 
-use crate::{
-    ancillary::SocketAncillary, driver::Inner, orphan::PendingOrphans, wait_list::Waiters,
-};
+use crate::{ancillary::SocketAncillary, driver::Core, orphan::PendingOrphans, wait_list::Waiters};
 
 /// The data of one descriptor's dropped receives.
 #[derive(Default)]
@@ -74,7 +72,7 @@ impl Unread {
     }
 
     /// A receive of this driver is about to be dropped. [`orphan_done`](Self::orphan_done) follows.
-    pub(crate) fn orphan_added(&self, driver: &Rc<Inner>) {
+    pub(crate) fn orphan_added(&self, driver: &Rc<Core>) {
         self.pending_orphans.add(driver);
     }
 

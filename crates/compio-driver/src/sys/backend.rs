@@ -16,7 +16,7 @@ use crate::{
     backend::BackendKind,
     key::Key,
     notify::Notifier,
-    request::{Answer, Item, Request},
+    request::{Item, RawResult, Request},
 };
 
 /// Translates each [`Request`] into a call of its kernel, and completes it once.
@@ -145,7 +145,7 @@ pub(crate) enum Submitted {
     /// A later wait reports the completion.
     InFlight,
     /// The request has completed with this result.
-    Ready(Answer),
+    Ready(RawResult),
     /// The caller passes the request to the thread pool, whose threads may block.
     ThreadPool(Request),
 }
@@ -165,9 +165,9 @@ pub(crate) enum Resubmit {
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Report {
     /// A completion that more completions follow.
-    Item(Item),
+    Partial(Item),
     /// The final completion.
-    Final(Answer),
+    Final(RawResult),
     /// The final completion, with the error of a cancel. The cancel was requested; or the kernel dropped
     /// the request for lack of a thread; or the file itself returned this error. In the second case
     /// the request has to be repeated.
@@ -179,5 +179,5 @@ pub(crate) enum Report {
     Ready,
     /// A cancel request did not find its target, which was between two places that the kernel searches.
     /// If the target is still in flight, it must be cancelled again.
-    NotFound,
+    CancelNotFound,
 }

@@ -72,7 +72,7 @@ pub(crate) use unix::{
     BESIDE_THE_BYTES, CURRENT_DIR, EAGAIN, ECANCELED, EMSGSIZE, ENOBUFS, FdGeneration, MSG_CTRUNC,
     MSG_DONTWAIT, MSG_PEEK, MSG_TRUNC, MSG_WAITALL, OpState, RECEIVE_FLAGS, SEND_FLAGS, SHUT_RD,
     SHUT_RDWR, SHUT_WR, SLICES_REFUSED, as_sock_ref, borrow_as_file, call_in_thread, close, cmsg,
-    has_messages, own_file, own_socket, set_option,
+    file_from_raw, has_messages, set_option, socket_from_raw,
 };
 #[cfg(target_os = "linux")]
 pub use uring::RawEntry;
@@ -88,8 +88,8 @@ pub(crate) use windows::{
     BESIDE_THE_BYTES, CURRENT_DIR, EAGAIN, ECANCELED, EMSGSIZE, ENOBUFS, FdGeneration, MSG_CTRUNC,
     MSG_DONTWAIT, MSG_PEEK, MSG_TRUNC, MSG_WAITALL, RECEIVE_FLAGS, SEND_FLAGS, SHUT_RD, SHUT_RDWR,
     SHUT_WR, SLICES_REFUSED, as_sock_ref, borrow_as_file, call as call_in_thread, call as repeat,
-    close, cmsg, has_messages, own_file, own_socket, peer_credentials, process_number,
-    processors_of_this_thread, set_option,
+    close, cmsg, file_from_raw, has_messages, peer_credentials, process_number,
+    processors_of_this_thread, set_option, socket_from_raw,
 };
 
 #[cfg(target_os = "linux")]

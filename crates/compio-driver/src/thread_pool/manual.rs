@@ -1,9 +1,9 @@
 //! A thread pool without threads: the test decides when a job is taken and when it runs.
 
-use super::{Job, Pool};
-use crate::request::Answer;
+use super::{Job, ThreadPool};
+use crate::request::RawResult;
 
-impl Pool {
+impl ThreadPool {
     /// A pool that never starts a thread.
     pub(crate) fn by_hand() -> Self {
         Self::with_limit(0)
@@ -24,7 +24,7 @@ impl Job {
     }
 
     /// Completes the job with the result of another kernel.
-    pub(crate) fn end(self, answer: Answer) {
-        self.desk.put(self.key, answer);
+    pub(crate) fn end(self, answer: RawResult) {
+        self.remote.put(self.key, answer);
     }
 }

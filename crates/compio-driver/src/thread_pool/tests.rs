@@ -5,22 +5,22 @@ use std::{
     thread,
 };
 
-use super::{Job, Pool, RemoteCompletions};
+use super::{Job, RemoteCompletions, ThreadPool};
 use crate::{
     arena::{Abandoned, Arena, OnComplete},
     key::Key,
     notify::Notifier,
     op::Blocking,
     operation::Operation,
-    request::Answer,
+    request::RawResult,
     sys::Event,
 };
 
 /// The parts of a driver for blocking work.
 struct Home {
     arena: Arena,
-    pool: Pool,
-    desk: Arc<RemoteCompletions>,
+    pool: ThreadPool,
+    remote: Arc<RemoteCompletions>,
     notifier: Arc<Notifier>,
 }
 
@@ -29,8 +29,8 @@ impl Home {
         let notifier = Arc::new(Notifier::new(Event::of_nobody().unwrap()));
         Self {
             arena: Arena::new(),
-            pool: Pool::new(threads),
-            desk: Arc::new(RemoteCompletions::new(Arc::clone(&notifier))),
+            pool: ThreadPool::new(threads),
+            remote: Arc::new(RemoteCompletions::new(Arc::clone(&notifier))),
             notifier,
         }
     }
@@ -40,11 +40,11 @@ impl Home {
         let (handle, request) = unsafe { self.arena.insert(operation) };
         let key = handle.key();
         self.arena.mark_in_thread_pool(key);
-        let desk = Arc::clone(&self.desk);
+        let remote = Arc::clone(&self.remote);
         let job = Job {
             key,
             request,
-            desk,
+            remote,
             is_repeated: false,
         };
         self.pool.dispatch(job).unwrap();
@@ -52,11 +52,11 @@ impl Home {
     }
 
     /// Polls for the next completions, as a driver that never sleeps.
-    fn answers(&self) -> Vec<(Key, Answer)> {
+    fn answers(&self) -> Vec<(Key, RawResult)> {
         let mut answers = Vec::new();
         while answers.is_empty() {
             if self.notifier.take() {
-                self.desk.take(&mut answers);
+                self.remote.take(&mut answers);
             }
             thread::yield_now();
         }
@@ -104,7 +104,7 @@ fn a_thread_fills_the_operation_after_it_was_abandoned() {
     has_begun.recv().unwrap();
     // The cell's header changes while the thread uses the operation in the same cell.
     assert!(matches!(home.arena.abandon(key), Abandoned::Cancel(_)));
-    assert!(!home.pool.withdraw(key, &home.desk));
+    assert!(!home.pool.remove_queued(key, &home.remote));
     release.send(()).unwrap();
     assert!(matches!(
         home.complete_one(key),
@@ -121,9 +121,12 @@ fn a_waiting_job_is_withdrawn_once() {
     let make = || Blocking::new(|| ());
     let second = home.begin(make());
     let other_desk = Arc::new(RemoteCompletions::new(Arc::clone(&home.notifier)));
-    assert!(!home.pool.withdraw(second, &other_desk), "another driver's");
-    assert!(home.pool.withdraw(second, &home.desk));
-    assert!(!home.pool.withdraw(second, &home.desk));
+    assert!(
+        !home.pool.remove_queued(second, &other_desk),
+        "another driver's"
+    );
+    assert!(home.pool.remove_queued(second, &home.remote));
+    assert!(!home.pool.remove_queued(second, &home.remote));
     assert!(matches!(
         home.arena.complete(second, Err(1)),
         OnComplete::Nothing

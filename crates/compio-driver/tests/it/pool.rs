@@ -6,7 +6,7 @@ use std::{
     thread::{self, ThreadId},
 };
 
-use compio_driver::{DriverBuilder, Poller, Pool, op::Blocking};
+use compio_driver::{DriverBuilder, Poller, ThreadPool, op::Blocking};
 
 use crate::{
     soundness::pool::{gate, narrow_driver},
@@ -56,7 +56,10 @@ fn the_result_is_dropped_at_home() {
 
 #[test]
 fn a_pool_grows_while_there_is_work() {
-    let driver = DriverBuilder::new().pool(Pool::new(4)).build().unwrap();
+    let driver = DriverBuilder::new()
+        .pool(ThreadPool::new(4))
+        .build()
+        .unwrap();
     let barrier = Arc::new(std::sync::Barrier::new(4));
     // No closure ends before all have begun.
     let mut works: Vec<_> = (0..4)
@@ -81,7 +84,7 @@ fn large_work_is_boxed_and_runs() {
 
 #[test]
 fn two_drivers_share_a_pool_and_take_only_their_own_answers() {
-    let pool = Pool::new(1);
+    let pool = ThreadPool::new(1);
     let [one, other] = [(); 2].map(|()| DriverBuilder::new().pool(pool.clone()).build().unwrap());
     let (code, has_begun, release) = gate();
     let mut first = one.submit(Blocking::new(code));
@@ -128,5 +131,5 @@ fn pushed_work_runs_and_is_cancelled() {
 
 #[test]
 fn a_pool_without_threads_is_refused() {
-    catch_unwind(AssertUnwindSafe(|| Pool::new(0))).unwrap_err();
+    catch_unwind(AssertUnwindSafe(|| ThreadPool::new(0))).unwrap_err();
 }

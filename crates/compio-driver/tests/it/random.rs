@@ -20,7 +20,7 @@ use crate::support::{
 };
 
 /// Blocking work.
-type Work = Blocking<fn() -> u8, u8>;
+type BlockingCall = Blocking<fn() -> u8, u8>;
 
 /// How the test treats futures, apart from reads, writes and cancels.
 #[derive(Clone, Copy, PartialEq)]
@@ -53,7 +53,7 @@ struct Game {
     dice: Dice,
     wires: Vec<Wire>,
     reads: Vec<Submit<ReadAt<Canary>>>,
-    works: Vec<Submit<Work>>,
+    works: Vec<Submit<BlockingCall>>,
     begun: usize,
     deaths: Rc<Cell<usize>>,
     written: usize,

@@ -2,7 +2,7 @@
 
 use std::{io, rc::Rc, time::Duration};
 
-use compio_driver::{BackendKind, DriverBuilder, Pool, SpinPolicy, StaysOnItsThread};
+use compio_driver::{BackendKind, DriverBuilder, SpinPolicy, StaysOnItsThread, ThreadPool};
 
 use super::{Inner, Runtime};
 
@@ -49,7 +49,7 @@ impl RuntimeBuilder {
     }
 
     /// The threads for blocking work, instead of the pool that all runtimes share.
-    pub fn pool(mut self, pool: Pool) -> Self {
+    pub fn pool(mut self, pool: ThreadPool) -> Self {
         self.driver = self.driver.pool(pool);
         self
     }

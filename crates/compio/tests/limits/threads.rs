@@ -9,7 +9,7 @@ use std::{
 };
 
 use compio::{
-    driver::{Pool, op::Blocking},
+    driver::{ThreadPool, op::Blocking},
     fs::File,
     runtime::{Runtime, submit},
     task::{block_on, spawn_blocking, yield_now},
@@ -77,7 +77,7 @@ fn one_thread_does_all_work() {
 fn queued_work_costs_little_and_is_removed_when_cancelled() {
     const WORKS: usize = 10_000;
     alone(|| {
-        let runtime = Runtime::builder().pool(Pool::new(1)).build().unwrap();
+        let runtime = Runtime::builder().pool(ThreadPool::new(1)).build().unwrap();
         let ran = Arc::new(AtomicUsize::new(0));
         let gate = Arc::new(Barrier::new(2));
         runtime.block_on(async {

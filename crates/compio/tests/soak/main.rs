@@ -26,7 +26,7 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
-use compio::{driver::Pool, runtime::Runtime};
+use compio::{driver::ThreadPool, runtime::Runtime};
 use rustix::process::{Resource, getrlimit, setrlimit};
 
 use client::Tally;
@@ -72,7 +72,7 @@ fn thousands_of_connections_leak_nothing() {
     println!("COMPIO_SOAK_SEED={seed}, on {backend}");
 
     may_have_descriptors();
-    let pool = Pool::new(POOL);
+    let pool = ThreadPool::new(POOL);
     let bell = Bell::new();
     let first = Measure::settled(&pool);
     // The first threads that end leave some memory in the process.
@@ -96,7 +96,7 @@ fn thousands_of_connections_leak_nothing() {
 }
 
 /// Runs servers through waves, for the given time at least; without a time, to warm up.
-fn soak(pool: &Pool, bell: &Bell, mut random: Random, time: Option<Duration>) -> Tally {
+fn soak(pool: &ThreadPool, bell: &Bell, mut random: Random, time: Option<Duration>) -> Tally {
     let began = Instant::now();
     let servers: Vec<_> = (0..SERVERS).map(|_| Server::start(pool, bell)).collect();
     let mut whole = Tally::default();
@@ -124,7 +124,7 @@ fn soak(pool: &Pool, bell: &Bell, mut random: Random, time: Option<Duration>) ->
 }
 
 /// One wave, from the opening of listeners until no operation is in flight.
-fn surge(servers: &[Server], pool: &Pool, random: &mut Random) -> Tally {
+fn surge(servers: &[Server], pool: &ThreadPool, random: &mut Random) -> Tally {
     let stop = Arc::new(AtomicBool::new(false));
     let waves: Vec<_> = servers
         .iter()

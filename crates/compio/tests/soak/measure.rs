@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use compio::{driver::Pool, process::Command, runtime::Runtime, task::spawn_blocking};
+use compio::{driver::ThreadPool, process::Command, runtime::Runtime, task::spawn_blocking};
 use compio_testkit::allocator::{Counting, LiveBytes};
 
 use crate::{LONG, POOL};
@@ -28,7 +28,7 @@ pub(crate) struct Measure {
 impl Measure {
     /// Waits until the counts are stable: a thread that has ended may still hold resources, and the thread
     /// that reaps killed children ends when it has reaped them all. No task here keeps a child for long.
-    pub(crate) fn settled(pool: &Pool) -> Self {
+    pub(crate) fn settled(pool: &ThreadPool) -> Self {
         let began = Instant::now();
         sweep(pool);
         let mut last = Self::now();
@@ -69,7 +69,7 @@ impl Measure {
     /// Checks that no resource has leaked since `before`. Retries for a while: a thread that has started and
     /// not run yet has no name to identify it. Memory may differ by the slack.
     #[track_caller]
-    pub(crate) fn back_to(before: &Self, slack: isize, pool: &Pool) -> Self {
+    pub(crate) fn back_to(before: &Self, slack: isize, pool: &ThreadPool) -> Self {
         let began = Instant::now();
         loop {
             let now = Self::settled(pool);
@@ -110,7 +110,7 @@ impl fmt::Display for Measure {
 }
 
 /// Reaps dropped children, and starts all threads of the pool, which end after a long idle time.
-fn sweep(pool: &Pool) {
+fn sweep(pool: &ThreadPool) {
     let runtime = Runtime::builder().pool(pool.clone()).build();
     runtime.expect("a runtime").block_on(async {
         let status = Command::new("true").status().await;

@@ -19,7 +19,7 @@ use std::{
 };
 
 use compio::{
-    driver::Pool,
+    driver::ThreadPool,
     event::EventHandle,
     io::AsyncRead,
     net::{TcpListener, UnixListener, UnixStream},
@@ -76,7 +76,7 @@ pub(crate) struct Wave {
 }
 
 impl Server {
-    pub(crate) fn start(pool: &Pool, bell: &Bell) -> Self {
+    pub(crate) fn start(pool: &ThreadPool, bell: &Bell) -> Self {
         let (sender, orders) = mpsc::channel();
         let (pool, bell) = (pool.clone(), bell.clone());
         Self {
@@ -147,7 +147,7 @@ impl House {
 }
 
 /// Runs a server until the orders end.
-fn run(pool: Pool, bell: Bell, orders: &Receiver<Order>) {
+fn run(pool: ThreadPool, bell: Bell, orders: &Receiver<Order>) {
     let runtime = Runtime::builder().pool(pool).build().expect("a runtime");
     runtime.block_on(make_room());
     // Fewer buffers than a wave uses.

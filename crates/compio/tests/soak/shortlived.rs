@@ -9,7 +9,7 @@ use std::{
 };
 
 use compio::{
-    driver::Pool,
+    driver::ThreadPool,
     fs::File,
     io::AsyncRead,
     net::{TcpListener, TcpStream, UnixStream},
@@ -24,7 +24,7 @@ use crate::random::Random;
 /// The number of operations of each kind.
 const EACH: usize = 5;
 
-pub(crate) fn live(mut random: Random, pool: &Pool) {
+pub(crate) fn live(mut random: Random, pool: &ThreadPool) {
     let runtime = Runtime::builder().pool(pool.clone()).build();
     let runtime = runtime.expect("a runtime");
     let mut peers = Vec::new();

@@ -79,7 +79,7 @@ pub(super) fn subject_of(request: &Request) -> Option<(RawFd, bool)> {
         | Request::Path(_)
         | Request::Control(_)
         | Request::Splice(_)
-        | Request::Work(_) => None,
+        | Request::Blocking(_) => None,
     }
 }
 
@@ -87,25 +87,27 @@ pub(super) fn subject_of(request: &Request) -> Option<(RawFd, bool)> {
 ///
 /// # Safety
 ///
-/// The request's descriptors and memory, and `scratch`, which has been prepared for it, are valid
+/// The request's descriptors and memory, and `op_state`, which has been prepared for it, are valid
 /// until the call is over.
-pub(super) unsafe fn start(request: &Request, known: Known, scratch: *mut OpState) -> Started {
+pub(super) unsafe fn start(request: &Request, known: Known, op_state: *mut OpState) -> Started {
     // SAFETY: passed on from this function.
     unsafe {
         match *request {
-            Request::Transfer(ref transfer) => start_transfer(transfer, known.kind, scratch).into(),
-            Request::Net(ref net) => start_net(net, known.kind, scratch),
-            Request::Poll(Poll::Once { fd, events }) => {
-                start_poll(as_socket(fd), events, known.kind, scratch)
+            Request::Transfer(ref transfer) => {
+                start_transfer(transfer, known.kind, op_state).into()
             }
-            Request::Raw(entry) => start_raw(entry, scratch).into(),
+            Request::Net(ref net) => start_net(net, known.kind, op_state),
+            Request::Poll(Poll::Once { fd, events }) => {
+                start_poll(as_socket(fd), events, known.kind, op_state)
+            }
+            Request::Raw(entry) => start_raw(entry, op_state).into(),
             Request::Nop
             | Request::Invalid
             | Request::FileOp(_)
             | Request::Path(_)
             | Request::Control(_)
             | Request::Splice(_)
-            | Request::Work(_) => failed(WSAEOPNOTSUPP),
+            | Request::Blocking(_) => failed(WSAEOPNOTSUPP),
         }
     }
 }
@@ -113,11 +115,11 @@ pub(super) unsafe fn start(request: &Request, known: Known, scratch: *mut OpStat
 /// # Safety
 ///
 /// As [`start`].
-unsafe fn start_raw(entry: *const RawEntry, scratch: *mut OpState) -> Begun {
+unsafe fn start_raw(entry: *const RawEntry, op_state: *mut OpState) -> Begun {
     // SAFETY: passed on from this function.
     unsafe {
-        (*scratch).ask = Ask::Raw(entry);
-        let overlapped = &raw mut (*scratch).overlapped;
+        (*op_state).ask = Ask::Raw(entry);
+        let overlapped = &raw mut (*op_state).overlapped;
         let begun = ((*entry).begin)((*entry).fd, overlapped.cast(), (*entry).data);
         match begun {
             Begun::Over(Err(_)) if is_warning(&*overlapped) => Begun::Pending,
@@ -129,33 +131,33 @@ unsafe fn start_raw(entry: *const RawEntry, scratch: *mut OpState) -> Begun {
 /// # Safety
 ///
 /// As [`start`].
-unsafe fn start_transfer(transfer: &Transfer, kind: Kind, scratch: *mut OpState) -> Begun {
+unsafe fn start_transfer(transfer: &Transfer, kind: Kind, op_state: *mut OpState) -> Begun {
     // SAFETY: passed on from this function.
     unsafe {
         match *transfer {
-            Transfer::Read { fd, span, position } => read(fd, span, position, kind, scratch),
-            Transfer::Write { fd, span, position } => write(fd, span, position, kind, scratch),
+            Transfer::Read { fd, span, position } => read(fd, span, position, kind, op_state),
+            Transfer::Write { fd, span, position } => write(fd, span, position, kind, op_state),
             Transfer::ReadVectored {
                 fd: RawFd::Socket(socket),
                 spans,
                 ..
-            } if first_span(spans).len > 0 => recv(socket as SOCKET, spans, 0, scratch),
+            } if first_span(spans).len > 0 => recv(socket as SOCKET, spans, 0, op_state),
             Transfer::WriteVectored {
                 fd: RawFd::Socket(socket),
                 spans,
                 ..
-            } => send(socket as SOCKET, spans, 0, scratch),
+            } => send(socket as SOCKET, spans, 0, op_state),
             // For handles, scatter and gather calls take whole pages only.
             Transfer::ReadVectored {
                 fd,
                 spans,
                 position,
-            } => read(fd, first_span(spans), position, kind, scratch),
+            } => read(fd, first_span(spans), position, kind, op_state),
             Transfer::WriteVectored {
                 fd,
                 spans,
                 position,
-            } => write(fd, first_span(spans), position, kind, scratch),
+            } => write(fd, first_span(spans), position, kind, op_state),
         }
     }
 }
@@ -168,7 +170,7 @@ unsafe fn read(
     span: Span,
     position: Position,
     kind: Kind,
-    scratch: *mut OpState,
+    op_state: *mut OpState,
 ) -> Begun {
     if span.len == 0 {
         // The system would wait for data.
@@ -177,13 +179,13 @@ unsafe fn read(
     // SAFETY: passed on from this function.
     unsafe {
         if let RawFd::Socket(socket) = fd {
-            return recv_one(socket as SOCKET, span, 0, scratch);
+            return recv_one(socket as SOCKET, span, 0, op_state);
         }
-        let overlapped = match place(position, kind, scratch) {
+        let overlapped = match place(position, kind, op_state) {
             Ok(overlapped) => overlapped,
             Err(code) => return Begun::Over(Err(code)),
         };
-        (*scratch).ask = Ask::Read;
+        (*op_state).ask = Ask::Read;
         let returned = ReadFile(
             as_handle(fd),
             span.start,
@@ -207,18 +209,18 @@ unsafe fn write(
     span: Span,
     position: Position,
     kind: Kind,
-    scratch: *mut OpState,
+    op_state: *mut OpState,
 ) -> Begun {
     // SAFETY: passed on from this function.
     unsafe {
         if let RawFd::Socket(socket) = fd {
-            return send_one(socket as SOCKET, span, 0, scratch);
+            return send_one(socket as SOCKET, span, 0, op_state);
         }
-        let overlapped = match place(position, kind, scratch) {
+        let overlapped = match place(position, kind, op_state) {
             Ok(overlapped) => overlapped,
             Err(code) => return Begun::Over(Err(code)),
         };
-        (*scratch).ask = Ask::Write;
+        (*op_state).ask = Ask::Write;
         let returned = WriteFile(
             as_handle(fd),
             span.start,
@@ -234,11 +236,11 @@ unsafe fn write(
 ///
 /// # Safety
 ///
-/// `scratch` is valid, and no call uses it.
+/// `op_state` is valid, and no call uses it.
 unsafe fn place(
     position: Position,
     kind: Kind,
-    scratch: *mut OpState,
+    op_state: *mut OpState,
 ) -> Result<*mut OVERLAPPED, i32> {
     let offset = match position {
         // A file opened for overlapped calls has no cursor.
@@ -252,7 +254,7 @@ unsafe fn place(
     };
     // SAFETY: by this function's contract.
     unsafe {
-        let overlapped = &raw mut (*scratch).overlapped;
+        let overlapped = &raw mut (*op_state).overlapped;
         (*overlapped).Anonymous.Anonymous.Offset = offset as u32;
         (*overlapped).Anonymous.Anonymous.OffsetHigh = (offset >> 32) as u32;
         Ok(overlapped)
@@ -262,22 +264,22 @@ unsafe fn place(
 /// # Safety
 ///
 /// As [`start`].
-unsafe fn start_net(net: &Net, kind: Kind, scratch: *mut OpState) -> Started {
+unsafe fn start_net(net: &Net, kind: Kind, op_state: *mut OpState) -> Started {
     // SAFETY: passed on from this function.
     unsafe {
         match *net {
             Net::Connect { fd, address, len } => {
                 let (address, len) = (address.cast(), len as i32);
-                begin_to_connect(as_socket(fd), address, len, kind, scratch)
+                begin_to_connect(as_socket(fd), address, len, kind, op_state)
             }
-            Net::Accept { fd, peer } => accept(as_socket(fd), peer, kind, scratch),
-            Net::Recv { fd, span, flags } => recv_one(as_socket(fd), span, flags as u32, scratch),
-            Net::Send { fd, span, flags } => send_one(as_socket(fd), span, flags as u32, scratch),
+            Net::Accept { fd, peer } => accept(as_socket(fd), peer, kind, op_state),
+            Net::Recv { fd, span, flags } => recv_one(as_socket(fd), span, flags as u32, op_state),
+            Net::Send { fd, span, flags } => send_one(as_socket(fd), span, flags as u32, op_state),
             Net::RecvMsg { fd, message, flags } => {
-                recv_msg(as_socket(fd), message, flags as u32, kind, scratch)
+                recv_msg(as_socket(fd), message, flags as u32, kind, op_state)
             }
             Net::SendMsg { fd, message, flags } => {
-                send_msg(as_socket(fd), message, flags as u32, kind, scratch)
+                send_msg(as_socket(fd), message, flags as u32, kind, op_state)
             }
             Net::AcceptMulti { .. }
             | Net::RecvMulti { .. }
@@ -292,19 +294,19 @@ unsafe fn start_net(net: &Net, kind: Kind, scratch: *mut OpState) -> Started {
 /// # Safety
 ///
 /// As [`start`].
-unsafe fn recv_one(socket: SOCKET, span: Span, flags: u32, scratch: *mut OpState) -> Begun {
+unsafe fn recv_one(socket: SOCKET, span: Span, flags: u32, op_state: *mut OpState) -> Begun {
     let slice = RawSlice::new(span.start, span.len as usize);
     // SAFETY: passed on from this function.
-    unsafe { recv(socket, only(&slice), flags, scratch) }
+    unsafe { recv(socket, only(&slice), flags, op_state) }
 }
 
 /// # Safety
 ///
 /// As [`start`].
-unsafe fn send_one(socket: SOCKET, span: Span, flags: u32, scratch: *mut OpState) -> Begun {
+unsafe fn send_one(socket: SOCKET, span: Span, flags: u32, op_state: *mut OpState) -> Begun {
     let slice = RawSlice::new(span.start, span.len as usize);
     // SAFETY: passed on from this function.
-    unsafe { send(socket, only(&slice), flags, scratch) }
+    unsafe { send(socket, only(&slice), flags, op_state) }
 }
 
 /// The list of one slice.
@@ -318,18 +320,18 @@ fn only(slice: &RawSlice) -> Spans {
 /// # Safety
 ///
 /// As [`start`]. The list itself is read by the call alone.
-unsafe fn recv(socket: SOCKET, spans: Spans, flags: u32, scratch: *mut OpState) -> Begun {
+unsafe fn recv(socket: SOCKET, spans: Spans, flags: u32, op_state: *mut OpState) -> Begun {
     // SAFETY: passed on from this function.
     unsafe {
-        (*scratch).ask = Ask::Recv;
-        (*scratch).flags = flags;
+        (*op_state).ask = Ask::Recv;
+        (*op_state).flags = flags;
         let returned = WSARecv(
             socket,
             RawSlice::as_wsabufs(spans.first),
             spans.count,
             ptr::null_mut(),
-            &raw mut (*scratch).flags,
-            &raw mut (*scratch).overlapped,
+            &raw mut (*op_state).flags,
+            &raw mut (*op_state).overlapped,
             None,
         );
         Begun::new(returned == 0)
@@ -339,17 +341,17 @@ unsafe fn recv(socket: SOCKET, spans: Spans, flags: u32, scratch: *mut OpState) 
 /// # Safety
 ///
 /// As [`recv`].
-unsafe fn send(socket: SOCKET, spans: Spans, flags: u32, scratch: *mut OpState) -> Begun {
+unsafe fn send(socket: SOCKET, spans: Spans, flags: u32, op_state: *mut OpState) -> Begun {
     // SAFETY: passed on from this function.
     unsafe {
-        (*scratch).ask = Ask::Send;
+        (*op_state).ask = Ask::Send;
         let returned = WSASend(
             socket,
             RawSlice::as_wsabufs(spans.first),
             spans.count,
             ptr::null_mut(),
             flags,
-            &raw mut (*scratch).overlapped,
+            &raw mut (*op_state).overlapped,
             None,
         );
         Begun::new(returned == 0)
@@ -366,28 +368,28 @@ unsafe fn recv_msg(
     message: *mut Message,
     flags: u32,
     kind: Kind,
-    scratch: *mut OpState,
+    op_state: *mut OpState,
 ) -> Begun {
     // SAFETY: passed on from this function.
     unsafe {
         let header = Message::as_wsamsg(message);
-        let overlapped = &raw mut (*scratch).overlapped;
-        (*scratch).flags = flags;
+        let overlapped = &raw mut (*op_state).overlapped;
+        (*op_state).flags = flags;
         let returned = if is_stream(kind) {
             let call = RecvCall::Plain;
-            (*scratch).ask = Ask::RecvMsg { message, call };
+            (*op_state).ask = Ask::RecvMsg { message, call };
             WSARecv(
                 socket,
                 (*header).lpBuffers,
                 (*header).dwBufferCount,
                 ptr::null_mut(),
-                &raw mut (*scratch).flags,
+                &raw mut (*op_state).flags,
                 overlapped,
                 None,
             )
         } else if (*header).Control.len == 0 {
             let call = RecvCall::From;
-            (*scratch).ask = Ask::RecvMsg { message, call };
+            (*op_state).ask = Ask::RecvMsg { message, call };
             let len = if (*header).name.is_null() {
                 ptr::null_mut()
             } else {
@@ -398,7 +400,7 @@ unsafe fn recv_msg(
                 (*header).lpBuffers,
                 (*header).dwBufferCount,
                 ptr::null_mut(),
-                &raw mut (*scratch).flags,
+                &raw mut (*op_state).flags,
                 (*header).name,
                 len,
                 overlapped,
@@ -406,7 +408,7 @@ unsafe fn recv_msg(
             )
         } else {
             let call = RecvCall::Msg;
-            (*scratch).ask = Ask::RecvMsg { message, call };
+            (*op_state).ask = Ask::RecvMsg { message, call };
             (*header).dwFlags = flags;
             match extensions::recv_msg(socket) {
                 Ok(recv_msg) => recv_msg(socket, header, ptr::null_mut(), overlapped, None),
@@ -425,13 +427,13 @@ unsafe fn send_msg(
     message: *const Message,
     flags: u32,
     kind: Kind,
-    scratch: *mut OpState,
+    op_state: *mut OpState,
 ) -> Begun {
     // SAFETY: passed on from this function; the header is only read.
     unsafe {
         let header = Message::as_wsamsg(message.cast_mut());
-        let overlapped = &raw mut (*scratch).overlapped;
-        (*scratch).ask = Ask::Send;
+        let overlapped = &raw mut (*op_state).overlapped;
+        (*op_state).ask = Ask::Send;
         let returned = if (*header).Control.len != 0 {
             if is_stream(kind) {
                 return Begun::Over(Err(WSAEOPNOTSUPP));
@@ -472,7 +474,7 @@ unsafe fn begin_to_connect(
     address: *const SOCKADDR,
     len: i32,
     kind: Kind,
-    scratch: *mut OpState,
+    op_state: *mut OpState,
 ) -> Begun {
     // SAFETY: passed on from this function.
     unsafe {
@@ -488,7 +490,7 @@ unsafe fn begin_to_connect(
             Ok(connect_ex) => connect_ex,
             Err(code) => return Begun::Over(Err(code)),
         };
-        (*scratch).ask = Ask::Connect;
+        (*op_state).ask = Ask::Connect;
         let returned = connect_ex(
             socket,
             address,
@@ -496,7 +498,7 @@ unsafe fn begin_to_connect(
             ptr::null(),
             0,
             ptr::null_mut(),
-            &raw mut (*scratch).overlapped,
+            &raw mut (*op_state).overlapped,
         );
         Begun::new(returned != 0)
     }
@@ -539,7 +541,7 @@ unsafe fn accept(
     listener: SOCKET,
     peer: *mut PeerAddress,
     kind: Kind,
-    scratch: *mut OpState,
+    op_state: *mut OpState,
 ) -> Begun {
     let Kind::Socket { family, .. } = kind else {
         return Begun::Over(Err(WSAEOPNOTSUPP));
@@ -554,11 +556,11 @@ unsafe fn accept(
             Ok(raw) => raw,
             Err(code) => return Begun::Over(Err(code)),
         };
-        (*scratch).ask = Ask::Accept {
+        (*op_state).ask = Ask::Accept {
             peer,
             socket: OwnedSocket::from_raw_socket(raw as RawSocket),
         };
-        let room = (*scratch).room.get_or_insert_with(AcceptRoom::new);
+        let room = (*op_state).room.get_or_insert_with(AcceptRoom::new);
         let room = ptr::from_mut(&mut **room).cast();
         let mut received = 0;
         let returned = accept_ex(
@@ -569,7 +571,7 @@ unsafe fn accept(
             ADDRESS_ROOM,
             ADDRESS_ROOM,
             &mut received,
-            &raw mut (*scratch).overlapped,
+            &raw mut (*op_state).overlapped,
         );
         Begun::new(returned != 0)
     }
@@ -578,7 +580,7 @@ unsafe fn accept(
 /// # Safety
 ///
 /// As [`start`].
-unsafe fn start_poll(socket: SOCKET, events: u32, kind: Kind, scratch: *mut OpState) -> Started {
+unsafe fn start_poll(socket: SOCKET, events: u32, kind: Kind, op_state: *mut OpState) -> Started {
     match poll_now(socket, events) {
         Ok(0) => {}
         answer => return Begun::Over(answer).into(),
@@ -590,13 +592,13 @@ unsafe fn start_poll(socket: SOCKET, events: u32, kind: Kind, scratch: *mut OpSt
     // Without MSG_PEEK a datagram would be lost.
     let flags = if is_stream(kind) { 0 } else { MSG_PEEK as u32 };
     // SAFETY: passed on from this function.
-    let begun = unsafe { recv_one(socket, nothing, flags, scratch) };
+    let begun = unsafe { recv_one(socket, nothing, flags, op_state) };
     if matches!(begun, Begun::Over(Err(WSAENOTCONN | WSAEINVAL))) {
         // The socket listens, or is not connected yet.
         return Started::Retry(events);
     }
     // SAFETY: likewise; only this thread uses it.
-    unsafe { (*scratch).ask = Ask::Readable { events } };
+    unsafe { (*op_state).ask = Ask::Readable { events } };
     begun.into()
 }
 

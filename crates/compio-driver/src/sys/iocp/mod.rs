@@ -54,7 +54,7 @@ use crate::{
     backend::BackendKind,
     key::Key,
     notify::Notifier,
-    request::{Answer, Poll, Request},
+    request::{Poll, RawResult, Request},
     spin::{Spin, SpinWait},
 };
 
@@ -75,7 +75,7 @@ pub(crate) struct Iocp {
     /// Whether an outer event loop waits on the port: the packet that woke it is still queued.
     is_watched: bool,
     /// Completions that the next wait reports.
-    answered: VecDeque<(Key, Answer)>,
+    answered: VecDeque<(Key, RawResult)>,
     /// Waits for readiness that no call reports: the socket, and the bits.
     retries: Retries<(RawFd, u32)>,
     instant_left: u32,
@@ -181,16 +181,16 @@ impl Backend for Iocp {
         attached.map_err(io::Error::from_raw_os_error)
     }
 
-    unsafe fn submit(&mut self, key: Key, request: &Request, scratch: *mut OpState) -> Submitted {
+    unsafe fn submit(&mut self, key: Key, request: &Request, op_state: *mut OpState) -> Submitted {
         // SAFETY: passed on from this function; the operation has not been started.
         unsafe {
-            self.cells.add(scratch);
+            self.cells.add(op_state);
             if let Some((fd, is_transfer)) = subject_of(request) {
-                return self.submit_overlapped(key, request, fd, is_transfer, scratch);
+                return self.submit_overlapped(key, request, fd, is_transfer, op_state);
             }
             match *request {
-                Request::Nop => self.submit_nop(key, scratch),
-                Request::Poll(Poll::Once { fd, .. }) => self.submit_wait(key, fd, scratch),
+                Request::Nop => self.submit_nop(key, op_state),
+                Request::Poll(Poll::Once { fd, .. }) => self.submit_wait(key, fd, op_state),
                 Request::Invalid => Submitted::Ready(call(request)),
                 Request::Net(_) | Request::Control(_) => {
                     let answer = call(request);
@@ -199,27 +199,28 @@ impl Backend for Iocp {
                 Request::Path(_) | Request::Splice(_) => {
                     Submitted::Ready(Err(ERROR_NOT_SUPPORTED as i32))
                 }
-                Request::Transfer(_) | Request::FileOp(_) | Request::Work(_) | Request::Raw(_) => {
-                    Submitted::ThreadPool(*request)
-                }
+                Request::Transfer(_)
+                | Request::FileOp(_)
+                | Request::Blocking(_)
+                | Request::Raw(_) => Submitted::ThreadPool(*request),
             }
         }
     }
 
-    unsafe fn cancel(&mut self, key: Key, scratch: *mut OpState) {
+    unsafe fn cancel(&mut self, key: Key, op_state: *mut OpState) {
         if self.retries.remove(key) {
             self.answered.push_back((key, Err(ECANCELED)));
             return;
         }
         // SAFETY: by this function's contract. Of a call in flight only the OVERLAPPED's address is used.
         unsafe {
-            match (*scratch).ask {
+            match (*op_state).ask {
                 // Completed, but not reported yet; or its packet is queued.
                 Ask::Nothing | Ask::Nop => {}
                 Ask::Signal => {
-                    let has_fired = (*scratch).wait.as_mut().is_none_or(Wait::end);
+                    let has_fired = (*op_state).wait.as_mut().is_none_or(Wait::end);
                     if !has_fired {
-                        (*scratch).clear();
+                        (*op_state).clear();
                         self.expected -= 1;
                         self.answered.push_back((key, Err(ECANCELED)));
                     }
@@ -234,7 +235,7 @@ impl Backend for Iocp {
                 | Ask::Readable { .. }
                 | Ask::Raw(_) => {
                     // A call that is over is not found.
-                    CancelIoEx(as_handle((*scratch).fd), &raw const (*scratch).overlapped);
+                    CancelIoEx(as_handle((*op_state).fd), &raw const (*op_state).overlapped);
                 }
             }
         }
@@ -274,13 +275,13 @@ impl Iocp {
     /// # Safety
     ///
     /// As [`submit`](Backend::submit).
-    unsafe fn submit_nop(&mut self, key: Key, scratch: *mut OpState) -> Submitted {
+    unsafe fn submit_nop(&mut self, key: Key, op_state: *mut OpState) -> Submitted {
         // SAFETY: passed on from this function.
         unsafe {
-            (*scratch).prepare(key, RawFd::Handle(ptr::null_mut()));
-            (*scratch).ask = Ask::Nop;
-            if let Err(code) = self.port.post(Subject::Io, &raw mut (*scratch).overlapped) {
-                (*scratch).clear();
+            (*op_state).prepare(key, RawFd::Handle(ptr::null_mut()));
+            (*op_state).ask = Ask::Nop;
+            if let Err(code) = self.port.post(Subject::Io, &raw mut (*op_state).overlapped) {
+                (*op_state).clear();
                 return Submitted::Ready(Err(code));
             }
         }
@@ -293,15 +294,15 @@ impl Iocp {
     /// # Safety
     ///
     /// As [`submit`](Backend::submit).
-    unsafe fn submit_wait(&mut self, key: Key, fd: RawFd, scratch: *mut OpState) -> Submitted {
+    unsafe fn submit_wait(&mut self, key: Key, fd: RawFd, op_state: *mut OpState) -> Submitted {
         // SAFETY: passed on from this function.
         unsafe {
-            (*scratch).prepare(key, fd);
-            (*scratch).ask = Ask::Signal;
-            let overlapped = &raw mut (*scratch).overlapped;
-            let wait = (*scratch).wait.insert(Wait::new(&self.port, overlapped));
+            (*op_state).prepare(key, fd);
+            (*op_state).ask = Ask::Signal;
+            let overlapped = &raw mut (*op_state).overlapped;
+            let wait = (*op_state).wait.insert(Wait::new(&self.port, overlapped));
             if let Err(code) = wait.begin(as_handle(fd)) {
-                (*scratch).clear();
+                (*op_state).clear();
                 return Submitted::Ready(Err(code));
             }
         }
@@ -318,7 +319,7 @@ impl Iocp {
         request: &Request,
         fd: RawFd,
         is_transfer: bool,
-        scratch: *mut OpState,
+        op_state: *mut OpState,
     ) -> Submitted {
         let mut known = match self.handles.attach(fd, is_transfer, &self.port) {
             Ok(known) => known,
@@ -332,48 +333,48 @@ impl Iocp {
         if !is_transfer && known.route == Route::PacketUnlessImmediate {
             known.route = Route::Event;
         }
-        // SAFETY: passed on from this function; nothing uses `scratch` before the call.
+        // SAFETY: passed on from this function; nothing uses `op_state` before the call.
         unsafe {
-            (*scratch).prepare(key, fd);
-            let overlapped = &raw mut (*scratch).overlapped;
+            (*op_state).prepare(key, fd);
+            let overlapped = &raw mut (*op_state).overlapped;
             if known.route == Route::Event {
-                let wait = (*scratch).wait.insert(Wait::new(&self.port, overlapped));
+                let wait = (*op_state).wait.insert(Wait::new(&self.port, overlapped));
                 match wait.add_event() {
                     Ok(event) => (*overlapped).hEvent = event,
                     Err(code) => {
-                        (*scratch).clear();
+                        (*op_state).clear();
                         return Submitted::Ready(Err(code));
                     }
                 }
             }
-            let begun = match start(request, known, scratch) {
+            let begun = match start(request, known, op_state) {
                 Started::Called(begun) => begun,
                 Started::Retry(events) => {
-                    (*scratch).clear();
+                    (*op_state).clear();
                     self.retries.push(key, (fd, events));
                     return Submitted::InFlight;
                 }
             };
             match begun {
                 Begun::Over(Ok(value)) => {
-                    (*scratch).clear();
+                    (*op_state).clear();
                     return self.answer(key, Ok(value));
                 }
                 Begun::Over(Err(code)) => {
-                    let answer = (*scratch).fail(code);
+                    let answer = (*op_state).fail(code);
                     return self.answer(key, answer);
                 }
                 // A call may return with success when it is only queued: its OVERLAPPED decides.
-                Begun::Success if known.route != Route::Packet && OpState::is_over(scratch) => {
-                    let answer = (*scratch).finish();
+                Begun::Success if known.route != Route::Packet && OpState::is_over(op_state) => {
+                    let answer = (*op_state).finish();
                     return self.answer(key, answer);
                 }
                 Begun::Success | Begun::Pending => {}
             }
-            if let Some(wait) = &mut (*scratch).wait
+            if let Some(wait) = &mut (*op_state).wait
                 && let Err(code) = wait.begin_for_event()
             {
-                return Submitted::Ready(self.call_back(scratch, code));
+                return Submitted::Ready(self.call_back(op_state, code));
             }
         }
         self.expected += 1;
@@ -384,13 +385,13 @@ impl Iocp {
     ///
     /// # Safety
     ///
-    /// `scratch` belongs to a call in flight.
-    unsafe fn call_back(&mut self, scratch: *mut OpState, code: i32) -> Answer {
+    /// `op_state` belongs to a call in flight.
+    unsafe fn call_back(&mut self, op_state: *mut OpState, code: i32) -> RawResult {
         // SAFETY: by this function's contract.
         unsafe {
-            CancelIoEx(as_handle((*scratch).fd), &raw const (*scratch).overlapped);
-            OpState::wait_for_end(scratch);
-            match (*scratch).finish() {
+            CancelIoEx(as_handle((*op_state).fd), &raw const (*op_state).overlapped);
+            OpState::wait_for_end(op_state);
+            match (*op_state).finish() {
                 Err(ECANCELED) => Err(code),
                 // It completed before the cancel, and must not be lost.
                 answer => answer,
@@ -441,17 +442,17 @@ impl Iocp {
                 if packet.lpCompletionKey == Subject::Wake as usize {
                     continue;
                 }
-                let scratch: *mut OpState = packet.lpOverlapped.cast();
-                if !self.cells.contain(scratch) {
+                let op_state: *mut OpState = packet.lpOverlapped.cast();
+                if !self.cells.contain(op_state) {
                     continue;
                 }
-                // SAFETY: `scratch` lies in a cell, which lives as long as the driver. It is finished
+                // SAFETY: `op_state` lies in a cell, which lives as long as the driver. It is finished
                 // only if its call is over: then no other thread and no kernel code uses it.
                 let (key, answer) = unsafe {
-                    if !OpState::is_over(scratch) {
+                    if !OpState::is_over(op_state) {
                         continue;
                     }
-                    ((*scratch).key, (*scratch).finish())
+                    ((*op_state).key, (*op_state).finish())
                 };
                 self.expected -= 1;
                 self.answered.push_back((key, answer));
@@ -478,7 +479,7 @@ impl Iocp {
         });
     }
 
-    fn answer(&mut self, key: Key, answer: Answer) -> Submitted {
+    fn answer(&mut self, key: Key, answer: RawResult) -> Submitted {
         if self.instant_left > 0 {
             self.instant_left -= 1;
             return Submitted::Ready(answer);

@@ -20,7 +20,7 @@ use windows_sys::Win32::{
 use super::{extensions, raw::RawEntry, wait::Wait};
 use crate::{
     key::Key,
-    request::{Answer, Message, PeerAddress, ready},
+    request::{Message, PeerAddress, RawResult, ready},
     sys::{
         RawFd,
         windows::{as_handle, as_socket, last_error, poll_now},
@@ -160,7 +160,7 @@ impl OpState {
     /// # Safety
     ///
     /// The call is over, and the memory that it fills in is still valid.
-    pub(super) unsafe fn finish(&mut self) -> Answer {
+    pub(super) unsafe fn finish(&mut self) -> RawResult {
         let outcome = match self.ask {
             Ask::Nothing | Ask::Nop | Ask::Signal => Outcome {
                 bytes: 0,
@@ -186,7 +186,7 @@ impl OpState {
     /// # Safety
     ///
     /// As [`finish`](Self::finish).
-    pub(super) unsafe fn fail(&mut self, code: i32) -> Answer {
+    pub(super) unsafe fn fail(&mut self, code: i32) -> RawResult {
         let outcome = Outcome {
             // For a truncated message the system has written the received length.
             bytes: self.overlapped.InternalHigh as u32,
@@ -199,7 +199,7 @@ impl OpState {
     /// # Safety
     ///
     /// As [`finish`](Self::finish).
-    unsafe fn conclude(&mut self, outcome: Outcome) -> Answer {
+    unsafe fn conclude(&mut self, outcome: Outcome) -> RawResult {
         let ask = mem::replace(&mut self.ask, Ask::Nothing);
         self.wait = None;
         let Outcome { bytes, result } = outcome;
@@ -253,8 +253,8 @@ impl OpState {
         &mut self,
         message: *mut Message,
         call: RecvCall,
-        (answer, is_cut): (Answer, bool),
-    ) -> Answer {
+        (answer, is_cut): (RawResult, bool),
+    ) -> RawResult {
         // SAFETY: by this function's contract.
         unsafe {
             let header = &mut *Message::as_wsamsg(message);
@@ -275,7 +275,7 @@ impl OpState {
     /// # Safety
     ///
     /// `peer` is valid.
-    unsafe fn finish_accept(&mut self, socket: OwnedSocket, peer: *mut PeerAddress) -> Answer {
+    unsafe fn finish_accept(&mut self, socket: OwnedSocket, peer: *mut PeerAddress) -> RawResult {
         let raw = socket.as_raw_socket() as SOCKET;
         update_context(raw, SO_UPDATE_ACCEPT_CONTEXT, Some(as_socket(self.fd)))?;
         let addresses = extensions::accept_addresses(raw)?;
@@ -347,12 +347,12 @@ impl OpState {
 struct Outcome {
     /// Bytes transferred, also by a call that failed in the end.
     bytes: u32,
-    result: Answer,
+    result: RawResult,
 }
 
 /// A receive as on unix: a message that does not fit is truncated, which is no error, and a direction
 /// that this side has shut down is at EOF. Also returns whether the message was truncated.
-fn received(bytes: u32, result: Answer) -> (Answer, bool) {
+fn received(bytes: u32, result: RawResult) -> (RawResult, bool) {
     match result {
         Err(WSAEMSGSIZE) => (Ok(bytes), true),
         Err(WSAESHUTDOWN) => (Ok(0), false),
@@ -361,7 +361,7 @@ fn received(bytes: u32, result: Answer) -> (Answer, bool) {
 }
 
 /// Enables all socket calls on a socket that `ConnectEx` or `AcceptEx` has connected.
-fn update_context(socket: SOCKET, option: i32, listener: Option<SOCKET>) -> Answer {
+fn update_context(socket: SOCKET, option: i32, listener: Option<SOCKET>) -> RawResult {
     let (value, len) = match &listener {
         Some(listener) => (ptr::from_ref(listener).cast(), size_of::<SOCKET>()),
         None => (ptr::null(), 0),

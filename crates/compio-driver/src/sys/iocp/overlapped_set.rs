@@ -16,19 +16,19 @@ pub(super) struct OverlappedSet(BTreeSet<usize>);
 impl OverlappedSet {
     /// # Safety
     ///
-    /// `scratch` is valid, and no call uses it.
-    pub(super) unsafe fn add(&mut self, scratch: *mut OpState) {
+    /// `op_state` is valid, and no call uses it.
+    pub(super) unsafe fn add(&mut self, op_state: *mut OpState) {
         // SAFETY: by this function's contract.
         unsafe {
             // Cells are reused.
-            if !(*scratch).is_known {
-                (*scratch).is_known = true;
-                self.0.insert(scratch.addr());
+            if !(*op_state).is_known {
+                (*op_state).is_known = true;
+                self.0.insert(op_state.addr());
             }
         }
     }
 
-    pub(super) fn contain(&self, scratch: *const OpState) -> bool {
-        self.0.contains(&scratch.addr())
+    pub(super) fn contain(&self, op_state: *const OpState) -> bool {
+        self.0.contains(&op_state.addr())
     }
 }

@@ -5,7 +5,7 @@ use std::{cell::Cell, ffi::c_void};
 use windows_sys::Win32::Foundation::ERROR_IO_PENDING;
 
 use crate::{
-    request::Answer,
+    request::RawResult,
     sys::{RawFd, windows::last_error},
 };
 
@@ -34,7 +34,7 @@ pub enum Begun {
     Pending,
     /// With another code, which may mean success nevertheless: its end is not reported later. (A warning
     /// such as `ERROR_MORE_DATA` is reported later; the backend handles it.)
-    Over(Answer),
+    Over(RawResult),
 }
 
 impl RawEntry {

@@ -5,8 +5,8 @@ use std::os::fd::RawFd;
 use super::queues::Direction;
 use crate::{
     request::{
-        Answer, Choice, Message, Net, Poll, Position, RawSlice, Request, Span, Splice, Transfer,
-        ready,
+        BufferPick, Message, Net, Poll, Position, RawResult, RawSlice, Request, Span, Splice,
+        Transfer, ready,
     },
     sys::{
         platform::{
@@ -22,7 +22,7 @@ use crate::{
 #[derive(Clone, Copy)]
 pub(super) enum Plan {
     /// This result: there was no need to wait.
-    Answered(Answer),
+    Answered(RawResult),
     /// On a thread that may block.
     Pool,
     /// By an attempt, when this direction of this descriptor is ready.
@@ -38,7 +38,7 @@ pub(super) enum Plan {
 pub(super) unsafe fn plan(request: &mut Request) -> Plan {
     match *request {
         Request::Nop => Plan::Answered(Ok(0)),
-        Request::Work(_) | Request::Path(_) | Request::FileOp(_) => Plan::Pool,
+        Request::Blocking(_) | Request::Path(_) | Request::FileOp(_) => Plan::Pool,
         Request::Raw(_) => Plan::Answered(Err(libc::EOPNOTSUPP)),
         Request::Invalid => Plan::Answered(Err(libc::EINVAL)),
         Request::Poll(Poll::Once { fd, .. }) => Plan::Wait(fd, Direction::Other),
@@ -143,7 +143,7 @@ fn move_to_cursor(transfer: &mut Transfer) -> Plan {
 /// The outcome of an attempt.
 #[derive(Clone, Copy)]
 pub(super) enum Outcome {
-    Answered(Answer),
+    Answered(RawResult),
     /// The descriptor has to become ready first.
     NotNow,
     /// The call may block, ready or not.
@@ -171,7 +171,7 @@ pub(super) unsafe fn attempt(request: &Request) -> Outcome {
             Request::Path(_) | Request::FileOp(_) => Outcome::Pool,
             Request::Nop
             | Request::Control(_)
-            | Request::Work(_)
+            | Request::Blocking(_)
             | Request::Raw(_)
             | Request::Invalid => Outcome::Answered(call(request)),
         }
@@ -213,7 +213,7 @@ pub(super) fn for_thread(request: &Request) -> Option<Request> {
         | Request::Net(_)
         | Request::Control(_)
         | Request::Poll(_)
-        | Request::Work(_)
+        | Request::Blocking(_)
         | Request::Raw(_)
         | Request::Invalid => *request,
     })
@@ -257,9 +257,9 @@ unsafe fn attempt_net(net: &Net) -> Outcome {
 /// # Safety
 ///
 /// As [`call`]; nothing has been chosen.
-unsafe fn receive_pooled(fd: RawFd, choice: *mut Choice, flags: i32) -> Outcome {
+unsafe fn receive_pooled(fd: RawFd, choice: *mut BufferPick, flags: i32) -> Outcome {
     // SAFETY: passed on from this function.
-    let Some(span) = (unsafe { Choice::choose(choice) }) else {
+    let Some(span) = (unsafe { BufferPick::choose(choice) }) else {
         return Outcome::Answered(Err(libc::ENOBUFS));
     };
     let receive = Net::Recv {
@@ -271,7 +271,7 @@ unsafe fn receive_pooled(fd: RawFd, choice: *mut Choice, flags: i32) -> Outcome 
     let answer = unsafe { call(&Request::Net(receive)) };
     if !matches!(answer, Ok(1..)) {
         // SAFETY: as above.
-        unsafe { Choice::put_back(choice) };
+        unsafe { BufferPick::put_back(choice) };
     }
     unless(libc::EAGAIN, answer)
 }
@@ -352,7 +352,7 @@ unsafe fn attempt_at_cursor(transfer: &Transfer) -> Outcome {
 /// # Safety
 ///
 /// As [`call`].
-unsafe fn transfer_of_socket(transfer: &Transfer) -> Answer {
+unsafe fn transfer_of_socket(transfer: &Transfer) -> RawResult {
     let slice_of = |span: Span| RawSlice::new(span.start, span.len as usize);
     let slice;
     let (first, count) = match *transfer {
@@ -456,7 +456,7 @@ fn set_nonblocking(fd: RawFd) -> Result<i32, i32> {
     Ok(mode)
 }
 
-fn unless(not_now: i32, answer: Answer) -> Outcome {
+fn unless(not_now: i32, answer: RawResult) -> Outcome {
     if answer == Err(not_now) {
         Outcome::NotNow
     } else {

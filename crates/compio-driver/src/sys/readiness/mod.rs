@@ -31,7 +31,7 @@ use crate::{
     backend::BackendKind,
     key::Key,
     notify::Notifier,
-    request::{Answer, Net, Request},
+    request::{Net, RawResult, Request},
     sys::unix::{generation_of, is_writable},
 };
 
@@ -48,7 +48,7 @@ pub(crate) struct Readiness {
     events: Option<Events>,
     queues: Queues,
     /// Results for the next wait to report.
-    answered: VecDeque<(Key, Answer)>,
+    answered: VecDeque<(Key, RawResult)>,
     /// Requests that have become ready and need a thread that may block. They are submitted again.
     ready: Vec<Key>,
     /// Connects to Unix listeners without room, and sends of datagrams to receivers without room: no
@@ -240,7 +240,7 @@ impl Readiness {
         });
     }
 
-    fn answer(&mut self, key: Key, answer: Answer) -> Submitted {
+    fn answer(&mut self, key: Key, answer: RawResult) -> Submitted {
         if self.instant_left > 0 {
             self.instant_left -= 1;
             return Submitted::Ready(answer);
@@ -393,7 +393,7 @@ impl Readiness {
 /// The outcome of another try of a send whose socket seemed to be full.
 enum SecondTry {
     /// The result: the socket has room by now.
-    Answered(Answer),
+    Answered(RawResult),
     /// An event reports new room.
     Event,
     /// No event reports new room. Example: a datagram of a Unix socket that is not connected to the

@@ -7,7 +7,7 @@ use std::os::fd::RawFd;
 
 use crate::{
     key::Key,
-    request::{Answer, Net, Poll, Request, ready},
+    request::{Net, Poll, RawResult, Request, ready},
     sys::ready_event::ReadyEvent,
 };
 
@@ -214,7 +214,7 @@ impl Queues {
         fd: RawFd,
         direction: Direction,
         request: &Request,
-        answer: Answer,
+        answer: RawResult,
     ) {
         let room = match *request {
             Request::Net(Net::Recv { span, flags: 0, .. }) => span.len,
@@ -228,7 +228,7 @@ impl Queues {
             | Request::Control(_)
             | Request::Splice(_)
             | Request::Poll(_)
-            | Request::Work(_)
+            | Request::Blocking(_)
             | Request::Raw(_) => 0,
         };
         let is_drained = matches!(answer, Ok(len) if 0 < len && len < room);
@@ -321,7 +321,7 @@ fn asks_for(request: &Request) -> u32 {
         | Request::Net(_)
         | Request::Control(_)
         | Request::Splice(_)
-        | Request::Work(_)
+        | Request::Blocking(_)
         | Request::Raw(_) => 0,
     }
 }

@@ -13,7 +13,7 @@ use std::{
 #[cfg(all(test, not(loom)))]
 use crate::sys::faults;
 use crate::sys::{
-    platform::{EventFd, explain},
+    platform::{EventFd, with_advice},
     ready_event::ReadyEvent,
     unix::get_option,
 };
@@ -45,7 +45,7 @@ pub(crate) struct Events {
 
 impl Poller {
     pub(crate) fn new() -> io::Result<Self> {
-        let epoll = create().map_err(|error| explain("epoll_create1", error))?;
+        let epoll = create().map_err(|error| with_advice("epoll_create1", error))?;
         let poller = Self {
             epoll,
             event: EventFd::new()?,
@@ -55,11 +55,11 @@ impl Poller {
         let flags = libc::EPOLLIN as u32 | libc::EPOLLET as u32;
         let fd = poller.event.as_raw_fd();
         let watched = poller.control(libc::EPOLL_CTL_ADD, fd, flags, NOTIFIED);
-        watched.map_err(|error| explain("epoll_ctl", error))?;
+        watched.map_err(|error| with_advice("epoll_ctl", error))?;
         // A filter of system calls may refuse epoll_wait alone. This call detects it now, not at the
         // first wait.
         let waited = poller.wait_millis(&mut Events::new(1), Some(Duration::ZERO));
-        waited.map_err(|error| explain("epoll_wait", error))?;
+        waited.map_err(|error| with_advice("epoll_wait", error))?;
         Ok(poller)
     }
 

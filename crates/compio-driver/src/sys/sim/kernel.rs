@@ -14,10 +14,11 @@ use super::{Rng, Thing, memory::Memory};
 use crate::{
     key::Key,
     request::{
-        Answer, Choice, Control, FileOp, Item, Net, Poll, Position, Request, Transfer, Work, ready,
+        BlockingCall, BufferPick, Control, FileOp, Item, Net, Poll, Position, RawResult, Request,
+        Transfer, ready,
     },
     sys::{BufferRing, Capabilities, PeerAddress, Report, Submitted},
-    thread_pool::{Job, Pool},
+    thread_pool::{Job, ThreadPool},
 };
 
 /// Injected errors, which have no cause in the request.
@@ -58,7 +59,7 @@ pub(crate) struct Kernel {
     groups: u16,
     /// Bytes that were delivered and not yet claimed.
     claims: Vec<Claim>,
-    pub(crate) pool: Option<Pool>,
+    pub(crate) pool: Option<ThreadPool>,
     /// Jobs that were taken from the pool and have not run.
     jobs: Vec<Job>,
 }
@@ -91,8 +92,8 @@ struct Post {
 
 #[derive(Clone, Copy)]
 enum What {
-    Item(Answer, Option<u16>),
-    Final(Answer),
+    Item(RawResult, Option<u16>),
+    Final(RawResult),
     CanceledByKernel,
     WouldBlock,
     NotFound,
@@ -109,7 +110,7 @@ enum Effect {
     /// Checks that the buffer still contains the bytes that were sent.
     Compare(Vec<u8>),
     HandOut(OwnedFd, *mut PeerAddress),
-    Run(Work),
+    Run(BlockingCall),
 }
 
 #[derive(Debug)]
@@ -321,7 +322,7 @@ impl Kernel {
         assert!(is_new || was_given_up, "{key:?} was submitted twice");
         self.submitted += 1;
         let goes_to_pool = match request {
-            Request::Work(_) => self.rng.percent(80),
+            Request::Blocking(_) => self.rng.percent(80),
             Request::Nop => self.rng.percent(10),
             Request::Transfer(_)
             | Request::FileOp(_)
@@ -383,7 +384,7 @@ impl Kernel {
 
     /// Advances time by one turn. Returns a job of the thread pool with its result, or without one if
     /// the caller must run it.
-    pub(super) fn advance(&mut self) -> Option<(Job, Option<Answer>)> {
+    pub(super) fn advance(&mut self) -> Option<(Job, Option<RawResult>)> {
         for (key, turns) in mem::take(&mut self.wishes) {
             if turns > 0 {
                 self.wishes.push((key, turns - 1));
@@ -411,13 +412,13 @@ impl Kernel {
         }
         if self.rng.percent(50) {
             self.jobs
-                .extend(self.pool.as_ref().and_then(Pool::take_job));
+                .extend(self.pool.as_ref().and_then(ThreadPool::take_job));
         }
         if self.jobs.is_empty() || self.rng.percent(50) {
             return None;
         }
         let job = self.jobs.swap_remove(self.rng.roll(self.jobs.len()));
-        if matches!(job.request, Request::Work(_) | Request::Nop) {
+        if matches!(job.request, Request::Blocking(_) | Request::Nop) {
             return Some((job, None));
         }
         let answer = self.call(&job);
@@ -430,7 +431,7 @@ impl Kernel {
     }
 
     /// Runs a request of the thread pool. None if it blocks.
-    fn call(&mut self, job: &Job) -> Option<Answer> {
+    fn call(&mut self, job: &Job) -> Option<RawResult> {
         // SAFETY: its memory is valid, see `Job`.
         let memory = unsafe { Memory::of(&job.request) };
         let mut flight = Flight {
@@ -543,7 +544,7 @@ impl Kernel {
         let thing = flight.thing.unwrap_or(usize::MAX);
         match flight.request {
             Request::Nop => self.end(flight, Ok(0), Effect::Nothing),
-            Request::Work(work) => self.end(flight, Ok(0), Effect::Run(work)),
+            Request::Blocking(work) => self.end(flight, Ok(0), Effect::Run(work)),
             Request::Transfer(transfer) => match transfer {
                 Transfer::Read {
                     position: Position::At(at),
@@ -622,7 +623,7 @@ impl Kernel {
         }
         let code = self.rng.pick(&FAULTS);
         match flight.request {
-            Request::Work(_) => self.give_up(flight),
+            Request::Blocking(_) => self.give_up(flight),
             // A zero-copy send that fails still posts a second completion, which releases its memory.
             Request::Net(Net::SendZeroCopy { .. } | Net::SendMsgZeroCopy { .. })
                 if self.rng.percent(50) =>
@@ -755,7 +756,7 @@ impl Kernel {
         }
     }
 
-    fn receive_pooled(&mut self, flight: &mut Flight, thing: usize, choice: *mut Choice) {
+    fn receive_pooled(&mut self, flight: &mut Flight, thing: usize, choice: *mut BufferPick) {
         let Thing { filled, taken, .. } = self.things[thing];
         if filled == taken {
             if self.things[thing].is_finished {
@@ -765,7 +766,7 @@ impl Kernel {
         }
         // SAFETY: the request has not been completed, by the contract of `submit`, and no buffer has
         // been chosen for it.
-        let Some(span) = (unsafe { Choice::choose(choice) }) else {
+        let Some(span) = (unsafe { BufferPick::choose(choice) }) else {
             return self.end(flight, Err(ENOBUFS), Effect::Nothing);
         };
         flight.memory = Memory::Filled(vec![span.into()]);
@@ -801,7 +802,7 @@ impl Kernel {
         self.posted.push(Post { key, what, effect });
     }
 
-    fn end(&mut self, flight: &mut Flight, answer: Answer, effect: Effect) {
+    fn end(&mut self, flight: &mut Flight, answer: RawResult, effect: Effect) {
         self.post(flight.key, What::Final(answer), effect);
         flight.stage = Stage::Ended;
     }
@@ -816,7 +817,7 @@ impl Kernel {
         let place = self.flying.iter().position(|flight| flight.key == post.key);
         let Some(place) = place else {
             assert!(matches!(post.what, What::NotFound));
-            return Report::NotFound;
+            return Report::CancelNotFound;
         };
         let flight = self.flying.swap_remove(place);
         let report = self.perform(&flight, post);
@@ -825,7 +826,7 @@ impl Kernel {
             Report::CanceledByKernel | Report::WouldBlock | Report::Ready => {
                 assert!(self.given_up.insert(u64::from(flight.key)));
             }
-            Report::Item(_) | Report::NotFound => self.flying.push(flight),
+            Report::Partial(_) | Report::CancelNotFound => self.flying.push(flight),
         }
         report
     }
@@ -887,14 +888,14 @@ impl Kernel {
             Effect::Run(work) => unsafe { (work.run)(work.data) },
         }
         match post.what {
-            What::Item(answer, buffer) => Report::Item(Item {
+            What::Item(answer, buffer) => Report::Partial(Item {
                 answer: descriptor.unwrap_or(answer),
                 buffer,
             }),
             What::Final(answer) => Report::Final(descriptor.unwrap_or(answer)),
             What::CanceledByKernel => Report::CanceledByKernel,
             What::WouldBlock => Report::WouldBlock,
-            What::NotFound => Report::NotFound,
+            What::NotFound => Report::CancelNotFound,
         }
     }
 
@@ -956,7 +957,7 @@ fn descriptor_of(request: &Request) -> Option<RawFd> {
         Request::Nop
         | Request::Path(_)
         | Request::Splice(_)
-        | Request::Work(_)
+        | Request::Blocking(_)
         | Request::Raw(_)
         | Request::Invalid => None,
     }

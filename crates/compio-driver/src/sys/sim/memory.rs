@@ -64,7 +64,7 @@ impl Memory {
             | Request::Control(_)
             | Request::Splice(_)
             | Request::Poll(_)
-            | Request::Work(_)
+            | Request::Blocking(_)
             | Request::Raw(_) => Self::Nothing,
         }
     }

@@ -46,7 +46,7 @@ use crate::{
     notify::Notifier,
     request::Request,
     spin::Spin,
-    thread_pool::Pool,
+    thread_pool::ThreadPool,
 };
 
 /// The backend of drivers in tests: a real backend, unless this thread has set a simulated one.
@@ -80,7 +80,7 @@ impl Sim {
 
     /// Makes a driver on this kernel. Its thread pool has no threads: the kernel runs the queued jobs.
     pub(crate) fn driver(&self) -> Driver {
-        let pool = Pool::by_hand();
+        let pool = ThreadPool::by_hand();
         self.kernel().pool = Some(pool.clone());
         NEXT.set(Some(self.clone()));
         // Time is simulated, so the deadline must not depend on the load of the machine.

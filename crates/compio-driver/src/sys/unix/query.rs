@@ -9,7 +9,7 @@ use std::{
 use socket2::SockRef;
 
 use super::types::RawFd;
-use crate::request::{Answer, ready};
+use crate::request::{RawResult, ready};
 
 /// The events of poll(2) that have occurred, `NVAL` for a number that is not open.
 ///
@@ -17,7 +17,7 @@ use crate::request::{Answer, ready};
 /// again, so that "not ready" would cause a busy loop. EINVAL: `RLIMIT_NOFILE` is 0 (Linux 6.18
 /// compares the limit with the number of entries). EPERM and others: a seccomp filter refuses the call.
 /// ENOMEM.
-pub(crate) fn ready_now(fd: RawFd, events: u32) -> Answer {
+pub(crate) fn ready_now(fd: RawFd, events: u32) -> RawResult {
     let mut entry = libc::pollfd {
         fd,
         events: events as i16,
@@ -90,11 +90,11 @@ pub(crate) fn has_messages(fd: RawFd) -> bool {
     kind.is_ok_and(|kind| kind != libc::SOCK_STREAM)
 }
 
-pub(crate) fn answer(result: i32) -> Answer {
+pub(crate) fn answer(result: i32) -> RawResult {
     u32::try_from(result).map_err(|_| last_error())
 }
 
-pub(super) fn bytes(result: isize) -> Answer {
+pub(super) fn bytes(result: isize) -> RawResult {
     u32::try_from(result).map_err(|_| last_error())
 }
 

@@ -15,7 +15,8 @@ use super::{
 use crate::{
     per_process::PerProcess,
     request::{
-        Answer, Control, FileOp, NOT_READY, Net, PathOp, Poll, Position, Request, Splice, Transfer,
+        Control, FileOp, NOT_READY, Net, PathOp, Poll, Position, RawResult, Request, Splice,
+        Transfer,
     },
     sys::platform::{
         self,
@@ -30,7 +31,7 @@ use crate::{
 /// # Safety
 ///
 /// The request's descriptors and memory are valid until this returns.
-pub(crate) unsafe fn call(request: &Request) -> Answer {
+pub(crate) unsafe fn call(request: &Request) -> RawResult {
     loop {
         // SAFETY: passed on from this function.
         let answer = unsafe { once(request) };
@@ -63,7 +64,7 @@ pub(crate) fn close(fd: OwnedFd) -> io::Result<()> {
 /// # Safety
 ///
 /// As [`call`].
-pub(crate) unsafe fn call_in_thread(request: &Request) -> Answer {
+pub(crate) unsafe fn call_in_thread(request: &Request) -> RawResult {
     let (fd, events) = match *request {
         Request::Splice(ref request) => {
             // The request may have waited in the queue for a long time.
@@ -88,7 +89,7 @@ pub(crate) unsafe fn call_in_thread(request: &Request) -> Answer {
         | Request::Net(_)
         | Request::Control(_)
         | Request::Poll(_)
-        | Request::Work(_)
+        | Request::Blocking(_)
         | Request::Raw(_)
         | Request::Invalid => {
             // SAFETY: passed on from this function.
@@ -146,7 +147,7 @@ impl Drop for Turn {
 /// # Safety
 ///
 /// As [`call`].
-unsafe fn once(request: &Request) -> Answer {
+unsafe fn once(request: &Request) -> RawResult {
     // SAFETY: the request's pointers are valid by the contract of `call`.
     unsafe {
         match *request {
@@ -167,7 +168,7 @@ unsafe fn once(request: &Request) -> Answer {
                 answer(libc::poll(&raw mut entry, 1, -1))?;
                 Ok(entry.revents as u16 as u32)
             }
-            Request::Work(work) => {
+            Request::Blocking(work) => {
                 (work.run)(work.data);
                 Ok(0)
             }
@@ -196,7 +197,7 @@ fn at_cursor(fd: RawFd, at: u64, written: isize, write: impl FnOnce() -> isize) 
 /// # Safety
 ///
 /// As [`call`].
-unsafe fn transfer_call(transfer: &Transfer) -> Answer {
+unsafe fn transfer_call(transfer: &Transfer) -> RawResult {
     // SAFETY: the request's pointers are valid by the contract of `call`.
     unsafe {
         match *transfer {
@@ -249,7 +250,7 @@ unsafe fn transfer_call(transfer: &Transfer) -> Answer {
 /// # Safety
 ///
 /// As [`call`].
-unsafe fn file_call(op: &FileOp) -> Answer {
+unsafe fn file_call(op: &FileOp) -> RawResult {
     // SAFETY: the request's pointers are valid by the contract of `call`.
     unsafe {
         match *op {
@@ -285,7 +286,7 @@ unsafe fn file_call(op: &FileOp) -> Answer {
 /// # Safety
 ///
 /// As [`call`].
-unsafe fn path_call(names: &PathOp) -> Answer {
+unsafe fn path_call(names: &PathOp) -> RawResult {
     const HERE: RawFd = libc::AT_FDCWD;
     // SAFETY: the paths are valid by the contract of `call`.
     answer(unsafe {
@@ -315,7 +316,7 @@ unsafe fn path_call(names: &PathOp) -> Answer {
 /// # Safety
 ///
 /// As [`call`].
-unsafe fn open(dir: RawFd, path: *const c_char, flags: i32, mode: u32) -> Answer {
+unsafe fn open(dir: RawFd, path: *const c_char, flags: i32, mode: u32) -> RawResult {
     if flags & (libc::O_CREAT | libc::O_TRUNC) != 0 {
         // SAFETY: the path is valid by this function's contract.
         return answer(unsafe { libc::openat(dir, path, flags, mode) });
@@ -338,7 +339,7 @@ unsafe fn open(dir: RawFd, path: *const c_char, flags: i32, mode: u32) -> Answer
 /// # Safety
 ///
 /// As [`call`].
-unsafe fn net_call(net: &Net) -> Answer {
+unsafe fn net_call(net: &Net) -> RawResult {
     // SAFETY: the request's pointers are valid by the contract of `call`.
     unsafe {
         match *net {
@@ -378,7 +379,7 @@ unsafe fn net_call(net: &Net) -> Answer {
 /// # Safety
 ///
 /// As [`call`].
-unsafe fn control_call(control: &Control) -> Answer {
+unsafe fn control_call(control: &Control) -> RawResult {
     // SAFETY: the request's pointers are valid by the contract of `call`.
     unsafe {
         match *control {
@@ -402,7 +403,7 @@ unsafe fn control_call(control: &Control) -> Answer {
 }
 
 /// Splices the bytes that can be moved now, or returns EAGAIN.
-pub(crate) fn splice(splice: &Splice) -> Answer {
+pub(crate) fn splice(splice: &Splice) -> RawResult {
     let Splice {
         from,
         from_position,

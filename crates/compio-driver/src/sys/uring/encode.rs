@@ -28,7 +28,7 @@ pub(super) enum Encoded {
     /// A plain call on this thread is faster than the ring, and does not block.
     Call,
     /// The thread pool executes the request.
-    Work,
+    ThreadPool,
 }
 
 /// The final place of an entry. A copy would read many small, recent stores, and the CPU would wait for
@@ -65,7 +65,7 @@ pub(super) unsafe fn encode(request: &Request, slot: &mut Slot) -> Encoded {
         Request::Poll(Poll::Once { fd, events }) => {
             slot.write(opcode::PollAdd::new(Fd(fd), events).build())
         }
-        Request::Work(_) => return Encoded::Work,
+        Request::Blocking(_) => return Encoded::ThreadPool,
         // SAFETY: the pointer is valid by this function's contract.
         Request::Raw(entry) => slot.write(unsafe { (*entry).clone() }),
     };

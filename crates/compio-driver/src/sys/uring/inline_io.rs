@@ -14,7 +14,7 @@ mod budget;
 
 use self::budget::{BYTES_PER_TURN, Budget};
 use crate::{
-    request::{Answer, Net, Request, Transfer},
+    request::{Net, RawResult, Request, Transfer},
     sys::{platform::nowait, unix::call},
 };
 
@@ -57,7 +57,7 @@ impl InlineIo {
         &mut self,
         request: &Request,
         has_pending: impl FnOnce() -> bool,
-    ) -> Option<Answer> {
+    ) -> Option<RawResult> {
         match request {
             // SAFETY: passed on from this function.
             Request::Transfer(transfer) => unsafe { self.try_read(transfer) },
@@ -73,7 +73,7 @@ impl InlineIo {
             | Request::Invalid
             | Request::Splice(_)
             | Request::Poll(_)
-            | Request::Work(_)
+            | Request::Blocking(_)
             | Request::Raw(_) => None,
         }
     }
@@ -81,7 +81,7 @@ impl InlineIo {
     /// # Safety
     ///
     /// As [`call`].
-    unsafe fn try_read(&mut self, transfer: &Transfer) -> Option<Answer> {
+    unsafe fn try_read(&mut self, transfer: &Transfer) -> Option<RawResult> {
         if !nowait::may_be_in_memory(transfer) || !self.reads.should_try() {
             return None;
         }
@@ -101,7 +101,7 @@ impl InlineIo {
     /// # Safety
     ///
     /// As [`call`].
-    unsafe fn try_socket(&mut self, net: &Net) -> Option<Answer> {
+    unsafe fn try_socket(&mut self, net: &Net) -> Option<RawResult> {
         // A non-blocking transfer needs no second try, and `MSG_WAITALL` may need several calls.
         const NEITHER: i32 = libc::MSG_DONTWAIT | libc::MSG_WAITALL;
         let mut net = *net;

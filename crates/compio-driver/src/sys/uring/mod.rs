@@ -29,7 +29,7 @@ use self::{
     encode::Encoded,
     half_closed::{Now, RDHUP},
     inline_io::InlineIo,
-    probe::Probed,
+    probe::OpcodeSet,
     staged::{Staged, Step, Way},
     user_data::{CANCEL, EVENT, STAGED},
 };
@@ -46,7 +46,7 @@ use crate::{
     backend::BackendKind,
     key::Key,
     notify::Notifier,
-    request::{Answer, FileOp, Item, Poll, Request, Transfer, ready},
+    request::{FileOp, Item, Poll, RawResult, Request, Transfer, ready},
     spin::Spin,
 };
 
@@ -67,7 +67,7 @@ pub(crate) struct Uring {
     /// The capacity of the submission queue.
     entries: usize,
     /// The opcodes and features of this kernel.
-    probed: Probed,
+    opcodes: OpcodeSet,
     /// Ends a sleep.
     event: Arc<EventFd>,
     /// Whether a poll of the event is in flight.
@@ -93,7 +93,7 @@ pub(crate) struct Uring {
 impl Uring {
     pub(crate) fn new(entries: u32, spin: Spin) -> io::Result<Self> {
         let setup::Setup { ring, setup_name } = setup::set_up(entries)?;
-        let probed = Probed::ask(&ring)?;
+        let opcodes = OpcodeSet::ask(&ring)?;
         let mut enter_flags = EnterFlags::empty();
         if ring.params().is_feature_no_iowait() {
             enter_flags |= EnterFlags::NO_IOWAIT;
@@ -104,7 +104,7 @@ impl Uring {
             setup_name,
             pending: Vec::with_capacity(entries),
             entries,
-            probed,
+            opcodes,
             event: Arc::new(EventFd::new()?),
             event_armed: false,
             signals_event: false,
@@ -135,7 +135,7 @@ impl Backend for Uring {
     }
 
     fn capabilities(&self) -> Capabilities {
-        self.probed.capabilities()
+        self.opcodes.capabilities()
     }
 
     fn register_buffers(&mut self, count: u16) -> io::Result<Option<Box<dyn BufferRing>>> {
@@ -202,12 +202,12 @@ impl Backend for Uring {
             Encoded::Splice => return self.submit_splice(key, request),
             // SAFETY: likewise.
             Encoded::Call => return unsafe { self.call(request) },
-            Encoded::Work => return Submitted::ThreadPool(*request),
+            Encoded::ThreadPool => return Submitted::ThreadPool(*request),
         }
         // SAFETY: the slot is filled.
         let entry = unsafe { slot.assume_init_mut() };
         entry.set_user_data(u64::from(key));
-        if self.probed.knows(entry) {
+        if self.opcodes.supports(entry) {
             // SAFETY: the slot follows the last entry, and is filled.
             unsafe { self.pending.set_len(self.pending.len() + 1) };
             self.io_wq_pending |= needs_io_wq(request);
@@ -398,7 +398,7 @@ impl Uring {
         };
         let mut slot = encode::Slot::uninit();
         let entry = encode::encode_splice(&splice, &mut slot).clone();
-        if self.probed.knows(&entry) {
+        if self.opcodes.supports(&entry) {
             self.io_wq_pending = true;
             self.push_step(key, Step::Splice, entry)
         } else {
@@ -423,7 +423,7 @@ impl Uring {
     ///
     /// As for [`submit`](Backend::submit).
     #[inline]
-    unsafe fn try_inline(&mut self, request: &Request) -> Option<Answer> {
+    unsafe fn try_inline(&mut self, request: &Request) -> Option<RawResult> {
         let Self {
             inline_io,
             pending,
@@ -597,7 +597,7 @@ impl Uring {
                 // way to an io-wq worker, where it would wait without end.
                 cancelled if cancelled & CANCEL != 0 => {
                     if completion.result() == -libc::ENOENT {
-                        on_report(Key::from(cancelled & !CANCEL), Report::NotFound);
+                        on_report(Key::from(cancelled & !CANCEL), Report::CancelNotFound);
                     }
                 }
                 key => {
@@ -608,7 +608,7 @@ impl Uring {
                     let flags = completion.flags();
                     let (more, buffer) = (cqueue::more(flags), cqueue::buffer_select(flags));
                     if more || buffer.is_some() {
-                        on_report(key, Report::Item(Item { answer, buffer }));
+                        on_report(key, Report::Partial(Item { answer, buffer }));
                     }
                     if !more {
                         on_report(key, report_of(answer));
@@ -621,7 +621,7 @@ impl Uring {
 }
 
 /// Translates the result of a final CQE.
-fn report_of(answer: Answer) -> Report {
+fn report_of(answer: RawResult) -> Report {
     match answer {
         // This also happens without a cancel request: the kernel cancels a request if the io-wq worker
         // for it cannot be started, because of a limit or a signal.
@@ -648,7 +648,7 @@ fn needs_io_wq(request: &Request) -> bool {
         | Request::Control(_)
         | Request::Splice(_)
         | Request::Poll(_)
-        | Request::Work(_)
+        | Request::Blocking(_)
         | Request::Invalid
         | Request::Raw(_) => false,
     }

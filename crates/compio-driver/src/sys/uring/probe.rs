@@ -4,7 +4,7 @@ use std::{env, io};
 
 use io_uring::{IoUring, Probe, opcode, squeue::Entry};
 
-use crate::sys::{Capabilities, platform::explain};
+use crate::sys::{Capabilities, platform::with_advice};
 
 /// Required opcodes, which no plain call can replace.
 const NEEDED: [(&str, u8); 14] = [
@@ -49,11 +49,11 @@ const REPLACEABLE: [(&str, u8); 16] = [
 const WITHOUT: &str = "COMPIO_URING_WITHOUT";
 
 /// The supported opcodes, one bit each.
-pub(super) struct Probed {
+pub(super) struct OpcodeSet {
     known: u128,
 }
 
-impl Probed {
+impl OpcodeSet {
     /// Queries the kernel. Fails if it lacks an opcode or a property that correctness relies on.
     pub(super) fn ask(ring: &IoUring) -> io::Result<Self> {
         let params = ring.params();
@@ -65,22 +65,22 @@ impl Probed {
         }
         let mut probe = Probe::new();
         let asked = ring.submitter().register_probe(&mut probe);
-        asked.map_err(|error| explain("io_uring_register", error))?;
+        asked.map_err(|error| with_advice("io_uring_register", error))?;
         let known = (0..128)
             .filter(|code| probe.is_supported(*code))
             .fold(0, |known, code| known | 1 << code);
-        let mut probed = Self { known };
-        if let Some((name, _)) = NEEDED.iter().find(|(_, code)| !probed.has(*code)) {
+        let mut opcodes = Self { known };
+        if let Some((name, _)) = NEEDED.iter().find(|(_, code)| !opcodes.has(*code)) {
             return Err(missing(name));
         }
         if let Ok(names) = env::var(WITHOUT) {
-            probed.forget(&names)?;
+            opcodes.forget(&names)?;
         }
-        Ok(probed)
+        Ok(opcodes)
     }
 
     /// Whether the kernel supports the entry's opcode.
-    pub(super) fn knows(&self, entry: &Entry) -> bool {
+    pub(super) fn supports(&self, entry: &Entry) -> bool {
         self.has(entry.get_opcode() as u8)
     }
 

@@ -24,7 +24,7 @@ use std::{
 
 use crate::{
     request::{
-        Answer, CURRENT_DIR, FileOp, PathOp, Poll, Position, Request, Splice, Transfer, ready,
+        CURRENT_DIR, FileOp, PathOp, Poll, Position, RawResult, Request, Splice, Transfer, ready,
     },
     sys::{
         Resubmit,
@@ -43,7 +43,7 @@ pub(in crate::sys) fn resubmit(request: &Request) -> Resubmit {
         }
         Request::Net(ref net) if !never_answers_cancelled(net.fd()) => Resubmit::Not,
         Request::Net(_) => Resubmit::Kernel,
-        Request::Poll(_) | Request::Nop | Request::Work(_) => Resubmit::Kernel,
+        Request::Poll(_) | Request::Nop | Request::Blocking(_) => Resubmit::Kernel,
         // None of the controls needs an io-wq worker, so this was the request's own result.
         Request::Control(_) | Request::Raw(_) | Request::Invalid => Resubmit::Not,
     }
@@ -65,7 +65,7 @@ fn resubmit_transfer(fd: RawFd, request: &Request) -> Resubmit {
 /// # Safety
 ///
 /// As [`call_in_thread`].
-pub(crate) unsafe fn repeat(request: &Request) -> Answer {
+pub(crate) unsafe fn repeat(request: &Request) -> RawResult {
     // SAFETY: passed on from this function.
     unsafe {
         if may_be_repeated(request) {
@@ -130,7 +130,7 @@ unsafe fn may_be_repeated(request: &Request) -> bool {
         | Request::Net(_)
         | Request::Control(_)
         | Request::Poll(Poll::Once { .. })
-        | Request::Work(_)
+        | Request::Blocking(_)
         | Request::Raw(_)
         | Request::Invalid => false,
     }

@@ -4,7 +4,7 @@ use std::{io, iter, thread, time::Duration};
 
 use io_uring::{Builder, IoUring, cqueue, squeue};
 
-use crate::sys::platform::explain;
+use crate::sys::platform::with_advice;
 
 /// A ring, and the name of its tier.
 pub(super) struct Setup {
@@ -57,12 +57,12 @@ pub(super) fn set_up(entries: u32) -> io::Result<Setup> {
                 return Ok(Setup { ring, setup_name });
             }
             Err(error) if error.raw_os_error() == Some(libc::EINVAL) => refusal = Some(error),
-            Err(error) => return Err(explain("io_uring_setup", error)),
+            Err(error) => return Err(with_advice("io_uring_setup", error)),
         }
     }
     Err(refusal.map_or_else(
         || io::ErrorKind::Unsupported.into(),
-        |error| explain("io_uring_setup", error),
+        |error| with_advice("io_uring_setup", error),
     ))
 }
 
@@ -107,6 +107,6 @@ fn try_to_enter(ring: &IoUring) -> io::Result<()> {
         {
             Ok(())
         }
-        Err(error) => Err(explain("io_uring_enter", error)),
+        Err(error) => Err(with_advice("io_uring_enter", error)),
     }
 }

@@ -89,7 +89,7 @@ pub(crate) const CURRENT_DIR: RawFd = RawFd::Handle(ptr::null_mut());
 /// # Safety
 ///
 /// The handle is new, and has no other owner.
-pub(crate) unsafe fn own_file(answer: usize) -> OwnedFd {
+pub(crate) unsafe fn file_from_raw(answer: usize) -> OwnedFd {
     // SAFETY: by this function's contract.
     OwnedFd::Handle(unsafe { OwnedHandle::from_raw_handle(answer as RawHandle) })
 }
@@ -98,8 +98,8 @@ pub(crate) unsafe fn own_file(answer: usize) -> OwnedFd {
 ///
 /// # Safety
 ///
-/// As for [`own_file`].
-pub(crate) unsafe fn own_socket(answer: usize) -> OwnedFd {
+/// As for [`file_from_raw`].
+pub(crate) unsafe fn socket_from_raw(answer: usize) -> OwnedFd {
     // SAFETY: by this function's contract.
     OwnedFd::Socket(unsafe { OwnedSocket::from_raw_socket(answer as RawSocket) })
 }

@@ -22,7 +22,7 @@ use windows_sys::Win32::{
 
 pub(crate) use errno::last_error;
 pub use fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
-pub(crate) use fd::{CURRENT_DIR, borrow_as_file, own_file, own_socket};
+pub(crate) use fd::{CURRENT_DIR, borrow_as_file, file_from_raw, socket_from_raw};
 pub use fd_generation::assume_overlapped;
 pub(crate) use fd_generation::{FdGeneration, held};
 pub use fs::{NativePath, OpenFlags, PathUnit, Stat};

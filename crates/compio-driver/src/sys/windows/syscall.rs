@@ -39,7 +39,7 @@ use super::{
     fs::{OpenFlags, PathUnit, Stat},
 };
 use crate::{
-    request::{Answer, Control, FileOp, Position, Request, Span, Spans, Transfer, ready},
+    request::{Control, FileOp, Position, RawResult, Request, Span, Spans, Transfer, ready},
     sys::iocp::{Begun, RawEntry},
 };
 
@@ -48,7 +48,7 @@ use crate::{
 /// # Safety
 ///
 /// The request's descriptors and memory are valid until this returns.
-pub(crate) unsafe fn call(request: &Request) -> Answer {
+pub(crate) unsafe fn call(request: &Request) -> RawResult {
     // SAFETY: the request's pointers are valid by this function's contract.
     unsafe {
         match *request {
@@ -57,7 +57,7 @@ pub(crate) unsafe fn call(request: &Request) -> Answer {
             Request::Transfer(ref transfer) => transfer_call(transfer),
             Request::FileOp(ref op) => file_call(op),
             Request::Control(ref control) => control_call(control),
-            Request::Work(work) => {
+            Request::Blocking(work) => {
                 (work.run)(work.data);
                 Ok(0)
             }
@@ -84,7 +84,7 @@ pub(crate) fn close(fd: OwnedFd) -> io::Result<()> {
 /// # Safety
 ///
 /// As [`call`].
-unsafe fn transfer_call(transfer: &Transfer) -> Answer {
+unsafe fn transfer_call(transfer: &Transfer) -> RawResult {
     // SAFETY: the request's pointers are valid by the contract of `call`.
     unsafe {
         match *transfer {
@@ -107,7 +107,7 @@ unsafe fn transfer_call(transfer: &Transfer) -> Answer {
 /// # Safety
 ///
 /// As [`call`].
-unsafe fn file_call(op: &FileOp) -> Answer {
+unsafe fn file_call(op: &FileOp) -> RawResult {
     // SAFETY: the request's pointers are valid by the contract of `call`.
     unsafe {
         match *op {
@@ -135,7 +135,7 @@ unsafe fn file_call(op: &FileOp) -> Answer {
 /// # Safety
 ///
 /// As [`call`].
-unsafe fn control_call(control: &Control) -> Answer {
+unsafe fn control_call(control: &Control) -> RawResult {
     // SAFETY: the request's pointers are valid by the contract of `call`.
     unsafe {
         match *control {
@@ -161,7 +161,7 @@ unsafe fn control_call(control: &Control) -> Answer {
     }
 }
 
-fn set_end_of_file(file: HANDLE, len: u64) -> Answer {
+fn set_end_of_file(file: HANDLE, len: u64) -> RawResult {
     let Ok(len) = i64::try_from(len) else {
         return Err(ERROR_INVALID_PARAMETER as i32);
     };
@@ -192,7 +192,7 @@ pub(crate) fn new_socket(domain: i32, kind: i32, protocol: i32) -> Result<SOCKET
 /// # Safety
 ///
 /// As [`call`].
-unsafe fn read(handle: HANDLE, span: Span, position: Position) -> Answer {
+unsafe fn read(handle: HANDLE, span: Span, position: Position) -> RawResult {
     if span.len == 0 {
         // The system would wait for data.
         return Ok(0);
@@ -213,7 +213,7 @@ unsafe fn read(handle: HANDLE, span: Span, position: Position) -> Answer {
 /// # Safety
 ///
 /// As [`call`].
-unsafe fn write(handle: HANDLE, span: Span, position: Position) -> Answer {
+unsafe fn write(handle: HANDLE, span: Span, position: Position) -> RawResult {
     let transfer = |bytes: *mut u32, overlapped| {
         // SAFETY: as in `read`.
         unsafe { WriteFile(handle, span.start, span.len, bytes, overlapped) }
@@ -227,7 +227,7 @@ fn transferred(
     handle: HANDLE,
     position: Position,
     transfer: impl Fn(*mut u32, *mut OVERLAPPED) -> i32,
-) -> (u32, Answer) {
+) -> (u32, RawResult) {
     let offset = match position {
         // SAFETY: no pointers are passed.
         Position::Cursor if unsafe { GetFileType(handle) } == FILE_TYPE_DISK => {
@@ -252,7 +252,7 @@ pub(super) fn overlapped(
     handle: HANDLE,
     offset: u64,
     begin: impl FnOnce(*mut OVERLAPPED) -> Begun,
-) -> (u32, Answer) {
+) -> (u32, RawResult) {
     // SAFETY: no pointers are passed but null.
     let event = unsafe { CreateEventW(ptr::null(), 1, 0, ptr::null()) };
     if event.is_null() {
@@ -283,7 +283,7 @@ pub(super) fn overlapped(
 /// # Safety
 ///
 /// As [`call`].
-unsafe fn raw_call(entry: &RawEntry) -> Answer {
+unsafe fn raw_call(entry: &RawEntry) -> RawResult {
     let begin = |overlapped: *mut OVERLAPPED| {
         // SAFETY: the OVERLAPPED stays until the call is over; the rest is by the contracts of
         // `call` and of the entry.
@@ -297,7 +297,7 @@ unsafe fn raw_call(entry: &RawEntry) -> Answer {
 /// # Safety
 ///
 /// As [`call`].
-unsafe fn open(dir: RawFd, path: *const PathUnit, flags: OpenFlags) -> Answer {
+unsafe fn open(dir: RawFd, path: *const PathUnit, flags: OpenFlags) -> RawResult {
     if dir != CURRENT_DIR {
         return Err(ERROR_NOT_SUPPORTED as i32);
     }
@@ -319,7 +319,7 @@ unsafe fn open(dir: RawFd, path: *const PathUnit, flags: OpenFlags) -> Answer {
 /// # Safety
 ///
 /// As [`call`].
-unsafe fn stat(dir: RawFd, path: *const PathUnit, follow: bool, into: *mut Stat) -> Answer {
+unsafe fn stat(dir: RawFd, path: *const PathUnit, follow: bool, into: *mut Stat) -> RawResult {
     let itself = if follow {
         0
     } else {
@@ -343,7 +343,7 @@ unsafe fn stat(dir: RawFd, path: *const PathUnit, follow: bool, into: *mut Stat)
 /// # Safety
 ///
 /// As [`call`].
-unsafe fn stat_fd(handle: HANDLE, into: *mut Stat) -> Answer {
+unsafe fn stat_fd(handle: HANDLE, into: *mut Stat) -> RawResult {
     // SAFETY: the pointers are valid by this function's contract, and the tag outlives the call.
     unsafe {
         let (information, reparse_tag) = Stat::as_parts(into);
@@ -366,7 +366,7 @@ unsafe fn stat_fd(handle: HANDLE, into: *mut Stat) -> Answer {
 }
 
 /// The subset of these `poll(2)` bits that is set for the socket now, and always its error bits.
-pub(crate) fn poll_now(socket: SOCKET, events: u32) -> Answer {
+pub(crate) fn poll_now(socket: SOCKET, events: u32) -> RawResult {
     const PAIRS: [(u32, i16); 6] = [
         (ready::IN, POLLRDNORM),
         (ready::PRI, POLLRDBAND),
@@ -435,6 +435,6 @@ pub(crate) fn is_warning(overlapped: &OVERLAPPED) -> bool {
     overlapped.Internal as u32 >> 30 == 2
 }
 
-pub(super) fn done(succeeded: bool) -> Answer {
+pub(super) fn done(succeeded: bool) -> RawResult {
     if succeeded { Ok(0) } else { Err(last_error()) }
 }

@@ -10,7 +10,7 @@ use std::{
 };
 
 use compio_driver::{
-    DriverBuilder, Pool,
+    DriverBuilder, ThreadPool,
     op::{Blocking, Nop, ReadAt},
 };
 
@@ -74,7 +74,10 @@ impl Drop for RemoteBomb {
 
 #[test]
 fn s19_a_panicking_drop_of_a_work_result_harms_no_thread() {
-    let driver = DriverBuilder::new().pool(Pool::new(1)).build().unwrap();
+    let driver = DriverBuilder::new()
+        .pool(ThreadPool::new(1))
+        .build()
+        .unwrap();
     let (code, has_begun, release) = gate();
     let mut work = driver.submit(Blocking::new(move || {
         code();

@@ -14,7 +14,7 @@ use std::{
 };
 
 use compio_driver::{
-    Driver, DriverBuilder, Pool,
+    Driver, DriverBuilder, ThreadPool,
     op::{Blocking, Nop, ReadAt},
 };
 
@@ -25,7 +25,10 @@ use crate::{
 
 /// A driver whose thread pool has one thread.
 pub(crate) fn narrow_driver() -> Driver {
-    DriverBuilder::new().pool(Pool::new(1)).build().unwrap()
+    DriverBuilder::new()
+        .pool(ThreadPool::new(1))
+        .build()
+        .unwrap()
 }
 
 /// Blocking work that reports its start, and ends on request.
@@ -153,7 +156,7 @@ fn s22_past_its_timeout_a_driver_leaks_memory_of_pool_threads() {
 }
 
 fn past_its_timeout_a_driver_leaks(timeout: Duration) {
-    let builder = DriverBuilder::new().pool(Pool::new(1));
+    let builder = DriverBuilder::new().pool(ThreadPool::new(1));
     let driver = builder.shutdown_timeout(timeout).build().unwrap();
     let (code, has_begun, release) = gate();
     let (done, is_done) = mpsc::channel();
@@ -174,7 +177,10 @@ fn past_its_timeout_a_driver_leaks(timeout: Duration) {
 /// run.
 #[test]
 fn s22_many_jobs_are_dropped_at_any_moment() {
-    let driver = DriverBuilder::new().pool(Pool::new(3)).build().unwrap();
+    let driver = DriverBuilder::new()
+        .pool(ThreadPool::new(3))
+        .build()
+        .unwrap();
     let count = Arc::new(());
     let dropped = Rc::new(Cell::new(0));
     for round in 0..500 {

@@ -16,7 +16,7 @@ use std::{
 };
 
 use compio_driver::{
-    BackendKind, DriverBuilder, Pool, SharedFd,
+    BackendKind, DriverBuilder, SharedFd, ThreadPool,
     op::{Blocking, Position, Splice, WriteAt},
 };
 
@@ -82,7 +82,7 @@ fn s37_splice_from_error_queue_neither_blocks_nor_spins() {
 fn s37_queued_splice_whose_bytes_are_gone_does_not_block() {
     unblocked(|| {
         let builder = DriverBuilder::new().backend(BackendKind::Poll);
-        let driver = builder.pool(Pool::new(1)).build().unwrap();
+        let driver = builder.pool(ThreadPool::new(1)).build().unwrap();
         let (release, blocked) = mpsc::channel::<()>();
         let mut work = driver.submit(Blocking::new(move || blocked.recv_timeout(LONG)));
         assert!(poll_once(&driver, &mut work).is_pending());
@@ -155,7 +155,7 @@ impl Wake for Panicking {
 #[test]
 fn s19_panicking_outer_waker_leaves_pool_working() {
     for driver in each_backend() {
-        let pool = Pool::new(1);
+        let pool = ThreadPool::new(1);
         let builder = DriverBuilder::new().backend(driver.backend().kind());
         let driver = builder.pool(pool.clone()).build().unwrap();
         let (release, blocked) = mpsc::channel::<()>();
@@ -199,7 +199,7 @@ fn s41_request_launched_again_outside_of_a_turn_wakes_outer_loop() {
             });
             let mut orphan = pin!(driver.submit(work));
             assert!(orphan.as_mut().poll(cx).is_pending());
-            // Work that has begun cannot be cancelled.
+            // BlockingCall that has begun cannot be cancelled.
             started.recv().unwrap();
         }
         let (reader, mut writer) = io::pipe().unwrap();

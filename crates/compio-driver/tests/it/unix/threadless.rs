@@ -3,7 +3,7 @@
 use std::io::{Read, Write};
 
 use compio_driver::{
-    Driver, DriverBuilder, Poller, Pool,
+    Driver, DriverBuilder, Poller, ThreadPool,
     op::{Blocking, MakeDir, Position, Remove, Rename, Splice, Sync, WriteAt},
 };
 
@@ -29,7 +29,7 @@ fn start_no_threads() {
 
 /// A driver whose only pool thread runs already.
 fn driver() -> Driver {
-    let pool = Pool::new(1);
+    let pool = ThreadPool::new(1);
     let driver = DriverBuilder::new().pool(pool).build().unwrap();
     let work = Blocking::new(|| ());
     run(&driver, driver.submit(work)).unwrap().unwrap();

@@ -7,7 +7,7 @@ use std::{
 };
 
 use compio::{
-    driver::Pool,
+    driver::ThreadPool,
     net::{TcpListener, TcpStream, ToSocketAddrs, UdpSocket},
     runtime::Runtime,
     task::{spawn_blocking, yield_now},
@@ -116,7 +116,7 @@ fn a_name_that_is_no_address_is_invalid() {
 
 #[test]
 fn a_dropped_lookup_leaves_the_queue() {
-    let runtime = Runtime::builder().pool(Pool::new(1)).build().unwrap();
+    let runtime = Runtime::builder().pool(ThreadPool::new(1)).build().unwrap();
     let (begun, begins) = mpsc::channel();
     let (release, blocked) = mpsc::channel::<()>();
     let first = runtime.enter(|| {

@@ -15,7 +15,7 @@ use std::{
 };
 
 use compio::{
-    driver::Pool,
+    driver::ThreadPool,
     io::AsyncRead,
     runtime::Runtime,
     task::{block_on, spawn, spawn_blocking, yield_now},
@@ -268,7 +268,7 @@ fn s19_outputs_and_panics_whose_destructors_panic_leave_the_runtime_working() {
 
 #[test]
 fn s19_blocking_work_that_panics_while_its_runtime_is_dropped_is_waited_for() {
-    let runtime = Runtime::builder().pool(Pool::new(1)).build().unwrap();
+    let runtime = Runtime::builder().pool(ThreadPool::new(1)).build().unwrap();
     let (begun, begins) = mpsc::channel();
     let (release, blocked) = mpsc::channel::<()>();
     let unwound = Arc::new(AtomicBool::new(false));
@@ -292,7 +292,7 @@ fn s19_blocking_work_that_panics_while_its_runtime_is_dropped_is_waited_for() {
 
 #[test]
 fn s19_blocking_work_that_panics_after_its_handle_was_dropped_leaves_the_runtime_working() {
-    let runtime = Runtime::builder().pool(Pool::new(1)).build().unwrap();
+    let runtime = Runtime::builder().pool(ThreadPool::new(1)).build().unwrap();
     runtime.block_on(async {
         for _ in 0..3 {
             drop(spawn_blocking(|| panic!("on purpose")));

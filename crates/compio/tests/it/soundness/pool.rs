@@ -11,7 +11,7 @@ use std::{
 };
 
 use compio::{
-    driver::Pool,
+    driver::ThreadPool,
     fs::{self, File},
     runtime::Runtime,
     task::{spawn_blocking, yield_now},
@@ -39,7 +39,7 @@ fn s22_the_drop_of_a_runtime_waits_for_running_blocking_work() {
 
 #[test]
 fn s22_the_drop_of_a_runtime_removes_queued_blocking_work() {
-    let pool = Pool::new(1);
+    let pool = ThreadPool::new(1);
     let runtime = Runtime::builder().pool(pool.clone()).build().unwrap();
     let other = Runtime::builder().pool(pool).build().unwrap();
     let (release, blocked) = mpsc::channel::<()>();
@@ -85,7 +85,7 @@ fn s22_past_its_timeout_a_runtime_leaves_its_blocking_work_behind() {
 
 #[test]
 fn s22_blocking_work_that_is_aborted_in_the_queue_never_runs() {
-    let runtime = Runtime::builder().pool(Pool::new(1)).build().unwrap();
+    let runtime = Runtime::builder().pool(ThreadPool::new(1)).build().unwrap();
     runtime.block_on(async {
         let (release, blocked) = mpsc::channel::<()>();
         let (begun, begins) = mpsc::channel();
@@ -112,7 +112,7 @@ fn s22_blocking_work_that_is_aborted_in_the_queue_never_runs() {
 
 #[test]
 fn s22_more_blocking_work_than_threads_is_done_in_its_turn() {
-    let runtime = Runtime::builder().pool(Pool::new(2)).build().unwrap();
+    let runtime = Runtime::builder().pool(ThreadPool::new(2)).build().unwrap();
     runtime.block_on(async {
         let works: Vec<_> = (0..100).map(|n| spawn_blocking(move || n)).collect();
         for (number, work) in works.into_iter().enumerate() {
@@ -124,7 +124,7 @@ fn s22_more_blocking_work_than_threads_is_done_in_its_turn() {
 /// Queued operations still run, in their turn, after others are cancelled.
 #[test]
 fn s22_operations_that_need_a_thread_wait_for_a_full_pool() {
-    let runtime = Runtime::builder().pool(Pool::new(1)).build().unwrap();
+    let runtime = Runtime::builder().pool(ThreadPool::new(1)).build().unwrap();
     runtime.block_on(async {
         let folder = tempfile::tempdir().unwrap();
         let (release, blocked) = mpsc::channel::<()>();

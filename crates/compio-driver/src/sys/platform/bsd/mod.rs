@@ -18,7 +18,7 @@ pub use self::stat::Stat;
 use crate::{
     credentials::UCred,
     oversubscription::CpuSet,
-    request::{Answer, Position},
+    request::{Position, RawResult},
     sys::unix::{answer, last_error},
 };
 
@@ -47,7 +47,7 @@ pub(crate) const ERROR_QUEUE: c_int = 0;
 /// The flag that opens a path without opening its file.
 pub(crate) const PATH_ONLY: c_int = 0;
 
-pub(crate) fn socket(domain: c_int, kind: c_int, protocol: c_int) -> Answer {
+pub(crate) fn socket(domain: c_int, kind: c_int, protocol: c_int) -> RawResult {
     // SAFETY: no pointers are passed.
     prepare(unsafe { libc::socket(domain, kind, protocol) })
 }
@@ -59,14 +59,14 @@ pub(crate) unsafe fn accept(
     fd: RawFd,
     address: *mut libc::sockaddr,
     len: *mut libc::socklen_t,
-) -> Answer {
+) -> RawResult {
     // SAFETY: by this function's contract.
     prepare(unsafe { libc::accept(fd, address, len) })
 }
 
 /// Sets the properties that Linux sets at creation: closed on exec, and no signal for a closed peer.
 /// Also makes an accepted socket blocking, whatever the mode of its listener.
-fn prepare(fd: RawFd) -> Answer {
+fn prepare(fd: RawFd) -> RawResult {
     if fd < 0 {
         return Err(last_error());
     }
@@ -95,7 +95,7 @@ fn prepare(fd: RawFd) -> Answer {
 }
 
 /// The systems have no common call for the content alone.
-pub(crate) fn sync_data(fd: RawFd) -> Answer {
+pub(crate) fn sync_data(fd: RawFd) -> RawResult {
     // SAFETY: no pointers are passed.
     answer(unsafe { libc::fsync(fd) })
 }
@@ -108,7 +108,7 @@ pub(crate) unsafe fn stat(
     path: *const c_char,
     follow: bool,
     into: *mut Stat,
-) -> Answer {
+) -> RawResult {
     let flags = if follow { 0 } else { libc::AT_SYMLINK_NOFOLLOW };
     // SAFETY: by this function's contract; `Stat` is a `stat`.
     answer(unsafe { libc::fstatat(dir, path, into.cast(), flags) })
@@ -117,13 +117,13 @@ pub(crate) unsafe fn stat(
 /// # Safety
 ///
 /// `into` is valid for writes.
-pub(crate) unsafe fn stat_fd(fd: RawFd, into: *mut Stat) -> Answer {
+pub(crate) unsafe fn stat_fd(fd: RawFd, into: *mut Stat) -> RawResult {
     // SAFETY: by this function's contract; `Stat` is a `stat`.
     answer(unsafe { libc::fstat(fd, into.cast()) })
 }
 
 /// Only Linux has this call.
-pub(crate) fn splice(_: RawFd, _: Position, _: RawFd, _: Position, _: u32) -> Answer {
+pub(crate) fn splice(_: RawFd, _: Position, _: RawFd, _: Position, _: u32) -> RawResult {
     Err(libc::EOPNOTSUPP)
 }
 

@@ -1,6 +1,6 @@
 //! Non-blocking transfers: not supported on these systems.
 
-use crate::request::{Answer, Transfer};
+use crate::request::{RawResult, Transfer};
 
 pub(crate) fn may_be_in_memory(_: &Transfer) -> bool {
     false
@@ -9,13 +9,13 @@ pub(crate) fn may_be_in_memory(_: &Transfer) -> bool {
 /// # Safety
 ///
 /// None.
-pub(crate) unsafe fn read_fully(_: &Transfer) -> Answer {
+pub(crate) unsafe fn read_fully(_: &Transfer) -> RawResult {
     Err(libc::EOPNOTSUPP)
 }
 
 /// # Safety
 ///
 /// None.
-pub(crate) unsafe fn transfer_nowait(_: &Transfer) -> Answer {
+pub(crate) unsafe fn transfer_nowait(_: &Transfer) -> RawResult {
     Err(libc::EOPNOTSUPP)
 }

@@ -3,7 +3,7 @@
 use std::io;
 
 /// Adds the call, the cause and a remedy to an error, and keeps its kind.
-pub(crate) fn explain(call: &'static str, error: io::Error) -> io::Error {
+pub(crate) fn with_advice(call: &'static str, error: io::Error) -> io::Error {
     let is_setup = call == "io_uring_setup";
     let advice = match error.raw_os_error() {
         Some(libc::ENOSYS) if is_setup => "this kernel has no io_uring",

@@ -5,7 +5,7 @@ use std::{
     os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd},
 };
 
-use super::explain;
+use super::with_advice;
 
 /// A counter in the kernel that is readable while it is not zero.
 #[derive(Debug)]
@@ -16,7 +16,7 @@ impl EventFd {
         // SAFETY: no pointers are passed.
         let fd = unsafe { libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) };
         if fd < 0 {
-            return Err(explain("eventfd2", io::Error::last_os_error()));
+            return Err(with_advice("eventfd2", io::Error::last_os_error()));
         }
         // SAFETY: the call just returned this descriptor, which has no other owner.
         Ok(Self(unsafe { OwnedFd::from_raw_fd(fd) }))

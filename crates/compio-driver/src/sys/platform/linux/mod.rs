@@ -18,11 +18,11 @@ use std::{
 };
 
 pub use self::stat::Stat;
-pub(crate) use self::{advice::explain, event::EventFd, process::process_number};
+pub(crate) use self::{advice::with_advice, event::EventFd, process::process_number};
 use crate::{
     credentials::UCred,
     oversubscription::CpuSet,
-    request::{Answer, Position},
+    request::{Position, RawResult},
     sys::unix::{answer, last_error},
 };
 
@@ -66,7 +66,7 @@ pub(crate) const ERROR_QUEUE: c_int = libc::MSG_ERRQUEUE;
 /// The flag that opens a path without opening its file.
 pub(crate) const PATH_ONLY: c_int = libc::O_PATH;
 
-pub(crate) fn socket(domain: c_int, kind: c_int, protocol: c_int) -> Answer {
+pub(crate) fn socket(domain: c_int, kind: c_int, protocol: c_int) -> RawResult {
     // SAFETY: no pointers are passed.
     answer(unsafe { libc::socket(domain, kind | libc::SOCK_CLOEXEC, protocol) })
 }
@@ -78,12 +78,12 @@ pub(crate) unsafe fn accept(
     fd: RawFd,
     address: *mut libc::sockaddr,
     len: *mut libc::socklen_t,
-) -> Answer {
+) -> RawResult {
     // SAFETY: by this function's contract.
     answer(unsafe { libc::accept4(fd, address, len, libc::SOCK_CLOEXEC) })
 }
 
-pub(crate) fn sync_data(fd: RawFd) -> Answer {
+pub(crate) fn sync_data(fd: RawFd) -> RawResult {
     // SAFETY: no pointers are passed.
     answer(unsafe { libc::fdatasync(fd) })
 }
@@ -96,7 +96,7 @@ pub(crate) unsafe fn stat(
     path: *const c_char,
     follow: bool,
     into: *mut Stat,
-) -> Answer {
+) -> RawResult {
     let flags = if follow { 0 } else { libc::AT_SYMLINK_NOFOLLOW };
     // SAFETY: by this function's contract.
     unsafe { statx(dir, path, flags, into) }
@@ -105,7 +105,7 @@ pub(crate) unsafe fn stat(
 /// # Safety
 ///
 /// `into` is valid for writes.
-pub(crate) unsafe fn stat_fd(fd: RawFd, into: *mut Stat) -> Answer {
+pub(crate) unsafe fn stat_fd(fd: RawFd, into: *mut Stat) -> RawResult {
     // SAFETY: by this function's contract.
     unsafe { statx(fd, c"".as_ptr(), libc::AT_EMPTY_PATH, into) }
 }
@@ -117,7 +117,7 @@ pub(crate) unsafe fn stat_fd(fd: RawFd, into: *mut Stat) -> Answer {
 /// # Safety
 ///
 /// `path` is a C string, `into` is valid for writes.
-unsafe fn statx(dir: RawFd, path: *const c_char, flags: c_int, into: *mut Stat) -> Answer {
+unsafe fn statx(dir: RawFd, path: *const c_char, flags: c_int, into: *mut Stat) -> RawResult {
     // SAFETY: by this function's contract; `Stat` is a `statx`.
     match answer(unsafe { libc::statx(dir, path, flags, Stat::MASK, into.cast()) }) {
         Err(libc::ENOSYS | libc::EPERM) => {}
@@ -141,7 +141,7 @@ pub(crate) fn splice(
     to: RawFd,
     to_position: Position,
     len: u32,
-) -> Answer {
+) -> RawResult {
     let (mut from_at, mut to_at) = (0_i64, 0_i64);
     let place = |position, at: &mut i64| match position {
         Position::Cursor => ptr::null_mut(),

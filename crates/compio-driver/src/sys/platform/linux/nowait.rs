@@ -5,7 +5,7 @@ use std::{mem, slice};
 
 use super::kind::attributes_in_memory;
 use crate::{
-    request::{Answer, Position, RawFd, RawSlice, Span, Transfer},
+    request::{Position, RawFd, RawResult, RawSlice, Span, Transfer},
     sys::unix::{last_error, with_cached_flags},
 };
 
@@ -50,7 +50,7 @@ fn positioned_read(transfer: &Transfer) -> Option<RawFd> {
 /// # Safety
 ///
 /// As [`call`](crate::sys::unix::call()).
-pub(crate) unsafe fn read_fully(transfer: &Transfer) -> Answer {
+pub(crate) unsafe fn read_fully(transfer: &Transfer) -> RawResult {
     // SAFETY: passed on from this function.
     let answer = unsafe { transfer_nowait(transfer) }?;
     let (fd, position, wanted) = match *transfer {
@@ -167,7 +167,7 @@ fn file_type(fd: RawFd) -> Option<FileType> {
 ///
 /// As [`call`](crate::sys::unix::call()).
 #[inline]
-pub(crate) unsafe fn transfer_nowait(transfer: &Transfer) -> Answer {
+pub(crate) unsafe fn transfer_nowait(transfer: &Transfer) -> RawResult {
     let one = |span: Span| RawSlice::new(span.start, span.len as usize);
     let slice;
     let (fd, first, count, position, reads) = match *transfer {

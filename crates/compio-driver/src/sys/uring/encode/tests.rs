@@ -11,8 +11,8 @@ use socket2::SockAddrStorage;
 
 use super::{Encoded, Slot, encode};
 use crate::request::{
-    CURRENT_DIR, Control, FileOp, Message, Net, PathOp, PeerAddress, Poll, Position, RawSlice,
-    Request, Span, Spans, Splice, Stat, Transfer, Work,
+    BlockingCall, CURRENT_DIR, Control, FileOp, Message, Net, PathOp, PeerAddress, Poll, Position,
+    RawSlice, Request, Span, Spans, Splice, Stat, Transfer,
 };
 
 /// A piece of memory with a name: address, length, name.
@@ -46,7 +46,7 @@ fn check(request: Request, places: &[Place], expected: Expect) {
             show(unsafe { slot.assume_init_ref() }, places)
         }
         Encoded::Call => "a plain call".to_owned(),
-        Encoded::Work => "work for the pool".to_owned(),
+        Encoded::ThreadPool => "work for the pool".to_owned(),
     };
     expected.assert_eq(&shown);
 }
@@ -552,11 +552,11 @@ fn poll() {
 fn requests_without_an_entry() {
     let shutdown = Control::Shutdown { fd: 3, how: 0 };
     check(Request::Control(shutdown), &[], expect!["a plain call"]);
-    let work = Work {
+    let work = BlockingCall {
         data: ptr::null_mut(),
         run: |_| {},
     };
-    check(Request::Work(work), &[], expect!["work for the pool"]);
+    check(Request::Blocking(work), &[], expect!["work for the pool"]);
 }
 
 #[test]

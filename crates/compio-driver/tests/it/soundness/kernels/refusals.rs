@@ -20,7 +20,7 @@ use std::{
 };
 
 use compio_driver::{
-    BackendKind, Driver, DriverBuilder, Pool,
+    BackendKind, Driver, DriverBuilder, ThreadPool,
     op::{Blocking, Nop, ReadAt, Recv, Stat, StatFd, WriteAt},
 };
 
@@ -225,7 +225,7 @@ fn lock_as_others_do() {
 fn s51_refused_thread_start_answers_with_its_error() {
     for builder in each_builder() {
         thread::spawn(move || {
-            let driver = builder.pool(Pool::new(1)).build().unwrap();
+            let driver = builder.pool(ThreadPool::new(1)).build().unwrap();
             refuse(libc::SYS_clone3, libc::EPERM);
             refuse(libc::SYS_clone, libc::EPERM);
             let work = driver.submit(Blocking::new(|| ()));
@@ -251,7 +251,7 @@ fn s50_refused_calls_for_files_are_made_by_older_ones() {
             }
             let driver = DriverBuilder::new()
                 .backend(BackendKind::Poll)
-                .pool(Pool::new(1));
+                .pool(ThreadPool::new(1));
             let driver = driver.build().unwrap();
             let fd = share(file.reopen().unwrap());
             let read = ReadAt::new(fd.clone(), 1, Vec::with_capacity(8));

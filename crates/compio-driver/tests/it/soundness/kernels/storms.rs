@@ -18,7 +18,7 @@ use std::{
 };
 
 use compio_driver::{
-    BackendKind, Driver, DriverBuilder, Pool, Submit,
+    BackendKind, Driver, DriverBuilder, Submit, ThreadPool,
     op::{Blocking, Nop, ReadAt, Recv, Send},
 };
 
@@ -95,7 +95,7 @@ fn in_a_storm(
 
 /// A driver with its own pool: threads that are started during a storm inherit its filter.
 fn own_pool(builder: DriverBuilder) -> Driver {
-    let driver = builder.entries(4).pool(Pool::new(2)).build();
+    let driver = builder.entries(4).pool(ThreadPool::new(2)).build();
     driver.expect("a driver")
 }
 
