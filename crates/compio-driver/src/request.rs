@@ -29,6 +29,7 @@ pub struct Span {
 
 impl Span {
     /// The first [`TRANSFER_MAX`] of `len` bytes at `start`.
+    #[inline]
     pub fn new(start: *mut u8, len: usize) -> Self {
         Self {
             start,

@@ -103,19 +103,19 @@ impl UdpSocket {
     /// ```
     /// use compio::net::UdpSocket;
     ///
-    /// # fn main() -> std::io::Result<()> {
-    /// compio::task::block_on(async {
-    ///     let server = UdpSocket::bind("127.0.0.1:0").await?;
-    ///     let client = UdpSocket::bind("127.0.0.1:0").await?;
-    ///     let target = server.local_addr()?;
-    ///     let (sent, loan) = client.send_to_zero_copy(vec![7; 8192], target).await;
-    ///     assert_eq!(sent?, 8192);
-    ///     let (received, _) = server.recv_from(Vec::with_capacity(65536)).await;
-    ///     assert_eq!(received?, (8192, client.local_addr()?));
-    ///     assert_eq!(loan.await, vec![7; 8192]);
-    ///     # Ok(())
-    /// })
-    /// # }
+    /// fn main() -> std::io::Result<()> {
+    ///     compio::task::block_on(async {
+    ///         let server = UdpSocket::bind("127.0.0.1:0").await?;
+    ///         let client = UdpSocket::bind("127.0.0.1:0").await?;
+    ///         let target = server.local_addr()?;
+    ///         let (sent, loan) = client.send_to_zero_copy(vec![7; 8192], target).await;
+    ///         assert_eq!(sent?, 8192);
+    ///         let (received, _) = server.recv_from(Vec::with_capacity(65536)).await;
+    ///         assert_eq!(received?, (8192, client.local_addr()?));
+    ///         assert_eq!(loan.await, vec![7; 8192]);
+    ///         Ok(())
+    ///     })
+    /// }
     /// ```
     ///
     /// # Platform differences
