@@ -2,7 +2,7 @@
 //!
 //! `core.rs` has the state and submits operations, `turn.rs` waits, `completions.rs` completes, `shutdown.rs`
 //! ends. The methods that make futures are beside these futures: `submit.rs`, `recv.rs`, `accept.rs`,
-//! `stream.rs`, `cancel.rs`.
+//! `stream/`, `cancel.rs`.
 //!
 //! All user code (wakers, destructors, [`Operation::finish`](crate::Operation::finish)) runs here, while neither the backend nor the
 //! arena is borrowed.

@@ -8,7 +8,7 @@
 //! request as late as possible, when it reports the completion, and at random moments before. So memory
 //! that is freed too early is detected, most reliably by AddressSanitizer.
 //!
-//! `kernel.rs` is that kernel, `objects.rs` has the objects behind its descriptors, `memory.rs` the
+//! `kernel/` is that kernel, `objects.rs` has the objects behind its descriptors, `memory.rs` the
 //! access to the memory of requests. This file puts the kernel in the place of the real backend.
 //!
 //! Descriptors are ends of real pipes: the other end detects a descriptor that is closed too early, or
