@@ -1,4 +1,4 @@
-//! Multishot operations, and a receive that picks its buffer late. The streams of `stream.rs` poll them.
+//! Multishot operations, and a receive that picks its buffer late. The streams of `stream/` poll them.
 
 use std::{collections::VecDeque, io, mem};
 
