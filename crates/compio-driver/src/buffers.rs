@@ -20,7 +20,7 @@ use crate::{
     fd::SharedFd,
     operation::Operation,
     request::{Request, Span},
-    sys::{AsRawFd, BufferRing},
+    sys::{AsRawFd, BufferRing, PickBuffer},
 };
 
 /// Buffers of one size, shared by all receives that use the pool on this thread. Clones are handles of
@@ -340,14 +340,11 @@ impl BufferPick {
     pub(crate) fn chosen(&self) -> Option<u16> {
         self.chosen
     }
+}
 
-    /// Picks a free buffer, if there is one.
-    ///
-    /// # Safety
-    ///
-    /// The operation is in flight, and its backend has not picked a buffer yet.
-    #[allow(dead_code, reason = "not every backend chooses")]
-    pub(crate) unsafe fn choose(this: *mut Self) -> Option<Span> {
+impl PickBuffer for BufferPick {
+    #[inline]
+    unsafe fn pick(this: *mut Self) -> Option<Span> {
         // SAFETY: by this function's contract the operation is in place, and it holds the pool.
         unsafe {
             let storage = (*this).storage.as_ref();
@@ -357,14 +354,9 @@ impl BufferPick {
         }
     }
 
-    /// Returns the picked buffer, since no data was received.
-    ///
-    /// # Safety
-    ///
-    /// The operation is in flight.
-    #[allow(dead_code, reason = "not every backend chooses")]
-    pub(crate) unsafe fn put_back(this: *mut Self) {
-        // SAFETY: as in `choose`.
+    #[inline]
+    unsafe fn unpick(this: *mut Self) {
+        // SAFETY: as in `pick`.
         unsafe {
             let storage = (*this).storage.as_ref();
             storage.free.borrow_mut().extend((*this).chosen.take());

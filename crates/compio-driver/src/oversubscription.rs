@@ -4,6 +4,8 @@
 //! threads have masks within the set than it has CPUs: then some of them have to wait for a CPU. A thread
 //! with a larger mask is not counted, since it can run on a CPU outside of the set.
 
+#![allow(dead_code, reason = "for `spin`, which readiness does not use")]
+
 use std::{
     sync::{
         Mutex, MutexGuard, PoisonError,

@@ -9,6 +9,11 @@
 //! thread can tell from its waits that they would be short with spinning. So it tries a spin now and then,
 //! less often after each failure: see [`Spin::learn`].
 
+#![allow(
+    dead_code,
+    reason = "io_uring uses all of it, IOCP a part, and readiness does not spin"
+)]
+
 use std::{
     hint, mem,
     time::{Duration, Instant},
@@ -97,16 +102,11 @@ impl Spin {
     }
 
     /// Whether the next wait may begin with a spin. Does not read the clock.
-    #[allow(dead_code, reason = "not every backend submits before it looks")]
     pub(crate) fn may_spin(&self) -> bool {
         !self.budget.max(self.trial).is_zero()
     }
 
     /// Whether other threads can run while this thread spins.
-    #[allow(
-        dead_code,
-        reason = "not every backend has the kernel's threads work for it"
-    )]
     pub(crate) fn has_processors_to_spare(&self) -> bool {
         self.place.processors() > 1
     }
@@ -252,7 +252,6 @@ impl SpinWait {
     }
 
     /// Ends the spin for another reason than the end of the budget.
-    #[allow(dead_code, reason = "not every backend has another reason")]
     pub(crate) fn stop(&mut self) {
         self.is_over = true;
     }

@@ -16,7 +16,7 @@ use crate::{
     backend::BackendKind,
     key::Key,
     notify::Notifier,
-    request::{Item, RawResult, Request},
+    request::{Item, RawResult, Request, Span},
 };
 
 /// Translates each [`Request`] into a call of its kernel, and completes it once.
@@ -123,6 +123,24 @@ pub(crate) trait BufferRing {
     /// Whether the stream is at EOF, possibly behind unread bytes; true if the kernel does not report it.
     /// A multishot receive may miss the EOF and continue to wait.
     fn has_ended(&self, fd: RawFd) -> bool;
+}
+
+/// The buffer that a backend picks if it receives by system calls of its own
+/// ([`Net::RecvPooled`](crate::request::Net::RecvPooled)).
+pub(crate) trait PickBuffer {
+    /// Picks a free buffer, if there is one.
+    ///
+    /// # Safety
+    ///
+    /// The operation is in flight, and its backend has not picked a buffer yet.
+    unsafe fn pick(this: *mut Self) -> Option<Span>;
+
+    /// Returns the picked buffer, since no data was received.
+    ///
+    /// # Safety
+    ///
+    /// The operation is in flight.
+    unsafe fn unpick(this: *mut Self);
 }
 
 /// The optional capabilities of a backend.

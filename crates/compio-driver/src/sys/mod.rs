@@ -39,7 +39,9 @@ mod uring;
 #[cfg(windows)]
 mod windows;
 
-pub(crate) use backend::{Backend, BufferRing, Capabilities, Report, Resubmit, Submitted};
+pub(crate) use backend::{
+    Backend, BufferRing, Capabilities, PickBuffer, Report, Resubmit, Submitted,
+};
 #[cfg(all(unix, not(target_os = "linux")))]
 pub use bsd::RawEntry;
 #[cfg(all(unix, not(target_os = "linux")))]

@@ -9,6 +9,7 @@ use crate::{
         Transfer, ready,
     },
     sys::{
+        PickBuffer,
         platform::{
             kinds::{self, Kind},
             nowait,
@@ -259,7 +260,7 @@ unsafe fn attempt_net(net: &Net) -> Outcome {
 /// As [`call`]; nothing has been chosen.
 unsafe fn receive_pooled(fd: RawFd, choice: *mut BufferPick, flags: i32) -> Outcome {
     // SAFETY: passed on from this function.
-    let Some(span) = (unsafe { BufferPick::choose(choice) }) else {
+    let Some(span) = (unsafe { BufferPick::pick(choice) }) else {
         return Outcome::Answered(Err(libc::ENOBUFS));
     };
     let receive = Net::Recv {
@@ -271,7 +272,7 @@ unsafe fn receive_pooled(fd: RawFd, choice: *mut BufferPick, flags: i32) -> Outc
     let answer = unsafe { call(&Request::Net(receive)) };
     if !matches!(answer, Ok(1..)) {
         // SAFETY: as above.
-        unsafe { BufferPick::put_back(choice) };
+        unsafe { BufferPick::unpick(choice) };
     }
     unless(libc::EAGAIN, answer)
 }

@@ -86,7 +86,7 @@ fn with_entry<T>(fd: RawFd, look: impl FnOnce(&mut Entry) -> T) -> Option<T> {
 
 /// Accesses the cached flags of the number in its current generation, if it has one. They are 0 at
 /// first.
-#[allow(dead_code, reason = "not every system has something to note")]
+#[allow(dead_code, reason = "for `nowait` of Linux")]
 pub(crate) fn with_cached_flags<T>(fd: RawFd, look: impl FnOnce(&mut u8) -> T) -> Option<T> {
     with_entry(fd, |entry| look(&mut entry.note))
 }

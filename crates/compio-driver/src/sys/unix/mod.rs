@@ -10,7 +10,7 @@ mod transfer;
 mod types;
 
 pub(crate) use crate::sys::platform::{RECEIVE_FLAGS, SEND_FLAGS};
-#[allow(unused_imports, reason = "not every system has something to note")]
+#[allow(unused_imports, reason = "for `nowait` of Linux")]
 pub(crate) use fd_generation::with_cached_flags;
 pub(crate) use fd_generation::{FdGeneration, generation_of, kind_in_life, private_in_life};
 pub(crate) use libc::{

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     request::{BufferPick, Control, FileOp, Net, Poll, Position, Request, Transfer, ready},
-    sys::PeerAddress,
+    sys::{PeerAddress, PickBuffer},
 };
 
 impl Kernel {
@@ -254,7 +254,7 @@ impl Kernel {
         }
         // SAFETY: the request has not been completed, by the contract of `submit`, and no buffer has
         // been chosen for it.
-        let Some(span) = (unsafe { BufferPick::choose(choice) }) else {
+        let Some(span) = (unsafe { BufferPick::pick(choice) }) else {
             return self.end(flight, Err(ENOBUFS), Effect::Nothing);
         };
         flight.memory = Memory::Filled(vec![span.into()]);
