@@ -70,6 +70,10 @@ fn refused(call: libc::c_long, code: i32, wish: &str) -> String {
 /// one that knows only the first call.
 #[test]
 fn s50_ring_that_cannot_be_entered_or_probed_falls_back_and_names_the_call() {
+    // Otherwise the set-up of the ring fails first.
+    if uring().is_none() {
+        return;
+    }
     for code in [libc::ENOSYS, libc::EPERM, libc::EACCES] {
         for (call, name) in [
             (libc::SYS_io_uring_enter, "io_uring_enter"),
@@ -98,6 +102,8 @@ fn s50_refused_event_or_epoll_is_an_error_that_names_the_call() {
         // Both backends need it.
         let said = refused_with(code, &[(CALL, &libc::SYS_eventfd2.to_string())]);
         check_parts(&said, &["eventfd2", "seccomp"]);
-        assert!(!said.contains("io_uring is"), "{said}");
+        if uring().is_some() {
+            assert!(!said.contains("io_uring is"), "{said}");
+        }
     }
 }
