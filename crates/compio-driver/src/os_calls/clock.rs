@@ -4,7 +4,7 @@ use std::time::Instant;
 
 /// The current time of the monotonic clock. A time span since an earlier reading is the difference of two
 /// readings.
-#[inline]
+#[inline(always)]
 pub fn now() -> Instant {
     Instant::now()
 }

@@ -21,11 +21,13 @@ pub use self::{
 };
 
 /// A deadline that never comes, in the place of one that an [`Instant`] cannot represent.
+#[cold]
 fn far_future(now: Instant) -> Instant {
     // 30 years.
     now + Duration::from_secs(86_400 * 365 * 30)
 }
 
+#[inline]
 fn after(duration: Duration) -> Instant {
     let now = clock::now();
     now.checked_add(duration).unwrap_or_else(|| far_future(now))
