@@ -325,7 +325,9 @@ fn on_orphaned_may_use_another_driver_of_its_thread() {
     for driver in each_backend() {
         let other = Rc::new(Driver::new().unwrap());
         let (records, (reader, _writer)) = (Records::default(), pipe());
-        let theirs = Rc::new(RefCell::new(Some(records.begin(&other, &reader))));
+        // A handle of Windows belongs to the first driver that uses it.
+        let (their_reader, _their_writer) = pipe();
+        let theirs = Rc::new(RefCell::new(Some(records.begin(&other, &their_reader))));
         let (another, drops) = (Rc::clone(&other), Rc::clone(&theirs));
         drop(records.begin_then(&driver, &reader, move || {
             drop(drops.take());
