@@ -21,8 +21,9 @@
 //! # Platform differences
 //!
 //! On Windows, the thread pool reads and writes. A read in flight there cannot be cancelled: the next
-//! read waits until bytes have arrived for the dropped one, and returns them. A runtime that is
-//! dropped before that waits for its shutdown timeout.
+//! read waits until bytes have arrived for the dropped one, and returns them. So does
+//! [`PollReader::cancel`](crate::io::PollReader::cancel). A runtime that is dropped before that waits for its
+//! shutdown timeout.
 //!
 //! ```
 //! use compio::{
