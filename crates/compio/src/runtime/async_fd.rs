@@ -256,16 +256,16 @@ impl<T: AsFd + 'static> AsyncFd<T> {
     /// [`WouldBlock`](io::ErrorKind::WouldBlock). The polled form of [`read_with`](Self::read_with).
     ///
     /// ```
-    /// use std::{
-    ///     future::poll_fn,
-    ///     io::{Read, Write},
-    ///     os::unix::net::UnixStream,
-    /// };
-    ///
-    /// use compio::runtime::AsyncFd;
-    ///
     /// # #[cfg(unix)]
     /// fn main() -> std::io::Result<()> {
+    ///     use std::{
+    ///         future::poll_fn,
+    ///         io::{Read, Write},
+    ///         os::unix::net::UnixStream,
+    ///     };
+    ///
+    ///     use compio::runtime::AsyncFd;
+    ///
     ///     let (mut one, other) = UnixStream::pair()?;
     ///     other.set_nonblocking(true)?;
     ///     compio::task::block_on(async {
