@@ -49,8 +49,17 @@ impl Driver {
 }
 
 impl Core {
+    /// Registers the task with the tokens of the active scopes: a cancel wakes it as long as the futures exist.
+    pub(crate) fn listen_for_cancels(&self, cx: &mut Context<'_>) -> Vec<Cancelled> {
+        let mut cancels = self.cancels();
+        for cancel in &mut cancels {
+            let _ = Pin::new(cancel).poll(cx);
+        }
+        cancels
+    }
+
     /// The cancellation futures of the active scopes.
-    pub(crate) fn cancels(&self) -> Vec<Cancelled> {
+    fn cancels(&self) -> Vec<Cancelled> {
         let tokens = self.active_tokens().into_iter().map(CancelToken);
         tokens.map(|token| token.cancelled()).collect()
     }

@@ -5,9 +5,7 @@
 
 use std::{
     cell::{Cell, RefCell},
-    future::Future,
     io,
-    pin::Pin,
     rc::{Rc, Weak},
     task::{Context, Waker},
 };
@@ -165,9 +163,6 @@ impl OrphanWait {
     /// afterwards.
     pub(crate) fn listen(&mut self, driver: &Core, cx: &mut Context<'_>, waiters: &Waiters) {
         waiters.list(&mut self.waiter, cx.waker());
-        self.cancels = driver.cancels();
-        for cancel in &mut self.cancels {
-            let _ = Pin::new(cancel).poll(cx);
-        }
+        self.cancels = driver.listen_for_cancels(cx);
     }
 }

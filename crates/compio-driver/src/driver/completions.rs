@@ -58,7 +58,7 @@ impl Core {
                 let entry = Entry { user_data, answer };
                 self.entries.borrow_mut().push_back(entry);
             }
-            OnComplete::ReleaseOrphan(key) => deferred.orphans.push(key),
+            OnComplete::ReleaseOrphan(key) => self.orphans.borrow_mut().push_back(key),
         }
     }
 
@@ -99,8 +99,6 @@ impl Core {
                 self.cancel(key);
             }
         }
-        // Before the wakes, which may turn the driver.
-        self.orphans.borrow_mut().extend(deferred.orphans.drain(..));
         let panicked = wake_all(deferred.wakers.drain(..));
         self.deferred.set(Some(deferred));
         self.release_orphans();
@@ -187,8 +185,8 @@ impl Core {
     }
 
     fn release_orphan(&self, key: Key) {
-        let buried = panic::catch_unwind(AssertUnwindSafe(|| self.arena.release_orphan(key)));
-        buried.unwrap_or_else(discard);
+        let released = panic::catch_unwind(AssertUnwindSafe(|| self.arena.release_orphan(key)));
+        released.unwrap_or_else(discard);
     }
 
     /// Begins an operation without a future, in no cancel scope: it is an orphan from its start, and its

@@ -8,7 +8,6 @@ use crate::key::Key;
 #[derive(Default)]
 pub(super) struct Deferred {
     pub(super) wakers: Vec<Waker>,
-    pub(super) orphans: Vec<Key>,
     /// Operations that the kernel has cancelled without a request.
     pub(super) cancelled_by_kernel: Vec<Key>,
     /// Requests that the kernel has completed with EAGAIN.
@@ -25,7 +24,6 @@ impl Deferred {
     pub(super) fn is_empty(&self) -> bool {
         let Self {
             wakers,
-            orphans,
             cancelled_by_kernel,
             would_block,
             ready,
@@ -33,7 +31,6 @@ impl Deferred {
             enough,
         } = self;
         wakers.is_empty()
-            && orphans.is_empty()
             && cancelled_by_kernel.is_empty()
             && would_block.is_empty()
             && ready.is_empty()

@@ -279,6 +279,7 @@ impl RecvStream {
             }
         }
     }
+
     /// Begins to receive, unless unread data, an error or EOF comes first.
     fn poll_begin(
         &mut self,
@@ -338,10 +339,7 @@ impl RecvStream {
         }
         let rest = self.rest.get_or_insert_default();
         self.pool.queue().list(&mut rest.ticket, cx.waker());
-        rest.cancels = self.pool.driver().cancels();
-        for cancel in &mut rest.cancels {
-            let _ = Pin::new(cancel).poll(cx);
-        }
+        rest.cancels = self.pool.driver().listen_for_cancels(cx);
         self.pool.has_some()
     }
 

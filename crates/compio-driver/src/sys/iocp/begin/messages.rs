@@ -16,7 +16,7 @@ use crate::request::{Message, RawSlice, Span, Spans};
 
 /// # Safety
 ///
-/// As [`start`].
+/// As [`start`](super::start).
 pub(super) unsafe fn recv_one(
     socket: SOCKET,
     span: Span,
@@ -30,7 +30,7 @@ pub(super) unsafe fn recv_one(
 
 /// # Safety
 ///
-/// As [`start`].
+/// As [`start`](super::start).
 pub(super) unsafe fn send_one(
     socket: SOCKET,
     span: Span,
@@ -52,7 +52,7 @@ fn only(slice: &RawSlice) -> Spans {
 
 /// # Safety
 ///
-/// As [`start`]. The list itself is read by the call alone.
+/// As [`start`](super::start). The list itself is read by the call alone.
 pub(super) unsafe fn recv(
     socket: SOCKET,
     spans: Spans,
@@ -105,7 +105,7 @@ pub(super) unsafe fn send(
 ///
 /// # Safety
 ///
-/// As [`start`].
+/// As [`start`](super::start).
 pub(super) unsafe fn recv_msg(
     socket: SOCKET,
     message: *mut Message,
@@ -164,7 +164,7 @@ pub(super) unsafe fn recv_msg(
 
 /// # Safety
 ///
-/// As [`start`].
+/// As [`start`](super::start).
 pub(super) unsafe fn send_msg(
     socket: SOCKET,
     message: *const Message,

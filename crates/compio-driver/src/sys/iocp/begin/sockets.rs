@@ -28,7 +28,7 @@ use crate::{
 
 /// # Safety
 ///
-/// As [`start`].
+/// As [`start`](super::start).
 pub(super) unsafe fn begin_to_connect(
     socket: SOCKET,
     address: *const SOCKADDR,
@@ -96,7 +96,7 @@ fn bind_anywhere(socket: SOCKET, kind: Kind) -> Result<(), i32> {
 
 /// # Safety
 ///
-/// As [`start`].
+/// As [`start`](super::start).
 pub(super) unsafe fn accept(
     listener: SOCKET,
     peer: *mut PeerAddress,
@@ -139,7 +139,7 @@ pub(super) unsafe fn accept(
 
 /// # Safety
 ///
-/// As [`start`].
+/// As [`start`](super::start).
 pub(super) unsafe fn start_poll(
     socket: SOCKET,
     events: u32,

@@ -25,7 +25,7 @@ use crate::{
 
 /// # Safety
 ///
-/// As [`start`].
+/// As [`start`](super::start).
 pub(super) unsafe fn start_transfer(
     transfer: &Transfer,
     kind: Kind,
@@ -63,7 +63,7 @@ pub(super) unsafe fn start_transfer(
 
 /// # Safety
 ///
-/// As [`start`].
+/// As [`start`](super::start).
 unsafe fn read(
     fd: RawFd,
     span: Span,
@@ -102,7 +102,7 @@ unsafe fn read(
 
 /// # Safety
 ///
-/// As [`start`].
+/// As [`start`](super::start).
 unsafe fn write(
     fd: RawFd,
     span: Span,
