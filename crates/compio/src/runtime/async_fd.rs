@@ -288,15 +288,9 @@ impl<T: AsFd + 'static> AsyncFd<T> {
     pub fn poll_read_with<R>(
         &self,
         cx: &mut Context<'_>,
-        mut code: impl FnMut(&T) -> io::Result<R>,
+        code: impl FnMut(&T) -> io::Result<R>,
     ) -> Poll<io::Result<R>> {
-        loop {
-            ready!(self.poll_read_ready(cx))?;
-            match code(self.get_ref()) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                result => return Poll::Ready(result),
-            }
-        }
+        self.poll_io(&self.read_wait, Readiness::READABLE, cx, code)
     }
 
     /// As [`poll_read_with`](Self::poll_read_with), for code that writes.
@@ -307,10 +301,20 @@ impl<T: AsFd + 'static> AsyncFd<T> {
     pub fn poll_write_with<R>(
         &self,
         cx: &mut Context<'_>,
+        code: impl FnMut(&T) -> io::Result<R>,
+    ) -> Poll<io::Result<R>> {
+        self.poll_io(&self.write_wait, Readiness::WRITABLE, cx, code)
+    }
+
+    fn poll_io<R>(
+        &self,
+        place: &PollWait,
+        interest: Readiness,
+        cx: &mut Context<'_>,
         mut code: impl FnMut(&T) -> io::Result<R>,
     ) -> Poll<io::Result<R>> {
         loop {
-            ready!(self.poll_write_ready(cx))?;
+            ready!(self.poll_ready(place, interest, cx))?;
             match code(self.get_ref()) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 result => return Poll::Ready(result),
