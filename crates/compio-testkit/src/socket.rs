@@ -1,8 +1,10 @@
 //! Sockets of std.
 
 use std::{
+    io::Read,
     mem,
     net::{SocketAddr, TcpListener, TcpStream},
+    thread::{self, JoinHandle},
 };
 
 use socket2::{Domain, Socket, Type};
@@ -24,4 +26,13 @@ pub fn deserted() -> SocketAddr {
     let address = socket.local_addr().expect("its address");
     mem::forget(socket);
     address.as_socket().expect("an IP address")
+}
+
+/// A thread that reads all bytes of the peer up to EOF.
+pub fn read_all(mut peer: impl Read + Send + 'static) -> JoinHandle<Vec<u8>> {
+    thread::spawn(move || {
+        let mut bytes = Vec::new();
+        peer.read_to_end(&mut bytes).expect("no error before EOF");
+        bytes
+    })
 }

@@ -7,11 +7,12 @@ use std::{
     pin::Pin,
     rc::Rc,
     task::Poll,
-    thread,
     time::Duration,
 };
 
 use compio_driver::{CancelToken, Driver, DriverBuilder, Loan, SharedFd};
+
+use compio_testkit::socket::read_all;
 
 use crate::support::{
     Canary, check_code, code, drain, each_backend, pattern, poll_once, run, share, streams, tcp,
@@ -61,13 +62,9 @@ fn fill(
 #[test]
 fn buffers_of_a_stream_arrive_in_order_and_come_back() {
     for driver in each_backend() {
-        let (mut peer, socket) = tcp();
+        let (peer, socket) = tcp();
         let sent = pattern(300_000);
-        let reader = thread::spawn(move || {
-            let mut got = Vec::new();
-            peer.read_to_end(&mut got).unwrap();
-            got
-        });
+        let reader = read_all(peer);
         let socket = share(socket);
         let mut rest = sent.clone();
         while !rest.is_empty() {
@@ -210,7 +207,7 @@ fn socket_without_zero_copy_sends_copies_of_the_buffers() {
 #[test]
 fn s13_buffers_of_dropped_sends_and_loans_stay_until_the_notification() {
     for driver in each_backend() {
-        let (mut peer, socket) = tcp();
+        let (peer, socket) = tcp();
         let fd = share(socket);
         let deaths = Rc::default();
         let (loans, waiting) = fill(&driver, &fd, &deaths);
@@ -224,11 +221,7 @@ fn s13_buffers_of_dropped_sends_and_loans_stay_until_the_notification() {
         }
         drop(waiting);
         drop(fd);
-        let reader = thread::spawn(move || {
-            let mut got = Vec::new();
-            peer.read_to_end(&mut got).unwrap();
-            got
-        });
+        let reader = read_all(peer);
         drain(&driver);
         assert_eq!(deaths.get(), made);
         let got = reader.join().unwrap();
@@ -239,17 +232,13 @@ fn s13_buffers_of_dropped_sends_and_loans_stay_until_the_notification() {
 #[test]
 fn s13_dropped_driver_waits_for_its_loans() {
     for driver in each_backend() {
-        let (mut peer, socket) = tcp();
+        let (peer, socket) = tcp();
         let fd = share(socket);
         let deaths = Rc::default();
         let (loans, waiting) = fill(&driver, &fd, &deaths);
         let made = 2 * (loans.len() + 1);
         drop(fd);
-        let reader = thread::spawn(move || {
-            let mut got = Vec::new();
-            peer.read_to_end(&mut got).unwrap();
-            got
-        });
+        let reader = read_all(peer);
         driver.shut_down();
         drop(driver);
         drop(waiting);

@@ -12,7 +12,10 @@ use std::{
 
 use compio_driver::{Driver, SharedFd, Submit, op::Send};
 
-use compio_testkit::buffer::{Runs, pattern};
+use compio_testkit::{
+    buffer::{Runs, pattern},
+    socket::read_all,
+};
 
 use crate::support::{
     Canary, check_code, code, drain, each_backend, poll_once, run, share, start, streams, tcp,
@@ -166,13 +169,9 @@ fn s05_a_cancelled_write_says_how_much_it_has_written() {
 #[test]
 fn s13_a_buffer_that_is_sent_without_copying_comes_back() {
     for driver in each_backend() {
-        let (mut peer, socket) = tcp();
+        let (peer, socket) = tcp();
         let sent = pattern(100_000);
-        let reader = thread::spawn(move || {
-            let mut got = Vec::new();
-            peer.read_to_end(&mut got).unwrap();
-            got
-        });
+        let reader = read_all(peer);
         let socket = share(socket);
         let mut rest = sent.clone();
         while !rest.is_empty() {
