@@ -1,8 +1,17 @@
 //! The public executor.
 
-use std::{fmt, mem::forget, task::Waker};
+use std::{fmt, mem::forget, panic::Location, sync::Arc as StdArc, task::Waker};
 
-use crate::{join::JoinHandle, scheduler::Scheduler, sync::Arc, task::typed};
+use crate::{
+    injector::Injector,
+    join::JoinHandle,
+    meta::{TaskId, TaskMeta},
+    panics::caught,
+    scheduler::Scheduler,
+    spawner::Spawner,
+    sync::Arc,
+    task::{TaskPtr, typed},
+};
 
 /// Runs tasks on the thread that made it.
 ///
@@ -27,6 +36,7 @@ use crate::{join::JoinHandle, scheduler::Scheduler, sync::Arc, task::typed};
 /// ```
 pub struct Executor {
     scheduler: Arc<Scheduler>,
+    injector: StdArc<Injector>,
 }
 
 /// The result of a [tick](Executor::tick).
@@ -51,8 +61,11 @@ impl Executor {
             clippy::arc_with_non_send_sync,
             reason = "wakers on other threads keep it alive, and reach only its inbox"
         )]
-        let scheduler = Arc::new(Scheduler::new(unpark));
-        Self { scheduler }
+        let scheduler = Arc::new(Scheduler::new(unpark.clone()));
+        Self {
+            scheduler,
+            injector: StdArc::new(Injector::new(unpark)),
+        }
     }
 
     /// Makes a task of a future. A later [`tick`](Self::tick) polls it for the first time.
@@ -62,23 +75,60 @@ impl Executor {
     /// While the executor [clears](Self::clear) its tasks (so if the destructor of a task's future
     /// calls this), the future is dropped at once, and the handle reports a cancelled task.
     #[inline]
+    #[track_caller]
     pub fn spawn<F: Future + 'static>(&self, future: F) -> JoinHandle<F::Output> {
-        let task = typed::allocate(&self.scheduler, future);
-        // SAFETY: the task is new, its HANDLE is set and this is the only handle; `F::Output` is its
-        // output's type.
+        let task = typed::allocate(&self.scheduler, TaskId::next(), Location::caller(), future);
+        self.admit(task)
+    }
+
+    /// As [`spawn`](Self::spawn), for a task with this identity, which no other task has.
+    pub fn spawn_as<F: Future + 'static>(
+        &self,
+        meta: TaskMeta,
+        future: F,
+    ) -> JoinHandle<F::Output> {
+        self.admit(typed::allocate_as(&self.scheduler, meta, future))
+    }
+
+    /// The handle of a new task, whose output has this type.
+    #[inline]
+    fn admit<T>(&self, task: TaskPtr) -> JoinHandle<T> {
+        // SAFETY: the task is new, its HANDLE is set and this is the only handle; the callers pass the type
+        // of its output.
         let handle = unsafe { JoinHandle::new(task) };
         self.scheduler.admit(task);
         handle
     }
 
+    /// The identity of the task that runs: one whose future is polled or dropped by this executor further up
+    /// this stack.
+    #[must_use]
+    pub fn current_task(&self) -> Option<TaskMeta> {
+        self.scheduler.current_meta()
+    }
+
+    /// A handle that spawns tasks from any thread.
+    #[must_use]
+    pub fn spawner(&self) -> Spawner {
+        Spawner::new(self.injector.clone())
+    }
+
+    /// Cancels the tasks that other threads have sent and that are not spawned yet, and rejects later ones.
+    pub fn close_spawners(&self) {
+        self.injector.close();
+    }
+
     /// Polls at most `budget` ready tasks.
     ///
-    /// It collects tasks that other threads have woken at the beginning, and again when no other task is
-    /// ready. No panic of a task escapes from it.
+    /// At the beginning it collects tasks that other threads have spawned or woken; woken ones again when no
+    /// other task is ready. No panic of a task escapes from it.
     ///
     /// A task may call it; the inner call then does not poll that task.
     pub fn tick(&self, budget: usize) -> Tick {
         self.scheduler.drain_inbox();
+        if self.injector.has_jobs() {
+            self.run_jobs();
+        }
         let mut polled = 0;
         while polled < budget
             && let Some(task) = self.scheduler.next()
@@ -93,7 +143,16 @@ impl Executor {
         }
     }
 
-    /// Whether a task is ready. Costs two loads.
+    /// Spawns the tasks that other threads have sent.
+    #[cold]
+    fn run_jobs(&self) {
+        for job in self.injector.take() {
+            // Destructors of aborted jobs run user code.
+            caught(|| job.run(self));
+        }
+    }
+
+    /// Whether a task is ready. Costs three loads.
     ///
     /// Check this before parking the thread. An `unpark` that always leaves a token for the next park, as
     /// `std::thread::Thread::unpark` does, needs no more. An `unpark` that skips the token unless a flag
@@ -102,7 +161,7 @@ impl Executor {
     #[inline]
     #[must_use]
     pub fn has_ready(&self) -> bool {
-        self.scheduler.has_ready()
+        self.scheduler.has_ready() || self.injector.has_jobs()
     }
 
     /// Sets whether the thread may be parked in a foreign event loop, which may wake tasks itself. While it
@@ -130,12 +189,14 @@ impl Executor {
     /// If this is called from within a task, that task itself is only aborted: its future is dropped when
     /// the running poll has returned [`Pending`](std::task::Poll::Pending).
     pub fn clear(&self) {
+        self.injector.clear();
         self.scheduler.clear();
     }
 }
 
 impl Drop for Executor {
     fn drop(&mut self) {
+        self.close_spawners();
         self.scheduler.close();
         // A task is still being polled only if it called `std::process::exit`, which may run the
         // destructors of thread locals, ours among them. That poll never returns; but a thread that

@@ -8,7 +8,9 @@ use std::{
 };
 
 use crate::{
+    abort_handle::AbortHandle,
     join_error::JoinError,
+    meta::{TaskId, TaskMeta},
     panics::drop_caught,
     task::{Header, TaskPtr, header::state, typed},
 };
@@ -19,7 +21,8 @@ use crate::{
 /// [`AbortOnDropHandle`](crate::AbortOnDropHandle) does so when it is dropped. The output of a detached
 /// task is dropped at once. A panic in the destructor of an untaken output is caught.
 ///
-/// It is not `Send`: the output of a task stays on the task's thread.
+/// It is not `Send`: the output of a task stays on the task's thread. [`abort_handle`](Self::abort_handle)
+/// makes a handle for other threads.
 ///
 /// # Cancellation
 ///
@@ -66,6 +69,19 @@ impl<T> JoinHandle<T> {
         unsafe { self.task.header() }
     }
 
+    /// The number of the task.
+    #[must_use]
+    pub fn id(&self) -> TaskId {
+        self.header().id
+    }
+
+    /// The number, name, and place of the spawn of the task.
+    #[must_use]
+    pub fn meta(&self) -> TaskMeta {
+        // SAFETY: M2 by HANDLE.
+        unsafe { self.task.meta() }
+    }
+
     /// Whether the task has ended, by completion, panic or cancellation.
     #[must_use]
     pub fn is_finished(&self) -> bool {
@@ -78,13 +94,19 @@ impl<T> JoinHandle<T> {
     /// A task that has ended already is not affected. A task that aborts itself ends when it next
     /// returns `Pending`; if it returns `Ready` first, the handle yields its output.
     pub fn abort(&self) {
-        let header = self.header();
-        if header.is(state::COMPLETE) {
-            return;
-        }
-        header.state.set(header.state.get() | state::ABORTED);
         // SAFETY: M2 by HANDLE, M1 because a handle is not `Send`.
-        unsafe { self.task.schedule() };
+        unsafe { self.task.abort_at_home() };
+    }
+
+    /// A handle that aborts the task from any thread, and does not wait for it.
+    #[must_use]
+    pub fn abort_handle(&self) -> AbortHandle {
+        if !self.is_finished() {
+            // SAFETY: M2 by HANDLE. The task has not ended: its executor lives (M5).
+            unsafe { self.task.lease_scheduler() };
+        }
+        // SAFETY: M2 by HANDLE. The scheduler is leased, or the task is Complete.
+        unsafe { AbortHandle::new(self.task) }
     }
 
     /// Drops the handle. The task continues, and its output is dropped at its end. A plain drop of the handle
@@ -100,7 +122,8 @@ impl<T> JoinHandle<T> {
         }
         header.state.set(state & !state::OUTPUT);
         // SAFETY: M1 because a handle is not `Send`; M4, OUTPUT was set; the task yields a `T`.
-        Some(unsafe { typed::take_output(self.task) })
+        let output = unsafe { typed::take_output(self.task) };
+        Some(output.map_err(|failure| JoinError::new(failure, self.meta())))
     }
 }
 
@@ -154,6 +177,7 @@ impl<T> Drop for JoinHandle<T> {
 impl<T> fmt::Debug for JoinHandle<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("JoinHandle")
+            .field("id", &self.id())
             .field("is_finished", &self.is_finished())
             .finish_non_exhaustive()
     }

@@ -2,6 +2,8 @@
 
 use std::{any::Any, fmt, io};
 
+use crate::meta::{TaskId, TaskMeta};
+
 /// The reason that a task yielded no output: it was cancelled, or it panicked.
 ///
 /// # Example
@@ -14,14 +16,24 @@ use std::{any::Any, fmt, io};
 ///     task.abort();
 ///     let error = task.await.unwrap_err();
 ///     assert!(error.is_cancelled());
-///     assert_eq!(error.to_string(), "task was cancelled");
+///     assert!(error.to_string().ends_with("was cancelled"));
 /// });
 /// ```
-pub struct JoinError(Cause);
+pub struct JoinError {
+    failure: Failure,
+    task: TaskMeta,
+}
 
-enum Cause {
+/// The reason, without the task.
+pub(crate) enum Failure {
     Cancelled,
     Panic(Box<dyn Any + Send>),
+}
+
+impl Failure {
+    pub(crate) fn is_panic(&self) -> bool {
+        matches!(self, Self::Panic(_))
+    }
 }
 
 // SAFETY: not by the memory rules, but because a `&JoinError` gives no access to a payload, except to
@@ -29,24 +41,32 @@ enum Cause {
 unsafe impl Sync for JoinError {}
 
 impl JoinError {
-    pub(crate) fn cancelled() -> Self {
-        Self(Cause::Cancelled)
+    pub(crate) fn new(failure: Failure, task: TaskMeta) -> Self {
+        Self { failure, task }
     }
 
-    pub(crate) fn panic(payload: Box<dyn Any + Send>) -> Self {
-        Self(Cause::Panic(payload))
+    /// The number of the task.
+    #[must_use]
+    pub fn id(&self) -> TaskId {
+        self.task.id()
+    }
+
+    /// The number, name, and place of the spawn of the task.
+    #[must_use]
+    pub fn task(&self) -> &TaskMeta {
+        &self.task
     }
 
     /// Whether the task was aborted, or its executor was dropped.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
-        matches!(self.0, Cause::Cancelled)
+        matches!(self.failure, Failure::Cancelled)
     }
 
     /// Whether the task's future panicked, in a poll or in its destructor.
     #[must_use]
     pub fn is_panic(&self) -> bool {
-        matches!(self.0, Cause::Panic(_))
+        matches!(self.failure, Failure::Panic(_))
     }
 
     /// The panic's payload, for [`std::panic::resume_unwind`].
@@ -66,9 +86,9 @@ impl JoinError {
     ///
     /// The error itself, if the task did not panic, but was cancelled.
     pub fn try_into_panic(self) -> Result<Box<dyn Any + Send>, Self> {
-        match self.0 {
-            Cause::Panic(payload) => Ok(payload),
-            Cause::Cancelled => Err(self),
+        match self.failure {
+            Failure::Panic(payload) => Ok(payload),
+            Failure::Cancelled => Err(self),
         }
     }
 
@@ -90,11 +110,12 @@ impl From<JoinError> for io::Error {
 
 impl fmt::Display for JoinError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.0 {
-            Cause::Cancelled => f.write_str("task was cancelled"),
-            Cause::Panic(payload) => match Self::message(&**payload) {
-                Some(message) => write!(f, "task panicked: {message}"),
-                None => f.write_str("task panicked"),
+        write!(f, "{} ", self.task)?;
+        match &self.failure {
+            Failure::Cancelled => f.write_str("was cancelled"),
+            Failure::Panic(payload) => match Self::message(&**payload) {
+                Some(message) => write!(f, "panicked: {message}"),
+                None => f.write_str("panicked"),
             },
         }
     }
@@ -102,11 +123,11 @@ impl fmt::Display for JoinError {
 
 impl fmt::Debug for JoinError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.0 {
-            Cause::Cancelled => f.write_str("JoinError::Cancelled"),
-            Cause::Panic(payload) => match Self::message(&**payload) {
-                Some(message) => write!(f, "JoinError::Panic({message:?})"),
-                None => f.write_str("JoinError::Panic(..)"),
+        match &self.failure {
+            Failure::Cancelled => write!(f, "JoinError::Cancelled({:?})", self.task),
+            Failure::Panic(payload) => match Self::message(&**payload) {
+                Some(message) => write!(f, "JoinError::Panic({:?}, {message:?})", self.task),
+                None => write!(f, "JoinError::Panic({:?}, ..)", self.task),
             },
         }
     }

@@ -27,7 +27,7 @@ use loom::{
 };
 
 use crate::{
-    Executor, JoinHandle, MainWaker,
+    Executor, JoinHandle, MainWaker, SendJoinHandle,
     biased_count::{BiasedCount, LocalPart, SharedPart},
 };
 
@@ -250,6 +250,130 @@ fn two_remote_wakes_meet_the_executors_death() {
         let threads = tasks.map(|(_, waker)| thread::spawn(move || waker.wake()));
         drop(executor);
         join(threads);
+    });
+}
+
+#[test]
+fn remote_abort_ends_waiting_task() {
+    check(|| {
+        let parker = Parker::new();
+        let executor = Executor::new(parker.unpark());
+        let count = Arc::new(AtomicUsize::new(0));
+        let (handle, waker) = waiting_task(&executor, &count, 1);
+        let abort = handle.abort_handle();
+        let thread = thread::spawn(move || {
+            abort.abort();
+            let _ = abort.is_finished();
+        });
+        run(&executor, &parker, &handle);
+        drop((handle, waker));
+        thread.join().unwrap();
+    });
+}
+
+#[test]
+fn remote_abort_meets_remote_wake_and_executor_drop() {
+    check(|| {
+        let executor = Executor::new(Waker::noop().clone());
+        let count = Arc::new(AtomicUsize::new(0));
+        let (handle, waker) = waiting_task(&executor, &count, 1);
+        let abort = handle.abort_handle();
+        drop(handle);
+        let threads = [
+            thread::spawn(move || abort.clone().abort()),
+            thread::spawn(move || waker.wake()),
+        ];
+        executor.tick(1);
+        drop(executor);
+        join(threads);
+    });
+}
+
+/// The result of a remote task, if it has ended.
+fn remote_result<T>(handle: &mut SendJoinHandle<T>) -> Poll<Result<T, crate::JoinError>> {
+    pin!(handle).poll(&mut Context::from_waker(Waker::noop()))
+}
+
+#[test]
+fn remote_spawn_ends_park_of_home_thread() {
+    check(|| {
+        let parker = Parker::new();
+        let executor = Executor::new(parker.unpark());
+        let spawner = executor.spawner();
+        let caller = Parker::new();
+        let woken = caller.clone();
+        let thread = thread::spawn(move || {
+            let mut handle = spawner.spawn_with(|| async { Track::new(1) });
+            let waker = woken.unpark();
+            loop {
+                let polled = pin!(&mut handle).poll(&mut Context::from_waker(&waker));
+                if let Poll::Ready(output) = polled {
+                    assert_eq!(*output.unwrap().get_ref(), 1);
+                    return;
+                }
+                caller.park();
+            }
+        });
+        while executor.tick(4).polled == 0 {
+            if !executor.has_ready() {
+                parker.park();
+            }
+        }
+        thread.join().unwrap();
+    });
+}
+
+#[test]
+fn remote_spawns_by_two_threads_are_not_lost() {
+    check(|| {
+        let parker = Parker::new();
+        let executor = Executor::new(parker.unpark());
+        let threads = [(); 2].map(|()| {
+            let spawner = executor.spawner();
+            thread::spawn(move || spawner.spawn_with(|| async {}).detach())
+        });
+        let mut polled = 0;
+        while polled < 2 {
+            polled += executor.tick(4).polled;
+            if polled < 2 && !executor.has_ready() {
+                parker.park();
+            }
+        }
+        join(threads);
+    });
+}
+
+#[test]
+fn remote_spawn_meets_executor_drop() {
+    check(|| {
+        let executor = Executor::new(Waker::noop().clone());
+        let spawner = executor.spawner();
+        let thread = thread::spawn(move || {
+            let held = Track::new(());
+            spawner.spawn_with(move || async move { held })
+        });
+        executor.tick(4);
+        drop(executor);
+        let mut handle = thread.join().unwrap();
+        // Completed or cancelled, but never lost.
+        assert!(remote_result(&mut handle).is_ready());
+    });
+}
+
+#[test]
+fn remote_handle_drops_while_task_ends() {
+    check(|| {
+        let executor = Executor::new(Waker::noop().clone());
+        let handle = executor.spawner().spawn_with(|| async { Track::new(()) });
+        let abort = handle.abort_handle();
+        let thread = thread::spawn(move || {
+            abort.abort();
+            drop(handle);
+        });
+        while executor.tick(4).has_ready {}
+        thread.join().unwrap();
+        while executor.tick(4).has_ready {}
+        assert_eq!(executor.task_count(), 0);
     });
 }
 

@@ -7,6 +7,7 @@ use std::task::{Context, Waker};
 
 use crate::{
     inbox::Inbox,
+    meta::TaskMeta,
     panics::caught,
     queues::{LiveList, ReadyQueue},
     sync::{Cell, Ordering},
@@ -21,6 +22,8 @@ pub(crate) struct Scheduler {
     pub(crate) home: ThreadId,
     pub(crate) ready: ReadyQueue,
     live: LiveList,
+    /// The task whose future is polled or dropped.
+    current: Cell<Option<TaskPtr>>,
     /// While tasks are being cleared, new ones are cancelled at once.
     clearing: Cell<bool>,
     /// The thread may sleep in a foreign loop: the first task that is woken here ends that.
@@ -36,6 +39,7 @@ impl Scheduler {
             home: ThreadId::current(),
             ready: ReadyQueue::new(),
             live: LiveList::new(),
+            current: Cell::new(None),
             clearing: Cell::new(false),
             parked: Cell::new(false),
             unattended: Cell::new(false),
@@ -45,6 +49,12 @@ impl Scheduler {
 
     pub(crate) fn task_count(&self) -> usize {
         self.live.len()
+    }
+
+    pub(crate) fn current_meta(&self) -> Option<TaskMeta> {
+        let task = self.current.get()?;
+        // SAFETY: it is Running, so EXECUTOR keeps it (M2).
+        Some(unsafe { task.meta() })
     }
 
     #[inline]
@@ -115,6 +125,9 @@ impl Scheduler {
                     // It must be a swap, and come before the poll: a later wake finds `queued` false,
                     // and pushes again.
                     header.queued.swap(false, Ordering::AcqRel);
+                    if header.is_abort_requested() {
+                        header.state.set(header.state.get() | state::ABORTED);
+                    }
                     task.schedule();
                 }
                 task.release_at_home();
@@ -144,7 +157,10 @@ impl Scheduler {
                 .set((before & !state::SCHEDULED) | state::RUNNING);
 
             let waker = waker::lend(task);
-            if (header.vtable.poll)(task, &mut Context::from_waker(&waker)) {
+            let outer = self.current.replace(Some(task));
+            let is_complete = (header.vtable.poll)(task, &mut Context::from_waker(&waker));
+            self.current.set(outer);
+            if is_complete {
                 self.live.remove(task);
                 return self.finish(task);
             }
@@ -171,7 +187,9 @@ impl Scheduler {
             let header = task.header();
             // Running: wakes and aborts by the destructor only leave a mark.
             header.state.set(header.state.get() | state::RUNNING);
+            let outer = self.current.replace(Some(task));
             (header.vtable.cancel)(task);
+            self.current.set(outer);
             self.finish(task);
         }
     }
@@ -190,6 +208,7 @@ impl Scheduler {
             // From here on, remote wakes do nothing. Relaxed: a thread that finds it set relies on
             // no other write, because no poll follows.
             header.queued.store(true, Ordering::Relaxed);
+            header.set_finished();
 
             if handle == 0 {
                 header.state.set(state::COMPLETE | state::EXECUTOR);

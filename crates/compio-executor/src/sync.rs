@@ -1,4 +1,4 @@
-//! Atomics and cells: std's, or loom's under `--cfg loom`.
+//! Atomics, cells and locks: std's, or loom's under `--cfg loom`.
 //!
 //! Loom's `Cell` reports every access that is not ordered after the previous one. So the loom tests
 //! also check that state of the home thread stays there.
@@ -7,7 +7,7 @@
 pub(crate) use std::{
     cell::Cell,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicBool, AtomicPtr, AtomicU32, Ordering},
     },
 };
@@ -16,7 +16,7 @@ pub(crate) use std::{
 pub(crate) use loom::{
     cell::Cell,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicBool, AtomicPtr, AtomicU32, Ordering},
     },
 };

@@ -33,6 +33,8 @@ pub(crate) struct Arguments {
     pub(crate) facade: Path,
     /// Calls of methods of `RuntimeBuilder`; none if there are no settings.
     pub(crate) settings: TokenStream,
+    /// The number of workers, if there is a dispatcher.
+    pub(crate) workers: Option<TokenStream>,
 }
 
 impl Default for Arguments {
@@ -40,6 +42,7 @@ impl Default for Arguments {
         Self {
             facade: parse_quote!(::compio),
             settings: TokenStream::new(),
+            workers: None,
         }
     }
 }
@@ -59,6 +62,10 @@ impl Parse for Arguments {
             }
             let value = match name.to_string().as_str() {
                 "crate" => continue,
+                "workers" => {
+                    arguments.workers = Some(quote!(#value));
+                    continue;
+                }
                 "backend" => named(value, BACKENDS, &parse_quote!(#facade::driver::BackendKind))?,
                 "spin" => named(
                     value,
@@ -70,8 +77,8 @@ impl Parse for Arguments {
                     return Err(Error::new(
                         name.span(),
                         format!(
-                            "unknown argument `{name}`: there are `backend`, `entries`, `spin` and \
-                             `crate`"
+                            "unknown argument `{name}`: there are `backend`, `entries`, `spin`, `workers` \
+                             and `crate`"
                         ),
                     ));
                 }

@@ -38,11 +38,16 @@ pub(crate) fn expand(
     for attribute in &mut function.attrs {
         attribute.style = AttrStyle::Outer;
     }
-    let Arguments { facade, settings } = arguments;
-    let runtime = if settings.is_empty() {
-        quote!(#facade::entry::runtime())
-    } else {
-        quote!(#facade::runtime::RuntimeBuilder::new() #settings .build())
+    let Arguments {
+        facade,
+        settings,
+        workers,
+    } = arguments;
+    let builder = quote!(#facade::runtime::RuntimeBuilder::new() #settings);
+    let runtime = match workers {
+        Some(workers) => quote!(#facade::entry::workers(#workers, #builder)),
+        None if settings.is_empty() => quote!(#facade::entry::runtime()),
+        None => quote!(#builder.build()),
     };
     let ItemFn {
         attrs,

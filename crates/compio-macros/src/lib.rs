@@ -27,12 +27,16 @@ use quote::quote;
 /// | `backend` | `"io-uring"`, `"poll"`, `"iocp"`, or an expression of type `compio::driver::BackendKind` |
 /// | `entries` | an expression of type `u32`, for `RuntimeBuilder::entries` |
 /// | `spin` | `"off"`, `"adaptive"`, `"always"`, or an expression of type `compio::driver::SpinPolicy` |
+/// | `workers` | an expression of type `usize`: the body runs on worker 0 of a `compio::cores::Dispatcher` |
 /// | `crate` | the path of compio, where it is re-exported under another name |
 ///
 /// The body runs on a new runtime, which ends with the body. Its end drops unfinished tasks and waits for
 /// blocking work, at most for the shutdown timeout of the runtime.
 ///
-/// If the thread has a runtime already and the attribute has none of `backend`, `entries` and `spin`, the
+/// With `workers`, the tasks of all workers have 30 seconds after the end of the body; then they are cancelled.
+/// `compio::cores::current` returns the workers.
+///
+/// If the thread has a runtime already and the attribute has none of `backend`, `entries`, `spin` and `workers`, the
 /// body runs on this runtime, which keeps its tasks.
 ///
 /// ```
@@ -43,6 +47,16 @@ use quote::quote;
 /// #[compio::main(crate = reexported::runtime, entries = 64, spin = "off")]
 /// async fn main() {
 ///     compio::task::yield_now().await;
+/// }
+/// ```
+///
+/// ```
+/// #[compio::main(workers = 2)]
+/// async fn main() -> std::io::Result<()> {
+///     let workers = compio::cores::current().expect("this is worker 0");
+///     let there = workers.dispatch_to(1, || async { compio::cores::worker_index() });
+///     assert_eq!(there.await?, Some(1));
+///     Ok(())
 /// }
 /// ```
 ///

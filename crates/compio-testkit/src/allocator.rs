@@ -54,9 +54,10 @@ unsafe impl<C: Counter> GlobalAlloc for Counting<C> {
 
 thread_local! {
     static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
+    static LIVE_OF_THREAD: Cell<isize> = const { Cell::new(0) };
 }
 
-/// Counts the allocations of each thread.
+/// Counts the allocations and the bytes of each thread.
 #[derive(Debug)]
 pub struct OfThread;
 
@@ -64,6 +65,11 @@ impl OfThread {
     /// The number of allocations and reallocations of this thread.
     pub fn allocations() -> usize {
         ALLOCATIONS.get()
+    }
+
+    /// The bytes that this thread has allocated, less the bytes that it has freed.
+    pub fn live_bytes() -> isize {
+        LIVE_OF_THREAD.get()
     }
 
     /// Runs code whose allocations are not counted.
@@ -76,12 +82,15 @@ impl OfThread {
 }
 
 impl Counter for OfThread {
-    fn allocated(&self, _size: usize) {
+    fn allocated(&self, size: usize) {
         // A thread that ends may allocate after its thread locals are gone.
         let _ = ALLOCATIONS.try_with(|count| count.set(count.get() + 1));
+        let _ = LIVE_OF_THREAD.try_with(|live| live.set(live.get() + size as isize));
     }
 
-    fn freed(&self, _size: usize) {}
+    fn freed(&self, size: usize) {
+        let _ = LIVE_OF_THREAD.try_with(|live| live.set(live.get() - size as isize));
+    }
 }
 
 static LIVE: AtomicIsize = AtomicIsize::new(0);

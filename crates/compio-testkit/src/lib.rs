@@ -11,6 +11,8 @@ pub mod process;
 pub mod random;
 pub mod socket;
 pub mod sys;
+#[cfg(feature = "tls")]
+pub mod tls;
 pub mod waker;
 
 use std::time::Duration;

@@ -1,6 +1,12 @@
 //! Child processes of a test, and the report of a skipped one.
 
-use std::{env, fs::OpenOptions, io::Write, process::Command, thread};
+use std::{
+    env,
+    fs::OpenOptions,
+    io::Write,
+    process::{Command, Stdio},
+    thread,
+};
 
 use crate::sys::on_wine;
 
@@ -21,6 +27,23 @@ pub fn skip(test: &str, why: &str) {
             .and_then(|mut skips| skips.write_all(format!("{test}: {why}\n").as_bytes()))
             .expect("a line more");
     }
+}
+
+/// Whether a foreign program is installed: it succeeds with this argument. If not, the test is reported as skipped.
+pub fn has(program: &str, argument: &str) -> bool {
+    let mut command = Command::new(program);
+    command
+        .arg(argument)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    let is_there = command.status().is_ok_and(|status| status.success());
+    if !is_there {
+        skip(
+            thread::current().name().unwrap_or("a test"),
+            &format!("there is no {program}"),
+        );
+    }
+    is_there
 }
 
 /// Whether this is Wine, and cannot run this test, or the rest of it. Then it is reported as skipped.

@@ -2,15 +2,17 @@
 
 use std::{
     alloc::dealloc,
+    panic::Location,
     ptr::{NonNull, null_mut},
     task::Waker,
 };
 
 use crate::{
     biased_count::{BiasedCount, LocalPart, SharedPart},
+    meta::{TaskId, TaskMeta},
     scheduler::Scheduler,
     sync::{Arc, AtomicBool, Cell, Ordering},
-    task::typed::VTable,
+    task::typed::{self, VTable},
     thread_id::{ThreadId, is_occupied},
 };
 
@@ -31,10 +33,15 @@ pub(crate) struct Header {
     refs: SharedPart,
     pub(crate) queued: AtomicBool,
     leased: AtomicBool,
+    // M9: an abort from another thread, and the end of the task for other threads.
+    abort_requested: AtomicBool,
+    finished: AtomicBool,
     // M6: owned by the thread that has set `queued`.
     pub(crate) inbox_next: Cell<*mut Header>,
 
     // Never written.
+    pub(crate) id: TaskId,
+    location: &'static Location<'static>,
     pub(crate) home: ThreadId,
     scheduler: NonNull<Scheduler>,
     pub(crate) vtable: &'static VTable,
@@ -51,12 +58,21 @@ pub(crate) struct Header {
 impl Header {
     /// A task at home on this thread, held by executor and handle, in no queue.
     #[inline]
-    pub(crate) fn new(scheduler: &Arc<Scheduler>, vtable: &'static VTable) -> Self {
+    pub(crate) fn new(
+        scheduler: &Arc<Scheduler>,
+        id: TaskId,
+        location: &'static Location<'static>,
+        vtable: &'static VTable,
+    ) -> Self {
         Self {
             refs: SharedPart::new(),
             queued: AtomicBool::new(false),
             leased: AtomicBool::new(false),
+            abort_requested: AtomicBool::new(false),
+            finished: AtomicBool::new(false),
             inbox_next: Cell::new(null_mut()),
+            id,
+            location,
             home: scheduler.home,
             // From the `Arc` itself, because its count is raised through this pointer.
             scheduler: NonNull::new(Arc::as_ptr(scheduler).cast_mut())
@@ -74,6 +90,27 @@ impl Header {
     #[inline]
     pub(crate) fn is(&self, bit: u8) -> bool {
         self.state.get() & bit != 0
+    }
+
+    /// Whether the task has ended, for any thread.
+    pub(crate) fn is_finished(&self) -> bool {
+        // Acquire: pairs with the store in `set_finished`.
+        self.finished.load(Ordering::Acquire)
+    }
+
+    /// Home thread only.
+    #[inline]
+    pub(crate) fn set_finished(&self) {
+        // Release: a thread that sees the end sees the effects of the task.
+        self.finished.store(true, Ordering::Release);
+    }
+
+    /// Whether another thread has requested an abort. Home thread only, after it has cleared `queued`
+    /// (M9).
+    #[inline]
+    pub(crate) fn is_abort_requested(&self) -> bool {
+        // Relaxed: ordered by the swap of `queued`.
+        self.abort_requested.load(Ordering::Relaxed)
     }
 
     #[inline]
@@ -121,6 +158,16 @@ impl TaskPtr {
         unsafe { self.header().scheduler.as_ref() }
     }
 
+    /// The identity of the task.
+    ///
+    /// # Safety
+    /// The task lives (M2).
+    pub(crate) unsafe fn meta(self) -> TaskMeta {
+        // SAFETY: M2. The identity is never written, and may be read by any thread.
+        let (header, name) = unsafe { (self.header(), typed::name(self)) };
+        TaskMeta::from_parts(header.id, header.location, name.cloned())
+    }
+
     /// A wake from the home thread.
     ///
     /// # Safety
@@ -140,6 +187,38 @@ impl TaskPtr {
         }
     }
 
+    /// Requests the end of the task from its home thread.
+    ///
+    /// # Safety
+    /// The task lives (M2), and this is its home thread (M1).
+    pub(crate) unsafe fn abort_at_home(self) {
+        // SAFETY: M2.
+        let header = unsafe { self.header() };
+        if header.is(state::COMPLETE) {
+            return;
+        }
+        header.state.set(header.state.get() | state::ABORTED);
+        // SAFETY: the caller's promise.
+        unsafe { self.schedule() };
+    }
+
+    /// Requests the end of the task from any thread.
+    ///
+    /// # Safety
+    /// The caller holds a reference (M2). M5 holds, or the task is Complete.
+    pub(crate) unsafe fn abort(self) {
+        // SAFETY: M2.
+        let header = unsafe { self.header() };
+        if header.home.is_current() {
+            // SAFETY: M1 by the comparison.
+            return unsafe { self.abort_at_home() };
+        }
+        // Relaxed: the swap of `queued` in `schedule_remotely` publishes it (M9).
+        header.abort_requested.store(true, Ordering::Relaxed);
+        // SAFETY: the caller's promise. The scheduler of a Complete task is not used: `queued` is set.
+        unsafe { self.schedule_remotely() };
+    }
+
     /// Panics if the awaited task can never run.
     ///
     /// # Safety
@@ -155,7 +234,8 @@ impl TaskPtr {
     /// A wake from another thread.
     ///
     /// # Safety
-    /// The caller holds, or was lent by a poll, a waker of the task (M2, M5).
+    /// The caller holds, or was lent by a poll, a waker of the task (M2, M5); or it holds a reference of a
+    /// Complete task.
     pub(crate) unsafe fn schedule_remotely(self) {
         // SAFETY: M2.
         let header = unsafe { self.header() };
@@ -175,7 +255,7 @@ impl TaskPtr {
         }
     }
 
-    /// Adds the reference of a waker that is cloned.
+    /// Adds the reference of a waker that is cloned, or of an abort handle.
     ///
     /// # Safety
     /// The task lives (M2).
@@ -191,7 +271,7 @@ impl TaskPtr {
         }
     }
 
-    /// Releases the reference of a waker; frees the task if it was the last.
+    /// Releases the reference of a waker or an abort handle; frees the task if it was the last.
     ///
     /// # Safety
     /// The reference belongs to the caller, which does not touch the task again. The home thread must
@@ -309,7 +389,9 @@ impl TaskPtr {
         let layout = header.vtable.layout;
         // Relaxed: see `lease_scheduler_first`.
         let leased = header.leased.load(Ordering::Relaxed);
-        // SAFETY: it came from a box, and no reference is left. Nothing in it needs a drop, neither
+        // SAFETY: no reference is left, and the name is not read again.
+        unsafe { typed::drop_name(self) };
+        // SAFETY: it came from a box, and no reference is left. Nothing else in it needs a drop, neither
         // in the stage nor a join waker (end of the memory rules).
         unsafe { dealloc(self.as_ptr().cast(), layout) };
         if leased {

@@ -1,13 +1,15 @@
 //! Handles: awaiting, detaching, dropping in every order.
 
 use std::{
-    cell::{Cell, RefCell},
+    cell::{Cell, OnceCell, RefCell},
     future::{pending, poll_fn, ready},
     rc::Rc,
+    sync::Arc,
     task::{Context, Poll, Waker},
+    thread,
 };
 
-use compio_executor::{Executor, JoinError, JoinHandle, MainWaker, yield_now};
+use compio_executor::{Executor, JoinError, JoinHandle, MainWaker, TaskMeta, yield_now};
 use compio_testkit::waker::Bell;
 
 use crate::support::{
@@ -204,7 +206,7 @@ fn a_handle_may_be_dropped_by_a_thread_locals_destructor() {
         static LOCALS: RefCell<Option<Locals>> = const { RefCell::new(None) };
     }
 
-    std::thread::spawn(|| {
+    thread::spawn(|| {
         let executor = executor();
         let drops = Rc::new(Cell::new(0));
         let (first, second, third) = (Probe::new(&drops), Probe::new(&drops), Probe::new(&drops));
@@ -255,9 +257,9 @@ fn dropping_a_handle_drops_the_waker_it_registered() {
     let waker = count.waker();
     let polled = std::pin::pin!(&mut handle).poll(&mut Context::from_waker(&waker));
     assert!(polled.is_pending());
-    assert_eq!(std::sync::Arc::strong_count(&count), 3);
+    assert_eq!(Arc::strong_count(&count), 3);
     drop(handle);
-    assert_eq!(std::sync::Arc::strong_count(&count), 2);
+    assert_eq!(Arc::strong_count(&count), 2);
 }
 
 #[test]
@@ -309,7 +311,10 @@ fn debug_output_names_the_type() {
     assert_eq!(format!("{executor:?}"), expected);
     assert_eq!(
         format!("{handle:?}"),
-        "JoinHandle { is_finished: false, .. }"
+        format!(
+            "JoinHandle {{ id: {:?}, is_finished: false, .. }}",
+            handle.id()
+        )
     );
     let main = MainWaker::new(Waker::noop().clone());
     assert_eq!(format!("{main:?}"), "MainWaker { is_woken: true }");
@@ -335,4 +340,43 @@ fn a_waker_that_ends_the_task_while_it_is_cloned_is_not_waited_for() {
     let waker = unsafe { Waker::new((&raw const executor).cast(), &VTABLE) };
     let polled = std::pin::pin!(&mut handle).poll(&mut Context::from_waker(&waker));
     assert!(matches!(polled, Poll::Ready(Ok(5))));
+}
+
+#[test]
+fn name_is_dropped_with_last_reference_on_any_thread() {
+    let name: Arc<str> = "ticker".into();
+    let executor = executor();
+    let waker = Rc::new(OnceCell::new());
+    let seen = waker.clone();
+    let future = poll_fn(move |cx| {
+        seen.get_or_init(|| cx.waker().clone());
+        Poll::Ready(())
+    });
+    let handle = executor.spawn_as(TaskMeta::new().with_name(name.clone()), future);
+    run(&executor);
+    result(handle).unwrap();
+    drop(executor);
+    assert_eq!(Arc::strong_count(&name), 2);
+    let waker = Rc::into_inner(waker).unwrap().into_inner().unwrap();
+    thread::spawn(move || drop(waker)).join().unwrap();
+    assert_eq!(Arc::strong_count(&name), 1);
+}
+
+#[test]
+fn inner_tick_runs_inner_task_and_returns_to_outer_one() {
+    let executor = Rc::new(executor());
+    let inner = executor.clone();
+    let outer = executor.spawn(async move {
+        let here = inner.current_task().unwrap().id();
+        let own = inner.clone();
+        let task = inner.spawn(async move { own.current_task().unwrap().id() });
+        inner.tick(64);
+        assert_eq!(task.id(), task.await.unwrap());
+        assert_eq!(inner.current_task().unwrap().id(), here);
+        here
+    });
+    let id = outer.id();
+    run(&executor);
+    assert_eq!(result(outer).unwrap(), id);
+    assert!(executor.current_task().is_none());
 }

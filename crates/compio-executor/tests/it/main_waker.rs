@@ -1,6 +1,6 @@
 //! The waker of a loop's own future.
 
-use std::thread;
+use std::{sync::Arc, thread};
 
 use compio_executor::MainWaker;
 use compio_testkit::waker::Bell;
@@ -54,4 +54,6 @@ fn its_clones_outlive_it_anywhere() {
     waker.wake_by_ref();
     thread::spawn(move || waker.wake()).join().unwrap();
     assert_eq!(unpark.rings(), 1);
+    // The last of them lets go of `unpark`.
+    assert_eq!(Arc::strong_count(&unpark), 1);
 }

@@ -39,8 +39,11 @@ fn payload_of_any_type_can_be_taken() {
     run(&executor);
     let error = result::<()>(handle).unwrap_err();
     assert!(error.is_panic() && !error.is_cancelled());
-    assert_eq!(error.to_string(), "task panicked");
-    assert_eq!(format!("{error:?}"), "JoinError::Panic(..)");
+    assert_eq!(error.to_string(), format!("{} panicked", error.task()));
+    assert_eq!(
+        format!("{error:?}"),
+        format!("JoinError::Panic({:?}, ..)", error.task())
+    );
     assert_eq!(*error.into_panic().downcast::<u16>().unwrap(), 17);
 }
 
@@ -52,7 +55,10 @@ fn a_cancelled_task_has_no_payload() {
     run(&executor);
     let error = result(handle).unwrap_err();
     let error = error.try_into_panic().unwrap_err();
-    assert_eq!(format!("{error:?}"), "JoinError::Cancelled");
+    assert_eq!(
+        format!("{error:?}"),
+        format!("JoinError::Cancelled({:?})", error.task())
+    );
 }
 
 #[test]

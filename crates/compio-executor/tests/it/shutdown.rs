@@ -8,7 +8,7 @@ use std::{
         Arc, Barrier,
         atomic::{AtomicBool, Ordering},
     },
-    task::Waker,
+    task::{Wake, Waker},
     thread,
 };
 
@@ -163,6 +163,17 @@ fn wakes_race_with_the_executors_death() {
     }
 }
 
+/// Runs a test again in a child process, whose exit code is 7.
+fn check_exit_of_child(test: &str, child: &str) {
+    let status = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", &format!("shutdown::{test}")])
+        .env(child, "1")
+        .stdout(std::process::Stdio::null())
+        .status()
+        .unwrap();
+    assert_eq!(status.code(), Some(7));
+}
+
 #[test]
 #[cfg_attr(miri, ignore = "starts a process")]
 fn a_task_exits_the_process_and_takes_the_executor_with_it() {
@@ -181,14 +192,41 @@ fn a_task_exits_the_process_and_takes_the_executor_with_it() {
             run(executor);
         });
     }
-    let status = std::process::Command::new(std::env::current_exe().unwrap())
-        .args([
-            "--exact",
-            "shutdown::a_task_exits_the_process_and_takes_the_executor_with_it",
-        ])
-        .env(CHILD, "1")
-        .stdout(std::process::Stdio::null())
-        .status()
-        .unwrap();
-    assert_eq!(status.code(), Some(7));
+    check_exit_of_child(
+        "a_task_exits_the_process_and_takes_the_executor_with_it",
+        CHILD,
+    );
+}
+
+/// A thread that borrowed the waker of the running poll may still wake the task.
+#[test]
+#[cfg_attr(miri, ignore = "starts a process")]
+fn unpark_of_running_task_survives_the_exit_of_the_process() {
+    const CHILD: &str = "COMPIO_EXECUTOR_TEST_EXIT_UNPARK";
+    struct Unpark {
+        // A leak detector recognizes no pointer to an empty value in an `Arc`.
+        _bytes: u64,
+    }
+    impl Wake for Unpark {
+        fn wake(self: Arc<Self>) {}
+    }
+    impl Drop for Unpark {
+        fn drop(&mut self) {
+            std::process::abort();
+        }
+    }
+    thread_local! {
+        static EXECUTOR: Executor = Executor::new(Waker::from(Arc::new(Unpark { _bytes: 0 })));
+    }
+    if std::env::var_os(CHILD).is_some() {
+        // Run by the child, in which some platforms now destroy this thread's locals.
+        EXECUTOR.with(|executor| {
+            drop(executor.spawn(async { std::process::exit(7) }));
+            run(executor);
+        });
+    }
+    check_exit_of_child(
+        "unpark_of_running_task_survives_the_exit_of_the_process",
+        CHILD,
+    );
 }

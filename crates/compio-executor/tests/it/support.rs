@@ -52,7 +52,12 @@ pub(crate) fn check_cancelled<T>(handle: JoinHandle<T>) {
 pub(crate) fn check_panicked<T>(handle: JoinHandle<T>, message: &str) {
     match result(handle) {
         Ok(_) => panic!("the task did not panic, but yielded"),
-        Err(error) => assert_eq!(error.to_string(), format!("task panicked: {message}")),
+        Err(error) => {
+            assert_eq!(
+                error.to_string(),
+                format!("{} panicked: {message}", error.task())
+            );
+        }
     }
 }
 
