@@ -65,7 +65,8 @@ pub enum AncillaryData<'a> {
     /// As for [`Tos`](Self::Tos).
     TrafficClass(u8),
     /// The length of each datagram, in bytes, if one buffer holds several. The last may be shorter.
-    /// Received if `UdpSocket::set_gro` has enabled it.
+    /// Received if `UdpSocket::set_gro` has enabled it. If it is missing, and nothing was
+    /// [truncated](SocketAncillary::truncated), the buffer holds one datagram.
     ///
     /// # Platform differences
     ///
@@ -375,6 +376,9 @@ pub fn set_recv_packet_info(socket: &impl AsFd, is_ipv6: bool, on: bool) -> io::
 }
 
 /// Sets whether a UDP socket receives several datagrams of one sender as one buffer.
+///
+/// Their length is in the ancillary data alone ([`SegmentSize`](AncillaryData::SegmentSize)). A receive
+/// without room for it, or without ancillary data, loses the boundaries between the datagrams.
 ///
 /// # Errors
 ///

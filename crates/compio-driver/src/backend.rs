@@ -21,7 +21,9 @@ use crate::sys;
 pub enum BackendKind {
     /// Linux's io_uring.
     IoUring,
-    /// Windows' completion ports.
+    /// Windows' completion ports. They need Windows 10 or Windows Server 2016, as std does: all calls that the
+    /// backend relies on are older. On older builds of Windows 10, less is there: timers of high resolution need
+    /// 1803, and coalesced datagrams 2004.
     Iocp,
     /// Readiness (epoll, kqueue, event ports), and a thread pool for requests without readiness.
     Poll,

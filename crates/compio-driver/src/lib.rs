@@ -33,6 +33,7 @@ mod oversubscription;
 mod per_process;
 mod recv;
 pub mod request;
+mod slice_io;
 mod spin;
 mod stream;
 mod submit;
@@ -55,6 +56,8 @@ pub use os_calls::socket::peer_credentials;
 #[doc(hidden)]
 pub use per_process::{PerProcess, Process};
 pub use request::is_cancelled;
+#[doc(hidden)]
+pub use slice_io::{SliceRecv, SliceSend};
 pub use socket2::SockAddr;
 pub use spin::{SPIN_MAX, SpinPolicy};
 pub use stream::{AcceptStream, RecvStream};

@@ -9,14 +9,17 @@ use std::sync::Arc;
 
 use loom::{
     cell::Cell,
-    sync::atomic::{AtomicBool, Ordering::Relaxed},
+    sync::{
+        Notify,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
     thread,
 };
 
 use crate::{
     key::Key,
     notify::Notifier,
-    request::{RawResult, Request},
+    request::{BlockingCall, RawResult, Request, Threads},
     sync::Event,
     thread_pool::{Job, RemoteCompletions, ThreadPool},
 };
@@ -186,6 +189,35 @@ fn a_job_dispatched_after_a_completion_needs_no_further_thread() {
             assert_eq!(home.answers(1)[0].0, key(number));
             assert_eq!(pool.threads(), 1);
         }
+        pool.expire();
+    });
+}
+
+#[test]
+fn job_that_waits_for_a_later_one_holds_up_no_other() {
+    unsafe fn wait(event: *mut ()) {
+        // SAFETY: it lives until both jobs have ended.
+        unsafe { &*event.cast::<Notify>() }.wait();
+    }
+    unsafe fn notify(event: *mut ()) {
+        // SAFETY: as in `wait`.
+        unsafe { &*event.cast::<Notify>() }.notify();
+    }
+    check(|| {
+        let (home, pool) = (Home::new(), ThreadPool::new(2));
+        let event = Notify::new();
+        let runs: [unsafe fn(*mut ()); 2] = [wait, notify];
+        for (number, run) in (1..).zip(runs) {
+            let data = (&raw const event).cast_mut().cast();
+            let request = Request::Blocking(BlockingCall {
+                threads: Threads::Pool,
+                data,
+                run,
+            });
+            let job = home.job(number);
+            pool.dispatch(Job { request, ..job }).unwrap();
+        }
+        assert_eq!(home.answers(2).len(), 2);
         pool.expire();
     });
 }

@@ -160,6 +160,43 @@ mod tests {
 
     use super::*;
 
+    /// The variable of the child below.
+    const RACES: &str = "COMPIO_PROCESS_RACES";
+
+    #[cfg(unix)]
+    #[test]
+    fn first_process_is_recognised_by_threads_at_once() {
+        const THREADS: usize = 8;
+        if std::env::var_os(RACES).is_none() {
+            for _ in 0..50 {
+                let test = "per_process::tests::first_process_is_recognised_by_threads_at_once";
+                let child = compio_testkit::process::this_test(test)
+                    .env(RACES, "1")
+                    .output();
+                let child = child.expect("a child");
+                let printed = String::from_utf8_lossy(&child.stdout);
+                assert!(
+                    child.status.success() && printed.contains("1 passed"),
+                    "{printed}"
+                );
+            }
+            return;
+        }
+        let barrier = Arc::new(Barrier::new(THREADS));
+        let threads: Vec<_> = (0..THREADS)
+            .map(|_| {
+                let barrier = Arc::clone(&barrier);
+                thread::spawn(move || {
+                    barrier.wait();
+                    (Process::is_first(), Process::current())
+                })
+            })
+            .collect();
+        for thread in threads {
+            assert_eq!(thread.join().unwrap(), (true, Process(1)));
+        }
+    }
+
     #[test]
     fn failed_make_leaves_no_value() {
         let value = PerProcess::new();

@@ -234,8 +234,14 @@ pub enum Net {
     /// descriptor.
     AcceptMulti { fd: RawFd },
     /// Items: bytes received, in a buffer of this group that the kernel has picked. Final result: 0 at
-    /// EOF; otherwise the length was already reported by the last item.
-    RecvMulti { fd: RawFd, group: u16, flags: c_int },
+    /// EOF; otherwise the length was already reported by the last item. With `once`, there is one item
+    /// at most.
+    RecvMulti {
+        fd: RawFd,
+        group: u16,
+        flags: c_int,
+        once: bool,
+    },
     /// Result: bytes received, into a buffer of `room` bytes that is picked when data is available; 0
     /// and no buffer at EOF.
     RecvPooled {
@@ -321,10 +327,21 @@ pub enum Poll {
 /// Blocking code, type-erased. `run(data)` is called once, on another thread.
 #[derive(Debug, Clone, Copy)]
 pub struct BlockingCall {
+    /// The threads that may run it.
+    pub threads: Threads,
     /// The argument of `run`: memory inside the operation.
     pub data: *mut (),
     /// The code.
     pub run: unsafe fn(*mut ()),
+}
+
+/// The pool that runs a [`BlockingCall`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Threads {
+    /// The driver's pool.
+    Pool,
+    /// Threads for name resolution, which may wait for minutes: all drivers of the process share at most 32.
+    Resolver,
 }
 
 /// The current directory, in place of a directory's descriptor.

@@ -3,6 +3,14 @@
 //! A pool grows up to its limit while there is work and no idle thread, and queues further work. It shrinks
 //! when threads have been idle for a while. Dispatching work never blocks. One pool can
 //! serve many drivers; by default, one pool serves all drivers of a process.
+//!
+//! # Wakes
+//!
+//! A wake of a thread costs more than a short job. So there is no wake for each job: a thread that takes a
+//! job wakes the next one, if jobs are left and no thread is *coming*, which means that it has been woken or
+//! started and has not looked at the queue yet. One thread then executes many short jobs in a row. A job that
+//! blocks holds up no other: the next thread is coming before the job begins. As many threads may be coming
+//! as there are CPUs.
 
 use std::{
     collections::VecDeque,
@@ -32,6 +40,9 @@ const KEEP_ALIVE: Duration = Duration::from_secs(10);
 /// The default limit of threads.
 const THREADS_MAX: usize = 256;
 
+/// The limit of threads for name resolution.
+const RESOLVER_THREADS_MAX: usize = 32;
+
 /// A pool of threads for blocking work. Clones are handles of the same pool.
 ///
 /// Its queue has no limit of its own: its jobs are operations in flight, each of which its caller has
@@ -53,6 +64,8 @@ struct Handle {
 #[derive(Debug)]
 struct Shared {
     threads_max: usize,
+    /// How many threads may be coming.
+    coming_max: usize,
     state: Mutex<State>,
     work_came: Condvar,
 }
@@ -61,7 +74,22 @@ struct Shared {
 struct State {
     queue: VecDeque<Job>,
     threads: usize,
+    /// Waiting threads without a wake on its way.
     idle: usize,
+    /// Wakes on their way to waiting threads. The next thread that ends its wait takes one, also if another
+    /// thread was woken: so no wake is lost.
+    woken: usize,
+    /// Threads that have been started, and have not looked at the queue yet.
+    starting: usize,
+    /// Threads that report a result. They look at the queue next.
+    reporting: usize,
+}
+
+impl State {
+    /// How many threads will look at the queue soon.
+    fn coming(&self) -> usize {
+        self.woken + self.starting + self.reporting
+    }
 }
 
 /// One request, and the destination of its completion.
@@ -96,11 +124,13 @@ impl Job {
 unsafe impl Send for Job {}
 
 impl ThreadPool {
-    /// A pool of at most `threads_max` threads, which start when they are needed.
+    /// A pool of at most `threads_max` threads, which start when they are needed, end after 10 seconds without
+    /// work, and are named `compio-blocking`.
     ///
     /// # Panics
     ///
     /// If `threads_max` is zero.
+    #[track_caller]
     pub fn new(threads_max: usize) -> Self {
         assert!(threads_max > 0, "a pool needs at least one thread");
         Self::with_limit(threads_max)
@@ -117,16 +147,25 @@ impl ThreadPool {
         self.0.here.get_or_make(|| {
             Arc::new(Shared {
                 threads_max: self.0.threads_max,
+                coming_max: cpus(),
                 state: Mutex::default(),
                 work_came: Condvar::new(),
             })
         })
     }
 
-    /// The pool that drivers of this process share by default.
+    /// The pool that drivers of this process share by default. It has at most 256 threads.
     pub fn global() -> Self {
         static GLOBAL: PerProcess<ThreadPool> = PerProcess::new();
         GLOBAL.get_or_make(|| Self::new(THREADS_MAX)).clone()
+    }
+
+    /// The pool for [`Threads::Resolver`](crate::request::Threads::Resolver).
+    pub(crate) fn resolver() -> Self {
+        static RESOLVER: PerProcess<ThreadPool> = PerProcess::new();
+        RESOLVER
+            .get_or_make(|| Self::new(RESOLVER_THREADS_MAX))
+            .clone()
     }
 
     /// Queues the job. Fails only if there is no thread and none can be started: then the job does not
@@ -135,17 +174,11 @@ impl ThreadPool {
         let shared = self.shared();
         let mut state = shared.lock();
         state.queue.push_back(job);
-        if state.idle >= state.queue.len() {
-            drop(state);
-            shared.work_came.notify_one();
-            return Ok(());
-        }
-        if state.threads >= shared.threads_max {
-            return Ok(());
-        }
-        let shared = Arc::clone(shared);
-        match start_thread("compio-blocking", move || shared.run()) {
-            Ok(()) => state.threads += 1,
+        match shared.call_thread(&mut state) {
+            Ok(wake) => {
+                drop(state);
+                shared.wake_if(wake);
+            }
             // The existing threads will run it.
             Err(_) if state.threads > 0 => {}
             Err(error) => {
@@ -189,21 +222,52 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Calls a thread for the queue, unless enough threads are coming: starts one, or returns that the caller
+    /// must wake one. Fails if a thread is missing and cannot be started.
+    fn call_thread(self: &Arc<Self>, state: &mut State) -> io::Result<bool> {
+        if state.coming() >= state.queue.len().min(self.coming_max) {
+            return Ok(false);
+        }
+        if state.idle > 0 {
+            state.idle -= 1;
+            state.woken += 1;
+            return Ok(true);
+        }
+        if state.threads < self.threads_max {
+            let shared = Arc::clone(self);
+            start_thread("compio-blocking", move || shared.run())?;
+            state.threads += 1;
+            state.starting += 1;
+        }
+        Ok(false)
+    }
+
+    /// Without the lock, which the woken thread takes first.
+    fn wake_if(&self, wake: bool) {
+        if wake {
+            self.work_came.notify_one();
+        }
+    }
+
     /// The loop of one thread.
-    fn run(&self) {
+    fn run(self: &Arc<Self>) {
         let mut state = self.lock();
+        state.starting -= 1;
         loop {
             if let Some(job) = state.queue.pop_front() {
+                // Without a new thread, the existing ones will run the rest.
+                let wake = self.call_thread(&mut state).unwrap_or(false);
                 drop(state);
+                self.wake_if(wake);
                 // SAFETY: each job is run once, on one thread; its memory is valid, see `Job`.
                 let answer = unsafe { job.execute() };
-                // Already counted as idle: a task that dispatches its next job on this completion needs
-                // no further thread.
-                self.lock().idle += 1;
+                // Already coming: a task that dispatches its next job on this completion needs no further
+                // thread.
+                self.lock().reporting += 1;
                 job.remote.put(job.key, answer);
                 drop(job);
                 state = self.lock();
-                state.idle -= 1;
+                state.reporting -= 1;
                 continue;
             }
             state.idle += 1;
@@ -212,13 +276,25 @@ impl Shared {
                 .wait_timeout(state, KEEP_ALIVE)
                 .unwrap_or_else(PoisonError::into_inner);
             state = guard;
-            state.idle -= 1;
+            if state.woken > 0 {
+                state.woken -= 1;
+            } else {
+                state.idle -= 1;
+            }
             if waited.timed_out() && state.queue.is_empty() {
                 state.threads -= 1;
                 return;
             }
         }
     }
+}
+
+/// The number of CPUs that the process may use.
+fn cpus() -> usize {
+    if cfg!(loom) {
+        return 1;
+    }
+    std::thread::available_parallelism().map_or(1, usize::from)
 }
 
 /// Completions that other threads have pushed for one driver.

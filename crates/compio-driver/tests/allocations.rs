@@ -83,6 +83,15 @@ fn the_counter_counts() {
 }
 
 #[test]
+fn dropped_driver_frees_its_memory() {
+    let once = || run(&driver_with_a_thread(), Nop::new()).unwrap();
+    once();
+    let before = OfThread::live_bytes();
+    once();
+    assert_eq!(OfThread::live_bytes() - before, 0);
+}
+
+#[test]
 fn doing_nothing() {
     let driver = Driver::new().unwrap();
     check(|| assert_eq!(run(&driver, Nop::new()).unwrap(), 0));

@@ -217,6 +217,21 @@ fn an_orphan_stays_until_it_completes() {
 }
 
 #[test]
+fn orphan_counts_for_the_kernel_until_it_completes() {
+    let arena = Arena::new();
+    let key = insert(&arena, parcel(()).0);
+    assert!(!arena.has_orphans_in_kernel(), "no orphan");
+    assert!(matches!(arena.abandon(key), Abandoned::Cancel(_)));
+    assert!(arena.has_orphans_in_kernel());
+    arena.mark_in_thread_pool(key);
+    assert!(!arena.has_orphans_in_kernel(), "in the thread pool");
+    arena.unmark_in_thread_pool(key);
+    land_orphan(&arena, key);
+    assert!(!arena.has_orphans_in_kernel(), "completed");
+    arena.release_orphan(key);
+}
+
+#[test]
 fn a_completed_operation_that_is_abandoned_is_released() {
     let arena = Arena::new();
     let (operation, log) = parcel([0_u8; 8]);

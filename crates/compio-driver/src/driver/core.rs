@@ -15,7 +15,7 @@ use crate::{
     key::Key,
     notify::Notifier,
     per_process::Process,
-    request::{RawResult, Request},
+    request::{BlockingCall, RawResult, Request, Threads},
     sys::{self, Backend as _, BufferRing, Capabilities, Submitted, SystemBackend},
     thread_pool::{Job, RemoteCompletions, ThreadPool},
     wait_list::Waiters,
@@ -177,8 +177,21 @@ impl Core {
             is_repeated,
         };
         // An error if no thread can be started now.
-        let error = self.pool.dispatch(job).err()?;
+        let resolves = Threads::Resolver;
+        let dispatched = if matches!(request, Request::Blocking(BlockingCall { threads, .. }) if threads == resolves)
+        {
+            ThreadPool::resolver().dispatch(job)
+        } else {
+            self.pool.dispatch(job)
+        };
+        let error = dispatched.err()?;
         Some(Err(error.raw_os_error().unwrap_or(sys::EAGAIN)))
+    }
+
+    /// Removes a job that no thread has begun.
+    fn remove_queued(&self, key: Key) -> bool {
+        let is_in = |pool: &ThreadPool| pool.remove_queued(key, &self.remote);
+        is_in(&self.pool) || is_in(&ThreadPool::resolver())
     }
 
     /// Requests the cancellation of an operation that is in the backend or in the thread pool.
@@ -189,7 +202,7 @@ impl Core {
             let op_state = self.arena.op_state(key);
             // SAFETY: the op_state of this operation, which is in flight.
             unsafe { self.backend.borrow_mut().cancel(key, op_state) };
-        } else if self.pool.remove_queued(key, &self.remote) {
+        } else if self.remove_queued(key) {
             self.remote.put(key, Err(sys::ECANCELED));
         }
     }

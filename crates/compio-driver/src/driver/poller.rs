@@ -32,7 +32,9 @@ pub trait Poller {
     /// # Platform differences
     ///
     /// On Windows, operations on a raw handle that is used more than once are faster if it is attached: the
-    /// driver then assumes that the value names the same object until it is attached again.
+    /// driver then assumes that the value names the same object until it is attached again. The call waits if
+    /// the handle does not support overlapped calls and another thread waits in a call on it. So does the first
+    /// operation on a raw handle that is not attached.
     ///
     /// # Errors
     ///

@@ -11,7 +11,7 @@ use std::{
 use crate::{
     fd::{OwnsFd, SharedFd},
     operation::{Operation, Owned},
-    request::{BlockingCall, Request},
+    request::{BlockingCall, Request, Threads},
     sys::{self, RawFd},
 };
 
@@ -22,6 +22,7 @@ use crate::{
 /// A closure that waits in the queue is dropped, on the thread that submitted it. A running closure
 /// continues to its end; its result is dropped.
 pub struct Blocking<F, T> {
+    threads: Threads,
     code: Option<F>,
     result: Option<thread::Result<T>>,
 }
@@ -34,8 +35,17 @@ where
     /// Runs `code`.
     pub fn new(code: F) -> Self {
         Self {
+            threads: Threads::Pool,
             code: Some(code),
             result: None,
+        }
+    }
+
+    /// Runs `code`, which resolves a name, on threads of its own: see [`Threads::Resolver`].
+    pub fn resolving(code: F) -> Self {
+        Self {
+            threads: Threads::Resolver,
+            ..Self::new(code)
         }
     }
 
@@ -64,6 +74,7 @@ where
 
     fn request(&mut self) -> Request {
         Request::Blocking(BlockingCall {
+            threads: self.threads,
             data: (&raw mut *self).cast(),
             run: Self::run,
         })
@@ -151,6 +162,7 @@ where
     fn request(&mut self) -> Request {
         self.number = Some(self.fd.as_raw_fd());
         Request::Blocking(BlockingCall {
+            threads: Threads::Pool,
             data: (&raw mut *self).cast(),
             run: Self::run,
         })

@@ -178,4 +178,15 @@ mod tests {
             assert_eq!(spans.first, slices.many.as_ptr());
         }
     }
+
+    #[test]
+    fn slices_beyond_the_limit_of_a_transfer_are_cut() {
+        let start = std::ptr::dangling_mut::<u8>();
+        let lens = [TRANSFER_MAX - 8, 16, 1];
+        let mut slices = Slices::new();
+        let spans = slices.fill(&CurrentDir, lens.map(|len| (start, len)).into_iter());
+        assert_eq!(spans.count, 2);
+        let [first, second, ..] = slices.inline;
+        assert_eq!((first.len(), second.len()), (TRANSFER_MAX - 8, 8));
+    }
 }

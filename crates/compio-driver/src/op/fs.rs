@@ -9,7 +9,9 @@ use crate::{
     fd::{OwnsFd, SharedFd},
     operation::{Operation, Owned},
     os_calls::handle,
-    request::{self, BlockingCall, FileOp, NativePath, OpenFlags, Position, Request, Transfer},
+    request::{
+        self, BlockingCall, FileOp, NativePath, OpenFlags, Position, Request, Threads, Transfer,
+    },
     sys::{self, AsRawFd, OwnedFd, RawFd},
 };
 
@@ -454,6 +456,7 @@ unsafe impl Operation for Close {
 
     fn request(&mut self) -> Request {
         Request::Blocking(BlockingCall {
+            threads: Threads::Pool,
             data: (&raw mut *self).cast(),
             run: Self::run,
         })

@@ -87,6 +87,8 @@ pub(crate) struct RecvMulti<F> {
     pool: BufferPool,
     group: u16,
     flags: Flags,
+    /// Whether it ends after the first item.
+    once: bool,
     received: Chain,
     /// As for [`AcceptMulti`].
     had_enough: bool,
@@ -101,9 +103,16 @@ impl<F> RecvMulti<F> {
             group,
             // Without `MSG_TRUNC`, which could return more bytes than were written to the buffer.
             flags: Flags::of_receive(flags),
+            once: false,
             received: Chain::default(),
             had_enough: false,
         }
+    }
+
+    /// Ends it after the first item.
+    pub(crate) fn once(mut self) -> Self {
+        self.once = true;
+        self
     }
 }
 
@@ -113,9 +122,15 @@ unsafe impl<F: OwnsFd> Operation for RecvMulti<F> {
     type Output = (io::Result<Option<usize>>, Chain);
 
     fn request(&mut self) -> Request {
-        let (fd, group) = (self.fd.as_raw_fd(), self.group);
-        self.flags
-            .apply(|flags| Request::Net(Net::RecvMulti { fd, group, flags }))
+        let (fd, group, once) = (self.fd.as_raw_fd(), self.group, self.once);
+        self.flags.apply(|flags| {
+            Request::Net(Net::RecvMulti {
+                fd,
+                group,
+                flags,
+                once,
+            })
+        })
     }
 
     unsafe fn finish(self, answer: io::Result<usize>) -> Self::Output {

@@ -39,7 +39,16 @@ impl BitOr for Readiness {
     }
 }
 
+const ADVICE: &str = "this system reports neither priority data nor errors alone: wait for READABLE or \
+                      WRITABLE, which report errors, too";
+
 /// Waits until a descriptor is ready, once.
+///
+/// # Errors
+///
+/// `InvalidInput` if the descriptor has no readiness, such as a regular file that is not ready for it.
+/// [`Unsupported`](io::ErrorKind::Unsupported) on macOS and the BSDs for `PRIORITY`, or for errors alone, if
+/// the descriptor is not ready at once.
 ///
 /// # Platform differences
 ///
@@ -71,7 +80,14 @@ unsafe impl<F: AsRawFd + 'static> Operation for PollOnce<F> {
     }
 
     unsafe fn finish(self, answer: io::Result<usize>) -> Self::Output {
-        answer.map(|events| Readiness(events as u32))
+        let ready = answer.map_err(|error| {
+            if error.kind() == io::ErrorKind::Unsupported {
+                io::Error::new(io::ErrorKind::Unsupported, ADVICE)
+            } else {
+                error
+            }
+        })?;
+        Ok(Readiness(ready as u32))
     }
 }
 

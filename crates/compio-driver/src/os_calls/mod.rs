@@ -27,7 +27,8 @@
 //! # Outside of the seam
 //!
 //! - The backends with their own handles and clocks: a simulator replaces them as a whole.
-//! - Child processes and signals: other programs and the system act on them.
+//! - Child processes and signals: other programs and the system act on them. Descriptors that pass between
+//!   processes by their numbers are in `unix/inherit.rs`, with the start of the child that gets them.
 //! - The type of the standard streams (`is_terminal`), and their transfers on Windows.
 //! - Waits of threads: of the thread pool, and for child processes.
 //! - The drop of an [`OwnedFd`](crate::OwnedFd), on unix a type of std: a connection that was accepted, or a
@@ -35,6 +36,7 @@
 //!   the seam.
 
 pub mod clock;
+pub mod cpu;
 pub mod file;
 pub mod handle;
 pub mod path;

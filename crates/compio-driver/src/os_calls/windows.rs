@@ -14,9 +14,16 @@ use std::{
 
 use windows_sys::Win32::Storage::FileSystem::FILE_FLAG_OVERLAPPED;
 
-use crate::sys::{
-    BorrowedFd, OwnedFd,
-    os::windows::{try_lock_file, unlock_file},
+use crate::{
+    fd::SharedFd,
+    sys::{
+        BorrowedFd, OwnedFd,
+        os::windows::{
+            assume_append_only, assume_overlapped, assume_synchronous, try_lock_file, unlock_file,
+        },
+        start_thread,
+        windows::relay,
+    },
 };
 
 /// The options for opening a file that only Windows has. `FILE_FLAG_OVERLAPPED` is always set.
@@ -83,6 +90,34 @@ pub(crate) fn duplicate(fd: BorrowedFd<'_>) -> io::Result<OwnedFd> {
 
 pub(crate) fn own_end(end: impl Into<OwnedHandle>) -> OwnedFd {
     end.into().into()
+}
+
+pub(crate) fn declare_append_only(file: &SharedFd) {
+    assume_append_only(file);
+}
+
+pub(crate) fn declare_opened(file: &SharedFd) {
+    assume_overlapped(file);
+}
+
+pub(crate) fn declare_end(end: &SharedFd) {
+    assume_synchronous(end);
+}
+
+/// Moves the bytes of one pipe into another, on a thread of its own. The thread closes both when the first is at
+/// EOF, or when the reader of the second has gone.
+///
+/// The relay of std has no access to handles that belong to a completion port: it would end at once, and
+/// lose all bytes.
+///
+/// # Errors
+///
+/// The error of the start of the thread.
+pub fn start_relay(from: OwnedHandle, to: OwnedHandle) -> io::Result<()> {
+    start_thread("compio-relay", move || {
+        // Both ends are closed, which tells their peers.
+        let _ = relay(&from, &to);
+    })
 }
 
 pub(crate) fn try_lock(fd: BorrowedFd<'_>, exclusive: bool) -> io::Result<bool> {

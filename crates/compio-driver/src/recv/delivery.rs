@@ -13,6 +13,7 @@ use super::{
     unread::{MsgMeta, Unread, UnreadData, UnreadItem},
 };
 use crate::{
+    ancillary::SocketAncillary,
     buffers::{BufferPool, PooledBuffer},
     driver::Core,
     fd::SharedFd,
@@ -125,6 +126,20 @@ impl Unread {
             delivery.arrival = None;
         }
         output
+    }
+
+    /// Stores bytes of a stream that were received before all others here.
+    pub(crate) fn put_back(&self, bytes: &[u8]) {
+        let arrival = UnreadData {
+            bytes: bytes.to_vec(),
+            taken: 0,
+            is_message: false,
+            sender: None,
+            ancillary: SocketAncillary::new(),
+            flags: 0,
+        };
+        let mut left = self.left.borrow_mut();
+        left.push_front(UnreadItem::Data(Box::new(arrival)));
     }
 
     /// The next bytes of a stream, in a detached buffer of the pool's type; `Ok(None)` at EOF.

@@ -5,7 +5,7 @@
 //! system, so every call is static.
 
 #![cfg_attr(
-    not(target_os = "linux"),
+    any(not(target_os = "linux"), compio_portable),
     allow(dead_code, reason = "parts of the contract that io_uring alone uses")
 )]
 
@@ -193,7 +193,8 @@ pub(crate) enum Report {
     /// The kernel has completed the request with EAGAIN, without any effect. The backend decides whether
     /// the request waits: see [`Backend::submit_after_would_block`].
     WouldBlock,
-    /// The descriptor is ready, and the request has had no effect so far: it must be submitted again.
+    /// The request has had no effect so far, and must be submitted again: its descriptor has become ready, the
+    /// peer of an accept has gone before it, or the cancel of another receive has ended this one, too.
     Ready,
     /// A cancel request did not find its target, which was between two places that the kernel searches.
     /// If the target is still in flight, it must be cancelled again.

@@ -10,7 +10,7 @@ use crate::{backend::BackendKind, spin::Spin};
 pub enum RawEntry {}
 
 /// The backend of this system.
-pub(crate) type SystemBackend = Readiness;
+pub(crate) type RealBackend = Readiness;
 
 /// The event that ends a sleep of the backend.
 #[derive(Debug)]
@@ -41,6 +41,12 @@ pub(crate) fn choose(
     let readiness = Readiness::new()?;
     let event = Event(readiness.poller());
     Ok((readiness, event, why.into()))
+}
+
+/// How the simulated kernel, which never drops a request that it has executed, repeats one.
+#[cfg(all(test, not(loom), compio_portable))]
+pub(super) fn resubmit(_: &crate::request::Request) -> super::Resubmit {
+    super::Resubmit::Kernel
 }
 
 impl Event {

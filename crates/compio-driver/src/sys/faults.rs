@@ -15,6 +15,7 @@ pub(crate) struct Chances {
     /// A system call fails with a temporary error, for instance after a signal or for lack of memory.
     pub(crate) refuses: usize,
     /// The submission queue has no room.
+    #[cfg_attr(compio_portable, allow(dead_code, reason = "only io_uring has one"))]
     pub(crate) is_full: usize,
     /// The completion queue, or a list of events, has room for one entry.
     pub(crate) is_tiny: usize,
@@ -58,6 +59,7 @@ pub(super) fn refusal(reasons: &[i32]) -> Option<io::Error> {
 }
 
 /// Whether there is no room in the submission queue.
+#[cfg(not(compio_portable))]
 pub(super) fn is_full() -> bool {
     strikes(|chances| chances.is_full)
 }

@@ -6,7 +6,7 @@ use super::{Poller, either::Either, platform::EventFd, readiness::Readiness, uri
 use crate::{backend::BackendKind, spin::Spin};
 
 /// One of the two backends.
-pub(crate) type LinuxBackend = Either<Uring, Readiness>;
+pub(crate) type RealBackend = Either<Uring, Readiness>;
 
 /// The event that ends a sleep of the backend.
 #[derive(Debug)]
@@ -27,7 +27,7 @@ pub(crate) fn choose(
     wanted: Option<BackendKind>,
     entries: u32,
     spin: Spin,
-) -> io::Result<(LinuxBackend, Event, String)> {
+) -> io::Result<(RealBackend, Event, String)> {
     match wanted {
         Some(BackendKind::IoUring) => match uring(entries, spin) {
             Ok((backend, event, setup_name)) => {
@@ -64,14 +64,14 @@ pub(crate) fn choose(
     }
 }
 
-fn uring(entries: u32, spin: Spin) -> io::Result<(LinuxBackend, Event, &'static str)> {
+fn uring(entries: u32, spin: Spin) -> io::Result<(RealBackend, Event, &'static str)> {
     let uring = Uring::new(entries, spin)?;
     let event = Event::Fd(uring.event());
     let setup_name = uring.setup_name();
     Ok((Either::First(uring), event, setup_name))
 }
 
-fn readiness(why: String) -> io::Result<(LinuxBackend, Event, String)> {
+fn readiness(why: String) -> io::Result<(RealBackend, Event, String)> {
     let readiness = Readiness::new()?;
     let event = Event::Poller(readiness.poller());
     Ok((Either::Second(readiness), event, why))

@@ -1,22 +1,26 @@
 //! The kernels, one folder each, and the only platform switch of this crate.
 //!
 //! `backend.rs` is the contract that they implement.
+//!
+//! `--cfg compio_portable` builds the backend and the system calls of macOS and the BSDs on Linux, so that
+//! their code runs in CI. It is for tests of this crate: see `platform/bsd/linux.rs`.
 
 mod backend;
-#[cfg(all(unix, not(target_os = "linux")))]
+#[cfg(all(unix, any(not(target_os = "linux"), compio_portable)))]
 mod bsd;
+#[cfg(any(test, not(compio_portable)))]
 #[cfg(target_os = "linux")]
 mod either;
 #[cfg(all(test, not(loom), target_os = "linux"))]
 mod faults;
 #[cfg(windows)]
 mod iocp;
-#[cfg(target_os = "linux")]
+#[cfg(all(target_os = "linux", not(compio_portable)))]
 mod linux;
-#[cfg(all(unix, not(target_os = "linux")))]
+#[cfg(all(unix, any(not(target_os = "linux"), compio_portable)))]
 #[path = "platform/bsd/mod.rs"]
 mod platform;
-#[cfg(target_os = "linux")]
+#[cfg(all(target_os = "linux", not(compio_portable)))]
 #[path = "platform/linux/mod.rs"]
 mod platform;
 #[cfg(unix)]
@@ -24,17 +28,17 @@ mod readiness;
 #[cfg(unix)]
 mod ready_event;
 mod retries;
-#[cfg(target_os = "linux")]
+#[cfg(all(target_os = "linux", not(compio_portable)))]
 #[path = "selector/epoll.rs"]
 mod selector;
-#[cfg(all(unix, not(target_os = "linux")))]
+#[cfg(all(unix, any(not(target_os = "linux"), compio_portable)))]
 #[path = "selector/portable.rs"]
 mod selector;
 #[cfg(all(test, not(loom), target_os = "linux"))]
 pub(crate) mod sim;
 #[cfg(unix)]
 mod unix;
-#[cfg(target_os = "linux")]
+#[cfg(all(target_os = "linux", not(compio_portable)))]
 mod uring;
 #[cfg(windows)]
 mod windows;
@@ -42,27 +46,38 @@ mod windows;
 pub(crate) use backend::{
     Backend, BufferRing, Capabilities, PickBuffer, Report, Resubmit, Submitted,
 };
-#[cfg(all(unix, not(target_os = "linux")))]
+#[cfg(all(unix, any(not(target_os = "linux"), compio_portable)))]
 pub use bsd::RawEntry;
-#[cfg(all(unix, not(target_os = "linux")))]
-pub(crate) use bsd::{BACKENDS, Event, SystemBackend, choose};
+#[cfg(all(unix, any(not(target_os = "linux"), compio_portable)))]
+pub(crate) use bsd::{BACKENDS, Event};
+#[cfg(any(
+    all(unix, not(target_os = "linux")),
+    all(any(not(test), loom), compio_portable)
+))]
+pub(crate) use bsd::{RealBackend as SystemBackend, choose};
+#[cfg(all(test, not(loom), compio_portable))]
+use bsd::{RealBackend, choose as choose_real, resubmit};
 #[cfg(windows)]
 pub use iocp::RawEntry;
 #[cfg(windows)]
 pub(crate) use iocp::{BACKENDS, Event, Iocp as SystemBackend, OpState, choose};
-#[cfg(target_os = "linux")]
+#[cfg(all(target_os = "linux", not(compio_portable)))]
 pub(crate) use linux::{BACKENDS, Event};
-#[cfg(all(any(not(test), loom), target_os = "linux"))]
-pub(crate) use linux::{LinuxBackend as SystemBackend, choose};
+#[cfg(all(any(not(test), loom), target_os = "linux", not(compio_portable)))]
+pub(crate) use linux::{RealBackend as SystemBackend, choose};
+#[cfg(all(test, not(loom), target_os = "linux", not(compio_portable)))]
+use linux::{RealBackend, choose as choose_real};
 #[cfg(unix)]
 pub use platform::Stat;
 #[cfg(unix)]
-pub(crate) use platform::{peer_credentials, process_number, processors_of_this_thread};
+pub(crate) use platform::{
+    confine_this_thread, peer_credentials, process_number, processors_of_this_thread,
+};
 #[cfg(unix)]
-use selector::{Events, Poller};
+use selector::{Events, Poller, is_refusal};
 #[cfg(all(test, not(loom), target_os = "linux"))]
 pub(crate) use sim::{TestBackend as SystemBackend, choose};
-#[cfg(all(unix, not(target_os = "linux")))]
+#[cfg(all(unix, any(not(target_os = "linux"), compio_portable)))]
 pub(crate) use unix::call_in_thread as repeat;
 #[cfg(unix)]
 pub use unix::{
@@ -73,13 +88,16 @@ pub use unix::{
 pub(crate) use unix::{
     BESIDE_THE_BYTES, CURRENT_DIR, EAGAIN, ECANCELED, EMSGSIZE, ENOBUFS, FdGeneration, MSG_CTRUNC,
     MSG_DONTWAIT, MSG_PEEK, MSG_TRUNC, MSG_WAITALL, OpState, RECEIVE_FLAGS, SEND_FLAGS, SHUT_RD,
-    SHUT_RDWR, SHUT_WR, SLICES_REFUSED, as_sock_ref, borrow_as_file, call_in_thread, close, cmsg,
-    file_from_raw, has_messages, set_option, socket_from_raw,
+    SHUT_RDWR, SHUT_WR, SLICES_REFUSED, as_sock_ref, backlog, borrow_as_file, call_in_thread,
+    close, cmsg, file_from_raw, has_messages, is_listening, nonblocking, ready_now, set_option,
+    silence_unreachable, socket_from_raw,
 };
-#[cfg(target_os = "linux")]
+#[cfg(all(target_os = "linux", not(compio_portable)))]
 pub use uring::RawEntry;
-#[cfg(target_os = "linux")]
+#[cfg(all(target_os = "linux", not(compio_portable)))]
 pub(crate) use uring::repeat;
+#[cfg(all(test, not(loom), target_os = "linux", not(compio_portable)))]
+use uring::resubmit;
 #[cfg(windows)]
 pub use windows::{
     AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, Message, NativePath, OpenFlags, OwnedFd,
@@ -89,12 +107,13 @@ pub use windows::{
 pub(crate) use windows::{
     BESIDE_THE_BYTES, CURRENT_DIR, EAGAIN, ECANCELED, EMSGSIZE, ENOBUFS, FdGeneration, MSG_CTRUNC,
     MSG_DONTWAIT, MSG_PEEK, MSG_TRUNC, MSG_WAITALL, RECEIVE_FLAGS, SEND_FLAGS, SHUT_RD, SHUT_RDWR,
-    SHUT_WR, SLICES_REFUSED, as_sock_ref, borrow_as_file, call as call_in_thread, call as repeat,
-    close, cmsg, file_from_raw, has_messages, peer_credentials, process_number,
-    processors_of_this_thread, set_option, socket_from_raw,
+    SHUT_WR, SLICES_REFUSED, as_sock_ref, backlog, borrow_as_file, call as call_in_thread,
+    call as repeat, close, cmsg, confine_this_thread, file_from_raw, has_messages, nonblocking,
+    peer_credentials, process_number, processors_of_this_thread, ready_now, set_option,
+    silence_unreachable, socket_from_raw,
 };
 
-#[cfg(target_os = "linux")]
+#[cfg(all(target_os = "linux", not(compio_portable)))]
 #[path = "../os_calls/linux.rs"]
 mod linux_calls;
 /// The parts of the [`Os` seam](crate::os_calls) that differ between systems, and the only modules here
@@ -109,7 +128,7 @@ pub mod system_calls;
 /// APIs of single systems.
 pub mod os {
     /// Linux.
-    #[cfg(target_os = "linux")]
+    #[cfg(all(target_os = "linux", not(compio_portable)))]
     pub mod linux {
         // A `RawEntry` is built with this crate, in this version.
         pub use io_uring;
@@ -123,8 +142,8 @@ pub mod os {
         pub use crate::sys::{
             iocp::{Begin, Begun, RawEntry},
             windows::{
-                NamedPipeFlags, NamedPipeInfo, assume_overlapped, create_named_pipe,
-                disconnect_named_pipe, named_pipe_info,
+                NamedPipeFlags, NamedPipeInfo, assume_append_only, assume_overlapped,
+                assume_synchronous, create_named_pipe, disconnect_named_pipe, named_pipe_info,
                 op::{
                     Change, ChangeKind, Changes, ConnectNamedPipe, DeviceIoControl,
                     DirectoryChanges, DisconnectEx, ReadDirectoryChanges, open_directory,

@@ -1,4 +1,4 @@
-//! An event of a selector, for the readiness backend.
+//! An event of a selector, and the state of a registration, for the readiness backend.
 
 use std::os::fd::RawFd;
 
@@ -11,4 +11,14 @@ pub(crate) struct ReadyEvent {
     /// Whether a short receive no longer means that the socket is empty: the peer has finished, or an
     /// error or an urgent byte has arrived. There may be no other event for it.
     pub(crate) may_hide: bool,
+}
+
+/// The registration of a descriptor number at a selector.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Registered {
+    No,
+    /// For one event.
+    Once,
+    /// For every change.
+    Always,
 }

@@ -1,7 +1,7 @@
 //! Thread pool, remote completions and arena without a kernel, so that Miri can check the memory accesses.
 
 use std::{
-    sync::{Arc, mpsc},
+    sync::{Arc, Barrier, mpsc},
     thread,
 };
 
@@ -61,6 +61,19 @@ impl Home {
             thread::yield_now();
         }
         answers
+    }
+
+    /// Completes `jobs` jobs and releases them.
+    fn answer_all(&self, jobs: usize) {
+        let mut answered = 0;
+        while answered < jobs {
+            for (key, answer) in self.answers() {
+                self.arena.complete(key, answer);
+                assert!(matches!(self.arena.abandon(key), Abandoned::ReleaseOrphan));
+                self.arena.release_orphan(key);
+                answered += 1;
+            }
+        }
     }
 
     fn complete_one(&self, key: Key) -> OnComplete {
@@ -149,16 +162,41 @@ fn completions_of_many_threads_all_arrive() {
     for number in 0..JOBS {
         home.begin(Blocking::new(move || number));
     }
-    let mut answered = 0;
-    while answered < JOBS {
-        for (key, answer) in home.answers() {
-            home.arena.complete(key, answer);
-            assert!(matches!(home.arena.abandon(key), Abandoned::ReleaseOrphan));
-            home.arena.release_orphan(key);
-            answered += 1;
-        }
-    }
+    home.answer_all(JOBS);
     assert_eq!(home.arena.in_flight_count(), 0);
+}
+
+/// Each job blocks until all have begun, so each needs a thread of its own. At the second time all threads wait.
+#[test]
+fn jobs_that_wait_for_each_other_all_begin() {
+    const JOBS: usize = 20;
+    let home = Home::new(JOBS);
+    for _ in 0..2 {
+        let all = Arc::new(Barrier::new(JOBS));
+        for _ in 0..JOBS {
+            let all = Arc::clone(&all);
+            home.begin(Blocking::new(move || {
+                all.wait();
+            }));
+        }
+        home.answer_all(JOBS);
+    }
+}
+
+/// The first job ends after the last one.
+#[test]
+fn blocked_job_holds_up_no_other() {
+    let home = Home::new(2);
+    for _ in 0..10 {
+        let (release, released) = mpsc::channel::<()>();
+        home.begin(Blocking::new(move || released.recv().unwrap()));
+        for _ in 0..5 {
+            home.begin(Blocking::new(|| ()));
+        }
+        home.answer_all(5);
+        release.send(()).unwrap();
+        home.answer_all(1);
+    }
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::{
     io::{Read, Write},
     net::{TcpListener, TcpStream},
+    sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
@@ -50,6 +51,42 @@ fn settle_waits_for_the_completion_of_a_dropped_accept() {
 }
 
 #[test]
+fn acceptor_with_connection_of_dropped_accept_has_kept_one() {
+    for driver in each_backend() {
+        let (fd, address) = listener();
+        let acceptor = Acceptor::new();
+        let mut accept = acceptor.accept(&driver, &fd);
+        assert!(poll_once(&driver, &mut accept).is_pending());
+        assert!(!acceptor.has_kept());
+        let _client = client(address, 3);
+        drain(&driver);
+        drop(accept);
+        assert!(acceptor.has_kept(), "{:?}", driver.backend());
+        assert_eq!(next(&driver, &acceptor, &fd), 3);
+        assert!(!acceptor.has_kept());
+    }
+}
+
+#[test]
+fn accept_that_has_completed_releases_its_waker() {
+    for driver in each_backend() {
+        let (fd, address) = listener();
+        let acceptor = Acceptor::new();
+        let mut accept = acceptor.accept(&driver, &fd);
+        let (bell, waker) = Bell::new();
+        assert!(poll_with(&mut accept, &waker).is_pending());
+        let _client = client(address, 4);
+        drain(&driver);
+        let Poll::Ready(accepted) = poll_with(&mut accept, &waker) else {
+            panic!("the accept is pending")
+        };
+        assert_eq!(name_of(accepted.unwrap().0), 4);
+        drop((accept, waker));
+        assert_eq!(Arc::strong_count(&bell), 1, "{:?}", driver.backend());
+    }
+}
+
+#[test]
 fn settle_waits_for_accept_dropped_under_other_driver() {
     for (other, driver) in each_backend().zip(each_backend()) {
         let (fd, _) = listener();
@@ -60,6 +97,21 @@ fn settle_waits_for_accept_dropped_under_other_driver() {
         drop(accept);
         run(&driver, acceptor.settle(&driver));
         assert_eq!(other.in_flight(), 0, "{:?}", other.backend());
+    }
+}
+
+/// Its cancel would have waited for the shutdown.
+#[test]
+fn settle_after_begin_of_shutdown_ends_the_dropped_accept() {
+    for driver in each_backend() {
+        let (fd, _) = listener();
+        let acceptor = Acceptor::new();
+        let mut accept = acceptor.accept(&driver, &fd);
+        assert!(poll_once(&driver, &mut accept).is_pending());
+        driver.begin_shut_down();
+        drop(accept);
+        run(&driver, acceptor.settle(&driver));
+        assert_eq!(driver.in_flight(), 0, "{:?}", driver.backend());
     }
 }
 

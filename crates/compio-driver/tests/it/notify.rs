@@ -2,6 +2,7 @@
 
 use std::{
     sync::mpsc,
+    task::Waker,
     thread,
     time::{Duration, Instant},
 };
@@ -14,13 +15,29 @@ use compio_driver::{
 use crate::{
     soundness::wakes::driver_with,
     support::{
-        LONG, begin, drain, driver, is_woken, pipe, pipe_in, poll_once, processor_time, run,
+        LONG, begin, drain, driver, is_woken, pipe, pipe_in, poll_once, poll_with, processor_time,
+        run,
     },
 };
 
 /// Wakes must be safe with every spin policy.
 pub(crate) const POLICIES: [SpinPolicy; 3] =
     [SpinPolicy::Off, SpinPolicy::Adaptive, SpinPolicy::Always];
+
+#[test]
+fn driver_with_operation_or_wake_is_not_idle() {
+    let driver = driver();
+    assert!(driver.is_idle());
+    let mut nop = driver.submit(Nop::new());
+    assert!(poll_with(&mut nop, Waker::noop()).is_pending());
+    assert!(!driver.is_idle());
+    drain(&driver);
+    assert!(driver.is_idle());
+    driver.waker().wake();
+    assert!(!driver.is_idle());
+    driver.turn(Some(Duration::ZERO)).unwrap();
+    assert!(driver.is_idle());
+}
 
 #[test]
 fn a_wake_does_not_end_an_operation() {

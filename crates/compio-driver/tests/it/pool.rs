@@ -2,7 +2,11 @@
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering::SeqCst},
+        mpsc,
+    },
     thread::{self, ThreadId},
 };
 
@@ -132,4 +136,41 @@ fn pushed_work_runs_and_is_cancelled() {
 #[test]
 fn a_pool_without_threads_is_refused() {
     catch_unwind(AssertUnwindSafe(|| ThreadPool::new(0))).unwrap_err();
+}
+
+/// Name resolution that waits for a server has threads of its own, and a limit.
+#[test]
+fn names_that_hang_leave_threads_for_files() {
+    const NAMES: usize = 1_000;
+    let pool = ThreadPool::new(1);
+    let driver = DriverBuilder::new().pool(pool).build().unwrap();
+    let (release, released) = mpsc::channel::<()>();
+    let released = Arc::new(Mutex::new(released));
+    let running = Arc::new(AtomicUsize::new(0));
+    let most = Arc::new(AtomicUsize::new(0));
+    let mut names: Vec<_> = (0..NAMES)
+        .map(|_| {
+            let (released, running, most) = (released.clone(), running.clone(), most.clone());
+            driver.submit(Blocking::resolving(move || {
+                most.fetch_max(running.fetch_add(1, SeqCst) + 1, SeqCst);
+                // Ends when the sender is dropped.
+                let _ = released.lock().unwrap().recv();
+                running.fetch_sub(1, SeqCst);
+            }))
+        })
+        .collect();
+    for name in &mut names {
+        begin(&driver, name);
+    }
+    let other = run(&driver, driver.submit(Blocking::new(|| 42)));
+    assert_eq!(other.unwrap().unwrap(), 42);
+    // One that waits in the queue can be cancelled.
+    let last = names.pop().unwrap();
+    last.cancel();
+    check_code(run(&driver, last), code::CANCELLED);
+    drop(release);
+    for name in names {
+        run(&driver, name).unwrap().unwrap();
+    }
+    assert!((1..=32).contains(&most.load(SeqCst)));
 }

@@ -1,10 +1,12 @@
 //! Waiting for readiness of a socket, without a transfer.
 
-use std::time::Duration;
+use std::{net::UdpSocket, time::Duration};
 
 use compio_driver::op::{PollOnce, Readiness, Recv, Send};
 
-use crate::support::{begin, check_code, code, drain, driver, each_backend, run, sockets};
+use crate::support::{
+    MSG_PEEK, begin, check_code, code, drain, driver, each_backend, run, share, sockets,
+};
 
 #[test]
 fn a_readable_descriptor_is_ready_at_once() {
@@ -34,6 +36,46 @@ fn a_poll_waits_for_the_first_byte() {
         let ready = run(&driver, poll).unwrap();
         assert!(ready.contains(Readiness::READABLE));
     }
+}
+
+/// On Windows, a receive of no bytes would take the datagram.
+#[test]
+fn poll_and_peek_of_datagrams_leave_them() {
+    for driver in each_backend() {
+        let (one, other) = datagram_sockets();
+        let one = share(one);
+        let mut poll = driver.submit(PollOnce::new(one.clone(), Readiness::READABLE));
+        begin(&driver, &mut poll);
+        other.send(b"first").unwrap();
+        other.send(b"second").unwrap();
+        assert!(run(&driver, poll).unwrap().contains(Readiness::READABLE));
+        for datagram in ["first", "second"] {
+            let poll = driver.submit(PollOnce::new(one.clone(), Readiness::READABLE));
+            assert!(run(&driver, poll).unwrap().contains(Readiness::READABLE));
+            // One with room for a part, and one with room for all.
+            for len in [2, 64] {
+                let peek = Recv::new(one.clone(), Vec::with_capacity(len), MSG_PEEK);
+                let (peeked, buffer) = run(&driver, driver.submit(peek));
+                assert_eq!(peeked.unwrap(), datagram.len().min(buffer.capacity()));
+                assert!(datagram.as_bytes().starts_with(&buffer));
+            }
+            let recv = Recv::new(one.clone(), Vec::with_capacity(64), 0);
+            assert_eq!(run(&driver, driver.submit(recv)).1, datagram.as_bytes());
+        }
+        let mut peek = driver.submit(Recv::new(one, Vec::with_capacity(64), MSG_PEEK));
+        begin(&driver, &mut peek);
+        other.send(b"third").unwrap();
+        assert_eq!(run(&driver, peek).1, b"third");
+    }
+}
+
+/// Two UDP sockets that are connected to each other.
+fn datagram_sockets() -> (UdpSocket, UdpSocket) {
+    let one = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let other = UdpSocket::bind("127.0.0.1:0").unwrap();
+    one.connect(other.local_addr().unwrap()).unwrap();
+    other.connect(one.local_addr().unwrap()).unwrap();
+    (one, other)
 }
 
 #[test]

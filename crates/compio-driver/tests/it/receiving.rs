@@ -8,7 +8,7 @@ use std::{
     mem::MaybeUninit,
     net::{TcpStream, UdpSocket},
     rc::Rc,
-    task::Poll,
+    task::{Context, Poll},
     time::Duration,
 };
 
@@ -672,6 +672,26 @@ fn a_dropped_stream_leaves_its_unread_buffers() {
             drain(&driver);
             assert_eq!(pool.handed_out(), 0);
         }
+    }
+}
+
+#[test]
+fn stream_dropped_before_it_returns_its_bytes_leaves_them() {
+    for driver in each_backend() {
+        let pool = BufferPool::new(&driver, 2, 8).unwrap();
+        let (fd, mut peer) = pair();
+        let mut stream = driver.recv_stream(fd.clone(), &pool, 0);
+        let (bell, waker) = Bell::new();
+        let next = stream.poll_next(&mut Context::from_waker(&waker));
+        assert!(next.is_pending());
+        peer.write_all(b"first").unwrap();
+        turn_until(&driver, || bell.rings() > 0);
+        drop(stream);
+        peer.write_all(b"second").unwrap();
+        check(run(&driver, driver.receive(&fd, room(5))), b"first");
+        check(run(&driver, driver.receive(&fd, room(8))), b"second");
+        drain(&driver);
+        assert_eq!(pool.handed_out(), 0, "{:?}", driver.backend());
     }
 }
 

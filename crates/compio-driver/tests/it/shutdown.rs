@@ -51,7 +51,9 @@ fn a_driver_with_unlimited_shutdown_timeout_shuts_down() {
 #[test]
 fn a_second_shut_down_has_no_effect() {
     let driver = driver();
+    assert!(!driver.is_shut_down());
     driver.shut_down();
+    assert!(driver.is_shut_down());
     driver.shut_down();
     driver.turn(Some(Duration::ZERO)).unwrap();
     assert_eq!(driver.in_flight(), 0);

@@ -18,6 +18,7 @@ use compio_driver::{
 
 use crate::support::{
     Bell, LONG, code, drain, each_backend, is_skipped_on_wine, pattern, poll_with, run, share, tcp,
+    turn_until,
 };
 
 pub(crate) async fn accept(stream: &mut AcceptStream) -> std::io::Result<OwnedFd> {
@@ -147,6 +148,29 @@ fn a_cancel_loses_no_byte() {
             }
             assert!(got == sent, "{:?}", driver.backend());
         }
+    }
+}
+
+/// A receive that has begun after a readiness event may wait again, without an event of its own.
+#[test]
+fn cancelled_stream_whose_bytes_another_reader_took_ends() {
+    for driver in each_backend() {
+        let (mut peer, socket) = tcp();
+        let mut other = socket.try_clone().unwrap();
+        other.set_nonblocking(true).unwrap();
+        let pool = BufferPool::new(&driver, 1, 16).unwrap();
+        let mut stream = driver.recv_stream(share(socket), &pool, 0);
+        let (bell, waker) = Bell::new();
+        let mut context = Context::from_waker(&waker);
+        assert!(stream.poll_next(&mut context).is_pending());
+        peer.write_all(b"x").unwrap();
+        turn_until(&driver, || bell.rings() > 0);
+        // The stream of some backends has the byte already.
+        let is_taken = other.read(&mut [0; 1]).is_ok();
+        let next = stream.poll_next(&mut context);
+        assert_eq!(next.is_pending(), is_taken, "{:?}", driver.backend());
+        stream.cancel();
+        assert!(run(&driver, receive(&mut stream)).is_none());
     }
 }
 

@@ -3,11 +3,19 @@
 use std::{
     cell::Cell,
     io::{Read, Write},
+    os::windows::io::AsRawHandle,
     rc::Rc,
 };
 
-use compio_driver::op::{ReadAt, WriteAt};
-use windows_sys::Win32::Foundation::{ERROR_NO_DATA, ERROR_OPERATION_ABORTED};
+use compio_driver::{
+    AsRawFd, Poller,
+    op::{ReadAt, WriteAt},
+    os_calls::system::start_relay,
+};
+use windows_sys::Win32::{
+    Foundation::{ERROR_NO_DATA, ERROR_OPERATION_ABORTED},
+    Storage::FileSystem::WriteFile,
+};
 
 use crate::support::{
     Canary, Mode, begin, check_code, check_read, check_returned, drain, driver, name,
@@ -166,4 +174,33 @@ fn s23_a_write_waits_for_room_and_can_be_cancelled() {
         let read = client.read(&mut buffer).expect("a read");
         received.extend(&buffer[..read]);
     }
+}
+
+/// A write of 0 bytes is a read of 0 bytes, and not EOF.
+#[test]
+fn relay_passes_all_bytes_of_attached_pipe_also_after_empty_write() {
+    let driver = driver();
+    let (server, client) = pair(Mode::Byte);
+    driver.attach(server.as_raw_fd()).expect("a port");
+    let (mut reader, writer) = std::io::pipe().expect("a pipe");
+    let from = server.try_unwrap().expect("the only owner");
+    start_relay(from.into(), writer.into()).expect("a thread");
+    for part in ["one", "", "two"] {
+        let mut written = 0;
+        // SAFETY: the memory has the length that is passed; std skips empty writes.
+        let returned = unsafe {
+            WriteFile(
+                client.as_raw_handle(),
+                part.as_ptr(),
+                part.len() as u32,
+                &mut written,
+                std::ptr::null_mut(),
+            )
+        };
+        assert_ne!(returned, 0);
+    }
+    drop(client);
+    let mut all = String::new();
+    reader.read_to_string(&mut all).expect("the bytes");
+    assert_eq!(all, "onetwo");
 }

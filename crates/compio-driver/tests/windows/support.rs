@@ -10,7 +10,7 @@ use std::{
 
 use compio_driver::{
     SharedFd,
-    os::windows::{NamedPipeFlags, create_named_pipe},
+    os::windows::{NamedPipeFlags, assume_overlapped, create_named_pipe},
     request::NativePath,
 };
 use windows_sys::Win32::{
@@ -70,8 +70,9 @@ pub(crate) fn overlapped_client(name: &str) -> SharedFd {
 /// A server's end, and its client for blocking calls.
 pub(crate) fn pair(mode: Mode) -> (SharedFd, File) {
     let name = name();
-    let server = server(&name, mode);
-    (share(server), client(&name))
+    let server = share(server(&name, mode));
+    assume_overlapped(&server);
+    (server, client(&name))
 }
 
 /// A file in a folder of its own, open for overlapped reads and writes.

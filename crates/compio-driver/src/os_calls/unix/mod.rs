@@ -2,6 +2,7 @@
 //! only unix has.
 
 mod dir;
+mod inherit;
 
 use std::{
     ffi::OsString,
@@ -21,7 +22,9 @@ pub use self::dir::{
     hard_link_at, make_dir_at, read_dir_at, read_link_at, remove_dir_at, remove_file_at, rename_at,
     symlink_at,
 };
+pub use self::inherit::{FIRST_PASSED, Program, is_listening, take_inherited};
 use crate::{
+    fd::SharedFd,
     os_calls::socket::{SocketRef, calls},
     sys::{BorrowedFd, OwnedFd},
 };
@@ -92,6 +95,15 @@ pub(crate) fn set_mode(builder: &mut fs::DirBuilder, mode: u32) {
 pub(crate) fn duplicate(fd: BorrowedFd<'_>) -> io::Result<OwnedFd> {
     fd.try_clone_to_owned()
 }
+
+#[inline]
+pub(crate) fn declare_append_only(_: &SharedFd) {}
+
+#[inline]
+pub(crate) fn declare_opened(_: &SharedFd) {}
+
+#[inline]
+pub(crate) fn declare_end(_: &SharedFd) {}
 
 pub(crate) fn own_end(end: impl Into<OwnedFd>) -> OwnedFd {
     end.into()

@@ -1,6 +1,11 @@
 //! The backend of Windows: overlapped calls that complete on a completion port. It uses documented
 //! calls only.
 //!
+//! One flag goes beyond the documentation: the page of `WSARecv` limits `MSG_PEEK` to sockets without
+//! overlapped calls. Peeks, and polls of datagram sockets, use it in overlapped calls, as libuv and the
+//! sockets of .NET do. The documented way would be a `recv` after readiness. It can block the thread if
+//! another process or thread takes the data in between, because no call reports the mode of a socket.
+//!
 //! Requests without an overlapped call (opening, attributes, flushing) go to the thread pool.
 //!
 //! # The life of an OVERLAPPED
@@ -13,13 +18,17 @@
 //! A packet is only a hint: other code's calls queue packets, too, and some come late. A packet counts
 //! if it points at an `OpState` of this backend, and if the call there is over.
 
+mod attachment;
 mod begin;
 pub(in crate::sys) mod extensions;
+mod files;
 mod handles;
 mod op_state;
 mod overlapped_set;
 mod port;
 mod raw;
+mod repeats;
+mod timer;
 mod wait;
 
 use std::{
@@ -39,22 +48,24 @@ use windows_sys::Win32::{
 
 use self::{
     begin::{Started, start, subject_of},
-    handles::{Handles, Route},
+    handles::{Attached, Handles, Route},
     op_state::Ask,
     overlapped_set::OverlappedSet,
     port::{Port, Subject},
+    repeats::Repeats,
+    timer::ShortWaits,
     wait::Wait,
 };
 use super::{
     AsRawFd, Backend, Capabilities, ECANCELED, RawFd, Report, Submitted,
     retries::Retries,
-    windows::{as_handle, as_socket, call, poll_now},
+    windows::{as_handle, as_socket, call, poll_connecting},
 };
 use crate::{
     backend::BackendKind,
     key::Key,
     notify::Notifier,
-    request::{Poll, RawResult, Request},
+    request::{FileOp, Poll, RawResult, Request},
     spin::{Spin, SpinWait},
 };
 
@@ -74,11 +85,14 @@ pub(crate) struct Iocp {
     expected: usize,
     /// Whether an outer event loop waits on the port: the packet that woke it is still queued.
     is_watched: bool,
-    /// Completions that the next wait reports.
-    answered: VecDeque<(Key, RawResult)>,
+    /// How many cancels of calls were requested.
+    cancels: u64,
+    /// Reports for the next wait.
+    reports: VecDeque<(Key, Report)>,
     /// Waits for readiness that no call reports: the socket, and the bits.
     retries: Retries<(RawFd, u32)>,
     instant_left: u32,
+    short_waits: ShortWaits,
     spin: Spin,
     /// How often packets were taken from the port.
     takes: u64,
@@ -122,9 +136,11 @@ pub(crate) fn choose(
         packets: vec![no_packet; PACKETS_MAX].into(),
         expected: 0,
         is_watched: false,
-        answered: VecDeque::new(),
+        cancels: 0,
+        reports: VecDeque::new(),
         retries: Retries::new(),
         instant_left: INSTANT_MAX,
+        short_waits: ShortWaits::default(),
         spin,
         takes: 0,
     };
@@ -194,10 +210,14 @@ impl Backend for Iocp {
                 Request::Invalid => Submitted::Ready(call(request)),
                 Request::Net(_) | Request::Control(_) => {
                     let answer = call(request);
-                    self.answer(key, answer)
+                    self.answer(key, Report::Final(answer))
                 }
                 Request::Path(_) | Request::Splice(_) => {
                     Submitted::Ready(Err(ERROR_NOT_SUPPORTED as i32))
+                }
+                Request::FileOp(FileOp::Truncate { fd, len }) => {
+                    self.handles.truncate(fd, len);
+                    Submitted::ThreadPool(*request)
                 }
                 Request::Transfer(_)
                 | Request::FileOp(_)
@@ -209,7 +229,7 @@ impl Backend for Iocp {
 
     unsafe fn cancel(&mut self, key: Key, op_state: *mut OpState) {
         if self.retries.remove(key) {
-            self.answered.push_back((key, Err(ECANCELED)));
+            self.reports.push_back((key, Report::Final(Err(ECANCELED))));
             return;
         }
         // SAFETY: by this function's contract. Of a call in flight only the OVERLAPPED's address is used.
@@ -222,7 +242,7 @@ impl Backend for Iocp {
                     if !has_fired {
                         (*op_state).clear();
                         self.expected -= 1;
-                        self.answered.push_back((key, Err(ECANCELED)));
+                        self.reports.push_back((key, Report::Final(Err(ECANCELED))));
                     }
                 }
                 Ask::Read
@@ -234,6 +254,7 @@ impl Backend for Iocp {
                 | Ask::Accept { .. }
                 | Ask::Readable { .. }
                 | Ask::Raw(_) => {
+                    self.cancels += 1;
                     // A call that is over is not found.
                     CancelIoEx(as_handle((*op_state).fd), &raw const (*op_state).overlapped);
                 }
@@ -249,7 +270,7 @@ impl Backend for Iocp {
     ) -> io::Result<()> {
         self.instant_left = INSTANT_MAX;
         let timeout = self.retries.clamp(timeout);
-        let waited = if timeout != Some(Duration::ZERO) && self.answered.is_empty() {
+        let waited = if timeout != Some(Duration::ZERO) && self.reports.is_empty() {
             self.sleep(timeout, notifier)
         } else if self.expected > 0 || self.is_watched {
             self.take(Some(Duration::ZERO))
@@ -257,14 +278,14 @@ impl Backend for Iocp {
             Ok(())
         };
         self.retry();
-        for (key, answer) in self.answered.drain(..) {
-            on_report(key, Report::Final(answer));
+        for (key, report) in self.reports.drain(..) {
+            on_report(key, report);
         }
         waited
     }
 
     fn prepare_to_park(&mut self, notifier: &Notifier) -> bool {
-        self.is_watched = self.answered.is_empty() && self.retries.is_empty() && notifier.park();
+        self.is_watched = self.reports.is_empty() && self.retries.is_empty() && notifier.park();
         self.is_watched
     }
 }
@@ -322,10 +343,16 @@ impl Iocp {
         op_state: *mut OpState,
     ) -> Submitted {
         let mut known = match self.handles.attach(fd, is_transfer, &self.port) {
-            Ok(known) => known,
+            Ok(Attached::Known(known)) => known,
+            Ok(Attached::Unknown(attachment)) => {
+                // SAFETY: passed on from this function. The cell outlives the call of the pool thread.
+                let attaching = unsafe { (*op_state).attaching.insert(attachment.begin()) };
+                return Submitted::ThreadPool(Request::Raw(attaching.entry()));
+            }
             Err(code) => return Submitted::Ready(Err(code)),
         };
-        if known.route == Route::Thread {
+        // SAFETY: passed on from this function.
+        if known.route == Route::Thread || !unsafe { known.asynchronous.includes(request) } {
             return Submitted::ThreadPool(*request);
         }
         // For a raw entry's call the meaning of "success" is unknown: a handle that skips packets
@@ -336,6 +363,7 @@ impl Iocp {
         // SAFETY: passed on from this function; nothing uses `op_state` before the call.
         unsafe {
             (*op_state).prepare(key, fd);
+            (*op_state).cancels_before = self.cancels;
             let overlapped = &raw mut (*op_state).overlapped;
             if known.route == Route::Event {
                 let wait = (*op_state).wait.insert(Wait::new(&self.port, overlapped));
@@ -355,19 +383,20 @@ impl Iocp {
                     return Submitted::InFlight;
                 }
             };
+            let repeats = Repeats::new(&(*op_state).ask, false);
             match begun {
                 Begun::Over(Ok(value)) => {
                     (*op_state).clear();
-                    return self.answer(key, Ok(value));
+                    return self.answer(key, Report::Final(Ok(value)));
                 }
                 Begun::Over(Err(code)) => {
                     let answer = (*op_state).fail(code);
-                    return self.answer(key, answer);
+                    return self.answer(key, repeats.report(answer));
                 }
                 // A call may return with success when it is only queued: its OVERLAPPED decides.
                 Begun::Success if known.route != Route::Packet && OpState::is_over(op_state) => {
                     let answer = (*op_state).finish();
-                    return self.answer(key, answer);
+                    return self.answer(key, repeats.report(answer));
                 }
                 Begun::Success | Begun::Pending => {}
             }
@@ -389,6 +418,7 @@ impl Iocp {
     unsafe fn call_back(&mut self, op_state: *mut OpState, code: i32) -> RawResult {
         // SAFETY: by this function's contract.
         unsafe {
+            self.cancels += 1;
             CancelIoEx(as_handle((*op_state).fd), &raw const (*op_state).overlapped);
             OpState::wait_for_end(op_state);
             match (*op_state).finish() {
@@ -418,7 +448,7 @@ impl Iocp {
                     return Ok(());
                 }
                 self.take(Some(Duration::ZERO))?;
-                if !self.answered.is_empty() {
+                if !self.reports.is_empty() {
                     return Ok(());
                 }
             }
@@ -426,7 +456,9 @@ impl Iocp {
         if !notifier.park() {
             return self.take(Some(Duration::ZERO));
         }
-        let result = self.take(timeout.map(|timeout| watch.remaining(timeout)));
+        let timeout = timeout.map(|timeout| watch.remaining(timeout));
+        self.short_waits.prepare(timeout, &self.port);
+        let result = self.take(timeout);
         notifier.unpark();
         result
     }
@@ -442,20 +474,26 @@ impl Iocp {
                 if packet.lpCompletionKey == Subject::Wake as usize {
                     continue;
                 }
+                if packet.lpCompletionKey == Subject::Timer as usize {
+                    self.short_waits.on_packet();
+                    continue;
+                }
                 let op_state: *mut OpState = packet.lpOverlapped.cast();
                 if !self.cells.contain(op_state) {
                     continue;
                 }
                 // SAFETY: `op_state` lies in a cell, which lives as long as the driver. It is finished
                 // only if its call is over: then no other thread and no kernel code uses it.
-                let (key, answer) = unsafe {
+                let (key, report) = unsafe {
                     if !OpState::is_over(op_state) {
                         continue;
                     }
-                    ((*op_state).key, (*op_state).finish())
+                    let is_cancel_possible = (*op_state).cancels_before != self.cancels;
+                    let repeats = Repeats::new(&(*op_state).ask, is_cancel_possible);
+                    ((*op_state).key, repeats.report((*op_state).finish()))
                 };
                 self.expected -= 1;
-                self.answered.push_back((key, answer));
+                self.reports.push_back((key, report));
             }
             if count < self.packets.len() {
                 return Ok(());
@@ -467,24 +505,26 @@ impl Iocp {
     /// Polls the sockets again whose readiness no call reports.
     fn retry(&mut self) {
         let Self {
-            retries, answered, ..
+            retries, reports, ..
         } = self;
         retries.retry(|key, &(fd, events)| {
-            let answer = poll_now(as_socket(fd), events);
+            let answer = poll_connecting(as_socket(fd), events);
             let is_waiting = answer == Ok(0);
             if !is_waiting {
-                answered.push_back((key, answer));
+                reports.push_back((key, Report::Final(answer)));
             }
             is_waiting
         });
     }
 
-    fn answer(&mut self, key: Key, answer: RawResult) -> Submitted {
-        if self.instant_left > 0 {
+    fn answer(&mut self, key: Key, report: Report) -> Submitted {
+        if let Report::Final(answer) = report
+            && self.instant_left > 0
+        {
             self.instant_left -= 1;
             return Submitted::Ready(answer);
         }
-        self.answered.push_back((key, answer));
+        self.reports.push_back((key, report));
         Submitted::InFlight
     }
 }
@@ -494,3 +534,6 @@ impl AsRawFd for Iocp {
         RawFd::Handle(self.port.handle())
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests;

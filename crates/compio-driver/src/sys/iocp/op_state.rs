@@ -17,13 +17,13 @@ use windows_sys::Win32::{
     System::IO::{GetOverlappedResult, OVERLAPPED},
 };
 
-use super::{extensions, raw::RawEntry, wait::Wait};
+use super::{attachment::Attaching, extensions, raw::RawEntry, wait::Wait};
 use crate::{
     key::Key,
     request::{Message, PeerAddress, RawResult, ready},
     sys::{
-        RawFd,
-        windows::{as_handle, as_socket, last_error, poll_now},
+        ECANCELED, RawFd,
+        windows::{as_handle, as_socket, last_error, part_of_cancelled, poll_now},
     },
 };
 
@@ -54,6 +54,10 @@ pub(crate) struct OpState {
     pub(super) room: Option<Box<AcceptRoom>>,
     /// For calls that signal a handle instead of queueing a packet.
     pub(super) wait: Option<Wait>,
+    /// The last call for this cell that attached a handle in the thread pool.
+    pub(super) attaching: Option<Attaching>,
+    /// How many cancels the backend had requested when the call began.
+    pub(super) cancels_before: u64,
     /// Whether the backend has recorded this address.
     pub(super) is_known: bool,
 }
@@ -106,6 +110,8 @@ impl OpState {
             ask: Ask::Nothing,
             room: None,
             wait: None,
+            attaching: None,
+            cancels_before: 0,
             is_known: false,
         }
     }
@@ -204,14 +210,15 @@ impl OpState {
         self.wait = None;
         let Outcome { bytes, result } = outcome;
         match ask {
-            Ask::Nothing | Ask::Nop | Ask::Write | Ask::Send => result,
+            Ask::Nothing | Ask::Nop => result,
+            Ask::Write | Ask::Send => part_of_cancelled(bytes, result),
             Ask::Signal => Ok(ready::IN),
             Ask::Raw(entry) => {
                 // SAFETY: the entry is still valid, by this function's contract.
                 unsafe { (*entry).transferred.set(bytes) };
                 result
             }
-            Ask::Read => result.or_else(|code| match code as u32 {
+            Ask::Read => part_of_cancelled(bytes, result).or_else(|code| match code as u32 {
                 ERROR_HANDLE_EOF | ERROR_BROKEN_PIPE => Ok(0),
                 // The next read gets the rest of the message.
                 ERROR_MORE_DATA => Ok(bytes),
@@ -234,7 +241,7 @@ impl OpState {
             }
             Ask::Readable { events } => {
                 match result {
-                    Err(code) if code == crate::sys::ECANCELED => Err(code),
+                    Err(ECANCELED) => Err(ECANCELED),
                     // The next receive reports an error, too. Data was there, even if another
                     // receive has taken it since.
                     Ok(_) | Err(_) => {
@@ -353,7 +360,7 @@ struct Outcome {
 /// A receive as on unix: a message that does not fit is truncated, which is no error, and a direction
 /// that this side has shut down is at EOF. Also returns whether the message was truncated.
 fn received(bytes: u32, result: RawResult) -> (RawResult, bool) {
-    match result {
+    match part_of_cancelled(bytes, result) {
         Err(WSAEMSGSIZE) => (Ok(bytes), true),
         Err(WSAESHUTDOWN) => (Ok(0), false),
         result => (result, false),

@@ -29,6 +29,8 @@ pub(super) enum Subject {
     Wake = 1,
     /// A handle that a [`Wait`](super::wait::Wait) watches has been signalled.
     Signal = 2,
+    /// The timer of a short wait has expired.
+    Timer = 3,
 }
 
 /// The port of a backend. All code that may post to it shares its ownership.

@@ -71,12 +71,23 @@ impl Begun {
     /// The outcome of a call that returns false, or -1, and sets the thread's last error. Must be called
     /// right after the call.
     pub fn new(succeeded: bool) -> Self {
-        if succeeded {
-            return Self::Success;
+        match succeeded {
+            true => Self::Success,
+            false => Self::failed(last_error()),
         }
-        match last_error() {
-            code if code == ERROR_IO_PENDING as i32 => Self::Pending,
-            code => Self::Over(Err(code)),
+    }
+
+    /// The outcome of a call that a fake has answered.
+    #[inline]
+    pub(in crate::sys) fn faked(answer: RawResult) -> Self {
+        answer.map_or_else(Self::failed, |_| Self::Success)
+    }
+
+    /// The outcome of a call that has set this error.
+    pub(in crate::sys) fn failed(code: i32) -> Self {
+        match code as u32 {
+            ERROR_IO_PENDING => Self::Pending,
+            _ => Self::Over(Err(code)),
         }
     }
 }

@@ -11,11 +11,15 @@ use crate::{
     sys::{
         PickBuffer,
         platform::{
+            self,
             kinds::{self, Kind},
             nowait,
             splices::{self, Next},
         },
-        unix::{BESIDE_THE_BYTES, call, last_error, ready_now, splice},
+        unix::{
+            BESIDE_THE_BYTES, call, last_error, mode_of, outcome_of_connect, prepare_to_send,
+            ready_now, set_nonblocking, splice,
+        },
     },
 };
 
@@ -53,14 +57,17 @@ pub(super) unsafe fn plan(request: &mut Request) -> Plan {
         // SAFETY: passed on from this function.
         Request::Transfer(ref mut transfer) => unsafe { plan_transfer(transfer) },
         Request::Net(ref net) => match *net {
-            Net::Recv { flags, .. }
-            | Net::RecvMsg { flags, .. }
-            | Net::Send { flags, .. }
-            | Net::SendMsg { flags, .. }
+            Net::Recv { flags, .. } | Net::RecvMsg { flags, .. }
                 if flags & libc::MSG_DONTWAIT != 0 =>
             {
                 // SAFETY: likewise.
                 Plan::Answered(unsafe { call(request) })
+            }
+            Net::Send { fd, flags, .. } | Net::SendMsg { fd, flags, .. }
+                if flags & libc::MSG_DONTWAIT != 0 =>
+            {
+                // SAFETY: likewise.
+                Plan::Answered(prepare_to_send(fd).and_then(|()| unsafe { call(request) }))
             }
             Net::Recv { fd, flags, .. }
             | Net::RecvPooled { fd, flags, .. }
@@ -165,7 +172,7 @@ pub(super) unsafe fn attempt(request: &Request) -> Outcome {
             Request::Poll(Poll::Once { fd, events }) => match ready_now(fd, events) {
                 Ok(0) if fd < 0 => Outcome::Answered(Err(libc::EBADF)),
                 Ok(0) => Outcome::NotNow,
-                Ok(bits) if bits & ready::NVAL != 0 => Outcome::Answered(Err(libc::EBADF)),
+                Ok(bits) if bits & ready::NVAL != 0 => Outcome::Answered(Err(unpollable(fd))),
                 answer => Outcome::Answered(answer),
             },
             Request::Splice(ref splice) => attempt_splice(splice),
@@ -179,24 +186,37 @@ pub(super) unsafe fn attempt(request: &Request) -> Outcome {
     }
 }
 
+/// The error of a poll that poll(2) refuses: the descriptor is closed, or it is a device that macOS does
+/// not look at, such as /dev/tty. The latter has no readiness.
+fn unpollable(fd: RawFd) -> i32 {
+    mode_of(fd).err().unwrap_or(libc::EINVAL)
+}
+
 /// Repeats the attempt of a request whose descriptor has become ready.
 ///
 /// # Safety
 ///
 /// As [`call`].
 pub(super) unsafe fn resume(request: &Request) -> Outcome {
-    // SAFETY: passed on from this function.
-    match unsafe { attempt(request) } {
-        // The connect was in progress, and this is its result. The call itself, rather than the
-        // socket's last error, leaves the socket in the state that a blocking connect leaves.
-        Outcome::Answered(answer) if matches!(request, Request::Net(Net::Connect { .. })) => {
-            match answer {
-                Err(libc::EALREADY) => Outcome::NotNow,
-                Err(libc::EISCONN) => Outcome::Answered(Ok(0)),
-                answer => Outcome::Answered(answer),
-            }
+    let Request::Net(Net::Connect { fd, .. }) = *request else {
+        // SAFETY: passed on from this function.
+        return unsafe { attempt(request) };
+    };
+    let answer = if platform::SECOND_CONNECT_REPORTS_FIRST {
+        // The call leaves the socket in the state that a blocking connect leaves. The socket's last error does
+        // not: a later connect would fail with ECONNABORTED.
+        // SAFETY: passed on from this function.
+        match unsafe { attempt(request) } {
+            Outcome::Answered(answer) => answer,
+            outcome @ (Outcome::NotNow | Outcome::Pool) => return outcome,
         }
-        outcome @ (Outcome::Answered(_) | Outcome::NotNow | Outcome::Pool) => outcome,
+    } else {
+        outcome_of_connect(fd)
+    };
+    match answer {
+        Err(libc::EALREADY | libc::EINPROGRESS) => Outcome::NotNow,
+        Err(libc::EISCONN) => Outcome::Answered(Ok(0)),
+        answer => Outcome::Answered(answer),
     }
 }
 
@@ -226,10 +246,13 @@ pub(super) fn for_thread(request: &Request) -> Option<Request> {
 unsafe fn attempt_net(net: &Net) -> Outcome {
     let mut net = *net;
     match &mut net {
-        Net::Recv { flags, .. }
-        | Net::Send { flags, .. }
-        | Net::RecvMsg { flags, .. }
-        | Net::SendMsg { flags, .. } => *flags |= libc::MSG_DONTWAIT,
+        Net::Recv { flags, .. } | Net::RecvMsg { flags, .. } => *flags |= libc::MSG_DONTWAIT,
+        Net::Send { fd, flags, .. } | Net::SendMsg { fd, flags, .. } => {
+            if let Err(code) = prepare_to_send(*fd) {
+                return Outcome::Answered(Err(code));
+            }
+            *flags |= libc::MSG_DONTWAIT;
+        }
         Net::Accept { fd, .. } => {
             // Accept has no such flag.
             if let Err(code) = set_nonblocking(*fd) {
@@ -329,13 +352,19 @@ unsafe fn attempt_at_cursor(transfer: &Transfer) -> Outcome {
         }
         Kind::Anonymous | Kind::Device => {}
     }
-    if is_nonblocking(fd) {
-        // SAFETY: passed on from this function.
+    let mode = match mode_of(fd) {
+        Ok(mode) => mode,
+        Err(code) => return Outcome::Answered(Err(code)),
+    };
+    if mode & libc::O_NONBLOCK != 0 || !permits(mode, transfer) {
+        // SAFETY: passed on from this function. A call that the mode does not permit returns EBADF.
         return unless(libc::EAGAIN, unsafe { call(&Request::Transfer(*transfer)) });
     }
     // The file has no non-blocking mode, and another reader or writer may be faster.
     match ready_now(fd, transfer.events()) {
         Ok(0) => return Outcome::NotNow,
+        // macOS does not look at some devices.
+        Ok(bits) if bits & ready::NVAL != 0 => return Outcome::Pool,
         Ok(_) => {}
         Err(code) => return Outcome::Answered(Err(code)),
     }
@@ -372,6 +401,7 @@ unsafe fn transfer_of_socket(transfer: &Transfer) -> RawResult {
     let net = if transfer.is_read() {
         Net::RecvMsg { fd, message, flags }
     } else {
+        prepare_to_send(fd)?;
         Net::SendMsg { fd, message, flags }
     };
     // SAFETY: passed on from this function; the slice and the message outlive the call.
@@ -430,31 +460,14 @@ pub(super) fn splice_waits_for(splice: &Splice) -> Result<Option<(RawFd, Directi
     }
 }
 
-/// The file's status flags.
-fn mode_of(fd: RawFd) -> Result<i32, i32> {
-    // SAFETY: no pointers are passed.
-    let mode = unsafe { libc::fcntl(fd, libc::F_GETFL) };
-    if mode < 0 {
-        return Err(last_error());
-    }
-    Ok(mode)
-}
-
-fn is_nonblocking(fd: RawFd) -> bool {
-    mode_of(fd).is_ok_and(|mode| mode & libc::O_NONBLOCK != 0)
-}
-
-/// Sets `O_NONBLOCK`, and returns the previous flags.
-fn set_nonblocking(fd: RawFd) -> Result<i32, i32> {
-    let mode = mode_of(fd)?;
-    if mode & libc::O_NONBLOCK == 0 {
-        // SAFETY: no pointers are passed.
-        let set = unsafe { libc::fcntl(fd, libc::F_SETFL, mode | libc::O_NONBLOCK) };
-        if set < 0 {
-            return Err(last_error());
-        }
-    }
-    Ok(mode)
+/// Whether the descriptor was opened for transfers in this direction.
+fn permits(mode: i32, transfer: &Transfer) -> bool {
+    let other = if transfer.is_read() {
+        libc::O_WRONLY
+    } else {
+        libc::O_RDONLY
+    };
+    mode & libc::O_ACCMODE != other
 }
 
 fn unless(not_now: i32, answer: RawResult) -> Outcome {
@@ -464,3 +477,6 @@ fn unless(not_now: i32, answer: RawResult) -> Outcome {
         Outcome::Answered(answer)
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests;

@@ -24,15 +24,20 @@ use std::{
 
 use self::{
     attempt::{Outcome, Plan, attempt, for_thread, plan, resume, splice_waits_for},
-    queues::{Direction, Queues},
+    queues::{Direction, Queues, waits_for_exception},
 };
-use super::{Backend, Capabilities, Events, OpState, Poller, Report, Submitted, retries::Retries};
+use super::{
+    Backend, Capabilities, Events, OpState, Poller, Report, Submitted, is_refusal, retries::Retries,
+};
 use crate::{
     backend::BackendKind,
     key::Key,
     notify::Notifier,
     request::{Net, RawResult, Request},
-    sys::unix::{generation_of, is_writable},
+    sys::{
+        platform::{self, kinds::is_fifo},
+        unix::{generation_of, is_writable},
+    },
 };
 
 /// How many requests may complete at their submission before other tasks get a turn.
@@ -126,6 +131,9 @@ impl Backend for Readiness {
                     self.queues.set_drained(fd, direction, &request, answer);
                     return self.answer(key, answer);
                 }
+                Outcome::NotNow if !Poller::REPORTS_EXCEPTIONS && waits_for_exception(&request) => {
+                    return Submitted::Ready(Err(libc::EOPNOTSUPP));
+                }
                 // SAFETY: likewise.
                 Outcome::NotNow => match unsafe { try_again(fd, &request) } {
                     SecondTry::Answered(answer) => return self.answer(key, answer),
@@ -157,19 +165,24 @@ impl Backend for Readiness {
                 };
             }
         }
+        if platform::FIFO_EVENTS_LACK_EOF && direction == Direction::Read && is_fifo(fd) {
+            self.retries.push(key, request);
+            return Submitted::InFlight;
+        }
         self.queues.push(fd, direction, key, request);
-        match self.arm(fd) {
+        match self.watch(fd) {
             Ok(()) => Submitted::InFlight,
             Err(error) => {
                 self.queues.remove(key);
-                match error.raw_os_error() {
+                let code = error.raw_os_error().unwrap_or(libc::EIO);
+                if !is_refusal(code) {
+                    Submitted::Ready(Err(code))
+                } else if matches!(request, Request::Poll(_)) {
                     // A descriptor without readiness, such as a regular file. Events that are not ready
                     // now never will be.
-                    Some(libc::EPERM) if matches!(request, Request::Poll(_)) => {
-                        Submitted::Ready(Err(libc::EINVAL))
-                    }
-                    Some(libc::EPERM) => Submitted::ThreadPool(request),
-                    code => Submitted::Ready(Err(code.unwrap_or(libc::EIO))),
+                    Submitted::Ready(Err(libc::EINVAL))
+                } else {
+                    Submitted::ThreadPool(request)
                 }
             }
         }
@@ -270,7 +283,7 @@ impl Readiness {
             if event.is_writable {
                 self.serve(fd, Direction::Write);
             }
-            if let Err(error) = self.arm(fd) {
+            if let Err(error) = self.watch(fd) {
                 let code = error.raw_os_error().unwrap_or(libc::EIO);
                 self.fail(fd, code);
             }
@@ -361,23 +374,32 @@ impl Readiness {
         }
     }
 
-    /// Registers the events that waiting requests need.
-    fn arm(&mut self, fd: RawFd) -> io::Result<()> {
+    /// Registers the events that waiting requests need, and tries writes again that no event will end.
+    fn watch(&mut self, fd: RawFd) -> io::Result<()> {
+        if self.arm(fd)? && !Poller::REPORTS_STATE && is_writable(fd) {
+            self.serve_aside(fd);
+            self.serve(fd, Direction::Write);
+        }
+        Ok(())
+    }
+
+    /// Registers the events that waiting requests need. Returns whether there is a new registration.
+    fn arm(&mut self, fd: RawFd) -> io::Result<bool> {
         let life = generation_of(fd);
         if self.queues.is_subscribed(fd, life) {
-            return Ok(());
+            return Ok(false);
         }
         let Some(arming) = self.queues.arming(fd) else {
-            return Ok(());
+            return Ok(false);
         };
-        if life.is_some() && self.poller.subscribe(fd, arming.is_known)? {
+        if life.is_some() && self.poller.subscribe(fd, arming.registered)? {
             let short_read_means_empty = self.poller.short_read_means_empty(fd);
             self.queues.set_subscribed(fd, life, short_read_means_empty);
-            return Ok(());
+            return Ok(true);
         }
-        self.poller.once(fd, arming.events, arming.is_known)?;
+        self.poller.once(fd, arming.events, arming.registered)?;
         self.queues.set_armed(fd);
-        Ok(())
+        Ok(true)
     }
 
     /// Removes a subscription if the descriptor has moved elsewhere without being closed.
@@ -432,3 +454,7 @@ impl AsRawFd for Readiness {
         self.poller.as_raw_fd()
     }
 }
+
+#[cfg(all(test, not(loom), compio_portable))]
+#[path = "kqueue_tests.rs"]
+mod kqueue_tests;

@@ -8,7 +8,7 @@ use std::os::fd::RawFd;
 use crate::{
     key::Key,
     request::{Net, Poll, RawResult, Request, ready},
-    sys::ready_event::ReadyEvent,
+    sys::ready_event::{ReadyEvent, Registered},
 };
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -74,7 +74,7 @@ struct Wait {
 pub(super) struct Arming {
     /// The `poll(2)` bits.
     pub(super) events: u32,
-    pub(super) is_known: bool,
+    pub(super) registered: Registered,
 }
 
 impl Queues {
@@ -265,19 +265,23 @@ impl Queues {
         }
         let mut aside = self.first(fd, Direction::Other);
         while let Some((key, request)) = aside {
-            events |= asks_for(&request);
+            events |= events_of_other(&request).unwrap_or(0);
             aside = self.after(key);
         }
-        Some(Arming {
-            events,
-            is_known: watch.is_known,
-        })
+        let registered = match watch.subscribed {
+            _ if !watch.is_known => Registered::No,
+            None => Registered::Once,
+            Some(_) => Registered::Always,
+        };
+        Some(Arming { events, registered })
     }
 
     /// Records that the poller is registered for all waiting requests.
     pub(super) fn set_armed(&mut self, fd: RawFd) {
         let watch = &mut self.files[fd as usize];
         watch.is_known = true;
+        // The registration for one event has replaced it.
+        watch.subscribed = None;
         for queue in &mut watch.queues {
             queue.is_armed = queue.first != NONE;
         }
@@ -305,14 +309,22 @@ impl Queues {
     }
 }
 
-/// The events that may end the wait of a request outside the FIFO order, besides errors.
-fn asks_for(request: &Request) -> u32 {
+/// Whether the request waits for an exceptional condition, or for an error alone.
+pub(super) fn waits_for_exception(request: &Request) -> bool {
+    events_of_other(request).is_some_and(|events| events == 0 || events & ready::PRI != 0)
+}
+
+/// The events that may end the wait of a request outside the FIFO order, besides errors. `None` for a request
+/// in this order.
+fn events_of_other(request: &Request) -> Option<u32> {
     match *request {
-        Request::Poll(Poll::Once { events, .. }) => events & (ready::IN | ready::PRI | ready::OUT),
-        Request::Net(Net::Connect { .. }) => ready::OUT,
+        Request::Poll(Poll::Once { events, .. }) => {
+            Some(events & (ready::IN | ready::PRI | ready::OUT))
+        }
+        Request::Net(Net::Connect { .. }) => Some(ready::OUT),
         Request::Net(
             Net::Recv { flags, .. } | Net::RecvPooled { flags, .. } | Net::RecvMsg { flags, .. },
-        ) if flags & libc::MSG_OOB != 0 => ready::PRI,
+        ) if flags & libc::MSG_OOB != 0 => Some(ready::PRI),
         Request::Nop
         | Request::Invalid
         | Request::Transfer(_)
@@ -322,7 +334,7 @@ fn asks_for(request: &Request) -> u32 {
         | Request::Control(_)
         | Request::Splice(_)
         | Request::Blocking(_)
-        | Request::Raw(_) => 0,
+        | Request::Raw(_) => None,
     }
 }
 

@@ -14,7 +14,7 @@ use std::{
 use crate::sys::faults;
 use crate::sys::{
     platform::{EventFd, with_advice},
-    ready_event::ReadyEvent,
+    ready_event::{ReadyEvent, Registered},
     unix::get_option,
 };
 
@@ -43,7 +43,18 @@ pub(crate) struct Events {
     count: usize,
 }
 
+/// Whether epoll never watches descriptors of this type, such as regular files.
+pub(crate) fn is_refusal(code: i32) -> bool {
+    code == libc::EPERM
+}
+
 impl Poller {
+    /// Whether a registration reports the state at its beginning.
+    pub(crate) const REPORTS_STATE: bool = true;
+
+    /// Whether it reports exceptional conditions, and errors alone.
+    pub(crate) const REPORTS_EXCEPTIONS: bool = true;
+
     pub(crate) fn new() -> io::Result<Self> {
         let epoll = create().map_err(|error| with_advice("epoll_create1", error))?;
         let poller = Self {
@@ -64,19 +75,22 @@ impl Poller {
     }
 
     /// Subscribes to every change of a descriptor, until it is closed.
-    pub(crate) fn subscribe(&self, fd: RawFd, is_known: bool) -> io::Result<bool> {
+    pub(crate) fn subscribe(&self, fd: RawFd, now: Registered) -> io::Result<bool> {
+        let is_known = now != Registered::No;
         self.ask(fd, READ | WRITE | libc::EPOLLET as u32, is_known)
             .map(|()| true)
     }
 
     /// Registers a descriptor for one event, by its `poll(2)` bits, which are also epoll's.
-    pub(crate) fn once(&self, fd: RawFd, events: u32, is_known: bool) -> io::Result<()> {
+    pub(crate) fn once(&self, fd: RawFd, events: u32, now: Registered) -> io::Result<()> {
+        let is_known = now != Registered::No;
         self.ask(fd, events | libc::EPOLLONESHOT as u32, is_known)
     }
 
     /// Whether a short receive empties the socket, unless an event has set
     /// [`may_hide`](ReadyEvent::may_hide). This is true for TCP. Other sockets end a receive between
-    /// two messages or senders.
+    /// two messages or senders. With kTLS, also one that begins after this answer, a receive may end between two
+    /// records. Then `tls_strp_msg_done` reports the next record by an event of its own.
     pub(crate) fn short_read_means_empty(&self, fd: RawFd) -> bool {
         option(fd, libc::SO_PROTOCOL) == Some(libc::IPPROTO_TCP)
             && option(fd, libc::SO_TYPE) == Some(libc::SOCK_STREAM)

@@ -3,6 +3,8 @@
 
 pub(crate) mod cmsg;
 mod fd_generation;
+pub(crate) mod mode;
+pub(crate) mod nonblocking;
 mod query;
 mod syscall;
 mod thread;
@@ -17,12 +19,13 @@ pub(crate) use libc::{
     AT_FDCWD as CURRENT_DIR, EAGAIN, ECANCELED, EMSGSIZE, ENOBUFS, MSG_CTRUNC, MSG_PEEK, MSG_TRUNC,
     MSG_WAITALL, SHUT_RD, SHUT_RDWR, SHUT_WR,
 };
-#[allow(unused_imports, reason = "only Linux has callers")]
-pub(crate) use query::get_option;
+pub(crate) use mode::{mode_of, prepare_to_send, set_nonblocking};
 pub(crate) use query::{
-    SLICES_REFUSED, answer, as_sock_ref, has_messages, is_writable, last_error, ready_now,
-    set_option,
+    SLICES_REFUSED, answer, as_sock_ref, backlog, has_messages, is_listening, is_writable,
+    last_error, outcome_of_connect, ready_now, set_option, silence_unreachable,
 };
+#[allow(unused_imports, reason = "each has callers on some systems")]
+pub(crate) use query::{get_option, set_option_of};
 pub(crate) use syscall::{call, call_in_thread, close, splice};
 pub use thread::start_thread;
 pub use types::{

@@ -2,7 +2,7 @@
 
 use std::{
     ffi::c_int,
-    io,
+    io, mem,
     os::fd::{AsRawFd, BorrowedFd},
 };
 
@@ -54,21 +54,33 @@ pub(crate) fn set_option(
     name: c_int,
     value: c_int,
 ) -> io::Result<()> {
+    match set_option_of(socket.as_raw_fd(), level, name, value) {
+        Ok(_) => Ok(()),
+        Err(code) => Err(io::Error::from_raw_os_error(code)),
+    }
+}
+
+/// As [`set_option`], by number.
+pub(crate) fn set_option_of(socket: RawFd, level: c_int, name: c_int, value: c_int) -> RawResult {
     // SAFETY: the value has the length that is passed, and outlives the call.
-    let result = unsafe {
+    answer(unsafe {
         libc::setsockopt(
-            socket.as_raw_fd(),
+            socket,
             level,
             name,
             (&raw const value).cast(),
             size_of_val(&value) as libc::socklen_t,
         )
-    };
-    if result < 0 {
-        return Err(io::Error::last_os_error());
-    }
-    Ok(())
+    })
 }
+
+/// The argument of listen(2), which the system limits.
+pub(crate) fn backlog(count: c_int) -> c_int {
+    count
+}
+
+/// Nothing: receives of a socket without a peer do not fail because of an earlier send.
+pub(crate) fn silence_unreachable(_: BorrowedFd<'_>) {}
 
 /// A numeric option of a socket.
 pub(crate) fn get_option(socket: RawFd, level: c_int, name: c_int) -> Result<c_int, i32> {
@@ -78,6 +90,40 @@ pub(crate) fn get_option(socket: RawFd, level: c_int, name: c_int) -> Result<c_i
     let result =
         unsafe { libc::getsockopt(socket, level, name, (&raw mut value).cast(), &raw mut len) };
     answer(result).map(|_| value)
+}
+
+/// Whether a socket is in the state of listen(2). Apple's systems declare the option, but do not implement it
+/// (`rustix` leaves it out there): a socket without a peer counts.
+pub(crate) fn is_listening(socket: RawFd) -> Result<bool, i32> {
+    if cfg!(target_vendor = "apple") {
+        return match outcome_of_connect(socket) {
+            Ok(_) => Ok(false),
+            Err(libc::EINPROGRESS) => Ok(true),
+            Err(code) => Err(code),
+        };
+    }
+    let listens = get_option(socket, libc::SOL_SOCKET, libc::SO_ACCEPTCONN)?;
+    Ok(listens != 0)
+}
+
+/// The result of a connect that is in progress: EINPROGRESS if it still is.
+///
+/// For systems where a second connect(2) does not report it: FreeBSD and macOS clear the error of the first one,
+/// and begin again (`soconnectat`).
+pub(crate) fn outcome_of_connect(fd: RawFd) -> RawResult {
+    // SAFETY: a plain C struct of numbers.
+    let mut address: libc::sockaddr_storage = unsafe { mem::zeroed() };
+    let mut len = size_of_val(&address) as libc::socklen_t;
+    // SAFETY: the address has the length that is passed, and both outlive the call.
+    let peer = answer(unsafe { libc::getpeername(fd, (&raw mut address).cast(), &raw mut len) });
+    let Err(code) = peer else {
+        return Ok(0);
+    };
+    // Reading the error clears it.
+    match (get_option(fd, libc::SOL_SOCKET, libc::SO_ERROR)?, code) {
+        (0, libc::ENOTCONN) => Err(libc::EINPROGRESS),
+        (0, code) | (code, _) => Err(code),
+    }
 }
 
 /// One buffer more than the kernel takes. A transfer of this many fails with EMSGSIZE, or a read or

@@ -261,7 +261,7 @@ unsafe fn file_call(op: &FileOp) -> RawResult {
             FileOp::Sync {
                 fd,
                 data_only: false,
-            } => answer(libc::fsync(fd)),
+            } => platform::sync_all(fd),
             FileOp::Open {
                 dir,
                 path,
@@ -355,7 +355,7 @@ unsafe fn net_call(net: &Net) -> RawResult {
                 fd,
                 span.start.cast_const().cast(),
                 span.len as usize,
-                flags | platform::SEND,
+                send_flags(flags),
             )),
             Net::RecvMsg { fd, message, flags } => bytes(libc::recvmsg(
                 fd,
@@ -365,7 +365,7 @@ unsafe fn net_call(net: &Net) -> RawResult {
             Net::SendMsg { fd, message, flags } => bytes(libc::sendmsg(
                 fd,
                 Message::as_msghdr(message.cast_mut()),
-                flags | platform::SEND,
+                send_flags(flags),
             )),
             Net::AcceptMulti { .. }
             | Net::RecvMulti { .. }
@@ -374,6 +374,13 @@ unsafe fn net_call(net: &Net) -> RawResult {
             | Net::SendMsgZeroCopy { .. } => Err(libc::EOPNOTSUPP),
         }
     }
+}
+
+/// The flags of a send, with the flag against the signal for a closed peer.
+fn send_flags(flags: i32) -> i32 {
+    #[cfg(all(test, not(loom)))]
+    let flags = super::mode::shim::flags(flags);
+    flags | platform::SEND
 }
 
 /// # Safety

@@ -5,7 +5,7 @@ use std::mem::MaybeUninit;
 
 use io_uring::{
     opcode,
-    squeue::Entry,
+    squeue::{Entry, Flags},
     types::{Fd, FsyncFlags},
 };
 
@@ -202,7 +202,25 @@ fn encode_net<'a>(net: &Net, slot: &'a mut Slot) -> &'a mut Entry {
                 .flags(libc::SOCK_CLOEXEC)
                 .build(),
         ),
-        Net::RecvMulti { fd, group, flags } => {
+        Net::RecvMulti {
+            fd,
+            group,
+            flags,
+            once: true,
+        } => slot.write(
+            // The length 0 stands for the length of the buffer.
+            opcode::Recv::new(Fd(fd), std::ptr::null_mut(), 0)
+                .flags(flags)
+                .buf_group(group)
+                .build()
+                .flags(Flags::BUFFER_SELECT),
+        ),
+        Net::RecvMulti {
+            fd,
+            group,
+            flags,
+            once: false,
+        } => {
             let entry = opcode::RecvMulti::new(Fd(fd), group).flags(flags).build();
             #[cfg(all(test, not(loom)))]
             let entry = poll_first_tests::perhaps(entry);

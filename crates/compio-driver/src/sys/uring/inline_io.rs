@@ -21,12 +21,16 @@ use crate::{
 /// The minimum cost of a socket transfer: it permits 32 transfers of each direction per turn.
 const SOCKET_COST: u32 = BYTES_PER_TURN / 32;
 
+/// The polls of ready descriptors that are answered at once, per turn.
+const POLLS_PER_TURN: u32 = 32;
+
 pub(super) struct InlineIo {
     /// The number of completions of the last turn.
     completed: u32,
     reads: Budget,
     sends: Budget,
     receives: Budget,
+    polls_left: u32,
 }
 
 impl InlineIo {
@@ -36,6 +40,7 @@ impl InlineIo {
             reads: Budget::new(),
             sends: Budget::new(),
             receives: Budget::new(),
+            polls_left: POLLS_PER_TURN,
         }
     }
 
@@ -45,6 +50,18 @@ impl InlineIo {
         self.reads.renew();
         self.sends.renew();
         self.receives.renew();
+        self.polls_left = POLLS_PER_TURN;
+    }
+
+    /// Whether a poll of a ready descriptor may be answered at once.
+    ///
+    /// Readiness does not mean that an attempt succeeds: an entry in the error queue of a socket, for instance a time
+    /// stamp, counts as an error, however full the send buffer is. Without a limit, a loop of polls and attempts
+    /// would never let another task run.
+    pub(super) fn takes_poll(&mut self) -> bool {
+        let left = self.polls_left.checked_sub(1);
+        self.polls_left = left.unwrap_or(0);
+        left.is_some()
     }
 
     /// Completes a request that does not have to wait. `None` if the ring should execute it.

@@ -178,8 +178,8 @@ impl Backend for Uring {
             && events & RDHUP == 0
         {
             return match half_closed::poll(fd, events) {
-                Now::Ready(revents) => Submitted::Ready(Ok(revents)),
-                now @ (Now::Pending | Now::HalfClosed | Now::Unknown) => {
+                Now::Ready(revents) if self.inline_io.takes_poll() => Submitted::Ready(Ok(revents)),
+                now @ (Now::Ready(_) | Now::Pending | Now::HalfClosed | Now::Unknown) => {
                     self.push_poll(key, Step::Events(events), fd, events, now)
                 }
             };

@@ -129,3 +129,18 @@ fn missing(what: &str) -> io::Error {
         format!("this kernel's io_uring lacks {what}"),
     )
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::{OpcodeSet, opcode};
+
+    #[test]
+    fn forgotten_opcodes_are_missing_and_all_others_stay() {
+        let known = 1 << opcode::Bind::CODE | 1 << opcode::Listen::CODE | 1 << opcode::Pipe::CODE;
+        let mut opcodes = OpcodeSet { known };
+        opcodes.forget("bind, PIPE,").unwrap();
+        assert!(!opcodes.has(opcode::Bind::CODE) && !opcodes.has(opcode::Pipe::CODE));
+        assert!(opcodes.has(opcode::Listen::CODE));
+        assert!(!opcodes.has(opcode::Socket::CODE), "not known before");
+    }
+}

@@ -43,15 +43,25 @@ fn deferred(builder: &mut RingBuilder) {
 
 /// Makes a ring with room for `entries` submissions and eight times as many completions.
 pub(super) fn set_up(entries: u32) -> io::Result<Setup> {
-    let mut refusal = None;
     let completions = entries.saturating_mul(8);
     #[cfg(all(test, not(loom)))]
     let completions = crate::sys::faults::room(completions).max(entries);
-    for (setup_name, flags) in SETUP_TIERS {
+    let build = |flags: fn(&mut RingBuilder)| {
         let mut builder = IoUring::builder();
         builder.dontfork().setup_clamp().setup_cqsize(completions);
         flags(&mut builder);
-        match with_back_off(|| builder.build(entries)) {
+        with_back_off(|| builder.build(entries))
+    };
+    best_tier(build)
+}
+
+/// Builds a ring of the first tier whose flags the kernel knows.
+fn best_tier(
+    mut build: impl FnMut(fn(&mut RingBuilder)) -> io::Result<IoUring>,
+) -> io::Result<Setup> {
+    let mut refusal = None;
+    for (setup_name, flags) in SETUP_TIERS {
+        match build(flags) {
             Ok(ring) => {
                 try_to_enter(&ring)?;
                 return Ok(Setup { ring, setup_name });
@@ -108,5 +118,40 @@ fn try_to_enter(ring: &IoUring) -> io::Result<()> {
             Ok(())
         }
         Err(error) => Err(with_advice("io_uring_enter", error)),
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::{IoUring, SETUP_TIERS, best_tier, io};
+
+    #[test]
+    fn tier_with_unknown_flags_is_followed_by_the_next() {
+        let refusal = || io::Error::from_raw_os_error(libc::EINVAL);
+        let mut calls = 0;
+        let setup = best_tier(|_| {
+            calls += 1;
+            if calls == 3 {
+                IoUring::new(8)
+            } else {
+                Err(refusal())
+            }
+        });
+        match setup {
+            Ok(setup) => assert_eq!(setup.setup_name, SETUP_TIERS[2].0),
+            Err(error) => eprintln!("not tested here: {error}"),
+        }
+        assert_eq!(calls, 3);
+    }
+
+    #[test]
+    fn other_error_of_a_tier_is_final() {
+        let mut calls = 0;
+        let setup = best_tier(|_| {
+            calls += 1;
+            Err(io::Error::from_raw_os_error(libc::EPERM))
+        });
+        assert!(setup.is_err());
+        assert_eq!(calls, 1);
     }
 }

@@ -44,6 +44,20 @@ pub enum BorrowedFd<'a> {
 }
 
 /// An owned handle of a file, or an owned socket. Its drop closes it.
+///
+/// A socket must have been made with `WSA_FLAG_OVERLAPPED`, which std, `socket2` and the C function `socket`
+/// do. The system does not report whether it was. Without the flag, each overlapped call on the socket
+/// blocks the driver's thread, and a receive may return 0 bytes instead of its data.
+///
+/// A handle without `FILE_FLAG_OVERLAPPED` executes its calls one after the other, also those of its duplicates
+/// and of other processes. The driver's thread makes none of them, with two exceptions: the close of the last
+/// handle of a process, and [`Poller::attach`](crate::Poller::attach). Both wait for a call of another thread. A
+/// pool thread examines the handle before its first operation: see
+/// [`assume_synchronous`](crate::os::windows::assume_synchronous).
+///
+/// A datagram socket of other code keeps its settings. By default, its receives fail with WSAECONNRESET
+/// after a send to a port without a socket, unless `SIO_UDP_CONNRESET` turns that off.
+/// [`op::Socket`](crate::op::Socket) does so, and [`op::Connect`](crate::op::Connect) turns it on again.
 #[derive(Debug)]
 pub enum OwnedFd {
     /// A file, a pipe, or another object that `CloseHandle` closes.

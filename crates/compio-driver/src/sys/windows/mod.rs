@@ -3,13 +3,16 @@
 
 pub(crate) mod cmsg;
 mod errno;
+pub(crate) mod fake;
 mod fd;
 mod fd_generation;
 mod fs;
 mod lock;
 mod net;
+pub(crate) mod nonblocking;
 pub(super) mod op;
 mod pipe;
+mod poll;
 mod syscall;
 mod thread;
 
@@ -18,30 +21,35 @@ use std::ffi::c_int;
 use windows_sys::Win32::{
     Foundation::{ERROR_NO_SYSTEM_RESOURCES, ERROR_OPERATION_ABORTED},
     Networking::WinSock,
+    System::Threading::{GetCurrentThread, SetThreadAffinityMask},
 };
 
 pub(crate) use errno::last_error;
 pub use fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 pub(crate) use fd::{CURRENT_DIR, borrow_as_file, file_from_raw, socket_from_raw};
-pub use fd_generation::assume_overlapped;
-pub(crate) use fd_generation::{FdGeneration, held};
+pub(crate) use fd_generation::{FdGeneration, Held, declare_overlapped, held};
+pub use fd_generation::{assume_append_only, assume_overlapped, assume_synchronous};
 pub use fs::{NativePath, OpenFlags, PathUnit, Stat};
 pub use lock::{try_lock_file, unlock_file};
 pub use net::{Message, PeerAddress, RawSlice};
-pub(crate) use net::{SLICES_REFUSED, as_sock_ref, has_messages, peer_credentials, set_option};
+pub(crate) use net::{
+    SLICES_REFUSED, as_sock_ref, backlog, has_messages, is_connected, peer_credentials,
+    report_unreachable, set_option, set_socket_option, silence_unreachable,
+};
 pub use pipe::{
     NamedPipeFlags, NamedPipeInfo, create_named_pipe, disconnect_named_pipe, named_pipe_info,
     set_named_pipe_mode,
 };
+pub(crate) use poll::{poll_connecting, poll_now, ready_now};
 pub(crate) use syscall::{
-    as_handle, as_socket, call, close, first_span, is_warning, new_socket, poll_now,
+    as_handle, as_socket, call, close, first_span, is_warning, new_socket, part_of_cancelled, relay,
 };
 pub use thread::start_thread;
 pub(crate) use windows_sys::Win32::Networking::WinSock::{
     SD_BOTH as SHUT_RDWR, SD_RECEIVE as SHUT_RD, SD_SEND as SHUT_WR,
 };
 
-use crate::oversubscription::CpuSet;
+use crate::{oversubscription::CpuSet, request::RawResult};
 
 /// There is no `fork` here: a process has no copies.
 pub(crate) fn process_number() -> usize {
@@ -51,6 +59,16 @@ pub(crate) fn process_number() -> usize {
 /// The CPUs on which this thread may run, if known.
 pub(crate) fn processors_of_this_thread() -> Option<CpuSet> {
     None
+}
+
+/// Confines this thread to a set of CPUs of its group, which has at most 64.
+pub(crate) fn confine_this_thread(processors: &CpuSet) -> RawResult {
+    let mask = usize::try_from(processors[0]).unwrap_or(0);
+    // SAFETY: no pointers are passed.
+    match unsafe { SetThreadAffinityMask(GetCurrentThread(), mask) } {
+        0 => Err(last_error()),
+        _ => Ok(0),
+    }
 }
 
 /// The error of a cancelled request.

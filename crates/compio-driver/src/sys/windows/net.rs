@@ -4,16 +4,23 @@
 use std::{fmt, io, mem, ptr};
 
 use socket2::{SockAddr, SockRef};
-use windows_sys::Win32::Networking::WinSock::{
-    SO_TYPE, SOCK_STREAM, SOCKADDR, SOCKADDR_STORAGE, SOCKET, SOL_SOCKET, WSABUF, WSAMSG,
-    getsockopt, setsockopt,
+use windows_sys::{
+    Win32::Networking::WinSock::{
+        SIO_UDP_CONNRESET, SIO_UDP_NETRESET, SO_TYPE, SOCK_STREAM, SOCKADDR, SOCKADDR_STORAGE,
+        SOCKET, SOL_SOCKET, WSABUF, WSAIoctl, WSAMSG, getpeername, getsockopt, setsockopt,
+    },
+    core::BOOL,
 };
 
 use super::{
+    fake::{self, Call},
     fd::{AsRawFd, BorrowedFd, RawFd},
-    syscall::as_socket,
+    syscall::{as_socket, done},
 };
-use crate::{credentials::UCred, request::TRANSFER_MAX};
+use crate::{
+    credentials::UCred,
+    request::{RawResult, TRANSFER_MAX},
+};
 
 /// The number of buffers that the system refuses: no limit is known.
 pub(crate) const SLICES_REFUSED: usize = usize::MAX;
@@ -274,11 +281,79 @@ pub(crate) fn set_option(
     name: i32,
     value: i32,
 ) -> io::Result<()> {
-    let socket = as_socket(socket.as_raw_fd());
+    let set = set_socket_option(as_socket(socket.as_raw_fd()), level, name, value);
+    set.map(drop).map_err(io::Error::from_raw_os_error)
+}
+
+/// As [`set_option`].
+pub(crate) fn set_socket_option(socket: SOCKET, level: i32, name: i32, value: i32) -> RawResult {
+    if let Some(answer) = fake::answer(Call::SetOption { level, name, value }) {
+        return answer;
+    }
     let value = value.to_ne_bytes();
     // SAFETY: the value has the length passed, and outlives the call.
-    match unsafe { setsockopt(socket, level, name, value.as_ptr(), value.len() as i32) } {
-        0 => Ok(()),
-        _ => Err(io::Error::last_os_error()),
+    done(unsafe { setsockopt(socket, level, name, value.as_ptr(), value.len() as i32) } == 0)
+}
+
+/// The argument of `listen` for so many waiting connections. The system may cut plain numbers above 200. It takes
+/// larger ones, up to 65,535, as negative numbers: `SOMAXCONN_HINT` of C.
+pub(crate) fn backlog(count: i32) -> i32 {
+    match count {
+        ..=200 => count,
+        201.. => -count.min(65_535),
     }
 }
+
+/// Makes a datagram socket without a peer like one of unix: its receives do not fail because an earlier
+/// send could not be delivered. By default, each ICMP message "port unreachable" fails one receive with
+/// WSAECONNRESET, and "time exceeded" with WSAENETRESET.
+pub(crate) fn silence_unreachable(socket: BorrowedFd<'_>) {
+    let socket = as_socket(socket.as_raw_fd());
+    if !is_connected(socket) {
+        report_unreachable(socket, false);
+    }
+}
+
+/// Sets whether receives of a datagram socket fail because an earlier send could not be delivered.
+pub(crate) fn report_unreachable(socket: SOCKET, on: bool) {
+    for code in [SIO_UDP_CONNRESET, SIO_UDP_NETRESET] {
+        // Best effort: a provider other than UDP refuses it, and so does Wine 8 the second one.
+        let _ = set_flag(socket, code, on);
+    }
+}
+
+fn set_flag(socket: SOCKET, code: u32, on: bool) -> RawResult {
+    if let Some(answer) = fake::answer(Call::SetFlag { code, on }) {
+        return answer;
+    }
+    let value = BOOL::from(on);
+    let mut len = 0;
+    // SAFETY: the value has the length passed; all pointers outlive the call, which is not overlapped.
+    let returned = unsafe {
+        WSAIoctl(
+            socket,
+            code,
+            (&raw const value).cast(),
+            size_of_val(&value) as u32,
+            ptr::null_mut(),
+            0,
+            &mut len,
+            ptr::null_mut(),
+            None,
+        )
+    };
+    done(returned == 0)
+}
+
+/// Whether the socket has a peer.
+pub(crate) fn is_connected(socket: SOCKET) -> bool {
+    // SAFETY: all zeroes are a value of this plain C struct, which outlives the call.
+    unsafe {
+        let mut address: SOCKADDR_STORAGE = mem::zeroed();
+        let mut len = size_of_val(&address) as i32;
+        getpeername(socket, (&raw mut address).cast(), &mut len) == 0
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests;

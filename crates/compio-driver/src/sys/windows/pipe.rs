@@ -1,5 +1,5 @@
-//! Named pipes: creation, disconnect, information and mode. These calls do not block. Waiting for
-//! a client is in `op`.
+//! Named pipes: creation, disconnect, information and mode. These calls do not block, except
+//! on a handle without `FILE_FLAG_OVERLAPPED` on which another thread waits. Waiting for a client is in `op`.
 
 use std::{
     io,

@@ -15,9 +15,8 @@ use windows_sys::Win32::{
         ERROR_NOT_SUPPORTED, HANDLE, INVALID_HANDLE_VALUE,
     },
     Networking::WinSock::{
-        INVALID_SOCKET, POLLERR, POLLHUP, POLLNVAL, POLLRDBAND, POLLRDNORM, POLLWRNORM, SOCKET,
-        WSA_FLAG_NO_HANDLE_INHERIT, WSA_FLAG_OVERLAPPED, WSAEOPNOTSUPP, WSAPOLLFD, WSAPoll,
-        WSASocketW, bind, closesocket, listen, shutdown,
+        INVALID_SOCKET, SOCK_DGRAM, SOCKET, WSA_FLAG_NO_HANDLE_INHERIT, WSA_FLAG_OVERLAPPED,
+        WSAEOPNOTSUPP, WSASocketW, bind, closesocket, listen, shutdown,
     },
     Storage::FileSystem::{
         CreateFileW, FILE_ATTRIBUTE_REPARSE_POINT, FILE_ATTRIBUTE_TAG_INFO, FILE_END_OF_FILE_INFO,
@@ -34,12 +33,14 @@ use windows_sys::Win32::{
 };
 
 use super::{
+    ECANCELED,
     errno::last_error,
     fd::{CURRENT_DIR, IntoRawFd, OwnedFd, RawFd},
     fs::{OpenFlags, PathUnit, Stat},
+    net::report_unreachable,
 };
 use crate::{
-    request::{Control, FileOp, Position, RawResult, Request, Span, Spans, Transfer, ready},
+    request::{Control, FileOp, Position, RawResult, Request, Span, Spans, Transfer},
     sys::iocp::{Begun, RawEntry},
 };
 
@@ -178,13 +179,17 @@ fn set_end_of_file(file: HANDLE, len: u64) -> RawResult {
     done(returned != 0)
 }
 
-/// A socket for overlapped calls, which no child process inherits.
+/// A socket for overlapped calls, which no child process inherits. A datagram socket is
+/// [silent](super::net::silence_unreachable) about peers that cannot be reached.
 pub(crate) fn new_socket(domain: i32, kind: i32, protocol: i32) -> Result<SOCKET, i32> {
     let flags = WSA_FLAG_OVERLAPPED | WSA_FLAG_NO_HANDLE_INHERIT;
     // SAFETY: no pointers are passed but null.
     let socket = unsafe { WSASocketW(domain, kind, protocol, ptr::null(), 0, flags) };
     if socket == INVALID_SOCKET {
         return Err(last_error());
+    }
+    if kind == SOCK_DGRAM {
+        report_unreachable(socket, false);
     }
     Ok(socket)
 }
@@ -197,17 +202,60 @@ unsafe fn read(handle: HANDLE, span: Span, position: Position) -> RawResult {
         // The system would wait for data.
         return Ok(0);
     }
+    // SAFETY: passed on from this function.
+    unsafe { read_or_end(handle, span, position) }.or_else(|code| match code as u32 {
+        ERROR_HANDLE_EOF | ERROR_BROKEN_PIPE => Ok(0),
+        _ => Err(code),
+    })
+}
+
+/// As [`read`], but EOF is an error.
+///
+/// # Safety
+///
+/// As [`call`].
+unsafe fn read_or_end(handle: HANDLE, span: Span, position: Position) -> RawResult {
     let transfer = |bytes: *mut u32, overlapped| {
         // SAFETY: the span is valid by this function's contract; the other pointers are the caller's.
         unsafe { ReadFile(handle, span.start, span.len, bytes, overlapped) }
     };
     let (bytes, answer) = transferred(handle, position, transfer);
     answer.or_else(|code| match code as u32 {
-        ERROR_HANDLE_EOF | ERROR_BROKEN_PIPE => Ok(0),
         // The next read gets the rest of the message.
         ERROR_MORE_DATA => Ok(bytes),
         _ => Err(code),
     })
+}
+
+/// Moves bytes from one pipe to another until the first is at EOF, or the reader of the second has gone.
+/// Both may be for overlapped calls, and may belong to a port. Blocks.
+pub(crate) fn relay(from: &OwnedHandle, to: &OwnedHandle) -> Result<(), i32> {
+    let mut buffer = [0; 16 * 1024];
+    let (start, room) = (buffer.as_mut_ptr(), buffer.len());
+    loop {
+        // SAFETY: the buffer outlives the call.
+        let len = unsafe {
+            let span = Span::new(start, room);
+            read_or_end(from.as_raw_handle(), span, Position::Cursor)?
+        };
+        // A read of 0 bytes is not EOF: the writer has written 0 bytes.
+        let mut written = 0;
+        while written < len as usize {
+            // SAFETY: likewise; `written` is less than the length.
+            written += unsafe {
+                let rest = Span::new(start.add(written), len as usize - written);
+                write(to.as_raw_handle(), rest, Position::Cursor)? as usize
+            };
+        }
+    }
+}
+
+/// A transfer that was cancelled after a part of its bytes has transferred this part.
+pub(crate) fn part_of_cancelled(bytes: u32, result: RawResult) -> RawResult {
+    match result {
+        Err(ECANCELED) if bytes > 0 => Ok(bytes),
+        result => result,
+    }
 }
 
 /// # Safety
@@ -233,7 +281,8 @@ fn transferred(
         Position::Cursor if unsafe { GetFileType(handle) } == FILE_TYPE_DISK => {
             let mut bytes = 0;
             let succeeded = transfer(&mut bytes, ptr::null_mut()) != 0;
-            return (bytes, done(succeeded).map(|_| bytes));
+            let answer = done(succeeded).map(|_| bytes);
+            return (bytes, part_of_cancelled(bytes, answer));
         }
         Position::Cursor => 0,
         // The largest values mean "the end" and "the cursor".
@@ -242,9 +291,10 @@ fn transferred(
         }
         Position::At(offset) => offset,
     };
-    overlapped(handle, offset, |overlapped| {
+    let (bytes, answer) = overlapped(handle, offset, |overlapped| {
         Begun::new(transfer(ptr::null_mut(), overlapped) != 0)
-    })
+    });
+    (bytes, part_of_cancelled(bytes, answer))
 }
 
 /// Makes an overlapped call that queues no packet, and waits for its end.
@@ -363,35 +413,6 @@ unsafe fn stat_fd(handle: HANDLE, into: *mut Stat) -> RawResult {
         }
     }
     Ok(0)
-}
-
-/// The subset of these `poll(2)` bits that is set for the socket now, and always its error bits.
-pub(crate) fn poll_now(socket: SOCKET, events: u32) -> RawResult {
-    const PAIRS: [(u32, i16); 6] = [
-        (ready::IN, POLLRDNORM),
-        (ready::PRI, POLLRDBAND),
-        (ready::OUT, POLLWRNORM),
-        (ready::ERR, POLLERR),
-        (ready::HUP, POLLHUP),
-        (ready::NVAL, POLLNVAL),
-    ];
-    let may_be_asked = ready::IN | ready::PRI | ready::OUT;
-    let mut entry = WSAPOLLFD {
-        fd: socket,
-        events: PAIRS
-            .iter()
-            .filter(|(bit, _)| events & may_be_asked & bit != 0)
-            .fold(0, |sum, (_, theirs)| sum | theirs),
-        revents: 0,
-    };
-    // SAFETY: one entry, which outlives the call.
-    if unsafe { WSAPoll(&mut entry, 1, 0) } < 0 {
-        return Err(last_error());
-    }
-    Ok(PAIRS
-        .iter()
-        .filter(|(_, theirs)| entry.revents & theirs != 0)
-        .fold(0, |sum, (bit, _)| sum | bit))
 }
 
 /// The first buffer that is not empty: a vectored read or write uses only this one, as in std on

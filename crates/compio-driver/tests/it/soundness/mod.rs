@@ -4,7 +4,7 @@
 
 #[cfg(unix)]
 mod buffers;
-#[cfg(target_os = "linux")]
+#[cfg(all(target_os = "linux", not(compio_portable)))]
 mod descriptor_types;
 mod descriptors;
 mod flags;
@@ -25,10 +25,10 @@ mod receives;
 mod reentrancy;
 mod reuse;
 mod shutdown;
-#[cfg(target_os = "linux")]
+#[cfg(all(target_os = "linux", not(compio_portable)))]
 mod slow_files;
-#[cfg(target_os = "linux")]
-mod splice_ends;
+#[cfg(all(target_os = "linux", not(compio_portable)))]
+pub(crate) mod splice_ends;
 #[cfg(unix)]
 mod unix;
 mod unpolled;

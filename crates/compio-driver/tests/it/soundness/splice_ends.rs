@@ -23,7 +23,7 @@ use compio_driver::{
 use crate::support::{LONG, each_backend, poll_once, run, unblocked};
 
 /// A socket with an entry in its error queue, and no bytes.
-fn with_error_queue() -> UdpSocket {
+pub(crate) fn with_error_queue() -> UdpSocket {
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     let closed = UdpSocket::bind("127.0.0.1:0").unwrap();
     socket.connect(closed.local_addr().unwrap()).unwrap();
@@ -40,13 +40,18 @@ fn with_error_queue() -> UdpSocket {
         )
     };
     assert_eq!(set, 0);
+    add_error(&socket);
+    socket
+}
+
+/// Adds an entry to the error queue of such a socket.
+pub(crate) fn add_error(socket: &UdpSocket) {
     socket.send(b"x").unwrap();
     let began = Instant::now();
     while socket.take_error().unwrap().is_none() {
         assert!(began.elapsed() < LONG, "the kernel reports no error");
         std::thread::yield_now();
     }
-    socket
 }
 
 #[test]

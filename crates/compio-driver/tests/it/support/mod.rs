@@ -23,7 +23,9 @@ use std::{
 use compio_driver::{Driver, DriverBuilder, SharedFd, Submit, op::ReadAt};
 
 #[cfg(target_os = "linux")]
-pub(crate) use compio_testkit::sys::seccomp::{refuse, refuse_poll};
+pub(crate) use compio_testkit::sys::seccomp::refuse;
+#[cfg(all(target_os = "linux", not(compio_portable)))]
+pub(crate) use compio_testkit::sys::seccomp::refuse_poll;
 pub(crate) use compio_testkit::{
     LONG,
     buffer::{Canary, pattern},
@@ -35,12 +37,13 @@ pub(crate) use compio_testkit::{
 };
 pub(crate) use driving::{begin, drain, driver, poll_once, poll_with, run, share, turn_until};
 pub(crate) use system::{
-    BUFFERS_MAX, MSG_PEEK, MSG_TRUNC, NEW_FILE, READ, READ_WRITE_CREATE, Stream, check_attributes,
-    check_blocks, code, each_backend, fair_driver, file, forget_from, is_inherited,
-    is_no_descriptor, is_woken, native, no_descriptors, pipe, pipe_in, pipe_out, streams,
+    BUFFERS_MAX, HAS_CREATION_TIME, MSG_PEEK, MSG_TRUNC, NEW_FILE, READ, READ_WRITE_CREATE,
+    REPORTS_EXCEPTIONS, SENDS_CHANGE_MODE, Stream, check_attributes, check_blocks, code,
+    each_backend, fair_driver, file, forget_from, is_inherited, is_no_descriptor, is_woken, native,
+    no_descriptors, pipe, pipe_in, pipe_out, streams,
 };
 #[cfg(unix)]
-pub(crate) use system::{readiness, uring};
+pub(crate) use system::{HAS_SPLICES, RECEIVES_CLOSED_ON_EXEC, readiness, uring};
 
 /// A driver whose submission queue holds four entries.
 pub(crate) fn tiny_driver() -> Driver {

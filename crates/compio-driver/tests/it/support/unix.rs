@@ -98,16 +98,37 @@ pub(crate) fn file(content: &[u8]) -> (File, SharedFd) {
     (file, fd)
 }
 
+/// Whether this build has splices: only Linux has them.
+pub(crate) const HAS_SPLICES: bool = cfg!(all(target_os = "linux", not(compio_portable)));
+
+/// Whether readiness has priority, and errors alone. A kqueue does not report them through `polling`.
+pub(crate) const REPORTS_EXCEPTIONS: bool = cfg!(all(target_os = "linux", not(compio_portable)));
+
+/// Whether a send makes its socket non-blocking for good, as on macOS.
+pub(crate) const SENDS_CHANGE_MODE: bool = cfg!(any(target_vendor = "apple", compio_portable));
+
+/// Whether raw control data is received with descriptors that are closed on exec: by a flag of Linux.
+pub(crate) const RECEIVES_CLOSED_ON_EXEC: bool =
+    cfg!(all(target_os = "linux", not(compio_portable)));
+
+/// Whether attributes have the time of creation. `stat` of Linux does not have it, and `statx` does.
+pub(crate) const HAS_CREATION_TIME: bool = cfg!(not(compio_portable));
+
 /// The number of buffers that one file transfer takes.
 pub(crate) const BUFFERS_MAX: usize = 1024;
 
-/// Writes the file to disk, and drops it from the page cache from this offset on.
+/// Writes the file to disk, and drops it from the page cache from this offset on, if the system can.
 pub(crate) fn forget_from(file: &File, offset: i64) {
     file.sync_all().expect("a disk");
-    // SAFETY: no pointers are passed.
-    let forgotten =
-        unsafe { libc::posix_fadvise(file.as_raw_fd(), offset, 0, libc::POSIX_FADV_DONTNEED) };
-    assert_eq!(forgotten, 0);
+    #[cfg(target_vendor = "apple")]
+    let _ = offset;
+    #[cfg(not(target_vendor = "apple"))]
+    {
+        let advice = libc::POSIX_FADV_DONTNEED;
+        // SAFETY: no pointers are passed.
+        let forgotten = unsafe { libc::posix_fadvise(file.as_raw_fd(), offset, 0, advice) };
+        assert_eq!(forgotten, 0);
+    }
 }
 
 /// The path as requests need it.

@@ -17,6 +17,7 @@ use std::{
 use compio_driver::{
     AsRawFd, BackendKind, Driver, DriverBuilder, RawFd, SharedFd,
     op::Attributes,
+    os::windows::assume_overlapped,
     request::{NativePath, OpenFlags},
 };
 use compio_testkit::sys::{is_signalled, named_pipe};
@@ -82,22 +83,29 @@ pub(crate) fn streams() -> (Stream, Stream) {
     tcp()
 }
 
+/// A handle that was opened for overlapped calls.
+fn share_overlapped(file: File) -> SharedFd {
+    let fd = share(file);
+    assume_overlapped(&fd);
+    fd
+}
+
 /// The reading and the writing end of a pipe.
 pub(crate) fn pipe() -> (SharedFd, SharedFd) {
     let (reader, writer) = named_pipe(FILE_FLAG_OVERLAPPED, FILE_FLAG_OVERLAPPED);
-    (share(reader), share(writer))
+    (share_overlapped(reader), share_overlapped(writer))
 }
 
 /// A pipe that the driver reads and the test writes.
 pub(crate) fn pipe_in() -> (SharedFd, File) {
     let (reader, writer) = named_pipe(FILE_FLAG_OVERLAPPED, 0);
-    (share(reader), writer)
+    (share_overlapped(reader), writer)
 }
 
 /// A pipe that the driver writes and the test reads.
 pub(crate) fn pipe_out() -> (File, SharedFd) {
     let (reader, writer) = named_pipe(0, FILE_FLAG_OVERLAPPED);
-    (reader, share(writer))
+    (reader, share_overlapped(writer))
 }
 
 /// A file with a unique name and this content, for the test and for the driver.
@@ -112,8 +120,17 @@ pub(crate) fn file(content: &[u8]) -> (File, SharedFd) {
     let overlapped = options
         .custom_flags(FILE_FLAG_OVERLAPPED)
         .open(named.path());
-    (file, share(overlapped.expect("the same file")))
+    (file, share_overlapped(overlapped.expect("the same file")))
 }
+
+/// Whether a send changes the mode of its socket.
+pub(crate) const SENDS_CHANGE_MODE: bool = false;
+
+/// Whether readiness has priority.
+pub(crate) const REPORTS_EXCEPTIONS: bool = true;
+
+/// Whether attributes have the time of creation.
+pub(crate) const HAS_CREATION_TIME: bool = true;
 
 /// The number of buffers that one file transfer takes: no call takes several, except whole pages.
 pub(crate) const BUFFERS_MAX: usize = 1;

@@ -15,6 +15,20 @@ use crate::support::{
     readiness, run, share, start,
 };
 
+/// The type of a file in its mode. `mode_t` has 16 bits on macOS and FreeBSD.
+#[allow(clippy::unnecessary_cast, reason = "not on every system")]
+mod kind {
+    pub(super) const BITS: u32 = libc::S_IFMT as u32;
+    pub(super) const LINK: u32 = libc::S_IFLNK as u32;
+    pub(super) const FIFO: u32 = libc::S_IFIFO as u32;
+}
+
+/// Past the page cache, where the system has a flag for it.
+#[cfg(not(target_vendor = "apple"))]
+const DIRECT: i32 = libc::O_DIRECT;
+#[cfg(target_vendor = "apple")]
+const DIRECT: i32 = 0;
+
 #[test]
 fn sync_works_on_files_only() {
     let driver = driver();
@@ -42,7 +56,7 @@ fn a_link_is_followed_only_if_asked() {
     std::os::unix::fs::symlink("nowhere", &link).unwrap();
     let link = native(link);
     let itself = run(&driver, driver.submit(Stat::new(link.clone(), false))).unwrap();
-    assert_eq!(itself.mode() & libc::S_IFMT, libc::S_IFLNK);
+    assert_eq!(itself.mode() & kind::BITS, kind::LINK);
     check_code(
         run(&driver, driver.submit(Stat::new(link, true))),
         libc::ENOENT,
@@ -54,7 +68,7 @@ fn attributes_of_no_file_fail() {
     let driver = driver();
     let (reader, _writer) = pipe();
     let attributes = run(&driver, driver.submit(StatFd::new(reader))).unwrap();
-    assert_eq!(attributes.mode() & libc::S_IFMT, libc::S_IFIFO);
+    assert_eq!(attributes.mode() & kind::BITS, kind::FIFO);
     let below = native("/dev/null/below");
     check_code(
         run(&driver, driver.submit(Stat::new(below, true))),
@@ -88,8 +102,8 @@ fn check_direct(driver: &Driver) {
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), [7; 8192]).unwrap();
     let mut options = File::options();
-    let direct = options.read(true).custom_flags(libc::O_DIRECT);
-    // Not every file system has O_DIRECT.
+    let direct = options.read(true).custom_flags(DIRECT);
+    // Not every file system has the flag.
     let Ok(direct) = direct.open(file.path()) else {
         return;
     };

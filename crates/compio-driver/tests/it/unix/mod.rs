@@ -9,12 +9,14 @@ mod half_closed;
 mod net;
 pub(crate) mod numbers;
 mod outer_driver;
+#[cfg(all(target_os = "linux", not(compio_portable)))]
 mod raw;
 mod readiness;
-#[cfg(target_os = "linux")]
+#[cfg(all(target_os = "linux", not(compio_portable)))]
 mod ring;
-#[cfg(target_os = "linux")]
+#[cfg(all(target_os = "linux", not(compio_portable)))]
 pub(crate) mod selection;
+#[cfg(all(target_os = "linux", not(compio_portable)))]
 mod splices;
 mod streams;
 pub(crate) mod terminals;

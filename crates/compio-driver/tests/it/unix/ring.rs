@@ -1,10 +1,16 @@
 //! Only with a ring: one system call submits all operations.
 
-use compio_driver::op::{Nop, ReadAt, WriteAt};
+use std::{future::poll_fn, task::Context, time::Duration};
+
+use compio_driver::{
+    BufferPool,
+    op::{Nop, ReadAt, WriteAt},
+};
 
 use crate::{
     batching::enters,
-    support::{file, pipe, run, start, uring},
+    soundness::splice_ends::{add_error, with_error_queue},
+    support::{drain, file, pipe, run, share, start, uring},
 };
 
 #[test]
@@ -47,4 +53,27 @@ fn reads_from_the_page_cache_complete_inline() {
     assert_eq!(run(&driver, waiting).1, b"3456");
     // The budget is full again.
     assert!(start(&driver, &mut read()).is_some());
+}
+
+/// The data of an error queue is not kept for the next receive.
+#[test]
+fn dropped_stream_of_errors_returns_all_its_buffers() {
+    let Some(builder) = uring() else { return };
+    let driver = builder.build().unwrap();
+    let socket = with_error_queue();
+    let pool = BufferPool::new(&driver, 4, 16).unwrap();
+    let fd = share(socket.try_clone().unwrap());
+    let mut stream = driver.recv_stream(fd, &pool, libc::MSG_ERRQUEUE);
+    let first = run(&driver, poll_fn(|cx| stream.poll_next(cx)));
+    assert_eq!(&*first.unwrap().unwrap(), b"x");
+    let next = stream.poll_next(&mut Context::from_waker(&driver.waker()));
+    assert!(next.is_pending());
+    // A ring without multishot receives takes no more before the next poll.
+    for _ in 0..3 {
+        add_error(&socket);
+        driver.turn(Some(Duration::ZERO)).unwrap();
+    }
+    drop(stream);
+    drain(&driver);
+    assert_eq!(pool.handed_out(), 0);
 }

@@ -15,7 +15,7 @@ use compio_driver::{
 use crate::{
     support::{
         begin, check_code, drain, driver, each_backend, file, pipe, pipe_in, pipe_out, readiness,
-        run, share, start, tcp, unblocked,
+        run, share, start, tcp, turn_until, unblocked,
     },
     unix::is_done_without,
 };
@@ -258,4 +258,49 @@ fn a_dropped_splice_from_an_empty_pipe_ends() {
         .unwrap();
     drop(splice);
     drain(&driver);
+}
+
+#[test]
+fn two_splices_from_one_pipe_wait_for_a_byte_each() {
+    unblocked(|| {
+        for driver in each_backend() {
+            let (from, mut source) = pipe_in();
+            let [(one, to_one), (other, to_other)] = [pipe(), pipe()];
+            let mut splices = [to_one, to_other].map(|to| {
+                let from = from.clone();
+                driver.submit(Splice::new(from, Position::Cursor, to, Position::Cursor, 1))
+            });
+            splices.iter_mut().for_each(|splice| begin(&driver, splice));
+            source.write_all(b"x").unwrap();
+            turn_until(&driver, || driver.in_flight() == 1);
+            source.write_all(b"x").unwrap();
+            for splice in splices {
+                assert_eq!(run(&driver, splice).unwrap(), 1, "{:?}", driver.backend());
+            }
+            for reader in [one, other] {
+                let read = driver.submit(ReadAt::at_cursor(reader, Vec::with_capacity(8)));
+                assert_eq!(run(&driver, read).1, b"x");
+            }
+        }
+    });
+}
+
+/// A backend may limit its calls per turn.
+#[test]
+fn hundreds_of_splices_one_after_the_other_complete() {
+    unblocked(|| {
+        for driver in each_backend() {
+            let ((from, mut source), (mut sink, to)) = (pipe_in(), pipe_out());
+            for byte in 0..200 {
+                source.write_all(&[byte]).unwrap();
+                let (from, to) = (from.clone(), to.clone());
+                let splice = Splice::new(from, Position::Cursor, to, Position::Cursor, 1);
+                assert_eq!(run(&driver, driver.submit(splice)).unwrap(), 1);
+                let mut moved = [0];
+                sink.read_exact(&mut moved).unwrap();
+                assert_eq!(moved, [byte], "{:?}", driver.backend());
+                driver.turn(Some(Duration::ZERO)).unwrap();
+            }
+        }
+    });
 }

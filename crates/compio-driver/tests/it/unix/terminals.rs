@@ -39,7 +39,7 @@ pub(crate) fn terminal() -> (fs::File, fs::File) {
 }
 
 /// The minimum number of bytes of a read, and the tenths of a second between two bytes.
-#[cfg(target_os = "linux")]
+#[cfg(all(target_os = "linux", not(compio_portable)))]
 pub(crate) fn set_min_and_time(terminal: &fs::File, min: u8, time: u8) {
     use std::os::fd::AsRawFd;
     // SAFETY: the settings are plain data, and outlive the calls.
@@ -54,7 +54,7 @@ pub(crate) fn set_min_and_time(terminal: &fs::File, min: u8, time: u8) {
 }
 
 /// Whether there are bytes to read within a moment.
-#[cfg(target_os = "linux")]
+#[cfg(all(target_os = "linux", not(compio_portable)))]
 pub(crate) fn is_readable(file: &fs::File) -> bool {
     let mut entry = libc::pollfd {
         fd: std::os::fd::AsRawFd::as_raw_fd(file),

@@ -3,11 +3,14 @@
 use std::{ffi::c_void, io, io::Write, ptr, time::Duration};
 
 use compio_driver::{
-    AsRawFd, Operation, Owned, OwnsFd, RawFd, SharedFd,
-    os::windows::{Begun, RawEntry},
+    AsRawFd, Operation, Owned, OwnsFd, Poller, RawFd, SharedFd,
+    os::windows::{Begun, RawEntry, open_directory},
     request::Request,
 };
-use windows_sys::Win32::{Foundation::HANDLE, Storage::FileSystem::ReadFile};
+use windows_sys::Win32::{
+    Foundation::HANDLE,
+    Storage::FileSystem::{FILE_NOTIFY_CHANGE_FILE_NAME, ReadDirectoryChangesW, ReadFile},
+};
 
 use crate::support::{begin, check_code, code, drain, driver, file, pipe_in, run, share};
 
@@ -118,5 +121,95 @@ fn a_raw_call_on_a_file_between_others() {
         for other in others {
             assert_eq!(run(&driver, other).1, b"tent");
         }
+    }
+}
+
+/// A watch of a directory, whose call reports the success of the queueing as its own.
+struct HastyWatch {
+    fd: SharedFd,
+    buffer: Box<[u32; 64]>,
+    entry: Option<RawEntry>,
+}
+
+/// # Safety
+///
+/// `data` points to a buffer of 64 words that outlives the call.
+unsafe fn watch(fd: RawFd, overlapped: *mut c_void, data: *mut ()) -> Begun {
+    let (RawFd::Handle(handle), recursive) = (fd, 0) else {
+        unreachable!("a directory is no socket");
+    };
+    // SAFETY: by the contracts of this function and of `RawEntry::new`.
+    let returned = unsafe {
+        ReadDirectoryChangesW(
+            handle,
+            data.cast(),
+            256,
+            recursive,
+            FILE_NOTIFY_CHANGE_FILE_NAME,
+            ptr::null_mut(),
+            overlapped.cast(),
+            None,
+        )
+    };
+    Begun::new(returned != 0)
+}
+
+// SAFETY: the request points into the operation, and to its memory on the heap.
+unsafe impl Operation for HastyWatch {
+    type Output = io::Result<usize>;
+
+    fn request(&mut self) -> Request {
+        let data = (&raw mut *self.buffer).cast();
+        // SAFETY: one call is made, and nothing after it.
+        let entry = unsafe { RawEntry::new(self.fd.as_raw_fd(), watch, data) };
+        Request::Raw(self.entry.insert(entry))
+    }
+
+    unsafe fn finish(self, answer: io::Result<usize>) -> Self::Output {
+        answer
+    }
+}
+
+// SAFETY: the operation owns the descriptor.
+unsafe impl Owned for HastyWatch {}
+
+#[test]
+fn s36_raw_call_that_succeeds_when_queued_completes_at_its_end() {
+    for is_attached in [false, true] {
+        let driver = driver();
+        let dir = tempfile::tempdir().unwrap();
+        let fd = share(open_directory(dir.path()).unwrap());
+        if is_attached {
+            driver.attach(fd.as_raw_fd()).unwrap();
+        }
+        let watch = || HastyWatch {
+            fd: fd.clone(),
+            buffer: Box::new([0; 64]),
+            entry: None,
+        };
+        let mut changed = driver.submit(watch());
+        begin(&driver, &mut changed);
+        driver.turn(Some(Duration::from_millis(1))).unwrap();
+        begin(&driver, &mut changed);
+        // The thread pool attaches a foreign handle: the watch may begin after the first change.
+        let is_done = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+        let (ends, folder) = (is_done.clone(), dir.path().to_owned());
+        let writer = std::thread::spawn(move || {
+            let mut number = 0_u32;
+            while !ends.load(std::sync::atomic::Ordering::Relaxed) {
+                std::fs::write(folder.join(number.to_string()), "").unwrap();
+                std::thread::sleep(Duration::from_millis(10));
+                number += 1;
+            }
+        });
+        assert!(run(&driver, changed).unwrap() > 0);
+        is_done.store(true, std::sync::atomic::Ordering::Relaxed);
+        writer.join().unwrap();
+
+        let mut dropped = driver.submit(watch());
+        begin(&driver, &mut dropped);
+        assert_eq!(driver.in_flight(), 1);
+        drop(dropped);
+        drain(&driver);
     }
 }

@@ -12,7 +12,10 @@ use super::super::{
     op_state::{Ask, OpState, RecvCall},
     raw::Begun,
 };
-use crate::request::{Message, RawSlice, Span, Spans};
+use crate::{
+    request::{Message, RawSlice, Span, Spans},
+    sys::windows::fake::{self, Call},
+};
 
 /// # Safety
 ///
@@ -63,13 +66,17 @@ pub(super) unsafe fn recv(
     unsafe {
         (*op_state).ask = Ask::Recv;
         (*op_state).flags = flags;
+        let overlapped = &raw mut (*op_state).overlapped;
+        if let Some(answer) = fake::answer(Call::Read { overlapped }) {
+            return Begun::faked(answer);
+        }
         let returned = WSARecv(
             socket,
             RawSlice::as_wsabufs(spans.first),
             spans.count,
             ptr::null_mut(),
             &raw mut (*op_state).flags,
-            &raw mut (*op_state).overlapped,
+            overlapped,
             None,
         );
         Begun::new(returned == 0)
@@ -88,13 +95,17 @@ pub(super) unsafe fn send(
     // SAFETY: passed on from this function.
     unsafe {
         (*op_state).ask = Ask::Send;
+        let overlapped = &raw mut (*op_state).overlapped;
+        if let Some(answer) = fake::answer(Call::Write { overlapped }) {
+            return Begun::faked(answer);
+        }
         let returned = WSASend(
             socket,
             RawSlice::as_wsabufs(spans.first),
             spans.count,
             ptr::null_mut(),
             flags,
-            &raw mut (*op_state).overlapped,
+            overlapped,
             None,
         );
         Begun::new(returned == 0)

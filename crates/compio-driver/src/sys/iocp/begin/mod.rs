@@ -134,3 +134,6 @@ unsafe fn start_net(net: &Net, kind: Kind, op_state: *mut OpState) -> Started {
         .into()
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests;

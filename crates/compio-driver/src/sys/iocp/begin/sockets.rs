@@ -7,8 +7,9 @@ use std::{
 };
 
 use windows_sys::Win32::Networking::WinSock::{
-    AF_INET, AF_INET6, MSG_PEEK, SOCK_STREAM, SOCKADDR, SOCKADDR_IN, SOCKADDR_IN6,
-    SOCKADDR_STORAGE, SOCKET, WSAEINVAL, WSAENOTCONN, WSAEOPNOTSUPP, bind, connect, getsockname,
+    AF_INET, AF_INET6, MSG_PEEK, SO_REUSE_UNICASTPORT, SOCK_STREAM, SOCKADDR, SOCKADDR_IN,
+    SOCKADDR_IN6, SOCKADDR_STORAGE, SOCKET, SOL_SOCKET, WSAEINVAL, WSAENOTCONN, WSAEOPNOTSUPP,
+    bind, connect, getsockname,
 };
 
 use super::super::{
@@ -23,7 +24,10 @@ use super::{
 };
 use crate::{
     request::{PeerAddress, Span, ready},
-    sys::windows::{last_error, new_socket, poll_now},
+    sys::windows::{
+        fake::{self, Call},
+        is_connected, last_error, new_socket, poll_now, report_unreachable, set_socket_option,
+    },
 };
 
 /// # Safety
@@ -40,10 +44,12 @@ pub(super) unsafe fn begin_to_connect(
     unsafe {
         if !is_stream(kind) {
             // For datagrams, connect only stores the address.
-            return match connect(socket, address, len) {
-                0 => Begun::Over(Ok(0)),
-                _ => Begun::Over(Err(last_error())),
-            };
+            if connect(socket, address, len) != 0 {
+                return Begun::Over(Err(last_error()));
+            }
+            // A connect to no address has removed the peer.
+            report_unreachable(socket, is_connected(socket));
+            return Begun::Over(Ok(0));
         }
         let bound = bind_anywhere(socket, kind);
         let connect_ex = match bound.and_then(|()| extensions::connect_ex(socket)) {
@@ -87,6 +93,10 @@ fn bind_anywhere(socket: SOCKET, kind: Kind) -> Result<(), i32> {
             AF_INET6 => size_of::<SOCKADDR_IN6>(),
             _ => return Err(WSAEOPNOTSUPP),
         };
+        // As an implicit bind of `connect` does: the connect chooses the port, and connections to different
+        // peers may share one. Otherwise each connection of this machine takes a port of its own, of which there
+        // are 16,384. Systems before Windows 10 refuse the option.
+        let _ = set_socket_option(socket, SOL_SOCKET, SO_REUSE_UNICASTPORT, 1);
         match bind(socket, (&raw const address).cast(), len as i32) {
             0 => Ok(()),
             _ => Err(last_error()),
@@ -123,6 +133,10 @@ pub(super) unsafe fn accept(
         let room = (*op_state).room.get_or_insert_with(AcceptRoom::new);
         let room = ptr::from_mut(&mut **room).cast();
         let mut received = 0;
+        let overlapped = &raw mut (*op_state).overlapped;
+        if let Some(answer) = fake::answer(Call::Accept { overlapped }) {
+            return Begun::faked(answer);
+        }
         let returned = accept_ex(
             listener,
             raw,
@@ -131,7 +145,7 @@ pub(super) unsafe fn accept(
             ADDRESS_ROOM,
             ADDRESS_ROOM,
             &mut received,
-            &raw mut (*op_state).overlapped,
+            overlapped,
         );
         Begun::new(returned != 0)
     }

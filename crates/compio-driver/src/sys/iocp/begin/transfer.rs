@@ -19,7 +19,11 @@ use crate::{
     request::{Position, Span, Transfer},
     sys::{
         RawFd,
-        windows::{as_handle, first_span},
+        windows::{
+            as_handle,
+            fake::{self, Call},
+            first_span,
+        },
     },
 };
 
@@ -85,6 +89,9 @@ unsafe fn read(
             Err(code) => return Begun::Over(Err(code)),
         };
         (*op_state).ask = Ask::Read;
+        if let Some(answer) = fake::answer(Call::Read { overlapped }) {
+            return Begun::faked(answer);
+        }
         let returned = ReadFile(
             as_handle(fd),
             span.start,
@@ -120,6 +127,9 @@ unsafe fn write(
             Err(code) => return Begun::Over(Err(code)),
         };
         (*op_state).ask = Ask::Write;
+        if let Some(answer) = fake::answer(Call::Write { overlapped }) {
+            return Begun::faked(answer);
+        }
         let returned = WriteFile(
             as_handle(fd),
             span.start,
@@ -159,3 +169,6 @@ unsafe fn place(
         Ok(overlapped)
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests;

@@ -9,6 +9,7 @@ use std::{
     os::fd::{AsRawFd, FromRawFd, OwnedFd},
 };
 
+use super::native::{has_name, silence_closed_peer};
 use crate::{
     request::RawFd,
     sys::unix::{kind_in_life, last_error, private_in_life},
@@ -64,12 +65,20 @@ fn ask(fd: RawFd) -> Kind {
     match stat.st_mode & libc::S_IFMT {
         libc::S_IFREG | libc::S_IFDIR | libc::S_IFBLK => Kind::File,
         libc::S_IFIFO => Kind::Pipe,
-        libc::S_IFSOCK => Kind::Socket,
+        libc::S_IFSOCK => {
+            silence_closed_peer(fd);
+            Kind::Socket
+        }
         // SAFETY: no pointers are passed.
         libc::S_IFCHR if unsafe { libc::isatty(fd) } == 1 => Kind::Terminal,
         libc::S_IFCHR => Kind::Device,
         _ => Kind::Anonymous,
     }
+}
+
+/// Whether the descriptor is of a named pipe.
+pub(crate) fn is_fifo(fd: RawFd) -> bool {
+    kind_of(fd) == Kind::Pipe && stat(fd).is_some_and(|stat| has_name(&stat))
 }
 
 fn stat(fd: RawFd) -> Option<libc::stat> {

@@ -1,11 +1,23 @@
 //! Features of macOS and the BSDs that differ from Linux, and stubs of missing ones.
+//!
+//! `native.rs` has the calls and constants of these systems that Linux lacks; `linux.rs` replaces them in
+//! builds for Linux with `--cfg compio_portable`.
 
 pub(crate) mod cmsg;
 pub(crate) mod kinds;
+#[cfg(compio_portable)]
+#[path = "linux.rs"]
+mod native;
+#[cfg(not(compio_portable))]
+mod native;
 pub(crate) mod nowait;
+#[cfg(any(target_vendor = "apple", compio_portable))]
+mod prepare;
 mod process;
 pub(crate) mod splices;
 mod stat;
+#[cfg(any(target_vendor = "apple", compio_portable))]
+mod sync;
 
 use std::{
     ffi::{c_char, c_int},
@@ -13,13 +25,19 @@ use std::{
     os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd},
 };
 
-pub(crate) use self::process::process_number;
 pub use self::stat::Stat;
+pub(crate) use self::{
+    native::{
+        FIFO_EVENTS_LACK_EOF, RECEIVE, SECOND_CONNECT_REPORTS_FIRST, SEND, SENDS_IGNORE_DONTWAIT,
+        accept, socket, sync_all, sync_data,
+    },
+    process::process_number,
+};
 use crate::{
     credentials::UCred,
     oversubscription::CpuSet,
     request::{Position, RawResult},
-    sys::unix::{answer, last_error},
+    sys::unix::answer,
 };
 
 /// The CPUs on which this thread may run, if the system reports them.
@@ -27,11 +45,10 @@ pub(crate) fn processors_of_this_thread() -> Option<CpuSet> {
     None
 }
 
-/// A socket option prevents the signal for a closed peer: see [`prepare`].
-pub(crate) const SEND: c_int = 0;
-
-/// Not every system has a flag for this: see [`close_received_on_exec`].
-pub(crate) const RECEIVE: c_int = 0;
+/// These systems have no common call for this.
+pub(crate) fn confine_this_thread(_: &CpuSet) -> RawResult {
+    Err(libc::ENOTSUP)
+}
 
 /// The permitted flags of a send: those of send(2) that all of these systems have.
 pub(crate) const SEND_FLAGS: c_int =
@@ -46,59 +63,6 @@ pub(crate) const ERROR_QUEUE: c_int = 0;
 
 /// The flag that opens a path without opening its file.
 pub(crate) const PATH_ONLY: c_int = 0;
-
-pub(crate) fn socket(domain: c_int, kind: c_int, protocol: c_int) -> RawResult {
-    // SAFETY: no pointers are passed.
-    prepare(unsafe { libc::socket(domain, kind, protocol) })
-}
-
-/// # Safety
-///
-/// `address` has room for `len` bytes.
-pub(crate) unsafe fn accept(
-    fd: RawFd,
-    address: *mut libc::sockaddr,
-    len: *mut libc::socklen_t,
-) -> RawResult {
-    // SAFETY: by this function's contract.
-    prepare(unsafe { libc::accept(fd, address, len) })
-}
-
-/// Sets the properties that Linux sets at creation: closed on exec, and no signal for a closed peer.
-/// Also makes an accepted socket blocking, whatever the mode of its listener.
-fn prepare(fd: RawFd) -> RawResult {
-    if fd < 0 {
-        return Err(last_error());
-    }
-    let on: c_int = 1;
-    // SAFETY: the option's value outlives the call; the descriptor is ours, and is closed if it cannot
-    // be prepared.
-    unsafe {
-        let flags = libc::fcntl(fd, libc::F_GETFL);
-        let prepared = flags >= 0
-            && libc::fcntl(fd, libc::F_SETFL, flags & !libc::O_NONBLOCK) >= 0
-            && libc::fcntl(fd, libc::F_SETFD, libc::FD_CLOEXEC) >= 0
-            && libc::setsockopt(
-                fd,
-                libc::SOL_SOCKET,
-                libc::SO_NOSIGPIPE,
-                (&raw const on).cast(),
-                size_of_val(&on) as libc::socklen_t,
-            ) >= 0;
-        if !prepared {
-            let code = last_error();
-            libc::close(fd);
-            return Err(code);
-        }
-    }
-    answer(fd)
-}
-
-/// The systems have no common call for the content alone.
-pub(crate) fn sync_data(fd: RawFd) -> RawResult {
-    // SAFETY: no pointers are passed.
-    answer(unsafe { libc::fsync(fd) })
-}
 
 /// # Safety
 ///
@@ -127,18 +91,21 @@ pub(crate) fn splice(_: RawFd, _: Position, _: RawFd, _: Position, _: u32) -> Ra
     Err(libc::EOPNOTSUPP)
 }
 
-/// A process that starts between the receive and this call inherits the descriptor nevertheless.
+/// Sends to a closed peer fail, instead of raising a signal. Once for each life of a socket, also of one that
+/// other code has made: with its kind.
+pub(crate) fn silence_closed_peer(fd: RawFd) {
+    kinds::kind_of(fd);
+}
+
+/// A process that starts between the receive and this call inherits the descriptor nevertheless. On systems
+/// with a flag for it the call changes nothing.
 pub(crate) fn close_received_on_exec(fd: &OwnedFd) {
     // SAFETY: no pointers are passed.
     unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_SETFD, libc::FD_CLOEXEC) };
 }
 
 pub(crate) fn peer_credentials(socket: BorrowedFd<'_>) -> io::Result<UCred> {
-    let (mut uid, mut gid) = (0, 0);
-    // SAFETY: both numbers outlive the call.
-    if unsafe { libc::getpeereid(socket.as_raw_fd(), &raw mut uid, &raw mut gid) } < 0 {
-        return Err(io::Error::last_os_error());
-    }
+    let (uid, gid) = native::peer_ids(socket)?;
     Ok(UCred {
         uid,
         gid,

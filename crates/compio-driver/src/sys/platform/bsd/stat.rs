@@ -5,6 +5,8 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
+use super::native::birth_time;
+
 /// The attributes of a file. A time that the file system does not keep is `None`.
 #[derive(Clone, Copy)]
 #[repr(transparent)]
@@ -93,7 +95,8 @@ impl Stat {
 
     /// Time of creation.
     pub fn created(&self) -> Option<SystemTime> {
-        time(self.0.st_birthtime, self.0.st_birthtime_nsec)
+        let (seconds, nanos) = birth_time(&self.0)?;
+        time(seconds, nanos)
     }
 }
 

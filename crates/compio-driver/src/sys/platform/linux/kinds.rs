@@ -55,6 +55,11 @@ pub(crate) const fn trusts_readiness(_: Kind) -> bool {
     false
 }
 
+/// Not needed: events report the end of each pipe.
+pub(crate) fn is_fifo(_: RawFd) -> bool {
+    false
+}
+
 #[inline]
 pub(crate) fn kind_of(fd: RawFd) -> Kind {
     Kind::ALL[usize::from(kind_in_life(fd, |fd| ask(fd) as u8)) - 1]

@@ -35,8 +35,29 @@ pub(crate) fn processors_of_this_thread() -> Option<CpuSet> {
     (result == 0).then_some(processors)
 }
 
+/// Confines this thread to a set of CPUs.
+pub(crate) fn confine_this_thread(processors: &CpuSet) -> RawResult {
+    // SAFETY: as many bytes as that are read from the set.
+    let result = unsafe {
+        libc::sched_setaffinity(0, size_of::<CpuSet>(), ptr::from_ref(processors).cast())
+    };
+    answer(result)
+}
+
 /// The flag that turns the signal for a closed peer into an error.
 pub(crate) const SEND: c_int = libc::MSG_NOSIGNAL;
+
+/// Does nothing: [`SEND`] is a flag of each send.
+pub(crate) fn silence_closed_peer(_: RawFd) {}
+
+/// Whether no event reports that the last writer of a named pipe has closed it.
+pub(crate) const FIFO_EVENTS_LACK_EOF: bool = false;
+
+/// Whether `MSG_DONTWAIT` has no effect on a send.
+pub(crate) const SENDS_IGNORE_DONTWAIT: bool = false;
+
+/// Whether a second connect(2) reports the result of the first one.
+pub(crate) const SECOND_CONNECT_REPORTS_FIRST: bool = true;
 
 /// The flag that closes received descriptors on exec.
 pub(crate) const RECEIVE: c_int = libc::MSG_CMSG_CLOEXEC;
@@ -81,6 +102,11 @@ pub(crate) unsafe fn accept(
 ) -> RawResult {
     // SAFETY: by this function's contract.
     answer(unsafe { libc::accept4(fd, address, len, libc::SOCK_CLOEXEC) })
+}
+
+pub(crate) fn sync_all(fd: RawFd) -> RawResult {
+    // SAFETY: no pointers are passed.
+    answer(unsafe { libc::fsync(fd) })
 }
 
 pub(crate) fn sync_data(fd: RawFd) -> RawResult {

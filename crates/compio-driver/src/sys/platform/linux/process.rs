@@ -13,17 +13,20 @@ use std::{
     },
 };
 
+/// The number of the process that maps the page.
+const FIRST: usize = 1;
+
 /// The page's first word: the number of this process, or zero in a child that has no number yet.
 static PAGE: AtomicPtr<AtomicUsize> = AtomicPtr::new(ptr::null_mut());
 
-/// Replaces the page if the kernel provides none.
+/// Replaces the page if the kernel provides none. The process id of the first process.
 static NO_PAGE: AtomicUsize = AtomicUsize::new(0);
 
 /// The last number that this process or one of its ancestors got.
-static LAST: AtomicUsize = AtomicUsize::new(0);
+static LAST: AtomicUsize = AtomicUsize::new(FIRST);
 
-/// A number that differs from those of this process's ancestors. Takes no locks. After the first call
-/// it does not allocate either.
+/// A number that differs from those of this process's ancestors: 1 unless one of them has called this function
+/// before the fork. Takes no locks. After the first call it does not allocate either.
 pub(crate) fn process_number() -> usize {
     // Acquire: pairs with the exchange in `make_page`.
     let mut page = PAGE.load(Acquire);
@@ -32,8 +35,10 @@ pub(crate) fn process_number() -> usize {
     }
     if ptr::eq(page, &NO_PAGE) {
         // With a filter of system calls or an emulated kernel, only the process id remains for the
-        // comparison.
-        return process::id() as usize;
+        // comparison. Relaxed: written before the page was published.
+        let id = process::id() as usize;
+        let is_first = id == NO_PAGE.load(Relaxed);
+        return if is_first { FIRST } else { FIRST + id };
     }
     // SAFETY: the page is mapped for the life of the process, and used as this type only.
     let word = unsafe { &*page };
@@ -42,6 +47,7 @@ pub(crate) fn process_number() -> usize {
     if number != 0 {
         return number;
     }
+    // A child.
     let fresh = LAST.fetch_add(1, Relaxed) + 1;
     match word.compare_exchange(0, fresh, Relaxed, Relaxed) {
         Ok(_) => fresh,
@@ -51,7 +57,11 @@ pub(crate) fn process_number() -> usize {
 
 #[cold]
 fn make_page() -> *mut AtomicUsize {
-    let made = wiped_page().unwrap_or((&raw const NO_PAGE).cast_mut());
+    let made = wiped_page().unwrap_or_else(|| {
+        // Relaxed: the exchange publishes it.
+        NO_PAGE.store(process::id() as usize, Relaxed);
+        (&raw const NO_PAGE).cast_mut()
+    });
     // AcqRel: pairs with the load in `process_number`.
     match PAGE.compare_exchange(ptr::null_mut(), made, AcqRel, Acquire) {
         Ok(_) => made,
@@ -65,7 +75,7 @@ fn make_page() -> *mut AtomicUsize {
     }
 }
 
-/// Maps a page of zeros, which is a page of zeros again in each child.
+/// Maps a page with the number of the first process, which is a page of zeros in each child.
 fn wiped_page() -> Option<*mut AtomicUsize> {
     if cfg!(miri) {
         // This system has neither this advice nor `fork`.
@@ -90,6 +100,8 @@ fn wiped_page() -> Option<*mut AtomicUsize> {
             libc::munmap(page, len);
             return None;
         }
-        Some(page.cast())
+        let page: *mut AtomicUsize = page.cast();
+        page.write(AtomicUsize::new(FIRST));
+        Some(page)
     }
 }

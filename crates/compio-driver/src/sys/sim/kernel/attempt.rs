@@ -71,7 +71,9 @@ impl Kernel {
                 }
                 Net::Connect { .. } => self.end(flight, Ok(0), Effect::Nothing),
                 Net::AcceptMulti { .. } => self.accept_many(flight, thing),
-                Net::RecvMulti { group, .. } => self.receive_many(flight, thing, group),
+                Net::RecvMulti { group, once, .. } => {
+                    self.receive_many(flight, thing, group, once);
+                }
                 Net::RecvPooled { choice, .. } => self.receive_pooled(flight, thing, choice),
                 Net::SendZeroCopy { .. } | Net::SendMsgZeroCopy { .. } => {
                     self.send_uncopied(flight, thing)
@@ -214,7 +216,13 @@ impl Kernel {
         }
     }
 
-    pub(super) fn receive_many(&mut self, flight: &mut Flight, thing: usize, group: u16) {
+    pub(super) fn receive_many(
+        &mut self,
+        flight: &mut Flight,
+        thing: usize,
+        group: u16,
+        once: bool,
+    ) {
         loop {
             let Thing { filled, taken, .. } = self.things[thing];
             if filled == taken && !self.things[thing].is_finished {
@@ -233,7 +241,7 @@ impl Kernel {
             let item = What::Item(Ok(len as u32), Some(buffer.id));
             self.post(flight.key, item, Effect::Put(buffer, thing, from, len));
             let is_full = self.posted.len() > self.profile.completions_max;
-            if len == 0 || is_full || self.rng.percent(2) {
+            if len == 0 || once || is_full || self.rng.percent(2) {
                 return self.end(flight, Ok(len as u32), Effect::Nothing);
             }
         }

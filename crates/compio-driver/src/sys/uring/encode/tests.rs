@@ -12,7 +12,7 @@ use socket2::SockAddrStorage;
 use super::{Encoded, Slot, encode};
 use crate::request::{
     BlockingCall, CURRENT_DIR, Control, FileOp, Message, Net, PathOp, PeerAddress, Poll, Position,
-    RawSlice, Request, Span, Spans, Splice, Stat, Transfer,
+    RawSlice, Request, Span, Spans, Splice, Stat, Threads, Transfer,
 };
 
 /// A piece of memory with a name: address, length, name.
@@ -459,6 +459,34 @@ fn recv_and_send() {
 }
 
 #[test]
+fn receives_into_picked_buffers() {
+    let recv = |once| {
+        Request::Net(Net::RecvMulti {
+            fd: 3,
+            group: 7,
+            flags: 0,
+            once,
+        })
+    };
+    // One item: `IOSQE_BUFFER_SELECT` alone. Many: `IORING_RECV_MULTISHOT` as well.
+    check(
+        recv(true),
+        &[],
+        expect!["RECV entry_flags=0x20 fd=3 buf_index=7"],
+    );
+    assert_eq!(entry_of_flags(recv(false)), (0x20, 2));
+}
+
+/// The flags of an entry, and `ioprio` without the flag that tests add at random.
+fn entry_of_flags(request: Request) -> (u8, u16) {
+    // SAFETY: no raw entry.
+    let entry = unsafe { entry_of(&request) };
+    // SAFETY: 64 plain bytes.
+    let bytes: [u8; 64] = unsafe { ptr::from_ref(&entry).cast::<[u8; 64]>().read() };
+    (bytes[1], u16::from_le_bytes([bytes[2], bytes[3]]) & !1)
+}
+
+#[test]
 fn messages() {
     let mut message = Message::new();
     let message = &raw mut message;
@@ -553,6 +581,7 @@ fn requests_without_an_entry() {
     let shutdown = Control::Shutdown { fd: 3, how: 0 };
     check(Request::Control(shutdown), &[], expect!["a plain call"]);
     let work = BlockingCall {
+        threads: Threads::Pool,
         data: ptr::null_mut(),
         run: |_| {},
     };

@@ -5,6 +5,7 @@ use std::{
     io,
     net::UdpSocket,
     os::fd::{FromRawFd, OwnedFd},
+    path::Path,
 };
 
 use super::{may_be_repeated, resubmit};
@@ -127,4 +128,15 @@ fn change_of_an_unknown_file_system_is_not_repeated() {
     // The same bytes at the same position.
     assert!(is_repeated(op::WriteAt::new(file.clone(), 0, "x")));
     assert!(is_repeated(op::StatFd::new(file)));
+}
+
+#[test]
+fn open_of_device_with_unknown_driver_is_not_repeated() {
+    let open = |name: &str| op::Open::new(path(name), libc::O_RDONLY, 0);
+    assert!(is_repeated(open("/dev/null")));
+    let foreign = ["/dev/fuse", "/dev/autofs", "/dev/loop-control"];
+    match foreign.iter().find(|name| Path::new(name).exists()) {
+        Some(name) => assert!(!is_repeated(open(name)), "{name}"),
+        None => eprintln!("not tested here: no such device"),
+    }
 }

@@ -26,7 +26,7 @@ use crate::{
     sys::{
         AsRawFd, OwnedFd, RawFd,
         iocp::{Begun, RawEntry},
-        windows::as_handle,
+        windows::{as_handle, declare_overlapped},
     },
 };
 
@@ -143,6 +143,8 @@ unsafe impl<F: AsRawFd + 'static> Operation for ReadDirectoryChanges<F> {
         self.watch.start = self.changes.words.as_mut_ptr();
         self.watch.len = self.changes.capacity() as u32;
         let data = (&raw mut self.watch).cast();
+        // `open_directory` opens it so. The watch then begins at once, and misses no change that follows.
+        declare_overlapped(self.fd.as_raw_fd());
         // SAFETY: `begin` makes one call and reports how it has returned.
         let entry = unsafe { RawEntry::new(self.fd.as_raw_fd(), begin, data) };
         Request::Raw(self.entry.insert(entry))

@@ -1,16 +1,16 @@
 //! Kernels that refuse, interrupt and overflow, and readiness on unix. The head of each file names
 //! its rows.
 
-#[cfg(target_os = "linux")]
+#[cfg(all(target_os = "linux", not(compio_portable)))]
 mod fuse;
-#[cfg(target_os = "linux")]
+#[cfg(all(target_os = "linux", not(compio_portable)))]
 mod polls;
 mod readiness;
-#[cfg(target_os = "linux")]
+#[cfg(all(target_os = "linux", not(compio_portable)))]
 mod refusals;
-#[cfg(target_os = "linux")]
+#[cfg(all(target_os = "linux", not(compio_portable)))]
 mod replays;
-#[cfg(target_os = "linux")]
+#[cfg(all(target_os = "linux", not(compio_portable)))]
 mod selection;
-#[cfg(target_os = "linux")]
+#[cfg(all(target_os = "linux", not(compio_portable)))]
 mod storms;
