@@ -44,3 +44,5 @@ pub mod framed;
 pub mod io;
 #[doc(hidden)]
 pub mod panics;
+#[doc(hidden)]
+pub mod waiters;

@@ -1,7 +1,8 @@
 //! Pointers to readers and writers are readers and writers.
 //!
 //! Reads and writes at a position take `&self`, so shared pointers implement them;
-//! the others need `&mut`.
+//! the others need `&mut`. A stream that is read and written by reference, as sockets are,
+//! is also read and written through its [`Rc`].
 
 use std::{
     io::{self, SeekFrom},
@@ -122,5 +123,65 @@ macro_rules! forward_shared {
     )*};
 }
 
+/// Implements a trait for a handle of a stream, by a reference to it.
+macro_rules! forward_by_reference {
+    (AsyncRead for $handle:ident by $get:ident) => {
+        impl<S> AsyncRead for $handle<S>
+        where
+            for<'s> &'s S: AsyncRead,
+        {
+            async fn read<B: IoBufMut>(&mut self, buf: B) -> BufResult<usize, B> {
+                let mut stream: &S = self.$get();
+                stream.read(buf).await
+            }
+
+            async fn read_vectored<V: IoVectoredBufMut>(&mut self, buf: V) -> BufResult<usize, V> {
+                let mut stream: &S = self.$get();
+                stream.read_vectored(buf).await
+            }
+
+            async fn settle(&mut self) -> bool {
+                let mut stream: &S = self.$get();
+                stream.settle().await
+            }
+        }
+    };
+    (AsyncWrite for $handle:ident by $get:ident) => {
+        impl<S> AsyncWrite for $handle<S>
+        where
+            for<'s> &'s S: AsyncWrite,
+        {
+            async fn write<B: IoBuf>(&mut self, buf: B) -> BufResult<usize, B> {
+                let mut stream: &S = self.$get();
+                stream.write(buf).await
+            }
+
+            async fn write_vectored<V: IoVectoredBuf>(&mut self, buf: V) -> BufResult<usize, V> {
+                let mut stream: &S = self.$get();
+                stream.write_vectored(buf).await
+            }
+
+            async fn flush(&mut self) -> io::Result<()> {
+                let mut stream: &S = self.$get();
+                stream.flush().await
+            }
+
+            async fn shutdown(&mut self) -> io::Result<()> {
+                let mut stream: &S = self.$get();
+                stream.shutdown().await
+            }
+
+            fn abort(&mut self) {
+                let mut stream: &S = self.$get();
+                stream.abort();
+            }
+        }
+    };
+}
+
+pub(super) use forward_by_reference;
+
 forward_unique!(&mut T, Box<T>);
+forward_by_reference!(AsyncRead for Rc by as_ref);
+forward_by_reference!(AsyncWrite for Rc by as_ref);
 forward_shared!(&T, &mut T, Box<T>, Rc<T>, Arc<T>);

@@ -8,7 +8,9 @@ use std::{future::poll_fn, io, rc::Rc};
 
 use crate::{
     buf::{BufResult, IoBuf, IoBufMut, IoVectoredBuf, IoVectoredBufMut},
-    io::{AsyncBufRead, AsyncRead, AsyncWrite, PollReader, PollWriter},
+    io::{
+        AsyncBufRead, AsyncRead, AsyncWrite, PollReader, PollWriter, forward::forward_by_reference,
+    },
 };
 
 /// A reader and a writer as one stream. Made by [`join`].
@@ -222,44 +224,5 @@ impl<S> WriteHalf<S> {
     }
 }
 
-impl<S> AsyncRead for ReadHalf<S>
-where
-    for<'s> &'s S: AsyncRead,
-{
-    async fn read<B: IoBufMut>(&mut self, buf: B) -> BufResult<usize, B> {
-        (&*self.0).read(buf).await
-    }
-
-    async fn read_vectored<V: IoVectoredBufMut>(&mut self, buf: V) -> BufResult<usize, V> {
-        (&*self.0).read_vectored(buf).await
-    }
-
-    async fn settle(&mut self) -> bool {
-        (&*self.0).settle().await
-    }
-}
-
-impl<S> AsyncWrite for WriteHalf<S>
-where
-    for<'s> &'s S: AsyncWrite,
-{
-    async fn write<B: IoBuf>(&mut self, buf: B) -> BufResult<usize, B> {
-        (&*self.0).write(buf).await
-    }
-
-    async fn write_vectored<V: IoVectoredBuf>(&mut self, buf: V) -> BufResult<usize, V> {
-        (&*self.0).write_vectored(buf).await
-    }
-
-    async fn flush(&mut self) -> io::Result<()> {
-        (&*self.0).flush().await
-    }
-
-    async fn shutdown(&mut self) -> io::Result<()> {
-        (&*self.0).shutdown().await
-    }
-
-    fn abort(&mut self) {
-        (&*self.0).abort();
-    }
-}
+forward_by_reference!(AsyncRead for ReadHalf by get_ref);
+forward_by_reference!(AsyncWrite for WriteHalf by get_ref);

@@ -5,6 +5,7 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     pin::pin,
     ptr,
+    rc::Rc,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering::Relaxed},
@@ -161,6 +162,28 @@ fn dropped_read_releases_its_waker() {
     assert_eq!(counter.wakes.load(Relaxed), 0);
 }
 
+#[test]
+fn read_that_waits_again_beside_other_read_of_its_task_is_woken() {
+    let (left, right) = duplex(1);
+    let counter = Counter::new(false);
+    let waker = Waker::from(Arc::clone(&counter));
+    let mut cx = Context::from_waker(&waker);
+    let read = || async { (&right).read([0; 1]).await };
+    let mut first = pin!(read());
+    assert!(first.as_mut().poll(&mut cx).is_pending());
+    // Another read takes the byte for which the first was woken.
+    block_on((&left).write_all("x")).0.unwrap();
+    assert_eq!(block_on(read()).1, *b"x");
+    let mut second = Box::pin(read());
+    assert!(second.as_mut().poll(&mut cx).is_pending());
+    assert!(first.as_mut().poll(&mut cx).is_pending());
+    drop(second);
+    let before = counter.wakes.load(Relaxed);
+    block_on((&left).write_all("y")).0.unwrap();
+    assert_eq!(counter.wakes.load(Relaxed) - before, 1);
+    assert!(matches!(first.poll(&mut cx), Poll::Ready((Ok(1), [b'y']))));
+}
+
 /// A waker that [`Waker::will_wake`] tells from each of its clones. The documentation permits that; a waker
 /// whose vtable the compiler has duplicated is one.
 fn waker_unlike_its_clones() -> Waker {
@@ -256,4 +279,20 @@ proptest! {
         prop_assert!(seen.len() == writes.iter().map(Vec::len).sum::<usize>());
         prop_assert_eq!(seen, writes.concat());
     }
+}
+
+#[test]
+fn shared_pointer_to_a_stream_is_a_stream() {
+    block_on(async {
+        let (stream, mut other) = duplex(16);
+        let mut writer = Rc::new(stream);
+        let mut reader = Rc::clone(&writer);
+        writer.write_all("question").await.0.unwrap();
+        other.write_all("answer").await.0.unwrap();
+        assert_eq!(reader.read_exact([0; 6]).await.1, *b"answer");
+        writer.shutdown().await.unwrap();
+        let (read, question) = other.read_to_end(Vec::new()).await;
+        read.unwrap();
+        assert_eq!(question, b"question");
+    });
 }

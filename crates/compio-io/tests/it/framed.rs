@@ -143,6 +143,20 @@ fn frames_are_gathered_into_one_operation() {
 }
 
 #[test]
+fn frames_of_eight_kilobytes_are_gathered_before_the_first_write() {
+    let mut lines = lines_into(&[]);
+    let frame = "x".repeat(1023);
+    for _ in 0..8 {
+        block_on(lines.feed(&frame)).unwrap();
+    }
+    assert_eq!(lines.write_buffer().len(), 8 * 1024);
+    assert_eq!(lines.get_ref().unwrap().operations, 0);
+    block_on(lines.feed(&frame)).unwrap();
+    block_on(lines.flush()).unwrap();
+    assert_eq!(lines.get_ref().unwrap().bytes.len(), 9 * 1024);
+}
+
+#[test]
 fn full_buffer_makes_the_next_frame_wait() {
     let large = "x".repeat(10_000);
     let mut lines = lines_into(&[Step::Wait, Step::Hang]);

@@ -206,3 +206,13 @@ proptest! {
         prop_assert_eq!(seen, content);
     }
 }
+
+#[test]
+fn joined_halves_lend_and_consume_the_bytes_of_the_reader() {
+    let mut stream = join(&b"abc"[..], theirs::sink());
+    let bytes = block_on(theirs::AsyncBufReadExt::fill_buf(&mut stream)).unwrap();
+    assert_eq!(bytes, b"abc");
+    theirs::AsyncBufReadExt::consume_unpin(&mut stream, 1);
+    let bytes = block_on(theirs::AsyncBufReadExt::fill_buf(&mut stream)).unwrap();
+    assert_eq!(bytes, b"bc");
+}

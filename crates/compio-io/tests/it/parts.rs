@@ -24,6 +24,19 @@ fn chain_reads_one_after_the_other() {
 }
 
 #[test]
+fn chain_reads_one_after_the_other_into_several_buffers() {
+    let mut chain = (&b"abc"[..]).chain(&b"de"[..]);
+    let mut read = || block_on(chain.read_vectored([[0; 1]; 2]));
+    let (len, bytes) = read();
+    assert_eq!((len.unwrap(), bytes), (2, [*b"a", *b"b"]));
+    let (len, [first, _]) = read();
+    assert_eq!((len.unwrap(), first), (1, *b"c"));
+    let (len, bytes) = read();
+    assert_eq!((len.unwrap(), bytes), (2, [*b"d", *b"e"]));
+    assert_eq!(read().0.unwrap(), 0);
+}
+
+#[test]
 fn chain_lends_one_after_the_other() {
     let mut chain = (&b"ab"[..]).chain(&b"c\n"[..]);
     assert_eq!(block_on(chain.fill_buf()).unwrap(), b"ab");
