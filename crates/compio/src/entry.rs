@@ -2,7 +2,10 @@
 
 use std::{fmt, io, marker::PhantomData, rc::Rc};
 
-use crate::runtime::{Inner, Runtime, existing};
+use crate::{
+    cores::{DispatcherBuilder, MainWorker},
+    runtime::{Inner, Runtime, RuntimeBuilder, existing},
+};
 
 /// The entered runtime, or the thread's own, or a new one that ends with the call.
 ///
@@ -22,6 +25,12 @@ pub fn runtime() -> io::Result<EntryRuntime> {
         None => Kind::New(Runtime::new()?),
     };
     Ok(EntryRuntime(kind))
+}
+
+/// The workers for a function that carries an attribute with `workers`.
+pub fn workers(workers: usize, runtime: RuntimeBuilder) -> io::Result<MainWorker> {
+    let builder = DispatcherBuilder::new().workers(workers).runtime(runtime);
+    builder.start_main()
 }
 
 impl EntryRuntime {

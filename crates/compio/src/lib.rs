@@ -72,11 +72,11 @@
 //!
 //! | feature | default | contents |
 //! |---|---|---|
-//! | `runtime` | yes | `task`, `runtime` |
+//! | `runtime` | yes | `task`, `runtime`, `cores` |
 //! | `fs` | yes | `fs`, `pipe`, and the standard streams in `io`; with it, `time` |
 //! | `net` | yes | `net` |
 //! | `time` | yes | `time` |
-//! | `process` | yes | `process` |
+//! | `process` | yes | `process`; with `net`, on unix, `restart` |
 //! | `signal` | yes | `signal` |
 //! | `event` | yes | `event` |
 //! | `macros` | yes | `#[compio::main]`, `#[compio::test]` |
@@ -88,6 +88,8 @@
 //! | `serde_json` | no | frames of JSON |
 //! | `futures-io` | no | readers and writers of `futures-io`, both ways |
 //! | `tokio` | no | readers and writers of `tokio::io`, both ways |
+//! | `compat-tokio` | no | `compat::tokio`: libraries that need Tokio's runtime |
+//! | `inside-tokio` | no | `compat::tokio::run_until`: compio inside of Tokio, on unix |
 //! | `stream` | no | `futures_core::Stream` for the streams of this crate |
 //!
 //! Without any there are [`driver`], [`op`], [`buf`] and [`io`].
@@ -102,7 +104,7 @@
 //! bytes = "1"
 //! futures-util = { version = "0.3", features = ["io", "sink"] }
 //! tempfile = "3"
-//! tokio = { version = "1", features = ["io-util"] }
+//! tokio = { version = "1", features = ["io-util", "macros", "rt"] }
 //! ```
 
 pub use compio_driver as driver;
@@ -114,6 +116,10 @@ pub use compio_io::framed;
 #[cfg(feature = "macros")]
 pub use compio_macros::{main, test};
 
+#[cfg(feature = "compat-tokio")]
+pub mod compat;
+#[cfg(feature = "runtime")]
+pub mod cores;
 #[cfg(feature = "fs")]
 mod cursor_io;
 #[cfg(feature = "macros")]
@@ -131,6 +137,8 @@ pub mod net;
 pub mod pipe;
 #[cfg(feature = "process")]
 pub mod process;
+#[cfg(all(feature = "net", feature = "process", unix))]
+pub mod restart;
 #[cfg(feature = "runtime")]
 pub mod runtime;
 #[cfg(feature = "signal")]
@@ -153,3 +161,13 @@ pub mod time;
 #[cfg(all(doctest, feature = "fs"))]
 #[doc = include_str!("../../../README.md")]
 mod readme {}
+
+/// So are those of the page about several cores.
+#[cfg(all(doctest, feature = "macros"))]
+#[doc = include_str!("../../../docs/thread-per-core.md")]
+mod thread_per_core {}
+
+/// And those of the page about Tokio.
+#[cfg(all(doctest, feature = "compat-tokio", feature = "macros"))]
+#[doc = include_str!("../../../docs/compat-tokio.md")]
+mod compat_tokio {}

@@ -25,6 +25,9 @@
 //! [`PollReader::cancel`](crate::io::PollReader::cancel). A runtime that is dropped before that waits for its
 //! shutdown timeout.
 //!
+//! On macOS and FreeBSD, a write takes at most `PIPE_BUF` bytes at once, which is 512 there. Larger concurrent writes
+//! mix.
+//!
 //! ```
 //! use compio::{
 //!     io::{AsyncReadExt, AsyncWriteExt},
@@ -45,7 +48,7 @@
 
 use std::{fs::File, io};
 
-use compio_driver::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd, SharedFd, os_calls::handle};
+use compio_driver::{AsFd, AsRawFd, BorrowedFd, RawFd, SharedFd, os_calls::handle};
 use compio_io::{
     buf::{BufResult, IoBuf, IoBufMut, IoVectoredBuf, IoVectoredBufMut},
     io::{AsyncRead, AsyncWrite},
@@ -67,7 +70,7 @@ use crate::{
 /// As [`std::io::pipe`].
 pub fn pipe() -> io::Result<(PipeReader, PipeWriter)> {
     let (reader, writer) = handle::pipe()?;
-    let (reader, writer) = (reader.into(), writer.into());
+    let (reader, writer) = (handle::share_end(reader), handle::share_end(writer));
     Ok((PipeReader { fd: reader }, PipeWriter { fd: writer }))
 }
 
@@ -156,7 +159,7 @@ macro_rules! end {
             /// Takes over an end of std, which may come from another thread. Its mode stays.
             pub fn from_std(end: io::$end) -> Self {
                 Self {
-                    fd: OwnedFd::from(File::from(StdFd::from(end))).into(),
+                    fd: handle::share_end(File::from(StdFd::from(end)).into()),
                 }
             }
 
@@ -209,7 +212,7 @@ macro_rules! end {
             pub fn try_clone(&self) -> io::Result<Self> {
                 let duplicate = handle::duplicate(self.as_fd())?;
                 Ok(Self {
-                    fd: duplicate.into(),
+                    fd: handle::share_end(duplicate),
                 })
             }
         }

@@ -3,6 +3,9 @@
 
 #![cfg(unix)]
 
+#[cfg(feature = "compat-tokio")]
+#[path = "fork/compat_tokio.rs"]
+mod compat_tokio;
 #[cfg(target_os = "linux")]
 #[path = "fork/namespaces.rs"]
 mod namespaces;

@@ -58,6 +58,14 @@ use crate::{
 /// cancelled; `O_NONBLOCK` on the file avoids that. A background read of a terminal stops the program, as
 /// with `std`.
 ///
+/// # Windows
+///
+/// NTFS blocks the caller of some overlapped calls: writes that extend the valid data of a file, and all
+/// transfers of compressed and encrypted files. These calls use the thread pool, as do all appends. The
+/// runtime takes the length of the file at its first transfer for valid data, or a smaller length that
+/// [`set_len`](Self::set_len) has set before. A write blocks the runtime if another program has shortened the
+/// file since, or if its length was set without data. Files of a server are written by overlapped calls.
+///
 /// ```
 /// use compio::fs::File;
 ///
@@ -81,7 +89,7 @@ use crate::{
 /// ```
 #[derive(Debug, Clone)]
 pub struct File {
-    fd: SharedFd,
+    pub(super) fd: SharedFd,
 }
 
 impl File {
@@ -201,6 +209,10 @@ impl File {
 
     /// As [`read_at`](Self::read_at), into several buffers one after the other.
     ///
+    /// # Platform differences
+    ///
+    /// On macOS it needs version 11. Buffers of more than `i32::MAX` bytes in total fail there with `InvalidInput`.
+    ///
     /// # Cancellation
     ///
     /// See [`File`].
@@ -232,6 +244,10 @@ impl File {
 
     /// As [`write_at`](Self::write_at), from several buffers one after the other.
     ///
+    /// # Platform differences
+    ///
+    /// On macOS it needs version 11. Buffers of more than `i32::MAX` bytes in total fail there with `InvalidInput`.
+    ///
     /// # Cancellation
     ///
     /// See [`File`].
@@ -249,6 +265,10 @@ impl File {
 
     /// Waits until content and attributes are on the disk.
     ///
+    /// # Platform differences
+    ///
+    /// On macOS it is `F_FULLFSYNC`, as in std, or fsync(2) where the file system does not have it.
+    ///
     /// # Cancellation
     ///
     /// The OS may continue the sync.
@@ -261,6 +281,10 @@ impl File {
     }
 
     /// Waits until the content is on the disk, with the attributes that are needed to read it back.
+    ///
+    /// # Platform differences
+    ///
+    /// On macOS it is [`sync_all`](Self::sync_all), as in std.
     ///
     /// # Cancellation
     ///

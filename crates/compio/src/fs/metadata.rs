@@ -75,6 +75,10 @@ impl Metadata {
 
     /// Time of creation.
     ///
+    /// # Platform differences
+    ///
+    /// On macOS and FreeBSD, a file system that does not keep it reports -1 seconds, which is an error here.
+    ///
     /// # Errors
     ///
     /// As for [`modified`](Self::modified).

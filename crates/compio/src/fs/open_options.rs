@@ -2,7 +2,10 @@
 
 use std::{io, path::Path};
 
-use compio_driver::os_calls::file;
+use compio_driver::{
+    OwnedFd,
+    os_calls::{file, handle},
+};
 
 use super::File;
 use crate::sys;
@@ -77,7 +80,7 @@ impl OpenOptions {
     ///
     /// As [`std::fs::OpenOptions::open`].
     pub fn open(&self, path: impl AsRef<Path>) -> io::Result<File> {
-        file::open(path.as_ref(), &self.options).map(File::from_fd)
+        file::open(path.as_ref(), &self.options).map(|fd| self.adopt(fd))
     }
 
     /// Opens the file asynchronously, so that a slow disk or network does not delay other tasks.
@@ -98,6 +101,15 @@ impl OpenOptions {
     pub async fn open_async(&self, path: impl AsRef<Path>) -> io::Result<File> {
         sys::open_async(&self.options, path.as_ref())
             .await
-            .map(File::from_fd)
+            .map(|fd| self.adopt(fd))
+    }
+
+    fn adopt(&self, fd: OwnedFd) -> File {
+        let file = File::from_fd(fd);
+        handle::declare_opened(&file.fd);
+        if self.options.append {
+            handle::declare_append_only(&file.fd);
+        }
+        file
     }
 }

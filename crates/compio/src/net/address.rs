@@ -42,13 +42,15 @@ use sealed::{Lookup, Target};
 pub(super) enum Addresses {
     One(SocketAddr),
     Several(Vec<SocketAddr>),
+    /// Found by a lookup.
+    OfName(Vec<SocketAddr>),
 }
 
 impl Addresses {
     pub(super) fn as_slice(&self) -> &[SocketAddr] {
         match self {
             Self::One(address) => slice::from_ref(address),
-            Self::Several(addresses) => addresses,
+            Self::Several(addresses) | Self::OfName(addresses) => addresses,
         }
     }
 }
@@ -81,7 +83,7 @@ pub async fn lookup_host<T: ToSocketAddrs>(
 ) -> io::Result<impl Iterator<Item = SocketAddr> + use<T>> {
     Ok(match resolve(&host).await? {
         Addresses::One(address) => vec![address],
-        Addresses::Several(addresses) => addresses,
+        Addresses::Several(addresses) | Addresses::OfName(addresses) => addresses,
     }
     .into_iter())
 }
@@ -91,18 +93,22 @@ pub(super) async fn resolve(address: &(impl ToSocketAddrs + ?Sized)) -> io::Resu
     match address.target() {
         Target::One(address) => Ok(Addresses::One(address)),
         Target::Several(addresses) => Ok(Addresses::Several(addresses)),
-        Target::Name(name) => look_up(move || resolve::host_with_port(&name)).await,
-        Target::HostAndPort(host, port) => look_up(move || resolve::host(&host, port)).await,
+        Target::Name(name) => look_up(move || resolve::host_with_port(&name))
+            .await
+            .map(Addresses::OfName),
+        Target::HostAndPort(host, port) => look_up(move || resolve::host(&host, port))
+            .await
+            .map(Addresses::OfName),
     }
 }
 
-async fn look_up<F>(lookup: F) -> io::Result<Addresses>
+pub(super) async fn look_up<F>(lookup: F) -> io::Result<Vec<SocketAddr>>
 where
     F: FnOnce() -> io::Result<Vec<SocketAddr>> + Send + 'static,
 {
     // Not a task: dropping the future takes the lookup out of the thread pool's queue.
-    match submit(Blocking::new(lookup)).await? {
-        Ok(found) => found.map(Addresses::Several),
+    match submit(Blocking::resolving(lookup)).await? {
+        Ok(found) => found,
         Err(panic) => std::panic::resume_unwind(panic),
     }
 }
@@ -117,24 +123,33 @@ pub(super) async fn first(address: &(impl ToSocketAddrs + ?Sized)) -> io::Result
         .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "no addresses to send to"))
 }
 
-/// Tries each address in turn; the last error counts.
+/// Tries each address of a target in turn; the last error counts.
 pub(super) async fn each<T>(
     address: &(impl ToSocketAddrs + ?Sized),
+    attempt: impl AsyncFnMut(SocketAddr) -> io::Result<T>,
+) -> io::Result<T> {
+    each_of(resolve(address).await?.as_slice(), attempt).await
+}
+
+/// Tries each address in turn; the last error counts.
+pub(super) async fn each_of<T>(
+    addresses: &[SocketAddr],
     mut attempt: impl AsyncFnMut(SocketAddr) -> io::Result<T>,
 ) -> io::Result<T> {
     let mut last_error = None;
-    for address in resolve(address).await?.as_slice() {
+    for address in addresses {
         match attempt(*address).await {
             Ok(value) => return Ok(value),
             Err(error) => last_error = Some(error),
         }
     }
-    Err(last_error.unwrap_or_else(|| {
-        io::Error::new(
-            io::ErrorKind::InvalidInput,
-            "could not resolve to any addresses",
-        )
-    }))
+    Err(last_error.unwrap_or_else(no_address))
+}
+
+/// The error of a host without addresses, as of std.
+pub(super) fn no_address() -> io::Error {
+    let text = "could not resolve to any addresses";
+    io::Error::new(io::ErrorKind::InvalidInput, text)
 }
 
 macro_rules! known {

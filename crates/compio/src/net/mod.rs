@@ -11,9 +11,30 @@
 //!
 //! # Platform differences
 //!
-//! **There are no Unix sockets on Windows.** [`UnixStream`], [`UnixListener`], [`UnixDatagram`] and
+//! **Unix sockets are not supported on Windows.** [`UnixStream`], [`UnixListener`], [`UnixDatagram`] and
 //! [`UnixSocket`] exist there, so that programs compile, but each constructor fails with
 //! [`Unsupported`](std::io::ErrorKind::Unsupported). Use [named pipes](windows) or TCP on the loopback.
+//! Windows 10 1803 and later have such streams, but compio does not use them.
+//!
+//! On Windows, a socket of other code must support overlapped calls: `TryFrom<OwnedSocket>` and
+//! [`AsyncFd`](crate::runtime::AsyncFd) rely on it. Sockets of std, of `socket2`, and of the C function
+//! `socket` do. One that `WSASocket` has made without `WSA_FLAG_OVERLAPPED` does not, and the system does not
+//! report that: **each receive then blocks the whole thread** until data arrives, and may return 0 bytes,
+//! which looks like EOF.
+//!
+//! Also on Windows, `peek` and `peek_from` use `MSG_PEEK` in overlapped calls, as other runtimes do. Microsoft's
+//! documentation describes the flag only for other calls.
+//!
+//! On macOS and FreeBSD:
+//!
+//! - A send fails with `ENOBUFS` if the queue of the network interface is full. It does not wait, because no
+//!   event reports new room.
+//! - A connect to a Unix listener whose queue is full fails with `ConnectionRefused`. On Linux it waits.
+//! - On macOS, the peer of an accepted connection that it has reset already is the unspecified address with port
+//!   0: the system does not report it.
+//!
+//! A socket that is bound to the IPv6 address `::` also serves IPv4 on Linux and macOS. On Windows and FreeBSD
+//! it serves IPv6 alone, as in std.
 //!
 //! A [`UnixListener`] leaves the path of its socket behind when it is dropped, as in std: remove it before
 //! the next `bind`, which otherwise fails with `AddrInUse`.
@@ -21,11 +42,12 @@
 //! # Non-blocking mode
 //!
 //! `O_NONBLOCK` belongs to the open file description, which duplicates, other processes and other event
-//! loops share. Sockets and pipes work in either mode, and keep the mode that they have, with two
-//! exceptions, both on the readiness backend:
+//! loops share. Sockets and pipes work in either mode, and keep the mode that they have, with three
+//! exceptions, all on the readiness backend:
 //!
 //! - An accept makes its listener non-blocking for good, since accept(2) has no flag for one call.
 //! - A connect makes its socket non-blocking for the call of connect(2), and then blocking again if it was.
+//! - On macOS, a send makes its socket non-blocking for good, since the system ignores `MSG_DONTWAIT` there.
 //!
 //! # Cancellation
 //!
@@ -73,10 +95,12 @@
 
 mod accept_backoff;
 mod address;
+mod connector;
 mod datagram_pool;
 mod incoming;
 mod message;
 mod options;
+mod poll_stream;
 pub(crate) mod socket;
 mod split;
 mod tcp;
@@ -96,8 +120,10 @@ pub use socket2::TcpKeepalive;
 
 pub use self::{
     address::{ToSocketAddrs, lookup_host},
+    connector::{Connector, Resolve, SystemResolver},
     incoming::{Incoming, RecvStream},
     message::ReceivedMessage,
+    poll_stream::{PollReadHalf, PollStream, PollWriteHalf, StreamSocket},
     split::{OwnedReadHalf, OwnedWriteHalf, ReadHalf, ReuniteError, WriteHalf},
     tcp::{TcpListener, TcpStream},
     tcp_socket::TcpSocket,

@@ -17,7 +17,7 @@ use crate::{
     sys,
 };
 
-/// How many connections may wait to be accepted. The kernel caps it at `somaxconn`, of which this is
+/// How many connections may wait to be accepted. Linux caps it at `somaxconn`, of which this is
 /// the default.
 pub(super) const BACKLOG: i32 = 4096;
 
@@ -212,8 +212,7 @@ pub(crate) trait Adopt: Sized {
 impl Adopt for Socket {
     fn adopt(fd: OwnedFd) -> io::Result<Self> {
         let socket = Self::from(fd);
-        // Fails with ENOTSOCK for a descriptor of another type.
-        socket.options().r#type()?;
+        socket::adopt(socket.as_fd())?;
         Ok(socket)
     }
 

@@ -1,18 +1,23 @@
 //! TCP.
 
-use std::{io, net::SocketAddr, time::Duration};
+use std::{
+    io,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    time::Duration,
+};
 
 use compio_driver::{Acceptor, AsFd, AsRawFd, BorrowedFd, Loan, OwnedFd, RawFd};
 use compio_io::{
     buf::{BufResult, IoBuf, IoBufMut, IoVectoredBuf, IoVectoredBufMut},
     io::{AsyncRead, AsyncWrite},
 };
-use socket2::{Domain, Protocol, TcpKeepalive, Type};
+use socket2::{Domain, Protocol, SockAddr, TcpKeepalive, Type};
 
 use super::{
     Incoming, OwnedReadHalf, OwnedWriteHalf, ReadHalf, RecvStream, ToSocketAddrs, WriteHalf,
     accept_backoff::AcceptBackoff,
-    address::each,
+    address::{Addresses, each, each_of, resolve},
+    connector::connect_by_name,
     options::{internet_options, options, tcp_options},
     socket::{
         Adopt, BACKLOG, Socket, descriptor, half, internet, read_write, reading_half, settle,
@@ -65,7 +70,7 @@ impl TcpListener {
     ///
     /// # Errors
     ///
-    /// The error of the last address, for instance `AddrInUse`;
+    /// The error of the last attempt, for instance `AddrInUse`;
     /// [`InvalidInput`](io::ErrorKind::InvalidInput) if there is no address.
     pub async fn bind(address: impl ToSocketAddrs) -> io::Result<Self> {
         each(&address, async |address| {
@@ -76,6 +81,35 @@ impl TcpListener {
             Ok(Self::new(socket))
         })
         .await
+    }
+
+    /// A listener that later ones may join, if the system distributes connections among them.
+    ///
+    /// The socket is bound without `SO_REUSEPORT`: that fails if the address is in use, even by sockets with the
+    /// option. Then the option is set, so that further sockets may join.
+    pub(crate) async fn bind_shared(address: impl ToSocketAddrs) -> io::Result<Self> {
+        each(&address, async |address| {
+            let socket = tcp_socket(address)?;
+            sys::reuse_old_ports(&socket)?;
+            socket.options().bind(&address.into())?;
+            sys::share_address(&socket)?;
+            socket.options().listen(BACKLOG)?;
+            Ok(Self::new(socket))
+        })
+        .await
+    }
+
+    /// One more listener of an address that is [shared](Self::bind_shared). `None` if the system does not
+    /// distribute connections.
+    pub(crate) fn listen_again(address: SocketAddr) -> io::Result<Option<Self>> {
+        let socket = tcp_socket(address)?;
+        if !sys::share_address(&socket)? {
+            return Ok(None);
+        }
+        sys::reuse_old_ports(&socket)?;
+        socket.options().bind(&address.into())?;
+        socket.options().listen(BACKLOG)?;
+        Ok(Some(Self::new(socket)))
     }
 
     /// Wraps a listening socket.
@@ -101,13 +135,24 @@ impl TcpListener {
     /// `EMFILE`): a server continues after them. If no descriptor or memory was left for a
     /// connection, it stays in the kernel's queue, and the next accept starts 10 milliseconds
     /// later, so that a server which continues at once does not busy-loop.
+    ///
+    /// # Platform differences
+    ///
+    /// If a peer has reset its connection before the accept, this waits for the next one on Windows. Other
+    /// systems return the connection, or report it as `ECONNABORTED`.
     pub async fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
+        let (fd, address) = self.accept_socket().await?;
+        let socket = fd.into();
+        let peer = accepted_peer(address, || self.local_addr())?;
+        Ok((TcpStream { socket }, peer))
+    }
+
+    /// A connection that is not tied to this thread yet, and its peer.
+    pub(crate) async fn accept_socket(&self) -> io::Result<(OwnedFd, SockAddr)> {
         self.scarcity.wait().await;
         let accepted = self.socket.accept(&self.acceptor).await;
         self.scarcity.note(&accepted);
-        let (fd, address) = accepted?;
-        let socket = fd.into();
-        Ok((TcpStream { socket }, internet(address)?))
+        accepted
     }
 
     /// The connections, one after the other. Where the kernel can accept several with one request,
@@ -190,6 +235,9 @@ pub struct TcpStream {
 impl TcpStream {
     /// Connects to the first of the addresses that accepts the connection.
     ///
+    /// Addresses of a slice are tried in turn. Attempts for the addresses of a host name overlap: see
+    /// [`Connector`](super::Connector).
+    ///
     /// # Cancellation
     ///
     /// The attempt is cancelled, and a connection that was established is closed.
@@ -199,12 +247,17 @@ impl TcpStream {
     /// The error of the last address, for instance `ConnectionRefused`;
     /// [`InvalidInput`](io::ErrorKind::InvalidInput) if there is no address.
     pub async fn connect(address: impl ToSocketAddrs) -> io::Result<Self> {
-        each(&address, async |address| {
-            let socket = tcp_socket(address)?;
-            socket.connect(address.into()).await?;
-            Ok(Self { socket })
-        })
-        .await
+        match resolve(&address).await? {
+            Addresses::One(address) => Self::connect_to(address).await,
+            Addresses::Several(addresses) => each_of(&addresses, Self::connect_to).await,
+            Addresses::OfName(addresses) => connect_by_name(addresses).await,
+        }
+    }
+
+    pub(super) async fn connect_to(address: SocketAddr) -> io::Result<Self> {
+        let socket = tcp_socket(address)?;
+        socket.connect(address.into()).await?;
+        Ok(Self { socket })
     }
 
     /// Connects to this address within a time limit.
@@ -244,7 +297,8 @@ impl TcpStream {
 
     /// Gives the stream to std, which can take it to another thread.
     ///
-    /// Its mode stays: it blocks, unless it was made non-blocking by other means.
+    /// Its mode stays: it blocks, unless it was made non-blocking by other means, or has sent on macOS (see
+    /// [`net`](crate::net#non-blocking-mode)).
     ///
     /// # Errors
     ///
@@ -280,10 +334,46 @@ options!(TcpStream);
 internet_options!(TcpStream);
 tcp_options!(TcpStream);
 
+/// The peer of an accepted connection. macOS reports no address of a peer that has reset the connection already:
+/// the unspecified address stands for it.
+fn accepted_peer(
+    peer: SockAddr,
+    local: impl FnOnce() -> io::Result<SocketAddr>,
+) -> io::Result<SocketAddr> {
+    if peer.len() > 0 {
+        return internet(peer);
+    }
+    let unspecified = match local()? {
+        SocketAddr::V4(_) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+        SocketAddr::V6(_) => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+    };
+    Ok((unspecified, 0).into())
+}
+
 pub(super) fn tcp_socket(address: SocketAddr) -> io::Result<Socket> {
     Socket::new(
         Domain::for_address(address),
         Type::STREAM,
         Some(Protocol::TCP),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use socket2::SockAddrStorage;
+
+    use super::*;
+
+    #[test]
+    fn accepted_peer_without_address_is_unspecified() {
+        // SAFETY: no address has the length 0.
+        let none = || unsafe { SockAddr::new(SockAddrStorage::zeroed(), 0) };
+        for (local, expected) in [("127.0.0.1:80", "0.0.0.0:0"), ("[::1]:80", "[::]:0")] {
+            let peer = accepted_peer(none(), || Ok(local.parse().unwrap()));
+            assert_eq!(peer.unwrap(), expected.parse().unwrap());
+        }
+        let address: SocketAddr = "127.0.0.1:80".parse().unwrap();
+        let peer = accepted_peer(address.into(), || unreachable!());
+        assert_eq!(peer.unwrap(), address);
+    }
 }

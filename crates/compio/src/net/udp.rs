@@ -41,6 +41,15 @@ use super::{
 ///     })
 /// }
 /// ```
+///
+/// # Platform differences
+///
+/// On unix, a receive of a socket without a peer does not fail because an earlier send could not be
+/// delivered. Windows fails one receive for each ICMP message "port unreachable", with
+/// `ConnectionReset`. Here, [`bind`](Self::bind) and the conversions of a socket without a peer turn that off
+/// (`SIO_UDP_CONNRESET` and `SIO_UDP_NETRESET`), and [`connect`](Self::connect) turns it on. So a connected
+/// socket reports `ConnectionReset` on Windows, and `ConnectionRefused` elsewhere. The setting stays with the
+/// socket when [`into_std`](Self::into_std) returns it.
 #[derive(Debug)]
 pub struct UdpSocket {
     pub(crate) socket: Socket,
@@ -367,6 +376,31 @@ impl UdpSocket {
     /// Lets the OS return several datagrams of the same sender in one buffer, with their length as ancillary
     /// data: see [`AncillaryData::SegmentSize`](super::AncillaryData::SegmentSize). The buffer should have
     /// room for 64 KiB.
+    ///
+    /// **Receive by [`recv_msg`](Self::recv_msg) from then on**, with room for the ancillary data. All other
+    /// receives, also [`recv_stream`](Self::recv_stream), return the same bytes without the length: the
+    /// boundaries between the datagrams are lost.
+    ///
+    /// ```
+    /// use std::io;
+    ///
+    /// use compio::net::{AncillaryData, SocketAncillary, UdpSocket};
+    ///
+    /// async fn receive(socket: &UdpSocket) -> io::Result<Vec<Vec<u8>>> {
+    ///     socket.set_gro(true)?;
+    ///     let buffer = [Vec::with_capacity(65536)];
+    ///     let ancillary = SocketAncillary::with_capacity(64);
+    ///     let (received, ([buffer], ancillary)) = socket.recv_msg(buffer, ancillary).await;
+    ///     received?;
+    ///     let sizes = ancillary.messages().filter_map(|data| match data {
+    ///         AncillaryData::SegmentSize(size) => Some(usize::from(size)),
+    ///         _ => None,
+    ///     });
+    ///     // Without a size, the buffer holds one datagram.
+    ///     let size = sizes.max().unwrap_or(buffer.len()).max(1);
+    ///     Ok(buffer.chunks(size).map(<[u8]>::to_vec).collect())
+    /// }
+    /// ```
     ///
     /// # Errors
     ///

@@ -114,12 +114,17 @@ impl UnixListener {
     ///
     /// As for [`TcpListener::accept`](super::TcpListener::accept).
     pub async fn accept(&self) -> io::Result<(UnixStream, UnixSocketAddr)> {
+        let (fd, address) = self.accept_socket().await?;
+        let socket = fd.into();
+        Ok((UnixStream { socket }, sys::unix_address(address)?))
+    }
+
+    /// A connection that is not tied to this thread yet, and its peer.
+    pub(crate) async fn accept_socket(&self) -> io::Result<(OwnedFd, SockAddr)> {
         self.scarcity.wait().await;
         let accepted = self.socket.accept(&self.acceptor).await;
         self.scarcity.note(&accepted);
-        let (fd, address) = accepted?;
-        let socket = fd.into();
-        Ok((UnixStream { socket }, sys::unix_address(address)?))
+        accepted
     }
 
     /// The connections, one after the other, as

@@ -151,6 +151,11 @@ impl Process {
         self.std.as_ref().filter(|_| !self.has_ended)
     }
 
+    #[allow(dead_code, reason = "only unix has successors, with the feature `net`")]
+    pub(crate) fn set_kill_on_drop(&mut self, kill_on_drop: bool) {
+        self.kill_on_drop = kill_on_drop;
+    }
+
     fn std(&mut self) -> &mut process::Child {
         self.std
             .as_mut()

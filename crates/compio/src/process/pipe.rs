@@ -76,12 +76,16 @@ impl ChildStdin {
     }
 }
 
-/// Passes it to another process as its output.
+/// Passes it to another process as its output. The child reads to EOF once that process has ended and its
+/// [`Command`](super::Command) has been dropped.
+///
+/// On Windows a thread of this process relays the bytes: the pipe itself is for overlapped calls. Fails with
+/// the error of `CreatePipe` or of the thread's start.
 impl TryFrom<ChildStdin> for Stdio {
     type Error = io::Error;
 
     fn try_from(pipe: ChildStdin) -> io::Result<Self> {
-        pipe.into_fd().map(sys::stdio_to_write)
+        pipe.into_fd().and_then(sys::stdio_to_write)
     }
 }
 
@@ -162,11 +166,13 @@ macro_rules! reader {
         /// Passes it to another process as its input. Fails with
         /// [`ResourceBusy`](io::ErrorKind::ResourceBusy) if bytes are kept, or may still arrive, for
         /// a dropped read: the next read takes them.
+        ///
+        /// On Windows a thread of this process relays the bytes, as for [`ChildStdin`].
         impl TryFrom<$reader> for Stdio {
             type Error = io::Error;
 
             fn try_from(pipe: $reader) -> io::Result<Self> {
-                pipe.into_fd().map(sys::stdio_to_read)
+                pipe.into_fd().and_then(sys::stdio_to_read)
             }
         }
 

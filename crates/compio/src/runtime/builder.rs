@@ -1,6 +1,6 @@
 //! The settings of a runtime.
 
-use std::{io, rc::Rc, time::Duration};
+use std::{fmt, io, rc::Rc, sync::Arc, time::Duration};
 
 use compio_driver::{BackendKind, DriverBuilder, SpinPolicy, StaysOnItsThread, ThreadPool};
 
@@ -19,6 +19,36 @@ use super::{Inner, Runtime};
 #[derive(Debug, Clone, Default)]
 pub struct RuntimeBuilder {
     driver: DriverBuilder,
+    /// `None` without such code: then each wait makes one check.
+    parking: Option<Box<Parking>>,
+}
+
+/// Code around each wait of the event loop.
+#[derive(Clone, Default)]
+pub(super) struct Parking {
+    before: Option<Arc<dyn Fn() + Send + Sync>>,
+    after: Option<Arc<dyn Fn() + Send + Sync>>,
+}
+
+impl Parking {
+    /// Waits with the code before and after.
+    #[cold]
+    pub(super) fn around(&self, wait: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
+        if let Some(code) = &self.before {
+            code();
+        }
+        let waited = wait();
+        if let Some(code) = &self.after {
+            code();
+        }
+        waited
+    }
+}
+
+impl fmt::Debug for Parking {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Parking").finish_non_exhaustive()
+    }
 }
 
 impl RuntimeBuilder {
@@ -48,16 +78,42 @@ impl RuntimeBuilder {
         self
     }
 
-    /// The threads for blocking work, instead of the pool that all runtimes share.
+    /// The threads for blocking work, instead of the pool that all runtimes share: see [`ThreadPool::global`].
     pub fn pool(mut self, pool: ThreadPool) -> Self {
         self.driver = self.driver.pool(pool);
         self
+    }
+
+    /// A pool of at most `count` threads of this runtime's own, as [`pool`](Self::pool) with a new
+    /// [`ThreadPool`]. Tokio's builder has a setting of this name.
+    ///
+    /// # Panics
+    ///
+    /// If `count` is zero.
+    #[track_caller]
+    pub fn max_blocking_threads(self, count: usize) -> Self {
+        self.pool(ThreadPool::new(count))
     }
 
     /// The time limit of the runtime's drop for operations that are slow to cancel. Past it their
     /// memory is leaked, never freed. 5 seconds by default.
     pub fn shutdown_timeout(mut self, timeout: Duration) -> Self {
         self.driver = self.driver.shutdown_timeout(timeout);
+        self
+    }
+
+    /// Code that runs before the thread waits for events, as no task is ready. A panic there is a panic of
+    /// [`block_on`](Runtime::block_on).
+    ///
+    /// The wait may be short: the thread may spin, or find an event at once. It must not use the runtime.
+    pub fn on_park(mut self, code: impl Fn() + Send + Sync + 'static) -> Self {
+        self.parking.get_or_insert_default().before = Some(Arc::new(code));
+        self
+    }
+
+    /// Code that runs after each wait for events, as [`on_park`](Self::on_park).
+    pub fn on_unpark(mut self, code: impl Fn() + Send + Sync + 'static) -> Self {
+        self.parking.get_or_insert_default().after = Some(Arc::new(code));
         self
     }
 
@@ -68,7 +124,7 @@ impl RuntimeBuilder {
     /// As [`DriverBuilder::build`]: no usable kernel interface, or no descriptors or memory left.
     pub fn build(self) -> io::Result<Runtime> {
         Ok(Runtime {
-            inner: StaysOnItsThread::new(Rc::new(Inner::new(self.driver.build()?))),
+            inner: StaysOnItsThread::new(Rc::new(Inner::new(self.driver.build()?, self.parking))),
         })
     }
 }

@@ -43,7 +43,7 @@ pub(crate) fn is_foreign(runtime: &Rc<Inner>) -> bool {
 
 /// The entered runtime.
 #[inline]
-pub(super) fn entered() -> Option<Rc<Inner>> {
+pub(crate) fn entered() -> Option<Rc<Inner>> {
     let inner = exchange(None)?;
     let clone = Rc::clone(&inner);
     exchange(Some(inner));

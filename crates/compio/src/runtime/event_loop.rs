@@ -1,7 +1,9 @@
 //! The event loop: run ready tasks, submit, wait, complete operations, wake.
 
 use std::{
-    io, panic,
+    io,
+    ops::ControlFlow,
+    panic,
     pin::pin,
     rc::Rc,
     task::{Context, Poll, Waker},
@@ -16,8 +18,17 @@ use compio_io::panics::{discard, wake_all};
 use super::entered_for;
 use super::{Inner, current::Entered};
 
-/// The number of task polls before the next check for completions.
+/// The maximum of task polls between two turns, which check timers and completions. The documentation of
+/// [`task`](crate::task#fairness) states it.
 const POLLS_PER_TURN: usize = 64;
+
+/// The work of a runtime before a step of [`Inner::run_while`].
+pub(crate) struct Work {
+    /// The number of tasks that have not ended.
+    pub(crate) tasks: usize,
+    /// Whether tasks are ready, or other threads have sent some.
+    pub(crate) has_ready: bool,
+}
 
 impl Inner {
     pub(crate) fn block_on<F: Future>(self: &Rc<Self>, future: F) -> F::Output {
@@ -51,6 +62,51 @@ impl Inner {
             } else {
                 Some(Duration::ZERO)
             };
+            if let Err(error) = self.turn(timeout) {
+                panic!("waiting for kernel events failed: {error}");
+            }
+        }
+    }
+
+    /// Runs tasks until `plan` breaks. It is called before each step, and limits the wait of a step without
+    /// ready tasks.
+    pub(crate) fn run_while(
+        self: &Rc<Self>,
+        mut plan: impl FnMut(Work) -> ControlFlow<(), Option<Duration>>,
+    ) {
+        let _entered = Entered::new(self);
+        let _running = self.start();
+        let _left = Left(self);
+        let mut polls_left = POLLS_PER_TURN;
+        loop {
+            let work = Work {
+                tasks: self.executor.task_count(),
+                has_ready: self.executor.has_ready(),
+            };
+            let has_ready = work.has_ready;
+            let ControlFlow::Continue(limit) = plan(work) else {
+                return;
+            };
+            let timeout = if has_ready {
+                let tick = self.executor.tick(polls_left);
+                // A step without a poll counts, too: other threads may send aborted tasks without end.
+                polls_left = polls_left.saturating_sub(tick.polled.max(1));
+                if !tick.has_ready && polls_left > 0 {
+                    // The plan decides about the wait, which also submits.
+                    continue;
+                }
+                Some(Duration::ZERO)
+            } else if self.executor.has_ready() {
+                // Woken by the plan, or sent since: the plan decides again.
+                continue;
+            } else {
+                let timer = self.time_to_next_timer();
+                match (timer, limit) {
+                    (Some(one), Some(other)) => Some(one.min(other)),
+                    (one, other) => one.or(other),
+                }
+            };
+            polls_left = POLLS_PER_TURN;
             if let Err(error) = self.turn(timeout) {
                 panic!("waiting for kernel events failed: {error}");
             }
@@ -91,7 +147,12 @@ impl Inner {
     }
 
     fn turn(&self, timeout: Option<Duration>) -> io::Result<()> {
-        self.driver.turn(timeout)?;
+        match &self.parking {
+            Some(parking) if timeout != Some(Duration::ZERO) => {
+                parking.around(|| self.driver.turn(timeout))?;
+            }
+            _ => self.driver.turn(timeout)?,
+        }
         self.expire_timers();
         Ok(())
     }
@@ -145,6 +206,7 @@ impl Inner {
     pub(super) fn shut_down(self: &Rc<Self>) {
         // Destructors that run here find their own runtime, not a new one.
         let _entered = Entered::new(self);
+        self.executor.close_spawners();
         self.begin_last_writes();
         self.driver.begin_shut_down();
         self.executor.clear();
@@ -216,3 +278,6 @@ impl Drop for Left<'_> {
         self.0.driver.settle_orphans();
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,11 +6,11 @@ use std::{
 };
 
 use compio_driver::{Backend, StaysOnItsThread};
-use compio_executor::JoinHandle;
+use compio_executor::{JoinHandle, SendJoinHandle, Spawner, TaskMeta};
 
 use super::{
-    Inner, Runtime,
-    current::{self, Entered},
+    Budgeted, Inner, Runtime,
+    current::{self, Entered, entered_for},
 };
 
 impl Runtime {
@@ -29,25 +29,117 @@ impl Runtime {
     ///     assert_eq!(runtime.spawn(async { 6 * 7 }).await.unwrap(), 42);
     /// });
     /// ```
-    pub fn try_current() -> Option<Handle> {
+    pub fn try_current() -> Option<LocalHandle> {
         let inner = current::entered()?;
-        Some(Handle::new(&inner))
+        Some(LocalHandle::new(&inner))
     }
 
-    /// A handle of this runtime, which does not keep it alive.
+    /// A handle of this runtime for any thread, which does not keep it alive.
     pub fn handle(&self) -> Handle {
         Handle::new(&self.inner)
     }
+
+    /// A handle of this runtime for its thread, which does not keep it alive.
+    pub fn local_handle(&self) -> LocalHandle {
+        LocalHandle::new(&self.inner)
+    }
 }
 
-/// A handle of a [`Runtime`], made by [`Runtime::try_current`] or [`Runtime::handle`]. It stays on the
-/// thread of the runtime, and does not keep it alive.
+/// A handle of a [`Runtime`] that spawns tasks from any thread. It does not keep the runtime alive.
+///
+/// The tasks run on the thread of the runtime. A task that is spawned after the runtime has been dropped is
+/// cancelled at once, and its handle reports that. Spawning never waits.
+///
+/// ```
+/// use std::{rc::Rc, thread};
+///
+/// use compio::{runtime::Handle, task};
+///
+/// task::block_on(async {
+///     let runtime = Handle::current();
+///     let task = thread::spawn(move || {
+///         runtime.spawn_with(|| {
+///             // On the thread of the runtime again: the future need not be `Send`.
+///             let value = Rc::new(42);
+///             async move { *value }
+///         })
+///     });
+///     assert_eq!(task.join().unwrap().await.unwrap(), 42);
+/// });
+/// ```
 #[derive(Clone)]
 pub struct Handle {
-    inner: StaysOnItsThread<Weak<Inner>>,
+    spawner: Spawner,
 }
 
 impl Handle {
+    fn new(inner: &Inner) -> Self {
+        Self {
+            spawner: inner.executor.spawner(),
+        }
+    }
+
+    /// A handle of the runtime that runs, or has been [entered](Runtime::enter), on this thread.
+    ///
+    /// # Panics
+    ///
+    /// If there is none.
+    #[track_caller]
+    pub fn current() -> Self {
+        Self::new(&entered_for("`Handle::current`"))
+    }
+
+    /// As [`current`](Self::current), but `None` if there is no such runtime.
+    pub fn try_current() -> Option<Self> {
+        Some(Self::new(&*current::entered()?))
+    }
+
+    /// Starts a task with a future that can be sent. Dropping the handle detaches the task.
+    #[track_caller]
+    pub fn spawn<F>(&self, future: F) -> SendJoinHandle<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        self.spawn_with(|| future)
+    }
+
+    /// Starts a task with the future that `make` returns on the runtime's thread. The future need not be
+    /// `Send`. A panic of `make` is a panic of the task.
+    #[track_caller]
+    pub fn spawn_with<M, F>(&self, make: M) -> SendJoinHandle<F::Output>
+    where
+        M: FnOnce() -> F + Send + 'static,
+        F: Future + 'static,
+        F::Output: Send + 'static,
+    {
+        self.spawn_as(TaskMeta::new(), make)
+    }
+
+    pub(crate) fn spawn_as<M, F>(&self, meta: TaskMeta, make: M) -> SendJoinHandle<F::Output>
+    where
+        M: FnOnce() -> F + Send + 'static,
+        F: Future + 'static,
+        F::Output: Send + 'static,
+    {
+        self.spawner.spawn_as(meta, || Budgeted { future: make() })
+    }
+}
+
+impl fmt::Debug for Handle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Handle").finish_non_exhaustive()
+    }
+}
+
+/// A handle of a [`Runtime`], made by [`Runtime::try_current`] or [`Runtime::local_handle`]. It stays on
+/// the thread of the runtime, and does not keep it alive. [`Handle`] is for other threads.
+#[derive(Clone)]
+pub struct LocalHandle {
+    inner: StaysOnItsThread<Weak<Inner>>,
+}
+
+impl LocalHandle {
     fn new(inner: &Rc<Inner>) -> Self {
         Self {
             inner: StaysOnItsThread::new(Rc::downgrade(inner)),
@@ -95,9 +187,9 @@ impl Handle {
     }
 }
 
-impl fmt::Debug for Handle {
+impl fmt::Debug for LocalHandle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Handle")
+        f.debug_struct("LocalHandle")
             .field("is_dropped", &(self.inner.strong_count() == 0))
             .finish()
     }

@@ -14,6 +14,7 @@ mod event_loop;
 mod handle;
 #[cfg(feature = "net")]
 mod lazy;
+mod send_wrapper;
 mod timers;
 
 use std::{
@@ -21,36 +22,39 @@ use std::{
     fmt, io, mem,
     pin::Pin,
     rc::Rc,
-    task::{Context, Poll},
+    task::{Context, Poll, Waker},
     time::Duration,
 };
 
 pub use compio_driver::PooledBuffer;
 use compio_driver::{AsRawFd, Backend, Driver, Owned, Process, RawFd, StaysOnItsThread, Submit};
-use compio_executor::{Executor, JoinHandle, MainWaker};
+use compio_executor::{Executor, JoinHandle, MainWaker, TaskMeta};
 
 pub use compio_driver::is_cancelled;
 #[cfg(any(feature = "fs", feature = "net"))]
 use compio_driver::{SharedFd, op::Close};
 use compio_io::coop;
 use pin_project_lite::pin_project;
+#[cfg(feature = "net")]
+use std::cell::OnceCell;
 
 #[cfg(feature = "macros")]
 pub(crate) use self::current::existing;
 #[cfg(feature = "time")]
 pub(crate) use self::current::is_foreign;
-pub(crate) use self::current::{block_on, current, entered_for};
+pub(crate) use self::current::{block_on, current, entered, entered_for};
 #[cfg(feature = "net")]
 pub(crate) use self::lazy::lazy;
-pub(crate) use self::timers::TimerKey;
 pub use self::{
     async_fd::AsyncFd,
     buffers::BufferPool,
     builder::RuntimeBuilder,
     cancel::{CancelToken, RunCancellable},
-    handle::Handle,
+    handle::{Handle, LocalHandle},
+    send_wrapper::SendWrapper,
 };
-use self::{current::Entered, detached::LastWrites, timers::Timers};
+use self::{builder::Parking, current::Entered, detached::LastWrites, timers::Timers};
+pub(crate) use self::{event_loop::Work, timers::TimerKey};
 
 /// Runs tasks on the thread that made it.
 ///
@@ -124,6 +128,7 @@ impl Runtime {
     }
 
     /// Starts a task. It runs in the runtime's `block_on`, or [`run`](Self::run).
+    #[track_caller]
     pub fn spawn<F: Future + 'static>(&self, future: F) -> JoinHandle<F::Output> {
         self.inner.spawn(future)
     }
@@ -221,6 +226,10 @@ impl Runtime {
     /// Within a task or `block_on` of this runtime.
     pub fn poll_with(&self, cx: &mut Context<'_>) -> io::Result<Option<Duration>> {
         self.inner.poll_with(cx)
+    }
+
+    pub(crate) fn inner(&self) -> &Rc<Inner> {
+        &self.inner
     }
 
     /// The number of `io_uring_enter` calls of this runtime: for tests and for measuring how many
@@ -327,12 +336,31 @@ pub(crate) fn with_driver<T>(make: impl FnOnce(&Driver) -> T) -> T {
     make(&current().driver)
 }
 
+/// The pool of the runtime for receives of polled streams, made on first use.
+///
+/// # Panics
+///
+/// If the thread's runtime cannot be made.
+#[cfg(feature = "net")]
+pub(crate) fn recv_pool() -> compio_driver::BufferPool {
+    /// As many streams can have received bytes in one turn of the loop. Others receive without a pool.
+    const COUNT: u16 = 128;
+    /// Larger data fills it, and is received without a pool from then on.
+    const SIZE: u32 = 4 * 1024;
+    let runtime = current();
+    let make =
+        || compio_driver::BufferPool::new(&runtime.driver, COUNT, SIZE).expect("valid sizes");
+    runtime.recv_pool.get_or_init(make).clone()
+}
+
 /// The state that a runtime shares with its tasks.
 pub(crate) struct Inner {
     // Dropped first: the drops of tasks cancel operations and timers.
     executor: Executor,
     main: MainWaker,
     timers: RefCell<Timers>,
+    #[cfg(feature = "net")]
+    recv_pool: OnceCell<compio_driver::BufferPool>,
     driver: Driver,
     /// Whether the loop runs: it cannot run inside itself.
     running: Cell<bool>,
@@ -345,10 +373,11 @@ pub(crate) struct Inner {
     /// The process that made it.
     process: Process,
     last_writes: LastWrites,
+    parking: Option<Box<Parking>>,
 }
 
 impl Inner {
-    fn new(driver: Driver) -> Self {
+    fn new(driver: Driver, parking: Option<Box<Parking>>) -> Self {
         let waker = driver.waker();
         let executor = Executor::new(waker.clone());
         executor.set_attended(false);
@@ -358,6 +387,8 @@ impl Inner {
             executor,
             main: MainWaker::new(waker),
             timers: RefCell::new(Timers::new()),
+            #[cfg(feature = "net")]
+            recv_pool: OnceCell::new(),
             driver,
             running: Cell::new(false),
             is_announced: Cell::new(false),
@@ -365,11 +396,39 @@ impl Inner {
             is_embedded: Cell::new(false),
             process: Process::current(),
             last_writes: LastWrites::default(),
+            parking,
         }
     }
 
+    #[track_caller]
     pub(crate) fn spawn<F: Future + 'static>(&self, future: F) -> JoinHandle<F::Output> {
         self.executor.spawn(Budgeted { future })
+    }
+
+    pub(crate) fn spawn_as<F: Future + 'static>(
+        &self,
+        meta: TaskMeta,
+        future: F,
+    ) -> JoinHandle<F::Output> {
+        self.executor.spawn_as(meta, Budgeted { future })
+    }
+
+    /// The identity of the task that runs.
+    pub(crate) fn current_task(&self) -> Option<TaskMeta> {
+        self.executor.current_task()
+    }
+
+    /// The number of tasks that have not ended, with those that other threads have sent and that no step
+    /// of the loop has seen.
+    pub(crate) fn task_count(&self) -> usize {
+        // Spawns them, and polls none.
+        self.executor.tick(0);
+        self.executor.task_count()
+    }
+
+    /// A waker that ends the park of the loop.
+    pub(crate) fn waker(&self) -> Waker {
+        self.driver.waker()
     }
 }
 

@@ -3,10 +3,14 @@
 //!
 //! Each system has an `fs`, a `net`, a `process` and a `signal` with the same names.
 
-#[cfg(all(feature = "signal", unix, not(target_os = "linux")))]
+#[cfg(all(
+    feature = "signal",
+    unix,
+    any(not(target_os = "linux"), compio_portable)
+))]
 #[path = "unix/self_pipe_socket.rs"]
 mod self_pipe;
-#[cfg(all(feature = "signal", target_os = "linux"))]
+#[cfg(all(feature = "signal", target_os = "linux", not(compio_portable)))]
 #[path = "unix/self_pipe_eventfd.rs"]
 mod self_pipe;
 
@@ -43,10 +47,10 @@ mod pipe;
 #[cfg(all(feature = "fs", windows))]
 #[path = "windows/pipe.rs"]
 mod pipe;
-#[cfg(all(feature = "net", unix, not(target_os = "linux")))]
+#[cfg(all(feature = "net", unix, any(not(target_os = "linux"), compio_portable)))]
 #[path = "unix/bsd.rs"]
 mod platform;
-#[cfg(all(feature = "net", target_os = "linux"))]
+#[cfg(all(feature = "net", target_os = "linux", not(compio_portable)))]
 #[path = "unix/linux.rs"]
 mod platform;
 #[cfg(all(feature = "process", unix))]
@@ -61,7 +65,7 @@ mod signal;
 #[cfg(all(feature = "signal", windows))]
 #[path = "windows/signal.rs"]
 mod signal;
-#[cfg(all(feature = "fs", target_os = "linux"))]
+#[cfg(all(feature = "fs", target_os = "linux", not(compio_portable)))]
 #[path = "unix/splice.rs"]
 mod splice;
 #[cfg(all(feature = "fs", unix))]
@@ -83,11 +87,15 @@ pub(crate) use metadata::{Attributes, Entry, Kind};
 pub use net::UnixSocketAddr;
 #[cfg(feature = "net")]
 pub(crate) use net::{
-    MSG_TRUNC, OUT_OF_RESOURCES, native_address, path_address, reuse_old_ports, sender_address,
-    unix_address, unix_domain,
+    LISTENERS_HAVE_READINESS, MSG_TRUNC, OUT_OF_RESOURCES, duplicate_listener, native_address,
+    path_address, reuse_old_ports, sender_address, unix_address, unix_domain,
 };
+#[cfg(all(feature = "net", windows))]
+pub(crate) use net::{share_address, shares_address};
 #[cfg(feature = "fs")]
 pub(crate) use pipe::{StdFd, wait_readable, wait_writable};
+#[cfg(all(feature = "net", unix))]
+pub(crate) use platform::{share_address, shares_address};
 #[cfg(feature = "fs")]
 pub(crate) use stdio::{Input, Output, Which};
 
@@ -112,7 +120,7 @@ pub(crate) mod pipe_here {
 
     #[cfg(unix)]
     pub use super::pipe::OpenOptions;
-    #[cfg(target_os = "linux")]
+    #[cfg(all(target_os = "linux", not(compio_portable)))]
     pub use super::splice::splice;
 }
 

@@ -5,6 +5,12 @@
 //! with the precision of a sleep, some 50 µs on Linux, or when a busy task yields. It fires later if
 //! other timers are due soon after it: by up to a sixteenth of its time and at most by a
 //! millisecond, so that many timers share one wake of the thread.
+//!
+//! # Platform differences
+//!
+//! On Windows, waits of less than 100 ms end by a high-resolution timer, within about a millisecond. Longer
+//! waits, and all waits before Windows 10 1803, end with a tick of the system's clock: up to 15.6 ms late,
+//! unless a program has requested a shorter tick by `timeBeginPeriod`.
 
 mod interval;
 mod sleep;

@@ -4,6 +4,7 @@ use std::{
     ffi::CString,
     fs::{self, File},
     io::{self, Read, Write},
+    net,
     os::{
         fd::{FromRawFd, OwnedFd},
         unix::ffi::OsStrExt,
@@ -11,13 +12,18 @@ use std::{
     path::Path,
     pin::pin,
     rc::Rc,
+    sync::mpsc,
     thread,
+    time::Duration,
 };
 
 use compio::{
     runtime::AsyncFd,
     task::{spawn, yield_now},
+    time::sleep,
 };
+
+use compio_testkit::LONG;
 
 use crate::support::{begin, run};
 
@@ -135,4 +141,64 @@ fn inotify_events_of_a_directory() {
             );
         }
     });
+}
+
+/// A time stamp of a sent segment waits in the error queue of the socket. As long as nothing takes it, poll(2)
+/// reports an error, however full the send buffer is.
+#[test]
+fn write_that_waits_beside_an_error_queue_lets_other_tasks_run() {
+    use std::os::fd::AsRawFd;
+    let (done, is_done) = mpsc::channel();
+    // A task that does not yield would hold up any timeout of its thread.
+    thread::spawn(move || {
+        run(async {
+            let listener = net::TcpListener::bind("127.0.0.1:0").unwrap();
+            let mut ours = net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+            let (mut theirs, _) = listener.accept().unwrap();
+            socket2::SockRef::from(&ours)
+                .set_send_buffer_size(4096)
+                .unwrap();
+            socket2::SockRef::from(&theirs)
+                .set_recv_buffer_size(4096)
+                .unwrap();
+            let stamps = libc::SOF_TIMESTAMPING_TX_SOFTWARE
+                | libc::SOF_TIMESTAMPING_SOFTWARE
+                | libc::SOF_TIMESTAMPING_OPT_TSONLY;
+            // SAFETY: the option is a number, and the call only reads it.
+            let set = unsafe {
+                libc::setsockopt(
+                    ours.as_raw_fd(),
+                    libc::SOL_SOCKET,
+                    libc::SO_TIMESTAMPING,
+                    (&raw const stamps).cast(),
+                    size_of_val(&stamps) as libc::socklen_t,
+                )
+            };
+            assert_eq!(set, 0);
+            ours.set_nonblocking(true).unwrap();
+            ours.write_all(b"stamped").unwrap();
+            let mut sent = 7;
+            // The peer's part of the bytes arrives later.
+            for _ in 0..100 {
+                while let Ok(len) = ours.write(&[b'x'; 64 * 1024]) {
+                    sent += len;
+                }
+                sleep(Duration::from_millis(1)).await;
+            }
+            let ours = AsyncFd::new(ours).unwrap();
+            let writes = spawn(async move {
+                ours.write_with(|mut ours| ours.write(b"end"))
+                    .await
+                    .unwrap()
+            });
+            sleep(Duration::from_millis(1)).await;
+            let drain = thread::spawn(move || theirs.read_to_end(&mut Vec::new()).unwrap());
+            sent += writes.await.unwrap();
+            done.send((sent, drain.join().unwrap())).unwrap();
+        });
+    });
+    let (sent, got) = is_done
+        .recv_timeout(LONG)
+        .expect("the write does not yield");
+    assert_eq!(got, sent);
 }

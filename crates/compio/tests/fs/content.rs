@@ -3,6 +3,7 @@
 use std::{fs as stds, io};
 
 use compio::{fs, fs::OpenOptions};
+use compio_testkit::process::is_skipped_on_wine;
 
 use crate::support::{
     check_kind, check_same_error, dropped_everywhere, pattern, put, run, scratch,
@@ -39,6 +40,10 @@ fn appended_content_follows_the_old_content() {
 
 #[test]
 fn concurrent_appends_overwrite_nothing() {
+    // Rarely, one of 200 appends is lost.
+    if is_skipped_on_wine("it appends by a query of the length and a write") {
+        return;
+    }
     let dir = scratch();
     let path = dir.path().join("log");
     run(async {

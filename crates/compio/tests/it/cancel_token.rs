@@ -14,6 +14,15 @@ use crate::support::{First, bounded, run, select, tcp_pair};
 const MOMENT: Duration = Duration::from_millis(1);
 
 #[test]
+fn clones_of_cancelled_token_report_it() {
+    let token = CancelToken::new();
+    let clone = token.clone();
+    assert!(!token.is_cancelled() && !clone.is_cancelled());
+    token.cancel();
+    assert!(token.is_cancelled() && clone.is_cancelled());
+}
+
+#[test]
 fn a_cancel_after_completion_has_no_effect() {
     run(async {
         let (mut client, mut server) = tcp_pair().await;

@@ -197,3 +197,26 @@ fn main_with_an_unknown_backend_in_the_environment_returns_the_error() {
         "{said}"
     );
 }
+
+#[compio::main(crate = crate::macros::renamed::runtime, backend = BACKEND, workers = 2)]
+async fn with_workers() -> (usize, BackendKind) {
+    let workers = compio::cores::current().unwrap();
+    let there = workers.dispatch_to(1, || async { compio::runtime::backend().kind() });
+    (workers.len(), there.await.unwrap())
+}
+
+#[test]
+fn main_with_workers_runs_on_dispatcher() {
+    assert_eq!(with_workers(), (2, BACKEND));
+}
+
+#[compio::main(workers = 0)]
+async fn without_workers() -> std::io::Result<()> {
+    unreachable!()
+}
+
+#[test]
+fn main_with_zero_workers_returns_error() {
+    let error = without_workers().unwrap_err();
+    assert_eq!(error.kind(), std::io::ErrorKind::InvalidInput);
+}

@@ -2,11 +2,14 @@
 
 mod cancel;
 mod cancel_token;
+mod cores;
 mod diagnostics;
 mod economy;
 mod embedding;
 mod fairness;
+mod fairness_bounds;
 mod fs;
+mod handle;
 mod interval;
 #[cfg(feature = "framed")]
 mod io_framed;
@@ -19,9 +22,13 @@ mod macros;
 mod nesting;
 mod net;
 mod open_options;
+mod send_wrapper;
+mod server;
 mod soundness;
 mod support;
 mod task;
+mod task_identity;
+mod task_sets;
 mod time;
 #[cfg(unix)]
 mod unix;
@@ -31,5 +38,6 @@ mod windows;
 /// The intentional leaks, by name of the test. A leak detector calls this function.
 #[unsafe(no_mangle)]
 extern "C" fn __lsan_default_suppressions() -> *const std::ffi::c_char {
-    c"leak:a_forgotten_future\nleak:past_its_timeout".as_ptr()
+    c"leak:a_forgotten_future\nleak:past_its_timeout\nleak:drop_after_the_end_of_the_runtime_leaks"
+        .as_ptr()
 }

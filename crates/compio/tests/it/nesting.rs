@@ -146,7 +146,7 @@ fn the_backend_names_its_kind_and_reason() {
 fn current_runtime_is_the_one_that_runs_or_was_entered() {
     assert!(Runtime::try_current().is_none());
     let outer = Runtime::new().unwrap();
-    let handle = outer.handle();
+    let handle = outer.local_handle();
     assert!(Runtime::try_current().is_none());
     outer.enter(|| {
         let task = Runtime::try_current().unwrap().spawn(async { 1 });
@@ -162,8 +162,8 @@ fn current_runtime_is_the_one_that_runs_or_was_entered() {
     });
     assert!(Runtime::try_current().is_none());
     // The handle of a runtime does not keep it alive.
-    assert_eq!(format!("{handle:?}"), "Handle { is_dropped: false }");
+    assert_eq!(format!("{handle:?}"), "LocalHandle { is_dropped: false }");
     drop(outer);
     assert!(panics(|| drop(handle.spawn(async {}))));
-    assert_eq!(format!("{handle:?}"), "Handle { is_dropped: true }");
+    assert_eq!(format!("{handle:?}"), "LocalHandle { is_dropped: true }");
 }

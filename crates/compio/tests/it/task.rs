@@ -102,3 +102,30 @@ fn blocking_code_sees_another_thread() {
     let there = run(async { spawn_blocking(|| thread::current().id()).await.unwrap() });
     assert_ne!(here, there);
 }
+
+#[test]
+fn pool_of_runtime_has_named_threads_up_to_its_limit() {
+    let runtime = Runtime::builder().max_blocking_threads(2).build().unwrap();
+    runtime.block_on(async {
+        let all_begun = std::sync::Arc::new(std::sync::Barrier::new(2));
+        let jobs: Vec<_> = (0..10)
+            .map(|number| {
+                let all_begun = all_begun.clone();
+                spawn_blocking(move || {
+                    if number < 2 {
+                        all_begun.wait();
+                    }
+                    let thread = thread::current();
+                    (thread.id(), thread.name().map(str::to_owned))
+                })
+            })
+            .collect();
+        let mut threads = std::collections::HashSet::new();
+        for job in jobs {
+            let (id, name) = job.await.unwrap();
+            assert_eq!(name.as_deref(), Some("compio-blocking"));
+            threads.insert(id);
+        }
+        assert_eq!(threads.len(), 2);
+    });
+}

@@ -2,22 +2,34 @@
 //! errors themselves, and the recovery, are tested in `tests/descriptors/scarcity.rs`.
 
 use std::{
-    io::{self, Write},
+    collections::HashSet,
+    fs,
+    io::{self, Read, Write},
+    iter,
     net::{SocketAddr, TcpStream as StdStream},
     os::{linux::net::SocketAddrExt, unix::net::UnixStream as StdUnixStream},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+    thread,
     time::{Duration, Instant},
 };
 
 use compio::{
+    cores::{Dispatcher, Server},
     driver::BackendKind,
-    net::UnixListener,
+    io::{AsyncRead, AsyncWriteExt},
+    net::{TcpStream, UnixListener},
     runtime::{AsyncFd, RuntimeBuilder},
     task::{block_on, spawn, yield_now},
-    time::timeout,
+    time::{sleep, timeout},
 };
+use socket2::{Domain, Socket, Type};
 
 use crate::support::{
-    Scarcity, alone, bounded, check_exchange, connection, descriptors, limit, listener,
+    Scarcity, alone, bounded, check_exchange, connection, descriptors, highest_descriptor, limit,
+    listener,
 };
 
 /// The number of waiting peers, and of those with a free descriptor.
@@ -212,5 +224,83 @@ fn s47_readable_with_a_limit_of_no_descriptors_ends() {
                 limit(libc::RLIMIT_NOFILE, before);
             });
         }
+    });
+}
+
+/// Both workers run out of descriptors, while connections are queued at both listeners.
+#[test]
+fn a_server_on_cores_does_not_spin_and_accepts_again() {
+    alone(|| {
+        block_on(async {
+            let parks = Arc::new(AtomicUsize::new(0));
+            let count = parks.clone();
+            let runtime = RuntimeBuilder::new().on_park(move || {
+                count.fetch_add(1, Relaxed);
+            });
+            // A request of io_uring keeps the limit of the time of its submission, and a worker submits an accept
+            // when it starts.
+            let limit_before = limit(libc::RLIMIT_NOFILE, highest_descriptor() + 64);
+            let served = Arc::new(AtomicUsize::new(0));
+            let workers = Arc::new(Mutex::new(HashSet::new()));
+            let (count, seen) = (served.clone(), workers.clone());
+            let server = Server::bind("127.0.0.1:0").await.expect("a port");
+            let server = server
+                .dispatcher(Dispatcher::builder().workers(2).runtime(runtime))
+                .start(async move |mut stream: TcpStream| {
+                    let worker = thread::current().id();
+                    seen.lock().expect("no panic").insert(worker);
+                    count.fetch_add(1, Relaxed);
+                    stream.write_all("x").await.0.expect("room");
+                    // Until the client closes it.
+                    let _ = stream.read([0; 1]).await;
+                })
+                .expect("a server");
+            let address = server.local_addr();
+            // A worker that starts opens and closes descriptors of its own. One that has served a connection
+            // has started.
+            let mut early = Vec::new();
+            while workers.lock().expect("no panic").len() < 2 {
+                let mut client = StdStream::connect(address).expect("a server");
+                client.read_exact(&mut [0]).expect("a byte");
+                early.push(client);
+            }
+            let early_count = early.len();
+
+            // The clients have their descriptors before.
+            let sockets = || Socket::new(Domain::IPV4, Type::STREAM, None).expect("a descriptor");
+            let clients: Vec<_> = (0..PEERS).map(|_| sockets()).collect();
+            let filler = || fs::File::open("/dev/null").ok();
+            let mut fillers: Vec<_> = iter::from_fn(filler).collect();
+            fillers.truncate(fillers.len() - ROOM);
+            for client in &clients {
+                client.connect(&address.into()).expect("room in the queue");
+            }
+            while served.load(Relaxed) < early_count + ROOM {
+                sleep(PAUSE / 10).await;
+            }
+            let (before, began) = (parks.load(Relaxed), Instant::now());
+            sleep(MEANWHILE).await;
+            let pauses = began.elapsed().as_nanos() / PAUSE.as_nanos() + 1;
+            let parks = parks.load(Relaxed) - before;
+            assert_eq!(served.load(Relaxed), early_count + ROOM);
+            // Each of two workers parks once in a pause, and seldom more; a busy loop parks thousands of times.
+            assert!(
+                parks as u128 <= 8 * pauses,
+                "{parks} parks in {pauses} pauses"
+            );
+
+            // A closed connection makes room for another.
+            drop(early.pop());
+            while served.load(Relaxed) < early_count + 1 + ROOM {
+                sleep(PAUSE / 10).await;
+            }
+            drop(fillers);
+            while served.load(Relaxed) < early_count + PEERS {
+                sleep(PAUSE / 10).await;
+            }
+            drop((early, clients));
+            bounded(server.shutdown()).await.expect("no panic");
+            limit(libc::RLIMIT_NOFILE, limit_before);
+        });
     });
 }

@@ -11,3 +11,4 @@ mod peers;
 mod signals;
 mod support;
 mod threads;
+mod users;

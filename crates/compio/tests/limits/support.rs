@@ -6,7 +6,7 @@ use std::{
     io::{self, Read, Write},
     iter, mem,
     net::{TcpListener as StdListener, TcpStream as StdStream},
-    os::fd::{AsRawFd, RawFd},
+    os::fd::AsRawFd,
     pin::Pin,
     process::{self},
     ptr,
@@ -62,6 +62,13 @@ pub(crate) fn descriptors() -> usize {
     fs::read_dir("/proc/self/fd").expect("the list").count() - 1
 }
 
+/// The highest number of an open descriptor.
+pub(crate) fn highest_descriptor() -> u64 {
+    let fds = fs::read_dir("/proc/self/fd").expect("the list");
+    let number = |entry: io::Result<fs::DirEntry>| entry.ok()?.file_name().to_str()?.parse().ok();
+    fds.filter_map(number).max().expect("one at least")
+}
+
 /// A resource with a limit.
 pub(crate) type Resource = libc::__rlimit_resource_t;
 
@@ -98,16 +105,14 @@ pub(crate) struct Scarcity {
 impl Scarcity {
     /// Leaves room for `more` descriptors.
     pub(crate) fn leave(more: usize) -> Self {
-        let fds = fs::read_dir("/proc/self/fd").expect("the list");
-        let number =
-            |entry: io::Result<fs::DirEntry>| entry.ok()?.file_name().to_str()?.parse().ok();
-        let highest: RawFd = fds.filter_map(number).max().expect("one at least");
+        let highest = highest_descriptor();
         // The limit applies to the numbers of descriptors: the fillers take all free ones below the highest.
         let open = || fs::File::open("/dev/null").expect("a descriptor");
-        let fillers = iter::repeat_with(open).take_while(|filler| filler.as_raw_fd() <= highest);
+        let fillers =
+            iter::repeat_with(open).take_while(|filler| filler.as_raw_fd() as u64 <= highest);
         let fillers = fillers.collect();
         Self {
-            before: limit(libc::RLIMIT_NOFILE, highest as u64 + 1 + more as u64),
+            before: limit(libc::RLIMIT_NOFILE, highest + 1 + more as u64),
             _fillers: fillers,
         }
     }

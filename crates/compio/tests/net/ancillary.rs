@@ -5,7 +5,9 @@ use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
 };
 
-use compio::net::{AncillaryData, PacketInfo, SocketAncillary, UdpSocket};
+#[cfg(any(target_os = "linux", windows))]
+use compio::net::PacketInfo;
+use compio::net::{AncillaryData, SocketAncillary, UdpSocket};
 
 use crate::support::{begin, check_kind, run};
 #[cfg(target_os = "linux")]

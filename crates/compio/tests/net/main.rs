@@ -13,6 +13,9 @@ mod lookup;
 mod options;
 #[cfg(unix)]
 mod passing;
+#[cfg(unix)]
+mod poll_programs;
+mod poll_stream;
 mod recv_stream;
 mod support;
 mod tcp_socket;

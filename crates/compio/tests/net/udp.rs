@@ -6,6 +6,7 @@ use std::{
 };
 
 use compio::net::UdpSocket;
+use compio_testkit::process::is_skipped_on_wine;
 
 use crate::support::{begin, check_kind, pattern, run};
 
@@ -214,5 +215,47 @@ fn a_group_receives_its_datagrams() {
         let (received, buffer) = member.recv_from(Vec::with_capacity(100)).await;
         assert_eq!(received.unwrap(), (10, from));
         assert_eq!(buffer, b"all of you");
+    });
+}
+
+/// The port of a socket that was closed: a send to it leads to an ICMP message "port unreachable".
+async fn closed_port() -> SocketAddr {
+    let (socket, address) = bound().await;
+    socket.close().await.unwrap();
+    address
+}
+
+#[test]
+fn receive_without_peer_ignores_unreachable_port_of_earlier_send() {
+    run(async {
+        let std_socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        let adopted = UdpSocket::from_std(std_socket).unwrap();
+        for server in [bound().await.0, adopted] {
+            let (client, from) = bound().await;
+            let closed = closed_port().await;
+            for _ in 0..3 {
+                server.send_to("nobody listens", closed).await.0.unwrap();
+            }
+            let to = server.local_addr().unwrap();
+            client.send_to("hello", to).await.0.unwrap();
+            let (received, buffer) = server.recv_from(Vec::with_capacity(16)).await;
+            assert_eq!(received.unwrap(), (5, from));
+            assert_eq!(buffer, b"hello");
+        }
+    });
+}
+
+#[test]
+fn receive_with_peer_reports_unreachable_port_of_earlier_send() {
+    if is_skipped_on_wine("it reports no unreachable port") {
+        return;
+    }
+    run(async {
+        let (client, _) = bound().await;
+        client.connect(closed_port().await).await.unwrap();
+        client.send("nobody listens").await.0.unwrap();
+        let error = client.recv(Vec::with_capacity(16)).await.0.unwrap_err();
+        let refused = [ErrorKind::ConnectionRefused, ErrorKind::ConnectionReset];
+        assert!(refused.contains(&error.kind()), "{error}");
     });
 }

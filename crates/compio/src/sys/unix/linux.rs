@@ -5,7 +5,7 @@ use std::{
     os::{linux::net::SocketAddrExt, unix::net::SocketAddr},
 };
 
-use crate::net::{TcpSocket, TcpStream, UdpSocket, UnixDatagram, UnixStream};
+use crate::net::{TcpSocket, TcpStream, UdpSocket, UnixDatagram, UnixStream, socket::Socket};
 
 /// Whether Unix sockets have names outside of the file system.
 pub(crate) const ABSTRACT_NAMES: bool = true;
@@ -18,6 +18,18 @@ pub(crate) fn abstract_address(name: &[u8]) -> io::Result<SocketAddr> {
 /// The name outside of the file system, if the address is one.
 pub(crate) fn abstract_name(address: &SocketAddr) -> Option<&[u8]> {
     address.as_abstract_name()
+}
+
+/// Lets other listeners of the same user share the address (`SO_REUSEPORT`). Linux distributes connections
+/// among them. True.
+pub(crate) fn share_address(socket: &Socket) -> io::Result<bool> {
+    socket.options().set_reuse_port(true)?;
+    Ok(true)
+}
+
+/// Whether other listeners may share the address.
+pub(crate) fn shares_address(socket: &Socket) -> io::Result<bool> {
+    socket.options().reuse_port()
 }
 
 /// On Linux.

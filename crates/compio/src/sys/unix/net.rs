@@ -10,7 +10,10 @@ use std::{
     path::Path,
 };
 
-use compio_driver::{OwnedFd, SockAddr, os_calls::system};
+use compio_driver::{
+    BorrowedFd, OwnedFd, SockAddr,
+    os_calls::{handle, system},
+};
 use socket2::{Domain, Type};
 
 use super::platform::{ABSTRACT_NAMES, abstract_address, abstract_name};
@@ -28,9 +31,17 @@ pub(crate) use libc::MSG_TRUNC;
 pub(crate) const OUT_OF_RESOURCES: [i32; 4] =
     [libc::EMFILE, libc::ENFILE, libc::ENOBUFS, libc::ENOMEM];
 
+/// Whether a poll reports that a connection can be accepted.
+pub(crate) const LISTENERS_HAVE_READINESS: bool = true;
+
 /// Lets a listener bind to a port that old connections used (`SO_REUSEADDR`).
 pub(crate) fn reuse_old_ports(socket: &socket::Socket) -> io::Result<()> {
     socket.options().set_reuse_address(true)
+}
+
+/// A duplicate of a listener, for a child process.
+pub(crate) fn duplicate_listener(listener: BorrowedFd<'_>) -> io::Result<Option<OwnedFd>> {
+    handle::duplicate(listener).map(Some)
 }
 
 /// The domain of Unix sockets.

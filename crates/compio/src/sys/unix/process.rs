@@ -9,7 +9,7 @@ use std::{
 };
 
 use compio_driver::{
-    OwnedFd, PerProcess, SharedFd,
+    OwnedFd, PerProcess, SharedFd, is_cancelled,
     op::{PollOnce, Readiness},
     start_thread,
 };
@@ -93,12 +93,12 @@ pub(crate) fn own(pipe: impl Into<OwnedFd>) -> OwnedFd {
     pipe.into()
 }
 
-pub(crate) fn stdio_to_read(pipe: OwnedFd) -> Stdio {
-    pipe.into()
+pub(crate) fn stdio_to_read(pipe: OwnedFd) -> io::Result<Stdio> {
+    Ok(pipe.into())
 }
 
-pub(crate) fn stdio_to_write(pipe: OwnedFd) -> Stdio {
-    pipe.into()
+pub(crate) fn stdio_to_write(pipe: OwnedFd) -> io::Result<Stdio> {
+    Ok(pipe.into())
 }
 
 /// The exit event of a process.
@@ -121,13 +121,17 @@ impl Exit {
                 .map(SharedFd::from);
         }
         if let Some(event) = &self.event {
-            submit(PollOnce::new(event.clone(), Readiness::READABLE)).await?;
+            let readable = submit(PollOnce::new(event.clone(), Readiness::READABLE)).await;
             if let Some(status) = process.try_wait()? {
                 return Ok(status);
             }
+            match readable {
+                Err(error) if is_cancelled(&error) => return Err(error),
+                _ => {}
+            }
         }
-        // Either the exit event is unavailable; or the process has ended, and a tracer (ptrace) still
-        // holds back its status.
+        // Either the exit event is unavailable, or the system refuses to wait for it; or the process has ended,
+        // and a tracer (ptrace) still holds back its status.
         ended(pid_of(process)?).await?;
         process.wait()
     }

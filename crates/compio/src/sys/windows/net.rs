@@ -1,4 +1,4 @@
-//! Sockets on Windows, and stubs for Unix sockets, which std does not have on Windows.
+//! Sockets on Windows, and stubs for Unix sockets, which are not supported there.
 
 use std::{
     convert::Infallible,
@@ -7,7 +7,7 @@ use std::{
     path::Path,
 };
 
-use compio_driver::{AsFd, OwnedFd, SockAddr};
+use compio_driver::{AsFd, BorrowedFd, OwnedFd, SockAddr};
 use socket2::Domain;
 use windows_sys::Win32::Networking::WinSock::{WSAEMFILE, WSAENOBUFS};
 
@@ -39,7 +39,8 @@ macro_rules! sockets {
         impl TryFrom<OwnedSocket> for $type {
             type Error = io::Error;
 
-            /// Takes over the socket. Its type of socket is not checked.
+            /// Takes over the socket, which must have been made with `WSA_FLAG_OVERLAPPED`: see
+            /// [`net`](crate::net#platform-differences). Its type of socket is not checked.
             fn try_from(socket: OwnedSocket) -> io::Result<Self> {
                 Self::adopt(OwnedFd::from(socket))
             }
@@ -68,7 +69,7 @@ sockets!(
     UnixStream
 );
 
-/// The address of a Unix socket: there is none on Windows.
+/// The address of a Unix socket. No value exists on Windows: Unix sockets are not supported there.
 #[derive(Debug, Clone)]
 pub struct UnixSocketAddr(Infallible);
 
@@ -90,6 +91,9 @@ pub(crate) fn reuse_old_ports(_: &Socket) -> io::Result<()> {
     Ok(())
 }
 
+/// Whether a poll reports that a connection can be accepted: not by overlapped calls, which receive.
+pub(crate) const LISTENERS_HAVE_READINESS: bool = false;
+
 /// The domain of Unix sockets: none.
 pub(crate) fn unix_domain() -> io::Result<Domain> {
     Err(unsupported())
@@ -98,7 +102,8 @@ pub(crate) fn unix_domain() -> io::Result<Domain> {
 fn unsupported() -> io::Error {
     io::Error::new(
         io::ErrorKind::Unsupported,
-        "there are no Unix sockets on Windows",
+        "Unix sockets are not supported on Windows: use a named pipe (`net::windows`), \
+         or TCP on the loopback",
     )
 }
 
@@ -120,4 +125,19 @@ pub(crate) fn sender_address(_: Option<SockAddr>) -> io::Result<UnixSocketAddr> 
 /// The Unix address that the kernel wrote.
 pub(crate) fn unix_address(_: SockAddr) -> io::Result<UnixSocketAddr> {
     Err(unsupported())
+}
+
+/// Does nothing: the system does not distribute connections among listeners. False.
+pub(crate) fn share_address(_: &Socket) -> io::Result<bool> {
+    Ok(false)
+}
+
+/// None: a child process inherits no listeners by their numbers.
+pub(crate) fn duplicate_listener(_: BorrowedFd<'_>) -> io::Result<Option<OwnedFd>> {
+    Ok(None)
+}
+
+/// False: see [`share_address`].
+pub(crate) fn shares_address(_: &Socket) -> io::Result<bool> {
+    Ok(false)
 }

@@ -13,7 +13,7 @@ use std::{
 use compio_driver::{
     OwnedFd, SharedFd,
     op::{PollOnce, Readiness},
-    os_calls,
+    os_calls::{self, system::start_relay},
 };
 
 use crate::{
@@ -73,14 +73,19 @@ pub(crate) fn own(pipe: impl Into<OwnedHandle>) -> OwnedFd {
     pipe.into().into()
 }
 
-/// Most programs cannot read a handle that is for overlapped calls: std relays the bytes.
-pub(crate) fn stdio_to_read(pipe: OwnedFd) -> Stdio {
-    process::ChildStdout::from(handle(pipe)).into()
+/// Most programs cannot use a handle that is for overlapped calls: a thread relays the bytes. The relay of
+/// std cannot use a pipe after its first operation here.
+pub(crate) fn stdio_to_read(pipe: OwnedFd) -> io::Result<Stdio> {
+    let (reader, writer) = os_calls::handle::pipe()?;
+    start_relay(handle(pipe), handle(writer))?;
+    Ok(handle(reader).into())
 }
 
 /// As [`stdio_to_read`].
-pub(crate) fn stdio_to_write(pipe: OwnedFd) -> Stdio {
-    process::ChildStdin::from(handle(pipe)).into()
+pub(crate) fn stdio_to_write(pipe: OwnedFd) -> io::Result<Stdio> {
+    let (reader, writer) = os_calls::handle::pipe()?;
+    start_relay(handle(reader), handle(pipe))?;
+    Ok(handle(writer).into())
 }
 
 fn handle(fd: OwnedFd) -> OwnedHandle {

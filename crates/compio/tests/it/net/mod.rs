@@ -3,6 +3,7 @@
 #[macro_use]
 mod streams;
 mod address;
+mod connector;
 mod split;
 mod tcp;
 mod udp;

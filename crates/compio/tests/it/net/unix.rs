@@ -5,8 +5,7 @@ use std::{
     net::Shutdown,
     os::{
         fd::{AsFd, OwnedFd},
-        linux::net::SocketAddrExt,
-        unix::{ffi::OsStrExt, net as std_net},
+        unix::ffi::OsStrExt,
     },
 };
 
@@ -94,8 +93,11 @@ fn a_missing_path_is_not_found_and_a_deserted_one_refuses() {
     });
 }
 
+#[cfg(all(target_os = "linux", not(compio_portable)))]
 #[test]
 fn an_abstract_name_is_reported_unchanged() {
+    use std::os::{linux::net::SocketAddrExt, unix::net as std_net};
+
     run(async {
         let name = format!("compio test {}", std::process::id());
         let address = std_net::SocketAddr::from_abstract_name(&name).unwrap();

@@ -25,7 +25,9 @@ use compio::{
     time::timeout,
 };
 
-use crate::support::{begin, bounded, pattern, run, tcp_pair};
+#[cfg(all(target_os = "linux", not(compio_portable)))]
+use crate::support::bounded;
+use crate::support::{begin, pattern, run, tcp_pair};
 
 fn is_nonblocking(fd: &impl AsRawFd) -> bool {
     // SAFETY: no pointers are passed.
@@ -329,7 +331,7 @@ fn s39_std_gets_documented_mode_of_each_type() {
     });
 }
 
-#[cfg(target_os = "linux")]
+#[cfg(all(target_os = "linux", not(compio_portable)))]
 #[test]
 fn s39_splice_leaves_mode_of_sockets_and_pipes() {
     use compio::{

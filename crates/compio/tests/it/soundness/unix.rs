@@ -6,7 +6,7 @@ use std::{path::PathBuf, time::Duration};
 use compio::{
     driver::BackendKind,
     fs::File,
-    io::{AsyncReadExt, AsyncWriteAtExt},
+    io::AsyncReadExt,
     net::{TcpStream, UnixListener},
     runtime::Runtime,
     time::sleep,
@@ -133,7 +133,7 @@ fn s09_a_runtime_is_dropped_with_a_connect_in_flight() {
 }
 
 /// Counts the ticks of a timer on the same runtime while the operation waits for a while.
-#[cfg(target_os = "linux")]
+#[cfg(all(target_os = "linux", not(compio_portable)))]
 async fn ticks_beside<F: Future>(operation: F) -> usize {
     use std::{cell::Cell, rc::Rc};
     let ticks = Rc::new(Cell::new(0));
@@ -150,7 +150,7 @@ async fn ticks_beside<F: Future>(operation: F) -> usize {
     ticks.get()
 }
 
-#[cfg(target_os = "linux")]
+#[cfg(all(target_os = "linux", not(compio_portable)))]
 #[test]
 fn s37_pipe_of_timed_out_splice_is_dropped_without_blocking() {
     use compio::pipe::{PipeReader, PipeWriter, pipe, splice};
@@ -169,10 +169,13 @@ fn s37_pipe_of_timed_out_splice_is_dropped_without_blocking() {
     });
 }
 
-#[cfg(target_os = "linux")]
+#[cfg(all(target_os = "linux", not(compio_portable)))]
 #[test]
 fn s38_timer_ticks_while_write_to_terminal_waits() {
     use std::os::fd::{FromRawFd, OwnedFd};
+
+    use compio::io::AsyncWriteAtExt;
+
     let (mut outside, mut inside) = (0, 0);
     let (name, modes, size) = (
         std::ptr::null_mut(),

@@ -1,6 +1,6 @@
 //! Directories, which require a flag, and the permitted operations of a file's handle.
 
-use std::{fs, io};
+use std::{fs, io, os::windows::fs::FileExt};
 
 use compio::fs::{File, OpenOptions};
 use windows_sys::Win32::Storage::FileSystem::{
@@ -72,5 +72,24 @@ fn only_a_writer_syncs() {
         let reader = File::open(&path).unwrap();
         check_code(reader.sync_all().await, code::NOT_OPEN_FOR_THIS);
         scratch(b"content").sync_all().await.unwrap();
+    });
+}
+
+/// std waits for the event of the handle.
+#[test]
+fn file_that_was_used_here_is_read_and_written_by_std() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("file");
+    std::fs::write(&path, "content").unwrap();
+    run(async {
+        let mut options = OpenOptions::new();
+        let file = options.read(true).write(true).open(&path).unwrap();
+        let (read, buffer) = file.read_at(vec![0; 3], 0).await;
+        assert_eq!((read.unwrap(), &buffer[..]), (3, &b"con"[..]));
+        let file = file.into_std().unwrap();
+        assert_eq!(file.seek_write(b"CON", 0).unwrap(), 3);
+        let mut bytes = [0; 7];
+        assert_eq!(file.seek_read(&mut bytes, 0).unwrap(), 7);
+        assert_eq!(&bytes, b"CONtent");
     });
 }

@@ -38,6 +38,39 @@
 //!
 //! A future of another crate takes part only if it calls [`consume_budget`]. In a loop over such
 //! futures that never wait, call it yourself. [`unconstrained`] exempts a future.
+//!
+//! # Fairness
+//!
+//! Ready tasks run first in, first out. A runtime checks for due timers, for completions, and for wakes
+//! and jobs from other threads at least once in 64 polls; the future of [`block_on`] counts as a task. An
+//! event puts its task at the end of the queue, behind one poll of each task that was ready before. So the
+//! number of polls between an event and its task has a bound:
+//!
+//! | busy tasks | polls before the task of an event |
+//! |---|---|
+//! | one that always yields | 65 |
+//! | 1,000 that wake themselves | 1,064 |
+//! | *n* that wake themselves | 64 + *n* |
+//! | a future that never returns `Pending` | no bound |
+//!
+//! - A poll takes as long as its code. It contains at most 256 operations that are ready at once, and, of
+//!   a [`scope()`], one poll of each ready child.
+//! - **No runtime interrupts a poll.** A future of another crate that never waits holds its core until it
+//!   returns `Pending`: timers, I/O and other tasks of this core stop. [`consume_budget`] in its loop bounds its
+//!   polls. An [`unconstrained`] future has no such bound.
+//! - The future of [`block_on`] is not in the queue: if it is woken, at most 64 polls come first. A
+//!   [`block_on`] future that always yields is polled once in 64 polls beside busy tasks.
+//! - In a check, io_uring takes all completions, IOCP at most 64, and the readiness backend the events of at
+//!   most 64 descriptors.
+//! - Inside another executor, by [`Runtime::poll_with`](crate::runtime::Runtime::poll_with), two checks may
+//!   be 128 polls apart. [`Runtime::run`](crate::runtime::Runtime::run) makes at most 64 polls, and
+//!   [`Runtime::poll`](crate::runtime::Runtime::poll) is the check.
+
+mod builder;
+mod join_set;
+mod local;
+mod ready_list;
+mod scope;
 
 use std::{
     pin::Pin,
@@ -45,11 +78,20 @@ use std::{
 };
 
 use compio_driver::op::Blocking;
-pub use compio_executor::{AbortOnDropHandle, JoinError, JoinHandle, YieldNow, yield_now};
+pub use compio_executor::{
+    AbortHandle, AbortOnDropHandle, JoinError, JoinHandle, SendJoinHandle, TaskId as Id,
+    TaskMeta as Meta, YieldNow, yield_now,
+};
 use compio_io::coop::Budget;
 pub use compio_io::coop::consume_budget;
 use pin_project_lite::pin_project;
 
+pub use self::{
+    builder::{Builder, current, id, try_id},
+    join_set::JoinSet,
+    local::{AccessError, LocalKey, TaskLocalFuture},
+    scope::{Scope, ScopedJoinHandle, scope},
+};
 use crate::runtime;
 
 /// Runs a future to completion on this thread, and with it all tasks that were spawned here.
@@ -86,6 +128,7 @@ pub fn block_on<F: Future>(future: F) -> F::Output {
 ///     assert_eq!(task.await.unwrap(), 42);
 /// });
 /// ```
+#[track_caller]
 pub fn spawn<F: Future + 'static>(future: F) -> JoinHandle<F::Output> {
     runtime::entered_for("`compio::task::spawn`").spawn(future)
 }
@@ -120,16 +163,26 @@ pub fn spawn<F: Future + 'static>(future: F) -> JoinHandle<F::Output> {
 ///     assert_eq!(sum.await.unwrap(), 55);
 /// });
 /// ```
+#[track_caller]
 pub fn spawn_blocking<F, T>(code: F) -> JoinHandle<T>
 where
     F: FnOnce() -> T + Send + 'static,
     T: Send + 'static,
 {
-    runtime::entered_for("`compio::task::spawn_blocking`");
-    let mut work = runtime::submit(Blocking::new(code));
+    let runtime = runtime::entered_for("`compio::task::spawn_blocking`");
+    runtime.spawn(blocking_work(Blocking::new(code)))
+}
+
+/// Begins the work at once, and returns the future of its output.
+fn blocking_work<F, T>(work: Blocking<F, T>) -> impl Future<Output = T>
+where
+    F: FnOnce() -> T + Send + 'static,
+    T: Send + 'static,
+{
+    let mut work = runtime::submit(work);
     // Polled once, so that the work starts now and not at the task's first poll.
     let begun = Pin::new(&mut work).poll(&mut Context::from_waker(Waker::noop()));
-    spawn(async move {
+    async move {
         let result = match begun {
             Poll::Ready(result) => result,
             Poll::Pending => work.await,
@@ -140,7 +193,7 @@ where
             Ok(Err(panic)) => std::panic::resume_unwind(panic),
             Err(error) => panic!("the blocking code could not be run: {error}"),
         }
-    })
+    }
 }
 
 pin_project! {

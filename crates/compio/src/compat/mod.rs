@@ -1,0 +1,3 @@
+//! Other runtimes beside compio's: [`tokio`].
+
+pub mod tokio;
