@@ -318,7 +318,7 @@ fn quoted(word: &str) -> String {
 }
 
 /// Waits for the end of a program, and kills it past the time limit.
-fn wait_within(child: &mut Child, limit: Duration) -> io::Result<ExitStatus> {
+pub(crate) fn wait_within(child: &mut Child, limit: Duration) -> io::Result<ExitStatus> {
     let start = Instant::now();
     loop {
         if let Some(status) = child.try_wait()? {

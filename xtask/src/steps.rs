@@ -3,13 +3,17 @@
 
 pub(crate) mod backends;
 pub(crate) mod costs;
+pub(crate) mod databases;
 mod debian;
 pub(crate) mod doc_examples;
 pub(crate) mod examples;
 pub(crate) mod features;
 pub(crate) mod fuzz;
 mod library;
+mod python;
 pub(crate) mod sanitizers;
+mod server;
+pub(crate) mod services;
 pub(crate) mod structure;
 pub(crate) mod targets;
 pub(crate) mod windows;
@@ -57,7 +61,7 @@ pub(crate) fn test(run: &mut Run) -> Outcome {
     run.cargo(TEST).run()
 }
 
-/// The examples with a second runtime, in a workspace of their own.
+/// The examples with a second runtime and with channels of other crates, in a workspace of their own.
 pub(crate) fn ecosystem(run: &mut Run) -> Outcome {
     let folder = "examples/ecosystem";
     run.cargo("fmt --check").folder(folder).run()?;
@@ -65,7 +69,13 @@ pub(crate) fn ecosystem(run: &mut Run) -> Outcome {
         .folder(folder)
         .run()?;
     for backend in ["io-uring", "poll"] {
-        for example in ["inside_tokio", "tokio_inside"] {
+        for example in [
+            "inside_tokio",
+            "tokio_inside",
+            "tokio_costs",
+            "sync",
+            "sync_pitfalls",
+        ] {
             run.cargo("run --example")
                 .words(example)
                 .folder(folder)
@@ -76,17 +86,60 @@ pub(crate) fn ecosystem(run: &mut Run) -> Outcome {
     Ok(())
 }
 
-/// On each backend, in a release build: `test` runs a short soak already. Three minutes in total;
-/// `COMPIO_SOAK_SECONDS` sets the time for each backend.
+/// On each backend, compio's in a release build: `test` runs a short soak already. Nine minutes in total;
+/// `COMPIO_SOAK_SECONDS` sets the time of each of the three programs on each backend.
 pub(crate) fn soak(run: &mut Run) -> Outcome {
     let usual = if run.on_ci() { "35" } else { "90" };
     let seconds = env::var("COMPIO_SOAK_SECONDS").unwrap_or(usual.into());
     let soak = run
-        .cargo("test --release -p compio --test soak -- --nocapture")
+        .cargo("test --release -p compio --test soak --test cores_soak -- --nocapture")
         .variable("COMPIO_SOAK_SECONDS", &seconds);
-    // On io_uring, if it is available.
-    soak.clone().run()?;
-    soak.variable("COMPIO_BACKEND", "poll").run()
+    // As the step `test` has built it.
+    let services = run
+        .cargo(TEST)
+        .words("--test services_soak -- --nocapture")
+        .variable("COMPIO_SOAK_SECONDS", &seconds);
+    for soak in [soak, services] {
+        // On io_uring, if it is available.
+        soak.clone().run()?;
+        soak.variable("COMPIO_BACKEND", "poll").run()?;
+    }
+    Ok(())
+}
+
+/// Tests that the portable build on Linux cannot pass, with the reason.
+const ABSENT_HERE: [(&str, &str); 3] = [
+    (
+        "fs::metadata_is_the_same_as_in_std",
+        "stat(2) of Linux has no creation time",
+    ),
+    (
+        "fs::metadata_of_other_kinds_is_the_same_as_in_std",
+        "stat(2) of Linux has no creation time",
+    ),
+    (
+        "soundness::modes::s39_std_gets_documented_mode_of_each_type",
+        "a send makes its socket non-blocking, as on macOS",
+    ),
+];
+
+/// The backend and the system calls of macOS and the BSDs, on Linux.
+pub(crate) fn portable(run: &mut Run) -> Outcome {
+    let test = |words| {
+        run.cargo("test")
+            .arguments(run.own_target("portable"))
+            .words(words)
+            .variable("RUSTFLAGS", "--cfg compio_portable")
+    };
+    test("-p compio-driver --lib --tests").run()?;
+    let skips = ABSENT_HERE.iter().flat_map(|(name, _)| ["--skip", name]);
+    test("-p compio --all-features --test it --")
+        .arguments(skips)
+        .run()?;
+    for (name, why) in ABSENT_HERE {
+        run.skip(&format!("portable: {name}"), why);
+    }
+    Ok(())
 }
 
 pub(crate) fn programs(run: &mut Run) -> Outcome {
@@ -115,7 +168,7 @@ pub(crate) fn loom(run: &mut Run) -> Outcome {
 
 pub(crate) fn bench_build(run: &mut Run) -> Outcome {
     let bench = |words| run.cargo(words).folder("bench");
-    bench("fmt -p bench -p costs -p soundness --check").run()?;
+    bench("fmt -p bench -p costs -p services -p soundness --check").run()?;
     bench("clippy --workspace --all-targets -- -D warnings").run()?;
     // Checks that it runs, not how fast: figures from a busy machine mean nothing.
     bench("run --release -- row nop --quick --out")

@@ -11,6 +11,15 @@ use serde_json::Value;
 
 use crate::run::Outcome;
 
+/// Packages whose features compile C code, for which a foreign system needs a compiler of its own.
+const WITH_C: [&str; 1] = ["compio-tls"];
+
+/// Packages whose tests compile C code, on Linux alone.
+const TESTS_WITH_C: [&str; 3] = ["compio-http", "compio-axum", "compio-ws"];
+
+/// Packages with a dependency that loads functions of ntdll by name: `parking_lot`, below hickory's cache.
+const WITH_NTDLL: [&str; 1] = ["compio-hickory"];
+
 /// The members of the workspace, and its paths.
 pub(crate) struct Workspace {
     root: PathBuf,
@@ -28,6 +37,21 @@ pub(crate) struct Package {
 }
 
 impl Package {
+    /// Whether its features compile C code.
+    pub(crate) fn compiles_c(&self) -> bool {
+        WITH_C.contains(&self.name.as_str())
+    }
+
+    /// Whether its tests compile C code for this system.
+    pub(crate) fn tests_compile_c(&self, target: &str) -> bool {
+        target.contains("linux") && TESTS_WITH_C.contains(&self.name.as_str())
+    }
+
+    /// Whether it is built and tested for Windows.
+    pub(crate) fn is_tested_on_windows(&self) -> bool {
+        !self.compiles_c() && !WITH_NTDLL.contains(&self.name.as_str())
+    }
+
     /// Its Rust files.
     pub(crate) fn sources(&self) -> Outcome<Vec<PathBuf>> {
         rust_files(&self.folder.join("src"))
@@ -86,9 +110,11 @@ impl Workspace {
         package.map_or(&[], |package| &package.features)
     }
 
+    /// The examples that belong to no crate. The step `services` runs the others.
     pub(crate) fn examples(&self) -> impl Iterator<Item = &str> {
         self.packages
             .iter()
+            .filter(|package| !package.is_published)
             .flat_map(|package| package.examples.iter().map(String::as_str))
     }
 

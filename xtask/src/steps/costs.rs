@@ -44,7 +44,7 @@ pub(crate) fn run(run: &mut Run) -> Outcome {
     }
     let then = Figures::parse(&fs::read_to_string(&path).map_err(failed)?)?;
     println!("{}", now.table(&then));
-    let same_tools = now.tools == then.tools;
+    let same_tools = then.are_by(&now.tools);
     if !same_tools {
         let why = format!(
             "figures by {}, but this is {}; {HOW_TO_WRITE}",
@@ -105,7 +105,8 @@ fn tools(run: &Run) -> String {
     )
 }
 
-/// Family and model of the processor: the C library chooses its memory copy by them.
+/// Family and model of the processor: the C library chooses its memory copy by them. Several
+/// processors with the same figures may stand in the file, separated by `+`.
 fn processor() -> String {
     let told = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let value = |name| {

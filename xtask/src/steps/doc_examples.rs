@@ -19,7 +19,7 @@ const CRATES: &str = r#"
 bytes = "1"
 futures-util = { version = "0.3", features = ["io", "sink"] }
 tempfile = "3"
-tokio = { version = "1", features = ["io-util"] }
+tokio = { version = "1", features = ["io-util", "macros", "rt"] }
 "#;
 
 /// Crates whose items users import from `compio`.

@@ -6,23 +6,26 @@ use std::path::Path;
 use super::{UNSAFE, host};
 use crate::run::{Line, Outcome, Run};
 
-/// Code that threads share: the executor, the driver without its files and sockets, events. Tests that
+/// Code that threads share: the executor, the driver without its files and sockets, events, workers. Tests that
 /// move gigabytes take minutes here and show no race. The sanitizer delays signals until a thread
 /// makes a call that it intercepts, and io_uring_enter is none.
-const THREADS: [&str; 4] = [
+const THREADS: [&str; 5] = [
     "-p compio-executor --tests",
     "-p compio-driver --lib -- pool notify arena wait_list",
     "-p compio-driver --test it -- pool notify turns waiters cancel_token shutdown accepting",
     "-p compio --test event",
+    "-p compio --test cores_soak",
 ];
 
 /// Excluded tests: a memory limit, which the sanitizer itself exceeds; a deadline of a drop, after
 /// which operations in flight leak by design; refused system calls, which the sanitizer makes as
 /// well; a thread of a forked child, whose start takes a lock of the sanitizer that a thread of the
 /// parent may have held at the fork.
-const NOT_ADDRESS: [&str; 8] = [
+const NOT_ADDRESS: [&str; 10] = [
     "--skip",
     "s49_runtimes_in_child_work_while_parent_makes_runtimes_and_work",
+    "--skip",
+    "reactor_in_child_works_while_parent_uses_its_own",
     "--skip",
     "s29_procfs_and_sysfs_files_read_as_with_std",
     "--skip",
@@ -85,9 +88,10 @@ pub(crate) fn thread(run: &mut Run) -> Outcome {
     for tests in THREADS {
         sanitized(tests).run()?;
     }
-    sanitized(THREADS[2])
-        .variable("COMPIO_BACKEND", "poll")
-        .run()
+    for tests in [THREADS[2], THREADS[4]] {
+        sanitized(tests).variable("COMPIO_BACKEND", "poll").run()?;
+    }
+    Ok(())
 }
 
 fn has_nightly(run: &mut Run, step: &str) -> Outcome<bool> {

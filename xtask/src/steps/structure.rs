@@ -52,10 +52,18 @@ const PLATFORM: [(&str, &str); 2] = [
 
 /// Files outside `sys/` that choose modules by the platform, with the reason. There a platform cfg stands
 /// on `mod` and `use` lines only.
-const SWITCHES: [(&str, &str); 2] = [
+const SWITCHES: [(&str, &str); 4] = [
+    (
+        "crates/compio/src/compat/tokio/mod.rs",
+        "tokio watches descriptors on unix only",
+    ),
     (
         "crates/compio/src/fs/mod.rs",
         "only unix has handles of directories",
+    ),
+    (
+        "crates/compio/src/lib.rs",
+        "only unix has children that inherit listeners by their numbers",
     ),
     (
         "crates/compio/src/net/windows/mod.rs",

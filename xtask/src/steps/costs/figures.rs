@@ -84,6 +84,16 @@ impl Figures {
         })
     }
 
+    /// Whether these tools made the figures, on one of the processors that the file lists.
+    pub(super) fn are_by(&self, tools: &str) -> bool {
+        let (Some((ours, processors)), Some((theirs, processor))) =
+            (self.tools.rsplit_once(' '), tools.rsplit_once(' '))
+        else {
+            return false;
+        };
+        ours == theirs && processors.split('+').any(|known| known == processor)
+    }
+
     pub(super) fn print(&self) -> String {
         let mut text = format!("# {}\n{HEAD}\n", self.tools);
         for Row {
@@ -210,6 +220,16 @@ mod tests {
     fn written_figures_are_read_back() {
         let written = figures(800.1, 1.0, 0.0156);
         assert_eq!(Figures::parse(&written.print()), Ok(written));
+    }
+
+    #[test]
+    fn figures_of_several_processors_are_judged_on_each() {
+        let mut known = figures(800.1, 1.0, 0.0156);
+        known.tools = "rustc 1, x86_64 6/167+25/17".into();
+        assert!(known.are_by("rustc 1, x86_64 6/167"));
+        assert!(known.are_by("rustc 1, x86_64 25/17"));
+        assert!(!known.are_by("rustc 1, x86_64 25/1"));
+        assert!(!known.are_by("rustc 2, x86_64 25/17"));
     }
 
     #[test]

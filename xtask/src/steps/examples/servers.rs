@@ -1,21 +1,13 @@
 //! The server examples: started on a port that the OS chooses, visited by a client in Python, and
 //! checked to be still running.
 
-use std::{
-    fs,
-    io::{BufRead, BufReader},
-    path::Path,
-    process::Child,
-    sync::mpsc,
-    thread,
-    time::Duration,
+use std::{fs, path::Path};
+
+use super::{
+    super::{debian, server::Server},
+    LIMIT, example, peer,
 };
-
-use super::{LIMIT, example, peer};
 use crate::run::{Outcome, Run};
-
-/// How long a server may take to start listening.
-const START_LIMIT: Duration = Duration::from_secs(20);
 
 pub(crate) fn echo(run: &mut Run) -> Outcome {
     visit(run, "echo", None)
@@ -40,73 +32,90 @@ pub(crate) fn serve(run: &mut Run) -> Outcome {
     visit(run, "serve", Some(&folder))
 }
 
+/// The same client as of the echo on one core.
+pub(crate) fn echo_cores(run: &mut Run) -> Outcome {
+    let Some(client) = peer(run, "echo", "the example echo_cores")? else {
+        return Ok(());
+    };
+    let mut server = start(run, "echo_cores", None)?;
+    client.arguments([&server.address]).run_within(LIMIT)?;
+    server.is_alive()
+}
+
+/// The client restarts the server several times, and finally ends its last process.
+pub(crate) fn restart(run: &mut Run) -> Outcome {
+    if !run.require(cfg!(unix), "the example restart", "this is not unix")? {
+        return Ok(());
+    }
+    let Some(client) = peer(run, "restart", "the example restart")? else {
+        return Ok(());
+    };
+    let mut server = start(run, "restart", None)?;
+    client.arguments([&server.address]).run_within(LIMIT)?;
+    match server.child.wait() {
+        Ok(status) if status.success() => Ok(()),
+        ended => Err(format!("the first process: {ended:?}")),
+    }
+}
+
+/// Its own client checks the answers; the programs of Redis check that they understand them.
+pub(crate) fn keyvalue(run: &mut Run) -> Outcome {
+    let Some(client) = peer(run, "keyvalue", "the example keyvalue")? else {
+        return Ok(());
+    };
+    let mut server = start(run, "keyvalue", None)?;
+    client.arguments([&server.address]).run_within(LIMIT)?;
+    let there = |run: &Run| {
+        run.program("redis-benchmark")
+            .words("--version")
+            .quiet()
+            .is_some()
+    };
+    if !there(run) {
+        debian::install(run, "redis-tools");
+    }
+    let there = there(run);
+    if run.require(
+        there,
+        "redis-benchmark against keyvalue",
+        "redis-tools is not installed",
+    )? {
+        let port = server
+            .address
+            .rsplit(':')
+            .next()
+            .unwrap_or_default()
+            .to_owned();
+        let asked = run.program("redis-cli").arguments(["-p", &port]);
+        let answer = asked
+            .words("set greeting hello")
+            .print_within(LIMIT)?
+            .stdout;
+        if answer.trim() != "OK" {
+            return Err(format!("redis-cli printed {answer:?}"));
+        }
+        let load = run.program("redis-benchmark").arguments(["-p", &port]);
+        load.words("-q -t ping,get,set,incr -n 20000 -r 1000 -c 20 -P 16")
+            .run_within(LIMIT)?;
+    }
+    server.is_alive()
+}
+
 /// Starts the server, with a folder if one is given, runs the client of the same name against it,
 /// and checks that the server survived.
 fn visit(run: &mut Run, name: &'static str, folder: Option<&Path>) -> Outcome {
     let Some(client) = peer(run, name, &format!("the example {name}"))? else {
         return Ok(());
     };
-    let mut server = Server::start(run, name, folder)?;
+    let mut server = start(run, name, folder)?;
     let folder = folder.into_iter().map(Path::display);
     let client = client.arguments([&server.address]).arguments(folder);
     client.run_within(LIMIT)?;
     server.is_alive()
 }
 
-/// A server that runs until this is dropped.
-struct Server {
-    child: Child,
-    /// Its address.
-    address: String,
-}
-
-impl Server {
-    fn start(run: &Run, name: &'static str, folder: Option<&Path>) -> Outcome<Self> {
-        let folder = folder.into_iter().map(Path::display);
-        let line = example(run, name).arguments(folder).words("127.0.0.1:0");
-        let mut child = line.start()?;
-        let stdout = child.stdout.take();
-        // From here on, its drop kills the server.
-        let mut server = Self {
-            child,
-            address: String::new(),
-        };
-        let (sender, first) = mpsc::channel();
-        thread::spawn(move || {
-            // Read to EOF: a full pipe would stop the server.
-            for line in stdout
-                .into_iter()
-                .flat_map(|pipe| BufReader::new(pipe).lines())
-            {
-                let Ok(line) = line else { break };
-                println!("{name}: {line}");
-                // Only the first line is awaited.
-                let _ = sender.send(line);
-            }
-        });
-        let line = first
-            .recv_timeout(START_LIMIT)
-            .map_err(|_| "the server has not printed its address".to_owned())?;
-        server.address = line
-            .strip_prefix("listening on ")
-            .ok_or(format!("not `listening on ADDRESS` but `{line}`"))?
-            .to_owned();
-        Ok(server)
-    }
-
-    fn is_alive(&mut self) -> Outcome {
-        match self.child.try_wait() {
-            Ok(None) => Ok(()),
-            Ok(Some(status)) => Err(format!("the server has ended: {status}")),
-            Err(error) => Err(format!("the server: {error}")),
-        }
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        // If it has exited by itself, there is nothing to kill.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
+/// Starts the example, with a folder if one is given.
+fn start(run: &Run, name: &'static str, folder: Option<&Path>) -> Outcome<Server> {
+    let folder = folder.into_iter().map(Path::display);
+    Server::start(name, example(run, name).arguments(folder))
 }
