@@ -106,6 +106,9 @@ pub(super) struct Limits {
     pub(super) stalled: Option<Duration>,
 }
 
+/// The shortest interval between two looks at an active connection: a timeout of zero must not poll it in each turn.
+const INTERVAL_MIN: Duration = Duration::from_millis(1);
+
 /// Watches the phases of a connection.
 pub(super) struct Watch {
     activity: Rc<Activity>,
@@ -177,7 +180,9 @@ impl Watch {
             Phase::Idle => self.limits.idle,
             // In HTTP/2, other tasks take the parts of responses, and do not wake this one: an active connection is
             // looked at in the same intervals.
-            Phase::Active | Phase::Stalled => self.limits.stalled,
+            Phase::Active | Phase::Stalled => {
+                self.limits.stalled.map(|limit| limit.max(INTERVAL_MIN))
+            }
         };
         self.deadline = limit.map(|limit| sleep(limit).deadline());
     }

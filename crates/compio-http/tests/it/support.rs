@@ -15,7 +15,7 @@ use compio_http::{Http, RequestBody};
 use http_body_util::{BodyExt, Full};
 use hyper::{
     Request, Response, StatusCode,
-    body::Bytes,
+    body::{Body, Bytes},
     service::{Service, service_fn},
 };
 
@@ -62,15 +62,28 @@ impl Drop for Running {
 }
 
 /// Serves on a thread of its own, where `service` is made.
-pub(crate) fn start<S>(
+pub(crate) fn start<S, B>(
     http: impl FnOnce(Http) -> Http + Send + 'static,
     service: impl FnOnce() -> S + Send + 'static,
 ) -> Running
 where
-    S: Service<Request<RequestBody>, Response = Response<Full<Bytes>>, Error = Infallible>
-        + Clone
-        + 'static,
+    S: Service<Request<RequestBody>, Response = Response<B>, Error = Infallible> + Clone + 'static,
     S::Future: 'static,
+    B: Body<Data = Bytes, Error = Infallible> + 'static,
+{
+    start_until(LONG, http, service)
+}
+
+/// As `start`, with a limit for the graceful shutdown.
+pub(crate) fn start_until<S, B>(
+    shutdown_timeout: Duration,
+    http: impl FnOnce(Http) -> Http + Send + 'static,
+    service: impl FnOnce() -> S + Send + 'static,
+) -> Running
+where
+    S: Service<Request<RequestBody>, Response = Response<B>, Error = Infallible> + Clone + 'static,
+    S::Future: 'static,
+    B: Body<Data = Bytes, Error = Infallible> + 'static,
 {
     let (send, receive) = mpsc::channel();
     let (stop, stopped) = futures_channel::oneshot::channel();
@@ -83,7 +96,7 @@ where
                 .with_graceful_shutdown(async {
                     let _ = stopped.await;
                 })
-                .shutdown_timeout(LONG)
+                .shutdown_timeout(shutdown_timeout)
                 .await
                 .unwrap();
         });
