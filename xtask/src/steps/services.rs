@@ -1,5 +1,5 @@
 //! The web services of `examples/services` and `examples/grpc`, against foreign peers: Python, curl, wrk, h2load,
-//! tlslite-ng, sslyze, grpcio and WebSocket peers.
+//! h2, hpack, h11, tlslite-ng, sslyze, grpcio and WebSocket peers.
 
 mod websocket;
 
@@ -25,17 +25,18 @@ pub(crate) fn run(run: &mut Run) -> Outcome {
     run.cargo("build --release --examples")
         .folder(FOLDER)
         .run()?;
-    let python = python::with_packages(run, "sslyze==6.3.1 tlslite-ng==0.8.2");
+    let packages = "sslyze==6.3.1 tlslite-ng==0.8.2 h2==4.4.1 hpack==4.2.0 h11==0.16.0";
+    let python = python::with_packages(run, packages);
     let openssl = has(run, "openssl", Some("openssl"));
-    let why_not = "no openssl, or tlslite-ng and sslyze cannot be installed";
+    let why_not = "no openssl, or the packages of Python cannot be installed";
     run.require(
         python.is_some() && openssl,
-        "the examples https and proxy",
+        "the examples https and proxy, and strict clients of todo",
         why_not,
     )?;
     let python = python.filter(|_| openssl);
     for backend in ["io-uring", "poll"] {
-        todo(run, backend)?;
+        todo(run, backend, python.as_deref())?;
         files(run, backend)?;
         if let Some(python) = &python {
             https(run, backend, python)?;
@@ -146,7 +147,8 @@ fn proxy(run: &mut Run, backend: &str) -> Outcome {
     peers.run_within(LIMIT)
 }
 
-fn todo(run: &mut Run, backend: &str) -> Outcome {
+/// `packages` is a Python with h2, hpack and h11.
+fn todo(run: &mut Run, backend: &str, packages: Option<&Path>) -> Outcome {
     let python = has(run, "python3", None);
     if !run.require(python, "the example todo", "python3 is not installed")? {
         return Ok(());
@@ -160,6 +162,11 @@ fn todo(run: &mut Run, backend: &str) -> Outcome {
         client = client.words("--curl");
     }
     client.run_within(LIMIT)?;
+    if let Some(python) = packages {
+        run.program(python)
+            .arguments(["xtask/peers/http_strict.py", &server.address])
+            .run_within(LIMIT)?;
+    }
     let url = format!("http://{}/todos", server.address);
     let wrk = has(run, "wrk", Some("wrk"));
     if run.require(wrk, "wrk against todo", "wrk is not installed")? {
