@@ -6,6 +6,7 @@ use crate::{
     injector::Injector,
     join::JoinHandle,
     meta::{TaskId, TaskMeta},
+    metrics::{TaskMetrics, TaskRecord},
     panics::caught,
     scheduler::Scheduler,
     spawner::Spawner,
@@ -77,7 +78,9 @@ impl Executor {
     #[inline]
     #[track_caller]
     pub fn spawn<F: Future + 'static>(&self, future: F) -> JoinHandle<F::Output> {
-        let task = typed::allocate(&self.scheduler, TaskId::next(), Location::caller(), future);
+        let id = TaskId::next();
+        self.scheduler.log.spawn(id, self.scheduler.now.get());
+        let task = typed::allocate(&self.scheduler, id, Location::caller(), future);
         self.admit(task)
     }
 
@@ -87,6 +90,7 @@ impl Executor {
         meta: TaskMeta,
         future: F,
     ) -> JoinHandle<F::Output> {
+        self.scheduler.record_out_of_order(meta.id());
         self.admit(typed::allocate_as(&self.scheduler, meta, future))
     }
 
@@ -129,6 +133,8 @@ impl Executor {
         if self.injector.has_jobs() {
             self.run_jobs();
         }
+        // A task of this executor may call this.
+        let outer = self.scheduler.counters.current();
         let mut polled = 0;
         while polled < budget
             && let Some(task) = self.scheduler.next()
@@ -137,6 +143,8 @@ impl Executor {
             unsafe { self.scheduler.run(task) };
             polled += 1;
         }
+        self.scheduler.counters.polls.add(polled as u64);
+        self.scheduler.counters.set_current(outer);
         Tick {
             polled,
             has_ready: self.has_ready(),
@@ -175,6 +183,24 @@ impl Executor {
     /// the handle would never be ready.
     pub fn set_attended(&self, attended: bool) {
         self.scheduler.unattended.set(!attended);
+    }
+
+    /// The counters, for all threads.
+    #[must_use]
+    pub fn metrics(&self) -> TaskMetrics {
+        TaskMetrics::new(&self.scheduler)
+    }
+
+    /// Sets the time of the records of tasks, in any unit: see [`records`](Self::records).
+    #[inline]
+    pub fn set_now(&self, now: u32) {
+        self.scheduler.now.set(now);
+    }
+
+    /// The records of all tasks that have not ended, oldest first. Polls none.
+    #[must_use]
+    pub fn records(&self) -> Vec<TaskRecord> {
+        self.scheduler.records()
     }
 
     /// The number of tasks that have not ended.

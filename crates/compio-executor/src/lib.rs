@@ -20,11 +20,13 @@
 //! ```text
 //! executor.rs, join.rs, join_error.rs, abort_handle.rs, abort_on_drop.rs, main_waker.rs, spawner.rs,
 //! yield_now.rs      the public types
+//! metrics.rs        counters for all threads, and records of tasks
 //! meta.rs           number, name, and place of the spawn of a task
 //! send_wrapper.rs   values that other threads may hold and drop
 //! remote_join.rs    handle and result of a task that another thread has spawned
 //! scheduler.rs      running a task, cancelling it, and its completion
 //! task/             the task itself: states and memory rules (mod.rs), header, typed part, waker
+//! task_log.rs       facts about tasks that have no room in their headers
 //! queues.rs         ready queue and list of live tasks, for the home thread
 //! inbox.rs          remote wakes
 //! injector.rs       remote spawns
@@ -44,6 +46,7 @@ mod join;
 mod join_error;
 mod main_waker;
 mod meta;
+mod metrics;
 mod panics;
 mod queues;
 mod remote_join;
@@ -52,6 +55,7 @@ mod send_wrapper;
 mod spawner;
 mod sync;
 mod task;
+mod task_log;
 mod thread_id;
 mod yield_now;
 
@@ -63,6 +67,7 @@ pub use self::{
     join_error::JoinError,
     main_waker::MainWaker,
     meta::{TaskId, TaskMeta},
+    metrics::{TaskMetrics, TaskRecord, TaskState},
     remote_join::SendJoinHandle,
     send_wrapper::SendWrapper,
     spawner::Spawner,

@@ -33,6 +33,18 @@ impl TaskId {
         NEXT.set(next + 1);
         Self(next)
     }
+
+    /// The number. It is never 0.
+    #[inline]
+    #[must_use]
+    pub fn number(self) -> u64 {
+        self.0
+    }
+
+    /// The task with this number. `None` for 0.
+    pub(crate) fn from_number(number: u64) -> Option<Self> {
+        (number != 0).then_some(Self(number))
+    }
 }
 
 /// The first number of a new block. Multiples of [`BLOCK`] are not used: they mark the end of a block.

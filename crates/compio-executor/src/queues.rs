@@ -3,7 +3,10 @@
 
 use crate::{
     sync::Cell,
-    task::{TaskPtr, header::state},
+    task::{
+        TaskPtr,
+        header::{LinkOrTime, state},
+    },
 };
 
 /// Ready tasks, first in, first out.
@@ -33,10 +36,11 @@ impl ReadyQueue {
     pub(crate) unsafe fn push(&self, task: TaskPtr) -> bool {
         // SAFETY: members live (M7).
         unsafe {
-            task.header().ready_next.set(None);
+            task.header().link.set(LinkOrTime { next: None });
             match self.last.replace(Some(task)) {
                 Some(last) => {
-                    last.header().ready_next.set(Some(task));
+                    let next = Some(task);
+                    last.header().link.set(LinkOrTime { next });
                     false
                 }
                 None => {
@@ -50,8 +54,8 @@ impl ReadyQueue {
     #[inline]
     pub(crate) fn pop(&self) -> Option<TaskPtr> {
         let task = self.first.get()?;
-        // SAFETY: members live (M7).
-        let next = unsafe { task.header() }.ready_next.get();
+        // SAFETY: members live (M7), and have a link.
+        let next = unsafe { task.header().link.get().next };
         self.first.set(next);
         if next.is_none() {
             self.last.set(None);
@@ -70,7 +74,6 @@ impl ReadyQueue {
 pub(crate) struct LiveList {
     first: Cell<Option<TaskPtr>>,
     last: Cell<Option<TaskPtr>>,
-    len: Cell<usize>,
 }
 
 impl LiveList {
@@ -78,12 +81,7 @@ impl LiveList {
         Self {
             first: Cell::new(None),
             last: Cell::new(None),
-            len: Cell::new(0),
         }
-    }
-
-    pub(crate) fn len(&self) -> usize {
-        self.len.get()
     }
 
     /// # Safety
@@ -99,7 +97,6 @@ impl LiveList {
                 None => self.first.set(Some(task)),
             }
         }
-        self.len.set(self.len.get() + 1);
     }
 
     /// # Safety
@@ -120,31 +117,29 @@ impl LiveList {
                 None => self.last.set(previous),
             }
         }
-        self.len.set(self.len.get() - 1);
     }
 
     /// Adds flags to the state of all members.
     pub(crate) fn mark(&self, bits: u8) {
-        let mut cursor = self.first.get();
-        while let Some(task) = cursor {
+        for task in self.iter() {
             // SAFETY: members live (M8, M3).
             let header = unsafe { task.header() };
             header.state.set(header.state.get() | bits);
-            cursor = header.live_next.get();
         }
+    }
+
+    /// The members, oldest first. Nothing may change the list meanwhile.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = TaskPtr> {
+        std::iter::successors(self.first.get(), |task| {
+            // SAFETY: members live (M8, M3).
+            unsafe { task.header() }.live_next.get()
+        })
     }
 
     /// The oldest member that is not Running.
     pub(crate) fn first_idle(&self) -> Option<TaskPtr> {
-        let mut cursor = self.first.get();
-        while let Some(task) = cursor {
-            // SAFETY: members live (M8, M3).
-            let header = unsafe { task.header() };
-            if !header.is(state::RUNNING) {
-                break;
-            }
-            cursor = header.live_next.get();
-        }
-        cursor
+        // SAFETY: members live (M8, M3).
+        self.iter()
+            .find(|task| unsafe { !task.header().is(state::RUNNING) })
     }
 }

@@ -7,11 +7,17 @@ use std::task::{Context, Waker};
 
 use crate::{
     inbox::Inbox,
-    meta::TaskMeta,
+    meta::{TaskId, TaskMeta},
+    metrics::{TaskCounters, TaskRecord, TaskState},
     panics::caught,
     queues::{LiveList, ReadyQueue},
     sync::{Cell, Ordering},
-    task::{TaskPtr, header::state, waker},
+    task::{
+        TaskPtr,
+        header::{LinkOrTime, state},
+        waker,
+    },
+    task_log::TaskLog,
     thread_id::ThreadId,
 };
 
@@ -31,6 +37,10 @@ pub(crate) struct Scheduler {
     /// No loop will run tasks while the thread waits for one of them.
     pub(crate) unattended: Cell<bool>,
     pub(crate) inbox: Inbox,
+    pub(crate) counters: TaskCounters,
+    pub(crate) log: TaskLog,
+    /// The time of the loop: see [`Executor::set_now`](crate::Executor::set_now).
+    pub(crate) now: Cell<u32>,
 }
 
 impl Scheduler {
@@ -44,11 +54,49 @@ impl Scheduler {
             parked: Cell::new(false),
             unattended: Cell::new(false),
             inbox: Inbox::new(unpark),
+            counters: TaskCounters::new(),
+            log: TaskLog::new(),
+            now: Cell::new(0),
         }
     }
 
     pub(crate) fn task_count(&self) -> usize {
-        self.live.len()
+        self.counters.alive.get() as usize
+    }
+
+    /// Records the spawn of a task whose number was chosen earlier, or by another thread.
+    pub(crate) fn record_out_of_order(&self, id: TaskId) {
+        if self.log.is_full(self.task_count()) {
+            // SAFETY: members live (M8, M3).
+            let ids = self.live.iter().map(|task| unsafe { task.header() }.id);
+            self.log.retain(ids);
+        }
+        self.log.spawn_out_of_order(id, self.now.get());
+    }
+
+    /// The records of all tasks that have not ended, oldest first.
+    pub(crate) fn records(&self) -> Vec<TaskRecord> {
+        let record = |task: TaskPtr| {
+            // SAFETY: members live (M8, M3); home thread (M1).
+            let (header, meta) = unsafe { (task.header(), task.meta()) };
+            let state = if header.is(state::RUNNING) {
+                TaskState::Running
+            } else if header.is(state::SCHEDULED) {
+                TaskState::Ready
+            } else {
+                TaskState::Waiting
+            };
+            TaskRecord {
+                meta,
+                state,
+                polls: self.log.polls(header.id, header.polls.get()),
+                spawned_at: self.log.spawned_at(header.id),
+                // SAFETY: a task outside of the ready queue has no link.
+                polled_at: (state != TaskState::Ready)
+                    .then(|| unsafe { header.link.get().polled_at }),
+            }
+        };
+        self.live.iter().map(record).collect()
     }
 
     pub(crate) fn current_meta(&self) -> Option<TaskMeta> {
@@ -87,6 +135,7 @@ impl Scheduler {
         // SAFETY: the task is new: it lives (EXECUTOR), is Waiting, and in no list.
         unsafe {
             self.live.push(task);
+            self.counters.alive.add(1);
             if self.clearing.get() {
                 self.cancel(task);
             } else {
@@ -115,6 +164,7 @@ impl Scheduler {
     #[cold]
     fn drain_full_inbox(&self) {
         for task in self.inbox.take() {
+            self.counters.remote_wakes.add(1);
             // SAFETY: the entry's reference (M2), and we are at home (M1).
             unsafe {
                 let header = task.header();
@@ -156,6 +206,15 @@ impl Scheduler {
                 .state
                 .set((before & !state::SCHEDULED) | state::RUNNING);
 
+            let polls = header.polls.get().wrapping_add(1);
+            header.polls.set(polls);
+            if polls == 0 {
+                self.log.overflow(header.id);
+            }
+            let polled_at = self.now.get();
+            header.link.set(LinkOrTime { polled_at });
+            self.counters.begin(header.id, header.location());
+
             let waker = waker::lend(task);
             let outer = self.current.replace(Some(task));
             let is_complete = (header.vtable.poll)(task, &mut Context::from_waker(&waker));
@@ -188,8 +247,11 @@ impl Scheduler {
             // Running: wakes and aborts by the destructor only leave a mark.
             header.state.set(header.state.get() | state::RUNNING);
             let outer = self.current.replace(Some(task));
+            let outer_number = self.counters.current();
+            self.counters.begin(header.id, header.location());
             (header.vtable.cancel)(task);
             self.current.set(outer);
+            self.counters.set_current(outer_number);
             self.finish(task);
         }
     }
@@ -205,6 +267,8 @@ impl Scheduler {
         unsafe {
             let header = task.header();
             let handle = header.state.get() & state::HANDLE;
+            self.counters.alive.subtract(1);
+            self.counters.finished.add(1);
             // From here on, remote wakes do nothing. Relaxed: a thread that finds it set relies on
             // no other write, because no poll follows.
             header.queued.store(true, Ordering::Relaxed);

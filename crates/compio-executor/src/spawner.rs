@@ -3,6 +3,7 @@
 use std::{fmt, sync::Arc};
 
 use crate::{
+    executor::Executor,
     injector::{Injector, Job},
     meta::TaskMeta,
     remote_join::SendJoinHandle,
@@ -76,6 +77,18 @@ impl Spawner {
         let (handle, job) = SendJoinHandle::new(meta, make);
         self.injector.push(job);
         handle
+    }
+
+    /// Calls a closure on the executor's thread, between two polls. It is no task, and must not panic. It is dropped if the
+    /// executor has gone.
+    pub fn call(&self, code: impl FnOnce(&Executor) + Send + 'static) {
+        struct Call<F>(F);
+        impl<F: FnOnce(&Executor) + Send> Job for Call<F> {
+            fn run(self: Box<Self>, executor: &Executor) {
+                (self.0)(executor);
+            }
+        }
+        self.send(Box::new(Call(code)));
     }
 
     /// Sends a job to the executor's thread. Drops it if the executor has gone.

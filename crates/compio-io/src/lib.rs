@@ -39,6 +39,8 @@
 
 pub mod buf;
 pub mod coop;
+#[doc(hidden)]
+pub mod counter;
 #[cfg(feature = "framed")]
 pub mod framed;
 pub mod io;

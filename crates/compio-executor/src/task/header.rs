@@ -49,11 +49,25 @@ pub(crate) struct Header {
     // M1: only for the home thread.
     pub(crate) state: Cell<u8>,
     refs_at_home: LocalPart,
-    pub(crate) ready_next: Cell<Option<TaskPtr>>,
+    pub(crate) link: Cell<LinkOrTime>,
     pub(crate) live_previous: Cell<Option<TaskPtr>>,
     pub(crate) live_next: Cell<Option<TaskPtr>>,
     pub(crate) join_waker: Cell<Option<Waker>>,
+    /// The lower half of the number of polls: see [`TaskLog`](crate::task_log::TaskLog).
+    pub(crate) polls: Cell<u16>,
 }
+
+/// In the ready queue the next task, and otherwise the time of the last poll, or of the spawn: a header of 96 bytes has
+/// no room for both.
+#[derive(Clone, Copy)]
+pub(crate) union LinkOrTime {
+    pub(crate) next: Option<TaskPtr>,
+    pub(crate) polled_at: u32,
+}
+
+// A task with a small future has the largest size of the allocator's fastest class (128 bytes in glibc).
+#[cfg(all(target_pointer_width = "64", not(loom)))]
+const _: () = assert!(size_of::<Header>() <= 96);
 
 impl Header {
     /// A task at home on this thread, held by executor and handle, in no queue.
@@ -80,11 +94,20 @@ impl Header {
             vtable,
             state: Cell::new(state::EXECUTOR | state::HANDLE),
             refs_at_home: LocalPart::new(),
-            ready_next: Cell::new(None),
+            link: Cell::new(LinkOrTime {
+                polled_at: scheduler.now.get(),
+            }),
             live_previous: Cell::new(None),
             live_next: Cell::new(None),
             join_waker: Cell::new(None),
+            polls: Cell::new(0),
         }
+    }
+
+    /// The place of the spawn.
+    #[inline]
+    pub(crate) fn location(&self) -> &'static Location<'static> {
+        self.location
     }
 
     #[inline]
@@ -166,6 +189,16 @@ impl TaskPtr {
         // SAFETY: M2. The identity is never written, and may be read by any thread.
         let (header, name) = unsafe { (self.header(), typed::name(self)) };
         TaskMeta::from_parts(header.id, header.location, name.cloned())
+    }
+
+    /// Counts a panic of the task.
+    ///
+    /// # Safety
+    /// The task lives (M2) and is not Complete (M5). Home thread (M1).
+    #[cold]
+    pub(crate) unsafe fn count_panic(self) {
+        // SAFETY: M5.
+        unsafe { self.scheduler() }.counters.panicked.add(1);
     }
 
     /// A wake from the home thread.

@@ -203,7 +203,7 @@ unsafe fn poll<F: Future>(task: TaskPtr, cx: &mut Context<'_>) -> bool {
         Err(payload) => Err(Failure::Panic(payload)),
     };
     // SAFETY: the caller's promise.
-    unsafe { replace_future(stage, output) };
+    unsafe { replace_future::<F>(task, output) };
     true
 }
 
@@ -211,7 +211,7 @@ unsafe fn poll<F: Future>(task: TaskPtr, cx: &mut Context<'_>) -> bool {
 /// Home thread (M1); Running, and the stage holds the future (M3).
 unsafe fn cancel<F: Future>(task: TaskPtr) {
     // SAFETY: the caller's promise.
-    unsafe { replace_future(stage::<F>(task), Err(Failure::Cancelled)) };
+    unsafe { replace_future::<F>(task, Err(Failure::Cancelled)) };
 }
 
 /// Drops the future and stores the output in its place.
@@ -219,8 +219,10 @@ unsafe fn cancel<F: Future>(task: TaskPtr) {
 /// If the destructor panics, this panic is the output, unless the poll had panicked before.
 ///
 /// # Safety
-/// The stage holds the future (M3), and no other code touches the stage.
-unsafe fn replace_future<F: Future>(stage: *mut Stage<F>, mut output: Result<F::Output, Failure>) {
+/// Home thread (M1); Running, the stage holds the future (M3), and no other code touches the stage.
+unsafe fn replace_future<F: Future>(task: TaskPtr, mut output: Result<F::Output, Failure>) {
+    // SAFETY: M2.
+    let stage = unsafe { stage::<F>(task) };
     if needs_drop::<F>() {
         // SAFETY: the stage holds it, and it is never touched again, even if its destructor panics.
         let dropped = catch_unwind(AssertUnwindSafe(|| unsafe {
@@ -229,6 +231,10 @@ unsafe fn replace_future<F: Future>(stage: *mut Stage<F>, mut output: Result<F::
         if let Err(payload) = dropped {
             output = report(output, payload);
         }
+    }
+    if output.as_ref().is_err_and(Failure::is_panic) {
+        // SAFETY: M3, so it lives.
+        unsafe { task.count_panic() };
     }
     // SAFETY: nothing is left in the stage, which is large enough and aligned because it is a
     // union.

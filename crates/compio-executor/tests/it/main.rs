@@ -6,6 +6,7 @@ mod allocation;
 mod fairness;
 mod join;
 mod main_waker;
+mod metrics;
 mod panics;
 mod parked;
 mod reentrancy;

@@ -1,0 +1,186 @@
+//! Facts about tasks that have no room in their headers: the times of their spawns, and large numbers of polls.
+//!
+//! A header of 96 bytes keeps small tasks in the allocator's fastest class. So the time of a spawn is not stored with the
+//! task. Numbers of tasks increase in the order of their spawns, and a mark is the first number of each moment. Tasks
+//! whose number was chosen earlier or elsewhere have entries of their own.
+
+use std::{cell::RefCell, collections::BTreeMap};
+
+use crate::{meta::TaskId, sync::Cell};
+
+/// When there are as many marks, old ones are removed.
+const MARKS_MAX: usize = 8192;
+
+/// A mark is removed if the one before it is closer than this part of its age. About 256 · ln(2³²) marks stay at most.
+const PRECISION: u32 = 256;
+
+/// Belongs to the home thread. No user code runs while it is borrowed.
+pub(crate) struct TaskLog {
+    /// The moment of the last mark.
+    last: Cell<u32>,
+    tables: RefCell<Tables>,
+}
+
+#[derive(Default)]
+struct Tables {
+    marks: Vec<Mark>,
+    /// The spawns of tasks whose numbers are in no order.
+    spawns: BTreeMap<TaskId, u32>,
+    /// How often the polls of a task have overflowed its header.
+    overflows: BTreeMap<TaskId, u32>,
+}
+
+/// Removes marks whose absence changes no age by more than two percent.
+fn thin_out(marks: &mut Vec<Mark>, now: u32) {
+    let mut kept: Option<u32> = None;
+    marks.retain(|mark| {
+        let gap = kept.map(|kept| mark.moment.wrapping_sub(kept));
+        let is_kept = gap.is_none_or(|gap| gap > now.wrapping_sub(mark.moment) / PRECISION);
+        if is_kept {
+            kept = Some(mark.moment);
+        }
+        is_kept
+    });
+}
+
+#[derive(Clone, Copy)]
+struct Mark {
+    first: TaskId,
+    moment: u32,
+}
+
+impl TaskLog {
+    pub(crate) fn new() -> Self {
+        Self {
+            // No moment yet.
+            last: Cell::new(u32::MAX),
+            tables: RefCell::default(),
+        }
+    }
+
+    /// A task is spawned that has just got its number.
+    #[inline]
+    pub(crate) fn spawn(&self, id: TaskId, now: u32) {
+        if self.last.get() != now {
+            self.add_mark(id, now);
+        }
+    }
+
+    #[cold]
+    fn add_mark(&self, first: TaskId, moment: u32) {
+        self.last.set(moment);
+        let marks = &mut self.tables.borrow_mut().marks;
+        if marks.len() == MARKS_MAX {
+            thin_out(marks, moment);
+        }
+        marks.push(Mark { first, moment });
+    }
+
+    /// A task is spawned whose number was chosen earlier, or by another thread.
+    pub(crate) fn spawn_out_of_order(&self, id: TaskId, now: u32) {
+        self.tables.borrow_mut().spawns.insert(id, now);
+    }
+
+    /// The polls of a task have overflowed its header.
+    #[cold]
+    pub(crate) fn overflow(&self, id: TaskId) {
+        *self.tables.borrow_mut().overflows.entry(id).or_default() += 1;
+    }
+
+    /// Whether entries of ended tasks should be removed, if so many tasks are alive.
+    pub(crate) fn is_full(&self, alive: usize) -> bool {
+        let tables = self.tables.borrow();
+        let room = 2 * alive + 64;
+        tables.spawns.len() > room || tables.overflows.len() > room
+    }
+
+    /// Removes the entries of other tasks than these, which are in no order.
+    pub(crate) fn retain(&self, alive: impl Iterator<Item = TaskId>) {
+        let mut tables = self.tables.borrow_mut();
+        let tables = &mut *tables;
+        let old = (
+            std::mem::take(&mut tables.spawns),
+            std::mem::take(&mut tables.overflows),
+        );
+        for id in alive {
+            if let Some(moment) = old.0.get(&id) {
+                tables.spawns.insert(id, *moment);
+            }
+            if let Some(count) = old.1.get(&id) {
+                tables.overflows.insert(id, *count);
+            }
+        }
+    }
+
+    /// The moment of a task's spawn.
+    pub(crate) fn spawned_at(&self, id: TaskId) -> u32 {
+        let tables = self.tables.borrow();
+        if let Some(moment) = tables.spawns.get(&id) {
+            return *moment;
+        }
+        let after = tables.marks.partition_point(|mark| mark.first <= id);
+        // The first mark stays: each task in order has one before it.
+        after
+            .checked_sub(1)
+            .map_or(0, |index| tables.marks[index].moment)
+    }
+
+    /// The number of a task's polls, of which its header has the lower 16 bits.
+    pub(crate) fn polls(&self, id: TaskId, low: u16) -> u64 {
+        let tables = self.tables.borrow();
+        let overflows = tables.overflows.get(&id).copied().unwrap_or(0);
+        (u64::from(overflows) << 16) + u64::from(low)
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_of_spawns_are_exact_while_marks_are_few() {
+        let log = TaskLog::new();
+        let ids: Vec<TaskId> = (0..100).map(|_| TaskId::next()).collect();
+        for (number, id) in ids.iter().enumerate() {
+            log.spawn(*id, number as u32 / 10);
+        }
+        for (number, id) in ids.iter().enumerate() {
+            assert_eq!(log.spawned_at(*id), number as u32 / 10);
+        }
+    }
+
+    #[test]
+    fn old_times_get_coarser_and_memory_is_bounded() {
+        let log = TaskLog::new();
+        let ids: Vec<TaskId> = (0..100_000).map(|_| TaskId::next()).collect();
+        for (moment, id) in ids.iter().enumerate() {
+            log.spawn(*id, moment as u32);
+        }
+        assert!(log.tables.borrow().marks.len() <= MARKS_MAX);
+        for (moment, id) in ids.iter().enumerate() {
+            let found = log.spawned_at(*id) as usize;
+            assert!(found <= moment);
+            // At most two percent of the age.
+            assert!(
+                moment - found <= (ids.len() - found) / 50,
+                "{moment}: {found}"
+            );
+        }
+    }
+
+    #[test]
+    fn tasks_out_of_order_have_exact_times() {
+        let log = TaskLog::new();
+        let early = TaskId::next();
+        log.spawn(TaskId::next(), 5);
+        log.spawn_out_of_order(early, 9);
+        assert_eq!(log.spawned_at(early), 9);
+        log.overflow(early);
+        assert_eq!(log.polls(early, 3), (1 << 16) + 3);
+        log.retain([early].into_iter());
+        assert_eq!(log.spawned_at(early), 9);
+        log.retain([].into_iter());
+        assert!(log.tables.borrow().spawns.is_empty());
+        assert!(log.tables.borrow().overflows.is_empty());
+    }
+}

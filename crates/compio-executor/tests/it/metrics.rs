@@ -1,0 +1,153 @@
+//! The counters, and the records of tasks.
+
+use std::{
+    future::{pending, poll_fn},
+    mem,
+    pin::pin,
+    rc::Rc,
+    sync::{atomic::Ordering, mpsc},
+    task::{Context, Poll, Waker},
+    thread,
+};
+
+use compio_executor::{Executor, TaskMeta, TaskState, yield_now};
+
+#[test]
+fn counters_are_exact() {
+    let executor = Executor::new(Waker::noop().clone());
+    let metrics = executor.metrics();
+    for _ in 0..1000 {
+        executor.spawn(async {
+            yield_now().await;
+            yield_now().await;
+        });
+    }
+    let panics = executor.spawn(async { panic!("on purpose") });
+    let aborted = executor.spawn(pending::<()>());
+    assert_eq!((metrics.spawned(), metrics.alive()), (1002, 1002));
+    while executor.tick(64).has_ready {}
+    assert_eq!((metrics.alive(), metrics.finished()), (1, 1001));
+    assert_eq!(metrics.polls(), 3 * 1000 + 2);
+    assert_eq!(metrics.panicked(), 1);
+    aborted.abort();
+    while executor.tick(64).has_ready {}
+    assert_eq!((metrics.alive(), metrics.finished()), (0, 1002));
+    // The end of an aborted task is no poll.
+    assert_eq!(metrics.polls(), 3 * 1000 + 2);
+    drop(panics);
+}
+
+#[test]
+fn panic_of_a_destructor_counts_once() {
+    struct Panics;
+    impl Drop for Panics {
+        fn drop(&mut self) {
+            panic!("on purpose");
+        }
+    }
+    let executor = Executor::new(Waker::noop().clone());
+    let task = executor.spawn(async {
+        let _panics = Panics;
+        pending::<()>().await;
+    });
+    executor.tick(64);
+    task.abort();
+    executor.tick(64);
+    assert_eq!(executor.metrics().panicked(), 1);
+    drop(task);
+}
+
+#[test]
+fn wakes_of_other_threads_are_counted() {
+    let executor = Executor::new(Waker::noop().clone());
+    let (send, receive) = mpsc::channel();
+    let mut is_woken = false;
+    let task = executor.spawn(poll_fn(move |cx| {
+        if mem::replace(&mut is_woken, true) {
+            return Poll::Ready(());
+        }
+        send.send(cx.waker().clone()).unwrap();
+        Poll::Pending
+    }));
+    executor.tick(64);
+    let waker = receive.recv().unwrap();
+    thread::spawn(move || {
+        waker.wake_by_ref();
+        // The task is in the inbox already.
+        waker.wake();
+    })
+    .join()
+    .unwrap();
+    executor.tick(64);
+    assert!(task.is_finished());
+    assert_eq!(executor.metrics().remote_wakes(), 1);
+}
+
+#[test]
+fn records_show_each_task_and_poll_none() {
+    let executor = Executor::new(Waker::noop().clone());
+    executor.set_now(10);
+    let waits = TaskMeta::new().with_name("waits");
+    executor.spawn_as(waits.clone(), pending::<()>());
+    executor.set_now(20);
+    executor.tick(64);
+    let ready = executor.spawn(async {}).meta();
+    let polls = executor.metrics().polls();
+    let records = executor.records();
+    assert_eq!(executor.metrics().polls(), polls);
+    let [first, second] = &records[..] else {
+        panic!("{records:?}");
+    };
+    assert_eq!(first.meta.id(), waits.id());
+    assert_eq!(first.meta.name(), Some("waits"));
+    assert_eq!(first.meta.location().line(), waits.location().line());
+    assert_eq!((first.state, first.polls), (TaskState::Waiting, 1));
+    assert_eq!((first.spawned_at, first.polled_at), (10, Some(20)));
+    assert_eq!(second.meta.id(), ready.id());
+    assert_eq!((second.state, second.polls), (TaskState::Ready, 0));
+    assert_eq!((second.spawned_at, second.polled_at), (20, None));
+}
+
+#[test]
+fn polls_are_counted_beyond_sixteen_bits() {
+    let executor = Executor::new(Waker::noop().clone());
+    let polls = 3 * 65_536 + 5;
+    executor.spawn(async move {
+        for _ in 1..polls {
+            yield_now().await;
+        }
+        pending::<()>().await;
+    });
+    while executor.tick(64).has_ready {}
+    assert_eq!(executor.records()[0].polls, polls);
+}
+
+#[test]
+fn task_that_runs_is_published() {
+    let executor = Rc::new(Executor::new(Waker::noop().clone()));
+    let metrics = executor.metrics();
+    let read = move || metrics.current_cell().load(Ordering::Relaxed);
+    let read_inside = read.clone();
+    let inner = Rc::clone(&executor);
+    let task = executor.spawn(async move {
+        let before = read_inside();
+        // A task inside of a task, and its end.
+        let nested_read = read_inside.clone();
+        let nested = inner.spawn(async move { nested_read() });
+        inner.tick(64);
+        let (id, _) = inner.metrics().current().unwrap();
+        assert_eq!((before, before), (id.number(), read_inside()));
+        assert_eq!(inner.records()[0].state, TaskState::Running);
+        let nested_id = nested.id().number();
+        assert_eq!(nested.await.unwrap(), nested_id);
+        before
+    });
+    let id = task.id().number();
+    assert_eq!(read(), 0);
+    while executor.tick(64).has_ready {}
+    assert_eq!(read(), 0);
+    assert!(executor.metrics().current().is_none());
+    let mut cx = Context::from_waker(Waker::noop());
+    let polled = pin!(task).poll(&mut cx);
+    assert!(matches!(polled, Poll::Ready(Ok(number)) if number == id));
+}
