@@ -258,6 +258,7 @@ impl Relay {
 // SAFETY: the request points to nothing.
 unsafe impl Operation for Relay {
     type Output = ();
+    describe!(Nop);
 
     fn request(&mut self) -> Request {
         Request::Nop

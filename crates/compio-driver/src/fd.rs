@@ -226,7 +226,7 @@ impl<T> AsRawFd for HeldFd<T> {
 /// # Safety
 ///
 /// [`AsRawFd::as_raw_fd`] returns the same open descriptor until the value is dropped, and no safe
-/// method of the value closes the descriptor earlier.
+/// method of the value closes the descriptor earlier. It uses no driver: it is called while an operation is in flight.
 pub unsafe trait OwnsFd: AsRawFd + 'static {}
 
 // SAFETY: the descriptor is closed by the last owner's drop, and `try_unwrap` consumes.

@@ -3,7 +3,7 @@
 use std::fmt;
 
 /// Names one operation of one driver: the cell's index and its generation.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Key {
     /// The cell's index, a small number: operations in flight at the same time have different indices.
     pub(crate) index: u32,

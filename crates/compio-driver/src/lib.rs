@@ -9,6 +9,10 @@
 //!
 //! The driver knows wakers, but no tasks.
 
+// First, for its macros.
+#[macro_use]
+mod metrics;
+
 mod accept;
 pub mod ancillary;
 mod arena;
@@ -51,6 +55,7 @@ pub use cancel::{CancelScope, CancelToken, Cancelled};
 pub use credentials::UCred;
 pub use driver::{Driver, DriverBuilder, Entry, Poller};
 pub use fd::{HeldFd, OwnsFd, SharedFd};
+pub use metrics::{DriverMetrics, OpKind, OpRecord, OpStats, PoolStats};
 pub use operation::{Operation, Owned};
 pub use os_calls::socket::peer_credentials;
 #[doc(hidden)]

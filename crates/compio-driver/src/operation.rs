@@ -2,7 +2,10 @@
 
 use std::io;
 
-use crate::request::{Item, Request};
+use crate::{
+    metrics::OpKind,
+    request::{Item, RawFd, Request},
+};
 
 /// One operation of a kernel: it owns the memory that the kernel uses, describes the request, and
 /// converts the result. The backend decides how to submit the request.
@@ -21,6 +24,24 @@ use crate::request::{Item, Request};
 pub unsafe trait Operation: 'static {
     /// The output: typically an [`io::Result`], and the buffer.
     type Output: 'static;
+
+    /// The kind of the operation, for counters and records.
+    const KIND: OpKind = OpKind::Other;
+
+    /// The descriptor that the operation waits for, for records. `None` if it has none.
+    ///
+    /// # Safety
+    ///
+    /// `this` points to an operation whose [request](Self::request) may be in flight: the kernel, or another
+    /// thread in the case of [`Request::Blocking`], may write to its memory. The function reads only fields that
+    /// they do not write, and forms no reference to the whole.
+    unsafe fn descriptor(this: *const Self) -> Option<RawFd>
+    where
+        Self: Sized,
+    {
+        let _ = this;
+        None
+    }
 
     /// Returns the request. Called when the operation is at its final address, and again at the same
     /// address whenever the request is submitted again: after the kernel has dropped it, after a wait for

@@ -49,6 +49,8 @@ impl<O, K> Lossless<O, K> {
 unsafe impl<O: Operation, K: Keeper<O>> Operation for Lossless<O, K> {
     type Output = O::Output;
 
+    describe_as_inner!(O, operation);
+
     #[inline]
     fn request(&mut self) -> Request {
         self.operation.request()

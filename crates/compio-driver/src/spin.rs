@@ -82,6 +82,10 @@ pub(crate) struct Spin {
     cooldown_until: Option<Instant>,
     /// The length of the last cooldown.
     rest: Duration,
+    /// Waits that have begun with a spin.
+    spins: u64,
+    /// Those among them that have ended during the spin.
+    hits: u64,
 }
 
 impl Spin {
@@ -98,7 +102,14 @@ impl Spin {
             place: CpuShare::take(),
             cooldown_until: None,
             rest: Duration::ZERO,
+            spins: 0,
+            hits: 0,
         }
+    }
+
+    /// Waits that have begun with a spin, and those among them that have ended during the spin.
+    pub(crate) fn counts(&self) -> (u64, u64) {
+        (self.spins, self.hits)
     }
 
     /// Whether the next wait may begin with a spin. Does not read the clock.
@@ -143,6 +154,10 @@ impl Spin {
     /// loses less than 1 ms in its first second of such waits, and 0.1 ms in each later second. A program
     /// with longer waits loses nothing.
     pub(crate) fn learn(&mut self, watch: &SpinWait) {
+        if watch.looks > 0 {
+            self.spins += 1;
+            self.hits += u64::from(watch.has_found());
+        }
         if self.policy != SpinPolicy::Adaptive {
             return;
         }

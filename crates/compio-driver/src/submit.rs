@@ -18,6 +18,7 @@ use crate::{
 
 impl Driver {
     /// The future of an operation, for this thread. The operation begins at the first poll.
+    #[inline]
     pub fn submit<O: Owned>(&self, operation: O) -> Submit<O> {
         Submit::new(self.share(), operation)
     }
@@ -48,6 +49,7 @@ enum State<O> {
 impl<O: Operation> Unpin for Submit<O> {}
 
 impl<O: Operation> Submit<O> {
+    #[inline]
     pub(crate) fn new(driver: Rc<Core>, operation: O) -> Self {
         Self {
             driver,
@@ -159,6 +161,7 @@ pub(crate) fn poll_or_register<O: Operation, T>(
     }
     // A new waiter: it may be a task of another runtime.
     driver.check_attended();
+    handle.set_tag(driver.arena.stamps.tag());
     wait(handle, cx, look)
 }
 

@@ -27,6 +27,7 @@ use compio_io::panics::{discard, wake_all};
 
 use crate::{
     key::Key,
+    metrics::PoolStats,
     notify::Notifier,
     per_process::PerProcess,
     request::{RawResult, Request},
@@ -187,6 +188,26 @@ impl ThreadPool {
             }
         }
         Ok(())
+    }
+
+    /// The threads and the queue at this moment. Takes the lock of the pool.
+    pub fn stats(&self) -> PoolStats {
+        let state = self.shared().lock();
+        PoolStats {
+            threads: state.threads,
+            idle: state.idle,
+            queued: state.queue.len(),
+        }
+    }
+
+    /// The jobs of a driver that no thread has begun.
+    pub(crate) fn queued(&self, remote: &Arc<RemoteCompletions>) -> Vec<Key> {
+        let state = self.shared().lock();
+        let of_driver = state
+            .queue
+            .iter()
+            .filter(|job| Arc::ptr_eq(&job.remote, remote));
+        of_driver.map(|job| job.key).collect()
     }
 
     /// Removes a job that no thread has begun. It will not run.

@@ -22,7 +22,7 @@ pub(super) struct Header {
     pub(super) op_state: OpState,
     pub(super) owner: Owner,
     pub(super) vtable: &'static OpVTable,
-    pub(super) answer: RawResult,
+    pub(super) result: ResultOrStamp,
     pub(super) generation: u32,
     pub(super) index: u32,
     /// In a free cell the index of the next free one; otherwise the operation's insertion number.
@@ -34,6 +34,23 @@ pub(super) struct Header {
     pub(super) is_in_thread_pool: bool,
     /// Whether a cancel has been requested.
     pub(super) is_cancel_requested: bool,
+}
+
+/// While an operation is in flight its stamp, and later its result: it needs no more memory than one of them.
+#[derive(Clone, Copy)]
+pub(super) union ResultOrStamp {
+    pub(super) answer: RawResult,
+    pub(super) stamp: Stamp,
+}
+
+/// The begin of an operation and its waiter, for records.
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub(super) struct Stamp {
+    /// The time of the loop.
+    pub(super) begun_at: u32,
+    /// The tag at the time of its begin, or when its waiter changed.
+    pub(super) tag: u32,
 }
 
 /// The receiver of an operation's completion.

@@ -4,8 +4,9 @@ use std::marker::PhantomData;
 
 use super::{cell::class_of, vtable::OpVTable};
 use crate::{
+    metrics::OpKind,
     operation::{Multishot, Operation},
-    request::{Item, RawResult, Request, to_result},
+    request::{Item, RawFd, RawResult, Request, to_result},
 };
 
 impl OpVTable {
@@ -15,6 +16,8 @@ impl OpVTable {
         push_partial: None,
         awaits_notification: never,
         again: rebuild_external,
+        kind: OpKind::Other,
+        descriptor: no_descriptor,
     };
 }
 
@@ -28,12 +31,16 @@ impl<O: Operation> VTablesOf<O> {
             push_partial: None,
             awaits_notification: never,
             again: again::<O>,
+            kind: O::KIND,
+            descriptor: descriptor::<O>,
         },
         &OpVTable {
             on_orphaned: orphaned_boxed::<O>,
             push_partial: None,
             awaits_notification: never,
             again: again::<O>,
+            kind: O::KIND,
+            descriptor: descriptor::<O>,
         },
     ];
 }
@@ -45,12 +52,16 @@ impl<O: Multishot> VTablesOf<O> {
             push_partial: Some(push_partial::<O>),
             awaits_notification: awaits_notification::<O>,
             again: again::<O>,
+            kind: O::KIND,
+            descriptor: descriptor::<O>,
         },
         &OpVTable {
             on_orphaned: orphaned_boxed::<O>,
             push_partial: Some(push_partial::<O>),
             awaits_notification: awaits_notification::<O>,
             again: again::<O>,
+            kind: O::KIND,
+            descriptor: descriptor::<O>,
         },
     ];
 }
@@ -131,3 +142,18 @@ unsafe fn rebuild_external(storage: *mut u8) -> Request {
 ///
 /// None.
 unsafe fn orphaned_external(_: *mut u8, _: RawResult) {}
+
+/// # Safety
+///
+/// The storage belongs to an `O`, which the kernel may use.
+unsafe fn descriptor<O: Operation>(storage: *mut u8) -> Option<RawFd> {
+    // SAFETY: by this function's contract.
+    unsafe { O::descriptor(operation_at::<O>(storage)) }
+}
+
+/// # Safety
+///
+/// None.
+unsafe fn no_descriptor(_: *mut u8) -> Option<RawFd> {
+    None
+}

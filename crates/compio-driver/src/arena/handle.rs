@@ -51,6 +51,17 @@ impl<O: Operation> OpHandle<O> {
         unsafe { mem::replace(&mut (*self.header()).owner, Owner::Waiter(waker)) }
     }
 
+    /// Sets the tag of the operation, if it is in flight: another task waits for it.
+    pub(crate) fn set_tag(&self, tag: u32) {
+        let header = self.header();
+        // SAFETY: as in `set_waiter`. While the operation is in flight, its stamp is in the place of its result.
+        unsafe {
+            if (*header).state == State::InFlight {
+                (*header).result.stamp.tag = tag;
+            }
+        }
+    }
+
     /// Whether `waker` wakes the task that is already registered.
     #[inline]
     pub(crate) fn is_waiter(&self, waker: &Waker) -> bool {
@@ -80,7 +91,8 @@ impl<O: Operation> OpHandle<O> {
         // SAFETY: as in `set_waiter`. It was inserted as an `O`, and the kernel is done with it
         // (rule 2).
         unsafe {
-            let answer = (*header).answer;
+            // The stamp has gone: it has completed.
+            let answer = (*header).result.answer;
             let storage = storage_behind(header);
             let operation = match class_of::<O>() {
                 Some(_) => storage.cast::<O>().read(),

@@ -78,11 +78,14 @@ use std::{
     cell::{Cell, UnsafeCell},
     mem::{self, ManuallyDrop},
     ptr,
+    sync::Arc,
     task::Waker,
 };
 
 use self::{
-    cell::{CELLS_PER_PAGE, Header, Page, State, class_of, key_of, storage_behind},
+    cell::{
+        CELLS_PER_PAGE, Header, Page, ResultOrStamp, Stamp, State, class_of, key_of, storage_behind,
+    },
     erased::VTablesOf,
     vtable::OpVTable,
 };
@@ -92,6 +95,7 @@ pub(crate) use self::{
 };
 use crate::{
     key::Key,
+    metrics::{DriverMetrics, StampSource},
     operation::{Multishot, Operation},
     request::{Item, RawResult, Request},
     sys::OpState,
@@ -112,6 +116,8 @@ pub(crate) struct Arena {
     completed: Cell<u32>,
     /// How many orphans have not been released.
     orphans: Cell<usize>,
+    pub(crate) metrics: Arc<DriverMetrics>,
+    pub(crate) stamps: StampSource,
 }
 
 /// The action that follows a completion, once no state is borrowed.
@@ -141,6 +147,8 @@ impl Arena {
             inserted: Cell::new(0),
             completed: Cell::new(0),
             orphans: Cell::new(0),
+            metrics: Arc::new(DriverMetrics::new()),
+            stamps: StampSource::new(),
         }
     }
 
@@ -339,10 +347,14 @@ impl Arena {
     }
 
     /// Handles a completion that is not the last. Also returns whether the operation has enough items.
+    #[inline(always)]
     pub(crate) fn on_partial(&self, key: Key, item: Item) -> (OnComplete, bool) {
         let header = self.header(key);
         // SAFETY: as in `op_state`. The operation has the type of its vtable.
         unsafe {
+            self.metrics
+                .kind((*header).vtable.kind)
+                .on_partial(item.answer);
             let Some(push_partial) = (*header).vtable.push_partial else {
                 return (OnComplete::Nothing, false);
             };
@@ -372,7 +384,8 @@ impl Arena {
             };
             self.completed.set(self.completed.get().wrapping_add(1));
             (*header).state = completed;
-            (*header).answer = answer;
+            (*header).result.answer = answer;
+            self.metrics.kind((*header).vtable.kind).complete(answer);
             if completed == State::OrphanCompleted {
                 return OnComplete::ReleaseOrphan(key);
             }
@@ -428,7 +441,7 @@ impl Arena {
         unsafe {
             assert_eq!((*header).state, State::OrphanCompleted);
             let free_slot = Vacate(self, header);
-            ((*header).vtable.on_orphaned)(storage_behind(header), (*header).answer);
+            ((*header).vtable.on_orphaned)(storage_behind(header), (*header).result.answer);
             drop(free_slot);
         }
     }
@@ -461,6 +474,11 @@ impl Arena {
         unsafe {
             (*header).next_free = number;
             (*header).state = State::InFlight;
+            (*header).result.stamp = Stamp {
+                begun_at: self.stamps.now.get(),
+                tag: self.stamps.tag(),
+            };
+            self.metrics.kind((*header).vtable.kind).begin();
         }
     }
 
@@ -491,7 +509,7 @@ impl Arena {
                 op_state: OpState::new(),
                 owner: Owner::Nobody,
                 vtable: OpVTable::EXTERNAL,
-                answer: Ok(0),
+                result: ResultOrStamp { answer: Ok(0) },
                 generation: 0,
                 index: first + slot,
                 next_free: if is_last {

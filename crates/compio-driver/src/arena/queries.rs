@@ -1,12 +1,12 @@
 //! Searches for operations in flight, through all cells.
 
-use std::cmp::Reverse;
+use std::{cmp::Reverse, collections::HashSet};
 
 use super::{
     Arena,
-    cell::{CELLS_PER_PAGE, Header, Owner, State, key_of},
+    cell::{CELLS_PER_PAGE, Header, Owner, State, key_of, storage_behind},
 };
-use crate::key::Key;
+use crate::{key::Key, metrics::OpRecord};
 
 impl Arena {
     /// Whether an orphan is in the kernel, and not in the thread pool.
@@ -45,6 +45,40 @@ impl Arena {
         self.headers()
             // SAFETY: cells in `pages` have initialised headers.
             .any(|header| unsafe { (*header).state.is_in_flight() && !(*header).is_in_thread_pool })
+    }
+
+    /// The records of the operations in flight, in the order of their cells. Runs the code of the types of their
+    /// descriptors, with nothing borrowed.
+    ///
+    /// `queued` are those in the thread pool that no thread has begun.
+    pub(crate) fn records(&self, queued: &HashSet<Key>) -> Vec<OpRecord> {
+        let mut records = Vec::new();
+        for key in self.keys_where(|_| true) {
+            // The code of another operation may have ended it.
+            if !self.is_in_flight(key) {
+                continue;
+            }
+            let header = self.header_at(key.index);
+            // SAFETY: a live header (rule 3), used on this thread only (rule 4). The operation is in flight: its stamp is
+            // in the place of its result, and it has the type of its vtable.
+            let record = unsafe {
+                let stamp = (*header).result.stamp;
+                OpRecord {
+                    kind: (*header).vtable.kind,
+                    fd: None,
+                    tag: stamp.tag,
+                    begun_at: stamp.begun_at,
+                    is_in_thread_pool: (*header).is_in_thread_pool,
+                    is_queued: queued.contains(&key),
+                    is_cancel_requested: (*header).is_cancel_requested,
+                    is_orphaned: (*header).state == State::Orphaned,
+                }
+            };
+            // SAFETY: as above.
+            let fd = unsafe { ((*header).vtable.descriptor)(storage_behind(header)) };
+            records.push(OpRecord { fd, ..record });
+        }
+        records
     }
 
     /// The selected keys of operations in flight, the oldest first.

@@ -1,6 +1,9 @@
 //! The table of type-erased functions that a cell points to.
 
-use crate::request::{Item, RawResult, Request};
+use crate::{
+    metrics::OpKind,
+    request::{Item, RawFd, RawResult, Request},
+};
 
 /// The type-erased functions of a cell's operation.
 pub(super) struct OpVTable {
@@ -13,4 +16,8 @@ pub(super) struct OpVTable {
     pub(super) awaits_notification: unsafe fn(*mut u8) -> bool,
     /// Builds the request again.
     pub(super) again: unsafe fn(*mut u8) -> Request,
+    /// See [`Operation::KIND`](crate::Operation::KIND).
+    pub(super) kind: OpKind,
+    /// See [`Operation::descriptor`](crate::Operation::descriptor).
+    pub(super) descriptor: unsafe fn(*mut u8) -> Option<RawFd>,
 }

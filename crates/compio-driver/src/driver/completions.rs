@@ -19,6 +19,32 @@ use crate::{
 impl Core {
     #[inline]
     pub(super) fn on_report(&self, key: Key, report: Report, deferred: &mut Deferred) {
+        // Most reports are final, and take a short way.
+        if let Report::Final(answer) = report {
+            let on_complete = self.arena.complete(key, answer);
+            self.follow(on_complete, deferred);
+        } else {
+            self.on_other_report(key, report, deferred);
+        }
+    }
+
+    /// Takes the action that follows a completion, or leaves it for later.
+    #[inline(always)]
+    fn follow(&self, on_complete: OnComplete, deferred: &mut Deferred) {
+        match on_complete {
+            OnComplete::Nothing => {}
+            OnComplete::Wake(waker) => deferred.wakers.push(waker),
+            OnComplete::Report(user_data, answer) => {
+                let entry = Entry { user_data, answer };
+                self.entries.borrow_mut().push_back(entry);
+            }
+            OnComplete::ReleaseOrphan(key) => self.orphans.borrow_mut().push_back(key),
+        }
+    }
+
+    /// A report that is not final, or that becomes final here.
+    #[inline(never)]
+    fn on_other_report(&self, key: Key, report: Report, deferred: &mut Deferred) {
         let on_complete = match report {
             Report::Partial(item) => {
                 let (on_complete, is_enough) = self.arena.on_partial(key, item);
@@ -51,15 +77,7 @@ impl Core {
                 return;
             }
         };
-        match on_complete {
-            OnComplete::Nothing => {}
-            OnComplete::Wake(waker) => deferred.wakers.push(waker),
-            OnComplete::Report(user_data, answer) => {
-                let entry = Entry { user_data, answer };
-                self.entries.borrow_mut().push_back(entry);
-            }
-            OnComplete::ReleaseOrphan(key) => self.orphans.borrow_mut().push_back(key),
-        }
+        self.follow(on_complete, deferred);
     }
 
     /// Completes an operation whose result was ready at its submission.

@@ -17,14 +17,24 @@ mod scopes;
 mod shutdown;
 mod turn;
 
-use std::{fmt, io, mem, rc::Rc, task::Waker, time::Duration};
+use std::{
+    any::Any,
+    collections::HashSet,
+    fmt, io, mem,
+    rc::Rc,
+    sync::{Arc, atomic::AtomicU64},
+    task::Waker,
+    time::Duration,
+};
 
 pub(crate) use self::core::{Core, TokenState};
 pub use self::{builder::DriverBuilder, entry::Entry, poller::Poller};
 use crate::{
     backend::Backend,
+    metrics::{DriverMetrics, OpRecord},
     sys::{AsRawFd, Backend as _, RawFd},
     thread_bound::StaysOnItsThread,
+    thread_pool::ThreadPool,
 };
 
 /// Submits operations to the kernel and reaps their completions.
@@ -191,6 +201,36 @@ impl Driver {
         if self.inner.arena.orphans() > 0 {
             self.inner.pump_quietly();
         }
+    }
+
+    /// The counters, for all threads.
+    pub fn metrics(&self) -> &Arc<DriverMetrics> {
+        &self.inner.arena.metrics
+    }
+
+    /// Sets the time of operations that begin from now on, in any unit: see [`OpRecord::begun_at`].
+    #[inline]
+    pub fn set_now(&self, now: u32) {
+        self.inner.arena.stamps.now.set(now);
+    }
+
+    /// Sets the source of the tags of operations: an operation gets the lower half of the number when it begins, and again
+    /// when it gets another waiter. The driver gives it no meaning. The tag is 0 without a source.
+    pub fn set_tag_source<T: Any>(&self, owner: T, tag: fn(&T) -> &AtomicU64) {
+        self.inner.arena.stamps.set_tag(owner, tag);
+    }
+
+    /// The records of all operations in flight, the oldest first.
+    pub fn records(&self) -> Vec<OpRecord> {
+        let inner = &self.inner;
+        let mut queued: HashSet<_> = inner.pool.queued(&inner.remote).into_iter().collect();
+        queued.extend(ThreadPool::resolver().queued(&inner.remote));
+        inner.arena.records(&queued)
+    }
+
+    /// The thread pool.
+    pub fn pool(&self) -> &ThreadPool {
+        &self.inner.pool
     }
 
     /// How many operations have not completed yet.

@@ -30,6 +30,8 @@ impl Core {
     }
 
     pub(crate) fn turn(&self, timeout: Option<Duration>) -> io::Result<()> {
+        let metrics = &self.arena.metrics;
+        metrics.turns.add(1);
         // The outer loop that slept for this driver (see `prepare_to_sleep`) has woken.
         if self.is_announced.get() {
             self.end_sleep();
@@ -41,13 +43,19 @@ impl Core {
         } else {
             timeout
         };
+        if timeout != Some(Duration::ZERO) {
+            metrics.parks.add(1);
+        }
         let mut deferred = self.deferred.take().unwrap_or_default();
-        let waited = self
-            .backend
-            .borrow_mut()
-            .wait(timeout, &self.notifier, &mut |key, report| {
-                self.on_report(key, report, &mut deferred)
-            });
+        let mut backend = self.backend.borrow_mut();
+        let waited = backend.wait(timeout, &self.notifier, &mut |key, report| {
+            self.on_report(key, report, &mut deferred)
+        });
+        metrics.enters.set(backend.enters());
+        let (spins, hits) = backend.spins();
+        metrics.spins.set(spins);
+        metrics.spin_hits.set(hits);
+        drop(backend);
         self.finish_turn(deferred);
         waited
     }

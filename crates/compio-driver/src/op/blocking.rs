@@ -68,6 +68,7 @@ where
     F: FnOnce() -> T + Send + 'static,
     T: Send + 'static,
 {
+    describe!(Blocking);
     /// The closure's result or its panic. An error if the closure did not run: `ECANCELED`, or the OS error
     /// if no thread could be started.
     type Output = io::Result<thread::Result<T>>;
@@ -156,6 +157,7 @@ where
     T: Send + 'static,
     F: OwnsFd,
 {
+    describe!(Blocking, fd);
     /// As for [`Blocking`].
     type Output = io::Result<thread::Result<T>>;
 

@@ -48,6 +48,7 @@ impl<B: IoBufMut, F> ReadAt<B, F> {
 // contract.
 unsafe impl<B: IoBufMut, F: AsRawFd + 'static> Operation for ReadAt<B, F> {
     type Output = BufResult<usize, B>;
+    describe!(Read, fd);
 
     fn request(&mut self) -> Request {
         Request::Transfer(Transfer::Read {
@@ -110,6 +111,7 @@ impl<B: IoBuf, F> WriteAt<B, F> {
 // SAFETY: as for `ReadAt`; the kernel only reads.
 unsafe impl<B: IoBuf, F: AsRawFd + 'static> Operation for WriteAt<B, F> {
     type Output = BufResult<usize, B>;
+    describe!(Write, fd);
 
     fn request(&mut self) -> Request {
         Request::Transfer(Transfer::Write {
@@ -170,6 +172,7 @@ impl<V: IoVectoredBufMut, F> ReadVectoredAt<V, F> {
 // the buffers, which are owned.
 unsafe impl<V: IoVectoredBufMut, F: AsRawFd + 'static> Operation for ReadVectoredAt<V, F> {
     type Output = BufResult<usize, V>;
+    describe!(Read, fd);
 
     fn request(&mut self) -> Request {
         Request::Transfer(Transfer::ReadVectored {
@@ -234,6 +237,7 @@ impl<V: IoVectoredBuf, F> WriteVectoredAt<V, F> {
 // SAFETY: as for `ReadVectoredAt`; the kernel only reads.
 unsafe impl<V: IoVectoredBuf, F: AsRawFd + 'static> Operation for WriteVectoredAt<V, F> {
     type Output = BufResult<usize, V>;
+    describe!(Write, fd);
 
     fn request(&mut self) -> Request {
         Request::Transfer(Transfer::WriteVectored {
@@ -287,6 +291,7 @@ impl<F> Sync<F> {
 // SAFETY: the request points to nothing.
 unsafe impl<F: AsRawFd + 'static> Operation for Sync<F> {
     type Output = io::Result<()>;
+    describe!(Sync, fd);
 
     fn request(&mut self) -> Request {
         Request::FileOp(FileOp::Sync {
@@ -320,6 +325,7 @@ impl<F> Truncate<F> {
 // SAFETY: the request points to nothing.
 unsafe impl<F: AsRawFd + 'static> Operation for Truncate<F> {
     type Output = io::Result<()>;
+    describe!(Truncate, fd);
 
     fn request(&mut self) -> Request {
         Request::FileOp(FileOp::Truncate {
@@ -389,6 +395,7 @@ impl<D> Open<D> {
 // SAFETY: the request points to the path, on the heap and owned.
 unsafe impl<D: AsRawFd + 'static> Operation for Open<D> {
     type Output = io::Result<OwnedFd>;
+    describe!(Open);
 
     fn request(&mut self) -> Request {
         Request::FileOp(FileOp::Open {
@@ -453,6 +460,7 @@ impl Close {
 // the descriptor and the result are `Send`; `run` does not unwind.
 unsafe impl Operation for Close {
     type Output = io::Result<()>;
+    describe!(Close);
 
     fn request(&mut self) -> Request {
         Request::Blocking(BlockingCall {
@@ -494,6 +502,7 @@ impl<F> StatFd<F> {
 // SAFETY: the request points into the operation.
 unsafe impl<F: AsRawFd + 'static> Operation for StatFd<F> {
     type Output = io::Result<request::Stat>;
+    describe!(Stat, fd);
 
     fn request(&mut self) -> Request {
         Request::FileOp(FileOp::StatFd {
@@ -551,6 +560,7 @@ impl<D> Stat<D> {
 // SAFETY: the request points to the path, on the heap and owned, and into the operation.
 unsafe impl<D: AsRawFd + 'static> Operation for Stat<D> {
     type Output = io::Result<request::Stat>;
+    describe!(Stat);
 
     fn request(&mut self) -> Request {
         Request::FileOp(FileOp::Stat {

@@ -43,6 +43,7 @@ impl<F> AcceptMulti<F> {
 
 // SAFETY: the request points to nothing.
 unsafe impl<F: OwnsFd> Operation for AcceptMulti<F> {
+    describe!(Accept, fd);
     /// The last connection; `None` after [`AHEAD_MAX`] items. Connections that were not taken are closed.
     type Output = io::Result<Option<OwnedFd>>;
 
@@ -63,6 +64,7 @@ unsafe impl<F: OwnsFd> Operation for AcceptMulti<F> {
 unsafe impl<F: OwnsFd> Multishot for AcceptMulti<F> {
     type Item = OwnedFd;
 
+    #[inline]
     unsafe fn push_partial(this: *mut Self, item: Item) -> bool {
         // SAFETY: by this function's contract; the kernel uses nothing of the operation.
         let this = unsafe { &mut *this };
@@ -118,6 +120,7 @@ impl<F> RecvMulti<F> {
 
 // SAFETY: the request points to nothing; the pool, which the kernel writes to, is held.
 unsafe impl<F: OwnsFd> Operation for RecvMulti<F> {
+    describe!(Recv, fd);
     /// `Some(0)` at EOF; `None` after [`AHEAD_MAX`] items. And the buffers that were not taken.
     type Output = (io::Result<Option<usize>>, Chain);
 
@@ -146,6 +149,7 @@ unsafe impl<F: OwnsFd> Owned for RecvMulti<F> {}
 unsafe impl<F: OwnsFd> Multishot for RecvMulti<F> {
     type Item = PooledBuffer;
 
+    #[inline]
     unsafe fn push_partial(this: *mut Self, item: Item) -> bool {
         // SAFETY: by this function's contract; the kernel uses nothing of the operation.
         let this = unsafe { &mut *this };
@@ -187,6 +191,7 @@ impl<F> RecvPooled<F> {
 // SAFETY: the request points to `choice` in the operation, which stays in place. The operation owns a handle
 // of the choice's pool.
 unsafe impl<F: OwnsFd> Operation for RecvPooled<F> {
+    describe!(Recv, fd);
     /// No buffer at EOF.
     type Output = io::Result<Option<PooledBuffer>>;
 
@@ -301,6 +306,8 @@ unsafe impl<S: ZeroCopySend> Operation for SendZeroCopy<S> {
     /// again.
     type Output = (io::Result<usize>, S);
 
+    describe_as_inner!(S, send);
+
     fn request(&mut self) -> Request {
         let mut request = self.send.request();
         if !self.is_copying
@@ -338,6 +345,7 @@ fn without_copying(net: Net) -> Net {
 unsafe impl<S: ZeroCopySend> Multishot for SendZeroCopy<S> {
     type Item = io::Result<usize>;
 
+    #[inline]
     unsafe fn push_partial(this: *mut Self, item: Item) -> bool {
         // SAFETY: by this function's contract; the inner operation is not touched.
         unsafe {

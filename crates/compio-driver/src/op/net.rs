@@ -34,6 +34,7 @@ impl<F> Connect<F> {
 // SAFETY: the request points to the address in the operation.
 unsafe impl<F: AsRawFd + 'static> Operation for Connect<F> {
     type Output = io::Result<()>;
+    describe!(Connect, fd);
 
     fn request(&mut self) -> Request {
         Request::Net(Net::Connect {
@@ -71,6 +72,7 @@ impl<F> Accept<F> {
 // SAFETY: the request points into the operation.
 unsafe impl<F: AsRawFd + 'static> Operation for Accept<F> {
     type Output = io::Result<(OwnedFd, SockAddr)>;
+    describe!(Accept, fd);
 
     fn request(&mut self) -> Request {
         Request::Net(Net::Accept {
@@ -106,6 +108,7 @@ impl<B: IoBufMut, F> Recv<B, F> {
 // SAFETY: the request points to the buffer, which is owned.
 unsafe impl<B: IoBufMut, F: AsRawFd + 'static> Operation for Recv<B, F> {
     type Output = BufResult<usize, B>;
+    describe!(Recv, fd);
 
     fn request(&mut self) -> Request {
         let span = writable(&mut self.buffer);
@@ -154,6 +157,7 @@ impl<B: IoBuf, F> Send<B, F> {
 // SAFETY: the request points to the buffer, which is owned.
 unsafe impl<B: IoBuf, F: AsRawFd + 'static> Operation for Send<B, F> {
     type Output = BufResult<usize, B>;
+    describe!(Send, fd);
 
     fn request(&mut self) -> Request {
         let span = readable(&self.buffer);
@@ -205,6 +209,7 @@ impl<B: IoBufMut, F> RecvFrom<B, F> {
 // SAFETY: the request points to message and slice in the operation, and they point to the buffer,
 // which is owned.
 unsafe impl<B: IoBufMut, F: AsRawFd + 'static> Operation for RecvFrom<B, F> {
+    describe!(Recv, fd);
     /// Bytes received, and the sender's address if the socket's type has any.
     type Output = BufResult<(usize, Option<SockAddr>), B>;
 
@@ -269,6 +274,7 @@ impl<B: IoBuf, F> SendTo<B, F> {
 // SAFETY: as for `RecvFrom`; the kernel only reads.
 unsafe impl<B: IoBuf, F: AsRawFd + 'static> Operation for SendTo<B, F> {
     type Output = BufResult<usize, B>;
+    describe!(Send, fd);
 
     fn request(&mut self) -> Request {
         self.slice = readable(&self.buffer).into();
@@ -345,6 +351,7 @@ where
     F: AsRawFd + 'static,
 {
     type Output = BufResult<Received, (V, C)>;
+    describe!(Recv, fd);
 
     fn request(&mut self) -> Request {
         let spans = self.slices.writable(&self.fd, &mut self.buffers);
@@ -413,6 +420,8 @@ impl<V: IoVectoredBufMut, F> RecvAncillary<V, F> {
 // SAFETY: the request comes from the inner operation, which does not move in here.
 unsafe impl<V: IoVectoredBufMut, F: OwnsFd> Operation for RecvAncillary<V, F> {
     type Output = BufResult<Received, (V, SocketAncillary)>;
+
+    describe_as_inner!(RecvMsg<V, Vec<u8>, F>, 0);
 
     fn request(&mut self) -> Request {
         self.0.request()
@@ -515,6 +524,7 @@ where
     F: AsRawFd + 'static,
 {
     type Output = BufResult<usize, (V, C)>;
+    describe!(Send, fd);
 
     fn request(&mut self) -> Request {
         let spans = self.slices.readable(&self.fd, &self.buffers);

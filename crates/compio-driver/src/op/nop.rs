@@ -21,6 +21,7 @@ impl Nop {
 // SAFETY: the request points to nothing.
 unsafe impl Operation for Nop {
     type Output = io::Result<usize>;
+    describe!(Nop);
 
     fn request(&mut self) -> Request {
         Request::Nop

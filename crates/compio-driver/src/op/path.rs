@@ -30,6 +30,7 @@ impl Rename {
 // SAFETY: the request points to the paths, on the heap and owned.
 unsafe impl Operation for Rename {
     type Output = io::Result<()>;
+    describe!(Rename);
 
     fn request(&mut self) -> Request {
         Request::Path(PathOp::Rename {
@@ -71,6 +72,7 @@ impl Remove {
 // SAFETY: the request points to the path, on the heap and owned.
 unsafe impl Operation for Remove {
     type Output = io::Result<()>;
+    describe!(Remove);
 
     fn request(&mut self) -> Request {
         Request::Path(PathOp::Remove {
@@ -104,6 +106,7 @@ impl MakeDir {
 // SAFETY: the request points to the path, on the heap and owned.
 unsafe impl Operation for MakeDir {
     type Output = io::Result<()>;
+    describe!(MakeDir);
 
     fn request(&mut self) -> Request {
         Request::Path(PathOp::MakeDir {
@@ -151,6 +154,7 @@ impl Link {
 // SAFETY: the request points to the paths, on the heap and owned.
 unsafe impl Operation for Link {
     type Output = io::Result<()>;
+    describe!(Link);
 
     fn request(&mut self) -> Request {
         Request::Path(PathOp::Link {

@@ -32,6 +32,7 @@ impl Default for Pipe {
 // SAFETY: the request points into the operation.
 unsafe impl Operation for Pipe {
     type Output = io::Result<(OwnedFd, OwnedFd)>;
+    describe!(Pipe);
 
     fn request(&mut self) -> Request {
         Request::Control(Control::Pipe {
@@ -84,6 +85,7 @@ impl<F, T> Splice<F, T> {
 // SAFETY: the request points to nothing.
 unsafe impl<F: AsRawFd + 'static, T: AsRawFd + 'static> Operation for Splice<F, T> {
     type Output = io::Result<usize>;
+    describe!(Splice, from);
 
     fn request(&mut self) -> Request {
         Request::Splice(request::Splice {

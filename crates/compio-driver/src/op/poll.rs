@@ -71,6 +71,7 @@ impl<F> PollOnce<F> {
 // SAFETY: the request points to nothing.
 unsafe impl<F: AsRawFd + 'static> Operation for PollOnce<F> {
     type Output = io::Result<Readiness>;
+    describe!(Poll, fd);
 
     fn request(&mut self) -> Request {
         Request::Poll(Poll::Once {

@@ -34,6 +34,7 @@ impl Socket {
 // SAFETY: the request points to nothing.
 unsafe impl Operation for Socket {
     type Output = io::Result<OwnedFd>;
+    describe!(Socket);
 
     fn request(&mut self) -> Request {
         Request::Control(Control::Socket {
@@ -72,6 +73,7 @@ impl<F> Bind<F> {
 // SAFETY: the request points to the address in the operation.
 unsafe impl<F: AsRawFd + 'static> Operation for Bind<F> {
     type Output = io::Result<()>;
+    describe!(Bind, fd);
 
     fn request(&mut self) -> Request {
         Request::Control(Control::Bind {
@@ -106,6 +108,7 @@ impl<F> Listen<F> {
 // SAFETY: the request points to nothing.
 unsafe impl<F: AsRawFd + 'static> Operation for Listen<F> {
     type Output = io::Result<()>;
+    describe!(Listen, fd);
 
     fn request(&mut self) -> Request {
         Request::Control(Control::Listen {
@@ -143,6 +146,7 @@ impl<F> Shutdown<F> {
 // SAFETY: the request points to nothing.
 unsafe impl<F: AsRawFd + 'static> Operation for Shutdown<F> {
     type Output = io::Result<()>;
+    describe!(Shutdown, fd);
 
     fn request(&mut self) -> Request {
         Request::Control(Control::Shutdown {

@@ -37,6 +37,7 @@
 
 pub mod clock;
 pub mod cpu;
+pub mod describe;
 pub mod file;
 pub mod handle;
 pub mod path;

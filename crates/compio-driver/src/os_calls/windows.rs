@@ -7,17 +7,18 @@ use std::{
     io,
     os::windows::{
         fs::{OpenOptionsExt, symlink_dir as std_symlink_dir, symlink_file as std_symlink_file},
-        io::OwnedHandle,
+        io::{BorrowedHandle, BorrowedSocket, OwnedHandle},
     },
     path::Path,
 };
 
+use socket2::SockAddr;
 use windows_sys::Win32::Storage::FileSystem::FILE_FLAG_OVERLAPPED;
 
 use crate::{
     fd::SharedFd,
     sys::{
-        BorrowedFd, OwnedFd,
+        BorrowedFd, OwnedFd, RawFd,
         os::windows::{
             assume_append_only, assume_overlapped, assume_synchronous, try_lock_file, unlock_file,
         },
@@ -136,4 +137,37 @@ pub fn symlink_file(original: &Path, link: &Path) -> io::Result<()> {
 /// Creates a symbolic link to a directory.
 pub fn symlink_dir(original: &Path, link: &Path) -> io::Result<()> {
     std_symlink_dir(original, link)
+}
+
+/// Borrows a handle or a socket.
+///
+/// # Safety
+///
+/// It is open for as long as the result is used.
+pub unsafe fn borrow<'a>(fd: RawFd) -> BorrowedFd<'a> {
+    // SAFETY: by this function's contract.
+    unsafe {
+        match fd {
+            RawFd::Handle(handle) => BorrowedFd::Handle(BorrowedHandle::borrow_raw(handle)),
+            RawFd::Socket(socket) => BorrowedFd::Socket(BorrowedSocket::borrow_raw(socket)),
+        }
+    }
+}
+
+/// The path of an open file: no call here returns it without a wait for the calls of the handle.
+pub fn path_of(_: RawFd) -> Option<String> {
+    None
+}
+
+/// The path of a unix address, which socket2 does not read on Windows.
+pub fn name_of_address(_: &SockAddr) -> Option<String> {
+    None
+}
+
+/// The number of a handle or a socket.
+pub fn describe_number(fd: RawFd) -> String {
+    match fd {
+        RawFd::Handle(handle) => format!("handle {:#x}", handle.addr()),
+        RawFd::Socket(socket) => format!("socket {socket:#x}"),
+    }
 }

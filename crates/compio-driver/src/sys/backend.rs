@@ -51,6 +51,11 @@ pub(crate) trait Backend: AsRawFd {
     /// The number of calls that enter the kernel to submit or wait.
     fn enters(&self) -> u64;
 
+    /// The number of waits that have begun with a spin, and of those among them that have ended during the spin.
+    fn spins(&self) -> (u64, u64) {
+        (0, 0)
+    }
+
     /// Registers a descriptor, on systems that require it.
     fn attach(&mut self, fd: RawFd) -> io::Result<()> {
         let _ = fd;

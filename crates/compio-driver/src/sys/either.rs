@@ -41,6 +41,13 @@ impl<A: Backend, B: Backend> Backend for Either<A, B> {
         }
     }
 
+    fn spins(&self) -> (u64, u64) {
+        match self {
+            Self::First(backend) => backend.spins(),
+            Self::Second(backend) => backend.spins(),
+        }
+    }
+
     fn enters(&self) -> u64 {
         match self {
             Self::First(backend) => backend.enters(),

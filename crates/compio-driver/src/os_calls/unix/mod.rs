@@ -16,7 +16,7 @@ use rustix::{
     fs::{FlockOperation, OFlags, fcntl_getfl, fcntl_setfl, flock},
     io::{Errno, retry_on_intr},
 };
-use socket2::{Domain, Socket, Type};
+use socket2::{Domain, SockAddr, Socket, Type};
 
 pub use self::dir::{
     hard_link_at, make_dir_at, read_dir_at, read_link_at, remove_dir_at, remove_file_at, rename_at,
@@ -26,7 +26,7 @@ pub use self::inherit::{FIRST_PASSED, Program, is_listening, take_inherited};
 use crate::{
     fd::SharedFd,
     os_calls::socket::{SocketRef, calls},
-    sys::{BorrowedFd, OwnedFd},
+    sys::{BorrowedFd, OwnedFd, RawFd},
 };
 
 /// The options for opening a file that only unix has.
@@ -156,4 +156,34 @@ calls! {
     reuse_port() -> bool;
     /// `SO_REUSEPORT`.
     set_reuse_port(on: bool) -> ();
+}
+
+/// Borrows a descriptor.
+///
+/// # Safety
+///
+/// It is open for as long as the result is used.
+pub unsafe fn borrow<'a>(fd: RawFd) -> BorrowedFd<'a> {
+    // SAFETY: by this function's contract.
+    unsafe { BorrowedFd::borrow_raw(fd) }
+}
+
+/// The path of an open file, or the kernel's name for another object. Only Linux has this directory.
+pub fn path_of(fd: RawFd) -> Option<String> {
+    let link = fs::read_link(format!("/proc/self/fd/{fd}")).ok()?;
+    Some(link.to_string_lossy().into_owned())
+}
+
+/// The path or the abstract name of a unix address. `None` without a name.
+pub fn name_of_address(address: &SockAddr) -> Option<String> {
+    if let Some(path) = address.as_pathname() {
+        return Some(path.display().to_string());
+    }
+    let name = address.as_abstract_namespace()?;
+    Some(format!("@{}", String::from_utf8_lossy(name)))
+}
+
+/// The number of a descriptor.
+pub fn describe_number(fd: RawFd) -> String {
+    format!("fd {fd}")
 }

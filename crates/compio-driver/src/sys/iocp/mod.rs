@@ -187,6 +187,10 @@ impl Backend for Iocp {
         Capabilities::default()
     }
 
+    fn spins(&self) -> (u64, u64) {
+        self.spin.counts()
+    }
+
     fn enters(&self) -> u64 {
         self.takes
     }

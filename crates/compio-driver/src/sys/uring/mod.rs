@@ -160,6 +160,10 @@ impl Backend for Uring {
         let _ = self.ring.submitter().unregister_buf_ring(group);
     }
 
+    fn spins(&self) -> (u64, u64) {
+        self.spin.counts()
+    }
+
     fn enters(&self) -> u64 {
         self.enters
     }

@@ -47,6 +47,7 @@ impl<F> ConnectNamedPipe<F> {
 // SAFETY: the request points to the entry, which lies in the operation and has no data.
 unsafe impl<F: AsRawFd + 'static> Operation for ConnectNamedPipe<F> {
     type Output = io::Result<()>;
+    describe!(Accept, fd);
 
     fn request(&mut self) -> Request {
         // SAFETY: `begin` makes one call and reports how it has returned.

@@ -107,6 +107,7 @@ impl<I, O, F> DeviceIoControl<I, O, F> {
 // The arguments point to the buffers, which are owned, and stay in place by `IoBuf`'s contract.
 unsafe impl<I: IoBuf, O: IoBufMut, F: AsRawFd + 'static> Operation for DeviceIoControl<I, O, F> {
     type Output = BufResult<usize, (I, O)>;
+    describe!(Other, fd);
 
     fn request(&mut self) -> Request {
         let input = self.input.as_init();

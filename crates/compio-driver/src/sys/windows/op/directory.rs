@@ -137,6 +137,7 @@ impl<F> ReadDirectoryChanges<F> {
 // The arguments point to the memory of the changes, which is owned and on the heap.
 unsafe impl<F: AsRawFd + 'static> Operation for ReadDirectoryChanges<F> {
     type Output = BufResult<(), DirectoryChanges>;
+    describe!(Other, fd);
 
     fn request(&mut self) -> Request {
         self.changes.clear();

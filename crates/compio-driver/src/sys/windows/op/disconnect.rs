@@ -44,6 +44,7 @@ impl<F> DisconnectEx<F> {
 // SAFETY: the request points to the entry, which lies in the operation and has no data.
 unsafe impl<F: AsRawFd + 'static> Operation for DisconnectEx<F> {
     type Output = io::Result<()>;
+    describe!(Other, fd);
 
     fn request(&mut self) -> Request {
         // SAFETY: `begin` makes one call and reports how it has returned.
