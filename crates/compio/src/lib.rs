@@ -122,6 +122,8 @@ pub mod compat;
 pub mod cores;
 #[cfg(feature = "fs")]
 mod cursor_io;
+#[cfg(feature = "runtime")]
+pub mod dump;
 #[cfg(feature = "macros")]
 #[doc(hidden)]
 pub mod entry;
@@ -130,6 +132,8 @@ pub mod event;
 #[cfg(feature = "fs")]
 pub mod fs;
 pub mod io;
+#[cfg(feature = "runtime")]
+pub mod metrics;
 #[cfg(feature = "net")]
 pub mod net;
 #[cfg(any(feature = "event", feature = "runtime"))]

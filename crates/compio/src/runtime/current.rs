@@ -2,8 +2,7 @@
 
 use std::{
     cell::{Cell, RefCell},
-    io,
-    mem::ManuallyDrop,
+    io, ptr,
     rc::Rc,
     thread,
 };
@@ -13,9 +12,9 @@ use compio_executor::set_occupied;
 use super::{Inner, Runtime};
 
 thread_local! {
-    /// The entered runtime. Without a destructor, so that it is accessible until the very end of the
-    /// thread: every `Entered` guard is dropped by then.
-    static ENTERED: Cell<Option<ManuallyDrop<Rc<Inner>>>> = const { Cell::new(None) };
+    /// The entered runtime: null, or from `Rc::into_raw`. Without a destructor, so that it is accessible until
+    /// the very end of the thread: every `Entered` guard is dropped by then.
+    static ENTERED: Cell<*const Inner> = const { Cell::new(ptr::null()) };
     /// The thread's own runtime, which is made on first use and ends with the thread.
     static OWN: RefCell<Option<Own>> = const { RefCell::new(None) };
 }
@@ -30,24 +29,48 @@ pub(crate) fn current() -> Rc<Inner> {
     })
 }
 
+/// Calls `code` with the entered runtime, or with the thread's own. Costs less than [`current`], which makes a handle.
+#[inline]
+pub(crate) fn with_current<T>(code: impl FnOnce(&Inner) -> T) -> T {
+    let entered = ENTERED.get();
+    if entered.is_null() {
+        return code(&current());
+    }
+    // SAFETY: it comes from the `Rc` of an `Entered` guard, further up this stack. The guard outlives this call, and a
+    // guard that is nested inside of `code` keeps the `Rc` until it is dropped.
+    code(unsafe { &*entered })
+}
+
+/// The entered runtime, without the cost of a handle.
+///
+/// # Safety
+///
+/// The reference is not used after the return of the function that calls this, nor across an await.
+#[inline]
+pub(crate) unsafe fn entered_ref<'a>() -> Option<&'a Inner> {
+    // SAFETY: as in `with_current`, by this function's contract.
+    unsafe { ENTERED.get().as_ref() }
+}
+
 /// Whether another runtime than this one has been entered.
 #[cfg(feature = "time")]
 pub(crate) fn is_foreign(runtime: &Rc<Inner>) -> bool {
-    let Some(entered) = exchange(None) else {
-        return false;
-    };
-    let is_foreign = !Rc::ptr_eq(&entered, runtime);
-    exchange(Some(entered));
-    is_foreign
+    let entered = ENTERED.get();
+    !entered.is_null() && entered != Rc::as_ptr(runtime)
 }
 
 /// The entered runtime.
 #[inline]
 pub(crate) fn entered() -> Option<Rc<Inner>> {
-    let inner = exchange(None)?;
-    let clone = Rc::clone(&inner);
-    exchange(Some(inner));
-    Some(clone)
+    let entered = ENTERED.get();
+    if entered.is_null() {
+        return None;
+    }
+    // SAFETY: it comes from `Rc::into_raw` of an `Rc` that `ENTERED` still owns. The clone has a count of its own.
+    unsafe {
+        Rc::increment_strong_count(entered);
+        Some(Rc::from_raw(entered))
+    }
 }
 
 /// The entered runtime.
@@ -178,7 +201,7 @@ impl Drop for Entered {
 }
 
 fn exchange(inner: Option<Rc<Inner>>) -> Option<Rc<Inner>> {
-    ENTERED
-        .replace(inner.map(ManuallyDrop::new))
-        .map(ManuallyDrop::into_inner)
+    let before = ENTERED.replace(inner.map_or(ptr::null(), Rc::into_raw));
+    // SAFETY: it comes from `Rc::into_raw`, and `ENTERED` has just given it up.
+    (!before.is_null()).then(|| unsafe { Rc::from_raw(before) })
 }

@@ -7,7 +7,7 @@ use std::{
     pin::pin,
     rc::Rc,
     task::{Context, Poll, Waker},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use compio_driver::os_calls::clock;
@@ -153,7 +153,10 @@ impl Inner {
             }
             _ => self.driver.turn(timeout)?,
         }
-        self.expire_timers();
+        let now = self.expire_timers();
+        if now.is_some() || timeout != Some(Duration::ZERO) || self.clock.is_due() {
+            self.set_now(now.unwrap_or_else(clock::now));
+        }
         Ok(())
     }
 
@@ -229,17 +232,35 @@ impl Inner {
         Some(deadline.saturating_duration_since(clock::now()))
     }
 
-    fn expire_timers(&self) {
-        if self.timers.borrow().is_empty() {
-            return;
+    /// Sets the time of the records of tasks and operations.
+    fn set_now(&self, now: Instant) {
+        let millis = self.clock.set(now);
+        self.metrics.set_now(millis);
+        self.driver.set_now(millis);
+        self.executor.set_now(millis);
+    }
+
+    /// Returns the time, if there are timers.
+    fn expire_timers(&self) -> Option<Instant> {
+        let publish = || {
+            let timers = self.timers.borrow().len();
+            self.metrics.set_timers(timers);
+            timers
+        };
+        if publish() == 0 {
+            return None;
         }
         let now = clock::now();
         let mut due: Vec<Waker> = self.timers.borrow_mut().take_due(now);
+        if !due.is_empty() {
+            publish();
+        }
         let panicked = wake_all(due.drain(..));
         self.timers.borrow_mut().give_back(due);
         if let Some(panic) = panicked {
             panic::resume_unwind(panic);
         }
+        Some(now)
     }
 
     /// Starts polling tasks, each with a full budget.

@@ -8,6 +8,8 @@ use std::{
 use compio_driver::{Backend, StaysOnItsThread};
 use compio_executor::{JoinHandle, SendJoinHandle, Spawner, TaskMeta};
 
+use crate::{dump::RuntimeDump, metrics::RuntimeMetrics};
+
 use super::{
     Budgeted, Inner, Runtime,
     current::{self, Entered, entered_for},
@@ -70,12 +72,14 @@ impl Runtime {
 #[derive(Clone)]
 pub struct Handle {
     spawner: Spawner,
+    metrics: RuntimeMetrics,
 }
 
 impl Handle {
     fn new(inner: &Inner) -> Self {
         Self {
             spawner: inner.executor.spawner(),
+            metrics: inner.metrics().clone(),
         }
     }
 
@@ -92,6 +96,33 @@ impl Handle {
     /// As [`current`](Self::current), but `None` if there is no such runtime.
     pub fn try_current() -> Option<Self> {
         Some(Self::new(&*current::entered()?))
+    }
+
+    /// The counters of the runtime. They stay readable after its drop.
+    pub fn metrics(&self) -> RuntimeMetrics {
+        self.metrics.clone()
+    }
+
+    /// The tasks of the runtime, and the operations and timers that each waits for. Polls no task.
+    ///
+    /// Blocks this thread until the loop of the runtime answers, for one second at most. A loop that does not answer is
+    /// busy: then the dump has the task that it runs.
+    ///
+    /// ```
+    /// use compio::{runtime::Handle, task, time};
+    ///
+    /// task::block_on(async {
+    ///     let task = task::Builder::new().name("sleeper").spawn(async {
+    ///         time::sleep(time::Duration::from_secs(60)).await;
+    ///     });
+    ///     task::yield_now().await;
+    ///     let dump = Handle::current().dump();
+    ///     assert!(dump.to_string().contains("sleep"), "{dump}");
+    ///     drop(task);
+    /// });
+    /// ```
+    pub fn dump(&self) -> RuntimeDump {
+        RuntimeDump::of(&self.spawner, &self.metrics)
     }
 
     /// Starts a task with a future that can be sent. Dropping the handle detaches the task.

@@ -14,6 +14,7 @@ mod event_loop;
 mod handle;
 #[cfg(feature = "net")]
 mod lazy;
+mod loop_clock;
 mod send_wrapper;
 mod timers;
 
@@ -21,15 +22,21 @@ use std::{
     cell::{Cell, RefCell},
     fmt, io, mem,
     pin::Pin,
+    ptr,
     rc::Rc,
+    sync::atomic::Ordering,
     task::{Context, Poll, Waker},
     time::Duration,
 };
 
 pub use compio_driver::PooledBuffer;
 use compio_driver::{AsRawFd, Backend, Driver, Owned, Process, RawFd, StaysOnItsThread, Submit};
-use compio_executor::{Executor, JoinHandle, MainWaker, TaskMeta};
+use compio_executor::{Executor, JoinHandle, MainWaker, TaskMeta, TaskMetrics};
 
+use crate::{
+    dump,
+    metrics::{Registered, RuntimeMetrics},
+};
 pub use compio_driver::is_cancelled;
 #[cfg(any(feature = "fs", feature = "net"))]
 use compio_driver::{SharedFd, op::Close};
@@ -42,7 +49,9 @@ use std::cell::OnceCell;
 pub(crate) use self::current::existing;
 #[cfg(feature = "time")]
 pub(crate) use self::current::is_foreign;
-pub(crate) use self::current::{block_on, current, entered, entered_for};
+pub(crate) use self::current::{
+    block_on, current, entered, entered_for, entered_ref, with_current,
+};
 #[cfg(feature = "net")]
 pub(crate) use self::lazy::lazy;
 pub use self::{
@@ -53,7 +62,9 @@ pub use self::{
     handle::{Handle, LocalHandle},
     send_wrapper::SendWrapper,
 };
-use self::{builder::Parking, current::Entered, detached::LastWrites, timers::Timers};
+use self::{
+    builder::Parking, current::Entered, detached::LastWrites, loop_clock::LoopClock, timers::Timers,
+};
 pub(crate) use self::{event_loop::Work, timers::TimerKey};
 
 /// Runs tasks on the thread that made it.
@@ -228,6 +239,11 @@ impl Runtime {
         self.inner.poll_with(cx)
     }
 
+    /// The counters of this runtime, for any thread.
+    pub fn metrics(&self) -> RuntimeMetrics {
+        self.inner.metrics().clone()
+    }
+
     pub(crate) fn inner(&self) -> &Rc<Inner> {
         &self.inner
     }
@@ -299,8 +315,9 @@ impl fmt::Debug for Runtime {
 ///     assert_eq!(submit(Nop::new()).await.unwrap(), 0);
 /// });
 /// ```
+#[inline]
 pub fn submit<O: Owned>(operation: O) -> Submit<O> {
-    current().driver.submit(operation)
+    with_current(|runtime| runtime.driver.submit(operation))
 }
 
 /// Closes a descriptor. If it has other handles, the last of them closes it.
@@ -333,7 +350,7 @@ pub fn backend() -> Backend {
     all(windows, feature = "signal")
 ))]
 pub(crate) fn with_driver<T>(make: impl FnOnce(&Driver) -> T) -> T {
-    make(&current().driver)
+    with_current(|runtime| make(&runtime.driver))
 }
 
 /// The pool of the runtime for receives of polled streams, made on first use.
@@ -372,14 +389,24 @@ pub(crate) struct Inner {
     is_embedded: Cell<bool>,
     /// The process that made it.
     process: Process,
+    clock: LoopClock,
+    /// The counters of the executor.
+    tasks: TaskMetrics,
+    metrics: RuntimeMetrics,
     last_writes: LastWrites,
     parking: Option<Box<Parking>>,
+    _registered: Registered,
 }
 
 impl Inner {
     fn new(driver: Driver, parking: Option<Box<Parking>>) -> Self {
         let waker = driver.waker();
         let executor = Executor::new(waker.clone());
+        let tasks = executor.metrics();
+        driver.set_tag_source(tasks.clone(), TaskMetrics::current_cell);
+        let clock = LoopClock::new();
+        let metrics = RuntimeMetrics::new(&executor, &driver, clock.epoch());
+        let registered = Registered::new(executor.spawner(), metrics.clone());
         executor.set_attended(false);
         driver.set_attended(false);
         compio_io::io::set_detached_runner(detached::find);
@@ -395,8 +422,12 @@ impl Inner {
             is_attended: Cell::new(false),
             is_embedded: Cell::new(false),
             process: Process::current(),
+            clock,
+            tasks,
+            metrics,
             last_writes: LastWrites::default(),
             parking,
+            _registered: registered,
         }
     }
 
@@ -424,6 +455,32 @@ impl Inner {
         // Spawns them, and polls none.
         self.executor.tick(0);
         self.executor.task_count()
+    }
+
+    /// The counters.
+    pub(crate) fn metrics(&self) -> &RuntimeMetrics {
+        &self.metrics
+    }
+
+    /// Whether this is the executor of this runtime.
+    pub(crate) fn owns(&self, executor: &Executor) -> bool {
+        ptr::eq(&raw const self.executor, executor)
+    }
+
+    /// The tasks, and their waits.
+    pub(crate) fn dump(&self) -> dump::Tasks {
+        let records = dump::Records {
+            tasks: self.executor.records(),
+            operations: self.driver.records(),
+            timers: self.timers.borrow().records().collect(),
+        };
+        records.into_tasks(&self.metrics)
+    }
+
+    /// The lower half of the number of the task that runs, or 0: the tag of its timers and operations.
+    fn tag(&self) -> u32 {
+        // Relaxed: this thread has written it.
+        self.tasks.current_cell().load(Ordering::Relaxed) as u32
     }
 
     /// A waker that ends the park of the loop.

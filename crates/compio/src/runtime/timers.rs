@@ -55,14 +55,30 @@ impl Timers {
         }
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.wheels.is_empty()
+    /// The number of timers.
+    pub(crate) fn len(&self) -> usize {
+        self.wheels.alive()
     }
 
-    pub(crate) fn insert(&mut self, deadline: Instant, now: Instant, waker: Waker) -> TimerKey {
+    /// Tag and deadline of each timer, in no order.
+    pub(crate) fn records(&self) -> impl Iterator<Item = (u32, Instant)> {
+        let records = self.wheels.records();
+        records.filter_map(|(tag, nanos)| {
+            let deadline = self.epoch.checked_add(Duration::from_nanos(nanos))?;
+            Some((tag, deadline))
+        })
+    }
+
+    pub(crate) fn insert(
+        &mut self,
+        deadline: Instant,
+        now: Instant,
+        waker: Waker,
+        tag: u32,
+    ) -> TimerKey {
         let (deadline, now) = (self.nanos(deadline), self.nanos(now));
         let late_max = late_max(deadline.saturating_sub(now));
-        self.wheels.insert(deadline, late_max, waker)
+        self.wheels.insert(deadline, late_max, waker, tag)
     }
 
     /// The waker of a timer that has neither fired nor been removed.
@@ -72,11 +88,13 @@ impl Timers {
 
     /// Replaces the waker; returns the one to drop, which is the given one if the timer has fired
     /// or been removed.
-    pub(crate) fn replace(&mut self, key: TimerKey, waker: Waker) -> Result<Waker, Waker> {
-        match self.wheels.get_mut(key) {
-            Some(known) => Ok(mem::replace(known, waker)),
-            None => Err(waker),
-        }
+    pub(crate) fn replace(
+        &mut self,
+        key: TimerKey,
+        waker: Waker,
+        tag: u32,
+    ) -> Result<Waker, Waker> {
+        self.wheels.replace(key, waker, tag)
     }
 
     /// Removes a timer; returns its waker, unless it has fired.
@@ -132,7 +150,8 @@ impl Inner {
     /// Wakes `waker` at `deadline`, unless the timer is removed.
     pub(crate) fn set_timer(&self, deadline: Instant, now: Instant, waker: Waker) -> TimerKey {
         self.wake_outer();
-        self.timers.borrow_mut().insert(deadline, now, waker)
+        let tag = self.tag();
+        self.timers.borrow_mut().insert(deadline, now, waker, tag)
     }
 
     /// Whether the timer is pending. If so, `waker` replaces its waker.
@@ -147,7 +166,8 @@ impl Inner {
         // Cloned and dropped outside: both run user code (the waker's vtable), which may fire the
         // timer.
         let waker = waker.clone();
-        let replaced = self.timers.borrow_mut().replace(key, waker);
+        let tag = self.tag();
+        let replaced = self.timers.borrow_mut().replace(key, waker, tag);
         replaced.is_ok()
     }
 

@@ -130,7 +130,11 @@ pub fn block_on<F: Future>(future: F) -> F::Output {
 /// ```
 #[track_caller]
 pub fn spawn<F: Future + 'static>(future: F) -> JoinHandle<F::Output> {
-    runtime::entered_for("`compio::task::spawn`").spawn(future)
+    // SAFETY: it is used in this function only.
+    match unsafe { runtime::entered_ref() } {
+        Some(runtime) => runtime.spawn(future),
+        None => runtime::entered_for("`compio::task::spawn`").spawn(future),
+    }
 }
 
 /// Runs blocking code on a thread of the pool, which queues it if all threads are busy. It starts

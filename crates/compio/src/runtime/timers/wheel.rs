@@ -61,6 +61,8 @@ struct Entry {
     late_max: u32,
     /// The next one in its slot.
     next: u32,
+    /// The tag of the task that waits, for records.
+    tag: u32,
 }
 
 impl Entry {
@@ -116,7 +118,13 @@ impl Wheels {
         self.entries.len() == self.dead
     }
 
-    pub(super) fn insert(&mut self, deadline: Nanos, late_max: u32, waker: Waker) -> TimerKey {
+    pub(super) fn insert(
+        &mut self,
+        deadline: Nanos,
+        late_max: u32,
+        waker: Waker,
+        tag: u32,
+    ) -> TimerKey {
         let number = self.next_number;
         self.next_number += 1;
         let is_first = self.entries.is_empty();
@@ -130,6 +138,7 @@ impl Wheels {
             waker: Some(waker),
             late_max,
             next: END,
+            tag,
         });
         let place = u32::try_from(place).expect("there is no memory for 2^32 timers");
         self.link(place);
@@ -167,9 +176,37 @@ impl Wheels {
         entry.waker.as_ref().filter(|_| entry.number == key.number)
     }
 
-    pub(super) fn get_mut(&mut self, key: TimerKey) -> Option<&mut Waker> {
-        let entry = self.entries.get_mut(key.place as usize)?;
-        entry.waker.as_mut().filter(|_| entry.number == key.number)
+    /// Replaces the waker and the tag; returns the waker to drop, as an error if the entry has been taken or removed.
+    pub(super) fn replace(
+        &mut self,
+        key: TimerKey,
+        waker: Waker,
+        tag: u32,
+    ) -> Result<Waker, Waker> {
+        let entry = self.entries.get_mut(key.place as usize);
+        match entry.filter(|entry| entry.number == key.number) {
+            Some(Entry {
+                waker: Some(known),
+                tag: known_tag,
+                ..
+            }) => {
+                *known_tag = tag;
+                Ok(mem::replace(known, waker))
+            }
+            _ => Err(waker),
+        }
+    }
+
+    /// The number of entries that have neither been taken nor removed.
+    pub(super) fn alive(&self) -> usize {
+        self.entries.len() - self.dead
+    }
+
+    /// Tag and deadline of these entries, in no order.
+    pub(super) fn records(&self) -> impl Iterator<Item = (u32, Nanos)> {
+        let entries = self.entries.iter();
+        let alive = entries.filter(|(_, entry)| entry.waker.is_some());
+        alive.map(|(_, entry)| (entry.tag, entry.deadline))
     }
 
     /// Removes an entry; returns its waker, unless it has been taken.

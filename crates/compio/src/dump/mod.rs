@@ -1,0 +1,232 @@
+//! Dumps of the tasks of running programs: the operations and timers that each task waits for.
+//!
+//! A dump reads the records of tasks, operations and timers. It polls nothing, changes nothing, and needs no debug build. Each
+//! loop reads its own records when it is asked. A loop that does not answer within a second is busy: its dump has the task
+//! that it runs.
+//!
+//! [`Handle::dump`](crate::runtime::Handle::dump) is for one runtime, and [`all`] for all runtimes of the process. Their
+//! `Display` is text, and [`RuntimeDump::to_json`] is JSON:
+//!
+//! ```text
+//! runtime 1 on thread "main": 2 tasks
+//!   task 1 "echo" (spawned at src/main.rs:20:9): waiting, age 3.2 s, 5 polls, the last 3.2 s ago
+//!     recv on fd 12 (tcp 127.0.0.1:8080 -> 127.0.0.1:51230), 3.2 s
+//!   task 2 (spawned at src/main.rs:31:9): waiting, age 3.2 s, 1 poll, the last 3.2 s ago
+//!     sleep, 1.8 s left
+//! ```
+//!
+//! # Granularity
+//!
+//! Times are those of the loop's clock: the loop reads it after each turn that was allowed to wait, and otherwise after each
+//! sixteenth turn. The age of an old task is correct within two percent.
+
+mod json;
+mod records;
+mod text;
+
+pub(crate) use self::records::Records;
+use std::{
+    panic::Location,
+    sync::mpsc,
+    time::{Duration, Instant},
+};
+
+use compio_driver::os_calls::clock;
+use compio_executor::Spawner;
+
+pub use compio_executor::TaskState;
+
+use crate::{
+    metrics::{Entry, OpKind, RuntimeMetrics, registry},
+    runtime::{entered_ref, with_current},
+    task::{Id, Meta},
+};
+
+/// The time in which a loop has to answer.
+const LIMIT: Duration = Duration::from_secs(1);
+
+/// The dump of one runtime.
+#[derive(Clone, Debug)]
+pub struct RuntimeDump {
+    metrics: RuntimeMetrics,
+    content: Content,
+}
+
+/// The content of a [`RuntimeDump`].
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Content {
+    /// The loop has answered.
+    Tasks(Tasks),
+    /// The loop has not answered within a second.
+    Busy(Busy),
+    /// The runtime has been dropped.
+    Ended,
+}
+
+/// The tasks of a runtime that has answered.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Tasks {
+    /// All tasks that have not ended, the oldest first.
+    pub tasks: Vec<TaskDump>,
+    /// Waits of no task: of the future of `block_on`, and of operations whose tasks have ended.
+    pub other_waits: Vec<Wait>,
+}
+
+/// The state of a loop that has not answered.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct Busy {
+    /// The task that runs, and the place of its spawn. `None` if the loop runs other code, or does not run.
+    pub task: Option<(Id, &'static Location<'static>)>,
+    /// The time since the loop has last read the clock.
+    pub since: Duration,
+}
+
+/// One task.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct TaskDump {
+    /// Its number, its name if it has one, and the place of its spawn.
+    pub meta: Meta,
+    /// Its state.
+    pub state: TaskState,
+    /// The time since its spawn.
+    pub age: Duration,
+    /// The number of its polls.
+    pub polls: u64,
+    /// The time since its last poll. `None` if it is ready.
+    pub since_poll: Option<Duration>,
+    /// All its waits, also those inside of combinators. A task without any waits for the waker of another task or thread.
+    pub waits: Vec<Wait>,
+}
+
+/// One wait.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Wait {
+    /// For an operation.
+    Operation(OperationWait),
+    /// For a timer.
+    Timer {
+        /// The time until its deadline; zero if it is due.
+        left: Duration,
+    },
+}
+
+/// The wait for an operation in flight.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct OperationWait {
+    /// Its kind.
+    pub kind: OpKind,
+    /// Its descriptor, as `fd 12`.
+    pub descriptor: Option<String>,
+    /// The object of the descriptor, as `tcp 127.0.0.1:8080 -> 127.0.0.1:51230`.
+    pub object: Option<String>,
+    /// The time since its begin.
+    pub since: Duration,
+    /// Its place.
+    pub place: OperationPlace,
+    /// Whether its cancel has been requested.
+    pub is_cancelled: bool,
+}
+
+/// The place of an operation in flight.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OperationPlace {
+    /// In the kernel.
+    Kernel,
+    /// In the thread pool, before a thread has begun it.
+    Queue,
+    /// On a thread of the pool.
+    Thread,
+}
+
+impl RuntimeDump {
+    pub(crate) fn of(spawner: &Spawner, metrics: &RuntimeMetrics) -> Self {
+        let entry = Entry {
+            spawner: spawner.clone(),
+            metrics: metrics.clone(),
+        };
+        Request::new(entry).answer(clock::now() + LIMIT)
+    }
+
+    /// The counters of the runtime, which continue to change.
+    pub fn metrics(&self) -> &RuntimeMetrics {
+        &self.metrics
+    }
+
+    /// The tasks, or the reason for their absence.
+    pub fn content(&self) -> &Content {
+        &self.content
+    }
+
+    /// The tasks. Empty if the loop has not answered.
+    pub fn tasks(&self) -> &[TaskDump] {
+        match &self.content {
+            Content::Tasks(tasks) => &tasks.tasks,
+            Content::Busy(_) | Content::Ended => &[],
+        }
+    }
+
+    /// The dump as one JSON object. Times are in seconds.
+    pub fn to_json(&self) -> String {
+        json::runtime(self)
+    }
+}
+
+/// The dumps of all runtimes of this process, the oldest first. Blocks this thread for a second at most.
+pub fn all() -> Vec<RuntimeDump> {
+    let entries = registry().clone();
+    let deadline = clock::now() + LIMIT;
+    let requests: Vec<Request> = entries.into_iter().map(Request::new).collect();
+    let answers = requests.into_iter().map(|request| request.answer(deadline));
+    answers.collect()
+}
+
+/// A request for the dump of one runtime.
+struct Request {
+    metrics: RuntimeMetrics,
+    answer: mpsc::Receiver<Tasks>,
+}
+
+impl Request {
+    fn new(entry: Entry) -> Self {
+        let Entry { spawner, metrics } = entry;
+        let (send, answer) = mpsc::channel();
+        // SAFETY: it is used in this statement only.
+        let is_here = unsafe { entered_ref() }.is_some_and(|own| own.metrics().is_of(&metrics));
+        if is_here {
+            let tasks = with_current(|runtime| runtime.dump());
+            // The receiver is below.
+            let _ = send.send(tasks);
+        } else {
+            spawner.call(move |executor| {
+                // The loop has entered its runtime, unless it only counts its tasks.
+                // SAFETY: it is used in this function only.
+                let own = unsafe { entered_ref() };
+                if let Some(own) = own.filter(|own| own.owns(executor)) {
+                    // The requester may have gone.
+                    let _ = send.send(own.dump());
+                }
+            });
+        }
+        Self { metrics, answer }
+    }
+
+    fn answer(self, deadline: Instant) -> RuntimeDump {
+        let left = deadline.saturating_duration_since(clock::now());
+        let metrics = self.metrics;
+        let content = match self.answer.recv_timeout(left) {
+            Ok(tasks) => Content::Tasks(tasks),
+            Err(mpsc::RecvTimeoutError::Timeout) => Content::Busy(Busy {
+                task: metrics.current_task(),
+                since: metrics.time_since_turn(),
+            }),
+            Err(mpsc::RecvTimeoutError::Disconnected) => Content::Ended,
+        };
+        RuntimeDump { metrics, content }
+    }
+}

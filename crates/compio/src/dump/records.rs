@@ -1,0 +1,93 @@
+//! Records to dumps: each wait to its task, by its tag.
+
+use std::{
+    collections::HashMap,
+    time::{Duration, Instant},
+};
+
+use compio_driver::{
+    OpRecord,
+    os_calls::{clock, describe},
+};
+use compio_executor::TaskRecord;
+
+use super::{OperationPlace, OperationWait, TaskDump, Tasks, Wait};
+use crate::{metrics::RuntimeMetrics, task::Id};
+
+/// How long a loop may describe the objects of descriptors. Others have their numbers only.
+const DESCRIBE_MAX: Duration = Duration::from_millis(50);
+
+/// The records of one runtime.
+pub(crate) struct Records {
+    pub(crate) tasks: Vec<TaskRecord>,
+    pub(crate) operations: Vec<OpRecord>,
+    /// Tag and deadline.
+    pub(crate) timers: Vec<(u32, Instant)>,
+}
+
+impl Records {
+    /// The operations are still in flight.
+    pub(crate) fn into_tasks(self, metrics: &RuntimeMetrics) -> Tasks {
+        let now = clock::now();
+        let mut waits: HashMap<u32, Vec<Wait>> = HashMap::with_capacity(self.operations.len());
+        let mut other_waits = Vec::new();
+        let mut may_describe = true;
+        for (index, operation) in self.operations.into_iter().enumerate() {
+            if index % 64 == 63 {
+                may_describe = clock::now() < now + DESCRIBE_MAX;
+            }
+            let wait = Wait::Operation(wait_for(&operation, metrics, now, may_describe));
+            // No task waits for an orphan.
+            if operation.is_orphaned {
+                other_waits.push(wait);
+            } else {
+                waits.entry(operation.tag).or_default().push(wait);
+            }
+        }
+        for (tag, deadline) in self.timers {
+            let left = deadline.saturating_duration_since(now);
+            waits.entry(tag).or_default().push(Wait::Timer { left });
+        }
+        let tasks = self.tasks.into_iter().map(|task| TaskDump {
+            waits: waits.remove(&tag_of(task.meta.id())).unwrap_or_default(),
+            age: metrics.age(task.spawned_at, now),
+            since_poll: task.polled_at.map(|moment| metrics.age(moment, now)),
+            polls: task.polls,
+            state: task.state,
+            meta: task.meta,
+        });
+        let tasks = tasks.collect();
+        other_waits.extend(waits.into_values().flatten());
+        Tasks { tasks, other_waits }
+    }
+}
+
+/// The tag of a task's operations and timers.
+fn tag_of(id: Id) -> u32 {
+    id.number() as u32
+}
+
+fn wait_for(
+    operation: &OpRecord,
+    metrics: &RuntimeMetrics,
+    now: Instant,
+    may_describe: bool,
+) -> OperationWait {
+    let fd = operation.fd;
+    OperationWait {
+        kind: operation.kind,
+        descriptor: fd.map(describe::number),
+        // SAFETY: the operation is in flight, and keeps its descriptor open. Nothing has turned the driver since its
+        // record was made.
+        object: fd
+            .filter(|_| may_describe)
+            .and_then(|fd| unsafe { describe::describe(fd) }),
+        since: metrics.age(operation.begun_at, now),
+        place: match (operation.is_in_thread_pool, operation.is_queued) {
+            (false, _) => OperationPlace::Kernel,
+            (true, true) => OperationPlace::Queue,
+            (true, false) => OperationPlace::Thread,
+        },
+        is_cancelled: operation.is_cancel_requested,
+    }
+}

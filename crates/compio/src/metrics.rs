@@ -1,0 +1,247 @@
+//! Counters of runtimes, for any thread and at any time.
+//!
+//! They are always on. The loop's thread writes them without atomic additions, and a reader never stops the loop. Each value
+//! is correct by itself; several values together may be of different moments.
+//!
+//! Names are Tokio's where both have the same counter. [`dump`](crate::dump) shows the tasks themselves.
+//!
+//! ```
+//! use compio::{metrics::OpKind, op::Nop, runtime};
+//!
+//! let runtime = runtime::Runtime::new().unwrap();
+//! let metrics = runtime.metrics();
+//! runtime.block_on(async {
+//!     runtime::submit(Nop::new()).await.unwrap();
+//! });
+//! assert_eq!(metrics.operations(OpKind::Nop).completed, 1);
+//! assert_eq!(metrics.num_alive_tasks(), 0);
+//! ```
+
+use std::{
+    fmt,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU32, AtomicU64, Ordering},
+    },
+    thread::{self, Thread},
+    time::{Duration, Instant},
+};
+
+use compio_driver::{Driver, DriverMetrics, PerProcess, ThreadPool, os_calls::clock};
+use compio_executor::{Executor, Spawner, TaskMetrics};
+use compio_io::counter::Counter;
+
+pub use compio_driver::{OpKind, OpStats, PoolStats};
+
+use crate::task::Id;
+
+/// The counters of a [`Runtime`](crate::runtime::Runtime). Clones are handles of the same counters, which stay readable after
+/// the drop of the runtime.
+#[derive(Clone)]
+pub struct RuntimeMetrics {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    number: u64,
+    thread: Thread,
+    epoch: Instant,
+    /// The time of the loop, in milliseconds since `epoch`.
+    now: AtomicU32,
+    timers: Counter,
+    tasks: TaskMetrics,
+    driver: Arc<DriverMetrics>,
+    pool: ThreadPool,
+}
+
+impl RuntimeMetrics {
+    pub(crate) fn new(executor: &Executor, driver: &Driver, epoch: Instant) -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        Self {
+            shared: Arc::new(Shared {
+                // Relaxed: only the number itself must be unique.
+                number: NEXT.fetch_add(1, Ordering::Relaxed),
+                thread: thread::current(),
+                epoch,
+                now: AtomicU32::new(0),
+                timers: Counter::new(),
+                tasks: executor.metrics(),
+                driver: Arc::clone(driver.metrics()),
+                pool: driver.pool().clone(),
+            }),
+        }
+    }
+
+    pub(crate) fn is_of(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.shared, &other.shared)
+    }
+
+    /// The time of the loop, in milliseconds.
+    #[inline]
+    pub(crate) fn set_now(&self, millis: u32) {
+        // Relaxed: it orders no other access.
+        self.shared.now.store(millis, Ordering::Relaxed);
+    }
+
+    #[inline]
+    pub(crate) fn set_timers(&self, count: usize) {
+        self.shared.timers.set(count as u64);
+    }
+
+    /// The number of this runtime: 1 for the first one of the process.
+    pub fn runtime_number(&self) -> u64 {
+        self.shared.number
+    }
+
+    /// The thread of the runtime.
+    pub fn thread(&self) -> &Thread {
+        &self.shared.thread
+    }
+
+    /// Tasks that have not ended.
+    pub fn num_alive_tasks(&self) -> usize {
+        self.shared.tasks.alive() as usize
+    }
+
+    /// Tasks that have been spawned. A task that another thread has sent counts once the loop has seen it.
+    pub fn spawned_tasks_count(&self) -> u64 {
+        self.shared.tasks.spawned()
+    }
+
+    /// Tasks that have ended: by completion, panic or abort.
+    pub fn finished_tasks_count(&self) -> u64 {
+        self.shared.tasks.finished()
+    }
+
+    /// Tasks that have ended by a panic.
+    pub fn panicked_tasks_count(&self) -> u64 {
+        self.shared.tasks.panicked()
+    }
+
+    /// Polls of tasks, up to the last turn of the loop.
+    pub fn poll_count(&self) -> u64 {
+        self.shared.tasks.polls()
+    }
+
+    /// Wakes of tasks by other threads.
+    pub fn remote_schedule_count(&self) -> u64 {
+        self.shared.tasks.remote_wakes()
+    }
+
+    /// The task that the loop runs: its number, and the place of its spawn.
+    pub fn current_task(&self) -> Option<(Id, &'static std::panic::Location<'static>)> {
+        self.shared.tasks.current()
+    }
+
+    /// Turns of the loop. Each submits, looks for completions, and expires timers.
+    pub fn turn_count(&self) -> u64 {
+        self.shared.driver.turns()
+    }
+
+    /// Turns that were allowed to wait.
+    pub fn park_count(&self) -> u64 {
+        self.shared.driver.parks()
+    }
+
+    /// Calls that submit to the kernel or wait for it: `io_uring_enter`, `epoll_wait` and their relatives.
+    pub fn enter_count(&self) -> u64 {
+        self.shared.driver.enters()
+    }
+
+    /// Waits that have begun with a spin.
+    pub fn spin_count(&self) -> u64 {
+        self.shared.driver.spins()
+    }
+
+    /// Waits that a completion has ended during the spin.
+    pub fn spin_hit_count(&self) -> u64 {
+        self.shared.driver.spin_hits()
+    }
+
+    /// Timers that are set, at the last turn of the loop.
+    pub fn num_timers(&self) -> usize {
+        self.shared.timers.get() as usize
+    }
+
+    /// The time since the loop has last read the clock: at its last turn that was allowed to wait, or at one of its last
+    /// sixteen turns. It grows while a loop waits, and while a task does not return from its poll.
+    pub fn time_since_turn(&self) -> Duration {
+        let shared = &self.shared;
+        // Relaxed: as in `set_now`.
+        self.age(shared.now.load(Ordering::Relaxed), clock::now())
+    }
+
+    /// The time between a moment of the loop and `now`.
+    pub(crate) fn age(&self, moment: u32, now: Instant) -> Duration {
+        let since = now.saturating_duration_since(self.shared.epoch);
+        let age = (since.as_millis() as u32).wrapping_sub(moment);
+        // `now` may be earlier than the last reading of the loop.
+        Duration::from_millis(if age > u32::MAX / 2 { 0 } else { age.into() })
+    }
+
+    /// The operations of a kind. Operations of the loop itself count, such as those of pools of buffers.
+    pub fn operations(&self, kind: OpKind) -> OpStats {
+        self.shared.driver.operations(kind)
+    }
+
+    /// The thread pool for blocking work, which other runtimes may share. Takes its lock for a moment.
+    pub fn blocking_pool(&self) -> PoolStats {
+        self.shared.pool.stats()
+    }
+}
+
+impl fmt::Debug for RuntimeMetrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RuntimeMetrics")
+            .field("runtime", &self.runtime_number())
+            .field("tasks", &self.shared.tasks)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The counters of all runtimes of this process, the oldest first.
+pub fn all() -> Vec<RuntimeMetrics> {
+    let registry = registry();
+    registry.iter().map(|entry| entry.metrics.clone()).collect()
+}
+
+/// A runtime that has not been dropped.
+#[derive(Clone)]
+pub(crate) struct Entry {
+    pub(crate) spawner: Spawner,
+    pub(crate) metrics: RuntimeMetrics,
+}
+
+/// All runtimes of this process, the oldest first.
+pub(crate) fn registry() -> MutexGuard<'static, Vec<Entry>> {
+    static REGISTRY: PerProcess<Mutex<Vec<Entry>>> = PerProcess::new();
+    let registry = REGISTRY.get_or_make(Mutex::default);
+    registry.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// An entry of the registry, until its drop.
+pub(crate) struct Registered {
+    number: u64,
+}
+
+impl Registered {
+    pub(crate) fn new(spawner: Spawner, metrics: RuntimeMetrics) -> Self {
+        let number = metrics.runtime_number();
+        registry().push(Entry { spawner, metrics });
+        Self { number }
+    }
+}
+
+impl Drop for Registered {
+    fn drop(&mut self) {
+        let mut registry = registry();
+        let place = registry
+            .iter()
+            .position(|entry| entry.metrics.runtime_number() == self.number);
+        // A child of `fork` has a registry of its own.
+        let entry = place.map(|place| registry.remove(place));
+        drop(registry);
+        // Outside of the lock: it may hold the last handles.
+        drop(entry);
+    }
+}

@@ -1,0 +1,146 @@
+//! The counters of a runtime, and its reader on another thread.
+
+use std::{sync::mpsc, thread};
+
+use compio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    metrics::{self, OpKind},
+    net::{TcpListener, TcpStream},
+    op::Nop,
+    runtime::{self, Handle, Runtime, is_cancelled},
+    task,
+    time::{Duration, sleep, timeout},
+};
+
+#[test]
+fn counters_of_tasks_and_operations_are_exact() {
+    let runtime = Runtime::new().unwrap();
+    let metrics = runtime.metrics();
+    const TASKS: u64 = 10_000;
+    runtime.block_on(async {
+        let tasks: Vec<_> = (0..TASKS)
+            .map(|_| task::spawn(async { runtime::submit(Nop::new()).await.unwrap() }))
+            .collect();
+        for task in tasks {
+            task.await.unwrap();
+        }
+    });
+    assert_eq!(metrics.spawned_tasks_count(), TASKS);
+    assert_eq!(metrics.finished_tasks_count(), TASKS);
+    assert_eq!(metrics.num_alive_tasks(), 0);
+    let nops = metrics.operations(OpKind::Nop);
+    assert_eq!((nops.completed, nops.in_flight, nops.errors), (TASKS, 0, 0));
+    assert!(metrics.poll_count() >= TASKS);
+    assert!(metrics.turn_count() >= metrics.park_count());
+}
+
+#[test]
+fn bytes_and_errors_are_counted_by_kind() {
+    let runtime = Runtime::new().unwrap();
+    let metrics = runtime.metrics();
+    const LEN: usize = 100_000;
+    runtime.block_on(async {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (client, server) = tokio::join!(TcpStream::connect(address), listener.accept());
+        let (mut client, (mut server, _)) = (client.unwrap(), server.unwrap());
+        let (sent, received) = tokio::join!(
+            client.write_all(vec![1; LEN]),
+            server.read_exact(Vec::with_capacity(LEN))
+        );
+        sent.0.unwrap();
+        received.0.unwrap();
+        assert_eq!(metrics.operations(OpKind::Send).bytes, LEN as u64);
+        assert_eq!(metrics.operations(OpKind::Recv).bytes, LEN as u64);
+        assert_eq!(metrics.operations(OpKind::Accept).completed, 1);
+
+        let before = metrics.operations(OpKind::Recv);
+        let token = runtime::CancelToken::new();
+        let receive = server.read_exact(Vec::with_capacity(1));
+        let receive = token.clone().run(receive);
+        let (ended, ()) = tokio::join!(receive, async {
+            task::yield_now().await;
+            assert_eq!(metrics.operations(OpKind::Recv).in_flight, 1);
+            token.cancel();
+        });
+        assert!(is_cancelled(&ended.0.unwrap_err()));
+        let after = metrics.operations(OpKind::Recv);
+        assert_eq!(after.errors, before.errors + 1);
+        assert_eq!(after.in_flight, 0);
+    });
+}
+
+#[test]
+fn timers_and_panics_are_counted() {
+    let runtime = Runtime::new().unwrap();
+    let metrics = runtime.metrics();
+    runtime.block_on(async {
+        let sleeper = task::spawn(sleep(Duration::from_secs(60)));
+        let panics = task::spawn(async { panic!("on purpose") });
+        sleep(Duration::from_millis(1)).await;
+        assert_eq!(metrics.num_timers(), 1);
+        assert!(panics.await.is_err());
+        assert_eq!(metrics.panicked_tasks_count(), 1);
+        sleeper.abort();
+        let _ = sleeper.await;
+        sleep(Duration::from_millis(1)).await;
+        assert_eq!(metrics.num_timers(), 0);
+    });
+}
+
+#[test]
+fn another_thread_reads_while_the_loop_is_busy_and_after_its_end() {
+    let (send, receive) = mpsc::channel();
+    let (release, released) = mpsc::channel();
+    let busy = thread::spawn(move || {
+        let runtime = Runtime::new().unwrap();
+        runtime.block_on(async {
+            task::spawn(async move {
+                send.send(Handle::current().metrics()).unwrap();
+                // The loop is stuck here.
+                released.recv().unwrap();
+            })
+            .await
+            .unwrap();
+        });
+    });
+    let metrics = receive.recv().unwrap();
+    assert_eq!(metrics.num_alive_tasks(), 1);
+    let (_, location) = metrics.current_task().unwrap();
+    assert!(location.file().ends_with("metrics.rs"), "{location}");
+    let number = metrics.runtime_number();
+    let is_listed = || {
+        metrics::all()
+            .iter()
+            .any(|one| one.runtime_number() == number)
+    };
+    assert!(is_listed());
+    release.send(()).unwrap();
+    busy.join().unwrap();
+    assert!(!is_listed());
+    assert_eq!(metrics.finished_tasks_count(), 1);
+    assert_eq!(metrics.current_task(), None);
+}
+
+#[test]
+fn blocking_pool_is_counted() {
+    let runtime = Runtime::builder().max_blocking_threads(1).build().unwrap();
+    let metrics = runtime.metrics();
+    runtime.block_on(async {
+        let (begun, has_begun) = mpsc::channel();
+        let (release, released) = mpsc::channel::<()>();
+        let first = task::spawn_blocking(move || {
+            begun.send(()).unwrap();
+            released.recv().unwrap();
+        });
+        has_begun.recv().unwrap();
+        let second = task::spawn_blocking(|| ());
+        let pool = metrics.blocking_pool();
+        assert_eq!((pool.threads, pool.queued), (1, 1));
+        assert_eq!(metrics.operations(OpKind::Blocking).in_flight, 2);
+        release.send(()).unwrap();
+        let both = async { (first.await.unwrap(), second.await.unwrap()) };
+        timeout(Duration::from_secs(20), both).await.unwrap();
+        assert_eq!(metrics.operations(OpKind::Blocking).in_flight, 0);
+    });
+}
