@@ -79,7 +79,7 @@ impl Executor {
     #[track_caller]
     pub fn spawn<F: Future + 'static>(&self, future: F) -> JoinHandle<F::Output> {
         let id = TaskId::next();
-        self.scheduler.log.spawn(id, self.scheduler.now.get());
+        self.scheduler.log.spawn(id, || self.scheduler.now.get());
         let task = typed::allocate(&self.scheduler, id, Location::caller(), future);
         self.admit(task)
     }
@@ -135,18 +135,17 @@ impl Executor {
         }
         // A task of this executor may call this.
         let outer = self.scheduler.counters.current();
-        let mut polled = 0;
-        while polled < budget
+        let mut left = budget;
+        while left > 0
             && let Some(task) = self.scheduler.next()
         {
             // SAFETY: at home, because `Executor` is not `Sync`; just popped.
             unsafe { self.scheduler.run(task) };
-            polled += 1;
+            left -= 1;
         }
-        self.scheduler.counters.polls.add(polled as u64);
         self.scheduler.counters.set_current(outer);
         Tick {
-            polled,
+            polled: budget - left,
             has_ready: self.has_ready(),
         }
     }
@@ -194,7 +193,9 @@ impl Executor {
     /// Sets the time of the records of tasks, in any unit: see [`records`](Self::records).
     #[inline]
     pub fn set_now(&self, now: u32) {
-        self.scheduler.now.set(now);
+        if self.scheduler.now.replace(now) != now {
+            self.scheduler.log.begin_moment();
+        }
     }
 
     /// The records of all tasks that have not ended, oldest first. Polls none.

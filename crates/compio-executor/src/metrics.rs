@@ -121,7 +121,7 @@ impl TaskMetrics {
         self.counters().panicked.get()
     }
 
-    /// Polls of tasks, up to the last [tick](crate::Executor::tick) that has ended.
+    /// Polls of tasks that have begun.
     pub fn polls(&self) -> u64 {
         self.counters().polls.get()
     }

@@ -213,6 +213,7 @@ impl Scheduler {
             }
             let polled_at = self.now.get();
             header.link.set(LinkOrTime { polled_at });
+            self.counters.polls.add(1);
             self.counters.begin(header.id, header.location());
 
             let waker = waker::lend(task);

@@ -16,8 +16,8 @@ const PRECISION: u32 = 256;
 
 /// Belongs to the home thread. No user code runs while it is borrowed.
 pub(crate) struct TaskLog {
-    /// The moment of the last mark.
-    last: Cell<u32>,
+    /// Whether the next task in order gets a mark.
+    is_new_moment: Cell<bool>,
     tables: RefCell<Tables>,
 }
 
@@ -52,23 +52,32 @@ struct Mark {
 impl TaskLog {
     pub(crate) fn new() -> Self {
         Self {
-            // No moment yet.
-            last: Cell::new(u32::MAX),
-            tables: RefCell::default(),
+            is_new_moment: Cell::new(true),
+            tables: RefCell::new(Tables {
+                // Now, and not at the first spawn.
+                marks: Vec::with_capacity(64),
+                ..Tables::default()
+            }),
         }
+    }
+
+    /// Another moment begins.
+    #[inline]
+    pub(crate) fn begin_moment(&self) {
+        self.is_new_moment.set(true);
     }
 
     /// A task is spawned that has just got its number.
     #[inline]
-    pub(crate) fn spawn(&self, id: TaskId, now: u32) {
-        if self.last.get() != now {
-            self.add_mark(id, now);
+    pub(crate) fn spawn(&self, id: TaskId, now: impl FnOnce() -> u32) {
+        if self.is_new_moment.get() {
+            self.add_mark(id, now());
         }
     }
 
     #[cold]
     fn add_mark(&self, first: TaskId, moment: u32) {
-        self.last.set(moment);
+        self.is_new_moment.set(false);
         let marks = &mut self.tables.borrow_mut().marks;
         if marks.len() == MARKS_MAX {
             thin_out(marks, moment);
@@ -142,7 +151,10 @@ mod tests {
         let log = TaskLog::new();
         let ids: Vec<TaskId> = (0..100).map(|_| TaskId::next()).collect();
         for (number, id) in ids.iter().enumerate() {
-            log.spawn(*id, number as u32 / 10);
+            if number % 10 == 0 {
+                log.begin_moment();
+            }
+            log.spawn(*id, || number as u32 / 10);
         }
         for (number, id) in ids.iter().enumerate() {
             assert_eq!(log.spawned_at(*id), number as u32 / 10);
@@ -154,7 +166,8 @@ mod tests {
         let log = TaskLog::new();
         let ids: Vec<TaskId> = (0..100_000).map(|_| TaskId::next()).collect();
         for (moment, id) in ids.iter().enumerate() {
-            log.spawn(*id, moment as u32);
+            log.begin_moment();
+            log.spawn(*id, || moment as u32);
         }
         assert!(log.tables.borrow().marks.len() <= MARKS_MAX);
         for (moment, id) in ids.iter().enumerate() {
@@ -172,7 +185,7 @@ mod tests {
     fn tasks_out_of_order_have_exact_times() {
         let log = TaskLog::new();
         let early = TaskId::next();
-        log.spawn(TaskId::next(), 5);
+        log.spawn(TaskId::next(), || 5);
         log.spawn_out_of_order(early, 9);
         assert_eq!(log.spawned_at(early), 9);
         log.overflow(early);

@@ -118,7 +118,7 @@ impl RuntimeMetrics {
         self.shared.tasks.panicked()
     }
 
-    /// Polls of tasks, up to the last turn of the loop.
+    /// Polls of tasks that have begun.
     pub fn poll_count(&self) -> u64 {
         self.shared.tasks.polls()
     }
