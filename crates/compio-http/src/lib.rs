@@ -55,8 +55,8 @@
 //!
 //! `rt.rs` executor and timer for hyper; `alpn.rs` names of protocols; `file_body.rs` bodies that are read from files;
 //! `server/` the settings (`mod.rs`), listeners (`serve.rs`),
-//! accepted sockets (`socket.rs`), their TLS (`tls.rs`), one connection (`connection.rs`), its deadlines
-//! (`activity.rs`), its stream (`io.rs`), the choice of the protocol (`detect.rs`),
+//! accepted sockets (`socket.rs`), their TLS (`tls.rs`), one connection (`connection.rs`), its service
+//! (`service.rs`), its deadlines (`activity.rs`), its stream (`io.rs`), the choice of the protocol (`detect.rs`),
 //! bodies of requests and responses (`body.rs`), and upgrades (`upgrade.rs`); `client/` the client and its settings
 //! (`mod.rs`, `builder.rs`), requests and responses (`request.rs`, `response.rs`, `body.rs`), one exchange with its
 //! repetition (`exchange.rs`), the pool (`pool.rs`), the tasks of connections (`connection.rs`), new connections
@@ -79,3 +79,6 @@ pub use self::server::{
     ConnectionError, Http, RequestBody, RequestBodyError, ResponseBody, Serve, ServerSocket, serve,
     upgrade,
 };
+
+/// The error of another library.
+type BoxError = Box<dyn std::error::Error + Send + Sync>;

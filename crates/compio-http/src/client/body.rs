@@ -13,7 +13,7 @@ use bytes::{Buf, Bytes};
 use compio::time::sleep;
 use http_body::{Body, Frame, SizeHint};
 
-use super::error::BoxError;
+use crate::BoxError;
 
 /// The body of a request on its way to a connection. Connections of a pool are shared by bodies of all types.
 pub(super) struct OutgoingBody {

@@ -4,8 +4,7 @@ use std::{error, fmt, io};
 
 use hyper::StatusCode;
 
-/// The error of another library.
-pub(super) type BoxError = Box<dyn error::Error + Send + Sync>;
+use crate::BoxError;
 
 /// The failure of a request. [`source`](error::Error::source) is the error of hyper, of the connector, or of the
 /// request's body.

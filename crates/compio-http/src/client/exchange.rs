@@ -22,10 +22,11 @@ use super::{
     body::{OutgoingBody, Progress},
     connect::Connect,
     connection::{ActiveStream, Connection},
-    error::{BoxError, Error, Kind},
+    error::{Error, Kind},
     pool::{Key, Lease, Permit},
     response::ResponseBody,
 };
+use crate::BoxError;
 
 /// The time limits of one request.
 #[derive(Debug, Clone, Copy)]

@@ -84,6 +84,7 @@ pub use self::{
     request::RequestBuilder,
     response::{Response, ResponseBody},
 };
+use crate::BoxError;
 
 /// A client with a pool of connections. Clones are cheap and share the pool. See the [module](self).
 ///
@@ -232,7 +233,7 @@ impl<C: Connect> Client<C> {
     pub async fn request<B>(&self, request: Request<B>) -> Result<Response, Error>
     where
         B: Body + 'static,
-        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+        B::Error: Into<BoxError>,
     {
         let request = request.map(OutgoingBody::stream);
         self.send(request, self.0.deadlines).await

@@ -22,8 +22,9 @@ use super::connection::Http1;
 use super::connection::Http2;
 use super::{
     connection::Connection,
-    error::{BoxError, Error, Kind},
+    error::{Error, Kind},
 };
+use crate::BoxError;
 
 /// The tasks of a client's connections, which end with it.
 #[derive(Debug, Default)]

@@ -11,9 +11,9 @@ use hyper::{Request, Response};
 use tower_service::Service;
 
 use super::{
-    Client, Connect, Error, HttpConnector, ResponseBody, body::OutgoingBody, error::BoxError,
-    exchange::exchange,
+    Client, Connect, Error, HttpConnector, ResponseBody, body::OutgoingBody, exchange::exchange,
 };
+use crate::BoxError;
 
 /// With the feature `tower`: layers of `tower-http` go on top of a client, for instance `FollowRedirectLayer` for redirects,
 /// `DecompressionLayer` for compressed content, and `SetRequestHeaderLayer` for headers of all requests.

@@ -7,7 +7,7 @@ use std::{
     io,
     pin::{Pin, pin},
     rc::Rc,
-    task::{Context, Poll, ready},
+    task::{Poll, ready},
     time::{Duration, Instant},
 };
 
@@ -17,30 +17,25 @@ use compio::{
     runtime::SendWrapper,
     time::{sleep, timeout},
 };
-use http_body::Body;
+#[cfg(feature = "http2")]
+use hyper::server::conn::http2;
 use hyper::{
-    Request, Response,
-    body::Incoming,
     rt::{Read, Write},
-    service::Service,
+    server::conn::http1,
 };
-use pin_project_lite::pin_project;
 
 #[cfg(feature = "tls")]
 use super::tls;
 use super::{
     Http,
-    activity::{ActiveRequest, Activity, Limits, Phase, Watch},
-    body::{RequestBody, ResponseBody},
+    activity::{Activity, Limits, Phase, Watch},
     detect::{Version, detect},
     io::ConnectionIo,
+    service::{ConnectionService, HttpService},
     socket::ServerSocket,
 };
 #[cfg(feature = "http2")]
 use crate::rt::TaskExecutor;
-
-/// The error of another library.
-type BoxError = Box<dyn Error + Send + Sync>;
 
 /// The time that a connection without requests has to end.
 pub(super) const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -49,7 +44,7 @@ pub(super) const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 pub(super) type UpgradedIo<I> = SendWrapper<ConnectionIo<I>>;
 
 /// Serves a socket until it ends, or until it is idle after `shutdown` has completed: with TLS, if the settings have it.
-pub(super) async fn serve_socket<T, S, B>(
+pub(super) async fn serve_socket<T, S>(
     http: &Http,
     socket: T,
     service: S,
@@ -57,10 +52,7 @@ pub(super) async fn serve_socket<T, S, B>(
 ) -> Result<(), ConnectionError>
 where
     T: ServerSocket,
-    S: Service<Request<RequestBody>, Response = Response<B>> + 'static,
-    S::Error: Into<BoxError>,
-    B: Body + 'static,
-    B::Error: Into<BoxError>,
+    S: HttpService,
 {
     socket.prepare();
     #[cfg(feature = "tls")]
@@ -89,7 +81,7 @@ where
 }
 
 /// Serves one connection until it ends, or until it is idle after `shutdown` has completed.
-pub(super) async fn serve_connection<I, S, B>(
+pub(super) async fn serve_connection<I, S>(
     http: &Http,
     io: I,
     service: S,
@@ -97,10 +89,7 @@ pub(super) async fn serve_connection<I, S, B>(
 ) -> Result<(), ConnectionError>
 where
     I: Read + Write + Unpin + 'static,
-    S: Service<Request<RequestBody>, Response = Response<B>> + 'static,
-    S::Error: Into<BoxError>,
-    B: Body + 'static,
-    B::Error: Into<BoxError>,
+    S: HttpService,
 {
     let mut shutdown = pin!(shutdown);
     match begin(http, io, None, shutdown.as_mut()).await? {
@@ -149,7 +138,7 @@ async fn begin<I: Read + Write + Unpin>(
 }
 
 /// Serves the requests of a connection.
-async fn serve<I, S, B>(
+async fn serve<I, S>(
     http: &Http,
     begun: Begun<I>,
     service: S,
@@ -157,10 +146,7 @@ async fn serve<I, S, B>(
 ) -> Result<(), ConnectionError>
 where
     I: Read + Write + Unpin + 'static,
-    S: Service<Request<RequestBody>, Response = Response<B>> + 'static,
-    S::Error: Into<BoxError>,
-    B: Body + 'static,
-    B::Error: Into<BoxError>,
+    S: HttpService,
 {
     let Begun {
         io,
@@ -182,11 +168,7 @@ where
     };
     let reads_heads = version == Version::Http1;
     let watch = Watch::new(Rc::clone(&activity), limits, reads_heads, deadline);
-    let service = ConnectionService {
-        inner: service,
-        activity,
-        body_timeout: http.body_timeout,
-    };
+    let service = ConnectionService::new(service, activity, http.body_timeout);
     match version {
         Version::Http1 => {
             let connection = http
@@ -243,13 +225,10 @@ trait Connection: Future<Output = Result<(), hyper::Error>> {
     fn shut_down(self: Pin<&mut Self>);
 }
 
-impl<I, S, B> Connection for hyper::server::conn::http1::UpgradeableConnection<I, S>
+impl<I, S> Connection for http1::UpgradeableConnection<I, ConnectionService<S>>
 where
     I: Read + Write + Unpin + Send + 'static,
-    S: Service<Request<Incoming>, Response = Response<B>>,
-    S::Error: Into<BoxError>,
-    B: Body + 'static,
-    B::Error: Into<BoxError>,
+    S: HttpService,
 {
     fn shut_down(self: Pin<&mut Self>) {
         self.graceful_shutdown();
@@ -257,14 +236,10 @@ where
 }
 
 #[cfg(feature = "http2")]
-impl<I, S, B> Connection for hyper::server::conn::http2::Connection<I, S, TaskExecutor>
+impl<I, S> Connection for http2::Connection<I, ConnectionService<S>, TaskExecutor>
 where
     I: Read + Write + Unpin,
-    S: Service<Request<Incoming>, Response = Response<B>>,
-    S::Future: 'static,
-    S::Error: Into<BoxError>,
-    B: Body + 'static,
-    B::Error: Into<BoxError>,
+    S: HttpService,
 {
     fn shut_down(self: Pin<&mut Self>) {
         self.graceful_shutdown();
@@ -304,57 +279,6 @@ async fn drive<C: Connection>(
         }
     })
     .await
-}
-
-/// The service of one connection.
-struct ConnectionService<S> {
-    inner: S,
-    activity: Rc<Activity>,
-    body_timeout: Option<Duration>,
-}
-
-impl<S, B> Service<Request<Incoming>> for ConnectionService<S>
-where
-    S: Service<Request<RequestBody>, Response = Response<B>>,
-{
-    type Response = Response<ResponseBody<B>>;
-    type Error = S::Error;
-    type Future = Answer<S::Future>;
-
-    fn call(&self, request: Request<Incoming>) -> Self::Future {
-        let active = self.activity.begin_request();
-        let request = request.map(|body| RequestBody::new(body, self.body_timeout));
-        Answer {
-            future: self.inner.call(request),
-            active: Some(active),
-        }
-    }
-}
-
-pin_project! {
-    /// The future of a response.
-    struct Answer<F> {
-        #[pin]
-        future: F,
-        active: Option<ActiveRequest>,
-    }
-}
-
-impl<F, B, E> Future for Answer<F>
-where
-    F: Future<Output = Result<Response<B>, E>>,
-{
-    type Output = Result<Response<ResponseBody<B>>, E>;
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = self.project();
-        let response = ready!(this.future.poll(cx))?;
-        let active = this
-            .active
-            .take()
-            .expect("a future is polled once to its end");
-        Poll::Ready(Ok(response.map(|body| ResponseBody::new(body, active))))
-    }
 }
 
 /// The failure of a connection. Most are faults of the peer, or of the network.

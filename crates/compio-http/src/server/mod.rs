@@ -6,12 +6,13 @@ mod connection;
 mod detect;
 mod io;
 mod serve;
+mod service;
 mod socket;
 #[cfg(feature = "tls")]
 mod tls;
 pub mod upgrade;
 
-use std::{error::Error, fmt, time::Duration};
+use std::{fmt, time::Duration};
 
 use compio::cores::{self, RunningServer, Server, draining};
 use http_body::Body;
@@ -27,9 +28,9 @@ pub use self::{
     serve::{Serve, serve},
     socket::ServerSocket,
 };
-use crate::rt::RuntimeTimer;
 #[cfg(feature = "http2")]
 use crate::rt::TaskExecutor;
+use crate::{BoxError, rt::RuntimeTimer};
 
 /// The settings of the connections of a server. Clones are cheap.
 ///
@@ -216,7 +217,7 @@ impl Http {
         self
     }
 
-    /// Serves one connection until it ends. On a worker of a [`Dispatcher`](cores::Dispatcher), the begin of its
+    /// Serves one connection until it ends. On a worker of a [`Dispatcher`](cores::Dispatcher), the start of its
     /// shutdown ends the connection after the request in progress.
     ///
     /// # Cancellation
@@ -230,10 +231,9 @@ impl Http {
     where
         I: Read + Write + Unpin + 'static,
         S: Service<Request<RequestBody>, Response = Response<B>> + 'static,
-        S::Future: 'static,
-        S::Error: Into<Box<dyn Error + Send + Sync>>,
+        S::Error: Into<BoxError>,
         B: Body + 'static,
-        B::Error: Into<Box<dyn Error + Send + Sync>>,
+        B::Error: Into<BoxError>,
     {
         self.serve_connection_until(io, service, draining()).await
     }
@@ -257,10 +257,9 @@ impl Http {
     where
         I: Read + Write + Unpin + 'static,
         S: Service<Request<RequestBody>, Response = Response<B>> + 'static,
-        S::Future: 'static,
-        S::Error: Into<Box<dyn Error + Send + Sync>>,
+        S::Error: Into<BoxError>,
         B: Body + 'static,
-        B::Error: Into<Box<dyn Error + Send + Sync>>,
+        B::Error: Into<BoxError>,
     {
         connection::serve_connection(self, io, service, shutdown).await
     }
@@ -282,10 +281,9 @@ impl Http {
         L: cores::Listener,
         L::Stream: ServerSocket,
         S: Service<Request<RequestBody>, Response = Response<B>> + Clone + Send + 'static,
-        S::Future: 'static,
-        S::Error: Into<Box<dyn Error + Send + Sync>>,
+        S::Error: Into<BoxError>,
         B: Body + 'static,
-        B::Error: Into<Box<dyn Error + Send + Sync>>,
+        B::Error: Into<BoxError>,
     {
         self.start_with(server, move |_: &L::Stream| service.clone())
     }
@@ -305,10 +303,9 @@ impl Http {
         L::Stream: ServerSocket,
         M: Fn(&L::Stream) -> S + Clone + Send + 'static,
         S: Service<Request<RequestBody>, Response = Response<B>> + 'static,
-        S::Future: 'static,
-        S::Error: Into<Box<dyn Error + Send + Sync>>,
+        S::Error: Into<BoxError>,
         B: Body + 'static,
-        B::Error: Into<Box<dyn Error + Send + Sync>>,
+        B::Error: Into<BoxError>,
     {
         server.start(async move |stream| {
             let service = make(&stream);

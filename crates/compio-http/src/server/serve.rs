@@ -1,7 +1,6 @@
 //! A server on one thread.
 
 use std::{
-    error::Error,
     fmt,
     future::{IntoFuture, Pending, pending, poll_fn},
     io,
@@ -20,7 +19,8 @@ use compio::{
 use http_body::Body;
 use hyper::{Request, Response, service::Service};
 
-use super::{Http, RequestBody, ServerSocket, connection::serve_socket};
+use super::{Http, RequestBody, ServerSocket, connection::serve_socket, service::HttpService};
+use crate::BoxError;
 
 /// The pause after a failed accept: the process has no descriptor left, or the system no memory.
 const PAUSE: Duration = Duration::from_millis(10);
@@ -151,75 +151,68 @@ where
     L: Accept + 'static,
     F: Future<Output = ()> + 'static,
     S: Service<Request<RequestBody>, Response = Response<B>> + Clone + 'static,
-    S::Future: 'static,
-    S::Error: Into<Box<dyn Error + Send + Sync>>,
+    S::Error: Into<BoxError>,
     B: Body + 'static,
-    B::Error: Into<Box<dyn Error + Send + Sync>>,
+    B::Error: Into<BoxError>,
 {
     type Output = io::Result<()>;
     type IntoFuture = Pin<Box<dyn Future<Output = io::Result<()>>>>;
 
     fn into_future(self) -> Self::IntoFuture {
-        Box::pin(self.run())
+        Box::pin(run(self))
     }
 }
 
-impl<L, S, F, B> Serve<L, S, F>
+async fn run<L, S, F>(server: Serve<L, S, F>) -> io::Result<()>
 where
-    L: Accept + 'static,
-    F: Future<Output = ()> + 'static,
-    S: Service<Request<RequestBody>, Response = Response<B>> + Clone + 'static,
-    S::Future: 'static,
-    S::Error: Into<Box<dyn Error + Send + Sync>>,
-    B: Body + 'static,
-    B::Error: Into<Box<dyn Error + Send + Sync>>,
+    L: Accept,
+    S: HttpService + Clone,
+    F: Future<Output = ()>,
 {
-    async fn run(self) -> io::Result<()> {
-        let ending = Rc::new(Event::new());
-        let mut connections = JoinSet::new();
-        {
-            let mut shutdown = pin!(self.shutdown);
-            loop {
-                // Removes those that have ended.
-                while connections.try_join_next().is_some() {}
-                let accepted = {
-                    let next = async {
-                        while connections.len() >= self.connections_max {
-                            connections.join_next().await;
-                        }
-                        self.listener.accept().await
-                    };
-                    let mut next = pin!(next);
-                    poll_fn(|cx| match shutdown.as_mut().poll(cx) {
-                        Poll::Ready(()) => Poll::Ready(None),
-                        Poll::Pending => next.as_mut().poll(cx).map(Some),
-                    })
-                    .await
-                };
-                match accepted {
-                    None => break,
-                    Some(Ok(stream)) => {
-                        let (http, service) = (self.http.clone(), self.service.clone());
-                        let ending = Rc::clone(&ending);
-                        connections.spawn(async move {
-                            // The error concerns one peer, and was seen by it.
-                            let _ = serve_socket(&http, stream, service, ending.wait()).await;
-                        });
+    let ending = Rc::new(Event::new());
+    let mut connections = JoinSet::new();
+    {
+        let mut shutdown = pin!(server.shutdown);
+        loop {
+            // Removes those that have ended.
+            while connections.try_join_next().is_some() {}
+            let accepted = {
+                let next = async {
+                    while connections.len() >= server.connections_max {
+                        connections.join_next().await;
                     }
-                    Some(Err(_)) => sleep(PAUSE).await,
+                    server.listener.accept().await
+                };
+                let mut next = pin!(next);
+                poll_fn(|cx| match shutdown.as_mut().poll(cx) {
+                    Poll::Ready(()) => Poll::Ready(None),
+                    Poll::Pending => next.as_mut().poll(cx).map(Some),
+                })
+                .await
+            };
+            match accepted {
+                None => break,
+                Some(Ok(stream)) => {
+                    let (http, service) = (server.http.clone(), server.service.clone());
+                    let ending = Rc::clone(&ending);
+                    connections.spawn(async move {
+                        // The error concerns one peer, and was seen by it.
+                        let _ = serve_socket(&http, stream, service, ending.wait()).await;
+                    });
                 }
+                Some(Err(_)) => sleep(PAUSE).await,
             }
         }
-        drop(self.listener);
-        ending.handle().notify();
-        let ended = async { while connections.join_next().await.is_some() {} };
-        match self.shutdown_timeout {
-            // The drop of the set closes the rest.
-            Some(limit) => drop(timeout(limit, ended).await),
-            None => ended.await,
-        }
-        Ok(())
     }
+    drop(server.listener);
+    ending.handle().notify();
+    let ended = async { while connections.join_next().await.is_some() {} };
+    match server.shutdown_timeout {
+        // The drop of the set closes the rest.
+        Some(limit) => drop(timeout(limit, ended).await),
+        None => ended.await,
+    }
+    Ok(())
 }
 
 impl<L, S, F> fmt::Debug for Serve<L, S, F> {
