@@ -53,8 +53,8 @@
 //!
 //! # Code map
 //!
-//! `rt.rs` executor and timer for hyper; `alpn.rs` names of protocols; `file_body.rs` bodies that are read from files;
-//! `server/` the settings (`mod.rs`), listeners (`serve.rs`),
+//! `rt.rs` executor and timer for hyper; `alpn.rs` names of protocols; `deadline.rs` the timer of a deadline that moves;
+//! `file_body.rs` bodies that are read from files; `server/` the settings (`mod.rs`), listeners (`serve.rs`),
 //! accepted sockets (`socket.rs`), their TLS (`tls.rs`), one connection (`connection.rs`), its service
 //! (`service.rs`), its deadlines (`activity.rs`), its stream (`io.rs`), the choice of the protocol (`detect.rs`),
 //! bodies of requests and responses (`body.rs`), and upgrades (`upgrade.rs`); `client/` the client and its settings
@@ -66,6 +66,7 @@
 mod alpn;
 #[cfg(feature = "client")]
 pub mod client;
+mod deadline;
 mod file_body;
 pub mod rt;
 mod server;

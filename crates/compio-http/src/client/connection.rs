@@ -12,7 +12,7 @@ use std::{
 use compio::{
     cores::{Draining, draining},
     runtime::SendWrapper,
-    time::{Sleep, sleep, sleep_until},
+    time::sleep,
 };
 use hyper::{
     Request, Response,
@@ -27,6 +27,7 @@ use super::{
     body::OutgoingBody,
     pool::{Key, Permit, Pool},
 };
+use crate::deadline::DeadlineTimer;
 
 /// A connection for one request.
 pub(super) enum Connection {
@@ -84,8 +85,7 @@ impl Idle {
 
 /// Ends idle connections.
 struct Expiry {
-    /// May end before the deadline: connections are idle often, and end rarely.
-    sleep: Option<Sleep>,
+    timer: DeadlineTimer,
     /// The worker of the connection waits for the end of all tasks.
     draining: Draining,
 }
@@ -93,7 +93,7 @@ struct Expiry {
 impl Expiry {
     fn new() -> Self {
         Self {
-            sleep: None,
+            timer: DeadlineTimer::default(),
             draining: draining(),
         }
     }
@@ -107,32 +107,12 @@ impl Expiry {
             idle.is_watched.set(false);
             return Poll::Ready(());
         }
-        let polled = self.poll_deadline(cx, idle.deadline.get());
-        idle.is_watched.set(self.sleep.is_some());
+        let polled = self.timer.poll(cx, idle.deadline.get());
+        idle.is_watched.set(self.timer.is_set());
         if polled.is_ready() {
             idle.deadline.set(None);
         }
         polled
-    }
-
-    fn poll_deadline(&mut self, cx: &mut Context<'_>, deadline: Option<Instant>) -> Poll<()> {
-        let Some(deadline) = deadline else {
-            if let Some(sleep) = &mut self.sleep
-                && Pin::new(sleep).poll(cx).is_ready()
-            {
-                self.sleep = None;
-            }
-            return Poll::Pending;
-        };
-        let sleep = self.sleep.get_or_insert_with(|| sleep_until(deadline));
-        while Pin::new(&mut *sleep).poll(cx).is_ready() {
-            if deadline <= sleep.deadline() {
-                self.sleep = None;
-                return Poll::Ready(());
-            }
-            *sleep = sleep_until(deadline);
-        }
-        Poll::Pending
     }
 }
 

@@ -1,16 +1,8 @@
 //! One request and its response: a connection, the time limits, and the repetition on a new connection.
 
-use std::{
-    error::Error as _,
-    future::poll_fn,
-    io,
-    pin::pin,
-    rc::Rc,
-    task::{Poll, ready},
-    time::Duration,
-};
+use std::{error::Error as _, future::poll_fn, io, pin::pin, rc::Rc, task::Poll, time::Duration};
 
-use compio::time::{Sleep, sleep, sleep_until, timeout, timeout_at};
+use compio::time::{sleep, timeout, timeout_at};
 use http_body::Body;
 use hyper::{Method, Request, Response, Uri, body::Incoming, client::conn::TrySendError};
 
@@ -26,7 +18,7 @@ use super::{
     pool::{Key, Lease, Permit},
     response::ResponseBody,
 };
-use crate::BoxError;
+use crate::{BoxError, deadline::DeadlineTimer};
 
 /// The time limits of one request.
 #[derive(Debug, Clone, Copy)]
@@ -86,11 +78,10 @@ async fn attempts<C: Connect>(
             progress.note();
         }
         let sent = send(client, connection, request, &url, &key);
-        let error = match within(progress.as_ref(), sent).await? {
+        let mut error = match within(progress.as_ref(), sent).await? {
             Ok(answer) => return Ok(answer),
             Err(error) => error,
         };
-        let mut error = error;
         let unsent = error.take_message();
         let error = error.into_error();
         // The peer may close an idle connection while a request is on its way. A second failure is no such race.
@@ -258,22 +249,13 @@ fn prepare_http1(request: &mut Request<OutgoingBody>, url: &Uri) {
 /// Fails if neither the response arrives nor the request moves for this time.
 async fn within<F: Future>(progress: Option<&Progress>, future: F) -> Result<F::Output, Error> {
     let mut future = pin!(future);
-    let mut late: Option<Sleep> = None;
+    let mut timer = DeadlineTimer::default();
     poll_fn(|cx| {
         if let Poll::Ready(output) = future.as_mut().poll(cx) {
             return Poll::Ready(Ok(output));
         }
-        let Some(deadline) = progress.map(Progress::deadline) else {
-            return Poll::Pending;
-        };
-        let sleep = late.get_or_insert_with(|| sleep_until(deadline));
-        loop {
-            ready!(pin!(&mut *sleep).poll(cx));
-            if deadline <= sleep.deadline() {
-                return Poll::Ready(Err(Error::new(Kind::ReadTimeout)));
-            }
-            *sleep = sleep_until(deadline);
-        }
+        let late = timer.poll(cx, progress.map(Progress::deadline));
+        late.map(|()| Err(Error::new(Kind::ReadTimeout)))
     })
     .await
 }

@@ -2,13 +2,14 @@
 
 use std::{
     cell::Cell,
-    pin::Pin,
     rc::Rc,
     task::{Context, Poll, ready},
     time::{Duration, Instant},
 };
 
-use compio::time::{Sleep, sleep, sleep_until};
+use compio::time::sleep;
+
+use crate::deadline::DeadlineTimer;
 
 /// The state that the parts of one connection share.
 #[derive(Debug, Default)]
@@ -123,8 +124,7 @@ pub(super) struct Watch {
     phase: Phase,
     /// Of the phase.
     deadline: Option<Instant>,
-    /// May end before the deadline of the phase: phases change often, and deadlines are rare.
-    sleep: Option<Sleep>,
+    timer: DeadlineTimer,
 }
 
 impl Watch {
@@ -144,7 +144,7 @@ impl Watch {
             is_ending: false,
             phase: Phase::Head,
             deadline: first,
-            sleep: None,
+            timer: DeadlineTimer::default(),
         }
     }
 
@@ -205,23 +205,16 @@ impl Watch {
             self.begin_phase();
         }
         loop {
-            let Some(deadline) = self.deadline else {
+            // No limit: a timer that is set need not be renewed.
+            if self.deadline.is_none() {
                 return Poll::Pending;
-            };
-            let sleep = self.sleep.get_or_insert_with(|| sleep_until(deadline));
-            if sleep.deadline() > deadline {
-                sleep.reset(deadline);
             }
-            ready!(Pin::new(&mut *sleep).poll(cx));
-            if sleep.deadline() < deadline {
-                *sleep = sleep_until(deadline);
-            } else if phase == Phase::Active {
-                // It has no limit.
-                self.begin_phase();
-            } else {
-                self.sleep = None;
+            ready!(self.timer.poll(cx, self.deadline));
+            if phase != Phase::Active {
                 return Poll::Ready(phase);
             }
+            // It has no limit.
+            self.begin_phase();
         }
     }
 }
