@@ -96,7 +96,8 @@ impl<C: Connect> ClientBuilder<C> {
         self
     }
 
-    /// The time of a whole request, from its begin to the end of the response's body. No limit by default.
+    /// The time of a whole request, from its start until the program has read the response's body to its end. No limit by
+    /// default.
     pub fn timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
         self.deadlines.total = timeout.into();
         self

@@ -89,7 +89,7 @@ impl<C: Connect> RequestBuilder<C> {
         self
     }
 
-    /// The time from [`send`](Self::send) to the end of the response's body. The client's setting by default.
+    /// The time from [`send`](Self::send) until the body of the response is read to its end. The client's setting by default.
     pub fn timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
         self.limits.total = timeout.into();
         self

@@ -5,7 +5,7 @@ use std::{
     future::poll_fn,
     pin::Pin,
     rc::Rc,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::{Duration, Instant},
 };
 
@@ -197,17 +197,27 @@ impl ResponseBody {
         }
     }
 
-    fn poll_late(&mut self, cx: &mut Context<'_>) -> Poll<Kind> {
-        if let Some(deadline) = &mut self.deadline
-            && Pin::new(deadline).poll(cx).is_ready()
-        {
-            return Poll::Ready(Kind::Timeout);
+    /// Ready when the time of the whole request has passed.
+    fn poll_deadline(&mut self, cx: &mut Context<'_>) -> Poll<Kind> {
+        match &mut self.deadline {
+            Some(deadline) => Pin::new(deadline).poll(cx).map(|()| Kind::Timeout),
+            None => Poll::Pending,
         }
+    }
+
+    /// Ready when the server has sent nothing for too long.
+    fn poll_stalled(&mut self, cx: &mut Context<'_>) -> Poll<Kind> {
         let Some(timeout) = self.read_timeout else {
             return Poll::Pending;
         };
         let stalled = self.stalled.get_or_insert_with(|| sleep(timeout));
         Pin::new(stalled).poll(cx).map(|()| Kind::ReadTimeout)
+    }
+
+    fn fail(&mut self, kind: Kind) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        self.inner = None;
+        self.active = None;
+        Poll::Ready(Some(Err(Error::new(kind))))
     }
 }
 
@@ -222,18 +232,22 @@ impl Body for ResponseBody {
         let Some(inner) = &mut self.inner else {
             return Poll::Ready(None);
         };
-        if let Poll::Ready(frame) = Pin::new(inner).poll_frame(cx) {
-            self.stalled = None;
-            if frame.is_none() {
-                self.active = None;
-            }
-            return Poll::Ready(frame.map(|f| f.map_err(|e| Error::with(Kind::Body, e))));
+        let polled = Pin::new(inner).poll_frame(cx);
+        // Also before a frame that is ready: there always is one if the server sends faster than the program reads.
+        if let Poll::Pending | Poll::Ready(Some(Ok(_))) = polled
+            && let Poll::Ready(kind) = self.poll_deadline(cx)
+        {
+            return self.fail(kind);
         }
-        self.poll_late(cx).map(|kind| {
-            self.inner = None;
+        let Poll::Ready(frame) = polled else {
+            let kind = ready!(self.poll_stalled(cx));
+            return self.fail(kind);
+        };
+        self.stalled = None;
+        if frame.is_none() {
             self.active = None;
-            Some(Err(Error::new(kind)))
-        })
+        }
+        Poll::Ready(frame.map(|f| f.map_err(|e| Error::with(Kind::Body, e))))
     }
 
     fn is_end_stream(&self) -> bool {

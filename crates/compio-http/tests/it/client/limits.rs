@@ -2,7 +2,10 @@
 
 use std::{convert::Infallible, error::Error as _, future::pending, io, io::Write, time::Duration};
 
-use compio::net::{PollStream, TcpStream};
+use compio::{
+    net::{PollStream, TcpStream},
+    time::sleep,
+};
 use compio_http::{
     Client,
     client::{Connect, Connected},
@@ -91,6 +94,29 @@ fn body_that_stops_is_an_error_of_the_body() {
             compio::task::spawn_blocking(|| drop(peer)).await.unwrap();
         });
     }
+}
+
+/// The next bytes are always there when they are read.
+#[test]
+fn body_that_is_read_slowly_ends_with_the_timeout_of_the_request() {
+    let peer = Peer::start(|_, stream| {
+        read_request(stream);
+        let head = "HTTP/1.1 200 OK\r\n\r\n";
+        stream.write_all(head.as_bytes()).unwrap();
+        while stream.write_all(&[0; 4096]).is_ok() {}
+    });
+    run(async {
+        let limit = 10 * SHORT;
+        let request = Client::new().get(peer.url("/")).timeout(limit);
+        let mut response = request.send().await.unwrap();
+        response.chunk().await.unwrap().unwrap();
+        sleep(limit).await;
+        let error = response.chunk().await.unwrap_err();
+        assert!(error.is_timeout(), "{error:?}");
+        // The limit has closed the connection: the peer ends.
+        assert!(response.chunk().await.unwrap().is_none());
+        compio::task::spawn_blocking(|| drop(peer)).await.unwrap();
+    });
 }
 
 #[test]

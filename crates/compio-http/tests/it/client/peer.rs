@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-/// A read that takes longer hangs.
+/// A read or a write that takes longer hangs.
 const LONG: Duration = Duration::from_secs(20);
 
 /// A server that ends with this value.
@@ -38,6 +38,7 @@ impl Peer {
                 }
                 let (mut stream, serve) = (stream.unwrap(), Arc::clone(&serve));
                 stream.set_read_timeout(Some(LONG)).unwrap();
+                stream.set_write_timeout(Some(LONG)).unwrap();
                 threads.push(thread::spawn(move || serve(number, &mut stream)));
             }
             for thread in threads {
