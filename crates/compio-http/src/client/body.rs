@@ -12,6 +12,7 @@ use std::{
 use bytes::{Buf, Bytes};
 use compio::time::sleep;
 use http_body::{Body, Frame, SizeHint};
+use pin_project_lite::pin_project;
 
 use crate::BoxError;
 
@@ -46,7 +47,7 @@ impl OutgoingBody {
             return Self::bytes(Bytes::new());
         }
         Self {
-            content: Content::Stream(Box::pin(BytesBody(Box::pin(body)))),
+            content: Content::Stream(Box::pin(BytesBody { inner: body })),
             progress: None,
         }
     }
@@ -111,8 +112,13 @@ impl fmt::Debug for OutgoingBody {
     }
 }
 
-/// A body with other types of data and error.
-struct BytesBody<B>(Pin<Box<B>>);
+pin_project! {
+    /// A body with other types of data and error.
+    struct BytesBody<B> {
+        #[pin]
+        inner: B,
+    }
+}
 
 impl<B> Body for BytesBody<B>
 where
@@ -123,10 +129,10 @@ where
     type Error = BoxError;
 
     fn poll_frame(
-        mut self: Pin<&mut Self>,
+        self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        let frame = ready!(self.0.as_mut().poll_frame(cx));
+        let frame = ready!(self.project().inner.poll_frame(cx));
         Poll::Ready(frame.map(|frame| match frame {
             // Copies nothing if the data are `Bytes`.
             Ok(frame) => Ok(frame.map_data(|mut data| data.copy_to_bytes(data.remaining()))),
@@ -135,11 +141,11 @@ where
     }
 
     fn is_end_stream(&self) -> bool {
-        self.0.is_end_stream()
+        self.inner.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.0.size_hint()
+        self.inner.size_hint()
     }
 }
 
