@@ -1,6 +1,14 @@
 //! The connection of both sides, and its halves.
 
-use std::{cell::RefCell, fmt, future::poll_fn, mem, rc::Rc, task::ready, time::Duration};
+use std::{
+    cell::RefCell,
+    fmt,
+    future::poll_fn,
+    mem,
+    rc::Rc,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
 
 use compio::time::timeout;
 use compio_io::{
@@ -83,7 +91,8 @@ impl<S> Shared<S> {
 
     async fn feed(&self, message: Message) -> Result<(), Error> {
         let mut message = Some(message);
-        poll_fn(|cx| self.step(|engine| engine.poll_feed(cx, &mut message))).await
+        self.sending(|engine, cx| engine.poll_feed(cx, &mut message))
+            .await
     }
 
     async fn send(&self, message: Message) -> Result<(), Error> {
@@ -92,7 +101,14 @@ impl<S> Shared<S> {
     }
 
     async fn flush(&self) -> Result<(), Error> {
-        /// Passes the output to another task, if this future is dropped.
+        self.sending(Engine::poll_flush).await
+    }
+
+    /// Waits for a poll that sends output. If this future is dropped before, waiting receivers send it.
+    async fn sending<T>(
+        &self,
+        mut poll: impl FnMut(&mut Engine<S>, &mut Context<'_>) -> Poll<T>,
+    ) -> T {
         struct Dropped<'a, S>(&'a Shared<S>);
         impl<S> Drop for Dropped<'_, S> {
             fn drop(&mut self) {
@@ -100,9 +116,9 @@ impl<S> Shared<S> {
             }
         }
         let dropped = Dropped(self);
-        let flushed = poll_fn(|cx| self.step(|engine| engine.poll_flush(cx))).await;
+        let output = poll_fn(|cx| self.step(|engine| poll(engine, cx))).await;
         mem::forget(dropped);
-        flushed
+        output
     }
 }
 

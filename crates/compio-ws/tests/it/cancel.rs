@@ -121,3 +121,22 @@ fn rest_of_a_dropped_send_leaves_by_the_other_half() {
         assert_eq!(answer, Message::text("answer"));
     });
 }
+
+/// The send waits for room behind a message that was fed, of which it has sent the beginning.
+#[test]
+fn rest_of_a_message_before_a_dropped_send_leaves_by_the_other_half() {
+    run(async {
+        let (left, mut right) = in_memory(1024);
+        let (mut sender, mut receiver) = left.split();
+        let receiving = spawn(async move { receiver.recv().await });
+        yield_now().await;
+        let message = pattern(1 << 20);
+        sender.feed(message.clone()).await.unwrap();
+        assert!(attempt(sender.send("dropped")).is_none());
+        let received = right.recv().await.unwrap().unwrap();
+        assert!(received == Message::binary(message));
+        right.send("answer").await.unwrap();
+        let answer = receiving.await.unwrap().unwrap().unwrap();
+        assert_eq!(answer, Message::text("answer"));
+    });
+}
