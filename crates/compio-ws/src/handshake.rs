@@ -5,6 +5,7 @@
 use std::{
     future::Future,
     io::{self, Read, Write},
+    mem,
     rc::Rc,
     time::Duration,
 };
@@ -20,7 +21,7 @@ use tungstenite::{
         machine::TryParse,
         server::{ErrorResponse, Request, Response, create_response, write_response},
     },
-    http::{HeaderValue, StatusCode, header},
+    http::{self, HeaderValue, StatusCode, header},
     protocol::Role,
 };
 
@@ -125,16 +126,12 @@ where
         Err(HandshakeError::Failure(error)) => return Err(Error::handshake(error, None)),
         Ok(_) => unreachable!("there is no response"),
     };
-    let stream = Rc::new(stream);
-    let (mut reader, mut writer) = Engine::operations(&stream);
+    let mut opening = Opening::new(stream);
     let memory = handshake.get_mut().get_mut();
-    send(&mut writer, std::mem::take(&mut memory.output)).await?;
-    let Some(head) = read_head(&mut reader, config.max_head_size).await? else {
+    opening.send(mem::take(&mut memory.output)).await?;
+    let Some(head) = opening.read_head(config.max_head_size).await? else {
         let message = "the head of the response is too long";
-        return Err(Error::Io(io::Error::new(
-            io::ErrorKind::InvalidData,
-            message,
-        )));
+        return Err(io::Error::new(io::ErrorKind::InvalidData, message).into());
     };
     handshake.get_mut().get_mut().input = io::Cursor::new(head);
     let response = match handshake.handshake() {
@@ -144,7 +141,7 @@ where
             let mut body = Vec::new();
             let len = parts.headers.get(header::CONTENT_LENGTH);
             // A server that stalls must not hide the status.
-            let _ = timeout(BODY_WAIT, read_body(&mut reader, len, &mut body)).await;
+            let _ = timeout(BODY_WAIT, opening.read_body(len, &mut body)).await;
             return Err(Error::Refused(Box::new(
                 Response::from_parts(parts, ()).map(|()| body),
             )));
@@ -161,8 +158,7 @@ where
         let error = ProtocolError::InvalidHeader(Box::new(extensions));
         return Err(Error::handshake(error.into(), None));
     }
-    let engine = Engine::new(Role::Client, reader, writer, Vec::new(), &config);
-    Ok((WebSocket::new(engine, stream, &config), response))
+    Ok((opening.into_socket(Role::Client, config), response))
 }
 
 /// Executes the handshake of a server over a stream. Returns the connection and the client's request. No subprotocol
@@ -236,9 +232,8 @@ async fn server_handshake<S: 'static>(
 where
     for<'s> &'s S: AsyncRead + AsyncWrite,
 {
-    let stream = Rc::new(stream);
-    let (mut reader, mut writer) = Engine::operations(&stream);
-    let head = read_head(&mut reader, config.max_head_size).await?;
+    let mut opening = Opening::new(stream);
+    let head = opening.read_head(config.max_head_size).await?;
     let request = match head.as_deref() {
         None => Err((
             tungstenite::Error::AttackAttempt,
@@ -259,27 +254,23 @@ where
                 let headers = refusal.headers_mut();
                 headers.insert(header::SEC_WEBSOCKET_VERSION, version);
             }
-            refuse(&mut reader, &mut writer, refusal).await?;
+            opening.refuse(refusal).await?;
             return Err(Error::handshake(error, Some(status)));
         }
     };
     match callback(&request, response) {
         Ok(response) => {
-            let mut bytes = Vec::new();
-            write_response(&mut bytes, &response)
-                .map_err(|error| Error::InvalidRequest(Box::new(error)))?;
-            send(&mut writer, bytes).await?;
+            opening.send(head_of(&response)?).await?;
         }
         Err(refusal) => {
             let sent = (*refusal)
                 .clone()
                 .map(|body| body.unwrap_or_default().into_bytes());
-            refuse(&mut reader, &mut writer, *refusal).await?;
+            opening.refuse(*refusal).await?;
             return Err(Error::Refused(Box::new(sent)));
         }
     }
-    let engine = Engine::new(Role::Server, reader, writer, Vec::new(), &config);
-    Ok((WebSocket::new(engine, stream, &config), request))
+    Ok((opening.into_socket(Role::Server, config), request))
 }
 
 /// Selects the first of these subprotocols that the client offers, and names it in the response.
@@ -323,83 +314,107 @@ pub(crate) fn status_for(error: &tungstenite::Error) -> StatusCode {
     }
 }
 
-/// Sends a refusal, and waits until the client has closed the stream: unread bytes would reset it.
-async fn refuse<S>(
-    reader: &mut PollReader<Rc<S>>,
-    writer: &mut PollWriter<Rc<S>>,
-    mut refusal: ErrorResponse,
-) -> Result<(), Error>
+/// The head of a response, as it is sent.
+fn head_of<T>(response: &http::Response<T>) -> Result<Vec<u8>, Error> {
+    let mut bytes = Vec::new();
+    write_response(&mut bytes, response).map_err(|error| Error::InvalidRequest(Box::new(error)))?;
+    Ok(bytes)
+}
+
+/// A stream in its handshake.
+struct Opening<S> {
+    stream: Rc<S>,
+    reader: PollReader<Rc<S>>,
+    writer: PollWriter<Rc<S>>,
+}
+
+impl<S: 'static> Opening<S>
 where
     for<'s> &'s S: AsyncRead + AsyncWrite,
 {
-    let body = refusal.body_mut().take().unwrap_or_default();
-    let headers = refusal.headers_mut();
-    headers.insert(header::CONTENT_LENGTH, body.len().into());
-    headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
-    let mut bytes = Vec::new();
-    write_response(&mut bytes, &refusal).map_err(|error| Error::InvalidRequest(Box::new(error)))?;
-    bytes.extend_from_slice(body.as_bytes());
-    send(writer, bytes).await?;
-    writer.shutdown().await?;
-    let drained = async {
-        while let Ok([_, ..]) = reader.fill_buf().await {
-            let len = reader.buffer().len();
-            reader.consume(len);
-        }
-    };
-    let _ = timeout(LINGER, drained).await;
-    Ok(())
-}
-
-async fn send<S>(writer: &mut PollWriter<Rc<S>>, bytes: Vec<u8>) -> Result<(), Error>
-where
-    for<'s> &'s S: AsyncWrite,
-{
-    writer.write_all(bytes).await.0?;
-    Ok(writer.flush().await?)
-}
-
-/// Reads to the end of a head, and leaves the bytes behind it in the reader. `None` if it is too long.
-async fn read_head<R>(reader: &mut PollReader<R>, max: usize) -> Result<Option<Vec<u8>>, Error> {
-    let mut head = Vec::new();
-    loop {
-        let received = reader.fill_buf().await?;
-        if received.is_empty() {
-            return Err(Error::eof(
-                "the peer has closed the stream in the handshake",
-            ));
-        }
-        let (before, len) = (head.len(), received.len());
-        head.extend_from_slice(received);
-        // The end may have begun before.
-        let begin = before.saturating_sub(3);
-        let end = head[begin..].windows(4).position(|end| end == b"\r\n\r\n");
-        if let Some(end) = end.map(|end| begin + end + 4) {
-            reader.consume(end - before);
-            head.truncate(end);
-            return Ok((end <= max).then_some(head));
-        }
-        reader.consume(len);
-        if head.len() > max {
-            return Ok(None);
+    fn new(stream: S) -> Self {
+        let stream = Rc::new(stream);
+        let (reader, writer) = Engine::operations(&stream);
+        Self {
+            stream,
+            reader,
+            writer,
         }
     }
-}
 
-/// The beginning of the body of a refusal.
-async fn read_body<R>(reader: &mut PollReader<R>, len: Option<&HeaderValue>, body: &mut Vec<u8>) {
-    let len = len.and_then(|len| len.to_str().ok()?.parse().ok());
-    let len: usize = len.unwrap_or(0).min(BODY_MAX);
-    while body.len() < len {
-        match reader.fill_buf().await {
-            Ok([]) | Err(_) => break,
-            Ok(received) => {
-                let received = &received[..received.len().min(len - body.len())];
-                body.extend_from_slice(received);
-                let len = received.len();
-                reader.consume(len);
+    /// The connection after the handshake. Bytes behind the head of the peer are in the reader.
+    fn into_socket(self, role: Role, config: Config) -> WebSocket<S> {
+        let engine = Engine::new(role, self.reader, self.writer, Vec::new(), &config);
+        WebSocket::new(engine, self.stream, &config)
+    }
+
+    async fn send(&mut self, bytes: Vec<u8>) -> Result<(), Error> {
+        self.writer.write_all(bytes).await.0?;
+        Ok(self.writer.flush().await?)
+    }
+
+    /// Reads to the end of a head, and leaves the bytes behind it in the reader. `None` if it is too long.
+    async fn read_head(&mut self, max: usize) -> Result<Option<Vec<u8>>, Error> {
+        let mut head = Vec::new();
+        loop {
+            let received = self.reader.fill_buf().await?;
+            if received.is_empty() {
+                return Err(Error::eof(
+                    "the peer has closed the stream in the handshake",
+                ));
+            }
+            let (before, len) = (head.len(), received.len());
+            head.extend_from_slice(received);
+            // The end may have begun before.
+            let begin = before.saturating_sub(3);
+            let end = head[begin..].windows(4).position(|end| end == b"\r\n\r\n");
+            if let Some(end) = end.map(|end| begin + end + 4) {
+                self.reader.consume(end - before);
+                head.truncate(end);
+                return Ok((end <= max).then_some(head));
+            }
+            self.reader.consume(len);
+            if head.len() > max {
+                return Ok(None);
             }
         }
+    }
+
+    /// The beginning of the body of a refusal.
+    async fn read_body(&mut self, len: Option<&HeaderValue>, body: &mut Vec<u8>) {
+        let len = len.and_then(|len| len.to_str().ok()?.parse().ok());
+        let len: usize = len.unwrap_or(0).min(BODY_MAX);
+        while body.len() < len {
+            match self.reader.fill_buf().await {
+                Ok([]) | Err(_) => break,
+                Ok(received) => {
+                    let received = &received[..received.len().min(len - body.len())];
+                    body.extend_from_slice(received);
+                    let len = received.len();
+                    self.reader.consume(len);
+                }
+            }
+        }
+    }
+
+    /// Sends a refusal, and waits until the client has closed the stream: unread bytes would reset it.
+    async fn refuse(&mut self, mut refusal: ErrorResponse) -> Result<(), Error> {
+        let body = refusal.body_mut().take().unwrap_or_default();
+        let headers = refusal.headers_mut();
+        headers.insert(header::CONTENT_LENGTH, body.len().into());
+        headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+        let mut bytes = head_of(&refusal)?;
+        bytes.extend_from_slice(body.as_bytes());
+        self.send(bytes).await?;
+        self.writer.shutdown().await?;
+        let drained = async {
+            while let Ok([_, ..]) = self.reader.fill_buf().await {
+                let len = self.reader.buffer().len();
+                self.reader.consume(len);
+            }
+        };
+        let _ = timeout(LINGER, drained).await;
+        Ok(())
     }
 }
 
