@@ -57,16 +57,14 @@ pub async fn connect_with(
     request: impl IntoClientRequest,
     config: Config,
 ) -> Result<(WebSocket<Stream>, Response), Error> {
-    let connecting = async {
-        let (request, target) = Target::of(request)?;
+    establish(request, config, async |target| {
         if target.is_tls {
             let message = "a `wss` URL needs `connect_tls`";
-            return Err(io::Error::new(io::ErrorKind::Unsupported, message).into());
+            return Err(io::Error::new(io::ErrorKind::Unsupported, message));
         }
-        let stream = Stream::Tcp(target.connect().await?);
-        handshake::client_with(stream, request, config).await
-    };
-    handshake::within(config, connecting).await
+        target.connect().await.map(Stream::Tcp)
+    })
+    .await
 }
 
 /// As [`connect`], also to `wss` URLs, over TLS with this connector.
@@ -102,17 +100,29 @@ pub async fn connect_tls(
     connector: &TlsConnector,
     config: Config,
 ) -> Result<(WebSocket<Stream>, Response), Error> {
-    let connecting = async {
-        let (request, target) = Target::of(request)?;
+    establish(request, config, async |target| {
         let stream = target.connect().await?;
-        let stream = if target.is_tls {
-            Stream::Tls(Box::new(connector.connect(&target.host, stream).await?))
-        } else {
-            Stream::Tcp(stream)
-        };
-        handshake::client_with(stream, request, config).await
-    };
-    handshake::within(config, connecting).await
+        if !target.is_tls {
+            return Ok(Stream::Tcp(stream));
+        }
+        let stream = connector.connect(&target.host, stream).await?;
+        Ok(Stream::Tls(Box::new(stream)))
+    })
+    .await
+}
+
+/// Connects to the host of a request, and executes the handshake, within its time limit.
+async fn establish(
+    request: impl IntoClientRequest,
+    config: Config,
+    connect: impl AsyncFnOnce(&Target) -> io::Result<Stream>,
+) -> Result<(WebSocket<Stream>, Response), Error> {
+    handshake::within(config, async {
+        let (request, target) = Target::of(request)?;
+        let stream = connect(&target).await?;
+        handshake::client_handshake(stream, request, config).await
+    })
+    .await
 }
 
 /// The host of a URL.

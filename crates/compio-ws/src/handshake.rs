@@ -108,7 +108,8 @@ where
     within(config, client_handshake(stream, request, config)).await
 }
 
-async fn client_handshake<S: 'static>(
+/// The handshake of a client, without a time limit.
+pub(crate) async fn client_handshake<S: 'static>(
     stream: S,
     request: impl IntoClientRequest,
     config: Config,
