@@ -16,7 +16,7 @@ use rustls::{
 
 use crate::{
     TlsStream,
-    error::{Failure, eof_in_handshake, invalid_input},
+    error::{Failure, FirstBytes, eof_in_handshake, invalid_input},
     transport::{Completion, Transport},
 };
 
@@ -198,7 +198,7 @@ pub struct LazyAccept<S> {
     transport: Completion<S>,
     acceptor: Acceptor,
     accepted: Option<Accepted>,
-    first: Vec<u8>,
+    first: FirstBytes,
     failure: Option<Failure>,
 }
 
@@ -212,7 +212,7 @@ where
             transport: Completion::new(stream),
             acceptor: Acceptor::default(),
             accepted: None,
-            first: Vec::new(),
+            first: FirstBytes::default(),
             failure: None,
         }
     }
@@ -291,10 +291,7 @@ where
                 return Poll::Ready(Err(eof_in_handshake()));
             }
             let mut received = self.transport.received();
-            if self.first.len() < 8 {
-                let len = received.len().min(8 - self.first.len());
-                self.first.extend_from_slice(&received[..len]);
-            }
+            self.first.add(received);
             // It takes about 4 KiB per call.
             let len = match self.acceptor.read_tls(&mut received) {
                 Ok(len) => len,

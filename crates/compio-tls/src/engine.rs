@@ -19,13 +19,10 @@ use std::{
 use compio_io::waiters::Waiters;
 
 use crate::{
-    error::{self, Failure},
+    error::{self, Failure, FirstBytes},
     session::Session,
     transport::Transport,
 };
-
-/// The number of first bytes that are kept until the handshake is complete, to recognize other protocols.
-const FIRST: usize = 8;
 
 pub(crate) struct Engine<N> {
     pub(crate) session: N,
@@ -52,8 +49,7 @@ pub(crate) struct Engine<N> {
     early: Vec<u8>,
     early_begin: usize,
     may_get_early: bool,
-    /// The first bytes of the peer.
-    first: ([u8; FIRST], usize),
+    first: FirstBytes,
 }
 
 impl<N: Session> Engine<N> {
@@ -75,7 +71,7 @@ impl<N: Session> Engine<N> {
             early: Vec::new(),
             early_begin: 0,
             may_get_early: true,
-            first: ([0; FIRST], 0),
+            first: FirstBytes::default(),
         }
     }
 
@@ -357,11 +353,8 @@ impl<N: Session> Engine<N> {
                 break;
             }
             let is_handshaking = self.session.is_handshaking();
-            let (bytes, known) = &mut self.first;
-            if is_handshaking && *known < FIRST {
-                let len = received.len().min(FIRST - *known);
-                bytes[*known..*known + len].copy_from_slice(&received[..len]);
-                *known += len;
+            if is_handshaking {
+                self.first.add(received);
             }
             let (len, result) = self.session.receive(received);
             self.transport.consume(len);
@@ -384,8 +377,7 @@ impl<N: Session> Engine<N> {
 
     fn note(&mut self, result: Result<(), rustls::Error>) {
         if let Err(error) = result {
-            let (bytes, known) = &self.first;
-            let failure = Failure::new(error, &bytes[..*known]);
+            let failure = Failure::new(error, &self.first);
             // Such a peer cannot read an alert.
             self.is_ended |= failure.is_plain_http();
             self.failure = Some(failure);

@@ -9,6 +9,23 @@ pub(crate) struct Failure {
     advice: Option<&'static str>,
 }
 
+/// The first bytes of a peer: enough to recognize HTTP without TLS.
+#[derive(Debug, Default)]
+pub(crate) struct FirstBytes {
+    bytes: [u8; 8],
+    len: usize,
+}
+
+impl FirstBytes {
+    /// Adds received bytes, as long as there is room.
+    pub(crate) fn add(&mut self, received: &[u8]) {
+        let room = &mut self.bytes[self.len..];
+        let len = received.len().min(room.len());
+        room[..len].copy_from_slice(&received[..len]);
+        self.len += len;
+    }
+}
+
 /// The beginnings of HTTP/1 requests and of the preface of HTTP/2.
 const REQUESTS: [&[u8]; 10] = [
     b"GET ",
@@ -24,10 +41,10 @@ const REQUESTS: [&[u8]; 10] = [
 ];
 
 impl Failure {
-    /// The error after the peer has sent bytes that begin with `first`.
-    pub(crate) fn new(error: rustls::Error, first: &[u8]) -> Self {
+    /// The error of a peer that has begun with these bytes.
+    pub(crate) fn new(error: rustls::Error, first: &FirstBytes) -> Self {
         let advice = if let rustls::Error::InvalidMessage(_) = error {
-            plain_http(first)
+            plain_http(&first.bytes[..first.len])
         } else {
             None
         };
