@@ -118,23 +118,24 @@ async fn begin<I: Read + Write + Unpin>(
     // One limit for the first bytes and the rest of the head.
     let deadline = http.head_timeout.map(|limit| sleep(limit).deadline());
     let first = within(http.head_timeout, detect(&mut io, version));
-    match unless(silence, first).await {
-        Some(Some(Ok(Some((version, first))))) => {
-            return Ok(Some(Begun {
-                io,
-                deadline,
-                version,
-                first,
-            }));
-        }
-        Some(Some(Err(error))) => return Err(ConnectionError::io(error)),
-        Some(Some(Ok(None))) | None => close(io).await,
-        Some(None) => {
-            close(io).await;
-            return Err(ConnectionError(Cause::HeadTimeout));
-        }
-    }
-    Ok(None)
+    let Some(first) = unless(silence, first).await else {
+        close(io).await;
+        return Ok(None);
+    };
+    let Some(first) = first else {
+        close(io).await;
+        return Err(ConnectionError(Cause::HeadTimeout));
+    };
+    let Some((version, first)) = first.map_err(ConnectionError::io)? else {
+        close(io).await;
+        return Ok(None);
+    };
+    Ok(Some(Begun {
+        io,
+        deadline,
+        version,
+        first,
+    }))
 }
 
 /// Serves the requests of a connection.
