@@ -52,7 +52,7 @@ pub async fn connect(
 ///
 /// # Cancellation
 ///
-/// As of [`connect`].
+/// As [`connect`].
 pub async fn connect_with(
     request: impl IntoClientRequest,
     config: Config,
@@ -93,7 +93,7 @@ pub async fn connect_with(
 ///
 /// # Cancellation
 ///
-/// As of [`connect`].
+/// As [`connect`].
 #[cfg(feature = "tls")]
 pub async fn connect_tls(
     request: impl IntoClientRequest,

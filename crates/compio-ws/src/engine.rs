@@ -306,8 +306,8 @@ impl<S> Engine<S> {
         let _ = self.with_room_in_context(|context, memory| context.close(memory, frame));
     }
 
-    /// Calls the context without its limit of control frames. At the limit it would keep its last one to itself, a
-    /// server's reply to a close frame for ever.
+    /// Calls the context without its limit of control frames. At the limit it would never pass on its last one, for
+    /// instance a server's reply to a close frame.
     fn with_room_in_context<T>(
         &mut self,
         call: impl FnOnce(&mut WebSocketContext, &mut Memory<'_, S>) -> T,

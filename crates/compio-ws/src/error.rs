@@ -30,7 +30,8 @@ pub enum Error {
     Closed,
     /// The message was not sent: it is invalid for this reason.
     InvalidMessage(&'static str),
-    /// The request of a client cannot be sent: its URL or a header is invalid.
+    /// The request of a client cannot be sent, because its URL or a header is invalid; or the response of a server's
+    /// callback, because of a header.
     InvalidRequest(Box<tungstenite::Error>),
     /// The response of a client's handshake has another status than 101, or a server's callback has refused the
     /// request with this response. At a client, the body has up to 4 KiB.
@@ -129,7 +130,7 @@ impl fmt::Display for Error {
             Self::Utf8 => f.write_str("the text of the peer is not UTF-8"),
             Self::Closed => f.write_str("the connection is closed"),
             Self::InvalidMessage(reason) => f.write_str(reason),
-            Self::InvalidRequest(error) => write!(f, "the request is invalid: {error}"),
+            Self::InvalidRequest(error) => write!(f, "the handshake cannot be sent: {error}"),
             Self::Refused(response) => {
                 write!(f, "the handshake was refused: {}", response.status())
             }

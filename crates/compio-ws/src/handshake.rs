@@ -96,7 +96,7 @@ where
 ///
 /// # Cancellation
 ///
-/// As of [`client`].
+/// As [`client`].
 pub async fn client_with<S: 'static>(
     stream: S,
     request: impl IntoClientRequest,
@@ -162,8 +162,8 @@ where
     Ok((opening.into_socket(Role::Client, config), response))
 }
 
-/// Executes the handshake of a server over a stream. Returns the connection and the client's request. No subprotocol
-/// is selected: see [`accept_with`].
+/// Executes the handshake of a server over a stream. Returns the connection and the client's request. It selects no
+/// subprotocol: see [`accept_with`].
 ///
 /// An invalid request is answered with the status 400, 405 (not a GET), 426 (another version) or 431 (the head is too
 /// long), and the stream is shut down.
@@ -209,11 +209,15 @@ where
 ///
 /// # Errors
 ///
-/// As [`accept`], and [`Error::Refused`] with the response of the callback.
+/// As [`accept`], and:
+///
+/// - [`Error::Refused`] with the response of the callback.
+/// - [`Error::InvalidRequest`]: a header of this response, or of the accepted one, is not ASCII. The client gets no
+///   response.
 ///
 /// # Cancellation
 ///
-/// As of [`accept`].
+/// As [`accept`].
 pub async fn accept_with<S: 'static>(
     stream: S,
     config: Config,

@@ -1,8 +1,8 @@
 //! WebSocket (RFC 6455) for the streams of compio: clients and servers on completion-based I/O.
 //!
 //! A [`WebSocket`] works over any stream that can be read and written through a shared reference: TCP, Unix sockets,
-//! TLS streams, streams in memory. The protocol is the one of [tungstenite]. It runs over buffers in memory, and each
-//! send and each receive is one operation on an owned buffer.
+//! TLS streams, streams in memory. [tungstenite] implements the protocol, over buffers in memory. Each send and each
+//! receive is one operation on an owned buffer.
 //!
 //! ```
 //! use compio::{net::TcpListener, task};

@@ -219,7 +219,7 @@ impl<S> WebSocket<S> {
     ///
     /// # Cancellation
     ///
-    /// As of [`send`](Self::send).
+    /// As [`send`](Self::send).
     pub async fn feed(&mut self, message: impl Into<Message>) -> Result<(), Error> {
         self.shared.feed(message.into()).await
     }
@@ -358,7 +358,7 @@ impl<S> Sender<S> {
     ///
     /// # Cancellation
     ///
-    /// As of [`WebSocket::send`].
+    /// As [`WebSocket::send`].
     pub async fn send(&mut self, message: impl Into<Message>) -> Result<(), Error> {
         self.shared.send(message.into()).await
     }
@@ -371,7 +371,7 @@ impl<S> Sender<S> {
     ///
     /// # Cancellation
     ///
-    /// As of [`WebSocket::send`].
+    /// As [`WebSocket::send`].
     pub async fn feed(&mut self, message: impl Into<Message>) -> Result<(), Error> {
         self.shared.feed(message.into()).await
     }
@@ -384,7 +384,7 @@ impl<S> Sender<S> {
     ///
     /// # Cancellation
     ///
-    /// As of [`WebSocket::flush`].
+    /// As [`WebSocket::flush`].
     pub async fn flush(&mut self) -> Result<(), Error> {
         self.shared.flush().await
     }
@@ -397,7 +397,7 @@ impl<S> Sender<S> {
     ///
     /// # Cancellation
     ///
-    /// As of [`WebSocket::send`].
+    /// As [`WebSocket::send`].
     pub async fn close(&mut self, code: CloseCode, reason: &str) -> Result<(), Error> {
         self.shared.send(close_message(code, reason)).await
     }

@@ -3,7 +3,7 @@
 use std::{io, time::Duration};
 
 use compio::{
-    io::{AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, duplex},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, duplex},
     task,
 };
 use compio_testkit::future::both;
@@ -198,6 +198,28 @@ async fn answer(answer: &str) -> Error {
     peer.write_all(answer.replace("KEY", &key)).await.0.unwrap();
     peer.shutdown().await.unwrap();
     connecting.await.unwrap().unwrap_err()
+}
+
+#[test]
+fn a_response_that_cannot_be_sent_is_an_error_of_the_callback() {
+    run(async {
+        for is_refusal in [false, true] {
+            let (mut left, right) = duplex(1024);
+            left.write_all(REQUEST).await.0.unwrap();
+            let result = accept_with(right, Config::new(), |_, mut response| {
+                let name = http::HeaderValue::from_bytes(b"\xFF").unwrap();
+                response.headers_mut().insert("x-name", name);
+                match is_refusal {
+                    true => Err(response.map(|()| None).into()),
+                    false => Ok(response),
+                }
+            });
+            let error = result.await.unwrap_err();
+            assert!(matches!(error, Error::InvalidRequest(_)), "{error:?}");
+            // The stream is closed without a response.
+            assert_eq!(left.read(Vec::with_capacity(1)).await.0.unwrap(), 0);
+        }
+    });
 }
 
 #[test]
