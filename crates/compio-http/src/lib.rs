@@ -1,7 +1,7 @@
 //! HTTP servers on compio, over [hyper](https://docs.rs/hyper): HTTP/1 and HTTP/2, on one core or on all.
 //!
-//! hyper has the protocols. This crate has what surrounds them: the sockets, the timers, the choice of the protocol,
-//! and the life of a connection. [`Http`] serves connections with deadlines for the first byte, for a request's head,
+//! hyper implements the protocols. This crate adds the sockets, the timers, the choice of the protocol, and the life
+//! of a connection. [`Http`] serves connections with deadlines for the first byte, for a request's head,
 //! for its body, for a peer that does not read, and for idle connections. Its shutdown lets requests end.
 //!
 //! # One core
@@ -59,7 +59,7 @@
 //! (`service.rs`), its deadlines (`activity.rs`), its stream (`io.rs`), the choice of the protocol (`detect.rs`),
 //! bodies of requests and responses (`body.rs`), and upgrades (`upgrade.rs`); `client/` the client and its settings
 //! (`mod.rs`, `builder.rs`), requests and responses (`request.rs`, `response.rs`, `body.rs`), one exchange with its
-//! repetition (`exchange.rs`), the pool (`pool.rs`), the tasks of connections (`connection.rs`), new connections
+//! retry (`exchange.rs`), the pool (`pool.rs`), the tasks of connections (`connection.rs`), new connections
 //! (`connect.rs`), errors (`error.rs`), and layers (`tower.rs`).
 
 #[cfg(feature = "tls")]

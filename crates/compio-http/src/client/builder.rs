@@ -113,7 +113,7 @@ impl<C: Connect> ClientBuilder<C> {
     /// The time after which an idle connection is closed. 90 seconds by default. `None` is no limit.
     ///
     /// Many servers close idle connections after 60 to 75 seconds, some after 5. A shorter time than the server's avoids
-    /// failures of requests that cannot be repeated.
+    /// failures of requests that cannot be retried.
     pub fn idle_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
         self.limits.idle_timeout = timeout.into();
         self

@@ -38,13 +38,14 @@ impl Error {
         Self(Box::new(Inner { kind, source }))
     }
 
-    /// Whether the request is invalid, so that it was not sent: its URL, a header, or its scheme.
+    /// Whether the request is invalid, so that it was not sent: its URL has no scheme or no host, or has credentials; a
+    /// header is invalid; or the method is `CONNECT`.
     pub fn is_builder(&self) -> bool {
         self.0.kind == Kind::Builder
     }
 
     /// Whether no connection was established, so that the request was not sent. This includes the timeout of the
-    /// connection.
+    /// connection, and a scheme that the connector does not support.
     pub fn is_connect(&self) -> bool {
         matches!(self.0.kind, Kind::Connect | Kind::ConnectTimeout)
     }
@@ -57,8 +58,8 @@ impl Error {
         )
     }
 
-    /// Whether the connection failed before the head of the response had arrived. The server may have processed the
-    /// request.
+    /// Whether the connection or the request's body failed before the head of the response had arrived. The server may
+    /// have processed the request.
     pub fn is_request(&self) -> bool {
         self.0.kind == Kind::Request
     }

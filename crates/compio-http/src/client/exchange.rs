@@ -1,4 +1,4 @@
-//! One request and its response: a connection, the time limits, and the repetition on a new connection.
+//! One request and its response: a connection, the time limits, and the retry on another connection.
 
 use std::{error::Error as _, future::poll_fn, io, pin::pin, rc::Rc, task::Poll, time::Duration};
 

@@ -29,9 +29,9 @@
 //! The drop of a request, or of a response before its end, closes its HTTP/1 connection, and resets its HTTP/2 stream. The
 //! server may have processed the request.
 //!
-//! # Repetition
+//! # Retries
 //!
-//! A server may close an idle connection while a request is on its way, or refuse an HTTP/2 stream. The client repeats
+//! A server may close an idle connection while a request is on its way, or refuse an HTTP/2 stream. The client retries
 //! the request once if it was not sent; or if its method is idempotent (RFC 9110, 9.2.2) and its body is a block of bytes.
 //! A closed connection is replaced. So a `POST` is never sent twice: the failure is an error with
 //! [`Error::is_request`].
@@ -206,7 +206,7 @@ impl<C: Connect> Client<C> {
 
     /// Sends a request of hyper with any body, and waits for the head of the response. The URI is absolute.
     ///
-    /// A body that is not empty is sent once: the request is repeated only if nothing of it was sent.
+    /// A body that is not empty is sent once: the request is retried only if nothing of it was sent.
     ///
     /// ```no_run
     /// use compio_http::{Client, hyper::Request};
@@ -225,11 +225,12 @@ impl<C: Connect> Client<C> {
     ///
     /// # Cancellation
     ///
-    /// As of [`RequestBuilder::send`].
+    /// As [`RequestBuilder::send`].
     ///
     /// # Errors
     ///
-    /// As of [`RequestBuilder::send`]; or the body has failed.
+    /// As [`RequestBuilder::send`]. If the body has failed, [`Error::is_request`] is true, and the source of the error of
+    /// hyper is the body's error.
     pub async fn request<B>(&self, request: Request<B>) -> Result<Response, Error>
     where
         B: Body + 'static,

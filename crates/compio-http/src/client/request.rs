@@ -111,7 +111,11 @@ impl<C: Connect> RequestBuilder<C> {
     ///
     /// # Errors
     ///
-    /// The request is invalid; no connection was established; a time limit has passed; or the connection has failed.
+    /// - [`Error::is_builder`]: the request is invalid.
+    /// - [`Error::is_connect`]: no connection was established.
+    /// - [`Error::is_timeout`]: a time limit has passed.
+    /// - [`Error::is_request`]: the connection has failed before the response.
+    ///
     /// A status of 400 or more is no error: see [`Response::error_for_status`].
     pub async fn send(self) -> Result<Response, Error> {
         let request = self.request;

@@ -80,7 +80,7 @@ pub enum HttpsStream {
     Tls(Box<TlsStream<TcpStream>>),
 }
 
-/// Calls a method of the stream, whichever it is.
+/// Calls a method of either stream.
 macro_rules! forward {
     ($stream:ident.$method:ident($($argument:ident),*)) => {
         match $stream.get_mut() {

@@ -42,7 +42,7 @@ impl<I> ConnectionIo<I> {
         }
     }
 
-    /// The stream, and the bytes that nobody has read.
+    /// The stream, and its unread bytes.
     pub(super) fn into_parts(self) -> (I, Bytes) {
         (self.inner, self.first)
     }

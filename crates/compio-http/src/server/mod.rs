@@ -166,7 +166,7 @@ impl Http {
         self
     }
 
-    /// The time for the head of a request: from the begin of the connection for the first one, or from the end of its TLS
+    /// The time for the head of a request: from the start of the connection for the first one, or from the end of its TLS
     /// handshake; from the first byte for the others. 30 seconds by default. `None` is no limit.
     pub fn head_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
         self.head_timeout = timeout.into();
@@ -226,7 +226,8 @@ impl Http {
     ///
     /// # Errors
     ///
-    /// The peer or the network has failed; or a time limit has passed.
+    /// The peer or the network has failed, or the service or a body of a response has. A time limit has passed:
+    /// [`ConnectionError::is_timeout`].
     pub async fn serve_connection<I, S, B>(&self, io: I, service: S) -> Result<(), ConnectionError>
     where
         I: Read + Write + Unpin + 'static,
@@ -247,7 +248,7 @@ impl Http {
     ///
     /// # Errors
     ///
-    /// As of `serve_connection`.
+    /// As [`serve_connection`](Self::serve_connection).
     pub async fn serve_connection_until<I, S, B>(
         &self,
         io: I,

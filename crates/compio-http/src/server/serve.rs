@@ -100,7 +100,7 @@ impl<L, S> Serve<L, S> {
 }
 
 impl<L, S, F> Serve<L, S, F> {
-    /// Closes connections that have not ended so long after the signal. Without it, the server waits for all.
+    /// The time for connections to end after the signal. The server closes the others then. No limit by default.
     pub fn shutdown_timeout(mut self, timeout: Duration) -> Self {
         self.shutdown_timeout = Some(timeout);
         self

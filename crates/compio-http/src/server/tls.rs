@@ -32,7 +32,7 @@ const ANSWER: &str = "HTTP/1.1 400 Bad Request\r\n\
 /// The bytes of such a request that are read after the answer. A close with unread bytes could take the answer away.
 const REQUEST_MAX: usize = 64 * 1024;
 
-/// The configuration of the next connection. One without protocols has those of this crate.
+/// The configuration of the next connection. If it names no protocols of ALPN, it gets the ones of this crate.
 pub(super) fn config(acceptor: &TlsAcceptor) -> Arc<ServerConfig> {
     let config = acceptor.config();
     if !config.alpn_protocols.is_empty() {

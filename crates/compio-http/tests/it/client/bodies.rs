@@ -3,7 +3,9 @@
 use std::{
     collections::VecDeque,
     convert::Infallible,
-    io::Write,
+    error::Error,
+    io::{self, Read, Write},
+    mem,
     pin::Pin,
     process::{Command, Stdio},
     task::{Context, Poll},
@@ -141,6 +143,42 @@ fn body_without_length_lasts_to_the_end_of_the_connection() {
             let response = client.get(peer.url("/")).send().await.unwrap();
             assert_eq!(response.text().await.unwrap(), "hello");
         }
+    });
+}
+
+/// A body that ends with an error after its first bytes.
+struct Broken(bool);
+
+impl Body for Broken {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        let is_first = !mem::replace(&mut self.0, true);
+        Poll::Ready(Some(match is_first {
+            true => Ok(Frame::data("first".into())),
+            false => Err(io::Error::other("the source is broken")),
+        }))
+    }
+}
+
+#[test]
+fn body_of_a_request_that_fails_is_an_error_with_its_source() {
+    let peer = Peer::start(|_, stream| {
+        // The request is cut off.
+        let mut request = Vec::new();
+        let _ = stream.read_to_end(&mut request);
+    });
+    run(async {
+        let request = Request::put(peer.url("/")).body(Broken(false)).unwrap();
+        let error = Client::new().request(request).await.unwrap_err();
+        assert!(error.is_request() && !error.is_timeout(), "{error:?}");
+        let hyper = error.as_hyper().unwrap();
+        assert!(hyper.is_user());
+        assert_eq!(hyper.source().unwrap().to_string(), "the source is broken");
     });
 }
 
