@@ -1,8 +1,8 @@
 //! TLS for the streams of compio: clients and servers by [rustls] on completion-based I/O.
 //!
 //! [`TlsConnector`] and [`TlsAcceptor`] make a [`TlsStream`] of any stream that can be read and written through
-//! a shared reference: TCP, Unix sockets, streams in memory, other TLS streams. The configuration is the one of
-//! [rustls], which this crate exports: certificates, roots, ALPN, client certificates, sessions, early data.
+//! a shared reference: TCP, Unix sockets, streams in memory, other TLS streams. The configuration is the type
+//! of [rustls], which this crate exports: certificates, roots, ALPN, client certificates, sessions, early data.
 //!
 #![cfg_attr(feature = "ring", doc = "```")]
 #![cfg_attr(not(feature = "ring"), doc = "```no_run")]

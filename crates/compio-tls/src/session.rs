@@ -1,8 +1,8 @@
 //! The TLS protocol without I/O: bytes in, bytes out.
 //!
 //! [`Session`] is all that the engine needs from a TLS implementation. [`Rustls`] fills it with the buffered
-//! API of rustls 0.23. The shape (a slice in, the consumed length out) is the one of sans-IO
-//! implementations, so another one replaces only this file.
+//! API of rustls 0.23. The trait takes a slice and returns the consumed length, as sans-IO
+//! implementations do, so another one replaces only this file.
 
 use std::io::{self, IoSlice, Read, Write};
 

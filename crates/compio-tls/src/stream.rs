@@ -32,7 +32,7 @@ use crate::{engine::Engine, session::Rustls, transport::Completion};
 ///   sent.
 /// - **A flush** completes the handshake and sends output of dropped operations.
 /// - **A shutdown** flushes, sends `close_notify`, and ends the sending direction of the stream below. Reads
-///   continue (half-close). It succeeds if the peer has closed the connection meanwhile.
+///   continue (half-close). It succeeds if the peer has closed the connection first.
 /// - **A drop** sends no `close_notify`: the peer reads an error unless it expects the end. Call
 ///   [`shutdown`](AsyncWrite::shutdown) first.
 ///
