@@ -301,6 +301,13 @@ impl<N: Session> Engine<N> {
         Poll::Ready(())
     }
 
+    /// No task waits for the output any more: those that wait for plaintext send it.
+    pub(crate) fn pass_output_to_receivers(&mut self) {
+        if self.is_sending || self.session.has_output() {
+            self.receivers.take_all(&mut self.woken);
+        }
+    }
+
     fn poll_release(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if !self.is_unflushed || self.is_output_lost {
             return Poll::Ready(());

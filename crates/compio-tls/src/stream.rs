@@ -7,6 +7,7 @@ use std::{
     io::{self, IoSlice},
     mem,
     rc::Rc,
+    task::{Context, Poll},
 };
 
 use compio_io::{
@@ -45,8 +46,9 @@ use crate::{engine::Engine, session::Rustls, transport::Completion};
 /// Each operation can be dropped at any time, and the next one continues:
 ///
 /// - A dropped read loses nothing. The receive stays in flight.
-/// - A dropped write has accepted nothing, or up to 64 KiB of its buffer. Accepted bytes are in the output, which the
-///   next operation of either direction sends: they are neither lost nor sent twice, and the stream stays valid. Their
+/// - A dropped write has accepted nothing, or up to 64 KiB of its buffer. Accepted bytes are in the output. A read that
+///   waits, or else the next operation of either direction, sends it: they are neither lost nor sent twice, and the
+///   stream stays valid. Their
 ///   number is lost with the result, as with sockets. A [`PollWriter`](stream_io::PollWriter) over the writing half
 ///   keeps it.
 /// - A dropped flush or shutdown continues with the next operation.
@@ -196,7 +198,7 @@ impl<S> TlsStream<S> {
     ///
     /// The next operation continues the handshake.
     pub async fn handshake(&self) -> io::Result<()> {
-        poll_fn(|cx| self.step(|engine| engine.poll_handshake(cx))).await
+        self.sending(Engine::poll_handshake).await
     }
 
     /// Encrypts a prefix of the bytes as early data of a client (0-RTT), and begins to send them with the first
@@ -243,7 +245,7 @@ impl<S> TlsStream<S> {
     ///
     /// As of a write: see [`TlsStream`].
     pub async fn write_early_data<B: IoBuf>(&self, buf: B) -> BufResult<usize, B> {
-        let written = poll_fn(|cx| self.step(|engine| engine.poll_write_early(cx, buf.as_init())));
+        let written = self.sending(|engine, cx| engine.poll_write_early(cx, buf.as_init()));
         (written.await, buf)
     }
 
@@ -295,13 +297,30 @@ impl<S> TlsStream<S> {
     pub async fn update_keys(&self) -> io::Result<()> {
         self.step(|engine| engine.session.connection.refresh_traffic_keys())
             .map_err(crate::error::invalid_input)?;
-        poll_fn(|cx| self.step(|engine| engine.poll_flush(cx))).await
+        self.sending(Engine::poll_flush).await
+    }
+
+    /// Waits for a poll that sends output. If this future is dropped before, waiting readers send the rest.
+    async fn sending<T>(
+        &self,
+        mut poll: impl FnMut(&mut Engine<Rustls>, &mut Context<'_>) -> Poll<T>,
+    ) -> T {
+        struct Dropped<'a, S>(&'a TlsStream<S>);
+        impl<S> Drop for Dropped<'_, S> {
+            fn drop(&mut self) {
+                self.0.step(Engine::pass_output_to_receivers);
+            }
+        }
+        let dropped = Dropped(self);
+        let output = poll_fn(|cx| self.step(|engine| poll(engine, cx))).await;
+        mem::forget(dropped);
+        output
     }
 
     /// Waits until the bytes of a write are sent.
     async fn sent(&self, written: io::Result<usize>) -> io::Result<usize> {
         let len = written?;
-        poll_fn(|cx| self.step(|engine| engine.poll_sent(cx))).await?;
+        self.sending(Engine::poll_sent).await?;
         Ok(len)
     }
 
@@ -378,29 +397,29 @@ impl<S> AsyncRead for &TlsStream<S> {
 /// See [`TlsStream`] about cancellation.
 impl<S> AsyncWrite for &TlsStream<S> {
     async fn write<B: IoBuf>(&mut self, buf: B) -> BufResult<usize, B> {
-        let written = poll_fn(|cx| {
+        let written = self.sending(|engine, cx| {
             let slices = [IoSlice::new(buf.as_init())];
-            self.step(|engine| engine.poll_write(cx, &slices))
+            engine.poll_write(cx, &slices)
         });
         let written = written.await;
         (self.sent(written).await, buf)
     }
 
     async fn write_vectored<V: IoVectoredBuf>(&mut self, buf: V) -> BufResult<usize, V> {
-        let written = poll_fn(|cx| {
+        let written = self.sending(|engine, cx| {
             let slices: Vec<IoSlice<'_>> = buf.slices().map(IoSlice::new).collect();
-            self.step(|engine| engine.poll_write(cx, &slices))
+            engine.poll_write(cx, &slices)
         });
         let written = written.await;
         (self.sent(written).await, buf)
     }
 
     async fn flush(&mut self) -> io::Result<()> {
-        poll_fn(|cx| self.step(|engine| engine.poll_flush(cx))).await
+        self.sending(Engine::poll_flush).await
     }
 
     async fn shutdown(&mut self) -> io::Result<()> {
-        poll_fn(|cx| self.step(|engine| engine.poll_shutdown(cx))).await
+        self.sending(Engine::poll_shutdown).await
     }
 
     fn abort(&mut self) {

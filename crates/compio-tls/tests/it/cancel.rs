@@ -183,6 +183,23 @@ fn accepted_bytes_of_a_dropped_write_are_sent_by_the_next_read() {
     });
 }
 
+/// The reading half waits for the answer since before the write. It sends the rest.
+#[test]
+fn accepted_bytes_of_a_dropped_write_are_sent_by_a_read_that_waits() {
+    run(async {
+        let (client, mut server) = Pair::new().over(duplex(500)).await;
+        let (mut reader, mut writer) = client.into_split();
+        let reading = spawn(async move { reader.read_exact([0; 6]).await });
+        yield_now().await;
+        begin(writer.write(pattern(5000))).await;
+        let (read, data) = server.read_exact(vec![0; 5000]).await;
+        read.unwrap();
+        assert!(data == pattern(5000));
+        server.write_all("answer").await.0.unwrap();
+        assert_eq!(reading.await.unwrap().1, *b"answer");
+    });
+}
+
 #[test]
 fn writer_is_woken_after_the_reader_has_polled_its_send() {
     run(async {
