@@ -72,7 +72,7 @@
 //!
 //! | feature | default | contents |
 //! |---|---|---|
-//! | `runtime` | yes | `task`, `runtime`, `cores` |
+//! | `runtime` | yes | `task`, `runtime`, `cores`; `metrics`, `dump`, `watchdog` |
 //! | `fs` | yes | `fs`, `pipe`, and the standard streams in `io`; with it, `time` |
 //! | `net` | yes | `net` |
 //! | `time` | yes | `time` |
@@ -160,6 +160,8 @@ mod sys;
 pub mod task;
 #[cfg(feature = "time")]
 pub mod time;
+#[cfg(feature = "runtime")]
+pub mod watchdog;
 
 /// The examples of the README are tests.
 #[cfg(all(doctest, feature = "fs"))]

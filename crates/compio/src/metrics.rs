@@ -27,7 +27,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use compio_driver::{Driver, DriverMetrics, PerProcess, ThreadPool, os_calls::clock};
+use compio_driver::{
+    Driver, DriverMetrics, PerProcess, ThreadPool,
+    os_calls::{clock, cpu::ThreadProbe},
+};
 use compio_executor::{Executor, Spawner, TaskMetrics};
 use compio_io::counter::Counter;
 
@@ -52,6 +55,7 @@ struct Shared {
     tasks: TaskMetrics,
     driver: Arc<DriverMetrics>,
     pool: ThreadPool,
+    probe: ThreadProbe,
 }
 
 impl RuntimeMetrics {
@@ -68,6 +72,7 @@ impl RuntimeMetrics {
                 tasks: executor.metrics(),
                 driver: Arc::clone(driver.metrics()),
                 pool: driver.pool().clone(),
+                probe: ThreadProbe::current(),
             }),
         }
     }
@@ -131,6 +136,21 @@ impl RuntimeMetrics {
     /// The task that the loop runs: its number, and the place of its spawn.
     pub fn current_task(&self) -> Option<(Id, &'static std::panic::Location<'static>)> {
         self.shared.tasks.current()
+    }
+
+    /// The CPU time of the loop's thread since its start. On Linux only, and `None` after the end of the thread.
+    pub fn cpu_time(&self) -> Option<Duration> {
+        Some(self.probe().cpu_time()?.ran)
+    }
+
+    pub(crate) fn probe(&self) -> ThreadProbe {
+        self.shared.probe
+    }
+
+    /// Operations in flight of all kinds.
+    pub fn num_operations(&self) -> u64 {
+        let kinds = OpKind::ALL.iter();
+        kinds.map(|kind| self.operations(*kind).in_flight).sum()
     }
 
     /// Turns of the loop. Each submits, looks for completions, and expires timers.

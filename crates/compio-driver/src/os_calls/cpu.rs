@@ -1,6 +1,6 @@
-//! The CPUs of a thread. No call blocks.
+//! The CPUs of a thread, and its use of them. No call blocks.
 
-use std::io;
+use std::{fs, io, time::Duration};
 
 use crate::{oversubscription::CpuSet, sys};
 
@@ -33,4 +33,48 @@ pub fn confine(cpus: &[usize]) -> io::Result<()> {
 
 fn contains(set: &CpuSet, cpu: usize) -> bool {
     set[cpu / u64::BITS as usize] >> (cpu % u64::BITS as usize) & 1 == 1
+}
+
+/// A thread, for questions of other threads. Only Linux answers them.
+#[derive(Debug, Clone, Copy)]
+pub struct ThreadProbe {
+    number: Option<u32>,
+}
+
+/// The time of a thread, since its start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CpuTime {
+    /// It ran.
+    pub ran: Duration,
+    /// It was ready to run, and had no CPU.
+    pub starved: Duration,
+}
+
+impl ThreadProbe {
+    /// This thread.
+    pub fn current() -> Self {
+        Self {
+            number: sys::thread_number(),
+        }
+    }
+
+    /// The time of the thread. `None` if the thread has ended.
+    pub fn cpu_time(self) -> Option<CpuTime> {
+        let text = self.read("schedstat")?;
+        let mut nanos = text.split_ascii_whitespace().map(str::parse);
+        let mut next = || nanos.next()?.ok().map(Duration::from_nanos);
+        let (ran, starved) = (next()?, next()?);
+        Some(CpuTime { ran, starved })
+    }
+
+    /// The number of the system call in which the thread is. `None` if it is in none, or if the system does not report it.
+    pub fn system_call(self) -> Option<u32> {
+        let text = self.read("syscall")?;
+        text.split_ascii_whitespace().next()?.parse().ok()
+    }
+
+    fn read(self, name: &str) -> Option<String> {
+        let number = self.number?;
+        fs::read_to_string(format!("/proc/self/task/{number}/{name}")).ok()
+    }
 }

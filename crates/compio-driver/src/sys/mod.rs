@@ -71,7 +71,7 @@ use linux::{RealBackend, choose as choose_real};
 pub use platform::Stat;
 #[cfg(unix)]
 pub(crate) use platform::{
-    confine_this_thread, peer_credentials, process_number, processors_of_this_thread,
+    confine_this_thread, peer_credentials, process_number, processors_of_this_thread, thread_number,
 };
 #[cfg(unix)]
 use selector::{Events, Poller, is_refusal};
@@ -110,7 +110,7 @@ pub(crate) use windows::{
     SHUT_WR, SLICES_REFUSED, as_sock_ref, backlog, borrow_as_file, call as call_in_thread,
     call as repeat, close, cmsg, confine_this_thread, file_from_raw, has_messages, nonblocking,
     peer_credentials, process_number, processors_of_this_thread, ready_now, set_option,
-    silence_unreachable, socket_from_raw,
+    silence_unreachable, socket_from_raw, thread_number,
 };
 
 #[cfg(all(target_os = "linux", not(compio_portable)))]

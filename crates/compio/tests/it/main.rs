@@ -34,6 +34,7 @@ mod task_sets;
 mod time;
 #[cfg(unix)]
 mod unix;
+mod watchdog;
 #[cfg(windows)]
 mod windows;
 

@@ -56,6 +56,11 @@ pub(crate) fn process_number() -> usize {
     1
 }
 
+/// The number of this thread, if the system has a directory of threads by number.
+pub(crate) fn thread_number() -> Option<u32> {
+    None
+}
+
 /// The CPUs on which this thread may run, if known.
 pub(crate) fn processors_of_this_thread() -> Option<CpuSet> {
     None

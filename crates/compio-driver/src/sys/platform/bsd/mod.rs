@@ -40,6 +40,11 @@ use crate::{
     sys::unix::answer,
 };
 
+/// The number of this thread, if the system has a directory of threads by number.
+pub(crate) fn thread_number() -> Option<u32> {
+    None
+}
+
 /// The CPUs on which this thread may run, if the system reports them.
 pub(crate) fn processors_of_this_thread() -> Option<CpuSet> {
     None

@@ -44,6 +44,12 @@ pub(crate) fn confine_this_thread(processors: &CpuSet) -> RawResult {
     answer(result)
 }
 
+/// The number of this thread, if the system has a directory of threads by number.
+pub(crate) fn thread_number() -> Option<u32> {
+    // SAFETY: it has no conditions.
+    u32::try_from(unsafe { libc::gettid() }).ok()
+}
+
 /// The flag that turns the signal for a closed peer into an error.
 pub(crate) const SEND: c_int = libc::MSG_NOSIGNAL;
 
