@@ -90,7 +90,7 @@ impl Executor {
         meta: TaskMeta,
         future: F,
     ) -> JoinHandle<F::Output> {
-        self.scheduler.record_out_of_order(meta.id());
+        self.scheduler.record_out_of_order(&meta);
         self.admit(typed::allocate_as(&self.scheduler, meta, future))
     }
 

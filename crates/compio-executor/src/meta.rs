@@ -138,6 +138,10 @@ impl TaskMeta {
         self.name.as_deref()
     }
 
+    pub(crate) fn shared_name(&self) -> Option<&Arc<str>> {
+        self.name.as_ref()
+    }
+
     /// The place in the source code that has spawned the task.
     #[must_use]
     pub fn location(&self) -> &'static Location<'static> {

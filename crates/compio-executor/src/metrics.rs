@@ -4,10 +4,14 @@
 //! tasks on the home thread: nothing is polled.
 
 use std::{
+    collections::BTreeMap,
     fmt,
     panic::Location,
     ptr::{self, null_mut},
-    sync::atomic::{AtomicPtr, AtomicU64, Ordering},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicPtr, AtomicU64, Ordering},
+    },
 };
 
 use compio_io::counter::Counter;
@@ -15,7 +19,7 @@ use compio_io::counter::Counter;
 use crate::{
     meta::{TaskId, TaskMeta},
     scheduler::Scheduler,
-    sync::Arc,
+    sync::Arc as SchedulerArc,
 };
 
 /// The counters, in the scheduler: the home thread writes them, and any thread reads them.
@@ -31,6 +35,8 @@ pub(crate) struct TaskCounters {
     pub(crate) finished: Counter,
     pub(crate) panicked: Counter,
     pub(crate) remote_wakes: Counter,
+    /// The names of tasks, for other threads. Those of ended tasks stay until there are many.
+    pub(crate) names: Mutex<BTreeMap<TaskId, Arc<str>>>,
 }
 
 impl TaskCounters {
@@ -43,7 +49,13 @@ impl TaskCounters {
             finished: Counter::new(),
             panicked: Counter::new(),
             remote_wakes: Counter::new(),
+            names: Mutex::default(),
         }
+    }
+
+    /// No user code runs under the lock.
+    pub(crate) fn names(&self) -> MutexGuard<'_, BTreeMap<TaskId, Arc<str>>> {
+        self.names.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Sets the task that runs.
@@ -75,7 +87,7 @@ impl TaskCounters {
 /// Each value is correct by itself. Several of them may be of different moments.
 #[derive(Clone)]
 pub struct TaskMetrics {
-    scheduler: Arc<Scheduler>,
+    scheduler: SchedulerArc<Scheduler>,
 }
 
 // SAFETY: it reaches only the counters, which are atomics. Its drop may free the scheduler on any thread: see `Scheduler`.
@@ -84,7 +96,7 @@ unsafe impl Send for TaskMetrics {}
 unsafe impl Sync for TaskMetrics {}
 
 impl TaskMetrics {
-    pub(crate) fn new(scheduler: &Arc<Scheduler>) -> Self {
+    pub(crate) fn new(scheduler: &SchedulerArc<Scheduler>) -> Self {
         Self {
             scheduler: scheduler.clone(),
         }
@@ -131,15 +143,20 @@ impl TaskMetrics {
         self.counters().remote_wakes.get()
     }
 
-    /// The task that runs: its number, and the place of its spawn. A thread that reads it while another task
-    /// begins may get the place of that task.
-    pub fn current(&self) -> Option<(TaskId, &'static Location<'static>)> {
+    /// The task that runs. A thread that reads it while another task begins may get the place of that task's spawn.
+    pub fn current(&self) -> Option<TaskMeta> {
         let id = TaskId::from_number(self.counters().current())?;
         // Relaxed: as in `TaskCounters::begin`.
         let location = self.counters().location.load(Ordering::Relaxed);
         // SAFETY: it is null, or comes from a reference without end.
         let location = unsafe { location.as_ref() }?;
-        Some((id, location))
+        let name = self.counters().names().get(&id).cloned();
+        Some(TaskMeta::from_parts(id, location, name))
+    }
+
+    /// The number of the task that runs.
+    pub fn current_id(&self) -> Option<TaskId> {
+        TaskId::from_number(self.counters().current())
     }
 }
 

@@ -7,7 +7,7 @@ use std::task::{Context, Waker};
 
 use crate::{
     inbox::Inbox,
-    meta::{TaskId, TaskMeta},
+    meta::TaskMeta,
     metrics::{TaskCounters, TaskRecord, TaskState},
     panics::caught,
     queues::{LiveList, ReadyQueue},
@@ -65,13 +65,22 @@ impl Scheduler {
     }
 
     /// Records the spawn of a task whose number was chosen earlier, or by another thread.
-    pub(crate) fn record_out_of_order(&self, id: TaskId) {
-        if self.log.is_full(self.task_count()) {
-            // SAFETY: members live (M8, M3).
-            let ids = self.live.iter().map(|task| unsafe { task.header() }.id);
-            self.log.retain(ids);
+    pub(crate) fn record_out_of_order(&self, meta: &TaskMeta) {
+        // SAFETY: members live (M8, M3).
+        let ids = || self.live.iter().map(|task| unsafe { task.header() }.id);
+        let alive = self.task_count();
+        if self.log.is_full(alive) {
+            self.log.retain(ids());
         }
-        self.log.spawn_out_of_order(id, self.now.get());
+        self.log.spawn_out_of_order(meta.id(), self.now.get());
+        if let Some(name) = meta.shared_name() {
+            let mut names = self.counters.names();
+            if names.len() > 2 * alive + 64 {
+                let kept = ids().filter_map(|id| names.remove_entry(&id)).collect();
+                *names = kept;
+            }
+            names.insert(meta.id(), name.clone());
+        }
     }
 
     /// The records of all tasks that have not ended, oldest first.

@@ -173,6 +173,12 @@ mod readme {}
 #[doc = include_str!("../../../docs/thread-per-core.md")]
 mod thread_per_core {}
 
+/// And those of the pages about programs that hang or are slow.
+#[cfg(all(doctest, feature = "runtime", feature = "signal"))]
+#[doc = include_str!("../../../docs/finding-out-why-it-hangs.md")]
+#[doc = include_str!("../../../docs/finding-out-why-it-is-slow.md")]
+mod finding_out {}
+
 /// And those of the page about Tokio.
 #[cfg(all(doctest, feature = "compat-tokio", feature = "macros"))]
 #[doc = include_str!("../../../docs/compat-tokio.md")]

@@ -36,7 +36,7 @@ use compio_io::counter::Counter;
 
 pub use compio_driver::{OpKind, OpStats, PoolStats};
 
-use crate::task::Id;
+use crate::task::{Id, Meta};
 
 /// The counters of a [`Runtime`](crate::runtime::Runtime). Clones are handles of the same counters, which stay readable after
 /// the drop of the runtime.
@@ -133,9 +133,14 @@ impl RuntimeMetrics {
         self.shared.tasks.remote_wakes()
     }
 
-    /// The task that the loop runs: its number, and the place of its spawn.
-    pub fn current_task(&self) -> Option<(Id, &'static std::panic::Location<'static>)> {
+    /// The task that the loop runs.
+    pub fn current_task(&self) -> Option<Meta> {
         self.shared.tasks.current()
+    }
+
+    /// The number of the task that the loop runs. Costs less than [`current_task`](Self::current_task).
+    pub fn current_task_id(&self) -> Option<Id> {
+        self.shared.tasks.current_id()
     }
 
     /// The CPU time of the loop's thread since its start. On Linux only, and `None` after the end of the thread.

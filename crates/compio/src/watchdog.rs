@@ -34,7 +34,6 @@
 use std::{
     collections::HashMap,
     fmt, io,
-    panic::Location,
     sync::mpsc,
     thread::{self, JoinHandle},
     time::{Duration, Instant},
@@ -44,7 +43,7 @@ use compio_driver::os_calls::{clock, cpu::CpuTime};
 
 use crate::{
     metrics::{RuntimeMetrics, all},
-    task::Id,
+    task::{Id, Meta},
 };
 
 /// The default of [`Builder::poll_limit`].
@@ -176,9 +175,7 @@ pub struct LongPoll {
     /// The counters of the runtime.
     pub runtime: RuntimeMetrics,
     /// The task.
-    pub task: Id,
-    /// The place of its spawn.
-    pub location: &'static Location<'static>,
+    pub task: Meta,
     /// The poll has taken at least this time.
     pub elapsed: Duration,
     /// How its thread has spent the time. On Linux only.
@@ -215,9 +212,8 @@ impl fmt::Display for LongPoll {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "task {} (spawned at {}) of {} has not returned from a poll for {} ms",
+            "{} of {} has not returned from a poll for {} ms",
             self.task,
-            self.location,
             Name(&self.runtime),
             self.elapsed.as_millis()
         )?;
@@ -291,7 +287,7 @@ impl Seen {
             && runtime.num_operations() == 0
             && runtime.num_timers() == 0;
         Self {
-            task: runtime.current_task().map(|(id, _)| id),
+            task: runtime.current_task_id(),
             polls: runtime.poll_count(),
             turns: runtime.turn_count(),
             is_idle,
@@ -347,16 +343,12 @@ impl Watched {
             return None;
         }
         let report = match seen.task {
-            Some(task) if elapsed >= settings.poll_limit => {
-                let (current, location) = runtime.current_task()?;
-                Report::LongPoll(LongPoll {
-                    runtime: runtime.clone(),
-                    task: (current == task).then_some(task)?,
-                    location,
-                    elapsed,
-                    thread: self.thread_use(runtime),
-                })
-            }
+            Some(task) if elapsed >= settings.poll_limit => Report::LongPoll(LongPoll {
+                runtime: runtime.clone(),
+                task: runtime.current_task().filter(|meta| meta.id() == task)?,
+                elapsed,
+                thread: self.thread_use(runtime),
+            }),
             None if seen.is_idle && settings.idle_limit.is_some_and(|limit| elapsed >= limit) => {
                 Report::PossibleDeadlock {
                     runtime: runtime.clone(),

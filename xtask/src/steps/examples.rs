@@ -3,6 +3,7 @@
 
 mod copy;
 mod files;
+mod observation;
 mod processes;
 mod servers;
 
@@ -22,6 +23,8 @@ const CHECKS: &[(&str, Action)] = &[
     ("keyvalue", servers::keyvalue),
     ("echo_cores", servers::echo_cores),
     ("restart", servers::restart),
+    ("hang", observation::hang),
+    ("slow", observation::slow),
     ("supervise", processes::supervise),
     ("tail", processes::tail),
     ("count", processes::count),

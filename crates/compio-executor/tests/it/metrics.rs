@@ -135,7 +135,7 @@ fn task_that_runs_is_published() {
         let nested_read = read_inside.clone();
         let nested = inner.spawn(async move { nested_read() });
         inner.tick(64);
-        let (id, _) = inner.metrics().current().unwrap();
+        let id = inner.metrics().current().unwrap().id();
         assert_eq!((before, before), (id.number(), read_inside()));
         assert_eq!(inner.records()[0].state, TaskState::Running);
         let nested_id = nested.id().number();

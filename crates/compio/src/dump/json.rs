@@ -3,6 +3,7 @@
 use std::fmt::{self, Write};
 
 use super::{Content, OperationPlace, RuntimeDump, TaskDump, TaskState, Wait};
+use crate::task::Meta;
 
 /// The object of one runtime.
 pub(super) fn runtime(dump: &RuntimeDump) -> String {
@@ -36,10 +37,9 @@ fn write_runtime(json: &mut String, dump: &RuntimeDump) -> fmt::Result {
                 r#","state":"busy","since_turn":{},"task":"#,
                 busy.since.as_secs_f64()
             )?;
-            match busy.task {
-                Some((id, location)) => {
-                    write!(json, r#"{{"id":{id},"spawned_at":"#)?;
-                    write_text(json, &location.to_string());
+            match &busy.task {
+                Some(task) => {
+                    write_identity(json, task)?;
                     json.push('}');
                 }
                 None => json.push_str("null"),
@@ -52,10 +52,7 @@ fn write_runtime(json: &mut String, dump: &RuntimeDump) -> fmt::Result {
 }
 
 fn write_task(json: &mut String, task: &TaskDump) -> fmt::Result {
-    write!(json, r#"{{"id":{},"name":"#, task.meta.id())?;
-    write_text_or_null(json, task.meta.name());
-    json.push_str(r#","spawned_at":"#);
-    write_text(json, &task.meta.location().to_string());
+    write_identity(json, &task.meta)?;
     let state = match task.state {
         TaskState::Running => "running",
         TaskState::Ready => "ready",
@@ -74,6 +71,15 @@ fn write_task(json: &mut String, task: &TaskDump) -> fmt::Result {
     json.push_str(r#","waits":"#);
     write_waits(json, &task.waits)?;
     json.push('}');
+    Ok(())
+}
+
+/// The begin of an object.
+fn write_identity(json: &mut String, task: &Meta) -> fmt::Result {
+    write!(json, r#"{{"id":{},"name":"#, task.id())?;
+    write_text_or_null(json, task.name());
+    json.push_str(r#","spawned_at":"#);
+    write_text(json, &task.location().to_string());
     Ok(())
 }
 

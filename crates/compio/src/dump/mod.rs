@@ -5,7 +5,8 @@
 //! that it runs.
 //!
 //! [`Handle::dump`](crate::runtime::Handle::dump) is for one runtime, and [`all`] for all runtimes of the process. Their
-//! `Display` is text, and [`RuntimeDump::to_json`] is JSON:
+//! `Display` is text, and [`RuntimeDump::to_json`] is JSON. On unix, `print_on_signal` prints all dumps when the process gets a
+//! signal.
 //!
 //! ```text
 //! runtime 1 on thread "main": 2 tasks
@@ -21,12 +22,13 @@
 //! sixteenth turn. The age of an old task is correct within two percent.
 
 mod json;
+#[cfg(all(feature = "signal", unix))]
+mod on_signal;
 mod records;
 mod text;
 
 pub(crate) use self::records::Records;
 use std::{
-    panic::Location,
     sync::mpsc,
     time::{Duration, Instant},
 };
@@ -36,10 +38,13 @@ use compio_executor::Spawner;
 
 pub use compio_executor::TaskState;
 
+#[cfg(all(feature = "signal", unix))]
+pub use self::on_signal::print_on_signal;
+
 use crate::{
     metrics::{Entry, OpKind, RuntimeMetrics, registry},
     runtime::{entered_ref, with_current},
-    task::{Id, Meta},
+    task::Meta,
 };
 
 /// The time in which a loop has to answer.
@@ -75,11 +80,11 @@ pub struct Tasks {
 }
 
 /// The state of a loop that has not answered.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Busy {
-    /// The task that runs, and the place of its spawn. `None` if the loop runs other code, or does not run.
-    pub task: Option<(Id, &'static Location<'static>)>,
+    /// The task that runs. `None` if the loop runs other code, or does not run.
+    pub task: Option<Meta>,
     /// The time since the loop has last read the clock.
     pub since: Duration,
 }

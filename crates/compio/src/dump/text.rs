@@ -45,10 +45,10 @@ impl Display for Tasks {
 impl Display for Busy {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let since = Time(self.since);
-        match self.task {
-            Some((id, location)) => write!(
+        match &self.task {
+            Some(task) => write!(
                 f,
-                "it has not answered for 1 s, in a poll of task {id} (spawned at {location}); its last turn was {since} ago"
+                "it has not answered for 1 s, in a poll of {task}; its last turn was {since} ago"
             ),
             None => write!(
                 f,

@@ -207,7 +207,7 @@ fn loop_that_does_not_answer_is_named_with_its_task() {
     let Content::Busy(busy) = find(&handle).content() else {
         panic!("{}", find(&handle));
     };
-    assert_eq!(busy.task.unwrap().0, id);
+    assert_eq!(busy.task.as_ref().unwrap().id(), id);
     assert!(find(&handle).to_string().contains("dump.rs"));
     // The other loop has answered.
     assert!(matches!(find(&other_handle).content(), Content::Tasks(_)));

@@ -39,7 +39,7 @@ fn task_that_does_not_return_is_reported_once() {
     let runtime = Runtime::new().unwrap();
     runtime.block_on(async {
         let (send, receive) = mpsc::channel();
-        let stuck = task::spawn(async move {
+        let stuck = task::Builder::new().name("stuck").spawn(async move {
             let report = reports.recv_timeout(LONG).unwrap();
             send.send(reports).unwrap();
             report
@@ -48,8 +48,8 @@ fn task_that_does_not_return_is_reported_once() {
         let Report::LongPoll(poll) = stuck.await.unwrap() else {
             panic!("another report");
         };
-        assert_eq!(poll.task, id);
-        assert!(poll.location.file().ends_with("watchdog.rs"));
+        assert_eq!((poll.task.id(), poll.task.name()), (id, Some("stuck")));
+        assert!(poll.task.location().file().ends_with("watchdog.rs"));
         assert!(poll.elapsed >= LIMIT);
         // Some systems hide it.
         if std::fs::read("/proc/thread-self/syscall").is_ok() {
