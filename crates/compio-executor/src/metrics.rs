@@ -9,7 +9,7 @@ use std::{
     panic::Location,
     ptr::{self, null_mut},
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Mutex, MutexGuard, PoisonError, Weak,
         atomic::{AtomicPtr, AtomicU64, Ordering},
     },
 };
@@ -35,8 +35,8 @@ pub(crate) struct TaskCounters {
     pub(crate) finished: Counter,
     pub(crate) panicked: Counter,
     pub(crate) remote_wakes: Counter,
-    /// The names of tasks, for other threads. Those of ended tasks stay until there are many.
-    pub(crate) names: Mutex<BTreeMap<TaskId, Arc<str>>>,
+    /// The names of tasks, for other threads. Entries of ended tasks stay until there are many.
+    pub(crate) names: Mutex<BTreeMap<TaskId, Weak<str>>>,
 }
 
 impl TaskCounters {
@@ -54,7 +54,7 @@ impl TaskCounters {
     }
 
     /// No user code runs under the lock.
-    pub(crate) fn names(&self) -> MutexGuard<'_, BTreeMap<TaskId, Arc<str>>> {
+    pub(crate) fn names(&self) -> MutexGuard<'_, BTreeMap<TaskId, Weak<str>>> {
         self.names.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -150,7 +150,7 @@ impl TaskMetrics {
         let location = self.counters().location.load(Ordering::Relaxed);
         // SAFETY: it is null, or comes from a reference without end.
         let location = unsafe { location.as_ref() }?;
-        let name = self.counters().names().get(&id).cloned();
+        let name = self.counters().names().get(&id).and_then(Weak::upgrade);
         Some(TaskMeta::from_parts(id, location, name))
     }
 

@@ -3,7 +3,10 @@
 //! No state is borrowed while user code runs: all state is in cells, read and written by value, and
 //! consistent before each call of a poll, a destructor or a waker.
 
-use std::task::{Context, Waker};
+use std::{
+    sync::Arc,
+    task::{Context, Waker},
+};
 
 use crate::{
     inbox::Inbox,
@@ -79,7 +82,7 @@ impl Scheduler {
                 let kept = ids().filter_map(|id| names.remove_entry(&id)).collect();
                 *names = kept;
             }
-            names.insert(meta.id(), name.clone());
+            names.insert(meta.id(), Arc::downgrade(name));
         }
     }
 
