@@ -182,7 +182,10 @@ impl RuntimeDump {
     }
 }
 
-/// The dumps of all runtimes of this process, the oldest first. Blocks this thread for a second at most.
+/// The dumps of all runtimes of this process, the oldest first.
+///
+/// Blocks this thread for a second at most, if a loop does not answer. In a task, [`spawn_blocking`](crate::task::spawn_blocking)
+/// spares the other tasks that wait.
 pub fn all() -> Vec<RuntimeDump> {
     let entries = registry().clone();
     let deadline = clock::now() + LIMIT;
