@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use compio_driver::{CancelToken, Driver, DriverBuilder, Loan, SharedFd};
+use compio_driver::{CancelToken, Driver, DriverBuilder, Loan, OpKind, SharedFd};
 
 use compio_testkit::socket::read_all;
 
@@ -323,5 +323,28 @@ fn closed_peer_ends_sends_and_loans() {
             run(&driver, loan);
         }
         assert_eq!(deaths.get(), made);
+    }
+}
+
+/// After the result the kernel only reads the buffers: the socket may be closed, and its number reused.
+#[test]
+fn record_of_a_loan_names_no_descriptor() {
+    for driver in each_backend() {
+        let (peer, socket) = tcp();
+        let fd = share(socket);
+        let deaths = Rc::default();
+        let (loans, waiting) = fill(&driver, &fd, &deaths);
+        drop((waiting, fd));
+        let records = driver.records();
+        let lent = records.iter().filter(|record| !record.is_orphaned);
+        assert!(lent.clone().count() <= loans.len());
+        for record in lent {
+            assert_eq!(record.kind, OpKind::Send);
+            assert_eq!(record.fd, None, "{:?}", driver.backend());
+        }
+        drop(peer);
+        for loan in loans {
+            run(&driver, loan);
+        }
     }
 }
