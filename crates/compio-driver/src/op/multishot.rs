@@ -8,10 +8,11 @@ use super::{Send, SendMsg, SendTo, flags::Flags};
 use crate::{
     buffers::{BufferPick, BufferPool, Chain, PooledBuffer},
     fd::{OwnsFd, SharedFd},
+    metrics::OpKind,
     multishot::Ends,
     operation::{Multishot, Operation, Owned},
     request::{Item, Net, Request, to_result},
-    sys::{self, Capabilities, OwnedFd, RawFd},
+    sys::{self, AsRawFd, Capabilities, OwnedFd, RawFd},
 };
 
 /// The maximal number of items that were not taken: a stream that is no longer polled must not use up
@@ -306,7 +307,14 @@ unsafe impl<S: ZeroCopySend> Operation for SendZeroCopy<S> {
     /// again.
     type Output = (io::Result<usize>, S);
 
-    describe_as_inner!(S, send);
+    const KIND: OpKind = S::KIND;
+
+    /// Only until the first completion: the inner operation has the number of a descriptor that may be closed since.
+    unsafe fn descriptor(this: *const Self) -> Option<RawFd> {
+        // SAFETY: by this function's contract; of the operation only this field is used, which the kernel does not know.
+        let fd = unsafe { &(*this).fd };
+        fd.as_ref().map(AsRawFd::as_raw_fd)
+    }
 
     fn request(&mut self) -> Request {
         let mut request = self.send.request();
