@@ -10,7 +10,15 @@ use std::{
     thread,
 };
 
-use compio_executor::{Executor, TaskMeta, TaskState, yield_now};
+use compio_executor::{Executor, JoinError, JoinHandle, TaskMeta, TaskState, yield_now};
+
+/// The output of a task that has ended.
+fn poll_output<T>(task: JoinHandle<T>) -> Result<T, JoinError> {
+    match pin!(task).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(output) => output,
+        Poll::Pending => panic!("the task has not ended"),
+    }
+}
 
 #[test]
 fn counters_are_exact() {
@@ -135,8 +143,11 @@ fn task_that_runs_is_published() {
         let nested_read = read_inside.clone();
         let nested = inner.spawn(async move { nested_read() });
         inner.tick(64);
-        let id = inner.metrics().current().unwrap().id();
+        let meta = inner.metrics().current().unwrap();
+        let (id, location) = (meta.id(), meta.location());
         assert_eq!((before, before), (id.number(), read_inside()));
+        let own = inner.current_task().unwrap();
+        assert_eq!(location, own.location());
         assert_eq!(inner.records()[0].state, TaskState::Running);
         let nested_id = nested.id().number();
         assert_eq!(nested.await.unwrap(), nested_id);
@@ -150,4 +161,45 @@ fn task_that_runs_is_published() {
     let mut cx = Context::from_waker(Waker::noop());
     let polled = pin!(task).poll(&mut cx);
     assert!(matches!(polled, Poll::Ready(Ok(number)) if number == id));
+}
+
+/// A reader on another thread never sees fewer spawns than before.
+#[test]
+fn count_of_spawns_never_decreases() {
+    let executor = Executor::new(Waker::noop().clone());
+    let metrics = executor.metrics();
+    let (stop, stopped) = mpsc::channel::<()>();
+    let reader = thread::spawn(move || {
+        let mut last = 0;
+        while stopped.try_recv() == Err(mpsc::TryRecvError::Empty) {
+            for _ in 0..1000 {
+                let spawned = metrics.spawned();
+                assert!(spawned >= last, "{spawned} after {last}");
+                last = spawned;
+            }
+        }
+    });
+    for _ in 0..200_000 {
+        executor.spawn(async {});
+        executor.tick(1);
+    }
+    drop(stop);
+    reader.join().unwrap();
+}
+
+/// The place belongs to the task again after the end of a task that was cancelled inside of its poll.
+#[test]
+fn place_of_the_running_task_survives_a_cancel_inside_of_it() {
+    let executor = Rc::new(Executor::new(Waker::noop().clone()));
+    let inner = Rc::clone(&executor);
+    let task = executor.spawn(async move {
+        inner.spawn(pending::<()>());
+        inner.clear();
+        let (id, location) = inner.metrics().current().unwrap();
+        let own = inner.current_task().unwrap();
+        assert_eq!((id, location), (own.id(), own.location()));
+    });
+    executor.tick(64);
+    drop(executor);
+    assert!(poll_output(task).is_ok());
 }
