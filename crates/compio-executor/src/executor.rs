@@ -43,7 +43,7 @@ pub struct Executor {
 /// The result of a [tick](Executor::tick).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Tick {
-    /// The number of polled tasks.
+    /// The number of polled tasks, and of aborted ones that have ended.
     pub polled: usize,
     /// Whether ready tasks are left, as [`Executor::has_ready`].
     pub has_ready: bool,
@@ -134,7 +134,7 @@ impl Executor {
             self.run_jobs();
         }
         // A task of this executor may call this.
-        let outer = self.scheduler.counters.current();
+        let outer = self.scheduler.counters.save();
         let mut left = budget;
         while left > 0
             && let Some(task) = self.scheduler.next()
@@ -143,7 +143,7 @@ impl Executor {
             unsafe { self.scheduler.run(task) };
             left -= 1;
         }
-        self.scheduler.counters.set_current(outer);
+        self.scheduler.counters.restore(&outer);
         Tick {
             polled: budget - left,
             has_ready: self.has_ready(),

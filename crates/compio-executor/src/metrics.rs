@@ -31,12 +31,18 @@ pub(crate) struct TaskCounters {
     current: AtomicU64,
     location: AtomicPtr<Location<'static>>,
     pub(crate) polls: Counter,
-    pub(crate) alive: Counter,
+    pub(crate) spawned: Counter,
     pub(crate) finished: Counter,
     pub(crate) panicked: Counter,
     pub(crate) remote_wakes: Counter,
     /// The names of tasks, for other threads. Entries of ended tasks stay until there are many.
     pub(crate) names: Mutex<BTreeMap<TaskId, Weak<str>>>,
+}
+
+/// The task that has run before a nested one: its number, or 0, and the place of its spawn.
+pub(crate) struct Outer {
+    number: u64,
+    location: *mut Location<'static>,
 }
 
 impl TaskCounters {
@@ -45,7 +51,7 @@ impl TaskCounters {
             current: AtomicU64::new(0),
             location: AtomicPtr::new(null_mut()),
             polls: Counter::new(),
-            alive: Counter::new(),
+            spawned: Counter::new(),
             finished: Counter::new(),
             panicked: Counter::new(),
             remote_wakes: Counter::new(),
@@ -74,11 +80,36 @@ impl TaskCounters {
         self.current.load(Ordering::Relaxed)
     }
 
-    /// Sets the task that runs.
     #[inline]
-    pub(crate) fn set_current(&self, number: u64) {
+    fn set_current(&self, number: u64) {
         // Relaxed: it orders no other access.
         self.current.store(number, Ordering::Relaxed);
+    }
+
+    /// The task that runs, for [`restore`](Self::restore) after another one has run inside of it.
+    #[inline]
+    pub(crate) fn save(&self) -> Outer {
+        Outer {
+            number: self.current(),
+            // Relaxed: this thread has written it.
+            location: self.location.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Sets the task that runs again.
+    #[inline]
+    pub(crate) fn restore(&self, outer: &Outer) {
+        // Relaxed: as in `begin`.
+        self.location.store(outer.location, Ordering::Relaxed);
+        self.set_current(outer.number);
+    }
+
+    /// Tasks that have not ended.
+    #[inline]
+    pub(crate) fn alive(&self) -> u64 {
+        let finished = self.finished.get();
+        // Relaxed loads: another thread may see an end before its spawn.
+        self.spawned.get().saturating_sub(finished)
     }
 }
 
@@ -111,16 +142,14 @@ impl TaskMetrics {
         &self.counters().current
     }
 
-    /// Tasks that have not ended.
+    /// Tasks that have not ended. Tasks that another thread spawns and ends during the call may count.
     pub fn alive(&self) -> u64 {
-        self.counters().alive.get()
+        self.counters().alive()
     }
 
     /// Tasks that have been spawned. A task that another thread has sent counts once the home thread has seen it.
     pub fn spawned(&self) -> u64 {
-        // In this order, a task that ends in between counts once.
-        let finished = self.counters().finished.get();
-        finished + self.counters().alive.get()
+        self.counters().spawned.get()
     }
 
     /// Tasks that have ended: by completion, panic or abort.

@@ -64,7 +64,7 @@ impl Scheduler {
     }
 
     pub(crate) fn task_count(&self) -> usize {
-        self.counters.alive.get() as usize
+        self.counters.alive() as usize
     }
 
     /// Records the spawn of a task whose number was chosen earlier, or by another thread.
@@ -147,7 +147,7 @@ impl Scheduler {
         // SAFETY: the task is new: it lives (EXECUTOR), is Waiting, and in no list.
         unsafe {
             self.live.push(task);
-            self.counters.alive.add(1);
+            self.counters.spawned.add(1);
             if self.clearing.get() {
                 self.cancel(task);
             } else {
@@ -260,11 +260,11 @@ impl Scheduler {
             // Running: wakes and aborts by the destructor only leave a mark.
             header.state.set(header.state.get() | state::RUNNING);
             let outer = self.current.replace(Some(task));
-            let outer_number = self.counters.current();
+            let outer_counted = self.counters.save();
             self.counters.begin(header.id, header.location());
             (header.vtable.cancel)(task);
             self.current.set(outer);
-            self.counters.set_current(outer_number);
+            self.counters.restore(&outer_counted);
             self.finish(task);
         }
     }
@@ -280,7 +280,6 @@ impl Scheduler {
         unsafe {
             let header = task.header();
             let handle = header.state.get() & state::HANDLE;
-            self.counters.alive.subtract(1);
             self.counters.finished.add(1);
             // From here on, remote wakes do nothing. Relaxed: a thread that finds it set relies on
             // no other write, because no poll follows.

@@ -23,12 +23,6 @@ impl Counter {
         self.set(value.wrapping_add(count));
     }
 
-    /// Subtracts from it. It wraps around.
-    #[inline]
-    pub fn subtract(&self, count: u64) {
-        self.add(count.wrapping_neg());
-    }
-
     /// Replaces it.
     #[inline]
     pub fn set(&self, value: u64) {
