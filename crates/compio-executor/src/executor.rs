@@ -204,6 +204,11 @@ impl Executor {
         self.scheduler.records()
     }
 
+    #[cfg(all(test, not(loom)))]
+    pub(crate) fn scheduler(&self) -> &Scheduler {
+        &self.scheduler
+    }
+
     /// The number of tasks that have not ended.
     #[must_use]
     pub fn task_count(&self) -> usize {

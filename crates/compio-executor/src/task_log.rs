@@ -121,6 +121,13 @@ impl TaskLog {
         }
     }
 
+    /// The entries of single tasks, in both tables.
+    #[cfg(all(test, not(loom)))]
+    pub(crate) fn entries(&self) -> usize {
+        let tables = self.tables.borrow();
+        tables.spawns.len() + tables.overflows.len()
+    }
+
     /// The moment of a task's spawn.
     pub(crate) fn spawned_at(&self, id: TaskId) -> u32 {
         let tables = self.tables.borrow();
@@ -195,5 +202,20 @@ mod tests {
         log.retain([].into_iter());
         assert!(log.tables.borrow().spawns.is_empty());
         assert!(log.tables.borrow().overflows.is_empty());
+    }
+
+    /// The loop's clock runs for years: 100 seconds between two spawns, in milliseconds.
+    #[test]
+    fn moments_are_exact_and_marks_bounded_over_years() {
+        let log = TaskLog::new();
+        let mut last = TaskId::next();
+        for step in 0..1_500_000u64 {
+            last = TaskId::next();
+            log.spawn(last, (step * 100_000) as _);
+        }
+        let marks = log.tables.borrow().marks.len();
+        assert!(marks <= MARKS_MAX, "{marks}");
+        let expected = 1_499_999u64 * 100_000;
+        assert_eq!(u64::from(log.spawned_at(last)), expected);
     }
 }
