@@ -10,7 +10,7 @@ use std::{
 
 use crate::{
     inbox::Inbox,
-    meta::TaskMeta,
+    meta::{TaskId, TaskMeta},
     metrics::{TaskCounters, TaskRecord, TaskState},
     panics::caught,
     queues::{LiveList, ReadyQueue},
@@ -69,21 +69,36 @@ impl Scheduler {
 
     /// Records the spawn of a task whose number was chosen earlier, or by another thread.
     pub(crate) fn record_out_of_order(&self, meta: &TaskMeta) {
-        // SAFETY: members live (M8, M3).
-        let ids = || self.live.iter().map(|task| unsafe { task.header() }.id);
-        let alive = self.task_count();
-        if self.log.is_full(alive) {
-            self.log.retain(ids());
-        }
+        self.forget_ended();
         self.log.spawn_out_of_order(meta.id(), self.now.get());
         if let Some(name) = meta.shared_name() {
             let mut names = self.counters.names();
-            if names.len() > 2 * alive + 64 {
-                let kept = ids().filter_map(|id| names.remove_entry(&id)).collect();
-                *names = kept;
+            if names.len() > 2 * self.task_count() + 64 {
+                let kept = self.ids().filter_map(|id| names.remove_entry(&id));
+                *names = kept.collect();
             }
             names.insert(meta.id(), Arc::downgrade(name));
         }
+    }
+
+    /// Records that the polls of a task have overflowed its header.
+    #[cold]
+    fn record_overflow(&self, id: TaskId) {
+        self.forget_ended();
+        self.log.overflow(id);
+    }
+
+    /// Removes the entries of ended tasks from the log, if they are many.
+    fn forget_ended(&self) {
+        if self.log.is_full(self.task_count()) {
+            self.log.retain(self.ids());
+        }
+    }
+
+    /// The numbers of all tasks that have not ended.
+    fn ids(&self) -> impl Iterator<Item = TaskId> {
+        // SAFETY: members live (M8, M3).
+        self.live.iter().map(|task| unsafe { task.header() }.id)
     }
 
     /// The records of all tasks that have not ended, oldest first.
@@ -221,7 +236,7 @@ impl Scheduler {
             let polls = header.polls.get().wrapping_add(1);
             header.polls.set(polls);
             if polls == 0 {
-                self.log.overflow(header.id);
+                self.record_overflow(header.id);
             }
             let polled_at = self.now.get();
             header.link.set(LinkOrTime { polled_at });
