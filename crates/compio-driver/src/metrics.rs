@@ -285,8 +285,9 @@ pub struct OpRecord {
     pub fd: Option<RawFd>,
     /// Its tag: see [`Driver::set_tag_source`](crate::Driver::set_tag_source).
     pub tag: u32,
-    /// The time of its begin, as the loop has [set](crate::Driver::set_now) it.
-    pub begun_at: u32,
+    /// The time of its begin, as the loop has [set](crate::Driver::set_now) it; or a later time, but at least 2³¹ units
+    /// ago.
+    pub begun_at: u64,
     /// Whether it is in the thread pool, and not in the kernel.
     pub is_in_thread_pool: bool,
     /// Whether it waits for a thread of the pool.
@@ -300,7 +301,7 @@ pub struct OpRecord {
 /// The state of the loop that new operations are stamped with. Belongs to the driver's thread.
 pub(crate) struct StampSource {
     /// The time of the loop.
-    pub(crate) now: Cell<u32>,
+    pub(crate) now: Cell<u64>,
     /// The number whose lower half is the tag. `owner` keeps it alive.
     tag: Cell<NonNull<AtomicU64>>,
     owner: RefCell<Option<Rc<dyn Any>>>,

@@ -192,7 +192,7 @@ impl Executor {
 
     /// Sets the time of the records of tasks, in any unit: see [`records`](Self::records).
     #[inline]
-    pub fn set_now(&self, now: u32) {
+    pub fn set_now(&self, now: u64) {
         if self.scheduler.now.replace(now) != now {
             self.scheduler.log.begin_moment();
         }

@@ -219,7 +219,7 @@ pub struct TaskRecord {
     /// The number of its polls.
     pub polls: u64,
     /// The time of its spawn.
-    pub spawned_at: u32,
+    pub spawned_at: u64,
     /// The time of its last poll, or of its spawn. `None` for a task that is ready.
-    pub polled_at: Option<u32>,
+    pub polled_at: Option<u64>,
 }

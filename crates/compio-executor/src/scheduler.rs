@@ -43,7 +43,7 @@ pub(crate) struct Scheduler {
     pub(crate) counters: TaskCounters,
     pub(crate) log: TaskLog,
     /// The time of the loop: see [`Executor::set_now`](crate::Executor::set_now).
-    pub(crate) now: Cell<u32>,
+    pub(crate) now: Cell<u64>,
 }
 
 impl Scheduler {

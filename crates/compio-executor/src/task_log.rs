@@ -11,8 +11,9 @@ use crate::{meta::TaskId, sync::Cell};
 /// When there are as many marks, old ones are removed.
 const MARKS_MAX: usize = 8192;
 
-/// A mark is removed if the one before it is closer than this part of its age. About 256 · ln(2³²) marks stay at most.
-const PRECISION: u32 = 256;
+/// A mark is removed if the one before it is closer than this part of its age. About 256 · ln(age) marks stay: less than
+/// [`MARKS_MAX`] for centuries in milliseconds.
+const PRECISION: u64 = 256;
 
 /// Belongs to the home thread. No user code runs while it is borrowed.
 pub(crate) struct TaskLog {
@@ -25,17 +26,17 @@ pub(crate) struct TaskLog {
 struct Tables {
     marks: Vec<Mark>,
     /// The spawns of tasks whose numbers are in no order.
-    spawns: BTreeMap<TaskId, u32>,
+    spawns: BTreeMap<TaskId, u64>,
     /// How often the polls of a task have overflowed its header.
     overflows: BTreeMap<TaskId, u32>,
 }
 
 /// Removes marks whose absence changes no age by more than two percent.
-fn thin_out(marks: &mut Vec<Mark>, now: u32) {
-    let mut kept: Option<u32> = None;
+fn thin_out(marks: &mut Vec<Mark>, now: u64) {
+    let mut kept: Option<u64> = None;
     marks.retain(|mark| {
-        let gap = kept.map(|kept| mark.moment.wrapping_sub(kept));
-        let is_kept = gap.is_none_or(|gap| gap > now.wrapping_sub(mark.moment) / PRECISION);
+        let gap = kept.map(|kept| mark.moment.saturating_sub(kept));
+        let is_kept = gap.is_none_or(|gap| gap > now.saturating_sub(mark.moment) / PRECISION);
         if is_kept {
             kept = Some(mark.moment);
         }
@@ -46,7 +47,7 @@ fn thin_out(marks: &mut Vec<Mark>, now: u32) {
 #[derive(Clone, Copy)]
 struct Mark {
     first: TaskId,
-    moment: u32,
+    moment: u64,
 }
 
 impl TaskLog {
@@ -69,29 +70,28 @@ impl TaskLog {
 
     /// A task is spawned that has just got its number.
     #[inline]
-    pub(crate) fn spawn(&self, id: TaskId, now: impl FnOnce() -> u32) {
+    pub(crate) fn spawn(&self, id: TaskId, now: impl FnOnce() -> u64) {
         if self.is_new_moment.get() {
             self.add_mark(id, now());
         }
     }
 
     #[cold]
-    fn add_mark(&self, first: TaskId, moment: u32) {
+    fn add_mark(&self, first: TaskId, moment: u64) {
         self.is_new_moment.set(false);
         let marks = &mut self.tables.borrow_mut().marks;
-        if marks.len() == MARKS_MAX {
+        if marks.len() >= MARKS_MAX {
             thin_out(marks, moment);
         }
         marks.push(Mark { first, moment });
     }
 
     /// A task is spawned whose number was chosen earlier, or by another thread.
-    pub(crate) fn spawn_out_of_order(&self, id: TaskId, now: u32) {
+    pub(crate) fn spawn_out_of_order(&self, id: TaskId, now: u64) {
         self.tables.borrow_mut().spawns.insert(id, now);
     }
 
     /// The polls of a task have overflowed its header.
-    #[cold]
     pub(crate) fn overflow(&self, id: TaskId) {
         *self.tables.borrow_mut().overflows.entry(id).or_default() += 1;
     }
@@ -129,7 +129,7 @@ impl TaskLog {
     }
 
     /// The moment of a task's spawn.
-    pub(crate) fn spawned_at(&self, id: TaskId) -> u32 {
+    pub(crate) fn spawned_at(&self, id: TaskId) -> u64 {
         let tables = self.tables.borrow();
         if let Some(moment) = tables.spawns.get(&id) {
             return *moment;
@@ -161,10 +161,10 @@ mod tests {
             if number % 10 == 0 {
                 log.begin_moment();
             }
-            log.spawn(*id, || number as u32 / 10);
+            log.spawn(*id, || number as u64 / 10);
         }
         for (number, id) in ids.iter().enumerate() {
-            assert_eq!(log.spawned_at(*id), number as u32 / 10);
+            assert_eq!(log.spawned_at(*id), number as u64 / 10);
         }
     }
 
@@ -174,7 +174,7 @@ mod tests {
         let ids: Vec<TaskId> = (0..100_000).map(|_| TaskId::next()).collect();
         for (moment, id) in ids.iter().enumerate() {
             log.begin_moment();
-            log.spawn(*id, || moment as u32);
+            log.spawn(*id, || moment as u64);
         }
         assert!(log.tables.borrow().marks.len() <= MARKS_MAX);
         for (moment, id) in ids.iter().enumerate() {
@@ -211,11 +211,11 @@ mod tests {
         let mut last = TaskId::next();
         for step in 0..1_500_000u64 {
             last = TaskId::next();
-            log.spawn(last, (step * 100_000) as _);
+            log.spawn(last, step * 100_000);
         }
         let marks = log.tables.borrow().marks.len();
         assert!(marks <= MARKS_MAX, "{marks}");
         let expected = 1_499_999u64 * 100_000;
-        assert_eq!(u64::from(log.spawned_at(last)), expected);
+        assert_eq!(log.spawned_at(last), expected);
     }
 }

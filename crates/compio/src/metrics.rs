@@ -21,7 +21,7 @@ use std::{
     fmt,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU32, AtomicU64, Ordering},
+        atomic::{AtomicU64, Ordering},
     },
     thread::{self, Thread},
     time::{Duration, Instant},
@@ -50,7 +50,7 @@ struct Shared {
     thread: Thread,
     epoch: Instant,
     /// The time of the loop, in milliseconds since `epoch`.
-    now: AtomicU32,
+    now: AtomicU64,
     timers: Counter,
     tasks: TaskMetrics,
     driver: Arc<DriverMetrics>,
@@ -67,7 +67,7 @@ impl RuntimeMetrics {
                 number: NEXT.fetch_add(1, Ordering::Relaxed),
                 thread: thread::current(),
                 epoch,
-                now: AtomicU32::new(0),
+                now: AtomicU64::new(0),
                 timers: Counter::new(),
                 tasks: executor.metrics(),
                 driver: Arc::clone(driver.metrics()),
@@ -83,7 +83,7 @@ impl RuntimeMetrics {
 
     /// The time of the loop, in milliseconds.
     #[inline]
-    pub(crate) fn set_now(&self, millis: u32) {
+    pub(crate) fn set_now(&self, millis: u64) {
         // Relaxed: it orders no other access.
         self.shared.now.store(millis, Ordering::Relaxed);
     }
@@ -196,12 +196,11 @@ impl RuntimeMetrics {
         self.age(shared.now.load(Ordering::Relaxed), clock::now())
     }
 
-    /// The time between a moment of the loop and `now`.
-    pub(crate) fn age(&self, moment: u32, now: Instant) -> Duration {
+    /// The time between a moment of the loop and `now`. Zero if the moment is later.
+    pub(crate) fn age(&self, moment: u64, now: Instant) -> Duration {
         let since = now.saturating_duration_since(self.shared.epoch);
-        let age = (since.as_millis() as u32).wrapping_sub(moment);
-        // `now` may be earlier than the last reading of the loop.
-        Duration::from_millis(if age > u32::MAX / 2 { 0 } else { age.into() })
+        // The same unit: `now` may be later than the moment by less than a millisecond.
+        Duration::from_millis((since.as_millis() as u64).saturating_sub(moment))
     }
 
     /// The operations of a kind. Operations of the loop itself count, such as those of pools of buffers.

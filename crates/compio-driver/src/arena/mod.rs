@@ -475,7 +475,7 @@ impl Arena {
             (*header).next_free = number;
             (*header).state = State::InFlight;
             (*header).result.stamp = Stamp {
-                begun_at: self.stamps.now.get(),
+                begun_at: self.stamps.now.get() as u32,
                 tag: self.stamps.tag(),
             };
             self.metrics.kind((*header).vtable.kind).begin();

@@ -4,11 +4,44 @@ use std::{cmp::Reverse, collections::HashSet};
 
 use super::{
     Arena,
-    cell::{CELLS_PER_PAGE, Header, Owner, State, key_of, storage_behind},
+    cell::{CELLS_PER_PAGE, Header, Owner, Stamp, State, key_of, storage_behind},
 };
 use crate::{key::Key, metrics::OpRecord};
 
+/// The limit of the ages of operations: stamps have the lower half of a time.
+const AGE_MAX: u64 = 1 << 31;
+
+/// The time of a stamp. Its age at `now` is less than twice [`AGE_MAX`].
+fn begun_at(stamp: Stamp, now: u64) -> u64 {
+    now.saturating_sub((now as u32).wrapping_sub(stamp.begun_at).into())
+}
+
 impl Arena {
+    /// Sets the time of new stamps. It never decreases.
+    #[inline]
+    pub(crate) fn set_now(&self, now: u64) {
+        let before = self.stamps.now.replace(now);
+        if before / AGE_MAX != now / AGE_MAX {
+            self.limit_ages(before, now);
+        }
+    }
+
+    /// Limits the ages of all operations in flight to [`AGE_MAX`]. They stay below its double until the next call.
+    #[cold]
+    fn limit_ages(&self, before: u64, now: u64) {
+        for header in self.headers() {
+            // SAFETY: cells in `pages` have initialised headers. While an operation is in flight, its stamp is in the
+            // place of its result.
+            unsafe {
+                if (*header).state.is_in_flight() {
+                    let begun_at = begun_at((*header).result.stamp, before);
+                    let limited = begun_at.max(now.saturating_sub(AGE_MAX));
+                    (*header).result.stamp.begun_at = limited as u32;
+                }
+            }
+        }
+    }
+
     /// Whether an orphan is in the kernel, and not in the thread pool.
     pub(crate) fn has_orphans_in_kernel(&self) -> bool {
         self.orphans.get() > 0
@@ -67,7 +100,7 @@ impl Arena {
                     kind: (*header).vtable.kind,
                     fd: None,
                     tag: stamp.tag,
-                    begun_at: stamp.begun_at,
+                    begun_at: begun_at(stamp, self.stamps.now.get()),
                     is_in_thread_pool: (*header).is_in_thread_pool,
                     is_queued: queued.contains(&key),
                     is_cancel_requested: (*header).is_cancel_requested,

@@ -509,3 +509,39 @@ fn an_arena_dropped_with_an_operation_in_flight_frees_nothing() {
     }
     assert_eq!(log.dropped(), 1);
 }
+
+#[test]
+fn age_of_an_operation_is_exact_and_then_limited() {
+    const LIMIT: u64 = 1 << 31;
+    let arena = Arena::new();
+    arena.set_now(7);
+    let (old, _) = parcel(());
+    // SAFETY: the handles are dropped before the arena.
+    let (old, _) = unsafe { arena.insert(old) };
+    let begins = |arena: &Arena| -> Vec<u64> {
+        let records = arena.records(&Default::default());
+        records.iter().map(|record| record.begun_at).collect()
+    };
+    arena.set_now(LIMIT - 1);
+    assert_eq!(begins(&arena), [7]);
+    let (young, _) = parcel(());
+    // SAFETY: as above.
+    let (young, _) = unsafe { arena.insert(young) };
+    // Half a year of milliseconds, at once and in steps.
+    for now in [LIMIT, LIMIT + 10, 3 * LIMIT / 2, 8 * LIMIT, 9 * LIMIT] {
+        arena.set_now(now);
+        for (found, begun_at) in begins(&arena).into_iter().zip([7, LIMIT - 1]) {
+            let is_exact = found == begun_at;
+            let is_limited = found > begun_at && now - found >= LIMIT;
+            assert!(is_exact || is_limited, "{found} for {begun_at} at {now}");
+            assert!(is_exact || now - begun_at >= LIMIT);
+        }
+    }
+    for handle in [old, young] {
+        assert!(matches!(
+            arena.complete(handle.key(), Ok(0)),
+            OnComplete::Nothing
+        ));
+        drop(handle.take(&arena));
+    }
+}

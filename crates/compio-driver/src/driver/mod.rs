@@ -208,10 +208,10 @@ impl Driver {
         &self.inner.arena.metrics
     }
 
-    /// Sets the time of operations that begin from now on, in any unit: see [`OpRecord::begun_at`].
+    /// Sets the time of operations that begin from now on, in any unit: see [`OpRecord::begun_at`]. It never decreases.
     #[inline]
-    pub fn set_now(&self, now: u32) {
-        self.inner.arena.stamps.now.set(now);
+    pub fn set_now(&self, now: u64) {
+        self.inner.arena.set_now(now);
     }
 
     /// Sets the source of the tags of operations: an operation gets the lower half of the number when it begins, and again

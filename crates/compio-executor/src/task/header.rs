@@ -62,7 +62,7 @@ pub(crate) struct Header {
 #[derive(Clone, Copy)]
 pub(crate) union LinkOrTime {
     pub(crate) next: Option<TaskPtr>,
-    pub(crate) polled_at: u32,
+    pub(crate) polled_at: u64,
 }
 
 // A task with a small future has the largest size of the allocator's fastest class (128 bytes in glibc).

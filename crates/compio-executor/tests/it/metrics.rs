@@ -203,3 +203,17 @@ fn place_of_the_running_task_survives_a_cancel_inside_of_it() {
     drop(executor);
     assert!(poll_output(task).is_ok());
 }
+
+/// Both times are of more than 49 days after the beginning, in milliseconds.
+#[test]
+fn records_are_exact_after_months() {
+    const MOMENT: u64 = 1 << 33;
+    let executor = Executor::new(Waker::noop().clone());
+    executor.set_now(1);
+    let task = executor.spawn(pending::<()>());
+    executor.set_now(MOMENT);
+    executor.tick(64);
+    let record = &executor.records()[0];
+    assert_eq!(record.meta.id(), task.id());
+    assert_eq!((record.spawned_at, record.polled_at), (1, Some(MOMENT)));
+}

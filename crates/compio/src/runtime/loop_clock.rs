@@ -35,16 +35,13 @@ impl LoopClock {
         self.turns.get() >= TURNS
     }
 
-    /// Takes a reading of the clock. Returns the milliseconds since `epoch`, which wrap around after 49 days.
-    pub(super) fn set(&self, now: Instant) -> u32 {
+    /// Takes a reading of the clock. Returns the milliseconds since `epoch`.
+    pub(super) fn set(&self, now: Instant) -> u64 {
         self.turns.set(0);
-        self.millis(now)
-    }
-
-    pub(super) fn millis(&self, now: Instant) -> u32 {
         let span = now.saturating_duration_since(self.epoch);
-        (span.as_secs() as u32)
+        // It does not wrap around within millions of years.
+        span.as_secs()
             .wrapping_mul(1000)
-            .wrapping_add(span.subsec_millis())
+            .wrapping_add(span.subsec_millis().into())
     }
 }
