@@ -1,18 +1,24 @@
 //! Dumps of tasks and their waits.
 
 use std::{
-    cell::Cell,
+    cell::{Cell, RefCell},
     future::{pending, poll_fn},
+    io,
+    pin::pin,
     rc::Rc,
-    sync::mpsc,
-    task::Poll,
+    sync::{
+        atomic::{AtomicUsize, Ordering},
+        mpsc,
+    },
+    task::{Context, Poll, Waker},
     thread,
 };
 
 use compio::{
+    driver::{Operation, Owned, RawFd, request::Request},
     dump::{Content, OperationPlace, RuntimeDump, TaskDump, TaskState, Wait, all},
     io::AsyncReadExt,
-    metrics::OpKind,
+    metrics::{self, OpKind},
     net::{TcpListener, TcpStream},
     runtime::{Handle, Runtime},
     task,
@@ -247,4 +253,136 @@ async fn json_escapes_names() {
         json.starts_with(r#"{"runtime":"#) && json.ends_with("}"),
         "{json}"
     );
+}
+
+/// The records of an operation that no task waits for at the moment.
+#[compio::test]
+async fn stream_between_two_items_is_no_wait_of_its_task() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let server = task::spawn(async move {
+        let mut incoming = pin!(listener.incoming());
+        let connection = futures_util::StreamExt::next(&mut incoming).await;
+        sleep(Duration::from_secs(60)).await;
+        drop(connection);
+    });
+    let client = TcpStream::connect(address).await.unwrap();
+    while find(&tasks().1, server.id()).polls < 2 {
+        sleep(Duration::from_millis(1)).await;
+    }
+    let (dump, tasks) = tasks();
+    let waits = &find(&tasks, server.id()).waits;
+    assert!(matches!(waits[..], [Wait::Timer { .. }]), "{dump}");
+    drop((server, client));
+}
+
+/// The deadline is moved by another task than the one that waits.
+#[compio::test]
+async fn timer_stays_with_its_task_after_a_reset_by_another_one() {
+    let timer = Rc::new(RefCell::new(Box::pin(sleep(Duration::from_secs(60)))));
+    let polled = Rc::clone(&timer);
+    let waits = task::spawn(poll_fn(move |cx| polled.borrow_mut().as_mut().poll(cx)));
+    task::yield_now().await;
+    let resets = task::spawn(async move {
+        let deadline = Instant::now() + Duration::from_secs(90);
+        timer.borrow_mut().as_mut().reset(deadline);
+        pending::<()>().await;
+    });
+    task::yield_now().await;
+    let (dump, tasks) = tasks();
+    assert_eq!(find(&tasks, resets.id()).waits.len(), 0, "{dump}");
+    assert_eq!(find(&tasks, waits.id()).waits.len(), 1, "{dump}");
+}
+
+/// Timers keep the state of their runtime for as long as they exist.
+#[test]
+fn dropped_runtime_is_not_listed_while_its_timer_exists() {
+    let runtime = Runtime::new().unwrap();
+    let number = runtime.metrics().runtime_number();
+    let mut timer = Box::pin(sleep(Duration::from_secs(60)));
+    runtime.enter(|| {
+        let mut cx = Context::from_waker(Waker::noop());
+        assert!(timer.as_mut().poll(&mut cx).is_pending());
+    });
+    let is_listed = || {
+        metrics::all()
+            .iter()
+            .any(|one| one.runtime_number() == number)
+    };
+    assert!(is_listed());
+    drop(runtime);
+    assert!(!is_listed());
+    drop(timer);
+}
+
+/// Counts the records that are made of it.
+struct Described;
+
+static DESCRIPTIONS: AtomicUsize = AtomicUsize::new(0);
+
+// SAFETY: the request points to nothing.
+unsafe impl Operation for Described {
+    type Output = io::Result<usize>;
+
+    unsafe fn descriptor(_: *const Self) -> Option<RawFd> {
+        DESCRIPTIONS.fetch_add(1, Ordering::Relaxed);
+        None
+    }
+
+    fn request(&mut self) -> Request {
+        Request::Nop
+    }
+
+    unsafe fn finish(self, answer: io::Result<usize>) -> Self::Output {
+        answer
+    }
+}
+
+// SAFETY: no descriptor is named.
+unsafe impl Owned for Described {}
+
+#[test]
+fn loop_makes_no_dump_for_requests_that_have_given_up() {
+    let (begun, has_begun) = mpsc::channel();
+    let (release, released) = mpsc::channel::<()>();
+    let (thread, handle) = start(async move || {
+        let mut operation = Box::pin(compio::runtime::submit(Described));
+        poll_fn(|cx| {
+            let _ = operation.as_mut().poll(cx);
+            Poll::Ready(())
+        })
+        .await;
+        begun.send(()).unwrap();
+        let _ = released.recv();
+        task::yield_now().await;
+    });
+    has_begun.recv().unwrap();
+    let requesters: Vec<_> = (0..8)
+        .map(|_| {
+            let handle = handle.clone();
+            thread::spawn(move || matches!(handle.dump().content(), Content::Busy(_)))
+        })
+        .collect();
+    for requester in requesters {
+        assert!(requester.join().unwrap());
+    }
+    release.send(()).unwrap();
+    thread.join().unwrap();
+    // One for requests of other tests, which call `all`.
+    assert!(DESCRIPTIONS.load(Ordering::Relaxed) <= 1);
+}
+
+/// Control characters of a name could imitate other lines.
+#[cfg(unix)]
+#[compio::test]
+async fn each_wait_has_one_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("line\n  task 1: forged");
+    let listener = compio::net::UnixListener::bind(&path).unwrap();
+    let accepts = task::spawn(async move { listener.accept().await.map(drop) });
+    task::yield_now().await;
+    let (dump, tasks) = tasks();
+    let text = find(&tasks, accepts.id()).to_string();
+    assert_eq!(text.lines().count(), 2, "{dump}");
+    assert!(text.contains("forged"), "{dump}");
 }
