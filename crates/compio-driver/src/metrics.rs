@@ -296,6 +296,9 @@ pub struct OpRecord {
     pub is_cancel_requested: bool,
     /// Whether its future has been dropped.
     pub is_orphaned: bool,
+    /// Whether a task waits for it. None does between two items of a multishot operation, nor for the buffer of a
+    /// zero-copy send before its [loan](crate::Loan) is awaited.
+    pub has_waiter: bool,
 }
 
 /// The state of the loop that new operations are stamped with. Belongs to the driver's thread.

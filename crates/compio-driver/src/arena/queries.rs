@@ -105,6 +105,7 @@ impl Arena {
                     is_queued: queued.contains(&key),
                     is_cancel_requested: (*header).is_cancel_requested,
                     is_orphaned: (*header).state == State::Orphaned,
+                    has_waiter: matches!((*header).owner, Owner::Waiter(_)),
                 }
             };
             // SAFETY: as above.

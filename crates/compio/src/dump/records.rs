@@ -37,11 +37,10 @@ impl Records {
                 may_describe = clock::now() < now + DESCRIBE_MAX;
             }
             let wait = Wait::Operation(wait_for(&operation, metrics, now, may_describe));
-            // No task waits for an orphan.
-            if operation.is_orphaned {
-                other_waits.push(wait);
-            } else {
+            if operation.has_waiter {
                 waits.entry(operation.tag).or_default().push(wait);
+            } else {
+                other_waits.push(wait);
             }
         }
         for (tag, deadline) in self.timers {
