@@ -97,6 +97,18 @@ impl Timers {
         self.wheels.replace(key, waker, tag)
     }
 
+    /// Moves the deadline of a timer that has neither fired nor been removed. Its waker and its tag stay.
+    pub(crate) fn reset(
+        &mut self,
+        key: TimerKey,
+        deadline: Instant,
+        now: Instant,
+    ) -> Option<TimerKey> {
+        let tag = self.wheels.tag(key)?;
+        let waker = self.wheels.remove(key)?;
+        Some(self.insert(deadline, now, waker, tag))
+    }
+
     /// Removes a timer; returns its waker, unless it has fired.
     pub(crate) fn remove(&mut self, key: TimerKey) -> Option<Waker> {
         self.wheels.remove(key)
@@ -152,6 +164,13 @@ impl Inner {
         self.wake_outer();
         let tag = self.tag();
         self.timers.borrow_mut().insert(deadline, now, waker, tag)
+    }
+
+    /// Moves the deadline of a timer, for the task that waits for it. `None` if it has fired or been removed.
+    pub(crate) fn reset_timer(&self, key: TimerKey, deadline: Instant) -> Option<TimerKey> {
+        self.wake_outer();
+        // Moves the waker, and runs no code of it.
+        self.timers.borrow_mut().reset(key, deadline, clock::now())
     }
 
     /// Whether the timer is pending. If so, `waker` replaces its waker.

@@ -4,7 +4,7 @@ use std::{
     future::Future,
     pin::Pin,
     rc::Rc,
-    task::{Context, Poll, Waker},
+    task::{Context, Poll},
 };
 
 use compio_driver::os_calls::clock;
@@ -71,17 +71,17 @@ impl Sleep {
     /// Moves the deadline. A waiting task is woken at the new one.
     pub fn reset(&mut self, deadline: Instant) {
         self.deadline = deadline;
-        if let Some((runtime, waker)) = self.take_back() {
-            let key = runtime.set_timer(deadline, clock::now(), waker);
-            self.timer = Some((runtime, key));
+        if let Some((runtime, key)) = self.timer.take() {
+            let key = runtime.reset_timer(key, deadline);
+            self.timer = key.map(|key| (runtime, key));
         }
     }
 
-    /// Removes the timer and returns its waker, unless it has fired.
-    fn take_back(&mut self) -> Option<(Rc<Inner>, Waker)> {
-        let (runtime, key) = self.timer.take()?;
-        let waker = runtime.take_timer(key)?;
-        Some((runtime, waker))
+    /// Removes the timer.
+    fn take_back(&mut self) {
+        if let Some((runtime, key)) = self.timer.take() {
+            drop(runtime.take_timer(key));
+        }
     }
 }
 

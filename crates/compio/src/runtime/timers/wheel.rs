@@ -176,6 +176,13 @@ impl Wheels {
         entry.waker.as_ref().filter(|_| entry.number == key.number)
     }
 
+    /// The tag of an entry that has neither been taken nor removed.
+    pub(super) fn tag(&self, key: TimerKey) -> Option<u32> {
+        let entry = self.entries.get(key.place as usize)?;
+        let is_alive = entry.waker.is_some() && entry.number == key.number;
+        is_alive.then_some(entry.tag)
+    }
+
     /// Replaces the waker and the tag; returns the waker to drop, as an error if the entry has been taken or removed.
     pub(super) fn replace(
         &mut self,
