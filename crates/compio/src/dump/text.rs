@@ -101,7 +101,8 @@ impl Display for OperationWait {
             write!(f, " on {descriptor}")?;
         }
         if let Some(object) = &self.object {
-            write!(f, " ({object})")?;
+            // Paths have any characters; each wait has one line.
+            write!(f, " ({})", object.escape_debug())?;
         }
         match self.place {
             OperationPlace::Kernel => f.write_str(", ")?,
