@@ -36,7 +36,10 @@ use compio_io::counter::Counter;
 
 pub use compio_driver::{OpKind, OpStats, PoolStats};
 
-use crate::task::{Id, Meta};
+use crate::{
+    dump::Requests,
+    task::{Id, Meta},
+};
 
 /// The counters of a [`Runtime`](crate::runtime::Runtime). Clones are handles of the same counters, which stay readable after
 /// the drop of the runtime.
@@ -56,6 +59,8 @@ struct Shared {
     driver: Arc<DriverMetrics>,
     pool: ThreadPool,
     probe: ThreadProbe,
+    /// The requests for dumps of the runtime.
+    requests: Requests,
 }
 
 impl RuntimeMetrics {
@@ -73,12 +78,17 @@ impl RuntimeMetrics {
                 driver: Arc::clone(driver.metrics()),
                 pool: driver.pool().clone(),
                 probe: ThreadProbe::current(),
+                requests: Requests::default(),
             }),
         }
     }
 
     pub(crate) fn is_of(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.shared, &other.shared)
+    }
+
+    pub(crate) fn requests(&self) -> &Requests {
+        &self.shared.requests
     }
 
     /// The time of the loop, in milliseconds.
@@ -243,7 +253,7 @@ pub(crate) fn registry() -> MutexGuard<'static, Vec<Entry>> {
     registry.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// An entry of the registry, until its drop.
+/// An entry of the registry, until it is removed or dropped.
 pub(crate) struct Registered {
     number: u64,
 }
@@ -256,8 +266,9 @@ impl Registered {
     }
 }
 
-impl Drop for Registered {
-    fn drop(&mut self) {
+impl Registered {
+    /// Removes the entry. Again, it does nothing.
+    pub(crate) fn remove(&self) {
         let mut registry = registry();
         let place = registry
             .iter()
@@ -267,5 +278,11 @@ impl Drop for Registered {
         drop(registry);
         // Outside of the lock: it may hold the last handles.
         drop(entry);
+    }
+}
+
+impl Drop for Registered {
+    fn drop(&mut self) {
+        self.remove();
     }
 }

@@ -16,6 +16,12 @@
 //!     sleep, 1.8 s left
 //! ```
 //!
+//! # Limits
+//!
+//! A wait belongs to the task that has last polled its future with another waker. Some combinators poll with wakers of their
+//! own, as `FuturesUnordered` does. If such a combinator moves to another task, the waits in it belong to the first
+//! task until they end.
+//!
 //! # Granularity
 //!
 //! Times are those of the loop's clock: the loop reads it after each turn that was allowed to wait, and otherwise after each
@@ -26,13 +32,11 @@ mod json;
 #[cfg(all(feature = "signal", unix))]
 mod on_signal;
 mod records;
+mod request;
 mod text;
 
-pub(crate) use self::records::Records;
-use std::{
-    sync::mpsc,
-    time::{Duration, Instant},
-};
+pub(crate) use self::{records::Records, request::Requests};
+use std::time::Duration;
 
 use compio_driver::os_calls::clock;
 use compio_executor::Spawner;
@@ -42,9 +46,9 @@ pub use compio_executor::TaskState;
 #[cfg(all(feature = "signal", unix))]
 pub use self::on_signal::print_on_signal;
 
+use self::request::Request;
 use crate::{
     metrics::{Entry, OpKind, RuntimeMetrics, registry},
-    runtime::{entered_ref, with_current},
     task::Meta,
 };
 
@@ -76,7 +80,9 @@ pub enum Content {
 pub struct Tasks {
     /// All tasks that have not ended, the oldest first.
     pub tasks: Vec<TaskDump>,
-    /// Waits of no task: of the future of `block_on`, and of operations whose tasks have ended.
+    /// Waits of no task: of the future of `block_on`, of ended tasks, and operations in flight for which no task waits. The
+    /// latter are those of dropped futures, multishot operations between two items, and zero-copy sends that have
+    /// returned their results.
     pub other_waits: Vec<Wait>,
 }
 
@@ -193,49 +199,4 @@ pub fn all() -> Vec<RuntimeDump> {
     let requests: Vec<Request> = entries.into_iter().map(Request::new).collect();
     let answers = requests.into_iter().map(|request| request.answer(deadline));
     answers.collect()
-}
-
-/// A request for the dump of one runtime.
-struct Request {
-    metrics: RuntimeMetrics,
-    answer: mpsc::Receiver<Tasks>,
-}
-
-impl Request {
-    fn new(entry: Entry) -> Self {
-        let Entry { spawner, metrics } = entry;
-        let (send, answer) = mpsc::channel();
-        // SAFETY: it is used in this statement only.
-        let is_here = unsafe { entered_ref() }.is_some_and(|own| own.metrics().is_of(&metrics));
-        if is_here {
-            let tasks = with_current(|runtime| runtime.dump());
-            // The receiver is below.
-            let _ = send.send(tasks);
-        } else {
-            spawner.call(move |executor| {
-                // The loop has entered its runtime, unless it only counts its tasks.
-                // SAFETY: it is used in this function only.
-                let own = unsafe { entered_ref() };
-                if let Some(own) = own.filter(|own| own.owns(executor)) {
-                    // The requester may have gone.
-                    let _ = send.send(own.dump());
-                }
-            });
-        }
-        Self { metrics, answer }
-    }
-
-    fn answer(self, deadline: Instant) -> RuntimeDump {
-        let left = deadline.saturating_duration_since(clock::now());
-        let metrics = self.metrics;
-        let content = match self.answer.recv_timeout(left) {
-            Ok(tasks) => Content::Tasks(tasks),
-            Err(mpsc::RecvTimeoutError::Timeout) => Content::Busy(Busy {
-                task: metrics.current_task(),
-                since: metrics.time_since_turn(),
-            }),
-            Err(mpsc::RecvTimeoutError::Disconnected) => Content::Ended,
-        };
-        RuntimeDump { metrics, content }
-    }
 }

@@ -22,7 +22,6 @@ use std::{
     cell::{Cell, RefCell},
     fmt, io, mem,
     pin::Pin,
-    ptr,
     rc::Rc,
     sync::atomic::Ordering,
     task::{Context, Poll, Waker},
@@ -279,6 +278,8 @@ impl Drop for Runtime {
     fn drop(&mut self) {
         if self.inner.process.is_current() {
             self.inner.shut_down();
+            // Timers keep the state of their runtime for longer.
+            self.inner.registered.remove();
         } else {
             // In a child of `fork`, all contents belong to the parent.
             mem::forget(Rc::clone(&self.inner));
@@ -395,7 +396,7 @@ pub(crate) struct Inner {
     metrics: RuntimeMetrics,
     last_writes: LastWrites,
     parking: Option<Box<Parking>>,
-    _registered: Registered,
+    registered: Registered,
 }
 
 impl Inner {
@@ -427,7 +428,7 @@ impl Inner {
             metrics,
             last_writes: LastWrites::default(),
             parking,
-            _registered: registered,
+            registered,
         }
     }
 
@@ -451,7 +452,9 @@ impl Inner {
 
     /// The number of tasks that have not ended, with those that other threads have sent and that no step
     /// of the loop has seen.
-    pub(crate) fn task_count(&self) -> usize {
+    pub(crate) fn task_count(self: &Rc<Self>) -> usize {
+        // Requests for dumps find their runtime.
+        let _entered = Entered::new(self);
         // Spawns them, and polls none.
         self.executor.tick(0);
         self.executor.task_count()
@@ -460,11 +463,6 @@ impl Inner {
     /// The counters.
     pub(crate) fn metrics(&self) -> &RuntimeMetrics {
         &self.metrics
-    }
-
-    /// Whether this is the executor of this runtime.
-    pub(crate) fn owns(&self, executor: &Executor) -> bool {
-        ptr::eq(&raw const self.executor, executor)
     }
 
     /// The tasks, and their waits.

@@ -255,7 +255,7 @@ async fn json_escapes_names() {
     );
 }
 
-/// The records of an operation that no task waits for at the moment.
+/// The stream's operation stays in flight while its task waits for something else.
 #[compio::test]
 async fn stream_between_two_items_is_no_wait_of_its_task() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -267,7 +267,12 @@ async fn stream_between_two_items_is_no_wait_of_its_task() {
         drop(connection);
     });
     let client = TcpStream::connect(address).await.unwrap();
-    while find(&tasks().1, server.id()).polls < 2 {
+    let sleeps = || {
+        let (_, tasks) = tasks();
+        let mut waits = find(&tasks, server.id()).waits.iter();
+        waits.any(|wait| matches!(wait, Wait::Timer { .. }))
+    };
+    while !sleeps() {
         sleep(Duration::from_millis(1)).await;
     }
     let (dump, tasks) = tasks();
@@ -385,4 +390,24 @@ async fn each_wait_has_one_line() {
     let text = find(&tasks, accepts.id()).to_string();
     assert_eq!(text.lines().count(), 2, "{dump}");
     assert!(text.contains("forged"), "{dump}");
+}
+
+/// Threads that request dumps all the time never miss a loop that runs.
+#[test]
+fn concurrent_requests_are_all_answered() {
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let (thread, handle) = start(async move || drop(stopped.await));
+    let requesters: Vec<_> = (0..4)
+        .map(|_| {
+            let handle = handle.clone();
+            thread::spawn(move || {
+                (0..2000).all(|_| !matches!(handle.dump().content(), Content::Ended))
+            })
+        })
+        .collect();
+    for requester in requesters {
+        assert!(requester.join().unwrap());
+    }
+    stop.send(()).unwrap();
+    thread.join().unwrap();
 }
