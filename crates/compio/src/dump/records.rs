@@ -15,7 +15,7 @@ use super::{OperationPlace, OperationWait, TaskDump, Tasks, Wait};
 use crate::{metrics::RuntimeMetrics, task::Id};
 
 /// How long a loop may describe the objects of descriptors. Others have their numbers only.
-const DESCRIBE_MAX: Duration = Duration::from_millis(50);
+const DESCRIBE_MAX: Duration = Duration::from_millis(30);
 
 /// The records of one runtime.
 pub(crate) struct Records {
@@ -29,7 +29,13 @@ impl Records {
     /// The operations are still in flight.
     pub(crate) fn into_tasks(self, metrics: &RuntimeMetrics) -> Tasks {
         let now = clock::now();
-        let mut waits: HashMap<u32, Vec<Wait>> = HashMap::with_capacity(self.operations.len());
+        let count = self.operations.len() + self.timers.len();
+        let mut waits: HashMap<u32, Vec<Wait>> = HashMap::with_capacity(count);
+        let mut add = |tag, wait| {
+            // Most tasks have one wait, and the first push to an empty list makes room for four.
+            let waits = waits.entry(tag).or_insert_with(|| Vec::with_capacity(1));
+            waits.push(wait);
+        };
         let mut other_waits = Vec::new();
         let mut may_describe = true;
         for (index, operation) in self.operations.into_iter().enumerate() {
@@ -38,14 +44,14 @@ impl Records {
             }
             let wait = Wait::Operation(wait_for(&operation, metrics, now, may_describe));
             if operation.has_waiter {
-                waits.entry(operation.tag).or_default().push(wait);
+                add(operation.tag, wait);
             } else {
                 other_waits.push(wait);
             }
         }
         for (tag, deadline) in self.timers {
             let left = deadline.saturating_duration_since(now);
-            waits.entry(tag).or_default().push(Wait::Timer { left });
+            add(tag, Wait::Timer { left });
         }
         let tasks = self.tasks.into_iter().map(|task| TaskDump {
             waits: waits.remove(&tag_of(task.meta.id())).unwrap_or_default(),
