@@ -68,7 +68,7 @@ pub struct RuntimeDump {
 pub enum Content {
     /// The loop has answered.
     Tasks(Tasks),
-    /// The loop has not answered within a second.
+    /// The loop has not answered within a second, or belongs to the thread that waits for the answer.
     Busy(Busy),
     /// The runtime has been dropped.
     Ended,

@@ -15,7 +15,8 @@ use std::{
         Mutex, MutexGuard, PoisonError,
         mpsc::{self, Receiver, RecvTimeoutError, Sender},
     },
-    time::Instant,
+    thread,
+    time::{Duration, Instant},
 };
 
 use compio_driver::os_calls::clock;
@@ -136,8 +137,13 @@ impl Request {
     }
 
     pub(super) fn answer(self, deadline: Instant) -> RuntimeDump {
-        let left = deadline.saturating_duration_since(clock::now());
         let metrics = self.metrics.clone();
+        // Another runtime of this thread cannot answer while this thread waits.
+        let left = if metrics.thread().id() == thread::current().id() {
+            Duration::ZERO
+        } else {
+            deadline.saturating_duration_since(clock::now())
+        };
         let content = match self.answer.recv_timeout(left) {
             Ok(tasks) => Content::Tasks(tasks),
             Err(RecvTimeoutError::Timeout) => Content::Busy(Busy {

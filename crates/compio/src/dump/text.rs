@@ -48,11 +48,11 @@ impl Display for Busy {
         match &self.task {
             Some(task) => write!(
                 f,
-                "it has not answered for 1 s, in a poll of {task}; its last turn was {since} ago"
+                "it does not answer, in a poll of {task}; its last turn was {since} ago"
             ),
             None => write!(
                 f,
-                "it has not answered for 1 s, and runs no task; its last turn was {since} ago"
+                "it does not answer, and runs no task; its last turn was {since} ago"
             ),
         }
     }

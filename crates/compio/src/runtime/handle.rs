@@ -106,7 +106,7 @@ impl Handle {
     /// The tasks of the runtime, and the operations and timers that each waits for. Polls no task.
     ///
     /// Blocks this thread until the loop of the runtime answers, for one second at most. A loop that does not answer is
-    /// busy: then the dump has the task that it runs.
+    /// busy: then the dump has the task that it runs. Another runtime of this thread does not answer.
     ///
     /// ```
     /// use compio::{runtime::Handle, task, time};
