@@ -7,10 +7,11 @@ use std::{
     pin::pin,
     rc::Rc,
     sync::{
+        Arc, Barrier,
         atomic::{AtomicUsize, Ordering},
         mpsc,
     },
-    task::{Context, Poll, Waker},
+    task::{Context, Poll, Wake, Waker},
     thread,
 };
 
@@ -410,4 +411,88 @@ fn concurrent_requests_are_all_answered() {
     }
     stop.send(()).unwrap();
     thread.join().unwrap();
+}
+
+/// Ends the park of a thread.
+struct Unpark(thread::Thread);
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
+    }
+}
+
+#[test]
+fn embedded_runtime_answers() {
+    let (send, receive) = mpsc::channel();
+    let (stop, stopped) = mpsc::channel::<()>();
+    let thread = thread::spawn(move || {
+        let runtime = Runtime::new().unwrap();
+        let sleeper = runtime.spawn(sleep(Duration::from_secs(60)));
+        let waker = Waker::from(Arc::new(Unpark(thread::current())));
+        let mut cx = Context::from_waker(&waker);
+        send.send(runtime.handle()).unwrap();
+        while stopped.try_recv() == Err(mpsc::TryRecvError::Empty) {
+            let timeout = runtime.poll_with(&mut cx).unwrap();
+            thread::park_timeout(timeout.unwrap_or(Duration::from_secs(60)));
+        }
+        drop(sleeper);
+    });
+    let handle = receive.recv().unwrap();
+    for _ in 0..100 {
+        let dump = handle.dump();
+        assert_eq!(dump.tasks().len(), 1, "{dump}");
+    }
+    drop(stop);
+    thread.thread().unpark();
+    thread.join().unwrap();
+}
+
+/// Each of two loops waits for the other one, and gives up.
+#[test]
+fn loops_that_dump_each_other_continue() {
+    let barrier = Arc::new(Barrier::new(2));
+    let threads = [Arc::clone(&barrier), barrier].map(|barrier| {
+        let (thread, _) = start(async move || {
+            barrier.wait();
+            assert!(all().len() >= 2);
+            barrier.wait();
+        });
+        thread
+    });
+    for thread in threads {
+        thread.join().unwrap();
+    }
+}
+
+/// The destructors of tasks run while their runtime is dropped.
+#[test]
+fn destructor_of_a_task_dumps_its_runtime() {
+    struct Dumps(mpsc::Sender<bool>);
+    impl Drop for Dumps {
+        fn drop(&mut self) {
+            let dump = Handle::current().dump();
+            let number = dump.metrics().runtime_number();
+            let is_listed = metrics::all()
+                .iter()
+                .any(|one| one.runtime_number() == number);
+            let has_answered = matches!(dump.content(), Content::Tasks(_));
+            self.0.send(has_answered && is_listed).unwrap();
+        }
+    }
+    let (send, receive) = mpsc::channel();
+    let runtime = Runtime::new().unwrap();
+    runtime.block_on(async {
+        for send in [send.clone(), send] {
+            let dumps = Dumps(send);
+            let task = async move {
+                let _dumps = dumps;
+                pending::<()>().await;
+            };
+            task::spawn(task).detach();
+        }
+        task::yield_now().await;
+    });
+    drop(runtime);
+    assert_eq!(receive.iter().collect::<Vec<_>>(), [true, true]);
 }
