@@ -211,7 +211,8 @@ mod tests {
         let mut last = TaskId::next();
         for step in 0..1_500_000u64 {
             last = TaskId::next();
-            log.spawn(last, step * 100_000);
+            log.begin_moment();
+            log.spawn(last, || step * 100_000);
         }
         let marks = log.tables.borrow().marks.len();
         assert!(marks <= MARKS_MAX, "{marks}");

@@ -195,7 +195,8 @@ fn place_of_the_running_task_survives_a_cancel_inside_of_it() {
     let task = executor.spawn(async move {
         inner.spawn(pending::<()>());
         inner.clear();
-        let (id, location) = inner.metrics().current().unwrap();
+        let meta = inner.metrics().current().unwrap();
+        let (id, location) = (meta.id(), meta.location());
         let own = inner.current_task().unwrap();
         assert_eq!((id, location), (own.id(), own.location()));
     });
