@@ -166,11 +166,13 @@ impl KindCounters {
         self.errors.add(1);
     }
 
-    /// Counts a completion that is not the last.
+    /// Counts a completion that is not the last. Only zero-copy sends fail here: their last completion is a notification
+    /// without an error.
     #[inline]
     pub(crate) fn on_partial(&self, answer: Result<u32, i32>) {
-        if let Ok(value) = answer {
-            self.sum.add(value.into());
+        match answer {
+            Ok(value) => self.sum.add(value.into()),
+            Err(_) => self.fail(),
         }
     }
 }

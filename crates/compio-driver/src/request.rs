@@ -365,6 +365,8 @@ pub struct Item {
     pub answer: RawResult,
     /// The filled buffer's id in its group.
     pub buffer: Option<u16>,
+    /// Whether another completion will come. Otherwise, the final report repeats this answer.
+    pub has_more: bool,
 }
 
 /// The raw result of a request: a number whose meaning depends on the request, or the system's error code.

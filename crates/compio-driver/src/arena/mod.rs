@@ -352,9 +352,10 @@ impl Arena {
         let header = self.header(key);
         // SAFETY: as in `op_state`. The operation has the type of its vtable.
         unsafe {
-            self.metrics
-                .kind((*header).vtable.kind)
-                .on_partial(item.answer);
+            if item.has_more {
+                let counters = self.metrics.kind((*header).vtable.kind);
+                counters.on_partial(item.answer);
+            }
             let Some(push_partial) = (*header).vtable.push_partial else {
                 return (OnComplete::Nothing, false);
             };

