@@ -6,7 +6,7 @@
 use std::{
     any::Any,
     cell::{Cell, RefCell},
-    fmt,
+    fmt, io,
     ptr::NonNull,
     rc::Rc,
     sync::atomic::{AtomicU64, Ordering},
@@ -220,6 +220,18 @@ impl DriverMetrics {
     #[inline]
     pub(crate) fn kind(&self, kind: OpKind) -> &KindCounters {
         &self.kinds[kind as usize]
+    }
+
+    /// Counts a plain call on the driver's thread, in the place of an operation of this kind. It has not waited.
+    #[inline]
+    pub fn count_call(&self, kind: OpKind, result: &io::Result<usize>) {
+        let counters = self.kind(kind);
+        counters.begin();
+        counters.completed.add(1);
+        match result {
+            Ok(value) => counters.sum.add(*value as u64),
+            Err(_) => counters.fail(),
+        }
     }
 
     /// Turns: each submits, and looks for completions.

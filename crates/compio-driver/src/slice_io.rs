@@ -33,6 +33,7 @@ use crate::{
     buffers::{BufferPool, PooledBuffer},
     driver::Core,
     fd::SharedFd,
+    metrics::OpKind,
     multishot::{Next, RawOp},
     op::{
         PollOnce, Readiness,
@@ -103,14 +104,17 @@ impl SliceRecv {
 
     /// Receives into a slice: the number of bytes, which are at its start; 0 at EOF, or if it is empty.
     ///
-    /// Only the waker of the last poll is woken. `pool` returns a pool of the driver that the task waits for.
+    /// Only the waker of the last poll is woken. `pool` returns a pool of the driver that the task waits for. `count` gets
+    /// the results of plain calls, which are no operations of a driver: see
+    /// [`DriverMetrics::count_call`](crate::DriverMetrics::count_call).
     pub fn poll_recv(
         &mut self,
         cx: &mut Context<'_>,
         mut room: &mut [MaybeUninit<u8>],
         pool: impl Fn() -> BufferPool,
+        count: impl Fn(OpKind, &io::Result<usize>),
     ) -> Poll<io::Result<usize>> {
-        self.poll(cx, &mut room, &pool)
+        self.poll(cx, &mut room, &pool, &count)
     }
 
     /// As [`poll_recv`](Self::poll_recv), into several slices, one after the other.
@@ -119,8 +123,9 @@ impl SliceRecv {
         cx: &mut Context<'_>,
         mut rooms: &mut [IoSliceMut<'_>],
         pool: impl Fn() -> BufferPool,
+        count: impl Fn(OpKind, &io::Result<usize>),
     ) -> Poll<io::Result<usize>> {
-        self.poll(cx, &mut rooms, &pool)
+        self.poll(cx, &mut rooms, &pool, &count)
     }
 
     fn poll(
@@ -128,6 +133,7 @@ impl SliceRecv {
         cx: &mut Context<'_>,
         room: &mut impl Room,
         pool: &impl Fn() -> BufferPool,
+        count: &impl Fn(OpKind, &io::Result<usize>),
     ) -> Poll<io::Result<usize>> {
         let room_len = room.len();
         if room_len == 0 {
@@ -160,6 +166,7 @@ impl SliceRecv {
                     }
                     let received = room.recv(SocketRef::new(self.fd.as_fd()));
                     if !would_block(&received) {
+                        count(OpKind::Recv, &received);
                         self.may_have_more =
                             !matches!(received, Ok(len) if 0 < len && len < room_len);
                         // There was a unit left.
@@ -428,14 +435,17 @@ impl SliceSend {
 
     /// Sends a prefix of a slice, and returns its length: 0 only if it is empty.
     ///
-    /// Only the waker of the last poll is woken. `submit` begins a wait in the current runtime.
+    /// Only the waker of the last poll is woken. `submit` begins a wait in the current runtime. `count` gets the results of
+    /// plain calls, as in [`SliceRecv::poll_recv`].
     pub fn poll_send(
         &mut self,
         cx: &mut Context<'_>,
         bytes: &[u8],
         submit: impl Fn(PollOnce) -> Submit<PollOnce>,
+        count: impl Fn(OpKind, &io::Result<usize>),
     ) -> Poll<io::Result<usize>> {
-        self.poll(cx, bytes.len(), |socket| socket.try_send(bytes), submit)
+        let attempt = |socket: SocketRef<'_>| socket.try_send(bytes);
+        self.poll(cx, bytes.len(), attempt, submit, count)
     }
 
     /// As [`poll_send`](Self::poll_send), of several slices, one after the other.
@@ -444,11 +454,13 @@ impl SliceSend {
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
         submit: impl Fn(PollOnce) -> Submit<PollOnce>,
+        count: impl Fn(OpKind, &io::Result<usize>),
     ) -> Poll<io::Result<usize>> {
         let len = slices
             .iter()
             .fold(0, |sum: usize, slice| sum.saturating_add(slice.len()));
-        self.poll(cx, len, |socket| socket.try_send_vectored(slices), submit)
+        let attempt = |socket: SocketRef<'_>| socket.try_send_vectored(slices);
+        self.poll(cx, len, attempt, submit, count)
     }
 
     fn poll(
@@ -457,6 +469,7 @@ impl SliceSend {
         len: usize,
         attempt: impl Fn(SocketRef<'_>) -> io::Result<usize>,
         submit: impl Fn(PollOnce) -> Submit<PollOnce>,
+        count: impl Fn(OpKind, &io::Result<usize>),
     ) -> Poll<io::Result<usize>> {
         if len == 0 {
             return Poll::Ready(Ok(0));
@@ -479,6 +492,7 @@ impl SliceSend {
                 }
                 let sent = attempt(SocketRef::new(self.fd.as_fd()));
                 if !would_block(&sent) {
+                    count(OpKind::Send, &sent);
                     self.is_full = matches!(sent, Ok(sent) if sent < len);
                     // There was a unit left.
                     let _ = poll_proceed(cx);

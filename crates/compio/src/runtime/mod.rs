@@ -371,6 +371,12 @@ pub(crate) fn recv_pool() -> compio_driver::BufferPool {
     runtime.recv_pool.get_or_init(make).clone()
 }
 
+/// Counts a plain call in the place of an operation. Outside of a runtime it counts nowhere.
+#[cfg(feature = "net")]
+pub(crate) fn count_call(kind: compio_driver::OpKind, result: &io::Result<usize>) {
+    let _ = current::with_entered(|runtime| runtime.driver.metrics().count_call(kind, result));
+}
+
 /// The state that a runtime shares with its tasks.
 pub(crate) struct Inner {
     // Dropped first: the drops of tasks cancel operations and timers.

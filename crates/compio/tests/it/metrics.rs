@@ -1,11 +1,11 @@
 //! The counters of a runtime, and its reader on another thread.
 
-use std::{sync::mpsc, thread};
+use std::{future::poll_fn, mem::MaybeUninit, sync::mpsc, thread};
 
 use compio::{
     io::{AsyncReadExt, AsyncWriteExt},
     metrics::{self, OpKind},
-    net::{TcpListener, TcpStream},
+    net::{PollStream, TcpListener, TcpStream},
     op::Nop,
     runtime::{self, Handle, Runtime, is_cancelled},
     task,
@@ -68,6 +68,41 @@ fn bytes_and_errors_are_counted_by_kind() {
         assert_eq!(after.errors, before.errors + 1);
         assert_eq!(after.in_flight, 0);
     });
+}
+
+#[test]
+fn bytes_of_polled_stream_are_counted() {
+    let runtime = Runtime::new().unwrap();
+    let metrics = runtime.metrics();
+    const LEN: usize = 1_000_000;
+    runtime.block_on(async {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (client, server) = tokio::join!(TcpStream::connect(address), listener.accept());
+        let mut client = PollStream::new(client.unwrap()).unwrap();
+        let mut server = PollStream::new(server.unwrap().0).unwrap();
+        // More than the socket's buffers contain: both sides wait.
+        let send = async {
+            let mut sent = 0;
+            while sent < LEN {
+                sent += poll_fn(|cx| client.poll_write(cx, &vec![1; LEN - sent]))
+                    .await
+                    .unwrap();
+            }
+        };
+        let receive = async {
+            let mut room = vec![MaybeUninit::uninit(); 10_000];
+            let mut received = 0;
+            while received < LEN {
+                received += poll_fn(|cx| server.poll_read(cx, &mut room)).await.unwrap();
+            }
+        };
+        tokio::join!(send, receive);
+    });
+    let [sends, receives] = [OpKind::Send, OpKind::Recv].map(|kind| metrics.operations(kind));
+    assert_eq!((sends.bytes, receives.bytes), (LEN as u64, LEN as u64));
+    assert_eq!((sends.errors, sends.in_flight), (0, 0));
+    assert!(sends.completed >= 1);
 }
 
 #[test]

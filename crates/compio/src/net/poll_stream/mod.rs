@@ -18,7 +18,7 @@ use std::{
 use compio_driver::{AsFd, AsRawFd, BorrowedFd, RawFd, SliceRecv, SliceSend};
 
 use super::{TcpStream, UnixSocketAddr, UnixStream, socket::Socket, split::ShutDown};
-use crate::runtime::{recv_pool, submit};
+use crate::runtime::{count_call, recv_pool, submit};
 
 /// A TCP or Unix stream that is polled with borrowed buffers, for libraries that bring their own loop:
 /// HTTP, TLS, WebSocket, database clients.
@@ -301,7 +301,7 @@ impl<S: StreamSocket> PollReadHalf<S> {
         cx: &mut Context<'_>,
         room: &mut [MaybeUninit<u8>],
     ) -> Poll<io::Result<usize>> {
-        self.recv.poll_recv(cx, room, recv_pool)
+        self.recv.poll_recv(cx, room, recv_pool, count_call)
     }
 
     /// As [`PollStream::poll_read_vectored`].
@@ -318,7 +318,8 @@ impl<S: StreamSocket> PollReadHalf<S> {
         cx: &mut Context<'_>,
         rooms: &mut [IoSliceMut<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.recv.poll_recv_vectored(cx, rooms, recv_pool)
+        self.recv
+            .poll_recv_vectored(cx, rooms, recv_pool, count_call)
     }
 
     /// Joins the halves again.
@@ -353,7 +354,7 @@ impl<S: StreamSocket> PollWriteHalf<S> {
     ///
     /// As of [`PollStream::poll_read`].
     pub fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        self.send.poll_send(cx, bytes, submit)
+        self.send.poll_send(cx, bytes, submit, count_call)
     }
 
     /// As [`PollStream::poll_write_vectored`].
@@ -370,7 +371,7 @@ impl<S: StreamSocket> PollWriteHalf<S> {
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.send.poll_send_vectored(cx, slices, submit)
+        self.send.poll_send_vectored(cx, slices, submit, count_call)
     }
 
     /// As [`PollStream::shutdown`].
