@@ -161,6 +161,11 @@ impl ThreadPool {
         GLOBAL.get_or_make(|| Self::new(THREADS_MAX)).clone()
     }
 
+    /// Whether both are clones of one pool.
+    pub fn ptr_eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
     /// The pool for [`Threads::Resolver`](crate::request::Threads::Resolver).
     pub(crate) fn resolver() -> Self {
         static RESOLVER: PerProcess<ThreadPool> = PerProcess::new();

@@ -21,6 +21,7 @@ mod io_streams;
 mod lossless;
 mod macros;
 mod metrics;
+mod metrics_text;
 mod nesting;
 mod net;
 mod open_options;

@@ -5,6 +5,8 @@
 //!
 //! Names are Tokio's where both have the same counter. [`dump`](crate::dump) shows the tasks themselves.
 //!
+//! [`text`] exports the counters of the process for Prometheus.
+//!
 //! ```
 //! use compio::{metrics::OpKind, op::Nop, runtime};
 //!
@@ -16,6 +18,9 @@
 //! assert_eq!(metrics.operations(OpKind::Nop).completed, 1);
 //! assert_eq!(metrics.num_alive_tasks(), 0);
 //! ```
+
+mod families;
+mod text_format;
 
 use std::{
     fmt,
@@ -35,6 +40,8 @@ use compio_executor::{Executor, Spawner, TaskMetrics};
 use compio_io::counter::Counter;
 
 pub use compio_driver::{OpKind, OpStats, PoolStats};
+
+pub use self::text_format::{TextFormat, text};
 
 use crate::{
     dump::Requests,

@@ -1,0 +1,272 @@
+//! The names, units and descriptions of the exported counters, and their values at one moment.
+//!
+//! [`text`](super::text) reads them.
+
+use std::time::Duration;
+
+use compio_driver::{OpKind, OpStats, PoolStats, ThreadPool};
+
+use super::RuntimeMetrics;
+
+/// Samples of one name, which differ in their labels.
+pub(super) struct Family<T: 'static> {
+    /// By the conventions of Prometheus: with the unit, and `_total` at the end of the name of a counter.
+    pub(super) name: &'static str,
+    pub(super) help: &'static str,
+    /// In the plural, or empty.
+    pub(super) unit: &'static str,
+    pub(super) read: Read<T>,
+}
+
+/// The type of a family, with the function that reads a value of it.
+pub(super) enum Read<T: 'static> {
+    Counter(fn(&T) -> u64),
+    /// A counter of seconds, which some systems do not have.
+    Time(fn(&T) -> Option<Duration>),
+    Gauge(fn(&T) -> f64),
+}
+
+impl<T> Family<T> {
+    const fn counter(name: &'static str, help: &'static str, read: fn(&T) -> u64) -> Self {
+        Self {
+            name,
+            help,
+            unit: "",
+            read: Read::Counter(read),
+        }
+    }
+
+    const fn gauge(name: &'static str, help: &'static str, read: fn(&T) -> f64) -> Self {
+        Self {
+            name,
+            help,
+            unit: "",
+            read: Read::Gauge(read),
+        }
+    }
+
+    const fn time(
+        name: &'static str,
+        help: &'static str,
+        read: fn(&T) -> Option<Duration>,
+    ) -> Self {
+        Self {
+            name,
+            help,
+            unit: "seconds",
+            read: Read::Time(read),
+        }
+    }
+
+    const fn with_unit(mut self, unit: &'static str) -> Self {
+        self.unit = unit;
+        self
+    }
+}
+
+const RUNTIMES: &[Family<RuntimeMetrics>] = &[
+    Family::gauge(
+        "compio_tasks_alive",
+        "Tasks that have not ended.",
+        |runtime| runtime.num_alive_tasks() as f64,
+    ),
+    Family::counter(
+        "compio_tasks_spawned_total",
+        "Tasks that have been spawned.",
+        RuntimeMetrics::spawned_tasks_count,
+    ),
+    Family::counter(
+        "compio_tasks_finished_total",
+        "Tasks that have ended, by completion, panic or abort.",
+        RuntimeMetrics::finished_tasks_count,
+    ),
+    Family::counter(
+        "compio_tasks_panicked_total",
+        "Tasks that have ended by a panic.",
+        RuntimeMetrics::panicked_tasks_count,
+    ),
+    Family::counter(
+        "compio_task_polls_total",
+        "Polls of tasks.",
+        RuntimeMetrics::poll_count,
+    ),
+    Family::counter(
+        "compio_task_remote_wakes_total",
+        "Wakes of tasks by other threads.",
+        RuntimeMetrics::remote_schedule_count,
+    ),
+    Family::gauge("compio_timers", "Timers that are set.", |runtime| {
+        runtime.num_timers() as f64
+    }),
+    Family::counter(
+        "compio_turns_total",
+        "Turns of the event loop.",
+        RuntimeMetrics::turn_count,
+    ),
+    Family::counter(
+        "compio_parks_total",
+        "Turns that were allowed to wait.",
+        RuntimeMetrics::park_count,
+    ),
+    Family::counter(
+        "compio_enters_total",
+        "System calls that submit operations or wait for completions.",
+        RuntimeMetrics::enter_count,
+    ),
+    Family::counter(
+        "compio_spins_total",
+        "Waits that have begun with a spin.",
+        RuntimeMetrics::spin_count,
+    ),
+    Family::counter(
+        "compio_spin_hits_total",
+        "Waits that a completion has ended during the spin.",
+        RuntimeMetrics::spin_hit_count,
+    ),
+    Family::gauge(
+        "compio_time_since_turn_seconds",
+        "Time since the event loop has last read its clock. It grows while the loop waits and while a poll lasts.",
+        |runtime: &RuntimeMetrics| runtime.time_since_turn().as_secs_f64(),
+    )
+    .with_unit("seconds"),
+    Family::time(
+        "compio_cpu_seconds_total",
+        "CPU time of the thread of the event loop.",
+        RuntimeMetrics::cpu_time,
+    ),
+];
+
+const OPERATIONS: &[Family<OpStats>] = &[
+    Family::counter(
+        "compio_operations_total",
+        "Operations that have completed, with success or with an error.",
+        |operations| operations.completed,
+    ),
+    Family::counter(
+        "compio_operation_errors_total",
+        "Operations that have failed. Cancelled ones count.",
+        |operations| operations.errors,
+    ),
+    Family::gauge(
+        "compio_operations_in_flight",
+        "Operations that have begun and not completed.",
+        |operations| operations.in_flight as f64,
+    ),
+];
+
+/// For kinds of operations that move bytes.
+const BYTES: &[Family<OpStats>] = &[Family::counter(
+    "compio_operation_bytes_total",
+    "Bytes that operations have moved.",
+    |operations: &OpStats| operations.bytes,
+)
+.with_unit("bytes")];
+
+const POOLS: &[Family<PoolStats>] = &[
+    Family::gauge(
+        "compio_blocking_threads",
+        "Threads of the pool for blocking work, with the idle ones.",
+        |pool| pool.threads as f64,
+    ),
+    Family::gauge(
+        "compio_blocking_idle_threads",
+        "Threads of the pool for blocking work that wait for work.",
+        |pool| pool.idle as f64,
+    ),
+    Family::gauge(
+        "compio_blocking_queue_length",
+        "Blocking work that waits for a thread.",
+        |pool| pool.queued as f64,
+    ),
+];
+
+/// Values, with their labels.
+pub(super) struct Labelled<T> {
+    pub(super) labels: Vec<(&'static str, String)>,
+    pub(super) values: T,
+}
+
+/// Reads families with their samples.
+pub(super) trait Visitor {
+    /// There may be no samples.
+    fn visit<T>(&mut self, family: &Family<T>, samples: &[Labelled<T>]);
+}
+
+/// The counters of several runtimes.
+///
+/// Each runtime and each kind of operation is read once, or the errors of a kind could exceed its operations.
+#[derive(Default)]
+pub(super) struct Snapshot {
+    runtimes: Vec<Labelled<RuntimeMetrics>>,
+    /// Without kinds that have no operation yet.
+    operations: Vec<Labelled<OpStats>>,
+    bytes: Vec<Labelled<OpStats>>,
+    pools: Vec<Labelled<PoolStats>>,
+}
+
+impl Snapshot {
+    pub(super) fn new(runtimes: &[RuntimeMetrics]) -> Self {
+        let mut snapshot = Self::default();
+        let mut pools: Vec<&ThreadPool> = Vec::new();
+        for runtime in runtimes {
+            snapshot.add_runtime(runtime);
+            let pool = &runtime.shared.pool;
+            // A pool that several runtimes share counts once.
+            if !pools.iter().any(|seen| seen.ptr_eq(pool)) {
+                pools.push(pool);
+                snapshot.add_pool(pool, runtime);
+            }
+        }
+        snapshot
+    }
+
+    fn add_runtime(&mut self, runtime: &RuntimeMetrics) {
+        let number = runtime.runtime_number();
+        let labels = vec![
+            ("runtime", number.to_string()),
+            ("thread", runtime.thread().name().unwrap_or("").to_owned()),
+        ];
+        for &kind in OpKind::ALL {
+            let values = runtime.operations(kind);
+            if values.completed == 0 && values.in_flight == 0 {
+                continue;
+            }
+            let of_kind = || Labelled {
+                labels: [labels.as_slice(), &[("kind", kind.name().to_owned())]].concat(),
+                values,
+            };
+            self.operations.push(of_kind());
+            if kind.moves_bytes() {
+                self.bytes.push(of_kind());
+            }
+        }
+        self.runtimes.push(Labelled {
+            labels,
+            values: runtime.clone(),
+        });
+    }
+
+    fn add_pool(&mut self, pool: &ThreadPool, oldest: &RuntimeMetrics) {
+        let is_global = pool.ptr_eq(&ThreadPool::global());
+        let owner = (!is_global).then(|| oldest.runtime_number());
+        let name = owner.map_or("global".to_owned(), |number| number.to_string());
+        self.pools.push(Labelled {
+            labels: vec![("pool", name)],
+            values: pool.stats(),
+        });
+    }
+
+    /// Passes all families, each once.
+    pub(super) fn visit(&self, visitor: &mut impl Visitor) {
+        visit_all(visitor, RUNTIMES, &self.runtimes);
+        visit_all(visitor, OPERATIONS, &self.operations);
+        visit_all(visitor, BYTES, &self.bytes);
+        visit_all(visitor, POOLS, &self.pools);
+    }
+}
+
+fn visit_all<T>(visitor: &mut impl Visitor, families: &[Family<T>], samples: &[Labelled<T>]) {
+    for family in families {
+        visitor.visit(family, samples);
+    }
+}
