@@ -1,6 +1,6 @@
 //! The names, units and descriptions of the exported counters, and their values at one moment.
 //!
-//! [`text`](super::text) reads them.
+//! [`text`](super::text) and `Publisher` read them.
 
 use std::time::Duration;
 
@@ -180,8 +180,24 @@ const POOLS: &[Family<PoolStats>] = &[
     ),
 ];
 
-/// Values, with their labels.
+/// The source of a sample. Two samples of a family have different sources.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Source {
+    /// The runtime with this number.
+    Runtime(u64),
+    /// The operations of this runtime and kind.
+    Operations(u64, OpKind),
+    /// The pool of this runtime, or the global one.
+    Pool(Option<u64>),
+}
+
+/// Values of one source, with their labels.
 pub(super) struct Labelled<T> {
+    #[cfg_attr(
+        not(feature = "metrics"),
+        expect(dead_code, reason = "only `Publisher` keeps samples")
+    )]
+    pub(super) source: Source,
     pub(super) labels: Vec<(&'static str, String)>,
     pub(super) values: T,
 }
@@ -232,6 +248,7 @@ impl Snapshot {
                 continue;
             }
             let of_kind = || Labelled {
+                source: Source::Operations(number, kind),
                 labels: [labels.as_slice(), &[("kind", kind.name().to_owned())]].concat(),
                 values,
             };
@@ -241,6 +258,7 @@ impl Snapshot {
             }
         }
         self.runtimes.push(Labelled {
+            source: Source::Runtime(number),
             labels,
             values: runtime.clone(),
         });
@@ -251,6 +269,7 @@ impl Snapshot {
         let owner = (!is_global).then(|| oldest.runtime_number());
         let name = owner.map_or("global".to_owned(), |number| number.to_string());
         self.pools.push(Labelled {
+            source: Source::Pool(owner),
             labels: vec![("pool", name)],
             values: pool.stats(),
         });

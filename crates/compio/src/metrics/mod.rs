@@ -5,7 +5,8 @@
 //!
 //! Names are Tokio's where both have the same counter. [`dump`](crate::dump) shows the tasks themselves.
 //!
-//! [`text`] exports the counters of the process for Prometheus.
+//! [`text`] exports the counters of the process for Prometheus. With the feature `metrics`, `Publisher` exports them to the
+//! recorders of the crate of this name.
 //!
 //! ```
 //! use compio::{metrics::OpKind, op::Nop, runtime};
@@ -20,6 +21,8 @@
 //! ```
 
 mod families;
+#[cfg(feature = "metrics")]
+mod publisher;
 mod text_format;
 
 use std::{
@@ -41,6 +44,8 @@ use compio_io::counter::Counter;
 
 pub use compio_driver::{OpKind, OpStats, PoolStats};
 
+#[cfg(feature = "metrics")]
+pub use self::publisher::Publisher;
 pub use self::text_format::{TextFormat, text};
 
 use crate::{

@@ -21,6 +21,8 @@ mod io_streams;
 mod lossless;
 mod macros;
 mod metrics;
+#[cfg(feature = "metrics")]
+mod metrics_publisher;
 mod metrics_text;
 mod nesting;
 mod net;
