@@ -180,6 +180,11 @@ mod thread_per_core {}
 #[doc = include_str!("../../../docs/finding-out-why-it-is-slow.md")]
 mod finding_out {}
 
+/// And those of the page about the export of metrics.
+#[cfg(all(doctest, feature = "macros", feature = "metrics", feature = "time"))]
+#[doc = include_str!("../../../docs/metrics.md")]
+mod export {}
+
 /// And those of the page about Tokio.
 #[cfg(all(doctest, feature = "compat-tokio", feature = "macros"))]
 #[doc = include_str!("../../../docs/compat-tokio.md")]
