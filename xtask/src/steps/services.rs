@@ -1,5 +1,5 @@
 //! The web services of `examples/services` and `examples/grpc`, against foreign peers: Python, curl, wrk, h2load,
-//! h2, hpack, h11, tlslite-ng, sslyze, grpcio and WebSocket peers.
+//! h2, hpack, h11, tlslite-ng, sslyze, grpcio, Prometheus and WebSocket peers.
 
 mod websocket;
 
@@ -35,6 +35,7 @@ pub(crate) fn run(run: &mut Run) -> Outcome {
         why_not,
     )?;
     let python = python.filter(|_| openssl);
+    metrics(run)?;
     for backend in ["io-uring", "poll"] {
         todo(run, backend, python.as_deref())?;
         files(run, backend)?;
@@ -127,6 +128,28 @@ fn https(run: &Run, backend: &str, python: &Path) -> Outcome {
         .arguments([server.child.id()])
         .run_within(LIMIT)?;
     server.is_alive()
+}
+
+/// On both backends.
+fn metrics(run: &mut Run) -> Outcome {
+    let python = python::with_packages(run, "prometheus_client==0.26.0");
+    let why_not = "prometheus_client cannot be installed";
+    run.require(python.is_some(), "the example metrics", why_not)?;
+    let Some(python) = python else { return Ok(()) };
+    let prometheus = debian::unpack(run, "prometheus").map(|root| root.join("usr/bin"));
+    let why_not = "Debian's package cannot be unpacked";
+    run.require(prometheus.is_some(), "Prometheus against metrics", why_not)?;
+    for backend in ["io-uring", "poll"] {
+        let mut server = Server::start("metrics", example(run, "metrics", backend))?;
+        let client = run.program(&python);
+        let mut client = client.arguments(["xtask/peers/metrics.py", &server.address]);
+        if let Some(programs) = &prometheus {
+            client = client.words("--prometheus").path(programs);
+        }
+        client.run_within(LIMIT)?;
+        server.is_alive()?;
+    }
+    Ok(())
 }
 
 /// Both sides of the example proxy.
