@@ -17,7 +17,7 @@ const REQUEST: usize = 10;
 #[compio::main]
 async fn main() -> io::Result<()> {
     #[cfg(unix)]
-    compio::dump::print_on_signal(signal::unix::SignalKind::quit())?;
+    signal::unix::print_dumps(signal::unix::SignalKind::quit())?;
 
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let address = listener.local_addr()?;

@@ -145,7 +145,7 @@ pub unsafe trait Operation: 'static {
 /// An operation that keeps the descriptors in its request open for as long as it lives, and can
 /// therefore be submitted by safe code.
 ///
-/// Operations on a bare [`RawFd`](crate::RawFd) do not: other code may close the descriptor while
+/// Operations on a bare [`RawFd`] do not: other code may close the descriptor while
 /// they wait, and its number may be reused for another file. Push them with
 /// [`Poller::push`](crate::Poller::push).
 ///

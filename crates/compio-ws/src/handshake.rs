@@ -40,7 +40,7 @@ const LINGER: Duration = Duration::from_secs(1);
 /// for its `sec-websocket-protocol`.
 ///
 /// The request is a URL, or a [`ClientRequestBuilder`](crate::ClientRequestBuilder) with headers and subprotocols, or
-/// an [`http::Request`](crate::http::Request) that has all headers of a handshake. Its scheme is `ws` or `wss`; both
+/// an [`http::Request`] that has all headers of a handshake. Its scheme is `ws` or `wss`; both
 /// use the stream as it is.
 ///
 /// ```

@@ -5,8 +5,8 @@
 //! that it runs.
 //!
 //! [`Handle::dump`](crate::runtime::Handle::dump) is for one runtime, and [`all`] for all runtimes of the process. Their
-//! `Display` is text, and [`RuntimeDump::to_json`] is JSON. On unix, `print_on_signal` prints all dumps when the process gets a
-//! signal.
+//! `Display` is text, and [`RuntimeDump::to_json`] is JSON. On unix, `signal::unix::print_dumps` prints all dumps when the
+//! process gets a signal.
 //!
 //! ```text
 //! runtime 1 on thread "main": 2 tasks
@@ -29,8 +29,6 @@
 //! it is a lower limit.
 
 mod json;
-#[cfg(all(feature = "signal", unix))]
-mod on_signal;
 mod records;
 mod request;
 mod text;
@@ -42,9 +40,6 @@ use compio_driver::os_calls::clock;
 use compio_executor::Spawner;
 
 pub use compio_executor::TaskState;
-
-#[cfg(all(feature = "signal", unix))]
-pub use self::on_signal::print_on_signal;
 
 use self::request::Request;
 use crate::{

@@ -53,6 +53,9 @@ mod platform;
 #[cfg(all(feature = "net", target_os = "linux", not(compio_portable)))]
 #[path = "unix/linux.rs"]
 mod platform;
+#[cfg(all(feature = "signal", unix))]
+#[path = "unix/print_dumps.rs"]
+mod print_dumps;
 #[cfg(all(feature = "process", unix))]
 #[path = "unix/process.rs"]
 mod process;
@@ -130,7 +133,10 @@ pub(crate) mod signals {
     /// Signals of unix. Empty on other systems.
     pub mod unix {
         #[cfg(unix)]
-        pub use crate::sys::signal::{Signal, SignalKind, signal};
+        pub use crate::sys::{
+            print_dumps::print_dumps,
+            signal::{Signal, SignalKind, signal},
+        };
     }
 
     /// Console events of Windows. Empty on other systems.

@@ -2,8 +2,8 @@
 
 use std::{io, sync::mpsc, thread};
 
-use super::all;
 use crate::{
+    dump::all,
     runtime::Runtime,
     signal::unix::{Signal, SignalKind, signal},
 };
@@ -14,10 +14,10 @@ use crate::{
 /// `SIGQUIT` is usual, which a terminal sends for `Ctrl-\`, or `SIGUSR1`.
 ///
 /// ```no_run
-/// use compio::{dump, signal::unix::SignalKind};
+/// use compio::signal::unix::{SignalKind, print_dumps};
 ///
 /// fn main() -> std::io::Result<()> {
-///     dump::print_on_signal(SignalKind::quit())?;
+///     print_dumps(SignalKind::quit())?;
 ///     // The program.
 ///     Ok(())
 /// }
@@ -25,8 +25,8 @@ use crate::{
 ///
 /// # Errors
 ///
-/// The errors of [`signal`](crate::signal::unix::signal), of a new runtime, and of a new thread.
-pub fn print_on_signal(kind: SignalKind) -> io::Result<()> {
+/// The errors of [`signal`], of a new runtime, and of a new thread.
+pub fn print_dumps(kind: SignalKind) -> io::Result<()> {
     let (send, started) = mpsc::channel();
     let thread = thread::Builder::new().name("compio-dump".into());
     thread.spawn(move || {
