@@ -750,3 +750,24 @@ fn a_parked_flag_with_fences_loses_no_wake() {
         thread.join().unwrap();
     });
 }
+
+/// The counters may be the last owner of the scheduler, on another thread. Loom reports a leak of the parker, or a second
+/// drop.
+#[test]
+fn counters_outlive_executor_and_wakers() {
+    check(|| {
+        let parker = Parker::new();
+        let executor = Executor::new(parker.unpark());
+        let count = Arc::new(AtomicUsize::new(0));
+        let (handle, waker) = waiting_task(&executor, &count, 1);
+        let metrics = executor.metrics();
+        let reader = thread::spawn(move || {
+            assert!(metrics.finished() <= metrics.spawned());
+            drop(metrics);
+        });
+        let waking = thread::spawn(move || waker.wake());
+        drop(executor);
+        drop(handle);
+        join([reader, waking]);
+    });
+}

@@ -52,11 +52,14 @@
 //!   all tasks before it goes, or leaves the scheduler behind), and anywhere by the holder of a waker: the
 //!   first waker cloned leases the scheduler until the task is freed; and that first clone comes from a
 //!   waker lent to a poll, during which the executor lives. The first abort handle of a task that has not
-//!   ended leases it, too.
+//!   ended leases it, too. [`TaskMetrics`](crate::TaskMetrics) own a reference, and read only the counters.
 //! - **M6 inbox link.** The thread that turns `queued` from false to true owns `inbox_next`, and passes
 //!   it on with the entry. The home thread turns `queued` back after it has read the link.
 //! - **M7 ready queue.** Members are SCHEDULED, each is there once, and none is Running or Complete.
 //!   So an entry needs no reference: EXECUTOR is set (M2, M3).
+//!   The `link` of a member is its successor. Otherwise `link` is the time of the last poll: it becomes a time when the
+//!   task is popped and polled, and a successor when it is pushed. Tasks that leave the queue unpolled keep SCHEDULED or
+//!   end: records read it of live tasks (M8) that are Running or not SCHEDULED.
 //! - **M8 live tasks.** The list holds every task that is not Complete, except one whose future is
 //!   just being dropped unpolled.
 //! - **M9 requests.** Any holder of a reference may set `abort_requested` before it turns `queued` to true, which
