@@ -198,7 +198,7 @@ impl fmt::Debug for TaskMetrics {
     }
 }
 
-/// The state of a task, in a [`TaskRecord`].
+/// The state of a task at one moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TaskState {
     /// It is polled at this moment.

@@ -9,7 +9,7 @@ use crate::{
     remote_join::SendJoinHandle,
 };
 
-/// Spawns tasks on an [`Executor`](crate::Executor) from any thread.
+/// Spawns tasks on an [`Executor`] from any thread.
 ///
 /// It does not keep the executor alive. A task that is spawned after the executor has gone is dropped at
 /// once, and its handle reports it as cancelled.
