@@ -2,9 +2,11 @@
 //!
 //! `services run` starts each server of a row on the first CPU in turn, loads it with `wrk` or `h2load` on the second, and
 //! prints the medians of requests per second and of CPU time per request, and the medians and extremes of the rounds'
-//! ratios to the first server. `services serve SERVICE SERVER PORT` is one of the servers.
+//! ratios to the first server. `services serve SERVICE SERVER PORT` is one of the servers, and
+//! `services plot` draws the printed results.
 
 mod load;
+mod plot;
 mod row;
 mod servers;
 mod websocket;
@@ -15,6 +17,7 @@ use lexopt::{Arg, Parser, ValueExt};
 
 const USAGE: &str = "usage: services serve SERVICE SERVER PORT
        services run [--rounds N] [--seconds N] [--connections N] [--servers NAME,...] [ROW...]
+       services plot RESULTS SVG
 
 services: hyper, auto, axum, file, proxy, websocket
 servers: tokio, tokio-multi, uring, readiness; of hyper uring-adapter, readiness-adapter; of file and proxy nginx;
@@ -51,6 +54,12 @@ fn main() -> Result<(), Box<dyn Error>> {
         Some("run") => {
             plan.rows = words.collect();
             load::run(&plan)
+        }
+        Some("plot") => {
+            let (Some(results), Some(svg)) = (words.next(), words.next()) else {
+                return Err(USAGE.into());
+            };
+            plot::run(&results, &svg)
         }
         _ => Err(USAGE.into()),
     }

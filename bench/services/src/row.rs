@@ -34,14 +34,22 @@ pub(crate) enum Load {
 
 pub(crate) struct Row {
     pub(crate) name: &'static str,
+    /// For the plot.
+    pub(crate) title: &'static str,
     pub(crate) service: Service,
     pub(crate) path: &'static str,
     pub(crate) load: Load,
 }
 
-const fn row(name: &'static str, service: Service, path: &'static str, load: Load) -> Row {
+const fn row(
+    [name, title]: [&'static str; 2],
+    service: Service,
+    path: &'static str,
+    load: Load,
+) -> Row {
     Row {
         name,
+        title,
         service,
         path,
         load,
@@ -53,16 +61,51 @@ const fn messages(connections: Option<u32>, len: usize) -> Load {
 }
 
 pub(crate) const ROWS: [Row; 10] = [
-    row("small", Service::Hyper, "/small", Load::Wrk),
-    row("64k", Service::Hyper, "/64k", Load::Wrk),
-    row("1m", Service::Hyper, "/1m", Load::Wrk),
-    row("json", Service::Axum, "/json", Load::Wrk),
-    row("churn", Service::Auto, "/small", Load::WrkWithoutKeepAlive),
-    row("http2", Service::Auto, "/small", Load::H2load),
-    row("file", Service::File, "/file.bin", Load::Wrk),
-    row("proxy", Service::Proxy, "/file.bin", Load::Wrk),
-    row("ws", Service::WebSocket, "/", messages(None, 64)),
-    row("ws-4m", Service::WebSocket, "/", messages(Some(1), 4 << 20)),
+    row(
+        ["small", "HTTP/1.1, 13 B"],
+        Service::Hyper,
+        "/small",
+        Load::Wrk,
+    ),
+    row(
+        ["64k", "HTTP/1.1, 64 KB"],
+        Service::Hyper,
+        "/64k",
+        Load::Wrk,
+    ),
+    row(["1m", "HTTP/1.1, 1 MB"], Service::Hyper, "/1m", Load::Wrk),
+    row(["json", "axum, JSON"], Service::Axum, "/json", Load::Wrk),
+    row(
+        ["churn", "a connection for each request"],
+        Service::Auto,
+        "/small",
+        Load::WrkWithoutKeepAlive,
+    ),
+    row(["http2", "HTTP/2"], Service::Auto, "/small", Load::H2load),
+    row(
+        ["file", "a static file of 64 KiB"],
+        Service::File,
+        "/file.bin",
+        Load::Wrk,
+    ),
+    row(
+        ["proxy", "a reverse proxy"],
+        Service::Proxy,
+        "/file.bin",
+        Load::Wrk,
+    ),
+    row(
+        ["ws", "WebSocket echo, 64 B"],
+        Service::WebSocket,
+        "/",
+        messages(None, 64),
+    ),
+    row(
+        ["ws-4m", "WebSocket echo, 4 MiB"],
+        Service::WebSocket,
+        "/",
+        messages(Some(1), 4 << 20),
+    ),
 ];
 
 impl Service {
