@@ -4,7 +4,6 @@ use std::{
     cell::{Cell, RefCell},
     future::{pending, poll_fn},
     io,
-    pin::pin,
     rc::Rc,
     sync::{
         Arc, Barrier,
@@ -262,8 +261,8 @@ async fn stream_between_two_items_is_no_wait_of_its_task() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let server = task::spawn(async move {
-        let mut incoming = pin!(listener.incoming());
-        let connection = futures_util::StreamExt::next(&mut incoming).await;
+        let mut incoming = listener.incoming();
+        let connection = incoming.next().await;
         sleep(Duration::from_secs(60)).await;
         drop(connection);
     });
