@@ -9,11 +9,11 @@ use std::{cell::RefCell, collections::BTreeMap};
 use crate::{meta::TaskId, sync::Cell};
 
 /// When there are as many marks, old ones are removed.
-const MARKS_MAX: usize = 8192;
+const MARKS_MAX: usize = 1024;
 
-/// A mark is removed if the one before it is closer than this part of its age. About 256 · ln(age) marks stay: less than
+/// A mark is removed if the one before it is closer than this part of its age. About 32 · ln(age) marks stay: less than
 /// [`MARKS_MAX`] for centuries in milliseconds.
-const PRECISION: u64 = 256;
+const PRECISION: u64 = 32;
 
 /// Belongs to the home thread. No user code runs while it is borrowed.
 pub(crate) struct TaskLog {
@@ -31,7 +31,7 @@ struct Tables {
     overflows: BTreeMap<TaskId, u32>,
 }
 
-/// Removes marks whose absence changes no age by more than two percent.
+/// Removes marks whose absence changes no age by more than eight percent.
 fn thin_out(marks: &mut Vec<Mark>, now: u64) {
     let mut kept: Option<u64> = None;
     marks.retain(|mark| {
@@ -180,9 +180,9 @@ mod tests {
         for (moment, id) in ids.iter().enumerate() {
             let found = log.spawned_at(*id) as usize;
             assert!(found <= moment);
-            // At most two percent of the age.
+            // At most eight percent of the age.
             assert!(
-                moment - found <= (ids.len() - found) / 50,
+                moment - found <= (ids.len() - found) * 8 / 100,
                 "{moment}: {found}"
             );
         }
