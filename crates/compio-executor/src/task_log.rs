@@ -31,7 +31,7 @@ struct Tables {
     overflows: BTreeMap<TaskId, u32>,
 }
 
-/// Removes marks whose absence changes no age by more than eight percent.
+/// Removes marks whose absence changes no age by more than ten percent.
 fn thin_out(marks: &mut Vec<Mark>, now: u64) {
     let mut kept: Option<u64> = None;
     marks.retain(|mark| {
@@ -180,9 +180,9 @@ mod tests {
         for (moment, id) in ids.iter().enumerate() {
             let found = log.spawned_at(*id) as usize;
             assert!(found <= moment);
-            // At most eight percent of the age.
+            // At most ten percent of the age.
             assert!(
-                moment - found <= (ids.len() - found) * 8 / 100,
+                moment - found <= (ids.len() - found) / 10,
                 "{moment}: {found}"
             );
         }
