@@ -11,9 +11,9 @@ use crate::{meta::TaskId, sync::Cell};
 /// When there are as many marks, old ones are removed.
 const MARKS_MAX: usize = 1024;
 
-/// A mark is removed if the one before it is closer than this part of its age. About 32 · ln(age) marks stay: less than
+/// A mark is removed if its neighbours are closer than this part of its age. At most 32 · ln(age) marks stay: less than
 /// [`MARKS_MAX`] for centuries in milliseconds.
-const PRECISION: u64 = 32;
+const PRECISION: u64 = 16;
 
 /// Belongs to the home thread. No user code runs while it is borrowed.
 pub(crate) struct TaskLog {
@@ -31,17 +31,24 @@ struct Tables {
     overflows: BTreeMap<TaskId, u32>,
 }
 
-/// Removes marks whose absence changes no age by more than ten percent.
+/// Removes marks whose absence changes no age by more than one part in [`PRECISION`]. The first and the last one stay.
 fn thin_out(marks: &mut Vec<Mark>, now: u64) {
-    let mut kept: Option<u64> = None;
-    marks.retain(|mark| {
-        let gap = kept.map(|kept| mark.moment.saturating_sub(kept));
-        let is_kept = gap.is_none_or(|gap| gap > now.saturating_sub(mark.moment) / PRECISION);
-        if is_kept {
-            kept = Some(mark.moment);
+    let mut len = 0_usize;
+    for index in 0..marks.len() {
+        let mark = marks[index];
+        let is_needed = match (len.checked_sub(1), marks.get(index + 1)) {
+            (Some(last), Some(next)) => {
+                let gap = next.moment.saturating_sub(marks[last].moment);
+                gap > now.saturating_sub(mark.moment) / PRECISION
+            }
+            _ => true,
+        };
+        if is_needed {
+            marks[len] = mark;
+            len += 1;
         }
-        is_kept
-    });
+    }
+    marks.truncate(len);
 }
 
 #[derive(Clone, Copy)]
@@ -180,9 +187,9 @@ mod tests {
         for (moment, id) in ids.iter().enumerate() {
             let found = log.spawned_at(*id) as usize;
             assert!(found <= moment);
-            // At most ten percent of the age.
+            // At most a sixteenth of the age.
             assert!(
-                moment - found <= (ids.len() - found) / 10,
+                moment - found <= (ids.len() - found) / 16,
                 "{moment}: {found}"
             );
         }

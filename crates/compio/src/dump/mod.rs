@@ -25,7 +25,7 @@
 //! # Granularity
 //!
 //! Times are those of the loop's clock: the loop reads it after each turn that was allowed to wait, and otherwise after each
-//! sixteenth turn. The age of an old task is correct within ten percent. The age of an operation is exact for 24 days; later
+//! sixteenth turn. The age of an old task is correct within a sixteenth. The age of an operation is exact for 24 days; later
 //! it is a lower limit.
 
 mod json;
