@@ -155,10 +155,7 @@ impl KindCounters {
     #[inline]
     pub(crate) fn complete(&self, answer: Result<u32, i32>) {
         self.completed.add(1);
-        match answer {
-            Ok(value) => self.sum.add(value.into()),
-            Err(_) => self.fail(),
-        }
+        self.on_partial(answer);
     }
 
     #[cold]

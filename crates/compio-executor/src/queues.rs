@@ -129,7 +129,7 @@ impl LiveList {
     }
 
     /// The members, oldest first. Nothing may change the list meanwhile.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = TaskPtr> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = TaskPtr> + Clone {
         std::iter::successors(self.first.get(), |task| {
             // SAFETY: members live (M8, M3).
             unsafe { task.header() }.live_next.get()

@@ -20,7 +20,7 @@ use crate::{
         header::{LinkOrTime, state},
         waker,
     },
-    task_log::TaskLog,
+    task_log::{self, TaskLog},
     thread_id::ThreadId,
 };
 
@@ -73,9 +73,8 @@ impl Scheduler {
         self.log.spawn_out_of_order(meta.id(), self.now.get());
         if let Some(name) = meta.shared_name() {
             let mut names = self.counters.names();
-            if names.len() > 2 * self.task_count() + 64 {
-                let kept = self.ids().filter_map(|id| names.remove_entry(&id));
-                *names = kept.collect();
+            if task_log::is_full(&names, self.task_count()) {
+                task_log::retain(&mut names, self.ids());
             }
             names.insert(meta.id(), Arc::downgrade(name));
         }
@@ -96,7 +95,7 @@ impl Scheduler {
     }
 
     /// The numbers of all tasks that have not ended.
-    fn ids(&self) -> impl Iterator<Item = TaskId> {
+    fn ids(&self) -> impl Iterator<Item = TaskId> + Clone {
         // SAFETY: members live (M8, M3).
         self.live.iter().map(|task| unsafe { task.header() }.id)
     }

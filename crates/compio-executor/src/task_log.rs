@@ -51,6 +51,17 @@ fn thin_out(marks: &mut Vec<Mark>, now: u64) {
     marks.truncate(len);
 }
 
+/// Whether entries of ended tasks should be removed from a table, if so many tasks are alive.
+pub(crate) fn is_full<V>(table: &BTreeMap<TaskId, V>, alive: usize) -> bool {
+    table.len() > 2 * alive + 64
+}
+
+/// Removes the entries of other tasks than these.
+pub(crate) fn retain<V>(table: &mut BTreeMap<TaskId, V>, alive: impl Iterator<Item = TaskId>) {
+    let kept = alive.filter_map(|id| table.remove_entry(&id)).collect();
+    *table = kept;
+}
+
 #[derive(Clone, Copy)]
 struct Mark {
     first: TaskId,
@@ -106,26 +117,14 @@ impl TaskLog {
     /// Whether entries of ended tasks should be removed, if so many tasks are alive.
     pub(crate) fn is_full(&self, alive: usize) -> bool {
         let tables = self.tables.borrow();
-        let room = 2 * alive + 64;
-        tables.spawns.len() > room || tables.overflows.len() > room
+        is_full(&tables.spawns, alive) || is_full(&tables.overflows, alive)
     }
 
     /// Removes the entries of other tasks than these, which are in no order.
-    pub(crate) fn retain(&self, alive: impl Iterator<Item = TaskId>) {
-        let mut tables = self.tables.borrow_mut();
-        let tables = &mut *tables;
-        let old = (
-            std::mem::take(&mut tables.spawns),
-            std::mem::take(&mut tables.overflows),
-        );
-        for id in alive {
-            if let Some(moment) = old.0.get(&id) {
-                tables.spawns.insert(id, *moment);
-            }
-            if let Some(count) = old.1.get(&id) {
-                tables.overflows.insert(id, *count);
-            }
-        }
+    pub(crate) fn retain(&self, alive: impl Iterator<Item = TaskId> + Clone) {
+        let tables = &mut *self.tables.borrow_mut();
+        retain(&mut tables.spawns, alive.clone());
+        retain(&mut tables.overflows, alive);
     }
 
     /// The entries of single tasks, in both tables.
