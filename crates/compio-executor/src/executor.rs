@@ -150,6 +150,20 @@ impl Executor {
         }
     }
 
+    /// As [`tick`](Self::tick), and calls `after_poll` after each poll, and after the end of each aborted task.
+    pub fn tick_with(&self, budget: usize, mut after_poll: impl FnMut()) -> Tick {
+        let mut polled = 0;
+        loop {
+            let left = budget - polled;
+            let tick = self.tick(left.min(1));
+            if tick.polled == 0 {
+                return Tick { polled, ..tick };
+            }
+            after_poll();
+            polled += tick.polled;
+        }
+    }
+
     /// Spawns the tasks that other threads have sent.
     #[cold]
     fn run_jobs(&self) {

@@ -30,7 +30,14 @@ pub(crate) struct TaskCounters {
     /// The number of the task that runs; 0 outside of tasks.
     current: AtomicU64,
     location: AtomicPtr<Location<'static>>,
-    pub(crate) polls: Counter,
+    /// Polls after which the task has left the ready queue.
+    pub(crate) last_polls: Counter,
+    /// Polls after which the task has returned to the ready queue at once.
+    pub(crate) repeated_polls: Counter,
+    /// Entries of tasks into the ready queue, without those after a poll.
+    pub(crate) readied: Counter,
+    /// Tasks that have left the ready queue without a poll.
+    pub(crate) unpolled: Counter,
     pub(crate) spawned: Counter,
     pub(crate) finished: Counter,
     pub(crate) panicked: Counter,
@@ -50,7 +57,10 @@ impl TaskCounters {
         Self {
             current: AtomicU64::new(0),
             location: AtomicPtr::new(null_mut()),
-            polls: Counter::new(),
+            last_polls: Counter::new(),
+            repeated_polls: Counter::new(),
+            readied: Counter::new(),
+            unpolled: Counter::new(),
             spawned: Counter::new(),
             finished: Counter::new(),
             panicked: Counter::new(),
@@ -162,9 +172,19 @@ impl TaskMetrics {
         self.counters().panicked.get()
     }
 
-    /// Polls of tasks that have begun.
+    /// Polls of tasks that have returned.
     pub fn polls(&self) -> u64 {
-        self.counters().polls.get()
+        let counters = self.counters();
+        let repeated = counters.repeated_polls.get();
+        counters.last_polls.get().wrapping_add(repeated)
+    }
+
+    /// Tasks in the ready queue, with the one that runs.
+    pub fn ready(&self) -> u64 {
+        let counters = self.counters();
+        // The other order could count more ends than entries.
+        let left = counters.last_polls.get() + counters.unpolled.get();
+        counters.readied.get().saturating_sub(left)
     }
 
     /// Wakes of tasks by other threads, without those of tasks that had been woken already.

@@ -63,10 +63,13 @@ impl ReadyQueue {
         Some(task)
     }
 
-    /// Removes all members.
-    pub(crate) fn clear(&self) {
-        self.first.set(None);
-        self.last.set(None);
+    /// Removes all members. Returns their number.
+    pub(crate) fn clear(&self) -> u64 {
+        let mut count = 0;
+        while self.pop().is_some() {
+            count += 1;
+        }
+        count
     }
 }
 
@@ -85,7 +88,7 @@ impl LiveList {
     }
 
     /// # Safety
-    /// Home thread; the task is not Complete, and is no member (M8).
+    /// Home thread; the task is not Complete, and was never a member (M8).
     #[inline]
     pub(crate) unsafe fn push(&self, task: TaskPtr) {
         // SAFETY: members live (M8, M3).
@@ -106,8 +109,9 @@ impl LiveList {
         // SAFETY: members live (M8, M3).
         unsafe {
             let header = task.header();
-            let previous = header.live_previous.replace(None);
-            let next = header.live_next.replace(None);
+            // It is never a member again: its links stay.
+            let previous = header.live_previous.get();
+            let next = header.live_next.get();
             match previous {
                 Some(previous) => previous.header().live_next.set(next),
                 None => self.first.set(next),

@@ -226,11 +226,13 @@ impl Scheduler {
                 state::SCHEDULED
             );
             if before & state::ABORTED != 0 {
+                self.counters.unpolled.add(1);
                 return self.cancel(task);
             }
+            // It is SCHEDULED and not RUNNING: both change.
             header
                 .state
-                .set((before & !state::SCHEDULED) | state::RUNNING);
+                .set(before ^ (state::SCHEDULED | state::RUNNING));
 
             let polls = header.polls.get().wrapping_add(1);
             header.polls.set(polls);
@@ -239,7 +241,6 @@ impl Scheduler {
             }
             let polled_at = self.now.get();
             header.link.set(LinkOrTime { polled_at });
-            self.counters.polls.add(1);
             self.counters.begin(header.id, header.location());
 
             let waker = waker::lend(task);
@@ -247,6 +248,7 @@ impl Scheduler {
             let is_complete = (header.vtable.poll)(task, &mut Context::from_waker(&waker));
             self.current.set(outer);
             if is_complete {
+                self.counters.last_polls.add(1);
                 self.live.remove(task);
                 return self.finish(task);
             }
@@ -254,9 +256,13 @@ impl Scheduler {
             let after = header.state.get() & !state::RUNNING;
             header.state.set(after);
             if after & state::ABORTED != 0 {
+                self.counters.last_polls.add(1);
                 self.cancel(task);
             } else if after & state::SCHEDULED != 0 {
+                self.counters.repeated_polls.add(1);
                 self.enqueue(task);
+            } else {
+                self.counters.last_polls.add(1);
             }
         }
     }
@@ -322,7 +328,7 @@ impl Scheduler {
     pub(crate) fn clear(&self) {
         let clearing = self.clearing.replace(true);
         // All leave the ready queue, and because they stay SCHEDULED none returns.
-        self.ready.clear();
+        self.counters.unpolled.add(self.ready.clear());
         self.live.mark(state::SCHEDULED | state::ABORTED);
         while let Some(task) = self.live.first_idle() {
             // SAFETY: a member (M8), idle, and the ready queue holds none of the marked.

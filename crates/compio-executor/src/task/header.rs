@@ -216,7 +216,11 @@ impl TaskPtr {
         header.state.set(state | state::SCHEDULED);
         if state & state::RUNNING == 0 {
             // SAFETY: M5, it is not Complete. M7: it was not SCHEDULED, nor is it Running.
-            unsafe { self.scheduler().enqueue(self) };
+            unsafe {
+                let scheduler = self.scheduler();
+                scheduler.counters.readied.add(1);
+                scheduler.enqueue(self);
+            }
         }
     }
 

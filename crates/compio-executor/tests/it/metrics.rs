@@ -46,6 +46,62 @@ fn counters_are_exact() {
 }
 
 #[test]
+fn ready_tasks_are_counted_by_each_way_out_of_the_queue() {
+    let executor = Executor::new(Waker::noop().clone());
+    let metrics = executor.metrics();
+    let tasks: Vec<_> = (0..10).map(|_| executor.spawn(pending::<()>())).collect();
+    let yields = executor.spawn(async {
+        loop {
+            yield_now().await;
+        }
+    });
+    assert_eq!(metrics.ready(), 11);
+    executor.tick(11);
+    assert_eq!(metrics.ready(), 1);
+    executor.tick(64);
+    assert_eq!(metrics.ready(), 1);
+    // A cancel of a waiting task, and of a ready one.
+    tasks[0].abort();
+    yields.abort();
+    assert_eq!(metrics.ready(), 2);
+    executor.tick(64);
+    assert_eq!(metrics.ready(), 0);
+    // A poll that clears the queue, in which its own task is.
+    let executor = Rc::new(executor);
+    let inner = Rc::clone(&executor);
+    for _ in 0..3 {
+        drop(executor.spawn(pending::<()>()));
+    }
+    let clears = executor.spawn(async move {
+        drop(inner.spawn(pending::<()>()));
+        inner.clear();
+        pending::<()>().await;
+    });
+    executor.tick(64);
+    assert!(clears.is_finished());
+    assert_eq!((metrics.ready(), executor.task_count()), (0, 0));
+    drop(executor.spawn(async {}));
+    assert_eq!(metrics.ready(), 1);
+    executor.tick(64);
+    assert_eq!(metrics.ready(), 0);
+}
+
+#[test]
+fn tick_with_calls_back_after_each_poll() {
+    let executor = Executor::new(Waker::noop().clone());
+    for _ in 0..5 {
+        drop(executor.spawn(yield_now()));
+    }
+    let mut calls = 0;
+    let tick = executor.tick_with(7, || calls += 1);
+    assert_eq!((tick.polled, tick.has_ready, calls), (7, true, 7));
+    let tick = executor.tick_with(64, || calls += 1);
+    assert_eq!((tick.polled, tick.has_ready, calls), (3, false, 10));
+    let tick = executor.tick_with(0, || calls += 1);
+    assert_eq!((tick.polled, calls), (0, 10));
+}
+
+#[test]
 fn panic_of_a_destructor_counts_once() {
     struct Panics;
     impl Drop for Panics {
