@@ -9,6 +9,7 @@ use std::{
     ptr::{self, NonNull},
     rc::{Rc, Weak},
     slice,
+    sync::Arc,
 };
 
 use compio_io::buf::{IoBuf, IoBufMut};
@@ -18,6 +19,7 @@ use crate::{
     buffer_queue::BufferQueue,
     driver::{Core, Driver},
     fd::SharedFd,
+    metrics::BufferCounters,
     operation::Operation,
     request::{Request, Span},
     sys::{AsRawFd, BufferRing, PickBuffer},
@@ -39,6 +41,8 @@ struct Shared {
     buffer_ring: Option<Box<dyn BufferRing>>,
     /// How many buffers are handed out.
     handed_out: Cell<u16>,
+    /// The same for other threads, as of the last turn.
+    counters: Arc<BufferCounters>,
     /// The streams that wait for a buffer.
     queue: BufferQueue,
     /// Whether a [`Relay`] is in flight.
@@ -102,6 +106,7 @@ impl BufferPool {
             storage: Storage::new(layout, count, size),
             buffer_ring: None,
             handed_out: Cell::new(0),
+            counters: driver.metrics().add_buffer_pool(count, size),
             queue: BufferQueue::default(),
             is_relayed: Cell::new(false),
         };
@@ -112,7 +117,9 @@ impl BufferPool {
         for id in (0..count).rev() {
             shared.offer(id);
         }
-        Ok(Self(Rc::new(shared)))
+        let pool = Rc::new(shared);
+        pool.driver.buffer_pools.add(&pool);
+        Ok(Self(pool))
     }
 
     /// The number of buffers.
@@ -213,6 +220,37 @@ impl BufferPool {
         let mut buffer = PooledBuffer(unsafe { NonNull::new_unchecked(slot) });
         buffer.init_from(bytes);
         buffer
+    }
+}
+
+/// The pools of a driver.
+#[derive(Default)]
+pub(crate) struct BufferPools(RefCell<Vec<Weak<Shared>>>);
+
+impl BufferPools {
+    fn add(&self, pool: &Rc<Shared>) {
+        self.0.borrow_mut().push(Rc::downgrade(pool));
+    }
+
+    /// Publishes the numbers of the buffers that are handed out, for other threads.
+    #[inline]
+    pub(crate) fn publish(&self) {
+        if !self.0.borrow().is_empty() {
+            self.publish_all();
+        }
+    }
+
+    #[cold]
+    fn publish_all(&self) {
+        self.0.borrow_mut().retain(|pool| {
+            // Its drop here is never the last one: no other code of this thread runs between.
+            let pool = pool.upgrade();
+            if let Some(pool) = &pool {
+                let handed_out = pool.handed_out.get();
+                pool.counters.handed_out.set(handed_out.into());
+            }
+            pool.is_some()
+        });
     }
 }
 

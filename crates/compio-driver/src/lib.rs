@@ -55,7 +55,7 @@ pub use cancel::{CancelScope, CancelToken, Cancelled};
 pub use credentials::UCred;
 pub use driver::{Driver, DriverBuilder, Entry, Poller};
 pub use fd::{HeldFd, OwnsFd, SharedFd};
-pub use metrics::{DriverMetrics, OpKind, OpRecord, OpStats, PoolStats};
+pub use metrics::{BufferPoolStats, DriverMetrics, OpKind, OpRecord, OpStats, PoolStats};
 pub use operation::{Operation, Owned};
 pub use os_calls::socket::peer_credentials;
 #[doc(hidden)]

@@ -6,10 +6,14 @@
 use std::{
     any::Any,
     cell::{Cell, RefCell},
-    fmt, io,
+    fmt, io, mem,
     ptr::NonNull,
     rc::Rc,
-    sync::atomic::{AtomicU64, Ordering},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, Weak,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
 };
 
 use compio_io::counter::Counter;
@@ -200,6 +204,7 @@ pub struct DriverMetrics {
     pub(crate) spins: Counter,
     pub(crate) spin_hits: Counter,
     pub(crate) kinds: [KindCounters; OpKind::ALL.len()],
+    buffer_pools: Mutex<Vec<Weak<BufferCounters>>>,
 }
 
 impl DriverMetrics {
@@ -211,6 +216,7 @@ impl DriverMetrics {
             spins: Counter::new(),
             spin_hits: Counter::new(),
             kinds: Default::default(),
+            buffer_pools: Mutex::default(),
         }
     }
 
@@ -229,6 +235,34 @@ impl DriverMetrics {
             Ok(value) => counters.sum.add(*value as u64),
             Err(_) => counters.fail(),
         }
+    }
+
+    /// The counters of a new pool of buffers.
+    pub(crate) fn add_buffer_pool(&self, count: u16, size: u32) -> Arc<BufferCounters> {
+        let counters = Arc::new(BufferCounters {
+            count: count.into(),
+            size,
+            handed_out: Counter::new(),
+        });
+        let mut pools = self.lock_buffer_pools();
+        // Entries of dropped pools.
+        pools.retain(|pool| pool.strong_count() > 0);
+        pools.push(Arc::downgrade(&counters));
+        counters
+    }
+
+    fn lock_buffer_pools(&self) -> MutexGuard<'_, Vec<Weak<BufferCounters>>> {
+        // No other code runs under the lock.
+        self.buffer_pools
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The pools of receive buffers of this driver, the oldest first.
+    pub fn buffer_pools(&self) -> Vec<BufferPoolStats> {
+        let pools = self.lock_buffer_pools();
+        let living = pools.iter().filter_map(Weak::upgrade);
+        living.map(|counters| counters.stats()).collect()
     }
 
     /// Turns: each submits, and looks for completions.
@@ -274,6 +308,36 @@ impl DriverMetrics {
     }
 }
 
+/// The counters of a pool of receive buffers. The driver's thread writes them.
+#[derive(Debug)]
+pub(crate) struct BufferCounters {
+    count: u64,
+    size: u32,
+    pub(crate) handed_out: Counter,
+}
+
+impl BufferCounters {
+    fn stats(&self) -> BufferPoolStats {
+        BufferPoolStats {
+            buffers: self.count as usize,
+            buffer_size: self.size as usize,
+            handed_out: self.handed_out.get() as usize,
+        }
+    }
+}
+
+/// A pool of receive buffers at one moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct BufferPoolStats {
+    /// The number of buffers.
+    pub buffers: usize,
+    /// The size of each, in bytes.
+    pub buffer_size: usize,
+    /// Buffers that tasks have.
+    pub handed_out: usize,
+}
+
 /// The threads and the queue of a thread pool at one moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -284,6 +348,61 @@ pub struct PoolStats {
     pub idle: usize,
     /// Work that waits for a thread.
     pub queued: usize,
+    /// Work that a thread has begun, since the start of the program.
+    pub begun: u64,
+    /// The sum of the times that begun work has waited for its thread.
+    pub waited: Duration,
+}
+
+/// The latencies of completed operations, while they are recorded. Belongs to the driver's thread.
+#[derive(Default)]
+pub(crate) struct Latencies {
+    is_recording: Cell<bool>,
+    /// Completions since the last reading of the clock: the kinds, and the lower halves of the times of their begins.
+    completed: RefCell<Vec<(OpKind, u32)>>,
+    /// Latencies, in the unit of the loop's time.
+    measured: RefCell<Vec<(OpKind, u32)>>,
+}
+
+impl Latencies {
+    #[inline]
+    pub(crate) fn is_recording(&self) -> bool {
+        self.is_recording.get()
+    }
+
+    pub(crate) fn set_recording(&self, on: bool) {
+        self.is_recording.set(on);
+        if !on {
+            self.completed.take();
+            self.measured.take();
+        }
+    }
+
+    /// Notes a completion. Those at the begin of an operation are not noted: their latency is zero.
+    pub(crate) fn complete(&self, kind: OpKind, begun_at: u32) {
+        self.completed.borrow_mut().push((kind, begun_at));
+    }
+
+    /// Measures the noted completions: they have happened before or at this time.
+    #[cold]
+    pub(crate) fn measure(&self, now: u64) {
+        let mut completed = self.completed.borrow_mut();
+        let latencies = completed
+            .drain(..)
+            .map(|(kind, begun_at)| (kind, (now as u32).wrapping_sub(begun_at)));
+        self.measured.borrow_mut().extend(latencies);
+    }
+
+    /// Takes the measured latencies.
+    pub(crate) fn take(&self) -> Vec<(OpKind, u32)> {
+        mem::take(&mut self.measured.borrow_mut())
+    }
+
+    /// Returns an empty list, whose memory is used again.
+    pub(crate) fn give_back(&self, list: Vec<(OpKind, u32)>) {
+        debug_assert!(list.is_empty());
+        self.measured.replace(list);
+    }
 }
 
 /// The record of an operation in flight.
@@ -296,8 +415,7 @@ pub struct OpRecord {
     pub fd: Option<RawFd>,
     /// Its tag: see [`Driver::set_tag_source`](crate::Driver::set_tag_source).
     pub tag: u32,
-    /// The time of its begin, as the loop has [set](crate::Driver::set_now) it; or a later time, but at least 2³¹ units
-    /// ago.
+    /// The time of its begin, as the loop has [set](crate::Driver::set_now) it.
     pub begun_at: u64,
     /// Whether it is in the thread pool, and not in the kernel.
     pub is_in_thread_pool: bool,

@@ -20,7 +20,7 @@ use std::{
         atomic::Ordering::{AcqRel, Relaxed, Release},
     },
     task::Waker,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use compio_io::panics::{discard, wake_all};
@@ -29,6 +29,7 @@ use crate::{
     key::Key,
     metrics::PoolStats,
     notify::Notifier,
+    os_calls::clock,
     per_process::PerProcess,
     request::{RawResult, Request},
     sync::{AtomicBool, Condvar, Mutex, MutexGuard, start_thread},
@@ -73,7 +74,8 @@ struct Shared {
 
 #[derive(Debug, Default)]
 struct State {
-    queue: VecDeque<Job>,
+    /// Jobs, and the times of their arrival.
+    queue: VecDeque<(Job, Instant)>,
     threads: usize,
     /// Waiting threads without a wake on its way.
     idle: usize,
@@ -84,6 +86,10 @@ struct State {
     starting: usize,
     /// Threads that report a result. They look at the queue next.
     reporting: usize,
+    /// Jobs that threads have begun.
+    begun: u64,
+    /// The sum of their times in the queue.
+    waited: Duration,
 }
 
 impl State {
@@ -178,8 +184,9 @@ impl ThreadPool {
     /// run.
     pub(crate) fn dispatch(&self, job: Job) -> io::Result<()> {
         let shared = self.shared();
+        let now = clock::now();
         let mut state = shared.lock();
-        state.queue.push_back(job);
+        state.queue.push_back((job, now));
         match shared.call_thread(&mut state) {
             Ok(wake) => {
                 drop(state);
@@ -202,6 +209,8 @@ impl ThreadPool {
             threads: state.threads,
             idle: state.idle,
             queued: state.queue.len(),
+            begun: state.begun,
+            waited: state.waited,
         }
     }
 
@@ -211,14 +220,15 @@ impl ThreadPool {
         let of_driver = state
             .queue
             .iter()
-            .filter(|job| Arc::ptr_eq(&job.remote, remote));
-        of_driver.map(|job| job.key).collect()
+            .filter(|(job, _)| Arc::ptr_eq(&job.remote, remote));
+        of_driver.map(|(job, _)| job.key).collect()
     }
 
     /// Removes a job that no thread has begun. It will not run.
     pub(crate) fn remove_queued(&self, key: Key, remote: &Arc<RemoteCompletions>) -> bool {
         let mut state = self.shared().lock();
-        let is_wanted = |job: &Job| job.key == key && Arc::ptr_eq(&job.remote, remote);
+        let is_wanted =
+            |(job, _): &(Job, Instant)| job.key == key && Arc::ptr_eq(&job.remote, remote);
         // From both ends: a caller that cancels many jobs starts with the oldest or the newest.
         let place = (0..state.queue.len().div_ceil(2)).find_map(|front| {
             let places = [front, state.queue.len() - 1 - front];
@@ -280,7 +290,9 @@ impl Shared {
         let mut state = self.lock();
         state.starting -= 1;
         loop {
-            if let Some(job) = state.queue.pop_front() {
+            if let Some((job, arrived)) = state.queue.pop_front() {
+                state.begun += 1;
+                state.waited += clock::now().saturating_duration_since(arrived);
                 // Without a new thread, the existing ones will run the rest.
                 let wake = self.call_thread(&mut state).unwrap_or(false);
                 drop(state);

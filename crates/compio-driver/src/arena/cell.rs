@@ -47,7 +47,7 @@ pub(super) union ResultOrStamp {
 #[derive(Clone, Copy)]
 #[repr(C)]
 pub(super) struct Stamp {
-    /// The lower half of the time of the loop. [`Arena::set_now`](super::Arena::set_now) limits the age.
+    /// The lower half of the time of the loop.
     pub(super) begun_at: u32,
     /// The tag at the time of its begin, or when its waiter changed.
     pub(super) tag: u32,

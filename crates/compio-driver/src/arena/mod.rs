@@ -75,7 +75,8 @@ mod tests;
 mod vtable;
 
 use std::{
-    cell::{Cell, UnsafeCell},
+    cell::{Cell, RefCell, UnsafeCell},
+    collections::HashMap,
     mem::{self, ManuallyDrop},
     ptr,
     sync::Arc,
@@ -95,7 +96,7 @@ pub(crate) use self::{
 };
 use crate::{
     key::Key,
-    metrics::{DriverMetrics, StampSource},
+    metrics::{DriverMetrics, Latencies, OpKind, StampSource},
     operation::{Multishot, Operation},
     request::{Item, RawResult, Request},
     sys::OpState,
@@ -118,6 +119,9 @@ pub(crate) struct Arena {
     orphans: Cell<usize>,
     pub(crate) metrics: Arc<DriverMetrics>,
     pub(crate) stamps: StampSource,
+    pub(crate) latencies: Latencies,
+    /// The exact begins of old operations: their stamps have wrapped around.
+    old: RefCell<HashMap<Key, u64>>,
 }
 
 /// The action that follows a completion, once no state is borrowed.
@@ -149,6 +153,8 @@ impl Arena {
             orphans: Cell::new(0),
             metrics: Arc::new(DriverMetrics::new()),
             stamps: StampSource::new(),
+            latencies: Latencies::default(),
+            old: RefCell::default(),
         }
     }
 
@@ -172,6 +178,17 @@ impl Arena {
     /// Whether the kernel has not completed the operation.
     pub(crate) fn is_in_flight(&self, key: Key) -> bool {
         self.state_of(key).is_some_and(State::is_in_flight)
+    }
+
+    /// The kind of an operation in flight, and the lower half of the time of its begin.
+    pub(crate) fn begin_of(&self, key: Key) -> Option<(OpKind, u32)> {
+        if !self.is_in_flight(key) {
+            return None;
+        }
+        let header = self.header_at(key.index);
+        // SAFETY: cells in `pages` have initialised headers. While an operation is in flight, its stamp is in the
+        // place of its result.
+        unsafe { Some(((*header).vtable.kind, (*header).result.stamp.begun_at)) }
     }
 
     /// The state of an operation; `None` if its cell has been freed.

@@ -1,6 +1,9 @@
 //! Searches for operations in flight, through all cells.
 
-use std::{cmp::Reverse, collections::HashSet};
+use std::{
+    cmp::Reverse,
+    collections::{HashMap, HashSet},
+};
 
 use super::{
     Arena,
@@ -8,10 +11,10 @@ use super::{
 };
 use crate::{key::Key, metrics::OpRecord};
 
-/// The limit of the ages of operations: stamps have the lower half of a time.
-const AGE_MAX: u64 = 1 << 31;
+/// The begins of operations are stored apart when they may be that old: stamps have the lower half of a time.
+const STAMP_AGE_MAX: u64 = 1 << 31;
 
-/// The time of a stamp. Its age at `now` is less than twice [`AGE_MAX`].
+/// The time of a stamp. Its age at `now` is less than twice [`STAMP_AGE_MAX`].
 fn begun_at(stamp: Stamp, now: u64) -> u64 {
     now.saturating_sub((now as u32).wrapping_sub(stamp.begun_at).into())
 }
@@ -20,26 +23,34 @@ impl Arena {
     /// Sets the time of new stamps. It never decreases.
     #[inline]
     pub(crate) fn set_now(&self, now: u64) {
+        if self.latencies.is_recording() {
+            self.latencies.measure(now);
+        }
         let before = self.stamps.now.replace(now);
-        if before / AGE_MAX != now / AGE_MAX {
-            self.limit_ages(before, now);
+        if before / STAMP_AGE_MAX != now / STAMP_AGE_MAX {
+            self.store_begins(before);
         }
     }
 
-    /// Limits the ages of all operations in flight to [`AGE_MAX`]. They stay below its double until the next call.
+    /// Stores the begins of all operations in flight, whose stamps are correct at this time. Those of ended operations
+    /// are removed.
     #[cold]
-    fn limit_ages(&self, before: u64, now: u64) {
+    fn store_begins(&self, now: u64) {
+        let before = self.old.take();
+        let mut begins = HashMap::new();
         for header in self.headers() {
             // SAFETY: cells in `pages` have initialised headers. While an operation is in flight, its stamp is in the
             // place of its result.
             unsafe {
                 if (*header).state.is_in_flight() {
-                    let begun_at = begun_at((*header).result.stamp, before);
-                    let limited = begun_at.max(now.saturating_sub(AGE_MAX));
-                    (*header).result.stamp.begun_at = limited as u32;
+                    let key = key_of(header);
+                    let stored = before.get(&key).copied();
+                    let begin = stored.unwrap_or_else(|| begun_at((*header).result.stamp, now));
+                    begins.insert(key, begin);
                 }
             }
         }
+        self.old.replace(begins);
     }
 
     /// Whether an orphan is in the kernel, and not in the thread pool.
@@ -96,11 +107,12 @@ impl Arena {
             // in the place of its result, and it has the type of its vtable.
             let record = unsafe {
                 let stamp = (*header).result.stamp;
+                let stored = self.old.borrow().get(&key).copied();
                 OpRecord {
                     kind: (*header).vtable.kind,
                     fd: None,
                     tag: stamp.tag,
-                    begun_at: begun_at(stamp, self.stamps.now.get()),
+                    begun_at: stored.unwrap_or_else(|| begun_at(stamp, self.stamps.now.get())),
                     is_in_thread_pool: (*header).is_in_thread_pool,
                     is_queued: queued.contains(&key),
                     is_cancel_requested: (*header).is_cancel_requested,

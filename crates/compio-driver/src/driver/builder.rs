@@ -12,6 +12,7 @@ use super::{Driver, core::Core};
 use crate::{
     arena::Arena,
     backend::BackendKind,
+    buffers::BufferPools,
     notify::Notifier,
     per_process::Process,
     spin::{Spin, SpinPolicy},
@@ -105,6 +106,7 @@ impl DriverBuilder {
             remote: Arc::new(RemoteCompletions::new(Arc::clone(&notifier))),
             notifier,
             pool: self.pool.unwrap_or_else(ThreadPool::global),
+            buffer_pools: BufferPools::default(),
             entries: RefCell::default(),
             deferred: Cell::default(),
             completions: Cell::default(),

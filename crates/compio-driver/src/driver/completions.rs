@@ -28,6 +28,28 @@ impl Core {
         }
     }
 
+    /// As [`on_report`](Self::on_report), and records the latency of an operation that completes.
+    #[cold]
+    pub(super) fn on_report_recorded(&self, key: Key, report: Report, deferred: &mut Deferred) {
+        let begin = self.arena.begin_of(key);
+        self.on_report(key, report, deferred);
+        if let Some((kind, begun_at)) = begin
+            && !self.arena.is_in_flight(key)
+        {
+            self.arena.latencies.complete(kind, begun_at);
+        }
+    }
+
+    /// One of the two functions above.
+    #[inline]
+    pub(super) fn on_any_report(&self, key: Key, report: Report, deferred: &mut Deferred) {
+        if self.arena.latencies.is_recording() {
+            self.on_report_recorded(key, report, deferred);
+        } else {
+            self.on_report(key, report, deferred);
+        }
+    }
+
     /// Takes the action that follows a completion, or leaves it for later.
     #[inline(always)]
     fn follow(&self, on_complete: OnComplete, deferred: &mut Deferred) {
@@ -94,21 +116,21 @@ impl Core {
         // Ready results complete before the wakes, so that the panic of a waker does not lose their wakes.
         while let Some(key) = deferred.cancelled_by_kernel.pop() {
             if let Some(answer) = self.repeat(key) {
-                self.on_report(key, Report::Final(answer), &mut deferred);
+                self.on_any_report(key, Report::Final(answer), &mut deferred);
             }
         }
         // In the order in which they became ready.
         deferred.ready.reverse();
         while let Some(key) = deferred.ready.pop() {
             if let Some(answer) = self.submit_ready(key) {
-                self.on_report(key, Report::Final(answer), &mut deferred);
+                self.on_any_report(key, Report::Final(answer), &mut deferred);
             }
         }
         let mut would_block = mem::take(&mut deferred.would_block);
         for key in would_block.drain(..) {
             // Likewise.
             if let Some(answer) = self.submit_after_would_block(key) {
-                self.on_report(key, Report::Final(answer), &mut deferred);
+                self.on_any_report(key, Report::Final(answer), &mut deferred);
             }
         }
         deferred.would_block = would_block;

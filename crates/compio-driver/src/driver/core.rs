@@ -12,6 +12,7 @@ use std::{
 use super::{deferred::Deferred, entry::Entry};
 use crate::{
     arena::Arena,
+    buffers::BufferPools,
     key::Key,
     notify::Notifier,
     per_process::Process,
@@ -29,6 +30,7 @@ pub(crate) struct Core {
     pub(super) remote: Arc<RemoteCompletions>,
     pub(super) notifier: Arc<Notifier>,
     pub(super) pool: ThreadPool,
+    pub(crate) buffer_pools: BufferPools,
     /// Completed operations of [`Poller`](super::Poller)'s callers, not returned yet.
     pub(super) entries: RefCell<VecDeque<Entry>>,
     /// Empty between turns; kept for its memory.

@@ -31,7 +31,7 @@ pub(crate) use self::core::{Core, TokenState};
 pub use self::{builder::DriverBuilder, entry::Entry, poller::Poller};
 use crate::{
     backend::Backend,
-    metrics::{DriverMetrics, OpRecord},
+    metrics::{DriverMetrics, OpKind, OpRecord},
     sys::{AsRawFd, Backend as _, RawFd},
     thread_bound::StaysOnItsThread,
     thread_pool::ThreadPool,
@@ -212,6 +212,25 @@ impl Driver {
     #[inline]
     pub fn set_now(&self, now: u64) {
         self.inner.arena.set_now(now);
+    }
+
+    /// Sets whether the latencies of operations are recorded. They are not at first.
+    pub fn set_recording(&self, on: bool) {
+        self.inner.arena.latencies.set_recording(on);
+    }
+
+    /// Passes the recorded latencies of operations up to the last [`set_now`](Self::set_now), in its unit. A loop that records
+    /// calls both after each turn.
+    ///
+    /// A latency is the time between the last `set_now` before the begin of the operation and the first one after the turn of
+    /// its completion. Operations that complete at their begins are not passed.
+    pub fn take_latencies(&self, mut take: impl FnMut(OpKind, u32)) {
+        let latencies = &self.inner.arena.latencies;
+        let mut measured = latencies.take();
+        for (kind, latency) in measured.drain(..) {
+            take(kind, latency);
+        }
+        latencies.give_back(measured);
     }
 
     /// Sets the source of the tags of operations: an operation gets the lower half of the number when it begins, and again

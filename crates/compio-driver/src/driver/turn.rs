@@ -32,6 +32,7 @@ impl Core {
     pub(crate) fn turn(&self, timeout: Option<Duration>) -> io::Result<()> {
         let metrics = &self.arena.metrics;
         metrics.turns.add(1);
+        self.buffer_pools.publish();
         // The outer loop that slept for this driver (see `prepare_to_sleep`) has woken.
         if self.is_announced.get() {
             self.end_sleep();
@@ -48,9 +49,15 @@ impl Core {
         }
         let mut deferred = self.deferred.take().unwrap_or_default();
         let mut backend = self.backend.borrow_mut();
-        let waited = backend.wait(timeout, &self.notifier, &mut |key, report| {
-            self.on_report(key, report, &mut deferred)
-        });
+        let waited = if self.arena.latencies.is_recording() {
+            backend.wait(timeout, &self.notifier, &mut |key, report| {
+                self.on_report_recorded(key, report, &mut deferred)
+            })
+        } else {
+            backend.wait(timeout, &self.notifier, &mut |key, report| {
+                self.on_report(key, report, &mut deferred)
+            })
+        };
         metrics.enters.set(backend.enters());
         let (spins, hits) = backend.spins();
         metrics.spins.set(spins);
@@ -84,7 +91,7 @@ impl Core {
         let waited = self.backend.borrow_mut().wait(
             Some(Duration::ZERO),
             &self.notifier,
-            &mut |key, report| self.on_report(key, report, &mut deferred),
+            &mut |key, report| self.on_any_report(key, report, &mut deferred),
         );
         // The loop of this driver meets the same error.
         drop(waited);
@@ -130,7 +137,7 @@ impl Core {
             } else {
                 Report::Final(answer)
             };
-            self.on_report(key, report, deferred);
+            self.on_any_report(key, report, deferred);
         }
         self.completions.set(completions);
     }

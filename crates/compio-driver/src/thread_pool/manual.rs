@@ -11,7 +11,7 @@ impl ThreadPool {
 
     /// Takes the job that a thread would take next.
     pub(crate) fn take_job(&self) -> Option<Job> {
-        self.shared().lock().queue.pop_front()
+        self.shared().lock().queue.pop_front().map(|(job, _)| job)
     }
 }
 

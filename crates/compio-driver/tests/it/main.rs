@@ -8,6 +8,7 @@ mod controls;
 mod edges;
 mod fs;
 mod futures;
+mod latencies;
 mod net;
 mod notify;
 mod numbers;
