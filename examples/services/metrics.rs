@@ -1,4 +1,4 @@
-//! The counters of the runtimes for Prometheus, at `/metrics` of a service on all cores. Ctrl-C stops it.
+//! The counters and histograms of the runtimes for Prometheus, at `/metrics` of a service on all cores. Ctrl-C stops it.
 //!
 //! `cargo run --release --example metrics -- 127.0.0.1:8080`, and then for instance `curl 127.0.0.1:8080/metrics`.
 //! `docs/metrics.md` has the table of names, a configuration for Prometheus, and a dashboard for Grafana.
@@ -24,6 +24,7 @@ use compio::{
 #[compio::main]
 async fn main() -> io::Result<()> {
     let address = env::args().nth(1).unwrap_or("127.0.0.1:8080".into());
+    let _recording = metrics::record_histograms();
     let router = Router::new()
         .route("/", get(async || "Hello\n"))
         .route("/work", get(work))

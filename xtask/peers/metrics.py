@@ -81,9 +81,9 @@ def scrape_twice(address):
 def compare_with_page(families):
     """The table of the page, and the families of a scrape."""
     page = pathlib.Path("docs/metrics.md").read_text()
-    row = r"^\| `(compio_\w+)` \| (counter|gauge) \| (\w*) ?\|"
+    row = r"^\| `(compio_\w+)` \| (counter|gauge|histogram) \| (\w*) ?\|"
     listed = {(name, kind, unit) for name, kind, unit in re.findall(row, page, re.MULTILINE)}
-    suffix = {"counter": "_total", "gauge": ""}
+    suffix = {"counter": "_total", "gauge": "", "histogram": ""}
     found = {(f.name + suffix[f.type], f.type, f.unit) for f in families.values()}
     check(listed, found)
     check(all(f.documentation for f in families.values()), True)
@@ -106,8 +106,9 @@ def expressions():
 def check_dashboard(families):
     counters = {f.name + "_total" for f in families.values() if f.type == "counter"}
     gauges = {f.name for f in families.values() if f.type == "gauge"}
+    histograms = {f.name + "_bucket" for f in families.values() if f.type == "histogram"}
     used = {name for expression in expressions() for name in re.findall(r"compio_\w+", expression)}
-    check(used, counters | gauges)
+    check(used, counters | gauges | histograms)
     for expression in expressions():
         for name in re.findall(r"(?<!rate\()\b(compio_\w+)", expression):
             check((expression, name in gauges), (expression, True))

@@ -70,6 +70,11 @@ impl Injector {
         self.has_jobs.load(Ordering::Relaxed)
     }
 
+    /// The number of jobs.
+    pub(crate) fn len(&self) -> usize {
+        self.with_queue(|queue| queue.jobs.len())
+    }
+
     /// Takes all jobs. Home thread only.
     pub(crate) fn take(&self) -> Vec<Box<dyn Job>> {
         self.with_queue(|queue| {

@@ -45,6 +45,12 @@ impl Spawner {
         Self { injector }
     }
 
+    /// The number of tasks and closures that were sent, and that the executor has not seen. Takes the lock of their queue.
+    #[must_use]
+    pub fn queue_len(&self) -> usize {
+        self.injector.len()
+    }
+
     /// Spawns a future that can be sent.
     #[track_caller]
     pub fn spawn<F>(&self, future: F) -> SendJoinHandle<F::Output>

@@ -90,6 +90,7 @@
 //! | `tokio` | no | readers and writers of `tokio::io`, both ways |
 //! | `compat-tokio` | no | `compat::tokio`: libraries that need Tokio's runtime |
 //! | `inside-tokio` | no | `compat::tokio::run_until`: compio inside of Tokio, on unix |
+//! | `histograms` | no | `metrics::record_histograms`: latencies of operations, and durations of polls |
 //! | `metrics` | no | `metrics::Publisher`: counters for the recorders of the crate `metrics` |
 //! | `stream` | no | `futures_core::Stream` for the streams of this crate |
 //!

@@ -12,6 +12,7 @@ use std::{
 
 use compio::{
     event::Event,
+    metrics::count_connection,
     net::{TcpListener, TcpStream, UnixListener, UnixStream},
     task::JoinSet,
     time::{sleep, timeout},
@@ -196,6 +197,7 @@ where
                     let (http, service) = (server.http.clone(), server.service.clone());
                     let ending = Rc::clone(&ending);
                     connections.spawn(async move {
+                        let _counted = count_connection();
                         // The error concerns one peer, and was seen by it.
                         let _ = serve_socket(&http, stream, service, ending.wait()).await;
                     });

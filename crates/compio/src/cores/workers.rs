@@ -12,6 +12,8 @@ use super::{
     draining::Signal,
     shared::{ENDED, Shared},
 };
+#[cfg(feature = "net")]
+use crate::task;
 use crate::task::SendJoinHandle;
 
 /// Up to this number of workers, the choice of the least loaded one compares all.
@@ -185,16 +187,17 @@ impl Workers {
         })
     }
 
-    /// Starts a task that does not count in the load.
+    /// Starts a task with a name that does not count in the load.
     #[cfg(feature = "net")]
-    pub(super) fn run_aside<M, F>(&self, worker: usize, make: M)
+    pub(super) fn run_aside<M, F>(&self, name: &str, worker: usize, make: M)
     where
         M: FnOnce() -> F + Send + 'static,
         F: Future<Output = ()> + 'static,
     {
         let slot = &self.shared.slots[worker];
         let entry = slot.entry.get().expect("set before the first dispatch");
-        entry.runtime.spawn_with(make).detach();
+        let task = task::Builder::new().name(name);
+        task.spawn_with_on(make, &entry.runtime).detach();
     }
 
     /// Counts a task that a worker has started by itself.

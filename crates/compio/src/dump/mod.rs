@@ -25,8 +25,7 @@
 //! # Granularity
 //!
 //! Times are those of the loop's clock: the loop reads it after each turn that was allowed to wait, and otherwise after each
-//! sixteenth turn. The age of an old task is correct within a sixteenth. The age of an operation is exact for 24 days; later
-//! it is a lower limit.
+//! sixteenth turn. The age of an old task is correct within a sixteenth.
 
 mod json;
 mod records;
@@ -37,13 +36,12 @@ pub(crate) use self::{records::Records, request::Requests};
 use std::time::Duration;
 
 use compio_driver::os_calls::clock;
-use compio_executor::Spawner;
 
 pub use compio_executor::TaskState;
 
 use self::request::Request;
 use crate::{
-    metrics::{Entry, OpKind, RuntimeMetrics, registry},
+    metrics::{self, OpKind, RuntimeMetrics},
     task::Meta,
 };
 
@@ -152,12 +150,8 @@ pub enum OperationPlace {
 }
 
 impl RuntimeDump {
-    pub(crate) fn of(spawner: &Spawner, metrics: &RuntimeMetrics) -> Self {
-        let entry = Entry {
-            spawner: spawner.clone(),
-            metrics: metrics.clone(),
-        };
-        Request::new(entry).answer(clock::now() + LIMIT)
+    pub(crate) fn of(metrics: RuntimeMetrics) -> Self {
+        Request::new(metrics).answer(clock::now() + LIMIT)
     }
 
     /// The counters of the runtime, which continue to change.
@@ -189,9 +183,10 @@ impl RuntimeDump {
 /// Blocks this thread for a second at most, if a loop does not answer. In a task, [`spawn_blocking`](crate::task::spawn_blocking)
 /// spares the other tasks that wait.
 pub fn all() -> Vec<RuntimeDump> {
-    let entries = registry().clone();
     let deadline = clock::now() + LIMIT;
-    let requests: Vec<Request> = entries.into_iter().map(Request::new).collect();
+    let runtimes = metrics::all().into_iter();
+    // All of them, before the first wait.
+    let requests: Vec<Request> = runtimes.map(Request::new).collect();
     let answers = requests.into_iter().map(|request| request.answer(deadline));
     answers.collect()
 }

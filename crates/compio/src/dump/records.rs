@@ -55,8 +55,10 @@ impl Records {
         }
         let tasks = self.tasks.into_iter().map(|task| TaskDump {
             waits: waits.remove(&tag_of(task.meta.id())).unwrap_or_default(),
-            age: metrics.age(task.spawned_at, now),
-            since_poll: task.polled_at.map(|moment| metrics.age(moment, now)),
+            age: metrics.age(Duration::from_millis(task.spawned_at), now),
+            since_poll: task
+                .polled_at
+                .map(|moment| metrics.age(Duration::from_millis(moment), now)),
             polls: task.polls,
             state: task.state,
             meta: task.meta,
@@ -87,7 +89,7 @@ fn wait_for(
         object: fd
             .filter(|_| may_describe)
             .and_then(|fd| unsafe { describe::describe(fd) }),
-        since: metrics.age(operation.begun_at, now),
+        since: metrics.age(Duration::from_micros(operation.begun_at), now),
         place: match (operation.is_in_thread_pool, operation.is_queued) {
             (false, _) => OperationPlace::Kernel,
             (true, true) => OperationPlace::Queue,

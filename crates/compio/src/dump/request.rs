@@ -23,7 +23,7 @@ use compio_driver::os_calls::clock;
 
 use super::{Busy, Content, RuntimeDump, Tasks};
 use crate::{
-    metrics::{Entry, RuntimeMetrics},
+    metrics::RuntimeMetrics,
     runtime::{entered_ref, with_current},
 };
 
@@ -111,8 +111,7 @@ pub(super) struct Request {
 }
 
 impl Request {
-    pub(super) fn new(entry: Entry) -> Self {
-        let Entry { spawner, metrics } = entry;
+    pub(super) fn new(metrics: RuntimeMetrics) -> Self {
         let (send, answer) = mpsc::channel();
         // SAFETY: it is used in this statement only.
         let is_here = unsafe { entered_ref() }.is_some_and(|own| own.metrics().is_of(&metrics));
@@ -125,7 +124,7 @@ impl Request {
             let (number, needs_job) = metrics.requests().push(send);
             if needs_job {
                 let job = Job(Some(metrics.clone()));
-                spawner.call(move |_| job.run());
+                metrics.spawner().call(move |_| job.run());
             }
             Some(number)
         };

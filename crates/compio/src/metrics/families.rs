@@ -4,8 +4,10 @@
 
 use std::time::Duration;
 
-use compio_driver::{OpKind, OpStats, PoolStats, ThreadPool};
+use compio_driver::{BufferPoolStats, OpKind, OpStats, PoolStats, ThreadPool};
 
+#[cfg(feature = "histograms")]
+use super::Histogram;
 use super::RuntimeMetrics;
 
 /// Samples of one name, which differ in their labels.
@@ -24,6 +26,8 @@ pub(super) enum Read<T: 'static> {
     /// A counter of seconds, which some systems do not have.
     Time(fn(&T) -> Option<Duration>),
     Gauge(fn(&T) -> f64),
+    #[cfg(feature = "histograms")]
+    Histogram(fn(&T) -> &Histogram),
 }
 
 impl<T> Family<T> {
@@ -58,6 +62,16 @@ impl<T> Family<T> {
         }
     }
 
+    #[cfg(feature = "histograms")]
+    const fn histogram(name: &'static str, help: &'static str, read: fn(&T) -> &Histogram) -> Self {
+        Self {
+            name,
+            help,
+            unit: "seconds",
+            read: Read::Histogram(read),
+        }
+    }
+
     const fn with_unit(mut self, unit: &'static str) -> Self {
         self.unit = unit;
         self
@@ -85,6 +99,16 @@ const RUNTIMES: &[Family<RuntimeMetrics>] = &[
         "Tasks that have ended by a panic.",
         RuntimeMetrics::panicked_tasks_count,
     ),
+    Family::gauge(
+        "compio_tasks_ready",
+        "Tasks that are ready to run, with the one that runs.",
+        |runtime| runtime.local_queue_depth() as f64,
+    ),
+    Family::gauge(
+        "compio_remote_queue_length",
+        "Tasks of other threads that the event loop has not seen.",
+        |runtime| runtime.remote_queue_depth() as f64,
+    ),
     Family::counter(
         "compio_task_polls_total",
         "Polls of tasks.",
@@ -98,6 +122,26 @@ const RUNTIMES: &[Family<RuntimeMetrics>] = &[
     Family::gauge("compio_timers", "Timers that are set.", |runtime| {
         runtime.num_timers() as f64
     }),
+    Family::gauge(
+        "compio_connections_open",
+        "Connections that are served.",
+        |runtime| runtime.connections().open as f64,
+    ),
+    Family::counter(
+        "compio_connections_accepted_total",
+        "Connections whose service has begun.",
+        |runtime| runtime.connections().accepted,
+    ),
+    Family::gauge(
+        "compio_receive_buffers",
+        "Buffers of the pools for receives.",
+        |runtime| sum(runtime, |pool| pool.buffers),
+    ),
+    Family::gauge(
+        "compio_receive_buffers_handed_out",
+        "Buffers of the pools for receives that tasks have.",
+        |runtime| sum(runtime, |pool| pool.handed_out),
+    ),
     Family::counter(
         "compio_turns_total",
         "Turns of the event loop.",
@@ -136,6 +180,11 @@ const RUNTIMES: &[Family<RuntimeMetrics>] = &[
     ),
 ];
 
+fn sum(runtime: &RuntimeMetrics, count: impl Fn(&BufferPoolStats) -> usize) -> f64 {
+    let pools = runtime.buffer_pools();
+    pools.iter().map(count).sum::<usize>() as f64
+}
+
 const OPERATIONS: &[Family<OpStats>] = &[
     Family::counter(
         "compio_operations_total",
@@ -162,6 +211,20 @@ const BYTES: &[Family<OpStats>] = &[Family::counter(
 )
 .with_unit("bytes")];
 
+#[cfg(feature = "histograms")]
+const LATENCIES: &[Family<Histogram>] = &[Family::histogram(
+    "compio_operation_latency_seconds",
+    "Times between the begins and the completions of operations.",
+    |histogram| histogram,
+)];
+
+#[cfg(feature = "histograms")]
+const POLL_TIMES: &[Family<Histogram>] = &[Family::histogram(
+    "compio_task_poll_duration_seconds",
+    "Durations of the polls of tasks.",
+    |histogram| histogram,
+)];
+
 const POOLS: &[Family<PoolStats>] = &[
     Family::gauge(
         "compio_blocking_threads",
@@ -177,6 +240,16 @@ const POOLS: &[Family<PoolStats>] = &[
         "compio_blocking_queue_length",
         "Blocking work that waits for a thread.",
         |pool| pool.queued as f64,
+    ),
+    Family::counter(
+        "compio_blocking_begun_total",
+        "Blocking work that a thread has begun.",
+        |pool| pool.begun,
+    ),
+    Family::time(
+        "compio_blocking_wait_seconds_total",
+        "Sum of the times that blocking work has waited for its thread.",
+        |pool| Some(pool.waited),
     ),
 ];
 
@@ -194,7 +267,7 @@ pub(super) enum Source {
 /// Values of one source, with their labels.
 pub(super) struct Labelled<T> {
     #[cfg_attr(
-        not(feature = "metrics"),
+        not(any(feature = "metrics", feature = "histograms")),
         expect(dead_code, reason = "only `Publisher` keeps samples")
     )]
     pub(super) source: Source,
@@ -218,6 +291,11 @@ pub(super) struct Snapshot {
     operations: Vec<Labelled<OpStats>>,
     bytes: Vec<Labelled<OpStats>>,
     pools: Vec<Labelled<PoolStats>>,
+    /// Without empty histograms.
+    #[cfg(feature = "histograms")]
+    latencies: Vec<Labelled<Histogram>>,
+    #[cfg(feature = "histograms")]
+    poll_times: Vec<Labelled<Histogram>>,
 }
 
 impl Snapshot {
@@ -256,7 +334,19 @@ impl Snapshot {
             if kind.moves_bytes() {
                 self.bytes.push(of_kind());
             }
+            #[cfg(feature = "histograms")]
+            add_histogram(&mut self.latencies, runtime.latencies(kind), of_kind());
         }
+        #[cfg(feature = "histograms")]
+        add_histogram(
+            &mut self.poll_times,
+            runtime.poll_times(),
+            Labelled {
+                source: Source::Runtime(number),
+                labels: labels.clone(),
+                values: (),
+            },
+        );
         self.runtimes.push(Labelled {
             source: Source::Runtime(number),
             labels,
@@ -281,6 +371,27 @@ impl Snapshot {
         visit_all(visitor, OPERATIONS, &self.operations);
         visit_all(visitor, BYTES, &self.bytes);
         visit_all(visitor, POOLS, &self.pools);
+        #[cfg(feature = "histograms")]
+        {
+            visit_all(visitor, LATENCIES, &self.latencies);
+            visit_all(visitor, POLL_TIMES, &self.poll_times);
+        }
+    }
+}
+
+/// Adds a histogram that is not empty, with the labels of another sample.
+#[cfg(feature = "histograms")]
+fn add_histogram<T>(
+    samples: &mut Vec<Labelled<Histogram>>,
+    values: Histogram,
+    labelled: Labelled<T>,
+) {
+    if values.count() > 0 {
+        samples.push(Labelled {
+            source: labelled.source,
+            labels: labelled.labels,
+            values,
+        });
     }
 }
 

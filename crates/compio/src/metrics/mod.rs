@@ -20,9 +20,14 @@
 //! assert_eq!(metrics.num_alive_tasks(), 0);
 //! ```
 
+mod connections;
 mod families;
+#[cfg(feature = "histograms")]
+mod histogram;
 #[cfg(feature = "metrics")]
 mod publisher;
+#[cfg(feature = "histograms")]
+mod recording;
 mod text_format;
 
 use std::{
@@ -42,12 +47,21 @@ use compio_driver::{
 use compio_executor::{Executor, Spawner, TaskMetrics};
 use compio_io::counter::Counter;
 
-pub use compio_driver::{OpKind, OpStats, PoolStats};
+pub use compio_driver::{BufferPoolStats, OpKind, OpStats, PoolStats};
 
+pub use self::connections::{ConnectionGuard, ConnectionStats, count_connection};
 #[cfg(feature = "metrics")]
 pub use self::publisher::Publisher;
+#[cfg(feature = "histograms")]
+pub(crate) use self::recording::Recorder;
 pub use self::text_format::{TextFormat, text};
+#[cfg(feature = "histograms")]
+pub use self::{
+    histogram::Histogram,
+    recording::{Recording, record_histograms},
+};
 
+use self::connections::Connections;
 use crate::{
     dump::Requests,
     task::{Id, Meta},
@@ -67,6 +81,10 @@ struct Shared {
     /// The time of the loop, in milliseconds since `epoch`.
     now: AtomicU64,
     timers: Counter,
+    connections: Connections,
+    #[cfg(feature = "histograms")]
+    histograms: recording::Histograms,
+    spawner: Spawner,
     tasks: TaskMetrics,
     driver: Arc<DriverMetrics>,
     pool: ThreadPool,
@@ -86,6 +104,10 @@ impl RuntimeMetrics {
                 epoch,
                 now: AtomicU64::new(0),
                 timers: Counter::new(),
+                connections: Connections::default(),
+                #[cfg(feature = "histograms")]
+                histograms: recording::Histograms::new(),
+                spawner: executor.spawner(),
                 tasks: executor.metrics(),
                 driver: Arc::clone(driver.metrics()),
                 pool: driver.pool().clone(),
@@ -97,6 +119,11 @@ impl RuntimeMetrics {
 
     pub(crate) fn is_of(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.shared, &other.shared)
+    }
+
+    /// Calls a closure on the thread of the loop: see [`Spawner::call`].
+    pub(crate) fn spawner(&self) -> &Spawner {
+        &self.shared.spawner
     }
 
     pub(crate) fn requests(&self) -> &Requests {
@@ -130,6 +157,16 @@ impl RuntimeMetrics {
         self.shared.tasks.alive() as usize
     }
 
+    /// Tasks that are ready to run, with the one that runs: the length of the loop's queue.
+    pub fn local_queue_depth(&self) -> usize {
+        self.shared.tasks.ready() as usize
+    }
+
+    /// Tasks that other threads have sent and that the loop has not seen. Takes the lock of their queue for a moment.
+    pub fn remote_queue_depth(&self) -> usize {
+        self.shared.spawner.queue_len()
+    }
+
     /// Tasks that have been spawned. A task that another thread has sent counts once the loop has seen it.
     pub fn spawned_tasks_count(&self) -> u64 {
         self.shared.tasks.spawned()
@@ -145,7 +182,7 @@ impl RuntimeMetrics {
         self.shared.tasks.panicked()
     }
 
-    /// Polls of tasks that have begun.
+    /// Polls of tasks that have returned.
     pub fn poll_count(&self) -> u64 {
         self.shared.tasks.polls()
     }
@@ -178,6 +215,13 @@ impl RuntimeMetrics {
     pub fn num_operations(&self) -> u64 {
         let kinds = OpKind::ALL.iter();
         kinds.map(|kind| self.operations(*kind).in_flight).sum()
+    }
+
+    /// Operations that have completed, of all kinds. Divided by [`enter_count`](Self::enter_count), it is the number of
+    /// completions for each system call.
+    pub fn completed_operations_count(&self) -> u64 {
+        let kinds = OpKind::ALL.iter();
+        kinds.map(|kind| self.operations(*kind).completed).sum()
     }
 
     /// Turns of the loop. Each submits, looks for completions, and expires timers.
@@ -215,19 +259,26 @@ impl RuntimeMetrics {
     pub fn time_since_turn(&self) -> Duration {
         let shared = &self.shared;
         // Relaxed: as in `set_now`.
-        self.age(shared.now.load(Ordering::Relaxed), clock::now())
+        let moment = Duration::from_millis(shared.now.load(Ordering::Relaxed));
+        self.age(moment, clock::now())
     }
 
     /// The time between a moment of the loop and `now`. Zero if the moment is later.
-    pub(crate) fn age(&self, moment: u64, now: Instant) -> Duration {
+    pub(crate) fn age(&self, moment: Duration, now: Instant) -> Duration {
         let since = now.saturating_duration_since(self.shared.epoch);
-        // The same unit: `now` may be later than the moment by less than a millisecond.
-        Duration::from_millis((since.as_millis() as u64).saturating_sub(moment))
+        since.saturating_sub(moment)
     }
 
     /// The operations of a kind. Operations of the loop itself count, such as those of pools of buffers.
     pub fn operations(&self, kind: OpKind) -> OpStats {
         self.shared.driver.operations(kind)
+    }
+
+    /// The pools of receive buffers of this runtime, the oldest first. Takes their lock for a moment.
+    ///
+    /// [`PollStream`](crate::net::PollStream) and `recv_stream` receive into buffers of a pool.
+    pub fn buffer_pools(&self) -> Vec<BufferPoolStats> {
+        self.shared.driver.buffer_pools()
     }
 
     /// The thread pool for blocking work, which other runtimes may share. Takes its lock for a moment.
@@ -247,44 +298,34 @@ impl fmt::Debug for RuntimeMetrics {
 
 /// The counters of all runtimes of this process, the oldest first.
 pub fn all() -> Vec<RuntimeMetrics> {
-    let registry = registry();
-    registry.iter().map(|entry| entry.metrics.clone()).collect()
+    registry().clone()
 }
 
-/// A runtime that has not been dropped.
-#[derive(Clone)]
-pub(crate) struct Entry {
-    pub(crate) spawner: Spawner,
-    pub(crate) metrics: RuntimeMetrics,
-}
-
-/// All runtimes of this process, the oldest first.
-pub(crate) fn registry() -> MutexGuard<'static, Vec<Entry>> {
-    static REGISTRY: PerProcess<Mutex<Vec<Entry>>> = PerProcess::new();
+/// All runtimes of this process that have not been dropped, the oldest first.
+fn registry() -> MutexGuard<'static, Vec<RuntimeMetrics>> {
+    static REGISTRY: PerProcess<Mutex<Vec<RuntimeMetrics>>> = PerProcess::new();
     let registry = REGISTRY.get_or_make(Mutex::default);
     registry.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// An entry of the registry, until it is removed or dropped.
+/// The entry of a runtime in the list of all runtimes, until it is removed or dropped.
 pub(crate) struct Registered {
     number: u64,
 }
 
 impl Registered {
-    pub(crate) fn new(spawner: Spawner, metrics: RuntimeMetrics) -> Self {
+    pub(crate) fn new(metrics: RuntimeMetrics) -> Self {
         let number = metrics.runtime_number();
-        registry().push(Entry { spawner, metrics });
+        registry().push(metrics);
         Self { number }
     }
-}
 
-impl Registered {
     /// Removes the entry. Again, it does nothing.
     pub(crate) fn remove(&self) {
         let mut registry = registry();
         let place = registry
             .iter()
-            .position(|entry| entry.metrics.runtime_number() == self.number);
+            .position(|metrics| metrics.runtime_number() == self.number);
         // A child of `fork` has a registry of its own.
         let entry = place.map(|place| registry.remove(place));
         drop(registry);

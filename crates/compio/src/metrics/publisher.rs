@@ -14,8 +14,8 @@ use super::{
 
 /// Publishes the counters of all runtimes to the installed recorder of the crate [`metrics`].
 ///
-/// Names and labels are those of [`text`](super::text). `compio_cpu_seconds_total` is missing: counters of that crate are
-/// integers.
+/// Names and labels are those of [`text`](super::text). Counters of seconds are missing, because counters of that crate are
+/// integers. So are histograms, because recorders take single values.
 ///
 /// Make it after the installation of the recorder, or the counters get lost. One for each process is enough. Call
 /// [`publish`](Self::publish) in an interval, or before each reading of the recorder:
@@ -104,6 +104,8 @@ impl Visitor for Publisher {
                     *call = self.calls;
                 }
                 Read::Time(_) => {}
+                #[cfg(feature = "histograms")]
+                Read::Histogram(_) => {}
                 Read::Gauge(read) => {
                     let register =
                         || with_recorder(|to| to.register_gauge(&key(family, sample), &METADATA));
@@ -135,6 +137,8 @@ impl Visitor for Describer<'_> {
         let help = SharedString::const_str(family.help);
         match family.read {
             Read::Time(_) => {}
+            #[cfg(feature = "histograms")]
+            Read::Histogram(_) => {}
             Read::Counter(_) => self.recorder.describe_counter(name, unit, help),
             Read::Gauge(_) => self.recorder.describe_gauge(name, unit, help),
         }

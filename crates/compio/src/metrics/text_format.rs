@@ -1,7 +1,11 @@
 //! Metrics as text, in the formats that Prometheus reads.
 
 use std::fmt::{Display, Write};
+#[cfg(feature = "histograms")]
+use std::time::Duration;
 
+#[cfg(feature = "histograms")]
+use super::Histogram;
 use super::{
     all,
     families::{Family, Labelled, Read, Snapshot, Visitor},
@@ -53,7 +57,8 @@ impl TextFormat {
 ///
 /// Samples of a runtime have the labels `runtime`, its number, and `thread`, the name of its thread; those of operations
 /// have `kind`, too. Samples of a pool for blocking work have the label `pool`: `global`, or the number of the oldest runtime
-/// that uses it. A kind appears with its first operation. Samples of a runtime end with it.
+/// that uses it. A kind appears with its first operation. Samples of a runtime end with it. Histograms appear if they are
+/// recorded.
 ///
 /// ```
 /// use compio::metrics::{self, TextFormat};
@@ -72,6 +77,32 @@ pub fn text(format: TextFormat) -> String {
     writer.text
 }
 
+/// The limits of buckets: in microseconds, and as text in seconds.
+#[cfg(feature = "histograms")]
+const LIMITS: &[(u64, &str)] = &[
+    (1, "0.000001"),
+    (5, "0.000005"),
+    (10, "0.00001"),
+    (25, "0.000025"),
+    (50, "0.00005"),
+    (100, "0.0001"),
+    (250, "0.00025"),
+    (500, "0.0005"),
+    (1_000, "0.001"),
+    (2_500, "0.0025"),
+    (5_000, "0.005"),
+    (10_000, "0.01"),
+    (25_000, "0.025"),
+    (50_000, "0.05"),
+    (100_000, "0.1"),
+    (250_000, "0.25"),
+    (500_000, "0.5"),
+    (1_000_000, "1.0"),
+    (2_500_000, "2.5"),
+    (5_000_000, "5.0"),
+    (10_000_000, "10.0"),
+];
+
 struct Writer {
     text: String,
     format: TextFormat,
@@ -85,6 +116,8 @@ impl Visitor for Writer {
         let type_name = match family.read {
             Read::Counter(_) | Read::Time(_) => "counter",
             Read::Gauge(_) => "gauge",
+            #[cfg(feature = "histograms")]
+            Read::Histogram(_) => "histogram",
         };
         // Only the samples of a counter of OpenMetrics have the suffix.
         let name = match self.format {
@@ -105,6 +138,8 @@ impl Visitor for Writer {
                     }
                 }
                 Read::Gauge(read) => self.sample(family, sample, read(&sample.values)),
+                #[cfg(feature = "histograms")]
+                Read::Histogram(read) => self.histogram(family, sample, read(&sample.values)),
             }
         }
     }
@@ -116,7 +151,31 @@ impl Writer {
     }
 
     fn sample<T>(&mut self, family: &Family<T>, sample: &Labelled<T>, value: impl Display) {
-        self.text.push_str(family.name);
+        self.value(family.name, "", sample, value);
+    }
+
+    #[cfg(feature = "histograms")]
+    fn histogram<T>(&mut self, family: &Family<T>, sample: &Labelled<T>, histogram: &Histogram) {
+        let count = histogram.count();
+        let mut bucket = |limit: &str, count: u64| {
+            let limit = ("le", limit.to_owned());
+            let labels = [sample.labels.as_slice(), &[limit]].concat();
+            self.text.push_str(family.name);
+            self.text.push_str("_bucket");
+            self.labels(&labels);
+            self.line(format_args!(" {count}"));
+        };
+        for &(micros, limit) in LIMITS {
+            bucket(limit, histogram.count_up_to(Duration::from_micros(micros)));
+        }
+        bucket("+Inf", count);
+        self.value(family.name, "_sum", sample, histogram.sum().as_secs_f64());
+        self.value(family.name, "_count", sample, count);
+    }
+
+    fn value<T>(&mut self, name: &str, suffix: &str, sample: &Labelled<T>, value: impl Display) {
+        self.text.push_str(name);
+        self.text.push_str(suffix);
         self.labels(&sample.labels);
         self.line(format_args!(" {value}"));
     }

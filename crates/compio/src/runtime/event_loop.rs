@@ -11,6 +11,7 @@ use std::{
 };
 
 use compio_driver::os_calls::clock;
+use compio_executor::Tick;
 use compio_io::coop::{self, Budget};
 use compio_io::panics::{discard, wake_all};
 
@@ -50,7 +51,7 @@ impl Inner {
                     return output;
                 }
             }
-            let tick = self.executor.tick(polls_left);
+            let tick = self.tick(polls_left);
             polls_left -= tick.polled;
             let is_idle = !self.main.is_woken() && !tick.has_ready;
             if !is_idle && polls_left > 0 && self.driver.is_idle() {
@@ -88,7 +89,7 @@ impl Inner {
                 return;
             };
             let timeout = if has_ready {
-                let tick = self.executor.tick(polls_left);
+                let tick = self.tick(polls_left);
                 // A step without a poll counts, too: other threads may send aborted tasks without end.
                 polls_left = polls_left.saturating_sub(tick.polled.max(1));
                 if !tick.has_ready && polls_left > 0 {
@@ -117,7 +118,7 @@ impl Inner {
         self.set_embedded();
         let _entered = Entered::new(self);
         let _running = self.start();
-        self.executor.tick(POLLS_PER_TURN).has_ready
+        self.tick(POLLS_PER_TURN).has_ready
     }
 
     pub(super) fn poll(self: &Rc<Self>, timeout: Option<Duration>) -> io::Result<()> {
@@ -132,9 +133,9 @@ impl Inner {
         self.set_embedded();
         let entered = Entered::new(self);
         let running = self.start();
-        let polls_left = POLLS_PER_TURN - self.executor.tick(POLLS_PER_TURN).polled;
+        let polls_left = POLLS_PER_TURN - self.tick(POLLS_PER_TURN).polled;
         self.turn(Some(Duration::ZERO))?;
-        self.executor.tick(polls_left);
+        self.tick(polls_left);
         drop(running);
         drop(entered);
         // Cloning runs user code (the waker's vtable) first: it may wake a task.
@@ -154,10 +155,36 @@ impl Inner {
             _ => self.driver.turn(timeout)?,
         }
         let now = self.expire_timers();
-        if now.is_some() || timeout != Some(Duration::ZERO) || self.clock.is_due() {
+        if now.is_some()
+            || timeout != Some(Duration::ZERO)
+            || self.clock.is_due()
+            || self.is_recording()
+        {
             self.set_now(now.unwrap_or_else(clock::now));
         }
+        #[cfg(feature = "histograms")]
+        self.recorder.after_turn(&self.driver, &self.metrics);
         Ok(())
+    }
+
+    /// Whether histograms are recorded.
+    #[inline]
+    fn is_recording(&self) -> bool {
+        #[cfg(feature = "histograms")]
+        let is_recording = self.recorder.is_recording();
+        #[cfg(not(feature = "histograms"))]
+        let is_recording = false;
+        is_recording
+    }
+
+    /// Runs ready tasks.
+    #[inline]
+    fn tick(&self, budget: usize) -> Tick {
+        #[cfg(feature = "histograms")]
+        if self.recorder.is_recording() {
+            return self.recorder.tick(&self.executor, budget);
+        }
+        self.executor.tick(budget)
     }
 
     pub(super) fn current_timeout(&self) -> Option<Duration> {
@@ -234,9 +261,12 @@ impl Inner {
 
     /// Sets the time of the records of tasks and operations.
     fn set_now(&self, now: Instant) {
-        let millis = self.clock.set(now);
+        let time = self.clock.set(now);
+        // They do not wrap around within half a million years.
+        let micros = (time.as_secs() * 1_000_000).wrapping_add(time.subsec_micros().into());
+        let millis = (time.as_secs() * 1000).wrapping_add(time.subsec_millis().into());
+        self.driver.set_now(micros);
         self.metrics.set_now(millis);
-        self.driver.set_now(millis);
         self.executor.set_now(millis);
     }
 

@@ -122,7 +122,7 @@ impl Handle {
     /// });
     /// ```
     pub fn dump(&self) -> RuntimeDump {
-        RuntimeDump::of(&self.spawner, &self.metrics)
+        RuntimeDump::of(self.metrics.clone())
     }
 
     /// Starts a task with a future that can be sent. Dropping the handle detaches the task.

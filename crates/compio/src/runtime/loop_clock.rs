@@ -3,7 +3,10 @@
 //! A reading of the clock costs as much as a short operation. So the loop reads it after each turn that was allowed to wait,
 //! and otherwise after each sixteenth turn: that is the granularity of the times.
 
-use std::{cell::Cell, time::Instant};
+use std::{
+    cell::Cell,
+    time::{Duration, Instant},
+};
 
 use compio_driver::os_calls::clock;
 
@@ -35,13 +38,9 @@ impl LoopClock {
         self.turns.get() >= TURNS
     }
 
-    /// Takes a reading of the clock. Returns the milliseconds since `epoch`.
-    pub(super) fn set(&self, now: Instant) -> u64 {
+    /// Takes a reading of the clock. Returns the time since `epoch`.
+    pub(super) fn set(&self, now: Instant) -> Duration {
         self.turns.set(0);
-        let span = now.saturating_duration_since(self.epoch);
-        // It does not wrap around within millions of years.
-        span.as_secs()
-            .wrapping_mul(1000)
-            .wrapping_add(span.subsec_millis().into())
+        now.saturating_duration_since(self.epoch)
     }
 }

@@ -32,6 +32,8 @@ pub use compio_driver::PooledBuffer;
 use compio_driver::{AsRawFd, Backend, Driver, Owned, Process, RawFd, StaysOnItsThread, Submit};
 use compio_executor::{Executor, JoinHandle, MainWaker, TaskMeta, TaskMetrics};
 
+#[cfg(feature = "histograms")]
+use crate::metrics::Recorder;
 use crate::{
     dump,
     metrics::{Registered, RuntimeMetrics},
@@ -400,6 +402,8 @@ pub(crate) struct Inner {
     /// The counters of the executor.
     tasks: TaskMetrics,
     metrics: RuntimeMetrics,
+    #[cfg(feature = "histograms")]
+    recorder: Recorder,
     last_writes: LastWrites,
     parking: Option<Box<Parking>>,
     registered: Registered,
@@ -413,7 +417,7 @@ impl Inner {
         driver.set_tag_source(tasks.clone(), TaskMetrics::current_cell);
         let clock = LoopClock::new();
         let metrics = RuntimeMetrics::new(&executor, &driver, clock.epoch());
-        let registered = Registered::new(executor.spawner(), metrics.clone());
+        let registered = Registered::new(metrics.clone());
         executor.set_attended(false);
         driver.set_attended(false);
         compio_io::io::set_detached_runner(detached::find);
@@ -432,6 +436,8 @@ impl Inner {
             clock,
             tasks,
             metrics,
+            #[cfg(feature = "histograms")]
+            recorder: Recorder::default(),
             last_writes: LastWrites::default(),
             parking,
             registered,

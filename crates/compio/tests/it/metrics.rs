@@ -3,8 +3,9 @@
 use std::{future::poll_fn, mem::MaybeUninit, sync::mpsc, thread};
 
 use compio::{
+    cores::{Dispatcher, Server},
     io::{AsyncReadExt, AsyncWriteExt},
-    metrics::{self, OpKind},
+    metrics::{self, ConnectionStats, OpKind},
     net::{PollStream, TcpListener, TcpStream},
     op::Nop,
     runtime::{self, Handle, Runtime, is_cancelled},
@@ -103,6 +104,89 @@ fn bytes_of_polled_stream_are_counted() {
     assert_eq!((sends.bytes, receives.bytes), (LEN as u64, LEN as u64));
     assert_eq!((sends.errors, sends.in_flight), (0, 0));
     assert!(sends.completed >= 1);
+}
+
+#[test]
+fn queues_of_ready_and_sent_tasks_are_counted() {
+    let runtime = Runtime::new().unwrap();
+    let metrics = runtime.metrics();
+    for _ in 0..3 {
+        drop(runtime.spawn(async {}));
+    }
+    let handle = runtime.handle();
+    thread::spawn(move || drop(handle.spawn(async {})))
+        .join()
+        .unwrap();
+    assert_eq!(metrics.local_queue_depth(), 3);
+    assert_eq!(metrics.remote_queue_depth(), 1);
+    runtime.block_on(task::yield_now());
+    assert_eq!(metrics.local_queue_depth(), 0);
+    assert_eq!(metrics.remote_queue_depth(), 0);
+    assert_eq!(metrics.finished_tasks_count(), 4);
+}
+
+#[test]
+fn completions_are_the_sum_of_all_kinds() {
+    let runtime = Runtime::new().unwrap();
+    let metrics = runtime.metrics();
+    runtime.block_on(async {
+        for _ in 0..5 {
+            runtime::submit(Nop::new()).await.unwrap();
+        }
+        task::spawn_blocking(|| ()).await.unwrap();
+    });
+    assert!(metrics.completed_operations_count() >= 6);
+    assert!(metrics.blocking_pool().begun > 0);
+}
+
+#[test]
+fn connections_of_a_server_are_counted_by_worker() {
+    task::block_on(async {
+        let server = Server::bind("127.0.0.1:0")
+            .await
+            .unwrap()
+            .dispatcher(Dispatcher::builder().workers(2))
+            .start(async |mut stream: TcpStream| {
+                let _ = stream.read_exact([0; 1]).await;
+            })
+            .unwrap();
+        let workers = server.workers().dispatch_to_each(|_| async {
+            let metrics = Handle::current().metrics();
+            let dump = Handle::current().dump();
+            // The accept loops have a name.
+            let is_named = dump
+                .tasks()
+                .iter()
+                .any(|task| task.meta.name() == Some("accept"));
+            (metrics, is_named)
+        });
+        let mut metrics = Vec::new();
+        let mut accept_loops = 0;
+        for worker in workers {
+            let (of_worker, has_accept_loop) = worker.await.unwrap();
+            metrics.push(of_worker);
+            accept_loops += usize::from(has_accept_loop);
+        }
+        assert!(accept_loops > 0);
+        let sum = |count: fn(&ConnectionStats) -> u64| -> u64 {
+            metrics.iter().map(|one| count(&one.connections())).sum()
+        };
+        let mut clients = Vec::new();
+        for _ in 0..10 {
+            clients.push(TcpStream::connect(server.local_addr()).await.unwrap());
+        }
+        let until = async |open| {
+            while sum(|connections| connections.open) != open {
+                sleep(Duration::from_millis(1)).await;
+            }
+        };
+        let limit = Duration::from_secs(20);
+        timeout(limit, until(10)).await.unwrap();
+        drop(clients);
+        timeout(limit, until(0)).await.unwrap();
+        assert_eq!(sum(|connections| connections.accepted), 10);
+        server.shutdown_timeout(limit).await.unwrap();
+    });
 }
 
 #[test]

@@ -20,6 +20,7 @@ use super::{
 };
 use crate::{
     cores::{Workers, run_until_draining, worker_index},
+    metrics::count_connection,
     runtime::submit,
     sys,
     task::spawn,
@@ -141,6 +142,7 @@ where
     L: Listener,
     H: AsyncFn(L::Stream),
 {
+    let _counted = count_connection();
     if let Ok(stream) = L::adopt_stream(fd) {
         handler(stream).await;
     }

@@ -408,7 +408,7 @@ impl<L: Listener> Server<L> {
         for (index, listener) in listeners.into_iter().enumerate() {
             let worker = index % dispatcher.len();
             let acceptor = acceptor.clone();
-            dispatcher.run_aside(worker, move || async move {
+            dispatcher.run_aside("accept", worker, move || async move {
                 match L::adopt(listener) {
                     Ok(listener) => acceptor.run(listener).await,
                     // It has been a listening socket before.
