@@ -215,7 +215,13 @@ impl Executor {
     /// The records of all tasks that have not ended, oldest first. Polls none.
     #[must_use]
     pub fn records(&self) -> Vec<TaskRecord> {
-        self.scheduler.records()
+        self.scheduler.records(usize::MAX)
+    }
+
+    /// The records of at most `max` tasks, oldest first: of those that have waited longest since their last polls.
+    #[must_use]
+    pub fn longest_waits(&self, max: usize) -> Vec<TaskRecord> {
+        self.scheduler.records(max)
     }
 
     #[cfg(all(test, not(loom)))]

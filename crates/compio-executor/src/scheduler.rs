@@ -16,7 +16,7 @@ use crate::{
     queues::{LiveList, ReadyQueue},
     sync::{Cell, Ordering},
     task::{
-        TaskPtr,
+        Header, TaskPtr,
         header::{LinkOrTime, state},
         waker,
     },
@@ -44,6 +44,17 @@ pub(crate) struct Scheduler {
     pub(crate) log: TaskLog,
     /// The time of the loop: see [`Executor::set_now`](crate::Executor::set_now).
     pub(crate) now: Cell<u64>,
+}
+
+/// The state of a task that has not ended.
+fn state_of(header: &Header) -> TaskState {
+    if header.is(state::RUNNING) {
+        TaskState::Running
+    } else if header.is(state::SCHEDULED) {
+        TaskState::Ready
+    } else {
+        TaskState::Waiting
+    }
 }
 
 impl Scheduler {
@@ -100,29 +111,48 @@ impl Scheduler {
         self.live.iter().map(|task| unsafe { task.header() }.id)
     }
 
-    /// The records of all tasks that have not ended, oldest first.
-    pub(crate) fn records(&self) -> Vec<TaskRecord> {
-        let record = |task: TaskPtr| {
-            // SAFETY: members live (M8, M3); home thread (M1).
-            let (header, meta) = unsafe { (task.header(), task.meta()) };
-            let state = if header.is(state::RUNNING) {
-                TaskState::Running
-            } else if header.is(state::SCHEDULED) {
-                TaskState::Ready
-            } else {
-                TaskState::Waiting
-            };
-            TaskRecord {
-                meta,
-                state,
-                polls: self.log.polls(header.id, header.polls.get()),
-                spawned_at: self.log.spawned_at(header.id),
-                // SAFETY: a task outside of the ready queue has no link.
-                polled_at: (state != TaskState::Ready)
-                    .then(|| unsafe { header.link.get().polled_at }),
+    /// The records of tasks that have not ended, oldest first: at most `max`, of which none has waited less than another one.
+    pub(crate) fn records(&self, max: usize) -> Vec<TaskRecord> {
+        if self.task_count() <= max {
+            return self.live.iter().map(|task| self.record(task)).collect();
+        }
+        // Tasks that are ready do not wait, and running ones are few.
+        let moment = |task: TaskPtr| {
+            // SAFETY: members live (M8, M3). A task outside of the ready queue has no link.
+            unsafe {
+                let header = task.header();
+                match state_of(header) {
+                    TaskState::Running => 0,
+                    TaskState::Waiting => header.link.get().polled_at,
+                    TaskState::Ready => u64::MAX,
+                }
             }
         };
-        self.live.iter().map(record).collect()
+        let mut tasks: Vec<_> = self.live.iter().map(|task| (moment(task), task)).collect();
+        if max < tasks.len() {
+            tasks.select_nth_unstable_by_key(max, |(moment, _)| *moment);
+            tasks.truncate(max);
+        }
+        let mut records: Vec<_> = tasks
+            .into_iter()
+            .map(|(_, task)| self.record(task))
+            .collect();
+        records.sort_unstable_by_key(|record| record.meta.id());
+        records
+    }
+
+    fn record(&self, task: TaskPtr) -> TaskRecord {
+        // SAFETY: the callers pass members, which live (M8, M3); home thread (M1).
+        let (header, meta) = unsafe { (task.header(), task.meta()) };
+        let state = state_of(header);
+        TaskRecord {
+            meta,
+            state,
+            polls: self.log.polls(header.id, header.polls.get()),
+            spawned_at: self.log.spawned_at(header.id),
+            // SAFETY: a task outside of the ready queue has no link.
+            polled_at: (state != TaskState::Ready).then(|| unsafe { header.link.get().polled_at }),
+        }
     }
 
     pub(crate) fn current_meta(&self) -> Option<TaskMeta> {

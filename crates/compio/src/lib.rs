@@ -90,6 +90,7 @@
 //! | `tokio` | no | readers and writers of `tokio::io`, both ways |
 //! | `compat-tokio` | no | `compat::tokio`: libraries that need Tokio's runtime |
 //! | `inside-tokio` | no | `compat::tokio::run_until`: compio inside of Tokio, on unix |
+//! | `console` | no | `console`: a Unix socket for `compio-console`, on unix |
 //! | `histograms` | no | `metrics::record_histograms`: latencies of operations, and durations of polls |
 //! | `metrics` | no | `metrics::Publisher`: counters for the recorders of the crate `metrics` |
 //! | `stream` | no | `futures_core::Stream` for the streams of this crate |
@@ -120,6 +121,8 @@ pub use compio_macros::{main, test};
 
 #[cfg(feature = "compat-tokio")]
 pub mod compat;
+#[cfg(all(feature = "console", unix))]
+pub use self::sys::console;
 #[cfg(feature = "runtime")]
 pub mod cores;
 #[cfg(feature = "fs")]
@@ -134,6 +137,8 @@ pub mod event;
 #[cfg(feature = "fs")]
 pub mod fs;
 pub mod io;
+#[cfg(feature = "runtime")]
+mod json;
 #[cfg(feature = "runtime")]
 pub mod metrics;
 #[cfg(feature = "net")]

@@ -173,6 +173,28 @@ fn records_show_each_task_and_poll_none() {
 }
 
 #[test]
+fn longest_waits_are_those_of_the_earliest_polls() {
+    let executor = Executor::new(Waker::noop().clone());
+    let mut ids = Vec::new();
+    for moment in 0..10 {
+        executor.set_now(moment);
+        ids.push(executor.spawn(pending::<()>()).meta().id());
+        executor.tick(64);
+    }
+    let ready = executor.spawn(pending::<()>()).meta().id();
+    let found = |max| -> Vec<_> {
+        let records = executor.longest_waits(max);
+        records.iter().map(|record| record.meta.id()).collect()
+    };
+    assert_eq!(found(0), []);
+    assert_eq!(found(3), ids[..3]);
+    assert_eq!(found(10), ids);
+    ids.push(ready);
+    assert_eq!(found(11), ids);
+    assert_eq!(found(usize::MAX), ids);
+}
+
+#[test]
 fn polls_are_counted_beyond_sixteen_bits() {
     let executor = Executor::new(Waker::noop().clone());
     let polls = 3 * 65_536 + 5;

@@ -3,7 +3,10 @@
 use std::fmt::{self, Write};
 
 use super::{Content, OperationPlace, RuntimeDump, TaskDump, TaskState, Wait};
-use crate::task::Meta;
+use crate::{
+    json::{separate, write_text, write_text_or_null},
+    task::Meta,
+};
 
 /// The object of one runtime.
 pub(super) fn runtime(dump: &RuntimeDump) -> String {
@@ -23,7 +26,8 @@ fn write_runtime(json: &mut String, dump: &RuntimeDump) -> fmt::Result {
     write_text_or_null(json, metrics.thread().name());
     match dump.content() {
         Content::Tasks(tasks) => {
-            json.push_str(r#","state":"answered","tasks":["#);
+            let omitted = tasks.omitted;
+            write!(json, r#","state":"answered","omitted":{omitted},"tasks":["#)?;
             for (index, task) in tasks.tasks.iter().enumerate() {
                 separate(json, index);
                 write_task(json, task)?;
@@ -38,10 +42,7 @@ fn write_runtime(json: &mut String, dump: &RuntimeDump) -> fmt::Result {
                 busy.since.as_secs_f64()
             )?;
             match &busy.task {
-                Some(task) => {
-                    write_identity(json, task)?;
-                    json.push('}');
-                }
+                Some(running) => task(json, running)?,
                 None => json.push_str("null"),
             }
         }
@@ -70,6 +71,13 @@ fn write_task(json: &mut String, task: &TaskDump) -> fmt::Result {
     }
     json.push_str(r#","waits":"#);
     write_waits(json, &task.waits)?;
+    json.push('}');
+    Ok(())
+}
+
+/// The identity of a task.
+pub(crate) fn task(json: &mut String, task: &Meta) -> fmt::Result {
+    write_identity(json, task)?;
     json.push('}');
     Ok(())
 }
@@ -112,33 +120,4 @@ fn write_waits(json: &mut String, waits: &[Wait]) -> fmt::Result {
     }
     json.push(']');
     Ok(())
-}
-
-fn separate(json: &mut String, index: usize) {
-    if index > 0 {
-        json.push(',');
-    }
-}
-
-fn write_text_or_null(json: &mut String, text: Option<&str>) {
-    match text {
-        Some(text) => write_text(json, text),
-        None => json.push_str("null"),
-    }
-}
-
-/// A string of JSON. Names of tasks and paths have any characters.
-fn write_text(json: &mut String, text: &str) {
-    json.push('"');
-    for character in text.chars() {
-        match character {
-            '"' => json.push_str("\\\""),
-            '\\' => json.push_str("\\\\"),
-            control if control < ' ' => {
-                write!(json, "\\u{:04x}", u32::from(control)).expect("a string takes all writes");
-            }
-            other => json.push(other),
-        }
-    }
-    json.push('"');
 }

@@ -32,6 +32,8 @@ mod records;
 mod request;
 mod text;
 
+#[cfg(feature = "console")]
+pub(crate) use self::json::task as write_task;
 pub(crate) use self::{records::Records, request::Requests};
 use std::time::Duration;
 
@@ -71,8 +73,10 @@ pub enum Content {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Tasks {
-    /// All tasks that have not ended, the oldest first.
+    /// The tasks that have not ended, the oldest first: all of them, except in a dump with a [limit](longest_waits).
     pub tasks: Vec<TaskDump>,
+    /// The number of tasks beyond the limit of the dump.
+    pub omitted: usize,
     /// Waits of no task: of the future of `block_on`, of ended tasks, and operations in flight for which no task waits. The
     /// latter are those of dropped futures, multishot operations between two items, and zero-copy sends that have
     /// returned their results.
@@ -151,7 +155,7 @@ pub enum OperationPlace {
 
 impl RuntimeDump {
     pub(crate) fn of(metrics: RuntimeMetrics) -> Self {
-        Request::new(metrics).answer(clock::now() + LIMIT)
+        Request::new(metrics, usize::MAX).answer(clock::now() + LIMIT)
     }
 
     /// The counters of the runtime, which continue to change.
@@ -183,10 +187,15 @@ impl RuntimeDump {
 /// Blocks this thread for a second at most, if a loop does not answer. In a task, [`spawn_blocking`](crate::task::spawn_blocking)
 /// spares the other tasks that wait.
 pub fn all() -> Vec<RuntimeDump> {
+    longest_waits(usize::MAX)
+}
+
+/// As [`all`], with at most `max` tasks of each runtime: those that have waited longest since their last polls.
+pub fn longest_waits(max: usize) -> Vec<RuntimeDump> {
     let deadline = clock::now() + LIMIT;
     let runtimes = metrics::all().into_iter();
     // All of them, before the first wait.
-    let requests: Vec<Request> = runtimes.map(Request::new).collect();
+    let requests: Vec<Request> = runtimes.map(|runtime| Request::new(runtime, max)).collect();
     let answers = requests.into_iter().map(|request| request.answer(deadline));
     answers.collect()
 }

@@ -1,7 +1,7 @@
 //! Records to dumps: each wait to its task, by its tag.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     time::{Duration, Instant},
 };
 
@@ -19,6 +19,8 @@ const DESCRIBE_MAX: Duration = Duration::from_millis(30);
 
 /// The records of one runtime.
 pub(crate) struct Records {
+    /// The number of tasks without a record.
+    pub(crate) omitted: usize,
     pub(crate) tasks: Vec<TaskRecord>,
     pub(crate) operations: Vec<OpRecord>,
     /// Tag and deadline.
@@ -36,9 +38,19 @@ impl Records {
             let waits = waits.entry(tag).or_insert_with(|| Vec::with_capacity(1));
             waits.push(wait);
         };
+        // An unknown tag may be of a task without a record.
+        let wanted: Option<HashSet<u32>> = (self.omitted > 0).then(|| {
+            let tags = self.tasks.iter().map(|task| tag_of(task.meta.id()));
+            tags.chain([0]).collect()
+        });
+        let is_wanted = |tag: &u32| wanted.as_ref().is_none_or(|wanted| wanted.contains(tag));
         let mut other_waits = Vec::new();
         let mut may_describe = true;
-        for (index, operation) in self.operations.into_iter().enumerate() {
+        let operations = self
+            .operations
+            .into_iter()
+            .filter(|operation| !operation.has_waiter || is_wanted(&operation.tag));
+        for (index, operation) in operations.enumerate() {
             if index % 64 == 63 {
                 may_describe = clock::now() < now + DESCRIBE_MAX;
             }
@@ -49,7 +61,7 @@ impl Records {
                 other_waits.push(wait);
             }
         }
-        for (tag, deadline) in self.timers {
+        for (tag, deadline) in self.timers.into_iter().filter(|(tag, _)| is_wanted(tag)) {
             let left = deadline.saturating_duration_since(now);
             add(tag, Wait::Timer { left });
         }
@@ -65,7 +77,11 @@ impl Records {
         });
         let tasks = tasks.collect();
         other_waits.extend(waits.into_values().flatten());
-        Tasks { tasks, other_waits }
+        Tasks {
+            tasks,
+            omitted: self.omitted,
+            other_waits,
+        }
     }
 }
 

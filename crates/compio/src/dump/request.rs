@@ -33,9 +33,17 @@ pub(crate) struct Requests {
     waiting: Mutex<Waiting>,
 }
 
+/// A request that waits.
+struct Waiter {
+    number: u64,
+    /// The maximum of tasks.
+    max: usize,
+    answer: Sender<Tasks>,
+}
+
 #[derive(Default)]
 struct Waiting {
-    requests: Vec<(u64, Sender<Tasks>)>,
+    requests: Vec<Waiter>,
     /// The number of the next request.
     next: u64,
     /// Whether a job is in the loop's queue.
@@ -44,21 +52,26 @@ struct Waiting {
 
 impl Requests {
     /// Adds a request. Returns its number, and whether the loop needs a job.
-    fn push(&self, answer: Sender<Tasks>) -> (u64, bool) {
+    fn push(&self, max: usize, answer: Sender<Tasks>) -> (u64, bool) {
         let mut waiting = self.lock();
         let number = waiting.next;
         waiting.next += 1;
-        waiting.requests.push((number, answer));
+        waiting.requests.push(Waiter {
+            number,
+            max,
+            answer,
+        });
         (number, !mem::replace(&mut waiting.has_job, true))
     }
 
     /// Removes a request that has given up.
     fn remove(&self, number: u64) {
-        self.lock().requests.retain(|(other, _)| *other != number);
+        let mut waiting = self.lock();
+        waiting.requests.retain(|waiter| waiter.number != number);
     }
 
     /// Takes all requests. The next one needs another job.
-    fn take(&self) -> Vec<(u64, Sender<Tasks>)> {
+    fn take(&self) -> Vec<Waiter> {
         let mut waiting = self.lock();
         waiting.has_job = false;
         mem::take(&mut waiting.requests)
@@ -79,18 +92,20 @@ impl Job {
     fn run(mut self) {
         let Some(metrics) = self.0.take() else { return };
         let mut requests = metrics.requests().take();
-        let Some((_, last)) = requests.pop() else {
+        let Some(max) = requests.iter().map(|waiter| waiter.max).max() else {
             return;
         };
         // SAFETY: it is used in this function only.
         let own = unsafe { entered_ref() };
         if let Some(own) = own.filter(|own| own.metrics().is_of(&metrics)) {
-            let tasks = own.dump();
-            for (_, answer) in requests {
+            let tasks = own.dump(max);
+            // Without a copy for the last one.
+            let last = requests.pop();
+            for waiter in requests {
                 // The requester may have given up since.
-                let _ = answer.send(tasks.clone());
+                let _ = waiter.answer.send(tasks.clone());
             }
-            let _ = last.send(tasks);
+            let _ = last.map(|waiter| waiter.answer.send(tasks));
         }
     }
 }
@@ -111,17 +126,17 @@ pub(super) struct Request {
 }
 
 impl Request {
-    pub(super) fn new(metrics: RuntimeMetrics) -> Self {
+    pub(super) fn new(metrics: RuntimeMetrics, max: usize) -> Self {
         let (send, answer) = mpsc::channel();
         // SAFETY: it is used in this statement only.
         let is_here = unsafe { entered_ref() }.is_some_and(|own| own.metrics().is_of(&metrics));
         let number = if is_here {
-            let tasks = with_current(|runtime| runtime.dump());
+            let tasks = with_current(|runtime| runtime.dump(max));
             // The receiver is below.
             let _ = send.send(tasks);
             None
         } else {
-            let (number, needs_job) = metrics.requests().push(send);
+            let (number, needs_job) = metrics.requests().push(max, send);
             if needs_job {
                 let job = Job(Some(metrics.clone()));
                 metrics.spawner().call(move |_| job.run());

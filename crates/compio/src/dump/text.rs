@@ -32,6 +32,9 @@ impl Display for Tasks {
         for task in &self.tasks {
             write!(f, "\n  {task}")?;
         }
+        if self.omitted > 0 {
+            write!(f, "\n  {} more", self.omitted)?;
+        }
         if !self.other_waits.is_empty() {
             f.write_str("\n  outside of tasks")?;
             for wait in &self.other_waits {

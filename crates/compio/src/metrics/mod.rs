@@ -121,6 +121,12 @@ impl RuntimeMetrics {
         Arc::ptr_eq(&self.shared, &other.shared)
     }
 
+    /// The thread pool for blocking work.
+    #[cfg(feature = "console")]
+    pub(crate) fn pool(&self) -> &ThreadPool {
+        &self.shared.pool
+    }
+
     /// Calls a closure on the thread of the loop: see [`Spawner::call`].
     pub(crate) fn spawner(&self) -> &Spawner {
         &self.shared.spawner

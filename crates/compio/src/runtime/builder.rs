@@ -21,6 +21,7 @@ pub struct RuntimeBuilder {
     driver: DriverBuilder,
     /// `None` without such code: then each wait makes one check.
     parking: Option<Box<Parking>>,
+    is_unlisted: bool,
 }
 
 /// Code around each wait of the event loop.
@@ -117,14 +118,22 @@ impl RuntimeBuilder {
         self
     }
 
+    /// Keeps the runtime out of the list of all runtimes.
+    #[cfg(feature = "console")]
+    pub(crate) fn unlisted(mut self) -> Self {
+        self.is_unlisted = true;
+        self
+    }
+
     /// Makes the runtime, for this thread.
     ///
     /// # Errors
     ///
     /// As [`DriverBuilder::build`]: no usable kernel interface, or no descriptors or memory left.
     pub fn build(self) -> io::Result<Runtime> {
+        let inner = Inner::new(self.driver.build()?, self.parking, !self.is_unlisted);
         Ok(Runtime {
-            inner: StaysOnItsThread::new(Rc::new(Inner::new(self.driver.build()?, self.parking))),
+            inner: StaysOnItsThread::new(Rc::new(inner)),
         })
     }
 }

@@ -281,7 +281,9 @@ impl Drop for Runtime {
         if self.inner.process.is_current() {
             self.inner.shut_down();
             // Timers keep the state of their runtime for longer.
-            self.inner.registered.remove();
+            if let Some(registered) = &self.inner.registered {
+                registered.remove();
+            }
         } else {
             // In a child of `fork`, all contents belong to the parent.
             mem::forget(Rc::clone(&self.inner));
@@ -406,18 +408,18 @@ pub(crate) struct Inner {
     recorder: Recorder,
     last_writes: LastWrites,
     parking: Option<Box<Parking>>,
-    registered: Registered,
+    registered: Option<Registered>,
 }
 
 impl Inner {
-    fn new(driver: Driver, parking: Option<Box<Parking>>) -> Self {
+    fn new(driver: Driver, parking: Option<Box<Parking>>, is_listed: bool) -> Self {
         let waker = driver.waker();
         let executor = Executor::new(waker.clone());
         let tasks = executor.metrics();
         driver.set_tag_source(tasks.clone(), TaskMetrics::current_cell);
         let clock = LoopClock::new();
         let metrics = RuntimeMetrics::new(&executor, &driver, clock.epoch());
-        let registered = Registered::new(metrics.clone());
+        let registered = is_listed.then(|| Registered::new(metrics.clone()));
         executor.set_attended(false);
         driver.set_attended(false);
         compio_io::io::set_detached_runner(detached::find);
@@ -477,10 +479,12 @@ impl Inner {
         &self.metrics
     }
 
-    /// The tasks, and their waits.
-    pub(crate) fn dump(&self) -> dump::Tasks {
+    /// At most `max` tasks, those that have waited longest, and their waits.
+    pub(crate) fn dump(&self, max: usize) -> dump::Tasks {
+        let tasks = self.executor.longest_waits(max);
         let records = dump::Records {
-            tasks: self.executor.records(),
+            omitted: self.executor.task_count().saturating_sub(tasks.len()),
+            tasks,
             operations: self.driver.records(),
             timers: self.timers.borrow().records().collect(),
         };

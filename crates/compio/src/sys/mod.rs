@@ -14,6 +14,9 @@ mod self_pipe;
 #[path = "unix/self_pipe_eventfd.rs"]
 mod self_pipe;
 
+#[cfg(all(feature = "console", unix))]
+#[path = "unix/console/mod.rs"]
+pub mod console;
 #[cfg(all(feature = "process", unix, not(target_os = "linux")))]
 #[path = "unix/exit_kqueue.rs"]
 mod exit_event;
