@@ -132,6 +132,38 @@ impl OpKind {
             Self::Read | Self::Write | Self::Splice | Self::Recv | Self::Send
         )
     }
+
+    /// Whether such an operation may wait for a peer without end. A read or a write waits at pipes and terminals, not at
+    /// regular files.
+    pub const fn may_wait_for_peer(self) -> bool {
+        match self {
+            Self::Read
+            | Self::Write
+            | Self::Splice
+            | Self::Connect
+            | Self::Accept
+            | Self::Recv
+            | Self::Send
+            | Self::Poll
+            | Self::Blocking
+            | Self::Other => true,
+            Self::Nop
+            | Self::Sync
+            | Self::Open
+            | Self::Close
+            | Self::Stat
+            | Self::Truncate
+            | Self::Rename
+            | Self::Remove
+            | Self::MakeDir
+            | Self::Link
+            | Self::Pipe
+            | Self::Socket
+            | Self::Bind
+            | Self::Listen
+            | Self::Shutdown => false,
+        }
+    }
 }
 
 impl fmt::Display for OpKind {

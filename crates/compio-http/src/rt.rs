@@ -37,6 +37,10 @@ impl rt::Timer for RuntimeTimer {
         Box::pin(Sleep::new(time::sleep_until(deadline)))
     }
 
+    fn now(&self) -> Instant {
+        time::now()
+    }
+
     fn reset(&self, sleep: &mut Pin<Box<dyn rt::Sleep>>, deadline: Instant) {
         match sleep.as_mut().downcast_mut_pin::<Sleep>() {
             Some(mut sleep) => sleep.0.reset(deadline),

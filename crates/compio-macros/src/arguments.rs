@@ -61,6 +61,7 @@ impl Parse for Arguments {
                 return Err(Error::new(name.span(), format!("`{name}` is given twice")));
             }
             let value = match name.to_string().as_str() {
+                "start_paused" => start_paused(name, value)?,
                 "crate" => continue,
                 "workers" => {
                     arguments.workers = Some(quote!(#value));
@@ -77,19 +78,28 @@ impl Parse for Arguments {
                     return Err(Error::new(
                         name.span(),
                         format!(
-                            "unknown argument `{name}`: there are `backend`, `entries`, `spin`, `workers` \
-                             and `crate`"
+                            "unknown argument `{name}`: there are `backend`, `entries`, `spin`, \
+                             `start_paused`, `workers` and `crate`"
                         ),
                     ));
                 }
             };
             arguments.settings.extend(quote!(.#name(#value)));
         }
+        let paused = given
+            .iter()
+            .find(|argument| argument.name == "start_paused");
+        if let (Some(paused), Some(_)) = (paused, &arguments.workers) {
+            return Err(Error::new(
+                paused.name.span(),
+                "`start_paused` and `workers` exclude each other: workers do not share a clock",
+            ));
+        }
         Ok(arguments)
     }
 }
 
-/// `name = value`
+/// `name = value`, or the name of a flag alone, which is `true`.
 struct Argument {
     name: Ident,
     value: Expr,
@@ -99,10 +109,32 @@ impl Parse for Argument {
     fn parse(input: ParseStream<'_>) -> Result<Self> {
         // `crate` is a keyword.
         let name = input.call(Ident::parse_any)?;
-        input.parse::<Token![=]>()?;
-        let value = input.parse()?;
+        let is_flag = name == "start_paused" && (input.is_empty() || input.peek(Token![,]));
+        let value = if is_flag {
+            parse_quote!(true)
+        } else {
+            input.parse::<Token![=]>()?;
+            input.parse()?
+        };
         Ok(Self { name, value })
     }
+}
+
+/// The argument of `RuntimeBuilder::start_paused`, which only the feature provides.
+fn start_paused(name: &Ident, value: &Expr) -> Result<TokenStream> {
+    if !cfg!(feature = "test-util") {
+        return Err(Error::new(
+            name.span(),
+            "`start_paused` needs the feature `test-util` of compio",
+        ));
+    }
+    if let Expr::Lit(literal) = value
+        && !matches!(literal.lit, Lit::Bool(_))
+    {
+        let message = "`start_paused` must be a `bool`";
+        return Err(Error::new_spanned(value, message));
+    }
+    Ok(quote!(#value))
 }
 
 fn string(value: &Expr) -> Option<&LitStr> {

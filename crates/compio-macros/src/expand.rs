@@ -179,6 +179,60 @@ mod tests {
         }
     }
 
+    #[cfg(feature = "test-util")]
+    #[test]
+    fn wrong_start_paused_is_one_error() {
+        let refuse = |arguments, message| {
+            check_refused(
+                arguments,
+                quote!(
+                    async fn main() {}
+                ),
+                message,
+            )
+        };
+        refuse(quote!(start_paused = "yes"), "must be a `bool`");
+        refuse(quote!(start_paused = 1), "must be a `bool`");
+        refuse(
+            quote!(start_paused, start_paused = false),
+            "`start_paused` is given twice",
+        );
+        refuse(quote!(start_paused, workers = 2), "exclude each other");
+        refuse(
+            quote!(workers = 2, start_paused = false),
+            "exclude each other",
+        );
+        refuse(quote!(start_paused true), "expected `=`");
+    }
+
+    #[cfg(feature = "test-util")]
+    #[test]
+    fn start_paused_is_a_setting_with_and_without_a_value() {
+        for (arguments, value) in [
+            (quote!(start_paused), quote!(true)),
+            (quote!(start_paused = true), quote!(true)),
+            (quote!(start_paused = false), quote!(false)),
+            (quote!(start_paused = PAUSED), quote!(PAUSED)),
+        ] {
+            let item = quote!(
+                async fn main() {}
+            );
+            let expanded = expanded(arguments, item);
+            let setting = quote!(.start_paused(#value).build());
+            assert!(expanded.contains(&setting.to_string()), "{expanded}");
+        }
+    }
+
+    #[cfg(not(feature = "test-util"))]
+    #[test]
+    fn start_paused_without_its_feature_names_the_feature() {
+        let item = quote!(
+            async fn main() {}
+        );
+        let message = "needs the feature `test-util` of compio";
+        check_refused(quote!(start_paused), item, message);
+    }
+
     #[test]
     fn item_that_is_no_function_is_emitted_beside_the_error() {
         let expanded = expanded(

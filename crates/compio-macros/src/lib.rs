@@ -27,6 +27,7 @@ use quote::quote;
 /// | `backend` | `"io-uring"`, `"poll"`, `"iocp"`, or an expression of type `compio::driver::BackendKind` |
 /// | `entries` | an expression of type `u32`, for `RuntimeBuilder::entries` |
 /// | `spin` | `"off"`, `"adaptive"`, `"always"`, or an expression of type `compio::driver::SpinPolicy` |
+/// | `start_paused` | alone or an expression of type `bool`, for `RuntimeBuilder::start_paused`; with the feature `test-util` |
 /// | `workers` | an expression of type `usize`: the body runs on worker 0 of a `compio::cores::Dispatcher` |
 /// | `crate` | the path of compio, where it is re-exported under another name |
 ///
@@ -36,7 +37,7 @@ use quote::quote;
 /// With `workers`, the tasks of all workers have 30 seconds after the end of the body; then they are cancelled.
 /// `compio::cores::current` returns the workers.
 ///
-/// If the thread has a runtime already and the attribute has none of `backend`, `entries`, `spin` and `workers`, the
+/// If the thread has a runtime already and the attribute has none of these arguments but `crate`, the
 /// body runs on this runtime, which keeps its tasks.
 ///
 /// ```
@@ -109,6 +110,20 @@ pub fn main(arguments: TokenStream, item: TokenStream) -> TokenStream {
 /// async fn the_answer_is_known() {
 ///     let answer = compio::task::spawn(async { 6 * 7 });
 ///     assert_eq!(answer.await.unwrap(), 42);
+/// }
+/// ```
+///
+/// With the feature `test-util`, the time of the test can be paused: see `compio::time::pause`.
+///
+#[cfg_attr(feature = "test-util", doc = "```")]
+#[cfg_attr(not(feature = "test-util"), doc = "```ignore")]
+/// use std::time::Duration;
+///
+/// #[compio::test(start_paused)]
+/// async fn a_day_takes_milliseconds() {
+///     let begin = compio::time::now();
+///     compio::time::sleep(Duration::from_secs(24 * 3600)).await;
+///     assert_eq!(compio::time::now() - begin, Duration::from_secs(24 * 3600));
 /// }
 /// ```
 ///

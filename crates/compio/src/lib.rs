@@ -80,6 +80,7 @@
 //! | `signal` | yes | `signal` |
 //! | `event` | yes | `event` |
 //! | `macros` | yes | `#[compio::main]`, `#[compio::test]` |
+//! | `test-util` | no | for tests, `time::{pause, advance, resume}` and `#[compio::test(start_paused)]` |
 //! | `arrayvec` | no | `arrayvec::ArrayVec` and `ArrayString` as buffers |
 //! | `bytes` | no | `bytes::Bytes` and `BytesMut` as buffers |
 //! | `memmap2` | no | `memmap2::Mmap` and `MmapMut` as buffers |

@@ -2,7 +2,7 @@
 
 use socket2::{SockAddr, Type};
 
-use super::{socket::SocketRef, system};
+use super::{file, socket::SocketRef, system};
 use crate::sys::RawFd;
 
 /// The number of a descriptor, as `fd 12`.
@@ -23,6 +23,17 @@ pub unsafe fn describe(fd: RawFd) -> Option<String> {
         Ok(local) => Some(describe_socket(&socket, &local)),
         Err(_) => system::path_of(fd),
     }
+}
+
+/// Whether it is a regular file, whose reads and writes wait for no peer.
+///
+/// # Safety
+///
+/// The descriptor is open until this returns.
+pub unsafe fn is_file(fd: RawFd) -> bool {
+    // SAFETY: by this function's contract.
+    let metadata = file::metadata(unsafe { system::borrow(fd) });
+    metadata.is_ok_and(|metadata| metadata.is_file())
 }
 
 fn describe_socket(socket: &SocketRef<'_>, local: &SockAddr) -> String {

@@ -9,6 +9,7 @@ mod http1;
 mod http2;
 #[cfg(feature = "http2")]
 mod http2_hostile;
+mod paused_time;
 mod shutdown;
 mod support;
 // The cryptography compiles C code, for which a foreign system needs a compiler of its own.

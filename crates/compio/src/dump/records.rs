@@ -23,8 +23,8 @@ pub(crate) struct Records {
     pub(crate) omitted: usize,
     pub(crate) tasks: Vec<TaskRecord>,
     pub(crate) operations: Vec<OpRecord>,
-    /// Tag and deadline.
-    pub(crate) timers: Vec<(u32, Instant)>,
+    /// Tag and remaining time.
+    pub(crate) timers: Vec<(u32, Duration)>,
 }
 
 impl Records {
@@ -61,8 +61,7 @@ impl Records {
                 other_waits.push(wait);
             }
         }
-        for (tag, deadline) in self.timers.into_iter().filter(|(tag, _)| is_wanted(tag)) {
-            let left = deadline.saturating_duration_since(now);
+        for (tag, left) in self.timers.into_iter().filter(|(tag, _)| is_wanted(tag)) {
             add(tag, Wait::Timer { left });
         }
         let tasks = self.tasks.into_iter().map(|task| TaskDump {

@@ -12,11 +12,9 @@ use std::{
     time::Duration,
 };
 
-use compio_driver::os_calls::clock;
-
 use crate::{
     sys,
-    time::{Instant, Sleep, sleep, sleep_until},
+    time::{self, Instant, Sleep, sleep, sleep_until},
 };
 
 /// Short enough for clients that wait to be accepted, and long enough for other tasks to make
@@ -39,7 +37,7 @@ impl AcceptBackoff {
 
     /// Records the result of an accept: sets or clears the back-off.
     pub(super) fn note<T>(&self, accepted: &io::Result<T>) {
-        let until = is_scarcity(accepted).then(|| clock::now() + PAUSE);
+        let until = is_scarcity(accepted).then(|| time::now() + PAUSE);
         self.until.set(until);
     }
 }
@@ -68,4 +66,40 @@ impl BackoffTimer {
 fn is_scarcity<T>(accepted: &io::Result<T>) -> bool {
     let code = accepted.as_ref().err().and_then(io::Error::raw_os_error);
     code.is_some_and(|code| sys::OUT_OF_RESOURCES.contains(&code))
+}
+
+#[cfg(all(test, feature = "test-util"))]
+mod tests {
+    use super::{AcceptBackoff, BackoffTimer, PAUSE};
+    use crate::{
+        runtime::RuntimeBuilder,
+        sys,
+        time::{advance, now},
+    };
+    use std::{future::poll_fn, io, task::Poll};
+
+    fn scarcity() -> io::Result<()> {
+        Err(io::Error::from_raw_os_error(sys::OUT_OF_RESOURCES[0]))
+    }
+
+    #[test]
+    fn backoff_waits_in_paused_time() {
+        let runtime = RuntimeBuilder::new().start_paused(true).build().unwrap();
+        runtime.block_on(async {
+            // The system's clock would be behind.
+            advance(1_000_000 * PAUSE).await;
+            let begin = now();
+            let backoff = AcceptBackoff::default();
+            backoff.note(&scarcity());
+            backoff.wait().await;
+            assert_eq!(now() - begin, PAUSE);
+
+            let mut timer = BackoffTimer::default();
+            let failed = poll_fn(|cx| timer.poll_pass(cx, |_| Poll::Ready(scarcity())));
+            assert!(failed.await.is_err());
+            let passed = poll_fn(|cx| timer.poll_pass(cx, |_| Poll::Ready(Ok(()))));
+            passed.await.unwrap();
+            assert_eq!(now() - begin, 2 * PAUSE);
+        });
+    }
 }

@@ -22,6 +22,8 @@ pub struct RuntimeBuilder {
     /// `None` without such code: then each wait makes one check.
     parking: Option<Box<Parking>>,
     is_unlisted: bool,
+    #[cfg(feature = "test-util")]
+    start_paused: bool,
 }
 
 /// Code around each wait of the event loop.
@@ -125,6 +127,32 @@ impl RuntimeBuilder {
         self
     }
 
+    /// Whether the time of the runtime is paused from its begin, as by [`time::pause`](crate::time::pause). `false` by
+    /// default.
+    ///
+    /// Each runtime has a clock of its own: workers of a [`Dispatcher`](crate::cores::Dispatcher) do not share one.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use compio::{runtime::RuntimeBuilder, time};
+    ///
+    /// fn main() -> std::io::Result<()> {
+    ///     let runtime = RuntimeBuilder::new().start_paused(true).build()?;
+    ///     runtime.block_on(async {
+    ///         let begin = time::now();
+    ///         time::sleep(Duration::from_secs(3600)).await;
+    ///         assert_eq!(time::now() - begin, Duration::from_secs(3600));
+    ///     });
+    ///     Ok(())
+    /// }
+    /// ```
+    #[cfg(feature = "test-util")]
+    pub fn start_paused(mut self, start_paused: bool) -> Self {
+        self.start_paused = start_paused;
+        self
+    }
+
     /// Makes the runtime, for this thread.
     ///
     /// # Errors
@@ -132,6 +160,10 @@ impl RuntimeBuilder {
     /// As [`DriverBuilder::build`]: no usable kernel interface, or no descriptors or memory left.
     pub fn build(self) -> io::Result<Runtime> {
         let inner = Inner::new(self.driver.build()?, self.parking, !self.is_unlisted);
+        #[cfg(feature = "test-util")]
+        if self.start_paused {
+            inner.pause_clock();
+        }
         Ok(Runtime {
             inner: StaysOnItsThread::new(Rc::new(inner)),
         })

@@ -42,7 +42,7 @@ pub(crate) fn with_current<T>(code: impl FnOnce(&Inner) -> T) -> T {
 }
 
 /// Calls `code` with the entered runtime, if there is one. As cheap as [`with_current`].
-#[cfg(feature = "net")]
+#[cfg(any(feature = "net", feature = "test-util"))]
 #[inline]
 pub(crate) fn with_entered<T>(code: impl FnOnce(&Inner) -> T) -> Option<T> {
     // SAFETY: as in `with_current`.

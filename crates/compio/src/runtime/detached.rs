@@ -11,11 +11,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use compio_driver::os_calls::clock;
 use compio_io::io::{Detached, DetachedRunner};
 use compio_io::panics::discard;
 
-use super::{Inner, TimerKey, current};
+use super::{Inner, TimerKey, current, timer_clock};
 
 /// The number of turns that a dropped runtime spends on the remaining writes. In the first ones the
 /// kernel takes all bytes that it has room for.
@@ -60,7 +59,7 @@ impl Inner {
         let task = Task {
             operation: Some(operation),
             runtime: Rc::downgrade(self),
-            deadline: clock::now() + TIME_MAX,
+            deadline: self.now() + TIME_MAX,
             timer: None,
         };
         drop(self.spawn(task));
@@ -138,7 +137,7 @@ impl Future for Task {
         let Some(operation) = &mut self.operation else {
             return Poll::Ready(());
         };
-        let now = clock::now();
+        let now = timer_clock::now();
         if operation.as_mut().poll(cx).is_ready() || self.deadline <= now {
             // A drop before its completion resets its connection.
             self.operation = None;

@@ -10,7 +10,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use compio_driver::os_calls::clock;
 use compio_executor::Tick;
 use compio_io::coop::{self, Budget};
 use compio_io::panics::{discard, wake_all};
@@ -58,6 +57,7 @@ impl Inner {
                 continue;
             }
             polls_left = POLLS_PER_TURN;
+            let is_idle = is_idle && !self.skip_idle_time(|| self.main.is_woken());
             let timeout = if is_idle {
                 self.time_to_next_timer()
             } else {
@@ -100,6 +100,8 @@ impl Inner {
             } else if self.executor.has_ready() {
                 // Woken by the plan, or sent since: the plan decides again.
                 continue;
+            } else if self.skip_idle_time(|| false) {
+                Some(Duration::ZERO)
             } else {
                 let timer = self.time_to_next_timer();
                 match (timer, limit) {
@@ -126,6 +128,9 @@ impl Inner {
         // Wakers and destructors that run here find their own runtime.
         let _entered = Entered::new(self);
         self.set_announced(false);
+        if self.skip_idle_time(|| false) {
+            return self.turn(Some(Duration::ZERO));
+        }
         self.turn(timeout)
     }
 
@@ -134,6 +139,8 @@ impl Inner {
         let entered = Entered::new(self);
         let running = self.start();
         let polls_left = POLLS_PER_TURN - self.tick(POLLS_PER_TURN).polled;
+        // The turn and the returned time are the same in both cases.
+        self.skip_idle_time(|| false);
         self.turn(Some(Duration::ZERO))?;
         self.tick(polls_left);
         drop(running);
@@ -147,7 +154,7 @@ impl Inner {
         Ok(timeout)
     }
 
-    fn turn(&self, timeout: Option<Duration>) -> io::Result<()> {
+    pub(super) fn turn(&self, timeout: Option<Duration>) -> io::Result<()> {
         match &self.parking {
             Some(parking) if timeout != Some(Duration::ZERO) => {
                 parking.around(|| self.driver.turn(timeout))?;
@@ -160,7 +167,7 @@ impl Inner {
             || self.clock.is_due()
             || self.is_recording()
         {
-            self.set_now(now.unwrap_or_else(clock::now));
+            self.set_now(self.time_of_records(now));
         }
         #[cfg(feature = "histograms")]
         self.recorder.after_turn(&self.driver, &self.metrics);
@@ -255,8 +262,11 @@ impl Inner {
     }
 
     fn time_to_next_timer(&self) -> Option<Duration> {
+        if let Some(wait) = self.paused_wait() {
+            return wait;
+        }
         let deadline = self.timers.borrow_mut().next()?;
-        Some(deadline.saturating_duration_since(clock::now()))
+        Some(deadline.saturating_duration_since(self.now()))
     }
 
     /// Sets the time of the records of tasks and operations.
@@ -280,7 +290,7 @@ impl Inner {
         if publish() == 0 {
             return None;
         }
-        let now = clock::now();
+        let now = self.now();
         let mut due: Vec<Waker> = self.timers.borrow_mut().take_due(now);
         if !due.is_empty() {
             publish();

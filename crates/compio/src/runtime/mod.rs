@@ -16,6 +16,7 @@ mod handle;
 mod lazy;
 mod loop_clock;
 mod send_wrapper;
+mod timer_clock;
 mod timers;
 
 use std::{
@@ -25,7 +26,7 @@ use std::{
     rc::Rc,
     sync::atomic::Ordering,
     task::{Context, Poll, Waker},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 pub use compio_driver::PooledBuffer;
@@ -55,6 +56,12 @@ pub(crate) use self::current::{
 };
 #[cfg(feature = "net")]
 pub(crate) use self::lazy::lazy;
+#[cfg(feature = "test-util")]
+pub(crate) use self::timer_clock::Advance;
+#[cfg(feature = "test-util")]
+use self::timer_clock::TimerClock;
+#[cfg(feature = "time")]
+pub(crate) use self::timer_clock::now;
 pub use self::{
     async_fd::AsyncFd,
     buffers::BufferPool,
@@ -387,6 +394,8 @@ pub(crate) struct Inner {
     executor: Executor,
     main: MainWaker,
     timers: RefCell<Timers>,
+    #[cfg(feature = "test-util")]
+    timer_clock: TimerClock,
     #[cfg(feature = "net")]
     recv_pool: OnceCell<compio_driver::BufferPool>,
     driver: Driver,
@@ -427,6 +436,8 @@ impl Inner {
             executor,
             main: MainWaker::new(waker),
             timers: RefCell::new(Timers::new()),
+            #[cfg(feature = "test-util")]
+            timer_clock: TimerClock::new(),
             #[cfg(feature = "net")]
             recv_pool: OnceCell::new(),
             driver,
@@ -482,11 +493,17 @@ impl Inner {
     /// At most `max` tasks, those that have waited longest, and their waits.
     pub(crate) fn dump(&self, max: usize) -> dump::Tasks {
         let tasks = self.executor.longest_waits(max);
+        let now = self.now();
+        let left = |deadline: Instant| deadline.saturating_duration_since(now);
+        let timers = self.timers.borrow();
+        let timers = timers.records();
         let records = dump::Records {
             omitted: self.executor.task_count().saturating_sub(tasks.len()),
             tasks,
             operations: self.driver.records(),
-            timers: self.timers.borrow().records().collect(),
+            timers: timers
+                .map(|(tag, deadline)| (tag, left(deadline)))
+                .collect(),
         };
         records.into_tasks(&self.metrics)
     }

@@ -120,6 +120,13 @@ impl Timers {
         self.epoch.checked_add(Duration::from_nanos(next))
     }
 
+    /// The earliest deadline. A wake at [`next`](Self::next) may be later, as it serves several timers.
+    #[cfg(feature = "test-util")]
+    pub(crate) fn first_deadline(&self) -> Option<Instant> {
+        let first = self.wheels.first_deadline()?;
+        self.epoch.checked_add(Duration::from_nanos(first))
+    }
+
     /// Takes the wakers of all due timers, in order. These timers have fired.
     pub(crate) fn take_due(&mut self, now: Instant) -> Vec<Waker> {
         self.seen = now;
@@ -170,7 +177,8 @@ impl Inner {
     pub(crate) fn reset_timer(&self, key: TimerKey, deadline: Instant) -> Option<TimerKey> {
         self.wake_outer();
         // Moves the waker, and runs no code of it.
-        self.timers.borrow_mut().reset(key, deadline, clock::now())
+        let now = self.now();
+        self.timers.borrow_mut().reset(key, deadline, now)
     }
 
     /// Whether the timer is pending. If so, `waker` replaces its waker.

@@ -1,8 +1,6 @@
 //! Periodic ticks.
 
-use compio_driver::os_calls::clock;
-
-use super::{Duration, Instant, Sleep, far_future, sleep_until};
+use super::{Duration, Instant, Sleep, far_future, now, sleep_until};
 
 /// Ticks every `period`, for the first time at once.
 ///
@@ -23,7 +21,7 @@ use super::{Duration, Instant, Sleep, far_future, sleep_until};
 /// });
 /// ```
 pub fn interval(period: Duration) -> Interval {
-    interval_at(clock::now(), period)
+    interval_at(now(), period)
 }
 
 /// Ticks every `period`, for the first time at `start`.
@@ -69,7 +67,7 @@ impl Interval {
     pub async fn tick(&mut self) -> Instant {
         (&mut self.sleep).await;
         let due = self.sleep.deadline();
-        let next = self.after(due, clock::now());
+        let next = self.after(due, now());
         self.sleep.reset(next);
         due
     }

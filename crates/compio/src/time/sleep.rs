@@ -7,10 +7,9 @@ use std::{
     task::{Context, Poll},
 };
 
-use compio_driver::os_calls::clock;
 use compio_io::coop;
 
-use super::{Duration, Instant, after};
+use super::{Duration, Instant, after, now};
 use crate::runtime::{self, Inner, TimerKey};
 
 /// Waits for `duration`, counted from this call.
@@ -65,7 +64,7 @@ impl Sleep {
 
     /// Whether the deadline has passed.
     pub fn is_elapsed(&self) -> bool {
-        self.deadline <= clock::now()
+        self.deadline <= now()
     }
 
     /// Moves the deadline. A waiting task is woken at the new one.
@@ -106,7 +105,7 @@ impl Future for Sleep {
             }
         }
         // A runtime that was shut down removes its timers unfired: the clock decides.
-        let now = clock::now();
+        let now = now();
         if self.deadline <= now {
             return coop::poll_proceed(cx);
         }

@@ -152,6 +152,11 @@ impl Pair {
         let next = self.timers.next();
         assert_eq!(next.is_some(), !self.model.is_empty());
         assert_eq!(self.timers.len(), self.model.len());
+        #[cfg(feature = "test-util")]
+        {
+            let first = self.model.iter().map(|timer| self.at(timer.deadline)).min();
+            assert_eq!(self.timers.first_deadline(), first);
+        }
         let next = (next? - self.timers.epoch).as_nanos() as u64;
         let limit = self.model.iter().map(|timer| timer.limit).min()?;
         let limit = limit.max(self.now);

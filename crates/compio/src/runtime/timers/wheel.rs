@@ -289,6 +289,17 @@ impl Wheels {
         Some(at)
     }
 
+    /// The earliest deadline of all entries.
+    #[cfg(feature = "test-util")]
+    pub(super) fn first_deadline(&self) -> Option<Nanos> {
+        // All entries of a slot are earlier than those of the next one.
+        SlotsInUse::of(self).find_map(|(wheel, index, _)| {
+            let alive = self.slot(wheel, index);
+            let alive = alive.filter(|entry| entry.waker.is_some());
+            alive.map(|entry| entry.deadline).min()
+        })
+    }
+
     /// Moves the wakers of entries that are due at `now` to `list`, in the order of their deadlines.
     pub(super) fn take(&mut self, now: Nanos, list: &mut Vec<Waker>) {
         while let Some((wheel, index, start)) = SlotsInUse::of(self).next()
