@@ -19,11 +19,11 @@ use crate::runtime::{Advance, entered_for};
 /// jumps, all woken tasks run until they wait. Before a jump the runtime takes the completions that the kernel has already.
 /// Then operations in flight decide:
 ///
-/// - Those that end without a peer hold the clock until they are complete: blocking work, name resolution, operations on
+/// - Operations without a peer hold the clock until they are complete: blocking work, name resolution, operations on
 ///   files and paths, reads and writes of regular files, and cancelled operations. An open of a FIFO holds it, too, until
 ///   the other end is opened.
-/// - Those that may wait for a peer do not: operations on sockets and pipes, waits for readiness, for children and for
-///   signals. Otherwise a server that waits for its next connection would stop its own clock for ever.
+/// - Operations that may wait for a peer do not hold it: on sockets and pipes, waits for readiness, for children and for
+///   signals. Otherwise a server that waits for its next connection would stop its own clock.
 ///
 /// So two tasks of one runtime can talk over a loopback socket in paused time. A peer outside of the runtime has no
 /// time to answer: a `timeout` around a read from another thread or process passes at once. [`resume`] the time for it, or
@@ -73,8 +73,8 @@ pub fn resume() {
 /// Moves the paused time forward by `duration`, counted from the first poll.
 ///
 /// It first lets all ready tasks run until they wait. Then it moves the clock to each deadline on its way, one after the
-/// other, and lets the woken tasks run in between. When it returns, all timers up to the new time have fired, also those that
-/// tasks have set in the meantime, and no other task is ready. A duration of zero runs the ready tasks only.
+/// other, and lets the woken tasks run in between. When it returns, all timers up to the new time have fired, also new
+/// ones of these tasks, and no other task is ready. A duration of zero runs the ready tasks only.
 ///
 /// It does not wait for blocking work, which may wait for the caller. It does wait for the other operations that hold
 /// the clock: see [`pause`]. Without an end to the work of other tasks, as with a task that yields in a loop, it does not

@@ -7,8 +7,9 @@ use std::{
 
 use compio::{
     cores::Dispatcher,
+    dump::{self, RuntimeDump, Wait},
     runtime::{Runtime, RuntimeBuilder},
-    task::{JoinHandle, spawn_blocking},
+    task::{JoinHandle, spawn, spawn_blocking},
     time::{advance, now, pause, resume, sleep},
 };
 
@@ -109,6 +110,24 @@ fn clock_jumps_as_a_task_of_another_executor() {
         }
         assert_eq!(runtime.block_on(task).unwrap() - begin, 10 * HOUR);
     }
+}
+
+#[test]
+fn dump_has_the_remaining_times_of_the_paused_clock() {
+    let _limit = Limit::new();
+    let runtime = paused_runtime();
+    runtime.block_on(async {
+        sleep(1000 * HOUR).await;
+        let sleeper = spawn(sleep(3 * HOUR));
+        advance(HOUR).await;
+        let dumps = spawn_blocking(dump::all).await.unwrap();
+        let tasks = dumps.iter().flat_map(RuntimeDump::tasks);
+        let id = sleeper.id();
+        let task = tasks.into_iter().find(|task| task.meta.id() == id);
+        let waits = &task.expect("the task").waits;
+        let is_wait = matches!(waits[..], [Wait::Timer { left }] if left == 2 * HOUR);
+        assert!(is_wait, "{waits:?}");
+    });
 }
 
 #[test]

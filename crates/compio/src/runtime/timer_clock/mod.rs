@@ -14,8 +14,4 @@ mod real;
 #[cfg(feature = "test-util")]
 pub(crate) use self::pausable::{Advance, TimerClock, now};
 #[cfg(not(feature = "test-util"))]
-#[cfg_attr(
-    not(feature = "time"),
-    expect(unused_imports, reason = "only `time` reads it")
-)]
 pub(crate) use self::real::now;

@@ -7,10 +7,6 @@ use compio_driver::os_calls::clock;
 use crate::runtime::Inner;
 
 /// The time for deadlines of the entered runtime.
-#[cfg_attr(
-    not(feature = "time"),
-    expect(dead_code, reason = "only `time` reads it")
-)]
 #[inline(always)]
 pub(crate) fn now() -> Instant {
     clock::now()
