@@ -1,10 +1,10 @@
 //! `advance`.
 
-use std::{cell::Cell, pin::pin, rc::Rc, time::Duration};
+use std::{cell::Cell, pin::pin, rc::Rc, thread, time::Duration};
 
 use compio::{
     io::AsyncRead,
-    task::{spawn, yield_now},
+    task::{spawn, spawn_blocking, yield_now},
     time::{advance, interval, now, sleep, timeout},
 };
 use compio_testkit::future::begin;
@@ -127,6 +127,9 @@ fn dropped_advance_moves_the_clock_no_further() {
             let mut advance = pin!(advance(HOUR));
             begin(advance.as_mut()).await;
         }
+        // A pending advance would not wait for it.
+        let work = spawn_blocking(|| thread::sleep(5 * MILLI));
+        work.await.unwrap();
         assert_eq!(now(), start);
         // The drop at the time limit.
         assert!(timeout(SECOND, advance(HOUR)).await.is_err());
