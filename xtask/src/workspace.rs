@@ -17,8 +17,8 @@ const WITH_C: [&str; 1] = ["compio-tls"];
 /// Packages whose tests compile C code, on Linux alone.
 const TESTS_WITH_C: [&str; 3] = ["compio-http", "compio-axum", "compio-ws"];
 
-/// Packages with a dependency that loads functions of ntdll by name: `parking_lot`, below hickory's cache.
-const WITH_NTDLL: [&str; 1] = ["compio-hickory"];
+/// Packages with a dependency that loads functions of ntdll by name: `parking_lot`, below hickory's cache and crossterm.
+const WITH_NTDLL: [&str; 2] = ["compio-console", "compio-hickory"];
 
 /// The members of the workspace, and its paths.
 pub(crate) struct Workspace {

@@ -1,0 +1,14 @@
+//! The parts that differ by system: the socket of the program, and signals that end this one.
+
+#[cfg(unix)]
+mod unix;
+#[cfg(unix)]
+pub(crate) use unix::{Stream, connect, end_signals, write};
+
+#[cfg(not(unix))]
+mod other;
+#[cfg(not(unix))]
+pub(crate) use other::{Stream, connect, end_signals, write};
+
+/// Whether a program can be observed on this system.
+pub const HAS_UNIX_SOCKETS: bool = cfg!(unix);

@@ -1,0 +1,11 @@
+//! Tests of the console: screens against files, keys, and the connection over real sockets.
+
+#[cfg(unix)]
+mod client;
+#[cfg(unix)]
+mod fake;
+mod keys;
+#[cfg(unix)]
+mod malformed;
+mod screens;
+mod support;
