@@ -130,7 +130,11 @@ impl App {
                 self.live.apply(message);
             }
             Event::Histograms(is_on) => live.histograms = Some(is_on),
-            Event::Disconnected(reason) => live.link = Link::Disconnected(reason),
+            Event::Disconnected(reason) => {
+                live.link = Link::Disconnected(reason);
+                // The reason takes the line of notices.
+                self.notice = None;
+            }
         }
         self.update_detail();
     }

@@ -12,6 +12,7 @@ use crate::{
     client::RETRY,
     format,
     model::Model,
+    record::Recorder,
     screens::{HELP, Screen, Sheet},
     table,
     view::View,
@@ -49,9 +50,12 @@ impl App {
         line(buffer, message, &text, style);
     }
 
-    /// Mode, worker, order, filter and recording.
+    /// Mode, recording, worker, order and filter.
     fn state_line(&self) -> String {
         let mut parts = vec![self.mode()];
+        if self.recorder().is_some() {
+            parts.push("REC".into());
+        }
         parts.push(match self.worker() {
             Some(worker) => format!("worker {worker}"),
             None => "all workers".into(),
@@ -64,11 +68,6 @@ impl App {
             parts.push(format!("filter: {}_", view.filter));
         } else if !view.filter.is_empty() {
             parts.push(format!("filter: {}", view.filter));
-        }
-        if let Source::Live(live) = self.source()
-            && let Some(recorder) = &live.recorder
-        {
-            parts.push(format!("recording {}", recorder.name()));
         }
         parts.join(" | ")
     }
@@ -99,7 +98,14 @@ impl App {
         }
     }
 
-    /// A notice, the reason of a lost connection, or the most important keys.
+    fn recorder(&self) -> Option<&Recorder> {
+        match self.source() {
+            Source::Live(live) => live.recorder.as_ref(),
+            Source::Replay(_) => None,
+        }
+    }
+
+    /// A notice, the reason of a lost connection, the name of the recording, or the most important keys.
     fn message_line(&self) -> (String, Style) {
         if let Some(notice) = self.notice() {
             return (notice.into(), Style::new().fg(Color::Yellow));
@@ -111,7 +117,11 @@ impl App {
                     let text = format!("disconnected: {reason} (next try within {retry} s)");
                     (text, Style::new().fg(Color::Red))
                 }
-                Link::Connecting | Link::Connected => (HINTS.into(), Style::new()),
+                Link::Connecting | Link::Connected => {
+                    let name = self.recorder().map(Recorder::name);
+                    let recording = name.map(|name| format!("recording {name}  r stop"));
+                    (recording.unwrap_or(HINTS.into()), Style::new())
+                }
             },
             Source::Replay(_) => (REPLAY_HINTS.into(), Style::new()),
         }

@@ -3,6 +3,16 @@
 //! The program is observed over a Unix socket, by the protocol of its feature `console`: one JSON object for each line. This
 //! crate does not depend on compio. It has its own threads: one for the connection, one for keys.
 //!
+//! The binary is the product. Of the library, [`once`] is of use in other programs:
+//!
+//! ```no_run
+//! use std::{path::Path, time::Duration};
+//!
+//! let socket = Path::new("/run/keyvalue/console.sock");
+//! println!("{}", compio_console::once::of_program(socket, Duration::from_secs(1))?);
+//! # Ok::<(), String>(())
+//! ```
+//!
 //! # Code map
 //!
 //! `protocol.rs` the lines of the program, `line.rs` their limit of length, `text.rs` the escapes of all of their strings;

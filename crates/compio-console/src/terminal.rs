@@ -2,7 +2,9 @@
 
 use std::{
     io::{self, IsTerminal},
+    panic,
     path::{Path, PathBuf},
+    process,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -80,12 +82,21 @@ fn check_terminal() -> Result<(), String> {
 fn run(app: &mut App, sender: SyncSender<Input>, inputs: &Receiver<Input>) -> Result<(), String> {
     let failed = |error: io::Error| format!("the terminal fails: {error}");
     let signals = sys::end_signals().map_err(failed)?;
-    // It also sets a panic hook that restores the terminal.
     let mut terminal = ratatui::try_init().map_err(failed)?;
+    end_after_panic();
     thread::spawn(move || read_keys(&sender, &signals));
     let result = handle_inputs(app, inputs, &mut terminal);
     ratatui::restore();
     result.map_err(failed)
+}
+
+/// A panic of any thread ends the program, after ratatui's hook has restored the terminal.
+fn end_after_panic() {
+    let restore = panic::take_hook();
+    panic::set_hook(Box::new(move |info| {
+        restore(info);
+        process::exit(101);
+    }));
 }
 
 /// Passes on keys until a signal, or until the loop ends.

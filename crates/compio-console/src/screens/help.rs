@@ -1,6 +1,6 @@
 //! The page of keys.
 
-pub(crate) const LINES: [&str; 22] = [
+pub(crate) const LINES: [&str; 20] = [
     "1 to 5, Tab       screens: workers, operations, in flight, tasks, connections",
     "Up, Down          move the selection; also PgUp, PgDn, Home and End",
     "Enter             on tasks: all data of the task; Esc goes back",
@@ -18,9 +18,7 @@ pub(crate) const LINES: [&str; 22] = [
     "Left, Right       the previous or next step",
     "Space             plays, or stops",
     "",
-    "Rates and percentiles are those of the interval between the last two answers.",
-    "A percentile is the upper bound of its bucket, so it is never too low.",
-    "`-` is an unknown value.",
-    "`last turn` is the time since the last turn of the worker's event loop. A busy",
-    "worker has a long one.",
+    "Rates and percentiles are those of the interval between the last two answers. A",
+    "percentile is the upper bound of its bucket. `-` is an unknown value.",
+    "`last turn` is the time since the last turn of the worker's event loop.",
 ];

@@ -83,6 +83,16 @@ impl Screen {
     }
 
     pub(crate) fn sheet(self, data: &Data<'_>) -> Sheet {
+        let mut sheet = self.content(data);
+        if data.model.metrics.is_none() {
+            sheet.empty = "No data yet.";
+        } else if self.needs_tasks() && data.model.tasks.is_none() {
+            sheet.empty = "No tasks yet.";
+        }
+        sheet
+    }
+
+    fn content(self, data: &Data<'_>) -> Sheet {
         match self {
             Self::Workers => workers::sheet(data),
             Self::Operations => operations::sheet(data),

@@ -161,6 +161,5 @@ fn dropped_console_closes_its_connection() {
     let mut console = Console::start(&folder);
     console.wait_for("process 4711");
     drop(console);
-    // The channel of the program's requests stays silent: its thread has seen the end.
-    program.wait_for_silence();
+    program.wait_for_disconnect();
 }

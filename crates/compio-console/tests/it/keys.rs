@@ -184,7 +184,7 @@ fn r_records_the_lines_as_received() {
     let mut app = app_in(folder.path());
     keys(&mut app, "r");
     let name = "console-keyvalue-4711-1.jsonl";
-    assert!(shows(&mut app, &format!("recording {name}")));
+    assert!(shows(&mut app, &format!("recording {name}")) && shows(&mut app, "| REC |"));
     // Spaces are kept.
     let line = later_metrics("14").replacen(':', ": ", 1);
     feed(&mut app, &line);
@@ -192,7 +192,7 @@ fn r_records_the_lines_as_received() {
     keys(&mut app, " ");
     feed(&mut app, tasks());
     keys(&mut app, "r");
-    assert!(shows(&mut app, &format!("recorded to {name}")));
+    assert!(shows(&mut app, &format!("recorded to {name}")) && !shows(&mut app, "REC"));
     feed(&mut app, &later_metrics("15"));
     let hello = LINES.lines().next().unwrap();
     let content = fs::read_to_string(folder.path().join(name)).unwrap();

@@ -1,6 +1,8 @@
 //! Tests of the console: screens against files, keys, and the connection over real sockets.
 
 #[cfg(unix)]
+mod binary;
+#[cfg(unix)]
 mod client;
 #[cfg(unix)]
 mod fake;
@@ -9,3 +11,5 @@ mod keys;
 mod malformed;
 mod screens;
 mod support;
+#[cfg(unix)]
+mod tmux;

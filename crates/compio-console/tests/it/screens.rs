@@ -33,6 +33,16 @@ fn workers_match_their_file() {
 }
 
 #[test]
+fn readme_has_the_screen_of_workers() {
+    let readme = include_str!("../../README.md").replace("\r\n", "\n");
+    let shown = screen(&mut app(), 80, 24);
+    let mut lines: Vec<_> = shown.lines().collect();
+    // The page has one of several empty lines.
+    lines.dedup_by(|a, b| a.is_empty() && b.is_empty());
+    assert!(readme.contains(&lines.join("\n")), "{shown}");
+}
+
+#[test]
 fn operations_match_their_file() {
     let mut app = app();
     keys(&mut app, "2");
