@@ -14,17 +14,22 @@ fn main() -> ExitCode {
     let command = match command_line::parse(std::env::args_os().skip(1)) {
         Ok(command) => command,
         Err(error) => {
-            eprintln!("compio-console: {error}\n\n{}", command_line::HELP);
+            complain(&format!("{error}\n\n{}", command_line::HELP));
             return ExitCode::from(2);
         }
     };
     match run(command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("compio-console: {error}");
+            complain(&error);
             ExitCode::FAILURE
         }
     }
+}
+
+/// Prints an error. A terminal that has gone is no cause for a panic.
+fn complain(error: &str) {
+    let _ = writeln!(io::stderr(), "compio-console: {}", error.trim_end());
 }
 
 fn run(command: Command) -> Result<(), String> {

@@ -2,21 +2,24 @@
 
 use std::{
     io::{self, IsTerminal},
+    mem::ManuallyDrop,
     panic,
     path::{Path, PathBuf},
     process,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-        mpsc::{self, Receiver, RecvTimeoutError, SyncSender},
-    },
+    sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender},
     thread,
     time::{Duration, Instant},
 };
 
 use ratatui::{
-    DefaultTerminal,
-    crossterm::event::{self, KeyEvent},
+    DefaultTerminal, Terminal,
+    backend::CrosstermBackend,
+    crossterm::{
+        cursor::Show,
+        event::{self, KeyEvent},
+        execute,
+        terminal::{self, EnterAlternateScreen, LeaveAlternateScreen},
+    },
 };
 
 use crate::{
@@ -27,8 +30,8 @@ use crate::{
     sys,
 };
 
-/// Time between two looks at the flag that signals set.
-const SIGNAL_CHECK: Duration = Duration::from_millis(200);
+/// Time between two looks at the terminal, which may have gone.
+const TERMINAL_CHECK: Duration = Duration::from_secs(1);
 
 /// Input of the loop.
 enum Input {
@@ -81,46 +84,79 @@ fn check_terminal() -> Result<(), String> {
 
 fn run(app: &mut App, sender: SyncSender<Input>, inputs: &Receiver<Input>) -> Result<(), String> {
     let failed = |error: io::Error| format!("the terminal fails: {error}");
-    let signals = sys::end_signals().map_err(failed)?;
-    let mut terminal = ratatui::try_init().map_err(failed)?;
-    end_after_panic();
-    thread::spawn(move || read_keys(&sender, &signals));
-    let result = handle_inputs(app, inputs, &mut terminal);
-    ratatui::restore();
+    restore_after_panic();
+    let result = Screen::enter().and_then(|mut screen| {
+        start_inputs(sender)?;
+        handle_inputs(app, inputs, &mut screen.terminal)
+    });
     result.map_err(failed)
 }
 
-/// A panic of any thread ends the program, after ratatui's hook has restored the terminal.
-fn end_after_panic() {
-    let restore = panic::take_hook();
+/// The terminal in raw mode, on its alternate screen. It is restored when this is dropped.
+struct Screen {
+    // Its own drop would write an error to standard error, and panic if that has gone with the terminal.
+    terminal: ManuallyDrop<DefaultTerminal>,
+}
+
+impl Screen {
+    fn enter() -> io::Result<Self> {
+        terminal::enable_raw_mode()?;
+        let enter = || {
+            execute!(io::stdout(), EnterAlternateScreen)?;
+            Terminal::new(CrosstermBackend::new(io::stdout()))
+        };
+        let terminal = enter().inspect_err(|_| restore())?;
+        Ok(Self {
+            terminal: ManuallyDrop::new(terminal),
+        })
+    }
+}
+
+impl Drop for Screen {
+    fn drop(&mut self) {
+        restore();
+    }
+}
+
+/// Restores the terminal. It fails if the terminal has gone, and then there is nothing to restore.
+fn restore() {
+    let _ = execute!(io::stdout(), LeaveAlternateScreen, Show);
+    let _ = terminal::disable_raw_mode();
+}
+
+/// A panic of any thread restores the terminal, prints its message, and ends the program.
+fn restore_after_panic() {
+    let print = panic::take_hook();
     panic::set_hook(Box::new(move |info| {
-        restore(info);
+        restore();
+        print(info);
         process::exit(101);
     }));
 }
 
-/// Passes on keys until a signal, or until the loop ends.
-fn read_keys(sender: &SyncSender<Input>, signals: &Arc<AtomicBool>) {
+/// Starts the threads of keys and signals.
+fn start_inputs(sender: SyncSender<Input>) -> io::Result<()> {
+    let ends = sender.clone();
+    // Not on the thread of keys: after a hang-up, a read of crossterm does not return.
+    sys::on_end_signal(move || drop(ends.send(Input::End)))?;
+    thread::spawn(move || read_keys(&sender));
+    Ok(())
+}
+
+/// Passes on keys until the loop ends.
+fn read_keys(sender: &SyncSender<Input>) {
     loop {
-        // Relaxed: the flag publishes nothing else.
-        if signals.load(Ordering::Relaxed) {
-            break;
-        }
-        let input = match event::poll(SIGNAL_CHECK).and_then(|is_ready| match is_ready {
-            true => event::read().map(Some),
-            false => Ok(None),
-        }) {
-            Ok(Some(event::Event::Key(key))) => Input::Key(key),
-            Ok(Some(event::Event::Resize(..))) => Input::Resize,
+        let input = match event::read() {
+            Ok(event::Event::Key(key)) => Input::Key(key),
+            Ok(event::Event::Resize(..)) => Input::Resize,
             Ok(_) => continue,
-            Err(_) => break,
+            Err(_) => Input::End,
         };
-        if sender.send(input).is_err() {
+        let is_end = matches!(input, Input::End);
+        if sender.send(input).is_err() || is_end {
             return;
         }
     }
-    // The loop may have ended.
-    let _ = sender.send(Input::End);
 }
 
 fn handle_inputs(
@@ -129,35 +165,33 @@ fn handle_inputs(
     terminal: &mut DefaultTerminal,
 ) -> io::Result<()> {
     let mut shown_at = Instant::now();
-    while !app.has_quit() {
-        terminal.draw(|frame| app.draw(frame))?;
-        let input = match app.play_delay() {
-            Some(delay) => inputs.recv_timeout(delay.saturating_sub(shown_at.elapsed())),
-            None => inputs.recv().map_err(RecvTimeoutError::from),
-        };
-        match input {
-            Ok(input) => {
-                let was_playing = app.play_delay().is_some();
-                if !handle(app, input) {
-                    return Ok(());
-                }
-                // The delay begins with the key that starts it.
-                if !was_playing {
-                    shown_at = Instant::now();
-                }
-            }
-            Err(RecvTimeoutError::Timeout) => {
+    terminal.draw(|frame| app.draw(frame))?;
+    // After a hang-up without SIGHUP, standard input is no terminal any more.
+    while !app.has_quit() && io::stdin().is_terminal() {
+        let play_at = app.play_delay().map(|delay| shown_at + delay);
+        let left = play_at.map(|time| time.saturating_duration_since(Instant::now()));
+        let wait = left.map_or(TERMINAL_CHECK, |left| left.min(TERMINAL_CHECK));
+        match inputs.recv_timeout(wait) {
+            Ok(Input::End) | Err(RecvTimeoutError::Disconnected) => return Ok(()),
+            Ok(input) => handle(app, input),
+            Err(RecvTimeoutError::Timeout)
+                if play_at.is_some_and(|time| Instant::now() >= time) =>
+            {
                 app.play();
                 shown_at = Instant::now();
             }
-            Err(RecvTimeoutError::Disconnected) => return Ok(()),
+            Err(RecvTimeoutError::Timeout) => continue,
         }
+        // The delay begins with the key that starts it.
+        if play_at.is_none() {
+            shown_at = Instant::now();
+        }
+        terminal.draw(|frame| app.draw(frame))?;
     }
     Ok(())
 }
 
-/// Returns `false` at the end.
-fn handle(app: &mut App, input: Input) -> bool {
+fn handle(app: &mut App, input: Input) {
     match input {
         Input::Key(event) => {
             if let Some(key) = Key::from_event(&event) {
@@ -166,8 +200,6 @@ fn handle(app: &mut App, input: Input) -> bool {
         }
         Input::Program(event) => app.on_event(event),
         // The next drawing has the new size.
-        Input::Resize => {}
-        Input::End => return false,
+        Input::Resize | Input::End => {}
     }
-    true
 }

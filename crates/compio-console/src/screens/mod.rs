@@ -1,4 +1,4 @@
-//! The screens. Each one builds a [`Sheet`] from the data; `draw.rs` draws it.
+//! The screens. Each one builds a sheet of rows and lines from the data; `draw.rs` draws it.
 
 mod connections;
 mod help;

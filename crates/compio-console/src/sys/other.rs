@@ -3,7 +3,6 @@
 use std::{
     io::{self, Read},
     path::Path,
-    sync::{Arc, atomic::AtomicBool},
 };
 
 /// A stream that does not exist.
@@ -27,7 +26,7 @@ pub(crate) fn write(stream: &mut Stream, _: &[u8]) -> io::Result<()> {
     match *stream {}
 }
 
-/// A flag that no signal sets.
-pub(crate) fn end_signals() -> io::Result<Arc<AtomicBool>> {
-    Ok(Arc::default())
+/// No signal ends the program.
+pub(crate) fn on_end_signal(_: impl FnMut() + Send + 'static) -> io::Result<()> {
+    Ok(())
 }

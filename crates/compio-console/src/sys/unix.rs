@@ -4,11 +4,14 @@ use std::{
     io::{self, Write},
     os::unix::net::UnixStream,
     path::Path,
-    sync::{Arc, atomic::AtomicBool},
+    thread,
     time::Duration,
 };
 
-use signal_hook::consts::{SIGHUP, SIGTERM};
+use signal_hook::{
+    consts::{SIGHUP, SIGTERM},
+    iterator::Signals,
+};
 
 pub(crate) type Stream = UnixStream;
 
@@ -29,11 +32,9 @@ pub(crate) fn write(stream: &mut Stream, bytes: &[u8]) -> io::Result<()> {
     stream.write_all(bytes)
 }
 
-/// A flag that SIGTERM and SIGHUP set.
-pub(crate) fn end_signals() -> io::Result<Arc<AtomicBool>> {
-    let flag = Arc::new(AtomicBool::new(false));
-    for signal in [SIGTERM, SIGHUP] {
-        signal_hook::flag::register(signal, flag.clone())?;
-    }
-    Ok(flag)
+/// Calls `end` at SIGTERM and SIGHUP, on a thread.
+pub(crate) fn on_end_signal(mut end: impl FnMut() + Send + 'static) -> io::Result<()> {
+    let mut signals = Signals::new([SIGTERM, SIGHUP])?;
+    thread::spawn(move || signals.forever().for_each(|_| end()));
+    Ok(())
 }

@@ -12,7 +12,7 @@ use tempfile::TempDir;
 
 use crate::fake::{PATIENCE, Program, socket};
 
-/// Runs the console three times: on a program, on its recording, and until SIGTERM.
+/// Runs the console four times: on a program, on its recording, until SIGTERM, and until the terminal has gone.
 const SCRIPT: &str = r#"
 state() { stty -a | grep -q -- ' -icanon' && echo raw || echo cooked; }
 echo text before
@@ -22,6 +22,8 @@ read -r line
 read -r line
 sh -c 'echo $$ > process; exec "$CONSOLE" "$SOCKET" --record third.jsonl'; echo "third exit $? $(state)"
 read -r line
+trap '' HUP
+"$CONSOLE" --replay third.jsonl; echo "$?" > exit
 "#;
 
 /// A tmux server with one session. It ends when it is dropped.
@@ -150,17 +152,25 @@ fn console_works(size: (u16, u16)) {
     tmux.press(&["q"]);
     let shown = tmux.wait_for("first exit 0 cooked");
     assert!(shown.starts_with("text before\n"), "{shown}");
+    let flags = ["display-message", "-p", "#{cursor_flag} #{alternate_on}"];
+    let flags = succeed(tmux.command().args(flags)).stdout;
+    assert_eq!(String::from_utf8(flags).unwrap(), "1 0\n");
     assert!(!shown.contains("Workers"), "{shown}");
     tmux.press(&["Enter"]);
     replay_works(&tmux);
     tmux.press(&["Enter"]);
     tmux.wait_for("process 4712");
     let process = fs::read_to_string(folder.path().join("process")).unwrap();
-    succeed(Command::new("kill").arg(process.trim()));
+    let kill = format!("kill {}", process.trim());
+    succeed(Command::new("sh").args(["-c", &kill]));
     let shown = tmux.wait_for("third exit 0 cooked");
     assert!(!shown.contains("Workers"), "{shown}");
     let recording = fs::read_to_string(folder.path().join("third.jsonl")).unwrap();
     assert!(recording.starts_with("{\"type\":\"hello\","), "{recording}");
+    tmux.press(&["Enter"]);
+    tmux.wait_for("replay 1 of");
+    drop(tmux);
+    wait_for_exit(&folder);
 }
 
 fn all_screens_and_keys(tmux: &Tmux, program: Program) {
@@ -183,6 +193,8 @@ fn all_screens_and_keys(tmux: &Tmux, program: Program) {
     tmux.press(&["4", "Down", "Enter"]);
     tmux.wait_for("Task 1 of worker 1");
     tmux.press(&["Escape"]);
+    // With a following character, the escape character would be the key Alt.
+    tmux.wait_for("resolver");
     tmux.press(&["/", "e", "c", "h", "o", "Enter"]);
     let shown = tmux.wait_for("filter: echo\n");
     assert!(!shown.contains("resolver"), "{shown}");
@@ -203,6 +215,23 @@ fn all_screens_and_keys(tmux: &Tmux, program: Program) {
         shown.contains("process 4711") && shown.contains("echo"),
         "{shown}"
     );
+}
+
+/// Waits until the shell, which outlives its terminal, has written the exit code.
+fn wait_for_exit(folder: &TempDir) {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let code = fs::read_to_string(folder.path().join("exit")).unwrap_or_default();
+        if code.ends_with('\n') {
+            assert_eq!(code, "0\n");
+            return;
+        }
+        assert!(
+            Instant::now() < deadline,
+            "the console outlives its terminal"
+        );
+        thread::sleep(Duration::from_millis(20));
+    }
 }
 
 fn resizing_works(tmux: &Tmux) {
