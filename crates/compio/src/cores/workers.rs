@@ -189,6 +189,7 @@ impl Workers {
 
     /// Starts a task with a name that does not count in the load.
     #[cfg(feature = "net")]
+    #[track_caller]
     pub(super) fn run_aside<M, F>(&self, name: &str, worker: usize, make: M)
     where
         M: FnOnce() -> F + Send + 'static,

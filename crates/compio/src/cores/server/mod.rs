@@ -378,6 +378,7 @@ impl<L: Listener> Server<L> {
     /// As [`DispatcherBuilder::build`]; `InvalidInput` for a limit of zero connections, and if there is no
     /// listener; the OS errors of socket(2), bind(2), listen(2) and dup(2) for the listeners of the other workers.
     /// On an error nothing is served, and no thread is left.
+    #[track_caller]
     pub fn start<H>(self, handler: H) -> io::Result<RunningServer<L>>
     where
         H: AsyncFn(<L as sealed::Listener>::Stream) + Clone + Send + 'static,
