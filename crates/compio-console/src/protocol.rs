@@ -13,6 +13,10 @@ pub const VERSION: u64 = 1;
 /// Longest line of a server, in bytes.
 pub const MAX_LINE: usize = 16 << 20;
 
+/// Most objects of a line. A server's objects have about 100 bytes, those of a malformed peer two: without this limit, one
+/// line would take gigabytes in memory.
+const MAX_OBJECTS: usize = 250_000;
+
 /// A line of the server.
 #[derive(Debug)]
 pub enum Message {
@@ -49,6 +53,9 @@ impl Message {
     ///
     /// A printable description if the line is no message of this protocol.
     pub fn parse(line: &[u8]) -> Result<Self, String> {
+        if line.iter().filter(|byte| **byte == b'{').count() > MAX_OBJECTS {
+            return Err(format!("a line has more than {MAX_OBJECTS} objects"));
+        }
         // Two passes. A tagged enum of serde would store all values of the line first.
         let Head { kind } = parse(line)?;
         Ok(match kind.as_str() {
@@ -378,5 +385,18 @@ mod tests {
             assert!(!error.contains(char::is_control), "{error:?}");
         }
         assert!(Message::parse(b"\xff\xfe").is_err());
+    }
+
+    #[test]
+    fn many_small_objects_are_an_error() {
+        let waits = vec!["{}"; MAX_OBJECTS - 2].join(",");
+        let line = |task: &str| {
+            let tasks =
+                format!(r#"[{{"runtime":1,"state":"answered","other_waits":[{waits}]}}{task}]"#);
+            Message::parse(format!(r#"{{"type":"tasks","time":1,"runtimes":{tasks}}}"#).as_bytes())
+        };
+        assert!(line("").is_ok());
+        let error = line(r#",{"runtime":2,"state":"ended"}"#).unwrap_err();
+        assert_eq!(error, "a line has more than 250000 objects");
     }
 }

@@ -2,6 +2,7 @@
 
 use std::{
     io::{self, IsTerminal},
+    iter,
     mem::ManuallyDrop,
     panic,
     path::{Path, PathBuf},
@@ -33,6 +34,9 @@ use crate::{
 /// Time between two looks at the terminal, which may have gone.
 const TERMINAL_CHECK: Duration = Duration::from_secs(1);
 
+/// Inputs that wait for the loop. A slow terminal slows the client, and does not queue lines of 16 MiB.
+const QUEUE: usize = 2;
+
 /// Input of the loop.
 enum Input {
     Key(KeyEvent),
@@ -49,8 +53,7 @@ enum Input {
 /// A description of an error of the terminal or of the file of a recording.
 pub fn attach(socket: &Path, interval: Duration, record: Option<&Path>) -> Result<(), String> {
     check_terminal()?;
-    // Bounded: a slow terminal slows the client.
-    let (sender, inputs) = mpsc::sync_channel(16);
+    let (sender, inputs) = mpsc::sync_channel(QUEUE);
     let events = sender.clone();
     let client = Client::start(socket, interval, move |event| {
         events.send(Input::Program(event)).is_ok()
@@ -71,7 +74,7 @@ pub fn attach(socket: &Path, interval: Duration, record: Option<&Path>) -> Resul
 pub fn replay(file: &Path) -> Result<(), String> {
     let mut app = App::replay(Replay::open(file)?);
     check_terminal()?;
-    let (sender, inputs) = mpsc::sync_channel(16);
+    let (sender, inputs) = mpsc::sync_channel(QUEUE);
     run(&mut app, sender, &inputs)
 }
 
@@ -172,8 +175,17 @@ fn handle_inputs(
         let left = play_at.map(|time| time.saturating_duration_since(Instant::now()));
         let wait = left.map_or(TERMINAL_CHECK, |left| left.min(TERMINAL_CHECK));
         match inputs.recv_timeout(wait) {
-            Ok(Input::End) | Err(RecvTimeoutError::Disconnected) => return Ok(()),
-            Ok(input) => handle(app, input),
+            Ok(input) => {
+                // One drawing for all inputs that wait.
+                let waiting = inputs.try_iter().take(QUEUE);
+                for input in iter::once(input).chain(waiting) {
+                    if matches!(input, Input::End) {
+                        return Ok(());
+                    }
+                    handle(app, input);
+                }
+            }
+            Err(RecvTimeoutError::Disconnected) => return Ok(()),
             Err(RecvTimeoutError::Timeout)
                 if play_at.is_some_and(|time| Instant::now() >= time) =>
             {
