@@ -43,7 +43,8 @@ impl App {
         } else {
             let sheet = self.sheet();
             let screen = self.screen();
-            draw_sheet(buffer, body, screen, &sheet, self.view_mut());
+            let half = body.height.div_ceil(2);
+            draw_sheet(buffer, body, screen, &sheet, self.view_mut(), half);
         }
         line(buffer, state, &self.state_line(), REVERSED);
         let (text, style) = self.message_line();
@@ -193,11 +194,18 @@ fn draw_lines<'a>(buffer: &mut Buffer, area: Rect, lines: impl IntoIterator<Item
     }
 }
 
-/// Draws the lines above, the table, and the lines below, which get at most half of the room.
-fn draw_sheet(buffer: &mut Buffer, area: Rect, screen: Screen, sheet: &Sheet, view: &mut View) {
-    let half = usize::from(area.height / 2);
-    let above = height(sheet.above.len().min(half));
-    let below = height(sheet.below.len().min(half));
+/// Draws the lines above, the table with at least `min` lines, and the lines below.
+fn draw_sheet(
+    buffer: &mut Buffer,
+    area: Rect,
+    screen: Screen,
+    sheet: &Sheet,
+    view: &mut View,
+    min: u16,
+) {
+    let room = area.height.saturating_sub(min);
+    let above = height(sheet.above.len()).min(room);
+    let below = height(sheet.below.len()).min(room - above);
     let table = Rect {
         y: area.y + above,
         height: area.height.saturating_sub(above + below),
@@ -274,7 +282,7 @@ pub(crate) fn overview(model: &Model, width: u16) -> String {
         // A buffer has at most as many lines as a terminal.
         let area = Rect::new(0, 0, width, height(lines.min(1000)));
         let mut buffer = Buffer::empty(area);
-        draw_sheet(&mut buffer, area, screen, &sheet, app.view_mut());
+        draw_sheet(&mut buffer, area, screen, &sheet, app.view_mut(), 2);
         text += "\n";
         for y in 0..area.height {
             let line: String = (0..width).map(|x| buffer[(x, y)].symbol()).collect();

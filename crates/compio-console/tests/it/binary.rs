@@ -95,6 +95,7 @@ fn once_prints_the_end_of_a_recording() {
     let path = path.to_str().unwrap();
     let output = run(&["--replay", path, "--once"]);
     let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.contains("worker 1 polls task 7"), "{text}");
     assert!(
         text.contains("212k") && text.ends_with("\nthe last line is incomplete\n"),
         "{text}"
