@@ -239,12 +239,10 @@ impl App {
             Source::Live(live) => live.histograms,
             Source::Replay(_) => None,
         };
-        let mut runtimes = self
-            .model()
-            .metrics
-            .iter()
-            .flat_map(|metrics| &metrics.runtimes);
-        answered.unwrap_or_else(|| {
+        let metrics = &self.model().metrics;
+        let reported = metrics.as_ref().and_then(|metrics| metrics.recording);
+        answered.or(reported).unwrap_or_else(|| {
+            let mut runtimes = metrics.iter().flat_map(|metrics| &metrics.runtimes);
             runtimes.any(|runtime| {
                 let mut kinds = runtime.operations.iter();
                 runtime.poll_times.is_some() || kinds.any(|kind| kind.latency.is_some())

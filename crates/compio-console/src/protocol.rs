@@ -106,6 +106,9 @@ pub struct Hello {
 pub struct Metrics {
     /// The time since the start of the server.
     pub time: f64,
+    /// Whether the program records histograms. Old ones stay after a recording.
+    #[serde(default)]
+    pub recording: Option<bool>,
     /// The runtimes (workers).
     #[serde(default)]
     pub runtimes: Vec<Runtime>,

@@ -172,6 +172,7 @@ fn histograms_are_recorded_while_an_observer_wants_them() {
     };
     assert!(!has_histogram(&observer.ask("metrics")));
     assert_eq!(observer.ask("histograms on")["type"], "done");
+    until(&mut observer, |answer| answer["recording"] == true);
     let begin = Instant::now();
     while !has_histogram(&observer.ask("metrics")) {
         assert!(begin.elapsed() < LIMIT);
@@ -181,6 +182,16 @@ fn histograms_are_recorded_while_an_observer_wants_them() {
     let (mut other, _) = Observer::connect(&path);
     assert_eq!(other.ask("histograms on")["type"], "done");
     drop(other);
+    until(&mut observer, |answer| answer["recording"] == false);
+}
+
+/// Asks until the answer fulfils the condition.
+#[track_caller]
+fn until(observer: &mut Observer, is_reached: impl Fn(&Value) -> bool) {
+    let begin = Instant::now();
+    while !is_reached(&observer.ask("metrics")) {
+        assert!(begin.elapsed() < LIMIT);
+    }
 }
 
 #[test]

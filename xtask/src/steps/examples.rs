@@ -25,6 +25,7 @@ const CHECKS: &[(&str, Action)] = &[
     ("restart", servers::restart),
     ("hang", observation::hang),
     ("slow", observation::slow),
+    ("observed", observation::observed),
     ("supervise", processes::supervise),
     ("tail", processes::tail),
     ("count", processes::count),

@@ -54,6 +54,8 @@ pub use self::connections::{ConnectionGuard, ConnectionStats, count_connection};
 pub use self::publisher::Publisher;
 #[cfg(feature = "histograms")]
 pub(crate) use self::recording::Recorder;
+#[cfg(feature = "console")]
+pub(crate) use self::recording::is_recording;
 pub use self::text_format::{TextFormat, text};
 #[cfg(feature = "histograms")]
 pub use self::{

@@ -51,6 +51,12 @@ pub fn record_histograms() -> Recording {
     Recording { _private: () }
 }
 
+/// Whether any recording exists.
+#[cfg(feature = "console")]
+pub(crate) fn is_recording() -> bool {
+    RECORDINGS.load(Relaxed) > 0
+}
+
 /// Histograms are recorded while it exists: see [`record_histograms`].
 #[must_use = "its drop ends the recording"]
 pub struct Recording {

@@ -130,7 +130,8 @@ fn begin(json: &mut String, name: &str, epoch: Instant) {
 }
 
 fn write_metrics(json: &mut String) -> fmt::Result {
-    json.push_str(r#","runtimes":["#);
+    let is_recording = metrics::is_recording();
+    write!(json, r#","recording":{is_recording},"runtimes":["#)?;
     let runtimes = metrics::all();
     for (index, runtime) in runtimes.iter().enumerate() {
         separate(json, index);
