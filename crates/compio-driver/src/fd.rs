@@ -14,6 +14,7 @@ use crate::{
     recv::Unread,
     sys::{AsFd, AsRawFd, BorrowedFd, FdGeneration, OwnedFd, RawFd},
     thread_bound::StaysOnItsThread,
+    trace,
 };
 
 /// A descriptor that is closed when its last owner is dropped: the object that it belongs to, or the
@@ -50,6 +51,7 @@ impl SharedFd {
         let this = ManuallyDrop::new(self);
         // SAFETY: made of a box by `from`; this is the only owner, which is not dropped.
         let shared = unsafe { Box::from_raw(this.0.as_ptr()) };
+        trace::closed(shared.fd.as_raw_fd());
         Ok(shared.fd)
     }
 
@@ -91,6 +93,7 @@ impl SharedFd {
             life, fd, unread, ..
         } = *shared;
         drop(life);
+        trace::closed(fd.as_raw_fd());
         // A drop has no result.
         let _ = handle::close(fd);
         drop(unread);
@@ -136,6 +139,7 @@ impl Drop for SharedFd {
 
 impl From<OwnedFd> for SharedFd {
     fn from(fd: OwnedFd) -> Self {
+        trace::opened(fd.as_raw_fd());
         let shared = Box::new(Shared {
             life: FdGeneration::begin(fd.as_raw_fd()),
             fd,

@@ -45,6 +45,11 @@ mod sync;
 mod sys;
 mod thread_bound;
 mod thread_pool;
+#[cfg(feature = "tracing")]
+#[doc(hidden)]
+pub mod trace;
+#[cfg(not(feature = "tracing"))]
+mod trace;
 mod wait_list;
 mod zero_copy;
 

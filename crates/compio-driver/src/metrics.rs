@@ -492,6 +492,13 @@ impl StampSource {
         tag.load(Ordering::Relaxed) as u32
     }
 
+    /// The number of the source, of which the tag is the lower half.
+    #[cfg(feature = "tracing")]
+    pub(crate) fn number(&self) -> u64 {
+        // SAFETY: as in `tag`. Relaxed: likewise.
+        unsafe { self.tag.get().as_ref() }.load(Ordering::Relaxed)
+    }
+
     pub(crate) fn set_tag<T: Any>(&self, owner: T, tag: fn(&T) -> &AtomicU64) {
         let owner = Rc::new(owner);
         self.tag.set(NonNull::from(tag(&owner)));

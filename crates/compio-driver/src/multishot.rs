@@ -168,6 +168,7 @@ impl<O: Operation> RawOp<O> {
 
     /// Submits the operation. `request` was returned by [`insert`](Self::insert).
     pub(crate) fn submit(&self, driver: &Rc<Core>, request: &Request) {
+        driver.trace_begin(self.0);
         // SAFETY: the operation stays in its cell until it has completed.
         if let Some(answer) = unsafe { driver.begin(self.0, request) } {
             driver.arena.complete(self.0, answer);
@@ -182,10 +183,14 @@ impl<O: Operation> RawOp<O> {
     /// The output of an operation with a single completion. The caller must not poll it afterwards.
     pub(crate) fn poll(&mut self, driver: &Core, cx: &mut Context<'_>) -> Poll<O::Output> {
         let handle = self.handle(driver);
-        ready!(poll_or_register(driver, &handle, cx, || handle
-            .is_completed()
-            .then_some(())));
+        let polling = driver.trace_poll(self.0);
+        let look = || handle.is_completed().then_some(());
+        if poll_or_register(driver, &handle, cx, look).is_pending() {
+            polling.pending();
+            return Poll::Pending;
+        }
         let (operation, answer) = handle.take(&driver.arena);
+        polling.ready(answer);
         // SAFETY: the operation has completed with this result.
         Poll::Ready(unsafe { operation.finish(to_result(answer)) })
     }
@@ -215,10 +220,19 @@ impl<O: Multishot> RawOp<O> {
             let item = handle.look().map(Found::Item);
             item.or_else(|| handle.is_completed().then_some(Found::End))
         };
-        Poll::Ready(match ready!(poll_or_register(driver, &handle, cx, look)) {
-            Found::Item(item) => Next::Item(item),
+        let polling = driver.trace_poll(self.0);
+        let Poll::Ready(found) = poll_or_register(driver, &handle, cx, look) else {
+            polling.pending();
+            return Poll::Pending;
+        };
+        Poll::Ready(match found {
+            Found::Item(item) => {
+                polling.item();
+                Next::Item(item)
+            }
             Found::End => {
                 let (operation, answer) = handle.take(&driver.arena);
+                polling.ready(answer);
                 // SAFETY: the operation has completed with this result.
                 Next::End(unsafe { operation.finish(to_result(answer)) })
             }

@@ -6,7 +6,7 @@ use std::{
     mem,
     pin::Pin,
     rc::Rc,
-    task::{Context, Poll, ready},
+    task::{Context, Poll},
 };
 
 use crate::{
@@ -101,6 +101,7 @@ impl<O: Operation> Future for Submit<O> {
         let driver = &this.driver;
         let arena = &driver.arena;
         let state = &raw mut this.state;
+        let polling;
         // SAFETY: the state belongs to this future, of which no other part is used while the operation is.
         let is_new = match unsafe { &mut *state } {
             State::Idle(operation) => {
@@ -117,6 +118,8 @@ impl<O: Operation> Future for Submit<O> {
                 };
                 let key = handle.key();
                 this.state = State::InFlight(handle);
+                driver.trace_begin(key);
+                polling = driver.trace_poll(key);
                 // SAFETY: the operation stays in its cell until it has completed.
                 let answer = unsafe { driver.begin(key, &request) };
                 if let Some(answer) = answer {
@@ -124,22 +127,30 @@ impl<O: Operation> Future for Submit<O> {
                 }
                 answer.is_none()
             }
-            State::InFlight(_) => false,
+            State::InFlight(handle) => {
+                polling = driver.trace_poll(handle.key());
+                false
+            }
             State::Done => panic!("polled after completion"),
         };
         let State::InFlight(handle) = &this.state else {
             unreachable!("begun by now");
         };
         let look = || handle.is_completed().then_some(());
-        ready!(if is_new {
+        let completed = if is_new {
             wait(handle, cx, look)
         } else {
             poll_or_register(driver, handle, cx, look)
-        });
+        };
+        if completed.is_pending() {
+            polling.pending();
+            return Poll::Pending;
+        }
         let State::InFlight(handle) = mem::replace(&mut this.state, State::Done) else {
             unreachable!("begun by now");
         };
         let (operation, answer) = handle.take(arena);
+        polling.ready(answer);
         // SAFETY: the operation has completed with this result.
         Poll::Ready(unsafe { operation.finish(to_result(answer)) })
     }

@@ -10,6 +10,8 @@ use super::{
     cell::{CELLS_PER_PAGE, Header, Owner, Stamp, State, key_of, storage_behind},
 };
 use crate::{key::Key, metrics::OpRecord};
+#[cfg(feature = "tracing")]
+use crate::{metrics::OpKind, sys::RawFd};
 
 /// The begins of operations are stored apart when they may be that old: stamps have the lower half of a time.
 const STAMP_AGE_MAX: u64 = 1 << 31;
@@ -89,6 +91,17 @@ impl Arena {
         self.headers()
             // SAFETY: cells in `pages` have initialised headers.
             .any(|header| unsafe { (*header).state.is_in_flight() && !(*header).is_in_thread_pool })
+    }
+
+    /// The kind and the descriptor of an operation in flight. Runs the code of the type of the descriptor.
+    #[cfg(feature = "tracing")]
+    pub(crate) fn kind_and_descriptor(&self, key: Key) -> (OpKind, Option<RawFd>) {
+        let header = self.header(key);
+        // SAFETY: as in `records`.
+        unsafe {
+            let vtable = (*header).vtable;
+            (vtable.kind, (vtable.descriptor)(storage_behind(header)))
+        }
     }
 
     /// The records of the operations in flight, in the order of their cells. Runs the code of the types of their

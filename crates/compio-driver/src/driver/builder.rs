@@ -19,6 +19,7 @@ use crate::{
     sys,
     thread_bound::StaysOnItsThread,
     thread_pool::{RemoteCompletions, ThreadPool},
+    trace::OpTraces,
 };
 
 /// The settings of a new [`Driver`].
@@ -121,6 +122,7 @@ impl DriverBuilder {
             shutdown_timeout: self.shutdown_timeout,
             leaves_pool: Cell::new(false),
             process: Process::current(),
+            traces: OpTraces::new(),
         };
         Ok(Driver {
             inner: StaysOnItsThread::new(Rc::new(inner)),

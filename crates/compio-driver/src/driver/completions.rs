@@ -69,6 +69,9 @@ impl Core {
     fn on_other_report(&self, key: Key, report: Report, deferred: &mut Deferred) {
         let on_complete = match report {
             Report::Partial(item) => {
+                if item.has_more {
+                    self.traces.on_partial(key, item.answer);
+                }
                 let (on_complete, is_enough) = self.arena.on_partial(key, item);
                 if is_enough {
                     deferred.enough.push(key);
@@ -247,6 +250,7 @@ impl Core {
 
     /// Orphans an operation whose future was dropped: cancels it, or releases it if it has completed.
     pub(crate) fn abandon(&self, key: Key) {
+        self.traces.abandon(key);
         match self.arena.abandon(key) {
             Abandoned::Cancel(owner) => {
                 if !self.defers_cancels.get() {

@@ -10,6 +10,8 @@ use std::{
 };
 
 use super::{deferred::Deferred, entry::Entry};
+#[cfg(feature = "tracing")]
+use crate::backend::BackendKind;
 use crate::{
     arena::Arena,
     buffers::BufferPools,
@@ -19,6 +21,7 @@ use crate::{
     request::{BlockingCall, RawResult, Request, Threads},
     sys::{self, Backend as _, BufferRing, Capabilities, Submitted, SystemBackend},
     thread_pool::{Job, RemoteCompletions, ThreadPool},
+    trace::OpTraces,
     wait_list::Waiters,
 };
 
@@ -59,6 +62,7 @@ pub(crate) struct Core {
     pub(super) leaves_pool: Cell<bool>,
     /// The process that made the driver.
     pub(super) process: Process,
+    pub(crate) traces: OpTraces,
 }
 
 impl Core {
@@ -76,6 +80,12 @@ impl Core {
         self.backend
             .borrow_mut()
             .unregister_buffers(buffer_ring.group());
+    }
+
+    /// The kind of the backend.
+    #[cfg(feature = "tracing")]
+    pub(crate) fn backend_kind(&self) -> BackendKind {
+        self.backend.borrow().kind()
     }
 
     pub(super) fn update_fast_path(&self) {

@@ -10,6 +10,12 @@ pub fn number(fd: RawFd) -> String {
     system::describe_number(fd)
 }
 
+/// The value of a descriptor, for traces.
+#[cfg(feature = "tracing")]
+pub fn value(fd: RawFd) -> u64 {
+    system::descriptor_value(fd)
+}
+
 /// Describes a descriptor, as `tcp 127.0.0.1:8080 -> 127.0.0.1:51230` or `/var/log/messages`. `None` if the system tells
 /// nothing about it.
 ///

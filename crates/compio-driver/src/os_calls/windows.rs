@@ -171,3 +171,12 @@ pub fn describe_number(fd: RawFd) -> String {
         RawFd::Socket(socket) => format!("socket {socket:#x}"),
     }
 }
+
+/// The value of a descriptor, for traces.
+#[cfg(feature = "tracing")]
+pub fn descriptor_value(fd: RawFd) -> u64 {
+    match fd {
+        RawFd::Handle(handle) => handle.addr() as u64,
+        RawFd::Socket(socket) => socket,
+    }
+}

@@ -187,3 +187,9 @@ pub fn name_of_address(address: &SockAddr) -> Option<String> {
 pub fn describe_number(fd: RawFd) -> String {
     format!("fd {fd}")
 }
+
+/// The value of a descriptor, for traces.
+#[cfg(feature = "tracing")]
+pub fn descriptor_value(fd: RawFd) -> u64 {
+    fd.unsigned_abs().into()
+}
