@@ -34,6 +34,7 @@ pub fn workers(workers: usize, runtime: RuntimeBuilder) -> io::Result<MainWorker
 }
 
 impl EntryRuntime {
+    #[cfg_attr(feature = "tracing", track_caller)]
     pub fn block_on<F: Future>(self, future: F) -> F::Output {
         match self.0 {
             Kind::Existing(inner) => inner.block_on(future),

@@ -94,6 +94,7 @@
 //! | `console` | no | `console`: a Unix socket for `compio-console`, on unix |
 //! | `histograms` | no | `metrics::record_histograms`: latencies of operations, and durations of polls |
 //! | `metrics` | no | `metrics::Publisher`: counters for the recorders of the crate `metrics` |
+//! | `tracing` | no | spans of tasks and operations, for subscribers of the crate `tracing` and for tokio-console |
 //! | `stream` | no | `futures_core::Stream` for the streams of this crate |
 //!
 //! Without any there are [`driver`], [`op`], [`buf`] and [`io`].
@@ -168,6 +169,8 @@ mod sys;
 pub mod task;
 #[cfg(feature = "time")]
 pub mod time;
+#[cfg(feature = "runtime")]
+mod trace;
 #[cfg(feature = "runtime")]
 pub mod watchdog;
 

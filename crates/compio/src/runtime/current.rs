@@ -120,6 +120,7 @@ fn own() -> Option<io::Result<Rc<Inner>>> {
 
 /// Runs a future on the current runtime. If the thread's own is dropped already, a new runtime runs
 /// only this future.
+#[cfg_attr(feature = "tracing", track_caller)]
 pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
     let own = || own().map(or_panic);
     match entered().or_else(own) {

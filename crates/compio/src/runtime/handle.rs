@@ -8,7 +8,7 @@ use std::{
 use compio_driver::{Backend, StaysOnItsThread};
 use compio_executor::{JoinHandle, SendJoinHandle, Spawner, TaskMeta};
 
-use crate::{dump::RuntimeDump, metrics::RuntimeMetrics};
+use crate::{dump::RuntimeDump, metrics::RuntimeMetrics, trace::TaskTrace};
 
 use super::{
     Budgeted, Inner, Runtime,
@@ -153,7 +153,12 @@ impl Handle {
         F: Future + 'static,
         F::Output: Send + 'static,
     {
-        self.spawner.spawn_as(meta, || Budgeted { future: make() })
+        let trace = TaskTrace::task(&meta, size_of::<F>());
+        let make = || {
+            let future = trace.in_scope(make);
+            Budgeted::new(future, trace)
+        };
+        self.spawner.spawn_as(meta, make)
     }
 }
 

@@ -38,6 +38,7 @@ use crate::metrics::Recorder;
 use crate::{
     dump,
     metrics::{Registered, RuntimeMetrics},
+    trace::{self, DropScope, TaskTrace},
 };
 pub use compio_driver::is_cancelled;
 #[cfg(any(feature = "fs", feature = "net"))]
@@ -142,6 +143,7 @@ impl Runtime {
     ///
     /// Within a task or another `block_on` of this runtime; if the OS fails to wait for events; or
     /// if the future panics.
+    #[cfg_attr(feature = "tracing", track_caller)]
     pub fn block_on<F: Future>(&self, future: F) -> F::Output {
         self.inner.block_on(future)
     }
@@ -459,7 +461,11 @@ impl Inner {
 
     #[track_caller]
     pub(crate) fn spawn<F: Future + 'static>(&self, future: F) -> JoinHandle<F::Output> {
-        self.executor.spawn(Budgeted { future })
+        if trace::is_enabled() {
+            return self.spawn_as(TaskMeta::new(), future);
+        }
+        let future = Budgeted::new(future, TaskTrace::disabled());
+        self.executor.spawn(future)
     }
 
     pub(crate) fn spawn_as<F: Future + 'static>(
@@ -467,7 +473,18 @@ impl Inner {
         meta: TaskMeta,
         future: F,
     ) -> JoinHandle<F::Output> {
-        self.executor.spawn_as(meta, Budgeted { future })
+        let trace = TaskTrace::task(&meta, size_of::<F>());
+        self.spawn_traced(meta, future, trace)
+    }
+
+    /// As [`spawn_as`](Self::spawn_as), for a task with this span.
+    pub(crate) fn spawn_traced<F: Future + 'static>(
+        &self,
+        meta: TaskMeta,
+        future: F,
+        trace: TaskTrace,
+    ) -> JoinHandle<F::Output> {
+        self.executor.spawn_as(meta, Budgeted::new(future, trace))
     }
 
     /// The identity of the task that runs.
@@ -521,10 +538,24 @@ impl Inner {
 }
 
 pin_project! {
-    /// A task's future. Each poll has a full budget.
+    /// A task's future. Each poll has a full budget, and is in the span of the task.
     struct Budgeted<F> {
+        // Before the future: fields are dropped in this order.
+        drop_scope: DropScope,
         #[pin]
         future: F,
+        trace: TaskTrace,
+    }
+}
+
+impl<F> Budgeted<F> {
+    #[inline]
+    fn new(future: F, mut trace: TaskTrace) -> Self {
+        Self {
+            drop_scope: trace.drop_scope(),
+            future,
+            trace,
+        }
     }
 }
 
@@ -535,6 +566,7 @@ impl<F: Future> Future for Budgeted<F> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
         // The loop restores the budget of its caller.
         coop::refill();
-        self.project().future.poll(cx)
+        let this = self.project();
+        this.trace.poll(cx, |cx| this.future.poll(cx))
     }
 }

@@ -1,9 +1,8 @@
 //! Tasks with a name.
 
-use compio_driver::op::Blocking;
 use compio_executor::{JoinHandle, SendJoinHandle, TaskMeta};
 
-use super::{Id, Meta, blocking_work};
+use super::{Id, Meta, spawn_blocking_as};
 use crate::runtime::{self, Handle};
 
 /// The identity of the task that runs on this thread: its number, its name, and the place of its spawn. `None`
@@ -114,7 +113,7 @@ impl<'a> Builder<'a> {
         T: Send + 'static,
     {
         let runtime = runtime::entered_for("`task::Builder::spawn_blocking`");
-        runtime.spawn_as(self.meta(), blocking_work(Blocking::new(code)))
+        spawn_blocking_as(&runtime, self.meta(), code)
     }
 
     #[track_caller]

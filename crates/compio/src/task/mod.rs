@@ -92,7 +92,10 @@ pub use self::{
     local::{AccessError, LocalKey, TaskLocalFuture},
     scope::{Scope, ScopedJoinHandle, scope},
 };
-use crate::runtime;
+use crate::{
+    runtime::{self, Inner},
+    trace::{self, TaskTrace},
+};
 
 /// Runs a future to completion on this thread, and with it all tasks that were spawned here.
 ///
@@ -109,6 +112,7 @@ use crate::runtime;
 /// let answer = compio::task::block_on(async { 6 * 7 });
 /// assert_eq!(answer, 42);
 /// ```
+#[cfg_attr(feature = "tracing", track_caller)]
 pub fn block_on<F: Future>(future: F) -> F::Output {
     runtime::block_on(future)
 }
@@ -174,7 +178,22 @@ where
     T: Send + 'static,
 {
     let runtime = runtime::entered_for("`compio::task::spawn_blocking`");
+    if trace::is_enabled() {
+        return spawn_blocking_as(&runtime, Meta::new(), code);
+    }
     runtime.spawn(blocking_work(Blocking::new(code)))
+}
+
+/// Runs blocking code as a task with this identity.
+fn spawn_blocking_as<F, T>(runtime: &Inner, meta: Meta, code: F) -> JoinHandle<T>
+where
+    F: FnOnce() -> T + Send + 'static,
+    T: Send + 'static,
+{
+    let trace = TaskTrace::blocking(&meta, size_of::<F>());
+    let code = Blocking::new(trace.wrap(code));
+    let work = trace.in_scope(|| blocking_work(code));
+    runtime.spawn_traced(meta, work, trace)
 }
 
 /// Begins the work at once, and returns the future of its output.

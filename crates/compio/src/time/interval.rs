@@ -1,6 +1,6 @@
 //! Periodic ticks.
 
-use super::{Duration, Instant, Sleep, far_future, now, sleep_until};
+use super::{Duration, Instant, Sleep, far_future, now};
 
 /// Ticks every `period`, for the first time at once.
 ///
@@ -20,6 +20,7 @@ use super::{Duration, Instant, Sleep, far_future, now, sleep_until};
 ///     assert!(begin.elapsed() >= Duration::from_millis(10));
 /// });
 /// ```
+#[cfg_attr(feature = "tracing", track_caller)]
 pub fn interval(period: Duration) -> Interval {
     interval_at(now(), period)
 }
@@ -29,12 +30,13 @@ pub fn interval(period: Duration) -> Interval {
 /// # Panics
 ///
 /// If `period` is zero.
+#[cfg_attr(feature = "tracing", track_caller)]
 pub fn interval_at(start: Instant, period: Duration) -> Interval {
     assert!(!period.is_zero(), "the period of an interval is zero");
     Interval {
         period,
         missed: MissedTickBehavior::default(),
-        sleep: sleep_until(start),
+        sleep: Sleep::new("Interval", start),
     }
 }
 

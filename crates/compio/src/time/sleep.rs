@@ -10,7 +10,10 @@ use std::{
 use compio_io::coop;
 
 use super::{Duration, Instant, after, now};
-use crate::runtime::{self, Inner, TimerKey};
+use crate::{
+    runtime::{self, Inner, TimerKey},
+    trace::TimerTrace,
+};
 
 /// Waits for `duration`, counted from this call.
 ///
@@ -27,6 +30,7 @@ use crate::runtime::{self, Inner, TimerKey};
 ///     assert!(begin.elapsed() >= Duration::from_millis(10));
 /// });
 /// ```
+#[cfg_attr(feature = "tracing", track_caller)]
 pub fn sleep(duration: Duration) -> Sleep {
     sleep_until(after(duration))
 }
@@ -36,11 +40,9 @@ pub fn sleep(duration: Duration) -> Sleep {
 /// # Cancellation
 ///
 /// Dropping the future removes the timer.
+#[cfg_attr(feature = "tracing", track_caller)]
 pub fn sleep_until(deadline: Instant) -> Sleep {
-    Sleep {
-        deadline,
-        timer: None,
-    }
+    Sleep::new("Sleep", deadline)
 }
 
 /// The future of [`sleep`] and [`sleep_until`].
@@ -54,9 +56,20 @@ pub struct Sleep {
     deadline: Instant,
     /// The runtime and the timer, after a poll that was pending.
     timer: Option<(Rc<Inner>, TimerKey)>,
+    trace: TimerTrace,
 }
 
 impl Sleep {
+    /// A sleep as a part of the type `type_name`.
+    #[cfg_attr(feature = "tracing", track_caller)]
+    pub(super) fn new(type_name: &'static str, deadline: Instant) -> Self {
+        Self {
+            deadline,
+            timer: None,
+            trace: TimerTrace::new(type_name, deadline),
+        }
+    }
+
     /// The time at which it ends.
     pub fn deadline(&self) -> Instant {
         self.deadline
@@ -70,6 +83,7 @@ impl Sleep {
     /// Moves the deadline. A waiting task is woken at the new one.
     pub fn reset(&mut self, deadline: Instant) {
         self.deadline = deadline;
+        self.trace.reset(deadline);
         if let Some((runtime, key)) = self.timer.take() {
             let key = runtime.reset_timer(key, deadline);
             self.timer = key.map(|key| (runtime, key));
@@ -82,23 +96,25 @@ impl Sleep {
             drop(runtime.take_timer(key));
         }
     }
-}
 
-impl Future for Sleep {
-    type Output = ();
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        if let Some((runtime, key)) = &self.timer {
+    #[inline]
+    fn poll_elapsed(
+        deadline: Instant,
+        timer: &mut Option<(Rc<Inner>, TimerKey)>,
+        cx: &mut Context<'_>,
+    ) -> Poll<()> {
+        if let Some((runtime, key)) = timer {
             // The runtime of the earlier poll may never run again.
             if runtime::is_foreign(runtime) {
-                self.take_back();
+                drop(runtime.take_timer(*key));
+                *timer = None;
             } else if runtime.renew_timer(*key, cx.waker()) {
                 runtime.check_attended();
                 return Poll::Pending;
             } else {
                 // Usually it has fired, and the clock need not be read again.
-                let has_passed = runtime.has_seen(self.deadline);
-                self.timer = None;
+                let has_passed = runtime.has_seen(deadline);
+                *timer = None;
                 if has_passed {
                     return Poll::Ready(());
                 }
@@ -106,13 +122,26 @@ impl Future for Sleep {
         }
         // A runtime that was shut down removes its timers unfired: the clock decides.
         let now = now();
-        if self.deadline <= now {
+        if deadline <= now {
             return coop::poll_proceed(cx);
         }
         let runtime = runtime::entered_for("timers");
-        let key = runtime.set_timer(self.deadline, now, cx.waker().clone());
-        self.timer = Some((runtime, key));
+        let key = runtime.set_timer(deadline, now, cx.waker().clone());
+        *timer = Some((runtime, key));
         Poll::Pending
+    }
+}
+
+impl Future for Sleep {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let Self {
+            deadline,
+            timer,
+            trace,
+        } = &mut *self;
+        trace.poll(|| Self::poll_elapsed(*deadline, timer, cx))
     }
 }
 

@@ -40,6 +40,7 @@ use crate::runtime::{CancelToken, RunCancellable};
 ///     assert_eq!(soon.await, Ok(42));
 /// });
 /// ```
+#[cfg_attr(feature = "tracing", track_caller)]
 pub fn timeout<F: IntoFuture>(duration: Duration, future: F) -> Timeout<F::IntoFuture> {
     timeout_at(after(duration), future)
 }
@@ -53,10 +54,11 @@ pub fn timeout<F: IntoFuture>(duration: Duration, future: F) -> Timeout<F::IntoF
 /// # Cancellation
 ///
 /// As for [`timeout`].
+#[cfg_attr(feature = "tracing", track_caller)]
 pub fn timeout_at<F: IntoFuture>(deadline: Instant, future: F) -> Timeout<F::IntoFuture> {
     Timeout {
         future: future.into_future(),
-        sleep: sleep_until(deadline),
+        sleep: Sleep::new("Timeout", deadline),
     }
 }
 

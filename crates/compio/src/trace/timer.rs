@@ -1,0 +1,103 @@
+//! The spans of a timer: a resource, and an operation for each deadline.
+
+use std::{cell::Cell, panic::Location, task::Poll, time::Instant};
+
+use compio_driver::{
+    os_calls::clock,
+    trace::{AsyncOp, Resource, is_enabled},
+};
+use tracing::trace;
+
+use crate::task;
+
+/// The spans of a timer.
+pub(crate) struct TimerTrace(Option<Box<Active>>);
+
+struct Active {
+    op: AsyncOp,
+    /// Whether the wait has ended.
+    is_elapsed: Cell<bool>,
+    type_name: &'static str,
+}
+
+impl TimerTrace {
+    /// A timer of the type `type_name`, made at the place of the call.
+    #[track_caller]
+    #[inline]
+    pub(crate) fn new(type_name: &'static str, deadline: Instant) -> Self {
+        if !is_enabled() {
+            return Self(None);
+        }
+        Self(Active::new(type_name, deadline))
+    }
+
+    /// The timer gets another deadline.
+    #[inline]
+    pub(crate) fn reset(&mut self, deadline: Instant) {
+        if let Some(active) = &mut self.0 {
+            active.reset(deadline);
+        }
+    }
+
+    /// Polls the timer within its spans.
+    #[inline]
+    pub(crate) fn poll<T>(&self, poll: impl FnOnce() -> Poll<T>) -> Poll<T> {
+        let Some(active) = &self.0 else {
+            return poll();
+        };
+        let entered = active.op.enter();
+        let polled = poll();
+        entered.report_poll(polled.is_ready());
+        active.is_elapsed.set(polled.is_ready());
+        polled
+    }
+}
+
+impl Active {
+    #[cold]
+    #[track_caller]
+    fn new(type_name: &'static str, deadline: Instant) -> Option<Box<Self>> {
+        let resource = Resource::new(type_name, "timer", None, Some(Location::caller()));
+        let op = begin(resource, type_name, deadline);
+        (!op.is_disabled()).then(|| {
+            Box::new(Self {
+                op,
+                is_elapsed: Cell::new(false),
+                type_name,
+            })
+        })
+    }
+
+    fn reset(&mut self, deadline: Instant) {
+        self.end_wait();
+        self.is_elapsed.set(false);
+        self.op = begin(self.op.resource().clone(), self.type_name, deadline);
+    }
+
+    fn end_wait(&self) {
+        if !self.is_elapsed.get() {
+            self.op.span().record("cancelled", true);
+        }
+    }
+}
+
+impl Drop for Active {
+    fn drop(&mut self) {
+        self.end_wait();
+    }
+}
+
+/// Begins a wait for the deadline.
+fn begin(resource: Resource, type_name: &'static str, deadline: Instant) -> AsyncOp {
+    let duration = deadline.saturating_duration_since(clock::now());
+    resource.update(|| {
+        trace!(
+            target: "runtime::resource::state_update",
+            duration = duration.as_millis() as u64,
+            duration.op = "override",
+            duration.unit = "ms",
+        );
+    });
+    let task = task::try_id().map_or(0, task::Id::number);
+    AsyncOp::new(resource, type_name, "poll_elapsed", None, task)
+}
