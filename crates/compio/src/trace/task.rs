@@ -2,7 +2,6 @@
 
 use std::{
     mem,
-    panic::Location,
     sync::Arc,
     task::{Context, Poll},
 };
@@ -30,47 +29,42 @@ impl TaskTrace {
 
     /// The span of a task. `size` is the size of its future.
     pub(crate) fn task(meta: &TaskMeta, size: usize) -> Self {
-        Self::of_task("task", meta, size)
+        Self::of("task", meta, size)
     }
 
     /// The span of a task for blocking code of this size.
     pub(crate) fn blocking(meta: &TaskMeta, size: usize) -> Self {
-        Self::of_task("blocking", meta, size)
+        Self::of("blocking", meta, size)
     }
 
-    fn of_task(kind: &'static str, meta: &TaskMeta, size: usize) -> Self {
-        if !is_enabled() {
-            return Self(None);
-        }
-        let id = meta.id().number();
-        Self::of(kind, Some(id), meta.name(), meta.location(), size)
-    }
-
-    /// The span of a future of this size that the caller blocks on.
+    /// The span of a future of this size that the caller blocks on. It gets a number as a task, although it is none:
+    /// tokio-console shows it in its tables.
     #[track_caller]
     pub(crate) fn block_on(size: usize) -> Self {
         if !is_enabled() {
             return Self(None);
         }
-        Self::of("block_on", None, None, Location::caller(), size)
+        Self::of("block_on", &TaskMeta::new(), size)
     }
 
-    /// Without a parent: it would stay open as long as the new task.
+    fn of(kind: &'static str, meta: &TaskMeta, size: usize) -> Self {
+        if !is_enabled() {
+            return Self(None);
+        }
+        Self::new(kind, meta, size)
+    }
+
     #[cold]
-    fn of(
-        kind: &'static str,
-        id: Option<u64>,
-        name: Option<&str>,
-        location: &'static Location<'static>,
-        size: usize,
-    ) -> Self {
+    fn new(kind: &'static str, meta: &TaskMeta, size: usize) -> Self {
+        let location = meta.location();
+        // Without a parent, which would stay open as long as the new task.
         let span = trace_span!(
             target: "compio::task",
             parent: None,
             "runtime.spawn",
             kind,
-            task.name = name,
-            task.id = id,
+            task.name = meta.name(),
+            task.id = meta.id().number(),
             size.bytes = size as u64,
             loc.file = location.file(),
             loc.line = u64::from(location.line()),

@@ -90,10 +90,12 @@ impl Drop for Active {
 /// Begins a wait for the deadline.
 fn begin(resource: Resource, type_name: &'static str, deadline: Instant) -> AsyncOp {
     let duration = deadline.saturating_duration_since(clock::now());
+    // Rounded: a little of it has passed already.
+    let millis = (duration.as_micros() + 500) / 1000;
     resource.update(|| {
         trace!(
             target: "runtime::resource::state_update",
-            duration = duration.as_millis() as u64,
+            duration = millis as u64,
             duration.op = "override",
             duration.unit = "ms",
         );
