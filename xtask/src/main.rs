@@ -59,7 +59,7 @@ const STEPS: &[Step] = &[
     Step { name: "databases", daily: false, run: steps::databases::run,
            about: "clients of Postgres and Redis on each backend, directly and by tokio's reactor, and a killed server" },
     Step { name: "services", daily: false, run: steps::services::run,
-           about: "web services on each backend, against curl, h2load, grpcio, sslyze, Prometheus, WebSocket peers, Chromium" },
+           about: "web services on each backend, against curl, h2load, grpcio, sslyze, Prometheus, WebSocket peers, Chromium; the protocol of tokio-console" },
     Step { name: "soak", daily: false, run: steps::soak,
            about: "minutes of connections that cancel and reset, and of workers that end under load, without a leak" },
     Step { name: "asan", daily: false, run: steps::sanitizers::address,

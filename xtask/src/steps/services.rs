@@ -1,5 +1,6 @@
 //! The web services of `examples/services` and `examples/grpc`, against foreign peers: Python, curl, wrk, h2load,
-//! h2, hpack, h11, tlslite-ng, sslyze, grpcio, Prometheus and WebSocket peers.
+//! h2, hpack, h11, tlslite-ng, sslyze, grpcio, Prometheus and WebSocket peers. And `examples/console`, by the
+//! protocol of tokio-console.
 
 mod websocket;
 
@@ -13,6 +14,7 @@ use crate::run::{Line, Outcome, Run};
 
 const FOLDER: &str = "examples/services";
 const GRPC: &str = "examples/grpc";
+const CONSOLE: &str = "examples/console";
 
 /// The time limit of a client.
 const LIMIT: Duration = Duration::from_secs(120);
@@ -45,6 +47,7 @@ pub(crate) fn run(run: &mut Run) -> Outcome {
         }
     }
     grpc(run)?;
+    console(run)?;
     websocket::run(run)
 }
 
@@ -102,6 +105,22 @@ fn grpc(run: &mut Run) -> Outcome {
         let peer = peer.arguments(["xtask/peers/grpc_greeter.py", &server.address]);
         on_backend(peer.path(&programs.join("client"))).run_within(LIMIT)?;
         server.is_alive()?;
+    }
+    Ok(())
+}
+
+/// The example `examples/console`, which connects to itself as tokio-console does.
+fn console(run: &mut Run) -> Outcome {
+    run.cargo("fmt --check").folder(CONSOLE).run()?;
+    run.cargo("clippy -- -D warnings").folder(CONSOLE).run()?;
+    run.cargo("build").folder(CONSOLE).run()?;
+    let folder = run.workspace().root().join(CONSOLE);
+    let program = folder.join("target/debug/compio-examples-console");
+    for backend in ["io-uring", "poll"] {
+        let check = run.program(&program).words("--check");
+        check
+            .variable("COMPIO_BACKEND", backend)
+            .run_within(LIMIT)?;
     }
     Ok(())
 }
