@@ -15,6 +15,7 @@ use crate::{
     operation::{Multishot, Operation},
     request::{Request, to_result},
     submit::poll_or_register,
+    trace::{self, Tracer, Untraced},
 };
 
 /// Polls a multishot operation. Dropping it cancels the operation, as with [`Submit`](crate::Submit). The
@@ -168,7 +169,9 @@ impl<O: Operation> RawOp<O> {
 
     /// Submits the operation. `request` was returned by [`insert`](Self::insert).
     pub(crate) fn submit(&self, driver: &Rc<Core>, request: &Request) {
-        driver.trace_begin(self.0);
+        if let Some(mut tracer) = trace::tracer(driver) {
+            tracer.begin(self.0);
+        }
         // SAFETY: the operation stays in its cell until it has completed.
         if let Some(answer) = unsafe { driver.begin(self.0, request) } {
             driver.arena.complete(self.0, answer);
@@ -182,15 +185,27 @@ impl<O: Operation> RawOp<O> {
 
     /// The output of an operation with a single completion. The caller must not poll it afterwards.
     pub(crate) fn poll(&mut self, driver: &Core, cx: &mut Context<'_>) -> Poll<O::Output> {
+        match trace::tracer(driver) {
+            Some(tracer) => self.poll_with(driver, cx, tracer),
+            None => self.poll_with(driver, cx, Untraced),
+        }
+    }
+
+    fn poll_with(
+        &mut self,
+        driver: &Core,
+        cx: &mut Context<'_>,
+        mut tracer: impl Tracer,
+    ) -> Poll<O::Output> {
         let handle = self.handle(driver);
-        let polling = driver.trace_poll(self.0);
+        tracer.enter(self.0);
         let look = || handle.is_completed().then_some(());
         if poll_or_register(driver, &handle, cx, look).is_pending() {
-            polling.pending();
+            tracer.pending();
             return Poll::Pending;
         }
         let (operation, answer) = handle.take(&driver.arena);
-        polling.ready(answer);
+        tracer.ready(answer);
         // SAFETY: the operation has completed with this result.
         Poll::Ready(unsafe { operation.finish(to_result(answer)) })
     }
@@ -210,6 +225,18 @@ impl<O: Multishot> RawOp<O> {
 
     /// The next item or the end. The caller must not poll it after the end.
     pub(crate) fn poll_next(&mut self, driver: &Core, cx: &mut Context<'_>) -> Poll<Next<O>> {
+        match trace::tracer(driver) {
+            Some(tracer) => self.poll_next_with(driver, cx, tracer),
+            None => self.poll_next_with(driver, cx, Untraced),
+        }
+    }
+
+    fn poll_next_with(
+        &mut self,
+        driver: &Core,
+        cx: &mut Context<'_>,
+        mut tracer: impl Tracer,
+    ) -> Poll<Next<O>> {
         /// The state of the operation.
         enum Found<T> {
             Item(T),
@@ -220,19 +247,19 @@ impl<O: Multishot> RawOp<O> {
             let item = handle.look().map(Found::Item);
             item.or_else(|| handle.is_completed().then_some(Found::End))
         };
-        let polling = driver.trace_poll(self.0);
+        tracer.enter(self.0);
         let Poll::Ready(found) = poll_or_register(driver, &handle, cx, look) else {
-            polling.pending();
+            tracer.pending();
             return Poll::Pending;
         };
         Poll::Ready(match found {
             Found::Item(item) => {
-                polling.item();
+                tracer.item();
                 Next::Item(item)
             }
             Found::End => {
                 let (operation, answer) = handle.take(&driver.arena);
-                polling.ready(answer);
+                tracer.ready(answer);
                 // SAFETY: the operation has completed with this result.
                 Next::End(unsafe { operation.finish(to_result(answer)) })
             }

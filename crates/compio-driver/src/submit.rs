@@ -14,6 +14,7 @@ use crate::{
     driver::{Core, Driver},
     operation::{Operation, Owned},
     request::to_result,
+    trace::{self, Tracer, Untraced},
 };
 
 impl Driver {
@@ -97,11 +98,29 @@ impl<O: Operation> Future for Submit<O> {
 
     #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<O::Output> {
-        let this = &mut *self;
+        if trace::tracer(&self.driver).is_some() {
+            return self.poll_traced(cx);
+        }
+        self.poll_with(cx, Untraced)
+    }
+}
+
+impl<O: Operation> Submit<O> {
+    #[cold]
+    fn poll_traced(&mut self, cx: &mut Context<'_>) -> Poll<O::Output> {
+        let driver = Rc::clone(&self.driver);
+        match trace::tracer(&driver) {
+            Some(tracer) => self.poll_with(cx, tracer),
+            None => self.poll_with(cx, Untraced),
+        }
+    }
+
+    #[inline(always)]
+    fn poll_with(&mut self, cx: &mut Context<'_>, mut tracer: impl Tracer) -> Poll<O::Output> {
+        let this = self;
         let driver = &this.driver;
         let arena = &driver.arena;
         let state = &raw mut this.state;
-        let polling;
         // SAFETY: the state belongs to this future, of which no other part is used while the operation is.
         let is_new = match unsafe { &mut *state } {
             State::Idle(operation) => {
@@ -118,8 +137,8 @@ impl<O: Operation> Future for Submit<O> {
                 };
                 let key = handle.key();
                 this.state = State::InFlight(handle);
-                driver.trace_begin(key);
-                polling = driver.trace_poll(key);
+                tracer.begin(key);
+                tracer.enter(key);
                 // SAFETY: the operation stays in its cell until it has completed.
                 let answer = unsafe { driver.begin(key, &request) };
                 if let Some(answer) = answer {
@@ -128,7 +147,7 @@ impl<O: Operation> Future for Submit<O> {
                 answer.is_none()
             }
             State::InFlight(handle) => {
-                polling = driver.trace_poll(handle.key());
+                tracer.enter(handle.key());
                 false
             }
             State::Done => panic!("polled after completion"),
@@ -143,14 +162,14 @@ impl<O: Operation> Future for Submit<O> {
             poll_or_register(driver, handle, cx, look)
         };
         if completed.is_pending() {
-            polling.pending();
+            tracer.pending();
             return Poll::Pending;
         }
         let State::InFlight(handle) = mem::replace(&mut this.state, State::Done) else {
             unreachable!("begun by now");
         };
         let (operation, answer) = handle.take(arena);
-        polling.ready(answer);
+        tracer.ready(answer);
         // SAFETY: the operation has completed with this result.
         Poll::Ready(unsafe { operation.finish(to_result(answer)) })
     }

@@ -1,5 +1,6 @@
 //! The interface of traces without the feature `tracing`: nothing at run time.
 
+use super::Untraced;
 use crate::{driver::Core, key::Key, request::RawResult, sys::RawFd};
 
 /// The spans of a driver's operations.
@@ -17,28 +18,10 @@ impl OpTraces {
     pub(crate) fn abandon(&self, _: Key) {}
 }
 
-impl Core {
-    #[inline(always)]
-    pub(crate) fn trace_begin(&self, _: Key) {}
-
-    #[inline(always)]
-    pub(crate) fn trace_poll(&self, _: Key) -> Polling {
-        Polling
-    }
-}
-
-/// A poll of an operation.
-pub(crate) struct Polling;
-
-impl Polling {
-    #[inline(always)]
-    pub(crate) fn pending(self) {}
-
-    #[inline(always)]
-    pub(crate) fn item(self) {}
-
-    #[inline(always)]
-    pub(crate) fn ready(self, _: RawResult) {}
+/// The tracer of the next poll, if a subscriber observes it: never.
+#[inline(always)]
+pub(crate) fn tracer(_: &Core) -> Option<Untraced> {
+    None
 }
 
 #[inline(always)]

@@ -10,7 +10,7 @@ use std::{
 use tracing::trace;
 
 use super::{
-    descriptors,
+    Tracer, descriptors,
     spans::{AsyncOp, Entered, Resource, is_enabled},
 };
 use crate::{
@@ -85,14 +85,6 @@ impl OpTraces {
 
 impl Core {
     /// Makes the spans of an operation that begins, if a subscriber wants them.
-    #[inline]
-    pub(crate) fn trace_begin(&self, key: Key) {
-        if is_enabled() {
-            self.make_trace(key);
-        }
-    }
-
-    #[cold]
     fn make_trace(&self, key: Key) {
         let (kind, fd) = self.arena.kind_and_descriptor(key);
         // SAFETY: the operation keeps its descriptor open.
@@ -130,52 +122,56 @@ impl Core {
         self.traces.driver.borrow_mut().get_or_insert(made);
         resource
     }
+}
 
-    /// Enters the spans of an operation for a poll.
-    #[inline]
-    pub(crate) fn trace_poll(&self, key: Key) -> Polling<'_> {
-        Polling {
-            traces: &self.traces,
-            key,
-            active: self.traces.get(key).map(|trace| {
-                let entered = trace.op.enter();
-                (trace, entered)
-            }),
-        }
-    }
+/// The tracer of the next poll, if a subscriber observes it. Costs two loads.
+#[inline(always)]
+pub(crate) fn tracer(driver: &Core) -> Option<Polling<'_>> {
+    let is_active = is_enabled() || driver.traces.count.get() > 0;
+    is_active.then(|| Polling {
+        driver,
+        active: None,
+    })
 }
 
 /// A poll of an operation. Its drop exits the spans.
 pub(crate) struct Polling<'a> {
-    traces: &'a OpTraces,
-    key: Key,
-    active: Option<(Rc<OpTrace>, Entered)>,
+    driver: &'a Core,
+    active: Option<(Key, Rc<OpTrace>, Entered)>,
 }
 
-impl Polling<'_> {
-    #[inline]
-    pub(crate) fn pending(self) {
-        if let Some((_, entered)) = &self.active {
+impl Tracer for Polling<'_> {
+    fn begin(&mut self, key: Key) {
+        if is_enabled() {
+            self.driver.make_trace(key);
+        }
+    }
+
+    fn enter(&mut self, key: Key) {
+        if let Some(trace) = self.driver.traces.get(key) {
+            let entered = trace.op.enter();
+            self.active = Some((key, trace, entered));
+        }
+    }
+
+    fn pending(self) {
+        if let Some((_, _, entered)) = &self.active {
             entered.report_poll(false);
         }
     }
 
-    /// The poll has returned an item, and the operation continues.
-    #[inline]
-    pub(crate) fn item(self) {
-        if let Some((trace, entered)) = &self.active {
+    fn item(self) {
+        if let Some((_, trace, entered)) = &self.active {
             trace.report_bytes();
             entered.report_poll(true);
         }
     }
 
-    /// The operation has completed with this result.
-    #[inline]
-    pub(crate) fn ready(self, answer: RawResult) {
-        if let Some((trace, entered)) = &self.active {
+    fn ready(self, answer: RawResult) {
+        if let Some((key, trace, entered)) = &self.active {
             trace.report_end(answer);
             entered.report_poll(true);
-            self.traces.remove(self.key);
+            self.driver.traces.remove(*key);
         }
     }
 }

@@ -17,7 +17,8 @@ use compio_io::panics::{discard, wake_all};
 #[cfg(feature = "time")]
 use super::entered_for;
 use super::{Inner, current::Entered};
-use crate::trace::TaskTrace;
+#[cfg(feature = "tracing")]
+use crate::trace::{self, TaskTrace};
 
 /// The maximum of task polls between two turns, which check timers and completions. The documentation of
 /// [`task`](crate::task#fairness) states it.
@@ -34,14 +35,21 @@ pub(crate) struct Work {
 impl Inner {
     #[cfg_attr(feature = "tracing", track_caller)]
     pub(crate) fn block_on<F: Future>(self: &Rc<Self>, future: F) -> F::Output {
+        #[cfg(feature = "tracing")]
+        if trace::is_enabled() {
+            let trace = TaskTrace::block_on(size_of::<F>());
+            return self.run_until_ready(trace.around(future));
+        }
+        self.run_until_ready(future)
+    }
+
+    #[inline]
+    fn run_until_ready<F: Future>(self: &Rc<Self>, future: F) -> F::Output {
         // Dropped when the loop has ended.
         let _entered = Entered::new(self);
         let _running = self.start();
         let _left = Left(self);
-        let mut trace = TaskTrace::block_on(size_of::<F>());
         let mut future = pin!(future);
-        // Dropped before the future.
-        let _drop_scope = trace.drop_scope();
         let mut context = Context::from_waker(self.main.waker());
         // The flag may be set from an earlier future; the first poll is due in any case.
         let mut due = true;
@@ -51,8 +59,7 @@ impl Inner {
                 due = false;
                 polls_left -= 1;
                 coop::refill();
-                let polled = trace.poll(&mut context, |cx| future.as_mut().poll(cx));
-                if let Poll::Ready(output) = polled {
+                if let Poll::Ready(output) = future.as_mut().poll(&mut context) {
                     return output;
                 }
             }

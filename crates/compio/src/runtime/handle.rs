@@ -8,7 +8,9 @@ use std::{
 use compio_driver::{Backend, StaysOnItsThread};
 use compio_executor::{JoinHandle, SendJoinHandle, Spawner, TaskMeta};
 
-use crate::{dump::RuntimeDump, metrics::RuntimeMetrics, trace::TaskTrace};
+#[cfg(feature = "tracing")]
+use crate::trace::{self, TaskTrace};
+use crate::{dump::RuntimeDump, metrics::RuntimeMetrics};
 
 use super::{
     Budgeted, Inner, Runtime,
@@ -153,12 +155,16 @@ impl Handle {
         F: Future + 'static,
         F::Output: Send + 'static,
     {
-        let trace = TaskTrace::task(&meta, size_of::<F>());
-        let make = || {
-            let future = trace.in_scope(make);
-            Budgeted::new(future, trace)
-        };
-        self.spawner.spawn_as(meta, make)
+        #[cfg(feature = "tracing")]
+        if trace::is_enabled() {
+            let trace = TaskTrace::task(&meta, size_of::<F>());
+            let make = || {
+                let future = trace.in_scope(make);
+                trace.around(Budgeted { future })
+            };
+            return self.spawner.spawn_as(meta, make);
+        }
+        self.spawner.spawn_as(meta, || Budgeted { future: make() })
     }
 }
 

@@ -35,10 +35,11 @@ use compio_executor::{Executor, JoinHandle, MainWaker, TaskMeta, TaskMetrics};
 
 #[cfg(feature = "histograms")]
 use crate::metrics::Recorder;
+#[cfg(feature = "tracing")]
+use crate::trace::{self, TaskTrace};
 use crate::{
     dump,
     metrics::{Registered, RuntimeMetrics},
-    trace::{self, DropScope, TaskTrace},
 };
 pub use compio_driver::is_cancelled;
 #[cfg(any(feature = "fs", feature = "net"))]
@@ -461,11 +462,11 @@ impl Inner {
 
     #[track_caller]
     pub(crate) fn spawn<F: Future + 'static>(&self, future: F) -> JoinHandle<F::Output> {
+        #[cfg(feature = "tracing")]
         if trace::is_enabled() {
             return self.spawn_as(TaskMeta::new(), future);
         }
-        let future = Budgeted::new(future, TaskTrace::disabled());
-        self.executor.spawn(future)
+        self.executor.spawn(Budgeted { future })
     }
 
     pub(crate) fn spawn_as<F: Future + 'static>(
@@ -473,18 +474,24 @@ impl Inner {
         meta: TaskMeta,
         future: F,
     ) -> JoinHandle<F::Output> {
-        let trace = TaskTrace::task(&meta, size_of::<F>());
-        self.spawn_traced(meta, future, trace)
+        #[cfg(feature = "tracing")]
+        if trace::is_enabled() {
+            let trace = TaskTrace::task(&meta, size_of::<F>());
+            return self.spawn_traced(meta, trace, future);
+        }
+        self.executor.spawn_as(meta, Budgeted { future })
     }
 
     /// As [`spawn_as`](Self::spawn_as), for a task with this span.
+    #[cfg(feature = "tracing")]
     pub(crate) fn spawn_traced<F: Future + 'static>(
         &self,
         meta: TaskMeta,
-        future: F,
         trace: TaskTrace,
+        future: F,
     ) -> JoinHandle<F::Output> {
-        self.executor.spawn_as(meta, Budgeted::new(future, trace))
+        let future = trace.around(Budgeted { future });
+        self.executor.spawn_as(meta, future)
     }
 
     /// The identity of the task that runs.
@@ -538,24 +545,10 @@ impl Inner {
 }
 
 pin_project! {
-    /// A task's future. Each poll has a full budget, and is in the span of the task.
+    /// A task's future. Each poll has a full budget.
     struct Budgeted<F> {
-        // Before the future: fields are dropped in this order.
-        drop_scope: DropScope,
         #[pin]
         future: F,
-        trace: TaskTrace,
-    }
-}
-
-impl<F> Budgeted<F> {
-    #[inline]
-    fn new(future: F, mut trace: TaskTrace) -> Self {
-        Self {
-            drop_scope: trace.drop_scope(),
-            future,
-            trace,
-        }
     }
 }
 
@@ -566,7 +559,6 @@ impl<F: Future> Future for Budgeted<F> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
         // The loop restores the budget of its caller.
         coop::refill();
-        let this = self.project();
-        this.trace.poll(cx, |cx| this.future.poll(cx))
+        self.project().future.poll(cx)
     }
 }

@@ -92,10 +92,9 @@ pub use self::{
     local::{AccessError, LocalKey, TaskLocalFuture},
     scope::{Scope, ScopedJoinHandle, scope},
 };
-use crate::{
-    runtime::{self, Inner},
-    trace::{self, TaskTrace},
-};
+use crate::runtime::{self, Inner};
+#[cfg(feature = "tracing")]
+use crate::trace::{self, TaskTrace};
 
 /// Runs a future to completion on this thread, and with it all tasks that were spawned here.
 ///
@@ -178,6 +177,7 @@ where
     T: Send + 'static,
 {
     let runtime = runtime::entered_for("`compio::task::spawn_blocking`");
+    #[cfg(feature = "tracing")]
     if trace::is_enabled() {
         return spawn_blocking_as(&runtime, Meta::new(), code);
     }
@@ -190,10 +190,14 @@ where
     F: FnOnce() -> T + Send + 'static,
     T: Send + 'static,
 {
-    let trace = TaskTrace::blocking(&meta, size_of::<F>());
-    let code = Blocking::new(trace.wrap(code));
-    let work = trace.in_scope(|| blocking_work(code));
-    runtime.spawn_traced(meta, work, trace)
+    #[cfg(feature = "tracing")]
+    if trace::is_enabled() {
+        let trace = TaskTrace::blocking(&meta, size_of::<F>());
+        let code = Blocking::new(trace.wrap(code));
+        let work = trace.in_scope(|| blocking_work(code));
+        return runtime.spawn_traced(meta, trace, work);
+    }
+    runtime.spawn_as(meta, blocking_work(Blocking::new(code)))
 }
 
 /// Begins the work at once, and returns the future of its output.

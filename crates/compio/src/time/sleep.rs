@@ -98,23 +98,18 @@ impl Sleep {
     }
 
     #[inline]
-    fn poll_elapsed(
-        deadline: Instant,
-        timer: &mut Option<(Rc<Inner>, TimerKey)>,
-        cx: &mut Context<'_>,
-    ) -> Poll<()> {
-        if let Some((runtime, key)) = timer {
+    fn poll_elapsed(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if let Some((runtime, key)) = &self.timer {
             // The runtime of the earlier poll may never run again.
             if runtime::is_foreign(runtime) {
-                drop(runtime.take_timer(*key));
-                *timer = None;
+                self.take_back();
             } else if runtime.renew_timer(*key, cx.waker()) {
                 runtime.check_attended();
                 return Poll::Pending;
             } else {
                 // Usually it has fired, and the clock need not be read again.
-                let has_passed = runtime.has_seen(deadline);
-                *timer = None;
+                let has_passed = runtime.has_seen(self.deadline);
+                self.timer = None;
                 if has_passed {
                     return Poll::Ready(());
                 }
@@ -122,12 +117,12 @@ impl Sleep {
         }
         // A runtime that was shut down removes its timers unfired: the clock decides.
         let now = now();
-        if deadline <= now {
+        if self.deadline <= now {
             return coop::poll_proceed(cx);
         }
         let runtime = runtime::entered_for("timers");
-        let key = runtime.set_timer(deadline, now, cx.waker().clone());
-        *timer = Some((runtime, key));
+        let key = runtime.set_timer(self.deadline, now, cx.waker().clone());
+        self.timer = Some((runtime, key));
         Poll::Pending
     }
 }
@@ -136,12 +131,13 @@ impl Future for Sleep {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let Self {
-            deadline,
-            timer,
-            trace,
-        } = &mut *self;
-        trace.poll(|| Self::poll_elapsed(*deadline, timer, cx))
+        #[cfg(feature = "tracing")]
+        if let Some(entered) = self.trace.enter() {
+            let polled = self.poll_elapsed(cx);
+            self.trace.report(&entered, polled.is_ready());
+            return polled;
+        }
+        self.poll_elapsed(cx)
     }
 }
 

@@ -1,10 +1,10 @@
 //! The spans of a timer: a resource, and an operation for each deadline.
 
-use std::{cell::Cell, panic::Location, task::Poll, time::Instant};
+use std::{cell::Cell, panic::Location, time::Instant};
 
 use compio_driver::{
     os_calls::clock,
-    trace::{AsyncOp, Resource, is_enabled},
+    trace::{AsyncOp, Entered, Resource, is_enabled},
 };
 use tracing::trace;
 
@@ -39,17 +39,18 @@ impl TimerTrace {
         }
     }
 
-    /// Polls the timer within its spans.
+    /// Enters the spans for a poll.
     #[inline]
-    pub(crate) fn poll<T>(&self, poll: impl FnOnce() -> Poll<T>) -> Poll<T> {
-        let Some(active) = &self.0 else {
-            return poll();
-        };
-        let entered = active.op.enter();
-        let polled = poll();
-        entered.report_poll(polled.is_ready());
-        active.is_elapsed.set(polled.is_ready());
-        polled
+    pub(crate) fn enter(&self) -> Option<Entered> {
+        self.0.as_ref().map(|active| active.op.enter())
+    }
+
+    /// Reports the result of a poll within the spans.
+    pub(crate) fn report(&self, entered: &Entered, is_elapsed: bool) {
+        entered.report_poll(is_elapsed);
+        if let Some(active) = &self.0 {
+            active.is_elapsed.set(is_elapsed);
+        }
     }
 }
 
