@@ -35,8 +35,6 @@ impl Resource {
             "runtime.resource",
             concrete_type = type_name,
             kind,
-            is_internal = false,
-            inherits_child_attrs = false,
             fd,
             loc.file = location.map(Location::file),
             loc.line = location.map(|at| u64::from(at.line())),
@@ -92,7 +90,6 @@ impl AsyncOp {
                 parent: None,
                 "runtime.resource.async_op",
                 source,
-                inherits_child_attrs = false,
                 fd,
                 task.id = (task != 0).then_some(task),
                 bytes = Empty,
@@ -100,7 +97,7 @@ impl AsyncOp {
                 cancelled = Empty,
             );
             let polls = trace_span!(
-                target: "compio::op",
+                target: "compio::poll",
                 parent: &span,
                 "runtime.resource.async_op.poll",
             );

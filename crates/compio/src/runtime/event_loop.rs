@@ -43,7 +43,6 @@ impl Inner {
         self.run_until_ready(future)
     }
 
-    #[inline]
     fn run_until_ready<F: Future>(self: &Rc<Self>, future: F) -> F::Output {
         // Dropped when the loop has ended.
         let _entered = Entered::new(self);

@@ -62,6 +62,7 @@ pub struct Sleep {
 impl Sleep {
     /// A sleep as a part of the type `type_name`.
     #[cfg_attr(feature = "tracing", track_caller)]
+    #[inline]
     pub(super) fn new(type_name: &'static str, deadline: Instant) -> Self {
         Self {
             deadline,

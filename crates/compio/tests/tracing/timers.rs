@@ -28,7 +28,6 @@ fn sleep_is_resource_with_one_operation() {
     let timer = records.resource_of(operations[0]);
     assert!(timer.has("kind", "timer"));
     assert!(timer.has("concrete_type", "Sleep"));
-    assert!(timer.has("is_internal", false));
     assert!(timer.has("loc.file", here.file()));
     assert!(timer.has("loc.line", u64::from(here.line()) + 2));
     let updates = records.events_in(timer, "runtime::resource::state_update");
