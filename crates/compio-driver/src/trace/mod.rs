@@ -4,7 +4,7 @@
 //! open descriptors, and `spans.rs` the resource and the asynchronous operation that both are built on.
 //! `disabled.rs` has the same interface without the feature: types of size zero, and empty functions.
 //!
-//! A poll of an operation is generic over its [`Tracer`], so that a poll without a subscriber differs by one check.
+//! A poll of an operation is generic over its `Tracer`, so that a poll without a subscriber differs by one check.
 //!
 //! The names of spans, targets and fields are an interface of tokio-console: see `docs/tracing.md`.
 
