@@ -1,5 +1,5 @@
 //! The web services of `examples/services` and `examples/grpc`, against foreign peers: Python, curl, wrk, h2load,
-//! h2, hpack, h11, tlslite-ng, sslyze, grpcio, Prometheus and WebSocket peers. And `examples/console`, by the
+//! h2, hpack, h11, tlslite-ng, sslyze, grpcio, Prometheus and WebSocket peers. And `examples/tokio_console`, by the
 //! protocol of tokio-console.
 
 mod websocket;
@@ -14,7 +14,7 @@ use crate::run::{Line, Outcome, Run};
 
 const FOLDER: &str = "examples/services";
 const GRPC: &str = "examples/grpc";
-const CONSOLE: &str = "examples/console";
+const CONSOLE: &str = "examples/tokio_console";
 
 /// The time limit of a client.
 const LIMIT: Duration = Duration::from_secs(120);
@@ -109,7 +109,7 @@ fn grpc(run: &mut Run) -> Outcome {
     Ok(())
 }
 
-/// The example `examples/console`, which connects to itself as tokio-console does.
+/// The example `examples/tokio_console`, which connects to itself as tokio-console does.
 fn console(run: &mut Run) -> Outcome {
     run.cargo("fmt --check").folder(CONSOLE).run()?;
     run.cargo("clippy -- -D warnings").folder(CONSOLE).run()?;
