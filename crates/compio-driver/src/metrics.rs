@@ -390,9 +390,9 @@ pub struct PoolStats {
 #[derive(Default)]
 pub(crate) struct Latencies {
     is_recording: Cell<bool>,
-    /// Completions since the last reading of the clock: the kinds, and the lower halves of the times of their begins.
-    completed: RefCell<Vec<(OpKind, u32)>>,
-    /// Latencies, in the unit of the loop's time.
+    /// Completions since the last reading of the clock: the kinds, and the times of their begins.
+    completed: RefCell<Vec<(OpKind, u64)>>,
+    /// Latencies, in the unit of the loop's time: at most `u32::MAX`.
     measured: RefCell<Vec<(OpKind, u32)>>,
 }
 
@@ -411,7 +411,7 @@ impl Latencies {
     }
 
     /// Notes a completion. Those at the begin of an operation are not noted: their latency is zero.
-    pub(crate) fn complete(&self, kind: OpKind, begun_at: u32) {
+    pub(crate) fn complete(&self, kind: OpKind, begun_at: u64) {
         self.completed.borrow_mut().push((kind, begun_at));
     }
 
@@ -419,9 +419,10 @@ impl Latencies {
     #[cold]
     pub(crate) fn measure(&self, now: u64) {
         let mut completed = self.completed.borrow_mut();
-        let latencies = completed
-            .drain(..)
-            .map(|(kind, begun_at)| (kind, (now as u32).wrapping_sub(begun_at)));
+        let latencies = completed.drain(..).map(|(kind, begun_at)| {
+            let latency = u32::try_from(now.saturating_sub(begun_at));
+            (kind, latency.unwrap_or(u32::MAX))
+        });
         self.measured.borrow_mut().extend(latencies);
     }
 

@@ -96,7 +96,7 @@ pub(crate) use self::{
 };
 use crate::{
     key::Key,
-    metrics::{DriverMetrics, Latencies, OpKind, StampSource},
+    metrics::{DriverMetrics, Latencies, StampSource},
     operation::{Multishot, Operation},
     request::{Item, RawResult, Request},
     sys::OpState,
@@ -178,17 +178,6 @@ impl Arena {
     /// Whether the kernel has not completed the operation.
     pub(crate) fn is_in_flight(&self, key: Key) -> bool {
         self.state_of(key).is_some_and(State::is_in_flight)
-    }
-
-    /// The kind of an operation in flight, and the lower half of the time of its begin.
-    pub(crate) fn begin_of(&self, key: Key) -> Option<(OpKind, u32)> {
-        if !self.is_in_flight(key) {
-            return None;
-        }
-        let header = self.header_at(key.index);
-        // SAFETY: cells in `pages` have initialised headers. While an operation is in flight, its stamp is in the
-        // place of its result.
-        unsafe { Some(((*header).vtable.kind, (*header).result.stamp.begun_at)) }
     }
 
     /// The state of an operation; `None` if its cell has been freed.

@@ -9,9 +9,12 @@ use super::{
     Arena,
     cell::{CELLS_PER_PAGE, Header, Owner, Stamp, State, key_of, storage_behind},
 };
-use crate::{key::Key, metrics::OpRecord};
+use crate::{
+    key::Key,
+    metrics::{OpKind, OpRecord},
+};
 #[cfg(feature = "tracing")]
-use crate::{metrics::OpKind, sys::RawFd};
+use crate::sys::RawFd;
 
 /// The begins of operations are stored apart when they may be that old: stamps have the lower half of a time.
 const STAMP_AGE_MAX: u64 = 1 << 31;
@@ -53,6 +56,24 @@ impl Arena {
             }
         }
         self.old.replace(begins);
+    }
+
+    /// The kind of an operation in flight, and the time of its begin.
+    pub(crate) fn begin_of(&self, key: Key) -> Option<(OpKind, u64)> {
+        if !self.is_in_flight(key) {
+            return None;
+        }
+        let header = self.header_at(key.index);
+        // SAFETY: a live header (rule 3), used on this thread only (rule 4). The operation is in flight: its stamp is
+        // in the place of its result.
+        let (kind, stamp) = unsafe { ((*header).vtable.kind, (*header).result.stamp) };
+        Some((kind, self.begin_from(key, stamp)))
+    }
+
+    /// The time of the begin of an operation in flight that has this stamp.
+    fn begin_from(&self, key: Key, stamp: Stamp) -> u64 {
+        let stored = self.old.borrow().get(&key).copied();
+        stored.unwrap_or_else(|| begun_at(stamp, self.stamps.now.get()))
     }
 
     /// Whether an orphan is in the kernel, and not in the thread pool.
@@ -120,12 +141,11 @@ impl Arena {
             // in the place of its result, and it has the type of its vtable.
             let record = unsafe {
                 let stamp = (*header).result.stamp;
-                let stored = self.old.borrow().get(&key).copied();
                 OpRecord {
                     kind: (*header).vtable.kind,
                     fd: None,
                     tag: stamp.tag,
-                    begun_at: stored.unwrap_or_else(|| begun_at(stamp, self.stamps.now.get())),
+                    begun_at: self.begin_from(key, stamp),
                     is_in_thread_pool: (*header).is_in_thread_pool,
                     is_queued: queued.contains(&key),
                     is_cancel_requested: (*header).is_cancel_requested,

@@ -223,7 +223,8 @@ impl Driver {
     /// calls both after each turn.
     ///
     /// A latency is the time between the last `set_now` before the begin of the operation and the first one after the turn of
-    /// its completion. Operations that complete at their begins are not passed.
+    /// its completion. A longer one than `u32::MAX` is passed as `u32::MAX`. Operations that complete at their begins are not
+    /// passed.
     pub fn take_latencies(&self, mut take: impl FnMut(OpKind, u32)) {
         let latencies = &self.inner.arena.latencies;
         let mut measured = latencies.take();

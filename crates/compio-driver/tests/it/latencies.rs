@@ -38,6 +38,28 @@ fn latency_is_the_time_between_turns_of_begin_and_completion() {
 }
 
 #[test]
+fn latency_of_hours_does_not_wrap_around() {
+    // Two hours of microseconds, at once and in steps.
+    const HOUR: u64 = 3_600_000_000;
+    for times in [&[][..], &[HOUR / 2, HOUR, 3 * HOUR / 2]] {
+        for driver in each_backend() {
+            driver.set_now(5);
+            driver.set_recording(true);
+            let (near, mut far) = streams();
+            let mut recv = driver.submit(Recv::new(share(near), Vec::with_capacity(8), 0));
+            begin(&driver, &mut recv);
+            driver.turn(Some(Duration::ZERO)).unwrap();
+            for &now in times {
+                assert_eq!(latencies(&driver, now), []);
+            }
+            far.write_all(b"x").unwrap();
+            assert_eq!(run(&driver, recv).1, b"x");
+            assert_eq!(latencies(&driver, 2 * HOUR), [(OpKind::Recv, u32::MAX)]);
+        }
+    }
+}
+
+#[test]
 fn latencies_are_recorded_only_on_request() {
     for driver in each_backend() {
         run(&driver, driver.submit(Nop::new())).unwrap();
