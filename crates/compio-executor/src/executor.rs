@@ -215,12 +215,13 @@ impl Executor {
     /// The records of all tasks that have not ended, oldest first. Polls none.
     #[must_use]
     pub fn records(&self) -> Vec<TaskRecord> {
-        self.scheduler.records(usize::MAX)
+        self.scheduler.records(usize::MAX).0
     }
 
-    /// The records of at most `max` tasks, oldest first: of those that have waited longest since their last polls.
+    /// The records of at most `max` tasks, oldest first: of those that have waited longest since their last polls. With the
+    /// number of the other tasks.
     #[must_use]
-    pub fn longest_waits(&self, max: usize) -> Vec<TaskRecord> {
+    pub fn longest_waits(&self, max: usize) -> (Vec<TaskRecord>, usize) {
         self.scheduler.records(max)
     }
 

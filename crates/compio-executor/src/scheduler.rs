@@ -112,9 +112,11 @@ impl Scheduler {
     }
 
     /// The records of tasks that have not ended, oldest first: at most `max`, of which none has waited less than another one.
-    pub(crate) fn records(&self, max: usize) -> Vec<TaskRecord> {
+    /// With the number of the other tasks.
+    pub(crate) fn records(&self, max: usize) -> (Vec<TaskRecord>, usize) {
         if self.task_count() <= max {
-            return self.live.iter().map(|task| self.record(task)).collect();
+            let records = self.live.iter().map(|task| self.record(task));
+            return (records.collect(), 0);
         }
         // Tasks that are ready do not wait, and running ones are few.
         let moment = |task: TaskPtr| {
@@ -129,7 +131,9 @@ impl Scheduler {
             }
         };
         let mut tasks: Vec<_> = self.live.iter().map(|task| (moment(task), task)).collect();
-        if max < tasks.len() {
+        // The count of tasks contains those that are being cancelled. The list does not.
+        let omitted = tasks.len().saturating_sub(max);
+        if omitted > 0 {
             tasks.select_nth_unstable_by_key(max, |(moment, _)| *moment);
             tasks.truncate(max);
         }
@@ -138,7 +142,7 @@ impl Scheduler {
             .map(|(_, task)| self.record(task))
             .collect();
         records.sort_unstable_by_key(|record| record.meta.id());
-        records
+        (records, omitted)
     }
 
     fn record(&self, task: TaskPtr) -> TaskRecord {

@@ -183,7 +183,8 @@ fn longest_waits_are_those_of_the_earliest_polls() {
     }
     let ready = executor.spawn(pending::<()>()).meta().id();
     let found = |max| -> Vec<_> {
-        let records = executor.longest_waits(max);
+        let (records, omitted) = executor.longest_waits(max);
+        assert_eq!(records.len() + omitted, executor.task_count());
         records.iter().map(|record| record.meta.id()).collect()
     };
     assert_eq!(found(0), []);

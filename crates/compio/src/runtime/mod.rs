@@ -516,13 +516,13 @@ impl Inner {
 
     /// At most `max` tasks, those that have waited longest, and their waits.
     pub(crate) fn dump(&self, max: usize) -> dump::Tasks {
-        let tasks = self.executor.longest_waits(max);
+        let (tasks, omitted) = self.executor.longest_waits(max);
         let now = self.now();
         let left = |deadline: Instant| deadline.saturating_duration_since(now);
         let timers = self.timers.borrow();
         let timers = timers.records();
         let records = dump::Records {
-            omitted: self.executor.task_count().saturating_sub(tasks.len()),
+            omitted,
             tasks,
             operations: self.driver.records(),
             timers: timers

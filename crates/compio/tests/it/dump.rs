@@ -495,3 +495,27 @@ fn destructor_of_a_task_dumps_its_runtime() {
     drop(runtime);
     assert_eq!(receive.iter().collect::<Vec<_>>(), [true, true]);
 }
+
+#[compio::test]
+async fn ending_task_is_not_omitted_from_a_dump() {
+    struct Dumps(mpsc::Sender<RuntimeDump>);
+    impl Drop for Dumps {
+        fn drop(&mut self) {
+            self.0.send(Handle::current().dump()).unwrap();
+        }
+    }
+    let (send, receive) = mpsc::channel();
+    let dumps = Dumps(send);
+    let ending = task::spawn(async move {
+        let _dumps = dumps;
+        pending::<()>().await;
+    });
+    task::yield_now().await;
+    ending.abort();
+    assert!(ending.await.unwrap_err().is_cancelled());
+    let dump = receive.recv().unwrap();
+    let Content::Tasks(tasks) = dump.content() else {
+        panic!("{dump}");
+    };
+    assert_eq!((tasks.tasks.len(), tasks.omitted), (0, 0));
+}
