@@ -262,7 +262,7 @@ impl Inner {
         self.finish_last_writes();
         // Not fired, but removed: woken tasks check the clock.
         let wakers = self.timers.borrow_mut().clear();
-        if let Some(panic) = wake_all(wakers) {
+        if let Some(panic) = wake_all(wakers.chain(self.end_advances())) {
             // The panic hook has reported it, and a destructor must not panic.
             discard(panic);
         }

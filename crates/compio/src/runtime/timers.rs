@@ -147,6 +147,12 @@ impl Timers {
         self.wheels.clear()
     }
 
+    /// Whether timers of this instant can be due.
+    #[cfg(feature = "test-util")]
+    pub(crate) fn can_represent(&self, instant: Instant) -> bool {
+        self.nanos(instant) < Nanos::MAX
+    }
+
     /// Nanoseconds since the epoch. Instants before it are due, instants after 500 years are never
     /// due.
     fn nanos(&self, instant: Instant) -> Nanos {

@@ -92,8 +92,9 @@ pub fn resume() {
 ///
 /// # Panics
 ///
-/// If no runtime runs on this thread or has been entered, if its time is not paused, if the new time has no
-/// representation, or if a task calls [`resume`] before the end.
+/// If no runtime runs on this thread or has been entered; if its time is not paused; if the new time has no
+/// representation, as after 500 years; if a task calls [`resume`] before the end; or if the runtime is dropped or does not
+/// run, while a task of another one waits for the advance.
 ///
 /// ```
 /// use std::time::Duration;

@@ -1,14 +1,14 @@
 //! Wrong calls.
 
-use std::time::Duration;
+use std::{future::poll_fn, panic::resume_unwind, pin::Pin, task::Poll, time::Duration};
 
 use compio::{
     runtime::Runtime,
-    task::{block_on, spawn},
+    task::{block_on, spawn, yield_now},
     time::{advance, pause, resume, sleep},
 };
 
-use crate::support::{HOUR, SECOND, message_of, paused_runtime};
+use crate::support::{HOUR, Limit, SECOND, message_of, paused_runtime};
 
 #[test]
 fn calls_outside_of_a_runtime_panic() {
@@ -80,4 +80,60 @@ fn resume_during_an_advance_panics_in_the_advance() {
         message.contains("`compio::time::resume` was called"),
         "{message}"
     );
+}
+
+/// An advance of this runtime, after a poll in a task of another one.
+async fn begun_advance(runtime: &Runtime) -> Pin<Box<dyn Future<Output = ()>>> {
+    let mut advance = Box::pin(advance(HOUR));
+    let first = poll_fn(|cx| Poll::Ready(runtime.enter(|| advance.as_mut().poll(cx))));
+    assert!(first.await.is_pending());
+    advance
+}
+
+#[test]
+fn advance_of_a_runtime_that_does_not_run_panics() {
+    let _limit = Limit::new();
+    let runtime = paused_runtime();
+    let message = message_of(|| {
+        block_on(async { begun_advance(&runtime).await.await });
+    });
+    assert!(message.contains("is not running"), "{message}");
+}
+
+#[test]
+fn drop_of_a_runtime_panics_in_its_advances() {
+    let _limit = Limit::new();
+    let runtime = paused_runtime();
+    let message = message_of(|| {
+        block_on(async {
+            // An outer loop drives it.
+            runtime.run();
+            let mut advance = begun_advance(&runtime).await;
+            assert!(
+                poll_fn(|cx| Poll::Ready(advance.as_mut().poll(cx)))
+                    .await
+                    .is_pending()
+            );
+            let waiter = spawn(advance);
+            yield_now().await;
+            drop(runtime);
+            resume_unwind(waiter.await.unwrap_err().into_panic());
+        });
+    });
+    assert!(message.contains("was dropped"), "{message}");
+}
+
+#[test]
+fn advance_beyond_the_timers_panics() {
+    const YEAR: Duration = Duration::from_secs(365 * 86_400);
+    let _limit = Limit::new();
+    let runtime = paused_runtime();
+    let message = message_of(|| {
+        runtime.block_on(async {
+            spawn(sleep(10_000 * YEAR)).detach();
+            advance(400 * YEAR).await;
+            advance(400 * YEAR).await;
+        })
+    });
+    assert!(message.contains("cannot represent"), "{message}");
 }

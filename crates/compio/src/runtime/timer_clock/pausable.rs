@@ -97,12 +97,17 @@ impl TimerClock {
         advances.iter().map(|pending| pending.target).min()
     }
 
-    /// Wakes the advances that end by `limit`, or all.
-    fn wake_advances(&self, limit: Option<Instant>) {
+    /// Removes the advances that end by `limit`, or all. Returns their wakers.
+    fn take_advances(&self, limit: Option<Instant>) -> impl Iterator<Item = Waker> + use<> {
         let is_over = |pending: &mut Pending| limit.is_none_or(|limit| pending.target <= limit);
         // Woken with nothing borrowed: wakers run user code.
         let over: Vec<_> = self.advances.borrow_mut().extract_if(.., is_over).collect();
-        if let Some(panic) = wake_all(over.into_iter().map(|pending| pending.waker)) {
+        over.into_iter().map(|pending| pending.waker)
+    }
+
+    /// Wakes the advances that end by `limit`, or all.
+    fn wake_advances(&self, limit: Option<Instant>) {
+        if let Some(panic) = wake_all(self.take_advances(limit)) {
             panic::resume_unwind(panic);
         }
     }
@@ -219,6 +224,20 @@ impl Inner {
         self.timer_clock.wake_advances(None);
     }
 
+    /// Removes all advances, which panic at their next polls unless they are over. Returns their wakers.
+    pub(in crate::runtime) fn end_advances(&self) -> impl Iterator<Item = Waker> + use<> {
+        self.timer_clock.take_advances(None)
+    }
+
+    /// Panics if no loop moves the clock, in which case a wait for it would never end.
+    fn check_clock_moves(&self) {
+        assert!(
+            self.is_attended.get() && !self.driver.is_shut_down(),
+            "the runtime of this `compio::time::advance` is not running on this thread: await it in the `block_on` or a task \
+             of that runtime, or drive that runtime by `Runtime::poll_with`"
+        );
+    }
+
     #[track_caller]
     fn check_paused(&self, user: &str) {
         assert!(
@@ -262,7 +281,9 @@ impl Advance {
     #[track_caller]
     pub(crate) fn new(runtime: Rc<Inner>, duration: Duration) -> Self {
         runtime.check_paused("advance");
-        let Some(target) = runtime.now().checked_add(duration) else {
+        let target = runtime.now().checked_add(duration);
+        let Some(target) = target.filter(|target| runtime.timers.borrow().can_represent(*target))
+        else {
             panic!("the clock cannot represent the time after an advance by {duration:?}");
         };
         Self {
@@ -288,10 +309,11 @@ impl Future for Advance {
         if self.number.is_some() && place.is_none() {
             assert!(
                 self.target <= self.runtime.now(),
-                "`compio::time::resume` was called during `compio::time::advance`"
+                "`compio::time::resume` was called during `compio::time::advance`, or its runtime was dropped"
             );
             return Poll::Ready(());
         }
+        self.runtime.check_clock_moves();
         // Cloned with nothing borrowed: it runs user code.
         let waker = cx.waker().clone();
         let clock = &self.runtime.timer_clock;
@@ -314,7 +336,6 @@ impl Future for Advance {
         drop(before);
         self.number = Some(number);
         self.runtime.wake_outer();
-        self.runtime.check_attended();
         Poll::Pending
     }
 }

@@ -1,6 +1,10 @@
 //! The system's clock, which no test pauses.
 
-use std::time::{Duration, Instant};
+use std::{
+    iter::{self, Empty},
+    task::Waker,
+    time::{Duration, Instant},
+};
 
 use compio_driver::os_calls::clock;
 
@@ -29,6 +33,12 @@ impl Inner {
     #[inline(always)]
     pub(in crate::runtime) fn skip_idle_time(&self, _is_woken: impl Fn() -> bool) -> bool {
         false
+    }
+
+    /// There are no advances without a pause.
+    #[inline(always)]
+    pub(in crate::runtime) fn end_advances(&self) -> Empty<Waker> {
+        iter::empty()
     }
 
     /// The longest wait of the loop, if the clock is paused.
