@@ -295,6 +295,26 @@ fn tasks_beyond_the_limit_are_counted() {
 }
 
 #[test]
+fn answer_with_long_names_has_fewer_tasks() {
+    const TASKS: u64 = 3000;
+    let (_folder, _console, path) = listen();
+    let running = Running::new(|| {
+        let name = "x".repeat(8 * 1024);
+        for _ in 0..TASKS {
+            let builder = task::Builder::new().name(&name);
+            builder.spawn(pending::<()>()).detach();
+        }
+    });
+    let (mut observer, _) = Observer::connect(&path);
+    let answer = observer.ask("tasks");
+    assert_eq!(answer["type"], "tasks", "{}", answer["message"]);
+    let runtime = of_runtime(&answer, running.number);
+    let shown = runtime["tasks"].as_array().unwrap().len() as u64;
+    assert!(shown >= 600, "{shown}");
+    assert!(shown + runtime["omitted"].as_u64().unwrap() >= TASKS);
+}
+
+#[test]
 fn socket_has_its_mode_and_is_removed_at_the_end() {
     let (_folder, console, path) = listen();
     let mode = fs::metadata(&path).unwrap().permissions().mode();

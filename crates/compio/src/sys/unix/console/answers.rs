@@ -1,7 +1,7 @@
 //! The answers to observers, as lines of JSON.
 
 use std::{
-    cell::RefCell,
+    cell::{Cell, RefCell},
     env,
     fmt::{self, Write},
     path::Path,
@@ -21,6 +21,9 @@ use crate::{
 /// The maximum of tasks of one runtime.
 const TASKS_MAX: usize = 10_000;
 
+/// The maximum is not made smaller than this.
+const TASKS_MIN: usize = 16;
+
 /// The longest line, in bytes.
 const LINE_MAX: usize = 16 * 1024 * 1024;
 
@@ -37,6 +40,8 @@ pub(super) struct Answers {
     hello: Rc<str>,
     metrics: RefCell<Latest>,
     tasks: RefCell<Latest>,
+    /// The maximum of tasks of one runtime whose answer was short enough.
+    tasks_max: Cell<usize>,
 }
 
 /// The latest answer of a kind.
@@ -60,6 +65,7 @@ impl Answers {
             hello: hello().into(),
             metrics: latest(),
             tasks: latest(),
+            tasks_max: Cell::new(TASKS_MAX),
         }
     }
 
@@ -76,13 +82,17 @@ impl Answers {
 
     pub(super) fn tasks(&self) -> Rc<str> {
         self.answer(&self.tasks, TASKS_INTERVAL, TASKS_REST, |json| {
-            begin(json, "tasks", self.epoch);
-            json.push_str(r#","runtimes":["#);
-            for (index, dump) in dump::longest_waits(TASKS_MAX).into_iter().enumerate() {
-                separate(json, index);
-                json.push_str(&dump.to_json());
+            let mut max = self.tasks_max.get();
+            loop {
+                begin(json, "tasks", self.epoch);
+                if write_tasks(json, max) || max <= TASKS_MIN {
+                    break;
+                }
+                json.clear();
+                max /= 2;
             }
-            json.push_str("]}\n");
+            // It grows again, for programs whose tasks become fewer.
+            self.tasks_max.set((max + max / 8).min(TASKS_MAX));
             Ok(())
         })
     }
@@ -127,6 +137,20 @@ fn hello() -> String {
 fn begin(json: &mut String, name: &str, epoch: Instant) {
     let time = clock::now().saturating_duration_since(epoch).as_secs_f64();
     json.push_str(&format!(r#"{{"type":"{name}","time":{time}"#));
+}
+
+/// Writes at most `max` tasks of each runtime. Returns whether the answer is short enough, and ends early if it is not.
+fn write_tasks(json: &mut String, max: usize) -> bool {
+    json.push_str(r#","runtimes":["#);
+    for (index, dump) in dump::longest_waits(max).into_iter().enumerate() {
+        separate(json, index);
+        json.push_str(&dump.to_json());
+        if json.len() > LINE_MAX {
+            return false;
+        }
+    }
+    json.push_str("]}\n");
+    json.len() <= LINE_MAX
 }
 
 fn write_metrics(json: &mut String) -> fmt::Result {
