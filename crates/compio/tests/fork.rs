@@ -6,6 +6,9 @@
 #[cfg(feature = "compat-tokio")]
 #[path = "fork/compat_tokio.rs"]
 mod compat_tokio;
+#[cfg(feature = "console")]
+#[path = "fork/console.rs"]
+mod console;
 #[cfg(target_os = "linux")]
 #[path = "fork/namespaces.rs"]
 mod namespaces;

@@ -20,7 +20,7 @@
 //! - An observer reads counters and dumps, and switches the recording of [histograms](crate::metrics::record_histograms) on and
 //!   off. It changes nothing else.
 //! - There are at most four observers. One that does not read for five seconds is disconnected. An answer has at most
-//!   16 MiB, and at most 10,000 tasks of each runtime: those that have waited longest.
+//!   16 MiB, and at most 10,000 tasks of each runtime: those that have waited longest. With long names it has fewer.
 //! - All observers share one dump a second, or fewer: the time that the loops need for dumps is at most a twentieth of all
 //!   time.
 //!
@@ -35,7 +35,7 @@ mod socket;
 use std::{
     fmt,
     future::poll_fn,
-    io,
+    io, mem,
     path::{Path, PathBuf},
     pin::{Pin, pin},
     rc::Rc,
@@ -43,6 +43,8 @@ use std::{
     task::Poll,
     thread,
 };
+
+use compio_driver::Process;
 
 use self::{
     answers::Answers,
@@ -92,15 +94,19 @@ pub fn listen(path: impl AsRef<Path>) -> io::Result<Console> {
         path,
         stop,
         thread: Some(thread),
+        process: Process::current(),
     })
 }
 
-/// A socket that observers connect to: see [`listen`]. Its drop disconnects them, and waits for the thread.
+/// A socket that observers connect to: see [`listen`]. Its drop disconnects them, and waits for the thread. In a child of
+/// `fork` its drop does nothing: the parent continues to serve.
 #[must_use = "its drop closes the socket"]
 pub struct Console {
     path: PathBuf,
     stop: EventHandle,
     thread: Option<thread::JoinHandle<()>>,
+    /// The process of the thread.
+    process: Process,
 }
 
 impl Console {
@@ -112,8 +118,13 @@ impl Console {
 
 impl Drop for Console {
     fn drop(&mut self) {
+        let thread = self.thread.take();
+        if !self.process.is_current() {
+            // A child of `fork` has no such thread.
+            return mem::forget(thread);
+        }
         self.stop.notify();
-        if let Some(thread) = self.thread.take() {
+        if let Some(thread) = thread {
             // The panic hook has reported a panic.
             let _ = thread.join();
         }
