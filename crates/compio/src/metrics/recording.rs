@@ -13,19 +13,21 @@ use std::{
     time::Duration,
 };
 
-use compio_driver::{Driver, OpKind, os_calls::clock};
+use compio_driver::{Driver, OpKind, PerProcess, Process, os_calls::clock};
 use compio_executor::{Executor, Tick};
 
 use super::{Histogram, RuntimeMetrics};
 
-/// The number of [`Recording`]s.
-static RECORDINGS: AtomicUsize = AtomicUsize::new(0);
+/// The number of [`Recording`]s of this process.
+static RECORDINGS: PerProcess<AtomicUsize> = PerProcess::new();
 
 /// The maximum of poll times that wait for the histogram's lock. Further ones are lost.
 const POLLS_MAX: usize = 1 << 16;
 
 /// Records the latencies of operations and the times of polls, in all runtimes of the process, until the last guard is
 /// dropped. The histograms keep their contents, and later recordings add to them.
+///
+/// A child of `fork` records nothing before it calls this itself.
 ///
 /// A recording costs two readings of the clock for each poll and each turn. It begins in a loop with its next turn.
 ///
@@ -46,9 +48,12 @@ const POLLS_MAX: usize = 1 << 16;
 /// println!("99 % of the calls took at most {:?}", latencies.quantile(0.99));
 /// ```
 pub fn record_histograms() -> Recording {
+    let recordings = RECORDINGS.get_or_make(AtomicUsize::default);
     // Relaxed, as all accesses: it orders no other access.
-    RECORDINGS.fetch_add(1, Relaxed);
-    Recording { _private: () }
+    recordings.fetch_add(1, Relaxed);
+    Recording {
+        process: Process::current(),
+    }
 }
 
 /// Whether any recording exists.
@@ -60,12 +65,18 @@ pub(crate) fn is_recording() -> bool {
 /// Histograms are recorded while it exists: see [`record_histograms`].
 #[must_use = "its drop ends the recording"]
 pub struct Recording {
-    _private: (),
+    /// The process that it belongs to.
+    process: Process,
 }
 
 impl Drop for Recording {
     fn drop(&mut self) {
-        RECORDINGS.fetch_sub(1, Relaxed);
+        // In a child of `fork`, it does not count.
+        if self.process.is_current()
+            && let Some(recordings) = RECORDINGS.get()
+        {
+            recordings.fetch_sub(1, Relaxed);
+        }
     }
 }
 
@@ -155,7 +166,7 @@ impl Recorder {
     /// After a turn: begins, continues or ends the recording.
     #[inline]
     pub(crate) fn after_turn(&self, driver: &Driver, metrics: &RuntimeMetrics) {
-        let is_wanted = RECORDINGS.load(Relaxed) > 0;
+        let is_wanted = is_wanted();
         if is_wanted || self.is_recording() {
             self.record_turn(is_wanted, driver, metrics);
         }
@@ -199,6 +210,14 @@ impl Recorder {
             polls.drain(..).for_each(|time| histogram.record(time));
         }
     }
+}
+
+/// Whether a recording exists.
+#[inline]
+fn is_wanted() -> bool {
+    RECORDINGS
+        .get()
+        .is_some_and(|recordings| recordings.load(Relaxed) > 0)
 }
 
 fn new() -> Box<Histogram> {

@@ -1,11 +1,16 @@
-//! Consoles in children of `fork`.
+//! Consoles and recordings in children of `fork`.
 
 use std::{
     io::{BufRead, BufReader},
     os::unix::net::UnixStream,
 };
 
-use compio::console;
+use compio::{
+    console,
+    metrics::{OpKind, record_histograms},
+    runtime::Runtime,
+    task::spawn_blocking,
+};
 
 use super::{LONG, fork, take_turn};
 
@@ -28,4 +33,34 @@ fn drop_of_an_inherited_console_does_nothing() {
     assert!(hello.contains("hello"), "{hello}");
     drop(console);
     assert!(!path.exists());
+}
+
+/// The number of latencies that a new runtime records.
+fn recorded() -> u64 {
+    let runtime = Runtime::new().unwrap();
+    runtime.block_on(async {
+        for _ in 0..3 {
+            spawn_blocking(|| {}).await.unwrap();
+        }
+    });
+    runtime.metrics().latencies(OpKind::Blocking).count()
+}
+
+#[test]
+fn child_does_not_continue_a_recording() {
+    let _turn = take_turn();
+    let mut recording = Some(record_histograms());
+    let ended = fork(|| {
+        let inherited = recorded();
+        // The drop of the parent's recording does not end the child's.
+        let own = record_histograms();
+        drop(recording.take());
+        let during = recorded();
+        drop(own);
+        i32::from((inherited, during > 0, recorded()) != (0, true, 0))
+    });
+    assert_eq!(ended.code(), Some(0), "{ended}");
+    assert!(recorded() > 0);
+    drop(recording);
+    assert_eq!(recorded(), 0);
 }
