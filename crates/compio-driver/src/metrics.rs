@@ -454,6 +454,8 @@ pub struct OpRecord {
     pub is_in_thread_pool: bool,
     /// Whether it waits for a thread of the pool.
     pub is_queued: bool,
+    /// Whether the kernel moves the bytes of a splice, whose ends were ready: it waits for no peer.
+    pub is_splicing: bool,
     /// Whether a cancel of it has been requested.
     pub is_cancel_requested: bool,
     /// Whether its future has been dropped.

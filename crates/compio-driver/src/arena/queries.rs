@@ -128,8 +128,12 @@ impl Arena {
     /// The records of the operations in flight, in the order of their cells. Runs the code of the types of their
     /// descriptors, with nothing borrowed.
     ///
-    /// `queued` are those in the thread pool that no thread has begun.
-    pub(crate) fn records(&self, queued: &HashSet<Key>) -> Vec<OpRecord> {
+    /// `queued` are those in the thread pool that no thread has begun. `is_splicing` is about one in the kernel.
+    pub(crate) fn records(
+        &self,
+        queued: &HashSet<Key>,
+        is_splicing: impl Fn(Key) -> bool,
+    ) -> Vec<OpRecord> {
         let mut records = Vec::new();
         for key in self.keys_where(|_| true) {
             // The code of another operation may have ended it.
@@ -148,6 +152,7 @@ impl Arena {
                     begun_at: self.begin_from(key, stamp),
                     is_in_thread_pool: (*header).is_in_thread_pool,
                     is_queued: queued.contains(&key),
+                    is_splicing: is_splicing(key),
                     is_cancel_requested: (*header).is_cancel_requested,
                     is_orphaned: (*header).state == State::Orphaned,
                     has_waiter: matches!((*header).owner, Owner::Waiter(_)),

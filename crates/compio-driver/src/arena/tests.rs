@@ -519,7 +519,7 @@ fn age_of_an_operation_is_exact_at_any_age() {
     // SAFETY: the handles are dropped before the arena.
     let (old, _) = unsafe { arena.insert(old) };
     let begins = |arena: &Arena| -> Vec<u64> {
-        let records = arena.records(&Default::default());
+        let records = arena.records(&Default::default(), |_| false);
         records.iter().map(|record| record.begun_at).collect()
     };
     arena.set_now(LIMIT - 1);

@@ -245,7 +245,8 @@ impl Driver {
         let inner = &self.inner;
         let mut queued: HashSet<_> = inner.pool.queued(&inner.remote).into_iter().collect();
         queued.extend(ThreadPool::resolver().queued(&inner.remote));
-        inner.arena.records(&queued)
+        let is_splicing = |key| inner.backend.borrow().is_splicing(key);
+        inner.arena.records(&queued, is_splicing)
     }
 
     /// The thread pool.

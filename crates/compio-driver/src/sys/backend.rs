@@ -51,6 +51,11 @@ pub(crate) trait Backend: AsRawFd {
     /// The number of calls that enter the kernel to submit or wait.
     fn enters(&self) -> u64;
 
+    /// Whether the kernel executes this splice, whose ends were ready.
+    fn is_splicing(&self, _key: Key) -> bool {
+        false
+    }
+
     /// The number of waits that have begun with a spin, and of those among them that have ended during the spin.
     fn spins(&self) -> (u64, u64) {
         (0, 0)

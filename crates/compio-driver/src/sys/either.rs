@@ -48,6 +48,13 @@ impl<A: Backend, B: Backend> Backend for Either<A, B> {
         }
     }
 
+    fn is_splicing(&self, key: Key) -> bool {
+        match self {
+            Self::First(backend) => backend.is_splicing(key),
+            Self::Second(backend) => backend.is_splicing(key),
+        }
+    }
+
     fn enters(&self) -> u64 {
         match self {
             Self::First(backend) => backend.enters(),

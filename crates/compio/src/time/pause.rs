@@ -20,7 +20,7 @@ use crate::runtime::{Advance, entered_for};
 /// Then operations in flight decide:
 ///
 /// - Operations without a peer hold the clock until they are complete: blocking work, name resolution, operations on
-///   files and paths, reads and writes of regular files, and cancelled operations. An open of a FIFO holds it, too, until
+///   files and paths, reads and writes of regular files, splices between ends that are ready, and cancelled operations. An open of a FIFO holds it, too, until
 ///   the other end is opened.
 /// - Operations that may wait for a peer do not hold it: on sockets and pipes, waits for readiness, for children and for
 ///   signals. Otherwise a server that waits for its next connection would stop its own clock.

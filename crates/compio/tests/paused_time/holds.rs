@@ -148,3 +148,36 @@ fn advance_waits_for_operations_on_files() {
         assert_eq!(now() - begin, Duration::from_secs(20));
     });
 }
+
+/// A splice from a file may wait for a disk, on another thread.
+#[cfg(target_os = "linux")]
+#[test]
+fn splice_of_a_file_holds_the_clock() {
+    use compio::{
+        fs::OpenOptions,
+        op::Position,
+        pipe::{pipe, splice},
+    };
+
+    run_paused(async || {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        std::fs::write(&path, vec![1; 1 << 16]).unwrap();
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .open(&path)
+            .unwrap();
+        let begin = now();
+        for _ in 0..100 {
+            let (reader, writer) = pipe().unwrap();
+            let into = splice(&file, Position::At(0), &writer, Position::Cursor, 1 << 16);
+            let moved = timeout(SECOND, into).await.expect("no time passes");
+            assert!(moved.unwrap() > 0);
+            let from = splice(&reader, Position::Cursor, &file, Position::At(0), 1 << 16);
+            let moved = timeout(SECOND, from).await.expect("no time passes");
+            assert!(moved.unwrap() > 0);
+        }
+        assert_eq!(now(), begin);
+    });
+}

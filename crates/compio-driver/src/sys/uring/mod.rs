@@ -164,6 +164,10 @@ impl Backend for Uring {
         self.spin.counts()
     }
 
+    fn is_splicing(&self, key: Key) -> bool {
+        self.staged.is_splicing(key)
+    }
+
     fn enters(&self) -> u64 {
         self.enters
     }

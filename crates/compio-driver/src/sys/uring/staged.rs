@@ -102,6 +102,12 @@ impl Staged {
         !self.steps.is_empty() && self.steps.contains_key(&u64::from(key))
     }
 
+    /// Whether it is a splice whose ends were ready.
+    pub(super) fn is_splicing(&self, key: Key) -> bool {
+        let step = self.steps.get(&u64::from(key));
+        matches!(step, Some((Step::Splice, _)))
+    }
+
     /// Ends a step. Returns the report for the operation.
     pub(super) fn end(&mut self, key: Key, result: i32) -> Report {
         let step = self.steps.remove(&u64::from(key));

@@ -257,6 +257,10 @@ fn holds(operation: &OpRecord, is_advancing: bool) -> bool {
     if operation.is_cancel_requested || !kind.may_wait_for_peer() {
         return true;
     }
+    if kind == OpKind::Splice {
+        // Otherwise it waits until both ends are ready.
+        return operation.is_splicing || operation.is_in_thread_pool;
+    }
     // A pipe or a terminal waits for its peer.
     matches!(kind, OpKind::Read | OpKind::Write)
         && operation.fd.is_some_and(|fd| {
