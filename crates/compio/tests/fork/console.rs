@@ -35,6 +35,22 @@ fn drop_of_an_inherited_console_does_nothing() {
     assert!(!path.exists());
 }
 
+#[test]
+fn socket_of_a_relative_path_is_removed_after_a_change_of_directory() {
+    let _turn = take_turn();
+    let folder = tempfile::tempdir().unwrap();
+    // Only the child's directory changes.
+    let ended = fork(|| {
+        std::env::set_current_dir(folder.path()).unwrap();
+        let console = console::listen("console").unwrap();
+        assert!(folder.path().join("console").exists());
+        std::env::set_current_dir("/").unwrap();
+        drop(console);
+        i32::from(folder.path().join("console").exists())
+    });
+    assert_eq!(ended.code(), Some(0), "{ended}");
+}
+
 /// The number of latencies that a new runtime records.
 fn recorded() -> u64 {
     let runtime = Runtime::new().unwrap();

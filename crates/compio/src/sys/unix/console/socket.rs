@@ -4,7 +4,7 @@ use std::{
     fs::{Metadata, Permissions},
     io,
     os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt},
-    path::{Path, PathBuf},
+    path::{Path, PathBuf, absolute},
 };
 
 use compio_driver::os_calls::path::{metadata, remove_file, set_permissions};
@@ -13,6 +13,7 @@ use crate::net::{UnixListener, UnixStream};
 
 /// The socket file of a listener. Its drop removes the file, unless another process has replaced it.
 pub(super) struct Bound {
+    /// Absolute: the process may change its directory. The bind gets the given path, which may be much shorter.
     path: PathBuf,
     /// Device and inode.
     identity: (u64, u64),
@@ -20,6 +21,7 @@ pub(super) struct Bound {
 
 impl Bound {
     pub(super) async fn new(path: &Path) -> io::Result<(Self, UnixListener)> {
+        let whole_path = absolute(path)?;
         let listener = match UnixListener::bind(path) {
             Err(error) if error.kind() == io::ErrorKind::AddrInUse && is_stale(path).await => {
                 remove_file(path)?;
@@ -29,7 +31,7 @@ impl Bound {
         };
         let metadata = metadata(path, false)?;
         let bound = Self {
-            path: path.to_owned(),
+            path: whole_path,
             identity: (metadata.dev(), metadata.ino()),
         };
         // Others that connect before are refused by their user.
