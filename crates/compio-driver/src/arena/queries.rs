@@ -9,12 +9,12 @@ use super::{
     Arena,
     cell::{CELLS_PER_PAGE, Header, Owner, Stamp, State, key_of, storage_behind},
 };
+#[cfg(feature = "tracing")]
+use crate::sys::RawFd;
 use crate::{
     key::Key,
     metrics::{OpKind, OpRecord},
 };
-#[cfg(feature = "tracing")]
-use crate::sys::RawFd;
 
 /// The begins of operations are stored apart when they may be that old: stamps have the lower half of a time.
 const STAMP_AGE_MAX: u64 = 1 << 31;
