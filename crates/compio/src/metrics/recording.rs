@@ -56,10 +56,10 @@ pub fn record_histograms() -> Recording {
     }
 }
 
-/// Whether any recording exists.
-#[cfg(feature = "console")]
+/// Whether any recording of this process exists.
 pub(crate) fn is_recording() -> bool {
-    RECORDINGS.load(Relaxed) > 0
+    let recordings = RECORDINGS.get();
+    recordings.is_some_and(|recordings| recordings.load(Relaxed) > 0)
 }
 
 /// Histograms are recorded while it exists: see [`record_histograms`].
@@ -166,7 +166,7 @@ impl Recorder {
     /// After a turn: begins, continues or ends the recording.
     #[inline]
     pub(crate) fn after_turn(&self, driver: &Driver, metrics: &RuntimeMetrics) {
-        let is_wanted = is_wanted();
+        let is_wanted = is_recording();
         if is_wanted || self.is_recording() {
             self.record_turn(is_wanted, driver, metrics);
         }
@@ -210,14 +210,6 @@ impl Recorder {
             polls.drain(..).for_each(|time| histogram.record(time));
         }
     }
-}
-
-/// Whether a recording exists.
-#[inline]
-fn is_wanted() -> bool {
-    RECORDINGS
-        .get()
-        .is_some_and(|recordings| recordings.load(Relaxed) > 0)
 }
 
 fn new() -> Box<Histogram> {
