@@ -13,7 +13,7 @@ use super::{
     shared::{ENDED, Shared},
 };
 #[cfg(feature = "net")]
-use crate::task;
+use crate::task::Builder;
 use crate::task::SendJoinHandle;
 
 /// Up to this number of workers, the choice of the least loaded one compares all.
@@ -197,7 +197,7 @@ impl Workers {
     {
         let slot = &self.shared.slots[worker];
         let entry = slot.entry.get().expect("set before the first dispatch");
-        let task = task::Builder::new().name(name);
+        let task = Builder::new().name(name);
         task.spawn_with_on(make, &entry.runtime).detach();
     }
 

@@ -83,7 +83,7 @@ pub fn resume() {
 /// # Differences from Tokio
 ///
 /// Tokio's function makes one jump and returns before the woken tasks have run. A task that sleeps twice needs two calls
-/// there, and sees the time of the end in both. Here `advance` is like a [`sleep`](super::sleep) that blocking work does not
+/// there, and sees the time of the end in both. Here `advance` is like a [`sleep`](super::sleep()) that blocking work does not
 /// delay, and that also runs the tasks of the final moment.
 ///
 /// # Cancellation
