@@ -10,8 +10,9 @@
 
 use std::{env, future::pending, io, thread, time::Duration};
 
+#[cfg(unix)]
+use compio::console;
 use compio::{
-    console,
     cores::Server,
     io::{AsyncRead, AsyncWriteExt},
     net::TcpStream,
@@ -27,7 +28,7 @@ async fn main() -> io::Result<()> {
     let address = arguments.next().unwrap_or("127.0.0.1:7000".into());
 
     // The socket is removed when this is dropped.
-    let _console = console::listen(&socket)?;
+    let _console = open_console(&socket)?;
     let server = Server::bind(&address).await?.start(async |stream| {
         // The end of the connection.
         let _ = echo(stream).await;
@@ -40,6 +41,17 @@ async fn main() -> io::Result<()> {
     println!("listening on {}", server.local_addr());
     signal::ctrl_c().await?;
     server.shutdown_timeout(Duration::from_secs(10)).await
+}
+
+#[cfg(unix)]
+fn open_console(path: &str) -> io::Result<console::Console> {
+    console::listen(path)
+}
+
+/// Windows has no such sockets.
+#[cfg(not(unix))]
+fn open_console(_: &str) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
 }
 
 async fn echo(mut stream: TcpStream) -> io::Result<()> {
