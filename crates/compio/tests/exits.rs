@@ -54,8 +54,13 @@ fn main() {
     if let Ok(end) = env::var(END) {
         return play(&end);
     }
-    // The harness's arguments: flags are for it, a word chooses tests, and a list has the names alone.
-    let arguments: Vec<String> = env::args().skip(1).collect();
+    // The harness's arguments: flags are for it, a word chooses tests, and a list has the names alone. `--skip` has a word
+    // of its own.
+    let mut arguments: Vec<String> = env::args().skip(1).collect();
+    let mut skipped = Vec::new();
+    while let Some(at) = arguments.iter().position(|word| word == "--skip") {
+        skipped.extend(arguments.drain(at..arguments.len().min(at + 2)).nth(1));
+    }
     let is_list = arguments.iter().any(|argument| argument == "--list");
     let words: Vec<_> = arguments
         .iter()
@@ -64,6 +69,8 @@ fn main() {
     for (name, test) in TESTS {
         if is_list {
             println!("{name}: test");
+        } else if skipped.iter().any(|word| name.contains(word.as_str())) {
+            println!("test {name} ... skipped");
         } else if words.is_empty() || words.iter().any(|word| name.contains(*word)) {
             test();
             println!("test {name} ... ok");

@@ -10,11 +10,14 @@ const REPLACEABLE: &str = "OPENAT,STATX,FSYNC,SOCKET,SPLICE,\
                            RENAMEAT,UNLINKAT,MKDIRAT,LINKAT,SYMLINKAT,\
                            FTRUNCATE,BIND,LISTEN,PIPE,SENDMSG_ZC";
 
+/// Tests that take half a minute and run no backend: those of compio-console's connection.
+const WITHOUT_BACKEND: &str = "-- --skip on_sockets::";
+
 /// Permission to set up a ring: 0 for all users, 2 for none.
 const DISABLED: &str = "/proc/sys/kernel/io_uring_disabled";
 
 pub(crate) fn run(run: &mut Run) -> Outcome {
-    let test = |words| run.cargo(TEST).words(words);
+    let test = |words| run.cargo(TEST).words(words).words(WITHOUT_BACKEND);
     // `test` runs on io_uring, if it is available.
     test("").variable("COMPIO_BACKEND", "poll").run()?;
     test("--tests")
@@ -39,7 +42,10 @@ fn refused(run: &mut Run) -> Outcome {
     let _restore = Restore(Path::new(DISABLED), "0");
     println!("$ sysctl kernel.io_uring_disabled=2    # and 0 again afterwards");
     fs::write(DISABLED, "2").map_err(|error| format!("{DISABLED}: {error}"))?;
-    run.cargo(TEST).words("--tests").run()
+    run.cargo(TEST)
+        .words("--tests")
+        .words(WITHOUT_BACKEND)
+        .run()
 }
 
 /// Restores the content of a file on drop.
