@@ -20,7 +20,7 @@ use socket2::SockAddr;
 
 use crate::{
     driver::{Core, Driver},
-    fd::SharedFd,
+    fd::{LooseFd, SharedFd},
     op::{Accept, PollOnce, Readiness, multishot::AcceptMulti},
     operation::Operation,
     orphan::{Keeper, Lossless, OrphanWait, PendingOrphans},
@@ -48,7 +48,7 @@ pub(crate) struct AcceptQueue {
 }
 
 /// A connection, and its peer's address if the accept has requested it.
-type Connection = (OwnedFd, Option<SockAddr>);
+type Connection = (LooseFd, Option<SockAddr>);
 
 impl Acceptor {
     pub(crate) fn queue(&self) -> Rc<AcceptQueue> {
@@ -153,7 +153,7 @@ impl Future for AcceptOne {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let accepted = ready!(self.poll_connection(cx));
         Poll::Ready(accepted.and_then(|(fd, address)| match address {
-            Some(address) => Ok((fd, address)),
+            Some(address) => Ok((fd.into_owned(), address)),
             None => peer_of(fd),
         }))
     }
@@ -161,11 +161,15 @@ impl Future for AcceptOne {
 
 /// Queries a connection's peer address. A connection that has been reset has none (ENOTCONN):
 /// accept(2) returns ECONNABORTED for such a connection.
-fn peer_of(fd: OwnedFd) -> io::Result<(OwnedFd, SockAddr)> {
+fn peer_of(fd: LooseFd) -> io::Result<(OwnedFd, SockAddr)> {
+    let fd = fd.into_owned();
     let address = SocketRef::new(fd.as_fd()).peer_addr();
     match address {
         Ok(address) => Ok((fd, address)),
-        Err(_) => Err(io::ErrorKind::ConnectionAborted.into()),
+        Err(_) => {
+            drop(LooseFd::from(fd));
+            Err(io::ErrorKind::ConnectionAborted.into())
+        }
     }
 }
 
@@ -327,10 +331,10 @@ impl Keeper<AcceptMulti<SharedFd>> for Rc<AcceptQueue> {
         // SAFETY: passed on from this function.
         let last = unsafe { accept.finish(answer) };
         let all = untaken.into_iter().chain(last.ok().flatten());
-        self.orphan_done(all.map(|fd| (fd, None)));
+        self.orphan_done(all.map(|fd| (fd.into(), None)));
     }
 }
 
 fn with_address((fd, address): (OwnedFd, SockAddr)) -> Connection {
-    (fd, Some(address))
+    (fd.into(), Some(address))
 }

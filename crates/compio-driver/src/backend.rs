@@ -27,6 +27,10 @@ pub enum BackendKind {
     Iocp,
     /// Readiness (epoll, kqueue, event ports), and a thread pool for requests without readiness.
     Poll,
+    /// A kernel in memory. Drivers that are made in a host of `compio::sim` have it, and no others: it cannot be
+    /// chosen.
+    #[cfg(feature = "sim")]
+    Simulated,
 }
 
 /// Which backend runs, and why.
@@ -107,6 +111,8 @@ impl fmt::Display for BackendKind {
             Self::IoUring => "io-uring",
             Self::Iocp => "iocp",
             Self::Poll => "poll",
+            #[cfg(feature = "sim")]
+            Self::Simulated => "simulated",
         })
     }
 }

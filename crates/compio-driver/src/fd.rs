@@ -169,6 +169,59 @@ impl fmt::Debug for SharedFd {
     }
 }
 
+/// An owner of a descriptor that closes it through the seam. std's owner, which is part of the public API, bypasses the
+/// seam when it is dropped.
+#[derive(Debug)]
+#[cfg(feature = "sim")]
+pub(crate) struct LooseFd(Option<OwnedFd>);
+
+#[cfg(feature = "sim")]
+impl LooseFd {
+    pub(crate) fn into_owned(mut self) -> OwnedFd {
+        self.0
+            .take()
+            .expect("only this function and the drop take it")
+    }
+}
+
+#[cfg(feature = "sim")]
+impl Drop for LooseFd {
+    fn drop(&mut self) {
+        if let Some(fd) = self.0.take() {
+            // A drop has no result.
+            let _ = handle::close(fd);
+        }
+    }
+}
+
+#[cfg(feature = "sim")]
+impl From<OwnedFd> for LooseFd {
+    fn from(fd: OwnedFd) -> Self {
+        Self(Some(fd))
+    }
+}
+
+/// An owner of a descriptor. With a simulated system, it closes it through the seam.
+#[derive(Debug)]
+#[cfg(not(feature = "sim"))]
+pub(crate) struct LooseFd(OwnedFd);
+
+#[cfg(not(feature = "sim"))]
+impl LooseFd {
+    #[inline]
+    pub(crate) fn into_owned(self) -> OwnedFd {
+        self.0
+    }
+}
+
+#[cfg(not(feature = "sim"))]
+impl From<OwnedFd> for LooseFd {
+    #[inline]
+    fn from(fd: OwnedFd) -> Self {
+        Self(fd)
+    }
+}
+
 /// A shared owner of any object with a descriptor. The object stays untouched for as long as operations
 /// need the descriptor. Clones are handles of the same object.
 pub struct HeldFd<T> {

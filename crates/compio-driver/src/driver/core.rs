@@ -165,6 +165,7 @@ impl Core {
         if self.closed.get() {
             return Some(Err(sys::ECANCELED));
         }
+        sys::in_simulation!(refuse_stray(self.backend.borrow().kind(), request));
         let op_state = self.arena.op_state(key);
         // SAFETY: passed on from this function; the op_state is this operation's.
         let submitted = unsafe { self.backend.borrow_mut().submit(key, request, op_state) };

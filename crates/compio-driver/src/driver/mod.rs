@@ -75,6 +75,13 @@ impl Driver {
         }
     }
 
+    /// Whether it belongs to a simulated host.
+    #[cfg(feature = "sim")]
+    #[doc(hidden)]
+    pub fn is_simulated(&self) -> bool {
+        self.inner.backend.borrow().kind() == crate::backend::BackendKind::Simulated
+    }
+
     /// Whether the driver has been shut down: no new operation begins.
     pub fn is_shut_down(&self) -> bool {
         self.inner.is_closed()

@@ -6,7 +6,7 @@ use compio_io::buf::{BufResult, IntoInner, IoBuf, IoBufMut, IoVectoredBuf, IoVec
 
 use super::buffer::{Filled, FilledVectored, Slices, readable, writable};
 use crate::{
-    fd::{OwnsFd, SharedFd},
+    fd::{LooseFd, OwnsFd, SharedFd},
     operation::{Operation, Owned},
     os_calls::handle,
     request::{
@@ -410,6 +410,12 @@ unsafe impl<D: AsRawFd + 'static> Operation for Open<D> {
         // SAFETY: the result is a new descriptor, which has no other owner.
         answer.map(|fd| unsafe { sys::file_from_raw(fd) })
     }
+
+    #[cfg(feature = "sim")]
+    unsafe fn on_orphaned(self, answer: io::Result<usize>) {
+        // SAFETY: passed on from this function.
+        drop(unsafe { self.finish(answer) }.map(LooseFd::from));
+    }
 }
 
 // SAFETY: `dir` owns the directory's descriptor, by the contract of `OwnsFd`.
@@ -427,7 +433,7 @@ unsafe impl<D: OwnsFd> Owned for Open<D> {}
 #[derive(Debug)]
 pub struct Close {
     /// `Some` until a thread closes it.
-    fd: Option<OwnedFd>,
+    fd: Option<LooseFd>,
     closed: Option<io::Result<()>>,
 }
 
@@ -435,7 +441,7 @@ impl Close {
     /// Closes `fd`.
     pub fn new(fd: OwnedFd) -> Self {
         Self {
-            fd: Some(fd),
+            fd: Some(fd.into()),
             closed: None,
         }
     }
@@ -451,7 +457,7 @@ impl Close {
 
     fn close(&mut self) {
         if let Some(fd) = self.fd.take() {
-            self.closed = Some(handle::close(fd));
+            self.closed = Some(handle::close(fd.into_owned()));
         }
     }
 }

@@ -84,6 +84,12 @@ unsafe impl<F: AsRawFd + 'static> Operation for Accept<F> {
     unsafe fn finish(self, answer: io::Result<usize>) -> Self::Output {
         answer.map(|fd| (own(fd), self.peer.to_sock_addr()))
     }
+
+    #[cfg(feature = "sim")]
+    unsafe fn on_orphaned(self, answer: io::Result<usize>) {
+        // SAFETY: passed on from this function.
+        drop(unsafe { self.finish(answer) }.map(|(fd, _)| crate::fd::LooseFd::from(fd)));
+    }
 }
 
 // SAFETY: `fd` owns the descriptor, by the contract of `OwnsFd`.

@@ -47,6 +47,12 @@ unsafe impl Operation for Socket {
     unsafe fn finish(self, answer: io::Result<usize>) -> Self::Output {
         answer.map(own)
     }
+
+    #[cfg(feature = "sim")]
+    unsafe fn on_orphaned(self, answer: io::Result<usize>) {
+        // SAFETY: passed on from this function.
+        drop(unsafe { self.finish(answer) }.map(crate::fd::LooseFd::from));
+    }
 }
 
 // SAFETY: no descriptor is named.

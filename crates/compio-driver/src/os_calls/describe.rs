@@ -3,7 +3,7 @@
 use socket2::{SockAddr, Type};
 
 use super::{file, socket::SocketRef, system};
-use crate::sys::RawFd;
+use crate::sys::{RawFd, in_simulation};
 
 /// The number of a descriptor, as `fd 12`.
 pub fn number(fd: RawFd) -> String {
@@ -37,6 +37,7 @@ pub unsafe fn describe(fd: RawFd) -> Option<String> {
 ///
 /// The descriptor is open until this returns.
 pub unsafe fn is_file(fd: RawFd) -> bool {
+    in_simulation!(is_file(fd));
     // SAFETY: by this function's contract.
     let metadata = file::metadata(unsafe { system::borrow(fd) });
     metadata.is_ok_and(|metadata| metadata.is_file())

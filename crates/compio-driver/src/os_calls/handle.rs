@@ -4,7 +4,7 @@ use std::io;
 
 use crate::{
     fd::SharedFd,
-    sys::{self, BorrowedFd, OwnedFd, system_calls},
+    sys::{self, BorrowedFd, OwnedFd, in_simulation, system_calls},
 };
 
 /// Closes a handle. The handle is closed also if this returns an error. May block, for instance for
@@ -17,6 +17,7 @@ pub(crate) fn close(fd: OwnedFd) -> io::Result<()> {
 /// One more handle of the same open file description, which no child process inherits.
 #[inline]
 pub fn duplicate(fd: BorrowedFd<'_>) -> io::Result<OwnedFd> {
+    in_simulation!(duplicate(fd));
     system_calls::duplicate(fd)
 }
 
@@ -32,8 +33,21 @@ pub fn share_end(end: OwnedFd) -> SharedFd {
 /// The reading and the writing end of a new pipe, which no child process inherits.
 #[inline]
 pub fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
+    in_simulation!(refuse_here("pipes"));
     let (reader, writer) = io::pipe()?;
     Ok((system_calls::own_end(reader), system_calls::own_end(writer)))
+}
+
+/// Checks that the handle may leave this crate.
+///
+/// # Panics
+///
+/// If it is a simulated one, which no other code can use.
+#[inline(always)]
+#[track_caller]
+pub fn expose(fd: BorrowedFd<'_>) -> BorrowedFd<'_> {
+    in_simulation!(refuse_to_expose(fd));
+    fd
 }
 
 /// Declares that this crate has opened the file. On Windows it then supports overlapped calls. Makes no call.

@@ -35,6 +35,10 @@
 //!   file that was opened, for a future that has been dropped. [`SharedFd`](crate::SharedFd) closes through
 //!   the seam.
 
+use std::io;
+
+use crate::sys::in_simulation;
+
 pub mod clock;
 pub mod cpu;
 pub mod describe;
@@ -47,3 +51,16 @@ pub mod socket;
 /// The calls that only one kind of system has, with its variants of common arguments and results:
 /// `unix/`, `windows.rs`.
 pub use crate::sys::system_calls as system;
+
+/// Checks that no simulated host is current. For calls that a simulation does not have, and that do not pass a function of this
+/// module: child processes, signals, threads.
+///
+/// # Errors
+///
+/// `Unsupported` in a simulated host. `what` names the missing feature.
+#[inline(always)]
+pub fn outside_of_simulation(what: &str) -> io::Result<()> {
+    let _ = what;
+    in_simulation!(refuse_here(what));
+    Ok(())
+}

@@ -13,12 +13,13 @@ use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, TcpKeepalive, Type};
 use crate::{
     credentials::UCred,
     request::{TRANSFER_MAX, ready, to_result},
-    sys::{self, AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd, nonblocking},
+    sys::{self, AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd, in_simulation, nonblocking},
 };
 
 /// socket(2): a new socket in blocking mode, which no child process inherits.
 #[inline]
 pub fn create(domain: Domain, kind: Type, protocol: Option<Protocol>) -> io::Result<OwnedFd> {
+    in_simulation!(create_socket(domain, kind));
     let socket: OwnedFd = Socket::new(domain, kind, protocol)?.into();
     if kind == Type::DGRAM {
         sys::silence_unreachable(socket.as_fd());
@@ -44,7 +45,7 @@ pub fn adopt(socket: BorrowedFd<'_>) -> io::Result<()> {
 ///
 /// Each call fails with ENOTSOCK, or its equivalent, if the handle is no socket.
 #[derive(Debug, Clone, Copy)]
-pub struct SocketRef<'a>(BorrowedFd<'a>);
+pub struct SocketRef<'a>(pub(crate) BorrowedFd<'a>);
 
 impl<'a> SocketRef<'a> {
     /// The socket of this handle. Makes no call.
@@ -57,6 +58,7 @@ impl<'a> SocketRef<'a> {
     /// does not cut to 200.
     #[inline]
     pub fn listen(&self, backlog: i32) -> io::Result<()> {
+        in_simulation!(self.0 => listen(backlog));
         self.native()?.listen(sys::backlog(backlog))
     }
 
@@ -68,6 +70,7 @@ impl<'a> SocketRef<'a> {
 
     /// Whether poll(2), or `WSAPoll`, reports data, a connection or EOF now.
     pub fn is_readable(&self) -> io::Result<bool> {
+        in_simulation!(self.0 => is_readable());
         match sys::ready_now(self.0.as_raw_fd(), ready::IN) {
             Ok(events) => Ok(events & ready::IN != 0),
             Err(code) => Err(io::Error::from_raw_os_error(code)),
@@ -82,18 +85,21 @@ impl SocketRef<'_> {
     /// Prepares the socket for the methods below. On Windows it becomes non-blocking, for good. On macOS the
     /// first send does that.
     pub fn prepare_for_attempts(&self) -> io::Result<()> {
+        in_simulation!(self.0 => nothing());
         to_result(nonblocking::prepare(self.0.as_raw_fd())).map(drop)
     }
 
     /// recv(2): the number of bytes, which are at the start of `room`.
     #[inline]
     pub fn try_recv(&self, room: &mut [MaybeUninit<u8>]) -> io::Result<usize> {
+        in_simulation!(self.0 => try_recv(room));
         to_result(nonblocking::recv(self.0.as_raw_fd(), room))
     }
 
     /// As [`try_recv`](Self::try_recv), into the slices of a [batch](first_batch), one after the other.
     #[inline]
     pub fn try_recv_vectored(&self, rooms: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
+        in_simulation!(self.0 => try_recv_vectored(rooms));
         let fd = self.0.as_raw_fd();
         let batch = first_batch(rooms.iter().map(|room| room.len()));
         to_result(match &mut rooms[batch] {
@@ -108,12 +114,14 @@ impl SocketRef<'_> {
     /// send(2): the number of bytes that the kernel has taken. A closed peer is an error, never a signal.
     #[inline]
     pub fn try_send(&self, bytes: &[u8]) -> io::Result<usize> {
+        in_simulation!(self.0 => try_send(bytes));
         to_result(nonblocking::send(self.0.as_raw_fd(), bytes))
     }
 
     /// As [`try_send`](Self::try_send), of the slices of a [batch](first_batch), one after the other.
     #[inline]
     pub fn try_send_vectored(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        in_simulation!(self.0 => try_send_vectored(slices));
         let fd = self.0.as_raw_fd();
         let batch = first_batch(slices.iter().map(|slice| slice.len()));
         to_result(match &slices[batch] {
@@ -155,6 +163,7 @@ macro_rules! calls {
             $(#[$doc])*
             #[inline]
             pub fn $name(&self $(, $argument: $type)*) -> io::Result<$result> {
+                $crate::sys::in_simulation!(self.0 => $name($($argument),*));
                 self.native()?.$name($($argument),*)
             }
         )*}
@@ -255,12 +264,14 @@ pub(crate) fn set_option(
     name: i32,
     value: i32,
 ) -> io::Result<()> {
+    in_simulation!(socket => nothing());
     sys::set_option(socket, level, name, value)
 }
 
 /// Whether each transfer is a message (`SO_TYPE`): true for sockets other than streams.
 #[inline]
 pub(crate) fn has_messages(fd: RawFd) -> bool {
+    in_simulation!(has_messages(fd));
     sys::has_messages(fd)
 }
 
@@ -272,6 +283,7 @@ pub(crate) fn has_messages(fd: RawFd) -> bool {
 /// [`Unsupported`](io::ErrorKind::Unsupported) on Windows. Elsewhere the OS error of getsockopt(2) or
 /// getpeereid(3).
 pub fn peer_credentials(socket: &impl AsFd) -> io::Result<UCred> {
+    in_simulation!(refuse(socket.as_fd(), "credentials of peers"));
     // `SO_PEERCRED`, or getpeereid(3).
     sys::peer_credentials(socket.as_fd())
 }

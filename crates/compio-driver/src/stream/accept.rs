@@ -70,7 +70,7 @@ impl AcceptStream {
     pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<OwnedFd>> {
         loop {
             if let Some((fd, _)) = self.place.kept.take() {
-                return Poll::Ready(Ok(fd));
+                return Poll::Ready(Ok(fd.into_owned()));
             }
             let accepted = match &mut self.state {
                 Accepting::Idle => {
@@ -85,11 +85,12 @@ impl AcceptStream {
                         self.place.list(cx.waker());
                         // User code of the waker has run: it may have dropped another future.
                         let kept = self.place.kept.take();
-                        return kept.map_or(Poll::Pending, |(fd, _)| Poll::Ready(Ok(fd)));
+                        return kept
+                            .map_or(Poll::Pending, |(fd, _)| Poll::Ready(Ok(fd.into_owned())));
                     }
                 },
                 Accepting::Single(accept) => {
-                    Some(ready!(accept.poll_connection(cx)).map(|(fd, _)| fd))
+                    Some(ready!(accept.poll_connection(cx)).map(|(fd, _)| fd.into_owned()))
                 }
             };
             self.state = Accepting::Idle;

@@ -13,6 +13,9 @@ pub(crate) type RealBackend = Either<Uring, Readiness>;
 pub(crate) enum Event {
     Fd(Arc<EventFd>),
     Poller(Arc<Poller>),
+    /// A simulated host sleeps in no system call: the notifier wakes its outer loop.
+    #[cfg(all(feature = "sim", not(loom)))]
+    Simulated,
 }
 
 /// The backends of this system, the best one first.
@@ -46,6 +49,11 @@ pub(crate) fn choose(
             io::ErrorKind::Unsupported,
             "the iocp backend was asked for, which only Windows has; \
              here it is `io-uring` or `poll`",
+        )),
+        #[cfg(feature = "sim")]
+        Some(BackendKind::Simulated) => Err(io::Error::new(
+            io::ErrorKind::Unsupported,
+            "the simulated backend was asked for, which only hosts of a simulation have",
         )),
         None => match uring(entries, spin) {
             Ok((backend, event, setup_name)) => Ok((
@@ -97,6 +105,8 @@ impl Event {
         match self {
             Self::Fd(event) => event.signal(),
             Self::Poller(poller) => poller.notify(),
+            #[cfg(all(feature = "sim", not(loom)))]
+            Self::Simulated => {}
         }
     }
 }

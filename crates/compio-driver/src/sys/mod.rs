@@ -36,6 +36,8 @@ mod selector;
 mod selector;
 #[cfg(all(test, not(loom), target_os = "linux"))]
 pub(crate) mod sim;
+#[cfg(all(feature = "sim", not(loom), target_os = "linux", not(compio_portable)))]
+pub(crate) mod simulated;
 #[cfg(unix)]
 mod unix;
 #[cfg(all(target_os = "linux", not(compio_portable)))]
@@ -43,6 +45,13 @@ mod uring;
 #[cfg(windows)]
 mod windows;
 
+#[cfg(all(
+    test,
+    not(loom),
+    target_os = "linux",
+    any(not(feature = "sim"), compio_portable)
+))]
+use self::{RealBackend as BelowTests, choose_real as choose_below_tests};
 pub(crate) use backend::{
     Backend, BufferRing, Capabilities, PickBuffer, Report, Resubmit, Submitted,
 };
@@ -63,9 +72,18 @@ pub use iocp::RawEntry;
 pub(crate) use iocp::{BACKENDS, Event, Iocp as SystemBackend, OpState, choose};
 #[cfg(all(target_os = "linux", not(compio_portable)))]
 pub(crate) use linux::{BACKENDS, Event};
-#[cfg(all(any(not(test), loom), target_os = "linux", not(compio_portable)))]
+#[cfg(all(
+    any(all(not(test), not(feature = "sim")), loom),
+    target_os = "linux",
+    not(compio_portable)
+))]
 pub(crate) use linux::{RealBackend as SystemBackend, choose};
-#[cfg(all(test, not(loom), target_os = "linux", not(compio_portable)))]
+#[cfg(all(
+    any(test, feature = "sim"),
+    not(loom),
+    target_os = "linux",
+    not(compio_portable)
+))]
 use linux::{RealBackend, choose as choose_real};
 #[cfg(unix)]
 pub use platform::Stat;
@@ -77,6 +95,22 @@ pub(crate) use platform::{
 use selector::{Events, Poller, is_refusal};
 #[cfg(all(test, not(loom), target_os = "linux"))]
 pub(crate) use sim::{TestBackend as SystemBackend, choose};
+#[cfg(all(
+    feature = "sim",
+    test,
+    not(loom),
+    target_os = "linux",
+    not(compio_portable)
+))]
+use simulated::{Backend as BelowTests, choose as choose_below_tests};
+#[cfg(all(
+    feature = "sim",
+    not(test),
+    not(loom),
+    target_os = "linux",
+    not(compio_portable)
+))]
+pub(crate) use simulated::{Backend as SystemBackend, choose};
 #[cfg(all(unix, any(not(target_os = "linux"), compio_portable)))]
 pub(crate) use unix::call_in_thread as repeat;
 #[cfg(unix)]
@@ -125,6 +159,27 @@ pub mod system_calls;
 #[path = "../os_calls/windows.rs"]
 pub mod system_calls;
 
+/// Returns the result of a call from the function, if a simulated host executes it: a function of
+/// `simulated/calls.rs` or `socket_calls.rs`. Without the feature `sim` it is empty.
+#[cfg(all(feature = "sim", not(loom), target_os = "linux", not(compio_portable)))]
+macro_rules! in_simulation {
+    ($function:ident($($argument:expr),* $(,)?)) => {
+        if let Some(result) = $crate::sys::simulated::calls::$function($($argument),*) {
+            return result;
+        }
+    };
+    ($fd:expr => $method:ident($($argument:expr),* $(,)?)) => {
+        if let Some(socket) = $crate::sys::simulated::socket_calls::socket($fd) {
+            return socket.$method($($argument),*);
+        }
+    };
+}
+#[cfg(not(all(feature = "sim", not(loom), target_os = "linux", not(compio_portable))))]
+macro_rules! in_simulation {
+    ($($call:tt)*) => {};
+}
+pub(crate) use in_simulation;
+
 /// APIs of single systems.
 pub mod os {
     /// Linux.
@@ -134,6 +189,15 @@ pub mod os {
         pub use io_uring;
 
         pub use crate::sys::uring::RawEntry;
+    }
+
+    /// The simulated system, for `compio::sim`.
+    #[cfg(all(feature = "sim", not(loom), target_os = "linux", not(compio_portable)))]
+    #[doc(hidden)]
+    pub mod simulated {
+        pub use crate::sys::simulated::{
+            AddHostError, Advanced, EnteredHost, HostId, Settings, World, current,
+        };
     }
 
     /// Windows.

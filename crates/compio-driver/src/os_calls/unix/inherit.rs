@@ -16,7 +16,7 @@ use std::{
 
 use rustix::io::{FdFlags, fcntl_dupfd_cloexec, fcntl_getfd, fcntl_setfd};
 
-use crate::sys::{self, BorrowedFd, OwnedFd, RawFd};
+use crate::sys::{self, BorrowedFd, OwnedFd, RawFd, in_simulation};
 
 /// The number of the first passed descriptor. The standard streams have the numbers below.
 pub const FIRST_PASSED: RawFd = 3;
@@ -35,6 +35,7 @@ const DEFAULT_PATH: &str = "/bin:/usr/bin";
 /// `InvalidData` if a number is below [`FIRST_PASSED`], is not open, has the flag, or has been taken already; then
 /// none is taken.
 pub fn take_inherited(first: RawFd, count: usize) -> io::Result<Vec<OwnedFd>> {
+    in_simulation!(refuse_here("inherited descriptors"));
     // The flag is not enough: the new owner may clear it, to pass the descriptor to a child.
     static TAKEN: Mutex<Vec<RawFd>> = Mutex::new(Vec::new());
     let mut taken = TAKEN.lock().unwrap_or_else(PoisonError::into_inner);
@@ -78,6 +79,7 @@ fn obstacle(number: RawFd, taken: &[RawFd]) -> Option<&'static str> {
 /// Whether a socket is in the state of listen(2) (`SO_ACCEPTCONN`). On Apple systems, which lack the option,
 /// whether it has no peer.
 pub fn is_listening(socket: BorrowedFd<'_>) -> io::Result<bool> {
+    in_simulation!(socket => is_listening());
     sys::is_listening(socket.as_raw_fd()).map_err(io::Error::from_raw_os_error)
 }
 

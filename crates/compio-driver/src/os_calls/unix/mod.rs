@@ -26,7 +26,7 @@ pub use self::inherit::{FIRST_PASSED, Program, is_listening, take_inherited};
 use crate::{
     fd::SharedFd,
     os_calls::socket::{SocketRef, calls},
-    sys::{BorrowedFd, OwnedFd, RawFd},
+    sys::{BorrowedFd, OwnedFd, RawFd, in_simulation},
 };
 
 /// The options for opening a file that only unix has.
@@ -129,6 +129,7 @@ pub(crate) fn unlock(fd: BorrowedFd<'_>) -> io::Result<()> {
 /// Opens one or both ends of a named pipe (FIFO) without a wait for the other end. The result is in
 /// blocking mode. If `only_pipes`, it fails with `InvalidInput` for another type of file.
 pub fn open_fifo(path: &Path, read: bool, write: bool, only_pipes: bool) -> io::Result<OwnedFd> {
+    in_simulation!(refuse_here("named pipes"));
     let file = fs::OpenOptions::new()
         .read(read)
         .write(write)
@@ -147,6 +148,7 @@ pub fn open_fifo(path: &Path, read: bool, write: bool, only_pipes: bool) -> io::
 
 /// socketpair(2): two Unix sockets that are connected to each other, which no child process inherits.
 pub fn socket_pair(kind: Type) -> io::Result<(OwnedFd, OwnedFd)> {
+    in_simulation!(refuse_here("Unix sockets"));
     let (one, other) = Socket::pair(Domain::UNIX, kind, None)?;
     Ok((one.into(), other.into()))
 }
@@ -170,6 +172,7 @@ pub unsafe fn borrow<'a>(fd: RawFd) -> BorrowedFd<'a> {
 
 /// The path of an open file, or the kernel's name for another object. Only Linux has this directory.
 pub fn path_of(fd: RawFd) -> Option<String> {
+    in_simulation!(path_of(fd));
     let link = fs::read_link(format!("/proc/self/fd/{fd}")).ok()?;
     Some(link.to_string_lossy().into_owned())
 }

@@ -121,6 +121,13 @@ pub(crate) fn choose(
                 ),
             ));
         }
+        #[cfg(feature = "sim")]
+        Some(BackendKind::Simulated) => {
+            return Err(io::Error::new(
+                io::ErrorKind::Unsupported,
+                "the simulated backend was asked for, which only Linux has",
+            ));
+        }
         Some(BackendKind::Iocp) => "it was asked for",
         None => "it is the one for this system",
     };

@@ -34,8 +34,8 @@ pub(crate) use self::{
     rng::{Rng, seeds},
 };
 use super::{
-    Backend, BufferRing, Capabilities, Event, OpState, RealBackend, Report, Resubmit, Submitted,
-    choose_real, either::Either, resubmit,
+    Backend, BelowTests, BufferRing, Capabilities, Event, OpState, Report, Resubmit, Submitted,
+    choose_below_tests, either::Either, resubmit,
 };
 use crate::{
     backend::BackendKind,
@@ -48,7 +48,7 @@ use crate::{
 };
 
 /// The backend of drivers in tests: a real backend, unless this thread has set a simulated one.
-pub(crate) type TestBackend = Either<RealBackend, Sim>;
+pub(crate) type TestBackend = Either<BelowTests, Sim>;
 
 /// A handle of the kernel. The driver has one; tests use others to control the kernel.
 #[derive(Clone)]
@@ -67,7 +67,7 @@ pub(crate) fn choose(
     if let Some(sim) = NEXT.take() {
         return Ok((Either::Second(sim), Event::of_nobody()?, "in memory".into()));
     }
-    let (backend, event, why) = choose_real(wanted, entries, spin)?;
+    let (backend, event, why) = choose_below_tests(wanted, entries, spin)?;
     Ok((Either::First(backend), event, why))
 }
 

@@ -7,6 +7,7 @@ use std::{
 };
 
 use super::types::RawFd;
+use crate::sys::in_simulation;
 
 /// The time for which a [`SharedFd`](crate::SharedFd) of this thread holds a descriptor's number. A
 /// backend that has registered the number in this generation need not check whether the file is the
@@ -47,6 +48,8 @@ impl Drop for FdGeneration {
 }
 
 fn turn_over(fd: RawFd) {
+    // The table is for real numbers.
+    in_simulation!(skip(fd));
     let place = fd as usize;
     // No code uses the table while the thread ends.
     let _ = LIVES.try_with(|lives| {

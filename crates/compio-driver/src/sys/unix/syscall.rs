@@ -18,10 +18,13 @@ use crate::{
         Control, FileOp, NOT_READY, Net, PathOp, Poll, Position, RawResult, Request, Splice,
         Transfer,
     },
-    sys::platform::{
-        self,
-        kinds::{Kind, kind_of},
-        splices::{self, Next},
+    sys::{
+        in_simulation,
+        platform::{
+            self,
+            kinds::{Kind, kind_of},
+            splices::{self, Next},
+        },
     },
 };
 
@@ -49,8 +52,10 @@ pub(crate) unsafe fn call(request: &Request) -> RawResult {
 /// Closes a descriptor once. Its number is free before the file is flushed, so another thread may have
 /// reused it when the call returns, with or without an error.
 pub(crate) fn close(fd: OwnedFd) -> io::Result<()> {
-    // SAFETY: the descriptor is owned, and is not used again.
-    match answer(unsafe { libc::close(fd.into_raw_fd()) }) {
+    let fd = fd.into_raw_fd();
+    in_simulation!(close(fd));
+    // SAFETY: the descriptor was owned, and is not used again.
+    match answer(unsafe { libc::close(fd) }) {
         // A signal interrupted the call. A repetition is not possible, and the state of the data is
         // unknown.
         Ok(_) | Err(libc::EINTR) => Ok(()),

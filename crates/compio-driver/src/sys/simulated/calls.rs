@@ -1,0 +1,428 @@
+//! The calls of the `Os` seam on files, paths, names and handles. Each returns `None` if the call concerns the real
+//! system.
+
+use std::{
+    ffi::OsString,
+    fs::{FileTimes, Metadata, Permissions},
+    io,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    os::{
+        fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd},
+        unix::{
+            ffi::{OsStrExt, OsStringExt},
+            fs::PermissionsExt,
+        },
+    },
+    path::{Path, PathBuf},
+    time::Instant,
+};
+
+use socket2::{Domain, Type};
+
+use libc::{O_APPEND, O_CREAT, O_EXCL, O_RDONLY, O_RDWR, O_TRUNC, O_WRONLY};
+
+use super::{
+    current,
+    descriptors::{Object, is_simulated, own},
+    network::End,
+    requests::uses_simulated,
+    rng::hash_of,
+    socket_calls,
+    trace::Mark,
+    with_current,
+    world::{HostId, State},
+};
+use crate::{
+    backend::BackendKind,
+    request::{RawResult, Request},
+    sys::system_calls::Entry,
+};
+
+/// The result of a call, unless it concerns the real system.
+type Answer<T> = Option<io::Result<T>>;
+
+/// How a file is opened.
+pub(crate) struct Access {
+    pub(crate) read: bool,
+    pub(crate) write: bool,
+    pub(crate) append: bool,
+    pub(crate) truncate: bool,
+    pub(crate) create: bool,
+    pub(crate) create_new: bool,
+    pub(crate) custom_flags: i32,
+    pub(crate) mode: u32,
+}
+
+impl Access {
+    /// The `O_` flags; EINVAL as of std.
+    fn flags(&self) -> Result<i32, i32> {
+        let access = match (self.read, self.write || self.append) {
+            (true, false) => O_RDONLY,
+            (false, true) => O_WRONLY,
+            (true, true) => O_RDWR,
+            (false, false) => return Err(libc::EINVAL),
+        };
+        let writes = self.write || self.append;
+        let changes = self.truncate || self.create || self.create_new;
+        if changes && !writes || self.truncate && self.append && !self.create_new {
+            return Err(libc::EINVAL);
+        }
+        let flag = |is_set, flag| if is_set { flag } else { 0 };
+        Ok(access
+            | flag(self.append, O_APPEND)
+            | flag(self.create || self.create_new, O_CREAT)
+            | flag(self.create_new, O_EXCL)
+            | flag(self.truncate && !self.create_new, O_TRUNC)
+            | self.custom_flags & !libc::O_ACCMODE)
+    }
+}
+
+/// The error of a call that no simulated host has.
+pub(crate) fn unsupported(what: &str) -> io::Error {
+    io::Error::new(
+        io::ErrorKind::Unsupported,
+        format!("a simulated host has no {what}"),
+    )
+}
+
+/// The time of the current host.
+#[inline]
+pub(crate) fn now() -> Option<Instant> {
+    with_current(|world, _| world.instant())
+}
+
+/// An error if there is a current host.
+pub(crate) fn refuse_here<T>(what: &str) -> Answer<T> {
+    with_current(|_, _| Err(unsupported(what)))
+}
+
+/// An error if the handle is a simulated one, or if there is a current host.
+pub(crate) fn refuse<T>(fd: BorrowedFd<'_>, what: &str) -> Answer<T> {
+    (is_simulated(fd.as_raw_fd()) || is_in_host()).then(|| Err(unsupported(what)))
+}
+
+/// Whether there is a current host.
+pub(super) fn is_in_host() -> bool {
+    with_current(|_, _| ()).is_some()
+}
+
+/// # Panics
+///
+/// If the handle is a simulated one.
+#[track_caller]
+pub(crate) fn refuse_to_expose<'a>(fd: BorrowedFd<'a>) -> Option<BorrowedFd<'a>> {
+    assert!(
+        !is_simulated(fd.as_raw_fd()),
+        "the system does not know the handles of a simulated host: use them by the methods of compio, or give this \
+         part of the program an interface that has another implementation in a simulation"
+    );
+    None
+}
+
+/// A call of the current host, which the trace contains.
+fn on_host<T>(
+    call: (u64, &[u8]),
+    code: impl FnOnce(&mut State, HostId) -> Result<T, i32>,
+) -> Answer<T> {
+    with_current(|world, host| {
+        let mut state = world.state();
+        let (kind, name) = call;
+        state.note(Mark::Call, &[kind, host as u64, hash_of(name)]);
+        let result = if state.hosts[host].has_crashed {
+            Err(libc::EIO)
+        } else {
+            code(&mut state, host)
+        };
+        let code = result.as_ref().err().copied().unwrap_or(0);
+        state.note(Mark::Result, &[code as u64]);
+        result.map_err(io::Error::from_raw_os_error)
+    })
+}
+
+/// A call on a handle. EBADF if its simulation has ended or another host is current.
+pub(super) fn on_handle<T>(
+    kind: u64,
+    fd: RawFd,
+    code: impl FnOnce(&mut State, HostId) -> Result<T, i32>,
+) -> Answer<T> {
+    if !is_simulated(fd) {
+        return is_in_host().then(|| Err(unsupported("real handles")));
+    }
+    let called = with_current(|world, host| {
+        let mut state = world.state();
+        let index = state.descriptors.index(fd);
+        state.note(Mark::Call, &[kind, index]);
+        code(&mut state, host)
+    });
+    let result = called.unwrap_or(Err(libc::EBADF));
+    Some(result.map_err(io::Error::from_raw_os_error))
+}
+
+/// close(2). A handle of a simulation that has ended is closed already.
+pub(crate) fn close(fd: RawFd) -> Answer<()> {
+    if !is_simulated(fd) {
+        return None;
+    }
+    // Without a current host, its host has ended, and has closed it.
+    with_current(|world, _| {
+        if let Some(mut state) = world.try_state() {
+            state.close(fd, End::Close);
+        }
+    });
+    Some(Ok(()))
+}
+
+/// Nothing to do for a simulated descriptor.
+pub(crate) fn skip(fd: RawFd) -> Option<()> {
+    is_simulated(fd).then_some(())
+}
+
+/// EBADF for a simulated handle in a request to a real kernel.
+pub(crate) fn refuse_stray(kind: BackendKind, request: &Request) -> Option<Option<RawResult>> {
+    let is_stray = kind != BackendKind::Simulated && uses_simulated(request);
+    is_stray.then_some(Some(Err(libc::EBADF)))
+}
+
+pub(crate) fn create_socket(domain: Domain, kind: Type) -> Answer<OwnedFd> {
+    socket_calls::create(domain, kind)
+}
+
+pub(crate) fn has_messages(fd: RawFd) -> Option<bool> {
+    let socket = socket_calls::of_number(fd)?;
+    Some(socket.r#type().is_ok_and(|kind| kind != Type::STREAM))
+}
+
+pub(crate) fn duplicate(fd: BorrowedFd<'_>) -> Answer<OwnedFd> {
+    let fd = fd.as_raw_fd();
+    on_handle(10, fd, |state, host| {
+        let object = state.descriptors.get(fd, host)?.object;
+        let new = match object {
+            Object::Socket(socket) => state.open_socket(host, socket)?,
+            // A closure may own a second directory, and drop it past the seam.
+            Object::File(file) if state.hosts[host].files.is_dir(file)? => {
+                return Err(libc::ENOSYS);
+            }
+            Object::File(file) => {
+                let new = state.descriptors.add(host, object)?;
+                state.hosts[host].files.duplicate(file);
+                new
+            }
+        };
+        Ok(own(new))
+    })
+}
+
+pub(crate) fn open(path: &Path, access: Access) -> Answer<OwnedFd> {
+    let path = path.as_os_str().as_bytes();
+    on_host((11, path), |state, host| {
+        let flags = access.flags()?;
+        let dir = libc::AT_FDCWD;
+        state
+            .open_file(host, dir, path, flags, access.mode)
+            .map(own)
+    })
+}
+
+pub(crate) fn file_len(fd: BorrowedFd<'_>) -> Answer<u64> {
+    let fd = fd.as_raw_fd();
+    on_handle(12, fd, |state, host| {
+        let file = state.file_of(host, fd)?;
+        Ok(state.hosts[host].files.attributes(file)?.len)
+    })
+}
+
+pub(crate) fn file_metadata(fd: BorrowedFd<'_>) -> Answer<Metadata> {
+    refuse(fd, "attributes of std")
+}
+
+pub(crate) fn set_len(fd: BorrowedFd<'_>, len: u64) -> Answer<()> {
+    let fd = fd.as_raw_fd();
+    on_handle(13, fd, |state, host| {
+        let file = state.file_of(host, fd)?;
+        let time = state.file_time();
+        state.hosts[host].files.set_len(file, len, time)
+    })
+}
+
+pub(crate) fn set_file_permissions(fd: BorrowedFd<'_>, permissions: &Permissions) -> Answer<()> {
+    let fd = fd.as_raw_fd();
+    on_handle(14, fd, |state, host| {
+        let file = state.file_of(host, fd)?;
+        let time = state.file_time();
+        let files = &mut state.hosts[host].files;
+        files.set_mode(file, permissions.mode(), time)
+    })
+}
+
+pub(crate) fn set_times(fd: BorrowedFd<'_>, _: FileTimes) -> Answer<()> {
+    // std does not return the values of its `FileTimes`.
+    refuse(fd, "settable times of files")
+}
+
+pub(crate) fn try_lock(fd: BorrowedFd<'_>) -> Answer<bool> {
+    refuse(fd, "locks of files")
+}
+
+pub(crate) fn unlock(fd: BorrowedFd<'_>) -> Answer<()> {
+    refuse(fd, "locks of files")
+}
+
+/// Whether it is a regular file.
+pub(crate) fn is_file(fd: RawFd) -> Option<bool> {
+    let mode = on_handle(15, fd, |state, host| {
+        let file = state.file_of(host, fd)?;
+        Ok(state.hosts[host].files.attributes(file)?.mode)
+    })?;
+    Some(mode.is_ok_and(|mode| mode & libc::S_IFMT == libc::S_IFREG))
+}
+
+/// The description of a handle that is no socket.
+pub(crate) fn path_of(fd: RawFd) -> Option<Option<String>> {
+    is_simulated(fd).then(|| Some("simulated file".to_owned()))
+}
+
+pub(crate) fn path_metadata(_: &Path) -> Answer<Metadata> {
+    with_current(|_, _| Err(unsupported("attributes of std")))
+}
+
+pub(crate) fn set_permissions(path: &Path, permissions: &Permissions) -> Answer<()> {
+    let path = path.as_os_str().as_bytes();
+    on_host((16, path), |state, host| {
+        let time = state.file_time();
+        let files = &mut state.hosts[host].files;
+        files.set_permissions(path, permissions.mode(), time)
+    })
+}
+
+pub(crate) fn copy(from: &Path, to: &Path) -> Answer<u64> {
+    let (from, to) = (from.as_os_str().as_bytes(), to.as_os_str().as_bytes());
+    on_host((17, to), |state, host| {
+        let time = state.file_time();
+        state.hosts[host].files.copy(from, to, time)
+    })
+}
+
+pub(crate) fn rename(from: &Path, to: &Path) -> Answer<()> {
+    let (from, to) = (from.as_os_str().as_bytes(), to.as_os_str().as_bytes());
+    on_host((18, to), |state, host| {
+        let time = state.file_time();
+        state.hosts[host].files.rename(from, to, time)
+    })
+}
+
+pub(crate) fn hard_link(original: &Path, link: &Path) -> Answer<()> {
+    let original = original.as_os_str().as_bytes();
+    let link = link.as_os_str().as_bytes();
+    on_host((19, link), |state, host| {
+        let time = state.file_time();
+        state.hosts[host].files.hard_link(original, link, time)
+    })
+}
+
+pub(crate) fn read_link(path: &Path) -> Answer<PathBuf> {
+    let path = path.as_os_str().as_bytes();
+    on_host((20, path), |state, host| {
+        let target = state.hosts[host].files.read_link(path)?;
+        Ok(OsString::from_vec(target).into())
+    })
+}
+
+pub(crate) fn canonicalize(path: &Path) -> Answer<PathBuf> {
+    let path = path.as_os_str().as_bytes();
+    on_host((21, path), |state, host| {
+        let found = state.hosts[host].files.canonicalize(path)?;
+        Ok(OsString::from_vec(found).into())
+    })
+}
+
+/// The current directory of each host is `/`.
+pub(crate) fn absolute(path: &Path) -> Answer<PathBuf> {
+    with_current(|_, _| {
+        if path.as_os_str().is_empty() {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        Ok(Path::new("/").join(path))
+    })
+}
+
+pub(crate) fn create_dir(path: &Path, recursive: bool, mode: u32) -> Answer<()> {
+    let path = path.as_os_str().as_bytes();
+    on_host((22, path), |state, host| {
+        let time = state.file_time();
+        let files = &mut state.hosts[host].files;
+        let mode = mode & !0o022;
+        if recursive {
+            files.make_dirs(path, mode, time)
+        } else {
+            files.make_dir(path, mode, time)
+        }
+    })
+}
+
+pub(crate) fn remove(path: &Path, is_dir: bool) -> Answer<()> {
+    let path = path.as_os_str().as_bytes();
+    on_host((23, path), |state, host| {
+        let time = state.file_time();
+        state.hosts[host].files.remove(path, is_dir, time)
+    })
+}
+
+pub(crate) fn remove_dir_all(path: &Path) -> Answer<()> {
+    let path = path.as_os_str().as_bytes();
+    on_host((24, path), |state, host| {
+        let time = state.file_time();
+        state.hosts[host].files.remove_all(path, time)
+    })
+}
+
+/// The entries of a directory.
+pub(crate) type Entries = Box<dyn Iterator<Item = io::Result<Entry>> + Send>;
+
+pub(crate) fn read_dir(path: &Path) -> Answer<Entries> {
+    let path = path.as_os_str().as_bytes();
+    on_host((25, path), |state, host| {
+        let entries = state.hosts[host].files.read_dir(path)?;
+        let entries = entries.into_iter().map(|(name, kind, ino)| {
+            Ok(Entry {
+                name: OsString::from_vec(name),
+                kind: Some(kind),
+                ino,
+            })
+        });
+        Ok(Box::new(entries) as Entries)
+    })
+}
+
+/// `host:port`.
+pub(crate) fn resolve_with_port(name: &str) -> Answer<Vec<SocketAddr>> {
+    current()?;
+    if let Ok(address) = name.parse() {
+        return Some(Ok(vec![address]));
+    }
+    let parts = name.rsplit_once(':');
+    let parts = parts.and_then(|(host, port)| Some((host, port.parse().ok()?)));
+    let Some((host, port)) = parts else {
+        let text = "invalid socket address";
+        return Some(Err(io::Error::new(io::ErrorKind::InvalidInput, text)));
+    };
+    resolve(host, port)
+}
+
+pub(crate) fn resolve(name: &str, port: u16) -> Answer<Vec<SocketAddr>> {
+    let found = on_host((26, name.as_bytes()), |state, _| {
+        if name == "localhost" {
+            return Ok(Some(IpAddr::V4(Ipv4Addr::LOCALHOST)));
+        }
+        let host = state.names.get(name);
+        Ok(host
+            .map(|host| state.hosts[*host].address)
+            .or_else(|| name.parse().ok()))
+    })?;
+    Some(found.and_then(|found| match found {
+        Some(ip) => Ok(vec![SocketAddr::new(ip, port)]),
+        None => Err(io::Error::new(
+            io::ErrorKind::NotFound,
+            format!("no host of the simulation has the name `{name}`"),
+        )),
+    }))
+}

@@ -1,0 +1,261 @@
+//! Changes of directories.
+
+use std::time::Duration;
+
+use libc::{EEXIST, EINVAL, EISDIR, ENOENT, ENOTDIR, ENOTEMPTY, EPERM};
+
+use super::{Content, Directory, FileSystem, Ino, Node, ROOT, tree::Place};
+
+impl FileSystem {
+    pub(in crate::sys::simulated) fn make_dir(
+        &mut self,
+        path: &[u8],
+        mode: u32,
+        time: Duration,
+    ) -> Result<(), i32> {
+        let place = self.walk(ROOT, path, false)?;
+        if place.found.is_some() {
+            return Err(EEXIST);
+        }
+        let directory = Directory {
+            parent: place.parent,
+            ..Directory::default()
+        };
+        let made = self.add(Node::Directory(directory), mode, time);
+        self.link_at(&place, made, time)
+    }
+
+    /// As [`make_dir`](Self::make_dir), with the missing parents. An existing directory is no error.
+    pub(in crate::sys::simulated) fn make_dirs(
+        &mut self,
+        path: &[u8],
+        mode: u32,
+        time: Duration,
+    ) -> Result<(), i32> {
+        for (at, _) in path.iter().enumerate().filter(|(_, byte)| **byte == b'/') {
+            if at > 0 {
+                self.make_dir_if_missing(&path[..at], mode, time)?;
+            }
+        }
+        self.make_dir_if_missing(path, mode, time)
+    }
+
+    fn make_dir_if_missing(&mut self, path: &[u8], mode: u32, time: Duration) -> Result<(), i32> {
+        match self.make_dir(path, mode, time) {
+            Err(EEXIST) => {
+                let found = self.find(path, true)?;
+                self.directory(found).map(drop).map_err(|_| EEXIST)
+            }
+            result => result,
+        }
+    }
+
+    pub(in crate::sys::simulated) fn remove(
+        &mut self,
+        path: &[u8],
+        is_dir: bool,
+        time: Duration,
+    ) -> Result<(), i32> {
+        let place = self.walk(ROOT, path, false)?;
+        let found = place.found.ok_or(ENOENT)?;
+        if place.name.is_empty() {
+            return Err(EINVAL);
+        }
+        match self.directory(found) {
+            Ok(_) if !is_dir => return Err(EISDIR),
+            Ok(directory) if !directory.entries.is_empty() => return Err(ENOTEMPTY),
+            Err(_) if is_dir => return Err(ENOTDIR),
+            Ok(_) | Err(_) => {}
+        }
+        self.unlink_at(&place, found, time)
+    }
+
+    /// Removes a directory with its contents.
+    pub(in crate::sys::simulated) fn remove_all(
+        &mut self,
+        path: &[u8],
+        time: Duration,
+    ) -> Result<(), i32> {
+        let found = self.find(path, false)?;
+        let names: Vec<_> = self.directory(found)?.entries.clone().into_iter().collect();
+        for (name, ino) in names {
+            let inner = [path, b"/", &name].concat();
+            if self.directory(ino).is_ok() {
+                self.remove_all(&inner, time)?;
+            } else {
+                self.remove(&inner, false, time)?;
+            }
+        }
+        self.remove(path, true, time)
+    }
+
+    pub(in crate::sys::simulated) fn rename(
+        &mut self,
+        from: &[u8],
+        to: &[u8],
+        time: Duration,
+    ) -> Result<(), i32> {
+        let from = self.walk(ROOT, from, false)?;
+        let moved = from.found.ok_or(ENOENT)?;
+        let to = self.walk(ROOT, to, false)?;
+        if from.name.is_empty() || to.name.is_empty() {
+            return Err(EINVAL);
+        }
+        let is_dir = self.directory(moved).is_ok();
+        if is_dir && self.is_inside(to.parent, moved) {
+            return Err(EINVAL);
+        }
+        if let Some(replaced) = to.found {
+            if replaced == moved {
+                return Ok(());
+            }
+            match self.directory(replaced) {
+                Ok(_) if !is_dir => return Err(EISDIR),
+                Ok(directory) if !directory.entries.is_empty() => return Err(ENOTEMPTY),
+                Err(_) if is_dir => return Err(ENOTDIR),
+                Ok(_) | Err(_) => {}
+            }
+            self.unlink_at(&to, replaced, time)?;
+        } else if to.must_be_dir && !is_dir {
+            return Err(ENOTDIR);
+        }
+        self.link_at(&to, moved, time)?;
+        if is_dir {
+            self.directory_mut(moved)?.parent = to.parent;
+        }
+        self.unlink_at(&from, moved, time)
+    }
+
+    /// Whether `inner` is the directory `outer`, or inside of it.
+    fn is_inside(&self, inner: Ino, outer: Ino) -> bool {
+        let mut at = inner;
+        loop {
+            if at == outer {
+                return true;
+            }
+            match self.directory(at) {
+                Ok(directory) if at != ROOT => at = directory.parent,
+                Ok(_) | Err(_) => return false,
+            }
+        }
+    }
+
+    pub(in crate::sys::simulated) fn hard_link(
+        &mut self,
+        original: &[u8],
+        link: &[u8],
+        time: Duration,
+    ) -> Result<(), i32> {
+        let original = self.find(original, false)?;
+        if self.directory(original).is_ok() {
+            return Err(EPERM);
+        }
+        let place = self.walk(ROOT, link, false)?;
+        if place.found.is_some() {
+            return Err(EEXIST);
+        }
+        self.link_at(&place, original, time)
+    }
+
+    pub(in crate::sys::simulated) fn symlink(
+        &mut self,
+        target: &[u8],
+        link: &[u8],
+        time: Duration,
+    ) -> Result<(), i32> {
+        let place = self.walk(ROOT, link, false)?;
+        if place.found.is_some() {
+            return Err(EEXIST);
+        }
+        if target.is_empty() {
+            return Err(ENOENT);
+        }
+        let made = self.add(Node::Symlink(target.to_vec()), 0o777, time);
+        self.link_at(&place, made, time)
+    }
+
+    pub(in crate::sys::simulated) fn set_permissions(
+        &mut self,
+        path: &[u8],
+        mode: u32,
+        time: Duration,
+    ) -> Result<(), i32> {
+        let found = self.find(path, true)?;
+        let inode = self.inodes.get_mut(&found).ok_or(ENOENT)?;
+        inode.mode = mode & 0o7777;
+        inode.times.changed = time;
+        Ok(())
+    }
+
+    /// Copies content and permissions. Returns the number of bytes.
+    pub(in crate::sys::simulated) fn copy(
+        &mut self,
+        from: &[u8],
+        to: &[u8],
+        time: Duration,
+    ) -> Result<u64, i32> {
+        let from = self.find(from, true)?;
+        let inode = self.inodes.get(&from).ok_or(ENOENT)?;
+        let Node::File(content) = &inode.node else {
+            return Err(EINVAL);
+        };
+        let (bytes, mode) = (content.read(0, usize::MAX), inode.mode);
+        let place = self.walk(ROOT, to, true)?;
+        let to = match place.found {
+            Some(found) => found,
+            None => self.make_file(&place, mode, time)?,
+        };
+        let inode = self.inodes.get_mut(&to).ok_or(ENOENT)?;
+        let Node::File(content) = &mut inode.node else {
+            return Err(EISDIR);
+        };
+        content.set_len(0);
+        content.write(0, &bytes);
+        inode.mode = mode;
+        inode.modified(time);
+        Ok(bytes.len() as u64)
+    }
+
+    /// Creates an empty file at a place without one.
+    pub(super) fn make_file(
+        &mut self,
+        place: &Place,
+        mode: u32,
+        time: Duration,
+    ) -> Result<Ino, i32> {
+        if place.must_be_dir {
+            return Err(EISDIR);
+        }
+        let made = self.add(Node::File(Content::default()), mode, time);
+        self.link_at(place, made, time)?;
+        Ok(made)
+    }
+
+    fn link_at(&mut self, place: &Place, ino: Ino, time: Duration) -> Result<(), i32> {
+        let directory = self.directory_mut(place.parent)?;
+        directory.entries.insert(place.name.clone(), ino);
+        if let Some(inode) = self.inodes.get_mut(&place.parent) {
+            inode.modified(time);
+        }
+        if let Some(inode) = self.inodes.get_mut(&ino) {
+            inode.links += 1;
+            inode.times.changed = time;
+        }
+        Ok(())
+    }
+
+    fn unlink_at(&mut self, place: &Place, ino: Ino, time: Duration) -> Result<(), i32> {
+        self.directory_mut(place.parent)?
+            .entries
+            .remove(&place.name);
+        if let Some(inode) = self.inodes.get_mut(&place.parent) {
+            inode.modified(time);
+        }
+        if let Some(inode) = self.inodes.get_mut(&ino) {
+            inode.links -= 1;
+            inode.times.changed = time;
+        }
+        self.release(ino);
+        Ok(())
+    }
+}

@@ -1,0 +1,234 @@
+//! Open files.
+
+use std::time::Duration;
+
+use libc::{
+    EBADF, EEXIST, EINVAL, EISDIR, ELOOP, ENOENT, ENOSYS, ENOTDIR, O_ACCMODE, O_APPEND, O_CREAT,
+    O_DIRECTORY, O_DSYNC, O_EXCL, O_NOFOLLOW, O_PATH, O_RDONLY, O_TMPFILE, O_TRUNC, O_WRONLY,
+};
+
+use super::{Attributes, FileSystem, Ino, Inode, Node};
+use crate::sys::simulated::descriptors::FileId;
+
+/// An open file description.
+#[derive(Debug)]
+pub(super) struct Handle {
+    ino: Ino,
+    cursor: u64,
+    can_read: bool,
+    can_write: bool,
+    appends: bool,
+    /// Each write is followed by a sync.
+    syncs: bool,
+    /// The number of its descriptors.
+    descriptors: u32,
+}
+
+/// An entry of a directory: its name, the `S_IF` bits of its type, its inode number.
+pub(in crate::sys::simulated) type DirEntry = (Vec<u8>, u32, Ino);
+
+impl FileSystem {
+    /// open(2), from the directory `start`. The result has one descriptor.
+    pub(super) fn open_at(
+        &mut self,
+        start: Ino,
+        path: &[u8],
+        flags: i32,
+        mode: u32,
+        time: Duration,
+    ) -> Result<FileId, i32> {
+        if flags & O_PATH != 0 || flags & O_TMPFILE == O_TMPFILE {
+            return Err(ENOSYS);
+        }
+        let is_exclusive = flags & O_CREAT != 0 && flags & O_EXCL != 0;
+        let follows = flags & O_NOFOLLOW == 0 && !is_exclusive;
+        let place = self.walk(start, path, follows)?;
+        let ino = match place.found {
+            Some(_) if is_exclusive => return Err(EEXIST),
+            Some(found) => found,
+            None if flags & O_CREAT != 0 => self.make_file(&place, mode & !0o022, time)?,
+            None => return Err(ENOENT),
+        };
+        let access = flags & O_ACCMODE;
+        let inode = self.inodes.get_mut(&ino).ok_or(ENOENT)?;
+        match &mut inode.node {
+            Node::Directory(_) if access != O_RDONLY || flags & O_CREAT != 0 => {
+                return Err(EISDIR);
+            }
+            Node::Symlink(_) => return Err(ELOOP),
+            Node::File(_) if flags & O_DIRECTORY != 0 => return Err(ENOTDIR),
+            Node::File(content) if flags & O_TRUNC != 0 && access != O_RDONLY => {
+                content.set_len(0);
+                inode.modified(time);
+            }
+            Node::Directory(_) | Node::File(_) => {}
+        }
+        inode.opens += 1;
+        self.last_file += 1;
+        let handle = Handle {
+            ino,
+            cursor: 0,
+            can_read: access != O_WRONLY,
+            can_write: access != O_RDONLY,
+            appends: flags & O_APPEND != 0,
+            syncs: flags & O_DSYNC != 0,
+            descriptors: 1,
+        };
+        self.open.insert(self.last_file, handle);
+        Ok(self.last_file)
+    }
+
+    /// One more descriptor of an open file.
+    pub(in crate::sys::simulated) fn duplicate(&mut self, file: FileId) {
+        if let Some(handle) = self.open.get_mut(&file) {
+            handle.descriptors += 1;
+        }
+    }
+
+    /// One descriptor less. The last one closes the file.
+    pub(in crate::sys::simulated) fn close(&mut self, file: FileId) {
+        let Some(handle) = self.open.get_mut(&file) else {
+            return;
+        };
+        handle.descriptors -= 1;
+        if handle.descriptors > 0 {
+            return;
+        }
+        let ino = handle.ino;
+        self.open.remove(&file);
+        if let Some(inode) = self.inodes.get_mut(&ino) {
+            inode.opens -= 1;
+        }
+        self.release(ino);
+    }
+
+    /// The inode of an open file.
+    pub(super) fn ino_of(&self, file: FileId) -> Result<Ino, i32> {
+        self.open.get(&file).map(|handle| handle.ino).ok_or(EBADF)
+    }
+
+    fn inode_of(&mut self, file: FileId) -> Result<&mut Inode, i32> {
+        let ino = self.ino_of(file)?;
+        self.inodes.get_mut(&ino).ok_or(EBADF)
+    }
+
+    /// At most `max` bytes, from an offset or from the cursor.
+    pub(in crate::sys::simulated) fn read(
+        &mut self,
+        file: FileId,
+        at: Option<u64>,
+        max: usize,
+        time: Duration,
+    ) -> Result<Vec<u8>, i32> {
+        let handle = self.open.get_mut(&file).ok_or(EBADF)?;
+        if !handle.can_read {
+            return Err(EBADF);
+        }
+        let inode = self.inodes.get_mut(&handle.ino).ok_or(EBADF)?;
+        let Node::File(content) = &inode.node else {
+            return Err(EISDIR);
+        };
+        let offset = at.unwrap_or(handle.cursor);
+        if i64::try_from(offset).is_err() {
+            return Err(EINVAL);
+        }
+        let bytes = content.read(offset, max);
+        inode.times.accessed = time;
+        if at.is_none() {
+            handle.cursor += bytes.len() as u64;
+        }
+        Ok(bytes)
+    }
+
+    /// Writes all bytes, at an offset or at the cursor. Returns their number.
+    pub(in crate::sys::simulated) fn write(
+        &mut self,
+        file: FileId,
+        at: Option<u64>,
+        bytes: &[u8],
+        time: Duration,
+    ) -> Result<u32, i32> {
+        let handle = self.open.get_mut(&file).ok_or(EBADF)?;
+        if !handle.can_write {
+            return Err(EBADF);
+        }
+        let inode = self.inodes.get_mut(&handle.ino).ok_or(EBADF)?;
+        let Node::File(content) = &mut inode.node else {
+            return Err(EISDIR);
+        };
+        let offset = match at {
+            _ if handle.appends => content.len(),
+            Some(offset) => offset,
+            None => handle.cursor,
+        };
+        let end = offset.checked_add(bytes.len() as u64);
+        if end.is_none_or(|end| i64::try_from(end).is_err()) {
+            return Err(libc::EFBIG);
+        }
+        content.write(offset, bytes);
+        if handle.syncs {
+            content.sync();
+        }
+        inode.modified(time);
+        if at.is_none() {
+            handle.cursor = offset + bytes.len() as u64;
+        }
+        Ok(bytes.len() as u32)
+    }
+
+    pub(in crate::sys::simulated) fn sync(&mut self, file: FileId) -> Result<(), i32> {
+        let ino = self.ino_of(file)?;
+        self.sync_inode(ino);
+        Ok(())
+    }
+
+    pub(in crate::sys::simulated) fn set_len(
+        &mut self,
+        file: FileId,
+        len: u64,
+        time: Duration,
+    ) -> Result<(), i32> {
+        let handle = self.open.get(&file).ok_or(EBADF)?;
+        if !handle.can_write || i64::try_from(len).is_err() {
+            return Err(EINVAL);
+        }
+        let inode = self.inode_of(file)?;
+        let Node::File(content) = &mut inode.node else {
+            return Err(EINVAL);
+        };
+        content.set_len(len);
+        inode.modified(time);
+        Ok(())
+    }
+
+    pub(in crate::sys::simulated) fn is_dir(&self, file: FileId) -> Result<bool, i32> {
+        Ok(self.directory(self.ino_of(file)?).is_ok())
+    }
+
+    pub(in crate::sys::simulated) fn attributes(&self, file: FileId) -> Result<Attributes, i32> {
+        self.attributes_of(self.ino_of(file)?)
+    }
+
+    pub(in crate::sys::simulated) fn set_mode(
+        &mut self,
+        file: FileId,
+        mode: u32,
+        time: Duration,
+    ) -> Result<(), i32> {
+        let inode = self.inode_of(file)?;
+        inode.mode = mode & 0o7777;
+        inode.times.changed = time;
+        Ok(())
+    }
+
+    /// The entries of a directory, by name.
+    pub(in crate::sys::simulated) fn read_dir(&self, path: &[u8]) -> Result<Vec<DirEntry>, i32> {
+        let found = self.find(path, true)?;
+        let entries = &self.directory(found)?.entries;
+        let entry = |(name, ino): (&Vec<u8>, &Ino)| {
+            let mode = self.attributes_of(*ino)?.mode;
+            Ok((name.clone(), mode & libc::S_IFMT, *ino))
+        };
+        entries.iter().map(entry).collect()
+    }
+}

@@ -1,0 +1,166 @@
+//! The requests of files and paths.
+
+use std::{ffi::CStr, mem, time::Duration};
+
+use libc::{EBADF, EINVAL, ENOENT, ENOTDIR};
+
+use super::{Attributes, Ino, ROOT};
+use crate::{
+    request::{CURRENT_DIR, FileOp, PathOp, PathUnit, RawFd, RawResult},
+    sys::{
+        Stat,
+        simulated::{
+            descriptors::{Object, as_answer},
+            rng::hash_of,
+            trace::Mark,
+            world::{HostId, State},
+        },
+    },
+};
+
+impl State {
+    /// # Safety
+    ///
+    /// The memory of the request is valid.
+    pub(in crate::sys::simulated) unsafe fn file_op(
+        &mut self,
+        host: HostId,
+        op: &FileOp,
+    ) -> RawResult {
+        let time = self.file_time();
+        match *op {
+            FileOp::Sync { fd, .. } => {
+                let file = self.file_of(host, fd)?;
+                self.hosts[host].files.sync(file)?;
+                Ok(0)
+            }
+            FileOp::Open {
+                dir,
+                path,
+                flags,
+                mode,
+            } => {
+                // SAFETY: passed on from this function.
+                let path = unsafe { bytes_of(path) };
+                self.open_file(host, dir, path, flags, mode).map(as_answer)
+            }
+            FileOp::Stat {
+                dir,
+                path,
+                follow,
+                into,
+            } => {
+                // SAFETY: likewise.
+                let path = unsafe { bytes_of(path) };
+                let start = self.start_of(host, dir)?;
+                let files = &self.hosts[host].files;
+                let found = files.walk(start, path, follow)?.found.ok_or(ENOENT)?;
+                let stat = stat_of(files.attributes_of(found)?);
+                // SAFETY: likewise.
+                unsafe { into.write(stat) };
+                Ok(0)
+            }
+            FileOp::StatFd { fd, into } => {
+                let file = self.file_of(host, fd)?;
+                let stat = stat_of(self.hosts[host].files.attributes(file)?);
+                // SAFETY: likewise.
+                unsafe { into.write(stat) };
+                Ok(0)
+            }
+            FileOp::Truncate { fd, len } => {
+                let file = self.file_of(host, fd)?;
+                self.hosts[host].files.set_len(file, len, time)?;
+                Ok(0)
+            }
+        }
+    }
+
+    /// # Safety
+    ///
+    /// The memory of the request is valid.
+    pub(in crate::sys::simulated) unsafe fn path_op(
+        &mut self,
+        host: HostId,
+        op: &PathOp,
+    ) -> RawResult {
+        let time = self.file_time();
+        let files = &mut self.hosts[host].files;
+        // SAFETY: passed on from this function.
+        let bytes = |path| unsafe { bytes_of(path) };
+        let done = match *op {
+            PathOp::Rename { from, to } => files.rename(bytes(from), bytes(to), time),
+            PathOp::Remove { path, is_dir } => files.remove(bytes(path), is_dir, time),
+            PathOp::MakeDir { path, mode } => files.make_dir(bytes(path), mode & !0o022, time),
+            PathOp::Link {
+                original,
+                link,
+                is_symbolic: true,
+            } => files.symlink(bytes(original), bytes(link), time),
+            PathOp::Link { original, link, .. } => {
+                files.hard_link(bytes(original), bytes(link), time)
+            }
+        };
+        done.map(|()| 0)
+    }
+
+    /// open(2): a new descriptor.
+    pub(in crate::sys::simulated) fn open_file(
+        &mut self,
+        host: HostId,
+        dir: RawFd,
+        path: &[u8],
+        flags: i32,
+        mode: u32,
+    ) -> Result<RawFd, i32> {
+        self.note(Mark::Call, &[2, hash_of(path), flags as u64]);
+        let start = self.start_of(host, dir)?;
+        let time = self.file_time();
+        let file = self.hosts[host]
+            .files
+            .open_at(start, path, flags, mode, time)?;
+        self.descriptors.add(host, Object::File(file))
+    }
+
+    /// The file of a descriptor.
+    pub(in crate::sys::simulated) fn file_of(&self, host: HostId, fd: RawFd) -> Result<u64, i32> {
+        match self.descriptors.get(fd, host)?.object {
+            Object::File(file) => Ok(file),
+            Object::Socket(_) => Err(EINVAL),
+        }
+    }
+
+    /// The directory at which relative paths begin.
+    fn start_of(&self, host: HostId, dir: RawFd) -> Result<Ino, i32> {
+        if dir == CURRENT_DIR {
+            return Ok(ROOT);
+        }
+        let Object::File(file) = self.descriptors.get(dir, host).map_err(|_| EBADF)?.object else {
+            return Err(ENOTDIR);
+        };
+        self.hosts[host].files.ino_of(file)
+    }
+}
+
+/// # Safety
+///
+/// There is a path with a NUL at its end, which lives for as long as the result is used.
+unsafe fn bytes_of<'a>(path: *const PathUnit) -> &'a [u8] {
+    // SAFETY: by this function's contract.
+    unsafe { CStr::from_ptr(path) }.to_bytes()
+}
+
+fn stat_of(attributes: Attributes) -> Stat {
+    let parts = |time: Duration| (time.as_secs() as i64, i64::from(time.subsec_nanos()));
+    // SAFETY: a plain C struct of integers.
+    let mut stat: libc::stat = unsafe { mem::zeroed() };
+    stat.st_ino = attributes.ino;
+    stat.st_mode = attributes.mode;
+    stat.st_nlink = u64::from(attributes.links) as _;
+    stat.st_size = attributes.len as i64;
+    stat.st_blksize = 4096;
+    stat.st_blocks = attributes.len.div_ceil(512) as i64;
+    (stat.st_atime, stat.st_atime_nsec) = parts(attributes.accessed);
+    (stat.st_mtime, stat.st_mtime_nsec) = parts(attributes.modified);
+    (stat.st_ctime, stat.st_ctime_nsec) = parts(attributes.changed);
+    Stat::from_older(&stat)
+}

@@ -1,0 +1,109 @@
+//! The simulated system: many hosts in one thread, in memory, with a virtual clock. Feature `sim`.
+//!
+//! | file | content |
+//! |---|---|
+//! | `world.rs` | the hosts, their clock, the order of all events |
+//! | `events.rs`, `ready.rs` | the queue of events; the hosts with work |
+//! | `drivers.rs`, `backend.rs`, `requests.rs` | requests in flight; the backend of a driver; the dispatch of requests |
+//! | `calls.rs`, `socket_calls.rs` | the calls of the `Os` seam |
+//! | `descriptors.rs`, `memory.rs` | numbers of descriptors; the memory of requests |
+//! | `network/`, `files/` | sockets; the file system of a host |
+//! | `rng.rs`, `trace.rs` | random streams; the hash over a run |
+//!
+//! # Dispatch
+//!
+//! A thread has at most one current host ([`World::enter`]). While it has one, a new driver gets the backend
+//! [`Simulated`], and the functions of [`os_calls`](crate::os_calls) that take no handle concern the host. Those that
+//! take a handle concern the simulation if the number of the handle is a [simulated one](descriptors::is_simulated). Each such
+//! function begins with [`in_simulation`]. Without the feature the macro is empty.
+//!
+//! # Determinism
+//!
+//! All state has an order: there are no hash maps. All chance comes from streams of the seed. No code of a user runs
+//! while the state is borrowed.
+
+mod backend;
+pub(crate) mod calls;
+mod descriptors;
+mod drivers;
+mod events;
+mod files;
+mod memory;
+mod network;
+mod ready;
+mod requests;
+mod rng;
+pub(crate) mod socket_calls;
+mod trace;
+mod world;
+
+use std::{cell::RefCell, fmt, io, rc::Rc};
+
+use self::backend::Simulated;
+pub use self::world::{AddHostError, Advanced, HostId, Settings, World};
+use super::{Event, RealBackend, choose_real, either::Either};
+use crate::{backend::BackendKind, spin::Spin};
+
+/// The backend of a driver: simulated if it was made while a host is current.
+pub(crate) type Backend = Either<Simulated, RealBackend>;
+
+thread_local! {
+    static CURRENT: RefCell<Option<(Rc<World>, HostId)>> = const { RefCell::new(None) };
+}
+
+/// As for the real system, for the current host if there is one.
+pub(crate) fn choose(
+    wanted: Option<BackendKind>,
+    entries: u32,
+    spin: Spin,
+) -> io::Result<(Backend, Event, String)> {
+    if let Some((world, host)) = current() {
+        let why = format!("it belongs to the simulated host `{}`", world.name(host));
+        let backend = Simulated::new(world, host);
+        return Ok((Either::First(backend), Event::Simulated, why));
+    }
+    let (backend, event, why) = choose_real(wanted, entries, spin)?;
+    Ok((Either::Second(backend), event, why))
+}
+
+/// The current host of this thread, and its world.
+pub fn current() -> Option<(Rc<World>, HostId)> {
+    CURRENT.try_with(|current| current.borrow().clone()).ok()?
+}
+
+/// Calls `code` with the current host, without a handle of the world.
+fn with_current<T>(code: impl FnOnce(&World, HostId) -> T) -> Option<T> {
+    let call = |current: &RefCell<Option<(Rc<World>, HostId)>>| {
+        let current = current.borrow();
+        current.as_ref().map(|(world, host)| code(world, *host))
+    };
+    CURRENT.try_with(call).ok()?
+}
+
+impl World {
+    /// Makes the host the current one of this thread, until the result is dropped.
+    pub fn enter(self: &Rc<Self>, host: HostId) -> EnteredHost {
+        let now = Some((Rc::clone(self), host));
+        EnteredHost {
+            before: CURRENT.replace(now),
+        }
+    }
+}
+
+/// While it lives, a host is the current one.
+pub struct EnteredHost {
+    before: Option<(Rc<World>, HostId)>,
+}
+
+impl Drop for EnteredHost {
+    fn drop(&mut self) {
+        // Dropped with nothing borrowed.
+        let _ours = CURRENT.replace(self.before.take());
+    }
+}
+
+impl fmt::Debug for EnteredHost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EnteredHost").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,300 @@
+//! The packets of TCP connections. They arrive in the order in which one side has sent them, and none is lost.
+
+use std::{net::SocketAddr, time::Duration};
+
+use libc::{ECONNRESET, EHOSTUNREACH, EINPROGRESS, EISCONN, ENETUNREACH};
+
+use super::{
+    Protocol, Signal,
+    socket::{Queue, Role, Socket, Stream},
+};
+use crate::{
+    request::RawResult,
+    sys::simulated::{
+        descriptors::SocketId,
+        events::Event,
+        requests::Outcome,
+        world::{HostId, State},
+    },
+};
+
+/// The time for which a host without an answer is tried: of Linux with its default of 6 retries.
+const CONNECT_TIME: Duration = Duration::from_secs(127);
+
+/// The time between two attempts to connect.
+const RETRY_TIME: Duration = Duration::from_secs(1);
+
+impl State {
+    /// Sends a packet that arrives after all earlier ones of this side.
+    pub(super) fn send_in_order(&mut self, stream: &mut Stream, signal: Signal) {
+        let at = self.now + self.network.latency(stream.is_local);
+        let at = at.max(stream.last_arrival);
+        stream.last_arrival = at;
+        self.events.add(at, Event::Network(signal));
+    }
+
+    /// As [`send_in_order`](Self::send_in_order), of a socket with a connection.
+    pub(super) fn send_of(&mut self, id: SocketId, signal: Signal) {
+        let is_local = match &self.network.sockets[&id].role {
+            Role::Stream(stream) => stream.is_local,
+            Role::Idle | Role::Listener(_) | Role::Connecting | Role::Datagram(_) => return,
+        };
+        let at = self.now + self.network.latency(is_local);
+        let Some(stream) = self.stream_mut(id) else {
+            return;
+        };
+        let at = at.max(stream.last_arrival);
+        stream.last_arrival = at;
+        self.events.add(at, Event::Network(signal));
+    }
+
+    pub(super) fn stream_mut(&mut self, id: SocketId) -> Option<&mut Stream> {
+        match &mut self.network.sockets.get_mut(&id)?.role {
+            Role::Stream(stream) => Some(stream),
+            Role::Idle | Role::Listener(_) | Role::Connecting | Role::Datagram(_) => None,
+        }
+    }
+
+    /// connect(2).
+    pub(super) fn connect(&mut self, id: SocketId, address: SocketAddr) -> Outcome {
+        let Some(socket) = self.network.sockets.get_mut(&id) else {
+            return Outcome::Done(Err(libc::EBADF));
+        };
+        match &mut socket.role {
+            Role::Datagram(_) => return self.connect_datagrams(id, address).into(),
+            Role::Connecting => return Outcome::Wait(id, Queue::Other),
+            Role::Stream(stream) => {
+                let is_first = !stream.is_reported;
+                stream.is_reported = true;
+                return if is_first { Ok(0) } else { Err(EISCONN) }.into();
+            }
+            Role::Listener(_) => return Err(EISCONN).into(),
+            Role::Idle => {}
+        }
+        if let Some(error) = socket.error.take() {
+            return Outcome::Done(Err(error));
+        }
+        match self.begin_connect(id, address) {
+            Ok(_) => Outcome::Wait(id, Queue::Other),
+            Err(code) => Outcome::Done(Err(code)),
+        }
+    }
+
+    /// As [`connect`](Self::connect), without a wait: EINPROGRESS if it would wait.
+    pub(in crate::sys::simulated) fn connect_now(
+        &mut self,
+        id: SocketId,
+        address: SocketAddr,
+    ) -> RawResult {
+        match self.connect(id, address) {
+            Outcome::Done(answer) => answer,
+            Outcome::Wait(..) => Err(EINPROGRESS),
+        }
+    }
+
+    fn begin_connect(&mut self, id: SocketId, address: SocketAddr) -> RawResult {
+        let host = self.network.sockets[&id].host;
+        let source = self.source_of(host, address.ip()).ok_or(ENETUNREACH)?;
+        let to = self.host_of(host, address.ip()).ok_or(EHOSTUNREACH)?;
+        self.bind_to_send(id, source)?;
+        // The unspecified address is this host's loopback, as on Linux.
+        let address = match (address.ip().is_unspecified(), source) {
+            (true, source) => SocketAddr::new(source, address.port()),
+            (false, _) => address,
+        };
+        if let Some(socket) = self.network.sockets.get_mut(&id) {
+            socket.role = Role::Connecting;
+            socket.remote = Some(address);
+        }
+        let deadline = self.now + CONNECT_TIME;
+        let syn = Signal::Syn {
+            to,
+            address,
+            client: id,
+            deadline,
+        };
+        self.send_signal(to == host, syn);
+        Ok(0)
+    }
+
+    pub(super) fn on_syn(
+        &mut self,
+        to: HostId,
+        address: SocketAddr,
+        client: SocketId,
+        deadline: Duration,
+    ) {
+        let Some(socket) = self.network.sockets.get(&client) else {
+            return;
+        };
+        let (Role::Connecting, Some(from)) = (&socket.role, socket.local) else {
+            return;
+        };
+        let is_local = socket.host == to;
+        if !self.hosts[to].is_up {
+            return self.repeat_syn(to, address, client, deadline);
+        }
+        let candidates = self.sockets_at(to, Protocol::Tcp, address);
+        let listens = |id: &SocketId| matches!(self.network.sockets[id].role, Role::Listener(_));
+        let listeners: Vec<_> = candidates.into_iter().filter(listens).collect();
+        if listeners.is_empty() {
+            return self.send_signal(is_local, Signal::Refused { client });
+        }
+        let chosen = match listeners.len() {
+            1 => 0,
+            count => self.network.rng.below(count as u64) as usize,
+        };
+        let listener = listeners[chosen];
+        let has_room = match &self.network.sockets[&listener].role {
+            Role::Listener(listener) => listener.queue.len() < listener.backlog,
+            Role::Idle | Role::Connecting | Role::Stream(_) | Role::Datagram(_) => false,
+        };
+        if !has_room {
+            return self.repeat_syn(to, address, client, deadline);
+        }
+        let mut server = Socket::new(to, address.is_ipv6(), Protocol::Tcp);
+        server.local = Some(address);
+        server.remote = Some(from);
+        server.options = self.network.sockets[&listener].options.clone();
+        let mut stream = Stream {
+            other: client,
+            is_local,
+            is_reported: true,
+            ..Stream::default()
+        };
+        let server_id = self.network.made + 1;
+        let established = Signal::Established {
+            client,
+            server: server_id,
+        };
+        self.send_in_order(&mut stream, established);
+        server.role = Role::Stream(stream);
+        let server = self.add_socket(server);
+        if let Some(socket) = self.network.sockets.get_mut(&listener)
+            && let Role::Listener(listener) = &mut socket.role
+        {
+            listener.queue.push_back(server);
+        }
+        self.retry(listener);
+    }
+
+    /// The server does not answer: the client tries again.
+    fn repeat_syn(
+        &mut self,
+        to: HostId,
+        address: SocketAddr,
+        client: SocketId,
+        deadline: Duration,
+    ) {
+        let again = self.now + RETRY_TIME;
+        let signal = if again < deadline {
+            Signal::Syn {
+                to,
+                address,
+                client,
+                deadline,
+            }
+        } else {
+            Signal::ConnectTimeout { client }
+        };
+        self.events.add(again.min(deadline), Event::Network(signal));
+    }
+
+    pub(super) fn on_established(&mut self, client: SocketId, server: SocketId) {
+        let is_local = match self.network.sockets.get(&server).map(|socket| &socket.role) {
+            Some(Role::Stream(stream)) => stream.is_local,
+            // It has ended: the reset follows.
+            Some(Role::Idle | Role::Listener(_) | Role::Connecting | Role::Datagram(_)) | None => {
+                false
+            }
+        };
+        match self.network.sockets.get_mut(&client) {
+            Some(socket) if matches!(socket.role, Role::Connecting) => {
+                socket.role = Role::Stream(Stream {
+                    other: server,
+                    is_local,
+                    ..Stream::default()
+                });
+                self.retry(client);
+            }
+            Some(_) | None => self.send_signal(is_local, Signal::Reset { to: server }),
+        }
+    }
+
+    pub(super) fn on_connect_failed(&mut self, client: SocketId, code: i32) {
+        let Some(socket) = self.network.sockets.get_mut(&client) else {
+            return;
+        };
+        if matches!(socket.role, Role::Connecting) {
+            socket.role = Role::Idle;
+            socket.remote = None;
+            socket.error = Some(code);
+            self.retry(client);
+        }
+    }
+
+    pub(super) fn on_data(&mut self, to: SocketId, from: SocketId, bytes: Vec<u8>) {
+        if self.stream_mut(to).is_none() {
+            return self.on_stray_data(to, from, bytes);
+        }
+        let Some(stream) = self.stream_mut(to) else {
+            return;
+        };
+        if stream.is_reset {
+            return;
+        }
+        if stream.is_read_shut {
+            // As Linux: bytes after a shutdown of the reading side are dropped, and the peer is not told.
+            let other = stream.other;
+            let len = bytes.len();
+            return self.send_of(to, Signal::Credit { to: other, len });
+        }
+        stream.received.extend(&bytes);
+        self.retry(to);
+    }
+
+    /// Data has come to a socket that has ended: its sender's connection is reset. If the host of the socket is down, the
+    /// sender repeats the data.
+    fn on_stray_data(&mut self, to: SocketId, from: SocketId, bytes: Vec<u8>) {
+        let Some(stream) = self.stream_mut(from) else {
+            return;
+        };
+        let is_local = stream.is_local;
+        let remote = self.network.sockets[&from].remote;
+        let host = remote.and_then(|remote| self.addresses.get(&remote.ip()));
+        if host.is_some_and(|host| !self.hosts[*host].is_up) {
+            let at = self.now + RETRY_TIME;
+            let again = Signal::Data { to, from, bytes };
+            return self.events.add(at, Event::Network(again));
+        }
+        self.send_signal(is_local, Signal::Reset { to: from });
+    }
+
+    pub(super) fn on_credit(&mut self, to: SocketId, len: usize) {
+        if let Some(stream) = self.stream_mut(to) {
+            stream.outstanding = stream.outstanding.saturating_sub(len);
+            self.retry(to);
+        }
+    }
+
+    pub(super) fn on_fin(&mut self, to: SocketId) {
+        if let Some(stream) = self.stream_mut(to) {
+            stream.has_got_fin = true;
+            self.retry(to);
+        }
+    }
+
+    pub(super) fn on_reset(&mut self, to: SocketId) {
+        let Some(stream) = self.stream_mut(to) else {
+            return;
+        };
+        if stream.is_reset {
+            return;
+        }
+        stream.is_reset = true;
+        if let Some(socket) = self.network.sockets.get_mut(&to) {
+            socket.error = Some(ECONNRESET);
+        }
+        self.retry(to);
+    }
+}

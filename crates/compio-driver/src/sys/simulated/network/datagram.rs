@@ -1,0 +1,159 @@
+//! UDP: each datagram has a latency of its own, so later ones may arrive first. One without room is lost.
+
+use std::net::SocketAddr;
+
+use libc::{EAFNOSUPPORT, ECONNREFUSED, EDESTADDRREQ, EHOSTUNREACH, EMSGSIZE, ENETUNREACH};
+
+use super::{
+    Protocol, Signal,
+    socket::{Queue, Role},
+};
+use crate::{
+    request::RawResult,
+    sys::simulated::{
+        descriptors::SocketId,
+        requests::Outcome,
+        world::{HostId, State},
+    },
+};
+
+/// The longest datagram over IPv4, without headers.
+const DATAGRAM_MAX: usize = 65_507;
+
+impl State {
+    pub(super) fn connect_datagrams(&mut self, id: SocketId, address: SocketAddr) -> RawResult {
+        let socket = &self.network.sockets[&id];
+        if socket.is_v6 != address.is_ipv6() {
+            return Err(EAFNOSUPPORT);
+        }
+        let source = self
+            .source_of(socket.host, address.ip())
+            .ok_or(ENETUNREACH)?;
+        self.bind_to_send(id, source)?;
+        if let Some(socket) = self.network.sockets.get_mut(&id) {
+            socket.remote = Some(address);
+        }
+        Ok(0)
+    }
+
+    pub(super) fn send_datagram(
+        &mut self,
+        id: SocketId,
+        bytes: Vec<u8>,
+        to: Option<SocketAddr>,
+    ) -> RawResult {
+        let Some(socket) = self.network.sockets.get_mut(&id) else {
+            return Err(libc::EBADF);
+        };
+        if let Some(code) = socket.error.take() {
+            return Err(code);
+        }
+        let (host, is_v6) = (socket.host, socket.is_v6);
+        let address = to.or(socket.remote).ok_or(EDESTADDRREQ)?;
+        if is_v6 != address.is_ipv6() {
+            return Err(EAFNOSUPPORT);
+        }
+        if bytes.len() > DATAGRAM_MAX {
+            return Err(EMSGSIZE);
+        }
+        let source = self.source_of(host, address.ip()).ok_or(ENETUNREACH)?;
+        let to = self.host_of(host, address.ip()).ok_or(EHOSTUNREACH)?;
+        self.bind_to_send(id, source)?;
+        let local = self.local_of(id);
+        let from = if local.ip().is_unspecified() {
+            SocketAddr::new(source, local.port())
+        } else {
+            local
+        };
+        let address = if address.ip().is_unspecified() {
+            SocketAddr::new(source, address.port())
+        } else {
+            address
+        };
+        let len = bytes.len() as u32;
+        self.trace.add_bytes(self.now, &bytes);
+        let datagram = Signal::Datagram {
+            to,
+            address,
+            from,
+            sender: id,
+            bytes,
+        };
+        self.send_signal(to == host, datagram);
+        Ok(len)
+    }
+
+    pub(super) fn on_datagram(
+        &mut self,
+        to: HostId,
+        address: SocketAddr,
+        from: SocketAddr,
+        sender: SocketId,
+        bytes: Vec<u8>,
+    ) {
+        if !self.hosts[to].is_up {
+            return;
+        }
+        let takes = |id: &SocketId| {
+            let remote = self.network.sockets[id].remote;
+            remote.is_none_or(|remote| remote == from)
+        };
+        let candidates = self.sockets_at(to, Protocol::Udp, address);
+        let Some(id) = candidates.into_iter().find(takes) else {
+            let is_local = self
+                .network
+                .sockets
+                .get(&sender)
+                .is_some_and(|socket| socket.host == to);
+            return self.send_signal(is_local, Signal::Unreachable { sender });
+        };
+        if let Some(socket) = self.network.sockets.get_mut(&id)
+            && let Role::Datagram(datagrams) = &mut socket.role
+            && datagrams.bytes + bytes.len() <= socket.options.recv_buffer.max(DATAGRAM_MAX)
+        {
+            datagrams.bytes += bytes.len();
+            datagrams.queue.push_back((from, bytes));
+        }
+        self.retry(id);
+    }
+
+    /// As Linux: only a socket with a peer learns of it.
+    pub(super) fn on_unreachable(&mut self, sender: SocketId) {
+        if let Some(socket) = self.network.sockets.get_mut(&sender)
+            && socket.remote.is_some()
+        {
+            socket.error = Some(ECONNREFUSED);
+            self.retry(sender);
+        }
+    }
+
+    /// The first datagram. It stays in the queue if `peeks`.
+    pub(super) fn receive_datagram(
+        &mut self,
+        id: SocketId,
+        peeks: bool,
+    ) -> Result<(SocketAddr, Vec<u8>), Outcome> {
+        let Some(socket) = self.network.sockets.get_mut(&id) else {
+            return Err(Outcome::Done(Err(libc::EBADF)));
+        };
+        if let Some(code) = socket.error.take() {
+            return Err(Outcome::Done(Err(code)));
+        }
+        let Role::Datagram(datagrams) = &mut socket.role else {
+            return Err(Outcome::Done(Err(libc::EINVAL)));
+        };
+        let first = if peeks {
+            datagrams.queue.front().cloned()
+        } else {
+            datagrams.queue.pop_front()
+        };
+        let Some((from, bytes)) = first else {
+            let queue = if peeks { Queue::Other } else { Queue::Read };
+            return Err(Outcome::Wait(id, queue));
+        };
+        if !peeks {
+            datagrams.bytes -= bytes.len();
+        }
+        Ok((from, bytes))
+    }
+}

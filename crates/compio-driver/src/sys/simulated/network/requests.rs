@@ -1,0 +1,499 @@
+//! The requests of sockets.
+
+use std::ptr;
+
+use libc::{
+    AF_INET, AF_INET6, EADDRNOTAVAIL, EAGAIN, EINVAL, EISCONN, EMSGSIZE, ENOBUFS, ENOSYS, ENOTCONN,
+    ENOTSOCK, EOPNOTSUPP, EPIPE, MSG_DONTWAIT, MSG_OOB, MSG_PEEK, MSG_TRUNC, MSG_WAITALL, SHUT_RD,
+    SHUT_WR, SOCK_DGRAM, SOCK_STREAM,
+};
+
+use super::{
+    Protocol, Signal,
+    socket::{Listener, Queue, Role, Socket},
+};
+use crate::{
+    request::{BufferPick, Control, Net, RawFd, RawResult, ready},
+    sys::{
+        Message, PickBuffer,
+        simulated::{
+            descriptors::{Object, SocketId, as_answer},
+            memory::{Parts, address_of, finish_message, has_control, receiver_of, write_peer},
+            requests::Outcome,
+            world::{HostId, State},
+        },
+    },
+};
+
+impl State {
+    /// The socket of a descriptor.
+    pub(in crate::sys::simulated) fn socket_of(
+        &self,
+        host: HostId,
+        fd: RawFd,
+    ) -> Result<SocketId, i32> {
+        match self.descriptors.get(fd, host)?.object {
+            Object::Socket(socket) => Ok(socket),
+            Object::File(_) => Err(ENOTSOCK),
+        }
+    }
+
+    /// # Safety
+    ///
+    /// The memory of the request is valid.
+    pub(in crate::sys::simulated) unsafe fn net(&mut self, host: HostId, net: &Net) -> Outcome {
+        let id = match self.socket_of(host, net.fd()) {
+            Ok(id) => id,
+            Err(code) => return Outcome::Done(Err(code)),
+        };
+        // SAFETY: passed on from this function.
+        unsafe {
+            match *net {
+                Net::Connect { address, len, .. } => match address_of(address, len) {
+                    Some(address) => self.connect(id, address),
+                    None => Err(ENOSYS).into(),
+                },
+                Net::Accept { peer, .. } => match self.accept(id) {
+                    Ok(None) => Outcome::Wait(id, Queue::Read),
+                    Ok(Some((fd, address))) => {
+                        write_peer(peer, address);
+                        Ok(as_answer(fd)).into()
+                    }
+                    Err(code) => Err(code).into(),
+                },
+                Net::Recv { span, flags, .. } => {
+                    let parts = Parts::one(span.start, span.len as usize);
+                    self.receive(id, &parts, flags, ptr::null_mut())
+                }
+                Net::RecvMsg { message, flags, .. } => {
+                    let parts = Parts::of_message(message);
+                    self.receive(id, &parts, flags, message)
+                }
+                Net::RecvPooled { choice, flags, .. } => self.receive_pooled(id, choice, flags),
+                Net::Send { span, flags, .. } => {
+                    let parts = Parts::one(span.start, span.len as usize);
+                    self.send(id, &parts, flags, None)
+                }
+                Net::SendMsg { message, flags, .. } => {
+                    let message = message.cast_mut();
+                    self.send(id, &Parts::of_message(message), flags, Some(message))
+                }
+                // This backend does not support them: see `Capabilities`.
+                Net::AcceptMulti { .. }
+                | Net::RecvMulti { .. }
+                | Net::SendZeroCopy { .. }
+                | Net::SendMsgZeroCopy { .. } => Err(EOPNOTSUPP).into(),
+            }
+        }
+    }
+
+    /// # Safety
+    ///
+    /// The memory of the request is valid.
+    pub(in crate::sys::simulated) unsafe fn control(
+        &mut self,
+        host: HostId,
+        control: &Control,
+    ) -> RawResult {
+        match *control {
+            Control::Socket { domain, kind, .. } => {
+                self.create_socket(host, domain, kind).map(as_answer)
+            }
+            Control::Bind { fd, address, len } => {
+                let id = self.socket_of(host, fd)?;
+                // SAFETY: passed on from this function.
+                let address = unsafe { address_of(address, len) }.ok_or(ENOSYS)?;
+                self.bind(id, address).map(|()| 0)
+            }
+            Control::Listen { fd, backlog } => {
+                let id = self.socket_of(host, fd)?;
+                self.listen(id, backlog)
+            }
+            Control::Shutdown { fd, how } => {
+                let id = self.socket_of(host, fd)?;
+                self.shutdown(id, how)
+            }
+            Control::Pipe { .. } => Err(ENOSYS),
+        }
+    }
+
+    /// A new socket: ENOSYS unless it is TCP or UDP.
+    pub(in crate::sys::simulated) fn create_socket(
+        &mut self,
+        host: HostId,
+        domain: i32,
+        kind: i32,
+    ) -> Result<RawFd, i32> {
+        let protocol = match kind & 0xf {
+            SOCK_STREAM => Protocol::Tcp,
+            SOCK_DGRAM => Protocol::Udp,
+            _ => return Err(ENOSYS),
+        };
+        let is_v6 = match domain {
+            AF_INET => false,
+            AF_INET6 => true,
+            _ => return Err(ENOSYS),
+        };
+        let id = self.add_socket(Socket::new(host, is_v6, protocol));
+        self.open_socket(host, id)
+    }
+
+    /// One more descriptor of a socket.
+    pub(in crate::sys::simulated) fn open_socket(
+        &mut self,
+        host: HostId,
+        id: SocketId,
+    ) -> Result<RawFd, i32> {
+        let fd = self.descriptors.add(host, Object::Socket(id))?;
+        if let Some(socket) = self.network.sockets.get_mut(&id) {
+            socket.handles += 1;
+        }
+        Ok(fd)
+    }
+
+    pub(in crate::sys::simulated) fn listen(&mut self, id: SocketId, backlog: i32) -> RawResult {
+        let local = self.local_of(id);
+        if self.network.sockets[&id].local.is_none() {
+            self.bind(id, local)?;
+        }
+        let Some(socket) = self.network.sockets.get_mut(&id) else {
+            return Err(libc::EBADF);
+        };
+        let backlog = backlog.max(1) as usize;
+        match &mut socket.role {
+            Role::Idle => {
+                let queue = Default::default();
+                socket.role = Role::Listener(Listener { queue, backlog });
+                Ok(0)
+            }
+            Role::Listener(listener) => {
+                listener.backlog = backlog;
+                Ok(0)
+            }
+            Role::Connecting | Role::Stream(_) => Err(EINVAL),
+            Role::Datagram(_) => Err(EOPNOTSUPP),
+        }
+    }
+
+    /// The next connection of a listener, and its peer. `None` if there is none.
+    fn accept(&mut self, id: SocketId) -> Result<Option<(RawFd, std::net::SocketAddr)>, i32> {
+        let Some(socket) = self.network.sockets.get_mut(&id) else {
+            return Err(libc::EBADF);
+        };
+        let host = socket.host;
+        let Role::Listener(listener) = &mut socket.role else {
+            return Err(EINVAL);
+        };
+        let Some(connection) = listener.queue.pop_front() else {
+            return Ok(None);
+        };
+        let remote = self.network.sockets[&connection].remote.ok_or(ENOTCONN)?;
+        let fd = self.open_socket(host, connection)?;
+        Ok(Some((fd, remote)))
+    }
+
+    pub(in crate::sys::simulated) fn shutdown(&mut self, id: SocketId, how: i32) -> RawResult {
+        let socket = self.network.sockets.get_mut(&id).ok_or(libc::EBADF)?;
+        let stream = match &mut socket.role {
+            Role::Stream(stream) if !stream.is_reset => stream,
+            Role::Datagram(_) if socket.remote.is_some() => return Ok(0),
+            Role::Idle
+            | Role::Listener(_)
+            | Role::Connecting
+            | Role::Stream(_)
+            | Role::Datagram(_) => return Err(ENOTCONN),
+        };
+        if how != SHUT_WR {
+            stream.is_read_shut = true;
+        }
+        let to = stream.other;
+        if how != SHUT_RD && !std::mem::replace(&mut stream.has_sent_fin, true) {
+            self.send_of(id, Signal::Fin { to });
+        }
+        self.retry(id);
+        Ok(0)
+    }
+
+    /// # Safety
+    ///
+    /// The memory is valid; the message is null or valid.
+    pub(in crate::sys::simulated) unsafe fn receive(
+        &mut self,
+        id: SocketId,
+        parts: &Parts,
+        flags: i32,
+        message: *mut Message,
+    ) -> Outcome {
+        // SAFETY: passed on from this function.
+        let outcome = unsafe {
+            match self.network.sockets.get(&id).map(|socket| socket.protocol) {
+                Some(_) if flags & MSG_OOB != 0 => Err(EINVAL).into(),
+                Some(Protocol::Tcp) => self.receive_bytes(id, parts, flags, message),
+                Some(Protocol::Udp) => self.receive_message(id, parts, flags, message),
+                None => Err(libc::EBADF).into(),
+            }
+        };
+        unless_refused(outcome, flags)
+    }
+
+    /// # Safety
+    ///
+    /// As for [`receive`](Self::receive).
+    unsafe fn receive_bytes(
+        &mut self,
+        id: SocketId,
+        parts: &Parts,
+        flags: i32,
+        message: *mut Message,
+    ) -> Outcome {
+        let peeks = flags & MSG_PEEK != 0;
+        let Some(socket) = self.network.sockets.get_mut(&id) else {
+            return Err(libc::EBADF).into();
+        };
+        let Role::Stream(stream) = &mut socket.role else {
+            return Err(ENOTCONN).into();
+        };
+        let room = parts.len();
+        let is_over = stream.has_got_fin || stream.is_read_shut || stream.is_reset;
+        let waits_for_all = flags & MSG_WAITALL != 0
+            && stream.received.len() < room.min(socket.options.recv_buffer)
+            && !is_over;
+        let len = if stream.received.is_empty() || waits_for_all {
+            if stream.received.is_empty()
+                && let Some(code) = socket.error.take()
+            {
+                return Err(code).into();
+            }
+            if room > 0 && !is_over {
+                let queue = if peeks { Queue::Other } else { Queue::Read };
+                return Outcome::Wait(id, queue);
+            }
+            0
+        } else {
+            let (first, second) = stream.received.as_slices();
+            // SAFETY: passed on from this function.
+            unsafe { parts.write(0, first) + parts.write(first.len(), second) }
+        };
+        if !peeks && len > 0 {
+            stream.received.drain(..len);
+            let to = stream.other;
+            self.send_of(id, Signal::Credit { to, len });
+        }
+        if !message.is_null() {
+            // SAFETY: passed on from this function.
+            unsafe { finish_message(message, None, 0) };
+        }
+        Ok(len as u32).into()
+    }
+
+    /// # Safety
+    ///
+    /// As for [`receive`](Self::receive).
+    unsafe fn receive_message(
+        &mut self,
+        id: SocketId,
+        parts: &Parts,
+        flags: i32,
+        message: *mut Message,
+    ) -> Outcome {
+        let (from, bytes) = match self.receive_datagram(id, flags & MSG_PEEK != 0) {
+            Ok(received) => received,
+            Err(outcome) => return outcome,
+        };
+        // SAFETY: passed on from this function.
+        let written = unsafe { parts.write(0, &bytes) };
+        let is_cut = written < bytes.len();
+        if !message.is_null() {
+            let flags = if is_cut { MSG_TRUNC } else { 0 };
+            // SAFETY: likewise.
+            unsafe { finish_message(message, Some(from), flags) };
+        }
+        let len = if flags & MSG_TRUNC != 0 {
+            bytes.len()
+        } else {
+            written
+        };
+        Ok(len as u32).into()
+    }
+
+    /// # Safety
+    ///
+    /// The operation is in flight, and no buffer is picked.
+    unsafe fn receive_pooled(
+        &mut self,
+        id: SocketId,
+        choice: *mut BufferPick,
+        flags: i32,
+    ) -> Outcome {
+        // SAFETY: passed on from this function.
+        let Some(span) = (unsafe { BufferPick::pick(choice) }) else {
+            return Err(ENOBUFS).into();
+        };
+        let parts = Parts::one(span.start, span.len as usize);
+        // SAFETY: the buffer belongs to the operation.
+        let outcome = unsafe { self.receive(id, &parts, flags, ptr::null_mut()) };
+        let is_filled = matches!(outcome, Outcome::Done(Ok(len)) if len > 0);
+        if !is_filled {
+            // SAFETY: likewise.
+            unsafe { BufferPick::unpick(choice) };
+        }
+        outcome
+    }
+
+    /// # Safety
+    ///
+    /// The memory is valid, and so is the message.
+    pub(in crate::sys::simulated) unsafe fn send(
+        &mut self,
+        id: SocketId,
+        parts: &Parts,
+        flags: i32,
+        message: Option<*mut Message>,
+    ) -> Outcome {
+        if flags & MSG_OOB != 0 {
+            return Err(ENOSYS).into();
+        }
+        // SAFETY: passed on from this function.
+        let to = unsafe {
+            match message {
+                Some(message) if has_control(message) => return Err(ENOSYS).into(),
+                Some(message) => receiver_of(message),
+                None => None,
+            }
+        };
+        let outcome = match self.network.sockets.get(&id).map(|socket| socket.protocol) {
+            Some(Protocol::Tcp) if to.is_some() => Err(EISCONN).into(),
+            // SAFETY: passed on from this function.
+            Some(Protocol::Tcp) => unsafe { self.send_bytes(id, parts) },
+            Some(Protocol::Udp) if parts.len() > u16::MAX as usize => Err(EMSGSIZE).into(),
+            Some(Protocol::Udp) => {
+                // SAFETY: likewise.
+                let bytes = unsafe { parts.read(usize::MAX) };
+                self.send_datagram(id, bytes, to).into()
+            }
+            None => Err(libc::EBADF).into(),
+        };
+        unless_refused(outcome, flags)
+    }
+
+    /// # Safety
+    ///
+    /// The memory is valid.
+    unsafe fn send_bytes(&mut self, id: SocketId, parts: &Parts) -> Outcome {
+        let Some(socket) = self.network.sockets.get_mut(&id) else {
+            return Err(libc::EBADF).into();
+        };
+        let Role::Stream(stream) = &mut socket.role else {
+            return Err(if socket.remote.is_none() {
+                EPIPE
+            } else {
+                ENOTCONN
+            })
+            .into();
+        };
+        if let Some(code) = socket.error.take() {
+            return Err(code).into();
+        }
+        if stream.is_reset || stream.has_sent_fin {
+            return Err(EPIPE).into();
+        }
+        let to = stream.other;
+        let limit = socket.options.send_buffer + socket.options.recv_buffer;
+        let room = limit.saturating_sub(stream.outstanding);
+        if parts.len() == 0 {
+            return Ok(0).into();
+        }
+        if room == 0 {
+            return Outcome::Wait(id, Queue::Write);
+        }
+        // SAFETY: passed on from this function.
+        let bytes = unsafe { parts.read(room) };
+        stream.outstanding += bytes.len();
+        self.trace.add_bytes(self.now, &bytes);
+        let len = bytes.len() as u32;
+        let from = id;
+        self.send_of(id, Signal::Data { to, from, bytes });
+        Ok(len).into()
+    }
+
+    /// poll(2) for one descriptor.
+    pub(in crate::sys::simulated) fn poll(
+        &mut self,
+        host: HostId,
+        fd: RawFd,
+        events: u32,
+    ) -> Outcome {
+        let id = match self.descriptors.get(fd, host).map(|known| known.object) {
+            Ok(Object::Socket(id)) => id,
+            // Files are always ready.
+            Ok(Object::File(_)) => return Ok(events & (ready::IN | ready::OUT)).into(),
+            Err(code) => return Err(code).into(),
+        };
+        match self.ready_events(id) & (events | ready::ERR | ready::HUP) {
+            0 => Outcome::Wait(id, Queue::Other),
+            found => Ok(found).into(),
+        }
+    }
+
+    /// The `poll(2)` bits that are true now.
+    pub(in crate::sys::simulated) fn ready_events(&self, id: SocketId) -> u32 {
+        let Some(socket) = self.network.sockets.get(&id) else {
+            return ready::NVAL;
+        };
+        let mut events = 0;
+        let mut set = |bit, is_set| events |= if is_set { bit } else { 0 };
+        set(ready::ERR, socket.error.is_some());
+        match &socket.role {
+            Role::Idle => set(ready::OUT | ready::HUP, true),
+            Role::Connecting => {}
+            Role::Listener(listener) => set(ready::IN, !listener.queue.is_empty()),
+            Role::Datagram(datagrams) => {
+                set(ready::IN, !datagrams.queue.is_empty());
+                set(ready::OUT, true);
+            }
+            Role::Stream(stream) => {
+                let is_over = stream.has_got_fin || stream.is_read_shut || stream.is_reset;
+                set(ready::IN, is_over || !stream.received.is_empty());
+                let limit = socket.options.send_buffer + socket.options.recv_buffer;
+                let has_room = stream.outstanding < limit;
+                set(ready::OUT, has_room || stream.is_reset);
+                let is_closed = stream.has_got_fin && stream.has_sent_fin;
+                set(ready::HUP, stream.is_reset || is_closed);
+            }
+        }
+        events
+    }
+
+    /// The peer's address, as getpeername(2) returns it.
+    pub(in crate::sys::simulated) fn peer_of(
+        &self,
+        id: SocketId,
+    ) -> Result<std::net::SocketAddr, i32> {
+        let socket = self.network.sockets.get(&id).ok_or(libc::EBADF)?;
+        match &socket.role {
+            Role::Stream(stream) if !stream.is_reset => socket.remote.ok_or(EADDRNOTAVAIL),
+            Role::Datagram(_) => socket.remote.ok_or(ENOTCONN),
+            Role::Stream(_) | Role::Idle | Role::Connecting | Role::Listener(_) => Err(ENOTCONN),
+        }
+    }
+
+    /// Whether it is a TCP socket.
+    pub(in crate::sys::simulated) fn is_stream(&self, id: SocketId) -> bool {
+        let socket = self.network.sockets.get(&id);
+        socket.is_some_and(|socket| socket.protocol == Protocol::Tcp)
+    }
+
+    /// Whether it is in the state of listen(2).
+    pub(in crate::sys::simulated) fn listens(&self, id: SocketId) -> bool {
+        let socket = self.network.sockets.get(&id);
+        socket.is_some_and(|socket| matches!(socket.role, Role::Listener(_)))
+    }
+}
+
+/// EAGAIN in the place of a wait that the flags forbid.
+fn unless_refused(outcome: Outcome, flags: i32) -> Outcome {
+    match outcome {
+        Outcome::Wait(..) if flags & MSG_DONTWAIT != 0 => Err(EAGAIN).into(),
+        Outcome::Wait(..) | Outcome::Done(_) => outcome,
+    }
+}

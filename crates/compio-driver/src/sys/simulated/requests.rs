@@ -1,0 +1,300 @@
+//! The dispatch of requests to files and sockets.
+
+use libc::ENOSYS;
+
+use super::{
+    descriptors::{FileId, Object, SocketId, is_simulated},
+    drivers::{DriverId, Waiter},
+    memory::Parts,
+    network::Queue,
+    trace::Mark,
+    world::{HostId, State},
+};
+use crate::{
+    request::{Control, FileOp, Net, PathOp, Poll, Position, RawResult, Request, Transfer},
+    sys::RawFd,
+};
+
+/// The result of an attempt to execute a request.
+pub(super) enum Attempt {
+    Done(RawResult),
+    /// It is in the table of requests in flight, and in a queue of its socket.
+    Waits,
+}
+
+/// The result of an attempt on a socket.
+pub(super) enum Outcome {
+    Done(RawResult),
+    Wait(SocketId, Queue),
+}
+
+impl From<Result<u32, i32>> for Outcome {
+    fn from(answer: Result<u32, i32>) -> Self {
+        Self::Done(answer)
+    }
+}
+
+impl State {
+    /// Attempts a new request.
+    ///
+    /// # Safety
+    ///
+    /// The memory of the request is valid until its completion has been reported.
+    pub(super) unsafe fn attempt_first(&mut self, waiter: Waiter, request: &Request) -> Attempt {
+        let host = self.drivers.host(waiter.driver);
+        // Earlier requests come first.
+        let outcome = match self.queue_of(host, request) {
+            Some((socket, queue)) if self.has_waiters(socket, queue) => {
+                Outcome::Wait(socket, queue)
+            }
+            // SAFETY: passed on from this function.
+            Some(_) | None => unsafe { self.attempt(host, request) },
+        };
+        match outcome {
+            Outcome::Done(answer) => Attempt::Done(answer),
+            Outcome::Wait(socket, queue) => {
+                self.drivers.wait(waiter, request);
+                self.add_waiter(socket, queue, waiter);
+                Attempt::Waits
+            }
+        }
+    }
+
+    /// # Safety
+    ///
+    /// As for [`attempt_first`](Self::attempt_first).
+    pub(super) unsafe fn attempt(&mut self, host: HostId, request: &Request) -> Outcome {
+        // SAFETY: passed on from this function.
+        unsafe {
+            match *request {
+                Request::Transfer(transfer) => match self.descriptors.get(transfer.fd(), host) {
+                    Ok(descriptor) => match descriptor.object {
+                        Object::File(file) => self.transfer_file(host, file, &transfer).into(),
+                        Object::Socket(socket) => self.transfer_socket(socket, &transfer),
+                    },
+                    Err(code) => Outcome::Done(Err(code)),
+                },
+                Request::FileOp(op) => self.file_op(host, &op).into(),
+                Request::Path(op) => self.path_op(host, &op).into(),
+                Request::Net(net) => self.net(host, &net),
+                Request::Control(control) => self.control(host, &control).into(),
+                Request::Poll(Poll::Once { fd, events }) => self.poll(host, fd, events),
+                Request::Nop
+                | Request::Splice(_)
+                | Request::Blocking(_)
+                | Request::Invalid
+                | Request::Raw(_) => Outcome::Done(Err(ENOSYS)),
+            }
+        }
+    }
+
+    /// # Safety
+    ///
+    /// As for [`attempt_first`](Self::attempt_first).
+    unsafe fn transfer_file(
+        &mut self,
+        host: HostId,
+        file: FileId,
+        transfer: &Transfer,
+    ) -> RawResult {
+        let at = match transfer.position() {
+            Position::Cursor => None,
+            Position::At(offset) => Some(offset),
+        };
+        // SAFETY: passed on from this function.
+        let parts = unsafe { parts_of(transfer) };
+        let time = self.file_time();
+        let files = &mut self.hosts[host].files;
+        if transfer.is_read() {
+            let bytes = files.read(file, at, parts.len(), time)?;
+            // SAFETY: likewise.
+            return Ok(unsafe { parts.write(0, &bytes) } as u32);
+        }
+        // SAFETY: likewise.
+        let bytes = unsafe { parts.read(usize::MAX) };
+        let written = files.write(file, at, &bytes, time)?;
+        self.trace.add_bytes(self.now, &bytes[..written as usize]);
+        Ok(written)
+    }
+
+    /// # Safety
+    ///
+    /// As for [`attempt_first`](Self::attempt_first).
+    unsafe fn transfer_socket(&mut self, socket: SocketId, transfer: &Transfer) -> Outcome {
+        if transfer.position() != Position::Cursor {
+            return Outcome::Done(Err(libc::ESPIPE));
+        }
+        // SAFETY: passed on from this function.
+        unsafe {
+            let parts = parts_of(transfer);
+            if transfer.is_read() {
+                self.receive(socket, &parts, 0, std::ptr::null_mut())
+            } else {
+                self.send(socket, &parts, 0, None)
+            }
+        }
+    }
+
+    fn queue_of(&self, host: HostId, request: &Request) -> Option<(SocketId, Queue)> {
+        let (fd, queue) = match *request {
+            Request::Transfer(transfer) if transfer.is_read() => (transfer.fd(), Queue::Read),
+            Request::Transfer(transfer) => (transfer.fd(), Queue::Write),
+            Request::Net(net) => match net {
+                Net::Accept { fd, .. } => (fd, Queue::Read),
+                Net::Recv { fd, flags, .. }
+                | Net::RecvMsg { fd, flags, .. }
+                | Net::RecvPooled { fd, flags, .. }
+                    if flags & (libc::MSG_DONTWAIT | libc::MSG_PEEK) == 0 =>
+                {
+                    (fd, Queue::Read)
+                }
+                Net::Send { fd, flags, .. } | Net::SendMsg { fd, flags, .. }
+                    if flags & libc::MSG_DONTWAIT == 0 =>
+                {
+                    (fd, Queue::Write)
+                }
+                Net::Recv { .. }
+                | Net::RecvMsg { .. }
+                | Net::RecvPooled { .. }
+                | Net::Send { .. }
+                | Net::SendMsg { .. }
+                | Net::Connect { .. }
+                | Net::AcceptMulti { .. }
+                | Net::RecvMulti { .. }
+                | Net::SendZeroCopy { .. }
+                | Net::SendMsgZeroCopy { .. } => return None,
+            },
+            Request::Nop
+            | Request::FileOp(_)
+            | Request::Path(_)
+            | Request::Control(_)
+            | Request::Splice(_)
+            | Request::Poll(_)
+            | Request::Blocking(_)
+            | Request::Invalid
+            | Request::Raw(_) => return None,
+        };
+        match self.descriptors.get(fd, host).ok()?.object {
+            Object::Socket(socket) => Some((socket, queue)),
+            Object::File(_) => None,
+        }
+    }
+
+    /// Adds the result of a request to the trace. A descriptor has a number there that is the same in each run.
+    pub(super) fn note_result(&mut self, answer: RawResult) {
+        let values = match answer {
+            Ok(value) if is_simulated(value as RawFd) => {
+                [2, self.descriptors.index(value as RawFd)]
+            }
+            Ok(value) => [0, value.into()],
+            Err(code) => [1, code as u64],
+        };
+        self.note(Mark::Result, &values);
+    }
+
+    /// Adds a request to the trace: its type, its descriptor and its length.
+    pub(super) fn note_request(&mut self, driver: DriverId, request: &Request) {
+        let (kind, fd, value) = summary(request);
+        let index = fd.map_or(0, |fd| self.descriptors.index(fd));
+        self.note(Mark::Submit, &[driver as u64, kind, index, value]);
+    }
+}
+
+/// # Safety
+///
+/// The memory of the request is valid.
+unsafe fn parts_of(transfer: &Transfer) -> Parts {
+    match *transfer {
+        Transfer::Read { span, .. } | Transfer::Write { span, .. } => {
+            Parts::one(span.start, span.len as usize)
+        }
+        // SAFETY: passed on from this function.
+        Transfer::ReadVectored { spans, .. } | Transfer::WriteVectored { spans, .. } => unsafe {
+            Parts::of_spans(spans)
+        },
+    }
+}
+
+/// Whether the request names a simulated descriptor.
+pub(super) fn uses_simulated(request: &Request) -> bool {
+    let dir = match *request {
+        Request::FileOp(FileOp::Open { dir, .. } | FileOp::Stat { dir, .. }) => Some(dir),
+        Request::Splice(splice) => Some(splice.from.min(splice.to)),
+        Request::FileOp(FileOp::Sync { .. } | FileOp::StatFd { .. } | FileOp::Truncate { .. })
+        | Request::Nop
+        | Request::Transfer(_)
+        | Request::Path(_)
+        | Request::Net(_)
+        | Request::Control(_)
+        | Request::Poll(_)
+        | Request::Blocking(_)
+        | Request::Invalid
+        | Request::Raw(_) => None,
+    };
+    dir.or(summary(request).1).is_some_and(is_simulated)
+}
+
+/// Numbers that tell requests apart: the type, and the arguments that are no addresses.
+fn summary(request: &Request) -> (u64, Option<RawFd>, u64) {
+    match *request {
+        Request::Nop => (1, None, 0),
+        Request::Transfer(transfer) => summary_of_transfer(&transfer),
+        Request::FileOp(op) => match op {
+            FileOp::Sync { fd, data_only } => (20, Some(fd), data_only.into()),
+            FileOp::Open { flags, .. } => (21, None, flags as u64),
+            FileOp::Stat { follow, .. } => (22, None, follow.into()),
+            FileOp::StatFd { fd, .. } => (23, Some(fd), 0),
+            FileOp::Truncate { fd, len } => (24, Some(fd), len),
+        },
+        Request::Path(op) => match op {
+            PathOp::Rename { .. } => (30, None, 0),
+            PathOp::Remove { is_dir, .. } => (31, None, is_dir.into()),
+            PathOp::MakeDir { mode, .. } => (32, None, mode.into()),
+            PathOp::Link { is_symbolic, .. } => (33, None, is_symbolic.into()),
+        },
+        Request::Net(net) => summary_of_net(&net),
+        Request::Control(control) => match control {
+            Control::Socket { kind, .. } => (60, None, kind as u64),
+            Control::Bind { fd, .. } => (61, Some(fd), 0),
+            Control::Listen { fd, backlog } => (62, Some(fd), backlog as u64),
+            Control::Shutdown { fd, how } => (63, Some(fd), how as u64),
+            Control::Pipe { .. } => (64, None, 0),
+        },
+        Request::Splice(_) => (70, None, 0),
+        Request::Poll(Poll::Once { fd, events }) => (71, Some(fd), events.into()),
+        Request::Blocking(_) => (72, None, 0),
+        Request::Invalid => (73, None, 0),
+        Request::Raw(_) => (74, None, 0),
+    }
+}
+
+fn summary_of_transfer(transfer: &Transfer) -> (u64, Option<RawFd>, u64) {
+    let kind = match transfer {
+        Transfer::Read { .. } => 10,
+        Transfer::Write { .. } => 11,
+        Transfer::ReadVectored { .. } => 12,
+        Transfer::WriteVectored { .. } => 13,
+    };
+    let value = match transfer.position() {
+        Position::Cursor => u64::MAX,
+        Position::At(offset) => offset,
+    };
+    (kind, Some(transfer.fd()), value)
+}
+
+fn summary_of_net(net: &Net) -> (u64, Option<RawFd>, u64) {
+    let (kind, value) = match *net {
+        Net::Connect { .. } => (40, 0),
+        Net::Accept { .. } => (41, 0),
+        Net::Recv { span, .. } => (42, span.len.into()),
+        Net::Send { span, .. } => (43, span.len.into()),
+        Net::RecvMsg { flags, .. } => (44, flags as u64),
+        Net::SendMsg { flags, .. } => (45, flags as u64),
+        Net::AcceptMulti { .. } => (46, 0),
+        Net::RecvMulti { .. } => (47, 0),
+        Net::RecvPooled { room, .. } => (48, room.into()),
+        Net::SendZeroCopy { span, .. } => (49, span.len.into()),
+        Net::SendMsgZeroCopy { .. } => (50, 0),
+    };
+    (kind, Some(net.fd()), value)
+}

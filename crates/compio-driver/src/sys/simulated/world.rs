@@ -1,0 +1,357 @@
+//! The world: hosts, their common clock, and the events to come.
+
+use std::{
+    cell::{Cell, RefCell, RefMut},
+    collections::BTreeMap,
+    fmt,
+    net::{IpAddr, Ipv4Addr},
+    ops::RangeInclusive,
+    rc::Rc,
+    sync::Arc,
+    task::Waker,
+    time::{Duration, Instant},
+};
+
+use super::{
+    descriptors::{Descriptors, Object},
+    drivers::Drivers,
+    events::{Event, EventQueue},
+    files::FileSystem,
+    network::{End, Network},
+    ready::{self, ReadyList},
+    rng::{Rng, hash_of},
+    trace::{Mark, Trace},
+};
+
+/// The index of a host in its world.
+pub type HostId = usize;
+
+/// The seconds between 1970 and the time zero of each world: the begin of the year 2000.
+const EPOCH_SECONDS: u64 = 946_684_800;
+
+/// A simulated world: hosts in one thread, with a common virtual clock.
+///
+/// It runs nothing itself. Its owner runs the loops of the hosts that are [ready](Self::take_ready), and moves the
+/// clock by [`advance`](Self::advance) if none is.
+pub struct World {
+    /// The reading of the real clock at the virtual time zero.
+    base: Instant,
+    now: Cell<Duration>,
+    ready: Arc<ReadyList>,
+    state: RefCell<State>,
+}
+
+/// The settings of a world.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The seed of all random streams.
+    pub seed: u64,
+    /// The time that a packet takes from one host to another.
+    pub latency: RangeInclusive<Duration>,
+}
+
+/// The reason why a host could not be added.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AddHostError {
+    /// Another host has the name.
+    NameTaken,
+    /// Another host has the address.
+    AddressTaken,
+    /// The address belongs to no single host: it is unspecified, a loopback or a multicast address.
+    AddressInvalid,
+}
+
+/// The result of a step of the clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Advanced {
+    /// An event has occurred.
+    Event,
+    /// The next event is after the limit. The clock is at the limit.
+    Limit,
+    /// There is no event.
+    Nothing,
+}
+
+pub(super) struct State {
+    /// The same as in the world.
+    pub(super) now: Duration,
+    pub(super) events: EventQueue,
+    pub(super) hosts: Vec<Host>,
+    pub(super) names: BTreeMap<String, HostId>,
+    pub(super) addresses: BTreeMap<IpAddr, HostId>,
+    pub(super) descriptors: Descriptors,
+    pub(super) drivers: Drivers,
+    pub(super) network: Network,
+    pub(super) trace: Trace,
+    seed: u64,
+}
+
+pub(super) struct Host {
+    pub(super) name: String,
+    pub(super) address: IpAddr,
+    pub(super) files: FileSystem,
+    /// The source of its ephemeral ports.
+    pub(super) next_port: u16,
+    rng: Rng,
+    /// The moment for which its loop wants to be woken.
+    wake_at: Option<Duration>,
+    /// Whether it answers packets.
+    pub(super) is_up: bool,
+    /// Whether its program has crashed. Destructors of the program still run: their calls fail with EIO.
+    pub(super) has_crashed: bool,
+}
+
+impl World {
+    /// A world without hosts, at the time zero.
+    pub fn new(settings: Settings) -> Rc<Self> {
+        let Settings { seed, latency } = settings;
+        let ready = Arc::<ReadyList>::default();
+        let state = State {
+            now: Duration::ZERO,
+            events: EventQueue::default(),
+            hosts: Vec::new(),
+            names: BTreeMap::new(),
+            addresses: BTreeMap::new(),
+            descriptors: Descriptors::default(),
+            drivers: Drivers::new(Arc::clone(&ready)),
+            network: Network::new(Rng::of_name(seed, "\0network"), latency),
+            trace: Trace::new(seed),
+            seed,
+        };
+        Rc::new(Self {
+            base: Instant::now(),
+            now: Cell::new(Duration::ZERO),
+            ready,
+            state: RefCell::new(state),
+        })
+    }
+
+    /// Adds a host. Without an address it gets the next free one in 10.0.0.0/8.
+    pub fn add_host(&self, name: &str, address: Option<IpAddr>) -> Result<HostId, AddHostError> {
+        let mut state = self.state();
+        if name == "localhost" || state.names.contains_key(name) {
+            return Err(AddHostError::NameTaken);
+        }
+        let address = address.unwrap_or_else(|| state.free_address());
+        if address.is_unspecified() || address.is_loopback() || address.is_multicast() {
+            return Err(AddHostError::AddressInvalid);
+        }
+        if state.addresses.contains_key(&address) {
+            return Err(AddHostError::AddressTaken);
+        }
+        let id = state.hosts.len();
+        let host = Host {
+            name: name.to_owned(),
+            address,
+            files: FileSystem::new(Duration::from_secs(EPOCH_SECONDS)),
+            next_port: 0,
+            rng: Rng::of_name(state.seed, name),
+            wake_at: None,
+            is_up: true,
+            has_crashed: false,
+        };
+        state.hosts.push(host);
+        state.names.insert(name.to_owned(), id);
+        state.addresses.insert(address, id);
+        let values = [id as u64, hash_of(name.as_bytes())];
+        state.note(Mark::Host, &values);
+        Ok(id)
+    }
+
+    /// The virtual time.
+    pub fn now(&self) -> Duration {
+        self.now.get()
+    }
+
+    /// The virtual time as a reading of the clock of hosts.
+    pub fn instant(&self) -> Instant {
+        self.base + self.now.get()
+    }
+
+    /// The name of a host.
+    pub fn name(&self, host: HostId) -> String {
+        self.state().hosts[host].name.clone()
+    }
+
+    /// The address of a host.
+    pub fn address(&self, host: HostId) -> IpAddr {
+        self.state().hosts[host].address
+    }
+
+    /// The host of this name.
+    pub fn find(&self, name: &str) -> Option<HostId> {
+        self.state().names.get(name).copied()
+    }
+
+    /// The hash over all requests, results and times up to now.
+    pub fn trace_hash(&self) -> u64 {
+        self.state().trace.hash()
+    }
+
+    /// The number of records in the trace.
+    pub fn trace_len(&self) -> u64 {
+        self.state().trace.records()
+    }
+
+    /// The next number of a host's random stream.
+    pub fn random(&self, host: HostId) -> u64 {
+        let mut state = self.state();
+        let number = state.hosts[host].rng.next();
+        state.note(Mark::Random, &[host as u64, number]);
+        number
+    }
+
+    /// A waker that makes the host [ready](Self::take_ready).
+    pub fn waker(&self, host: HostId) -> Waker {
+        ready::waker(&self.ready, host)
+    }
+
+    /// The host that has been ready for the longest time. It is not ready any more.
+    pub fn take_ready(&self) -> Option<HostId> {
+        self.ready.pop()
+    }
+
+    /// Makes the host ready.
+    pub fn make_ready(&self, host: HostId) {
+        self.ready.push(host);
+    }
+
+    /// Makes the host ready after this time, in the place of an earlier call.
+    pub fn wake_after(&self, host: HostId, time: Option<Duration>) {
+        let mut state = self.state();
+        let at = time.and_then(|time| state.now.checked_add(time));
+        if state.hosts[host].wake_at == at {
+            return;
+        }
+        state.hosts[host].wake_at = at;
+        if let Some(at) = at {
+            state.events.add(at, Event::Wake(host));
+        }
+    }
+
+    /// Moves the clock to the next event, and executes it. The clock does not pass `limit`.
+    pub fn advance(&self, limit: Duration) -> Advanced {
+        let mut state = self.state();
+        loop {
+            let Some(next) = state.events.first() else {
+                return Advanced::Nothing;
+            };
+            // Replaced by another one, or executed with it.
+            if let Event::Wake(host) = next.event
+                && state.hosts[host].wake_at != Some(next.at)
+            {
+                state.events.take_first();
+                continue;
+            }
+            if next.at > limit {
+                state.now = state.now.max(limit);
+                self.now.set(state.now);
+                return Advanced::Limit;
+            }
+            let Some(next) = state.events.take_first() else {
+                return Advanced::Nothing;
+            };
+            state.now = next.at;
+            self.now.set(next.at);
+            match next.event {
+                Event::Wake(host) => {
+                    state.hosts[host].wake_at = None;
+                    self.ready.push(host);
+                }
+                Event::Network(signal) => state.deliver(signal),
+            }
+            return Advanced::Event;
+        }
+    }
+
+    /// Closes all descriptors of a host whose program has ended. The caller has dropped its runtime.
+    pub fn exit(&self, host: HostId) {
+        let mut state = self.state();
+        state.note(Mark::Host, &[host as u64, 2]);
+        state.end_all(host, End::Close);
+    }
+
+    /// Ends the program of a host by a crash: its connections are reset, its files stay. The caller drops its runtime
+    /// afterwards, so that the destructors of the program have no effect.
+    pub fn crash(&self, host: HostId) {
+        let mut state = self.state();
+        state.note(Mark::Host, &[host as u64, 3]);
+        state.end_all(host, End::Reset);
+        state.hosts[host].has_crashed = true;
+    }
+
+    /// Ends the host without a packet to its peers. It answers no packets, and its files are as the last syncs have left them. As for
+    /// [`crash`](Self::crash) about its runtime.
+    pub fn power_loss(&self, host: HostId) {
+        let mut state = self.state();
+        state.note(Mark::Host, &[host as u64, 4]);
+        state.end_all(host, End::Silence);
+        let host = &mut state.hosts[host];
+        host.is_up = false;
+        host.has_crashed = true;
+        host.files.lose_unsynced();
+    }
+
+    /// Starts the host again.
+    pub fn bring_up(&self, host: HostId) {
+        let mut state = self.state();
+        state.note(Mark::Host, &[host as u64, 1]);
+        let host = &mut state.hosts[host];
+        host.is_up = true;
+        host.has_crashed = false;
+    }
+
+    pub(super) fn state(&self) -> RefMut<'_, State> {
+        self.state.borrow_mut()
+    }
+
+    /// As [`state`](Self::state), unless the state is in use further up the stack.
+    pub(super) fn try_state(&self) -> Option<RefMut<'_, State>> {
+        self.state.try_borrow_mut().ok()
+    }
+}
+
+impl State {
+    pub(super) fn note(&mut self, mark: Mark, values: &[u64]) {
+        self.trace.add(self.now, mark, values);
+    }
+
+    /// The time of the file systems, since 1970.
+    pub(super) fn file_time(&self) -> Duration {
+        Duration::from_secs(EPOCH_SECONDS) + self.now
+    }
+
+    fn free_address(&self) -> IpAddr {
+        let first = u32::from(Ipv4Addr::new(10, 0, 0, 1)) + self.hosts.len() as u32;
+        let candidates = (first..).map(|number| IpAddr::V4(number.into()));
+        let mut free = candidates.filter(|address| !self.addresses.contains_key(address));
+        free.next().expect("fewer hosts than addresses")
+    }
+
+    fn end_all(&mut self, host: HostId, end: End) {
+        for fd in self.descriptors.of_host(host) {
+            self.close(fd, end);
+        }
+        self.hosts[host].wake_at = None;
+    }
+
+    /// Closes a descriptor, if it is open. With the last one of an object, the object ends.
+    pub(super) fn close(&mut self, fd: i32, end: End) {
+        let Some(descriptor) = self.descriptors.remove(fd) else {
+            return;
+        };
+        self.note(Mark::Call, &[1, descriptor.index]);
+        match descriptor.object {
+            Object::Socket(socket) => self.close_socket(socket, end),
+            Object::File(file) => self.hosts[descriptor.host].files.close(file),
+        }
+    }
+}
+
+impl fmt::Debug for World {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("World")
+            .field("now", &self.now())
+            .finish_non_exhaustive()
+    }
+}
