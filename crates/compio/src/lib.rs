@@ -156,6 +156,8 @@ pub mod restart;
 pub mod runtime;
 #[cfg(feature = "signal")]
 pub mod signal;
+#[cfg(all(feature = "sim", not(loom), target_os = "linux", not(compio_portable)))]
+pub mod sim;
 #[cfg(feature = "fs")]
 mod stdio;
 #[cfg(any(

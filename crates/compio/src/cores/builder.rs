@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use compio_driver::os_calls::cpu;
+use compio_driver::os_calls::{cpu, outside_of_simulation};
 
 use super::{
     Dispatcher,
@@ -183,6 +183,7 @@ impl DispatcherBuilder {
     }
 
     fn worker_count(&self) -> io::Result<usize> {
+        outside_of_simulation("threads of workers")?;
         match self.workers.unwrap_or_else(available_parallelism) {
             0 => Err(invalid("a dispatcher needs at least one worker".into())),
             workers => Ok(workers),

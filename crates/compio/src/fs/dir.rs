@@ -273,7 +273,7 @@ impl Dir {
         to: impl AsRef<Path>,
     ) -> io::Result<()> {
         let (from, to) = (path_to_c(from.as_ref())?, path_to_c(to.as_ref())?);
-        let to_dir = handle::duplicate(to_dir.as_fd())?;
+        let to_dir = handle::duplicate(to_dir.fd.as_fd())?;
         off_thread_with(&self.fd, move |dir| {
             system::rename_at(dir, &from, to_dir, &to)
         })
@@ -298,7 +298,7 @@ impl Dir {
         link: impl AsRef<Path>,
     ) -> io::Result<()> {
         let (original, link) = (path_to_c(original.as_ref())?, path_to_c(link.as_ref())?);
-        let link_dir = handle::duplicate(link_dir.as_fd())?;
+        let link_dir = handle::duplicate(link_dir.fd.as_fd())?;
         off_thread_with(&self.fd, move |dir| {
             system::hard_link_at(dir, &original, link_dir, &link)
         })
@@ -360,7 +360,7 @@ const DIRECTORY: i32 = libc::O_RDONLY | libc::O_DIRECTORY | libc::O_CLOEXEC;
 
 impl AsFd for Dir {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.fd.as_fd()
+        handle::expose(self.fd.as_fd())
     }
 }
 

@@ -187,6 +187,7 @@ impl File {
     ///
     /// This file, if there are other handles of it or operations in flight.
     pub fn into_std(self) -> Result<StdFile, Self> {
+        handle::expose(self.fd.as_fd());
         match self.fd.try_unwrap() {
             Ok(fd) => Ok(fd.into()),
             Err(fd) => Err(Self { fd }),
@@ -389,7 +390,7 @@ impl File {
     /// }
     /// ```
     pub fn try_clone(&self) -> io::Result<Self> {
-        handle::duplicate(self.as_fd()).map(Self::from_fd)
+        handle::duplicate(self.fd.as_fd()).map(Self::from_fd)
     }
 
     /// Closes the file and returns the error of the close. A drop ignores that error.
@@ -446,7 +447,7 @@ impl AsyncSize for File {
 
 impl AsFd for File {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.fd.as_fd()
+        handle::expose(self.fd.as_fd())
     }
 }
 

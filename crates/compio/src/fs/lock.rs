@@ -97,11 +97,11 @@ impl File {
     ///
     /// As [`std::fs::File::unlock`].
     pub fn unlock(&self) -> io::Result<()> {
-        file::unlock(self.as_fd())
+        file::unlock(self.fd.as_fd())
     }
 
     fn attempt(&self, exclusive: bool) -> Result<(), TryLockError> {
-        match file::try_lock(self.as_fd(), exclusive) {
+        match file::try_lock(self.fd.as_fd(), exclusive) {
             Ok(true) => Ok(()),
             Ok(false) => Err(TryLockError::WouldBlock),
             Err(error) => Err(TryLockError::Error(error)),

@@ -51,7 +51,7 @@ pub async fn read(path: impl AsRef<Path>) -> io::Result<Vec<u8>> {
 /// A size of 0 is meaningless: procfs reports it for every file. It reserves no room, and the read
 /// makes room for 8 KiB.
 fn room_for(file: &File) -> usize {
-    match file::len(file.as_fd()).unwrap_or(0) {
+    match file::len(file.fd.as_fd()).unwrap_or(0) {
         0 => 0,
         len => usize::try_from(len)
             .ok()

@@ -6,7 +6,10 @@ use compio_driver::{
     AcceptStream, Acceptor, AsFd, AsRawFd, BorrowedFd, Loan, OwnedFd, RawFd, SharedFd, SockAddr,
     ancillary::SocketAncillary,
     op::{Connect, Received, Send, SendMsg, SendTo, Shutdown},
-    os_calls::socket::{self, SocketRef},
+    os_calls::{
+        handle,
+        socket::{self, SocketRef},
+    },
 };
 use compio_io::buf::{BufResult, IoBuf, IoBufMut, IoVectoredBuf, IoVectoredBufMut};
 use socket2::{Domain, Protocol, Type};
@@ -217,6 +220,7 @@ impl Adopt for Socket {
     }
 
     fn into_fd(self) -> Result<OwnedFd, Self> {
+        handle::expose(self.fd.as_fd());
         self.fd.try_unwrap().map_err(|fd| Self { fd })
     }
 }
@@ -638,7 +642,7 @@ macro_rules! descriptor {
 
         impl AsFd for $type {
             fn as_fd(&self) -> BorrowedFd<'_> {
-                self.socket.as_fd()
+                compio_driver::os_calls::handle::expose(self.socket.as_fd())
             }
         }
 

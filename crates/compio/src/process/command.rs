@@ -7,6 +7,8 @@ use std::{
     process::{self, ExitStatus, Output, Stdio},
 };
 
+use compio_driver::os_calls::outside_of_simulation;
+
 use super::Child;
 use crate::sys;
 
@@ -179,7 +181,8 @@ impl Command {
     ///
     /// [`NotFound`](io::ErrorKind::NotFound) if there is no such program;
     /// [`PermissionDenied`](io::ErrorKind::PermissionDenied) if it is not executable for this user;
-    /// the OS error if there are no processes or descriptors left.
+    /// the OS error if there are no processes or descriptors left; [`Unsupported`](io::ErrorKind::Unsupported) in a simulated
+    /// host.
     pub fn spawn(&mut self) -> io::Result<Child> {
         self.spawn_with(process::Command::spawn)
     }
@@ -193,6 +196,7 @@ impl Command {
         &mut self,
         with: impl FnOnce(&mut process::Command) -> io::Result<process::Child>,
     ) -> io::Result<Child> {
+        outside_of_simulation("child processes")?;
         sys::sweep();
         Ok(Child::new(with(&mut self.std)?, self.kill_on_drop))
     }

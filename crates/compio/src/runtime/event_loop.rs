@@ -277,6 +277,12 @@ impl Inner {
         if let Some(wait) = self.paused_wait() {
             return wait;
         }
+        // Virtual time stops at each deadline exactly.
+        #[cfg(feature = "sim")]
+        if self.driver.is_simulated() {
+            let deadline = self.timers.borrow().first_deadline()?;
+            return Some(deadline.saturating_duration_since(self.now()));
+        }
         let deadline = self.timers.borrow_mut().next()?;
         Some(deadline.saturating_duration_since(self.now()))
     }

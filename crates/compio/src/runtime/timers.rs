@@ -121,7 +121,7 @@ impl Timers {
     }
 
     /// The earliest deadline. A wake at [`next`](Self::next) may be later, as it serves several timers.
-    #[cfg(feature = "test-util")]
+    #[cfg(any(feature = "sim", feature = "test-util"))]
     pub(crate) fn first_deadline(&self) -> Option<Instant> {
         let first = self.wheels.first_deadline()?;
         self.epoch.checked_add(Duration::from_nanos(first))

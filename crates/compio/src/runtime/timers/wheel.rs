@@ -290,7 +290,7 @@ impl Wheels {
     }
 
     /// The earliest deadline of all entries.
-    #[cfg(feature = "test-util")]
+    #[cfg(any(feature = "sim", feature = "test-util"))]
     pub(super) fn first_deadline(&self) -> Option<Nanos> {
         // All entries of a slot are earlier than those of the next one.
         SlotsInUse::of(self).find_map(|(wheel, index, _)| {

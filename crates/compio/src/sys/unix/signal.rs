@@ -35,6 +35,7 @@ use std::{
 use compio_driver::{
     PerProcess,
     op::{PollOnce, Readiness},
+    os_calls::outside_of_simulation,
 };
 use signal_hook_registry::{FORBIDDEN, register_sigaction};
 
@@ -156,6 +157,7 @@ pub fn signal(kind: SignalKind) -> io::Result<Signal> {
             format!("signal {} cannot be listened to", kind.0),
         ));
     };
+    outside_of_simulation("signals")?;
     BELL.get_or_try_make(Bell::new)?;
     // Acquire: pairs with the release below.
     if !known.has_handler.load(Acquire) {

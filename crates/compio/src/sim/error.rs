@@ -1,0 +1,136 @@
+//! The failure of a simulation.
+
+use std::{error, fmt, time::Duration};
+
+/// The failure of a simulation, with the seed, the host and the virtual time.
+#[derive(Debug)]
+pub struct Error {
+    seed: u64,
+    host: Option<String>,
+    at: Duration,
+    kind: ErrorKind,
+}
+
+/// The reason of an [`Error`].
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// Clients were still running at the [time limit](super::Builder::time_limit).
+    TimeLimit,
+    /// No task is ready and no event is to come, but these clients wait.
+    Deadlock(Vec<String>),
+    /// The tasks of a host are ready again and again, and the clock stands still.
+    Stalled,
+    /// The program of the host has panicked, with this message.
+    Panic(String),
+    /// The program of the host has returned this error.
+    Failed(Box<dyn error::Error>),
+    /// Two hosts have the same name. `localhost` is taken, too.
+    DuplicateHost,
+    /// Two hosts have the same address.
+    DuplicateAddress,
+    /// The address is unspecified, or a loopback or multicast address.
+    InvalidAddress,
+    /// There is no host of this name.
+    UnknownHost,
+    /// The simulation has no client, so a run would test nothing.
+    NoClients,
+    /// The call is only possible in a program of a simulated host.
+    OutsideOfHost,
+    /// A simulation cannot run in a program of a simulated host.
+    Nested,
+    /// The runtime of a host could not be made, or has failed.
+    Runtime(std::io::Error),
+}
+
+impl Error {
+    pub(super) fn new(seed: u64, host: Option<String>, at: Duration, kind: ErrorKind) -> Self {
+        Self {
+            seed,
+            host,
+            at,
+            kind,
+        }
+    }
+
+    /// The error of a call outside of a host.
+    pub(super) fn outside() -> Self {
+        Self::new(0, None, Duration::ZERO, ErrorKind::OutsideOfHost)
+    }
+
+    /// The seed of the simulation.
+    pub fn seed(&self) -> u64 {
+        self.seed
+    }
+
+    /// The name of the host, if the failure concerns one.
+    pub fn host(&self) -> Option<&str> {
+        self.host.as_deref()
+    }
+
+    /// The virtual time since the begin.
+    pub fn at(&self) -> Duration {
+        self.at
+    }
+
+    /// The reason.
+    pub fn kind(&self) -> &ErrorKind {
+        &self.kind
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if matches!(self.kind, ErrorKind::OutsideOfHost) {
+            return f.write_str("this call is only possible in a program of a simulated host");
+        }
+        write!(f, "seed {}, virtual time {:?}", self.seed, self.at)?;
+        if let Some(host) = &self.host {
+            write!(f, ", host `{host}`")?;
+        }
+        f.write_str(": ")?;
+        match &self.kind {
+            ErrorKind::TimeLimit => {
+                f.write_str("the time limit is over before all clients have ended")
+            }
+            ErrorKind::Deadlock(clients) => write!(
+                f,
+                "a deadlock: no task is ready and no event is to come, but these clients wait: {}",
+                clients.join(", ")
+            ),
+            ErrorKind::Stalled => f.write_str(
+                "the clock stands still: tasks are ready again and again without a wait",
+            ),
+            ErrorKind::Panic(message) => write!(f, "the program has panicked: {message}"),
+            ErrorKind::Failed(error) => write!(f, "the program has failed: {error}"),
+            ErrorKind::DuplicateHost => f.write_str("another host has this name"),
+            ErrorKind::DuplicateAddress => f.write_str("another host has the address"),
+            ErrorKind::InvalidAddress => f.write_str("a host cannot have this address"),
+            ErrorKind::UnknownHost => f.write_str("there is no host of this name"),
+            ErrorKind::NoClients => f.write_str("the simulation has no client"),
+            ErrorKind::OutsideOfHost => Ok(()),
+            ErrorKind::Nested => f.write_str("a simulation cannot run inside of another one"),
+            ErrorKind::Runtime(error) => write!(f, "the runtime of the host has failed: {error}"),
+        }
+    }
+}
+
+impl error::Error for Error {
+    fn source(&self) -> Option<&(dyn error::Error + 'static)> {
+        match &self.kind {
+            ErrorKind::Failed(error) => Some(&**error),
+            ErrorKind::Runtime(error) => Some(error),
+            ErrorKind::TimeLimit
+            | ErrorKind::Deadlock(_)
+            | ErrorKind::Stalled
+            | ErrorKind::Panic(_)
+            | ErrorKind::DuplicateHost
+            | ErrorKind::DuplicateAddress
+            | ErrorKind::InvalidAddress
+            | ErrorKind::UnknownHost
+            | ErrorKind::NoClients
+            | ErrorKind::OutsideOfHost
+            | ErrorKind::Nested => None,
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! Deterministic simulation: a program with many hosts, unchanged, on a system in memory with virtual time.
+//!
+//! A [`Simulation`] runs hosts in one thread. Each has a runtime, an address, a name, a network and a file system of its
+//! own. The program uses the usual types: [`net`](crate::net), [`fs`](crate::fs), [`time`](crate::time),
+//! [`task`](crate::task). All chance comes from a seed, so a run with the same seed takes the same course.
+//!
+//! ```
+//! use std::{io, time::Duration};
+//!
+//! use compio::{
+//!     io::{AsyncReadExt, AsyncWriteExt},
+//!     net::{TcpListener, TcpStream},
+//!     sim::Simulation,
+//!     time::sleep,
+//! };
+//!
+//! async fn server() -> io::Result<()> {
+//!     let listener = TcpListener::bind("0.0.0.0:80").await?;
+//!     loop {
+//!         let (mut stream, _) = listener.accept().await?;
+//!         sleep(Duration::from_secs(3600)).await;
+//!         stream.write_all("hello").await.0?;
+//!     }
+//! }
+//!
+//! async fn client() -> io::Result<()> {
+//!     let mut stream = TcpStream::connect("web-1:80").await?;
+//!     let (read, greeting) = stream.read_to_end(Vec::new()).await;
+//!     read?;
+//!     assert_eq!(greeting, b"hello");
+//!     Ok(())
+//! }
+//!
+//! fn main() -> Result<(), compio::sim::Error> {
+//!     let mut simulation = Simulation::builder().seed(7).build();
+//!     simulation.host("web-1", server);
+//!     simulation.client("browser", client());
+//!     // Takes no hour.
+//!     let report = simulation.run()?;
+//!     assert!(report.elapsed() > Duration::from_secs(3600));
+//!     Ok(())
+//! }
+//! ```
+//!
+//! # Time
+//!
+//! The clock stands still while a task of any host is ready. Otherwise it moves to the next event: a timer, or the
+//! arrival of a packet. [`time::now`](crate::time::now) reads it. `Instant::now` and `SystemTime::now` of std read
+//! the real clock.
+//!
+//! # Blocking work
+//!
+//! Blocking work runs on the thread of the simulation, one job after the other, in the order of submission. It takes no
+//! virtual time. A job that waits for another task never ends.
+//!
+//! # Limits
+//!
+//! A simulated host has no child processes, signals, pipes, Unix sockets and threads: they fail with
+//! [`Unsupported`](std::io::ErrorKind::Unsupported), and nothing reaches the real system. Handles cannot leave compio: `as_fd`
+//! and `into_std` panic. The page `docs/simulation.md` lists each function, and the sources of chance that no seed
+//! determines.
+//!
+//! # Platform differences
+//!
+//! Only on Linux.
+
+mod builder;
+mod error;
+mod here;
+mod outcome;
+mod program;
+mod report;
+mod simulation;
+
+pub use self::{
+    builder::Builder,
+    error::{Error, ErrorKind},
+    here::{Rng, crash, elapsed, host_name, power_loss, restart, rng},
+    outcome::Outcome,
+    report::Report,
+    simulation::Simulation,
+};

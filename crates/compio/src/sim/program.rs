@@ -1,0 +1,165 @@
+//! The program of a host: its runtime and its main future.
+
+use std::{
+    any::Any,
+    cell::RefCell,
+    error::Error,
+    fmt, io,
+    pin::{Pin, pin},
+    rc::Rc,
+    task::{Context, Poll, Waker},
+    time::Duration,
+};
+
+use compio_driver::os::simulated::{HostId, World};
+use compio_executor::JoinHandle;
+
+use crate::runtime::Runtime;
+
+/// The main future of a program.
+pub(super) type Main = Pin<Box<dyn Future<Output = MainResult>>>;
+
+type MainResult = Result<(), Box<dyn Error>>;
+
+/// Makes the main future, in the current host.
+pub(super) enum Source {
+    /// As often as it starts.
+    Host(Box<dyn Fn() -> Main>),
+    /// Once.
+    Client(Option<Main>),
+}
+
+pub(super) struct Program {
+    pub(super) host: HostId,
+    pub(super) name: String,
+    source: Source,
+    running: Option<Running>,
+}
+
+struct Running {
+    // Dropped first.
+    main: JoinHandle<()>,
+    result: Rc<RefCell<Option<MainResult>>>,
+    runtime: Runtime,
+}
+
+/// The end of a program.
+pub(super) enum End {
+    Finished,
+    Failed(Box<dyn Error>),
+    Panicked(String),
+}
+
+impl Program {
+    pub(super) fn new(host: HostId, name: String, source: Source) -> Self {
+        Self {
+            host,
+            name,
+            source,
+            running: None,
+        }
+    }
+
+    pub(super) fn is_client(&self) -> bool {
+        matches!(self.source, Source::Client(_))
+    }
+
+    /// Starts the program. It does not start again if it is a client.
+    pub(super) fn start(&mut self, world: &Rc<World>) -> io::Result<()> {
+        let _entered = world.enter(self.host);
+        let runtime = Runtime::new()?;
+        let main = match &mut self.source {
+            // Its code runs inside of the runtime, as the body of an async block would.
+            Source::Host(make) => runtime.enter(make),
+            Source::Client(main) => match main.take() {
+                Some(main) => main,
+                None => return Ok(()),
+            },
+        };
+        let result = Rc::<RefCell<_>>::default();
+        let into = Rc::clone(&result);
+        let main = runtime.spawn(async move {
+            let result = main.await;
+            *into.borrow_mut() = Some(result);
+        });
+        world.make_ready(self.host);
+        self.running = Some(Running {
+            main,
+            result,
+            runtime,
+        });
+        Ok(())
+    }
+
+    pub(super) fn is_running(&self) -> bool {
+        self.running.is_some()
+    }
+
+    /// Runs ready tasks. Returns the time to the next timer, or the end of the program.
+    pub(super) fn poll(
+        &mut self,
+        world: &Rc<World>,
+        waker: &Waker,
+    ) -> io::Result<Result<Option<Duration>, End>> {
+        let Some(running) = &mut self.running else {
+            return Ok(Ok(None));
+        };
+        let _entered = world.enter(self.host);
+        let timeout = running.runtime.poll_with(&mut Context::from_waker(waker))?;
+        if !running.main.is_finished() {
+            return Ok(Ok(timeout));
+        }
+        let result = running.result.borrow_mut().take();
+        let end = match result {
+            Some(Ok(())) => End::Finished,
+            Some(Err(error)) => End::Failed(error),
+            None => End::Panicked(running.panic_message()),
+        };
+        Ok(Err(end))
+    }
+
+    /// Drops the program with its runtime.
+    pub(super) fn stop(&mut self, world: &Rc<World>) {
+        let _entered = world.enter(self.host);
+        drop(self.running.take());
+    }
+
+    /// Drops all that belongs to the user.
+    pub(super) fn clear(&mut self, world: &Rc<World>) {
+        self.stop(world);
+        let _entered = world.enter(self.host);
+        if let Source::Client(main) = &mut self.source {
+            drop(main.take());
+        }
+    }
+}
+
+impl Running {
+    fn panic_message(&mut self) -> String {
+        let mut cx = Context::from_waker(Waker::noop());
+        let main = pin!(&mut self.main);
+        match main.poll(&mut cx) {
+            Poll::Ready(Err(error)) => match error.try_into_panic() {
+                Ok(panic) => message_of(&*panic),
+                Err(_) => "its main task was aborted".to_owned(),
+            },
+            Poll::Ready(Ok(())) | Poll::Pending => "no message".to_owned(),
+        }
+    }
+}
+
+fn message_of(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
+    text.unwrap_or_else(|| "its payload is no text".to_owned())
+}
+
+impl fmt::Debug for Program {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Program")
+            .field("name", &self.name)
+            .field("is_client", &self.is_client())
+            .field("is_running", &self.is_running())
+            .finish_non_exhaustive()
+    }
+}

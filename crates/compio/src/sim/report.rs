@@ -1,0 +1,35 @@
+//! The result of a run.
+
+use std::time::Duration;
+
+/// The result of a run in which all clients have succeeded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Report {
+    pub(super) seed: u64,
+    pub(super) elapsed: Duration,
+    pub(super) trace_hash: u64,
+    pub(super) trace_len: u64,
+}
+
+impl Report {
+    /// The seed.
+    pub fn seed(&self) -> u64 {
+        self.seed
+    }
+
+    /// The virtual time that has passed.
+    pub fn elapsed(&self) -> Duration {
+        self.elapsed
+    }
+
+    /// The hash over each request, result, packet, random number and time of all hosts, with the bytes that they have sent and
+    /// written. Two runs of one program with one seed have equal hashes, in the same version of this crate.
+    pub fn trace_hash(&self) -> u64 {
+        self.trace_hash
+    }
+
+    /// The number of records in the hash.
+    pub fn trace_len(&self) -> u64 {
+        self.trace_len
+    }
+}

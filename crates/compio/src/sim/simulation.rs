@@ -1,0 +1,241 @@
+//! The simulation: the outer loop of all runtimes.
+
+use std::{net::IpAddr, rc::Rc, time::Duration};
+
+use compio_driver::os::simulated::{AddHostError, Advanced, HostId, World, current};
+
+use super::{
+    Builder, Error, ErrorKind, Outcome, Report,
+    here::{ORDERS, Order},
+    outcome::sealed::Outcome as _,
+    program::{End, Main, Program, Source},
+};
+
+/// The most polls of one loop at one moment of the virtual time, on average over all hosts, and a number that small simulations may
+/// reach.
+const POLLS_MAX: (usize, usize) = (1000, 100_000);
+
+/// A simulated world, and the programs on its hosts: see the [module](super).
+///
+/// Dropping it drops all programs.
+#[derive(Debug)]
+pub struct Simulation {
+    world: Rc<World>,
+    seed: u64,
+    time_limit: Duration,
+    /// By the ID of the host.
+    programs: Vec<Program>,
+    /// The first error of a call that returns none.
+    refused: Option<Error>,
+}
+
+impl Simulation {
+    /// The settings, to be changed before [`build`](Builder::build).
+    pub fn builder() -> Builder {
+        Builder::new()
+    }
+
+    pub(super) fn new(world: Rc<World>, seed: u64, time_limit: Duration) -> Self {
+        Self {
+            world,
+            seed,
+            time_limit,
+            programs: Vec::new(),
+            refused: None,
+        }
+    }
+
+    /// The seed.
+    pub fn seed(&self) -> u64 {
+        self.seed
+    }
+
+    /// Adds a host. Its program is made by `program`, again at each [restart](super::restart). It may run without end: the
+    /// simulation ends with its clients.
+    ///
+    /// The host has the next free address of 10.0.0.0/8, and all hosts resolve its name. A name that another host has is an error
+    /// of [`run`](Self::run).
+    pub fn host<F, Fut>(&mut self, name: &str, program: F) -> &mut Self
+    where
+        F: Fn() -> Fut + 'static,
+        Fut: Future<Output: Outcome> + 'static,
+    {
+        let make = move || main(program());
+        self.add(name, None, Source::Host(Box::new(make)))
+    }
+
+    /// As [`host`](Self::host), with an address. An address that another host has, or that no host can have, is an error of
+    /// [`run`](Self::run).
+    pub fn host_at<F, Fut>(&mut self, name: &str, address: IpAddr, program: F) -> &mut Self
+    where
+        F: Fn() -> Fut + 'static,
+        Fut: Future<Output: Outcome> + 'static,
+    {
+        let make = move || main(program());
+        self.add(name, Some(address), Source::Host(Box::new(make)))
+    }
+
+    /// Adds a host with a program that ends. The simulation ends with the last client.
+    ///
+    /// As for [`host`](Self::host) about its address and its name.
+    pub fn client<Fut>(&mut self, name: &str, program: Fut) -> &mut Self
+    where
+        Fut: Future<Output: Outcome> + 'static,
+    {
+        self.add(name, None, Source::Client(Some(main(program))))
+    }
+
+    fn add(&mut self, name: &str, address: Option<IpAddr>, source: Source) -> &mut Self {
+        match self.world.add_host(name, address) {
+            Ok(host) => self
+                .programs
+                .push(Program::new(host, name.to_owned(), source)),
+            Err(error) => {
+                let kind = match error {
+                    AddHostError::NameTaken => ErrorKind::DuplicateHost,
+                    AddHostError::AddressTaken => ErrorKind::DuplicateAddress,
+                    AddHostError::AddressInvalid => ErrorKind::InvalidAddress,
+                };
+                let error = Error::new(self.seed, Some(name.to_owned()), self.world.now(), kind);
+                self.refused.get_or_insert(error);
+            }
+        }
+        self
+    }
+
+    /// The address of a host.
+    pub fn address_of(&self, name: &str) -> Option<IpAddr> {
+        self.world.find(name).map(|host| self.world.address(host))
+    }
+
+    /// Runs all programs until all clients have ended.
+    ///
+    /// # Errors
+    ///
+    /// See [`ErrorKind`]: the program of a host or client panics or fails; the time limit; a deadlock; an invalid host.
+    pub fn run(mut self) -> Result<Report, Error> {
+        if let Some(error) = self.refused.take() {
+            return Err(error);
+        }
+        if current().is_some() {
+            return Err(self.error(None, ErrorKind::Nested));
+        }
+        if !self.programs.iter().any(Program::is_client) {
+            return Err(self.error(None, ErrorKind::NoClients));
+        }
+        ORDERS.set((self.seed, Vec::new()));
+        for index in 0..self.programs.len() {
+            self.start(index)?;
+        }
+        let (of_host, of_all) = POLLS_MAX;
+        let polls_max = of_all.max(of_host * self.programs.len());
+        let mut polls = 0;
+        while self.has_clients() {
+            if let Some(host) = self.world.take_ready() {
+                polls += 1;
+                if polls > polls_max {
+                    return Err(self.error(Some(host), ErrorKind::Stalled));
+                }
+                self.poll(host)?;
+                self.execute_orders()?;
+                continue;
+            }
+            polls = 0;
+            match self.world.advance(self.time_limit) {
+                Advanced::Event => {}
+                Advanced::Limit => return Err(self.error(None, ErrorKind::TimeLimit)),
+                Advanced::Nothing => {
+                    let waiting = self.programs.iter();
+                    let waiting =
+                        waiting.filter(|program| program.is_client() && program.is_running());
+                    let names = waiting.map(|program| program.name.clone()).collect();
+                    return Err(self.error(None, ErrorKind::Deadlock(names)));
+                }
+            }
+        }
+        Ok(Report {
+            seed: self.seed,
+            elapsed: self.world.now(),
+            trace_hash: self.world.trace_hash(),
+            trace_len: self.world.trace_len(),
+        })
+    }
+
+    fn has_clients(&self) -> bool {
+        let mut programs = self.programs.iter();
+        programs.any(|program| program.is_client() && program.is_running())
+    }
+
+    fn start(&mut self, index: usize) -> Result<(), Error> {
+        self.programs[index]
+            .start(&self.world)
+            .map_err(|error| self.error(Some(index), ErrorKind::Runtime(error)))
+    }
+
+    /// Runs the ready tasks of a host.
+    fn poll(&mut self, host: HostId) -> Result<(), Error> {
+        let waker = self.world.waker(host);
+        let polled = self.programs[host].poll(&self.world, &waker);
+        let kind = match polled {
+            Ok(Ok(Some(Duration::ZERO))) => {
+                // It is ready again, after the others.
+                self.world.make_ready(host);
+                return Ok(());
+            }
+            Ok(Ok(timeout)) => {
+                self.world.wake_after(host, timeout);
+                return Ok(());
+            }
+            Ok(Err(End::Finished)) => {
+                self.programs[host].stop(&self.world);
+                self.world.exit(host);
+                return Ok(());
+            }
+            Ok(Err(End::Failed(error))) => ErrorKind::Failed(error),
+            Ok(Err(End::Panicked(message))) => ErrorKind::Panic(message),
+            Err(error) => ErrorKind::Runtime(error),
+        };
+        Err(self.error(Some(host), kind))
+    }
+
+    fn execute_orders(&mut self) -> Result<(), Error> {
+        let orders = ORDERS.with_borrow_mut(|(_, orders)| std::mem::take(orders));
+        for (host, order) in orders {
+            match order {
+                Order::Crash => {
+                    self.world.crash(host);
+                    self.programs[host].stop(&self.world);
+                }
+                Order::PowerLoss => {
+                    self.world.power_loss(host);
+                    self.programs[host].stop(&self.world);
+                }
+                Order::Restart => {
+                    self.world.crash(host);
+                    self.programs[host].stop(&self.world);
+                    self.world.bring_up(host);
+                    self.start(host)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn error(&self, host: Option<HostId>, kind: ErrorKind) -> Error {
+        let name = host.map(|host| self.programs[host].name.clone());
+        Error::new(self.seed, name, self.world.now(), kind)
+    }
+}
+
+impl Drop for Simulation {
+    fn drop(&mut self) {
+        for program in &mut self.programs {
+            program.clear(&self.world);
+        }
+    }
+}
+
+/// The main future of a program.
+fn main<Fut: Future<Output: Outcome> + 'static>(program: Fut) -> Main {
+    Box::pin(async move { program.await.into_result() })
+}

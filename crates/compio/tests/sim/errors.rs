@@ -1,0 +1,182 @@
+//! Failures of a simulation.
+
+use std::{io, time::Duration};
+
+use compio::{
+    net::{TcpListener, TcpStream},
+    sim::{self, Error, ErrorKind, Simulation},
+    task, time,
+};
+
+fn run<C: Future<Output: sim::Outcome> + 'static>(client: C) -> Error {
+    let builder = Simulation::builder().seed(42);
+    let mut simulation = builder.time_limit(Duration::from_secs(60)).build();
+    simulation.client("client", client);
+    simulation.run().expect_err("the run must fail")
+}
+
+#[track_caller]
+fn check(error: &Error, kind: &str, host: Option<&str>, at: Duration) {
+    let found = format!("{:?}", error.kind());
+    assert!(found.starts_with(kind), "{found}");
+    assert_eq!(error.host(), host);
+    assert_eq!(error.seed(), 42);
+    assert_eq!(error.at(), at);
+    assert!(error.to_string().contains("seed 42"), "{error}");
+}
+
+#[test]
+fn panic_of_a_client_names_host_and_time() {
+    let error = run(async {
+        time::sleep(Duration::from_secs(5)).await;
+        if sim::elapsed().is_some() {
+            panic!("no such {}", "thing");
+        }
+    });
+    check(
+        &error,
+        "Panic(\"no such thing\")",
+        Some("client"),
+        Duration::from_secs(5),
+    );
+    let text = "seed 42, virtual time 5s, host `client`: the program has panicked: no such thing";
+    assert_eq!(error.to_string(), text);
+}
+
+#[test]
+fn error_of_a_client_is_the_error_of_the_run() {
+    let error = run(async {
+        TcpStream::connect("nowhere:1").await?;
+        io::Result::Ok(())
+    });
+    check(&error, "Failed", Some("client"), Duration::ZERO);
+    assert!(std::error::Error::source(&error).is_some());
+}
+
+#[test]
+fn time_limit_is_an_error() {
+    let error = run(time::sleep(Duration::from_secs(61)));
+    check(&error, "TimeLimit", None, Duration::from_secs(60));
+}
+
+#[test]
+fn deadlock_names_the_clients() {
+    let error = run(async {
+        let listener = TcpListener::bind("0.0.0.0:80").await?;
+        time::sleep(Duration::from_secs(1)).await;
+        listener.accept().await?;
+        io::Result::Ok(())
+    });
+    check(
+        &error,
+        "Deadlock([\"client\"])",
+        None,
+        Duration::from_secs(1),
+    );
+}
+
+#[test]
+fn busy_task_is_an_error() {
+    let error = run(async {
+        while sim::elapsed().is_some() {
+            task::yield_now().await;
+        }
+    });
+    check(&error, "Stalled", Some("client"), Duration::ZERO);
+}
+
+#[test]
+fn duplicate_host_is_an_error() {
+    let mut simulation = Simulation::builder().seed(42).build();
+    simulation.client("a", async {}).client("a", async {});
+    check(
+        &simulation.run().unwrap_err(),
+        "DuplicateHost",
+        Some("a"),
+        Duration::ZERO,
+    );
+}
+
+#[test]
+fn address_must_be_free_and_of_one_host() {
+    for (address, kind) in [
+        ("10.1.1.1", "DuplicateAddress"),
+        ("127.0.0.1", "InvalidAddress"),
+    ] {
+        let mut simulation = Simulation::builder().seed(42).build();
+        let pending = || std::future::pending::<()>();
+        simulation.host_at("a", "10.1.1.1".parse().unwrap(), pending);
+        simulation.host_at("b", address.parse().unwrap(), pending);
+        check(
+            &simulation.run().unwrap_err(),
+            kind,
+            Some("b"),
+            Duration::ZERO,
+        );
+    }
+}
+
+#[test]
+fn simulation_without_clients_is_an_error() {
+    let mut simulation = Simulation::builder().seed(42).build();
+    simulation.host("a", || async {});
+    check(
+        &simulation.run().unwrap_err(),
+        "NoClients",
+        None,
+        Duration::ZERO,
+    );
+}
+
+#[test]
+fn simulation_inside_of_another_one_is_an_error() {
+    run_inner(|| {
+        let mut inner = Simulation::builder().seed(42).build();
+        inner.client("inner", async {});
+        check(&inner.run().unwrap_err(), "Nested", None, Duration::ZERO);
+    });
+}
+
+fn run_inner(code: impl FnOnce() + 'static) {
+    let mut simulation = Simulation::builder().build();
+    simulation.client("outer", async move { code() });
+    simulation.run().unwrap();
+}
+
+#[test]
+fn use_outside_of_a_host_is_an_error() {
+    let error = sim::crash("a").unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::OutsideOfHost));
+    assert_eq!(sim::elapsed(), None);
+    assert_eq!(sim::host_name(), None);
+}
+
+#[test]
+#[should_panic(expected = "only possible in a program of a simulated host")]
+fn random_numbers_outside_of_a_host_panic() {
+    sim::rng();
+}
+
+#[test]
+fn unknown_host_is_an_error() {
+    let error = run(async { sim::restart("nowhere") });
+    check(&error, "Failed", Some("client"), Duration::ZERO);
+    assert!(
+        error
+            .to_string()
+            .contains("host `nowhere`: there is no host of this name")
+    );
+}
+
+#[test]
+fn nested_block_on_is_an_error_of_the_host() {
+    let error = run(async {
+        let runtime = compio::runtime::Runtime::new().unwrap();
+        runtime.block_on(time::sleep(Duration::from_secs(1)));
+    });
+    check(&error, "Panic", Some("client"), Duration::ZERO);
+    assert!(
+        error.to_string().contains("cannot block its thread"),
+        "{error}"
+    );
+}

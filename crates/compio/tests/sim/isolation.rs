@@ -1,0 +1,116 @@
+//! Nothing reaches the real system.
+
+use std::{fs as std_fs, io::ErrorKind, os::fd::AsFd};
+
+use compio::{
+    fs::{self, File},
+    io,
+    net::{TcpListener, TcpStream, UdpSocket, UnixListener},
+    pipe,
+    process::Command,
+    sim::Simulation,
+    task,
+};
+
+use super::run_one;
+
+#[track_caller]
+fn check_unsupported<T>(result: std::io::Result<T>) {
+    let error = result.err().expect("an error");
+    assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
+}
+
+#[test]
+fn real_features_are_unsupported() {
+    run_one(async {
+        check_unsupported(Command::new("true").spawn());
+        check_unsupported(compio::signal::ctrl_c().await);
+        check_unsupported(UnixListener::bind("/tmp/socket"));
+        check_unsupported(pipe::pipe());
+        check_unsupported(compio::cores::Dispatcher::builder().workers(1).build());
+        check_unsupported(fs::Dir::open("/").await?.remove_file("tmp").await);
+        let stream = std::net::UdpSocket::bind("127.0.0.1:0")?;
+        check_unsupported(UdpSocket::from_std(stream));
+        let real = compio::runtime::AsyncFd::new(std::io::stdin())?;
+        check_unsupported(real.readable().await);
+        let (written, _) = compio::io::AsyncWrite::write(&mut io::stdout(), "x").await;
+        check_unsupported(written);
+        Ok(())
+    });
+}
+
+fn panics_with_advice(code: impl Future<Output = ()> + 'static) {
+    let mut simulation = Simulation::builder().build();
+    simulation.client("client", code);
+    let error = simulation.run().unwrap_err().to_string();
+    assert!(
+        error.contains("use them by the methods of compio"),
+        "{error}"
+    );
+}
+
+#[test]
+fn handles_do_not_leave_the_simulation() {
+    panics_with_advice(async {
+        let listener = TcpListener::bind("0.0.0.0:0").await.unwrap();
+        let _ = listener.as_fd();
+    });
+    panics_with_advice(async {
+        let socket = UdpSocket::bind("0.0.0.0:0").await.unwrap();
+        let _ = socket.into_std();
+    });
+    panics_with_advice(async {
+        let file = File::create("/file").unwrap();
+        let _ = file.as_fd();
+    });
+    panics_with_advice(async {
+        let file = File::create("/file").unwrap();
+        let _ = file.into_std();
+    });
+}
+
+#[test]
+fn number_of_a_handle_is_no_real_descriptor() {
+    use compio::driver::AsRawFd;
+
+    run_one(async {
+        let file = File::create("/file")?;
+        let link = format!("/proc/self/fd/{}", file.as_raw_fd());
+        assert!(file.as_raw_fd() < -1);
+        assert!(std_fs::read_link(link).is_err());
+        Ok(())
+    });
+}
+
+#[test]
+fn handle_that_outlives_the_simulation_is_closed_without_effect() {
+    let kept = std::rc::Rc::new(std::cell::RefCell::new(None));
+    let keeper = std::rc::Rc::clone(&kept);
+    run_one(async move {
+        let listener = TcpListener::bind("0.0.0.0:80").await?;
+        *keeper.borrow_mut() = Some((listener, File::create("/file")?));
+        Ok(())
+    });
+    let (listener, file) = kept.take().unwrap();
+    let error = task::block_on(file.metadata()).unwrap_err();
+    // EBADF.
+    assert_eq!(error.raw_os_error(), Some(9));
+    assert_eq!(listener.local_addr().unwrap_err().raw_os_error(), Some(9));
+    drop((listener, file));
+}
+
+#[test]
+fn connection_of_a_dropped_accept_is_closed_in_the_simulation() {
+    run_one(async {
+        let listener = TcpListener::bind("127.0.0.1:80").await?;
+        {
+            let mut accept = std::pin::pin!(listener.accept());
+            let first = std::future::poll_fn(|cx| std::task::Poll::Ready(accept.as_mut().poll(cx)));
+            assert!(first.await.is_pending());
+            TcpStream::connect("127.0.0.1:80").await?;
+        }
+        // Never accepted again: the listener closes it.
+        drop(listener);
+        Ok(())
+    });
+}

@@ -1,0 +1,55 @@
+//! The simulation of `compio::sim`, as users write programs for it.
+
+#![cfg(target_os = "linux")]
+
+mod blocking;
+mod crashes;
+mod determinism;
+mod errors;
+mod files;
+mod isolation;
+mod tcp;
+mod time;
+mod udp;
+
+use std::{cell::RefCell, rc::Rc};
+
+use compio::sim::{Report, Simulation};
+
+/// Runs a program with one host and one client, and panics with the error of the run.
+#[track_caller]
+fn run_pair<H, HF, C>(server: H, client: C) -> Report
+where
+    H: Fn() -> HF + 'static,
+    HF: Future<Output = std::io::Result<()>> + 'static,
+    C: Future<Output = std::io::Result<()>> + 'static,
+{
+    let mut simulation = Simulation::builder().seed(1).build();
+    simulation.host("server", server).client("client", client);
+    simulation.run().unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// Runs one client.
+#[track_caller]
+fn run_one<C>(client: C) -> Report
+where
+    C: Future<Output = std::io::Result<()>> + 'static,
+{
+    let mut simulation = Simulation::builder().seed(1).build();
+    simulation.client("client", client);
+    simulation.run().unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// A list that programs of several hosts fill.
+#[derive(Debug, Clone, Default)]
+struct Log(Rc<RefCell<Vec<String>>>);
+
+impl Log {
+    fn add(&self, entry: impl Into<String>) {
+        self.0.borrow_mut().push(entry.into());
+    }
+
+    fn entries(&self) -> Vec<String> {
+        self.0.borrow().clone()
+    }
+}
