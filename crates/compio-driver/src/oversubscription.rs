@@ -16,7 +16,7 @@ use std::{
 
 use crate::{
     per_process::{PerProcess, Process},
-    sys,
+    sys::{self, in_simulation},
 };
 
 /// A set of CPUs, as a bit mask.
@@ -45,6 +45,7 @@ pub(crate) struct CpuShare {
 impl CpuShare {
     /// For a driver of this thread. Later changes of the thread's affinity mask have no effect.
     pub(crate) fn take() -> Self {
+        in_simulation!(roomy_share());
         let anywhere = [u64::MAX; 16];
         Self::at(
             sys::processors_of_this_thread().unwrap_or(anywhere),
@@ -69,7 +70,8 @@ impl CpuShare {
     }
 
     /// An entry that is never oversubscribed.
-    #[cfg(test)]
+    #[cfg(any(test, feature = "sim"))]
+    #[cfg_attr(not(test), allow(dead_code, reason = "only Linux has simulated hosts"))]
     pub(crate) fn roomy() -> Self {
         Self::at([u64::MAX; 16], usize::MAX)
     }

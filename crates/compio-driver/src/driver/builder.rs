@@ -14,6 +14,7 @@ use crate::{
     backend::BackendKind,
     buffers::BufferPools,
     notify::Notifier,
+    os_calls,
     per_process::Process,
     spin::{Spin, SpinPolicy},
     sys,
@@ -96,6 +97,7 @@ impl DriverBuilder {
     pub fn build(self) -> io::Result<Driver> {
         let wanted = match self.backend {
             Some(kind) => Some(kind),
+            None if os_calls::is_in_simulation() => None,
             None => BackendKind::from_env()?,
         };
         let (backend, event, why) = sys::choose(wanted, self.entries, Spin::new(self.spin))?;

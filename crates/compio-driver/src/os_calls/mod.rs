@@ -52,6 +52,13 @@ pub mod socket;
 /// `unix/`, `windows.rs`.
 pub use crate::sys::system_calls as system;
 
+/// Whether a simulated host is current.
+#[inline(always)]
+pub(crate) fn is_in_simulation() -> bool {
+    in_simulation!(is_here());
+    false
+}
+
 /// Checks that no simulated host is current. For calls that a simulation does not have, and that do not pass a function of this
 /// module: child processes, signals, threads.
 ///

@@ -20,6 +20,20 @@ pub fn refuse(call: libc::c_long, error: i32) {
     set(&mut steps, 0);
 }
 
+/// From now on each other system call of this thread kills the process by SIGSYS.
+pub fn allow_only(calls: &[libc::c_long]) {
+    let mut steps = vec![step(LOAD, 0, 0, number_at())];
+    for (index, call) in calls.iter().enumerate() {
+        // Jumps over the other comparisons and the instruction that kills.
+        let ahead = calls.len() - index;
+        steps.push(step(IS_EQUAL, ahead as u8, 0, *call as u32));
+    }
+    let kill = libc::SECCOMP_RET_KILL_PROCESS;
+    steps.push(step(libc::BPF_RET, 0, 0, kill));
+    steps.push(step(libc::BPF_RET, 0, 0, libc::SECCOMP_RET_ALLOW));
+    set(&mut steps, 0);
+}
+
 /// From now on poll(2) fails with this error on this thread. On architectures without the call, the
 /// same function of the C library calls ppoll(2).
 pub fn refuse_poll(error: i32) {

@@ -8,6 +8,8 @@ mod determinism;
 mod errors;
 mod files;
 mod isolation;
+mod scale;
+mod system_calls;
 mod tcp;
 mod time;
 mod udp;

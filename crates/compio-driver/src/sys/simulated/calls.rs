@@ -34,6 +34,7 @@ use super::{
 };
 use crate::{
     backend::BackendKind,
+    oversubscription::CpuShare,
     request::{RawResult, Request},
     sys::system_calls::Entry,
 };
@@ -99,6 +100,11 @@ pub(crate) fn refuse_here<T>(what: &str) -> Answer<T> {
 /// An error if the handle is a simulated one, or if there is a current host.
 pub(crate) fn refuse<T>(fd: BorrowedFd<'_>, what: &str) -> Answer<T> {
     (is_simulated(fd.as_raw_fd()) || is_in_host()).then(|| Err(unsupported(what)))
+}
+
+/// True if there is a current host.
+pub(crate) fn is_here() -> Option<bool> {
+    is_in_host().then_some(true)
 }
 
 /// Whether there is a current host.
@@ -170,6 +176,11 @@ pub(crate) fn close(fd: RawFd) -> Answer<()> {
         }
     });
     Some(Ok(()))
+}
+
+/// The share of a driver that never spins.
+pub(crate) fn roomy_share() -> Option<CpuShare> {
+    is_in_host().then(CpuShare::roomy)
 }
 
 /// Nothing to do for a simulated descriptor.
