@@ -264,7 +264,7 @@ pub(crate) fn set_option(
     name: i32,
     value: i32,
 ) -> io::Result<()> {
-    in_simulation!(socket => nothing());
+    in_simulation!(refuse(socket, "ancillary data"));
     sys::set_option(socket, level, name, value)
 }
 

@@ -350,7 +350,7 @@ impl UdpSocket {
     /// The OS error of setsockopt(2); [`Unsupported`](io::ErrorKind::Unsupported) for IPv4 on macOS
     /// and FreeBSD.
     pub fn set_recv_packet_info(&self, on: bool) -> io::Result<()> {
-        ancillary::set_recv_packet_info(self, self.local_addr()?.is_ipv6(), on)
+        ancillary::set_recv_packet_info(&self.socket, self.local_addr()?.is_ipv6(), on)
     }
 
     /// Requests the type of service of IPv4 datagrams as ancillary data: see
@@ -407,7 +407,7 @@ impl UdpSocket {
     /// The OS error of setsockopt(2); [`Unsupported`](io::ErrorKind::Unsupported) on macOS and
     /// FreeBSD.
     pub fn set_gro(&self, on: bool) -> io::Result<()> {
-        ancillary::set_gro(self, on)
+        ancillary::set_gro(&self.socket, on)
     }
 
     /// Its local address.

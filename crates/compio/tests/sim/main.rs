@@ -9,6 +9,7 @@ mod errors;
 mod files;
 mod isolation;
 mod scale;
+mod streams;
 mod system_calls;
 mod tcp;
 mod time;

@@ -5,7 +5,7 @@ use std::io;
 use compio_driver::{
     AsFd, SharedFd,
     op::{Position, Splice},
-    os_calls::handle,
+    os_calls::{handle, outside_of_simulation},
 };
 
 use crate::runtime;
@@ -62,6 +62,7 @@ pub async fn splice(
     to_position: Position,
     len: usize,
 ) -> io::Result<usize> {
+    outside_of_simulation("splices")?;
     let from = SharedFd::from(handle::duplicate(from.as_fd())?);
     let to = SharedFd::from(handle::duplicate(to.as_fd())?);
     runtime::submit(Splice::new(from, from_position, to, to_position, len)).await
