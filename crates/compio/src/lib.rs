@@ -81,6 +81,7 @@
 //! | `event` | yes | `event` |
 //! | `macros` | yes | `#[compio::main]`, `#[compio::test]` |
 //! | `test-util` | no | for tests, `time::{pause, advance, resume}` and `#[compio::test(start_paused)]` |
+//! | `sim` | no | for tests, `sim`: many hosts with virtual time in one thread, on Linux |
 //! | `arrayvec` | no | `arrayvec::ArrayVec` and `ArrayString` as buffers |
 //! | `bytes` | no | `bytes::Bytes` and `BytesMut` as buffers |
 //! | `memmap2` | no | `memmap2::Mmap` and `MmapMut` as buffers |
@@ -196,6 +197,17 @@ mod finding_out {}
 #[cfg(all(doctest, feature = "macros", feature = "metrics", feature = "time"))]
 #[doc = include_str!("../../../docs/metrics.md")]
 mod export {}
+
+/// And those of the page about simulations.
+#[cfg(all(
+    doctest,
+    feature = "macros",
+    feature = "sim",
+    target_os = "linux",
+    not(compio_portable)
+))]
+#[doc = include_str!("../../../docs/simulation.md")]
+mod simulation_page {}
 
 /// And those of the page about Tokio.
 #[cfg(all(doctest, feature = "compat-tokio", feature = "macros"))]

@@ -1,6 +1,7 @@
 //! The direction of imports (invariant 1), the places of platform cfg (invariant 7) and of system calls
-//! (invariant 11), by the text of the sources.
+//! (invariant 11), and the dispatch of these calls to the simulated system, by the text of the sources.
 
+mod dispatch;
 mod os_seam;
 
 use std::fs;
@@ -138,6 +139,7 @@ fn check(name: &str, code: &str) -> Vec<String> {
         }
     }
     faults.extend(os_seam::check(name, code));
+    faults.extend(dispatch::check(name, code));
     faults
 }
 

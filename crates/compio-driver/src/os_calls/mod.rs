@@ -3,8 +3,8 @@
 //!
 //! A backend executes requests. Everything else that this crate and `compio` ask of the system passes a
 //! function of this module. Dispatch is static, and calls that may be frequent are inlined: the seam costs
-//! nothing. A simulator of the system adds one dispatch inside each function, and the layers above stay as
-//! they are.
+//! nothing. Each function begins with `in_simulation`: with the feature `sim`, the macro passes the call to the
+//! simulated system if a simulated host makes it. Otherwise the macro is empty.
 //!
 //! # The contract
 //!
@@ -26,14 +26,14 @@
 //!
 //! # Outside of the seam
 //!
-//! - The backends with their own handles and clocks: a simulator replaces them as a whole.
+//! - The backends with their own handles and clocks: a simulated host has another backend.
 //! - Child processes and signals: other programs and the system act on them. Descriptors that pass between
 //!   processes by their numbers are in `unix/inherit.rs`, with the start of the child that gets them.
 //! - The type of the standard streams (`is_terminal`), and their transfers on Windows.
 //! - Waits of threads: of the thread pool, and for child processes.
 //! - The drop of an [`OwnedFd`](crate::OwnedFd), on unix a type of std: a connection that was accepted, or a
 //!   file that was opened, for a future that has been dropped. [`SharedFd`](crate::SharedFd) closes through
-//!   the seam.
+//!   the seam, and with the feature `sim`, so do these.
 
 use std::io;
 

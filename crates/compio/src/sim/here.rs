@@ -128,8 +128,8 @@ pub fn power_loss(host: &str) -> Result<(), Error> {
     order(host, Order::PowerLoss)
 }
 
-/// Starts the program of a host again, with its files. A running program is killed first. A client that has ended or crashed cannot
-/// start again: this has no effect on it.
+/// Starts the program of a host again, with its files. A running program is killed first, as by [`crash`]. Clients do not start
+/// again: this has no effect on them.
 ///
 /// It happens after the current poll of the calling task.
 ///

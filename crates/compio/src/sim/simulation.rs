@@ -210,6 +210,7 @@ impl Simulation {
                     self.world.power_loss(host);
                     self.programs[host].stop(&self.world);
                 }
+                Order::Restart if self.programs[host].is_client() => {}
                 Order::Restart => {
                     self.world.crash(host);
                     self.programs[host].stop(&self.world);

@@ -102,6 +102,7 @@ impl Program {
     ///
     /// `InvalidInput` for a NUL in a string; the OS errors of fork(2) and execve(2).
     pub fn start_with(&self, descriptors: Vec<OwnedFd>, pid_variable: &str) -> io::Result<Child> {
+        in_simulation!(refuse_here("child processes"));
         let reserved = reserve(&descriptors)?;
         let mut exec = Exec::new(self, descriptors, pid_variable)?;
         let mut command = Command::new(&self.path);

@@ -2,7 +2,7 @@
 
 use std::{ffi::c_void, io, mem::MaybeUninit, ptr, thread};
 
-use crate::per_process::Process;
+use crate::{per_process::Process, sys::in_simulation};
 
 /// Starts a detached thread. Panics must not leave `code`.
 ///
@@ -10,6 +10,7 @@ use crate::per_process::Process;
 ///
 /// The OS error of pthread_create(3), for instance `WouldBlock` if a limit on threads is reached.
 pub fn start_thread(name: &str, code: impl FnOnce() + Send + 'static) -> io::Result<()> {
+    in_simulation!(refuse_here("threads"));
     if Process::is_first() {
         let builder = thread::Builder::new().name(name.into());
         return builder.spawn(code).map(drop);
