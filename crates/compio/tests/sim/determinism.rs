@@ -10,6 +10,8 @@ use compio::{
     task, time,
 };
 
+use compio_testkit::process::this_test;
+
 use super::Log;
 
 /// A program with sockets, files, timers, tasks, blocking work and random numbers.
@@ -54,6 +56,23 @@ fn same_seed_takes_the_same_course() {
         assert_eq!(one, other, "seed {seed}");
         assert!(one.0.trace_len() > 500, "{:?}", one.0);
     }
+}
+
+#[test]
+#[ignore = "a child of `same_seed_takes_the_same_course_in_another_process`"]
+fn child_prints_its_hash() {
+    println!("hash {:x}", run(11).0.trace_hash());
+}
+
+#[test]
+fn same_seed_takes_the_same_course_in_another_process() {
+    // Other addresses of memory, and other random states of std.
+    let output = this_test("determinism::child_prints_its_hash")
+        .output()
+        .unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    let expected = format!("hash {:x}", run(11).0.trace_hash());
+    assert!(text.contains(&expected), "{expected} is not in {text}");
 }
 
 #[test]

@@ -1,13 +1,15 @@
 //! Nothing reaches the real system.
 
-use std::{fs as std_fs, io::ErrorKind, os::fd::AsFd};
+use std::{cell::RefCell, fs as std_fs, io::ErrorKind, os::fd::AsFd, rc::Rc, time::Duration};
 
 use compio::{
+    driver::BackendKind,
     fs::{self, File},
     io,
     net::{TcpListener, TcpStream, UdpSocket, UnixListener},
     pipe,
     process::Command,
+    runtime::Runtime,
     sim::Simulation,
     task,
 };
@@ -37,6 +39,40 @@ fn real_features_are_unsupported() {
         check_unsupported(written);
         Ok(())
     });
+}
+
+#[test]
+fn runtimes_of_a_host_have_the_simulated_backend() {
+    run_one(async {
+        let kind = compio::runtime::backend().kind();
+        assert_eq!(kind, BackendKind::Simulated);
+        let other = Runtime::builder().backend(BackendKind::Poll).build()?;
+        assert_eq!(other.backend().kind(), BackendKind::Simulated);
+        assert_eq!(kind.to_string(), "simulated");
+        Ok(())
+    });
+    let real = Runtime::new().unwrap();
+    assert_ne!(real.backend().kind(), BackendKind::Simulated);
+    check_unsupported(Runtime::builder().backend(BackendKind::Simulated).build());
+}
+
+#[test]
+fn handle_of_another_host_is_not_open() {
+    let shared = Rc::new(RefCell::new(None));
+    let giver = Rc::clone(&shared);
+    let mut simulation = Simulation::builder().build();
+    simulation.client("giver", async move {
+        *giver.borrow_mut() = Some(File::create("/file").unwrap());
+        compio::time::sleep(Duration::from_secs(2)).await;
+    });
+    simulation.client("taker", async move {
+        compio::time::sleep(Duration::from_secs(1)).await;
+        let file = shared.take().unwrap();
+        let error = file.metadata().await.unwrap_err();
+        // EBADF.
+        assert_eq!(error.raw_os_error(), Some(9));
+    });
+    simulation.run().unwrap_or_else(|error| panic!("{error}"));
 }
 
 fn panics_with_advice(code: impl Future<Output = ()> + 'static) {
@@ -84,8 +120,8 @@ fn number_of_a_handle_is_no_real_descriptor() {
 
 #[test]
 fn handle_that_outlives_the_simulation_is_closed_without_effect() {
-    let kept = std::rc::Rc::new(std::cell::RefCell::new(None));
-    let keeper = std::rc::Rc::clone(&kept);
+    let kept = Rc::new(RefCell::new(None));
+    let keeper = Rc::clone(&kept);
     run_one(async move {
         let listener = TcpListener::bind("0.0.0.0:80").await?;
         *keeper.borrow_mut() = Some((listener, File::create("/file")?));

@@ -1,7 +1,10 @@
 //! TCP between hosts.
 
 use std::{
+    future::poll_fn,
     io::{self, ErrorKind},
+    pin::pin,
+    task::Poll,
     time::Duration,
 };
 
@@ -221,6 +224,27 @@ fn dropped_accept_loses_no_connection() {
                 let mut stream = TcpStream::connect("server:80").await?;
                 stream.read_exact([0; 5]).await.0?;
             }
+            Ok(())
+        },
+    );
+}
+
+#[test]
+fn close_that_is_dropped_closes_the_connection() {
+    run_pair(
+        || async {
+            let listener = TcpListener::bind("0.0.0.0:80").await?;
+            let (stream, _) = listener.accept().await?;
+            {
+                let mut close = pin!(stream.close());
+                let first = poll_fn(|cx| Poll::Ready(close.as_mut().poll(cx))).await;
+                assert!(first.is_pending());
+            }
+            std::future::pending().await
+        },
+        async {
+            let mut stream = TcpStream::connect("server:80").await?;
+            assert_eq!(stream.read([0; 1]).await.0?, 0);
             Ok(())
         },
     );
