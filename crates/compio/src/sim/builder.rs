@@ -1,6 +1,6 @@
 //! The settings of a simulation.
 
-use std::{ops::RangeInclusive, time::Duration};
+use std::{fmt, ops::RangeInclusive, time::Duration};
 
 use compio_driver::os::simulated::{Settings, World};
 
@@ -20,10 +20,20 @@ use super::Simulation;
 ///     .build();
 /// assert_eq!(simulation.seed(), 7);
 /// ```
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Builder {
     settings: Settings,
     time_limit: Duration,
+    on_line: Option<OnLine>,
+}
+
+/// Takes the lines of the course.
+pub(super) struct OnLine(pub(super) Box<dyn FnMut(&str)>);
+
+impl fmt::Debug for OnLine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OnLine").finish_non_exhaustive()
+    }
 }
 
 impl Builder {
@@ -35,6 +45,7 @@ impl Builder {
         Self {
             settings,
             time_limit: Duration::from_secs(24 * 3600),
+            on_line: None,
         }
     }
 
@@ -63,10 +74,34 @@ impl Builder {
         self
     }
 
+    /// Code that gets the course of the run as text: a line with the virtual time for each request of a host, its result, and each
+    /// packet at its arrival. Numbers such as `#3` stand for handles. Two runs with one seed give the same lines, so that a
+    /// comparison finds the first effect of chance that no seed determines.
+    ///
+    /// ```
+    /// use compio::{fs, sim::Simulation};
+    ///
+    /// fn main() -> Result<(), compio::sim::Error> {
+    ///     let print = |line: &str| eprintln!("{line}");
+    ///     let mut simulation = Simulation::builder().on_line(print).build();
+    ///     simulation.client("writer", async { fs::write("/file", "content").await.0 });
+    ///     simulation.run()?;
+    ///     Ok(())
+    /// }
+    /// ```
+    pub fn on_line(mut self, code: impl FnMut(&str) + 'static) -> Self {
+        self.on_line = Some(OnLine(Box::new(code)));
+        self
+    }
+
     /// Makes the simulation. It has no hosts yet.
     pub fn build(self) -> Simulation {
         let seed = self.settings.seed;
-        Simulation::new(World::new(self.settings), seed, self.time_limit)
+        let world = World::new(self.settings);
+        if self.on_line.is_some() {
+            world.record_lines();
+        }
+        Simulation::new(world, seed, self.time_limit, self.on_line)
     }
 }
 

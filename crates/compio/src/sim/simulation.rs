@@ -6,6 +6,7 @@ use compio_driver::os::simulated::{AddHostError, Advanced, HostId, World, curren
 
 use super::{
     Builder, Error, ErrorKind, Outcome, Report,
+    builder::OnLine,
     here::{ORDERS, Order},
     outcome::sealed::Outcome as _,
     program::{End, Main, Program, Source},
@@ -27,6 +28,7 @@ pub struct Simulation {
     programs: Vec<Program>,
     /// The first error of a call that returns none.
     refused: Option<Error>,
+    on_line: Option<OnLine>,
 }
 
 impl Simulation {
@@ -35,13 +37,19 @@ impl Simulation {
         Builder::new()
     }
 
-    pub(super) fn new(world: Rc<World>, seed: u64, time_limit: Duration) -> Self {
+    pub(super) fn new(
+        world: Rc<World>,
+        seed: u64,
+        time_limit: Duration,
+        on_line: Option<OnLine>,
+    ) -> Self {
         Self {
             world,
             seed,
             time_limit,
             programs: Vec::new(),
             refused: None,
+            on_line,
         }
     }
 
@@ -136,12 +144,16 @@ impl Simulation {
                 if polls > polls_max {
                     return Err(self.error(Some(host), ErrorKind::Stalled));
                 }
-                self.poll(host)?;
+                let polled = self.poll(host);
+                self.pass_lines();
+                polled?;
                 self.execute_orders()?;
                 continue;
             }
             polls = 0;
-            match self.world.advance(self.time_limit) {
+            let advanced = self.world.advance(self.time_limit);
+            self.pass_lines();
+            match advanced {
                 Advanced::Event => {}
                 Advanced::Limit => return Err(self.error(None, ErrorKind::TimeLimit)),
                 Advanced::Nothing => {
@@ -159,6 +171,15 @@ impl Simulation {
             trace_hash: self.world.trace_hash(),
             trace_len: self.world.trace_len(),
         })
+    }
+
+    /// Passes the lines of the course on, with nothing borrowed.
+    fn pass_lines(&mut self) {
+        if let Some(OnLine(code)) = &mut self.on_line {
+            for line in self.world.take_lines() {
+                code(&line);
+            }
+        }
     }
 
     fn has_clients(&self) -> bool {

@@ -105,3 +105,48 @@ fn random_stream_of_a_host_does_not_depend_on_other_hosts() {
     };
     assert_eq!(numbers(0), numbers(5));
 }
+
+#[test]
+fn course_is_told_in_lines() {
+    let course = || {
+        let log = Log::default();
+        let seen = log.clone();
+        let builder = Simulation::builder().seed(3);
+        let mut simulation = builder.on_line(move |line| log.add(line)).build();
+        simulation.host("server", || async {
+            let listener = TcpListener::bind("0.0.0.0:80").await?;
+            let _accepted = listener.accept().await?;
+            std::future::pending::<io::Result<()>>().await
+        });
+        simulation.client("client", async {
+            let mut stream = TcpStream::connect("server:80").await?;
+            stream.write_all("hello").await.0?;
+            fs::read("/missing").await.unwrap_err();
+            time::sleep(Duration::from_secs(1)).await;
+            sim::crash("server").unwrap();
+            time::sleep(Duration::from_secs(1)).await;
+            io::Result::Ok(())
+        });
+        simulation.run().unwrap();
+        seen.entries()
+    };
+    let lines = course();
+    assert_eq!(lines, course());
+    let expected = [
+        "server: accept of #1 (0)",
+        "packet SYN of client 10.0.0.2:49152 (peer 10.0.0.1:80) at 10.0.0.1:80",
+        "server: result #3",
+        "packet SYN-ACK at client 10.0.0.2:49152 (peer 10.0.0.1:80)",
+        "client: send of #2 (5)",
+        "client: result 5",
+        "client: error No such file or directory (os error 2)",
+        "server: crash",
+        "packet RST at client 10.0.0.2:49152 (peer 10.0.0.1:80)",
+        "client: the program has ended",
+    ];
+    let mut rest = lines.iter();
+    for expected in expected {
+        let found = rest.any(|line| line.split_once(' ').unwrap().1 == expected);
+        assert!(found, "{expected} is missing in {lines:#?}");
+    }
+}

@@ -99,7 +99,7 @@ impl Backend for Simulated {
                 }
             }
         };
-        state.note_result(answer);
+        state.note_result(self.driver, answer);
         Submitted::Ready(answer)
     }
 
@@ -132,7 +132,7 @@ impl Backend for Simulated {
         for (key, report) in posted {
             if let Report::Final(answer) = report {
                 let mut state = self.world.state();
-                state.note_result(answer);
+                state.note_result(self.driver, answer);
             }
             on_report(key, report);
         }

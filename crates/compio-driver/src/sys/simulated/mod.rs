@@ -8,14 +8,15 @@
 //! | `calls.rs`, `socket_calls.rs` | the calls of the `Os` seam |
 //! | `descriptors.rs`, `memory.rs` | numbers of descriptors; the memory of requests |
 //! | `network/`, `files/` | sockets; the file system of a host |
-//! | `rng.rs`, `trace.rs` | random streams; the hash over a run |
+//! | `rng.rs`, `trace.rs`, `narration.rs` | random streams; the hash over a run; its text |
 //!
 //! # Dispatch
 //!
 //! A thread has at most one current host ([`World::enter`]). While it has one, a new driver gets the backend
-//! [`Simulated`], and the functions of [`os_calls`](crate::os_calls) that take no handle concern the host. Those that
-//! take a handle concern the simulation if the number of the handle is a [simulated one](descriptors::is_simulated). Each such
-//! function begins with [`in_simulation`]. Without the feature the macro is empty.
+//! [`Simulated`], and each function of [`os_calls`](crate::os_calls) without a handle is a call of this host. A function
+//! with a handle is a call of the simulation if the number of the handle is a [simulated one](descriptors::is_simulated);
+//! a host that uses a real handle gets an error. Each function begins with [`in_simulation`]. Without the feature the
+//! macro is empty.
 //!
 //! # Determinism
 //!
@@ -29,6 +30,7 @@ mod drivers;
 mod events;
 mod files;
 mod memory;
+mod narration;
 mod network;
 mod ready;
 mod requests;

@@ -181,15 +181,19 @@ impl State {
     }
 
     /// Adds the result of a request to the trace. A descriptor has a number there that is the same in each run.
-    pub(super) fn note_result(&mut self, answer: RawResult) {
+    pub(super) fn note_result(&mut self, driver: DriverId, answer: RawResult) {
+        let mut index = None;
         let values = match answer {
             Ok(value) if is_simulated(value as RawFd) => {
-                [2, self.descriptors.index(value as RawFd)]
+                let number = self.descriptors.index(value as RawFd);
+                index = Some(number);
+                [2, number]
             }
             Ok(value) => [0, value.into()],
             Err(code) => [1, code as u64],
         };
         self.note(Mark::Result, &values);
+        self.say_result(driver, answer, index);
     }
 
     /// Adds a request to the trace: its type, its descriptor and its length.
@@ -197,6 +201,7 @@ impl State {
         let (kind, fd, value) = summary(request);
         let index = fd.map_or(0, |fd| self.descriptors.index(fd));
         self.note(Mark::Submit, &[driver as u64, kind, index, value]);
+        self.say_request(driver, kind, index, value);
     }
 }
 

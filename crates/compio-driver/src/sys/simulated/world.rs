@@ -83,6 +83,8 @@ pub(super) struct State {
     pub(super) drivers: Drivers,
     pub(super) network: Network,
     pub(super) trace: Trace,
+    /// The lines of the course that were not taken, if lines are wanted.
+    pub(super) lines: Option<Vec<String>>,
     seed: u64,
 }
 
@@ -116,6 +118,7 @@ impl World {
             drivers: Drivers::new(Arc::clone(&ready)),
             network: Network::new(Rng::of_name(seed, "\0network"), latency),
             trace: Trace::new(seed),
+            lines: None,
             seed,
         };
         Rc::new(Self {
@@ -193,6 +196,17 @@ impl World {
         self.state().trace.records()
     }
 
+    /// From now on, [`take_lines`](Self::take_lines) returns the course as text.
+    pub fn record_lines(&self) {
+        self.state().lines = Some(Vec::new());
+    }
+
+    /// The lines since the last call: a line for each request, result and packet.
+    pub fn take_lines(&self) -> Vec<String> {
+        let mut state = self.state();
+        state.lines.as_mut().map(std::mem::take).unwrap_or_default()
+    }
+
     /// The next number of a host's random stream.
     pub fn random(&self, host: HostId) -> u64 {
         let mut state = self.state();
@@ -268,6 +282,7 @@ impl World {
     pub fn exit(&self, host: HostId) {
         let mut state = self.state();
         state.note(Mark::Host, &[host as u64, 2]);
+        state.say_of_host(host, "the program has ended");
         state.end_all(host, End::Close);
     }
 
@@ -276,6 +291,7 @@ impl World {
     pub fn crash(&self, host: HostId) {
         let mut state = self.state();
         state.note(Mark::Host, &[host as u64, 3]);
+        state.say_of_host(host, "crash");
         state.end_all(host, End::Reset);
         state.hosts[host].has_crashed = true;
     }
@@ -285,6 +301,7 @@ impl World {
     pub fn power_loss(&self, host: HostId) {
         let mut state = self.state();
         state.note(Mark::Host, &[host as u64, 4]);
+        state.say_of_host(host, "loss of power");
         state.end_all(host, End::Silence);
         let host = &mut state.hosts[host];
         host.is_up = false;
@@ -296,6 +313,7 @@ impl World {
     pub fn bring_up(&self, host: HostId) {
         let mut state = self.state();
         state.note(Mark::Host, &[host as u64, 1]);
+        state.say_of_host(host, "start");
         let host = &mut state.hosts[host];
         host.is_up = true;
         host.has_crashed = false;

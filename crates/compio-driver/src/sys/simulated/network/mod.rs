@@ -166,6 +166,7 @@ impl State {
             Signal::Unreachable { sender } => (10, *sender),
         };
         self.note(Mark::Event, &[kind, socket]);
+        self.say_packet(&signal);
         match signal {
             Signal::Syn {
                 to,
