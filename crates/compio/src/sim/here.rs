@@ -105,7 +105,8 @@ pub fn host_name() -> Option<String> {
     current().map(|(world, host)| world.name(host))
 }
 
-/// Kills the program of a host, as the end of its process. Its connections are reset. Its files stay as they are.
+/// Kills the program of a host, as the end of its process. Its connections are reset. Its files stay as they are. A client that
+/// was killed counts as ended.
 ///
 /// It happens after the current poll of the calling task.
 ///
