@@ -21,6 +21,8 @@ const FUNCTIONS: [&str; 19] = [
     "declare_opened",
     "describe",
     "describe_number",
+    "descriptor_value",
+    "value",
     "duplicate",
     "name_of_address",
     "native",
