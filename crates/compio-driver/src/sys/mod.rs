@@ -196,7 +196,8 @@ pub mod os {
     #[doc(hidden)]
     pub mod simulated {
         pub use crate::sys::simulated::{
-            AddHostError, Advanced, EnteredHost, HostId, Settings, World, current,
+            AddHostError, Advanced, DiskFaults, EnteredHost, HostId, Settings, Unsynced, World,
+            current,
         };
     }
 

@@ -2,13 +2,15 @@
 
 use std::{cmp::Reverse, collections::BinaryHeap, time::Duration};
 
-use super::{network::Signal, world::HostId};
+use super::{files::Finish, network::Signal, world::HostId};
 
 #[derive(Debug)]
 pub(super) enum Event {
     /// The loop of a host has a timer.
     Wake(HostId),
     Network(Signal),
+    /// The end of an operation of a slow disk.
+    Disk(Finish),
 }
 
 #[derive(Debug)]
@@ -85,7 +87,7 @@ mod tests {
         let order =
             std::iter::from_fn(|| queue.take_first()).map(|scheduled| match scheduled.event {
                 Event::Wake(host) => host,
-                Event::Network(_) => unreachable!(),
+                Event::Network(_) | Event::Disk(_) => unreachable!(),
             });
         assert_eq!(order.collect::<Vec<_>>(), [9, 5, 3, 4]);
     }

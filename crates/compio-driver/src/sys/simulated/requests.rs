@@ -42,6 +42,10 @@ impl State {
     /// The memory of the request is valid until its completion has been reported.
     pub(super) unsafe fn attempt_first(&mut self, waiter: Waiter, request: &Request) -> Attempt {
         let host = self.drivers.host(waiter.driver);
+        // SAFETY: passed on from this function.
+        if unsafe { self.begin_on_disk(waiter, request) } {
+            return Attempt::Waits;
+        }
         // Earlier requests come first.
         let outcome = match self.queue_of(host, request) {
             Some((socket, queue)) if self.has_waiters(socket, queue) => {

@@ -146,7 +146,10 @@ impl World {
         let host = Host {
             name: name.to_owned(),
             address,
-            files: FileSystem::new(Duration::from_secs(EPOCH_SECONDS)),
+            files: FileSystem::new(
+                Duration::from_secs(EPOCH_SECONDS),
+                Rng::of_name(state.seed, &format!("{name}\0disk")),
+            ),
             next_port: 0,
             rng: Rng::of_name(state.seed, name),
             wake_at: None,
@@ -273,6 +276,7 @@ impl World {
                     self.ready.push(host);
                 }
                 Event::Network(signal) => state.deliver(signal),
+                Event::Disk(finish) => state.finish_on_disk(finish),
             }
             return Advanced::Event;
         }

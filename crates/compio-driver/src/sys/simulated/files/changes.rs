@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use libc::{EEXIST, EINVAL, EISDIR, ENOENT, ENOTDIR, ENOTEMPTY, EPERM};
+use libc::{EEXIST, EINVAL, EISDIR, ENOENT, ENOSPC, ENOTDIR, ENOTEMPTY, EPERM};
 
-use super::{Content, Directory, FileSystem, Ino, Node, ROOT, tree::Place};
+use super::{Content, Directory, FileSystem, Ino, Node, ROOT, pending::Entry, tree::Place};
 
 impl FileSystem {
     pub(in crate::sys::simulated) fn make_dir(
@@ -22,6 +22,7 @@ impl FileSystem {
             ..Directory::default()
         };
         let made = self.add(Node::Directory(directory), mode, time);
+        self.record_creation(&place, made);
         self.link_at(&place, made, time)
     }
 
@@ -67,6 +68,7 @@ impl FileSystem {
             Err(_) if is_dir => return Err(ENOTDIR),
             Ok(_) | Err(_) => {}
         }
+        self.record(vec![place.change(Some(found), None)], false);
         self.unlink_at(&place, found, time)
     }
 
@@ -115,9 +117,18 @@ impl FileSystem {
                 Err(_) if is_dir => return Err(ENOTDIR),
                 Ok(_) | Err(_) => {}
             }
-            self.unlink_at(&to, replaced, time)?;
         } else if to.must_be_dir && !is_dir {
             return Err(ENOTDIR);
+        }
+        self.record(
+            vec![
+                from.change(Some(moved), None),
+                to.change(to.found, Some(moved)),
+            ],
+            false,
+        );
+        if let Some(replaced) = to.found {
+            self.unlink_at(&to, replaced, time)?;
         }
         self.link_at(&to, moved, time)?;
         if is_dir {
@@ -154,6 +165,7 @@ impl FileSystem {
         if place.found.is_some() {
             return Err(EEXIST);
         }
+        self.record(vec![place.change(None, Some(original))], false);
         self.link_at(&place, original, time)
     }
 
@@ -171,6 +183,7 @@ impl FileSystem {
             return Err(ENOENT);
         }
         let made = self.add(Node::Symlink(target.to_vec()), 0o777, time);
+        self.record_creation(&place, made);
         self.link_at(&place, made, time)
     }
 
@@ -205,12 +218,20 @@ impl FileSystem {
             Some(found) => found,
             None => self.make_file(&place, mode, time)?,
         };
+        let free = self.free_pages();
         let inode = self.inodes.get_mut(&to).ok_or(ENOENT)?;
         let Node::File(content) = &mut inode.node else {
             return Err(EISDIR);
         };
-        content.set_len(0);
-        content.write(0, &bytes);
+        let freed = content.pages();
+        content.set_len(0, &mut self.disk.rng);
+        let len = bytes.len();
+        let free = free.map(|free| free + freed);
+        let fitting = self.disk.before_write(content, 0, len, free)?;
+        content.write(0, &bytes[..fitting], &mut self.disk.rng);
+        if fitting < len && free.is_some() {
+            return Err(ENOSPC);
+        }
         inode.mode = mode;
         inode.modified(time);
         Ok(bytes.len() as u64)
@@ -227,8 +248,13 @@ impl FileSystem {
             return Err(EISDIR);
         }
         let made = self.add(Node::File(Content::default()), mode, time);
+        self.record_creation(place, made);
         self.link_at(place, made, time)?;
         Ok(made)
+    }
+
+    fn record_creation(&mut self, place: &Place, made: Ino) {
+        self.record(vec![place.change(None, Some(made))], true);
     }
 
     fn link_at(&mut self, place: &Place, ino: Ino, time: Duration) -> Result<(), i32> {
@@ -257,5 +283,16 @@ impl FileSystem {
         }
         self.release(ino);
         Ok(())
+    }
+}
+
+impl Place {
+    fn change(&self, before: Option<Ino>, after: Option<Ino>) -> Entry {
+        Entry {
+            dir: self.parent,
+            name: self.name.clone(),
+            before,
+            after,
+        }
     }
 }

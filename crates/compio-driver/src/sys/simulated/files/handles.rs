@@ -58,7 +58,7 @@ impl FileSystem {
             Node::Symlink(_) => return Err(ELOOP),
             Node::File(_) if flags & O_DIRECTORY != 0 => return Err(ENOTDIR),
             Node::File(content) if flags & O_TRUNC != 0 && access != O_RDONLY => {
-                content.set_len(0);
+                content.set_len(0, &mut self.disk.rng);
                 inode.modified(time);
             }
             Node::Directory(_) | Node::File(_) => {}
@@ -125,14 +125,15 @@ impl FileSystem {
             return Err(EBADF);
         }
         let inode = self.inodes.get_mut(&handle.ino).ok_or(EBADF)?;
-        let Node::File(content) = &inode.node else {
+        let Node::File(content) = &mut inode.node else {
             return Err(EISDIR);
         };
         let offset = at.unwrap_or(handle.cursor);
         if i64::try_from(offset).is_err() {
             return Err(EINVAL);
         }
-        let bytes = content.read(offset, max);
+        let len = self.disk.before_read(content, offset, max)?;
+        let bytes = content.read(offset, len);
         inode.times.accessed = time;
         if at.is_none() {
             handle.cursor += bytes.len() as u64;
@@ -140,7 +141,7 @@ impl FileSystem {
         Ok(bytes)
     }
 
-    /// Writes all bytes, at an offset or at the cursor. Returns their number.
+    /// Writes the bytes, or a part of them, at an offset or at the cursor. Returns their number.
     pub(in crate::sys::simulated) fn write(
         &mut self,
         file: FileId,
@@ -148,6 +149,7 @@ impl FileSystem {
         bytes: &[u8],
         time: Duration,
     ) -> Result<u32, i32> {
+        let free = self.free_pages();
         let handle = self.open.get_mut(&file).ok_or(EBADF)?;
         if !handle.can_write {
             return Err(EBADF);
@@ -165,9 +167,11 @@ impl FileSystem {
         if end.is_none_or(|end| i64::try_from(end).is_err()) {
             return Err(libc::EFBIG);
         }
-        content.write(offset, bytes);
+        let len = self.disk.before_write(content, offset, bytes.len(), free)?;
+        let bytes = &bytes[..len];
+        content.write(offset, bytes, &mut self.disk.rng);
         if handle.syncs {
-            content.sync();
+            self.disk.sync(content)?;
         }
         inode.modified(time);
         if at.is_none() {
@@ -178,8 +182,7 @@ impl FileSystem {
 
     pub(in crate::sys::simulated) fn sync(&mut self, file: FileId) -> Result<(), i32> {
         let ino = self.ino_of(file)?;
-        self.sync_inode(ino);
-        Ok(())
+        self.sync_inode(ino)
     }
 
     pub(in crate::sys::simulated) fn set_len(
@@ -192,11 +195,14 @@ impl FileSystem {
         if !handle.can_write || i64::try_from(len).is_err() {
             return Err(EINVAL);
         }
-        let inode = self.inode_of(file)?;
+        let inode = self.inodes.get_mut(&handle.ino).ok_or(EBADF)?;
         let Node::File(content) = &mut inode.node else {
             return Err(EINVAL);
         };
-        content.set_len(len);
+        if self.disk.rng.chance(self.disk.faults.write_error) {
+            return Err(libc::EIO);
+        }
+        content.set_len(len, &mut self.disk.rng);
         inode.modified(time);
         Ok(())
     }

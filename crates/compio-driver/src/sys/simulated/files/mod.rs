@@ -1,22 +1,29 @@
 //! The file system of a host, in memory.
 //!
 //! Each file and each directory has two images: the page cache, which reads and writes use, and the durable image,
-//! which a sync updates from the cache. The loss of power replaces the cache by the durable image
-//! ([`FileSystem::lose_unsynced`]). The sync of a file makes its content durable, the sync of a directory its entries.
+//! which a sync updates from the cache. The loss of power replaces the cache by the durable image and a part of the
+//! unsynced changes ([`FileSystem::lose_unsynced`]). The sync of a file makes its content durable, the sync of a
+//! directory its entries.
 //!
-//! `content.rs` has the pages of a file, `tree.rs` paths and directories, `changes.rs` their changes, `handles.rs` open
-//! files, `requests.rs` the requests.
+//! `content.rs` has the pages of a file, `tree.rs` paths and directories, `changes.rs` their changes, `pending.rs` the
+//! unsynced ones, `handles.rs` open files, `requests.rs` the requests, `faults.rs` the settings and draws of faults, `slow.rs`
+//! operations that take time.
 
 mod changes;
 mod content;
+mod faults;
 mod handles;
+mod pending;
 mod requests;
+mod slow;
 mod tree;
 
 use std::{collections::BTreeMap, time::Duration};
 
-use self::{content::Content, handles::Handle};
-use super::descriptors::FileId;
+pub use self::faults::{DiskFaults, Unsynced};
+pub(super) use self::slow::Finish;
+use self::{content::Content, faults::Disk, handles::Handle, pending::Change};
+use super::{descriptors::FileId, rng::Rng};
 
 /// An inode number.
 type Ino = u64;
@@ -30,6 +37,9 @@ pub(super) struct FileSystem {
     last_ino: Ino,
     open: BTreeMap<FileId, Handle>,
     last_file: FileId,
+    /// The unsynced changes of directories, from the oldest on.
+    pending: Vec<Change>,
+    disk: Disk,
 }
 
 #[derive(Debug)]
@@ -41,6 +51,8 @@ struct Inode {
     links: u32,
     /// The number of names in durable images of directories.
     durable_links: u32,
+    /// The number of entries in unsynced changes of directories.
+    pending: u32,
     /// The number of open files.
     opens: u32,
     times: Times,
@@ -83,12 +95,14 @@ pub(super) struct Attributes {
 
 impl FileSystem {
     /// An empty root directory and `/tmp`, both durable.
-    pub(super) fn new(time: Duration) -> Self {
+    pub(super) fn new(time: Duration, rng: Rng) -> Self {
         let mut files = Self {
             inodes: BTreeMap::new(),
             last_ino: ROOT,
             open: BTreeMap::new(),
             last_file: 0,
+            pending: Vec::new(),
+            disk: Disk::new(rng),
         };
         let root = Directory {
             parent: ROOT,
@@ -99,7 +113,7 @@ impl FileSystem {
         files.inodes.insert(ROOT, root);
         let tmp = files.make_dir(b"/tmp", 0o777, time);
         debug_assert_eq!(tmp, Ok(()));
-        files.sync_inode(ROOT);
+        files.sync_dir(ROOT);
         files
     }
 
@@ -112,10 +126,9 @@ impl FileSystem {
 
     /// Removes an inode without names and open files.
     fn release(&mut self, ino: Ino) {
-        let is_unused = self
-            .inodes
-            .get(&ino)
-            .is_some_and(|inode| inode.links + inode.durable_links + inode.opens == 0);
+        let is_unused = self.inodes.get(&ino).is_some_and(|inode| {
+            inode.links + inode.durable_links + inode.pending + inode.opens == 0
+        });
         if !is_unused {
             return;
         }
@@ -135,40 +148,36 @@ impl FileSystem {
     }
 
     /// Makes the cached state of a file or of a directory durable.
-    fn sync_inode(&mut self, ino: Ino) {
+    fn sync_inode(&mut self, ino: Ino) -> Result<(), i32> {
         let Some(inode) = self.inodes.get_mut(&ino) else {
-            return;
+            return Ok(());
         };
-        let (before, after) = match &mut inode.node {
-            Node::File(content) => return content.sync(),
-            Node::Symlink(_) => return,
-            Node::Directory(directory) => {
-                let after = directory.entries.clone();
-                let before = std::mem::replace(&mut directory.durable, after.clone());
-                (before, after)
+        match &mut inode.node {
+            Node::File(content) => self.disk.sync(content),
+            Node::Symlink(_) => Ok(()),
+            // The changes stay, so a later sync makes them durable.
+            Node::Directory(_) if self.disk.rng.chance(self.disk.faults.sync_error) => {
+                Err(libc::EIO)
             }
-        };
-        for ino in after.values() {
-            if let Some(inode) = self.inodes.get_mut(ino) {
-                inode.durable_links += 1;
+            Node::Directory(_) => {
+                self.sync_dir(ino);
+                Ok(())
             }
-        }
-        for ino in before.values() {
-            if let Some(inode) = self.inodes.get_mut(ino) {
-                inode.durable_links -= 1;
-            }
-            self.release(*ino);
         }
     }
 
-    /// Replaces the cache by the durable image. All files are closed.
+    /// Replaces the cache by the image that a loss of power leaves. All files are closed.
     pub(super) fn lose_unsynced(&mut self) {
+        let survivor = self.disk.survivor();
         self.open.clear();
         for inode in self.inodes.values_mut() {
             inode.opens = 0;
+        }
+        self.keep_survivors(survivor);
+        for inode in self.inodes.values_mut() {
             inode.links = inode.durable_links;
             match &mut inode.node {
-                Node::File(content) => content.lose_unsynced(),
+                Node::File(content) => content.lose_power(survivor),
                 Node::Directory(directory) => directory.entries = directory.durable.clone(),
                 Node::Symlink(_) => {}
             }
@@ -223,6 +232,7 @@ impl Inode {
             mode: mode & 0o7777,
             links: 0,
             durable_links: 0,
+            pending: 0,
             opens: 0,
             times: Times {
                 accessed: time,

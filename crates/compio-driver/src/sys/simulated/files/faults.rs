@@ -1,0 +1,300 @@
+//! The faults of a disk: their settings, and the draws.
+
+use std::{ops::RangeInclusive, time::Duration};
+
+use libc::{EIO, ENOSPC};
+
+use super::{FileSystem, Node, content::Content, content::PAGE};
+use crate::sys::simulated::{
+    rng::Rng,
+    world::{HostId, World},
+};
+
+/// The settings of a host's disk. The default has no faults except at a loss of power.
+///
+/// Each chance is a probability per operation: 0.0 is never, 1.0 is always.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DiskFaults {
+    /// The state of unsynced changes after a loss of power. [`Unsynced::Drawn`] by default.
+    pub unsynced: Unsynced,
+    /// The chance that a read meets a new bad sector. Reads of the sector fail with EIO until a write to it.
+    pub read_error: f64,
+    /// The chance that a write, or a change of a file's length, fails with EIO. It has no effect then.
+    pub write_error: f64,
+    /// The chance that a sync fails with EIO. The unsynced pages of the file are lost then, and a later sync succeeds without them.
+    pub sync_error: f64,
+    /// The chance that a read returns fewer bytes than it could.
+    pub short_read: f64,
+    /// The chance that a write writes a part of its bytes.
+    pub short_write: f64,
+    /// The chance that a read meets a flipped bit. The bit stays flipped until a write to it.
+    pub bit_rot: f64,
+    /// The bytes that all files may have together, in pages of 4096 bytes. Further writes fail with ENOSPC. Without a limit by default.
+    pub capacity: Option<u64>,
+    /// The time of a read, a write or a sync: uniform in this range, zero by default.
+    pub latency: RangeInclusive<Duration>,
+    /// The chance that an operation takes a time of the range `stall` in addition.
+    pub stall_chance: f64,
+    /// The time of a stall: uniform in this range, 0.1 to 2 seconds by default.
+    pub stall: RangeInclusive<Duration>,
+}
+
+/// The state of unsynced changes after a loss of power.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Unsynced {
+    /// By the seed: of all losses, one in eight loses all unsynced changes, and one in eight keeps all. Otherwise each change is kept,
+    /// dropped or torn by itself.
+    #[default]
+    Drawn,
+    /// All unsynced changes are lost.
+    Lost,
+    /// All unsynced changes are kept, except those of a failed sync.
+    Kept,
+}
+
+/// The image of a file that a loss of power leaves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Survivor {
+    Durable,
+    Cache,
+    Mixed,
+}
+
+/// The fate of a change at the next loss of power, unless a sync comes first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fate {
+    Kept,
+    Dropped,
+    Torn,
+}
+
+/// The disk of a host.
+#[derive(Debug)]
+pub(super) struct Disk {
+    pub(super) faults: DiskFaults,
+    pub(super) rng: Rng,
+}
+
+impl Default for DiskFaults {
+    fn default() -> Self {
+        Self {
+            unsynced: Unsynced::Drawn,
+            read_error: 0.0,
+            write_error: 0.0,
+            sync_error: 0.0,
+            short_read: 0.0,
+            short_write: 0.0,
+            bit_rot: 0.0,
+            capacity: None,
+            latency: Duration::ZERO..=Duration::ZERO,
+            stall_chance: 0.0,
+            stall: Duration::from_millis(100)..=Duration::from_secs(2),
+        }
+    }
+}
+
+impl DiskFaults {
+    /// # Panics
+    ///
+    /// If a chance is not in 0.0..=1.0, or if a range is empty.
+    #[track_caller]
+    fn check(&self) {
+        let chances = [
+            self.read_error,
+            self.write_error,
+            self.sync_error,
+            self.short_read,
+            self.short_write,
+            self.bit_rot,
+            self.stall_chance,
+        ];
+        for chance in chances {
+            assert!(
+                (0.0..=1.0).contains(&chance),
+                "a chance of {chance} is not in 0.0..=1.0"
+            );
+        }
+        for range in [&self.latency, &self.stall] {
+            assert!(!range.is_empty(), "the range of a disk's times is empty");
+        }
+    }
+}
+
+impl Rng {
+    /// True with this probability. A probability of zero draws no number.
+    pub(super) fn chance(&mut self, probability: f64) -> bool {
+        probability > 0.0 && self.fraction() < probability
+    }
+
+    /// A number from 0.0 to 1.0, exclusive.
+    fn fraction(&mut self) -> f64 {
+        // 53 bits, which a `f64` represents exactly.
+        (self.next() >> 11) as f64 / (1_u64 << 53) as f64
+    }
+
+    pub(super) fn coin(&mut self) -> bool {
+        self.next() & 1 == 1
+    }
+
+    pub(super) fn fate(&mut self) -> Fate {
+        match self.below(8) {
+            0..3 => Fate::Kept,
+            3..6 => Fate::Dropped,
+            _ => Fate::Torn,
+        }
+    }
+
+    fn time_in(&mut self, range: &RangeInclusive<Duration>) -> Duration {
+        let width = (*range.end() - *range.start()).as_nanos() as u64;
+        let more = if width == 0 {
+            0
+        } else {
+            self.below(width.saturating_add(1))
+        };
+        *range.start() + Duration::from_nanos(more)
+    }
+}
+
+impl Disk {
+    pub(super) fn new(rng: Rng) -> Self {
+        Self {
+            faults: DiskFaults::default(),
+            rng,
+        }
+    }
+
+    /// The length of a read after the faults of this read. EIO at a bad sector.
+    pub(super) fn before_read(
+        &mut self,
+        content: &mut Content,
+        offset: u64,
+        max: usize,
+    ) -> Result<usize, i32> {
+        let mut len = content.len().saturating_sub(offset).min(max as u64) as usize;
+        if len > 1 && self.rng.chance(self.faults.short_read) {
+            len = 1 + self.rng.below(len as u64 - 1) as usize;
+        }
+        if len > 0 && self.rng.chance(self.faults.read_error) {
+            content.spoil(offset + self.rng.below(len as u64));
+        }
+        if len > 0 && self.rng.chance(self.faults.bit_rot) {
+            let at = offset + self.rng.below(len as u64);
+            content.flip(at, 1 << self.rng.below(8));
+        }
+        if content.is_bad(offset, len) {
+            return Err(EIO);
+        }
+        Ok(len)
+    }
+
+    /// The length of a write after the faults of this write, with this number of free pages.
+    pub(super) fn before_write(
+        &mut self,
+        content: &Content,
+        offset: u64,
+        len: usize,
+        free: Option<u64>,
+    ) -> Result<usize, i32> {
+        if self.rng.chance(self.faults.write_error) {
+            return Err(EIO);
+        }
+        let fitting = free.map_or(len, |free| content.fitting(offset, len, free));
+        if fitting == 0 && len > 0 {
+            return Err(ENOSPC);
+        }
+        if fitting > 1 && self.rng.chance(self.faults.short_write) {
+            return Ok(1 + self.rng.below(fitting as u64 - 1) as usize);
+        }
+        Ok(fitting)
+    }
+
+    /// Makes the content durable, or loses its unsynced pages.
+    pub(super) fn sync(&mut self, content: &mut Content) -> Result<(), i32> {
+        if self.rng.chance(self.faults.sync_error) {
+            // File systems differ: the cache has the new content, or the old one again.
+            content.fail_sync(self.rng.coin());
+            return Err(EIO);
+        }
+        content.sync();
+        Ok(())
+    }
+
+    /// The survivor of a loss of power.
+    pub(super) fn survivor(&mut self) -> Survivor {
+        match self.faults.unsynced {
+            Unsynced::Lost => Survivor::Durable,
+            Unsynced::Kept => Survivor::Cache,
+            Unsynced::Drawn => match self.rng.below(8) {
+                0 => Survivor::Durable,
+                1 => Survivor::Cache,
+                _ => Survivor::Mixed,
+            },
+        }
+    }
+
+    /// The time of an operation. `None` for a disk that takes no time.
+    pub(super) fn delay(&mut self) -> Option<Duration> {
+        let mut delay = self.rng.time_in(&self.faults.latency);
+        if self.rng.chance(self.faults.stall_chance) {
+            delay += self.rng.time_in(&self.faults.stall);
+        }
+        (!delay.is_zero()).then_some(delay)
+    }
+
+    /// Settings by the seed. Each family of faults is off with a probability of one half.
+    fn draw(&mut self) -> DiskFaults {
+        let mut rate = |max: f64| {
+            let fraction = self.rng.fraction();
+            if self.rng.coin() { fraction * max } else { 0.0 }
+        };
+        let mut faults = DiskFaults {
+            read_error: rate(0.01),
+            write_error: rate(0.05),
+            sync_error: rate(0.05),
+            short_read: rate(0.2),
+            short_write: rate(0.2),
+            bit_rot: rate(0.01),
+            stall_chance: rate(0.02),
+            ..DiskFaults::default()
+        };
+        if self.rng.coin() {
+            faults.latency = Duration::from_micros(20)..=Duration::from_millis(10);
+        }
+        faults
+    }
+}
+
+impl FileSystem {
+    /// The number of pages that are left, unless there is no limit.
+    pub(super) fn free_pages(&self) -> Option<u64> {
+        let capacity = self.disk.faults.capacity? / PAGE as u64;
+        let used = self.inodes.values().map(|inode| match &inode.node {
+            Node::File(content) if inode.links + inode.opens > 0 => content.pages(),
+            Node::File(_) | Node::Directory(_) | Node::Symlink(_) => 0,
+        });
+        Some(capacity.saturating_sub(used.sum()))
+    }
+}
+
+impl World {
+    /// Replaces the settings of a host's disk. Bad sectors and flipped bits stay.
+    ///
+    /// # Panics
+    ///
+    /// If a chance is not in 0.0..=1.0, or if a range is empty.
+    #[track_caller]
+    pub fn set_disk_faults(&self, host: HostId, faults: DiskFaults) {
+        faults.check();
+        self.state().hosts[host].files.disk.faults = faults;
+    }
+
+    /// The settings of a host's disk.
+    pub fn disk_faults(&self, host: HostId) -> DiskFaults {
+        self.state().hosts[host].files.disk.faults.clone()
+    }
+
+    /// Settings by the seed. Each family of faults is off with a probability of one half.
+    pub fn draw_disk_faults(&self, host: HostId) -> DiskFaults {
+        self.state().hosts[host].files.disk.draw()
+    }
+}
