@@ -117,8 +117,8 @@ pub fn crash(host: &str) -> Result<(), Error> {
     order(host, Order::Crash)
 }
 
-/// Ends a host without a word to its peers, and loses all that its files have in the page cache only: content without a sync of
-/// the file, and names without a sync of their directory. Until a [`restart`] it answers no packets.
+/// Ends a host without a word to its peers. Content without a sync of the file, and names without a sync of their directory, are
+/// lost, kept or torn: see [`disk`](super::disk). Until a [`restart`] the host answers no packets.
 ///
 /// It happens after the current poll of the calling task.
 ///
@@ -142,17 +142,21 @@ pub fn restart(host: &str) -> Result<(), Error> {
 }
 
 fn order(name: &str, order: Order) -> Result<(), Error> {
+    let (_, host) = find(name)?;
+    ORDERS.with_borrow_mut(|(_, orders)| orders.push((host, order)));
+    Ok(())
+}
+
+/// The host of this name, for a call in a program.
+pub(super) fn find(name: &str) -> Result<(Rc<World>, HostId), Error> {
     let (world, _) = current().ok_or_else(Error::outside)?;
-    ORDERS.with_borrow_mut(|(seed, orders)| match world.find(name) {
-        Some(host) => {
-            orders.push((host, order));
-            Ok(())
+    match world.find(name) {
+        Some(host) => Ok((world, host)),
+        None => {
+            let seed = ORDERS.with_borrow(|(seed, _)| *seed);
+            let name = Some(name.to_owned());
+            let kind = ErrorKind::UnknownHost;
+            Err(Error::new(seed, name, world.now(), kind))
         }
-        None => Err(Error::new(
-            *seed,
-            Some(name.to_owned()),
-            world.now(),
-            ErrorKind::UnknownHost,
-        )),
-    })
+    }
 }

@@ -65,6 +65,7 @@
 //! Only on Linux.
 
 mod builder;
+mod disk;
 mod error;
 mod here;
 mod outcome;
@@ -74,9 +75,12 @@ mod simulation;
 
 pub use self::{
     builder::Builder,
+    disk::{Disk, disk},
     error::{Error, ErrorKind},
     here::{Rng, crash, elapsed, host_name, power_loss, restart, rng},
     outcome::Outcome,
     report::Report,
     simulation::Simulation,
 };
+#[doc(inline)]
+pub use compio_driver::os::simulated::{DiskFaults, Unsynced};

@@ -5,7 +5,7 @@ use std::{net::IpAddr, rc::Rc, time::Duration};
 use compio_driver::os::simulated::{AddHostError, Advanced, HostId, World, current};
 
 use super::{
-    Builder, Error, ErrorKind, Outcome, Report,
+    Builder, DiskFaults, Error, ErrorKind, Outcome, Report,
     builder::OnLine,
     here::{ORDERS, Order},
     outcome::sealed::Outcome as _,
@@ -107,6 +107,23 @@ impl Simulation {
                 let error = Error::new(self.seed, Some(name.to_owned()), self.world.now(), kind);
                 self.refused.get_or_insert(error);
             }
+        }
+        self
+    }
+
+    /// Sets the faults of a host's disk: see [`disk`](super::disk). The name of no host is an error of [`run`](Self::run).
+    ///
+    /// # Panics
+    ///
+    /// If a chance is not in 0.0..=1.0, or if a range is empty.
+    #[track_caller]
+    pub fn disk(&mut self, host: &str, faults: DiskFaults) -> &mut Self {
+        if let Some(host) = self.world.find(host) {
+            self.world.set_disk_faults(host, faults);
+        } else {
+            let (name, kind) = (Some(host.to_owned()), ErrorKind::UnknownHost);
+            let error = Error::new(self.seed, name, self.world.now(), kind);
+            self.refused.get_or_insert(error);
         }
         self
     }

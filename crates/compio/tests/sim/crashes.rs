@@ -9,7 +9,7 @@ use compio::{
     fs::{self, File},
     io::{AsyncRead, AsyncReadExt, AsyncWriteAtExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
-    sim::{self, Simulation},
+    sim::{self, DiskFaults, Simulation, Unsynced},
     time,
 };
 
@@ -73,6 +73,10 @@ fn crash_resets_connections_and_keeps_files() {
 fn power_loss_loses_unsynced_files_and_is_silent() {
     run(false, async {
         let (_, mut stream) = ask().await?;
+        sim::disk("server").unwrap().set(DiskFaults {
+            unsynced: Unsynced::Lost,
+            ..DiskFaults::default()
+        });
         sim::power_loss("server").unwrap();
         let wait = time::timeout(Duration::from_secs(60), stream.read([0; 1])).await;
         assert!(wait.is_err());

@@ -5,6 +5,8 @@
 mod blocking;
 mod crashes;
 mod determinism;
+mod disk;
+mod disk_errors;
 mod errors;
 mod files;
 mod isolation;
