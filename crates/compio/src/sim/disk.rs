@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use compio_driver::os::simulated::{HostId, World};
 
-use super::{DiskFaults, Error, here::find};
+use super::{DiskCounts, DiskFaults, Error, here::find};
 
 /// The disk of a host, to set its faults during a run. [`Simulation::disk`](super::Simulation::disk) sets them before it.
 ///
@@ -64,7 +64,7 @@ use super::{DiskFaults, Error, here::find};
 /// | changes of one name or of one file | In their order: a later one that is kept keeps the earlier ones too. |
 /// | a new file in a new directory | It is lost without a sync of the parent of the directory. |
 /// | more than 256 unsynced changes of names | The oldest becomes durable. |
-/// | [`read_error`](DiskFaults::read_error) | A sector is bad until a write to it. Pages with unsynced changes are not read from the disk. |
+/// | [`read_error`](DiskFaults::read_error) | A sector is bad until a write of the whole sector, or a truncation. Pages with unsynced changes are not read from the disk. |
 /// | [`sync_error`](DiskFaults::sync_error) of a file | EIO once. Its unsynced pages are lost, also for later syncs. The cache has the new content or, with a probability of 1/2, the old one. The length is not lost. |
 /// | `sync_error` of a directory | EIO. Its changes wait for a later sync. |
 /// | [`bit_rot`](DiskFaults::bit_rot) | A bit of a page without unsynced changes is flipped, without an error. |
@@ -84,7 +84,8 @@ use super::{DiskFaults, Error, here::find};
 /// - Errors of changes of names, of opens and of directory listings.
 /// - The loss of symbolic link targets, permissions and times: they are durable at once.
 /// - A device cache that lies about a flush. `O_DIRECT` makes no difference.
-/// - The time of opens, of changes of names and of the seam's blocking calls.
+/// - Faults of the reads of `fs::copy`.
+/// - The time of opens, of changes of names of lengths and of `fs::copy`.
 ///
 /// # Sources
 ///
@@ -128,5 +129,10 @@ impl Disk {
     /// Each call draws others.
     pub fn draw(&self) -> DiskFaults {
         self.world.draw_disk_faults(self.host)
+    }
+
+    /// The operations and the faults since the begin of the simulation, over all restarts. A test can assert that it met a fault.
+    pub fn counts(&self) -> DiskCounts {
+        self.world.disk_counts(self.host)
     }
 }

@@ -83,4 +83,4 @@ pub use self::{
     simulation::Simulation,
 };
 #[doc(inline)]
-pub use compio_driver::os::simulated::{DiskFaults, Unsynced};
+pub use compio_driver::os::simulated::{DiskCounts, DiskFaults, Unsynced};

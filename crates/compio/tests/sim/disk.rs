@@ -77,6 +77,11 @@ async fn database(design: Design, acknowledged: Rc<Cell<u64>>) -> io::Result<()>
 
 /// Runs the program with three losses of power.
 fn run(seed: u64, design: Design, faults: DiskFaults) -> Result<Report, Error> {
+    run_with_log(seed, design, faults, Log::default())
+}
+
+/// The log gets the number of lossy losses.
+fn run_with_log(seed: u64, design: Design, faults: DiskFaults, log: Log) -> Result<Report, Error> {
     let acknowledged = Rc::<Cell<u64>>::default();
     let seen = Rc::clone(&acknowledged);
     let mut simulation = Simulation::builder().seed(seed).build();
@@ -94,6 +99,9 @@ fn run(seed: u64, design: Design, faults: DiskFaults) -> Result<Report, Error> {
             while seen.get() == before {
                 time::sleep(Duration::from_millis(100)).await;
             }
+            let counts = sim::disk("db-1").unwrap().counts();
+            assert_eq!(counts.power_losses, 3);
+            log.add(counts.lossy_power_losses.to_string());
         });
     simulation.run()
 }
@@ -141,13 +149,17 @@ fn synced_records_survive_each_seed() {
         syncs: true,
         checks: true,
     };
+    let log = Log::default();
     for seed in 0..1000 {
         let faults = DiskFaults {
             latency: Duration::ZERO..=Duration::from_millis(seed % 3 * 10),
             ..DiskFaults::default()
         };
-        run(seed, design, faults).unwrap_or_else(|error| panic!("{error}"));
+        let result = run_with_log(seed, design, faults, log.clone());
+        result.unwrap_or_else(|error| panic!("{error}"));
     }
+    let lossy = log.entries().iter().filter(|count| *count != "0").count();
+    assert!(lossy > 300, "only {lossy} runs lost unsynced changes");
 }
 
 #[test]

@@ -44,8 +44,12 @@ fn bad_sector_fails_until_it_is_written() {
         assert_eq!(code(file.read_at([0; 10], 0).await.0), Some(EIO));
         set(DiskFaults::default());
         assert_eq!(code(file.read_at([0; 10], 0).await.0), Some(EIO));
+        assert_eq!(code(file.write_all_at("x", 0).await.0), Some(EIO));
         file.write_all_at(vec![8; 512], 0).await.0?;
         assert_eq!(file.read_exact_at([0; 10], 0).await.1, [8; 10]);
+        let counts = sim::disk("client").unwrap().counts();
+        assert_eq!((counts.reads, counts.read_errors), (3, 2));
+        assert_eq!((counts.writes, counts.write_errors), (3, 1));
         Ok(())
     });
 }

@@ -42,7 +42,7 @@ mod world;
 use std::{cell::RefCell, fmt, io, rc::Rc};
 
 use self::backend::Simulated;
-pub use self::files::{DiskFaults, Unsynced};
+pub use self::files::{DiskCounts, DiskFaults, Unsynced};
 pub use self::world::{AddHostError, Advanced, HostId, Settings, World};
 use super::{Event, RealBackend, choose_real, either::Either};
 use crate::{backend::BackendKind, spin::Spin};

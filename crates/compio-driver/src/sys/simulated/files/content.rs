@@ -105,6 +105,7 @@ impl Content {
 
     pub(super) fn set_len(&mut self, len: u64, rng: &mut Rng) {
         if len < self.cache.len {
+            self.bad.split_off(&len.div_ceil(SECTOR));
             self.shortest = Some(self.shortest.map_or(len, |shortest| shortest.min(len)));
             self.dirty.extend(self.cache.trim(len));
         }
@@ -153,7 +154,8 @@ impl Content {
         self.cache.trim(self.cache.len);
     }
 
-    pub(super) fn lose_power(&mut self, survivor: Survivor) {
+    /// Returns whether an unsynced change is lost.
+    pub(super) fn lose_power(&mut self, survivor: Survivor) -> bool {
         let mut image = match survivor {
             Survivor::Durable => self.durable.clone(),
             Survivor::Mixed => self.mixed.clone(),
@@ -163,19 +165,28 @@ impl Content {
             image.copy_page(&self.durable, *number);
         }
         image.trim(image.len);
+        let mut changed = self.dirty.iter().chain(&self.lost);
+        let is_lossy = image.len != self.cache.len
+            || changed.any(|page| image.pages.get(page) != self.cache.pages.get(page));
         self.dirty.clear();
         self.lost.clear();
         self.shortest = None;
         self.cache = image.clone();
         self.durable = image.clone();
         self.mixed = image;
+        is_lossy
     }
 
     /// Makes the sector of this offset a bad one. The sectors of changed pages are in memory, so they are not read.
-    pub(super) fn spoil(&mut self, at: u64) {
-        if !self.is_changed(at) {
-            self.bad.insert(at / SECTOR);
-        }
+    pub(super) fn spoil(&mut self, at: u64) -> bool {
+        !self.is_changed(at) && self.bad.insert(at / SECTOR)
+    }
+
+    /// Whether a write needs the rest of a bad sector.
+    pub(super) fn needs_bad(&self, offset: u64, len: usize) -> bool {
+        let end = offset + len as u64;
+        let mut ends = [offset, end].into_iter();
+        len > 0 && ends.any(|at| at % SECTOR != 0 && self.bad.contains(&(at / SECTOR)))
     }
 
     /// Whether a part of the range is in a bad sector.
@@ -186,16 +197,17 @@ impl Content {
     }
 
     /// Flips bits of the byte at this offset, unless its page has been changed or is empty.
-    pub(super) fn flip(&mut self, at: u64, bits: u8) {
-        if self.is_changed(at) {
-            return;
-        }
+    pub(super) fn flip(&mut self, at: u64, bits: u8) -> bool {
         let (page, start, _) = place(at, 1);
+        if self.is_changed(at) || !self.cache.pages.contains_key(&page) {
+            return false;
+        }
         for image in [&mut self.cache, &mut self.durable, &mut self.mixed] {
             if let Some(page) = image.pages.get_mut(&page) {
                 Rc::make_mut(page)[start] ^= bits;
             }
         }
+        true
     }
 
     fn is_changed(&self, at: u64) -> bool {

@@ -17,7 +17,8 @@ use crate::sys::simulated::{
 pub struct DiskFaults {
     /// The state of unsynced changes after a loss of power. [`Unsynced::Drawn`] by default.
     pub unsynced: Unsynced,
-    /// The chance that a read meets a new bad sector. Reads of the sector fail with EIO until a write to it.
+    /// The chance that a read meets a new bad sector. Reads of the sector, and writes of a
+    /// part of it, fail with EIO until a write of the whole sector.
     pub read_error: f64,
     /// The chance that a write, or a change of a file's length, fails with EIO. It has no effect then.
     pub write_error: f64,
@@ -68,9 +69,42 @@ pub(super) enum Fate {
     Torn,
 }
 
+/// The operations and the faults of a host's disk since the begin: a test that met no faults has tested nothing.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct DiskCounts {
+    /// Reads, with the failed ones.
+    pub reads: u64,
+    /// Writes, with the failed ones.
+    pub writes: u64,
+    /// Syncs of files, and writes of synchronous files, with the failed ones.
+    pub syncs: u64,
+    /// Reads that failed at a bad sector.
+    pub read_errors: u64,
+    /// Writes that failed with EIO, also at a bad sector of which they write a part.
+    pub write_errors: u64,
+    /// Syncs of files and directories that failed.
+    pub sync_errors: u64,
+    /// Writes that failed with ENOSPC.
+    pub full: u64,
+    /// Reads with fewer bytes than possible.
+    pub short_reads: u64,
+    /// Writes of a part of their bytes, also for the lack of room.
+    pub short_writes: u64,
+    /// Flipped bits.
+    pub flipped_bits: u64,
+    /// Operations with a stall.
+    pub stalls: u64,
+    /// Losses of power.
+    pub power_losses: u64,
+    /// Losses of power that lost an unsynced change.
+    pub lossy_power_losses: u64,
+}
+
 /// The disk of a host.
 #[derive(Debug)]
 pub(super) struct Disk {
+    pub(super) counts: DiskCounts,
     pub(super) faults: DiskFaults,
     pub(super) rng: Rng,
 }
@@ -158,6 +192,7 @@ impl Rng {
 impl Disk {
     pub(super) fn new(rng: Rng) -> Self {
         Self {
+            counts: DiskCounts::default(),
             faults: DiskFaults::default(),
             rng,
         }
@@ -170,18 +205,22 @@ impl Disk {
         offset: u64,
         max: usize,
     ) -> Result<usize, i32> {
+        let (faults, rng, counts) = (&self.faults, &mut self.rng, &mut self.counts);
+        counts.reads += 1;
         let mut len = content.len().saturating_sub(offset).min(max as u64) as usize;
-        if len > 1 && self.rng.chance(self.faults.short_read) {
-            len = 1 + self.rng.below(len as u64 - 1) as usize;
+        if len > 1 && rng.chance(faults.short_read) {
+            counts.short_reads += 1;
+            len = 1 + rng.below(len as u64 - 1) as usize;
         }
-        if len > 0 && self.rng.chance(self.faults.read_error) {
-            content.spoil(offset + self.rng.below(len as u64));
+        if len > 0 && rng.chance(faults.read_error) {
+            content.spoil(offset + rng.below(len as u64));
         }
-        if len > 0 && self.rng.chance(self.faults.bit_rot) {
-            let at = offset + self.rng.below(len as u64);
-            content.flip(at, 1 << self.rng.below(8));
+        if len > 0 && rng.chance(faults.bit_rot) {
+            let at = offset + rng.below(len as u64);
+            counts.flipped_bits += u64::from(content.flip(at, 1 << rng.below(8)));
         }
         if content.is_bad(offset, len) {
+            counts.read_errors += 1;
             return Err(EIO);
         }
         Ok(len)
@@ -195,28 +234,41 @@ impl Disk {
         len: usize,
         free: Option<u64>,
     ) -> Result<usize, i32> {
-        if self.rng.chance(self.faults.write_error) {
+        let (faults, rng, counts) = (&self.faults, &mut self.rng, &mut self.counts);
+        counts.writes += 1;
+        if rng.chance(faults.write_error) || content.needs_bad(offset, len) {
+            counts.write_errors += 1;
             return Err(EIO);
         }
-        let fitting = free.map_or(len, |free| content.fitting(offset, len, free));
+        let mut fitting = free.map_or(len, |free| content.fitting(offset, len, free));
         if fitting == 0 && len > 0 {
+            counts.full += 1;
             return Err(ENOSPC);
         }
-        if fitting > 1 && self.rng.chance(self.faults.short_write) {
-            return Ok(1 + self.rng.below(fitting as u64 - 1) as usize);
+        if fitting > 1 && rng.chance(faults.short_write) {
+            fitting = 1 + rng.below(fitting as u64 - 1) as usize;
         }
+        counts.short_writes += u64::from(fitting < len);
         Ok(fitting)
     }
 
     /// Makes the content durable, or loses its unsynced pages.
     pub(super) fn sync(&mut self, content: &mut Content) -> Result<(), i32> {
-        if self.rng.chance(self.faults.sync_error) {
+        self.counts.syncs += 1;
+        if self.fails_sync() {
             // File systems differ: the cache has the new content, or the old one again.
             content.fail_sync(self.rng.coin());
             return Err(EIO);
         }
         content.sync();
         Ok(())
+    }
+
+    /// Draws whether a sync fails.
+    pub(super) fn fails_sync(&mut self) -> bool {
+        let fails = self.rng.chance(self.faults.sync_error);
+        self.counts.sync_errors += u64::from(fails);
+        fails
     }
 
     /// The survivor of a loss of power.
@@ -236,6 +288,7 @@ impl Disk {
     pub(super) fn delay(&mut self) -> Option<Duration> {
         let mut delay = self.rng.time_in(&self.faults.latency);
         if self.rng.chance(self.faults.stall_chance) {
+            self.counts.stalls += 1;
             delay += self.rng.time_in(&self.faults.stall);
         }
         (!delay.is_zero()).then_some(delay)
@@ -296,5 +349,10 @@ impl World {
     /// Settings by the seed. Each family of faults is off with a probability of one half.
     pub fn draw_disk_faults(&self, host: HostId) -> DiskFaults {
         self.state().hosts[host].files.disk.draw()
+    }
+
+    /// The operations and faults of a host's disk.
+    pub fn disk_counts(&self, host: HostId) -> DiskCounts {
+        self.state().hosts[host].files.disk.counts
     }
 }

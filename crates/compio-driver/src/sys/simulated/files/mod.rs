@@ -20,7 +20,7 @@ mod tree;
 
 use std::{collections::BTreeMap, time::Duration};
 
-pub use self::faults::{DiskFaults, Unsynced};
+pub use self::faults::{DiskCounts, DiskFaults, Unsynced};
 pub(super) use self::slow::Finish;
 use self::{content::Content, faults::Disk, handles::Handle, pending::Change};
 use super::{descriptors::FileId, rng::Rng};
@@ -156,9 +156,7 @@ impl FileSystem {
             Node::File(content) => self.disk.sync(content),
             Node::Symlink(_) => Ok(()),
             // The changes stay, so a later sync makes them durable.
-            Node::Directory(_) if self.disk.rng.chance(self.disk.faults.sync_error) => {
-                Err(libc::EIO)
-            }
+            Node::Directory(_) if self.disk.fails_sync() => Err(libc::EIO),
             Node::Directory(_) => {
                 self.sync_dir(ino);
                 Ok(())
@@ -173,11 +171,11 @@ impl FileSystem {
         for inode in self.inodes.values_mut() {
             inode.opens = 0;
         }
-        self.keep_survivors(survivor);
+        let mut is_lossy = self.keep_survivors(survivor);
         for inode in self.inodes.values_mut() {
             inode.links = inode.durable_links;
             match &mut inode.node {
-                Node::File(content) => content.lose_power(survivor),
+                Node::File(content) => is_lossy |= content.lose_power(survivor),
                 Node::Directory(directory) => directory.entries = directory.durable.clone(),
                 Node::Symlink(_) => {}
             }
@@ -187,6 +185,8 @@ impl FileSystem {
             self.release(ino);
         }
         self.restore_parents();
+        self.disk.counts.power_losses += 1;
+        self.disk.counts.lossy_power_losses += u64::from(is_lossy);
     }
 
     /// Sets the parents of all directories: renames may have been undone.

@@ -6,6 +6,8 @@
 //!
 //! A creation does not need the name of its directory: both are lost if that name is never synced.
 
+use std::mem;
+
 use super::{FileSystem, Ino, Node, faults::Survivor};
 
 /// The most changes that wait. Beyond it the oldest becomes durable, as by the write-back of a kernel.
@@ -78,7 +80,11 @@ impl FileSystem {
         self.count_pending(&change, true);
         self.pending.push(change);
         if self.pending.len() > PENDING_MAX {
-            self.persist(|index, _| index == 0);
+            // The oldest one depends on no other.
+            let oldest = self.pending.remove(0);
+            self.apply(&oldest);
+            self.count_pending(&oldest, false);
+            self.release_all(&oldest);
         }
     }
 
@@ -87,23 +93,25 @@ impl FileSystem {
         self.persist(|_, change| change.touches(dir));
     }
 
-    /// Makes those changes durable that the survivor of a loss of power has, and forgets the others.
-    pub(super) fn keep_survivors(&mut self, survivor: Survivor) {
+    /// Makes those changes durable that the survivor of a loss of power has, and forgets the others. Returns whether there are others.
+    pub(super) fn keep_survivors(&mut self, survivor: Survivor) -> bool {
         let fates: Vec<bool> = match survivor {
             Survivor::Durable => vec![false; self.pending.len()],
             Survivor::Cache => vec![true; self.pending.len()],
             Survivor::Mixed => self.pending.iter().map(|_| self.disk.rng.coin()).collect(),
         };
         self.persist(|index, _| fates[index]);
-        for change in std::mem::take(&mut self.pending) {
-            self.count_pending(&change, false);
-            self.release_all(&change);
+        let dropped = mem::take(&mut self.pending);
+        for change in &dropped {
+            self.count_pending(change, false);
+            self.release_all(change);
         }
+        !dropped.is_empty()
     }
 
     /// Makes these changes durable, with their dependencies.
     fn persist(&mut self, is_chosen: impl Fn(usize, &Change) -> bool) {
-        let all = std::mem::take(&mut self.pending);
+        let all = mem::take(&mut self.pending);
         let choose = |(index, change)| match is_chosen(index, change) {
             true => Choice::Itself,
             false => Choice::No,
