@@ -235,16 +235,15 @@ async fn replace() -> io::Result<()> {
 
 #[test]
 fn rename_without_a_sync_of_the_directory_is_old_or_new() {
-    let results = (0..200).map(|seed| {
-        across_power_loss(seed, Unsynced::Drawn, replace, || {
-            fs::read_to_string("/config")
-        })
-    });
+    async fn look() -> io::Result<String> {
+        let content = fs::read_to_string("/config").await?;
+        let is_moved = !fs::try_exists("/config.new").await?;
+        Ok(format!("{content}, moved: {is_moved}"))
+    }
+    let results = (0..200).map(|seed| across_power_loss(seed, Unsynced::Drawn, replace, look));
     let results: BTreeSet<String> = results.collect();
-    assert_eq!(
-        results,
-        BTreeSet::from(["new".to_owned(), "old".to_owned()])
-    );
+    let expected = ["new, moved: true", "old, moved: false"].map(str::to_owned);
+    assert_eq!(results, BTreeSet::from(expected));
 }
 
 #[test]

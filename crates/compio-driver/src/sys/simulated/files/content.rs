@@ -93,14 +93,24 @@ impl Content {
             return;
         }
         self.keep_truncation();
-        for sector in sectors {
-            if fate == Fate::Kept || rng.coin() {
+        if fate == Fate::Torn {
+            for sector in sectors.filter(|_| rng.coin()) {
                 self.mixed.copy_sector(&self.cache, sector);
             }
+            if rng.coin() {
+                self.mixed.len = self.cache.len;
+            }
+            return;
         }
-        if fate == Fate::Kept || rng.coin() {
-            self.mixed.len = self.cache.len;
+        // Whole pages are shared.
+        let pages = offset.div_ceil(PAGE as u64)..end / PAGE as u64;
+        for page in pages.clone() {
+            self.mixed.copy_page(&self.cache, page);
         }
+        for sector in sectors.filter(|sector| !pages.contains(&(sector * SECTOR / PAGE as u64))) {
+            self.mixed.copy_sector(&self.cache, sector);
+        }
+        self.mixed.len = self.cache.len;
     }
 
     pub(super) fn set_len(&mut self, len: u64, rng: &mut Rng) {
