@@ -11,7 +11,7 @@ const FILES: [(&str, &str); 2] = [
 ];
 
 /// Functions that make no call, or that the seam calls after its dispatch.
-const FUNCTIONS: [&str; 19] = [
+const FUNCTIONS: [&str; 21] = [
     "adopt",
     "apply",
     "borrow",
