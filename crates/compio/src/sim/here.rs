@@ -118,7 +118,7 @@ pub fn crash(host: &str) -> Result<(), Error> {
 }
 
 /// Ends a host without a word to its peers. Content without a sync of the file, and names without a sync of their directory, are
-/// lost, kept or torn: see [`disk`](super::disk). Until a [`restart`] the host answers no packets.
+/// lost, kept or torn: see [`disk`](super::disk()). Until a [`restart`] the host answers no packets.
 ///
 /// It happens after the current poll of the calling task.
 ///

@@ -111,7 +111,7 @@ impl Simulation {
         self
     }
 
-    /// Sets the faults of a host's disk: see [`disk`](super::disk). The name of no host is an error of [`run`](Self::run).
+    /// Sets the faults of a host's disk: see [`disk`](super::disk()). The name of no host is an error of [`run`](Self::run).
     ///
     /// # Panics
     ///

@@ -15,7 +15,7 @@
 //! A thread has at most one current host ([`World::enter`]). While it has one, a new driver gets the backend
 //! [`Simulated`], and each function of [`os_calls`](crate::os_calls) without a handle is a call of this host. A function
 //! with a handle is a call of the simulation if the number of the handle is a [simulated one](descriptors::is_simulated);
-//! a host that uses a real handle gets an error. Each function begins with [`in_simulation`]. Without the feature the
+//! a host that uses a real handle gets an error. Each function begins with `in_simulation!`. Without the feature the
 //! macro is empty.
 //!
 //! # Determinism

@@ -3,7 +3,7 @@
 //! `socket.rs` has the state of sockets, their ports and their end. `requests.rs` executes requests, `connection.rs`
 //! the packets of TCP, `datagram.rs` those of UDP, `options.rs` has the options.
 //!
-//! A packet is an [`Event`](super::events::Event) in the queue of the world, also between two sockets of one host. A
+//! A packet is an [`Event`] in the queue of the world, also between two sockets of one host. A
 //! socket never changes another one directly.
 
 mod connection;
