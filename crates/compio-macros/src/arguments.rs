@@ -150,7 +150,7 @@ fn string(value: &Expr) -> Option<&LitStr> {
 }
 
 /// The path of a crate, bare or as a string.
-fn path(value: &Expr) -> Result<Path> {
+pub(crate) fn path(value: &Expr) -> Result<Path> {
     if let Some(string) = string(value) {
         return string.parse();
     }

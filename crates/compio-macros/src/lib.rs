@@ -4,6 +4,7 @@
 
 mod arguments;
 mod expand;
+mod simulation;
 
 use proc_macro::TokenStream;
 use quote::quote;
@@ -127,7 +128,30 @@ pub fn main(arguments: TokenStream, item: TokenStream) -> TokenStream {
 /// }
 /// ```
 ///
-/// A function that is not async is rejected:
+/// # Simulations
+///
+/// With the feature `sim`, the argument `sim` runs the test as a simulation, once for each seed: see `compio::sim`. The function adds
+/// hosts and clients. An async function without parameters is the program of the only client.
+///
+#[cfg_attr(feature = "sim", doc = "```")]
+#[cfg_attr(not(feature = "sim"), doc = "```ignore")]
+/// use compio::{sim::Simulation, time::{Duration, sleep}};
+///
+/// #[compio::test(sim, seeds = 200)]
+/// fn client_ends_after_its_sleep(simulation: &mut Simulation) {
+///     simulation.client("sleeper", async {
+///         sleep(Duration::from_secs(3600)).await;
+///     });
+/// }
+/// ```
+///
+/// `seeds` is a number, 10 by default, or an expression that iterates over the seeds. A seed that fails ends the test. The message
+/// has the command that repeats it, with the environment variable `COMPIO_SIM_SEED`. Beside `sim`, only `seeds` and `crate`
+/// are allowed.
+///
+/// # Compile errors
+///
+/// A function that is not async is rejected, except with `sim`:
 ///
 /// ```compile_fail
 /// #[compio::test]
@@ -135,6 +159,9 @@ pub fn main(arguments: TokenStream, item: TokenStream) -> TokenStream {
 /// ```
 #[proc_macro_attribute]
 pub fn test(arguments: TokenStream, item: TokenStream) -> TokenStream {
+    if simulation::is_simulation(&arguments.clone().into()) {
+        return simulation::expand(arguments.into(), item.into()).into();
+    }
     expand::expand(
         arguments.into(),
         item.into(),

@@ -35,6 +35,12 @@ pub enum ErrorKind {
     UnknownHost,
     /// The simulation has no client, so a run would test nothing.
     NoClients,
+    /// These assertions were not evaluated in the run: see [`must_reach`](super::Simulation::must_reach).
+    NotReached(Vec<String>),
+    /// The conditions of these `assert_sometimes` were true in no run: see [`run_seeds`](super::run_seeds).
+    NeverHeld(Vec<String>),
+    /// No seed was given, so a test would test nothing.
+    NoSeeds,
     /// The call is only possible in a program of a simulated host.
     OutsideOfHost,
     /// A simulation cannot run in a program of a simulated host.
@@ -108,6 +114,14 @@ impl fmt::Display for Error {
             ErrorKind::InvalidAddress => f.write_str("a host cannot have this address"),
             ErrorKind::UnknownHost => f.write_str("there is no host of this name"),
             ErrorKind::NoClients => f.write_str("the simulation has no client"),
+            ErrorKind::NotReached(names) => {
+                write!(f, "assertions were not evaluated: {}", names.join(", "))
+            }
+            ErrorKind::NeverHeld(names) => {
+                let names = names.join(", ");
+                write!(f, "no seed has reached the states of assertions: {names}")
+            }
+            ErrorKind::NoSeeds => f.write_str("there are no seeds"),
             ErrorKind::OutsideOfHost => Ok(()),
             ErrorKind::Nested => f.write_str("a simulation cannot run inside of another one"),
             ErrorKind::Runtime(error) => write!(f, "the runtime of the host has failed: {error}"),
@@ -129,6 +143,9 @@ impl error::Error for Error {
             | ErrorKind::InvalidAddress
             | ErrorKind::UnknownHost
             | ErrorKind::NoClients
+            | ErrorKind::NoSeeds
+            | ErrorKind::NotReached(_)
+            | ErrorKind::NeverHeld(_)
             | ErrorKind::OutsideOfHost
             | ErrorKind::Nested => None,
         }

@@ -53,6 +53,12 @@
 //! Blocking work runs on the thread of the simulation, one job after the other, in the order of submission. It takes no
 //! virtual time. A job that waits for another task never ends.
 //!
+//! # Many seeds
+//!
+//! `#[compio::test(sim, seeds = 200)]` runs a test with each of many seeds, and so does [`run_seeds`]. The message of a seed that
+//! fails has the command that repeats it. [`assert_always`] and [`assert_sometimes`] count their evaluations, so that a test can
+//! require that it has reached the states which it is about.
+//!
 //! # Limits
 //!
 //! A simulated host has no child processes, signals, pipes, Unix sockets and threads: they fail with
@@ -64,6 +70,7 @@
 //!
 //! Only on Linux.
 
+mod assertions;
 mod builder;
 mod disk;
 mod error;
@@ -71,15 +78,18 @@ mod here;
 mod outcome;
 mod program;
 mod report;
+pub(crate) mod seeds;
 mod simulation;
 
 pub use self::{
+    assertions::{AssertionCounts, assert_always, assert_sometimes},
     builder::Builder,
     disk::{Disk, disk},
     error::{Error, ErrorKind},
     here::{Rng, crash, elapsed, host_name, power_loss, restart, rng},
     outcome::Outcome,
     report::Report,
+    seeds::run_seeds,
     simulation::Simulation,
 };
 #[doc(inline)]

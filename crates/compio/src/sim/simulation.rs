@@ -1,11 +1,11 @@
 //! The simulation: the outer loop of all runtimes.
 
-use std::{net::IpAddr, rc::Rc, time::Duration};
+use std::{collections::BTreeSet, net::IpAddr, rc::Rc, time::Duration};
 
 use compio_driver::os::simulated::{AddHostError, Advanced, HostId, World, current};
 
 use super::{
-    Builder, DiskFaults, Error, ErrorKind, Outcome, Report,
+    Builder, DiskFaults, Error, ErrorKind, Outcome, Report, assertions,
     builder::OnLine,
     here::{ORDERS, Order},
     outcome::sealed::Outcome as _,
@@ -28,6 +28,8 @@ pub struct Simulation {
     programs: Vec<Program>,
     /// The first error of a call that returns none.
     refused: Option<Error>,
+    /// The assertions that must be evaluated.
+    must_reach: BTreeSet<String>,
     on_line: Option<OnLine>,
 }
 
@@ -49,6 +51,7 @@ impl Simulation {
             time_limit,
             programs: Vec::new(),
             refused: None,
+            must_reach: BTreeSet::new(),
             on_line,
         }
     }
@@ -128,6 +131,13 @@ impl Simulation {
         self
     }
 
+    /// Requires that an [`assert_always`](super::assert_always) or [`assert_sometimes`](super::assert_sometimes) of this name is
+    /// evaluated in the run. Without an evaluation, the assertion has tested nothing.
+    pub fn must_reach(&mut self, assertion: &str) -> &mut Self {
+        self.must_reach.insert(assertion.to_owned());
+        self
+    }
+
     /// The address of a host.
     pub fn address_of(&self, name: &str) -> Option<IpAddr> {
         self.world.find(name).map(|host| self.world.address(host))
@@ -149,6 +159,8 @@ impl Simulation {
             return Err(self.error(None, ErrorKind::NoClients));
         }
         ORDERS.set((self.seed, Vec::new()));
+        // Those of a run that has failed.
+        drop(assertions::take());
         for index in 0..self.programs.len() {
             self.start(index)?;
         }
@@ -182,11 +194,17 @@ impl Simulation {
                 }
             }
         }
+        let assertions = assertions::take();
+        let missing = assertions::not_reached(&self.must_reach, &assertions);
+        if !missing.is_empty() {
+            return Err(self.error(None, ErrorKind::NotReached(missing)));
+        }
         Ok(Report {
             seed: self.seed,
             elapsed: self.world.now(),
             trace_hash: self.world.trace_hash(),
             trace_len: self.world.trace_len(),
+            assertions,
         })
     }
 

@@ -2,6 +2,7 @@
 
 #![cfg(target_os = "linux")]
 
+mod assertions;
 mod blocking;
 mod crashes;
 mod determinism;
@@ -11,6 +12,7 @@ mod errors;
 mod files;
 mod isolation;
 mod scale;
+mod seeds;
 mod streams;
 mod system_calls;
 mod tcp;

@@ -1,0 +1,104 @@
+//! Tests with many seeds.
+
+use std::{cell::RefCell, env, io, process::Command, time::Duration};
+
+use compio::{
+    net::{TcpListener, TcpStream},
+    sim::{self, ErrorKind, Simulation},
+    time::sleep,
+};
+
+#[compio::test(sim, seeds = 5)]
+fn function_adds_hosts_and_clients(simulation: &mut Simulation) {
+    simulation.host("server", async || {
+        let listener = TcpListener::bind("0.0.0.0:80").await?;
+        while listener.accept().await.is_ok() {}
+        Ok::<_, io::Error>(())
+    });
+    simulation.client("client", async {
+        TcpStream::connect("server:80").await.map(drop)
+    });
+}
+
+#[compio::test(sim)]
+async fn async_function_is_a_client() -> io::Result<()> {
+    assert_eq!(sim::host_name().as_deref(), Some("test"));
+    sleep(Duration::from_secs(3600)).await;
+    Ok(())
+}
+
+#[compio::test(sim, seeds = [3, 7])]
+#[should_panic(expected = "seed 7, virtual time")]
+fn first_seed_that_fails_ends_the_test(simulation: &mut Simulation) {
+    let seed = simulation.seed();
+    simulation.client("client", async move { assert_ne!(seed, 7) });
+}
+
+#[compio::test(sim, seeds = 0)]
+#[should_panic(expected = "there are no seeds")]
+fn no_seeds_are_an_error(simulation: &mut Simulation) {
+    simulation.client("client", async {});
+}
+
+#[compio::test(sim)]
+#[should_panic(expected = "the program has failed: on purpose")]
+fn error_of_the_function_is_the_error_of_the_test(_: &mut Simulation) -> io::Result<()> {
+    Err(io::Error::other("on purpose"))
+}
+
+#[test]
+fn seeds_run_in_their_order() {
+    let seen = RefCell::new(Vec::new());
+    sim::run_seeds(5..9, |simulation| {
+        seen.borrow_mut().push(simulation.seed());
+        simulation.client("client", async {});
+    })
+    .unwrap();
+    assert_eq!(*seen.borrow(), [5, 6, 7, 8]);
+    let error = sim::run_seeds([], |_| ()).unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::NoSeeds), "{error}");
+}
+
+/// Run by the next test: it fails with seed 3.
+#[compio::test(sim, seeds = 100)]
+#[ignore = "fails on purpose, in a child process"]
+fn child_fails_with_seed_3(simulation: &mut Simulation) {
+    println!("seed {} runs", simulation.seed());
+    let seed = simulation.seed();
+    simulation.client("client", async move { assert_ne!(seed, 3) });
+}
+
+#[test]
+fn message_of_a_failure_has_the_command_that_repeats_it() {
+    let run = |seed: Option<&str>| {
+        let mut child = Command::new(env::current_exe().unwrap());
+        child.args([
+            "--exact",
+            "seeds::child_fails_with_seed_3",
+            "--ignored",
+            "--nocapture",
+        ]);
+        child.env_remove("COMPIO_SIM_SEED");
+        if let Some(seed) = seed {
+            child.env("COMPIO_SIM_SEED", seed);
+        }
+        let output = child.output().unwrap();
+        let [out, error] =
+            [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap());
+        (output.status.success(), out + &error)
+    };
+    let (is_success, text) = run(None);
+    assert!(!is_success, "{text}");
+    let command = "COMPIO_SIM_SEED=3 cargo test seeds::child_fails_with_seed_3\n";
+    assert!(text.contains(command), "{text}");
+    assert!(
+        text.contains("seed 0 runs") && !text.contains("seed 4 runs"),
+        "{text}"
+    );
+    let (is_success, text) = run(Some("3"));
+    assert!(!is_success && !text.contains("seed 0 runs"), "{text}");
+    let (is_success, text) = run(Some("4"));
+    assert!(is_success, "{text}");
+    let (is_success, text) = run(Some("four"));
+    assert!(!is_success && text.contains("which is no seed"), "{text}");
+}
