@@ -196,8 +196,8 @@ pub mod os {
     #[doc(hidden)]
     pub mod simulated {
         pub use crate::sys::simulated::{
-            AddHostError, Advanced, DiskCounts, DiskFaults, EnteredHost, HostId, Settings,
-            Unsynced, World, current,
+            AddHostError, Advanced, DiskCounts, DiskFaults, EnteredHost, HostId, LinkState,
+            NetworkCounts, NetworkFaults, Settings, Unsynced, World, current,
         };
     }
 

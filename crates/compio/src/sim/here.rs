@@ -147,16 +147,24 @@ fn order(name: &str, order: Order) -> Result<(), Error> {
     Ok(())
 }
 
+/// The world of the calling program.
+pub(super) fn here() -> Result<Rc<World>, Error> {
+    let (world, _) = current().ok_or_else(Error::outside)?;
+    Ok(world)
+}
+
 /// The host of this name, for a call in a program.
 pub(super) fn find(name: &str) -> Result<(Rc<World>, HostId), Error> {
-    let (world, _) = current().ok_or_else(Error::outside)?;
-    match world.find(name) {
-        Some(host) => Ok((world, host)),
-        None => {
-            let seed = ORDERS.with_borrow(|(seed, _)| *seed);
-            let name = Some(name.to_owned());
-            let kind = ErrorKind::UnknownHost;
-            Err(Error::new(seed, name, world.now(), kind))
-        }
-    }
+    let world = here()?;
+    let host = find_in(&world, name)?;
+    Ok((world, host))
+}
+
+/// The host of this name in the world of the calling program.
+pub(super) fn find_in(world: &World, name: &str) -> Result<HostId, Error> {
+    world.find(name).ok_or_else(|| {
+        let seed = ORDERS.with_borrow(|(seed, _)| *seed);
+        let name = Some(name.to_owned());
+        Error::new(seed, name, world.now(), ErrorKind::UnknownHost)
+    })
 }

@@ -75,6 +75,7 @@ mod builder;
 mod disk;
 mod error;
 mod here;
+mod network;
 mod outcome;
 mod program;
 mod report;
@@ -87,10 +88,16 @@ pub use self::{
     disk::{Disk, disk},
     error::{Error, ErrorKind},
     here::{Rng, crash, elapsed, host_name, power_loss, restart, rng},
+    network::{
+        Hosts, Link, Network, hold, link, network, partition, partition_oneway, release, repair,
+        repair_oneway,
+    },
     outcome::Outcome,
     report::Report,
     seeds::run_seeds,
     simulation::Simulation,
 };
 #[doc(inline)]
-pub use compio_driver::os::simulated::{DiskCounts, DiskFaults, Unsynced};
+pub use compio_driver::os::simulated::{
+    DiskCounts, DiskFaults, NetworkCounts, NetworkFaults, Unsynced,
+};

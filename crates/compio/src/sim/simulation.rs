@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, net::IpAddr, rc::Rc, time::Duration};
 use compio_driver::os::simulated::{AddHostError, Advanced, HostId, World, current};
 
 use super::{
-    Builder, DiskFaults, Error, ErrorKind, Outcome, Report, assertions,
+    Builder, DiskFaults, Error, ErrorKind, NetworkFaults, Outcome, Report, assertions,
     builder::OnLine,
     here::{ORDERS, Order},
     outcome::sealed::Outcome as _,
@@ -121,14 +121,47 @@ impl Simulation {
     /// If a chance is not in 0.0..=1.0, or if a range is empty.
     #[track_caller]
     pub fn disk(&mut self, host: &str, faults: DiskFaults) -> &mut Self {
-        if let Some(host) = self.world.find(host) {
+        if let Some(host) = self.find(host) {
             self.world.set_disk_faults(host, faults);
-        } else {
-            let (name, kind) = (Some(host.to_owned()), ErrorKind::UnknownHost);
+        }
+        self
+    }
+
+    /// Sets the faults of all links without faults of their own: see [`network`](super::network()).
+    ///
+    /// # Panics
+    ///
+    /// If a chance is not in 0.0..=1.0, if a range is empty, if the bandwidth is 0, or if the MTU is less than 68.
+    #[track_caller]
+    pub fn network(&mut self, faults: NetworkFaults) -> &mut Self {
+        self.world.set_network_faults(faults);
+        self
+    }
+
+    /// Sets the faults of both directions between two hosts: see [`link`](super::link()). The name of no host is an error of
+    /// [`run`](Self::run).
+    ///
+    /// # Panics
+    ///
+    /// As [`network`](Self::network).
+    #[track_caller]
+    pub fn link(&mut self, one: &str, other: &str, faults: NetworkFaults) -> &mut Self {
+        if let (Some(one), Some(other)) = (self.find(one), self.find(other)) {
+            self.world.set_link_faults(one, other, Some(faults.clone()));
+            self.world.set_link_faults(other, one, Some(faults));
+        }
+        self
+    }
+
+    /// The host of this name. The name of no host is the error of the run.
+    fn find(&mut self, name: &str) -> Option<HostId> {
+        let host = self.world.find(name);
+        if host.is_none() {
+            let (name, kind) = (Some(name.to_owned()), ErrorKind::UnknownHost);
             let error = Error::new(self.seed, name, self.world.now(), kind);
             self.refused.get_or_insert(error);
         }
-        self
+        host
     }
 
     /// Requires that an [`assert_always`](super::assert_always) or [`assert_sometimes`](super::assert_sometimes) of this name is

@@ -2,13 +2,13 @@
 
 use std::{cmp::Reverse, collections::BinaryHeap, time::Duration};
 
-use super::{files::Finish, network::Signal, world::HostId};
+use super::{files::Finish, network::Packet, world::HostId};
 
 #[derive(Debug)]
 pub(super) enum Event {
     /// The loop of a host has a timer.
     Wake(HostId),
-    Network(Signal),
+    Network(Packet),
     /// The end of an operation of a slow disk.
     Disk(Finish),
 }

@@ -43,6 +43,7 @@ use std::{cell::RefCell, fmt, io, rc::Rc};
 
 use self::backend::Simulated;
 pub use self::files::{DiskCounts, DiskFaults, Unsynced};
+pub use self::network::{LinkState, NetworkCounts, NetworkFaults};
 pub use self::world::{AddHostError, Advanced, HostId, Settings, World};
 use super::{Event, RealBackend, choose_real, either::Either};
 use crate::{backend::BackendKind, spin::Spin};

@@ -69,6 +69,9 @@ impl State {
                 Signal::Established { client, .. } => (client, "SYN-ACK".to_owned()),
                 Signal::Refused { client } => (client, "RST for a connect".to_owned()),
                 Signal::ConnectTimeout { client } => (client, "none: the connect ends".to_owned()),
+                Signal::Retransmit { sender, .. } => {
+                    return format!("retransmission of {}", state.socket_name(*sender));
+                }
                 Signal::Data { to, bytes, .. } => (to, format!("data of {} bytes", bytes.len())),
                 Signal::Credit { to, len } => (to, format!("room for {len} bytes")),
                 Signal::Fin { to } => (to, "FIN".to_owned()),

@@ -1,6 +1,8 @@
 //! Seeded streams of random numbers. Each host has one, and the network has one, so that a draw of one user
 //! moves no draw of another.
 
+use std::{ops::RangeInclusive, time::Duration};
+
 /// The splitmix generator of Steele, Lea and Flood: neighbouring seeds are independent.
 #[derive(Debug, Clone)]
 pub(super) struct Rng(u64);
@@ -38,6 +40,33 @@ impl Rng {
     pub(super) fn below(&mut self, limit: u64) -> u64 {
         // The high half of the product is uniform but for one part in 2^64 / limit.
         ((u128::from(self.next()) * u128::from(limit)) >> 64) as u64
+    }
+
+    /// True with this probability. A probability of zero draws no number.
+    pub(super) fn chance(&mut self, probability: f64) -> bool {
+        probability > 0.0 && self.fraction() < probability
+    }
+
+    /// A number from 0.0 to 1.0, exclusive.
+    pub(super) fn fraction(&mut self) -> f64 {
+        // 53 bits, which a `f64` represents exactly.
+        (self.next() >> 11) as f64 / (1_u64 << 53) as f64
+    }
+
+    /// True with a probability of one half.
+    pub(super) fn coin(&mut self) -> bool {
+        self.next() & 1 == 1
+    }
+
+    /// A time that is uniform in the range. A range of one time draws no number.
+    pub(super) fn time_in(&mut self, range: &RangeInclusive<Duration>) -> Duration {
+        let width = (*range.end() - *range.start()).as_nanos() as u64;
+        let more = if width == 0 {
+            0
+        } else {
+            self.below(width.saturating_add(1))
+        };
+        *range.start() + Duration::from_nanos(more)
     }
 }
 

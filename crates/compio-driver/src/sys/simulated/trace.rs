@@ -22,6 +22,7 @@ pub(super) enum Mark {
     Job = 7,
     Host = 8,
     Cancel = 9,
+    Link = 10,
 }
 
 impl Trace {

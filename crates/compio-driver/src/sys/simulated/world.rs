@@ -116,7 +116,11 @@ impl World {
             addresses: BTreeMap::new(),
             descriptors: Descriptors::default(),
             drivers: Drivers::new(Arc::clone(&ready)),
-            network: Network::new(Rng::of_name(seed, "\0network"), latency),
+            network: Network::new(
+                Rng::of_name(seed, "\0network"),
+                Rng::of_name(seed, "\0network faults"),
+                latency,
+            ),
             trace: Trace::new(seed),
             lines: None,
             seed,
@@ -275,7 +279,7 @@ impl World {
                     state.hosts[host].wake_at = None;
                     self.ready.push(host);
                 }
-                Event::Network(signal) => state.deliver(signal),
+                Event::Network(packet) => state.deliver(packet),
                 Event::Disk(finish) => state.finish_on_disk(finish),
             }
             return Advanced::Event;

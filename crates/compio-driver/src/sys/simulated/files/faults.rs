@@ -155,37 +155,12 @@ impl DiskFaults {
 }
 
 impl Rng {
-    /// True with this probability. A probability of zero draws no number.
-    pub(super) fn chance(&mut self, probability: f64) -> bool {
-        probability > 0.0 && self.fraction() < probability
-    }
-
-    /// A number from 0.0 to 1.0, exclusive.
-    fn fraction(&mut self) -> f64 {
-        // 53 bits, which a `f64` represents exactly.
-        (self.next() >> 11) as f64 / (1_u64 << 53) as f64
-    }
-
-    pub(super) fn coin(&mut self) -> bool {
-        self.next() & 1 == 1
-    }
-
     pub(super) fn fate(&mut self) -> Fate {
         match self.below(8) {
             0..3 => Fate::Kept,
             3..6 => Fate::Dropped,
             _ => Fate::Torn,
         }
-    }
-
-    fn time_in(&mut self, range: &RangeInclusive<Duration>) -> Duration {
-        let width = (*range.end() - *range.start()).as_nanos() as u64;
-        let more = if width == 0 {
-            0
-        } else {
-            self.below(width.saturating_add(1))
-        };
-        *range.start() + Duration::from_nanos(more)
     }
 }
 

@@ -1,11 +1,13 @@
-//! The packets of TCP connections. They arrive in the order in which one side has sent them, and none is lost.
+//! The packets of TCP connections. They arrive in the order in which one side has sent them. Lost ones are repeated: see
+//! `retransmission.rs`.
 
 use std::{net::SocketAddr, time::Duration};
 
 use libc::{ECONNRESET, EHOSTUNREACH, EINPROGRESS, EISCONN, ENETUNREACH};
 
 use super::{
-    Protocol, Signal,
+    Packet, Protocol, Signal,
+    links::Route,
     socket::{Queue, Role, Socket, Stream},
 };
 use crate::{
@@ -21,31 +23,46 @@ use crate::{
 /// The time for which a host without an answer is tried: of Linux with its default of 6 retries.
 const CONNECT_TIME: Duration = Duration::from_secs(127);
 
-/// The time between two attempts to connect.
+/// The time between the first two attempts to connect. Each further one waits twice as long.
 const RETRY_TIME: Duration = Duration::from_secs(1);
 
 impl State {
-    /// Sends a packet that arrives after all earlier ones of this side.
-    pub(super) fn send_in_order(&mut self, stream: &mut Stream, signal: Signal) {
-        let at = self.now + self.network.latency(stream.is_local);
+    /// Sends a packet of a socket. It arrives after all earlier ones of this side.
+    pub(super) fn send_in_order(&mut self, stream: &mut Stream, from: SocketId, signal: Signal) {
+        let route = stream.route;
+        // Queues of links drop datagrams only.
+        let Some(at) = self.arrival(route, &signal) else {
+            return;
+        };
         let at = at.max(stream.last_arrival);
         stream.last_arrival = at;
-        self.events.add(at, Event::Network(signal));
+        let packet = Packet {
+            route,
+            from,
+            signal,
+        };
+        self.events.add(at, Event::Network(packet));
     }
 
     /// As [`send_in_order`](Self::send_in_order), of a socket with a connection.
     pub(super) fn send_of(&mut self, id: SocketId, signal: Signal) {
-        let is_local = match &self.network.sockets[&id].role {
-            Role::Stream(stream) => stream.is_local,
-            Role::Idle | Role::Listener(_) | Role::Connecting | Role::Datagram(_) => return,
+        let Some(route) = self.stream_mut(id).map(|stream| stream.route) else {
+            return;
         };
-        let at = self.now + self.network.latency(is_local);
+        let Some(at) = self.arrival(route, &signal) else {
+            return;
+        };
         let Some(stream) = self.stream_mut(id) else {
             return;
         };
         let at = at.max(stream.last_arrival);
         stream.last_arrival = at;
-        self.events.add(at, Event::Network(signal));
+        let packet = Packet {
+            route,
+            from: id,
+            signal,
+        };
+        self.events.add(at, Event::Network(packet));
     }
 
     pub(super) fn stream_mut(&mut self, id: SocketId) -> Option<&mut Stream> {
@@ -113,12 +130,13 @@ impl State {
             client: id,
             deadline,
         };
-        self.send_signal(to == host, syn);
+        self.send_signal(Route { from: host, to }, syn);
         Ok(0)
     }
 
     pub(super) fn on_syn(
         &mut self,
+        route: Route,
         to: HostId,
         address: SocketAddr,
         client: SocketId,
@@ -130,15 +148,15 @@ impl State {
         let (Role::Connecting, Some(from)) = (&socket.role, socket.local) else {
             return;
         };
-        let is_local = socket.host == to;
-        if !self.hosts[to].is_up {
-            return self.repeat_syn(to, address, client, deadline);
+        // Without a way back, the answer is lost.
+        if !self.passes(route, true) || self.is_blocked(route.reversed()) {
+            return self.repeat_syn(route, address, client, deadline);
         }
         let candidates = self.sockets_at(to, Protocol::Tcp, address);
         let listens = |id: &SocketId| matches!(self.network.sockets[id].role, Role::Listener(_));
         let listeners: Vec<_> = candidates.into_iter().filter(listens).collect();
         if listeners.is_empty() {
-            return self.send_signal(is_local, Signal::Refused { client });
+            return self.send_signal(route.reversed(), Signal::Refused { client });
         }
         let chosen = match listeners.len() {
             1 => 0,
@@ -150,7 +168,7 @@ impl State {
             Role::Idle | Role::Connecting | Role::Stream(_) | Role::Datagram(_) => false,
         };
         if !has_room {
-            return self.repeat_syn(to, address, client, deadline);
+            return self.repeat_syn(route, address, client, deadline);
         }
         let mut server = Socket::new(to, address.is_ipv6(), Protocol::Tcp);
         server.local = Some(address);
@@ -158,7 +176,7 @@ impl State {
         server.options = self.network.sockets[&listener].options.clone();
         let mut stream = Stream {
             other: client,
-            is_local,
+            route: route.reversed(),
             is_reported: true,
             ..Stream::default()
         };
@@ -166,8 +184,9 @@ impl State {
         let established = Signal::Established {
             client,
             server: server_id,
+            deadline,
         };
-        self.send_in_order(&mut stream, established);
+        self.send_in_order(&mut stream, server_id, established);
         server.role = Role::Stream(stream);
         let server = self.add_socket(server);
         if let Some(socket) = self.network.sockets.get_mut(&listener)
@@ -178,18 +197,24 @@ impl State {
         self.retry(listener);
     }
 
-    /// The server does not answer: the client tries again.
+    /// The server does not answer: the client tries again, after 1, 3, 7, … seconds since the begin.
     fn repeat_syn(
         &mut self,
-        to: HostId,
+        route: Route,
         address: SocketAddr,
         client: SocketId,
         deadline: Duration,
     ) {
-        let again = self.now + RETRY_TIME;
+        let begin = deadline - CONNECT_TIME;
+        let mut again = begin + RETRY_TIME;
+        let mut wait = RETRY_TIME;
+        while again <= self.now {
+            wait *= 2;
+            again += wait;
+        }
         let signal = if again < deadline {
             Signal::Syn {
-                to,
+                to: route.to,
                 address,
                 client,
                 deadline,
@@ -197,27 +222,26 @@ impl State {
         } else {
             Signal::ConnectTimeout { client }
         };
-        self.events.add(again.min(deadline), Event::Network(signal));
+        let packet = Packet {
+            route,
+            from: 0,
+            signal,
+        };
+        self.events.add(again.min(deadline), Event::Network(packet));
     }
 
-    pub(super) fn on_established(&mut self, client: SocketId, server: SocketId) {
-        let is_local = match self.network.sockets.get(&server).map(|socket| &socket.role) {
-            Some(Role::Stream(stream)) => stream.is_local,
-            // It has ended: the reset follows.
-            Some(Role::Idle | Role::Listener(_) | Role::Connecting | Role::Datagram(_)) | None => {
-                false
-            }
-        };
+    pub(super) fn on_established(&mut self, route: Route, client: SocketId, server: SocketId) {
+        let route = route.reversed();
         match self.network.sockets.get_mut(&client) {
             Some(socket) if matches!(socket.role, Role::Connecting) => {
                 socket.role = Role::Stream(Stream {
                     other: server,
-                    is_local,
+                    route,
                     ..Stream::default()
                 });
                 self.retry(client);
             }
-            Some(_) | None => self.send_signal(is_local, Signal::Reset { to: server }),
+            Some(_) | None => self.send_signal(route, Signal::Reset { to: server }),
         }
     }
 
@@ -233,41 +257,30 @@ impl State {
         }
     }
 
-    pub(super) fn on_data(&mut self, to: SocketId, from: SocketId, bytes: Vec<u8>) {
-        if self.stream_mut(to).is_none() {
-            return self.on_stray_data(to, from, bytes);
-        }
-        let Some(stream) = self.stream_mut(to) else {
-            return;
+    pub(super) fn on_data(&mut self, route: Route, to: SocketId, from: SocketId, bytes: &[u8]) {
+        let Some(stream) = self.stream_mut(to).filter(|stream| !stream.is_reset) else {
+            return self.on_stray_data(route, from);
         };
-        if stream.is_reset {
-            return;
-        }
         if stream.is_read_shut {
             // As Linux: bytes after a shutdown of the reading side are dropped, and the peer is not told.
             let other = stream.other;
             let len = bytes.len();
             return self.send_of(to, Signal::Credit { to: other, len });
         }
-        stream.received.extend(&bytes);
+        stream.received.extend(bytes);
         self.retry(to);
     }
 
-    /// Data has come to a socket that has ended: its sender's connection is reset. If the host of the socket is down, the
-    /// sender repeats the data.
-    fn on_stray_data(&mut self, to: SocketId, from: SocketId, bytes: Vec<u8>) {
-        let Some(stream) = self.stream_mut(from) else {
+    /// Data has come to a socket that has ended: its sender's connection is reset.
+    fn on_stray_data(&mut self, route: Route, from: SocketId) {
+        if self.stream_mut(from).is_none() {
             return;
-        };
-        let is_local = stream.is_local;
-        let remote = self.network.sockets[&from].remote;
-        let host = remote.and_then(|remote| self.addresses.get(&remote.ip()));
-        if host.is_some_and(|host| !self.hosts[*host].is_up) {
-            let at = self.now + RETRY_TIME;
-            let again = Signal::Data { to, from, bytes };
-            return self.events.add(at, Event::Network(again));
         }
-        self.send_signal(is_local, Signal::Reset { to: from });
+        if self.is_blocked(route.reversed()) {
+            self.repeat_stray(from, route);
+        } else {
+            self.send_signal(route.reversed(), Signal::Reset { to: from });
+        }
     }
 
     pub(super) fn on_credit(&mut self, to: SocketId, len: usize) {
@@ -292,6 +305,7 @@ impl State {
             return;
         }
         stream.is_reset = true;
+        self.network.senders.remove(&to);
         if let Some(socket) = self.network.sockets.get_mut(&to) {
             socket.error = Some(ECONNRESET);
         }

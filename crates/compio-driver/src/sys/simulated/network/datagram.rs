@@ -6,6 +6,7 @@ use libc::{EAFNOSUPPORT, ECONNREFUSED, EDESTADDRREQ, EHOSTUNREACH, EMSGSIZE, ENE
 
 use super::{
     Protocol, Signal,
+    links::Route,
     socket::{Queue, Role},
 };
 use crate::{
@@ -79,7 +80,7 @@ impl State {
             sender: id,
             bytes,
         };
-        self.send_signal(to == host, datagram);
+        self.send_signal(Route { from: host, to }, datagram);
         Ok(len)
     }
 
@@ -91,21 +92,20 @@ impl State {
         sender: SocketId,
         bytes: Vec<u8>,
     ) {
-        if !self.hosts[to].is_up {
-            return;
-        }
         let takes = |id: &SocketId| {
             let remote = self.network.sockets[id].remote;
             remote.is_none_or(|remote| remote == from)
         };
         let candidates = self.sockets_at(to, Protocol::Udp, address);
         let Some(id) = candidates.into_iter().find(takes) else {
-            let is_local = self
-                .network
-                .sockets
-                .get(&sender)
-                .is_some_and(|socket| socket.host == to);
-            return self.send_signal(is_local, Signal::Unreachable { sender });
+            let Some(socket) = self.network.sockets.get(&sender) else {
+                return;
+            };
+            let route = Route {
+                from: to,
+                to: socket.host,
+            };
+            return self.send_signal(route, Signal::Unreachable { sender });
         };
         if let Some(socket) = self.network.sockets.get_mut(&id)
             && let Role::Datagram(datagrams) = &mut socket.role

@@ -1,15 +1,21 @@
-//! The network: packets between hosts, with latencies from the seed.
+//! The network: packets between hosts, with latencies and faults from the seed.
 //!
 //! `socket.rs` has the state of sockets, their ports and their end. `requests.rs` executes requests, `connection.rs`
-//! the packets of TCP, `datagram.rs` those of UDP, `options.rs` has the options.
+//! the packets of TCP, `datagram.rs` the packets of UDP, `options.rs` has the options.
+//!
+//! `links.rs` decides when a packet arrives and whether it passes, `faults.rs` has the settings. `retransmission.rs`
+//! repeats the lost packets of TCP.
 //!
 //! A packet is an [`Event`] in the queue of the world, also between two sockets of one host. A
 //! socket never changes another one directly.
 
 mod connection;
 mod datagram;
+mod faults;
+mod links;
 mod options;
 mod requests;
+mod retransmission;
 mod socket;
 
 use std::{
@@ -19,22 +25,35 @@ use std::{
     time::Duration,
 };
 
+pub use self::{
+    faults::{NetworkCounts, NetworkFaults},
+    links::LinkState,
+};
+use self::{
+    links::{Links, Route},
+    retransmission::Sender,
+};
 pub(super) use self::{
     options::{Options, bounded},
     socket::{End, Queue, Socket},
 };
 use super::{
     descriptors::SocketId,
-    events::Event,
     rng::Rng,
     trace::Mark,
     world::{HostId, State},
 };
 
-/// The time of a packet between two sockets of one host.
-const LOOPBACK: Duration = Duration::from_micros(20);
+/// A packet on its way.
+#[derive(Debug)]
+pub(super) struct Packet {
+    route: Route,
+    /// The socket of a connection that has sent it. 0 for other packets.
+    from: SocketId,
+    signal: Signal,
+}
 
-/// A packet.
+/// The content of a packet.
 #[derive(Debug)]
 pub(super) enum Signal {
     /// The begin of a connection.
@@ -49,6 +68,8 @@ pub(super) enum Signal {
     Established {
         client: SocketId,
         server: SocketId,
+        /// The client gives up then.
+        deadline: Duration,
     },
     /// No socket listens at the address.
     Refused {
@@ -57,6 +78,11 @@ pub(super) enum Signal {
     /// No host has answered.
     ConnectTimeout {
         client: SocketId,
+    },
+    /// No packet: a side of a connection repeats its packets.
+    Retransmit {
+        sender: SocketId,
+        timer: u64,
     },
     Data {
         to: SocketId,
@@ -89,7 +115,14 @@ pub(super) enum Signal {
 
 pub(super) struct Network {
     rng: Rng,
+    /// The stream of the faults: they change no draw of latencies.
+    fault_rng: Rng,
     latency: RangeInclusive<Duration>,
+    links: Links,
+    /// The sides of connections that repeat packets.
+    senders: BTreeMap<SocketId, Sender>,
+    /// The number of timers of senders.
+    timers: u64,
     pub(super) sockets: BTreeMap<SocketId, Socket>,
     made: SocketId,
     /// The bound sockets by host, protocol and port.
@@ -103,24 +136,18 @@ pub(super) enum Protocol {
 }
 
 impl Network {
-    pub(super) fn new(rng: Rng, latency: RangeInclusive<Duration>) -> Self {
+    pub(super) fn new(rng: Rng, fault_rng: Rng, latency: RangeInclusive<Duration>) -> Self {
         Self {
             rng,
+            fault_rng,
             latency,
+            links: Links::default(),
+            senders: BTreeMap::new(),
+            timers: 0,
             sockets: BTreeMap::new(),
             made: 0,
             bound: BTreeMap::new(),
         }
-    }
-
-    /// The time of the next packet between two hosts.
-    fn latency(&mut self, is_local: bool) -> Duration {
-        if is_local {
-            return LOOPBACK;
-        }
-        let (min, max) = (*self.latency.start(), *self.latency.end());
-        let range = max.saturating_sub(min).as_nanos() as u64;
-        min + Duration::from_nanos(self.rng.below(range.saturating_add(1)))
     }
 }
 
@@ -145,15 +172,9 @@ impl State {
         (own.is_ipv4() == to.is_ipv4()).then_some(own)
     }
 
-    /// Sends a packet that may overtake others.
-    fn send_signal(&mut self, is_local: bool, signal: Signal) {
-        let at = self.now + self.network.latency(is_local);
-        self.events.add(at, Event::Network(signal));
-    }
-
-    /// A packet arrives.
-    pub(super) fn deliver(&mut self, signal: Signal) {
-        let (kind, socket) = match &signal {
+    /// A packet arrives, unless the link loses it.
+    pub(super) fn deliver(&mut self, packet: Packet) {
+        let (kind, socket) = match &packet.signal {
             Signal::Syn { client, .. } => (1, *client),
             Signal::Established { client, .. } => (2, *client),
             Signal::Refused { client } => (3, *client),
@@ -164,23 +185,42 @@ impl State {
             Signal::Reset { to } => (8, *to),
             Signal::Datagram { sender, .. } => (9, *sender),
             Signal::Unreachable { sender } => (10, *sender),
+            Signal::Retransmit { sender, .. } => (11, *sender),
         };
         self.note(Mark::Event, &[kind, socket]);
-        self.say_packet(&signal);
-        match signal {
+        self.say_packet(&packet.signal);
+        match packet.signal {
+            Signal::Established { .. }
+            | Signal::Data { .. }
+            | Signal::Credit { .. }
+            | Signal::Fin { .. } => self.on_segment(packet),
+            Signal::Reset { .. }
+            | Signal::Refused { .. }
+            | Signal::Datagram { .. }
+            | Signal::Unreachable { .. } => {
+                if matches!(packet.signal, Signal::Reset { .. }) {
+                    self.network.senders.remove(&packet.from);
+                }
+                if let Some(packet) = self.pass(packet) {
+                    self.receive_unrepeated(packet.signal);
+                }
+            }
             Signal::Syn {
                 to,
                 address,
                 client,
                 deadline,
-            } => self.on_syn(to, address, client, deadline),
-            Signal::Established { client, server } => self.on_established(client, server),
-            Signal::Refused { client } => self.on_connect_failed(client, libc::ECONNREFUSED),
+            } => self.on_syn(packet.route, to, address, client, deadline),
             Signal::ConnectTimeout { client } => self.on_connect_failed(client, libc::ETIMEDOUT),
-            Signal::Data { to, from, bytes } => self.on_data(to, from, bytes),
-            Signal::Credit { to, len } => self.on_credit(to, len),
-            Signal::Fin { to } => self.on_fin(to),
+            Signal::Retransmit { sender, timer } => self.on_retransmit(sender, timer),
+        }
+    }
+
+    /// A packet that no sender repeats has arrived.
+    fn receive_unrepeated(&mut self, signal: Signal) {
+        match signal {
             Signal::Reset { to } => self.on_reset(to),
+            Signal::Refused { client } => self.on_connect_failed(client, libc::ECONNREFUSED),
             Signal::Datagram {
                 to,
                 address,
@@ -189,6 +229,13 @@ impl State {
                 bytes,
             } => self.on_datagram(to, address, from, sender, bytes),
             Signal::Unreachable { sender } => self.on_unreachable(sender),
+            Signal::Syn { .. }
+            | Signal::Established { .. }
+            | Signal::ConnectTimeout { .. }
+            | Signal::Retransmit { .. }
+            | Signal::Data { .. }
+            | Signal::Credit { .. }
+            | Signal::Fin { .. } => {}
         }
     }
 }

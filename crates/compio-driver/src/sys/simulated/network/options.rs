@@ -42,6 +42,13 @@ impl Default for Options {
     }
 }
 
+impl Options {
+    /// The bytes of a stream that may be on the way: both sides of a connection have buffers of the same size.
+    pub(in crate::sys::simulated) fn window(&self) -> usize {
+        self.send_buffer + self.recv_buffer
+    }
+}
+
 /// The size that a buffer gets on request.
 pub(in crate::sys::simulated) fn bounded(size: usize) -> usize {
     size.clamp(BUFFER_MIN, BUFFER_MAX)

@@ -398,7 +398,7 @@ impl State {
             return Err(EPIPE).into();
         }
         let to = stream.other;
-        let limit = socket.options.send_buffer + socket.options.recv_buffer;
+        let limit = socket.options.window();
         let room = limit.saturating_sub(stream.outstanding);
         if parts.len() == 0 {
             return Ok(0).into();
@@ -454,7 +454,7 @@ impl State {
             Role::Stream(stream) => {
                 let is_over = stream.has_got_fin || stream.is_read_shut || stream.is_reset;
                 set(ready::IN, is_over || !stream.received.is_empty());
-                let limit = socket.options.send_buffer + socket.options.recv_buffer;
+                let limit = socket.options.window();
                 let has_room = stream.outstanding < limit;
                 set(ready::OUT, has_room || stream.is_reset);
                 let is_closed = stream.has_got_fin && stream.has_sent_fin;

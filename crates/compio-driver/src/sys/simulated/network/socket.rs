@@ -8,7 +8,7 @@ use std::{
 
 use libc::{EADDRINUSE, EADDRNOTAVAIL, EINVAL};
 
-use super::{Options, Protocol, Signal};
+use super::{Options, Protocol, Signal, links::Route};
 use crate::sys::simulated::{
     descriptors::SocketId,
     drivers::Waiter,
@@ -57,8 +57,8 @@ pub(super) struct Listener {
 #[derive(Debug, Default)]
 pub(super) struct Stream {
     pub(super) other: SocketId,
-    /// Whether both sides are on one host.
-    pub(super) is_local: bool,
+    /// The way of its packets.
+    pub(super) route: Route,
     /// Bytes that have arrived and were not read.
     pub(super) received: VecDeque<u8>,
     /// Bytes that were sent, and that the peer has not read.
@@ -346,6 +346,9 @@ impl State {
                 }
             }
         }
+        if end != End::Close {
+            self.network.senders.remove(&id);
+        }
         match socket.role {
             Role::Listener(listener) => {
                 for connection in listener.queue {
@@ -359,9 +362,9 @@ impl State {
                     || socket.options.linger == Some(Duration::ZERO);
                 let to = stream.other;
                 if is_abortive {
-                    self.send_in_order(&mut stream, Signal::Reset { to });
+                    self.send_in_order(&mut stream, id, Signal::Reset { to });
                 } else if !stream.has_sent_fin {
-                    self.send_in_order(&mut stream, Signal::Fin { to });
+                    self.send_in_order(&mut stream, id, Signal::Fin { to });
                 }
             }
             Role::Idle | Role::Connecting | Role::Stream(_) | Role::Datagram(_) => {}
