@@ -138,8 +138,8 @@ impl Simulation {
         self
     }
 
-    /// Sets the faults of both directions between two hosts: see [`link`](super::link()). The name of no host is an error of
-    /// [`run`](Self::run).
+    /// Sets the faults of both directions between two hosts: see [`link`](super::link()). The name of no host that was added before is an
+    /// error of [`run`](Self::run).
     ///
     /// # Panics
     ///

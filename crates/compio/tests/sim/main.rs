@@ -11,6 +11,8 @@ mod disk_errors;
 mod errors;
 mod files;
 mod isolation;
+mod network_faults;
+mod partitions;
 mod scale;
 mod seeds;
 mod streams;

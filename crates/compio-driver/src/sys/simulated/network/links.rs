@@ -258,19 +258,31 @@ impl State {
     /// Whether a segment of a connection passes. Acknowledgements are never lost by chance, because later ones replace them.
     pub(super) fn passes(&mut self, route: Route, may_be_lost: bool) -> bool {
         if self.is_blocked(route) {
-            self.network.links.counts.blocked += 1;
+            self.note_blocked(route);
             return false;
         }
         let meets_faults = may_be_lost && !route.is_local() && self.network.links.has_faults;
         // The chance is independent of the length, for segments have no fragments.
-        !(meets_faults && self.network.draw_loss(route, 0))
+        let is_lost = meets_faults && self.network.draw_loss(route, 0);
+        if is_lost {
+            self.say(|_| "it is lost".to_owned());
+        }
+        !is_lost
+    }
+
+    fn note_blocked(&mut self, route: Route) {
+        self.network.links.counts.blocked += 1;
+        self.say(|state| {
+            let [from, to] = [route.from, route.to].map(|host| &state.hosts[host].name);
+            format!("it does not pass from {from} to {to}")
+        });
     }
 
     /// The packet, if it passes. A held one waits for the end of the hold.
     pub(super) fn pass(&mut self, packet: Packet) -> Option<Packet> {
         let route = packet.route;
         if self.is_blocked(route) {
-            self.network.links.counts.blocked += 1;
+            self.note_blocked(route);
             if self.network.links.state(route) == LinkState::Held {
                 let link = self.network.links.all.entry(route).or_default();
                 link.held.push(packet);
@@ -283,6 +295,9 @@ impl State {
         };
         let meets_faults = !route.is_local() && self.network.links.has_faults;
         let is_lost = meets_faults && self.network.draw_loss(route, len + IP_HEADER);
+        if is_lost {
+            self.say(|_| "it is lost".to_owned());
+        }
         (!is_lost).then_some(packet)
     }
 
