@@ -237,7 +237,7 @@ mod sealed {
 /// | a close in a partition | Its FIN is repeated as data. A reset is sent once, and lost. |
 /// | a host without power | As a partition. After its restart, data of old connections are answered by a reset. |
 /// | UDP in a partition | Datagrams are lost, without an error. |
-/// | [`hold`], [`release`] | Datagrams and resets wait. TCP repeats at the release. |
+/// | [`hold`], [`release`] | Datagrams and resets wait. TCP repeats at the release, a connect at its next attempt. |
 /// | [`loss`](NetworkFaults::loss) | A lost segment of TCP is repeated as above. Pure acknowledgements and resets are not lost by chance. |
 /// | [`duplicate`](NetworkFaults::duplicate), [`reorder`](NetworkFaults::reorder) | Only datagrams. TCP hides them. |
 /// | [`latency`](NetworkFaults::latency), [`slow`](NetworkFaults::slow) | The time of each packet. TCP keeps the order, so later packets wait for a slow one. |

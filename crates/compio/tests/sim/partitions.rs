@@ -373,6 +373,52 @@ fn data_for_a_host_without_power_are_repeated_until_its_restart() {
 }
 
 #[test]
+fn half_closed_connection_to_a_host_without_power_is_reset() {
+    run_pair(echo_all, async {
+        let mut stream = TcpStream::connect("server:7").await?;
+        stream.write_all("hello").await.0?;
+        sim::power_loss("server").unwrap();
+        sleep(1).await;
+        stream.shutdown().await?;
+        sleep(10).await;
+        sim::restart("server").unwrap();
+        let error = stream.read_exact([0; 1]).await.0.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::ConnectionReset);
+        Ok(())
+    });
+}
+
+#[test]
+fn connect_whose_refusal_is_lost_is_repeated() {
+    let second = Duration::from_secs(1);
+    for (repairs, expected) in [
+        (true, ErrorKind::ConnectionRefused),
+        (false, ErrorKind::TimedOut),
+    ] {
+        let builder = Simulation::builder().latency(second..=second);
+        let mut simulation = builder.build();
+        simulation.host("server", || pending::<io::Result<()>>());
+        simulation.client("client", async move {
+            task::spawn(async move {
+                time::sleep(Duration::from_millis(1500)).await;
+                sim::partition("client", "server").unwrap();
+                if repairs {
+                    sleep(5).await;
+                    sim::repair("client", "server").unwrap();
+                }
+            })
+            .detach();
+            let error = TcpStream::connect("server:7").await.unwrap_err();
+            assert_eq!(error.kind(), expected);
+            // The attempt after 7 seconds, and its way back.
+            let end = if repairs { 8 } else { 127 };
+            assert_eq!(now().as_secs(), end);
+        });
+        simulation.run().unwrap_or_else(|error| panic!("{error}"));
+    }
+}
+
+#[test]
 fn held_packets_arrive_after_the_release() {
     run_pair(echo, async {
         let socket = UdpSocket::bind("0.0.0.0:9").await?;

@@ -67,7 +67,7 @@ impl State {
                     return format!("packet datagram of {len} bytes of {from} at {address}");
                 }
                 Signal::Established { client, .. } => (client, "SYN-ACK".to_owned()),
-                Signal::Refused { client } => (client, "RST for a connect".to_owned()),
+                Signal::Refused { client, .. } => (client, "RST for a connect".to_owned()),
                 Signal::ConnectTimeout { client } => (client, "none: the connect ends".to_owned()),
                 Signal::Retransmit { sender, .. } => {
                     return format!("retransmission of {}", state.socket_name(*sender));

@@ -3,7 +3,7 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use libc::{ECONNRESET, EHOSTUNREACH, EINPROGRESS, EISCONN, ENETUNREACH};
+use libc::{ECONNREFUSED, ECONNRESET, EHOSTUNREACH, EINPROGRESS, EISCONN, ENETUNREACH};
 
 use super::{
     Packet, Protocol, Signal,
@@ -156,7 +156,7 @@ impl State {
         let listens = |id: &SocketId| matches!(self.network.sockets[id].role, Role::Listener(_));
         let listeners: Vec<_> = candidates.into_iter().filter(listens).collect();
         if listeners.is_empty() {
-            return self.send_signal(route.reversed(), Signal::Refused { client });
+            return self.send_signal(route.reversed(), Signal::Refused { client, deadline });
         }
         let chosen = match listeners.len() {
             1 => 0,
@@ -245,6 +245,17 @@ impl State {
         }
     }
 
+    /// No socket listens. If the client does not learn of it, it tries again.
+    pub(super) fn on_refused(&mut self, route: Route, client: SocketId, deadline: Duration) {
+        if self.passes(route, true) {
+            return self.on_connect_failed(client, ECONNREFUSED);
+        }
+        let socket = self.network.sockets.get(&client);
+        if let Some(address) = socket.and_then(|socket| socket.remote) {
+            self.repeat_syn(route.reversed(), address, client, deadline);
+        }
+    }
+
     pub(super) fn on_connect_failed(&mut self, client: SocketId, code: i32) {
         let Some(socket) = self.network.sockets.get_mut(&client) else {
             return;
@@ -259,7 +270,7 @@ impl State {
 
     pub(super) fn on_data(&mut self, route: Route, to: SocketId, from: SocketId, bytes: &[u8]) {
         let Some(stream) = self.stream_mut(to).filter(|stream| !stream.is_reset) else {
-            return self.on_stray_data(route, from);
+            return self.on_stray(route, from);
         };
         if stream.is_read_shut {
             // As Linux: bytes after a shutdown of the reading side are dropped, and the peer is not told.
@@ -271,8 +282,8 @@ impl State {
         self.retry(to);
     }
 
-    /// Data has come to a socket that has ended: its sender's connection is reset.
-    fn on_stray_data(&mut self, route: Route, from: SocketId) {
+    /// A packet has come to a socket that has ended: its sender's connection is reset.
+    fn on_stray(&mut self, route: Route, from: SocketId) {
         if self.stream_mut(from).is_none() {
             return;
         }
@@ -290,7 +301,11 @@ impl State {
         }
     }
 
-    pub(super) fn on_fin(&mut self, to: SocketId) {
+    pub(super) fn on_fin(&mut self, route: Route, to: SocketId, from: SocketId) {
+        // A host that has lost its power does not know the connection. Another one has closed it.
+        if self.network.vanished.contains(&to) {
+            self.on_stray(route, from);
+        }
         if let Some(stream) = self.stream_mut(to) {
             stream.has_got_fin = true;
             self.retry(to);

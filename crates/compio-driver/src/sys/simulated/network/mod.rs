@@ -19,7 +19,7 @@ mod retransmission;
 mod socket;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     ops::RangeInclusive,
     time::Duration,
@@ -74,6 +74,8 @@ pub(super) enum Signal {
     /// No socket listens at the address.
     Refused {
         client: SocketId,
+        /// The client gives up then.
+        deadline: Duration,
     },
     /// No host has answered.
     ConnectTimeout {
@@ -121,6 +123,8 @@ pub(super) struct Network {
     links: Links,
     /// The sides of connections that repeat packets.
     senders: BTreeMap<SocketId, Sender>,
+    /// The connections that ended with the power of their host.
+    vanished: BTreeSet<SocketId>,
     /// The number of timers of senders.
     timers: u64,
     pub(super) sockets: BTreeMap<SocketId, Socket>,
@@ -143,6 +147,7 @@ impl Network {
             latency,
             links: Links::default(),
             senders: BTreeMap::new(),
+            vanished: BTreeSet::new(),
             timers: 0,
             sockets: BTreeMap::new(),
             made: 0,
@@ -177,7 +182,7 @@ impl State {
         let (kind, socket) = match &packet.signal {
             Signal::Syn { client, .. } => (1, *client),
             Signal::Established { client, .. } => (2, *client),
-            Signal::Refused { client } => (3, *client),
+            Signal::Refused { client, .. } => (3, *client),
             Signal::ConnectTimeout { client } => (4, *client),
             Signal::Data { to, .. } => (5, *to),
             Signal::Credit { to, .. } => (6, *to),
@@ -194,10 +199,10 @@ impl State {
             | Signal::Data { .. }
             | Signal::Credit { .. }
             | Signal::Fin { .. } => self.on_segment(packet),
-            Signal::Reset { .. }
-            | Signal::Refused { .. }
-            | Signal::Datagram { .. }
-            | Signal::Unreachable { .. } => {
+            Signal::Refused { client, deadline } => {
+                self.on_refused(packet.route, client, deadline);
+            }
+            Signal::Reset { .. } | Signal::Datagram { .. } | Signal::Unreachable { .. } => {
                 if matches!(packet.signal, Signal::Reset { .. }) {
                     self.network.senders.remove(&packet.from);
                 }
@@ -220,7 +225,6 @@ impl State {
     fn receive_unrepeated(&mut self, signal: Signal) {
         match signal {
             Signal::Reset { to } => self.on_reset(to),
-            Signal::Refused { client } => self.on_connect_failed(client, libc::ECONNREFUSED),
             Signal::Datagram {
                 to,
                 address,
@@ -231,6 +235,7 @@ impl State {
             Signal::Unreachable { sender } => self.on_unreachable(sender),
             Signal::Syn { .. }
             | Signal::Established { .. }
+            | Signal::Refused { .. }
             | Signal::ConnectTimeout { .. }
             | Signal::Retransmit { .. }
             | Signal::Data { .. }

@@ -148,7 +148,7 @@ impl State {
             }
             Signal::Data { to, from, bytes } => self.on_data(route, to, from, &bytes),
             Signal::Credit { to, len } => self.on_credit(to, len),
-            Signal::Fin { to } => self.on_fin(to),
+            Signal::Fin { to } => self.on_fin(route, to, from),
             Signal::Syn { .. }
             | Signal::Refused { .. }
             | Signal::ConnectTimeout { .. }

@@ -356,7 +356,10 @@ impl State {
                     self.end_socket(connection, end);
                 }
             }
-            Role::Stream(mut stream) if !stream.is_reset && end != End::Silence => {
+            Role::Stream(_) if end == End::Silence => {
+                self.network.vanished.insert(id);
+            }
+            Role::Stream(mut stream) if !stream.is_reset => {
                 let is_abortive = end == End::Reset
                     || !stream.received.is_empty()
                     || socket.options.linger == Some(Duration::ZERO);
