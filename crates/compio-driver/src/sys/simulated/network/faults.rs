@@ -48,7 +48,7 @@ pub struct NetworkCounts {
     pub lost: u64,
     /// Packets that met a partition, a held link or a host without power.
     pub blocked: u64,
-    /// Retransmissions of TCP, also those in vain.
+    /// Retransmissions of TCP, also the lost ones.
     pub retransmissions: u64,
     /// Connections that failed with ETIMEDOUT after the last retransmission.
     pub timeouts: u64,
