@@ -1,7 +1,9 @@
 //! Faults of networks: loss, duplicates, reordering, times, bandwidth, resets.
 
 use std::{
+    cell::Cell,
     io::{self, ErrorKind},
+    rc::Rc,
     time::Duration,
 };
 
@@ -25,8 +27,8 @@ fn now() -> Duration {
 fn datagrams(faults: NetworkFaults, count: u32, len: usize) -> (Vec<u32>, NetworkCounts) {
     let log = Log::default();
     let seen = log.clone();
-    let counts = std::rc::Rc::new(std::cell::Cell::new(NetworkCounts::default()));
-    let last_counts = std::rc::Rc::clone(&counts);
+    let counts = Rc::new(Cell::new(NetworkCounts::default()));
+    let last_counts = Rc::clone(&counts);
     let mut simulation = Simulation::builder().seed(1).build();
     simulation.network(faults);
     simulation.host("receiver", move || {
@@ -141,8 +143,7 @@ fn full_queue_loses_datagrams() {
 /// Sends bytes to a server, which answers with their number.
 async fn upload(len: usize) -> io::Result<()> {
     let mut stream = TcpStream::connect("server:80").await?;
-    let writer = vec![7; len];
-    stream.write_all(writer).await.0?;
+    stream.write_all(vec![7; len]).await.0?;
     stream.shutdown().await?;
     let (read, answer) = stream.read_exact([0; 8]).await;
     read?;
@@ -354,8 +355,8 @@ async fn echo(len: usize) -> io::Result<()> {
 
 /// A client repeats its exchanges over new connections, while all families of faults are drawn.
 fn chaos(seed: u64) -> (Report, NetworkCounts) {
-    let counts = std::rc::Rc::new(std::cell::Cell::new(NetworkCounts::default()));
-    let last_counts = std::rc::Rc::clone(&counts);
+    let counts = Rc::new(Cell::new(NetworkCounts::default()));
+    let last_counts = Rc::clone(&counts);
     let mut simulation = Simulation::builder().seed(seed).build();
     let log = Log::default();
     let wrong = log.clone();

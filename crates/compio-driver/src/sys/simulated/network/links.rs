@@ -90,6 +90,18 @@ impl Links {
             .map_or(LinkState::Open, |link| link.state)
     }
 
+    /// Removes the entry of a link that does not differ from the others.
+    fn forget(&mut self, route: Route, now: Duration) {
+        let is_plain = |link: &Link| {
+            link.state == LinkState::Open
+                && link.faults.is_none()
+                && link.free_at.max(link.clogged_until) <= now
+        };
+        if self.all.get(&route).is_some_and(is_plain) {
+            self.all.remove(&route);
+        }
+    }
+
     fn note_faults(&mut self) {
         self.has_faults = !self.all.is_empty() || self.faults != NetworkFaults::default();
     }
@@ -289,10 +301,10 @@ impl State {
             }
             return None;
         }
-        let len = match &packet.signal {
-            Signal::Datagram { bytes, .. } => bytes.len(),
-            _ => return Some(packet),
+        let Signal::Datagram { bytes, .. } = &packet.signal else {
+            return Some(packet);
         };
+        let len = bytes.len();
         let meets_faults = !route.is_local() && self.network.links.has_faults;
         let is_lost = meets_faults && self.network.draw_loss(route, len + IP_HEADER);
         if is_lost {
@@ -320,6 +332,7 @@ impl State {
             LinkState::Open | LinkState::Partitioned => std::mem::take(&mut link.held),
         };
         if new == LinkState::Open {
+            self.network.links.forget(route, self.now);
             for packet in held {
                 self.events.add(self.now, Event::Network(packet));
             }
@@ -365,8 +378,11 @@ impl World {
         if let Some(faults) = &faults {
             faults.check();
         }
-        let links = &mut self.state().network.links;
-        links.all.entry(Route { from, to }).or_default().faults = faults;
+        let (mut state, route) = (self.state(), Route { from, to });
+        let now = state.now;
+        let links = &mut state.network.links;
+        links.all.entry(route).or_default().faults = faults;
+        links.forget(route, now);
         links.note_faults();
     }
 
@@ -400,5 +416,35 @@ impl World {
     /// The packets and the faults since the begin.
     pub fn network_counts(&self) -> NetworkCounts {
         self.state().network.links.counts
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::simulated::Settings;
+
+    #[test]
+    fn link_has_an_entry_only_while_it_differs() {
+        let world = World::new(Settings {
+            seed: 1,
+            latency: Duration::ZERO..=Duration::ZERO,
+        });
+        for name in ["a", "b", "c"] {
+            world.add_host(name, None).unwrap();
+        }
+        let entries = || world.state().network.links.all.len();
+        assert_eq!(entries(), 0);
+        world.set_link(0, 1, LinkState::Partitioned);
+        world.set_link(1, 1, LinkState::Partitioned);
+        world.set_link_faults(0, 2, Some(NetworkFaults::default()));
+        assert_eq!(entries(), 2);
+        world.set_link(0, 1, LinkState::Open);
+        assert_eq!(entries(), 1);
+        world.set_link_faults(0, 2, None);
+        assert_eq!(entries(), 0);
+        world.set_link(0, 1, LinkState::Held);
+        world.calm_network();
+        assert_eq!(entries(), 0);
     }
 }

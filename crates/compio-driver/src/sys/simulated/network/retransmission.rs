@@ -66,24 +66,23 @@ impl State {
         if self.passes(route, may_be_lost) {
             return self.receive_segment(from, route, signal);
         }
-        match signal {
-            Signal::Established {
-                client, deadline, ..
-            } => {
-                let timeout = Signal::ConnectTimeout { client };
-                let packet = Packet {
-                    route,
-                    from,
-                    signal: timeout,
-                };
-                self.events
-                    .add(deadline.max(self.now), Event::Network(packet));
-            }
-            // A sender without room sends probes, and they get no answer.
-            Signal::Credit { to, .. } if !self.has_room(to) => {
-                self.sender(to, route.reversed()).is_unacknowledged = true;
-            }
-            _ => {}
+        if let Signal::Established {
+            client, deadline, ..
+        } = signal
+        {
+            let packet = Packet {
+                route,
+                from,
+                signal: Signal::ConnectTimeout { client },
+            };
+            self.events
+                .add(deadline.max(self.now), Event::Network(packet));
+        }
+        // A sender without room sends probes, and they get no answer.
+        if let Signal::Credit { to, .. } = signal
+            && !self.has_room(to)
+        {
+            self.sender(to, route.reversed()).is_unacknowledged = true;
         }
         self.sender(from, route).queue.push_back(signal);
     }
