@@ -397,7 +397,7 @@ fn connect_whose_refusal_is_lost_is_repeated() {
     ] {
         let builder = Simulation::builder().latency(second..=second);
         let mut simulation = builder.build();
-        simulation.host("server", || pending::<io::Result<()>>());
+        simulation.host("server", pending::<io::Result<()>>);
         simulation.client("client", async move {
             task::spawn(async move {
                 time::sleep(Duration::from_millis(1500)).await;

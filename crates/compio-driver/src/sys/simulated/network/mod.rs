@@ -6,7 +6,7 @@
 //! `links.rs` decides when a packet arrives and whether it passes, `faults.rs` has the settings. `retransmission.rs`
 //! repeats the lost packets of TCP.
 //!
-//! A packet is an [`Event`] in the queue of the world, also between two sockets of one host. A
+//! A packet is an [`Event`](super::events::Event) in the queue of the world, also between two sockets of one host. A
 //! socket never changes another one directly.
 
 mod connection;

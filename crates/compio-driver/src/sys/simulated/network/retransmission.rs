@@ -6,7 +6,10 @@
 //!
 //! The sender is independent of the socket, because the kernel repeats packets after a close.
 
-use std::{collections::VecDeque, time::Duration};
+use std::{
+    collections::{VecDeque, btree_map::Entry},
+    time::Duration,
+};
 
 use libc::ETIMEDOUT;
 
@@ -89,16 +92,15 @@ impl State {
 
     /// The sender of a socket. A new one has a timer.
     fn sender(&mut self, id: SocketId, route: Route) -> &mut Sender {
-        if !self.network.senders.contains_key(&id) {
-            let sender = Sender {
+        if let Entry::Vacant(entry) = self.network.senders.entry(id) {
+            entry.insert(Sender {
                 route,
                 queue: VecDeque::new(),
                 is_unacknowledged: false,
                 is_stray: false,
                 attempts: 0,
                 timer: 0,
-            };
-            self.network.senders.insert(id, sender);
+            });
             self.start_timer(id, FIRST);
         }
         self.network.senders.get_mut(&id).expect("it exists now")
