@@ -5,7 +5,7 @@ pub(crate) enum Bug {
     None,
     /// Messages and answers are sent before their records are durable.
     AnswersBeforeSync,
-    /// Term and vote are not stored, so that a node votes again after a restart.
+    /// The vote of a term is not stored, so that a node votes again after a restart.
     ForgetsVote,
     /// The recovery does not check the checksum of the last record.
     TrustsLastRecord,

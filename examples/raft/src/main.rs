@@ -1,4 +1,4 @@
-//! A replicated log by Raft: elections, replication, and recovery from files. Without snapshots and changes of members.
+//! A replicated log by Raft, on unix: elections, replication, and recovery from files. Without snapshots and changes of members.
 //!
 //! Three nodes in three terminals, in this folder; each gets its number, its directory and the addresses of all:
 //!

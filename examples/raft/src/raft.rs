@@ -303,9 +303,8 @@ impl Raft {
             self.leader = None;
         }
         (self.saved.term, self.saved.voted_for) = (term, voted_for);
-        if !self.bug.is(Bug::ForgetsVote) {
-            self.records.push(Record::Vote { term, voted_for });
-        }
+        let voted_for = voted_for.filter(|_| !self.bug.is(Bug::ForgetsVote));
+        self.records.push(Record::Vote { term, voted_for });
     }
 
     /// Puts an entry at an index, in the place of all from there on.
