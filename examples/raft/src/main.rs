@@ -8,7 +8,7 @@
 //! cargo run --release -- node 2 /tmp/raft-2 127.0.0.1:7000 127.0.0.1:7001 127.0.0.1:7002
 //! ```
 //!
-//! A client appends a value, and prints all values. Kill nodes meanwhile, and start them again:
+//! A client appends a value, and prints all values. Kill nodes between the calls, and start them again:
 //!
 //! ```text
 //! cargo run --release -- append hello 127.0.0.1:7000 127.0.0.1:7001 127.0.0.1:7002
@@ -21,7 +21,7 @@
 //! - `node.rs` a node: connections, and the loop that stores and sends
 //! - `log.rs` the file, `frame.rs` frames with checksums, `message.rs` the types
 //! - `client.rs` the client
-//! - `tests.rs` the simulation, `bug.rs` bugs that it finds
+//! - `tests.rs` the simulation, `tests/checker.rs` its invariants, `bug.rs` bugs that it finds
 
 mod bug;
 mod client;

@@ -5,13 +5,14 @@ mod copy;
 mod files;
 mod observation;
 mod processes;
+mod raft;
 mod servers;
 
 use std::{path::PathBuf, time::Duration};
 
 use crate::run::{Action, Line, Outcome, Run};
 
-/// The check of each example.
+/// The check of each example. `raft` is in a workspace of its own.
 const CHECKS: &[(&str, Action)] = &[
     ("quickstart", files::quickstart),
     ("driver", files::driver),
@@ -29,6 +30,7 @@ const CHECKS: &[(&str, Action)] = &[
     ("supervise", processes::supervise),
     ("tail", processes::tail),
     ("count", processes::count),
+    ("raft", raft::run),
 ];
 
 /// The time limit of a program that normally needs a second or two.
