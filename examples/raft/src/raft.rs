@@ -199,8 +199,12 @@ impl Raft {
             Body::Appended { matched } if is_current => self.confirm(from, matched),
             Body::Mismatch { hint } if is_current => {
                 if let Role::Leader { next, matched } = &mut self.role {
-                    next[from] = next[from].min(hint + 1).max(matched[from] + 1);
-                    self.send_entries(from);
+                    let first = (hint + 1).max(matched[from] + 1);
+                    // A second answer of this kind needs no second message.
+                    if first < next[from] {
+                        next[from] = first;
+                        self.send_entries(from);
+                    }
                 }
             }
             Body::Vote { .. } | Body::Appended { .. } | Body::Mismatch { .. } => {}

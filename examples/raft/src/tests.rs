@@ -6,7 +6,7 @@ use std::{cell::Cell, io, rc::Rc, time::Duration};
 
 use compio::{
     sim::{self, DiskFaults, ErrorKind, Simulation},
-    time::sleep,
+    time::{sleep, timeout},
 };
 
 use self::checker::Checker;
@@ -20,6 +20,8 @@ const NODES: usize = 3;
 const CLIENTS: u64 = 2;
 /// The values of each client during the faults.
 const APPENDS: u64 = 12;
+/// The virtual time after which the cluster must have recovered. The faults take 30 seconds at most.
+const LIMIT: Duration = Duration::from_secs(90);
 /// The faults of a run.
 const FAULTS: usize = 12;
 
@@ -42,10 +44,11 @@ fn cluster(simulation: &mut Simulation, bug: Bug) {
         simulation.host(&name(id), move || supervise(id, bug, checker.clone()));
     }
     for id in 1..=CLIENTS {
-        simulation.client(
-            &format!("client-{id}"),
-            use_log(id, calm.clone(), checker.clone()),
-        );
+        let client = use_log(id, calm.clone(), checker.clone());
+        simulation.client(&format!("client-{id}"), async {
+            let ended = timeout(LIMIT, client).await;
+            sim::assert_always(ended.is_ok(), checker::RECOVERS);
+        });
     }
     simulation.client("operator", inject_faults(calm));
     for name in checker::ALWAYS {
