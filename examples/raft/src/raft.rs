@@ -199,9 +199,9 @@ impl Raft {
             Body::Appended { matched } if is_current => self.confirm(from, matched),
             Body::Mismatch { hint } if is_current => {
                 if let Role::Leader { next, matched } = &mut self.role {
-                    let first = (hint + 1).max(matched[from] + 1);
-                    // A second answer of this kind needs no second message.
-                    if first < next[from] {
+                    let first = hint + 1;
+                    // A late answer, or a second one, needs no second message.
+                    if (matched[from] + 1..next[from]).contains(&first) {
                         next[from] = first;
                         self.send_entries(from);
                     }
