@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use compio::{
-    fs::{File, remove_file},
+    fs::File,
     io::{AsyncRead, AsyncWriteAtExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
     runtime::BufferPool,
@@ -157,13 +157,16 @@ fn file_operations_have_bytes_and_the_descriptor() {
         let known = event.fields.get("name");
         matches!(known, Some(Value::Str(known)) if known.ends_with(&name))
     });
-    assert!(is_named, "{updates:?}");
+    // Windows does not tell the path of a handle.
+    assert!(is_named || cfg!(windows), "{updates:?}");
 }
 
+/// Windows has no operation for paths: there it is blocking work.
+#[cfg(unix)]
 #[test]
 fn failed_operation_has_its_error() {
     let records = record(async {
-        let missing = remove_file("/nonexistent/file").await;
+        let missing = compio::fs::remove_file("/nonexistent/file").await;
         assert!(missing.is_err());
     });
     let removes = records.operations("remove");
