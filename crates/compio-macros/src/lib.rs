@@ -130,20 +130,8 @@ pub fn main(arguments: TokenStream, item: TokenStream) -> TokenStream {
 ///
 /// # Simulations
 ///
-/// With the feature `sim`, the argument `sim` runs the test as a simulation, once for each seed: see `compio::sim`. The function adds
-/// hosts and clients. An async function without parameters is the program of the only client.
-///
-#[cfg_attr(feature = "sim", doc = "```")]
-#[cfg_attr(not(feature = "sim"), doc = "```ignore")]
-/// use compio::{sim::Simulation, time::{Duration, sleep}};
-///
-/// #[compio::test(sim, seeds = 200)]
-/// fn client_ends_after_its_sleep(simulation: &mut Simulation) {
-///     simulation.client("sleeper", async {
-///         sleep(Duration::from_secs(3600)).await;
-///     });
-/// }
-/// ```
+/// With the feature `sim`, the argument `sim` runs the test as a simulation, once for each seed: see `compio::sim`, which has an
+/// example. The function adds hosts and clients. An async function without parameters is the program of the only client.
 ///
 /// `seeds` is a number, 10 by default, or an expression that iterates over the seeds. A seed that fails ends the test. The message
 /// has the command that repeats it, with the environment variable `COMPIO_SIM_SEED`. Beside `sim`, only `seeds` and `crate`

@@ -122,7 +122,7 @@ fn body(arguments: &SimArguments, function: &ItemFn) -> Result<TokenStream> {
     };
     Ok(quote! {
         #function
-        #facade::entry::simulate(
+        #facade::sim::run_test(
             ::core::concat!(::core::module_path!(), "::", ::core::stringify!(#name)),
             #seeds,
             #build,
@@ -171,7 +171,7 @@ mod tests {
             "{expanded}"
         );
         assert!(
-            expanded.contains("my :: compio :: entry :: simulate"),
+            expanded.contains("my :: compio :: sim :: run_test"),
             "{expanded}"
         );
     }

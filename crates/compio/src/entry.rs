@@ -86,14 +86,3 @@ impl<T> Panics<T> for Output<T> {
 pub fn panic(error: io::Error) -> ! {
     panic!("this thread's runtime could not be made: {error}")
 }
-
-/// A test with the argument `sim`: `path` is the one of its function.
-#[cfg(feature = "sim")]
-#[track_caller]
-pub fn simulate<O: crate::sim::Outcome>(
-    path: &str,
-    seeds: impl IntoIterator<Item = u64>,
-    build: impl Fn(&mut crate::sim::Simulation) -> O,
-) {
-    crate::sim::seeds::test(path, seeds, build);
-}

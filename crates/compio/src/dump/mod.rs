@@ -27,13 +27,11 @@
 //! Times are those of the loop's clock: the loop reads it after each turn that was allowed to wait, and otherwise after each
 //! sixteenth turn. The age of an old task is correct within a sixteenth.
 
-mod json;
+pub(crate) mod json;
 mod records;
 mod request;
 mod text;
 
-#[cfg(feature = "console")]
-pub(crate) use self::json::task as write_task;
 pub(crate) use self::{records::Records, request::Requests};
 use std::time::Duration;
 

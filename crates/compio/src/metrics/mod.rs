@@ -27,7 +27,7 @@ mod histogram;
 #[cfg(feature = "metrics")]
 mod publisher;
 #[cfg(feature = "histograms")]
-mod recording;
+pub(crate) mod recording;
 mod text_format;
 
 use std::{
@@ -54,8 +54,6 @@ pub use self::connections::{ConnectionGuard, ConnectionStats, count_connection};
 pub use self::publisher::Publisher;
 #[cfg(feature = "histograms")]
 pub(crate) use self::recording::Recorder;
-#[cfg(feature = "console")]
-pub(crate) use self::recording::is_recording;
 pub use self::text_format::{TextFormat, text};
 #[cfg(feature = "histograms")]
 pub use self::{

@@ -59,6 +59,20 @@
 //! fails has the command that repeats it. [`assert_always`] and [`assert_sometimes`] count their evaluations, so that a test can
 //! require that it has reached the states which it is about.
 //!
+//! ```
+//! use compio::{
+//!     sim::Simulation,
+//!     time::{Duration, sleep},
+//! };
+//!
+//! #[compio::test(sim, seeds = 200)]
+//! fn client_ends_after_its_sleep(simulation: &mut Simulation) {
+//!     simulation.client("sleeper", async {
+//!         sleep(Duration::from_secs(3600)).await;
+//!     });
+//! }
+//! ```
+//!
 //! # Limits
 //!
 //! A simulated host has no child processes, signals, pipes, Unix sockets and threads: they fail with
@@ -79,7 +93,7 @@ mod network;
 mod outcome;
 mod program;
 mod report;
-pub(crate) mod seeds;
+mod seeds;
 mod simulation;
 
 pub use self::{
@@ -94,7 +108,7 @@ pub use self::{
     },
     outcome::Outcome,
     report::Report,
-    seeds::run_seeds,
+    seeds::{run_seeds, run_test},
     simulation::Simulation,
 };
 #[doc(inline)]

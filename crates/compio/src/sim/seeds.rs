@@ -10,7 +10,8 @@ use super::{
 /// The environment variable with the only seed to run.
 const ONLY: &str = "COMPIO_SIM_SEED";
 
-/// Runs a simulation for each seed, until one fails. `build` adds the hosts and clients of each. `#[compio::test(sim)]` calls it.
+/// Runs a simulation for each seed, until one fails. `build` adds the hosts and clients of each. `#[compio::test(sim)]` makes
+/// a test of it.
 ///
 /// With the environment variable `COMPIO_SIM_SEED`, only this seed runs.
 ///
@@ -97,9 +98,11 @@ impl Drop for Building {
     }
 }
 
-/// The body of a test: panics with the error, and with the command that repeats it.
+/// The body of a test with `#[compio::test(sim)]`, at this path: panics with the error, and with the command that repeats it. No public
+/// API.
+#[doc(hidden)]
 #[track_caller]
-pub(crate) fn test<O: Outcome>(
+pub fn run_test<O: Outcome>(
     path: &str,
     seeds: impl IntoIterator<Item = u64>,
     build: impl Fn(&mut Simulation) -> O,

@@ -154,7 +154,7 @@ fn write_tasks(json: &mut String, max: usize) -> bool {
 }
 
 fn write_metrics(json: &mut String) -> fmt::Result {
-    let is_recording = metrics::is_recording();
+    let is_recording = metrics::recording::is_recording();
     write!(json, r#","recording":{is_recording},"runtimes":["#)?;
     let runtimes = metrics::all();
     for (index, runtime) in runtimes.iter().enumerate() {
@@ -202,7 +202,7 @@ fn write_runtime(json: &mut String, runtime: &RuntimeMetrics) -> fmt::Result {
     let since = runtime.time_since_turn().as_secs_f64();
     write!(json, r#","since_turn":{since},"current_task":"#)?;
     match runtime.current_task() {
-        Some(task) => dump::write_task(json, &task)?,
+        Some(task) => dump::json::task(json, &task)?,
         None => json.push_str("null"),
     }
     write!(
