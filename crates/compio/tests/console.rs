@@ -363,6 +363,29 @@ fn stale_socket_is_replaced_and_others_are_not() {
 }
 
 #[test]
+fn socket_of_a_process_that_ends_is_replaced() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("console");
+    // The kernel closes the listener of a killed process after its end: connections wait in its queue until then.
+    let dying = UnixListener::bind(&path).unwrap();
+    let end = thread::spawn(move || {
+        // One connection is reset, and further ones are refused.
+        dying.set_nonblocking(false).unwrap();
+        drop(dying.accept().unwrap());
+        drop(dying);
+    });
+    let console = console::listen(&path).unwrap();
+    end.join().unwrap();
+    assert_eq!(Observer::connect(&path).1["type"], "hello");
+    drop(console);
+    // A process that listens and says nothing is alive.
+    let silent = UnixListener::bind(&path).unwrap();
+    let error = console::listen(&path).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::AddrInUse, "{error}");
+    drop(silent);
+}
+
+#[test]
 fn other_users_are_not_served() {
     const OTHER: u32 = 65534;
     let (folder, _console, path) = listen();

@@ -5,11 +5,21 @@ use std::{
     io,
     os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt},
     path::{Path, PathBuf, absolute},
+    time::Duration,
 };
 
 use compio_driver::os_calls::path::{metadata, remove_file, set_permissions};
 
-use crate::net::{UnixListener, UnixStream};
+use crate::{
+    io::AsyncRead,
+    net::{UnixListener, UnixStream},
+    time::{sleep, timeout},
+};
+
+/// The time for the end of a killed process.
+const END_LIMIT: Duration = Duration::from_secs(1);
+
+const RETRY: Duration = Duration::from_millis(10);
 
 /// The socket file of a listener. Its drop removes the file, unless another process has replaced it.
 pub(super) struct Bound {
@@ -50,12 +60,29 @@ impl Drop for Bound {
     }
 }
 
-/// Whether the path is a socket at which no process listens.
+/// Whether the path is a socket at which no process listens. Waits for a process that has been killed: the kernel closes the
+/// listener of its ring a moment after its end.
 async fn is_stale(path: &Path) -> bool {
     // A symbolic link is not followed.
-    let is_socket = metadata(path, false).is_ok_and(|found| found.file_type().is_socket());
-    let is_refused = |error: io::Error| error.kind() == io::ErrorKind::ConnectionRefused;
-    is_socket && UnixStream::connect(path).await.is_err_and(is_refused)
+    if !metadata(path, false).is_ok_and(|found| found.file_type().is_socket()) {
+        return false;
+    }
+    let silent = async {
+        loop {
+            match UnixStream::connect(path).await {
+                Ok(mut stream) => {
+                    // A console speaks first.
+                    let (read, _) = stream.read([0; 1]).await;
+                    if read.is_ok_and(|len| len > 0) {
+                        return false;
+                    }
+                }
+                Err(error) => return error.kind() == io::ErrorKind::ConnectionRefused,
+            }
+            sleep(RETRY).await;
+        }
+    };
+    timeout(END_LIMIT, silent).await.unwrap_or(false)
 }
 
 /// The effective user of this process.
