@@ -4,11 +4,11 @@
 
 use std::time::Duration;
 
-use compio_driver::{BufferPoolStats, OpKind, OpStats, PoolStats, ThreadPool};
+use compio_driver::{BufferPoolStats, OpKind, OpStats, PoolStats};
 
 #[cfg(feature = "histograms")]
 use super::Histogram;
-use super::RuntimeMetrics;
+use super::{RuntimeMetrics, pools};
 
 /// Samples of one name, which differ in their labels.
 pub(super) struct Family<T: 'static> {
@@ -301,16 +301,17 @@ pub(super) struct Snapshot {
 impl Snapshot {
     pub(super) fn new(runtimes: &[RuntimeMetrics]) -> Self {
         let mut snapshot = Self::default();
-        let mut pools: Vec<&ThreadPool> = Vec::new();
         for runtime in runtimes {
             snapshot.add_runtime(runtime);
-            let pool = &runtime.shared.pool;
-            // A pool that several runtimes share counts once.
-            if !pools.iter().any(|seen| seen.ptr_eq(pool)) {
-                pools.push(pool);
-                snapshot.add_pool(pool, runtime);
-            }
         }
+        snapshot.pools = pools(runtimes)
+            .into_iter()
+            .map(|pool| Labelled {
+                source: Source::Pool(pool.owner),
+                labels: vec![("pool", pool.name)],
+                values: pool.stats,
+            })
+            .collect();
         snapshot
     }
 
@@ -351,17 +352,6 @@ impl Snapshot {
             source: Source::Runtime(number),
             labels,
             values: runtime.clone(),
-        });
-    }
-
-    fn add_pool(&mut self, pool: &ThreadPool, oldest: &RuntimeMetrics) {
-        let is_global = pool.ptr_eq(&ThreadPool::global());
-        let owner = (!is_global).then(|| oldest.runtime_number());
-        let name = owner.map_or("global".to_owned(), |number| number.to_string());
-        self.pools.push(Labelled {
-            source: Source::Pool(owner),
-            labels: vec![("pool", name)],
-            values: pool.stats(),
         });
     }
 

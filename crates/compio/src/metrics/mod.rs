@@ -121,12 +121,6 @@ impl RuntimeMetrics {
         Arc::ptr_eq(&self.shared, &other.shared)
     }
 
-    /// The thread pool for blocking work.
-    #[cfg(feature = "console")]
-    pub(crate) fn pool(&self) -> &ThreadPool {
-        &self.shared.pool
-    }
-
     /// Calls a closure on the thread of the loop: see [`Spawner::call`].
     pub(crate) fn spawner(&self) -> &Spawner {
         &self.shared.spawner
@@ -305,6 +299,36 @@ impl fmt::Debug for RuntimeMetrics {
 /// The counters of all runtimes of this process, the oldest first.
 pub fn all() -> Vec<RuntimeMetrics> {
     registry().clone()
+}
+
+/// A pool for blocking work.
+pub(crate) struct NamedPool {
+    /// The oldest runtime that uses it. `None` for the global pool.
+    pub(crate) owner: Option<u64>,
+    /// `global`, or the number of the owner.
+    pub(crate) name: String,
+    pub(crate) stats: PoolStats,
+}
+
+/// The pools of these runtimes, which are in their order. A pool that several of them share counts once.
+pub(crate) fn pools(runtimes: &[RuntimeMetrics]) -> Vec<NamedPool> {
+    let mut seen: Vec<&ThreadPool> = Vec::new();
+    let mut pools = Vec::new();
+    for runtime in runtimes {
+        let pool = &runtime.shared.pool;
+        if seen.iter().any(|other| other.ptr_eq(pool)) {
+            continue;
+        }
+        seen.push(pool);
+        let is_global = pool.ptr_eq(&ThreadPool::global());
+        let owner = (!is_global).then(|| runtime.runtime_number());
+        pools.push(NamedPool {
+            owner,
+            name: owner.map_or("global".to_owned(), |number| number.to_string()),
+            stats: pool.stats(),
+        });
+    }
+    pools
 }
 
 /// All runtimes of this process that have not been dropped, the oldest first.

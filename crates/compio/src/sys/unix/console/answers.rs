@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use compio_driver::{ThreadPool, os_calls::clock};
+use compio_driver::os_calls::clock;
 
 use crate::{
     dump,
@@ -162,21 +162,9 @@ fn write_metrics(json: &mut String) -> fmt::Result {
         write_runtime(json, runtime)?;
     }
     json.push_str(r#"],"pools":["#);
-    let mut pools: Vec<(&ThreadPool, u64)> = Vec::new();
-    for runtime in &runtimes {
-        let pool = runtime.pool();
-        if !pools.iter().any(|(seen, _)| seen.ptr_eq(pool)) {
-            pools.push((pool, runtime.runtime_number()));
-        }
-    }
-    for (index, (pool, number)) in pools.into_iter().enumerate() {
+    for (index, pool) in metrics::pools(&runtimes).iter().enumerate() {
         separate(json, index);
-        let name = if pool.ptr_eq(&ThreadPool::global()) {
-            "global".to_owned()
-        } else {
-            number.to_string()
-        };
-        let stats = pool.stats();
+        let (name, stats) = (&pool.name, pool.stats);
         let (threads, idle, queued) = (stats.threads, stats.idle, stats.queued);
         write!(
             json,
