@@ -173,10 +173,7 @@ fn histograms_are_recorded_while_an_observer_wants_them() {
     assert!(!has_histogram(&observer.ask("metrics")));
     assert_eq!(observer.ask("histograms on")["type"], "done");
     until(&mut observer, |answer| answer["recording"] == true);
-    let begin = Instant::now();
-    while !has_histogram(&observer.ask("metrics")) {
-        assert!(begin.elapsed() < LIMIT);
-    }
+    until(&mut observer, has_histogram);
     assert_eq!(observer.ask("histograms off")["type"], "done");
     // Of another observer, which ends by a close.
     let (mut other, _) = Observer::connect(&path);

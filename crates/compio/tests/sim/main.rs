@@ -21,9 +21,14 @@ mod tcp;
 mod time;
 mod udp;
 
-use std::{cell::RefCell, rc::Rc};
+use std::{cell::RefCell, io, rc::Rc};
 
-use compio::sim::{Report, Simulation};
+use compio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpListener,
+    sim::{Report, Simulation},
+    task,
+};
 
 /// Runs a program with one host and one client, and panics with the error of the run.
 #[track_caller]
@@ -47,6 +52,34 @@ where
     let mut simulation = Simulation::builder().seed(1).build();
     simulation.client("client", client);
     simulation.run().unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// Echoes parts of `N` bytes of all connections, without an end.
+async fn echo<const N: usize>() -> io::Result<()> {
+    let listener = TcpListener::bind("0.0.0.0:7").await?;
+    loop {
+        let (mut stream, _) = listener.accept().await?;
+        task::spawn(async move {
+            loop {
+                let (read, bytes) = stream.read_exact([0; N]).await;
+                read?;
+                stream.write_all(bytes).await.0?;
+            }
+            #[allow(unreachable_code, reason = "it names the type of the errors")]
+            io::Result::Ok(())
+        })
+        .detach();
+    }
+}
+
+/// Reads one connection to the end, and answers with the bytes.
+async fn echo_once() -> io::Result<()> {
+    let listener = TcpListener::bind("0.0.0.0:7").await?;
+    let (mut stream, _) = listener.accept().await?;
+    let (read, bytes) = stream.read_to_end(Vec::new()).await;
+    read?;
+    stream.write_all(bytes).await.0?;
+    stream.close().await
 }
 
 /// A list that programs of several hosts fill.

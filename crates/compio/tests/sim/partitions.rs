@@ -13,7 +13,7 @@ use compio::{
     task, time,
 };
 
-use super::{Log, run_one, run_pair};
+use super::{Log, echo, echo_once, run_one, run_pair};
 
 fn now() -> Duration {
     sim::elapsed().unwrap()
@@ -21,24 +21,6 @@ fn now() -> Duration {
 
 async fn sleep(seconds: u64) {
     time::sleep(Duration::from_secs(seconds)).await;
-}
-
-/// Echoes the bytes of all connections, without an end.
-async fn echo() -> io::Result<()> {
-    let listener = TcpListener::bind("0.0.0.0:7").await?;
-    loop {
-        let (mut stream, _) = listener.accept().await?;
-        task::spawn(async move {
-            loop {
-                let (read, bytes) = stream.read_exact([0; 1]).await;
-                read?;
-                stream.write_all(bytes).await.0?;
-            }
-            #[allow(unreachable_code, reason = "it names the type of the errors")]
-            io::Result::Ok(())
-        })
-        .detach();
-    }
 }
 
 async fn ask(stream: &mut TcpStream, byte: u8) -> io::Result<()> {
@@ -49,19 +31,9 @@ async fn ask(stream: &mut TcpStream, byte: u8) -> io::Result<()> {
     Ok(())
 }
 
-/// Reads to the end, and answers with the bytes.
-async fn echo_all() -> io::Result<()> {
-    let listener = TcpListener::bind("0.0.0.0:7").await?;
-    let (mut stream, _) = listener.accept().await?;
-    let (read, bytes) = stream.read_to_end(Vec::new()).await;
-    read?;
-    stream.write_all(bytes).await.0?;
-    stream.close().await
-}
-
 #[test]
 fn client_retries_through_a_partition() {
-    run_pair(echo, async {
+    run_pair(echo::<1>, async {
         sim::partition("client", "server").unwrap();
         let operator = task::spawn(async {
             sleep(60).await;
@@ -85,7 +57,7 @@ fn client_retries_through_a_partition() {
 
 #[test]
 fn connect_in_a_partition_repeats_with_back_off() {
-    run_pair(echo, async {
+    run_pair(echo::<1>, async {
         sim::partition("client", "server").unwrap();
         let error = TcpStream::connect("server:7").await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::TimedOut);
@@ -104,7 +76,7 @@ fn connect_in_a_partition_repeats_with_back_off() {
 
 #[test]
 fn short_partition_delays_a_stream() {
-    run_pair(echo, async {
+    run_pair(echo::<1>, async {
         let mut stream = TcpStream::connect("server:7").await?;
         ask(&mut stream, 1).await?;
         sim::partition("client", "server").unwrap();
@@ -129,7 +101,7 @@ fn short_partition_delays_a_stream() {
 fn short_partitions_keep_each_byte_in_order() {
     for seed in 0..50 {
         let mut simulation = Simulation::builder().seed(seed).build();
-        simulation.host("server", echo_all);
+        simulation.host("server", echo_once);
         simulation.client("client", async {
             let stream = TcpStream::connect("server:7").await?;
             let (mut reader, mut writer) = stream.into_split();
@@ -169,7 +141,7 @@ fn short_partitions_keep_each_byte_in_order() {
 
 #[test]
 fn long_partition_fails_the_sender() {
-    run_pair(echo, async {
+    run_pair(echo::<1>, async {
         let mut stream = TcpStream::connect("server:7").await?;
         ask(&mut stream, 1).await?;
         sim::partition("client", "server").unwrap();
@@ -190,7 +162,7 @@ fn long_partition_fails_the_sender() {
 
 #[test]
 fn idle_connection_does_not_notice_a_partition() {
-    run_pair(echo, async {
+    run_pair(echo::<1>, async {
         let mut stream = TcpStream::connect("server:7").await?;
         ask(&mut stream, 1).await?;
         sim::partition("client", "server").unwrap();
@@ -339,7 +311,7 @@ fn closed_socket_repeats_its_last_bytes() {
 
 #[test]
 fn crash_in_a_partition_is_found_by_later_data() {
-    run_pair(echo, async {
+    run_pair(echo::<1>, async {
         let mut stream = TcpStream::connect("server:7").await?;
         ask(&mut stream, 1).await?;
         sim::partition("client", "server").unwrap();
@@ -358,7 +330,7 @@ fn crash_in_a_partition_is_found_by_later_data() {
 
 #[test]
 fn data_for_a_host_without_power_are_repeated_until_its_restart() {
-    run_pair(echo, async {
+    run_pair(echo::<1>, async {
         let mut stream = TcpStream::connect("server:7").await?;
         ask(&mut stream, 1).await?;
         sim::power_loss("server").unwrap();
@@ -374,7 +346,7 @@ fn data_for_a_host_without_power_are_repeated_until_its_restart() {
 
 #[test]
 fn half_closed_connection_to_a_host_without_power_is_reset() {
-    run_pair(echo_all, async {
+    run_pair(echo_once, async {
         let mut stream = TcpStream::connect("server:7").await?;
         stream.write_all("hello").await.0?;
         sim::power_loss("server").unwrap();
@@ -420,7 +392,7 @@ fn connect_whose_refusal_is_lost_is_repeated() {
 
 #[test]
 fn held_packets_arrive_after_the_release() {
-    run_pair(echo, async {
+    run_pair(echo::<1>, async {
         let socket = UdpSocket::bind("0.0.0.0:9").await?;
         let sender = task::spawn(async {
             let socket = UdpSocket::bind("127.0.0.1:0").await?;
@@ -445,7 +417,7 @@ fn held_packets_arrive_after_the_release() {
 
 #[test]
 fn release_delivers_a_stream_at_once() {
-    run_pair(echo, async {
+    run_pair(echo::<1>, async {
         let mut stream = TcpStream::connect("server:7").await?;
         ask(&mut stream, 1).await?;
         sim::hold("client", "server").unwrap();
@@ -463,7 +435,7 @@ fn release_delivers_a_stream_at_once() {
 fn groups_are_cut_from_each_other_only() {
     let mut simulation = Simulation::builder().seed(1).build();
     for name in ["a", "b", "c", "d"] {
-        simulation.host(name, echo);
+        simulation.host(name, echo::<1>);
     }
     simulation.client("client", async {
         sim::partition(

@@ -5,32 +5,16 @@ use std::{
     time::{Duration, Instant},
 };
 
+use super::echo;
 use compio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpListener, TcpStream},
+    net::TcpStream,
     sim::Simulation,
     task, time,
 };
 
 const CONNECTIONS: usize = 10;
 const MINUTES: u64 = 10;
-
-async fn echo() -> io::Result<()> {
-    let listener = TcpListener::bind("0.0.0.0:7").await?;
-    loop {
-        let (mut stream, _) = listener.accept().await?;
-        task::spawn(async move {
-            loop {
-                let (read, bytes) = stream.read_exact([0; 128]).await;
-                read?;
-                stream.write_all(bytes).await.0?;
-            }
-            #[allow(unreachable_code, reason = "it names the type of the errors")]
-            io::Result::Ok(())
-        })
-        .detach();
-    }
-}
 
 async fn ask(peer: String) -> io::Result<()> {
     let mut stream = TcpStream::connect((peer, 7)).await?;
@@ -48,7 +32,7 @@ fn run(hosts: usize) {
     for host in 0..hosts {
         let name = format!("host-{host}");
         simulation.client(&name, async move {
-            let server = task::spawn(echo());
+            let server = task::spawn(echo::<128>());
             // All hosts listen by then.
             time::sleep(Duration::from_secs(1)).await;
             let peers = (1..=CONNECTIONS).map(|step| format!("host-{}", (host + step) % hosts));

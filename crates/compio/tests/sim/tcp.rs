@@ -14,16 +14,7 @@ use compio::{
     sim, task, time,
 };
 
-use super::{Log, run_one, run_pair};
-
-async fn echo_once() -> io::Result<()> {
-    let listener = TcpListener::bind("0.0.0.0:7").await?;
-    let (mut stream, _) = listener.accept().await?;
-    let (read, bytes) = stream.read_to_end(Vec::new()).await;
-    read?;
-    stream.write_all(bytes).await.0?;
-    stream.close().await
-}
+use super::{Log, echo_once, run_one, run_pair};
 
 #[test]
 fn bytes_return_after_a_half_close() {

@@ -1,3 +1,5 @@
+//! The durable images of the file system after losses of power.
+
 use std::collections::BTreeSet;
 
 use super::{Duration, FileSystem, Rng, Unsynced};
