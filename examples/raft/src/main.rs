@@ -75,7 +75,7 @@ async fn main() -> io::Result<()> {
 
 async fn run_node(id: usize, directory: &str, addresses: Vec<String>) -> io::Result<()> {
     fs::create_dir_all(directory).await?;
-    println!("node {id} listens on {}", addresses[id]);
+    println!("node {id} starts at {}", addresses[id]);
     let config = Config {
         id,
         addresses,

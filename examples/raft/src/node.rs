@@ -1,6 +1,11 @@
 //! A node: the tasks of its connections, and the loop that stores and sends.
 
-use std::{collections::BTreeMap, io, path::PathBuf, time::Duration};
+use std::{
+    collections::BTreeMap,
+    io::{self, ErrorKind},
+    path::PathBuf,
+    time::Duration,
+};
 
 use async_channel::{Receiver, Sender};
 use compio::{
@@ -19,6 +24,8 @@ use crate::{
 
 /// The time limit of a connect, and the time between two.
 const CONNECT: Duration = Duration::from_millis(100);
+/// The time limit for an address that is in use.
+const BIND: Duration = Duration::from_secs(10);
 /// The most messages that wait for a connection. Others are lost, which Raft tolerates.
 const QUEUE: usize = 64;
 
@@ -71,7 +78,7 @@ pub(crate) async fn run(config: Config, observer: impl Observer) -> io::Result<(
     let (events, inbox) = async_channel::bounded(QUEUE);
     // The tasks end with the node.
     let mut tasks = JoinSet::new();
-    tasks.spawn(accept(TcpListener::bind(&addresses[id]).await?, events));
+    tasks.spawn(accept(bind(&addresses[id]).await?, events));
     let mut links = Vec::new();
     for address in addresses {
         let (link, messages) = async_channel::bounded(QUEUE);
@@ -101,6 +108,19 @@ pub(crate) async fn run(config: Config, observer: impl Observer) -> io::Result<(
         answer(&raft, &mut waiting);
         if is_early {
             log.append(&records).await?;
+        }
+    }
+}
+
+/// Waits for the end of a killed node: the kernel closes the listener of an io_uring a moment after the end of its process.
+async fn bind(address: &str) -> io::Result<TcpListener> {
+    let deadline = time::now() + BIND;
+    loop {
+        match TcpListener::bind(address).await {
+            Err(error) if error.kind() == ErrorKind::AddrInUse && time::now() < deadline => {
+                sleep(CONNECT).await;
+            }
+            bound => return bound,
         }
     }
 }

@@ -39,6 +39,9 @@
 //! A [`UnixListener`] leaves the path of its socket behind when it is dropped, as in std: remove it before
 //! the next `bind`, which otherwise fails with `AddrInUse`.
 //!
+//! On io_uring, the kernel closes the sockets of a killed process a moment after its end: milliseconds, or longer on a
+//! busy machine. A service that is restarted at once finds its address in use. Repeat the `bind` for some seconds then.
+//!
 //! # Non-blocking mode
 //!
 //! `O_NONBLOCK` belongs to the open file description, which duplicates, other processes and other event
