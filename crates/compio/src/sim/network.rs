@@ -238,6 +238,7 @@ mod sealed {
 /// | a host without power | As a partition. After its restart, data of old connections are answered by a reset. |
 /// | UDP in a partition | Datagrams are lost, without an error. |
 /// | [`hold`], [`release`] | Datagrams and resets wait. TCP repeats at the release, a connect at its next attempt. |
+/// | reads of a stream | The sender learns of the room in parts of 1460 bytes, or of half of a smaller receive buffer: small reads cause no small packets. |
 /// | [`loss`](NetworkFaults::loss) | A lost segment of TCP is repeated as above. Pure acknowledgements and resets are not lost by chance. |
 /// | [`duplicate`](NetworkFaults::duplicate), [`reorder`](NetworkFaults::reorder) | Only datagrams. TCP hides them. |
 /// | [`latency`](NetworkFaults::latency), [`slow`](NetworkFaults::slow) | The time of each packet. TCP keeps the order, so later packets wait for a slow one. |
@@ -262,6 +263,7 @@ mod sealed {
 ///
 /// # Sources
 ///
+/// - RFC 9293, section 3.8.6.2.2, about announcements of room.
 /// - tcp(7) of Linux, `tcp_retries2` and `tcp_syn_retries`, with their defaults.
 /// - TigerBeetle, `vopr.zig`, and FoundationDB, `sim2`: families of faults by the seed, clogged links, rare slow packets.
 /// - turmoil: the names of `partition`, `repair`, `hold` and `release`.

@@ -10,6 +10,7 @@ mod disk;
 mod disk_errors;
 mod errors;
 mod files;
+mod flow_control;
 mod isolation;
 mod network_faults;
 mod partitions;

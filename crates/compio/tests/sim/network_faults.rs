@@ -334,17 +334,25 @@ async fn echo_all(log: Log) -> io::Result<()> {
                 log.add(bytes.len().to_string());
             }
             read?;
-            stream.write_all(bytes).await.0
+            write_in_packets(&mut stream, &bytes).await
         })
         .detach();
     }
+}
+
+/// Writes by parts: faults meet packets, and each write is one.
+async fn write_in_packets(stream: &mut TcpStream, bytes: &[u8]) -> io::Result<()> {
+    for part in bytes.chunks(1000) {
+        stream.write_all(part.to_vec()).await.0?;
+    }
+    Ok(())
 }
 
 /// Sends bytes to a server, and reads them back.
 async fn echo(len: usize) -> io::Result<()> {
     let mut stream = TcpStream::connect("server:7").await?;
     let bytes: Vec<u8> = (0..len).map(byte_at).collect();
-    stream.write_all(bytes).await.0?;
+    write_in_packets(&mut stream, &bytes).await?;
     stream.shutdown().await?;
     let (read, bytes) = stream.read_to_end(Vec::new()).await;
     assert!(is_intact(&bytes));

@@ -23,6 +23,9 @@ use crate::{
 /// The time for which a host without an answer is tried: of Linux with its default of 6 retries.
 const CONNECT_TIME: Duration = Duration::from_secs(127);
 
+/// The bytes of a full segment in Ethernet packets.
+const SEGMENT: usize = 1460;
+
 /// The time between the first two attempts to connect. Each further one waits twice as long.
 const RETRY_TIME: Duration = Duration::from_secs(1);
 
@@ -274,9 +277,7 @@ impl State {
         };
         if stream.is_read_shut {
             // As Linux: bytes after a shutdown of the reading side are dropped, and the peer is not told.
-            let other = stream.other;
-            let len = bytes.len();
-            return self.send_of(to, Signal::Credit { to: other, len });
+            return self.announce_room(to, bytes.len());
         }
         stream.received.extend(bytes);
         self.retry(to);
@@ -291,6 +292,23 @@ impl State {
             self.repeat_stray(from, route);
         } else {
             self.send_signal(route.reversed(), Signal::Reset { to: from });
+        }
+    }
+
+    /// Bytes have left the buffer of received ones. The peer learns of the room in parts of a segment or half of a small buffer, so
+    /// that small reads cause no small packets: RFC 9293, section 3.8.6.2.2.
+    pub(super) fn announce_room(&mut self, id: SocketId, len: usize) {
+        let Some(socket) = self.network.sockets.get_mut(&id) else {
+            return;
+        };
+        let Role::Stream(stream) = &mut socket.role else {
+            return;
+        };
+        stream.unannounced += len;
+        // Less than each window, so a sender that waits for room gets some once all is read.
+        if stream.unannounced >= SEGMENT.min(socket.options.recv_buffer / 2) {
+            let (to, len) = (stream.other, std::mem::take(&mut stream.unannounced));
+            self.send_of(id, Signal::Credit { to, len });
         }
     }
 

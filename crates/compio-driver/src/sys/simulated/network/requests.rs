@@ -276,8 +276,7 @@ impl State {
         };
         if !peeks && len > 0 {
             stream.received.drain(..len);
-            let to = stream.other;
-            self.send_of(id, Signal::Credit { to, len });
+            self.announce_room(id, len);
         }
         if !message.is_null() {
             // SAFETY: passed on from this function.

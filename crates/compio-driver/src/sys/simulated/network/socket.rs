@@ -61,7 +61,9 @@ pub(super) struct Stream {
     pub(super) route: Route,
     /// Bytes that have arrived and were not read.
     pub(super) received: VecDeque<u8>,
-    /// Bytes that were sent, and that the peer has not read.
+    /// Bytes that were read, and of whose room the peer has not learnt.
+    pub(super) unannounced: usize,
+    /// Bytes that were sent, and of whose room this side has not learnt.
     pub(super) outstanding: usize,
     /// The arrival of the last packet that was sent: later ones do not overtake it.
     pub(super) last_arrival: Duration,
