@@ -33,6 +33,8 @@ pub(super) struct Program {
     pub(super) host: HostId,
     pub(super) name: String,
     source: Source,
+    /// Makes the host ready.
+    waker: Waker,
     running: Option<Running>,
 }
 
@@ -51,11 +53,12 @@ pub(super) enum End {
 }
 
 impl Program {
-    pub(super) fn new(host: HostId, name: String, source: Source) -> Self {
+    pub(super) fn new(world: &World, host: HostId, name: String, source: Source) -> Self {
         Self {
             host,
             name,
             source,
+            waker: world.waker(host),
             running: None,
         }
     }
@@ -96,16 +99,14 @@ impl Program {
     }
 
     /// Runs ready tasks. Returns the time to the next timer, or the end of the program.
-    pub(super) fn poll(
-        &mut self,
-        world: &Rc<World>,
-        waker: &Waker,
-    ) -> io::Result<Result<Option<Duration>, End>> {
+    pub(super) fn poll(&mut self, world: &Rc<World>) -> io::Result<Result<Option<Duration>, End>> {
         let Some(running) = &mut self.running else {
             return Ok(Ok(None));
         };
         let _entered = world.enter(self.host);
-        let timeout = running.runtime.poll_with(&mut Context::from_waker(waker))?;
+        let timeout = running
+            .runtime
+            .poll_with(&mut Context::from_waker(&self.waker))?;
         if !running.main.is_finished() {
             return Ok(Ok(timeout));
         }

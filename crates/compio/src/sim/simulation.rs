@@ -26,6 +26,8 @@ pub struct Simulation {
     time_limit: Duration,
     /// By the ID of the host.
     programs: Vec<Program>,
+    /// The number of clients that run.
+    clients: usize,
     /// The first error of a call that returns none.
     refused: Option<Error>,
     /// The assertions that must be evaluated.
@@ -50,6 +52,7 @@ impl Simulation {
             seed,
             time_limit,
             programs: Vec::new(),
+            clients: 0,
             refused: None,
             must_reach: BTreeSet::new(),
             on_line,
@@ -98,9 +101,10 @@ impl Simulation {
 
     fn add(&mut self, name: &str, address: Option<IpAddr>, source: Source) -> &mut Self {
         match self.world.add_host(name, address) {
-            Ok(host) => self
-                .programs
-                .push(Program::new(host, name.to_owned(), source)),
+            Ok(host) => {
+                let program = Program::new(&self.world, host, name.to_owned(), source);
+                self.programs.push(program);
+            }
             Err(error) => {
                 let kind = match error {
                     AddHostError::NameTaken => ErrorKind::DuplicateHost,
@@ -200,7 +204,7 @@ impl Simulation {
         let (of_host, of_all) = POLLS_MAX;
         let polls_max = of_all.max(of_host * self.programs.len());
         let mut polls = 0;
-        while self.has_clients() {
+        while self.clients > 0 {
             if let Some(host) = self.world.take_ready() {
                 polls += 1;
                 if polls > polls_max {
@@ -250,21 +254,24 @@ impl Simulation {
         }
     }
 
-    fn has_clients(&self) -> bool {
-        let mut programs = self.programs.iter();
-        programs.any(|program| program.is_client() && program.is_running())
+    fn start(&mut self, host: HostId) -> Result<(), Error> {
+        let program = &mut self.programs[host];
+        if let Err(error) = program.start(&self.world) {
+            return Err(self.error(Some(host), ErrorKind::Runtime(error)));
+        }
+        self.clients += usize::from(program.is_client());
+        Ok(())
     }
 
-    fn start(&mut self, index: usize) -> Result<(), Error> {
-        self.programs[index]
-            .start(&self.world)
-            .map_err(|error| self.error(Some(index), ErrorKind::Runtime(error)))
+    fn stop(&mut self, host: HostId) {
+        let program = &mut self.programs[host];
+        self.clients -= usize::from(program.is_client() && program.is_running());
+        program.stop(&self.world);
     }
 
     /// Runs the ready tasks of a host.
     fn poll(&mut self, host: HostId) -> Result<(), Error> {
-        let waker = self.world.waker(host);
-        let polled = self.programs[host].poll(&self.world, &waker);
+        let polled = self.programs[host].poll(&self.world);
         let kind = match polled {
             Ok(Ok(Some(Duration::ZERO))) => {
                 // It is ready again, after the others.
@@ -276,7 +283,7 @@ impl Simulation {
                 return Ok(());
             }
             Ok(Err(End::Finished)) => {
-                self.programs[host].stop(&self.world);
+                self.stop(host);
                 self.world.exit(host);
                 return Ok(());
             }
@@ -293,16 +300,16 @@ impl Simulation {
             match order {
                 Order::Crash => {
                     self.world.crash(host);
-                    self.programs[host].stop(&self.world);
+                    self.stop(host);
                 }
                 Order::PowerLoss => {
                     self.world.power_loss(host);
-                    self.programs[host].stop(&self.world);
+                    self.stop(host);
                 }
                 Order::Restart if self.programs[host].is_client() => {}
                 Order::Restart => {
                     self.world.crash(host);
-                    self.programs[host].stop(&self.world);
+                    self.stop(host);
                     self.world.bring_up(host);
                     self.start(host)?;
                 }

@@ -134,7 +134,7 @@ fn course_is_told_in_lines() {
     assert_eq!(lines, course());
     let expected = [
         "server: accept of #1 (0)",
-        "packet SYN of client 10.0.0.2:49152 (peer 10.0.0.1:80) at 10.0.0.1:80",
+        "packet SYN of client 10.0.0.2:49152 (peer 10.0.0.1:80)",
         "server: result #3",
         "packet SYN-ACK at client 10.0.0.2:49152 (peer 10.0.0.1:80)",
         "client: send of #2 (5)",

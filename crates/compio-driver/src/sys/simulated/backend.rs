@@ -27,12 +27,18 @@ use crate::{
 pub(crate) struct Simulated {
     world: Rc<World>,
     driver: DriverId,
+    /// Empty between turns; kept for its memory.
+    posted: Vec<(Key, Report)>,
 }
 
 impl Simulated {
     pub(super) fn new(world: Rc<World>, host: HostId) -> Self {
         let driver = world.state().drivers.add(host);
-        Self { world, driver }
+        Self {
+            world,
+            driver,
+            posted: Vec::new(),
+        }
     }
 
     fn waiter(&self, key: Key) -> Waiter {
@@ -121,15 +127,17 @@ impl Backend for Simulated {
         on_report: &mut dyn FnMut(Key, Report),
     ) -> io::Result<()> {
         self.run_jobs();
-        let posted = self.world.state().drivers.take_posted(self.driver);
-        if posted.is_empty() && timeout != Some(Duration::ZERO) {
+        let mut state = self.world.state();
+        state.drivers.swap_posted(self.driver, &mut self.posted);
+        drop(state);
+        if self.posted.is_empty() && timeout != Some(Duration::ZERO) {
             // Nothing moves the clock before the caller returns: see the head of `compio::sim`.
             return Err(io::Error::new(
                 io::ErrorKind::Unsupported,
                 "a simulated host cannot block its thread: await instead of a nested `block_on`",
             ));
         }
-        for (key, report) in posted {
+        for (key, report) in self.posted.drain(..) {
             if let Report::Final(answer) = report {
                 let mut state = self.world.state();
                 state.note_result(self.driver, answer);

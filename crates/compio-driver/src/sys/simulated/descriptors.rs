@@ -8,14 +8,18 @@
 //! host that has crashed, or to another thread: its close does nothing.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeSet, HashMap},
+    hash::{BuildHasherDefault, Hasher},
     os::fd::{FromRawFd, OwnedFd, RawFd},
     sync::atomic::{AtomicI32, Ordering::Relaxed},
 };
 
 use libc::{EBADF, EMFILE, ENOSYS};
 
-use super::world::HostId;
+use super::{
+    rng::{STEP, hash_of},
+    world::HostId,
+};
 
 /// The lowest number.
 const FIRST: RawFd = RawFd::MIN;
@@ -53,8 +57,28 @@ pub(super) struct Descriptor {
 /// The open descriptors of all hosts.
 #[derive(Debug, Default)]
 pub(super) struct Descriptors {
-    open: BTreeMap<RawFd, Descriptor>,
+    /// Never iterated over: the numbers, and so their order, differ between runs of a seed.
+    open: HashMap<RawFd, Descriptor, BuildHasherDefault<NumberHasher>>,
+    of_hosts: BTreeSet<(HostId, RawFd)>,
     made: u64,
+}
+
+/// Spreads numbers, of which no attacker chooses any.
+#[derive(Debug, Default)]
+struct NumberHasher(u64);
+
+impl Hasher for NumberHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        self.0 ^= hash_of(bytes);
+    }
+
+    fn write_i32(&mut self, number: i32) {
+        self.0 = (number as u64).wrapping_mul(STEP);
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
 }
 
 impl Descriptors {
@@ -73,6 +97,7 @@ impl Descriptors {
             index,
         };
         self.open.insert(fd, descriptor);
+        self.of_hosts.insert((host, fd));
         Ok(fd)
     }
 
@@ -86,13 +111,15 @@ impl Descriptors {
     }
 
     pub(super) fn remove(&mut self, fd: RawFd) -> Option<Descriptor> {
-        self.open.remove(&fd)
+        let removed = self.open.remove(&fd)?;
+        self.of_hosts.remove(&(removed.host, fd));
+        Some(removed)
     }
 
     /// The numbers of all descriptors of a host, in the order of their creation.
     pub(super) fn of_host(&self, host: HostId) -> Vec<RawFd> {
-        let of_host = self.open.iter().filter(|(_, known)| known.host == host);
-        of_host.map(|(fd, _)| *fd).collect()
+        let of_host = self.of_hosts.range((host, FIRST)..(host, END));
+        of_host.map(|(_, fd)| *fd).collect()
     }
 
     /// The number of a descriptor in the trace. 0 for others.

@@ -1,8 +1,8 @@
 //! The drivers of all hosts: their requests in flight, reports that wait, and blocking work.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::collections::VecDeque;
 
-use super::{ready::ReadyList, world::HostId};
+use super::{ready::ReadyHosts, world::HostId};
 use crate::{
     key::Key,
     request::{BlockingCall, RawResult, Request},
@@ -12,16 +12,17 @@ use crate::{
 /// The index of a driver in its world.
 pub(super) type DriverId = usize;
 
+#[derive(Default)]
 pub(super) struct Drivers {
     all: Vec<DriverState>,
-    ready: Arc<ReadyList>,
+    pub(super) ready: ReadyHosts,
 }
 
 struct DriverState {
     host: HostId,
     /// By the index of the key: operations in flight have different ones.
     in_flight: Vec<Option<(Key, Request)>>,
-    posted: VecDeque<(Key, Report)>,
+    posted: Vec<(Key, Report)>,
     jobs: VecDeque<(Key, BlockingCall)>,
 }
 
@@ -33,18 +34,11 @@ pub(super) struct Waiter {
 }
 
 impl Drivers {
-    pub(super) fn new(ready: Arc<ReadyList>) -> Self {
-        Self {
-            all: Vec::new(),
-            ready,
-        }
-    }
-
     pub(super) fn add(&mut self, host: HostId) -> DriverId {
         self.all.push(DriverState {
             host,
             in_flight: Vec::new(),
-            posted: VecDeque::new(),
+            posted: Vec::new(),
             jobs: VecDeque::new(),
         });
         self.all.len() - 1
@@ -55,7 +49,7 @@ impl Drivers {
     pub(super) fn remove(&mut self, driver: DriverId) {
         let driver = &mut self.all[driver];
         driver.in_flight = Vec::new();
-        driver.posted = VecDeque::new();
+        driver.posted = Vec::new();
         driver.jobs = VecDeque::new();
     }
 
@@ -74,23 +68,25 @@ impl Drivers {
     }
 
     /// The request, if it still waits.
-    pub(super) fn request(&self, waiter: Waiter) -> Option<Request> {
-        let place = self.all[waiter.driver]
-            .in_flight
-            .get(waiter.key.index as usize)?;
-        place
-            .filter(|(key, _)| *key == waiter.key)
-            .map(|(_, request)| request)
+    pub(super) fn request(&self, waiter: Waiter) -> Option<&Request> {
+        let in_flight = &self.all[waiter.driver].in_flight;
+        let (key, request) = in_flight.get(waiter.key.index as usize)?.as_ref()?;
+        (*key == waiter.key).then_some(request)
+    }
+
+    /// Whether the request still waits.
+    pub(super) fn waits(&self, waiter: Waiter) -> bool {
+        self.request(waiter).is_some()
     }
 
     /// Completes a request that waits, if it still does.
     pub(super) fn complete(&mut self, waiter: Waiter, answer: RawResult) {
-        if self.request(waiter).is_none() {
+        if !self.waits(waiter) {
             return;
         }
         let driver = &mut self.all[waiter.driver];
         driver.in_flight[waiter.key.index as usize] = None;
-        driver.posted.push_back((waiter.key, Report::Final(answer)));
+        driver.posted.push((waiter.key, Report::Final(answer)));
         self.ready.push(driver.host);
     }
 
@@ -115,12 +111,13 @@ impl Drivers {
     /// Posts a completion of a request that is in no table.
     pub(super) fn post(&mut self, waiter: Waiter, answer: RawResult) {
         let driver = &mut self.all[waiter.driver];
-        driver.posted.push_back((waiter.key, Report::Final(answer)));
+        driver.posted.push((waiter.key, Report::Final(answer)));
         self.ready.push(driver.host);
     }
 
-    pub(super) fn take_posted(&mut self, driver: DriverId) -> VecDeque<(Key, Report)> {
-        std::mem::take(&mut self.all[driver].posted)
+    /// Swaps the reports of a driver and an empty list, which keeps its memory.
+    pub(super) fn swap_posted(&mut self, driver: DriverId, list: &mut Vec<(Key, Report)>) {
+        std::mem::swap(&mut self.all[driver].posted, list);
     }
 
     pub(super) fn has_work(&self, driver: DriverId) -> bool {

@@ -10,12 +10,17 @@ use crate::{
 };
 
 /// The parts of a request's memory, one after the other.
-#[derive(Debug, Default)]
-pub(super) struct Parts(Vec<(*mut u8, usize)>);
+#[derive(Debug)]
+pub(super) enum Parts {
+    One([Part; 1]),
+    Several(Vec<Part>),
+}
+
+type Part = (*mut u8, usize);
 
 impl Parts {
     pub(super) fn one(start: *mut u8, len: usize) -> Self {
-        Self(vec![(start, len)])
+        Self::One([(start, len)])
     }
 
     /// # Safety
@@ -27,7 +32,7 @@ impl Parts {
             let part = unsafe { *spans.first.add(index) };
             (part.start(), part.len())
         };
-        Self((0..spans.count as usize).map(part).collect())
+        Self::Several((0..spans.count as usize).map(part).collect())
     }
 
     /// # Safety
@@ -45,11 +50,18 @@ impl Parts {
             let part = unsafe { &*header.msg_iov.add(index) };
             (part.iov_base.cast(), part.iov_len)
         };
-        Self((0..header.msg_iovlen as usize).map(part).collect())
+        Self::Several((0..header.msg_iovlen as usize).map(part).collect())
+    }
+
+    fn all(&self) -> &[Part] {
+        match self {
+            Self::One(part) => part,
+            Self::Several(parts) => parts,
+        }
     }
 
     pub(super) fn len(&self) -> usize {
-        self.0.iter().map(|(_, len)| len).sum()
+        self.all().iter().map(|(_, len)| len).sum()
     }
 
     /// The first `max` bytes.
@@ -59,7 +71,7 @@ impl Parts {
     /// The memory is initialized, and no other code writes to it.
     pub(super) unsafe fn read(&self, max: usize) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(self.len().min(max));
-        for &(start, len) in &self.0 {
+        for &(start, len) in self.all() {
             let len = len.min(max - bytes.len());
             if len > 0 {
                 // SAFETY: by this function's contract.
@@ -76,7 +88,7 @@ impl Parts {
     /// No other code uses the memory.
     pub(super) unsafe fn write(&self, from: usize, bytes: &[u8]) -> usize {
         let (mut skip, mut rest) = (from, bytes);
-        for &(start, len) in &self.0 {
+        for &(start, len) in self.all() {
             let skipped = skip.min(len);
             skip -= skipped;
             let (now, later) = rest.split_at(rest.len().min(len - skipped));

@@ -6,7 +6,7 @@
 //! | `events.rs`, `ready.rs` | the queue of events; the hosts with work |
 //! | `drivers.rs`, `backend.rs`, `requests.rs` | requests in flight; the backend of a driver; the dispatch of requests |
 //! | `calls.rs`, `socket_calls.rs` | the calls of the `Os` seam |
-//! | `descriptors.rs`, `memory.rs` | numbers of descriptors; the memory of requests |
+//! | `descriptors.rs`, `table.rs`, `memory.rs` | numbers of descriptors; objects by number; the memory of requests |
 //! | `network/`, `files/` | sockets; the file system of a host |
 //! | `rng.rs`, `trace.rs`, `narration.rs` | random streams; the hash over a run; its text |
 //!
@@ -36,6 +36,7 @@ mod ready;
 mod requests;
 mod rng;
 pub(crate) mod socket_calls;
+mod table;
 mod trace;
 mod world;
 

@@ -6,7 +6,7 @@ use std::io;
 use super::{
     descriptors::SocketId,
     drivers::DriverId,
-    network::Signal,
+    network::{Datagram, Signal},
     world::{HostId, State},
 };
 use crate::request::RawResult;
@@ -54,16 +54,12 @@ impl State {
     pub(super) fn say_packet(&mut self, signal: &Signal) {
         self.say(|state| {
             let (at, what) = match signal {
-                Signal::Syn {
-                    address, client, ..
-                } => return format!("packet SYN of {} at {address}", state.socket_name(*client)),
-                Signal::Datagram {
-                    address,
-                    from,
-                    bytes,
-                    ..
-                } => {
-                    let len = bytes.len();
+                Signal::Syn { client, .. } => {
+                    return format!("packet SYN of {}", state.socket_name(*client));
+                }
+                Signal::Datagram(datagram) => {
+                    let Datagram { address, from, .. } = **datagram;
+                    let len = datagram.bytes.len();
                     return format!("packet datagram of {len} bytes of {from} at {address}");
                 }
                 Signal::Established { client, .. } => (client, "SYN-ACK".to_owned()),
@@ -84,7 +80,7 @@ impl State {
 
     /// Host, local and remote address of a socket.
     fn socket_name(&self, id: SocketId) -> String {
-        let Some(socket) = self.network.sockets.get(&id) else {
+        let Some(socket) = self.network.sockets.get(id) else {
             return "a socket that has ended".to_owned();
         };
         let host = &self.hosts[socket.host].name;

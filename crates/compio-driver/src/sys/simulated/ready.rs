@@ -2,57 +2,78 @@
 
 use std::{
     collections::VecDeque,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    mem,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
     task::{Wake, Waker},
 };
 
 use super::world::HostId;
 
-/// Wakers of tasks may be called on any thread, so the list has a lock. Without threads there is no contention.
+/// A list in which no host is twice.
 #[derive(Debug, Default)]
-pub(super) struct ReadyList(Mutex<Queue>);
-
-#[derive(Debug, Default)]
-struct Queue {
+pub(super) struct ReadyHosts {
     hosts: VecDeque<HostId>,
     is_in: Vec<bool>,
 }
 
-impl ReadyList {
-    pub(super) fn push(&self, host: HostId) {
-        let mut queue = self.lock();
-        if queue.is_in.len() <= host {
-            queue.is_in.resize(host + 1, false);
+impl ReadyHosts {
+    pub(super) fn push(&mut self, host: HostId) {
+        if self.is_in.len() <= host {
+            self.is_in.resize(host + 1, false);
         }
-        if !queue.is_in[host] {
-            queue.is_in[host] = true;
-            queue.hosts.push_back(host);
+        if !self.is_in[host] {
+            self.is_in[host] = true;
+            self.hosts.push_back(host);
         }
     }
 
-    pub(super) fn pop(&self) -> Option<HostId> {
-        let mut queue = self.lock();
-        let host = queue.hosts.pop_front()?;
-        queue.is_in[host] = false;
+    pub(super) fn pop(&mut self) -> Option<HostId> {
+        let host = self.hosts.pop_front()?;
+        self.is_in[host] = false;
         Some(host)
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Queue> {
-        // No code that panics runs under the lock.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Puts a host into the list.
-pub(super) fn waker(list: &Arc<ReadyList>, host: HostId) -> Waker {
+/// The hosts that wakers have made ready. Wakers of tasks may be called on any thread, also while the state of the world is
+/// borrowed.
+#[derive(Debug, Default)]
+pub(super) struct WokenHosts {
+    /// Whether the list has hosts. Relaxed: the lock orders the list, and a waker on this thread sees its own writes.
+    is_filled: AtomicBool,
+    list: Mutex<Vec<HostId>>,
+}
+
+impl WokenHosts {
+    fn push(&self, host: HostId) {
+        // No code that panics runs under the lock.
+        let mut list = self.list.lock().unwrap_or_else(PoisonError::into_inner);
+        list.push(host);
+        self.is_filled.store(true, Relaxed);
+    }
+
+    pub(super) fn take(&self) -> Vec<HostId> {
+        if !self.is_filled.load(Relaxed) {
+            return Vec::new();
+        }
+        let mut list = self.list.lock().unwrap_or_else(PoisonError::into_inner);
+        self.is_filled.store(false, Relaxed);
+        mem::take(&mut list)
+    }
+}
+
+/// A waker of the host.
+pub(super) fn waker(woken: &Arc<WokenHosts>, host: HostId) -> Waker {
     Waker::from(Arc::new(HostWaker {
-        list: Arc::clone(list),
+        woken: Arc::clone(woken),
         host,
     }))
 }
 
 struct HostWaker {
-    list: Arc<ReadyList>,
+    woken: Arc<WokenHosts>,
     host: HostId,
 }
 
@@ -62,6 +83,6 @@ impl Wake for HostWaker {
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        self.list.push(self.host);
+        self.woken.push(self.host);
     }
 }

@@ -3,7 +3,7 @@
 use libc::ENOSYS;
 
 use super::{
-    descriptors::{FileId, Object, SocketId, is_simulated},
+    descriptors::{SocketId, is_simulated},
     drivers::{DriverId, Waiter},
     memory::Parts,
     network::Queue,
@@ -11,7 +11,7 @@ use super::{
     world::{HostId, State},
 };
 use crate::{
-    request::{Control, FileOp, Net, PathOp, Poll, Position, RawResult, Request, Transfer},
+    request::{Control, FileOp, Net, PathOp, Poll, Position, RawResult, Request, Transfer, ready},
     sys::RawFd,
 };
 
@@ -42,17 +42,21 @@ impl State {
     /// The memory of the request is valid until its completion has been reported.
     pub(super) unsafe fn attempt_first(&mut self, waiter: Waiter, request: &Request) -> Attempt {
         let host = self.drivers.host(waiter.driver);
-        // SAFETY: passed on from this function.
-        if unsafe { self.begin_on_disk(waiter, request) } {
-            return Attempt::Waits;
-        }
-        // Earlier requests come first.
-        let outcome = match self.queue_of(host, request) {
-            Some((socket, queue)) if self.has_waiters(socket, queue) => {
-                Outcome::Wait(socket, queue)
+        let outcome = if let Some(socket) = self.socket_of_request(host, request) {
+            match queue_of(request) {
+                // Earlier requests come first.
+                Some(queue) if self.has_waiters(socket, queue) => Outcome::Wait(socket, queue),
+                // SAFETY: passed on from this function.
+                Some(_) | None => unsafe { self.attempt_on_socket(socket, request) },
             }
-            // SAFETY: passed on from this function.
-            Some(_) | None => unsafe { self.attempt(host, request) },
+        } else {
+            // SAFETY: likewise.
+            unsafe {
+                if self.begin_on_disk(waiter, request) {
+                    return Attempt::Waits;
+                }
+                Outcome::Done(self.attempt(host, request))
+            }
         };
         match outcome {
             Outcome::Done(answer) => Attempt::Done(answer),
@@ -64,26 +68,44 @@ impl State {
         }
     }
 
+    /// The socket that a request of a transfer, a connection or readiness names.
+    fn socket_of_request(&self, host: HostId, request: &Request) -> Option<SocketId> {
+        let fd = match *request {
+            Request::Transfer(transfer) => transfer.fd(),
+            Request::Net(net) => net.fd(),
+            Request::Poll(Poll::Once { fd, .. }) => fd,
+            Request::Nop
+            | Request::FileOp(_)
+            | Request::Path(_)
+            | Request::Control(_)
+            | Request::Splice(_)
+            | Request::Blocking(_)
+            | Request::Invalid
+            | Request::Raw(_) => return None,
+        };
+        self.socket_of(host, fd).ok()
+    }
+
+    /// Attempts a request of [`socket_of_request`](Self::socket_of_request).
+    ///
     /// # Safety
     ///
     /// As for [`attempt_first`](Self::attempt_first).
-    pub(super) unsafe fn attempt(&mut self, host: HostId, request: &Request) -> Outcome {
+    pub(super) unsafe fn attempt_on_socket(
+        &mut self,
+        socket: SocketId,
+        request: &Request,
+    ) -> Outcome {
         // SAFETY: passed on from this function.
         unsafe {
             match *request {
-                Request::Transfer(transfer) => match self.descriptors.get(transfer.fd(), host) {
-                    Ok(descriptor) => match descriptor.object {
-                        Object::File(file) => self.transfer_file(host, file, &transfer).into(),
-                        Object::Socket(socket) => self.transfer_socket(socket, &transfer),
-                    },
-                    Err(code) => Outcome::Done(Err(code)),
-                },
-                Request::FileOp(op) => self.file_op(host, &op).into(),
-                Request::Path(op) => self.path_op(host, &op).into(),
-                Request::Net(net) => self.net(host, &net),
-                Request::Control(control) => self.control(host, &control).into(),
-                Request::Poll(Poll::Once { fd, events }) => self.poll(host, fd, events),
+                Request::Transfer(transfer) => self.transfer_socket(socket, &transfer),
+                Request::Net(net) => self.net(socket, &net),
+                Request::Poll(Poll::Once { events, .. }) => self.poll(socket, events),
                 Request::Nop
+                | Request::FileOp(_)
+                | Request::Path(_)
+                | Request::Control(_)
                 | Request::Splice(_)
                 | Request::Blocking(_)
                 | Request::Invalid
@@ -92,15 +114,38 @@ impl State {
         }
     }
 
+    /// Attempts a request without a socket.
+    ///
     /// # Safety
     ///
     /// As for [`attempt_first`](Self::attempt_first).
-    unsafe fn transfer_file(
-        &mut self,
-        host: HostId,
-        file: FileId,
-        transfer: &Transfer,
-    ) -> RawResult {
+    pub(super) unsafe fn attempt(&mut self, host: HostId, request: &Request) -> RawResult {
+        // SAFETY: passed on from this function.
+        unsafe {
+            match *request {
+                Request::Transfer(transfer) => self.transfer_file(host, &transfer),
+                Request::FileOp(op) => self.file_op(host, &op),
+                Request::Path(op) => self.path_op(host, &op),
+                Request::Net(net) => self.socket_of(host, net.fd()).and(Err(ENOSYS)),
+                Request::Control(control) => self.control(host, &control),
+                // Files are always ready.
+                Request::Poll(Poll::Once { fd, events }) => self
+                    .file_of(host, fd)
+                    .map(|_| events & (ready::IN | ready::OUT)),
+                Request::Nop
+                | Request::Splice(_)
+                | Request::Blocking(_)
+                | Request::Invalid
+                | Request::Raw(_) => Err(ENOSYS),
+            }
+        }
+    }
+
+    /// # Safety
+    ///
+    /// As for [`attempt_first`](Self::attempt_first).
+    unsafe fn transfer_file(&mut self, host: HostId, transfer: &Transfer) -> RawResult {
+        let file = self.file_of(host, transfer.fd())?;
         let at = match transfer.position() {
             Position::Cursor => None,
             Position::At(offset) => Some(offset),
@@ -139,51 +184,6 @@ impl State {
         }
     }
 
-    fn queue_of(&self, host: HostId, request: &Request) -> Option<(SocketId, Queue)> {
-        let (fd, queue) = match *request {
-            Request::Transfer(transfer) if transfer.is_read() => (transfer.fd(), Queue::Read),
-            Request::Transfer(transfer) => (transfer.fd(), Queue::Write),
-            Request::Net(net) => match net {
-                Net::Accept { fd, .. } => (fd, Queue::Read),
-                Net::Recv { fd, flags, .. }
-                | Net::RecvMsg { fd, flags, .. }
-                | Net::RecvPooled { fd, flags, .. }
-                    if flags & (libc::MSG_DONTWAIT | libc::MSG_PEEK) == 0 =>
-                {
-                    (fd, Queue::Read)
-                }
-                Net::Send { fd, flags, .. } | Net::SendMsg { fd, flags, .. }
-                    if flags & libc::MSG_DONTWAIT == 0 =>
-                {
-                    (fd, Queue::Write)
-                }
-                Net::Recv { .. }
-                | Net::RecvMsg { .. }
-                | Net::RecvPooled { .. }
-                | Net::Send { .. }
-                | Net::SendMsg { .. }
-                | Net::Connect { .. }
-                | Net::AcceptMulti { .. }
-                | Net::RecvMulti { .. }
-                | Net::SendZeroCopy { .. }
-                | Net::SendMsgZeroCopy { .. } => return None,
-            },
-            Request::Nop
-            | Request::FileOp(_)
-            | Request::Path(_)
-            | Request::Control(_)
-            | Request::Splice(_)
-            | Request::Poll(_)
-            | Request::Blocking(_)
-            | Request::Invalid
-            | Request::Raw(_) => return None,
-        };
-        match self.descriptors.get(fd, host).ok()?.object {
-            Object::Socket(socket) => Some((socket, queue)),
-            Object::File(_) => None,
-        }
-    }
-
     /// Adds the result of a request to the trace. A descriptor has a number there that is the same in each run.
     pub(super) fn note_result(&mut self, driver: DriverId, answer: RawResult) {
         let mut index = None;
@@ -206,6 +206,39 @@ impl State {
         let index = fd.map_or(0, |fd| self.descriptors.index(fd));
         self.note(Mark::Submit, &[driver as u64, kind, index, value]);
         self.say_request(driver, kind, index, value);
+    }
+}
+
+/// The queue of a request that takes its turn after earlier ones of a socket.
+fn queue_of(request: &Request) -> Option<Queue> {
+    match *request {
+        Request::Transfer(transfer) if transfer.is_read() => Some(Queue::Read),
+        Request::Transfer(_) => Some(Queue::Write),
+        Request::Net(net) => match net {
+            Net::Accept { .. } => Some(Queue::Read),
+            Net::Recv { flags, .. }
+            | Net::RecvMsg { flags, .. }
+            | Net::RecvPooled { flags, .. } => {
+                (flags & (libc::MSG_DONTWAIT | libc::MSG_PEEK) == 0).then_some(Queue::Read)
+            }
+            Net::Send { flags, .. } | Net::SendMsg { flags, .. } => {
+                (flags & libc::MSG_DONTWAIT == 0).then_some(Queue::Write)
+            }
+            Net::Connect { .. }
+            | Net::AcceptMulti { .. }
+            | Net::RecvMulti { .. }
+            | Net::SendZeroCopy { .. }
+            | Net::SendMsgZeroCopy { .. } => None,
+        },
+        Request::Nop
+        | Request::FileOp(_)
+        | Request::Path(_)
+        | Request::Control(_)
+        | Request::Splice(_)
+        | Request::Poll(_)
+        | Request::Blocking(_)
+        | Request::Invalid
+        | Request::Raw(_) => None,
     }
 }
 

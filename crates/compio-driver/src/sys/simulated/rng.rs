@@ -7,7 +7,7 @@ use std::{ops::RangeInclusive, time::Duration};
 #[derive(Debug, Clone)]
 pub(super) struct Rng(u64);
 
-const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
+pub(super) const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
 
 /// Mixes the bits of a number. Each input has another output.
 pub(super) fn mix(number: u64) -> u64 {

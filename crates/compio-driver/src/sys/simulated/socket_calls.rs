@@ -120,7 +120,7 @@ impl SimulatedSocket {
         let Self(fd) = self;
         let called = on_handle(kind, fd, |state, host| {
             let id = state.socket_of(host, fd)?;
-            if !state.network.sockets.contains_key(&id) {
+            if state.network.sockets.get(id).is_none() {
                 return Err(libc::EBADF);
             }
             code(state, id)
@@ -129,7 +129,7 @@ impl SimulatedSocket {
     }
 
     fn with<T>(self, code: impl FnOnce(&mut Socket) -> Result<T, i32>) -> io::Result<T> {
-        self.call(30, |state, id| match state.network.sockets.get_mut(&id) {
+        self.call(30, |state, id| match state.network.sockets.get_mut(id) {
             Some(socket) => code(socket),
             None => Err(libc::EBADF),
         })

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::rng::{hash_of, mix};
+use super::rng::{STEP, mix};
 
 #[derive(Debug)]
 pub(super) struct Trace {
@@ -45,11 +45,22 @@ impl Trace {
 
     /// Adds the content of a transfer.
     pub(super) fn add_bytes(&mut self, now: Duration, bytes: &[u8]) {
-        self.add(now, Mark::Bytes, &[bytes.len() as u64, hash_of(bytes)]);
+        self.add(now, Mark::Bytes, &[bytes.len() as u64]);
+        let (words, rest) = bytes.as_chunks::<8>();
+        for word in words {
+            self.push(u64::from_le_bytes(*word));
+        }
+        if !rest.is_empty() {
+            let mut word = [0; 8];
+            word[..rest.len()].copy_from_slice(rest);
+            self.push(u64::from_le_bytes(word));
+        }
     }
 
+    /// One multiplication: the high and the low half of the product depend on all bits.
     fn push(&mut self, value: u64) {
-        self.hash = mix(self.hash ^ value).wrapping_add(value);
+        let product = u128::from(self.hash ^ value) * u128::from(STEP);
+        self.hash = (product as u64 ^ (product >> 64) as u64).wrapping_add(STEP);
     }
 
     pub(super) fn hash(&self) -> u64 {

@@ -15,10 +15,10 @@ use std::{
 use super::{
     descriptors::{Descriptors, Object},
     drivers::Drivers,
-    events::{Event, EventQueue},
+    events::{self, Event, EventQueue},
     files::FileSystem,
     network::{End, Network},
-    ready::{self, ReadyList},
+    ready::{self, WokenHosts},
     rng::{Rng, hash_of},
     trace::{Mark, Trace},
 };
@@ -37,7 +37,7 @@ pub struct World {
     /// The reading of the real clock at the virtual time zero.
     base: Instant,
     now: Cell<Duration>,
-    ready: Arc<ReadyList>,
+    woken: Arc<WokenHosts>,
     state: RefCell<State>,
 }
 
@@ -107,7 +107,6 @@ impl World {
     /// A world without hosts, at the time zero.
     pub fn new(settings: Settings) -> Rc<Self> {
         let Settings { seed, latency } = settings;
-        let ready = Arc::<ReadyList>::default();
         let state = State {
             now: Duration::ZERO,
             events: EventQueue::default(),
@@ -115,7 +114,7 @@ impl World {
             names: BTreeMap::new(),
             addresses: BTreeMap::new(),
             descriptors: Descriptors::default(),
-            drivers: Drivers::new(Arc::clone(&ready)),
+            drivers: Drivers::default(),
             network: Network::new(
                 Rng::of_name(seed, "\0network"),
                 Rng::of_name(seed, "\0network faults"),
@@ -128,7 +127,7 @@ impl World {
         Rc::new(Self {
             base: Instant::now(),
             now: Cell::new(Duration::ZERO),
-            ready,
+            woken: Arc::default(),
             state: RefCell::new(state),
         })
     }
@@ -224,23 +223,27 @@ impl World {
 
     /// A waker that makes the host [ready](Self::take_ready).
     pub fn waker(&self, host: HostId) -> Waker {
-        ready::waker(&self.ready, host)
+        ready::waker(&self.woken, host)
     }
 
     /// The host that has been ready for the longest time. It is not ready any more.
     pub fn take_ready(&self) -> Option<HostId> {
-        self.ready.pop()
+        let mut state = self.state();
+        for host in self.woken.take() {
+            state.drivers.ready.push(host);
+        }
+        state.drivers.ready.pop()
     }
 
     /// Makes the host ready.
     pub fn make_ready(&self, host: HostId) {
-        self.ready.push(host);
+        self.state().drivers.ready.push(host);
     }
 
     /// Makes the host ready after this time, in the place of an earlier call.
     pub fn wake_after(&self, host: HostId, time: Option<Duration>) {
         let mut state = self.state();
-        let at = time.and_then(|time| state.now.checked_add(time));
+        let at = time.map(|time| state.now.saturating_add(time).min(events::LAST));
         if state.hosts[host].wake_at == at {
             return;
         }
@@ -254,30 +257,30 @@ impl World {
     pub fn advance(&self, limit: Duration) -> Advanced {
         let mut state = self.state();
         loop {
-            let Some(next) = state.events.first() else {
+            let Some((at, event)) = state.events.first() else {
                 return Advanced::Nothing;
             };
             // Replaced by another one, or executed with it.
-            if let Event::Wake(host) = next.event
-                && state.hosts[host].wake_at != Some(next.at)
+            if let Event::Wake(host) = *event
+                && state.hosts[host].wake_at != Some(at)
             {
                 state.events.take_first();
                 continue;
             }
-            if next.at > limit {
+            if at > limit {
                 state.now = state.now.max(limit);
                 self.now.set(state.now);
                 return Advanced::Limit;
             }
-            let Some(next) = state.events.take_first() else {
+            let Some(event) = state.events.take_first() else {
                 return Advanced::Nothing;
             };
-            state.now = next.at;
-            self.now.set(next.at);
-            match next.event {
+            state.now = at;
+            self.now.set(at);
+            match event {
                 Event::Wake(host) => {
                     state.hosts[host].wake_at = None;
-                    self.ready.push(host);
+                    state.drivers.ready.push(host);
                 }
                 Event::Network(packet) => state.deliver(packet),
                 Event::Disk(finish) => state.finish_on_disk(finish),

@@ -6,7 +6,6 @@ use crate::{
         descriptors::{FileId, Object},
         drivers::Waiter,
         events::Event,
-        requests::Outcome,
         trace::Mark,
         world::{HostId, State},
     },
@@ -44,8 +43,7 @@ impl State {
             && disk.rng.coin();
         let answer = is_early
             // SAFETY: passed on from this function.
-            .then(|| unsafe { self.attempt(host, request) })
-            .and_then(answer_of);
+            .then(|| unsafe { self.attempt(host, request) });
         self.drivers.wait(waiter, request);
         let at = self.now.saturating_add(delay);
         self.events.add(at, Event::Disk(Finish { waiter, answer }));
@@ -55,18 +53,16 @@ impl State {
     /// Ends an operation, unless it has been cancelled or its host has crashed.
     pub(in crate::sys::simulated) fn finish_on_disk(&mut self, finish: Finish) {
         let Finish { waiter, answer } = finish;
-        let Some(request) = self.drivers.request(waiter) else {
+        let Some(request) = self.drivers.request(waiter).copied() else {
             return;
         };
         self.note(Mark::Event, &[waiter.driver as u64, 100]);
         let host = self.drivers.host(waiter.driver);
-        let answer = answer.or_else(|| {
+        let answer = answer.unwrap_or_else(|| {
             // SAFETY: the request is in the table, so its completion has not been reported.
-            answer_of(unsafe { self.attempt(host, &request) })
+            unsafe { self.attempt(host, &request) }
         });
-        if let Some(answer) = answer {
-            self.drivers.complete(waiter, answer);
-        }
+        self.drivers.complete(waiter, answer);
     }
 
     /// The file of a request that uses the disk.
@@ -94,13 +90,5 @@ impl State {
             Object::File(file) => Some(file),
             Object::Socket(_) => None,
         }
-    }
-}
-
-/// The result of an attempt on a file, which never waits.
-fn answer_of(outcome: Outcome) -> Option<RawResult> {
-    match outcome {
-        Outcome::Done(answer) => Some(answer),
-        Outcome::Wait(..) => None,
     }
 }

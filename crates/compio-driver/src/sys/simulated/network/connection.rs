@@ -12,12 +12,7 @@ use super::{
 };
 use crate::{
     request::RawResult,
-    sys::simulated::{
-        descriptors::SocketId,
-        events::Event,
-        requests::Outcome,
-        world::{HostId, State},
-    },
+    sys::simulated::{descriptors::SocketId, events::Event, requests::Outcome, world::State},
 };
 
 /// The time for which a host without an answer is tried: of Linux with its default of 6 retries.
@@ -69,7 +64,7 @@ impl State {
     }
 
     pub(super) fn stream_mut(&mut self, id: SocketId) -> Option<&mut Stream> {
-        match &mut self.network.sockets.get_mut(&id)?.role {
+        match &mut self.network.sockets.get_mut(id)?.role {
             Role::Stream(stream) => Some(stream),
             Role::Idle | Role::Listener(_) | Role::Connecting | Role::Datagram(_) => None,
         }
@@ -77,7 +72,7 @@ impl State {
 
     /// connect(2).
     pub(super) fn connect(&mut self, id: SocketId, address: SocketAddr) -> Outcome {
-        let Some(socket) = self.network.sockets.get_mut(&id) else {
+        let Some(socket) = self.network.sockets.get_mut(id) else {
             return Outcome::Done(Err(libc::EBADF));
         };
         match &mut socket.role {
@@ -113,7 +108,7 @@ impl State {
     }
 
     fn begin_connect(&mut self, id: SocketId, address: SocketAddr) -> RawResult {
-        let host = self.network.sockets[&id].host;
+        let host = self.network.sockets[id].host;
         let source = self.source_of(host, address.ip()).ok_or(ENETUNREACH)?;
         let to = self.host_of(host, address.ip()).ok_or(EHOSTUNREACH)?;
         self.bind_to_send(id, source)?;
@@ -122,41 +117,32 @@ impl State {
             (true, source) => SocketAddr::new(source, address.port()),
             (false, _) => address,
         };
-        if let Some(socket) = self.network.sockets.get_mut(&id) {
+        if let Some(socket) = self.network.sockets.get_mut(id) {
             socket.role = Role::Connecting;
             socket.remote = Some(address);
         }
         let deadline = self.now + CONNECT_TIME;
-        let syn = Signal::Syn {
-            to,
-            address,
-            client: id,
-            deadline,
-        };
-        self.send_signal(Route { from: host, to }, syn);
+        let client = id;
+        self.send_signal(Route { from: host, to }, Signal::Syn { client, deadline });
         Ok(0)
     }
 
-    pub(super) fn on_syn(
-        &mut self,
-        route: Route,
-        to: HostId,
-        address: SocketAddr,
-        client: SocketId,
-        deadline: Duration,
-    ) {
-        let Some(socket) = self.network.sockets.get(&client) else {
+    pub(super) fn on_syn(&mut self, route: Route, client: SocketId, deadline: Duration) {
+        let Some(socket) = self.network.sockets.get(client) else {
             return;
         };
-        let (Role::Connecting, Some(from)) = (&socket.role, socket.local) else {
+        let (Role::Connecting, Some(from), Some(address)) =
+            (&socket.role, socket.local, socket.remote)
+        else {
             return;
         };
+        let to = route.to;
         // Without a way back, the answer is lost.
         if !self.passes(route, true) || self.is_blocked(route.reversed()) {
-            return self.repeat_syn(route, address, client, deadline);
+            return self.repeat_syn(route, client, deadline);
         }
         let candidates = self.sockets_at(to, Protocol::Tcp, address);
-        let listens = |id: &SocketId| matches!(self.network.sockets[id].role, Role::Listener(_));
+        let listens = |id: &SocketId| matches!(self.network.sockets[*id].role, Role::Listener(_));
         let listeners: Vec<_> = candidates.into_iter().filter(listens).collect();
         if listeners.is_empty() {
             return self.send_signal(route.reversed(), Signal::Refused { client, deadline });
@@ -166,33 +152,31 @@ impl State {
             count => self.network.rng.below(count as u64) as usize,
         };
         let listener = listeners[chosen];
-        let has_room = match &self.network.sockets[&listener].role {
+        let has_room = match &self.network.sockets[listener].role {
             Role::Listener(listener) => listener.queue.len() < listener.backlog,
             Role::Idle | Role::Connecting | Role::Stream(_) | Role::Datagram(_) => false,
         };
         if !has_room {
-            return self.repeat_syn(route, address, client, deadline);
+            return self.repeat_syn(route, client, deadline);
         }
         let mut server = Socket::new(to, address.is_ipv6(), Protocol::Tcp);
         server.local = Some(address);
         server.remote = Some(from);
-        server.options = self.network.sockets[&listener].options.clone();
-        let mut stream = Stream {
+        server.options = self.network.sockets[listener].options.clone();
+        server.role = Role::Stream(Stream {
             other: client,
             route: route.reversed(),
             is_reported: true,
             ..Stream::default()
-        };
-        let server_id = self.network.made + 1;
+        });
+        let server = self.network.sockets.insert(server);
         let established = Signal::Established {
             client,
-            server: server_id,
+            server,
             deadline,
         };
-        self.send_in_order(&mut stream, server_id, established);
-        server.role = Role::Stream(stream);
-        let server = self.add_socket(server);
-        if let Some(socket) = self.network.sockets.get_mut(&listener)
+        self.send_of(server, established);
+        if let Some(socket) = self.network.sockets.get_mut(listener)
             && let Role::Listener(listener) = &mut socket.role
         {
             listener.queue.push_back(server);
@@ -201,13 +185,7 @@ impl State {
     }
 
     /// The server does not answer: the client tries again, after 1, 3, 7, … seconds since the begin.
-    fn repeat_syn(
-        &mut self,
-        route: Route,
-        address: SocketAddr,
-        client: SocketId,
-        deadline: Duration,
-    ) {
+    fn repeat_syn(&mut self, route: Route, client: SocketId, deadline: Duration) {
         let begin = deadline - CONNECT_TIME;
         let mut again = begin + RETRY_TIME;
         let mut wait = RETRY_TIME;
@@ -216,12 +194,7 @@ impl State {
             again += wait;
         }
         let signal = if again < deadline {
-            Signal::Syn {
-                to: route.to,
-                address,
-                client,
-                deadline,
-            }
+            Signal::Syn { client, deadline }
         } else {
             Signal::ConnectTimeout { client }
         };
@@ -235,7 +208,7 @@ impl State {
 
     pub(super) fn on_established(&mut self, route: Route, client: SocketId, server: SocketId) {
         let route = route.reversed();
-        match self.network.sockets.get_mut(&client) {
+        match self.network.sockets.get_mut(client) {
             Some(socket) if matches!(socket.role, Role::Connecting) => {
                 socket.role = Role::Stream(Stream {
                     other: server,
@@ -253,14 +226,11 @@ impl State {
         if self.passes(route, true) {
             return self.on_connect_failed(client, ECONNREFUSED);
         }
-        let socket = self.network.sockets.get(&client);
-        if let Some(address) = socket.and_then(|socket| socket.remote) {
-            self.repeat_syn(route.reversed(), address, client, deadline);
-        }
+        self.repeat_syn(route.reversed(), client, deadline);
     }
 
     pub(super) fn on_connect_failed(&mut self, client: SocketId, code: i32) {
-        let Some(socket) = self.network.sockets.get_mut(&client) else {
+        let Some(socket) = self.network.sockets.get_mut(client) else {
             return;
         };
         if matches!(socket.role, Role::Connecting) {
@@ -298,7 +268,7 @@ impl State {
     /// Bytes have left the buffer of received ones. The peer learns of the room in parts of a segment or half of a small buffer, so
     /// that small reads cause no small packets: RFC 9293, section 3.8.6.2.2.
     pub(super) fn announce_room(&mut self, id: SocketId, len: usize) {
-        let Some(socket) = self.network.sockets.get_mut(&id) else {
+        let Some(socket) = self.network.sockets.get_mut(id) else {
             return;
         };
         let Role::Stream(stream) = &mut socket.role else {
@@ -339,7 +309,7 @@ impl State {
         }
         stream.is_reset = true;
         self.network.senders.remove(&to);
-        if let Some(socket) = self.network.sockets.get_mut(&to) {
+        if let Some(socket) = self.network.sockets.get_mut(to) {
             socket.error = Some(ECONNRESET);
         }
         self.retry(to);

@@ -5,17 +5,13 @@ use std::net::SocketAddr;
 use libc::{EAFNOSUPPORT, ECONNREFUSED, EDESTADDRREQ, EHOSTUNREACH, EMSGSIZE, ENETUNREACH};
 
 use super::{
-    Protocol, Signal,
+    Datagram, Protocol, Signal,
     links::Route,
     socket::{Queue, Role},
 };
 use crate::{
     request::RawResult,
-    sys::simulated::{
-        descriptors::SocketId,
-        requests::Outcome,
-        world::{HostId, State},
-    },
+    sys::simulated::{descriptors::SocketId, requests::Outcome, world::State},
 };
 
 /// The longest datagram over IPv4, without headers.
@@ -23,7 +19,7 @@ const DATAGRAM_MAX: usize = 65_507;
 
 impl State {
     pub(super) fn connect_datagrams(&mut self, id: SocketId, address: SocketAddr) -> RawResult {
-        let socket = &self.network.sockets[&id];
+        let socket = &self.network.sockets[id];
         if socket.is_v6 != address.is_ipv6() {
             return Err(EAFNOSUPPORT);
         }
@@ -31,7 +27,7 @@ impl State {
             .source_of(socket.host, address.ip())
             .ok_or(ENETUNREACH)?;
         self.bind_to_send(id, source)?;
-        if let Some(socket) = self.network.sockets.get_mut(&id) {
+        if let Some(socket) = self.network.sockets.get_mut(id) {
             socket.remote = Some(address);
         }
         Ok(0)
@@ -43,7 +39,7 @@ impl State {
         bytes: Vec<u8>,
         to: Option<SocketAddr>,
     ) -> RawResult {
-        let Some(socket) = self.network.sockets.get_mut(&id) else {
+        let Some(socket) = self.network.sockets.get_mut(id) else {
             return Err(libc::EBADF);
         };
         if let Some(code) = socket.error.take() {
@@ -73,41 +69,33 @@ impl State {
         };
         let len = bytes.len() as u32;
         self.trace.add_bytes(self.now, &bytes);
-        let datagram = Signal::Datagram {
-            to,
+        let datagram = Datagram {
             address,
             from,
             sender: id,
             bytes,
         };
-        self.send_signal(Route { from: host, to }, datagram);
+        let signal = Signal::Datagram(Box::new(datagram));
+        self.send_signal(Route { from: host, to }, signal);
         Ok(len)
     }
 
-    pub(super) fn on_datagram(
-        &mut self,
-        to: HostId,
-        address: SocketAddr,
-        from: SocketAddr,
-        sender: SocketId,
-        bytes: Vec<u8>,
-    ) {
+    pub(super) fn on_datagram(&mut self, route: Route, datagram: Datagram) {
+        let Datagram {
+            address,
+            from,
+            sender,
+            bytes,
+        } = datagram;
         let takes = |id: &SocketId| {
-            let remote = self.network.sockets[id].remote;
+            let remote = self.network.sockets[*id].remote;
             remote.is_none_or(|remote| remote == from)
         };
-        let candidates = self.sockets_at(to, Protocol::Udp, address);
+        let candidates = self.sockets_at(route.to, Protocol::Udp, address);
         let Some(id) = candidates.into_iter().find(takes) else {
-            let Some(socket) = self.network.sockets.get(&sender) else {
-                return;
-            };
-            let route = Route {
-                from: to,
-                to: socket.host,
-            };
-            return self.send_signal(route, Signal::Unreachable { sender });
+            return self.send_signal(route.reversed(), Signal::Unreachable { sender });
         };
-        if let Some(socket) = self.network.sockets.get_mut(&id)
+        if let Some(socket) = self.network.sockets.get_mut(id)
             && let Role::Datagram(datagrams) = &mut socket.role
             && datagrams.bytes + bytes.len() <= socket.options.recv_buffer.max(DATAGRAM_MAX)
         {
@@ -119,7 +107,7 @@ impl State {
 
     /// As Linux: only a socket with a peer learns of it.
     pub(super) fn on_unreachable(&mut self, sender: SocketId) {
-        if let Some(socket) = self.network.sockets.get_mut(&sender)
+        if let Some(socket) = self.network.sockets.get_mut(sender)
             && socket.remote.is_some()
         {
             socket.error = Some(ECONNREFUSED);
@@ -133,7 +121,7 @@ impl State {
         id: SocketId,
         peeks: bool,
     ) -> Result<(SocketAddr, Vec<u8>), Outcome> {
-        let Some(socket) = self.network.sockets.get_mut(&id) else {
+        let Some(socket) = self.network.sockets.get_mut(id) else {
             return Err(Outcome::Done(Err(libc::EBADF)));
         };
         if let Some(code) = socket.error.take() {

@@ -210,7 +210,7 @@ impl State {
     pub(super) fn arrival(&mut self, route: Route, signal: &Signal) -> Option<Duration> {
         let (len, is_datagram) = match signal {
             Signal::Data { bytes, .. } => (bytes.len(), false),
-            Signal::Datagram { bytes, .. } => (bytes.len(), true),
+            Signal::Datagram(datagram) => (datagram.bytes.len(), true),
             Signal::Syn { .. }
             | Signal::Established { .. }
             | Signal::Refused { .. }
@@ -229,23 +229,10 @@ impl State {
 
     /// Sends a packet that may overtake others.
     pub(super) fn send_signal(&mut self, route: Route, signal: Signal) {
-        if let Signal::Datagram {
-            to,
-            address,
-            from,
-            sender,
-            bytes,
-        } = &signal
+        if let Signal::Datagram(datagram) = &signal
             && self.network.draw_duplicate(route)
         {
-            let copy = Signal::Datagram {
-                to: *to,
-                address: *address,
-                from: *from,
-                sender: *sender,
-                bytes: bytes.clone(),
-            };
-            self.send_one(route, copy);
+            self.send_one(route, Signal::Datagram(datagram.clone()));
         }
         self.send_one(route, signal);
     }
@@ -301,10 +288,10 @@ impl State {
             }
             return None;
         }
-        let Signal::Datagram { bytes, .. } = &packet.signal else {
+        let Signal::Datagram(datagram) = &packet.signal else {
             return Some(packet);
         };
-        let len = bytes.len();
+        let len = datagram.bytes.len();
         let meets_faults = !route.is_local() && self.network.links.has_faults;
         let is_lost = meets_faults && self.network.draw_loss(route, len + IP_HEADER);
         if is_lost {

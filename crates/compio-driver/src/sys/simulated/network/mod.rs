@@ -40,6 +40,7 @@ pub(super) use self::{
 use super::{
     descriptors::SocketId,
     rng::Rng,
+    table::Table,
     trace::Mark,
     world::{HostId, State},
 };
@@ -58,8 +59,6 @@ pub(super) struct Packet {
 pub(super) enum Signal {
     /// The begin of a connection.
     Syn {
-        to: HostId,
-        address: SocketAddr,
         client: SocketId,
         /// The client gives up then.
         deadline: Duration,
@@ -88,7 +87,6 @@ pub(super) enum Signal {
     },
     Data {
         to: SocketId,
-        from: SocketId,
         bytes: Vec<u8>,
     },
     /// The peer has read bytes: there is room for more.
@@ -102,17 +100,20 @@ pub(super) enum Signal {
     Reset {
         to: SocketId,
     },
-    Datagram {
-        to: HostId,
-        address: SocketAddr,
-        from: SocketAddr,
-        sender: SocketId,
-        bytes: Vec<u8>,
-    },
+    /// On the heap, because it is longer than the others.
+    Datagram(Box<Datagram>),
     /// No socket has taken a datagram.
     Unreachable {
         sender: SocketId,
     },
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct Datagram {
+    pub(super) address: SocketAddr,
+    pub(super) from: SocketAddr,
+    sender: SocketId,
+    pub(super) bytes: Vec<u8>,
 }
 
 pub(super) struct Network {
@@ -127,8 +128,7 @@ pub(super) struct Network {
     vanished: BTreeSet<SocketId>,
     /// The number of timers of senders.
     timers: u64,
-    pub(super) sockets: BTreeMap<SocketId, Socket>,
-    made: SocketId,
+    pub(super) sockets: Table<Socket>,
     /// The bound sockets by host, protocol and port.
     bound: BTreeMap<(HostId, Protocol, u16), Vec<SocketId>>,
 }
@@ -149,8 +149,7 @@ impl Network {
             senders: BTreeMap::new(),
             vanished: BTreeSet::new(),
             timers: 0,
-            sockets: BTreeMap::new(),
-            made: 0,
+            sockets: Table::default(),
             bound: BTreeMap::new(),
         }
     }
@@ -188,7 +187,7 @@ impl State {
             Signal::Credit { to, .. } => (6, *to),
             Signal::Fin { to } => (7, *to),
             Signal::Reset { to } => (8, *to),
-            Signal::Datagram { sender, .. } => (9, *sender),
+            Signal::Datagram(datagram) => (9, datagram.sender),
             Signal::Unreachable { sender } => (10, *sender),
             Signal::Retransmit { sender, .. } => (11, *sender),
         };
@@ -202,36 +201,25 @@ impl State {
             Signal::Refused { client, deadline } => {
                 self.on_refused(packet.route, client, deadline);
             }
-            Signal::Reset { .. } | Signal::Datagram { .. } | Signal::Unreachable { .. } => {
+            Signal::Reset { .. } | Signal::Datagram(_) | Signal::Unreachable { .. } => {
                 if matches!(packet.signal, Signal::Reset { .. }) {
                     self.network.senders.remove(&packet.from);
                 }
                 if let Some(packet) = self.pass(packet) {
-                    self.receive_unrepeated(packet.signal);
+                    self.receive_unrepeated(packet);
                 }
             }
-            Signal::Syn {
-                to,
-                address,
-                client,
-                deadline,
-            } => self.on_syn(packet.route, to, address, client, deadline),
+            Signal::Syn { client, deadline } => self.on_syn(packet.route, client, deadline),
             Signal::ConnectTimeout { client } => self.on_connect_failed(client, libc::ETIMEDOUT),
             Signal::Retransmit { sender, timer } => self.on_retransmit(sender, timer),
         }
     }
 
     /// A packet that no sender repeats has arrived.
-    fn receive_unrepeated(&mut self, signal: Signal) {
-        match signal {
+    fn receive_unrepeated(&mut self, packet: Packet) {
+        match packet.signal {
             Signal::Reset { to } => self.on_reset(to),
-            Signal::Datagram {
-                to,
-                address,
-                from,
-                sender,
-                bytes,
-            } => self.on_datagram(to, address, from, sender, bytes),
+            Signal::Datagram(datagram) => self.on_datagram(packet.route, *datagram),
             Signal::Unreachable { sender } => self.on_unreachable(sender),
             Signal::Syn { .. }
             | Signal::Established { .. }

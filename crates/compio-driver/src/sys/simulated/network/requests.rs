@@ -41,11 +41,7 @@ impl State {
     /// # Safety
     ///
     /// The memory of the request is valid.
-    pub(in crate::sys::simulated) unsafe fn net(&mut self, host: HostId, net: &Net) -> Outcome {
-        let id = match self.socket_of(host, net.fd()) {
-            Ok(id) => id,
-            Err(code) => return Outcome::Done(Err(code)),
-        };
+    pub(in crate::sys::simulated) unsafe fn net(&mut self, id: SocketId, net: &Net) -> Outcome {
         // SAFETY: passed on from this function.
         unsafe {
             match *net {
@@ -134,7 +130,8 @@ impl State {
             AF_INET6 => true,
             _ => return Err(ENOSYS),
         };
-        let id = self.add_socket(Socket::new(host, is_v6, protocol));
+        let socket = Socket::new(host, is_v6, protocol);
+        let id = self.network.sockets.insert(socket);
         self.open_socket(host, id)
     }
 
@@ -145,7 +142,7 @@ impl State {
         id: SocketId,
     ) -> Result<RawFd, i32> {
         let fd = self.descriptors.add(host, Object::Socket(id))?;
-        if let Some(socket) = self.network.sockets.get_mut(&id) {
+        if let Some(socket) = self.network.sockets.get_mut(id) {
             socket.handles += 1;
         }
         Ok(fd)
@@ -153,10 +150,10 @@ impl State {
 
     pub(in crate::sys::simulated) fn listen(&mut self, id: SocketId, backlog: i32) -> RawResult {
         let local = self.local_of(id);
-        if self.network.sockets[&id].local.is_none() {
+        if self.network.sockets[id].local.is_none() {
             self.bind(id, local)?;
         }
-        let Some(socket) = self.network.sockets.get_mut(&id) else {
+        let Some(socket) = self.network.sockets.get_mut(id) else {
             return Err(libc::EBADF);
         };
         let backlog = backlog.max(1) as usize;
@@ -177,7 +174,7 @@ impl State {
 
     /// The next connection of a listener, and its peer. `None` if there is none.
     fn accept(&mut self, id: SocketId) -> Result<Option<(RawFd, std::net::SocketAddr)>, i32> {
-        let Some(socket) = self.network.sockets.get_mut(&id) else {
+        let Some(socket) = self.network.sockets.get_mut(id) else {
             return Err(libc::EBADF);
         };
         let host = socket.host;
@@ -187,13 +184,13 @@ impl State {
         let Some(connection) = listener.queue.pop_front() else {
             return Ok(None);
         };
-        let remote = self.network.sockets[&connection].remote.ok_or(ENOTCONN)?;
+        let remote = self.network.sockets[connection].remote.ok_or(ENOTCONN)?;
         let fd = self.open_socket(host, connection)?;
         Ok(Some((fd, remote)))
     }
 
     pub(in crate::sys::simulated) fn shutdown(&mut self, id: SocketId, how: i32) -> RawResult {
-        let socket = self.network.sockets.get_mut(&id).ok_or(libc::EBADF)?;
+        let socket = self.network.sockets.get_mut(id).ok_or(libc::EBADF)?;
         let stream = match &mut socket.role {
             Role::Stream(stream) if !stream.is_reset => stream,
             Role::Datagram(_) if socket.remote.is_some() => return Ok(0),
@@ -226,7 +223,7 @@ impl State {
     ) -> Outcome {
         // SAFETY: passed on from this function.
         let outcome = unsafe {
-            match self.network.sockets.get(&id).map(|socket| socket.protocol) {
+            match self.network.sockets.get(id).map(|socket| socket.protocol) {
                 Some(_) if flags & MSG_OOB != 0 => Err(EINVAL).into(),
                 Some(Protocol::Tcp) => self.receive_bytes(id, parts, flags, message),
                 Some(Protocol::Udp) => self.receive_message(id, parts, flags, message),
@@ -247,7 +244,7 @@ impl State {
         message: *mut Message,
     ) -> Outcome {
         let peeks = flags & MSG_PEEK != 0;
-        let Some(socket) = self.network.sockets.get_mut(&id) else {
+        let Some(socket) = self.network.sockets.get_mut(id) else {
             return Err(libc::EBADF).into();
         };
         let Role::Stream(stream) = &mut socket.role else {
@@ -360,7 +357,7 @@ impl State {
                 None => None,
             }
         };
-        let outcome = match self.network.sockets.get(&id).map(|socket| socket.protocol) {
+        let outcome = match self.network.sockets.get(id).map(|socket| socket.protocol) {
             Some(Protocol::Tcp) if to.is_some() => Err(EISCONN).into(),
             // SAFETY: passed on from this function.
             Some(Protocol::Tcp) => unsafe { self.send_bytes(id, parts) },
@@ -379,7 +376,7 @@ impl State {
     ///
     /// The memory is valid.
     unsafe fn send_bytes(&mut self, id: SocketId, parts: &Parts) -> Outcome {
-        let Some(socket) = self.network.sockets.get_mut(&id) else {
+        let Some(socket) = self.network.sockets.get_mut(id) else {
             return Err(libc::EBADF).into();
         };
         let Role::Stream(stream) = &mut socket.role else {
@@ -410,24 +407,12 @@ impl State {
         stream.outstanding += bytes.len();
         self.trace.add_bytes(self.now, &bytes);
         let len = bytes.len() as u32;
-        let from = id;
-        self.send_of(id, Signal::Data { to, from, bytes });
+        self.send_of(id, Signal::Data { to, bytes });
         Ok(len).into()
     }
 
-    /// poll(2) for one descriptor.
-    pub(in crate::sys::simulated) fn poll(
-        &mut self,
-        host: HostId,
-        fd: RawFd,
-        events: u32,
-    ) -> Outcome {
-        let id = match self.descriptors.get(fd, host).map(|known| known.object) {
-            Ok(Object::Socket(id)) => id,
-            // Files are always ready.
-            Ok(Object::File(_)) => return Ok(events & (ready::IN | ready::OUT)).into(),
-            Err(code) => return Err(code).into(),
-        };
+    /// poll(2) for one socket.
+    pub(in crate::sys::simulated) fn poll(&self, id: SocketId, events: u32) -> Outcome {
         match self.ready_events(id) & (events | ready::ERR | ready::HUP) {
             0 => Outcome::Wait(id, Queue::Other),
             found => Ok(found).into(),
@@ -436,7 +421,7 @@ impl State {
 
     /// The `poll(2)` bits that are true now.
     pub(in crate::sys::simulated) fn ready_events(&self, id: SocketId) -> u32 {
-        let Some(socket) = self.network.sockets.get(&id) else {
+        let Some(socket) = self.network.sockets.get(id) else {
             return ready::NVAL;
         };
         let mut events = 0;
@@ -468,7 +453,7 @@ impl State {
         &self,
         id: SocketId,
     ) -> Result<std::net::SocketAddr, i32> {
-        let socket = self.network.sockets.get(&id).ok_or(libc::EBADF)?;
+        let socket = self.network.sockets.get(id).ok_or(libc::EBADF)?;
         match &socket.role {
             Role::Stream(stream) if !stream.is_reset => socket.remote.ok_or(EADDRNOTAVAIL),
             Role::Datagram(_) => socket.remote.ok_or(ENOTCONN),
@@ -478,13 +463,13 @@ impl State {
 
     /// Whether it is a TCP socket.
     pub(in crate::sys::simulated) fn is_stream(&self, id: SocketId) -> bool {
-        let socket = self.network.sockets.get(&id);
+        let socket = self.network.sockets.get(id);
         socket.is_some_and(|socket| socket.protocol == Protocol::Tcp)
     }
 
     /// Whether it is in the state of listen(2).
     pub(in crate::sys::simulated) fn listens(&self, id: SocketId) -> bool {
-        let socket = self.network.sockets.get(&id);
+        let socket = self.network.sockets.get(id);
         socket.is_some_and(|socket| matches!(socket.role, Role::Listener(_)))
     }
 }

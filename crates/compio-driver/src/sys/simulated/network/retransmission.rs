@@ -147,7 +147,7 @@ impl State {
             Signal::Established { client, server, .. } => {
                 self.on_established(route, client, server)
             }
-            Signal::Data { to, from, bytes } => self.on_data(route, to, from, &bytes),
+            Signal::Data { to, bytes } => self.on_data(route, to, from, &bytes),
             Signal::Credit { to, len } => self.on_credit(to, len),
             Signal::Fin { to } => self.on_fin(route, to, from),
             Signal::Syn { .. }
@@ -155,7 +155,7 @@ impl State {
             | Signal::ConnectTimeout { .. }
             | Signal::Retransmit { .. }
             | Signal::Reset { .. }
-            | Signal::Datagram { .. }
+            | Signal::Datagram(_)
             | Signal::Unreachable { .. } => {}
         }
         if gets_answer && self.is_blocked(route.reversed()) {
@@ -228,7 +228,7 @@ impl State {
     /// The peer has not answered the last retransmission.
     fn fail_connection(&mut self, id: SocketId) {
         self.network.links.counts.timeouts += 1;
-        let Some(socket) = self.network.sockets.get_mut(&id) else {
+        let Some(socket) = self.network.sockets.get_mut(id) else {
             return;
         };
         if let Role::Stream(stream) = &mut socket.role
@@ -242,7 +242,7 @@ impl State {
 
     /// Whether the peer of a socket has room for more bytes.
     fn has_room(&self, id: SocketId) -> bool {
-        let Some(socket) = self.network.sockets.get(&id) else {
+        let Some(socket) = self.network.sockets.get(id) else {
             return true;
         };
         match &socket.role {

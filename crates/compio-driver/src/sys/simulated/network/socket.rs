@@ -142,81 +142,62 @@ impl Socket {
 }
 
 impl State {
-    pub(super) fn add_socket(&mut self, socket: Socket) -> SocketId {
-        self.network.made += 1;
-        let id = self.network.made;
-        self.network.sockets.insert(id, socket);
-        id
-    }
-
     pub(in crate::sys::simulated) fn add_waiter(
         &mut self,
         socket: SocketId,
         queue: Queue,
         waiter: Waiter,
     ) {
-        if let Some(socket) = self.network.sockets.get_mut(&socket) {
+        if let Some(socket) = self.network.sockets.get_mut(socket) {
             socket.waiters(queue).push_back(waiter);
         }
     }
 
-    /// Whether a request waits there. Cancelled ones are removed.
+    /// Whether a request waits there.
     pub(in crate::sys::simulated) fn has_waiters(&mut self, id: SocketId, queue: Queue) -> bool {
-        let Some(socket) = self.network.sockets.get_mut(&id) else {
-            return false;
-        };
-        let waiters = socket.waiters(queue);
-        while let Some(first) = waiters.front() {
-            if self.drivers.request(*first).is_some() {
-                return true;
+        self.first_waiter(id, queue).is_some()
+    }
+
+    /// The request that waits there for the longest time. Cancelled ones are removed.
+    fn first_waiter(&mut self, id: SocketId, queue: Queue) -> Option<Waiter> {
+        let waiters = self.network.sockets.get_mut(id)?.waiters(queue);
+        while let Some(&first) = waiters.front() {
+            if self.drivers.waits(first) {
+                return Some(first);
             }
             waiters.pop_front();
         }
-        false
+        None
     }
 
     /// Attempts the waiting requests of a socket whose state has changed.
     pub(super) fn retry(&mut self, id: SocketId) {
         for queue in [Queue::Read, Queue::Write] {
-            while self.has_waiters(id, queue) {
-                let Some(first) = self.pop_waiter(id, queue) else {
-                    break;
-                };
-                if !self.retry_one(first) {
-                    // It stays the first one.
-                    if let Some(socket) = self.network.sockets.get_mut(&id) {
-                        socket.waiters(queue).push_front(first);
-                    }
-                    break;
+            while let Some(first) = self.first_waiter(id, queue)
+                && self.retry_one(id, first)
+            {
+                if let Some(socket) = self.network.sockets.get_mut(id) {
+                    socket.waiters(queue).pop_front();
                 }
             }
         }
-        let Some(socket) = self.network.sockets.get_mut(&id) else {
+        let Some(socket) = self.network.sockets.get_mut(id) else {
             return;
         };
         for waiter in std::mem::take(&mut socket.pollers) {
-            if !self.retry_one(waiter) {
+            if !self.retry_one(id, waiter) {
                 self.add_waiter(id, Queue::Other, waiter);
             }
         }
     }
 
-    fn pop_waiter(&mut self, id: SocketId, queue: Queue) -> Option<Waiter> {
-        self.network
-            .sockets
-            .get_mut(&id)?
-            .waiters(queue)
-            .pop_front()
-    }
-
     /// Returns whether the request waits no longer.
-    fn retry_one(&mut self, waiter: Waiter) -> bool {
-        let Some(request) = self.drivers.request(waiter) else {
+    fn retry_one(&mut self, id: SocketId, waiter: Waiter) -> bool {
+        let Some(request) = self.drivers.request(waiter).copied() else {
             return true;
         };
-        let host = self.drivers.host(waiter.driver);
         // SAFETY: the request has not been reported as completed, so its memory is valid by the contract of `submit`.
-        match unsafe { self.attempt(host, &request) } {
+        match unsafe { self.attempt_on_socket(id, &request) } {
             Outcome::Done(answer) => {
                 self.drivers.complete(waiter, answer);
                 true
@@ -231,7 +212,7 @@ impl State {
         id: SocketId,
         address: SocketAddr,
     ) -> Result<(), i32> {
-        let socket = &self.network.sockets[&id];
+        let socket = &self.network.sockets[id];
         let (host, protocol) = (socket.host, socket.protocol);
         if socket.local.is_some() || socket.is_v6 != address.is_ipv6() {
             return Err(EINVAL);
@@ -250,7 +231,7 @@ impl State {
         }
         let bound = self.network.bound.entry((host, protocol, port));
         bound.or_default().push(id);
-        if let Some(socket) = self.network.sockets.get_mut(&id) {
+        if let Some(socket) = self.network.sockets.get_mut(id) {
             socket.local = Some(SocketAddr::new(ip, port));
         }
         Ok(())
@@ -258,12 +239,12 @@ impl State {
 
     /// Binds a socket that connects or sends, unless it is bound.
     pub(super) fn bind_to_send(&mut self, id: SocketId, source: IpAddr) -> Result<(), i32> {
-        let Some(local) = self.network.sockets[&id].local else {
+        let Some(local) = self.network.sockets[id].local else {
             return self.bind(id, SocketAddr::new(source, 0));
         };
         if local.ip().is_unspecified()
-            && self.network.sockets[&id].protocol == Protocol::Tcp
-            && let Some(socket) = self.network.sockets.get_mut(&id)
+            && self.network.sockets[id].protocol == Protocol::Tcp
+            && let Some(socket) = self.network.sockets.get_mut(id)
         {
             socket.local = Some(SocketAddr::new(source, local.port()));
         }
@@ -284,13 +265,13 @@ impl State {
     }
 
     fn is_taken(&self, id: SocketId, ip: IpAddr, port: u16) -> bool {
-        let socket = &self.network.sockets[&id];
+        let socket = &self.network.sockets[id];
         let bound = self
             .network
             .bound
             .get(&(socket.host, socket.protocol, port));
         bound.into_iter().flatten().any(|other| {
-            let other = &self.network.sockets[other];
+            let other = &self.network.sockets[*other];
             let overlaps = other.takes(ip) || ip.is_unspecified();
             overlaps && !(other.options.reuse_port && socket.options.reuse_port)
         })
@@ -306,13 +287,13 @@ impl State {
         let bound = self.network.bound.get(&(host, protocol, address.port()));
         let bound = bound.into_iter().flatten().copied();
         bound
-            .filter(|id| self.network.sockets[id].takes(address.ip()))
+            .filter(|id| self.network.sockets[*id].takes(address.ip()))
             .collect()
     }
 
     /// The local address, as getsockname(2) returns it.
     pub(in crate::sys::simulated) fn local_of(&self, id: SocketId) -> SocketAddr {
-        let socket = &self.network.sockets[&id];
+        let socket = &self.network.sockets[id];
         socket.local.unwrap_or_else(|| {
             let ip = if socket.is_v6 {
                 IpAddr::V6(Ipv6Addr::UNSPECIFIED)
@@ -325,7 +306,7 @@ impl State {
 
     /// One descriptor of the socket less. The last one closes it.
     pub(in crate::sys::simulated) fn close_socket(&mut self, id: SocketId, end: End) {
-        let Some(socket) = self.network.sockets.get_mut(&id) else {
+        let Some(socket) = self.network.sockets.get_mut(id) else {
             return;
         };
         socket.handles = socket.handles.saturating_sub(1);
@@ -336,7 +317,7 @@ impl State {
 
     /// Ends the socket, and tells its peers.
     fn end_socket(&mut self, id: SocketId, end: End) {
-        let Some(socket) = self.network.sockets.remove(&id) else {
+        let Some(socket) = self.network.sockets.remove(id) else {
             return;
         };
         if let Some(local) = socket.local {
