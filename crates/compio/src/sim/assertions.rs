@@ -34,23 +34,6 @@ pub(super) fn take() -> Assertions {
     CURRENT.take()
 }
 
-/// Adds the counts of another run.
-pub(super) fn merge(into: &mut Assertions, other: &Assertions) {
-    for (name, counts) in other {
-        let sum = into.entry(name.clone()).or_default();
-        sum.evaluated += counts.evaluated;
-        sum.held += counts.held;
-        sum.is_sometimes |= counts.is_sometimes;
-    }
-}
-
-/// The `sometimes` whose condition was never true.
-pub(super) fn never_held(assertions: &Assertions) -> Vec<String> {
-    let never = |counts: &AssertionCounts| counts.is_sometimes && counts.held == 0;
-    let names = assertions.iter().filter(|(_, counts)| never(counts));
-    names.map(|(name, _)| name.clone()).collect()
-}
-
 /// Those of the names that no assertion has been evaluated for.
 pub(super) fn not_reached(names: &BTreeSet<String>, assertions: &Assertions) -> Vec<String> {
     let missing = names.iter().filter(|name| !assertions.contains_key(*name));
@@ -111,7 +94,8 @@ pub fn assert_always(condition: bool, name: &str) {
 ///         simulation.client("dice", async {
 ///             sim::assert_sometimes(sim::rng().below(6) == 0, "a six");
 ///         });
-///     })
+///     })?;
+///     Ok(())
 /// }
 /// ```
 ///

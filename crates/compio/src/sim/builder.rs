@@ -63,7 +63,7 @@ impl Builder {
     /// If the range is empty.
     #[track_caller]
     pub fn latency(mut self, latency: RangeInclusive<Duration>) -> Self {
-        assert!(!latency.is_empty(), "the range of latencies is empty");
+        check_latency(&latency);
         self.settings.latency = latency;
         self
     }
@@ -98,11 +98,17 @@ impl Builder {
     pub fn build(self) -> Simulation {
         let seed = self.settings.seed;
         let world = World::new(self.settings);
-        if self.on_line.is_some() {
-            world.record_lines();
+        let mut simulation = Simulation::new(world, seed, self.time_limit);
+        if let Some(OnLine(code)) = self.on_line {
+            simulation.on_line(code);
         }
-        Simulation::new(world, seed, self.time_limit, self.on_line)
+        simulation
     }
+}
+
+#[track_caller]
+pub(super) fn check_latency(latency: &RangeInclusive<Duration>) {
+    assert!(!latency.is_empty(), "the range of latencies is empty");
 }
 
 impl Default for Builder {

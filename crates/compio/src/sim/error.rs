@@ -5,7 +5,7 @@ use std::{error, fmt, time::Duration};
 /// The failure of a simulation, with the seed, the host and the virtual time.
 #[derive(Debug)]
 pub struct Error {
-    seed: u64,
+    seed: Option<u64>,
     host: Option<String>,
     at: Duration,
     kind: ErrorKind,
@@ -52,20 +52,30 @@ pub enum ErrorKind {
 impl Error {
     pub(super) fn new(seed: u64, host: Option<String>, at: Duration, kind: ErrorKind) -> Self {
         Self {
-            seed,
+            seed: Some(seed),
             host,
             at,
             kind,
         }
     }
 
-    /// The error of a call outside of a host.
-    pub(super) fn outside() -> Self {
-        Self::new(0, None, Duration::ZERO, ErrorKind::OutsideOfHost)
+    /// An error that concerns no single run.
+    pub(super) fn of_no_run(kind: ErrorKind) -> Self {
+        Self {
+            seed: None,
+            host: None,
+            at: Duration::ZERO,
+            kind,
+        }
     }
 
-    /// The seed of the simulation.
-    pub fn seed(&self) -> u64 {
+    /// The error of a call outside of a host.
+    pub(super) fn outside() -> Self {
+        Self::of_no_run(ErrorKind::OutsideOfHost)
+    }
+
+    /// The seed of the run. `None` if the failure concerns no single run: a call outside of a host, or all seeds together.
+    pub fn seed(&self) -> Option<u64> {
         self.seed
     }
 
@@ -87,14 +97,13 @@ impl Error {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if matches!(self.kind, ErrorKind::OutsideOfHost) {
-            return f.write_str("this call is only possible in a program of a simulated host");
+        if let Some(seed) = self.seed {
+            write!(f, "seed {seed}, virtual time {:?}", self.at)?;
+            if let Some(host) = &self.host {
+                write!(f, ", host `{host}`")?;
+            }
+            f.write_str(": ")?;
         }
-        write!(f, "seed {}, virtual time {:?}", self.seed, self.at)?;
-        if let Some(host) = &self.host {
-            write!(f, ", host `{host}`")?;
-        }
-        f.write_str(": ")?;
         match &self.kind {
             ErrorKind::TimeLimit => {
                 f.write_str("the time limit is over before all clients have ended")
@@ -122,7 +131,9 @@ impl fmt::Display for Error {
                 write!(f, "no seed has reached the states of assertions: {names}")
             }
             ErrorKind::NoSeeds => f.write_str("there are no seeds"),
-            ErrorKind::OutsideOfHost => Ok(()),
+            ErrorKind::OutsideOfHost => {
+                f.write_str("this call is only possible in a program of a simulated host")
+            }
             ErrorKind::Nested => f.write_str("a simulation cannot run inside of another one"),
             ErrorKind::Runtime(error) => write!(f, "the runtime of the host has failed: {error}"),
         }

@@ -95,6 +95,7 @@ mod program;
 mod report;
 mod seeds;
 mod simulation;
+mod summary;
 
 pub use self::{
     assertions::{AssertionCounts, assert_always, assert_sometimes},
@@ -110,6 +111,7 @@ pub use self::{
     report::Report,
     seeds::{run_seeds, run_test},
     simulation::Simulation,
+    summary::{AssertionSummary, Summary},
 };
 #[doc(inline)]
 pub use compio_driver::os::simulated::{

@@ -2,10 +2,7 @@
 
 use std::{env, thread, time::Duration};
 
-use super::{
-    Error, ErrorKind, Outcome, Report, Simulation,
-    assertions::{self, Assertions},
-};
+use super::{Error, ErrorKind, Outcome, Report, Simulation, Summary};
 
 /// The environment variable with the only seed to run.
 const ONLY: &str = "COMPIO_SIM_SEED";
@@ -21,12 +18,15 @@ const ONLY: &str = "COMPIO_SIM_SEED";
 /// use compio::{sim, time::sleep};
 ///
 /// fn main() -> Result<(), sim::Error> {
-///     sim::run_seeds(0..20, |simulation| {
+///     let summary = sim::run_seeds(0..20, |simulation| {
+///         simulation.set_time_limit(Duration::from_secs(60));
 ///         simulation.client("sleeper", async {
 ///             let millis = sim::rng().below(1000);
 ///             sleep(Duration::from_millis(millis)).await;
 ///         });
-///     })
+///     })?;
+///     println!("{summary}");
+///     Ok(())
 /// }
 /// ```
 ///
@@ -43,26 +43,23 @@ const ONLY: &str = "COMPIO_SIM_SEED";
 pub fn run_seeds<O: Outcome>(
     seeds: impl IntoIterator<Item = u64>,
     build: impl Fn(&mut Simulation) -> O,
-) -> Result<(), Error> {
+) -> Result<Summary, Error> {
+    let mut summary = Summary::default();
     if let Some(seed) = only() {
-        return run(seed, &build).map(drop);
+        summary.add(&run(seed, &build)?);
+        return Ok(summary);
     }
-    let mut last = None;
-    let mut assertions = Assertions::new();
     for seed in seeds {
-        let report = run(seed, &build)?;
-        assertions::merge(&mut assertions, &report.assertions);
-        last = Some(report);
+        summary.add(&run(seed, &build)?);
     }
-    let Some(last) = last else {
-        return Err(Error::new(0, None, Duration::ZERO, ErrorKind::NoSeeds));
-    };
-    let names = assertions::never_held(&assertions);
+    if summary.seeds() == 0 {
+        return Err(Error::of_no_run(ErrorKind::NoSeeds));
+    }
+    let names = summary.never_held();
     if !names.is_empty() {
-        let kind = ErrorKind::NeverHeld(names);
-        return Err(Error::new(last.seed, None, last.elapsed, kind));
+        return Err(Error::of_no_run(ErrorKind::NeverHeld(names)));
     }
-    Ok(())
+    Ok(summary)
 }
 
 fn run<O: Outcome>(seed: u64, build: &impl Fn(&mut Simulation) -> O) -> Result<Report, Error> {
@@ -98,8 +95,8 @@ impl Drop for Building {
     }
 }
 
-/// The body of a test with `#[compio::test(sim)]`, at this path: panics with the error, and with the command that repeats it. No public
-/// API.
+/// The body of a test with `#[compio::test(sim)]`, at this path: prints the summary, or panics with the error and the command that
+/// repeats it. No public API.
 #[doc(hidden)]
 #[track_caller]
 pub fn run_test<O: Outcome>(
@@ -107,10 +104,14 @@ pub fn run_test<O: Outcome>(
     seeds: impl IntoIterator<Item = u64>,
     build: impl Fn(&mut Simulation) -> O,
 ) {
-    if let Err(error) = run_seeds(seeds, build) {
-        // Names of tests have no name of the crate.
-        let name = path.split_once("::").map_or(path, |(_, name)| name);
-        let seed = error.seed();
-        panic!("{error}\n\n    {ONLY}={seed} cargo test {name}\n\nrepeats this run");
-    }
+    let error = match run_seeds(seeds, build) {
+        Ok(summary) => return println!("{summary}"),
+        Err(error) => error,
+    };
+    let Some(seed) = error.seed() else {
+        panic!("{error}");
+    };
+    // Names of tests have no name of the crate.
+    let name = path.split_once("::").map_or(path, |(_, name)| name);
+    panic!("{error}\n\n    {ONLY}={seed} cargo test {name}\n\nrepeats this run");
 }

@@ -1,12 +1,12 @@
 //! The simulation: the outer loop of all runtimes.
 
-use std::{collections::BTreeSet, net::IpAddr, rc::Rc, time::Duration};
+use std::{collections::BTreeSet, net::IpAddr, ops::RangeInclusive, rc::Rc, time::Duration};
 
 use compio_driver::os::simulated::{AddHostError, Advanced, HostId, World, current};
 
 use super::{
     Builder, DiskFaults, Error, ErrorKind, NetworkFaults, Outcome, Report, assertions,
-    builder::OnLine,
+    builder::{OnLine, check_latency},
     here::{ORDERS, Order},
     outcome::sealed::Outcome as _,
     program::{End, Main, Program, Source},
@@ -41,12 +41,7 @@ impl Simulation {
         Builder::new()
     }
 
-    pub(super) fn new(
-        world: Rc<World>,
-        seed: u64,
-        time_limit: Duration,
-        on_line: Option<OnLine>,
-    ) -> Self {
+    pub(super) fn new(world: Rc<World>, seed: u64, time_limit: Duration) -> Self {
         Self {
             world,
             seed,
@@ -55,13 +50,38 @@ impl Simulation {
             clients: 0,
             refused: None,
             must_reach: BTreeSet::new(),
-            on_line,
+            on_line: None,
         }
     }
 
     /// The seed.
     pub fn seed(&self) -> u64 {
         self.seed
+    }
+
+    /// As [`Builder::latency`], for tests that do not make the simulation.
+    ///
+    /// # Panics
+    ///
+    /// If the range is empty.
+    #[track_caller]
+    pub fn set_latency(&mut self, latency: RangeInclusive<Duration>) -> &mut Self {
+        check_latency(&latency);
+        self.world.set_latency(latency);
+        self
+    }
+
+    /// As [`Builder::time_limit`], for tests that do not make the simulation.
+    pub fn set_time_limit(&mut self, limit: Duration) -> &mut Self {
+        self.time_limit = limit;
+        self
+    }
+
+    /// As [`Builder::on_line`], for tests that do not make the simulation.
+    pub fn on_line(&mut self, code: impl FnMut(&str) + 'static) -> &mut Self {
+        self.world.record_lines();
+        self.on_line = Some(OnLine(Box::new(code)));
+        self
     }
 
     /// Adds a host. Its program is made by `program`, again at each [restart](super::restart). It may run without end: the

@@ -81,6 +81,8 @@ fn state_that_no_seed_reaches_fails_all_seeds() {
         matches!(error.kind(), ErrorKind::NeverHeld(names) if names == &["small"]),
         "{error}"
     );
+    // No single seed repeats it.
+    assert_eq!(error.seed(), None);
 }
 
 #[test]

@@ -20,7 +20,7 @@ fn check(error: &Error, kind: &str, host: Option<&str>, at: Duration) {
     let found = format!("{:?}", error.kind());
     assert!(found.starts_with(kind), "{found}");
     assert_eq!(error.host(), host);
-    assert_eq!(error.seed(), 42);
+    assert_eq!(error.seed(), Some(42));
     assert_eq!(error.at(), at);
     assert!(error.to_string().contains("seed 42"), "{error}");
 }

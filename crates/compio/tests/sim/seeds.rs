@@ -1,12 +1,14 @@
 //! Tests with many seeds.
 
-use std::{cell::RefCell, env, io, process::Command, time::Duration};
+use std::{cell::RefCell, env, future::pending, io, process::Command, time::Duration};
 
 use compio::{
     net::{TcpListener, TcpStream},
     sim::{self, ErrorKind, Simulation},
     time::sleep,
 };
+
+use super::Log;
 
 #[compio::test(sim, seeds = 5)]
 fn function_adds_hosts_and_clients(simulation: &mut Simulation) {
@@ -57,6 +59,78 @@ fn seeds_run_in_their_order() {
     assert_eq!(*seen.borrow(), [5, 6, 7, 8]);
     let error = sim::run_seeds([], |_| ()).unwrap_err();
     assert!(matches!(error.kind(), ErrorKind::NoSeeds), "{error}");
+    assert_eq!(error.seed(), None);
+    assert_eq!(error.to_string(), "there are no seeds");
+}
+
+#[test]
+fn time_limit_is_set_by_the_function_that_builds() {
+    let error = sim::run_seeds(0..20, |simulation| {
+        let seconds = 60 - simulation.seed();
+        simulation.set_time_limit(Duration::from_secs(seconds));
+        simulation.client("client", sleep(Duration::from_millis(49_500)));
+    });
+    let error = error.unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::TimeLimit), "{error}");
+    assert_eq!(
+        (error.seed(), error.at()),
+        (Some(11), Duration::from_secs(49))
+    );
+}
+
+#[test]
+fn latency_and_lines_are_set_by_the_function_that_builds() {
+    let lines = Log::default();
+    sim::run_seeds([0], |simulation| {
+        let latency = Duration::from_secs(3);
+        let lines = lines.clone();
+        simulation.set_latency(latency..=latency);
+        simulation.on_line(move |line| lines.add(line));
+        simulation.host("server", async || pending::<()>().await);
+        simulation.client("client", async {
+            TcpStream::connect("server:80").await.unwrap_err();
+            // There and back.
+            assert_eq!(sim::elapsed(), Some(Duration::from_secs(6)));
+        });
+    })
+    .unwrap();
+    let refused = "6s packet RST for a connect at client";
+    let lines = lines.entries();
+    assert!(
+        lines.iter().any(|line| line.starts_with(refused)),
+        "{lines:#?}"
+    );
+}
+
+#[test]
+fn summary_has_the_sums_over_all_seeds() {
+    let summary = sim::run_seeds(0..10, |simulation| {
+        let seed = simulation.seed();
+        simulation.client("client", async move {
+            sleep(Duration::from_secs(1)).await;
+            if seed < 5 {
+                sim::assert_always(true, "early");
+                sim::assert_sometimes(seed < 3, "very early");
+                sim::assert_sometimes(seed < 3, "very early");
+            }
+        });
+    });
+    let summary = summary.unwrap();
+    assert_eq!(summary.seeds(), 10);
+    assert_eq!(summary.elapsed(), Duration::from_secs(10));
+    let counts = |name| {
+        let of_name = summary.assertion(name).unwrap();
+        let counts = of_name.counts;
+        let seeds = (of_name.evaluated_in, of_name.held_in);
+        (counts.evaluated, counts.held, counts.is_sometimes, seeds)
+    };
+    assert_eq!(counts("early"), (5, 5, false, (5, 5)));
+    assert_eq!(counts("very early"), (10, 6, true, (5, 3)));
+    assert_eq!(summary.assertions().count(), 2);
+    let expected = "seeds: 10, virtual time: 10s
+always `early`: true 5 of 5 times, in 5 of 5 seeds
+sometimes `very early`: true 6 of 10 times, in 3 of 5 seeds";
+    assert_eq!(summary.to_string(), expected);
 }
 
 /// Run by the next test: it fails with seed 3.
@@ -99,6 +173,7 @@ fn message_of_a_failure_has_the_command_that_repeats_it() {
     assert!(!is_success && !text.contains("seed 0 runs"), "{text}");
     let (is_success, text) = run(Some("4"));
     assert!(is_success, "{text}");
+    assert!(text.contains("seeds: 1, virtual time: 0ns"), "{text}");
     let (is_success, text) = run(Some("four"));
     assert!(!is_success && text.contains("which is no seed"), "{text}");
 }

@@ -1,6 +1,6 @@
 //! Links: one for each direction between two hosts. A link without settings of its own has no entry.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, ops::RangeInclusive, time::Duration};
 
 use super::{Network, NetworkCounts, NetworkFaults, Packet, Signal};
 use crate::sys::simulated::{
@@ -332,6 +332,11 @@ impl State {
 }
 
 impl World {
+    /// Replaces the time that a packet takes from one host to another.
+    pub fn set_latency(&self, latency: RangeInclusive<Duration>) {
+        self.state().network.latency = latency;
+    }
+
     /// Changes the state of one direction between two hosts. Between a host and itself it has no effect.
     pub fn set_link(&self, from: HostId, to: HostId, new: LinkState) {
         self.state().set_link_state(Route { from, to }, new);
