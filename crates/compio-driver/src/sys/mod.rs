@@ -196,7 +196,7 @@ pub mod os {
     #[doc(hidden)]
     pub mod simulated {
         pub use crate::sys::simulated::{
-            AddHostError, Advanced, DiskCounts, DiskFaults, EnteredHost, HostId, LinkState,
+            AddHostError, Advanced, DiskCounts, DiskFaults, EnteredHost, Fault, HostId, LinkState,
             NetworkCounts, NetworkFaults, Settings, Unsynced, World, current,
         };
     }

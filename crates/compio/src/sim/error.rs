@@ -2,6 +2,8 @@
 
 use std::{error, fmt, time::Duration};
 
+use super::Fault;
+
 /// The failure of a simulation, with the seed, the host and the virtual time.
 #[derive(Debug)]
 pub struct Error {
@@ -39,6 +41,10 @@ pub enum ErrorKind {
     NotReached(Vec<String>),
     /// The conditions of these `assert_sometimes` were true in no run: see [`run_seeds`](super::run_seeds).
     NeverHeld(Vec<String>),
+    /// No seed has evaluated these assertions: see [`must_reach_sometimes`](super::Simulation::must_reach_sometimes).
+    NeverReached(Vec<String>),
+    /// No seed has met these faults: see [`must_occur_sometimes`](super::Simulation::must_occur_sometimes).
+    NeverOccurred(Vec<Fault>),
     /// No seed was given, so a test would test nothing.
     NoSeeds,
     /// The call is only possible in a program of a simulated host.
@@ -130,6 +136,13 @@ impl fmt::Display for Error {
                 let names = names.join(", ");
                 write!(f, "no seed has reached the states of assertions: {names}")
             }
+            ErrorKind::NeverReached(names) => {
+                write!(f, "no seed has evaluated assertions: {}", names.join(", "))
+            }
+            ErrorKind::NeverOccurred(faults) => {
+                let names: Vec<_> = faults.iter().map(|fault| fault.name()).collect();
+                write!(f, "no seed has met faults: {}", names.join(", "))
+            }
             ErrorKind::NoSeeds => f.write_str("there are no seeds"),
             ErrorKind::OutsideOfHost => {
                 f.write_str("this call is only possible in a program of a simulated host")
@@ -157,6 +170,8 @@ impl error::Error for Error {
             | ErrorKind::NoSeeds
             | ErrorKind::NotReached(_)
             | ErrorKind::NeverHeld(_)
+            | ErrorKind::NeverReached(_)
+            | ErrorKind::NeverOccurred(_)
             | ErrorKind::OutsideOfHost
             | ErrorKind::Nested => None,
         }

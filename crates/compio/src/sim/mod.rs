@@ -88,6 +88,7 @@ mod assertions;
 mod builder;
 mod disk;
 mod error;
+mod goals;
 mod here;
 mod network;
 mod outcome;
@@ -111,9 +112,9 @@ pub use self::{
     report::Report,
     seeds::{run_seeds, run_test},
     simulation::Simulation,
-    summary::{AssertionSummary, Summary},
+    summary::{AssertionSummary, FaultSummary, Summary},
 };
 #[doc(inline)]
 pub use compio_driver::os::simulated::{
-    DiskCounts, DiskFaults, NetworkCounts, NetworkFaults, Unsynced,
+    DiskCounts, DiskFaults, Fault, NetworkCounts, NetworkFaults, Unsynced,
 };

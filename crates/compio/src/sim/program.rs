@@ -14,6 +14,7 @@ use std::{
 use compio_driver::os::simulated::{HostId, World};
 use compio_executor::JoinHandle;
 
+use super::report::Operations;
 use crate::runtime::Runtime;
 
 /// The main future of a program.
@@ -36,6 +37,8 @@ pub(super) struct Program {
     /// Makes the host ready.
     waker: Waker,
     running: Option<Running>,
+    /// The operations of the runtimes that have ended.
+    operations: Operations,
 }
 
 struct Running {
@@ -60,6 +63,7 @@ impl Program {
             source,
             waker: world.waker(host),
             running: None,
+            operations: Operations::default(),
         }
     }
 
@@ -122,7 +126,18 @@ impl Program {
     /// Drops the program with its runtime.
     pub(super) fn stop(&mut self, world: &Rc<World>) {
         let _entered = world.enter(self.host);
+        self.operations = self.operations();
         drop(self.running.take());
+    }
+
+    /// The operations over all starts.
+    pub(super) fn operations(&self) -> Operations {
+        let mut operations = self.operations.clone();
+        if let Some(Running { runtime, .. }) = &self.running {
+            let metrics = runtime.metrics();
+            operations.add(|kind| metrics.operations(kind));
+        }
+        operations
     }
 
     /// Drops all that belongs to the user.

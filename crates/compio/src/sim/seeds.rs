@@ -2,7 +2,7 @@
 
 use std::{env, thread, time::Duration};
 
-use super::{Error, ErrorKind, Outcome, Report, Simulation, Summary};
+use super::{Error, ErrorKind, Outcome, Report, Simulation, Summary, goals::Goals};
 
 /// The environment variable with the only seed to run.
 const ONLY: &str = "COMPIO_SIM_SEED";
@@ -33,8 +33,11 @@ const ONLY: &str = "COMPIO_SIM_SEED";
 /// # Errors
 ///
 /// The error of the first run that fails: see [`Simulation::run`]. [`ErrorKind::Failed`] if `build` returns an error.
-/// [`ErrorKind::NoSeeds`] without any seed, and [`ErrorKind::NeverHeld`] if an
-/// [`assert_sometimes`](super::assert_sometimes) was true in no run.
+/// [`ErrorKind::NoSeeds`] without any seed.
+///
+/// Errors of all seeds together, which a seed of the environment variable does not have: [`ErrorKind::NeverHeld`] if an
+/// [`assert_sometimes`](super::assert_sometimes) was true in no run; [`ErrorKind::NeverReached`] and [`ErrorKind::NeverOccurred`] if no
+/// run has reached a required [assertion](Simulation::must_reach_sometimes) or [fault](Simulation::must_occur_sometimes).
 ///
 /// # Panics
 ///
@@ -44,17 +47,18 @@ pub fn run_seeds<O: Outcome>(
     seeds: impl IntoIterator<Item = u64>,
     build: impl Fn(&mut Simulation) -> O,
 ) -> Result<Summary, Error> {
-    let mut summary = Summary::default();
+    let (mut summary, mut goals) = (Summary::default(), Goals::default());
     if let Some(seed) = only() {
-        summary.add(&run(seed, &build)?);
+        summary.add(&run(seed, &build, &mut goals)?);
         return Ok(summary);
     }
     for seed in seeds {
-        summary.add(&run(seed, &build)?);
+        summary.add(&run(seed, &build, &mut goals)?);
     }
     if summary.seeds() == 0 {
         return Err(Error::of_no_run(ErrorKind::NoSeeds));
     }
+    goals.check(&summary).map_err(Error::of_no_run)?;
     let names = summary.never_held();
     if !names.is_empty() {
         return Err(Error::of_no_run(ErrorKind::NeverHeld(names)));
@@ -62,12 +66,17 @@ pub fn run_seeds<O: Outcome>(
     Ok(summary)
 }
 
-fn run<O: Outcome>(seed: u64, build: &impl Fn(&mut Simulation) -> O) -> Result<Report, Error> {
+fn run<O: Outcome>(
+    seed: u64,
+    build: &impl Fn(&mut Simulation) -> O,
+    goals: &mut Goals,
+) -> Result<Report, Error> {
     let mut simulation = Simulation::builder().seed(seed).build();
     let building = Building { seed };
     let built = build(&mut simulation).into_result();
     drop(building);
     built.map_err(|error| Error::new(seed, None, Duration::ZERO, ErrorKind::Failed(error)))?;
+    goals.extend(simulation.take_goals());
     simulation.run()
 }
 

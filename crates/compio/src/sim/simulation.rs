@@ -5,11 +5,14 @@ use std::{collections::BTreeSet, net::IpAddr, ops::RangeInclusive, rc::Rc, time:
 use compio_driver::os::simulated::{AddHostError, Advanced, HostId, World, current};
 
 use super::{
-    Builder, DiskFaults, Error, ErrorKind, NetworkFaults, Outcome, Report, assertions,
+    Builder, DiskFaults, Error, ErrorKind, Fault, NetworkFaults, Outcome, Report, Summary,
+    assertions,
     builder::{OnLine, check_latency},
+    goals::Goals,
     here::{ORDERS, Order},
     outcome::sealed::Outcome as _,
     program::{End, Main, Program, Source},
+    report::Operations,
 };
 
 /// The most polls of one loop at one moment of the virtual time, on average over all hosts, and a number that small simulations may
@@ -32,6 +35,7 @@ pub struct Simulation {
     refused: Option<Error>,
     /// The assertions that must be evaluated.
     must_reach: BTreeSet<String>,
+    goals: Goals,
     on_line: Option<OnLine>,
 }
 
@@ -50,6 +54,7 @@ impl Simulation {
             clients: 0,
             refused: None,
             must_reach: BTreeSet::new(),
+            goals: Goals::default(),
             on_line: None,
         }
     }
@@ -195,6 +200,25 @@ impl Simulation {
         self
     }
 
+    /// Requires that at least one seed of [`run_seeds`](super::run_seeds) evaluates an assertion of this name. It belongs to an assertion
+    /// that not each seed reaches.
+    pub fn must_reach_sometimes(&mut self, assertion: &str) -> &mut Self {
+        self.goals.assertions.insert(assertion.to_owned());
+        self
+    }
+
+    /// Requires that at least one seed of [`run_seeds`](super::run_seeds) meets a fault of this family. Faults with a small chance may
+    /// never occur, though they are set.
+    pub fn must_occur_sometimes(&mut self, fault: Fault) -> &mut Self {
+        self.goals.faults.insert(fault);
+        self
+    }
+
+    /// Takes the goals, for a check over all seeds in the place of this run.
+    pub(super) fn take_goals(&mut self) -> Goals {
+        std::mem::take(&mut self.goals)
+    }
+
     /// The address of a host.
     pub fn address_of(&self, name: &str) -> Option<IpAddr> {
         self.world.find(name).map(|host| self.world.address(host))
@@ -223,10 +247,11 @@ impl Simulation {
         }
         let (of_host, of_all) = POLLS_MAX;
         let polls_max = of_all.max(of_host * self.programs.len());
-        let mut polls = 0;
+        let (mut polls, mut steps) = (0, 0);
         while self.clients > 0 {
             if let Some(host) = self.world.take_ready() {
                 polls += 1;
+                steps += 1;
                 if polls > polls_max {
                     return Err(self.error(Some(host), ErrorKind::Stalled));
                 }
@@ -256,13 +281,26 @@ impl Simulation {
         if !missing.is_empty() {
             return Err(self.error(None, ErrorKind::NotReached(missing)));
         }
-        Ok(Report {
+        let mut operations = Operations::default();
+        for program in &self.programs {
+            let of_host = program.operations();
+            operations.add(|kind| of_host.of(kind));
+        }
+        let report = Report {
             seed: self.seed,
             elapsed: self.world.now(),
             trace_hash: self.world.trace_hash(),
             trace_len: self.world.trace_len(),
+            steps,
             assertions,
-        })
+            operations,
+            faults: self.world.fault_counts(),
+        };
+        let mut summary = Summary::default();
+        summary.add(&report);
+        let checked = self.take_goals().check(&summary);
+        checked.map_err(|kind| self.error(None, kind))?;
+        Ok(report)
     }
 
     /// Passes the lines of the course on, with nothing borrowed.
@@ -318,24 +356,28 @@ impl Simulation {
         let orders = ORDERS.with_borrow_mut(|(_, orders)| std::mem::take(orders));
         for (host, order) in orders {
             match order {
-                Order::Crash => {
-                    self.world.crash(host);
-                    self.stop(host);
-                }
+                Order::Crash => self.crash(host),
                 Order::PowerLoss => {
                     self.world.power_loss(host);
                     self.stop(host);
                 }
                 Order::Restart if self.programs[host].is_client() => {}
                 Order::Restart => {
-                    self.world.crash(host);
-                    self.stop(host);
+                    self.crash(host);
                     self.world.bring_up(host);
                     self.start(host)?;
                 }
             }
         }
         Ok(())
+    }
+
+    /// Kills the program of a host, if it runs.
+    fn crash(&mut self, host: HostId) {
+        if self.programs[host].is_running() {
+            self.world.crash(host);
+            self.stop(host);
+        }
     }
 
     fn error(&self, host: Option<HostId>, kind: ErrorKind) -> Error {

@@ -2,14 +2,18 @@
 
 use std::{collections::BTreeMap, fmt, time::Duration};
 
-use super::{AssertionCounts, Report};
+use super::{AssertionCounts, Fault, Report, report::Operations};
+use crate::metrics::{OpKind, OpStats};
 
 /// The results of [`run_seeds`](super::run_seeds): the sums of all reports, and the numbers of seeds. As text, it is a table.
 #[derive(Debug, Clone, Default)]
 pub struct Summary {
     seeds: u64,
     elapsed: Duration,
+    steps: u64,
     assertions: BTreeMap<String, AssertionSummary>,
+    operations: Operations,
+    faults: BTreeMap<Fault, FaultSummary>,
 }
 
 /// The counts of one assertion over all seeds.
@@ -24,6 +28,18 @@ pub struct AssertionSummary {
     pub held_in: u64,
 }
 
+/// The counts of a family of faults over all seeds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct FaultSummary {
+    /// How often it has occurred.
+    pub occurred: u64,
+    /// The number of seeds in which it has occurred.
+    pub occurred_in: u64,
+    /// The number of seeds in which it was set, with a chance above 0.0 at any time.
+    pub set_in: u64,
+}
+
 impl Summary {
     /// The number of seeds.
     pub fn seeds(&self) -> u64 {
@@ -33,6 +49,28 @@ impl Summary {
     /// The virtual time of all runs together.
     pub fn elapsed(&self) -> Duration {
         self.elapsed
+    }
+
+    /// The steps of all runs together: see [`Report::steps`].
+    pub fn steps(&self) -> u64 {
+        self.steps
+    }
+
+    /// The operations of a kind: see [`Report::operations`].
+    pub fn operations(&self, kind: OpKind) -> OpStats {
+        self.operations.of(kind)
+    }
+
+    /// The counts of a family of faults. `None` if it was set in no run.
+    pub fn fault(&self, fault: Fault) -> Option<FaultSummary> {
+        self.faults.get(&fault).copied()
+    }
+
+    /// The families of faults that were set, with their counts.
+    pub fn faults(&self) -> impl Iterator<Item = (Fault, FaultSummary)> {
+        self.faults
+            .iter()
+            .map(|(fault, summary)| (*fault, *summary))
     }
 
     /// The counts of an assertion. `None` if no seed has evaluated it.
@@ -49,6 +87,14 @@ impl Summary {
     pub(super) fn add(&mut self, report: &Report) {
         self.seeds += 1;
         self.elapsed += report.elapsed;
+        self.steps += report.steps;
+        self.operations.add(|kind| report.operations(kind));
+        for (fault, count) in report.faults() {
+            let sum = self.faults.entry(fault).or_default();
+            sum.occurred += count;
+            sum.occurred_in += u64::from(count > 0);
+            sum.set_in += 1;
+        }
         for (name, counts) in report.assertions() {
             // Most names are known.
             if !self.assertions.contains_key(name) {
@@ -75,8 +121,16 @@ impl Summary {
 
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { seeds, elapsed, .. } = self;
-        write!(f, "seeds: {seeds}, virtual time: {elapsed:?}")?;
+        let Self {
+            seeds,
+            elapsed,
+            steps,
+            ..
+        } = self;
+        write!(
+            f,
+            "seeds: {seeds}, virtual time: {elapsed:?}, steps: {steps}"
+        )?;
         for (name, summary) in &self.assertions {
             let AssertionSummary {
                 counts,
@@ -88,11 +142,33 @@ impl fmt::Display for Summary {
                 held,
                 is_sometimes,
             } = counts;
-            let quantifier = if *is_sometimes { "sometimes" } else { "always" };
+            let kind = if *is_sometimes { "sometimes" } else { "always" };
             write!(
                 f,
-                "\n{quantifier} `{name}`: true {held} of {evaluated} times, in {held_in} of {evaluated_in} seeds"
+                "\n{kind} `{name}`: true {held} of {evaluated} times, in {held_in} of {evaluated_in} seeds"
             )?;
+        }
+        for (fault, summary) in &self.faults {
+            let FaultSummary {
+                occurred,
+                occurred_in,
+                set_in,
+            } = summary;
+            write!(
+                f,
+                "\nfault `{fault}`: {occurred} times, in {occurred_in} of {set_in} seeds"
+            )?;
+        }
+        for &kind in OpKind::ALL {
+            let OpStats {
+                completed, errors, ..
+            } = self.operations(kind);
+            if completed > 0 {
+                write!(
+                    f,
+                    "\noperation `{kind}`: {completed} completed, {errors} with an error"
+                )?;
+            }
         }
         Ok(())
     }

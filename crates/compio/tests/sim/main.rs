@@ -14,6 +14,7 @@ mod flow_control;
 mod isolation;
 mod network_faults;
 mod partitions;
+mod reports;
 mod scale;
 mod seeds;
 mod streams;

@@ -127,7 +127,7 @@ fn summary_has_the_sums_over_all_seeds() {
     assert_eq!(counts("early"), (5, 5, false, (5, 5)));
     assert_eq!(counts("very early"), (10, 6, true, (5, 3)));
     assert_eq!(summary.assertions().count(), 2);
-    let expected = "seeds: 10, virtual time: 10s
+    let expected = "seeds: 10, virtual time: 10s, steps: 20
 always `early`: true 5 of 5 times, in 5 of 5 seeds
 sometimes `very early`: true 6 of 10 times, in 3 of 5 seeds";
     assert_eq!(summary.to_string(), expected);
@@ -173,7 +173,10 @@ fn message_of_a_failure_has_the_command_that_repeats_it() {
     assert!(!is_success && !text.contains("seed 0 runs"), "{text}");
     let (is_success, text) = run(Some("4"));
     assert!(is_success, "{text}");
-    assert!(text.contains("seeds: 1, virtual time: 0ns"), "{text}");
+    assert!(
+        text.contains("seeds: 1, virtual time: 0ns, steps: 1"),
+        "{text}"
+    );
     let (is_success, text) = run(Some("four"));
     assert!(!is_success && text.contains("which is no seed"), "{text}");
 }

@@ -8,6 +8,7 @@
 //! | `calls.rs`, `socket_calls.rs` | the calls of the `Os` seam |
 //! | `descriptors.rs`, `table.rs`, `memory.rs` | numbers of descriptors; objects by number; the memory of requests |
 //! | `network/`, `files/` | sockets; the file system of a host |
+//! | `families.rs` | the families of faults, with their counts |
 //! | `rng.rs`, `trace.rs`, `narration.rs` | random streams; the hash over a run; its text |
 //!
 //! # Dispatch
@@ -28,6 +29,7 @@ pub(crate) mod calls;
 mod descriptors;
 mod drivers;
 mod events;
+mod families;
 mod files;
 mod memory;
 mod narration;
@@ -43,6 +45,7 @@ mod world;
 use std::{cell::RefCell, fmt, io, rc::Rc};
 
 use self::backend::Simulated;
+pub use self::families::Fault;
 pub use self::files::{DiskCounts, DiskFaults, Unsynced};
 pub use self::network::{LinkState, NetworkCounts, NetworkFaults};
 pub use self::world::{AddHostError, Advanced, HostId, Settings, World};

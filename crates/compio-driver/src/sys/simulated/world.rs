@@ -2,7 +2,7 @@
 
 use std::{
     cell::{Cell, RefCell, RefMut},
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fmt,
     net::{IpAddr, Ipv4Addr},
     ops::RangeInclusive,
@@ -16,6 +16,7 @@ use super::{
     descriptors::{Descriptors, Object},
     drivers::Drivers,
     events::{self, Event, EventQueue},
+    families::Fault,
     files::FileSystem,
     network::{End, Network},
     ready::{self, WokenHosts},
@@ -85,6 +86,9 @@ pub(super) struct State {
     pub(super) trace: Trace,
     /// The lines of the course that were not taken, if lines are wanted.
     pub(super) lines: Option<Vec<String>>,
+    /// The families of faults that were set at any time.
+    pub(super) faults_set: BTreeSet<Fault>,
+    pub(super) crashes: u64,
     seed: u64,
 }
 
@@ -122,6 +126,8 @@ impl World {
             ),
             trace: Trace::new(seed),
             lines: None,
+            faults_set: BTreeSet::new(),
+            crashes: 0,
             seed,
         };
         Rc::new(Self {
@@ -303,6 +309,8 @@ impl World {
         let mut state = self.state();
         state.note(Mark::Host, &[host as u64, 3]);
         state.say_of_host(host, "crash");
+        state.crashes += 1;
+        state.faults_set.insert(Fault::Crash);
         state.end_all(host, End::Reset);
         state.hosts[host].has_crashed = true;
     }
@@ -313,6 +321,8 @@ impl World {
         let mut state = self.state();
         state.note(Mark::Host, &[host as u64, 4]);
         state.say_of_host(host, "loss of power");
+        let families = [Fault::PowerLoss, Fault::UnsyncedLoss, Fault::Blocked];
+        state.faults_set.extend(families);
         state.end_all(host, End::Silence);
         let host = &mut state.hosts[host];
         host.is_up = false;

@@ -293,6 +293,10 @@ impl Disk {
 }
 
 impl FileSystem {
+    pub(in crate::sys::simulated) fn disk_counts(&self) -> &DiskCounts {
+        &self.disk.counts
+    }
+
     /// The number of pages that are left, unless there is no limit.
     pub(super) fn free_pages(&self) -> Option<u64> {
         let capacity = self.disk.faults.capacity? / PAGE as u64;
@@ -313,7 +317,9 @@ impl World {
     #[track_caller]
     pub fn set_disk_faults(&self, host: HostId, faults: DiskFaults) {
         faults.check();
-        self.state().hosts[host].files.disk.faults = faults;
+        let mut state = self.state();
+        state.faults_set.extend(faults.families());
+        state.hosts[host].files.disk.faults = faults;
     }
 
     /// The settings of a host's disk.
@@ -328,6 +334,6 @@ impl World {
 
     /// The operations and faults of a host's disk.
     pub fn disk_counts(&self, host: HostId) -> DiskCounts {
-        self.state().hosts[host].files.disk.counts
+        *self.state().hosts[host].files.disk_counts()
     }
 }

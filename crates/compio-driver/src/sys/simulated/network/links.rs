@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, ops::RangeInclusive, time::Duration};
 use super::{Network, NetworkCounts, NetworkFaults, Packet, Signal};
 use crate::sys::simulated::{
     events::Event,
+    families::Fault,
     trace::Mark,
     world::{HostId, State, World},
 };
@@ -108,6 +109,10 @@ impl Links {
 }
 
 impl Network {
+    pub(in crate::sys::simulated) fn counts(&self) -> &NetworkCounts {
+        &self.links.counts
+    }
+
     /// The travel time of a packet without faults.
     pub(super) fn draw_latency(&mut self) -> Duration {
         self.rng.time_in(&self.latency)
@@ -339,7 +344,11 @@ impl World {
 
     /// Changes the state of one direction between two hosts. Between a host and itself it has no effect.
     pub fn set_link(&self, from: HostId, to: HostId, new: LinkState) {
-        self.state().set_link_state(Route { from, to }, new);
+        let mut state = self.state();
+        if new != LinkState::Open {
+            state.faults_set.insert(Fault::Blocked);
+        }
+        state.set_link_state(Route { from, to }, new);
     }
 
     /// Replaces the settings of all links without settings of their own.
@@ -350,7 +359,9 @@ impl World {
     #[track_caller]
     pub fn set_network_faults(&self, faults: NetworkFaults) {
         faults.check();
-        let links = &mut self.state().network.links;
+        let mut state = self.state();
+        state.faults_set.extend(faults.families());
+        let links = &mut state.network.links;
         links.faults = faults;
         links.note_faults();
     }
@@ -367,10 +378,11 @@ impl World {
     /// If a chance is not in 0.0..=1.0, if a range is empty, if the bandwidth is 0, or if the MTU is less than 68.
     #[track_caller]
     pub fn set_link_faults(&self, from: HostId, to: HostId, faults: Option<NetworkFaults>) {
+        let (mut state, route) = (self.state(), Route { from, to });
         if let Some(faults) = &faults {
             faults.check();
+            state.faults_set.extend(faults.families());
         }
-        let (mut state, route) = (self.state(), Route { from, to });
         let now = state.now;
         let links = &mut state.network.links;
         links.all.entry(route).or_default().faults = faults;
@@ -407,7 +419,7 @@ impl World {
 
     /// The packets and the faults since the begin.
     pub fn network_counts(&self) -> NetworkCounts {
-        self.state().network.links.counts
+        *self.state().network.counts()
     }
 }
 
