@@ -27,11 +27,19 @@ pub(super) type Assertions = BTreeMap<String, AssertionCounts>;
 thread_local! {
     /// The assertions of the run on this thread.
     static CURRENT: RefCell<Assertions> = const { RefCell::new(BTreeMap::new()) };
+    /// The name of an `assert_always` that was false. The panic may have ended a task that no other one waits for.
+    static VIOLATED: RefCell<Option<String>> = const { RefCell::new(None) };
 }
 
 /// Takes the counts of the run, for the next one to begin with none.
 pub(super) fn take() -> Assertions {
+    VIOLATED.take();
     CURRENT.take()
+}
+
+/// Takes the name of an `assert_always` that was false.
+pub(super) fn take_violated() -> Option<String> {
+    VIOLATED.take()
 }
 
 /// Those of the names that no assertion has been evaluated for.
@@ -40,8 +48,9 @@ pub(super) fn not_reached(names: &BTreeSet<String>, assertions: &Assertions) -> 
     missing.cloned().collect()
 }
 
+/// Counts an evaluation, in the current host.
 #[track_caller]
-fn count(condition: bool, name: &str, is_sometimes: bool) {
+pub(super) fn count(condition: bool, name: &str, is_sometimes: bool) {
     assert!(current().is_some(), "{}", Error::outside());
     CURRENT.with_borrow_mut(|assertions| {
         // Most calls find their entry.
@@ -57,6 +66,9 @@ fn count(condition: bool, name: &str, is_sometimes: bool) {
 
 /// Panics if the condition is false, and counts the evaluation. So a test can require that it was evaluated at all: see
 /// [`Simulation::must_reach`](super::Simulation::must_reach).
+///
+/// A false condition fails the run with [`Violated`](super::ErrorKind::Violated) in each task, also in one that no other task waits
+/// for.
 ///
 /// ```
 /// use compio::sim::{self, Simulation};
@@ -80,7 +92,10 @@ fn count(condition: bool, name: &str, is_sometimes: bool) {
 #[track_caller]
 pub fn assert_always(condition: bool, name: &str) {
     count(condition, name, false);
-    assert!(condition, "`{name}` does not hold");
+    if !condition {
+        VIOLATED.set(Some(name.to_owned()));
+        panic!("`{name}` does not hold");
+    }
 }
 
 /// Counts whether the condition is true. Over all seeds of [`run_seeds`](super::run_seeds), it has to be true at least once: a

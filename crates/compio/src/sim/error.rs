@@ -27,6 +27,14 @@ pub enum ErrorKind {
     Panic(String),
     /// The program of the host has returned this error.
     Failed(Box<dyn error::Error>),
+    /// An invariant does not hold: an [`assert_always`](super::assert_always) with the name, or an
+    /// [`invariant`](super::Simulation::invariant), which has a reason. The host is the one that has run last.
+    Violated {
+        /// The name.
+        name: String,
+        /// The error or the message of the panic.
+        reason: Option<Box<dyn error::Error>>,
+    },
     /// Two hosts have the same name. `localhost` is taken, too.
     DuplicateHost,
     /// Two hosts have the same address.
@@ -124,6 +132,10 @@ impl fmt::Display for Error {
             ),
             ErrorKind::Panic(message) => write!(f, "the program has panicked: {message}"),
             ErrorKind::Failed(error) => write!(f, "the program has failed: {error}"),
+            ErrorKind::Violated { name, reason } => {
+                write!(f, "`{name}` does not hold")?;
+                reason.iter().try_for_each(|reason| write!(f, ": {reason}"))
+            }
             ErrorKind::DuplicateHost => f.write_str("another host has this name"),
             ErrorKind::DuplicateAddress => f.write_str("another host has the address"),
             ErrorKind::InvalidAddress => f.write_str("a host cannot have this address"),
@@ -158,6 +170,7 @@ impl error::Error for Error {
         match &self.kind {
             ErrorKind::Failed(error) => Some(&**error),
             ErrorKind::Runtime(error) => Some(error),
+            ErrorKind::Violated { reason, .. } => reason.as_deref(),
             ErrorKind::TimeLimit
             | ErrorKind::Deadlock(_)
             | ErrorKind::Stalled

@@ -90,6 +90,7 @@ mod disk;
 mod error;
 mod goals;
 mod here;
+mod invariant;
 mod network;
 mod outcome;
 mod program;

@@ -10,6 +10,7 @@ use super::{
     builder::{OnLine, check_latency},
     goals::Goals,
     here::{ORDERS, Order},
+    invariant::Invariant,
     outcome::sealed::Outcome as _,
     program::{End, Main, Program, Source},
     report::Operations,
@@ -36,6 +37,7 @@ pub struct Simulation {
     /// The assertions that must be evaluated.
     must_reach: BTreeSet<String>,
     goals: Goals,
+    invariants: Vec<Invariant>,
     on_line: Option<OnLine>,
 }
 
@@ -55,6 +57,7 @@ impl Simulation {
             refused: None,
             must_reach: BTreeSet::new(),
             goals: Goals::default(),
+            invariants: Vec::new(),
             on_line: None,
         }
     }
@@ -193,6 +196,46 @@ impl Simulation {
         host
     }
 
+    /// Adds an invariant over the state of several hosts, which the programs share with it by an [`Rc`]. It is checked after each step: after
+    /// the ready tasks of a host have run, so it should be cheap. It does not hold if `check` panics or returns an error.
+    ///
+    /// It counts as an [`assert_always`](super::assert_always) of this name.
+    ///
+    /// ```
+    /// use std::{cell::Cell, rc::Rc};
+    ///
+    /// use compio::sim::{self, Simulation};
+    ///
+    /// fn main() -> Result<(), sim::Error> {
+    ///     let leaders = Rc::new(Cell::new(0));
+    ///     let mut simulation = Simulation::builder().build();
+    ///     for name in ["node-1", "node-2"] {
+    ///         let leaders = Rc::clone(&leaders);
+    ///         simulation.client(name, async move {
+    ///             leaders.set(leaders.get() + 1);
+    ///         });
+    ///     }
+    ///     simulation.invariant("at most one leader", move || {
+    ///         assert!(leaders.get() <= 1, "{} lead", leaders.get());
+    ///     });
+    ///     let error = simulation.run().unwrap_err();
+    ///     let text = "seed 0, virtual time 0ns, host `node-2`: `at most one leader` does not hold: 2 lead";
+    ///     assert_eq!(error.to_string(), text);
+    ///     Ok(())
+    /// }
+    /// ```
+    pub fn invariant<O: Outcome>(
+        &mut self,
+        name: &str,
+        mut check: impl FnMut() -> O + 'static,
+    ) -> &mut Self {
+        self.invariants.push(Invariant {
+            name: name.to_owned(),
+            check: Box::new(move || check().into_result()),
+        });
+        self
+    }
+
     /// Requires that an [`assert_always`](super::assert_always) or [`assert_sometimes`](super::assert_sometimes) of this name is
     /// evaluated in the run. Without an evaluation, the assertion has tested nothing.
     pub fn must_reach(&mut self, assertion: &str) -> &mut Self {
@@ -228,7 +271,8 @@ impl Simulation {
     ///
     /// # Errors
     ///
-    /// See [`ErrorKind`]: the program of a host or client panics or fails; the time limit; a deadlock; an invalid host.
+    /// See [`ErrorKind`]: the program of a host or client panics or fails; an invariant that does not hold; the time limit; a deadlock; an
+    /// invalid host.
     pub fn run(mut self) -> Result<Report, Error> {
         if let Some(error) = self.refused.take() {
             return Err(error);
@@ -255,10 +299,7 @@ impl Simulation {
                 if polls > polls_max {
                     return Err(self.error(Some(host), ErrorKind::Stalled));
                 }
-                let polled = self.poll(host);
-                self.pass_lines();
-                polled?;
-                self.execute_orders()?;
+                self.step(host)?;
                 continue;
             }
             polls = 0;
@@ -325,6 +366,22 @@ impl Simulation {
         let program = &mut self.programs[host];
         self.clients -= usize::from(program.is_client() && program.is_running());
         program.stop(&self.world);
+    }
+
+    /// Runs the ready tasks of a host, and the orders that they give. Checks all invariants afterwards.
+    fn step(&mut self, host: HostId) -> Result<(), Error> {
+        let polled = self.poll(host);
+        self.pass_lines();
+        let executed = polled.and_then(|()| self.execute_orders());
+        // It is the cause of another error.
+        if let Some(name) = assertions::take_violated() {
+            let reason = None;
+            return Err(self.error(Some(host), ErrorKind::Violated { name, reason }));
+        }
+        executed?;
+        let _entered = self.world.enter(host);
+        let checked = self.invariants.iter_mut().try_for_each(Invariant::check);
+        checked.map_err(|kind| self.error(Some(host), kind))
     }
 
     /// Runs the ready tasks of a host.

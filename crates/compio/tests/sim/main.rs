@@ -11,6 +11,7 @@ mod disk_errors;
 mod errors;
 mod files;
 mod flow_control;
+mod invariants;
 mod isolation;
 mod network_faults;
 mod partitions;
