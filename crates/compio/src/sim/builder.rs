@@ -24,6 +24,7 @@ use super::Simulation;
 pub struct Builder {
     settings: Settings,
     time_limit: Duration,
+    step_limit: u64,
     on_line: Option<OnLine>,
 }
 
@@ -45,6 +46,7 @@ impl Builder {
         Self {
             settings,
             time_limit: Duration::from_secs(24 * 3600),
+            step_limit: u64::MAX,
             on_line: None,
         }
     }
@@ -74,6 +76,14 @@ impl Builder {
         self
     }
 
+    /// The number of steps after which a run fails: each runs the ready tasks of one host. Without a limit by default.
+    ///
+    /// It bounds the real time of a run, and a seed fails in each run or in none.
+    pub fn step_limit(mut self, limit: u64) -> Self {
+        self.step_limit = limit;
+        self
+    }
+
     /// Code that gets the course of the run as text: a line with the virtual time for each request of a host, its result, and each
     /// packet at its arrival. Numbers such as `#3` stand for handles. Two runs with one seed give the same lines, so that a
     /// comparison finds the first effect of chance that no seed determines.
@@ -98,7 +108,7 @@ impl Builder {
     pub fn build(self) -> Simulation {
         let seed = self.settings.seed;
         let world = World::new(self.settings);
-        let mut simulation = Simulation::new(world, seed, self.time_limit);
+        let mut simulation = Simulation::new(world, seed, self.time_limit, self.step_limit);
         if let Some(OnLine(code)) = self.on_line {
             simulation.on_line(code);
         }

@@ -19,6 +19,11 @@ pub struct Error {
 pub enum ErrorKind {
     /// Clients were still running at the [time limit](super::Builder::time_limit).
     TimeLimit,
+    /// The run has taken more steps than the [limit](super::Builder::step_limit).
+    StepLimit,
+    /// The programs have not recovered: these clients were still running at the end of the
+    /// [calm phase](super::Simulation::calm_after).
+    NoRecovery(Vec<String>),
     /// No task is ready and no event is to come, but these clients wait.
     Deadlock(Vec<String>),
     /// The tasks of a host are ready again and again, and the clock stands still.
@@ -122,6 +127,14 @@ impl fmt::Display for Error {
             ErrorKind::TimeLimit => {
                 f.write_str("the time limit is over before all clients have ended")
             }
+            ErrorKind::StepLimit => {
+                f.write_str("the limit of steps is reached before all clients have ended")
+            }
+            ErrorKind::NoRecovery(clients) => write!(
+                f,
+                "no recovery: all faults have ended, but these clients have not: {}",
+                clients.join(", ")
+            ),
             ErrorKind::Deadlock(clients) => write!(
                 f,
                 "a deadlock: no task is ready and no event is to come, but these clients wait: {}",
@@ -172,6 +185,8 @@ impl error::Error for Error {
             ErrorKind::Runtime(error) => Some(error),
             ErrorKind::Violated { reason, .. } => reason.as_deref(),
             ErrorKind::TimeLimit
+            | ErrorKind::StepLimit
+            | ErrorKind::NoRecovery(_)
             | ErrorKind::Deadlock(_)
             | ErrorKind::Stalled
             | ErrorKind::Panic(_)

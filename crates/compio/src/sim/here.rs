@@ -108,7 +108,7 @@ pub fn host_name() -> Option<String> {
 /// Kills the program of a host, as the end of its process. Its connections are reset. Its files stay as they are. A client that
 /// was killed counts as ended.
 ///
-/// It happens after the current poll of the calling task.
+/// It happens after the current poll of the calling task. In the [calm phase](super::Simulation::calm_after) it has no effect.
 ///
 /// # Errors
 ///
@@ -120,7 +120,7 @@ pub fn crash(host: &str) -> Result<(), Error> {
 /// Ends a host without a word to its peers. Content without a sync of the file, and names without a sync of their directory, are
 /// lost, kept or torn: see [`disk`](super::disk()). Until a [`restart`] the host answers no packets.
 ///
-/// It happens after the current poll of the calling task.
+/// It happens after the current poll of the calling task. In the [calm phase](super::Simulation::calm_after) it has no effect.
 ///
 /// # Errors
 ///
@@ -132,7 +132,8 @@ pub fn power_loss(host: &str) -> Result<(), Error> {
 /// Starts the program of a host again, with its files. A running program is killed first, as by [`crash`]. Clients do not start
 /// again: this has no effect on them.
 ///
-/// It happens after the current poll of the calling task.
+/// It happens after the current poll of the calling task. In the [calm phase](super::Simulation::calm_after), it starts only a program
+/// that has ended.
 ///
 /// # Errors
 ///

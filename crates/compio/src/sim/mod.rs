@@ -57,7 +57,8 @@
 //!
 //! `#[compio::test(sim, seeds = 200)]` runs a test with each of many seeds, and so does [`run_seeds`]. The message of a seed that
 //! fails has the command that repeats it. [`assert_always`] and [`assert_sometimes`] count their evaluations, so that a test can
-//! require that it has reached the states which it is about.
+//! require that it has reached the states which it is about. [`Report`] and [`Summary`] have them, with operations and faults.
+//! [`Simulation::invariant`] checks the state of all hosts after each step.
 //!
 //! ```
 //! use compio::{
@@ -72,6 +73,11 @@
 //!     });
 //! }
 //! ```
+//!
+//! # Recovery
+//!
+//! [`Simulation::restart_policy`] restarts a program after a failure. [`Simulation::calm_after`] ends all faults at a virtual time: the
+//! programs have to recover by themselves from then on.
 //!
 //! # Limits
 //!
@@ -94,6 +100,7 @@ mod invariant;
 mod network;
 mod outcome;
 mod program;
+mod recovery;
 mod report;
 mod seeds;
 mod simulation;
@@ -110,6 +117,7 @@ pub use self::{
         repair_oneway,
     },
     outcome::Outcome,
+    recovery::{Restart, is_calm},
     report::Report,
     seeds::{run_seeds, run_test},
     simulation::Simulation,

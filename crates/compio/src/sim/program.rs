@@ -14,7 +14,7 @@ use std::{
 use compio_driver::os::simulated::{HostId, World};
 use compio_executor::JoinHandle;
 
-use super::report::Operations;
+use super::{Restart, report::Operations};
 use crate::runtime::Runtime;
 
 /// The main future of a program.
@@ -37,6 +37,11 @@ pub(super) struct Program {
     /// Makes the host ready.
     waker: Waker,
     running: Option<Running>,
+    /// Whether it was killed, and its host has not been started since.
+    pub(super) is_down: bool,
+    pub(super) restart: Option<Restart>,
+    /// The time of its planned restart.
+    pub(super) restart_at: Option<Duration>,
     /// The operations of the runtimes that have ended.
     operations: Operations,
 }
@@ -63,6 +68,9 @@ impl Program {
             source,
             waker: world.waker(host),
             running: None,
+            is_down: false,
+            restart: None,
+            restart_at: None,
             operations: Operations::default(),
         }
     }
@@ -73,6 +81,8 @@ impl Program {
 
     /// Starts the program. It does not start again if it is a client.
     pub(super) fn start(&mut self, world: &Rc<World>) -> io::Result<()> {
+        self.is_down = false;
+        self.restart_at = None;
         let _entered = world.enter(self.host);
         let runtime = Runtime::new()?;
         let main = match &mut self.source {
@@ -128,6 +138,13 @@ impl Program {
         let _entered = world.enter(self.host);
         self.operations = self.operations();
         drop(self.running.take());
+    }
+
+    /// Drops the program of a host that was killed.
+    pub(super) fn kill(&mut self, world: &Rc<World>) {
+        self.stop(world);
+        self.is_down = !self.is_client();
+        self.restart_at = None;
     }
 
     /// The operations over all starts.

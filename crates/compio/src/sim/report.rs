@@ -19,6 +19,8 @@ pub struct Report {
     pub(super) assertions: Assertions,
     pub(super) operations: Operations,
     pub(super) faults: BTreeMap<Fault, u64>,
+    pub(super) restarts: u64,
+    pub(super) recovery: Option<Duration>,
 }
 
 /// The operations of several runtimes, by kind.
@@ -82,6 +84,17 @@ impl Report {
     /// The families of faults that were set, and how often they have occurred.
     pub fn faults(&self) -> impl Iterator<Item = (Fault, u64)> {
         self.faults.iter().map(|(fault, count)| (*fault, *count))
+    }
+
+    /// The number of restarts by a [policy](super::Simulation::restart_policy).
+    pub fn restarts(&self) -> u64 {
+        self.restarts
+    }
+
+    /// The time from the begin of the [calm phase](super::Simulation::calm_after) to the end of the last client. `None` if all
+    /// clients have ended before.
+    pub fn recovery(&self) -> Option<Duration> {
+        self.recovery
     }
 
     /// The counts of an assertion: see [`assert_always`](super::assert_always) and

@@ -13,6 +13,7 @@ use super::{
     invariant::Invariant,
     outcome::sealed::Outcome as _,
     program::{End, Main, Program, Source},
+    recovery::{Alarm, Calm},
     report::Operations,
 };
 
@@ -25,13 +26,17 @@ const POLLS_MAX: (usize, usize) = (1000, 100_000);
 /// Dropping it drops all programs.
 #[derive(Debug)]
 pub struct Simulation {
-    world: Rc<World>,
+    pub(super) world: Rc<World>,
     seed: u64,
     time_limit: Duration,
+    step_limit: u64,
     /// By the ID of the host.
-    programs: Vec<Program>,
+    pub(super) programs: Vec<Program>,
     /// The number of clients that run.
     clients: usize,
+    pub(super) alarms: BTreeSet<(Duration, Alarm)>,
+    pub(super) restarts: u64,
+    pub(super) calm: Option<Calm>,
     /// The first error of a call that returns none.
     refused: Option<Error>,
     /// The assertions that must be evaluated.
@@ -47,13 +52,17 @@ impl Simulation {
         Builder::new()
     }
 
-    pub(super) fn new(world: Rc<World>, seed: u64, time_limit: Duration) -> Self {
+    pub(super) fn new(world: Rc<World>, seed: u64, time_limit: Duration, step_limit: u64) -> Self {
         Self {
             world,
             seed,
             time_limit,
+            step_limit,
             programs: Vec::new(),
             clients: 0,
+            alarms: BTreeSet::new(),
+            restarts: 0,
+            calm: None,
             refused: None,
             must_reach: BTreeSet::new(),
             goals: Goals::default(),
@@ -82,6 +91,12 @@ impl Simulation {
     /// As [`Builder::time_limit`], for tests that do not make the simulation.
     pub fn set_time_limit(&mut self, limit: Duration) -> &mut Self {
         self.time_limit = limit;
+        self
+    }
+
+    /// As [`Builder::step_limit`], for tests that do not make the simulation.
+    pub fn set_step_limit(&mut self, limit: u64) -> &mut Self {
+        self.step_limit = limit;
         self
     }
 
@@ -186,7 +201,7 @@ impl Simulation {
     }
 
     /// The host of this name. The name of no host is the error of the run.
-    fn find(&mut self, name: &str) -> Option<HostId> {
+    pub(super) fn find(&mut self, name: &str) -> Option<HostId> {
         let host = self.world.find(name);
         if host.is_none() {
             let (name, kind) = (Some(name.to_owned()), ErrorKind::UnknownHost);
@@ -271,7 +286,7 @@ impl Simulation {
     ///
     /// # Errors
     ///
-    /// See [`ErrorKind`]: the program of a host or client panics or fails; an invariant that does not hold; the time limit; a deadlock; an
+    /// See [`ErrorKind`]: the program of a host or client panics or fails; an invariant that does not hold; a limit; a deadlock; an
     /// invalid host.
     pub fn run(mut self) -> Result<Report, Error> {
         if let Some(error) = self.refused.take() {
@@ -286,6 +301,9 @@ impl Simulation {
         ORDERS.set((self.seed, Vec::new()));
         // Those of a run that has failed.
         drop(assertions::take());
+        if let Some((begin, _)) = self.calm_times() {
+            self.alarms.insert((begin, Alarm::Calm));
+        }
         for index in 0..self.programs.len() {
             self.start(index)?;
         }
@@ -293,29 +311,20 @@ impl Simulation {
         let polls_max = of_all.max(of_host * self.programs.len());
         let (mut polls, mut steps) = (0, 0);
         while self.clients > 0 {
-            if let Some(host) = self.world.take_ready() {
-                polls += 1;
-                steps += 1;
-                if polls > polls_max {
-                    return Err(self.error(Some(host), ErrorKind::Stalled));
-                }
-                self.step(host)?;
+            let Some(host) = self.world.take_ready() else {
+                polls = 0;
+                self.advance()?;
                 continue;
+            };
+            polls += 1;
+            steps += 1;
+            if polls > polls_max {
+                return Err(self.error(Some(host), ErrorKind::Stalled));
             }
-            polls = 0;
-            let advanced = self.world.advance(self.time_limit);
-            self.pass_lines();
-            match advanced {
-                Advanced::Event => {}
-                Advanced::Limit => return Err(self.error(None, ErrorKind::TimeLimit)),
-                Advanced::Nothing => {
-                    let waiting = self.programs.iter();
-                    let waiting =
-                        waiting.filter(|program| program.is_client() && program.is_running());
-                    let names = waiting.map(|program| program.name.clone()).collect();
-                    return Err(self.error(None, ErrorKind::Deadlock(names)));
-                }
+            if steps > self.step_limit {
+                return Err(self.error(Some(host), ErrorKind::StepLimit));
             }
+            self.step(host)?;
         }
         let assertions = assertions::take();
         let missing = assertions::not_reached(&self.must_reach, &assertions);
@@ -336,12 +345,50 @@ impl Simulation {
             assertions,
             operations,
             faults: self.world.fault_counts(),
+            restarts: self.restarts,
+            recovery: self.recovery(),
         };
         let mut summary = Summary::default();
         summary.add(&report);
         let checked = self.take_goals().check(&summary);
         checked.map_err(|kind| self.error(None, kind))?;
         Ok(report)
+    }
+
+    /// Moves the clock to the next event of the world, or executes the next event of the simulation.
+    fn advance(&mut self) -> Result<(), Error> {
+        let times = self.calm_times().filter(|_| self.world.is_calm());
+        let recovery_limit = times.map_or(Duration::MAX, |(_, end)| end);
+        let limit = self.time_limit.min(recovery_limit);
+        let alarm = self.alarms.first().copied();
+        let alarm = alarm.filter(|(at, _)| *at <= limit);
+        let until = alarm.map_or(limit, |(at, _)| at);
+        let advanced = self.world.advance(until);
+        self.pass_lines();
+        let kind = match advanced {
+            Advanced::Event => return Ok(()),
+            Advanced::Nothing if self.alarms.is_empty() => ErrorKind::Deadlock(self.waiting()),
+            Advanced::Nothing | Advanced::Limit => {
+                self.world.move_to(until);
+                if let Some((_, alarm)) = alarm {
+                    self.alarms.pop_first();
+                    return self.execute_alarm(alarm);
+                }
+                if recovery_limit < self.time_limit {
+                    ErrorKind::NoRecovery(self.waiting())
+                } else {
+                    ErrorKind::TimeLimit
+                }
+            }
+        };
+        Err(self.error(None, kind))
+    }
+
+    /// The names of the clients that have not ended.
+    fn waiting(&self) -> Vec<String> {
+        let programs = self.programs.iter();
+        let waiting = programs.filter(|program| program.is_client() && program.is_running());
+        waiting.map(|program| program.name.clone()).collect()
     }
 
     /// Passes the lines of the course on, with nothing borrowed.
@@ -363,9 +410,18 @@ impl Simulation {
     }
 
     fn stop(&mut self, host: HostId) {
-        let program = &mut self.programs[host];
+        self.forget_client(host);
+        self.programs[host].stop(&self.world);
+    }
+
+    fn kill(&mut self, host: HostId) {
+        self.forget_client(host);
+        self.programs[host].kill(&self.world);
+    }
+
+    fn forget_client(&mut self, host: HostId) {
+        let program = &self.programs[host];
         self.clients -= usize::from(program.is_client() && program.is_running());
-        program.stop(&self.world);
     }
 
     /// Runs the ready tasks of a host, and the orders that they give. Checks all invariants afterwards.
@@ -397,13 +453,15 @@ impl Simulation {
                 self.world.wake_after(host, timeout);
                 return Ok(());
             }
-            Ok(Err(End::Finished)) => {
-                self.stop(host);
-                self.world.exit(host);
-                return Ok(());
-            }
-            Ok(Err(End::Failed(error))) => ErrorKind::Failed(error),
-            Ok(Err(End::Panicked(message))) => ErrorKind::Panic(message),
+            Ok(Err(end)) => match self.plan_restart(host, end) {
+                Ok(()) | Err(End::Finished) => {
+                    self.stop(host);
+                    self.world.exit(host);
+                    return Ok(());
+                }
+                Err(End::Failed(error)) => ErrorKind::Failed(error),
+                Err(End::Panicked(message)) => ErrorKind::Panic(message),
+            },
             Err(error) => ErrorKind::Runtime(error),
         };
         Err(self.error(Some(host), kind))
@@ -412,17 +470,21 @@ impl Simulation {
     fn execute_orders(&mut self) -> Result<(), Error> {
         let orders = ORDERS.with_borrow_mut(|(_, orders)| std::mem::take(orders));
         for (host, order) in orders {
+            let is_calm = self.world.is_calm();
+            let is_running = self.programs[host].is_running();
             match order {
+                Order::Crash | Order::PowerLoss if is_calm => {}
+                // A program that has ended by itself may start again.
+                Order::Restart if is_calm && (is_running || !self.is_in_core(host)) => {}
                 Order::Crash => self.crash(host),
                 Order::PowerLoss => {
                     self.world.power_loss(host);
-                    self.stop(host);
+                    self.kill(host);
                 }
                 Order::Restart if self.programs[host].is_client() => {}
                 Order::Restart => {
                     self.crash(host);
-                    self.world.bring_up(host);
-                    self.start(host)?;
+                    self.bring_up(host)?;
                 }
             }
         }
@@ -433,8 +495,14 @@ impl Simulation {
     fn crash(&mut self, host: HostId) {
         if self.programs[host].is_running() {
             self.world.crash(host);
-            self.stop(host);
+            self.kill(host);
         }
+    }
+
+    /// Starts a host and its program.
+    pub(super) fn bring_up(&mut self, host: HostId) -> Result<(), Error> {
+        self.world.bring_up(host);
+        self.start(host)
     }
 
     fn error(&self, host: Option<HostId>, kind: ErrorKind) -> Error {

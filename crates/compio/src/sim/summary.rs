@@ -14,6 +14,9 @@ pub struct Summary {
     assertions: BTreeMap<String, AssertionSummary>,
     operations: Operations,
     faults: BTreeMap<Fault, FaultSummary>,
+    restarts: u64,
+    calm_in: u64,
+    longest_recovery: Duration,
 }
 
 /// The counts of one assertion over all seeds.
@@ -73,6 +76,21 @@ impl Summary {
             .map(|(fault, summary)| (*fault, *summary))
     }
 
+    /// The restarts of all runs together: see [`Report::restarts`].
+    pub fn restarts(&self) -> u64 {
+        self.restarts
+    }
+
+    /// The number of seeds whose [calm phase](super::Simulation::calm_after) has begun before all clients have ended.
+    pub fn calm_in(&self) -> u64 {
+        self.calm_in
+    }
+
+    /// The longest [recovery](Report::recovery).
+    pub fn longest_recovery(&self) -> Duration {
+        self.longest_recovery
+    }
+
     /// The counts of an assertion. `None` if no seed has evaluated it.
     pub fn assertion(&self, name: &str) -> Option<AssertionSummary> {
         self.assertions.get(name).copied()
@@ -89,6 +107,11 @@ impl Summary {
         self.elapsed += report.elapsed;
         self.steps += report.steps;
         self.operations.add(|kind| report.operations(kind));
+        self.restarts += report.restarts;
+        if let Some(recovery) = report.recovery {
+            self.calm_in += 1;
+            self.longest_recovery = self.longest_recovery.max(recovery);
+        }
         for (fault, count) in report.faults() {
             let sum = self.faults.entry(fault).or_default();
             sum.occurred += count;
@@ -125,12 +148,24 @@ impl fmt::Display for Summary {
             seeds,
             elapsed,
             steps,
+            restarts,
+            calm_in,
+            longest_recovery,
             ..
         } = self;
         write!(
             f,
             "seeds: {seeds}, virtual time: {elapsed:?}, steps: {steps}"
         )?;
+        if *restarts > 0 {
+            write!(f, "\nrestarts: {restarts}")?;
+        }
+        if *calm_in > 0 {
+            write!(
+                f,
+                "\ncalm phases: {calm_in}, longest recovery: {longest_recovery:?}"
+            )?;
+        }
         for (name, summary) in &self.assertions {
             let AssertionSummary {
                 counts,

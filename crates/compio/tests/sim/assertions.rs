@@ -64,6 +64,8 @@ fn required_assertion_without_an_evaluation_fails_the_run() {
         matches!(error.kind(), ErrorKind::NotReached(names) if names == &["leader"]),
         "{error}"
     );
+    let text = "seed 0, virtual time 0ns: assertions were not evaluated: leader";
+    assert_eq!(error.to_string(), text);
 }
 
 #[test]

@@ -22,7 +22,10 @@ fn check(error: &Error, kind: &str, host: Option<&str>, at: Duration) {
     assert_eq!(error.host(), host);
     assert_eq!(error.seed(), Some(42));
     assert_eq!(error.at(), at);
-    assert!(error.to_string().contains("seed 42"), "{error}");
+    let of_host = host.map(|host| format!(", host `{host}`"));
+    let of_host = of_host.unwrap_or_default();
+    let begin = format!("seed 42, virtual time {at:?}{of_host}: ");
+    assert!(error.to_string().starts_with(&begin), "{error}");
 }
 
 #[test]
@@ -73,6 +76,10 @@ fn deadlock_names_the_clients() {
         None,
         Duration::from_secs(1),
     );
+    assert!(
+        error.to_string().ends_with("these clients wait: client"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -83,6 +90,29 @@ fn busy_task_is_an_error() {
         }
     });
     check(&error, "Stalled", Some("client"), Duration::ZERO);
+}
+
+#[test]
+fn step_limit_is_an_error() {
+    let sleeps = |limit| {
+        let mut simulation = Simulation::builder().seed(42).step_limit(limit).build();
+        simulation.client("client", async {
+            for _ in 0..10 {
+                time::sleep(Duration::from_secs(1)).await;
+            }
+        });
+        simulation.run()
+    };
+    let steps = sleeps(u64::MAX).unwrap().steps();
+    assert_eq!(sleeps(steps).unwrap().steps(), steps);
+    let error = sleeps(steps - 1).unwrap_err();
+    check(&error, "StepLimit", Some("client"), Duration::from_secs(10));
+    let mut simulation = Simulation::builder().seed(42).build();
+    simulation.set_step_limit(1).client("client", async {
+        time::sleep(Duration::from_secs(1)).await;
+    });
+    let error = simulation.run().unwrap_err();
+    check(&error, "StepLimit", Some("client"), Duration::from_secs(1));
 }
 
 #[test]
@@ -147,6 +177,10 @@ fn run_inner(code: impl FnOnce() + 'static) {
 fn use_outside_of_a_host_is_an_error() {
     let error = sim::crash("a").unwrap_err();
     assert!(matches!(error.kind(), ErrorKind::OutsideOfHost));
+    // There is no run, so there is no seed.
+    assert_eq!((error.seed(), error.host()), (None, None));
+    let text = "this call is only possible in a program of a simulated host";
+    assert_eq!(error.to_string(), text);
     assert_eq!(sim::elapsed(), None);
     assert_eq!(sim::host_name(), None);
 }

@@ -123,7 +123,7 @@ fn false_assertion_of_a_detached_task_fails_the_run() {
         .detach();
         std::future::pending::<()>().await
     });
-    simulation.client("client", sleep(Duration::from_secs(2)));
+    simulation.client("client", async { sleep(Duration::from_secs(2)).await });
     let error = simulation.run().unwrap_err();
     let text = "seed 5, virtual time 1s, host `server`: `no byte is lost` does not hold";
     assert_eq!(error.to_string(), text);

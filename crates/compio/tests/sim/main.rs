@@ -15,6 +15,7 @@ mod invariants;
 mod isolation;
 mod network_faults;
 mod partitions;
+mod recovery;
 mod reports;
 mod scale;
 mod seeds;

@@ -88,6 +88,8 @@ pub(super) struct State {
     pub(super) lines: Option<Vec<String>>,
     /// The families of faults that were set at any time.
     pub(super) faults_set: BTreeSet<Fault>,
+    /// Whether the calm phase has begun, in which no fault is set.
+    pub(super) is_calm: bool,
     pub(super) crashes: u64,
     seed: u64,
 }
@@ -99,6 +101,8 @@ pub(super) struct Host {
     /// The source of its ephemeral ports.
     pub(super) next_port: u16,
     rng: Rng,
+    /// The random numbers of its service manager.
+    manager_rng: Rng,
     /// The moment for which its loop wants to be woken.
     wake_at: Option<Duration>,
     /// Whether it answers packets.
@@ -127,6 +131,7 @@ impl World {
             trace: Trace::new(seed),
             lines: None,
             faults_set: BTreeSet::new(),
+            is_calm: false,
             crashes: 0,
             seed,
         };
@@ -161,6 +166,7 @@ impl World {
             ),
             next_port: 0,
             rng: Rng::of_name(state.seed, name),
+            manager_rng: Rng::of_name(state.seed, &format!("{name}\0manager")),
             wake_at: None,
             is_up: true,
             has_crashed: false,
@@ -259,6 +265,18 @@ impl World {
         }
     }
 
+    /// The time from the end of a program to its restart by a service manager, in this range.
+    pub fn draw_restart_delay(&self, host: HostId, range: &RangeInclusive<Duration>) -> Duration {
+        self.state().hosts[host].manager_rng.time_in(range)
+    }
+
+    /// Moves the clock on to this moment. There is no event before it.
+    pub fn move_to(&self, moment: Duration) {
+        let mut state = self.state();
+        state.now = state.now.max(moment);
+        self.now.set(state.now);
+    }
+
     /// Moves the clock to the next event, and executes it. The clock does not pass `limit`.
     pub fn advance(&self, limit: Duration) -> Advanced {
         let mut state = self.state();
@@ -274,8 +292,8 @@ impl World {
                 continue;
             }
             if at > limit {
-                state.now = state.now.max(limit);
-                self.now.set(state.now);
+                drop(state);
+                self.move_to(limit);
                 return Advanced::Limit;
             }
             let Some(event) = state.events.take_first() else {
@@ -338,6 +356,27 @@ impl World {
         let host = &mut state.hosts[host];
         host.is_up = true;
         host.has_crashed = false;
+    }
+
+    /// Begins the calm phase: ends all faults of disks and links, and ignores the calls that set others. Hosts outside of the core are cut
+    /// off, and keep the faults of their disks.
+    pub fn begin_calm(&self, is_in_core: impl Fn(HostId) -> bool) {
+        let mut state = self.state();
+        state.say(|_| "the calm phase begins".to_owned());
+        state.is_calm = true;
+        state.calm_network();
+        for host in 0..state.hosts.len() {
+            if is_in_core(host) {
+                state.hosts[host].files.calm_disk();
+            } else {
+                state.isolate(host);
+            }
+        }
+    }
+
+    /// Whether the calm phase has begun.
+    pub fn is_calm(&self) -> bool {
+        self.state().is_calm
     }
 
     pub(super) fn state(&self) -> RefMut<'_, State> {

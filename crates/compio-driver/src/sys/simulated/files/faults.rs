@@ -293,6 +293,11 @@ impl Disk {
 }
 
 impl FileSystem {
+    /// Ends all faults. Bad sectors and flipped bits stay.
+    pub(in crate::sys::simulated) fn calm_disk(&mut self) {
+        self.disk.faults = DiskFaults::default();
+    }
+
     pub(in crate::sys::simulated) fn disk_counts(&self) -> &DiskCounts {
         &self.disk.counts
     }
@@ -318,8 +323,10 @@ impl World {
     pub fn set_disk_faults(&self, host: HostId, faults: DiskFaults) {
         faults.check();
         let mut state = self.state();
-        state.faults_set.extend(faults.families());
-        state.hosts[host].files.disk.faults = faults;
+        if !state.is_calm {
+            state.faults_set.extend(faults.families());
+            state.hosts[host].files.disk.faults = faults;
+        }
     }
 
     /// The settings of a host's disk.

@@ -334,6 +334,30 @@ impl State {
         }
         self.network.links.note_faults();
     }
+
+    /// Opens all links, and removes all faults.
+    pub(in crate::sys::simulated) fn calm_network(&mut self) {
+        let routes: Vec<Route> = self.network.links.all.keys().copied().collect();
+        for route in routes {
+            self.set_link_state(route, LinkState::Open);
+        }
+        let links = &mut self.network.links;
+        links.all.clear();
+        links.faults = NetworkFaults::default();
+        links.note_faults();
+    }
+
+    /// Cuts all links of a host.
+    pub(in crate::sys::simulated) fn isolate(&mut self, host: HostId) {
+        for other in 0..self.hosts.len() {
+            let route = Route {
+                from: host,
+                to: other,
+            };
+            self.set_link_state(route, LinkState::Partitioned);
+            self.set_link_state(route.reversed(), LinkState::Partitioned);
+        }
+    }
 }
 
 impl World {
@@ -345,6 +369,9 @@ impl World {
     /// Changes the state of one direction between two hosts. Between a host and itself it has no effect.
     pub fn set_link(&self, from: HostId, to: HostId, new: LinkState) {
         let mut state = self.state();
+        if state.is_calm {
+            return;
+        }
         if new != LinkState::Open {
             state.faults_set.insert(Fault::Blocked);
         }
@@ -360,6 +387,9 @@ impl World {
     pub fn set_network_faults(&self, faults: NetworkFaults) {
         faults.check();
         let mut state = self.state();
+        if state.is_calm {
+            return;
+        }
         state.faults_set.extend(faults.families());
         let links = &mut state.network.links;
         links.faults = faults;
@@ -378,11 +408,15 @@ impl World {
     /// If a chance is not in 0.0..=1.0, if a range is empty, if the bandwidth is 0, or if the MTU is less than 68.
     #[track_caller]
     pub fn set_link_faults(&self, from: HostId, to: HostId, faults: Option<NetworkFaults>) {
-        let (mut state, route) = (self.state(), Route { from, to });
         if let Some(faults) = &faults {
             faults.check();
-            state.faults_set.extend(faults.families());
         }
+        let (mut state, route) = (self.state(), Route { from, to });
+        if state.is_calm {
+            return;
+        }
+        let families = faults.iter().flat_map(NetworkFaults::families);
+        state.faults_set.extend(families);
         let now = state.now;
         let links = &mut state.network.links;
         links.all.entry(route).or_default().faults = faults;
@@ -407,14 +441,9 @@ impl World {
     /// Opens all links, and removes all faults.
     pub fn calm_network(&self) {
         let mut state = self.state();
-        let routes: Vec<Route> = state.network.links.all.keys().copied().collect();
-        for route in routes {
-            state.set_link_state(route, LinkState::Open);
+        if !state.is_calm {
+            state.calm_network();
         }
-        let links = &mut state.network.links;
-        links.all.clear();
-        links.faults = NetworkFaults::default();
-        links.note_faults();
     }
 
     /// The packets and the faults since the begin.
