@@ -196,8 +196,8 @@ pub mod os {
     #[doc(hidden)]
     pub mod simulated {
         pub use crate::sys::simulated::{
-            AddHostError, Advanced, DiskCounts, DiskFaults, EnteredHost, Fault, HostId, LinkState,
-            NetworkCounts, NetworkFaults, Settings, Unsynced, World, current,
+            AddHostError, Advanced, ClockFaults, DiskCounts, DiskFaults, EnteredHost, Fault,
+            HostId, LinkState, NetworkCounts, NetworkFaults, Settings, Unsynced, World, current,
         };
     }
 

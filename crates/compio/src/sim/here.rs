@@ -95,7 +95,7 @@ impl Rng {
     }
 }
 
-/// The virtual time since the begin of the simulation. `None` outside of a simulated host.
+/// The true virtual time since the begin of the simulation: no clock of a host changes it. `None` outside of a simulated host.
 pub fn elapsed() -> Option<Duration> {
     current().map(|(world, _)| world.now())
 }

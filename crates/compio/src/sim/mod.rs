@@ -45,8 +45,8 @@
 //! # Time
 //!
 //! The clock stands still while a task of any host is ready. Otherwise it moves to the next event: a timer, or the
-//! arrival of a packet. [`time::now`](crate::time::now) reads it. `Instant::now` and `SystemTime::now` of std read
-//! the real clock.
+//! arrival of a packet. [`time::now`](crate::time::now) and [`system_time`] read it. `Instant::now` and `SystemTime::now` of std
+//! read the real clock. The clocks of a host may be off: see [`clock`](clock()).
 //!
 //! # Blocking work
 //!
@@ -92,6 +92,7 @@
 
 mod assertions;
 mod builder;
+mod clock;
 mod disk;
 mod error;
 mod goals;
@@ -109,6 +110,7 @@ mod summary;
 pub use self::{
     assertions::{AssertionCounts, assert_always, assert_sometimes},
     builder::Builder,
+    clock::{Clock, clock, system_time},
     disk::{Disk, disk},
     error::{Error, ErrorKind},
     here::{Rng, crash, elapsed, host_name, power_loss, restart, rng},
@@ -125,5 +127,5 @@ pub use self::{
 };
 #[doc(inline)]
 pub use compio_driver::os::simulated::{
-    DiskCounts, DiskFaults, Fault, NetworkCounts, NetworkFaults, Unsynced,
+    ClockFaults, DiskCounts, DiskFaults, Fault, NetworkCounts, NetworkFaults, Unsynced,
 };

@@ -5,8 +5,8 @@ use std::{collections::BTreeSet, net::IpAddr, ops::RangeInclusive, rc::Rc, time:
 use compio_driver::os::simulated::{AddHostError, Advanced, HostId, World, current};
 
 use super::{
-    Builder, DiskFaults, Error, ErrorKind, Fault, NetworkFaults, Outcome, Report, Summary,
-    assertions,
+    Builder, ClockFaults, DiskFaults, Error, ErrorKind, Fault, NetworkFaults, Outcome, Report,
+    Summary, assertions,
     builder::{OnLine, check_latency},
     goals::Goals,
     here::{ORDERS, Order},
@@ -157,6 +157,19 @@ impl Simulation {
                 let error = Error::new(self.seed, Some(name.to_owned()), self.world.now(), kind);
                 self.refused.get_or_insert(error);
             }
+        }
+        self
+    }
+
+    /// Sets the faults of a host's clocks: see [`clock`](super::clock()). The name of no host is an error of [`run`](Self::run).
+    ///
+    /// # Panics
+    ///
+    /// If the drift is not in -500,000..=500,000.
+    #[track_caller]
+    pub fn clock(&mut self, host: &str, faults: ClockFaults) -> &mut Self {
+        if let Some(host) = self.find(host) {
+            self.world.set_clock_faults(host, faults);
         }
         self
     }

@@ -4,6 +4,7 @@
 
 mod assertions;
 mod blocking;
+mod clocks;
 mod crashes;
 mod determinism;
 mod disk;

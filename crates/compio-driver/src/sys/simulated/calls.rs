@@ -30,7 +30,7 @@ use super::{
     socket_calls,
     trace::Mark,
     with_current,
-    world::{HostId, State},
+    world::{HostId, State, World},
 };
 use crate::{
     backend::BackendKind,
@@ -89,7 +89,7 @@ pub(crate) fn unsupported(what: &str) -> io::Error {
 /// The time of the current host.
 #[inline]
 pub(crate) fn now() -> Option<Instant> {
-    with_current(|world, _| world.instant())
+    with_current(World::instant)
 }
 
 /// An error if there is a current host.
@@ -250,7 +250,7 @@ pub(crate) fn set_len(fd: BorrowedFd<'_>, len: u64) -> Answer<()> {
     let fd = fd.as_raw_fd();
     on_handle(13, fd, |state, host| {
         let file = state.file_of(host, fd)?;
-        let time = state.file_time();
+        let time = state.wall_time(host);
         state.hosts[host].files.set_len(file, len, time)
     })
 }
@@ -259,7 +259,7 @@ pub(crate) fn set_file_permissions(fd: BorrowedFd<'_>, permissions: &Permissions
     let fd = fd.as_raw_fd();
     on_handle(14, fd, |state, host| {
         let file = state.file_of(host, fd)?;
-        let time = state.file_time();
+        let time = state.wall_time(host);
         let files = &mut state.hosts[host].files;
         files.set_mode(file, permissions.mode(), time)
     })
@@ -299,7 +299,7 @@ pub(crate) fn path_metadata(_: &Path) -> Answer<Metadata> {
 pub(crate) fn set_permissions(path: &Path, permissions: &Permissions) -> Answer<()> {
     let path = path.as_os_str().as_bytes();
     on_host((16, path), |state, host| {
-        let time = state.file_time();
+        let time = state.wall_time(host);
         let files = &mut state.hosts[host].files;
         files.set_permissions(path, permissions.mode(), time)
     })
@@ -308,7 +308,7 @@ pub(crate) fn set_permissions(path: &Path, permissions: &Permissions) -> Answer<
 pub(crate) fn copy(from: &Path, to: &Path) -> Answer<u64> {
     let (from, to) = (from.as_os_str().as_bytes(), to.as_os_str().as_bytes());
     on_host((17, to), |state, host| {
-        let time = state.file_time();
+        let time = state.wall_time(host);
         state.hosts[host].files.copy(from, to, time)
     })
 }
@@ -316,7 +316,7 @@ pub(crate) fn copy(from: &Path, to: &Path) -> Answer<u64> {
 pub(crate) fn rename(from: &Path, to: &Path) -> Answer<()> {
     let (from, to) = (from.as_os_str().as_bytes(), to.as_os_str().as_bytes());
     on_host((18, to), |state, host| {
-        let time = state.file_time();
+        let time = state.wall_time(host);
         state.hosts[host].files.rename(from, to, time)
     })
 }
@@ -325,7 +325,7 @@ pub(crate) fn hard_link(original: &Path, link: &Path) -> Answer<()> {
     let original = original.as_os_str().as_bytes();
     let link = link.as_os_str().as_bytes();
     on_host((19, link), |state, host| {
-        let time = state.file_time();
+        let time = state.wall_time(host);
         state.hosts[host].files.hard_link(original, link, time)
     })
 }
@@ -359,7 +359,7 @@ pub(crate) fn absolute(path: &Path) -> Answer<PathBuf> {
 pub(crate) fn create_dir(path: &Path, recursive: bool, mode: u32) -> Answer<()> {
     let path = path.as_os_str().as_bytes();
     on_host((22, path), |state, host| {
-        let time = state.file_time();
+        let time = state.wall_time(host);
         let files = &mut state.hosts[host].files;
         let mode = mode & !0o022;
         if recursive {
@@ -373,7 +373,7 @@ pub(crate) fn create_dir(path: &Path, recursive: bool, mode: u32) -> Answer<()> 
 pub(crate) fn remove(path: &Path, is_dir: bool) -> Answer<()> {
     let path = path.as_os_str().as_bytes();
     on_host((23, path), |state, host| {
-        let time = state.file_time();
+        let time = state.wall_time(host);
         state.hosts[host].files.remove(path, is_dir, time)
     })
 }
@@ -381,7 +381,7 @@ pub(crate) fn remove(path: &Path, is_dir: bool) -> Answer<()> {
 pub(crate) fn remove_dir_all(path: &Path) -> Answer<()> {
     let path = path.as_os_str().as_bytes();
     on_host((24, path), |state, host| {
-        let time = state.file_time();
+        let time = state.wall_time(host);
         state.hosts[host].files.remove_all(path, time)
     })
 }

@@ -3,6 +3,7 @@
 //! | file | content |
 //! |---|---|
 //! | `world.rs` | the hosts, their clock, the order of all events |
+//! | `clocks.rs` | the clocks of a host, which may differ from that of the world |
 //! | `events.rs`, `ready.rs` | the queue of events; the hosts with work |
 //! | `drivers.rs`, `backend.rs`, `requests.rs` | requests in flight; the backend of a driver; the dispatch of requests |
 //! | `calls.rs`, `socket_calls.rs` | the calls of the `Os` seam |
@@ -26,6 +27,7 @@
 
 mod backend;
 pub(crate) mod calls;
+mod clocks;
 mod descriptors;
 mod drivers;
 mod events;
@@ -45,6 +47,7 @@ mod world;
 use std::{cell::RefCell, fmt, io, rc::Rc};
 
 use self::backend::Simulated;
+pub use self::clocks::ClockFaults;
 pub use self::families::Fault;
 pub use self::files::{DiskCounts, DiskFaults, Unsynced};
 pub use self::network::{LinkState, NetworkCounts, NetworkFaults};

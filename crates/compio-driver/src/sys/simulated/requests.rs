@@ -152,7 +152,7 @@ impl State {
         };
         // SAFETY: passed on from this function.
         let parts = unsafe { parts_of(transfer) };
-        let time = self.file_time();
+        let time = self.wall_time(host);
         let files = &mut self.hosts[host].files;
         if transfer.is_read() {
             let bytes = files.read(file, at, parts.len(), time)?;

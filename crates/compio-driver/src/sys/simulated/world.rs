@@ -13,6 +13,7 @@ use std::{
 };
 
 use super::{
+    clocks::{Clocks, EPOCH},
     descriptors::{Descriptors, Object},
     drivers::Drivers,
     events::{self, Event, EventQueue},
@@ -27,16 +28,13 @@ use super::{
 /// The index of a host in its world.
 pub type HostId = usize;
 
-/// The seconds between 1970 and the time zero of each world: the begin of the year 2000.
-const EPOCH_SECONDS: u64 = 946_684_800;
-
 /// A simulated world: hosts in one thread, with a common virtual clock.
 ///
 /// It runs nothing itself. Its owner runs the loops of the hosts that are [ready](Self::take_ready), and moves the
 /// clock by [`advance`](Self::advance) if none is.
 pub struct World {
     /// The reading of the real clock at the virtual time zero.
-    base: Instant,
+    pub(super) base: Instant,
     now: Cell<Duration>,
     woken: Arc<WokenHosts>,
     state: RefCell<State>,
@@ -98,6 +96,7 @@ pub(super) struct Host {
     pub(super) name: String,
     pub(super) address: IpAddr,
     pub(super) files: FileSystem,
+    pub(super) clocks: Clocks,
     /// The source of its ephemeral ports.
     pub(super) next_port: u16,
     rng: Rng,
@@ -160,10 +159,8 @@ impl World {
         let host = Host {
             name: name.to_owned(),
             address,
-            files: FileSystem::new(
-                Duration::from_secs(EPOCH_SECONDS),
-                Rng::of_name(state.seed, &format!("{name}\0disk")),
-            ),
+            files: FileSystem::new(EPOCH, Rng::of_name(state.seed, &format!("{name}\0disk"))),
+            clocks: Clocks::new(Rng::of_name(state.seed, &format!("{name}\0clocks"))),
             next_port: 0,
             rng: Rng::of_name(state.seed, name),
             manager_rng: Rng::of_name(state.seed, &format!("{name}\0manager")),
@@ -179,14 +176,9 @@ impl World {
         Ok(id)
     }
 
-    /// The virtual time.
+    /// The true virtual time.
     pub fn now(&self) -> Duration {
         self.now.get()
-    }
-
-    /// The virtual time as a reading of the clock of hosts.
-    pub fn instant(&self) -> Instant {
-        self.base + self.now.get()
     }
 
     /// The name of a host.
@@ -252,10 +244,13 @@ impl World {
         self.state().drivers.ready.push(host);
     }
 
-    /// Makes the host ready after this time, in the place of an earlier call.
+    /// Makes the host ready after this time of its clock, in the place of an earlier call.
     pub fn wake_after(&self, host: HostId, time: Option<Duration>) {
         let mut state = self.state();
-        let at = time.map(|time| state.now.saturating_add(time).min(events::LAST));
+        let at = time.map(|time| {
+            let at = state.hosts[host].clocks.after(state.now, time);
+            at.map_or(events::LAST, |at| at.min(events::LAST))
+        });
         if state.hosts[host].wake_at == at {
             return;
         }
@@ -392,11 +387,6 @@ impl World {
 impl State {
     pub(super) fn note(&mut self, mark: Mark, values: &[u64]) {
         self.trace.add(self.now, mark, values);
-    }
-
-    /// The time of the file systems, since 1970.
-    pub(super) fn file_time(&self) -> Duration {
-        Duration::from_secs(EPOCH_SECONDS) + self.now
     }
 
     fn free_address(&self) -> IpAddr {

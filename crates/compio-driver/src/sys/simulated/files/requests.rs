@@ -27,7 +27,7 @@ impl State {
         host: HostId,
         op: &FileOp,
     ) -> RawResult {
-        let time = self.file_time();
+        let time = self.wall_time(host);
         match *op {
             FileOp::Sync { fd, .. } => {
                 let file = self.file_of(host, fd)?;
@@ -83,7 +83,7 @@ impl State {
         host: HostId,
         op: &PathOp,
     ) -> RawResult {
-        let time = self.file_time();
+        let time = self.wall_time(host);
         let files = &mut self.hosts[host].files;
         // SAFETY: passed on from this function.
         let bytes = |path| unsafe { bytes_of(path) };
@@ -114,7 +114,7 @@ impl State {
     ) -> Result<RawFd, i32> {
         self.note(Mark::Call, &[2, hash_of(path), flags as u64]);
         let start = self.start_of(host, dir)?;
-        let time = self.file_time();
+        let time = self.wall_time(host);
         let file = self.hosts[host]
             .files
             .open_at(start, path, flags, mode, time)?;
