@@ -164,6 +164,14 @@ impl Executor {
         }
     }
 
+    /// Shuffles the next `max` ready tasks, or all if they are fewer, by a random number. Returns their number.
+    ///
+    /// A [`tick`](Self::tick) with this number as its budget polls them all, before tasks that become ready since.
+    #[cfg(feature = "sim")]
+    pub fn shuffle_ready(&self, max: usize, random: u64) -> usize {
+        self.scheduler.ready.shuffle(max, random)
+    }
+
     /// Spawns the tasks that other threads have sent.
     #[cold]
     fn run_jobs(&self) {

@@ -63,6 +63,26 @@ impl ReadyQueue {
         Some(task)
     }
 
+    /// Shuffles the first `max` members by a random number. Returns their number.
+    #[cfg(feature = "sim")]
+    pub(crate) fn shuffle(&self, max: usize, mut random: u64) -> usize {
+        let mut tasks: Vec<_> = std::iter::from_fn(|| self.pop()).collect();
+        let count = tasks.len().min(max);
+        for last in (1..count).rev() {
+            // The linear congruential generator of Knuth, MMIX. Its high bits are the good ones.
+            random = random
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
+            let other = (u128::from(random) * (last as u128 + 1)) >> 64;
+            tasks.swap(last, other as usize);
+        }
+        for task in tasks {
+            // SAFETY: it was a member, and no other code has run since.
+            unsafe { self.push(task) };
+        }
+        count
+    }
+
     /// Removes all members. Returns their number.
     pub(crate) fn clear(&self) -> u64 {
         let mut count = 0;

@@ -59,6 +59,14 @@ pub(crate) fn is_in_simulation() -> bool {
     false
 }
 
+/// A random number for the order of the ready tasks, if a simulated host does not run them in the order of their wakes.
+#[cfg(feature = "sim")]
+#[inline]
+pub fn task_order() -> Option<u64> {
+    in_simulation!(task_order());
+    None
+}
+
 /// Checks that no simulated host is current. For calls that a simulation does not have, and that do not pass a function of this
 /// module: child processes, signals, threads.
 ///

@@ -23,6 +23,33 @@ fn tasks_run_in_the_order_they_were_spawned() {
     assert_eq!(*order.borrow(), [0, 1, 2, 3, 4]);
 }
 
+#[cfg(feature = "sim")]
+#[test]
+fn shuffled_tasks_run_before_others() {
+    let order_of = |seed| {
+        let executor = executor();
+        let order = Rc::new(RefCell::new(Vec::new()));
+        for task in 0..6 {
+            let order = order.clone();
+            drop(executor.spawn(async move { order.borrow_mut().push(task) }));
+        }
+        assert_eq!(executor.shuffle_ready(4, seed), 4);
+        executor.tick(4);
+        assert_eq!(executor.shuffle_ready(4, seed), 2);
+        run(&executor);
+        assert_eq!(executor.shuffle_ready(4, seed), 0);
+        order.take()
+    };
+    let mut orders = std::collections::BTreeSet::new();
+    for seed in 0..1000 {
+        // Neighbouring seeds give equal orders.
+        let order = order_of(0x9e37_79b9_7f4a_7c15_u64.wrapping_mul(seed));
+        assert!(order[..4].iter().all(|task| *task < 4), "{order:?}");
+        orders.insert(order[..4].to_vec());
+    }
+    assert_eq!(orders.len(), 24);
+}
+
 #[test]
 fn the_budget_limits_a_tick() {
     let executor = executor();

@@ -10,6 +10,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+#[cfg(feature = "sim")]
+use compio_driver::os_calls::task_order;
 use compio_executor::Tick;
 use compio_io::coop::{self, Budget};
 use compio_io::panics::{discard, wake_all};
@@ -199,6 +201,31 @@ impl Inner {
     /// Runs ready tasks.
     #[inline]
     fn tick(&self, budget: usize) -> Tick {
+        #[cfg(feature = "sim")]
+        if self.driver.is_simulated() {
+            return self.tick_shuffled(budget);
+        }
+        self.tick_in_order(budget)
+    }
+
+    /// Runs ready tasks in the order of the simulation: all that are ready together, and then those that have become ready since.
+    #[cfg(feature = "sim")]
+    fn tick_shuffled(&self, budget: usize) -> Tick {
+        let mut left = budget;
+        while let Some(random) = task_order()
+            && let count @ 1.. = self.executor.shuffle_ready(left, random)
+        {
+            left -= self.tick_in_order(count).polled;
+        }
+        let tick = self.tick_in_order(left);
+        Tick {
+            polled: budget - left + tick.polled,
+            ..tick
+        }
+    }
+
+    #[inline]
+    fn tick_in_order(&self, budget: usize) -> Tick {
         #[cfg(feature = "histograms")]
         if self.recorder.is_recording() {
             return self.recorder.tick(&self.executor, budget);

@@ -42,6 +42,7 @@ impl Builder {
         let settings = Settings {
             seed: 0,
             latency: Duration::from_micros(200)..=Duration::from_millis(2),
+            shuffle: None,
         };
         Self {
             settings,
@@ -67,6 +68,42 @@ impl Builder {
     pub fn latency(mut self, latency: RangeInclusive<Duration>) -> Self {
         check_latency(&latency);
         self.settings.latency = latency;
+        self
+    }
+
+    /// Whether the order of all that is ready together is shuffled: the tasks of a host, its completions, the hosts, and the events of
+    /// one moment. Tasks that are ready together precede those that they wake, so that none starves. Packets of a TCP connection and
+    /// transfers of one direction of a socket keep their order.
+    ///
+    /// By default half of the seeds shuffle. In the others, tasks run in the order of their wakes, as in a real runtime: a program is
+    /// tested with both.
+    ///
+    /// ```
+    /// use std::{cell::Cell, rc::Rc};
+    ///
+    /// use compio::{
+    ///     sim::{self, Simulation},
+    ///     task,
+    /// };
+    ///
+    /// /// Relies on the order of two tasks.
+    /// async fn program() {
+    ///     let config = Rc::new(Cell::new(None));
+    ///     let into = Rc::clone(&config);
+    ///     task::spawn(async move { into.set(Some(7)) }).detach();
+    ///     let serve = task::spawn(async move { config.get().expect("no configuration") });
+    ///     serve.await.unwrap();
+    /// }
+    ///
+    /// fn main() {
+    ///     let found = sim::run_seeds(0..20, |simulation| {
+    ///         simulation.client("program", program());
+    ///     });
+    ///     println!("{}", found.unwrap_err());
+    /// }
+    /// ```
+    pub fn shuffle(mut self, shuffles: bool) -> Self {
+        self.settings.shuffle = Some(shuffles);
         self
     }
 

@@ -15,6 +15,7 @@ mod flow_control;
 mod invariants;
 mod isolation;
 mod network_faults;
+mod order;
 mod partitions;
 mod recovery;
 mod reports;

@@ -10,7 +10,7 @@ use std::{
 use libc::{ECANCELED, EINVAL, EIO, ENOSYS};
 
 use super::{
-    drivers::{DriverId, Waiter},
+    drivers::{DriverId, Posted, Waiter},
     requests::Attempt,
     trace::Mark,
     world::{HostId, World},
@@ -28,7 +28,7 @@ pub(crate) struct Simulated {
     world: Rc<World>,
     driver: DriverId,
     /// Empty between turns; kept for its memory.
-    posted: Vec<(Key, Report)>,
+    posted: Vec<Posted>,
 }
 
 impl Simulated {
@@ -57,7 +57,7 @@ impl Simulated {
             unsafe { (call.run)(call.data) };
             let mut state = self.world.state();
             state.note(Mark::Job, &[self.driver as u64, key.index.into()]);
-            state.drivers.post(self.waiter(key), Ok(0));
+            state.drivers.post(self.waiter(key), Ok(0), None);
         }
     }
 }
@@ -114,7 +114,7 @@ impl Backend for Simulated {
         let mut state = self.world.state();
         state.note(Mark::Cancel, &[self.driver as u64, key.index.into()]);
         if state.drivers.remove_job(waiter) {
-            state.drivers.post(waiter, Err(ECANCELED));
+            state.drivers.post(waiter, Err(ECANCELED), None);
         } else {
             state.drivers.complete(waiter, Err(ECANCELED));
         }
@@ -128,7 +128,7 @@ impl Backend for Simulated {
     ) -> io::Result<()> {
         self.run_jobs();
         let mut state = self.world.state();
-        state.drivers.swap_posted(self.driver, &mut self.posted);
+        state.take_posted(self.driver, &mut self.posted);
         drop(state);
         if self.posted.is_empty() && timeout != Some(Duration::ZERO) {
             // Nothing moves the clock before the caller returns: see the head of `compio::sim`.
@@ -137,12 +137,11 @@ impl Backend for Simulated {
                 "a simulated host cannot block its thread: await instead of a nested `block_on`",
             ));
         }
-        for (key, report) in self.posted.drain(..) {
-            if let Report::Final(answer) = report {
-                let mut state = self.world.state();
-                state.note_result(self.driver, answer);
-            }
-            on_report(key, report);
+        for Posted { key, answer, .. } in self.posted.drain(..) {
+            let mut state = self.world.state();
+            state.note_result(self.driver, answer);
+            drop(state);
+            on_report(key, Report::Final(answer));
         }
         Ok(())
     }

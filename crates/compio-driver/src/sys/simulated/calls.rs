@@ -92,6 +92,11 @@ pub(crate) fn now() -> Option<Instant> {
     with_current(World::instant)
 }
 
+/// A random number for the order of the ready tasks, if the simulation shuffles them.
+pub(crate) fn task_order() -> Option<Option<u64>> {
+    with_current(|world, host| world.state().draw_order(host))
+}
+
 /// An error if there is a current host.
 pub(crate) fn refuse_here<T>(what: &str) -> Answer<T> {
     with_current(|_, _| Err(unsupported(what)))

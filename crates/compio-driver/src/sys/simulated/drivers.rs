@@ -6,7 +6,6 @@ use super::{ready::ReadyHosts, world::HostId};
 use crate::{
     key::Key,
     request::{BlockingCall, RawResult, Request},
-    sys::Report,
 };
 
 /// The index of a driver in its world.
@@ -21,10 +20,27 @@ pub(super) struct Drivers {
 struct DriverState {
     host: HostId,
     /// By the index of the key: operations in flight have different ones.
-    in_flight: Vec<Option<(Key, Request)>>,
-    posted: Vec<(Key, Report)>,
+    in_flight: Vec<Option<InFlight>>,
+    posted: Vec<Posted>,
     jobs: VecDeque<(Key, BlockingCall)>,
 }
+
+#[derive(Clone, Copy)]
+struct InFlight {
+    key: Key,
+    request: Request,
+    group: Group,
+}
+
+/// A completion to be reported.
+pub(super) struct Posted {
+    pub(super) key: Key,
+    pub(super) answer: RawResult,
+    pub(super) group: Group,
+}
+
+/// Completions of one group keep their order. Each direction of a socket is a group.
+pub(super) type Group = Option<u64>;
 
 /// A request that waits for something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,36 +74,42 @@ impl Drivers {
     }
 
     /// Adds a request that has to wait.
-    pub(super) fn wait(&mut self, waiter: Waiter, request: &Request) {
+    pub(super) fn wait(&mut self, waiter: Waiter, request: &Request, group: Group) {
         let in_flight = &mut self.all[waiter.driver].in_flight;
         let place = waiter.key.index as usize;
         if in_flight.len() <= place {
             in_flight.resize(place + 1, None);
         }
-        in_flight[place] = Some((waiter.key, *request));
+        in_flight[place] = Some(InFlight {
+            key: waiter.key,
+            request: *request,
+            group,
+        });
+    }
+
+    fn find(&self, waiter: Waiter) -> Option<&InFlight> {
+        let in_flight = &self.all[waiter.driver].in_flight;
+        let found = in_flight.get(waiter.key.index as usize)?.as_ref();
+        found.filter(|found| found.key == waiter.key)
     }
 
     /// The request, if it still waits.
     pub(super) fn request(&self, waiter: Waiter) -> Option<&Request> {
-        let in_flight = &self.all[waiter.driver].in_flight;
-        let (key, request) = in_flight.get(waiter.key.index as usize)?.as_ref()?;
-        (*key == waiter.key).then_some(request)
+        self.find(waiter).map(|found| &found.request)
     }
 
     /// Whether the request still waits.
     pub(super) fn waits(&self, waiter: Waiter) -> bool {
-        self.request(waiter).is_some()
+        self.find(waiter).is_some()
     }
 
     /// Completes a request that waits, if it still does.
     pub(super) fn complete(&mut self, waiter: Waiter, answer: RawResult) {
-        if !self.waits(waiter) {
+        let Some(group) = self.find(waiter).map(|found| found.group) else {
             return;
-        }
-        let driver = &mut self.all[waiter.driver];
-        driver.in_flight[waiter.key.index as usize] = None;
-        driver.posted.push((waiter.key, Report::Final(answer)));
-        self.ready.push(driver.host);
+        };
+        self.all[waiter.driver].in_flight[waiter.key.index as usize] = None;
+        self.post(waiter, answer, group);
     }
 
     /// Queues blocking work.
@@ -109,14 +131,18 @@ impl Drivers {
     }
 
     /// Posts a completion of a request that is in no table.
-    pub(super) fn post(&mut self, waiter: Waiter, answer: RawResult) {
+    pub(super) fn post(&mut self, waiter: Waiter, answer: RawResult, group: Group) {
         let driver = &mut self.all[waiter.driver];
-        driver.posted.push((waiter.key, Report::Final(answer)));
+        driver.posted.push(Posted {
+            key: waiter.key,
+            answer,
+            group,
+        });
         self.ready.push(driver.host);
     }
 
-    /// Swaps the reports of a driver and an empty list, which keeps its memory.
-    pub(super) fn swap_posted(&mut self, driver: DriverId, list: &mut Vec<(Key, Report)>) {
+    /// Swaps the completions of a driver, in the order in which they were posted, and an empty list, which keeps its memory.
+    pub(super) fn swap_posted(&mut self, driver: DriverId, list: &mut Vec<Posted>) {
         std::mem::swap(&mut self.all[driver].posted, list);
     }
 

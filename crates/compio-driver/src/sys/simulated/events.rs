@@ -1,4 +1,4 @@
-//! The queue of future events, ordered by time and then by the order of their creation.
+//! The queue of future events, ordered by time. Events of one moment occur in the order of their creation, or shuffled.
 
 use std::{
     cmp::{Ordering, Reverse},
@@ -6,7 +6,9 @@ use std::{
     time::Duration,
 };
 
-use super::{files::Finish, network::Packet, table::Table, world::HostId};
+use super::{
+    descriptors::SocketId, files::Finish, network::Packet, rng::mix, table::Table, world::HostId,
+};
 
 #[derive(Debug)]
 pub(super) enum Event {
@@ -20,29 +22,50 @@ pub(super) enum Event {
 /// The last moment, after 584 years.
 pub(super) const LAST: Duration = Duration::from_nanos(u64::MAX);
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct EventQueue {
     queue: BinaryHeap<Reverse<Scheduled>>,
     /// Outside of the queue, which moves its entries often.
     events: Table<Event>,
     added: u64,
+    /// The seed of a shuffled order.
+    order: Option<u64>,
 }
 
 #[derive(Debug)]
 struct Scheduled {
     nanos: u64,
+    /// The place among the events of the moment.
+    place: u64,
     sequence: u64,
     /// Its number in the table of events.
     event: u64,
 }
 
 impl EventQueue {
+    pub(super) fn new(order: Option<u64>) -> Self {
+        Self {
+            queue: BinaryHeap::new(),
+            events: Table::default(),
+            added: 0,
+            order,
+        }
+    }
+
     /// Adds an event. A later moment than the [`LAST`] is the last one.
     pub(super) fn add(&mut self, at: Duration, event: Event) {
         let sequence = self.added;
         self.added += 1;
+        let nanos = at.min(LAST).as_nanos() as u64;
+        // Those of one sender have one place, in which they keep their order.
+        let group = event.sender().unwrap_or(!sequence);
+        let place = match self.order {
+            Some(seed) => mix(seed ^ mix(group) ^ nanos),
+            None => 0,
+        };
         self.queue.push(Reverse(Scheduled {
-            nanos: at.min(LAST).as_nanos() as u64,
+            nanos,
+            place,
             sequence,
             event: self.events.insert(event),
         }));
@@ -61,15 +84,25 @@ impl EventQueue {
     }
 }
 
+impl Event {
+    /// The socket that has sent a packet of a connection.
+    fn sender(&self) -> Option<SocketId> {
+        match self {
+            Self::Network(packet) => packet.sender(),
+            Self::Wake(_) | Self::Disk(_) => None,
+        }
+    }
+}
+
 impl Scheduled {
-    fn place(&self) -> u128 {
-        u128::from(self.nanos) << 64 | u128::from(self.sequence)
+    fn key(&self) -> (u64, u64, u64) {
+        (self.nanos, self.place, self.sequence)
     }
 }
 
 impl PartialEq for Scheduled {
     fn eq(&self, other: &Self) -> bool {
-        self.place() == other.place()
+        self.key() == other.key()
     }
 }
 
@@ -83,27 +116,40 @@ impl PartialOrd for Scheduled {
 
 impl Ord for Scheduled {
     fn cmp(&self, other: &Self) -> Ordering {
-        self.place().cmp(&other.place())
+        self.key().cmp(&other.key())
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
-    #[test]
-    fn events_of_one_moment_come_in_the_order_of_creation() {
-        let mut queue = EventQueue::default();
-        let moment = Duration::from_secs(1);
-        for host in [5, 3, 4] {
-            queue.add(moment, Event::Wake(host));
-        }
-        queue.add(Duration::ZERO, Event::Wake(9));
-        queue.add(Duration::MAX, Event::Wake(6));
-        let order = std::iter::from_fn(|| queue.take_first()).map(|event| match event {
+    fn order(queue: &mut EventQueue) -> Vec<HostId> {
+        let events = std::iter::from_fn(|| queue.take_first());
+        let hosts = events.map(|event| match event {
             Event::Wake(host) => host,
             Event::Network(_) | Event::Disk(_) => unreachable!(),
         });
-        assert_eq!(order.collect::<Vec<_>>(), [9, 5, 3, 4, 6]);
+        hosts.collect()
+    }
+
+    #[test]
+    fn events_of_one_moment_come_in_the_order_of_creation_or_shuffled() {
+        let run = |order_seed| {
+            let mut queue = EventQueue::new(order_seed);
+            let moment = Duration::from_secs(1);
+            for host in [5, 3, 4] {
+                queue.add(moment, Event::Wake(host));
+            }
+            queue.add(Duration::ZERO, Event::Wake(9));
+            queue.add(Duration::MAX, Event::Wake(6));
+            order(&mut queue)
+        };
+        assert_eq!(run(None), [9, 5, 3, 4, 6]);
+        let orders: BTreeSet<_> = (0..100).map(|seed| run(Some(seed))).collect();
+        assert_eq!(orders.len(), 6);
+        assert!(orders.iter().all(|order| order[0] == 9), "{orders:?}");
     }
 }

@@ -1,7 +1,6 @@
-//! The hosts whose loops have work, in the order in which they got it.
+//! The hosts whose loops have work, in the order in which they got it, or shuffled.
 
 use std::{
-    collections::VecDeque,
     mem,
     sync::{
         Arc, Mutex, PoisonError,
@@ -15,7 +14,9 @@ use super::world::HostId;
 /// A list in which no host is twice.
 #[derive(Debug, Default)]
 pub(super) struct ReadyHosts {
-    hosts: VecDeque<HostId>,
+    hosts: Vec<HostId>,
+    /// The hosts that were ready before, the next one last.
+    earlier: Vec<HostId>,
     is_in: Vec<bool>,
 }
 
@@ -26,12 +27,18 @@ impl ReadyHosts {
         }
         if !self.is_in[host] {
             self.is_in[host] = true;
-            self.hosts.push_back(host);
+            self.hosts.push(host);
         }
     }
 
-    pub(super) fn pop(&mut self) -> Option<HostId> {
-        let host = self.hosts.pop_front()?;
+    /// The next host. `reorder` may change the order of hosts that are ready together: they all precede later ones.
+    pub(super) fn pop(&mut self, reorder: impl FnOnce(&mut [HostId])) -> Option<HostId> {
+        if self.earlier.is_empty() {
+            mem::swap(&mut self.hosts, &mut self.earlier);
+            self.earlier.reverse();
+            reorder(&mut self.earlier);
+        }
+        let host = self.earlier.pop()?;
         self.is_in[host] = false;
         Some(host)
     }

@@ -4,9 +4,10 @@ use libc::ENOSYS;
 
 use super::{
     descriptors::{SocketId, is_simulated},
-    drivers::{DriverId, Waiter},
+    drivers::{DriverId, Posted, Waiter},
     memory::Parts,
     network::Queue,
+    rng::mix,
     trace::Mark,
     world::{HostId, State},
 };
@@ -61,7 +62,12 @@ impl State {
         match outcome {
             Outcome::Done(answer) => Attempt::Done(answer),
             Outcome::Wait(socket, queue) => {
-                self.drivers.wait(waiter, request);
+                let group = match queue {
+                    Queue::Read => Some(socket.rotate_left(1)),
+                    Queue::Write => Some(socket.rotate_left(1) ^ 1),
+                    Queue::Other => None,
+                };
+                self.drivers.wait(waiter, request, group);
                 self.add_waiter(socket, queue, waiter);
                 Attempt::Waits
             }
@@ -181,6 +187,17 @@ impl State {
             } else {
                 self.send(socket, &parts, 0, None)
             }
+        }
+    }
+
+    /// Swaps the completions to be reported and an empty list. They are shuffled if the order of all is.
+    pub(super) fn take_posted(&mut self, driver: DriverId, list: &mut Vec<Posted>) {
+        self.drivers.swap_posted(driver, list);
+        if let Some(seed) = self.draw_order(self.drivers.host(driver)) {
+            // A stable sort keeps the order of each group.
+            list.sort_by_cached_key(|Posted { key, group, .. }| {
+                mix(seed ^ group.unwrap_or(!u64::from(*key)))
+            });
         }
     }
 

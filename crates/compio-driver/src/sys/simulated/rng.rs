@@ -58,6 +58,14 @@ impl Rng {
         self.next() & 1 == 1
     }
 
+    /// Puts the elements into a random order.
+    pub(super) fn shuffle<T>(&mut self, elements: &mut [T]) {
+        for last in (1..elements.len()).rev() {
+            let other = self.below(last as u64 + 1) as usize;
+            elements.swap(last, other);
+        }
+    }
+
     /// A time that is uniform in the range. A range of one time draws no number.
     pub(super) fn time_in(&mut self, range: &RangeInclusive<Duration>) -> Duration {
         let width = (*range.end() - *range.start()).as_nanos() as u64;

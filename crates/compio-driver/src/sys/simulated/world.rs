@@ -47,6 +47,8 @@ pub struct Settings {
     pub seed: u64,
     /// The time that a packet takes from one host to another.
     pub latency: RangeInclusive<Duration>,
+    /// Whether to shuffle things that are ready together. `None` is by the seed.
+    pub shuffle: Option<bool>,
 }
 
 /// The reason why a host could not be added.
@@ -82,6 +84,8 @@ pub(super) struct State {
     pub(super) drivers: Drivers,
     pub(super) network: Network,
     pub(super) trace: Trace,
+    /// The stream of the order of ready hosts, if the order is shuffled.
+    order: Option<Rng>,
     /// The lines of the course that were not taken, if lines are wanted.
     pub(super) lines: Option<Vec<String>>,
     /// The families of faults that were set at any time.
@@ -102,6 +106,8 @@ pub(super) struct Host {
     rng: Rng,
     /// The random numbers of its service manager.
     manager_rng: Rng,
+    /// The stream of the order of its tasks and completions.
+    order: Rng,
     /// The moment for which its loop wants to be woken.
     wake_at: Option<Duration>,
     /// Whether it answers packets.
@@ -113,10 +119,17 @@ pub(super) struct Host {
 impl World {
     /// A world without hosts, at the time zero.
     pub fn new(settings: Settings) -> Rc<Self> {
-        let Settings { seed, latency } = settings;
+        let Settings {
+            seed,
+            latency,
+            shuffle,
+        } = settings;
+        let mut order = Rng::of_name(seed, "\0order");
+        let (is_drawn, event_order) = (order.coin(), order.next());
+        let shuffles = shuffle.unwrap_or(is_drawn);
         let state = State {
             now: Duration::ZERO,
-            events: EventQueue::default(),
+            events: EventQueue::new(shuffles.then_some(event_order)),
             hosts: Vec::new(),
             names: BTreeMap::new(),
             addresses: BTreeMap::new(),
@@ -128,6 +141,7 @@ impl World {
                 latency,
             ),
             trace: Trace::new(seed),
+            order: shuffles.then_some(order),
             lines: None,
             faults_set: BTreeSet::new(),
             is_calm: false,
@@ -164,6 +178,7 @@ impl World {
             next_port: 0,
             rng: Rng::of_name(state.seed, name),
             manager_rng: Rng::of_name(state.seed, &format!("{name}\0manager")),
+            order: Rng::of_name(state.seed, &format!("{name}\0order")),
             wake_at: None,
             is_up: true,
             has_crashed: false,
@@ -230,13 +245,18 @@ impl World {
         ready::waker(&self.woken, host)
     }
 
-    /// The host that has been ready for the longest time. It is not ready any more.
+    /// The next of the ready hosts. It is not ready any more.
     pub fn take_ready(&self) -> Option<HostId> {
-        let mut state = self.state();
+        let state = &mut *self.state();
         for host in self.woken.take() {
             state.drivers.ready.push(host);
         }
-        state.drivers.ready.pop()
+        let order = &mut state.order;
+        state.drivers.ready.pop(|hosts| {
+            if let Some(order) = order {
+                order.shuffle(hosts);
+            }
+        })
     }
 
     /// Makes the host ready.
@@ -387,6 +407,11 @@ impl World {
 impl State {
     pub(super) fn note(&mut self, mark: Mark, values: &[u64]) {
         self.trace.add(self.now, mark, values);
+    }
+
+    /// A random number for the order of the things that are ready together on a host, if it is shuffled.
+    pub(super) fn draw_order(&mut self, host: HostId) -> Option<u64> {
+        self.order.is_some().then(|| self.hosts[host].order.next())
     }
 
     fn free_address(&self) -> IpAddr {

@@ -44,7 +44,7 @@ impl State {
         let answer = is_early
             // SAFETY: passed on from this function.
             .then(|| unsafe { self.attempt(host, request) });
-        self.drivers.wait(waiter, request);
+        self.drivers.wait(waiter, request, None);
         let at = self.now.saturating_add(delay);
         self.events.add(at, Event::Disk(Finish { waiter, answer }));
         true

@@ -462,6 +462,7 @@ mod tests {
         let world = World::new(Settings {
             seed: 1,
             latency: Duration::ZERO..=Duration::ZERO,
+            shuffle: None,
         });
         for name in ["a", "b", "c"] {
             world.add_host(name, None).unwrap();

@@ -54,6 +54,13 @@ pub(super) struct Packet {
     signal: Signal,
 }
 
+impl Packet {
+    /// The socket of a connection that has sent it: its packets keep their order.
+    pub(super) fn sender(&self) -> Option<SocketId> {
+        (self.from != 0).then_some(self.from)
+    }
+}
+
 /// The content of a packet.
 #[derive(Debug)]
 pub(super) enum Signal {
