@@ -198,6 +198,7 @@ pub mod os {
         pub use crate::sys::simulated::{
             AddHostError, Advanced, ClockFaults, DiskCounts, DiskFaults, EnteredHost, Fault,
             HostId, LinkState, NetworkCounts, NetworkFaults, Settings, Unsynced, World, current,
+            symbols,
         };
     }
 

@@ -1,6 +1,6 @@
 //! The settings of a simulation.
 
-use std::{fmt, ops::RangeInclusive, time::Duration};
+use std::{fmt, hash::RandomState, ops::RangeInclusive, time::Duration};
 
 use compio_driver::os::simulated::{Settings, World};
 
@@ -144,6 +144,7 @@ impl Builder {
     /// Makes the simulation. It has no hosts yet.
     pub fn build(self) -> Simulation {
         let seed = self.settings.seed;
+        draw_hash_keys(self.settings.clone());
         let world = World::new(self.settings);
         let mut simulation = Simulation::new(world, seed, self.time_limit, self.step_limit);
         if let Some(OnLine(code)) = self.on_line {
@@ -156,6 +157,16 @@ impl Builder {
 #[track_caller]
 pub(super) fn check_latency(latency: &RangeInclusive<Duration>) {
     assert!(!latency.is_empty(), "the range of latencies is empty");
+}
+
+/// Makes the first `RandomState` of the thread, whose random keys all later ones use, in a host of this seed: `override_libc` takes
+/// the keys from there. Otherwise the first one may be outside of a host.
+fn draw_hash_keys(settings: Settings) {
+    let world = World::new(settings);
+    if let Ok(host) = world.add_host("", None) {
+        let _entered = world.enter(host);
+        drop(RandomState::new());
+    }
 }
 
 impl Default for Builder {

@@ -1,6 +1,6 @@
 //! The failure of a simulation.
 
-use std::{error, fmt, time::Duration};
+use std::{error, fmt, io, iter, time::Duration};
 
 use super::Fault;
 
@@ -30,15 +30,15 @@ pub enum ErrorKind {
     Stalled,
     /// The program of the host has panicked, with this message.
     Panic(String),
-    /// The program of the host has returned this error.
-    Failed(Box<dyn error::Error>),
+    /// The program of the host has returned this error: an `io::Error`, or the text of another error and its sources.
+    Failed(Box<dyn error::Error + Send + Sync>),
     /// An invariant does not hold: an [`assert_always`](super::assert_always) with the name, or an
     /// [`invariant`](super::Simulation::invariant), which has a reason. The host is the one that has run last.
     Violated {
         /// The name.
         name: String,
         /// The error or the message of the panic.
-        reason: Option<Box<dyn error::Error>>,
+        reason: Option<Box<dyn error::Error + Send + Sync>>,
     },
     /// Two hosts have the same name. `localhost` is taken, too.
     DuplicateHost,
@@ -62,10 +62,32 @@ pub enum ErrorKind {
     NoSeeds,
     /// The call is only possible in a program of a simulated host.
     OutsideOfHost,
+    /// The program of the host has tried to start a thread, whose course no seed determines. Only a binary with
+    /// [`override_libc`](super::override_libc) reports it.
+    Thread,
     /// A simulation cannot run in a program of a simulated host.
     Nested,
     /// The runtime of a host could not be made, or has failed.
-    Runtime(std::io::Error),
+    Runtime(io::Error),
+}
+
+impl ErrorKind {
+    /// The error of a program, which may be bound to this thread.
+    pub(super) fn failed(error: Box<dyn error::Error>) -> Self {
+        Self::Failed(sendable(error))
+    }
+}
+
+/// The error itself if it is an `io::Error`, and the texts of others with their sources: they may be bound to this thread.
+pub(super) fn sendable(error: Box<dyn error::Error>) -> Box<dyn error::Error + Send + Sync> {
+    match error.downcast::<io::Error>() {
+        Ok(error) => error,
+        Err(error) => {
+            let chain = iter::successors(Some(&*error), |error| error.source());
+            let texts: Vec<String> = chain.map(ToString::to_string).collect();
+            texts.join(": ").into()
+        }
+    }
 }
 
 impl Error {
@@ -172,6 +194,7 @@ impl fmt::Display for Error {
             ErrorKind::OutsideOfHost => {
                 f.write_str("this call is only possible in a program of a simulated host")
             }
+            ErrorKind::Thread => f.write_str("the program has tried to start a thread"),
             ErrorKind::Nested => f.write_str("a simulation cannot run inside of another one"),
             ErrorKind::Runtime(error) => write!(f, "the runtime of the host has failed: {error}"),
         }
@@ -183,7 +206,9 @@ impl error::Error for Error {
         match &self.kind {
             ErrorKind::Failed(error) => Some(&**error),
             ErrorKind::Runtime(error) => Some(error),
-            ErrorKind::Violated { reason, .. } => reason.as_deref(),
+            ErrorKind::Violated { reason, .. } => {
+                reason.as_deref().map(|reason| reason as &dyn error::Error)
+            }
             ErrorKind::TimeLimit
             | ErrorKind::StepLimit
             | ErrorKind::NoRecovery(_)
@@ -201,6 +226,7 @@ impl error::Error for Error {
             | ErrorKind::NeverReached(_)
             | ErrorKind::NeverOccurred(_)
             | ErrorKind::OutsideOfHost
+            | ErrorKind::Thread
             | ErrorKind::Nested => None,
         }
     }

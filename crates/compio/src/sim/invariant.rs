@@ -6,7 +6,7 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
 };
 
-use super::{ErrorKind, assertions, program::message_of};
+use super::{ErrorKind, assertions, error::sendable, program::message_of};
 
 pub(super) struct Invariant {
     pub(super) name: String,
@@ -21,7 +21,7 @@ impl Invariant {
         assertions::count(held.is_ok(), &self.name, false);
         held.map_err(|reason| ErrorKind::Violated {
             name: self.name.clone(),
-            reason: Some(reason),
+            reason: Some(sendable(reason)),
         })
     }
 }

@@ -46,7 +46,7 @@
 //!
 //! The clock stands still while a task of any host is ready. Otherwise it moves to the next event: a timer, or the
 //! arrival of a packet. [`time::now`](crate::time::now) and [`system_time`] read it. `Instant::now` and `SystemTime::now` of std
-//! read the real clock. The clocks of a host may be off: see [`clock`](clock()).
+//! read the real clock, unless the binary has [`override_libc`]. The clocks of a host may be off: see [`clock`](clock()).
 //!
 //! # Blocking work
 //!
@@ -129,3 +129,46 @@ pub use self::{
 pub use compio_driver::os::simulated::{
     ClockFaults, DiskCounts, DiskFaults, Fault, NetworkCounts, NetworkFaults, Unsynced,
 };
+/// Defines `clock_gettime`, `gettimeofday`, `time`, `getrandom` and `pthread_create` of the C library for a test binary, so that std
+/// and other crates have the time and the random numbers of the simulation. A binary calls it once, at its root.
+///
+/// In a program of a simulated host, `Instant::now` agrees with [`time::now`](crate::time::now), and the clock of `SystemTime::now`
+/// starts at the begin of the year 2000. The random numbers of `getrandom`, `rand` and `uuid`, and the order of a `HashMap`, depend on the
+/// seed. The start of a thread fails, and the run fails with [`ErrorKind::Thread`]. All other code of the process has the functions of
+/// the C library: an `Instant` from outside of a host is no time of the simulation.
+///
+/// ```
+/// use std::{
+///     collections::HashSet,
+///     time::{Duration, Instant},
+/// };
+///
+/// use compio::{sim, time::sleep};
+///
+/// sim::override_libc!();
+///
+/// fn main() -> Result<(), sim::Error> {
+///     sim::run_seeds(0..20, |simulation| {
+///         simulation.client("client", async {
+///             let start = Instant::now();
+///             // In the same order in each run of the seed.
+///             for seconds in HashSet::from([1, 2, 3]) {
+///                 sleep(Duration::from_secs(seconds)).await;
+///             }
+///             assert_eq!(start.elapsed(), Duration::from_secs(6));
+///         });
+///     })
+/// }
+/// ```
+///
+/// Code that makes system calls itself has the real time and real random numbers. The page `docs/simulation.md` lists such code.
+///
+/// # Threads
+///
+/// std draws the keys of its hash maps once for a thread, and some crates keep random generators or dates for a thread. So
+/// [`run_seeds`] and `#[compio::test(sim)]` run each simulation in a new thread. Make other simulations in a new thread each, too.
+///
+/// # Platform differences
+///
+/// `pthread_create` is defined for glibc only. glibc must be linked dynamically.
+pub use compio_driver::override_libc;

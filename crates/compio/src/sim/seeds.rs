@@ -1,6 +1,8 @@
 //! One simulation for each of many seeds.
 
-use std::{env, thread, time::Duration};
+use std::{env, panic, thread, time::Duration};
+
+use compio_driver::os::simulated::current;
 
 use super::{Error, ErrorKind, Outcome, Report, Simulation, Summary, goals::Goals};
 
@@ -11,6 +13,8 @@ const ONLY: &str = "COMPIO_SIM_SEED";
 /// a test of it.
 ///
 /// With the environment variable `COMPIO_SIM_SEED`, only this seed runs.
+///
+/// Each run has a thread of its own, so that state of a thread, as the keys of hash maps, is new.
 ///
 /// ```
 /// use std::time::Duration;
@@ -33,7 +37,7 @@ const ONLY: &str = "COMPIO_SIM_SEED";
 /// # Errors
 ///
 /// The error of the first run that fails: see [`Simulation::run`]. [`ErrorKind::Failed`] if `build` returns an error.
-/// [`ErrorKind::NoSeeds`] without any seed.
+/// [`ErrorKind::NoSeeds`] without any seed. [`ErrorKind::Nested`] in a simulated host.
 ///
 /// Errors of all seeds together, which a seed of the environment variable does not have: [`ErrorKind::NeverHeld`] if an
 /// [`assert_sometimes`](super::assert_sometimes) was true in no run; [`ErrorKind::NeverReached`] and [`ErrorKind::NeverOccurred`] if no
@@ -41,12 +45,15 @@ const ONLY: &str = "COMPIO_SIM_SEED";
 ///
 /// # Panics
 ///
-/// If `build` panics, after a message with the seed; and if the environment variable is no number.
+/// If `build` panics, after a message with the seed; if the environment variable is no number; and if the system starts no thread.
 #[track_caller]
 pub fn run_seeds<O: Outcome>(
     seeds: impl IntoIterator<Item = u64>,
-    build: impl Fn(&mut Simulation) -> O,
+    build: impl Fn(&mut Simulation) -> O + Sync,
 ) -> Result<Summary, Error> {
+    if current().is_some() {
+        return Err(Error::of_no_run(ErrorKind::Nested));
+    }
     let (mut summary, mut goals) = (Summary::default(), Goals::default());
     if let Some(seed) = only() {
         summary.add(&run(seed, &build, &mut goals)?);
@@ -66,7 +73,28 @@ pub fn run_seeds<O: Outcome>(
     Ok(summary)
 }
 
-fn run<O: Outcome>(
+fn run<O, B>(seed: u64, build: &B, goals: &mut Goals) -> Result<Report, Error>
+where
+    O: Outcome,
+    B: Fn(&mut Simulation) -> O + Sync,
+{
+    in_thread(|| build_and_run(seed, build, goals))
+}
+
+/// Runs the code in a thread with the name of this one.
+fn in_thread<T: Send>(code: impl FnOnce() -> T + Send) -> T {
+    let mut thread = thread::Builder::new();
+    if let Some(name) = thread::current().name() {
+        thread = thread.name(name.to_owned());
+    }
+    let result = thread::scope(|scope| {
+        let thread = thread.spawn_scoped(scope, code);
+        thread.expect("the system starts a thread").join()
+    });
+    result.unwrap_or_else(|panic| panic::resume_unwind(panic))
+}
+
+fn build_and_run<O: Outcome>(
     seed: u64,
     build: &impl Fn(&mut Simulation) -> O,
     goals: &mut Goals,
@@ -75,7 +103,7 @@ fn run<O: Outcome>(
     let building = Building { seed };
     let built = build(&mut simulation).into_result();
     drop(building);
-    built.map_err(|error| Error::new(seed, None, Duration::ZERO, ErrorKind::Failed(error)))?;
+    built.map_err(|error| Error::new(seed, None, Duration::ZERO, ErrorKind::failed(error)))?;
     goals.extend(simulation.take_goals());
     simulation.run()
 }
@@ -111,7 +139,7 @@ impl Drop for Building {
 pub fn run_test<O: Outcome>(
     path: &str,
     seeds: impl IntoIterator<Item = u64>,
-    build: impl Fn(&mut Simulation) -> O,
+    build: impl Fn(&mut Simulation) -> O + Sync,
 ) {
     let error = match run_seeds(seeds, build) {
         Ok(summary) => return println!("{summary}"),

@@ -419,7 +419,7 @@ impl Simulation {
             return Err(self.error(Some(host), ErrorKind::Runtime(error)));
         }
         self.clients += usize::from(program.is_client());
-        Ok(())
+        self.refuse_threads()
     }
 
     fn stop(&mut self, host: HostId) {
@@ -437,10 +437,19 @@ impl Simulation {
         self.clients -= usize::from(program.is_client() && program.is_running());
     }
 
+    fn refuse_threads(&self) -> Result<(), Error> {
+        match self.world.take_refused_thread() {
+            Some(host) => Err(self.error(Some(host), ErrorKind::Thread)),
+            None => Ok(()),
+        }
+    }
+
     /// Runs the ready tasks of a host, and the orders that they give. Checks all invariants afterwards.
     fn step(&mut self, host: HostId) -> Result<(), Error> {
         let polled = self.poll(host);
         self.pass_lines();
+        // In the place of the error or panic that it causes in the program.
+        self.refuse_threads()?;
         let executed = polled.and_then(|()| self.execute_orders());
         // It is the cause of another error.
         if let Some(name) = assertions::take_violated() {
@@ -472,7 +481,7 @@ impl Simulation {
                     self.world.exit(host);
                     return Ok(());
                 }
-                Err(End::Failed(error)) => ErrorKind::Failed(error),
+                Err(End::Failed(error)) => ErrorKind::failed(error),
                 Err(End::Panicked(message)) => ErrorKind::Panic(message),
             },
             Err(error) => ErrorKind::Runtime(error),

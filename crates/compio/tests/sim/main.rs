@@ -27,7 +27,10 @@ mod tcp;
 mod time;
 mod udp;
 
-use std::{cell::RefCell, io, rc::Rc};
+use std::{
+    io,
+    sync::{Arc, Mutex},
+};
 
 use compio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -90,14 +93,14 @@ async fn echo_once() -> io::Result<()> {
 
 /// A list that programs of several hosts fill.
 #[derive(Debug, Clone, Default)]
-struct Log(Rc<RefCell<Vec<String>>>);
+struct Log(Arc<Mutex<Vec<String>>>);
 
 impl Log {
     fn add(&self, entry: impl Into<String>) {
-        self.0.borrow_mut().push(entry.into());
+        self.0.lock().unwrap().push(entry.into());
     }
 
     fn entries(&self) -> Vec<String> {
-        self.0.borrow().clone()
+        self.0.lock().unwrap().clone()
     }
 }

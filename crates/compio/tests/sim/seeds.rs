@@ -1,6 +1,6 @@
 //! Tests with many seeds.
 
-use std::{cell::RefCell, env, future::pending, io, process::Command, time::Duration};
+use std::{env, future::pending, io, process::Command, sync::Mutex, time::Duration};
 
 use compio::{
     net::{TcpListener, TcpStream},
@@ -50,13 +50,13 @@ fn error_of_the_function_is_the_error_of_the_test(_: &mut Simulation) -> io::Res
 
 #[test]
 fn seeds_run_in_their_order() {
-    let seen = RefCell::new(Vec::new());
+    let seen = Mutex::new(Vec::new());
     sim::run_seeds(5..9, |simulation| {
-        seen.borrow_mut().push(simulation.seed());
+        seen.lock().unwrap().push(simulation.seed());
         simulation.client("client", async {});
     })
     .unwrap();
-    assert_eq!(*seen.borrow(), [5, 6, 7, 8]);
+    assert_eq!(*seen.lock().unwrap(), [5, 6, 7, 8]);
     let error = sim::run_seeds([], |_| ()).unwrap_err();
     assert!(matches!(error.kind(), ErrorKind::NoSeeds), "{error}");
     assert_eq!(error.seed(), None);

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::{
     rng::Rng,
+    symbols, with_current,
     world::{HostId, State, World},
 };
 
@@ -54,6 +55,14 @@ pub(super) struct Clocks {
     /// The nanoseconds by which the wall clock is ahead of the monotonic one.
     offset: i128,
     rng: Rng,
+}
+
+/// The clocks of a host as the functions of the C library return them.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Readings {
+    pub(super) monotonic: Duration,
+    /// The time since 1970.
+    pub(super) wall: Duration,
 }
 
 impl Clocks {
@@ -132,6 +141,22 @@ impl World {
         self.state().wall_time(host)
     }
 
+    /// The clocks of a host for the functions of the C library.
+    pub(super) fn readings(&self, host: HostId) -> Readings {
+        let state = self.state();
+        Readings {
+            monotonic: EPOCH + state.hosts[host].clocks.monotonic(state.now),
+            wall: state.wall_time(host),
+        }
+    }
+
+    /// The functions of the C library return the new readings of a host that is current.
+    fn show(&self, host: HostId) {
+        if with_current(|_, current| current == host) == Some(true) {
+            symbols::set_clocks(Some(self.readings(host)));
+        }
+    }
+
     /// Replaces the settings of a host's clocks. The wall clock steps to the new skew.
     ///
     /// # Panics
@@ -142,6 +167,7 @@ impl World {
         faults.check();
         let now = self.now();
         self.state().hosts[host].clocks.set(now, faults);
+        self.show(host);
         // The next timer of its loop is due at another time.
         self.make_ready(host);
     }
@@ -149,6 +175,7 @@ impl World {
     /// Moves the wall clock of a host.
     pub fn step_clock(&self, host: HostId, millis: i64) {
         self.state().hosts[host].clocks.offset += i128::from(millis) * NANOS_PER_MILLI;
+        self.show(host);
     }
 
     /// The settings of a host's clocks.

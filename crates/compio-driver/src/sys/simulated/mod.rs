@@ -10,6 +10,7 @@
 //! | `descriptors.rs`, `table.rs`, `memory.rs` | numbers of descriptors; objects by number; the memory of requests |
 //! | `network/`, `files/` | sockets; the file system of a host |
 //! | `families.rs` | the families of faults, with their counts |
+//! | `symbols.rs` | functions of the C library that a test binary defines |
 //! | `rng.rs`, `trace.rs`, `narration.rs` | random streams; the hash over a run; its text |
 //!
 //! # Dispatch
@@ -40,6 +41,7 @@ mod ready;
 mod requests;
 mod rng;
 pub(crate) mod socket_calls;
+pub mod symbols;
 mod table;
 mod trace;
 mod world;
@@ -85,7 +87,7 @@ pub fn current() -> Option<(Rc<World>, HostId)> {
 /// Calls `code` with the current host, without a handle of the world.
 fn with_current<T>(code: impl FnOnce(&World, HostId) -> T) -> Option<T> {
     let call = |current: &RefCell<Option<(Rc<World>, HostId)>>| {
-        let current = current.borrow();
+        let current = current.try_borrow().ok()?;
         current.as_ref().map(|(world, host)| code(world, *host))
     };
     CURRENT.try_with(call).ok()?
@@ -95,9 +97,9 @@ impl World {
     /// Makes the host the current one of this thread, until the result is dropped.
     pub fn enter(self: &Rc<Self>, host: HostId) -> EnteredHost {
         let now = Some((Rc::clone(self), host));
-        EnteredHost {
-            before: CURRENT.replace(now),
-        }
+        let before = CURRENT.replace(now);
+        symbols::set_clocks(Some(self.readings(host)));
+        EnteredHost { before }
     }
 }
 
@@ -108,6 +110,8 @@ pub struct EnteredHost {
 
 impl Drop for EnteredHost {
     fn drop(&mut self) {
+        let before = self.before.as_ref();
+        symbols::set_clocks(before.map(|(world, host)| world.readings(*host)));
         // Dropped with nothing borrowed.
         let _ours = CURRENT.replace(self.before.take());
     }

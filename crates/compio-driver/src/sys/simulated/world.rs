@@ -22,6 +22,7 @@ use super::{
     network::{End, Network},
     ready::{self, WokenHosts},
     rng::{Rng, hash_of},
+    symbols,
     trace::{Mark, Trace},
 };
 
@@ -33,9 +34,11 @@ pub type HostId = usize;
 /// It runs nothing itself. Its owner runs the loops of the hosts that are [ready](Self::take_ready), and moves the
 /// clock by [`advance`](Self::advance) if none is.
 pub struct World {
-    /// The reading of the real clock at the virtual time zero.
+    /// The reading of the monotonic clock at the virtual time zero.
     pub(super) base: Instant,
     now: Cell<Duration>,
+    /// The host that has tried to start a thread.
+    refused_thread: Cell<Option<HostId>>,
     woken: Arc<WokenHosts>,
     state: RefCell<State>,
 }
@@ -108,6 +111,8 @@ pub(super) struct Host {
     manager_rng: Rng,
     /// The stream of the order of its tasks and completions.
     order: Rng,
+    /// The source of the random numbers of its system.
+    entropy: Rng,
     /// The moment for which its loop wants to be woken.
     wake_at: Option<Duration>,
     /// Whether it answers packets.
@@ -149,8 +154,9 @@ impl World {
             seed,
         };
         Rc::new(Self {
-            base: Instant::now(),
+            base: symbols::first_instant(),
             now: Cell::new(Duration::ZERO),
+            refused_thread: Cell::new(None),
             woken: Arc::default(),
             state: RefCell::new(state),
         })
@@ -179,6 +185,7 @@ impl World {
             rng: Rng::of_name(state.seed, name),
             manager_rng: Rng::of_name(state.seed, &format!("{name}\0manager")),
             order: Rng::of_name(state.seed, &format!("{name}\0order")),
+            entropy: Rng::of_name(state.seed, &format!("{name}\0entropy")),
             wake_at: None,
             is_up: true,
             has_crashed: false,
@@ -238,6 +245,29 @@ impl World {
         let number = state.hosts[host].rng.next();
         state.note(Mark::Random, &[host as u64, number]);
         number
+    }
+
+    /// Fills the bytes with random numbers of the host's system. `None` if the state is in use.
+    pub(super) fn fill_random(&self, host: HostId, bytes: &mut [u8]) -> Option<()> {
+        let mut state = self.try_state()?;
+        for chunk in bytes.chunks_mut(8) {
+            let number = state.hosts[host].entropy.next().to_le_bytes();
+            chunk.copy_from_slice(&number[..chunk.len()]);
+        }
+        let values = [host as u64, bytes.len() as u64, hash_of(bytes)];
+        state.note(Mark::Random, &values);
+        state.say_of_host(host, &format!("{} random bytes", bytes.len()));
+        Some(())
+    }
+
+    /// Notes that the host has tried to start a thread.
+    pub(super) fn refuse_thread(&self, host: HostId) {
+        self.refused_thread.set(Some(host));
+    }
+
+    /// The host that has tried to start a thread since the last call.
+    pub fn take_refused_thread(&self) -> Option<HostId> {
+        self.refused_thread.take()
     }
 
     /// A waker that makes the host [ready](Self::take_ready).
