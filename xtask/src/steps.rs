@@ -26,6 +26,9 @@ use crate::run::{Outcome, Run};
 /// crates anew: the steps that run a part of the tests select all packages, too.
 const TEST: &str = "test --workspace --all-features";
 
+/// With the value 1, simulations with many seeds run each seed twice and compare both runs.
+const SIMULATE_TWICE: &str = "COMPIO_SIM_TWICE";
+
 /// Every crate with `unsafe` code.
 const UNSAFE: &str = "-p compio-io -p compio-driver -p compio-executor -p compio";
 
@@ -58,7 +61,7 @@ fn document(run: &Run, audience: &str) -> Outcome {
 }
 
 pub(crate) fn test(run: &mut Run) -> Outcome {
-    run.cargo(TEST).run()
+    run.cargo(TEST).variable(SIMULATE_TWICE, "1").run()
 }
 
 /// The examples with a second runtime and with channels of other crates, in a workspace of their own.

@@ -29,7 +29,9 @@ pub struct Builder {
 }
 
 /// Takes the lines of the course.
-pub(super) struct OnLine(pub(super) Box<dyn FnMut(&str)>);
+pub(super) struct OnLine(pub(super) Box<TakeLine>);
+
+type TakeLine = dyn FnMut(&str, u64);
 
 impl fmt::Debug for OnLine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -136,7 +138,12 @@ impl Builder {
     ///     Ok(())
     /// }
     /// ```
-    pub fn on_line(mut self, code: impl FnMut(&str) + 'static) -> Self {
+    pub fn on_line(self, mut code: impl FnMut(&str) + 'static) -> Self {
+        self.on_hashed_line(move |line, _| code(line))
+    }
+
+    /// As [`on_line`](Self::on_line), with the hash of the trace at the line.
+    pub(super) fn on_hashed_line(mut self, code: impl FnMut(&str, u64) + 'static) -> Self {
         self.on_line = Some(OnLine(Box::new(code)));
         self
     }
@@ -148,7 +155,7 @@ impl Builder {
         let world = World::new(self.settings);
         let mut simulation = Simulation::new(world, seed, self.time_limit, self.step_limit);
         if let Some(OnLine(code)) = self.on_line {
-            simulation.on_line(code);
+            simulation.on_hashed_line(code);
         }
         simulation
     }

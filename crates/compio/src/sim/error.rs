@@ -58,6 +58,9 @@ pub enum ErrorKind {
     NeverReached(Vec<String>),
     /// No seed has met these faults: see [`must_occur_sometimes`](super::Simulation::must_occur_sometimes).
     NeverOccurred(Vec<Fault>),
+    /// Two runs of the seed, by `COMPIO_SIM_TWICE=1`, took different courses: see [`run_seeds`](super::run_seeds). The first lines that
+    /// differ, unless two more runs had the same ones. Equal lines mean that the content of a transfer differs, or a random number.
+    NotDeterministic(Option<[String; 2]>),
     /// No seed was given, so a test would test nothing.
     NoSeeds,
     /// The call is only possible in a program of a simulated host.
@@ -190,6 +193,19 @@ impl fmt::Display for Error {
                 let names: Vec<_> = faults.iter().map(|fault| fault.name()).collect();
                 write!(f, "no seed has met faults: {}", names.join(", "))
             }
+            ErrorKind::NotDeterministic(None) => {
+                f.write_str("two runs took different courses, and two more did not")
+            }
+            ErrorKind::NotDeterministic(Some([one, other])) if one == other => write!(
+                f,
+                "two runs took different courses, which differ in content at or before\n    {one}"
+            ),
+            ErrorKind::NotDeterministic(Some([one, other])) => {
+                write!(
+                    f,
+                    "two runs took different courses:\n    {one}\n    {other}"
+                )
+            }
             ErrorKind::NoSeeds => f.write_str("there are no seeds"),
             ErrorKind::OutsideOfHost => {
                 f.write_str("this call is only possible in a program of a simulated host")
@@ -220,6 +236,7 @@ impl error::Error for Error {
             | ErrorKind::InvalidAddress
             | ErrorKind::UnknownHost
             | ErrorKind::NoClients
+            | ErrorKind::NotDeterministic(_)
             | ErrorKind::NoSeeds
             | ErrorKind::NotReached(_)
             | ErrorKind::NeverHeld(_)

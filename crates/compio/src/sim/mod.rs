@@ -56,7 +56,9 @@
 //! # Many seeds
 //!
 //! `#[compio::test(sim, seeds = 200)]` runs a test with each of many seeds, and so does [`run_seeds`]. The message of a seed that
-//! fails has the command that repeats it. [`assert_always`] and [`assert_sometimes`] count their evaluations, so that a test can
+//! fails has the command that repeats it. With `COMPIO_SIM_TWICE=1` each seed runs twice, and a difference fails the test.
+//!
+//! [`assert_always`] and [`assert_sometimes`] count their evaluations, so that a test can
 //! require that it has reached the states which it is about. [`Report`] and [`Summary`] have them, with operations and faults.
 //! [`Simulation::invariant`] checks the state of all hosts after each step.
 //!

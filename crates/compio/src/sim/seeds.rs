@@ -1,18 +1,22 @@
 //! One simulation for each of many seeds.
 
-use std::{env, panic, thread, time::Duration};
+use std::{cell::RefCell, env, panic, rc::Rc, thread, time::Duration};
 
 use compio_driver::os::simulated::current;
 
-use super::{Error, ErrorKind, Outcome, Report, Simulation, Summary, goals::Goals};
+use super::{Builder, Error, ErrorKind, Outcome, Report, Simulation, Summary, goals::Goals};
 
 /// The environment variable with the only seed to run.
 const ONLY: &str = "COMPIO_SIM_SEED";
 
+/// The environment variable that is `1` if each seed runs twice.
+const TWICE: &str = "COMPIO_SIM_TWICE";
+
 /// Runs a simulation for each seed, until one fails. `build` adds the hosts and clients of each. `#[compio::test(sim)]` makes
 /// a test of it.
 ///
-/// With the environment variable `COMPIO_SIM_SEED`, only this seed runs.
+/// With the environment variable `COMPIO_SIM_SEED`, only this seed runs. With `COMPIO_SIM_TWICE=1` each seed runs twice, and two
+/// reports that differ are an error with the first difference of the runs.
 ///
 /// Each run has a thread of its own, so that state of a thread, as the keys of hash maps, is new.
 ///
@@ -37,7 +41,8 @@ const ONLY: &str = "COMPIO_SIM_SEED";
 /// # Errors
 ///
 /// The error of the first run that fails: see [`Simulation::run`]. [`ErrorKind::Failed`] if `build` returns an error.
-/// [`ErrorKind::NoSeeds`] without any seed. [`ErrorKind::Nested`] in a simulated host.
+/// [`ErrorKind::NoSeeds`] without any seed. [`ErrorKind::NotDeterministic`] if two runs of a seed differ. [`ErrorKind::Nested`] in a
+/// simulated host.
 ///
 /// Errors of all seeds together, which a seed of the environment variable does not have: [`ErrorKind::NeverHeld`] if an
 /// [`assert_sometimes`](super::assert_sometimes) was true in no run; [`ErrorKind::NeverReached`] and [`ErrorKind::NeverOccurred`] if no
@@ -78,7 +83,18 @@ where
     O: Outcome,
     B: Fn(&mut Simulation) -> O + Sync,
 {
-    in_thread(|| build_and_run(seed, build, goals))
+    let mut run = || in_thread(|| build_and_run(Simulation::builder().seed(seed), build, goals));
+    let report = run()?;
+    if !runs_twice() || run().is_ok_and(|again| again == report) {
+        return Ok(report);
+    }
+    let course = || in_thread(|| course(seed, build));
+    let kind = ErrorKind::NotDeterministic(first_difference(&course(), &course()));
+    Err(Error::new(seed, None, report.elapsed, kind))
+}
+
+fn runs_twice() -> bool {
+    env::var_os(TWICE).is_some_and(|value| value == "1")
 }
 
 /// Runs the code in a thread with the name of this one.
@@ -95,17 +111,40 @@ fn in_thread<T: Send>(code: impl FnOnce() -> T + Send) -> T {
 }
 
 fn build_and_run<O: Outcome>(
-    seed: u64,
+    builder: Builder,
     build: &impl Fn(&mut Simulation) -> O,
     goals: &mut Goals,
 ) -> Result<Report, Error> {
-    let mut simulation = Simulation::builder().seed(seed).build();
+    let mut simulation = builder.build();
+    let seed = simulation.seed();
     let building = Building { seed };
     let built = build(&mut simulation).into_result();
     drop(building);
     built.map_err(|error| Error::new(seed, None, Duration::ZERO, ErrorKind::failed(error)))?;
     goals.extend(simulation.take_goals());
     simulation.run()
+}
+
+/// The lines of a run, with the hash of the trace at each.
+fn course<O: Outcome>(seed: u64, build: &impl Fn(&mut Simulation) -> O) -> Vec<(String, u64)> {
+    let lines = Rc::<RefCell<Vec<_>>>::default();
+    let into = Rc::clone(&lines);
+    let add = move |line: &str, hash| into.borrow_mut().push((line.to_owned(), hash));
+    // The result is known: only the lines are of interest.
+    let builder = Simulation::builder().seed(seed).on_hashed_line(add);
+    let _ = build_and_run(builder, build, &mut Goals::default());
+    lines.take()
+}
+
+/// The first lines that differ, in their text or in the hash.
+fn first_difference(one: &[(String, u64)], other: &[(String, u64)]) -> Option<[String; 2]> {
+    let len = one.len().max(other.len());
+    let at = (0..len).find(|&at| one.get(at) != other.get(at))?;
+    let line = |lines: &[(String, u64)]| match lines.get(at) {
+        Some((line, _)) => line.clone(),
+        None => "the end of the run".to_owned(),
+    };
+    Some([line(one), line(other)])
 }
 
 /// The seed of the environment variable.
@@ -150,5 +189,11 @@ pub fn run_test<O: Outcome>(
     };
     // Names of tests have no name of the crate.
     let name = path.split_once("::").map_or(path, |(_, name)| name);
-    panic!("{error}\n\n    {ONLY}={seed} cargo test {name}\n\nrepeats this run");
+    let is_comparison = matches!(error.kind(), ErrorKind::NotDeterministic(_));
+    let twice = if is_comparison {
+        format!("{TWICE}=1 ")
+    } else {
+        String::new()
+    };
+    panic!("{error}\n\n    {ONLY}={seed} {twice}cargo test {name}\n\nrepeats this run");
 }

@@ -43,7 +43,7 @@ pub struct Simulation {
     must_reach: BTreeSet<String>,
     goals: Goals,
     invariants: Vec<Invariant>,
-    on_line: Option<OnLine>,
+    on_line: Vec<OnLine>,
 }
 
 impl Simulation {
@@ -67,7 +67,7 @@ impl Simulation {
             must_reach: BTreeSet::new(),
             goals: Goals::default(),
             invariants: Vec::new(),
-            on_line: None,
+            on_line: Vec::new(),
         }
     }
 
@@ -100,11 +100,16 @@ impl Simulation {
         self
     }
 
-    /// As [`Builder::on_line`], for tests that do not make the simulation.
-    pub fn on_line(&mut self, code: impl FnMut(&str) + 'static) -> &mut Self {
-        self.world.record_lines();
-        self.on_line = Some(OnLine(Box::new(code)));
+    /// As [`Builder::on_line`], for tests that do not make the simulation. Each code gets all lines.
+    pub fn on_line(&mut self, mut code: impl FnMut(&str) + 'static) -> &mut Self {
+        self.on_hashed_line(move |line, _| code(line));
         self
+    }
+
+    /// As [`on_line`](Self::on_line), with the hash of the trace at the line.
+    pub(super) fn on_hashed_line(&mut self, code: impl FnMut(&str, u64) + 'static) {
+        self.world.record_lines();
+        self.on_line.push(OnLine(Box::new(code)));
     }
 
     /// Adds a host. Its program is made by `program`, again at each [restart](super::restart). It may run without end: the
@@ -406,9 +411,12 @@ impl Simulation {
 
     /// Passes the lines of the course on, with nothing borrowed.
     fn pass_lines(&mut self) {
-        if let Some(OnLine(code)) = &mut self.on_line {
-            for line in self.world.take_lines() {
-                code(&line);
+        if self.on_line.is_empty() {
+            return;
+        }
+        for (line, hash) in self.world.take_lines() {
+            for OnLine(code) in &mut self.on_line {
+                code(&line, hash);
             }
         }
     }

@@ -1,12 +1,23 @@
 //! Tests with many seeds.
 
-use std::{env, future::pending, io, process::Command, sync::Mutex, time::Duration};
+use std::{
+    future::pending,
+    hash::{BuildHasher, RandomState},
+    io,
+    sync::{
+        Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use compio::{
+    fs,
     net::{TcpListener, TcpStream},
     sim::{self, ErrorKind, Simulation},
     time::sleep,
 };
+use compio_testkit::process::this_test;
 
 use super::Log;
 
@@ -56,7 +67,10 @@ fn seeds_run_in_their_order() {
         simulation.client("client", async {});
     })
     .unwrap();
-    assert_eq!(*seen.lock().unwrap(), [5, 6, 7, 8]);
+    let mut seen = seen.into_inner().unwrap();
+    // With `COMPIO_SIM_TWICE`.
+    seen.dedup();
+    assert_eq!(seen, [5, 6, 7, 8]);
     let error = sim::run_seeds([], |_| ()).unwrap_err();
     assert!(matches!(error.kind(), ErrorKind::NoSeeds), "{error}");
     assert_eq!(error.seed(), None);
@@ -142,26 +156,22 @@ fn child_fails_with_seed_3(simulation: &mut Simulation) {
     simulation.client("client", async move { assert_ne!(seed, 3) });
 }
 
+/// Runs a test in a child process, with this environment variable. Returns whether it has passed, and its output.
+fn run_child(test: &str, name: &str, value: &str) -> (bool, String) {
+    let mut child = this_test(test);
+    child.env_remove("COMPIO_SIM_SEED");
+    child.env_remove("COMPIO_SIM_TWICE");
+    child.env(name, value);
+    let output = child.output().unwrap();
+    let [out, error] = [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap());
+    (output.status.success(), out + &error)
+}
+
 #[test]
 fn message_of_a_failure_has_the_command_that_repeats_it() {
-    let run = |seed: Option<&str>| {
-        let mut child = Command::new(env::current_exe().unwrap());
-        child.args([
-            "--exact",
-            "seeds::child_fails_with_seed_3",
-            "--ignored",
-            "--nocapture",
-        ]);
-        child.env_remove("COMPIO_SIM_SEED");
-        if let Some(seed) = seed {
-            child.env("COMPIO_SIM_SEED", seed);
-        }
-        let output = child.output().unwrap();
-        let [out, error] =
-            [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap());
-        (output.status.success(), out + &error)
-    };
-    let (is_success, text) = run(None);
+    let test = "seeds::child_fails_with_seed_3";
+    let run = |seed| run_child(test, "COMPIO_SIM_SEED", seed);
+    let (is_success, text) = run_child(test, "COMPIO_SIM_TWICE", "0");
     assert!(!is_success, "{text}");
     let command = "COMPIO_SIM_SEED=3 cargo test seeds::child_fails_with_seed_3\n";
     assert!(text.contains(command), "{text}");
@@ -169,14 +179,79 @@ fn message_of_a_failure_has_the_command_that_repeats_it() {
         text.contains("seed 0 runs") && !text.contains("seed 4 runs"),
         "{text}"
     );
-    let (is_success, text) = run(Some("3"));
+    let (is_success, text) = run("3");
     assert!(!is_success && !text.contains("seed 0 runs"), "{text}");
-    let (is_success, text) = run(Some("4"));
+    let (is_success, text) = run("4");
     assert!(is_success, "{text}");
     assert!(
         text.contains("seeds: 1, virtual time: 0ns, steps: 1"),
         "{text}"
     );
-    let (is_success, text) = run(Some("four"));
+    let (is_success, text) = run("four");
     assert!(!is_success && text.contains("which is no seed"), "{text}");
+}
+
+/// A number that no seed determines.
+fn chance() -> u64 {
+    RandomState::new().hash_one(1)
+}
+
+#[compio::test(sim, seeds = [5])]
+#[ignore = "a child of `course_that_no_seed_determines_is_found_by_two_runs`"]
+async fn child_sleeps_for_a_time_of_chance() -> io::Result<()> {
+    fs::write("/file", "content").await.0?;
+    sleep(Duration::from_nanos(chance() >> 20)).await;
+    fs::write("/file", "content").await.0
+}
+
+#[compio::test(sim, seeds = [5])]
+#[ignore = "a child of `course_that_no_seed_determines_is_found_by_two_runs`"]
+async fn child_writes_content_of_chance() -> io::Result<()> {
+    fs::write("/file", chance().to_le_bytes()).await.0
+}
+
+#[compio::test(sim, seeds = [5])]
+#[ignore = "a child of `course_that_no_seed_determines_is_found_by_two_runs`"]
+async fn child_fails_by_chance() -> io::Result<()> {
+    // Once in the runs of a process.
+    static RUNS: AtomicU64 = AtomicU64::new(0);
+    match RUNS.fetch_add(1, Ordering::Relaxed) {
+        1 => Err(io::Error::other("on purpose")),
+        _ => Ok(()),
+    }
+}
+
+#[test]
+fn course_that_no_seed_determines_is_found_by_two_runs() {
+    let run = |test: &str, twice| run_child(&format!("seeds::{test}"), "COMPIO_SIM_TWICE", twice);
+    let message = |test| {
+        let (is_success, text) = run(test, "0");
+        assert!(is_success, "{text}");
+        let (is_success, text) = run(test, "1");
+        assert!(!is_success, "{text}");
+        let command = format!("COMPIO_SIM_SEED=5 COMPIO_SIM_TWICE=1 cargo test seeds::{test}\n");
+        assert!(text.contains(&command), "{text}");
+        text
+    };
+    let text = message("child_sleeps_for_a_time_of_chance");
+    let (_, lines) = text.split_once("took different courses:\n").unwrap();
+    let lines: Vec<&str> = lines.lines().take(2).collect();
+    // The first event after the sleep.
+    let events = lines
+        .iter()
+        .map(|line| line.trim().split_once(' ').unwrap().1);
+    assert!(events.eq(["test: open (524865)"; 2]), "{text}");
+    assert_ne!(lines[0], lines[1]);
+    let text = message("child_writes_content_of_chance");
+    assert!(
+        text.contains("differ in content at or before\n    0ns test: "),
+        "{text}"
+    );
+    let text = message("child_fails_by_chance");
+    assert!(
+        text.contains("took different courses, and two more did not"),
+        "{text}"
+    );
+    let (is_success, text) = run("async_function_is_a_client", "1");
+    assert!(is_success, "{text}");
 }

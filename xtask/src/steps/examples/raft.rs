@@ -3,7 +3,10 @@
 use std::{net::TcpListener, process::Child, thread};
 
 use super::LIMIT;
-use crate::run::{Line, Outcome, Run};
+use crate::{
+    run::{Line, Outcome, Run},
+    steps::SIMULATE_TWICE,
+};
 
 /// A workspace of its own.
 const FOLDER: &str = "examples/raft";
@@ -18,7 +21,10 @@ pub(crate) fn run(run: &mut Run) -> Outcome {
     run.cargo("clippy --all-targets -- -D warnings")
         .folder(FOLDER)
         .run()?;
-    run.cargo("test").folder(FOLDER).run()?;
+    run.cargo("test")
+        .folder(FOLDER)
+        .variable(SIMULATE_TWICE, "1")
+        .run()?;
     run.cargo("build --release").folder(FOLDER).run()?;
     for backend in ["io-uring", "poll"] {
         cluster(run, backend)?;

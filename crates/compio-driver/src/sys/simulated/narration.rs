@@ -19,7 +19,7 @@ impl State {
         }
         let line = format!("{:?} {}", self.now, line(self));
         if let Some(lines) = &mut self.lines {
-            lines.push(line);
+            lines.push((line, self.trace.hash()));
         }
     }
 

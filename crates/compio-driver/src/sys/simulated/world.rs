@@ -89,8 +89,8 @@ pub(super) struct State {
     pub(super) trace: Trace,
     /// The stream of the order of ready hosts, if the order is shuffled.
     order: Option<Rng>,
-    /// The lines of the course that were not taken, if lines are wanted.
-    pub(super) lines: Option<Vec<String>>,
+    /// The lines of the course that were not taken, if lines are wanted, with the hash of the trace at each.
+    pub(super) lines: Option<Vec<(String, u64)>>,
     /// The families of faults that were set at any time.
     pub(super) faults_set: BTreeSet<Fault>,
     /// Whether the calm phase has begun, in which no fault is set.
@@ -233,8 +233,8 @@ impl World {
         self.state().lines = Some(Vec::new());
     }
 
-    /// The lines since the last call: a line for each request, result and packet.
-    pub fn take_lines(&self) -> Vec<String> {
+    /// The lines since the last call: a line for each request, result and packet, with the hash of the trace at it.
+    pub fn take_lines(&self) -> Vec<(String, u64)> {
         let mut state = self.state();
         state.lines.as_mut().map(std::mem::take).unwrap_or_default()
     }
