@@ -72,6 +72,8 @@ const STEPS: &[Step] = &[
            about: "all parsers, with hostile input (nightly)" },
     Step { name: "bench-build", daily: false, run: steps::bench_build,
            about: "bench/: formatting, lints, and one row that runs" },
+    Step { name: "simulators", daily: false, run: steps::simulators,
+           about: "bench/simulators: the faults that compio's simulation finds" },
     Step { name: "bench-check", daily: false, run: steps::costs::run,
            about: "instructions, allocations and enters per operation, against the committed ones" },
 ];

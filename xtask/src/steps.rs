@@ -179,6 +179,14 @@ pub(crate) fn bench_build(run: &mut Run) -> Outcome {
         .run()
 }
 
+/// The programs under compio's simulation find their faults. Those under other simulators are only checked.
+pub(crate) fn simulators(run: &mut Run) -> Outcome {
+    let simulators = |words| run.cargo(words).folder("bench/simulators");
+    simulators("fmt --check").run()?;
+    simulators("clippy --bins --features compio,turmoil -- -D warnings").run()?;
+    simulators("run --release --bin with-compio --features compio -- --check --seeds 100").run()
+}
+
 /// The triple of this machine.
 fn host(run: &Run) -> Outcome<String> {
     let tuple = run.program("rustc").words("--print host-tuple").quiet();
