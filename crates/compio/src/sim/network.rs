@@ -246,6 +246,8 @@ mod sealed {
 /// | [`clog`](NetworkFaults::clog) | Nothing leaves one direction for a while, nothing is lost. |
 /// | [`reset`](NetworkFaults::reset) | Both sides fail with ECONNRESET (`ConnectionReset`) when a segment arrives. Bytes that were not received are lost. |
 /// | [`mtu`](NetworkFaults::mtu) | A longer datagram is sent in fragments, as Linux does without `IP_MTU_DISCOVER`: `EMSGSIZE` only above 65,507 bytes. |
+/// | a write of TCP that is longer than a packet | Two segments, cut by the seed. So one read may get a part of a write. |
+/// | segments that arrive together, because the first is slower | One read may get several writes. |
 /// | packets inside of a host | No faults, 20 µs. |
 ///
 /// Families of faults are independent, and each chance of 0.0 switches one off. [`Network::draw`] switches each off in half of the

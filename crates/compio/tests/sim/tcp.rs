@@ -148,6 +148,55 @@ fn sender_waits_for_a_slow_reader() {
     assert_eq!(seen.entries(), ["first part sent", "reads", "all sent"]);
 }
 
+/// The lengths of the reads of a server to which a client makes these writes, all at once.
+fn reads_of(count: usize, len: usize) -> Vec<usize> {
+    let log = Log::default();
+    let reads = log.clone();
+    run_pair(
+        move || {
+            let reads = reads.clone();
+            async move {
+                let listener = TcpListener::bind("0.0.0.0:80").await?;
+                let (mut stream, _) = listener.accept().await?;
+                let mut rest = count * len;
+                while rest > 0 {
+                    let read = stream.read(Vec::with_capacity(64 * 1024)).await.0?;
+                    reads.add(read.to_string());
+                    rest -= read;
+                }
+                Ok(())
+            }
+        },
+        async move {
+            let mut stream = TcpStream::connect("server:80").await?;
+            for _ in 0..count {
+                stream.write_all(vec![0; len]).await.0?;
+            }
+            // Open until all bytes have arrived.
+            time::sleep(Duration::from_secs(1)).await;
+            Ok(())
+        },
+    );
+    let reads = log.entries();
+    reads.iter().map(|read| read.parse().unwrap()).collect()
+}
+
+#[test]
+fn one_read_gets_several_writes() {
+    let reads = reads_of(20, 100);
+    assert_eq!(reads.iter().sum::<usize>(), 2000);
+    assert!(reads.iter().any(|read| *read > 100), "{reads:?}");
+}
+
+#[test]
+fn one_read_gets_a_part_of_a_long_write() {
+    let reads = reads_of(1, 20_000);
+    assert_eq!(reads.iter().sum::<usize>(), 20_000);
+    // A multiple of a segment.
+    assert_eq!(reads[0] % 1460, 0, "{reads:?}");
+    assert_eq!(reads_of(1, 1460), [1460]);
+}
+
 #[test]
 fn close_with_unread_data_resets_the_peer() {
     run_pair(

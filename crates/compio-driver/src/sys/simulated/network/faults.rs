@@ -7,7 +7,7 @@ use crate::sys::simulated::rng::Rng;
 /// The settings of a network, or of one link. The default has no faults.
 ///
 /// Each chance is a probability per packet: 0.0 is never, 1.0 is always. A segment of TCP is a packet, with the bytes of one
-/// write. Packets inside of a host meet no faults.
+/// write. A write of more than an MTU has two segments. Packets inside of a host meet no faults.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NetworkFaults {
     /// The chance that a packet is lost. TCP repeats its packets, so that a loss is a delay of 200 milliseconds or more.
@@ -34,7 +34,7 @@ pub struct NetworkFaults {
     /// The chance that a segment of TCP meets a reset of its connection: both sides fail with ECONNRESET, and bytes are lost.
     pub reset: f64,
     /// The length of the longest packet with its headers, 1500 by default. A longer datagram is sent in fragments, as Linux does by
-    /// default. It is lost with any of them.
+    /// default. It is lost with any of them. A longer write of TCP is sent in two segments.
     pub mtu: usize,
 }
 

@@ -169,6 +169,16 @@ impl Network {
         Some(leaves - now + time)
     }
 
+    /// The place at which a write of TCP is split, if it is longer than a segment. Two packets are enough for a read of a part.
+    pub(super) fn draw_split(&mut self, route: Route, len: usize) -> Option<usize> {
+        let segment = self.links.faults(route).mtu - HEADERS;
+        if route.is_local() || len <= segment {
+            return None;
+        }
+        let places = len.div_ceil(segment) as u64 - 1;
+        Some(segment * (1 + self.rng.below(places) as usize))
+    }
+
     /// Draws whether a packet of this length is lost.
     fn draw_loss(&mut self, route: Route, len: usize) -> bool {
         let faults = self.links.faults(route);

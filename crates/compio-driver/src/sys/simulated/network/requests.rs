@@ -403,10 +403,16 @@ impl State {
             return Outcome::Wait(id, Queue::Write);
         }
         // SAFETY: passed on from this function.
-        let bytes = unsafe { parts.read(room) };
+        let mut bytes = unsafe { parts.read(room) };
         stream.outstanding += bytes.len();
+        let route = stream.route;
         self.trace.add_bytes(self.now, &bytes);
         let len = bytes.len() as u32;
+        if let Some(place) = self.network.draw_split(route, bytes.len()) {
+            let rest = bytes.split_off(place);
+            self.send_of(id, Signal::Data { to, bytes });
+            bytes = rest;
+        }
         self.send_of(id, Signal::Data { to, bytes });
         Ok(len).into()
     }
