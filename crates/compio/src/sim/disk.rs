@@ -56,6 +56,7 @@ use super::{DiskCounts, DiskFaults, Error, here::find};
 /// | a write with `O_DSYNC` or `O_SYNC` | The whole content and the length are durable at its end. |
 /// | an unsynced write | Kept with a probability of 3/8, dropped with 3/8, torn with 2/8. |
 /// | a torn write | Each of its sectors of 512 bytes, and the length, is kept or dropped by itself: any subset. |
+/// | the length after a torn append | The old or the new one, or one that ends after any of its sectors. |
 /// | a kept sector | It has the content of the page cache at that write, so earlier writes to it are kept too. |
 /// | an unsynced `set_len`, an open that truncates | Kept with a probability of 1/2. A later write that is kept keeps it too. |
 /// | `sync_all` of a directory | Its names are durable, by [`File`](crate::fs::File) or [`Dir`](crate::fs::Dir). |

@@ -97,8 +97,12 @@ impl Content {
             for sector in sectors.filter(|_| rng.coin()) {
                 self.mixed.copy_sector(&self.cache, sector);
             }
+            let parts = self.mixed.len / SECTOR + 1..end.div_ceil(SECTOR);
             if rng.coin() {
                 self.mixed.len = self.cache.len;
+            } else if !parts.is_empty() && rng.coin() {
+                // An append of which the first sectors have their length.
+                self.mixed.len = SECTOR * (parts.start + rng.below(parts.end - parts.start));
             }
             return;
         }
@@ -361,6 +365,20 @@ mod tests {
             subsets.insert(sectors.iter().map(|sector| sector[0]).collect::<Vec<_>>());
         }
         assert_eq!(subsets.len(), 16);
+    }
+
+    #[test]
+    fn torn_append_leaves_the_length_of_any_of_its_sectors() {
+        let mut lengths = BTreeSet::new();
+        for seed in 0..1000 {
+            let (mut content, mut rng) = (Content::default(), rng(seed));
+            content.write(0, &[1; 100], &mut rng);
+            content.sync();
+            content.write(100, &[2; 1200], &mut rng);
+            content.lose_power(Survivor::Mixed);
+            lengths.insert(content.len());
+        }
+        assert_eq!(lengths, BTreeSet::from([100, 512, 1024, 1300]));
     }
 
     #[test]
