@@ -3,6 +3,7 @@
 use std::{
     io::{self, ErrorKind},
     net::{IpAddr, SocketAddr},
+    ops::RangeInclusive,
     process::ExitCode,
     time::Duration,
 };
@@ -25,9 +26,10 @@ fn main() -> ExitCode {
 
 struct Compio;
 
-/// Of a disk.
-const LATENCY: std::ops::RangeInclusive<Duration> =
-    Duration::from_micros(50)..=Duration::from_millis(5);
+/// Of a packet.
+const LATENCY: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_millis(10);
+/// Of an operation of a disk.
+const DISK_LATENCY: RangeInclusive<Duration> = Duration::from_micros(50)..=Duration::from_millis(5);
 
 impl System for Compio {
     const NAME: &'static str = "compio";
@@ -37,7 +39,10 @@ impl System for Compio {
     type Socket = UdpSocket;
 
     fn run(scenario: &Scenario) {
-        let mut simulation = Simulation::builder().seed(scenario.seed).build();
+        let mut simulation = Simulation::builder()
+            .seed(scenario.seed)
+            .latency(LATENCY)
+            .build();
         let mut names = Vec::new();
         for host in &scenario.hosts {
             let start = host.start.clone();
@@ -45,7 +50,7 @@ impl System for Compio {
             let disk = sim::DiskFaults {
                 sync_error: scenario.disk.sync_error,
                 bit_rot: scenario.disk.bit_rot,
-                latency: LATENCY,
+                latency: DISK_LATENCY,
                 ..Default::default()
             };
             simulation.disk(host.name, disk);

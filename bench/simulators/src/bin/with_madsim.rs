@@ -146,6 +146,7 @@ impl System for Madsim {
 }
 
 fn run_in_thread(scenario: &Scenario) {
+    // Its latencies are 1 to 10 ms by default.
     let runtime = Runtime::with_seed_and_config(scenario.seed, Config::default());
     let mut nodes = Vec::new();
     for (number, host) in scenario.hosts.iter().enumerate() {

@@ -48,12 +48,14 @@ impl System for Turmoil {
         builder
             .rng_seed(scenario.seed)
             .enable_random_order()
+            .min_message_latency(Duration::from_millis(1))
+            .max_message_latency(Duration::from_millis(10))
             .simulation_duration(scenario.limit + Duration::from_secs(1));
         let disk = builder.fs();
         disk.block_size(512)
             .io_error_probability(scenario.disk.sync_error)
             .corruption_probability(scenario.disk.bit_rot);
-        // 50 µs to 5 ms, as in the others.
+        // Its default is 50 µs to 5 ms.
         disk.io_latency();
         let mut sim = builder.build();
         for (number, host) in scenario.hosts.iter().enumerate() {

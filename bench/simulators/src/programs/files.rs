@@ -115,6 +115,7 @@ pub fn logs_of_two_versions<S: System>(scenario: &mut Scenario, faulty: bool) {
             for log in [&left, &right] {
                 S::write_at(log, vec![1], number).await?;
                 S::sync(log).await?;
+                S::sleep(PAUSE).await;
             }
             observer.acknowledge(number + 1);
         }
@@ -140,6 +141,7 @@ pub fn header_without_body<S: System>(scenario: &mut Scenario, faulty: bool) {
             for file in [&headers, &bodies] {
                 S::write_at(file, vec![1], number).await?;
                 S::sync(file).await?;
+                S::sleep(PAUSE).await;
             }
         }
         Ok(())

@@ -136,6 +136,8 @@ enum Torn {
     Accepted,
     FoundByLength,
     FoundByChecksum,
+    /// The recovery fails.
+    Refused,
 }
 
 /// A record of one number, with its checksum.
@@ -155,7 +157,7 @@ fn checksum(bytes: &[u8]) -> u64 {
 
 fn is_accepted(found: &[u8], torn: Torn) -> bool {
     match torn {
-        Torn::Accepted => true,
+        Torn::Accepted | Torn::Refused => true,
         Torn::FoundByLength => found.len() == RECORD,
         Torn::FoundByChecksum => {
             found.len() == RECORD && found[..CHECKSUM] == checksum(&found[CHECKSUM..]).to_le_bytes()
@@ -168,6 +170,11 @@ fn torn_tail<S: System>(scenario: &mut Scenario, torn: Torn) {
         let log = open_log::<S>().await?;
         if observer.is_restart() {
             let bytes = S::read("/log").await?;
+            if torn == Torn::Refused {
+                observer.check(bytes.len().is_multiple_of(RECORD), "the recovery fails");
+                observer.finish();
+                return Ok(());
+            }
             let found = bytes.chunks(RECORD);
             let accepted: Vec<_> = found.take_while(|found| is_accepted(found, torn)).collect();
             for (found, number) in accepted.iter().zip(1..) {
@@ -214,6 +221,16 @@ pub fn torn_tail_no_checksum<S: System>(scenario: &mut Scenario, faulty: bool) {
             Torn::FoundByChecksum
         },
     );
+}
+
+/// A short record at the end is an error, so that the database does not start.
+pub fn torn_tail_refused<S: System>(scenario: &mut Scenario, faulty: bool) {
+    let torn = if faulty {
+        Torn::Refused
+    } else {
+        Torn::FoundByChecksum
+    };
+    torn_tail::<S>(scenario, torn);
 }
 
 const SECTOR: usize = 512;

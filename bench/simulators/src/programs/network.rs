@@ -147,6 +147,51 @@ pub fn no_limit_at_power_loss<S: System>(scenario: &mut Scenario, faulty: bool) 
     );
 }
 
+const PARTS: usize = 20;
+
+/// The process of the server ends within an answer. Its connection is closed as after a whole answer, which has no length.
+pub fn end_of_killed_server<S: System>(scenario: &mut Scenario, faulty: bool) {
+    let server = scenario.host("server", move |_| async move {
+        let listener = S::listen(PORT).await?;
+        loop {
+            let Ok(mut stream) = S::accept(&listener).await else {
+                continue;
+            };
+            S::spawn(async move {
+                for _ in 0..PARTS {
+                    if S::send(&mut stream, vec![1]).await.is_err() {
+                        break;
+                    }
+                    S::sleep(WORK).await;
+                }
+            });
+        }
+    });
+    scenario.host("client", move |observer| async move {
+        let begin = S::now();
+        while S::now() - begin < LIMIT {
+            let mut stream = connect::<S>(server).await;
+            let mut received = 0;
+            let is_closed = loop {
+                match S::recv(&mut stream, 1).await {
+                    Ok(bytes) if bytes.is_empty() => break true,
+                    Ok(_) => received += 1,
+                    Err(_) => break false,
+                }
+            };
+            let is_accepted = is_closed && (faulty || received == PARTS);
+            observer.check(
+                !is_accepted || received == PARTS,
+                "a part of an answer was accepted",
+            );
+        }
+        observer.finish();
+        Ok(())
+    });
+    let pause = Duration::from_millis(100);
+    scenario.restart_after(Fault::Crash(server), server, pause);
+}
+
 /// No fault: TCP repeats the lost packets of a short partition.
 pub fn short_partition<S: System>(scenario: &mut Scenario, _: bool) {
     scenario.limit = Duration::from_secs(31);
@@ -260,13 +305,13 @@ pub fn busy<S: System>(scenario: &mut Scenario, _: bool) {
     exchanges::<S>(scenario, 500, Duration::ZERO);
 }
 
-/// No fault, for the time of a run: 10 exchanges in a minute.
+/// No fault, for the time of a run: 10 exchanges in 10 seconds.
 pub fn idle<S: System>(scenario: &mut Scenario, _: bool) {
-    exchanges::<S>(scenario, 10, Duration::from_secs(6));
+    exchanges::<S>(scenario, 10, Duration::from_secs(1));
 }
 
 fn exchanges<S: System>(scenario: &mut Scenario, count: u64, pause: Duration) {
-    scenario.limit = Duration::from_secs(200);
+    scenario.limit = Duration::from_secs(31);
     let server = echo::<S>(scenario, Duration::ZERO);
     scenario.host("client", move |observer| async move {
         let mut stream = connect::<S>(server).await;
