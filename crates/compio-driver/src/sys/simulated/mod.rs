@@ -44,6 +44,7 @@ pub(crate) mod socket_calls;
 pub mod symbols;
 mod table;
 mod trace;
+mod waiters;
 mod world;
 
 use std::{cell::RefCell, fmt, io, rc::Rc};

@@ -6,9 +6,9 @@ use super::{
     descriptors::{SocketId, is_simulated},
     drivers::{DriverId, Posted, Waiter},
     memory::Parts,
-    network::Queue,
     rng::mix,
     trace::Mark,
+    waiters::Queue,
     world::{HostId, State},
 };
 use crate::{

@@ -8,11 +8,13 @@ use libc::{ECONNREFUSED, ECONNRESET, EHOSTUNREACH, EINPROGRESS, EISCONN, ENETUNR
 use super::{
     Packet, Protocol, Signal,
     links::Route,
-    socket::{Queue, Role, Socket, Stream},
+    socket::{Role, Socket, Stream},
 };
 use crate::{
     request::RawResult,
-    sys::simulated::{descriptors::SocketId, events::Event, requests::Outcome, world::State},
+    sys::simulated::{
+        descriptors::SocketId, events::Event, requests::Outcome, waiters::Queue, world::State,
+    },
 };
 
 /// The time for which a host without an answer is tried: of Linux with its default of 6 retries.

@@ -4,14 +4,12 @@ use std::net::SocketAddr;
 
 use libc::{EAFNOSUPPORT, ECONNREFUSED, EDESTADDRREQ, EHOSTUNREACH, EMSGSIZE, ENETUNREACH};
 
-use super::{
-    Datagram, Protocol, Signal,
-    links::Route,
-    socket::{Queue, Role},
-};
+use super::{Datagram, Protocol, Signal, links::Route, socket::Role};
 use crate::{
     request::RawResult,
-    sys::simulated::{descriptors::SocketId, requests::Outcome, world::State},
+    sys::simulated::{
+        descriptors::SocketId, requests::Outcome, waiters::Queue, world::State,
+    },
 };
 
 /// The longest datagram over IPv4, without headers.

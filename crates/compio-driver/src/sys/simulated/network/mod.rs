@@ -35,7 +35,7 @@ use self::{
 };
 pub(super) use self::{
     options::{Options, bounded},
-    socket::{End, Queue, Socket},
+    socket::{End, Socket},
 };
 use super::{
     descriptors::SocketId,

@@ -10,7 +10,7 @@ use libc::{
 
 use super::{
     Protocol, Signal,
-    socket::{Listener, Queue, Role, Socket},
+    socket::{Listener, Role, Socket},
 };
 use crate::{
     request::{BufferPick, Control, Net, RawFd, RawResult, ready},
@@ -20,6 +20,7 @@ use crate::{
             descriptors::{Object, SocketId, as_answer},
             memory::{Parts, address_of, finish_message, has_control, receiver_of, write_peer},
             requests::Outcome,
+            waiters::Queue,
             world::{HostId, State},
         },
     },

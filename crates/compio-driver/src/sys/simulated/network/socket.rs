@@ -11,8 +11,7 @@ use libc::{EADDRINUSE, EADDRNOTAVAIL, EINVAL};
 use super::{Options, Protocol, Signal, links::Route};
 use crate::sys::simulated::{
     descriptors::SocketId,
-    drivers::Waiter,
-    requests::Outcome,
+    waiters::Waiters,
     world::{HostId, State},
 };
 
@@ -32,9 +31,7 @@ pub(in crate::sys::simulated) struct Socket {
     /// `SO_ERROR`.
     pub(in crate::sys::simulated) error: Option<i32>,
     pub(super) role: Role,
-    readers: VecDeque<Waiter>,
-    writers: VecDeque<Waiter>,
-    pollers: VecDeque<Waiter>,
+    pub(in crate::sys::simulated) waiters: Waiters,
 }
 
 #[derive(Debug)]
@@ -83,15 +80,6 @@ pub(super) struct Datagrams {
     pub(super) bytes: usize,
 }
 
-/// A list of requests that wait for the socket.
-#[derive(Debug, Clone, Copy)]
-pub(in crate::sys::simulated) enum Queue {
-    Read,
-    Write,
-    /// Requests that take nothing from others: polls, peeks, connects.
-    Other,
-}
-
 /// The way in which a socket ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::sys::simulated) enum End {
@@ -118,17 +106,7 @@ impl Socket {
                 Protocol::Tcp => Role::Idle,
                 Protocol::Udp => Role::Datagram(Datagrams::default()),
             },
-            readers: VecDeque::new(),
-            writers: VecDeque::new(),
-            pollers: VecDeque::new(),
-        }
-    }
-
-    fn waiters(&mut self, queue: Queue) -> &mut VecDeque<Waiter> {
-        match queue {
-            Queue::Read => &mut self.readers,
-            Queue::Write => &mut self.writers,
-            Queue::Other => &mut self.pollers,
+            waiters: Waiters::default(),
         }
     }
 
@@ -142,70 +120,6 @@ impl Socket {
 }
 
 impl State {
-    pub(in crate::sys::simulated) fn add_waiter(
-        &mut self,
-        socket: SocketId,
-        queue: Queue,
-        waiter: Waiter,
-    ) {
-        if let Some(socket) = self.network.sockets.get_mut(socket) {
-            socket.waiters(queue).push_back(waiter);
-        }
-    }
-
-    /// Whether a request waits there.
-    pub(in crate::sys::simulated) fn has_waiters(&mut self, id: SocketId, queue: Queue) -> bool {
-        self.first_waiter(id, queue).is_some()
-    }
-
-    /// The request that waits there for the longest time. Cancelled ones are removed.
-    fn first_waiter(&mut self, id: SocketId, queue: Queue) -> Option<Waiter> {
-        let waiters = self.network.sockets.get_mut(id)?.waiters(queue);
-        while let Some(&first) = waiters.front() {
-            if self.drivers.waits(first) {
-                return Some(first);
-            }
-            waiters.pop_front();
-        }
-        None
-    }
-
-    /// Attempts the waiting requests of a socket whose state has changed.
-    pub(super) fn retry(&mut self, id: SocketId) {
-        for queue in [Queue::Read, Queue::Write] {
-            while let Some(first) = self.first_waiter(id, queue)
-                && self.retry_one(id, first)
-            {
-                if let Some(socket) = self.network.sockets.get_mut(id) {
-                    socket.waiters(queue).pop_front();
-                }
-            }
-        }
-        let Some(socket) = self.network.sockets.get_mut(id) else {
-            return;
-        };
-        for waiter in std::mem::take(&mut socket.pollers) {
-            if !self.retry_one(id, waiter) {
-                self.add_waiter(id, Queue::Other, waiter);
-            }
-        }
-    }
-
-    /// Returns whether the request waits no longer.
-    fn retry_one(&mut self, id: SocketId, waiter: Waiter) -> bool {
-        let Some(request) = self.drivers.request(waiter).copied() else {
-            return true;
-        };
-        // SAFETY: the request has not been reported as completed, so its memory is valid by the contract of `submit`.
-        match unsafe { self.attempt_on_socket(id, &request) } {
-            Outcome::Done(answer) => {
-                self.drivers.complete(waiter, answer);
-                true
-            }
-            Outcome::Wait(..) => false,
-        }
-    }
-
     /// Binds a socket.
     pub(in crate::sys::simulated) fn bind(
         &mut self,
