@@ -171,6 +171,7 @@ macro_rules! end {
             /// This end, if there are operations in flight, or if bytes that arrived for a dropped
             /// read are kept for the next read.
             pub fn into_std(self) -> Result<io::$end, Self> {
+                handle::expose(self.fd.as_fd());
                 match self.fd.try_unwrap() {
                     Ok(fd) => Ok(StdFd::from(File::from(fd)).into()),
                     Err(fd) => Err(Self { fd }),
@@ -210,7 +211,7 @@ macro_rules! end {
             /// The OS error of duplicating the descriptor, for instance EMFILE if the process has
             /// no free one.
             pub fn try_clone(&self) -> io::Result<Self> {
-                let duplicate = handle::duplicate(self.as_fd())?;
+                let duplicate = handle::duplicate(self.fd.as_fd())?;
                 Ok(Self {
                     fd: handle::share_end(duplicate),
                 })
@@ -219,7 +220,7 @@ macro_rules! end {
 
         impl AsFd for $end {
             fn as_fd(&self) -> BorrowedFd<'_> {
-                self.fd.as_fd()
+                handle::expose(self.fd.as_fd())
             }
         }
 

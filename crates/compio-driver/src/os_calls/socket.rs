@@ -283,7 +283,7 @@ pub(crate) fn has_messages(fd: RawFd) -> bool {
 /// [`Unsupported`](io::ErrorKind::Unsupported) on Windows. Elsewhere the OS error of getsockopt(2) or
 /// getpeereid(3).
 pub fn peer_credentials(socket: &impl AsFd) -> io::Result<UCred> {
-    in_simulation!(refuse(socket.as_fd(), "credentials of peers"));
+    in_simulation!(peer_credentials(socket.as_fd()));
     // `SO_PEERCRED`, or getpeereid(3).
     sys::peer_credentials(socket.as_fd())
 }

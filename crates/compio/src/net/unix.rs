@@ -282,7 +282,7 @@ impl UnixStream {
     ///
     /// The OS error of getsockopt(2) or getpeereid(2); `Unsupported` on Windows.
     pub fn peer_cred(&self) -> io::Result<UCred> {
-        peer_credentials(self)
+        peer_credentials(&self.socket)
     }
 
     /// The local address.

@@ -83,7 +83,7 @@
 //!
 //! # Limits
 //!
-//! A simulated host has no child processes, signals, pipes, Unix sockets and threads: they fail with
+//! A simulated host has no child processes, signals and threads: they fail with
 //! [`Unsupported`](std::io::ErrorKind::Unsupported), and nothing reaches the real system. Handles cannot leave compio: `as_fd`
 //! and `into_std` panic. The page `docs/simulation.md` lists each function, and the sources of chance that no seed
 //! determines.

@@ -6,7 +6,7 @@ use compio::{
     driver::BackendKind,
     fs::{self, File},
     io,
-    net::{TcpListener, TcpStream, UdpSocket, UnixListener},
+    net::{TcpListener, TcpStream, UdpSocket, UnixStream},
     pipe,
     process::Command,
     runtime::Runtime,
@@ -27,8 +27,8 @@ fn real_features_are_unsupported() {
     run_one(async {
         check_unsupported(Command::new("true").spawn());
         check_unsupported(compio::signal::ctrl_c().await);
-        check_unsupported(UnixListener::bind("/tmp/socket"));
-        check_unsupported(pipe::pipe());
+        let fifo = pipe::OpenOptions::new().open_receiver("/tmp/fifo");
+        check_unsupported(fifo);
         check_unsupported(compio::cores::Dispatcher::builder().workers(1).build());
         check_unsupported(fs::Dir::open("/").await?.remove_file("tmp").await);
         let stream = std::net::UdpSocket::bind("127.0.0.1:0")?;
@@ -102,6 +102,18 @@ fn handles_do_not_leave_the_simulation() {
     panics_with_advice(async {
         let file = File::create("/file").unwrap();
         let _ = file.into_std();
+    });
+    panics_with_advice(async {
+        let (one, _other) = UnixStream::pair().unwrap();
+        let _ = one.into_std();
+    });
+    panics_with_advice(async {
+        let (reader, _writer) = pipe::pipe().unwrap();
+        let _ = reader.into_std();
+    });
+    panics_with_advice(async {
+        let (_reader, writer) = pipe::pipe().unwrap();
+        let _ = writer.as_fd();
     });
 }
 

@@ -4,6 +4,7 @@
 
 mod assertions;
 mod blocking;
+mod both;
 mod clocks;
 mod crashes;
 mod determinism;
@@ -17,6 +18,7 @@ mod isolation;
 mod network_faults;
 mod order;
 mod partitions;
+mod pipes;
 mod recovery;
 mod reports;
 mod scale;
@@ -26,6 +28,7 @@ mod system_calls;
 mod tcp;
 mod time;
 mod udp;
+mod unix_sockets;
 
 use std::{
     io,

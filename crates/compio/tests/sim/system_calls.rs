@@ -10,7 +10,8 @@ use std::{
 use compio::{
     fs::{self, File},
     io::{AsyncReadExt, AsyncWrite, AsyncWriteAtExt, AsyncWriteExt},
-    net::{TcpListener, TcpStream, UdpSocket, UnixStream},
+    net::{TcpListener, TcpStream, UdpSocket, UnixListener, UnixStream},
+    pipe,
     process::Command,
     sim::{self, Simulation},
     task, time,
@@ -77,6 +78,15 @@ async fn client() -> io::Result<()> {
     socket.send("datagram").await.0?;
     assert_eq!(socket.recv(Vec::with_capacity(100)).await.1, b"datagram");
 
+    let listener = UnixListener::bind("/tmp/socket")?;
+    let mut one = UnixStream::connect("/tmp/socket").await?;
+    let (mut other, _) = listener.accept().await?;
+    one.write_all("unix").await.0?;
+    assert_eq!(&other.read_exact([0; 4]).await.1, b"unix");
+    let (mut reader, mut writer) = pipe::pipe()?;
+    writer.write_all("pipe").await.0?;
+    assert_eq!(&reader.read_exact([0; 4]).await.1, b"pipe");
+
     let file = File::create("/file")?;
     file.write_all_at("content", 0).await.0?;
     file.sync_all().await?;
@@ -99,7 +109,6 @@ async fn client() -> io::Result<()> {
     assert_eq!(refused.kind(), ErrorKind::ConnectionRefused);
     let unsupported = [
         Command::new("true").spawn().map(drop),
-        UnixStream::connect("/tmp/socket").await.map(drop),
         compio::signal::ctrl_c().await,
     ];
     for result in unsupported {

@@ -34,6 +34,7 @@ use super::{
 };
 use crate::{
     backend::BackendKind,
+    credentials::UCred,
     oversubscription::CpuShare,
     request::{RawResult, Request},
     sys::system_calls::Entry,
@@ -203,6 +204,10 @@ pub(crate) fn create_socket(domain: Domain, kind: Type) -> Answer<OwnedFd> {
     socket_calls::create(domain, kind)
 }
 
+pub(crate) fn socket_pair(kind: Type) -> Answer<(OwnedFd, OwnedFd)> {
+    socket_calls::create_pair(kind)
+}
+
 pub(crate) fn has_messages(fd: RawFd) -> Option<bool> {
     let socket = socket_calls::of_number(fd)?;
     Some(socket.r#type().is_ok_and(|kind| kind != Type::STREAM))
@@ -213,7 +218,7 @@ pub(crate) fn duplicate(fd: BorrowedFd<'_>) -> Answer<OwnedFd> {
     on_handle(10, fd, |state, host| {
         let object = state.descriptors.get(fd, host)?.object;
         let new = match object {
-            Object::Socket(socket) => state.open_socket(host, socket)?,
+            Object::Socket(socket) | Object::Pipe(socket) => state.open_socket(host, socket)?,
             // A closure may own a second directory, and drop it past the seam.
             Object::File(file) if state.hosts[host].files.is_dir(file)? => {
                 return Err(libc::ENOSYS);
@@ -294,7 +299,28 @@ pub(crate) fn is_file(fd: RawFd) -> Option<bool> {
 
 /// The description of a handle that is no socket.
 pub(crate) fn path_of(fd: RawFd) -> Option<Option<String>> {
-    is_simulated(fd).then(|| Some("simulated file".to_owned()))
+    is_simulated(fd).then(|| Some("simulated file or pipe".to_owned()))
+}
+
+pub(crate) fn pipe() -> Answer<(OwnedFd, OwnedFd)> {
+    on_host((27, b""), |state, host| {
+        let [reader, writer] = state.create_pipe(host)?.map(own);
+        Ok((reader, writer))
+    })
+}
+
+/// The credentials of each simulated process: process 1 of the user 0.
+pub(crate) fn peer_credentials(fd: BorrowedFd<'_>) -> Answer<UCred> {
+    let fd = fd.as_raw_fd();
+    on_handle(41, fd, |state, host| {
+        let id = state.socket_of(host, fd)?;
+        state.peer_of_local(id)?;
+        Ok(UCred {
+            uid: 0,
+            gid: 0,
+            pid: Some(1),
+        })
+    })
 }
 
 pub(crate) fn path_metadata(_: &Path) -> Answer<Metadata> {

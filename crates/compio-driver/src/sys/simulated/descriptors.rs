@@ -40,9 +40,12 @@ pub(crate) fn is_simulated(fd: RawFd) -> bool {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Object {
     Socket(SocketId),
+    /// An end of a pipe.
+    Pipe(SocketId),
     File(FileId),
 }
 
+/// The number of a socket or of an end of a pipe.
 pub(super) type SocketId = u64;
 pub(super) type FileId = u64;
 

@@ -15,6 +15,8 @@ pub(super) enum Event {
     /// The loop of a host has a timer.
     Wake(HostId),
     Network(Packet),
+    /// A Unix socket or an end of a pipe has changed.
+    Local(SocketId),
     /// The end of an operation of a slow disk.
     Disk(Finish),
 }
@@ -89,7 +91,7 @@ impl Event {
     fn sender(&self) -> Option<SocketId> {
         match self {
             Self::Network(packet) => packet.sender(),
-            Self::Wake(_) | Self::Disk(_) => None,
+            Self::Wake(_) | Self::Local(_) | Self::Disk(_) => None,
         }
     }
 }
@@ -130,7 +132,7 @@ mod tests {
         let events = std::iter::from_fn(|| queue.take_first());
         let hosts = events.map(|event| match event {
             Event::Wake(host) => host,
-            Event::Network(_) | Event::Disk(_) => unreachable!(),
+            Event::Network(_) | Event::Local(_) | Event::Disk(_) => unreachable!(),
         });
         hosts.collect()
     }

@@ -1,7 +1,8 @@
 //! The memory of a request, as a kernel uses it: by raw addresses.
 
-use std::{net::SocketAddr, ptr, slice};
+use std::{ptr, slice};
 
+use libc::MSG_TRUNC;
 use socket2::{SockAddr, SockAddrStorage};
 
 use crate::{
@@ -100,33 +101,33 @@ impl Parts {
     }
 }
 
-/// The address in a request, if it is an internet address.
+/// The address in a request.
 ///
 /// # Safety
 ///
 /// There is an address of this length.
-pub(super) unsafe fn address_of(address: *const SockAddrStorage, len: u32) -> Option<SocketAddr> {
+pub(super) unsafe fn address_of(address: *const SockAddrStorage, len: u32) -> SockAddr {
     let mut copy = SockAddrStorage::zeroed();
     let len = (len as usize).min(size_of::<SockAddrStorage>());
     // SAFETY: by this function's contract, and not longer than the copy.
     unsafe { ptr::copy_nonoverlapping(address.cast::<u8>(), (&raw mut copy).cast::<u8>(), len) };
     // SAFETY: its first `len` bytes are the address.
-    unsafe { SockAddr::new(copy, len as _) }.as_socket()
+    unsafe { SockAddr::new(copy, len as _) }
 }
 
-/// The receiver in a message. `None` if there is none, or if it is no internet address.
+/// The receiver in a message, if there is one.
 ///
 /// # Safety
 ///
 /// The message is valid.
-pub(super) unsafe fn receiver_of(message: *mut Message) -> Option<SocketAddr> {
+pub(super) unsafe fn receiver_of(message: *mut Message) -> Option<SockAddr> {
     // SAFETY: by this function's contract.
     let header = unsafe { &*Message::as_msghdr(message) };
     if header.msg_name.is_null() {
         return None;
     }
     // SAFETY: likewise.
-    unsafe { address_of(header.msg_name.cast_const().cast(), header.msg_namelen) }
+    Some(unsafe { address_of(header.msg_name.cast_const().cast(), header.msg_namelen) })
 }
 
 /// Whether there is ancillary data to be sent.
@@ -144,7 +145,7 @@ pub(super) unsafe fn has_control(message: *mut Message) -> bool {
 /// # Safety
 ///
 /// The message is valid, and no other code uses it.
-pub(super) unsafe fn finish_message(message: *mut Message, from: Option<SocketAddr>, flags: i32) {
+pub(super) unsafe fn finish_message(message: *mut Message, from: Option<SockAddr>, flags: i32) {
     // SAFETY: by this function's contract.
     let header = unsafe { &mut *Message::as_msghdr(message) };
     header.msg_controllen = 0;
@@ -153,11 +154,35 @@ pub(super) unsafe fn finish_message(message: *mut Message, from: Option<SocketAd
         header.msg_namelen = 0;
         return;
     };
-    let from = SockAddr::from(from);
     let len = (from.len() as usize).min(header.msg_namelen as usize);
     // SAFETY: the message has room for `msg_namelen` bytes, by the contract of `Message`.
     unsafe { ptr::copy_nonoverlapping(from.as_ptr().cast::<u8>(), header.msg_name.cast(), len) };
     header.msg_namelen = from.len();
+}
+
+/// Writes a datagram as far as it fits. Returns its length, as recvmsg(2) does.
+///
+/// # Safety
+///
+/// As for [`Parts::write`]; the message is null, or as for [`finish_message`].
+pub(super) unsafe fn write_datagram(
+    bytes: &[u8],
+    from: Option<SockAddr>,
+    parts: &Parts,
+    flags: i32,
+    message: *mut Message,
+) -> u32 {
+    // SAFETY: by this function's contract.
+    let written = unsafe { parts.write(0, bytes) };
+    if !message.is_null() {
+        let is_cut = written < bytes.len();
+        let flags = if is_cut { MSG_TRUNC } else { 0 };
+        // SAFETY: likewise.
+        unsafe { finish_message(message, from, flags) };
+    }
+    let returns_all = flags & MSG_TRUNC != 0;
+    let len = if returns_all { bytes.len() } else { written };
+    len as u32
 }
 
 /// Writes the address of an accepted peer.
@@ -165,12 +190,11 @@ pub(super) unsafe fn finish_message(message: *mut Message, from: Option<SocketAd
 /// # Safety
 ///
 /// The memory is null, or no other code uses it.
-pub(super) unsafe fn write_peer(into: *mut PeerAddress, peer: SocketAddr) {
+pub(super) unsafe fn write_peer(into: *mut PeerAddress, peer: &SockAddr) {
     if into.is_null() {
         return;
     }
     let (address, room) = PeerAddress::as_parts(into);
-    let peer = SockAddr::from(peer);
     // SAFETY: by this function's contract. A `PeerAddress` has room for each address.
     unsafe {
         ptr::copy_nonoverlapping(

@@ -8,7 +8,8 @@
 //! | `drivers.rs`, `backend.rs`, `requests.rs` | requests in flight; the backend of a driver; the dispatch of requests |
 //! | `calls.rs`, `socket_calls.rs` | the calls of the `Os` seam |
 //! | `descriptors.rs`, `table.rs`, `memory.rs` | numbers of descriptors; objects by number; the memory of requests |
-//! | `network/`, `files/` | sockets; the file system of a host |
+//! | `network/`, `local/`, `files/` | sockets of the network; Unix sockets and pipes; the file system of a host |
+//! | `waiters.rs` | requests that wait for a socket |
 //! | `families.rs` | the families of faults, with their counts |
 //! | `symbols.rs` | functions of the C library that a test binary defines |
 //! | `rng.rs`, `trace.rs`, `narration.rs` | random streams; the hash over a run; its text |
@@ -34,6 +35,7 @@ mod drivers;
 mod events;
 mod families;
 mod files;
+mod local;
 mod memory;
 mod narration;
 mod network;

@@ -79,9 +79,9 @@ impl State {
     }
 
     /// Host, local and remote address of a socket.
-    fn socket_name(&self, id: SocketId) -> String {
+    pub(super) fn socket_name(&self, id: SocketId) -> String {
         let Some(socket) = self.network.sockets.get(id) else {
-            return "a socket that has ended".to_owned();
+            return self.endpoint_name(id);
         };
         let host = &self.hosts[socket.host].name;
         match (socket.local, socket.remote) {

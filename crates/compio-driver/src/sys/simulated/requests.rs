@@ -3,7 +3,7 @@
 use libc::ENOSYS;
 
 use super::{
-    descriptors::{SocketId, is_simulated},
+    descriptors::{Object, SocketId, is_simulated},
     drivers::{DriverId, Posted, Waiter},
     memory::Parts,
     rng::mix,
@@ -74,7 +74,7 @@ impl State {
         }
     }
 
-    /// The socket that a request of a transfer, a connection or readiness names.
+    /// The socket or end of a pipe that a request of a transfer, a connection or readiness names.
     fn socket_of_request(&self, host: HostId, request: &Request) -> Option<SocketId> {
         let fd = match *request {
             Request::Transfer(transfer) => transfer.fd(),
@@ -89,7 +89,11 @@ impl State {
             | Request::Invalid
             | Request::Raw(_) => return None,
         };
-        self.socket_of(host, fd).ok()
+        match self.descriptors.get(fd, host).ok()?.object {
+            Object::Socket(id) => Some(id),
+            Object::Pipe(id) if !matches!(request, Request::Net(_)) => Some(id),
+            Object::Pipe(_) | Object::File(_) => None,
+        }
     }
 
     /// Attempts a request of [`socket_of_request`](Self::socket_of_request).

@@ -16,7 +16,7 @@ use super::{
     calls::{is_in_host, on_handle, unsupported},
     descriptors::{SocketId, is_simulated, own},
     memory::Parts,
-    network::{Options, Socket, bounded},
+    network::{Options, bounded},
     requests::Outcome,
     with_current,
     world::State,
@@ -27,12 +27,26 @@ type Answer<T> = Option<io::Result<T>>;
 pub(crate) fn create(domain: Domain, kind: Type) -> Answer<OwnedFd> {
     with_current(|world, host| {
         let mut state = world.state();
-        match state.create_socket(host, domain.into(), kind.into()) {
-            Ok(fd) => Ok(own(fd)),
-            Err(ENOSYS) => Err(unsupported("sockets of this type")),
-            Err(code) => Err(io::Error::from_raw_os_error(code)),
-        }
+        let created = state.create_socket(host, domain.into(), kind.into());
+        created.map(own).map_err(failed_creation)
     })
+}
+
+/// socketpair(2) of the current host.
+pub(crate) fn create_pair(kind: Type) -> Answer<(OwnedFd, OwnedFd)> {
+    with_current(|world, host| {
+        let mut state = world.state();
+        let created = state.create_pair(host, kind.into());
+        let [one, other] = created.map_err(failed_creation)?.map(own);
+        Ok((one, other))
+    })
+}
+
+fn failed_creation(code: i32) -> io::Error {
+    match code {
+        ENOSYS => unsupported("sockets of this type"),
+        code => io::Error::from_raw_os_error(code),
+    }
 }
 
 /// A simulated socket.
@@ -56,14 +70,11 @@ macro_rules! options {
     ($($get:ident, $set:ident: $type:ty, $field:ident;)*) => {
         impl SimulatedSocket {$(
             pub(crate) fn $get(self) -> io::Result<$type> {
-                self.with(|socket| Ok(socket.options.$field))
+                self.options(|options| options.$field)
             }
 
             pub(crate) fn $set(self, value: $type) -> io::Result<()> {
-                self.with(|socket| {
-                    socket.options.$field = value;
-                    Ok(())
-                })
+                self.options(|options| options.$field = value)
             }
         )*}
     };
@@ -120,19 +131,13 @@ impl SimulatedSocket {
         let Self(fd) = self;
         let called = on_handle(kind, fd, |state, host| {
             let id = state.socket_of(host, fd)?;
-            if state.network.sockets.get(id).is_none() {
-                return Err(libc::EBADF);
-            }
             code(state, id)
         });
         called.unwrap_or_else(|| Err(io::Error::from_raw_os_error(libc::EBADF)))
     }
 
-    fn with<T>(self, code: impl FnOnce(&mut Socket) -> Result<T, i32>) -> io::Result<T> {
-        self.call(30, |state, id| match state.network.sockets.get_mut(id) {
-            Some(socket) => code(socket),
-            None => Err(libc::EBADF),
-        })
+    fn options<T>(self, code: impl FnOnce(&mut Options) -> T) -> io::Result<T> {
+        self.call(30, |state, id| Ok(code(state.options_mut(id)?.0)))
     }
 
     /// Does nothing.
@@ -150,15 +155,11 @@ impl SimulatedSocket {
     }
 
     pub(crate) fn bind(self, address: &SockAddr) -> io::Result<()> {
-        let address = address.as_socket();
-        self.call(32, |state, id| state.bind(id, address.ok_or(ENOSYS)?))
+        self.call(32, |state, id| state.bind_to(id, address))
     }
 
     pub(crate) fn connect(self, address: &SockAddr) -> io::Result<()> {
-        let address = address.as_socket();
-        self.call(33, |state, id| {
-            state.connect_now(id, address.ok_or(ENOSYS)?).map(drop)
-        })
+        self.call(33, |state, id| state.connect_now(id, address).map(drop))
     }
 
     pub(crate) fn shutdown(self, how: Shutdown) -> io::Result<()> {
@@ -171,11 +172,11 @@ impl SimulatedSocket {
     }
 
     pub(crate) fn local_addr(self) -> io::Result<SockAddr> {
-        self.call(35, |state, id| Ok(state.local_of(id).into()))
+        self.call(35, |state, id| state.own_address(id))
     }
 
     pub(crate) fn peer_addr(self) -> io::Result<SockAddr> {
-        self.call(36, |state, id| state.peer_of(id).map(Into::into))
+        self.call(36, |state, id| state.peer_of(id))
     }
 
     pub(crate) fn r#type(self) -> io::Result<Type> {
@@ -184,35 +185,28 @@ impl SimulatedSocket {
     }
 
     pub(crate) fn take_error(self) -> io::Result<Option<io::Error>> {
-        let code = self.with(|socket| Ok(socket.error.take()))?;
+        let code = self.call(30, |state, id| Ok(state.options_mut(id)?.1.take()))?;
         Ok(code.map(io::Error::from_raw_os_error))
     }
 
     pub(crate) fn recv_buffer_size(self) -> io::Result<usize> {
-        self.with(|socket| Ok(socket.options.recv_buffer))
+        self.options(|options| options.recv_buffer)
     }
 
     pub(crate) fn set_recv_buffer_size(self, size: usize) -> io::Result<()> {
-        self.set(|options| options.recv_buffer = bounded(size))
+        self.options(|options| options.recv_buffer = bounded(size))
     }
 
     pub(crate) fn send_buffer_size(self) -> io::Result<usize> {
-        self.with(|socket| Ok(socket.options.send_buffer))
+        self.options(|options| options.send_buffer)
     }
 
     pub(crate) fn set_send_buffer_size(self, size: usize) -> io::Result<()> {
-        self.set(|options| options.send_buffer = bounded(size))
+        self.options(|options| options.send_buffer = bounded(size))
     }
 
     pub(crate) fn set_tcp_keepalive(self, _: &TcpKeepalive) -> io::Result<()> {
-        self.set(|options| options.keepalive = true)
-    }
-
-    fn set(self, change: impl FnOnce(&mut Options)) -> io::Result<()> {
-        self.with(|socket| {
-            change(&mut socket.options);
-            Ok(())
-        })
+        self.options(|options| options.keepalive = true)
     }
 
     pub(crate) fn is_listening(self) -> io::Result<bool> {

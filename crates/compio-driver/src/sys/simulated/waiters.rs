@@ -33,8 +33,11 @@ impl Waiters {
 
 impl State {
     fn queue_mut(&mut self, id: SocketId, queue: Queue) -> Option<&mut VecDeque<Waiter>> {
-        let socket = self.network.sockets.get_mut(id)?;
-        Some(socket.waiters.queue(queue))
+        let waiters = match self.network.sockets.get_mut(id) {
+            Some(socket) => &mut socket.waiters,
+            None => &mut self.local.get_mut(id).ok()?.waiters,
+        };
+        Some(waiters.queue(queue))
     }
 
     pub(super) fn add_waiter(&mut self, id: SocketId, queue: Queue, waiter: Waiter) {

@@ -19,6 +19,7 @@ use super::{
     events::{self, Event, EventQueue},
     families::Fault,
     files::FileSystem,
+    local::Local,
     network::{End, Network},
     ready::{self, WokenHosts},
     rng::{Rng, hash_of},
@@ -86,6 +87,7 @@ pub(super) struct State {
     pub(super) descriptors: Descriptors,
     pub(super) drivers: Drivers,
     pub(super) network: Network,
+    pub(super) local: Local,
     pub(super) trace: Trace,
     /// The stream of the order of ready hosts, if the order is shuffled.
     order: Option<Rng>,
@@ -145,6 +147,7 @@ impl World {
                 Rng::of_name(seed, "\0network faults"),
                 latency,
             ),
+            local: Local::default(),
             trace: Trace::new(seed),
             order: shuffles.then_some(order),
             lines: None,
@@ -352,6 +355,7 @@ impl World {
                     state.drivers.ready.push(host);
                 }
                 Event::Network(packet) => state.deliver(packet),
+                Event::Local(id) => state.on_local(id),
                 Event::Disk(finish) => state.finish_on_disk(finish),
             }
             // Packets of one moment arrive before any program runs, so that one read may get several of them.
@@ -469,7 +473,7 @@ impl State {
         };
         self.note(Mark::Call, &[1, descriptor.index]);
         match descriptor.object {
-            Object::Socket(socket) => self.close_socket(socket, end),
+            Object::Socket(socket) | Object::Pipe(socket) => self.close_socket(socket, end),
             Object::File(file) => self.hosts[descriptor.host].files.close(file),
         }
     }

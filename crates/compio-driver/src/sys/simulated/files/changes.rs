@@ -21,9 +21,8 @@ impl FileSystem {
             parent: place.parent,
             ..Directory::default()
         };
-        let made = self.add(Node::Directory(directory), mode, time);
-        self.record_creation(&place, made);
-        self.link_at(&place, made, time)
+        self.create(&place, Node::Directory(directory), mode, time)
+            .map(drop)
     }
 
     /// As [`make_dir`](Self::make_dir), with the missing parents. An existing directory is no error.
@@ -182,9 +181,24 @@ impl FileSystem {
         if target.is_empty() {
             return Err(ENOENT);
         }
-        let made = self.add(Node::Symlink(target.to_vec()), 0o777, time);
-        self.record_creation(&place, made);
-        self.link_at(&place, made, time)
+        self.create(&place, Node::Symlink(target.to_vec()), 0o777, time)
+            .map(drop)
+    }
+
+    /// Creates the file of a Unix socket.
+    pub(in crate::sys::simulated) fn make_socket(
+        &mut self,
+        path: &[u8],
+        time: Duration,
+    ) -> Result<Ino, i32> {
+        let place = self.walk(ROOT, path, false)?;
+        if place.found.is_some() {
+            return Err(EEXIST);
+        }
+        if place.must_be_dir {
+            return Err(ENOENT);
+        }
+        self.create(&place, Node::Socket, 0o755, time)
     }
 
     pub(in crate::sys::simulated) fn set_permissions(
@@ -247,14 +261,15 @@ impl FileSystem {
         if place.must_be_dir {
             return Err(EISDIR);
         }
-        let made = self.add(Node::File(Content::default()), mode, time);
-        self.record_creation(place, made);
-        self.link_at(place, made, time)?;
-        Ok(made)
+        self.create(place, Node::File(Content::default()), mode, time)
     }
 
-    fn record_creation(&mut self, place: &Place, made: Ino) {
+    /// Creates a file of any type at a place without one.
+    fn create(&mut self, place: &Place, node: Node, mode: u32, time: Duration) -> Result<Ino, i32> {
+        let made = self.add(node, mode, time);
         self.record(vec![place.change(None, Some(made))], true);
+        self.link_at(place, made, time)?;
+        Ok(made)
     }
 
     fn link_at(&mut self, place: &Place, ino: Ino, time: Duration) -> Result<(), i32> {

@@ -307,7 +307,7 @@ impl FileSystem {
         let capacity = self.disk.faults.capacity? / PAGE as u64;
         let used = self.inodes.values().map(|inode| match &inode.node {
             Node::File(content) if inode.links + inode.opens > 0 => content.pages(),
-            Node::File(_) | Node::Directory(_) | Node::Symlink(_) => 0,
+            Node::File(_) | Node::Directory(_) | Node::Symlink(_) | Node::Socket => 0,
         });
         Some(capacity.saturating_sub(used.sum()))
     }

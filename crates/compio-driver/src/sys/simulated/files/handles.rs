@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use libc::{
-    EBADF, EEXIST, EINVAL, EISDIR, ELOOP, ENOENT, ENOSYS, ENOTDIR, O_ACCMODE, O_APPEND, O_CREAT,
-    O_DIRECTORY, O_DSYNC, O_EXCL, O_NOFOLLOW, O_PATH, O_RDONLY, O_TMPFILE, O_TRUNC, O_WRONLY,
+    EBADF, EEXIST, EINVAL, EISDIR, ELOOP, ENOENT, ENOSYS, ENOTDIR, ENXIO, O_ACCMODE, O_APPEND,
+    O_CREAT, O_DIRECTORY, O_DSYNC, O_EXCL, O_NOFOLLOW, O_PATH, O_RDONLY, O_TMPFILE, O_TRUNC,
+    O_WRONLY,
 };
 
 use super::{Attributes, FileSystem, Ino, Inode, Node};
@@ -56,6 +57,7 @@ impl FileSystem {
                 return Err(EISDIR);
             }
             Node::Symlink(_) => return Err(ELOOP),
+            Node::Socket => return Err(ENXIO),
             Node::File(_) if flags & O_DIRECTORY != 0 => return Err(ENOTDIR),
             Node::File(content) if flags & O_TRUNC != 0 && access != O_RDONLY => {
                 content.set_len(0, &mut self.disk.rng);

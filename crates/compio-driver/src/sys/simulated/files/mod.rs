@@ -26,7 +26,7 @@ use self::{content::Content, faults::Disk, handles::Handle, pending::Change};
 use super::{descriptors::FileId, rng::Rng};
 
 /// An inode number.
-type Ino = u64;
+pub(super) type Ino = u64;
 
 /// The inode of `/`.
 const ROOT: Ino = 1;
@@ -63,6 +63,8 @@ enum Node {
     File(Content),
     Directory(Directory),
     Symlink(Vec<u8>),
+    /// The name of a Unix socket.
+    Socket,
 }
 
 #[derive(Debug, Default)]
@@ -154,7 +156,7 @@ impl FileSystem {
         };
         match &mut inode.node {
             Node::File(content) => self.disk.sync(content),
-            Node::Symlink(_) => Ok(()),
+            Node::Symlink(_) | Node::Socket => Ok(()),
             // The changes stay, so a later sync makes them durable.
             Node::Directory(_) if self.disk.fails_sync() => Err(libc::EIO),
             Node::Directory(_) => {
@@ -177,7 +179,7 @@ impl FileSystem {
             match &mut inode.node {
                 Node::File(content) => is_lossy |= content.lose_power(survivor),
                 Node::Directory(directory) => directory.entries = directory.durable.clone(),
-                Node::Symlink(_) => {}
+                Node::Symlink(_) | Node::Socket => {}
             }
         }
         let all: Vec<Ino> = self.inodes.keys().copied().collect();
@@ -196,7 +198,7 @@ impl FileSystem {
                 let children = directory.entries.values();
                 children.map(|child| (*child, *ino)).collect()
             }
-            Node::File(_) | Node::Symlink(_) => Vec::new(),
+            Node::File(_) | Node::Symlink(_) | Node::Socket => Vec::new(),
         };
         let all: Vec<(Ino, Ino)> = self.inodes.iter().flat_map(children).collect();
         for (child, parent) in all {
@@ -212,6 +214,7 @@ impl FileSystem {
             Node::File(content) => (libc::S_IFREG, content.len(), inode.links),
             Node::Directory(_) => (libc::S_IFDIR, 4096, inode.links + 1),
             Node::Symlink(target) => (libc::S_IFLNK, target.len() as u64, inode.links),
+            Node::Socket => (libc::S_IFSOCK, 0, inode.links),
         };
         Ok(Attributes {
             ino,

@@ -125,7 +125,7 @@ impl State {
     pub(in crate::sys::simulated) fn file_of(&self, host: HostId, fd: RawFd) -> Result<u64, i32> {
         match self.descriptors.get(fd, host)?.object {
             Object::File(file) => Ok(file),
-            Object::Socket(_) => Err(EINVAL),
+            Object::Socket(_) | Object::Pipe(_) => Err(EINVAL),
         }
     }
 

@@ -88,7 +88,7 @@ impl State {
         };
         match self.descriptors.get(fd, host).ok()?.object {
             Object::File(file) => Some(file),
-            Object::Socket(_) => None,
+            Object::Socket(_) | Object::Pipe(_) => None,
         }
     }
 }

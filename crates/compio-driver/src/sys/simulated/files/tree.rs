@@ -88,14 +88,14 @@ impl FileSystem {
     }
 
     /// The file at a path.
-    pub(super) fn find(&self, path: &[u8], follows: bool) -> Result<Ino, i32> {
+    pub(in crate::sys::simulated) fn find(&self, path: &[u8], follows: bool) -> Result<Ino, i32> {
         self.walk(ROOT, path, follows)?.found.ok_or(ENOENT)
     }
 
     pub(super) fn directory(&self, ino: Ino) -> Result<&Directory, i32> {
         match self.inodes.get(&ino).map(|inode| &inode.node) {
             Some(Node::Directory(directory)) => Ok(directory),
-            Some(Node::File(_) | Node::Symlink(_)) => Err(ENOTDIR),
+            Some(Node::File(_) | Node::Symlink(_) | Node::Socket) => Err(ENOTDIR),
             None => Err(ENOENT),
         }
     }
@@ -103,7 +103,7 @@ impl FileSystem {
     pub(super) fn directory_mut(&mut self, ino: Ino) -> Result<&mut Directory, i32> {
         match self.inodes.get_mut(&ino).map(|inode| &mut inode.node) {
             Some(Node::Directory(directory)) => Ok(directory),
-            Some(Node::File(_) | Node::Symlink(_)) => Err(ENOTDIR),
+            Some(Node::File(_) | Node::Symlink(_) | Node::Socket) => Err(ENOTDIR),
             None => Err(ENOENT),
         }
     }
@@ -111,7 +111,7 @@ impl FileSystem {
     fn target(&self, ino: Ino) -> Option<&[u8]> {
         match &self.inodes.get(&ino)?.node {
             Node::Symlink(target) => Some(target),
-            Node::File(_) | Node::Directory(_) => None,
+            Node::File(_) | Node::Directory(_) | Node::Socket => None,
         }
     }
 

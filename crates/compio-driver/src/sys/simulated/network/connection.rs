@@ -3,7 +3,8 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use libc::{ECONNREFUSED, ECONNRESET, EHOSTUNREACH, EINPROGRESS, EISCONN, ENETUNREACH};
+use libc::{ECONNREFUSED, ECONNRESET, EHOSTUNREACH, EINPROGRESS, EISCONN, ENETUNREACH, ENOSYS};
+use socket2::SockAddr;
 
 use super::{
     Packet, Protocol, Signal,
@@ -73,7 +74,17 @@ impl State {
     }
 
     /// connect(2).
-    pub(super) fn connect(&mut self, id: SocketId, address: SocketAddr) -> Outcome {
+    pub(super) fn connect_to(&mut self, id: SocketId, address: &SockAddr) -> Outcome {
+        if self.network.sockets.get(id).is_none() {
+            return self.connect_local(id, address);
+        }
+        match address.as_socket() {
+            Some(address) => self.connect(id, address),
+            None => Err(ENOSYS).into(),
+        }
+    }
+
+    fn connect(&mut self, id: SocketId, address: SocketAddr) -> Outcome {
         let Some(socket) = self.network.sockets.get_mut(id) else {
             return Outcome::Done(Err(libc::EBADF));
         };
@@ -97,13 +108,13 @@ impl State {
         }
     }
 
-    /// As [`connect`](Self::connect), without a wait: EINPROGRESS if it would wait.
+    /// As [`connect_to`](Self::connect_to), without a wait: EINPROGRESS if it would wait.
     pub(in crate::sys::simulated) fn connect_now(
         &mut self,
         id: SocketId,
-        address: SocketAddr,
+        address: &SockAddr,
     ) -> RawResult {
-        match self.connect(id, address) {
+        match self.connect_to(id, address) {
             Outcome::Done(answer) => answer,
             Outcome::Wait(..) => Err(EINPROGRESS),
         }

@@ -11,7 +11,7 @@ use crate::sys::simulated::{
 };
 
 /// The time of a packet between two sockets of one host.
-const LOOPBACK: Duration = Duration::from_micros(20);
+pub(in crate::sys::simulated) const LOOPBACK: Duration = Duration::from_micros(20);
 
 /// The bytes of the headers of a packet.
 const HEADERS: usize = 40;

@@ -29,13 +29,14 @@ pub use self::{
     faults::{NetworkCounts, NetworkFaults},
     links::LinkState,
 };
+pub(super) use self::{
+    links::LOOPBACK,
+    options::{Options, bounded},
+    socket::{End, Socket},
+};
 use self::{
     links::{Links, Route},
     retransmission::Sender,
-};
-pub(super) use self::{
-    options::{Options, bounded},
-    socket::{End, Socket},
 };
 use super::{
     descriptors::SocketId,

@@ -3,13 +3,14 @@
 use std::ptr;
 
 use libc::{
-    AF_INET, AF_INET6, EADDRNOTAVAIL, EAGAIN, EINVAL, EISCONN, EMSGSIZE, ENOBUFS, ENOSYS, ENOTCONN,
-    ENOTSOCK, EOPNOTSUPP, EPIPE, MSG_DONTWAIT, MSG_OOB, MSG_PEEK, MSG_TRUNC, MSG_WAITALL, SHUT_RD,
+    AF_INET, AF_INET6, AF_UNIX, EADDRNOTAVAIL, EAGAIN, EINVAL, EISCONN, EMSGSIZE, ENOBUFS, ENOSYS,
+    ENOTCONN, ENOTSOCK, EOPNOTSUPP, EPIPE, MSG_DONTWAIT, MSG_OOB, MSG_PEEK, MSG_WAITALL, SHUT_RD,
     SHUT_WR, SOCK_DGRAM, SOCK_STREAM,
 };
+use socket2::SockAddr;
 
 use super::{
-    Protocol, Signal,
+    Options, Protocol, Signal,
     socket::{Listener, Role, Socket},
 };
 use crate::{
@@ -18,7 +19,10 @@ use crate::{
         Message, PickBuffer,
         simulated::{
             descriptors::{Object, SocketId, as_answer},
-            memory::{Parts, address_of, finish_message, has_control, receiver_of, write_peer},
+            memory::{
+                Parts, address_of, finish_message, has_control, receiver_of, write_datagram,
+                write_peer,
+            },
             requests::Outcome,
             waiters::Queue,
             world::{HostId, State},
@@ -35,7 +39,7 @@ impl State {
     ) -> Result<SocketId, i32> {
         match self.descriptors.get(fd, host)?.object {
             Object::Socket(socket) => Ok(socket),
-            Object::File(_) => Err(ENOTSOCK),
+            Object::File(_) | Object::Pipe(_) => Err(ENOTSOCK),
         }
     }
 
@@ -46,14 +50,11 @@ impl State {
         // SAFETY: passed on from this function.
         unsafe {
             match *net {
-                Net::Connect { address, len, .. } => match address_of(address, len) {
-                    Some(address) => self.connect(id, address),
-                    None => Err(ENOSYS).into(),
-                },
+                Net::Connect { address, len, .. } => self.connect_to(id, &address_of(address, len)),
                 Net::Accept { peer, .. } => match self.accept(id) {
                     Ok(None) => Outcome::Wait(id, Queue::Read),
                     Ok(Some((fd, address))) => {
-                        write_peer(peer, address);
+                        write_peer(peer, &address);
                         Ok(as_answer(fd)).into()
                     }
                     Err(code) => Err(code).into(),
@@ -99,8 +100,8 @@ impl State {
             Control::Bind { fd, address, len } => {
                 let id = self.socket_of(host, fd)?;
                 // SAFETY: passed on from this function.
-                let address = unsafe { address_of(address, len) }.ok_or(ENOSYS)?;
-                self.bind(id, address).map(|()| 0)
+                let address = unsafe { address_of(address, len) };
+                self.bind_to(id, &address).map(|()| 0)
             }
             Control::Listen { fd, backlog } => {
                 let id = self.socket_of(host, fd)?;
@@ -110,11 +111,16 @@ impl State {
                 let id = self.socket_of(host, fd)?;
                 self.shutdown(id, how)
             }
-            Control::Pipe { .. } => Err(ENOSYS),
+            Control::Pipe { ends } => {
+                let pipe = self.create_pipe(host)?;
+                // SAFETY: passed on from this function.
+                unsafe { ends.write(pipe) };
+                Ok(0)
+            }
         }
     }
 
-    /// A new socket: ENOSYS unless it is TCP or UDP.
+    /// A new socket: ENOSYS unless it is TCP, UDP or a Unix socket.
     pub(in crate::sys::simulated) fn create_socket(
         &mut self,
         host: HostId,
@@ -129,6 +135,7 @@ impl State {
         let is_v6 = match domain {
             AF_INET => false,
             AF_INET6 => true,
+            AF_UNIX => return self.create_local(host, kind),
             _ => return Err(ENOSYS),
         };
         let socket = Socket::new(host, is_v6, protocol);
@@ -142,17 +149,19 @@ impl State {
         host: HostId,
         id: SocketId,
     ) -> Result<RawFd, i32> {
-        let fd = self.descriptors.add(host, Object::Socket(id))?;
-        if let Some(socket) = self.network.sockets.get_mut(id) {
-            socket.handles += 1;
-        }
-        Ok(fd)
+        let Some(socket) = self.network.sockets.get_mut(id) else {
+            return self.open_local(host, id);
+        };
+        socket.handles += 1;
+        self.descriptors.add(host, Object::Socket(id))
     }
 
     pub(in crate::sys::simulated) fn listen(&mut self, id: SocketId, backlog: i32) -> RawResult {
-        let local = self.local_of(id);
-        if self.network.sockets[id].local.is_none() {
-            self.bind(id, local)?;
+        let Some(socket) = self.network.sockets.get(id) else {
+            return self.listen_local(id, backlog);
+        };
+        if socket.local.is_none() {
+            self.bind(id, self.local_of(id))?;
         }
         let Some(socket) = self.network.sockets.get_mut(id) else {
             return Err(libc::EBADF);
@@ -174,9 +183,9 @@ impl State {
     }
 
     /// The next connection of a listener, and its peer. `None` if there is none.
-    fn accept(&mut self, id: SocketId) -> Result<Option<(RawFd, std::net::SocketAddr)>, i32> {
+    fn accept(&mut self, id: SocketId) -> Result<Option<(RawFd, SockAddr)>, i32> {
         let Some(socket) = self.network.sockets.get_mut(id) else {
-            return Err(libc::EBADF);
+            return self.accept_local(id);
         };
         let host = socket.host;
         let Role::Listener(listener) = &mut socket.role else {
@@ -187,11 +196,13 @@ impl State {
         };
         let remote = self.network.sockets[connection].remote.ok_or(ENOTCONN)?;
         let fd = self.open_socket(host, connection)?;
-        Ok(Some((fd, remote)))
+        Ok(Some((fd, remote.into())))
     }
 
     pub(in crate::sys::simulated) fn shutdown(&mut self, id: SocketId, how: i32) -> RawResult {
-        let socket = self.network.sockets.get_mut(id).ok_or(libc::EBADF)?;
+        let Some(socket) = self.network.sockets.get_mut(id) else {
+            return self.shutdown_local(id, how);
+        };
         let stream = match &mut socket.role {
             Role::Stream(stream) if !stream.is_reset => stream,
             Role::Datagram(_) if socket.remote.is_some() => return Ok(0),
@@ -228,7 +239,7 @@ impl State {
                 Some(_) if flags & MSG_OOB != 0 => Err(EINVAL).into(),
                 Some(Protocol::Tcp) => self.receive_bytes(id, parts, flags, message),
                 Some(Protocol::Udp) => self.receive_message(id, parts, flags, message),
-                None => Err(libc::EBADF).into(),
+                None => self.receive_local(id, parts, flags, message),
             }
         };
         unless_refused(outcome, flags)
@@ -298,19 +309,8 @@ impl State {
             Err(outcome) => return outcome,
         };
         // SAFETY: passed on from this function.
-        let written = unsafe { parts.write(0, &bytes) };
-        let is_cut = written < bytes.len();
-        if !message.is_null() {
-            let flags = if is_cut { MSG_TRUNC } else { 0 };
-            // SAFETY: likewise.
-            unsafe { finish_message(message, Some(from), flags) };
-        }
-        let len = if flags & MSG_TRUNC != 0 {
-            bytes.len()
-        } else {
-            written
-        };
-        Ok(len as u32).into()
+        let len = unsafe { write_datagram(&bytes, Some(from.into()), parts, flags, message) };
+        Ok(len).into()
     }
 
     /// # Safety
@@ -366,9 +366,11 @@ impl State {
             Some(Protocol::Udp) => {
                 // SAFETY: likewise.
                 let bytes = unsafe { parts.read(usize::MAX) };
+                let to = to.and_then(|to| to.as_socket());
                 self.send_datagram(id, bytes, to).into()
             }
-            None => Err(libc::EBADF).into(),
+            // SAFETY: likewise.
+            None => unsafe { self.send_local(id, parts, to.as_ref()) },
         };
         unless_refused(outcome, flags)
     }
@@ -429,7 +431,7 @@ impl State {
     /// The `poll(2)` bits that are true now.
     pub(in crate::sys::simulated) fn ready_events(&self, id: SocketId) -> u32 {
         let Some(socket) = self.network.sockets.get(id) else {
-            return ready::NVAL;
+            return self.ready_events_local(id);
         };
         let mut events = 0;
         let mut set = |bit, is_set| events |= if is_set { bit } else { 0 };
@@ -455,29 +457,53 @@ impl State {
         events
     }
 
-    /// The peer's address, as getpeername(2) returns it.
-    pub(in crate::sys::simulated) fn peer_of(
-        &self,
-        id: SocketId,
-    ) -> Result<std::net::SocketAddr, i32> {
-        let socket = self.network.sockets.get(id).ok_or(libc::EBADF)?;
-        match &socket.role {
-            Role::Stream(stream) if !stream.is_reset => socket.remote.ok_or(EADDRNOTAVAIL),
-            Role::Datagram(_) => socket.remote.ok_or(ENOTCONN),
-            Role::Stream(_) | Role::Idle | Role::Connecting | Role::Listener(_) => Err(ENOTCONN),
+    /// The local address, as getsockname(2) returns it.
+    pub(in crate::sys::simulated) fn own_address(&self, id: SocketId) -> Result<SockAddr, i32> {
+        if self.network.sockets.get(id).is_some() {
+            Ok(self.local_of(id).into())
+        } else {
+            self.address_of_local(id)
         }
     }
 
-    /// Whether it is a TCP socket.
+    /// The peer's address, as getpeername(2) returns it.
+    pub(in crate::sys::simulated) fn peer_of(&self, id: SocketId) -> Result<SockAddr, i32> {
+        let Some(socket) = self.network.sockets.get(id) else {
+            return self.peer_of_local(id);
+        };
+        let remote = match &socket.role {
+            Role::Stream(stream) if !stream.is_reset => socket.remote.ok_or(EADDRNOTAVAIL),
+            Role::Datagram(_) => socket.remote.ok_or(ENOTCONN),
+            Role::Stream(_) | Role::Idle | Role::Connecting | Role::Listener(_) => Err(ENOTCONN),
+        };
+        remote.map(SockAddr::from)
+    }
+
+    /// The options of a socket, and `SO_ERROR`.
+    pub(in crate::sys::simulated) fn options_mut(
+        &mut self,
+        id: SocketId,
+    ) -> Result<(&mut Options, &mut Option<i32>), i32> {
+        match self.network.sockets.get_mut(id) {
+            Some(socket) => Ok((&mut socket.options, &mut socket.error)),
+            None => self.local.options_mut(id),
+        }
+    }
+
+    /// Whether it is a stream socket.
     pub(in crate::sys::simulated) fn is_stream(&self, id: SocketId) -> bool {
-        let socket = self.network.sockets.get(id);
-        socket.is_some_and(|socket| socket.protocol == Protocol::Tcp)
+        match self.network.sockets.get(id) {
+            Some(socket) => socket.protocol == Protocol::Tcp,
+            None => self.is_local_stream(id),
+        }
     }
 
     /// Whether it is in the state of listen(2).
     pub(in crate::sys::simulated) fn listens(&self, id: SocketId) -> bool {
-        let socket = self.network.sockets.get(id);
-        socket.is_some_and(|socket| matches!(socket.role, Role::Listener(_)))
+        match self.network.sockets.get(id) {
+            Some(socket) => matches!(socket.role, Role::Listener(_)),
+            None => self.local_listens(id),
+        }
     }
 }
 

@@ -6,7 +6,8 @@ use std::{
     time::Duration,
 };
 
-use libc::{EADDRINUSE, EADDRNOTAVAIL, EINVAL};
+use libc::{EADDRINUSE, EADDRNOTAVAIL, EINVAL, ENOSYS};
+use socket2::SockAddr;
 
 use super::{Options, Protocol, Signal, links::Route};
 use crate::sys::simulated::{
@@ -120,12 +121,21 @@ impl Socket {
 }
 
 impl State {
-    /// Binds a socket.
-    pub(in crate::sys::simulated) fn bind(
+    /// bind(2).
+    pub(in crate::sys::simulated) fn bind_to(
         &mut self,
         id: SocketId,
-        address: SocketAddr,
+        address: &SockAddr,
     ) -> Result<(), i32> {
+        if self.network.sockets.get(id).is_some() {
+            self.bind(id, address.as_socket().ok_or(ENOSYS)?)
+        } else {
+            self.bind_local(id, address)
+        }
+    }
+
+    /// Binds a socket of the network.
+    pub(super) fn bind(&mut self, id: SocketId, address: SocketAddr) -> Result<(), i32> {
         let socket = &self.network.sockets[id];
         let (host, protocol) = (socket.host, socket.protocol);
         if socket.local.is_some() || socket.is_v6 != address.is_ipv6() {
@@ -205,8 +215,8 @@ impl State {
             .collect()
     }
 
-    /// The local address, as getsockname(2) returns it.
-    pub(in crate::sys::simulated) fn local_of(&self, id: SocketId) -> SocketAddr {
+    /// The local address of a socket of the network.
+    pub(super) fn local_of(&self, id: SocketId) -> SocketAddr {
         let socket = &self.network.sockets[id];
         socket.local.unwrap_or_else(|| {
             let ip = if socket.is_v6 {
@@ -221,7 +231,7 @@ impl State {
     /// One descriptor of the socket less. The last one closes it.
     pub(in crate::sys::simulated) fn close_socket(&mut self, id: SocketId, end: End) {
         let Some(socket) = self.network.sockets.get_mut(id) else {
-            return;
+            return self.close_local(id);
         };
         socket.handles = socket.handles.saturating_sub(1);
         if socket.handles == 0 {
