@@ -173,7 +173,7 @@ impl fmt::Debug for SharedFd {
 /// seam when it is dropped.
 #[derive(Debug)]
 #[cfg(feature = "sim")]
-pub(crate) struct LooseFd(Option<OwnedFd>);
+pub struct LooseFd(Option<OwnedFd>);
 
 #[cfg(feature = "sim")]
 impl LooseFd {
@@ -181,6 +181,14 @@ impl LooseFd {
         self.0
             .take()
             .expect("only this function and the drop take it")
+    }
+}
+
+#[cfg(feature = "sim")]
+impl AsFd for LooseFd {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        let fd = self.0.as_ref();
+        fd.expect("only `into_owned` and the drop take it").as_fd()
     }
 }
 
@@ -204,13 +212,21 @@ impl From<OwnedFd> for LooseFd {
 /// An owner of a descriptor. With a simulated system, it closes it through the seam.
 #[derive(Debug)]
 #[cfg(not(feature = "sim"))]
-pub(crate) struct LooseFd(OwnedFd);
+pub struct LooseFd(OwnedFd);
 
 #[cfg(not(feature = "sim"))]
 impl LooseFd {
     #[inline]
     pub(crate) fn into_owned(self) -> OwnedFd {
         self.0
+    }
+}
+
+#[cfg(not(feature = "sim"))]
+impl AsFd for LooseFd {
+    #[inline]
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
     }
 }
 

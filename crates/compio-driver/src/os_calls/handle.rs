@@ -2,6 +2,7 @@
 
 use std::io;
 
+pub use crate::fd::LooseFd;
 use crate::{
     fd::SharedFd,
     sys::{self, BorrowedFd, OwnedFd, in_simulation, system_calls},

@@ -8,7 +8,10 @@ use std::{
 use compio_driver::{
     AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd, SharedFd,
     op::Open,
-    os_calls::{handle, system},
+    os_calls::{
+        handle::{self, LooseFd},
+        system,
+    },
 };
 
 use crate::{
@@ -273,7 +276,7 @@ impl Dir {
         to: impl AsRef<Path>,
     ) -> io::Result<()> {
         let (from, to) = (path_to_c(from.as_ref())?, path_to_c(to.as_ref())?);
-        let to_dir = handle::duplicate(to_dir.fd.as_fd())?;
+        let to_dir = LooseFd::from(handle::duplicate(to_dir.fd.as_fd())?);
         off_thread_with(&self.fd, move |dir| {
             system::rename_at(dir, &from, to_dir, &to)
         })
@@ -298,7 +301,7 @@ impl Dir {
         link: impl AsRef<Path>,
     ) -> io::Result<()> {
         let (original, link) = (path_to_c(original.as_ref())?, path_to_c(link.as_ref())?);
-        let link_dir = handle::duplicate(link_dir.fd.as_fd())?;
+        let link_dir = LooseFd::from(handle::duplicate(link_dir.fd.as_fd())?);
         off_thread_with(&self.fd, move |dir| {
             system::hard_link_at(dir, &original, link_dir, &link)
         })

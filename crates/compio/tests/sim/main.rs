@@ -8,6 +8,7 @@ mod both;
 mod clocks;
 mod crashes;
 mod determinism;
+mod directories;
 mod disk;
 mod disk_errors;
 mod errors;

@@ -14,13 +14,14 @@ use rustix::fs::{
 
 use super::Entry;
 use crate::{
+    fd::LooseFd,
     os_calls::path::Entries,
-    sys::{BorrowedFd, OwnedFd, in_simulation},
+    sys::{AsFd, BorrowedFd, in_simulation},
 };
 
 /// Reads the directory, through a descriptor of its own.
 pub fn read_dir_at(dir: BorrowedFd<'_>) -> io::Result<Entries> {
-    in_simulation!(refuse(dir, "paths relative to a handle"));
+    in_simulation!(read_dir_at(dir));
     let entries = Dir::read_from(dir)?.filter_map(|entry| match entry {
         Ok(entry) if matches!(entry.file_name().to_bytes(), b"." | b"..") => None,
         Ok(entry) => Some(Ok(Entry::from(entry))),
@@ -42,48 +43,54 @@ impl From<DirEntry> for Entry {
 
 /// mkdirat(2), with all permission bits before the umask.
 pub fn make_dir_at(dir: BorrowedFd<'_>, path: &CStr) -> io::Result<()> {
-    in_simulation!(refuse(dir, "paths relative to a handle"));
+    in_simulation!(make_dir_at(dir, path));
     Ok(mkdirat(dir, path, Mode::from_raw_mode(0o777))?)
 }
 
 /// unlinkat(2).
 pub fn remove_file_at(dir: BorrowedFd<'_>, path: &CStr) -> io::Result<()> {
-    in_simulation!(refuse(dir, "paths relative to a handle"));
+    in_simulation!(remove_at(dir, path, false));
     Ok(unlinkat(dir, path, AtFlags::empty())?)
 }
 
 /// unlinkat(2) with `AT_REMOVEDIR`.
 pub fn remove_dir_at(dir: BorrowedFd<'_>, path: &CStr) -> io::Result<()> {
-    in_simulation!(refuse(dir, "paths relative to a handle"));
+    in_simulation!(remove_at(dir, path, true));
     Ok(unlinkat(dir, path, AtFlags::REMOVEDIR)?)
 }
 
 /// renameat(2). Closes the second directory.
-pub fn rename_at(dir: BorrowedFd<'_>, from: &CStr, to_dir: OwnedFd, to: &CStr) -> io::Result<()> {
-    in_simulation!(refuse(dir, "paths relative to a handle"));
-    Ok(renameat(dir, from, to_dir, to)?)
+pub fn rename_at(dir: BorrowedFd<'_>, from: &CStr, to_dir: LooseFd, to: &CStr) -> io::Result<()> {
+    in_simulation!(rename_at(dir, from, to_dir.as_fd(), to));
+    Ok(renameat(dir, from, to_dir.as_fd(), to)?)
 }
 
 /// linkat(2). Closes the second directory.
 pub fn hard_link_at(
     dir: BorrowedFd<'_>,
     original: &CStr,
-    link_dir: OwnedFd,
+    link_dir: LooseFd,
     link: &CStr,
 ) -> io::Result<()> {
-    in_simulation!(refuse(dir, "paths relative to a handle"));
-    Ok(linkat(dir, original, link_dir, link, AtFlags::empty())?)
+    in_simulation!(hard_link_at(dir, original, link_dir.as_fd(), link));
+    Ok(linkat(
+        dir,
+        original,
+        link_dir.as_fd(),
+        link,
+        AtFlags::empty(),
+    )?)
 }
 
 /// symlinkat(2).
 pub fn symlink_at(original: &CStr, dir: BorrowedFd<'_>, link: &CStr) -> io::Result<()> {
-    in_simulation!(refuse(dir, "paths relative to a handle"));
+    in_simulation!(symlink_at(original, dir, link));
     Ok(symlinkat(original, dir, link)?)
 }
 
 /// readlinkat(2).
 pub fn read_link_at(dir: BorrowedFd<'_>, path: &CStr) -> io::Result<PathBuf> {
-    in_simulation!(refuse(dir, "paths relative to a handle"));
+    in_simulation!(read_link_at(dir, path));
     let target = readlinkat(dir, path, Vec::new())?;
     Ok(OsString::from_vec(target.into_bytes()).into())
 }

@@ -2,7 +2,7 @@
 //! system.
 
 use std::{
-    ffi::OsString,
+    ffi::{CStr, OsString},
     fs::{FileTimes, Metadata, Permissions},
     io,
     net::{IpAddr, Ipv4Addr, SocketAddr},
@@ -24,6 +24,7 @@ use libc::{O_APPEND, O_CREAT, O_EXCL, O_RDONLY, O_RDWR, O_TRUNC, O_WRONLY};
 use super::{
     current,
     descriptors::{Object, is_simulated, own},
+    files::{At, DirEntry},
     network::End,
     requests::uses_simulated,
     rng::hash_of,
@@ -219,10 +220,6 @@ pub(crate) fn duplicate(fd: BorrowedFd<'_>) -> Answer<OwnedFd> {
         let object = state.descriptors.get(fd, host)?.object;
         let new = match object {
             Object::Socket(socket) | Object::Pipe(socket) => state.open_socket(host, socket)?,
-            // A closure may own a second directory, and drop it past the seam.
-            Object::File(file) if state.hosts[host].files.is_dir(file)? => {
-                return Err(libc::ENOSYS);
-            }
             Object::File(file) => {
                 let new = state.descriptors.add(host, object)?;
                 state.hosts[host].files.duplicate(file);
@@ -348,7 +345,9 @@ pub(crate) fn rename(from: &Path, to: &Path) -> Answer<()> {
     let (from, to) = (from.as_os_str().as_bytes(), to.as_os_str().as_bytes());
     on_host((18, to), |state, host| {
         let time = state.wall_time(host);
-        state.hosts[host].files.rename(from, to, time)
+        state.hosts[host]
+            .files
+            .rename(At::root(from), At::root(to), time)
     })
 }
 
@@ -357,6 +356,7 @@ pub(crate) fn hard_link(original: &Path, link: &Path) -> Answer<()> {
     let link = link.as_os_str().as_bytes();
     on_host((19, link), |state, host| {
         let time = state.wall_time(host);
+        let (original, link) = (At::root(original), At::root(link));
         state.hosts[host].files.hard_link(original, link, time)
     })
 }
@@ -364,7 +364,7 @@ pub(crate) fn hard_link(original: &Path, link: &Path) -> Answer<()> {
 pub(crate) fn read_link(path: &Path) -> Answer<PathBuf> {
     let path = path.as_os_str().as_bytes();
     on_host((20, path), |state, host| {
-        let target = state.hosts[host].files.read_link(path)?;
+        let target = state.hosts[host].files.read_link(At::root(path))?;
         Ok(OsString::from_vec(target).into())
     })
 }
@@ -396,7 +396,7 @@ pub(crate) fn create_dir(path: &Path, recursive: bool, mode: u32) -> Answer<()> 
         if recursive {
             files.make_dirs(path, mode, time)
         } else {
-            files.make_dir(path, mode, time)
+            files.make_dir(At::root(path), mode, time)
         }
     })
 }
@@ -405,7 +405,7 @@ pub(crate) fn remove(path: &Path, is_dir: bool) -> Answer<()> {
     let path = path.as_os_str().as_bytes();
     on_host((23, path), |state, host| {
         let time = state.wall_time(host);
-        state.hosts[host].files.remove(path, is_dir, time)
+        state.hosts[host].files.remove(At::root(path), is_dir, time)
     })
 }
 
@@ -423,15 +423,94 @@ pub(crate) type Entries = Box<dyn Iterator<Item = io::Result<Entry>> + Send>;
 pub(crate) fn read_dir(path: &Path) -> Answer<Entries> {
     let path = path.as_os_str().as_bytes();
     on_host((25, path), |state, host| {
-        let entries = state.hosts[host].files.read_dir(path)?;
-        let entries = entries.into_iter().map(|(name, kind, ino)| {
-            Ok(Entry {
-                name: OsString::from_vec(name),
-                kind: Some(kind),
-                ino,
-            })
-        });
-        Ok(Box::new(entries) as Entries)
+        let entries = state.hosts[host].files.read_dir(At::root(path))?;
+        Ok(boxed(entries))
+    })
+}
+
+fn boxed(entries: Vec<DirEntry>) -> Entries {
+    Box::new(entries.into_iter().map(|(name, kind, ino)| {
+        Ok(Entry {
+            name: OsString::from_vec(name),
+            kind: Some(kind),
+            ino,
+        })
+    }))
+}
+
+/// A call on a path that begins at an open directory.
+fn on_dir<T>(
+    kind: u64,
+    dir: BorrowedFd<'_>,
+    path: &CStr,
+    code: impl FnOnce(&mut State, HostId, At<'_>) -> Result<T, i32>,
+) -> Answer<T> {
+    let (dir, path) = (dir.as_raw_fd(), path.to_bytes());
+    on_handle(kind, dir, |state, host| {
+        state.note(Mark::Call, &[kind, hash_of(path)]);
+        let at = state.at(host, dir, path)?;
+        code(state, host, at)
+    })
+}
+
+pub(crate) fn read_dir_at(dir: BorrowedFd<'_>) -> Answer<Entries> {
+    on_dir(50, dir, c".", |state, host, at| {
+        state.hosts[host].files.read_dir(at).map(boxed)
+    })
+}
+
+pub(crate) fn make_dir_at(dir: BorrowedFd<'_>, path: &CStr) -> Answer<()> {
+    on_dir(51, dir, path, |state, host, at| {
+        let time = state.wall_time(host);
+        state.hosts[host].files.make_dir(at, 0o755, time)
+    })
+}
+
+pub(crate) fn remove_at(dir: BorrowedFd<'_>, path: &CStr, is_dir: bool) -> Answer<()> {
+    on_dir(52, dir, path, |state, host, at| {
+        let time = state.wall_time(host);
+        state.hosts[host].files.remove(at, is_dir, time)
+    })
+}
+
+pub(crate) fn rename_at(
+    dir: BorrowedFd<'_>,
+    from: &CStr,
+    to_dir: BorrowedFd<'_>,
+    to: &CStr,
+) -> Answer<()> {
+    on_dir(53, dir, from, |state, host, from| {
+        let (time, to) = (state.wall_time(host), to.to_bytes());
+        let to = state.at(host, to_dir.as_raw_fd(), to)?;
+        state.hosts[host].files.rename(from, to, time)
+    })
+}
+
+pub(crate) fn hard_link_at(
+    dir: BorrowedFd<'_>,
+    original: &CStr,
+    link_dir: BorrowedFd<'_>,
+    link: &CStr,
+) -> Answer<()> {
+    on_dir(54, dir, original, |state, host, original| {
+        let (time, link) = (state.wall_time(host), link.to_bytes());
+        let link = state.at(host, link_dir.as_raw_fd(), link)?;
+        state.hosts[host].files.hard_link(original, link, time)
+    })
+}
+
+pub(crate) fn symlink_at(original: &CStr, dir: BorrowedFd<'_>, link: &CStr) -> Answer<()> {
+    on_dir(55, dir, link, |state, host, link| {
+        let time = state.wall_time(host);
+        let original = original.to_bytes();
+        state.hosts[host].files.symlink(original, link, time)
+    })
+}
+
+pub(crate) fn read_link_at(dir: BorrowedFd<'_>, path: &CStr) -> Answer<PathBuf> {
+    on_dir(56, dir, path, |state, host, at| {
+        let target = state.hosts[host].files.read_link(at)?;
+        Ok(OsString::from_vec(target).into())
     })
 }
 

@@ -2,21 +2,22 @@
 
 use std::time::Duration;
 
-use libc::{EEXIST, EINVAL, EISDIR, ENOENT, ENOSPC, ENOTDIR, ENOTEMPTY, EPERM};
+use libc::{EBUSY, EEXIST, EINVAL, EISDIR, ENOENT, ENOSPC, ENOTDIR, ENOTEMPTY, EPERM};
 
-use super::{Content, Directory, FileSystem, Ino, Node, ROOT, pending::Entry, tree::Place};
+use super::{
+    Content, Directory, FileSystem, Ino, Node, ROOT,
+    pending::Entry,
+    tree::{At, Place},
+};
 
 impl FileSystem {
     pub(in crate::sys::simulated) fn make_dir(
         &mut self,
-        path: &[u8],
+        at: At<'_>,
         mode: u32,
         time: Duration,
     ) -> Result<(), i32> {
-        let place = self.walk(ROOT, path, false)?;
-        if place.found.is_some() {
-            return Err(EEXIST);
-        }
+        let place = self.new_entry(at, true)?;
         let directory = Directory {
             parent: place.parent,
             ..Directory::default()
@@ -41,9 +42,9 @@ impl FileSystem {
     }
 
     fn make_dir_if_missing(&mut self, path: &[u8], mode: u32, time: Duration) -> Result<(), i32> {
-        match self.make_dir(path, mode, time) {
+        match self.make_dir(At::root(path), mode, time) {
             Err(EEXIST) => {
-                let found = self.find(path, true)?;
+                let found = self.find(At::root(path), true)?;
                 self.directory(found).map(drop).map_err(|_| EEXIST)
             }
             result => result,
@@ -52,19 +53,23 @@ impl FileSystem {
 
     pub(in crate::sys::simulated) fn remove(
         &mut self,
-        path: &[u8],
+        at: At<'_>,
         is_dir: bool,
         time: Duration,
     ) -> Result<(), i32> {
-        let place = self.walk(ROOT, path, false)?;
+        let place = self.entry(at)?;
         let found = place.found.ok_or(ENOENT)?;
         if place.name.is_empty() {
-            return Err(EINVAL);
+            return Err(match is_dir {
+                false => EISDIR,
+                true if at.path.ends_with(b"..") => ENOTEMPTY,
+                true => EINVAL,
+            });
         }
         match self.directory(found) {
             Ok(_) if !is_dir => return Err(EISDIR),
             Ok(directory) if !directory.entries.is_empty() => return Err(ENOTEMPTY),
-            Err(_) if is_dir => return Err(ENOTDIR),
+            Err(_) if is_dir || place.must_be_dir => return Err(ENOTDIR),
             Ok(_) | Err(_) => {}
         }
         self.record(vec![place.change(Some(found), None)], false);
@@ -77,36 +82,42 @@ impl FileSystem {
         path: &[u8],
         time: Duration,
     ) -> Result<(), i32> {
-        let found = self.find(path, false)?;
+        let at = At::root(path);
+        let found = self.find(at, false)?;
         let names: Vec<_> = self.directory(found)?.entries.clone().into_iter().collect();
         for (name, ino) in names {
             let inner = [path, b"/", &name].concat();
             if self.directory(ino).is_ok() {
                 self.remove_all(&inner, time)?;
             } else {
-                self.remove(&inner, false, time)?;
+                self.remove(At::root(&inner), false, time)?;
             }
         }
-        self.remove(path, true, time)
+        self.remove(at, true, time)
     }
 
     pub(in crate::sys::simulated) fn rename(
         &mut self,
-        from: &[u8],
-        to: &[u8],
+        from: At<'_>,
+        to: At<'_>,
         time: Duration,
     ) -> Result<(), i32> {
-        let from = self.walk(ROOT, from, false)?;
-        let moved = from.found.ok_or(ENOENT)?;
-        let to = self.walk(ROOT, to, false)?;
+        let (from, to) = (self.entry(from)?, self.entry(to)?);
         if from.name.is_empty() || to.name.is_empty() {
-            return Err(EINVAL);
+            return Err(EBUSY);
         }
+        let moved = from.found.ok_or(ENOENT)?;
         let is_dir = self.directory(moved).is_ok();
+        if !is_dir && (from.must_be_dir || to.must_be_dir) {
+            return Err(ENOTDIR);
+        }
         if is_dir && self.is_inside(to.parent, moved) {
             return Err(EINVAL);
         }
         if let Some(replaced) = to.found {
+            if self.is_inside(from.parent, replaced) {
+                return Err(ENOTEMPTY);
+            }
             if replaced == moved {
                 return Ok(());
             }
@@ -116,8 +127,6 @@ impl FileSystem {
                 Err(_) if is_dir => return Err(ENOTDIR),
                 Ok(_) | Err(_) => {}
             }
-        } else if to.must_be_dir && !is_dir {
-            return Err(ENOTDIR);
         }
         self.record(
             vec![
@@ -152,17 +161,14 @@ impl FileSystem {
 
     pub(in crate::sys::simulated) fn hard_link(
         &mut self,
-        original: &[u8],
-        link: &[u8],
+        original: At<'_>,
+        link: At<'_>,
         time: Duration,
     ) -> Result<(), i32> {
         let original = self.find(original, false)?;
+        let place = self.new_entry(link, false)?;
         if self.directory(original).is_ok() {
             return Err(EPERM);
-        }
-        let place = self.walk(ROOT, link, false)?;
-        if place.found.is_some() {
-            return Err(EEXIST);
         }
         self.record(vec![place.change(None, Some(original))], false);
         self.link_at(&place, original, time)
@@ -171,13 +177,10 @@ impl FileSystem {
     pub(in crate::sys::simulated) fn symlink(
         &mut self,
         target: &[u8],
-        link: &[u8],
+        link: At<'_>,
         time: Duration,
     ) -> Result<(), i32> {
-        let place = self.walk(ROOT, link, false)?;
-        if place.found.is_some() {
-            return Err(EEXIST);
-        }
+        let place = self.new_entry(link, false)?;
         if target.is_empty() {
             return Err(ENOENT);
         }
@@ -191,13 +194,7 @@ impl FileSystem {
         path: &[u8],
         time: Duration,
     ) -> Result<Ino, i32> {
-        let place = self.walk(ROOT, path, false)?;
-        if place.found.is_some() {
-            return Err(EEXIST);
-        }
-        if place.must_be_dir {
-            return Err(ENOENT);
-        }
+        let place = self.new_entry(At::root(path), false)?;
         self.create(&place, Node::Socket, 0o755, time)
     }
 
@@ -207,7 +204,7 @@ impl FileSystem {
         mode: u32,
         time: Duration,
     ) -> Result<(), i32> {
-        let found = self.find(path, true)?;
+        let found = self.find(At::root(path), true)?;
         let inode = self.inodes.get_mut(&found).ok_or(ENOENT)?;
         inode.mode = mode & 0o7777;
         inode.times.changed = time;
@@ -221,13 +218,16 @@ impl FileSystem {
         to: &[u8],
         time: Duration,
     ) -> Result<u64, i32> {
-        let from = self.find(from, true)?;
+        let from = self.find(At::root(from), true)?;
         let inode = self.inodes.get(&from).ok_or(ENOENT)?;
         let Node::File(content) = &inode.node else {
             return Err(EINVAL);
         };
         let (bytes, mode) = (content.read(0, usize::MAX), inode.mode);
-        let place = self.walk(ROOT, to, true)?;
+        let place = self.walk(At::root(to), true)?;
+        if place.must_be_dir {
+            return Err(EISDIR);
+        }
         let to = match place.found {
             Some(found) => found,
             None => self.make_file(&place, mode, time)?,
@@ -258,9 +258,6 @@ impl FileSystem {
         mode: u32,
         time: Duration,
     ) -> Result<Ino, i32> {
-        if place.must_be_dir {
-            return Err(EISDIR);
-        }
         self.create(place, Node::File(Content::default()), mode, time)
     }
 

@@ -8,7 +8,7 @@ use libc::{
     O_WRONLY,
 };
 
-use super::{Attributes, FileSystem, Ino, Inode, Node};
+use super::{At, Attributes, FileSystem, Ino, Inode, Node};
 use crate::sys::simulated::descriptors::FileId;
 
 /// An open file description.
@@ -29,11 +29,10 @@ pub(super) struct Handle {
 pub(in crate::sys::simulated) type DirEntry = (Vec<u8>, u32, Ino);
 
 impl FileSystem {
-    /// open(2), from the directory `start`. The result has one descriptor.
+    /// open(2). The result has one descriptor.
     pub(super) fn open_at(
         &mut self,
-        start: Ino,
-        path: &[u8],
+        at: At<'_>,
         flags: i32,
         mode: u32,
         time: Duration,
@@ -43,12 +42,16 @@ impl FileSystem {
         }
         let is_exclusive = flags & O_CREAT != 0 && flags & O_EXCL != 0;
         let follows = flags & O_NOFOLLOW == 0 && !is_exclusive;
-        let place = self.walk(start, path, follows)?;
+        if flags & O_CREAT != 0 && at.path.ends_with(b"/") {
+            return self.entry(at).and(Err(EISDIR));
+        }
+        let place = self.walk(at, follows)?;
         let ino = match place.found {
+            _ if flags & O_CREAT == 0 => self.existing(&place)?,
+            _ if place.must_be_dir => return Err(EISDIR),
             Some(_) if is_exclusive => return Err(EEXIST),
             Some(found) => found,
-            None if flags & O_CREAT != 0 => self.make_file(&place, mode & !0o022, time)?,
-            None => return Err(ENOENT),
+            None => self.make_file(&place, mode & !0o022, time)?,
         };
         let access = flags & O_ACCMODE;
         let inode = self.inodes.get_mut(&ino).ok_or(ENOENT)?;
@@ -209,10 +212,6 @@ impl FileSystem {
         Ok(())
     }
 
-    pub(in crate::sys::simulated) fn is_dir(&self, file: FileId) -> Result<bool, i32> {
-        Ok(self.directory(self.ino_of(file)?).is_ok())
-    }
-
     pub(in crate::sys::simulated) fn attributes(&self, file: FileId) -> Result<Attributes, i32> {
         self.attributes_of(self.ino_of(file)?)
     }
@@ -230,8 +229,8 @@ impl FileSystem {
     }
 
     /// The entries of a directory, by name.
-    pub(in crate::sys::simulated) fn read_dir(&self, path: &[u8]) -> Result<Vec<DirEntry>, i32> {
-        let found = self.find(path, true)?;
+    pub(in crate::sys::simulated) fn read_dir(&self, at: At<'_>) -> Result<Vec<DirEntry>, i32> {
+        let found = self.find(at, true)?;
         let entries = &self.directory(found)?.entries;
         let entry = |(name, ino): (&Vec<u8>, &Ino)| {
             let mode = self.attributes_of(*ino)?.mode;

@@ -21,8 +21,8 @@ mod tree;
 use std::{collections::BTreeMap, time::Duration};
 
 pub use self::faults::{DiskCounts, DiskFaults, Unsynced};
-pub(super) use self::slow::Finish;
 use self::{content::Content, faults::Disk, handles::Handle, pending::Change};
+pub(super) use self::{handles::DirEntry, slow::Finish, tree::At};
 use super::{descriptors::FileId, rng::Rng};
 
 /// An inode number.
@@ -113,7 +113,7 @@ impl FileSystem {
         let mut root = Inode::new(Node::Directory(root), 0o755, time);
         (root.links, root.durable_links) = (1, 1);
         files.inodes.insert(ROOT, root);
-        let tmp = files.make_dir(b"/tmp", 0o777, time);
+        let tmp = files.make_dir(At::root(b"/tmp"), 0o777, time);
         debug_assert_eq!(tmp, Ok(()));
         files.sync_dir(ROOT);
         files

@@ -2,9 +2,9 @@
 
 use std::{ffi::CStr, mem, time::Duration};
 
-use libc::{EBADF, EINVAL, ENOENT, ENOTDIR};
+use libc::{EBADF, EINVAL, ENOTDIR};
 
-use super::{Attributes, Ino, ROOT};
+use super::{At, Attributes};
 use crate::{
     request::{CURRENT_DIR, FileOp, PathOp, PathUnit, RawFd, RawResult},
     sys::{
@@ -52,9 +52,9 @@ impl State {
             } => {
                 // SAFETY: likewise.
                 let path = unsafe { bytes_of(path) };
-                let start = self.start_of(host, dir)?;
+                let at = self.at(host, dir, path)?;
                 let files = &self.hosts[host].files;
-                let found = files.walk(start, path, follow)?.found.ok_or(ENOENT)?;
+                let found = files.find(at, follow)?;
                 let stat = stat_of(files.attributes_of(found)?);
                 // SAFETY: likewise.
                 unsafe { into.write(stat) };
@@ -87,18 +87,17 @@ impl State {
         let files = &mut self.hosts[host].files;
         // SAFETY: passed on from this function.
         let bytes = |path| unsafe { bytes_of(path) };
+        let at = |path| At::root(bytes(path));
         let done = match *op {
-            PathOp::Rename { from, to } => files.rename(bytes(from), bytes(to), time),
-            PathOp::Remove { path, is_dir } => files.remove(bytes(path), is_dir, time),
-            PathOp::MakeDir { path, mode } => files.make_dir(bytes(path), mode & !0o022, time),
+            PathOp::Rename { from, to } => files.rename(at(from), at(to), time),
+            PathOp::Remove { path, is_dir } => files.remove(at(path), is_dir, time),
+            PathOp::MakeDir { path, mode } => files.make_dir(at(path), mode & !0o022, time),
             PathOp::Link {
                 original,
                 link,
                 is_symbolic: true,
-            } => files.symlink(bytes(original), bytes(link), time),
-            PathOp::Link { original, link, .. } => {
-                files.hard_link(bytes(original), bytes(link), time)
-            }
+            } => files.symlink(bytes(original), at(link), time),
+            PathOp::Link { original, link, .. } => files.hard_link(at(original), at(link), time),
         };
         done.map(|()| 0)
     }
@@ -113,11 +112,9 @@ impl State {
         mode: u32,
     ) -> Result<RawFd, i32> {
         self.note(Mark::Call, &[2, hash_of(path), flags as u64]);
-        let start = self.start_of(host, dir)?;
+        let at = self.at(host, dir, path)?;
         let time = self.wall_time(host);
-        let file = self.hosts[host]
-            .files
-            .open_at(start, path, flags, mode, time)?;
+        let file = self.hosts[host].files.open_at(at, flags, mode, time)?;
         self.descriptors.add(host, Object::File(file))
     }
 
@@ -129,15 +126,21 @@ impl State {
         }
     }
 
-    /// The directory at which relative paths begin.
-    fn start_of(&self, host: HostId, dir: RawFd) -> Result<Ino, i32> {
+    /// A path that begins at an open directory if it is relative.
+    pub(in crate::sys::simulated) fn at<'a>(
+        &self,
+        host: HostId,
+        dir: RawFd,
+        path: &'a [u8],
+    ) -> Result<At<'a>, i32> {
         if dir == CURRENT_DIR {
-            return Ok(ROOT);
+            return Ok(At::root(path));
         }
         let Object::File(file) = self.descriptors.get(dir, host).map_err(|_| EBADF)?.object else {
             return Err(ENOTDIR);
         };
-        self.hosts[host].files.ino_of(file)
+        let start = self.hosts[host].files.ino_of(file)?;
+        Ok(At { start, path })
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Duration, FileSystem, Rng, Unsynced};
+use super::{At, Duration, FileSystem, Rng, Unsynced};
 
 const TIME: Duration = Duration::ZERO;
 
@@ -15,7 +15,7 @@ fn new() -> FileSystem {
 
 fn open(files: &mut FileSystem, path: &str, flags: i32) -> u64 {
     files
-        .open_at(super::ROOT, path.as_bytes(), flags, 0o644, TIME)
+        .open_at(At::root(path.as_bytes()), flags, 0o644, TIME)
         .expect("the file must open")
 }
 
@@ -28,7 +28,7 @@ fn write(files: &mut FileSystem, path: &str, content: &str) -> u64 {
 }
 
 fn read(files: &mut FileSystem, path: &str) -> Result<String, i32> {
-    let file = files.open_at(super::ROOT, path.as_bytes(), libc::O_RDONLY, 0, TIME)?;
+    let file = files.open_at(At::root(path.as_bytes()), libc::O_RDONLY, 0, TIME)?;
     let bytes = files.read(file, Some(0), usize::MAX, TIME)?;
     files.close(file);
     Ok(String::from_utf8(bytes).expect("text"))
@@ -39,7 +39,7 @@ fn removed_file_lives_until_its_close() {
     let mut files = new();
     let file = write(&mut files, "/a", "content");
     let count = files.inodes.len();
-    files.remove(b"/a", false, TIME).unwrap();
+    files.remove(At::root(b"/a"), false, TIME).unwrap();
     files.sync_dir(super::ROOT);
     assert_eq!(read(&mut files, "/a"), Err(libc::ENOENT));
     assert_eq!(files.read(file, Some(0), 3, TIME).unwrap(), b"con");
@@ -53,7 +53,9 @@ fn rename_replaces_the_target() {
     let (one, other) = (write(&mut files, "/a", "a"), write(&mut files, "/b", "b"));
     files.close(one);
     files.close(other);
-    files.rename(b"/a", b"/b", TIME).unwrap();
+    files
+        .rename(At::root(b"/a"), At::root(b"/b"), TIME)
+        .unwrap();
     assert_eq!(read(&mut files, "/a"), Err(libc::ENOENT));
     assert_eq!(read(&mut files, "/b").as_deref(), Ok("a"));
 }
@@ -62,8 +64,13 @@ fn rename_replaces_the_target() {
 fn rename_into_itself_is_refused() {
     let mut files = new();
     files.make_dirs(b"/a/b", 0o755, TIME).unwrap();
-    assert_eq!(files.rename(b"/a", b"/a/b/c", TIME), Err(libc::EINVAL));
-    files.rename(b"/a/b", b"/b", TIME).unwrap();
+    assert_eq!(
+        files.rename(At::root(b"/a"), At::root(b"/a/b/c"), TIME),
+        Err(libc::EINVAL)
+    );
+    files
+        .rename(At::root(b"/a/b"), At::root(b"/b"), TIME)
+        .unwrap();
     assert_eq!(files.canonicalize(b"/b/../b/./").unwrap(), b"/b");
 }
 
@@ -73,13 +80,15 @@ fn symlinks_are_followed_up_to_a_limit() {
     files.make_dirs(b"/data/inner", 0o755, TIME).unwrap();
     let file = write(&mut files, "/data/inner/file", "found");
     files.close(file);
-    files.symlink(b"data/inner", b"/link", TIME).unwrap();
+    files
+        .symlink(b"data/inner", At::root(b"/link"), TIME)
+        .unwrap();
     assert_eq!(read(&mut files, "/link/file").as_deref(), Ok("found"));
     assert_eq!(
         files.canonicalize(b"link/file").unwrap(),
         b"/data/inner/file"
     );
-    files.symlink(b"loop", b"/loop", TIME).unwrap();
+    files.symlink(b"loop", At::root(b"/loop"), TIME).unwrap();
     assert_eq!(read(&mut files, "/loop"), Err(libc::ELOOP));
 }
 
@@ -113,7 +122,7 @@ fn removal_without_a_sync_is_undone() {
     files.sync(file).unwrap();
     files.sync(root).unwrap();
     files.close(file);
-    files.remove(b"/a", false, TIME).unwrap();
+    files.remove(At::root(b"/a"), false, TIME).unwrap();
     files.lose_unsynced();
     assert_eq!(read(&mut files, "/a").as_deref(), Ok("content"));
 }
@@ -125,7 +134,7 @@ fn survivors(change: impl Fn(&mut FileSystem)) -> BTreeSet<Vec<(String, String)>
         change(&mut files);
         files.lose_unsynced();
         assert_eq!(files.pending.len(), 0);
-        let names = files.read_dir(b"/").unwrap();
+        let names = files.read_dir(At::root(b"/")).unwrap();
         let names = names.into_iter().map(|(name, ..)| name);
         let names: Vec<String> = names.map(|name| String::from_utf8(name).unwrap()).collect();
         let mut content = Vec::new();
@@ -151,7 +160,9 @@ fn rename_without_a_sync_has_the_old_or_the_new_name() {
         files.sync(old).unwrap();
         files.sync(new).unwrap();
         files.sync_dir(super::ROOT);
-        files.rename(b"/b", b"/a", TIME).unwrap();
+        files
+            .rename(At::root(b"/b"), At::root(b"/a"), TIME)
+            .unwrap();
         // It would free the old name, so it depends on the rename.
         let other = write(files, "/b", "x");
         files.sync(other).unwrap();
@@ -188,11 +199,15 @@ fn move_into_a_new_directory_never_loses_the_file() {
         let file = write(&mut files, "/a", "x");
         files.sync(file).unwrap();
         files.sync_dir(super::ROOT);
-        files.make_dir(b"/d", 0o755, TIME).unwrap();
-        files.make_dir(b"/d/e", 0o755, TIME).unwrap();
-        files.rename(b"/a", b"/d/e/a", TIME).unwrap();
-        files.rename(b"/d/e", b"/f", TIME).unwrap();
-        files.remove(b"/d", true, TIME).unwrap();
+        files.make_dir(At::root(b"/d"), 0o755, TIME).unwrap();
+        files.make_dir(At::root(b"/d/e"), 0o755, TIME).unwrap();
+        files
+            .rename(At::root(b"/a"), At::root(b"/d/e/a"), TIME)
+            .unwrap();
+        files
+            .rename(At::root(b"/d/e"), At::root(b"/f"), TIME)
+            .unwrap();
+        files.remove(At::root(b"/d"), true, TIME).unwrap();
         files.lose_unsynced();
         let names = ["/a", "/d/e/a", "/f/a"];
         let found = names.map(|name| read(&mut files, name).is_ok());
@@ -204,7 +219,7 @@ fn move_into_a_new_directory_never_loses_the_file() {
 #[test]
 fn sync_of_a_new_directory_keeps_not_its_own_name() {
     let mut files = new();
-    files.make_dir(b"/d", 0o755, TIME).unwrap();
+    files.make_dir(At::root(b"/d"), 0o755, TIME).unwrap();
     let file = write(&mut files, "/d/a", "x");
     files.sync(file).unwrap();
     let dir = open(&mut files, "/d", libc::O_RDONLY);
@@ -222,7 +237,9 @@ fn inodes_of_unsynced_changes_are_released() {
         let path = format!("/tmp/{number}");
         let file = write(&mut files, &path, "x");
         files.close(file);
-        files.remove(path.as_bytes(), false, TIME).unwrap();
+        files
+            .remove(At::root(path.as_bytes()), false, TIME)
+            .unwrap();
     }
     assert!(files.inodes.len() < count + 300);
     let tmp = open(&mut files, "/tmp", libc::O_RDONLY);

@@ -2,13 +2,20 @@
 
 use std::collections::VecDeque;
 
-use libc::{ELOOP, ENAMETOOLONG, ENOENT, ENOTDIR};
+use libc::{EEXIST, ELOOP, ENAMETOOLONG, ENOENT, ENOTDIR};
 
 use super::{Directory, FileSystem, Ino, Node, ROOT};
 
 /// The most symbolic links in a path, and the longest name, as on Linux.
 const LINKS_MAX: usize = 40;
 const NAME_MAX: usize = 255;
+
+/// A path, and the directory at which it begins if it is relative.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::sys::simulated) struct At<'a> {
+    pub(super) start: Ino,
+    pub(super) path: &'a [u8],
+}
 
 /// The end of a path: an entry of a directory, which may be missing.
 #[derive(Debug)]
@@ -17,13 +24,21 @@ pub(super) struct Place {
     /// Empty for the root, and for a path that ends with `.` or `..`.
     pub(super) name: Vec<u8>,
     pub(super) found: Option<Ino>,
-    /// The path ends with a slash.
+    /// The path ends with a slash. The caller checks it.
     pub(super) must_be_dir: bool,
+}
+
+impl<'a> At<'a> {
+    /// In the current directory.
+    pub(in crate::sys::simulated) fn root(path: &'a [u8]) -> Self {
+        Self { start: ROOT, path }
+    }
 }
 
 impl FileSystem {
     /// Finds the end of a path. All its other parts exist. A symbolic link at the end is followed only if `follows`.
-    pub(super) fn walk(&self, start: Ino, path: &[u8], follows: bool) -> Result<Place, i32> {
+    pub(super) fn walk(&self, at: At<'_>, follows: bool) -> Result<Place, i32> {
+        let At { start, path } = at;
         if path.is_empty() {
             return Err(ENOENT);
         }
@@ -38,15 +53,18 @@ impl FileSystem {
                 return Err(ENAMETOOLONG);
             }
             let directory = self.directory(at)?;
-            if part == b".." {
-                at = directory.parent;
+            if part == b"." || part == b".." {
+                if part == b".." {
+                    at = directory.parent;
+                }
                 (parent, name) = (at, Vec::new());
                 continue;
             }
             let is_last = rest.is_empty();
             let found = directory.entries.get(&part).copied();
             let Some(found) = found else {
-                if !is_last {
+                // A directory that has been removed gets no entries.
+                if !is_last || !self.is_linked(at) {
                     return Err(ENOENT);
                 }
                 return Ok(Place {
@@ -76,9 +94,6 @@ impl FileSystem {
             (parent, name) = (at, part);
             at = found;
         }
-        if must_be_dir {
-            self.directory(at)?;
-        }
         Ok(Place {
             parent,
             name,
@@ -87,9 +102,44 @@ impl FileSystem {
         })
     }
 
+    /// An entry to be created, renamed or removed. No symbolic link at the end is followed, also not before a slash.
+    pub(super) fn entry(&self, at: At<'_>) -> Result<Place, i32> {
+        let slashes = at.path.iter().rev().take_while(|byte| **byte == b'/');
+        let len = at.path.len() - slashes.count();
+        // The root keeps its slash.
+        let path = &at.path[..len.max(1).min(at.path.len())];
+        Ok(Place {
+            must_be_dir: len < at.path.len(),
+            ..self.walk(At { path, ..at }, false)?
+        })
+    }
+
+    /// The place of a new entry, which does not exist.
+    pub(super) fn new_entry(&self, at: At<'_>, is_dir: bool) -> Result<Place, i32> {
+        let place = self.entry(at)?;
+        match place.found {
+            Some(_) => Err(EEXIST),
+            None if place.must_be_dir && !is_dir => Err(ENOENT),
+            None => Ok(place),
+        }
+    }
+
+    fn is_linked(&self, ino: Ino) -> bool {
+        self.inodes.get(&ino).is_some_and(|inode| inode.links > 0)
+    }
+
     /// The file at a path.
-    pub(in crate::sys::simulated) fn find(&self, path: &[u8], follows: bool) -> Result<Ino, i32> {
-        self.walk(ROOT, path, follows)?.found.ok_or(ENOENT)
+    pub(in crate::sys::simulated) fn find(&self, at: At<'_>, follows: bool) -> Result<Ino, i32> {
+        self.existing(&self.walk(at, follows)?)
+    }
+
+    /// The file of a place.
+    pub(super) fn existing(&self, place: &Place) -> Result<Ino, i32> {
+        let found = place.found.ok_or(ENOENT)?;
+        if place.must_be_dir {
+            self.directory(found)?;
+        }
+        Ok(found)
     }
 
     pub(super) fn directory(&self, ino: Ino) -> Result<&Directory, i32> {
@@ -116,15 +166,15 @@ impl FileSystem {
     }
 
     /// The target of a symbolic link.
-    pub(in crate::sys::simulated) fn read_link(&self, path: &[u8]) -> Result<Vec<u8>, i32> {
-        let ino = self.find(path, false)?;
+    pub(in crate::sys::simulated) fn read_link(&self, at: At<'_>) -> Result<Vec<u8>, i32> {
+        let ino = self.find(at, false)?;
         self.target(ino).map(<[u8]>::to_vec).ok_or(libc::EINVAL)
     }
 
     /// The absolute path without symbolic links.
     pub(in crate::sys::simulated) fn canonicalize(&self, path: &[u8]) -> Result<Vec<u8>, i32> {
-        let place = self.walk(ROOT, path, true)?;
-        place.found.ok_or(ENOENT)?;
+        let place = self.walk(At::root(path), true)?;
+        self.existing(&place)?;
         let mut names = vec![place.name];
         let mut at = place.parent;
         while at != ROOT {
@@ -140,9 +190,8 @@ impl FileSystem {
     }
 }
 
-/// The parts of a path except `.`.
+/// The parts of a path.
 fn parts(path: &[u8]) -> impl Iterator<Item = Vec<u8>> {
     let parts = path.split(|byte| *byte == b'/');
-    let parts = parts.filter(|part| !part.is_empty() && *part != b".");
-    parts.map(<[u8]>::to_vec)
+    parts.filter(|part| !part.is_empty()).map(<[u8]>::to_vec)
 }

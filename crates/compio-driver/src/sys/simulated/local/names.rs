@@ -8,7 +8,7 @@ use socket2::SockAddr;
 use super::Kind;
 use crate::sys::simulated::{
     descriptors::SocketId,
-    files::Ino,
+    files::{At, Ino},
     world::{HostId, State},
 };
 
@@ -76,7 +76,7 @@ impl State {
         address: &SockAddr,
     ) -> Result<SocketId, i32> {
         let place = if let Some(path) = path_of(address) {
-            Place::File(host, self.hosts[host].files.find(path, true)?)
+            Place::File(host, self.hosts[host].files.find(At::root(path), true)?)
         } else {
             let name = address.as_abstract_namespace().ok_or(EINVAL)?;
             Place::Abstract(host, kind, name.to_vec())
