@@ -4,6 +4,7 @@ use std::{
     fs::{self, File, FileTimes, Permissions},
     io,
     path::Path,
+    time::SystemTime,
 };
 
 pub use crate::sys::system_calls::SystemOpenOptions;
@@ -79,10 +80,16 @@ pub fn set_times(fd: BorrowedFd<'_>, times: FileTimes) -> io::Result<()> {
     call(fd, |file| file.set_times(times))
 }
 
+/// Sets the time of the last change.
+pub fn set_modified(fd: BorrowedFd<'_>, time: SystemTime) -> io::Result<()> {
+    in_simulation!(set_modified(fd, time));
+    call(fd, |file| file.set_modified(time))
+}
+
 /// Locks the whole file for this open file description, if that is possible at once. Returns false if a
 /// conflicting lock exists.
 pub fn try_lock(fd: BorrowedFd<'_>, exclusive: bool) -> io::Result<bool> {
-    in_simulation!(try_lock(fd));
+    in_simulation!(try_lock(fd, exclusive));
     system_calls::try_lock(fd, exclusive)
 }
 

@@ -361,7 +361,7 @@ impl File {
     ///
     /// As [`std::fs::File::set_modified`].
     pub async fn set_modified(&self, time: SystemTime) -> io::Result<()> {
-        self.set_times(FileTimes::new().set_modified(time)).await
+        off_thread_with(&self.fd, move |fd| file::set_modified(fd, time)).await
     }
 
     /// A new descriptor of the same open file: position, locks and access rights are shared. A

@@ -16,6 +16,7 @@ mod files;
 mod flow_control;
 mod invariants;
 mod isolation;
+mod locks;
 mod network_faults;
 mod order;
 mod partitions;

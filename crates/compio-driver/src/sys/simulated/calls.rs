@@ -14,7 +14,7 @@ use std::{
         },
     },
     path::{Path, PathBuf},
-    time::Instant,
+    time::{Instant, SystemTime, UNIX_EPOCH},
 };
 
 use socket2::{Domain, Type};
@@ -274,15 +274,34 @@ pub(crate) fn set_file_permissions(fd: BorrowedFd<'_>, permissions: &Permissions
 
 pub(crate) fn set_times(fd: BorrowedFd<'_>, _: FileTimes) -> Answer<()> {
     // std does not return the values of its `FileTimes`.
-    refuse(fd, "settable times of files")
+    refuse(fd, "`set_times`: use `set_modified`")
 }
 
-pub(crate) fn try_lock(fd: BorrowedFd<'_>) -> Answer<bool> {
-    refuse(fd, "locks of files")
+pub(crate) fn set_modified(fd: BorrowedFd<'_>, time: SystemTime) -> Answer<()> {
+    let fd = fd.as_raw_fd();
+    on_handle(28, fd, |state, host| {
+        let file = state.file_of(host, fd)?;
+        let modified = time.duration_since(UNIX_EPOCH);
+        let modified = modified.map_err(|_| libc::EINVAL)?;
+        let now = state.wall_time(host);
+        state.hosts[host].files.set_modified(file, modified, now)
+    })
+}
+
+pub(crate) fn try_lock(fd: BorrowedFd<'_>, is_exclusive: bool) -> Answer<bool> {
+    let fd = fd.as_raw_fd();
+    on_handle(29, fd, |state, host| {
+        let file = state.file_of(host, fd)?;
+        state.hosts[host].files.try_lock(file, is_exclusive)
+    })
 }
 
 pub(crate) fn unlock(fd: BorrowedFd<'_>) -> Answer<()> {
-    refuse(fd, "locks of files")
+    let fd = fd.as_raw_fd();
+    on_handle(42, fd, |state, host| {
+        let file = state.file_of(host, fd)?;
+        state.hosts[host].files.unlock(file)
+    })
 }
 
 /// Whether it is a regular file.

@@ -65,6 +65,13 @@ impl Parts {
         self.all().iter().map(|(_, len)| len).sum()
     }
 
+    /// Whether all addresses and lengths are multiples of `unit`.
+    pub(super) fn are_aligned(&self, unit: usize) -> bool {
+        let parts = self.all().iter();
+        let mut numbers = parts.flat_map(|(start, len)| [start.addr(), *len]);
+        numbers.all(|number| number.is_multiple_of(unit))
+    }
+
     /// The first `max` bytes.
     ///
     /// # Safety

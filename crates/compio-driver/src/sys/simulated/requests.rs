@@ -164,6 +164,7 @@ impl State {
         let parts = unsafe { parts_of(transfer) };
         let time = self.wall_time(host);
         let files = &mut self.hosts[host].files;
+        files.check_alignment(file, at, &parts)?;
         if transfer.is_read() {
             let bytes = files.read(file, at, parts.len(), time)?;
             // SAFETY: likewise.

@@ -160,7 +160,7 @@ unsafe fn statx(dir: RawFd, path: *const c_char, flags: c_int, into: *mut Stat) 
     unsafe {
         let mut stat: libc::stat = mem::zeroed();
         let asked = answer(libc::fstatat(dir, path, &raw mut stat, flags))?;
-        into.write(Stat::from_older(&stat));
+        into.write(Stat::from_older(&stat, None));
         Ok(asked)
     }
 }

@@ -16,12 +16,12 @@ impl Stat {
         Self(unsafe { mem::zeroed() })
     }
 
-    /// The attributes that `stat` returns: all but the time of creation.
+    /// The attributes that `stat` returns, and the time of creation if it is known.
     #[allow(
         clippy::unnecessary_cast,
         reason = "the types differ between architectures"
     )]
-    pub(crate) fn from_older(stat: &libc::stat) -> Self {
+    pub(crate) fn from_older(stat: &libc::stat, created: Option<(i64, i64)>) -> Self {
         let time = |seconds, nanos| {
             // SAFETY: a plain C struct of integers.
             let mut time: libc::statx_timestamp = unsafe { mem::zeroed() };
@@ -47,6 +47,10 @@ impl Stat {
         to.stx_atime = time(stat.st_atime as i64, stat.st_atime_nsec as u32);
         to.stx_mtime = time(stat.st_mtime as i64, stat.st_mtime_nsec as u32);
         to.stx_ctime = time(stat.st_ctime as i64, stat.st_ctime_nsec as u32);
+        if let Some((seconds, nanos)) = created {
+            to.stx_mask |= libc::STATX_BTIME;
+            to.stx_btime = time(seconds, nanos as u32);
+        }
         new
     }
 

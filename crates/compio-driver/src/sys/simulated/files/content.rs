@@ -16,7 +16,7 @@ use crate::sys::simulated::rng::Rng;
 pub(super) const PAGE: usize = 4096;
 
 /// The unit that a disk writes as a whole.
-const SECTOR: u64 = 512;
+pub(super) const SECTOR: u64 = 512;
 
 type Page = [u8; PAGE];
 

@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use libc::{
     EBADF, EEXIST, EINVAL, EISDIR, ELOOP, ENOENT, ENOSYS, ENOTDIR, ENXIO, O_ACCMODE, O_APPEND,
-    O_CREAT, O_DIRECTORY, O_DSYNC, O_EXCL, O_NOFOLLOW, O_PATH, O_RDONLY, O_TMPFILE, O_TRUNC,
-    O_WRONLY,
+    O_CREAT, O_DIRECT, O_DIRECTORY, O_DSYNC, O_EXCL, O_NOFOLLOW, O_PATH, O_RDONLY, O_TMPFILE,
+    O_TRUNC, O_WRONLY,
 };
 
-use super::{At, Attributes, FileSystem, Ino, Inode, Node};
-use crate::sys::simulated::descriptors::FileId;
+use super::{At, Attributes, FileSystem, Ino, Inode, Node, content::SECTOR};
+use crate::sys::simulated::{descriptors::FileId, memory::Parts};
 
 /// An open file description.
 #[derive(Debug)]
@@ -21,8 +21,18 @@ pub(super) struct Handle {
     appends: bool,
     /// Each write is followed by a sync.
     syncs: bool,
+    /// Reads and writes have to be aligned to sectors.
+    is_direct: bool,
+    lock: Option<Lock>,
     /// The number of its descriptors.
     descriptors: u32,
+}
+
+/// A lock of the whole file, by flock(2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Lock {
+    Shared,
+    Exclusive,
 }
 
 /// An entry of a directory: its name, the `S_IF` bits of its type, its inode number.
@@ -77,6 +87,8 @@ impl FileSystem {
             can_write: access != O_RDONLY,
             appends: flags & O_APPEND != 0,
             syncs: flags & O_DSYNC != 0,
+            is_direct: flags & O_DIRECT != 0,
+            lock: None,
             descriptors: 1,
         };
         self.open.insert(self.last_file, handle);
@@ -115,6 +127,22 @@ impl FileSystem {
     fn inode_of(&mut self, file: FileId) -> Result<&mut Inode, i32> {
         let ino = self.ino_of(file)?;
         self.inodes.get_mut(&ino).ok_or(EBADF)
+    }
+
+    /// EINVAL if the file is open with `O_DIRECT`, and the transfer does not consist of whole sectors.
+    pub(in crate::sys::simulated) fn check_alignment(
+        &self,
+        file: FileId,
+        at: Option<u64>,
+        parts: &Parts,
+    ) -> Result<(), i32> {
+        let handle = self.open.get(&file).ok_or(EBADF)?;
+        let offset = at.unwrap_or(handle.cursor);
+        let is_aligned = offset.is_multiple_of(SECTOR) && parts.are_aligned(SECTOR as usize);
+        if handle.is_direct && !is_aligned {
+            return Err(EINVAL);
+        }
+        Ok(())
     }
 
     /// At most `max` bytes, from an offset or from the cursor.
@@ -209,6 +237,54 @@ impl FileSystem {
         }
         content.set_len(len, &mut self.disk.rng);
         inode.modified(time);
+        Ok(())
+    }
+
+    /// Locks the file for this open file, and replaces its lock. False if another open file has a conflicting one: as on Linux, the old
+    /// lock is lost then, too.
+    pub(in crate::sys::simulated) fn try_lock(
+        &mut self,
+        file: FileId,
+        is_exclusive: bool,
+    ) -> Result<bool, i32> {
+        let ino = self.ino_of(file)?;
+        let mut others = self
+            .open
+            .iter()
+            .filter(|(id, other)| **id != file && other.ino == ino);
+        let is_taken = others.any(|(_, other)| match other.lock {
+            Some(Lock::Exclusive) => true,
+            Some(Lock::Shared) => is_exclusive,
+            None => false,
+        });
+        let lock = if is_exclusive {
+            Lock::Exclusive
+        } else {
+            Lock::Shared
+        };
+        self.set_lock(file, (!is_taken).then_some(lock))?;
+        Ok(!is_taken)
+    }
+
+    pub(in crate::sys::simulated) fn unlock(&mut self, file: FileId) -> Result<(), i32> {
+        self.set_lock(file, None)
+    }
+
+    fn set_lock(&mut self, file: FileId, lock: Option<Lock>) -> Result<(), i32> {
+        self.open.get_mut(&file).ok_or(EBADF)?.lock = lock;
+        Ok(())
+    }
+
+    /// Sets the time of the last change of the content.
+    pub(in crate::sys::simulated) fn set_modified(
+        &mut self,
+        file: FileId,
+        modified: Duration,
+        time: Duration,
+    ) -> Result<(), i32> {
+        let inode = self.inode_of(file)?;
+        inode.times.modified = modified;
+        inode.times.changed = time;
         Ok(())
     }
 

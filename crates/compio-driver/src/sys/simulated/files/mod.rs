@@ -80,6 +80,7 @@ struct Times {
     accessed: Duration,
     modified: Duration,
     changed: Duration,
+    created: Duration,
 }
 
 /// The attributes of a file.
@@ -93,6 +94,7 @@ pub(super) struct Attributes {
     pub(super) accessed: Duration,
     pub(super) modified: Duration,
     pub(super) changed: Duration,
+    pub(super) created: Duration,
 }
 
 impl FileSystem {
@@ -224,6 +226,7 @@ impl FileSystem {
             accessed: inode.times.accessed,
             modified: inode.times.modified,
             changed: inode.times.changed,
+            created: inode.times.created,
         })
     }
 }
@@ -241,6 +244,7 @@ impl Inode {
                 accessed: time,
                 modified: time,
                 changed: time,
+                created: time,
             },
         }
     }

@@ -165,5 +165,5 @@ fn stat_of(attributes: Attributes) -> Stat {
     (stat.st_atime, stat.st_atime_nsec) = parts(attributes.accessed);
     (stat.st_mtime, stat.st_mtime_nsec) = parts(attributes.modified);
     (stat.st_ctime, stat.st_ctime_nsec) = parts(attributes.changed);
-    Stat::from_older(&stat)
+    Stat::from_older(&stat, Some(parts(attributes.created)))
 }
