@@ -61,7 +61,27 @@ fn document(run: &Run, audience: &str) -> Outcome {
 }
 
 pub(crate) fn test(run: &mut Run) -> Outcome {
-    run.cargo(TEST).variable(SIMULATE_TWICE, "1").run()
+    run.cargo(TEST).variable(SIMULATE_TWICE, "1").run()?;
+    let (first, second) = (simulations(run)?, simulations(run)?);
+    if first.is_empty() && cfg!(target_os = "linux") {
+        return Err("no simulation has printed its hash".into());
+    }
+    let mut pairs = first.iter().zip(&second);
+    match pairs.find(|(first, second)| first != second) {
+        Some((first, second)) => Err(format!("two processes differ:\n{first}\n{second}")),
+        None => Ok(()),
+    }
+}
+
+/// The hashes of all simulations, in the order of the tests. Tests with `escape` in their names have chance that no seed determines.
+fn simulations(run: &Run) -> Outcome<Vec<String>> {
+    let tests = run
+        .cargo(TEST)
+        .words("--test sim --test sim_symbols -- --nocapture --test-threads=1 --skip escape")
+        .variable("COMPIO_SIM_HASHES", "1");
+    let output = tests.stdout()?;
+    let lines = output.lines().filter(|line| line.contains(", hash "));
+    Ok(lines.map(str::to_owned).collect())
 }
 
 /// The examples with a second runtime and with channels of other crates, in a workspace of their own.

@@ -1,6 +1,6 @@
 //! The simulation: the outer loop of all runtimes.
 
-use std::{collections::BTreeSet, net::IpAddr, ops::RangeInclusive, rc::Rc, time::Duration};
+use std::{collections::BTreeSet, env, net::IpAddr, ops::RangeInclusive, rc::Rc, time::Duration};
 
 use compio_driver::os::simulated::{AddHostError, Advanced, HostId, World, current};
 
@@ -21,9 +21,13 @@ use super::{
 /// reach.
 const POLLS_MAX: (usize, usize) = (1000, 100_000);
 
+/// The environment variable that is `1` if each simulation prints its hash.
+const PRINT_HASHES: &str = "COMPIO_SIM_HASHES";
+
 /// A simulated world, and the programs on its hosts: see the [module](super).
 ///
-/// Dropping it drops all programs.
+/// Dropping it drops all programs. With the environment variable `COMPIO_SIM_HASHES=1` it prints its seed, time and hash, so that the
+/// output of two processes can be compared.
 #[derive(Debug)]
 pub struct Simulation {
     pub(super) world: Rc<World>,
@@ -543,6 +547,10 @@ impl Simulation {
 
 impl Drop for Simulation {
     fn drop(&mut self) {
+        if env::var_os(PRINT_HASHES).is_some_and(|value| value == "1") {
+            let (seed, now, hash) = (self.seed, self.world.now(), self.world.trace_hash());
+            println!("simulation with seed {seed}: {now:?}, hash {hash:x}");
+        }
         for program in &mut self.programs {
             program.clear(&self.world);
         }
