@@ -45,7 +45,7 @@ const STEPS: &[Step] = &[
     Step { name: "portable", daily: false, run: steps::portable,
            about: "the code of macOS and the BSDs on Linux, with the poller `polling`" },
     Step { name: "programs", daily: false, run: steps::programs,
-           about: "thousands of random programs on a simulated kernel, and on real ones with faults" },
+           about: "thousands of random programs on kernels in memory, and on real ones with faults" },
     Step { name: "features", daily: false, run: steps::features::run,
            about: "each crate with no feature, with each alone, with all: lints; tests without features" },
     Step { name: "check-targets", daily: false, run: steps::targets::run,

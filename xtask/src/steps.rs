@@ -172,7 +172,7 @@ pub(crate) fn programs(run: &mut Run) -> Outcome {
             .words(tests)
             .variable("COMPIO_SEEDS", count)
     };
-    seeds("sim::programs", "2500").run()?;
+    seeds("sys::programs", "2500").run()?;
     seeds("faults", "2000").run()
 }
 

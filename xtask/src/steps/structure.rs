@@ -28,7 +28,11 @@ const ABOVE: [&str; 12] = [
 const BACKENDS: [&str; 5] = ["iocp", "platform", "readiness", "selector", "uring"];
 
 /// Parts of `sys/` that may import from above, with the reason.
-const TESTS: [(&str, &str); 2] = [
+const TESTS: [(&str, &str); 3] = [
+    (
+        "/programs",
+        "random programs, which use the driver as a user does",
+    ),
     (
         "sys/sim/",
         "the simulated kernel, which is built for unit tests only",

@@ -3,7 +3,7 @@
 
 use std::{cell::RefCell, io};
 
-use super::sim::Rng;
+use super::rng::Rng;
 
 thread_local! {
     static DICE: RefCell<Option<(Rng, Chances)>> = const { RefCell::new(None) };

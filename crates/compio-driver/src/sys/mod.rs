@@ -17,17 +17,23 @@ mod faults;
 mod iocp;
 #[cfg(all(target_os = "linux", not(compio_portable)))]
 mod linux;
+#[cfg(all(any(test, feature = "sim"), not(loom), target_os = "linux"))]
+mod parts;
 #[cfg(all(unix, any(not(target_os = "linux"), compio_portable)))]
 #[path = "platform/bsd/mod.rs"]
 mod platform;
 #[cfg(all(target_os = "linux", not(compio_portable)))]
 #[path = "platform/linux/mod.rs"]
 mod platform;
+#[cfg(all(test, not(loom), target_os = "linux"))]
+mod programs;
 #[cfg(unix)]
 mod readiness;
 #[cfg(unix)]
 mod ready_event;
 mod retries;
+#[cfg(all(any(test, feature = "sim"), not(loom), target_os = "linux"))]
+mod rng;
 #[cfg(all(target_os = "linux", not(compio_portable)))]
 #[path = "selector/epoll.rs"]
 mod selector;

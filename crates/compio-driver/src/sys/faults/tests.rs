@@ -31,10 +31,7 @@ use crate::{
     request::is_cancelled,
     spin::SpinPolicy,
     submit::Submit,
-    sys::{
-        OwnedFd,
-        sim::{Rng, seeds},
-    },
+    sys::{OwnedFd, programs::seeds, rng::Rng},
 };
 
 /// Long enough for any event.

@@ -17,8 +17,9 @@ use crate::{
     SharedFd,
     request::{Poll, Position, Span, Transfer, ready},
     sys::{
+        programs::seeds,
+        rng::Rng,
         selector::fake::{Filter, Kqueue},
-        sim::{Rng, seeds},
     },
 };
 

@@ -8,17 +8,15 @@
 //! request as late as possible, when it reports the completion, and at random moments before. So memory
 //! that is freed too early is detected, most reliably by AddressSanitizer.
 //!
-//! `kernel/` is that kernel, `objects.rs` has the objects behind its descriptors, `memory.rs` the
-//! access to the memory of requests. This file puts the kernel in the place of the real backend.
+//! `kernel/` is that kernel, `objects.rs` has the objects behind its descriptors, `programs.rs` its connection
+//! to the [random programs](super::programs). This file puts the kernel in the place of the real backend.
 //!
 //! Descriptors are ends of real pipes: the other end detects a descriptor that is closed too early, or
 //! never.
 
 mod kernel;
-mod memory;
 mod objects;
 mod programs;
-mod rng;
 
 use std::{
     cell::{RefCell, RefMut},
@@ -28,24 +26,12 @@ use std::{
     time::Duration,
 };
 
-pub(crate) use self::{
-    kernel::Kernel,
-    objects::Thing,
-    rng::{Rng, seeds},
-};
+use self::{kernel::Kernel, objects::Thing};
 use super::{
     Backend, BelowTests, BufferRing, Capabilities, Event, OpState, Report, Resubmit, Submitted,
-    choose_below_tests, either::Either, resubmit,
+    choose_below_tests, either::Either, resubmit, rng::Rng,
 };
-use crate::{
-    backend::BackendKind,
-    driver::{Driver, DriverBuilder},
-    key::Key,
-    notify::Notifier,
-    request::Request,
-    spin::Spin,
-    thread_pool::ThreadPool,
-};
+use crate::{backend::BackendKind, key::Key, notify::Notifier, request::Request, spin::Spin};
 
 /// The backend of drivers in tests: a real backend, unless this thread has set a simulated one.
 pub(crate) type TestBackend = Either<BelowTests, Sim>;
@@ -72,22 +58,11 @@ pub(crate) fn choose(
 }
 
 impl Sim {
-    pub(crate) fn new(rng: Rng) -> Self {
+    fn new(rng: Rng) -> Self {
         Self(Rc::new(RefCell::new(Kernel::new(rng))))
     }
 
-    /// Makes a driver on this kernel. Its thread pool has no threads: the kernel runs the queued jobs.
-    pub(crate) fn driver(&self) -> Driver {
-        let pool = ThreadPool::by_hand();
-        self.kernel().pool = Some(pool.clone());
-        NEXT.set(Some(self.clone()));
-        // Time is simulated, so the deadline must not depend on the load of the machine.
-        let patient = DriverBuilder::new().shutdown_timeout(Duration::from_secs(600));
-        let driver = patient.pool(pool).build();
-        driver.expect("the driver needs only an eventfd of the system")
-    }
-
-    pub(crate) fn kernel(&self) -> RefMut<'_, Kernel> {
+    fn kernel(&self) -> RefMut<'_, Kernel> {
         self.0.borrow_mut()
     }
 }

@@ -103,6 +103,13 @@ impl Drivers {
         self.find(waiter).is_some()
     }
 
+    /// All requests that wait.
+    #[cfg(test)]
+    pub(super) fn requests(&self) -> impl Iterator<Item = Request> {
+        let in_flight = self.all.iter().flat_map(|driver| &driver.in_flight);
+        in_flight.flatten().map(|in_flight| in_flight.request)
+    }
+
     /// Completes a request that waits, if it still does.
     pub(super) fn complete(&mut self, waiter: Waiter, answer: RawResult) {
         let Some(group) = self.find(waiter).map(|found| found.group) else {

@@ -39,6 +39,8 @@ mod local;
 mod memory;
 mod narration;
 mod network;
+#[cfg(test)]
+mod programs;
 mod ready;
 mod requests;
 mod rng;
@@ -56,6 +58,8 @@ pub use self::clocks::ClockFaults;
 pub use self::families::Fault;
 pub use self::files::{DiskCounts, DiskFaults, Unsynced};
 pub use self::network::{LinkState, NetworkCounts, NetworkFaults};
+#[cfg(test)]
+pub(super) use self::programs::SimulatedHost;
 pub use self::world::{AddHostError, Advanced, HostId, Settings, World};
 use super::{Event, RealBackend, choose_real, either::Either};
 use crate::{backend::BackendKind, spin::Spin};

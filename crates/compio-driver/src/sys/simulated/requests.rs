@@ -75,7 +75,7 @@ impl State {
     }
 
     /// The socket or end of a pipe that a request of a transfer, a connection or readiness names.
-    fn socket_of_request(&self, host: HostId, request: &Request) -> Option<SocketId> {
+    pub(super) fn socket_of_request(&self, host: HostId, request: &Request) -> Option<SocketId> {
         let fd = match *request {
             Request::Transfer(transfer) => transfer.fd(),
             Request::Net(net) => net.fd(),
@@ -161,7 +161,7 @@ impl State {
             Position::At(offset) => Some(offset),
         };
         // SAFETY: passed on from this function.
-        let parts = unsafe { parts_of(transfer) };
+        let parts = unsafe { Parts::of_transfer(transfer) };
         let time = self.wall_time(host);
         let files = &mut self.hosts[host].files;
         files.check_alignment(file, at, &parts)?;
@@ -186,7 +186,7 @@ impl State {
         }
         // SAFETY: passed on from this function.
         unsafe {
-            let parts = parts_of(transfer);
+            let parts = Parts::of_transfer(transfer);
             if transfer.is_read() {
                 self.receive(socket, &parts, 0, std::ptr::null_mut())
             } else {
@@ -232,7 +232,7 @@ impl State {
 }
 
 /// The queue of a request that takes its turn after earlier ones of a socket.
-fn queue_of(request: &Request) -> Option<Queue> {
+pub(super) fn queue_of(request: &Request) -> Option<Queue> {
     match *request {
         Request::Transfer(transfer) if transfer.is_read() => Some(Queue::Read),
         Request::Transfer(_) => Some(Queue::Write),
@@ -264,19 +264,10 @@ fn queue_of(request: &Request) -> Option<Queue> {
     }
 }
 
-/// # Safety
-///
-/// The memory of the request is valid.
-unsafe fn parts_of(transfer: &Transfer) -> Parts {
-    match *transfer {
-        Transfer::Read { span, .. } | Transfer::Write { span, .. } => {
-            Parts::one(span.start, span.len as usize)
-        }
-        // SAFETY: passed on from this function.
-        Transfer::ReadVectored { spans, .. } | Transfer::WriteVectored { spans, .. } => unsafe {
-            Parts::of_spans(spans)
-        },
-    }
+/// The descriptor that the request uses.
+#[cfg(test)]
+pub(super) fn descriptor_of(request: &Request) -> Option<RawFd> {
+    summary(request).1
 }
 
 /// Whether the request names a simulated descriptor.

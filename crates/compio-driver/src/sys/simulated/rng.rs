@@ -3,19 +3,7 @@
 
 use std::{ops::RangeInclusive, time::Duration};
 
-/// The splitmix generator of Steele, Lea and Flood: neighbouring seeds are independent.
-#[derive(Debug, Clone)]
-pub(super) struct Rng(u64);
-
-pub(super) const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
-
-/// Mixes the bits of a number. Each input has another output.
-pub(super) fn mix(number: u64) -> u64 {
-    let mut mixed = number;
-    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    mixed ^ (mixed >> 31)
-}
+pub(super) use crate::sys::rng::{Rng, STEP, mix};
 
 /// The number of a name: the FNV-1a hash, which no version of std changes.
 pub(super) fn hash_of(bytes: &[u8]) -> u64 {
@@ -28,18 +16,7 @@ pub(super) fn hash_of(bytes: &[u8]) -> u64 {
 impl Rng {
     /// The stream of this name. It depends on seed and name only, so other hosts do not change it.
     pub(super) fn of_name(seed: u64, name: &str) -> Self {
-        Self(mix(seed) ^ hash_of(name.as_bytes()))
-    }
-
-    pub(super) fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(STEP);
-        mix(self.0)
-    }
-
-    /// A number from 0 to `limit`, exclusive. The limit is not 0.
-    pub(super) fn below(&mut self, limit: u64) -> u64 {
-        // The high half of the product is uniform but for one part in 2^64 / limit.
-        ((u128::from(self.next()) * u128::from(limit)) >> 64) as u64
+        Self::new(mix(seed) ^ hash_of(name.as_bytes()))
     }
 
     /// True with this probability. A probability of zero draws no number.
@@ -88,15 +65,5 @@ mod tests {
         assert_eq!(first(7, "a"), first(7, "a"));
         assert_ne!(first(7, "a"), first(7, "b"));
         assert_ne!(first(7, "a"), first(8, "a"));
-    }
-
-    #[test]
-    fn below_reaches_each_number() {
-        let mut rng = Rng::of_name(1, "network");
-        let mut seen = [0; 5];
-        for _ in 0..1000 {
-            seen[rng.below(5) as usize] += 1;
-        }
-        assert!(seen.iter().all(|count| *count > 100), "{seen:?}");
     }
 }

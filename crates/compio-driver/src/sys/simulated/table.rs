@@ -52,6 +52,11 @@ impl<T> Table<T> {
         object.filter(|_| place.generation == (number >> 32) as u32)
     }
 
+    #[cfg(test)]
+    pub(super) fn values(&self) -> impl Iterator<Item = &T> {
+        self.places.iter().filter_map(|place| place.object.as_ref())
+    }
+
     pub(super) fn remove(&mut self, number: u64) -> Option<T> {
         self.get(number)?;
         let place = &mut self.places[number as u32 as usize];

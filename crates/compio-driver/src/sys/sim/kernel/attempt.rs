@@ -2,7 +2,7 @@
 
 use libc::{EAGAIN, EMFILE, ENOBUFS, EOPNOTSUPP};
 
-use super::super::{Thing, memory::Memory};
+use super::super::Thing;
 use super::{
     Flight, Kernel, Stage,
     buffer_ring::Buffer,
@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     request::{BufferPick, Control, FileOp, Net, Poll, Position, Request, Transfer, ready},
-    sys::{PeerAddress, PickBuffer},
+    sys::{PeerAddress, PickBuffer, parts::Parts, programs::Memory},
 };
 
 impl Kernel {
@@ -103,7 +103,8 @@ impl Kernel {
 
     /// Completes a request with an injected error.
     pub(super) fn fail(&mut self, flight: &mut Flight) {
-        if self.rng.percent(30) {
+        // The backend takes this error as the result of a control request.
+        if !matches!(flight.request, Request::Control(_)) && self.rng.percent(30) {
             return self.give_up(flight);
         }
         let code = self.rng.pick(&FAULTS);
@@ -265,7 +266,7 @@ impl Kernel {
         let Some(span) = (unsafe { BufferPick::pick(choice) }) else {
             return self.end(flight, Err(ENOBUFS), Effect::Nothing);
         };
-        flight.memory = Memory::Filled(vec![span.into()]);
+        flight.memory = Memory::Filled(Parts::one(span.start, span.len as usize));
         self.receive(flight, thing);
     }
 

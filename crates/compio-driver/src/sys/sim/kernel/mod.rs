@@ -14,18 +14,18 @@ use std::{
     rc::Rc,
 };
 
-use libc::{EAGAIN, EBUSY, ECANCELED, EINTR, ENOMEM};
+use libc::{EAGAIN, EBUSY, ECANCELED, EINTR, EMFILE, ENOMEM};
 
 use self::{
     buffer_ring::SimBufferRing,
     completion::{Effect, Post, What},
-    fault_profile::FaultProfile,
+    fault_profile::{FAULTS, FaultProfile},
 };
-use super::{Rng, Thing, memory::Memory};
+use super::{Rng, Thing};
 use crate::{
     key::Key,
     request::{Control, FileOp, Net, Poll, RawResult, Request},
-    sys::{BufferRing, Capabilities, Report, Submitted},
+    sys::{BufferRing, Capabilities, Report, Submitted, programs::Memory},
     thread_pool::{Job, ThreadPool},
 };
 
@@ -39,7 +39,7 @@ pub(crate) struct Kernel {
     known: HashSet<u64>,
     /// Keys that were reported as cancelled by the kernel or as blocked, and may be submitted again.
     given_up: HashSet<u64>,
-    submitted: usize,
+    submitted: u64,
     /// Keys to be cancelled, and the number of turns until then.
     wishes: Vec<(Key, usize)>,
     posted: Vec<Post>,
@@ -108,13 +108,18 @@ impl Kernel {
         self.profile.is_quick = 80;
     }
 
-    /// Whether faults are injected.
-    pub(crate) fn is_faulty(&self) -> bool {
-        self.is_faulty
+    /// Whether this can be an injected error.
+    pub(super) fn may_fail_with(&self, code: i32) -> bool {
+        self.is_faulty && (FAULTS.contains(&code) || code == EMFILE)
+    }
+
+    /// Whether the next turn may sleep.
+    pub(super) fn sleeps_in_turn(&mut self) -> bool {
+        self.rng.percent(50)
     }
 
     /// The number of requests.
-    pub(crate) fn submitted(&self) -> usize {
+    pub(super) fn submitted(&self) -> u64 {
         self.submitted
     }
 

@@ -1,28 +1,14 @@
-//! Repeatable random numbers: `COMPIO_SEED=7` runs the random programs of that seed alone,
+//! The seeds of random programs, and their draws: `COMPIO_SEED=7` runs the random programs of that seed alone,
 //! `COMPIO_SEEDS=100000` runs that number of seeds instead of the usual number.
 
 use std::{env, ops::Range, thread};
 
-/// The splitmix generator of Steele, Lea and Flood: neighbouring seeds are independent.
-#[derive(Debug, Clone)]
-pub(crate) struct Rng(u64);
+use crate::sys::rng::Rng;
 
 impl Rng {
-    pub(crate) fn new(seed: u64) -> Self {
-        Self(seed)
-    }
-
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
     /// A number from 0 to `sides`, exclusive. `sides` is not 0.
     pub(crate) fn roll(&mut self, sides: usize) -> usize {
-        (self.next() % sides as u64) as usize
+        self.below(sides as u64) as usize
     }
 
     /// True with a probability of `chance` percent.
@@ -36,7 +22,7 @@ impl Rng {
 
     /// Another generator, determined by the state of this one.
     pub(crate) fn fork(&mut self) -> Self {
-        Self(self.next())
+        Self::new(self.next())
     }
 }
 

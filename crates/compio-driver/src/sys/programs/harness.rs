@@ -14,6 +14,7 @@ use std::{
 };
 
 use super::{
+    TestKernel,
     actors::{self, poll_idly},
     probes::{Bell, BufferFault, Canary, WakerAction, expect_planned},
 };
@@ -25,10 +26,7 @@ use crate::{
     fd::SharedFd,
     op::Recv,
     operation::Operation,
-    sys::{
-        AsRawFd, OwnedFd,
-        sim::{Kernel, Rng, Sim},
-    },
+    sys::{AsRawFd, rng::Rng},
 };
 
 /// How a program treats actors that have not finished.
@@ -70,7 +68,7 @@ struct Pushed {
 
 pub(super) struct Harness {
     pub(super) driver: Driver,
-    pub(super) sim: Sim,
+    pub(super) kernel: Rc<dyn TestKernel>,
     pub(super) pools: Vec<BufferPool>,
     /// A listener that several actors share.
     pub(super) listener: (usize, SharedFd),
@@ -80,7 +78,7 @@ pub(super) struct Harness {
     pub(super) streams: Vec<(usize, SharedFd)>,
     pub(super) file: (usize, SharedFd),
     /// Accepted connections, which should be open.
-    pub(super) held: RefCell<Vec<OwnedFd>>,
+    pub(super) held: RefCell<Vec<SharedFd>>,
     pub(super) held_buffers: RefCell<Vec<PooledBuffer>>,
     /// The number of bytes of each object that actors have reported as sent.
     pub(super) sent: RefCell<Vec<usize>>,
@@ -119,21 +117,16 @@ pub(super) fn with_current(use_table: impl FnOnce(&Rc<Harness>)) {
 }
 
 impl Harness {
-    pub(super) fn new(mut rng: Rng, manners: DropPolicy) -> Rc<Self> {
-        let sim = Sim::new(rng.fork());
-        let driver = sim.driver();
-        let make = || {
-            let (thing, fd) = sim.kernel().make();
-            (thing, SharedFd::from(fd))
-        };
+    pub(super) fn new(rng: Rng, kernel: Rc<dyn TestKernel>, manners: DropPolicy) -> Rc<Self> {
+        let driver = kernel.driver();
         let pools = [1, 4, 64].map(|count| BufferPool::new(&driver, count, 16).unwrap());
-        let (acceptor, fd) = make();
+        let (acceptor, fd) = kernel.listener();
         let harness = Rc::new(Self {
             pools: pools.into(),
-            listener: make(),
+            listener: kernel.listener(),
             acceptor: (acceptor, fd, Acceptor::new()),
-            streams: (0..3).map(|_| make()).collect(),
-            file: make(),
+            streams: (0..3).map(|_| kernel.stream()).collect(),
+            file: kernel.file(),
             held: RefCell::default(),
             held_buffers: RefCell::default(),
             sent: RefCell::default(),
@@ -150,15 +143,10 @@ impl Harness {
             next_number: Cell::default(),
             trace: RefCell::default(),
             driver,
-            sim,
+            kernel,
         });
-        harness.kernel(|kernel| kernel.thing(harness.file.0).filled = 500);
         CURRENT.set(Rc::downgrade(&harness));
         harness
-    }
-
-    pub(super) fn kernel<T>(&self, use_kernel: impl FnOnce(&mut Kernel) -> T) -> T {
-        use_kernel(&mut self.sim.kernel())
     }
 
     pub(super) fn roll(&self, sides: usize) -> usize {
@@ -167,11 +155,6 @@ impl Harness {
 
     pub(super) fn percent(&self, chance: usize) -> bool {
         self.rng.borrow_mut().percent(chance)
-    }
-
-    /// Makes a socket for one actor.
-    pub(super) fn make(&self) -> (usize, OwnedFd) {
-        self.kernel(Kernel::make)
     }
 
     pub(super) fn record(&self, what: String) {
@@ -196,13 +179,19 @@ impl Harness {
         }
     }
 
+    /// The length of a buffer. Long ones fill the window of a stream.
+    fn len(&self) -> usize {
+        let is_long = self.percent(10);
+        1 + self.roll(if is_long { 4000 } else { 40 })
+    }
+
     pub(super) fn room(&self) -> Canary {
-        Canary::with_room(1 + self.roll(40), self.whim(), &self.alive)
+        Canary::with_room(self.len(), self.whim(), &self.alive)
     }
 
     /// A buffer to be sent.
     pub(super) fn words(&self, first: usize) -> Canary {
-        Canary::from(first, 1 + self.roll(40), self.whim(), &self.alive)
+        Canary::from(first, self.len(), self.whim(), &self.alive)
     }
 
     fn bell(&self) -> Arc<Bell> {
@@ -292,9 +281,8 @@ impl Harness {
     }
 
     /// A value that changes with every event.
-    fn progress(&self) -> (usize, usize) {
-        let submitted = self.kernel(|kernel| kernel.submitted());
-        (submitted, self.trace.borrow().len())
+    fn progress(&self) -> (u64, usize) {
+        (self.kernel.progress(), self.trace.borrow().len())
     }
 
     fn any_place(&self) -> Option<usize> {
@@ -365,11 +353,9 @@ impl Harness {
     /// Allows the loss of data that arrives for this actor.
     fn give_up(&self, slot: &Slot) {
         self.record(format!("{} is dropped or leaked", slot.number));
-        self.kernel(|kernel| {
-            for thing in &slot.things {
-                kernel.thing(*thing).may_lose = true;
-            }
-        });
+        for thing in &slot.things {
+            self.kernel.permit_loss(*thing);
+        }
     }
 
     fn drop_anybody(&self) {
@@ -410,17 +396,15 @@ impl Harness {
     fn do_something_outside(&self) {
         let (what, amount) = (self.roll(6), self.roll(60));
         let others = [self.listener.0, self.acceptor.0, self.file.0];
-        let count = self.sim.kernel().things().len();
-        let thing = self.roll(count);
-        self.kernel(|kernel| match what {
-            0 => kernel.thing(self.listener.0).connections += amount,
-            1 => kernel.thing(self.acceptor.0).connections += amount % 4,
+        let thing = self.roll(self.kernel.count());
+        match what {
+            0 => self.kernel.connect_peers(self.listener.0, amount),
+            1 => self.kernel.connect_peers(self.acceptor.0, amount % 4),
             _ if others.contains(&thing) => {}
-            2 if amount < 20 => kernel.thing(thing).is_finished = true,
-            _ if kernel.thing(thing).is_finished => {}
-            3 => kernel.thing(thing).filled += 15 * amount,
-            _ => kernel.thing(thing).filled += amount,
-        });
+            2 if amount < 20 => self.kernel.finish_peer(thing),
+            3 => self.kernel.send_from_peer(thing, 15 * amount),
+            _ => self.kernel.send_from_peer(thing, amount),
+        }
     }
 
     /// Begins an operation of the low-level API.
@@ -462,8 +446,7 @@ impl Harness {
         let (received, buffer) = unsafe { one.operation.finish(entry.into_result()) };
         self.record(format!("{} was {received:?}", one.number));
         if received.is_ok_and(|len| len > 0) {
-            let (thing, _) = self.kernel(|kernel| kernel.claim(buffer.bytes()));
-            assert_eq!(thing, one.thing);
+            self.kernel.claim(one.thing, None, buffer.bytes());
         }
     }
 
@@ -482,11 +465,9 @@ impl Harness {
     fn let_go(&self) {
         self.held_buffers.take();
         let held = self.held.take();
-        let is_open = |fd: &OwnedFd| {
-            self.kernel(|kernel| {
-                let thing = kernel.which(fd.as_raw_fd());
-                !kernel.thing(thing).is_closed()
-            })
+        let is_open = |fd: &SharedFd| {
+            let thing = self.kernel.which(fd.as_raw_fd());
+            !self.kernel.is_closed(thing)
         };
         assert!(
             held.iter().all(is_open),
@@ -495,8 +476,7 @@ impl Harness {
     }
 
     fn turn(&self) {
-        let timeout = self.percent(50).then_some(Duration::ZERO);
-        match catch_unwind(AssertUnwindSafe(|| self.driver.turn(timeout))) {
+        match catch_unwind(AssertUnwindSafe(|| self.kernel.turn(&self.driver))) {
             Ok(Ok(())) => {}
             Ok(Err(error)) => self.expect_no_wait(&error),
             Err(panic) => expect_planned(panic),
@@ -505,7 +485,7 @@ impl Harness {
 
     /// Ends the program, and returns its trace.
     pub(super) fn end(self: &Rc<Self>, end: End) -> Vec<String> {
-        self.kernel(Kernel::calm_down);
+        self.kernel.calm_down();
         // They may own buffers of a pool that other actors wait for.
         for actor in self.leaked.take() {
             self.leave(actor);
@@ -549,18 +529,10 @@ impl Harness {
     fn await_all(self: &Rc<Self>) {
         self.await_cancelled();
         self.await_kept();
-        let others = [self.listener.0, self.acceptor.0, self.file.0];
         let mut turns = 0;
         while self.any_place().is_some() {
-            self.kernel(|kernel| {
-                for thing in 0..kernel.things().len() {
-                    if others.contains(&thing) {
-                        kernel.thing(thing).connections = 10;
-                    } else {
-                        kernel.thing(thing).is_finished = true;
-                    }
-                }
-            });
+            self.kernel
+                .complete_waits(&[self.listener.0, self.acceptor.0]);
             self.poll_those_woken();
             self.turn();
             self.let_go();
@@ -589,7 +561,7 @@ impl Harness {
 
     /// Waiting actors take a connection that was kept.
     fn await_kept(self: &Rc<Self>) {
-        self.kernel(|kernel| kernel.thing(self.acceptor.0).connections = 0);
+        self.kernel.end_connections(self.acceptor.0);
         for _ in 0..100 {
             self.poll_those_woken();
             self.turn();
@@ -599,7 +571,7 @@ impl Harness {
         let waiting = self.waiting.get();
         if let Poll::Ready(Ok(connection)) = poll_idly(&mut acceptor.accept(&self.driver, fd)) {
             assert_eq!(waiting, 0, "no waiting actor was woken for a connection");
-            drop(connection);
+            drop(SharedFd::from(connection.0));
             self.accepted.set(self.accepted.get() + 1);
         }
     }
@@ -626,17 +598,16 @@ impl Harness {
     fn count_accepted(self: &Rc<Self>) {
         let (thing, fd, acceptor) = &self.acceptor;
         let listener = *thing;
-        self.kernel(|kernel| kernel.thing(listener).connections = 0);
+        self.kernel.end_connections(listener);
         self.land_all();
         let mut kept = 0;
         while let Poll::Ready(Ok(connection)) = poll_idly(&mut acceptor.accept(&self.driver, fd)) {
-            drop(connection);
+            drop(SharedFd::from(connection.0));
             kept += 1;
         }
-        let handed_out = self.kernel(|kernel| kernel.thing(listener).handed_out);
         assert_eq!(
             self.accepted.get() + kept,
-            handed_out,
+            self.kernel.accepted(listener),
             "a connection is lost"
         );
     }
@@ -647,13 +618,11 @@ impl Harness {
             assert_eq!(pool.handed_out(), 0);
         }
         let mut sent = self.sent.take();
-        self.kernel(|kernel| {
-            sent.resize(kernel.things().len(), 0);
-            for (thing, sent) in kernel.things().iter().zip(sent) {
-                let written = thing.written.len();
-                assert!(written == sent || written > sent && thing.may_lose);
-            }
-        });
+        sent.resize(self.kernel.count(), 0);
+        for (thing, sent) in sent.into_iter().enumerate() {
+            self.kernel.check_sent(thing, sent);
+        }
+        self.record(format!("progress {}", self.kernel.progress()));
         self.trace.take()
     }
 }
