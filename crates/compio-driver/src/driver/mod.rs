@@ -82,6 +82,13 @@ impl Driver {
         self.inner.backend.borrow().kind() == crate::backend::BackendKind::Simulated
     }
 
+    /// Whether its [waker](Self::waker) has been used since the last turn.
+    #[cfg(feature = "sim")]
+    #[doc(hidden)]
+    pub fn is_notified(&self) -> bool {
+        self.inner.notifier.is_notified()
+    }
+
     /// Whether the driver has been shut down: no new operation begins.
     pub fn is_shut_down(&self) -> bool {
         self.inner.is_closed()

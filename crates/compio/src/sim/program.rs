@@ -118,9 +118,7 @@ impl Program {
             return Ok(Ok(None));
         };
         let _entered = world.enter(self.host);
-        let timeout = running
-            .runtime
-            .poll_with(&mut Context::from_waker(&self.waker))?;
+        let timeout = running.runtime.inner().poll_simulated(&self.waker)?;
         if !running.main.is_finished() {
             return Ok(Ok(timeout));
         }

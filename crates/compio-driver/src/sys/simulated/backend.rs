@@ -27,18 +27,12 @@ use crate::{
 pub(crate) struct Simulated {
     world: Rc<World>,
     driver: DriverId,
-    /// Empty between turns; kept for its memory.
-    posted: Vec<Posted>,
 }
 
 impl Simulated {
     pub(super) fn new(world: Rc<World>, host: HostId) -> Self {
         let driver = world.state().drivers.add(host);
-        Self {
-            world,
-            driver,
-            posted: Vec::new(),
-        }
+        Self { world, driver }
     }
 
     fn waiter(&self, key: Key) -> Waiter {
@@ -128,21 +122,19 @@ impl Backend for Simulated {
     ) -> io::Result<()> {
         self.run_jobs();
         let mut state = self.world.state();
-        state.take_posted(self.driver, &mut self.posted);
-        drop(state);
-        if self.posted.is_empty() && timeout != Some(Duration::ZERO) {
+        let mut posted = state.take_posted(self.driver);
+        if posted.is_empty() && timeout != Some(Duration::ZERO) {
             // Nothing moves the clock before the caller returns: see the head of `compio::sim`.
             return Err(io::Error::new(
                 io::ErrorKind::Unsupported,
                 "a simulated host cannot block its thread: await instead of a nested `block_on`",
             ));
         }
-        for Posted { key, answer, .. } in self.posted.drain(..) {
-            let mut state = self.world.state();
+        for Posted { key, answer, .. } in posted.drain(..) {
             state.note_result(self.driver, answer);
-            drop(state);
             on_report(key, Report::Final(answer));
         }
+        state.drivers.give_back(self.driver, posted);
         Ok(())
     }
 

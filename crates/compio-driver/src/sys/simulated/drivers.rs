@@ -1,6 +1,6 @@
 //! The drivers of all hosts: their requests in flight, reports that wait, and blocking work.
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, mem};
 
 use super::{ready::ReadyHosts, world::HostId};
 use crate::{
@@ -148,9 +148,14 @@ impl Drivers {
         self.ready.push(driver.host);
     }
 
-    /// Swaps the completions of a driver, in the order in which they were posted, and an empty list, which keeps its memory.
-    pub(super) fn swap_posted(&mut self, driver: DriverId, list: &mut Vec<Posted>) {
-        std::mem::swap(&mut self.all[driver].posted, list);
+    /// The completions in the order in which they were posted.
+    pub(super) fn take_posted(&mut self, driver: DriverId) -> Vec<Posted> {
+        mem::take(&mut self.all[driver].posted)
+    }
+
+    /// Returns the emptied list of [`take_posted`](Self::take_posted), for its memory. Nothing has been posted since.
+    pub(super) fn give_back(&mut self, driver: DriverId, list: Vec<Posted>) {
+        self.all[driver].posted = list;
     }
 
     pub(super) fn has_work(&self, driver: DriverId) -> bool {

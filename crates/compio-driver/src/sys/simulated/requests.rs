@@ -195,15 +195,16 @@ impl State {
         }
     }
 
-    /// Swaps the completions to be reported and an empty list. They are shuffled if the order of all is.
-    pub(super) fn take_posted(&mut self, driver: DriverId, list: &mut Vec<Posted>) {
-        self.drivers.swap_posted(driver, list);
+    /// The completions to be reported, shuffled if the order of all is.
+    pub(super) fn take_posted(&mut self, driver: DriverId) -> Vec<Posted> {
+        let mut posted = self.drivers.take_posted(driver);
         if let Some(seed) = self.draw_order(self.drivers.host(driver)) {
             // A stable sort keeps the order of each group.
-            list.sort_by_cached_key(|Posted { key, group, .. }| {
+            posted.sort_by_cached_key(|Posted { key, group, .. }| {
                 mix(seed ^ group.unwrap_or(!u64::from(*key)))
             });
         }
+        posted
     }
 
     /// Adds the result of a request to the trace. A descriptor has a number there that is the same in each run.

@@ -1,19 +1,14 @@
 //! Requests that wait for a socket or for an end of a pipe.
 
-use std::{collections::VecDeque, mem};
+use std::mem;
 
 use super::{descriptors::SocketId, drivers::Waiter, requests::Outcome, world::State};
 
-/// The waiting requests of a socket.
-#[derive(Debug, Default)]
-pub(super) struct Waiters {
-    readers: VecDeque<Waiter>,
-    writers: VecDeque<Waiter>,
-    others: VecDeque<Waiter>,
-}
+/// The waiting requests of a socket, in the order of their arrival.
+pub(super) type Waiters = Vec<(Queue, Waiter)>;
 
 /// A list of requests that wait for the socket.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Queue {
     Read,
     Write,
@@ -21,64 +16,68 @@ pub(super) enum Queue {
     Other,
 }
 
-impl Waiters {
-    fn queue(&mut self, queue: Queue) -> &mut VecDeque<Waiter> {
-        match queue {
-            Queue::Read => &mut self.readers,
-            Queue::Write => &mut self.writers,
-            Queue::Other => &mut self.others,
+impl State {
+    fn waiters(&self, id: SocketId) -> Option<&Waiters> {
+        match self.network.sockets.get(id) {
+            Some(socket) => Some(&socket.waiters),
+            None => self.local.get(id).ok().map(|endpoint| &endpoint.waiters),
         }
     }
-}
 
-impl State {
-    fn queue_mut(&mut self, id: SocketId, queue: Queue) -> Option<&mut VecDeque<Waiter>> {
-        let waiters = match self.network.sockets.get_mut(id) {
-            Some(socket) => &mut socket.waiters,
-            None => &mut self.local.get_mut(id).ok()?.waiters,
-        };
-        Some(waiters.queue(queue))
+    fn waiters_mut(&mut self, id: SocketId) -> Option<&mut Waiters> {
+        match self.network.sockets.get_mut(id) {
+            Some(socket) => Some(&mut socket.waiters),
+            None => {
+                let endpoint = self.local.get_mut(id).ok()?;
+                Some(&mut endpoint.waiters)
+            }
+        }
     }
 
     pub(super) fn add_waiter(&mut self, id: SocketId, queue: Queue, waiter: Waiter) {
-        if let Some(waiters) = self.queue_mut(id, queue) {
-            waiters.push_back(waiter);
+        let Some(waiters) = self.waiters_mut(id) else {
+            return;
+        };
+        let mut waiters = mem::take(waiters);
+        if waiters.len() == waiters.capacity() {
+            // Instead of growth for cancelled ones.
+            waiters.retain(|(_, waiter)| self.drivers.waits(*waiter));
+        }
+        waiters.push((queue, waiter));
+        self.put_waiters(id, waiters);
+    }
+
+    /// Puts the taken list back.
+    fn put_waiters(&mut self, id: SocketId, waiters: Waiters) {
+        if let Some(place) = self.waiters_mut(id) {
+            *place = waiters;
         }
     }
 
     /// Whether a request waits there.
-    pub(super) fn has_waiters(&mut self, id: SocketId, queue: Queue) -> bool {
-        self.first_waiter(id, queue).is_some()
-    }
-
-    /// The request that waits there for the longest time. Cancelled ones are removed.
-    fn first_waiter(&mut self, id: SocketId, queue: Queue) -> Option<Waiter> {
-        while let Some(&first) = self.queue_mut(id, queue)?.front() {
-            if self.drivers.waits(first) {
-                return Some(first);
-            }
-            self.queue_mut(id, queue)?.pop_front();
-        }
-        None
+    pub(super) fn has_waiters(&self, id: SocketId, queue: Queue) -> bool {
+        let mut waiters = self.waiters(id).into_iter().flatten();
+        waiters.any(|(other, waiter)| *other == queue && self.drivers.waits(*waiter))
     }
 
     /// Attempts the waiting requests of a socket whose state has changed.
     pub(super) fn retry(&mut self, id: SocketId) {
-        for queue in [Queue::Read, Queue::Write] {
-            while let Some(first) = self.first_waiter(id, queue)
-                && self.retry_one(id, first)
-            {
-                if let Some(waiters) = self.queue_mut(id, queue) {
-                    waiters.pop_front();
-                }
-            }
-        }
-        let others = self.queue_mut(id, Queue::Other).map(mem::take);
-        for waiter in others.into_iter().flatten() {
-            if !self.retry_one(id, waiter) {
-                self.add_waiter(id, Queue::Other, waiter);
-            }
-        }
+        let Some(waiters) = self.waiters_mut(id) else {
+            return;
+        };
+        let mut waiters = mem::take(waiters);
+        // Requests behind one that still waits are not attempted.
+        let (mut reads_wait, mut writes_wait) = (false, false);
+        waiters.retain(|&(queue, waiter)| {
+            let waits = match queue {
+                Queue::Read => &mut reads_wait,
+                Queue::Write => &mut writes_wait,
+                Queue::Other => return !self.retry_one(id, waiter),
+            };
+            *waits = *waits || !self.retry_one(id, waiter);
+            *waits
+        });
+        self.put_waiters(id, waiters);
     }
 
     /// Returns whether the request waits no longer.

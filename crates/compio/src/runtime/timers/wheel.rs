@@ -10,6 +10,8 @@
 //! its waker and stays in its list as a tombstone, until its slot is due, or until tombstones outnumber
 //! live entries.
 
+#[cfg(feature = "sim")]
+use std::cell::Cell;
 use std::{iter, mem, task::Waker};
 
 use slab::Slab;
@@ -98,6 +100,9 @@ pub(super) struct Wheels {
     wake: Option<Wake>,
     /// Empty; kept for its memory. Deadline, number and index.
     due: Vec<(Nanos, u64, u32)>,
+    /// The earliest deadline, while it is known.
+    #[cfg(feature = "sim")]
+    first: Cell<Option<Nanos>>,
 }
 
 impl Wheels {
@@ -111,6 +116,8 @@ impl Wheels {
             next_number: 0,
             wake: None,
             due: Vec::new(),
+            #[cfg(feature = "sim")]
+            first: Cell::new(None),
         }
     }
 
@@ -142,6 +149,10 @@ impl Wheels {
         });
         let place = u32::try_from(place).expect("there is no memory for 2^32 timers");
         self.link(place);
+        #[cfg(feature = "sim")]
+        if self.alive() == 1 || self.first.get().is_some_and(|first| deadline < first) {
+            self.first.set(Some(deadline));
+        }
         self.hasten(
             is_first,
             number,
@@ -223,6 +234,10 @@ impl Wheels {
             return None;
         }
         let waker = entry.waker.take()?;
+        #[cfg(feature = "sim")]
+        if self.first.get() == Some(entry.deadline) {
+            self.first.set(None);
+        }
         self.dead += 1;
         if self.wake.is_some_and(|wake| wake.number == key.number) {
             self.wake = None;
@@ -292,16 +307,25 @@ impl Wheels {
     /// The earliest deadline of all entries.
     #[cfg(any(feature = "sim", feature = "test-util"))]
     pub(super) fn first_deadline(&self) -> Option<Nanos> {
+        #[cfg(feature = "sim")]
+        if self.first.get().is_some() {
+            return self.first.get();
+        }
         // All entries of a slot are earlier than those of the next one.
-        SlotsInUse::of(self).find_map(|(wheel, index, _)| {
+        let first = SlotsInUse::of(self).find_map(|(wheel, index, _)| {
             let alive = self.slot(wheel, index);
             let alive = alive.filter(|entry| entry.waker.is_some());
             alive.map(|entry| entry.deadline).min()
-        })
+        });
+        #[cfg(feature = "sim")]
+        self.first.set(first);
+        first
     }
 
     /// Moves the wakers of entries that are due at `now` to `list`, in the order of their deadlines.
     pub(super) fn take(&mut self, now: Nanos, list: &mut Vec<Waker>) {
+        #[cfg(feature = "sim")]
+        self.first.set(None);
         while let Some((wheel, index, start)) = SlotsInUse::of(self).next()
             && start <= now
         {
@@ -338,6 +362,8 @@ impl Wheels {
         self.used = [0; WHEELS];
         self.dead = 0;
         self.wake = None;
+        #[cfg(feature = "sim")]
+        self.first.set(None);
         let entries = mem::take(&mut self.entries);
         entries.into_iter().filter_map(|(_, entry)| entry.waker)
     }

@@ -126,7 +126,7 @@ impl Endpoint {
             role,
             is_read_shut: false,
             is_write_shut: false,
-            waiters: Waiters::default(),
+            waiters: Waiters::new(),
             is_wake_due: false,
             blocked: Vec::new(),
         }
@@ -145,7 +145,7 @@ impl Endpoint {
 }
 
 impl Local {
-    fn get(&self, id: SocketId) -> Result<&Endpoint, i32> {
+    pub(super) fn get(&self, id: SocketId) -> Result<&Endpoint, i32> {
         self.endpoints.get(&id).ok_or(EBADF)
     }
 

@@ -254,7 +254,7 @@ impl State {
         }
     }
 
-    pub(super) fn on_data(&mut self, route: Route, to: SocketId, from: SocketId, bytes: &[u8]) {
+    pub(super) fn on_data(&mut self, route: Route, to: SocketId, from: SocketId, bytes: Vec<u8>) {
         let Some(stream) = self.stream_mut(to).filter(|stream| !stream.is_reset) else {
             return self.on_stray(route, from);
         };
@@ -262,7 +262,11 @@ impl State {
             // As Linux: bytes after a shutdown of the reading side are dropped, and the peer is not told.
             return self.announce_room(to, bytes.len());
         }
-        stream.received.extend(bytes);
+        if stream.received.is_empty() {
+            stream.received = bytes.into();
+        } else {
+            stream.received.extend(bytes);
+        }
         self.retry(to);
     }
 

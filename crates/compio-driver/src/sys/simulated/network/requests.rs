@@ -1,6 +1,6 @@
 //! The requests of sockets.
 
-use std::ptr;
+use std::{collections::VecDeque, ptr};
 
 use libc::{
     AF_INET, AF_INET6, AF_UNIX, EADDRNOTAVAIL, EAGAIN, EINVAL, EISCONN, EMSGSIZE, ENOBUFS, ENOSYS,
@@ -285,6 +285,10 @@ impl State {
         };
         if !peeks && len > 0 {
             stream.received.drain(..len);
+            if stream.received.is_empty() {
+                // The next packet brings its own memory.
+                stream.received = VecDeque::new();
+            }
             self.announce_room(id, len);
         }
         if !message.is_null() {

@@ -147,7 +147,7 @@ impl State {
             Signal::Established { client, server, .. } => {
                 self.on_established(route, client, server)
             }
-            Signal::Data { to, bytes } => self.on_data(route, to, from, &bytes),
+            Signal::Data { to, bytes } => self.on_data(route, to, from, bytes),
             Signal::Credit { to, len } => self.on_credit(to, len),
             Signal::Fin { to } => self.on_fin(route, to, from),
             Signal::Syn { .. }

@@ -107,7 +107,7 @@ impl Socket {
                 Protocol::Tcp => Role::Idle,
                 Protocol::Udp => Role::Datagram(Datagrams::default()),
             },
-            waiters: Waiters::default(),
+            waiters: Waiters::new(),
         }
     }
 
