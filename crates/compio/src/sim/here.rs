@@ -105,8 +105,8 @@ pub fn host_name() -> Option<String> {
     current().map(|(world, host)| world.name(host))
 }
 
-/// Kills the program of a host, as the end of its process. Its connections are reset. Its files stay as they are. A client that
-/// was killed counts as ended.
+/// Kills the program of a host, as the end of its process. Its connections are closed, as the kernel does: with a FIN, or with a reset
+/// if there are unread data. Its files stay as they are. A client that was killed counts as ended.
 ///
 /// It happens after the current poll of the calling task. In the [calm phase](super::Simulation::calm_after) it has no effect.
 ///

@@ -374,7 +374,7 @@ impl World {
         state.end_all(host, End::Close);
     }
 
-    /// Ends the program of a host by a crash: its connections are reset, its files stay. The caller drops its runtime
+    /// Ends the program of a host by a crash: its connections are closed, its files stay. The caller drops its runtime
     /// afterwards, so that the destructors of the program have no effect.
     pub fn crash(&self, host: HostId) {
         let mut state = self.state();
@@ -382,7 +382,7 @@ impl World {
         state.say_of_host(host, "crash");
         state.crashes += 1;
         state.faults_set.insert(Fault::Crash);
-        state.end_all(host, End::Reset);
+        state.end_all(host, End::Close);
         state.hosts[host].has_crashed = true;
     }
 
