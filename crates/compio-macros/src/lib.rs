@@ -134,8 +134,8 @@ pub fn main(arguments: TokenStream, item: TokenStream) -> TokenStream {
 /// example. The function adds hosts and clients. An async function without parameters is the program of the only client.
 ///
 /// `seeds` is a number, 10 by default, or an expression that iterates over the seeds. A seed that fails ends the test. The message
-/// has the command that repeats it, with the environment variable `COMPIO_SIM_SEED`. Beside `sim`, only `seeds` and `crate`
-/// are allowed.
+/// has the command that repeats it, with the environment variable `COMPIO_SIM_SEED`. A test that succeeds prints its summary. Beside
+/// `sim`, only `seeds` and `crate` are allowed.
 ///
 /// # Compile errors
 ///

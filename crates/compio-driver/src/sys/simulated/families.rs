@@ -4,8 +4,8 @@ use std::{collections::BTreeMap, fmt};
 
 use super::{
     files::{DiskCounts, DiskFaults},
-    network::NetworkFaults,
-    world::{State, World},
+    network::{NetworkCounts, NetworkFaults},
+    world::World,
 };
 
 macro_rules! families {
@@ -112,42 +112,39 @@ fn possible<const N: usize>(families: [(Fault, bool); N]) -> impl Iterator<Item 
     families.filter_map(|(fault, is_possible)| is_possible.then_some(fault))
 }
 
-impl State {
-    fn occurrences(&self, fault: Fault) -> u64 {
-        let disks = |count: fn(&DiskCounts) -> u64| {
-            let hosts = self.hosts.iter();
-            hosts.map(|host| count(host.files.disk_counts())).sum()
-        };
-        let network = self.network.counts();
-        match fault {
-            Fault::Crash => self.crashes,
-            Fault::PowerLoss => disks(|counts| counts.power_losses),
-            Fault::UnsyncedLoss => disks(|counts| counts.lossy_power_losses),
-            Fault::ReadError => disks(|counts| counts.read_errors),
-            Fault::WriteError => disks(|counts| counts.write_errors),
-            Fault::SyncError => disks(|counts| counts.sync_errors),
-            Fault::ShortRead => disks(|counts| counts.short_reads),
-            Fault::ShortWrite => disks(|counts| counts.short_writes),
-            Fault::BitRot => disks(|counts| counts.flipped_bits),
-            Fault::DiskFull => disks(|counts| counts.full),
-            Fault::DiskStall => disks(|counts| counts.stalls),
-            Fault::Loss => network.lost,
-            Fault::Blocked => network.blocked,
-            Fault::Duplicate => network.duplicated,
-            Fault::Reorder => network.reordered,
-            Fault::SlowPacket => network.slow,
-            Fault::Clog => network.clogs,
-            Fault::Reset => network.resets,
-        }
-    }
-}
-
 impl World {
     /// The families that were set at any time, with the numbers of their faults since the begin.
     pub fn fault_counts(&self) -> BTreeMap<Fault, u64> {
+        let hosts = 0..self.state().hosts.len();
+        let disks: Vec<DiskCounts> = hosts.map(|host| self.disk_counts(host)).collect();
+        let network = self.network_counts();
         let state = self.state();
         let set = state.faults_set.iter();
-        set.map(|&fault| (fault, state.occurrences(fault)))
+        set.map(|&fault| (fault, occurrences(fault, state.crashes, &disks, &network)))
             .collect()
+    }
+}
+
+fn occurrences(fault: Fault, crashes: u64, disks: &[DiskCounts], network: &NetworkCounts) -> u64 {
+    let disks = |count: fn(&DiskCounts) -> u64| disks.iter().map(count).sum();
+    match fault {
+        Fault::Crash => crashes,
+        Fault::PowerLoss => disks(|counts| counts.power_losses),
+        Fault::UnsyncedLoss => disks(|counts| counts.lossy_power_losses),
+        Fault::ReadError => disks(|counts| counts.read_errors),
+        Fault::WriteError => disks(|counts| counts.write_errors),
+        Fault::SyncError => disks(|counts| counts.sync_errors),
+        Fault::ShortRead => disks(|counts| counts.short_reads),
+        Fault::ShortWrite => disks(|counts| counts.short_writes),
+        Fault::BitRot => disks(|counts| counts.flipped_bits),
+        Fault::DiskFull => disks(|counts| counts.full),
+        Fault::DiskStall => disks(|counts| counts.stalls),
+        Fault::Loss => network.lost,
+        Fault::Blocked => network.blocked,
+        Fault::Duplicate => network.duplicated,
+        Fault::Reorder => network.reordered,
+        Fault::SlowPacket => network.slow,
+        Fault::Clog => network.clogs,
+        Fault::Reset => network.resets,
     }
 }

@@ -298,10 +298,6 @@ impl FileSystem {
         self.disk.faults = DiskFaults::default();
     }
 
-    pub(in crate::sys::simulated) fn disk_counts(&self) -> &DiskCounts {
-        &self.disk.counts
-    }
-
     /// The number of pages that are left, unless there is no limit.
     pub(super) fn free_pages(&self) -> Option<u64> {
         let capacity = self.disk.faults.capacity? / PAGE as u64;
@@ -341,6 +337,6 @@ impl World {
 
     /// The operations and faults of a host's disk.
     pub fn disk_counts(&self, host: HostId) -> DiskCounts {
-        *self.state().hosts[host].files.disk_counts()
+        self.state().hosts[host].files.disk.counts
     }
 }

@@ -109,10 +109,6 @@ impl Links {
 }
 
 impl Network {
-    pub(in crate::sys::simulated) fn counts(&self) -> &NetworkCounts {
-        &self.links.counts
-    }
-
     /// The travel time of a packet without faults.
     pub(super) fn draw_latency(&mut self) -> Duration {
         self.rng.time_in(&self.latency)
@@ -458,7 +454,7 @@ impl World {
 
     /// The packets and the faults since the begin.
     pub fn network_counts(&self) -> NetworkCounts {
-        *self.state().network.counts()
+        self.state().network.links.counts
     }
 }
 
