@@ -76,7 +76,9 @@ impl Parts {
     /// The address of the first part. Null if there is none.
     #[cfg(test)]
     pub(crate) fn start(&self) -> *mut u8 {
-        self.all().first().map_or(ptr::null_mut(), |(start, _)| *start)
+        self.all()
+            .first()
+            .map_or(ptr::null_mut(), |(start, _)| *start)
     }
 
     pub(crate) fn len(&self) -> usize {

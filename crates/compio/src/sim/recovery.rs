@@ -114,7 +114,7 @@ impl Simulation {
 
     /// Ends the run with a calm phase, in which the programs have to recover by themselves. It begins at this virtual time. All clients
     /// must end within `limit` after it, or the run fails with [`NoRecovery`](super::ErrorKind::NoRecovery). Programs find out by
-    /// [`is_calm`](super::is_calm).
+    /// [`is_calm`].
     ///
     /// At its begin, all faults of disks and networks end, all links are open, and hosts that were crashed or have lost their power start.
     /// From then on, calls that crash a host, cut a link or set faults have no effect. So a program may inject faults without end.

@@ -400,7 +400,7 @@ impl TestKernel for SimulatedHost {
         self.spare.take();
         let state = self.world.state();
         let open = state.descriptors.of_host(self.host);
-        assert_eq!(open, [], "descriptors are open");
+        assert!(open.is_empty(), "descriptors are open: {open:?}");
         let mut sockets = state.network.sockets.values();
         assert!(
             sockets.all(|socket| socket.host != self.host),

@@ -4,12 +4,7 @@
 //! each begins with one thread-local value that has no destructor, and none panics. Without a current host they make a system
 //! call, or call the real function: nothing is cached, and nothing is called before it exists.
 
-use std::{
-    cell::Cell,
-    ffi::c_void,
-    slice,
-    time::Instant,
-};
+use std::{cell::Cell, ffi::c_void, slice, time::Instant};
 
 // For the macro.
 pub use libc::{

@@ -7,9 +7,7 @@ use libc::{EAFNOSUPPORT, ECONNREFUSED, EDESTADDRREQ, EHOSTUNREACH, EMSGSIZE, ENE
 use super::{Datagram, Protocol, Signal, links::Route, socket::Role};
 use crate::{
     request::RawResult,
-    sys::simulated::{
-        descriptors::SocketId, requests::Outcome, waiters::Queue, world::State,
-    },
+    sys::simulated::{descriptors::SocketId, requests::Outcome, waiters::Queue, world::State},
 };
 
 /// The longest datagram over IPv4, without headers.
