@@ -20,8 +20,11 @@ const THREADS: [&str; 5] = [
 /// Excluded tests: a memory limit, which the sanitizer itself exceeds; a deadline of a drop, after
 /// which operations in flight leak by design; refused system calls, which the sanitizer makes as
 /// well; a thread of a forked child, whose start takes a lock of the sanitizer that a thread of the
-/// parent may have held at the fork.
-const NOT_ADDRESS: [&str; 10] = [
+/// parent may have held at the fork; a binary that defines `pthread_create`, so that the sanitizer does not see its
+/// threads.
+const NOT_ADDRESS: [&str; 12] = [
+    "--skip",
+    "symbols::",
     "--skip",
     "s49_runtimes_in_child_work_while_parent_makes_runtimes_and_work",
     "--skip",

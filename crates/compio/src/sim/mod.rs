@@ -139,7 +139,7 @@ pub use compio_driver::os::simulated::{
 /// seed. The start of a thread fails, and the run fails with [`ErrorKind::Thread`]. All other code of the process has the functions of
 /// the C library: an `Instant` from outside of a host is no time of the simulation.
 ///
-/// ```
+/// ```standalone_crate
 /// use std::{
 ///     collections::HashSet,
 ///     time::{Duration, Instant},
@@ -172,5 +172,7 @@ pub use compio_driver::os::simulated::{
 ///
 /// # Platform differences
 ///
-/// `pthread_create` is defined for glibc only. glibc must be linked dynamically.
+/// `pthread_create` is defined for glibc only. glibc must be linked dynamically. The definition hides threads from sanitizers, which
+/// fail.
+#[doc(inline)]
 pub use compio_driver::override_libc;

@@ -1,6 +1,6 @@
 //! Failures of a simulation.
 
-use std::{io, time::Duration};
+use std::{fmt, io, rc::Rc, thread, time::Duration};
 
 use compio::{
     net::{TcpListener, TcpStream},
@@ -54,6 +54,34 @@ fn error_of_a_client_is_the_error_of_the_run() {
     });
     check(&error, "Failed", Some("client"), Duration::ZERO);
     assert!(std::error::Error::source(&error).is_some());
+}
+
+/// An error with a source, which belongs to its thread.
+#[derive(Debug)]
+struct Bound(
+    io::Error,
+    #[expect(dead_code, reason = "it cannot be sent")] Rc<()>,
+);
+
+impl fmt::Display for Bound {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("no answer")
+    }
+}
+
+impl std::error::Error for Bound {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.0)
+    }
+}
+
+#[test]
+fn error_that_cannot_be_sent_is_kept_as_text() {
+    let error = run(async { Err::<(), _>(Bound(io::Error::other("the cable"), Rc::new(()))) });
+    let error = thread::spawn(move || error).join().unwrap();
+    let text =
+        "seed 42, virtual time 0ns, host `client`: the program has failed: no answer: the cable";
+    assert_eq!(error.to_string(), text);
 }
 
 #[test]

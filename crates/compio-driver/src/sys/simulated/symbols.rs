@@ -39,7 +39,7 @@ pub(super) fn first_instant() -> Instant {
     first
 }
 
-/// Defines symbols of the C library: see `compio::sim`.
+// Its documentation is in `compio::sim`.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! override_libc {

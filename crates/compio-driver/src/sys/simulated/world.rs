@@ -259,7 +259,8 @@ impl World {
         }
         let values = [host as u64, bytes.len() as u64, hash_of(bytes)];
         state.note(Mark::Random, &values);
-        state.say_of_host(host, &format!("{} random bytes", bytes.len()));
+        // It allocates only if lines are wanted.
+        state.say(|state| format!("{}: {} random bytes", state.hosts[host].name, bytes.len()));
         Some(())
     }
 

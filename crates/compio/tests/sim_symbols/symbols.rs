@@ -1,7 +1,5 @@
 //! Symbols of the C library in a binary with `override_libc`: time, random numbers and threads of std and other crates.
 
-#![cfg(target_os = "linux")]
-
 use std::{
     collections::{HashMap, HashSet},
     mem, ptr,
@@ -16,8 +14,6 @@ use compio::{
     time::{self, sleep},
 };
 use compio_testkit::process::this_test;
-
-sim::override_libc!();
 
 /// The begin of the virtual wall clock, in seconds since 1970.
 const EPOCH: i64 = 946_684_800;
@@ -229,7 +225,7 @@ fn hash_map_has_the_same_order_in_each_run() {
     let first = orders();
     assert_eq!(first, orders());
     assert_ne!(first[0], first[1]);
-    let output = this_test("child_prints_orders").output().unwrap();
+    let output = this_test("symbols::child_prints_orders").output().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
     assert!(text.contains(&format!("orders {first:?}\n")), "{text}");
 }
