@@ -145,6 +145,7 @@ pub fn order_of_tasks<S: System>(scenario: &mut Scenario, faulty: bool) {
 pub fn order_of_hash_set<S: System>(scenario: &mut Scenario, _: bool) {
     scenario.host("host", |observer| async move {
         let set: HashSet<u64> = (0..20).collect();
+        S::sleep(Duration::from_millis(1)).await;
         for value in set {
             observer.record(value);
         }
