@@ -223,9 +223,8 @@ impl SocketAncillary {
 
     /// The messages, except messages with descriptors.
     pub fn messages(&self) -> impl Iterator<Item = AncillaryData<'_>> {
-        Messages(&self.bytes)
-            .filter(|message| Some((message.level, message.kind)) != RIGHTS)
-            .map(|message| cmsg::decode(message.level, message.kind, message.data))
+        let is_rights = |data: &AncillaryData<'_>| matches!(data, AncillaryData::Other { level, kind, .. } if Some((*level, *kind)) == RIGHTS);
+        parse(&self.bytes).filter(move |data| !is_rights(data))
     }
 
     /// The received descriptors, or the descriptors to send.
@@ -325,6 +324,11 @@ unsafe impl IoBuf for SocketAncillary {
     fn buf_capacity(&self) -> usize {
         self.bytes.capacity()
     }
+}
+
+/// The messages in the system's format, also those with descriptors.
+pub(crate) fn parse(bytes: &[u8]) -> impl Iterator<Item = AncillaryData<'_>> {
+    Messages(bytes).map(|message| cmsg::decode(message.level, message.kind, message.data))
 }
 
 /// A message within the bytes.

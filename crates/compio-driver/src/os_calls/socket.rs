@@ -264,7 +264,7 @@ pub(crate) fn set_option(
     name: i32,
     value: i32,
 ) -> io::Result<()> {
-    in_simulation!(refuse(socket, "ancillary data"));
+    in_simulation!(socket => set_option(level, name, value));
     sys::set_option(socket, level, name, value)
 }
 

@@ -10,7 +10,7 @@ use std::{
 
 use compio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
-    net::{PollStream, TcpListener, TcpSocket, TcpStream, UdpSocket},
+    net::{PollStream, TcpListener, TcpSocket, TcpStream},
     runtime::BufferPool,
     task, time,
 };
@@ -182,18 +182,6 @@ fn dropped_receive_loses_no_bytes() {
             };
             assert_eq!(byte, [number]);
         }
-        Ok(())
-    });
-}
-
-#[test]
-fn ancillary_data_is_unsupported() {
-    run_pair(echo, async {
-        let socket = UdpSocket::bind("0.0.0.0:0").await?;
-        let error = socket.set_recv_packet_info(true).unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Unsupported);
-        let error = socket.join_multicast_v4([224, 0, 0, 1].into(), [0; 4].into());
-        assert_eq!(error.unwrap_err().kind(), ErrorKind::Unsupported);
         Ok(())
     });
 }

@@ -1,12 +1,16 @@
 //! The addresses and messages of a request, as a kernel uses them.
 
-use std::ptr;
+use std::{ptr, slice};
 
-use libc::MSG_TRUNC;
+use compio_io::buf::IoBuf;
+use libc::{MSG_CTRUNC, MSG_TRUNC};
 use socket2::{SockAddr, SockAddrStorage};
 
 pub(super) use crate::sys::parts::Parts;
-use crate::sys::{Message, PeerAddress};
+use crate::{
+    ancillary::{AncillaryData, SocketAncillary},
+    sys::{Message, PeerAddress},
+};
 
 /// The address in a request.
 ///
@@ -37,26 +41,54 @@ pub(super) unsafe fn receiver_of(message: *mut Message) -> Option<SockAddr> {
     Some(unsafe { address_of(header.msg_name.cast_const().cast(), header.msg_namelen) })
 }
 
-/// Whether there is ancillary data to be sent.
+/// The ancillary data to be sent.
 ///
 /// # Safety
 ///
-/// The message is valid.
-pub(super) unsafe fn has_control(message: *mut Message) -> bool {
+/// The message is valid for as long as the result is used.
+pub(super) unsafe fn control_of<'a>(message: *mut Message) -> &'a [u8] {
     // SAFETY: by this function's contract.
-    unsafe { (*Message::as_msghdr(message)).msg_controllen > 0 }
+    let header = unsafe { &*Message::as_msghdr(message) };
+    if header.msg_control.is_null() {
+        return &[];
+    }
+    // SAFETY: likewise.
+    unsafe { slice::from_raw_parts(header.msg_control.cast(), header.msg_controllen as _) }
 }
 
-/// Writes the results of a receive: the sender, no ancillary data, the flags.
+/// Writes the results of a receive: the sender, the ancillary data that fits, the flags.
 ///
 /// # Safety
 ///
 /// The message is valid, and no other code uses it.
-pub(super) unsafe fn finish_message(message: *mut Message, from: Option<SockAddr>, flags: i32) {
+pub(super) unsafe fn finish_message(
+    message: *mut Message,
+    from: Option<SockAddr>,
+    control: &[AncillaryData<'_>],
+    flags: i32,
+) {
     // SAFETY: by this function's contract.
     let header = unsafe { &mut *Message::as_msghdr(message) };
-    header.msg_controllen = 0;
     header.msg_flags = flags;
+    let room: usize = header.msg_controllen as _;
+    let mut written = 0;
+    for data in control {
+        let mut encoded = SocketAncillary::new();
+        let is_known = encoded.add(*data).is_ok();
+        debug_assert!(is_known);
+        let bytes = encoded.as_init();
+        if written + bytes.len() > room {
+            header.msg_flags |= MSG_CTRUNC;
+            break;
+        }
+        // SAFETY: the message has room for `msg_controllen` bytes, by the contract of `Message`.
+        unsafe {
+            let start = header.msg_control.cast::<u8>().add(written);
+            ptr::copy_nonoverlapping(bytes.as_ptr(), start, bytes.len());
+        }
+        written += bytes.len();
+    }
+    header.msg_controllen = written as _;
     let Some(from) = from.filter(|_| !header.msg_name.is_null()) else {
         header.msg_namelen = 0;
         return;
@@ -75,6 +107,7 @@ pub(super) unsafe fn finish_message(message: *mut Message, from: Option<SockAddr
 pub(super) unsafe fn write_datagram(
     bytes: &[u8],
     from: Option<SockAddr>,
+    control: &[AncillaryData<'_>],
     parts: &Parts,
     flags: i32,
     message: *mut Message,
@@ -85,7 +118,7 @@ pub(super) unsafe fn write_datagram(
         let is_cut = written < bytes.len();
         let flags = if is_cut { MSG_TRUNC } else { 0 };
         // SAFETY: likewise.
-        unsafe { finish_message(message, from, flags) };
+        unsafe { finish_message(message, from, control, flags) };
     }
     let returns_all = flags & MSG_TRUNC != 0;
     let len = if returns_all { bytes.len() } else { written };

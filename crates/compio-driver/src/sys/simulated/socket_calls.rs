@@ -104,8 +104,6 @@ macro_rules! unsupported {
 }
 
 unsupported! {
-    set_recv_tos_v4(bool) -> ();
-    set_recv_tclass_v6(bool) -> ();
     multicast_loop_v4() -> bool;
     set_multicast_loop_v4(bool) -> ();
     multicast_loop_v6() -> bool;
@@ -203,6 +201,20 @@ impl SimulatedSocket {
 
     pub(crate) fn set_send_buffer_size(self, size: usize) -> io::Result<()> {
         self.options(|options| options.send_buffer = bounded(size))
+    }
+
+    pub(crate) fn set_recv_tos_v4(self, on: bool) -> io::Result<()> {
+        self.options(|options| options.recv_tos = on)
+    }
+
+    pub(crate) fn set_recv_tclass_v6(self, on: bool) -> io::Result<()> {
+        self.set_recv_tos_v4(on)
+    }
+
+    pub(crate) fn set_option(self, level: i32, name: i32, value: i32) -> io::Result<()> {
+        self.call(43, |state, id| {
+            state.set_ancillary_option(id, (level, name), value != 0)
+        })
     }
 
     pub(crate) fn set_tcp_keepalive(self, _: &TcpKeepalive) -> io::Result<()> {

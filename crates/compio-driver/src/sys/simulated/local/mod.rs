@@ -337,7 +337,7 @@ impl State {
             Err(outcome) => return outcome,
         };
         // SAFETY: likewise.
-        Ok(unsafe { write_datagram(&bytes, from, parts, flags, message) }).into()
+        Ok(unsafe { write_datagram(&bytes, from, &[], parts, flags, message) }).into()
     }
 
     /// shutdown(2).

@@ -235,7 +235,7 @@ impl State {
         }
         if !message.is_null() {
             // SAFETY: likewise.
-            unsafe { finish_message(message, None, 0) };
+            unsafe { finish_message(message, None, &[], 0) };
         }
         Ok(len as u32).into()
     }

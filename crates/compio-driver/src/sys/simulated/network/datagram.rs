@@ -2,9 +2,9 @@
 
 use std::net::SocketAddr;
 
-use libc::{EAFNOSUPPORT, ECONNREFUSED, EDESTADDRREQ, EHOSTUNREACH, EMSGSIZE, ENETUNREACH};
+use libc::{EAFNOSUPPORT, ECONNREFUSED, EDESTADDRREQ, EHOSTUNREACH, EINVAL, EMSGSIZE, ENETUNREACH};
 
-use super::{Datagram, Protocol, Signal, links::Route, socket::Role};
+use super::{Datagram, Protocol, Signal, ancillary::SendData, links::Route, socket::Role};
 use crate::{
     request::RawResult,
     sys::simulated::{descriptors::SocketId, requests::Outcome, waiters::Queue, world::State},
@@ -29,11 +29,29 @@ impl State {
         Ok(0)
     }
 
-    pub(super) fn send_datagram(
+    /// Sends a datagram, or several of the length in the ancillary data.
+    pub(super) fn send_datagrams(
         &mut self,
         id: SocketId,
         bytes: Vec<u8>,
         to: Option<SocketAddr>,
+        data: &SendData,
+    ) -> RawResult {
+        let Some(len) = data.segment else {
+            return self.send_datagram(id, bytes, to, data);
+        };
+        for segment in bytes.chunks(len) {
+            self.send_datagram(id, segment.to_vec(), to, data)?;
+        }
+        Ok(bytes.len() as u32)
+    }
+
+    fn send_datagram(
+        &mut self,
+        id: SocketId,
+        bytes: Vec<u8>,
+        to: Option<SocketAddr>,
+        data: &SendData,
     ) -> RawResult {
         let Some(socket) = self.network.sockets.get_mut(id) else {
             return Err(libc::EBADF);
@@ -42,6 +60,7 @@ impl State {
             return Err(code);
         }
         let (host, is_v6) = (socket.host, socket.is_v6);
+        let tos = data.tos.unwrap_or(socket.options.tos as u8);
         let address = to.or(socket.remote).ok_or(EDESTADDRREQ)?;
         if is_v6 != address.is_ipv6() {
             return Err(EAFNOSUPPORT);
@@ -49,25 +68,31 @@ impl State {
         if bytes.len() > DATAGRAM_MAX {
             return Err(EMSGSIZE);
         }
-        let source = self.source_of(host, address.ip()).ok_or(ENETUNREACH)?;
+        let mut source = self.source_of(host, address.ip()).ok_or(ENETUNREACH)?;
         let to = self.host_of(host, address.ip()).ok_or(EHOSTUNREACH)?;
         self.bind_to_send(id, source)?;
         let local = self.local_of(id);
-        let from = if local.ip().is_unspecified() {
-            SocketAddr::new(source, local.port())
-        } else {
-            local
-        };
         let address = if address.ip().is_unspecified() {
             SocketAddr::new(source, address.port())
         } else {
             address
         };
+        if !local.ip().is_unspecified() {
+            source = local.ip();
+        }
+        if let Some(wanted) = data.source {
+            if !wanted.is_loopback() && wanted != self.hosts[host].address {
+                return Err(EINVAL);
+            }
+            source = wanted;
+        }
+        let from = SocketAddr::new(source, local.port());
         let len = bytes.len() as u32;
         self.trace.add_bytes(self.now, &bytes);
         let datagram = Datagram {
             address,
             from,
+            tos,
             sender: id,
             bytes,
         };
@@ -81,8 +106,9 @@ impl State {
             address,
             from,
             sender,
-            bytes,
+            ..
         } = datagram;
+        let len = datagram.bytes.len();
         let takes = |id: &SocketId| {
             let remote = self.network.sockets[*id].remote;
             remote.is_none_or(|remote| remote == from)
@@ -93,10 +119,10 @@ impl State {
         };
         if let Some(socket) = self.network.sockets.get_mut(id)
             && let Role::Datagram(datagrams) = &mut socket.role
-            && datagrams.bytes + bytes.len() <= socket.options.recv_buffer.max(DATAGRAM_MAX)
+            && datagrams.bytes + len <= socket.options.recv_buffer.max(DATAGRAM_MAX)
         {
-            datagrams.bytes += bytes.len();
-            datagrams.queue.push_back((from, bytes));
+            datagrams.bytes += len;
+            datagrams.queue.push_back(datagram);
         }
         self.retry(id);
     }
@@ -116,7 +142,7 @@ impl State {
         &mut self,
         id: SocketId,
         peeks: bool,
-    ) -> Result<(SocketAddr, Vec<u8>), Outcome> {
+    ) -> Result<Datagram, Outcome> {
         let Some(socket) = self.network.sockets.get_mut(id) else {
             return Err(Outcome::Done(Err(libc::EBADF)));
         };
@@ -131,13 +157,13 @@ impl State {
         } else {
             datagrams.queue.pop_front()
         };
-        let Some((from, bytes)) = first else {
+        let Some(datagram) = first else {
             let queue = if peeks { Queue::Other } else { Queue::Read };
             return Err(Outcome::Wait(id, queue));
         };
         if !peeks {
-            datagrams.bytes -= bytes.len();
+            datagrams.bytes -= datagram.bytes.len();
         }
-        Ok((from, bytes))
+        Ok(datagram)
     }
 }

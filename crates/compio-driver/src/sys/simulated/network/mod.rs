@@ -1,7 +1,8 @@
 //! The network: packets between hosts, with latencies and faults from the seed.
 //!
 //! `socket.rs` has the state of sockets, their ports and their end. `requests.rs` executes requests, `connection.rs`
-//! the packets of TCP, `datagram.rs` the packets of UDP, `options.rs` has the options.
+//! the packets of TCP, `datagram.rs` the packets of UDP, `options.rs` has the options, `ancillary.rs`
+//! ancillary data.
 //!
 //! `links.rs` decides when a packet arrives and whether it passes, `faults.rs` has the settings. `retransmission.rs`
 //! repeats the lost packets of TCP.
@@ -9,6 +10,7 @@
 //! A packet is an [`Event`](super::events::Event) in the queue of the world, also between two sockets of one host. A
 //! socket never changes another one directly.
 
+mod ancillary;
 mod connection;
 mod datagram;
 mod faults;
@@ -120,6 +122,8 @@ pub(super) enum Signal {
 pub(super) struct Datagram {
     pub(super) address: SocketAddr,
     pub(super) from: SocketAddr,
+    /// The type of service, or the traffic class.
+    tos: u8,
     sender: SocketId,
     pub(super) bytes: Vec<u8>,
 }

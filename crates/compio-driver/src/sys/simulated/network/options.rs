@@ -22,6 +22,8 @@ pub(in crate::sys::simulated) struct Options {
     pub(in crate::sys::simulated) quickack: bool,
     pub(in crate::sys::simulated) ttl: u32,
     pub(in crate::sys::simulated) tos: u32,
+    pub(in crate::sys::simulated) recv_tos: bool,
+    pub(in crate::sys::simulated) recv_packet_info: bool,
 }
 
 impl Default for Options {
@@ -38,6 +40,8 @@ impl Default for Options {
             quickack: true,
             ttl: 64,
             tos: 0,
+            recv_tos: false,
+            recv_packet_info: false,
         }
     }
 }

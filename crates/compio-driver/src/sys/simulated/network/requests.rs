@@ -11,6 +11,7 @@ use socket2::SockAddr;
 
 use super::{
     Options, Protocol, Signal,
+    ancillary::SendData,
     socket::{Listener, Role, Socket},
 };
 use crate::{
@@ -20,7 +21,7 @@ use crate::{
         simulated::{
             descriptors::{Object, SocketId, as_answer},
             memory::{
-                Parts, address_of, finish_message, has_control, receiver_of, write_datagram,
+                Parts, address_of, control_of, finish_message, receiver_of, write_datagram,
                 write_peer,
             },
             requests::Outcome,
@@ -293,7 +294,7 @@ impl State {
         }
         if !message.is_null() {
             // SAFETY: passed on from this function.
-            unsafe { finish_message(message, None, 0) };
+            unsafe { finish_message(message, None, &[], 0) };
         }
         Ok(len as u32).into()
     }
@@ -308,12 +309,14 @@ impl State {
         flags: i32,
         message: *mut Message,
     ) -> Outcome {
-        let (from, bytes) = match self.receive_datagram(id, flags & MSG_PEEK != 0) {
+        let datagram = match self.receive_datagram(id, flags & MSG_PEEK != 0) {
             Ok(received) => received,
             Err(outcome) => return outcome,
         };
+        let control: Vec<_> = self.ancillary_of(id, &datagram).collect();
+        let from = Some(datagram.from.into());
         // SAFETY: passed on from this function.
-        let len = unsafe { write_datagram(&bytes, Some(from.into()), parts, flags, message) };
+        let len = unsafe { write_datagram(&datagram.bytes, from, &control, parts, flags, message) };
         Ok(len).into()
     }
 
@@ -355,12 +358,15 @@ impl State {
             return Err(ENOSYS).into();
         }
         // SAFETY: passed on from this function.
-        let to = unsafe {
+        let (to, control) = unsafe {
             match message {
-                Some(message) if has_control(message) => return Err(ENOSYS).into(),
-                Some(message) => receiver_of(message),
-                None => None,
+                Some(message) => (receiver_of(message), control_of(message)),
+                None => (None, [].as_slice()),
             }
+        };
+        let data = match SendData::of(control) {
+            Ok(data) => data,
+            Err(code) => return Err(code).into(),
         };
         let outcome = match self.network.sockets.get(id).map(|socket| socket.protocol) {
             Some(Protocol::Tcp) if to.is_some() => Err(EISCONN).into(),
@@ -371,7 +377,7 @@ impl State {
                 // SAFETY: likewise.
                 let bytes = unsafe { parts.read(usize::MAX) };
                 let to = to.and_then(|to| to.as_socket());
-                self.send_datagram(id, bytes, to).into()
+                self.send_datagrams(id, bytes, to, &data).into()
             }
             // SAFETY: likewise.
             None => unsafe { self.send_local(id, parts, to.as_ref()) },

@@ -9,7 +9,7 @@ use std::{
 use libc::{EADDRINUSE, EADDRNOTAVAIL, EINVAL, ENOSYS};
 use socket2::SockAddr;
 
-use super::{Options, Protocol, Signal, links::Route};
+use super::{Datagram, Options, Protocol, Signal, links::Route};
 use crate::sys::simulated::{
     descriptors::SocketId,
     waiters::Waiters,
@@ -77,7 +77,7 @@ pub(super) struct Stream {
 /// Datagrams that have arrived.
 #[derive(Debug, Default)]
 pub(super) struct Datagrams {
-    pub(super) queue: VecDeque<(SocketAddr, Vec<u8>)>,
+    pub(super) queue: VecDeque<Datagram>,
     pub(super) bytes: usize,
 }
 
