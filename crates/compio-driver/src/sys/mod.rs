@@ -202,9 +202,9 @@ pub mod os {
     #[doc(hidden)]
     pub mod simulated {
         pub use crate::sys::simulated::{
-            AddHostError, Advanced, ClockFaults, DiskCounts, DiskFaults, EnteredHost, Fault,
-            HostId, LinkState, NetworkCounts, NetworkFaults, Settings, Unsynced, World, current,
-            symbols,
+            AddHostError, Advanced, ClockFaults, CompletionCounts, CompletionFaults, DiskCounts,
+            DiskFaults, EnteredHost, Fault, HostId, LinkState, NetworkCounts, NetworkFaults,
+            Settings, Unsynced, World, current, symbols,
         };
     }
 

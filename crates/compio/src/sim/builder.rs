@@ -74,7 +74,7 @@ impl Builder {
     }
 
     /// Whether the order of all that is ready together is shuffled: the tasks of a host, its completions, the hosts, and the events of
-    /// one moment. Tasks that are ready together precede those that they wake, so that none starves. Packets of a TCP connection and
+    /// one moment. Tasks that are ready together precede tasks that they wake, so that none starves. Packets of a TCP connection and
     /// transfers of one direction of a socket keep their order.
     ///
     /// By default half of the seeds shuffle. In the others, tasks run in the order of their wakes, as in a real runtime: a program is

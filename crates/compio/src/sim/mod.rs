@@ -95,6 +95,7 @@
 mod assertions;
 mod builder;
 mod clock;
+mod completions;
 mod disk;
 mod error;
 mod goals;
@@ -113,6 +114,7 @@ pub use self::{
     assertions::{AssertionCounts, assert_always, assert_sometimes},
     builder::Builder,
     clock::{Clock, clock, system_time},
+    completions::{Completions, completions},
     disk::{Disk, disk},
     error::{Error, ErrorKind},
     here::{Rng, crash, elapsed, host_name, power_loss, restart, rng},
@@ -129,7 +131,8 @@ pub use self::{
 };
 #[doc(inline)]
 pub use compio_driver::os::simulated::{
-    ClockFaults, DiskCounts, DiskFaults, Fault, NetworkCounts, NetworkFaults, Unsynced,
+    ClockFaults, CompletionCounts, CompletionFaults, DiskCounts, DiskFaults, Fault, NetworkCounts,
+    NetworkFaults, Unsynced,
 };
 /// Defines `clock_gettime`, `gettimeofday`, `time`, `getrandom` and `pthread_create` of the C library for a test binary, so that std
 /// and other crates have the time and the random numbers of the simulation. A binary calls it once, at its root.

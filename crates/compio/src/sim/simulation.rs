@@ -5,8 +5,8 @@ use std::{collections::BTreeSet, env, net::IpAddr, ops::RangeInclusive, rc::Rc, 
 use compio_driver::os::simulated::{AddHostError, Advanced, HostId, World, current};
 
 use super::{
-    Builder, ClockFaults, DiskFaults, Error, ErrorKind, Fault, NetworkFaults, Outcome, Report,
-    Summary, assertions,
+    Builder, ClockFaults, CompletionFaults, DiskFaults, Error, ErrorKind, Fault, NetworkFaults,
+    Outcome, Report, Summary, assertions,
     builder::{OnLine, check_latency},
     goals::Goals,
     here::{ORDERS, Order},
@@ -179,6 +179,20 @@ impl Simulation {
     pub fn clock(&mut self, host: &str, faults: ClockFaults) -> &mut Self {
         if let Some(host) = self.find(host) {
             self.world.set_clock_faults(host, faults);
+        }
+        self
+    }
+
+    /// Sets the faults of a host's completions: see [`completions`](super::completions()). The name of no host is an error of
+    /// [`run`](Self::run).
+    ///
+    /// # Panics
+    ///
+    /// If a chance is not in 0.0..=1.0, or if the range is empty.
+    #[track_caller]
+    pub fn completions(&mut self, host: &str, faults: CompletionFaults) -> &mut Self {
+        if let Some(host) = self.find(host) {
+            self.world.set_completion_faults(host, faults);
         }
         self
     }

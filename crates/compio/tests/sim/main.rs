@@ -6,6 +6,7 @@ mod assertions;
 mod blocking;
 mod both;
 mod clocks;
+mod completions;
 mod crashes;
 mod determinism;
 mod directories;

@@ -51,7 +51,7 @@ impl Simulated {
             unsafe { (call.run)(call.data) };
             let mut state = self.world.state();
             state.note(Mark::Job, &[self.driver as u64, key.index.into()]);
-            state.drivers.post(self.waiter(key), Ok(0), None);
+            state.complete_job(self.waiter(key));
         }
     }
 }
@@ -110,7 +110,7 @@ impl Backend for Simulated {
         if state.drivers.remove_job(waiter) {
             state.drivers.post(waiter, Err(ECANCELED), None);
         } else {
-            state.drivers.complete(waiter, Err(ECANCELED));
+            state.cancel(waiter);
         }
     }
 
@@ -123,6 +123,10 @@ impl Backend for Simulated {
         self.run_jobs();
         let mut state = self.world.state();
         let mut posted = state.take_posted(self.driver);
+        if posted.is_empty() && timeout != Some(Duration::ZERO) {
+            state.drivers.complete_late(self.driver);
+            posted = state.take_posted(self.driver);
+        }
         if posted.is_empty() && timeout != Some(Duration::ZERO) {
             // Nothing moves the clock before the caller returns: see the head of `compio::sim`.
             return Err(io::Error::new(

@@ -2,6 +2,8 @@
 
 use std::{collections::VecDeque, mem};
 
+use libc::ECANCELED;
+
 use super::{ready::ReadyHosts, world::HostId};
 use crate::{
     key::Key,
@@ -14,6 +16,8 @@ pub(super) type DriverId = usize;
 #[derive(Default)]
 pub(super) struct Drivers {
     all: Vec<DriverState>,
+    /// The number of late results.
+    late: u64,
     pub(super) ready: ReadyHosts,
 }
 
@@ -26,10 +30,20 @@ struct DriverState {
 }
 
 #[derive(Clone, Copy)]
-struct InFlight {
+pub(super) struct InFlight {
     key: Key,
-    request: Request,
-    group: Group,
+    pub(super) request: Request,
+    pub(super) group: Group,
+    stage: Stage,
+}
+
+#[derive(Clone, Copy)]
+enum Stage {
+    Waiting,
+    /// As `Waiting`, and a cancel is on its way.
+    Cancelled,
+    /// It has its result, and is reported later. The number is larger than those of earlier results.
+    Done(RawResult, u64),
 }
 
 /// A completion to be reported.
@@ -47,6 +61,16 @@ pub(super) type Group = Option<u64>;
 pub(super) struct Waiter {
     pub(super) driver: DriverId,
     pub(super) key: Key,
+}
+
+impl InFlight {
+    pub(super) fn is_cancelled(&self) -> bool {
+        matches!(self.stage, Stage::Cancelled)
+    }
+
+    pub(super) fn mark_cancelled(&mut self) {
+        self.stage = Stage::Cancelled;
+    }
 }
 
 impl Drivers {
@@ -84,6 +108,7 @@ impl Drivers {
             key: waiter.key,
             request: *request,
             group,
+            stage: Stage::Waiting,
         });
     }
 
@@ -93,30 +118,78 @@ impl Drivers {
         found.filter(|found| found.key == waiter.key)
     }
 
-    /// The request, if it still waits.
-    pub(super) fn request(&self, waiter: Waiter) -> Option<&Request> {
-        self.find(waiter).map(|found| &found.request)
+    fn find_mut(&mut self, waiter: Waiter) -> Option<&mut InFlight> {
+        let in_flight = &mut self.all[waiter.driver].in_flight;
+        let found = in_flight.get_mut(waiter.key.index as usize)?.as_mut();
+        found.filter(|found| found.key == waiter.key)
     }
 
-    /// Whether the request still waits.
+    /// The request, if it has no result.
+    pub(super) fn request(&self, waiter: Waiter) -> Option<&Request> {
+        let found = self.find(waiter);
+        let waiting = found.filter(|found| !matches!(found.stage, Stage::Done(..)));
+        waiting.map(|found| &found.request)
+    }
+
+    /// Whether the request has no result.
     pub(super) fn waits(&self, waiter: Waiter) -> bool {
-        self.find(waiter).is_some()
+        self.request(waiter).is_some()
+    }
+
+    /// The request, if it has no result.
+    pub(super) fn find_waiting(&mut self, waiter: Waiter) -> Option<&mut InFlight> {
+        let found = self.find_mut(waiter);
+        found.filter(|found| !matches!(found.stage, Stage::Done(..)))
     }
 
     /// All requests that wait.
     #[cfg(test)]
     pub(super) fn requests(&self) -> impl Iterator<Item = Request> {
         let in_flight = self.all.iter().flat_map(|driver| &driver.in_flight);
-        in_flight.flatten().map(|in_flight| in_flight.request)
+        let in_flight = in_flight.flatten();
+        let waiting = in_flight.filter(|found| !matches!(found.stage, Stage::Done(..)));
+        waiting.map(|found| found.request)
     }
 
-    /// Completes a request that waits, if it still does.
+    /// The result of a request that is reported later.
+    pub(super) fn late_result(&self, waiter: Waiter) -> Option<RawResult> {
+        match self.find(waiter)?.stage {
+            Stage::Done(answer, _) => Some(answer),
+            Stage::Waiting | Stage::Cancelled => None,
+        }
+    }
+
+    /// Sets the result of a request that is reported later.
+    pub(super) fn finish(&mut self, waiter: Waiter, answer: RawResult) {
+        self.late += 1;
+        let stage = Stage::Done(answer, self.late);
+        if let Some(found) = self.find_mut(waiter) {
+            found.stage = stage;
+        }
+    }
+
+    /// Completes a request in flight.
     pub(super) fn complete(&mut self, waiter: Waiter, answer: RawResult) {
         let Some(group) = self.find(waiter).map(|found| found.group) else {
             return;
         };
         self.all[waiter.driver].in_flight[waiter.key.index as usize] = None;
         self.post(waiter, answer, group);
+    }
+
+    /// Completes all requests that wait for the clock only, if the clock does not move before the driver goes on.
+    pub(super) fn complete_late(&mut self, driver: DriverId) {
+        let due = |in_flight: &InFlight| match in_flight.stage {
+            Stage::Waiting => None,
+            Stage::Cancelled => Some((u64::MAX, in_flight.key, Err(ECANCELED))),
+            Stage::Done(answer, number) => Some((number, in_flight.key, answer)),
+        };
+        let in_flight = self.all[driver].in_flight.iter().flatten();
+        let mut due: Vec<_> = in_flight.filter_map(due).collect();
+        due.sort_by_key(|(number, ..)| *number);
+        for (_, key, answer) in due {
+            self.complete(Waiter { driver, key }, answer);
+        }
     }
 
     /// Queues blocking work.

@@ -7,7 +7,13 @@ use std::{
 };
 
 use super::{
-    descriptors::SocketId, files::Finish, network::Packet, rng::mix, table::Table, world::HostId,
+    descriptors::SocketId,
+    drivers::{Group, Waiter},
+    files::Finish,
+    network::Packet,
+    rng::mix,
+    table::Table,
+    world::HostId,
 };
 
 #[derive(Debug)]
@@ -19,6 +25,10 @@ pub(super) enum Event {
     Local(SocketId),
     /// The end of an operation of a slow disk.
     Disk(Finish),
+    /// The end of a late completion.
+    Report(Waiter, Group),
+    /// The end of a late cancel.
+    Cancel(Waiter),
 }
 
 /// The last moment, after 584 years.
@@ -59,8 +69,8 @@ impl EventQueue {
         let sequence = self.added;
         self.added += 1;
         let nanos = at.min(LAST).as_nanos() as u64;
-        // Those of one sender have one place, in which they keep their order.
-        let group = event.sender().unwrap_or(!sequence);
+        // A group has one place, in which its events keep their order.
+        let group = event.group().unwrap_or(!sequence);
         let place = match self.order {
             Some(seed) => mix(seed ^ mix(group) ^ nanos),
             None => 0,
@@ -87,11 +97,12 @@ impl EventQueue {
 }
 
 impl Event {
-    /// The socket that has sent a packet of a connection.
-    fn sender(&self) -> Option<SocketId> {
+    /// Events of one group keep their order: the packets of a side of a connection, the completions of a direction of a socket.
+    fn group(&self) -> Group {
         match self {
             Self::Network(packet) => packet.sender(),
-            Self::Wake(_) | Self::Local(_) | Self::Disk(_) => None,
+            Self::Report(_, group) => *group,
+            Self::Wake(_) | Self::Local(_) | Self::Disk(_) | Self::Cancel(_) => None,
         }
     }
 }
@@ -132,7 +143,11 @@ mod tests {
         let events = std::iter::from_fn(|| queue.take_first());
         let hosts = events.map(|event| match event {
             Event::Wake(host) => host,
-            Event::Network(_) | Event::Local(_) | Event::Disk(_) => unreachable!(),
+            Event::Network(_)
+            | Event::Local(_)
+            | Event::Disk(_)
+            | Event::Report(..)
+            | Event::Cancel(_) => unreachable!(),
         });
         hosts.collect()
     }

@@ -5,6 +5,7 @@
 //! | `world.rs` | the hosts, their clock, the order of all events |
 //! | `clocks.rs` | the clocks of a host, which may differ from that of the world |
 //! | `events.rs`, `ready.rs` | the queue of events; the hosts with work |
+//! | `completions.rs` | the faults of completions |
 //! | `drivers.rs`, `backend.rs`, `requests.rs` | requests in flight; the backend of a driver; the dispatch of requests |
 //! | `calls.rs`, `socket_calls.rs` | the calls of the `Os` seam |
 //! | `descriptors.rs`, `table.rs`, `memory.rs` | numbers of descriptors; objects by number; the memory of requests |
@@ -30,6 +31,7 @@
 mod backend;
 pub(crate) mod calls;
 mod clocks;
+mod completions;
 mod descriptors;
 mod drivers;
 mod events;
@@ -55,6 +57,7 @@ use std::{cell::RefCell, fmt, io, rc::Rc};
 
 use self::backend::Simulated;
 pub use self::clocks::ClockFaults;
+pub use self::completions::{CompletionCounts, CompletionFaults};
 pub use self::families::Fault;
 pub use self::files::{DiskCounts, DiskFaults, Unsynced};
 pub use self::network::{LinkState, NetworkCounts, NetworkFaults};

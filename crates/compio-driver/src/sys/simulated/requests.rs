@@ -19,7 +19,7 @@ use crate::{
 /// The result of an attempt to execute a request.
 pub(super) enum Attempt {
     Done(RawResult),
-    /// It is in the table of requests in flight, and in a queue of its socket.
+    /// It is in the table of requests in flight, and in a queue of its socket or of events.
     Waits,
 }
 
@@ -43,10 +43,15 @@ impl State {
     /// The memory of the request is valid until its completion has been reported.
     pub(super) unsafe fn attempt_first(&mut self, waiter: Waiter, request: &Request) -> Attempt {
         let host = self.drivers.host(waiter.driver);
+        let direction = direction_of(request);
+        let mut group = None;
         let outcome = if let Some(socket) = self.socket_of_request(host, request) {
-            match queue_of(request) {
+            group = direction.map(|(queue, _)| group_of(socket, queue));
+            match direction {
                 // Earlier requests come first.
-                Some(queue) if self.has_waiters(socket, queue) => Outcome::Wait(socket, queue),
+                Some((queue, flags)) if takes_turn(flags) && self.has_waiters(socket, queue) => {
+                    Outcome::Wait(socket, queue)
+                }
                 // SAFETY: passed on from this function.
                 Some(_) | None => unsafe { self.attempt_on_socket(socket, request) },
             }
@@ -60,13 +65,14 @@ impl State {
             }
         };
         match outcome {
-            Outcome::Done(answer) => Attempt::Done(answer),
+            Outcome::Done(answer) => {
+                if self.defers(waiter, request, group, answer) {
+                    Attempt::Waits
+                } else {
+                    Attempt::Done(answer)
+                }
+            }
             Outcome::Wait(socket, queue) => {
-                let group = match queue {
-                    Queue::Read => Some(socket.rotate_left(1)),
-                    Queue::Write => Some(socket.rotate_left(1) ^ 1),
-                    Queue::Other => None,
-                };
                 self.drivers.wait(waiter, request, group);
                 self.add_waiter(socket, queue, waiter);
                 Attempt::Waits
@@ -232,21 +238,34 @@ impl State {
     }
 }
 
+/// The completions of a direction of a socket.
+fn group_of(socket: SocketId, queue: Queue) -> u64 {
+    socket.rotate_left(1) ^ u64::from(queue == Queue::Write)
+}
+
+/// Whether a request with these flags waits for earlier ones of its direction.
+fn takes_turn(flags: i32) -> bool {
+    flags & (libc::MSG_DONTWAIT | libc::MSG_PEEK) == 0
+}
+
 /// The queue of a request that takes its turn after earlier ones of a socket.
+#[cfg(test)]
 pub(super) fn queue_of(request: &Request) -> Option<Queue> {
+    let direction = direction_of(request).filter(|(_, flags)| takes_turn(*flags));
+    direction.map(|(queue, _)| queue)
+}
+
+/// The direction of a socket that a request uses, and its flags.
+fn direction_of(request: &Request) -> Option<(Queue, i32)> {
     match *request {
-        Request::Transfer(transfer) if transfer.is_read() => Some(Queue::Read),
-        Request::Transfer(_) => Some(Queue::Write),
+        Request::Transfer(transfer) if transfer.is_read() => Some((Queue::Read, 0)),
+        Request::Transfer(_) => Some((Queue::Write, 0)),
         Request::Net(net) => match net {
-            Net::Accept { .. } => Some(Queue::Read),
+            Net::Accept { .. } => Some((Queue::Read, 0)),
             Net::Recv { flags, .. }
             | Net::RecvMsg { flags, .. }
-            | Net::RecvPooled { flags, .. } => {
-                (flags & (libc::MSG_DONTWAIT | libc::MSG_PEEK) == 0).then_some(Queue::Read)
-            }
-            Net::Send { flags, .. } | Net::SendMsg { flags, .. } => {
-                (flags & libc::MSG_DONTWAIT == 0).then_some(Queue::Write)
-            }
+            | Net::RecvPooled { flags, .. } => Some((Queue::Read, flags)),
+            Net::Send { flags, .. } | Net::SendMsg { flags, .. } => Some((Queue::Write, flags)),
             Net::Connect { .. }
             | Net::AcceptMulti { .. }
             | Net::RecvMulti { .. }

@@ -35,6 +35,15 @@ impl Rng {
         self.next() & 1 == 1
     }
 
+    /// With this probability a part of the length, at least 1. Otherwise all of it.
+    pub(super) fn part_of(&mut self, len: usize, chance: f64) -> usize {
+        if len > 1 && self.chance(chance) {
+            1 + self.below(len as u64 - 1) as usize
+        } else {
+            len
+        }
+    }
+
     /// Puts the elements into a random order.
     pub(super) fn shuffle<T>(&mut self, elements: &mut [T]) {
         for last in (1..elements.len()).rev() {

@@ -88,7 +88,7 @@ impl State {
         // SAFETY: the request has not been reported as completed, so its memory is valid by the contract of `submit`.
         match unsafe { self.attempt_on_socket(id, &request) } {
             Outcome::Done(answer) => {
-                self.drivers.complete(waiter, answer);
+                self.complete(waiter, answer);
                 true
             }
             Outcome::Wait(..) => false,

@@ -14,6 +14,7 @@ use std::{
 
 use super::{
     clocks::{Clocks, EPOCH},
+    completions::Completions,
     descriptors::{Descriptors, Object},
     drivers::Drivers,
     events::{self, Event, EventQueue},
@@ -106,6 +107,7 @@ pub(super) struct Host {
     pub(super) address: IpAddr,
     pub(super) files: FileSystem,
     pub(super) clocks: Clocks,
+    pub(super) completions: Completions,
     /// The source of its ephemeral ports.
     pub(super) next_port: u16,
     rng: Rng,
@@ -184,6 +186,10 @@ impl World {
             address,
             files: FileSystem::new(EPOCH, Rng::of_name(state.seed, &format!("{name}\0disk"))),
             clocks: Clocks::new(Rng::of_name(state.seed, &format!("{name}\0clocks"))),
+            completions: Completions::new(Rng::of_name(
+                state.seed,
+                &format!("{name}\0completions"),
+            )),
             next_port: 0,
             rng: Rng::of_name(state.seed, name),
             manager_rng: Rng::of_name(state.seed, &format!("{name}\0manager")),
@@ -358,6 +364,8 @@ impl World {
                 Event::Network(packet) => state.deliver(packet),
                 Event::Local(id) => state.on_local(id),
                 Event::Disk(finish) => state.finish_on_disk(finish),
+                Event::Report(waiter, _) => state.report(waiter),
+                Event::Cancel(waiter) => state.end_cancel(waiter),
             }
             // Packets of one moment arrive before any program runs, so that one read may get several of them.
             match state.events.first() {

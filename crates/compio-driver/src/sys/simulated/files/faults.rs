@@ -182,11 +182,9 @@ impl Disk {
     ) -> Result<usize, i32> {
         let (faults, rng, counts) = (&self.faults, &mut self.rng, &mut self.counts);
         counts.reads += 1;
-        let mut len = content.len().saturating_sub(offset).min(max as u64) as usize;
-        if len > 1 && rng.chance(faults.short_read) {
-            counts.short_reads += 1;
-            len = 1 + rng.below(len as u64 - 1) as usize;
-        }
+        let possible = content.len().saturating_sub(offset).min(max as u64) as usize;
+        let len = rng.part_of(possible, faults.short_read);
+        counts.short_reads += u64::from(len < possible);
         if len > 0 && rng.chance(faults.read_error) {
             content.spoil(offset + rng.below(len as u64));
         }
@@ -215,16 +213,14 @@ impl Disk {
             counts.write_errors += 1;
             return Err(EIO);
         }
-        let mut fitting = free.map_or(len, |free| content.fitting(offset, len, free));
+        let fitting = free.map_or(len, |free| content.fitting(offset, len, free));
         if fitting == 0 && len > 0 {
             counts.full += 1;
             return Err(ENOSPC);
         }
-        if fitting > 1 && rng.chance(faults.short_write) {
-            fitting = 1 + rng.below(fitting as u64 - 1) as usize;
-        }
-        counts.short_writes += u64::from(fitting < len);
-        Ok(fitting)
+        let written = rng.part_of(fitting, faults.short_write);
+        counts.short_writes += u64::from(written < len);
+        Ok(written)
     }
 
     /// Makes the content durable, or loses its unsynced pages.

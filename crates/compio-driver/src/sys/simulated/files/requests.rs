@@ -2,7 +2,7 @@
 
 use std::{ffi::CStr, mem, time::Duration};
 
-use libc::{EBADF, EINVAL, ENOTDIR};
+use libc::{EBADF, EINTR, EINVAL, ENOTDIR};
 
 use super::{At, Attributes};
 use crate::{
@@ -84,6 +84,10 @@ impl State {
         op: &PathOp,
     ) -> RawResult {
         let time = self.wall_time(host);
+        let interrupt = self.hosts[host].completions.interrupt();
+        if interrupt == Some(false) {
+            return Err(EINTR);
+        }
         let files = &mut self.hosts[host].files;
         // SAFETY: passed on from this function.
         let bytes = |path| unsafe { bytes_of(path) };
@@ -99,7 +103,10 @@ impl State {
             } => files.symlink(bytes(original), at(link), time),
             PathOp::Link { original, link, .. } => files.hard_link(at(original), at(link), time),
         };
-        done.map(|()| 0)
+        match interrupt {
+            Some(_) if done.is_ok() => Err(EINTR),
+            Some(_) | None => done.map(|()| 0),
+        }
     }
 
     /// open(2): a new descriptor.
@@ -113,6 +120,7 @@ impl State {
     ) -> Result<RawFd, i32> {
         self.note(Mark::Call, &[2, hash_of(path), flags as u64]);
         let at = self.at(host, dir, path)?;
+        self.hosts[host].completions.check_descriptor()?;
         let time = self.wall_time(host);
         let file = self.hosts[host].files.open_at(at, flags, mode, time)?;
         self.descriptors.add(host, Object::File(file))

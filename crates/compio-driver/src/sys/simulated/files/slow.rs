@@ -62,7 +62,7 @@ impl State {
             // SAFETY: the request is in the table, so its completion has not been reported.
             unsafe { self.attempt(host, &request) }
         });
-        self.drivers.complete(waiter, answer);
+        self.complete(waiter, answer);
     }
 
     /// The file of a request that uses the disk.

@@ -71,6 +71,7 @@ impl State {
         let mut source = self.source_of(host, address.ip()).ok_or(ENETUNREACH)?;
         let to = self.host_of(host, address.ip()).ok_or(EHOSTUNREACH)?;
         self.bind_to_send(id, source)?;
+        self.hosts[host].completions.check_datagram()?;
         let local = self.local_of(id);
         let address = if address.ip().is_unspecified() {
             SocketAddr::new(source, address.port())

@@ -3,16 +3,16 @@
 use std::{collections::VecDeque, ptr};
 
 use libc::{
-    AF_INET, AF_INET6, AF_UNIX, EADDRNOTAVAIL, EAGAIN, EINVAL, EISCONN, EMSGSIZE, ENOBUFS, ENOSYS,
-    ENOTCONN, ENOTSOCK, EOPNOTSUPP, EPIPE, MSG_DONTWAIT, MSG_OOB, MSG_PEEK, MSG_WAITALL, SHUT_RD,
-    SHUT_WR, SOCK_DGRAM, SOCK_STREAM,
+    AF_INET, AF_INET6, AF_UNIX, EADDRNOTAVAIL, EAGAIN, ECONNABORTED, EINVAL, EISCONN, EMSGSIZE,
+    ENOBUFS, ENOSYS, ENOTCONN, ENOTSOCK, EOPNOTSUPP, EPIPE, MSG_DONTWAIT, MSG_OOB, MSG_PEEK,
+    MSG_WAITALL, SHUT_RD, SHUT_WR, SOCK_DGRAM, SOCK_STREAM,
 };
 use socket2::SockAddr;
 
 use super::{
     Options, Protocol, Signal,
     ancillary::SendData,
-    socket::{Listener, Role, Socket},
+    socket::{End, Listener, Role, Socket},
 };
 use crate::{
     request::{BufferPick, Control, Net, RawFd, RawResult, ready},
@@ -139,6 +139,7 @@ impl State {
             AF_UNIX => return self.create_local(host, kind),
             _ => return Err(ENOSYS),
         };
+        self.hosts[host].completions.check_descriptor()?;
         let socket = Socket::new(host, is_v6, protocol);
         let id = self.network.sockets.insert(socket);
         self.open_socket(host, id)
@@ -192,9 +193,16 @@ impl State {
         let Role::Listener(listener) = &mut socket.role else {
             return Err(EINVAL);
         };
-        let Some(connection) = listener.queue.pop_front() else {
+        let Some(&connection) = listener.queue.front() else {
             return Ok(None);
         };
+        let completions = &mut self.hosts[host].completions;
+        completions.check_descriptor()?;
+        listener.queue.pop_front();
+        if completions.aborts_accept() {
+            self.close_socket(connection, End::Reset);
+            return Err(ECONNABORTED);
+        }
         let remote = self.network.sockets[connection].remote.ok_or(ENOTCONN)?;
         let fd = self.open_socket(host, connection)?;
         Ok(Some((fd, remote.into())))
@@ -280,7 +288,15 @@ impl State {
             }
             0
         } else {
+            let possible = stream.received.len().min(room);
+            let len = if flags & (MSG_PEEK | MSG_WAITALL) == 0 {
+                self.hosts[socket.host].completions.receive(possible)
+            } else {
+                possible
+            };
             let (first, second) = stream.received.as_slices();
+            let first = &first[..first.len().min(len)];
+            let second = &second[..len - first.len()];
             // SAFETY: passed on from this function.
             unsafe { parts.write(0, first) + parts.write(first.len(), second) }
         };
@@ -415,8 +431,10 @@ impl State {
         if room == 0 {
             return Outcome::Wait(id, Queue::Write);
         }
+        let possible = room.min(parts.len());
+        let len = self.hosts[socket.host].completions.send(possible);
         // SAFETY: passed on from this function.
-        let mut bytes = unsafe { parts.read(room) };
+        let mut bytes = unsafe { parts.read(len) };
         stream.outstanding += bytes.len();
         let route = stream.route;
         self.trace.add_bytes(self.now, &bytes);
