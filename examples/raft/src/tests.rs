@@ -5,7 +5,7 @@ mod checker;
 use std::{cell::Cell, io, rc::Rc, time::Duration};
 
 use compio::{
-    sim::{self, DiskFaults, ErrorKind, Simulation},
+    sim::{self, CompletionFaults, DiskFaults, ErrorKind, Simulation},
     time::{sleep, timeout},
 };
 
@@ -115,6 +115,9 @@ async fn inject_faults(calm: Rc<Cell<bool>>) -> Result<(), sim::Error> {
             bit_rot: 0.0,
             ..disk.draw()
         });
+        let (clock, completions) = (sim::clock(&name(node))?, sim::completions(&name(node))?);
+        clock.set(clock.draw());
+        completions.set(completions.draw());
     }
     let millis = |limit| Duration::from_millis(rng.below(limit));
     for _ in 0..FAULTS {
@@ -138,6 +141,7 @@ async fn inject_faults(calm: Rc<Cell<bool>>) -> Result<(), sim::Error> {
     }
     for node in 0..NODES {
         sim::disk(&name(node))?.set(DiskFaults::default());
+        sim::completions(&name(node))?.set(CompletionFaults::default());
     }
     calm.set(true);
     Ok(())
