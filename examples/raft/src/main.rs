@@ -15,7 +15,7 @@
 //! cargo run --release -- read 127.0.0.1:7000 127.0.0.1:7001 127.0.0.1:7002
 //! ```
 //!
-//! `cargo test` runs the same code in a simulation, with crashes, losses of power and faults of disks.
+//! `cargo test` runs the same code in a simulation, with crashes, losses of power, partitions and faults of disks.
 //!
 //! - `raft.rs` the rules, without input and output
 //! - `node.rs` a node: connections, and the loop that stores and sends
