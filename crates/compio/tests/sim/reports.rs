@@ -4,7 +4,7 @@ use std::{future::pending, io, time::Duration};
 
 use compio::{
     fs::{self, OpenOptions},
-    io::{AsyncReadAtExt, AsyncReadExt, AsyncWriteAtExt, AsyncWriteExt},
+    io::{AsyncRead, AsyncReadAtExt, AsyncReadExt, AsyncWriteAtExt, AsyncWriteExt},
     metrics::OpKind,
     net::{TcpListener, TcpStream, UdpSocket},
     sim::{
@@ -96,6 +96,7 @@ async fn write() -> io::Result<()> {
             let _error = file.read_exact_at(vec![0; 8192], 0).await;
             let _error = file.write_all_at(vec![2; 8192], 0).await;
         }
+        let _error = fs::rename("/1", "/2").await;
         sleep(Duration::from_millis(50)).await;
     }
     Ok(())
@@ -106,17 +107,27 @@ async fn send() -> io::Result<()> {
     let listener = TcpListener::bind("0.0.0.0:80").await?;
     let socket = UdpSocket::bind("0.0.0.0:0").await?;
     loop {
-        let _connection = timeout(Duration::from_millis(20), listener.accept()).await;
-        socket.send_to("datagram", "writer:9").await.0?;
+        if let Ok(Ok((mut stream, _))) = timeout(Duration::from_millis(20), listener.accept()).await
+        {
+            let _error = timeout(SECOND, stream.write_all("hello")).await;
+            let _error = timeout(SECOND, stream.read(vec![0; 5])).await;
+        }
+        let _error = socket.send_to("datagram", "writer:9").await;
     }
 }
 
 async fn operate() -> Result<(), sim::Error> {
+    // The sender has its sockets.
+    sleep(SECOND).await;
     let disk = sim::disk("writer")?;
     disk.set(DiskFaults {
         capacity: Some(6 * 4096),
         ..disk.draw()
     });
+    for host in ["writer", "sender"] {
+        let completions = sim::completions(host)?;
+        completions.set(completions.draw());
+    }
     let network = sim::network()?;
     network.set(NetworkFaults {
         reset: 0.1,

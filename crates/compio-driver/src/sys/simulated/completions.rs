@@ -126,6 +126,11 @@ impl Completions {
         }
     }
 
+    /// Removes all faults.
+    pub(super) fn calm(&mut self) {
+        self.faults = CompletionFaults::default();
+    }
+
     /// The moment of the report of an operation that takes effect now. `None` is now.
     fn report_at(&mut self, now: Duration, group: Group) -> Option<Duration> {
         let is_late = self.rng.chance(self.faults.late);
@@ -302,7 +307,11 @@ impl World {
     #[track_caller]
     pub fn set_completion_faults(&self, host: HostId, faults: CompletionFaults) {
         faults.check();
-        self.state().hosts[host].completions.faults = faults;
+        let mut state = self.state();
+        if !state.is_calm {
+            state.faults_set.extend(faults.families());
+            state.hosts[host].completions.faults = faults;
+        }
     }
 
     /// The settings of a host's completions.

@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, fmt};
 
 use super::{
+    completions::{CompletionCounts, CompletionFaults},
     files::{DiskCounts, DiskFaults},
     network::{NetworkCounts, NetworkFaults},
     world::World,
@@ -10,7 +11,7 @@ use super::{
 
 macro_rules! families {
     ($($(#[$doc:meta])* $family:ident $name:literal,)*) => {
-        /// A family of faults of hosts, disks and networks.
+        /// A family of faults of hosts, disks, networks and completions.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
         #[non_exhaustive]
         pub enum Fault {
@@ -68,6 +69,20 @@ families! {
     Clog "clogged link",
     /// A connection that was reset by chance.
     Reset "reset connection",
+    /// A completion that came late.
+    LateCompletion "late completion",
+    /// A receive from a stream with fewer bytes than possible.
+    ShortReceive "short receive",
+    /// A send of fewer bytes than possible to a stream.
+    ShortSend "short send",
+    /// A cancel that took effect late.
+    LateCancel "late cancel",
+    /// An accept that has failed with ECONNABORTED.
+    AbortedAccept "aborted accept",
+    /// An operation that has failed for lack of descriptors or memory.
+    NoResources "lack of resources",
+    /// A change of a name that has failed with EINTR.
+    Interrupted "interrupted change of a name",
 }
 
 impl fmt::Display for Fault {
@@ -107,6 +122,21 @@ impl NetworkFaults {
     }
 }
 
+impl CompletionFaults {
+    /// The families that may occur with these settings.
+    pub(super) fn families(&self) -> impl Iterator<Item = Fault> {
+        possible([
+            (Fault::LateCompletion, self.late > 0.0),
+            (Fault::ShortReceive, self.short_read > 0.0),
+            (Fault::ShortSend, self.short_write > 0.0),
+            (Fault::LateCancel, self.late_cancel > 0.0),
+            (Fault::AbortedAccept, self.aborted_accept > 0.0),
+            (Fault::NoResources, self.no_resources > 0.0),
+            (Fault::Interrupted, self.interrupted > 0.0),
+        ])
+    }
+}
+
 fn possible<const N: usize>(families: [(Fault, bool); N]) -> impl Iterator<Item = Fault> {
     let families = families.into_iter();
     families.filter_map(|(fault, is_possible)| is_possible.then_some(fault))
@@ -116,17 +146,26 @@ impl World {
     /// The families that were set at any time, with the numbers of their faults since the begin.
     pub fn fault_counts(&self) -> BTreeMap<Fault, u64> {
         let hosts = 0..self.state().hosts.len();
-        let disks: Vec<DiskCounts> = hosts.map(|host| self.disk_counts(host)).collect();
+        let disks: Vec<DiskCounts> = hosts.clone().map(|host| self.disk_counts(host)).collect();
+        let completions: Vec<CompletionCounts> =
+            hosts.map(|host| self.completion_counts(host)).collect();
         let network = self.network_counts();
         let state = self.state();
+        let count = |fault| occurrences(fault, state.crashes, &disks, &network, &completions);
         let set = state.faults_set.iter();
-        set.map(|&fault| (fault, occurrences(fault, state.crashes, &disks, &network)))
-            .collect()
+        set.map(|&fault| (fault, count(fault))).collect()
     }
 }
 
-fn occurrences(fault: Fault, crashes: u64, disks: &[DiskCounts], network: &NetworkCounts) -> u64 {
+fn occurrences(
+    fault: Fault,
+    crashes: u64,
+    disks: &[DiskCounts],
+    network: &NetworkCounts,
+    completions: &[CompletionCounts],
+) -> u64 {
     let disks = |count: fn(&DiskCounts) -> u64| disks.iter().map(count).sum();
+    let completions = |count: fn(&CompletionCounts) -> u64| completions.iter().map(count).sum();
     match fault {
         Fault::Crash => crashes,
         Fault::PowerLoss => disks(|counts| counts.power_losses),
@@ -146,5 +185,12 @@ fn occurrences(fault: Fault, crashes: u64, disks: &[DiskCounts], network: &Netwo
         Fault::SlowPacket => network.slow,
         Fault::Clog => network.clogs,
         Fault::Reset => network.resets,
+        Fault::LateCompletion => completions(|counts| counts.late),
+        Fault::ShortReceive => completions(|counts| counts.short_reads),
+        Fault::ShortSend => completions(|counts| counts.short_writes),
+        Fault::LateCancel => completions(|counts| counts.late_cancels),
+        Fault::AbortedAccept => completions(|counts| counts.aborted_accepts),
+        Fault::NoResources => completions(|counts| counts.no_resources),
+        Fault::Interrupted => completions(|counts| counts.interrupted),
     }
 }

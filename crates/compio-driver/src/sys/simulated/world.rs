@@ -430,6 +430,7 @@ impl World {
         for host in 0..state.hosts.len() {
             if is_in_core(host) {
                 state.hosts[host].files.calm_disk();
+                state.hosts[host].completions.calm();
             } else {
                 state.isolate(host);
             }
