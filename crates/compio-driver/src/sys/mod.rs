@@ -17,7 +17,11 @@ mod faults;
 mod iocp;
 #[cfg(all(target_os = "linux", not(compio_portable)))]
 mod linux;
-#[cfg(all(any(test, feature = "sim"), not(loom), target_os = "linux"))]
+#[cfg(all(
+    any(test, all(feature = "sim", not(compio_portable))),
+    not(loom),
+    target_os = "linux"
+))]
 mod parts;
 #[cfg(all(unix, any(not(target_os = "linux"), compio_portable)))]
 #[path = "platform/bsd/mod.rs"]
@@ -32,7 +36,11 @@ mod readiness;
 #[cfg(unix)]
 mod ready_event;
 mod retries;
-#[cfg(all(any(test, feature = "sim"), not(loom), target_os = "linux"))]
+#[cfg(all(
+    any(test, all(feature = "sim", not(compio_portable))),
+    not(loom),
+    target_os = "linux"
+))]
 mod rng;
 #[cfg(all(target_os = "linux", not(compio_portable)))]
 #[path = "selector/epoll.rs"]
