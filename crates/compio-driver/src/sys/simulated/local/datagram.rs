@@ -1,6 +1,6 @@
 //! Unix datagrams: none is lost or reordered. A send waits while a buffer or a queue is full, as on Linux.
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, mem};
 
 use libc::{EBADF, ECONNREFUSED, ECONNRESET, EINVAL, EMSGSIZE, ENOTCONN, EPERM, EPIPE};
 use socket2::SockAddr;
@@ -70,7 +70,7 @@ impl State {
         self.check_receiver(at, id)?;
         let peer = Some((at, self.local.get(at)?.address()));
         let datagrams = self.datagrams_mut(id).ok_or(EBADF)?;
-        let old = std::mem::replace(&mut datagrams.peer, peer);
+        let old = mem::replace(&mut datagrams.peer, peer);
         if let Some((old, _)) = old.filter(|(old, _)| *old != at) {
             self.disconnect_local(id, old);
         }
@@ -79,18 +79,17 @@ impl State {
 
     /// The socket has lost its peer, or has got another one. As on Linux, its queue is emptied.
     fn disconnect_local(&mut self, id: SocketId, old: SocketId) {
-        let datagrams = self.datagrams_mut(id);
-        let lost = datagrams.map(|datagrams| std::mem::take(&mut datagrams.queue));
-        let lost = lost.filter(|lost| !lost.is_empty());
-        for datagram in lost.iter().flatten() {
+        let Some(datagrams) = self.datagrams_mut(id) else {
+            return;
+        };
+        let lost = mem::take(&mut datagrams.queue);
+        for datagram in &lost {
             self.release_datagram(datagram);
         }
         self.wake_blocked(id);
-        let is_mutual = self
-            .datagrams(old)
-            .is_some_and(|old| old.is_connected_to(id));
-        if lost.is_some()
-            && is_mutual
+        let of_old = self.datagrams(old);
+        if !lost.is_empty()
+            && of_old.is_some_and(|old| old.is_connected_to(id))
             && let Ok(old) = self.local.get_mut(old)
         {
             old.error = Some(ECONNRESET);
@@ -118,12 +117,9 @@ impl State {
 
     /// Whether the send buffer of the socket has room.
     pub(super) fn has_room_to_send(&self, id: SocketId) -> bool {
-        let limit = self
-            .local
-            .get(id)
-            .map_or(0, |socket| socket.options.send_buffer);
-        self.datagrams(id)
-            .is_some_and(|datagrams| datagrams.used < limit)
+        let socket = self.local.get(id);
+        let limit = socket.map_or(0, |socket| socket.options.send_buffer);
+        self.datagrams(id).is_some_and(|own| own.used < limit)
     }
 
     pub(super) fn send_datagram_local(
