@@ -211,8 +211,8 @@ pub mod os {
     pub mod simulated {
         pub use crate::sys::simulated::{
             AddHostError, Advanced, ClockFaults, CompletionCounts, CompletionFaults, DiskCounts,
-            DiskFaults, EnteredHost, Fault, HostId, LinkState, NetworkCounts, NetworkFaults,
-            Settings, Unsynced, World, current, symbols,
+            DiskFaults, EnteredHost, Fault, FaultRecord, HostId, LinkState, NetworkCounts,
+            NetworkFaults, Settings, Unsynced, World, current, symbols,
         };
     }
 

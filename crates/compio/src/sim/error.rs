@@ -2,7 +2,7 @@
 
 use std::{error, fmt, io, iter, time::Duration};
 
-use super::Fault;
+use super::{Fault, FaultRecord};
 
 /// The failure of a simulation, with the seed, the host and the virtual time.
 #[derive(Debug)]
@@ -11,6 +11,25 @@ pub struct Error {
     host: Option<String>,
     at: Duration,
     kind: ErrorKind,
+    // In a box, because most results are no errors.
+    faults: Box<Faults>,
+}
+
+#[derive(Debug, Default)]
+struct Faults {
+    records: Vec<FaultRecord>,
+    reduction: Option<Reduction>,
+}
+
+/// The result of [`shrink`](super::shrink), beside the faults of the error.
+#[derive(Debug)]
+pub(super) struct Reduction {
+    /// The number of faults before.
+    pub(super) of: usize,
+    /// The number of runs.
+    pub(super) runs: usize,
+    /// Whether there were no runs left.
+    pub(super) is_cut: bool,
 }
 
 /// The reason of an [`Error`].
@@ -100,6 +119,7 @@ impl Error {
             host,
             at,
             kind,
+            faults: Box::default(),
         }
     }
 
@@ -110,7 +130,22 @@ impl Error {
             host: None,
             at: Duration::ZERO,
             kind,
+            faults: Box::default(),
         }
+    }
+
+    pub(super) fn with_faults(mut self, records: Vec<FaultRecord>) -> Self {
+        self.faults.records = records;
+        self
+    }
+
+    pub(super) fn with_reduction(mut self, reduction: Reduction) -> Self {
+        self.faults.reduction = Some(reduction);
+        self
+    }
+
+    pub(super) fn is_reduced(&self) -> bool {
+        self.faults.reduction.is_some()
     }
 
     /// The error of a call outside of a host.
@@ -136,6 +171,11 @@ impl Error {
     /// The reason.
     pub fn kind(&self) -> &ErrorKind {
         &self.kind
+    }
+
+    /// The faults of the run, in their order. Of more than 100,000, these are the last ones.
+    pub fn faults(&self) -> &[FaultRecord] {
+        &self.faults.records
     }
 }
 
@@ -213,7 +253,23 @@ impl fmt::Display for Error {
             ErrorKind::Thread => f.write_str("the program has tried to start a thread"),
             ErrorKind::Nested => f.write_str("a simulation cannot run inside of another one"),
             ErrorKind::Runtime(error) => write!(f, "the runtime of the host has failed: {error}"),
+        }?;
+        let Some(Reduction { of, runs, is_cut }) = self.faults.reduction else {
+            return Ok(());
+        };
+        let faults = self.faults();
+        let count = faults.len();
+        write!(
+            f,
+            "\n\nafter {runs} runs, it fails with {count} of {of} faults"
+        )?;
+        if is_cut {
+            f.write_str(", and may fail with less: there were no runs left")?;
         }
+        for fault in faults {
+            write!(f, "\n    {fault}")?;
+        }
+        Ok(())
     }
 }
 

@@ -14,12 +14,15 @@ pub(super) enum Order {
     Restart,
 }
 
+/// The calling host, the host that changes, and the change.
+type Orders = Vec<(HostId, HostId, Order)>;
+
 thread_local! {
     /// The orders that the simulation of this thread has not executed, and its seed.
-    pub(super) static ORDERS: RefCell<(u64, Vec<(HostId, Order)>)> = const { RefCell::new((0, Vec::new())) };
+    pub(super) static ORDERS: RefCell<(u64, Orders)> = const { RefCell::new((0, Vec::new())) };
 }
 
-/// The random numbers of the current host. They depend on the seed of the simulation and on the name of the host only:
+/// The random numbers of the current host. They depend on the seed of the simulation, the name of the host and the virtual time only:
 /// other hosts, the network and faults have streams of their own.
 ///
 /// ```
@@ -143,20 +146,20 @@ pub fn restart(host: &str) -> Result<(), Error> {
 }
 
 fn order(name: &str, order: Order) -> Result<(), Error> {
-    let (_, host) = find(name)?;
-    ORDERS.with_borrow_mut(|(_, orders)| orders.push((host, order)));
+    let (world, caller) = here()?;
+    let host = find_in(&world, name)?;
+    ORDERS.with_borrow_mut(|(_, orders)| orders.push((caller, host, order)));
     Ok(())
 }
 
-/// The world of the calling program.
-pub(super) fn here() -> Result<Rc<World>, Error> {
-    let (world, _) = current().ok_or_else(Error::outside)?;
-    Ok(world)
+/// The world and the host of the calling program.
+pub(super) fn here() -> Result<(Rc<World>, HostId), Error> {
+    current().ok_or_else(Error::outside)
 }
 
 /// The host of this name, for a call in a program.
 pub(super) fn find(name: &str) -> Result<(Rc<World>, HostId), Error> {
-    let world = here()?;
+    let (world, _) = here()?;
     let host = find_in(&world, name)?;
     Ok((world, host))
 }

@@ -60,7 +60,7 @@
 //!
 //! [`assert_always`] and [`assert_sometimes`] count their evaluations, so that a test can
 //! require that it has reached the states which it is about. [`Report`] and [`Summary`] have them, with operations and faults.
-//! [`Simulation::invariant`] checks the state of all hosts after each step.
+//! [`Simulation::invariant`] checks the state of all hosts after each step. [`shrink`] reduces a failure to the faults that matter.
 //!
 //! ```
 //! use compio::{
@@ -107,6 +107,7 @@ mod program;
 mod recovery;
 mod report;
 mod seeds;
+mod shrinking;
 mod simulation;
 mod summary;
 
@@ -126,13 +127,14 @@ pub use self::{
     recovery::{Restart, is_calm},
     report::Report,
     seeds::{run_seeds, run_test},
+    shrinking::shrink,
     simulation::Simulation,
     summary::{AssertionSummary, FaultSummary, Summary},
 };
 #[doc(inline)]
 pub use compio_driver::os::simulated::{
-    ClockFaults, CompletionCounts, CompletionFaults, DiskCounts, DiskFaults, Fault, NetworkCounts,
-    NetworkFaults, Unsynced,
+    ClockFaults, CompletionCounts, CompletionFaults, DiskCounts, DiskFaults, Fault, FaultRecord,
+    NetworkCounts, NetworkFaults, Unsynced,
 };
 /// Defines `clock_gettime`, `gettimeofday`, `time`, `getrandom` and `pthread_create` of the C library for a test binary, so that std
 /// and other crates have the time and the random numbers of the simulation. A binary calls it once, at its root.

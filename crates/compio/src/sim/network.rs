@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use compio_driver::os::simulated::{HostId, LinkState, World};
+use compio_driver::os::simulated::{Fault, HostId, LinkState, World};
 
 use super::{
     Error, NetworkCounts, NetworkFaults,
@@ -112,19 +112,39 @@ pub fn release(some: impl Hosts, others: impl Hosts) -> Result<(), Error> {
 }
 
 fn change(from: &impl Hosts, to: &impl Hosts, both: bool, state: LinkState) -> Result<(), Error> {
-    let world = here()?;
+    let (world, caller) = here()?;
     let find_all = |hosts: Vec<&str>| -> Result<Vec<HostId>, Error> {
         let found = hosts.into_iter().map(|name| find_in(&world, name));
         found.collect()
     };
+    let groups = [from.names(), to.names()].map(|names| names.join(", "));
     let (from, to) = (find_all(from.names())?, find_all(to.names())?);
+    let mut links = Vec::new();
     for &one in &from {
         for &other in &to {
-            world.set_link(one, other, state);
+            links.push((one, other));
             if both {
-                world.set_link(other, one, state);
+                links.push((other, one));
             }
         }
+    }
+    let name = match state {
+        LinkState::Open => None,
+        LinkState::Partitioned => Some("partition"),
+        LinkState::Held => Some("hold"),
+    };
+    if let Some(name) = name {
+        let [from, to] = groups;
+        let text = match both {
+            true => format!("{name} between {from} and {to}"),
+            false => format!("{name} from {from} to {to}"),
+        };
+        if !world.permits_call(Fault::Blocked, caller, &links, text) {
+            return Ok(());
+        }
+    }
+    for (from, to) in links {
+        world.set_link(from, to, state);
     }
     Ok(())
 }
@@ -274,7 +294,8 @@ mod sealed {
 ///
 /// [`OutsideOfHost`](super::ErrorKind::OutsideOfHost) outside of a simulated host.
 pub fn network() -> Result<Network, Error> {
-    Ok(Network { world: here()? })
+    let (world, _) = here()?;
+    Ok(Network { world })
 }
 
 /// The network of a simulation, made by [`network`].

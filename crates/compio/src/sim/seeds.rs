@@ -1,13 +1,25 @@
 //! One simulation for each of many seeds.
 
-use std::{cell::RefCell, env, panic, rc::Rc, thread, time::Duration};
+use std::{cell::RefCell, env, iter, panic, rc::Rc, thread, time::Duration};
 
 use compio_driver::os::simulated::current;
 
-use super::{Builder, Error, ErrorKind, Outcome, Report, Simulation, Summary, goals::Goals};
+use super::{
+    Builder, Error, ErrorKind, FaultRecord, Outcome, Report, Simulation, Summary, goals::Goals,
+    shrink,
+};
 
 /// The environment variable with the only seed to run.
 const ONLY: &str = "COMPIO_SIM_SEED";
+
+/// The environment variable with the keys of the only faults of this seed.
+const FAULTS: &str = "COMPIO_SIM_FAULTS";
+
+/// The environment variable that is `1` if a failure is reduced to the faults that matter.
+const SHRINK: &str = "COMPIO_SIM_SHRINK";
+
+/// The faults in the message of a failure that was not reduced: the last ones.
+const LAST_FAULTS: usize = 10;
 
 /// The environment variable that is `1` if each seed runs twice.
 const TWICE: &str = "COMPIO_SIM_TWICE";
@@ -16,7 +28,9 @@ const TWICE: &str = "COMPIO_SIM_TWICE";
 /// a test of it.
 ///
 /// With the environment variable `COMPIO_SIM_SEED`, only this seed runs. With `COMPIO_SIM_TWICE=1` each seed runs twice, and two
-/// reports that differ are an error with the first difference of the runs.
+/// reports that differ are an error with the first difference of the runs. With `COMPIO_SIM_SHRINK=1`, a failure is reduced to the
+/// faults that matter: see [`shrink`]. `COMPIO_SIM_FAULTS`, beside the seed, has the [keys](FaultRecord::key) of the only faults that
+/// occur, separated by commas.
 ///
 /// Each run has a thread of its own, so that state of a thread, as the keys of hash maps, is new.
 ///
@@ -50,7 +64,7 @@ const TWICE: &str = "COMPIO_SIM_TWICE";
 ///
 /// # Panics
 ///
-/// If `build` panics, after a message with the seed; if the environment variable is no number; and if the system starts no thread.
+/// If `build` panics, after a message with the seed; if an environment variable is invalid; and if the system starts no thread.
 #[track_caller]
 pub fn run_seeds<O: Outcome>(
     seeds: impl IntoIterator<Item = u64>,
@@ -61,11 +75,16 @@ pub fn run_seeds<O: Outcome>(
     }
     let (mut summary, mut goals) = (Summary::default(), Goals::default());
     if let Some(seed) = only() {
-        summary.add(&run(seed, &build, &mut goals)?);
+        let report = run(seed, &build, &mut goals);
+        summary.add(&report.map_err(|error| reduced(error, [seed], &build))?);
         return Ok(summary);
     }
-    for seed in seeds {
-        summary.add(&run(seed, &build, &mut goals)?);
+    let mut seeds = seeds.into_iter();
+    while let Some(seed) = seeds.next() {
+        match run(seed, &build, &mut goals) {
+            Ok(report) => summary.add(&report),
+            Err(error) => return Err(reduced(error, iter::once(seed).chain(seeds), &build)),
+        }
     }
     if summary.seeds() == 0 {
         return Err(Error::of_no_run(ErrorKind::NoSeeds));
@@ -83,7 +102,7 @@ where
     O: Outcome,
     B: Fn(&mut Simulation) -> O + Sync,
 {
-    let mut run = || in_thread(|| build_and_run(Simulation::builder().seed(seed), build, goals));
+    let mut run = || in_thread(|| built(Simulation::builder().seed(seed), build, goals)?.run());
     let report = run()?;
     if !runs_twice() || run().is_ok_and(|again| again == report) {
         return Ok(report);
@@ -94,11 +113,30 @@ where
 }
 
 fn runs_twice() -> bool {
-    env::var_os(TWICE).is_some_and(|value| value == "1")
+    is_set(TWICE)
+}
+
+fn is_set(variable: &str) -> bool {
+    env::var_os(variable).is_some_and(|value| value == "1")
+}
+
+/// The error of the first of these seeds, or a reduced one if it is wanted.
+fn reduced<O: Outcome>(
+    error: Error,
+    seeds: impl IntoIterator<Item = u64>,
+    build: &(impl Fn(&mut Simulation) -> O + Sync),
+) -> Error {
+    if !is_set(SHRINK) || env::var_os(FAULTS).is_some() {
+        return error;
+    }
+    shrink(seeds, build).unwrap_or_else(|| {
+        eprintln!("another run took another course, so the faults are not reduced");
+        error
+    })
 }
 
 /// Runs the code in a thread with the name of this one.
-fn in_thread<T: Send>(code: impl FnOnce() -> T + Send) -> T {
+pub(super) fn in_thread<T: Send>(code: impl FnOnce() -> T + Send) -> T {
     let mut thread = thread::Builder::new();
     if let Some(name) = thread::current().name() {
         thread = thread.name(name.to_owned());
@@ -110,11 +148,12 @@ fn in_thread<T: Send>(code: impl FnOnce() -> T + Send) -> T {
     result.unwrap_or_else(|panic| panic::resume_unwind(panic))
 }
 
-fn build_and_run<O: Outcome>(
+/// The simulation with its hosts, with its goals moved to those of all seeds.
+pub(super) fn built<O: Outcome>(
     builder: Builder,
     build: &impl Fn(&mut Simulation) -> O,
     goals: &mut Goals,
-) -> Result<Report, Error> {
+) -> Result<Simulation, Error> {
     let mut simulation = builder.build();
     let seed = simulation.seed();
     let building = Building { seed };
@@ -122,7 +161,10 @@ fn build_and_run<O: Outcome>(
     drop(building);
     built.map_err(|error| Error::new(seed, None, Duration::ZERO, ErrorKind::failed(error)))?;
     goals.extend(simulation.take_goals());
-    simulation.run()
+    if let Some(keys) = only_faults() {
+        simulation.restrict_faults(keys.iter().map(String::as_str));
+    }
+    Ok(simulation)
 }
 
 /// The lines of a run, with the hash of the trace at each.
@@ -132,7 +174,7 @@ fn course<O: Outcome>(seed: u64, build: &impl Fn(&mut Simulation) -> O) -> Vec<(
     let add = move |line: &str, hash| into.borrow_mut().push((line.to_owned(), hash));
     // The result is known: only the lines are of interest.
     let builder = Simulation::builder().seed(seed).on_hashed_line(add);
-    let _ = build_and_run(builder, build, &mut Goals::default());
+    let _ = built(builder, build, &mut Goals::default()).and_then(Simulation::run);
     lines.take()
 }
 
@@ -156,6 +198,19 @@ fn only() -> Option<u64> {
         panic!("{ONLY} is {text:?}, which is no seed");
     };
     Some(seed)
+}
+
+/// The keys of the environment variable.
+#[track_caller]
+fn only_faults() -> Option<Vec<String>> {
+    let text = env::var_os(FAULTS)?;
+    assert!(
+        env::var_os(ONLY).is_some(),
+        "{FAULTS} has faults of one seed, which {ONLY} must have"
+    );
+    let text = text.to_string_lossy();
+    let keys = text.split(',').filter(|key| !key.is_empty());
+    Some(keys.map(str::to_owned).collect())
 }
 
 /// Reports the seed if the code that builds a simulation panics.
@@ -189,11 +244,20 @@ pub fn run_test<O: Outcome>(
     };
     // Names of tests have no name of the crate.
     let name = path.split_once("::").map_or(path, |(_, name)| name);
-    let is_comparison = matches!(error.kind(), ErrorKind::NotDeterministic(_));
-    let twice = if is_comparison {
-        format!("{TWICE}=1 ")
-    } else {
-        String::new()
-    };
-    panic!("{error}\n\n    {ONLY}={seed} {twice}cargo test {name}\n\nrepeats this run");
+    let mut variables = format!("{ONLY}={seed} ");
+    if matches!(error.kind(), ErrorKind::NotDeterministic(_)) {
+        variables += &format!("{TWICE}=1 ");
+    }
+    let keys: Vec<&str> = error.faults().iter().map(FaultRecord::key).collect();
+    let (mut last_faults, mut advice) = (String::new(), String::new());
+    if error.is_reduced() || env::var_os(FAULTS).is_some() {
+        variables += &format!("{FAULTS}={} ", keys.join(","));
+    } else if !keys.is_empty() {
+        let last = keys.len().saturating_sub(LAST_FAULTS);
+        let lines = error.faults()[last..].iter();
+        let lines: String = lines.map(|fault| format!("\n    {fault}")).collect();
+        last_faults = format!("\n\nthe last of {} faults:{lines}", keys.len());
+        advice = format!("\n\n    {SHRINK}=1 cargo test {name}\n\nfinds the faults that matter");
+    }
+    panic!("{error}{last_faults}\n\n    {variables}cargo test {name}\n\nrepeats this run{advice}");
 }

@@ -313,6 +313,22 @@ impl Simulation {
         std::mem::take(&mut self.goals)
     }
 
+    /// Restricts the run to the faults with these keys.
+    ///
+    /// # Panics
+    ///
+    /// If a key is invalid.
+    #[track_caller]
+    pub(super) fn restrict_faults<'a>(&mut self, keys: impl IntoIterator<Item = &'a str>) {
+        if let Err(key) = self.world.restrict_faults(keys) {
+            panic!("`{key}` is no key of a fault of this simulation");
+        }
+    }
+
+    pub(super) fn restrict_time(&mut self, limit: Duration) {
+        self.time_limit = self.time_limit.min(limit);
+    }
+
     /// The address of a host.
     pub fn address_of(&self, name: &str) -> Option<IpAddr> {
         self.world.find(name).map(|host| self.world.address(host))
@@ -517,13 +533,13 @@ impl Simulation {
 
     fn execute_orders(&mut self) -> Result<(), Error> {
         let orders = ORDERS.with_borrow_mut(|(_, orders)| std::mem::take(orders));
-        for (host, order) in orders {
-            let is_calm = self.world.is_calm();
-            let is_running = self.programs[host].is_running();
+        for (caller, host, order) in orders {
+            if !self.permits(caller, host, order) {
+                continue;
+            }
             match order {
-                Order::Crash | Order::PowerLoss if is_calm => {}
                 // A program that has ended by itself may start again.
-                Order::Restart if is_calm && (is_running || !self.is_in_core(host)) => {}
+                Order::Restart if self.world.is_calm() && !self.is_in_core(host) => {}
                 Order::Crash => self.crash(host),
                 Order::PowerLoss => {
                     self.world.power_loss(host);
@@ -537,6 +553,28 @@ impl Simulation {
             }
         }
         Ok(())
+    }
+
+    /// Whether an order has its effect. If this is a fault, a calm phase or a restricted run may not have it.
+    fn permits(&self, caller: HostId, host: HostId, order: Order) -> bool {
+        let program = &self.programs[host];
+        let permits = |fault, lasting: &[_], text| {
+            let text = format!("{text} of {}", program.name);
+            self.world.permits_call(fault, caller, lasting, text)
+        };
+        let is_running = program.is_running();
+        match order {
+            Order::PowerLoss => permits(Fault::PowerLoss, &[(host, host)], "loss of power"),
+            Order::Crash if is_running => permits(Fault::Crash, &[(host, host)], "crash"),
+            Order::Restart if is_running && !program.is_client() => {
+                permits(Fault::Crash, &[], "restart")
+            }
+            Order::Crash | Order::Restart => {
+                // No fault. A restricted run in which the program runs does not have the number of this call.
+                self.world.count_call(Fault::Crash, caller);
+                true
+            }
+        }
     }
 
     /// Kills the program of a host, if it runs.
@@ -555,7 +593,7 @@ impl Simulation {
 
     fn error(&self, host: Option<HostId>, kind: ErrorKind) -> Error {
         let name = host.map(|host| self.programs[host].name.clone());
-        Error::new(self.seed, name, self.world.now(), kind)
+        Error::new(self.seed, name, self.world.now(), kind).with_faults(self.world.fault_records())
     }
 }
 

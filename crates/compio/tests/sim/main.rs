@@ -26,6 +26,7 @@ mod recovery;
 mod reports;
 mod scale;
 mod seeds;
+mod shrinking;
 mod streams;
 mod system_calls;
 mod tcp;

@@ -53,7 +53,8 @@ fn datagrams(faults: NetworkFaults, count: u32, len: usize) -> (Vec<u32>, Networ
             socket.send_to(bytes, "receiver:9").await.0?;
             time::sleep(Duration::from_millis(10)).await;
         }
-        time::sleep(10 * SECOND).await;
+        // Clogs may follow each other.
+        time::sleep(60 * SECOND).await;
         counts.set(sim::network().unwrap().counts());
         io::Result::Ok(())
     });
@@ -362,6 +363,17 @@ async fn echo(len: usize) -> io::Result<()> {
 }
 
 /// A client repeats its exchanges over new connections, while all families of faults are drawn.
+/// Faults by the seed, with more resets.
+fn draw_faults() -> Result<(), sim::Error> {
+    let network = sim::network()?;
+    let drawn = network.draw();
+    network.set(NetworkFaults {
+        reset: drawn.reset * 20.0,
+        ..drawn
+    });
+    Ok(())
+}
+
 fn chaos(seed: u64) -> (Report, NetworkCounts) {
     let counts = Rc::new(Cell::new(NetworkCounts::default()));
     let last_counts = Rc::clone(&counts);
@@ -383,10 +395,10 @@ fn chaos(seed: u64) -> (Report, NetworkCounts) {
                 }
                 time::sleep(SECOND * sim::rng().below(30) as u32).await;
                 sim::repair("client", "server").unwrap();
-                sim::network().unwrap().set(sim::network().unwrap().draw());
+                draw_faults().unwrap();
             }
         });
-        network.set(network.draw());
+        draw_faults()?;
         for _ in 0..20 {
             let len = sim::rng().below(1 << sim::rng().below(19)) as usize;
             if let Err(error) = echo(len).await {

@@ -199,12 +199,13 @@ impl State {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sys::simulated::rng::Clock;
 
     #[test]
     fn timer_is_due_at_the_first_nanosecond_that_reaches_it() {
-        let mut rng = Rng::of_name(1, "timers");
+        let mut rng = Rng::of_name(1, "timers", &Clock::default());
         let mut now = Duration::ZERO;
-        let mut clocks = Clocks::new(Rng::of_name(1, "clocks"));
+        let mut clocks = Clocks::new(Rng::of_name(1, "clocks", &Clock::default()));
         for drift_ppm in [0, 1, -1, 100, -77, DRIFT_MAX, -DRIFT_MAX] {
             clocks.set(
                 now,
@@ -228,7 +229,7 @@ mod tests {
 
     #[test]
     fn wall_clock_stops_at_1970() {
-        let mut clocks = Clocks::new(Rng::of_name(1, "clocks"));
+        let mut clocks = Clocks::new(Rng::of_name(1, "clocks", &Clock::default()));
         let faults = ClockFaults {
             skew_millis: i64::MIN,
             drift_ppm: 0,

@@ -8,7 +8,8 @@ use libc::{ECANCELED, EMFILE, ENFILE, ENOBUFS, ENOMEM};
 use super::{
     drivers::{Group, Waiter},
     events::Event,
-    rng::Rng,
+    families::Fault,
+    injector::{FaultStream, Site},
     trace::Mark,
     world::{HostId, State, World},
 };
@@ -68,7 +69,8 @@ pub struct CompletionCounts {
 pub(super) struct Completions {
     faults: CompletionFaults,
     counts: CompletionCounts,
-    rng: Rng,
+    stream: FaultStream,
+    site: Site,
     /// The time of the last late completion of each group. Others of the group do not overtake it.
     last_of_group: BTreeMap<u64, Duration>,
 }
@@ -117,11 +119,12 @@ impl CompletionFaults {
 }
 
 impl Completions {
-    pub(super) fn new(rng: Rng) -> Self {
+    pub(super) fn new(stream: FaultStream, site: Site) -> Self {
         Self {
             faults: CompletionFaults::default(),
             counts: CompletionCounts::default(),
-            rng,
+            stream,
+            site,
             last_of_group: BTreeMap::new(),
         }
     }
@@ -133,9 +136,9 @@ impl Completions {
 
     /// The moment of the report of an operation that takes effect now. `None` is now.
     fn report_at(&mut self, now: Duration, group: Group) -> Option<Duration> {
-        let is_late = self.rng.chance(self.faults.late);
-        self.counts.late += u64::from(is_late);
-        let own = is_late.then(|| now.saturating_add(self.rng.time_in(&self.faults.late_by)));
+        let by = self.delay(self.faults.late, Fault::LateCompletion, "late completion");
+        self.counts.late += u64::from(by.is_some());
+        let own = by.map(|by| now.saturating_add(by));
         self.last_of_group.retain(|_, at| *at >= now);
         let before = group.and_then(|group| self.last_of_group.get(&group).copied());
         let at = own.max(before)?;
@@ -147,34 +150,53 @@ impl Completions {
 
     /// The length of a receive of at most `len` bytes.
     pub(super) fn receive(&mut self, len: usize) -> usize {
-        let short = self.rng.part_of(len, self.faults.short_read);
+        let (chance, site) = (self.faults.short_read, self.site);
+        let text = |part| format!("receive of {part} and not {len} bytes");
+        let short = self
+            .stream
+            .part_of(len, chance, Fault::ShortReceive, site, text);
         self.counts.short_reads += u64::from(short < len);
         short
     }
 
     /// The length of a send of at most `len` bytes.
     pub(super) fn send(&mut self, len: usize) -> usize {
-        let short = self.rng.part_of(len, self.faults.short_write);
+        let (chance, site) = (self.faults.short_write, self.site);
+        let text = |part| format!("send of {part} and not {len} bytes");
+        let short = self
+            .stream
+            .part_of(len, chance, Fault::ShortSend, site, text);
         self.counts.short_writes += u64::from(short < len);
         short
     }
 
     /// The time until a cancel takes effect, if it is late.
     fn cancel_delay(&mut self) -> Option<Duration> {
-        let is_late = self.rng.chance(self.faults.late_cancel);
-        self.counts.late_cancels += u64::from(is_late);
-        is_late.then(|| self.rng.time_in(&self.faults.late_by))
+        let by = self.delay(self.faults.late_cancel, Fault::LateCancel, "late cancel");
+        self.counts.late_cancels += u64::from(by.is_some());
+        by
+    }
+
+    fn delay(&mut self, chance: f64, fault: Fault, text: &str) -> Option<Duration> {
+        let draw = self.stream.draw(chance, fault, self.site)?;
+        let by = self.stream.rng.time_in(&self.faults.late_by);
+        let occurs = self.stream.occurs(&draw, || format!("{text}, by {by:?}"));
+        occurs.then_some(by)
     }
 
     /// Draws whether a connection is reset before its accept.
     pub(super) fn aborts_accept(&mut self) -> bool {
-        let aborts = self.rng.chance(self.faults.aborted_accept);
+        let (chance, site) = (self.faults.aborted_accept, self.site);
+        let text = || "aborted accept";
+        let aborts = self.stream.chance(chance, Fault::AbortedAccept, site, text);
         self.counts.aborted_accepts += u64::from(aborts);
         aborts
     }
 
     fn lacks_resources(&mut self) -> bool {
-        let lacks = self.rng.chance(self.faults.no_resources);
+        let (chance, site) = (self.faults.no_resources, self.site);
+        let text = || "lack of descriptors or memory";
+        let lacks = self.stream.chance(chance, Fault::NoResources, site, text);
         self.counts.no_resources += u64::from(lacks);
         lacks
     }
@@ -184,7 +206,7 @@ impl Completions {
         if !self.lacks_resources() {
             return Ok(());
         }
-        Err([EMFILE, ENFILE, ENOMEM][self.rng.below(3) as usize])
+        Err([EMFILE, ENFILE, ENOMEM][self.stream.rng.below(3) as usize])
     }
 
     /// Fails if there are no resources for a datagram.
@@ -198,16 +220,19 @@ impl Completions {
 
     /// Draws whether a change of names is interrupted, and whether it is made nevertheless.
     pub(super) fn interrupt(&mut self) -> Option<bool> {
-        let interrupts = self.rng.chance(self.faults.interrupted);
+        let (chance, site) = (self.faults.interrupted, self.site);
+        let text = || "interrupted change of a name";
+        let interrupts = self.stream.chance(chance, Fault::Interrupted, site, text);
         self.counts.interrupted += u64::from(interrupts);
-        interrupts.then(|| self.rng.coin())
+        interrupts.then(|| self.stream.rng.coin())
     }
 
     /// Settings by the seed. Each family of faults is off with a probability of one half.
     fn draw(&mut self) -> CompletionFaults {
+        let rng = &mut self.stream.rng;
         let mut rate = |max: f64| {
-            let fraction = self.rng.fraction();
-            if self.rng.coin() { fraction * max } else { 0.0 }
+            let fraction = rng.fraction();
+            if rng.coin() { fraction * max } else { 0.0 }
         };
         let mut faults = CompletionFaults {
             late: rate(0.5),
@@ -219,7 +244,7 @@ impl Completions {
             interrupted: rate(0.05),
             ..CompletionFaults::default()
         };
-        faults.late_by = Duration::ZERO..=Duration::from_millis(1 + self.rng.below(20));
+        faults.late_by = Duration::ZERO..=Duration::from_millis(1 + rng.below(20));
         faults
     }
 }

@@ -11,7 +11,7 @@
 //! | `descriptors.rs`, `table.rs`, `memory.rs` | numbers of descriptors; objects by number; the memory of requests |
 //! | `network/`, `local/`, `files/` | sockets of the network; Unix sockets and pipes; the file system of a host |
 //! | `waiters.rs` | requests that wait for a socket |
-//! | `families.rs` | the families of faults, with their counts |
+//! | `families.rs`, `injector.rs` | the families of faults, with their counts; the faults that have occurred, and those that may |
 //! | `symbols.rs` | functions of the C library that a test binary defines |
 //! | `rng.rs`, `trace.rs`, `narration.rs` | random streams; the hash over a run; its text |
 //!
@@ -37,6 +37,7 @@ mod drivers;
 mod events;
 mod families;
 mod files;
+mod injector;
 mod local;
 mod memory;
 mod narration;
@@ -60,6 +61,7 @@ pub use self::clocks::ClockFaults;
 pub use self::completions::{CompletionCounts, CompletionFaults};
 pub use self::families::Fault;
 pub use self::files::{DiskCounts, DiskFaults, Unsynced};
+pub use self::injector::FaultRecord;
 pub use self::network::{LinkState, NetworkCounts, NetworkFaults};
 #[cfg(test)]
 pub(super) use self::programs::SimulatedHost;

@@ -19,7 +19,6 @@ use super::{
     Advanced, DiskFaults, EnteredHost, HostId, NetworkFaults, Settings, World,
     descriptors::own,
     requests::{Outcome, descriptor_of, queue_of},
-    rng::Rng,
     waiters::Queue,
 };
 use crate::{
@@ -30,6 +29,7 @@ use crate::{
     sys::{
         AsFd, AsRawFd, BorrowedFd, RawFd,
         programs::{FILE_LEN, Memory, TestKernel, is_made_of_buffers},
+        rng::Rng,
     },
 };
 

@@ -1,9 +1,26 @@
 //! Seeded streams of random numbers. Each host has one, and the network has one, so that a draw of one user
 //! moves no draw of another.
+//!
+//! Each stream begins anew at each moment of the virtual time. So the numbers of a moment do not depend on earlier draws: a run in which
+//! a fault is suppressed takes a similar course.
 
-use std::{ops::RangeInclusive, time::Duration};
+use std::{cell::Cell, ops::RangeInclusive, rc::Rc, time::Duration};
 
-pub(super) use crate::sys::rng::{Rng, STEP, mix};
+use crate::sys::rng;
+pub(super) use crate::sys::rng::{STEP, mix};
+
+/// The virtual time of a world.
+pub(super) type Clock = Rc<Cell<Duration>>;
+
+#[derive(Debug, Clone)]
+pub(super) struct Rng {
+    clock: Clock,
+    /// The number of the stream.
+    stream: u64,
+    /// The moment of the last draw.
+    moment: Duration,
+    of_moment: rng::Rng,
+}
 
 /// The number of a name: the FNV-1a hash, which no version of std changes.
 pub(super) fn hash_of(bytes: &[u8]) -> u64 {
@@ -14,9 +31,33 @@ pub(super) fn hash_of(bytes: &[u8]) -> u64 {
 }
 
 impl Rng {
-    /// The stream of this name. It depends on seed and name only, so other hosts do not change it.
-    pub(super) fn of_name(seed: u64, name: &str) -> Self {
-        Self::new(mix(seed) ^ hash_of(name.as_bytes()))
+    /// The stream of this name. It depends on seed, name and time only, so other hosts do not change it.
+    pub(super) fn of_name(seed: u64, name: &str, clock: &Clock) -> Self {
+        let stream = mix(seed) ^ hash_of(name.as_bytes());
+        Self {
+            clock: Rc::clone(clock),
+            stream,
+            moment: Duration::ZERO,
+            of_moment: rng::Rng::new(stream),
+        }
+    }
+
+    fn of_moment(&mut self) -> &mut rng::Rng {
+        let now = self.clock.get();
+        if now != self.moment {
+            self.moment = now;
+            self.of_moment = rng::Rng::new(self.stream ^ mix(now.as_nanos() as u64));
+        }
+        &mut self.of_moment
+    }
+
+    pub(super) fn next(&mut self) -> u64 {
+        self.of_moment().next()
+    }
+
+    /// A number from 0 to `limit`, exclusive. The limit is not 0.
+    pub(super) fn below(&mut self, limit: u64) -> u64 {
+        self.of_moment().below(limit)
     }
 
     /// True with this probability. A probability of zero draws no number.
@@ -33,15 +74,6 @@ impl Rng {
     /// True with a probability of one half.
     pub(super) fn coin(&mut self) -> bool {
         self.next() & 1 == 1
-    }
-
-    /// With this probability a part of the length, at least 1. Otherwise all of it.
-    pub(super) fn part_of(&mut self, len: usize, chance: f64) -> usize {
-        if len > 1 && self.chance(chance) {
-            1 + self.below(len as u64 - 1) as usize
-        } else {
-            len
-        }
     }
 
     /// Puts the elements into a random order.
@@ -70,9 +102,29 @@ mod tests {
 
     #[test]
     fn stream_of_a_name_depends_on_seed_and_name() {
-        let first = |seed, name| Rng::of_name(seed, name).next();
+        let first = |seed, name| Rng::of_name(seed, name, &Clock::default()).next();
         assert_eq!(first(7, "a"), first(7, "a"));
         assert_ne!(first(7, "a"), first(7, "b"));
         assert_ne!(first(7, "a"), first(8, "a"));
+    }
+
+    #[test]
+    fn numbers_of_a_moment_do_not_depend_on_earlier_draws() {
+        let clock = Clock::default();
+        let [mut rng, mut other] = [(); 2].map(|()| Rng::of_name(7, "a", &clock));
+        let mut numbers = Vec::new();
+        for second in 0..100 {
+            clock.set(Duration::from_secs(second));
+            if second % 3 == 0 {
+                other.next();
+                continue;
+            }
+            numbers.extend([rng.next(), rng.next()]);
+            assert_eq!([other.next(), other.next()], numbers[numbers.len() - 2..]);
+        }
+        let count = numbers.len();
+        numbers.sort_unstable();
+        numbers.dedup();
+        assert_eq!(numbers.len(), count);
     }
 }

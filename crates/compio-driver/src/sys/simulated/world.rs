@@ -20,10 +20,11 @@ use super::{
     events::{self, Event, EventQueue},
     families::Fault,
     files::FileSystem,
+    injector::{FaultStream, Injector, Site},
     local::Local,
     network::{End, Network},
     ready::{self, WokenHosts},
-    rng::{Rng, hash_of},
+    rng::{Clock, Rng, hash_of},
     symbols,
     trace::{Mark, Trace},
 };
@@ -38,7 +39,7 @@ pub type HostId = usize;
 pub struct World {
     /// The reading of the monotonic clock at the virtual time zero.
     pub(super) base: Instant,
-    now: Cell<Duration>,
+    now: Clock,
     /// The host that has tried to start a thread.
     refused_thread: Cell<Option<HostId>>,
     woken: Arc<WokenHosts>,
@@ -90,6 +91,7 @@ pub(super) struct State {
     pub(super) network: Network,
     pub(super) local: Local,
     pub(super) trace: Trace,
+    pub(super) injector: Injector,
     /// The stream of the order of ready hosts, if the order is shuffled.
     order: Option<Rng>,
     /// The lines of the course that were not taken, if lines are wanted, with the hash of the trace at each.
@@ -133,7 +135,9 @@ impl World {
             latency,
             shuffle,
         } = settings;
-        let mut order = Rng::of_name(seed, "\0order");
+        let now = Clock::default();
+        let injector = Injector::new(Rc::clone(&now));
+        let mut order = Rng::of_name(seed, "\0order", &now);
         let (is_drawn, event_order) = (order.coin(), order.next());
         let shuffles = shuffle.unwrap_or(is_drawn);
         let state = State {
@@ -145,12 +149,16 @@ impl World {
             descriptors: Descriptors::default(),
             drivers: Drivers::default(),
             network: Network::new(
-                Rng::of_name(seed, "\0network"),
-                Rng::of_name(seed, "\0network faults"),
+                Rng::of_name(seed, "\0network", &now),
+                FaultStream::new(
+                    Rng::of_name(seed, "\0network faults", &now),
+                    injector.clone(),
+                ),
                 latency,
             ),
             local: Local::default(),
             trace: Trace::new(seed),
+            injector,
             order: shuffles.then_some(order),
             lines: None,
             faults_set: BTreeSet::new(),
@@ -160,7 +168,7 @@ impl World {
         };
         Rc::new(Self {
             base: symbols::first_instant(),
-            now: Cell::new(Duration::ZERO),
+            now,
             refused_thread: Cell::new(None),
             woken: Arc::default(),
             state: RefCell::new(state),
@@ -181,20 +189,20 @@ impl World {
             return Err(AddHostError::AddressTaken);
         }
         let id = state.hosts.len();
+        let site = Site::Host(id);
+        let rng = |user: &str| Rng::of_name(state.seed, &format!("{name}{user}"), &self.now);
+        let faults = |user| FaultStream::new(rng(user), state.injector.clone());
         let host = Host {
             name: name.to_owned(),
             address,
-            files: FileSystem::new(EPOCH, Rng::of_name(state.seed, &format!("{name}\0disk"))),
-            clocks: Clocks::new(Rng::of_name(state.seed, &format!("{name}\0clocks"))),
-            completions: Completions::new(Rng::of_name(
-                state.seed,
-                &format!("{name}\0completions"),
-            )),
+            files: FileSystem::new(EPOCH, faults("\0disk"), site),
+            clocks: Clocks::new(rng("\0clocks")),
+            completions: Completions::new(faults("\0completions"), site),
             next_port: 0,
-            rng: Rng::of_name(state.seed, name),
-            manager_rng: Rng::of_name(state.seed, &format!("{name}\0manager")),
-            order: Rng::of_name(state.seed, &format!("{name}\0order")),
-            entropy: Rng::of_name(state.seed, &format!("{name}\0entropy")),
+            rng: rng(""),
+            manager_rng: rng("\0manager"),
+            order: rng("\0order"),
+            entropy: rng("\0entropy"),
             wake_at: None,
             is_up: true,
             has_crashed: false,
@@ -415,6 +423,7 @@ impl World {
         let mut state = self.state();
         state.note(Mark::Host, &[host as u64, 1]);
         state.say_of_host(host, "start");
+        state.injector.end(host, host);
         let host = &mut state.hosts[host];
         host.is_up = true;
         host.has_crashed = false;

@@ -102,6 +102,7 @@ impl FileSystem {
         to: At<'_>,
         time: Duration,
     ) -> Result<(), i32> {
+        let path = String::from_utf8_lossy(to.path).into_owned();
         let (from, to) = (self.entry(from)?, self.entry(to)?);
         if from.name.is_empty() || to.name.is_empty() {
             return Err(EBUSY);
@@ -139,6 +140,9 @@ impl FileSystem {
             self.unlink_at(&to, replaced, time)?;
         }
         self.link_at(&to, moved, time)?;
+        if let Some(inode) = self.inodes.get_mut(&moved) {
+            inode.path = path;
+        }
         if is_dir {
             self.directory_mut(moved)?.parent = to.parent;
         }
@@ -224,6 +228,7 @@ impl FileSystem {
             return Err(EINVAL);
         };
         let (bytes, mode) = (content.read(0, usize::MAX), inode.mode);
+        let path = String::from_utf8_lossy(to).into_owned();
         let place = self.walk(At::root(to), true)?;
         if place.must_be_dir {
             return Err(EISDIR);
@@ -238,11 +243,12 @@ impl FileSystem {
             return Err(EISDIR);
         };
         let freed = content.pages();
-        content.set_len(0, &mut self.disk.rng);
+        content.set_len(0, &mut self.disk.stream.rng);
         let len = bytes.len();
         let free = free.map(|free| free + freed);
-        let fitting = self.disk.before_write(content, 0, len, free)?;
-        content.write(0, &bytes[..fitting], &mut self.disk.rng);
+        inode.path = path;
+        let fitting = self.disk.before_write(content, &inode.path, 0, len, free)?;
+        content.write(0, &bytes[..fitting], &mut self.disk.stream.rng);
         if fitting < len && free.is_some() {
             return Err(ENOSPC);
         }

@@ -11,7 +11,7 @@ use std::{
 };
 
 use super::faults::{Fate, Survivor};
-use crate::sys::simulated::rng::Rng;
+use crate::sys::simulated::{injector::listed, rng::Rng};
 
 pub(super) const PAGE: usize = 4096;
 
@@ -168,17 +168,27 @@ impl Content {
         self.cache.trim(self.cache.len);
     }
 
-    /// Returns whether an unsynced change is lost.
-    pub(super) fn lose_power(&mut self, survivor: Survivor) -> bool {
-        let mut image = match survivor {
-            Survivor::Durable => self.durable.clone(),
-            Survivor::Mixed => self.mixed.clone(),
-            Survivor::Cache => self.cache.clone(),
-        };
-        for number in self.lost.difference(&self.dirty) {
-            image.copy_page(&self.durable, *number);
+    /// Loses unsynced changes of the file with this path, if `permits` returns true for a text about them. Returns whether one is lost.
+    pub(super) fn lose_power(
+        &mut self,
+        survivor: Survivor,
+        path: &str,
+        permits: impl FnOnce(String) -> bool,
+    ) -> bool {
+        let mut image = self.image_after(survivor);
+        let whole = self.image_after(Survivor::Cache);
+        let sectors = self.lost_sectors(&image, &whole);
+        let mut losses = Vec::new();
+        if !sectors.is_empty() {
+            losses.push(format!("sectors {}", listed(&sectors)));
         }
-        image.trim(image.len);
+        if image.len != whole.len {
+            losses.push(format!("length {} instead of {}", image.len, whole.len));
+        }
+        let text = || format!("loss of unsynced changes of {path}: {}", losses.join("; "));
+        if !losses.is_empty() && !permits(text()) {
+            image = whole;
+        }
         let mut changed = self.dirty.iter().chain(&self.lost);
         let is_lossy = image.len != self.cache.len
             || changed.any(|page| image.pages.get(page) != self.cache.pages.get(page));
@@ -191,9 +201,36 @@ impl Content {
         is_lossy
     }
 
-    /// Makes the sector of this offset a bad one. The sectors of changed pages are in memory, so they are not read.
-    pub(super) fn spoil(&mut self, at: u64) -> bool {
-        !self.is_changed(at) && self.bad.insert(at / SECTOR)
+    /// The content after a loss of power.
+    fn image_after(&self, survivor: Survivor) -> Image {
+        let mut image = match survivor {
+            Survivor::Durable => self.durable.clone(),
+            Survivor::Mixed => self.mixed.clone(),
+            Survivor::Cache => self.cache.clone(),
+        };
+        for number in self.lost.difference(&self.dirty) {
+            image.copy_page(&self.durable, *number);
+        }
+        image.trim(image.len);
+        image
+    }
+
+    /// The sectors in which the images differ.
+    fn lost_sectors(&self, image: &Image, whole: &Image) -> Vec<u64> {
+        let sectors = self.dirty.union(&self.lost).flat_map(|page| {
+            let first = page * PAGE as u64 / SECTOR;
+            first..first + PAGE as u64 / SECTOR
+        });
+        let differ = |sector: &u64| {
+            let [one, other] = [image, whole].map(|image| image.sector(*sector));
+            one != other
+        };
+        sectors.filter(differ).collect()
+    }
+
+    /// Makes the sector of this offset a bad one.
+    pub(super) fn spoil(&mut self, at: u64) {
+        self.bad.insert(at / SECTOR);
     }
 
     /// Whether a write needs the rest of a bad sector.
@@ -224,7 +261,8 @@ impl Content {
         true
     }
 
-    fn is_changed(&self, at: u64) -> bool {
+    /// Whether the page of this offset has unsynced changes: it is in memory, and is not read from the disk.
+    pub(super) fn is_changed(&self, at: u64) -> bool {
         let page = at / PAGE as u64;
         self.dirty.contains(&page) || self.lost.contains(&page)
     }
@@ -285,6 +323,12 @@ impl Image {
         };
     }
 
+    fn sector(&self, sector: u64) -> &[u8] {
+        let (page, start, part) = place(sector * SECTOR, SECTOR as usize);
+        let page = self.pages.get(&page).map_or(&[0; PAGE], |page| &**page);
+        &page[start..start + part]
+    }
+
     fn copy_sector(&mut self, from: &Self, sector: u64) {
         let (page, start, part) = place(sector * SECTOR, SECTOR as usize);
         if let Some(from) = from.pages.get(&page) {
@@ -303,9 +347,10 @@ fn place(offset: u64, len: usize) -> (u64, usize, usize) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sys::simulated::rng::Clock;
 
     fn rng(seed: u64) -> Rng {
-        Rng::of_name(seed, "disk")
+        Rng::of_name(seed, "disk", &Clock::default())
     }
 
     #[test]
@@ -338,11 +383,11 @@ mod tests {
         content.sync();
         content.write(0, b"changed, and longer", &mut rng);
         content.write(5 * PAGE as u64, b"far", &mut rng);
-        content.lose_power(Survivor::Durable);
+        content.lose_power(Survivor::Durable, "", |_| true);
         assert_eq!(content.read(0, usize::MAX), b"durable");
         content.set_len(3, &mut rng);
         content.sync();
-        content.lose_power(Survivor::Mixed);
+        content.lose_power(Survivor::Mixed, "", |_| true);
         assert_eq!(content.read(0, usize::MAX), b"dur");
     }
 
@@ -354,7 +399,7 @@ mod tests {
             content.write(0, &[1; 4 * 512], &mut rng);
             content.sync();
             content.write(0, &[2; 4 * 512], &mut rng);
-            content.lose_power(Survivor::Mixed);
+            content.lose_power(Survivor::Mixed, "", |_| true);
             let bytes = content.read(0, usize::MAX);
             let sectors: Vec<&[u8]> = bytes.chunks(512).collect();
             assert!(
@@ -375,7 +420,7 @@ mod tests {
             content.write(0, &[1; 100], &mut rng);
             content.sync();
             content.write(100, &[2; 1200], &mut rng);
-            content.lose_power(Survivor::Mixed);
+            content.lose_power(Survivor::Mixed, "", |_| true);
             lengths.insert(content.len());
         }
         assert_eq!(lengths, BTreeSet::from([100, 512, 1024, 1300]));
@@ -387,7 +432,7 @@ mod tests {
             let (mut content, mut rng) = (Content::default(), rng(seed));
             content.write(0, b"first ", &mut rng);
             content.write(6, b"second", &mut rng);
-            content.lose_power(Survivor::Mixed);
+            content.lose_power(Survivor::Mixed, "", |_| true);
             let bytes = content.read(0, usize::MAX);
             let whole = b"first second";
             let zeros = vec![0; bytes.len()];
@@ -407,7 +452,7 @@ mod tests {
             content.sync();
             content.set_len(0, &mut rng);
             content.write(0, &[2; 2 * PAGE], &mut rng);
-            content.lose_power(Survivor::Mixed);
+            content.lose_power(Survivor::Mixed, "", |_| true);
             let bytes = content.read(0, usize::MAX);
             let (old, new) = (bytes.contains(&1), bytes.contains(&2));
             assert!(!(old && new), "seed {seed}");
@@ -425,7 +470,7 @@ mod tests {
             let expected = if reverts { b"old" } else { b"new" };
             assert_eq!(content.read(0, 3), expected);
             content.sync();
-            content.lose_power(Survivor::Cache);
+            content.lose_power(Survivor::Cache, "", |_| true);
             assert_eq!(content.read(0, 3), b"old");
         }
     }

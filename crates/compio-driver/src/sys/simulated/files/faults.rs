@@ -4,8 +4,13 @@ use std::{ops::RangeInclusive, time::Duration};
 
 use libc::{EIO, ENOSPC};
 
-use super::{FileSystem, Node, content::Content, content::PAGE};
+use super::{
+    FileSystem, Node,
+    content::{Content, PAGE, SECTOR},
+};
 use crate::sys::simulated::{
+    families::Fault,
+    injector::{FaultStream, Site},
     rng::Rng,
     world::{HostId, World},
 };
@@ -106,7 +111,8 @@ pub struct DiskCounts {
 pub(super) struct Disk {
     pub(super) counts: DiskCounts,
     pub(super) faults: DiskFaults,
-    pub(super) rng: Rng,
+    pub(super) stream: FaultStream,
+    pub(super) site: Site,
 }
 
 impl Default for DiskFaults {
@@ -165,11 +171,12 @@ impl Rng {
 }
 
 impl Disk {
-    pub(super) fn new(rng: Rng) -> Self {
+    pub(super) fn new(stream: FaultStream, site: Site) -> Self {
         Self {
             counts: DiskCounts::default(),
             faults: DiskFaults::default(),
-            rng,
+            stream,
+            site,
         }
     }
 
@@ -177,20 +184,42 @@ impl Disk {
     pub(super) fn before_read(
         &mut self,
         content: &mut Content,
+        path: &str,
         offset: u64,
         max: usize,
     ) -> Result<usize, i32> {
-        let (faults, rng, counts) = (&self.faults, &mut self.rng, &mut self.counts);
+        let (faults, stream, counts) = (&self.faults, &mut self.stream, &mut self.counts);
         counts.reads += 1;
         let possible = content.len().saturating_sub(offset).min(max as u64) as usize;
-        let len = rng.part_of(possible, faults.short_read);
+        let text = |part| format!("read of {part} and not {possible} bytes of {path}");
+        let len = stream.part_of(
+            possible,
+            faults.short_read,
+            Fault::ShortRead,
+            self.site,
+            text,
+        );
         counts.short_reads += u64::from(len < possible);
-        if len > 0 && rng.chance(faults.read_error) {
-            content.spoil(offset + rng.below(len as u64));
+        if len > 0
+            && let Some(draw) = stream.draw(faults.read_error, Fault::ReadError, self.site)
+        {
+            let at = offset + stream.rng.below(len as u64);
+            let text = || format!("bad sector {} of {path}", at / SECTOR);
+            if !content.is_changed(at) && stream.occurs(&draw, text) {
+                content.spoil(at);
+            }
         }
-        if len > 0 && rng.chance(faults.bit_rot) {
-            let at = offset + rng.below(len as u64);
-            counts.flipped_bits += u64::from(content.flip(at, 1 << rng.below(8)));
+        if len > 0
+            && let Some(draw) = stream.draw(faults.bit_rot, Fault::BitRot, self.site)
+        {
+            let (at, bits) = (
+                offset + stream.rng.below(len as u64),
+                1 << stream.rng.below(8),
+            );
+            let text = || format!("flipped bit in byte {at} of {path}");
+            if !content.is_changed(at) && stream.occurs(&draw, text) {
+                counts.flipped_bits += u64::from(content.flip(at, bits));
+            }
         }
         if content.is_bad(offset, len) {
             counts.read_errors += 1;
@@ -203,32 +232,43 @@ impl Disk {
     pub(super) fn before_write(
         &mut self,
         content: &Content,
+        path: &str,
         offset: u64,
         len: usize,
         free: Option<u64>,
     ) -> Result<usize, i32> {
-        let (faults, rng, counts) = (&self.faults, &mut self.rng, &mut self.counts);
-        counts.writes += 1;
-        if rng.chance(faults.write_error) || content.needs_bad(offset, len) {
-            counts.write_errors += 1;
+        self.counts.writes += 1;
+        if self.fails_write(path) || content.needs_bad(offset, len) {
+            self.counts.write_errors += 1;
             return Err(EIO);
         }
         let fitting = free.map_or(len, |free| content.fitting(offset, len, free));
         if fitting == 0 && len > 0 {
-            counts.full += 1;
+            self.counts.full += 1;
             return Err(ENOSPC);
         }
-        let written = rng.part_of(fitting, faults.short_write);
-        counts.short_writes += u64::from(written < len);
+        let (chance, site) = (self.faults.short_write, self.site);
+        let text = |part| format!("write of {part} and not {fitting} bytes to {path}");
+        let written = self
+            .stream
+            .part_of(fitting, chance, Fault::ShortWrite, site, text);
+        self.counts.short_writes += u64::from(written < len);
         Ok(written)
     }
 
+    /// Draws whether a write fails.
+    pub(super) fn fails_write(&mut self, path: &str) -> bool {
+        let (chance, site) = (self.faults.write_error, self.site);
+        let text = || format!("failed write to {path}");
+        self.stream.chance(chance, Fault::WriteError, site, text)
+    }
+
     /// Makes the content durable, or loses its unsynced pages.
-    pub(super) fn sync(&mut self, content: &mut Content) -> Result<(), i32> {
+    pub(super) fn sync(&mut self, content: &mut Content, path: &str) -> Result<(), i32> {
         self.counts.syncs += 1;
-        if self.fails_sync() {
+        if self.fails_sync(path) {
             // File systems differ: the cache has the new content, or the old one again.
-            content.fail_sync(self.rng.coin());
+            content.fail_sync(self.stream.rng.coin());
             return Err(EIO);
         }
         content.sync();
@@ -236,8 +276,10 @@ impl Disk {
     }
 
     /// Draws whether a sync fails.
-    pub(super) fn fails_sync(&mut self) -> bool {
-        let fails = self.rng.chance(self.faults.sync_error);
+    pub(super) fn fails_sync(&mut self, path: &str) -> bool {
+        let (chance, site) = (self.faults.sync_error, self.site);
+        let text = || format!("failed sync of {path}");
+        let fails = self.stream.chance(chance, Fault::SyncError, site, text);
         self.counts.sync_errors += u64::from(fails);
         fails
     }
@@ -247,7 +289,7 @@ impl Disk {
         match self.faults.unsynced {
             Unsynced::Lost => Survivor::Durable,
             Unsynced::Kept => Survivor::Cache,
-            Unsynced::Drawn => match self.rng.below(8) {
+            Unsynced::Drawn => match self.stream.rng.below(8) {
                 0 => Survivor::Durable,
                 1 => Survivor::Cache,
                 _ => Survivor::Mixed,
@@ -257,19 +299,24 @@ impl Disk {
 
     /// The time of an operation. `None` for a disk that takes no time.
     pub(super) fn delay(&mut self) -> Option<Duration> {
-        let mut delay = self.rng.time_in(&self.faults.latency);
-        if self.rng.chance(self.faults.stall_chance) {
-            self.counts.stalls += 1;
-            delay += self.rng.time_in(&self.faults.stall);
+        let stream = &mut self.stream;
+        let mut delay = stream.rng.time_in(&self.faults.latency);
+        if let Some(draw) = stream.draw(self.faults.stall_chance, Fault::DiskStall, self.site) {
+            let stall = stream.rng.time_in(&self.faults.stall);
+            if stream.occurs(&draw, || format!("stall of {stall:?}")) {
+                self.counts.stalls += 1;
+                delay += stall;
+            }
         }
         (!delay.is_zero()).then_some(delay)
     }
 
     /// Settings by the seed. Each family of faults is off with a probability of one half.
     fn draw(&mut self) -> DiskFaults {
+        let rng = &mut self.stream.rng;
         let mut rate = |max: f64| {
-            let fraction = self.rng.fraction();
-            if self.rng.coin() { fraction * max } else { 0.0 }
+            let fraction = rng.fraction();
+            if rng.coin() { fraction * max } else { 0.0 }
         };
         let mut faults = DiskFaults {
             read_error: rate(0.01),
@@ -281,7 +328,7 @@ impl Disk {
             stall_chance: rate(0.02),
             ..DiskFaults::default()
         };
-        if self.rng.coin() {
+        if rng.coin() {
             faults.latency = Duration::from_micros(20)..=Duration::from_millis(10);
         }
         faults

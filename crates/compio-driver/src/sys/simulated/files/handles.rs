@@ -73,12 +73,13 @@ impl FileSystem {
             Node::Socket => return Err(ENXIO),
             Node::File(_) if flags & O_DIRECTORY != 0 => return Err(ENOTDIR),
             Node::File(content) if flags & O_TRUNC != 0 && access != O_RDONLY => {
-                content.set_len(0, &mut self.disk.rng);
+                content.set_len(0, &mut self.disk.stream.rng);
                 inode.modified(time);
             }
             Node::Directory(_) | Node::File(_) => {}
         }
         inode.opens += 1;
+        inode.path = String::from_utf8_lossy(at.path).into_owned();
         self.last_file += 1;
         let handle = Handle {
             ino,
@@ -165,7 +166,7 @@ impl FileSystem {
         if i64::try_from(offset).is_err() {
             return Err(EINVAL);
         }
-        let len = self.disk.before_read(content, offset, max)?;
+        let len = self.disk.before_read(content, &inode.path, offset, max)?;
         let bytes = content.read(offset, len);
         inode.times.accessed = time;
         if at.is_none() {
@@ -200,11 +201,13 @@ impl FileSystem {
         if end.is_none_or(|end| i64::try_from(end).is_err()) {
             return Err(libc::EFBIG);
         }
-        let len = self.disk.before_write(content, offset, bytes.len(), free)?;
+        let len = self
+            .disk
+            .before_write(content, &inode.path, offset, bytes.len(), free)?;
         let bytes = &bytes[..len];
-        content.write(offset, bytes, &mut self.disk.rng);
+        content.write(offset, bytes, &mut self.disk.stream.rng);
         if handle.syncs {
-            self.disk.sync(content)?;
+            self.disk.sync(content, &inode.path)?;
         }
         inode.modified(time);
         if at.is_none() {
@@ -232,10 +235,10 @@ impl FileSystem {
         let Node::File(content) = &mut inode.node else {
             return Err(EINVAL);
         };
-        if self.disk.rng.chance(self.disk.faults.write_error) {
+        if self.disk.fails_write(&inode.path) {
             return Err(libc::EIO);
         }
-        content.set_len(len, &mut self.disk.rng);
+        content.set_len(len, &mut self.disk.stream.rng);
         inode.modified(time);
         Ok(())
     }

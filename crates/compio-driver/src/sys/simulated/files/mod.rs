@@ -23,7 +23,10 @@ use std::{collections::BTreeMap, time::Duration};
 pub use self::faults::{DiskCounts, DiskFaults, Unsynced};
 use self::{content::Content, faults::Disk, handles::Handle, pending::Change};
 pub(super) use self::{handles::DirEntry, slow::Finish, tree::At};
-use super::{descriptors::FileId, rng::Rng};
+use super::{
+    descriptors::FileId,
+    injector::{FaultStream, Site},
+};
 
 /// An inode number.
 pub(super) type Ino = u64;
@@ -56,6 +59,8 @@ struct Inode {
     /// The number of open files.
     opens: u32,
     times: Times,
+    /// The path of its last open, copy or rename, for the texts of faults.
+    path: String,
 }
 
 #[derive(Debug)]
@@ -99,14 +104,14 @@ pub(super) struct Attributes {
 
 impl FileSystem {
     /// An empty root directory and `/tmp`, both durable.
-    pub(super) fn new(time: Duration, rng: Rng) -> Self {
+    pub(super) fn new(time: Duration, stream: FaultStream, site: Site) -> Self {
         let mut files = Self {
             inodes: BTreeMap::new(),
             last_ino: ROOT,
             open: BTreeMap::new(),
             last_file: 0,
             pending: Vec::new(),
-            disk: Disk::new(rng),
+            disk: Disk::new(stream, site),
         };
         let root = Directory {
             parent: ROOT,
@@ -157,10 +162,10 @@ impl FileSystem {
             return Ok(());
         };
         match &mut inode.node {
-            Node::File(content) => self.disk.sync(content),
+            Node::File(content) => self.disk.sync(content, &inode.path),
             Node::Symlink(_) | Node::Socket => Ok(()),
             // The changes stay, so a later sync makes them durable.
-            Node::Directory(_) if self.disk.fails_sync() => Err(libc::EIO),
+            Node::Directory(_) if self.disk.fails_sync(&inode.path) => Err(libc::EIO),
             Node::Directory(_) => {
                 self.sync_dir(ino);
                 Ok(())
@@ -176,10 +181,17 @@ impl FileSystem {
             inode.opens = 0;
         }
         let mut is_lossy = self.keep_survivors(survivor);
-        for inode in self.inodes.values_mut() {
+        for (ino, inode) in &mut self.inodes {
             inode.links = inode.durable_links;
             match &mut inode.node {
-                Node::File(content) => is_lossy |= content.lose_power(survivor),
+                Node::File(content) => {
+                    // The content of a file without a name is lost in any case.
+                    let permits = |text| {
+                        inode.links == 0
+                            || self.disk.stream.permits_loss(self.disk.site, *ino, || text)
+                    };
+                    is_lossy |= content.lose_power(survivor, &inode.path, permits);
+                }
                 Node::Directory(directory) => directory.entries = directory.durable.clone(),
                 Node::Symlink(_) | Node::Socket => {}
             }
@@ -246,6 +258,7 @@ impl Inode {
                 changed: time,
                 created: time,
             },
+            path: String::new(),
         }
     }
 

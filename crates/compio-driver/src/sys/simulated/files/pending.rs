@@ -9,6 +9,7 @@
 use std::mem;
 
 use super::{FileSystem, Ino, Node, faults::Survivor};
+use crate::sys::simulated::injector::listed;
 
 /// The most changes that wait. Beyond it the oldest becomes durable, as by the write-back of a kernel.
 const PENDING_MAX: usize = 256;
@@ -98,15 +99,32 @@ impl FileSystem {
         let fates: Vec<bool> = match survivor {
             Survivor::Durable => vec![false; self.pending.len()],
             Survivor::Cache => vec![true; self.pending.len()],
-            Survivor::Mixed => self.pending.iter().map(|_| self.disk.rng.coin()).collect(),
+            Survivor::Mixed => self
+                .pending
+                .iter()
+                .map(|_| self.disk.stream.rng.coin())
+                .collect(),
         };
         self.persist(|index, _| fates[index]);
+        let disk = &self.disk;
+        let text = || self.text_of_pending();
+        if !self.pending.is_empty() && !disk.stream.permits_loss(disk.site, 0, text) {
+            self.persist(|_, _| true);
+        }
         let dropped = mem::take(&mut self.pending);
         for change in &dropped {
             self.count_pending(change, false);
             self.release_all(change);
         }
         !dropped.is_empty()
+    }
+
+    /// The text of a loss of unsynced names. It has the number 0, which is no inode.
+    fn text_of_pending(&self) -> String {
+        let entries = self.pending.iter().flat_map(|change| &change.entries);
+        let names = entries.map(|entry| String::from_utf8_lossy(&entry.name));
+        let names: Vec<_> = names.collect();
+        format!("loss of unsynced changes of names: {}", listed(&names))
     }
 
     /// Makes these changes durable, with their dependencies.

@@ -40,7 +40,7 @@ impl State {
         };
         // Before its end, a write may be visible or not, as with a real page cache.
         let is_early = matches!(request, Request::Transfer(transfer) if !transfer.is_read())
-            && disk.rng.coin();
+            && disk.stream.rng.coin();
         let answer = is_early
             // SAFETY: passed on from this function.
             .then(|| unsafe { self.attempt(host, request) });

@@ -2,13 +2,23 @@
 
 use std::collections::BTreeSet;
 
-use super::{At, Duration, FileSystem, Rng, Unsynced};
+use super::{At, Duration, FaultStream, FileSystem, Site, Unsynced};
+use crate::sys::simulated::{
+    injector::Injector,
+    rng::{Clock, Rng},
+};
 
 const TIME: Duration = Duration::ZERO;
 
+fn with_seed(seed: u64) -> FileSystem {
+    let rng = Rng::of_name(seed, "disk", &Clock::default());
+    let stream = FaultStream::new(rng, Injector::default());
+    FileSystem::new(TIME, stream, Site::Host(0))
+}
+
 /// An empty file system that loses all unsynced changes.
 fn new() -> FileSystem {
-    let mut files = FileSystem::new(TIME, Rng::of_name(0, "disk"));
+    let mut files = with_seed(0);
     files.disk.faults.unsynced = Unsynced::Lost;
     files
 }
@@ -130,7 +140,7 @@ fn removal_without_a_sync_is_undone() {
 /// The results of losses of power with different seeds.
 fn survivors(change: impl Fn(&mut FileSystem)) -> BTreeSet<Vec<(String, String)>> {
     let result = |seed| {
-        let mut files = FileSystem::new(TIME, Rng::of_name(seed, "disk"));
+        let mut files = with_seed(seed);
         change(&mut files);
         files.lose_unsynced();
         assert_eq!(files.pending.len(), 0);
@@ -195,7 +205,7 @@ fn creations_without_a_sync_are_independent() {
 #[test]
 fn move_into_a_new_directory_never_loses_the_file() {
     for seed in 0..400 {
-        let mut files = FileSystem::new(TIME, Rng::of_name(seed, "disk"));
+        let mut files = with_seed(seed);
         let file = write(&mut files, "/a", "x");
         files.sync(file).unwrap();
         files.sync_dir(super::ROOT);

@@ -6,6 +6,7 @@ use super::{Network, NetworkCounts, NetworkFaults, Packet, Signal};
 use crate::sys::simulated::{
     events::Event,
     families::Fault,
+    injector::Site,
     trace::Mark,
     world::{HostId, State, World},
 };
@@ -70,6 +71,10 @@ impl Route {
         self.from == self.to
     }
 
+    fn site(self) -> Site {
+        Site::Link(self.from, self.to)
+    }
+
     pub(super) fn reversed(self) -> Self {
         Self {
             from: self.to,
@@ -130,20 +135,26 @@ impl Network {
             return Some(self.draw_latency());
         }
         let faults = self.links.faults(route).clone();
-        let rng = &mut self.fault_rng;
+        let (stream, site) = (&mut self.fault_stream, route.site());
         let counts = &mut self.links.counts;
         let range = faults.latency.as_ref().unwrap_or(&self.latency);
         let mut time = self.rng.time_in(range);
-        if rng.chance(faults.slow) {
-            counts.slow += 1;
-            time += rng.time_in(&faults.slow_by);
+        if let Some(draw) = stream.draw(faults.slow, Fault::SlowPacket, site) {
+            let by = stream.rng.time_in(&faults.slow_by);
+            if stream.occurs(&draw, || format!("delay by {by:?} of a packet")) {
+                counts.slow += 1;
+                time += by;
+            }
         }
-        if is_datagram && rng.chance(faults.reorder) {
-            counts.reordered += 1;
-            time += rng.time_in(&faults.reorder_by);
+        if is_datagram && let Some(draw) = stream.draw(faults.reorder, Fault::Reorder, site) {
+            let by = stream.rng.time_in(&faults.reorder_by);
+            if stream.occurs(&draw, || format!("reordering by {by:?} of a datagram")) {
+                counts.reordered += 1;
+                time += by;
+            }
         }
-        let clogs = rng.chance(faults.clog);
-        if faults.bandwidth.is_none() && !clogs && !self.links.all.contains_key(&route) {
+        let clogs = stream.draw(faults.clog, Fault::Clog, site);
+        if faults.bandwidth.is_none() && clogs.is_none() && !self.links.all.contains_key(&route) {
             return Some(time);
         }
         let link = self.links.all.entry(route).or_default();
@@ -157,10 +168,13 @@ impl Network {
             link.free_at = begin + time_of(len + HEADERS, bandwidth);
             leaves = leaves.max(link.free_at);
         }
-        if clogs {
-            counts.clogs += 1;
-            link.clogged_until = leaves + rng.time_in(&faults.clog_for);
-            leaves = link.clogged_until;
+        if let Some(draw) = clogs {
+            let clog = stream.rng.time_in(&faults.clog_for);
+            if stream.occurs(&draw, || format!("clog for {clog:?}")) {
+                counts.clogs += 1;
+                link.clogged_until = leaves + clog;
+                leaves = link.clogged_until;
+            }
         }
         Some(leaves - now + time)
     }
@@ -183,7 +197,9 @@ impl Network {
             return false;
         }
         let fragments = len.div_ceil(mtu).max(1);
-        let is_lost = (0..fragments).any(|_| self.fault_rng.chance(loss));
+        let (stream, site) = (&mut self.fault_stream, route.site());
+        let is_lost =
+            (0..fragments).any(|_| stream.chance(loss, Fault::Loss, site, || "loss of a packet"));
         self.links.counts.lost += u64::from(is_lost);
         is_lost
     }
@@ -194,7 +210,8 @@ impl Network {
             return false;
         }
         let chance = self.links.faults(route).reset;
-        let resets = self.fault_rng.chance(chance);
+        let (stream, site) = (&mut self.fault_stream, route.site());
+        let resets = stream.chance(chance, Fault::Reset, site, || "reset of a connection");
         self.links.counts.resets += u64::from(resets);
         resets
     }
@@ -204,7 +221,9 @@ impl Network {
             return false;
         }
         let chance = self.links.faults(route).duplicate;
-        let duplicates = self.fault_rng.chance(chance);
+        let (stream, site) = (&mut self.fault_stream, route.site());
+        let text = || "duplicate of a datagram";
+        let duplicates = stream.chance(chance, Fault::Duplicate, site, text);
         self.links.counts.duplicated += u64::from(duplicates);
         duplicates
     }
@@ -330,6 +349,7 @@ impl State {
             LinkState::Open | LinkState::Partitioned => std::mem::take(&mut link.held),
         };
         if new == LinkState::Open {
+            self.injector.end(route.from, route.to);
             self.network.links.forget(route, self.now);
             for packet in held {
                 self.events.add(self.now, Event::Network(packet));
@@ -441,7 +461,7 @@ impl World {
 
     /// Settings by the seed. Each family of faults is off with a probability of one half.
     pub fn draw_network_faults(&self) -> NetworkFaults {
-        NetworkFaults::draw(&mut self.state().network.fault_rng)
+        NetworkFaults::draw(&mut self.state().network.fault_stream.rng)
     }
 
     /// Opens all links, and removes all faults.

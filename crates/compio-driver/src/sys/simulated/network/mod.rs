@@ -42,6 +42,7 @@ use self::{
 };
 use super::{
     descriptors::SocketId,
+    injector::FaultStream,
     rng::Rng,
     table::Table,
     trace::Mark,
@@ -131,7 +132,7 @@ pub(super) struct Datagram {
 pub(super) struct Network {
     rng: Rng,
     /// The stream of the faults: they change no draw of latencies.
-    fault_rng: Rng,
+    fault_stream: FaultStream,
     latency: RangeInclusive<Duration>,
     links: Links,
     /// The sides of connections that repeat packets.
@@ -152,10 +153,14 @@ pub(super) enum Protocol {
 }
 
 impl Network {
-    pub(super) fn new(rng: Rng, fault_rng: Rng, latency: RangeInclusive<Duration>) -> Self {
+    pub(super) fn new(
+        rng: Rng,
+        fault_stream: FaultStream,
+        latency: RangeInclusive<Duration>,
+    ) -> Self {
         Self {
             rng,
-            fault_rng,
+            fault_stream,
             latency,
             links: Links::default(),
             senders: BTreeMap::new(),
