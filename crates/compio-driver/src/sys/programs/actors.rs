@@ -39,9 +39,9 @@ pub(super) fn any(harness: &Rc<Harness>, tokens: &[CancelToken]) -> (Vec<usize>,
         2..=3 => (vec![shared.0], Box::pin(me.receive(shared))),
         4 => (vec![shared.0], Box::pin(me.send(shared))),
         5 => (vec![], Box::pin(me.read_file())),
-        6 => with(own(), |own| Box::pin(me.receive_all(own))),
-        7 => with(own(), |own| Box::pin(me.send_all(own))),
-        8..=9 => with(own(), |own| Box::pin(me.stream(own))),
+        6 => on_own(own(), |own| Box::pin(me.receive_all(own))),
+        7 => on_own(own(), |own| Box::pin(me.send_all(own))),
+        8..=9 => on_own(own(), |own| Box::pin(me.stream(own))),
         10 => (vec![], Box::pin(me.accept())),
         11 => (vec![], Box::pin(me.accept_kept())),
         12 => (vec![], Box::pin(me.accept_stream())),
@@ -49,12 +49,12 @@ pub(super) fn any(harness: &Rc<Harness>, tokens: &[CancelToken]) -> (Vec<usize>,
         14 => (vec![], Box::pin(me.wait_for(own().1))),
         15 => (vec![], Box::pin(me.open())),
         16 => (vec![], Box::pin(me.connect())),
-        _ => with(own(), |own| Box::pin(me.close(own))),
+        _ => on_own(own(), |own| Box::pin(me.close(own))),
     }
 }
 
 /// An actor with a stream of its own.
-fn with(
+fn on_own(
     own: (usize, SharedFd),
     actor: impl FnOnce((usize, SharedFd)) -> Actor,
 ) -> (Vec<usize>, Actor) {
@@ -290,11 +290,7 @@ impl Occupant {
 
     async fn send_uncopied(self, (thing, fd): (usize, SharedFd)) {
         let (driver, first) = (&self.harness.driver, self.harness.words(0));
-        let ways = if self.harness.kernel.ignores_addresses() {
-            3
-        } else {
-            2
-        };
+        let ways = 2 + usize::from(self.harness.kernel.ignores_addresses());
         match self.harness.roll(ways) {
             0 => {
                 let rest = self.harness.words(first.bytes().len());

@@ -77,7 +77,7 @@ pub(super) struct Harness {
     /// Streams that several actors share.
     pub(super) streams: Vec<(usize, SharedFd)>,
     pub(super) file: (usize, SharedFd),
-    /// Accepted connections, which should be open.
+    /// Descriptors that actors have got, which should be open.
     pub(super) held: RefCell<Vec<SharedFd>>,
     pub(super) held_buffers: RefCell<Vec<PooledBuffer>>,
     /// The number of bytes of each object that actors have reported as sent.

@@ -6,7 +6,6 @@ use std::{
     io::{self, IoSliceMut},
     iter,
     net::{Ipv4Addr, Shutdown, SocketAddr},
-    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
     ptr,
     rc::Rc,
     time::Duration,
@@ -218,6 +217,10 @@ impl TestKernel for SimulatedHost {
     /// time.
     fn turn(&self, driver: &Driver) -> io::Result<()> {
         self.use_requests();
+        driver.set_outer_waker(Some(self.world.waker(self.host)));
+        if !driver.prepare_to_sleep() {
+            self.world.make_ready(self.host);
+        }
         if self.is_calm.get() {
             while self.world.take_ready().is_none() {
                 if self.world.advance(Duration::MAX) == Advanced::Nothing {
@@ -233,12 +236,7 @@ impl TestKernel for SimulatedHost {
                 return Ok(());
             }
         }
-        let turned = catch_unwind(AssertUnwindSafe(|| driver.turn(Some(Duration::ZERO))));
-        driver.set_outer_waker(Some(self.world.waker(self.host)));
-        if !driver.prepare_to_sleep() {
-            self.world.make_ready(self.host);
-        }
-        turned.unwrap_or_else(|panic| resume_unwind(panic))
+        driver.turn(Some(Duration::ZERO))
     }
 
     fn stream(&self) -> (usize, SharedFd) {
