@@ -82,7 +82,9 @@ fn time_limit_is_set_by_the_function_that_builds() {
     let error = sim::run_seeds(0..20, |simulation| {
         let seconds = 60 - simulation.seed();
         simulation.set_time_limit(Duration::from_secs(seconds));
-        simulation.client("client", sleep(Duration::from_millis(49_500)));
+        simulation.client("client", async {
+            sleep(Duration::from_millis(49_500)).await
+        });
     });
     let error = error.unwrap_err();
     assert!(matches!(error.kind(), ErrorKind::TimeLimit), "{error}");
