@@ -164,7 +164,8 @@ pub use compio_driver::os::simulated::{
 ///             }
 ///             assert_eq!(start.elapsed(), Duration::from_secs(6));
 ///         });
-///     })
+///     })?;
+///     Ok(())
 /// }
 /// ```
 ///
