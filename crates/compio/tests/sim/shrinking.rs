@@ -436,7 +436,7 @@ fn environment_variables_reduce_and_repeat_a_failure() {
             "--ignored",
             "--nocapture",
         ]);
-        for name in ["SEED", "FAULTS", "SHRINK"] {
+        for name in ["SEED", "FAULTS", "SHRINK", "HASHES"] {
             child.env_remove(format!("COMPIO_SIM_{name}"));
         }
         child.envs(variables.iter().copied());
