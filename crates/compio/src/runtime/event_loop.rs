@@ -171,6 +171,7 @@ impl Inner {
     /// As [`poll_with`](Self::poll_with), for a host of a simulation. Its time stands still meanwhile, so completions come first,
     /// and one pass over the tasks is enough.
     #[cfg(feature = "sim")]
+    #[allow(dead_code, reason = "its caller, the module `sim`, is on Linux only")]
     pub(crate) fn poll_simulated(self: &Rc<Self>, waker: &Waker) -> io::Result<Option<Duration>> {
         // There is none yet, or a notification has taken it.
         if !self.is_embedded.get() || self.driver.is_notified() {
