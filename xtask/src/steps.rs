@@ -66,11 +66,13 @@ pub(crate) fn test(run: &mut Run) -> Outcome {
     if first.is_empty() && cfg!(target_os = "linux") {
         return Err("no simulation has printed its hash".into());
     }
-    let mut pairs = first.iter().zip(&second);
-    match pairs.find(|(first, second)| first != second) {
-        Some((first, second)) => Err(format!("two processes differ:\n{first}\n{second}")),
-        None => Ok(()),
-    }
+    let len = first.len().max(second.len());
+    let Some(place) = (0..len).find(|&place| first.get(place) != second.get(place)) else {
+        return Ok(());
+    };
+    let line = |lines: &[String]| lines.get(place).map_or("no line", |line| line).to_owned();
+    let (first, second) = (line(&first), line(&second));
+    Err(format!("two processes differ:\n{first}\n{second}"))
 }
 
 /// The hashes of all simulations, in the order of the tests. Tests with `escape` in their names have chance that no seed determines.

@@ -104,7 +104,7 @@ where
 {
     let mut run = || in_thread(|| built(Simulation::builder().seed(seed), build, goals)?.run());
     let report = run()?;
-    if !runs_twice() || run().is_ok_and(|again| again == report) {
+    if !is_set(TWICE) || run().is_ok_and(|again| again == report) {
         return Ok(report);
     }
     let course = || in_thread(|| course(seed, build));
@@ -112,11 +112,7 @@ where
     Err(Error::new(seed, None, report.elapsed, kind))
 }
 
-fn runs_twice() -> bool {
-    is_set(TWICE)
-}
-
-fn is_set(variable: &str) -> bool {
+pub(super) fn is_set(variable: &str) -> bool {
     env::var_os(variable).is_some_and(|value| value == "1")
 }
 

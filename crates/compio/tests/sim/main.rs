@@ -45,6 +45,18 @@ use compio::{
     sim::{Report, Simulation},
     task,
 };
+use compio_testkit::process::this_test;
+
+/// Runs a test in a process of its own, with these variables of the simulation only. Returns whether it passed, and its output.
+fn run_child(test: &str, variables: &[(&str, &str)]) -> (bool, String) {
+    let mut child = this_test(test);
+    for name in ["SEED", "TWICE", "FAULTS", "SHRINK", "HASHES"] {
+        child.env_remove(format!("COMPIO_SIM_{name}"));
+    }
+    let output = child.envs(variables.iter().copied()).output().unwrap();
+    let [out, error] = [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap());
+    (output.status.success(), out + &error)
+}
 
 /// Runs a program with one host and one client, and panics with the error of the run.
 #[track_caller]

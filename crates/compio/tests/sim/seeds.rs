@@ -17,9 +17,8 @@ use compio::{
     sim::{self, ErrorKind, Simulation},
     time::sleep,
 };
-use compio_testkit::process::this_test;
 
-use super::Log;
+use super::{Log, run_child};
 
 #[compio::test(sim, seeds = 5)]
 fn function_adds_hosts_and_clients(simulation: &mut Simulation) {
@@ -159,21 +158,11 @@ fn child_fails_with_seed_3(simulation: &mut Simulation) {
 }
 
 /// Runs a test in a child process, with this environment variable. Returns whether it has passed, and its output.
-fn run_child(test: &str, name: &str, value: &str) -> (bool, String) {
-    let mut child = this_test(test);
-    child.env_remove("COMPIO_SIM_SEED");
-    child.env_remove("COMPIO_SIM_TWICE");
-    child.env(name, value);
-    let output = child.output().unwrap();
-    let [out, error] = [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap());
-    (output.status.success(), out + &error)
-}
-
 #[test]
 fn message_of_a_failure_has_the_command_that_repeats_it() {
     let test = "seeds::child_fails_with_seed_3";
-    let run = |seed| run_child(test, "COMPIO_SIM_SEED", seed);
-    let (is_success, text) = run_child(test, "COMPIO_SIM_TWICE", "0");
+    let run = |seed| run_child(test, &[("COMPIO_SIM_SEED", seed)]);
+    let (is_success, text) = run_child(test, &[]);
     assert!(!is_success, "{text}");
     let command = "COMPIO_SIM_SEED=3 cargo test seeds::child_fails_with_seed_3\n";
     assert!(text.contains(command), "{text}");
@@ -225,7 +214,8 @@ async fn child_fails_by_chance() -> io::Result<()> {
 
 #[test]
 fn course_that_no_seed_determines_is_found_by_two_runs() {
-    let run = |test: &str, twice| run_child(&format!("seeds::{test}"), "COMPIO_SIM_TWICE", twice);
+    let run =
+        |test: &str, twice| run_child(&format!("seeds::{test}"), &[("COMPIO_SIM_TWICE", twice)]);
     let message = |test| {
         let (is_success, text) = run(test, "0");
         assert!(is_success, "{text}");

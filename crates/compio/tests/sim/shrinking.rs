@@ -1,6 +1,6 @@
 //! Reductions of failures to the faults that matter.
 
-use std::{cell::Cell, env, future::pending, io, process::Command, rc::Rc, time::Duration};
+use std::{cell::Cell, future::pending, io, rc::Rc, time::Duration};
 
 use compio::{
     fs::{self, File},
@@ -10,7 +10,7 @@ use compio::{
     time::{self, sleep},
 };
 
-use super::echo;
+use super::{echo, run_child};
 
 const MILLI: Duration = Duration::from_millis(1);
 
@@ -428,23 +428,7 @@ fn child_loses_a_number(simulation: &mut Simulation) {
 
 #[test]
 fn environment_variables_reduce_and_repeat_a_failure() {
-    let run = |variables: &[(&str, &str)]| {
-        let mut child = Command::new(env::current_exe().unwrap());
-        child.args([
-            "--exact",
-            "shrinking::child_loses_a_number",
-            "--ignored",
-            "--nocapture",
-        ]);
-        for name in ["SEED", "FAULTS", "SHRINK", "HASHES"] {
-            child.env_remove(format!("COMPIO_SIM_{name}"));
-        }
-        child.envs(variables.iter().copied());
-        let output = child.output().unwrap();
-        let [out, error] =
-            [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap());
-        (output.status.success(), out + &error)
-    };
+    let run = |variables: &[_]| run_child("shrinking::child_loses_a_number", variables);
     let value_of = |text: &str, name: &str| {
         let value = text.split(&format!("{name}=")).nth(1);
         let value = value.unwrap_or_else(|| panic!("{text}"));

@@ -64,6 +64,11 @@ pub(super) struct Waiter {
 }
 
 impl InFlight {
+    /// Whether it has no result.
+    fn waits(&self) -> bool {
+        !matches!(self.stage, Stage::Done(..))
+    }
+
     pub(super) fn is_cancelled(&self) -> bool {
         matches!(self.stage, Stage::Cancelled)
     }
@@ -126,8 +131,7 @@ impl Drivers {
 
     /// The request, if it has no result.
     pub(super) fn request(&self, waiter: Waiter) -> Option<&Request> {
-        let found = self.find(waiter);
-        let waiting = found.filter(|found| !matches!(found.stage, Stage::Done(..)));
+        let waiting = self.find(waiter).filter(|found| found.waits());
         waiting.map(|found| &found.request)
     }
 
@@ -138,16 +142,14 @@ impl Drivers {
 
     /// The request, if it has no result.
     pub(super) fn find_waiting(&mut self, waiter: Waiter) -> Option<&mut InFlight> {
-        let found = self.find_mut(waiter);
-        found.filter(|found| !matches!(found.stage, Stage::Done(..)))
+        self.find_mut(waiter).filter(|found| found.waits())
     }
 
     /// All requests that wait.
     #[cfg(test)]
     pub(super) fn requests(&self) -> impl Iterator<Item = Request> {
         let in_flight = self.all.iter().flat_map(|driver| &driver.in_flight);
-        let in_flight = in_flight.flatten();
-        let waiting = in_flight.filter(|found| !matches!(found.stage, Stage::Done(..)));
+        let waiting = in_flight.flatten().filter(|found| found.waits());
         waiting.map(|found| found.request)
     }
 

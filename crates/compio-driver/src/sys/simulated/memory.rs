@@ -56,17 +56,20 @@ pub(super) unsafe fn control_of<'a>(message: *mut Message) -> &'a [u8] {
     unsafe { slice::from_raw_parts(header.msg_control.cast(), header.msg_controllen as _) }
 }
 
-/// Writes the results of a receive: the sender, the ancillary data that fits, the flags.
+/// Writes the results of a receive, if it has a message: the sender, the ancillary data that fits, the flags.
 ///
 /// # Safety
 ///
-/// The message is valid, and no other code uses it.
+/// The message is null; or it is valid, and no other code uses it.
 pub(super) unsafe fn finish_message(
     message: *mut Message,
     from: Option<SockAddr>,
     control: &[AncillaryData<'_>],
     flags: i32,
 ) {
+    if message.is_null() {
+        return;
+    }
     // SAFETY: by this function's contract.
     let header = unsafe { &mut *Message::as_msghdr(message) };
     header.msg_flags = flags;
@@ -103,7 +106,7 @@ pub(super) unsafe fn finish_message(
 ///
 /// # Safety
 ///
-/// As for [`Parts::write`]; the message is null, or as for [`finish_message`].
+/// As for [`Parts::write`] and [`finish_message`].
 pub(super) unsafe fn write_datagram(
     bytes: &[u8],
     from: Option<SockAddr>,
@@ -114,12 +117,9 @@ pub(super) unsafe fn write_datagram(
 ) -> u32 {
     // SAFETY: by this function's contract.
     let written = unsafe { parts.write(0, bytes) };
-    if !message.is_null() {
-        let is_cut = written < bytes.len();
-        let flags = if is_cut { MSG_TRUNC } else { 0 };
-        // SAFETY: likewise.
-        unsafe { finish_message(message, from, control, flags) };
-    }
+    let is_cut = written < bytes.len();
+    // SAFETY: likewise.
+    unsafe { finish_message(message, from, control, if is_cut { MSG_TRUNC } else { 0 }) };
     let returns_all = flags & MSG_TRUNC != 0;
     let len = if returns_all { bytes.len() } else { written };
     len as u32

@@ -16,6 +16,13 @@ pub(super) enum Queue {
     Other,
 }
 
+impl Queue {
+    /// The list of a receive.
+    pub(super) fn of_receive(peeks: bool) -> Self {
+        if peeks { Self::Other } else { Self::Read }
+    }
+}
+
 impl State {
     fn waiters(&self, id: SocketId) -> Option<&Waiters> {
         match self.network.sockets.get(id) {

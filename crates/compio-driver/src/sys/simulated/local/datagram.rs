@@ -231,8 +231,7 @@ impl State {
                 Ok((datagram.from, datagram.bytes))
             }
             None if is_read_shut => Ok((None, Vec::new())),
-            None if peeks => Err(Outcome::Wait(id, Queue::Other)),
-            None => Err(Outcome::Wait(id, Queue::Read)),
+            None => Err(Outcome::Wait(id, Queue::of_receive(peeks))),
         }
     }
 }

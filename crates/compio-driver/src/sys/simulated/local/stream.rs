@@ -222,8 +222,7 @@ impl State {
             return Err(code).into();
         }
         if room > 0 && !endpoint.is_read_shut && (is_empty || wants_more) {
-            let queue = if peeks { Queue::Other } else { Queue::Read };
-            return Outcome::Wait(id, queue);
+            return Outcome::Wait(id, Queue::of_receive(peeks));
         }
         let (first, second) = stream.received.as_slices();
         // SAFETY: passed on from this function.
@@ -233,10 +232,8 @@ impl State {
             let peer = stream.peer;
             self.wake_local(peer);
         }
-        if !message.is_null() {
-            // SAFETY: likewise.
-            unsafe { finish_message(message, None, &[], 0) };
-        }
+        // SAFETY: likewise.
+        unsafe { finish_message(message, None, &[], 0) };
         Ok(len as u32).into()
     }
 

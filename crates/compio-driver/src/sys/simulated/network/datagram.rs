@@ -159,8 +159,7 @@ impl State {
             datagrams.queue.pop_front()
         };
         let Some(datagram) = first else {
-            let queue = if peeks { Queue::Other } else { Queue::Read };
-            return Err(Outcome::Wait(id, queue));
+            return Err(Outcome::Wait(id, Queue::of_receive(peeks)));
         };
         if !peeks {
             datagrams.bytes -= datagram.bytes.len();

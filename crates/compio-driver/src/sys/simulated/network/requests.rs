@@ -283,8 +283,7 @@ impl State {
                 return Err(code).into();
             }
             if room > 0 && !is_over {
-                let queue = if peeks { Queue::Other } else { Queue::Read };
-                return Outcome::Wait(id, queue);
+                return Outcome::Wait(id, Queue::of_receive(peeks));
             }
             0
         } else {
@@ -308,10 +307,8 @@ impl State {
             }
             self.announce_room(id, len);
         }
-        if !message.is_null() {
-            // SAFETY: passed on from this function.
-            unsafe { finish_message(message, None, &[], 0) };
-        }
+        // SAFETY: passed on from this function.
+        unsafe { finish_message(message, None, &[], 0) };
         Ok(len as u32).into()
     }
 
