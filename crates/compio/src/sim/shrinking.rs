@@ -20,7 +20,7 @@ use super::{
 };
 
 /// The most seeds after the first one that fails.
-const SEEDS_MAX: usize = 200;
+const SEEDS_MAX: usize = 2000;
 
 /// The most runs of a search.
 const RUNS_MAX: usize = 200;
@@ -77,7 +77,7 @@ const MORE_TIME: Duration = Duration::from_secs(60);
 ///
 /// # The faults
 ///
-/// Faults are those that links, disks and completions have by chance, unsynced changes that are lost with the power, and
+/// Faults are the chance faults of links, disks and completions, unsynced changes that are lost with the power, and
 /// the calls [`crash`](super::crash), [`power_loss`](super::power_loss), [`partition`](super::partition), [`hold`](super::hold), and
 /// [`restart`](super::restart) of a program that runs. A suppressed fault has no effect. A restart of a program that does not run is no
 /// fault, nor is a [`repair`](super::repair) or a [`release`](super::release). Settings stay: chances, latencies, bandwidths, capacities, clocks.
@@ -87,7 +87,7 @@ const MORE_TIME: Duration = Duration::from_secs(60);
 ///
 /// # The search
 ///
-/// Of the first seed that fails, and of 200 further ones that fail in the same way, it takes the one with the fewest faults.
+/// Of the first seed that fails, and of 2,000 further ones that fail in the same way, it takes the one with the fewest faults.
 /// It suppresses all faults, then each family, then smaller and smaller parts, then each single fault. After 200 runs it ends,
 /// and the message of the error says so. Otherwise no single fault of the result can be suppressed. A run that does not fail ends
 /// after twice the virtual time of the failure and a minute.

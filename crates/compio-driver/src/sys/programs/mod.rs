@@ -76,7 +76,7 @@ pub(super) trait TestKernel {
     /// Ends the arrival of connections at a listener.
     fn end_connections(&self, listener: usize);
 
-    /// The number of connections that accepts have taken from a listener, and of those that they can take.
+    /// The number of connections that accepts have taken from a listener, and of connections that they can take.
     fn accepted(&self, listener: usize) -> usize;
 
     /// Allows the loss of bytes of a stream.

@@ -463,7 +463,7 @@ mod tests {
         world
     }
 
-    /// Draws losses at these seconds. Returns the keys of those that occurred.
+    /// Draws losses at these seconds. Returns the keys of the faults that occurred.
     fn draw(world: &World, seconds: &[u64]) -> Vec<String> {
         let injector = world.state().injector.clone();
         let now = Rc::clone(&injector.now);

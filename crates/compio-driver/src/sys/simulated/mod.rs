@@ -3,7 +3,7 @@
 //! | file | content |
 //! |---|---|
 //! | `world.rs` | the hosts, their clock, the order of all events |
-//! | `clocks.rs` | the clocks of a host, which may differ from that of the world |
+//! | `clocks.rs` | the clocks of a host, which may differ from the clock of the world |
 //! | `events.rs`, `ready.rs` | the queue of events; the hosts with work |
 //! | `completions.rs` | the faults of completions |
 //! | `drivers.rs`, `backend.rs`, `requests.rs` | requests in flight; the backend of a driver; the dispatch of requests |
@@ -11,7 +11,7 @@
 //! | `descriptors.rs`, `table.rs`, `memory.rs` | numbers of descriptors; objects by number; the memory of requests |
 //! | `network/`, `local/`, `files/` | sockets of the network; Unix sockets and pipes; the file system of a host |
 //! | `waiters.rs` | requests that wait for a socket |
-//! | `families.rs`, `injector.rs` | the families of faults, with their counts; the faults that have occurred, and those that may |
+//! | `families.rs`, `injector.rs` | the families of faults, with their counts; the faults that have occurred, and the only ones that may occur |
 //! | `symbols.rs` | functions of the C library that a test binary defines |
 //! | `rng.rs`, `trace.rs`, `narration.rs` | random streams; the hash over a run; its text |
 //!

@@ -439,7 +439,7 @@ impl Stream {
         }
     }
 
-    /// Checks that the claimed bytes are those that the peer has sent.
+    /// Checks that the claimed bytes equal the bytes of the peer.
     fn check_claims(&self) {
         let sent: [_; 256] = array::from_fn(|byte| (self.filled + 255 - byte) / 256);
         let mut claims = self.claimed.iter().zip(sent);
