@@ -265,7 +265,7 @@ unsafe fn attempt_net(net: &Net) -> Outcome {
             fd, choice, flags, ..
         } => {
             // SAFETY: passed on from this function; nothing was chosen, or it was put back.
-            return unsafe { receive_pooled(*fd, *choice, *flags) };
+            return unsafe { receive_pooled(*fd, *choice, *flags | libc::MSG_DONTWAIT) };
         }
         Net::AcceptMulti { .. }
         | Net::RecvMulti { .. }
@@ -286,11 +286,7 @@ unsafe fn receive_pooled(fd: RawFd, choice: *mut BufferPick, flags: i32) -> Outc
     let Some(span) = (unsafe { BufferPick::pick(choice) }) else {
         return Outcome::Answered(Err(libc::ENOBUFS));
     };
-    let receive = Net::Recv {
-        fd,
-        span,
-        flags: flags | libc::MSG_DONTWAIT,
-    };
+    let receive = Net::Recv { fd, span, flags };
     // SAFETY: the buffer is in no other use.
     let answer = unsafe { call(&Request::Net(receive)) };
     if !matches!(answer, Ok(1..)) {
@@ -298,6 +294,23 @@ unsafe fn receive_pooled(fd: RawFd, choice: *mut BufferPick, flags: i32) -> Outc
         unsafe { BufferPick::unpick(choice) };
     }
     unless(libc::EAGAIN, answer)
+}
+
+/// Receives from an empty socket that receives no more: a call that may wait returns 0 at once.
+///
+/// # Safety
+///
+/// As [`call`].
+pub(super) unsafe fn receive_nothing(request: &Request) -> Outcome {
+    let Request::Net(Net::RecvPooled {
+        fd, choice, flags, ..
+    }) = *request
+    else {
+        // SAFETY: passed on from this function.
+        return unless(libc::EAGAIN, unsafe { call(request) });
+    };
+    // SAFETY: likewise; nothing was chosen, or it was put back.
+    unsafe { receive_pooled(fd, choice, flags) }
 }
 
 /// Begins a connect without blocking. The socket keeps its mode.

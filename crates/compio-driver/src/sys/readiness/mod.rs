@@ -23,7 +23,9 @@ use std::{
 };
 
 use self::{
-    attempt::{Outcome, Plan, attempt, for_thread, plan, resume, splice_waits_for},
+    attempt::{
+        Outcome, Plan, attempt, for_thread, plan, receive_nothing, resume, splice_waits_for,
+    },
     queues::{Direction, Queues, waits_for_exception},
 };
 use super::{
@@ -36,7 +38,7 @@ use crate::{
     request::{Net, RawResult, Request},
     sys::{
         platform::{self, kinds::is_fifo},
-        unix::{generation_of, is_writable},
+        unix::{BESIDE_THE_BYTES, generation_of, is_writable, ready_now},
     },
 };
 
@@ -135,7 +137,7 @@ impl Backend for Readiness {
                     return Submitted::Ready(Err(libc::EOPNOTSUPP));
                 }
                 // SAFETY: likewise.
-                Outcome::NotNow => match unsafe { try_again(fd, &request) } {
+                Outcome::NotNow => match unsafe { self.try_again(fd, &request) } {
                     SecondTry::Answered(answer) => return self.answer(key, answer),
                     SecondTry::Event => {}
                     SecondTry::NoEvent => {
@@ -311,7 +313,7 @@ impl Readiness {
                         continue;
                     }
                     // SAFETY: likewise.
-                    match unsafe { try_again(fd, &request) } {
+                    match unsafe { self.try_again(fd, &request) } {
                         SecondTry::Answered(answer) => self.answered.push_back((key, answer)),
                         SecondTry::Event => return,
                         SecondTry::NoEvent => self.retries.push(key, request),
@@ -333,6 +335,30 @@ impl Readiness {
                 self.answered.push_back((key, answer));
             }
         }
+    }
+
+    /// Tries a request again after EAGAIN, if the state of its socket does not explain it.
+    ///
+    /// # Safety
+    ///
+    /// As [`attempt()`].
+    unsafe fn try_again(&self, fd: RawFd, request: &Request) -> SecondTry {
+        let Request::Net(net) = request else {
+            return SecondTry::Event;
+        };
+        if let Net::Send { .. } | Net::SendMsg { .. } = net {
+            // SAFETY: passed on from this function.
+            return unsafe { send_again(fd, request) };
+        }
+        if let Net::Recv { flags, .. } | Net::RecvMsg { flags, .. } | Net::RecvPooled { flags, .. } =
+            net
+            && flags & BESIDE_THE_BYTES == 0
+            && self.queues.may_hide(fd)
+        {
+            // SAFETY: likewise.
+            return unsafe { receive_again(fd, request) };
+        }
+        SecondTry::Event
     }
 
     /// Moves a splice to the queue of its other end, if it has to wait for that end now.
@@ -412,11 +438,12 @@ impl Readiness {
     }
 }
 
-/// The outcome of another try of a send whose socket seemed to be full.
+/// The outcome of another try of a send whose socket seemed to be full, or of a receive whose socket
+/// seemed to be empty.
 enum SecondTry {
-    /// The result: the socket has room by now.
+    /// The result: the socket has room by now, or it receives no more.
     Answered(RawResult),
-    /// An event reports new room.
+    /// An event reports a change.
     Event,
     /// No event reports new room. Example: a datagram of a Unix socket that is not connected to the
     /// receiver, whose queue is full. Then the socket is writable (`unix_dgram_poll` of Linux). Netlink
@@ -430,18 +457,33 @@ enum SecondTry {
 ///
 /// As [`attempt()`].
 #[cold]
-unsafe fn try_again(fd: RawFd, request: &Request) -> SecondTry {
-    let is_send = matches!(
-        request,
-        Request::Net(Net::Send { .. } | Net::SendMsg { .. })
-    );
-    if !is_send || !is_writable(fd) {
+unsafe fn send_again(fd: RawFd, request: &Request) -> SecondTry {
+    if !is_writable(fd) {
         return SecondTry::Event;
     }
     // SAFETY: passed on from this function.
     match unsafe { attempt(request) } {
         Outcome::Answered(answer) => SecondTry::Answered(answer),
         Outcome::NotNow | Outcome::Pool => SecondTry::NoEvent,
+    }
+}
+
+/// Tries a receive again after EAGAIN, if its socket receives no more.
+///
+/// # Safety
+///
+/// As [`attempt()`].
+#[cold]
+unsafe fn receive_again(fd: RawFd, request: &Request) -> SecondTry {
+    let events = platform::RECEIVES_NO_MORE;
+    if !matches!(ready_now(fd, events), Ok(bits) if bits & events != 0) {
+        return SecondTry::Event;
+    }
+    // SAFETY: passed on from this function.
+    match unsafe { receive_nothing(request) } {
+        Outcome::Answered(answer) => SecondTry::Answered(answer),
+        // The socket is in the mode that does not wait: it has no end of its datagrams.
+        Outcome::NotNow | Outcome::Pool => SecondTry::Event,
     }
 }
 

@@ -250,6 +250,12 @@ impl Queues {
         self.files[event.fd as usize].may_hide |= event.may_hide;
     }
 
+    /// Whether an event has reported a state that may end receives: see [`ReadyEvent::may_hide`].
+    pub(super) fn may_hide(&self, fd: RawFd) -> bool {
+        let watch = self.files.get(fd as usize);
+        watch.is_some_and(|watch| watch.may_hide)
+    }
+
     /// The registration that is missing. None if there is none, or if no request waits.
     pub(super) fn arming(&self, fd: RawFd) -> Option<Arming> {
         let watch = self.files.get(fd as usize)?;

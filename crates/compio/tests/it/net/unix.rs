@@ -11,7 +11,7 @@ use std::{
 
 use compio::{
     io::{AsyncRead, AsyncReadExt, AsyncWriteExt},
-    net::{UnixListener, UnixStream},
+    net::{UnixDatagram, UnixListener, UnixStream},
     task::{spawn, yield_now},
 };
 
@@ -169,4 +169,33 @@ where
 fn a_shutdown_ends_a_read_in_flight() {
     run(async { shut_down_under_a_read(UnixStream::pair().unwrap()).await });
     run(async { shut_down_under_a_read(tcp_pair().await).await });
+}
+
+#[test]
+fn receive_of_datagrams_ends_with_a_shutdown() {
+    run(async {
+        let (_one, other) = UnixDatagram::pair().unwrap();
+        let other = std::rc::Rc::new(other);
+        let receiver = other.clone();
+        let waits = spawn(async move { receiver.recv(Vec::with_capacity(8)).await.0 });
+        yield_now().await;
+        other.shutdown(Shutdown::Read).unwrap();
+        assert_eq!(waits.await.unwrap().unwrap(), 0);
+        // Each later one, too.
+        assert_eq!(other.recv([0; 8]).await.0.unwrap(), 0);
+    });
+}
+
+#[test]
+fn receives_of_datagrams_after_a_shutdown_end() {
+    run(async {
+        let (one, other) = UnixDatagram::pair().unwrap();
+        one.send("sent before").await.0.unwrap();
+        other.shutdown(Shutdown::Read).unwrap();
+        assert_eq!(other.recv([0; 16]).await.0.unwrap(), 11);
+        let (received, _) = other.recv_from([0; 8]).await;
+        let (len, from) = received.unwrap();
+        assert_eq!((len, from.is_unnamed()), (0, true));
+        assert_eq!(other.peek([0; 8]).await.0.unwrap(), 0);
+    });
 }

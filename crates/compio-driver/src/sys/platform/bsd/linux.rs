@@ -24,6 +24,9 @@ pub(crate) const SENDS_IGNORE_DONTWAIT: bool = true;
 /// As Linux: the last error of a socket leaves it in another state there than on the BSDs.
 pub(crate) const SECOND_CONNECT_REPORTS_FIRST: bool = true;
 
+/// As Linux: the BSDs have no need of it.
+pub(crate) const RECEIVES_NO_MORE: u32 = libc::POLLRDHUP as u32;
+
 /// As macOS, so that reads of named pipes are repeated by a timer.
 pub(crate) const FIFO_EVENTS_LACK_EOF: bool = true;
 

@@ -28,8 +28,8 @@ use std::{
 pub use self::stat::Stat;
 pub(crate) use self::{
     native::{
-        FIFO_EVENTS_LACK_EOF, RECEIVE, SECOND_CONNECT_REPORTS_FIRST, SEND, SENDS_IGNORE_DONTWAIT,
-        accept, socket, sync_all, sync_data,
+        FIFO_EVENTS_LACK_EOF, RECEIVE, RECEIVES_NO_MORE, SECOND_CONNECT_REPORTS_FIRST, SEND,
+        SENDS_IGNORE_DONTWAIT, accept, socket, sync_all, sync_data,
     },
     process::process_number,
 };

@@ -90,6 +90,10 @@ pub(crate) const RECEIVE_FLAGS: c_int = libc::MSG_CMSG_CLOEXEC
 /// The flag that receives errors instead of bytes.
 pub(crate) const ERROR_QUEUE: c_int = libc::MSG_ERRQUEUE;
 
+/// The event of poll(2) for a socket that receives no more. recv(2) returns EAGAIN from an empty socket of
+/// datagrams nevertheless, if it does not wait.
+pub(crate) const RECEIVES_NO_MORE: u32 = libc::POLLRDHUP as u32;
+
 /// The flag that opens a path without opening its file.
 pub(crate) const PATH_ONLY: c_int = libc::O_PATH;
 
