@@ -2,7 +2,7 @@
 
 mod checker;
 
-use std::{io, time::Duration};
+use std::{env, io, time::Duration};
 
 use compio::{
     sim::{self, DiskFaults, ErrorKind, Fault, Restart, Simulation},
@@ -210,10 +210,13 @@ fn two_runs_of_a_seed_are_equal() {
     }
 }
 
-/// Requires that one of 1,000 seeds violates an invariant, or does not recover.
+/// Requires that one of 1,000 seeds violates an invariant, or does not recover. A reduction looks for a failure with few faults in
+/// more seeds.
 #[track_caller]
 fn find(bug: Bug) {
-    let error = sim::run_seeds(0..1000, |simulation| cluster(simulation, bug));
+    let is_reduced = env::var_os("COMPIO_SIM_SHRINK").is_some();
+    let seeds = if is_reduced { 0..3000 } else { 0..1000 };
+    let error = sim::run_seeds(seeds, |simulation| cluster(simulation, bug));
     let error = error.expect_err("the bug is not found");
     let is_found = matches!(
         error.kind(),
