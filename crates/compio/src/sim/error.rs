@@ -45,7 +45,8 @@ pub enum ErrorKind {
     NoRecovery(Vec<String>),
     /// No task is ready and no event is to come, but these clients wait.
     Deadlock(Vec<String>),
-    /// The tasks of a host are ready again and again, and the clock stands still.
+    /// The tasks of one host or of several are ready again and again, and the clock stands still: they do not wait, or they wait for
+    /// events that take no time, such as packets with a latency of zero.
     Stalled,
     /// The program of the host has panicked, with this message.
     Panic(String),
@@ -205,9 +206,9 @@ impl fmt::Display for Error {
                 "a deadlock: no task is ready and no event is to come, but these clients wait: {}",
                 clients.join(", ")
             ),
-            ErrorKind::Stalled => f.write_str(
-                "the clock stands still: tasks are ready again and again without a wait",
-            ),
+            ErrorKind::Stalled => {
+                f.write_str("the clock stands still: tasks are ready again and again at one moment")
+            }
             ErrorKind::Panic(message) => write!(f, "the program has panicked: {message}"),
             ErrorKind::Failed(error) => write!(f, "the program has failed: {error}"),
             ErrorKind::Violated { name, reason } => {

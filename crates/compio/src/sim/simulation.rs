@@ -362,11 +362,14 @@ impl Simulation {
         }
         let (of_host, of_all) = POLLS_MAX;
         let polls_max = of_all.max(of_host * self.programs.len());
-        let (mut polls, mut steps) = (0, 0);
+        let (mut moment, mut polls, mut steps) = (Duration::ZERO, 0, 0);
         while self.clients > 0 {
             let Some(host) = self.world.take_ready() else {
-                polls = 0;
                 self.advance()?;
+                // Several events may have one moment.
+                if std::mem::replace(&mut moment, self.world.now()) != self.world.now() {
+                    polls = 0;
+                }
                 continue;
             };
             polls += 1;

@@ -3,8 +3,9 @@
 use std::{fmt, io, rc::Rc, thread, time::Duration};
 
 use compio::{
-    net::{TcpListener, TcpStream},
-    sim::{self, Error, ErrorKind, Simulation},
+    fs,
+    net::{TcpListener, TcpStream, UdpSocket},
+    sim::{self, CompletionFaults, Error, ErrorKind, Simulation},
     task, time,
 };
 
@@ -118,6 +119,55 @@ fn busy_task_is_an_error() {
         }
     });
     check(&error, "Stalled", Some("client"), Duration::ZERO);
+}
+
+#[test]
+fn datagrams_without_end_at_one_moment_are_an_error() {
+    let builder = Simulation::builder().seed(42);
+    let mut simulation = builder.latency(Duration::ZERO..=Duration::ZERO).build();
+    for (name, peer) in [("one", "other"), ("other", "one")] {
+        simulation.client(name, async move {
+            let socket = UdpSocket::bind("0.0.0.0:9").await?;
+            time::sleep(Duration::from_secs(1)).await;
+            socket.send_to("datagram", (peer, 9)).await.0?;
+            loop {
+                socket.recv([0; 8]).await.0?;
+                socket.send_to("datagram", (peer, 9)).await.0?;
+            }
+            #[allow(unreachable_code, reason = "it names the type of the errors")]
+            io::Result::Ok(())
+        });
+    }
+    let error = simulation.run().unwrap_err();
+    let host = error.host().map(str::to_owned);
+    check(&error, "Stalled", host.as_deref(), Duration::from_secs(1));
+}
+
+#[test]
+fn late_completions_without_end_at_one_moment_are_an_error() {
+    let error = run(async {
+        sim::completions("client")?.set(CompletionFaults {
+            late: 1.0,
+            late_by: Duration::ZERO..=Duration::ZERO,
+            ..CompletionFaults::default()
+        });
+        while sim::elapsed().is_some() {
+            fs::write("/file", "content").await.0?;
+        }
+        Ok::<_, Box<dyn std::error::Error>>(())
+    });
+    check(&error, "Stalled", Some("client"), Duration::ZERO);
+}
+
+#[test]
+fn many_steps_at_different_moments_are_no_error() {
+    let mut simulation = Simulation::builder().build();
+    simulation.client("client", async {
+        for _ in 0..150_000 {
+            time::sleep(Duration::from_nanos(1)).await;
+        }
+    });
+    assert!(simulation.run().unwrap().steps() > 150_000);
 }
 
 #[test]
