@@ -102,6 +102,23 @@ fn short_write_is_not_split() {
 }
 
 #[test]
+fn write_behind_a_cancelled_one_goes_on() {
+    run_both(|_| async {
+        let (_reader, mut writer) = pipe()?;
+        writer.write_all(vec![1; CAPACITY - 100]).await.0?;
+        let [mut long, mut short] = [writer.try_clone()?, writer];
+        let long = task::spawn(async move { long.write(vec![2; PIPE_BUF]).await.0 });
+        settle().await;
+        let short = task::spawn(async move { short.write("x").await.0 });
+        settle().await;
+        assert!(!long.is_finished());
+        long.abort();
+        assert_eq!(short.await.unwrap()?, 1);
+        Ok(())
+    });
+}
+
+#[test]
 fn operation_of_the_driver_makes_a_pipe() {
     run_both(|_| async {
         let (reader, writer) = runtime::submit(op::Pipe::new()).await?;

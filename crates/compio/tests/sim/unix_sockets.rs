@@ -484,6 +484,33 @@ fn datagrams_of_a_pair_wait_for_the_send_buffer() {
 }
 
 #[test]
+fn datagram_to_its_sender_that_has_waited_is_received() {
+    run_both(|dir| async move {
+        let (own, other) = (dir.join("own"), dir.join("other"));
+        let socket = Rc::new(UnixDatagram::bind(&own)?);
+        let receiver = UnixDatagram::bind(&other)?;
+        let into = Rc::clone(&socket);
+        let receive = task::spawn(async move { into.recv([0; 9]).await });
+        settle().await;
+        // The send buffer is full.
+        while let Some(sent) = unless_waits(socket.send_to(vec![0; 30_000], &other)).await {
+            sent.0?;
+        }
+        let from = Rc::clone(&socket);
+        let send = task::spawn(async move { from.send_to("to itself", &own).await.0 });
+        settle().await;
+        assert!(!send.is_finished());
+        while let Some(received) = unless_waits(receiver.recv(vec![0; 30_000])).await {
+            received.0?;
+        }
+        send.await??;
+        let (received, bytes) = receive.await?;
+        assert_eq!((received?, &bytes), (9, b"to itself"));
+        Ok(())
+    });
+}
+
+#[test]
 fn datagram_that_waits_is_refused_when_the_receiver_ends() {
     run_both(|dir| async move {
         let path = dir.join("socket");
@@ -810,7 +837,7 @@ fn course(seed: u64) -> (u64, Vec<String>) {
                 for _ in 0..20 {
                     socket.send_to([number], "/tmp/datagram").await.0?;
                 }
-                writer.write_all(vec![number; 20_000]).await.0
+                writer.write_all(vec![number; 30_000]).await.0
             })
             .detach();
         }

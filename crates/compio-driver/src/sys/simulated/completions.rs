@@ -310,7 +310,18 @@ impl State {
                 let at = self.now.saturating_add(delay);
                 self.events.add(at, Event::Cancel(waiter));
             }
-            None => self.complete(waiter, Err(ECANCELED)),
+            None => self.complete_cancelled(waiter),
+        }
+    }
+
+    /// Completes a request by its cancel. Those that have waited behind it are attempted.
+    fn complete_cancelled(&mut self, waiter: Waiter) {
+        let host = self.drivers.host(waiter.driver);
+        let request = self.drivers.request(waiter);
+        let socket = request.and_then(|request| self.socket_of_request(host, request));
+        self.complete(waiter, Err(ECANCELED));
+        if let Some(socket) = socket {
+            self.retry(socket);
         }
     }
 
@@ -318,7 +329,7 @@ impl State {
     pub(super) fn end_cancel(&mut self, waiter: Waiter) {
         if self.drivers.find_waiting(waiter).is_some() {
             self.note(Mark::Event, &[waiter.driver as u64, 102]);
-            self.complete(waiter, Err(ECANCELED));
+            self.complete_cancelled(waiter);
         }
     }
 }

@@ -73,6 +73,8 @@ pub(super) struct Endpoint {
     pub(super) waiters: Waiters,
     /// An event will attempt the waiting requests.
     is_wake_due: bool,
+    /// An event attempts them now.
+    is_retried: bool,
     /// The sockets with requests that wait for room in a queue of this one.
     blocked: Vec<SocketId>,
 }
@@ -128,6 +130,7 @@ impl Endpoint {
             is_write_shut: false,
             waiters: Waiters::new(),
             is_wake_due: false,
+            is_retried: false,
             blocked: Vec::new(),
         }
     }
@@ -256,7 +259,9 @@ impl State {
     /// Schedules an attempt of the waiting requests, whose socket has changed.
     fn wake_local(&mut self, id: SocketId) {
         let mut queues = [Queue::Read, Queue::Write, Queue::Other].into_iter();
-        if !queues.any(|queue| self.has_waiters(id, queue)) {
+        // A datagram to its own sender changes a socket that is attempted.
+        let is_retried = self.local.get(id).is_ok_and(|endpoint| endpoint.is_retried);
+        if !is_retried && !queues.any(|queue| self.has_waiters(id, queue)) {
             return;
         }
         if let Ok(endpoint) = self.local.get_mut(id)
@@ -286,7 +291,11 @@ impl State {
         self.say(|state| format!("wake-up of {}", state.socket_name(id)));
         if let Ok(endpoint) = self.local.get_mut(id) {
             endpoint.is_wake_due = false;
+            endpoint.is_retried = true;
             self.retry(id);
+        }
+        if let Ok(endpoint) = self.local.get_mut(id) {
+            endpoint.is_retried = false;
         }
     }
 
