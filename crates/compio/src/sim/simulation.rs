@@ -22,6 +22,9 @@ use super::{
 /// reach.
 const POLLS_MAX: (usize, usize) = (1000, 100_000);
 
+/// The end of each run, after 584 years. The world has all later events at the moment after it.
+const TIME_MAX: Duration = Duration::from_nanos(u64::MAX - 1);
+
 /// The environment variable that is `1` if each simulation prints its hash.
 const PRINT_HASHES: &str = "COMPIO_SIM_HASHES";
 
@@ -415,7 +418,7 @@ impl Simulation {
     fn advance(&mut self) -> Result<(), Error> {
         let times = self.calm_times().filter(|_| self.world.is_calm());
         let recovery_limit = times.map_or(Duration::MAX, |(_, end)| end);
-        let limit = self.time_limit.min(recovery_limit);
+        let limit = self.time_limit.min(recovery_limit).min(TIME_MAX);
         let alarm = self.alarms.first().copied();
         let alarm = alarm.filter(|(at, _)| *at <= limit);
         let until = alarm.map_or(limit, |(at, _)| at);

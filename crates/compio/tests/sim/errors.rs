@@ -1,6 +1,6 @@
 //! Failures of a simulation.
 
-use std::{fmt, io, rc::Rc, thread, time::Duration};
+use std::{fmt, future::pending, io, rc::Rc, thread, time::Duration};
 
 use compio::{
     fs,
@@ -89,6 +89,24 @@ fn error_that_cannot_be_sent_is_kept_as_text() {
 fn time_limit_is_an_error() {
     let error = run(time::sleep(Duration::from_secs(61)));
     check(&error, "TimeLimit", None, Duration::from_secs(60));
+}
+
+#[test]
+fn run_without_a_limit_ends_at_the_last_moment() {
+    let mut simulation = Simulation::builder().seed(42).build();
+    simulation.set_time_limit(Duration::MAX);
+    simulation.host("server", || time::sleep(Duration::from_secs(1)));
+    let after = Duration::MAX..=Duration::MAX;
+    simulation.restart_policy("server", sim::Restart::Always { after });
+    simulation.calm_after(Duration::MAX, Duration::MAX);
+    simulation.client("client", pending::<()>());
+    let error = simulation.run().unwrap_err();
+    check(
+        &error,
+        "TimeLimit",
+        None,
+        Duration::from_nanos(u64::MAX - 1),
+    );
 }
 
 #[test]

@@ -2,15 +2,19 @@
 
 use std::{
     cell::Cell,
+    error::Error,
+    future::pending,
     io::{self, ErrorKind},
+    ops::RangeInclusive,
     rc::Rc,
     time::Duration,
 };
 
 use compio::{
+    fs,
     io::{AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::{TcpListener, TcpStream, UdpSocket},
-    sim::{self, NetworkCounts, NetworkFaults, Report, Simulation},
+    sim::{self, DiskFaults, NetworkCounts, NetworkFaults, Report, Simulation},
     task, time,
 };
 
@@ -498,4 +502,62 @@ fn bandwidth_of_zero_panics() {
         bandwidth: Some(0),
         ..NetworkFaults::default()
     });
+}
+
+#[test]
+fn endless_times_do_not_overflow() {
+    const ENDLESS: RangeInclusive<Duration> = Duration::MAX..=Duration::MAX;
+    let slow = NetworkFaults {
+        slow: 1.0,
+        slow_by: ENDLESS,
+        reorder: 1.0,
+        reorder_by: ENDLESS,
+        clog: 1.0,
+        clog_for: ENDLESS,
+        bandwidth: Some(1),
+        ..NetworkFaults::default()
+    };
+    let far = NetworkFaults {
+        latency: Some(ENDLESS),
+        ..NetworkFaults::default()
+    };
+    for faults in [slow, far] {
+        let mut simulation = Simulation::builder().build();
+        simulation.host("server", pending::<()>).network(faults);
+        simulation.client("client", async {
+            time::sleep(SECOND).await;
+            sim::disk("client")?.set(DiskFaults {
+                latency: ENDLESS,
+                stall_chance: 1.0,
+                stall: ENDLESS,
+                ..DiskFaults::default()
+            });
+            let socket = UdpSocket::bind("0.0.0.0:0").await?;
+            socket.send_to("datagram", "server:9").await.0?;
+            let write = task::spawn(async { fs::write("/file", "content").await.0 });
+            let connect = TcpStream::connect("server:80");
+            assert!(time::timeout(3600 * SECOND, connect).await.is_err());
+            assert!(!write.is_finished());
+            Ok::<_, Box<dyn Error>>(())
+        });
+        simulation.run().unwrap_or_else(|error| panic!("{error}"));
+    }
+}
+
+#[test]
+fn connect_over_a_slow_link_does_not_end_in_the_past() {
+    let latency = 200 * SECOND;
+    let builder = Simulation::builder().latency(latency..=latency);
+    let mut simulation = builder.build();
+    simulation.host("server", pending::<()>);
+    simulation.client("client", async {
+        let connect = task::spawn(TcpStream::connect("server:80"));
+        time::sleep(150 * SECOND).await;
+        sim::partition("client", "server")?;
+        let error = connect.await?.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::TimedOut);
+        assert_eq!(now(), 200 * SECOND);
+        Ok::<_, Box<dyn Error>>(())
+    });
+    simulation.run().unwrap_or_else(|error| panic!("{error}"));
 }

@@ -98,11 +98,12 @@ impl Clocks {
         self.changed_at.checked_add(since)
     }
 
-    /// The wall clock at this true time, since 1970. It does not go back further.
+    /// The wall clock at this true time, since 1970. It does not go back further, nor to times that `SystemTime` does not have.
     fn wall(&self, now: Duration) -> Duration {
         let monotonic = EPOCH + self.monotonic(now);
         let nanos = monotonic.as_nanos() as i128 + self.offset;
-        Duration::from_nanos_u128(u128::try_from(nanos).unwrap_or(0))
+        let last = Duration::from_secs(i64::MAX as u64).as_nanos();
+        Duration::from_nanos_u128(u128::try_from(nanos).unwrap_or(0).min(last))
     }
 
     fn set(&mut self, now: Duration, faults: ClockFaults) {
@@ -236,5 +237,17 @@ mod tests {
         };
         clocks.set(Duration::ZERO, faults);
         assert_eq!(clocks.wall(Duration::from_secs(1)), Duration::ZERO);
+    }
+
+    #[test]
+    fn wall_clock_stops_at_the_last_system_time() {
+        let mut clocks = Clocks::new(Rng::of_name(1, "clocks", &Clock::default()));
+        clocks.offset = i128::from(i64::MAX) * NANOS_PER_MILLI * 10_000;
+        let wall = clocks.wall(Duration::from_secs(1));
+        assert!(
+            std::time::SystemTime::UNIX_EPOCH
+                .checked_add(wall)
+                .is_some()
+        );
     }
 }

@@ -6,6 +6,7 @@
 
 use std::{cell::Cell, ops::RangeInclusive, rc::Rc, time::Duration};
 
+use super::events::LAST;
 use crate::sys::rng;
 pub(super) use crate::sys::rng::{STEP, mix};
 
@@ -84,15 +85,17 @@ impl Rng {
         }
     }
 
-    /// A time that is uniform in the range. A range of one time draws no number.
+    /// A time that is uniform in the range. A range of one time draws no number. Times that are longer than all of the virtual time are
+    /// as long as it, so that no sum of a few overflows.
     pub(super) fn time_in(&mut self, range: &RangeInclusive<Duration>) -> Duration {
-        let width = (*range.end() - *range.start()).as_nanos() as u64;
+        let [start, end] = [range.start(), range.end()].map(|time| *time.min(&LAST));
+        let width = (end - start).as_nanos() as u64;
         let more = if width == 0 {
             0
         } else {
             self.below(width.saturating_add(1))
         };
-        *range.start() + Duration::from_nanos(more)
+        start + Duration::from_nanos(more)
     }
 }
 
@@ -106,6 +109,18 @@ mod tests {
         assert_eq!(first(7, "a"), first(7, "a"));
         assert_ne!(first(7, "a"), first(7, "b"));
         assert_ne!(first(7, "a"), first(8, "a"));
+    }
+
+    #[test]
+    fn times_have_the_range_up_to_the_last_moment() {
+        let mut rng = Rng::of_name(7, "a", &Clock::default());
+        let mut times = |range| [(); 100].map(|()| rng.time_in(&range));
+        let second = Duration::from_secs(1);
+        let all = times(second..=Duration::MAX);
+        assert!(all.iter().all(|time| (second..=LAST).contains(time)));
+        assert!(all.iter().any(|time| *time > LAST / 2));
+        assert_eq!(times(Duration::MAX..=Duration::MAX), [LAST; 100]);
+        assert_eq!(times(second..=second), [second; 100]);
     }
 
     #[test]

@@ -362,6 +362,7 @@ impl World {
             let Some(event) = state.events.take_first() else {
                 return Advanced::Nothing;
             };
+            debug_assert!(at >= state.now, "the clock does not go back");
             state.now = at;
             self.now.set(at);
             match event {

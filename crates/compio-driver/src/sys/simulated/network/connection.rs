@@ -216,7 +216,9 @@ impl State {
             from: 0,
             signal,
         };
-        self.events.add(again.min(deadline), Event::Network(packet));
+        // A slow packet may arrive after the deadline.
+        let at = again.min(deadline).max(self.now);
+        self.events.add(at, Event::Network(packet));
     }
 
     pub(super) fn on_established(&mut self, route: Route, client: SocketId, server: SocketId) {
