@@ -1,6 +1,10 @@
 //! Functions for the programs of simulated hosts.
 
-use std::{cell::RefCell, rc::Rc, time::Duration};
+use std::{
+    cell::{Cell, RefCell},
+    rc::Rc,
+    time::Duration,
+};
 
 use compio_driver::os::simulated::{HostId, World, current};
 
@@ -20,6 +24,26 @@ type Orders = Vec<(HostId, HostId, Order)>;
 thread_local! {
     /// The orders that the simulation of this thread has not executed, and its seed.
     pub(super) static ORDERS: RefCell<(u64, Orders)> = const { RefCell::new((0, Vec::new())) };
+}
+
+/// A run on this thread. A second one, in code that gets the lines of the course, would take its orders and assertions.
+pub(super) struct Run(());
+
+thread_local! {
+    static RUNS: Cell<bool> = const { Cell::new(false) };
+}
+
+impl Run {
+    /// `None` in a run.
+    pub(super) fn begin() -> Option<Self> {
+        (!RUNS.replace(true)).then(|| Self(()))
+    }
+}
+
+impl Drop for Run {
+    fn drop(&mut self) {
+        RUNS.set(false);
+    }
 }
 
 /// The random numbers of the current host. They depend on the seed of the simulation, the name of the host and the virtual time only:

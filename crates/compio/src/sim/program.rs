@@ -14,7 +14,7 @@ use std::{
 use compio_driver::os::simulated::{HostId, World};
 use compio_executor::JoinHandle;
 
-use super::{Restart, report::Operations};
+use super::{Outcome, Restart, outcome::sealed::Outcome as _, report::Operations};
 use crate::runtime::Runtime;
 
 /// The main future of a program.
@@ -22,12 +22,31 @@ pub(super) type Main = Pin<Box<dyn Future<Output = MainResult>>>;
 
 type MainResult = Result<(), Box<dyn Error>>;
 
-/// Makes the main future, in the current host.
+/// Makes the main future.
 pub(super) enum Source {
     /// As often as it starts.
     Host(Box<dyn Fn() -> Main>),
     /// Once.
     Client(Option<Main>),
+}
+
+impl Source {
+    /// The code that makes the future is a part of the program: a panic of it is one of the program.
+    pub(super) fn of_host<F, Fut>(program: F) -> Self
+    where
+        F: Fn() -> Fut + 'static,
+        Fut: Future<Output: Outcome> + 'static,
+    {
+        let program = Rc::new(program);
+        Self::Host(Box::new(move || {
+            let program = Rc::clone(&program);
+            Box::pin(async move { program().await.into_result() })
+        }))
+    }
+
+    pub(super) fn of_client<Fut: Future<Output: Outcome> + 'static>(program: Fut) -> Self {
+        Self::Client(Some(Box::pin(async move { program.await.into_result() })))
+    }
 }
 
 pub(super) struct Program {
@@ -86,8 +105,7 @@ impl Program {
         let _entered = world.enter(self.host);
         let runtime = Runtime::new()?;
         let main = match &mut self.source {
-            // Its code runs inside of the runtime, as the body of an async block would.
-            Source::Host(make) => runtime.enter(make),
+            Source::Host(make) => make(),
             Source::Client(main) => match main.take() {
                 Some(main) => main,
                 None => return Ok(()),

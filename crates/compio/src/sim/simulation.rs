@@ -9,10 +9,9 @@ use super::{
     Outcome, Report, Summary, assertions,
     builder::{OnLine, check_latency},
     goals::Goals,
-    here::{ORDERS, Order},
+    here::{ORDERS, Order, Run},
     invariant::Invariant,
-    outcome::sealed::Outcome as _,
-    program::{End, Main, Program, Source},
+    program::{End, Program, Source},
     recovery::{Alarm, Calm},
     report::Operations,
     seeds::is_set,
@@ -130,8 +129,7 @@ impl Simulation {
         F: Fn() -> Fut + 'static,
         Fut: Future<Output: Outcome> + 'static,
     {
-        let make = move || main(program());
-        self.add(name, None, Source::Host(Box::new(make)))
+        self.add(name, None, Source::of_host(program))
     }
 
     /// As [`host`](Self::host), with an address. An address that another host has, or that no host can have, is an error of
@@ -141,8 +139,7 @@ impl Simulation {
         F: Fn() -> Fut + 'static,
         Fut: Future<Output: Outcome> + 'static,
     {
-        let make = move || main(program());
-        self.add(name, Some(address), Source::Host(Box::new(make)))
+        self.add(name, Some(address), Source::of_host(program))
     }
 
     /// Adds a host with a program that ends. The simulation ends with the last client.
@@ -152,7 +149,7 @@ impl Simulation {
     where
         Fut: Future<Output: Outcome> + 'static,
     {
-        self.add(name, None, Source::Client(Some(main(program))))
+        self.add(name, None, Source::of_client(program))
     }
 
     fn add(&mut self, name: &str, address: Option<IpAddr>, source: Source) -> &mut Self {
@@ -348,9 +345,9 @@ impl Simulation {
         if let Some(error) = self.refused.take() {
             return Err(error);
         }
-        if current().is_some() {
+        let Some(_run) = Run::begin().filter(|_| current().is_none()) else {
             return Err(self.error(None, ErrorKind::Nested));
-        }
+        };
         if !self.programs.iter().any(Program::is_client) {
             return Err(self.error(None, ErrorKind::NoClients));
         }
@@ -617,9 +614,4 @@ impl Drop for Simulation {
             program.clear(&self.world);
         }
     }
-}
-
-/// The main future of a program.
-fn main<Fut: Future<Output: Outcome> + 'static>(program: Fut) -> Main {
-    Box::pin(async move { program.await.into_result() })
 }

@@ -263,6 +263,53 @@ fn simulation_inside_of_another_one_is_an_error() {
     });
 }
 
+#[test]
+fn simulation_in_the_code_for_lines_of_another_one_is_an_error() {
+    let mut simulation = Simulation::builder().build();
+    let mut lines = 0;
+    simulation.on_line(move |_| {
+        let mut inner = Simulation::builder().seed(42).build();
+        inner.client("inner", async {});
+        check(&inner.run().unwrap_err(), "Nested", None, Duration::ZERO);
+        lines += 1;
+        assert!(lines < 1000);
+    });
+    simulation.host("server", pending::<()>);
+    simulation.client("outer", async {
+        sim::assert_always(true, "an assertion");
+        fs::write("/file", "content").await.0?;
+        sim::crash("server")?;
+        time::sleep(Duration::from_secs(1)).await;
+        Ok::<_, Box<dyn std::error::Error>>(())
+    });
+    let report = simulation.run().unwrap();
+    assert_eq!(report.assertion("an assertion").unwrap().evaluated, 1);
+    assert_eq!(report.fault(sim::Fault::Crash), Some(1));
+}
+
+#[test]
+fn panic_of_the_code_that_makes_a_program_is_an_error_of_its_host() {
+    let run = |restarts: bool| {
+        let mut simulation = Simulation::builder().seed(42).build();
+        simulation.host("server", || {
+            if sim::elapsed() < Some(Duration::from_secs(5)) {
+                panic!("no configuration");
+            }
+            pending::<()>()
+        });
+        if restarts {
+            let after = Duration::from_secs(1)..=Duration::from_secs(1);
+            simulation.restart_policy("server", sim::Restart::OnFailure { after });
+        }
+        simulation.client("client", time::sleep(Duration::from_secs(60)));
+        simulation.run()
+    };
+    let error = run(false).unwrap_err();
+    let kind = "Panic(\"no configuration\")";
+    check(&error, kind, Some("server"), Duration::ZERO);
+    assert_eq!(run(true).unwrap().restarts(), 5);
+}
+
 fn run_inner(code: impl FnOnce() + 'static) {
     let mut simulation = Simulation::builder().build();
     simulation.client("outer", async move { code() });
