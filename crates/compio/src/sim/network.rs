@@ -121,7 +121,8 @@ fn change(from: &impl Hosts, to: &impl Hosts, both: bool, state: LinkState) -> R
     let (from, to) = (find_all(from.names())?, find_all(to.names())?);
     let mut links = Vec::new();
     for &one in &from {
-        for &other in &to {
+        // A host has no link with itself.
+        for &other in to.iter().filter(|other| **other != one) {
             links.push((one, other));
             if both {
                 links.push((other, one));

@@ -460,6 +460,26 @@ fn groups_are_cut_from_each_other_only() {
 }
 
 #[test]
+fn partition_of_a_host_with_itself_is_none() {
+    let mut simulation = Simulation::builder().build();
+    simulation.host("server", std::future::pending::<()>);
+    simulation.client("client", async {
+        let all = ["client", "server"];
+        sim::partition(all, all)?;
+        sleep(1).await;
+        sim::repair(all, all)?;
+        sleep(1).await;
+        sim::restart("server")?;
+        sleep(1).await;
+        Err::<(), Box<dyn std::error::Error>>("the end".into())
+    });
+    let error = simulation.run().unwrap_err();
+    let faults: Vec<_> = error.faults().iter().map(ToString::to_string).collect();
+    let partition = "at 0ns: partition between client, server and client, server, for 1s";
+    assert_eq!(faults, [partition, "at 2s: restart of server"]);
+}
+
+#[test]
 fn partition_outside_of_a_host_is_an_error() {
     for result in [
         sim::partition("a", "b"),
