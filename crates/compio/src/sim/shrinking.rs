@@ -13,7 +13,7 @@ use std::{
 };
 
 use super::{
-    Error, ErrorKind, Fault, FaultRecord, Outcome, Simulation,
+    Error, ErrorKind, Fault, FaultRecord, Outcome, Report, Simulation,
     error::Reduction,
     goals::Goals,
     seeds::{built, in_thread},
@@ -112,9 +112,15 @@ pub fn shrink<O: Outcome>(
     let fail = |seed, restrict: &(dyn Fn(&mut Simulation) + Sync), is_shown| {
         in_thread(|| {
             let builder = Simulation::builder().seed(seed);
-            let mut simulation = built(builder, &build, &mut Goals::default()).ok()?;
-            restrict(&mut simulation);
-            run(simulation, is_shown)
+            let built = built(builder, &build, &mut Goals::default());
+            run(
+                || {
+                    let mut simulation = built?;
+                    restrict(&mut simulation);
+                    simulation.run()
+                },
+                is_shown,
+            )
         })
     };
     let failure_of = |seed| {
@@ -226,8 +232,8 @@ struct Failure {
     detail: String,
 }
 
-/// Runs the simulation. Returns its error.
-fn run(simulation: Simulation, is_shown: bool) -> Option<(Failure, Error)> {
+/// Runs a simulation by this code. Returns its error.
+fn run(code: impl FnOnce() -> Result<Report, Error>, is_shown: bool) -> Option<(Failure, Error)> {
     static HOOK: Once = Once::new();
     HOOK.call_once(|| {
         let previous = panic::take_hook();
@@ -238,7 +244,7 @@ fn run(simulation: Simulation, is_shown: bool) -> Option<(Failure, Error)> {
         }));
     });
     let _recording = Recording::begin(is_shown);
-    let error = simulation.run().err()?;
+    let error = code().err()?;
     let kind = error.kind();
     let detail = if let ErrorKind::Violated { name, .. } = kind {
         name.clone()

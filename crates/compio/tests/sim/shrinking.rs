@@ -272,6 +272,14 @@ fn restart_after_a_suppressed_crash_has_no_effect() {
 }
 
 #[test]
+fn error_of_the_code_that_builds_a_simulation_is_a_failure() {
+    let error = sim::shrink([7, 8], |_| Err::<(), _>("no configuration")).unwrap();
+    assert_eq!((error.seed(), error.faults()), (Some(7), [].as_slice()));
+    let text = "seed 7, virtual time 0ns: the program has failed: no configuration";
+    assert!(error.to_string().starts_with(text), "{error}");
+}
+
+#[test]
 fn another_failure_does_not_count() {
     let error = sim::shrink([1], |simulation| {
         simulation.host("db-1", async || {
