@@ -12,7 +12,7 @@ use compio_io::panics::discard;
 use super::{core::Core, deferred::Deferred};
 use crate::{
     request::NOT_READY,
-    sys::{Backend as _, Report},
+    sys::{Backend as _, Report, in_simulation},
 };
 
 impl Core {
@@ -30,6 +30,7 @@ impl Core {
     }
 
     pub(crate) fn turn(&self, timeout: Option<Duration>) -> io::Result<()> {
+        in_simulation!(refuse_wait(self.backend.borrow().kind(), timeout));
         let metrics = &self.arena.metrics;
         metrics.turns.add(1);
         self.buffer_pools.publish();

@@ -74,6 +74,22 @@ fn handle_of_another_host_is_not_open() {
     simulation.run().unwrap_or_else(|error| panic!("{error}"));
 }
 
+#[test]
+fn wait_for_a_runtime_of_the_real_system_is_an_error() {
+    let real = Runtime::new().unwrap();
+    let mut simulation = Simulation::builder().build();
+    simulation.client("client", async move {
+        // A moment of the virtual time, which does not go on.
+        real.block_on(compio::time::sleep(Duration::from_millis(1)));
+    });
+    let error = simulation.run().unwrap_err().to_string();
+    let text = "cannot wait for a runtime that was made outside of it";
+    assert!(
+        error.contains("host `client`") && error.contains(text),
+        "{error}"
+    );
+}
+
 fn panics_with_advice(code: impl Future<Output = ()> + 'static) {
     let mut simulation = Simulation::builder().build();
     simulation.client("client", code);

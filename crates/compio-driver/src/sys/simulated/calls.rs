@@ -14,7 +14,7 @@ use std::{
         },
     },
     path::{Path, PathBuf},
-    time::{Instant, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use socket2::{Domain, Type};
@@ -199,6 +199,17 @@ pub(crate) fn skip(fd: RawFd) -> Option<()> {
 pub(crate) fn refuse_stray(kind: BackendKind, request: &Request) -> Option<Option<RawResult>> {
     let is_stray = kind != BackendKind::Simulated && uses_simulated(request);
     is_stray.then_some(Some(Err(libc::EBADF)))
+}
+
+/// An error for a real driver that waits in a simulated host: the clock of the host would stand still.
+pub(crate) fn refuse_wait(kind: BackendKind, timeout: Option<Duration>) -> Answer<()> {
+    let waits = kind != BackendKind::Simulated && timeout != Some(Duration::ZERO);
+    (waits && is_in_host()).then(|| {
+        Err(io::Error::new(
+            io::ErrorKind::Unsupported,
+            "a simulated host cannot wait for a runtime that was made outside of it",
+        ))
+    })
 }
 
 pub(crate) fn create_socket(domain: Domain, kind: Type) -> Answer<OwnedFd> {
