@@ -75,15 +75,17 @@ pub(crate) fn test(run: &mut Run) -> Outcome {
     Err(format!("two processes differ:\n{first}\n{second}"))
 }
 
-/// The hashes of all simulations, in the order of the tests. Tests with `escape` in their names have chance that no seed determines.
+/// The lines with the hashes of all simulations, sorted: the tests run side by side. Tests with `escape` in their names have chance that no seed determines.
 fn simulations(run: &Run) -> Outcome<Vec<String>> {
     let tests = run
         .cargo(TEST)
-        .words("--test sim --test sim_symbols -- --nocapture --test-threads=1 --skip escape")
+        .words("--test sim --test sim_symbols -- --nocapture --skip escape")
         .variable("COMPIO_SIM_HASHES", "1");
     let output = tests.stdout()?;
     let lines = output.lines().filter(|line| line.contains(", hash "));
-    Ok(lines.map(str::to_owned).collect())
+    let mut lines: Vec<_> = lines.map(str::to_owned).collect();
+    lines.sort_unstable();
+    Ok(lines)
 }
 
 /// The examples with a second runtime and with channels of other crates, in a workspace of their own.
