@@ -61,10 +61,10 @@ use super::{CompletionCounts, CompletionFaults, Error, here::find};
 /// | fault | result |
 /// |---|---|
 /// | [`late`](CompletionFaults::late) | The operation takes effect, and its program learns of it later: files, sockets, blocking work. Completions of one direction of a socket keep their order, others may overtake. |
-/// | [`short_read`](CompletionFaults::short_read), [`short_write`](CompletionFaults::short_write) | A transfer of a TCP stream moves at least one byte, and not all that it could. Not with `MSG_PEEK` and `MSG_WAITALL`. Those of files are faults of the [disk](super::disk()). |
+/// | [`short_read`](CompletionFaults::short_read), [`short_write`](CompletionFaults::short_write) | A transfer of a TCP stream, of a Unix stream or of a pipe moves at least one byte, and not all that it could. Not with `MSG_PEEK` and `MSG_WAITALL`, and no write of up to 4096 bytes to a pipe. Those of files are faults of the [disk](super::disk()). |
 /// | [`late_cancel`](CompletionFaults::late_cancel) | A cancelled or dropped operation stays in flight for some time. If it completes in this time, it has its result. |
-/// | [`aborted_accept`](CompletionFaults::aborted_accept) | ECONNABORTED (`ConnectionAborted`). The client's connection is reset. |
-/// | [`no_resources`](CompletionFaults::no_resources) | EMFILE, ENFILE or ENOMEM of accept(2), socket(2) and open(2). A connection stays in the queue of its listener. ENOBUFS of a datagram. |
+/// | [`aborted_accept`](CompletionFaults::aborted_accept) | ECONNABORTED (`ConnectionAborted`) of TCP. The client's connection is reset. |
+/// | [`no_resources`](CompletionFaults::no_resources) | EMFILE, ENFILE or ENOMEM of accept(2), socket(2), socketpair(2), pipe(2) and open(2). A connection stays in the queue of its listener. ENOBUFS of a datagram. |
 /// | [`interrupted`](CompletionFaults::interrupted) | EINTR (`Interrupted`) of `fs::{rename, remove_file, remove_dir, create_dir, hard_link, symlink}`: the only requests that the driver does not repeat after it, since the change may have been made. |
 ///
 /// Families of faults are independent, and each chance of 0.0 switches one off. [`Completions::draw`] switches each off in half of the

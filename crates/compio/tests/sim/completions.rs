@@ -15,12 +15,13 @@ use std::{
 use compio::{
     fs,
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
-    net::{TcpListener, TcpStream, UdpSocket},
+    net::{TcpListener, TcpStream, UdpSocket, UnixDatagram, UnixListener, UnixStream},
+    pipe::pipe,
     runtime::{Runtime, is_cancelled},
     sim::{self, CompletionCounts, CompletionFaults, NetworkFaults, Report, Simulation},
     task, time,
 };
-use compio_testkit::buffer::{Canary, Deaths};
+use compio_testkit::buffer::{Canary, Deaths, pattern};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 
 use super::{Log, echo, run_one, run_pair};
@@ -185,6 +186,50 @@ fn short_transfers_keep_all_bytes() {
 }
 
 #[test]
+fn short_transfers_of_unix_sockets_and_pipes_keep_all_bytes() {
+    async fn check(mut reader: impl AsyncRead, mut writer: impl AsyncWrite + 'static) {
+        let sent = pattern(200_000);
+        let expected = sent.clone();
+        let write = task::spawn(async move { writer.write_all(sent).await.0 });
+        let (read, bytes) = reader.read_to_end(Vec::new()).await;
+        read.unwrap();
+        assert!(bytes == expected);
+        write.await.unwrap().unwrap();
+    }
+    for chance in [0.5, 1.0] {
+        run_one(async move {
+            let (mut one, other) = UnixStream::pair()?;
+            let (pipe_reader, mut pipe_writer) = pipe()?;
+            set(
+                "client",
+                CompletionFaults {
+                    short_read: chance,
+                    short_write: chance,
+                    late: 0.1,
+                    ..CompletionFaults::default()
+                },
+            );
+            if chance == 1.0 {
+                assert!(one.write(vec![0; 100]).await.0? < 100);
+                // Longer ones may be split.
+                assert_eq!(pipe_writer.write(vec![0; 4096]).await.0?, 4096);
+                assert!(pipe_writer.write(vec![0; 4097]).await.0? < 4097);
+                assert_eq!(counts("client").short_writes, 2);
+                return Ok(());
+            }
+            check(other, one).await;
+            check(pipe_reader, pipe_writer).await;
+            let counts = counts("client");
+            assert!(
+                counts.short_reads > 0 && counts.short_writes > 0,
+                "{counts:?}"
+            );
+            Ok(())
+        });
+    }
+}
+
+#[test]
 fn cancel_may_come_too_late() {
     run_pair(echo::<1>, async {
         let mut stream = TcpStream::connect("server:7").await?;
@@ -320,6 +365,9 @@ fn operations_without_resources_have_no_effect() {
     run_one(async {
         let socket = UdpSocket::bind("127.0.0.1:0").await?;
         let address = socket.local_addr()?;
+        let listener = UnixListener::bind("/socket")?;
+        let mut connected = UnixStream::connect("/socket").await?;
+        let (near, far) = UnixDatagram::pair()?;
         set(
             "client",
             CompletionFaults {
@@ -331,6 +379,11 @@ fn operations_without_resources_have_no_effect() {
             fs::File::create("/file").err(),
             TcpStream::connect("127.0.0.1:9").await.err(),
             UdpSocket::bind("127.0.0.1:0").await.err(),
+            UnixStream::connect("/socket").await.err(),
+            listener.accept().await.err(),
+            UnixDatagram::unbound().err(),
+            UnixStream::pair().err(),
+            pipe().err(),
         ];
         for code in codes {
             // ENOMEM, ENFILE, EMFILE
@@ -340,7 +393,13 @@ fn operations_without_resources_have_no_effect() {
         let error = socket.send_to("datagram", address).await.0.unwrap_err();
         // ENOBUFS
         assert_eq!(error.raw_os_error(), Some(105));
+        let error = near.send("datagram").await.0.unwrap_err();
+        assert_eq!(error.raw_os_error(), Some(105));
         set("client", CompletionFaults::default());
+        near.send("other").await.0?;
+        assert_eq!(far.recv(Vec::with_capacity(10)).await.1, b"other");
+        connected.write_all("x").await.0?;
+        assert_eq!(listener.accept().await?.0.read_u8().await?, b'x');
         assert!(!fs::try_exists("/file").await?);
         socket.send_to("other", address).await.0?;
         let (received, bytes) = socket.recv(Vec::with_capacity(10)).await;

@@ -32,10 +32,10 @@ pub struct CompletionFaults {
     /// The chance that a cancel takes effect after a time of the range `late_by` only. An operation that completes in this time has its
     /// result, though it was cancelled.
     pub late_cancel: f64,
-    /// The chance that an accept fails with ECONNABORTED (`ConnectionAborted`). The connection is reset.
+    /// The chance that an accept of TCP fails with ECONNABORTED (`ConnectionAborted`). The connection is reset.
     pub aborted_accept: f64,
-    /// The chance that an accept, a new socket or an open fails with EMFILE, ENFILE or ENOMEM, and the send of a datagram with ENOBUFS. It
-    /// has no effect then.
+    /// The chance that an accept, a new socket or pipe, or an open fails with EMFILE, ENFILE or ENOMEM, and the send of a datagram with
+    /// ENOBUFS. It has no effect then.
     pub no_resources: f64,
     /// The chance that a rename, a removal, a new directory or a link fails with EINTR (`Interrupted`), as on FUSE. In half of the
     /// cases the change is made.

@@ -178,6 +178,7 @@ impl State {
             self.local.get_mut(at)?.add_blocked(id);
             return Ok(None);
         }
+        self.hosts[host].completions.check_datagram()?;
         self.trace.add_bytes(self.now, &bytes);
         let len = bytes.len();
         if let Some(datagrams) = self.datagrams_mut(id) {

@@ -1,4 +1,4 @@
-//! Unix sockets and pipes: they are inside of a host, so they have no packets, latencies and faults.
+//! Unix sockets and pipes: they are inside of a host, so they have no packets, latencies and faults of a network.
 //!
 //! A call takes effect at once, as in a kernel: bytes are in the buffer of the peer when the send returns. A waiting
 //! request is attempted again by an [event](super::events::Event), after the time of a packet inside of a host.
@@ -177,6 +177,7 @@ impl State {
     /// A new Unix socket.
     pub(super) fn create_local(&mut self, host: HostId, kind: i32) -> Result<RawFd, i32> {
         let endpoint = Endpoint::new(host, Kind::of_socket(kind)?);
+        self.hosts[host].completions.check_descriptor()?;
         let id = self.add_endpoint(endpoint);
         self.open_local(host, id)
     }
@@ -193,6 +194,7 @@ impl State {
     }
 
     fn connected_pair(&mut self, host: HostId, kinds: [Kind; 2]) -> Result<[RawFd; 2], i32> {
+        self.hosts[host].completions.check_descriptor()?;
         let [one, other] = kinds.map(|kind| self.add_endpoint(Endpoint::new(host, kind)));
         for (id, peer) in [(one, other), (other, one)] {
             let endpoint = self.local.get_mut(id)?;

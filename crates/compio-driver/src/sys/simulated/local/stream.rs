@@ -144,9 +144,11 @@ impl State {
         let Role::Listener(listener) = &mut endpoint.role else {
             return Err(EINVAL);
         };
-        let Some(connection) = listener.queue.pop_front() else {
+        let Some(&connection) = listener.queue.front() else {
             return Ok(None);
         };
+        self.hosts[host].completions.check_descriptor()?;
+        listener.queue.pop_front();
         self.wake_blocked(id);
         let peer = self.peer_of_local(connection)?;
         Ok(Some((self.open_local(host, connection)?, peer)))
@@ -174,7 +176,7 @@ impl State {
         let Role::Stream(stream) = &endpoint.role else {
             return Err(ENOTCONN).into();
         };
-        let (kind, peer, len) = (endpoint.kind, stream.peer, parts.len());
+        let (host, kind, peer, len) = (endpoint.host, endpoint.kind, stream.peer, parts.len());
         match kind {
             Kind::PipeReader => return Err(EBADF).into(),
             Kind::PipeWriter if len == 0 => return Ok(0).into(),
@@ -185,8 +187,14 @@ impl State {
         if room < len.min(kind.room_min()) {
             return Outcome::Wait(id, Queue::Write);
         }
+        let possible = room.min(len);
+        let len = if kind == Kind::PipeWriter && len <= PIPE_BUF {
+            possible
+        } else {
+            self.hosts[host].completions.send(possible)
+        };
         // SAFETY: passed on from this function.
-        let bytes = unsafe { parts.read(room) };
+        let bytes = unsafe { parts.read(len) };
         self.trace.add_bytes(self.now, &bytes);
         if let Some(peer) = self.stream_of_local(peer) {
             peer.received.extend(&bytes);
@@ -224,7 +232,15 @@ impl State {
         if room > 0 && !endpoint.is_read_shut && (is_empty || wants_more) {
             return Outcome::Wait(id, Queue::of_receive(peeks));
         }
+        let possible = stream.received.len().min(room);
+        let len = if flags & (MSG_PEEK | MSG_WAITALL) == 0 {
+            self.hosts[endpoint.host].completions.receive(possible)
+        } else {
+            possible
+        };
         let (first, second) = stream.received.as_slices();
+        let first = &first[..first.len().min(len)];
+        let second = &second[..len - first.len()];
         // SAFETY: passed on from this function.
         let len = unsafe { parts.write(0, first) + parts.write(first.len(), second) };
         if !peeks && len > 0 {
