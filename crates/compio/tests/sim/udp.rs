@@ -4,6 +4,7 @@ use std::{io, io::ErrorKind, net::IpAddr, time::Duration};
 
 use compio::{
     net::{AncillaryData, PacketInfo, SocketAncillary, UdpSocket},
+    sim::{self, CompletionFaults},
     time,
 };
 use compio_testkit::check::{check_code, check_kind};
@@ -154,6 +155,32 @@ fn segments_of_a_send_are_datagrams() {
         for segment in bytes.chunks(100) {
             assert_eq!(server.recv(Vec::with_capacity(1000)).await.1, segment);
         }
+        Ok(())
+    });
+}
+
+#[test]
+fn send_of_segments_without_memory_sends_none() {
+    run_one(async {
+        let server = UdpSocket::bind("127.0.0.1:0").await?;
+        let client = UdpSocket::bind("127.0.0.1:0").await?;
+        client.connect(server.local_addr()?).await?;
+        sim::completions("client").unwrap().set(CompletionFaults {
+            no_resources: 0.5,
+            ..CompletionFaults::default()
+        });
+        let mut sends = [0, 0];
+        for number in 0..20 {
+            let mut ancillary = SocketAncillary::new();
+            ancillary.add(AncillaryData::SegmentSize(1))?;
+            let sent = client.send_msg([[number; 4]], ancillary).await.0;
+            sends[usize::from(sent.is_ok())] += 1;
+            for _ in 0..sent.unwrap_or(0) {
+                let (received, bytes) = server.recv([0; 1]).await;
+                assert_eq!((received?, bytes), (1, [number]));
+            }
+        }
+        assert!(sends[0] > 0 && sends[1] > 0, "{sends:?}");
         Ok(())
     });
 }

@@ -37,6 +37,9 @@ impl State {
         to: Option<SocketAddr>,
         data: &SendData,
     ) -> RawResult {
+        let host = self.network.sockets.get(id).ok_or(libc::EBADF)?.host;
+        // Once, because all segments are one send.
+        self.hosts[host].completions.check_datagram()?;
         let Some(len) = data.segment else {
             return self.send_datagram(id, bytes, to, data);
         };
@@ -71,7 +74,6 @@ impl State {
         let mut source = self.source_of(host, address.ip()).ok_or(ENETUNREACH)?;
         let to = self.host_of(host, address.ip()).ok_or(EHOSTUNREACH)?;
         self.bind_to_send(id, source)?;
-        self.hosts[host].completions.check_datagram()?;
         let local = self.local_of(id);
         let address = if address.ip().is_unspecified() {
             SocketAddr::new(source, address.port())
