@@ -2,13 +2,15 @@
 
 use std::{
     io::{self, ErrorKind},
+    mem,
     time::Duration,
 };
 
 use compio::{
     fs::{self, File},
     io::{AsyncRead, AsyncReadExt, AsyncWriteAtExt, AsyncWriteExt},
-    net::{TcpListener, TcpStream},
+    net::{TcpListener, TcpStream, UnixListener, UnixStream},
+    pipe::pipe,
     sim::{self, DiskFaults, Simulation, Unsynced},
     time,
 };
@@ -131,14 +133,19 @@ fn connect_to_a_host_without_power_times_out() {
 }
 
 #[test]
-fn destructors_of_a_crashed_program_change_no_files() {
+fn destructors_of_a_crashed_program_have_no_effect() {
     struct Writes(Log);
     impl Drop for Writes {
         fn drop(&mut self) {
-            self.0.add(format!(
-                "{:?}",
-                File::create("/late").unwrap_err().raw_os_error()
-            ));
+            let errors = [
+                File::create("/late").err(),
+                // It would stay open, and the next program could not bind.
+                UnixListener::bind("/socket").map(mem::forget).err(),
+                UnixStream::pair().err(),
+                pipe().err(),
+            ];
+            let codes = errors.map(|error| error.and_then(|error| error.raw_os_error()));
+            self.0.add(format!("{codes:?}"));
         }
     }
     let log = Log::default();
@@ -157,5 +164,5 @@ fn destructors_of_a_crashed_program_change_no_files() {
     });
     simulation.run().unwrap();
     // EIO.
-    assert_eq!(seen.entries(), ["Some(5)"]);
+    assert_eq!(seen.entries(), [format!("{:?}", [Some(5); 4])]);
 }

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use libc::{EAGAIN, ENOSYS, MSG_DONTWAIT};
+use libc::{EAGAIN, EIO, ENOSYS, MSG_DONTWAIT};
 use socket2::{Domain, SockAddr, TcpKeepalive, Type};
 
 use super::{
@@ -19,34 +19,39 @@ use super::{
     network::{Options, bounded},
     requests::Outcome,
     with_current,
-    world::State,
+    world::{HostId, State},
 };
 type Answer<T> = Option<io::Result<T>>;
 
 /// socket(2) of the current host.
 pub(crate) fn create(domain: Domain, kind: Type) -> Answer<OwnedFd> {
-    with_current(|world, host| {
-        let mut state = world.state();
+    on_running(|state, host| {
         let created = state.create_socket(host, domain.into(), kind.into());
-        created.map(own).map_err(failed_creation)
+        created.map(own)
     })
 }
 
 /// socketpair(2) of the current host.
 pub(crate) fn create_pair(kind: Type) -> Answer<(OwnedFd, OwnedFd)> {
-    with_current(|world, host| {
-        let mut state = world.state();
-        let created = state.create_pair(host, kind.into());
-        let [one, other] = created.map_err(failed_creation)?.map(own);
+    on_running(|state, host| {
+        let [one, other] = state.create_pair(host, kind.into())?.map(own);
         Ok((one, other))
     })
 }
 
-fn failed_creation(code: i32) -> io::Error {
-    match code {
-        ENOSYS => unsupported("sockets of this type"),
-        code => io::Error::from_raw_os_error(code),
-    }
+/// Creates sockets of the current host. EIO in the destructors of a program that has crashed.
+fn on_running<T>(code: impl FnOnce(&mut State, HostId) -> Result<T, i32>) -> Answer<T> {
+    with_current(|world, host| {
+        let mut state = world.state();
+        let created = match state.hosts[host].has_crashed {
+            true => Err(EIO),
+            false => code(&mut state, host),
+        };
+        created.map_err(|code| match code {
+            ENOSYS => unsupported("sockets of this type"),
+            code => io::Error::from_raw_os_error(code),
+        })
+    })
 }
 
 /// A simulated socket.
