@@ -64,6 +64,8 @@ pub fn system_time() -> Option<SystemTime> {
 /// | the wall clock: [`system_time`], times of files | The same drift, [`skew_millis`](ClockFaults::skew_millis), and [steps](Clock::step). |
 /// | the true time: [`elapsed`](super::elapsed), [`Report::elapsed`](super::Report::elapsed), networks, disks, the time limit | None. |
 ///
+/// In the [calm phase](super::Simulation::calm_after) the calls that change clocks have no effect, and clocks keep their faults.
+///
 /// The clocks of a host go on during a crash, a loss of power and a restart. A timer fires once, at the first nanosecond of the true time
 /// at which the clock of its host has reached its deadline. An `Instant` of one host means nothing on another one.
 ///

@@ -116,8 +116,9 @@ impl Simulation {
     /// must end within `limit` after it, or the run fails with [`NoRecovery`](super::ErrorKind::NoRecovery). Programs find out by
     /// [`is_calm`].
     ///
-    /// At its begin, all faults of disks and networks end, all links are open, and hosts that were crashed or have lost their power start.
-    /// From then on, calls that crash a host, cut a link or set faults have no effect. So a program may inject faults without end.
+    /// At its begin, all faults of disks, networks and completions end, all links are open, and hosts that were crashed or have lost
+    /// their power start. Clocks keep their skew and their drift. From then on, calls that crash a host, cut a link, move a clock or set
+    /// faults have no effect. So a program may inject faults without end.
     ///
     /// Some effects of earlier faults stay: bad sectors and flipped bits, packets that a clog has delayed, and the wait for the
     /// next retransmission of TCP, which is as long as the partition was, up to 120 seconds. The `limit` has to allow for them.

@@ -7,7 +7,7 @@ use compio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
     sim::{
-        self, Disk, DiskFaults, ErrorKind, NetworkFaults, Report, Restart, Simulation,
+        self, ClockFaults, Disk, DiskFaults, ErrorKind, NetworkFaults, Report, Restart, Simulation,
         assert_always,
     },
     time::{self, sleep, timeout},
@@ -460,4 +460,25 @@ fn summary_counts_restarts_and_calm_phases() {
     let text = summary.to_string();
     let expected = "\nrestarts: 2\ncalm phases: 2, longest recovery: 1.75s";
     assert!(text.contains(expected), "{text}");
+}
+
+#[test]
+fn clocks_do_not_change_in_the_calm_phase() {
+    let mut simulation = Simulation::builder().build();
+    simulation.calm_after(SECOND, 60 * SECOND);
+    simulation.client("client", async {
+        let clock = sim::clock("client")?;
+        let faults = ClockFaults {
+            skew_millis: 500,
+            drift_ppm: 0,
+        };
+        clock.set(faults.clone());
+        sleep(2 * SECOND).await;
+        let before = sim::system_time();
+        clock.set(clock.draw());
+        clock.step(-30_000);
+        assert_eq!((sim::system_time(), clock.faults()), (before, faults));
+        Ok::<_, sim::Error>(())
+    });
+    simulation.run().unwrap_or_else(|error| panic!("{error}"));
 }

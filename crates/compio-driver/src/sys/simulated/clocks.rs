@@ -166,8 +166,12 @@ impl World {
     #[track_caller]
     pub fn set_clock_faults(&self, host: HostId, faults: ClockFaults) {
         faults.check();
-        let now = self.now();
-        self.state().hosts[host].clocks.set(now, faults);
+        let mut state = self.state();
+        if state.is_calm {
+            return;
+        }
+        state.hosts[host].clocks.set(self.now(), faults);
+        drop(state);
         self.show(host);
         // The next timer of its loop is due at another time.
         self.make_ready(host);
@@ -175,7 +179,12 @@ impl World {
 
     /// Moves the wall clock of a host.
     pub fn step_clock(&self, host: HostId, millis: i64) {
-        self.state().hosts[host].clocks.offset += i128::from(millis) * NANOS_PER_MILLI;
+        let mut state = self.state();
+        if state.is_calm {
+            return;
+        }
+        state.hosts[host].clocks.offset += i128::from(millis) * NANOS_PER_MILLI;
+        drop(state);
         self.show(host);
     }
 
