@@ -36,8 +36,8 @@ pub(super) struct Reduction {
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// Clients were still running at the [time limit](super::Builder::time_limit).
-    TimeLimit,
+    /// These clients were still running at the [time limit](super::Builder::time_limit).
+    TimeLimit(Vec<String>),
     /// The run has taken more steps than the [limit](super::Builder::step_limit).
     StepLimit,
     /// The programs have not recovered: these clients were still running at the end of the
@@ -190,9 +190,11 @@ impl fmt::Display for Error {
             f.write_str(": ")?;
         }
         match &self.kind {
-            ErrorKind::TimeLimit => {
-                f.write_str("the time limit is over before all clients have ended")
-            }
+            ErrorKind::TimeLimit(clients) => write!(
+                f,
+                "the time limit is over, but these clients have not ended: {}",
+                clients.join(", ")
+            ),
             ErrorKind::StepLimit => {
                 f.write_str("the limit of steps is reached before all clients have ended")
             }
@@ -282,7 +284,7 @@ impl error::Error for Error {
             ErrorKind::Violated { reason, .. } => {
                 reason.as_deref().map(|reason| reason as &dyn error::Error)
             }
-            ErrorKind::TimeLimit
+            ErrorKind::TimeLimit(_)
             | ErrorKind::StepLimit
             | ErrorKind::NoRecovery(_)
             | ErrorKind::Deadlock(_)

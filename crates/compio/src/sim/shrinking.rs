@@ -134,7 +134,7 @@ pub fn shrink<O: Outcome>(
             (seed, error) = (other, shorter);
         }
     }
-    let time_limit = if matches!(error.kind(), ErrorKind::TimeLimit) {
+    let time_limit = if matches!(error.kind(), ErrorKind::TimeLimit(_)) {
         Duration::MAX
     } else {
         error.at() * 2 + MORE_TIME

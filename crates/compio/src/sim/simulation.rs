@@ -433,7 +433,7 @@ impl Simulation {
                 if recovery_limit < self.time_limit {
                     ErrorKind::NoRecovery(self.waiting())
                 } else {
-                    ErrorKind::TimeLimit
+                    ErrorKind::TimeLimit(self.waiting())
                 }
             }
         };

@@ -88,7 +88,8 @@ fn error_that_cannot_be_sent_is_kept_as_text() {
 #[test]
 fn time_limit_is_an_error() {
     let error = run(time::sleep(Duration::from_secs(61)));
-    check(&error, "TimeLimit", None, Duration::from_secs(60));
+    let kind = "TimeLimit([\"client\"])";
+    check(&error, kind, None, Duration::from_secs(60));
 }
 
 #[test]

@@ -309,7 +309,7 @@ fn calm_phase_without_recovery_is_an_error() {
     // A shorter limit of time is the first one.
     for limit in [5, 12] {
         let error = run(limit * SECOND);
-        assert!(matches!(error.kind(), ErrorKind::TimeLimit), "{error}");
+        assert!(matches!(error.kind(), ErrorKind::TimeLimit(_)), "{error}");
         assert_eq!(error.at(), limit * SECOND);
     }
 }

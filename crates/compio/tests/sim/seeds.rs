@@ -86,7 +86,7 @@ fn time_limit_is_set_by_the_function_that_builds() {
         });
     });
     let error = error.unwrap_err();
-    assert!(matches!(error.kind(), ErrorKind::TimeLimit), "{error}");
+    assert!(matches!(error.kind(), ErrorKind::TimeLimit(_)), "{error}");
     assert_eq!(
         (error.seed(), error.at()),
         (Some(11), Duration::from_secs(49))
