@@ -31,6 +31,7 @@ pub(crate) mod recording;
 mod text_format;
 
 use std::{
+    collections::BTreeMap,
     fmt,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -298,7 +299,7 @@ impl fmt::Debug for RuntimeMetrics {
 
 /// The counters of all runtimes of this process, the oldest first.
 pub fn all() -> Vec<RuntimeMetrics> {
-    registry().clone()
+    registry().values().cloned().collect()
 }
 
 /// A pool for blocking work.
@@ -331,9 +332,9 @@ pub(crate) fn pools(runtimes: &[RuntimeMetrics]) -> Vec<NamedPool> {
     pools
 }
 
-/// All runtimes of this process that have not been dropped, the oldest first.
-fn registry() -> MutexGuard<'static, Vec<RuntimeMetrics>> {
-    static REGISTRY: PerProcess<Mutex<Vec<RuntimeMetrics>>> = PerProcess::new();
+/// All runtimes of this process that have not been dropped, by number.
+fn registry() -> MutexGuard<'static, BTreeMap<u64, RuntimeMetrics>> {
+    static REGISTRY: PerProcess<Mutex<BTreeMap<u64, RuntimeMetrics>>> = PerProcess::new();
     let registry = REGISTRY.get_or_make(Mutex::default);
     registry.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -346,19 +347,14 @@ pub(crate) struct Registered {
 impl Registered {
     pub(crate) fn new(metrics: RuntimeMetrics) -> Self {
         let number = metrics.runtime_number();
-        registry().push(metrics);
+        registry().insert(number, metrics);
         Self { number }
     }
 
     /// Removes the entry. Again, it does nothing.
     pub(crate) fn remove(&self) {
-        let mut registry = registry();
-        let place = registry
-            .iter()
-            .position(|metrics| metrics.runtime_number() == self.number);
         // A child of `fork` has a registry of its own.
-        let entry = place.map(|place| registry.remove(place));
-        drop(registry);
+        let entry = registry().remove(&self.number);
         // Outside of the lock: it may hold the last handles.
         drop(entry);
     }
