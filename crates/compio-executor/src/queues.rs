@@ -66,6 +66,10 @@ impl ReadyQueue {
     /// Shuffles the first `max` members by a random number. Returns their number.
     #[cfg(feature = "sim")]
     pub(crate) fn shuffle(&self, max: usize, mut random: u64) -> usize {
+        if self.first.get() == self.last.get() {
+            // None, or one.
+            return usize::from(!self.is_empty()).min(max);
+        }
         let mut tasks: Vec<_> = std::iter::from_fn(|| self.pop()).collect();
         let count = tasks.len().min(max);
         for last in (1..count).rev() {
