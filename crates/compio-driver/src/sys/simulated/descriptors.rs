@@ -8,18 +8,14 @@
 //! host that has crashed, or to another thread: its close does nothing.
 
 use std::{
-    collections::{BTreeSet, HashMap},
-    hash::{BuildHasherDefault, Hasher},
+    collections::BTreeSet,
     os::fd::{FromRawFd, OwnedFd, RawFd},
     sync::atomic::{AtomicI32, Ordering::Relaxed},
 };
 
 use libc::{EBADF, EMFILE, ENOSYS};
 
-use super::{
-    rng::{STEP, hash_of},
-    world::HostId,
-};
+use super::world::HostId;
 
 /// The lowest number.
 const FIRST: RawFd = RawFd::MIN;
@@ -60,28 +56,27 @@ pub(super) struct Descriptor {
 /// The open descriptors of all hosts.
 #[derive(Debug, Default)]
 pub(super) struct Descriptors {
-    /// Never iterated over: the numbers, and so their order, differ between runs of a seed.
-    open: HashMap<RawFd, Descriptor, BuildHasherDefault<NumberHasher>>,
+    /// From the page of the first descriptor on. Pages without open ones have no memory.
+    pages: Vec<Option<Box<Page>>>,
+    first_page: usize,
     of_hosts: BTreeSet<(HostId, RawFd)>,
     made: u64,
 }
 
-/// Spreads numbers, of which no attacker chooses any.
-#[derive(Debug, Default)]
-struct NumberHasher(u64);
+/// The descriptors with successive numbers.
+#[derive(Debug)]
+struct Page {
+    places: [Option<Descriptor>; PAGE],
+    open: usize,
+}
 
-impl Hasher for NumberHasher {
-    fn write(&mut self, bytes: &[u8]) {
-        self.0 ^= hash_of(bytes);
-    }
+/// The length of a page.
+const PAGE: usize = 64;
 
-    fn write_i32(&mut self, number: i32) {
-        self.0 = (number as u64).wrapping_mul(STEP);
-    }
-
-    fn finish(&self) -> u64 {
-        self.0
-    }
+/// The page of a number, and its place there.
+fn place_of(fd: RawFd) -> (usize, usize) {
+    let number = fd.wrapping_sub(FIRST) as u32 as usize;
+    (number / PAGE, number % PAGE)
 }
 
 impl Descriptors {
@@ -99,9 +94,30 @@ impl Descriptors {
             object,
             index,
         };
-        self.open.insert(fd, descriptor);
+        let (page, place) = place_of(fd);
+        if self.pages.is_empty() {
+            self.first_page = page;
+        }
+        let page = page - self.first_page;
+        if self.pages.len() <= page {
+            self.pages.resize_with(page + 1, || None);
+        }
+        let page = self.pages[page].get_or_insert_with(|| {
+            Box::new(Page {
+                places: [None; PAGE],
+                open: 0,
+            })
+        });
+        page.places[place] = Some(descriptor);
+        page.open += 1;
         self.of_hosts.insert((host, fd));
         Ok(fd)
+    }
+
+    fn find(&self, fd: RawFd) -> Option<&Descriptor> {
+        let (page, place) = place_of(fd);
+        let page = self.pages.get(page.checked_sub(self.first_page)?)?;
+        page.as_ref()?.places[place].as_ref()
     }
 
     /// The descriptor, if this host has it. ENOSYS for a real one.
@@ -109,12 +125,19 @@ impl Descriptors {
         if !is_simulated(fd) {
             return Err(ENOSYS);
         }
-        let descriptor = self.open.get(&fd).filter(|known| known.host == host);
+        let descriptor = self.find(fd).filter(|known| known.host == host);
         descriptor.copied().ok_or(EBADF)
     }
 
     pub(super) fn remove(&mut self, fd: RawFd) -> Option<Descriptor> {
-        let removed = self.open.remove(&fd)?;
+        let (page, place) = place_of(fd);
+        let slot = self.pages.get_mut(page.checked_sub(self.first_page)?)?;
+        let page = slot.as_mut()?;
+        let removed = page.places[place].take()?;
+        page.open -= 1;
+        if page.open == 0 {
+            *slot = None;
+        }
         self.of_hosts.remove(&(removed.host, fd));
         Some(removed)
     }
@@ -127,7 +150,7 @@ impl Descriptors {
 
     /// The number of a descriptor in the trace. 0 for others.
     pub(super) fn index(&self, fd: RawFd) -> u64 {
-        self.open.get(&fd).map_or(0, |known| known.index + 1)
+        self.find(fd).map_or(0, |known| known.index + 1)
     }
 }
 
@@ -165,6 +188,21 @@ mod tests {
         let mut descriptors = Descriptors::default();
         let fd = descriptors.add(3, Object::Socket(1)).unwrap();
         assert_eq!(descriptors.get(fd, 4).err(), Some(EBADF));
+    }
+
+    #[test]
+    fn page_without_open_descriptors_has_no_memory() {
+        let mut descriptors = Descriptors::default();
+        let fds: Vec<_> = (0..3 * PAGE as u64)
+            .map(|file| descriptors.add(0, Object::File(file)).unwrap())
+            .collect();
+        assert_eq!(descriptors.of_host(0), fds);
+        let (last, others) = fds.split_last().unwrap();
+        for fd in others {
+            assert!(descriptors.remove(*fd).is_some());
+        }
+        assert_eq!(descriptors.of_host(0), [*last]);
+        assert_eq!(descriptors.pages.iter().flatten().count(), 1);
     }
 
     #[test]
