@@ -4,8 +4,12 @@ use std::mem;
 
 use super::{descriptors::SocketId, drivers::Waiter, requests::Outcome, world::State};
 
-/// The waiting requests of a socket, in the order of their arrival.
-pub(super) type Waiters = Vec<(Queue, Waiter)>;
+/// The waiting requests of a socket, in the order of their arrival. Most sockets have one, which is in the memory of the socket.
+#[derive(Debug, Default)]
+pub(super) struct Waiters {
+    first: Option<(Queue, Waiter)>,
+    others: Vec<(Queue, Waiter)>,
+}
 
 /// A list of requests that wait for the socket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,6 +24,25 @@ impl Queue {
     /// The list of a receive.
     pub(super) fn of_receive(peeks: bool) -> Self {
         if peeks { Self::Other } else { Self::Read }
+    }
+}
+
+impl Waiters {
+    fn push(&mut self, waiter: (Queue, Waiter)) {
+        if self.first.is_none() && self.others.is_empty() {
+            self.first = Some(waiter);
+        } else {
+            self.others.push(waiter);
+        }
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &(Queue, Waiter)> {
+        self.first.iter().chain(&self.others)
+    }
+
+    fn retain(&mut self, mut stays: impl FnMut((Queue, Waiter)) -> bool) {
+        self.first = self.first.filter(|first| stays(*first));
+        self.others.retain(|other| stays(*other));
     }
 }
 
@@ -46,9 +69,9 @@ impl State {
             return;
         };
         let mut waiters = mem::take(waiters);
-        if waiters.len() == waiters.capacity() {
+        if waiters.others.len() == waiters.others.capacity() {
             // Instead of growth for cancelled ones.
-            waiters.retain(|(_, waiter)| self.drivers.waits(*waiter));
+            waiters.retain(|(_, waiter)| self.drivers.waits(waiter));
         }
         waiters.push((queue, waiter));
         self.put_waiters(id, waiters);
@@ -63,7 +86,7 @@ impl State {
 
     /// Whether a request waits there.
     pub(super) fn has_waiters(&self, id: SocketId, queue: Queue) -> bool {
-        let mut waiters = self.waiters(id).into_iter().flatten();
+        let mut waiters = self.waiters(id).into_iter().flat_map(Waiters::iter);
         waiters.any(|(other, waiter)| *other == queue && self.drivers.waits(*waiter))
     }
 
@@ -75,7 +98,7 @@ impl State {
         let mut waiters = mem::take(waiters);
         // Requests behind one that still waits are not attempted.
         let (mut reads_wait, mut writes_wait) = (false, false);
-        waiters.retain(|&(queue, waiter)| {
+        waiters.retain(|(queue, waiter)| {
             let waits = match queue {
                 Queue::Read => &mut reads_wait,
                 Queue::Write => &mut writes_wait,

@@ -128,7 +128,7 @@ impl Endpoint {
             role,
             is_read_shut: false,
             is_write_shut: false,
-            waiters: Waiters::new(),
+            waiters: Waiters::default(),
             is_wake_due: false,
             is_retried: false,
             blocked: Vec::new(),

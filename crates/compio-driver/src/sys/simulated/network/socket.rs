@@ -107,7 +107,7 @@ impl Socket {
                 Protocol::Tcp => Role::Idle,
                 Protocol::Udp => Role::Datagram(Datagrams::default()),
             },
-            waiters: Waiters::new(),
+            waiters: Waiters::default(),
         }
     }
 
