@@ -3,7 +3,7 @@
 use std::{
     cell::{Cell, RefCell, RefMut},
     collections::{BTreeMap, BTreeSet},
-    fmt,
+    fmt, mem,
     net::{IpAddr, Ipv4Addr},
     ops::RangeInclusive,
     rc::Rc,
@@ -84,6 +84,8 @@ pub(super) struct State {
     pub(super) now: Duration,
     pub(super) events: EventQueue,
     pub(super) hosts: Vec<Host>,
+    /// The number of hosts that are not up.
+    pub(super) hosts_down: usize,
     pub(super) names: BTreeMap<String, HostId>,
     pub(super) addresses: BTreeMap<IpAddr, HostId>,
     pub(super) descriptors: Descriptors,
@@ -144,6 +146,7 @@ impl World {
             now: Duration::ZERO,
             events: EventQueue::new(shuffles.then_some(event_order)),
             hosts: Vec::new(),
+            hosts_down: 0,
             names: BTreeMap::new(),
             addresses: BTreeMap::new(),
             descriptors: Descriptors::default(),
@@ -253,7 +256,7 @@ impl World {
     /// The lines since the last call: a line for each request, result and packet, with the hash of the trace at it.
     pub fn take_lines(&self) -> Vec<(String, u64)> {
         let mut state = self.state();
-        state.lines.as_mut().map(std::mem::take).unwrap_or_default()
+        state.lines.as_mut().map(mem::take).unwrap_or_default()
     }
 
     /// The next number of a host's random stream.
@@ -413,8 +416,8 @@ impl World {
         let families = [Fault::PowerLoss, Fault::UnsyncedLoss, Fault::Blocked];
         state.faults_set.extend(families);
         state.end_all(host, End::Silence);
+        state.set_up(host, false);
         let host = &mut state.hosts[host];
-        host.is_up = false;
         host.has_crashed = true;
         host.files.lose_unsynced();
     }
@@ -425,9 +428,8 @@ impl World {
         state.note(Mark::Host, &[host as u64, 1]);
         state.say_of_host(host, "start");
         state.injector.end(host, host);
-        let host = &mut state.hosts[host];
-        host.is_up = true;
-        host.has_crashed = false;
+        state.set_up(host, true);
+        state.hosts[host].has_crashed = false;
     }
 
     /// Begins the calm phase: ends all faults of disks and links, and ignores the calls that set others. Hosts outside of the core are cut
@@ -463,6 +465,11 @@ impl World {
 }
 
 impl State {
+    fn set_up(&mut self, host: HostId, is_up: bool) {
+        let was_up = mem::replace(&mut self.hosts[host].is_up, is_up);
+        self.hosts_down = self.hosts_down + usize::from(was_up) - usize::from(is_up);
+    }
+
     pub(super) fn note(&mut self, mark: Mark, values: &[u64]) {
         self.trace.add(self.now, mark, values);
     }

@@ -281,7 +281,8 @@ impl State {
     /// Whether no packet passes now.
     pub(super) fn is_blocked(&self, route: Route) -> bool {
         !route.is_local()
-            && (!self.hosts[route.to].is_up || self.network.links.state(route) != LinkState::Open)
+            && (self.hosts_down > 0 && !self.hosts[route.to].is_up
+                || self.network.links.state(route) != LinkState::Open)
     }
 
     /// Whether a segment of a connection passes. Acknowledgements are never lost by chance, because later ones replace them.
