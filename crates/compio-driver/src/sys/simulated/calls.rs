@@ -28,10 +28,10 @@ use super::{
     network::End,
     requests::uses_simulated,
     rng::hash_of,
-    socket_calls,
+    socket_calls, symbols,
     trace::Mark,
     with_current,
-    world::{HostId, State, World},
+    world::{HostId, State},
 };
 use crate::{
     backend::BackendKind,
@@ -91,7 +91,7 @@ pub(crate) fn unsupported(what: &str) -> io::Error {
 /// The time of the current host.
 #[inline]
 pub(crate) fn now() -> Option<Instant> {
-    with_current(World::instant)
+    symbols::now()
 }
 
 /// A random number for the order of the ready tasks, if the simulation shuffles them.

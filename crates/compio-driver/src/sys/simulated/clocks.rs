@@ -57,9 +57,10 @@ pub(super) struct Clocks {
     rng: Rng,
 }
 
-/// The clocks of a host as the functions of the C library return them.
+/// The clocks of a host, as std and as the functions of the C library return them.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Readings {
+    pub(super) instant: Instant,
     pub(super) monotonic: Duration,
     /// The time since 1970.
     pub(super) wall: Duration,
@@ -83,13 +84,19 @@ impl Clocks {
 
     /// The monotonic clock at this true time.
     fn monotonic(&self, now: Duration) -> Duration {
-        let since = (now - self.changed_at).as_nanos();
-        let passed = since * self.rate() / MILLION as u128;
+        let since = now - self.changed_at;
+        if self.faults.drift_ppm == 0 {
+            return self.reading + since;
+        }
+        let passed = since.as_nanos() * self.rate() / MILLION as u128;
         self.reading + Duration::from_nanos_u128(passed)
     }
 
     /// The first true time at which the monotonic clock has shown this much more than now.
     pub(super) fn after(&self, now: Duration, time: Duration) -> Option<Duration> {
+        if self.faults.drift_ppm == 0 {
+            return now.checked_add(time);
+        }
         let target = self.monotonic(now).checked_add(time)?;
         let since = (target - self.reading).as_nanos() * MILLION as u128;
         let since = since.div_ceil(self.rate());
@@ -98,9 +105,13 @@ impl Clocks {
         self.changed_at.checked_add(since)
     }
 
-    /// The wall clock at this true time, since 1970. It does not go back further, nor to times that `SystemTime` does not have.
-    fn wall(&self, now: Duration) -> Duration {
-        let monotonic = EPOCH + self.monotonic(now);
+    /// The wall clock at this reading of the monotonic one, since 1970. It does not go back further, nor to times that `SystemTime`
+    /// does not have.
+    fn wall(&self, monotonic: Duration) -> Duration {
+        let monotonic = EPOCH + monotonic;
+        if self.offset == 0 {
+            return monotonic;
+        }
         let nanos = monotonic.as_nanos() as i128 + self.offset;
         let last = Duration::from_secs(i64::MAX as u64).as_nanos();
         Duration::from_nanos_u128(u128::try_from(nanos).unwrap_or(0).min(last))
@@ -131,27 +142,23 @@ impl Clocks {
 }
 
 impl World {
-    /// The reading of the monotonic clock of a host.
-    pub fn instant(&self, host: HostId) -> Instant {
-        let now = self.now();
-        self.base + self.state().hosts[host].clocks.monotonic(now)
-    }
-
     /// The wall clock of a host, since 1970.
     pub fn wall_time(&self, host: HostId) -> Duration {
         self.state().wall_time(host)
     }
 
-    /// The clocks of a host for the functions of the C library.
     pub(super) fn readings(&self, host: HostId) -> Readings {
         let state = self.state();
+        let clocks = &state.hosts[host].clocks;
+        let monotonic = clocks.monotonic(state.now);
         Readings {
-            monotonic: EPOCH + state.hosts[host].clocks.monotonic(state.now),
-            wall: state.wall_time(host),
+            instant: self.base + monotonic,
+            monotonic: EPOCH + monotonic,
+            wall: clocks.wall(monotonic),
         }
     }
 
-    /// The functions of the C library return the new readings of a host that is current.
+    /// Sets the new readings of a host that is current.
     fn show(&self, host: HostId) {
         if with_current(|_, current| current == host) == Some(true) {
             symbols::set_clocks(Some(self.readings(host)));
@@ -202,7 +209,8 @@ impl World {
 impl State {
     /// The wall clock of a host, since 1970.
     pub(super) fn wall_time(&self, host: HostId) -> Duration {
-        self.hosts[host].clocks.wall(self.now)
+        let clocks = &self.hosts[host].clocks;
+        clocks.wall(clocks.monotonic(self.now))
     }
 }
 

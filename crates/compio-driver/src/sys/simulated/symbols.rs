@@ -27,9 +27,16 @@ pub(super) fn set_clocks(now: Option<Readings>) {
     NOW.set(now);
 }
 
+/// The time of the current host, if there is one.
+#[inline]
+pub(super) fn now() -> Option<Instant> {
+    NOW.get().map(|now| now.instant)
+}
+
 /// The reading of the monotonic clock at the virtual time zero. It is a real one if the binary does not define the symbols.
 pub(super) fn first_instant() -> Instant {
     let first = Readings {
+        instant: Instant::now(),
         monotonic: EPOCH,
         wall: EPOCH,
     };
