@@ -137,6 +137,9 @@ impl Completions {
     /// The moment of the report of an operation that takes effect now. `None` is now.
     fn report_at(&mut self, now: Duration, group: Group) -> Option<Duration> {
         let by = self.delay(self.faults.late, Fault::LateCompletion, "late completion");
+        if by.is_none() && self.last_of_group.is_empty() {
+            return None;
+        }
         self.counts.late += u64::from(by.is_some());
         let own = by.map(|by| now.saturating_add(by));
         self.last_of_group.retain(|_, at| *at >= now);
@@ -155,7 +158,9 @@ impl Completions {
         let short = self
             .stream
             .part_of(len, chance, Fault::ShortReceive, site, text);
-        self.counts.short_reads += u64::from(short < len);
+        if short < len {
+            self.counts.short_reads += 1;
+        }
         short
     }
 
@@ -166,7 +171,9 @@ impl Completions {
         let short = self
             .stream
             .part_of(len, chance, Fault::ShortSend, site, text);
-        self.counts.short_writes += u64::from(short < len);
+        if short < len {
+            self.counts.short_writes += 1;
+        }
         short
     }
 

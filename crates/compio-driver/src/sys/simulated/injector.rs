@@ -200,8 +200,9 @@ impl Schedule {
 pub(super) struct FaultStream {
     pub(super) rng: Rng,
     injector: Injector,
-    /// The moment of the last draw of each family, and its number at this moment.
-    last: [(Duration, u64); Fault::ALL.len()],
+    /// The moment of the last draw of each family, and its number at this moment. Empty before the first draw: most hosts have no
+    /// faults, and it is long.
+    last: Vec<(Duration, u64)>,
 }
 
 /// A draw that has requested a fault.
@@ -216,7 +217,7 @@ impl FaultStream {
         Self {
             rng,
             injector,
-            last: [(Duration::ZERO, 0); Fault::ALL.len()],
+            last: Vec::new(),
         }
     }
 
@@ -228,6 +229,7 @@ impl FaultStream {
         }
         let is_drawn = self.rng.chance(probability);
         let now = self.injector.now.get();
+        self.last.resize(Fault::ALL.len(), (Duration::ZERO, 0));
         let (at, number) = &mut self.last[fault as usize];
         *number = if *at == now { *number + 1 } else { 0 };
         *at = now;

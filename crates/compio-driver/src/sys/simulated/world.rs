@@ -109,7 +109,8 @@ pub(super) struct State {
 pub(super) struct Host {
     pub(super) name: String,
     pub(super) address: IpAddr,
-    pub(super) files: FileSystem,
+    /// On the heap, so that the hosts are close to each other in memory.
+    pub(super) files: Box<FileSystem>,
     pub(super) clocks: Clocks,
     pub(super) completions: Completions,
     /// The source of its ephemeral ports.
@@ -198,7 +199,7 @@ impl World {
         let host = Host {
             name: name.to_owned(),
             address,
-            files: FileSystem::new(EPOCH, faults("\0disk"), site),
+            files: Box::new(FileSystem::new(EPOCH, faults("\0disk"), site)),
             clocks: Clocks::new(rng("\0clocks")),
             completions: Completions::new(faults("\0completions"), site),
             next_port: 0,
