@@ -6,8 +6,9 @@ use compio::{
     fs::{self, File, OpenOptions},
     io::{AsyncReadAtExt, AsyncWriteAtExt},
 };
+use compio_testkit::check::check_kind;
 
-use super::{run_one, run_pair};
+use super::{both::run_both, run_one, run_pair};
 
 #[test]
 fn file_is_read_back() {
@@ -145,6 +146,26 @@ fn times_of_files_are_virtual() {
         let second = fs::metadata("/a").await?.modified()?;
         let between = second.duration_since(first).expect("a later time");
         assert_eq!(between.as_secs(), 90);
+        Ok(())
+    });
+}
+
+#[test]
+fn invalid_names_and_offsets_are_refused() {
+    run_both(|dir| async move {
+        let invalid = dir.join("a\0b");
+        check_kind(File::create(&invalid).map(drop), ErrorKind::InvalidInput);
+        check_kind(
+            fs::read_dir(&invalid).await.map(drop),
+            ErrorKind::InvalidInput,
+        );
+        check_kind(fs::create_dir_all(&invalid).await, ErrorKind::InvalidInput);
+        let file = File::create(dir.join("file"))?;
+        for offset in [u64::MAX, 1 << 63, i64::MAX as u64] {
+            let (written, _) = file.write_at("content", offset).await;
+            check_kind(written, ErrorKind::InvalidInput);
+        }
+        assert_eq!(file.metadata().await?.len(), 0);
         Ok(())
     });
 }

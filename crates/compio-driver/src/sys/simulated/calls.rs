@@ -132,14 +132,18 @@ pub(crate) fn refuse_to_expose<'a>(fd: BorrowedFd<'a>) -> Option<BorrowedFd<'a>>
     None
 }
 
-/// A call of the current host, which the trace contains.
+/// A call of the current host, which the trace contains. `InvalidInput` if the name has a NUL byte, as of std.
 fn on_host<T>(
     call: (u64, &[u8]),
     code: impl FnOnce(&mut State, HostId) -> Result<T, i32>,
 ) -> Answer<T> {
     with_current(|world, host| {
-        let mut state = world.state();
         let (kind, name) = call;
+        if name.contains(&0) {
+            let text = "a name has a NUL byte";
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
+        }
+        let mut state = world.state();
         state.note(Mark::Call, &[kind, host as u64, hash_of(name)]);
         let result = if state.hosts[host].has_crashed {
             Err(libc::EIO)

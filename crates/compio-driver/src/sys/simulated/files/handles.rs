@@ -199,7 +199,7 @@ impl FileSystem {
         };
         let end = offset.checked_add(bytes.len() as u64);
         if end.is_none_or(|end| i64::try_from(end).is_err()) {
-            return Err(libc::EFBIG);
+            return Err(EINVAL);
         }
         let len = self
             .disk
