@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `io_buf` | [`IoBuf`], [`IoBufMut`]: one contiguous buffer |
 //! | `slice` | [`Slice`]: a part of one buffer |
+//! | `aligned` | [`Aligned`]: a buffer at an aligned address, for direct I/O |
 //! | `vectored` | [`IoVectoredBuf`], [`IoVectoredBufMut`]: many buffers at once |
 //! | `vectored_slice` | [`VectoredSlice`]: many buffers without their first bytes |
 //! | `vectored_rest` | many buffers of which the first bytes have been read |
@@ -16,6 +17,7 @@
 //! Registered and kernel-provided buffers are in the driver's crate, since they
 //! belong to a ring.
 
+mod aligned;
 #[cfg(feature = "arrayvec")]
 mod arrayvec_impls;
 #[cfg(feature = "bytes")]
@@ -37,6 +39,7 @@ mod vectored_impls;
 mod vectored_rest;
 mod vectored_slice;
 
+pub use aligned::Aligned;
 pub use into_inner::IntoInner;
 pub use io_buf::{IoBuf, IoBufMut};
 pub use result::{BufResult, BufResultExt};

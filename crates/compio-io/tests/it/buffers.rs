@@ -2,7 +2,7 @@
 
 use std::{io, rc::Rc, sync::Arc};
 
-use compio_io::buf::{BufResult, BufResultExt, IntoInner, IoBuf, IoBufMut};
+use compio_io::buf::{Aligned, BufResult, BufResultExt, IntoInner, IoBuf, IoBufMut};
 
 use crate::script::vec_of;
 
@@ -145,6 +145,10 @@ fn growable_buffers_take_the_length_of_a_read() {
     check_fillable(vec_of(b"abc", 8), b"xy");
     check_fillable(Box::new(vec_of(b"abc", 8)), b"xy");
     check_fillable(vec_of(b"", 2), b"xy");
+    let mut aligned = Aligned::with_capacity(3, 16);
+    aligned.extend_from_slice(b"abc");
+    check_readable(aligned.clone(), b"abc");
+    check_fillable(aligned, b"xy");
 }
 
 #[test]

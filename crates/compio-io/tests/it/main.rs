@@ -1,5 +1,6 @@
 //! Public behaviour of `compio-io`, one module per topic.
 
+mod aligned;
 mod buffered_read;
 mod buffered_write;
 mod buffers;

@@ -24,21 +24,8 @@ impl OpenOptions {
     /// Sets further `O_` flags.
     ///
     /// With `O_DIRECT`, reads and writes bypass the page cache. Most file systems then require that
-    /// offset, length and address of each are multiples of the block size. A slice of a larger buffer
-    /// can begin at such an address:
-    ///
-    /// ```
-    /// use compio::buf::{IoBuf, Slice};
-    ///
-    /// /// `len` bytes whose address is a multiple of 4096.
-    /// fn blocks(len: usize) -> Slice<Vec<u8>> {
-    ///     let buffer = vec![0; len + 4096];
-    ///     let start = buffer.as_ptr().align_offset(4096);
-    ///     buffer.slice(start..start + len)
-    /// }
-    ///
-    /// assert_eq!(blocks(8192).as_ptr().addr() % 4096, 0);
-    /// ```
+    /// offset, length and address of each are multiples of the block size, as of an
+    /// [`Aligned`](crate::buf::Aligned) buffer.
     pub fn custom_flags(&mut self, flags: i32) -> &mut Self {
         self.options.system.custom_flags = flags;
         self
