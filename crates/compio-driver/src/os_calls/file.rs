@@ -20,6 +20,7 @@ pub struct OpenOptions {
     pub truncate: bool,
     pub create: bool,
     pub create_new: bool,
+    pub data_sync: bool,
     /// The options that only one kind of system has.
     pub system: SystemOpenOptions,
 }
@@ -35,7 +36,7 @@ pub fn open(path: &Path, options: &OpenOptions) -> io::Result<OwnedFd> {
             truncate: options.truncate,
             create: options.create,
             create_new: options.create_new,
-            custom_flags: options.system.custom_flags,
+            custom_flags: options.flags(),
             mode: options.system.mode,
         }
     ));
@@ -46,7 +47,7 @@ pub fn open(path: &Path, options: &OpenOptions) -> io::Result<OwnedFd> {
         .truncate(options.truncate)
         .create(options.create)
         .create_new(options.create_new);
-    options.system.apply(&mut std);
+    options.apply_system(&mut std);
     std.open(path).map(Into::into)
 }
 

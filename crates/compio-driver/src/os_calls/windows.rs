@@ -13,10 +13,11 @@ use std::{
 };
 
 use socket2::SockAddr;
-use windows_sys::Win32::Storage::FileSystem::FILE_FLAG_OVERLAPPED;
+use windows_sys::Win32::Storage::FileSystem::{FILE_FLAG_OVERLAPPED, FILE_FLAG_WRITE_THROUGH};
 
 use crate::{
     fd::SharedFd,
+    os_calls::file::OpenOptions,
     sys::{
         BorrowedFd, OwnedFd, RawFd,
         os::windows::{
@@ -42,18 +43,24 @@ pub struct SystemOpenOptions {
     pub security_qos_flags: Option<u32>,
 }
 
-impl SystemOpenOptions {
-    pub(crate) fn apply(&self, options: &mut fs::OpenOptions) {
+impl OpenOptions {
+    pub(crate) fn apply_system(&self, options: &mut fs::OpenOptions) {
+        let system = &self.system;
+        let data_sync = if self.data_sync {
+            FILE_FLAG_WRITE_THROUGH
+        } else {
+            0
+        };
         options
-            .custom_flags(self.custom_flags | FILE_FLAG_OVERLAPPED)
-            .attributes(self.attributes);
-        if let Some(access) = self.access_mode {
+            .custom_flags(system.custom_flags | data_sync | FILE_FLAG_OVERLAPPED)
+            .attributes(system.attributes);
+        if let Some(access) = system.access_mode {
             options.access_mode(access);
         }
-        if let Some(share) = self.share_mode {
+        if let Some(share) = system.share_mode {
             options.share_mode(share);
         }
-        if let Some(flags) = self.security_qos_flags {
+        if let Some(flags) = system.security_qos_flags {
             options.security_qos_flags(flags);
         }
     }

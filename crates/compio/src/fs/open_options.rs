@@ -74,6 +74,36 @@ impl OpenOptions {
         self
     }
 
+    /// Makes each write durable before it completes, with the attributes that are needed to read it back:
+    /// `O_DSYNC`. On a disk that can write without its cache it saves the flush of
+    /// [`sync_data`](File::sync_data), and with several writes for each commit it costs more.
+    ///
+    /// # Platform differences
+    ///
+    /// On Windows it is `FILE_FLAG_WRITE_THROUGH`. On macOS a write may remain in the cache of the disk.
+    ///
+    /// ```
+    /// use compio::fs::OpenOptions;
+    ///
+    /// fn main() -> std::io::Result<()> {
+    ///     let dir = tempfile::tempdir()?;
+    ///     let path = dir.path().join("log");
+    ///     compio::task::block_on(async {
+    ///         let log = OpenOptions::new()
+    ///             .write(true)
+    ///             .create_new(true)
+    ///             .data_sync(true)
+    ///             .open(&path)?;
+    ///         log.write_at("durable", 0).await.0?;
+    ///         Ok(())
+    ///     })
+    /// }
+    /// ```
+    pub fn data_sync(&mut self, data_sync: bool) -> &mut Self {
+        self.options.data_sync = data_sync;
+        self
+    }
+
     /// Opens the file, on this thread and at once.
     ///
     /// # Errors

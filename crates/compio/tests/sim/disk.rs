@@ -281,7 +281,7 @@ fn renamed_file_without_a_sync_of_its_content_may_be_empty() {
 fn write_of_a_synchronous_file_is_durable() {
     async fn write() -> io::Result<()> {
         let mut options = OpenOptions::new();
-        options.write(true).create(true).custom_flags(O_DSYNC);
+        options.write(true).create(true).data_sync(true);
         let file = options.open("/log")?;
         File::open("/")?.sync_all().await?;
         file.write_all_at("durable", 0).await.0
@@ -289,9 +289,6 @@ fn write_of_a_synchronous_file_is_durable() {
     let result = across_power_loss(0, Unsynced::Lost, write, || fs::read_to_string("/log"));
     assert_eq!(result, "durable");
 }
-
-/// The flag of Linux.
-const O_DSYNC: i32 = 0o10000;
 
 #[test]
 fn unsynced_changes_can_be_kept() {

@@ -11,9 +11,9 @@ const FILES: [(&str, &str); 2] = [
 ];
 
 /// Functions that make no call, or that the seam calls after its dispatch.
-const FUNCTIONS: [&str; 21] = [
+const FUNCTIONS: [&str; 22] = [
     "adopt",
-    "apply",
+    "apply_system",
     "borrow",
     "close",
     "declare_append_only",
@@ -24,6 +24,7 @@ const FUNCTIONS: [&str; 21] = [
     "descriptor_value",
     "value",
     "duplicate",
+    "flags",
     "name_of_address",
     "native",
     "new",

@@ -25,7 +25,10 @@ pub use self::dir::{
 pub use self::inherit::{FIRST_PASSED, Program, is_listening, take_inherited};
 use crate::{
     fd::SharedFd,
-    os_calls::socket::{SocketRef, calls},
+    os_calls::{
+        file::OpenOptions,
+        socket::{SocketRef, calls},
+    },
     sys::{BorrowedFd, OwnedFd, RawFd, in_simulation},
 };
 
@@ -38,9 +41,15 @@ pub struct SystemOpenOptions {
     pub custom_flags: i32,
 }
 
-impl SystemOpenOptions {
-    pub(crate) fn apply(&self, options: &mut fs::OpenOptions) {
-        options.mode(self.mode).custom_flags(self.custom_flags);
+impl OpenOptions {
+    /// The `O_` flags in addition to access and creation.
+    pub fn flags(&self) -> i32 {
+        let data_sync = if self.data_sync { libc::O_DSYNC } else { 0 };
+        self.system.custom_flags | data_sync
+    }
+
+    pub(crate) fn apply_system(&self, options: &mut fs::OpenOptions) {
+        options.mode(self.system.mode).custom_flags(self.flags());
     }
 }
 

@@ -132,7 +132,7 @@ pub(crate) fn open_flags(options: &file::OpenOptions) -> io::Result<(i32, u32)> 
         (false, true, false) => libc::O_TRUNC,
         (true, true, false) => libc::O_CREAT | libc::O_TRUNC,
     };
-    let custom = options.system.custom_flags & !libc::O_ACCMODE;
+    let custom = options.flags() & !libc::O_ACCMODE;
     let flags = libc::O_CLOEXEC | access | creation | custom;
     Ok((flags, options.system.mode))
 }

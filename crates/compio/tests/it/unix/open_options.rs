@@ -8,7 +8,10 @@ use std::{
     },
 };
 
-use compio::fs::{File, OpenOptions};
+use compio::{
+    driver::AsRawFd,
+    fs::{File, OpenOptions},
+};
 
 use crate::{
     open_options::{ours, outcome, stds},
@@ -41,6 +44,34 @@ fn custom_flags_are_as_in_std() {
         let opened = run(ours(1).custom_flags(flags).open_async(&path));
         let opened = opened.map(|file| file.into_std().unwrap());
         assert_eq!(outcome(opened, &path), expected, "open_async {flags:o}");
+    }
+}
+
+#[test]
+fn data_sync_is_a_flag_of_the_open_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("file");
+    fs::write(&path, "content").unwrap();
+    let flags = |file: File| {
+        // SAFETY: no pointers are passed.
+        unsafe { libc::fcntl(file.as_raw_fd(), libc::F_GETFL) }
+    };
+    let mut options = OpenOptions::new();
+    // Custom flags do not replace it.
+    options
+        .write(true)
+        .data_sync(true)
+        .custom_flags(libc::O_APPEND);
+    for is_set in [true, false] {
+        options.data_sync(is_set);
+        let expected = if is_set { libc::O_DSYNC } else { 0 };
+        let file = options.open(&path).unwrap();
+        assert_eq!(flags(file) & libc::O_DSYNC, expected);
+        let file = run(options.open_async(&path)).unwrap();
+        assert_eq!(
+            flags(file) & (libc::O_DSYNC | libc::O_APPEND),
+            expected | libc::O_APPEND
+        );
     }
 }
 
