@@ -21,6 +21,7 @@ mod buffer_queue;
 mod buffers;
 mod cancel;
 mod credentials;
+mod direct;
 mod driver;
 mod fd;
 mod key;

@@ -7,8 +7,11 @@ use std::{
     time::SystemTime,
 };
 
-pub use crate::sys::system_calls::SystemOpenOptions;
 use crate::sys::{self, AsRawFd, BorrowedFd, OwnedFd, in_simulation, system_calls};
+pub use crate::{
+    direct::{AlignmentSource, AtomicWriteUnit, DirectAlignment, DirectLimits},
+    sys::system_calls::SystemOpenOptions,
+};
 
 /// How a file is opened: [`std::fs::OpenOptions`] as plain data.
 #[derive(Debug, Clone, Default)]

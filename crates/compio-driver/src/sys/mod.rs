@@ -100,10 +100,13 @@ pub(crate) use linux::{RealBackend as SystemBackend, choose};
 ))]
 use linux::{RealBackend, choose as choose_real};
 #[cfg(unix)]
+pub use platform::DIRECT;
+#[cfg(unix)]
 pub use platform::Stat;
 #[cfg(unix)]
 pub(crate) use platform::{
-    confine_this_thread, peer_credentials, process_number, processors_of_this_thread, thread_number,
+    confine_this_thread, direct_attributes, peer_credentials, process_number,
+    processors_of_this_thread, thread_number,
 };
 #[cfg(unix)]
 use selector::{Events, Poller, is_refusal};

@@ -89,7 +89,7 @@ use crate::{
 /// ```
 #[derive(Debug, Clone)]
 pub struct File {
-    pub(super) fd: SharedFd,
+    pub(crate) fd: SharedFd,
 }
 
 impl File {

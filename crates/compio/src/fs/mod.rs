@@ -8,7 +8,7 @@
 //!
 //! | | runs |
 //! |---|---|
-//! | [`File`]: reads, writes, sync, metadata; [`OpenOptions::open_async`]; [`metadata()`]; [`read`], [`write`](write()), [`append`]; [`rename`], [`hard_link`], `symlink`, [`create_dir`], [`remove_file`], [`remove_dir`] | in the kernel, asynchronously, where it can |
+//! | [`File`] and [`DirectFile`]: reads, writes, sync, metadata; [`OpenOptions::open_async`]; [`metadata()`]; [`read`], [`write`](write()), [`append`]; [`rename`], [`hard_link`], `symlink`, [`create_dir`], [`remove_file`], [`remove_dir`] | in the kernel, asynchronously, where it can |
 //! | [`File::open`], [`OpenOptions::open`], [`File::try_clone`] | on this thread, at once |
 //! | all others | on the thread pool |
 //!
@@ -27,6 +27,7 @@ mod blocking;
 #[cfg(unix)]
 mod dir;
 mod dir_builder;
+mod direct;
 mod file;
 mod lock;
 mod metadata;
@@ -42,6 +43,7 @@ pub(crate) use self::blocking::{blocking, off_thread_with};
 pub use self::dir::Dir;
 pub use self::{
     dir_builder::DirBuilder,
+    direct::{AlignmentSource, AtomicWriteUnit, DirectAlignment, DirectFile},
     file::File,
     metadata::{FileType, Metadata},
     open_options::OpenOptions,

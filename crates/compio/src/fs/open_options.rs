@@ -134,7 +134,7 @@ impl OpenOptions {
             .map(|fd| self.adopt(fd))
     }
 
-    fn adopt(&self, fd: OwnedFd) -> File {
+    pub(crate) fn adopt(&self, fd: OwnedFd) -> File {
         let file = File::from_fd(fd);
         handle::declare_opened(&file.fd);
         if self.options.append {

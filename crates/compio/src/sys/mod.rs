@@ -83,7 +83,7 @@ mod stdio;
 
 #[cfg(feature = "fs")]
 pub(crate) use fs::{
-    SystemDirOptions, file_len, hard_link, open_async, remove_dir, remove_file, rename,
+    SystemDirOptions, file_len, hard_link, open_async, open_direct, remove_dir, remove_file, rename,
 };
 #[cfg(all(feature = "fs", unix))]
 pub(crate) use fs::{open_flags, path_to_c};

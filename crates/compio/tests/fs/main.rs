@@ -3,6 +3,9 @@
 mod content;
 #[cfg(unix)]
 mod dir;
+mod direct;
+#[cfg(target_os = "linux")]
+mod direct_mounts;
 mod entries;
 mod file;
 mod lock;

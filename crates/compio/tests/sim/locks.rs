@@ -10,8 +10,8 @@ use std::{
 };
 
 use compio::{
-    buf::{IoBuf, IoBufMut},
-    fs::{self, File, OpenOptions},
+    buf::{Aligned, IoBuf, IoBufMut},
+    fs::{self, AlignmentSource, File, OpenOptions},
     io::AsyncWriteAtExt,
     net::{TcpListener, TcpStream},
     sim, task, time,
@@ -218,6 +218,26 @@ fn transfers_without_a_cache_are_aligned_to_sectors() {
         assert_eq!(file.read_at(buffer(0, 2048), 1024).await.0?, 512);
         // All handles share a cache.
         assert_eq!(fs::read("/file").await?.len(), 1536);
+        Ok(())
+    });
+}
+
+#[test]
+fn direct_file_transfers_sectors() {
+    run_one(async {
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true);
+        let file = options.open_direct_async("/file").await?;
+        assert_eq!(file.alignment().source, AlignmentSource::Kernel);
+        assert_eq!(file.alignment().unit(), 512);
+        file.write_zeros_at(0, 1536).await?;
+        let mut sector = Aligned::with_capacity(512, 512);
+        sector.resize(512, 7);
+        file.write_all_at(sector, 512).await.0?;
+        let (read, bytes) = file.read_unaligned_at(vec![1; 4], 510).await;
+        assert_eq!((read?, &bytes[..]), (4, &[0, 0, 7, 7][..]));
+        let (written, _) = file.write_at(Aligned::zeroed(100, 512), 0).await;
+        check_kind(written, ErrorKind::InvalidInput);
         Ok(())
     });
 }

@@ -2,6 +2,7 @@
 //! only unix has.
 
 mod dir;
+mod direct;
 mod inherit;
 
 use std::{
@@ -22,6 +23,7 @@ pub use self::dir::{
     hard_link_at, make_dir_at, read_dir_at, read_link_at, remove_dir_at, remove_file_at, rename_at,
     symlink_at,
 };
+pub use self::direct::{DIRECT, direct_limits};
 pub use self::inherit::{FIRST_PASSED, Program, is_listening, take_inherited};
 use crate::{
     fd::SharedFd,

@@ -24,7 +24,7 @@ use libc::{O_APPEND, O_CREAT, O_EXCL, O_RDONLY, O_RDWR, O_TRUNC, O_WRONLY};
 use super::{
     current,
     descriptors::{Object, is_simulated, own},
-    files::{At, DirEntry},
+    files::{At, DirEntry, SECTOR},
     network::End,
     requests::uses_simulated,
     rng::hash_of,
@@ -36,6 +36,7 @@ use super::{
 use crate::{
     backend::BackendKind,
     credentials::UCred,
+    direct::{AlignmentSource, DirectAlignment, DirectLimits},
     oversubscription::CpuShare,
     request::{RawResult, Request},
     sys::system_calls::Entry,
@@ -261,6 +262,22 @@ pub(crate) fn file_len(fd: BorrowedFd<'_>) -> Answer<u64> {
     on_handle(12, fd, |state, host| {
         let file = state.file_of(host, fd)?;
         Ok(state.hosts[host].files.attributes(file)?.len)
+    })
+}
+
+/// The file system of a simulated host has sectors, and no atomic writes.
+pub(crate) fn direct_limits(fd: BorrowedFd<'_>) -> Answer<DirectLimits> {
+    let fd = fd.as_raw_fd();
+    on_handle(43, fd, |state, host| {
+        state.file_of(host, fd)?;
+        Ok(DirectLimits {
+            alignment: DirectAlignment {
+                memory: SECTOR as usize,
+                offset: SECTOR as usize,
+                source: AlignmentSource::Kernel,
+            },
+            atomic_write: None,
+        })
     })
 }
 

@@ -33,7 +33,9 @@ pub use types::{
     PathUnit, PeerAddress, RawFd, RawSlice,
 };
 // Files and sockets share the numbers of descriptors.
-pub(crate) use types::{borrow_as_file, own as file_from_raw, own as socket_from_raw};
+pub(crate) use types::{
+    DirectAttributes, borrow_as_file, own as file_from_raw, own as socket_from_raw,
+};
 
 /// The flag of a non-blocking receive or send.
 pub(crate) const MSG_DONTWAIT: Option<i32> = Some(libc::MSG_DONTWAIT);

@@ -16,6 +16,15 @@ pub use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, 
 /// A path for system calls, with a NUL at its end.
 pub type NativePath = CString;
 
+/// The attributes of a file for direct I/O, `None` where the system does not report them.
+#[derive(Debug, Default)]
+pub(crate) struct DirectAttributes {
+    /// Of addresses, and of offsets and lengths. Zeros if the file has no direct I/O.
+    pub(crate) alignment: Option<(u32, u32)>,
+    /// The smallest and the largest length of an atomic write.
+    pub(crate) atomic_unit: Option<(u32, u32)>,
+}
+
 /// The units of a [`NativePath`].
 pub type PathUnit = c_char;
 

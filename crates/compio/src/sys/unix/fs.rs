@@ -5,11 +5,14 @@ use std::{ffi::CString, io, os::unix::ffi::OsStrExt, path::Path};
 use compio_driver::{
     OwnedFd,
     op::{Link, MakeDir, Open, Remove, Rename},
-    os_calls::file,
+    os_calls::{
+        file::{self, DirectLimits},
+        system,
+    },
 };
 
 use crate::{
-    fs::{DirBuilder, File, OpenOptions},
+    fs::{DirBuilder, File, OpenOptions, off_thread_with},
     runtime,
 };
 
@@ -106,6 +109,28 @@ pub(crate) async fn remove_dir(path: &Path) -> io::Result<()> {
 pub(crate) async fn open_async(options: &file::OpenOptions, path: &Path) -> io::Result<OwnedFd> {
     let (flags, mode) = open_flags(options)?;
     runtime::submit(Open::new(path_to_c(path)?, flags, mode)).await
+}
+
+/// Opens the file for direct I/O, and queries its limits.
+pub(crate) async fn open_direct(
+    options: &OpenOptions,
+    path: &Path,
+) -> io::Result<(File, DirectLimits)> {
+    let (flags, mode) = open_flags(&options.options)?;
+    let open = Open::new(path_to_c(path)?, flags | system::DIRECT, mode);
+    let fd = runtime::submit(open)
+        .await
+        .map_err(|error| match error.raw_os_error() {
+            // open(2) has no other usual reason for it.
+            Some(libc::EINVAL) => io::Error::new(
+                io::ErrorKind::Unsupported,
+                format!("the file system may have no direct I/O: {error}"),
+            ),
+            Some(_) | None => error,
+        })?;
+    let file = options.adopt(fd);
+    let limits = off_thread_with(&file.fd, system::direct_limits).await?;
+    Ok((file, limits))
 }
 
 /// The `O_` flags and the mode for these options, or `EINVAL` if std refuses them, too.

@@ -8,7 +8,10 @@ use std::{
 
 use compio_driver::{
     AsFd, BorrowedFd, OwnedFd,
-    os_calls::{file, path as calls, system},
+    os_calls::{
+        file::{self, DirectLimits},
+        path as calls, system,
+    },
 };
 
 use crate::fs::{File, OpenOptions, blocking};
@@ -134,6 +137,14 @@ pub(crate) async fn open_async(options: &file::OpenOptions, path: &Path) -> io::
     // A path that cannot be made absolute fails to open.
     let path = calls::absolute(path).unwrap_or_else(|_| path.to_owned());
     blocking(move || file::open(&path, &options)).await
+}
+
+/// Windows has no direct files here.
+pub(crate) async fn open_direct(_: &OpenOptions, _: &Path) -> io::Result<(File, DirectLimits)> {
+    Err(io::Error::new(
+        io::ErrorKind::Unsupported,
+        "direct I/O is not supported on Windows",
+    ))
 }
 
 impl AsHandle for File {

@@ -9,7 +9,7 @@ use std::{
 use super::{prepare::prepare, sync::full_or_plain};
 use crate::{
     request::{RawFd, RawResult},
-    sys::unix::answer,
+    sys::unix::{DirectAttributes, answer},
 };
 
 /// Linux has a flag of each send in the place of the socket option.
@@ -38,6 +38,14 @@ pub(crate) fn has_name(pipe: &libc::stat) -> bool {
 
 /// See [`SEND`].
 pub(crate) fn silence_closed_peer(_: RawFd) {}
+
+/// The flag that opens a file for direct I/O.
+pub const DIRECT: c_int = libc::O_DIRECT;
+
+/// The system reports no alignment.
+pub(crate) fn direct_attributes(_: RawFd) -> Result<DirectAttributes, i32> {
+    Ok(DirectAttributes::default())
+}
 
 /// As macOS: the properties of a new socket need further calls.
 pub(crate) fn socket(domain: c_int, kind: c_int, protocol: c_int) -> RawResult {

@@ -25,11 +25,11 @@ use std::{
     os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd},
 };
 
-pub use self::stat::Stat;
+pub use self::{native::DIRECT, stat::Stat};
 pub(crate) use self::{
     native::{
         FIFO_EVENTS_LACK_EOF, RECEIVE, RECEIVES_NO_MORE, SECOND_CONNECT_REPORTS_FIRST, SEND,
-        SENDS_IGNORE_DONTWAIT, accept, socket, sync_all, sync_data,
+        SENDS_IGNORE_DONTWAIT, accept, direct_attributes, socket, sync_all, sync_data,
     },
     process::process_number,
 };

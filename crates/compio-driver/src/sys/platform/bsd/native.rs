@@ -19,9 +19,10 @@ pub(crate) const SECOND_CONNECT_REPORTS_FIRST: bool = false;
 /// No event: recv(2) returns 0 from a socket that receives no more, even if it does not wait.
 pub(crate) const RECEIVES_NO_MORE: u32 = 0;
 
+pub use self::system::DIRECT;
 pub(crate) use self::system::{
-    FIFO_EVENTS_LACK_EOF, RECEIVE, SEND, SENDS_IGNORE_DONTWAIT, accept, has_name,
-    silence_closed_peer, socket, sync_all, sync_data,
+    FIFO_EVENTS_LACK_EOF, RECEIVE, SEND, SENDS_IGNORE_DONTWAIT, accept, direct_attributes,
+    has_name, silence_closed_peer, socket, sync_all, sync_data,
 };
 
 /// The user and group of the peer of a Unix socket.

@@ -2,6 +2,7 @@
 
 mod advice;
 pub(crate) mod cmsg;
+mod direct;
 mod event;
 pub(crate) mod kind;
 pub(crate) mod kinds;
@@ -17,8 +18,10 @@ use std::{
     ptr,
 };
 
-pub use self::stat::Stat;
-pub(crate) use self::{advice::with_advice, event::EventFd, process::process_number};
+pub(crate) use self::{
+    advice::with_advice, direct::direct_attributes, event::EventFd, process::process_number,
+};
+pub use self::{direct::DIRECT, stat::Stat};
 use crate::{
     credentials::UCred,
     oversubscription::CpuSet,

@@ -16,7 +16,7 @@ use crate::sys::simulated::{injector::listed, rng::Rng};
 pub(super) const PAGE: usize = 4096;
 
 /// The unit that a disk writes as a whole.
-pub(super) const SECTOR: u64 = 512;
+pub(in crate::sys::simulated) const SECTOR: u64 = 512;
 
 type Page = [u8; PAGE];
 

@@ -22,7 +22,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 pub use self::faults::{DiskCounts, DiskFaults, Unsynced};
 use self::{content::Content, faults::Disk, handles::Handle, pending::Change};
-pub(super) use self::{handles::DirEntry, slow::Finish, tree::At};
+pub(super) use self::{content::SECTOR, handles::DirEntry, slow::Finish, tree::At};
 use super::{
     descriptors::FileId,
     injector::{FaultStream, Site},

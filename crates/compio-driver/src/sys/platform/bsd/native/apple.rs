@@ -5,7 +5,7 @@ use std::ffi::c_int;
 use super::super::prepare::prepare;
 use crate::{
     request::{RawFd, RawResult},
-    sys::unix::{answer, set_option_of},
+    sys::unix::{DirectAttributes, answer, set_option_of},
 };
 
 /// No flag: [`silence_closed_peer`] sets an option of the socket.
@@ -31,6 +31,16 @@ pub(crate) fn has_name(pipe: &libc::stat) -> bool {
 /// can make the next send raise the signal, so errors are ignored.
 pub(crate) fn silence_closed_peer(fd: RawFd) {
     let _ = set_option_of(fd, libc::SOL_SOCKET, libc::SO_NOSIGPIPE, 1);
+}
+
+/// No flag: [`direct_attributes`] makes a call.
+pub const DIRECT: c_int = 0;
+
+/// Lets reads and writes bypass the page cache. The system reports no alignment.
+pub(crate) fn direct_attributes(fd: RawFd) -> Result<DirectAttributes, i32> {
+    // SAFETY: no pointers are passed.
+    answer(unsafe { libc::fcntl(fd, libc::F_NOCACHE, 1) })?;
+    Ok(DirectAttributes::default())
 }
 
 pub(crate) fn socket(domain: c_int, kind: c_int, protocol: c_int) -> RawResult {

@@ -4,7 +4,7 @@ use std::ffi::c_int;
 
 use crate::{
     request::{RawFd, RawResult},
-    sys::unix::answer,
+    sys::unix::{DirectAttributes, answer},
 };
 
 /// The flag that turns the signal for a closed peer into an error.
@@ -25,6 +25,14 @@ pub(crate) fn has_name(_: &libc::stat) -> bool {
 
 /// Does nothing: [`SEND`] is a flag of each send.
 pub(crate) fn silence_closed_peer(_: RawFd) {}
+
+/// The flag that opens a file for direct I/O.
+pub const DIRECT: c_int = libc::O_DIRECT;
+
+/// The system reports no alignment.
+pub(crate) fn direct_attributes(_: RawFd) -> Result<DirectAttributes, i32> {
+    Ok(DirectAttributes::default())
+}
 
 pub(crate) fn socket(domain: c_int, kind: c_int, protocol: c_int) -> RawResult {
     // SAFETY: no pointers are passed.
