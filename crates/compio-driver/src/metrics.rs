@@ -90,6 +90,8 @@ kinds! {
     Stat "stat",
     /// A change of a file's length.
     Truncate "truncate",
+    /// A change of a file's disk space.
+    Allocate "fallocate",
     /// A change of a path.
     Rename "rename",
     /// The removal of a path.
@@ -153,6 +155,7 @@ impl OpKind {
             | Self::Close
             | Self::Stat
             | Self::Truncate
+            | Self::Allocate
             | Self::Rename
             | Self::Remove
             | Self::MakeDir

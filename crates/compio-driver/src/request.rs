@@ -176,6 +176,24 @@ pub enum FileOp {
     StatFd { fd: RawFd, into: *mut Stat },
     /// Set the length in bytes. Result: 0.
     Truncate { fd: RawFd, len: u64 },
+    /// Change the disk space of a range. Result: 0.
+    Allocate {
+        fd: RawFd,
+        mode: Allocation,
+        offset: u64,
+        len: u64,
+    },
+}
+
+/// A change of the disk space of a range.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Allocation {
+    /// Reserves the space, and extends the file if the range ends behind its end.
+    Extend,
+    /// Reserves the space. The length of the file stays.
+    KeepSize,
+    /// Releases the space: the range reads as zeros. The length of the file stays.
+    PunchHole,
 }
 
 /// Requests of paths. Relative paths start at the current directory. Result of each: 0.

@@ -10,7 +10,8 @@ use crate::{
     operation::{Operation, Owned},
     os_calls::handle,
     request::{
-        self, BlockingCall, FileOp, NativePath, OpenFlags, Position, Request, Threads, Transfer,
+        self, Allocation, BlockingCall, FileOp, NativePath, OpenFlags, Position, Request, Threads,
+        Transfer,
     },
     sys::{self, AsRawFd, OwnedFd, RawFd},
 };
@@ -341,6 +342,53 @@ unsafe impl<F: AsRawFd + 'static> Operation for Truncate<F> {
 
 // SAFETY: `fd` owns the descriptor, by the contract of `OwnsFd`.
 unsafe impl<F: OwnsFd> Owned for Truncate<F> {}
+
+/// Changes the disk space of a range: `fallocate`.
+///
+/// # Platform differences
+///
+/// Fails with `Unsupported` on systems other than Linux.
+#[derive(Debug)]
+pub struct Allocate<F = SharedFd> {
+    fd: F,
+    mode: Allocation,
+    offset: u64,
+    len: u64,
+}
+
+impl<F> Allocate<F> {
+    /// Changes `len` bytes from `offset` on.
+    pub fn new(fd: F, mode: Allocation, offset: u64, len: u64) -> Self {
+        Self {
+            fd,
+            mode,
+            offset,
+            len,
+        }
+    }
+}
+
+// SAFETY: the request points to nothing.
+unsafe impl<F: AsRawFd + 'static> Operation for Allocate<F> {
+    type Output = io::Result<()>;
+    describe!(Allocate, fd);
+
+    fn request(&mut self) -> Request {
+        Request::FileOp(FileOp::Allocate {
+            fd: self.fd.as_raw_fd(),
+            mode: self.mode,
+            offset: self.offset,
+            len: self.len,
+        })
+    }
+
+    unsafe fn finish(self, answer: io::Result<usize>) -> Self::Output {
+        answer.map(drop)
+    }
+}
+
+// SAFETY: `fd` owns the descriptor, by the contract of `OwnsFd`.
+unsafe impl<F: OwnsFd> Owned for Allocate<F> {}
 
 /// The process's current directory, as the start of an operation's relative path.
 #[derive(Debug, Clone, Copy)]

@@ -104,7 +104,12 @@ fn type_name(kind: OpKind) -> &'static str {
         | OpKind::Accept
         | OpKind::Recv
         | OpKind::Send => "Socket",
-        OpKind::Read | OpKind::Write | OpKind::Sync | OpKind::Stat | OpKind::Truncate => "File",
+        OpKind::Read
+        | OpKind::Write
+        | OpKind::Sync
+        | OpKind::Stat
+        | OpKind::Truncate
+        | OpKind::Allocate => "File",
         OpKind::Other
         | OpKind::Nop
         | OpKind::Open

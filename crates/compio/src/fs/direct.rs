@@ -268,6 +268,20 @@ impl DirectFile {
         self.file.set_len(size).await
     }
 
+    /// As [`File::allocate`]: the first write to each part changes metadata. [`write_zeros_at`](Self::write_zeros_at)
+    /// avoids that.
+    ///
+    /// # Cancellation
+    ///
+    /// See [`fs`](crate::fs).
+    ///
+    /// # Errors
+    ///
+    /// As for [`File::allocate`].
+    pub async fn allocate(&self, offset: u64, len: u64) -> io::Result<()> {
+        self.file.allocate(offset, len).await
+    }
+
     /// As [`File::close`].
     ///
     /// # Cancellation

@@ -8,7 +8,7 @@
 //!
 //! | | runs |
 //! |---|---|
-//! | [`File`] and [`DirectFile`]: reads, writes, sync, metadata; [`OpenOptions::open_async`]; [`metadata()`]; [`read`], [`write`](write()), [`append`]; [`rename`], [`hard_link`], `symlink`, [`create_dir`], [`remove_file`], [`remove_dir`] | in the kernel, asynchronously, where it can |
+//! | [`File`] and [`DirectFile`]: reads, writes, sync, metadata, disk space; [`OpenOptions::open_async`]; [`metadata()`]; [`read`], [`write`](write()), [`append`]; [`rename`], [`hard_link`], `symlink`, [`create_dir`], [`remove_file`], [`remove_dir`] | in the kernel, asynchronously, where it can |
 //! | [`File::open`], [`OpenOptions::open`], [`File::try_clone`] | on this thread, at once |
 //! | all others | on the thread pool |
 //!
@@ -34,6 +34,7 @@ mod metadata;
 mod open_options;
 mod paths;
 mod read_dir;
+mod space;
 mod whole_file;
 
 pub use std::fs::{FileTimes, Permissions, TryLockError};

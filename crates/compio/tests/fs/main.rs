@@ -13,4 +13,6 @@ mod model;
 mod names;
 mod paths;
 mod pipe;
+#[cfg(all(target_os = "linux", not(compio_portable)))]
+mod space;
 mod support;

@@ -152,6 +152,29 @@ fn full_disk_stores_a_part_and_then_nothing() {
 }
 
 #[test]
+fn allocation_extends_the_file_if_the_disk_has_room() {
+    run_one(async {
+        set(DiskFaults {
+            capacity: Some(3 * 4096),
+            ..DiskFaults::default()
+        });
+        let file = open("/data")?;
+        file.allocate_keep_size(0, 4096).await?;
+        assert_eq!(file.metadata().await?.len(), 0);
+        file.allocate(100, 4096).await?;
+        assert_eq!(file.metadata().await?.len(), 4196);
+        let error = file.allocate(0, 4 * 4096).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::StorageFull);
+        let error = file.allocate(0, 0).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidInput);
+        let error = file.punch_hole(0, 1).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unsupported);
+        assert_eq!(file.metadata().await?.len(), 4196);
+        Ok(())
+    });
+}
+
+#[test]
 fn short_transfers_are_completed_by_exact_ones() {
     run_one(async {
         set(DiskFaults {

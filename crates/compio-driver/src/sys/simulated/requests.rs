@@ -295,7 +295,12 @@ pub(super) fn uses_simulated(request: &Request) -> bool {
     let dir = match *request {
         Request::FileOp(FileOp::Open { dir, .. } | FileOp::Stat { dir, .. }) => Some(dir),
         Request::Splice(splice) => Some(splice.from.min(splice.to)),
-        Request::FileOp(FileOp::Sync { .. } | FileOp::StatFd { .. } | FileOp::Truncate { .. })
+        Request::FileOp(
+            FileOp::Sync { .. }
+            | FileOp::StatFd { .. }
+            | FileOp::Truncate { .. }
+            | FileOp::Allocate { .. },
+        )
         | Request::Nop
         | Request::Transfer(_)
         | Request::Path(_)
@@ -320,6 +325,7 @@ fn summary(request: &Request) -> (u64, Option<RawFd>, u64) {
             FileOp::Stat { follow, .. } => (22, None, follow.into()),
             FileOp::StatFd { fd, .. } => (23, Some(fd), 0),
             FileOp::Truncate { fd, len } => (24, Some(fd), len),
+            FileOp::Allocate { fd, offset, .. } => (25, Some(fd), offset),
         },
         Request::Path(op) => match op {
             PathOp::Rename { .. } => (30, None, 0),

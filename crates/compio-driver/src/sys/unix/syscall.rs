@@ -284,6 +284,12 @@ unsafe fn file_call(op: &FileOp) -> RawResult {
                 Ok(len) => answer(libc::ftruncate(fd, len as _)),
                 Err(_) => Err(libc::EINVAL),
             },
+            FileOp::Allocate {
+                fd,
+                mode,
+                offset,
+                len,
+            } => platform::allocate(fd, mode, offset, len),
         }
     }
 }

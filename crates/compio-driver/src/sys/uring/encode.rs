@@ -15,6 +15,7 @@ use crate::{
         CURRENT_DIR, Control, FileOp, Message, Net, PathOp, Poll, Position, RawSlice, Request,
         Span, Splice, Stat, Transfer,
     },
+    sys::platform::fallocate_flags,
 };
 
 /// The outcome of the table for a request.
@@ -145,6 +146,17 @@ fn encode_file_op<'a>(op: &FileOp, slot: &'a mut Slot) -> &'a mut Entry {
                 .build(),
         ),
         FileOp::Truncate { fd, len } => slot.write(opcode::Ftruncate::new(Fd(fd), len).build()),
+        FileOp::Allocate {
+            fd,
+            mode,
+            offset,
+            len,
+        } => slot.write(
+            opcode::Fallocate::new(Fd(fd), len)
+                .offset(offset)
+                .mode(fallocate_flags(mode).bits() as i32)
+                .build(),
+        ),
     }
 }
 

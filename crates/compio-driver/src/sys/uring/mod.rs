@@ -652,7 +652,8 @@ fn needs_io_wq(request: &Request) -> bool {
             FileOp::Stat { .. }
             | FileOp::StatFd { .. }
             | FileOp::Sync { .. }
-            | FileOp::Truncate { .. } => true,
+            | FileOp::Truncate { .. }
+            | FileOp::Allocate { .. } => true,
             FileOp::Open { .. } => false,
         },
         Request::Nop

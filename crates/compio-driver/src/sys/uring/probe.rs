@@ -25,7 +25,7 @@ const NEEDED: [(&str, u8); 14] = [
 ];
 
 /// Opcodes that a plain call can replace, in most cases on another thread.
-const REPLACEABLE: [(&str, u8); 16] = [
+const REPLACEABLE: [(&str, u8); 17] = [
     ("FSYNC", opcode::Fsync::CODE),
     ("OPENAT", opcode::OpenAt::CODE),
     ("STATX", opcode::Statx::CODE),
@@ -37,6 +37,7 @@ const REPLACEABLE: [(&str, u8); 16] = [
     ("SOCKET", opcode::Socket::CODE),
     ("SPLICE", opcode::Splice::CODE),
     ("FTRUNCATE", opcode::Ftruncate::CODE),
+    ("FALLOCATE", opcode::Fallocate::CODE),
     ("BIND", opcode::Bind::CODE),
     ("LISTEN", opcode::Listen::CODE),
     ("PIPE", opcode::Pipe::CODE),

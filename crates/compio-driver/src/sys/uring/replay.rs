@@ -94,8 +94,10 @@ unsafe fn may_be_repeated(request: &Request) -> bool {
             // No effect.
             FileOp::Stat { .. } | FileOp::StatFd { .. } => true,
             // The kernel reports an error of write-back once: a second call would hide it. A second truncation
-            // would cut off bytes that were written after the first.
-            FileOp::Sync { fd, .. } | FileOp::Truncate { fd, .. } => never_answers_cancelled(fd),
+            // would cut off bytes that were written after the first. A second hole would erase them.
+            FileOp::Sync { fd, .. } | FileOp::Truncate { fd, .. } | FileOp::Allocate { fd, .. } => {
+                never_answers_cancelled(fd)
+            }
             // A second exclusive creation fails, and a device may have side effects when it is opened.
             FileOp::Open {
                 dir, path, flags, ..

@@ -11,8 +11,9 @@ use std::{
 
 use windows_sys::Win32::{
     Foundation::{
-        CloseHandle, ERROR_BROKEN_PIPE, ERROR_HANDLE_EOF, ERROR_INVALID_PARAMETER, ERROR_MORE_DATA,
-        ERROR_NOT_SUPPORTED, HANDLE, INVALID_HANDLE_VALUE,
+        CloseHandle, ERROR_BROKEN_PIPE, ERROR_CALL_NOT_IMPLEMENTED, ERROR_HANDLE_EOF,
+        ERROR_INVALID_PARAMETER, ERROR_MORE_DATA, ERROR_NOT_SUPPORTED, HANDLE,
+        INVALID_HANDLE_VALUE,
     },
     Networking::WinSock::{
         INVALID_SOCKET, SOCK_DGRAM, SOCKET, WSA_FLAG_NO_HANDLE_INHERIT, WSA_FLAG_OVERLAPPED,
@@ -129,6 +130,7 @@ unsafe fn file_call(op: &FileOp) -> RawResult {
             } => stat(dir, path, follow, into),
             FileOp::StatFd { fd, into } => stat_fd(as_handle(fd), into),
             FileOp::Truncate { fd, len } => set_end_of_file(as_handle(fd), len),
+            FileOp::Allocate { .. } => Err(ERROR_CALL_NOT_IMPLEMENTED as i32),
         }
     }
 }

@@ -36,7 +36,7 @@ pub(crate) use self::{
 use crate::{
     credentials::UCred,
     oversubscription::CpuSet,
-    request::{Position, RawResult},
+    request::{Allocation, Position, RawResult},
     sys::unix::answer,
 };
 
@@ -89,6 +89,15 @@ pub(crate) unsafe fn stat(
 pub(crate) unsafe fn stat_fd(fd: RawFd, into: *mut Stat) -> RawResult {
     // SAFETY: by this function's contract; `Stat` is a `stat`.
     answer(unsafe { libc::fstat(fd, into.cast()) })
+}
+
+/// These systems have no common call for this.
+///
+/// # Safety
+///
+/// None.
+pub(crate) unsafe fn allocate(_: RawFd, _: Allocation, _: u64, _: u64) -> RawResult {
+    Err(libc::EOPNOTSUPP)
 }
 
 /// Only Linux has this call.

@@ -1,6 +1,7 @@
 //! System calls and constants of Linux.
 
 mod advice;
+mod allocate;
 pub(crate) mod cmsg;
 mod direct;
 mod event;
@@ -19,7 +20,11 @@ use std::{
 };
 
 pub(crate) use self::{
-    advice::with_advice, direct::direct_attributes, event::EventFd, process::process_number,
+    advice::with_advice,
+    allocate::{allocate, fallocate_flags},
+    direct::direct_attributes,
+    event::EventFd,
+    process::process_number,
 };
 pub use self::{direct::DIRECT, stat::Stat};
 use crate::{

@@ -54,7 +54,8 @@ impl Kernel {
                 FileOp::Sync { .. }
                 | FileOp::Stat { .. }
                 | FileOp::StatFd { .. }
-                | FileOp::Truncate { .. } => {
+                | FileOp::Truncate { .. }
+                | FileOp::Allocate { .. } => {
                     self.end(flight, Ok(0), Effect::Nothing);
                 }
                 FileOp::Open { .. } => self.hand_out(flight, std::ptr::null_mut()),

@@ -467,9 +467,10 @@ fn descriptor_of(request: &Request) -> Option<RawFd> {
     match *request {
         Request::Transfer(transfer) => Some(transfer.fd()),
         Request::FileOp(op) => match op {
-            FileOp::Sync { fd, .. } | FileOp::StatFd { fd, .. } | FileOp::Truncate { fd, .. } => {
-                Some(fd)
-            }
+            FileOp::Sync { fd, .. }
+            | FileOp::StatFd { fd, .. }
+            | FileOp::Truncate { fd, .. }
+            | FileOp::Allocate { fd, .. } => Some(fd),
             FileOp::Open { .. } | FileOp::Stat { .. } => None,
         },
         Request::Net(net) => Some(net.fd()),

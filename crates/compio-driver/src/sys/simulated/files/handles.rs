@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use libc::{
-    EBADF, EEXIST, EINVAL, EISDIR, ELOOP, ENOENT, ENOSYS, ENOTDIR, ENXIO, O_ACCMODE, O_APPEND,
-    O_CREAT, O_DIRECT, O_DIRECTORY, O_DSYNC, O_EXCL, O_NOFOLLOW, O_PATH, O_RDONLY, O_TMPFILE,
-    O_TRUNC, O_WRONLY,
+    EBADF, EEXIST, EFBIG, EINVAL, EISDIR, ELOOP, ENODEV, ENOENT, ENOSPC, ENOSYS, ENOTDIR, ENXIO,
+    O_ACCMODE, O_APPEND, O_CREAT, O_DIRECT, O_DIRECTORY, O_DSYNC, O_EXCL, O_NOFOLLOW, O_PATH,
+    O_RDONLY, O_TMPFILE, O_TRUNC, O_WRONLY,
 };
 
 use super::{At, Attributes, FileSystem, Ino, Inode, Node, content::SECTOR};
@@ -240,6 +240,41 @@ impl FileSystem {
         }
         content.set_len(len, &mut self.disk.stream.rng);
         inode.modified(time);
+        Ok(())
+    }
+
+    /// fallocate(2). It fails if the disk has no room for the range, and reserves nothing.
+    pub(in crate::sys::simulated) fn allocate(
+        &mut self,
+        file: FileId,
+        extends: bool,
+        offset: u64,
+        len: u64,
+        time: Duration,
+    ) -> Result<(), i32> {
+        let free = self.free_pages();
+        let handle = self.open.get(&file).ok_or(EBADF)?;
+        let inode = self.inodes.get(&handle.ino).ok_or(EBADF)?;
+        let Node::File(content) = &inode.node else {
+            return Err(ENODEV);
+        };
+        if !handle.can_write {
+            return Err(EBADF);
+        }
+        if len == 0 || i64::try_from(offset.max(len)).is_err() {
+            return Err(EINVAL);
+        }
+        let end = offset + len;
+        if i64::try_from(end).is_err() {
+            return Err(EFBIG);
+        }
+        let room = len as usize;
+        if free.is_some_and(|free| content.fitting(offset, room, free) < room) {
+            return Err(ENOSPC);
+        }
+        if extends && end > content.len() {
+            self.set_len(file, end, time)?;
+        }
         Ok(())
     }
 

@@ -2,11 +2,11 @@
 
 use std::{ffi::CStr, mem, time::Duration};
 
-use libc::{EBADF, EINTR, EINVAL, ENOTDIR};
+use libc::{EBADF, EINTR, EINVAL, ENOTDIR, EOPNOTSUPP};
 
 use super::{At, Attributes};
 use crate::{
-    request::{CURRENT_DIR, FileOp, PathOp, PathUnit, RawFd, RawResult},
+    request::{Allocation, CURRENT_DIR, FileOp, PathOp, PathUnit, RawFd, RawResult},
     sys::{
         Stat,
         simulated::{
@@ -70,6 +70,22 @@ impl State {
             FileOp::Truncate { fd, len } => {
                 let file = self.file_of(host, fd)?;
                 self.hosts[host].files.set_len(file, len, time)?;
+                Ok(0)
+            }
+            FileOp::Allocate {
+                mode: Allocation::PunchHole,
+                ..
+            } => Err(EOPNOTSUPP),
+            FileOp::Allocate {
+                fd,
+                mode,
+                offset,
+                len,
+            } => {
+                let file = self.file_of(host, fd)?;
+                let extends = mode == Allocation::Extend;
+                let files = &mut self.hosts[host].files;
+                files.allocate(file, extends, offset, len, time)?;
                 Ok(0)
             }
         }

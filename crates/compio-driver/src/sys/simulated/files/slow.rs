@@ -74,7 +74,8 @@ impl State {
                 FileOp::Open { .. }
                 | FileOp::Stat { .. }
                 | FileOp::StatFd { .. }
-                | FileOp::Truncate { .. },
+                | FileOp::Truncate { .. }
+                | FileOp::Allocate { .. },
             )
             | Request::Nop
             | Request::Path(_)

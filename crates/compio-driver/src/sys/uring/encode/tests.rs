@@ -11,8 +11,8 @@ use socket2::SockAddrStorage;
 
 use super::{Encoded, Slot, encode};
 use crate::request::{
-    BlockingCall, CURRENT_DIR, Control, FileOp, Message, Net, PathOp, PeerAddress, Poll, Position,
-    RawSlice, Request, Span, Spans, Splice, Stat, Threads, Transfer,
+    Allocation, BlockingCall, CURRENT_DIR, Control, FileOp, Message, Net, PathOp, PeerAddress,
+    Poll, Position, RawSlice, Request, Span, Spans, Splice, Stat, Threads, Transfer,
 };
 
 /// A piece of memory with a name: address, length, name.
@@ -106,6 +106,7 @@ fn opcode_name(code: u8) -> String {
         (opcode::Writev::CODE, "WRITEV"),
         (opcode::Fsync::CODE, "FSYNC"),
         (opcode::Ftruncate::CODE, "FTRUNCATE"),
+        (opcode::Fallocate::CODE, "FALLOCATE"),
         (opcode::Bind::CODE, "BIND"),
         (opcode::Listen::CODE, "LISTEN"),
         (opcode::Pipe::CODE, "PIPE"),
@@ -403,6 +404,33 @@ fn truncate() {
         Request::FileOp(truncate),
         &[],
         expect!["FTRUNCATE fd=3 off=7"],
+    );
+}
+
+#[test]
+fn allocate() {
+    let allocate = |mode| {
+        Request::FileOp(FileOp::Allocate {
+            fd: 3,
+            mode,
+            offset: 5,
+            len: 7,
+        })
+    };
+    check(
+        allocate(Allocation::Extend),
+        &[],
+        expect!["FALLOCATE fd=3 off=5 addr=7"],
+    );
+    check(
+        allocate(Allocation::KeepSize),
+        &[],
+        expect!["FALLOCATE fd=3 off=5 addr=7 len=1"],
+    );
+    check(
+        allocate(Allocation::PunchHole),
+        &[],
+        expect!["FALLOCATE fd=3 off=5 addr=7 len=3"],
     );
 }
 
