@@ -183,6 +183,22 @@ pub enum FileOp {
         offset: u64,
         len: u64,
     },
+    /// A write at a position, with flags. Result: bytes written.
+    WriteWith {
+        fd: RawFd,
+        span: Span,
+        offset: u64,
+        flags: WriteFlags,
+    },
+}
+
+/// The flags of a single write.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct WriteFlags {
+    /// The write is durable when it completes.
+    pub data_sync: bool,
+    /// After a loss of power, the file has all bytes of the write or none.
+    pub atomic: bool,
 }
 
 /// A change of the disk space of a range.

@@ -11,7 +11,7 @@ use crate::{
     os_calls::handle,
     request::{
         self, Allocation, BlockingCall, FileOp, NativePath, OpenFlags, Position, Request, Threads,
-        Transfer,
+        Transfer, WriteFlags,
     },
     sys::{self, AsRawFd, OwnedFd, RawFd},
 };
@@ -137,6 +137,53 @@ impl<B, F> IntoInner for WriteAt<B, F> {
         self.buffer
     }
 }
+
+/// Writes the initialised part of a buffer at a position, with flags.
+///
+/// # Platform differences
+///
+/// Fails with `Unsupported` on systems other than Linux.
+#[derive(Debug)]
+pub struct WriteWith<B, F = SharedFd> {
+    fd: F,
+    offset: u64,
+    flags: WriteFlags,
+    buffer: B,
+}
+
+impl<B: IoBuf, F> WriteWith<B, F> {
+    /// Writes `offset` bytes from the beginning of a file.
+    pub fn new(fd: F, offset: u64, flags: WriteFlags, buffer: B) -> Self {
+        Self {
+            fd,
+            offset,
+            flags,
+            buffer,
+        }
+    }
+}
+
+// SAFETY: as for `WriteAt`.
+unsafe impl<B: IoBuf, F: AsRawFd + 'static> Operation for WriteWith<B, F> {
+    type Output = BufResult<usize, B>;
+    describe!(Write, fd);
+
+    fn request(&mut self) -> Request {
+        Request::FileOp(FileOp::WriteWith {
+            fd: self.fd.as_raw_fd(),
+            span: readable(&self.buffer),
+            offset: self.offset,
+            flags: self.flags,
+        })
+    }
+
+    unsafe fn finish(self, answer: io::Result<usize>) -> Self::Output {
+        (answer, self.buffer)
+    }
+}
+
+// SAFETY: `fd` owns the descriptor, by the contract of `OwnsFd`.
+unsafe impl<B: IoBuf, F: OwnsFd> Owned for WriteWith<B, F> {}
 
 /// Reads into several buffers, one after the other.
 #[derive(Debug)]

@@ -95,7 +95,7 @@ pub use blocking::{Blocking, BlockingOn};
 pub use buffer::{Filled, FilledVectored};
 pub use fs::{
     Allocate, Close, CurrentDir, Open, ReadAt, ReadVectoredAt, Stat, StatFd, Sync, Truncate,
-    WriteAt, WriteVectoredAt,
+    WriteAt, WriteVectoredAt, WriteWith,
 };
 pub use net::{
     Accept, Connect, OwnsDescriptors, Received, Recv, RecvAncillary, RecvFrom, RecvMsg, Send,
@@ -107,4 +107,4 @@ pub use pipe::{Pipe, Splice};
 pub use poll::{PollOnce, Readiness};
 pub use socket::{Bind, Listen, Shutdown, Socket};
 
-pub use crate::request::{Allocation, Position, Stat as Attributes};
+pub use crate::request::{Allocation, Position, Stat as Attributes, WriteFlags};

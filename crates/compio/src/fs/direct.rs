@@ -9,7 +9,7 @@ use compio_io::{
     io::{AsyncReadAt, AsyncSize, AsyncWriteAt, AsyncWriteAtExt},
 };
 
-use super::{File, Metadata, OpenOptions};
+use super::{File, Metadata, OpenOptions, WriteOptions};
 use crate::sys;
 
 /// The length of the writes of zeros.
@@ -184,6 +184,50 @@ impl DirectFile {
         }
     }
 
+    /// As [`write_at`](Self::write_at), with options for this write alone.
+    ///
+    /// # Platform differences
+    ///
+    /// Only Linux has such options.
+    ///
+    /// # Cancellation
+    ///
+    /// See [`File`]. A dropped atomic write may have written nothing or all.
+    ///
+    /// # Errors
+    ///
+    /// `Unsupported` if the system, the file system or the file does not support an option. `InvalidInput` if
+    /// the length of an atomic write is not a power of two in the limits of
+    /// [`atomic_write_unit`](Self::atomic_write_unit), or its offset is not a multiple of its length. Otherwise
+    /// as for [`write_at`](Self::write_at). With the buffer.
+    pub async fn write_at_with<B: IoBuf>(
+        &self,
+        buffer: B,
+        offset: u64,
+        options: WriteOptions,
+    ) -> BufResult<usize, B> {
+        let len = buffer.buf_len();
+        let mut checked = self.check(buffer.as_init().as_ptr(), len, offset);
+        if options.flags.atomic {
+            let limits = self.limits.atomic_write.map(|unit| (unit.min, unit.max));
+            checked = checked.and_then(|()| check_atomic(limits, len, offset));
+        }
+        match checked {
+            Ok(()) => self.file.write_at_with(buffer, offset, options).await,
+            Err(error) => (Err(error), buffer),
+        }
+    }
+
+    /// The lengths of [atomic](WriteOptions::atomic) writes. `None` if the file has no atomic writes.
+    ///
+    /// # Platform differences
+    ///
+    /// Linux reports it since version 6.11, by `STATX_WRITE_ATOMIC`, for block devices, and since 6.13 for
+    /// files of ext4 and XFS.
+    pub fn atomic_write_unit(&self) -> Option<AtomicWriteUnit> {
+        self.limits.atomic_write
+    }
+
     /// Overwrites a range with zeros, and extends the file if the range ends behind its end.
     ///
     /// Later writes to the range are overwrites: they neither allocate blocks nor change attributes of the
@@ -318,6 +362,27 @@ impl DirectFile {
     }
 }
 
+/// The limits are the lengths of the shortest and the longest atomic write.
+fn check_atomic(limits: Option<(usize, usize)>, len: usize, offset: u64) -> io::Result<()> {
+    let Some((min, max)) = limits else {
+        return Err(io::Error::new(
+            io::ErrorKind::Unsupported,
+            "direct I/O: the file has no atomic writes",
+        ));
+    };
+    if !len.is_power_of_two() || !(min..=max).contains(&len) {
+        return Err(invalid(&format!(
+            "the length {len} of an atomic write is not a power of two from {min} to {max}"
+        )));
+    }
+    if !offset.is_multiple_of(len as u64) {
+        return Err(invalid(&format!(
+            "the offset {offset} of an atomic write is not a multiple of its length {len}"
+        )));
+    }
+    Ok(())
+}
+
 fn invalid(why: &str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidInput, format!("direct I/O: {why}"))
 }
@@ -339,5 +404,27 @@ impl AsyncWriteAt for DirectFile {
 impl AsyncSize for DirectFile {
     async fn size(&self) -> io::Result<u64> {
         self.file.size().await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn atomic_writes_have_limits() {
+        let limits = Some((512, 4096));
+        for (len, offset) in [(512, 512), (1024, 0), (4096, 8192)] {
+            check_atomic(limits, len, offset).unwrap();
+        }
+        let kind = |limits, len, offset| check_atomic(limits, len, offset).unwrap_err().kind();
+        for (len, offset) in [(0, 0), (256, 0), (1536, 0), (8192, 0), (4096, 512)] {
+            assert_eq!(
+                kind(limits, len, offset),
+                io::ErrorKind::InvalidInput,
+                "{len}"
+            );
+        }
+        assert_eq!(kind(None, 512, 0), io::ErrorKind::Unsupported);
     }
 }

@@ -36,6 +36,7 @@ mod paths;
 mod read_dir;
 mod space;
 mod whole_file;
+mod write_options;
 
 pub use std::fs::{FileTimes, Permissions, TryLockError};
 
@@ -54,6 +55,7 @@ pub use self::{
     },
     read_dir::{DirEntry, ReadDir, read_dir},
     whole_file::{append, read, read_to_string, write},
+    write_options::WriteOptions,
 };
 // Symbolic links, whose functions differ per system.
 pub use crate::sys::fs_here::*;

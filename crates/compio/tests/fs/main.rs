@@ -16,3 +16,5 @@ mod pipe;
 #[cfg(all(target_os = "linux", not(compio_portable)))]
 mod space;
 mod support;
+#[cfg(all(target_os = "linux", not(compio_portable)))]
+mod write_options;

@@ -9,7 +9,7 @@ use std::{
 };
 
 use compio::{
-    fs::{self, File, OpenOptions},
+    fs::{self, File, OpenOptions, WriteOptions},
     io::AsyncWriteAtExt,
     sim::{self, DiskFaults, Error, Report, Simulation, Unsynced},
     time,
@@ -285,6 +285,24 @@ fn write_of_a_synchronous_file_is_durable() {
         let file = options.open("/log")?;
         File::open("/")?.sync_all().await?;
         file.write_all_at("durable", 0).await.0
+    }
+    let result = across_power_loss(0, Unsynced::Lost, write, || fs::read_to_string("/log"));
+    assert_eq!(result, "durable");
+}
+
+#[test]
+fn durable_single_write_survives_a_loss_of_power() {
+    async fn write() -> io::Result<()> {
+        let mut options = OpenOptions::new();
+        let file = options.write(true).create(true).open("/log")?;
+        File::open("/")?.sync_all().await?;
+        let durable = WriteOptions::new().data_sync(true);
+        file.write_at_with("durable", 0, durable).await.0?;
+        file.write_all_at(" lost", 7).await.0?;
+        let atomic = WriteOptions::new().atomic(true);
+        let (written, _) = file.write_at_with("atomic", 0, atomic).await;
+        assert_eq!(written.unwrap_err().kind(), io::ErrorKind::Unsupported);
+        Ok(())
     }
     let result = across_power_loss(0, Unsynced::Lost, write, || fs::read_to_string("/log"));
     assert_eq!(result, "durable");

@@ -160,7 +160,7 @@ impl State {
     /// # Safety
     ///
     /// As for [`attempt_first`](Self::attempt_first).
-    unsafe fn transfer_file(&mut self, host: HostId, transfer: &Transfer) -> RawResult {
+    pub(super) unsafe fn transfer_file(&mut self, host: HostId, transfer: &Transfer) -> RawResult {
         let file = self.file_of(host, transfer.fd())?;
         let at = match transfer.position() {
             Position::Cursor => None,
@@ -299,7 +299,8 @@ pub(super) fn uses_simulated(request: &Request) -> bool {
             FileOp::Sync { .. }
             | FileOp::StatFd { .. }
             | FileOp::Truncate { .. }
-            | FileOp::Allocate { .. },
+            | FileOp::Allocate { .. }
+            | FileOp::WriteWith { .. },
         )
         | Request::Nop
         | Request::Transfer(_)
@@ -326,6 +327,7 @@ fn summary(request: &Request) -> (u64, Option<RawFd>, u64) {
             FileOp::StatFd { fd, .. } => (23, Some(fd), 0),
             FileOp::Truncate { fd, len } => (24, Some(fd), len),
             FileOp::Allocate { fd, offset, .. } => (25, Some(fd), offset),
+            FileOp::WriteWith { fd, offset, .. } => (26, Some(fd), offset),
         },
         Request::Path(op) => match op {
             PathOp::Rename { .. } => (30, None, 0),

@@ -290,6 +290,12 @@ unsafe fn file_call(op: &FileOp) -> RawResult {
                 offset,
                 len,
             } => platform::allocate(fd, mode, offset, len),
+            FileOp::WriteWith {
+                fd,
+                span,
+                offset,
+                flags,
+            } => platform::write_with(fd, span, offset, flags),
         }
     }
 }

@@ -15,7 +15,7 @@ use crate::{
         CURRENT_DIR, Control, FileOp, Message, Net, PathOp, Poll, Position, RawSlice, Request,
         Span, Splice, Stat, Transfer,
     },
-    sys::platform::fallocate_flags,
+    sys::platform::{fallocate_flags, rwf},
 };
 
 /// The outcome of the table for a request.
@@ -155,6 +155,17 @@ fn encode_file_op<'a>(op: &FileOp, slot: &'a mut Slot) -> &'a mut Entry {
             opcode::Fallocate::new(Fd(fd), len)
                 .offset(offset)
                 .mode(fallocate_flags(mode).bits() as i32)
+                .build(),
+        ),
+        FileOp::WriteWith {
+            fd,
+            span: Span { start, len },
+            offset: at,
+            flags,
+        } => slot.write(
+            opcode::Write::new(Fd(fd), start, len)
+                .offset(offset(Position::At(at)))
+                .rw_flags(rwf(flags))
                 .build(),
         ),
     }

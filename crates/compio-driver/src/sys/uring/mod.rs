@@ -654,7 +654,7 @@ fn needs_io_wq(request: &Request) -> bool {
             | FileOp::Sync { .. }
             | FileOp::Truncate { .. }
             | FileOp::Allocate { .. } => true,
-            FileOp::Open { .. } => false,
+            FileOp::Open { .. } | FileOp::WriteWith { .. } => false,
         },
         Request::Nop
         | Request::Transfer(_)

@@ -98,6 +98,8 @@ unsafe fn may_be_repeated(request: &Request) -> bool {
             FileOp::Sync { fd, .. } | FileOp::Truncate { fd, .. } | FileOp::Allocate { fd, .. } => {
                 never_answers_cancelled(fd)
             }
+            // Writes the same bytes to the same position.
+            FileOp::WriteWith { fd, .. } => !appends(fd) || never_answers_cancelled(fd),
             // A second exclusive creation fails, and a device may have side effects when it is opened.
             FileOp::Open {
                 dir, path, flags, ..

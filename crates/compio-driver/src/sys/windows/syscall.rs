@@ -130,7 +130,9 @@ unsafe fn file_call(op: &FileOp) -> RawResult {
             } => stat(dir, path, follow, into),
             FileOp::StatFd { fd, into } => stat_fd(as_handle(fd), into),
             FileOp::Truncate { fd, len } => set_end_of_file(as_handle(fd), len),
-            FileOp::Allocate { .. } => Err(ERROR_CALL_NOT_IMPLEMENTED as i32),
+            FileOp::Allocate { .. } | FileOp::WriteWith { .. } => {
+                Err(ERROR_CALL_NOT_IMPLEMENTED as i32)
+            }
         }
     }
 }

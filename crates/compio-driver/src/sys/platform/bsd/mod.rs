@@ -36,7 +36,7 @@ pub(crate) use self::{
 use crate::{
     credentials::UCred,
     oversubscription::CpuSet,
-    request::{Allocation, Position, RawResult},
+    request::{Allocation, Position, RawResult, Span, WriteFlags},
     sys::unix::answer,
 };
 
@@ -97,6 +97,15 @@ pub(crate) unsafe fn stat_fd(fd: RawFd, into: *mut Stat) -> RawResult {
 ///
 /// None.
 pub(crate) unsafe fn allocate(_: RawFd, _: Allocation, _: u64, _: u64) -> RawResult {
+    Err(libc::EOPNOTSUPP)
+}
+
+/// These systems have no flags of a single write.
+///
+/// # Safety
+///
+/// None.
+pub(crate) unsafe fn write_with(_: RawFd, _: Span, _: u64, _: WriteFlags) -> RawResult {
     Err(libc::EOPNOTSUPP)
 }
 

@@ -24,6 +24,7 @@ pub(crate) use self::{
     allocate::{allocate, fallocate_flags},
     direct::direct_attributes,
     event::EventFd,
+    nowait::{rwf, write_with},
     process::process_number,
 };
 pub use self::{direct::DIRECT, stat::Stat};

@@ -1,11 +1,14 @@
 //! Non-blocking transfers by `preadv2` and `pwritev2`: they move the bytes that are available, or
 //! return EAGAIN.
 
-use std::{mem, slice};
+use std::{
+    ffi::{c_int, c_long},
+    mem, slice,
+};
 
 use super::kind::attributes_in_memory;
 use crate::{
-    request::{Position, RawFd, RawResult, RawSlice, Span, Transfer},
+    request::{Position, RawFd, RawResult, RawSlice, Span, Transfer, WriteFlags},
     sys::unix::{last_error, with_cached_flags},
 };
 
@@ -200,27 +203,70 @@ pub(crate) unsafe fn transfer_nowait(transfer: &Transfer) -> RawResult {
     } else {
         libc::SYS_pwritev2
     };
-    // libc's functions are cancellation points of threads, which costs 10 ns. So this is a plain system
-    // call.
     // SAFETY: the slices and their memory are valid by this function's contract; `slice` outlives the
-    // call. The kernel takes the offset in two parts. If a word has 64 bits, it ignores the second one.
-    let done = unsafe {
-        libc::syscall(
-            number,
-            libc::c_long::from(fd),
-            first,
-            libc::c_long::from(count),
-            offset as libc::c_long,
-            (offset >> 32) as libc::c_long,
-            libc::c_long::from(libc::RWF_NOWAIT),
-        )
-    };
-    u32::try_from(done).map_err(|_| match last_error() {
+    // call.
+    let done = unsafe { with_flags(number, fd, first, count, offset, libc::RWF_NOWAIT) };
+    done.map_err(|code| match code {
         // Older kernels lack the call, and filters of system calls refuse it. If the file itself
         // returns EPERM (a sealed memory file), the plain call that comes next does so, too.
         libc::ENOSYS | libc::EPERM => libc::EOPNOTSUPP,
         code => code,
     })
+}
+
+/// The `RWF_` flags of a write.
+pub(crate) fn rwf(flags: WriteFlags) -> c_int {
+    let flag = |is_set, flag| if is_set { flag } else { 0 };
+    flag(flags.data_sync, libc::RWF_DSYNC) | flag(flags.atomic, libc::RWF_ATOMIC)
+}
+
+/// Writes with flags, and may wait.
+///
+/// # Safety
+///
+/// The descriptor and the memory are valid.
+pub(crate) unsafe fn write_with(
+    fd: RawFd,
+    span: Span,
+    offset: u64,
+    flags: WriteFlags,
+) -> RawResult {
+    let slice = RawSlice::from(span);
+    let first = RawSlice::as_iovec(&raw const slice);
+    let offset = i64::try_from(offset).map_err(|_| libc::EINVAL)?;
+    // SAFETY: the memory is valid by this function's contract; `slice` outlives the call.
+    unsafe { with_flags(libc::SYS_pwritev2, fd, first, 1, offset, rwf(flags)) }
+}
+
+/// The call preadv2(2) or pwritev2(2). libc's functions are cancellation points of threads, which costs 10 ns. So
+/// this is a plain system call.
+///
+/// # Safety
+///
+/// The slices and their memory are valid.
+#[inline]
+unsafe fn with_flags(
+    number: c_long,
+    fd: RawFd,
+    first: *const libc::iovec,
+    count: i32,
+    offset: i64,
+    flags: c_int,
+) -> RawResult {
+    // SAFETY: by this function's contract. The kernel takes the offset in two parts. If a word has 64 bits,
+    // it ignores the second one.
+    let done = unsafe {
+        libc::syscall(
+            number,
+            c_long::from(fd),
+            first,
+            c_long::from(count),
+            offset as c_long,
+            (offset >> 32) as c_long,
+            c_long::from(flags),
+        )
+    };
+    u32::try_from(done).map_err(|_| last_error())
 }
 
 #[cfg(all(test, not(loom)))]

@@ -58,6 +58,7 @@ impl Kernel {
                 | FileOp::Allocate { .. } => {
                     self.end(flight, Ok(0), Effect::Nothing);
                 }
+                FileOp::WriteWith { span, .. } => self.end(flight, Ok(span.len), Effect::Nothing),
                 FileOp::Open { .. } => self.hand_out(flight, std::ptr::null_mut()),
             },
             Request::Path(_) => self.end(flight, Ok(0), Effect::Nothing),

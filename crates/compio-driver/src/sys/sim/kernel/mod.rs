@@ -470,7 +470,8 @@ fn descriptor_of(request: &Request) -> Option<RawFd> {
             FileOp::Sync { fd, .. }
             | FileOp::StatFd { fd, .. }
             | FileOp::Truncate { fd, .. }
-            | FileOp::Allocate { fd, .. } => Some(fd),
+            | FileOp::Allocate { fd, .. }
+            | FileOp::WriteWith { fd, .. } => Some(fd),
             FileOp::Open { .. } | FileOp::Stat { .. } => None,
         },
         Request::Net(net) => Some(net.fd()),

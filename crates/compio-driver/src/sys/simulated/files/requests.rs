@@ -6,7 +6,10 @@ use libc::{EBADF, EINTR, EINVAL, ENOTDIR, EOPNOTSUPP};
 
 use super::{At, Attributes};
 use crate::{
-    request::{Allocation, CURRENT_DIR, FileOp, PathOp, PathUnit, RawFd, RawResult},
+    request::{
+        Allocation, CURRENT_DIR, FileOp, PathOp, PathUnit, Position, RawFd, RawResult, Transfer,
+        WriteFlags,
+    },
     sys::{
         Stat,
         simulated::{
@@ -71,6 +74,29 @@ impl State {
                 let file = self.file_of(host, fd)?;
                 self.hosts[host].files.set_len(file, len, time)?;
                 Ok(0)
+            }
+            FileOp::WriteWith {
+                flags: WriteFlags { atomic: true, .. },
+                ..
+            } => Err(EOPNOTSUPP),
+            FileOp::WriteWith {
+                fd,
+                span,
+                offset,
+                flags: WriteFlags { data_sync, .. },
+            } => {
+                let write = Transfer::Write {
+                    fd,
+                    span,
+                    position: Position::At(offset),
+                };
+                // SAFETY: passed on from this function.
+                let written = unsafe { self.transfer_file(host, &write) }?;
+                if data_sync {
+                    let file = self.file_of(host, fd)?;
+                    self.hosts[host].files.sync(file)?;
+                }
+                Ok(written)
             }
             FileOp::Allocate {
                 mode: Allocation::PunchHole,

@@ -69,7 +69,7 @@ impl State {
     fn file_of_slow(&self, host: HostId, request: &Request) -> Option<FileId> {
         let fd = match *request {
             Request::Transfer(transfer) => transfer.fd(),
-            Request::FileOp(FileOp::Sync { fd, .. }) => fd,
+            Request::FileOp(FileOp::Sync { fd, .. } | FileOp::WriteWith { fd, .. }) => fd,
             Request::FileOp(
                 FileOp::Open { .. }
                 | FileOp::Stat { .. }

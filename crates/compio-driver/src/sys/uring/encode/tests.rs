@@ -12,7 +12,7 @@ use socket2::SockAddrStorage;
 use super::{Encoded, Slot, encode};
 use crate::request::{
     Allocation, BlockingCall, CURRENT_DIR, Control, FileOp, Message, Net, PathOp, PeerAddress,
-    Poll, Position, RawSlice, Request, Span, Spans, Splice, Stat, Threads, Transfer,
+    Poll, Position, RawSlice, Request, Span, Spans, Splice, Stat, Threads, Transfer, WriteFlags,
 };
 
 /// A piece of memory with a name: address, length, name.
@@ -404,6 +404,36 @@ fn truncate() {
         Request::FileOp(truncate),
         &[],
         expect!["FTRUNCATE fd=3 off=7"],
+    );
+}
+
+#[test]
+fn write_with_flags() {
+    let mut bytes = [0; 3];
+    let span = Span::new(bytes.as_mut_ptr(), 3);
+    let write = |data_sync, atomic, offset| {
+        Request::FileOp(FileOp::WriteWith {
+            fd: 3,
+            span,
+            offset,
+            flags: WriteFlags { data_sync, atomic },
+        })
+    };
+    let places = [(span.start.addr(), 3, "bytes")];
+    check(
+        write(true, false, 5),
+        &places,
+        expect!["WRITE fd=3 off=5 addr=bytes len=3 flags=0x2"],
+    );
+    check(
+        write(false, true, 5),
+        &places,
+        expect!["WRITE fd=3 off=5 addr=bytes len=3 flags=0x40"],
+    );
+    check(
+        write(true, true, u64::MAX),
+        &places,
+        expect!["WRITE fd=3 off=-2 addr=bytes len=3 flags=0x42"],
     );
 }
 
