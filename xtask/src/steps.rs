@@ -195,7 +195,8 @@ pub(crate) fn loom(run: &mut Run) -> Outcome {
 
 pub(crate) fn bench_build(run: &mut Run) -> Outcome {
     let bench = |words| run.cargo(words).folder("bench");
-    bench("fmt -p bench -p costs -p databases -p services -p soundness --check").run()?;
+    bench("fmt -p bench -p costs -p databases -p services -p simulation -p soundness --check")
+        .run()?;
     bench("clippy --workspace --all-targets -- -D warnings").run()?;
     // Checks that it runs, not how fast: figures from a busy machine mean nothing.
     bench("run --release -- row nop --quick --out")
