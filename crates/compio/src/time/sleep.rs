@@ -92,6 +92,7 @@ impl Sleep {
     }
 
     /// Removes the timer.
+    #[inline]
     fn take_back(&mut self) {
         if let Some((runtime, key)) = self.timer.take() {
             drop(runtime.take_timer(key));
