@@ -91,30 +91,19 @@ impl Sleep {
         }
     }
 
-    /// Removes the timer.
-    #[inline]
-    fn take_back(&mut self) {
-        if let Some((runtime, key)) = self.timer.take() {
-            drop(runtime.take_timer(key));
-        }
-    }
-
     #[inline]
     fn poll_elapsed(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if let Some((runtime, key)) = &self.timer {
+        if let Some((runtime, key)) = self.timer.take() {
             // The runtime of the earlier poll may never run again.
-            if runtime::is_foreign(runtime) {
-                self.take_back();
-            } else if runtime.renew_timer(*key, cx.waker()) {
+            if runtime::is_foreign(&runtime) {
+                drop(runtime.take_timer(key));
+            } else if runtime.renew_timer(key, cx.waker()) {
                 runtime.check_attended();
+                self.timer = Some((runtime, key));
                 return Poll::Pending;
-            } else {
-                // Usually it has fired, and the clock need not be read again.
-                let has_passed = runtime.has_seen(self.deadline);
-                self.timer = None;
-                if has_passed {
-                    return Poll::Ready(());
-                }
+            } else if runtime.has_seen(self.deadline) {
+                // It has fired, and the clock need not be read again.
+                return Poll::Ready(());
             }
         }
         // A runtime that was shut down removes its timers unfired: the clock decides.
@@ -145,7 +134,9 @@ impl Future for Sleep {
 
 impl Drop for Sleep {
     fn drop(&mut self) {
-        self.take_back();
+        if let Some((runtime, key)) = self.timer.take() {
+            drop(runtime.take_timer(key));
+        }
     }
 }
 
