@@ -90,7 +90,7 @@ impl Simulation {
     ///             ..DiskFaults::default()
     ///         },
     ///     );
-    ///     simulation.client("client", sleep(Duration::from_secs(60)));
+    ///     simulation.client("client", async { sleep(Duration::from_secs(60)).await });
     ///     assert!(simulation.run()?.restarts() > 10);
     ///     Ok(())
     /// }

@@ -144,6 +144,9 @@ impl Simulation {
 
     /// Adds a host with a program that ends. The simulation ends with the last client.
     ///
+    /// The caller makes the future on the real system: the deadline of a `sleep(duration)` in the place of an async block has the
+    /// real clock, and no seed determines it. The code of an async block runs in the host.
+    ///
     /// As for [`host`](Self::host) about its address and its name.
     pub fn client<Fut>(&mut self, name: &str, program: Fut) -> &mut Self
     where

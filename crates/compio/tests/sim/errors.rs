@@ -87,7 +87,7 @@ fn error_that_cannot_be_sent_is_kept_as_text() {
 
 #[test]
 fn time_limit_is_an_error() {
-    let error = run(time::sleep(Duration::from_secs(61)));
+    let error = run(async { time::sleep(Duration::from_secs(61)).await });
     let kind = "TimeLimit([\"client\"])";
     check(&error, kind, None, Duration::from_secs(60));
 }
@@ -302,7 +302,9 @@ fn panic_of_the_code_that_makes_a_program_is_an_error_of_its_host() {
             let after = Duration::from_secs(1)..=Duration::from_secs(1);
             simulation.restart_policy("server", sim::Restart::OnFailure { after });
         }
-        simulation.client("client", time::sleep(Duration::from_secs(60)));
+        simulation.client("client", async {
+            time::sleep(Duration::from_secs(60)).await;
+        });
         simulation.run()
     };
     let error = run(false).unwrap_err();
