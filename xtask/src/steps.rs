@@ -29,6 +29,9 @@ const TEST: &str = "test --workspace --all-features";
 /// With the value 1, simulations with many seeds run each seed twice and compare both runs.
 const SIMULATE_TWICE: &str = "COMPIO_SIM_TWICE";
 
+/// The begin of a line with the hash of a simulation.
+const HASH_LINE: &str = "simulation with seed ";
+
 /// Every crate with `unsafe` code.
 const UNSAFE: &str = "-p compio-io -p compio-driver -p compio-executor -p compio";
 
@@ -82,7 +85,10 @@ fn simulations(run: &Run) -> Outcome<Vec<String>> {
         .words("--test sim --test sim_symbols -- --nocapture --skip escape")
         .variable("COMPIO_SIM_HASHES", "1");
     let output = tests.stdout()?;
-    let lines = output.lines().filter(|line| line.contains(", hash "));
+    // The result of another test may be at the begin of a line.
+    let lines = output
+        .lines()
+        .filter_map(|line| line.find(HASH_LINE).map(|at| &line[at..]));
     let mut lines: Vec<_> = lines.map(str::to_owned).collect();
     lines.sort_unstable();
     Ok(lines)
