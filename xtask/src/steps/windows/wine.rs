@@ -57,6 +57,12 @@ impl Wine {
         // A killed run may have left processes.
         wine.end();
         wine.make(run, &version.unwrap_or_default())?;
+        // Otherwise it ends with the last program, and a program that starts at this moment fails: "recvmsg: Connection
+        // reset by peer".
+        wine.server
+            .clone()
+            .words("--persistent")
+            .run_within(LIMIT)?;
         Ok(Some(wine))
     }
 
