@@ -89,7 +89,7 @@ fn s41_spawn_and_abort_by_outer_loop_make_descriptor_readable() {
 #[test]
 fn s41_timer_set_by_outer_loop_makes_descriptor_readable() {
     let runtime = Runtime::new().unwrap();
-    let mut nap = sleep(Duration::from_millis(1));
+    let mut nap = sleep(LONG);
     check_wakes(&runtime, || {
         runtime.enter(|| {
             let mut cx = Context::from_waker(Waker::noop());
